@@ -1,0 +1,125 @@
+# What one does here. `make` lists the targets.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+# Tools are built or fetched into the checkout at the versions that tools/ and package.json pin.
+BIN := .bin
+NODE_BIN := node_modules/.bin
+export PATH := $(CURDIR)/$(BIN):$(CURDIR)/$(NODE_BIN):$(PATH)
+
+# Where the real servers listen, and where the tests look for them.
+export REDIS_PORT ?= 16379
+export MYSQL_PORT ?= 13306
+export ROCKETMQ_GRPC_PORT ?= 18081
+export SPILLWAY_TEST_REDIS ?= 127.0.0.1:$(REDIS_PORT)
+export SPILLWAY_TEST_MYSQL ?= root@tcp(127.0.0.1:$(MYSQL_PORT))/
+export SPILLWAY_TEST_ROCKETMQ ?= 127.0.0.1:$(ROCKETMQ_GRPC_PORT)
+
+# Packages tested at a time: the fault tests start servers of their own, so more would starve each other.
+TEST_PARALLEL ?= 2
+# One package; the longest kills and restarts servers under load.
+TEST_TIMEOUT ?= 20m
+# More arguments for `make run` and `make bench`.
+ARGS ?=
+
+##@ Use
+
+.PHONY: run
+run: build ## build, and start everything in one process at http://localhost:8080
+	exec bin/spillway all $(ARGS)
+
+.PHONY: build
+build: ## build bin/spillway
+	go build -trimpath -o bin/spillway ./cmd/spillway
+
+.PHONY: services
+services: ## start Redis, MySQL and RocketMQ on 127.0.0.1 (installs what is missing) and wait until they answer
+	deploy/native/services.sh up
+
+.PHONY: services-down
+services-down: ## stop exactly those
+	deploy/native/services.sh down
+
+##@ Check
+
+# The RocketMQ client has data races of its own and leaks goroutines when it stops: under the race detector the tests
+# of its adapter would fail for code that is not ours. Everything else runs with it.
+RACY := /queue/rocketmq
+
+.PHONY: test
+test: services $(BIN)/grpcurl $(NODE_BIN)/buf ## run all tests against the real servers, with the race detector
+	packages=$$(go list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' ./... | grep -v '$(RACY)'); \
+	go test -race -count=1 -p $(TEST_PARALLEL) -timeout $(TEST_TIMEOUT) $$packages
+	go test -count=1 -timeout $(TEST_TIMEOUT) .$(RACY)/...
+
+# A package asks for real servers through test/realparts, so that whoever does not import it needs none.
+.PHONY: test-fast
+test-fast: ## run the tests of the packages that need no server
+	packages=$$(go list -test -f '{{.ImportPath}} {{join .Deps " "}}' ./... \
+		| awk '$$1 ~ /\.test$$/ && !/spillway\/test\/realparts/ { sub(/\.test$$/, "", $$1); print $$1 }'); \
+	go test -timeout $(TEST_TIMEOUT) $$packages
+
+.PHONY: bench
+bench: services ## measure orders a second on the real servers, beside a bare handler and plain SQL
+	go run ./test/bench $(ARGS)
+
+.PHONY: lint
+lint: lint-go lint-proto lint-scripts check-generated ## check style, dependency arrows, .proto files, scripts and generated code
+
+.PHONY: lint-go
+lint-go: $(BIN)/golangci-lint
+	golangci-lint run ./...
+
+.PHONY: lint-proto
+lint-proto: $(NODE_BIN)/buf
+	buf lint
+	buf format --diff --exit-code proto
+
+.PHONY: lint-scripts
+lint-scripts:
+	tools/lint-scripts.sh
+
+.PHONY: check-generated
+check-generated:
+	tools/check-generated.sh
+
+.PHONY: breaking
+breaking: $(NODE_BIN)/buf ## compare the API with the one of AGAINST (default: the branch main)
+	buf breaking --against '$(or $(AGAINST),.git#branch=main)'
+
+##@ Change
+
+.PHONY: generate
+generate: $(BIN)/protoc-gen-go $(BIN)/protoc-gen-connect-go $(NODE_BIN)/buf ## generate gen/, web/src/gen/ and ent/ anew
+	buf generate
+	go generate ./ent
+
+.PHONY: fmt
+fmt: $(BIN)/golangci-lint $(NODE_BIN)/buf ## format Go and .proto files
+	golangci-lint fmt
+	buf format --write proto
+
+.PHONY: tools
+tools: $(BIN)/golangci-lint $(BIN)/grpcurl $(BIN)/protoc-gen-connect-go $(BIN)/protoc-gen-go $(NODE_BIN)/buf ## build the tools (some minutes, once)
+
+$(BIN)/golangci-lint: tools/lint/go.mod tools/lint/go.sum
+	go -C tools/lint build -o "$(CURDIR)/$@" github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+	touch $@
+
+# The other Go tools: the line of tools/go.mod that ends with the file's name.
+$(BIN)/%: tools/go.mod tools/go.sum
+	go -C tools build -o "$(CURDIR)/$@" "$$(go -C tools list tool | grep '/$*$$')"
+	touch $@
+
+$(NODE_BIN)/buf: package.json package-lock.json
+	npm ci --loglevel=error
+	touch $@
+
+.PHONY: help
+help: ## print this list
+	@awk 'BEGIN { FS = ":.*## " } \
+		/^##@ / { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

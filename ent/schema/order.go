@@ -1,0 +1,81 @@
+package schema
+
+import (
+	"entgo.io/ent"
+	"entgo.io/ent/schema"
+	"entgo.io/ent/schema/field"
+	"entgo.io/ent/schema/index"
+)
+
+// Order is what was bought, with its address and totals.
+type Order struct{ ent.Schema }
+
+// Annotations bound the state and the money.
+func (Order) Annotations() []schema.Annotation {
+	return table("orders", map[string]string{
+		"state_known": "state BETWEEN 0 AND 4", "totals_not_negative": "items_total >= 0 AND shipping_total >= 0 AND total >= 0",
+		"total_adds_up": "total = items_total + shipping_total",
+	})
+}
+
+// Fields of an order. Amounts are in minor units of the currency.
+func (Order) Fields() []ent.Field {
+	return []ent.Field{
+		field.String("id").MaxLen(26).SchemaType(asciiID).Annotations(binary()),
+		field.String("customer_id").MaxLen(64).Annotations(binary()),
+		field.Int8("state").SchemaType(tiny),
+		field.String("currency").MaxLen(3).SchemaType(code3),
+		field.Int64("items_total"),
+		field.Int64("shipping_total"),
+		field.Int64("total"),
+		field.String("email").MaxLen(254),
+		field.String("ship_name").MaxLen(200),
+		field.String("ship_street").MaxLen(200),
+		field.String("ship_city").MaxLen(100),
+		field.String("ship_region").MaxLen(100),
+		field.String("ship_postal_code").MaxLen(20),
+		field.String("ship_country").MaxLen(2),
+		field.String("tracking_id").MaxLen(64),
+		// Null once the key turned out to belong to another order.
+		field.String("idempotency_key").MaxLen(128).Optional().Nillable().Annotations(binary()),
+		field.Bytes("fingerprint").MaxLen(32),
+		field.String("cancel_reason").MaxLen(255),
+		field.Time("created_at").SchemaType(micros),
+		field.Time("updated_at").SchemaType(micros),
+	}
+}
+
+// Indexes: one order a key (I4), a customer's orders newest first, and the workers' "in this state for too long".
+func (Order) Indexes() []ent.Index {
+	return []ent.Index{
+		index.Fields("customer_id", "idempotency_key").Unique(),
+		index.Fields("customer_id", "id"),
+		index.Fields("state", "updated_at"),
+	}
+}
+
+// OrderItem is one SKU of an order. There is no foreign key: an order and its items are written in one transaction by
+// one function, and the check would cost the drain a look-up a row.
+type OrderItem struct{ ent.Schema }
+
+// Annotations bound the quantity.
+func (OrderItem) Annotations() []schema.Annotation {
+	return table("order_items", map[string]string{"quantity_positive": "quantity >= 1"})
+}
+
+// Fields of an item.
+func (OrderItem) Fields() []ent.Field {
+	return []ent.Field{
+		field.Int64("id"),
+		field.String("order_id").MaxLen(26).SchemaType(asciiID).Annotations(binary()),
+		field.String("sku").MaxLen(64).Annotations(binary()),
+		field.String("name").MaxLen(200),
+		field.Int("quantity"),
+		field.Int64("unit_price"),
+	}
+}
+
+// Indexes let a SKU be in an order once, and serve the audit of one SKU.
+func (OrderItem) Indexes() []ent.Index {
+	return []ent.Index{index.Fields("order_id", "sku").Unique(), index.Fields("sku")}
+}

@@ -1,0 +1,53 @@
+package schema
+
+import (
+	"entgo.io/ent"
+	"entgo.io/ent/schema"
+	"entgo.io/ent/schema/field"
+	"entgo.io/ent/schema/index"
+)
+
+// Product is what can be bought, and how much of it SQL knows to be there. Its id is the SKU.
+type Product struct{ ent.Schema }
+
+// Annotations say that stock is never negative (I1).
+func (Product) Annotations() []schema.Annotation {
+	return table("products", map[string]string{"stock_not_negative": "stock >= 0", "price_positive": "price_minor > 0"})
+}
+
+// Fields of a product.
+func (Product) Fields() []ent.Field {
+	return []ent.Field{
+		field.String("id").StorageKey("sku").MaxLen(64).Annotations(binary()),
+		field.String("name").MaxLen(200),
+		field.String("description").MaxLen(4000).SchemaType(text),
+		field.String("picture").MaxLen(500),
+		field.Int64("price_minor"),
+		field.String("currency").MaxLen(3).SchemaType(code3),
+		field.JSON("categories", []string{}),
+		field.Int64("stock"),
+		field.Time("created_at").SchemaType(micros),
+		field.Time("updated_at").SchemaType(micros),
+	}
+}
+
+// StockAdjustment is units that entered or left other than by orders, a product's first stock included.
+type StockAdjustment struct{ ent.Schema }
+
+// Annotations name the table.
+func (StockAdjustment) Annotations() []schema.Annotation { return table("stock_adjustments", nil) }
+
+// Fields of an adjustment.
+func (StockAdjustment) Fields() []ent.Field {
+	return []ent.Field{
+		field.String("id").StorageKey("adjustment_id").MaxLen(140).Annotations(binary()),
+		field.String("sku").MaxLen(64).Annotations(binary()),
+		field.Int64("delta"),
+		field.String("reason").MaxLen(200),
+		field.String("actor").MaxLen(64),
+		field.Time("created_at").SchemaType(micros),
+	}
+}
+
+// Indexes serve the audit of one SKU.
+func (StockAdjustment) Indexes() []ent.Index { return []ent.Index{index.Fields("sku")} }

@@ -1,0 +1,72 @@
+package schema
+
+import (
+	"entgo.io/ent"
+	"entgo.io/ent/schema"
+	"entgo.io/ent/schema/field"
+	"entgo.io/ent/schema/index"
+)
+
+// Shipment is a parcel that the carrier has; its id is the order's.
+type Shipment struct{ ent.Schema }
+
+// Annotations name the table.
+func (Shipment) Annotations() []schema.Annotation { return table("shipments", nil) }
+
+// Fields of a shipment.
+func (Shipment) Fields() []ent.Field {
+	return []ent.Field{
+		field.String("id").StorageKey("order_id").MaxLen(26).SchemaType(asciiID).Annotations(binary()),
+		field.String("tracking_id").MaxLen(64),
+		field.Time("shipped_at").SchemaType(micros),
+		field.Time("created_at").SchemaType(micros),
+	}
+}
+
+// SentMail remembers that a mail was sent.
+type SentMail struct{ ent.Schema }
+
+// Annotations name the table.
+func (SentMail) Annotations() []schema.Annotation { return table("sent_mails", nil) }
+
+// Fields of a sent mail.
+func (SentMail) Fields() []ent.Field {
+	return []ent.Field{
+		field.Int64("id"),
+		field.String("order_id").MaxLen(26).SchemaType(asciiID).Annotations(binary()),
+		field.String("kind").MaxLen(32),
+		field.Time("sent_at").SchemaType(micros),
+	}
+}
+
+// Indexes let a mail of a kind be remembered once.
+func (SentMail) Indexes() []ent.Index { return []ent.Index{index.Fields("order_id", "kind").Unique()} }
+
+// FailedOrder is a dead letter: what no retry could help, with its reason and payload, to be looked at and replayed.
+type FailedOrder struct{ ent.Schema }
+
+// Annotations name the table.
+func (FailedOrder) Annotations() []schema.Annotation { return table("failed_orders", nil) }
+
+// Fields of a dead letter.
+func (FailedOrder) Fields() []ent.Field {
+	return []ent.Field{
+		field.Int64("id"),
+		// The same failure again is the same letter.
+		field.String("dedup_key").MaxLen(191).Annotations(binary()).Unique(),
+		field.String("source").MaxLen(64),
+		field.String("order_id").MaxLen(64),
+		field.String("reason").MaxLen(2000).SchemaType(text),
+		field.Bytes("payload").SchemaType(blob),
+		field.String("trace_id").MaxLen(64),
+		field.Int("attempts"),
+		field.String("status").MaxLen(16),
+		field.Time("created_at").SchemaType(micros),
+		field.Time("updated_at").SchemaType(micros),
+	}
+}
+
+// Indexes serve the operator's lists.
+func (FailedOrder) Indexes() []ent.Index {
+	return []ent.Index{index.Fields("status", "id"), index.Fields("order_id")}
+}

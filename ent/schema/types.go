@@ -1,0 +1,26 @@
+package schema
+
+import (
+	"entgo.io/ent/dialect"
+	"entgo.io/ent/dialect/entsql"
+	entschema "entgo.io/ent/schema"
+)
+
+// Ids are compared byte by byte: "Key" and "key" are two keys. SQLite does so by itself.
+var (
+	asciiID = map[string]string{dialect.MySQL: "char(26)"}
+	// micros is to the microsecond, in UTC.
+	micros = map[string]string{dialect.MySQL: "datetime(6)"}
+	code3  = map[string]string{dialect.MySQL: "char(3)"}
+	tiny   = map[string]string{dialect.MySQL: "tinyint"}
+	blob   = map[string]string{dialect.MySQL: "longblob"}
+	text   = map[string]string{dialect.MySQL: "text"}
+)
+
+// binary makes a column compare byte by byte on MySQL.
+func binary() entschema.Annotation { return entsql.Annotation{Collation: "utf8mb4_bin"} }
+
+// table names the table and its CHECKs, which hold whoever writes.
+func table(name string, checks map[string]string) []entschema.Annotation {
+	return []entschema.Annotation{entsql.Annotation{Table: name, Checks: checks}}
+}

@@ -1,0 +1,71 @@
+package order
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// The answers that are not an order. They are answers, not failures: they trip no breaker, and each is
+// translated to its code at the one edge of the server.
+var (
+	// ErrInvalid means that the caller sent something that can never be accepted.
+	ErrInvalid = errors.New("invalid")
+	// ErrNotFound means that there is no such thing, or none that the caller may see.
+	ErrNotFound = errors.New("not found")
+	// ErrExists means that it is there already, with another content.
+	ErrExists = errors.New("already exists")
+	// ErrKeyReused means that the idempotency key was sent before with another request.
+	ErrKeyReused = errors.New("the idempotency key was already used with another request")
+	// ErrState means that the order's state does not allow the step.
+	ErrState = errors.New("the state does not allow this")
+	// ErrBusy means that a bound was reached; nothing was done. Wait and send the same again.
+	ErrBusy = errors.New("too many orders at once")
+	// ErrUnavailable means that a part that is needed does not answer. Wait and send the same again.
+	ErrUnavailable = errors.New("temporarily unavailable")
+	// ErrUnknownOutcome means that the step may or may not have happened: ask before doing it again.
+	ErrUnknownOutcome = errors.New("outcome unknown")
+)
+
+// Shortage is one SKU that fell short.
+type Shortage struct {
+	SKU                  SKU
+	Requested, Available int64
+}
+
+// SoldOutError says which SKUs fell short. No unit of any line was taken.
+type SoldOutError struct{ Shortages []Shortage }
+
+// Error lists the SKUs.
+func (e *SoldOutError) Error() string {
+	parts := make([]string, len(e.Shortages))
+	for i, s := range e.Shortages {
+		parts[i] = fmt.Sprintf("%s: %d asked for, %d left", s.SKU, s.Requested, s.Available)
+	}
+	return "sold out: " + strings.Join(parts, "; ")
+}
+
+// DeclinedError says that the payment provider refused the card. The stock was given back.
+type DeclinedError struct {
+	OrderID ID
+	// Code is the provider's reason, such as "insufficient_funds".
+	Code string
+}
+
+// Error names the reason.
+func (e *DeclinedError) Error() string { return "card declined: " + e.Code }
+
+// RetryError wraps ErrBusy or ErrUnavailable with the time to wait.
+type RetryError struct {
+	// After is how long to wait before the same request is sent again.
+	After time.Duration
+	// Err says what was busy or missing.
+	Err error
+}
+
+// Error is the wrapped error's text.
+func (e *RetryError) Error() string { return e.Err.Error() }
+
+// Unwrap lets errors.Is see the cause.
+func (e *RetryError) Unwrap() error { return e.Err }

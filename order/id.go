@@ -1,0 +1,67 @@
+package order
+
+import (
+	"crypto/rand"
+	"encoding/base32"
+	"fmt"
+	"time"
+)
+
+// ID names an order: 26 characters of Crockford's base 32 over 48 bits of milliseconds since 1970, 8 bits of
+// partition and 72 random bits. IDs sort by time as text, cannot be guessed, and say which partition of Redis
+// holds the order while it is hot.
+type ID string
+
+// IDLen is the length of every ID, in characters.
+const IDLen = 26
+
+// idBytes is the length of an ID before its encoding: 6 of time, 1 of partition, 9 random.
+const idBytes = 16
+
+var crockford = base32.NewEncoding("0123456789ABCDEFGHJKMNPQRSTVWXYZ").WithPadding(base32.NoPadding)
+
+// NewID makes a fresh ID for the partition at the time.
+func NewID(partition uint8, now time.Time) ID {
+	var raw [idBytes]byte
+	ms := uint64(now.UnixMilli()) //nolint:gosec // The clock is after 1970.
+	for i := range 6 {
+		raw[i] = byte(ms >> (40 - 8*i))
+	}
+	raw[6] = partition
+	// crypto/rand.Read never fails: it crashes the program rather than return weak bytes.
+	_, _ = rand.Read(raw[7:])
+	return ID(crockford.EncodeToString(raw[:]))
+}
+
+// ParseID checks that s has the form of an ID. What is not one cannot be the id of any order, so callers
+// answer as they would for an unknown order.
+func ParseID(s string) (ID, error) {
+	if len(s) != IDLen {
+		return "", fmt.Errorf("order id has %d characters, not %d: %w", len(s), IDLen, ErrNotFound)
+	}
+	if _, err := crockford.DecodeString(s); err != nil {
+		return "", fmt.Errorf("order id is not base 32: %w", ErrNotFound)
+	}
+	return ID(s), nil
+}
+
+// Partition is the partition of Redis that holds the order while it is hot.
+func (id ID) Partition() uint8 { return id.raw()[6] }
+
+// Time is when the ID was made, to the millisecond, in UTC.
+func (id ID) Time() time.Time {
+	raw := id.raw()
+	var ms int64
+	for _, b := range raw[:6] {
+		ms = ms<<8 | int64(b)
+	}
+	return time.UnixMilli(ms).UTC()
+}
+
+// raw is all zero for what is not an ID.
+func (id ID) raw() (raw [idBytes]byte) {
+	if b, err := crockford.DecodeString(string(id)); err == nil && len(b) == idBytes {
+		copy(raw[:], b)
+	}
+	return raw
+}

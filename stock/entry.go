@@ -1,0 +1,146 @@
+package stock
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/spillway/spillway/order"
+)
+
+// Kind says what a journal entry records.
+type Kind string
+
+const (
+	// Reserved: the stock of an order was taken; the order is PENDING.
+	Reserved Kind = "R"
+	// Settled: the order was charged; it is PAID. It carries no deltas.
+	Settled Kind = "S"
+	// Released: the stock of an order was given back; it is CANCELLED.
+	Released Kind = "L"
+	// Adjusted: an operator changed a SKU's stock.
+	Adjusted Kind = "A"
+)
+
+// StartID is the position before the first entry of a journal.
+const StartID = "0-0"
+
+// Entry is one line of the journal.
+type Entry struct {
+	// ID is the stream's id, "milliseconds-sequence". Within one epoch it only grows.
+	ID   string
+	Kind Kind
+	// OrderID is the order (Reserved, Settled, Released).
+	OrderID order.ID
+	// AdjustmentID is the adjustment (Adjusted).
+	AdjustmentID string
+	// Deltas are units, negative for what was taken.
+	Deltas []Delta
+	// Snapshot is the whole order, opaque here.
+	Snapshot []byte
+	Time     time.Time
+	// Detail is the charge id (Settled) or the reason (Released, Adjusted).
+	Detail string
+	// Actor is who adjusted.
+	Actor string
+	// Trace is the W3C traceparent of the request, or empty.
+	Trace string
+}
+
+// Delta is a change of one SKU's units.
+type Delta struct {
+	SKU   order.SKU
+	Units int64
+}
+
+// parseEntry reads what a script wrote. An entry that it cannot read is reported, never skipped.
+func parseEntry(x rueidis.XRangeEntry) (Entry, error) {
+	f := x.FieldValues
+	e := Entry{
+		ID: x.ID, Kind: Kind(f["kind"]), Snapshot: []byte(f["snapshot"]),
+		Detail: f["detail"], Actor: f["actor"], Trace: f["trace"],
+	}
+	switch e.Kind {
+	case Reserved, Settled, Released:
+		e.OrderID = order.ID(f["order"])
+	case Adjusted:
+		e.AdjustmentID = f["order"]
+	default:
+		return e, fmt.Errorf("journal entry %s has the unknown kind %q", x.ID, f["kind"])
+	}
+	ms, err := strconv.ParseInt(f["time"], 10, 64)
+	if err != nil {
+		return e, fmt.Errorf("journal entry %s: time: %w", x.ID, err)
+	}
+	e.Time = time.UnixMilli(ms).UTC()
+	if e.Deltas, err = parseDeltas(f["deltas"]); err != nil {
+		return e, fmt.Errorf("journal entry %s: %w", x.ID, err)
+	}
+	return e, nil
+}
+
+func parseDeltas(s string) ([]Delta, error) {
+	if s == "" {
+		return nil, nil
+	}
+	parts := strings.Split(s, ",")
+	out := make([]Delta, len(parts))
+	for i, p := range parts {
+		sku, n, ok := strings.Cut(p, ":")
+		units, err := strconv.ParseInt(n, 10, 64)
+		if !ok || err != nil {
+			return nil, fmt.Errorf("delta %q is not SKU:UNITS", p)
+		}
+		out[i] = Delta{SKU: order.SKU(sku), Units: units}
+	}
+	return out, nil
+}
+
+// formatDemand is the form in which the scripts read an order's lines.
+func formatDemand(demand []order.Demand) string {
+	var b strings.Builder
+	for i, d := range demand {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(string(d.SKU))
+		b.WriteByte(':')
+		b.WriteString(strconv.Itoa(d.Quantity))
+	}
+	return b.String()
+}
+
+// CompareIDs orders two stream ids. What is not an id sorts first.
+func CompareIDs(a, b string) int {
+	aMS, aSeq := splitID(a)
+	bMS, bSeq := splitID(b)
+	switch {
+	case aMS != bMS && aMS < bMS, aMS == bMS && aSeq < bSeq:
+		return -1
+	case aMS == bMS && aSeq == bSeq:
+		return 0
+	}
+	return 1
+}
+
+func splitID(id string) (ms, seq uint64) {
+	a, b, _ := strings.Cut(id, "-")
+	ms, _ = strconv.ParseUint(a, 10, 64)
+	seq, _ = strconv.ParseUint(b, 10, 64)
+	return ms, seq
+}
+
+// Position is a place in the journals of one partition: an epoch and an id in it.
+type Position struct {
+	Epoch int64
+	ID    string
+}
+
+// Reaches says whether p is at q or beyond it in the same epoch. Places of two epochs are not comparable: what an
+// earlier epoch's journal held when it was closed is known to SQL alone.
+func (p Position) Reaches(q Position) bool {
+	return p.Epoch == q.Epoch && CompareIDs(p.ID, q.ID) >= 0
+}

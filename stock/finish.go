@@ -1,0 +1,78 @@
+package stock
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/spillway/spillway/order"
+)
+
+// Settle makes an order that was charged PAID and returns where that stands in the journal. Done before, it answers
+// the same. order.ErrState means that the order was cancelled: the charge must be refunded. order.ErrNotFound means
+// that Redis does not know the order (any more). Because the money was taken, it waits a few seconds for a new epoch
+// rather than give up at once.
+func (s *Stock) Settle(ctx context.Context, id order.ID, chargeID, trace string) (Position, error) {
+	return s.finish(ctx, func(epoch int64) ([]string, error) {
+		return s.exec(ctx, s.scripts.settle,
+			[]string{s.keys.Epoch(), s.keys.Journal(epoch), s.keys.Order(id)},
+			[]string{strconv.FormatInt(epoch, 10), string(id), chargeID, s.nowMS(), trace})
+	})
+}
+
+// Release gives the stock of an order back, once, and cancels it. order.ErrState means that it was charged;
+// order.ErrNotFound that Redis does not know it.
+func (s *Stock) Release(ctx context.Context, id order.ID, reason, trace string) (Position, error) {
+	return s.release(ctx, id, reason, trace, "0")
+}
+
+// Revoke is Release for an order that SQL refused for good although it may be PAID in Redis: its key belongs to
+// another order.
+func (s *Stock) Revoke(ctx context.Context, id order.ID, reason string) (Position, error) {
+	return s.release(ctx, id, reason, "", "1")
+}
+
+func (s *Stock) release(ctx context.Context, id order.ID, reason, trace, alsoPaid string) (Position, error) {
+	return s.finish(ctx, func(epoch int64) ([]string, error) {
+		return s.exec(ctx, s.scripts.release,
+			[]string{s.keys.Epoch(), s.keys.Journal(epoch), s.keys.Stock(epoch), s.keys.Order(id), s.keys.RolledBack(id)},
+			[]string{strconv.FormatInt(epoch, 10), string(id), reason, s.nowMS(), seconds(rolledBackTTL), alsoPaid, trace})
+	})
+}
+
+// finish runs a step of an order that is reserved, and runs it again on the next epoch when one is being opened.
+func (s *Stock) finish(ctx context.Context, step func(epoch int64) ([]string, error)) (Position, error) {
+	ctx, cancel := context.WithTimeout(ctx, epochWait)
+	defer cancel()
+	for {
+		epoch, err := s.epochs.Wait(ctx)
+		if err != nil {
+			return Position{}, err
+		}
+		reply, err := step(epoch.Number)
+		if err == nil {
+			pos, err := s.finished(reply)
+			if !errors.Is(err, errEpoch) {
+				return pos, err
+			}
+		}
+		if pause(ctx, loadWait) != nil {
+			return Position{}, &order.RetryError{After: retryAfter, Err: fmt.Errorf("redis did not come back in %s: %w: %w",
+				epochWait, order.ErrUnavailable, order.ErrUnknownOutcome)}
+		}
+	}
+}
+
+func (s *Stock) finished(reply []string) (Position, error) {
+	switch reply[0] {
+	case "OK":
+		epoch, err := strconv.ParseInt(reply[1], 10, 64)
+		return Position{Epoch: epoch, ID: reply[2]}, err
+	case "MISSING":
+		return Position{}, fmt.Errorf("redis does not know the order: %w", order.ErrNotFound)
+	case "CANCELLED", "PAID":
+		return Position{}, fmt.Errorf("the order is %s: %w", reply[0], order.ErrState)
+	}
+	return Position{}, s.refused(reply)
+}

@@ -1,0 +1,65 @@
+package stock
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/spillway/spillway/order"
+)
+
+// Keys names everything that this package keeps in Redis. Each name carries the hash tag {NAMESPACE:pN}, so that
+// all keys of one partition live in one slot of a Redis Cluster and one script may touch them.
+//
+//	name                    type    lives                                            holds
+//	epoch                   string  for ever                                         number of the open epoch; missing means wiped
+//	journals                zset    for ever                                         epochs whose journals are not relayed to their end
+//	journal:EPOCH           stream  until relayed; trimmed behind the relay          what happened: see Entry
+//	trimmed:EPOCH           string  as long as its journal                           id below which the journal was trimmed
+//	stock:EPOCH             hash    until the next epoch opens                       SKU → units left
+//	order:ID                hash    a minute after its state is in SQL               state, snapshot, deltas, last entry
+//	key:LEN:CUSTOMER:KEY    string  24 h (Limits.MarkerTTL)                          order id and fingerprint
+//	rolledback:ID           string  24 h                                             that the stock was given back
+//	rate:CUSTOMER           string  one window (Limits.RateWindow)                   orders of the customer in the window
+//	adjusted:ID             string  24 h                                             that the adjustment was made
+type Keys struct {
+	// Namespace keeps several shops on one Redis apart; "spillway" by default.
+	Namespace string
+	// Partition is 0 until there are several.
+	Partition uint8
+}
+
+func (k Keys) name(rest string) string {
+	return fmt.Sprintf("{%s:p%d}:%s", k.Namespace, k.Partition, rest)
+}
+
+// Epoch is the key of the open epoch's number.
+func (k Keys) Epoch() string { return k.name("epoch") }
+
+// Journals is the key of the set of journals that are not relayed to their end.
+func (k Keys) Journals() string { return k.name("journals") }
+
+// Journal is the key of an epoch's stream.
+func (k Keys) Journal(epoch int64) string { return k.name("journal:" + strconv.FormatInt(epoch, 10)) }
+
+// Trimmed is the key of the id below which an epoch's stream was trimmed.
+func (k Keys) Trimmed(epoch int64) string { return k.name("trimmed:" + strconv.FormatInt(epoch, 10)) }
+
+// Stock is the key of an epoch's counters.
+func (k Keys) Stock(epoch int64) string { return k.name("stock:" + strconv.FormatInt(epoch, 10)) }
+
+// Order is the key of an order's record.
+func (k Keys) Order(id order.ID) string { return k.name("order:" + string(id)) }
+
+// Marker is the key of an idempotency marker. The customer's length keeps ("a:b", "c") and ("a", "b:c") apart.
+func (k Keys) Marker(customer order.CustomerID, key string) string {
+	return k.name(fmt.Sprintf("key:%d:%s:%s", len(customer), customer, key))
+}
+
+// RolledBack is the key that says that an order's stock was given back.
+func (k Keys) RolledBack(id order.ID) string { return k.name("rolledback:" + string(id)) }
+
+// Rate is the key of a customer's orders in the present window.
+func (k Keys) Rate(customer order.CustomerID) string { return k.name("rate:" + string(customer)) }
+
+// Adjusted is the key that says that an adjustment was made.
+func (k Keys) Adjusted(id string) string { return k.name("adjusted:" + id) }

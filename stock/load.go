@@ -1,0 +1,157 @@
+package stock
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/spillway/spillway/order"
+)
+
+// errNotYet means that counters could not be loaded this time, and that a moment later they may.
+var errNotYet = errors.New("the counters cannot be loaded yet")
+
+// load makes the counters of the SKUs, where they are missing, from SQL's stock at the flusher's position and the
+// journal beyond it. A SKU that SQL does not know is order.ErrNotFound.
+func (s *Stock) load(ctx context.Context, skus []order.SKU) error {
+	epoch, units, err := s.books.Snapshot(ctx, s.keys.Partition, skus)
+	if err != nil {
+		return fmt.Errorf("read the stock in SQL: %w", err)
+	}
+	args := []string{strconv.FormatInt(epoch.Number, 10), epoch.LastID, strconv.Itoa(loadEntriesMax)}
+	for _, sku := range skus {
+		n, ok := units[sku]
+		if !ok {
+			return fmt.Errorf("sku %s: %w", sku, order.ErrNotFound)
+		}
+		args = append(args, string(sku), strconv.FormatInt(n, 10))
+	}
+	reply, err := s.exec(ctx, s.scripts.load, []string{
+		s.keys.Epoch(), s.keys.Journal(epoch.Number), s.keys.Stock(epoch.Number), s.keys.Trimmed(epoch.Number),
+	}, args)
+	if err != nil {
+		return err
+	}
+	switch reply[0] {
+	case "OK":
+		return nil
+	case "FAR", "STALE":
+		return errors.Join(errNotYet, pause(ctx, loadWait))
+	}
+	return s.refused(reply)
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}
+
+// Available is how many units of each SKU can be bought now: Redis' counter, or SQL's stock where no counter is
+// loaded. It decides nothing. SKUs that nobody knows are absent.
+func (s *Stock) Available(ctx context.Context, skus []order.SKU) (map[order.SKU]int64, error) {
+	out := make(map[order.SKU]int64, len(skus))
+	missing := skus
+	if epoch, err := s.epochs.Current(); err == nil && len(skus) > 0 {
+		missing = s.counters(ctx, epoch.Number, skus, out)
+	}
+	if len(missing) == 0 {
+		return out, nil
+	}
+	_, units, err := s.books.Snapshot(ctx, s.keys.Partition, missing)
+	if err != nil {
+		return nil, fmt.Errorf("read the stock in SQL: %w", err)
+	}
+	for sku, n := range units {
+		out[sku] = n
+	}
+	return out, nil
+}
+
+// counters fills out from Redis and returns the SKUs that it has no counter for, or all when it does not answer.
+func (s *Stock) counters(ctx context.Context, epoch int64, skus []order.SKU, out map[order.SKU]int64) []order.SKU {
+	if s.breaker.Permit() != nil {
+		return skus
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.limits.Timeout)
+	defer cancel()
+	fields := make([]string, len(skus))
+	for i, sku := range skus {
+		fields[i] = string(sku)
+	}
+	c := s.redis.Client()
+	values, err := c.Do(ctx, c.B().Hmget().Key(s.keys.Stock(epoch)).Field(fields...).Build()).ToArray()
+	s.breaker.Report(err)
+	if err != nil {
+		return skus
+	}
+	var missing []order.SKU
+	for i, v := range values {
+		text, err := v.ToString()
+		n, perr := strconv.ParseInt(text, 10, 64)
+		if err != nil || perr != nil {
+			missing = append(missing, skus[i])
+			continue
+		}
+		out[skus[i]] = n
+	}
+	return missing
+}
+
+// Adjustment changes a SKU's stock by hand.
+type Adjustment struct {
+	// ID makes a retry the same adjustment.
+	ID  string
+	SKU order.SKU
+	// Units are added, or taken away when negative.
+	Units         int64
+	Reason, Actor string
+}
+
+// Adjust changes the counter and journals the change; SQL follows at the returned position. Taking more than is left
+// is a *order.SoldOutError, an id that was used for something else order.ErrExists.
+func (s *Stock) Adjust(ctx context.Context, a Adjustment) (Position, int64, error) {
+	for range loadTries {
+		epoch, err := s.epochs.Current()
+		if err != nil {
+			return Position{}, 0, err
+		}
+		reply, err := s.exec(ctx, s.scripts.adjust, []string{
+			s.keys.Epoch(), s.keys.Journal(epoch.Number), s.keys.Stock(epoch.Number), s.keys.Adjusted(a.ID),
+		}, []string{
+			strconv.FormatInt(epoch.Number, 10), a.ID, string(a.SKU), strconv.FormatInt(a.Units, 10), a.Reason, a.Actor,
+			s.nowMS(), seconds(s.limits.MarkerTTL),
+		})
+		if err != nil {
+			return Position{}, 0, err
+		}
+		if reply[0] != "LOAD" {
+			return s.adjusted(epoch, a, reply)
+		}
+		if err := s.load(ctx, skus(reply[1:])); err != nil && !errors.Is(err, errNotYet) {
+			return Position{}, 0, err
+		}
+	}
+	return Position{}, 0, &order.RetryError{After: retryAfter, Err: fmt.Errorf("the counter is still being loaded: %w", order.ErrUnavailable)}
+}
+
+func (s *Stock) adjusted(epoch Epoch, a Adjustment, reply []string) (Position, int64, error) {
+	switch reply[0] {
+	case "OK":
+		left, err := strconv.ParseInt(reply[2], 10, 64)
+		return Position{Epoch: epoch.Number, ID: reply[1]}, left, err
+	case "MISMATCH":
+		return Position{}, 0, fmt.Errorf("adjustment %s was made before with another SKU or delta: %w", a.ID, order.ErrExists)
+	case "SHORT":
+		left, _ := strconv.ParseInt(reply[1], 10, 64)
+		return Position{}, 0, &order.SoldOutError{Shortages: []order.Shortage{{SKU: a.SKU, Requested: -a.Units, Available: left}}}
+	}
+	return Position{}, 0, s.refused(reply)
+}

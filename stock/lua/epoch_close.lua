@@ -1,0 +1,24 @@
+-- epoch_close: stops all reservations, so that the journal of the last epoch can be flushed and a new one opened.
+--
+-- KEYS  epoch_key   string, the number of the open epoch, or "rebuild:TOKEN:SECONDS" while one is being opened
+-- ARGV  expected (the epoch to close; 0 if there was none), token, patience_s (how long another's rebuild is left alone)
+-- Returns {"OK"}               closed; only the holder of the token can open the next epoch
+--         {"OTHER", seconds}   another process is at it: wait that long
+--         {"OPEN", epoch}      a later epoch is open already
+-- Idempotent.
+local epoch_key = KEYS[1]
+local expected, token, patience_s = unpack(ARGV)
+
+local now_s = tonumber(redis.call('TIME')[1])
+local current = redis.call('GET', epoch_key)
+if current then
+  local other, since_s = string.match(current, '^rebuild:(%w+):(%d+)$')
+  if other then
+    local age_s = now_s - tonumber(since_s)
+    if other ~= token and age_s < tonumber(patience_s) then return { 'OTHER', tostring(tonumber(patience_s) - age_s) } end
+  elseif tonumber(current) > tonumber(expected) then
+    return { 'OPEN', current }
+  end
+end
+redis.call('SET', epoch_key, 'rebuild:' .. token .. ':' .. now_s)
+return { 'OK' }

@@ -1,0 +1,48 @@
+-- load: makes the counters that are missing, from SQL and from what the journal holds beyond SQL's position.
+--
+-- KEYS  epoch_key   string, the number of the open epoch
+--       journal     stream of the epoch
+--       stock       hash of the epoch, SKU -> units left
+--       trimmed     string, the id below which entries were trimmed away
+-- ARGV  epoch, position (the last id that SQL's stock includes), entries_max, then pairs: sku, units in SQL
+-- Returns {"OK"}      every counter is there; one that was there before is not touched (I2)
+--         {"EPOCH"}   the epoch is not the open one: nothing was done
+--         {"STALE"}   entries after the position were trimmed: read SQL again
+--         {"FAR"}     more than entries_max entries after the position: wait for the flusher
+-- Idempotent.
+local epoch_key, journal, stock, trimmed = unpack(KEYS)
+local epoch, position, entries_max = unpack(ARGV, 1, 3)
+local first_pair = 4
+
+local function less(a, b)
+  local a_ms, a_seq = string.match(a, '^(%d+)-(%d+)$')
+  local b_ms, b_seq = string.match(b, '^(%d+)-(%d+)$')
+  a_ms, a_seq, b_ms, b_seq = tonumber(a_ms), tonumber(a_seq), tonumber(b_ms), tonumber(b_seq)
+  return a_ms < b_ms or (a_ms == b_ms and a_seq < b_seq)
+end
+
+if redis.call('GET', epoch_key) ~= epoch then return { 'EPOCH' } end
+if less(position, redis.call('GET', trimmed) or '0-0') then return { 'STALE' } end
+
+local units = {}
+for i = first_pair, #ARGV, 2 do
+  if redis.call('HEXISTS', stock, ARGV[i]) == 0 then units[ARGV[i]] = tonumber(ARGV[i + 1]) end
+end
+if next(units) == nil then return { 'OK' } end
+
+local entries = redis.call('XRANGE', journal, '(' .. position, '+', 'COUNT', tonumber(entries_max) + 1)
+if #entries > tonumber(entries_max) then return { 'FAR' } end
+for _, entry in ipairs(entries) do
+  local fields = entry[2]
+  for i = 1, #fields, 2 do
+    if fields[i] == 'deltas' then
+      for sku, delta in string.gmatch(fields[i + 1], '([^:,]+):([^,]+)') do
+        if units[sku] then units[sku] = units[sku] + tonumber(delta) end
+      end
+    end
+  end
+end
+for sku, n in pairs(units) do
+  redis.call('HSETNX', stock, sku, string.format('%d', n))
+end
+return { 'OK' }

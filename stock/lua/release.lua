@@ -1,0 +1,37 @@
+-- release: gives the stock of an order back, once, and cancels it.
+--
+-- KEYS  epoch_key    string, the number of the open epoch
+--       journal      stream of the epoch
+--       stock        hash of the epoch, SKU -> units left
+--       record       hash of the order
+--       rolled_back  string, set once the stock was given back
+-- ARGV  epoch, order_id, reason, now_ms, rolled_back_ttl_s, also_paid ("1": release it though it is PAID, because
+--       SQL refused it), traceparent
+-- Returns {"OK", epoch, entry id}    given back, now or before
+--         {"EPOCH"}                  the epoch is not the open one: nothing was done
+--         {"MISSING"}                there is no such order in Redis: it was never reserved, or is long in SQL
+--         {"PAID"}                   it was charged: nothing was done
+-- Idempotent: the record's state and the marker let it happen once.
+local epoch_key, journal, stock, record, rolled_back = unpack(KEYS)
+local epoch, order_id, reason, now_ms, rolled_back_ttl_s, also_paid, traceparent = unpack(ARGV)
+
+if redis.call('GET', epoch_key) ~= epoch then return { 'EPOCH' } end
+local state, snapshot, reserved, entry, entry_epoch =
+  unpack(redis.call('HMGET', record, 'state', 'snapshot', 'deltas', 'entry', 'epoch'))
+if not state then return { 'MISSING' } end
+if state == '2' or redis.call('EXISTS', rolled_back) == 1 then return { 'OK', entry_epoch, entry } end
+if state == '1' and also_paid ~= '1' then return { 'PAID' } end
+
+local back = {}
+for sku, delta in string.gmatch(reserved, '([^:,]+):([^,]+)') do
+  local units = string.format('%d', -tonumber(delta))
+  -- A counter that is missing is loaded later from SQL and this entry: it must not be born here.
+  if redis.call('HEXISTS', stock, sku) == 1 then redis.call('HINCRBY', stock, sku, units) end
+  back[#back + 1] = sku .. ':' .. units
+end
+local id = redis.call('XADD', journal, '*', 'kind', 'L', 'order', order_id, 'deltas', table.concat(back, ','),
+  'time', now_ms, 'detail', reason, 'trace', traceparent, 'snapshot', snapshot)
+redis.call('HSET', record, 'state', '2', 'time', now_ms, 'entry', id, 'epoch', epoch, 'reason', reason)
+redis.call('PERSIST', record)
+redis.call('SET', rolled_back, id, 'EX', rolled_back_ttl_s)
+return { 'OK', epoch, id }

@@ -1,0 +1,26 @@
+-- settle: an order that was charged becomes PAID.
+--
+-- KEYS  epoch_key   string, the number of the open epoch
+--       journal     stream of the epoch
+--       record      hash of the order
+-- ARGV  epoch, order_id, charge_id, now_ms, traceparent
+-- Returns {"OK", epoch, entry id}    PAID, now or before
+--         {"EPOCH"}                  the epoch is not the open one: nothing was done
+--         {"MISSING"}                there is no such order in Redis
+--         {"CANCELLED"}              the stock was given back before: the charge must be refunded
+-- Idempotent.
+local epoch_key, journal, record = unpack(KEYS)
+local epoch, order_id, charge_id, now_ms, traceparent = unpack(ARGV)
+
+if redis.call('GET', epoch_key) ~= epoch then return { 'EPOCH' } end
+local state, snapshot, entry, entry_epoch = unpack(redis.call('HMGET', record, 'state', 'snapshot', 'entry', 'epoch'))
+if not state then return { 'MISSING' } end
+if state == '1' then return { 'OK', entry_epoch, entry } end
+if state ~= '0' then return { 'CANCELLED' } end
+
+-- The entry carries the whole order, so that it may reach SQL before the reservation's own entry.
+local id = redis.call('XADD', journal, '*', 'kind', 'S', 'order', order_id, 'time', now_ms,
+  'detail', charge_id, 'trace', traceparent, 'snapshot', snapshot)
+redis.call('HSET', record, 'state', '1', 'time', now_ms, 'entry', id, 'epoch', epoch)
+redis.call('PERSIST', record)
+return { 'OK', epoch, id }

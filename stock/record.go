@@ -1,0 +1,140 @@
+package stock
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/spillway/spillway/order"
+)
+
+// Record is what Redis remembers of an order while it is hot.
+type Record struct {
+	State order.State
+	// Snapshot is the marshalled order as it was reserved.
+	Snapshot []byte
+	// UpdatedAt is when the state was entered.
+	UpdatedAt time.Time
+	// Reason is why it was cancelled.
+	Reason string
+	// Position is the last journal entry of the order.
+	Position Position
+}
+
+// Record reads an order's record; order.ErrNotFound when Redis does not know the order.
+func (s *Stock) Record(ctx context.Context, id order.ID) (Record, error) {
+	c := s.redis.Client()
+	reply, err := s.read(ctx, c.B().Hgetall().Key(s.keys.Order(id)).Build())
+	if err != nil {
+		return Record{}, err
+	}
+	fields, err := reply.AsStrMap()
+	if err != nil {
+		return Record{}, unavailable(err)
+	}
+	if len(fields) == 0 {
+		return Record{}, order.ErrNotFound
+	}
+	state, err1 := strconv.ParseInt(fields["state"], 10, 8)
+	ms, err2 := strconv.ParseInt(fields["time"], 10, 64)
+	epoch, err3 := strconv.ParseInt(fields["epoch"], 10, 64)
+	if err := errors.Join(err1, err2, err3); err != nil {
+		return Record{}, fmt.Errorf("record of order %s: %w", id, err)
+	}
+	return Record{
+		State: order.State(state), Snapshot: []byte(fields["snapshot"]), UpdatedAt: time.UnixMilli(ms).UTC(),
+		Reason: fields["reason"], Position: Position{Epoch: epoch, ID: fields["entry"]},
+	}, nil
+}
+
+// States reads the states of many orders; those that Redis does not know are absent.
+func (s *Stock) States(ctx context.Context, ids []order.ID) (map[order.ID]order.State, error) {
+	c := s.redis.Client()
+	cmds := make(rueidis.Commands, len(ids))
+	for i, id := range ids {
+		cmds[i] = c.B().Hget().Key(s.keys.Order(id)).Field("state").Build()
+	}
+	if err := s.breaker.Permit(); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.limits.Timeout)
+	defer cancel()
+	out := make(map[order.ID]order.State, len(ids))
+	for i, r := range c.DoMulti(ctx, cmds...) {
+		text, err := r.ToString()
+		if rueidis.IsRedisNil(err) {
+			continue
+		}
+		n, perr := strconv.ParseInt(text, 10, 8)
+		if err = errors.Join(err, perr); err != nil {
+			s.breaker.Report(err)
+			return nil, unavailable(err)
+		}
+		out[ids[i]] = order.State(n)
+	}
+	s.breaker.Report(nil)
+	return out, nil
+}
+
+// markerIDLen is the length of the order id at the head of an idempotency marker.
+const markerIDLen = order.IDLen
+
+// Replay looks up the order that the customer's key made before, without reserving. Empty means none;
+// order.ErrKeyReused that the key stands for another request.
+func (s *Stock) Replay(ctx context.Context, customer order.CustomerID, key string, fingerprint []byte) (order.ID, error) {
+	c := s.redis.Client()
+	reply, err := s.read(ctx, c.B().Get().Key(s.keys.Marker(customer, key)).Build())
+	if err != nil {
+		return "", err
+	}
+	seen, err := reply.ToString()
+	switch {
+	case rueidis.IsRedisNil(err):
+		return "", nil
+	case err != nil:
+		return "", unavailable(err)
+	case len(seen) < markerIDLen || seen[markerIDLen:] != string(fingerprint):
+		return "", order.ErrKeyReused
+	}
+	return order.ID(seen[:markerIDLen]), nil
+}
+
+// Expire lets the records of orders go, a while from now, whose state SQL holds. A record that moved on stays.
+func (s *Stock) Expire(ctx context.Context, states map[order.ID]order.State) error {
+	if len(states) == 0 {
+		return nil
+	}
+	keys, args := make([]string, 0, len(states)), []string{seconds(s.limits.RecordTTL)}
+	for id, state := range states {
+		keys = append(keys, s.keys.Order(id))
+		args = append(args, strconv.Itoa(int(state)))
+	}
+	if err := s.breaker.Permit(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.limits.Timeout)
+	defer cancel()
+	err := s.scripts.expire.Exec(ctx, s.redis.Client(), keys, args).Error()
+	s.breaker.Report(err)
+	return err
+}
+
+// read runs one reading command under the breaker.
+func (s *Stock) read(ctx context.Context, cmd rueidis.Completed) (rueidis.RedisResult, error) {
+	if err := s.breaker.Permit(); err != nil {
+		return rueidis.RedisResult{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.limits.Timeout)
+	defer cancel()
+	r := s.redis.Client().Do(ctx, cmd)
+	s.breaker.Report(r.NonRedisError())
+	return r, nil
+}
+
+func unavailable(err error) error {
+	return &order.RetryError{After: retryAfter, Err: fmt.Errorf("redis: %w: %w", order.ErrUnavailable, err)}
+}

@@ -1,0 +1,48 @@
+package stock
+
+import (
+	_ "embed" // The scripts are part of the program.
+
+	"github.com/redis/rueidis"
+)
+
+var (
+	//go:embed lua/reserve.lua
+	reserveLua string
+	//go:embed lua/settle.lua
+	settleLua string
+	//go:embed lua/release.lua
+	releaseLua string
+	//go:embed lua/load.lua
+	loadLua string
+	//go:embed lua/adjust.lua
+	adjustLua string
+	//go:embed lua/epoch_close.lua
+	epochCloseLua string
+	//go:embed lua/epoch_open.lua
+	epochOpenLua string
+	//go:embed lua/trim.lua
+	trimLua string
+	//go:embed lua/expire.lua
+	expireLua string
+)
+
+// scripts are all idempotent, each by what its head says, and so all are marked retryable: rueidis may send one
+// again when a connection broke and its outcome is unknown.
+type scripts struct {
+	reserve, settle, release, load, adjust, epochClose, epochOpen, trim, expire *rueidis.Lua
+}
+
+func newScripts() scripts {
+	return scripts{
+		reserve:    rueidis.NewLuaScriptRetryable(reserveLua),
+		settle:     rueidis.NewLuaScriptRetryable(settleLua),
+		release:    rueidis.NewLuaScriptRetryable(releaseLua),
+		load:       rueidis.NewLuaScriptRetryable(loadLua),
+		adjust:     rueidis.NewLuaScriptRetryable(adjustLua),
+		epochClose: rueidis.NewLuaScriptRetryable(epochCloseLua),
+		epochOpen:  rueidis.NewLuaScriptRetryable(epochOpenLua),
+		trim:       rueidis.NewLuaScriptRetryable(trimLua),
+		expire:     rueidis.NewLuaScriptRetryable(expireLua),
+	}
+}

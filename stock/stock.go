@@ -1,0 +1,216 @@
+package stock
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/spillway/spillway/order"
+)
+
+// Limits are the bounds of the hot path.
+type Limits struct {
+	// JournalMax is how many entries a journal may hold before reservations are refused with order.ErrBusy.
+	JournalMax int
+	// CustomerOrders is how many orders a customer may place in one RateWindow; 0 is no limit.
+	CustomerOrders int
+	// RateWindow is the window of CustomerOrders; whole seconds.
+	RateWindow time.Duration
+	// MarkerTTL is how long a retry meets its order by the idempotency key in Redis; whole seconds.
+	MarkerTTL time.Duration
+	// RecordTTL is how long the record of an order stays in Redis once its state is in SQL; whole seconds.
+	RecordTTL time.Duration
+	// Timeout bounds one call to Redis.
+	Timeout time.Duration
+}
+
+// DefaultLimits fit a Redis with 1 GiB: 200,000 entries of about 700 bytes are 140 MB.
+func DefaultLimits() Limits {
+	return Limits{
+		JournalMax: 200_000, CustomerOrders: 300, RateWindow: time.Minute, MarkerTTL: 24 * time.Hour,
+		RecordTTL: time.Minute, Timeout: time.Second,
+	}
+}
+
+const (
+	// loadTries is how often a reservation loads missing counters before it gives up as unavailable.
+	loadTries = 3
+	// loadEntriesMax is how far the flusher may be behind for a counter to be loaded, in journal entries: reading
+	// them holds Redis up for about 10 ms.
+	loadEntriesMax = 10_000
+	// loadWait is the pause before a load is tried again: about one batch of the flusher.
+	loadWait = 50 * time.Millisecond
+	// rolledBackTTL is how long a second release of an order is known to be one (I6).
+	rolledBackTTL = 24 * time.Hour
+	// epochWait bounds how long a step that must not be dropped waits for a new epoch to open.
+	epochWait = 5 * time.Second
+)
+
+// Breaker guards the calls to Redis. On the hot path its permits are taken directly, without a closure.
+type Breaker interface {
+	// Permit fails at once, with an order.RetryError, while Redis is known not to answer.
+	Permit() error
+	// Report tells how the permitted call went.
+	Report(err error)
+}
+
+// Stock reserves, settles and releases.
+type Stock struct {
+	keys    Keys
+	redis   *Redis
+	epochs  *Epochs
+	books   Books
+	limits  Limits
+	breaker Breaker
+	scripts scripts
+	now     func() time.Time
+}
+
+// New makes the authority for one partition.
+func New(keys Keys, redis *Redis, epochs *Epochs, books Books, limits Limits, breaker Breaker) *Stock {
+	return &Stock{
+		keys: keys, redis: redis, epochs: epochs, books: books, limits: limits, breaker: breaker,
+		scripts: newScripts(), now: time.Now,
+	}
+}
+
+// Request is one order to be reserved.
+type Request struct {
+	OrderID  order.ID
+	Customer order.CustomerID
+	// Key and Fingerprint are the idempotency key and what it stands for (I4).
+	Key         string
+	Fingerprint []byte
+	Demand      []order.Demand
+	// Snapshot is the marshalled order.
+	Snapshot []byte
+	// Trace is the W3C traceparent, or empty.
+	Trace string
+}
+
+// Reservation is what came of a request.
+type Reservation struct {
+	// Replay is the order that the key made before; empty when this request made its own.
+	Replay order.ID
+	// Position is where the reservation stands in the journal; not set for a replay.
+	Position Position
+}
+
+// Reserve takes the stock of all lines, or of none. A *order.SoldOutError says which SKUs fell short;
+// order.ErrKeyReused that the key stands for another request; order.ErrNotFound that a SKU is unknown; a
+// *order.RetryError that it is worth trying again. order.ErrUnknownOutcome means that Redis broke off: calling again
+// with the same OrderID is safe.
+func (s *Stock) Reserve(ctx context.Context, r Request) (Reservation, error) {
+	for range loadTries {
+		epoch, err := s.epochs.Current()
+		if err != nil {
+			return Reservation{}, err
+		}
+		reply, err := s.exec(ctx, s.scripts.reserve, s.reserveKeys(epoch.Number, r), s.reserveArgs(epoch.Number, r))
+		if err != nil {
+			return Reservation{}, err
+		}
+		if reply[0] != "LOAD" {
+			return s.reserved(epoch, reply)
+		}
+		if err := s.load(ctx, skus(reply[1:])); err != nil && !errors.Is(err, errNotYet) {
+			return Reservation{}, err
+		}
+	}
+	return Reservation{}, &order.RetryError{After: retryAfter, Err: fmt.Errorf("stock counters are still being loaded: %w", order.ErrUnavailable)}
+}
+
+func (s *Stock) reserveKeys(epoch int64, r Request) []string {
+	return []string{
+		s.keys.Epoch(), s.keys.Journal(epoch), s.keys.Stock(epoch), s.keys.Order(r.OrderID),
+		s.keys.Marker(r.Customer, r.Key), s.keys.Rate(r.Customer),
+	}
+}
+
+func (s *Stock) reserveArgs(epoch int64, r Request) []string {
+	return []string{
+		strconv.FormatInt(epoch, 10), string(r.OrderID), rueidis.BinaryString(r.Fingerprint), formatDemand(r.Demand),
+		rueidis.BinaryString(r.Snapshot), s.nowMS(), seconds(s.limits.MarkerTTL), strconv.Itoa(s.limits.JournalMax),
+		strconv.Itoa(s.limits.CustomerOrders), seconds(s.limits.RateWindow), strconv.Itoa(order.MaxQuantity), r.Trace,
+	}
+}
+
+func (s *Stock) reserved(epoch Epoch, reply []string) (Reservation, error) {
+	switch reply[0] {
+	case "OK":
+		return Reservation{Position: Position{Epoch: epoch.Number, ID: reply[1]}}, nil
+	case "REPLAY":
+		return Reservation{Replay: order.ID(reply[1])}, nil
+	case "MISMATCH":
+		return Reservation{}, order.ErrKeyReused
+	case "BUSY":
+		return Reservation{}, &order.RetryError{After: retryAfter, Err: fmt.Errorf("the journal is full: %w", order.ErrBusy)}
+	case "LIMIT":
+		wait, _ := strconv.Atoi(reply[1])
+		return Reservation{}, &order.RetryError{
+			After: time.Duration(max(wait, 1)) * time.Second,
+			Err:   fmt.Errorf("more than %d orders by one customer in %s: %w", s.limits.CustomerOrders, s.limits.RateWindow, order.ErrBusy),
+		}
+	case "SOLD_OUT":
+		return Reservation{}, soldOut(reply[1:])
+	case "INVALID":
+		return Reservation{}, fmt.Errorf("a quantity is not 1 to %d: %w", order.MaxQuantity, order.ErrInvalid)
+	}
+	return Reservation{}, s.refused(reply)
+}
+
+// refused handles the answers that every script may give.
+func (s *Stock) refused(reply []string) error {
+	if reply[0] == "EPOCH" {
+		s.epochs.Suspect()
+		return &order.RetryError{After: retryAfter, Err: fmt.Errorf("redis changed; stock is being rebuilt: %w: %w", order.ErrUnavailable, errEpoch)}
+	}
+	return fmt.Errorf("unexpected answer %q of a stock script", reply[0])
+}
+
+// errEpoch marks the answer of a script that saw another epoch.
+var errEpoch = errors.New("another epoch is open")
+
+func soldOut(triples []string) error {
+	e := &order.SoldOutError{}
+	for i := 0; i+2 < len(triples); i += 3 {
+		want, _ := strconv.ParseInt(triples[i+1], 10, 64)
+		left, _ := strconv.ParseInt(triples[i+2], 10, 64)
+		e.Shortages = append(e.Shortages, order.Shortage{SKU: order.SKU(triples[i]), Requested: want, Available: left})
+	}
+	return e
+}
+
+// exec runs a script under the breaker. A failed call's outcome is unknown; every script may be called again.
+func (s *Stock) exec(ctx context.Context, script *rueidis.Lua, keys, args []string) ([]string, error) {
+	if err := s.breaker.Permit(); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.limits.Timeout)
+	defer cancel()
+	reply, err := script.Exec(ctx, s.redis.Client(), keys, args).AsStrSlice()
+	s.breaker.Report(err)
+	if err != nil {
+		if errors.Is(err, errInstance) {
+			s.epochs.Suspect()
+		}
+		return nil, &order.RetryError{After: retryAfter, Err: fmt.Errorf("redis: %w: %w: %w", order.ErrUnavailable, order.ErrUnknownOutcome, err)}
+	}
+	return reply, nil
+}
+
+func (s *Stock) nowMS() string { return strconv.FormatInt(s.now().UnixMilli(), 10) }
+
+func seconds(d time.Duration) string { return strconv.FormatInt(int64(d/time.Second), 10) }
+
+func skus(names []string) []order.SKU {
+	out := make([]order.SKU, len(names))
+	for i, n := range names {
+		out[i] = order.SKU(n)
+	}
+	return out
+}

@@ -1,0 +1,458 @@
+package stock_test
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/stock"
+	"github.com/spillway/spillway/test/realparts"
+)
+
+// books is SQL as far as this package needs it: the epochs and the stock at the flushed position.
+type books struct {
+	mu    sync.Mutex
+	epoch stock.Epoch
+	units map[order.SKU]int64
+}
+
+func (b *books) OpenEpoch(context.Context, uint8) (stock.Epoch, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.epoch.Number == 0 {
+		return stock.Epoch{}, order.ErrNotFound
+	}
+	return b.epoch, nil
+}
+
+func (b *books) NextEpoch(_ context.Context, _ uint8, expect int64, runID string) (stock.Epoch, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.epoch.Number != expect {
+		return stock.Epoch{}, order.ErrExists
+	}
+	b.epoch = stock.Epoch{Number: expect + 1, RunID: runID, LastID: stock.StartID, OpenedAt: time.Now()}
+	return b.epoch, nil
+}
+
+func (b *books) Snapshot(_ context.Context, _ uint8, skus []order.SKU) (stock.Epoch, map[order.SKU]int64, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	out := map[order.SKU]int64{}
+	for _, sku := range skus {
+		if n, ok := b.units[sku]; ok {
+			out[sku] = n
+		}
+	}
+	return b.epoch, out, nil
+}
+
+// apply is the stock flusher in one line: it moves SQL's stock and position over the entries.
+func (b *books) apply(entries []stock.Entry) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, e := range entries {
+		for _, d := range e.Deltas {
+			b.units[d.SKU] += d.Units
+		}
+		b.epoch.LastID = e.ID
+	}
+}
+
+type alwaysPermit struct{}
+
+func (alwaysPermit) Permit() error { return nil }
+func (alwaysPermit) Report(error)  {}
+
+// shop is a stock on one Redis with its books.
+type shop struct {
+	*stock.Stock
+	keys    stock.Keys
+	redis   *stock.Redis
+	epochs  *stock.Epochs
+	journal *stock.Journal
+	books   *books
+}
+
+// onBoth runs the test on a real Redis and on the embedded one, which must behave the same.
+func onBoth(t *testing.T, test func(t *testing.T, cfg stock.RedisConfig)) {
+	t.Run("redis", func(t *testing.T) { test(t, stock.RedisConfig{Addr: realparts.Redis(t)}) })
+	t.Run("miniredis", func(t *testing.T) {
+		test(t, stock.RedisConfig{Addr: miniredis.RunT(t).Addr(), Embedded: true})
+	})
+}
+
+func openShop(t *testing.T, cfg stock.RedisConfig, limits stock.Limits, units map[order.SKU]int64) *shop {
+	t.Helper()
+	s := &shop{keys: stock.Keys{Namespace: "test-" + rand.Text()}, books: &books{units: units}}
+	s.connect(t, cfg, limits)
+	if err := s.epochs.Check(t.Context()); err != nil {
+		t.Fatalf("open the first epoch: %v", err)
+	}
+	return s
+}
+
+func (s *shop) connect(t *testing.T, cfg stock.RedisConfig, limits stock.Limits) {
+	t.Helper()
+	r, err := stock.Connect(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(r.Close)
+	s.redis = r
+	s.journal = stock.NewJournal(s.keys, r, alwaysPermit{}, time.Second)
+	drain := func(ctx context.Context, epoch int64) error {
+		for {
+			from, _ := s.books.OpenEpoch(ctx, 0)
+			entries, err := s.journal.Read(ctx, epoch, from.LastID, 100)
+			if err != nil || len(entries) == 0 {
+				return err
+			}
+			s.books.apply(entries)
+		}
+	}
+	s.epochs = stock.NewEpochs(s.keys, r, s.books, drain, slog.New(slog.DiscardHandler))
+	s.Stock = stock.New(s.keys, r, s.epochs, s.books, limits, alwaysPermit{})
+}
+
+func request(key string, demand ...order.Demand) stock.Request {
+	return stock.Request{
+		OrderID: order.NewID(0, time.Now()), Customer: "c1", Key: key, Fingerprint: []byte("f-" + key),
+		Demand: demand, Snapshot: []byte("snapshot \x00\xff " + key),
+	}
+}
+
+func units(sku order.SKU, n int) order.Demand { return order.Demand{SKU: sku, Quantity: n} }
+
+func (s *shop) mustReserve(t *testing.T, r stock.Request) stock.Reservation {
+	t.Helper()
+	res, err := s.Reserve(t.Context(), r)
+	if err != nil {
+		t.Fatalf("reserve: %v", err)
+	}
+	return res
+}
+
+func (s *shop) wantLeft(t *testing.T, sku order.SKU, want int64) {
+	t.Helper()
+	got, err := s.Available(t.Context(), []order.SKU{sku})
+	if err != nil || got[sku] != want {
+		t.Errorf("available of %s = %v, %v; want %d", sku, got, err, want)
+	}
+}
+
+func TestReserveTakesAllLinesOrNone(t *testing.T) {
+	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+		s := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 5, "B": 1})
+		_, err := s.Reserve(t.Context(), request("k1", units("A", 2), units("B", 2)))
+		var sold *order.SoldOutError
+		if !errors.As(err, &sold) || len(sold.Shortages) != 1 || sold.Shortages[0] != (order.Shortage{SKU: "B", Requested: 2, Available: 1}) {
+			t.Fatalf("err = %v; want B sold out with 1 left", err)
+		}
+		s.wantLeft(t, "A", 5)
+		s.mustReserve(t, request("k1", units("A", 2), units("B", 1)))
+		s.wantLeft(t, "A", 3)
+		s.wantLeft(t, "B", 0)
+	})
+}
+
+func TestReserveSumsLinesOfOneSKU(t *testing.T) {
+	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+		s := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 3})
+		var sold *order.SoldOutError
+		if _, err := s.Reserve(t.Context(), request("k", units("A", 2), units("A", 2))); !errors.As(err, &sold) {
+			t.Fatalf("2 + 2 of 3: err = %v; want sold out", err)
+		}
+		s.wantLeft(t, "A", 3)
+	})
+}
+
+func TestReserveRefusesQuantitiesOutOfBounds(t *testing.T) {
+	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+		s := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 5})
+		for _, n := range []int{0, -1, order.MaxQuantity + 1, 1_000_000_000} {
+			if _, err := s.Reserve(t.Context(), request("k", units("A", n))); !errors.Is(err, order.ErrInvalid) {
+				t.Errorf("quantity %d: err = %v; want ErrInvalid", n, err)
+			}
+		}
+		s.wantLeft(t, "A", 5)
+	})
+}
+
+func TestReserveKnowsARetryByItsKey(t *testing.T) {
+	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+		s := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 5})
+		first := request("k", units("A", 1))
+		s.mustReserve(t, first)
+		again := request("k", units("A", 1))
+		if res := s.mustReserve(t, again); res.Replay != first.OrderID {
+			t.Errorf("replay = %q; want the first order %q", res.Replay, first.OrderID)
+		}
+		other := again
+		other.Fingerprint = []byte("another request")
+		if _, err := s.Reserve(t.Context(), other); !errors.Is(err, order.ErrKeyReused) {
+			t.Errorf("another request: err = %v; want ErrKeyReused", err)
+		}
+		theirs := again
+		theirs.Customer = "c2"
+		if res := s.mustReserve(t, theirs); res.Replay != "" {
+			t.Error("another customer's key met this one's order")
+		}
+		s.wantLeft(t, "A", 3)
+	})
+}
+
+func TestReserveSentAgainAfterABrokenConnectionTakesOnce(t *testing.T) {
+	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+		s := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 5})
+		r := request("k", units("A", 1))
+		first, second := s.mustReserve(t, r), s.mustReserve(t, r)
+		if first != second {
+			t.Errorf("the same order id answered %v, then %v", first, second)
+		}
+		s.wantLeft(t, "A", 4)
+	})
+}
+
+func TestReserveRefusesWhenTheJournalIsFull(t *testing.T) {
+	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+		limits := stock.DefaultLimits()
+		limits.JournalMax = 2
+		s := openShop(t, cfg, limits, map[order.SKU]int64{"A": 5})
+		s.mustReserve(t, request("k1", units("A", 1)))
+		s.mustReserve(t, request("k2", units("A", 1)))
+		_, err := s.Reserve(t.Context(), request("k3", units("A", 1)))
+		var retry *order.RetryError
+		if !errors.Is(err, order.ErrBusy) || !errors.As(err, &retry) || retry.After <= 0 {
+			t.Errorf("err = %v; want ErrBusy with a time to wait", err)
+		}
+		s.wantLeft(t, "A", 3)
+	})
+}
+
+func TestReserveLimitsACustomer(t *testing.T) {
+	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+		limits := stock.DefaultLimits()
+		limits.CustomerOrders = 2
+		s := openShop(t, cfg, limits, map[order.SKU]int64{"A": 5})
+		s.mustReserve(t, request("k1", units("A", 1)))
+		s.mustReserve(t, request("k2", units("A", 1)))
+		if _, err := s.Reserve(t.Context(), request("k3", units("A", 1))); !errors.Is(err, order.ErrBusy) {
+			t.Errorf("third order: err = %v; want ErrBusy", err)
+		}
+		if res := s.mustReserve(t, request("k1", units("A", 1))); res.Replay == "" {
+			t.Error("a retry of the first order was not recognized at the limit")
+		}
+	})
+}
+
+func TestReserveOfAnUnknownSKU(t *testing.T) {
+	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+		s := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 5})
+		if _, err := s.Reserve(t.Context(), request("k", units("A", 1), units("nope", 1))); !errors.Is(err, order.ErrNotFound) {
+			t.Errorf("err = %v; want ErrNotFound", err)
+		}
+		s.wantLeft(t, "A", 5)
+	})
+}
+
+func TestManyBuyersNeverTakeMoreThanThereIs(t *testing.T) {
+	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+		limits := stock.DefaultLimits()
+		limits.CustomerOrders = 0
+		s := openShop(t, cfg, limits, map[order.SKU]int64{"A": 100})
+		var wg sync.WaitGroup
+		var mu sync.Mutex
+		sold := 0
+		for buyer := range 16 {
+			wg.Go(func() {
+				for i := range 20 {
+					_, err := s.Reserve(t.Context(), request(fmt.Sprintf("%d-%d", buyer, i), units("A", 1)))
+					var out *order.SoldOutError
+					switch {
+					case err == nil:
+						mu.Lock()
+						sold++
+						mu.Unlock()
+					case !errors.As(err, &out):
+						t.Errorf("reserve: %v", err)
+					}
+				}
+			})
+		}
+		wg.Wait()
+		if sold != 100 {
+			t.Errorf("sold %d of 100", sold)
+		}
+		s.wantLeft(t, "A", 0)
+	})
+}
+
+func TestSettleAndReleaseHappenOnce(t *testing.T) {
+	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+		s := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 5})
+		paid, declined := request("k1", units("A", 1)), request("k2", units("A", 2))
+		s.mustReserve(t, paid)
+		s.mustReserve(t, declined)
+
+		p1, err1 := s.Settle(t.Context(), paid.OrderID, "ch", "")
+		p2, err2 := s.Settle(t.Context(), paid.OrderID, "ch", "")
+		if err1 != nil || err2 != nil || p1 != p2 {
+			t.Errorf("settle twice: %v %v, %v %v", p1, err1, p2, err2)
+		}
+		if _, err := s.Release(t.Context(), paid.OrderID, "late", ""); !errors.Is(err, order.ErrState) {
+			t.Errorf("release of a paid order: %v; want ErrState", err)
+		}
+		for range 2 {
+			if _, err := s.Release(t.Context(), declined.OrderID, "declined", ""); err != nil {
+				t.Errorf("release: %v", err)
+			}
+		}
+		if _, err := s.Settle(t.Context(), declined.OrderID, "ch", ""); !errors.Is(err, order.ErrState) {
+			t.Errorf("settle of a released order: %v; want ErrState", err)
+		}
+		s.wantLeft(t, "A", 4)
+		if _, err := s.Release(t.Context(), order.NewID(0, time.Now()), "never reserved", ""); !errors.Is(err, order.ErrNotFound) {
+			t.Errorf("release of an order that was never reserved: %v; want ErrNotFound", err)
+		}
+		s.wantLeft(t, "A", 4)
+	})
+}
+
+func TestJournalTellsWhatHappened(t *testing.T) {
+	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+		s := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 5, "B": 5})
+		r := request("k", units("A", 2), units("B", 1))
+		res := s.mustReserve(t, r)
+		if _, err := s.Settle(t.Context(), r.OrderID, "charge-1", "trace-1"); err != nil {
+			t.Fatal(err)
+		}
+		entries, err := s.journal.Read(t.Context(), res.Position.Epoch, stock.StartID, 10)
+		if err != nil || len(entries) != 2 {
+			t.Fatalf("entries = %v, %v; want 2", entries, err)
+		}
+		got := entries[0]
+		if got.Kind != stock.Reserved || got.OrderID != r.OrderID || string(got.Snapshot) != string(r.Snapshot) || got.ID != res.Position.ID ||
+			len(got.Deltas) != 2 || got.Deltas[0] != (stock.Delta{SKU: "A", Units: -2}) || got.Deltas[1] != (stock.Delta{SKU: "B", Units: -1}) {
+			t.Errorf("first entry = %+v", got)
+		}
+		got = entries[1]
+		if got.Kind != stock.Settled || string(got.Snapshot) != string(r.Snapshot) || len(got.Deltas) != 0 || got.Detail != "charge-1" || got.Trace != "trace-1" {
+			t.Errorf("second entry = %+v", got)
+		}
+	})
+}
+
+func TestAdjustIsIdempotentAndNeverTakesWhatIsSold(t *testing.T) {
+	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+		s := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 5})
+		for range 2 {
+			if _, left, err := s.Adjust(t.Context(), stock.Adjustment{ID: "a1", SKU: "A", Units: 10, Reason: "r"}); err != nil || left != 15 {
+				t.Fatalf("adjust = %d, %v; want 15 left", left, err)
+			}
+		}
+		if _, _, err := s.Adjust(t.Context(), stock.Adjustment{ID: "a1", SKU: "A", Units: 11}); !errors.Is(err, order.ErrExists) {
+			t.Errorf("same id, other delta: %v; want ErrExists", err)
+		}
+		var short *order.SoldOutError
+		if _, _, err := s.Adjust(t.Context(), stock.Adjustment{ID: "a2", SKU: "A", Units: -16}); !errors.As(err, &short) {
+			t.Errorf("taking 16 of 15: %v; want a shortage", err)
+		}
+		s.wantLeft(t, "A", 15)
+	})
+}
+
+func TestALoadedCounterIncludesTheJournalBeyondSQL(t *testing.T) {
+	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+		s := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 10})
+		res := s.mustReserve(t, request("k1", units("A", 3)))
+		entries, err := s.journal.Read(t.Context(), res.Position.Epoch, stock.StartID, 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.books.apply(entries) // SQL: 7
+		s.mustReserve(t, request("k2", units("A", 2)))
+		c := s.redis.Client()
+		if err := c.Do(t.Context(), c.B().Del().Key(s.keys.Stock(res.Position.Epoch)).Build()).Error(); err != nil {
+			t.Fatal(err)
+		}
+		s.mustReserve(t, request("k3", units("A", 1)))
+		s.wantLeft(t, "A", 4)
+	})
+}
+
+func TestALoadNeverRaisesACounter(t *testing.T) {
+	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+		s := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 10, "B": 1})
+		s.mustReserve(t, request("k1", units("A", 9)))
+		// B is loaded now, together with A, whose counter must stay although SQL still says 10.
+		s.mustReserve(t, request("k2", units("A", 1), units("B", 1)))
+		s.wantLeft(t, "A", 0)
+	})
+}
+
+func TestAWipedRedisIsRebuiltFromSQL(t *testing.T) {
+	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+		s := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 10})
+		res := s.mustReserve(t, request("k1", units("A", 3)))
+		entries, err := s.journal.Read(t.Context(), res.Position.Epoch, stock.StartID, 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.books.apply(entries)
+		s.mustReserve(t, request("k2", units("A", 1))) // not in SQL: lost with the wipe
+		c := s.redis.Client()
+		var keys []string
+		if keys, err = c.Do(t.Context(), c.B().Keys().Pattern("{"+s.keys.Namespace+":*").Build()).AsStrSlice(); err == nil {
+			err = c.Do(t.Context(), c.B().Del().Key(keys...).Build()).Error() // FLUSHALL, as far as this shop can see
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Reserve(t.Context(), request("k3", units("A", 1))); !errors.Is(err, order.ErrUnavailable) {
+			t.Fatalf("reserve on a wiped Redis: %v; want ErrUnavailable", err)
+		}
+		if err := s.epochs.Check(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		again := s.mustReserve(t, request("k4", units("A", 1)))
+		if again.Position.Epoch != res.Position.Epoch+1 {
+			t.Errorf("epoch = %d after %d", again.Position.Epoch, res.Position.Epoch)
+		}
+		s.wantLeft(t, "A", 6)
+	})
+}
+
+func TestExpireLetsOnlySettledRecordsGo(t *testing.T) {
+	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+		s := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 10})
+		pending, paid := request("k1", units("A", 1)), request("k2", units("A", 1))
+		s.mustReserve(t, pending)
+		s.mustReserve(t, paid)
+		if _, err := s.Settle(t.Context(), paid.OrderID, "ch", ""); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Expire(t.Context(), map[order.ID]order.State{pending.OrderID: order.Pending, paid.OrderID: order.Paid}); err != nil {
+			t.Fatal(err)
+		}
+		c := s.redis.Client()
+		ttl := func(id order.ID) int64 {
+			n, err := c.Do(t.Context(), c.B().Ttl().Key(s.keys.Order(id)).Build()).ToInt64()
+			if err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+		if ttl(pending.OrderID) != -1 || ttl(paid.OrderID) <= 0 {
+			t.Errorf("ttl pending %d (want none), paid %d (want some)", ttl(pending.OrderID), ttl(paid.OrderID))
+		}
+	})
+}

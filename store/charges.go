@@ -1,0 +1,235 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spillway/spillway/order"
+)
+
+// ChargeState says what became of a charge.
+type ChargeState int8
+
+const (
+	// ChargePending: asked for, the outcome is not known.
+	ChargePending ChargeState = 1
+	// ChargeSucceeded: the money was taken.
+	ChargeSucceeded ChargeState = 2
+	// ChargeDeclined: the provider refused; nothing was taken.
+	ChargeDeclined ChargeState = 3
+	// ChargeVoided: a tombstone; a late charge is refused.
+	ChargeVoided ChargeState = 4
+	// ChargeRefunded: taken and given back.
+	ChargeRefunded ChargeState = 5
+)
+
+// Charge is the ledger's line of one order. It holds no card data (I13).
+type Charge struct {
+	OrderID  order.ID
+	ChargeID string
+	State    ChargeState
+	Amount   order.Money
+	// DeclineCode is the provider's reason.
+	DeclineCode          string
+	CreatedAt, UpdatedAt time.Time
+}
+
+// Refund is money given back.
+type Refund struct {
+	RefundID  string
+	OrderID   order.ID
+	Amount    order.Money
+	Reason    string
+	CreatedAt time.Time
+}
+
+// Charges is the ledger: one line an order, so that no order is charged twice.
+type Charges struct {
+	db    *DB
+	group *group[Charge, Charge]
+	now   func() time.Time
+}
+
+// NewCharges makes the ledger and starts its committer; Close ends it.
+func NewCharges(db *DB) *Charges {
+	c := &Charges{db: db, now: time.Now}
+	c.group = newGroup(c.commit)
+	return c
+}
+
+// Close commits what waits.
+func (c *Charges) Close() { c.group.close() }
+
+// Record writes a line if the order has none, and answers the line that it has now: its own, or an earlier one. Concurrent
+// calls share one INSERT, and each is answered after the commit.
+func (c *Charges) Record(ctx context.Context, ch Charge) (stored Charge, err error) {
+	return c.group.do(ctx, ch)
+}
+
+const chargeColumns = "order_id, charge_id, state, amount, currency, decline_code, created_at, updated_at"
+
+func (c *Charges) commit(ctx context.Context, charges []Charge) ([]Charge, error) {
+	ctx, cancel := context.WithTimeout(ctx, mysqlTimeout)
+	defer cancel()
+	held := make(map[order.ID]Charge, len(charges))
+	err := c.db.tx(ctx, func(tx *sql.Tx) error {
+		clear(held)
+		if err := insertCharges(ctx, c.db, tx, charges, micro(c.now())); err != nil {
+			return err
+		}
+		return readCharges(ctx, tx, charges, held)
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Charge, len(charges))
+	for i, ch := range charges {
+		out[i] = held[ch.OrderID]
+	}
+	return out, nil
+}
+
+// insertCharges leaves the line that is there. IGNORE would hide a violated CHECK as well.
+func insertCharges(ctx context.Context, db *DB, tx *sql.Tx, charges []Charge, now time.Time) error {
+	charges = slices.Clone(charges)
+	slices.SortStableFunc(charges, func(a, b Charge) int { return strings.Compare(string(a.OrderID), string(b.OrderID)) })
+	charges = slices.CompactFunc(charges, func(a, b Charge) bool { return a.OrderID == b.OrderID })
+	args := make([]any, 0, 8*len(charges))
+	for _, ch := range charges {
+		args = append(args, ch.OrderID, ch.ChargeID, ch.State, ch.Amount.Amount, ch.Amount.Currency, clip(ch.DeclineCode, 64), now, now)
+	}
+	upsert := " ON CONFLICT (order_id) DO NOTHING"
+	if db.isMySQL() {
+		upsert = " ON DUPLICATE KEY UPDATE order_id = charges.order_id"
+	}
+	values := strings.TrimSuffix(strings.Repeat("(?,?,?,?,?,?,?,?),", len(charges)), ",")
+	if _, err := tx.ExecContext(ctx, "INSERT INTO charges ("+chargeColumns+") VALUES "+values+upsert, args...); err != nil {
+		return fmt.Errorf("record %d charges: %w", len(charges), err)
+	}
+	return nil
+}
+
+func readCharges(ctx context.Context, tx *sql.Tx, charges []Charge, into map[order.ID]Charge) error {
+	args := make([]any, len(charges))
+	for i, ch := range charges {
+		args[i] = ch.OrderID
+	}
+	rows, err := tx.QueryContext(ctx, "SELECT "+chargeColumns+" FROM charges WHERE order_id IN ("+marks(len(args))+")", args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err says it.
+	for rows.Next() {
+		ch, err := scanCharge(rows)
+		if err != nil {
+			return err
+		}
+		into[ch.OrderID] = ch
+	}
+	return rows.Err()
+}
+
+func scanCharge(r interface{ Scan(dest ...any) error }) (Charge, error) {
+	var ch Charge
+	err := r.Scan(&ch.OrderID, &ch.ChargeID, &ch.State, &ch.Amount.Amount, &ch.Amount.Currency, &ch.DeclineCode, &ch.CreatedAt, &ch.UpdatedAt)
+	ch.CreatedAt, ch.UpdatedAt = ch.CreatedAt.UTC(), ch.UpdatedAt.UTC()
+	return ch, err
+}
+
+// Get reads an order's line; order.ErrNotFound when no charge was asked for.
+func (c *Charges) Get(ctx context.Context, id order.ID) (Charge, error) {
+	return getCharge(ctx, c.db.sql, id)
+}
+
+func getCharge(ctx context.Context, q querier, id order.ID) (Charge, error) {
+	ch, err := scanCharge(q.QueryRowContext(ctx, "SELECT "+chargeColumns+" FROM charges WHERE order_id = ?", id))
+	if errors.Is(err, sql.ErrNoRows) {
+		return Charge{}, fmt.Errorf("charge of order %s: %w", id, order.ErrNotFound)
+	}
+	return ch, translate(err)
+}
+
+// Resolve moves a line from one state to another and answers the line; when it was not in that state, it answers the line as
+// it is.
+func (c *Charges) Resolve(ctx context.Context, id order.ID, from, to ChargeState, declineCode string) (Charge, error) {
+	_, err := c.db.sql.ExecContext(ctx, "UPDATE charges SET state = ?, decline_code = ?, updated_at = ? WHERE order_id = ? AND state = ?",
+		to, clip(declineCode, 64), micro(c.now()), id, from)
+	if err != nil {
+		return Charge{}, translate(fmt.Errorf("resolve the charge of %s: %w", id, err))
+	}
+	return c.Get(ctx, id)
+}
+
+// Void leaves a tombstone, so that the order is never charged: a line that is missing is written as VOIDED under the given
+// charge id, and one that is pending becomes VOIDED. A declined or voided one stays. One that succeeded is order.ErrState.
+func (c *Charges) Void(ctx context.Context, id order.ID, chargeID string, currency order.Currency) (Charge, error) {
+	ch, err := c.Record(ctx, Charge{OrderID: id, ChargeID: chargeID, State: ChargeVoided, Amount: order.Money{Currency: currency}})
+	if err == nil && ch.State == ChargePending {
+		ch, err = c.Resolve(ctx, id, ChargePending, ChargeVoided, "")
+	}
+	if err == nil && (ch.State == ChargeSucceeded || ch.State == ChargeRefunded) {
+		err = fmt.Errorf("order %s is charged already: %w", id, order.ErrState)
+	}
+	return ch, err
+}
+
+// Refund books that the whole charge goes back, once: again, it answers the first refund. order.ErrState when nothing was
+// taken.
+func (c *Charges) Refund(ctx context.Context, id order.ID, refundID, reason string) (Refund, Charge, error) {
+	var out Refund
+	var ch Charge
+	err := c.db.tx(ctx, func(tx *sql.Tx) (err error) {
+		_, err = tx.ExecContext(ctx, "UPDATE charges SET state = ?, updated_at = ? WHERE order_id = ? AND state = ?",
+			ChargeRefunded, micro(c.now()), id, ChargeSucceeded)
+		if err != nil {
+			return err
+		}
+		if ch, err = getCharge(ctx, tx, id); err != nil {
+			return err
+		}
+		if ch.State != ChargeRefunded {
+			return fmt.Errorf("nothing was taken for order %s: %w", id, order.ErrState)
+		}
+		out, err = c.bookRefund(ctx, tx, ch, refundID, reason)
+		return err
+	})
+	return out, ch, err
+}
+
+func (c *Charges) bookRefund(ctx context.Context, tx *sql.Tx, ch Charge, refundID, reason string) (Refund, error) {
+	r := Refund{OrderID: ch.OrderID, Amount: ch.Amount}
+	err := tx.QueryRowContext(ctx, "SELECT refund_id, reason, created_at FROM refunds WHERE order_id = ?", ch.OrderID).Scan(&r.RefundID, &r.Reason, &r.CreatedAt)
+	if !errors.Is(err, sql.ErrNoRows) {
+		return r, err
+	}
+	r.RefundID, r.Reason, r.CreatedAt = refundID, clip(reason, 200), micro(c.now())
+	_, err = tx.ExecContext(ctx, "INSERT INTO refunds (refund_id, order_id, amount, currency, reason, created_at) VALUES (?,?,?,?,?,?)",
+		r.RefundID, r.OrderID, r.Amount.Amount, r.Amount.Currency, r.Reason, r.CreatedAt)
+	return r, err
+}
+
+// Orphans are charges that took money for orders that SQL does not have, although they are old enough to be there: Redis lost
+// the order with its data. Their money is to be refunded.
+func (c *Charges) Orphans(ctx context.Context, olderThan time.Time, limit int) ([]Charge, error) {
+	rows, err := c.db.sql.QueryContext(ctx, "SELECT c.order_id, c.charge_id, c.state, c.amount, c.currency, c.decline_code, c.created_at, c.updated_at "+
+		"FROM charges c LEFT JOIN orders o ON o.id = c.order_id WHERE c.state = ? AND c.created_at < ? AND o.id IS NULL ORDER BY c.created_at LIMIT ?",
+		ChargeSucceeded, micro(olderThan), limit)
+	if err != nil {
+		return nil, translate(err)
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err says it.
+	var out []Charge
+	for rows.Next() {
+		ch, err := scanCharge(rows)
+		if err != nil {
+			return nil, translate(err)
+		}
+		out = append(out, ch)
+	}
+	return out, translate(rows.Err())
+}

@@ -1,0 +1,163 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"entgo.io/ent/dialect"
+	entsql "entgo.io/ent/dialect/sql"
+	"github.com/go-sql-driver/mysql"
+
+	"github.com/spillway/spillway/ent"
+	"github.com/spillway/spillway/order"
+)
+
+const (
+	// mysqlConns bounds the connections of one process: the drain uses a handful, the rest is for reads. MySQL's own
+	// default is 151 for all processes together.
+	mysqlConns = 32
+	// mysqlConnLife lets connections move to another server after a failover.
+	mysqlConnLife = 5 * time.Minute
+	// sqliteConns: SQLite has one writer; more connections only serve reads beside it.
+	sqliteConns = 8
+	// pingTimeout bounds the look at a server when it is opened.
+	pingTimeout = 5 * time.Second
+	// mysqlTimeout bounds a dial, and a single read or write on a connection: a frozen server must not hold a request.
+	mysqlTimeout = 10 * time.Second
+)
+
+// DB is one open database.
+type DB struct {
+	sql     *sql.DB
+	ent     *ent.Client
+	dialect string
+}
+
+// sqlitePragmas: WAL lets readers go on beside the one writer. synchronous(FULL) puts each commit on disk, so that an
+// answered order survives a power cut as well as a kill.
+const sqlitePragmas = "_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=foreign_keys(1)&_pragma=synchronous(FULL)" +
+	"&_txlock=immediate&_time_format=sqlite&_timezone=UTC"
+
+// Open opens "sqlite:PATH", or a MySQL DSN in the form of go-sql-driver, "USER:PASSWORD@tcp(HOST:PORT)/DATABASE". It fails,
+// without the password in the error, when the server does not answer.
+func Open(ctx context.Context, dsn string) (*DB, error) {
+	db, err := open(dsn)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
+	defer cancel()
+	if err := db.Ping(ctx); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
+}
+
+func open(dsn string) (*DB, error) {
+	if path, ok := strings.CutPrefix(dsn, "sqlite:"); ok {
+		return openSQLite(path), nil
+	}
+	return openMySQL(strings.TrimPrefix(dsn, "mysql:"))
+}
+
+func openSQLite(path string) *DB {
+	db := sql.OpenDB(&sqliteConnector{dsn: "file:" + path + "?" + sqlitePragmas})
+	db.SetMaxOpenConns(sqliteConns)
+	db.SetMaxIdleConns(sqliteConns)
+	return wrap(db, dialect.SQLite)
+}
+
+func openMySQL(dsn string) (*DB, error) {
+	cfg, err := mysql.ParseDSN(dsn)
+	if err != nil {
+		// The driver's error may quote the DSN, and with it the password.
+		return nil, fmt.Errorf("the MySQL DSN is not of the form USER:PASSWORD@tcp(HOST:PORT)/DATABASE: %w", order.ErrInvalid)
+	}
+	if cfg.DBName == "" {
+		return nil, fmt.Errorf("the MySQL DSN names no database: USER:PASSWORD@tcp(HOST:PORT)/DATABASE: %w", order.ErrInvalid)
+	}
+	cfg.ParseTime, cfg.Loc, cfg.InterpolateParams, cfg.ClientFoundRows = true, time.UTC, true, true
+	cfg.Timeout, cfg.ReadTimeout, cfg.WriteTimeout = mysqlTimeout, mysqlTimeout, mysqlTimeout
+	cfg.Params = map[string]string{
+		"time_zone": "'+00:00'", "sql_mode": "'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,ERROR_FOR_DIVISION_BY_ZERO'",
+		"transaction_isolation": "'READ-COMMITTED'",
+	}
+	connector, err := mysql.NewConnector(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("mysql at %s: %w", cfg.Addr, err)
+	}
+	db := sql.OpenDB(connector)
+	db.SetMaxOpenConns(mysqlConns)
+	db.SetMaxIdleConns(mysqlConns)
+	db.SetConnMaxLifetime(mysqlConnLife)
+	return wrap(db, dialect.MySQL), nil
+}
+
+func wrap(db *sql.DB, name string) *DB {
+	return &DB{sql: db, ent: ent.NewClient(ent.Driver(entsql.OpenDB(name, db))), dialect: name}
+}
+
+// Dialect is "mysql" or "sqlite3".
+func (db *DB) Dialect() string { return db.dialect }
+
+// Ping asks whether the server answers.
+func (db *DB) Ping(ctx context.Context) error {
+	if err := db.sql.PingContext(ctx); err != nil {
+		return fmt.Errorf("the database (%s) does not answer: %w: %w", db.dialect, order.ErrUnavailable, err)
+	}
+	return nil
+}
+
+// Close closes all connections.
+func (db *DB) Close() error { return db.sql.Close() }
+
+func (db *DB) isMySQL() bool { return db.dialect == dialect.MySQL }
+
+// txTries is how often a transaction is run again after it lost to another one.
+const txTries = 5
+
+// tx runs f in a transaction, again when it was chosen as a deadlock's victim.
+func (db *DB) tx(ctx context.Context, f func(tx *sql.Tx) error) error {
+	var err error
+	for try := range txTries {
+		if err = db.txOnce(ctx, f); err == nil || !isRetryable(err) {
+			return translate(err)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Duration(try+1) * 5 * time.Millisecond):
+		}
+	}
+	return translate(err)
+}
+
+func (db *DB) txOnce(ctx context.Context, f func(tx *sql.Tx) error) (err error) {
+	tx, err := db.sql.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, ignoreDone(tx.Rollback()))
+		}
+	}()
+	if err := f(tx); err != nil {
+		return err
+	}
+	return tx.Commit()
+}
+
+func ignoreDone(err error) error {
+	if errors.Is(err, sql.ErrTxDone) {
+		return nil
+	}
+	return err
+}
+
+// sqliteConnector opens the pure-Go SQLite without registering a driver by a global name.
+type sqliteConnector struct{ dsn string }

@@ -1,0 +1,122 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+
+	"github.com/go-sql-driver/mysql"
+	"modernc.org/sqlite"
+
+	"github.com/spillway/spillway/order"
+)
+
+var (
+	// ErrRow means that SQL cannot take what a row says: no retry helps, but the other rows may be written without it.
+	ErrRow = errors.New("SQL cannot take the row")
+	// ErrUnknownSKU is an ErrRow: stock of a product that does not exist was to be changed.
+	ErrUnknownSKU = fmt.Errorf("unknown SKU: %w", ErrRow)
+	// ErrFlushConflict means that the place in the journal is not where the caller thought, or that its epoch is closed:
+	// nothing was done.
+	ErrFlushConflict = errors.New("the journal's place in SQL has moved")
+	// ErrNoEpoch means that no epoch was opened yet.
+	ErrNoEpoch = errors.New("no epoch was opened yet")
+	// ErrEpochConflict means that another caller opened an epoch first.
+	ErrEpochConflict = errors.New("another epoch was opened")
+	// ErrNotMigrated means that the tables are not those of this program.
+	ErrNotMigrated = errors.New("the database is not migrated")
+)
+
+// The numbers of MySQL's errors: https://dev.mysql.com/doc/mysql-errors/en/server-error-reference.html.
+const (
+	mysqlDuplicate   = 1062
+	mysqlLockTimeout = 1205
+	mysqlDeadlock    = 1213
+	mysqlCheck       = 3819
+	mysqlNoTable     = 1146
+)
+
+// mysqlRowErrors are what a row's own content causes: null, out of range, too long, wrong value, duplicate, CHECK.
+var mysqlRowErrors = []uint16{1048, 1264, 1265, 1292, 1366, 1406, 3140, mysqlDuplicate, mysqlCheck}
+
+// The codes of SQLite's errors: https://sqlite.org/rescode.html.
+const (
+	sqliteBusy       = 5
+	sqliteLocked     = 6
+	sqliteConstraint = 19
+	sqliteTooBig     = 18
+	sqliteMismatch   = 20
+	sqliteUnique     = 2067
+	sqlitePrimaryKey = 1555
+	primaryCodeMask  = 0xff
+)
+
+func mysqlCode(err error) uint16 {
+	var e *mysql.MySQLError
+	if errors.As(err, &e) {
+		return e.Number
+	}
+	return 0
+}
+
+func sqliteCode(err error) int {
+	var e *sqlite.Error
+	if errors.As(err, &e) {
+		return e.Code()
+	}
+	return 0
+}
+
+// IsRowError says whether an error is due to the content of a row rather than to the server. The caller then writes row
+// by row, so that a bad one costs only itself (I10).
+func IsRowError(err error) bool {
+	if errors.Is(err, ErrRow) || slices.Contains(mysqlRowErrors, mysqlCode(err)) {
+		return true
+	}
+	code := sqliteCode(err) & primaryCodeMask
+	return code == sqliteConstraint || code == sqliteTooBig || code == sqliteMismatch
+}
+
+func isDuplicate(err error) bool {
+	code := sqliteCode(err)
+	return mysqlCode(err) == mysqlDuplicate || code == sqliteUnique || code == sqlitePrimaryKey
+}
+
+// errRaced marks a row that another transaction inserted between our look and our insert: look again.
+var errRaced = errors.New("another transaction was faster")
+
+// raced marks duplicates as such a race. One that persists is a row error.
+func raced(err error) error {
+	if isDuplicate(err) {
+		return fmt.Errorf("%w: %w", errRaced, err)
+	}
+	return err
+}
+
+func isRetryable(err error) bool {
+	if errors.Is(err, errRaced) {
+		return true
+	}
+	code := sqliteCode(err) & primaryCodeMask
+	return mysqlCode(err) == mysqlDeadlock || mysqlCode(err) == mysqlLockTimeout || code == sqliteBusy || code == sqliteLocked
+}
+
+// translate marks errors of a server that is away as order.ErrUnavailable and leaves the others as they are.
+func translate(err error) error {
+	var netErr net.Error
+	switch {
+	case err == nil, errors.Is(err, context.Canceled):
+		return err
+	case errors.Is(err, driver.ErrBadConn), errors.Is(err, mysql.ErrInvalidConn), errors.Is(err, sql.ErrConnDone), errors.As(err, &netErr):
+		return fmt.Errorf("the database does not answer: %w: %w", order.ErrUnavailable, err)
+	case errors.Is(err, context.DeadlineExceeded), isRetryable(err) && !isDuplicate(err):
+		return fmt.Errorf("the database is too slow: %w: %w", order.ErrUnavailable, err)
+	case mysqlCode(err) == mysqlNoTable:
+		return fmt.Errorf("%w; run `spillway migrate up`: %w", ErrNotMigrated, err)
+	}
+	return err
+}

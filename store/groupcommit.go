@@ -1,0 +1,125 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/spillway/spillway/order"
+)
+
+// group lets concurrent callers share one commit. What waits while one commit is under way forms the next one, so a lone
+// caller never waits for others, and many never wait for more than one commit before their own.
+type group[T, R any] struct {
+	commit func(ctx context.Context, items []T) ([]R, error)
+	queue  chan call[T, R]
+	done   chan struct{}
+	stop   sync.Once
+	mu     sync.RWMutex
+	closed bool
+}
+
+type call[T, R any] struct {
+	item   T
+	answer chan answer[R]
+}
+
+type answer[R any] struct {
+	result R
+	err    error
+}
+
+const (
+	// groupMax bounds the items of one commit; see DESIGN: beyond a few hundred rows a statement gets no cheaper per row.
+	groupMax = 200
+	// groupQueue bounds the callers that wait: a few commits' worth. When it is full they are refused at once.
+	groupQueue = 4096
+)
+
+// newGroup starts the one goroutine that commits. commit answers one result an item, in their order.
+func newGroup[T, R any](commit func(ctx context.Context, items []T) ([]R, error)) *group[T, R] {
+	g := &group[T, R]{commit: commit, queue: make(chan call[T, R], groupQueue), done: make(chan struct{})}
+	go g.run()
+	return g
+}
+
+// do hands the item in and returns after its commit. It fails with order.ErrBusy at once when too many wait. When ctx ends
+// first, the item may be committed all the same.
+func (g *group[T, R]) do(ctx context.Context, item T) (R, error) {
+	c := call[T, R]{item: item, answer: make(chan answer[R], 1)}
+	var none R
+	if err := g.enqueue(c); err != nil {
+		return none, err
+	}
+	select {
+	case a := <-c.answer:
+		return a.result, a.err
+	case <-ctx.Done():
+		return none, ctx.Err()
+	}
+}
+
+func (g *group[T, R]) enqueue(c call[T, R]) error {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	if g.closed {
+		return fmt.Errorf("shutting down: %w", order.ErrUnavailable)
+	}
+	select {
+	case g.queue <- c:
+		return nil
+	default:
+		return fmt.Errorf("%d calls wait for a commit: %w", groupQueue, order.ErrBusy)
+	}
+}
+
+func (g *group[T, R]) run() {
+	defer close(g.done)
+	for first := range g.queue {
+		calls := []call[T, R]{first}
+		for len(calls) < groupMax {
+			more, ok := g.poll()
+			if !ok {
+				break
+			}
+			calls = append(calls, more)
+		}
+		g.serve(calls)
+	}
+}
+
+func (g *group[T, R]) poll() (call[T, R], bool) {
+	select {
+	case c, ok := <-g.queue:
+		return c, ok
+	default:
+		return call[T, R]{}, false
+	}
+}
+
+func (g *group[T, R]) serve(calls []call[T, R]) {
+	items := make([]T, len(calls))
+	for i, c := range calls {
+		items[i] = c.item
+	}
+	// A commit serves many callers, so that none of their contexts may end it.
+	results, err := g.commit(context.Background(), items)
+	for i, c := range calls {
+		a := answer[R]{err: err}
+		if err == nil {
+			a.result = results[i]
+		}
+		c.answer <- a
+	}
+}
+
+// close commits what waits, and returns when that is done. Callers after it are refused.
+func (g *group[T, R]) close() {
+	g.stop.Do(func() {
+		g.mu.Lock()
+		g.closed = true
+		close(g.queue)
+		g.mu.Unlock()
+	})
+	<-g.done
+}

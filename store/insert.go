@@ -1,0 +1,119 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strings"
+
+	"github.com/spillway/spillway/order"
+)
+
+const orderColumns = "id, customer_id, state, currency, items_total, shipping_total, total, email, ship_name, ship_street, ship_city, " +
+	"ship_region, ship_postal_code, ship_country, tracking_id, idempotency_key, fingerprint, cancel_reason, created_at, updated_at"
+
+// orderMarks are the placeholders of one order, in the order of orderColumns.
+var orderMarks = "(" + marks(strings.Count(orderColumns, ",")+1) + ")"
+
+// itemRowsMax bounds the rows of one statement that inserts items, so that it stays far below max_allowed_packet and
+// SQLite's 32,766 placeholders.
+const itemRowsMax = 1000
+
+// owner is whose key it is.
+type owner struct{ customer, key string }
+
+// insertOrders inserts orders that do not exist, with their items. Those whose key another order has become duplicates.
+func (db *DB) insertOrders(ctx context.Context, tx *sql.Tx, changes []Change) ([]Duplicate, error) {
+	if len(changes) == 0 {
+		return nil, nil
+	}
+	taken, err := db.keyOwners(ctx, tx, changes)
+	if err != nil {
+		return nil, err
+	}
+	var duplicates []Duplicate
+	args := make([]any, 0, len(changes)*20)
+	for _, c := range changes {
+		own := owner{string(c.Order.CustomerID), c.Order.IdempotencyKey}
+		of, dup := taken[own]
+		if dup {
+			duplicates = append(duplicates, Duplicate{ID: c.Order.ID, Of: of})
+		} else {
+			taken[own] = c.Order.ID
+		}
+		args = appendOrder(args, c, of)
+	}
+	values := strings.TrimSuffix(strings.Repeat(orderMarks+",", len(changes)), ",")
+	if _, err := tx.ExecContext(ctx, "INSERT INTO orders ("+orderColumns+") VALUES "+values, args...); err != nil {
+		return nil, fmt.Errorf("insert %d orders: %w", len(changes), raced(err))
+	}
+	return duplicates, db.insertItems(ctx, tx, changes)
+}
+
+// appendOrder adds the values of one order. One whose key is another order's is CANCELLED, without the key.
+func appendOrder(args []any, c Change, duplicateOf order.ID) []any {
+	o, a := c.Order, c.Order.Address
+	state, reason := c.To, clip(c.Reason, reasonMax)
+	key := any(o.IdempotencyKey)
+	if duplicateOf != "" {
+		state, reason, key = order.Cancelled, duplicatePrefix+string(duplicateOf), nil
+	}
+	return append(args, o.ID, o.CustomerID, state, o.Currency, o.ItemsTotal, o.ShippingTotal, o.Total, o.Email,
+		a.Name, a.Street, a.City, a.Region, a.PostalCode, a.CountryCode, o.TrackingID, key, o.Fingerprint,
+		reason, micro(o.CreatedAt), micro(c.At))
+}
+
+// keyOwners says which orders have the keys already.
+func (db *DB) keyOwners(ctx context.Context, tx *sql.Tx, changes []Change) (map[owner]order.ID, error) {
+	args := make([]any, 0, 2*len(changes))
+	for _, c := range changes {
+		args = append(args, c.Order.CustomerID, c.Order.IdempotencyKey)
+	}
+	pairs := strings.TrimSuffix(strings.Repeat("(?,?),", len(changes)), ",")
+	if !db.isMySQL() {
+		pairs = "VALUES " + pairs
+	}
+	rows, err := tx.QueryContext(ctx, "SELECT customer_id, idempotency_key, id FROM orders WHERE (customer_id, idempotency_key) IN ("+pairs+")", args...)
+	if err != nil {
+		return nil, fmt.Errorf("read the owners of %d keys: %w", len(changes), err)
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err says it.
+	out := make(map[owner]order.ID)
+	for rows.Next() {
+		var o owner
+		var id order.ID
+		if err := rows.Scan(&o.customer, &o.key, &id); err != nil {
+			return nil, fmt.Errorf("read the owners of keys: %w", err)
+		}
+		out[o] = id
+	}
+	return out, rows.Err()
+}
+
+func (db *DB) insertItems(ctx context.Context, tx *sql.Tx, changes []Change) error {
+	var args []any
+	n := 0
+	flush := func() error {
+		if n == 0 {
+			return nil
+		}
+		values := strings.TrimSuffix(strings.Repeat("(?,?,?,?,?),", n), ",")
+		_, err := tx.ExecContext(ctx, "INSERT INTO order_items (order_id, sku, name, quantity, unit_price) VALUES "+values, args...)
+		args, n = args[:0], 0
+		if err != nil {
+			return fmt.Errorf("insert items: %w", err)
+		}
+		return nil
+	}
+	for _, c := range changes {
+		for _, l := range c.Order.Lines {
+			args = append(args, c.Order.ID, l.SKU, l.Name, l.Quantity, l.UnitPrice)
+			if n++; n == itemRowsMax {
+				if err := flush(); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return flush()
+}

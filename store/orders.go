@@ -1,0 +1,232 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spillway/spillway/order"
+)
+
+// Orders keeps orders and their items.
+type Orders struct{ db *DB }
+
+// NewOrders makes the repository.
+func NewOrders(db *DB) *Orders { return &Orders{db: db} }
+
+// Change is one step in an order's life, with the whole order, so that steps may arrive in any order (I8).
+type Change struct {
+	// Order is the order as it was reserved.
+	Order order.Order
+	// To is the state that the step brings about: Pending, Paid or Cancelled.
+	To order.State
+	// At is when it happened, UTC.
+	At time.Time
+	// Reason is why it was cancelled.
+	Reason string
+}
+
+// Outcome says what a set of changes did not do.
+type Outcome struct {
+	// Refused are the steps that the order's state does not allow. One that was taken before is not among them.
+	Refused []Refusal
+	// Duplicates are the orders whose key belongs to another order; they were written as CANCELLED.
+	Duplicates []Duplicate
+}
+
+// Refusal is a step that was refused.
+type Refusal struct {
+	ID       order.ID
+	From, To order.State
+}
+
+// Duplicate is an order that came with another order's key.
+type Duplicate struct{ ID, Of order.ID }
+
+// duplicatePrefix begins the cancel_reason of a duplicate; the id of the order that has the key follows.
+const duplicatePrefix = "duplicate of "
+
+// Apply writes the changes in one transaction: orders that are missing are inserted in the state that their last step
+// brings about, and existing ones move along the table of states (I7). It may be called with the same changes again, in
+// any order and any grouping, with the same rows as the outcome (I8).
+func (o *Orders) Apply(ctx context.Context, changes []Change) (Outcome, error) {
+	var out Outcome
+	err := o.db.tx(ctx, func(tx *sql.Tx) (err error) {
+		out, err = o.db.applyOrders(ctx, tx, changes)
+		return err
+	})
+	return out, err
+}
+
+// drains says whether an event of the drain may bring an order from one state to another: only a pending order is paid or
+// cancelled by an event. A paid one is cancelled with a refund, which is decided in SQL.
+func drains(from, to order.State) bool { return from == order.Pending && from.CanBecome(to) }
+
+// fold makes one change of each order: the last step that was taken. Of two that exclude each other the payment stands,
+// because money was taken.
+func fold(changes []Change) ([]Change, []Refusal) {
+	byID := make(map[order.ID]Change, len(changes))
+	var refused []Refusal
+	for _, c := range changes {
+		seen, ok := byID[c.Order.ID]
+		switch {
+		case !ok || drains(seen.To, c.To):
+			byID[c.Order.ID] = c
+		case seen.To == c.To || drains(c.To, seen.To):
+		case c.To == order.Paid:
+			byID[c.Order.ID] = c
+			refused = append(refused, Refusal{ID: c.Order.ID, From: c.To, To: seen.To})
+		default:
+			refused = append(refused, Refusal{ID: c.Order.ID, From: seen.To, To: c.To})
+		}
+	}
+	out := make([]Change, 0, len(byID))
+	for _, c := range byID {
+		out = append(out, c)
+	}
+	// Rows are written in one sequence by everyone, so that two writers do not deadlock.
+	slices.SortFunc(out, func(a, b Change) int { return strings.Compare(string(a.Order.ID), string(b.Order.ID)) })
+	return out, refused
+}
+
+// row is what SQL holds of an order.
+type row struct {
+	state  order.State
+	reason string
+}
+
+// duplicateOf is the order that has the key of a duplicate, or empty.
+func (r row) duplicateOf() order.ID {
+	of, _ := strings.CutPrefix(r.reason, duplicatePrefix)
+	if of == r.reason {
+		return ""
+	}
+	return order.ID(of)
+}
+
+func (db *DB) applyOrders(ctx context.Context, tx *sql.Tx, changes []Change) (Outcome, error) {
+	if len(changes) == 0 {
+		return Outcome{}, nil
+	}
+	folded, refused := fold(changes)
+	out := Outcome{Refused: refused}
+	held, err := db.lockRows(ctx, tx, ids(folded))
+	if err != nil {
+		return Outcome{}, err
+	}
+	var missing []Change
+	moves := map[order.State][]Change{}
+	for _, c := range folded {
+		r, ok := held[c.Order.ID]
+		switch {
+		case !ok:
+			missing = append(missing, c)
+		case r.duplicateOf() != "":
+			out.Duplicates = append(out.Duplicates, Duplicate{ID: c.Order.ID, Of: r.duplicateOf()})
+			if c.To == order.Paid {
+				out.Refused = append(out.Refused, Refusal{ID: c.Order.ID, From: r.state, To: c.To})
+			}
+		case drains(r.state, c.To):
+			moves[c.To] = append(moves[c.To], c)
+		case c.To == order.Cancelled && r.state != order.Cancelled, !r.state.Follows(c.To):
+			out.Refused = append(out.Refused, Refusal{ID: c.Order.ID, From: r.state, To: c.To})
+		}
+	}
+	for _, to := range order.States() {
+		if err := db.move(ctx, tx, to, moves[to]); err != nil {
+			return Outcome{}, err
+		}
+	}
+	duplicates, err := db.insertOrders(ctx, tx, missing)
+	out.Duplicates = append(out.Duplicates, duplicates...)
+	return out, err
+}
+
+func ids(changes []Change) []order.ID {
+	out := make([]order.ID, len(changes))
+	for i, c := range changes {
+		out[i] = c.Order.ID
+	}
+	return out
+}
+
+// lockRows reads the states of those of the orders that exist, and keeps others from changing them meanwhile. SQLite has
+// one writer, which this transaction is.
+func (db *DB) lockRows(ctx context.Context, tx *sql.Tx, ids []order.ID) (map[order.ID]row, error) {
+	query := "SELECT id, state, cancel_reason FROM orders WHERE id IN (" + marks(len(ids)) + ") ORDER BY id"
+	if db.isMySQL() {
+		query += " FOR UPDATE"
+	}
+	rows, err := tx.QueryContext(ctx, query, anys(ids)...)
+	if err != nil {
+		return nil, fmt.Errorf("read orders: %w", err)
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err says it.
+	out := make(map[order.ID]row, len(ids))
+	for rows.Next() {
+		var id order.ID
+		var r row
+		if err := rows.Scan(&id, &r.state, &r.reason); err != nil {
+			return nil, fmt.Errorf("read orders: %w", err)
+		}
+		out[id] = r
+	}
+	return out, rows.Err()
+}
+
+// move brings the orders into the state in one statement, guarded by the state's predecessors.
+func (db *DB) move(ctx context.Context, tx *sql.Tx, to order.State, changes []Change) error {
+	if len(changes) == 0 {
+		return nil
+	}
+	var at, reason strings.Builder
+	var args []any
+	args = append(args, to)
+	for _, c := range changes {
+		at.WriteString(" WHEN ? THEN ?")
+		args = append(args, c.Order.ID, micro(c.At))
+	}
+	for _, c := range changes {
+		reason.WriteString(" WHEN ? THEN ?")
+		args = append(args, c.Order.ID, clip(c.Reason, reasonMax))
+	}
+	args = append(args, anys(ids(changes))...)
+	from := to.Predecessors()
+	for _, s := range from {
+		args = append(args, s)
+	}
+	_, err := tx.ExecContext(ctx, "UPDATE orders SET state = ?, updated_at = CASE id"+at.String()+" END, cancel_reason = CASE id"+
+		reason.String()+" END WHERE id IN ("+marks(len(changes))+") AND state IN ("+marks(len(from))+")", args...)
+	if err != nil {
+		return fmt.Errorf("move %d orders to %s: %w", len(changes), to, err)
+	}
+	return nil
+}
+
+// reasonMax is the length of cancel_reason, in characters.
+const reasonMax = 255
+
+// clip keeps a text within n characters.
+func clip(s string, n int) string {
+	if r := []rune(s); len(r) > n {
+		return string(r[:n])
+	}
+	return s
+}
+
+// marks is n placeholders.
+func marks(n int) string { return strings.TrimSuffix(strings.Repeat("?,", n), ",") }
+
+// micro is the time as SQL keeps it.
+func micro(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
+
+func anys[T any](in []T) []any {
+	out := make([]any, len(in))
+	for i, v := range in {
+		out[i] = v
+	}
+	return out
+}

@@ -1,0 +1,138 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"entgo.io/ent/dialect/sql"
+
+	"github.com/spillway/spillway/ent"
+	"github.com/spillway/spillway/ent/product"
+	"github.com/spillway/spillway/order"
+)
+
+// Product is what can be bought.
+type Product struct {
+	SKU                        order.SKU
+	Name, Description, Picture string
+	Price                      order.Money
+	Categories                 []string
+	// Stock is in units, at the flusher's place in the journal.
+	Stock int64
+}
+
+// Products keeps the catalogue.
+type Products struct{ db *DB }
+
+// NewProducts makes the repository.
+func NewProducts(db *DB) *Products { return &Products{db: db} }
+
+// Create adds a product with its first stock, which is booked as an adjustment in the same transaction. No counter can
+// exist for it in Redis yet, so the first reservation loads it from here. order.ErrExists when the SKU is taken.
+func (p *Products) Create(ctx context.Context, pr Product, actor string) error {
+	tx, err := p.db.ent.Tx(ctx)
+	if err != nil {
+		return translate(err)
+	}
+	if err := insertProduct(ctx, tx, pr, actor); err != nil {
+		err = errors.Join(err, tx.Rollback())
+		if isDuplicate(err) {
+			return fmt.Errorf("product %s: %w", pr.SKU, order.ErrExists)
+		}
+		return translate(err)
+	}
+	return translate(tx.Commit())
+}
+
+func insertProduct(ctx context.Context, tx *ent.Tx, pr Product, actor string) error {
+	now := micro(time.Now())
+	categories := pr.Categories
+	if categories == nil {
+		categories = []string{}
+	}
+	err := tx.Product.Create().SetID(string(pr.SKU)).SetName(pr.Name).SetDescription(pr.Description).SetPicture(pr.Picture).
+		SetPriceMinor(int64(pr.Price.Amount)).SetCurrency(string(pr.Price.Currency)).SetCategories(categories).
+		SetStock(pr.Stock).SetCreatedAt(now).SetUpdatedAt(now).Exec(ctx)
+	if err != nil {
+		return err
+	}
+	return tx.StockAdjustment.Create().SetID("initial:" + string(pr.SKU)).SetSku(string(pr.SKU)).SetDelta(pr.Stock).
+		SetReason("initial stock").SetActor(clip(actor, 64)).SetCreatedAt(now).Exec(ctx)
+}
+
+// Seed creates those of the products that are missing and changes nothing that is there.
+func (p *Products) Seed(ctx context.Context, products []Product) (created int, err error) {
+	for _, pr := range products {
+		err := p.Create(ctx, pr, "seed")
+		if errors.Is(err, order.ErrExists) {
+			continue
+		}
+		if err != nil {
+			return created, fmt.Errorf("seed %s: %w", pr.SKU, err)
+		}
+		created++
+	}
+	return created, nil
+}
+
+// Update replaces all but SKU and stock; order.ErrNotFound when there is no such product.
+func (p *Products) Update(ctx context.Context, pr Product) error {
+	err := p.db.ent.Product.UpdateOneID(string(pr.SKU)).SetName(pr.Name).SetDescription(pr.Description).SetPicture(pr.Picture).
+		SetPriceMinor(int64(pr.Price.Amount)).SetCurrency(string(pr.Price.Currency)).SetCategories(pr.Categories).
+		SetUpdatedAt(micro(time.Now())).Exec(ctx)
+	if ent.IsNotFound(err) {
+		return fmt.Errorf("product %s: %w", pr.SKU, order.ErrNotFound)
+	}
+	return translate(err)
+}
+
+// Get reads a product; order.ErrNotFound when there is none of that SKU.
+func (p *Products) Get(ctx context.Context, sku order.SKU) (Product, error) {
+	found, err := p.db.ent.Product.Get(ctx, string(sku))
+	if ent.IsNotFound(err) {
+		return Product{}, fmt.Errorf("product %s: %w", sku, order.ErrNotFound)
+	}
+	if err != nil {
+		return Product{}, translate(err)
+	}
+	return fromEnt(found), nil
+}
+
+// List reads up to limit products with SKUs after the given one, in the order of their SKUs.
+func (p *Products) List(ctx context.Context, after order.SKU, limit int) ([]Product, error) {
+	return p.find(ctx, p.db.ent.Product.Query(), after, limit)
+}
+
+// Search is List for the products whose name or description contains the text, ignoring case.
+func (p *Products) Search(ctx context.Context, text string, after order.SKU, limit int) ([]Product, error) {
+	like := "%" + strings.NewReplacer(`!`, `!!`, `%`, `!%`, `_`, `!_`).Replace(strings.ToLower(text)) + "%"
+	contains := func(s *sql.Selector) {
+		s.Where(sql.P(func(b *sql.Builder) {
+			b.WriteString("(LOWER(").Ident(s.C(product.FieldName)).WriteString(") LIKE ").Arg(like).WriteString(" ESCAPE '!' OR LOWER(").
+				Ident(s.C(product.FieldDescription)).WriteString(") LIKE ").Arg(like).WriteString(" ESCAPE '!')")
+		}))
+	}
+	return p.find(ctx, p.db.ent.Product.Query().Where(contains), after, limit)
+}
+
+func (*Products) find(ctx context.Context, q *ent.ProductQuery, after order.SKU, limit int) ([]Product, error) {
+	found, err := q.Where(product.IDGT(string(after))).Order(product.ByID()).Limit(limit).All(ctx)
+	if err != nil {
+		return nil, translate(err)
+	}
+	out := make([]Product, len(found))
+	for i, f := range found {
+		out[i] = fromEnt(f)
+	}
+	return out, nil
+}
+
+func fromEnt(f *ent.Product) Product {
+	return Product{
+		SKU: order.SKU(f.ID), Name: f.Name, Description: f.Description, Picture: f.Picture, Categories: f.Categories,
+		Price: order.Money{Currency: order.Currency(f.Currency), Amount: order.Cents(f.PriceMinor)}, Stock: f.Stock,
+	}
+}

@@ -1,0 +1,125 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/spillway/spillway/order"
+)
+
+// Get reads an order with its items; order.ErrNotFound when there is none.
+func (o *Orders) Get(ctx context.Context, id order.ID) (order.Order, error) {
+	return o.one(ctx, "id = ?", id)
+}
+
+// FindByKey reads the order that the customer's idempotency key made; order.ErrNotFound when there is none.
+func (o *Orders) FindByKey(ctx context.Context, customer order.CustomerID, key string) (order.Order, error) {
+	return o.one(ctx, "customer_id = ? AND idempotency_key = ?", customer, key)
+}
+
+func (o *Orders) one(ctx context.Context, where string, args ...any) (order.Order, error) {
+	found, err := o.query(ctx, where, args...)
+	if err != nil {
+		return order.Order{}, err
+	}
+	if len(found) == 0 {
+		return order.Order{}, order.ErrNotFound
+	}
+	return found[0], nil
+}
+
+// ListByCustomer reads up to limit orders of the customer, newest first: those before the given one, or from the newest
+// when it is empty.
+func (o *Orders) ListByCustomer(ctx context.Context, customer order.CustomerID, before order.ID, limit int) ([]order.Order, error) {
+	where, args := "customer_id = ?", []any{customer}
+	if before != "" {
+		where += " AND id < ?"
+		args = append(args, before)
+	}
+	return o.query(ctx, where+" ORDER BY id DESC LIMIT ?", append(args, limit)...)
+}
+
+// States reads the states of the orders; those that do not exist are absent.
+func (o *Orders) States(ctx context.Context, ids []order.ID) (map[order.ID]order.State, error) {
+	if len(ids) == 0 {
+		return map[order.ID]order.State{}, nil
+	}
+	rows, err := o.db.sql.QueryContext(ctx, "SELECT id, state FROM orders WHERE id IN ("+marks(len(ids))+")", anys(ids)...)
+	if err != nil {
+		return nil, translate(fmt.Errorf("read the states of %d orders: %w", len(ids), err))
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err says it.
+	out := make(map[order.ID]order.State, len(ids))
+	for rows.Next() {
+		var id order.ID
+		var state order.State
+		if err := rows.Scan(&id, &state); err != nil {
+			return nil, translate(err)
+		}
+		out[id] = state
+	}
+	return out, translate(rows.Err())
+}
+
+// query reads orders and, in a second query, the items of all of them.
+func (o *Orders) query(ctx context.Context, where string, args ...any) ([]order.Order, error) {
+	rows, err := o.db.sql.QueryContext(ctx, "SELECT "+orderColumns+" FROM orders WHERE "+where, args...)
+	if err != nil {
+		return nil, translate(fmt.Errorf("read orders: %w", err))
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err says it.
+	var out []order.Order
+	for rows.Next() {
+		found, err := scanOrder(rows)
+		if err != nil {
+			return nil, translate(err)
+		}
+		out = append(out, found)
+	}
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		return nil, translate(err)
+	}
+	return out, translate(o.addItems(ctx, out))
+}
+
+func scanOrder(rows *sql.Rows) (order.Order, error) {
+	var o order.Order
+	var key sql.NullString
+	a := &o.Address
+	err := rows.Scan(&o.ID, &o.CustomerID, &o.State, &o.Currency, &o.ItemsTotal, &o.ShippingTotal, &o.Total, &o.Email,
+		&a.Name, &a.Street, &a.City, &a.Region, &a.PostalCode, &a.CountryCode, &o.TrackingID, &key, &o.Fingerprint,
+		&o.CancelReason, &o.CreatedAt, &o.UpdatedAt)
+	if err != nil {
+		return order.Order{}, fmt.Errorf("read an order: %w", err)
+	}
+	o.IdempotencyKey, o.CreatedAt, o.UpdatedAt = key.String, o.CreatedAt.UTC(), o.UpdatedAt.UTC()
+	return o, nil
+}
+
+func (o *Orders) addItems(ctx context.Context, orders []order.Order) error {
+	if len(orders) == 0 {
+		return nil
+	}
+	at := make(map[order.ID]int, len(orders))
+	args := make([]any, len(orders))
+	for i := range orders {
+		at[orders[i].ID], args[i] = i, orders[i].ID
+	}
+	rows, err := o.db.sql.QueryContext(ctx, "SELECT order_id, sku, name, quantity, unit_price FROM order_items WHERE order_id IN ("+
+		marks(len(orders))+") ORDER BY order_id, sku", args...)
+	if err != nil {
+		return fmt.Errorf("read items: %w", err)
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err says it.
+	for rows.Next() {
+		var id order.ID
+		var l order.Line
+		if err := rows.Scan(&id, &l.SKU, &l.Name, &l.Quantity, &l.UnitPrice); err != nil {
+			return fmt.Errorf("read items: %w", err)
+		}
+		orders[at[id]].Lines = append(orders[at[id]].Lines, l)
+	}
+	return rows.Err()
+}

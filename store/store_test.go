@@ -1,0 +1,480 @@
+package store_test
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/store"
+	"github.com/spillway/spillway/test/realparts"
+)
+
+// onBoth runs the test on MySQL and on SQLite, migrated and empty.
+func onBoth(t *testing.T, test func(t *testing.T, db *store.DB)) {
+	for name, dsn := range map[string]func(t *testing.T) string{
+		"mysql":  func(t *testing.T) string { return realparts.MySQL(t) },
+		"sqlite": func(t *testing.T) string { return "sqlite:" + filepath.Join(t.TempDir(), "test.db") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			db := openDB(t, dsn(t))
+			if _, err := store.NewMigrator(db).Up(t.Context()); err != nil {
+				t.Fatalf("migrate: %v", err)
+			}
+			test(t, db)
+		})
+	}
+}
+
+func openDB(t *testing.T, dsn string) *store.DB {
+	t.Helper()
+	db, err := store.Open(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return db
+}
+
+var at = time.Date(2026, 11, 24, 12, 0, 0, 123456000, time.UTC)
+
+func anOrder(key string) order.Order {
+	o := order.Order{
+		ID: order.NewID(0, at), CustomerID: "c1", Currency: "EUR", Email: "a@example.com", TrackingID: "T1",
+		Lines:          []order.Line{{SKU: "A", Name: "Äpfel", Quantity: 2, UnitPrice: 150}, {SKU: "B", Name: "B", Quantity: 1, UnitPrice: 99}},
+		Address:        order.Address{Name: "N", Street: "S", City: "C", Region: "R", PostalCode: "P", CountryCode: "DE"},
+		IdempotencyKey: key, Fingerprint: []byte{1, 2, 3}, CreatedAt: at, UpdatedAt: at,
+	}
+	if err := o.Price(499); err != nil {
+		panic(err)
+	}
+	return o
+}
+
+func change(o order.Order, to order.State) store.Change {
+	c := store.Change{Order: o, To: to, At: at.Add(time.Duration(to) * time.Second)}
+	if to == order.Cancelled {
+		c.Reason = "declined"
+	}
+	return c
+}
+
+func mustApply(t *testing.T, o *store.Orders, changes ...store.Change) store.Outcome {
+	t.Helper()
+	out, err := o.Apply(t.Context(), changes)
+	if err != nil {
+		t.Fatalf("apply: %v", err)
+	}
+	return out
+}
+
+func wantState(t *testing.T, o *store.Orders, id order.ID, want order.State) {
+	t.Helper()
+	if got, err := o.Get(t.Context(), id); err != nil || got.State != want {
+		t.Errorf("order %s is %v (%v); want %v", id, got.State, err, want)
+	}
+}
+
+func TestAnOrderReadsAsItWasWritten(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *store.DB) {
+		orders, o := store.NewOrders(db), anOrder("k1")
+		mustApply(t, orders, change(o, order.Paid))
+		got, err := orders.Get(t.Context(), o.ID)
+		want := o
+		want.State, want.UpdatedAt = order.Paid, at.Add(time.Second)
+		if err != nil || fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", want) {
+			t.Errorf("read %+v (%v)\nwant %+v", got, err, want)
+		}
+		if byKey, err := orders.FindByKey(t.Context(), "c1", "k1"); err != nil || byKey.ID != o.ID {
+			t.Errorf("by key: %v, %v", byKey.ID, err)
+		}
+		if _, err := orders.FindByKey(t.Context(), "c1", "K1"); !errors.Is(err, order.ErrNotFound) {
+			t.Errorf("a key in other letters: %v; want ErrNotFound", err)
+		}
+		if _, err := orders.Get(t.Context(), order.NewID(0, at)); !errors.Is(err, order.ErrNotFound) {
+			t.Errorf("an unknown order: %v; want ErrNotFound", err)
+		}
+	})
+}
+
+// TestStatesMoveOnlyAlongTheTable tries every pair of states that a drain may meet (I7).
+func TestStatesMoveOnlyAlongTheTable(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *store.DB) {
+		orders := store.NewOrders(db)
+		for _, from := range order.States() {
+			for _, to := range []order.State{order.Pending, order.Paid, order.Cancelled} {
+				o := anOrder(fmt.Sprintf("%s-%s", from, to))
+				bring(t, orders, o, from)
+				out := mustApply(t, orders, change(o, to))
+				want, refused := from, false
+				switch {
+				case from == order.Pending:
+					want = to
+				case to == order.Cancelled:
+					refused = from != order.Cancelled // A paid order is cancelled with a refund, never by an event.
+				default:
+					refused = !from.Follows(to)
+				}
+				wantState(t, orders, o.ID, want)
+				if (len(out.Refused) == 1) != refused {
+					t.Errorf("%s → %s: refused = %v; want %v", from, to, out.Refused, refused)
+				}
+			}
+		}
+	})
+}
+
+func bring(t *testing.T, orders *store.Orders, o order.Order, to order.State) {
+	t.Helper()
+	switch to {
+	case order.Shipped:
+		mustApply(t, orders, change(o, order.Paid))
+		if refused, err := orders.Ship(t.Context(), []store.Shipment{{OrderID: o.ID, TrackingID: "T", ShippedAt: at}}); err != nil || len(refused) > 0 {
+			t.Fatalf("ship: %v %v", refused, err)
+		}
+	case order.ShipFailed:
+		mustApply(t, orders, change(o, order.Paid))
+		if err := orders.MarkShipFailed(t.Context(), []order.ID{o.ID}); err != nil {
+			t.Fatal(err)
+		}
+	default:
+		mustApply(t, orders, change(o, to))
+	}
+	wantState(t, orders, o.ID, to)
+}
+
+// TestAnyOrderOfEventsHasOneOutcome shuffles, repeats and regroups the events of some orders (I8).
+func TestAnyOrderOfEventsHasOneOutcome(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *store.DB) {
+		orders := store.NewOrders(db)
+		rapid.Check(t, func(r *rapid.T) {
+			final := map[order.ID]order.State{}
+			var events []store.Change
+			for i := range rapid.IntRange(1, 4).Draw(r, "orders") {
+				o := anOrder(fmt.Sprintf("%s-%d", order.NewID(0, at), i))
+				last := rapid.SampledFrom([]order.State{order.Pending, order.Paid, order.Cancelled}).Draw(r, "last")
+				final[o.ID] = last
+				for range rapid.IntRange(1, 3).Draw(r, "copies") {
+					events = append(events, change(o, order.Pending), change(o, last))
+				}
+			}
+			events = rapid.Permutation(events).Draw(r, "events")
+			for len(events) > 0 {
+				n := rapid.IntRange(1, len(events)).Draw(r, "batch")
+				if out, err := orders.Apply(t.Context(), events[:n]); err != nil || len(out.Refused)+len(out.Duplicates) > 0 {
+					r.Fatalf("apply: %+v, %v", out, err)
+				}
+				events = events[n:]
+			}
+			for id, want := range final {
+				got, err := orders.Get(t.Context(), id)
+				if err != nil || got.State != want || len(got.Lines) != 2 || !got.UpdatedAt.Equal(at.Add(time.Duration(want)*time.Second)) {
+					r.Fatalf("order is %+v (%v); want %v", got, err, want)
+				}
+			}
+		})
+	})
+}
+
+func TestAKeyBelongsToOneOrder(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *store.DB) {
+		orders, first, second := store.NewOrders(db), anOrder("k"), anOrder("k")
+		mustApply(t, orders, change(first, order.Paid))
+		want := []store.Duplicate{{ID: second.ID, Of: first.ID}}
+		for _, to := range []order.State{order.Pending, order.Paid, order.Paid} {
+			if out := mustApply(t, orders, change(second, to)); !slices.Equal(out.Duplicates, want) {
+				t.Errorf("%s: duplicates = %v; want %v", to, out.Duplicates, want)
+			}
+		}
+		wantState(t, orders, first.ID, order.Paid)
+		wantState(t, orders, second.ID, order.Cancelled)
+	})
+}
+
+func TestTwoWritersOfOneOrder(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *store.DB) {
+		orders := store.NewOrders(db)
+		var batch []store.Change
+		for i := range 50 {
+			batch = append(batch, change(anOrder(fmt.Sprint(i)), order.Paid))
+		}
+		var wg sync.WaitGroup
+		for range 4 {
+			wg.Go(func() {
+				if out, err := orders.Apply(t.Context(), batch); err != nil || len(out.Duplicates) > 0 {
+					t.Errorf("apply: %+v, %v", out, err)
+				}
+			})
+		}
+		wg.Wait()
+		wantState(t, orders, batch[49].Order.ID, order.Paid)
+	})
+}
+
+func TestABadRowIsARowError(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *store.DB) {
+		orders, good, bad := store.NewOrders(db), anOrder("good"), anOrder("bad")
+		bad.Total++
+		_, err := orders.Apply(t.Context(), []store.Change{change(good, order.Paid), change(bad, order.Paid)})
+		if !store.IsRowError(err) {
+			t.Errorf("a total that does not add up: %v; want a row error", err)
+		}
+		if _, err := orders.Get(t.Context(), good.ID); !errors.Is(err, order.ErrNotFound) {
+			t.Errorf("half of the batch was written: %v", err)
+		}
+	})
+}
+
+// flushing is a shop with 10 of A and an open epoch.
+func flushing(t *testing.T, db *store.DB) *store.Stock {
+	t.Helper()
+	price := order.Money{Currency: "USD", Amount: 100}
+	if n, err := store.NewProducts(db).Seed(t.Context(), []store.Product{{SKU: "A", Name: "a", Price: price, Stock: 10}}); n != 1 || err != nil {
+		t.Fatalf("seed: %d, %v", n, err)
+	}
+	st := store.NewStock(db)
+	if _, err := st.CloseAndOpen(t.Context(), 0, 0, "run1"); err != nil {
+		t.Fatal(err)
+	}
+	return st
+}
+
+func aRange(prev, last string, delta int64) store.Range {
+	return store.Range{Epoch: 1, PrevID: prev, FirstID: last, LastID: last, Entries: 1, Deltas: map[order.SKU]int64{"A": delta}}
+}
+
+func wantStock(t *testing.T, st *store.Stock, want int64) {
+	t.Helper()
+	_, units, err := st.Snapshot(t.Context(), 0, []order.SKU{"A", "nope"})
+	if err != nil || !maps.Equal(units, map[order.SKU]int64{"A": want}) {
+		t.Errorf("stock = %v, %v; want %d of A", units, err, want)
+	}
+}
+
+func TestARangeIsAppliedOnce(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *store.DB) {
+		st := flushing(t, db)
+		var wg sync.WaitGroup
+		var mu sync.Mutex
+		var won, lost int
+		for range 4 {
+			wg.Go(func() {
+				_, err := st.FlushRange(t.Context(), aRange("0-0", "1-0", -3))
+				mu.Lock()
+				defer mu.Unlock()
+				switch {
+				case err == nil:
+					won++
+				case errors.Is(err, store.ErrFlushConflict):
+					lost++
+				default:
+					t.Errorf("flush: %v", err)
+				}
+			})
+		}
+		wg.Wait()
+		if won != 1 || lost != 3 {
+			t.Errorf("%d won and %d lost; want 1 and 3", won, lost)
+		}
+		wantStock(t, st, 7)
+	})
+}
+
+func TestAClosedEpochTakesNothingMore(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *store.DB) {
+		st := flushing(t, db)
+		if _, err := st.CloseAndOpen(t.Context(), 0, 1, "run2"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := st.FlushRange(t.Context(), aRange("0-0", "1-0", -3)); !errors.Is(err, store.ErrFlushConflict) {
+			t.Errorf("flush of a closed epoch: %v; want ErrFlushConflict", err)
+		}
+		if _, err := st.CloseAndOpen(t.Context(), 0, 1, "run3"); !errors.Is(err, store.ErrEpochConflict) {
+			t.Errorf("closing an epoch twice: %v; want ErrEpochConflict", err)
+		}
+		wantStock(t, st, 10)
+	})
+}
+
+func TestSQLNeverGoesBelowNothing(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *store.DB) {
+		st := flushing(t, db)
+		if _, err := st.FlushRange(t.Context(), aRange("0-0", "1-0", -11)); !store.IsRowError(err) {
+			t.Errorf("taking 11 of 10: %v; want a row error", err)
+		}
+		unknown := aRange("0-0", "1-0", -1)
+		unknown.Deltas["nope"] = -1
+		if _, err := st.FlushRange(t.Context(), unknown); !errors.Is(err, store.ErrUnknownSKU) || !store.IsRowError(err) {
+			t.Errorf("an unknown SKU: %v; want ErrUnknownSKU", err)
+		}
+		wantStock(t, st, 10)
+		letter := store.FailedOrder{DedupKey: "x", Source: "test", Reason: "r", Attempts: 1}
+		if err := st.SkipEntry(t.Context(), aRange("0-0", "1-0", -11), letter); err != nil {
+			t.Fatal(err)
+		}
+		letters, err := store.NewDeadLetters(db).List(t.Context(), 0, 10)
+		if err != nil || len(letters) != 1 || letters[0].DedupKey != "x" {
+			t.Errorf("letters = %+v, %v", letters, err)
+		}
+		if e, err := st.OpenEpoch(t.Context(), 0); err != nil || e.LastID != "1-0" {
+			t.Errorf("the place is %+v, %v; want 1-0", e, err)
+		}
+	})
+}
+
+func TestPruningKeepsTheNewest(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *store.DB) {
+		st := flushing(t, db)
+		prev := "0-0"
+		for i := range 5 {
+			next := fmt.Sprintf("%d-0", i+1)
+			if _, err := st.FlushRange(t.Context(), aRange(prev, next, -1)); err != nil {
+				t.Fatal(err)
+			}
+			prev = next
+		}
+		if err := st.PruneDedupLog(t.Context(), 0, 0); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := st.FlushRange(t.Context(), aRange(prev, "6-0", -1)); err != nil {
+			t.Errorf("flush after pruning: %v", err)
+		}
+		wantStock(t, st, 4)
+	})
+}
+
+func TestTheLedgerHasOneLineAnOrder(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *store.DB) {
+		ledger := store.NewCharges(db)
+		defer ledger.Close()
+		var wg sync.WaitGroup
+		var mu sync.Mutex
+		lines := map[string]int{}
+		id := order.NewID(0, at)
+		for range 32 {
+			wg.Go(func() {
+				ch, err := ledger.Record(t.Context(), store.Charge{
+					OrderID: id, ChargeID: string(order.NewID(0, at)), State: store.ChargeSucceeded, Amount: order.Money{Currency: "EUR", Amount: 5},
+				})
+				if err != nil {
+					t.Errorf("record: %v", err)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				lines[ch.ChargeID]++
+			})
+		}
+		wg.Wait()
+		if len(lines) != 1 {
+			t.Errorf("one order has the lines %v", lines)
+		}
+		if _, err := ledger.Void(t.Context(), id, string(order.NewID(0, at)), "EUR"); !errors.Is(err, order.ErrState) {
+			t.Errorf("void after a charge: %v; want ErrState", err)
+		}
+		first, _, err1 := ledger.Refund(t.Context(), id, "r1", "why")
+		again, ch, err2 := ledger.Refund(t.Context(), id, "r2", "why")
+		if err1 != nil || err2 != nil || first.RefundID != again.RefundID || ch.State != store.ChargeRefunded {
+			t.Errorf("refund twice: %+v %v, %+v %v", first, err1, again, err2)
+		}
+	})
+}
+
+func TestAVoidedOrderIsNeverCharged(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *store.DB) {
+		ledger := store.NewCharges(db)
+		defer ledger.Close()
+		id := order.NewID(0, at)
+		if _, err := ledger.Void(t.Context(), id, "v1", "EUR"); err != nil {
+			t.Fatal(err)
+		}
+		ch, err := ledger.Record(t.Context(), store.Charge{OrderID: id, ChargeID: "c1", State: store.ChargeSucceeded, Amount: order.Money{Currency: "EUR", Amount: 5}})
+		if err != nil || ch.State != store.ChargeVoided {
+			t.Errorf("a late charge answered %+v, %v; want the tombstone", ch, err)
+		}
+		if _, _, err := ledger.Refund(t.Context(), id, "r", "why"); !errors.Is(err, order.ErrState) {
+			t.Errorf("refund of nothing: %v; want ErrState", err)
+		}
+	})
+}
+
+func TestOrphansAreChargesWithoutAnOrder(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *store.DB) {
+		ledger := store.NewCharges(db)
+		defer ledger.Close()
+		kept, lost := anOrder("kept"), anOrder("lost")
+		mustApply(t, store.NewOrders(db), change(kept, order.Paid))
+		for _, o := range []order.Order{kept, lost} {
+			if _, err := ledger.Record(t.Context(), store.Charge{OrderID: o.ID, ChargeID: string(o.ID), State: store.ChargeSucceeded, Amount: order.Money{Currency: "EUR", Amount: 5}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		orphans, err := ledger.Orphans(t.Context(), time.Now().Add(time.Minute), 10)
+		if err != nil || len(orphans) != 1 || orphans[0].OrderID != lost.ID {
+			t.Errorf("orphans = %+v, %v; want %s", orphans, err, lost.ID)
+		}
+	})
+}
+
+func TestProducts(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *store.DB) {
+		p := store.NewProducts(db)
+		mug := store.Product{SKU: "MUG", Name: "A Mug", Description: "100% clay", Price: order.Money{Currency: "USD", Amount: 899}, Categories: []string{"kitchen"}, Stock: 3}
+		if err := p.Create(t.Context(), mug, "op"); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Create(t.Context(), mug, "op"); !errors.Is(err, order.ErrExists) {
+			t.Errorf("create twice: %v; want ErrExists", err)
+		}
+		for query, want := range map[string]int{"mug": 1, "CLAY": 1, "100%": 1, "1%c": 0, "_": 0} {
+			if got, err := p.Search(t.Context(), query, "", 10); err != nil || len(got) != want {
+				t.Errorf("search %q: %d, %v; want %d", query, len(got), err, want)
+			}
+		}
+		mug.Name, mug.Stock = "Mug", 99
+		if err := p.Update(t.Context(), mug); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := p.Get(t.Context(), "MUG"); err != nil || got.Name != "Mug" || got.Stock != 3 {
+			t.Errorf("after update: %+v, %v; want the new name and the old stock", got, err)
+		}
+		if err := p.Update(t.Context(), store.Product{SKU: "nope", Price: mug.Price}); !errors.Is(err, order.ErrNotFound) {
+			t.Errorf("update of nothing: %v; want ErrNotFound", err)
+		}
+	})
+}
+
+func TestMigrations(t *testing.T) {
+	for name, dsn := range map[string]string{"mysql": realparts.MySQL(t), "sqlite": "sqlite:" + filepath.Join(t.TempDir(), "m.db")} {
+		t.Run(name, func(t *testing.T) {
+			db := openDB(t, dsn)
+			m := store.NewMigrator(db)
+			if err := m.Check(t.Context()); !errors.Is(err, store.ErrNotMigrated) {
+				t.Errorf("check of an empty database: %v; want ErrNotMigrated", err)
+			}
+			if _, err := store.NewOrders(db).Get(t.Context(), order.NewID(0, at)); err == nil {
+				t.Error("reading without tables did not fail")
+			}
+			first, err := m.Up(t.Context())
+			if err != nil || len(first) == 0 {
+				t.Fatalf("up: %v, %v", first, err)
+			}
+			if again, err := m.Up(t.Context()); err != nil || len(again) != 0 {
+				t.Errorf("up again: %v, %v; want nothing to do", again, err)
+			}
+			if err := m.Check(t.Context()); err != nil {
+				t.Errorf("check: %v", err)
+			}
+		})
+	}
+}

@@ -1,0 +1,76 @@
+// Package realparts gives tests the real servers. Where one is missing the test fails and says how to start it.
+package realparts
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"net"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+)
+
+// dialTimeout bounds the look whether a server is there.
+const dialTimeout = 2 * time.Second
+
+// Redis is the address of the shared Redis.
+func Redis(t testing.TB) string {
+	t.Helper()
+	addr := env("SPILLWAY_TEST_REDIS", "127.0.0.1:16379")
+	reach(t, "Redis", addr)
+	return addr
+}
+
+// RocketMQ is the address of the shared gRPC proxy.
+func RocketMQ(t testing.TB) string {
+	t.Helper()
+	addr := env("SPILLWAY_TEST_ROCKETMQ", "127.0.0.1:18081")
+	reach(t, "RocketMQ", addr)
+	return addr
+}
+
+// MySQL is the DSN of an empty database on the shared MySQL, which goes when the test ends.
+func MySQL(t testing.TB) string {
+	t.Helper()
+	cfg, err := mysql.ParseDSN(env("SPILLWAY_TEST_MYSQL", "root@tcp(127.0.0.1:13306)/"))
+	if err != nil {
+		t.Fatalf("SPILLWAY_TEST_MYSQL: %v", err)
+	}
+	reach(t, "MySQL", cfg.Addr)
+	db, err := sql.Open("mysql", cfg.FormatDSN())
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := "test_" + strings.ToLower(rand.Text())
+	if _, err := db.ExecContext(t.Context(), "CREATE DATABASE "+name+" CHARACTER SET utf8mb4"); err != nil {
+		t.Fatalf("create a database on MySQL at %s: %v", cfg.Addr, err)
+	}
+	t.Cleanup(func() {
+		defer db.Close()
+		if _, err := db.ExecContext(context.Background(), "DROP DATABASE "+name); err != nil {
+			t.Errorf("drop %s: %v", name, err)
+		}
+	})
+	cfg.DBName = name
+	return cfg.FormatDSN()
+}
+
+func env(name, otherwise string) string {
+	if v := os.Getenv(name); v != "" {
+		return v
+	}
+	return otherwise
+}
+
+func reach(t testing.TB, what, addr string) {
+	t.Helper()
+	c, err := net.DialTimeout("tcp", addr, dialTimeout)
+	if err != nil {
+		t.Fatalf("no %s at %s: run `make services` (%v)", what, addr, err)
+	}
+	_ = c.Close()
+}

@@ -1,0 +1,151 @@
+package wire
+
+import (
+	"fmt"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
+	"github.com/spillway/spillway/order"
+)
+
+var stateToWire = map[order.State]spillwayv1.OrderState{
+	order.Pending:    spillwayv1.OrderState_ORDER_STATE_PENDING,
+	order.Paid:       spillwayv1.OrderState_ORDER_STATE_PAID,
+	order.Cancelled:  spillwayv1.OrderState_ORDER_STATE_CANCELLED,
+	order.Shipped:    spillwayv1.OrderState_ORDER_STATE_SHIPPED,
+	order.ShipFailed: spillwayv1.OrderState_ORDER_STATE_SHIP_FAILED,
+}
+
+// State makes the message's state; one that is unknown becomes UNSPECIFIED.
+func State(s order.State) spillwayv1.OrderState { return stateToWire[s] }
+
+// FromState reads a state. It fails with order.ErrInvalid for UNSPECIFIED and for one that this program does
+// not know.
+func FromState(s spillwayv1.OrderState) (order.State, error) {
+	for domain, msg := range stateToWire {
+		if msg == s {
+			return domain, nil
+		}
+	}
+	return 0, fmt.Errorf("order state %v: %w", s, order.ErrInvalid)
+}
+
+// Address makes the message of an address.
+func Address(a order.Address) *spillwayv1.Address {
+	return &spillwayv1.Address{
+		Name: a.Name, Street: a.Street, City: a.City, Region: a.Region,
+		PostalCode: a.PostalCode, CountryCode: a.CountryCode,
+	}
+}
+
+// FromAddress reads an address; none is the empty address.
+func FromAddress(a *spillwayv1.Address) order.Address {
+	return order.Address{
+		Name: a.GetName(), Street: a.GetStreet(), City: a.GetCity(), Region: a.GetRegion(),
+		PostalCode: a.GetPostalCode(), CountryCode: a.GetCountryCode(),
+	}
+}
+
+// Demand makes the lines that ask for units.
+func Demand(demand []order.Demand) []*spillwayv1.Line {
+	out := make([]*spillwayv1.Line, len(demand))
+	for i, d := range demand {
+		out[i] = &spillwayv1.Line{Sku: string(d.SKU), Quantity: int32(d.Quantity)} //nolint:gosec // At most MaxQuantity.
+	}
+	return out
+}
+
+// FromDemand reads and sums the lines that ask for units; see order.SumDemand for what it refuses.
+func FromDemand(lines []*spillwayv1.Line) ([]order.Demand, error) {
+	out := make([]order.Demand, len(lines))
+	for i, l := range lines {
+		out[i] = order.Demand{SKU: order.SKU(l.GetSku()), Quantity: int(l.GetQuantity())}
+	}
+	return order.SumDemand(out)
+}
+
+// Order makes the message of an order. It carries neither the idempotency key nor the fingerprint.
+func Order(o order.Order) *spillwayv1.Order {
+	return &spillwayv1.Order{
+		Id:              string(o.ID),
+		State:           State(o.State),
+		CustomerId:      string(o.CustomerID),
+		Lines:           lines(o),
+		ItemsTotal:      Money(order.Money{Currency: o.Currency, Amount: o.ItemsTotal}),
+		ShippingTotal:   Money(order.Money{Currency: o.Currency, Amount: o.ShippingTotal}),
+		Total:           Money(order.Money{Currency: o.Currency, Amount: o.Total}),
+		Email:           o.Email,
+		ShippingAddress: Address(o.Address),
+		TrackingId:      o.TrackingID,
+		CreateTime:      timestamppb.New(o.CreatedAt),
+		UpdateTime:      timestamppb.New(o.UpdatedAt),
+		CancelReason:    o.CancelReason,
+	}
+}
+
+func lines(o order.Order) []*spillwayv1.OrderLine {
+	out := make([]*spillwayv1.OrderLine, len(o.Lines))
+	for i, l := range o.Lines {
+		out[i] = &spillwayv1.OrderLine{
+			Sku: string(l.SKU), Name: l.Name,
+			Quantity:  int32(l.Quantity), //nolint:gosec // At most MaxQuantity.
+			UnitPrice: Money(order.Money{Currency: o.Currency, Amount: l.UnitPrice}),
+			Total:     Money(order.Money{Currency: o.Currency, Amount: l.Total()}),
+		}
+	}
+	return out
+}
+
+// FromOrder reads an order. It fails with order.ErrInvalid when a state or an amount is not valid, or when
+// the amounts are not all of one currency.
+func FromOrder(m *spillwayv1.Order) (order.Order, error) {
+	state, err := FromState(m.GetState())
+	if err != nil {
+		return order.Order{}, err
+	}
+	o := order.Order{
+		ID: order.ID(m.GetId()), CustomerID: order.CustomerID(m.GetCustomerId()), State: state,
+		Currency: order.Currency(m.GetTotal().GetCurrencyCode()),
+		Email:    m.GetEmail(), Address: FromAddress(m.GetShippingAddress()), TrackingID: m.GetTrackingId(),
+		CancelReason: m.GetCancelReason(), CreatedAt: fromTime(m.GetCreateTime()), UpdatedAt: fromTime(m.GetUpdateTime()),
+	}
+	read := amounts{currency: o.Currency}
+	o.ItemsTotal, o.ShippingTotal, o.Total = read.cents(m.GetItemsTotal()), read.cents(m.GetShippingTotal()), read.cents(m.GetTotal())
+	o.Lines = make([]order.Line, len(m.GetLines()))
+	for i, l := range m.GetLines() {
+		o.Lines[i] = order.Line{
+			SKU: order.SKU(l.GetSku()), Name: l.GetName(), Quantity: int(l.GetQuantity()), UnitPrice: read.cents(l.GetUnitPrice()),
+		}
+	}
+	if read.err != nil {
+		return order.Order{}, fmt.Errorf("order %s: %w", o.ID, read.err)
+	}
+	return o, nil
+}
+
+// fromTime is to the microsecond, which is what SQL keeps, so that an order reads the same from everywhere.
+func fromTime(t *timestamppb.Timestamp) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return t.AsTime().Truncate(time.Microsecond)
+}
+
+// amounts reads amounts of one currency and keeps the first error.
+type amounts struct {
+	currency order.Currency
+	err      error
+}
+
+func (a *amounts) cents(m *spillwayv1.Money) order.Cents {
+	money, err := FromMoney(m)
+	if err == nil && money.Currency != a.currency {
+		err = fmt.Errorf("an amount in %s in an order in %s: %w", money.Currency, a.currency, order.ErrInvalid)
+	}
+	if err != nil && a.err == nil {
+		a.err = err
+	}
+	return money.Amount
+}

@@ -1,0 +1,36 @@
+package wire
+
+import (
+	"fmt"
+
+	"google.golang.org/protobuf/proto"
+
+	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
+	"github.com/spillway/spillway/order"
+)
+
+// MarshalSnapshot makes the bytes that travel with an order from its reservation to its row: marshalled once
+// here, opaque to Redis and the queue.
+func MarshalSnapshot(o order.Order) ([]byte, error) {
+	b, err := proto.Marshal(&spillwayv1.OrderSnapshot{
+		Order: Order(o), IdempotencyKey: o.IdempotencyKey, Fingerprint: o.Fingerprint,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("marshal order %s: %w", o.ID, err)
+	}
+	return b, nil
+}
+
+// UnmarshalSnapshot reads those bytes. What it cannot read is a poison event: no retry will help.
+func UnmarshalSnapshot(b []byte) (order.Order, error) {
+	var m spillwayv1.OrderSnapshot
+	if err := proto.Unmarshal(b, &m); err != nil {
+		return order.Order{}, fmt.Errorf("unmarshal an order's snapshot: %w", err)
+	}
+	o, err := FromOrder(m.GetOrder())
+	if err != nil {
+		return order.Order{}, err
+	}
+	o.IdempotencyKey, o.Fingerprint = m.GetIdempotencyKey(), m.GetFingerprint()
+	return o, nil
+}

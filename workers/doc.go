@@ -1,0 +1,17 @@
+// Package workers is the asynchronous half: what happens to an order after its answer.
+//
+//	worker        reads                      writes                              bound                     if it dies
+//	StockFlusher  journal, from SQL's place  products.stock, stock_dedup_log,    FlushConfig.Batch         the next one reads on from SQL's
+//	                                         orders (durability sql)             entries a transaction     place: nothing is applied twice
+//	OrderRelay    journal, group "relay",    topic of order events               RelayConfig.Batch         unacknowledged entries are claimed
+//	              behind the flusher                                             entries a message         and sent again
+//	OrderWriter   topic, group "orders"      orders, order_items, failed_orders  WriterConfig.Rows         the message comes again; rows are
+//	                                                                             rows a statement          written once
+//	Shipper       topic, group "shipping"    shipments, orders.state             ShipConfig.Concurrency    the message comes again; the carrier
+//	                                                                             calls at once             knows the order id
+//	Mailer        topic, group "mail"        sent_mails                          MailConfig.Concurrency    the message comes again; a mail may be
+//	                                                                             calls at once             sent twice
+//
+// Every worker is idempotent, takes what it can in one batch, acknowledges only what is committed, and costs a poison
+// message only itself. Run loops it until its context ends; RunOnce is one turn, for tests.
+package workers

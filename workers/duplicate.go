@@ -1,0 +1,47 @@
+package workers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/stock"
+)
+
+// Revoker gives the stock of an order back that SQL refused.
+type Revoker interface {
+	Revoke(ctx context.Context, id order.ID, reason string) (stock.Position, error)
+}
+
+// MoneyBack makes sure that an order costs nothing: it forbids a charge that was not made, and refunds one that was.
+type MoneyBack interface {
+	Void(ctx context.Context, id order.ID) error
+	Refund(ctx context.Context, id order.ID, reason string) error
+}
+
+// Duplicates cancels orders whose idempotency key belongs to another order: the marker in Redis had expired, or was
+// lost with its Redis, and SQL's unique index is the last to know (I4). Each step is idempotent.
+type Duplicates struct {
+	stock Revoker
+	money MoneyBack
+}
+
+// NewDuplicates makes the canceller.
+func NewDuplicates(st Revoker, money MoneyBack) *Duplicates { return &Duplicates{stock: st, money: money} }
+
+// CancelDuplicate gives stock and money of the order back.
+func (d *Duplicates) CancelDuplicate(ctx context.Context, id, of order.ID) error {
+	reason := fmt.Sprintf("duplicate of %s", of)
+	if _, err := d.stock.Revoke(ctx, id, reason); err != nil && !errors.Is(err, order.ErrNotFound) {
+		return fmt.Errorf("give the stock of %s back: %w", id, err)
+	}
+	err := d.money.Void(ctx, id)
+	if errors.Is(err, order.ErrState) { // It is charged already.
+		err = d.money.Refund(ctx, id, reason)
+	}
+	if err != nil {
+		return fmt.Errorf("give the money of %s back: %w", id, err)
+	}
+	return nil
+}

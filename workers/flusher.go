@@ -1,0 +1,265 @@
+package workers
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/stock"
+	"github.com/spillway/spillway/store"
+	"github.com/spillway/spillway/wire"
+)
+
+// FlushConfig sets up a StockFlusher.
+type FlushConfig struct {
+	Partition uint8
+	// Batch is how many journal entries go into one transaction at most.
+	Batch int64
+	// Block is how long one turn waits for a first entry.
+	Block time.Duration
+	// WithOrders writes the orders' rows in the transaction of their stock: durability sql.
+	WithOrders bool
+	// KeepLog is how many rows of the dedup log are kept. One is needed; more help an operator to look back.
+	KeepLog int
+}
+
+// DefaultFlushConfig takes 200 entries: beyond that a transaction grows longer without getting cheaper per entry.
+func DefaultFlushConfig() FlushConfig {
+	return FlushConfig{Batch: 200, Block: 500 * time.Millisecond, KeepLog: 1000}
+}
+
+// pruneEvery is after how many flushes the dedup log is pruned.
+const pruneEvery = 1000
+
+// FlushStore is what a StockFlusher needs of SQL.
+type FlushStore interface {
+	OpenEpoch(ctx context.Context, partition uint8) (store.Epoch, error)
+	EpochAt(ctx context.Context, partition uint8, number int64) (store.Epoch, error)
+	FlushRange(ctx context.Context, r store.Range) (store.Outcome, error)
+	SkipEntry(ctx context.Context, r store.Range, f store.FailedOrder) error
+	PruneDedupLog(ctx context.Context, partition uint8, keep int) error
+}
+
+// StockFlusher applies each journal entry to SQL exactly once: the transaction moves the place in the journal by
+// compare-and-set, so of two flushers one wins and the other reads on from there.
+type StockFlusher struct {
+	cfg      FlushConfig
+	journal  *stock.Journal
+	store    FlushStore
+	progress *Progress
+	log      *slog.Logger
+
+	at      stock.Position // the place in SQL as last seen; Epoch 0 when it must be read again
+	flushes int
+}
+
+// NewStockFlusher makes a flusher. It is not safe for concurrent use: each loop has its own.
+func NewStockFlusher(cfg FlushConfig, journal *stock.Journal, st FlushStore, progress *Progress, log *slog.Logger) *StockFlusher {
+	return &StockFlusher{cfg: cfg, journal: journal, store: st, progress: progress, log: log.With("worker", "stock_flusher")}
+}
+
+// Run flushes until ctx ends. What is then in the journal stays there for the next flusher.
+func (f *StockFlusher) Run(ctx context.Context) { loop(ctx, f.log, f.RunOnce) }
+
+// RunOnce flushes one batch and returns how many entries it took.
+func (f *StockFlusher) RunOnce(ctx context.Context) (int, error) {
+	if f.at.Epoch == 0 {
+		if err := f.locate(ctx); err != nil {
+			return 0, err
+		}
+	}
+	entries, err := f.journal.Await(ctx, f.at.Epoch, f.at.ID, f.cfg.Batch, f.cfg.Block)
+	if err != nil {
+		return f.poisoned(ctx, err)
+	}
+	if len(entries) == 0 {
+		f.at = stock.Position{} // Perhaps another epoch is open by now.
+		return 0, nil
+	}
+	return len(entries), f.flush(ctx, entries)
+}
+
+// Drain flushes what the journal of an epoch still holds. No entry is added to it any more.
+func (f *StockFlusher) Drain(ctx context.Context, epoch int64) error {
+	for {
+		e, err := f.store.EpochAt(ctx, f.cfg.Partition, epoch)
+		if err != nil {
+			return err
+		}
+		f.at = stock.Position{Epoch: epoch, ID: e.LastID}
+		entries, err := f.journal.Read(ctx, epoch, e.LastID, f.cfg.Batch)
+		if err != nil {
+			if _, err = f.poisoned(ctx, err); err != nil {
+				return err
+			}
+			continue
+		}
+		if len(entries) == 0 {
+			return nil
+		}
+		if err := f.flush(ctx, entries); err != nil && !errors.Is(err, store.ErrFlushConflict) {
+			return err
+		}
+	}
+}
+
+func (f *StockFlusher) locate(ctx context.Context) error {
+	e, err := f.store.OpenEpoch(ctx, f.cfg.Partition)
+	if errors.Is(err, store.ErrNoEpoch) {
+		sleep(ctx, f.cfg.Block)
+		return fmt.Errorf("no epoch was opened yet: %w", err)
+	}
+	if err != nil {
+		return err
+	}
+	f.moved(stock.Position{Epoch: e.Number, ID: e.LastID})
+	return nil
+}
+
+func (f *StockFlusher) moved(at stock.Position) {
+	f.at = at
+	f.progress.Set(at)
+}
+
+// flush applies the entries in one transaction, or one by one when a row of them is bad.
+func (f *StockFlusher) flush(ctx context.Context, entries []stock.Entry) error {
+	err := f.apply(ctx, entries)
+	switch {
+	case err == nil:
+		return f.prune(ctx)
+	case errors.Is(err, store.ErrFlushConflict):
+		// Another flusher was faster, or the epoch was closed. What it did is done: read on from there.
+		f.at = stock.Position{}
+		return f.locate(ctx)
+	case !store.IsRowError(err):
+		f.at = stock.Position{}
+		return err
+	}
+	f.log.WarnContext(ctx, "a batch has a bad entry; flushing one by one", "error", err, "entries", len(entries))
+	for _, e := range entries {
+		if err := f.flushOne(ctx, e); err != nil {
+			f.at = stock.Position{}
+			return err
+		}
+	}
+	return nil
+}
+
+// flushOne applies one entry; one that SQL cannot take is put aside with its reason, and the place moves on (I10).
+func (f *StockFlusher) flushOne(ctx context.Context, e stock.Entry) error {
+	err := f.apply(ctx, []stock.Entry{e})
+	if err == nil || !store.IsRowError(err) {
+		return err
+	}
+	f.log.ErrorContext(ctx, "SQL cannot take a journal entry; it is in failed_orders", "entry", e.ID, "order", e.OrderID, "error", err)
+	payload, merr := json.Marshal(e)
+	if merr != nil {
+		return merr
+	}
+	if e.OrderID != "" {
+		f.progress.Refuse(e.OrderID)
+	}
+	return f.skip(ctx, e.ID, string(e.OrderID), err, payload)
+}
+
+// poisoned puts an entry aside that cannot even be read.
+func (f *StockFlusher) poisoned(ctx context.Context, err error) (int, error) {
+	var poison *stock.PoisonError
+	if !errors.As(err, &poison) {
+		f.at = stock.Position{}
+		return 0, err
+	}
+	payload, merr := json.Marshal(poison.Raw)
+	if merr != nil {
+		return 0, merr
+	}
+	f.log.ErrorContext(ctx, "a journal entry cannot be read; it is in failed_orders", "entry", poison.ID, "error", err)
+	return 1, f.skip(ctx, poison.ID, "", err, payload)
+}
+
+func (f *StockFlusher) skip(ctx context.Context, entryID, orderID string, reason error, payload []byte) error {
+	at := stock.Position{Epoch: f.at.Epoch, ID: entryID}
+	err := f.store.SkipEntry(ctx, f.rangeOf(entryID, entryID, 1), store.FailedOrder{
+		DedupKey: fmt.Sprintf("journal/%d/%d/%s", f.cfg.Partition, f.at.Epoch, entryID),
+		Source:   "stock_flusher", OrderID: orderID, Reason: reason.Error(), Payload: payload, Attempts: 1,
+	})
+	if err != nil {
+		f.at = stock.Position{}
+		return err
+	}
+	f.moved(at)
+	return nil
+}
+
+func (f *StockFlusher) rangeOf(first, last string, entries int) store.Range {
+	return store.Range{
+		Partition: f.cfg.Partition, Epoch: f.at.Epoch, PrevID: f.at.ID, FirstID: first, LastID: last, Entries: entries,
+	}
+}
+
+func (f *StockFlusher) apply(ctx context.Context, entries []stock.Entry) error {
+	last := entries[len(entries)-1].ID
+	r := f.rangeOf(entries[0].ID, last, len(entries))
+	r.Deltas = make(map[order.SKU]int64)
+	for _, e := range entries {
+		for _, d := range e.Deltas {
+			r.Deltas[d.SKU] += d.Units
+		}
+		if e.Kind == stock.Adjusted {
+			r.Adjustments = append(r.Adjustments, adjustment(e))
+		} else if f.cfg.WithOrders {
+			change, err := changeOf(e)
+			if err != nil {
+				return err
+			}
+			r.Changes = append(r.Changes, change)
+		}
+	}
+	out, err := f.store.FlushRange(ctx, r)
+	if err != nil {
+		return err
+	}
+	for _, d := range out.Duplicates {
+		f.progress.Refuse(d.ID)
+	}
+	for _, d := range out.Refused {
+		f.progress.Refuse(d.ID)
+	}
+	f.moved(stock.Position{Epoch: r.Epoch, ID: last})
+	return nil
+}
+
+func adjustment(e stock.Entry) store.Adjustment {
+	return store.Adjustment{
+		ID: e.AdjustmentID, SKU: e.Deltas[0].SKU, Delta: e.Deltas[0].Units, Reason: e.Detail, Actor: e.Actor, At: e.Time,
+	}
+}
+
+// kindStates says which state each kind of entry brings about.
+var kindStates = map[stock.Kind]order.State{
+	stock.Reserved: order.Pending, stock.Settled: order.Paid, stock.Released: order.Cancelled,
+}
+
+// changeOf reads the order in an entry. What it cannot read is a row error: no retry helps.
+func changeOf(e stock.Entry) (store.Change, error) {
+	o, err := wire.UnmarshalSnapshot(e.Snapshot)
+	if err != nil {
+		return store.Change{}, fmt.Errorf("journal entry %s: %w: %w", e.ID, store.ErrRow, err)
+	}
+	c := store.Change{Order: o, To: kindStates[e.Kind], At: e.Time}
+	if e.Kind == stock.Released {
+		c.Reason = e.Detail
+	}
+	return c, nil
+}
+
+func (f *StockFlusher) prune(ctx context.Context) error {
+	if f.flushes++; f.flushes%pruneEvery != 0 {
+		return nil
+	}
+	return f.store.PruneDedupLog(ctx, f.cfg.Partition, f.cfg.KeepLog)
+}

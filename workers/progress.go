@@ -1,0 +1,87 @@
+package workers
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/stock"
+)
+
+// Progress tells how far the flusher of this process brought SQL, and wakes those who wait for a place.
+type Progress struct {
+	mu      sync.Mutex
+	at      stock.Position
+	moved   chan struct{}
+	refused map[order.ID]struct{}
+	recent  []order.ID // the refused ones in their order, so that the oldest can be forgotten
+}
+
+// refusedMax bounds the refused orders that are remembered; their waiters ask within milliseconds.
+const refusedMax = 10_000
+
+var (
+	// ErrEpochPassed means that the epoch of the awaited place was closed: only SQL knows whether the place was
+	// reached before.
+	ErrEpochPassed = errors.New("the epoch was closed")
+	// ErrRefused means that SQL holds the order in a state that does not let this step happen: its key belongs to
+	// another order.
+	ErrRefused = errors.New("sql refused the order's step")
+)
+
+// NewProgress starts at no place.
+func NewProgress() *Progress {
+	return &Progress{moved: make(chan struct{}), refused: make(map[order.ID]struct{})}
+}
+
+// Wait returns once SQL holds everything up to the place. It fails with ErrEpochPassed, with ErrRefused when SQL
+// refused the order there, or with ctx.
+func (p *Progress) Wait(ctx context.Context, place stock.Position, id order.ID) error {
+	for {
+		p.mu.Lock()
+		at, moved := p.at, p.moved
+		_, refused := p.refused[id]
+		p.mu.Unlock()
+		switch {
+		case at.Reaches(place) && refused:
+			return ErrRefused
+		case at.Reaches(place):
+			return nil
+		case at.Epoch > place.Epoch:
+			return ErrEpochPassed
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-moved:
+		}
+	}
+}
+
+// Set moves the place, which never goes back, and wakes the waiters.
+func (p *Progress) Set(at stock.Position) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if at.Epoch < p.at.Epoch || p.at.Reaches(at) {
+		return
+	}
+	p.at = at
+	close(p.moved)
+	p.moved = make(chan struct{})
+}
+
+// Refuse remembers, before Set, that SQL refused the order's step.
+func (p *Progress) Refuse(id order.ID) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if _, ok := p.refused[id]; ok {
+		return
+	}
+	p.refused[id] = struct{}{}
+	p.recent = append(p.recent, id)
+	if len(p.recent) > refusedMax {
+		delete(p.refused, p.recent[0])
+		p.recent = p.recent[1:]
+	}
+}

@@ -1,0 +1,261 @@
+package workers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/queue"
+	"github.com/spillway/spillway/stock"
+	"github.com/spillway/spillway/store"
+)
+
+// RelayConfig sets up an OrderRelay.
+type RelayConfig struct {
+	Partition uint8
+	// Topic is where order events go.
+	Topic string
+	// Consumer names this relay among others; unique to its process.
+	Consumer string
+	// Batch is how many journal entries one turn takes, and so about how many events one message holds.
+	Batch int64
+	// Block is how long one turn waits for a first entry.
+	Block time.Duration
+	// ClaimIdle is after how long another relay's unacknowledged entries are taken over: longer than a send may take.
+	ClaimIdle time.Duration
+	// FlushWait bounds how long a turn holds entries whose stock is not in SQL yet. They are claimed again later.
+	FlushWait time.Duration
+}
+
+// DefaultRelayConfig sends 200 events a message, about 120 kB.
+func DefaultRelayConfig(topic, consumer string) RelayConfig {
+	return RelayConfig{
+		Topic: topic, Consumer: consumer, Batch: 200, Block: 500 * time.Millisecond,
+		ClaimIdle: 15 * time.Second, FlushWait: 10 * time.Second,
+	}
+}
+
+const (
+	// messageBytesMax bounds the events of one message; the broker takes 4 MiB.
+	messageBytesMax = 1 << 20
+	// flushPoll is the pause between two looks at the flusher's place; a flush takes about as long.
+	flushPoll = 5 * time.Millisecond
+	// claimEvery is how often a relay looks for entries that another left behind.
+	claimEvery = 2 * time.Second
+)
+
+// RelayStore is what an OrderRelay needs of SQL: how far the stock of an epoch is flushed.
+type RelayStore interface {
+	EpochAt(ctx context.Context, partition uint8, number int64) (store.Epoch, error)
+}
+
+// OrderRelay sends what the journal holds to the queue, many events in one message, and acknowledges an entry only
+// after the broker said yes. It stays behind the stock flusher: an order whose stock is not in SQL could otherwise
+// become a row although a wiped Redis sells its units again.
+type OrderRelay struct {
+	cfg       RelayConfig
+	journal   *stock.Journal
+	store     RelayStore
+	producer  queue.Producer
+	log       *slog.Logger
+	now       func() time.Time
+	lastClaim time.Time
+}
+
+// NewOrderRelay makes a relay. It is not safe for concurrent use.
+func NewOrderRelay(cfg RelayConfig, journal *stock.Journal, st RelayStore, producer queue.Producer, log *slog.Logger) *OrderRelay {
+	return &OrderRelay{cfg: cfg, journal: journal, store: st, producer: producer, log: log.With("worker", "order_relay"), now: time.Now}
+}
+
+// Run relays until ctx ends.
+func (r *OrderRelay) Run(ctx context.Context) { loop(ctx, r.log, r.RunOnce) }
+
+// RunOnce relays one batch of each epoch that is not relayed to its end, and returns how many entries it took.
+func (r *OrderRelay) RunOnce(ctx context.Context) (int, error) {
+	epochs, err := r.journal.Epochs(ctx)
+	if err != nil {
+		return 0, err
+	}
+	claim := r.now().Sub(r.lastClaim) >= claimEvery
+	if claim {
+		r.lastClaim = r.now()
+	}
+	total := 0
+	for i, epoch := range epochs {
+		n, err := r.relayEpoch(ctx, epoch, claim, i == len(epochs)-1)
+		if err != nil {
+			return total, fmt.Errorf("epoch %d: %w", epoch, err)
+		}
+		total += n
+	}
+	return total, nil
+}
+
+// relayEpoch relays one batch of an epoch. The newest one waits for entries; an older one that is at its end goes.
+func (r *OrderRelay) relayEpoch(ctx context.Context, epoch int64, claim, newest bool) (int, error) {
+	total := 0
+	if claim {
+		entries, err := r.journal.Claim(ctx, epoch, r.cfg.Consumer, r.cfg.ClaimIdle, r.cfg.Batch)
+		n, err := r.relay(ctx, epoch, entries, err)
+		if err != nil {
+			return n, err
+		}
+		total += n
+	}
+	block := r.cfg.Block
+	if !newest || total > 0 {
+		block = 0
+	}
+	entries, err := r.journal.Next(ctx, epoch, r.cfg.Consumer, r.cfg.Batch, block)
+	n, err := r.relay(ctx, epoch, entries, err)
+	if err != nil {
+		return total + n, err
+	}
+	total += n
+	if total > 0 || !newest {
+		err = r.trim(ctx, epoch, !newest && total == 0)
+	}
+	return total, err
+}
+
+// relay sends the entries and acknowledges them.
+func (r *OrderRelay) relay(ctx context.Context, epoch int64, entries []stock.Entry, err error) (int, error) {
+	var poison *stock.PoisonError
+	if errors.As(err, &poison) {
+		// The flusher puts it into failed_orders; behind it there is nothing left to send.
+		if _, err := r.flushed(ctx, epoch, []stock.Entry{{ID: poison.ID}}); err != nil {
+			return 0, err
+		}
+		return 1, r.journal.Ack(ctx, epoch, []string{poison.ID})
+	}
+	if err != nil || len(entries) == 0 {
+		return 0, err
+	}
+	inSQL, err := r.flushed(ctx, epoch, entries)
+	if err != nil {
+		return 0, err
+	}
+	messages, err := envelopes(inSQL)
+	if err != nil {
+		return 0, err
+	}
+	if len(messages) > 0 {
+		if err := r.producer.Send(ctx, r.cfg.Topic, messages...); err != nil {
+			return 0, fmt.Errorf("send %d events: %w", len(inSQL), err)
+		}
+	}
+	ids := make([]string, len(entries))
+	for i, e := range entries {
+		ids[i] = e.ID
+	}
+	return len(entries), r.journal.Ack(ctx, epoch, ids)
+}
+
+// flushed waits until the stock of the entries is in SQL and returns those of which that is true: of a closed epoch,
+// what Redis lost before it was flushed never happened.
+func (r *OrderRelay) flushed(ctx context.Context, epoch int64, entries []stock.Entry) ([]stock.Entry, error) {
+	deadline := r.now().Add(r.cfg.FlushWait)
+	last := entries[len(entries)-1].ID
+	for {
+		e, err := r.store.EpochAt(ctx, r.cfg.Partition, epoch)
+		if err != nil {
+			return nil, fmt.Errorf("read the flusher's place: %w", err)
+		}
+		switch {
+		case stock.CompareIDs(e.LastID, last) >= 0:
+			return entries, nil
+		case e.Closed:
+			return r.dropLost(ctx, entries, e.LastID), nil
+		case r.now().After(deadline) || ctx.Err() != nil:
+			return nil, fmt.Errorf("the stock flusher is at %s, before %s, for %s: is it running?", e.LastID, last, r.cfg.FlushWait)
+		}
+		sleep(ctx, flushPoll)
+	}
+}
+
+func (r *OrderRelay) dropLost(ctx context.Context, entries []stock.Entry, flushedTo string) []stock.Entry {
+	kept := entries[:0:0]
+	for _, e := range entries {
+		if stock.CompareIDs(e.ID, flushedTo) <= 0 {
+			kept = append(kept, e)
+			continue
+		}
+		r.log.WarnContext(ctx, "an order was lost with its Redis before it reached SQL", "order", e.OrderID, "entry", e.ID)
+	}
+	return kept
+}
+
+// trim removes what was relayed, which is behind the flusher too, and an old journal that is at its end altogether.
+func (r *OrderRelay) trim(ctx context.Context, epoch int64, old bool) error {
+	id, more, err := r.journal.Relayed(ctx, epoch)
+	if err != nil {
+		return err
+	}
+	if old && !more {
+		e, err := r.store.EpochAt(ctx, r.cfg.Partition, epoch)
+		if err != nil || !e.Closed {
+			return err
+		}
+		return r.journal.Remove(ctx, epoch)
+	}
+	_, err = r.journal.Trim(ctx, epoch, id)
+	return err
+}
+
+var kindEvents = map[stock.Kind]spillwayv1.OrderEventKind{
+	stock.Reserved: spillwayv1.OrderEventKind_ORDER_EVENT_KIND_RESERVED,
+	stock.Settled:  spillwayv1.OrderEventKind_ORDER_EVENT_KIND_SETTLED,
+	stock.Released: spillwayv1.OrderEventKind_ORDER_EVENT_KIND_RELEASED,
+}
+
+// envelopes packs the entries into as few messages as their size allows. A reservation that is settled or released in
+// the same batch is left out: the later event carries the whole order.
+func envelopes(entries []stock.Entry) ([]queue.Outgoing, error) {
+	finished := make(map[order.ID]bool)
+	for _, e := range entries {
+		if e.Kind == stock.Settled || e.Kind == stock.Released {
+			finished[e.OrderID] = true
+		}
+	}
+	var out []queue.Outgoing
+	batch, size := &spillwayv1.OrderEventBatch{}, 0
+	pack := func() error {
+		if len(batch.GetEvents()) == 0 {
+			return nil
+		}
+		body, err := proto.Marshal(batch)
+		if err != nil {
+			return fmt.Errorf("marshal %d events: %w", len(batch.GetEvents()), err)
+		}
+		out = append(out, queue.Outgoing{Body: body})
+		batch, size = &spillwayv1.OrderEventBatch{}, 0
+		return nil
+	}
+	for _, e := range entries {
+		if e.Kind == stock.Adjusted || (e.Kind == stock.Reserved && finished[e.OrderID]) {
+			continue
+		}
+		if size+len(e.Snapshot) > messageBytesMax {
+			if err := pack(); err != nil {
+				return nil, err
+			}
+		}
+		batch.Events = append(batch.Events, event(e))
+		size += len(e.Snapshot)
+	}
+	return out, pack()
+}
+
+func event(e stock.Entry) *spillwayv1.OrderEvent {
+	return &spillwayv1.OrderEvent{
+		Kind: kindEvents[e.Kind], OrderId: string(e.OrderID), Snapshot: e.Snapshot, Time: timestamppb.New(e.Time),
+		Detail: e.Detail, Traceparent: e.Trace,
+	}
+}
