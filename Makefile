@@ -3,6 +3,8 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
+# Generating rewrites what the other targets read.
+.NOTPARALLEL:
 .DEFAULT_GOAL := help
 
 # Tools are built or fetched into the checkout at the versions that tools/ and package.json pin.

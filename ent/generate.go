@@ -1,4 +1,4 @@
 // Package ent is the schema of Spillway's SQL database (schema/, by hand) and the code generated from it (the rest).
 package ent
 
-//go:generate go run -mod=mod entgo.io/ent/cmd/ent generate --feature sql/upsert,sql/execquery,sql/modifier,sql/lock,sql/versioned-migration ./schema
+//go:generate go tool ent generate --feature sql/upsert,sql/execquery,sql/modifier,sql/lock,sql/versioned-migration ./schema

@@ -31,6 +31,9 @@ func CheckName(kind, name string) error {
 
 // Check says, by an error wrapping ErrTooLarge or ErrInvalid, why a message cannot be sent.
 func (o Outgoing) Check() error {
+	if len(o.Body) == 0 {
+		return fmt.Errorf("%w: the body is empty, and not every broker takes that", ErrInvalid)
+	}
 	if n := len(o.Body); n > MaxBodyBytes {
 		return fmt.Errorf("%w: the body has %d bytes, at most %d fit: split it", ErrTooLarge, n, MaxBodyBytes)
 	}

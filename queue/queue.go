@@ -10,7 +10,7 @@ const HealTime = 30 * time.Second
 
 // Outgoing is a message to be sent.
 type Outgoing struct {
-	// Body is opaque to the queue; at most MaxBodyBytes. It must not change until Send returns.
+	// Body is opaque to the queue; 1 to MaxBodyBytes bytes. It must not change until Send returns.
 	Body []byte
 	// Headers may be nil. Names are made of lower-case letters, digits, '-' and '_'; see also MaxHeaders.
 	Headers map[string]string
@@ -86,6 +86,9 @@ type Features struct {
 	// RedeliveryDelayMax is how long after the end of its lease, or after its release, a message comes again at the
 	// latest, if somebody is receiving.
 	RedeliveryDelayMax time.Duration
+	// LeaseOfNext says that an unacknowledged message comes again when the lease has passed that its next receiver asks
+	// for. Otherwise the lease that it was received with counts. Alike when all consumers of a group ask for the same.
+	LeaseOfNext bool
 	// AckAfterLease says that an acknowledgement counts although its lease ran out. Otherwise the message comes again.
 	AckAfterLease bool
 	// CreatesGroups says that a group comes into being when it first receives. Otherwise an operator creates it, and

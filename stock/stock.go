@@ -214,3 +214,10 @@ func skus(names []string) []order.SKU {
 	}
 	return out
 }
+
+// MarkersMayBeLost says that idempotency markers younger than their lifetime may be missing: the epoch replaced an earlier
+// one less than that lifetime ago, and Redis may have lost what that one knew. SQL then has to be asked.
+func (s *Stock) MarkersMayBeLost() bool {
+	epoch, err := s.epochs.Current()
+	return err == nil && epoch.Number > 1 && s.now().Sub(epoch.OpenedAt) < s.limits.MarkerTTL
+}

@@ -28,7 +28,9 @@ type Duplicates struct {
 }
 
 // NewDuplicates makes the canceller.
-func NewDuplicates(st Revoker, money MoneyBack) *Duplicates { return &Duplicates{stock: st, money: money} }
+func NewDuplicates(st Revoker, money MoneyBack) *Duplicates {
+	return &Duplicates{stock: st, money: money}
+}
 
 // CancelDuplicate gives stock and money of the order back.
 func (d *Duplicates) CancelDuplicate(ctx context.Context, id, of order.ID) error {

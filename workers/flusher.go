@@ -50,7 +50,7 @@ type StockFlusher struct {
 	cfg      FlushConfig
 	journal  *stock.Journal
 	store    FlushStore
-	progress *Progress
+	progress *stock.Progress
 	log      *slog.Logger
 
 	at      stock.Position // the place in SQL as last seen; Epoch 0 when it must be read again
@@ -58,7 +58,7 @@ type StockFlusher struct {
 }
 
 // NewStockFlusher makes a flusher. It is not safe for concurrent use: each loop has its own.
-func NewStockFlusher(cfg FlushConfig, journal *stock.Journal, st FlushStore, progress *Progress, log *slog.Logger) *StockFlusher {
+func NewStockFlusher(cfg FlushConfig, journal *stock.Journal, st FlushStore, progress *stock.Progress, log *slog.Logger) *StockFlusher {
 	return &StockFlusher{cfg: cfg, journal: journal, store: st, progress: progress, log: log.With("worker", "stock_flusher")}
 }
 

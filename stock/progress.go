@@ -1,4 +1,4 @@
-package workers
+package stock
 
 import (
 	"context"
@@ -6,13 +6,12 @@ import (
 	"sync"
 
 	"github.com/spillway/spillway/order"
-	"github.com/spillway/spillway/stock"
 )
 
 // Progress tells how far the flusher of this process brought SQL, and wakes those who wait for a place.
 type Progress struct {
 	mu      sync.Mutex
-	at      stock.Position
+	at      Position
 	moved   chan struct{}
 	refused map[order.ID]struct{}
 	recent  []order.ID // the refused ones in their order, so that the oldest can be forgotten
@@ -37,7 +36,7 @@ func NewProgress() *Progress {
 
 // Wait returns once SQL holds everything up to the place. It fails with ErrEpochPassed, with ErrRefused when SQL
 // refused the order there, or with ctx.
-func (p *Progress) Wait(ctx context.Context, place stock.Position, id order.ID) error {
+func (p *Progress) Wait(ctx context.Context, place Position, id order.ID) error {
 	for {
 		p.mu.Lock()
 		at, moved := p.at, p.moved
@@ -60,7 +59,7 @@ func (p *Progress) Wait(ctx context.Context, place stock.Position, id order.ID) 
 }
 
 // Set moves the place, which never goes back, and wakes the waiters.
-func (p *Progress) Set(at stock.Position) {
+func (p *Progress) Set(at Position) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if at.Epoch < p.at.Epoch || p.at.Reaches(at) {

@@ -1,0 +1,172 @@
+// Package cart keeps carts in Redis: what customers mean to buy. A cart reserves nothing, and is forgotten a while after its
+// last change.
+package cart
+
+import (
+	"context"
+	_ "embed" // The scripts are part of the program.
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/spillway/spillway/order"
+)
+
+const (
+	// TTL is how long a cart lives after its last change.
+	TTL = 7 * 24 * time.Hour
+	// retryAfter is what callers are told while Redis does not answer.
+	retryAfter = time.Second
+	// timeout bounds one call.
+	timeout = time.Second
+)
+
+// Cart is the items of a customer, sorted by SKU.
+type Cart struct {
+	Items []order.Demand
+	// Expires is when it is forgotten; zero for an empty cart.
+	Expires time.Time
+}
+
+//go:embed lua/set.lua
+var setLua string
+
+//go:embed lua/empty_if.lua
+var emptyIfLua string
+
+// Breaker guards the calls to Redis.
+type Breaker interface {
+	Permit() error
+	Report(err error)
+}
+
+// Carts keeps all carts.
+type Carts struct {
+	namespace string
+	client    rueidis.Client
+	breaker   Breaker
+	set       *rueidis.Lua
+	emptyIf   *rueidis.Lua
+	now       func() time.Time
+}
+
+// New makes the repository. Keys are {NAMESPACE:cart:CUSTOMER}, a hash SKU → quantity each.
+func New(namespace string, client rueidis.Client, breaker Breaker) *Carts {
+	return &Carts{
+		namespace: namespace, client: client, breaker: breaker, now: time.Now,
+		// Adding twice would double, so an unknown outcome is the caller's to see.
+		set: rueidis.NewLuaScript(setLua), emptyIf: rueidis.NewLuaScriptRetryable(emptyIfLua),
+	}
+}
+
+func (c *Carts) key(customer order.CustomerID) string {
+	return "{" + c.namespace + ":cart:" + string(customer) + "}"
+}
+
+// Get reads the cart; an empty one if there is none.
+func (c *Carts) Get(ctx context.Context, customer order.CustomerID) (Cart, error) {
+	var cart Cart
+	err := c.guard(ctx, func(ctx context.Context) error {
+		replies := c.client.DoMulti(ctx,
+			c.client.B().Hgetall().Key(c.key(customer)).Build(), c.client.B().Pttl().Key(c.key(customer)).Build())
+		fields, err1 := replies[0].AsStrMap()
+		ttl, err2 := replies[1].AsInt64()
+		if err := errors.Join(err1, err2); err != nil {
+			return err
+		}
+		var err error
+		if cart.Items, err = parse(fields); err == nil && ttl > 0 {
+			cart.Expires = c.now().Add(time.Duration(ttl) * time.Millisecond).UTC()
+		}
+		return err
+	})
+	return cart, err
+}
+
+// Contents are the items of the cart.
+func (c *Carts) Contents(ctx context.Context, customer order.CustomerID) ([]order.Demand, error) {
+	cart, err := c.Get(ctx, customer)
+	return cart.Items, err
+}
+
+func parse(fields map[string]string) ([]order.Demand, error) {
+	out := make([]order.Demand, 0, len(fields))
+	for sku, n := range fields {
+		quantity, err := strconv.Atoi(n)
+		if err != nil {
+			return nil, fmt.Errorf("cart item %s: %w", sku, err)
+		}
+		out = append(out, order.Demand{SKU: order.SKU(sku), Quantity: quantity})
+	}
+	slices.SortFunc(out, func(a, b order.Demand) int { return strings.Compare(string(a.SKU), string(b.SKU)) })
+	return out, nil
+}
+
+// Add adds units of a SKU; order.ErrInvalid when the cart is full.
+func (c *Carts) Add(ctx context.Context, customer order.CustomerID, d order.Demand) (Cart, error) {
+	return c.change(ctx, customer, d, "add")
+}
+
+// Set sets the units of a SKU; 0 takes it out.
+func (c *Carts) Set(ctx context.Context, customer order.CustomerID, d order.Demand) (Cart, error) {
+	return c.change(ctx, customer, d, "set")
+}
+
+func (c *Carts) change(ctx context.Context, customer order.CustomerID, d order.Demand, how string) (Cart, error) {
+	err := c.guard(ctx, func(ctx context.Context) error {
+		answer, err := c.set.Exec(ctx, c.client, []string{c.key(customer)}, []string{
+			string(d.SKU), strconv.Itoa(d.Quantity), how, strconv.Itoa(order.MaxQuantity), strconv.Itoa(order.MaxLines),
+			strconv.FormatInt(int64(TTL/time.Second), 10),
+		}).ToString()
+		switch {
+		case err != nil:
+			return err
+		case answer == "QUANTITY":
+			return fmt.Errorf("a cart holds at most %d of %s: %w", order.MaxQuantity, d.SKU, order.ErrInvalid)
+		case answer == "LINES":
+			return fmt.Errorf("a cart holds at most %d products: %w", order.MaxLines, order.ErrInvalid)
+		}
+		return nil
+	})
+	if err != nil {
+		return Cart{}, err
+	}
+	return c.Get(ctx, customer)
+}
+
+// Empty takes everything out.
+func (c *Carts) Empty(ctx context.Context, customer order.CustomerID) error {
+	return c.guard(ctx, func(ctx context.Context) error {
+		return c.client.Do(ctx, c.client.B().Del().Key(c.key(customer)).Build()).Error()
+	})
+}
+
+// EmptyIf empties the cart if it still holds just these items: what was added since the order is kept.
+func (c *Carts) EmptyIf(ctx context.Context, customer order.CustomerID, items []order.Demand) error {
+	args := make([]string, 0, 2*len(items))
+	for _, d := range items {
+		args = append(args, string(d.SKU), strconv.Itoa(d.Quantity))
+	}
+	return c.guard(ctx, func(ctx context.Context) error {
+		return c.emptyIf.Exec(ctx, c.client, []string{c.key(customer)}, args).Error()
+	})
+}
+
+func (c *Carts) guard(ctx context.Context, call func(ctx context.Context) error) error {
+	if err := c.breaker.Permit(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	err := call(ctx)
+	c.breaker.Report(err)
+	if err != nil && !errors.Is(err, order.ErrInvalid) {
+		return &order.RetryError{After: retryAfter, Err: fmt.Errorf("redis: %w: %w", order.ErrUnavailable, err)}
+	}
+	return err
+}

@@ -1,0 +1,176 @@
+package catalog
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/redis/rueidis"
+	"golang.org/x/sync/singleflight"
+
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/store"
+)
+
+const (
+	// sharedTTL and sharedJitter are how long Redis keeps a product: the jitter keeps products that were read together from
+	// expiring together.
+	sharedTTL    = 10 * time.Minute
+	sharedJitter = time.Minute
+	// localTTL is how long this process keeps one, so that a hot product costs the hot path no round trip. A changed price is
+	// sold at the old one for that long at most.
+	localTTL = 2 * time.Second
+	// localMax bounds this process' products; beyond it the local cache starts over.
+	localMax = 10_000
+	// redisTimeout bounds one call; SQL answers as well, only slower.
+	redisTimeout = 500 * time.Millisecond
+)
+
+// Source is where products come from: SQL.
+type Source interface {
+	Get(ctx context.Context, sku order.SKU) (store.Product, error)
+}
+
+// Breaker guards the calls to Redis.
+type Breaker interface {
+	Permit() error
+	Report(err error)
+}
+
+// Cache reads products through this process' memory, then Redis, then SQL. Many readers of one missing product make one query.
+//
+// A reader writes back by SET NX and Replaced by a plain SET of the row as it is after the commit. So a slow reader that still
+// holds the old row cannot overwrite the new one while that is cached.
+type Cache struct {
+	namespace string
+	client    rueidis.Client
+	breaker   Breaker
+	source    Source
+	flights   singleflight.Group
+	log       *slog.Logger
+	now       func() time.Time
+
+	mu    sync.RWMutex
+	local map[order.SKU]localProduct
+}
+
+type localProduct struct {
+	product store.Product
+	until   time.Time
+}
+
+// NewCache makes a cache. Its keys are NAMESPACE:product:SKU, strings of JSON.
+func NewCache(namespace string, client rueidis.Client, breaker Breaker, source Source, log *slog.Logger) *Cache {
+	return &Cache{
+		namespace: namespace, client: client, breaker: breaker, source: source, log: log, now: time.Now,
+		local: make(map[order.SKU]localProduct),
+	}
+}
+
+func (c *Cache) key(sku order.SKU) string { return c.namespace + ":product:" + string(sku) }
+
+// Get reads a product; order.ErrNotFound when there is none of that SKU. Its Stock is as old as the cache.
+func (c *Cache) Get(ctx context.Context, sku order.SKU) (store.Product, error) {
+	if p, ok := c.remembered(sku); ok {
+		return p, nil
+	}
+	found, err, _ := c.flights.Do(string(sku), func() (any, error) {
+		// The flight serves many callers, so the first one's hanging up must not end it.
+		return c.fetch(context.WithoutCancel(ctx), sku)
+	})
+	if err != nil {
+		return store.Product{}, err
+	}
+	return found.(store.Product), nil //nolint:forcetypeassert // fetch returned it.
+}
+
+func (c *Cache) remembered(sku order.SKU) (store.Product, bool) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	p, ok := c.local[sku]
+	return p.product, ok && c.now().Before(p.until)
+}
+
+func (c *Cache) remember(p store.Product) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.local) >= localMax {
+		clear(c.local)
+	}
+	c.local[p.SKU] = localProduct{product: p, until: c.now().Add(localTTL)}
+}
+
+func (c *Cache) fetch(ctx context.Context, sku order.SKU) (store.Product, error) {
+	p, err := c.shared(ctx, sku)
+	if err != nil {
+		if p, err = c.source.Get(ctx, sku); err != nil {
+			return store.Product{}, err
+		}
+		c.write(ctx, p, true)
+	}
+	c.remember(p)
+	return p, nil
+}
+
+var errMiss = errors.New("not in Redis")
+
+// shared reads a product from Redis. Any error sends the reader to SQL.
+func (c *Cache) shared(ctx context.Context, sku order.SKU) (store.Product, error) {
+	var p store.Product
+	if err := c.breaker.Permit(); err != nil {
+		return p, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
+	defer cancel()
+	text, err := c.client.Do(ctx, c.client.B().Get().Key(c.key(sku)).Build()).AsBytes()
+	if rueidis.IsRedisNil(err) {
+		c.breaker.Report(nil)
+		return p, errMiss
+	}
+	c.breaker.Report(err)
+	if err != nil {
+		return p, err
+	}
+	if err := json.Unmarshal(text, &p); err != nil || p.SKU != sku {
+		return p, fmt.Errorf("product %s in Redis cannot be read: %w", sku, errMiss)
+	}
+	return p, nil
+}
+
+// write puts a product into Redis. It is best effort: without it the next reader asks SQL.
+func (c *Cache) write(ctx context.Context, p store.Product, onlyNew bool) {
+	text, err := json.Marshal(p)
+	if err != nil || c.breaker.Permit() != nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
+	defer cancel()
+	ttl := sharedTTL + rand.N(sharedJitter) //nolint:gosec // Jitter needs no secrecy.
+	set := c.client.B().Set().Key(c.key(p.SKU)).Value(rueidis.BinaryString(text))
+	cmd := set.Px(ttl).Build()
+	if onlyNew {
+		cmd = c.client.B().Set().Key(c.key(p.SKU)).Value(rueidis.BinaryString(text)).Nx().Px(ttl).Build()
+	}
+	if err := c.client.Do(ctx, cmd).Error(); err != nil && !rueidis.IsRedisNil(err) {
+		c.breaker.Report(err)
+		c.log.WarnContext(ctx, "a product was not cached", "sku", p.SKU, "error", err)
+		return
+	}
+	c.breaker.Report(nil)
+}
+
+// Replaced tells that a product was changed in SQL: every cache is given the row as it is now.
+func (c *Cache) Replaced(ctx context.Context, sku order.SKU) error {
+	p, err := c.source.Get(ctx, sku)
+	if err != nil {
+		return err
+	}
+	c.write(ctx, p, false)
+	c.remember(p)
+	return nil
+}

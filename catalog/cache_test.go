@@ -1,0 +1,112 @@
+package catalog_test
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/redis/rueidis"
+
+	"github.com/spillway/spillway/catalog"
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/store"
+	"github.com/spillway/spillway/test/realparts"
+)
+
+type permit struct{}
+
+func (permit) Permit() error { return nil }
+func (permit) Report(error)  {}
+
+// source counts its reads, and holds each until it is let go.
+type source struct {
+	reads   atomic.Int64
+	price   atomic.Int64
+	holding chan struct{}
+}
+
+func (s *source) Get(_ context.Context, sku order.SKU) (store.Product, error) {
+	s.reads.Add(1)
+	if s.holding != nil {
+		<-s.holding
+	}
+	if sku == "nope" {
+		return store.Product{}, order.ErrNotFound
+	}
+	return store.Product{SKU: sku, Name: "n", Price: order.Money{Currency: "USD", Amount: order.Cents(s.price.Load())}}, nil
+}
+
+func client(t *testing.T) rueidis.Client {
+	t.Helper()
+	c, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{realparts.Redis(t)}, DisableCache: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+func TestManyReadersMakeOneQuery(t *testing.T) {
+	src := &source{holding: make(chan struct{})}
+	c := catalog.NewCache("test-"+rand.Text(), client(t), permit{}, src, slog.New(slog.DiscardHandler))
+	var wg sync.WaitGroup
+	for range 50 {
+		wg.Go(func() {
+			if p, err := c.Get(t.Context(), "A"); err != nil || p.SKU != "A" {
+				t.Errorf("get: %+v, %v", p, err)
+			}
+		})
+	}
+	close(src.holding)
+	wg.Wait()
+	if n := src.reads.Load(); n != 1 {
+		t.Errorf("50 readers made %d queries", n)
+	}
+	if _, err := c.Get(t.Context(), "nope"); !errors.Is(err, order.ErrNotFound) {
+		t.Errorf("an unknown product: %v; want ErrNotFound", err)
+	}
+}
+
+func TestAChangeReachesOtherProcesses(t *testing.T) {
+	src, redis, namespace := &source{}, client(t), "test-"+rand.Text()
+	src.price.Store(1)
+	mine := catalog.NewCache(namespace, redis, permit{}, src, slog.New(slog.DiscardHandler))
+	if _, err := mine.Get(t.Context(), "A"); err != nil {
+		t.Fatal(err)
+	}
+	src.price.Store(2)
+	if err := mine.Replaced(t.Context(), "A"); err != nil {
+		t.Fatal(err)
+	}
+	reads := src.reads.Load()
+	theirs := catalog.NewCache(namespace, redis, permit{}, src, slog.New(slog.DiscardHandler))
+	for _, c := range []*catalog.Cache{mine, theirs} {
+		if p, err := c.Get(t.Context(), "A"); err != nil || p.Price.Amount != 2 {
+			t.Errorf("price = %v, %v; want the new one", p.Price, err)
+		}
+	}
+	if src.reads.Load() != reads {
+		t.Error("SQL was asked although Redis knew")
+	}
+}
+
+func TestTheSeedIsWhole(t *testing.T) {
+	products, err := catalog.Seed()
+	if err != nil || len(products) < 9 {
+		t.Fatalf("seed: %d products, %v", len(products), err)
+	}
+	names := map[order.SKU]string{}
+	for _, p := range products {
+		if p.Name == "" || p.Description == "" || p.Price.Amount <= 0 || p.Stock <= 0 || len(p.Categories) == 0 || names[p.SKU] != "" {
+			t.Errorf("product %+v is not whole, or there twice", p)
+		}
+		names[p.SKU] = p.Name
+	}
+	if names["OLJCESPC7Z"] != "Sunglasses" || names["6E92ZMYYFZ"] != "Mug" {
+		t.Errorf("the Online Boutique's products are missing: %v", names)
+	}
+}

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"time"
+
+	"github.com/spillway/spillway/stock"
+)
+
+// sqlConfig says where SQL is.
+type sqlConfig struct {
+	MySQL   string `name:"mysql" env:"SPILLWAY_MYSQL" placeholder:"USER:PASS@tcp(HOST:PORT)/DB" help:"A MySQL 8 database. Without it, SQLite in --data-dir is used."`
+	DataDir string `name:"data-dir" env:"SPILLWAY_DATA_DIR" default:"data" help:"Where the embedded database, the dev key and mails are kept."`
+}
+
+func (c sqlConfig) embedded() bool { return c.MySQL == "" }
+
+// dsn is what store.Open takes.
+func (c sqlConfig) dsn() string {
+	if c.embedded() {
+		return "sqlite:" + filepath.Join(c.DataDir, "spillway.db")
+	}
+	return c.MySQL
+}
+
+func (c sqlConfig) validate() error {
+	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
+		return fmt.Errorf("--data-dir: %w", err)
+	}
+	return nil
+}
+
+// redisConfig says where Redis is.
+type redisConfig struct {
+	Addr      string `name:"redis" env:"SPILLWAY_REDIS" placeholder:"HOST:PORT" help:"A Redis 7. Without it, one in this process is used, which forgets everything when the process ends."`
+	Username  string `name:"redis-username" env:"SPILLWAY_REDIS_USERNAME" help:"User name for Redis' AUTH."`
+	Password  string `name:"redis-password" env:"SPILLWAY_REDIS_PASSWORD" help:"Password for Redis' AUTH; better set in the environment."`
+	TLS       bool   `name:"redis-tls" env:"SPILLWAY_REDIS_TLS" help:"Speak TLS to Redis."`
+	Namespace string `name:"redis-namespace" env:"SPILLWAY_REDIS_NAMESPACE" default:"spillway" help:"Begins the name of each key, so that several shops can share one Redis."`
+}
+
+func (c redisConfig) embedded() bool { return c.Addr == "" }
+
+var namespacePattern = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,64}$`)
+
+func (c redisConfig) validate() error {
+	var errs []error
+	if !c.embedded() {
+		errs = append(errs, hostPort("--redis", c.Addr))
+	}
+	if !namespacePattern.MatchString(c.Namespace) {
+		errs = append(errs, fmt.Errorf("--redis-namespace %q: take 1 to 64 letters, digits, '-' or '_'", c.Namespace))
+	}
+	return errors.Join(errs...)
+}
+
+func (c redisConfig) stock() stock.RedisConfig {
+	cfg := stock.RedisConfig{Addr: c.Addr, Username: c.Username, Password: c.Password}
+	if c.TLS {
+		cfg.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	return cfg
+}
+
+// queueConfig says where the queue is.
+type queueConfig struct {
+	RocketMQ string `name:"rocketmq" env:"SPILLWAY_ROCKETMQ" placeholder:"HOST:PORT" help:"The gRPC proxy of a RocketMQ 5. Without it, the queue is a stream in Redis."`
+	Topic    string `name:"topic" env:"SPILLWAY_TOPIC" default:"spillway-orders" help:"The topic of order events. It must exist in RocketMQ, with the groups orders, shipping and mail."`
+}
+
+func (c queueConfig) validate() error {
+	if c.RocketMQ == "" {
+		return nil
+	}
+	return hostPort("--rocketmq", c.RocketMQ)
+}
+
+// orderConfig sets up how orders are taken.
+type orderConfig struct {
+	Durability     string `name:"durability" env:"SPILLWAY_DURABILITY" enum:"auto,journal,sql" default:"auto" help:"What an answer promises. journal: the order is in Redis' append-only file; sql: its row and its stock are in SQL. auto: sql on the embedded Redis, journal on a real one."`
+	JournalMax     int    `name:"journal-max" env:"SPILLWAY_JOURNAL_MAX" default:"0" help:"How many journal entries may wait for SQL before orders are refused with resource_exhausted; 0 is 200000 on a real Redis and 8000 on the embedded one."`
+	CustomerOrders int    `name:"customer-orders" env:"SPILLWAY_CUSTOMER_ORDERS" default:"300" help:"How many orders a customer may place in a minute; 0 is no limit."`
+}
+
+func (c orderConfig) validate() error {
+	var errs []error
+	if c.JournalMax < 0 {
+		errs = append(errs, fmt.Errorf("--journal-max %d: must not be negative", c.JournalMax))
+	}
+	if c.CustomerOrders < 0 {
+		errs = append(errs, fmt.Errorf("--customer-orders %d: must not be negative", c.CustomerOrders))
+	}
+	return errors.Join(errs...)
+}
+
+// embeddedJournalMax: the in-process Redis walks its streams, which is slow beyond 10,000 entries.
+const embeddedJournalMax = 8000
+
+func (c orderConfig) limits(embedded bool) stock.Limits {
+	l := stock.DefaultLimits()
+	l.CustomerOrders = c.CustomerOrders
+	switch {
+	case c.JournalMax > 0:
+		l.JournalMax = c.JournalMax
+	case embedded:
+		l.JournalMax = embeddedJournalMax
+	}
+	return l
+}
+
+// sqlDurable says whether an answer waits for SQL.
+func (c orderConfig) sqlDurable(embedded bool) bool {
+	return c.Durability == "sql" || (c.Durability == "auto" && embedded)
+}
+
+// httpConfig sets up the port.
+type httpConfig struct {
+	Listen  string        `name:"listen" env:"SPILLWAY_LISTEN" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where the API listens: Connect, gRPC and gRPC-Web on one port."`
+	Origins []string      `name:"cors-origin" env:"SPILLWAY_CORS_ORIGINS" placeholder:"ORIGIN" help:"An origin whose pages may call the API, such as https://shop.example; may be repeated."`
+	Drain   time.Duration `name:"drain-timeout" env:"SPILLWAY_DRAIN_TIMEOUT" default:"20s" help:"How long a shutdown waits for requests under way and, on embedded storage, for the workers."`
+}
+
+func (c httpConfig) validate() error {
+	err := hostPort("--listen", c.Listen)
+	if c.Drain <= 0 {
+		err = errors.Join(err, fmt.Errorf("--drain-timeout %s: must be more than nothing", c.Drain))
+	}
+	return err
+}
+
+// keyConfig says by which key tokens are signed.
+type keyConfig struct {
+	Key string `name:"auth-key" env:"SPILLWAY_AUTH_KEY" help:"The secret that signs bearer tokens: at least 32 characters, the same in every process. On embedded storage one is made on first start."`
+}
+
+// hostPort checks an address.
+func hostPort(flag, addr string) error {
+	if _, port, err := net.SplitHostPort(addr); err != nil || port == "" {
+		return fmt.Errorf("%s %q: must be HOST:PORT", flag, addr)
+	}
+	return nil
+}

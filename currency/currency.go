@@ -1,0 +1,117 @@
+// Package currency converts money by the euro reference rates of the European Central Bank. The rates of one day are
+// shipped as data; arithmetic is exact, with one rounding at the end.
+package currency
+
+import (
+	_ "embed" // The rates are part of the program.
+	"encoding/csv"
+	"fmt"
+	"math/big"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spillway/spillway/order"
+)
+
+//go:embed rates.csv
+var ratesCSV string
+
+// euro is the currency that all rates are against.
+const euro order.Currency = "EUR"
+
+// Table is the rates of one day.
+type Table struct {
+	date  string
+	rates map[order.Currency]*big.Rat // units of the currency for one euro
+}
+
+// Load reads the rates that are shipped with the program.
+func Load() (*Table, error) { return parse(ratesCSV) }
+
+func parse(text string) (*Table, error) {
+	r := csv.NewReader(strings.NewReader(text))
+	r.Comment, r.FieldsPerRecord = '#', 2
+	rows, err := r.ReadAll()
+	if err != nil {
+		return nil, fmt.Errorf("rates: %w", err)
+	}
+	t := &Table{rates: map[order.Currency]*big.Rat{euro: big.NewRat(1, 1)}}
+	for _, row := range rows {
+		if row[0] == "date" {
+			if _, err := time.Parse(time.DateOnly, row[1]); err != nil {
+				return nil, fmt.Errorf("rates: %w", err)
+			}
+			t.date = row[1]
+			continue
+		}
+		rate, ok := new(big.Rat).SetString(row[1])
+		if !ok || rate.Sign() <= 0 {
+			return nil, fmt.Errorf("rates: %s has the rate %q", row[0], row[1])
+		}
+		t.rates[order.Currency(row[0])] = rate
+	}
+	if t.date == "" {
+		return nil, fmt.Errorf("rates: no date: %w", order.ErrInvalid)
+	}
+	return t, nil
+}
+
+// Date is the day of the rates, as YYYY-MM-DD.
+func (t *Table) Date() string { return t.date }
+
+// Codes lists the currencies, sorted.
+func (t *Table) Codes() []order.Currency {
+	out := make([]order.Currency, 0, len(t.rates))
+	for c := range t.rates {
+		out = append(out, c)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// Convert changes an amount into another currency: exactly, through the euro, rounded once to the target's minor unit, half
+// away from zero, as a shop's customer would do it by hand. An unknown currency, or an amount that does not fit, is
+// order.ErrInvalid. The same currency is left as it is.
+func (t *Table) Convert(m order.Money, to order.Currency) (order.Money, error) {
+	from, err := t.rate(m.Currency)
+	if err != nil {
+		return order.Money{}, err
+	}
+	target, err := t.rate(to)
+	if err != nil {
+		return order.Money{}, err
+	}
+	if m.Currency == to {
+		return m, nil
+	}
+	// minor units of the source → units → euros → units of the target → its minor units
+	x := new(big.Rat).SetFrac64(int64(m.Amount), m.Currency.MinorPerUnit())
+	x.Quo(x, from)
+	x.Mul(x, target)
+	x.Mul(x, new(big.Rat).SetInt64(to.MinorPerUnit()))
+	minor := round(x)
+	if !minor.IsInt64() {
+		return order.Money{}, fmt.Errorf("%s is too much to convert to %s: %w", m, to, order.ErrInvalid)
+	}
+	return order.Money{Currency: to, Amount: order.Cents(minor.Int64())}, nil
+}
+
+func (t *Table) rate(c order.Currency) (*big.Rat, error) {
+	r, ok := t.rates[c]
+	if !ok {
+		return nil, fmt.Errorf("currency %q is not supported; GetSupportedCurrencies lists those that are: %w", string(c), order.ErrInvalid)
+	}
+	return r, nil
+}
+
+// round is the nearest integer, half away from zero: (2·|n| + d) / 2d, with the sign of n.
+func round(x *big.Rat) *big.Int {
+	n := new(big.Int).Abs(x.Num())
+	n.Lsh(n, 1).Add(n, x.Denom())
+	n.Quo(n, new(big.Int).Lsh(x.Denom(), 1))
+	if x.Sign() < 0 {
+		n.Neg(n)
+	}
+	return n
+}

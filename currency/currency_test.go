@@ -1,0 +1,110 @@
+package currency
+
+import (
+	"errors"
+	"math"
+	"math/big"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/spillway/spillway/order"
+)
+
+func load(t *testing.T) *Table {
+	t.Helper()
+	table, err := Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return table
+}
+
+func TestConvert(t *testing.T) {
+	table := load(t)
+	for _, c := range []struct {
+		amount   order.Cents
+		from, to order.Currency
+		want     order.Cents
+	}{
+		{1999, "USD", "EUR", 1722},   // 19.99 / 1.1607 = 17.2224…
+		{10000, "EUR", "USD", 11607}, // 100 × 1.1607
+		{1, "EUR", "JPY", 2},         // 0.01 × 176.45 = 1.7645
+		{100, "JPY", "EUR", 57},      // 100 / 176.45 = 0.5667…
+		{-1999, "USD", "EUR", -1722}, // the sign changes nothing else
+		{50, "EUR", "CHF", 46},       // 0.50 × 0.9230 = 0.4615
+		{1999, "USD", "GBP", 1495},   // 19.99 / 1.1607 × 0.86780 = 14.9456…
+		{12345, "EUR", "EUR", 12345}, // itself
+		{0, "USD", "KRW", 0},
+	} {
+		got, err := table.Convert(order.Money{Currency: c.from, Amount: c.amount}, c.to)
+		if err != nil || got != (order.Money{Currency: c.to, Amount: c.want}) {
+			t.Errorf("%d %s in %s = %v, %v; want %d", c.amount, c.from, c.to, got, err, c.want)
+		}
+	}
+}
+
+func TestRoundHalfAwayFromZero(t *testing.T) {
+	for x, want := range map[string]int64{"1/2": 1, "-1/2": -1, "3/2": 2, "-3/2": -2, "49/100": 0, "-51/100": -1, "7": 7} {
+		r, _ := new(big.Rat).SetString(x)
+		if got := round(r).Int64(); got != want {
+			t.Errorf("round(%s) = %d; want %d", x, got, want)
+		}
+	}
+}
+
+func TestConvertRefuses(t *testing.T) {
+	table := load(t)
+	for _, c := range []struct {
+		m  order.Money
+		to order.Currency
+	}{
+		{order.Money{Currency: "EUR", Amount: 1}, "XXX"},
+		{order.Money{Currency: "", Amount: 1}, "EUR"},
+		{order.Money{Currency: "EUR", Amount: math.MaxInt64}, "IDR"},
+	} {
+		if got, err := table.Convert(c.m, c.to); !errors.Is(err, order.ErrInvalid) {
+			t.Errorf("%v in %s = %v, %v; want ErrInvalid", c.m, c.to, got, err)
+		}
+	}
+}
+
+func TestThereAndBackIsWithinRounding(t *testing.T) {
+	table := load(t)
+	rapid.Check(t, func(r *rapid.T) {
+		from, to := rapid.SampledFrom(table.Codes()).Draw(r, "from"), rapid.SampledFrom(table.Codes()).Draw(r, "to")
+		m := order.Money{Currency: from, Amount: order.Cents(rapid.Int64Range(-1e12, 1e12).Draw(r, "amount"))}
+		there, err := table.Convert(m, to)
+		if err != nil {
+			r.Fatal(err)
+		}
+		back, err := table.Convert(there, from)
+		if err != nil {
+			r.Fatal(err)
+		}
+		// Half a minor unit of the target, in minor units of the source, and half of one of those for the way back.
+		step, err := table.Convert(order.Money{Currency: to, Amount: 1}, from)
+		if err != nil {
+			r.Fatal(err)
+		}
+		if diff := back.Amount - m.Amount; diff > step.Amount+1 || diff < -step.Amount-1 {
+			r.Fatalf("%v → %v → %v", m, there, back)
+		}
+	})
+}
+
+func TestEveryCurrencyHasADate(t *testing.T) {
+	table := load(t)
+	if table.Date() != "2025-10-21" || len(table.Codes()) != 31 || !slices.IsSorted(table.Codes()) {
+		t.Errorf("rates of %s: %v", table.Date(), table.Codes())
+	}
+}
+
+func TestParseRefusesWhatIsNotATable(t *testing.T) {
+	for _, text := range []string{"", "date,yesterday\nUSD,1\n", "USD,1.1\n", "date,2025-10-21\nUSD,0\n", "date,2025-10-21\nUSD,x\n", "date,2025-10-21\nUSD\n"} {
+		if table, err := parse(text); err == nil {
+			t.Errorf("parse(%q) = %v; want an error", text, table)
+		}
+	}
+}

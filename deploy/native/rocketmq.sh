@@ -1,0 +1,153 @@
+#!/usr/bin/env bash
+# RocketMQ on 127.0.0.1 in two JVMs: a nameserver, and a broker with the gRPC proxy in it. Its jars come from Maven Central.
+# rocketmq.sh up|down|status|prepare [DIR]. DIR holds the data; the tests give their own, with ports and names in the environment.
+set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+lib=$SERVICES_DIR/rocketmq/lib
+dir=${2:-$SERVICES_DIR/rocketmq/data}
+namesrv_pid=$dir/namesrv.pid
+broker_pid=$dir/broker.pid
+
+# The topic of order events and its groups, and what the tests use.
+TOPICS=${ROCKETMQ_TOPICS:-"spillway-orders $(echo spillway-test-{0..7})"}
+GROUPS_REAL=${ROCKETMQ_GROUPS:-"orders shipping mail"}
+GROUPS_TEST=${ROCKETMQ_TEST_GROUPS-$(echo spillway-test-g{0..15})}
+
+prepare() {
+  mkdir -p "$SERVICES_DIR/rocketmq"
+  apt_install java openjdk-17-jre-headless
+  [ -e "$lib/.complete" ] && return 0
+  apt_install mvn maven
+  say "downloading RocketMQ (about 100 MB)"
+  local try
+  for try in 1 2 3; do
+    if mvn -q -B -f "$here/../rocketmq/pom.xml" dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$lib" \
+      >"$SERVICES_DIR/rocketmq/install.log" 2>&1; then
+      touch "$lib/.complete"
+      return 0
+    fi
+    say "the download failed (try $try of 3)"
+  done
+  die "RocketMQ could not be downloaded; see $SERVICES_DIR/rocketmq/install.log"
+}
+
+# topic NAME QUEUES TYPE: one entry of topics.json.
+topic() {
+  printf '"%s":{"topicName":"%s","readQueueNums":%s,"writeQueueNums":%s,"perm":6,"topicFilterType":"SINGLE_TAG","topicSysFlag":0,"order":false,"attributes":{%s}}' \
+    "$1" "$1" "$2" "$2" "$3"
+}
+
+# group NAME RETRIES: one entry of subscriptionGroup.json.
+group() {
+  printf '"%s":{"groupName":"%s","consumeEnable":true,"consumeFromMinEnable":true,"consumeBroadcastEnable":true,"consumeMessageOrderly":false,"retryQueueNums":1,"retryMaxTimes":%s,"brokerId":0,"whichBrokerWhenConsumeSlowly":1,"notifyConsumerIdsChangedEnable":true,"groupSysFlag":0,"consumeTimeoutMinute":15,"attributes":{}}' \
+    "$1" "$1" "$2"
+}
+
+join_by_comma() { local IFS=,; printf '%s' "$*"; }
+
+# seed writes topics and groups before the first start: mqadmin would take seconds for each.
+seed() {
+  local config=$dir/store/config version='{"counter":1,"stateVersion":0,"timestamp":1}' topics=() groups=() name
+  mkdir -p "$config"
+  for name in $TOPICS; do topics+=("$(topic "$name" 4 '"message.type":"NORMAL"')"); done
+  # 16 attempts of a real group outlast an outage of hours (the delays grow); a test must not wait for that.
+  for name in $GROUPS_REAL; do groups+=("$(group "$name" 16)"); topics+=("$(topic "%DLQ%$name" 1 '')"); done
+  for name in $GROUPS_TEST; do groups+=("$(group "$name" 16)"); topics+=("$(topic "%DLQ%$name" 1 '')"); done
+  printf '{"dataVersion":%s,"topicConfigTable":{%s}}' "$version" "$(join_by_comma "${topics[@]}")" >"$config/topics.json"
+  printf '{"dataVersion":%s,"forbiddenTable":{},"subscriptionGroupTable":{%s}}' "$version" "$(join_by_comma "${groups[@]}")" \
+    >"$config/subscriptionGroup.json"
+}
+
+configure() {
+  mkdir -p "$dir/conf" "$dir/store" "$dir/logs"
+  cat >"$dir/conf/namesrv.conf" <<CONF
+listenPort=$ROCKETMQ_NAMESRV_PORT
+bindAddress=127.0.0.1
+rocketmqHome=$dir
+CONF
+  # Small mapped files keep the disk small; SYNC_FLUSH would put each message on disk before the answer, at half the speed.
+  cat >"$dir/conf/broker.conf" <<CONF
+brokerClusterName=DefaultCluster
+brokerName=broker-a
+brokerId=0
+brokerIP1=127.0.0.1
+bindAddress=127.0.0.1
+listenPort=$ROCKETMQ_BROKER_PORT
+fastListenPort=$((ROCKETMQ_BROKER_PORT - 2))
+haListenPort=$((ROCKETMQ_BROKER_PORT + 1))
+namesrvAddr=127.0.0.1:$ROCKETMQ_NAMESRV_PORT
+storePathRootDir=$dir/store
+storePathCommitLog=$dir/store/commitlog
+mappedFileSizeCommitLog=67108864
+mappedFileSizeConsumeQueue=600000
+maxMessageSize=4194304
+autoCreateTopicEnable=false
+autoCreateSubscriptionGroup=false
+flushDiskType=${ROCKETMQ_FLUSH:-ASYNC_FLUSH}
+brokerRole=ASYNC_MASTER
+deleteWhen=04
+fileReservedTime=48
+diskMaxUsedSpaceRatio=95
+minInvisibleTimeMillsForRecv=1000
+CONF
+  printf '{"rocketMQClusterName":"DefaultCluster","namesrvAddr":"127.0.0.1:%s","localServeAddr":"127.0.0.1","grpcServerPort":%s,"remotingListenPort":%s,"grpcClientConsumerMinLongPollingTimeoutMillis":100}\n' \
+    "$ROCKETMQ_NAMESRV_PORT" "$ROCKETMQ_GRPC_PORT" "$ROCKETMQ_REMOTING_PORT" >"$dir/conf/proxy.json"
+}
+
+# jvm PIDFILE LOG ARGUMENTS...: starts a JVM in the background that holds none of the caller's files.
+jvm() {
+  local pidfile=$1 log=$2
+  shift 2
+  : >"$log"
+  setsid env ROCKETMQ_HOME="$dir" NAMESRV_ADDR="127.0.0.1:$ROCKETMQ_NAMESRV_PORT" java -Duser.home="$dir" -XX:+UseSerialGC \
+    --add-exports=java.base/jdk.internal.ref=ALL-UNNAMED --add-exports=java.base/sun.nio.ch=ALL-UNNAMED \
+    --add-opens=java.base/java.nio=ALL-UNNAMED -cp "$lib/*" "$@" >"$log" 2>&1 </dev/null &
+  echo $! >"$pidfile"
+}
+
+start() {
+  [ -f "$dir/store/config/topics.json" ] || seed
+  configure
+  if ! running "$namesrv_pid" NamesrvStartup; then
+    jvm "$namesrv_pid" "$dir/logs/namesrv.out" -Xms64m -Xmx96m org.apache.rocketmq.namesrv.NamesrvStartup -c "$dir/conf/namesrv.conf"
+  fi
+  wait_for 30 "RocketMQ's nameserver" "$dir/logs/namesrv.out" port_open "$ROCKETMQ_NAMESRV_PORT"
+  if ! running "$broker_pid" ProxyStartup; then
+    jvm "$broker_pid" "$dir/logs/broker.out" -Xms256m -Xmx512m -XX:MaxDirectMemorySize=256m -Dcom.rocketmq.mq.proxy=1 \
+      org.apache.rocketmq.proxy.ProxyStartup -pm local -n "127.0.0.1:$ROCKETMQ_NAMESRV_PORT" -bc "$dir/conf/broker.conf" -pc "$dir/conf/proxy.json"
+  fi
+  wait_for 60 "RocketMQ's broker" "$dir/logs/broker.out" grep -q 'startup successfully' "$dir/logs/broker.out"
+}
+
+# routable: the broker registers its topics about 10 s after its start; until then nobody can send. mqadmin asks the nameserver.
+routable() {
+  ROCKETMQ_HOME=$dir java -Xmx64m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Duser.home="$dir" -cp "$lib/*" \
+    org.apache.rocketmq.tools.command.MQAdminStartup topicRoute -n "127.0.0.1:$ROCKETMQ_NAMESRV_PORT" -t "${TOPICS%% *}" 2>&1 |
+    grep -q brokerDatas
+}
+
+up() {
+  prepare
+  if running "$broker_pid" ProxyStartup && port_open "$ROCKETMQ_GRPC_PORT" && [ -e "$dir/ready.$(cat "$broker_pid")" ]; then
+    say "RocketMQ answers on 127.0.0.1:$ROCKETMQ_GRPC_PORT"
+    return 0
+  fi
+  start
+  wait_for 60 "RocketMQ's topics" "$dir/logs/broker.out" routable
+  rm -f "$dir"/ready.*
+  touch "$dir/ready.$(cat "$broker_pid")"
+  say "RocketMQ answers on 127.0.0.1:$ROCKETMQ_GRPC_PORT (gRPC proxy)"
+}
+
+case ${1:-} in
+prepare) prepare ;;
+up) up ;;
+start) start ;;
+down)
+  stop_pid "$broker_pid" ProxyStartup 30
+  stop_pid "$namesrv_pid" NamesrvStartup 10
+  ;;
+status) if running "$broker_pid" ProxyStartup && port_open "$ROCKETMQ_GRPC_PORT"; then say "RocketMQ: up"; else say "RocketMQ: down"; exit 1; fi ;;
+*) die "usage: rocketmq.sh up|start|down|status|prepare [DIR]" ;;
+esac

@@ -1,0 +1,138 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"connectrpc.com/connect"
+
+	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
+	"github.com/spillway/spillway/gen/spillway/v1/spillwayv1connect"
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/wire"
+)
+
+// Charge is what came of charging a card.
+type Charge struct {
+	// ID is the ledger's.
+	ID        string
+	Succeeded bool
+	// DeclineCode is why not.
+	DeclineCode string
+}
+
+// Payments calls a PaymentService, in this process or behind a URL.
+type Payments struct {
+	Client spillwayv1connect.PaymentServiceClient
+	Policy *Policy
+}
+
+// Charge takes the order's money once. A decline is an answer. order.ErrUnknownOutcome: nobody knows yet. order.ErrState: the
+// order was voided.
+func (p Payments) Charge(ctx context.Context, id order.ID, amount order.Money, card Card) (Charge, error) {
+	year, month := card.Expiry()
+	resp, err := Do(ctx, p.Policy, func(ctx context.Context) (*spillwayv1.ChargeResponse, error) {
+		resp, err := p.Client.Charge(ctx, &spillwayv1.ChargeRequest{
+			OrderId: string(id), Amount: wire.Money(amount), Card: &spillwayv1.Card{
+				Number: card.Number(), Cvv: card.CVV(), ExpiryYear: int32(year), ExpiryMonth: int32(month), //nolint:gosec // Validated at the edge.
+			},
+		})
+		return resp, FromConnect(err)
+	})
+	if err != nil {
+		return Charge{}, err
+	}
+	ch := resp.GetCharge()
+	return Charge{
+		ID: ch.GetChargeId(), DeclineCode: ch.GetDeclineCode(), Succeeded: ch.GetState() == spillwayv1.ChargeState_CHARGE_STATE_SUCCEEDED,
+	}, nil
+}
+
+// Refund gives the order's money back, once; order.ErrState when nothing was taken.
+func (p Payments) Refund(ctx context.Context, id order.ID, reason string) error {
+	_, err := Do(ctx, p.Policy, func(ctx context.Context) (*spillwayv1.RefundResponse, error) {
+		resp, err := p.Client.Refund(ctx, &spillwayv1.RefundRequest{OrderId: string(id), Reason: reason})
+		return resp, FromConnect(err)
+	})
+	return err
+}
+
+// Void makes sure that the order is never charged; order.ErrState when it is already.
+func (p Payments) Void(ctx context.Context, id order.ID) error {
+	_, err := Do(ctx, p.Policy, func(ctx context.Context) (*spillwayv1.VoidResponse, error) {
+		resp, err := p.Client.Void(ctx, &spillwayv1.VoidRequest{OrderId: string(id)})
+		return resp, FromConnect(err)
+	})
+	return err
+}
+
+// Shipments calls a ShippingService.
+type Shipments struct {
+	Client spillwayv1connect.ShippingServiceClient
+	Policy *Policy
+}
+
+// Quote prices a parcel in the currency.
+func (s Shipments) Quote(ctx context.Context, to order.Address, items []order.Demand, currency order.Currency) (order.Money, error) {
+	resp, err := Do(ctx, s.Policy, func(ctx context.Context) (*spillwayv1.GetQuoteResponse, error) {
+		resp, err := s.Client.GetQuote(ctx, &spillwayv1.GetQuoteRequest{
+			Address: wire.Address(to), Lines: wire.Demand(items), CurrencyCode: string(currency),
+		})
+		return resp, FromConnect(err)
+	})
+	if err != nil {
+		return order.Money{}, err
+	}
+	return wire.FromMoney(resp.GetCost())
+}
+
+// Ship hands a paid order to the carrier.
+func (s Shipments) Ship(ctx context.Context, o order.Order) error {
+	_, err := Do(ctx, s.Policy, func(ctx context.Context) (*spillwayv1.ShipOrderResponse, error) {
+		resp, err := s.Client.ShipOrder(ctx, &spillwayv1.ShipOrderRequest{
+			OrderId: string(o.ID), TrackingId: o.TrackingID, Address: wire.Address(o.Address), Lines: wire.Demand(o.Demand()),
+		})
+		return resp, FromConnect(err)
+	})
+	return err
+}
+
+// Mails calls an EmailService.
+type Mails struct {
+	Client spillwayv1connect.EmailServiceClient
+	Policy *Policy
+}
+
+// SendConfirmation mails the order to its customer.
+func (m Mails) SendConfirmation(ctx context.Context, o order.Order) error {
+	_, err := Do(ctx, m.Policy, func(ctx context.Context) (*spillwayv1.SendOrderConfirmationResponse, error) {
+		resp, err := m.Client.SendOrderConfirmation(ctx, &spillwayv1.SendOrderConfirmationRequest{Order: wire.Order(o)})
+		return resp, FromConnect(err)
+	})
+	return err
+}
+
+// FromConnect turns the code of a service behind a URL back into the domain's error. What is no Connect error came from a
+// service in this process and is the domain's already.
+func FromConnect(err error) error {
+	var ce *connect.Error
+	if !errors.As(err, &ce) {
+		return err
+	}
+	switch ce.Code() { //nolint:exhaustive // The others are failures as they are.
+	case connect.CodeInvalidArgument:
+		return fmt.Errorf("%w: %w", order.ErrInvalid, err)
+	case connect.CodeNotFound:
+		return fmt.Errorf("%w: %w", order.ErrNotFound, err)
+	case connect.CodeAlreadyExists:
+		return fmt.Errorf("%w: %w", order.ErrExists, err)
+	case connect.CodeFailedPrecondition:
+		return fmt.Errorf("%w: %w", order.ErrState, err)
+	case connect.CodeResourceExhausted:
+		return fmt.Errorf("%w: %w", order.ErrBusy, err)
+	case connect.CodeUnavailable, connect.CodeDeadlineExceeded:
+		return fmt.Errorf("%w: %w: %w", order.ErrUnavailable, order.ErrUnknownOutcome, err)
+	}
+	return err
+}

@@ -1,0 +1,152 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/spillway/spillway/order"
+)
+
+// Provider is an outside party that takes money from cards. Every call is idempotent by the order's id.
+type Provider interface {
+	// Charge takes the amount once. A refused card is an outcome; an error means that the outcome is unknown.
+	Charge(ctx context.Context, id order.ID, amount order.Money, card Card) (ProviderOutcome, error)
+	// Find says what became of an order's charge; false when the provider never saw one.
+	Find(ctx context.Context, id order.ID) (ProviderOutcome, bool, error)
+	// Refund gives the money back, once.
+	Refund(ctx context.Context, id order.ID) error
+}
+
+// ProviderOutcome is what a provider says of a charge.
+type ProviderOutcome struct {
+	Succeeded bool
+	// DeclineCode is why it refused, such as "insufficient_funds".
+	DeclineCode string
+	Refunded    bool
+}
+
+// Card numbers of the simulated provider with an outcome of their own. Every other number succeeds if it is one (by its check
+// digit) and not expired; docs/cards.md lists them for people.
+const (
+	cardDeclined          = "4000000000000002"
+	cardInsufficientFunds = "4000000000009995"
+	cardLost              = "4000000000009987"
+	cardStolen            = "4000000000009979"
+	cardExpired           = "4000000000000069"
+	cardIncorrectCVC      = "4000000000000127"
+	cardProcessingError   = "4000000000000119"
+	cardSlow              = "4000000000000077"
+	cardNoAnswer          = "4000000000000259"
+	cardAnswerLost        = "4000000000000341"
+	cardProviderDown      = "4000000000000036"
+)
+
+var declineCodes = map[string]string{
+	cardDeclined: "generic_decline", cardInsufficientFunds: "insufficient_funds", cardLost: "lost_card", cardStolen: "stolen_card",
+	cardExpired: "expired_card", cardIncorrectCVC: "incorrect_cvc", cardProcessingError: "processing_error",
+}
+
+const (
+	// slowCharge is how long the slow card takes: well within the 3 s that a charge may take.
+	slowCharge = 1500 * time.Millisecond
+	// outcomesMax bounds what the simulated provider remembers; then it forgets the oldest. The ledger remembers all.
+	outcomesMax = 200_000
+)
+
+// Simulated is a provider for trying, testing and load: it takes no money. What it remembers ends with the process.
+type Simulated struct {
+	now   func() time.Time
+	sleep func(ctx context.Context, d time.Duration) error
+
+	mu       sync.Mutex
+	outcomes map[order.ID]ProviderOutcome
+	oldest   []order.ID
+}
+
+// NewSimulated makes a provider.
+func NewSimulated() *Simulated {
+	return &Simulated{now: time.Now, sleep: sleep, outcomes: make(map[order.ID]ProviderOutcome)}
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}
+
+// Charge does what the card's number says.
+func (s *Simulated) Charge(ctx context.Context, id order.ID, _ order.Money, card Card) (ProviderOutcome, error) {
+	if seen, ok, _ := s.Find(ctx, id); ok {
+		return seen, nil
+	}
+	switch card.Number() {
+	case cardSlow:
+		if err := s.sleep(ctx, slowCharge); err != nil {
+			return ProviderOutcome{}, fmt.Errorf("charge %s: %w", id, err)
+		}
+	case cardNoAnswer:
+		<-ctx.Done()
+		return ProviderOutcome{}, fmt.Errorf("charge %s: %w", id, ctx.Err())
+	case cardAnswerLost:
+		s.remember(id, ProviderOutcome{Succeeded: true})
+		<-ctx.Done()
+		return ProviderOutcome{}, fmt.Errorf("charge %s: %w", id, ctx.Err())
+	case cardProviderDown:
+		return ProviderOutcome{}, fmt.Errorf("charge %s: the provider is down: %w", id, order.ErrUnavailable)
+	}
+	return s.remember(id, s.outcome(card)), nil
+}
+
+func (s *Simulated) outcome(card Card) ProviderOutcome {
+	code, special := declineCodes[card.Number()]
+	switch {
+	case special:
+		return ProviderOutcome{DeclineCode: code}
+	case !luhn(card.Number()):
+		return ProviderOutcome{DeclineCode: "incorrect_number"}
+	case card.Expired(s.now()):
+		return ProviderOutcome{DeclineCode: declineCodes[cardExpired]}
+	}
+	return ProviderOutcome{Succeeded: true}
+}
+
+// remember keeps the first outcome of an order and answers it.
+func (s *Simulated) remember(id order.ID, o ProviderOutcome) ProviderOutcome {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if seen, ok := s.outcomes[id]; ok {
+		return seen
+	}
+	s.outcomes[id] = o
+	if s.oldest = append(s.oldest, id); len(s.oldest) > outcomesMax {
+		delete(s.outcomes, s.oldest[0])
+		s.oldest = s.oldest[1:]
+	}
+	return o
+}
+
+// Find says what became of a charge.
+func (s *Simulated) Find(_ context.Context, id order.ID) (ProviderOutcome, bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o, ok := s.outcomes[id]
+	return o, ok, nil
+}
+
+// Refund gives the money back. One that it does not remember (any more) is given back all the same: the ledger knows.
+func (s *Simulated) Refund(_ context.Context, id order.ID) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if o, ok := s.outcomes[id]; ok {
+		o.Refunded = true
+		s.outcomes[id] = o
+	}
+	return nil
+}

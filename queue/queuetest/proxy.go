@@ -1,0 +1,122 @@
+package queuetest
+
+import (
+	"io"
+	"net"
+	"sync"
+	"testing"
+)
+
+// Proxy is a Freezer for a server that lives in the process of the test: it stands before it, and cuts or holds the
+// connections. What the server itself does when it dies it cannot show.
+type Proxy struct {
+	target string
+	addr   string
+
+	mu       sync.Mutex
+	listener net.Listener
+	conns    map[net.Conn]bool
+	// thawed is closed while bytes flow.
+	thawed chan struct{}
+	wg     sync.WaitGroup
+}
+
+// NewProxy listens on a port of its own for the server at target, until the test ends.
+func NewProxy(t testing.TB, target string) *Proxy {
+	t.Helper()
+	p := &Proxy{target: target, addr: "127.0.0.1:0", conns: make(map[net.Conn]bool), thawed: make(chan struct{})}
+	close(p.thawed)
+	p.Restart(t)
+	t.Cleanup(func() { p.Kill(t); p.wg.Wait() })
+	return p
+}
+
+// Addr is where to connect; it stays the same.
+func (p *Proxy) Addr() string { return p.addr }
+
+// Kill closes the port and all connections.
+func (p *Proxy) Kill(testing.TB) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.listener == nil {
+		return
+	}
+	p.listener.Close()
+	p.listener = nil
+	for c := range p.conns {
+		c.Close()
+	}
+}
+
+// Restart opens the port again.
+func (p *Proxy) Restart(t testing.TB) {
+	t.Helper()
+	l, err := net.Listen("tcp", p.addr)
+	if err != nil {
+		t.Fatalf("listen for the proxy: %v", err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.listener, p.addr = l, l.Addr().String()
+	p.wg.Go(func() { p.accept(l) })
+}
+
+// Freeze lets nothing through; connections stay open and new ones are accepted.
+func (p *Proxy) Freeze(testing.TB) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.thawed = make(chan struct{})
+}
+
+// Thaw lets everything through that waited.
+func (p *Proxy) Thaw(testing.TB) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	close(p.thawed)
+}
+
+func (p *Proxy) accept(l net.Listener) {
+	for {
+		client, err := l.Accept()
+		if err != nil {
+			return
+		}
+		server, err := net.Dial("tcp", p.target)
+		if err != nil {
+			client.Close()
+			continue
+		}
+		p.mu.Lock()
+		alive := p.listener == l
+		p.conns[client], p.conns[server] = true, true
+		p.mu.Unlock()
+		if !alive {
+			client.Close()
+			server.Close()
+		}
+		p.wg.Go(func() { p.copy(client, server) })
+		p.wg.Go(func() { p.copy(server, client) })
+	}
+}
+
+// copy carries bytes until one side closes; then it closes the other.
+func (p *Proxy) copy(to, from net.Conn) {
+	defer to.Close()
+	defer from.Close()
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := from.Read(buf)
+		if n > 0 {
+			p.mu.Lock()
+			thawed := p.thawed
+			p.mu.Unlock()
+			<-thawed
+			if _, err := to.Write(buf[:n]); err != nil {
+				return
+			}
+		}
+		if err != nil && err != io.EOF || n == 0 {
+			return
+		}
+	}
+}

@@ -1,0 +1,123 @@
+package redisstream
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/redis/rueidis"
+
+	"github.com/spillway/spillway/queue"
+	"github.com/spillway/spillway/queue/internal/read"
+)
+
+// sendBytesMax bounds what one pipeline carries, so that other commands on the connection get their turn.
+const sendBytesMax = 4 << 20
+
+// producer is a queue.Producer.
+type producer struct {
+	b     *Broker
+	calls *read.Calls
+
+	mu sync.Mutex
+	// full holds the topics that were at their bound when last seen.
+	full map[string]bool
+}
+
+func newProducer(b *Broker) *producer {
+	return &producer{b: b, calls: read.NewCalls(), full: make(map[string]bool)}
+}
+
+// Send implements queue.Producer.
+func (p *producer) Send(ctx context.Context, topic string, messages ...queue.Outgoing) error {
+	leave, err := p.calls.Enter()
+	if err != nil {
+		return err
+	}
+	defer leave()
+	if _, ok := p.b.cfg.Topics[topic]; !ok {
+		return fmt.Errorf("%w: topic %q is not declared in Config.Topics", queue.ErrInvalid, topic)
+	}
+	if messages, err = queue.Prepare(ctx, messages); err != nil {
+		return err
+	}
+	if err := p.checkRoom(ctx, topic); err != nil {
+		return err
+	}
+	for len(messages) > 0 {
+		n := pipelineLen(messages)
+		if err := p.add(ctx, topic, messages[:n]); err != nil {
+			return translate(ctx, "send to "+topic, err)
+		}
+		messages = messages[n:]
+	}
+	return nil
+}
+
+// pipelineLen is how many of the messages, at least one, fit into a pipeline.
+func pipelineLen(messages []queue.Outgoing) int {
+	sum := 0
+	for i, m := range messages {
+		sum += len(m.Body)
+		if i > 0 && sum > sendBytesMax {
+			return i
+		}
+	}
+	return len(messages)
+}
+
+// add stores the messages and looks how long the stream has become.
+func (p *producer) add(ctx context.Context, topic string, messages []queue.Outgoing) error {
+	ctx, cancel := context.WithTimeout(ctx, opTimeout)
+	defer cancel()
+	cmds := make(rueidis.Commands, 0, len(messages)+1)
+	for _, m := range messages {
+		cmds = append(cmds, p.b.add(topic, m))
+	}
+	cmds = append(cmds, p.b.client.B().Xlen().Key(p.b.cfg.Key(topic)).Build())
+	results := p.b.client.DoMulti(ctx, cmds...)
+	for _, r := range results[:len(messages)] {
+		if err := r.Error(); err != nil {
+			return err
+		}
+	}
+	// The messages are stored, whatever becomes of the look.
+	if length, err := results[len(messages)].AsInt64(); err == nil {
+		p.note(topic, length)
+	}
+	return nil
+}
+
+// checkRoom fails with queue.ErrFull while the topic is at its bound. Only a topic that was full costs a command.
+func (p *producer) checkRoom(ctx context.Context, topic string) error {
+	p.mu.Lock()
+	full := p.full[topic]
+	p.mu.Unlock()
+	if !full {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, opTimeout)
+	defer cancel()
+	length, err := p.b.client.Do(ctx, p.b.client.B().Xlen().Key(p.b.cfg.Key(topic)).Build()).AsInt64()
+	if err != nil {
+		return translate(ctx, "send to "+topic, err)
+	}
+	if p.note(topic, length) {
+		return fmt.Errorf("%w: topic %q holds %d messages, its bound is %d: its consumers are behind", queue.ErrFull, topic, length, p.b.cfg.MaxMessages)
+	}
+	return nil
+}
+
+func (p *producer) note(topic string, length int64) (full bool) {
+	full = length >= p.b.cfg.MaxMessages
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.full[topic] = full
+	return full
+}
+
+// Close implements queue.Producer.
+func (p *producer) Close(ctx context.Context) error {
+	p.b.forget(p)
+	return p.calls.Close(ctx)
+}

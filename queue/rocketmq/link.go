@@ -1,0 +1,118 @@
+package rocketmq
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"sync"
+	"time"
+
+	v2 "github.com/apache/rocketmq-clients/golang/v5/protocol/v2"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	"github.com/spillway/spillway/queue"
+)
+
+const (
+	// reconnectMax bounds gRPC's pause between two attempts to connect, far below queue.HealTime. Its default is two
+	// minutes.
+	reconnectMax = 2 * time.Second
+	// connectTimeout bounds one attempt.
+	connectTimeout = 3 * time.Second
+	// recvBytesMax bounds one received message: its body, with room for properties.
+	recvBytesMax = queue.MaxBodyBytes + 1<<20
+	// lateMax is after how many calls in a row without an answer a connection is replaced. A peer that vanished without
+	// a word would otherwise be noticed by TCP alone, after a quarter of an hour.
+	lateMax = 2
+
+	// clientVersion is what the proxy is told; some of its behaviour depends on it.
+	clientVersion = "5.1.3"
+)
+
+// link is a connection to the proxy that replaces itself when it is stuck. gRPC itself reconnects one that broke.
+type link struct {
+	target string
+	opts   []grpc.DialOption
+
+	mu     sync.Mutex
+	conn   *grpc.ClientConn
+	late   int
+	closed bool
+}
+
+// newLink connects to nothing yet. Each link is a client of its own to the proxy.
+func newLink(target string, tlsConfig *tls.Config) *link {
+	security := insecure.NewCredentials()
+	if tlsConfig != nil {
+		security = credentials.NewTLS(tlsConfig)
+	}
+	pairs := []string{
+		"x-mq-language", "GO", "x-mq-protocol", "v2", "x-mq-client-version", clientVersion, "x-mq-client-id", "spillway@" + rand.Text(),
+	}
+	return &link{target: target, opts: []grpc.DialOption{
+		grpc.WithTransportCredentials(security),
+		grpc.WithConnectParams(grpc.ConnectParams{
+			Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: reconnectMax},
+			MinConnectTimeout: connectTimeout,
+		}),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(recvBytesMax)),
+		grpc.WithDisableServiceConfig(),
+		grpc.WithUnaryInterceptor(func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, next grpc.UnaryInvoker, o ...grpc.CallOption) error {
+			return next(metadata.AppendToOutgoingContext(ctx, pairs...), method, req, reply, cc, o...)
+		}),
+		grpc.WithStreamInterceptor(func(ctx context.Context, d *grpc.StreamDesc, cc *grpc.ClientConn, method string, next grpc.Streamer, o ...grpc.CallOption) (grpc.ClientStream, error) {
+			return next(metadata.AppendToOutgoingContext(ctx, pairs...), d, cc, method, o...)
+		}),
+	}}
+}
+
+// api returns the stubs on the present connection.
+func (l *link) api() (v2.MessagingServiceClient, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return nil, queue.ErrClosed
+	}
+	if l.conn == nil {
+		conn, err := grpc.NewClient(l.target, l.opts...)
+		if err != nil {
+			return nil, err
+		}
+		l.conn = conn
+	}
+	return v2.NewMessagingServiceClient(l.conn), nil
+}
+
+// note takes the outcome of a call that had a time limit of its own.
+func (l *link) note(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if status.Code(err) != codes.DeadlineExceeded {
+		l.late = 0
+		return
+	}
+	l.late++
+	if l.late >= lateMax && l.conn != nil {
+		// The error of closing what is given up says nothing.
+		_ = l.conn.Close()
+		l.conn, l.late = nil, 0
+	}
+}
+
+func (l *link) close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closed = true
+	if l.conn == nil {
+		return nil
+	}
+	conn := l.conn
+	l.conn = nil
+	return conn.Close()
+}

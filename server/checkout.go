@@ -1,0 +1,216 @@
+package server
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/spillway/spillway/auth"
+	"github.com/spillway/spillway/gateway"
+	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/stock"
+	"github.com/spillway/spillway/wire"
+)
+
+// PriceList knows what products are called and cost.
+type PriceList interface {
+	// Prices answers for all of the SKUs, or order.ErrNotFound naming one that does not exist.
+	Prices(ctx context.Context, skus []order.SKU) (map[order.SKU]Priced, error)
+}
+
+// Priced is a product's name and price, in the catalogue's currency.
+type Priced struct {
+	Name  string
+	Price order.Money
+}
+
+// CartContents reads and empties carts.
+type CartContents interface {
+	Contents(ctx context.Context, customer order.CustomerID) ([]order.Demand, error)
+	// EmptyIf empties the cart if it still holds just these items.
+	EmptyIf(ctx context.Context, customer order.CustomerID, items []order.Demand) error
+}
+
+// Quoter prices parcels.
+type Quoter interface {
+	Quote(ctx context.Context, to order.Address, demand []order.Demand, currency order.Currency) (order.Money, error)
+}
+
+// Cashier charges cards, once per order.
+type Cashier interface {
+	// Charge answers whether the money was taken. order.ErrUnknownOutcome means that nobody knows yet; order.ErrState
+	// that the order must not be charged any more.
+	Charge(ctx context.Context, id order.ID, amount order.Money, card gateway.Card) (gateway.Charge, error)
+	Refund(ctx context.Context, id order.ID, reason string) error
+}
+
+// Reserver is the authority on stock.
+type Reserver interface {
+	Reserve(ctx context.Context, r stock.Request) (stock.Reservation, error)
+	Settle(ctx context.Context, id order.ID, chargeID, trace string) (stock.Position, error)
+	Release(ctx context.Context, id order.ID, reason, trace string) (stock.Position, error)
+	Record(ctx context.Context, id order.ID) (stock.Record, error)
+	Replay(ctx context.Context, customer order.CustomerID, key string, fingerprint []byte) (order.ID, error)
+	// MarkersMayBeLost says that Redis may have forgotten idempotency keys that are still to be honoured.
+	MarkersMayBeLost() bool
+}
+
+// OrderBook is what SQL knows of orders.
+type OrderBook interface {
+	Get(ctx context.Context, id order.ID) (order.Order, error)
+	FindByKey(ctx context.Context, customer order.CustomerID, key string) (order.Order, error)
+	// MarkPaid brings a pending order to PAID, in SQL alone.
+	MarkPaid(ctx context.Context, o order.Order, at time.Time) error
+}
+
+// Durable waits until what an answer promises is safe.
+type Durable interface {
+	// Wait returns when the place in the journal is as durable as the setting says.
+	Wait(ctx context.Context, place stock.Position, id order.ID) error
+}
+
+// Checkout is the CheckoutService.
+type Checkout struct {
+	Prices   PriceList
+	Carts    CartContents
+	Rates    Converter
+	Shipping Quoter
+	Cashier  Cashier
+	Stock    Reserver
+	Orders   OrderBook
+	Durable  Durable
+	Log      *slog.Logger
+	// Partition holds the orders that are placed here.
+	Partition uint8
+	// Now is time.Now.
+	Now func() time.Time
+}
+
+// intent is what a caller asks for, checked.
+type intent struct {
+	customer    order.CustomerID
+	key         string
+	fingerprint []byte
+	demand      []order.Demand
+	fromCart    bool
+	currency    order.Currency
+	email       string
+	address     order.Address
+	card        gateway.Card
+}
+
+// intent checks the request. Its idempotency key may come as a field or as a header.
+func (c *Checkout) intent(ctx context.Context, req *spillwayv1.PlaceOrderRequest) (intent, error) {
+	caller, ok := auth.From(ctx)
+	if !ok {
+		return intent{}, fmt.Errorf("no caller in the context: %w", order.ErrNotFound)
+	}
+	key, err := idempotencyKey(ctx, req)
+	if err != nil {
+		return intent{}, err
+	}
+	fingerprint, err := fingerprintOf(req)
+	if err != nil {
+		return intent{}, err
+	}
+	card := req.GetCard()
+	in := intent{
+		customer: caller.Customer, key: key, fingerprint: fingerprint, currency: order.Currency(req.GetCurrencyCode()),
+		email: req.GetEmail(), address: wire.FromAddress(req.GetShippingAddress()),
+		card: gateway.NewCard(card.GetNumber(), card.GetCvv(), int(card.GetExpiryYear()), int(card.GetExpiryMonth())),
+	}
+	if in.fromCart = len(req.GetLines()) == 0; !in.fromCart {
+		in.demand, err = wire.FromDemand(req.GetLines())
+	}
+	return in, err
+}
+
+// keyHeader may carry the idempotency key instead of the request.
+const keyHeader = "Idempotency-Key"
+
+// keyMax is the length of a key, as the request's own rule has it.
+const keyMax = 128
+
+func idempotencyKey(ctx context.Context, req *spillwayv1.PlaceOrderRequest) (string, error) {
+	key := req.GetIdempotencyKey()
+	var header string
+	if info, ok := connect.CallInfoForHandlerContext(ctx); ok {
+		header = info.RequestHeader().Get(keyHeader)
+	}
+	switch {
+	case key == "" && header == "":
+		return "", fmt.Errorf("send an %s header (or the field idempotencyKey), fresh for each order and the same for its retries: %w",
+			keyHeader, order.ErrInvalid)
+	case key != "" && header != "" && key != header:
+		return "", fmt.Errorf("the %s header and the field idempotencyKey differ: send one of them: %w", keyHeader, order.ErrInvalid)
+	case key == "":
+		key = header
+	}
+	for i := range len(key) {
+		if len(key) > keyMax || key[i] < '!' || key[i] > '~' {
+			return "", fmt.Errorf("the idempotency key must be 1 to %d visible ASCII characters: %w", keyMax, order.ErrInvalid)
+		}
+	}
+	return key, nil
+}
+
+// fingerprintOf tells requests apart. The card stays out: it may be stored nowhere, not even as a hash (I13), which would
+// be guessed in seconds.
+func fingerprintOf(req *spillwayv1.PlaceOrderRequest) ([]byte, error) {
+	same := proto.CloneOf(req)
+	same.Card, same.IdempotencyKey = nil, ""
+	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(same)
+	if err != nil {
+		return nil, fmt.Errorf("marshal a request: %w", err)
+	}
+	sum := sha256.Sum256(b)
+	return sum[:], nil
+}
+
+// draft prices what is asked for.
+func (c *Checkout) draft(ctx context.Context, in intent) (order.Order, error) {
+	lines, err := c.priceLines(ctx, in.demand, in.currency)
+	if err != nil {
+		return order.Order{}, err
+	}
+	shipping, err := c.Shipping.Quote(ctx, in.address, in.demand, in.currency)
+	if err != nil {
+		return order.Order{}, err
+	}
+	now := c.Now().UTC().Truncate(time.Microsecond)
+	id := order.NewID(c.Partition, now)
+	o := order.Order{
+		ID: id, CustomerID: in.customer, State: order.Pending, Lines: lines, Currency: in.currency, Email: in.email,
+		Address: in.address, TrackingID: gateway.NewTrackingID(id), IdempotencyKey: in.key, Fingerprint: in.fingerprint,
+		CreatedAt: now, UpdatedAt: now,
+	}
+	return o, o.Price(shipping.Amount)
+}
+
+// priceLines takes a snapshot of names and prices. Each unit price is converted and rounded once, so that a line's total is
+// what its unit price says.
+func (c *Checkout) priceLines(ctx context.Context, demand []order.Demand, currency order.Currency) ([]order.Line, error) {
+	skus := make([]order.SKU, len(demand))
+	for i, d := range demand {
+		skus[i] = d.SKU
+	}
+	prices, err := c.Prices.Prices(ctx, skus)
+	if err != nil {
+		return nil, err
+	}
+	lines := make([]order.Line, len(demand))
+	for i, d := range demand {
+		price, err := c.Rates.Convert(prices[d.SKU].Price, currency)
+		if err != nil {
+			return nil, err
+		}
+		lines[i] = order.Line{SKU: d.SKU, Name: prices[d.SKU].Name, Quantity: d.Quantity, UnitPrice: price.Amount}
+	}
+	return lines, nil
+}

@@ -1,0 +1,276 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/otel/propagation"
+
+	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/stock"
+	"github.com/spillway/spillway/wire"
+)
+
+const (
+	// finishTimeout bounds what follows a reservation: 3 s for the charge, 5 s for a Redis that is being rebuilt, and the
+	// wait for SQL. It is not the caller's to cut short: one who hangs up would leave an order that nobody finishes.
+	finishTimeout = 15 * time.Second
+	// reserveTries is how often a reservation is sent again under the same id when Redis broke off.
+	reserveTries = 2
+	// durableRetry is when to ask again for an order that is paid but not yet as durable as promised.
+	durableRetry = time.Second
+	// declinedPrefix begins the cancel reason of an order whose card was declined; the provider's code follows.
+	declinedPrefix = "card_declined: "
+)
+
+// PlaceOrder reserves the stock, charges the card and answers with the order: see docs/order.md.
+func (c *Checkout) PlaceOrder(ctx context.Context, req *spillwayv1.PlaceOrderRequest) (*spillwayv1.PlaceOrderResponse, error) {
+	in, err := c.intent(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	o, err := c.place(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	return &spillwayv1.PlaceOrderResponse{Order: wire.Order(o)}, nil
+}
+
+func (c *Checkout) place(ctx context.Context, in intent) (order.Order, error) {
+	if in.fromCart {
+		// A cart that was ordered is empty now: its order is found by the key alone.
+		if id, err := c.Stock.Replay(ctx, in.customer, in.key, in.fingerprint); err != nil || id != "" {
+			return c.resumeOr(ctx, in, id, err)
+		}
+	}
+	if c.Stock.MarkersMayBeLost() {
+		if o, found, err := c.placedBefore(ctx, in); err != nil || found {
+			return o, err
+		}
+	}
+	if in.fromCart {
+		var err error
+		if in.demand, err = c.Carts.Contents(ctx, in.customer); err != nil {
+			return order.Order{}, err
+		}
+		if len(in.demand) == 0 {
+			return order.Order{}, fmt.Errorf("the cart is empty: add items to it, or send lines: %w", order.ErrState)
+		}
+	}
+	o, err := c.draft(ctx, in)
+	if err != nil {
+		return order.Order{}, err
+	}
+	res, err := c.reserve(ctx, o)
+	if err != nil {
+		return order.Order{}, err
+	}
+	if res.Replay != "" {
+		return c.resume(ctx, in, res.Replay)
+	}
+	return c.finish(ctx, in, o, res.Position)
+}
+
+func (c *Checkout) resumeOr(ctx context.Context, in intent, id order.ID, err error) (order.Order, error) {
+	if err != nil {
+		return order.Order{}, err
+	}
+	return c.resume(ctx, in, id)
+}
+
+// placedBefore looks for the key in SQL, where Redis may have forgotten it: after a wipe or a restart (I4).
+func (c *Checkout) placedBefore(ctx context.Context, in intent) (order.Order, bool, error) {
+	o, err := c.Orders.FindByKey(ctx, in.customer, in.key)
+	switch {
+	case errors.Is(err, order.ErrNotFound):
+		return order.Order{}, false, nil
+	case err != nil:
+		return order.Order{}, false, err
+	case string(o.Fingerprint) != string(in.fingerprint):
+		return order.Order{}, false, order.ErrKeyReused
+	}
+	o, err = c.resume(ctx, in, o.ID)
+	return o, true, err
+}
+
+// reserve sends the order to Redis, and again under the same id when Redis broke off: the script knows it then.
+func (c *Checkout) reserve(ctx context.Context, o order.Order) (stock.Reservation, error) {
+	snapshot, err := wire.MarshalSnapshot(o)
+	if err != nil {
+		return stock.Reservation{}, err
+	}
+	req := stock.Request{
+		OrderID: o.ID, Customer: o.CustomerID, Key: o.IdempotencyKey, Fingerprint: o.Fingerprint,
+		Demand: o.Demand(), Snapshot: snapshot, Trace: traceparent(ctx),
+	}
+	for range reserveTries - 1 {
+		res, err := c.Stock.Reserve(ctx, req)
+		if !errors.Is(err, order.ErrUnknownOutcome) {
+			return res, err
+		}
+	}
+	return c.Stock.Reserve(ctx, req)
+}
+
+// finish charges a reserved order and settles or releases it.
+func (c *Checkout) finish(ctx context.Context, in intent, o order.Order, reserved stock.Position) (order.Order, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
+	defer cancel()
+	charge, err := c.Cashier.Charge(ctx, o.ID, order.Money{Currency: o.Currency, Amount: o.Total}, in.card)
+	switch {
+	case errors.Is(err, order.ErrState):
+		return c.release(ctx, o, "payment_voided", err)
+	case err != nil:
+		// Nobody knows whether the money was taken. The order stays PENDING, and a retry with the same key, or the payment's
+		// own ledger, brings the outcome. An error here would invite a second order.
+		c.Log.WarnContext(ctx, "the outcome of a charge is not known; the order stays pending", "order", o.ID, "error", err)
+		return o, c.durable(ctx, reserved, o.ID, order.Pending)
+	case !charge.Succeeded:
+		return c.release(ctx, o, declinedPrefix+charge.DeclineCode, &order.DeclinedError{OrderID: o.ID, Code: charge.DeclineCode})
+	}
+	return c.settle(ctx, in, o, charge.ID)
+}
+
+// release gives the stock back at once. If that fails, the order stays pending without a charge, which the ledger knows.
+func (c *Checkout) release(ctx context.Context, o order.Order, reason string, answer error) (order.Order, error) {
+	if _, err := c.Stock.Release(ctx, o.ID, reason, traceparent(ctx)); err != nil {
+		c.Log.ErrorContext(ctx, "the stock of an unpaid order was not given back; it stays pending", "order", o.ID, "error", err)
+	}
+	return order.Order{}, answer
+}
+
+// settle makes a charged order PAID and answers once that is durable.
+func (c *Checkout) settle(ctx context.Context, in intent, o order.Order, chargeID string) (order.Order, error) {
+	place, err := c.Stock.Settle(ctx, o.ID, chargeID, traceparent(ctx))
+	switch {
+	case errors.Is(err, order.ErrState):
+		return c.refund(ctx, o)
+	case errors.Is(err, order.ErrNotFound):
+		return c.settleInSQL(ctx, o)
+	case err != nil:
+		return order.Order{}, err
+	}
+	if in.fromCart {
+		if err := c.Carts.EmptyIf(ctx, in.customer, o.Demand()); err != nil {
+			c.Log.WarnContext(ctx, "a cart that was ordered was not emptied", "order", o.ID, "error", err)
+		}
+	}
+	o.State, o.UpdatedAt = order.Paid, c.Now().UTC().Truncate(time.Microsecond)
+	err = c.durable(ctx, place, o.ID, order.Paid)
+	if errors.Is(err, stock.ErrRefused) {
+		return c.owner(ctx, in)
+	}
+	return o, err
+}
+
+// owner answers with the order that the key belongs to: SQL refused this one, whose stock and money go back.
+func (c *Checkout) owner(ctx context.Context, in intent) (order.Order, error) {
+	o, err := c.Orders.FindByKey(ctx, in.customer, in.key)
+	if err == nil && string(o.Fingerprint) != string(in.fingerprint) {
+		err = order.ErrKeyReused
+	}
+	return o, err
+}
+
+// refund gives the money of an order back that was cancelled while its charge was in flight.
+func (c *Checkout) refund(ctx context.Context, o order.Order) (order.Order, error) {
+	if err := c.Cashier.Refund(ctx, o.ID, "cancelled while it was charged"); err != nil {
+		return order.Order{}, fmt.Errorf("refund order %s: %w", o.ID, err)
+	}
+	o.State, o.CancelReason = order.Cancelled, "cancelled while it was charged"
+	return o, nil
+}
+
+// settleInSQL makes an order PAID that Redis lost after SQL had it: nobody else decides about it any more. One that SQL does
+// not have either is lost; its charge is found in the ledger and refunded.
+func (c *Checkout) settleInSQL(ctx context.Context, o order.Order) (order.Order, error) {
+	now := c.Now().UTC().Truncate(time.Microsecond)
+	held, err := c.Orders.Get(ctx, o.ID)
+	if errors.Is(err, order.ErrNotFound) {
+		return order.Order{}, &order.RetryError{After: durableRetry, Err: fmt.Errorf("the order was lost with its Redis: %w", order.ErrUnavailable)}
+	}
+	if err == nil && held.State == order.Pending {
+		if err = c.Orders.MarkPaid(ctx, o, now); err == nil {
+			held, err = c.Orders.Get(ctx, o.ID)
+		}
+	}
+	return held, err
+}
+
+// durable waits until the order's state is as safe as the durability setting promises.
+func (c *Checkout) durable(ctx context.Context, place stock.Position, id order.ID, state order.State) error {
+	err := c.Durable.Wait(ctx, place, id)
+	if err == nil || errors.Is(err, stock.ErrRefused) {
+		return err
+	}
+	if errors.Is(err, stock.ErrEpochPassed) {
+		// SQL alone knows whether the order reached it before its Redis went.
+		if o, gerr := c.Orders.Get(ctx, id); gerr == nil && o.State.Follows(state) {
+			return nil
+		}
+	}
+	return &order.RetryError{After: durableRetry, Err: fmt.Errorf(
+		"order %s is accepted but not yet durable; send the same request with the same key again: %w: %w", id, order.ErrUnavailable, err)}
+}
+
+// resume answers a retry with the order that its key made, and drives one that is still pending to its end: the request that
+// began it may have died.
+func (c *Checkout) resume(ctx context.Context, in intent, id order.ID) (order.Order, error) {
+	rec, err := c.Stock.Record(ctx, id)
+	if errors.Is(err, order.ErrNotFound) {
+		return c.resumeFromSQL(ctx, in, id)
+	}
+	if err != nil {
+		return order.Order{}, err
+	}
+	o, err := wire.UnmarshalSnapshot(rec.Snapshot)
+	if err != nil {
+		return order.Order{}, err
+	}
+	if rec.State == order.Pending {
+		return c.finish(ctx, in, o, rec.Position)
+	}
+	o.State, o.UpdatedAt, o.CancelReason = rec.State, rec.UpdatedAt, rec.Reason
+	if rec.State == order.Cancelled {
+		return cancelled(o)
+	}
+	err = c.durable(ctx, rec.Position, id, order.Paid)
+	if errors.Is(err, stock.ErrRefused) {
+		return c.owner(ctx, in)
+	}
+	return o, err
+}
+
+func (c *Checkout) resumeFromSQL(ctx context.Context, in intent, id order.ID) (order.Order, error) {
+	o, err := c.Orders.Get(ctx, id)
+	switch {
+	case errors.Is(err, order.ErrNotFound):
+		return order.Order{}, &order.RetryError{After: durableRetry, Err: fmt.Errorf("order %s is not in SQL yet: %w", id, order.ErrUnavailable)}
+	case err != nil:
+		return order.Order{}, err
+	case o.State == order.Pending:
+		return c.finish(ctx, in, o, stock.Position{})
+	case o.State == order.Cancelled:
+		return cancelled(o)
+	}
+	return o, nil
+}
+
+// cancelled answers a retry of a cancelled order as the first request was answered.
+func cancelled(o order.Order) (order.Order, error) {
+	if code, ok := strings.CutPrefix(o.CancelReason, declinedPrefix); ok {
+		return order.Order{}, &order.DeclinedError{OrderID: o.ID, Code: code}
+	}
+	return o, nil
+}
+
+// traceparent is the W3C trace context of the request, or empty.
+func traceparent(ctx context.Context) string {
+	carrier := propagation.MapCarrier{}
+	propagation.TraceContext{}.Inject(ctx, carrier)
+	return carrier["traceparent"]
+}

@@ -1,0 +1,42 @@
+package server
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spillway/spillway/auth"
+	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/wire"
+)
+
+// Quote prices lines or the caller's cart, reserving nothing.
+func (c *Checkout) Quote(ctx context.Context, req *spillwayv1.QuoteRequest) (*spillwayv1.QuoteResponse, error) {
+	demand, err := c.demandOf(ctx, req.GetLines())
+	if err != nil {
+		return nil, err
+	}
+	o, err := c.draft(ctx, intent{
+		demand: demand, currency: order.Currency(req.GetCurrencyCode()), address: wire.FromAddress(req.GetShippingAddress()),
+	})
+	if err != nil {
+		return nil, err
+	}
+	m := wire.Order(o)
+	return &spillwayv1.QuoteResponse{
+		Lines: m.GetLines(), ItemsTotal: m.GetItemsTotal(), ShippingTotal: m.GetShippingTotal(), Total: m.GetTotal(),
+	}, nil
+}
+
+// demandOf are the lines, or the cart of the caller when there are none.
+func (c *Checkout) demandOf(ctx context.Context, lines []*spillwayv1.Line) ([]order.Demand, error) {
+	if len(lines) > 0 {
+		return wire.FromDemand(lines)
+	}
+	caller, _ := auth.From(ctx)
+	demand, err := c.Carts.Contents(ctx, caller.Customer)
+	if err == nil && len(demand) == 0 {
+		err = fmt.Errorf("the cart is empty: add items to it, or send lines: %w", order.ErrState)
+	}
+	return demand, err
+}
