@@ -113,12 +113,12 @@ func (c *consumer) Ack(ctx context.Context, messages ...queue.Message) error {
 	if len(acked) == 0 {
 		return nil
 	}
-	leave, err := c.calls.Enter()
+	call, leave, err := c.calls.Enter(ctx)
 	if err != nil {
 		return err
 	}
 	defer leave()
-	op, cancel := context.WithTimeout(ctx, opTimeout)
+	op, cancel := context.WithTimeout(call, opTimeout)
 	defer cancel()
 	cmd := c.b.client.B().Xack().Key(c.key).Group(c.group).Id(acked...).Build()
 	if err := c.b.client.Do(op, cmd).Error(); err != nil {
@@ -132,12 +132,12 @@ func (c *consumer) Ack(ctx context.Context, messages ...queue.Message) error {
 
 // Release implements queue.Consumer: the entries' idle time becomes as long as the longest lease.
 func (c *consumer) Release(ctx context.Context, messages ...queue.Message) error {
-	leave, err := c.calls.Enter()
+	call, leave, err := c.calls.Enter(ctx)
 	if err != nil {
 		return err
 	}
 	defer leave()
-	return translate(ctx, fmt.Sprintf("release to %s for %s", c.topic, c.group), c.release(ctx, messages))
+	return translate(ctx, fmt.Sprintf("release to %s for %s", c.topic, c.group), c.release(call, messages))
 }
 
 func (c *consumer) release(ctx context.Context, messages []queue.Message) error {

@@ -16,7 +16,7 @@ var away = []string{"LOADING", "MASTERDOWN", "CLUSTERDOWN", "READONLY", "TRYAGAI
 
 // translate makes an error of Redis one of the port's. ctx is the caller's: when it ended, that is the error.
 func translate(ctx context.Context, doing string, err error) error {
-	if err == nil || errors.Is(err, queue.ErrClosed) {
+	if err == nil || errors.Is(err, queue.ErrClosed) || errors.Is(err, queue.ErrFull) {
 		return err
 	}
 	if cause := ctx.Err(); cause != nil {

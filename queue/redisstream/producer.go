@@ -30,7 +30,7 @@ func newProducer(b *Broker) *producer {
 
 // Send implements queue.Producer.
 func (p *producer) Send(ctx context.Context, topic string, messages ...queue.Outgoing) error {
-	leave, err := p.calls.Enter()
+	call, leave, err := p.calls.Enter(ctx)
 	if err != nil {
 		return err
 	}
@@ -41,12 +41,12 @@ func (p *producer) Send(ctx context.Context, topic string, messages ...queue.Out
 	if messages, err = queue.Prepare(ctx, messages); err != nil {
 		return err
 	}
-	if err := p.checkRoom(ctx, topic); err != nil {
-		return err
+	if err := p.checkRoom(call, topic); err != nil {
+		return translate(ctx, "send to "+topic, err)
 	}
 	for len(messages) > 0 {
 		n := pipelineLen(messages)
-		if err := p.add(ctx, topic, messages[:n]); err != nil {
+		if err := p.add(call, topic, messages[:n]); err != nil {
 			return translate(ctx, "send to "+topic, err)
 		}
 		messages = messages[n:]
@@ -100,7 +100,7 @@ func (p *producer) checkRoom(ctx context.Context, topic string) error {
 	defer cancel()
 	length, err := p.b.client.Do(ctx, p.b.client.B().Xlen().Key(p.b.cfg.Key(topic)).Build()).AsInt64()
 	if err != nil {
-		return translate(ctx, "send to "+topic, err)
+		return err
 	}
 	if p.note(topic, length) {
 		return fmt.Errorf("%w: topic %q holds %d messages, its bound is %d: its consumers are behind", queue.ErrFull, topic, length, p.b.cfg.MaxMessages)

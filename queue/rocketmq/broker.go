@@ -33,7 +33,7 @@ const (
 	// receiveMax is the most messages that a proxy hands out at once.
 	receiveMax = 32
 	// redeliveryDelayMax is what the broker's search for expired leases takes at most; one or two seconds were seen.
-	redeliveryDelayMax = 10 * time.Second
+	redeliveryDelayMax = 5 * time.Second
 	// opTimeout bounds one call, beyond the time that it asked the proxy to wait.
 	opTimeout = 5 * time.Second
 )

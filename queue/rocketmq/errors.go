@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	v2 "github.com/apache/rocketmq-clients/golang/v5/protocol/v2"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
 	"github.com/spillway/spillway/queue"
@@ -52,6 +54,15 @@ var sentinels = map[v2.Code]error{
 	v2.Code_ILLEGAL_MESSAGE_PROPERTY_KEY: queue.ErrInvalid,
 	// The topic was created for another type of message.
 	v2.Code_MESSAGE_PROPERTY_CONFLICT_WITH_TYPE: queue.ErrInvalid,
+}
+
+// groupNotFound is what a proxy says on the session of a group that it does not know, beside a code that means many
+// things.
+const groupNotFound = "group not found"
+
+func unknownGroup(err error) bool {
+	return codeOf(err) == v2.Code_CONSUMER_GROUP_NOT_FOUND ||
+		status.Code(err) == codes.InvalidArgument && strings.Contains(err.Error(), groupNotFound)
 }
 
 // translate makes an error of a call one of the port's. ctx is the caller's: when it ended, that is the error.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/tls"
+	"errors"
 	"sync"
 	"time"
 
@@ -93,7 +94,7 @@ func (l *link) api() (v2.MessagingServiceClient, error) {
 func (l *link) note(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if status.Code(err) != codes.DeadlineExceeded {
+	if status.Code(err) != codes.DeadlineExceeded && !errors.Is(err, context.DeadlineExceeded) {
 		l.late = 0
 		return
 	}

@@ -36,7 +36,7 @@ func newProducer(b *Broker) *producer {
 
 // Send implements queue.Producer.
 func (p *producer) Send(ctx context.Context, topic string, messages ...queue.Outgoing) error {
-	leave, err := p.calls.Enter()
+	call, leave, err := p.calls.Enter(ctx)
 	if err != nil {
 		return err
 	}
@@ -49,7 +49,7 @@ func (p *producer) Send(ctx context.Context, topic string, messages ...queue.Out
 	}
 	for len(messages) > 0 {
 		n := batchLen(messages)
-		if err := p.send(ctx, topic, messages[:n]); err != nil {
+		if err := p.send(call, topic, messages[:n]); err != nil {
 			return translate(ctx, "send to "+topic, err)
 		}
 		messages = messages[n:]

@@ -47,3 +47,22 @@ func TestSuite(t *testing.T) {
 		Server: s,
 	})
 }
+
+func BenchmarkQueue(b *testing.B) {
+	s := &server{dir: "/tmp/rmq/d1"}
+	var n atomic.Int64
+	n.Store(30)
+	queuetest.Bench(b, queuetest.Harness{
+		Open: func(t testing.TB, _ map[string][]string) queue.Broker {
+			br, err := rocketmq.New(rocketmq.Config{Endpoint: s.addr(), LeaseMin: time.Second})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return br
+		},
+		Topic: func(t testing.TB, _ int) (string, []string) {
+			i := n.Add(1)
+			return fmt.Sprintf("test-%d", i), []string{fmt.Sprintf("g-%d", i)}
+		},
+	})
+}

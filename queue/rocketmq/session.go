@@ -9,7 +9,6 @@ import (
 	"time"
 
 	v2 "github.com/apache/rocketmq-clients/golang/v5/protocol/v2"
-	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/spillway/spillway/queue"
 	"github.com/spillway/spillway/queue/internal/read"
@@ -126,27 +125,6 @@ func listen(ctx context.Context, stream v2.MessagingService_TelemetryClient, com
 	}
 }
 
-// introduction says who the consumer is and what it wants.
-func (s *session) introduction() *v2.TelemetryCommand {
-	kind := v2.ClientType_SIMPLE_CONSUMER
-	return &v2.TelemetryCommand{Command: &v2.TelemetryCommand_Settings{Settings: &v2.Settings{
-		ClientType:     &kind,
-		RequestTimeout: durationpb.New(opTimeout),
-		UserAgent:      &v2.UA{Language: v2.Language_GOLANG, Version: clientVersion},
-		PubSub: &v2.Settings_Subscription{Subscription: &v2.Subscription{
-			Group:              resource(s.group),
-			LongPollingTimeout: durationpb.New(s.await),
-			Subscriptions:      []*v2.SubscriptionEntry{{Topic: resource(s.topic), Expression: everything()}},
-		}},
-	}}}
-}
-
-func resource(name string) *v2.Resource { return &v2.Resource{Name: name} }
-
-func everything() *v2.FilterExpression {
-	return &v2.FilterExpression{Type: v2.FilterType_TAG, Expression: "*"}
-}
-
 // welcome waits for the proxy to return the settings, completed with the group's.
 func (s *session) welcome(ctx context.Context, commands <-chan *v2.TelemetryCommand, broken <-chan error) error {
 	ctx, cancel := context.WithTimeout(ctx, opTimeout)
@@ -220,8 +198,8 @@ func (s *session) wait(ctx context.Context) error {
 	case <-ctx.Done():
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if sentinel, ok := sentinels[codeOf(s.err)]; ok {
-			return fmt.Errorf("%w: %w", sentinel, s.err)
+		if unknownGroup(s.err) {
+			return fmt.Errorf("%w: %w", queue.ErrUnknownGroup, detail(s.err))
 		}
 		return fmt.Errorf("%w: %w", queue.ErrUnavailable, detail(s.err))
 	}

@@ -26,29 +26,33 @@ func NewCalls() *Calls {
 	return &Calls{base: ctx, cancel: cancel}
 }
 
-// Enter counts a call that Close waits for; leave ends it. It fails with queue.ErrClosed after Close.
-func (c *Calls) Enter() (leave func(), err error) {
+// Enter counts a call that Close waits for; leave ends it. The context that it returns ends with ctx, and when Close
+// gives up. It fails with queue.ErrClosed after Close.
+func (c *Calls) Enter(ctx context.Context) (within context.Context, leave func(), err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
-		return nil, queue.ErrClosed
+		return nil, nil, queue.ErrClosed
 	}
 	c.wg.Add(1)
-	return c.wg.Done, nil
+	within, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(c.base, cancel)
+	return within, func() { stop(); cancel(); c.wg.Done() }, nil
 }
 
 // Closing is done once Close gave up waiting.
 func (c *Calls) Closing() context.Context { return c.base }
 
-// Do runs read, whose context ends with its caller's only when Close gives up. When ctx ends first, Do returns its error, and what read
-// brings later goes to release.
+// Do runs read, whose context does not end with its caller's, but when Close gives up. When ctx ends first, Do returns
+// its error, and what read brings later goes to release.
 func (c *Calls) Do(ctx context.Context,
 	read func(context.Context) ([]queue.Message, error), release func(context.Context, []queue.Message),
 ) ([]queue.Message, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	leave, err := c.Enter()
+	// The values of ctx stay, for traces.
+	detached, leave, err := c.Enter(context.WithoutCancel(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -60,8 +64,6 @@ func (c *Calls) Do(ctx context.Context,
 	results := make(chan result)
 	go func() {
 		defer leave()
-		detached, cancel := c.detach(ctx)
-		defer cancel()
 		m, err := read(detached)
 		select {
 		case results <- result{m, err}:
@@ -77,13 +79,6 @@ func (c *Calls) Do(ctx context.Context,
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-}
-
-// detach keeps the values of ctx, for traces, but ends only when Close gives up.
-func (c *Calls) detach(ctx context.Context) (context.Context, context.CancelFunc) {
-	detached, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	stop := context.AfterFunc(c.base, cancel)
-	return detached, func() { stop(); cancel() }
 }
 
 // Close refuses new calls and waits for those under way until ctx ends; then it cancels them, waits for that, and

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"time"
+
+	"github.com/spillway/spillway/auth"
+	"github.com/spillway/spillway/cart"
+	"github.com/spillway/spillway/catalog"
+	"github.com/spillway/spillway/currency"
+	"github.com/spillway/spillway/gateway"
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/server"
+	"github.com/spillway/spillway/stock"
+	"github.com/spillway/spillway/store"
+)
+
+// mailSender is who confirmations are from, until SMTP is configured.
+const mailSender = "orders@spillway.example"
+
+// api is the services of one process. Within it they call each other directly, by the interfaces that a client would use.
+type api struct {
+	services server.Services
+	payments gateway.Payments
+	shipping gateway.Shipments
+	mail     gateway.Mails
+}
+
+func newAPI(p *parts, redis redisConfig, sqlDurable bool, dataDir string, tokens *auth.Tokens) (*api, error) {
+	rates, err := currency.Load()
+	if err != nil {
+		return nil, err
+	}
+	confirmations, err := gateway.NewConfirmations(mailSender)
+	if err != nil {
+		return nil, err
+	}
+	orders, products := store.NewOrders(p.db), store.NewProducts(p.db)
+	ledger := store.NewCharges(p.db)
+	p.closers = append(p.closers, func() error { ledger.Close(); return nil })
+	cache := catalog.NewCache(redis.Namespace, p.redis.Client(), p.policies[gateway.Redis], products, p.log)
+	carts := cart.New(redis.Namespace, p.redis.Client(), p.policies[gateway.Redis])
+	reader := server.OrderReader{Hot: p.stock, Rows: orders, Log: p.log}
+
+	shipping := server.Shipping{Carrier: &gateway.SimulatedCarrier{}, Rates: rates, Shipments: orders, Reader: reader}
+	payment := &server.Payment{Provider: gateway.NewSimulated(), Ledger: ledger, Now: time.Now}
+	email := server.Email{
+		Book: store.NewMails(p.db), Confirmations: confirmations, Mailer: gateway.Folder{Path: filepath.Join(dataDir, "mail"), Log: p.log},
+	}
+	a := &api{
+		payments: gateway.Payments{Client: payment, Policy: p.policies[gateway.Payment]},
+		shipping: gateway.Shipments{Client: shipping, Policy: p.policies[gateway.Shipping]},
+		mail:     gateway.Mails{Client: email, Policy: p.policies[gateway.Mail]},
+	}
+	checkout := &server.Checkout{
+		Prices: priceList{cache}, Carts: carts, Rates: rates, Shipping: a.shipping, Cashier: a.payments, Stock: p.stock,
+		Orders: orders, Durable: durability{p: p, sql: sqlDurable}, Log: p.log, Partition: partition, Now: time.Now,
+	}
+	a.services = server.Services{
+		Session: server.Session{Tokens: tokens},
+		Catalog: server.Catalog{Products: products, Cache: cache, Available: p.stock, Rates: rates, Adjuster: server.Adjustments{
+			Counters: p.stock, Book: store.NewStock(p.db), Available: p.stock, InSQL: durability{p: p, sql: true}.inSQL,
+		}},
+		Cart:     server.Cart{Carts: carts, Products: cache},
+		Currency: server.Currency{Rates: rates},
+		Checkout: checkout,
+		Order:    server.Orders{Reader: reader},
+		Shipping: shipping,
+		Payment:  payment,
+		Email:    email,
+	}
+	return a, nil
+}
+
+// priceList reads names and prices from the cache.
+type priceList struct{ cache *catalog.Cache }
+
+// Prices answers for all of the SKUs.
+func (l priceList) Prices(ctx context.Context, skus []order.SKU) (map[order.SKU]server.Priced, error) {
+	out := make(map[order.SKU]server.Priced, len(skus))
+	for _, sku := range skus {
+		p, err := l.cache.Get(ctx, sku)
+		if err != nil {
+			return nil, err
+		}
+		out[sku] = server.Priced{Name: p.Name, Price: p.Price}
+	}
+	return out, nil
+}
+
+// durability waits for SQL, if that is the setting. The journal is as durable as Redis once the script has answered.
+type durability struct {
+	p   *parts
+	sql bool
+}
+
+// pollSQL is the pause between two looks at SQL's place. The flusher in this process is quicker to tell; the look is for one
+// that runs elsewhere.
+const pollSQL = 50 * time.Millisecond
+
+// Wait returns when the place is durable.
+func (d durability) Wait(ctx context.Context, place stock.Position, id order.ID) error {
+	if !d.sql {
+		return nil
+	}
+	return d.p.progress.Wait(ctx, place, id)
+}
+
+// inSQL returns when SQL includes the place, whichever process flushes.
+func (d durability) inSQL(ctx context.Context, place stock.Position) error {
+	st := store.NewStock(d.p.db)
+	for {
+		e, err := st.EpochAt(ctx, partition, place.Epoch)
+		switch {
+		case err != nil:
+			return err
+		case stock.CompareIDs(e.LastID, place.ID) >= 0:
+			return nil
+		case e.Closed:
+			return errors.Join(stock.ErrEpochPassed, order.ErrUnavailable)
+		}
+		wait, cancel := context.WithTimeout(ctx, pollSQL)
+		err = d.p.progress.Wait(wait, place, "")
+		cancel()
+		if err != nil && ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+}

@@ -1,0 +1,43 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/stock"
+	"github.com/spillway/spillway/store"
+)
+
+// books lets the stock package see SQL. The two do not know each other.
+type books struct{ *store.Stock }
+
+var _ stock.Books = books{}
+
+func toStock(e store.Epoch) stock.Epoch {
+	return stock.Epoch{Number: e.Number, RunID: e.RunID, LastID: e.LastID, OpenedAt: e.OpenedAt, Closed: e.Closed}
+}
+
+// OpenEpoch reads the open epoch.
+func (b books) OpenEpoch(ctx context.Context, partition uint8) (stock.Epoch, error) {
+	e, err := b.Stock.OpenEpoch(ctx, partition)
+	if errors.Is(err, store.ErrNoEpoch) {
+		return stock.Epoch{}, order.ErrNotFound
+	}
+	return toStock(e), err
+}
+
+// NextEpoch closes one epoch and opens the next.
+func (b books) NextEpoch(ctx context.Context, partition uint8, expect int64, runID string) (stock.Epoch, error) {
+	e, err := b.CloseAndOpen(ctx, partition, expect, runID)
+	if errors.Is(err, store.ErrEpochConflict) {
+		return stock.Epoch{}, order.ErrExists
+	}
+	return toStock(e), err
+}
+
+// Snapshot reads the open epoch and the stock at its place.
+func (b books) Snapshot(ctx context.Context, partition uint8, skus []order.SKU) (stock.Epoch, map[order.SKU]int64, error) {
+	e, units, err := b.Stock.Snapshot(ctx, partition, skus)
+	return toStock(e), units, err
+}

@@ -1,0 +1,162 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+
+	"github.com/spillway/spillway/gateway"
+	"github.com/spillway/spillway/stock"
+	"github.com/spillway/spillway/store"
+	"github.com/spillway/spillway/workers"
+)
+
+// parts are what every role stands on: SQL, Redis, the epoch, and the policies. This package alone constructs them.
+type parts struct {
+	log      *slog.Logger
+	policies gateway.Policies
+	db       *store.DB
+	redis    *stock.Redis
+	keys     stock.Keys
+	epochs   *stock.Epochs
+	stock    *stock.Stock
+	journal  *stock.Journal
+	progress *stock.Progress
+	flush    workers.FlushConfig
+
+	background sync.WaitGroup
+	closers    []func() error
+}
+
+// partition: there is one until Redis is a cluster.
+const partition = 0
+
+// redisCall bounds a call to the journal, beyond the time for which it blocks.
+const redisCall = 2 * time.Second
+
+func openParts(ctx context.Context, sql sqlConfig, redis redisConfig, orders orderConfig, log *slog.Logger) (p *parts, err error) {
+	p = &parts{log: log, policies: gateway.NewPolicies(gateway.DefaultPolicies()), progress: stock.NewProgress()}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, p.close())
+		}
+	}()
+	if err := p.openSQL(ctx, sql); err != nil {
+		return p, err
+	}
+	if err := p.openRedis(redis); err != nil {
+		return p, err
+	}
+	p.flush = workers.DefaultFlushConfig()
+	p.flush.Partition, p.flush.WithOrders = partition, orders.sqlDurable(redis.embedded())
+	p.keys = stock.Keys{Namespace: redis.Namespace, Partition: partition}
+	breaker := p.policies[gateway.Redis]
+	p.journal = stock.NewJournal(p.keys, p.redis, breaker, redisCall)
+	b := books{store.NewStock(p.db)}
+	p.epochs = stock.NewEpochs(p.keys, p.redis, b, p.flusher().Drain, log)
+	p.stock = stock.New(p.keys, p.redis, p.epochs, b, orders.limits(redis.embedded()), breaker)
+	return p, p.firstEpoch(ctx)
+}
+
+func (p *parts) openSQL(ctx context.Context, cfg sqlConfig) error {
+	db, err := store.Open(ctx, cfg.dsn())
+	if err != nil {
+		return err
+	}
+	p.db = db
+	p.closers = append(p.closers, db.Close)
+	m := store.NewMigrator(db)
+	if !cfg.embedded() {
+		return m.Check(ctx)
+	}
+	if _, err := m.Up(ctx); err != nil {
+		return err
+	}
+	_, _, err = seed(ctx, db)
+	return err
+}
+
+func (p *parts) openRedis(cfg redisConfig) error {
+	rc := cfg.stock()
+	if cfg.embedded() {
+		m := miniredis.NewMiniRedis()
+		if err := m.StartAddr("127.0.0.1:0"); err != nil {
+			return fmt.Errorf("start the embedded Redis: %w", err)
+		}
+		p.closers = append(p.closers, func() error { m.Close(); return nil })
+		p.keepTime(m)
+		rc = stock.RedisConfig{Addr: m.Addr(), Embedded: true}
+	}
+	r, err := stock.Connect(rc)
+	if err != nil {
+		return err
+	}
+	p.redis = r
+	p.closers = append(p.closers, func() error { r.Close(); return nil })
+	return nil
+}
+
+// keepTime lets keys expire: the embedded Redis has no clock of its own.
+func (p *parts) keepTime(m *miniredis.Miniredis) {
+	stop := make(chan struct{})
+	p.background.Go(func() {
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
+		for {
+			select {
+			case <-stop:
+				return
+			case <-tick.C:
+				m.FastForward(time.Second)
+			}
+		}
+	})
+	p.closers = append(p.closers, func() error { close(stop); return nil })
+}
+
+// firstEpoch looks at Redis once. One that may evict is refused; one that is away is waited for in the background, while /readyz
+// and every order say so.
+func (p *parts) firstEpoch(ctx context.Context) error {
+	err := p.epochs.Check(ctx)
+	if errors.Is(err, stock.ErrEviction) {
+		return err
+	}
+	if err != nil {
+		p.log.WarnContext(ctx, "no orders can be taken yet", "error", err)
+	}
+	return nil
+}
+
+// flusher makes a stock flusher: each goroutine needs its own.
+func (p *parts) flusher() *workers.StockFlusher {
+	return workers.NewStockFlusher(p.flush, p.journal, store.NewStock(p.db), p.progress, p.log)
+}
+
+// goes runs f in the background until its context ends; close waits for it.
+func (p *parts) goes(ctx context.Context, f func(ctx context.Context)) {
+	p.background.Go(func() { f(ctx) })
+}
+
+// close lets everything go, what was opened last first. The contexts of the background must have ended.
+func (p *parts) close() error {
+	var errs []error
+	stopFirst := p.closers
+	for i := len(stopFirst) - 1; i >= 0; i-- {
+		errs = append(errs, stopFirst[i]())
+	}
+	p.background.Wait()
+	return errors.Join(errs...)
+}
+
+// ready says of each part whether it works.
+func (p *parts) ready() map[string]func(context.Context) error {
+	return map[string]func(context.Context) error{
+		"sql":   p.db.Ping,
+		"stock": func(context.Context) error { _, err := p.epochs.Current(); return err },
+	}
+}

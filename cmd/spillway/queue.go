@@ -1,0 +1,46 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/spillway/spillway/queue"
+	"github.com/spillway/spillway/queue/redisstream"
+	"github.com/spillway/spillway/queue/rocketmq"
+	"github.com/spillway/spillway/stock"
+)
+
+// The groups that read the topic of order events.
+const (
+	groupOrders   = "orders"
+	groupShipping = "shipping"
+	groupMail     = "mail"
+)
+
+// closeTimeout bounds the closing of the queue: RocketMQ's client waits for what is under way.
+const closeTimeout = 10 * time.Second
+
+// openQueue makes the broker that the configuration names.
+func openQueue(cfg queueConfig, redis *stock.Redis, namespace string, log *slog.Logger) (queue.Broker, error) {
+	if cfg.RocketMQ != "" {
+		b, err := rocketmq.New(rocketmq.Config{Endpoint: cfg.RocketMQ, Log: log})
+		if err != nil {
+			return nil, fmt.Errorf("rocketmq at %s: %w", cfg.RocketMQ, err)
+		}
+		return b, nil
+	}
+	return redisstream.New(redis.Client(), redisstream.Config{
+		Topics: map[string][]string{cfg.Topic: {groupOrders, groupShipping, groupMail}}, Log: log,
+		Key: func(topic string) string { return "{" + namespace + ":queue:" + topic + "}" },
+	})
+}
+
+func closeQueue(b queue.Broker) func() error {
+	return func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+		defer cancel()
+		return b.Close(ctx)
+	}
+}

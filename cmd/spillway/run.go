@@ -1,0 +1,242 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spillway/spillway/queue"
+	"github.com/spillway/spillway/server"
+	"github.com/spillway/spillway/store"
+	"github.com/spillway/spillway/workers"
+)
+
+type allCmd struct {
+	HTTP   httpConfig  `embed:"" group:"API"`
+	SQL    sqlConfig   `embed:"" group:"SQL"`
+	Redis  redisConfig `embed:"" group:"Redis"`
+	Queue  queueConfig `embed:"" group:"Queue"`
+	Orders orderConfig `embed:"" group:"Orders"`
+	Key    keyConfig   `embed:"" group:"API"`
+}
+
+// Run runs everything.
+func (c *allCmd) Run(ctx context.Context, log *slog.Logger) error {
+	if err := errors.Join(c.HTTP.validate(), c.SQL.validate(), c.Redis.validate(), c.Queue.validate(), c.Orders.validate()); err != nil {
+		return err
+	}
+	return runRole(ctx, log, role{
+		http: &c.HTTP, sql: c.SQL, redis: c.Redis, queue: c.Queue, orders: c.Orders, key: c.Key, workers: workerNames,
+	})
+}
+
+type serveCmd struct {
+	HTTP   httpConfig  `embed:"" group:"API"`
+	SQL    sqlConfig   `embed:"" group:"SQL"`
+	Redis  redisConfig `embed:"" group:"Redis"`
+	Orders orderConfig `embed:"" group:"Orders"`
+	Key    keyConfig   `embed:"" group:"API"`
+}
+
+var errReal = errors.New("this role needs --redis and --mysql: embedded storage lives in one process, which is `spillway all`")
+
+// Run runs the API. With durability sql it flushes by itself, because its answers wait for that.
+func (c *serveCmd) Run(ctx context.Context, log *slog.Logger) error {
+	errs := []error{c.HTTP.validate(), c.SQL.validate(), c.Redis.validate(), c.Orders.validate()}
+	if c.SQL.embedded() || c.Redis.embedded() {
+		errs = append(errs, errReal)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	r := role{http: &c.HTTP, sql: c.SQL, redis: c.Redis, orders: c.Orders, key: c.Key}
+	if c.Orders.sqlDurable(false) {
+		r.workers = []string{workerFlusher}
+	}
+	return runRole(ctx, log, r)
+}
+
+type workCmd struct {
+	Workers []string    `name:"workers" default:"stock-flusher,order-relay,order-writer,shipper,mailer" enum:"stock-flusher,order-relay,order-writer,shipper,mailer" help:"Which workers to run: ${enum}. Several processes may run the same."`
+	SQL     sqlConfig   `embed:"" group:"SQL"`
+	Redis   redisConfig `embed:"" group:"Redis"`
+	Queue   queueConfig `embed:"" group:"Queue"`
+	Orders  orderConfig `embed:"" group:"Orders"`
+}
+
+// Run runs workers.
+func (c *workCmd) Run(ctx context.Context, log *slog.Logger) error {
+	errs := []error{c.SQL.validate(), c.Redis.validate(), c.Queue.validate(), c.Orders.validate()}
+	if c.SQL.embedded() || c.Redis.embedded() {
+		errs = append(errs, errReal)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	return runRole(ctx, log, role{sql: c.SQL, redis: c.Redis, queue: c.Queue, orders: c.Orders, workers: c.Workers})
+}
+
+// The names of the workers.
+const (
+	workerFlusher = "stock-flusher"
+	workerRelay   = "order-relay"
+	workerWriter  = "order-writer"
+	workerShipper = "shipper"
+	workerMailer  = "mailer"
+)
+
+var workerNames = []string{workerFlusher, workerRelay, workerWriter, workerShipper, workerMailer}
+
+// role is what one process runs.
+type role struct {
+	http    *httpConfig // nil: no API
+	sql     sqlConfig
+	redis   redisConfig
+	queue   queueConfig
+	orders  orderConfig
+	key     keyConfig
+	workers []string
+}
+
+// runRole runs the role until ctx ends. Then it stops taking requests and answers those under way; on embedded storage, which
+// ends with the process, the workers finish what is in the journal and the queue before it returns.
+func runRole(ctx context.Context, log *slog.Logger, r role) (err error) {
+	embedded := r.sql.embedded() && r.redis.embedded()
+	tokens, err := r.key.tokens(r.sql.DataDir, r.sql.embedded())
+	if err != nil && r.http != nil {
+		return err
+	}
+	p, err := openParts(ctx, r.sql, r.redis, r.orders, log)
+	if err != nil {
+		return err
+	}
+	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
+	defer func() {
+		stopWork()
+		err = errors.Join(err, p.close())
+	}()
+	a, err := newAPI(p, r.redis, r.orders.sqlDurable(r.redis.embedded()), r.sql.DataDir, tokens)
+	if err != nil {
+		return err
+	}
+	turns, err := newWorkers(p, a, r)
+	if err != nil {
+		return err
+	}
+	p.goes(work, p.epochs.Run)
+	loops, stopLoops := context.WithCancel(work)
+	defer stopLoops()
+	running := turns.run(loops)
+	if r.http == nil {
+		log.InfoContext(ctx, "working", "workers", strings.Join(r.workers, ","))
+		<-ctx.Done()
+	} else {
+		err = r.serve(ctx, log, p, a, server.Config{Tokens: tokens, Origins: r.http.Origins, Ready: p.ready(), Log: log})
+	}
+	stopLoops()
+	running.Wait()
+	if embedded {
+		err = errors.Join(err, turns.drain(work, r.http.Drain, log))
+	}
+	return err
+}
+
+func (r role) serve(ctx context.Context, log *slog.Logger, p *parts, a *api, cfg server.Config) error {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", r.http.Listen)
+	if err != nil {
+		return fmt.Errorf("--listen: %w", err)
+	}
+	durability := "journal"
+	if p.flush.WithOrders {
+		durability = "sql"
+	}
+	log.InfoContext(ctx, "taking orders", "url", "http://"+l.Addr().String(), "durability", durability, "sql", p.db.Dialect())
+	err = server.Serve(ctx, l, server.NewHandler(cfg, a.services), r.http.Drain, log)
+	log.InfoContext(ctx, "no requests are taken any more; every accepted one was answered", "error", err)
+	return err
+}
+
+// turn is one worker: a name and what it does once.
+type turn struct {
+	name string
+	run  func(ctx context.Context)
+	once func(ctx context.Context) (int, error)
+}
+
+type turns []turn
+
+// newWorkers makes the workers of the role.
+func newWorkers(p *parts, a *api, r role) (turns, error) {
+	var out turns
+	add := func(name string, run func(context.Context), once func(context.Context) (int, error)) {
+		out = append(out, turn{name, run, once})
+	}
+	if slices.Contains(r.workers, workerFlusher) {
+		f := p.flusher()
+		add(workerFlusher, f.Run, f.RunOnce)
+	}
+	if len(r.workers) == 0 || slices.Equal(r.workers, []string{workerFlusher}) {
+		return out, nil
+	}
+	broker, err := openQueue(r.queue, p.redis, r.redis.Namespace, p.log)
+	if err != nil {
+		return nil, err
+	}
+	p.closers = append(p.closers, closeQueue(broker))
+	if slices.Contains(r.workers, workerRelay) {
+		producer, err := broker.Producer()
+		if err != nil {
+			return nil, err
+		}
+		relay := workers.NewOrderRelay(workers.DefaultRelayConfig(r.queue.Topic, consumerName()), p.journal, store.NewStock(p.db), producer, p.log)
+		add(workerRelay, relay.Run, relay.RunOnce)
+	}
+	return addConsumers(p, a, r, broker, out)
+}
+
+func addConsumers(p *parts, a *api, r role, broker queue.Broker, out turns) (turns, error) {
+	orders, dead := store.NewOrders(p.db), store.NewDeadLetters(p.db)
+	for _, w := range []struct {
+		name, group string
+		make        func(c queue.Consumer) turn
+	}{
+		{workerWriter, groupOrders, func(c queue.Consumer) turn {
+			w := workers.NewOrderWriter(workers.DefaultWriterConfig(), c, orders, dead, p.stock, workers.NewDuplicates(p.stock, a.payments), p.log)
+			return turn{workerWriter, w.Run, w.RunOnce}
+		}},
+		{workerShipper, groupShipping, func(c queue.Consumer) turn {
+			s := workers.NewShipper(workers.DefaultShipConfig(), c, orders, dead, a.shipping, p.log)
+			return turn{workerShipper, s.Run, s.RunOnce}
+		}},
+		{workerMailer, groupMail, func(c queue.Consumer) turn {
+			m := workers.NewMailer(workers.DefaultMailConfig(), c, dead, a.mail, p.log)
+			return turn{workerMailer, m.Run, m.RunOnce}
+		}},
+	} {
+		if !slices.Contains(r.workers, w.name) {
+			continue
+		}
+		c, err := broker.Consumer(r.queue.Topic, w.group)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, w.make(c))
+	}
+	return out, nil
+}
+
+// consumerName names this process among the relays.
+func consumerName() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "host"
+	}
+	return host + "-" + strconv.Itoa(os.Getpid()) + "-" + strconv.FormatInt(time.Now().UnixNano(), 36)
+}

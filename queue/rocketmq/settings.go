@@ -1,0 +1,27 @@
+package rocketmq
+
+import (
+	v2 "github.com/apache/rocketmq-clients/golang/v5/protocol/v2"
+	"google.golang.org/protobuf/types/known/durationpb"
+)
+
+// introduction says who the consumer is and what it wants.
+func (s *session) introduction() *v2.TelemetryCommand {
+	kind := v2.ClientType_SIMPLE_CONSUMER
+	return &v2.TelemetryCommand{Command: &v2.TelemetryCommand_Settings{Settings: &v2.Settings{
+		ClientType:     &kind,
+		RequestTimeout: durationpb.New(opTimeout),
+		UserAgent:      &v2.UA{Language: v2.Language_GOLANG, Version: clientVersion},
+		PubSub: &v2.Settings_Subscription{Subscription: &v2.Subscription{
+			Group:              resource(s.group),
+			LongPollingTimeout: durationpb.New(s.await),
+			Subscriptions:      []*v2.SubscriptionEntry{{Topic: resource(s.topic), Expression: everything()}},
+		}},
+	}}}
+}
+
+func resource(name string) *v2.Resource { return &v2.Resource{Name: name} }
+
+func everything() *v2.FilterExpression {
+	return &v2.FilterExpression{Type: v2.FilterType_TAG, Expression: "*"}
+}

@@ -1,0 +1,104 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"connectrpc.com/connect"
+
+	"github.com/spillway/spillway/auth"
+	"github.com/spillway/spillway/gen/spillway/v1/spillwayv1connect"
+)
+
+// access says who may call a procedure.
+type access struct {
+	// public needs no token.
+	public bool
+	// roles, if any: the caller must have one of them. None means any customer.
+	roles []auth.Role
+}
+
+var (
+	anyone    = access{public: true}
+	customers = access{}
+	operators = access{roles: []auth.Role{auth.Operator}}
+	services  = access{roles: []auth.Role{auth.Service, auth.Operator}}
+)
+
+// permissions is who may call what. What is not in it nobody may call, so that a new RPC is closed until somebody decides.
+var permissions = map[string]access{
+	spillwayv1connect.SessionServiceStartGuestSessionProcedure: anyone,
+
+	spillwayv1connect.CatalogServiceListProductsProcedure:   anyone,
+	spillwayv1connect.CatalogServiceGetProductProcedure:     anyone,
+	spillwayv1connect.CatalogServiceSearchProductsProcedure: anyone,
+	spillwayv1connect.CatalogServiceCreateProductProcedure:  operators,
+	spillwayv1connect.CatalogServiceUpdateProductProcedure:  operators,
+	spillwayv1connect.CatalogServiceAdjustStockProcedure:    operators,
+
+	spillwayv1connect.CartServiceAddItemProcedure:     customers,
+	spillwayv1connect.CartServiceSetQuantityProcedure: customers,
+	spillwayv1connect.CartServiceGetCartProcedure:     customers,
+	spillwayv1connect.CartServiceEmptyCartProcedure:   customers,
+
+	spillwayv1connect.CurrencyServiceGetSupportedCurrenciesProcedure: anyone,
+	spillwayv1connect.CurrencyServiceConvertProcedure:                anyone,
+
+	spillwayv1connect.CheckoutServiceQuoteProcedure:      customers,
+	spillwayv1connect.CheckoutServicePlaceOrderProcedure: customers,
+
+	spillwayv1connect.OrderServiceGetOrderProcedure:   customers,
+	spillwayv1connect.OrderServiceListOrdersProcedure: customers,
+
+	spillwayv1connect.ShippingServiceGetQuoteProcedure:    anyone,
+	spillwayv1connect.ShippingServiceShipOrderProcedure:   services,
+	spillwayv1connect.ShippingServiceGetShipmentProcedure: customers,
+
+	spillwayv1connect.PaymentServiceChargeProcedure:    services,
+	spillwayv1connect.PaymentServiceGetChargeProcedure: services,
+	spillwayv1connect.PaymentServiceRefundProcedure:    services,
+	spillwayv1connect.PaymentServiceVoidProcedure:      services,
+
+	spillwayv1connect.EmailServiceSendOrderConfirmationProcedure: services,
+}
+
+const bearerScheme = "bearer"
+
+// authenticate puts the caller of the token into the context and refuses who may not call the procedure. A token that is not
+// good is refused even where none is needed: its sender believes in it.
+func authenticate(tokens *auth.Tokens) connect.UnaryInterceptorFunc {
+	return func(next connect.UnaryFunc) connect.UnaryFunc {
+		return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
+			may, known := permissions[req.Spec().Procedure]
+			if !known {
+				return nil, connect.NewError(connect.CodePermissionDenied, errors.New("nobody may call this procedure"))
+			}
+			header := req.Header().Get("Authorization")
+			if header == "" && may.public {
+				return next(ctx, req)
+			}
+			caller, err := callerOf(tokens, header)
+			if err != nil {
+				ce := connect.NewError(connect.CodeUnauthenticated, err)
+				ce.Meta().Set("WWW-Authenticate", "Bearer")
+				return nil, ce
+			}
+			if len(may.roles) > 0 && !caller.Has(may.roles...) {
+				return nil, connect.NewError(connect.CodePermissionDenied, errors.New("this needs the role "+string(may.roles[0])))
+			}
+			return next(auth.With(ctx, caller), req)
+		}
+	}
+}
+
+func callerOf(tokens *auth.Tokens, header string) (auth.Caller, error) {
+	if header == "" {
+		return auth.Caller{}, errors.New("send a token: `Authorization: Bearer …`; SessionService/StartGuestSession hands one out")
+	}
+	scheme, token, ok := strings.Cut(header, " ")
+	if !ok || !strings.EqualFold(scheme, bearerScheme) {
+		return auth.Caller{}, errors.New("the Authorization header must be `Bearer …`")
+	}
+	return tokens.Verify(strings.TrimSpace(token))
+}

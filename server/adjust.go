@@ -1,0 +1,54 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/stock"
+	"github.com/spillway/spillway/store"
+)
+
+// adjustWait bounds how long an adjustment waits for SQL: many batches of the flusher.
+const adjustWait = 10 * time.Second
+
+// Adjustments changes stock by hand: through Redis and the journal like an order, and answered once it is in SQL, whatever the
+// durability of orders is. An operator must not be told of units that a wiped Redis forgets.
+type Adjustments struct {
+	Counters interface {
+		Adjust(ctx context.Context, a stock.Adjustment) (stock.Position, int64, error)
+	}
+	Book interface {
+		FindAdjustment(ctx context.Context, id string) (store.Adjustment, error)
+	}
+	Available Availability
+	// InSQL returns when SQL includes the place.
+	InSQL func(ctx context.Context, place stock.Position) error
+}
+
+// Adjust makes the adjustment once: SQL knows those that Redis has forgotten.
+func (a Adjustments) Adjust(ctx context.Context, adj stock.Adjustment) (int64, error) {
+	done, err := a.Book.FindAdjustment(ctx, adj.ID)
+	switch {
+	case err == nil && (done.SKU != adj.SKU || done.Delta != adj.Units):
+		return 0, fmt.Errorf("adjustment %s was made before with another SKU or delta: %w", adj.ID, order.ErrExists)
+	case err == nil:
+		left, err := a.Available.Available(ctx, []order.SKU{adj.SKU})
+		return left[adj.SKU], err
+	case !errors.Is(err, order.ErrNotFound):
+		return 0, err
+	}
+	place, left, err := a.Counters.Adjust(ctx, adj)
+	if err != nil {
+		return 0, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, adjustWait)
+	defer cancel()
+	if err := a.InSQL(ctx, place); err != nil {
+		return 0, &order.RetryError{After: defaultRetry, Err: fmt.Errorf(
+			"the adjustment is made but not in SQL yet; send it again with the same adjustmentId: %w: %w", order.ErrUnavailable, err)}
+	}
+	return left, nil
+}

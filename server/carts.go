@@ -1,0 +1,75 @@
+package server
+
+import (
+	"context"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/spillway/spillway/auth"
+	"github.com/spillway/spillway/cart"
+	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
+	"github.com/spillway/spillway/order"
+)
+
+// CartStore keeps carts.
+type CartStore interface {
+	Get(ctx context.Context, customer order.CustomerID) (cart.Cart, error)
+	Add(ctx context.Context, customer order.CustomerID, d order.Demand) (cart.Cart, error)
+	Set(ctx context.Context, customer order.CustomerID, d order.Demand) (cart.Cart, error)
+	Empty(ctx context.Context, customer order.CustomerID) error
+}
+
+// Cart is the CartService.
+type Cart struct {
+	Carts    CartStore
+	Products ProductCache
+}
+
+func customer(ctx context.Context) order.CustomerID {
+	c, _ := auth.From(ctx) // The edge let nobody in without.
+	return c.Customer
+}
+
+// AddItem adds units of a product that exists.
+func (c Cart) AddItem(ctx context.Context, req *spillwayv1.AddItemRequest) (*spillwayv1.AddItemResponse, error) {
+	sku := order.SKU(req.GetSku())
+	if _, err := c.Products.Get(ctx, sku); err != nil {
+		return nil, err
+	}
+	changed, err := c.Carts.Add(ctx, customer(ctx), order.Demand{SKU: sku, Quantity: int(req.GetQuantity())})
+	return &spillwayv1.AddItemResponse{Cart: cartMessage(changed)}, err
+}
+
+// SetQuantity sets the units of a product; 0 takes it out, also one that no longer exists.
+func (c Cart) SetQuantity(ctx context.Context, req *spillwayv1.SetQuantityRequest) (*spillwayv1.SetQuantityResponse, error) {
+	sku := order.SKU(req.GetSku())
+	if req.GetQuantity() > 0 {
+		if _, err := c.Products.Get(ctx, sku); err != nil {
+			return nil, err
+		}
+	}
+	changed, err := c.Carts.Set(ctx, customer(ctx), order.Demand{SKU: sku, Quantity: int(req.GetQuantity())})
+	return &spillwayv1.SetQuantityResponse{Cart: cartMessage(changed)}, err
+}
+
+// GetCart returns the cart.
+func (c Cart) GetCart(ctx context.Context, _ *spillwayv1.GetCartRequest) (*spillwayv1.GetCartResponse, error) {
+	found, err := c.Carts.Get(ctx, customer(ctx))
+	return &spillwayv1.GetCartResponse{Cart: cartMessage(found)}, err
+}
+
+// EmptyCart takes everything out.
+func (c Cart) EmptyCart(ctx context.Context, _ *spillwayv1.EmptyCartRequest) (*spillwayv1.EmptyCartResponse, error) {
+	return &spillwayv1.EmptyCartResponse{}, c.Carts.Empty(ctx, customer(ctx))
+}
+
+func cartMessage(c cart.Cart) *spillwayv1.Cart {
+	m := &spillwayv1.Cart{}
+	for _, d := range c.Items {
+		m.Items = append(m.Items, &spillwayv1.CartItem{Sku: string(d.SKU), Quantity: int32(d.Quantity)}) //nolint:gosec // At most MaxQuantity.
+	}
+	if !c.Expires.IsZero() {
+		m.ExpireTime = timestamppb.New(c.Expires)
+	}
+	return m
+}

@@ -1,0 +1,79 @@
+package server
+
+import (
+	"context"
+
+	"github.com/spillway/spillway/auth"
+	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/stock"
+	"github.com/spillway/spillway/store"
+	"github.com/spillway/spillway/wire"
+)
+
+// StockAdjuster changes stock by hand, and answers when that is durable.
+type StockAdjuster interface {
+	Adjust(ctx context.Context, a stock.Adjustment) (available int64, err error)
+}
+
+// CreateProduct adds a product with its first stock.
+func (c Catalog) CreateProduct(ctx context.Context, req *spillwayv1.CreateProductRequest) (*spillwayv1.CreateProductResponse, error) {
+	p, err := c.input(req.GetProduct())
+	if err != nil {
+		return nil, err
+	}
+	p.Stock = req.GetInitialStock()
+	if err := c.Products.Create(ctx, p, actor(ctx)); err != nil {
+		return nil, err
+	}
+	m, err := c.one(ctx, p.SKU, "")
+	return &spillwayv1.CreateProductResponse{Product: m}, err
+}
+
+// UpdateProduct replaces all but SKU and stock.
+func (c Catalog) UpdateProduct(ctx context.Context, req *spillwayv1.UpdateProductRequest) (*spillwayv1.UpdateProductResponse, error) {
+	p, err := c.input(req.GetProduct())
+	if err != nil {
+		return nil, err
+	}
+	if err := c.Products.Update(ctx, p); err != nil {
+		return nil, err
+	}
+	if err := c.Cache.Replaced(ctx, p.SKU); err != nil {
+		return nil, err
+	}
+	m, err := c.one(ctx, p.SKU, "")
+	return &spillwayv1.UpdateProductResponse{Product: m}, err
+}
+
+// input reads a product. Its price must be in a currency that can be converted, or nobody could buy it in another.
+func (c Catalog) input(m *spillwayv1.ProductInput) (store.Product, error) {
+	price, err := wire.FromMoney(m.GetPrice())
+	if err == nil {
+		_, err = c.Rates.Convert(price, price.Currency)
+	}
+	categories := m.GetCategories()
+	if categories == nil {
+		categories = []string{}
+	}
+	return store.Product{
+		SKU: order.SKU(m.GetSku()), Name: m.GetName(), Description: m.GetDescription(), Picture: m.GetPicture(), Price: price,
+		Categories: categories,
+	}, err
+}
+
+// AdjustStock changes a SKU's stock.
+func (c Catalog) AdjustStock(ctx context.Context, req *spillwayv1.AdjustStockRequest) (*spillwayv1.AdjustStockResponse, error) {
+	left, err := c.Adjuster.Adjust(ctx, stock.Adjustment{
+		ID: req.GetAdjustmentId(), SKU: order.SKU(req.GetSku()), Units: req.GetDelta(), Reason: req.GetReason(), Actor: actor(ctx),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &spillwayv1.AdjustStockResponse{Sku: req.GetSku(), Available: left}, nil
+}
+
+func actor(ctx context.Context) string {
+	c, _ := auth.From(ctx)
+	return string(c.Customer)
+}

@@ -1,0 +1,62 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+)
+
+// strictJSON is Connect's JSON codec, except that it refuses fields that it does not know, so that a misspelt one is not
+// silently left out; that it writes zero values, so that a client sees "available":"0"; and that its errors never quote a
+// value, which may be a card number (I13).
+type strictJSON struct{ name string }
+
+// Name is the content subtype.
+func (c strictJSON) Name() string { return c.name }
+
+// Marshal writes a message.
+func (strictJSON) Marshal(message any) ([]byte, error) {
+	m, ok := message.(proto.Message)
+	if !ok {
+		return nil, fmt.Errorf("%T is no protobuf message", message)
+	}
+	return protojson.MarshalOptions{EmitDefaultValues: true}.Marshal(m)
+}
+
+// Unmarshal reads a message.
+func (strictJSON) Unmarshal(data []byte, message any) error {
+	m, ok := message.(proto.Message)
+	if !ok {
+		return fmt.Errorf("%T is no protobuf message", message)
+	}
+	if len(data) == 0 {
+		return errors.New("the body is empty: send a JSON object, {} at least")
+	}
+	return withoutValues(protojson.Unmarshal(data, m))
+}
+
+var (
+	unknownField = regexp.MustCompile(`\(line \d+:\d+\): unknown field "[A-Za-z_][A-Za-z0-9_]{0,63}"`)
+	badField     = regexp.MustCompile(`\(line \d+:\d+\): invalid value for (\w+) field ([A-Za-z_][A-Za-z0-9_]{0,63})`)
+	position     = regexp.MustCompile(`\(line \d+:\d+\)`)
+)
+
+// withoutValues keeps of protojson's error where it happened and which field it was.
+func withoutValues(err error) error {
+	if err == nil {
+		return nil
+	}
+	text := err.Error()
+	for _, keep := range []*regexp.Regexp{unknownField, badField} {
+		if found := keep.FindString(text); found != "" {
+			return errors.New(found)
+		}
+	}
+	if at := position.FindString(text); at != "" {
+		return errors.New(at + ": this is not the JSON of such a request")
+	}
+	return errors.New("this is not JSON")
+}

@@ -1,0 +1,41 @@
+package server
+
+import (
+	"context"
+
+	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/wire"
+)
+
+// Rates are the rates of one day.
+type Rates interface {
+	Converter
+	Codes() []order.Currency
+	Date() string
+}
+
+// Currency is the CurrencyService.
+type Currency struct{ Rates Rates }
+
+// GetSupportedCurrencies lists the currencies.
+func (c Currency) GetSupportedCurrencies(context.Context, *spillwayv1.GetSupportedCurrenciesRequest) (*spillwayv1.GetSupportedCurrenciesResponse, error) {
+	resp := &spillwayv1.GetSupportedCurrenciesResponse{RateDate: c.Rates.Date()}
+	for _, code := range c.Rates.Codes() {
+		resp.CurrencyCodes = append(resp.CurrencyCodes, string(code))
+	}
+	return resp, nil
+}
+
+// Convert changes an amount into another currency.
+func (c Currency) Convert(_ context.Context, req *spillwayv1.ConvertRequest) (*spillwayv1.ConvertResponse, error) {
+	from, err := wire.FromMoney(req.GetFrom())
+	if err != nil {
+		return nil, err
+	}
+	to, err := c.Rates.Convert(from, order.Currency(req.GetToCode()))
+	if err != nil {
+		return nil, err
+	}
+	return &spillwayv1.ConvertResponse{Money: wire.Money(to), RateDate: c.Rates.Date()}, nil
+}

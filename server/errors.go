@@ -1,0 +1,111 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"log/slog"
+	"strconv"
+	"time"
+
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
+	"github.com/spillway/spillway/order"
+)
+
+// defaultRetry is the hint where an error that may pass does not say when.
+const defaultRetry = time.Second
+
+// codes says which answer has which code. The first that matches counts: an unknown outcome of a part that is away is
+// unavailable.
+var codes = []struct {
+	err  error
+	code connect.Code
+}{
+	{order.ErrKeyReused, connect.CodeAlreadyExists},
+	{order.ErrExists, connect.CodeAlreadyExists},
+	{order.ErrBusy, connect.CodeResourceExhausted},
+	{order.ErrUnavailable, connect.CodeUnavailable},
+	{order.ErrUnknownOutcome, connect.CodeUnavailable},
+	{order.ErrInvalid, connect.CodeInvalidArgument},
+	{order.ErrNotFound, connect.CodeNotFound},
+	{order.ErrState, connect.CodeFailedPrecondition},
+	{context.DeadlineExceeded, connect.CodeDeadlineExceeded},
+	{context.Canceled, connect.CodeCanceled},
+}
+
+// edge is the one place where errors become Connect's. What it does not know goes out as `internal` without its text, which
+// is logged under an id that the caller is given.
+func edge(log *slog.Logger) connect.UnaryInterceptorFunc {
+	return func(next connect.UnaryFunc) connect.UnaryFunc {
+		return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
+			resp, err := next(ctx, req)
+			if err == nil {
+				return resp, nil
+			}
+			return nil, translate(ctx, log, req.Spec().Procedure, err)
+		}
+	}
+}
+
+func translate(ctx context.Context, log *slog.Logger, procedure string, err error) error {
+	var sold *order.SoldOutError
+	var declined *order.DeclinedError
+	var ce *connect.Error
+	switch {
+	case errors.As(err, &ce):
+		return ce
+	case errors.As(err, &sold):
+		return with(connect.NewError(connect.CodeFailedPrecondition, err), soldOut(sold))
+	case errors.As(err, &declined):
+		return with(connect.NewError(connect.CodeFailedPrecondition, err),
+			&spillwayv1.PaymentDeclined{OrderId: string(declined.OrderID), DeclineCode: declined.Code})
+	}
+	for _, c := range codes {
+		if errors.Is(err, c.err) {
+			return coded(ctx, log, procedure, c.code, err)
+		}
+	}
+	id := rand.Text()
+	log.ErrorContext(ctx, "an RPC failed", "procedure", procedure, "error_id", id, "error", err)
+	return connect.NewError(connect.CodeInternal, errors.New("internal error "+id+"; the log says more"))
+}
+
+// coded makes an error of a known code. Those that may pass carry when to try again; the cause of an unavailable part stays
+// in the log, because it may name hosts.
+func coded(ctx context.Context, log *slog.Logger, procedure string, code connect.Code, err error) error {
+	if code != connect.CodeUnavailable && code != connect.CodeResourceExhausted {
+		return connect.NewError(code, err)
+	}
+	after := defaultRetry
+	var retry *order.RetryError
+	if errors.As(err, &retry) {
+		after = retry.After
+	}
+	text := err
+	if code == connect.CodeUnavailable {
+		log.WarnContext(ctx, "an RPC found a part unavailable", "procedure", procedure, "error", err)
+		text = errors.New("temporarily unavailable; send the same request again, with the same idempotency key if it has one")
+	}
+	ce := connect.NewError(code, text)
+	ce.Meta().Set("Retry-After", strconv.Itoa(int((after+time.Second-1)/time.Second)))
+	return with(ce, &spillwayv1.RetryInfo{RetryDelay: durationpb.New(after)})
+}
+
+func soldOut(e *order.SoldOutError) *spillwayv1.SoldOut {
+	out := &spillwayv1.SoldOut{}
+	for _, s := range e.Shortages {
+		out.Items = append(out.Items, &spillwayv1.SoldOutItem{Sku: string(s.SKU), Requested: s.Requested, Available: s.Available})
+	}
+	return out
+}
+
+func with(ce *connect.Error, detail proto.Message) error {
+	if d, err := connect.NewErrorDetail(detail); err == nil {
+		ce.AddDetail(d)
+	}
+	return ce
+}

@@ -1,0 +1,185 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"golang.org/x/sync/singleflight"
+
+	"github.com/spillway/spillway/gateway"
+	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/store"
+	"github.com/spillway/spillway/wire"
+)
+
+// Ledger keeps one line of each order's money in SQL.
+type Ledger interface {
+	Record(ctx context.Context, ch store.Charge) (store.Charge, error)
+	Get(ctx context.Context, id order.ID) (store.Charge, error)
+	Resolve(ctx context.Context, id order.ID, from, to store.ChargeState, declineCode string) (store.Charge, error)
+	Void(ctx context.Context, id order.ID, chargeID string, currency order.Currency) (store.Charge, error)
+	Refund(ctx context.Context, id order.ID, refundID, reason string) (store.Refund, store.Charge, error)
+}
+
+// providerTimeout is how long the provider is waited for. It is less than the 3 s after which callers give up on this service,
+// so that the ledger can note the unknown outcome in time.
+const providerTimeout = 2500 * time.Millisecond
+
+// Payment is the PaymentService.
+type Payment struct {
+	Provider gateway.Provider
+	Ledger   Ledger
+	Now      func() time.Time
+
+	flights singleflight.Group
+}
+
+// Charge takes the order's money once. The provider is called first and the outcome booked in one shared commit, so a charge
+// costs one commit; the provider itself knows the order's id, so that a crash in between is found by asking it.
+func (p *Payment) Charge(ctx context.Context, req *spillwayv1.ChargeRequest) (*spillwayv1.ChargeResponse, error) {
+	amount, err := wire.FromMoney(req.GetAmount())
+	if err != nil {
+		return nil, err
+	}
+	id, card := order.ID(req.GetOrderId()), req.GetCard()
+	// A retry joins the charge under way instead of asking the provider a second time.
+	booked, err, _ := p.flights.Do(string(id), func() (any, error) {
+		return p.charge(context.WithoutCancel(ctx), id, amount,
+			gateway.NewCard(card.GetNumber(), card.GetCvv(), int(card.GetExpiryYear()), int(card.GetExpiryMonth())))
+	})
+	if err != nil {
+		return nil, err
+	}
+	ch := booked.(store.Charge) //nolint:forcetypeassert // charge returned it.
+	if ch.Amount != amount {
+		return nil, fmt.Errorf("order %s was charged %s before, not %s: %w", id, ch.Amount, amount, order.ErrExists)
+	}
+	return &spillwayv1.ChargeResponse{Charge: chargeMessage(ch)}, nil
+}
+
+func (p *Payment) charge(ctx context.Context, id order.ID, amount order.Money, card gateway.Card) (store.Charge, error) {
+	callCtx, cancel := context.WithTimeout(ctx, providerTimeout)
+	defer cancel()
+	line := store.Charge{OrderID: id, ChargeID: string(order.NewID(0, p.Now())), Amount: amount}
+	outcome, perr := p.Provider.Charge(callCtx, id, amount, card)
+	switch {
+	case perr != nil:
+		line.State = store.ChargePending
+	case outcome.Succeeded:
+		line.State = store.ChargeSucceeded
+	default:
+		line.State, line.DeclineCode = store.ChargeDeclined, outcome.DeclineCode
+	}
+	booked, err := p.Ledger.Record(ctx, line)
+	if err != nil {
+		return store.Charge{}, fmt.Errorf("book the charge of %s: %w: %w", id, order.ErrUnknownOutcome, err)
+	}
+	return p.booked(ctx, booked, line, perr)
+}
+
+// booked compares what was asked of the provider with the ledger's line, which may be older.
+func (p *Payment) booked(ctx context.Context, held, line store.Charge, perr error) (store.Charge, error) {
+	var err error
+	if held.State == store.ChargePending && line.State != store.ChargePending {
+		if held, err = p.Ledger.Resolve(ctx, held.OrderID, store.ChargePending, line.State, line.DeclineCode); err != nil {
+			return store.Charge{}, fmt.Errorf("book the charge of %s: %w: %w", line.OrderID, order.ErrUnknownOutcome, err)
+		}
+	}
+	switch held.State {
+	case store.ChargePending:
+		return store.Charge{}, fmt.Errorf("the provider did not answer for order %s; ask GetCharge: %w: %w", line.OrderID, order.ErrUnknownOutcome, perr)
+	case store.ChargeVoided, store.ChargeRefunded:
+		if line.State == store.ChargeSucceeded {
+			// It was voided while the provider took the money: that goes back.
+			if err := p.Provider.Refund(ctx, line.OrderID); err != nil {
+				return store.Charge{}, fmt.Errorf("give the money of voided order %s back: %w", line.OrderID, err)
+			}
+		}
+		return store.Charge{}, fmt.Errorf("order %s must not be charged any more: %w", line.OrderID, order.ErrState)
+	case store.ChargeDeclined:
+		if line.State == store.ChargeSucceeded {
+			// The provider forgot that it had declined, and the customer was told so: what it took now goes back.
+			if err := p.Provider.Refund(ctx, line.OrderID); err != nil {
+				return store.Charge{}, fmt.Errorf("give the money of declined order %s back: %w", line.OrderID, err)
+			}
+		}
+	case store.ChargeSucceeded:
+	}
+	return held, nil
+}
+
+// GetCharge says what became of a charge. It asks the provider when the ledger does not know.
+func (p *Payment) GetCharge(ctx context.Context, req *spillwayv1.GetChargeRequest) (*spillwayv1.GetChargeResponse, error) {
+	id := order.ID(req.GetOrderId())
+	ch, err := p.Ledger.Get(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if ch.State == store.ChargePending {
+		if ch, err = p.ask(ctx, ch); err != nil {
+			return nil, err
+		}
+	}
+	return &spillwayv1.GetChargeResponse{Charge: chargeMessage(ch)}, nil
+}
+
+func (p *Payment) ask(ctx context.Context, ch store.Charge) (store.Charge, error) {
+	outcome, found, err := p.Provider.Find(ctx, ch.OrderID)
+	if err != nil || !found {
+		return ch, err // Still unknown; Void makes sure that it stays uncharged.
+	}
+	to := store.ChargeDeclined
+	if outcome.Succeeded {
+		to = store.ChargeSucceeded
+	}
+	return p.Ledger.Resolve(ctx, ch.OrderID, store.ChargePending, to, outcome.DeclineCode)
+}
+
+// Refund gives the whole charge back, once. The ledger books it first: the provider is asked again, idempotently, as often as
+// the caller asks again.
+func (p *Payment) Refund(ctx context.Context, req *spillwayv1.RefundRequest) (*spillwayv1.RefundResponse, error) {
+	id := order.ID(req.GetOrderId())
+	refund, ch, err := p.Ledger.Refund(ctx, id, string(order.NewID(0, p.Now())), req.GetReason())
+	if err != nil {
+		return nil, err
+	}
+	if err := p.Provider.Refund(ctx, id); err != nil {
+		return nil, errors.Join(order.ErrUnavailable, err)
+	}
+	return &spillwayv1.RefundResponse{RefundId: refund.RefundID, Charge: chargeMessage(ch)}, nil
+}
+
+// Void makes sure that the order will never be charged. What the provider took meanwhile is not hidden by it.
+func (p *Payment) Void(ctx context.Context, req *spillwayv1.VoidRequest) (*spillwayv1.VoidResponse, error) {
+	id := order.ID(req.GetOrderId())
+	if ch, err := p.Ledger.Get(ctx, id); err == nil && ch.State == store.ChargePending {
+		if _, err := p.ask(ctx, ch); err != nil {
+			return nil, err
+		}
+	}
+	ch, err := p.Ledger.Void(ctx, id, string(order.NewID(0, p.Now())), "XXX")
+	if err != nil {
+		return nil, err
+	}
+	return &spillwayv1.VoidResponse{Charge: chargeMessage(ch)}, nil
+}
+
+var chargeStates = map[store.ChargeState]spillwayv1.ChargeState{
+	store.ChargePending:   spillwayv1.ChargeState_CHARGE_STATE_PENDING,
+	store.ChargeSucceeded: spillwayv1.ChargeState_CHARGE_STATE_SUCCEEDED,
+	store.ChargeDeclined:  spillwayv1.ChargeState_CHARGE_STATE_DECLINED,
+	store.ChargeVoided:    spillwayv1.ChargeState_CHARGE_STATE_VOIDED,
+	store.ChargeRefunded:  spillwayv1.ChargeState_CHARGE_STATE_REFUNDED,
+}
+
+func chargeMessage(ch store.Charge) *spillwayv1.ChargeRecord {
+	return &spillwayv1.ChargeRecord{
+		OrderId: string(ch.OrderID), ChargeId: ch.ChargeID, State: chargeStates[ch.State], Amount: wire.Money(ch.Amount),
+		DeclineCode: ch.DeclineCode, CreateTime: timestamppb.New(ch.CreatedAt),
+	}
+}
