@@ -44,6 +44,8 @@ func bench(b *testing.B, h Harness, workers int) {
 		b.Fatal(err)
 	}
 	body := queue.Outgoing{Body: bytes.Repeat([]byte("x"), benchBody)}
+	receiving, stop := context.WithCancel(ctx)
+	defer stop()
 	var sent, received atomic.Int64
 	n := int64(b.N)
 	b.SetBytes(benchBody)
@@ -59,19 +61,22 @@ func bench(b *testing.B, h Harness, workers int) {
 			}
 		})
 		wg.Go(func() {
-			for received.Load() < n && !b.Failed() {
-				got, err := c.Receive(ctx, 16, longLease)
+			for receiving.Err() == nil && !b.Failed() {
+				got, err := c.Receive(receiving, 16, longLease)
 				if err == nil {
 					err = c.Ack(ctx, got...)
 				}
-				if err != nil {
+				if err != nil && receiving.Err() == nil {
 					b.Errorf("receive: %v", err)
 					return
 				}
-				received.Add(int64(len(got)))
+				if received.Add(int64(len(got))) >= n {
+					stop()
+				}
 			}
 		})
 	}
 	wg.Wait()
+	b.StopTimer()
 	b.ReportMetric(float64(n)*benchEvents/b.Elapsed().Seconds(), "events/s")
 }

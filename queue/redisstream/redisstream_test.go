@@ -68,3 +68,8 @@ func open(t testing.TB, client rueidis.Client, cfg redisstream.Config) *redisstr
 	}
 	return b
 }
+
+func BenchmarkQueue(b *testing.B) {
+	server := startReal(b)
+	queuetest.Bench(b, harness(server.addr(), server))
+}

@@ -1,48 +1,109 @@
 package rocketmq_test
 
 import (
+	"encoding/binary"
+	"encoding/json"
 	"fmt"
+	"io"
+	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
-	"syscall"
 	"testing"
+	"time"
+
+	"github.com/spillway/spillway/test/realparts"
 )
 
-// TEMPORARY until test/realparts
-type server struct{ dir string }
+// server is a nameserver, a broker and a proxy of the suite's own.
+type server struct {
+	*realparts.Proc
 
-func (s *server) addr() string { return "127.0.0.1:28081" }
+	// broker is the address of the broker itself, for its operator's calls.
+	broker string
+}
 
-func (s *server) pid(t testing.TB) int {
-	b, err := os.ReadFile(filepath.Join(s.dir, "px.pid"))
+func startServer(t testing.TB, topics, groups []string) *server {
+	t.Helper()
+	s := &server{Proc: realparts.StartRocketMQ(t, topics, groups)}
+	s.broker = "127.0.0.1:" + setting(t, "broker.conf", "listenPort")
+	return s
+}
+
+func (s *server) Kill(testing.TB)    { s.Kill9() }
+func (s *server) Restart(testing.TB) { s.Proc.Restart() }
+func (s *server) Freeze(testing.TB)  { s.Pause() }
+func (s *server) Thaw(testing.TB)    { s.Resume() }
+
+// setting reads one from a file that the server was started with, in a temporary directory of the same test.
+func setting(t testing.TB, file, name string) string {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(filepath.Dir(t.TempDir()), "*", "conf", file))
+	if err != nil || len(found) != 1 {
+		t.Fatalf("look for the server's %s: %v, %v", file, found, err)
+	}
+	text, err := os.ReadFile(found[0])
 	if err != nil {
 		t.Fatal(err)
 	}
-	n, _ := strconv.Atoi(strings.TrimSpace(string(b)))
-	return n
+	for line := range strings.Lines(string(text)) {
+		if value, ok := strings.CutPrefix(line, name+"="); ok {
+			return strings.TrimSpace(value)
+		}
+	}
+	t.Fatalf("%s has no %s", found[0], name)
+	return ""
 }
-func (s *server) Kill(t testing.TB)   { t.Log(syscall.Kill(s.pid(t), syscall.SIGKILL)) }
-func (s *server) Freeze(t testing.TB) { t.Log(syscall.Kill(s.pid(t), syscall.SIGSTOP)) }
-func (s *server) Thaw(t testing.TB)   { t.Log(syscall.Kill(s.pid(t), syscall.SIGCONT)) }
-func (s *server) Restart(t testing.TB) {
-	os.Remove(filepath.Join(s.dir, "logs/px.out"))
-	c := exec.Command("bash", "/tmp/rmq/start.sh", s.dir)
-	c.Env = append(os.Environ(), "LIB=/tmp/rmq/lib", "NS_PORT=29876", "BROKER_PORT=30911", "GRPC_PORT=28081", "REMOTING_PORT=28080", `RMQ_PROXY_EXTRA="minInvisibleTimeMillsForRecv":1000`)
-	if out, err := c.CombinedOutput(); err != nil {
-		t.Fatal(err, string(out))
+
+const (
+	// createGroupCode is the number of the broker's command UPDATE_AND_CREATE_SUBSCRIPTIONGROUP.
+	createGroupCode = 200
+	// answerBytesMax bounds the broker's answer.
+	answerBytesMax = 1 << 20
+)
+
+// createGroup does what `mqadmin updateSubGroup` does, which takes seconds to start.
+func (s *server) createGroup(t testing.TB, name string) {
+	t.Helper()
+	conn, err := net.DialTimeout("tcp", s.broker, 5*time.Second)
+	if err != nil {
+		t.Fatalf("connect to the broker: %v", err)
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	body := fmt.Sprintf(`{"groupName":%q,"consumeEnable":true,"consumeFromMinEnable":true,"retryQueueNums":1,"retryMaxTimes":500}`, name)
+	header := fmt.Sprintf(`{"code":%d,"flag":0,"language":"GO","opaque":1,"version":0,"serializeTypeCurrentRPC":"JSON"}`, createGroupCode)
+	frame := binary.BigEndian.AppendUint32(nil, uint32(4+len(header)+len(body)))
+	frame = binary.BigEndian.AppendUint32(frame, uint32(len(header)))
+	frame = append(append(frame, header...), body...)
+	if _, err := conn.Write(frame); err != nil {
+		t.Fatalf("ask the broker for a group: %v", err)
+	}
+	if code, remark := answer(t, conn); code != 0 {
+		t.Fatalf("the broker refused to make group %s: %d %s", name, code, remark)
 	}
 }
 
-func (s *server) createGroup(t testing.TB, name string) {
-	home := s.dir
-	java := "--add-exports=java.base/jdk.internal.ref=ALL-UNNAMED --add-exports=java.base/sun.nio.ch=ALL-UNNAMED --add-opens=java.base/java.nio=ALL-UNNAMED"
-	c := exec.Command("bash", "-c", fmt.Sprintf("ROCKETMQ_HOME=%s java -Xmx128m -Duser.home=%s %s -cp '/tmp/rmq/lib/*' org.apache.rocketmq.tools.command.MQAdminStartup updateSubGroup -n 127.0.0.1:29876 -c DefaultCluster -g %s -r 10000", home, home, java, name))
-	out, err := c.CombinedOutput()
-	if err != nil {
-		t.Fatal(err, string(out))
+// answer reads the header of the broker's answer; code 0 is success.
+func answer(t testing.TB, conn net.Conn) (code int, remark string) {
+	t.Helper()
+	var lengths [2]uint32
+	if err := binary.Read(conn, binary.BigEndian, &lengths); err != nil {
+		t.Fatalf("read the broker's answer: %v", err)
 	}
-	t.Log(string(out))
+	// The first byte of the header's length says how it is serialized; 0 is JSON.
+	header := make([]byte, min(lengths[1], answerBytesMax))
+	if _, err := io.ReadFull(conn, header); err != nil {
+		t.Fatalf("read the broker's answer: %v", err)
+	}
+	var h struct {
+		Code   int    `json:"code"`
+		Remark string `json:"remark"`
+	}
+	if err := json.Unmarshal(header, &h); err != nil {
+		t.Fatalf("read the broker's answer: %v", err)
+	}
+	return h.Code, h.Remark
 }

@@ -1,0 +1,275 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/spillway/spillway/store"
+	"github.com/spillway/spillway/test/realparts"
+)
+
+// binary is built once for the package, with the race detector if the tests have it.
+var binary string
+
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		dir, err := os.MkdirTemp("", "spillway-e2e-")
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer os.RemoveAll(dir)
+		binary = filepath.Join(dir, "spillway")
+		build := exec.Command("go", "build", "-o", binary, "../../cmd/spillway")
+		if out, err := build.CombinedOutput(); err != nil {
+			fmt.Fprintf(os.Stderr, "build spillway: %v\n%s", err, out)
+			return 1
+		}
+		return m.Run()
+	}())
+}
+
+const (
+	startTimeout = 30 * time.Second
+	pollEvery    = 20 * time.Millisecond
+	authKey      = "0123456789abcdef0123456789abcdef"
+	hotSKU       = "OLJCESPC7Z"
+)
+
+// shop is one `spillway all`, which can be killed and started again on the same port.
+type shop struct {
+	t    testing.TB
+	url  string
+	args []string
+	dsn  string // what store.Open takes, to look behind the shop's back
+	cmd  *exec.Cmd
+	exit chan error
+	log  *os.File
+}
+
+// embedded is a shop that needs nothing.
+func embedded(t testing.TB, more ...string) *shop {
+	t.Helper()
+	dir := t.TempDir()
+	return newShop(t, "sqlite:"+filepath.Join(dir, "spillway.db"), append([]string{"--data-dir", dir}, more...))
+}
+
+// onRealParts is a shop on MySQL and the given Redis; without --rocketmq in more, its queue is in Redis.
+func onRealParts(t testing.TB, redis string, more ...string) *shop {
+	t.Helper()
+	dsn := realparts.MySQL(t)
+	migrated(t, dsn)
+	return newShop(t, dsn, append([]string{"--data-dir", t.TempDir(), "--mysql", dsn, "--redis", redis, "--redis-namespace", "e2e-" + rand.Text()}, more...))
+}
+
+func migrated(t testing.TB, dsn string) {
+	t.Helper()
+	for _, args := range [][]string{{"migrate", "up"}, {"seed"}} {
+		if out, err := exec.Command(binary, append(args, "--mysql", dsn)...).CombinedOutput(); err != nil {
+			t.Fatalf("spillway %v: %v\n%s", args, err, out)
+		}
+	}
+}
+
+func newShop(t testing.TB, dsn string, args []string) *shop {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := l.Addr().String()
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &shop{t: t, url: "http://" + addr, dsn: dsn, log: log, args: append([]string{"all", "--listen", addr}, args...)}
+	t.Cleanup(func() {
+		s.kill()
+		if t.Failed() {
+			text, _ := os.ReadFile(log.Name())
+			t.Logf("the shop's log:\n%s", tail(string(text), 60))
+		}
+		_ = log.Close()
+	})
+	s.start()
+	return s
+}
+
+func tail(text string, n int) string {
+	lines := strings.Split(text, "\n")
+	return strings.Join(lines[max(0, len(lines)-n):], "\n")
+}
+
+// start runs the shop and returns when it is ready.
+func (s *shop) start() {
+	s.t.Helper()
+	s.cmd = exec.Command(binary, s.args...)
+	s.cmd.Env = append(os.Environ(), "SPILLWAY_AUTH_KEY="+authKey)
+	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
+	if err := s.cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	s.exit = make(chan error, 1)
+	go func(cmd *exec.Cmd, exit chan error) { exit <- cmd.Wait() }(s.cmd, s.exit)
+	s.eventually(startTimeout, "the shop to be ready", func() bool {
+		resp, err := http.Get(s.url + "/readyz")
+		if err != nil {
+			return false
+		}
+		_ = resp.Body.Close()
+		return resp.StatusCode == http.StatusOK
+	})
+}
+
+// kill ends the shop as a power cut would, for the process.
+func (s *shop) kill() {
+	if s.cmd == nil {
+		return
+	}
+	_ = s.cmd.Process.Kill() // It may have ended.
+	<-s.exit
+	s.cmd = nil
+}
+
+// stop ends the shop as an operator does, and returns its exit.
+func (s *shop) stop() error {
+	s.t.Helper()
+	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		s.t.Fatal(err)
+	}
+	err := <-s.exit
+	s.cmd = nil
+	return err
+}
+
+func (s *shop) eventually(limit time.Duration, what string, done func() bool) {
+	s.t.Helper()
+	deadline := time.Now().Add(limit)
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
+	for !done() {
+		if time.Now().After(deadline) {
+			text, _ := os.ReadFile(s.log.Name())
+			s.t.Fatalf("waited %s in vain for %s; the shop's log:\n%s", limit, what, tail(string(text), 40))
+		}
+		<-tick.C
+	}
+}
+
+// db opens the shop's database.
+func (s *shop) db() *store.DB {
+	s.t.Helper()
+	db, err := store.Open(context.Background(), s.dsn)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { _ = db.Close() })
+	return db
+}
+
+// reply is what a call answered.
+type reply struct {
+	Status int
+	Code   string `json:"code"`
+	Text   string `json:"message"`
+	Order  struct {
+		ID    string `json:"id"`
+		State string `json:"state"`
+	} `json:"order"`
+	Token      string `json:"token"`
+	CustomerID string `json:"customerId"`
+	Raw        string `json:"-"`
+	Header     http.Header
+}
+
+var errNoAnswer = errors.New("no answer")
+
+// call posts JSON. An error means that there was no answer: what the call did is unknown.
+func (s *shop) call(procedure, token, body string, headers ...string) (reply, error) {
+	req, err := http.NewRequest(http.MethodPost, s.url+"/spillway.v1."+procedure, bytes.NewBufferString(body))
+	if err != nil {
+		return reply{}, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	for i := 0; i+1 < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return reply{}, errors.Join(errNoAnswer, err)
+	}
+	defer resp.Body.Close()
+	raw, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return reply{}, errors.Join(errNoAnswer, err)
+	}
+	r := reply{Status: resp.StatusCode, Raw: string(raw), Header: resp.Header}
+	_ = json.Unmarshal(raw, &r) // Not every answer is JSON.
+	return r, nil
+}
+
+var client = &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 256}}
+
+// must is call for one that is expected to be answered with 200.
+func (s *shop) must(procedure, token, body string, headers ...string) reply {
+	s.t.Helper()
+	r, err := s.call(procedure, token, body, headers...)
+	if err != nil || r.Status != http.StatusOK {
+		s.t.Fatalf("%s %s: %d %s (%v)", procedure, body, r.Status, r.Raw, err)
+	}
+	return r
+}
+
+func (s *shop) guest() string {
+	s.t.Helper()
+	return s.must("SessionService/StartGuestSession", "", "{}").Token
+}
+
+// operator mints a token as an operator does.
+func (s *shop) operator() string {
+	s.t.Helper()
+	cmd := exec.Command(binary, "token", "--customer", "op", "--role", "operator")
+	cmd.Env = append(os.Environ(), "SPILLWAY_AUTH_KEY="+authKey)
+	out, err := cmd.Output()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+const goodCard = "4242424242424242"
+
+func orderBody(sku string, quantity int, card string) string {
+	return fmt.Sprintf(`{"lines":[{"sku":%q,"quantity":%d}],"currencyCode":"EUR","email":"a@example.com",`+
+		`"shippingAddress":{"name":"A","street":"S 1","city":"Berlin","postalCode":"10115","countryCode":"DE"},`+
+		`"card":{"number":%q,"cvv":"123","expiryYear":2030,"expiryMonth":1}}`, sku, quantity, card)
+}
+
+// product makes a product of n units and returns its SKU.
+func (s *shop) product(n int) string {
+	s.t.Helper()
+	sku := "T" + rand.Text()[:9]
+	s.must("CatalogService/CreateProduct", s.operator(), fmt.Sprintf(
+		`{"product":{"sku":%q,"name":"thing","price":{"currencyCode":"USD","units":"1"}},"initialStock":"%d"}`, sku, n))
+	return sku
+}

@@ -1,0 +1,176 @@
+package realparts
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const (
+	// startTimeout bounds the start of one server; RocketMQ's topics are routable after about 12 s.
+	startTimeout = 120 * time.Second
+	// pollEvery is the pause between two looks at whether it answers.
+	pollEvery = 20 * time.Millisecond
+)
+
+// Proc is a server of the test's own, to be killed, frozen and started again on the same port while clients are connected.
+type Proc struct {
+	t     testing.TB
+	addr  string
+	start func() (pid int)
+	pid   int
+}
+
+// Addr is host:port; it stays over restarts.
+func (p *Proc) Addr() string { return p.addr }
+
+// Kill9 ends the server without a warning, and returns when it is gone.
+func (p *Proc) Kill9() {
+	p.t.Helper()
+	if p.pid == 0 {
+		return
+	}
+	_ = syscall.Kill(p.pid, syscall.SIGKILL) // It may have ended by itself.
+	await(p.t, "the killed server to end", func() bool { return gone(p.pid) })
+	p.pid = 0
+}
+
+// gone says whether the process has ended, be it that nobody has waited for it yet.
+func gone(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return err != nil || strings.Contains(string(stat), ") Z ")
+}
+
+// Restart starts it again on the same port with the data that it left.
+func (p *Proc) Restart() {
+	p.t.Helper()
+	p.Kill9()
+	p.pid = p.start()
+}
+
+// Pause freezes the server: its connections stay open, and nothing answers.
+func (p *Proc) Pause() { p.signal(syscall.SIGSTOP) }
+
+// Resume lets it go on.
+func (p *Proc) Resume() { p.signal(syscall.SIGCONT) }
+
+func (p *Proc) signal(s syscall.Signal) {
+	p.t.Helper()
+	if err := syscall.Kill(p.pid, s); err != nil {
+		p.t.Fatalf("signal %v: %v", s, err)
+	}
+}
+
+// StartRedis starts a Redis with an append-only file in a directory of the test's own.
+func StartRedis(t testing.TB) *Proc {
+	t.Helper()
+	dir, port := t.TempDir(), freePort(t)
+	p := &Proc{t: t, addr: "127.0.0.1:" + port}
+	p.start = func() int {
+		//nolint:gosec // The arguments are the test's own.
+		cmd := exec.Command("redis-server", "--port", port, "--bind", "127.0.0.1", "--dir", dir, "--appendonly", "yes",
+			"--appendfsync", "everysec", "--save", "", "--maxmemory-policy", "noeviction", "--logfile", filepath.Join(dir, "log"))
+		if err := cmd.Start(); err != nil {
+			t.Fatalf("start a Redis: %v; run `make services`, which installs it", err)
+		}
+		go cmd.Wait() //nolint:errcheck // It is killed.
+		await(t, "Redis", func() bool { return redisAnswers(p.addr) })
+		return cmd.Process.Pid
+	}
+	p.pid = p.start()
+	t.Cleanup(p.Kill9)
+	return p
+}
+
+// redisAnswers is false while Redis still loads its file.
+func redisAnswers(addr string) bool {
+	c, err := net.DialTimeout("tcp", addr, time.Second)
+	if err != nil {
+		return false
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(time.Second))
+	if _, err := c.Write([]byte("PING\r\n")); err != nil {
+		return false
+	}
+	buf := make([]byte, 16)
+	n, _ := c.Read(buf)
+	return strings.HasPrefix(string(buf[:n]), "+PONG")
+}
+
+// StartRocketMQ starts a nameserver and a broker with its proxy; Addr is the proxy's. Kill9 and Restart concern the broker.
+func StartRocketMQ(t testing.TB, topics, groups []string) *Proc {
+	t.Helper()
+	_, here, _, _ := runtime.Caller(0)
+	script := filepath.Join(filepath.Dir(here), "..", "..", "deploy", "native", "rocketmq.sh")
+	dir := t.TempDir()
+	grpc := freePort(t)
+	env := append(os.Environ(), "ROCKETMQ_GRPC_PORT="+grpc, "ROCKETMQ_NAMESRV_PORT="+freePort(t),
+		"ROCKETMQ_BROKER_PORT="+freePort(t), "ROCKETMQ_REMOTING_PORT="+freePort(t),
+		"ROCKETMQ_TOPICS="+strings.Join(topics, " "), "ROCKETMQ_GROUPS="+strings.Join(groups, " "), "ROCKETMQ_TEST_GROUPS=")
+	run := func(command string) {
+		ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+		defer cancel()
+		cmd := exec.CommandContext(ctx, script, command, dir)
+		cmd.Env = env
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("RocketMQ %s: %v\n%s", command, err, out)
+		}
+	}
+	p := &Proc{t: t, addr: "127.0.0.1:" + grpc}
+	p.start = func() int {
+		run("up")
+		text, err := os.ReadFile(filepath.Join(dir, "broker.pid"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return pid
+	}
+	p.pid = p.start()
+	t.Cleanup(func() {
+		p.Kill9()
+		run("down")
+	})
+	return p
+}
+
+// freePort is a port that nothing listens on now.
+func freePort(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
+
+func await(t testing.TB, what string, done func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(startTimeout)
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
+	for !done() {
+		if time.Now().After(deadline) {
+			t.Fatal(fmt.Sprint("waited in vain for ", what))
+		}
+		<-tick.C
+	}
+}
