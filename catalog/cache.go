@@ -86,7 +86,7 @@ func (c *Cache) Get(ctx context.Context, sku order.SKU) (store.Product, error) {
 	if err != nil {
 		return store.Product{}, err
 	}
-	return found.(store.Product), nil //nolint:forcetypeassert // fetch returned it.
+	return found.(store.Product), nil //nolint:forcetypeassert,errcheck // fetch returned it.
 }
 
 func (c *Cache) remembered(sku order.SKU) (store.Product, bool) {

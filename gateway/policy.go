@@ -119,7 +119,7 @@ func Do[T any](ctx context.Context, p *Policy, call func(ctx context.Context) (T
 	})
 	switch {
 	case err == nil:
-		return result.(T), nil //nolint:forcetypeassert // call returned it.
+		return result.(T), nil //nolint:forcetypeassert,errcheck // call returned it.
 	case errors.Is(err, circuitbreaker.ErrOpen):
 		return none, p.open()
 	case errors.Is(err, timeout.ErrExceeded):

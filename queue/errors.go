@@ -9,7 +9,7 @@ var (
 	// ErrFull means that the topic is at its bound because its consumers are behind. Wait, then send again; meanwhile
 	// refuse new work upstream.
 	ErrFull = errors.New("the queue is full")
-	// ErrTooLarge means that a body or headers are over the bound. Nothing was sent; no retry helps.
+	// ErrTooLarge means that a body or headers are over the bound. No retry helps.
 	ErrTooLarge = errors.New("the message is too large for the queue")
 	// ErrInvalid means that a name, a header or a lease can never be accepted. No retry helps.
 	ErrInvalid = errors.New("invalid for the queue")

@@ -32,9 +32,10 @@ type Message struct {
 
 // Producer sends. It is safe for concurrent use.
 type Producer interface {
-	// Send stores messages in the topic, all of them when it returns nil. After any error but ErrTooLarge and
-	// ErrInvalid (nothing was sent) each of them may be stored or not: send all of them again. It fails with
-	// ErrUnavailable while the broker is away and with ErrFull when the topic is at its bound.
+	// Send stores messages in the topic, all of them when it returns nil. After an error each of them may be stored or
+	// not: send all of them again, unless it is ErrTooLarge or ErrInvalid, which no retry helps. It fails with
+	// ErrUnavailable while the broker is away and with ErrFull when the topic is at its bound. It does not retry by itself
+	// and waits a few seconds at most.
 	Send(ctx context.Context, topic string, messages ...Outgoing) error
 	// Close lets the resources go. A second call does nothing. Sending afterwards fails with ErrClosed.
 	Close(ctx context.Context) error
@@ -92,7 +93,7 @@ type Features struct {
 	// AckAfterLease says that an acknowledgement counts although its lease ran out. Otherwise the message comes again.
 	AckAfterLease bool
 	// CreatesGroups says that a group comes into being when it first receives. Otherwise an operator creates it, and
-	// Receive fails with ErrUnknownGroup before. A group misses nothing that its topic holds when it comes into being.
+	// Receive fails with ErrUnknownGroup before. Either way a new group begins with what its topic holds already.
 	CreatesGroups bool
 	// GivesUp says that the broker puts a message aside, into a dead-letter topic of its own, after the number of
 	// attempts that its group is configured with. Configure far more than an outage can use up.

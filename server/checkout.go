@@ -190,7 +190,8 @@ func (c *Checkout) draft(ctx context.Context, in intent) (order.Order, error) {
 		Address: in.address, TrackingID: gateway.NewTrackingID(id), IdempotencyKey: in.key, Fingerprint: in.fingerprint,
 		CreatedAt: now, UpdatedAt: now,
 	}
-	return o, o.Price(shipping.Amount)
+	err = o.Price(shipping.Amount)
+	return o, err
 }
 
 // priceLines takes a snapshot of names and prices. Each unit price is converted and rounded once, so that a line's total is

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -90,7 +91,7 @@ func (c *Checkout) placedBefore(ctx context.Context, in intent) (order.Order, bo
 		return order.Order{}, false, nil
 	case err != nil:
 		return order.Order{}, false, err
-	case string(o.Fingerprint) != string(in.fingerprint):
+	case !bytes.Equal(o.Fingerprint, in.fingerprint):
 		return order.Order{}, false, order.ErrKeyReused
 	}
 	o, err = c.resume(ctx, in, o.ID)
@@ -123,24 +124,24 @@ func (c *Checkout) finish(ctx context.Context, in intent, o order.Order, reserve
 	charge, err := c.Cashier.Charge(ctx, o.ID, order.Money{Currency: o.Currency, Amount: o.Total}, in.card)
 	switch {
 	case errors.Is(err, order.ErrState):
-		return c.release(ctx, o, "payment_voided", err)
+		return order.Order{}, c.release(ctx, o, "payment_voided", err)
 	case err != nil:
 		// Nobody knows whether the money was taken. The order stays PENDING, and a retry with the same key, or the payment's
 		// own ledger, brings the outcome. An error here would invite a second order.
 		c.Log.WarnContext(ctx, "the outcome of a charge is not known; the order stays pending", "order", o.ID, "error", err)
 		return o, c.durable(ctx, reserved, o.ID, order.Pending)
 	case !charge.Succeeded:
-		return c.release(ctx, o, declinedPrefix+charge.DeclineCode, &order.DeclinedError{OrderID: o.ID, Code: charge.DeclineCode})
+		return order.Order{}, c.release(ctx, o, declinedPrefix+charge.DeclineCode, &order.DeclinedError{OrderID: o.ID, Code: charge.DeclineCode})
 	}
 	return c.settle(ctx, in, o, charge.ID)
 }
 
-// release gives the stock back at once. If that fails, the order stays pending without a charge, which the ledger knows.
-func (c *Checkout) release(ctx context.Context, o order.Order, reason string, answer error) (order.Order, error) {
+// release gives the stock back at once and returns the answer. If that fails, the order stays pending without a charge, which the ledger knows.
+func (c *Checkout) release(ctx context.Context, o order.Order, reason string, answer error) error {
 	if _, err := c.Stock.Release(ctx, o.ID, reason, traceparent(ctx)); err != nil {
 		c.Log.ErrorContext(ctx, "the stock of an unpaid order was not given back; it stays pending", "order", o.ID, "error", err)
 	}
-	return order.Order{}, answer
+	return answer
 }
 
 // settle makes a charged order PAID and answers once that is durable.
@@ -170,7 +171,7 @@ func (c *Checkout) settle(ctx context.Context, in intent, o order.Order, chargeI
 // owner answers with the order that the key belongs to: SQL refused this one, whose stock and money go back.
 func (c *Checkout) owner(ctx context.Context, in intent) (order.Order, error) {
 	o, err := c.Orders.FindByKey(ctx, in.customer, in.key)
-	if err == nil && string(o.Fingerprint) != string(in.fingerprint) {
+	if err == nil && !bytes.Equal(o.Fingerprint, in.fingerprint) {
 		err = order.ErrKeyReused
 	}
 	return o, err

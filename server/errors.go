@@ -87,7 +87,8 @@ func coded(ctx context.Context, log *slog.Logger, procedure string, code connect
 	}
 	text := err
 	if code == connect.CodeUnavailable {
-		log.WarnContext(ctx, "an RPC found a part unavailable", "procedure", procedure, "error", err)
+		// Every caller is told, and whoever found the part away has said so: a line a request would flood the log just then.
+		log.DebugContext(ctx, "an RPC found a part unavailable", "procedure", procedure, "error", err)
 		text = errors.New("temporarily unavailable; send the same request again, with the same idempotency key if it has one")
 	}
 	ce := connect.NewError(code, text)

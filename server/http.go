@@ -195,7 +195,7 @@ func (h health) Check(ctx context.Context, req *grpchealth.CheckRequest) (*grpch
 		return nil, connect.NewError(connect.CodeNotFound, fmt.Errorf("there is no service %q", req.Service))
 	}
 	for _, check := range h.checks {
-		if ask(ctx, check) != nil {
+		if ok := ask(ctx, check) == nil; !ok {
 			return &grpchealth.CheckResponse{Status: grpchealth.StatusNotServing}, nil
 		}
 	}

@@ -55,7 +55,7 @@ func (p *Payment) Charge(ctx context.Context, req *spillwayv1.ChargeRequest) (*s
 	if err != nil {
 		return nil, err
 	}
-	ch := booked.(store.Charge) //nolint:forcetypeassert // charge returned it.
+	ch := booked.(store.Charge) //nolint:forcetypeassert,errcheck // charge returned it.
 	if ch.Amount != amount {
 		return nil, fmt.Errorf("order %s was charged %s before, not %s: %w", id, ch.Amount, amount, order.ErrExists)
 	}

@@ -147,8 +147,8 @@ func (j *Journal) noGroup(ctx context.Context, epoch int64, err error) error {
 		return unavailable(err)
 	}
 	c := j.redis.Client()
-	make := c.B().XgroupCreate().Key(j.keys.Journal(epoch)).Group(group).Id(StartID).Mkstream().Build()
-	if err := j.do(ctx, make, j.timeout).Error(); err != nil {
+	create := c.B().XgroupCreate().Key(j.keys.Journal(epoch)).Group(group).Id(StartID).Mkstream().Build()
+	if err := j.do(ctx, create, j.timeout).Error(); err != nil {
 		if re, ok := rueidis.IsRedisErr(err); !ok || !re.IsBusyGroup() {
 			return unavailable(err)
 		}

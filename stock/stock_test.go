@@ -1,6 +1,7 @@
 package stock_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -340,12 +341,12 @@ func TestJournalTellsWhatHappened(t *testing.T) {
 			t.Fatalf("entries = %v, %v; want 2", entries, err)
 		}
 		got := entries[0]
-		if got.Kind != stock.Reserved || got.OrderID != r.OrderID || string(got.Snapshot) != string(r.Snapshot) || got.ID != res.Position.ID ||
+		if got.Kind != stock.Reserved || got.OrderID != r.OrderID || !bytes.Equal(got.Snapshot, r.Snapshot) || got.ID != res.Position.ID ||
 			len(got.Deltas) != 2 || got.Deltas[0] != (stock.Delta{SKU: "A", Units: -2}) || got.Deltas[1] != (stock.Delta{SKU: "B", Units: -1}) {
 			t.Errorf("first entry = %+v", got)
 		}
 		got = entries[1]
-		if got.Kind != stock.Settled || string(got.Snapshot) != string(r.Snapshot) || len(got.Deltas) != 0 || got.Detail != "charge-1" || got.Trace != "trace-1" {
+		if got.Kind != stock.Settled || !bytes.Equal(got.Snapshot, r.Snapshot) || len(got.Deltas) != 0 || got.Detail != "charge-1" || got.Trace != "trace-1" {
 			t.Errorf("second entry = %+v", got)
 		}
 	})

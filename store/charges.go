@@ -123,7 +123,7 @@ func readCharges(ctx context.Context, tx *sql.Tx, charges []Charge, into map[ord
 	if err != nil {
 		return err
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err says it.
+	defer rows.Close()
 	for rows.Next() {
 		ch, err := scanCharge(rows)
 		if err != nil {
@@ -222,7 +222,7 @@ func (c *Charges) Orphans(ctx context.Context, olderThan time.Time, limit int) (
 	if err != nil {
 		return nil, translate(err)
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err says it.
+	defer rows.Close()
 	var out []Charge
 	for rows.Next() {
 		ch, err := scanCharge(rows)

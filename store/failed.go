@@ -64,7 +64,7 @@ func (d *DeadLetters) List(ctx context.Context, after int64, limit int) ([]Faile
 	if err != nil {
 		return nil, translate(err)
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err says it.
+	defer rows.Close()
 	var out []FailedOrder
 	for rows.Next() {
 		var f FailedOrder

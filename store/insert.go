@@ -77,7 +77,7 @@ func (db *DB) keyOwners(ctx context.Context, tx *sql.Tx, changes []Change) (map[
 	if err != nil {
 		return nil, fmt.Errorf("read the owners of %d keys: %w", len(changes), err)
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err says it.
+	defer rows.Close()
 	out := make(map[owner]order.ID)
 	for rows.Next() {
 		var o owner

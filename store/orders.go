@@ -164,7 +164,7 @@ func (db *DB) lockRows(ctx context.Context, tx *sql.Tx, ids []order.ID) (map[ord
 	if err != nil {
 		return nil, fmt.Errorf("read orders: %w", err)
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err says it.
+	defer rows.Close()
 	out := make(map[order.ID]row, len(ids))
 	for rows.Next() {
 		var id order.ID

@@ -50,7 +50,7 @@ func (o *Orders) States(ctx context.Context, ids []order.ID) (map[order.ID]order
 	if err != nil {
 		return nil, translate(fmt.Errorf("read the states of %d orders: %w", len(ids), err))
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err says it.
+	defer rows.Close()
 	out := make(map[order.ID]order.State, len(ids))
 	for rows.Next() {
 		var id order.ID
@@ -69,7 +69,7 @@ func (o *Orders) query(ctx context.Context, where string, args ...any) ([]order.
 	if err != nil {
 		return nil, translate(fmt.Errorf("read orders: %w", err))
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err says it.
+	defer rows.Close()
 	var out []order.Order
 	for rows.Next() {
 		found, err := scanOrder(rows)
@@ -112,7 +112,7 @@ func (o *Orders) addItems(ctx context.Context, orders []order.Order) error {
 	if err != nil {
 		return fmt.Errorf("read items: %w", err)
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err says it.
+	defer rows.Close()
 	for rows.Next() {
 		var id order.ID
 		var l order.Line
@@ -122,4 +122,12 @@ func (o *Orders) addItems(ctx context.Context, orders []order.Order) error {
 		orders[at[id]].Lines = append(orders[at[id]].Lines, l)
 	}
 	return rows.Err()
+}
+
+// UnitsTaken is how many units of the SKU are in orders that are not cancelled: held while pending, sold from then on.
+func (o *Orders) UnitsTaken(ctx context.Context, sku order.SKU) (int64, error) {
+	var n sql.NullInt64
+	err := o.db.sql.QueryRowContext(ctx, "SELECT SUM(i.quantity) FROM order_items i JOIN orders o ON o.id = i.order_id WHERE i.sku = ? AND o.state <> ?",
+		sku, order.Cancelled).Scan(&n)
+	return n.Int64, translate(err)
 }

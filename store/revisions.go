@@ -43,7 +43,7 @@ func (r *revisions) ReadRevisions(ctx context.Context) ([]*migrate.Revision, err
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err says it.
+	defer rows.Close()
 	var out []*migrate.Revision
 	for rows.Next() {
 		rev, err := scanRevision(rows)

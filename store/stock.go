@@ -127,7 +127,7 @@ func (s *Stock) Snapshot(ctx context.Context, partition uint8, skus []order.SKU)
 	if err != nil {
 		return Epoch{}, nil, translate(err)
 	}
-	defer tx.Rollback() //nolint:errcheck // It only read.
+	defer tx.Rollback()
 	e, err := openEpoch(ctx, tx, partition)
 	if err != nil {
 		return Epoch{}, nil, translate(err)
@@ -145,7 +145,7 @@ func unitsOf(ctx context.Context, q querier, skus []order.SKU) (map[order.SKU]in
 	if err != nil {
 		return nil, fmt.Errorf("read the stock of %d SKUs: %w", len(skus), err)
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err says it.
+	defer rows.Close()
 	for rows.Next() {
 		var sku order.SKU
 		var n int64

@@ -60,7 +60,8 @@ func openParts(ctx context.Context, sql sqlConfig, redis redisConfig, orders ord
 	b := books{store.NewStock(p.db)}
 	p.epochs = stock.NewEpochs(p.keys, p.redis, b, p.flusher().Drain, log)
 	p.stock = stock.New(p.keys, p.redis, p.epochs, b, orders.limits(redis.embedded()), breaker)
-	return p, p.firstEpoch(ctx)
+	err = p.firstEpoch(ctx)
+	return p, err
 }
 
 func (p *parts) openSQL(ctx context.Context, cfg sqlConfig) error {

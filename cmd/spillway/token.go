@@ -19,7 +19,7 @@ type tokenCmd struct {
 	Key      keyConfig     `embed:""`
 }
 
-var customerPattern = regexp.MustCompile(`^[!-~]{1,64}$`)
+var customerPattern = regexp.MustCompile(`^[[:graph:]]{1,64}$`)
 
 // Run prints a token.
 func (c *tokenCmd) Run(out io.Writer) error {

@@ -29,9 +29,10 @@ func Bench(b *testing.B, h Harness) {
 func bench(b *testing.B, h Harness, workers int) {
 	topic, groups := h.Topic(b, 1)
 	broker := h.Open(b, map[string][]string{topic: groups})
-	ctx := context.WithoutCancel(b.Context())
+	ctx, stop := context.WithCancel(context.WithoutCancel(b.Context()))
+	defer stop()
 	defer func() {
-		if err := broker.Close(ctx); err != nil {
+		if err := broker.Close(context.WithoutCancel(ctx)); err != nil {
 			b.Errorf("close: %v", err)
 		}
 	}()
@@ -43,40 +44,53 @@ func bench(b *testing.B, h Harness, workers int) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	body := queue.Outgoing{Body: bytes.Repeat([]byte("x"), benchBody)}
-	receiving, stop := context.WithCancel(ctx)
-	defer stop()
-	var sent, received atomic.Int64
-	n := int64(b.N)
+	l := &load{b: b, p: p, c: c, topic: topic, n: int64(b.N)}
 	b.SetBytes(benchBody)
 	b.ResetTimer()
 	var wg sync.WaitGroup
 	for range workers {
-		wg.Go(func() {
-			for sent.Add(1) <= n {
-				if err := p.Send(ctx, topic, body); err != nil {
-					b.Errorf("send: %v", err)
-					return
-				}
-			}
-		})
-		wg.Go(func() {
-			for receiving.Err() == nil && !b.Failed() {
-				got, err := c.Receive(receiving, 16, longLease)
-				if err == nil {
-					err = c.Ack(ctx, got...)
-				}
-				if err != nil && receiving.Err() == nil {
-					b.Errorf("receive: %v", err)
-					return
-				}
-				if received.Add(int64(len(got))) >= n {
-					stop()
-				}
-			}
-		})
+		wg.Go(func() { l.send(ctx) })
+		wg.Go(func() { l.receive(ctx, stop) })
 	}
 	wg.Wait()
 	b.StopTimer()
-	b.ReportMetric(float64(n)*benchEvents/b.Elapsed().Seconds(), "events/s")
+	b.ReportMetric(float64(l.n)*benchEvents/b.Elapsed().Seconds(), "events/s")
+}
+
+// load is n messages on their way.
+type load struct {
+	b              *testing.B
+	p              queue.Producer
+	c              queue.Consumer
+	topic          string
+	n              int64
+	sent, received atomic.Int64
+}
+
+// send sends until n messages are sent by all senders.
+func (l *load) send(ctx context.Context) {
+	body := queue.Outgoing{Body: bytes.Repeat([]byte("x"), benchBody)}
+	for l.sent.Add(1) <= l.n {
+		if err := l.p.Send(ctx, l.topic, body); err != nil {
+			l.b.Errorf("send: %v", err)
+			return
+		}
+	}
+}
+
+// receive receives until all receivers together have n messages, and then stops the others.
+func (l *load) receive(ctx context.Context, stop func()) {
+	for ctx.Err() == nil {
+		got, err := l.c.Receive(ctx, 16, longLease)
+		if err == nil {
+			err = l.c.Ack(ctx, got...)
+		}
+		if err != nil && ctx.Err() == nil {
+			l.b.Errorf("receive: %v", err)
+			stop()
+		}
+		if l.received.Add(int64(len(got))) >= l.n {
+			stop()
+		}
+	}
 }

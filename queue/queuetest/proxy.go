@@ -1,7 +1,6 @@
 package queuetest
 
 import (
-	"io"
 	"net"
 	"sync"
 	"testing"
@@ -115,7 +114,7 @@ func (p *Proxy) copy(to, from net.Conn) {
 				return
 			}
 		}
-		if err != nil && err != io.EOF || n == 0 {
+		if err != nil {
 			return
 		}
 	}

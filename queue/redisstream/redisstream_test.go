@@ -13,13 +13,22 @@ import (
 	"github.com/spillway/spillway/queue"
 	"github.com/spillway/spillway/queue/queuetest"
 	"github.com/spillway/spillway/queue/redisstream"
+	"github.com/spillway/spillway/test/realparts"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// server is a Redis of the suite's own.
+type server struct{ *realparts.Proc }
+
+func (s server) Kill(testing.TB)    { s.Kill9() }
+func (s server) Restart(testing.TB) { s.Proc.Restart() }
+func (s server) Freeze(testing.TB)  { s.Pause() }
+func (s server) Thaw(testing.TB)    { s.Resume() }
+
 func TestSuiteOnRedis(t *testing.T) {
-	server := startReal(t)
-	queuetest.Run(t, harness(server.addr(), server))
+	s := server{realparts.StartRedis(t)}
+	queuetest.Run(t, harness(s.Addr(), s))
 }
 
 func TestSuiteOnMiniredis(t *testing.T) {
@@ -70,6 +79,6 @@ func open(t testing.TB, client rueidis.Client, cfg redisstream.Config) *redisstr
 }
 
 func BenchmarkQueue(b *testing.B) {
-	server := startReal(b)
-	queuetest.Bench(b, harness(server.addr(), server))
+	s := server{realparts.StartRedis(b)}
+	queuetest.Bench(b, harness(s.Addr(), s))
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spillway/spillway/queue"
 	"github.com/spillway/spillway/queue/redisstream"
+	"github.com/spillway/spillway/test/realparts"
 )
 
 const lease = time.Second
@@ -20,7 +21,7 @@ const lease = time.Second
 // onBoth runs a test on a real Redis and on miniredis.
 func onBoth(t *testing.T, test func(t *testing.T, client rueidis.Client)) {
 	t.Helper()
-	t.Run("redis", func(t *testing.T) { test(t, connect(t, startReal(t).addr())) })
+	t.Run("redis", func(t *testing.T) { test(t, connect(t, realparts.StartRedis(t).Addr())) })
 	t.Run("miniredis", func(t *testing.T) { test(t, connect(t, miniredis.RunT(t).Addr())) })
 }
 

@@ -6,7 +6,9 @@
 //
 // Topics (of message type NORMAL) and groups must exist. RocketMQ moves a message to the dead-letter topic of its
 // group after retryMaxTimes redeliveries, also when nothing is wrong with it but its consumer's database is away: give
-// the groups a retryMaxTimes that an outage cannot use up.
+// the groups a retryMaxTimes that an outage cannot use up. A group that has never received begins with the oldest
+// message only while the broker has deleted none of the topic and holds them in memory, and with the newest otherwise:
+// let a new group receive once before its topic is old.
 package rocketmq
 
 import (

@@ -59,6 +59,8 @@ type shop struct {
 	cmd  *exec.Cmd
 	exit chan error
 	log  *os.File
+
+	opened *store.DB
 }
 
 // embedded is a shop that needs nothing.
@@ -173,14 +175,18 @@ func (s *shop) eventually(limit time.Duration, what string, done func() bool) {
 	}
 }
 
-// db opens the shop's database.
+// db is the shop's database.
 func (s *shop) db() *store.DB {
 	s.t.Helper()
+	if s.opened != nil {
+		return s.opened
+	}
 	db, err := store.Open(context.Background(), s.dsn)
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	s.t.Cleanup(func() { _ = db.Close() })
+	s.opened = db
 	return db
 }
 

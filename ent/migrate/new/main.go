@@ -52,12 +52,12 @@ func run(ctx context.Context, dsn, root, name string) error {
 	if err != nil {
 		return err
 	}
-	defer db.Close() //nolint:errcheck // The command ends.
+	defer db.Close()
 	scratch := "scratch_" + strings.ToLower(rand.Text())
 	if _, err := db.ExecContext(ctx, "CREATE DATABASE "+scratch+" CHARACTER SET utf8mb4"); err != nil {
 		return err
 	}
-	defer db.ExecContext(ctx, "DROP DATABASE "+scratch) //nolint:errcheck // A scratch database.
+	defer db.ExecContext(ctx, "DROP DATABASE "+scratch)
 	url := fmt.Sprintf("mysql://%s:%s@%s/%s", cfg.User, cfg.Passwd, cfg.Addr, scratch)
 	if err := diff(ctx, root+"/mysql", dialect.MySQL, url, name); err != nil {
 		return fmt.Errorf("mysql: %w", err)

@@ -18,6 +18,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 var some = []queue.Message{{ID: "1"}}
 
 func keep(t *testing.T) func(context.Context, []queue.Message) {
+	t.Helper()
 	return func(_ context.Context, m []queue.Message) { t.Errorf("%d messages were released", len(m)) }
 }
 
@@ -43,7 +44,7 @@ func TestWhatComesTooLateIsReleased(t *testing.T) {
 		released := make(chan []queue.Message, 1)
 		start := time.Now()
 		_, err := calls.Do(ctx, func(ctx context.Context) ([]queue.Message, error) {
-			time.Sleep(5 * time.Second)
+			<-time.After(5 * time.Second)
 			return some, ctx.Err()
 		}, func(ctx context.Context, m []queue.Message) {
 			if ctx.Err() != nil {

@@ -41,8 +41,8 @@ func (p *Pace) Wait(ctx context.Context) error {
 	}
 }
 
-// Note takes the outcome of a try: a failure that is not the end of the caller's ctx makes the next Wait longer, a success ends
-// the pausing.
+// Note takes the outcome of a try: a failure, other than the end of the caller's ctx, makes the next Wait longer, a
+// success ends the pausing.
 func (p *Pace) Note(ctx context.Context, err error) {
 	if err != nil && ctx.Err() != nil {
 		return
@@ -54,5 +54,5 @@ func (p *Pace) Note(ctx context.Context, err error) {
 		return
 	}
 	p.pause = min(max(2*p.pause, paceMin), paceMax)
-	p.until = time.Now().Add(p.pause/2 + rand.N(p.pause/2))
+	p.until = time.Now().Add(p.pause/2 + rand.N(p.pause/2)) //nolint:gosec // Jitter needs no secrecy.
 }

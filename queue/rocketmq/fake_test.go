@@ -1,0 +1,229 @@
+package rocketmq_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	v2 "github.com/apache/rocketmq-clients/golang/v5/protocol/v2"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+
+	"github.com/spillway/spillway/queue"
+	"github.com/spillway/spillway/queue/rocketmq"
+)
+
+// fake is a proxy that answers what a real one answers on bad days only.
+type fake struct {
+	v2.UnimplementedMessagingServiceServer
+
+	mu sync.Mutex
+	// introduced counts the sessions. forgotten says that the proxy knows nobody until the next one.
+	introduced int
+	forgotten  bool
+	// attempts is what the group's settings allow, and acks are the answers to the entries of an Ack.
+	attempts int32
+	acks     []v2.Code
+	// send is the answer to SendMessage.
+	send v2.Code
+	// metadata is the last heartbeat's.
+	metadata metadata.MD
+}
+
+func (f *fake) Telemetry(s v2.MessagingService_TelemetryServer) error {
+	command, err := s.Recv()
+	if err != nil {
+		return err
+	}
+	settings := command.GetSettings()
+	f.mu.Lock()
+	f.introduced++
+	f.forgotten = false
+	settings.BackoffPolicy = &v2.RetryPolicy{MaxAttempts: f.attempts}
+	f.mu.Unlock()
+	if err := s.Send(&v2.TelemetryCommand{Command: &v2.TelemetryCommand_Settings{Settings: settings}}); err != nil {
+		return err
+	}
+	<-s.Context().Done()
+	return s.Context().Err()
+}
+
+func (f *fake) Heartbeat(ctx context.Context, _ *v2.HeartbeatRequest) (*v2.HeartbeatResponse, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.metadata, _ = metadata.FromIncomingContext(ctx)
+	return &v2.HeartbeatResponse{Status: &v2.Status{Code: v2.Code_OK}}, nil
+}
+
+func (f *fake) ReceiveMessage(_ *v2.ReceiveMessageRequest, s v2.MessagingService_ReceiveMessageServer) error {
+	f.mu.Lock()
+	code := v2.Code_MESSAGE_NOT_FOUND
+	if f.forgotten {
+		code = v2.Code_INTERNAL_SERVER_ERROR
+	}
+	f.mu.Unlock()
+	return s.Send(&v2.ReceiveMessageResponse{Content: &v2.ReceiveMessageResponse_Status{Status: &v2.Status{Code: code}}})
+}
+
+func (f *fake) AckMessage(_ context.Context, r *v2.AckMessageRequest) (*v2.AckMessageResponse, error) {
+	answer := &v2.AckMessageResponse{Status: &v2.Status{Code: v2.Code_MULTIPLE_RESULTS}}
+	for i, e := range r.GetEntries() {
+		answer.Entries = append(answer.Entries, &v2.AckMessageResultEntry{MessageId: e.GetMessageId(), Status: &v2.Status{Code: f.acks[i]}})
+	}
+	return answer, nil
+}
+
+func (f *fake) SendMessage(context.Context, *v2.SendMessageRequest) (*v2.SendMessageResponse, error) {
+	return &v2.SendMessageResponse{
+		Status:  &v2.Status{Code: v2.Code_OK},
+		Entries: []*v2.SendResultEntry{{Status: &v2.Status{Code: v2.Code_OK}}, {Status: &v2.Status{Code: f.send}}},
+	}, nil
+}
+
+// serve starts the fake and opens a broker on it, whose log it returns.
+func serve(t *testing.T, f *fake) (*rocketmq.Broker, func() string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := grpc.NewServer()
+	v2.RegisterMessagingServiceServer(s, f)
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(l) }()
+	log := &safeBuffer{}
+	b, err := rocketmq.New(rocketmq.Config{
+		Endpoint: l.Addr().String(), Await: 100 * time.Millisecond, Log: slog.New(slog.NewTextHandler(log, nil)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		closeBroker(t, b)
+		s.Stop()
+		if err := <-done; err != nil {
+			t.Errorf("serve: %v", err)
+		}
+	})
+	return b, log.String
+}
+
+type safeBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *safeBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *safeBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
+
+// receiveNothing receives until that works.
+func receiveNothing(t *testing.T, c queue.Consumer) (failures []error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	for {
+		got, err := c.Receive(ctx, 1, rocketmq.DefaultLeaseMin)
+		if err == nil && len(got) == 0 {
+			return failures
+		}
+		if ctx.Err() != nil {
+			t.Fatalf("receive never worked: %v", failures)
+		}
+		failures = append(failures, err)
+	}
+}
+
+func TestProxyThatForgotItsConsumersIsToldAgain(t *testing.T) {
+	f := &fake{attempts: 500}
+	b, _ := serve(t, f)
+	c, err := b.Consumer("t", "g")
+	if err != nil {
+		t.Fatal(err)
+	}
+	receiveNothing(t, c)
+	f.mu.Lock()
+	f.forgotten = true
+	f.mu.Unlock()
+	failures := receiveNothing(t, c)
+	if len(failures) == 0 || !errors.Is(failures[0], queue.ErrUnavailable) {
+		t.Errorf("failures = %v, want %v first", failures, queue.ErrUnavailable)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.introduced != 2 {
+		t.Errorf("the consumer introduced itself %d times, want 2", f.introduced)
+	}
+	if got := f.metadata.Get("x-mq-client-id"); len(got) != 1 || !strings.HasPrefix(got[0], "spillway@") {
+		t.Errorf("client id = %v", got)
+	}
+}
+
+func TestFewAttemptsAreSaid(t *testing.T) {
+	for attempts, want := range map[int32]bool{17: true, 500: false} {
+		b, log := serve(t, &fake{attempts: attempts})
+		c, err := b.Consumer("t", "g")
+		if err != nil {
+			t.Fatal(err)
+		}
+		receiveNothing(t, c)
+		if got := strings.Contains(log(), "retryMaxTimes"); got != want {
+			t.Errorf("with %d attempts the log says %q", attempts, log())
+		}
+	}
+}
+
+func TestEachAckCounts(t *testing.T) {
+	messages := []queue.Message{{ID: "1", Receipt: "r1"}, {ID: "2", Receipt: "r2"}}
+	for name, c := range map[string]struct {
+		acks []v2.Code
+		want error
+	}{
+		"both":                  {[]v2.Code{v2.Code_OK, v2.Code_OK}, nil},
+		"one whose lease ended": {[]v2.Code{v2.Code_OK, v2.Code_INVALID_RECEIPT_HANDLE}, nil},
+		"one that failed":       {[]v2.Code{v2.Code_OK, v2.Code_INTERNAL_SERVER_ERROR}, queue.ErrUnavailable},
+	} {
+		b, _ := serve(t, &fake{acks: c.acks})
+		consumer, err := b.Consumer("t", "g")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := consumer.Ack(t.Context(), messages...); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", name, err, c.want)
+		}
+	}
+}
+
+func TestEachSentMessageCounts(t *testing.T) {
+	for code, want := range map[v2.Code]error{
+		v2.Code_OK:                         nil,
+		v2.Code_MASTER_PERSISTENCE_TIMEOUT: queue.ErrUnavailable,
+		v2.Code_TOPIC_NOT_FOUND:            queue.ErrUnavailable,
+		v2.Code_TOO_MANY_REQUESTS:          queue.ErrFull,
+		v2.Code_MESSAGE_BODY_TOO_LARGE:     queue.ErrTooLarge,
+	} {
+		b, _ := serve(t, &fake{send: code})
+		p, err := b.Producer()
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = p.Send(t.Context(), "t", queue.Outgoing{Body: []byte("1")}, queue.Outgoing{Body: []byte("2")})
+		if !errors.Is(err, want) {
+			t.Errorf("%s: %v, want %v", code, err, want)
+		}
+	}
+}
