@@ -73,7 +73,7 @@ lint: lint-go lint-proto lint-scripts check-generated ## check style, dependency
 
 .PHONY: lint-go
 lint-go: $(BIN)/golangci-lint
-	golangci-lint run ./...
+	golangci-lint run --allow-parallel-runners ./...
 
 .PHONY: lint-proto
 lint-proto: $(NODE_BIN)/buf

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"reflect"
 	"sync"
 	"time"
 
@@ -27,6 +28,10 @@ const (
 	localTTL = 2 * time.Second
 	// localMax bounds this process' products; beyond it the local cache starts over.
 	localMax = 10_000
+	// replaceTries bounds the looks at a row that others keep changing.
+	replaceTries = 5
+	// retryAfter is what an operator is told when Redis could not be given the change.
+	retryAfter = time.Second
 	// redisTimeout bounds one call; SQL answers as well, only slower.
 	redisTimeout = 500 * time.Millisecond
 )
@@ -45,7 +50,8 @@ type Breaker interface {
 // Cache reads products through this process' memory, then Redis, then SQL. Many readers of one missing product make one query.
 //
 // A reader writes back by SET NX and Replaced by a plain SET of the row as it is after the commit. So a slow reader that still
-// holds the old row cannot overwrite the new one while that is cached.
+// holds the old row cannot overwrite the new one while that is cached. Of two changes at once, each looks at the row again
+// after its SET: the one whose SET came last sees both commits.
 type Cache struct {
 	namespace string
 	client    rueidis.Client
@@ -111,7 +117,9 @@ func (c *Cache) fetch(ctx context.Context, sku order.SKU) (store.Product, error)
 		if p, err = c.source.Get(ctx, sku); err != nil {
 			return store.Product{}, err
 		}
-		c.write(ctx, p, true)
+		if err := c.write(ctx, p, true); err != nil {
+			c.log.WarnContext(ctx, "a product was not cached", "sku", sku, "error", err)
+		}
 	}
 	c.remember(p)
 	return p, nil
@@ -142,35 +150,51 @@ func (c *Cache) shared(ctx context.Context, sku order.SKU) (store.Product, error
 	return p, nil
 }
 
-// write puts a product into Redis. It is best effort: without it the next reader asks SQL.
-func (c *Cache) write(ctx context.Context, p store.Product, onlyNew bool) {
+// write puts a product into Redis, or leaves the one that is there when only a new one may be written.
+func (c *Cache) write(ctx context.Context, p store.Product, onlyNew bool) error {
 	text, err := json.Marshal(p)
-	if err != nil || c.breaker.Permit() != nil {
-		return
+	if err != nil {
+		return fmt.Errorf("product %s: %w", p.SKU, err)
+	}
+	if err := c.breaker.Permit(); err != nil {
+		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
 	defer cancel()
 	ttl := sharedTTL + rand.N(sharedJitter) //nolint:gosec // Jitter needs no secrecy.
 	set := c.client.B().Set().Key(c.key(p.SKU)).Value(rueidis.BinaryString(text))
-	cmd := set.Px(ttl).Build()
+	var cmd rueidis.Completed
 	if onlyNew {
-		cmd = c.client.B().Set().Key(c.key(p.SKU)).Value(rueidis.BinaryString(text)).Nx().Px(ttl).Build()
+		cmd = set.Nx().Px(ttl).Build()
+	} else {
+		cmd = set.Px(ttl).Build()
 	}
-	if err := c.client.Do(ctx, cmd).Error(); err != nil && !rueidis.IsRedisNil(err) {
-		c.breaker.Report(err)
-		c.log.WarnContext(ctx, "a product was not cached", "sku", p.SKU, "error", err)
-		return
+	err = c.client.Do(ctx, cmd).Error()
+	if rueidis.IsRedisNil(err) { // NX, and there was one
+		err = nil
 	}
-	c.breaker.Report(nil)
+	c.breaker.Report(err)
+	return err
 }
 
-// Replaced tells that a product was changed in SQL: every cache is given the row as it is now.
+// Replaced tells that a product was changed in SQL: every cache is given the row as it is now. When Redis cannot be told, it is
+// order.ErrUnavailable: the old row may be served until it expires, so the change is to be sent again.
 func (c *Cache) Replaced(ctx context.Context, sku order.SKU) error {
-	p, err := c.source.Get(ctx, sku)
-	if err != nil {
-		return err
+	var written store.Product
+	for range replaceTries {
+		p, err := c.source.Get(ctx, sku)
+		if err != nil {
+			return err
+		}
+		p.Stock = 0 // It changes all the time, and nobody reads it here.
+		if reflect.DeepEqual(p, written) {
+			break
+		}
+		if err := c.write(ctx, p, false); err != nil {
+			return &order.RetryError{After: retryAfter, Err: fmt.Errorf("product %s is changed, but its cache is not: %w: %w", sku, order.ErrUnavailable, err)}
+		}
+		written = p
 	}
-	c.write(ctx, p, false)
-	c.remember(p)
+	c.remember(written)
 	return nil
 }

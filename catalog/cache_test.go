@@ -94,6 +94,57 @@ func TestAChangeReachesOtherProcesses(t *testing.T) {
 	}
 }
 
+// overtaken is a source in which another change happens between the first read and its use.
+type overtaken struct {
+	*source
+	once sync.Once
+	hook func()
+}
+
+func (o *overtaken) Get(ctx context.Context, sku order.SKU) (store.Product, error) {
+	p, err := o.source.Get(ctx, sku)
+	o.once.Do(o.hook)
+	return p, err
+}
+
+func TestOfTwoChangesAtOnceTheLastCounts(t *testing.T) {
+	src, redis, namespace, log := &source{}, client(t), "test-"+rand.Text(), slog.New(slog.DiscardHandler)
+	src.price.Store(2)
+	theirs := catalog.NewCache(namespace, redis, permit{}, src, log)
+	mine := catalog.NewCache(namespace, redis, permit{}, &overtaken{source: src, hook: func() {
+		src.price.Store(3)
+		if err := theirs.Replaced(t.Context(), "A"); err != nil {
+			t.Error(err)
+		}
+	}}, log)
+	if err := mine.Replaced(t.Context(), "A"); err != nil {
+		t.Fatal(err)
+	}
+	fresh := catalog.NewCache(namespace, redis, permit{}, src, log)
+	for name, c := range map[string]*catalog.Cache{"the slow one": mine, "the quick one": theirs, "a fresh one": fresh} {
+		if p, err := c.Get(t.Context(), "A"); err != nil || p.Price.Amount != 3 {
+			t.Errorf("%s sells at %v, %v; want the last price", name, p.Price, err)
+		}
+	}
+}
+
+// open is a breaker that lets nobody through.
+type open struct{}
+
+func (open) Permit() error { return order.ErrUnavailable }
+func (open) Report(error)  {}
+
+func TestWithoutRedisSQLIsRead(t *testing.T) {
+	src := &source{}
+	c := catalog.NewCache("test-"+rand.Text(), client(t), open{}, src, slog.New(slog.DiscardHandler))
+	if p, err := c.Get(t.Context(), "A"); err != nil || p.SKU != "A" {
+		t.Errorf("get: %+v, %v", p, err)
+	}
+	if err := c.Replaced(t.Context(), "A"); !errors.Is(err, order.ErrUnavailable) {
+		t.Errorf("a change that Redis was not told: %v; want ErrUnavailable, so that it is sent again", err)
+	}
+}
+
 func TestTheSeedIsWhole(t *testing.T) {
 	products, err := catalog.Seed()
 	if err != nil || len(products) < 9 {

@@ -21,6 +21,8 @@ type Provider interface {
 
 // ProviderOutcome is what a provider says of a charge.
 type ProviderOutcome struct {
+	// Amount is what was asked for.
+	Amount    order.Money
 	Succeeded bool
 	// DeclineCode is why it refused, such as "insufficient_funds".
 	DeclineCode string
@@ -82,7 +84,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 }
 
 // Charge does what the card's number says.
-func (s *Simulated) Charge(ctx context.Context, id order.ID, _ order.Money, card Card) (ProviderOutcome, error) {
+func (s *Simulated) Charge(ctx context.Context, id order.ID, amount order.Money, card Card) (ProviderOutcome, error) {
 	if seen, ok, _ := s.Find(ctx, id); ok {
 		return seen, nil
 	}
@@ -95,13 +97,15 @@ func (s *Simulated) Charge(ctx context.Context, id order.ID, _ order.Money, card
 		<-ctx.Done()
 		return ProviderOutcome{}, fmt.Errorf("charge %s: %w", id, ctx.Err())
 	case cardAnswerLost:
-		s.remember(id, ProviderOutcome{Succeeded: true})
+		s.remember(id, ProviderOutcome{Amount: amount, Succeeded: true})
 		<-ctx.Done()
 		return ProviderOutcome{}, fmt.Errorf("charge %s: %w", id, ctx.Err())
 	case cardProviderDown:
 		return ProviderOutcome{}, fmt.Errorf("charge %s: the provider is down: %w", id, order.ErrUnavailable)
 	}
-	return s.remember(id, s.outcome(card)), nil
+	outcome := s.outcome(card)
+	outcome.Amount = amount
+	return s.remember(id, outcome), nil
 }
 
 func (s *Simulated) outcome(card Card) ProviderOutcome {

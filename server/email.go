@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/spillway/spillway/gateway"
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
@@ -32,6 +33,9 @@ func (e Email) SendOrderConfirmation(ctx context.Context, req *spillwayv1.SendOr
 	if err != nil {
 		return nil, err
 	}
+	if _, err := order.ParseID(string(o.ID)); err != nil {
+		return nil, err
+	}
 	if sent, err := e.Book.Sent(ctx, o.ID, kindConfirmation); err != nil || sent {
 		return &spillwayv1.SendOrderConfirmationResponse{}, err
 	}
@@ -40,7 +44,7 @@ func (e Email) SendOrderConfirmation(ctx context.Context, req *spillwayv1.SendOr
 		return nil, err
 	}
 	if err := e.Mailer.Send(ctx, m, string(o.ID)+"."+kindConfirmation); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("mail the confirmation of %s: %w: %w", o.ID, order.ErrUnavailable, err)
 	}
 	return &spillwayv1.SendOrderConfirmationResponse{}, e.Book.MarkSent(ctx, o.ID, kindConfirmation)
 }

@@ -56,7 +56,9 @@ func translate(ctx context.Context, log *slog.Logger, procedure string, err erro
 	var declined *order.DeclinedError
 	var ce *connect.Error
 	switch {
-	case errors.As(err, &ce):
+	case errors.As(err, &ce) && !connect.IsWireError(err):
+		// It was made on purpose here. One that another service answered is an error like any other: its text and its headers
+		// are between the two of us.
 		return ce
 	case errors.As(err, &sold):
 		return with(connect.NewError(connect.CodeFailedPrecondition, err), soldOut(sold))
@@ -74,10 +76,15 @@ func translate(ctx context.Context, log *slog.Logger, procedure string, err erro
 	return connect.NewError(connect.CodeInternal, errors.New("internal error "+id+"; the log says more"))
 }
 
-// coded makes an error of a known code. Those that may pass carry when to try again; the cause of an unavailable part stays
-// in the log, because it may name hosts.
+// coded makes an error of a known code. Those that may pass carry when to try again; the cause of a part that is away or slow
+// stays in the log, because it may name hosts.
 func coded(ctx context.Context, log *slog.Logger, procedure string, code connect.Code, err error) error {
-	if code != connect.CodeUnavailable && code != connect.CodeResourceExhausted {
+	switch code {
+	case connect.CodeCanceled, connect.CodeDeadlineExceeded:
+		log.DebugContext(ctx, "an RPC ran out of time, or its caller left", "procedure", procedure, "error", err)
+		return connect.NewError(code, errors.New("the call ended before its work did"))
+	case connect.CodeUnavailable, connect.CodeResourceExhausted:
+	default:
 		return connect.NewError(code, err)
 	}
 	after := defaultRetry

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"mime"
 	"net"
 	"net/http"
 	"slices"
@@ -69,26 +70,38 @@ type Config struct {
 // NewHandler serves all services on one port: Connect, gRPC and gRPC-Web, reflection, health, /livez and /readyz.
 func NewHandler(cfg Config, s Services) http.Handler {
 	validator := validate.NewInterceptor()
-	interceptors := append(slices.Clone(cfg.Interceptors), edge(cfg.Log), limit(inFlightMax), authenticate(cfg.Tokens), validator)
+	bounded := connect.WithReadMaxBytes(bodyMax)
 	opts := []connect.HandlerOption{
-		connect.WithInterceptors(interceptors...), connect.WithReadMaxBytes(bodyMax), recovered(cfg.Log),
+		// Telemetry sees a panic as the error that it becomes.
+		connect.WithInterceptors(cfg.Interceptors...), recovered(cfg.Log),
+		connect.WithInterceptors(edge(cfg.Log), limit(inFlightMax), authenticate(cfg.Tokens), validator), bounded,
 		connect.WithCodec(strictJSON{"json"}), connect.WithCodec(strictJSON{"json; charset=utf-8"}),
 	}
 	mux := http.NewServeMux()
 	names := mount(mux, s, opts)
-	mux.Handle(grpcreflect.NewHandlerV1(grpcreflect.NewStaticReflector(names...)))
-	mux.Handle(grpcreflect.NewHandlerV1Alpha(grpcreflect.NewStaticReflector(names...)))
-	mux.Handle(grpchealth.NewHandler(health{checks: cfg.Ready, names: names}))
+	mux.Handle(grpcreflect.NewHandlerV1(grpcreflect.NewStaticReflector(names...), bounded))
+	mux.Handle(grpcreflect.NewHandlerV1Alpha(grpcreflect.NewStaticReflector(names...), bounded))
+	mux.Handle(grpchealth.NewHandler(health{checks: cfg.Ready, names: names}, bounded))
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { readyz(w, r, cfg.Ready) })
 	mux.HandleFunc("/", home)
-	return contentTypes(cors.New(cors.Options{
-		AllowedOrigins: cfg.Origins, AllowedMethods: connectcors.AllowedMethods(),
+	return contentTypes(origins(cfg.Origins, mux))
+}
+
+// corsMaxAge is after how long a browser asks again; most cap it there.
+const corsMaxAge = 2 * time.Hour
+
+// origins lets pages of the allowed origins call. Without any, none may: the library would take that for all of them.
+func origins(allowed []string, next http.Handler) http.Handler {
+	if len(allowed) == 0 {
+		return next
+	}
+	return cors.New(cors.Options{
+		AllowedOrigins: allowed, AllowedMethods: connectcors.AllowedMethods(),
 		AllowedHeaders: append(connectcors.AllowedHeaders(), "Authorization", keyHeader, "Traceparent"),
-		ExposedHeaders: append(connectcors.ExposedHeaders(), "Retry-After"),
-		// A browser asks again after this; longer is capped by most.
-		MaxAge: int((2 * time.Hour).Seconds()),
-	}).Handler(mux))
+		ExposedHeaders: append(connectcors.ExposedHeaders(), "Retry-After", "WWW-Authenticate"),
+		MaxAge:         int(corsMaxAge.Seconds()),
+	}).Handler(next)
 }
 
 func mount(mux *http.ServeMux, s Services, opts []connect.HandlerOption) (names []string) {
@@ -149,10 +162,7 @@ func home(w http.ResponseWriter, r *http.Request) {
 // empty 415.
 func contentTypes(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		kind := r.Header.Get("Content-Type")
-		known := strings.HasPrefix(kind, "application/json") || strings.HasPrefix(kind, "application/proto") ||
-			strings.HasPrefix(kind, "application/grpc") || strings.HasPrefix(kind, "application/connect+")
-		if r.Method == http.MethodPost && !known {
+		if r.Method == http.MethodPost && !spoken(r.Header.Get("Content-Type")) {
 			w.Header().Set("Content-Type", "application/json")
 			w.WriteHeader(http.StatusUnsupportedMediaType)
 			fmt.Fprintln(w, `{"code":"invalid_argument","message":"send Content-Type: application/json (or application/proto, application/grpc)"}`)
@@ -160,6 +170,21 @@ func contentTypes(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// spoken says whether the content type is one that the protocols know, in UTF-8.
+func spoken(contentType string) bool {
+	kind, params, err := mime.ParseMediaType(contentType)
+	if charset := params["charset"]; err != nil || (charset != "" && !strings.EqualFold(charset, "utf-8")) {
+		return false
+	}
+	switch kind {
+	case "application/json", "application/proto", "application/connect+json", "application/connect+proto",
+		"application/grpc", "application/grpc+json", "application/grpc+proto",
+		"application/grpc-web", "application/grpc-web+json", "application/grpc-web+proto":
+		return true
+	}
+	return false
 }
 
 // readyz lists what does not work; 503 if anything.

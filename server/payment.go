@@ -42,11 +42,19 @@ type Payment struct {
 // Charge takes the order's money once. The provider is called first and the outcome booked in one shared commit, so a charge
 // costs one commit; the provider itself knows the order's id, so that a crash in between is found by asking it.
 func (p *Payment) Charge(ctx context.Context, req *spillwayv1.ChargeRequest) (*spillwayv1.ChargeResponse, error) {
+	// What SQL cannot take must not get into a commit that others share.
+	id, err := order.ParseID(req.GetOrderId())
+	if err != nil {
+		return nil, err
+	}
 	amount, err := wire.FromMoney(req.GetAmount())
 	if err != nil {
 		return nil, err
 	}
-	id, card := order.ID(req.GetOrderId()), req.GetCard()
+	if amount.Amount <= 0 {
+		return nil, fmt.Errorf("%s cannot be charged: %w", amount, order.ErrInvalid)
+	}
+	card := req.GetCard()
 	// A retry joins the charge under way instead of asking the provider a second time.
 	booked, err, _ := p.flights.Do(string(id), func() (any, error) {
 		return p.charge(context.WithoutCancel(ctx), id, amount,
@@ -65,21 +73,25 @@ func (p *Payment) Charge(ctx context.Context, req *spillwayv1.ChargeRequest) (*s
 func (p *Payment) charge(ctx context.Context, id order.ID, amount order.Money, card gateway.Card) (store.Charge, error) {
 	callCtx, cancel := context.WithTimeout(ctx, providerTimeout)
 	defer cancel()
-	line := store.Charge{OrderID: id, ChargeID: string(order.NewID(0, p.Now())), Amount: amount}
 	outcome, perr := p.Provider.Charge(callCtx, id, amount, card)
-	switch {
-	case perr != nil:
-		line.State = store.ChargePending
-	case outcome.Succeeded:
-		line.State = store.ChargeSucceeded
-	default:
-		line.State, line.DeclineCode = store.ChargeDeclined, outcome.DeclineCode
+	line := p.newLine(id, amount, outcome)
+	if perr != nil {
+		line.State, line.DeclineCode = store.ChargePending, ""
 	}
 	booked, err := p.Ledger.Record(ctx, line)
 	if err != nil {
 		return store.Charge{}, fmt.Errorf("book the charge of %s: %w: %w", id, order.ErrUnknownOutcome, err)
 	}
 	return p.booked(ctx, booked, line, perr)
+}
+
+// newLine is the ledger's line of an outcome.
+func (p *Payment) newLine(id order.ID, amount order.Money, outcome gateway.ProviderOutcome) store.Charge {
+	line := store.Charge{OrderID: id, ChargeID: string(order.NewID(0, p.Now())), Amount: amount, State: store.ChargeSucceeded}
+	if !outcome.Succeeded {
+		line.State, line.DeclineCode = store.ChargeDeclined, outcome.DeclineCode
+	}
+	return line
 }
 
 // booked compares what was asked of the provider with the ledger's line, which may be older.
@@ -94,10 +106,11 @@ func (p *Payment) booked(ctx context.Context, held, line store.Charge, perr erro
 	case store.ChargePending:
 		return store.Charge{}, fmt.Errorf("the provider did not answer for order %s; ask GetCharge: %w: %w", line.OrderID, order.ErrUnknownOutcome, perr)
 	case store.ChargeVoided, store.ChargeRefunded:
-		if line.State == store.ChargeSucceeded {
-			// It was voided while the provider took the money: that goes back.
+		if line.State != store.ChargeDeclined {
+			// It was voided while the provider took the money, or may have taken it: that goes back. Until it does, the outcome
+			// stays unknown.
 			if err := p.Provider.Refund(ctx, line.OrderID); err != nil {
-				return store.Charge{}, fmt.Errorf("give the money of voided order %s back: %w", line.OrderID, err)
+				return store.Charge{}, fmt.Errorf("give the money of voided order %s back: %w: %w", line.OrderID, order.ErrUnknownOutcome, err)
 			}
 		}
 		return store.Charge{}, fmt.Errorf("order %s must not be charged any more: %w", line.OrderID, order.ErrState)
@@ -105,7 +118,7 @@ func (p *Payment) booked(ctx context.Context, held, line store.Charge, perr erro
 		if line.State == store.ChargeSucceeded {
 			// The provider forgot that it had declined, and the customer was told so: what it took now goes back.
 			if err := p.Provider.Refund(ctx, line.OrderID); err != nil {
-				return store.Charge{}, fmt.Errorf("give the money of declined order %s back: %w", line.OrderID, err)
+				return store.Charge{}, fmt.Errorf("give the money of declined order %s back: %w: %w", line.OrderID, order.ErrUnknownOutcome, err)
 			}
 		}
 	case store.ChargeSucceeded:
@@ -115,35 +128,48 @@ func (p *Payment) booked(ctx context.Context, held, line store.Charge, perr erro
 
 // GetCharge says what became of a charge. It asks the provider when the ledger does not know.
 func (p *Payment) GetCharge(ctx context.Context, req *spillwayv1.GetChargeRequest) (*spillwayv1.GetChargeResponse, error) {
-	id := order.ID(req.GetOrderId())
-	ch, err := p.Ledger.Get(ctx, id)
+	id, err := order.ParseID(req.GetOrderId())
 	if err != nil {
 		return nil, err
 	}
-	if ch.State == store.ChargePending {
-		if ch, err = p.ask(ctx, ch); err != nil {
-			return nil, err
-		}
+	ch, err := p.line(ctx, id)
+	if err != nil {
+		return nil, err
 	}
 	return &spillwayv1.GetChargeResponse{Charge: chargeMessage(ch)}, nil
 }
 
-func (p *Payment) ask(ctx context.Context, ch store.Charge) (store.Charge, error) {
-	outcome, found, err := p.Provider.Find(ctx, ch.OrderID)
-	if err != nil || !found {
-		return ch, err // Still unknown; Void makes sure that it stays uncharged.
+// line is the ledger's line of an order, after asking the provider where that is pending, or missing: a process that died
+// between the provider's answer and the commit left none.
+func (p *Payment) line(ctx context.Context, id order.ID) (store.Charge, error) {
+	ch, err := p.Ledger.Get(ctx, id)
+	missing := errors.Is(err, order.ErrNotFound)
+	if (err != nil && !missing) || (err == nil && ch.State != store.ChargePending) {
+		return ch, err
 	}
-	to := store.ChargeDeclined
-	if outcome.Succeeded {
-		to = store.ChargeSucceeded
+	callCtx, cancel := context.WithTimeout(ctx, providerTimeout)
+	defer cancel()
+	outcome, found, ferr := p.Provider.Find(callCtx, id)
+	switch {
+	case ferr != nil:
+		return store.Charge{}, fmt.Errorf("ask the provider for the charge of %s: %w: %w", id, order.ErrUnavailable, ferr)
+	case !found:
+		return ch, err // Nobody knows; Void makes sure that it stays uncharged.
 	}
-	return p.Ledger.Resolve(ctx, ch.OrderID, store.ChargePending, to, outcome.DeclineCode)
+	now := p.newLine(id, outcome.Amount, outcome)
+	if missing {
+		return p.Ledger.Record(ctx, now)
+	}
+	return p.Ledger.Resolve(ctx, id, store.ChargePending, now.State, now.DeclineCode)
 }
 
 // Refund gives the whole charge back, once. The ledger books it first: the provider is asked again, idempotently, as often as
 // the caller asks again.
 func (p *Payment) Refund(ctx context.Context, req *spillwayv1.RefundRequest) (*spillwayv1.RefundResponse, error) {
-	id := order.ID(req.GetOrderId())
+	id, err := order.ParseID(req.GetOrderId())
+	if err != nil {
+		return nil, err
+	}
 	refund, ch, err := p.Ledger.Refund(ctx, id, string(order.NewID(0, p.Now())), req.GetReason())
 	if err != nil {
 		return nil, err
@@ -156,11 +182,12 @@ func (p *Payment) Refund(ctx context.Context, req *spillwayv1.RefundRequest) (*s
 
 // Void makes sure that the order will never be charged. What the provider took meanwhile is not hidden by it.
 func (p *Payment) Void(ctx context.Context, req *spillwayv1.VoidRequest) (*spillwayv1.VoidResponse, error) {
-	id := order.ID(req.GetOrderId())
-	if ch, err := p.Ledger.Get(ctx, id); err == nil && ch.State == store.ChargePending {
-		if _, err := p.ask(ctx, ch); err != nil {
-			return nil, err
-		}
+	id, err := order.ParseID(req.GetOrderId())
+	if err != nil {
+		return nil, err
+	}
+	if _, err := p.line(ctx, id); err != nil && !errors.Is(err, order.ErrNotFound) {
+		return nil, err
 	}
 	ch, err := p.Ledger.Void(ctx, id, string(order.NewID(0, p.Now())), "XXX")
 	if err != nil {

@@ -31,18 +31,14 @@ func testLeaseEnds(t *testing.T, h Harness) {
 	first := receive(t, c, 1, h.Lease, patience)[0]
 	start := time.Now()
 	nothing(t, f.consumer(t, 0), h.Lease, h.Lease/2)
-	second := receive(t, c, 1, h.Lease, f.again())[0]
+	second := receive(t, c, 1, f.nextLease(), f.again())[0]
 	if early := h.Lease*3/4 - time.Since(start); early > 0 {
 		t.Errorf("the message came again %v too early", early)
 	}
 	if second.ID != first.ID || second.Attempt <= first.Attempt || string(second.Body) != "lease me" {
 		t.Errorf("again: id %s attempt %d body %q; want id %s and a later attempt", second.ID, second.Attempt, second.Body, first.ID)
 	}
-	third := receive(t, c, 1, f.nextLease(), f.again())[0]
-	if third.ID != first.ID || third.Attempt <= second.Attempt {
-		t.Errorf("again: id %s attempt %d; want id %s and a later attempt than %d", third.ID, third.Attempt, first.ID, second.Attempt)
-	}
-	ack(t, c, third)
+	ack(t, c, second)
 	nothing(t, c, h.Lease, h.Lease+f.broker.Features().RedeliveryDelayMax)
 	f.testLateAck(t, c)
 }

@@ -122,6 +122,12 @@ func tail(text string, n int) string {
 // start runs the shop and returns when it is ready.
 func (s *shop) start() {
 	s.t.Helper()
+	s.startWithoutWaiting()
+	s.ready()
+}
+
+func (s *shop) startWithoutWaiting() {
+	s.t.Helper()
 	s.cmd = exec.Command(binary, s.args...)
 	s.cmd.Env = append(os.Environ(), "SPILLWAY_AUTH_KEY="+authKey)
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
@@ -130,6 +136,10 @@ func (s *shop) start() {
 	}
 	s.exit = make(chan error, 1)
 	go func(cmd *exec.Cmd, exit chan error) { exit <- cmd.Wait() }(s.cmd, s.exit)
+}
+
+func (s *shop) ready() {
+	s.t.Helper()
 	s.eventually(startTimeout, "the shop to be ready", func() bool {
 		resp, err := http.Get(s.url + "/readyz")
 		if err != nil {

@@ -1,0 +1,252 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"connectrpc.com/connect"
+
+	"github.com/spillway/spillway/auth"
+	"github.com/spillway/spillway/cart"
+	"github.com/spillway/spillway/currency"
+	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
+	"github.com/spillway/spillway/gen/spillway/v1/spillwayv1connect"
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/stock"
+	"github.com/spillway/spillway/store"
+)
+
+// shelf is a catalogue in memory: the store, the cache and the availability at once.
+type shelf struct{ products []store.Product }
+
+func (s *shelf) find(sku order.SKU) int {
+	return slices.IndexFunc(s.products, func(p store.Product) bool { return p.SKU == sku })
+}
+
+func (s *shelf) Create(_ context.Context, p store.Product, _ string) error {
+	if s.find(p.SKU) >= 0 {
+		return order.ErrExists
+	}
+	s.products = append(s.products, p)
+	slices.SortFunc(s.products, func(a, b store.Product) int { return strings.Compare(string(a.SKU), string(b.SKU)) })
+	return nil
+}
+
+func (s *shelf) Update(_ context.Context, p store.Product) error {
+	i := s.find(p.SKU)
+	if i < 0 {
+		return order.ErrNotFound
+	}
+	p.Stock = s.products[i].Stock
+	s.products[i] = p
+	return nil
+}
+
+func (s *shelf) List(_ context.Context, after order.SKU, limit int) (out []store.Product, err error) {
+	for _, p := range s.products {
+		if p.SKU > after && len(out) < limit {
+			out = append(out, p)
+		}
+	}
+	return out, nil
+}
+
+func (s *shelf) Search(ctx context.Context, _ string, after order.SKU, limit int) ([]store.Product, error) {
+	return s.List(ctx, after, limit)
+}
+
+func (s *shelf) Get(_ context.Context, sku order.SKU) (store.Product, error) {
+	i := s.find(sku)
+	if i < 0 {
+		return store.Product{}, fmt.Errorf("product %s: %w", sku, order.ErrNotFound)
+	}
+	return s.products[i], nil
+}
+
+func (*shelf) Replaced(context.Context, order.SKU) error { return nil }
+
+func (s *shelf) Available(_ context.Context, skus []order.SKU) (map[order.SKU]int64, error) {
+	out := map[order.SKU]int64{}
+	for _, sku := range skus {
+		if i := s.find(sku); i >= 0 {
+			out[sku] = s.products[i].Stock
+		}
+	}
+	return out, nil
+}
+
+// startCatalog serves a shelf of n products that cost 10 USD each.
+func startCatalog(t *testing.T, n int) (*edgeServer, spillwayv1connect.CatalogServiceClient) {
+	t.Helper()
+	s := &shelf{}
+	for i := range n {
+		s.products = append(s.products, store.Product{
+			SKU: order.SKU(fmt.Sprintf("P%02d", i)), Name: "p", Price: order.Money{Currency: "USD", Amount: 1000}, Stock: int64(i),
+		})
+	}
+	rates, err := currency.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := startServer(t, Services{Catalog: Catalog{Products: s, Cache: s, Available: s, Rates: rates}})
+	return e, spillwayv1connect.NewCatalogServiceClient(e.client, e.url, bearer(e.token(t, "boss", auth.Operator)))
+}
+
+func TestProductsAreListedPageByPage(t *testing.T) {
+	_, client := startCatalog(t, 45)
+	var seen []string
+	var pages []int
+	for token := "-"; token != ""; {
+		resp, err := client.ListProducts(t.Context(), &spillwayv1.ListProductsRequest{PageToken: strings.TrimPrefix(token, "-"), CurrencyCode: "EUR"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range resp.GetProducts() {
+			if p.GetPrice().GetCurrencyCode() != "EUR" || p.GetAvailable() != int64(len(seen)) {
+				t.Errorf("product %d is %v", len(seen), p)
+			}
+			seen = append(seen, p.GetSku())
+		}
+		pages, token = append(pages, len(resp.GetProducts())), resp.GetNextPageToken()
+	}
+	if !slices.Equal(pages, []int{20, 20, 5}) || !slices.IsSorted(seen) || len(slices.Compact(seen)) != 45 {
+		t.Errorf("pages of %v, products %v", pages, seen)
+	}
+}
+
+func TestProductsAreKeptInOrder(t *testing.T) {
+	_, client := startCatalog(t, 1)
+	in := &spillwayv1.ProductInput{Sku: "NEW", Name: "n", Price: &spillwayv1.Money{CurrencyCode: "USD", Units: 5}}
+	made, err := client.CreateProduct(t.Context(), &spillwayv1.CreateProductRequest{Product: in, InitialStock: 7})
+	if err != nil || made.GetProduct().GetAvailable() != 7 {
+		t.Fatalf("create: %v, %v", made, err)
+	}
+	in.Name = "another"
+	changed, err := client.UpdateProduct(t.Context(), &spillwayv1.UpdateProductRequest{Product: in})
+	if err != nil || changed.GetProduct().GetName() != "another" || changed.GetProduct().GetAvailable() != 7 {
+		t.Errorf("update: %v, %v", changed, err)
+	}
+	create := func(in *spillwayv1.ProductInput) error {
+		_, err := client.CreateProduct(t.Context(), &spillwayv1.CreateProductRequest{Product: in})
+		return err
+	}
+	priced := func(currency string, units int64, nanos int32) *spillwayv1.ProductInput {
+		return &spillwayv1.ProductInput{Sku: "X", Name: "n", Price: &spillwayv1.Money{CurrencyCode: currency, Units: units, Nanos: nanos}}
+	}
+	for name, c := range map[string]struct {
+		err  error
+		want connect.Code
+	}{
+		"the same SKU":          {create(in), connect.CodeAlreadyExists},
+		"a currency of no rate": {create(priced("XYZ", 5, 0)), connect.CodeInvalidArgument},
+		"a tenth of a cent":     {create(priced("USD", 5, 1_000_000)), connect.CodeInvalidArgument},
+		"half a yen":            {create(priced("JPY", 5, 500_000_000)), connect.CodeInvalidArgument},
+		"for nothing":           {create(priced("USD", 0, 0)), connect.CodeInvalidArgument},
+		"signs that disagree":   {create(priced("USD", 5, -10_000_000)), connect.CodeInvalidArgument},
+	} {
+		if connect.CodeOf(c.err) != c.want {
+			t.Errorf("%s: %v; want %v", name, c.err, c.want)
+		}
+	}
+	if _, err := client.GetProduct(t.Context(), &spillwayv1.GetProductRequest{Sku: "NOPE"}); connect.CodeOf(err) != connect.CodeNotFound {
+		t.Errorf("an unknown product: %v", err)
+	}
+	if _, err := client.GetProduct(t.Context(), &spillwayv1.GetProductRequest{Sku: "NEW", CurrencyCode: "XYZ"}); connect.CodeOf(err) != connect.CodeInvalidArgument {
+		t.Errorf("a currency of no rate: %v", err)
+	}
+}
+
+// counters make adjustments, and remember none: that is the book's.
+type counters struct{ made []stock.Adjustment }
+
+func (c *counters) Adjust(_ context.Context, a stock.Adjustment) (stock.Position, int64, error) {
+	c.made = append(c.made, a)
+	return stock.Position{Epoch: 1, ID: "1-0"}, 42, nil
+}
+
+type adjustmentBook map[string]store.Adjustment
+
+func (b adjustmentBook) FindAdjustment(_ context.Context, id string) (store.Adjustment, error) {
+	a, ok := b[id]
+	if !ok {
+		return store.Adjustment{}, order.ErrNotFound
+	}
+	return a, nil
+}
+
+func TestAnAdjustmentIsMadeOnceAndAnsweredWhenItIsInSQL(t *testing.T) {
+	c := &counters{}
+	inSQL := errors.New("not yet")
+	a := Adjustments{
+		Counters: c, Book: adjustmentBook{"done": {SKU: "A", Delta: 5}}, Available: &shelf{products: []store.Product{{SKU: "A", Stock: 9}}},
+		InSQL: func(context.Context, stock.Position) error { return inSQL },
+	}
+	if left, err := a.Adjust(t.Context(), stock.Adjustment{ID: "done", SKU: "A", Units: 5}); err != nil || left != 9 || len(c.made) != 0 {
+		t.Errorf("again: %d left, %v, made %v; want 9 and nothing made", left, err, c.made)
+	}
+	if _, err := a.Adjust(t.Context(), stock.Adjustment{ID: "done", SKU: "A", Units: 6}); !errors.Is(err, order.ErrExists) {
+		t.Errorf("again with another delta: %v; want ErrExists", err)
+	}
+	if _, err := a.Adjust(t.Context(), stock.Adjustment{ID: "new", SKU: "A", Units: 6}); !errors.Is(err, order.ErrUnavailable) {
+		t.Errorf("not in SQL yet: %v; want ErrUnavailable, so that it is sent again", err)
+	}
+	inSQL = nil
+	if left, err := a.Adjust(t.Context(), stock.Adjustment{ID: "new", SKU: "A", Units: 6}); err != nil || left != 42 {
+		t.Errorf("new: %d left, %v", left, err)
+	}
+}
+
+// cartsOf remembers whose cart was asked for.
+type cartsOf struct{ asked []order.CustomerID }
+
+func (c *cartsOf) answer(customer order.CustomerID, d ...order.Demand) (cart.Cart, error) {
+	c.asked = append(c.asked, customer)
+	return cart.Cart{Items: d}, nil
+}
+
+func (c *cartsOf) Get(_ context.Context, customer order.CustomerID) (cart.Cart, error) {
+	return c.answer(customer)
+}
+
+func (c *cartsOf) Add(_ context.Context, customer order.CustomerID, d order.Demand) (cart.Cart, error) {
+	return c.answer(customer, d)
+}
+
+func (c *cartsOf) Set(_ context.Context, customer order.CustomerID, d order.Demand) (cart.Cart, error) {
+	return c.answer(customer, d)
+}
+
+func (c *cartsOf) Empty(_ context.Context, customer order.CustomerID) error {
+	_, err := c.answer(customer)
+	return err
+}
+
+func TestTheCartIsTheCallersAndHoldsWhatExists(t *testing.T) {
+	carts := &cartsOf{}
+	e := startServer(t, Services{Cart: Cart{Carts: carts, Products: &shelf{products: []store.Product{{SKU: "A"}}}}})
+	client := spillwayv1connect.NewCartServiceClient(e.client, e.url, bearer(e.token(t, "me")))
+	ctx := t.Context()
+	added, err := client.AddItem(ctx, &spillwayv1.AddItemRequest{Sku: "A", Quantity: 2})
+	if err != nil || len(added.GetCart().GetItems()) != 1 || added.GetCart().GetItems()[0].GetQuantity() != 2 {
+		t.Errorf("add: %v, %v", added, err)
+	}
+	if _, err := client.AddItem(ctx, &spillwayv1.AddItemRequest{Sku: "NOPE", Quantity: 2}); connect.CodeOf(err) != connect.CodeNotFound {
+		t.Errorf("add what does not exist: %v", err)
+	}
+	if _, err := client.AddItem(ctx, &spillwayv1.AddItemRequest{Sku: "A", Quantity: 0}); connect.CodeOf(err) != connect.CodeInvalidArgument {
+		t.Errorf("add nothing: %v", err)
+	}
+	if _, err := client.SetQuantity(ctx, &spillwayv1.SetQuantityRequest{Sku: "NOPE", Quantity: 0}); err != nil {
+		t.Errorf("take out what no longer exists: %v", err)
+	}
+	if _, err := client.EmptyCart(ctx, &spillwayv1.EmptyCartRequest{}); err != nil {
+		t.Errorf("empty: %v", err)
+	}
+	if slices.ContainsFunc(carts.asked, func(c order.CustomerID) bool { return c != "me" }) || len(carts.asked) != 3 {
+		t.Errorf("carts of %v were touched; want mine, three times", carts.asked)
+	}
+}

@@ -1,0 +1,153 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/spillway/spillway/auth"
+	"github.com/spillway/spillway/currency"
+	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
+	"github.com/spillway/spillway/gen/spillway/v1/spillwayv1connect"
+	"github.com/spillway/spillway/order"
+)
+
+// drainTimeout is how long a test's server may take to stop.
+const drainTimeout = 5 * time.Second
+
+// journal is a log that many goroutines write and a test reads.
+type journal struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (j *journal) Write(p []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.Write(p)
+}
+
+func (j *journal) String() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.String()
+}
+
+// edgeServer is the real port with services of the test's choice behind it.
+type edgeServer struct {
+	url    string
+	tokens *auth.Tokens
+	log    *journal
+	client *http.Client
+}
+
+// startServer serves the services as the program does, on a free port, until the test ends.
+func startServer(t *testing.T, s Services, change ...func(*Config)) *edgeServer {
+	t.Helper()
+	tokens, err := auth.NewTokens([]byte(strings.Repeat("k", auth.KeyMin)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := &edgeServer{tokens: tokens, log: &journal{}, client: &http.Client{Transport: &http.Transport{}}}
+	cfg := Config{Tokens: tokens, Log: slog.New(slog.NewTextHandler(e.log, &slog.HandlerOptions{Level: slog.LevelDebug}))}
+	for _, c := range change {
+		c(&cfg)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.url = "http://" + l.Addr().String()
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- Serve(ctx, l, NewHandler(cfg, s), drainTimeout, cfg.Log) }()
+	t.Cleanup(func() {
+		e.client.CloseIdleConnections()
+		stop()
+		if err := <-done; err != nil {
+			t.Errorf("serve: %v", err)
+		}
+	})
+	return e
+}
+
+// token is a bearer token for the customer.
+func (e *edgeServer) token(t *testing.T, customer string, roles ...auth.Role) string {
+	t.Helper()
+	token, _, err := e.tokens.Mint(auth.Caller{Customer: order.CustomerID(customer), Roles: roles}, time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token
+}
+
+// post sends a body as curl does, and returns the status and the answer.
+func (e *edgeServer) post(t *testing.T, procedure, token, body string, headers ...string) (int, http.Header, string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, e.url+procedure, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	for i := 0; i < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
+	return e.do(t, req)
+}
+
+func (e *edgeServer) do(t *testing.T, req *http.Request) (int, http.Header, string) {
+	t.Helper()
+	resp, err := e.client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, resp.Header, string(answer)
+}
+
+// checkoutFunc is a CheckoutService whose PlaceOrder is the function.
+type checkoutFunc struct {
+	spillwayv1connect.UnimplementedCheckoutServiceHandler
+	place func(ctx context.Context, req *spillwayv1.PlaceOrderRequest) (*spillwayv1.PlaceOrderResponse, error)
+}
+
+func (c checkoutFunc) PlaceOrder(ctx context.Context, req *spillwayv1.PlaceOrderRequest) (*spillwayv1.PlaceOrderResponse, error) {
+	return c.place(ctx, req)
+}
+
+var errNotCalled = errors.New("the handler must not be called")
+
+// allServices answers every procedure with something other than an error of the edge.
+func allServices(t *testing.T) Services {
+	t.Helper()
+	rates, err := currency.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Services{
+		Session:  spillwayv1connect.UnimplementedSessionServiceHandler{},
+		Catalog:  spillwayv1connect.UnimplementedCatalogServiceHandler{},
+		Cart:     spillwayv1connect.UnimplementedCartServiceHandler{},
+		Currency: Currency{Rates: rates},
+		Checkout: spillwayv1connect.UnimplementedCheckoutServiceHandler{},
+		Order:    spillwayv1connect.UnimplementedOrderServiceHandler{},
+		Shipping: spillwayv1connect.UnimplementedShippingServiceHandler{},
+		Payment:  spillwayv1connect.UnimplementedPaymentServiceHandler{},
+		Email:    spillwayv1connect.UnimplementedEmailServiceHandler{},
+	}
+}

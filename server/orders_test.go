@@ -1,0 +1,218 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/spillway/spillway/auth"
+	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
+	"github.com/spillway/spillway/gen/spillway/v1/spillwayv1connect"
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/stock"
+	"github.com/spillway/spillway/wire"
+)
+
+// hotOrders are the orders that Redis remembers.
+type hotOrders struct {
+	orders map[order.ID]order.Order
+	err    error
+}
+
+func (h hotOrders) Record(_ context.Context, id order.ID) (stock.Record, error) {
+	o, ok := h.orders[id]
+	if h.err != nil {
+		return stock.Record{}, h.err
+	}
+	if !ok {
+		return stock.Record{}, order.ErrNotFound
+	}
+	snapshot, err := wire.MarshalSnapshot(o)
+	return stock.Record{State: o.State, Snapshot: snapshot, UpdatedAt: o.UpdatedAt, Reason: o.CancelReason}, err
+}
+
+func (h hotOrders) States(_ context.Context, ids []order.ID) (map[order.ID]order.State, error) {
+	out := map[order.ID]order.State{}
+	for _, id := range ids {
+		if o, ok := h.orders[id]; ok {
+			out[id] = o.State
+		}
+	}
+	return out, h.err
+}
+
+// rows are the orders in SQL, oldest first.
+type rows struct {
+	orders []order.Order
+	err    error
+}
+
+func (r rows) Get(_ context.Context, id order.ID) (order.Order, error) {
+	for _, o := range r.orders {
+		if o.ID == id && r.err == nil {
+			return o, nil
+		}
+	}
+	if r.err != nil {
+		return order.Order{}, r.err
+	}
+	return order.Order{}, order.ErrNotFound
+}
+
+func (r rows) ListByCustomer(_ context.Context, customer order.CustomerID, before order.ID, limit int) (out []order.Order, err error) {
+	for i := len(r.orders) - 1; i >= 0 && len(out) < limit; i-- {
+		if o := r.orders[i]; o.CustomerID == customer && (before == "" || o.ID < before) {
+			out = append(out, o)
+		}
+	}
+	return out, r.err
+}
+
+func orderOf(customer order.CustomerID, state order.State, age time.Duration) order.Order {
+	now := time.Now().Add(-age).UTC().Truncate(time.Microsecond)
+	return order.Order{ID: order.NewID(0, now), CustomerID: customer, State: state, Currency: "EUR", CreatedAt: now, UpdatedAt: now}
+}
+
+func as(ctx context.Context, customer order.CustomerID, roles ...auth.Role) context.Context {
+	return auth.With(ctx, auth.Caller{Customer: customer, Roles: roles})
+}
+
+// TestYoursIsYours: what belongs to another looks exactly like what does not exist (I14).
+func TestYoursIsYours(t *testing.T) {
+	mine, theirs := orderOf("me", order.Paid, 0), orderOf("they", order.Paid, 0)
+	hot := orderOf("they", order.Pending, 0)
+	reader := OrderReader{
+		Hot: hotOrders{orders: map[order.ID]order.Order{hot.ID: hot}}, Rows: rows{orders: []order.Order{mine, theirs}}, Log: slog.New(slog.DiscardHandler),
+	}
+	e := startServer(t, Services{Order: Orders{Reader: reader}})
+	get := func(token string, id order.ID) (int, string) {
+		status, _, body := e.post(t, spillwayv1connect.OrderServiceGetOrderProcedure, token, fmt.Sprintf(`{"orderId":%q}`, id))
+		return status, body
+	}
+	me, operator := e.token(t, "me"), e.token(t, "boss", auth.Operator)
+	if status, body := get(me, mine.ID); status != http.StatusOK {
+		t.Errorf("my own order: %d %s", status, body)
+	}
+	for name, id := range map[string]order.ID{
+		"another's": theirs.ID, "another's, hot": hot.ID, "nobody's": newID(), "malformed": "x", "with a quote": "'; DROP TABLE orders --",
+	} {
+		status, body := get(me, id)
+		want := fmt.Sprintf(`{"code":"not_found","message":"there is no order %s among yours: not found"}`, jsonQuoted(string(id)))
+		if status != http.StatusNotFound || body != want {
+			t.Errorf("%s order: %d %s; want %s", name, status, body, want)
+		}
+	}
+	for _, id := range []order.ID{mine.ID, theirs.ID, hot.ID} {
+		if status, body := get(operator, id); status != http.StatusOK {
+			t.Errorf("an operator reads %s: %d %s", id, status, body)
+		}
+	}
+	if _, err := reader.Read(t.Context(), string(mine.ID)); !errors.Is(err, order.ErrNotFound) {
+		t.Errorf("without a caller: %v; want ErrNotFound", err)
+	}
+}
+
+// jsonQuoted is how a quoted id looks inside of a JSON string.
+func jsonQuoted(id string) string { return `\"` + id + `\"` }
+
+// TestWhichStateCounts: while an order is pending Redis decides, from then on SQL does (I15).
+func TestWhichStateCounts(t *testing.T) {
+	const none = order.State(-1)
+	for _, c := range []struct{ hot, row, want order.State }{
+		{order.Pending, none, order.Pending},
+		{order.Paid, none, order.Paid},
+		{none, order.Paid, order.Paid},
+		{order.Paid, order.Pending, order.Paid},
+		{order.Cancelled, order.Pending, order.Cancelled},
+		{order.Pending, order.Paid, order.Paid},
+		{order.Paid, order.Shipped, order.Shipped},
+		{order.Paid, order.ShipFailed, order.ShipFailed},
+		{order.Pending, order.Cancelled, order.Cancelled},
+	} {
+		o := orderOf("me", order.Pending, 0)
+		hot, sql := hotOrders{orders: map[order.ID]order.Order{}}, rows{}
+		if c.hot != none {
+			o.State = c.hot
+			hot.orders[o.ID] = o
+		}
+		if c.row != none {
+			o.State = c.row
+			sql.orders = append(sql.orders, o)
+		}
+		reader := OrderReader{Hot: hot, Rows: sql, Log: slog.New(slog.DiscardHandler)}
+		got, err := reader.Read(as(t.Context(), "me"), string(o.ID))
+		if err != nil || got.State != c.want {
+			t.Errorf("Redis %v, SQL %v: %v, %v; want %v", c.hot, c.row, got.State, err, c.want)
+		}
+		if len(sql.orders) == 0 {
+			continue
+		}
+		page := []order.Order{o}
+		if reader.overlay(t.Context(), page); page[0].State != c.want {
+			t.Errorf("listed, Redis %v, SQL %v: %v; want %v", c.hot, c.row, page[0].State, c.want)
+		}
+	}
+}
+
+func TestReadingWithAPartAway(t *testing.T) {
+	o := orderOf("me", order.Paid, 0)
+	away := fmt.Errorf("no route: %w", order.ErrUnavailable)
+	held := rows{orders: []order.Order{o}}
+	hot := hotOrders{orders: map[order.ID]order.Order{o.ID: o}}
+	for name, c := range map[string]struct {
+		reader OrderReader
+		want   error
+	}{
+		"Redis away, row there":  {OrderReader{Hot: hotOrders{err: away}, Rows: held}, nil},
+		"Redis away, no row":     {OrderReader{Hot: hotOrders{err: away}, Rows: rows{}}, order.ErrUnavailable},
+		"SQL away, record there": {OrderReader{Hot: hot, Rows: rows{err: away}}, nil},
+		"SQL away, no record":    {OrderReader{Hot: hotOrders{}, Rows: rows{err: away}}, order.ErrUnavailable},
+		"nowhere":                {OrderReader{Hot: hotOrders{}, Rows: rows{}}, order.ErrNotFound},
+	} {
+		c.reader.Log = slog.New(slog.DiscardHandler)
+		got, err := c.reader.Read(as(t.Context(), "me"), string(o.ID))
+		if !errors.Is(err, c.want) || (c.want == nil && got.ID != o.ID) {
+			t.Errorf("%s: %v, %v; want %v", name, got.ID, err, c.want)
+		}
+	}
+}
+
+func listOrders(size int32, token string) *spillwayv1.ListOrdersRequest {
+	return &spillwayv1.ListOrdersRequest{PageSize: size, PageToken: token}
+}
+
+func TestOrdersAreListedPageByPage(t *testing.T) {
+	var all rows
+	for i := range 5 {
+		all.orders = append(all.orders, orderOf("me", order.Paid, time.Duration(5-i)*time.Second), orderOf("they", order.Paid, 0))
+	}
+	e := startServer(t, Services{Order: Orders{Reader: OrderReader{Hot: hotOrders{}, Rows: all, Log: slog.New(slog.DiscardHandler)}}})
+	client := spillwayv1connect.NewOrderServiceClient(e.client, e.url, bearer(e.token(t, "me")))
+	var seen []string
+	token := ""
+	for range 3 {
+		resp, err := client.ListOrders(t.Context(), listOrders(2, token))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range resp.GetOrders() {
+			if o.GetCustomerId() != "me" || (len(seen) > 0 && o.GetId() >= seen[len(seen)-1]) {
+				t.Errorf("order %s of %s after %v", o.GetId(), o.GetCustomerId(), seen)
+			}
+			seen = append(seen, o.GetId())
+		}
+		token = resp.GetNextPageToken()
+	}
+	if len(seen) != 5 || token != "" {
+		t.Errorf("listed %d orders, and there is more: %q; want all 5", len(seen), token)
+	}
+	for _, bad := range []string{"x", "!!!", "MjpBQkM", pageToken("x") + "="} {
+		if _, err := client.ListOrders(t.Context(), listOrders(2, bad)); err == nil {
+			t.Errorf("the page token %q was taken", bad)
+		}
+	}
+}

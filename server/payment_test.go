@@ -1,0 +1,260 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/spillway/spillway/gateway"
+	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/store"
+)
+
+const (
+	goodCard     = "4242424242424242"
+	declinedCard = "4000000000000002"
+)
+
+// provider is the simulated one with faults of the test's choice.
+type provider struct {
+	*gateway.Simulated
+	charges, refunds atomic.Int64
+	// lost: the money is taken but the answer does not arrive. away: nothing is done.
+	lost, away atomic.Bool
+	// during runs inside a charge.
+	during func()
+}
+
+var errAway = errors.New("the provider does not answer")
+
+func (p *provider) Charge(ctx context.Context, id order.ID, amount order.Money, card gateway.Card) (gateway.ProviderOutcome, error) {
+	p.charges.Add(1)
+	if p.during != nil {
+		p.during()
+	}
+	if p.away.Load() {
+		return gateway.ProviderOutcome{}, errAway
+	}
+	outcome, err := p.Simulated.Charge(ctx, id, amount, card)
+	if p.lost.Load() {
+		return gateway.ProviderOutcome{}, errAway
+	}
+	return outcome, err
+}
+
+func (p *provider) Refund(ctx context.Context, id order.ID) error {
+	p.refunds.Add(1)
+	return p.Simulated.Refund(ctx, id)
+}
+
+// newPayment is the service on a ledger in a real database.
+func newPayment(t *testing.T) (*Payment, *provider) {
+	t.Helper()
+	db, err := store.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "ledger.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.NewMigrator(db).Up(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ledger := store.NewCharges(db)
+	t.Cleanup(func() {
+		ledger.Close()
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	p := &provider{Simulated: gateway.NewSimulated()}
+	return &Payment{Provider: p, Ledger: ledger, Now: time.Now}, p
+}
+
+func newID() order.ID { return order.NewID(0, time.Now()) }
+
+func charge(t *testing.T, p *Payment, id order.ID, units int64, number string) (*spillwayv1.ChargeRecord, error) {
+	t.Helper()
+	resp, err := p.Charge(t.Context(), &spillwayv1.ChargeRequest{
+		OrderId: string(id), Amount: &spillwayv1.Money{CurrencyCode: "EUR", Units: units},
+		Card: &spillwayv1.Card{Number: number, Cvv: "123", ExpiryYear: 2090, ExpiryMonth: 1},
+	})
+	return resp.GetCharge(), err
+}
+
+// wantState asks GetCharge.
+func wantState(t *testing.T, p *Payment, id order.ID, want spillwayv1.ChargeState) {
+	t.Helper()
+	resp, err := p.GetCharge(t.Context(), &spillwayv1.GetChargeRequest{OrderId: string(id)})
+	if err != nil || resp.GetCharge().GetState() != want {
+		t.Errorf("charge of the order = %v, %v; want %v", resp.GetCharge().GetState(), err, want)
+	}
+}
+
+func TestAnOrderIsChargedOnce(t *testing.T) {
+	p, _ := newPayment(t)
+	id := newID()
+	ids := make([]string, 32)
+	var wg sync.WaitGroup
+	for i := range ids {
+		wg.Go(func() {
+			ch, err := charge(t, p, id, 12, goodCard)
+			if err != nil || ch.GetState() != spillwayv1.ChargeState_CHARGE_STATE_SUCCEEDED {
+				t.Errorf("charge: %v, %v", ch.GetState(), err)
+			}
+			ids[i] = ch.GetChargeId()
+		})
+	}
+	wg.Wait()
+	for _, got := range ids {
+		if got != ids[0] || got == "" {
+			t.Fatalf("two charges for one order: %v", ids)
+		}
+	}
+	if _, err := charge(t, p, id, 13, goodCard); !errors.Is(err, order.ErrExists) {
+		t.Errorf("another amount: %v; want ErrExists", err)
+	}
+}
+
+func TestADeclineStays(t *testing.T) {
+	p, _ := newPayment(t)
+	id := newID()
+	for _, number := range []string{declinedCard, goodCard} {
+		ch, err := charge(t, p, id, 12, number)
+		if err != nil || ch.GetState() != spillwayv1.ChargeState_CHARGE_STATE_DECLINED || ch.GetDeclineCode() != "generic_decline" {
+			t.Errorf("charge: %v, %v; want the first decline", ch, err)
+		}
+	}
+}
+
+func TestWhatCannotBeChargedIsRefusedBeforeTheProvider(t *testing.T) {
+	p, provider := newPayment(t)
+	for name, c := range map[string]struct {
+		id    order.ID
+		units int64
+		want  error
+	}{
+		"an id of nothing":  {"x", 12, order.ErrNotFound},
+		"a negative amount": {newID(), -12, order.ErrInvalid},
+		"nothing":           {newID(), 0, order.ErrInvalid},
+	} {
+		if _, err := charge(t, p, c.id, c.units, goodCard); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v; want %v", name, err, c.want)
+		}
+	}
+	if n := provider.charges.Load(); n != 0 {
+		t.Errorf("the provider was called %d times", n)
+	}
+}
+
+func TestAnUnknownOutcomeIsFoundByAsking(t *testing.T) {
+	p, provider := newPayment(t)
+	id := newID()
+	provider.lost.Store(true)
+	if _, err := charge(t, p, id, 12, goodCard); !errors.Is(err, order.ErrUnknownOutcome) {
+		t.Fatalf("a lost answer: %v; want ErrUnknownOutcome", err)
+	}
+	wantState(t, p, id, spillwayv1.ChargeState_CHARGE_STATE_SUCCEEDED)
+	provider.lost.Store(false)
+	if ch, err := charge(t, p, id, 12, goodCard); err != nil || ch.GetState() != spillwayv1.ChargeState_CHARGE_STATE_SUCCEEDED {
+		t.Errorf("the retry: %v, %v", ch, err)
+	}
+
+	never := newID()
+	provider.away.Store(true)
+	if _, err := charge(t, p, never, 12, goodCard); !errors.Is(err, order.ErrUnknownOutcome) {
+		t.Fatalf("no answer: %v; want ErrUnknownOutcome", err)
+	}
+	wantState(t, p, never, spillwayv1.ChargeState_CHARGE_STATE_PENDING)
+}
+
+// TestAChargeWithoutALineIsFound: the process died after the provider took the money and before the commit.
+func TestAChargeWithoutALineIsFound(t *testing.T) {
+	p, provider := newPayment(t)
+	id, amount := newID(), order.Money{Currency: "EUR", Amount: 1200}
+	card := gateway.NewCard(goodCard, "123", 2090, 1)
+	if _, err := provider.Simulated.Charge(t.Context(), id, amount, card); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Void(t.Context(), &spillwayv1.VoidRequest{OrderId: string(id)}); !errors.Is(err, order.ErrState) {
+		t.Errorf("void: %v; want ErrState: the money was taken", err)
+	}
+	resp, err := p.GetCharge(t.Context(), &spillwayv1.GetChargeRequest{OrderId: string(id)})
+	if err != nil || resp.GetCharge().GetState() != spillwayv1.ChargeState_CHARGE_STATE_SUCCEEDED || resp.GetCharge().GetAmount().GetUnits() != 12 {
+		t.Errorf("charge = %v, %v; want 12 EUR taken", resp.GetCharge(), err)
+	}
+	if _, err := p.GetCharge(t.Context(), &spillwayv1.GetChargeRequest{OrderId: string(newID())}); !errors.Is(err, order.ErrNotFound) {
+		t.Errorf("an order that was never charged: %v; want ErrNotFound", err)
+	}
+}
+
+func TestAVoidedOrderKeepsItsMoney(t *testing.T) {
+	void := func(t *testing.T, p *Payment, id order.ID) {
+		t.Helper()
+		for range 2 {
+			resp, err := p.Void(t.Context(), &spillwayv1.VoidRequest{OrderId: string(id)})
+			if err != nil || resp.GetCharge().GetState() != spillwayv1.ChargeState_CHARGE_STATE_VOIDED {
+				t.Fatalf("void: %v, %v", resp, err)
+			}
+		}
+	}
+	for name, lost := range map[string]bool{"answered": false, "with the answer lost": true} {
+		t.Run("charged later, "+name, func(t *testing.T) {
+			p, provider := newPayment(t)
+			provider.lost.Store(lost)
+			id := newID()
+			void(t, p, id)
+			if _, err := charge(t, p, id, 12, goodCard); !errors.Is(err, order.ErrState) {
+				t.Errorf("charge: %v; want ErrState", err)
+			}
+			wantRefunded(t, provider, id)
+		})
+		t.Run("charged meanwhile, "+name, func(t *testing.T) {
+			p, provider := newPayment(t)
+			provider.lost.Store(lost)
+			id := newID()
+			provider.during = func() { void(t, p, id) }
+			if _, err := charge(t, p, id, 12, goodCard); !errors.Is(err, order.ErrState) {
+				t.Errorf("charge: %v; want ErrState", err)
+			}
+			wantRefunded(t, provider, id)
+		})
+	}
+}
+
+func wantRefunded(t *testing.T, p *provider, id order.ID) {
+	t.Helper()
+	outcome, found, err := p.Find(t.Context(), id)
+	if err != nil || (found && outcome.Succeeded && !outcome.Refunded) {
+		t.Errorf("the provider kept the money of a voided order: %+v, %v", outcome, err)
+	}
+}
+
+func TestARefundHappensOnce(t *testing.T) {
+	p, provider := newPayment(t)
+	id := newID()
+	refund := func() (*spillwayv1.RefundResponse, error) {
+		return p.Refund(t.Context(), &spillwayv1.RefundRequest{OrderId: string(id), Reason: "lost"})
+	}
+	if _, err := refund(); !errors.Is(err, order.ErrNotFound) {
+		t.Errorf("nothing charged: %v; want ErrNotFound", err)
+	}
+	if _, err := charge(t, p, id, 12, goodCard); err != nil {
+		t.Fatal(err)
+	}
+	first, err := refund()
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := refund()
+	if err != nil || again.GetRefundId() != first.GetRefundId() || first.GetRefundId() == "" {
+		t.Errorf("refunds %q and %q, %v; want one", first.GetRefundId(), again.GetRefundId(), err)
+	}
+	wantState(t, p, id, spillwayv1.ChargeState_CHARGE_STATE_REFUNDED)
+	wantRefunded(t, provider, id)
+	if _, err := charge(t, p, id, 12, goodCard); !errors.Is(err, order.ErrState) {
+		t.Errorf("a charge after the refund: %v; want ErrState", err)
+	}
+}

@@ -1,0 +1,176 @@
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/spillway/spillway/test/realparts"
+)
+
+// TestNonsenseGetsAClearAnswer sends what no shop expects and looks at code and text of the answer.
+func TestNonsenseGetsAClearAnswer(t *testing.T) {
+	s := embedded(t)
+	token, theirs := s.guest(), s.guest()
+	placed := s.must("CheckoutService/PlaceOrder", token, orderBody(hotSKU, 1, goodCard), "Idempotency-Key", "used")
+	forged, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{"iss": "spillway", "sub": "x", "exp": time.Now().Add(time.Hour).Unix()}).
+		SignedString([]byte(strings.Repeat("?", 32)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	expired, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{"iss": "spillway", "sub": "x", "exp": time.Now().Add(-time.Hour).Unix()}).
+		SignedString([]byte(authKey))
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := orderBody(hotSKU, 1, goodCard)
+	quantity := func(n string) string { return strings.Replace(body, `"quantity":1`, `"quantity":`+n, 1) }
+	const place, get = "CheckoutService/PlaceOrder", "OrderService/GetOrder"
+	key := []string{"Idempotency-Key", "fresh"}
+	for name, c := range map[string]struct {
+		procedure, token, body string
+		headers                []string
+		code, text             string
+	}{
+		"unknown SKU":            {place, token, orderBody("NOSUCHSKU", 1, goodCard), key, "not_found", "NOSUCHSKU"},
+		"quantity 0":             {place, token, quantity("0"), key, "invalid_argument", "quantity"},
+		"quantity -1":            {place, token, quantity("-1"), key, "invalid_argument", "quantity"},
+		"quantity 10^9":          {place, token, quantity("1000000000"), key, "invalid_argument", "quantity"},
+		"quantity no int32":      {place, token, quantity("1e99"), key, "invalid_argument", "quantity"},
+		"one SKU over the limit": {place, token, strings.Replace(body, `"lines":[`, `"lines":[{"sku":"OLJCESPC7Z","quantity":1000},`, 1), key, "invalid_argument", "1000"},
+		"empty cart":             {place, token, strings.Replace(body, `"lines":[{"sku":"OLJCESPC7Z","quantity":1}],`, "", 1), key, "failed_precondition", "cart is empty"},
+		"bad card":               {place, token, orderBody(hotSKU, 1, "4242"), key, "invalid_argument", "card.number"},
+		"no card":                {place, token, body[:strings.Index(body, `,"card"`)] + "}", key, "invalid_argument", "card"},
+		"bad currency":           {place, token, strings.Replace(body, "EUR", "euro", 1), key, "invalid_argument", "currency_code"},
+		"unknown currency":       {place, token, strings.Replace(body, "EUR", "XXX", 1), key, "invalid_argument", "XXX"},
+		"bad email":              {place, token, strings.Replace(body, "a@example.com", "nobody", 1), key, "invalid_argument", "email"},
+		"bad country":            {place, token, strings.Replace(body, `"DE"`, `"Germany"`, 1), key, "invalid_argument", "country_code"},
+		"no idempotency key":     {place, token, body, nil, "invalid_argument", "Idempotency-Key"},
+		"bad idempotency key":    {place, token, body, []string{"Idempotency-Key", strings.Repeat("x", 129)}, "invalid_argument", "128"},
+		"a key reused":           {place, token, quantity("2"), []string{"Idempotency-Key", "used"}, "already_exists", "idempotency key"},
+		"body over the limit":    {place, token, strings.Replace(body, `"A"`, `"`+strings.Repeat("A", 70_000)+`"`, 1), key, "resource_exhausted", "65536"},
+		"unknown field":          {place, token, strings.Replace(body, `"email"`, `"emial"`, 1), key, "invalid_argument", "emial"},
+		"no JSON":                {place, token, `{"lines":`, key, "invalid_argument", "JSON"},
+		"no body":                {place, token, "", key, "invalid_argument", "empty"},
+		"no token":               {place, "", body, key, "unauthenticated", "StartGuestSession"},
+		"a forged token":         {place, forged, body, key, "unauthenticated", "not signed"},
+		"an expired token":       {place, expired, body, key, "unauthenticated", "expired"},
+		"no operator":            {"CatalogService/AdjustStock", token, `{"sku":"OLJCESPC7Z","delta":"1","reason":"r","adjustmentId":"a"}`, nil, "permission_denied", "operator"},
+		"charging oneself":       {"PaymentService/Refund", token, fmt.Sprintf(`{"orderId":%q,"reason":"r"}`, placed.Order.ID), nil, "permission_denied", "role"},
+		"another's order":        {get, theirs, fmt.Sprintf(`{"orderId":%q}`, placed.Order.ID), nil, "not_found", placed.Order.ID},
+		"no order id":            {get, token, `{"orderId":"x"}`, nil, "not_found", "no order"},
+		"another's shipment":     {"ShippingService/GetShipment", theirs, fmt.Sprintf(`{"orderId":%q}`, placed.Order.ID), nil, "not_found", placed.Order.ID},
+		"bad page token":         {"CatalogService/ListProducts", "", `{"pageToken":"xyz"}`, nil, "invalid_argument", "pageToken"},
+		"adjusting by 0":         {"CatalogService/AdjustStock", s.operator(), `{"sku":"OLJCESPC7Z","delta":"0","reason":"r","adjustmentId":"a"}`, nil, "invalid_argument", "delta"},
+		"taking what is sold":    {"CatalogService/AdjustStock", s.operator(), `{"sku":"OLJCESPC7Z","delta":"-100000","reason":"r","adjustmentId":"a"}`, nil, "failed_precondition", "4999 left"},
+		"a wrong content type":   {place, token, body, append([]string{"Content-Type", "text/plain"}, key...), "invalid_argument", "application/json"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, err := s.call(c.procedure, c.token, c.body, c.headers...)
+			if err != nil || r.Code != c.code || !strings.Contains(r.Raw, c.text) {
+				t.Errorf("answered %d %s (%v); want %s with %q", r.Status, r.Raw, err, c.code, c.text)
+			}
+			if strings.Contains(r.Raw, goodCard) {
+				t.Errorf("the answer quotes the card: %s", r.Raw)
+			}
+		})
+	}
+	if r := s.must("CatalogService/GetProduct", "", `{"sku":"OLJCESPC7Z"}`); !strings.Contains(strings.ReplaceAll(r.Raw, " ", ""), `"available":"4999"`) {
+		t.Errorf("nonsense took stock: %s", r.Raw)
+	}
+}
+
+// TestSoldOutSaysWhatIsLeft looks at the details of the error.
+func TestSoldOutSaysWhatIsLeft(t *testing.T) {
+	s := embedded(t)
+	sku := s.product(1)
+	r, err := s.call("CheckoutService/PlaceOrder", s.guest(), orderBody(sku, 2, goodCard), "Idempotency-Key", "k")
+	if err != nil || r.Code != "failed_precondition" || !strings.Contains(r.Raw, "spillway.v1.SoldOut") || !strings.Contains(r.Raw, sku+": 2 asked for, 1 left") {
+		t.Errorf("answered %s (%v)", r.Raw, err)
+	}
+}
+
+// TestStockIsAdjustedOnce sends an adjustment twice and buys what it added.
+func TestStockIsAdjustedOnce(t *testing.T) {
+	s := embedded(t)
+	sku := s.product(1)
+	for range 2 {
+		r := s.must("CatalogService/AdjustStock", s.operator(), fmt.Sprintf(`{"sku":%q,"delta":"4","reason":"delivery","adjustmentId":"d1"}`, sku))
+		if !strings.Contains(strings.ReplaceAll(r.Raw, " ", ""), `"available":"5"`) {
+			t.Errorf("adjusted: %s", r.Raw)
+		}
+	}
+	s.must("CheckoutService/PlaceOrder", s.guest(), orderBody(sku, 5, goodCard), "Idempotency-Key", "k")
+}
+
+// TestWhatIsNotThereAtStart names the part, and says what to do.
+func TestWhatIsNotThereAtStart(t *testing.T) {
+	nowhere := "127.0.0.1:1"
+	redis := realparts.StartRedis(t)
+	for name, c := range map[string]struct {
+		args []string
+		want string
+	}{
+		"no MySQL":      {[]string{"--mysql", "root:secret@tcp(" + nowhere + ")/x", "--redis", redis.Addr()}, "does not answer"},
+		"not migrated":  {[]string{"--mysql", realparts.MySQL(t), "--redis", redis.Addr()}, "spillway migrate up"},
+		"bad DSN":       {[]string{"--mysql", "root:secret@nonsense", "--redis", redis.Addr()}, "USER:PASSWORD@tcp(HOST:PORT)/DATABASE"},
+		"bad addresses": {[]string{"--redis", "nonsense", "--listen", "nonsense", "--customer-orders", "-1"}, "--customer-orders"},
+		"serve alone":   {[]string{"serve"}, "spillway all"},
+		"bad flag":      {[]string{"--nonsense"}, "--help"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			args := c.args
+			if args[0] != "serve" {
+				args = append([]string{"all", "--data-dir", t.TempDir()}, args...)
+			}
+			cmd := exec.Command(binary, args...)
+			cmd.Env = append(cmd.Environ(), "SPILLWAY_AUTH_KEY="+authKey, "SPILLWAY_DATA_DIR="+t.TempDir())
+			out, err := cmd.CombinedOutput()
+			if err == nil || !strings.Contains(string(out), c.want) || strings.Contains(string(out), "secret") {
+				t.Errorf("spillway %v: %v\n%s\nwant %q and no password", args, err, out, c.want)
+			}
+		})
+	}
+}
+
+// TestRedisMayBeLateAtStart: the shop says that it is not ready, refuses orders with a hint, and heals by itself.
+func TestRedisMayBeLateAtStart(t *testing.T) {
+	redis := realparts.StartRedis(t)
+	s := onRealParts(t, redis.Addr())
+	redis.Kill9()
+	s.kill()
+	s.startWithoutWaiting()
+	s.eventually(startTimeout, "an answer", func() bool {
+		resp, err := http.Get(s.url + "/readyz")
+		if err != nil {
+			return false
+		}
+		_ = resp.Body.Close()
+		return resp.StatusCode == http.StatusServiceUnavailable
+	})
+	r, err := s.call("CheckoutService/PlaceOrder", s.guest(), orderBody(hotSKU, 1, goodCard), "Idempotency-Key", "k")
+	if err != nil || r.Code != "unavailable" || r.Header.Get("Retry-After") == "" {
+		t.Errorf("answered %s %v (%v); want unavailable with a time to wait", r.Raw, r.Header, err)
+	}
+	redis.Restart()
+	s.ready()
+	s.must("CheckoutService/PlaceOrder", s.guest(), orderBody(hotSKU, 1, goodCard), "Idempotency-Key", "k")
+}
+
+// TestARedisThatMayEvictIsRefused at start, with what to change.
+func TestARedisThatMayEvictIsRefused(t *testing.T) {
+	redis := realparts.StartRedis(t)
+	if out, err := exec.Command("redis-cli", "-p", strings.TrimPrefix(redis.Addr(), "127.0.0.1:"), "config", "set", "maxmemory-policy", "allkeys-lru").CombinedOutput(); err != nil {
+		t.Fatalf("redis-cli: %v %s", err, out)
+	}
+	cmd := exec.Command(binary, "all", "--data-dir", t.TempDir(), "--redis", redis.Addr())
+	out, err := cmd.CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "noeviction") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
