@@ -78,7 +78,7 @@ func (f *fight) next() bool {
 func (f *fight) attempt(token, key string) {
 	var id string
 	deadline := time.Now().Add(giveUp)
-	more := rand.IntN(3) //nolint:gosec // How many times a client asks again.
+	more := rand.IntN(3) // how many times a client asks again
 	for {
 		r, err := f.call("CheckoutService/PlaceOrder", token, orderBody(f.sku, 1, goodCard), "Idempotency-Key", key)
 		if id != "" && err == nil && r.Status == http.StatusOK && r.Order.ID != id && !f.forgets {

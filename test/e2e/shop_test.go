@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
-		defer os.RemoveAll(dir)
+		defer func() { _ = os.RemoveAll(dir) }()
 		binary = filepath.Join(dir, "spillway")
 		build := exec.Command("go", "build", "-o", binary, "../../cmd/spillway")
 		if out, err := build.CombinedOutput(); err != nil {

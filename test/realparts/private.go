@@ -76,7 +76,6 @@ func StartRedis(t testing.TB) *Proc {
 	dir, port := t.TempDir(), freePort(t)
 	p := &Proc{t: t, addr: "127.0.0.1:" + port}
 	p.start = func() int {
-		//nolint:gosec // The arguments are the test's own.
 		cmd := exec.Command("redis-server", "--port", port, "--bind", "127.0.0.1", "--dir", dir, "--appendonly", "yes",
 			"--appendfsync", "everysec", "--save", "", "--maxmemory-policy", "noeviction", "--logfile", filepath.Join(dir, "log"))
 		if err := cmd.Start(); err != nil {

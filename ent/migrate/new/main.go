@@ -57,7 +57,11 @@ func run(ctx context.Context, dsn, root, name string) error {
 	if _, err := db.ExecContext(ctx, "CREATE DATABASE "+scratch+" CHARACTER SET utf8mb4"); err != nil {
 		return err
 	}
-	defer db.ExecContext(ctx, "DROP DATABASE "+scratch)
+	defer func() {
+		if _, err := db.ExecContext(ctx, "DROP DATABASE "+scratch); err != nil {
+			log.Print(err)
+		}
+	}()
 	url := fmt.Sprintf("mysql://%s:%s@%s/%s", cfg.User, cfg.Passwd, cfg.Addr, scratch)
 	if err := diff(ctx, root+"/mysql", dialect.MySQL, url, name); err != nil {
 		return fmt.Errorf("mysql: %w", err)
