@@ -94,6 +94,24 @@ func TestThereAndBackIsWithinRounding(t *testing.T) {
 	})
 }
 
+func TestMoreStaysMore(t *testing.T) {
+	table := load(t)
+	rapid.Check(t, func(r *rapid.T) {
+		from, to := rapid.SampledFrom(table.Codes()).Draw(r, "from"), rapid.SampledFrom(table.Codes()).Draw(r, "to")
+		less := rapid.Int64Range(-1e12, 1e12).Draw(r, "less")
+		more := less + rapid.Int64Range(0, 1e6).Draw(r, "more by")
+		a, aerr := table.Convert(order.Money{Currency: from, Amount: order.Cents(less)}, to)
+		b, berr := table.Convert(order.Money{Currency: from, Amount: order.Cents(more)}, to)
+		if aerr != nil || berr != nil || a.Amount > b.Amount {
+			r.Fatalf("%d %s = %v, %v but %d %s = %v, %v", less, from, a, aerr, more, from, b, berr)
+		}
+		minus, err := table.Convert(order.Money{Currency: from, Amount: order.Cents(-less)}, to)
+		if err != nil || minus.Amount != -a.Amount {
+			r.Fatalf("%d %s = %v but the negative = %v, %v", less, from, a, minus, err)
+		}
+	})
+}
+
 func TestEveryCurrencyHasADate(t *testing.T) {
 	table := load(t)
 	if table.Date() != "2025-10-21" || len(table.Codes()) != 31 || !slices.IsSorted(table.Codes()) {

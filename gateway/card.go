@@ -1,14 +1,17 @@
 package gateway
 
 import (
+	"fmt"
+	"io"
 	"log/slog"
 	"strings"
 	"time"
 )
 
 // Card is a payment card on its way to the provider. Nothing prints it: not fmt, not slog, not json (I13). What it holds is
-// behind a pointer, because fmt prints the unexported fields of an unexported field without asking for its String.
-type Card struct{ secret *cardSecret }
+// in a closure, because fmt prints what is in the unexported field of a struct without asking for its Format, and even what a
+// pointer there points to when the verb does not fit. Of a func it prints the address.
+type Card struct{ secret func() cardSecret }
 
 type cardSecret struct {
 	number, cvv string
@@ -20,25 +23,38 @@ const redacted = "[card]"
 
 // NewCard makes a card; spaces and dashes in the number are dropped.
 func NewCard(number, cvv string, year, month int) Card {
-	return Card{&cardSecret{number: strings.NewReplacer(" ", "", "-", "").Replace(number), cvv: cvv, year: year, month: month}}
+	held := cardSecret{number: strings.NewReplacer(" ", "", "-", "").Replace(number), cvv: cvv, year: year, month: month}
+	return Card{func() cardSecret { return held }}
+}
+
+// open is what the card holds; the zero Card holds nothing.
+func (c Card) open() cardSecret {
+	if c.secret == nil {
+		return cardSecret{}
+	}
+	return c.secret()
 }
 
 // Number is the digits. It is for the provider only.
-func (c Card) Number() string { return c.secret.number }
+func (c Card) Number() string { return c.open().number }
 
 // CVV is the code on the card. It is for the provider only.
-func (c Card) CVV() string { return c.secret.cvv }
+func (c Card) CVV() string { return c.open().cvv }
 
 // Expiry is the last month in which the card is good.
-func (c Card) Expiry() (year, month int) { return c.secret.year, c.secret.month }
+func (c Card) Expiry() (year, month int) { return c.open().year, c.open().month }
 
 // Expired says whether the card's last month is over.
 func (c Card) Expired(now time.Time) bool {
-	year, month := now.UTC().Year(), int(now.UTC().Month())
-	return year > c.secret.year || (year == c.secret.year && month > c.secret.month)
+	year, month := c.Expiry()
+	thisYear, thisMonth := now.UTC().Year(), int(now.UTC().Month())
+	return thisYear > year || (thisYear == year && thisMonth > month)
 }
 
-// String, GoString, LogValue, MarshalJSON and MarshalText print no card.
+// Format prints no card, whatever the verb.
+func (Card) Format(w fmt.State, _ rune) { _, _ = io.WriteString(w, redacted) }
+
+// String prints no card.
 func (Card) String() string { return redacted }
 
 // GoString prints no card.

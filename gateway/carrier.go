@@ -23,13 +23,19 @@ type Parcel struct {
 	Items      []order.Demand
 }
 
-// SimulatedCarrier takes every parcel after its latency.
+// parcelsMax bounds what the simulated carrier remembers; then it forgets the oldest.
+const parcelsMax = 200_000
+
+// SimulatedCarrier takes every parcel after its latency, each order's once. Its fields are set before the first call.
 type SimulatedCarrier struct {
 	// Latency is how long the carrier takes to answer.
 	Latency time.Duration
+	// Refuse says which parcels the carrier does not take, and why; nil takes all.
+	Refuse func(p Parcel) error
 
-	mu      sync.Mutex
-	parcels int
+	mu     sync.Mutex
+	taken  map[order.ID]bool
+	oldest []order.ID
 }
 
 // Ship takes the parcel.
@@ -39,10 +45,36 @@ func (c *SimulatedCarrier) Ship(ctx context.Context, p Parcel) error {
 			return fmt.Errorf("hand %s to the carrier: %w", p.OrderID, err)
 		}
 	}
+	if c.Refuse != nil {
+		if err := c.Refuse(p); err != nil {
+			return fmt.Errorf("the carrier refuses %s: %w", p.OrderID, err)
+		}
+	}
+	c.take(p.OrderID)
+	return nil
+}
+
+func (c *SimulatedCarrier) take(id order.ID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.parcels++
-	return nil
+	if c.taken[id] {
+		return
+	}
+	if c.taken == nil {
+		c.taken = make(map[order.ID]bool)
+	}
+	c.taken[id] = true
+	if c.oldest = append(c.oldest, id); len(c.oldest) > parcelsMax {
+		delete(c.taken, c.oldest[0])
+		c.oldest = c.oldest[1:]
+	}
+}
+
+// Parcels is how many parcels the carrier remembers to have taken.
+func (c *SimulatedCarrier) Parcels() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.taken)
 }
 
 // trackingPrefix begins the carrier's numbers for this shop.
@@ -56,6 +88,7 @@ func NewTrackingID(id order.ID) string { return trackingPrefix + string(id) }
 // pays.
 const (
 	shipDomestic  order.Cents = 499  // within the United States
+	shipEurope    order.Cents = 899  // to the European Union
 	shipWorld     order.Cents = 1299 // elsewhere
 	shipUnit      order.Cents = 49
 	shipUnitsPaid             = 20
@@ -63,11 +96,24 @@ const (
 	shopCurrency              = order.Currency("USD")
 )
 
+// inEuropeanUnion says whether the ISO 3166-1 code is a member's.
+func inEuropeanUnion(code string) bool {
+	switch code {
+	case "AT", "BE", "BG", "CY", "CZ", "DE", "DK", "EE", "ES", "FI", "FR", "GR", "HR", "HU", "IE", "IT", "LT", "LU", "LV",
+		"MT", "NL", "PL", "PT", "RO", "SE", "SI", "SK":
+		return true
+	}
+	return false
+}
+
 // ShippingCost is what shipping the items to the address costs, in US dollars.
 func ShippingCost(to order.Address, items []order.Demand) order.Money {
 	cost := shipWorld
-	if to.CountryCode == shopCountry {
+	switch {
+	case to.CountryCode == shopCountry:
 		cost = shipDomestic
+	case inEuropeanUnion(to.CountryCode):
+		cost = shipEurope
 	}
 	units := 0
 	for _, d := range items {

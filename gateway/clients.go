@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"connectrpc.com/connect"
 
@@ -41,12 +42,22 @@ func (p Payments) Charge(ctx context.Context, id order.ID, amount order.Money, c
 		return resp, FromConnect(err)
 	})
 	if err != nil {
-		return Charge{}, err
+		return Charge{}, unlessKnown(err)
 	}
 	ch := resp.GetCharge()
 	return Charge{
 		ID: ch.GetChargeId(), DeclineCode: ch.GetDeclineCode(), Succeeded: ch.GetState() == spillwayv1.ChargeState_CHARGE_STATE_SUCCEEDED,
 	}, nil
+}
+
+// unlessKnown says of a charge that failed whether its outcome is known: nothing was charged when the call was not sent, or was
+// answered. Of every other failure nobody can say.
+func unlessKnown(err error) error {
+	left := errors.Is(err, context.Canceled) || errors.Is(err, errCallerLeft)
+	if errors.Is(err, order.ErrUnknownOutcome) || errors.Is(err, errNotSent) || !IsFailure(err) && !left {
+		return err
+	}
+	return fmt.Errorf("%w: %w", order.ErrUnknownOutcome, err)
 }
 
 // Refund gives the order's money back, once; order.ErrState when nothing was taken.
@@ -129,10 +140,27 @@ func FromConnect(err error) error {
 		return fmt.Errorf("%w: %w", order.ErrExists, err)
 	case connect.CodeFailedPrecondition:
 		return fmt.Errorf("%w: %w", order.ErrState, err)
+	case connect.CodeCanceled:
+		return fmt.Errorf("%w: %w", context.Canceled, err)
 	case connect.CodeResourceExhausted:
-		return fmt.Errorf("%w: %w", order.ErrBusy, err)
+		return retryLater(ce, fmt.Errorf("%w: %w", order.ErrBusy, err))
 	case connect.CodeUnavailable, connect.CodeDeadlineExceeded:
-		return fmt.Errorf("%w: %w: %w", order.ErrUnavailable, order.ErrUnknownOutcome, err)
+		return retryLater(ce, fmt.Errorf("%w: %w: %w", order.ErrUnavailable, order.ErrUnknownOutcome, err))
+	}
+	return err
+}
+
+// retryMax bounds the wait that a service may ask for.
+const retryMax = time.Minute
+
+// retryLater passes on how long the service asks to wait, if it does.
+func retryLater(ce *connect.Error, err error) error {
+	for _, d := range ce.Details() {
+		if m, derr := d.Value(); derr == nil {
+			if info, ok := m.(*spillwayv1.RetryInfo); ok {
+				return &order.RetryError{After: min(info.GetRetryDelay().AsDuration(), retryMax), Err: err}
+			}
+		}
 	}
 	return err
 }

@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	_ "embed" // The templates are part of the program.
+	"errors"
 	"fmt"
 	htmltemplate "html/template"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"regexp"
 	texttemplate "text/template"
 
 	"github.com/wneessen/go-mail"
@@ -18,6 +20,8 @@ import (
 
 // Mailer sends mails.
 type Mailer interface {
+	// Send hands the mail over. The name is the shop's own for it, such as "ORDER.confirmation". order.ErrInvalid means that
+	// this mail will never be taken, any other error that it may be later.
 	Send(ctx context.Context, m *mail.Msg, name string) error
 }
 
@@ -27,20 +31,44 @@ type Folder struct {
 	Log  *slog.Logger
 }
 
-// Send writes the mail to NAME.eml, whole or not at all.
+// mailNames are the names that Folder takes: nothing in them leads out of the folder or hides the file.
+var mailNames = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
+
+// Send writes the mail to NAME.eml, whole or not at all. Only the shop's own user may read it. A name that is no plain file name is
+// order.ErrInvalid.
 func (f Folder) Send(ctx context.Context, m *mail.Msg, name string) error {
+	if !mailNames.MatchString(name) {
+		return fmt.Errorf("a mail cannot be called %.140q: take up to 128 letters, digits, '.', '-' or '_': %w", name, order.ErrInvalid)
+	}
 	if err := os.MkdirAll(f.Path, 0o700); err != nil {
 		return fmt.Errorf("mail folder: %w", err)
 	}
-	path := filepath.Join(f.Path, filepath.Base(name)+".eml")
-	if err := m.WriteToFile(path + ".part"); err != nil {
-		return fmt.Errorf("write a mail: %w", err)
-	}
-	if err := os.Rename(path+".part", path); err != nil {
+	path := filepath.Join(f.Path, name+".eml")
+	if err := f.write(m, path); err != nil {
 		return fmt.Errorf("write a mail: %w", err)
 	}
 	f.Log.DebugContext(ctx, "mail written", "path", path)
 	return nil
+}
+
+// write goes through a file of its own: the same mail may be sent twice at once.
+func (f Folder) write(m *mail.Msg, path string) (err error) {
+	part, err := os.CreateTemp(f.Path, ".part-*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, part.Close(), os.Remove(part.Name()))
+		}
+	}()
+	if _, err = m.WriteTo(part); err != nil {
+		return err
+	}
+	if err := os.Rename(part.Name(), path); err != nil {
+		return err
+	}
+	return part.Close()
 }
 
 //go:embed confirmation.txt.tmpl

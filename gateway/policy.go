@@ -17,7 +17,8 @@ import (
 type PolicyConfig struct {
 	// Timeout bounds one call.
 	Timeout time.Duration
-	// Failures of the last Window calls open the breaker: calls then fail at once for Delay, after which single calls try.
+	// Failures of the last Window calls open the breaker: calls then fail at once for Delay, after which one call at a time
+	// tries. Its success closes the breaker, its failure opens it again.
 	Failures, Window uint
 	Delay            time.Duration
 }
@@ -32,8 +33,8 @@ const (
 	Mail     = "mail"
 )
 
-// DefaultPolicies are the bounds that fit a shop: a payment may take 3 s, what is on the hot path far less. Half of the last
-// twenty calls must fail, so that a single slow answer opens nothing.
+// DefaultPolicies are the bounds that fit a shop: a payment may take 3 s, what is on the hot path far less. Ten of the last
+// twenty calls must fail, so that a few slow answers open nothing.
 func DefaultPolicies() map[string]PolicyConfig {
 	usual := func(t time.Duration) PolicyConfig {
 		return PolicyConfig{Timeout: t, Failures: 10, Window: 20, Delay: time.Second}
@@ -43,6 +44,20 @@ func DefaultPolicies() map[string]PolicyConfig {
 		Payment: usual(3 * time.Second), Shipping: usual(5 * time.Second), Mail: usual(10 * time.Second),
 	}
 }
+
+// trialSuccesses close a breaker that was open. With one there is one trial at a time, so that of a part that is still frozen
+// one caller waits, not many.
+const trialSuccesses = 1
+
+// openRetryMin is the shortest wait that callers of an open breaker are told: while its trial is under way there is no delay left.
+const openRetryMin = 100 * time.Millisecond
+
+var (
+	// errNotSent means that the breaker was open: the part never heard of the call.
+	errNotSent = errors.New("not sent")
+	// errCallerLeft means that the caller's own deadline or cancellation ended a call before its part can be called slow.
+	errCallerLeft = errors.New("the caller left")
+)
 
 // Policy is timeout and circuit breaker of one part. The breaker is outermost, or it would never see a timeout.
 type Policy struct {
@@ -56,7 +71,7 @@ type Policy struct {
 func NewPolicy(name string, cfg PolicyConfig) *Policy {
 	breaker := circuitbreaker.NewBuilder[any]().
 		HandleIf(func(_ any, err error) bool { return IsFailure(err) }).
-		WithFailureThresholdRatio(cfg.Failures, cfg.Window).WithDelay(cfg.Delay).Build()
+		WithFailureThresholdRatio(cfg.Failures, cfg.Window).WithSuccessThreshold(trialSuccesses).WithDelay(cfg.Delay).Build()
 	return &Policy{
 		name: name, breaker: breaker, timeout: cfg.Timeout,
 		run: failsafe.With[any](breaker, timeout.New[any](cfg.Timeout)),
@@ -66,29 +81,35 @@ func NewPolicy(name string, cfg PolicyConfig) *Policy {
 // IsFailure says whether an error means that the part did not work. Sold out, declined, duplicate and the like are answers, and
 // a caller who went away says nothing about the part.
 func IsFailure(err error) bool {
+	// The usual case first: what errors.As needs is allocated, which the hot path would pay for.
+	return err != nil && !isAnswer(err)
+}
+
+func isAnswer(err error) bool {
 	var sold *order.SoldOutError
 	var declined *order.DeclinedError
 	switch {
-	case err == nil, errors.Is(err, context.Canceled), errors.As(err, &sold), errors.As(err, &declined):
-		return false
+	case errors.Is(err, context.Canceled), errors.Is(err, errCallerLeft), errors.As(err, &sold), errors.As(err, &declined):
+		return true
 	}
 	for _, answer := range []error{order.ErrInvalid, order.ErrNotFound, order.ErrExists, order.ErrKeyReused, order.ErrState, order.ErrBusy} {
 		if errors.Is(err, answer) {
-			return false
+			return true
 		}
 	}
-	return true
+	return false
 }
 
 // open is what callers get while the breaker is open: nothing was sent.
 func (p *Policy) open() error {
 	return &order.RetryError{
-		After: max(p.breaker.RemainingDelay(), 100*time.Millisecond),
-		Err:   fmt.Errorf("%s is not answering: %w", p.name, order.ErrUnavailable),
+		After: max(p.breaker.RemainingDelay(), openRetryMin),
+		Err:   fmt.Errorf("%s is not answering; the call was %w: %w", p.name, errNotSent, order.ErrUnavailable),
 	}
 }
 
-// Permit and Report are the policy of the hot path: they cost no closure. The caller bounds the call by itself.
+// Permit and Report are the policy of the hot path: they cost no closure and no allocation. The caller bounds the call by itself,
+// and reports each permitted one exactly once: a trial's permit that is never reported keeps the breaker half open for ever.
 func (p *Policy) Permit() error {
 	if p.breaker.TryAcquirePermit() {
 		return nil
@@ -96,7 +117,8 @@ func (p *Policy) Permit() error {
 	return p.open()
 }
 
-// Report tells how a permitted call went.
+// Report tells how a permitted call went. It cannot see whose deadline ended the call: where that was the caller's own, report
+// context.Canceled, or a client with tiny deadlines closes the part to everybody.
 func (p *Policy) Report(err error) {
 	if IsFailure(err) {
 		p.breaker.RecordFailure()
@@ -111,15 +133,26 @@ func (p *Policy) State() string { return p.breaker.State().String() }
 // Name is the part's.
 func (p *Policy) Name() string { return p.name }
 
-// Do runs a call under the policy. A call that takes longer than the timeout has an unknown outcome.
+// Do runs a call under the policy. A call that takes longer than the timeout has an unknown outcome. One that its caller gave up
+// on counts against the part only after half of the timeout, so that nobody can open the breaker by being impatient.
 func Do[T any](ctx context.Context, p *Policy, call func(ctx context.Context) (T, error)) (T, error) {
-	var none T
-	result, err := p.run.WithContext(ctx).GetWithExecution(func(e failsafe.Execution[any]) (any, error) {
-		return call(e.Context())
+	var result, none T
+	began, reported := time.Now(), false
+	defer func() {
+		if !reported { // The call panicked; the breaker must get its permit back.
+			p.breaker.RecordFailure()
+		}
+	}()
+	err := p.run.WithContext(ctx).RunWithExecution(func(e failsafe.Execution[any]) (err error) {
+		if result, err = call(e.Context()); err != nil && ctx.Err() != nil && time.Since(began) < p.timeout/2 {
+			return fmt.Errorf("%w: %w", errCallerLeft, err)
+		}
+		return err
 	})
+	reported = true
 	switch {
 	case err == nil:
-		return result.(T), nil //nolint:forcetypeassert,errcheck // call returned it.
+		return result, nil
 	case errors.Is(err, circuitbreaker.ErrOpen):
 		return none, p.open()
 	case errors.Is(err, timeout.ErrExceeded):

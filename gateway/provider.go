@@ -29,8 +29,22 @@ type ProviderOutcome struct {
 	Refunded    bool
 }
 
-// Card numbers of the simulated provider with an outcome of their own. Every other number succeeds if it is one (by its check
-// digit) and not expired; docs/cards.md lists them for people.
+// Card numbers of the simulated provider with an outcome of their own:
+//
+//	4000 0000 0000 0002   declined: generic_decline
+//	4000 0000 0000 9995   declined: insufficient_funds
+//	4000 0000 0000 9987   declined: lost_card
+//	4000 0000 0000 9979   declined: stolen_card
+//	4000 0000 0000 0069   declined: expired_card
+//	4000 0000 0000 0127   declined: incorrect_cvc
+//	4000 0000 0000 0119   declined: processing_error
+//	4000 0000 0000 0077   succeeds after slowCharge
+//	4000 0000 0000 0259   never answers, and nothing is charged
+//	4000 0000 0000 0341   is charged, but the answer is lost; Find and a second Charge know it
+//	4000 0000 0000 0036   the provider is down: an error at once, and nothing is charged
+//
+// Every other number succeeds, such as 4242 4242 4242 4242, 5555 5555 5555 4444, 3782 822463 10005 and Online Boutique's
+// 4432 8015 6152 0454; but one whose check digit is wrong is declined as incorrect_number, and an expired card as expired_card.
 const (
 	cardDeclined          = "4000000000000002"
 	cardInsufficientFunds = "4000000000009995"
@@ -59,6 +73,9 @@ const (
 
 // Simulated is a provider for trying, testing and load: it takes no money. What it remembers ends with the process.
 type Simulated struct {
+	// ThinkTime is how long every charge takes, beside what its card asks for; none unless set before the first one.
+	ThinkTime time.Duration
+
 	now   func() time.Time
 	sleep func(ctx context.Context, d time.Duration) error
 
@@ -87,6 +104,11 @@ func sleep(ctx context.Context, d time.Duration) error {
 func (s *Simulated) Charge(ctx context.Context, id order.ID, amount order.Money, card Card) (ProviderOutcome, error) {
 	if seen, ok, _ := s.Find(ctx, id); ok {
 		return seen, nil
+	}
+	if s.ThinkTime > 0 {
+		if err := s.sleep(ctx, s.ThinkTime); err != nil {
+			return ProviderOutcome{}, fmt.Errorf("charge %s: %w", id, err)
+		}
 	}
 	switch card.Number() {
 	case cardSlow:

@@ -1,0 +1,233 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
+	"github.com/spillway/spillway/gen/spillway/v1/spillwayv1connect"
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/wire"
+)
+
+// services answers what the test sets and notes what it was asked.
+type services struct {
+	spillwayv1connect.UnimplementedPaymentServiceHandler
+	err    error
+	charge *spillwayv1.ChargeRecord
+	cost   order.Money
+	asked  proto.Message
+}
+
+func (s *services) Charge(_ context.Context, req *spillwayv1.ChargeRequest) (*spillwayv1.ChargeResponse, error) {
+	s.asked = req
+	return &spillwayv1.ChargeResponse{Charge: s.charge}, s.err
+}
+
+func (s *services) Refund(_ context.Context, req *spillwayv1.RefundRequest) (*spillwayv1.RefundResponse, error) {
+	s.asked = req
+	return &spillwayv1.RefundResponse{}, s.err
+}
+
+func (s *services) Void(_ context.Context, req *spillwayv1.VoidRequest) (*spillwayv1.VoidResponse, error) {
+	s.asked = req
+	return &spillwayv1.VoidResponse{}, s.err
+}
+
+func (s *services) GetQuote(_ context.Context, req *spillwayv1.GetQuoteRequest) (*spillwayv1.GetQuoteResponse, error) {
+	s.asked = req
+	return &spillwayv1.GetQuoteResponse{Cost: wire.Money(s.cost)}, s.err
+}
+
+func (s *services) ShipOrder(_ context.Context, req *spillwayv1.ShipOrderRequest) (*spillwayv1.ShipOrderResponse, error) {
+	s.asked = req
+	return &spillwayv1.ShipOrderResponse{}, s.err
+}
+
+func (s *services) GetShipment(context.Context, *spillwayv1.GetShipmentRequest) (*spillwayv1.GetShipmentResponse, error) {
+	return nil, errors.New("nobody asks for it here")
+}
+
+func (s *services) SendOrderConfirmation(_ context.Context, req *spillwayv1.SendOrderConfirmationRequest) (*spillwayv1.SendOrderConfirmationResponse, error) {
+	s.asked = req
+	return &spillwayv1.SendOrderConfirmationResponse{}, s.err
+}
+
+// callers are the clients of the services: once in this process, once behind a URL.
+type callers struct {
+	payments Payments
+	shipping Shipments
+	mail     Mails
+}
+
+func newCallers(t *testing.T, s *services) map[string]callers {
+	t.Helper()
+	mux := http.NewServeMux()
+	mux.Handle(spillwayv1connect.NewPaymentServiceHandler(s))
+	mux.Handle(spillwayv1connect.NewShippingServiceHandler(s))
+	mux.Handle(spillwayv1connect.NewEmailServiceHandler(s))
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	p := NewPolicies(DefaultPolicies())
+	return map[string]callers{
+		"in process": {Payments{s, p[Payment]}, Shipments{s, p[Shipping]}, Mails{s, p[Mail]}},
+		"by URL": {
+			Payments{spillwayv1connect.NewPaymentServiceClient(server.Client(), server.URL), p[Payment]},
+			Shipments{spillwayv1connect.NewShippingServiceClient(server.Client(), server.URL), p[Shipping]},
+			Mails{spillwayv1connect.NewEmailServiceClient(server.Client(), server.URL), p[Mail]},
+		},
+	}
+}
+
+func TestAChargeTravels(t *testing.T) {
+	for state, want := range map[spillwayv1.ChargeState]Charge{
+		spillwayv1.ChargeState_CHARGE_STATE_SUCCEEDED: {ID: "ch1", Succeeded: true},
+		spillwayv1.ChargeState_CHARGE_STATE_DECLINED:  {ID: "ch1", DeclineCode: "lost_card"},
+	} {
+		s := &services{charge: &spillwayv1.ChargeRecord{ChargeId: "ch1", State: state, DeclineCode: want.DeclineCode}}
+		for how, c := range newCallers(t, s) {
+			id := newID()
+			got, err := c.payments.Charge(t.Context(), id, twelve, NewCard("4242424242424242", "123", 2030, 7))
+			if err != nil || got != want {
+				t.Errorf("%s: %+v, %v; want %+v", how, got, err, want)
+			}
+			asked := &spillwayv1.ChargeRequest{
+				OrderId: string(id), Amount: &spillwayv1.Money{CurrencyCode: "EUR", Units: 12},
+				Card: &spillwayv1.Card{Number: "4242424242424242", Cvv: "123", ExpiryYear: 2030, ExpiryMonth: 7},
+			}
+			if !proto.Equal(s.asked, asked) {
+				t.Errorf("%s: the service was asked something else", how)
+			}
+		}
+	}
+}
+
+func TestOrdersTravelToTheirServices(t *testing.T) {
+	o := mugs(t)
+	o.CreatedAt = time.Now().UTC().Truncate(time.Microsecond)
+	o.UpdatedAt = o.CreatedAt
+	s := &services{cost: order.Money{Currency: "JPY", Amount: 1500}}
+	for how, c := range newCallers(t, s) {
+		cost, err := c.shipping.Quote(t.Context(), o.Address, o.Demand(), "JPY")
+		if q, ok := s.asked.(*spillwayv1.GetQuoteRequest); err != nil || cost != s.cost || !ok || q.GetCurrencyCode() != "JPY" || len(q.GetLines()) != 1 {
+			t.Errorf("%s: quote %v, %v for %v", how, cost, err, s.asked)
+		}
+		if err := c.shipping.Ship(t.Context(), o); err != nil {
+			t.Errorf("%s: %v", how, err)
+		}
+		if q, ok := s.asked.(*spillwayv1.ShipOrderRequest); !ok || q.GetOrderId() != string(o.ID) || q.GetTrackingId() != o.TrackingID ||
+			wire.FromAddress(q.GetAddress()) != o.Address || q.GetLines()[0].GetQuantity() != 3 {
+			t.Errorf("%s: the carrier's service was asked %v", how, s.asked)
+		}
+		if err := c.mail.SendConfirmation(t.Context(), o); err != nil {
+			t.Errorf("%s: %v", how, err)
+		}
+		q, ok := s.asked.(*spillwayv1.SendOrderConfirmationRequest)
+		if !ok {
+			t.Fatalf("%s: the mail service was asked %v", how, s.asked)
+		}
+		if got, err := wire.FromOrder(q.GetOrder()); err != nil || !reflect.DeepEqual(got, o) {
+			t.Errorf("%s: mailed %+v, %v; want %+v", how, got, err, o)
+		}
+	}
+}
+
+func TestRefundAndVoidTravel(t *testing.T) {
+	s := &services{err: connect.NewError(connect.CodeFailedPrecondition, errors.New("not now"))}
+	for how, c := range newCallers(t, s) {
+		if err := c.payments.Refund(t.Context(), "O1", "why"); !errors.Is(err, order.ErrState) {
+			t.Errorf("%s: %v; want ErrState", how, err)
+		}
+		if q, ok := s.asked.(*spillwayv1.RefundRequest); !ok || q.GetOrderId() != "O1" || q.GetReason() != "why" {
+			t.Errorf("%s: asked %v", how, s.asked)
+		}
+		if err := c.payments.Void(t.Context(), "O2"); !errors.Is(err, order.ErrState) {
+			t.Errorf("%s: %v; want ErrState", how, err)
+		}
+		if q, ok := s.asked.(*spillwayv1.VoidRequest); !ok || q.GetOrderId() != "O2" {
+			t.Errorf("%s: asked %v", how, s.asked)
+		}
+	}
+}
+
+func TestCodesBecomeTheDomainsErrors(t *testing.T) {
+	for code, c := range map[connect.Code]struct {
+		want    error
+		unknown bool // whether a charge that ends so may have happened
+		failure bool
+	}{
+		connect.CodeInvalidArgument:    {order.ErrInvalid, false, false},
+		connect.CodeNotFound:           {order.ErrNotFound, false, false},
+		connect.CodeAlreadyExists:      {order.ErrExists, false, false},
+		connect.CodeFailedPrecondition: {order.ErrState, false, false},
+		connect.CodeResourceExhausted:  {order.ErrBusy, false, false},
+		connect.CodeCanceled:           {context.Canceled, true, false},
+		connect.CodeUnavailable:        {order.ErrUnavailable, true, true},
+		connect.CodeDeadlineExceeded:   {order.ErrUnavailable, true, true},
+		connect.CodeInternal:           {order.ErrUnknownOutcome, true, true},
+		connect.CodeUnknown:            {order.ErrUnknownOutcome, true, true},
+		connect.CodeAborted:            {order.ErrUnknownOutcome, true, true},
+	} {
+		s := &services{err: connect.NewError(code, errors.New("so it is"))}
+		for how, call := range newCallers(t, s) {
+			_, err := call.payments.Charge(t.Context(), newID(), twelve, goodCard("4242424242424242"))
+			if !errors.Is(err, c.want) || errors.Is(err, order.ErrUnknownOutcome) != c.unknown {
+				t.Errorf("%s: %s became %v", how, code, err)
+			}
+			if got := IsFailure(FromConnect(s.err)); got != c.failure {
+				t.Errorf("%s counts as a failure: %v", code, got)
+			}
+		}
+	}
+}
+
+func TestAServiceSaysWhenToTryAgain(t *testing.T) {
+	for asked, want := range map[time.Duration]time.Duration{2500 * time.Millisecond: 2500 * time.Millisecond, time.Hour: retryMax} {
+		busy := connect.NewError(connect.CodeResourceExhausted, errors.New("full"))
+		detail, err := connect.NewErrorDetail(&spillwayv1.RetryInfo{RetryDelay: durationpb.New(asked)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		busy.AddDetail(detail)
+		s := &services{err: busy}
+		for how, c := range newCallers(t, s) {
+			var retry *order.RetryError
+			if err := c.shipping.Ship(t.Context(), mugs(t)); !errors.As(err, &retry) || retry.After != want || !errors.Is(err, order.ErrBusy) {
+				t.Errorf("%s: %v; want to wait %s", how, err, want)
+			}
+		}
+	}
+}
+
+func TestAServiceThatNeverAnswersIsAnUnknownOutcome(t *testing.T) {
+	cfg := quick
+	cfg.Timeout = 50 * time.Millisecond
+	c := Payments{spillwayv1connect.NewPaymentServiceClient(http.DefaultClient, "http://"+frozen(t)), NewPolicy(Payment, cfg)}
+	_, err := c.Charge(t.Context(), newID(), twelve, NewCard("4242424242424242", "917", 2030, 7))
+	if !errors.Is(err, order.ErrUnknownOutcome) || !errors.Is(err, order.ErrUnavailable) {
+		t.Errorf("got %v; want an unknown outcome", err)
+	}
+	if strings.Contains(err.Error(), "4242") || strings.Contains(err.Error(), "917") {
+		t.Errorf("the error names the card: %v", err)
+	}
+}
+
+func TestAnOpenBreakerChargesNobody(t *testing.T) {
+	s := &services{}
+	p := NewPolicy(Payment, quick)
+	tripped(t, p)
+	_, err := Payments{s, p}.Charge(t.Context(), newID(), twelve, goodCard("4242424242424242"))
+	if !errors.Is(err, order.ErrUnavailable) || errors.Is(err, order.ErrUnknownOutcome) || s.asked != nil {
+		t.Errorf("got %v after asking %v; want a known outcome: nothing was sent", err, s.asked)
+	}
+}
