@@ -25,12 +25,17 @@ type PolicyConfig struct {
 
 // The parts that have a policy.
 const (
-	Redis    = "redis"
-	SQL      = "sql"
-	Queue    = "queue"
-	Payment  = "payment"
-	Shipping = "shipping"
-	Mail     = "mail"
+	Redis = "redis"
+	// Journal is Redis as the workers read it: their reads wait for entries, and as the one trial of an open breaker would hold
+	// up the hot path.
+	Journal = "journal"
+	SQL     = "sql"
+	// Queue is the broker as it is told something, QueueReceive as it is waited for.
+	Queue        = "queue"
+	QueueReceive = "queue-receive"
+	Payment      = "payment"
+	Shipping     = "shipping"
+	Mail         = "mail"
 )
 
 // DefaultPolicies are the bounds that fit a shop: a payment may take 3 s, what is on the hot path far less. Ten of the last
@@ -40,7 +45,8 @@ func DefaultPolicies() map[string]PolicyConfig {
 		return PolicyConfig{Timeout: t, Failures: 10, Window: 20, Delay: time.Second}
 	}
 	return map[string]PolicyConfig{
-		Redis: usual(time.Second), SQL: usual(10 * time.Second), Queue: usual(10 * time.Second),
+		Redis: usual(time.Second), Journal: usual(2 * time.Second), SQL: usual(10 * time.Second),
+		Queue: usual(10 * time.Second), QueueReceive: usual(10 * time.Second),
 		Payment: usual(3 * time.Second), Shipping: usual(5 * time.Second), Mail: usual(10 * time.Second),
 	}
 }
@@ -126,6 +132,9 @@ func (p *Policy) Report(err error) {
 	}
 	p.breaker.RecordSuccess()
 }
+
+// Timeout bounds one call. Who takes permits bounds the call by it.
+func (p *Policy) Timeout() time.Duration { return p.timeout }
 
 // State is "closed", "open" or "half-open".
 func (p *Policy) State() string { return p.breaker.State().String() }

@@ -62,7 +62,10 @@ type Config struct {
 	Origins []string
 	// Ready says of each part whether it works; an error says what is wrong.
 	Ready map[string]func(ctx context.Context) error
-	Log   *slog.Logger
+	// Breakers says of each part whether its circuit breaker is closed, open or half-open; nil leaves that out. One that is open
+	// does not make this process unready: callers are told what does not work, and the rest goes on.
+	Breakers func() map[string]string
+	Log      *slog.Logger
 	// Interceptors run outermost, such as telemetry.
 	Interceptors []connect.Interceptor
 }
@@ -83,7 +86,7 @@ func NewHandler(cfg Config, s Services) http.Handler {
 	mux.Handle(grpcreflect.NewHandlerV1Alpha(grpcreflect.NewStaticReflector(names...), bounded))
 	mux.Handle(grpchealth.NewHandler(health{checks: cfg.Ready, names: names}, bounded))
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { readyz(w, r, cfg.Ready) })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { readyz(w, r, cfg) })
 	mux.HandleFunc("/", home)
 	return contentTypes(origins(cfg.Origins, mux))
 }
@@ -187,11 +190,14 @@ func spoken(contentType string) bool {
 	return false
 }
 
-// readyz lists what does not work; 503 if anything.
-func readyz(w http.ResponseWriter, r *http.Request, checks map[string]func(context.Context) error) {
-	parts := map[string]string{}
+// readyz lists what does not work; 503 if anything. Beside it stand the breakers' states.
+func readyz(w http.ResponseWriter, r *http.Request, cfg Config) {
+	parts := map[string]any{}
 	status := http.StatusOK
-	for name, check := range checks {
+	if cfg.Breakers != nil {
+		parts["breakers"] = cfg.Breakers()
+	}
+	for name, check := range cfg.Ready {
 		parts[name] = "ok"
 		if err := ask(r.Context(), check); err != nil {
 			parts[name], status = err.Error(), http.StatusServiceUnavailable

@@ -15,14 +15,20 @@ import (
 type Journal struct {
 	keys    Keys
 	redis   *Redis
-	breaker Breaker
-	timeout time.Duration
+	breaker JournalBreaker
 	scripts scripts
 }
 
-// NewJournal makes a reader. Each call is bounded by timeout, beyond the time for which it was asked to block.
-func NewJournal(keys Keys, redis *Redis, breaker Breaker, timeout time.Duration) *Journal {
-	return &Journal{keys: keys, redis: redis, breaker: breaker, timeout: timeout, scripts: newScripts()}
+// JournalBreaker guards the calls of workers, and bounds them.
+type JournalBreaker interface {
+	Breaker
+	// Timeout bounds one call, beyond the time for which it was asked to block.
+	Timeout() time.Duration
+}
+
+// NewJournal makes a reader.
+func NewJournal(keys Keys, redis *Redis, breaker JournalBreaker) *Journal {
+	return &Journal{keys: keys, redis: redis, breaker: breaker, scripts: newScripts()}
 }
 
 // PoisonError is an entry that cannot be read. It costs only itself: ID says where it stands.
@@ -43,7 +49,7 @@ func (e *PoisonError) Unwrap() error { return e.Err }
 func (j *Journal) Read(ctx context.Context, epoch int64, after string, count int64) ([]Entry, error) {
 	c := j.redis.Client()
 	cmd := c.B().Xrange().Key(j.keys.Journal(epoch)).Start("(" + after).End("+").Count(count).Build()
-	raw, err := j.do(ctx, cmd, j.timeout).AsXRange()
+	raw, err := j.do(ctx, cmd, 0).AsXRange()
 	if err != nil && !rueidis.IsRedisNil(err) {
 		return nil, unavailable(err)
 	}
@@ -55,7 +61,7 @@ func (j *Journal) Await(ctx context.Context, epoch int64, after string, count in
 	c := j.redis.Client()
 	key := j.keys.Journal(epoch)
 	cmd := c.B().Xread().Count(count).Block(block.Milliseconds()).Streams().Key(key).Id(after).Build()
-	streams, err := j.do(ctx, cmd, j.timeout+block).AsXRead()
+	streams, err := j.do(ctx, cmd, block).AsXRead()
 	if rueidis.IsRedisNil(err) {
 		return nil, nil
 	}
@@ -80,16 +86,52 @@ func parseEntries(raw []rueidis.XRangeEntry) ([]Entry, error) {
 	return out, nil
 }
 
-func (j *Journal) do(ctx context.Context, cmd rueidis.Completed, timeout time.Duration) rueidis.RedisResult {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+// do runs one command, which may block for a while, under the breaker.
+func (j *Journal) do(ctx context.Context, cmd rueidis.Completed, block time.Duration) (r rueidis.RedisResult) {
+	err := j.guarded(ctx, block, func(ctx context.Context) error {
+		r = j.redis.Client().Do(ctx, cmd)
+		return r.NonRedisError()
+	})
+	if err != nil && r.Error() == nil {
+		r = rueidis.NewErrorResult(err)
+	}
+	return r
+}
+
+// doMulti runs commands in one pipeline under the breaker.
+func (j *Journal) doMulti(ctx context.Context, cmds ...rueidis.Completed) (replies []rueidis.RedisResult, err error) {
+	err = j.guarded(ctx, 0, func(ctx context.Context) error {
+		replies = j.redis.Client().DoMulti(ctx, cmds...)
+		for _, r := range replies {
+			if err := r.NonRedisError(); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return replies, err
+}
+
+// guarded runs f under the breaker. What f returns is whether Redis worked, not what it answered.
+func (j *Journal) guarded(ctx context.Context, block time.Duration, f func(ctx context.Context) error) error {
+	if err := j.breaker.Permit(); err != nil {
+		return err
+	}
+	bounded, cancel := context.WithTimeout(ctx, j.breaker.Timeout()+block)
 	defer cancel()
-	return j.redis.Client().Do(ctx, cmd)
+	err := f(bounded)
+	if err != nil && ctx.Err() != nil {
+		j.breaker.Report(context.Canceled)
+		return err
+	}
+	j.breaker.Report(err)
+	return err
 }
 
 // Epochs lists the epochs whose journals are not relayed to their end, oldest first.
 func (j *Journal) Epochs(ctx context.Context) ([]int64, error) {
 	c := j.redis.Client()
-	names, err := j.do(ctx, c.B().Zrange().Key(j.keys.Journals()).Min("0").Max("-1").Build(), j.timeout).AsStrSlice()
+	names, err := j.do(ctx, c.B().Zrange().Key(j.keys.Journals()).Min("0").Max("-1").Build(), 0).AsStrSlice()
 	if err != nil {
 		return nil, unavailable(err)
 	}
@@ -110,7 +152,7 @@ func (j *Journal) Claim(ctx context.Context, epoch int64, consumer string, minId
 	c := j.redis.Client()
 	cmd := c.B().Xautoclaim().Key(j.keys.Journal(epoch)).Group(group).Consumer(consumer).
 		MinIdleTime(strconv.FormatInt(minIdle.Milliseconds(), 10)).Start(StartID).Count(count).Build()
-	reply, err := j.do(ctx, cmd, j.timeout).ToArray()
+	reply, err := j.do(ctx, cmd, 0).ToArray()
 	if err != nil {
 		return nil, j.noGroup(ctx, epoch, err)
 	}
@@ -131,7 +173,7 @@ func (j *Journal) Next(ctx context.Context, epoch int64, consumer string, count 
 	if block > 0 {
 		cmd = c.B().Xreadgroup().Group(group, consumer).Count(count).Block(block.Milliseconds()).Streams().Key(key).Id(">").Build()
 	}
-	streams, err := j.do(ctx, cmd, j.timeout+block).AsXRead()
+	streams, err := j.do(ctx, cmd, block).AsXRead()
 	if rueidis.IsRedisNil(err) {
 		return nil, nil
 	}
@@ -148,7 +190,7 @@ func (j *Journal) noGroup(ctx context.Context, epoch int64, err error) error {
 	}
 	c := j.redis.Client()
 	create := c.B().XgroupCreate().Key(j.keys.Journal(epoch)).Group(group).Id(StartID).Mkstream().Build()
-	if err := j.do(ctx, create, j.timeout).Error(); err != nil {
+	if err := j.do(ctx, create, 0).Error(); err != nil {
 		if re, ok := rueidis.IsRedisErr(err); !ok || !re.IsBusyGroup() {
 			return unavailable(err)
 		}
@@ -162,7 +204,7 @@ func (j *Journal) Ack(ctx context.Context, epoch int64, ids []string) error {
 		return nil
 	}
 	c := j.redis.Client()
-	if err := j.do(ctx, c.B().Xack().Key(j.keys.Journal(epoch)).Group(group).Id(ids...).Build(), j.timeout).Error(); err != nil {
+	if err := j.do(ctx, c.B().Xack().Key(j.keys.Journal(epoch)).Group(group).Id(ids...).Build(), 0).Error(); err != nil {
 		return unavailable(err)
 	}
 	return nil
@@ -173,12 +215,13 @@ func (j *Journal) Ack(ctx context.Context, epoch int64, ids []string) error {
 func (j *Journal) Relayed(ctx context.Context, epoch int64) (id string, more bool, err error) {
 	c := j.redis.Client()
 	key := j.keys.Journal(epoch)
-	ctx, cancel := context.WithTimeout(ctx, j.timeout)
-	defer cancel()
-	replies := c.DoMulti(ctx,
+	replies, err := j.doMulti(ctx,
 		c.B().XinfoGroups().Key(key).Build(),
 		c.B().Xpending().Key(key).Group(group).Build(),
 		c.B().Xrevrange().Key(key).End("+").Start("-").Count(1).Build())
+	if err != nil {
+		return "", false, unavailable(err)
+	}
 	delivered, err1 := lastDelivered(replies[0])
 	oldest, err2 := oldestPending(replies[1])
 	last, err3 := replies[2].AsXRange()
@@ -222,10 +265,15 @@ func oldestPending(r rueidis.RedisResult) (string, error) {
 
 // Trim removes the entries before the id. The caller knows that every reader is done with them.
 func (j *Journal) Trim(ctx context.Context, epoch int64, id string) (int64, error) {
-	ctx, cancel := context.WithTimeout(ctx, j.timeout)
-	defer cancel()
-	n, err := j.scripts.trim.Exec(ctx, j.redis.Client(),
-		[]string{j.keys.Journal(epoch), j.keys.Trimmed(epoch)}, []string{id}).AsInt64()
+	var r rueidis.RedisResult
+	err := j.guarded(ctx, 0, func(ctx context.Context) error {
+		r = j.scripts.trim.Exec(ctx, j.redis.Client(), []string{j.keys.Journal(epoch), j.keys.Trimmed(epoch)}, []string{id})
+		return r.NonRedisError()
+	})
+	if err != nil {
+		return 0, unavailable(err)
+	}
+	n, err := r.AsInt64()
 	if err != nil {
 		return 0, unavailable(err)
 	}
@@ -235,11 +283,13 @@ func (j *Journal) Trim(ctx context.Context, epoch int64, id string) (int64, erro
 // Remove forgets the journal of a closed epoch that was relayed to its end.
 func (j *Journal) Remove(ctx context.Context, epoch int64) error {
 	c := j.redis.Client()
-	ctx, cancel := context.WithTimeout(ctx, j.timeout)
-	defer cancel()
-	for _, r := range c.DoMulti(ctx,
+	replies, err := j.doMulti(ctx,
 		c.B().Del().Key(j.keys.Journal(epoch), j.keys.Trimmed(epoch), j.keys.Stock(epoch)).Build(),
-		c.B().Zrem().Key(j.keys.Journals()).Member(strconv.FormatInt(epoch, 10)).Build()) {
+		c.B().Zrem().Key(j.keys.Journals()).Member(strconv.FormatInt(epoch, 10)).Build())
+	if err != nil {
+		return unavailable(err)
+	}
+	for _, r := range replies {
 		if err := r.Error(); err != nil {
 			return unavailable(err)
 		}

@@ -73,6 +73,8 @@ type alwaysPermit struct{}
 func (alwaysPermit) Permit() error { return nil }
 func (alwaysPermit) Report(error)  {}
 
+func (alwaysPermit) Timeout() time.Duration { return time.Second }
+
 // shop is a stock on one Redis with its books.
 type shop struct {
 	*stock.Stock
@@ -109,7 +111,7 @@ func (s *shop) connect(t *testing.T, cfg stock.RedisConfig, limits stock.Limits)
 	}
 	t.Cleanup(r.Close)
 	s.redis = r
-	s.journal = stock.NewJournal(s.keys, r, alwaysPermit{}, time.Second)
+	s.journal = stock.NewJournal(s.keys, r, alwaysPermit{})
 	drain := func(ctx context.Context, epoch int64) error {
 		for {
 			from, _ := s.books.OpenEpoch(ctx, 0)

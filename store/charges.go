@@ -77,7 +77,7 @@ func (c *Charges) commit(ctx context.Context, charges []Charge) ([]Charge, error
 	ctx, cancel := context.WithTimeout(ctx, mysqlTimeout)
 	defer cancel()
 	held := make(map[order.ID]Charge, len(charges))
-	err := c.db.tx(ctx, func(tx *sql.Tx) error {
+	err := c.db.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		clear(held)
 		if err := insertCharges(ctx, c.db, tx, charges, micro(c.now())); err != nil {
 			return err
@@ -142,8 +142,12 @@ func scanCharge(r interface{ Scan(dest ...any) error }) (Charge, error) {
 }
 
 // Get reads an order's line; order.ErrNotFound when no charge was asked for.
-func (c *Charges) Get(ctx context.Context, id order.ID) (Charge, error) {
-	return getCharge(ctx, c.db.sql, id)
+func (c *Charges) Get(ctx context.Context, id order.ID) (ch Charge, err error) {
+	err = c.db.call(ctx, func(ctx context.Context) (err error) {
+		ch, err = getCharge(ctx, c.db.sql, id)
+		return err
+	})
+	return ch, err
 }
 
 func getCharge(ctx context.Context, q querier, id order.ID) (Charge, error) {
@@ -151,18 +155,23 @@ func getCharge(ctx context.Context, q querier, id order.ID) (Charge, error) {
 	if errors.Is(err, sql.ErrNoRows) {
 		return Charge{}, fmt.Errorf("charge of order %s: %w", id, order.ErrNotFound)
 	}
-	return ch, translate(err)
+	return ch, err
 }
 
 // Resolve moves a line from one state to another and answers the line; when it was not in that state, it answers the line as
 // it is.
 func (c *Charges) Resolve(ctx context.Context, id order.ID, from, to ChargeState, declineCode string) (Charge, error) {
-	_, err := c.db.sql.ExecContext(ctx, "UPDATE charges SET state = ?, decline_code = ?, updated_at = ? WHERE order_id = ? AND state = ?",
-		to, clip(declineCode, 64), micro(c.now()), id, from)
-	if err != nil {
-		return Charge{}, translate(fmt.Errorf("resolve the charge of %s: %w", id, err))
-	}
-	return c.Get(ctx, id)
+	var ch Charge
+	err := c.db.call(ctx, func(ctx context.Context) error {
+		_, err := c.db.sql.ExecContext(ctx, "UPDATE charges SET state = ?, decline_code = ?, updated_at = ? WHERE order_id = ? AND state = ?",
+			to, clip(declineCode, 64), micro(c.now()), id, from)
+		if err != nil {
+			return fmt.Errorf("resolve the charge of %s: %w", id, err)
+		}
+		ch, err = getCharge(ctx, c.db.sql, id)
+		return err
+	})
+	return ch, err
 }
 
 // Void leaves a tombstone, so that the order is never charged: a line that is missing is written as VOIDED under the given
@@ -183,7 +192,7 @@ func (c *Charges) Void(ctx context.Context, id order.ID, chargeID string, curren
 func (c *Charges) Refund(ctx context.Context, id order.ID, refundID, reason string) (Refund, Charge, error) {
 	var out Refund
 	var ch Charge
-	err := c.db.tx(ctx, func(tx *sql.Tx) (err error) {
+	err := c.db.tx(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
 		_, err = tx.ExecContext(ctx, "UPDATE charges SET state = ?, updated_at = ? WHERE order_id = ? AND state = ?",
 			ChargeRefunded, micro(c.now()), id, ChargeSucceeded)
 		if err != nil {
@@ -215,21 +224,29 @@ func (c *Charges) bookRefund(ctx context.Context, tx *sql.Tx, ch Charge, refundI
 
 // Orphans are charges that took money for orders that SQL does not have, although they are old enough to be there: Redis lost
 // the order with its data. Their money is to be refunded.
-func (c *Charges) Orphans(ctx context.Context, olderThan time.Time, limit int) ([]Charge, error) {
+func (c *Charges) Orphans(ctx context.Context, olderThan time.Time, limit int) (out []Charge, err error) {
+	err = c.db.call(ctx, func(ctx context.Context) (err error) {
+		out, err = c.orphans(ctx, olderThan, limit)
+		return err
+	})
+	return out, err
+}
+
+func (c *Charges) orphans(ctx context.Context, olderThan time.Time, limit int) ([]Charge, error) {
 	rows, err := c.db.sql.QueryContext(ctx, "SELECT c.order_id, c.charge_id, c.state, c.amount, c.currency, c.decline_code, c.created_at, c.updated_at "+
 		"FROM charges c LEFT JOIN orders o ON o.id = c.order_id WHERE c.state = ? AND c.created_at < ? AND o.id IS NULL ORDER BY c.created_at LIMIT ?",
 		ChargeSucceeded, micro(olderThan), limit)
 	if err != nil {
-		return nil, translate(err)
+		return nil, err
 	}
 	defer rows.Close()
 	var out []Charge
 	for rows.Next() {
 		ch, err := scanCharge(rows)
 		if err != nil {
-			return nil, translate(err)
+			return nil, err
 		}
 		out = append(out, ch)
 	}
-	return out, translate(rows.Err())
+	return out, rows.Err()
 }

@@ -35,6 +35,7 @@ type DB struct {
 	sql     *sql.DB
 	ent     *ent.Client
 	dialect string
+	breaker Breaker
 }
 
 // sqlitePragmas: WAL lets readers go on beside the one writer. synchronous(FULL) puts each commit on disk, so that an
@@ -98,7 +99,7 @@ func openMySQL(dsn string) (*DB, error) {
 }
 
 func wrap(db *sql.DB, name string) *DB {
-	return &DB{sql: db, ent: ent.NewClient(ent.Driver(entsql.OpenDB(name, db))), dialect: name}
+	return &DB{sql: db, ent: ent.NewClient(ent.Driver(entsql.OpenDB(name, db))), dialect: name, breaker: unguarded{}}
 }
 
 // Dialect is "mysql" or "sqlite3".
@@ -120,23 +121,27 @@ func (db *DB) isMySQL() bool { return db.dialect == dialect.MySQL }
 // txTries is how often a transaction is run again after it lost to another one.
 const txTries = 5
 
+// txPause grows with each of these tries, so that the winner is done before the loser comes back.
+const txPause = 5 * time.Millisecond
+
 // tx runs f in a transaction, again when it was chosen as a deadlock's victim.
-func (db *DB) tx(ctx context.Context, f func(tx *sql.Tx) error) error {
-	var err error
-	for try := range txTries {
-		if err = db.txOnce(ctx, f); err == nil || !isRetryable(err) {
-			return translate(err)
+func (db *DB) tx(ctx context.Context, f func(ctx context.Context, tx *sql.Tx) error) error {
+	return db.call(ctx, func(ctx context.Context) (err error) {
+		for try := range txTries {
+			if err = db.txOnce(ctx, f); err == nil || !isRetryable(err) {
+				return err
+			}
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(time.Duration(try+1) * txPause):
+			}
 		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(time.Duration(try+1) * 5 * time.Millisecond):
-		}
-	}
-	return translate(err)
+		return err
+	})
 }
 
-func (db *DB) txOnce(ctx context.Context, f func(tx *sql.Tx) error) (err error) {
+func (db *DB) txOnce(ctx context.Context, f func(ctx context.Context, tx *sql.Tx) error) (err error) {
 	tx, err := db.sql.BeginTx(ctx, nil)
 	if err != nil {
 		return err
@@ -146,7 +151,7 @@ func (db *DB) txOnce(ctx context.Context, f func(tx *sql.Tx) error) (err error) 
 			err = errors.Join(err, ignoreDone(tx.Rollback()))
 		}
 	}()
-	if err := f(tx); err != nil {
+	if err := f(ctx, tx); err != nil {
 		return err
 	}
 	return tx.Commit()

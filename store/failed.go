@@ -36,7 +36,7 @@ const statusOpen = "open"
 
 // Put writes a letter. The same DedupKey again only raises its attempts.
 func (d *DeadLetters) Put(ctx context.Context, f FailedOrder) error {
-	return d.db.tx(ctx, func(tx *sql.Tx) error { return d.db.putFailed(ctx, tx, f) })
+	return d.db.tx(ctx, func(ctx context.Context, tx *sql.Tx) error { return d.db.putFailed(ctx, tx, f) })
 }
 
 func (db *DB) putFailed(ctx context.Context, tx *sql.Tx, f FailedOrder) error {
@@ -58,20 +58,28 @@ func (db *DB) putFailed(ctx context.Context, tx *sql.Tx, f FailedOrder) error {
 }
 
 // List reads up to limit letters after the id, oldest first.
-func (d *DeadLetters) List(ctx context.Context, after int64, limit int) ([]FailedOrder, error) {
+func (d *DeadLetters) List(ctx context.Context, after int64, limit int) (out []FailedOrder, err error) {
+	err = d.db.call(ctx, func(ctx context.Context) (err error) {
+		out, err = d.list(ctx, after, limit)
+		return err
+	})
+	return out, err
+}
+
+func (d *DeadLetters) list(ctx context.Context, after int64, limit int) ([]FailedOrder, error) {
 	rows, err := d.db.sql.QueryContext(ctx, "SELECT id, dedup_key, source, order_id, reason, payload, trace_id, attempts, status, created_at "+
 		"FROM failed_orders WHERE id > ? ORDER BY id LIMIT ?", after, limit)
 	if err != nil {
-		return nil, translate(err)
+		return nil, err
 	}
 	defer rows.Close()
 	var out []FailedOrder
 	for rows.Next() {
 		var f FailedOrder
 		if err := rows.Scan(&f.ID, &f.DedupKey, &f.Source, &f.OrderID, &f.Reason, &f.Payload, &f.TraceID, &f.Attempts, &f.Status, &f.CreatedAt); err != nil {
-			return nil, translate(err)
+			return nil, err
 		}
 		out = append(out, f)
 	}
-	return out, translate(rows.Err())
+	return out, rows.Err()
 }

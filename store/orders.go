@@ -54,7 +54,7 @@ const duplicatePrefix = "duplicate of "
 // any order and any grouping, with the same rows as the outcome (I8).
 func (o *Orders) Apply(ctx context.Context, changes []Change) (Outcome, error) {
 	var out Outcome
-	err := o.db.tx(ctx, func(tx *sql.Tx) (err error) {
+	err := o.db.tx(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
 		out, err = o.db.applyOrders(ctx, tx, changes)
 		return err
 	})

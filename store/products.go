@@ -33,18 +33,22 @@ func NewProducts(db *DB) *Products { return &Products{db: db} }
 // Create adds a product with its first stock, which is booked as an adjustment in the same transaction. No counter can
 // exist for it in Redis yet, so the first reservation loads it from here. order.ErrExists when the SKU is taken.
 func (p *Products) Create(ctx context.Context, pr Product, actor string) error {
+	return p.db.call(ctx, func(ctx context.Context) error { return p.create(ctx, pr, actor) })
+}
+
+func (p *Products) create(ctx context.Context, pr Product, actor string) error {
 	tx, err := p.db.ent.Tx(ctx)
 	if err != nil {
-		return translate(err)
+		return err
 	}
 	if err := insertProduct(ctx, tx, pr, actor); err != nil {
 		err = errors.Join(err, tx.Rollback())
 		if isDuplicate(err) {
 			return fmt.Errorf("product %s: %w", pr.SKU, order.ErrExists)
 		}
-		return translate(err)
+		return err
 	}
-	return translate(tx.Commit())
+	return tx.Commit()
 }
 
 func insertProduct(ctx context.Context, tx *ent.Tx, pr Product, actor string) error {
@@ -80,25 +84,31 @@ func (p *Products) Seed(ctx context.Context, products []Product) (created int, e
 
 // Update replaces all but SKU and stock; order.ErrNotFound when there is no such product.
 func (p *Products) Update(ctx context.Context, pr Product) error {
-	err := p.db.ent.Product.UpdateOneID(string(pr.SKU)).SetName(pr.Name).SetDescription(pr.Description).SetPicture(pr.Picture).
-		SetPriceMinor(int64(pr.Price.Amount)).SetCurrency(string(pr.Price.Currency)).SetCategories(pr.Categories).
-		SetUpdatedAt(micro(time.Now())).Exec(ctx)
-	if ent.IsNotFound(err) {
-		return fmt.Errorf("product %s: %w", pr.SKU, order.ErrNotFound)
-	}
-	return translate(err)
+	return p.db.call(ctx, func(ctx context.Context) error {
+		err := p.db.ent.Product.UpdateOneID(string(pr.SKU)).SetName(pr.Name).SetDescription(pr.Description).SetPicture(pr.Picture).
+			SetPriceMinor(int64(pr.Price.Amount)).SetCurrency(string(pr.Price.Currency)).SetCategories(pr.Categories).
+			SetUpdatedAt(micro(time.Now())).Exec(ctx)
+		if ent.IsNotFound(err) {
+			return fmt.Errorf("product %s: %w", pr.SKU, order.ErrNotFound)
+		}
+		return err
+	})
 }
 
 // Get reads a product; order.ErrNotFound when there is none of that SKU.
 func (p *Products) Get(ctx context.Context, sku order.SKU) (Product, error) {
-	found, err := p.db.ent.Product.Get(ctx, string(sku))
-	if ent.IsNotFound(err) {
-		return Product{}, fmt.Errorf("product %s: %w", sku, order.ErrNotFound)
-	}
-	if err != nil {
-		return Product{}, translate(err)
-	}
-	return fromEnt(found), nil
+	var out Product
+	err := p.db.call(ctx, func(ctx context.Context) error {
+		found, err := p.db.ent.Product.Get(ctx, string(sku))
+		if ent.IsNotFound(err) {
+			return fmt.Errorf("product %s: %w", sku, order.ErrNotFound)
+		}
+		if err == nil {
+			out = fromEnt(found)
+		}
+		return err
+	})
+	return out, err
 }
 
 // List reads up to limit products with SKUs after the given one, in the order of their SKUs.
@@ -118,10 +128,14 @@ func (p *Products) Search(ctx context.Context, text string, after order.SKU, lim
 	return p.find(ctx, p.db.ent.Product.Query().Where(contains), after, limit)
 }
 
-func (*Products) find(ctx context.Context, q *ent.ProductQuery, after order.SKU, limit int) ([]Product, error) {
-	found, err := q.Where(product.IDGT(string(after))).Order(product.ByID()).Limit(limit).All(ctx)
+func (p *Products) find(ctx context.Context, q *ent.ProductQuery, after order.SKU, limit int) ([]Product, error) {
+	var found []*ent.Product
+	err := p.db.call(ctx, func(ctx context.Context) (err error) {
+		found, err = q.Where(product.IDGT(string(after))).Order(product.ByID()).Limit(limit).All(ctx)
+		return err
+	})
 	if err != nil {
-		return nil, translate(err)
+		return nil, err
 	}
 	out := make([]Product, len(found))
 	for i, f := range found {

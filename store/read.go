@@ -46,9 +46,18 @@ func (o *Orders) States(ctx context.Context, ids []order.ID) (map[order.ID]order
 	if len(ids) == 0 {
 		return map[order.ID]order.State{}, nil
 	}
+	var out map[order.ID]order.State
+	err := o.db.call(ctx, func(ctx context.Context) (err error) {
+		out, err = o.states(ctx, ids)
+		return err
+	})
+	return out, err
+}
+
+func (o *Orders) states(ctx context.Context, ids []order.ID) (map[order.ID]order.State, error) {
 	rows, err := o.db.sql.QueryContext(ctx, "SELECT id, state FROM orders WHERE id IN ("+marks(len(ids))+")", anys(ids)...)
 	if err != nil {
-		return nil, translate(fmt.Errorf("read the states of %d orders: %w", len(ids), err))
+		return nil, fmt.Errorf("read the states of %d orders: %w", len(ids), err)
 	}
 	defer rows.Close()
 	out := make(map[order.ID]order.State, len(ids))
@@ -56,32 +65,39 @@ func (o *Orders) States(ctx context.Context, ids []order.ID) (map[order.ID]order
 		var id order.ID
 		var state order.State
 		if err := rows.Scan(&id, &state); err != nil {
-			return nil, translate(err)
+			return nil, err
 		}
 		out[id] = state
 	}
-	return out, translate(rows.Err())
+	return out, rows.Err()
 }
 
 // query reads orders and, in a second query, the items of all of them.
-func (o *Orders) query(ctx context.Context, where string, args ...any) ([]order.Order, error) {
+func (o *Orders) query(ctx context.Context, where string, args ...any) (out []order.Order, err error) {
+	err = o.db.call(ctx, func(ctx context.Context) (err error) {
+		if out, err = o.scan(ctx, where, args); err != nil {
+			return err
+		}
+		return o.addItems(ctx, out)
+	})
+	return out, err
+}
+
+func (o *Orders) scan(ctx context.Context, where string, args []any) ([]order.Order, error) {
 	rows, err := o.db.sql.QueryContext(ctx, "SELECT "+orderColumns+" FROM orders WHERE "+where, args...)
 	if err != nil {
-		return nil, translate(fmt.Errorf("read orders: %w", err))
+		return nil, fmt.Errorf("read orders: %w", err)
 	}
 	defer rows.Close()
 	var out []order.Order
 	for rows.Next() {
 		found, err := scanOrder(rows)
 		if err != nil {
-			return nil, translate(err)
+			return nil, err
 		}
 		out = append(out, found)
 	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-		return nil, translate(err)
-	}
-	return out, translate(o.addItems(ctx, out))
+	return out, errors.Join(rows.Err(), rows.Close())
 }
 
 func scanOrder(rows *sql.Rows) (order.Order, error) {
@@ -127,7 +143,9 @@ func (o *Orders) addItems(ctx context.Context, orders []order.Order) error {
 // UnitsTaken is how many units of the SKU are in orders that are not cancelled: held while pending, sold from then on.
 func (o *Orders) UnitsTaken(ctx context.Context, sku order.SKU) (int64, error) {
 	var n sql.NullInt64
-	err := o.db.sql.QueryRowContext(ctx, "SELECT SUM(i.quantity) FROM order_items i JOIN orders o ON o.id = i.order_id WHERE i.sku = ? AND o.state <> ?",
-		sku, order.Cancelled).Scan(&n)
-	return n.Int64, translate(err)
+	err := o.db.call(ctx, func(ctx context.Context) error {
+		return o.db.sql.QueryRowContext(ctx, "SELECT SUM(i.quantity) FROM order_items i JOIN orders o ON o.id = i.order_id WHERE i.sku = ? AND o.state <> ?",
+			sku, order.Cancelled).Scan(&n)
+	})
+	return n.Int64, err
 }

@@ -23,7 +23,7 @@ type Shipment struct {
 // Ship writes the shipments and brings their orders to SHIPPED, in batched statements of one transaction. Orders whose
 // state does not allow it, and those that do not exist, are refused and get no row; those that are SHIPPED already stay.
 func (o *Orders) Ship(ctx context.Context, shipments []Shipment) (refused []order.ID, err error) {
-	err = o.db.tx(ctx, func(tx *sql.Tx) (err error) {
+	err = o.db.tx(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
 		refused, err = o.db.ship(ctx, tx, shipments)
 		return err
 	})
@@ -78,16 +78,22 @@ func (o *Orders) MarkShipFailed(ctx context.Context, ids []order.ID) error {
 	for i, id := range ids {
 		changes[i] = Change{Order: order.Order{ID: id}, At: time.Now()}
 	}
-	return o.db.tx(ctx, func(tx *sql.Tx) error { return o.db.move(ctx, tx, order.ShipFailed, changes) })
+	return o.db.tx(ctx, func(ctx context.Context, tx *sql.Tx) error { return o.db.move(ctx, tx, order.ShipFailed, changes) })
 }
 
 // Shipment reads the shipment of an order; order.ErrNotFound when it was not shipped.
 func (o *Orders) Shipment(ctx context.Context, id order.ID) (Shipment, error) {
 	s := Shipment{OrderID: id}
-	err := o.db.sql.QueryRowContext(ctx, "SELECT tracking_id, shipped_at FROM shipments WHERE order_id = ?", id).Scan(&s.TrackingID, &s.ShippedAt)
-	if errors.Is(err, sql.ErrNoRows) {
-		return Shipment{}, order.ErrNotFound
+	err := o.db.call(ctx, func(ctx context.Context) error {
+		err := o.db.sql.QueryRowContext(ctx, "SELECT tracking_id, shipped_at FROM shipments WHERE order_id = ?", id).Scan(&s.TrackingID, &s.ShippedAt)
+		if errors.Is(err, sql.ErrNoRows) {
+			return order.ErrNotFound
+		}
+		return err
+	})
+	if err != nil {
+		return Shipment{}, err
 	}
 	s.ShippedAt = s.ShippedAt.UTC()
-	return s, translate(err)
+	return s, nil
 }

@@ -62,18 +62,24 @@ func openEpoch(ctx context.Context, q querier, partition uint8) (Epoch, error) {
 }
 
 // OpenEpoch reads the open epoch; ErrNoEpoch when there was none yet.
-func (s *Stock) OpenEpoch(ctx context.Context, partition uint8) (Epoch, error) {
-	e, err := openEpoch(ctx, s.db.sql, partition)
-	return e, translate(err)
+func (s *Stock) OpenEpoch(ctx context.Context, partition uint8) (e Epoch, err error) {
+	err = s.db.call(ctx, func(ctx context.Context) (err error) {
+		e, err = openEpoch(ctx, s.db.sql, partition)
+		return err
+	})
+	return e, err
 }
 
 // EpochAt reads an epoch, open or closed; ErrNoEpoch when there is none of that number.
-func (s *Stock) EpochAt(ctx context.Context, partition uint8, number int64) (Epoch, error) {
-	e, err := scanEpoch(s.db.sql.QueryRowContext(ctx, "SELECT "+epochColumns+" FROM stock_epochs WHERE partition_no = ? AND epoch = ?", partition, number))
-	if errors.Is(err, sql.ErrNoRows) {
-		return Epoch{}, ErrNoEpoch
-	}
-	return e, translate(err)
+func (s *Stock) EpochAt(ctx context.Context, partition uint8, number int64) (e Epoch, err error) {
+	err = s.db.call(ctx, func(ctx context.Context) (err error) {
+		e, err = scanEpoch(s.db.sql.QueryRowContext(ctx, "SELECT "+epochColumns+" FROM stock_epochs WHERE partition_no = ? AND epoch = ?", partition, number))
+		if errors.Is(err, sql.ErrNoRows) {
+			return ErrNoEpoch
+		}
+		return err
+	})
+	return e, err
 }
 
 // CloseAndOpen closes the epoch `expect` (0 when there is none) and opens the next one, in one transaction. Of two callers
@@ -81,7 +87,7 @@ func (s *Stock) EpochAt(ctx context.Context, partition uint8, number int64) (Epo
 func (s *Stock) CloseAndOpen(ctx context.Context, partition uint8, expect int64, runID string) (Epoch, error) {
 	now := micro(time.Now())
 	e := Epoch{Partition: partition, Number: expect + 1, RunID: runID, LastID: startID, OpenedAt: now}
-	err := s.db.tx(ctx, func(tx *sql.Tx) error {
+	err := s.db.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		if expect > 0 {
 			err := one(ErrEpochConflict)(tx.ExecContext(ctx,
 				"UPDATE stock_epochs SET closed_at = ? WHERE partition_no = ? AND epoch = ? AND closed_at IS NULL", now, partition, expect))
@@ -118,22 +124,30 @@ func one(otherwise error) func(sql.Result, error) error {
 
 // Snapshot reads the open epoch and the units of the SKUs at its place in the journal, in one consistent read. Unknown SKUs
 // are absent.
-func (s *Stock) Snapshot(ctx context.Context, partition uint8, skus []order.SKU) (Epoch, map[order.SKU]int64, error) {
+func (s *Stock) Snapshot(ctx context.Context, partition uint8, skus []order.SKU) (e Epoch, units map[order.SKU]int64, err error) {
+	err = s.db.call(ctx, func(ctx context.Context) (err error) {
+		e, units, err = s.snapshot(ctx, partition, skus)
+		return err
+	})
+	return e, units, err
+}
+
+func (s *Stock) snapshot(ctx context.Context, partition uint8, skus []order.SKU) (Epoch, map[order.SKU]int64, error) {
 	opts := &sql.TxOptions{ReadOnly: true}
 	if s.db.isMySQL() {
 		opts.Isolation = sql.LevelRepeatableRead
 	}
 	tx, err := s.db.sql.BeginTx(ctx, opts)
 	if err != nil {
-		return Epoch{}, nil, translate(err)
+		return Epoch{}, nil, err
 	}
 	defer tx.Rollback()
 	e, err := openEpoch(ctx, tx, partition)
 	if err != nil {
-		return Epoch{}, nil, translate(err)
+		return Epoch{}, nil, err
 	}
 	units, err := unitsOf(ctx, tx, skus)
-	return e, units, translate(err)
+	return e, units, err
 }
 
 func unitsOf(ctx context.Context, q querier, skus []order.SKU) (map[order.SKU]int64, error) {
@@ -169,12 +183,15 @@ type Adjustment struct {
 // FindAdjustment reads an adjustment; order.ErrNotFound when it was never made.
 func (s *Stock) FindAdjustment(ctx context.Context, id string) (Adjustment, error) {
 	a := Adjustment{ID: id}
-	err := s.db.sql.QueryRowContext(ctx, "SELECT sku, delta, reason, actor, created_at FROM stock_adjustments WHERE adjustment_id = ?", id).
-		Scan(&a.SKU, &a.Delta, &a.Reason, &a.Actor, &a.At)
-	if errors.Is(err, sql.ErrNoRows) {
-		return Adjustment{}, order.ErrNotFound
-	}
-	return a, translate(err)
+	err := s.db.call(ctx, func(ctx context.Context) error {
+		err := s.db.sql.QueryRowContext(ctx, "SELECT sku, delta, reason, actor, created_at FROM stock_adjustments WHERE adjustment_id = ?", id).
+			Scan(&a.SKU, &a.Delta, &a.Reason, &a.Actor, &a.At)
+		if errors.Is(err, sql.ErrNoRows) {
+			return order.ErrNotFound
+		}
+		return err
+	})
+	return a, err
 }
 
 // Range is a run of journal entries that is applied at once.
@@ -196,7 +213,7 @@ type Range struct {
 // closed; an error for which IsRowError holds, that an entry of it cannot be applied. Either way nothing was done.
 func (s *Stock) FlushRange(ctx context.Context, r Range) (Outcome, error) {
 	var out Outcome
-	err := s.db.tx(ctx, func(tx *sql.Tx) (err error) {
+	err := s.db.tx(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
 		if err := s.advance(ctx, tx, r); err != nil {
 			return err
 		}
@@ -214,7 +231,7 @@ func (s *Stock) FlushRange(ctx context.Context, r Range) (Outcome, error) {
 
 // SkipEntry moves the place over one entry that cannot be applied, and puts it aside, in one transaction.
 func (s *Stock) SkipEntry(ctx context.Context, r Range, f FailedOrder) error {
-	return s.db.tx(ctx, func(tx *sql.Tx) error {
+	return s.db.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		if err := s.advance(ctx, tx, r); err != nil {
 			return err
 		}
@@ -275,6 +292,10 @@ func (*Stock) deduct(ctx context.Context, tx *sql.Tx, deltas map[order.SKU]int64
 
 // PruneDedupLog forgets all but the newest rows of the partition's log. It always keeps one.
 func (s *Stock) PruneDedupLog(ctx context.Context, partition uint8, keep int) error {
+	return s.db.call(ctx, func(ctx context.Context) error { return s.pruneDedupLog(ctx, partition, keep) })
+}
+
+func (s *Stock) pruneDedupLog(ctx context.Context, partition uint8, keep int) error {
 	var cut int64
 	err := s.db.sql.QueryRowContext(ctx, "SELECT id FROM stock_dedup_log WHERE partition_no = ? ORDER BY id DESC LIMIT 1 OFFSET ?",
 		partition, max(keep, 1)-1).Scan(&cut)
@@ -284,5 +305,5 @@ func (s *Stock) PruneDedupLog(ctx context.Context, partition uint8, keep int) er
 	if err == nil {
 		_, err = s.db.sql.ExecContext(ctx, "DELETE FROM stock_dedup_log WHERE partition_no = ? AND id < ?", partition, cut)
 	}
-	return translate(err)
+	return err
 }

@@ -36,9 +36,6 @@ type parts struct {
 // partition: there is one until Redis is a cluster.
 const partition = 0
 
-// redisCall bounds a call to the journal, beyond the time for which it blocks.
-const redisCall = 2 * time.Second
-
 func openParts(ctx context.Context, sql sqlConfig, redis redisConfig, orders orderConfig, log *slog.Logger) (p *parts, err error) {
 	p = &parts{log: log, policies: gateway.NewPolicies(gateway.DefaultPolicies()), progress: stock.NewProgress()}
 	defer func() {
@@ -56,7 +53,7 @@ func openParts(ctx context.Context, sql sqlConfig, redis redisConfig, orders ord
 	p.flush.Partition, p.flush.WithOrders = partition, orders.sqlDurable(redis.embedded())
 	p.keys = stock.Keys{Namespace: redis.Namespace, Partition: partition}
 	breaker := p.policies[gateway.Redis]
-	p.journal = stock.NewJournal(p.keys, p.redis, breaker, redisCall)
+	p.journal = stock.NewJournal(p.keys, p.redis, p.policies[gateway.Journal])
 	b := books{store.NewStock(p.db)}
 	p.epochs = stock.NewEpochs(p.keys, p.redis, b, p.flusher().Drain, log)
 	p.stock = stock.New(p.keys, p.redis, p.epochs, b, orders.limits(redis.embedded()), breaker)
@@ -71,6 +68,7 @@ func (p *parts) openSQL(ctx context.Context, cfg sqlConfig) error {
 	}
 	p.db = db
 	p.closers = append(p.closers, db.Close)
+	db.Guard(p.policies[gateway.SQL])
 	m := store.NewMigrator(db)
 	if !cfg.embedded() {
 		return m.Check(ctx)

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spillway/spillway/gateway"
 	"github.com/spillway/spillway/queue"
 	"github.com/spillway/spillway/server"
 	"github.com/spillway/spillway/store"
@@ -138,7 +139,7 @@ func runRole(ctx context.Context, log *slog.Logger, r role) (err error) {
 		log.InfoContext(ctx, "working", "workers", strings.Join(r.workers, ","))
 		<-ctx.Done()
 	} else {
-		err = r.serve(ctx, log, p, a, server.Config{Tokens: tokens, Origins: r.http.Origins, Ready: p.ready(), Log: log})
+		err = r.serve(ctx, log, p, a, server.Config{Tokens: tokens, Origins: r.http.Origins, Ready: p.ready(), Breakers: p.policies.States, Log: log})
 	}
 	stopLoops()
 	running.Wait()
@@ -190,6 +191,7 @@ func newWorkers(p *parts, a *api, r role) (turns, error) {
 		return nil, err
 	}
 	p.closers = append(p.closers, closeQueue(broker))
+	broker = queue.Guard(broker, p.policies[gateway.Queue], p.policies[gateway.QueueReceive])
 	if slices.Contains(r.workers, workerRelay) {
 		producer, err := broker.Producer()
 		if err != nil {

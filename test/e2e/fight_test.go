@@ -194,13 +194,23 @@ func (f *fight) stockInSQL() int64 {
 	return units[order.SKU(f.sku)]
 }
 
-// nothingLost checks that each order that was answered as paid is in SQL as paid or later (I5).
+// drainTime bounds the drain after a kill: what the killed relay and the killed workers held comes again when their leases have
+// run out, after 15 s and 30 s, one after the other.
+const drainTime = 90 * time.Second
+
+// nothingLost checks that each order that was answered as paid is in SQL as paid or later, once the drain is done (I5).
 func (f *fight) nothingLost() {
 	f.t.Helper()
 	orders := store.NewOrders(f.db())
 	for id := range f.paid {
-		if o, err := orders.Get(f.t.Context(), order.ID(id)); err != nil || !o.State.Follows(order.Paid) || o.State == order.Cancelled {
-			f.t.Errorf("order %s was answered as paid; SQL has %v (%v)", id, o.State, err)
+		var o order.Order
+		var err error
+		f.eventually(drainTime, fmt.Sprintf("SQL to have order %s as paid, as it was answered", id), func() bool {
+			o, err = orders.Get(f.t.Context(), order.ID(id))
+			return err == nil && o.State != order.Pending
+		})
+		if !o.State.Follows(order.Paid) || o.State == order.Cancelled {
+			f.t.Errorf("order %s was answered as paid; SQL has %v", id, o.State)
 		}
 	}
 }
@@ -208,7 +218,7 @@ func (f *fight) nothingLost() {
 // allTaken checks that exactly the units there are were taken.
 func (f *fight) allTaken() {
 	f.t.Helper()
-	f.eventually(60*time.Second, "SQL to have every order", func() bool { return f.taken() == fightUnits && f.stockInSQL() == 0 })
+	f.eventually(drainTime, "SQL to have every order", func() bool { return f.taken() == fightUnits && f.stockInSQL() == 0 })
 	f.nothingLost()
 	if n := len(f.paid) + len(f.pending); n > fightUnits || f.unknown > 0 {
 		f.t.Errorf("%d orders were answered for %d units; %d attempts got no definite answer", n, fightUnits, f.unknown)

@@ -1,0 +1,66 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/spillway/spillway/test/realparts"
+)
+
+// TestAFrozenRedisFailsFast: its sockets stay open and nothing answers. Callers get a clear answer with a hint when to come
+// back, the breaker says so, and everything works again once Redis goes on (I12).
+func TestAFrozenRedisFailsFast(t *testing.T) {
+	redis := realparts.StartRedis(t)
+	s := onRealParts(t, redis.Addr(), "--durability", "journal", "--customer-orders", "0")
+	token := s.guest()
+	place := func(key string) (reply, error) {
+		return s.call("CheckoutService/PlaceOrder", token, orderBody(hotSKU, 1, goodCard), "Idempotency-Key", key)
+	}
+	if r, err := place("before"); err != nil || r.Order.State != "ORDER_STATE_PAID" {
+		t.Fatalf("before: %s (%v)", r.Raw, err)
+	}
+	redis.Pause()
+	t.Cleanup(redis.Resume) // A frozen process cannot be ended gracefully.
+	var wg sync.WaitGroup
+	for i := range 40 {
+		wg.Go(func() {
+			r, err := place(fmt.Sprint("frozen-", i))
+			if err != nil || r.Code != "unavailable" || r.Header.Get("Retry-After") == "" {
+				t.Errorf("while Redis is frozen: %s (%v)", r.Raw, err)
+			}
+		})
+	}
+	wg.Wait()
+	if state := s.breakers()["redis"]; state == "closed" {
+		t.Error("after 40 calls without an answer Redis' breaker is closed")
+	}
+	redis.Resume()
+	s.eventually(15*time.Second, "orders to be taken again", func() bool {
+		r, err := place("after")
+		return err == nil && r.Order.State == "ORDER_STATE_PAID"
+	})
+	if state := s.breakers()["redis"]; state != "closed" {
+		t.Errorf("after an order was placed Redis' breaker is %s", state)
+	}
+}
+
+// breakers are the breakers' states, by part.
+func (s *shop) breakers() map[string]string {
+	s.t.Helper()
+	resp, err := http.Get(s.url + "/readyz")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var parts struct {
+		Breakers map[string]string `json:"breakers"`
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&parts); err != nil || len(parts.Breakers) == 0 {
+		s.t.Fatalf("/readyz names no breakers: %v", err)
+	}
+	return parts.Breakers
+}
