@@ -101,7 +101,7 @@ func TestASilentServerIsReported(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close()
+	t.Cleanup(func() { _ = db.Close() })
 	f := &fuse{timeout: 100 * time.Millisecond}
 	db.Guard(f)
 	if _, err := store.NewOrders(db).Get(t.Context(), order.NewID(0, at)); !errors.Is(err, order.ErrUnavailable) {
