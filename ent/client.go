@@ -15,8 +15,11 @@ import (
 	"entgo.io/ent/dialect"
 	"entgo.io/ent/dialect/sql"
 	"github.com/spillway/spillway/ent/charge"
+	"github.com/spillway/spillway/ent/duemail"
 	"github.com/spillway/spillway/ent/failedorder"
+	"github.com/spillway/spillway/ent/failedorderaction"
 	"github.com/spillway/spillway/ent/order"
+	"github.com/spillway/spillway/ent/ordercancellation"
 	"github.com/spillway/spillway/ent/orderitem"
 	"github.com/spillway/spillway/ent/product"
 	"github.com/spillway/spillway/ent/refund"
@@ -36,10 +39,16 @@ type Client struct {
 	Schema *migrate.Schema
 	// Charge is the client for interacting with the Charge builders.
 	Charge *ChargeClient
+	// DueMail is the client for interacting with the DueMail builders.
+	DueMail *DueMailClient
 	// FailedOrder is the client for interacting with the FailedOrder builders.
 	FailedOrder *FailedOrderClient
+	// FailedOrderAction is the client for interacting with the FailedOrderAction builders.
+	FailedOrderAction *FailedOrderActionClient
 	// Order is the client for interacting with the Order builders.
 	Order *OrderClient
+	// OrderCancellation is the client for interacting with the OrderCancellation builders.
+	OrderCancellation *OrderCancellationClient
 	// OrderItem is the client for interacting with the OrderItem builders.
 	OrderItem *OrderItemClient
 	// Product is the client for interacting with the Product builders.
@@ -68,8 +77,11 @@ func NewClient(opts ...Option) *Client {
 func (c *Client) init() {
 	c.Schema = migrate.NewSchema(c.driver)
 	c.Charge = NewChargeClient(c.config)
+	c.DueMail = NewDueMailClient(c.config)
 	c.FailedOrder = NewFailedOrderClient(c.config)
+	c.FailedOrderAction = NewFailedOrderActionClient(c.config)
 	c.Order = NewOrderClient(c.config)
+	c.OrderCancellation = NewOrderCancellationClient(c.config)
 	c.OrderItem = NewOrderItemClient(c.config)
 	c.Product = NewProductClient(c.config)
 	c.Refund = NewRefundClient(c.config)
@@ -168,19 +180,22 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 	cfg := c.config
 	cfg.driver = tx
 	return &Tx{
-		ctx:             ctx,
-		config:          cfg,
-		Charge:          NewChargeClient(cfg),
-		FailedOrder:     NewFailedOrderClient(cfg),
-		Order:           NewOrderClient(cfg),
-		OrderItem:       NewOrderItemClient(cfg),
-		Product:         NewProductClient(cfg),
-		Refund:          NewRefundClient(cfg),
-		SentMail:        NewSentMailClient(cfg),
-		Shipment:        NewShipmentClient(cfg),
-		StockAdjustment: NewStockAdjustmentClient(cfg),
-		StockDedupLog:   NewStockDedupLogClient(cfg),
-		StockEpoch:      NewStockEpochClient(cfg),
+		ctx:               ctx,
+		config:            cfg,
+		Charge:            NewChargeClient(cfg),
+		DueMail:           NewDueMailClient(cfg),
+		FailedOrder:       NewFailedOrderClient(cfg),
+		FailedOrderAction: NewFailedOrderActionClient(cfg),
+		Order:             NewOrderClient(cfg),
+		OrderCancellation: NewOrderCancellationClient(cfg),
+		OrderItem:         NewOrderItemClient(cfg),
+		Product:           NewProductClient(cfg),
+		Refund:            NewRefundClient(cfg),
+		SentMail:          NewSentMailClient(cfg),
+		Shipment:          NewShipmentClient(cfg),
+		StockAdjustment:   NewStockAdjustmentClient(cfg),
+		StockDedupLog:     NewStockDedupLogClient(cfg),
+		StockEpoch:        NewStockEpochClient(cfg),
 	}, nil
 }
 
@@ -198,19 +213,22 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 	cfg := c.config
 	cfg.driver = &txDriver{tx: tx, drv: c.driver}
 	return &Tx{
-		ctx:             ctx,
-		config:          cfg,
-		Charge:          NewChargeClient(cfg),
-		FailedOrder:     NewFailedOrderClient(cfg),
-		Order:           NewOrderClient(cfg),
-		OrderItem:       NewOrderItemClient(cfg),
-		Product:         NewProductClient(cfg),
-		Refund:          NewRefundClient(cfg),
-		SentMail:        NewSentMailClient(cfg),
-		Shipment:        NewShipmentClient(cfg),
-		StockAdjustment: NewStockAdjustmentClient(cfg),
-		StockDedupLog:   NewStockDedupLogClient(cfg),
-		StockEpoch:      NewStockEpochClient(cfg),
+		ctx:               ctx,
+		config:            cfg,
+		Charge:            NewChargeClient(cfg),
+		DueMail:           NewDueMailClient(cfg),
+		FailedOrder:       NewFailedOrderClient(cfg),
+		FailedOrderAction: NewFailedOrderActionClient(cfg),
+		Order:             NewOrderClient(cfg),
+		OrderCancellation: NewOrderCancellationClient(cfg),
+		OrderItem:         NewOrderItemClient(cfg),
+		Product:           NewProductClient(cfg),
+		Refund:            NewRefundClient(cfg),
+		SentMail:          NewSentMailClient(cfg),
+		Shipment:          NewShipmentClient(cfg),
+		StockAdjustment:   NewStockAdjustmentClient(cfg),
+		StockDedupLog:     NewStockDedupLogClient(cfg),
+		StockEpoch:        NewStockEpochClient(cfg),
 	}, nil
 }
 
@@ -240,8 +258,9 @@ func (c *Client) Close() error {
 // In order to add hooks to a specific client, call: `client.Node.Use(...)`.
 func (c *Client) Use(hooks ...Hook) {
 	for _, n := range []interface{ Use(...Hook) }{
-		c.Charge, c.FailedOrder, c.Order, c.OrderItem, c.Product, c.Refund, c.SentMail,
-		c.Shipment, c.StockAdjustment, c.StockDedupLog, c.StockEpoch,
+		c.Charge, c.DueMail, c.FailedOrder, c.FailedOrderAction, c.Order,
+		c.OrderCancellation, c.OrderItem, c.Product, c.Refund, c.SentMail, c.Shipment,
+		c.StockAdjustment, c.StockDedupLog, c.StockEpoch,
 	} {
 		n.Use(hooks...)
 	}
@@ -251,8 +270,9 @@ func (c *Client) Use(hooks ...Hook) {
 // In order to add interceptors to a specific client, call: `client.Node.Intercept(...)`.
 func (c *Client) Intercept(interceptors ...Interceptor) {
 	for _, n := range []interface{ Intercept(...Interceptor) }{
-		c.Charge, c.FailedOrder, c.Order, c.OrderItem, c.Product, c.Refund, c.SentMail,
-		c.Shipment, c.StockAdjustment, c.StockDedupLog, c.StockEpoch,
+		c.Charge, c.DueMail, c.FailedOrder, c.FailedOrderAction, c.Order,
+		c.OrderCancellation, c.OrderItem, c.Product, c.Refund, c.SentMail, c.Shipment,
+		c.StockAdjustment, c.StockDedupLog, c.StockEpoch,
 	} {
 		n.Intercept(interceptors...)
 	}
@@ -263,10 +283,16 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 	switch m := m.(type) {
 	case *ChargeMutation:
 		return c.Charge.mutate(ctx, m)
+	case *DueMailMutation:
+		return c.DueMail.mutate(ctx, m)
 	case *FailedOrderMutation:
 		return c.FailedOrder.mutate(ctx, m)
+	case *FailedOrderActionMutation:
+		return c.FailedOrderAction.mutate(ctx, m)
 	case *OrderMutation:
 		return c.Order.mutate(ctx, m)
+	case *OrderCancellationMutation:
+		return c.OrderCancellation.mutate(ctx, m)
 	case *OrderItemMutation:
 		return c.OrderItem.mutate(ctx, m)
 	case *ProductMutation:
@@ -421,6 +447,139 @@ func (c *ChargeClient) mutate(ctx context.Context, m *ChargeMutation) (Value, er
 	}
 }
 
+// DueMailClient is a client for the DueMail schema.
+type DueMailClient struct {
+	config
+}
+
+// NewDueMailClient returns a client for the DueMail from the given config.
+func NewDueMailClient(c config) *DueMailClient {
+	return &DueMailClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `duemail.Hooks(f(g(h())))`.
+func (c *DueMailClient) Use(hooks ...Hook) {
+	c.hooks.DueMail = append(c.hooks.DueMail, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `duemail.Intercept(f(g(h())))`.
+func (c *DueMailClient) Intercept(interceptors ...Interceptor) {
+	c.inters.DueMail = append(c.inters.DueMail, interceptors...)
+}
+
+// Create returns a builder for creating a DueMail entity.
+func (c *DueMailClient) Create() *DueMailCreate {
+	mutation := newDueMailMutation(c.config, OpCreate)
+	return &DueMailCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of DueMail entities.
+func (c *DueMailClient) CreateBulk(builders ...*DueMailCreate) *DueMailCreateBulk {
+	return &DueMailCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *DueMailClient) MapCreateBulk(slice any, setFunc func(*DueMailCreate, int)) *DueMailCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &DueMailCreateBulk{err: fmt.Errorf("calling to DueMailClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*DueMailCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &DueMailCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for DueMail.
+func (c *DueMailClient) Update() *DueMailUpdate {
+	mutation := newDueMailMutation(c.config, OpUpdate)
+	return &DueMailUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *DueMailClient) UpdateOne(_m *DueMail) *DueMailUpdateOne {
+	mutation := newDueMailMutation(c.config, OpUpdateOne, withDueMail(_m))
+	return &DueMailUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *DueMailClient) UpdateOneID(id int64) *DueMailUpdateOne {
+	mutation := newDueMailMutation(c.config, OpUpdateOne, withDueMailID(id))
+	return &DueMailUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for DueMail.
+func (c *DueMailClient) Delete() *DueMailDelete {
+	mutation := newDueMailMutation(c.config, OpDelete)
+	return &DueMailDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *DueMailClient) DeleteOne(_m *DueMail) *DueMailDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *DueMailClient) DeleteOneID(id int64) *DueMailDeleteOne {
+	builder := c.Delete().Where(duemail.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &DueMailDeleteOne{builder}
+}
+
+// Query returns a query builder for DueMail.
+func (c *DueMailClient) Query() *DueMailQuery {
+	return &DueMailQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeDueMail},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a DueMail entity by its id.
+func (c *DueMailClient) Get(ctx context.Context, id int64) (*DueMail, error) {
+	return c.Query().Where(duemail.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *DueMailClient) GetX(ctx context.Context, id int64) *DueMail {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *DueMailClient) Hooks() []Hook {
+	return c.hooks.DueMail
+}
+
+// Interceptors returns the client interceptors.
+func (c *DueMailClient) Interceptors() []Interceptor {
+	return c.inters.DueMail
+}
+
+func (c *DueMailClient) mutate(ctx context.Context, m *DueMailMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&DueMailCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&DueMailUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&DueMailUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&DueMailDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown DueMail mutation op: %q", m.Op())
+	}
+}
+
 // FailedOrderClient is a client for the FailedOrder schema.
 type FailedOrderClient struct {
 	config
@@ -554,6 +713,139 @@ func (c *FailedOrderClient) mutate(ctx context.Context, m *FailedOrderMutation) 
 	}
 }
 
+// FailedOrderActionClient is a client for the FailedOrderAction schema.
+type FailedOrderActionClient struct {
+	config
+}
+
+// NewFailedOrderActionClient returns a client for the FailedOrderAction from the given config.
+func NewFailedOrderActionClient(c config) *FailedOrderActionClient {
+	return &FailedOrderActionClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `failedorderaction.Hooks(f(g(h())))`.
+func (c *FailedOrderActionClient) Use(hooks ...Hook) {
+	c.hooks.FailedOrderAction = append(c.hooks.FailedOrderAction, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `failedorderaction.Intercept(f(g(h())))`.
+func (c *FailedOrderActionClient) Intercept(interceptors ...Interceptor) {
+	c.inters.FailedOrderAction = append(c.inters.FailedOrderAction, interceptors...)
+}
+
+// Create returns a builder for creating a FailedOrderAction entity.
+func (c *FailedOrderActionClient) Create() *FailedOrderActionCreate {
+	mutation := newFailedOrderActionMutation(c.config, OpCreate)
+	return &FailedOrderActionCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of FailedOrderAction entities.
+func (c *FailedOrderActionClient) CreateBulk(builders ...*FailedOrderActionCreate) *FailedOrderActionCreateBulk {
+	return &FailedOrderActionCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *FailedOrderActionClient) MapCreateBulk(slice any, setFunc func(*FailedOrderActionCreate, int)) *FailedOrderActionCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &FailedOrderActionCreateBulk{err: fmt.Errorf("calling to FailedOrderActionClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*FailedOrderActionCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &FailedOrderActionCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for FailedOrderAction.
+func (c *FailedOrderActionClient) Update() *FailedOrderActionUpdate {
+	mutation := newFailedOrderActionMutation(c.config, OpUpdate)
+	return &FailedOrderActionUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *FailedOrderActionClient) UpdateOne(_m *FailedOrderAction) *FailedOrderActionUpdateOne {
+	mutation := newFailedOrderActionMutation(c.config, OpUpdateOne, withFailedOrderAction(_m))
+	return &FailedOrderActionUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *FailedOrderActionClient) UpdateOneID(id int64) *FailedOrderActionUpdateOne {
+	mutation := newFailedOrderActionMutation(c.config, OpUpdateOne, withFailedOrderActionID(id))
+	return &FailedOrderActionUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for FailedOrderAction.
+func (c *FailedOrderActionClient) Delete() *FailedOrderActionDelete {
+	mutation := newFailedOrderActionMutation(c.config, OpDelete)
+	return &FailedOrderActionDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *FailedOrderActionClient) DeleteOne(_m *FailedOrderAction) *FailedOrderActionDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *FailedOrderActionClient) DeleteOneID(id int64) *FailedOrderActionDeleteOne {
+	builder := c.Delete().Where(failedorderaction.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &FailedOrderActionDeleteOne{builder}
+}
+
+// Query returns a query builder for FailedOrderAction.
+func (c *FailedOrderActionClient) Query() *FailedOrderActionQuery {
+	return &FailedOrderActionQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeFailedOrderAction},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a FailedOrderAction entity by its id.
+func (c *FailedOrderActionClient) Get(ctx context.Context, id int64) (*FailedOrderAction, error) {
+	return c.Query().Where(failedorderaction.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *FailedOrderActionClient) GetX(ctx context.Context, id int64) *FailedOrderAction {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *FailedOrderActionClient) Hooks() []Hook {
+	return c.hooks.FailedOrderAction
+}
+
+// Interceptors returns the client interceptors.
+func (c *FailedOrderActionClient) Interceptors() []Interceptor {
+	return c.inters.FailedOrderAction
+}
+
+func (c *FailedOrderActionClient) mutate(ctx context.Context, m *FailedOrderActionMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&FailedOrderActionCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&FailedOrderActionUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&FailedOrderActionUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&FailedOrderActionDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown FailedOrderAction mutation op: %q", m.Op())
+	}
+}
+
 // OrderClient is a client for the Order schema.
 type OrderClient struct {
 	config
@@ -684,6 +976,139 @@ func (c *OrderClient) mutate(ctx context.Context, m *OrderMutation) (Value, erro
 		return (&OrderDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
 	default:
 		return nil, fmt.Errorf("ent: unknown Order mutation op: %q", m.Op())
+	}
+}
+
+// OrderCancellationClient is a client for the OrderCancellation schema.
+type OrderCancellationClient struct {
+	config
+}
+
+// NewOrderCancellationClient returns a client for the OrderCancellation from the given config.
+func NewOrderCancellationClient(c config) *OrderCancellationClient {
+	return &OrderCancellationClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `ordercancellation.Hooks(f(g(h())))`.
+func (c *OrderCancellationClient) Use(hooks ...Hook) {
+	c.hooks.OrderCancellation = append(c.hooks.OrderCancellation, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `ordercancellation.Intercept(f(g(h())))`.
+func (c *OrderCancellationClient) Intercept(interceptors ...Interceptor) {
+	c.inters.OrderCancellation = append(c.inters.OrderCancellation, interceptors...)
+}
+
+// Create returns a builder for creating a OrderCancellation entity.
+func (c *OrderCancellationClient) Create() *OrderCancellationCreate {
+	mutation := newOrderCancellationMutation(c.config, OpCreate)
+	return &OrderCancellationCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of OrderCancellation entities.
+func (c *OrderCancellationClient) CreateBulk(builders ...*OrderCancellationCreate) *OrderCancellationCreateBulk {
+	return &OrderCancellationCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *OrderCancellationClient) MapCreateBulk(slice any, setFunc func(*OrderCancellationCreate, int)) *OrderCancellationCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &OrderCancellationCreateBulk{err: fmt.Errorf("calling to OrderCancellationClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*OrderCancellationCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &OrderCancellationCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for OrderCancellation.
+func (c *OrderCancellationClient) Update() *OrderCancellationUpdate {
+	mutation := newOrderCancellationMutation(c.config, OpUpdate)
+	return &OrderCancellationUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *OrderCancellationClient) UpdateOne(_m *OrderCancellation) *OrderCancellationUpdateOne {
+	mutation := newOrderCancellationMutation(c.config, OpUpdateOne, withOrderCancellation(_m))
+	return &OrderCancellationUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *OrderCancellationClient) UpdateOneID(id string) *OrderCancellationUpdateOne {
+	mutation := newOrderCancellationMutation(c.config, OpUpdateOne, withOrderCancellationID(id))
+	return &OrderCancellationUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for OrderCancellation.
+func (c *OrderCancellationClient) Delete() *OrderCancellationDelete {
+	mutation := newOrderCancellationMutation(c.config, OpDelete)
+	return &OrderCancellationDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *OrderCancellationClient) DeleteOne(_m *OrderCancellation) *OrderCancellationDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *OrderCancellationClient) DeleteOneID(id string) *OrderCancellationDeleteOne {
+	builder := c.Delete().Where(ordercancellation.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &OrderCancellationDeleteOne{builder}
+}
+
+// Query returns a query builder for OrderCancellation.
+func (c *OrderCancellationClient) Query() *OrderCancellationQuery {
+	return &OrderCancellationQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeOrderCancellation},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a OrderCancellation entity by its id.
+func (c *OrderCancellationClient) Get(ctx context.Context, id string) (*OrderCancellation, error) {
+	return c.Query().Where(ordercancellation.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *OrderCancellationClient) GetX(ctx context.Context, id string) *OrderCancellation {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *OrderCancellationClient) Hooks() []Hook {
+	return c.hooks.OrderCancellation
+}
+
+// Interceptors returns the client interceptors.
+func (c *OrderCancellationClient) Interceptors() []Interceptor {
+	return c.inters.OrderCancellation
+}
+
+func (c *OrderCancellationClient) mutate(ctx context.Context, m *OrderCancellationMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&OrderCancellationCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&OrderCancellationUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&OrderCancellationUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&OrderCancellationDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown OrderCancellation mutation op: %q", m.Op())
 	}
 }
 
@@ -1754,12 +2179,14 @@ func (c *StockEpochClient) mutate(ctx context.Context, m *StockEpochMutation) (V
 // hooks and interceptors per client, for fast access.
 type (
 	hooks struct {
-		Charge, FailedOrder, Order, OrderItem, Product, Refund, SentMail, Shipment,
-		StockAdjustment, StockDedupLog, StockEpoch []ent.Hook
+		Charge, DueMail, FailedOrder, FailedOrderAction, Order, OrderCancellation,
+		OrderItem, Product, Refund, SentMail, Shipment, StockAdjustment, StockDedupLog,
+		StockEpoch []ent.Hook
 	}
 	inters struct {
-		Charge, FailedOrder, Order, OrderItem, Product, Refund, SentMail, Shipment,
-		StockAdjustment, StockDedupLog, StockEpoch []ent.Interceptor
+		Charge, DueMail, FailedOrder, FailedOrderAction, Order, OrderCancellation,
+		OrderItem, Product, Refund, SentMail, Shipment, StockAdjustment, StockDedupLog,
+		StockEpoch []ent.Interceptor
 	}
 )
 

@@ -13,8 +13,11 @@ import (
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
 	"github.com/spillway/spillway/ent/charge"
+	"github.com/spillway/spillway/ent/duemail"
 	"github.com/spillway/spillway/ent/failedorder"
+	"github.com/spillway/spillway/ent/failedorderaction"
 	"github.com/spillway/spillway/ent/order"
+	"github.com/spillway/spillway/ent/ordercancellation"
 	"github.com/spillway/spillway/ent/orderitem"
 	"github.com/spillway/spillway/ent/product"
 	"github.com/spillway/spillway/ent/refund"
@@ -83,17 +86,20 @@ var (
 func checkColumn(t, c string) error {
 	initCheck.Do(func() {
 		columnCheck = sql.NewColumnCheck(map[string]func(string) bool{
-			charge.Table:          charge.ValidColumn,
-			failedorder.Table:     failedorder.ValidColumn,
-			order.Table:           order.ValidColumn,
-			orderitem.Table:       orderitem.ValidColumn,
-			product.Table:         product.ValidColumn,
-			refund.Table:          refund.ValidColumn,
-			sentmail.Table:        sentmail.ValidColumn,
-			shipment.Table:        shipment.ValidColumn,
-			stockadjustment.Table: stockadjustment.ValidColumn,
-			stockdeduplog.Table:   stockdeduplog.ValidColumn,
-			stockepoch.Table:      stockepoch.ValidColumn,
+			charge.Table:            charge.ValidColumn,
+			duemail.Table:           duemail.ValidColumn,
+			failedorder.Table:       failedorder.ValidColumn,
+			failedorderaction.Table: failedorderaction.ValidColumn,
+			order.Table:             order.ValidColumn,
+			ordercancellation.Table: ordercancellation.ValidColumn,
+			orderitem.Table:         orderitem.ValidColumn,
+			product.Table:           product.ValidColumn,
+			refund.Table:            refund.ValidColumn,
+			sentmail.Table:          sentmail.ValidColumn,
+			shipment.Table:          shipment.ValidColumn,
+			stockadjustment.Table:   stockadjustment.ValidColumn,
+			stockdeduplog.Table:     stockdeduplog.ValidColumn,
+			stockepoch.Table:        stockepoch.ValidColumn,
 		})
 	})
 	return columnCheck(t, c)

@@ -36,7 +36,9 @@ type FailedOrder struct {
 	// CreatedAt holds the value of the "created_at" field.
 	CreatedAt time.Time `json:"created_at,omitempty"`
 	// UpdatedAt holds the value of the "updated_at" field.
-	UpdatedAt    time.Time `json:"updated_at,omitempty"`
+	UpdatedAt time.Time `json:"updated_at,omitempty"`
+	// PayloadType holds the value of the "payload_type" field.
+	PayloadType  string `json:"payload_type,omitempty"`
 	selectValues sql.SelectValues
 }
 
@@ -49,7 +51,7 @@ func (*FailedOrder) scanValues(columns []string) ([]any, error) {
 			values[i] = new([]byte)
 		case failedorder.FieldID, failedorder.FieldAttempts:
 			values[i] = new(sql.NullInt64)
-		case failedorder.FieldDedupKey, failedorder.FieldSource, failedorder.FieldOrderID, failedorder.FieldReason, failedorder.FieldTraceID, failedorder.FieldStatus:
+		case failedorder.FieldDedupKey, failedorder.FieldSource, failedorder.FieldOrderID, failedorder.FieldReason, failedorder.FieldTraceID, failedorder.FieldStatus, failedorder.FieldPayloadType:
 			values[i] = new(sql.NullString)
 		case failedorder.FieldCreatedAt, failedorder.FieldUpdatedAt:
 			values[i] = new(sql.NullTime)
@@ -134,6 +136,12 @@ func (_m *FailedOrder) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.UpdatedAt = value.Time
 			}
+		case failedorder.FieldPayloadType:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field payload_type", values[i])
+			} else if value.Valid {
+				_m.PayloadType = value.String
+			}
 		default:
 			_m.selectValues.Set(columns[i], values[i])
 		}
@@ -199,6 +207,9 @@ func (_m *FailedOrder) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("updated_at=")
 	builder.WriteString(_m.UpdatedAt.Format(time.ANSIC))
+	builder.WriteString(", ")
+	builder.WriteString("payload_type=")
+	builder.WriteString(_m.PayloadType)
 	builder.WriteByte(')')
 	return builder.String()
 }

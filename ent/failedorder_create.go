@@ -82,6 +82,20 @@ func (_c *FailedOrderCreate) SetUpdatedAt(v time.Time) *FailedOrderCreate {
 	return _c
 }
 
+// SetPayloadType sets the "payload_type" field.
+func (_c *FailedOrderCreate) SetPayloadType(v string) *FailedOrderCreate {
+	_c.mutation.SetPayloadType(v)
+	return _c
+}
+
+// SetNillablePayloadType sets the "payload_type" field if the given value is not nil.
+func (_c *FailedOrderCreate) SetNillablePayloadType(v *string) *FailedOrderCreate {
+	if v != nil {
+		_c.SetPayloadType(*v)
+	}
+	return _c
+}
+
 // SetID sets the "id" field.
 func (_c *FailedOrderCreate) SetID(v int64) *FailedOrderCreate {
 	_c.mutation.SetID(v)
@@ -95,6 +109,7 @@ func (_c *FailedOrderCreate) Mutation() *FailedOrderMutation {
 
 // Save creates the FailedOrder in the database.
 func (_c *FailedOrderCreate) Save(ctx context.Context) (*FailedOrder, error) {
+	_c.defaults()
 	return withHooks(ctx, _c.sqlSave, _c.mutation, _c.hooks)
 }
 
@@ -117,6 +132,14 @@ func (_c *FailedOrderCreate) Exec(ctx context.Context) error {
 func (_c *FailedOrderCreate) ExecX(ctx context.Context) {
 	if err := _c.Exec(ctx); err != nil {
 		panic(err)
+	}
+}
+
+// defaults sets the default values of the builder before save.
+func (_c *FailedOrderCreate) defaults() {
+	if _, ok := _c.mutation.PayloadType(); !ok {
+		v := failedorder.DefaultPayloadType
+		_c.mutation.SetPayloadType(v)
 	}
 }
 
@@ -181,6 +204,14 @@ func (_c *FailedOrderCreate) check() error {
 	}
 	if _, ok := _c.mutation.UpdatedAt(); !ok {
 		return &ValidationError{Name: "updated_at", err: errors.New(`ent: missing required field "FailedOrder.updated_at"`)}
+	}
+	if _, ok := _c.mutation.PayloadType(); !ok {
+		return &ValidationError{Name: "payload_type", err: errors.New(`ent: missing required field "FailedOrder.payload_type"`)}
+	}
+	if v, ok := _c.mutation.PayloadType(); ok {
+		if err := failedorder.PayloadTypeValidator(v); err != nil {
+			return &ValidationError{Name: "payload_type", err: fmt.Errorf(`ent: validator failed for field "FailedOrder.payload_type": %w`, err)}
+		}
 	}
 	return nil
 }
@@ -254,6 +285,10 @@ func (_c *FailedOrderCreate) createSpec() (*FailedOrder, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.UpdatedAt(); ok {
 		_spec.SetField(failedorder.FieldUpdatedAt, field.TypeTime, value)
 		_node.UpdatedAt = value
+	}
+	if value, ok := _c.mutation.PayloadType(); ok {
+		_spec.SetField(failedorder.FieldPayloadType, field.TypeString, value)
+		_node.PayloadType = value
 	}
 	return _node, _spec
 }
@@ -430,6 +465,18 @@ func (u *FailedOrderUpsert) SetUpdatedAt(v time.Time) *FailedOrderUpsert {
 // UpdateUpdatedAt sets the "updated_at" field to the value that was provided on create.
 func (u *FailedOrderUpsert) UpdateUpdatedAt() *FailedOrderUpsert {
 	u.SetExcluded(failedorder.FieldUpdatedAt)
+	return u
+}
+
+// SetPayloadType sets the "payload_type" field.
+func (u *FailedOrderUpsert) SetPayloadType(v string) *FailedOrderUpsert {
+	u.Set(failedorder.FieldPayloadType, v)
+	return u
+}
+
+// UpdatePayloadType sets the "payload_type" field to the value that was provided on create.
+func (u *FailedOrderUpsert) UpdatePayloadType() *FailedOrderUpsert {
+	u.SetExcluded(failedorder.FieldPayloadType)
 	return u
 }
 
@@ -628,6 +675,20 @@ func (u *FailedOrderUpsertOne) UpdateUpdatedAt() *FailedOrderUpsertOne {
 	})
 }
 
+// SetPayloadType sets the "payload_type" field.
+func (u *FailedOrderUpsertOne) SetPayloadType(v string) *FailedOrderUpsertOne {
+	return u.Update(func(s *FailedOrderUpsert) {
+		s.SetPayloadType(v)
+	})
+}
+
+// UpdatePayloadType sets the "payload_type" field to the value that was provided on create.
+func (u *FailedOrderUpsertOne) UpdatePayloadType() *FailedOrderUpsertOne {
+	return u.Update(func(s *FailedOrderUpsert) {
+		s.UpdatePayloadType()
+	})
+}
+
 // Exec executes the query.
 func (u *FailedOrderUpsertOne) Exec(ctx context.Context) error {
 	if len(u.create.conflict) == 0 {
@@ -680,6 +741,7 @@ func (_c *FailedOrderCreateBulk) Save(ctx context.Context) ([]*FailedOrder, erro
 	for i := range _c.builders {
 		func(i int, root context.Context) {
 			builder := _c.builders[i]
+			builder.defaults()
 			var mut Mutator = MutateFunc(func(ctx context.Context, m Mutation) (Value, error) {
 				mutation, ok := m.(*FailedOrderMutation)
 				if !ok {
@@ -985,6 +1047,20 @@ func (u *FailedOrderUpsertBulk) SetUpdatedAt(v time.Time) *FailedOrderUpsertBulk
 func (u *FailedOrderUpsertBulk) UpdateUpdatedAt() *FailedOrderUpsertBulk {
 	return u.Update(func(s *FailedOrderUpsert) {
 		s.UpdateUpdatedAt()
+	})
+}
+
+// SetPayloadType sets the "payload_type" field.
+func (u *FailedOrderUpsertBulk) SetPayloadType(v string) *FailedOrderUpsertBulk {
+	return u.Update(func(s *FailedOrderUpsert) {
+		s.SetPayloadType(v)
+	})
+}
+
+// UpdatePayloadType sets the "payload_type" field to the value that was provided on create.
+func (u *FailedOrderUpsertBulk) UpdatePayloadType() *FailedOrderUpsertBulk {
+	return u.Update(func(s *FailedOrderUpsert) {
+		s.UpdatePayloadType()
 	})
 }
 

@@ -168,6 +168,20 @@ func (_u *FailedOrderUpdate) SetNillableUpdatedAt(v *time.Time) *FailedOrderUpda
 	return _u
 }
 
+// SetPayloadType sets the "payload_type" field.
+func (_u *FailedOrderUpdate) SetPayloadType(v string) *FailedOrderUpdate {
+	_u.mutation.SetPayloadType(v)
+	return _u
+}
+
+// SetNillablePayloadType sets the "payload_type" field if the given value is not nil.
+func (_u *FailedOrderUpdate) SetNillablePayloadType(v *string) *FailedOrderUpdate {
+	if v != nil {
+		_u.SetPayloadType(*v)
+	}
+	return _u
+}
+
 // Mutation returns the FailedOrderMutation object of the builder.
 func (_u *FailedOrderUpdate) Mutation() *FailedOrderMutation {
 	return _u.mutation
@@ -232,6 +246,11 @@ func (_u *FailedOrderUpdate) check() error {
 			return &ValidationError{Name: "status", err: fmt.Errorf(`ent: validator failed for field "FailedOrder.status": %w`, err)}
 		}
 	}
+	if v, ok := _u.mutation.PayloadType(); ok {
+		if err := failedorder.PayloadTypeValidator(v); err != nil {
+			return &ValidationError{Name: "payload_type", err: fmt.Errorf(`ent: validator failed for field "FailedOrder.payload_type": %w`, err)}
+		}
+	}
 	return nil
 }
 
@@ -285,6 +304,9 @@ func (_u *FailedOrderUpdate) sqlSave(ctx context.Context) (_node int, err error)
 	}
 	if value, ok := _u.mutation.UpdatedAt(); ok {
 		_spec.SetField(failedorder.FieldUpdatedAt, field.TypeTime, value)
+	}
+	if value, ok := _u.mutation.PayloadType(); ok {
+		_spec.SetField(failedorder.FieldPayloadType, field.TypeString, value)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
@@ -447,6 +469,20 @@ func (_u *FailedOrderUpdateOne) SetNillableUpdatedAt(v *time.Time) *FailedOrderU
 	return _u
 }
 
+// SetPayloadType sets the "payload_type" field.
+func (_u *FailedOrderUpdateOne) SetPayloadType(v string) *FailedOrderUpdateOne {
+	_u.mutation.SetPayloadType(v)
+	return _u
+}
+
+// SetNillablePayloadType sets the "payload_type" field if the given value is not nil.
+func (_u *FailedOrderUpdateOne) SetNillablePayloadType(v *string) *FailedOrderUpdateOne {
+	if v != nil {
+		_u.SetPayloadType(*v)
+	}
+	return _u
+}
+
 // Mutation returns the FailedOrderMutation object of the builder.
 func (_u *FailedOrderUpdateOne) Mutation() *FailedOrderMutation {
 	return _u.mutation
@@ -524,6 +560,11 @@ func (_u *FailedOrderUpdateOne) check() error {
 			return &ValidationError{Name: "status", err: fmt.Errorf(`ent: validator failed for field "FailedOrder.status": %w`, err)}
 		}
 	}
+	if v, ok := _u.mutation.PayloadType(); ok {
+		if err := failedorder.PayloadTypeValidator(v); err != nil {
+			return &ValidationError{Name: "payload_type", err: fmt.Errorf(`ent: validator failed for field "FailedOrder.payload_type": %w`, err)}
+		}
+	}
 	return nil
 }
 
@@ -594,6 +635,9 @@ func (_u *FailedOrderUpdateOne) sqlSave(ctx context.Context) (_node *FailedOrder
 	}
 	if value, ok := _u.mutation.UpdatedAt(); ok {
 		_spec.SetField(failedorder.FieldUpdatedAt, field.TypeTime, value)
+	}
+	if value, ok := _u.mutation.PayloadType(); ok {
+		_spec.SetField(failedorder.FieldPayloadType, field.TypeString, value)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	_node = &FailedOrder{config: _u.config}

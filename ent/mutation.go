@@ -12,8 +12,11 @@ import (
 	"entgo.io/ent"
 	"entgo.io/ent/dialect/sql"
 	"github.com/spillway/spillway/ent/charge"
+	"github.com/spillway/spillway/ent/duemail"
 	"github.com/spillway/spillway/ent/failedorder"
+	"github.com/spillway/spillway/ent/failedorderaction"
 	"github.com/spillway/spillway/ent/order"
+	"github.com/spillway/spillway/ent/ordercancellation"
 	"github.com/spillway/spillway/ent/orderitem"
 	"github.com/spillway/spillway/ent/predicate"
 	"github.com/spillway/spillway/ent/product"
@@ -34,17 +37,20 @@ const (
 	OpUpdateOne = ent.OpUpdateOne
 
 	// Node types.
-	TypeCharge          = "Charge"
-	TypeFailedOrder     = "FailedOrder"
-	TypeOrder           = "Order"
-	TypeOrderItem       = "OrderItem"
-	TypeProduct         = "Product"
-	TypeRefund          = "Refund"
-	TypeSentMail        = "SentMail"
-	TypeShipment        = "Shipment"
-	TypeStockAdjustment = "StockAdjustment"
-	TypeStockDedupLog   = "StockDedupLog"
-	TypeStockEpoch      = "StockEpoch"
+	TypeCharge            = "Charge"
+	TypeDueMail           = "DueMail"
+	TypeFailedOrder       = "FailedOrder"
+	TypeFailedOrderAction = "FailedOrderAction"
+	TypeOrder             = "Order"
+	TypeOrderCancellation = "OrderCancellation"
+	TypeOrderItem         = "OrderItem"
+	TypeProduct           = "Product"
+	TypeRefund            = "Refund"
+	TypeSentMail          = "SentMail"
+	TypeShipment          = "Shipment"
+	TypeStockAdjustment   = "StockAdjustment"
+	TypeStockDedupLog     = "StockDedupLog"
+	TypeStockEpoch        = "StockEpoch"
 )
 
 // ChargeMutation represents an operation that mutates the Charge nodes in the graph.
@@ -772,6 +778,590 @@ func (m *ChargeMutation) ResetEdge(name string) error {
 	return fmt.Errorf("unknown Charge edge %s", name)
 }
 
+// DueMailMutation represents an operation that mutates the DueMail nodes in the graph.
+type DueMailMutation struct {
+	config
+	op            Op
+	typ           string
+	id            *int64
+	order_id      *string
+	kind          *string
+	attempts      *int
+	addattempts   *int
+	next_try_at   *time.Time
+	created_at    *time.Time
+	clearedFields map[string]struct{}
+	done          bool
+	oldValue      func(context.Context) (*DueMail, error)
+	predicates    []predicate.DueMail
+}
+
+var _ ent.Mutation = (*DueMailMutation)(nil)
+
+// duemailOption allows management of the mutation configuration using functional options.
+type duemailOption func(*DueMailMutation)
+
+// newDueMailMutation creates new mutation for the DueMail entity.
+func newDueMailMutation(c config, op Op, opts ...duemailOption) *DueMailMutation {
+	m := &DueMailMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeDueMail,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withDueMailID sets the ID field of the mutation.
+func withDueMailID(id int64) duemailOption {
+	return func(m *DueMailMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *DueMail
+		)
+		m.oldValue = func(ctx context.Context) (*DueMail, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().DueMail.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withDueMail sets the old DueMail of the mutation.
+func withDueMail(node *DueMail) duemailOption {
+	return func(m *DueMailMutation) {
+		m.oldValue = func(context.Context) (*DueMail, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m DueMailMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m DueMailMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of DueMail entities.
+func (m *DueMailMutation) SetID(id int64) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *DueMailMutation) ID() (id int64, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *DueMailMutation) IDs(ctx context.Context) ([]int64, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []int64{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().DueMail.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetOrderID sets the "order_id" field.
+func (m *DueMailMutation) SetOrderID(s string) {
+	m.order_id = &s
+}
+
+// OrderID returns the value of the "order_id" field in the mutation.
+func (m *DueMailMutation) OrderID() (r string, exists bool) {
+	v := m.order_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldOrderID returns the old "order_id" field's value of the DueMail entity.
+// If the DueMail object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DueMailMutation) OldOrderID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldOrderID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldOrderID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldOrderID: %w", err)
+	}
+	return oldValue.OrderID, nil
+}
+
+// ResetOrderID resets all changes to the "order_id" field.
+func (m *DueMailMutation) ResetOrderID() {
+	m.order_id = nil
+}
+
+// SetKind sets the "kind" field.
+func (m *DueMailMutation) SetKind(s string) {
+	m.kind = &s
+}
+
+// Kind returns the value of the "kind" field in the mutation.
+func (m *DueMailMutation) Kind() (r string, exists bool) {
+	v := m.kind
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldKind returns the old "kind" field's value of the DueMail entity.
+// If the DueMail object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DueMailMutation) OldKind(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldKind is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldKind requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldKind: %w", err)
+	}
+	return oldValue.Kind, nil
+}
+
+// ResetKind resets all changes to the "kind" field.
+func (m *DueMailMutation) ResetKind() {
+	m.kind = nil
+}
+
+// SetAttempts sets the "attempts" field.
+func (m *DueMailMutation) SetAttempts(i int) {
+	m.attempts = &i
+	m.addattempts = nil
+}
+
+// Attempts returns the value of the "attempts" field in the mutation.
+func (m *DueMailMutation) Attempts() (r int, exists bool) {
+	v := m.attempts
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAttempts returns the old "attempts" field's value of the DueMail entity.
+// If the DueMail object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DueMailMutation) OldAttempts(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAttempts is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAttempts requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAttempts: %w", err)
+	}
+	return oldValue.Attempts, nil
+}
+
+// AddAttempts adds i to the "attempts" field.
+func (m *DueMailMutation) AddAttempts(i int) {
+	if m.addattempts != nil {
+		*m.addattempts += i
+	} else {
+		m.addattempts = &i
+	}
+}
+
+// AddedAttempts returns the value that was added to the "attempts" field in this mutation.
+func (m *DueMailMutation) AddedAttempts() (r int, exists bool) {
+	v := m.addattempts
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetAttempts resets all changes to the "attempts" field.
+func (m *DueMailMutation) ResetAttempts() {
+	m.attempts = nil
+	m.addattempts = nil
+}
+
+// SetNextTryAt sets the "next_try_at" field.
+func (m *DueMailMutation) SetNextTryAt(t time.Time) {
+	m.next_try_at = &t
+}
+
+// NextTryAt returns the value of the "next_try_at" field in the mutation.
+func (m *DueMailMutation) NextTryAt() (r time.Time, exists bool) {
+	v := m.next_try_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldNextTryAt returns the old "next_try_at" field's value of the DueMail entity.
+// If the DueMail object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DueMailMutation) OldNextTryAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldNextTryAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldNextTryAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldNextTryAt: %w", err)
+	}
+	return oldValue.NextTryAt, nil
+}
+
+// ResetNextTryAt resets all changes to the "next_try_at" field.
+func (m *DueMailMutation) ResetNextTryAt() {
+	m.next_try_at = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *DueMailMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *DueMailMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the DueMail entity.
+// If the DueMail object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DueMailMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *DueMailMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// Where appends a list predicates to the DueMailMutation builder.
+func (m *DueMailMutation) Where(ps ...predicate.DueMail) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the DueMailMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *DueMailMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.DueMail, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *DueMailMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *DueMailMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (DueMail).
+func (m *DueMailMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *DueMailMutation) Fields() []string {
+	fields := make([]string, 0, 5)
+	if m.order_id != nil {
+		fields = append(fields, duemail.FieldOrderID)
+	}
+	if m.kind != nil {
+		fields = append(fields, duemail.FieldKind)
+	}
+	if m.attempts != nil {
+		fields = append(fields, duemail.FieldAttempts)
+	}
+	if m.next_try_at != nil {
+		fields = append(fields, duemail.FieldNextTryAt)
+	}
+	if m.created_at != nil {
+		fields = append(fields, duemail.FieldCreatedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *DueMailMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case duemail.FieldOrderID:
+		return m.OrderID()
+	case duemail.FieldKind:
+		return m.Kind()
+	case duemail.FieldAttempts:
+		return m.Attempts()
+	case duemail.FieldNextTryAt:
+		return m.NextTryAt()
+	case duemail.FieldCreatedAt:
+		return m.CreatedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *DueMailMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case duemail.FieldOrderID:
+		return m.OldOrderID(ctx)
+	case duemail.FieldKind:
+		return m.OldKind(ctx)
+	case duemail.FieldAttempts:
+		return m.OldAttempts(ctx)
+	case duemail.FieldNextTryAt:
+		return m.OldNextTryAt(ctx)
+	case duemail.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown DueMail field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *DueMailMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case duemail.FieldOrderID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetOrderID(v)
+		return nil
+	case duemail.FieldKind:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetKind(v)
+		return nil
+	case duemail.FieldAttempts:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAttempts(v)
+		return nil
+	case duemail.FieldNextTryAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetNextTryAt(v)
+		return nil
+	case duemail.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown DueMail field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *DueMailMutation) AddedFields() []string {
+	var fields []string
+	if m.addattempts != nil {
+		fields = append(fields, duemail.FieldAttempts)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *DueMailMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case duemail.FieldAttempts:
+		return m.AddedAttempts()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *DueMailMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case duemail.FieldAttempts:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddAttempts(v)
+		return nil
+	}
+	return fmt.Errorf("unknown DueMail numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *DueMailMutation) ClearedFields() []string {
+	return nil
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *DueMailMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *DueMailMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown DueMail nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *DueMailMutation) ResetField(name string) error {
+	switch name {
+	case duemail.FieldOrderID:
+		m.ResetOrderID()
+		return nil
+	case duemail.FieldKind:
+		m.ResetKind()
+		return nil
+	case duemail.FieldAttempts:
+		m.ResetAttempts()
+		return nil
+	case duemail.FieldNextTryAt:
+		m.ResetNextTryAt()
+		return nil
+	case duemail.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown DueMail field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *DueMailMutation) AddedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *DueMailMutation) AddedIDs(name string) []ent.Value {
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *DueMailMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *DueMailMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *DueMailMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *DueMailMutation) EdgeCleared(name string) bool {
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *DueMailMutation) ClearEdge(name string) error {
+	return fmt.Errorf("unknown DueMail unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *DueMailMutation) ResetEdge(name string) error {
+	return fmt.Errorf("unknown DueMail edge %s", name)
+}
+
 // FailedOrderMutation represents an operation that mutates the FailedOrder nodes in the graph.
 type FailedOrderMutation struct {
 	config
@@ -789,6 +1379,7 @@ type FailedOrderMutation struct {
 	status        *string
 	created_at    *time.Time
 	updated_at    *time.Time
+	payload_type  *string
 	clearedFields map[string]struct{}
 	done          bool
 	oldValue      func(context.Context) (*FailedOrder, error)
@@ -1279,6 +1870,42 @@ func (m *FailedOrderMutation) ResetUpdatedAt() {
 	m.updated_at = nil
 }
 
+// SetPayloadType sets the "payload_type" field.
+func (m *FailedOrderMutation) SetPayloadType(s string) {
+	m.payload_type = &s
+}
+
+// PayloadType returns the value of the "payload_type" field in the mutation.
+func (m *FailedOrderMutation) PayloadType() (r string, exists bool) {
+	v := m.payload_type
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPayloadType returns the old "payload_type" field's value of the FailedOrder entity.
+// If the FailedOrder object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *FailedOrderMutation) OldPayloadType(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPayloadType is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPayloadType requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPayloadType: %w", err)
+	}
+	return oldValue.PayloadType, nil
+}
+
+// ResetPayloadType resets all changes to the "payload_type" field.
+func (m *FailedOrderMutation) ResetPayloadType() {
+	m.payload_type = nil
+}
+
 // Where appends a list predicates to the FailedOrderMutation builder.
 func (m *FailedOrderMutation) Where(ps ...predicate.FailedOrder) {
 	m.predicates = append(m.predicates, ps...)
@@ -1313,7 +1940,7 @@ func (m *FailedOrderMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *FailedOrderMutation) Fields() []string {
-	fields := make([]string, 0, 10)
+	fields := make([]string, 0, 11)
 	if m.dedup_key != nil {
 		fields = append(fields, failedorder.FieldDedupKey)
 	}
@@ -1344,6 +1971,9 @@ func (m *FailedOrderMutation) Fields() []string {
 	if m.updated_at != nil {
 		fields = append(fields, failedorder.FieldUpdatedAt)
 	}
+	if m.payload_type != nil {
+		fields = append(fields, failedorder.FieldPayloadType)
+	}
 	return fields
 }
 
@@ -1372,6 +2002,8 @@ func (m *FailedOrderMutation) Field(name string) (ent.Value, bool) {
 		return m.CreatedAt()
 	case failedorder.FieldUpdatedAt:
 		return m.UpdatedAt()
+	case failedorder.FieldPayloadType:
+		return m.PayloadType()
 	}
 	return nil, false
 }
@@ -1401,6 +2033,8 @@ func (m *FailedOrderMutation) OldField(ctx context.Context, name string) (ent.Va
 		return m.OldCreatedAt(ctx)
 	case failedorder.FieldUpdatedAt:
 		return m.OldUpdatedAt(ctx)
+	case failedorder.FieldPayloadType:
+		return m.OldPayloadType(ctx)
 	}
 	return nil, fmt.Errorf("unknown FailedOrder field %s", name)
 }
@@ -1479,6 +2113,13 @@ func (m *FailedOrderMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetUpdatedAt(v)
+		return nil
+	case failedorder.FieldPayloadType:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPayloadType(v)
 		return nil
 	}
 	return fmt.Errorf("unknown FailedOrder field %s", name)
@@ -1574,6 +2215,9 @@ func (m *FailedOrderMutation) ResetField(name string) error {
 	case failedorder.FieldUpdatedAt:
 		m.ResetUpdatedAt()
 		return nil
+	case failedorder.FieldPayloadType:
+		m.ResetPayloadType()
+		return nil
 	}
 	return fmt.Errorf("unknown FailedOrder field %s", name)
 }
@@ -1626,6 +2270,590 @@ func (m *FailedOrderMutation) ResetEdge(name string) error {
 	return fmt.Errorf("unknown FailedOrder edge %s", name)
 }
 
+// FailedOrderActionMutation represents an operation that mutates the FailedOrderAction nodes in the graph.
+type FailedOrderActionMutation struct {
+	config
+	op                 Op
+	typ                string
+	id                 *int64
+	failed_order_id    *int64
+	addfailed_order_id *int64
+	action             *string
+	actor              *string
+	detail             *string
+	created_at         *time.Time
+	clearedFields      map[string]struct{}
+	done               bool
+	oldValue           func(context.Context) (*FailedOrderAction, error)
+	predicates         []predicate.FailedOrderAction
+}
+
+var _ ent.Mutation = (*FailedOrderActionMutation)(nil)
+
+// failedorderactionOption allows management of the mutation configuration using functional options.
+type failedorderactionOption func(*FailedOrderActionMutation)
+
+// newFailedOrderActionMutation creates new mutation for the FailedOrderAction entity.
+func newFailedOrderActionMutation(c config, op Op, opts ...failedorderactionOption) *FailedOrderActionMutation {
+	m := &FailedOrderActionMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeFailedOrderAction,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withFailedOrderActionID sets the ID field of the mutation.
+func withFailedOrderActionID(id int64) failedorderactionOption {
+	return func(m *FailedOrderActionMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *FailedOrderAction
+		)
+		m.oldValue = func(ctx context.Context) (*FailedOrderAction, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().FailedOrderAction.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withFailedOrderAction sets the old FailedOrderAction of the mutation.
+func withFailedOrderAction(node *FailedOrderAction) failedorderactionOption {
+	return func(m *FailedOrderActionMutation) {
+		m.oldValue = func(context.Context) (*FailedOrderAction, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m FailedOrderActionMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m FailedOrderActionMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of FailedOrderAction entities.
+func (m *FailedOrderActionMutation) SetID(id int64) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *FailedOrderActionMutation) ID() (id int64, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *FailedOrderActionMutation) IDs(ctx context.Context) ([]int64, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []int64{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().FailedOrderAction.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetFailedOrderID sets the "failed_order_id" field.
+func (m *FailedOrderActionMutation) SetFailedOrderID(i int64) {
+	m.failed_order_id = &i
+	m.addfailed_order_id = nil
+}
+
+// FailedOrderID returns the value of the "failed_order_id" field in the mutation.
+func (m *FailedOrderActionMutation) FailedOrderID() (r int64, exists bool) {
+	v := m.failed_order_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldFailedOrderID returns the old "failed_order_id" field's value of the FailedOrderAction entity.
+// If the FailedOrderAction object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *FailedOrderActionMutation) OldFailedOrderID(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldFailedOrderID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldFailedOrderID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldFailedOrderID: %w", err)
+	}
+	return oldValue.FailedOrderID, nil
+}
+
+// AddFailedOrderID adds i to the "failed_order_id" field.
+func (m *FailedOrderActionMutation) AddFailedOrderID(i int64) {
+	if m.addfailed_order_id != nil {
+		*m.addfailed_order_id += i
+	} else {
+		m.addfailed_order_id = &i
+	}
+}
+
+// AddedFailedOrderID returns the value that was added to the "failed_order_id" field in this mutation.
+func (m *FailedOrderActionMutation) AddedFailedOrderID() (r int64, exists bool) {
+	v := m.addfailed_order_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetFailedOrderID resets all changes to the "failed_order_id" field.
+func (m *FailedOrderActionMutation) ResetFailedOrderID() {
+	m.failed_order_id = nil
+	m.addfailed_order_id = nil
+}
+
+// SetAction sets the "action" field.
+func (m *FailedOrderActionMutation) SetAction(s string) {
+	m.action = &s
+}
+
+// Action returns the value of the "action" field in the mutation.
+func (m *FailedOrderActionMutation) Action() (r string, exists bool) {
+	v := m.action
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAction returns the old "action" field's value of the FailedOrderAction entity.
+// If the FailedOrderAction object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *FailedOrderActionMutation) OldAction(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAction is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAction requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAction: %w", err)
+	}
+	return oldValue.Action, nil
+}
+
+// ResetAction resets all changes to the "action" field.
+func (m *FailedOrderActionMutation) ResetAction() {
+	m.action = nil
+}
+
+// SetActor sets the "actor" field.
+func (m *FailedOrderActionMutation) SetActor(s string) {
+	m.actor = &s
+}
+
+// Actor returns the value of the "actor" field in the mutation.
+func (m *FailedOrderActionMutation) Actor() (r string, exists bool) {
+	v := m.actor
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldActor returns the old "actor" field's value of the FailedOrderAction entity.
+// If the FailedOrderAction object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *FailedOrderActionMutation) OldActor(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldActor is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldActor requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldActor: %w", err)
+	}
+	return oldValue.Actor, nil
+}
+
+// ResetActor resets all changes to the "actor" field.
+func (m *FailedOrderActionMutation) ResetActor() {
+	m.actor = nil
+}
+
+// SetDetail sets the "detail" field.
+func (m *FailedOrderActionMutation) SetDetail(s string) {
+	m.detail = &s
+}
+
+// Detail returns the value of the "detail" field in the mutation.
+func (m *FailedOrderActionMutation) Detail() (r string, exists bool) {
+	v := m.detail
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDetail returns the old "detail" field's value of the FailedOrderAction entity.
+// If the FailedOrderAction object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *FailedOrderActionMutation) OldDetail(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDetail is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDetail requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDetail: %w", err)
+	}
+	return oldValue.Detail, nil
+}
+
+// ResetDetail resets all changes to the "detail" field.
+func (m *FailedOrderActionMutation) ResetDetail() {
+	m.detail = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *FailedOrderActionMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *FailedOrderActionMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the FailedOrderAction entity.
+// If the FailedOrderAction object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *FailedOrderActionMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *FailedOrderActionMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// Where appends a list predicates to the FailedOrderActionMutation builder.
+func (m *FailedOrderActionMutation) Where(ps ...predicate.FailedOrderAction) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the FailedOrderActionMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *FailedOrderActionMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.FailedOrderAction, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *FailedOrderActionMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *FailedOrderActionMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (FailedOrderAction).
+func (m *FailedOrderActionMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *FailedOrderActionMutation) Fields() []string {
+	fields := make([]string, 0, 5)
+	if m.failed_order_id != nil {
+		fields = append(fields, failedorderaction.FieldFailedOrderID)
+	}
+	if m.action != nil {
+		fields = append(fields, failedorderaction.FieldAction)
+	}
+	if m.actor != nil {
+		fields = append(fields, failedorderaction.FieldActor)
+	}
+	if m.detail != nil {
+		fields = append(fields, failedorderaction.FieldDetail)
+	}
+	if m.created_at != nil {
+		fields = append(fields, failedorderaction.FieldCreatedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *FailedOrderActionMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case failedorderaction.FieldFailedOrderID:
+		return m.FailedOrderID()
+	case failedorderaction.FieldAction:
+		return m.Action()
+	case failedorderaction.FieldActor:
+		return m.Actor()
+	case failedorderaction.FieldDetail:
+		return m.Detail()
+	case failedorderaction.FieldCreatedAt:
+		return m.CreatedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *FailedOrderActionMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case failedorderaction.FieldFailedOrderID:
+		return m.OldFailedOrderID(ctx)
+	case failedorderaction.FieldAction:
+		return m.OldAction(ctx)
+	case failedorderaction.FieldActor:
+		return m.OldActor(ctx)
+	case failedorderaction.FieldDetail:
+		return m.OldDetail(ctx)
+	case failedorderaction.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown FailedOrderAction field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *FailedOrderActionMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case failedorderaction.FieldFailedOrderID:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetFailedOrderID(v)
+		return nil
+	case failedorderaction.FieldAction:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAction(v)
+		return nil
+	case failedorderaction.FieldActor:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetActor(v)
+		return nil
+	case failedorderaction.FieldDetail:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDetail(v)
+		return nil
+	case failedorderaction.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown FailedOrderAction field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *FailedOrderActionMutation) AddedFields() []string {
+	var fields []string
+	if m.addfailed_order_id != nil {
+		fields = append(fields, failedorderaction.FieldFailedOrderID)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *FailedOrderActionMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case failedorderaction.FieldFailedOrderID:
+		return m.AddedFailedOrderID()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *FailedOrderActionMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case failedorderaction.FieldFailedOrderID:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddFailedOrderID(v)
+		return nil
+	}
+	return fmt.Errorf("unknown FailedOrderAction numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *FailedOrderActionMutation) ClearedFields() []string {
+	return nil
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *FailedOrderActionMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *FailedOrderActionMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown FailedOrderAction nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *FailedOrderActionMutation) ResetField(name string) error {
+	switch name {
+	case failedorderaction.FieldFailedOrderID:
+		m.ResetFailedOrderID()
+		return nil
+	case failedorderaction.FieldAction:
+		m.ResetAction()
+		return nil
+	case failedorderaction.FieldActor:
+		m.ResetActor()
+		return nil
+	case failedorderaction.FieldDetail:
+		m.ResetDetail()
+		return nil
+	case failedorderaction.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown FailedOrderAction field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *FailedOrderActionMutation) AddedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *FailedOrderActionMutation) AddedIDs(name string) []ent.Value {
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *FailedOrderActionMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *FailedOrderActionMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *FailedOrderActionMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *FailedOrderActionMutation) EdgeCleared(name string) bool {
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *FailedOrderActionMutation) ClearEdge(name string) error {
+	return fmt.Errorf("unknown FailedOrderAction unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *FailedOrderActionMutation) ResetEdge(name string) error {
+	return fmt.Errorf("unknown FailedOrderAction edge %s", name)
+}
+
 // OrderMutation represents an operation that mutates the Order nodes in the graph.
 type OrderMutation struct {
 	config
@@ -1655,6 +2883,8 @@ type OrderMutation struct {
 	cancel_reason     *string
 	created_at        *time.Time
 	updated_at        *time.Time
+	expires_at        *time.Time
+	ship_claimed_at   *time.Time
 	clearedFields     map[string]struct{}
 	done              bool
 	oldValue          func(context.Context) (*Order, error)
@@ -2542,6 +3772,104 @@ func (m *OrderMutation) ResetUpdatedAt() {
 	m.updated_at = nil
 }
 
+// SetExpiresAt sets the "expires_at" field.
+func (m *OrderMutation) SetExpiresAt(t time.Time) {
+	m.expires_at = &t
+}
+
+// ExpiresAt returns the value of the "expires_at" field in the mutation.
+func (m *OrderMutation) ExpiresAt() (r time.Time, exists bool) {
+	v := m.expires_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldExpiresAt returns the old "expires_at" field's value of the Order entity.
+// If the Order object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderMutation) OldExpiresAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldExpiresAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldExpiresAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldExpiresAt: %w", err)
+	}
+	return oldValue.ExpiresAt, nil
+}
+
+// ClearExpiresAt clears the value of the "expires_at" field.
+func (m *OrderMutation) ClearExpiresAt() {
+	m.expires_at = nil
+	m.clearedFields[order.FieldExpiresAt] = struct{}{}
+}
+
+// ExpiresAtCleared returns if the "expires_at" field was cleared in this mutation.
+func (m *OrderMutation) ExpiresAtCleared() bool {
+	_, ok := m.clearedFields[order.FieldExpiresAt]
+	return ok
+}
+
+// ResetExpiresAt resets all changes to the "expires_at" field.
+func (m *OrderMutation) ResetExpiresAt() {
+	m.expires_at = nil
+	delete(m.clearedFields, order.FieldExpiresAt)
+}
+
+// SetShipClaimedAt sets the "ship_claimed_at" field.
+func (m *OrderMutation) SetShipClaimedAt(t time.Time) {
+	m.ship_claimed_at = &t
+}
+
+// ShipClaimedAt returns the value of the "ship_claimed_at" field in the mutation.
+func (m *OrderMutation) ShipClaimedAt() (r time.Time, exists bool) {
+	v := m.ship_claimed_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldShipClaimedAt returns the old "ship_claimed_at" field's value of the Order entity.
+// If the Order object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderMutation) OldShipClaimedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldShipClaimedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldShipClaimedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldShipClaimedAt: %w", err)
+	}
+	return oldValue.ShipClaimedAt, nil
+}
+
+// ClearShipClaimedAt clears the value of the "ship_claimed_at" field.
+func (m *OrderMutation) ClearShipClaimedAt() {
+	m.ship_claimed_at = nil
+	m.clearedFields[order.FieldShipClaimedAt] = struct{}{}
+}
+
+// ShipClaimedAtCleared returns if the "ship_claimed_at" field was cleared in this mutation.
+func (m *OrderMutation) ShipClaimedAtCleared() bool {
+	_, ok := m.clearedFields[order.FieldShipClaimedAt]
+	return ok
+}
+
+// ResetShipClaimedAt resets all changes to the "ship_claimed_at" field.
+func (m *OrderMutation) ResetShipClaimedAt() {
+	m.ship_claimed_at = nil
+	delete(m.clearedFields, order.FieldShipClaimedAt)
+}
+
 // Where appends a list predicates to the OrderMutation builder.
 func (m *OrderMutation) Where(ps ...predicate.Order) {
 	m.predicates = append(m.predicates, ps...)
@@ -2576,7 +3904,7 @@ func (m *OrderMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *OrderMutation) Fields() []string {
-	fields := make([]string, 0, 19)
+	fields := make([]string, 0, 21)
 	if m.customer_id != nil {
 		fields = append(fields, order.FieldCustomerID)
 	}
@@ -2634,6 +3962,12 @@ func (m *OrderMutation) Fields() []string {
 	if m.updated_at != nil {
 		fields = append(fields, order.FieldUpdatedAt)
 	}
+	if m.expires_at != nil {
+		fields = append(fields, order.FieldExpiresAt)
+	}
+	if m.ship_claimed_at != nil {
+		fields = append(fields, order.FieldShipClaimedAt)
+	}
 	return fields
 }
 
@@ -2680,6 +4014,10 @@ func (m *OrderMutation) Field(name string) (ent.Value, bool) {
 		return m.CreatedAt()
 	case order.FieldUpdatedAt:
 		return m.UpdatedAt()
+	case order.FieldExpiresAt:
+		return m.ExpiresAt()
+	case order.FieldShipClaimedAt:
+		return m.ShipClaimedAt()
 	}
 	return nil, false
 }
@@ -2727,6 +4065,10 @@ func (m *OrderMutation) OldField(ctx context.Context, name string) (ent.Value, e
 		return m.OldCreatedAt(ctx)
 	case order.FieldUpdatedAt:
 		return m.OldUpdatedAt(ctx)
+	case order.FieldExpiresAt:
+		return m.OldExpiresAt(ctx)
+	case order.FieldShipClaimedAt:
+		return m.OldShipClaimedAt(ctx)
 	}
 	return nil, fmt.Errorf("unknown Order field %s", name)
 }
@@ -2869,6 +4211,20 @@ func (m *OrderMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetUpdatedAt(v)
 		return nil
+	case order.FieldExpiresAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetExpiresAt(v)
+		return nil
+	case order.FieldShipClaimedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetShipClaimedAt(v)
+		return nil
 	}
 	return fmt.Errorf("unknown Order field %s", name)
 }
@@ -2953,6 +4309,12 @@ func (m *OrderMutation) ClearedFields() []string {
 	if m.FieldCleared(order.FieldIdempotencyKey) {
 		fields = append(fields, order.FieldIdempotencyKey)
 	}
+	if m.FieldCleared(order.FieldExpiresAt) {
+		fields = append(fields, order.FieldExpiresAt)
+	}
+	if m.FieldCleared(order.FieldShipClaimedAt) {
+		fields = append(fields, order.FieldShipClaimedAt)
+	}
 	return fields
 }
 
@@ -2969,6 +4331,12 @@ func (m *OrderMutation) ClearField(name string) error {
 	switch name {
 	case order.FieldIdempotencyKey:
 		m.ClearIdempotencyKey()
+		return nil
+	case order.FieldExpiresAt:
+		m.ClearExpiresAt()
+		return nil
+	case order.FieldShipClaimedAt:
+		m.ClearShipClaimedAt()
 		return nil
 	}
 	return fmt.Errorf("unknown Order nullable field %s", name)
@@ -3035,6 +4403,12 @@ func (m *OrderMutation) ResetField(name string) error {
 	case order.FieldUpdatedAt:
 		m.ResetUpdatedAt()
 		return nil
+	case order.FieldExpiresAt:
+		m.ResetExpiresAt()
+		return nil
+	case order.FieldShipClaimedAt:
+		m.ResetShipClaimedAt()
+		return nil
 	}
 	return fmt.Errorf("unknown Order field %s", name)
 }
@@ -3085,6 +4459,1007 @@ func (m *OrderMutation) ClearEdge(name string) error {
 // It returns an error if the edge is not defined in the schema.
 func (m *OrderMutation) ResetEdge(name string) error {
 	return fmt.Errorf("unknown Order edge %s", name)
+}
+
+// OrderCancellationMutation represents an operation that mutates the OrderCancellation nodes in the graph.
+type OrderCancellationMutation struct {
+	config
+	op               Op
+	typ              string
+	id               *string
+	reason           *string
+	actor            *string
+	units            *string
+	refund_amount    *int64
+	addrefund_amount *int64
+	refund_currency  *string
+	attempts         *int
+	addattempts      *int
+	next_try_at      *time.Time
+	created_at       *time.Time
+	refunded_at      *time.Time
+	restocked_at     *time.Time
+	finished_at      *time.Time
+	clearedFields    map[string]struct{}
+	done             bool
+	oldValue         func(context.Context) (*OrderCancellation, error)
+	predicates       []predicate.OrderCancellation
+}
+
+var _ ent.Mutation = (*OrderCancellationMutation)(nil)
+
+// ordercancellationOption allows management of the mutation configuration using functional options.
+type ordercancellationOption func(*OrderCancellationMutation)
+
+// newOrderCancellationMutation creates new mutation for the OrderCancellation entity.
+func newOrderCancellationMutation(c config, op Op, opts ...ordercancellationOption) *OrderCancellationMutation {
+	m := &OrderCancellationMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeOrderCancellation,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withOrderCancellationID sets the ID field of the mutation.
+func withOrderCancellationID(id string) ordercancellationOption {
+	return func(m *OrderCancellationMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *OrderCancellation
+		)
+		m.oldValue = func(ctx context.Context) (*OrderCancellation, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().OrderCancellation.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withOrderCancellation sets the old OrderCancellation of the mutation.
+func withOrderCancellation(node *OrderCancellation) ordercancellationOption {
+	return func(m *OrderCancellationMutation) {
+		m.oldValue = func(context.Context) (*OrderCancellation, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m OrderCancellationMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m OrderCancellationMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of OrderCancellation entities.
+func (m *OrderCancellationMutation) SetID(id string) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *OrderCancellationMutation) ID() (id string, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *OrderCancellationMutation) IDs(ctx context.Context) ([]string, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []string{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().OrderCancellation.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetReason sets the "reason" field.
+func (m *OrderCancellationMutation) SetReason(s string) {
+	m.reason = &s
+}
+
+// Reason returns the value of the "reason" field in the mutation.
+func (m *OrderCancellationMutation) Reason() (r string, exists bool) {
+	v := m.reason
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReason returns the old "reason" field's value of the OrderCancellation entity.
+// If the OrderCancellation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderCancellationMutation) OldReason(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReason is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReason requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReason: %w", err)
+	}
+	return oldValue.Reason, nil
+}
+
+// ResetReason resets all changes to the "reason" field.
+func (m *OrderCancellationMutation) ResetReason() {
+	m.reason = nil
+}
+
+// SetActor sets the "actor" field.
+func (m *OrderCancellationMutation) SetActor(s string) {
+	m.actor = &s
+}
+
+// Actor returns the value of the "actor" field in the mutation.
+func (m *OrderCancellationMutation) Actor() (r string, exists bool) {
+	v := m.actor
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldActor returns the old "actor" field's value of the OrderCancellation entity.
+// If the OrderCancellation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderCancellationMutation) OldActor(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldActor is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldActor requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldActor: %w", err)
+	}
+	return oldValue.Actor, nil
+}
+
+// ResetActor resets all changes to the "actor" field.
+func (m *OrderCancellationMutation) ResetActor() {
+	m.actor = nil
+}
+
+// SetUnits sets the "units" field.
+func (m *OrderCancellationMutation) SetUnits(s string) {
+	m.units = &s
+}
+
+// Units returns the value of the "units" field in the mutation.
+func (m *OrderCancellationMutation) Units() (r string, exists bool) {
+	v := m.units
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUnits returns the old "units" field's value of the OrderCancellation entity.
+// If the OrderCancellation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderCancellationMutation) OldUnits(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUnits is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUnits requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUnits: %w", err)
+	}
+	return oldValue.Units, nil
+}
+
+// ResetUnits resets all changes to the "units" field.
+func (m *OrderCancellationMutation) ResetUnits() {
+	m.units = nil
+}
+
+// SetRefundAmount sets the "refund_amount" field.
+func (m *OrderCancellationMutation) SetRefundAmount(i int64) {
+	m.refund_amount = &i
+	m.addrefund_amount = nil
+}
+
+// RefundAmount returns the value of the "refund_amount" field in the mutation.
+func (m *OrderCancellationMutation) RefundAmount() (r int64, exists bool) {
+	v := m.refund_amount
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRefundAmount returns the old "refund_amount" field's value of the OrderCancellation entity.
+// If the OrderCancellation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderCancellationMutation) OldRefundAmount(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRefundAmount is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRefundAmount requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRefundAmount: %w", err)
+	}
+	return oldValue.RefundAmount, nil
+}
+
+// AddRefundAmount adds i to the "refund_amount" field.
+func (m *OrderCancellationMutation) AddRefundAmount(i int64) {
+	if m.addrefund_amount != nil {
+		*m.addrefund_amount += i
+	} else {
+		m.addrefund_amount = &i
+	}
+}
+
+// AddedRefundAmount returns the value that was added to the "refund_amount" field in this mutation.
+func (m *OrderCancellationMutation) AddedRefundAmount() (r int64, exists bool) {
+	v := m.addrefund_amount
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetRefundAmount resets all changes to the "refund_amount" field.
+func (m *OrderCancellationMutation) ResetRefundAmount() {
+	m.refund_amount = nil
+	m.addrefund_amount = nil
+}
+
+// SetRefundCurrency sets the "refund_currency" field.
+func (m *OrderCancellationMutation) SetRefundCurrency(s string) {
+	m.refund_currency = &s
+}
+
+// RefundCurrency returns the value of the "refund_currency" field in the mutation.
+func (m *OrderCancellationMutation) RefundCurrency() (r string, exists bool) {
+	v := m.refund_currency
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRefundCurrency returns the old "refund_currency" field's value of the OrderCancellation entity.
+// If the OrderCancellation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderCancellationMutation) OldRefundCurrency(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRefundCurrency is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRefundCurrency requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRefundCurrency: %w", err)
+	}
+	return oldValue.RefundCurrency, nil
+}
+
+// ResetRefundCurrency resets all changes to the "refund_currency" field.
+func (m *OrderCancellationMutation) ResetRefundCurrency() {
+	m.refund_currency = nil
+}
+
+// SetAttempts sets the "attempts" field.
+func (m *OrderCancellationMutation) SetAttempts(i int) {
+	m.attempts = &i
+	m.addattempts = nil
+}
+
+// Attempts returns the value of the "attempts" field in the mutation.
+func (m *OrderCancellationMutation) Attempts() (r int, exists bool) {
+	v := m.attempts
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAttempts returns the old "attempts" field's value of the OrderCancellation entity.
+// If the OrderCancellation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderCancellationMutation) OldAttempts(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAttempts is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAttempts requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAttempts: %w", err)
+	}
+	return oldValue.Attempts, nil
+}
+
+// AddAttempts adds i to the "attempts" field.
+func (m *OrderCancellationMutation) AddAttempts(i int) {
+	if m.addattempts != nil {
+		*m.addattempts += i
+	} else {
+		m.addattempts = &i
+	}
+}
+
+// AddedAttempts returns the value that was added to the "attempts" field in this mutation.
+func (m *OrderCancellationMutation) AddedAttempts() (r int, exists bool) {
+	v := m.addattempts
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetAttempts resets all changes to the "attempts" field.
+func (m *OrderCancellationMutation) ResetAttempts() {
+	m.attempts = nil
+	m.addattempts = nil
+}
+
+// SetNextTryAt sets the "next_try_at" field.
+func (m *OrderCancellationMutation) SetNextTryAt(t time.Time) {
+	m.next_try_at = &t
+}
+
+// NextTryAt returns the value of the "next_try_at" field in the mutation.
+func (m *OrderCancellationMutation) NextTryAt() (r time.Time, exists bool) {
+	v := m.next_try_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldNextTryAt returns the old "next_try_at" field's value of the OrderCancellation entity.
+// If the OrderCancellation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderCancellationMutation) OldNextTryAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldNextTryAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldNextTryAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldNextTryAt: %w", err)
+	}
+	return oldValue.NextTryAt, nil
+}
+
+// ResetNextTryAt resets all changes to the "next_try_at" field.
+func (m *OrderCancellationMutation) ResetNextTryAt() {
+	m.next_try_at = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *OrderCancellationMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *OrderCancellationMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the OrderCancellation entity.
+// If the OrderCancellation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderCancellationMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *OrderCancellationMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// SetRefundedAt sets the "refunded_at" field.
+func (m *OrderCancellationMutation) SetRefundedAt(t time.Time) {
+	m.refunded_at = &t
+}
+
+// RefundedAt returns the value of the "refunded_at" field in the mutation.
+func (m *OrderCancellationMutation) RefundedAt() (r time.Time, exists bool) {
+	v := m.refunded_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRefundedAt returns the old "refunded_at" field's value of the OrderCancellation entity.
+// If the OrderCancellation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderCancellationMutation) OldRefundedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRefundedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRefundedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRefundedAt: %w", err)
+	}
+	return oldValue.RefundedAt, nil
+}
+
+// ClearRefundedAt clears the value of the "refunded_at" field.
+func (m *OrderCancellationMutation) ClearRefundedAt() {
+	m.refunded_at = nil
+	m.clearedFields[ordercancellation.FieldRefundedAt] = struct{}{}
+}
+
+// RefundedAtCleared returns if the "refunded_at" field was cleared in this mutation.
+func (m *OrderCancellationMutation) RefundedAtCleared() bool {
+	_, ok := m.clearedFields[ordercancellation.FieldRefundedAt]
+	return ok
+}
+
+// ResetRefundedAt resets all changes to the "refunded_at" field.
+func (m *OrderCancellationMutation) ResetRefundedAt() {
+	m.refunded_at = nil
+	delete(m.clearedFields, ordercancellation.FieldRefundedAt)
+}
+
+// SetRestockedAt sets the "restocked_at" field.
+func (m *OrderCancellationMutation) SetRestockedAt(t time.Time) {
+	m.restocked_at = &t
+}
+
+// RestockedAt returns the value of the "restocked_at" field in the mutation.
+func (m *OrderCancellationMutation) RestockedAt() (r time.Time, exists bool) {
+	v := m.restocked_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRestockedAt returns the old "restocked_at" field's value of the OrderCancellation entity.
+// If the OrderCancellation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderCancellationMutation) OldRestockedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRestockedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRestockedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRestockedAt: %w", err)
+	}
+	return oldValue.RestockedAt, nil
+}
+
+// ClearRestockedAt clears the value of the "restocked_at" field.
+func (m *OrderCancellationMutation) ClearRestockedAt() {
+	m.restocked_at = nil
+	m.clearedFields[ordercancellation.FieldRestockedAt] = struct{}{}
+}
+
+// RestockedAtCleared returns if the "restocked_at" field was cleared in this mutation.
+func (m *OrderCancellationMutation) RestockedAtCleared() bool {
+	_, ok := m.clearedFields[ordercancellation.FieldRestockedAt]
+	return ok
+}
+
+// ResetRestockedAt resets all changes to the "restocked_at" field.
+func (m *OrderCancellationMutation) ResetRestockedAt() {
+	m.restocked_at = nil
+	delete(m.clearedFields, ordercancellation.FieldRestockedAt)
+}
+
+// SetFinishedAt sets the "finished_at" field.
+func (m *OrderCancellationMutation) SetFinishedAt(t time.Time) {
+	m.finished_at = &t
+}
+
+// FinishedAt returns the value of the "finished_at" field in the mutation.
+func (m *OrderCancellationMutation) FinishedAt() (r time.Time, exists bool) {
+	v := m.finished_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldFinishedAt returns the old "finished_at" field's value of the OrderCancellation entity.
+// If the OrderCancellation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderCancellationMutation) OldFinishedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldFinishedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldFinishedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldFinishedAt: %w", err)
+	}
+	return oldValue.FinishedAt, nil
+}
+
+// ClearFinishedAt clears the value of the "finished_at" field.
+func (m *OrderCancellationMutation) ClearFinishedAt() {
+	m.finished_at = nil
+	m.clearedFields[ordercancellation.FieldFinishedAt] = struct{}{}
+}
+
+// FinishedAtCleared returns if the "finished_at" field was cleared in this mutation.
+func (m *OrderCancellationMutation) FinishedAtCleared() bool {
+	_, ok := m.clearedFields[ordercancellation.FieldFinishedAt]
+	return ok
+}
+
+// ResetFinishedAt resets all changes to the "finished_at" field.
+func (m *OrderCancellationMutation) ResetFinishedAt() {
+	m.finished_at = nil
+	delete(m.clearedFields, ordercancellation.FieldFinishedAt)
+}
+
+// Where appends a list predicates to the OrderCancellationMutation builder.
+func (m *OrderCancellationMutation) Where(ps ...predicate.OrderCancellation) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the OrderCancellationMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *OrderCancellationMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.OrderCancellation, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *OrderCancellationMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *OrderCancellationMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (OrderCancellation).
+func (m *OrderCancellationMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *OrderCancellationMutation) Fields() []string {
+	fields := make([]string, 0, 11)
+	if m.reason != nil {
+		fields = append(fields, ordercancellation.FieldReason)
+	}
+	if m.actor != nil {
+		fields = append(fields, ordercancellation.FieldActor)
+	}
+	if m.units != nil {
+		fields = append(fields, ordercancellation.FieldUnits)
+	}
+	if m.refund_amount != nil {
+		fields = append(fields, ordercancellation.FieldRefundAmount)
+	}
+	if m.refund_currency != nil {
+		fields = append(fields, ordercancellation.FieldRefundCurrency)
+	}
+	if m.attempts != nil {
+		fields = append(fields, ordercancellation.FieldAttempts)
+	}
+	if m.next_try_at != nil {
+		fields = append(fields, ordercancellation.FieldNextTryAt)
+	}
+	if m.created_at != nil {
+		fields = append(fields, ordercancellation.FieldCreatedAt)
+	}
+	if m.refunded_at != nil {
+		fields = append(fields, ordercancellation.FieldRefundedAt)
+	}
+	if m.restocked_at != nil {
+		fields = append(fields, ordercancellation.FieldRestockedAt)
+	}
+	if m.finished_at != nil {
+		fields = append(fields, ordercancellation.FieldFinishedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *OrderCancellationMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case ordercancellation.FieldReason:
+		return m.Reason()
+	case ordercancellation.FieldActor:
+		return m.Actor()
+	case ordercancellation.FieldUnits:
+		return m.Units()
+	case ordercancellation.FieldRefundAmount:
+		return m.RefundAmount()
+	case ordercancellation.FieldRefundCurrency:
+		return m.RefundCurrency()
+	case ordercancellation.FieldAttempts:
+		return m.Attempts()
+	case ordercancellation.FieldNextTryAt:
+		return m.NextTryAt()
+	case ordercancellation.FieldCreatedAt:
+		return m.CreatedAt()
+	case ordercancellation.FieldRefundedAt:
+		return m.RefundedAt()
+	case ordercancellation.FieldRestockedAt:
+		return m.RestockedAt()
+	case ordercancellation.FieldFinishedAt:
+		return m.FinishedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *OrderCancellationMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case ordercancellation.FieldReason:
+		return m.OldReason(ctx)
+	case ordercancellation.FieldActor:
+		return m.OldActor(ctx)
+	case ordercancellation.FieldUnits:
+		return m.OldUnits(ctx)
+	case ordercancellation.FieldRefundAmount:
+		return m.OldRefundAmount(ctx)
+	case ordercancellation.FieldRefundCurrency:
+		return m.OldRefundCurrency(ctx)
+	case ordercancellation.FieldAttempts:
+		return m.OldAttempts(ctx)
+	case ordercancellation.FieldNextTryAt:
+		return m.OldNextTryAt(ctx)
+	case ordercancellation.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	case ordercancellation.FieldRefundedAt:
+		return m.OldRefundedAt(ctx)
+	case ordercancellation.FieldRestockedAt:
+		return m.OldRestockedAt(ctx)
+	case ordercancellation.FieldFinishedAt:
+		return m.OldFinishedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown OrderCancellation field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *OrderCancellationMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case ordercancellation.FieldReason:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReason(v)
+		return nil
+	case ordercancellation.FieldActor:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetActor(v)
+		return nil
+	case ordercancellation.FieldUnits:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUnits(v)
+		return nil
+	case ordercancellation.FieldRefundAmount:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRefundAmount(v)
+		return nil
+	case ordercancellation.FieldRefundCurrency:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRefundCurrency(v)
+		return nil
+	case ordercancellation.FieldAttempts:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAttempts(v)
+		return nil
+	case ordercancellation.FieldNextTryAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetNextTryAt(v)
+		return nil
+	case ordercancellation.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	case ordercancellation.FieldRefundedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRefundedAt(v)
+		return nil
+	case ordercancellation.FieldRestockedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRestockedAt(v)
+		return nil
+	case ordercancellation.FieldFinishedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetFinishedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown OrderCancellation field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *OrderCancellationMutation) AddedFields() []string {
+	var fields []string
+	if m.addrefund_amount != nil {
+		fields = append(fields, ordercancellation.FieldRefundAmount)
+	}
+	if m.addattempts != nil {
+		fields = append(fields, ordercancellation.FieldAttempts)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *OrderCancellationMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case ordercancellation.FieldRefundAmount:
+		return m.AddedRefundAmount()
+	case ordercancellation.FieldAttempts:
+		return m.AddedAttempts()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *OrderCancellationMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case ordercancellation.FieldRefundAmount:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddRefundAmount(v)
+		return nil
+	case ordercancellation.FieldAttempts:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddAttempts(v)
+		return nil
+	}
+	return fmt.Errorf("unknown OrderCancellation numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *OrderCancellationMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(ordercancellation.FieldRefundedAt) {
+		fields = append(fields, ordercancellation.FieldRefundedAt)
+	}
+	if m.FieldCleared(ordercancellation.FieldRestockedAt) {
+		fields = append(fields, ordercancellation.FieldRestockedAt)
+	}
+	if m.FieldCleared(ordercancellation.FieldFinishedAt) {
+		fields = append(fields, ordercancellation.FieldFinishedAt)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *OrderCancellationMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *OrderCancellationMutation) ClearField(name string) error {
+	switch name {
+	case ordercancellation.FieldRefundedAt:
+		m.ClearRefundedAt()
+		return nil
+	case ordercancellation.FieldRestockedAt:
+		m.ClearRestockedAt()
+		return nil
+	case ordercancellation.FieldFinishedAt:
+		m.ClearFinishedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown OrderCancellation nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *OrderCancellationMutation) ResetField(name string) error {
+	switch name {
+	case ordercancellation.FieldReason:
+		m.ResetReason()
+		return nil
+	case ordercancellation.FieldActor:
+		m.ResetActor()
+		return nil
+	case ordercancellation.FieldUnits:
+		m.ResetUnits()
+		return nil
+	case ordercancellation.FieldRefundAmount:
+		m.ResetRefundAmount()
+		return nil
+	case ordercancellation.FieldRefundCurrency:
+		m.ResetRefundCurrency()
+		return nil
+	case ordercancellation.FieldAttempts:
+		m.ResetAttempts()
+		return nil
+	case ordercancellation.FieldNextTryAt:
+		m.ResetNextTryAt()
+		return nil
+	case ordercancellation.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	case ordercancellation.FieldRefundedAt:
+		m.ResetRefundedAt()
+		return nil
+	case ordercancellation.FieldRestockedAt:
+		m.ResetRestockedAt()
+		return nil
+	case ordercancellation.FieldFinishedAt:
+		m.ResetFinishedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown OrderCancellation field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *OrderCancellationMutation) AddedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *OrderCancellationMutation) AddedIDs(name string) []ent.Value {
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *OrderCancellationMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *OrderCancellationMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *OrderCancellationMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *OrderCancellationMutation) EdgeCleared(name string) bool {
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *OrderCancellationMutation) ClearEdge(name string) error {
+	return fmt.Errorf("unknown OrderCancellation unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *OrderCancellationMutation) ResetEdge(name string) error {
+	return fmt.Errorf("unknown OrderCancellation edge %s", name)
 }
 
 // OrderItemMutation represents an operation that mutates the OrderItem nodes in the graph.
@@ -6616,6 +8991,7 @@ type StockDedupLogMutation struct {
 	entries         *int
 	addentries      *int
 	applied_at      *time.Time
+	orders          *[]byte
 	clearedFields   map[string]struct{}
 	done            bool
 	oldValue        func(context.Context) (*StockDedupLog, error)
@@ -7002,6 +9378,55 @@ func (m *StockDedupLogMutation) ResetAppliedAt() {
 	m.applied_at = nil
 }
 
+// SetOrders sets the "orders" field.
+func (m *StockDedupLogMutation) SetOrders(b []byte) {
+	m.orders = &b
+}
+
+// Orders returns the value of the "orders" field in the mutation.
+func (m *StockDedupLogMutation) Orders() (r []byte, exists bool) {
+	v := m.orders
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldOrders returns the old "orders" field's value of the StockDedupLog entity.
+// If the StockDedupLog object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockDedupLogMutation) OldOrders(ctx context.Context) (v *[]byte, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldOrders is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldOrders requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldOrders: %w", err)
+	}
+	return oldValue.Orders, nil
+}
+
+// ClearOrders clears the value of the "orders" field.
+func (m *StockDedupLogMutation) ClearOrders() {
+	m.orders = nil
+	m.clearedFields[stockdeduplog.FieldOrders] = struct{}{}
+}
+
+// OrdersCleared returns if the "orders" field was cleared in this mutation.
+func (m *StockDedupLogMutation) OrdersCleared() bool {
+	_, ok := m.clearedFields[stockdeduplog.FieldOrders]
+	return ok
+}
+
+// ResetOrders resets all changes to the "orders" field.
+func (m *StockDedupLogMutation) ResetOrders() {
+	m.orders = nil
+	delete(m.clearedFields, stockdeduplog.FieldOrders)
+}
+
 // Where appends a list predicates to the StockDedupLogMutation builder.
 func (m *StockDedupLogMutation) Where(ps ...predicate.StockDedupLog) {
 	m.predicates = append(m.predicates, ps...)
@@ -7036,7 +9461,7 @@ func (m *StockDedupLogMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *StockDedupLogMutation) Fields() []string {
-	fields := make([]string, 0, 6)
+	fields := make([]string, 0, 7)
 	if m.partition_no != nil {
 		fields = append(fields, stockdeduplog.FieldPartitionNo)
 	}
@@ -7054,6 +9479,9 @@ func (m *StockDedupLogMutation) Fields() []string {
 	}
 	if m.applied_at != nil {
 		fields = append(fields, stockdeduplog.FieldAppliedAt)
+	}
+	if m.orders != nil {
+		fields = append(fields, stockdeduplog.FieldOrders)
 	}
 	return fields
 }
@@ -7075,6 +9503,8 @@ func (m *StockDedupLogMutation) Field(name string) (ent.Value, bool) {
 		return m.Entries()
 	case stockdeduplog.FieldAppliedAt:
 		return m.AppliedAt()
+	case stockdeduplog.FieldOrders:
+		return m.Orders()
 	}
 	return nil, false
 }
@@ -7096,6 +9526,8 @@ func (m *StockDedupLogMutation) OldField(ctx context.Context, name string) (ent.
 		return m.OldEntries(ctx)
 	case stockdeduplog.FieldAppliedAt:
 		return m.OldAppliedAt(ctx)
+	case stockdeduplog.FieldOrders:
+		return m.OldOrders(ctx)
 	}
 	return nil, fmt.Errorf("unknown StockDedupLog field %s", name)
 }
@@ -7146,6 +9578,13 @@ func (m *StockDedupLogMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetAppliedAt(v)
+		return nil
+	case stockdeduplog.FieldOrders:
+		v, ok := value.([]byte)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetOrders(v)
 		return nil
 	}
 	return fmt.Errorf("unknown StockDedupLog field %s", name)
@@ -7215,7 +9654,11 @@ func (m *StockDedupLogMutation) AddField(name string, value ent.Value) error {
 // ClearedFields returns all nullable fields that were cleared during this
 // mutation.
 func (m *StockDedupLogMutation) ClearedFields() []string {
-	return nil
+	var fields []string
+	if m.FieldCleared(stockdeduplog.FieldOrders) {
+		fields = append(fields, stockdeduplog.FieldOrders)
+	}
+	return fields
 }
 
 // FieldCleared returns a boolean indicating if a field with the given name was
@@ -7228,6 +9671,11 @@ func (m *StockDedupLogMutation) FieldCleared(name string) bool {
 // ClearField clears the value of the field with the given name. It returns an
 // error if the field is not defined in the schema.
 func (m *StockDedupLogMutation) ClearField(name string) error {
+	switch name {
+	case stockdeduplog.FieldOrders:
+		m.ClearOrders()
+		return nil
+	}
 	return fmt.Errorf("unknown StockDedupLog nullable field %s", name)
 }
 
@@ -7252,6 +9700,9 @@ func (m *StockDedupLogMutation) ResetField(name string) error {
 		return nil
 	case stockdeduplog.FieldAppliedAt:
 		m.ResetAppliedAt()
+		return nil
+	case stockdeduplog.FieldOrders:
+		m.ResetOrders()
 		return nil
 	}
 	return fmt.Errorf("unknown StockDedupLog field %s", name)
@@ -7319,6 +9770,7 @@ type StockEpochMutation struct {
 	last_id         *string
 	opened_at       *time.Time
 	closed_at       *time.Time
+	reconciled_at   *time.Time
 	clearedFields   map[string]struct{}
 	done            bool
 	oldValue        func(context.Context) (*StockEpoch, error)
@@ -7692,6 +10144,55 @@ func (m *StockEpochMutation) ResetClosedAt() {
 	delete(m.clearedFields, stockepoch.FieldClosedAt)
 }
 
+// SetReconciledAt sets the "reconciled_at" field.
+func (m *StockEpochMutation) SetReconciledAt(t time.Time) {
+	m.reconciled_at = &t
+}
+
+// ReconciledAt returns the value of the "reconciled_at" field in the mutation.
+func (m *StockEpochMutation) ReconciledAt() (r time.Time, exists bool) {
+	v := m.reconciled_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReconciledAt returns the old "reconciled_at" field's value of the StockEpoch entity.
+// If the StockEpoch object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockEpochMutation) OldReconciledAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReconciledAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReconciledAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReconciledAt: %w", err)
+	}
+	return oldValue.ReconciledAt, nil
+}
+
+// ClearReconciledAt clears the value of the "reconciled_at" field.
+func (m *StockEpochMutation) ClearReconciledAt() {
+	m.reconciled_at = nil
+	m.clearedFields[stockepoch.FieldReconciledAt] = struct{}{}
+}
+
+// ReconciledAtCleared returns if the "reconciled_at" field was cleared in this mutation.
+func (m *StockEpochMutation) ReconciledAtCleared() bool {
+	_, ok := m.clearedFields[stockepoch.FieldReconciledAt]
+	return ok
+}
+
+// ResetReconciledAt resets all changes to the "reconciled_at" field.
+func (m *StockEpochMutation) ResetReconciledAt() {
+	m.reconciled_at = nil
+	delete(m.clearedFields, stockepoch.FieldReconciledAt)
+}
+
 // Where appends a list predicates to the StockEpochMutation builder.
 func (m *StockEpochMutation) Where(ps ...predicate.StockEpoch) {
 	m.predicates = append(m.predicates, ps...)
@@ -7726,7 +10227,7 @@ func (m *StockEpochMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *StockEpochMutation) Fields() []string {
-	fields := make([]string, 0, 6)
+	fields := make([]string, 0, 7)
 	if m.partition_no != nil {
 		fields = append(fields, stockepoch.FieldPartitionNo)
 	}
@@ -7744,6 +10245,9 @@ func (m *StockEpochMutation) Fields() []string {
 	}
 	if m.closed_at != nil {
 		fields = append(fields, stockepoch.FieldClosedAt)
+	}
+	if m.reconciled_at != nil {
+		fields = append(fields, stockepoch.FieldReconciledAt)
 	}
 	return fields
 }
@@ -7765,6 +10269,8 @@ func (m *StockEpochMutation) Field(name string) (ent.Value, bool) {
 		return m.OpenedAt()
 	case stockepoch.FieldClosedAt:
 		return m.ClosedAt()
+	case stockepoch.FieldReconciledAt:
+		return m.ReconciledAt()
 	}
 	return nil, false
 }
@@ -7786,6 +10292,8 @@ func (m *StockEpochMutation) OldField(ctx context.Context, name string) (ent.Val
 		return m.OldOpenedAt(ctx)
 	case stockepoch.FieldClosedAt:
 		return m.OldClosedAt(ctx)
+	case stockepoch.FieldReconciledAt:
+		return m.OldReconciledAt(ctx)
 	}
 	return nil, fmt.Errorf("unknown StockEpoch field %s", name)
 }
@@ -7836,6 +10344,13 @@ func (m *StockEpochMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetClosedAt(v)
+		return nil
+	case stockepoch.FieldReconciledAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReconciledAt(v)
 		return nil
 	}
 	return fmt.Errorf("unknown StockEpoch field %s", name)
@@ -7897,6 +10412,9 @@ func (m *StockEpochMutation) ClearedFields() []string {
 	if m.FieldCleared(stockepoch.FieldClosedAt) {
 		fields = append(fields, stockepoch.FieldClosedAt)
 	}
+	if m.FieldCleared(stockepoch.FieldReconciledAt) {
+		fields = append(fields, stockepoch.FieldReconciledAt)
+	}
 	return fields
 }
 
@@ -7913,6 +10431,9 @@ func (m *StockEpochMutation) ClearField(name string) error {
 	switch name {
 	case stockepoch.FieldClosedAt:
 		m.ClearClosedAt()
+		return nil
+	case stockepoch.FieldReconciledAt:
+		m.ClearReconciledAt()
 		return nil
 	}
 	return fmt.Errorf("unknown StockEpoch nullable field %s", name)
@@ -7939,6 +10460,9 @@ func (m *StockEpochMutation) ResetField(name string) error {
 		return nil
 	case stockepoch.FieldClosedAt:
 		m.ResetClosedAt()
+		return nil
+	case stockepoch.FieldReconciledAt:
+		m.ResetReconciledAt()
 		return nil
 	}
 	return fmt.Errorf("unknown StockEpoch field %s", name)

@@ -145,6 +145,34 @@ func (_c *OrderCreate) SetUpdatedAt(v time.Time) *OrderCreate {
 	return _c
 }
 
+// SetExpiresAt sets the "expires_at" field.
+func (_c *OrderCreate) SetExpiresAt(v time.Time) *OrderCreate {
+	_c.mutation.SetExpiresAt(v)
+	return _c
+}
+
+// SetNillableExpiresAt sets the "expires_at" field if the given value is not nil.
+func (_c *OrderCreate) SetNillableExpiresAt(v *time.Time) *OrderCreate {
+	if v != nil {
+		_c.SetExpiresAt(*v)
+	}
+	return _c
+}
+
+// SetShipClaimedAt sets the "ship_claimed_at" field.
+func (_c *OrderCreate) SetShipClaimedAt(v time.Time) *OrderCreate {
+	_c.mutation.SetShipClaimedAt(v)
+	return _c
+}
+
+// SetNillableShipClaimedAt sets the "ship_claimed_at" field if the given value is not nil.
+func (_c *OrderCreate) SetNillableShipClaimedAt(v *time.Time) *OrderCreate {
+	if v != nil {
+		_c.SetShipClaimedAt(*v)
+	}
+	return _c
+}
+
 // SetID sets the "id" field.
 func (_c *OrderCreate) SetID(v string) *OrderCreate {
 	_c.mutation.SetID(v)
@@ -420,6 +448,14 @@ func (_c *OrderCreate) createSpec() (*Order, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.UpdatedAt(); ok {
 		_spec.SetField(order.FieldUpdatedAt, field.TypeTime, value)
 		_node.UpdatedAt = value
+	}
+	if value, ok := _c.mutation.ExpiresAt(); ok {
+		_spec.SetField(order.FieldExpiresAt, field.TypeTime, value)
+		_node.ExpiresAt = &value
+	}
+	if value, ok := _c.mutation.ShipClaimedAt(); ok {
+		_spec.SetField(order.FieldShipClaimedAt, field.TypeTime, value)
+		_node.ShipClaimedAt = &value
 	}
 	return _node, _spec
 }
@@ -728,6 +764,42 @@ func (u *OrderUpsert) SetUpdatedAt(v time.Time) *OrderUpsert {
 // UpdateUpdatedAt sets the "updated_at" field to the value that was provided on create.
 func (u *OrderUpsert) UpdateUpdatedAt() *OrderUpsert {
 	u.SetExcluded(order.FieldUpdatedAt)
+	return u
+}
+
+// SetExpiresAt sets the "expires_at" field.
+func (u *OrderUpsert) SetExpiresAt(v time.Time) *OrderUpsert {
+	u.Set(order.FieldExpiresAt, v)
+	return u
+}
+
+// UpdateExpiresAt sets the "expires_at" field to the value that was provided on create.
+func (u *OrderUpsert) UpdateExpiresAt() *OrderUpsert {
+	u.SetExcluded(order.FieldExpiresAt)
+	return u
+}
+
+// ClearExpiresAt clears the value of the "expires_at" field.
+func (u *OrderUpsert) ClearExpiresAt() *OrderUpsert {
+	u.SetNull(order.FieldExpiresAt)
+	return u
+}
+
+// SetShipClaimedAt sets the "ship_claimed_at" field.
+func (u *OrderUpsert) SetShipClaimedAt(v time.Time) *OrderUpsert {
+	u.Set(order.FieldShipClaimedAt, v)
+	return u
+}
+
+// UpdateShipClaimedAt sets the "ship_claimed_at" field to the value that was provided on create.
+func (u *OrderUpsert) UpdateShipClaimedAt() *OrderUpsert {
+	u.SetExcluded(order.FieldShipClaimedAt)
+	return u
+}
+
+// ClearShipClaimedAt clears the value of the "ship_claimed_at" field.
+func (u *OrderUpsert) ClearShipClaimedAt() *OrderUpsert {
+	u.SetNull(order.FieldShipClaimedAt)
 	return u
 }
 
@@ -1077,6 +1149,48 @@ func (u *OrderUpsertOne) SetUpdatedAt(v time.Time) *OrderUpsertOne {
 func (u *OrderUpsertOne) UpdateUpdatedAt() *OrderUpsertOne {
 	return u.Update(func(s *OrderUpsert) {
 		s.UpdateUpdatedAt()
+	})
+}
+
+// SetExpiresAt sets the "expires_at" field.
+func (u *OrderUpsertOne) SetExpiresAt(v time.Time) *OrderUpsertOne {
+	return u.Update(func(s *OrderUpsert) {
+		s.SetExpiresAt(v)
+	})
+}
+
+// UpdateExpiresAt sets the "expires_at" field to the value that was provided on create.
+func (u *OrderUpsertOne) UpdateExpiresAt() *OrderUpsertOne {
+	return u.Update(func(s *OrderUpsert) {
+		s.UpdateExpiresAt()
+	})
+}
+
+// ClearExpiresAt clears the value of the "expires_at" field.
+func (u *OrderUpsertOne) ClearExpiresAt() *OrderUpsertOne {
+	return u.Update(func(s *OrderUpsert) {
+		s.ClearExpiresAt()
+	})
+}
+
+// SetShipClaimedAt sets the "ship_claimed_at" field.
+func (u *OrderUpsertOne) SetShipClaimedAt(v time.Time) *OrderUpsertOne {
+	return u.Update(func(s *OrderUpsert) {
+		s.SetShipClaimedAt(v)
+	})
+}
+
+// UpdateShipClaimedAt sets the "ship_claimed_at" field to the value that was provided on create.
+func (u *OrderUpsertOne) UpdateShipClaimedAt() *OrderUpsertOne {
+	return u.Update(func(s *OrderUpsert) {
+		s.UpdateShipClaimedAt()
+	})
+}
+
+// ClearShipClaimedAt clears the value of the "ship_claimed_at" field.
+func (u *OrderUpsertOne) ClearShipClaimedAt() *OrderUpsertOne {
+	return u.Update(func(s *OrderUpsert) {
+		s.ClearShipClaimedAt()
 	})
 }
 
@@ -1592,6 +1706,48 @@ func (u *OrderUpsertBulk) SetUpdatedAt(v time.Time) *OrderUpsertBulk {
 func (u *OrderUpsertBulk) UpdateUpdatedAt() *OrderUpsertBulk {
 	return u.Update(func(s *OrderUpsert) {
 		s.UpdateUpdatedAt()
+	})
+}
+
+// SetExpiresAt sets the "expires_at" field.
+func (u *OrderUpsertBulk) SetExpiresAt(v time.Time) *OrderUpsertBulk {
+	return u.Update(func(s *OrderUpsert) {
+		s.SetExpiresAt(v)
+	})
+}
+
+// UpdateExpiresAt sets the "expires_at" field to the value that was provided on create.
+func (u *OrderUpsertBulk) UpdateExpiresAt() *OrderUpsertBulk {
+	return u.Update(func(s *OrderUpsert) {
+		s.UpdateExpiresAt()
+	})
+}
+
+// ClearExpiresAt clears the value of the "expires_at" field.
+func (u *OrderUpsertBulk) ClearExpiresAt() *OrderUpsertBulk {
+	return u.Update(func(s *OrderUpsert) {
+		s.ClearExpiresAt()
+	})
+}
+
+// SetShipClaimedAt sets the "ship_claimed_at" field.
+func (u *OrderUpsertBulk) SetShipClaimedAt(v time.Time) *OrderUpsertBulk {
+	return u.Update(func(s *OrderUpsert) {
+		s.SetShipClaimedAt(v)
+	})
+}
+
+// UpdateShipClaimedAt sets the "ship_claimed_at" field to the value that was provided on create.
+func (u *OrderUpsertBulk) UpdateShipClaimedAt() *OrderUpsertBulk {
+	return u.Update(func(s *OrderUpsert) {
+		s.UpdateShipClaimedAt()
+	})
+}
+
+// ClearShipClaimedAt clears the value of the "ship_claimed_at" field.
+func (u *OrderUpsertBulk) ClearShipClaimedAt() *OrderUpsertBulk {
+	return u.Update(func(s *OrderUpsert) {
+		s.ClearShipClaimedAt()
 	})
 }
 

@@ -321,6 +321,46 @@ func (_u *OrderUpdate) SetNillableUpdatedAt(v *time.Time) *OrderUpdate {
 	return _u
 }
 
+// SetExpiresAt sets the "expires_at" field.
+func (_u *OrderUpdate) SetExpiresAt(v time.Time) *OrderUpdate {
+	_u.mutation.SetExpiresAt(v)
+	return _u
+}
+
+// SetNillableExpiresAt sets the "expires_at" field if the given value is not nil.
+func (_u *OrderUpdate) SetNillableExpiresAt(v *time.Time) *OrderUpdate {
+	if v != nil {
+		_u.SetExpiresAt(*v)
+	}
+	return _u
+}
+
+// ClearExpiresAt clears the value of the "expires_at" field.
+func (_u *OrderUpdate) ClearExpiresAt() *OrderUpdate {
+	_u.mutation.ClearExpiresAt()
+	return _u
+}
+
+// SetShipClaimedAt sets the "ship_claimed_at" field.
+func (_u *OrderUpdate) SetShipClaimedAt(v time.Time) *OrderUpdate {
+	_u.mutation.SetShipClaimedAt(v)
+	return _u
+}
+
+// SetNillableShipClaimedAt sets the "ship_claimed_at" field if the given value is not nil.
+func (_u *OrderUpdate) SetNillableShipClaimedAt(v *time.Time) *OrderUpdate {
+	if v != nil {
+		_u.SetShipClaimedAt(*v)
+	}
+	return _u
+}
+
+// ClearShipClaimedAt clears the value of the "ship_claimed_at" field.
+func (_u *OrderUpdate) ClearShipClaimedAt() *OrderUpdate {
+	_u.mutation.ClearShipClaimedAt()
+	return _u
+}
+
 // Mutation returns the OrderMutation object of the builder.
 func (_u *OrderUpdate) Mutation() *OrderMutation {
 	return _u.mutation
@@ -512,6 +552,18 @@ func (_u *OrderUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if value, ok := _u.mutation.UpdatedAt(); ok {
 		_spec.SetField(order.FieldUpdatedAt, field.TypeTime, value)
+	}
+	if value, ok := _u.mutation.ExpiresAt(); ok {
+		_spec.SetField(order.FieldExpiresAt, field.TypeTime, value)
+	}
+	if _u.mutation.ExpiresAtCleared() {
+		_spec.ClearField(order.FieldExpiresAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.ShipClaimedAt(); ok {
+		_spec.SetField(order.FieldShipClaimedAt, field.TypeTime, value)
+	}
+	if _u.mutation.ShipClaimedAtCleared() {
+		_spec.ClearField(order.FieldShipClaimedAt, field.TypeTime)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
@@ -827,6 +879,46 @@ func (_u *OrderUpdateOne) SetNillableUpdatedAt(v *time.Time) *OrderUpdateOne {
 	return _u
 }
 
+// SetExpiresAt sets the "expires_at" field.
+func (_u *OrderUpdateOne) SetExpiresAt(v time.Time) *OrderUpdateOne {
+	_u.mutation.SetExpiresAt(v)
+	return _u
+}
+
+// SetNillableExpiresAt sets the "expires_at" field if the given value is not nil.
+func (_u *OrderUpdateOne) SetNillableExpiresAt(v *time.Time) *OrderUpdateOne {
+	if v != nil {
+		_u.SetExpiresAt(*v)
+	}
+	return _u
+}
+
+// ClearExpiresAt clears the value of the "expires_at" field.
+func (_u *OrderUpdateOne) ClearExpiresAt() *OrderUpdateOne {
+	_u.mutation.ClearExpiresAt()
+	return _u
+}
+
+// SetShipClaimedAt sets the "ship_claimed_at" field.
+func (_u *OrderUpdateOne) SetShipClaimedAt(v time.Time) *OrderUpdateOne {
+	_u.mutation.SetShipClaimedAt(v)
+	return _u
+}
+
+// SetNillableShipClaimedAt sets the "ship_claimed_at" field if the given value is not nil.
+func (_u *OrderUpdateOne) SetNillableShipClaimedAt(v *time.Time) *OrderUpdateOne {
+	if v != nil {
+		_u.SetShipClaimedAt(*v)
+	}
+	return _u
+}
+
+// ClearShipClaimedAt clears the value of the "ship_claimed_at" field.
+func (_u *OrderUpdateOne) ClearShipClaimedAt() *OrderUpdateOne {
+	_u.mutation.ClearShipClaimedAt()
+	return _u
+}
+
 // Mutation returns the OrderMutation object of the builder.
 func (_u *OrderUpdateOne) Mutation() *OrderMutation {
 	return _u.mutation
@@ -1048,6 +1140,18 @@ func (_u *OrderUpdateOne) sqlSave(ctx context.Context) (_node *Order, err error)
 	}
 	if value, ok := _u.mutation.UpdatedAt(); ok {
 		_spec.SetField(order.FieldUpdatedAt, field.TypeTime, value)
+	}
+	if value, ok := _u.mutation.ExpiresAt(); ok {
+		_spec.SetField(order.FieldExpiresAt, field.TypeTime, value)
+	}
+	if _u.mutation.ExpiresAtCleared() {
+		_spec.ClearField(order.FieldExpiresAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.ShipClaimedAt(); ok {
+		_spec.SetField(order.FieldShipClaimedAt, field.TypeTime, value)
+	}
+	if _u.mutation.ShipClaimedAtCleared() {
+		_spec.ClearField(order.FieldShipClaimedAt, field.TypeTime)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	_node = &Order{config: _u.config}

@@ -4,8 +4,11 @@ package ent
 
 import (
 	"github.com/spillway/spillway/ent/charge"
+	"github.com/spillway/spillway/ent/duemail"
 	"github.com/spillway/spillway/ent/failedorder"
+	"github.com/spillway/spillway/ent/failedorderaction"
 	"github.com/spillway/spillway/ent/order"
+	"github.com/spillway/spillway/ent/ordercancellation"
 	"github.com/spillway/spillway/ent/orderitem"
 	"github.com/spillway/spillway/ent/product"
 	"github.com/spillway/spillway/ent/refund"
@@ -39,6 +42,16 @@ func init() {
 	chargeDescID := chargeFields[0].Descriptor()
 	// charge.IDValidator is a validator for the "id" field. It is called by the builders before save.
 	charge.IDValidator = chargeDescID.Validators[0].(func(string) error)
+	duemailFields := schema.DueMail{}.Fields()
+	_ = duemailFields
+	// duemailDescOrderID is the schema descriptor for order_id field.
+	duemailDescOrderID := duemailFields[1].Descriptor()
+	// duemail.OrderIDValidator is a validator for the "order_id" field. It is called by the builders before save.
+	duemail.OrderIDValidator = duemailDescOrderID.Validators[0].(func(string) error)
+	// duemailDescKind is the schema descriptor for kind field.
+	duemailDescKind := duemailFields[2].Descriptor()
+	// duemail.KindValidator is a validator for the "kind" field. It is called by the builders before save.
+	duemail.KindValidator = duemailDescKind.Validators[0].(func(string) error)
 	failedorderFields := schema.FailedOrder{}.Fields()
 	_ = failedorderFields
 	// failedorderDescDedupKey is the schema descriptor for dedup_key field.
@@ -65,6 +78,26 @@ func init() {
 	failedorderDescStatus := failedorderFields[8].Descriptor()
 	// failedorder.StatusValidator is a validator for the "status" field. It is called by the builders before save.
 	failedorder.StatusValidator = failedorderDescStatus.Validators[0].(func(string) error)
+	// failedorderDescPayloadType is the schema descriptor for payload_type field.
+	failedorderDescPayloadType := failedorderFields[11].Descriptor()
+	// failedorder.DefaultPayloadType holds the default value on creation for the payload_type field.
+	failedorder.DefaultPayloadType = failedorderDescPayloadType.Default.(string)
+	// failedorder.PayloadTypeValidator is a validator for the "payload_type" field. It is called by the builders before save.
+	failedorder.PayloadTypeValidator = failedorderDescPayloadType.Validators[0].(func(string) error)
+	failedorderactionFields := schema.FailedOrderAction{}.Fields()
+	_ = failedorderactionFields
+	// failedorderactionDescAction is the schema descriptor for action field.
+	failedorderactionDescAction := failedorderactionFields[2].Descriptor()
+	// failedorderaction.ActionValidator is a validator for the "action" field. It is called by the builders before save.
+	failedorderaction.ActionValidator = failedorderactionDescAction.Validators[0].(func(string) error)
+	// failedorderactionDescActor is the schema descriptor for actor field.
+	failedorderactionDescActor := failedorderactionFields[3].Descriptor()
+	// failedorderaction.ActorValidator is a validator for the "actor" field. It is called by the builders before save.
+	failedorderaction.ActorValidator = failedorderactionDescActor.Validators[0].(func(string) error)
+	// failedorderactionDescDetail is the schema descriptor for detail field.
+	failedorderactionDescDetail := failedorderactionFields[4].Descriptor()
+	// failedorderaction.DetailValidator is a validator for the "detail" field. It is called by the builders before save.
+	failedorderaction.DetailValidator = failedorderactionDescDetail.Validators[0].(func(string) error)
 	orderFields := schema.Order{}.Fields()
 	_ = orderFields
 	// orderDescCustomerID is the schema descriptor for customer_id field.
@@ -123,6 +156,28 @@ func init() {
 	orderDescID := orderFields[0].Descriptor()
 	// order.IDValidator is a validator for the "id" field. It is called by the builders before save.
 	order.IDValidator = orderDescID.Validators[0].(func(string) error)
+	ordercancellationFields := schema.OrderCancellation{}.Fields()
+	_ = ordercancellationFields
+	// ordercancellationDescReason is the schema descriptor for reason field.
+	ordercancellationDescReason := ordercancellationFields[1].Descriptor()
+	// ordercancellation.ReasonValidator is a validator for the "reason" field. It is called by the builders before save.
+	ordercancellation.ReasonValidator = ordercancellationDescReason.Validators[0].(func(string) error)
+	// ordercancellationDescActor is the schema descriptor for actor field.
+	ordercancellationDescActor := ordercancellationFields[2].Descriptor()
+	// ordercancellation.ActorValidator is a validator for the "actor" field. It is called by the builders before save.
+	ordercancellation.ActorValidator = ordercancellationDescActor.Validators[0].(func(string) error)
+	// ordercancellationDescUnits is the schema descriptor for units field.
+	ordercancellationDescUnits := ordercancellationFields[3].Descriptor()
+	// ordercancellation.UnitsValidator is a validator for the "units" field. It is called by the builders before save.
+	ordercancellation.UnitsValidator = ordercancellationDescUnits.Validators[0].(func(string) error)
+	// ordercancellationDescRefundCurrency is the schema descriptor for refund_currency field.
+	ordercancellationDescRefundCurrency := ordercancellationFields[5].Descriptor()
+	// ordercancellation.RefundCurrencyValidator is a validator for the "refund_currency" field. It is called by the builders before save.
+	ordercancellation.RefundCurrencyValidator = ordercancellationDescRefundCurrency.Validators[0].(func(string) error)
+	// ordercancellationDescID is the schema descriptor for id field.
+	ordercancellationDescID := ordercancellationFields[0].Descriptor()
+	// ordercancellation.IDValidator is a validator for the "id" field. It is called by the builders before save.
+	ordercancellation.IDValidator = ordercancellationDescID.Validators[0].(func(string) error)
 	orderitemFields := schema.OrderItem{}.Fields()
 	_ = orderitemFields
 	// orderitemDescOrderID is the schema descriptor for order_id field.

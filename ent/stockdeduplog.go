@@ -28,7 +28,9 @@ type StockDedupLog struct {
 	// Entries holds the value of the "entries" field.
 	Entries int `json:"entries,omitempty"`
 	// AppliedAt holds the value of the "applied_at" field.
-	AppliedAt    time.Time `json:"applied_at,omitempty"`
+	AppliedAt time.Time `json:"applied_at,omitempty"`
+	// Orders holds the value of the "orders" field.
+	Orders       *[]byte `json:"orders,omitempty"`
 	selectValues sql.SelectValues
 }
 
@@ -37,6 +39,8 @@ func (*StockDedupLog) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
+		case stockdeduplog.FieldOrders:
+			values[i] = new([]byte)
 		case stockdeduplog.FieldID, stockdeduplog.FieldPartitionNo, stockdeduplog.FieldEpoch, stockdeduplog.FieldEntries:
 			values[i] = new(sql.NullInt64)
 		case stockdeduplog.FieldFirstID, stockdeduplog.FieldLastID:
@@ -100,6 +104,12 @@ func (_m *StockDedupLog) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.AppliedAt = value.Time
 			}
+		case stockdeduplog.FieldOrders:
+			if value, ok := values[i].(*[]byte); !ok {
+				return fmt.Errorf("unexpected type %T for field orders", values[i])
+			} else if value != nil {
+				_m.Orders = value
+			}
 		default:
 			_m.selectValues.Set(columns[i], values[i])
 		}
@@ -153,6 +163,11 @@ func (_m *StockDedupLog) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("applied_at=")
 	builder.WriteString(_m.AppliedAt.Format(time.ANSIC))
+	builder.WriteString(", ")
+	if v := _m.Orders; v != nil {
+		builder.WriteString("orders=")
+		builder.WriteString(fmt.Sprintf("%v", *v))
+	}
 	builder.WriteByte(')')
 	return builder.String()
 }

@@ -58,6 +58,12 @@ func (_c *StockDedupLogCreate) SetAppliedAt(v time.Time) *StockDedupLogCreate {
 	return _c
 }
 
+// SetOrders sets the "orders" field.
+func (_c *StockDedupLogCreate) SetOrders(v []byte) *StockDedupLogCreate {
+	_c.mutation.SetOrders(v)
+	return _c
+}
+
 // SetID sets the "id" field.
 func (_c *StockDedupLogCreate) SetID(v int64) *StockDedupLogCreate {
 	_c.mutation.SetID(v)
@@ -182,6 +188,10 @@ func (_c *StockDedupLogCreate) createSpec() (*StockDedupLog, *sqlgraph.CreateSpe
 	if value, ok := _c.mutation.AppliedAt(); ok {
 		_spec.SetField(stockdeduplog.FieldAppliedAt, field.TypeTime, value)
 		_node.AppliedAt = value
+	}
+	if value, ok := _c.mutation.Orders(); ok {
+		_spec.SetField(stockdeduplog.FieldOrders, field.TypeBytes, value)
+		_node.Orders = &value
 	}
 	return _node, _spec
 }
@@ -322,6 +332,24 @@ func (u *StockDedupLogUpsert) SetAppliedAt(v time.Time) *StockDedupLogUpsert {
 // UpdateAppliedAt sets the "applied_at" field to the value that was provided on create.
 func (u *StockDedupLogUpsert) UpdateAppliedAt() *StockDedupLogUpsert {
 	u.SetExcluded(stockdeduplog.FieldAppliedAt)
+	return u
+}
+
+// SetOrders sets the "orders" field.
+func (u *StockDedupLogUpsert) SetOrders(v []byte) *StockDedupLogUpsert {
+	u.Set(stockdeduplog.FieldOrders, v)
+	return u
+}
+
+// UpdateOrders sets the "orders" field to the value that was provided on create.
+func (u *StockDedupLogUpsert) UpdateOrders() *StockDedupLogUpsert {
+	u.SetExcluded(stockdeduplog.FieldOrders)
+	return u
+}
+
+// ClearOrders clears the value of the "orders" field.
+func (u *StockDedupLogUpsert) ClearOrders() *StockDedupLogUpsert {
+	u.SetNull(stockdeduplog.FieldOrders)
 	return u
 }
 
@@ -475,6 +503,27 @@ func (u *StockDedupLogUpsertOne) SetAppliedAt(v time.Time) *StockDedupLogUpsertO
 func (u *StockDedupLogUpsertOne) UpdateAppliedAt() *StockDedupLogUpsertOne {
 	return u.Update(func(s *StockDedupLogUpsert) {
 		s.UpdateAppliedAt()
+	})
+}
+
+// SetOrders sets the "orders" field.
+func (u *StockDedupLogUpsertOne) SetOrders(v []byte) *StockDedupLogUpsertOne {
+	return u.Update(func(s *StockDedupLogUpsert) {
+		s.SetOrders(v)
+	})
+}
+
+// UpdateOrders sets the "orders" field to the value that was provided on create.
+func (u *StockDedupLogUpsertOne) UpdateOrders() *StockDedupLogUpsertOne {
+	return u.Update(func(s *StockDedupLogUpsert) {
+		s.UpdateOrders()
+	})
+}
+
+// ClearOrders clears the value of the "orders" field.
+func (u *StockDedupLogUpsertOne) ClearOrders() *StockDedupLogUpsertOne {
+	return u.Update(func(s *StockDedupLogUpsert) {
+		s.ClearOrders()
 	})
 }
 
@@ -793,6 +842,27 @@ func (u *StockDedupLogUpsertBulk) SetAppliedAt(v time.Time) *StockDedupLogUpsert
 func (u *StockDedupLogUpsertBulk) UpdateAppliedAt() *StockDedupLogUpsertBulk {
 	return u.Update(func(s *StockDedupLogUpsert) {
 		s.UpdateAppliedAt()
+	})
+}
+
+// SetOrders sets the "orders" field.
+func (u *StockDedupLogUpsertBulk) SetOrders(v []byte) *StockDedupLogUpsertBulk {
+	return u.Update(func(s *StockDedupLogUpsert) {
+		s.SetOrders(v)
+	})
+}
+
+// UpdateOrders sets the "orders" field to the value that was provided on create.
+func (u *StockDedupLogUpsertBulk) UpdateOrders() *StockDedupLogUpsertBulk {
+	return u.Update(func(s *StockDedupLogUpsert) {
+		s.UpdateOrders()
+	})
+}
+
+// ClearOrders clears the value of the "orders" field.
+func (u *StockDedupLogUpsertBulk) ClearOrders() *StockDedupLogUpsertBulk {
+	return u.Update(func(s *StockDedupLogUpsert) {
+		s.ClearOrders()
 	})
 }
 

@@ -134,6 +134,18 @@ func (_u *StockDedupLogUpdate) SetNillableAppliedAt(v *time.Time) *StockDedupLog
 	return _u
 }
 
+// SetOrders sets the "orders" field.
+func (_u *StockDedupLogUpdate) SetOrders(v []byte) *StockDedupLogUpdate {
+	_u.mutation.SetOrders(v)
+	return _u
+}
+
+// ClearOrders clears the value of the "orders" field.
+func (_u *StockDedupLogUpdate) ClearOrders() *StockDedupLogUpdate {
+	_u.mutation.ClearOrders()
+	return _u
+}
+
 // Mutation returns the StockDedupLogMutation object of the builder.
 func (_u *StockDedupLogUpdate) Mutation() *StockDedupLogMutation {
 	return _u.mutation
@@ -225,6 +237,12 @@ func (_u *StockDedupLogUpdate) sqlSave(ctx context.Context) (_node int, err erro
 	}
 	if value, ok := _u.mutation.AppliedAt(); ok {
 		_spec.SetField(stockdeduplog.FieldAppliedAt, field.TypeTime, value)
+	}
+	if value, ok := _u.mutation.Orders(); ok {
+		_spec.SetField(stockdeduplog.FieldOrders, field.TypeBytes, value)
+	}
+	if _u.mutation.OrdersCleared() {
+		_spec.ClearField(stockdeduplog.FieldOrders, field.TypeBytes)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
@@ -353,6 +371,18 @@ func (_u *StockDedupLogUpdateOne) SetNillableAppliedAt(v *time.Time) *StockDedup
 	return _u
 }
 
+// SetOrders sets the "orders" field.
+func (_u *StockDedupLogUpdateOne) SetOrders(v []byte) *StockDedupLogUpdateOne {
+	_u.mutation.SetOrders(v)
+	return _u
+}
+
+// ClearOrders clears the value of the "orders" field.
+func (_u *StockDedupLogUpdateOne) ClearOrders() *StockDedupLogUpdateOne {
+	_u.mutation.ClearOrders()
+	return _u
+}
+
 // Mutation returns the StockDedupLogMutation object of the builder.
 func (_u *StockDedupLogUpdateOne) Mutation() *StockDedupLogMutation {
 	return _u.mutation
@@ -474,6 +504,12 @@ func (_u *StockDedupLogUpdateOne) sqlSave(ctx context.Context) (_node *StockDedu
 	}
 	if value, ok := _u.mutation.AppliedAt(); ok {
 		_spec.SetField(stockdeduplog.FieldAppliedAt, field.TypeTime, value)
+	}
+	if value, ok := _u.mutation.Orders(); ok {
+		_spec.SetField(stockdeduplog.FieldOrders, field.TypeBytes, value)
+	}
+	if _u.mutation.OrdersCleared() {
+		_spec.ClearField(stockdeduplog.FieldOrders, field.TypeBytes)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	_node = &StockDedupLog{config: _u.config}

@@ -28,7 +28,9 @@ type StockEpoch struct {
 	// OpenedAt holds the value of the "opened_at" field.
 	OpenedAt time.Time `json:"opened_at,omitempty"`
 	// ClosedAt holds the value of the "closed_at" field.
-	ClosedAt     *time.Time `json:"closed_at,omitempty"`
+	ClosedAt *time.Time `json:"closed_at,omitempty"`
+	// ReconciledAt holds the value of the "reconciled_at" field.
+	ReconciledAt *time.Time `json:"reconciled_at,omitempty"`
 	selectValues sql.SelectValues
 }
 
@@ -41,7 +43,7 @@ func (*StockEpoch) scanValues(columns []string) ([]any, error) {
 			values[i] = new(sql.NullInt64)
 		case stockepoch.FieldRunID, stockepoch.FieldLastID:
 			values[i] = new(sql.NullString)
-		case stockepoch.FieldOpenedAt, stockepoch.FieldClosedAt:
+		case stockepoch.FieldOpenedAt, stockepoch.FieldClosedAt, stockepoch.FieldReconciledAt:
 			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -101,6 +103,13 @@ func (_m *StockEpoch) assignValues(columns []string, values []any) error {
 				_m.ClosedAt = new(time.Time)
 				*_m.ClosedAt = value.Time
 			}
+		case stockepoch.FieldReconciledAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field reconciled_at", values[i])
+			} else if value.Valid {
+				_m.ReconciledAt = new(time.Time)
+				*_m.ReconciledAt = value.Time
+			}
 		default:
 			_m.selectValues.Set(columns[i], values[i])
 		}
@@ -154,6 +163,11 @@ func (_m *StockEpoch) String() string {
 	builder.WriteString(", ")
 	if v := _m.ClosedAt; v != nil {
 		builder.WriteString("closed_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	if v := _m.ReconciledAt; v != nil {
+		builder.WriteString("reconciled_at=")
 		builder.WriteString(v.Format(time.ANSIC))
 	}
 	builder.WriteByte(')')

@@ -66,6 +66,20 @@ func (_c *StockEpochCreate) SetNillableClosedAt(v *time.Time) *StockEpochCreate 
 	return _c
 }
 
+// SetReconciledAt sets the "reconciled_at" field.
+func (_c *StockEpochCreate) SetReconciledAt(v time.Time) *StockEpochCreate {
+	_c.mutation.SetReconciledAt(v)
+	return _c
+}
+
+// SetNillableReconciledAt sets the "reconciled_at" field if the given value is not nil.
+func (_c *StockEpochCreate) SetNillableReconciledAt(v *time.Time) *StockEpochCreate {
+	if v != nil {
+		_c.SetReconciledAt(*v)
+	}
+	return _c
+}
+
 // Mutation returns the StockEpochMutation object of the builder.
 func (_c *StockEpochCreate) Mutation() *StockEpochMutation {
 	return _c.mutation
@@ -175,6 +189,10 @@ func (_c *StockEpochCreate) createSpec() (*StockEpoch, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.ClosedAt(); ok {
 		_spec.SetField(stockepoch.FieldClosedAt, field.TypeTime, value)
 		_node.ClosedAt = &value
+	}
+	if value, ok := _c.mutation.ReconciledAt(); ok {
+		_spec.SetField(stockepoch.FieldReconciledAt, field.TypeTime, value)
+		_node.ReconciledAt = &value
 	}
 	return _node, _spec
 }
@@ -315,6 +333,24 @@ func (u *StockEpochUpsert) UpdateClosedAt() *StockEpochUpsert {
 // ClearClosedAt clears the value of the "closed_at" field.
 func (u *StockEpochUpsert) ClearClosedAt() *StockEpochUpsert {
 	u.SetNull(stockepoch.FieldClosedAt)
+	return u
+}
+
+// SetReconciledAt sets the "reconciled_at" field.
+func (u *StockEpochUpsert) SetReconciledAt(v time.Time) *StockEpochUpsert {
+	u.Set(stockepoch.FieldReconciledAt, v)
+	return u
+}
+
+// UpdateReconciledAt sets the "reconciled_at" field to the value that was provided on create.
+func (u *StockEpochUpsert) UpdateReconciledAt() *StockEpochUpsert {
+	u.SetExcluded(stockepoch.FieldReconciledAt)
+	return u
+}
+
+// ClearReconciledAt clears the value of the "reconciled_at" field.
+func (u *StockEpochUpsert) ClearReconciledAt() *StockEpochUpsert {
+	u.SetNull(stockepoch.FieldReconciledAt)
 	return u
 }
 
@@ -460,6 +496,27 @@ func (u *StockEpochUpsertOne) UpdateClosedAt() *StockEpochUpsertOne {
 func (u *StockEpochUpsertOne) ClearClosedAt() *StockEpochUpsertOne {
 	return u.Update(func(s *StockEpochUpsert) {
 		s.ClearClosedAt()
+	})
+}
+
+// SetReconciledAt sets the "reconciled_at" field.
+func (u *StockEpochUpsertOne) SetReconciledAt(v time.Time) *StockEpochUpsertOne {
+	return u.Update(func(s *StockEpochUpsert) {
+		s.SetReconciledAt(v)
+	})
+}
+
+// UpdateReconciledAt sets the "reconciled_at" field to the value that was provided on create.
+func (u *StockEpochUpsertOne) UpdateReconciledAt() *StockEpochUpsertOne {
+	return u.Update(func(s *StockEpochUpsert) {
+		s.UpdateReconciledAt()
+	})
+}
+
+// ClearReconciledAt clears the value of the "reconciled_at" field.
+func (u *StockEpochUpsertOne) ClearReconciledAt() *StockEpochUpsertOne {
+	return u.Update(func(s *StockEpochUpsert) {
+		s.ClearReconciledAt()
 	})
 }
 
@@ -768,6 +825,27 @@ func (u *StockEpochUpsertBulk) UpdateClosedAt() *StockEpochUpsertBulk {
 func (u *StockEpochUpsertBulk) ClearClosedAt() *StockEpochUpsertBulk {
 	return u.Update(func(s *StockEpochUpsert) {
 		s.ClearClosedAt()
+	})
+}
+
+// SetReconciledAt sets the "reconciled_at" field.
+func (u *StockEpochUpsertBulk) SetReconciledAt(v time.Time) *StockEpochUpsertBulk {
+	return u.Update(func(s *StockEpochUpsert) {
+		s.SetReconciledAt(v)
+	})
+}
+
+// UpdateReconciledAt sets the "reconciled_at" field to the value that was provided on create.
+func (u *StockEpochUpsertBulk) UpdateReconciledAt() *StockEpochUpsertBulk {
+	return u.Update(func(s *StockEpochUpsert) {
+		s.UpdateReconciledAt()
+	})
+}
+
+// ClearReconciledAt clears the value of the "reconciled_at" field.
+func (u *StockEpochUpsertBulk) ClearReconciledAt() *StockEpochUpsertBulk {
+	return u.Update(func(s *StockEpochUpsert) {
+		s.ClearReconciledAt()
 	})
 }
 

@@ -133,6 +133,26 @@ func (_u *StockEpochUpdate) ClearClosedAt() *StockEpochUpdate {
 	return _u
 }
 
+// SetReconciledAt sets the "reconciled_at" field.
+func (_u *StockEpochUpdate) SetReconciledAt(v time.Time) *StockEpochUpdate {
+	_u.mutation.SetReconciledAt(v)
+	return _u
+}
+
+// SetNillableReconciledAt sets the "reconciled_at" field if the given value is not nil.
+func (_u *StockEpochUpdate) SetNillableReconciledAt(v *time.Time) *StockEpochUpdate {
+	if v != nil {
+		_u.SetReconciledAt(*v)
+	}
+	return _u
+}
+
+// ClearReconciledAt clears the value of the "reconciled_at" field.
+func (_u *StockEpochUpdate) ClearReconciledAt() *StockEpochUpdate {
+	_u.mutation.ClearReconciledAt()
+	return _u
+}
+
 // Mutation returns the StockEpochMutation object of the builder.
 func (_u *StockEpochUpdate) Mutation() *StockEpochMutation {
 	return _u.mutation
@@ -224,6 +244,12 @@ func (_u *StockEpochUpdate) sqlSave(ctx context.Context) (_node int, err error) 
 	}
 	if _u.mutation.ClosedAtCleared() {
 		_spec.ClearField(stockepoch.FieldClosedAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.ReconciledAt(); ok {
+		_spec.SetField(stockepoch.FieldReconciledAt, field.TypeTime, value)
+	}
+	if _u.mutation.ReconciledAtCleared() {
+		_spec.ClearField(stockepoch.FieldReconciledAt, field.TypeTime)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
@@ -351,6 +377,26 @@ func (_u *StockEpochUpdateOne) ClearClosedAt() *StockEpochUpdateOne {
 	return _u
 }
 
+// SetReconciledAt sets the "reconciled_at" field.
+func (_u *StockEpochUpdateOne) SetReconciledAt(v time.Time) *StockEpochUpdateOne {
+	_u.mutation.SetReconciledAt(v)
+	return _u
+}
+
+// SetNillableReconciledAt sets the "reconciled_at" field if the given value is not nil.
+func (_u *StockEpochUpdateOne) SetNillableReconciledAt(v *time.Time) *StockEpochUpdateOne {
+	if v != nil {
+		_u.SetReconciledAt(*v)
+	}
+	return _u
+}
+
+// ClearReconciledAt clears the value of the "reconciled_at" field.
+func (_u *StockEpochUpdateOne) ClearReconciledAt() *StockEpochUpdateOne {
+	_u.mutation.ClearReconciledAt()
+	return _u
+}
+
 // Mutation returns the StockEpochMutation object of the builder.
 func (_u *StockEpochUpdateOne) Mutation() *StockEpochMutation {
 	return _u.mutation
@@ -472,6 +518,12 @@ func (_u *StockEpochUpdateOne) sqlSave(ctx context.Context) (_node *StockEpoch, 
 	}
 	if _u.mutation.ClosedAtCleared() {
 		_spec.ClearField(stockepoch.FieldClosedAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.ReconciledAt(); ok {
+		_spec.SetField(stockepoch.FieldReconciledAt, field.TypeTime, value)
+	}
+	if _u.mutation.ReconciledAtCleared() {
+		_spec.ClearField(stockepoch.FieldReconciledAt, field.TypeTime)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	_node = &StockEpoch{config: _u.config}

@@ -16,10 +16,16 @@ type Tx struct {
 	config
 	// Charge is the client for interacting with the Charge builders.
 	Charge *ChargeClient
+	// DueMail is the client for interacting with the DueMail builders.
+	DueMail *DueMailClient
 	// FailedOrder is the client for interacting with the FailedOrder builders.
 	FailedOrder *FailedOrderClient
+	// FailedOrderAction is the client for interacting with the FailedOrderAction builders.
+	FailedOrderAction *FailedOrderActionClient
 	// Order is the client for interacting with the Order builders.
 	Order *OrderClient
+	// OrderCancellation is the client for interacting with the OrderCancellation builders.
+	OrderCancellation *OrderCancellationClient
 	// OrderItem is the client for interacting with the OrderItem builders.
 	OrderItem *OrderItemClient
 	// Product is the client for interacting with the Product builders.
@@ -168,8 +174,11 @@ func (tx *Tx) Client() *Client {
 
 func (tx *Tx) init() {
 	tx.Charge = NewChargeClient(tx.config)
+	tx.DueMail = NewDueMailClient(tx.config)
 	tx.FailedOrder = NewFailedOrderClient(tx.config)
+	tx.FailedOrderAction = NewFailedOrderActionClient(tx.config)
 	tx.Order = NewOrderClient(tx.config)
+	tx.OrderCancellation = NewOrderCancellationClient(tx.config)
 	tx.OrderItem = NewOrderItemClient(tx.config)
 	tx.Product = NewProductClient(tx.config)
 	tx.Refund = NewRefundClient(tx.config)

@@ -23,6 +23,7 @@ import (
 // services answers what the test sets and notes what it was asked.
 type services struct {
 	spillwayv1connect.UnimplementedPaymentServiceHandler
+	spillwayv1connect.UnimplementedEmailServiceHandler
 	err    error
 	charge *spillwayv1.ChargeRecord
 	cost   order.Money

@@ -60,6 +60,8 @@ type Order struct {
 	Fingerprint    []byte
 	// CancelReason is why a CANCELLED order was cancelled.
 	CancelReason string
+	// ExpiresAt is until when a PENDING order without a card can be paid; zero for one with a card.
+	ExpiresAt time.Time
 	// CreatedAt and UpdatedAt are UTC, to the microsecond, as SQL keeps them.
 	CreatedAt, UpdatedAt time.Time
 }

@@ -47,9 +47,12 @@ var permissions = map[string]access{
 
 	spillwayv1connect.CheckoutServiceQuoteProcedure:      customers,
 	spillwayv1connect.CheckoutServicePlaceOrderProcedure: customers,
+	spillwayv1connect.CheckoutServicePayOrderProcedure:   customers,
 
-	spillwayv1connect.OrderServiceGetOrderProcedure:   customers,
-	spillwayv1connect.OrderServiceListOrdersProcedure: customers,
+	spillwayv1connect.OrderServiceGetOrderProcedure:    customers,
+	spillwayv1connect.OrderServiceListOrdersProcedure:  customers,
+	spillwayv1connect.OrderServiceWatchOrderProcedure:  customers,
+	spillwayv1connect.OrderServiceCancelOrderProcedure: customers,
 
 	spillwayv1connect.ShippingServiceGetQuoteProcedure:    anyone,
 	spillwayv1connect.ShippingServiceShipOrderProcedure:   services,
@@ -61,6 +64,16 @@ var permissions = map[string]access{
 	spillwayv1connect.PaymentServiceVoidProcedure:      services,
 
 	spillwayv1connect.EmailServiceSendOrderConfirmationProcedure: services,
+	spillwayv1connect.EmailServiceSendOrderShippedProcedure:      services,
+	spillwayv1connect.EmailServiceSendOrderCancelledProcedure:    services,
+
+	spillwayv1connect.DeadLetterServiceListDeadLettersProcedure:   operators,
+	spillwayv1connect.DeadLetterServiceGetDeadLetterProcedure:     operators,
+	spillwayv1connect.DeadLetterServiceEditDeadLetterProcedure:    operators,
+	spillwayv1connect.DeadLetterServiceReplayDeadLetterProcedure:  operators,
+	spillwayv1connect.DeadLetterServiceDiscardDeadLetterProcedure: operators,
+
+	spillwayv1connect.AuditServiceRunAuditProcedure: operators,
 }
 
 const bearerScheme = "bearer"

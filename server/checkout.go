@@ -13,6 +13,7 @@ import (
 	"github.com/spillway/spillway/auth"
 	"github.com/spillway/spillway/gateway"
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
+	"github.com/spillway/spillway/gen/spillway/v1/spillwayv1connect"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/stock"
 	"github.com/spillway/spillway/wire"
@@ -77,6 +78,8 @@ type Durable interface {
 
 // Checkout is the CheckoutService.
 type Checkout struct {
+	spillwayv1connect.UnimplementedCheckoutServiceHandler
+
 	Prices   PriceList
 	Carts    CartContents
 	Rates    Converter

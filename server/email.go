@@ -6,6 +6,7 @@ import (
 
 	"github.com/spillway/spillway/gateway"
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
+	"github.com/spillway/spillway/gen/spillway/v1/spillwayv1connect"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/wire"
 )
@@ -18,6 +19,8 @@ type MailBook interface {
 
 // Email is the EmailService.
 type Email struct {
+	spillwayv1connect.UnimplementedEmailServiceHandler
+
 	Book          MailBook
 	Mailer        gateway.Mailer
 	Confirmations *gateway.Confirmations

@@ -53,6 +53,9 @@ type Services struct {
 	Shipping spillwayv1connect.ShippingServiceHandler
 	Payment  spillwayv1connect.PaymentServiceHandler
 	Email    spillwayv1connect.EmailServiceHandler
+	// DeadLetters and Audit are for operators.
+	DeadLetters spillwayv1connect.DeadLetterServiceHandler
+	Audit       spillwayv1connect.AuditServiceHandler
 }
 
 // Config sets up the port.
@@ -147,6 +150,14 @@ func mount(mux *http.ServeMux, s Services, opts []connect.HandlerOption) (names 
 	if s.Email != nil {
 		path, h := spillwayv1connect.NewEmailServiceHandler(s.Email, opts...)
 		add(spillwayv1connect.EmailServiceName, path, h)
+	}
+	if s.DeadLetters != nil {
+		path, h := spillwayv1connect.NewDeadLetterServiceHandler(s.DeadLetters, opts...)
+		add(spillwayv1connect.DeadLetterServiceName, path, h)
+	}
+	if s.Audit != nil {
+		path, h := spillwayv1connect.NewAuditServiceHandler(s.Audit, opts...)
+		add(spillwayv1connect.AuditServiceName, path, h)
 	}
 	return names
 }

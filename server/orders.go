@@ -8,6 +8,7 @@ import (
 
 	"github.com/spillway/spillway/auth"
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
+	"github.com/spillway/spillway/gen/spillway/v1/spillwayv1connect"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/stock"
 	"github.com/spillway/spillway/wire"
@@ -86,7 +87,11 @@ func (r OrderReader) hot(ctx context.Context, id order.ID) (order.Order, error) 
 }
 
 // Orders is the OrderService.
-type Orders struct{ Reader OrderReader }
+type Orders struct {
+	spillwayv1connect.UnimplementedOrderServiceHandler
+
+	Reader OrderReader
+}
 
 // GetOrder returns one of the caller's orders.
 func (s Orders) GetOrder(ctx context.Context, req *spillwayv1.GetOrderRequest) (*spillwayv1.GetOrderResponse, error) {

@@ -5,12 +5,13 @@ import (
 	"database/sql"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spillway/spillway/order"
 )
 
 const orderColumns = "id, customer_id, state, currency, items_total, shipping_total, total, email, ship_name, ship_street, ship_city, " +
-	"ship_region, ship_postal_code, ship_country, tracking_id, idempotency_key, fingerprint, cancel_reason, created_at, updated_at"
+	"ship_region, ship_postal_code, ship_country, tracking_id, idempotency_key, fingerprint, cancel_reason, created_at, updated_at, expires_at"
 
 // orderMarks are the placeholders of one order, in the order of orderColumns.
 var orderMarks = "(" + marks(strings.Count(orderColumns, ",")+1) + ")"
@@ -32,7 +33,7 @@ func (db *DB) insertOrders(ctx context.Context, tx *sql.Tx, changes []Change) ([
 		return nil, err
 	}
 	var duplicates []Duplicate
-	args := make([]any, 0, len(changes)*20)
+	args := make([]any, 0, len(changes)*21)
 	for _, c := range changes {
 		own := owner{string(c.Order.CustomerID), c.Order.IdempotencyKey}
 		of, dup := taken[own]
@@ -60,7 +61,15 @@ func appendOrder(args []any, c Change, duplicateOf order.ID) []any {
 	}
 	return append(args, o.ID, o.CustomerID, state, o.Currency, o.ItemsTotal, o.ShippingTotal, o.Total, o.Email,
 		a.Name, a.Street, a.City, a.Region, a.PostalCode, a.CountryCode, o.TrackingID, key, o.Fingerprint,
-		reason, micro(o.CreatedAt), micro(c.At))
+		reason, micro(o.CreatedAt), micro(c.At), nullTime(o.ExpiresAt))
+}
+
+// nullTime is null for the zero time.
+func nullTime(t time.Time) any {
+	if t.IsZero() {
+		return nil
+	}
+	return micro(t)
 }
 
 // keyOwners says which orders have the keys already.

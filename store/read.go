@@ -103,14 +103,18 @@ func (o *Orders) scan(ctx context.Context, where string, args []any) ([]order.Or
 func scanOrder(rows *sql.Rows) (order.Order, error) {
 	var o order.Order
 	var key sql.NullString
+	var expires sql.NullTime
 	a := &o.Address
 	err := rows.Scan(&o.ID, &o.CustomerID, &o.State, &o.Currency, &o.ItemsTotal, &o.ShippingTotal, &o.Total, &o.Email,
 		&a.Name, &a.Street, &a.City, &a.Region, &a.PostalCode, &a.CountryCode, &o.TrackingID, &key, &o.Fingerprint,
-		&o.CancelReason, &o.CreatedAt, &o.UpdatedAt)
+		&o.CancelReason, &o.CreatedAt, &o.UpdatedAt, &expires)
 	if err != nil {
 		return order.Order{}, fmt.Errorf("read an order: %w", err)
 	}
 	o.IdempotencyKey, o.CreatedAt, o.UpdatedAt = key.String, o.CreatedAt.UTC(), o.UpdatedAt.UTC()
+	if expires.Valid {
+		o.ExpiresAt = expires.Time.UTC()
+	}
 	return o, nil
 }
 

@@ -82,6 +82,7 @@ func Order(o order.Order) *spillwayv1.Order {
 		CreateTime:      timestamppb.New(o.CreatedAt),
 		UpdateTime:      timestamppb.New(o.UpdatedAt),
 		CancelReason:    o.CancelReason,
+		ExpireTime:      toTime(o.ExpiresAt),
 	}
 }
 
@@ -110,6 +111,7 @@ func FromOrder(m *spillwayv1.Order) (order.Order, error) {
 		Currency: order.Currency(m.GetTotal().GetCurrencyCode()),
 		Email:    m.GetEmail(), Address: FromAddress(m.GetShippingAddress()), TrackingID: m.GetTrackingId(),
 		CancelReason: m.GetCancelReason(), CreatedAt: fromTime(m.GetCreateTime()), UpdatedAt: fromTime(m.GetUpdateTime()),
+		ExpiresAt: fromTime(m.GetExpireTime()),
 	}
 	read := amounts{currency: o.Currency}
 	o.ItemsTotal, o.ShippingTotal, o.Total = read.cents(m.GetItemsTotal()), read.cents(m.GetShippingTotal()), read.cents(m.GetTotal())
@@ -123,6 +125,14 @@ func FromOrder(m *spillwayv1.Order) (order.Order, error) {
 		return order.Order{}, fmt.Errorf("order %s: %w", o.ID, read.err)
 	}
 	return o, nil
+}
+
+// toTime makes no message of the zero time.
+func toTime(t time.Time) *timestamppb.Timestamp {
+	if t.IsZero() {
+		return nil
+	}
+	return timestamppb.New(t)
 }
 
 // fromTime is to the microsecond, which is what SQL keeps, so that an order reads the same from everywhere.

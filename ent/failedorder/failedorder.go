@@ -31,6 +31,8 @@ const (
 	FieldCreatedAt = "created_at"
 	// FieldUpdatedAt holds the string denoting the updated_at field in the database.
 	FieldUpdatedAt = "updated_at"
+	// FieldPayloadType holds the string denoting the payload_type field in the database.
+	FieldPayloadType = "payload_type"
 	// Table holds the table name of the failedorder in the database.
 	Table = "failed_orders"
 )
@@ -48,6 +50,7 @@ var Columns = []string{
 	FieldStatus,
 	FieldCreatedAt,
 	FieldUpdatedAt,
+	FieldPayloadType,
 }
 
 // ValidColumn reports if the column name is valid (part of the table columns).
@@ -73,6 +76,10 @@ var (
 	TraceIDValidator func(string) error
 	// StatusValidator is a validator for the "status" field. It is called by the builders before save.
 	StatusValidator func(string) error
+	// DefaultPayloadType holds the default value on creation for the "payload_type" field.
+	DefaultPayloadType string
+	// PayloadTypeValidator is a validator for the "payload_type" field. It is called by the builders before save.
+	PayloadTypeValidator func(string) error
 )
 
 // OrderOption defines the ordering options for the FailedOrder queries.
@@ -126,4 +133,9 @@ func ByCreatedAt(opts ...sql.OrderTermOption) OrderOption {
 // ByUpdatedAt orders the results by the updated_at field.
 func ByUpdatedAt(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldUpdatedAt, opts...).ToFunc()
+}
+
+// ByPayloadType orders the results by the payload_type field.
+func ByPayloadType(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldPayloadType, opts...).ToFunc()
 }

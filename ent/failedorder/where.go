@@ -104,6 +104,11 @@ func UpdatedAt(v time.Time) predicate.FailedOrder {
 	return predicate.FailedOrder(sql.FieldEQ(FieldUpdatedAt, v))
 }
 
+// PayloadType applies equality check predicate on the "payload_type" field. It's identical to PayloadTypeEQ.
+func PayloadType(v string) predicate.FailedOrder {
+	return predicate.FailedOrder(sql.FieldEQ(FieldPayloadType, v))
+}
+
 // DedupKeyEQ applies the EQ predicate on the "dedup_key" field.
 func DedupKeyEQ(v string) predicate.FailedOrder {
 	return predicate.FailedOrder(sql.FieldEQ(FieldDedupKey, v))
@@ -652,6 +657,71 @@ func UpdatedAtLT(v time.Time) predicate.FailedOrder {
 // UpdatedAtLTE applies the LTE predicate on the "updated_at" field.
 func UpdatedAtLTE(v time.Time) predicate.FailedOrder {
 	return predicate.FailedOrder(sql.FieldLTE(FieldUpdatedAt, v))
+}
+
+// PayloadTypeEQ applies the EQ predicate on the "payload_type" field.
+func PayloadTypeEQ(v string) predicate.FailedOrder {
+	return predicate.FailedOrder(sql.FieldEQ(FieldPayloadType, v))
+}
+
+// PayloadTypeNEQ applies the NEQ predicate on the "payload_type" field.
+func PayloadTypeNEQ(v string) predicate.FailedOrder {
+	return predicate.FailedOrder(sql.FieldNEQ(FieldPayloadType, v))
+}
+
+// PayloadTypeIn applies the In predicate on the "payload_type" field.
+func PayloadTypeIn(vs ...string) predicate.FailedOrder {
+	return predicate.FailedOrder(sql.FieldIn(FieldPayloadType, vs...))
+}
+
+// PayloadTypeNotIn applies the NotIn predicate on the "payload_type" field.
+func PayloadTypeNotIn(vs ...string) predicate.FailedOrder {
+	return predicate.FailedOrder(sql.FieldNotIn(FieldPayloadType, vs...))
+}
+
+// PayloadTypeGT applies the GT predicate on the "payload_type" field.
+func PayloadTypeGT(v string) predicate.FailedOrder {
+	return predicate.FailedOrder(sql.FieldGT(FieldPayloadType, v))
+}
+
+// PayloadTypeGTE applies the GTE predicate on the "payload_type" field.
+func PayloadTypeGTE(v string) predicate.FailedOrder {
+	return predicate.FailedOrder(sql.FieldGTE(FieldPayloadType, v))
+}
+
+// PayloadTypeLT applies the LT predicate on the "payload_type" field.
+func PayloadTypeLT(v string) predicate.FailedOrder {
+	return predicate.FailedOrder(sql.FieldLT(FieldPayloadType, v))
+}
+
+// PayloadTypeLTE applies the LTE predicate on the "payload_type" field.
+func PayloadTypeLTE(v string) predicate.FailedOrder {
+	return predicate.FailedOrder(sql.FieldLTE(FieldPayloadType, v))
+}
+
+// PayloadTypeContains applies the Contains predicate on the "payload_type" field.
+func PayloadTypeContains(v string) predicate.FailedOrder {
+	return predicate.FailedOrder(sql.FieldContains(FieldPayloadType, v))
+}
+
+// PayloadTypeHasPrefix applies the HasPrefix predicate on the "payload_type" field.
+func PayloadTypeHasPrefix(v string) predicate.FailedOrder {
+	return predicate.FailedOrder(sql.FieldHasPrefix(FieldPayloadType, v))
+}
+
+// PayloadTypeHasSuffix applies the HasSuffix predicate on the "payload_type" field.
+func PayloadTypeHasSuffix(v string) predicate.FailedOrder {
+	return predicate.FailedOrder(sql.FieldHasSuffix(FieldPayloadType, v))
+}
+
+// PayloadTypeEqualFold applies the EqualFold predicate on the "payload_type" field.
+func PayloadTypeEqualFold(v string) predicate.FailedOrder {
+	return predicate.FailedOrder(sql.FieldEqualFold(FieldPayloadType, v))
+}
+
+// PayloadTypeContainsFold applies the ContainsFold predicate on the "payload_type" field.
+func PayloadTypeContainsFold(v string) predicate.FailedOrder {
+	return predicate.FailedOrder(sql.FieldContainsFold(FieldPayloadType, v))
 }
 
 // And groups predicates with the AND operator between them.

@@ -21,6 +21,18 @@ func (f ChargeFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, erro
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.ChargeMutation", m)
 }
 
+// The DueMailFunc type is an adapter to allow the use of ordinary
+// function as DueMail mutator.
+type DueMailFunc func(context.Context, *ent.DueMailMutation) (ent.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f DueMailFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+	if mv, ok := m.(*ent.DueMailMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.DueMailMutation", m)
+}
+
 // The FailedOrderFunc type is an adapter to allow the use of ordinary
 // function as FailedOrder mutator.
 type FailedOrderFunc func(context.Context, *ent.FailedOrderMutation) (ent.Value, error)
@@ -33,6 +45,18 @@ func (f FailedOrderFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value,
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.FailedOrderMutation", m)
 }
 
+// The FailedOrderActionFunc type is an adapter to allow the use of ordinary
+// function as FailedOrderAction mutator.
+type FailedOrderActionFunc func(context.Context, *ent.FailedOrderActionMutation) (ent.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f FailedOrderActionFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+	if mv, ok := m.(*ent.FailedOrderActionMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.FailedOrderActionMutation", m)
+}
+
 // The OrderFunc type is an adapter to allow the use of ordinary
 // function as Order mutator.
 type OrderFunc func(context.Context, *ent.OrderMutation) (ent.Value, error)
@@ -43,6 +67,18 @@ func (f OrderFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, error
 		return f(ctx, mv)
 	}
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.OrderMutation", m)
+}
+
+// The OrderCancellationFunc type is an adapter to allow the use of ordinary
+// function as OrderCancellation mutator.
+type OrderCancellationFunc func(context.Context, *ent.OrderCancellationMutation) (ent.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f OrderCancellationFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+	if mv, ok := m.(*ent.OrderCancellationMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.OrderCancellationMutation", m)
 }
 
 // The OrderItemFunc type is an adapter to allow the use of ordinary

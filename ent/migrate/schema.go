@@ -33,6 +33,33 @@ var (
 			},
 		},
 	}
+	// DueMailsColumns holds the columns for the "due_mails" table.
+	DueMailsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeInt64, Increment: true},
+		{Name: "order_id", Type: field.TypeString, Size: 26, Collation: "utf8mb4_bin", SchemaType: map[string]string{"mysql": "char(26)"}},
+		{Name: "kind", Type: field.TypeString, Size: 32},
+		{Name: "attempts", Type: field.TypeInt},
+		{Name: "next_try_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
+		{Name: "created_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
+	}
+	// DueMailsTable holds the schema information for the "due_mails" table.
+	DueMailsTable = &schema.Table{
+		Name:       "due_mails",
+		Columns:    DueMailsColumns,
+		PrimaryKey: []*schema.Column{DueMailsColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "duemail_order_id_kind",
+				Unique:  true,
+				Columns: []*schema.Column{DueMailsColumns[1], DueMailsColumns[2]},
+			},
+			{
+				Name:    "duemail_next_try_at",
+				Unique:  false,
+				Columns: []*schema.Column{DueMailsColumns[4]},
+			},
+		},
+	}
 	// FailedOrdersColumns holds the columns for the "failed_orders" table.
 	FailedOrdersColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeInt64, Increment: true},
@@ -46,6 +73,7 @@ var (
 		{Name: "status", Type: field.TypeString, Size: 16},
 		{Name: "created_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
 		{Name: "updated_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
+		{Name: "payload_type", Type: field.TypeString, Size: 64, Default: ""},
 	}
 	// FailedOrdersTable holds the schema information for the "failed_orders" table.
 	FailedOrdersTable = &schema.Table{
@@ -62,6 +90,28 @@ var (
 				Name:    "failedorder_order_id",
 				Unique:  false,
 				Columns: []*schema.Column{FailedOrdersColumns[3]},
+			},
+		},
+	}
+	// FailedOrderActionsColumns holds the columns for the "failed_order_actions" table.
+	FailedOrderActionsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeInt64, Increment: true},
+		{Name: "failed_order_id", Type: field.TypeInt64},
+		{Name: "action", Type: field.TypeString, Size: 16},
+		{Name: "actor", Type: field.TypeString, Size: 64},
+		{Name: "detail", Type: field.TypeString, Size: 2000, SchemaType: map[string]string{"mysql": "text"}},
+		{Name: "created_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
+	}
+	// FailedOrderActionsTable holds the schema information for the "failed_order_actions" table.
+	FailedOrderActionsTable = &schema.Table{
+		Name:       "failed_order_actions",
+		Columns:    FailedOrderActionsColumns,
+		PrimaryKey: []*schema.Column{FailedOrderActionsColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "failedorderaction_failed_order_id_id",
+				Unique:  false,
+				Columns: []*schema.Column{FailedOrderActionsColumns[1], FailedOrderActionsColumns[0]},
 			},
 		},
 	}
@@ -87,6 +137,8 @@ var (
 		{Name: "cancel_reason", Type: field.TypeString, Size: 255},
 		{Name: "created_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
 		{Name: "updated_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
+		{Name: "expires_at", Type: field.TypeTime, Nullable: true, SchemaType: map[string]string{"mysql": "datetime(6)"}},
+		{Name: "ship_claimed_at", Type: field.TypeTime, Nullable: true, SchemaType: map[string]string{"mysql": "datetime(6)"}},
 	}
 	// OrdersTable holds the schema information for the "orders" table.
 	OrdersTable = &schema.Table{
@@ -108,6 +160,34 @@ var (
 				Name:    "order_state_updated_at",
 				Unique:  false,
 				Columns: []*schema.Column{OrdersColumns[2], OrdersColumns[19]},
+			},
+		},
+	}
+	// OrderCancellationsColumns holds the columns for the "order_cancellations" table.
+	OrderCancellationsColumns = []*schema.Column{
+		{Name: "order_id", Type: field.TypeString, Size: 26, SchemaType: map[string]string{"mysql": "char(26)"}},
+		{Name: "reason", Type: field.TypeString, Size: 255},
+		{Name: "actor", Type: field.TypeString, Size: 64},
+		{Name: "units", Type: field.TypeString, Size: 10000, SchemaType: map[string]string{"mysql": "text"}},
+		{Name: "refund_amount", Type: field.TypeInt64},
+		{Name: "refund_currency", Type: field.TypeString, Size: 3},
+		{Name: "attempts", Type: field.TypeInt},
+		{Name: "next_try_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
+		{Name: "created_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
+		{Name: "refunded_at", Type: field.TypeTime, Nullable: true, SchemaType: map[string]string{"mysql": "datetime(6)"}},
+		{Name: "restocked_at", Type: field.TypeTime, Nullable: true, SchemaType: map[string]string{"mysql": "datetime(6)"}},
+		{Name: "finished_at", Type: field.TypeTime, Nullable: true, SchemaType: map[string]string{"mysql": "datetime(6)"}},
+	}
+	// OrderCancellationsTable holds the schema information for the "order_cancellations" table.
+	OrderCancellationsTable = &schema.Table{
+		Name:       "order_cancellations",
+		Columns:    OrderCancellationsColumns,
+		PrimaryKey: []*schema.Column{OrderCancellationsColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "ordercancellation_finished_at_next_try_at",
+				Unique:  false,
+				Columns: []*schema.Column{OrderCancellationsColumns[11], OrderCancellationsColumns[7]},
 			},
 		},
 	}
@@ -236,6 +316,7 @@ var (
 		{Name: "last_id", Type: field.TypeString, Size: 41},
 		{Name: "entries", Type: field.TypeInt},
 		{Name: "applied_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
+		{Name: "orders", Type: field.TypeBytes, Nullable: true, SchemaType: map[string]string{"mysql": "mediumblob"}},
 	}
 	// StockDedupLogTable holds the schema information for the "stock_dedup_log" table.
 	StockDedupLogTable = &schema.Table{
@@ -259,6 +340,7 @@ var (
 		{Name: "last_id", Type: field.TypeString, Size: 41},
 		{Name: "opened_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
 		{Name: "closed_at", Type: field.TypeTime, Nullable: true, SchemaType: map[string]string{"mysql": "datetime(6)"}},
+		{Name: "reconciled_at", Type: field.TypeTime, Nullable: true, SchemaType: map[string]string{"mysql": "datetime(6)"}},
 	}
 	// StockEpochsTable holds the schema information for the "stock_epochs" table.
 	StockEpochsTable = &schema.Table{
@@ -276,8 +358,11 @@ var (
 	// Tables holds all the tables in the schema.
 	Tables = []*schema.Table{
 		ChargesTable,
+		DueMailsTable,
 		FailedOrdersTable,
+		FailedOrderActionsTable,
 		OrdersTable,
+		OrderCancellationsTable,
 		OrderItemsTable,
 		ProductsTable,
 		RefundsTable,
@@ -297,8 +382,14 @@ func init() {
 		"amount_not_negative": "amount >= 0",
 		"charge_state_known":  "state BETWEEN 1 AND 5",
 	}
+	DueMailsTable.Annotation = &entsql.Annotation{
+		Table: "due_mails",
+	}
 	FailedOrdersTable.Annotation = &entsql.Annotation{
 		Table: "failed_orders",
+	}
+	FailedOrderActionsTable.Annotation = &entsql.Annotation{
+		Table: "failed_order_actions",
 	}
 	OrdersTable.Annotation = &entsql.Annotation{
 		Table: "orders",
@@ -307,6 +398,12 @@ func init() {
 		"state_known":         "state BETWEEN 0 AND 4",
 		"total_adds_up":       "total = items_total + shipping_total",
 		"totals_not_negative": "items_total >= 0 AND shipping_total >= 0 AND total >= 0",
+	}
+	OrderCancellationsTable.Annotation = &entsql.Annotation{
+		Table: "order_cancellations",
+	}
+	OrderCancellationsTable.Annotation.Checks = map[string]string{
+		"refund_not_negative": "refund_amount >= 0",
 	}
 	OrderItemsTable.Annotation = &entsql.Annotation{
 		Table: "order_items",

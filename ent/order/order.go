@@ -49,6 +49,10 @@ const (
 	FieldCreatedAt = "created_at"
 	// FieldUpdatedAt holds the string denoting the updated_at field in the database.
 	FieldUpdatedAt = "updated_at"
+	// FieldExpiresAt holds the string denoting the expires_at field in the database.
+	FieldExpiresAt = "expires_at"
+	// FieldShipClaimedAt holds the string denoting the ship_claimed_at field in the database.
+	FieldShipClaimedAt = "ship_claimed_at"
 	// Table holds the table name of the order in the database.
 	Table = "orders"
 )
@@ -75,6 +79,8 @@ var Columns = []string{
 	FieldCancelReason,
 	FieldCreatedAt,
 	FieldUpdatedAt,
+	FieldExpiresAt,
+	FieldShipClaimedAt,
 }
 
 // ValidColumn reports if the column name is valid (part of the table columns).
@@ -214,4 +220,14 @@ func ByCreatedAt(opts ...sql.OrderTermOption) OrderOption {
 // ByUpdatedAt orders the results by the updated_at field.
 func ByUpdatedAt(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldUpdatedAt, opts...).ToFunc()
+}
+
+// ByExpiresAt orders the results by the expires_at field.
+func ByExpiresAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldExpiresAt, opts...).ToFunc()
+}
+
+// ByShipClaimedAt orders the results by the ship_claimed_at field.
+func ByShipClaimedAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldShipClaimedAt, opts...).ToFunc()
 }

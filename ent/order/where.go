@@ -159,6 +159,16 @@ func UpdatedAt(v time.Time) predicate.Order {
 	return predicate.Order(sql.FieldEQ(FieldUpdatedAt, v))
 }
 
+// ExpiresAt applies equality check predicate on the "expires_at" field. It's identical to ExpiresAtEQ.
+func ExpiresAt(v time.Time) predicate.Order {
+	return predicate.Order(sql.FieldEQ(FieldExpiresAt, v))
+}
+
+// ShipClaimedAt applies equality check predicate on the "ship_claimed_at" field. It's identical to ShipClaimedAtEQ.
+func ShipClaimedAt(v time.Time) predicate.Order {
+	return predicate.Order(sql.FieldEQ(FieldShipClaimedAt, v))
+}
+
 // CustomerIDEQ applies the EQ predicate on the "customer_id" field.
 func CustomerIDEQ(v string) predicate.Order {
 	return predicate.Order(sql.FieldEQ(FieldCustomerID, v))
@@ -1227,6 +1237,106 @@ func UpdatedAtLT(v time.Time) predicate.Order {
 // UpdatedAtLTE applies the LTE predicate on the "updated_at" field.
 func UpdatedAtLTE(v time.Time) predicate.Order {
 	return predicate.Order(sql.FieldLTE(FieldUpdatedAt, v))
+}
+
+// ExpiresAtEQ applies the EQ predicate on the "expires_at" field.
+func ExpiresAtEQ(v time.Time) predicate.Order {
+	return predicate.Order(sql.FieldEQ(FieldExpiresAt, v))
+}
+
+// ExpiresAtNEQ applies the NEQ predicate on the "expires_at" field.
+func ExpiresAtNEQ(v time.Time) predicate.Order {
+	return predicate.Order(sql.FieldNEQ(FieldExpiresAt, v))
+}
+
+// ExpiresAtIn applies the In predicate on the "expires_at" field.
+func ExpiresAtIn(vs ...time.Time) predicate.Order {
+	return predicate.Order(sql.FieldIn(FieldExpiresAt, vs...))
+}
+
+// ExpiresAtNotIn applies the NotIn predicate on the "expires_at" field.
+func ExpiresAtNotIn(vs ...time.Time) predicate.Order {
+	return predicate.Order(sql.FieldNotIn(FieldExpiresAt, vs...))
+}
+
+// ExpiresAtGT applies the GT predicate on the "expires_at" field.
+func ExpiresAtGT(v time.Time) predicate.Order {
+	return predicate.Order(sql.FieldGT(FieldExpiresAt, v))
+}
+
+// ExpiresAtGTE applies the GTE predicate on the "expires_at" field.
+func ExpiresAtGTE(v time.Time) predicate.Order {
+	return predicate.Order(sql.FieldGTE(FieldExpiresAt, v))
+}
+
+// ExpiresAtLT applies the LT predicate on the "expires_at" field.
+func ExpiresAtLT(v time.Time) predicate.Order {
+	return predicate.Order(sql.FieldLT(FieldExpiresAt, v))
+}
+
+// ExpiresAtLTE applies the LTE predicate on the "expires_at" field.
+func ExpiresAtLTE(v time.Time) predicate.Order {
+	return predicate.Order(sql.FieldLTE(FieldExpiresAt, v))
+}
+
+// ExpiresAtIsNil applies the IsNil predicate on the "expires_at" field.
+func ExpiresAtIsNil() predicate.Order {
+	return predicate.Order(sql.FieldIsNull(FieldExpiresAt))
+}
+
+// ExpiresAtNotNil applies the NotNil predicate on the "expires_at" field.
+func ExpiresAtNotNil() predicate.Order {
+	return predicate.Order(sql.FieldNotNull(FieldExpiresAt))
+}
+
+// ShipClaimedAtEQ applies the EQ predicate on the "ship_claimed_at" field.
+func ShipClaimedAtEQ(v time.Time) predicate.Order {
+	return predicate.Order(sql.FieldEQ(FieldShipClaimedAt, v))
+}
+
+// ShipClaimedAtNEQ applies the NEQ predicate on the "ship_claimed_at" field.
+func ShipClaimedAtNEQ(v time.Time) predicate.Order {
+	return predicate.Order(sql.FieldNEQ(FieldShipClaimedAt, v))
+}
+
+// ShipClaimedAtIn applies the In predicate on the "ship_claimed_at" field.
+func ShipClaimedAtIn(vs ...time.Time) predicate.Order {
+	return predicate.Order(sql.FieldIn(FieldShipClaimedAt, vs...))
+}
+
+// ShipClaimedAtNotIn applies the NotIn predicate on the "ship_claimed_at" field.
+func ShipClaimedAtNotIn(vs ...time.Time) predicate.Order {
+	return predicate.Order(sql.FieldNotIn(FieldShipClaimedAt, vs...))
+}
+
+// ShipClaimedAtGT applies the GT predicate on the "ship_claimed_at" field.
+func ShipClaimedAtGT(v time.Time) predicate.Order {
+	return predicate.Order(sql.FieldGT(FieldShipClaimedAt, v))
+}
+
+// ShipClaimedAtGTE applies the GTE predicate on the "ship_claimed_at" field.
+func ShipClaimedAtGTE(v time.Time) predicate.Order {
+	return predicate.Order(sql.FieldGTE(FieldShipClaimedAt, v))
+}
+
+// ShipClaimedAtLT applies the LT predicate on the "ship_claimed_at" field.
+func ShipClaimedAtLT(v time.Time) predicate.Order {
+	return predicate.Order(sql.FieldLT(FieldShipClaimedAt, v))
+}
+
+// ShipClaimedAtLTE applies the LTE predicate on the "ship_claimed_at" field.
+func ShipClaimedAtLTE(v time.Time) predicate.Order {
+	return predicate.Order(sql.FieldLTE(FieldShipClaimedAt, v))
+}
+
+// ShipClaimedAtIsNil applies the IsNil predicate on the "ship_claimed_at" field.
+func ShipClaimedAtIsNil() predicate.Order {
+	return predicate.Order(sql.FieldIsNull(FieldShipClaimedAt))
+}
+
+// ShipClaimedAtNotNil applies the NotNil predicate on the "ship_claimed_at" field.
+func ShipClaimedAtNotNil() predicate.Order {
+	return predicate.Order(sql.FieldNotNull(FieldShipClaimedAt))
 }
 
 // And groups predicates with the AND operator between them.

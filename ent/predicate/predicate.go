@@ -9,11 +9,20 @@ import (
 // Charge is the predicate function for charge builders.
 type Charge func(*sql.Selector)
 
+// DueMail is the predicate function for duemail builders.
+type DueMail func(*sql.Selector)
+
 // FailedOrder is the predicate function for failedorder builders.
 type FailedOrder func(*sql.Selector)
 
+// FailedOrderAction is the predicate function for failedorderaction builders.
+type FailedOrderAction func(*sql.Selector)
+
 // Order is the predicate function for order builders.
 type Order func(*sql.Selector)
+
+// OrderCancellation is the predicate function for ordercancellation builders.
+type OrderCancellation func(*sql.Selector)
 
 // OrderItem is the predicate function for orderitem builders.
 type OrderItem func(*sql.Selector)

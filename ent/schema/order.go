@@ -42,6 +42,11 @@ func (Order) Fields() []ent.Field {
 		field.String("cancel_reason").MaxLen(255),
 		field.Time("created_at").SchemaType(micros),
 		field.Time("updated_at").SchemaType(micros),
+		// Until when a pending order without a card can be paid; null for one with a card.
+		field.Time("expires_at").SchemaType(micros).Optional().Nillable(),
+		// Since when the carrier may have the parcel: an order is cancelled only while this is null, and handed to the carrier only
+		// while it is set, so that the two are decided in this one row.
+		field.Time("ship_claimed_at").SchemaType(micros).Optional().Nillable(),
 	}
 }
 
@@ -78,4 +83,39 @@ func (OrderItem) Fields() []ent.Field {
 // Indexes let a SKU be in an order once, and serve the audit of one SKU.
 func (OrderItem) Indexes() []ent.Index {
 	return []ent.Index{index.Fields("order_id", "sku").Unique(), index.Fields("sku")}
+}
+
+// OrderCancellation is the intent to undo an order: its money and its stock go back, and only then it is finished. It is written
+// in the transaction that cancels the order, or declares it lost with its Redis. Its id is the order's.
+type OrderCancellation struct{ ent.Schema }
+
+// Annotations bound the refund.
+func (OrderCancellation) Annotations() []schema.Annotation {
+	return table("order_cancellations", map[string]string{"refund_not_negative": "refund_amount >= 0"})
+}
+
+// Fields of a cancellation.
+func (OrderCancellation) Fields() []ent.Field {
+	return []ent.Field{
+		field.String("id").StorageKey("order_id").MaxLen(26).SchemaType(asciiID).Annotations(binary()),
+		field.String("reason").MaxLen(255),
+		field.String("actor").MaxLen(64),
+		// What goes back to stock, "SKU:UNITS,..."; empty for nothing.
+		field.String("units").MaxLen(10000).SchemaType(text),
+		// What was given back, in minor units; 0 when nothing had been taken.
+		field.Int64("refund_amount"),
+		field.String("refund_currency").MaxLen(3),
+		field.Int("attempts"),
+		field.Time("next_try_at").SchemaType(micros),
+		field.Time("created_at").SchemaType(micros),
+		field.Time("refunded_at").SchemaType(micros).Optional().Nillable(),
+		// Set by the flusher, in the transaction that gives the units back.
+		field.Time("restocked_at").SchemaType(micros).Optional().Nillable(),
+		field.Time("finished_at").SchemaType(micros).Optional().Nillable(),
+	}
+}
+
+// Indexes serve the worker's "not finished and due".
+func (OrderCancellation) Indexes() []ent.Index {
+	return []ent.Index{index.Fields("finished_at", "next_try_at")}
 }

@@ -63,10 +63,58 @@ func (FailedOrder) Fields() []ent.Field {
 		field.String("status").MaxLen(16),
 		field.Time("created_at").SchemaType(micros),
 		field.Time("updated_at").SchemaType(micros),
+		// The full name of the payload's protobuf message, or "journal_entry".
+		field.String("payload_type").MaxLen(64).Default(""),
 	}
 }
 
 // Indexes serve the operator's lists.
 func (FailedOrder) Indexes() []ent.Index {
 	return []ent.Index{index.Fields("status", "id"), index.Fields("order_id")}
+}
+
+// FailedOrderAction is what was done with a dead letter, by whom and when.
+type FailedOrderAction struct{ ent.Schema }
+
+// Annotations name the table.
+func (FailedOrderAction) Annotations() []schema.Annotation { return table("failed_order_actions", nil) }
+
+// Fields of an action.
+func (FailedOrderAction) Fields() []ent.Field {
+	return []ent.Field{
+		field.Int64("id"),
+		field.Int64("failed_order_id"),
+		field.String("action").MaxLen(16),
+		field.String("actor").MaxLen(64),
+		field.String("detail").MaxLen(2000).SchemaType(text),
+		field.Time("created_at").SchemaType(micros),
+	}
+}
+
+// Indexes serve a letter's history.
+func (FailedOrderAction) Indexes() []ent.Index {
+	return []ent.Index{index.Fields("failed_order_id", "id")}
+}
+
+// DueMail is a mail that is to be sent, written in the transaction of what it tells. It goes when it was sent.
+type DueMail struct{ ent.Schema }
+
+// Annotations name the table.
+func (DueMail) Annotations() []schema.Annotation { return table("due_mails", nil) }
+
+// Fields of a due mail.
+func (DueMail) Fields() []ent.Field {
+	return []ent.Field{
+		field.Int64("id"),
+		field.String("order_id").MaxLen(26).SchemaType(asciiID).Annotations(binary()),
+		field.String("kind").MaxLen(32),
+		field.Int("attempts"),
+		field.Time("next_try_at").SchemaType(micros),
+		field.Time("created_at").SchemaType(micros),
+	}
+}
+
+// Indexes let a mail of a kind be due once, and serve the mailer.
+func (DueMail) Indexes() []ent.Index {
+	return []ent.Index{index.Fields("order_id", "kind").Unique(), index.Fields("next_try_at")}
 }

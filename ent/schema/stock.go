@@ -23,6 +23,8 @@ func (StockEpoch) Fields() []ent.Field {
 		field.String("last_id").MaxLen(41),
 		field.Time("opened_at").SchemaType(micros),
 		field.Time("closed_at").SchemaType(micros).Optional().Nillable(),
+		// When the orders that were lost with this closed epoch had all been found.
+		field.Time("reconciled_at").SchemaType(micros).Optional().Nillable(),
 	}
 }
 
@@ -47,6 +49,9 @@ func (StockDedupLog) Fields() []ent.Field {
 		field.String("last_id").MaxLen(41),
 		field.Int("entries"),
 		field.Time("applied_at").SchemaType(micros),
+		// Whose stock the range took or gave back, a line an entry: "ORDER SKU:UNITS,...", units negative when taken. Null where
+		// the orders' rows are in the same transaction.
+		field.Bytes("orders").SchemaType(mediumBlob).Optional().Nillable(),
 	}
 }
 

@@ -13,8 +13,10 @@ var (
 	micros = map[string]string{dialect.MySQL: "datetime(6)"}
 	code3  = map[string]string{dialect.MySQL: "char(3)"}
 	tiny   = map[string]string{dialect.MySQL: "tinyint"}
-	blob   = map[string]string{dialect.MySQL: "longblob"}
-	text   = map[string]string{dialect.MySQL: "text"}
+	// mediumBlob is up to 16 MiB.
+	mediumBlob = map[string]string{dialect.MySQL: "mediumblob"}
+	blob       = map[string]string{dialect.MySQL: "longblob"}
+	text       = map[string]string{dialect.MySQL: "text"}
 )
 
 // binary makes a column compare byte by byte on MySQL.

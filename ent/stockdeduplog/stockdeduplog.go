@@ -23,6 +23,8 @@ const (
 	FieldEntries = "entries"
 	// FieldAppliedAt holds the string denoting the applied_at field in the database.
 	FieldAppliedAt = "applied_at"
+	// FieldOrders holds the string denoting the orders field in the database.
+	FieldOrders = "orders"
 	// Table holds the table name of the stockdeduplog in the database.
 	Table = "stock_dedup_log"
 )
@@ -36,6 +38,7 @@ var Columns = []string{
 	FieldLastID,
 	FieldEntries,
 	FieldAppliedAt,
+	FieldOrders,
 }
 
 // ValidColumn reports if the column name is valid (part of the table columns).

@@ -84,6 +84,11 @@ func AppliedAt(v time.Time) predicate.StockDedupLog {
 	return predicate.StockDedupLog(sql.FieldEQ(FieldAppliedAt, v))
 }
 
+// Orders applies equality check predicate on the "orders" field. It's identical to OrdersEQ.
+func Orders(v []byte) predicate.StockDedupLog {
+	return predicate.StockDedupLog(sql.FieldEQ(FieldOrders, v))
+}
+
 // PartitionNoEQ applies the EQ predicate on the "partition_no" field.
 func PartitionNoEQ(v int16) predicate.StockDedupLog {
 	return predicate.StockDedupLog(sql.FieldEQ(FieldPartitionNo, v))
@@ -372,6 +377,56 @@ func AppliedAtLT(v time.Time) predicate.StockDedupLog {
 // AppliedAtLTE applies the LTE predicate on the "applied_at" field.
 func AppliedAtLTE(v time.Time) predicate.StockDedupLog {
 	return predicate.StockDedupLog(sql.FieldLTE(FieldAppliedAt, v))
+}
+
+// OrdersEQ applies the EQ predicate on the "orders" field.
+func OrdersEQ(v []byte) predicate.StockDedupLog {
+	return predicate.StockDedupLog(sql.FieldEQ(FieldOrders, v))
+}
+
+// OrdersNEQ applies the NEQ predicate on the "orders" field.
+func OrdersNEQ(v []byte) predicate.StockDedupLog {
+	return predicate.StockDedupLog(sql.FieldNEQ(FieldOrders, v))
+}
+
+// OrdersIn applies the In predicate on the "orders" field.
+func OrdersIn(vs ...[]byte) predicate.StockDedupLog {
+	return predicate.StockDedupLog(sql.FieldIn(FieldOrders, vs...))
+}
+
+// OrdersNotIn applies the NotIn predicate on the "orders" field.
+func OrdersNotIn(vs ...[]byte) predicate.StockDedupLog {
+	return predicate.StockDedupLog(sql.FieldNotIn(FieldOrders, vs...))
+}
+
+// OrdersGT applies the GT predicate on the "orders" field.
+func OrdersGT(v []byte) predicate.StockDedupLog {
+	return predicate.StockDedupLog(sql.FieldGT(FieldOrders, v))
+}
+
+// OrdersGTE applies the GTE predicate on the "orders" field.
+func OrdersGTE(v []byte) predicate.StockDedupLog {
+	return predicate.StockDedupLog(sql.FieldGTE(FieldOrders, v))
+}
+
+// OrdersLT applies the LT predicate on the "orders" field.
+func OrdersLT(v []byte) predicate.StockDedupLog {
+	return predicate.StockDedupLog(sql.FieldLT(FieldOrders, v))
+}
+
+// OrdersLTE applies the LTE predicate on the "orders" field.
+func OrdersLTE(v []byte) predicate.StockDedupLog {
+	return predicate.StockDedupLog(sql.FieldLTE(FieldOrders, v))
+}
+
+// OrdersIsNil applies the IsNil predicate on the "orders" field.
+func OrdersIsNil() predicate.StockDedupLog {
+	return predicate.StockDedupLog(sql.FieldIsNull(FieldOrders))
+}
+
+// OrdersNotNil applies the NotNil predicate on the "orders" field.
+func OrdersNotNil() predicate.StockDedupLog {
+	return predicate.StockDedupLog(sql.FieldNotNull(FieldOrders))
 }
 
 // And groups predicates with the AND operator between them.

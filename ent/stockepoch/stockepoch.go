@@ -23,6 +23,8 @@ const (
 	FieldOpenedAt = "opened_at"
 	// FieldClosedAt holds the string denoting the closed_at field in the database.
 	FieldClosedAt = "closed_at"
+	// FieldReconciledAt holds the string denoting the reconciled_at field in the database.
+	FieldReconciledAt = "reconciled_at"
 	// Table holds the table name of the stockepoch in the database.
 	Table = "stock_epochs"
 )
@@ -36,6 +38,7 @@ var Columns = []string{
 	FieldLastID,
 	FieldOpenedAt,
 	FieldClosedAt,
+	FieldReconciledAt,
 }
 
 // ValidColumn reports if the column name is valid (part of the table columns).
@@ -91,4 +94,9 @@ func ByOpenedAt(opts ...sql.OrderTermOption) OrderOption {
 // ByClosedAt orders the results by the closed_at field.
 func ByClosedAt(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldClosedAt, opts...).ToFunc()
+}
+
+// ByReconciledAt orders the results by the reconciled_at field.
+func ByReconciledAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldReconciledAt, opts...).ToFunc()
 }

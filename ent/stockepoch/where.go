@@ -84,6 +84,11 @@ func ClosedAt(v time.Time) predicate.StockEpoch {
 	return predicate.StockEpoch(sql.FieldEQ(FieldClosedAt, v))
 }
 
+// ReconciledAt applies equality check predicate on the "reconciled_at" field. It's identical to ReconciledAtEQ.
+func ReconciledAt(v time.Time) predicate.StockEpoch {
+	return predicate.StockEpoch(sql.FieldEQ(FieldReconciledAt, v))
+}
+
 // PartitionNoEQ applies the EQ predicate on the "partition_no" field.
 func PartitionNoEQ(v int16) predicate.StockEpoch {
 	return predicate.StockEpoch(sql.FieldEQ(FieldPartitionNo, v))
@@ -382,6 +387,56 @@ func ClosedAtIsNil() predicate.StockEpoch {
 // ClosedAtNotNil applies the NotNil predicate on the "closed_at" field.
 func ClosedAtNotNil() predicate.StockEpoch {
 	return predicate.StockEpoch(sql.FieldNotNull(FieldClosedAt))
+}
+
+// ReconciledAtEQ applies the EQ predicate on the "reconciled_at" field.
+func ReconciledAtEQ(v time.Time) predicate.StockEpoch {
+	return predicate.StockEpoch(sql.FieldEQ(FieldReconciledAt, v))
+}
+
+// ReconciledAtNEQ applies the NEQ predicate on the "reconciled_at" field.
+func ReconciledAtNEQ(v time.Time) predicate.StockEpoch {
+	return predicate.StockEpoch(sql.FieldNEQ(FieldReconciledAt, v))
+}
+
+// ReconciledAtIn applies the In predicate on the "reconciled_at" field.
+func ReconciledAtIn(vs ...time.Time) predicate.StockEpoch {
+	return predicate.StockEpoch(sql.FieldIn(FieldReconciledAt, vs...))
+}
+
+// ReconciledAtNotIn applies the NotIn predicate on the "reconciled_at" field.
+func ReconciledAtNotIn(vs ...time.Time) predicate.StockEpoch {
+	return predicate.StockEpoch(sql.FieldNotIn(FieldReconciledAt, vs...))
+}
+
+// ReconciledAtGT applies the GT predicate on the "reconciled_at" field.
+func ReconciledAtGT(v time.Time) predicate.StockEpoch {
+	return predicate.StockEpoch(sql.FieldGT(FieldReconciledAt, v))
+}
+
+// ReconciledAtGTE applies the GTE predicate on the "reconciled_at" field.
+func ReconciledAtGTE(v time.Time) predicate.StockEpoch {
+	return predicate.StockEpoch(sql.FieldGTE(FieldReconciledAt, v))
+}
+
+// ReconciledAtLT applies the LT predicate on the "reconciled_at" field.
+func ReconciledAtLT(v time.Time) predicate.StockEpoch {
+	return predicate.StockEpoch(sql.FieldLT(FieldReconciledAt, v))
+}
+
+// ReconciledAtLTE applies the LTE predicate on the "reconciled_at" field.
+func ReconciledAtLTE(v time.Time) predicate.StockEpoch {
+	return predicate.StockEpoch(sql.FieldLTE(FieldReconciledAt, v))
+}
+
+// ReconciledAtIsNil applies the IsNil predicate on the "reconciled_at" field.
+func ReconciledAtIsNil() predicate.StockEpoch {
+	return predicate.StockEpoch(sql.FieldIsNull(FieldReconciledAt))
+}
+
+// ReconciledAtNotNil applies the NotNil predicate on the "reconciled_at" field.
+func ReconciledAtNotNil() predicate.StockEpoch {
+	return predicate.StockEpoch(sql.FieldNotNull(FieldReconciledAt))
 }
 
 // And groups predicates with the AND operator between them.

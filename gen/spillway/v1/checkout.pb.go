@@ -226,7 +226,8 @@ type PlaceOrderRequest struct {
 	Email string `protobuf:"bytes,3,opt,name=email,proto3" json:"email,omitempty"`
 	// Where the parcel goes.
 	ShippingAddress *Address `protobuf:"bytes,4,opt,name=shipping_address,json=shippingAddress,proto3" json:"shipping_address,omitempty"`
-	// What is charged. It reaches the payment service and nothing else.
+	// What is charged. It reaches the payment service and nothing else. None means that the order is paid
+	// later, by PayOrder.
 	Card *Card `protobuf:"bytes,5,opt,name=card,proto3" json:"card,omitempty"`
 	// Makes a retry the same order: 1 to 128 visible ASCII characters, fresh for each order. The
 	// `Idempotency-Key` header may be used instead; if both are sent they must agree.
@@ -307,7 +308,8 @@ func (x *PlaceOrderRequest) GetIdempotencyKey() string {
 	return ""
 }
 
-// PlaceOrderResponse carries the order, PAID, or PENDING while the outcome of the payment is not known.
+// PlaceOrderResponse carries the order, PAID, or PENDING while it has no card or the outcome of the payment is
+// not known.
 type PlaceOrderResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The order as it was remembered.
@@ -353,6 +355,107 @@ func (x *PlaceOrderResponse) GetOrder() *Order {
 	return nil
 }
 
+// PayOrderRequest pays an order that was placed without a card.
+type PayOrderRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The id that PlaceOrder answered.
+	OrderId string `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	// What is charged. It reaches the payment service and nothing else.
+	Card          *Card `protobuf:"bytes,2,opt,name=card,proto3" json:"card,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PayOrderRequest) Reset() {
+	*x = PayOrderRequest{}
+	mi := &file_spillway_v1_checkout_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PayOrderRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PayOrderRequest) ProtoMessage() {}
+
+func (x *PayOrderRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_spillway_v1_checkout_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PayOrderRequest.ProtoReflect.Descriptor instead.
+func (*PayOrderRequest) Descriptor() ([]byte, []int) {
+	return file_spillway_v1_checkout_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *PayOrderRequest) GetOrderId() string {
+	if x != nil {
+		return x.OrderId
+	}
+	return ""
+}
+
+func (x *PayOrderRequest) GetCard() *Card {
+	if x != nil {
+		return x.Card
+	}
+	return nil
+}
+
+// PayOrderResponse carries the order.
+type PayOrderResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The order, PAID, or PENDING while the outcome of the payment is not known.
+	Order         *Order `protobuf:"bytes,1,opt,name=order,proto3" json:"order,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PayOrderResponse) Reset() {
+	*x = PayOrderResponse{}
+	mi := &file_spillway_v1_checkout_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PayOrderResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PayOrderResponse) ProtoMessage() {}
+
+func (x *PayOrderResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_spillway_v1_checkout_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PayOrderResponse.ProtoReflect.Descriptor instead.
+func (*PayOrderResponse) Descriptor() ([]byte, []int) {
+	return file_spillway_v1_checkout_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *PayOrderResponse) GetOrder() *Order {
+	if x != nil {
+		return x.Order
+	}
+	return nil
+}
+
 var File_spillway_v1_checkout_proto protoreflect.FileDescriptor
 
 const file_spillway_v1_checkout_proto_rawDesc = "" +
@@ -372,22 +475,28 @@ const file_spillway_v1_checkout_proto_rawDesc = "" +
 	"\vitems_total\x18\x02 \x01(\v2\x12.spillway.v1.MoneyR\n" +
 	"itemsTotal\x129\n" +
 	"\x0eshipping_total\x18\x03 \x01(\v2\x12.spillway.v1.MoneyR\rshippingTotal\x12(\n" +
-	"\x05total\x18\x04 \x01(\v2\x12.spillway.v1.MoneyR\x05total\"\xd8\x02\n" +
+	"\x05total\x18\x04 \x01(\v2\x12.spillway.v1.MoneyR\x05total\"\xd0\x02\n" +
 	"\x11PlaceOrderRequest\x121\n" +
 	"\x05lines\x18\x01 \x03(\v2\x11.spillway.v1.LineB\b\xbaH\x05\x92\x01\x02\x10dR\x05lines\x126\n" +
 	"\rcurrency_code\x18\x02 \x01(\tB\x11\xbaH\x0er\f2\n" +
 	"^[A-Z]{3}$R\fcurrencyCode\x12 \n" +
 	"\x05email\x18\x03 \x01(\tB\n" +
 	"\xbaH\ar\x05\x18\xfe\x01`\x01R\x05email\x12G\n" +
-	"\x10shipping_address\x18\x04 \x01(\v2\x14.spillway.v1.AddressB\x06\xbaH\x03\xc8\x01\x01R\x0fshippingAddress\x12-\n" +
-	"\x04card\x18\x05 \x01(\v2\x11.spillway.v1.CardB\x06\xbaH\x03\xc8\x01\x01R\x04card\x12>\n" +
+	"\x10shipping_address\x18\x04 \x01(\v2\x14.spillway.v1.AddressB\x06\xbaH\x03\xc8\x01\x01R\x0fshippingAddress\x12%\n" +
+	"\x04card\x18\x05 \x01(\v2\x11.spillway.v1.CardR\x04card\x12>\n" +
 	"\x0fidempotency_key\x18\x06 \x01(\tB\x15\xbaH\x12r\x102\x0e^[!-~]{0,128}$R\x0eidempotencyKey\">\n" +
 	"\x12PlaceOrderResponse\x12(\n" +
-	"\x05order\x18\x01 \x01(\v2\x12.spillway.v1.OrderR\x05order2\xa5\x01\n" +
+	"\x05order\x18\x01 \x01(\v2\x12.spillway.v1.OrderR\x05order\"f\n" +
+	"\x0fPayOrderRequest\x12$\n" +
+	"\border_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\aorderId\x12-\n" +
+	"\x04card\x18\x02 \x01(\v2\x11.spillway.v1.CardB\x06\xbaH\x03\xc8\x01\x01R\x04card\"<\n" +
+	"\x10PayOrderResponse\x12(\n" +
+	"\x05order\x18\x01 \x01(\v2\x12.spillway.v1.OrderR\x05order2\xf3\x01\n" +
 	"\x0fCheckoutService\x12C\n" +
 	"\x05Quote\x12\x19.spillway.v1.QuoteRequest\x1a\x1a.spillway.v1.QuoteResponse\"\x03\x90\x02\x01\x12M\n" +
 	"\n" +
-	"PlaceOrder\x12\x1e.spillway.v1.PlaceOrderRequest\x1a\x1f.spillway.v1.PlaceOrderResponseB\xa6\x01\n" +
+	"PlaceOrder\x12\x1e.spillway.v1.PlaceOrderRequest\x1a\x1f.spillway.v1.PlaceOrderResponse\x12L\n" +
+	"\bPayOrder\x12\x1c.spillway.v1.PayOrderRequest\x1a\x1d.spillway.v1.PayOrderResponse\"\x03\x90\x02\x02B\xa6\x01\n" +
 	"\x0fcom.spillway.v1B\rCheckoutProtoP\x01Z7github.com/spillway/spillway/gen/spillway/v1;spillwayv1\xa2\x02\x03SXX\xaa\x02\vSpillway.V1\xca\x02\vSpillway\\V1\xe2\x02\x17Spillway\\V1\\GPBMetadata\xea\x02\fSpillway::V1b\x06proto3"
 
 var (
@@ -402,39 +511,45 @@ func file_spillway_v1_checkout_proto_rawDescGZIP() []byte {
 	return file_spillway_v1_checkout_proto_rawDescData
 }
 
-var file_spillway_v1_checkout_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_spillway_v1_checkout_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_spillway_v1_checkout_proto_goTypes = []any{
 	(*Line)(nil),               // 0: spillway.v1.Line
 	(*QuoteRequest)(nil),       // 1: spillway.v1.QuoteRequest
 	(*QuoteResponse)(nil),      // 2: spillway.v1.QuoteResponse
 	(*PlaceOrderRequest)(nil),  // 3: spillway.v1.PlaceOrderRequest
 	(*PlaceOrderResponse)(nil), // 4: spillway.v1.PlaceOrderResponse
-	(*Address)(nil),            // 5: spillway.v1.Address
-	(*OrderLine)(nil),          // 6: spillway.v1.OrderLine
-	(*Money)(nil),              // 7: spillway.v1.Money
-	(*Card)(nil),               // 8: spillway.v1.Card
-	(*Order)(nil),              // 9: spillway.v1.Order
+	(*PayOrderRequest)(nil),    // 5: spillway.v1.PayOrderRequest
+	(*PayOrderResponse)(nil),   // 6: spillway.v1.PayOrderResponse
+	(*Address)(nil),            // 7: spillway.v1.Address
+	(*OrderLine)(nil),          // 8: spillway.v1.OrderLine
+	(*Money)(nil),              // 9: spillway.v1.Money
+	(*Card)(nil),               // 10: spillway.v1.Card
+	(*Order)(nil),              // 11: spillway.v1.Order
 }
 var file_spillway_v1_checkout_proto_depIdxs = []int32{
 	0,  // 0: spillway.v1.QuoteRequest.lines:type_name -> spillway.v1.Line
-	5,  // 1: spillway.v1.QuoteRequest.shipping_address:type_name -> spillway.v1.Address
-	6,  // 2: spillway.v1.QuoteResponse.lines:type_name -> spillway.v1.OrderLine
-	7,  // 3: spillway.v1.QuoteResponse.items_total:type_name -> spillway.v1.Money
-	7,  // 4: spillway.v1.QuoteResponse.shipping_total:type_name -> spillway.v1.Money
-	7,  // 5: spillway.v1.QuoteResponse.total:type_name -> spillway.v1.Money
+	7,  // 1: spillway.v1.QuoteRequest.shipping_address:type_name -> spillway.v1.Address
+	8,  // 2: spillway.v1.QuoteResponse.lines:type_name -> spillway.v1.OrderLine
+	9,  // 3: spillway.v1.QuoteResponse.items_total:type_name -> spillway.v1.Money
+	9,  // 4: spillway.v1.QuoteResponse.shipping_total:type_name -> spillway.v1.Money
+	9,  // 5: spillway.v1.QuoteResponse.total:type_name -> spillway.v1.Money
 	0,  // 6: spillway.v1.PlaceOrderRequest.lines:type_name -> spillway.v1.Line
-	5,  // 7: spillway.v1.PlaceOrderRequest.shipping_address:type_name -> spillway.v1.Address
-	8,  // 8: spillway.v1.PlaceOrderRequest.card:type_name -> spillway.v1.Card
-	9,  // 9: spillway.v1.PlaceOrderResponse.order:type_name -> spillway.v1.Order
-	1,  // 10: spillway.v1.CheckoutService.Quote:input_type -> spillway.v1.QuoteRequest
-	3,  // 11: spillway.v1.CheckoutService.PlaceOrder:input_type -> spillway.v1.PlaceOrderRequest
-	2,  // 12: spillway.v1.CheckoutService.Quote:output_type -> spillway.v1.QuoteResponse
-	4,  // 13: spillway.v1.CheckoutService.PlaceOrder:output_type -> spillway.v1.PlaceOrderResponse
-	12, // [12:14] is the sub-list for method output_type
-	10, // [10:12] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	7,  // 7: spillway.v1.PlaceOrderRequest.shipping_address:type_name -> spillway.v1.Address
+	10, // 8: spillway.v1.PlaceOrderRequest.card:type_name -> spillway.v1.Card
+	11, // 9: spillway.v1.PlaceOrderResponse.order:type_name -> spillway.v1.Order
+	10, // 10: spillway.v1.PayOrderRequest.card:type_name -> spillway.v1.Card
+	11, // 11: spillway.v1.PayOrderResponse.order:type_name -> spillway.v1.Order
+	1,  // 12: spillway.v1.CheckoutService.Quote:input_type -> spillway.v1.QuoteRequest
+	3,  // 13: spillway.v1.CheckoutService.PlaceOrder:input_type -> spillway.v1.PlaceOrderRequest
+	5,  // 14: spillway.v1.CheckoutService.PayOrder:input_type -> spillway.v1.PayOrderRequest
+	2,  // 15: spillway.v1.CheckoutService.Quote:output_type -> spillway.v1.QuoteResponse
+	4,  // 16: spillway.v1.CheckoutService.PlaceOrder:output_type -> spillway.v1.PlaceOrderResponse
+	6,  // 17: spillway.v1.CheckoutService.PayOrder:output_type -> spillway.v1.PayOrderResponse
+	15, // [15:18] is the sub-list for method output_type
+	12, // [12:15] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_spillway_v1_checkout_proto_init() }
@@ -451,7 +566,7 @@ func file_spillway_v1_checkout_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_spillway_v1_checkout_proto_rawDesc), len(file_spillway_v1_checkout_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   5,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -105,16 +105,200 @@ func (*SendOrderConfirmationResponse) Descriptor() ([]byte, []int) {
 	return file_spillway_v1_email_proto_rawDescGZIP(), []int{1}
 }
 
+// SendOrderShippedRequest carries the order that was shipped.
+type SendOrderShippedRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The order; its email says where the mail goes, its tracking_id is in it.
+	Order         *Order `protobuf:"bytes,1,opt,name=order,proto3" json:"order,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SendOrderShippedRequest) Reset() {
+	*x = SendOrderShippedRequest{}
+	mi := &file_spillway_v1_email_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SendOrderShippedRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SendOrderShippedRequest) ProtoMessage() {}
+
+func (x *SendOrderShippedRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_spillway_v1_email_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SendOrderShippedRequest.ProtoReflect.Descriptor instead.
+func (*SendOrderShippedRequest) Descriptor() ([]byte, []int) {
+	return file_spillway_v1_email_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *SendOrderShippedRequest) GetOrder() *Order {
+	if x != nil {
+		return x.Order
+	}
+	return nil
+}
+
+// SendOrderShippedResponse is empty.
+type SendOrderShippedResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SendOrderShippedResponse) Reset() {
+	*x = SendOrderShippedResponse{}
+	mi := &file_spillway_v1_email_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SendOrderShippedResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SendOrderShippedResponse) ProtoMessage() {}
+
+func (x *SendOrderShippedResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_spillway_v1_email_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SendOrderShippedResponse.ProtoReflect.Descriptor instead.
+func (*SendOrderShippedResponse) Descriptor() ([]byte, []int) {
+	return file_spillway_v1_email_proto_rawDescGZIP(), []int{3}
+}
+
+// SendOrderCancelledRequest carries the order that was cancelled.
+type SendOrderCancelledRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The order; its email says where the mail goes.
+	Order *Order `protobuf:"bytes,1,opt,name=order,proto3" json:"order,omitempty"`
+	// What was given back; not set when nothing had been taken.
+	Refund        *Money `protobuf:"bytes,2,opt,name=refund,proto3" json:"refund,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SendOrderCancelledRequest) Reset() {
+	*x = SendOrderCancelledRequest{}
+	mi := &file_spillway_v1_email_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SendOrderCancelledRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SendOrderCancelledRequest) ProtoMessage() {}
+
+func (x *SendOrderCancelledRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_spillway_v1_email_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SendOrderCancelledRequest.ProtoReflect.Descriptor instead.
+func (*SendOrderCancelledRequest) Descriptor() ([]byte, []int) {
+	return file_spillway_v1_email_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *SendOrderCancelledRequest) GetOrder() *Order {
+	if x != nil {
+		return x.Order
+	}
+	return nil
+}
+
+func (x *SendOrderCancelledRequest) GetRefund() *Money {
+	if x != nil {
+		return x.Refund
+	}
+	return nil
+}
+
+// SendOrderCancelledResponse is empty.
+type SendOrderCancelledResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SendOrderCancelledResponse) Reset() {
+	*x = SendOrderCancelledResponse{}
+	mi := &file_spillway_v1_email_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SendOrderCancelledResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SendOrderCancelledResponse) ProtoMessage() {}
+
+func (x *SendOrderCancelledResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_spillway_v1_email_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SendOrderCancelledResponse.ProtoReflect.Descriptor instead.
+func (*SendOrderCancelledResponse) Descriptor() ([]byte, []int) {
+	return file_spillway_v1_email_proto_rawDescGZIP(), []int{5}
+}
+
 var File_spillway_v1_email_proto protoreflect.FileDescriptor
 
 const file_spillway_v1_email_proto_rawDesc = "" +
 	"\n" +
-	"\x17spillway/v1/email.proto\x12\vspillway.v1\x1a\x1bbuf/validate/validate.proto\x1a\x17spillway/v1/order.proto\"P\n" +
+	"\x17spillway/v1/email.proto\x12\vspillway.v1\x1a\x1bbuf/validate/validate.proto\x1a\x17spillway/v1/money.proto\x1a\x17spillway/v1/order.proto\"P\n" +
 	"\x1cSendOrderConfirmationRequest\x120\n" +
 	"\x05order\x18\x01 \x01(\v2\x12.spillway.v1.OrderB\x06\xbaH\x03\xc8\x01\x01R\x05order\"\x1f\n" +
-	"\x1dSendOrderConfirmationResponse2\x83\x01\n" +
+	"\x1dSendOrderConfirmationResponse\"K\n" +
+	"\x17SendOrderShippedRequest\x120\n" +
+	"\x05order\x18\x01 \x01(\v2\x12.spillway.v1.OrderB\x06\xbaH\x03\xc8\x01\x01R\x05order\"\x1a\n" +
+	"\x18SendOrderShippedResponse\"y\n" +
+	"\x19SendOrderCancelledRequest\x120\n" +
+	"\x05order\x18\x01 \x01(\v2\x12.spillway.v1.OrderB\x06\xbaH\x03\xc8\x01\x01R\x05order\x12*\n" +
+	"\x06refund\x18\x02 \x01(\v2\x12.spillway.v1.MoneyR\x06refund\"\x1c\n" +
+	"\x1aSendOrderCancelledResponse2\xd5\x02\n" +
 	"\fEmailService\x12s\n" +
-	"\x15SendOrderConfirmation\x12).spillway.v1.SendOrderConfirmationRequest\x1a*.spillway.v1.SendOrderConfirmationResponse\"\x03\x90\x02\x02B\xa3\x01\n" +
+	"\x15SendOrderConfirmation\x12).spillway.v1.SendOrderConfirmationRequest\x1a*.spillway.v1.SendOrderConfirmationResponse\"\x03\x90\x02\x02\x12d\n" +
+	"\x10SendOrderShipped\x12$.spillway.v1.SendOrderShippedRequest\x1a%.spillway.v1.SendOrderShippedResponse\"\x03\x90\x02\x02\x12j\n" +
+	"\x12SendOrderCancelled\x12&.spillway.v1.SendOrderCancelledRequest\x1a'.spillway.v1.SendOrderCancelledResponse\"\x03\x90\x02\x02B\xa3\x01\n" +
 	"\x0fcom.spillway.v1B\n" +
 	"EmailProtoP\x01Z7github.com/spillway/spillway/gen/spillway/v1;spillwayv1\xa2\x02\x03SXX\xaa\x02\vSpillway.V1\xca\x02\vSpillway\\V1\xe2\x02\x17Spillway\\V1\\GPBMetadata\xea\x02\fSpillway::V1b\x06proto3"
 
@@ -130,21 +314,33 @@ func file_spillway_v1_email_proto_rawDescGZIP() []byte {
 	return file_spillway_v1_email_proto_rawDescData
 }
 
-var file_spillway_v1_email_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
+var file_spillway_v1_email_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_spillway_v1_email_proto_goTypes = []any{
 	(*SendOrderConfirmationRequest)(nil),  // 0: spillway.v1.SendOrderConfirmationRequest
 	(*SendOrderConfirmationResponse)(nil), // 1: spillway.v1.SendOrderConfirmationResponse
-	(*Order)(nil),                         // 2: spillway.v1.Order
+	(*SendOrderShippedRequest)(nil),       // 2: spillway.v1.SendOrderShippedRequest
+	(*SendOrderShippedResponse)(nil),      // 3: spillway.v1.SendOrderShippedResponse
+	(*SendOrderCancelledRequest)(nil),     // 4: spillway.v1.SendOrderCancelledRequest
+	(*SendOrderCancelledResponse)(nil),    // 5: spillway.v1.SendOrderCancelledResponse
+	(*Order)(nil),                         // 6: spillway.v1.Order
+	(*Money)(nil),                         // 7: spillway.v1.Money
 }
 var file_spillway_v1_email_proto_depIdxs = []int32{
-	2, // 0: spillway.v1.SendOrderConfirmationRequest.order:type_name -> spillway.v1.Order
-	0, // 1: spillway.v1.EmailService.SendOrderConfirmation:input_type -> spillway.v1.SendOrderConfirmationRequest
-	1, // 2: spillway.v1.EmailService.SendOrderConfirmation:output_type -> spillway.v1.SendOrderConfirmationResponse
-	2, // [2:3] is the sub-list for method output_type
-	1, // [1:2] is the sub-list for method input_type
-	1, // [1:1] is the sub-list for extension type_name
-	1, // [1:1] is the sub-list for extension extendee
-	0, // [0:1] is the sub-list for field type_name
+	6, // 0: spillway.v1.SendOrderConfirmationRequest.order:type_name -> spillway.v1.Order
+	6, // 1: spillway.v1.SendOrderShippedRequest.order:type_name -> spillway.v1.Order
+	6, // 2: spillway.v1.SendOrderCancelledRequest.order:type_name -> spillway.v1.Order
+	7, // 3: spillway.v1.SendOrderCancelledRequest.refund:type_name -> spillway.v1.Money
+	0, // 4: spillway.v1.EmailService.SendOrderConfirmation:input_type -> spillway.v1.SendOrderConfirmationRequest
+	2, // 5: spillway.v1.EmailService.SendOrderShipped:input_type -> spillway.v1.SendOrderShippedRequest
+	4, // 6: spillway.v1.EmailService.SendOrderCancelled:input_type -> spillway.v1.SendOrderCancelledRequest
+	1, // 7: spillway.v1.EmailService.SendOrderConfirmation:output_type -> spillway.v1.SendOrderConfirmationResponse
+	3, // 8: spillway.v1.EmailService.SendOrderShipped:output_type -> spillway.v1.SendOrderShippedResponse
+	5, // 9: spillway.v1.EmailService.SendOrderCancelled:output_type -> spillway.v1.SendOrderCancelledResponse
+	7, // [7:10] is the sub-list for method output_type
+	4, // [4:7] is the sub-list for method input_type
+	4, // [4:4] is the sub-list for extension type_name
+	4, // [4:4] is the sub-list for extension extendee
+	0, // [0:4] is the sub-list for field type_name
 }
 
 func init() { file_spillway_v1_email_proto_init() }
@@ -152,6 +348,7 @@ func file_spillway_v1_email_proto_init() {
 	if File_spillway_v1_email_proto != nil {
 		return
 	}
+	file_spillway_v1_money_proto_init()
 	file_spillway_v1_order_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -159,7 +356,7 @@ func file_spillway_v1_email_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_spillway_v1_email_proto_rawDesc), len(file_spillway_v1_email_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   2,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -289,7 +289,10 @@ type Order struct {
 	// When its state last changed.
 	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
 	// Why a CANCELLED order was cancelled, such as "card_declined: insufficient_funds"; empty otherwise.
-	CancelReason  string `protobuf:"bytes,13,opt,name=cancel_reason,json=cancelReason,proto3" json:"cancel_reason,omitempty"`
+	CancelReason string `protobuf:"bytes,13,opt,name=cancel_reason,json=cancelReason,proto3" json:"cancel_reason,omitempty"`
+	// Until when a PENDING order without a card can be paid by CheckoutService.PayOrder; then it is
+	// cancelled. Not set for an order that was placed with a card.
+	ExpireTime    *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -415,6 +418,13 @@ func (x *Order) GetCancelReason() string {
 	return ""
 }
 
+func (x *Order) GetExpireTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpireTime
+	}
+	return nil
+}
+
 // GetOrderRequest names an order.
 type GetOrderRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -513,7 +523,13 @@ type ListOrdersRequest struct {
 	// How many orders at most: 1 to 100, 20 when 0.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// The next_page_token of the page before; empty for the first page.
-	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Only orders in one of these states, as SQL has them; none means all.
+	States []OrderState `protobuf:"varint,3,rep,packed,name=states,proto3,enum=spillway.v1.OrderState" json:"states,omitempty"`
+	// Only orders placed at this time or later.
+	CreateTimeFrom *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=create_time_from,json=createTimeFrom,proto3" json:"create_time_from,omitempty"`
+	// Only orders placed before this time.
+	CreateTimeTo  *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=create_time_to,json=createTimeTo,proto3" json:"create_time_to,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -560,6 +576,27 @@ func (x *ListOrdersRequest) GetPageToken() string {
 		return x.PageToken
 	}
 	return ""
+}
+
+func (x *ListOrdersRequest) GetStates() []OrderState {
+	if x != nil {
+		return x.States
+	}
+	return nil
+}
+
+func (x *ListOrdersRequest) GetCreateTimeFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreateTimeFrom
+	}
+	return nil
+}
+
+func (x *ListOrdersRequest) GetCreateTimeTo() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreateTimeTo
+	}
+	return nil
 }
 
 // ListOrdersResponse is a page of orders, newest first.
@@ -617,6 +654,217 @@ func (x *ListOrdersResponse) GetNextPageToken() string {
 	return ""
 }
 
+// WatchOrderRequest names an order to be watched.
+type WatchOrderRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The id that PlaceOrder answered.
+	OrderId string `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	// The resume_token of the last message that was seen; empty to begin with the order as it is.
+	ResumeToken   string `protobuf:"bytes,2,opt,name=resume_token,json=resumeToken,proto3" json:"resume_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchOrderRequest) Reset() {
+	*x = WatchOrderRequest{}
+	mi := &file_spillway_v1_order_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchOrderRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchOrderRequest) ProtoMessage() {}
+
+func (x *WatchOrderRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_spillway_v1_order_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchOrderRequest.ProtoReflect.Descriptor instead.
+func (*WatchOrderRequest) Descriptor() ([]byte, []int) {
+	return file_spillway_v1_order_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *WatchOrderRequest) GetOrderId() string {
+	if x != nil {
+		return x.OrderId
+	}
+	return ""
+}
+
+func (x *WatchOrderRequest) GetResumeToken() string {
+	if x != nil {
+		return x.ResumeToken
+	}
+	return ""
+}
+
+// WatchOrderResponse is an order after a change of its state.
+type WatchOrderResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The order in its present state.
+	Order *Order `protobuf:"bytes,1,opt,name=order,proto3" json:"order,omitempty"`
+	// Watching with it goes on after this message.
+	ResumeToken   string `protobuf:"bytes,2,opt,name=resume_token,json=resumeToken,proto3" json:"resume_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchOrderResponse) Reset() {
+	*x = WatchOrderResponse{}
+	mi := &file_spillway_v1_order_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchOrderResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchOrderResponse) ProtoMessage() {}
+
+func (x *WatchOrderResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_spillway_v1_order_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchOrderResponse.ProtoReflect.Descriptor instead.
+func (*WatchOrderResponse) Descriptor() ([]byte, []int) {
+	return file_spillway_v1_order_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *WatchOrderResponse) GetOrder() *Order {
+	if x != nil {
+		return x.Order
+	}
+	return nil
+}
+
+func (x *WatchOrderResponse) GetResumeToken() string {
+	if x != nil {
+		return x.ResumeToken
+	}
+	return ""
+}
+
+// CancelOrderRequest names an order to be cancelled.
+type CancelOrderRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The id that PlaceOrder answered.
+	OrderId string `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	// Why, in the customer's words; kept with the order.
+	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CancelOrderRequest) Reset() {
+	*x = CancelOrderRequest{}
+	mi := &file_spillway_v1_order_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelOrderRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelOrderRequest) ProtoMessage() {}
+
+func (x *CancelOrderRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_spillway_v1_order_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelOrderRequest.ProtoReflect.Descriptor instead.
+func (*CancelOrderRequest) Descriptor() ([]byte, []int) {
+	return file_spillway_v1_order_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *CancelOrderRequest) GetOrderId() string {
+	if x != nil {
+		return x.OrderId
+	}
+	return ""
+}
+
+func (x *CancelOrderRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// CancelOrderResponse carries the order.
+type CancelOrderResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The order, CANCELLED.
+	Order         *Order `protobuf:"bytes,1,opt,name=order,proto3" json:"order,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CancelOrderResponse) Reset() {
+	*x = CancelOrderResponse{}
+	mi := &file_spillway_v1_order_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelOrderResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelOrderResponse) ProtoMessage() {}
+
+func (x *CancelOrderResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_spillway_v1_order_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelOrderResponse.ProtoReflect.Descriptor instead.
+func (*CancelOrderResponse) Descriptor() ([]byte, []int) {
+	return file_spillway_v1_order_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *CancelOrderResponse) GetOrder() *Order {
+	if x != nil {
+		return x.Order
+	}
+	return nil
+}
+
 var File_spillway_v1_order_proto protoreflect.FileDescriptor
 
 const file_spillway_v1_order_proto_rawDesc = "" +
@@ -639,7 +887,7 @@ const file_spillway_v1_order_proto_rawDesc = "" +
 	"\bquantity\x18\x03 \x01(\x05R\bquantity\x121\n" +
 	"\n" +
 	"unit_price\x18\x04 \x01(\v2\x12.spillway.v1.MoneyR\tunitPrice\x12(\n" +
-	"\x05total\x18\x05 \x01(\v2\x12.spillway.v1.MoneyR\x05total\"\xc6\x04\n" +
+	"\x05total\x18\x05 \x01(\v2\x12.spillway.v1.MoneyR\x05total\"\x83\x05\n" +
 	"\x05Order\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12-\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x17.spillway.v1.OrderStateR\x05state\x12\x1f\n" +
@@ -659,18 +907,34 @@ const file_spillway_v1_order_proto_rawDesc = "" +
 	"createTime\x12;\n" +
 	"\vupdate_time\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"updateTime\x12#\n" +
-	"\rcancel_reason\x18\r \x01(\tR\fcancelReason\"7\n" +
+	"\rcancel_reason\x18\r \x01(\tR\fcancelReason\x12;\n" +
+	"\vexpire_time\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"expireTime\"7\n" +
 	"\x0fGetOrderRequest\x12$\n" +
 	"\border_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\aorderId\"<\n" +
 	"\x10GetOrderResponse\x12(\n" +
-	"\x05order\x18\x01 \x01(\v2\x12.spillway.v1.OrderR\x05order\"d\n" +
+	"\x05order\x18\x01 \x01(\v2\x12.spillway.v1.OrderR\x05order\"\xb0\x02\n" +
 	"\x11ListOrdersRequest\x12&\n" +
 	"\tpage_size\x18\x01 \x01(\x05B\t\xbaH\x06\x1a\x04\x18d(\x00R\bpageSize\x12'\n" +
 	"\n" +
-	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\tpageToken\"h\n" +
+	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\tpageToken\x12B\n" +
+	"\x06states\x18\x03 \x03(\x0e2\x17.spillway.v1.OrderStateB\x11\xbaH\x0e\x92\x01\v\x10\x05\"\a\x82\x01\x04\x10\x01 \x00R\x06states\x12D\n" +
+	"\x10create_time_from\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x0ecreateTimeFrom\x12@\n" +
+	"\x0ecreate_time_to\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\fcreateTimeTo\"h\n" +
 	"\x12ListOrdersResponse\x12*\n" +
 	"\x06orders\x18\x01 \x03(\v2\x12.spillway.v1.OrderR\x06orders\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken*\xa9\x01\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"f\n" +
+	"\x11WatchOrderRequest\x12$\n" +
+	"\border_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\aorderId\x12+\n" +
+	"\fresume_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\vresumeToken\"a\n" +
+	"\x12WatchOrderResponse\x12(\n" +
+	"\x05order\x18\x01 \x01(\v2\x12.spillway.v1.OrderR\x05order\x12!\n" +
+	"\fresume_token\x18\x02 \x01(\tR\vresumeToken\"\\\n" +
+	"\x12CancelOrderRequest\x12$\n" +
+	"\border_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\aorderId\x12 \n" +
+	"\x06reason\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\x06reason\"?\n" +
+	"\x13CancelOrderResponse\x12(\n" +
+	"\x05order\x18\x01 \x01(\v2\x12.spillway.v1.OrderR\x05order*\xa9\x01\n" +
 	"\n" +
 	"OrderState\x12\x1b\n" +
 	"\x17ORDER_STATE_UNSPECIFIED\x10\x00\x12\x17\n" +
@@ -678,11 +942,14 @@ const file_spillway_v1_order_proto_rawDesc = "" +
 	"\x10ORDER_STATE_PAID\x10\x02\x12\x19\n" +
 	"\x15ORDER_STATE_CANCELLED\x10\x03\x12\x17\n" +
 	"\x13ORDER_STATE_SHIPPED\x10\x04\x12\x1b\n" +
-	"\x17ORDER_STATE_SHIP_FAILED\x10\x052\xb0\x01\n" +
+	"\x17ORDER_STATE_SHIP_FAILED\x10\x052\xdd\x02\n" +
 	"\fOrderService\x12L\n" +
 	"\bGetOrder\x12\x1c.spillway.v1.GetOrderRequest\x1a\x1d.spillway.v1.GetOrderResponse\"\x03\x90\x02\x01\x12R\n" +
 	"\n" +
-	"ListOrders\x12\x1e.spillway.v1.ListOrdersRequest\x1a\x1f.spillway.v1.ListOrdersResponse\"\x03\x90\x02\x01B\xa3\x01\n" +
+	"ListOrders\x12\x1e.spillway.v1.ListOrdersRequest\x1a\x1f.spillway.v1.ListOrdersResponse\"\x03\x90\x02\x01\x12T\n" +
+	"\n" +
+	"WatchOrder\x12\x1e.spillway.v1.WatchOrderRequest\x1a\x1f.spillway.v1.WatchOrderResponse\"\x03\x90\x02\x010\x01\x12U\n" +
+	"\vCancelOrder\x12\x1f.spillway.v1.CancelOrderRequest\x1a .spillway.v1.CancelOrderResponse\"\x03\x90\x02\x02B\xa3\x01\n" +
 	"\x0fcom.spillway.v1B\n" +
 	"OrderProtoP\x01Z7github.com/spillway/spillway/gen/spillway/v1;spillwayv1\xa2\x02\x03SXX\xaa\x02\vSpillway.V1\xca\x02\vSpillway\\V1\xe2\x02\x17Spillway\\V1\\GPBMetadata\xea\x02\fSpillway::V1b\x06proto3"
 
@@ -699,7 +966,7 @@ func file_spillway_v1_order_proto_rawDescGZIP() []byte {
 }
 
 var file_spillway_v1_order_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_spillway_v1_order_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_spillway_v1_order_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_spillway_v1_order_proto_goTypes = []any{
 	(OrderState)(0),               // 0: spillway.v1.OrderState
 	(*Address)(nil),               // 1: spillway.v1.Address
@@ -709,31 +976,45 @@ var file_spillway_v1_order_proto_goTypes = []any{
 	(*GetOrderResponse)(nil),      // 5: spillway.v1.GetOrderResponse
 	(*ListOrdersRequest)(nil),     // 6: spillway.v1.ListOrdersRequest
 	(*ListOrdersResponse)(nil),    // 7: spillway.v1.ListOrdersResponse
-	(*Money)(nil),                 // 8: spillway.v1.Money
-	(*timestamppb.Timestamp)(nil), // 9: google.protobuf.Timestamp
+	(*WatchOrderRequest)(nil),     // 8: spillway.v1.WatchOrderRequest
+	(*WatchOrderResponse)(nil),    // 9: spillway.v1.WatchOrderResponse
+	(*CancelOrderRequest)(nil),    // 10: spillway.v1.CancelOrderRequest
+	(*CancelOrderResponse)(nil),   // 11: spillway.v1.CancelOrderResponse
+	(*Money)(nil),                 // 12: spillway.v1.Money
+	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
 }
 var file_spillway_v1_order_proto_depIdxs = []int32{
-	8,  // 0: spillway.v1.OrderLine.unit_price:type_name -> spillway.v1.Money
-	8,  // 1: spillway.v1.OrderLine.total:type_name -> spillway.v1.Money
+	12, // 0: spillway.v1.OrderLine.unit_price:type_name -> spillway.v1.Money
+	12, // 1: spillway.v1.OrderLine.total:type_name -> spillway.v1.Money
 	0,  // 2: spillway.v1.Order.state:type_name -> spillway.v1.OrderState
 	2,  // 3: spillway.v1.Order.lines:type_name -> spillway.v1.OrderLine
-	8,  // 4: spillway.v1.Order.items_total:type_name -> spillway.v1.Money
-	8,  // 5: spillway.v1.Order.shipping_total:type_name -> spillway.v1.Money
-	8,  // 6: spillway.v1.Order.total:type_name -> spillway.v1.Money
+	12, // 4: spillway.v1.Order.items_total:type_name -> spillway.v1.Money
+	12, // 5: spillway.v1.Order.shipping_total:type_name -> spillway.v1.Money
+	12, // 6: spillway.v1.Order.total:type_name -> spillway.v1.Money
 	1,  // 7: spillway.v1.Order.shipping_address:type_name -> spillway.v1.Address
-	9,  // 8: spillway.v1.Order.create_time:type_name -> google.protobuf.Timestamp
-	9,  // 9: spillway.v1.Order.update_time:type_name -> google.protobuf.Timestamp
-	3,  // 10: spillway.v1.GetOrderResponse.order:type_name -> spillway.v1.Order
-	3,  // 11: spillway.v1.ListOrdersResponse.orders:type_name -> spillway.v1.Order
-	4,  // 12: spillway.v1.OrderService.GetOrder:input_type -> spillway.v1.GetOrderRequest
-	6,  // 13: spillway.v1.OrderService.ListOrders:input_type -> spillway.v1.ListOrdersRequest
-	5,  // 14: spillway.v1.OrderService.GetOrder:output_type -> spillway.v1.GetOrderResponse
-	7,  // 15: spillway.v1.OrderService.ListOrders:output_type -> spillway.v1.ListOrdersResponse
-	14, // [14:16] is the sub-list for method output_type
-	12, // [12:14] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	13, // 8: spillway.v1.Order.create_time:type_name -> google.protobuf.Timestamp
+	13, // 9: spillway.v1.Order.update_time:type_name -> google.protobuf.Timestamp
+	13, // 10: spillway.v1.Order.expire_time:type_name -> google.protobuf.Timestamp
+	3,  // 11: spillway.v1.GetOrderResponse.order:type_name -> spillway.v1.Order
+	0,  // 12: spillway.v1.ListOrdersRequest.states:type_name -> spillway.v1.OrderState
+	13, // 13: spillway.v1.ListOrdersRequest.create_time_from:type_name -> google.protobuf.Timestamp
+	13, // 14: spillway.v1.ListOrdersRequest.create_time_to:type_name -> google.protobuf.Timestamp
+	3,  // 15: spillway.v1.ListOrdersResponse.orders:type_name -> spillway.v1.Order
+	3,  // 16: spillway.v1.WatchOrderResponse.order:type_name -> spillway.v1.Order
+	3,  // 17: spillway.v1.CancelOrderResponse.order:type_name -> spillway.v1.Order
+	4,  // 18: spillway.v1.OrderService.GetOrder:input_type -> spillway.v1.GetOrderRequest
+	6,  // 19: spillway.v1.OrderService.ListOrders:input_type -> spillway.v1.ListOrdersRequest
+	8,  // 20: spillway.v1.OrderService.WatchOrder:input_type -> spillway.v1.WatchOrderRequest
+	10, // 21: spillway.v1.OrderService.CancelOrder:input_type -> spillway.v1.CancelOrderRequest
+	5,  // 22: spillway.v1.OrderService.GetOrder:output_type -> spillway.v1.GetOrderResponse
+	7,  // 23: spillway.v1.OrderService.ListOrders:output_type -> spillway.v1.ListOrdersResponse
+	9,  // 24: spillway.v1.OrderService.WatchOrder:output_type -> spillway.v1.WatchOrderResponse
+	11, // 25: spillway.v1.OrderService.CancelOrder:output_type -> spillway.v1.CancelOrderResponse
+	22, // [22:26] is the sub-list for method output_type
+	18, // [18:22] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_spillway_v1_order_proto_init() }
@@ -748,7 +1029,7 @@ func file_spillway_v1_order_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_spillway_v1_order_proto_rawDesc), len(file_spillway_v1_order_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   7,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -38,6 +38,9 @@ const (
 	// CheckoutServicePlaceOrderProcedure is the fully-qualified name of the CheckoutService's
 	// PlaceOrder RPC.
 	CheckoutServicePlaceOrderProcedure = "/spillway.v1.CheckoutService/PlaceOrder"
+	// CheckoutServicePayOrderProcedure is the fully-qualified name of the CheckoutService's PayOrder
+	// RPC.
+	CheckoutServicePayOrderProcedure = "/spillway.v1.CheckoutService/PayOrder"
 )
 
 // CheckoutServiceClient is a client for the spillway.v1.CheckoutService service.
@@ -53,7 +56,16 @@ type CheckoutServiceClient interface {
 	// PaymentDeclined detail; `invalid_argument` with field violations; `not_found` for an unknown SKU;
 	// `resource_exhausted` (too many orders at once) and `unavailable` (a part is down) with a RetryInfo
 	// detail: send the same request with the same key again after that delay.
+	//
+	// Without a card the stock is reserved and the order is PENDING until its expire_time: PayOrder pays it.
 	PlaceOrder(context.Context, *v1.PlaceOrderRequest) (*v1.PlaceOrderResponse, error)
+	// PayOrder charges a card for one of the caller's orders that is PENDING, once, and answers with the order:
+	// PAID, or PENDING while the outcome of the payment is not known. An order that is paid already is answered
+	// as it is. A declined card cancels the order.
+	//
+	// Errors: `failed_precondition` when the order is cancelled or expired, or with a PaymentDeclined detail;
+	// `not_found` for an order that is not the caller's; `unavailable` with a RetryInfo detail.
+	PayOrder(context.Context, *v1.PayOrderRequest) (*v1.PayOrderResponse, error)
 }
 
 // NewCheckoutServiceClient constructs a client for the spillway.v1.CheckoutService service. By
@@ -80,6 +92,13 @@ func NewCheckoutServiceClient(httpClient connect.HTTPClient, baseURL string, opt
 			connect.WithSchema(checkoutServiceMethods.ByName("PlaceOrder")),
 			connect.WithClientOptions(opts...),
 		),
+		payOrder: connect.NewClient[v1.PayOrderRequest, v1.PayOrderResponse](
+			httpClient,
+			baseURL+CheckoutServicePayOrderProcedure,
+			connect.WithSchema(checkoutServiceMethods.ByName("PayOrder")),
+			connect.WithIdempotency(connect.IdempotencyIdempotent),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -87,6 +106,7 @@ func NewCheckoutServiceClient(httpClient connect.HTTPClient, baseURL string, opt
 type checkoutServiceClient struct {
 	quote      *connect.Client[v1.QuoteRequest, v1.QuoteResponse]
 	placeOrder *connect.Client[v1.PlaceOrderRequest, v1.PlaceOrderResponse]
+	payOrder   *connect.Client[v1.PayOrderRequest, v1.PayOrderResponse]
 }
 
 // Quote calls spillway.v1.CheckoutService.Quote.
@@ -107,6 +127,15 @@ func (c *checkoutServiceClient) PlaceOrder(ctx context.Context, req *v1.PlaceOrd
 	return nil, err
 }
 
+// PayOrder calls spillway.v1.CheckoutService.PayOrder.
+func (c *checkoutServiceClient) PayOrder(ctx context.Context, req *v1.PayOrderRequest) (*v1.PayOrderResponse, error) {
+	response, err := c.payOrder.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // CheckoutServiceHandler is an implementation of the spillway.v1.CheckoutService service.
 type CheckoutServiceHandler interface {
 	// Quote prices lines (or the cart) with shipping, without reserving anything.
@@ -120,7 +149,16 @@ type CheckoutServiceHandler interface {
 	// PaymentDeclined detail; `invalid_argument` with field violations; `not_found` for an unknown SKU;
 	// `resource_exhausted` (too many orders at once) and `unavailable` (a part is down) with a RetryInfo
 	// detail: send the same request with the same key again after that delay.
+	//
+	// Without a card the stock is reserved and the order is PENDING until its expire_time: PayOrder pays it.
 	PlaceOrder(context.Context, *v1.PlaceOrderRequest) (*v1.PlaceOrderResponse, error)
+	// PayOrder charges a card for one of the caller's orders that is PENDING, once, and answers with the order:
+	// PAID, or PENDING while the outcome of the payment is not known. An order that is paid already is answered
+	// as it is. A declined card cancels the order.
+	//
+	// Errors: `failed_precondition` when the order is cancelled or expired, or with a PaymentDeclined detail;
+	// `not_found` for an order that is not the caller's; `unavailable` with a RetryInfo detail.
+	PayOrder(context.Context, *v1.PayOrderRequest) (*v1.PayOrderResponse, error)
 }
 
 // NewCheckoutServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -143,12 +181,21 @@ func NewCheckoutServiceHandler(svc CheckoutServiceHandler, opts ...connect.Handl
 		connect.WithSchema(checkoutServiceMethods.ByName("PlaceOrder")),
 		connect.WithHandlerOptions(opts...),
 	)
+	checkoutServicePayOrderHandler := connect.NewUnaryHandlerSimple(
+		CheckoutServicePayOrderProcedure,
+		svc.PayOrder,
+		connect.WithSchema(checkoutServiceMethods.ByName("PayOrder")),
+		connect.WithIdempotency(connect.IdempotencyIdempotent),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/spillway.v1.CheckoutService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case CheckoutServiceQuoteProcedure:
 			checkoutServiceQuoteHandler.ServeHTTP(w, r)
 		case CheckoutServicePlaceOrderProcedure:
 			checkoutServicePlaceOrderHandler.ServeHTTP(w, r)
+		case CheckoutServicePayOrderProcedure:
+			checkoutServicePayOrderHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -164,4 +211,8 @@ func (UnimplementedCheckoutServiceHandler) Quote(context.Context, *v1.QuoteReque
 
 func (UnimplementedCheckoutServiceHandler) PlaceOrder(context.Context, *v1.PlaceOrderRequest) (*v1.PlaceOrderResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("spillway.v1.CheckoutService.PlaceOrder is not implemented"))
+}
+
+func (UnimplementedCheckoutServiceHandler) PayOrder(context.Context, *v1.PayOrderRequest) (*v1.PayOrderResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("spillway.v1.CheckoutService.PayOrder is not implemented"))
 }

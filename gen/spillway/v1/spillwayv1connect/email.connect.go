@@ -36,6 +36,12 @@ const (
 	// EmailServiceSendOrderConfirmationProcedure is the fully-qualified name of the EmailService's
 	// SendOrderConfirmation RPC.
 	EmailServiceSendOrderConfirmationProcedure = "/spillway.v1.EmailService/SendOrderConfirmation"
+	// EmailServiceSendOrderShippedProcedure is the fully-qualified name of the EmailService's
+	// SendOrderShipped RPC.
+	EmailServiceSendOrderShippedProcedure = "/spillway.v1.EmailService/SendOrderShipped"
+	// EmailServiceSendOrderCancelledProcedure is the fully-qualified name of the EmailService's
+	// SendOrderCancelled RPC.
+	EmailServiceSendOrderCancelledProcedure = "/spillway.v1.EmailService/SendOrderCancelled"
 )
 
 // EmailServiceClient is a client for the spillway.v1.EmailService service.
@@ -43,6 +49,11 @@ type EmailServiceClient interface {
 	// SendOrderConfirmation mails the order to its customer, once per order as far as mail allows: a crash
 	// between the sending and the remembering sends it again.
 	SendOrderConfirmation(context.Context, *v1.SendOrderConfirmationRequest) (*v1.SendOrderConfirmationResponse, error)
+	// SendOrderShipped tells the customer that the parcel is on its way, once as far as mail allows.
+	SendOrderShipped(context.Context, *v1.SendOrderShippedRequest) (*v1.SendOrderShippedResponse, error)
+	// SendOrderCancelled tells the customer that the order was cancelled, and what was refunded, once as far as
+	// mail allows.
+	SendOrderCancelled(context.Context, *v1.SendOrderCancelledRequest) (*v1.SendOrderCancelledResponse, error)
 }
 
 // NewEmailServiceClient constructs a client for the spillway.v1.EmailService service. By default,
@@ -63,12 +74,28 @@ func NewEmailServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithIdempotency(connect.IdempotencyIdempotent),
 			connect.WithClientOptions(opts...),
 		),
+		sendOrderShipped: connect.NewClient[v1.SendOrderShippedRequest, v1.SendOrderShippedResponse](
+			httpClient,
+			baseURL+EmailServiceSendOrderShippedProcedure,
+			connect.WithSchema(emailServiceMethods.ByName("SendOrderShipped")),
+			connect.WithIdempotency(connect.IdempotencyIdempotent),
+			connect.WithClientOptions(opts...),
+		),
+		sendOrderCancelled: connect.NewClient[v1.SendOrderCancelledRequest, v1.SendOrderCancelledResponse](
+			httpClient,
+			baseURL+EmailServiceSendOrderCancelledProcedure,
+			connect.WithSchema(emailServiceMethods.ByName("SendOrderCancelled")),
+			connect.WithIdempotency(connect.IdempotencyIdempotent),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
 // emailServiceClient implements EmailServiceClient.
 type emailServiceClient struct {
 	sendOrderConfirmation *connect.Client[v1.SendOrderConfirmationRequest, v1.SendOrderConfirmationResponse]
+	sendOrderShipped      *connect.Client[v1.SendOrderShippedRequest, v1.SendOrderShippedResponse]
+	sendOrderCancelled    *connect.Client[v1.SendOrderCancelledRequest, v1.SendOrderCancelledResponse]
 }
 
 // SendOrderConfirmation calls spillway.v1.EmailService.SendOrderConfirmation.
@@ -80,11 +107,34 @@ func (c *emailServiceClient) SendOrderConfirmation(ctx context.Context, req *v1.
 	return nil, err
 }
 
+// SendOrderShipped calls spillway.v1.EmailService.SendOrderShipped.
+func (c *emailServiceClient) SendOrderShipped(ctx context.Context, req *v1.SendOrderShippedRequest) (*v1.SendOrderShippedResponse, error) {
+	response, err := c.sendOrderShipped.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// SendOrderCancelled calls spillway.v1.EmailService.SendOrderCancelled.
+func (c *emailServiceClient) SendOrderCancelled(ctx context.Context, req *v1.SendOrderCancelledRequest) (*v1.SendOrderCancelledResponse, error) {
+	response, err := c.sendOrderCancelled.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // EmailServiceHandler is an implementation of the spillway.v1.EmailService service.
 type EmailServiceHandler interface {
 	// SendOrderConfirmation mails the order to its customer, once per order as far as mail allows: a crash
 	// between the sending and the remembering sends it again.
 	SendOrderConfirmation(context.Context, *v1.SendOrderConfirmationRequest) (*v1.SendOrderConfirmationResponse, error)
+	// SendOrderShipped tells the customer that the parcel is on its way, once as far as mail allows.
+	SendOrderShipped(context.Context, *v1.SendOrderShippedRequest) (*v1.SendOrderShippedResponse, error)
+	// SendOrderCancelled tells the customer that the order was cancelled, and what was refunded, once as far as
+	// mail allows.
+	SendOrderCancelled(context.Context, *v1.SendOrderCancelledRequest) (*v1.SendOrderCancelledResponse, error)
 }
 
 // NewEmailServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -101,10 +151,28 @@ func NewEmailServiceHandler(svc EmailServiceHandler, opts ...connect.HandlerOpti
 		connect.WithIdempotency(connect.IdempotencyIdempotent),
 		connect.WithHandlerOptions(opts...),
 	)
+	emailServiceSendOrderShippedHandler := connect.NewUnaryHandlerSimple(
+		EmailServiceSendOrderShippedProcedure,
+		svc.SendOrderShipped,
+		connect.WithSchema(emailServiceMethods.ByName("SendOrderShipped")),
+		connect.WithIdempotency(connect.IdempotencyIdempotent),
+		connect.WithHandlerOptions(opts...),
+	)
+	emailServiceSendOrderCancelledHandler := connect.NewUnaryHandlerSimple(
+		EmailServiceSendOrderCancelledProcedure,
+		svc.SendOrderCancelled,
+		connect.WithSchema(emailServiceMethods.ByName("SendOrderCancelled")),
+		connect.WithIdempotency(connect.IdempotencyIdempotent),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/spillway.v1.EmailService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case EmailServiceSendOrderConfirmationProcedure:
 			emailServiceSendOrderConfirmationHandler.ServeHTTP(w, r)
+		case EmailServiceSendOrderShippedProcedure:
+			emailServiceSendOrderShippedHandler.ServeHTTP(w, r)
+		case EmailServiceSendOrderCancelledProcedure:
+			emailServiceSendOrderCancelledHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -116,4 +184,12 @@ type UnimplementedEmailServiceHandler struct{}
 
 func (UnimplementedEmailServiceHandler) SendOrderConfirmation(context.Context, *v1.SendOrderConfirmationRequest) (*v1.SendOrderConfirmationResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("spillway.v1.EmailService.SendOrderConfirmation is not implemented"))
+}
+
+func (UnimplementedEmailServiceHandler) SendOrderShipped(context.Context, *v1.SendOrderShippedRequest) (*v1.SendOrderShippedResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("spillway.v1.EmailService.SendOrderShipped is not implemented"))
+}
+
+func (UnimplementedEmailServiceHandler) SendOrderCancelled(context.Context, *v1.SendOrderCancelledRequest) (*v1.SendOrderCancelledResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("spillway.v1.EmailService.SendOrderCancelled is not implemented"))
 }

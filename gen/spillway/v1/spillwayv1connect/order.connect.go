@@ -37,6 +37,11 @@ const (
 	OrderServiceGetOrderProcedure = "/spillway.v1.OrderService/GetOrder"
 	// OrderServiceListOrdersProcedure is the fully-qualified name of the OrderService's ListOrders RPC.
 	OrderServiceListOrdersProcedure = "/spillway.v1.OrderService/ListOrders"
+	// OrderServiceWatchOrderProcedure is the fully-qualified name of the OrderService's WatchOrder RPC.
+	OrderServiceWatchOrderProcedure = "/spillway.v1.OrderService/WatchOrder"
+	// OrderServiceCancelOrderProcedure is the fully-qualified name of the OrderService's CancelOrder
+	// RPC.
+	OrderServiceCancelOrderProcedure = "/spillway.v1.OrderService/CancelOrder"
 )
 
 // OrderServiceClient is a client for the spillway.v1.OrderService service.
@@ -48,6 +53,16 @@ type OrderServiceClient interface {
 	// ListOrders returns the caller's orders, newest first. The state of an order that is still hot is
 	// taken from Redis; an order appears in the list once its row exists.
 	ListOrders(context.Context, *v1.ListOrdersRequest) (*v1.ListOrdersResponse, error)
+	// WatchOrder streams the order: first as it is, unless the caller has seen that already (resume_token),
+	// then after each change of its state, until a final one. States that came and went between two
+	// messages are not repeated. A watcher that reads too slowly is ended with `aborted`, and one that is
+	// beyond the server's bound with `resource_exhausted`: watch again with the last resume token.
+	WatchOrder(context.Context, *v1.WatchOrderRequest) (*connect.ServerStreamForClient[v1.WatchOrderResponse], error)
+	// CancelOrder cancels one of the caller's orders; of one that is cancelled already it answers that. What
+	// was paid is refunded and the stock goes back, soon after the answer. `failed_precondition` when it is
+	// shipped; `unavailable` with a RetryInfo detail while it is being handed to the carrier, or while its
+	// payment is not yet written down.
+	CancelOrder(context.Context, *v1.CancelOrderRequest) (*v1.CancelOrderResponse, error)
 }
 
 // NewOrderServiceClient constructs a client for the spillway.v1.OrderService service. By default,
@@ -75,13 +90,29 @@ func NewOrderServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		watchOrder: connect.NewClient[v1.WatchOrderRequest, v1.WatchOrderResponse](
+			httpClient,
+			baseURL+OrderServiceWatchOrderProcedure,
+			connect.WithSchema(orderServiceMethods.ByName("WatchOrder")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		cancelOrder: connect.NewClient[v1.CancelOrderRequest, v1.CancelOrderResponse](
+			httpClient,
+			baseURL+OrderServiceCancelOrderProcedure,
+			connect.WithSchema(orderServiceMethods.ByName("CancelOrder")),
+			connect.WithIdempotency(connect.IdempotencyIdempotent),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
 // orderServiceClient implements OrderServiceClient.
 type orderServiceClient struct {
-	getOrder   *connect.Client[v1.GetOrderRequest, v1.GetOrderResponse]
-	listOrders *connect.Client[v1.ListOrdersRequest, v1.ListOrdersResponse]
+	getOrder    *connect.Client[v1.GetOrderRequest, v1.GetOrderResponse]
+	listOrders  *connect.Client[v1.ListOrdersRequest, v1.ListOrdersResponse]
+	watchOrder  *connect.Client[v1.WatchOrderRequest, v1.WatchOrderResponse]
+	cancelOrder *connect.Client[v1.CancelOrderRequest, v1.CancelOrderResponse]
 }
 
 // GetOrder calls spillway.v1.OrderService.GetOrder.
@@ -102,6 +133,20 @@ func (c *orderServiceClient) ListOrders(ctx context.Context, req *v1.ListOrdersR
 	return nil, err
 }
 
+// WatchOrder calls spillway.v1.OrderService.WatchOrder.
+func (c *orderServiceClient) WatchOrder(ctx context.Context, req *v1.WatchOrderRequest) (*connect.ServerStreamForClient[v1.WatchOrderResponse], error) {
+	return c.watchOrder.CallServerStream(ctx, connect.NewRequest(req))
+}
+
+// CancelOrder calls spillway.v1.OrderService.CancelOrder.
+func (c *orderServiceClient) CancelOrder(ctx context.Context, req *v1.CancelOrderRequest) (*v1.CancelOrderResponse, error) {
+	response, err := c.cancelOrder.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // OrderServiceHandler is an implementation of the spillway.v1.OrderService service.
 type OrderServiceHandler interface {
 	// GetOrder returns one order of the caller. It answers from the hot record in Redis before the order's
@@ -111,6 +156,16 @@ type OrderServiceHandler interface {
 	// ListOrders returns the caller's orders, newest first. The state of an order that is still hot is
 	// taken from Redis; an order appears in the list once its row exists.
 	ListOrders(context.Context, *v1.ListOrdersRequest) (*v1.ListOrdersResponse, error)
+	// WatchOrder streams the order: first as it is, unless the caller has seen that already (resume_token),
+	// then after each change of its state, until a final one. States that came and went between two
+	// messages are not repeated. A watcher that reads too slowly is ended with `aborted`, and one that is
+	// beyond the server's bound with `resource_exhausted`: watch again with the last resume token.
+	WatchOrder(context.Context, *v1.WatchOrderRequest, *connect.ServerStream[v1.WatchOrderResponse]) error
+	// CancelOrder cancels one of the caller's orders; of one that is cancelled already it answers that. What
+	// was paid is refunded and the stock goes back, soon after the answer. `failed_precondition` when it is
+	// shipped; `unavailable` with a RetryInfo detail while it is being handed to the carrier, or while its
+	// payment is not yet written down.
+	CancelOrder(context.Context, *v1.CancelOrderRequest) (*v1.CancelOrderResponse, error)
 }
 
 // NewOrderServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -134,12 +189,30 @@ func NewOrderServiceHandler(svc OrderServiceHandler, opts ...connect.HandlerOpti
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	orderServiceWatchOrderHandler := connect.NewServerStreamHandlerSimple(
+		OrderServiceWatchOrderProcedure,
+		svc.WatchOrder,
+		connect.WithSchema(orderServiceMethods.ByName("WatchOrder")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	orderServiceCancelOrderHandler := connect.NewUnaryHandlerSimple(
+		OrderServiceCancelOrderProcedure,
+		svc.CancelOrder,
+		connect.WithSchema(orderServiceMethods.ByName("CancelOrder")),
+		connect.WithIdempotency(connect.IdempotencyIdempotent),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/spillway.v1.OrderService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case OrderServiceGetOrderProcedure:
 			orderServiceGetOrderHandler.ServeHTTP(w, r)
 		case OrderServiceListOrdersProcedure:
 			orderServiceListOrdersHandler.ServeHTTP(w, r)
+		case OrderServiceWatchOrderProcedure:
+			orderServiceWatchOrderHandler.ServeHTTP(w, r)
+		case OrderServiceCancelOrderProcedure:
+			orderServiceCancelOrderHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -155,4 +228,12 @@ func (UnimplementedOrderServiceHandler) GetOrder(context.Context, *v1.GetOrderRe
 
 func (UnimplementedOrderServiceHandler) ListOrders(context.Context, *v1.ListOrdersRequest) (*v1.ListOrdersResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("spillway.v1.OrderService.ListOrders is not implemented"))
+}
+
+func (UnimplementedOrderServiceHandler) WatchOrder(context.Context, *v1.WatchOrderRequest, *connect.ServerStream[v1.WatchOrderResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("spillway.v1.OrderService.WatchOrder is not implemented"))
+}
+
+func (UnimplementedOrderServiceHandler) CancelOrder(context.Context, *v1.CancelOrderRequest) (*v1.CancelOrderResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("spillway.v1.OrderService.CancelOrder is not implemented"))
 }

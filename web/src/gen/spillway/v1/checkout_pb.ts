@@ -17,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file spillway/v1/checkout.proto.
  */
 export const file_spillway_v1_checkout: GenFile = /*@__PURE__*/
-  fileDesc("ChpzcGlsbHdheS92MS9jaGVja291dC5wcm90bxILc3BpbGx3YXkudjEiWwoETGluZRI1CgNza3UYASABKAlCKLpIJXIjMiFeW0EtWmEtejAtOV1bQS1aYS16MC05Xy4tXXswLDYzfSQSHAoIcXVhbnRpdHkYAiABKAVCCrpIBxoFGOgHKAEinAEKDFF1b3RlUmVxdWVzdBIqCgVsaW5lcxgBIAMoCzIRLnNwaWxsd2F5LnYxLkxpbmVCCLpIBZIBAhBkEigKDWN1cnJlbmN5X2NvZGUYAiABKAlCEbpIDnIMMgpeW0EtWl17M30kEjYKEHNoaXBwaW5nX2FkZHJlc3MYAyABKAsyFC5zcGlsbHdheS52MS5BZGRyZXNzQga6SAPIAQEirgEKDVF1b3RlUmVzcG9uc2USJQoFbGluZXMYASADKAsyFi5zcGlsbHdheS52MS5PcmRlckxpbmUSJwoLaXRlbXNfdG90YWwYAiABKAsyEi5zcGlsbHdheS52MS5Nb25leRIqCg5zaGlwcGluZ190b3RhbBgDIAEoCzISLnNwaWxsd2F5LnYxLk1vbmV5EiEKBXRvdGFsGAQgASgLMhIuc3BpbGx3YXkudjEuTW9uZXkilQIKEVBsYWNlT3JkZXJSZXF1ZXN0EioKBWxpbmVzGAEgAygLMhEuc3BpbGx3YXkudjEuTGluZUIIukgFkgECEGQSKAoNY3VycmVuY3lfY29kZRgCIAEoCUIRukgOcgwyCl5bQS1aXXszfSQSGQoFZW1haWwYAyABKAlCCrpIB3IFGP4BYAESNgoQc2hpcHBpbmdfYWRkcmVzcxgEIAEoCzIULnNwaWxsd2F5LnYxLkFkZHJlc3NCBrpIA8gBARInCgRjYXJkGAUgASgLMhEuc3BpbGx3YXkudjEuQ2FyZEIGukgDyAEBEi4KD2lkZW1wb3RlbmN5X2tleRgGIAEoCUIVukgSchAyDl5bIS1+XXswLDEyOH0kIjcKElBsYWNlT3JkZXJSZXNwb25zZRIhCgVvcmRlchgBIAEoCzISLnNwaWxsd2F5LnYxLk9yZGVyMqUBCg9DaGVja291dFNlcnZpY2USQwoFUXVvdGUSGS5zcGlsbHdheS52MS5RdW90ZVJlcXVlc3QaGi5zcGlsbHdheS52MS5RdW90ZVJlc3BvbnNlIgOQAgESTQoKUGxhY2VPcmRlchIeLnNwaWxsd2F5LnYxLlBsYWNlT3JkZXJSZXF1ZXN0Gh8uc3BpbGx3YXkudjEuUGxhY2VPcmRlclJlc3BvbnNlQqYBCg9jb20uc3BpbGx3YXkudjFCDUNoZWNrb3V0UHJvdG9QAVo3Z2l0aHViLmNvbS9zcGlsbHdheS9zcGlsbHdheS9nZW4vc3BpbGx3YXkvdjE7c3BpbGx3YXl2MaICA1NYWKoCC1NwaWxsd2F5LlYxygILU3BpbGx3YXlcVjHiAhdTcGlsbHdheVxWMVxHUEJNZXRhZGF0YeoCDFNwaWxsd2F5OjpWMWIGcHJvdG8z", [file_buf_validate_validate, file_spillway_v1_money, file_spillway_v1_order, file_spillway_v1_payment]);
+  fileDesc("ChpzcGlsbHdheS92MS9jaGVja291dC5wcm90bxILc3BpbGx3YXkudjEiWwoETGluZRI1CgNza3UYASABKAlCKLpIJXIjMiFeW0EtWmEtejAtOV1bQS1aYS16MC05Xy4tXXswLDYzfSQSHAoIcXVhbnRpdHkYAiABKAVCCrpIBxoFGOgHKAEinAEKDFF1b3RlUmVxdWVzdBIqCgVsaW5lcxgBIAMoCzIRLnNwaWxsd2F5LnYxLkxpbmVCCLpIBZIBAhBkEigKDWN1cnJlbmN5X2NvZGUYAiABKAlCEbpIDnIMMgpeW0EtWl17M30kEjYKEHNoaXBwaW5nX2FkZHJlc3MYAyABKAsyFC5zcGlsbHdheS52MS5BZGRyZXNzQga6SAPIAQEirgEKDVF1b3RlUmVzcG9uc2USJQoFbGluZXMYASADKAsyFi5zcGlsbHdheS52MS5PcmRlckxpbmUSJwoLaXRlbXNfdG90YWwYAiABKAsyEi5zcGlsbHdheS52MS5Nb25leRIqCg5zaGlwcGluZ190b3RhbBgDIAEoCzISLnNwaWxsd2F5LnYxLk1vbmV5EiEKBXRvdGFsGAQgASgLMhIuc3BpbGx3YXkudjEuTW9uZXkijQIKEVBsYWNlT3JkZXJSZXF1ZXN0EioKBWxpbmVzGAEgAygLMhEuc3BpbGx3YXkudjEuTGluZUIIukgFkgECEGQSKAoNY3VycmVuY3lfY29kZRgCIAEoCUIRukgOcgwyCl5bQS1aXXszfSQSGQoFZW1haWwYAyABKAlCCrpIB3IFGP4BYAESNgoQc2hpcHBpbmdfYWRkcmVzcxgEIAEoCzIULnNwaWxsd2F5LnYxLkFkZHJlc3NCBrpIA8gBARIfCgRjYXJkGAUgASgLMhEuc3BpbGx3YXkudjEuQ2FyZBIuCg9pZGVtcG90ZW5jeV9rZXkYBiABKAlCFbpIEnIQMg5eWyEtfl17MCwxMjh9JCI3ChJQbGFjZU9yZGVyUmVzcG9uc2USIQoFb3JkZXIYASABKAsyEi5zcGlsbHdheS52MS5PcmRlciJXCg9QYXlPcmRlclJlcXVlc3QSGwoIb3JkZXJfaWQYASABKAlCCbpIBnIEEAEYQBInCgRjYXJkGAIgASgLMhEuc3BpbGx3YXkudjEuQ2FyZEIGukgDyAEBIjUKEFBheU9yZGVyUmVzcG9uc2USIQoFb3JkZXIYASABKAsyEi5zcGlsbHdheS52MS5PcmRlcjLzAQoPQ2hlY2tvdXRTZXJ2aWNlEkMKBVF1b3RlEhkuc3BpbGx3YXkudjEuUXVvdGVSZXF1ZXN0Ghouc3BpbGx3YXkudjEuUXVvdGVSZXNwb25zZSIDkAIBEk0KClBsYWNlT3JkZXISHi5zcGlsbHdheS52MS5QbGFjZU9yZGVyUmVxdWVzdBofLnNwaWxsd2F5LnYxLlBsYWNlT3JkZXJSZXNwb25zZRJMCghQYXlPcmRlchIcLnNwaWxsd2F5LnYxLlBheU9yZGVyUmVxdWVzdBodLnNwaWxsd2F5LnYxLlBheU9yZGVyUmVzcG9uc2UiA5ACAkKmAQoPY29tLnNwaWxsd2F5LnYxQg1DaGVja291dFByb3RvUAFaN2dpdGh1Yi5jb20vc3BpbGx3YXkvc3BpbGx3YXkvZ2VuL3NwaWxsd2F5L3YxO3NwaWxsd2F5djGiAgNTWFiqAgtTcGlsbHdheS5WMcoCC1NwaWxsd2F5XFYx4gIXU3BpbGx3YXlcVjFcR1BCTWV0YWRhdGHqAgxTcGlsbHdheTo6VjFiBnByb3RvMw", [file_buf_validate_validate, file_spillway_v1_money, file_spillway_v1_order, file_spillway_v1_payment]);
 
 /**
  * Line asks for units of one SKU.
@@ -160,7 +160,8 @@ export type PlaceOrderRequest = Message<"spillway.v1.PlaceOrderRequest"> & {
   shippingAddress?: Address | undefined;
 
   /**
-   * What is charged. It reaches the payment service and nothing else.
+   * What is charged. It reaches the payment service and nothing else. None means that the order is paid
+   * later, by PayOrder.
    *
    * @generated from field: spillway.v1.Card card = 5;
    */
@@ -183,7 +184,8 @@ export const PlaceOrderRequestSchema: GenMessage<PlaceOrderRequest> = /*@__PURE_
   messageDesc(file_spillway_v1_checkout, 3);
 
 /**
- * PlaceOrderResponse carries the order, PAID, or PENDING while the outcome of the payment is not known.
+ * PlaceOrderResponse carries the order, PAID, or PENDING while it has no card or the outcome of the payment is
+ * not known.
  *
  * @generated from message spillway.v1.PlaceOrderResponse
  */
@@ -202,6 +204,55 @@ export type PlaceOrderResponse = Message<"spillway.v1.PlaceOrderResponse"> & {
  */
 export const PlaceOrderResponseSchema: GenMessage<PlaceOrderResponse> = /*@__PURE__*/
   messageDesc(file_spillway_v1_checkout, 4);
+
+/**
+ * PayOrderRequest pays an order that was placed without a card.
+ *
+ * @generated from message spillway.v1.PayOrderRequest
+ */
+export type PayOrderRequest = Message<"spillway.v1.PayOrderRequest"> & {
+  /**
+   * The id that PlaceOrder answered.
+   *
+   * @generated from field: string order_id = 1;
+   */
+  orderId: string;
+
+  /**
+   * What is charged. It reaches the payment service and nothing else.
+   *
+   * @generated from field: spillway.v1.Card card = 2;
+   */
+  card?: Card | undefined;
+};
+
+/**
+ * Describes the message spillway.v1.PayOrderRequest.
+ * Use `create(PayOrderRequestSchema)` to create a new message.
+ */
+export const PayOrderRequestSchema: GenMessage<PayOrderRequest> = /*@__PURE__*/
+  messageDesc(file_spillway_v1_checkout, 5);
+
+/**
+ * PayOrderResponse carries the order.
+ *
+ * @generated from message spillway.v1.PayOrderResponse
+ */
+export type PayOrderResponse = Message<"spillway.v1.PayOrderResponse"> & {
+  /**
+   * The order, PAID, or PENDING while the outcome of the payment is not known.
+   *
+   * @generated from field: spillway.v1.Order order = 1;
+   */
+  order?: Order | undefined;
+};
+
+/**
+ * Describes the message spillway.v1.PayOrderResponse.
+ * Use `create(PayOrderResponseSchema)` to create a new message.
+ */
+export const PayOrderResponseSchema: GenMessage<PayOrderResponse> = /*@__PURE__*/
+  messageDesc(file_spillway_v1_checkout, 6);
 
 /**
  * CheckoutService turns lines or a cart into an order.
@@ -230,12 +281,29 @@ export const CheckoutService: GenService<{
    * `resource_exhausted` (too many orders at once) and `unavailable` (a part is down) with a RetryInfo
    * detail: send the same request with the same key again after that delay.
    *
+   * Without a card the stock is reserved and the order is PENDING until its expire_time: PayOrder pays it.
+   *
    * @generated from rpc spillway.v1.CheckoutService.PlaceOrder
    */
   placeOrder: {
     methodKind: "unary";
     input: typeof PlaceOrderRequestSchema;
     output: typeof PlaceOrderResponseSchema;
+  },
+  /**
+   * PayOrder charges a card for one of the caller's orders that is PENDING, once, and answers with the order:
+   * PAID, or PENDING while the outcome of the payment is not known. An order that is paid already is answered
+   * as it is. A declined card cancels the order.
+   *
+   * Errors: `failed_precondition` when the order is cancelled or expired, or with a PaymentDeclined detail;
+   * `not_found` for an order that is not the caller's; `unavailable` with a RetryInfo detail.
+   *
+   * @generated from rpc spillway.v1.CheckoutService.PayOrder
+   */
+  payOrder: {
+    methodKind: "unary";
+    input: typeof PayOrderRequestSchema;
+    output: typeof PayOrderResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_spillway_v1_checkout, 0);

@@ -5,6 +5,8 @@
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "../../buf/validate/validate_pb";
+import type { Money } from "./money_pb";
+import { file_spillway_v1_money } from "./money_pb";
 import type { Order } from "./order_pb";
 import { file_spillway_v1_order } from "./order_pb";
 import type { Message } from "@bufbuild/protobuf";
@@ -13,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file spillway/v1/email.proto.
  */
 export const file_spillway_v1_email: GenFile = /*@__PURE__*/
-  fileDesc("ChdzcGlsbHdheS92MS9lbWFpbC5wcm90bxILc3BpbGx3YXkudjEiSQocU2VuZE9yZGVyQ29uZmlybWF0aW9uUmVxdWVzdBIpCgVvcmRlchgBIAEoCzISLnNwaWxsd2F5LnYxLk9yZGVyQga6SAPIAQEiHwodU2VuZE9yZGVyQ29uZmlybWF0aW9uUmVzcG9uc2UygwEKDEVtYWlsU2VydmljZRJzChVTZW5kT3JkZXJDb25maXJtYXRpb24SKS5zcGlsbHdheS52MS5TZW5kT3JkZXJDb25maXJtYXRpb25SZXF1ZXN0Giouc3BpbGx3YXkudjEuU2VuZE9yZGVyQ29uZmlybWF0aW9uUmVzcG9uc2UiA5ACAkKjAQoPY29tLnNwaWxsd2F5LnYxQgpFbWFpbFByb3RvUAFaN2dpdGh1Yi5jb20vc3BpbGx3YXkvc3BpbGx3YXkvZ2VuL3NwaWxsd2F5L3YxO3NwaWxsd2F5djGiAgNTWFiqAgtTcGlsbHdheS5WMcoCC1NwaWxsd2F5XFYx4gIXU3BpbGx3YXlcVjFcR1BCTWV0YWRhdGHqAgxTcGlsbHdheTo6VjFiBnByb3RvMw", [file_buf_validate_validate, file_spillway_v1_order]);
+  fileDesc("ChdzcGlsbHdheS92MS9lbWFpbC5wcm90bxILc3BpbGx3YXkudjEiSQocU2VuZE9yZGVyQ29uZmlybWF0aW9uUmVxdWVzdBIpCgVvcmRlchgBIAEoCzISLnNwaWxsd2F5LnYxLk9yZGVyQga6SAPIAQEiHwodU2VuZE9yZGVyQ29uZmlybWF0aW9uUmVzcG9uc2UiRAoXU2VuZE9yZGVyU2hpcHBlZFJlcXVlc3QSKQoFb3JkZXIYASABKAsyEi5zcGlsbHdheS52MS5PcmRlckIGukgDyAEBIhoKGFNlbmRPcmRlclNoaXBwZWRSZXNwb25zZSJqChlTZW5kT3JkZXJDYW5jZWxsZWRSZXF1ZXN0EikKBW9yZGVyGAEgASgLMhIuc3BpbGx3YXkudjEuT3JkZXJCBrpIA8gBARIiCgZyZWZ1bmQYAiABKAsyEi5zcGlsbHdheS52MS5Nb25leSIcChpTZW5kT3JkZXJDYW5jZWxsZWRSZXNwb25zZTLVAgoMRW1haWxTZXJ2aWNlEnMKFVNlbmRPcmRlckNvbmZpcm1hdGlvbhIpLnNwaWxsd2F5LnYxLlNlbmRPcmRlckNvbmZpcm1hdGlvblJlcXVlc3QaKi5zcGlsbHdheS52MS5TZW5kT3JkZXJDb25maXJtYXRpb25SZXNwb25zZSIDkAICEmQKEFNlbmRPcmRlclNoaXBwZWQSJC5zcGlsbHdheS52MS5TZW5kT3JkZXJTaGlwcGVkUmVxdWVzdBolLnNwaWxsd2F5LnYxLlNlbmRPcmRlclNoaXBwZWRSZXNwb25zZSIDkAICEmoKElNlbmRPcmRlckNhbmNlbGxlZBImLnNwaWxsd2F5LnYxLlNlbmRPcmRlckNhbmNlbGxlZFJlcXVlc3QaJy5zcGlsbHdheS52MS5TZW5kT3JkZXJDYW5jZWxsZWRSZXNwb25zZSIDkAICQqMBCg9jb20uc3BpbGx3YXkudjFCCkVtYWlsUHJvdG9QAVo3Z2l0aHViLmNvbS9zcGlsbHdheS9zcGlsbHdheS9nZW4vc3BpbGx3YXkvdjE7c3BpbGx3YXl2MaICA1NYWKoCC1NwaWxsd2F5LlYxygILU3BpbGx3YXlcVjHiAhdTcGlsbHdheVxWMVxHUEJNZXRhZGF0YeoCDFNwaWxsd2F5OjpWMWIGcHJvdG8z", [file_buf_validate_validate, file_spillway_v1_money, file_spillway_v1_order]);
 
 /**
  * SendOrderConfirmationRequest carries the order to be confirmed.
@@ -52,6 +54,85 @@ export const SendOrderConfirmationResponseSchema: GenMessage<SendOrderConfirmati
   messageDesc(file_spillway_v1_email, 1);
 
 /**
+ * SendOrderShippedRequest carries the order that was shipped.
+ *
+ * @generated from message spillway.v1.SendOrderShippedRequest
+ */
+export type SendOrderShippedRequest = Message<"spillway.v1.SendOrderShippedRequest"> & {
+  /**
+   * The order; its email says where the mail goes, its tracking_id is in it.
+   *
+   * @generated from field: spillway.v1.Order order = 1;
+   */
+  order?: Order | undefined;
+};
+
+/**
+ * Describes the message spillway.v1.SendOrderShippedRequest.
+ * Use `create(SendOrderShippedRequestSchema)` to create a new message.
+ */
+export const SendOrderShippedRequestSchema: GenMessage<SendOrderShippedRequest> = /*@__PURE__*/
+  messageDesc(file_spillway_v1_email, 2);
+
+/**
+ * SendOrderShippedResponse is empty.
+ *
+ * @generated from message spillway.v1.SendOrderShippedResponse
+ */
+export type SendOrderShippedResponse = Message<"spillway.v1.SendOrderShippedResponse"> & {
+};
+
+/**
+ * Describes the message spillway.v1.SendOrderShippedResponse.
+ * Use `create(SendOrderShippedResponseSchema)` to create a new message.
+ */
+export const SendOrderShippedResponseSchema: GenMessage<SendOrderShippedResponse> = /*@__PURE__*/
+  messageDesc(file_spillway_v1_email, 3);
+
+/**
+ * SendOrderCancelledRequest carries the order that was cancelled.
+ *
+ * @generated from message spillway.v1.SendOrderCancelledRequest
+ */
+export type SendOrderCancelledRequest = Message<"spillway.v1.SendOrderCancelledRequest"> & {
+  /**
+   * The order; its email says where the mail goes.
+   *
+   * @generated from field: spillway.v1.Order order = 1;
+   */
+  order?: Order | undefined;
+
+  /**
+   * What was given back; not set when nothing had been taken.
+   *
+   * @generated from field: spillway.v1.Money refund = 2;
+   */
+  refund?: Money | undefined;
+};
+
+/**
+ * Describes the message spillway.v1.SendOrderCancelledRequest.
+ * Use `create(SendOrderCancelledRequestSchema)` to create a new message.
+ */
+export const SendOrderCancelledRequestSchema: GenMessage<SendOrderCancelledRequest> = /*@__PURE__*/
+  messageDesc(file_spillway_v1_email, 4);
+
+/**
+ * SendOrderCancelledResponse is empty.
+ *
+ * @generated from message spillway.v1.SendOrderCancelledResponse
+ */
+export type SendOrderCancelledResponse = Message<"spillway.v1.SendOrderCancelledResponse"> & {
+};
+
+/**
+ * Describes the message spillway.v1.SendOrderCancelledResponse.
+ * Use `create(SendOrderCancelledResponseSchema)` to create a new message.
+ */
+export const SendOrderCancelledResponseSchema: GenMessage<SendOrderCancelledResponse> = /*@__PURE__*/
+  messageDesc(file_spillway_v1_email, 5);
+
+/**
  * EmailService writes to customers. It is called by the workers: a token needs the role `service` or `operator`.
  *
  * @generated from service spillway.v1.EmailService
@@ -67,6 +148,27 @@ export const EmailService: GenService<{
     methodKind: "unary";
     input: typeof SendOrderConfirmationRequestSchema;
     output: typeof SendOrderConfirmationResponseSchema;
+  },
+  /**
+   * SendOrderShipped tells the customer that the parcel is on its way, once as far as mail allows.
+   *
+   * @generated from rpc spillway.v1.EmailService.SendOrderShipped
+   */
+  sendOrderShipped: {
+    methodKind: "unary";
+    input: typeof SendOrderShippedRequestSchema;
+    output: typeof SendOrderShippedResponseSchema;
+  },
+  /**
+   * SendOrderCancelled tells the customer that the order was cancelled, and what was refunded, once as far as
+   * mail allows.
+   *
+   * @generated from rpc spillway.v1.EmailService.SendOrderCancelled
+   */
+  sendOrderCancelled: {
+    methodKind: "unary";
+    input: typeof SendOrderCancelledRequestSchema;
+    output: typeof SendOrderCancelledResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_spillway_v1_email, 0);

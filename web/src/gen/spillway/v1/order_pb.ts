@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file spillway/v1/order.proto.
  */
 export const file_spillway_v1_order: GenFile = /*@__PURE__*/
-  fileDesc("ChdzcGlsbHdheS92MS9vcmRlci5wcm90bxILc3BpbGx3YXkudjEiuAEKB0FkZHJlc3MSGAoEbmFtZRgBIAEoCUIKukgHcgUQARjIARIaCgZzdHJlZXQYAiABKAlCCrpIB3IFEAEYyAESFwoEY2l0eRgDIAEoCUIJukgGcgQQARhkEhcKBnJlZ2lvbhgEIAEoCUIHukgEcgIYZBIcCgtwb3N0YWxfY29kZRgFIAEoCUIHukgEcgIYFBInCgxjb3VudHJ5X2NvZGUYBiABKAlCEbpIDnIMMgpeW0EtWl17Mn0kIoMBCglPcmRlckxpbmUSCwoDc2t1GAEgASgJEgwKBG5hbWUYAiABKAkSEAoIcXVhbnRpdHkYAyABKAUSJgoKdW5pdF9wcmljZRgEIAEoCzISLnNwaWxsd2F5LnYxLk1vbmV5EiEKBXRvdGFsGAUgASgLMhIuc3BpbGx3YXkudjEuTW9uZXkivAMKBU9yZGVyEgoKAmlkGAEgASgJEiYKBXN0YXRlGAIgASgOMhcuc3BpbGx3YXkudjEuT3JkZXJTdGF0ZRITCgtjdXN0b21lcl9pZBgDIAEoCRIlCgVsaW5lcxgEIAMoCzIWLnNwaWxsd2F5LnYxLk9yZGVyTGluZRInCgtpdGVtc190b3RhbBgFIAEoCzISLnNwaWxsd2F5LnYxLk1vbmV5EioKDnNoaXBwaW5nX3RvdGFsGAYgASgLMhIuc3BpbGx3YXkudjEuTW9uZXkSIQoFdG90YWwYByABKAsyEi5zcGlsbHdheS52MS5Nb25leRINCgVlbWFpbBgIIAEoCRIuChBzaGlwcGluZ19hZGRyZXNzGAkgASgLMhQuc3BpbGx3YXkudjEuQWRkcmVzcxITCgt0cmFja2luZ19pZBgKIAEoCRIvCgtjcmVhdGVfdGltZRgLIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLdXBkYXRlX3RpbWUYDCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhUKDWNhbmNlbF9yZWFzb24YDSABKAkiLgoPR2V0T3JkZXJSZXF1ZXN0EhsKCG9yZGVyX2lkGAEgASgJQgm6SAZyBBABGEAiNQoQR2V0T3JkZXJSZXNwb25zZRIhCgVvcmRlchgBIAEoCzISLnNwaWxsd2F5LnYxLk9yZGVyIk8KEUxpc3RPcmRlcnNSZXF1ZXN0EhwKCXBhZ2Vfc2l6ZRgBIAEoBUIJukgGGgQYZCgAEhwKCnBhZ2VfdG9rZW4YAiABKAlCCLpIBXIDGMgBIlEKEkxpc3RPcmRlcnNSZXNwb25zZRIiCgZvcmRlcnMYASADKAsyEi5zcGlsbHdheS52MS5PcmRlchIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkqqQEKCk9yZGVyU3RhdGUSGwoXT1JERVJfU1RBVEVfVU5TUEVDSUZJRUQQABIXChNPUkRFUl9TVEFURV9QRU5ESU5HEAESFAoQT1JERVJfU1RBVEVfUEFJRBACEhkKFU9SREVSX1NUQVRFX0NBTkNFTExFRBADEhcKE09SREVSX1NUQVRFX1NISVBQRUQQBBIbChdPUkRFUl9TVEFURV9TSElQX0ZBSUxFRBAFMrABCgxPcmRlclNlcnZpY2USTAoIR2V0T3JkZXISHC5zcGlsbHdheS52MS5HZXRPcmRlclJlcXVlc3QaHS5zcGlsbHdheS52MS5HZXRPcmRlclJlc3BvbnNlIgOQAgESUgoKTGlzdE9yZGVycxIeLnNwaWxsd2F5LnYxLkxpc3RPcmRlcnNSZXF1ZXN0Gh8uc3BpbGx3YXkudjEuTGlzdE9yZGVyc1Jlc3BvbnNlIgOQAgFCowEKD2NvbS5zcGlsbHdheS52MUIKT3JkZXJQcm90b1ABWjdnaXRodWIuY29tL3NwaWxsd2F5L3NwaWxsd2F5L2dlbi9zcGlsbHdheS92MTtzcGlsbHdheXYxogIDU1hYqgILU3BpbGx3YXkuVjHKAgtTcGlsbHdheVxWMeICF1NwaWxsd2F5XFYxXEdQQk1ldGFkYXRh6gIMU3BpbGx3YXk6OlYxYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_timestamp, file_spillway_v1_money]);
+  fileDesc("ChdzcGlsbHdheS92MS9vcmRlci5wcm90bxILc3BpbGx3YXkudjEiuAEKB0FkZHJlc3MSGAoEbmFtZRgBIAEoCUIKukgHcgUQARjIARIaCgZzdHJlZXQYAiABKAlCCrpIB3IFEAEYyAESFwoEY2l0eRgDIAEoCUIJukgGcgQQARhkEhcKBnJlZ2lvbhgEIAEoCUIHukgEcgIYZBIcCgtwb3N0YWxfY29kZRgFIAEoCUIHukgEcgIYFBInCgxjb3VudHJ5X2NvZGUYBiABKAlCEbpIDnIMMgpeW0EtWl17Mn0kIoMBCglPcmRlckxpbmUSCwoDc2t1GAEgASgJEgwKBG5hbWUYAiABKAkSEAoIcXVhbnRpdHkYAyABKAUSJgoKdW5pdF9wcmljZRgEIAEoCzISLnNwaWxsd2F5LnYxLk1vbmV5EiEKBXRvdGFsGAUgASgLMhIuc3BpbGx3YXkudjEuTW9uZXki7QMKBU9yZGVyEgoKAmlkGAEgASgJEiYKBXN0YXRlGAIgASgOMhcuc3BpbGx3YXkudjEuT3JkZXJTdGF0ZRITCgtjdXN0b21lcl9pZBgDIAEoCRIlCgVsaW5lcxgEIAMoCzIWLnNwaWxsd2F5LnYxLk9yZGVyTGluZRInCgtpdGVtc190b3RhbBgFIAEoCzISLnNwaWxsd2F5LnYxLk1vbmV5EioKDnNoaXBwaW5nX3RvdGFsGAYgASgLMhIuc3BpbGx3YXkudjEuTW9uZXkSIQoFdG90YWwYByABKAsyEi5zcGlsbHdheS52MS5Nb25leRINCgVlbWFpbBgIIAEoCRIuChBzaGlwcGluZ19hZGRyZXNzGAkgASgLMhQuc3BpbGx3YXkudjEuQWRkcmVzcxITCgt0cmFja2luZ19pZBgKIAEoCRIvCgtjcmVhdGVfdGltZRgLIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLdXBkYXRlX3RpbWUYDCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhUKDWNhbmNlbF9yZWFzb24YDSABKAkSLwoLZXhwaXJlX3RpbWUYDiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIi4KD0dldE9yZGVyUmVxdWVzdBIbCghvcmRlcl9pZBgBIAEoCUIJukgGcgQQARhAIjUKEEdldE9yZGVyUmVzcG9uc2USIQoFb3JkZXIYASABKAsyEi5zcGlsbHdheS52MS5PcmRlciL1AQoRTGlzdE9yZGVyc1JlcXVlc3QSHAoJcGFnZV9zaXplGAEgASgFQgm6SAYaBBhkKAASHAoKcGFnZV90b2tlbhgCIAEoCUIIukgFcgMYyAESOgoGc3RhdGVzGAMgAygOMhcuc3BpbGx3YXkudjEuT3JkZXJTdGF0ZUIRukgOkgELEAUiB4IBBBABIAASNAoQY3JlYXRlX3RpbWVfZnJvbRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoOY3JlYXRlX3RpbWVfdG8YBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlEKEkxpc3RPcmRlcnNSZXNwb25zZRIiCgZvcmRlcnMYASADKAsyEi5zcGlsbHdheS52MS5PcmRlchIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiUAoRV2F0Y2hPcmRlclJlcXVlc3QSGwoIb3JkZXJfaWQYASABKAlCCbpIBnIEEAEYQBIeCgxyZXN1bWVfdG9rZW4YAiABKAlCCLpIBXIDGMgBIk0KEldhdGNoT3JkZXJSZXNwb25zZRIhCgVvcmRlchgBIAEoCzISLnNwaWxsd2F5LnYxLk9yZGVyEhQKDHJlc3VtZV90b2tlbhgCIAEoCSJLChJDYW5jZWxPcmRlclJlcXVlc3QSGwoIb3JkZXJfaWQYASABKAlCCbpIBnIEEAEYQBIYCgZyZWFzb24YAiABKAlCCLpIBXIDGMgBIjgKE0NhbmNlbE9yZGVyUmVzcG9uc2USIQoFb3JkZXIYASABKAsyEi5zcGlsbHdheS52MS5PcmRlciqpAQoKT3JkZXJTdGF0ZRIbChdPUkRFUl9TVEFURV9VTlNQRUNJRklFRBAAEhcKE09SREVSX1NUQVRFX1BFTkRJTkcQARIUChBPUkRFUl9TVEFURV9QQUlEEAISGQoVT1JERVJfU1RBVEVfQ0FOQ0VMTEVEEAMSFwoTT1JERVJfU1RBVEVfU0hJUFBFRBAEEhsKF09SREVSX1NUQVRFX1NISVBfRkFJTEVEEAUy3QIKDE9yZGVyU2VydmljZRJMCghHZXRPcmRlchIcLnNwaWxsd2F5LnYxLkdldE9yZGVyUmVxdWVzdBodLnNwaWxsd2F5LnYxLkdldE9yZGVyUmVzcG9uc2UiA5ACARJSCgpMaXN0T3JkZXJzEh4uc3BpbGx3YXkudjEuTGlzdE9yZGVyc1JlcXVlc3QaHy5zcGlsbHdheS52MS5MaXN0T3JkZXJzUmVzcG9uc2UiA5ACARJUCgpXYXRjaE9yZGVyEh4uc3BpbGx3YXkudjEuV2F0Y2hPcmRlclJlcXVlc3QaHy5zcGlsbHdheS52MS5XYXRjaE9yZGVyUmVzcG9uc2UiA5ACATABElUKC0NhbmNlbE9yZGVyEh8uc3BpbGx3YXkudjEuQ2FuY2VsT3JkZXJSZXF1ZXN0GiAuc3BpbGx3YXkudjEuQ2FuY2VsT3JkZXJSZXNwb25zZSIDkAICQqMBCg9jb20uc3BpbGx3YXkudjFCCk9yZGVyUHJvdG9QAVo3Z2l0aHViLmNvbS9zcGlsbHdheS9zcGlsbHdheS9nZW4vc3BpbGx3YXkvdjE7c3BpbGx3YXl2MaICA1NYWKoCC1NwaWxsd2F5LlYxygILU3BpbGx3YXlcVjHiAhdTcGlsbHdheVxWMVxHUEJNZXRhZGF0YeoCDFNwaWxsd2F5OjpWMWIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_timestamp, file_spillway_v1_money]);
 
 /**
  * Address is where a parcel goes.
@@ -218,6 +218,14 @@ export type Order = Message<"spillway.v1.Order"> & {
    * @generated from field: string cancel_reason = 13;
    */
   cancelReason: string;
+
+  /**
+   * Until when a PENDING order without a card can be paid by CheckoutService.PayOrder; then it is
+   * cancelled. Not set for an order that was placed with a card.
+   *
+   * @generated from field: google.protobuf.Timestamp expire_time = 14;
+   */
+  expireTime?: Timestamp | undefined;
 };
 
 /**
@@ -288,6 +296,27 @@ export type ListOrdersRequest = Message<"spillway.v1.ListOrdersRequest"> & {
    * @generated from field: string page_token = 2;
    */
   pageToken: string;
+
+  /**
+   * Only orders in one of these states, as SQL has them; none means all.
+   *
+   * @generated from field: repeated spillway.v1.OrderState states = 3;
+   */
+  states: OrderState[];
+
+  /**
+   * Only orders placed at this time or later.
+   *
+   * @generated from field: google.protobuf.Timestamp create_time_from = 4;
+   */
+  createTimeFrom?: Timestamp | undefined;
+
+  /**
+   * Only orders placed before this time.
+   *
+   * @generated from field: google.protobuf.Timestamp create_time_to = 5;
+   */
+  createTimeTo?: Timestamp | undefined;
 };
 
 /**
@@ -324,6 +353,111 @@ export type ListOrdersResponse = Message<"spillway.v1.ListOrdersResponse"> & {
  */
 export const ListOrdersResponseSchema: GenMessage<ListOrdersResponse> = /*@__PURE__*/
   messageDesc(file_spillway_v1_order, 6);
+
+/**
+ * WatchOrderRequest names an order to be watched.
+ *
+ * @generated from message spillway.v1.WatchOrderRequest
+ */
+export type WatchOrderRequest = Message<"spillway.v1.WatchOrderRequest"> & {
+  /**
+   * The id that PlaceOrder answered.
+   *
+   * @generated from field: string order_id = 1;
+   */
+  orderId: string;
+
+  /**
+   * The resume_token of the last message that was seen; empty to begin with the order as it is.
+   *
+   * @generated from field: string resume_token = 2;
+   */
+  resumeToken: string;
+};
+
+/**
+ * Describes the message spillway.v1.WatchOrderRequest.
+ * Use `create(WatchOrderRequestSchema)` to create a new message.
+ */
+export const WatchOrderRequestSchema: GenMessage<WatchOrderRequest> = /*@__PURE__*/
+  messageDesc(file_spillway_v1_order, 7);
+
+/**
+ * WatchOrderResponse is an order after a change of its state.
+ *
+ * @generated from message spillway.v1.WatchOrderResponse
+ */
+export type WatchOrderResponse = Message<"spillway.v1.WatchOrderResponse"> & {
+  /**
+   * The order in its present state.
+   *
+   * @generated from field: spillway.v1.Order order = 1;
+   */
+  order?: Order | undefined;
+
+  /**
+   * Watching with it goes on after this message.
+   *
+   * @generated from field: string resume_token = 2;
+   */
+  resumeToken: string;
+};
+
+/**
+ * Describes the message spillway.v1.WatchOrderResponse.
+ * Use `create(WatchOrderResponseSchema)` to create a new message.
+ */
+export const WatchOrderResponseSchema: GenMessage<WatchOrderResponse> = /*@__PURE__*/
+  messageDesc(file_spillway_v1_order, 8);
+
+/**
+ * CancelOrderRequest names an order to be cancelled.
+ *
+ * @generated from message spillway.v1.CancelOrderRequest
+ */
+export type CancelOrderRequest = Message<"spillway.v1.CancelOrderRequest"> & {
+  /**
+   * The id that PlaceOrder answered.
+   *
+   * @generated from field: string order_id = 1;
+   */
+  orderId: string;
+
+  /**
+   * Why, in the customer's words; kept with the order.
+   *
+   * @generated from field: string reason = 2;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message spillway.v1.CancelOrderRequest.
+ * Use `create(CancelOrderRequestSchema)` to create a new message.
+ */
+export const CancelOrderRequestSchema: GenMessage<CancelOrderRequest> = /*@__PURE__*/
+  messageDesc(file_spillway_v1_order, 9);
+
+/**
+ * CancelOrderResponse carries the order.
+ *
+ * @generated from message spillway.v1.CancelOrderResponse
+ */
+export type CancelOrderResponse = Message<"spillway.v1.CancelOrderResponse"> & {
+  /**
+   * The order, CANCELLED.
+   *
+   * @generated from field: spillway.v1.Order order = 1;
+   */
+  order?: Order | undefined;
+};
+
+/**
+ * Describes the message spillway.v1.CancelOrderResponse.
+ * Use `create(CancelOrderResponseSchema)` to create a new message.
+ */
+export const CancelOrderResponseSchema: GenMessage<CancelOrderResponse> = /*@__PURE__*/
+  messageDesc(file_spillway_v1_order, 10);
 
 /**
  * OrderState says how far an order came. The states move only forward along one table.
@@ -381,7 +515,7 @@ export const OrderStateSchema: GenEnum<OrderState> = /*@__PURE__*/
   enumDesc(file_spillway_v1_order, 0);
 
 /**
- * OrderService reads the orders of the customer that the bearer token names.
+ * OrderService reads, watches and cancels the orders of the customer that the bearer token names.
  *
  * @generated from service spillway.v1.OrderService
  */
@@ -408,6 +542,32 @@ export const OrderService: GenService<{
     methodKind: "unary";
     input: typeof ListOrdersRequestSchema;
     output: typeof ListOrdersResponseSchema;
+  },
+  /**
+   * WatchOrder streams the order: first as it is, unless the caller has seen that already (resume_token),
+   * then after each change of its state, until a final one. States that came and went between two
+   * messages are not repeated. A watcher that reads too slowly is ended with `aborted`, and one that is
+   * beyond the server's bound with `resource_exhausted`: watch again with the last resume token.
+   *
+   * @generated from rpc spillway.v1.OrderService.WatchOrder
+   */
+  watchOrder: {
+    methodKind: "server_streaming";
+    input: typeof WatchOrderRequestSchema;
+    output: typeof WatchOrderResponseSchema;
+  },
+  /**
+   * CancelOrder cancels one of the caller's orders; of one that is cancelled already it answers that. What
+   * was paid is refunded and the stock goes back, soon after the answer. `failed_precondition` when it is
+   * shipped; `unavailable` with a RetryInfo detail while it is being handed to the carrier, or while its
+   * payment is not yet written down.
+   *
+   * @generated from rpc spillway.v1.OrderService.CancelOrder
+   */
+  cancelOrder: {
+    methodKind: "unary";
+    input: typeof CancelOrderRequestSchema;
+    output: typeof CancelOrderResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_spillway_v1_order, 0);
