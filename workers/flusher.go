@@ -23,13 +23,14 @@ type FlushConfig struct {
 	Block time.Duration
 	// WithOrders writes the orders' rows in the transaction of their stock: durability sql.
 	WithOrders bool
-	// KeepLog is how many rows of the dedup log are kept. One is needed; more help an operator to look back.
+	// KeepLog is how many rows of the dedup log are kept. They say whose stock was taken until the orders' rows are written, so
+	// there must be more than the order writer may be behind.
 	KeepLog int
 }
 
 // DefaultFlushConfig takes 200 entries: beyond that a transaction grows longer without getting cheaper per entry.
 func DefaultFlushConfig() FlushConfig {
-	return FlushConfig{Batch: 200, Block: 500 * time.Millisecond, KeepLog: 1000}
+	return FlushConfig{Batch: 200, Block: 500 * time.Millisecond, KeepLog: 2000}
 }
 
 // pruneEvery is after how many flushes the dedup log is pruned.
@@ -206,17 +207,8 @@ func (f *StockFlusher) apply(ctx context.Context, entries []stock.Entry) error {
 	r := f.rangeOf(entries[0].ID, last, len(entries))
 	r.Deltas = make(map[order.SKU]int64)
 	for _, e := range entries {
-		for _, d := range e.Deltas {
-			r.Deltas[d.SKU] += d.Units
-		}
-		if e.Kind == stock.Adjusted {
-			r.Adjustments = append(r.Adjustments, adjustment(e))
-		} else if f.cfg.WithOrders {
-			change, err := changeOf(e)
-			if err != nil {
-				return err
-			}
-			r.Changes = append(r.Changes, change)
+		if err := f.add(&r, e); err != nil {
+			return err
 		}
 	}
 	out, err := f.store.FlushRange(ctx, r)
@@ -231,6 +223,38 @@ func (f *StockFlusher) apply(ctx context.Context, entries []stock.Entry) error {
 	}
 	f.moved(stock.Position{Epoch: r.Epoch, ID: last})
 	return nil
+}
+
+// add puts an entry into the range.
+func (f *StockFlusher) add(r *store.Range, e stock.Entry) error {
+	if e.Kind == stock.Restocked {
+		r.Restocks = append(r.Restocks, hold(e))
+		return nil
+	}
+	for _, d := range e.Deltas {
+		r.Deltas[d.SKU] += d.Units
+	}
+	switch {
+	case e.Kind == stock.Adjusted:
+		r.Adjustments = append(r.Adjustments, adjustment(e))
+	case f.cfg.WithOrders:
+		change, err := changeOf(e)
+		if err != nil {
+			return err
+		}
+		r.Changes = append(r.Changes, change)
+	case len(e.Deltas) > 0:
+		r.Holds = append(r.Holds, hold(e))
+	}
+	return nil
+}
+
+func hold(e stock.Entry) store.Hold {
+	h := store.Hold{OrderID: e.OrderID, Deltas: make([]store.Delta, len(e.Deltas))}
+	for i, d := range e.Deltas {
+		h.Deltas[i] = store.Delta{SKU: d.SKU, Units: d.Units}
+	}
+	return h
 }
 
 func adjustment(e stock.Entry) store.Adjustment {

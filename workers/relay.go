@@ -239,7 +239,7 @@ func envelopes(entries []stock.Entry) ([]queue.Outgoing, error) {
 		return nil
 	}
 	for _, e := range entries {
-		if e.Kind == stock.Adjusted || (e.Kind == stock.Reserved && finished[e.OrderID]) {
+		if e.Kind == stock.Adjusted || e.Kind == stock.Restocked || (e.Kind == stock.Reserved && finished[e.OrderID]) {
 			continue
 		}
 		if size+len(e.Snapshot) > messageBytesMax {

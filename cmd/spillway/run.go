@@ -65,7 +65,7 @@ func (c *serveCmd) Run(ctx context.Context, log *slog.Logger) error {
 }
 
 type workCmd struct {
-	Workers []string    `name:"workers" default:"stock-flusher,order-relay,order-writer,shipper,mailer" enum:"stock-flusher,order-relay,order-writer,shipper,mailer" help:"Which workers to run: ${enum}. Several processes may run the same."`
+	Workers []string    `name:"workers" default:"${workers}" enum:"${workers}" help:"Which workers to run: ${enum}. Several processes may run the same."`
 	SQL     sqlConfig   `embed:"" group:"SQL"`
 	Redis   redisConfig `embed:"" group:"Redis"`
 	Queue   queueConfig `embed:"" group:"Queue"`
@@ -91,9 +91,13 @@ const (
 	workerWriter  = "order-writer"
 	workerShipper = "shipper"
 	workerMailer  = "mailer"
+
+	workerReconciler = "payment-reconciler"
+	workerCanceller  = "cancellation-finisher"
+	workerLost       = "lost-orders"
 )
 
-var workerNames = []string{workerFlusher, workerRelay, workerWriter, workerShipper, workerMailer}
+var workerNames = []string{workerFlusher, workerRelay, workerWriter, workerShipper, workerMailer, workerReconciler, workerCanceller, workerLost}
 
 // role is what one process runs.
 type role struct {
@@ -123,7 +127,7 @@ func runRole(ctx context.Context, log *slog.Logger, r role) (err error) {
 		stopWork()
 		err = errors.Join(err, p.close())
 	}()
-	a, err := newAPI(p, r.redis, r.orders.sqlDurable(r.redis.embedded()), r.sql.DataDir, tokens)
+	a, err := newAPI(p, r.redis, r.orders, r.sql.DataDir, tokens)
 	if err != nil {
 		return err
 	}
@@ -183,7 +187,8 @@ func newWorkers(p *parts, a *api, r role) (turns, error) {
 		f := p.flusher()
 		add(workerFlusher, f.Run, f.RunOnce)
 	}
-	if len(r.workers) == 0 || slices.Equal(r.workers, []string{workerFlusher}) {
+	out = append(out, repairers(p, a, r)...)
+	if !slices.ContainsFunc(r.workers, func(w string) bool { return slices.Contains(queueWorkers, w) }) {
 		return out, nil
 	}
 	broker, err := openQueue(r.queue, p.redis, r.redis.Namespace, p.log)
@@ -201,6 +206,25 @@ func newWorkers(p *parts, a *api, r role) (turns, error) {
 		add(workerRelay, relay.Run, relay.RunOnce)
 	}
 	return addConsumers(p, a, r, broker, out)
+}
+
+// queueWorkers are those that need the queue.
+var queueWorkers = []string{workerRelay, workerWriter, workerShipper, workerMailer}
+
+// repairers makes the workers that look at SQL for what went wrong.
+func repairers(p *parts, a *api, r role) turns {
+	orders, intents, books := store.NewOrders(p.db), store.NewCancellations(p.db), store.NewStock(p.db)
+	reconcile, lost := workers.DefaultReconcileConfig(), workers.DefaultLostConfig()
+	reconcile.After, lost.After, lost.Partition = r.orders.ReconcileAfter, r.orders.LostAfter, partition
+	reconciler := workers.NewPaymentReconciler(reconcile, orders, intents, a.payments, p.stock, p.log)
+	finisher := workers.NewCancellationFinisher(intents, a.payments, p.stock, p.log)
+	finder := workers.NewLostOrders(lost, books, a.ledger, p.stock, p.journal, intents, p.log)
+	all := turns{
+		{workerReconciler, reconciler.Run, reconciler.RunOnce},
+		{workerCanceller, finisher.Run, finisher.RunOnce},
+		{workerLost, finder.Run, finder.RunOnce},
+	}
+	return slices.DeleteFunc(all, func(t turn) bool { return !slices.Contains(r.workers, t.name) })
 }
 
 func addConsumers(p *parts, a *api, r role, broker queue.Broker, out turns) (turns, error) {
