@@ -173,6 +173,8 @@ type turn struct {
 	name string
 	run  func(ctx context.Context)
 	once func(ctx context.Context) (int, error)
+	// repairs says that it looks for what went wrong, and is never at its end.
+	repairs bool
 }
 
 type turns []turn
@@ -181,7 +183,7 @@ type turns []turn
 func newWorkers(p *parts, a *api, r role) (turns, error) {
 	var out turns
 	add := func(name string, run func(context.Context), once func(context.Context) (int, error)) {
-		out = append(out, turn{name, run, once})
+		out = append(out, turn{name: name, run: run, once: once})
 	}
 	if slices.Contains(r.workers, workerFlusher) {
 		f := p.flusher()
@@ -220,9 +222,9 @@ func repairers(p *parts, a *api, r role) turns {
 	finisher := workers.NewCancellationFinisher(intents, a.payments, p.stock, p.log)
 	finder := workers.NewLostOrders(lost, books, a.ledger, p.stock, p.journal, intents, p.log)
 	all := turns{
-		{workerReconciler, reconciler.Run, reconciler.RunOnce},
-		{workerCanceller, finisher.Run, finisher.RunOnce},
-		{workerLost, finder.Run, finder.RunOnce},
+		{workerReconciler, reconciler.Run, reconciler.RunOnce, true},
+		{workerCanceller, finisher.Run, finisher.RunOnce, true},
+		{workerLost, finder.Run, finder.RunOnce, true},
 	}
 	return slices.DeleteFunc(all, func(t turn) bool { return !slices.Contains(r.workers, t.name) })
 }
@@ -235,15 +237,15 @@ func addConsumers(p *parts, a *api, r role, broker queue.Broker, out turns) (tur
 	}{
 		{workerWriter, groupOrders, func(c queue.Consumer) turn {
 			w := workers.NewOrderWriter(workers.DefaultWriterConfig(), c, orders, dead, p.stock, workers.NewDuplicates(p.stock, a.payments), p.log)
-			return turn{workerWriter, w.Run, w.RunOnce}
+			return turn{name: workerWriter, run: w.Run, once: w.RunOnce}
 		}},
 		{workerShipper, groupShipping, func(c queue.Consumer) turn {
 			s := workers.NewShipper(workers.DefaultShipConfig(), c, orders, dead, a.shipping, p.log)
-			return turn{workerShipper, s.Run, s.RunOnce}
+			return turn{name: workerShipper, run: s.Run, once: s.RunOnce}
 		}},
 		{workerMailer, groupMail, func(c queue.Consumer) turn {
 			m := workers.NewMailer(workers.DefaultMailConfig(), c, dead, a.mail, p.log)
-			return turn{workerMailer, m.Run, m.RunOnce}
+			return turn{name: workerMailer, run: m.Run, once: m.RunOnce}
 		}},
 	} {
 		if !slices.Contains(r.workers, w.name) {
