@@ -201,8 +201,11 @@ type Range struct {
 	// PrevID is the place from which the caller read on; FirstID and LastID are the first and last entry.
 	PrevID, FirstID, LastID string
 	Entries                 int
-	// Deltas are the units of all entries, summed per SKU, adjustments included.
-	Deltas      map[order.SKU]int64
+	// Deltas are the units of all entries but Releases, summed per SKU, adjustments included.
+	Deltas map[order.SKU]int64
+	// Releases are units that go back because an order was released. Those of an order whose reservation was put aside, and so never
+	// taken, do not.
+	Releases    []Hold
 	Adjustments []Adjustment
 	// Changes are the orders to write in the same transaction (durability sql), or none.
 	Changes []Change
@@ -220,13 +223,76 @@ func (s *Stock) FlushRange(ctx context.Context, r Range) (Outcome, error) {
 		if err := s.adjust(ctx, tx, r.Adjustments); err != nil {
 			return err
 		}
-		if err := s.deduct(ctx, tx, r.Deltas); err != nil {
+		deltas, err := s.released(ctx, tx, r)
+		if err != nil {
+			return err
+		}
+		if err := s.deduct(ctx, tx, deltas); err != nil {
 			return err
 		}
 		out, err = s.db.applyOrders(ctx, tx, r.Changes)
 		return err
 	})
 	return out, err
+}
+
+// Hold is what one journal entry took for an order, or gave back.
+type Hold struct {
+	OrderID order.ID
+	Deltas  []Delta
+}
+
+// Delta is a change of one SKU's units, negative for what was taken.
+type Delta struct {
+	SKU   order.SKU
+	Units int64
+}
+
+// FlusherSource is the source of dead letters that are journal entries: their stock was not applied.
+const FlusherSource = "stock_flusher"
+
+// released is the range's deltas with the units of those released orders whose reservation was applied.
+func (*Stock) released(ctx context.Context, tx *sql.Tx, r Range) (map[order.SKU]int64, error) {
+	if len(r.Releases) == 0 {
+		return r.Deltas, nil
+	}
+	args := []any{FlusherSource}
+	for _, h := range r.Releases {
+		args = append(args, h.OrderID)
+	}
+	aside, err := orderIDs(ctx, tx, "SELECT order_id FROM failed_orders WHERE source = ? AND order_id IN ("+marks(len(r.Releases))+")", args...)
+	if err != nil {
+		return nil, fmt.Errorf("look for reservations that were put aside: %w", err)
+	}
+	deltas := maps.Clone(r.Deltas)
+	if deltas == nil {
+		deltas = make(map[order.SKU]int64)
+	}
+	for _, h := range r.Releases {
+		for _, d := range h.Deltas {
+			if !slices.Contains(aside, h.OrderID) {
+				deltas[d.SKU] += d.Units
+			}
+		}
+	}
+	return deltas, nil
+}
+
+func orderIDs(ctx context.Context, q querier, query string, args ...any) ([]order.ID, error) {
+	rows, err := q.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var out []order.ID
+	for rows.Next() {
+		var id order.ID
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		out = append(out, id)
+	}
+	return out, rows.Err()
 }
 
 // SkipEntry moves the place over one entry that cannot be applied, and puts it aside, in one transaction.

@@ -90,6 +90,9 @@ func (f *StockFlusher) Drain(ctx context.Context, epoch int64) error {
 		if err != nil {
 			return err
 		}
+		if e.Closed {
+			return nil // Whoever closed it has drained it; nothing of it is applied any more.
+		}
 		f.at = stock.Position{Epoch: epoch, ID: e.LastID}
 		entries, err := f.journal.Read(ctx, epoch, e.LastID, f.cfg.Batch)
 		if err != nil {
@@ -185,7 +188,7 @@ func (f *StockFlusher) skip(ctx context.Context, entryID, orderID string, reason
 	at := stock.Position{Epoch: f.at.Epoch, ID: entryID}
 	err := f.store.SkipEntry(ctx, f.rangeOf(entryID, entryID, 1), store.FailedOrder{
 		DedupKey: fmt.Sprintf("journal/%d/%d/%s", f.cfg.Partition, f.at.Epoch, entryID),
-		Source:   "stock_flusher", OrderID: orderID, Reason: reason.Error(), Payload: payload, Attempts: 1,
+		Source:   store.FlusherSource, OrderID: orderID, Reason: reason.Error(), Payload: payload, Attempts: 1,
 	})
 	if err != nil {
 		f.at = stock.Position{}
@@ -206,17 +209,8 @@ func (f *StockFlusher) apply(ctx context.Context, entries []stock.Entry) error {
 	r := f.rangeOf(entries[0].ID, last, len(entries))
 	r.Deltas = make(map[order.SKU]int64)
 	for _, e := range entries {
-		for _, d := range e.Deltas {
-			r.Deltas[d.SKU] += d.Units
-		}
-		if e.Kind == stock.Adjusted {
-			r.Adjustments = append(r.Adjustments, adjustment(e))
-		} else if f.cfg.WithOrders {
-			change, err := changeOf(e)
-			if err != nil {
-				return err
-			}
-			r.Changes = append(r.Changes, change)
+		if err := f.add(&r, e); err != nil {
+			return err
 		}
 	}
 	out, err := f.store.FlushRange(ctx, r)
@@ -231,6 +225,36 @@ func (f *StockFlusher) apply(ctx context.Context, entries []stock.Entry) error {
 	}
 	f.moved(stock.Position{Epoch: r.Epoch, ID: last})
 	return nil
+}
+
+// add puts an entry into the range.
+func (f *StockFlusher) add(r *store.Range, e stock.Entry) error {
+	if e.Kind == stock.Released {
+		r.Releases = append(r.Releases, hold(e))
+	} else {
+		for _, d := range e.Deltas {
+			r.Deltas[d.SKU] += d.Units
+		}
+	}
+	switch {
+	case e.Kind == stock.Adjusted:
+		r.Adjustments = append(r.Adjustments, adjustment(e))
+	case f.cfg.WithOrders:
+		change, err := changeOf(e)
+		if err != nil {
+			return err
+		}
+		r.Changes = append(r.Changes, change)
+	}
+	return nil
+}
+
+func hold(e stock.Entry) store.Hold {
+	h := store.Hold{OrderID: e.OrderID, Deltas: make([]store.Delta, len(e.Deltas))}
+	for i, d := range e.Deltas {
+		h.Deltas[i] = store.Delta{SKU: d.SKU, Units: d.Units}
+	}
+	return h
 }
 
 func adjustment(e stock.Entry) store.Adjustment {
