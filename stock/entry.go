@@ -26,6 +26,9 @@ const (
 	Restocked Kind = "B"
 	// Adjusted: an operator changed a SKU's stock.
 	Adjusted Kind = "A"
+	// Unreadable: the entry says something that this program does not know. No script writes it; a reader of the group gets it in
+	// the place of what it could not read.
+	Unreadable Kind = ""
 )
 
 // StartID is the position before the first entry of a journal.

@@ -137,7 +137,7 @@ func (s *Stock) unknown(ctx context.Context, ids []order.ID) ([]order.ID, error)
 	err := s.db.call(ctx, func(ctx context.Context) (err error) {
 		in := "IN (" + marks(len(ids)) + ")"
 		args := slices.Concat(anys(ids), anys(ids), anys(ids))
-		known, err = s.db.orderIDs(ctx, "SELECT id FROM orders WHERE id "+in+" UNION SELECT order_id FROM order_cancellations WHERE order_id "+in+
+		known, err = orderIDs(ctx, s.db.sql, "SELECT id FROM orders WHERE id "+in+" UNION SELECT order_id FROM order_cancellations WHERE order_id "+in+
 			" UNION SELECT order_id FROM failed_orders WHERE status = 'open' AND order_id "+in, args...)
 		return err
 	})

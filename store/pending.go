@@ -18,27 +18,10 @@ func (o *Orders) StalePending(ctx context.Context, before, now time.Time, limit 
 // is not on its way: the charge was in flight when they were cancelled.
 func (o *Orders) PaidThoughCancelled(ctx context.Context, from, to time.Time, limit int) (out []order.ID, err error) {
 	err = o.db.call(ctx, func(ctx context.Context) (err error) {
-		out, err = o.db.orderIDs(ctx, "SELECT o.id FROM orders o JOIN charges c ON c.order_id = o.id LEFT JOIN order_cancellations x ON x.order_id = o.id "+
+		out, err = orderIDs(ctx, o.db.sql, "SELECT o.id FROM orders o JOIN charges c ON c.order_id = o.id LEFT JOIN order_cancellations x ON x.order_id = o.id "+
 			"WHERE o.state = ? AND o.updated_at >= ? AND o.updated_at < ? AND c.state = ? AND x.order_id IS NULL ORDER BY o.updated_at LIMIT ?",
 			order.Cancelled, micro(from), micro(to), ChargeSucceeded, limit)
 		return err
 	})
 	return out, err
-}
-
-func (db *DB) orderIDs(ctx context.Context, query string, args ...any) ([]order.ID, error) {
-	rows, err := db.sql.QueryContext(ctx, query, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var out []order.ID
-	for rows.Next() {
-		var id order.ID
-		if err := rows.Scan(&id); err != nil {
-			return nil, err
-		}
-		out = append(out, id)
-	}
-	return out, rows.Err()
 }

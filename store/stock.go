@@ -206,8 +206,11 @@ type Range struct {
 	// PrevID is the place from which the caller read on; FirstID and LastID are the first and last entry.
 	PrevID, FirstID, LastID string
 	Entries                 int
-	// Deltas are the units of all entries, summed per SKU, adjustments included.
-	Deltas      map[order.SKU]int64
+	// Deltas are the units of all entries but Releases, summed per SKU, adjustments included.
+	Deltas map[order.SKU]int64
+	// Releases are units that go back because an order was released. Those of an order whose reservation was put aside, and so never
+	// taken, do not.
+	Releases    []Hold
 	Adjustments []Adjustment
 	// Restocks are units of cancelled orders that go back, once an order. They are not in Deltas.
 	Restocks []Hold
@@ -229,7 +232,7 @@ func (s *Stock) FlushRange(ctx context.Context, r Range) (Outcome, error) {
 		if err := s.adjust(ctx, tx, r.Adjustments); err != nil {
 			return err
 		}
-		deltas, err := s.restocked(ctx, tx, r)
+		deltas, err := givenBack(ctx, tx, r)
 		if err != nil {
 			return err
 		}
@@ -240,26 +243,6 @@ func (s *Stock) FlushRange(ctx context.Context, r Range) (Outcome, error) {
 		return err
 	})
 	return out, err
-}
-
-// restocked is the range's deltas with the units of those cancelled orders whose units are not back yet.
-func (*Stock) restocked(ctx context.Context, tx *sql.Tx, r Range) (map[order.SKU]int64, error) {
-	deltas := maps.Clone(r.Deltas)
-	if deltas == nil {
-		deltas = make(map[order.SKU]int64)
-	}
-	for _, h := range r.Restocks {
-		first, err := restock(ctx, tx, h.OrderID)
-		if err != nil {
-			return nil, fmt.Errorf("give the units of %s back: %w", h.OrderID, err)
-		}
-		for _, d := range h.Deltas {
-			if first {
-				deltas[d.SKU] += d.Units
-			}
-		}
-	}
-	return deltas, nil
 }
 
 // SkipEntry moves the place over one entry that cannot be applied, and puts it aside, in one transaction.

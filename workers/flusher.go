@@ -91,6 +91,9 @@ func (f *StockFlusher) Drain(ctx context.Context, epoch int64) error {
 		if err != nil {
 			return err
 		}
+		if e.Closed {
+			return nil // Whoever closed it has drained it; nothing of it is applied any more.
+		}
 		f.at = stock.Position{Epoch: epoch, ID: e.LastID}
 		entries, err := f.journal.Read(ctx, epoch, e.LastID, f.cfg.Batch)
 		if err != nil {
@@ -186,7 +189,7 @@ func (f *StockFlusher) skip(ctx context.Context, entryID, orderID string, reason
 	at := stock.Position{Epoch: f.at.Epoch, ID: entryID}
 	err := f.store.SkipEntry(ctx, f.rangeOf(entryID, entryID, 1), store.FailedOrder{
 		DedupKey: fmt.Sprintf("journal/%d/%d/%s", f.cfg.Partition, f.at.Epoch, entryID),
-		Source:   "stock_flusher", OrderID: orderID, Reason: reason.Error(), Payload: payload, Attempts: 1,
+		Source:   store.FlusherSource, OrderID: orderID, Reason: reason.Error(), Payload: payload, Attempts: 1,
 	})
 	if err != nil {
 		f.at = stock.Position{}
@@ -227,12 +230,16 @@ func (f *StockFlusher) apply(ctx context.Context, entries []stock.Entry) error {
 
 // add puts an entry into the range.
 func (f *StockFlusher) add(r *store.Range, e stock.Entry) error {
-	if e.Kind == stock.Restocked {
+	switch e.Kind {
+	case stock.Restocked:
 		r.Restocks = append(r.Restocks, hold(e))
 		return nil
-	}
-	for _, d := range e.Deltas {
-		r.Deltas[d.SKU] += d.Units
+	case stock.Released:
+		r.Releases = append(r.Releases, hold(e))
+	default:
+		for _, d := range e.Deltas {
+			r.Deltas[d.SKU] += d.Units
+		}
 	}
 	switch {
 	case e.Kind == stock.Adjusted:
