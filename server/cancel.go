@@ -130,7 +130,7 @@ func (c *Canceller) cancelRow(ctx context.Context, o order.Order, from []order.S
 			return order.Order{}, &order.RetryError{After: shippingRetry, Err: fmt.Errorf("%w: %w", err, order.ErrUnavailable)}
 		case errors.Is(err, order.ErrState) && was == order.Shipped:
 			return order.Order{}, errShipped
-		case !errors.Is(err, order.ErrNotFound) && !(errors.Is(err, order.ErrState) && was == order.Pending):
+		case !errors.Is(err, order.ErrNotFound) && (!errors.Is(err, order.ErrState) || was != order.Pending):
 			return order.Order{}, err
 		}
 		if pause(wait, rowPoll) != nil {
