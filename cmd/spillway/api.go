@@ -26,6 +26,7 @@ type api struct {
 	payments gateway.Payments
 	shipping gateway.Shipments
 	mail     gateway.Mails
+	hub      *server.Hub
 }
 
 func newAPI(p *parts, redis redisConfig, sqlDurable bool, dataDir string, tokens *auth.Tokens) (*api, error) {
@@ -58,6 +59,7 @@ func newAPI(p *parts, redis redisConfig, sqlDurable bool, dataDir string, tokens
 		Prices: priceList{cache}, Carts: carts, Rates: rates, Shipping: a.shipping, Cashier: a.payments, Stock: p.stock,
 		Orders: orders, Durable: durability{p: p, sql: sqlDurable}, Log: p.log, Partition: partition, Now: time.Now,
 	}
+	a.hub = server.NewHub(server.DefaultHubConfig(), stock.NewTail(p.journal, p.epochs), p.stock, orders, p.log)
 	a.services = server.Services{
 		Session: server.Session{Tokens: tokens},
 		Catalog: server.Catalog{Products: products, Cache: cache, Available: p.stock, Rates: rates, Adjuster: server.Adjustments{
@@ -66,7 +68,7 @@ func newAPI(p *parts, redis redisConfig, sqlDurable bool, dataDir string, tokens
 		Cart:     server.Cart{Carts: carts, Products: cache},
 		Currency: server.Currency{Rates: rates},
 		Checkout: checkout,
-		Order:    server.Orders{Reader: reader},
+		Order:    server.Orders{Reader: reader, Hub: a.hub},
 		Shipping: shipping,
 		Payment:  payment,
 		Email:    email,
