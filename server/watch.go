@@ -43,10 +43,10 @@ func (s Orders) WatchOrder(ctx context.Context, req *spillwayv1.WatchOrderReques
 	conn := connOf(ctx)
 	conn.unbound()
 	defer conn.mustWriteIn(writeTimeout) // what ends the stream
-	return s.watch(ctx, w, func(o order.Order) error {
+	return s.watch(ctx, w, func(m *spillwayv1.WatchOrderResponse) error {
 		conn.mustWriteIn(s.Hub.cfg.SendMax)
 		began := time.Now()
-		err := stream.Send(&spillwayv1.WatchOrderResponse{Order: wire.Order(o), ResumeToken: resumeToken(o.ID, o.State)})
+		err := stream.Send(m)
 		if time.Since(began) >= s.Hub.cfg.SendSlow {
 			return &order.RetryError{After: defaultRetry, Err: errors.Join(errSlow, err)}
 		}
@@ -55,8 +55,9 @@ func (s Orders) WatchOrder(ctx context.Context, req *spillwayv1.WatchOrderReques
 	})
 }
 
-// watch reads the order whenever the watcher is woken, and sends what is news.
-func (s Orders) watch(ctx context.Context, w *Watcher, send func(order.Order) error) error {
+// watch reads the order whenever the watcher is woken, and sends what is news. To send nil is to send the headers alone: a caller who has
+// seen the order as it is must hear that the stream is open.
+func (s Orders) watch(ctx context.Context, w *Watcher, send func(*spillwayv1.WatchOrderResponse) error) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, s.Hub.cfg.Lifetime, errLifetime)
 	defer cancel()
 	read := false
@@ -65,10 +66,10 @@ func (s Orders) watch(ctx context.Context, w *Watcher, send func(order.Order) er
 		again := time.Duration(-1)
 		switch {
 		case err == nil:
-			read = true
-			if done, err := w.tell(o, send); done || err != nil {
+			if done, err := w.tell(o, !read, send); done || err != nil {
 				return err
 			}
+			read = true
 		case !read:
 			return err
 		case errors.Is(err, order.ErrNotFound):
@@ -84,12 +85,15 @@ func (s Orders) watch(ctx context.Context, w *Watcher, send func(order.Order) er
 }
 
 // tell sends the order if it is news. Done means that nothing can follow.
-func (w *Watcher) tell(o order.Order, send func(order.Order) error) (done bool, err error) {
-	if isNews(order.State(w.seen.Load()), o.State) { //nolint:gosec // It was stored from one.
-		if err := send(o); err != nil {
+func (w *Watcher) tell(o order.Order, first bool, send func(*spillwayv1.WatchOrderResponse) error) (done bool, err error) {
+	switch {
+	case isNews(order.State(w.seen.Load()), o.State): //nolint:gosec // It was stored from one.
+		if err := send(&spillwayv1.WatchOrderResponse{Order: wire.Order(o), ResumeToken: resumeToken(o.ID, o.State)}); err != nil {
 			return false, err
 		}
 		w.seen.Store(int32(o.State))
+	case first && !o.State.Final():
+		return false, send(nil)
 	}
 	return o.State.Final(), nil
 }
