@@ -208,9 +208,15 @@ func TestNobodyIsToldTheWayBack(t *testing.T) {
 		seen, now order.State
 		news      bool
 	}{
-		{unseen, order.Pending, true}, {unseen, order.Shipped, true}, {order.Pending, order.Pending, false}, {order.Pending, order.Paid, true},
-		{order.Pending, order.Shipped, true}, {order.Paid, order.Pending, false}, {order.ShipFailed, order.Paid, false},
-		{order.ShipFailed, order.Cancelled, true}, {order.Cancelled, order.Shipped, false},
+		{unseen, order.Pending, true},
+		{unseen, order.Shipped, true},
+		{order.Pending, order.Pending, false},
+		{order.Pending, order.Paid, true},
+		{order.Pending, order.Shipped, true},
+		{order.Paid, order.Pending, false},
+		{order.ShipFailed, order.Paid, false},
+		{order.ShipFailed, order.Cancelled, true},
+		{order.Cancelled, order.Shipped, false},
 	} {
 		if got := isNews(c.seen, c.now); got != c.news {
 			t.Errorf("seen %v, now %v: news %v", c.seen, c.now, got)

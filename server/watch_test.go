@@ -124,7 +124,8 @@ func (s watching) wantHint(code connect.Code) {
 	if !errors.As(s.Err(), &ce) || len(ce.Details()) != 1 {
 		s.t.Fatalf("%v has no details", s.Err())
 	}
-	if v, err := ce.Details()[0].Value(); err != nil || v.(*spillwayv1.RetryInfo).GetRetryDelay().AsDuration() <= 0 {
+	v, err := ce.Details()[0].Value()
+	if info, ok := v.(*spillwayv1.RetryInfo); err != nil || !ok || info.GetRetryDelay().AsDuration() <= 0 {
 		s.t.Errorf("detail %v, %v; want a RetryInfo", v, err)
 	}
 }
