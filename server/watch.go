@@ -27,7 +27,7 @@ const rereadAfter = time.Second
 // WatchOrder sends the order as it is, unless the caller saw that, and again after each change, until a final state.
 func (s Orders) WatchOrder(ctx context.Context, req *spillwayv1.WatchOrderRequest, stream *connect.ServerStream[spillwayv1.WatchOrderResponse]) error {
 	if s.Hub == nil {
-		return s.UnimplementedOrderServiceHandler.WatchOrder(ctx, req, stream)
+		return connect.NewError(connect.CodeUnimplemented, errors.New("this process lets nobody watch"))
 	}
 	id := order.ID(req.GetOrderId())
 	seen, err := seenBy(req.GetResumeToken(), id)
