@@ -149,5 +149,6 @@ func allServices(t *testing.T) Services {
 		Shipping: spillwayv1connect.UnimplementedShippingServiceHandler{},
 		Payment:  spillwayv1connect.UnimplementedPaymentServiceHandler{},
 		Email:    spillwayv1connect.UnimplementedEmailServiceHandler{},
+		Audit:    spillwayv1connect.UnimplementedAuditServiceHandler{},
 	}
 }
