@@ -105,6 +105,17 @@ func TestACancellationAtWork(t *testing.T) {
 		if r.OrdersInFlight != 0 {
 			w.t.Errorf("%d are in flight: a lost order is not", r.OrdersInFlight)
 		}
+
+		// One turns up after all: until its cancellation is taken up, both are there.
+		back := w.order("back")
+		w.flush(took(back))
+		w.write(back, order.Pending)
+		w.must(w.intents.Intend(w.t.Context(), []store.Cancellation{{OrderID: back.ID, Units: gives(back).Deltas}}))
+		w.wants("turned up, running", w.audit(audit.Options{}), nil)
+		w.wants("turned up, drained", w.audit(audit.Options{Drained: true}), []string{
+			"cancellation_is_finished paid", "cancelled_is_refunded paid", "cancellation_is_finished gone",
+			"cancellation_is_finished back", "cancellation_cancels back",
+		})
 	})
 }
 

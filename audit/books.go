@@ -14,7 +14,7 @@ import (
 // units are numbers of units per SKU. SKUs with none are absent.
 type units map[order.SKU]int64
 
-func (u units) add(more []store.SKUUnits, times int64) {
+func (u units) add(more []store.Delta, times int64) {
 	for _, m := range more {
 		if u[m.SKU] += times * m.Units; u[m.SKU] == 0 {
 			delete(u, m.SKU)
@@ -31,15 +31,15 @@ func (u units) String() string {
 }
 
 // list is the units sorted by SKU.
-func (u units) list() []store.SKUUnits {
-	out := make([]store.SKUUnits, 0, len(u))
+func (u units) list() []store.Delta {
+	out := make([]store.Delta, 0, len(u))
 	for _, sku := range slices.Sorted(maps.Keys(u)) {
-		out = append(out, store.SKUUnits{SKU: sku, Units: u[sku]})
+		out = append(out, store.Delta{SKU: sku, Units: u[sku]})
 	}
 	return out
 }
 
-func sumOf(list []store.SKUUnits) units {
+func sumOf(list []store.Delta) units {
 	u := make(units, len(list))
 	u.add(list, 1)
 	return u
@@ -48,7 +48,7 @@ func sumOf(list []store.SKUUnits) units {
 // mention is what the journal's log says of one order.
 type mention struct {
 	// net is the sum of its entries, negative when taken; last is when the last of them was applied.
-	net  []store.SKUUnits
+	net  []store.Delta
 	last time.Time
 }
 
@@ -57,7 +57,7 @@ type books struct {
 	view    *store.AuditView
 	horizon store.Horizon
 	// returning are the units of cancellations that are not back in stock yet; unreadable those that cannot be read.
-	returning  map[order.ID][]store.SKUUnits
+	returning  map[order.ID][]store.Delta
 	unreadable []store.Flaw
 	log        journalLog
 	// apart are the orders of the log whose row says something else; onTheirWay is how many of them may.
@@ -66,7 +66,7 @@ type books struct {
 }
 
 func readBooks(ctx context.Context, v *store.AuditView, h store.Horizon) (*books, error) {
-	b := &books{view: v, horizon: h, returning: make(map[order.ID][]store.SKUUnits)}
+	b := &books{view: v, horizon: h, returning: make(map[order.ID][]store.Delta)}
 	err := v.Returning(ctx, func(id order.ID, text string) {
 		list, err := store.ParseUnits(text)
 		if err != nil {
@@ -136,7 +136,7 @@ func cancellationGivesBackAll(ctx context.Context, b *books, flaw func(store.Fla
 	for _, f := range b.unreadable {
 		flaw(f)
 	}
-	err := b.view.CancelledUnits(ctx, func(id order.ID, text string, items []store.SKUUnits) {
+	err := b.view.CancelledUnits(ctx, func(id order.ID, text string, items []store.Delta) {
 		list, err := store.ParseUnits(text)
 		if err != nil {
 			return // It is among the unreadable ones, or back in stock all the same.

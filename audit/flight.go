@@ -17,7 +17,7 @@ const rowsAtOnce = 500
 type difference struct {
 	id order.ID
 	// ahead is what the log says is taken beyond what the row says; negative where it was given back.
-	ahead []store.SKUUnits
+	ahead []store.Delta
 	// onItsWay: the row may still follow. late: it should have by now.
 	onItsWay, late bool
 	detail         string
@@ -32,9 +32,18 @@ func (b *books) compare(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		// The journal's log does not tell of units that a cancellation gave back: that they are back is written in it itself.
+		back := make(map[order.ID]units)
+		err = b.view.Restocked(ctx, chunk, func(id order.ID, text string) {
+			list, _ := store.ParseUnits(text) // One that cannot be read has given nothing back, as far as anybody knows.
+			back[id] = sumOf(list)
+		})
+		if err != nil {
+			return err
+		}
 		for _, id := range chunk {
 			row, ok := rows[id]
-			if d, apart := b.differ(id, row, ok); apart {
+			if d, apart := b.differ(id, row, ok, back[id]); apart {
 				b.apart = append(b.apart, d)
 				if d.onItsWay {
 					b.onTheirWay++
@@ -45,12 +54,12 @@ func (b *books) compare(ctx context.Context) error {
 	return nil
 }
 
-func (b *books) differ(id order.ID, row store.Row, exists bool) (difference, bool) {
+func (b *books) differ(id order.ID, row store.Row, exists bool, back units) (difference, bool) {
 	m := b.log.mentions[id]
 	taken := units{}
 	for _, u := range m.net {
 		// An order that gave back more than the log saw it take took it before the log begins: it has nothing now.
-		taken.add([]store.SKUUnits{{SKU: u.SKU, Units: max(0, -u.Units)}}, 1)
+		taken.add([]store.Delta{{SKU: u.SKU, Units: max(0, -u.Units-back[u.SKU])}}, 1)
 	}
 	has, says := units{}, "has no row"
 	if exists {
@@ -65,11 +74,13 @@ func (b *books) differ(id order.ID, row store.Row, exists bool) (difference, boo
 	if len(ahead) == 0 {
 		return difference{}, false
 	}
-	// Taken: the row follows, or the release of an order that SQL refused. Or given back: the row's state follows.
+	// Taken: the row follows, or the release of an order that SQL refused. Or given back: the row's state follows. An order that has a
+	// cancellation says by it what is to come.
+	_, cancelling := b.returning[id]
 	gone := len(taken) > 0 && len(has) == 0
 	released := len(taken) == 0 && exists && row.State == order.Pending
 	return difference{
-		id: id, ahead: ahead.list(), onItsWay: len(returning) == 0 && (gone || released), late: m.last.Before(b.horizon.Since),
+		id: id, ahead: ahead.list(), onItsWay: !cancelling && back == nil && (gone || released), late: m.last.Before(b.horizon.Since),
 		detail: fmt.Sprintf("the journal says that it has taken %s; it %s, which accounts for %s and, on the way back, %s", taken, says, has, returning),
 	}, true
 }

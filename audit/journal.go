@@ -52,8 +52,8 @@ func (l *journalLog) take(r store.AppliedRange) {
 			l.mentions[h.OrderID] = m
 		}
 		m.last = r.AppliedAt
-		for _, u := range h.Units {
-			if i := slices.IndexFunc(m.net, func(n store.SKUUnits) bool { return n.SKU == u.SKU }); i >= 0 {
+		for _, u := range h.Deltas {
+			if i := slices.IndexFunc(m.net, func(n store.Delta) bool { return n.SKU == u.SKU }); i >= 0 {
 				m.net[i].Units += u.Units
 			} else {
 				m.net = append(m.net, u)

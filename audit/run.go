@@ -8,9 +8,9 @@ import (
 	"github.com/spillway/spillway/store"
 )
 
-// DefaultGrace is how long a change may be ahead of what follows it, while orders are being taken. The drain takes seconds and
-// a reconciler minutes: what is older than this, nobody is at work on.
-const DefaultGrace = 10 * time.Minute
+// DefaultGrace is how long a change may be ahead of what follows it, while orders are being taken. The drain takes seconds, and an
+// order that was lost with its Redis is declared so after ten minutes: what is older than this, nobody is at work on.
+const DefaultGrace = 15 * time.Minute
 
 // Options say how strict an audit is.
 type Options struct {

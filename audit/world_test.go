@@ -33,15 +33,16 @@ func onBoth(t *testing.T, test func(t *testing.T, w *world)) {
 
 // world is a little shop's database, and a way around the repositories to break it.
 type world struct {
-	t      *testing.T
-	db     *store.DB
-	orders *store.Orders
-	ledger *store.Charges
-	stock  *store.Stock
-	raw    *sql.Conn
-	ids    map[string]order.ID
-	place  string
-	ranges int
+	t       *testing.T
+	db      *store.DB
+	orders  *store.Orders
+	ledger  *store.Charges
+	stock   *store.Stock
+	intents *store.Cancellations
+	raw     *sql.Conn
+	ids     map[string]order.ID
+	place   string
+	ranges  int
 }
 
 func open(t *testing.T, dsn, driver, rawDSN string) *world {
@@ -62,7 +63,7 @@ func open(t *testing.T, dsn, driver, rawDSN string) *world {
 		t.Fatal(err)
 	}
 	w := &world{
-		t: t, db: db, orders: store.NewOrders(db), ledger: store.NewCharges(db), stock: store.NewStock(db), raw: raw,
+		t: t, db: db, orders: store.NewOrders(db), ledger: store.NewCharges(db), stock: store.NewStock(db), intents: store.NewCancellations(db), raw: raw,
 		ids: map[string]order.ID{}, place: "0-0",
 	}
 	t.Cleanup(func() {
@@ -125,7 +126,7 @@ func gives(o order.Order) store.Hold { return held(o, 1) }
 func held(o order.Order, times int64) store.Hold {
 	h := store.Hold{OrderID: o.ID}
 	for _, l := range o.Lines {
-		h.Units = append(h.Units, store.SKUUnits{SKU: l.SKU, Units: times * int64(l.Quantity)})
+		h.Deltas = append(h.Deltas, store.Delta{SKU: l.SKU, Units: times * int64(l.Quantity)})
 	}
 	return h
 }
@@ -133,18 +134,27 @@ func held(o order.Order, times int64) store.Hold {
 // flush applies what the entries did to the stock, as the flusher does.
 func (w *world) flush(holds ...store.Hold) {
 	w.t.Helper()
-	w.ranges++
-	last := fmt.Sprintf("%d-0", 1000+w.ranges)
-	r := store.Range{Epoch: 1, PrevID: w.place, FirstID: last, LastID: last, Entries: len(holds), Deltas: map[order.SKU]int64{}}
+	r := store.Range{Deltas: map[order.SKU]int64{}, Holds: holds}
 	for _, h := range holds {
-		for _, u := range h.Units {
-			r.Deltas[u.SKU] += u.Units
+		if h.Deltas[0].Units > 0 {
+			r.Releases = append(r.Releases, h)
+			continue
+		}
+		for _, d := range h.Deltas {
+			r.Deltas[d.SKU] += d.Units
 		}
 	}
+	w.apply(r)
+}
+
+func (w *world) apply(r store.Range) {
+	w.t.Helper()
+	w.ranges++
+	last := fmt.Sprintf("%d-0", 1000+w.ranges)
+	r.Epoch, r.PrevID, r.FirstID, r.LastID, r.Entries = 1, w.place, last, last, 1
 	_, err := w.stock.FlushRange(w.t.Context(), r)
 	w.must(err)
 	w.place = last
-	w.exec("UPDATE stock_dedup_log SET orders = ? WHERE last_id = ?", store.FormatHolds(holds), last)
 }
 
 func (w *world) write(o order.Order, to order.State) {
@@ -194,14 +204,19 @@ func (w *world) populate() {
 	w.must(w.orders.MarkShipFailed(ctx, []order.ID{failed.ID}))
 
 	// One was cancelled after it was paid, and one was lost with its Redis after its stock was taken.
-	const now, then = "CURRENT_TIMESTAMP", "'2026-01-01 00:00:00+00:00'"
-	w.exec("UPDATE orders SET state = 2 WHERE id = {refunded}")
+	_, err = w.intents.Cancel(ctx, refunded.ID, []order.State{order.Paid}, "changed my mind", "c1")
+	w.must(err)
+	w.must(w.intents.Intend(ctx, []store.Cancellation{{OrderID: lost.ID, Reason: "lost", Actor: "test", Units: gives(lost).Deltas}}))
 	_, _, err = w.ledger.Refund(ctx, refunded.ID, string(order.NewID(0, time.Now())), "changed my mind")
 	w.must(err)
 	w.charge(lost, store.ChargeVoided)
-	w.flush(gives(refunded), gives(lost))
-	w.exec(cancellation + "({refunded}, 'r', 'c1', 'A:2,B:1', 898, 'EUR', 1, " + now + ", " + now + ", " + then + ", " + then + ", " + then + ")")
-	w.exec(cancellation + "({lost}, 'r', 'spillway', 'A:2,B:1', 0, '', 1, " + now + ", " + now + ", NULL, " + then + ", " + then + ")")
+	w.apply(store.Range{Restocks: []store.Hold{gives(refunded), gives(lost)}})
+	for id, amount := range map[order.ID]order.Money{refunded.ID: {Currency: "EUR", Amount: refunded.Total}, lost.ID: {}} {
+		w.must(w.intents.Refunded(ctx, id, amount))
+		if done, err := w.intents.Finish(ctx, id); err != nil || !done {
+			w.t.Fatalf("finish the cancellation of %s: %v, %v", id, done, err)
+		}
+	}
 }
 
 func (w *world) audit(o audit.Options) audit.Report {

@@ -103,12 +103,14 @@ func (v *AuditView) CancelledAtTheCarrier(ctx context.Context, each func(Flaw)) 
 	}, each)
 }
 
-// IntentsOfLiving finds cancellations whose orders are not CANCELLED.
+// IntentsOfLiving finds cancellations whose orders are not CANCELLED. An order that turns up after it was declared lost is cancelled
+// when the cancellation is taken up, or, if the carrier has it, the cancellation goes; until then nothing of it is done.
 func (v *AuditView) IntentsOfLiving(ctx context.Context, each func(Flaw)) (int64, error) {
 	return v.ask(ctx, question{
 		counts: allIntents,
-		flaws: "SELECT x.order_id, o.state FROM order_cancellations x JOIN orders o ON o.id = x.order_id WHERE NOT " +
-			stateIs("o.state", order.Cancelled),
+		flaws: "SELECT x.order_id, o.state FROM order_cancellations x JOIN orders o ON o.id = x.order_id WHERE NOT " + stateIs("o.state", order.Cancelled) +
+			" AND (? OR x.refunded_at IS NOT NULL OR x.finished_at IS NOT NULL OR (x.units <> '' AND x.restocked_at IS NOT NULL) OR x.created_at < ?)",
+		args: []any{v.horizon.Drained, v.horizon.Since},
 		say: func(r []string) Flaw {
 			return Flaw{OrderID: order.ID(r[0]), Detail: "a cancellation was written, but the order is " + stateName(r[1])}
 		},

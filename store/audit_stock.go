@@ -49,9 +49,21 @@ func (v *AuditView) Balances(ctx context.Context, each func(Balance)) error {
 	return rows.Err()
 }
 
-// Returning calls each for every cancellation whose units are not back in stock yet.
+// Returning calls each for every cancellation whose units are not back in stock yet. One whose order is not CANCELLED (yet) is left
+// out: its units are still in the order.
 func (v *AuditView) Returning(ctx context.Context, each func(id order.ID, units string)) error {
-	rows, err := v.tx.QueryContext(ctx, "SELECT order_id, units FROM order_cancellations WHERE restocked_at IS NULL AND units <> ''")
+	return v.cancellations(ctx, each, "SELECT x.order_id, x.units FROM order_cancellations x LEFT JOIN orders o ON o.id = x.order_id "+
+		"WHERE x.restocked_at IS NULL AND x.units <> '' AND (o.id IS NULL OR "+stateIs("o.state", order.Cancelled)+")")
+}
+
+// Restocked calls each for those of the orders whose cancellation has given their units back.
+func (v *AuditView) Restocked(ctx context.Context, ids []order.ID, each func(id order.ID, units string)) error {
+	return v.cancellations(ctx, each, "SELECT order_id, units FROM order_cancellations WHERE restocked_at IS NOT NULL AND units <> '' AND order_id IN ("+
+		marks(len(ids))+")", anys(ids)...)
+}
+
+func (v *AuditView) cancellations(ctx context.Context, each func(id order.ID, units string), query string, args ...any) error {
+	rows, err := v.tx.QueryContext(ctx, query, args...)
 	if err != nil {
 		return fmt.Errorf("audit: read the cancellations: %w", err)
 	}
@@ -69,7 +81,7 @@ func (v *AuditView) Returning(ctx context.Context, each func(id order.ID, units 
 
 // CancelledUnits calls each for every cancellation that gives units back and whose order has a row, with the items of that row.
 // The items are good until each returns.
-func (v *AuditView) CancelledUnits(ctx context.Context, each func(id order.ID, units string, items []SKUUnits)) error {
+func (v *AuditView) CancelledUnits(ctx context.Context, each func(id order.ID, units string, items []Delta)) error {
 	rows, err := v.tx.QueryContext(ctx, "SELECT x.order_id, x.units, i.sku, i.quantity FROM order_cancellations x JOIN orders o ON o.id = x.order_id "+
 		"LEFT JOIN order_items i ON i.order_id = x.order_id WHERE x.units <> '' ORDER BY x.order_id")
 	if err != nil {
@@ -78,7 +90,7 @@ func (v *AuditView) CancelledUnits(ctx context.Context, each func(id order.ID, u
 	defer rows.Close()
 	var last order.ID
 	var lastUnits string
-	var items []SKUUnits
+	var items []Delta
 	for rows.Next() {
 		var id order.ID
 		var units string
@@ -93,7 +105,7 @@ func (v *AuditView) CancelledUnits(ctx context.Context, each func(id order.ID, u
 		}
 		last, lastUnits = id, units
 		if sku.Valid {
-			items = append(items, SKUUnits{SKU: order.SKU(sku.String), Units: n.Int64})
+			items = append(items, Delta{SKU: order.SKU(sku.String), Units: n.Int64})
 		}
 	}
 	if last != "" {
@@ -151,7 +163,7 @@ func (v *AuditView) Epochs(ctx context.Context) ([]Epoch, error) {
 // Row is what SQL holds of an order, as far as the stock is concerned.
 type Row struct {
 	State order.State
-	Items []SKUUnits
+	Items []Delta
 }
 
 // Rows reads the rows of the orders; those that have none are absent.
@@ -174,7 +186,7 @@ func (v *AuditView) Rows(ctx context.Context, ids []order.ID) (map[order.ID]Row,
 		r := out[id]
 		r.State = state
 		if sku.Valid {
-			r.Items = append(r.Items, SKUUnits{SKU: order.SKU(sku.String), Units: n.Int64})
+			r.Items = append(r.Items, Delta{SKU: order.SKU(sku.String), Units: n.Int64})
 		}
 		out[id] = r
 	}

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"fmt"
 	"strconv"
 	"strings"
@@ -9,81 +8,73 @@ import (
 	"github.com/spillway/spillway/order"
 )
 
-// SKUUnits is a number of units of one SKU.
-type SKUUnits struct {
+// Delta is a change of one SKU's units, negative for what was taken.
+type Delta struct {
 	SKU   order.SKU
 	Units int64
 }
 
-// Hold is what one journal entry did to the stock on behalf of an order: units are negative where it took them, positive where
-// it gave them back.
+// Hold is what one journal entry took for an order, or gave back.
 type Hold struct {
 	OrderID order.ID
-	Units   []SKUUnits
+	Deltas  []Delta
 }
 
-// FormatHolds writes what stock_dedup_log.orders keeps, a line an entry: "ORDER SKU:UNITS,...". Without holds it is nil, which
-// is null in SQL. SKUs have none of the separators in them: the API's rules see to that.
+// FormatHolds writes holds as stock_dedup_log keeps them: a line each, "ORDER SKU:UNITS,...". Nothing is nil.
 func FormatHolds(holds []Hold) []byte {
-	var b bytes.Buffer
+	if len(holds) == 0 {
+		return nil
+	}
+	var b strings.Builder
 	for _, h := range holds {
 		b.WriteString(string(h.OrderID))
 		b.WriteByte(' ')
-		b.WriteString(FormatUnits(h.Units))
+		b.WriteString(FormatUnits(h.Deltas))
 		b.WriteByte('\n')
 	}
-	return b.Bytes()
+	return []byte(b.String())
 }
 
-// ParseHolds reads what FormatHolds wrote. Nothing is no holds.
+// ParseHolds reads what FormatHolds wrote.
 func ParseHolds(text []byte) ([]Hold, error) {
 	var out []Hold
 	for line := range strings.Lines(string(text)) {
-		line = strings.TrimSuffix(line, "\n")
-		id, rest, ok := strings.Cut(line, " ")
-		if !ok || id == "" {
-			return nil, fmt.Errorf("%q is not of the form ORDER SKU:UNITS,...: %w", clip(line, 80), order.ErrInvalid)
+		id, units, ok := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+		if !ok {
+			return nil, fmt.Errorf("hold %q has no space between order and units", line)
 		}
-		units, err := ParseUnits(rest)
+		deltas, err := ParseUnits(units)
 		if err != nil {
-			return nil, fmt.Errorf("order %s: %w", clip(id, order.IDLen), err)
+			return nil, err
 		}
-		out = append(out, Hold{OrderID: order.ID(id), Units: units})
+		out = append(out, Hold{OrderID: order.ID(id), Deltas: deltas})
 	}
 	return out, nil
 }
 
-// FormatUnits writes "SKU:UNITS,...", as order_cancellations.units keeps it.
-func FormatUnits(units []SKUUnits) string {
-	var b strings.Builder
-	for i, u := range units {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		b.WriteString(string(u.SKU))
-		b.WriteByte(':')
-		b.WriteString(strconv.FormatInt(u.Units, 10))
+// FormatUnits writes "SKU:UNITS,...".
+func FormatUnits(deltas []Delta) string {
+	parts := make([]string, len(deltas))
+	for i, d := range deltas {
+		parts[i] = string(d.SKU) + ":" + strconv.FormatInt(d.Units, 10)
 	}
-	return b.String()
+	return strings.Join(parts, ",")
 }
 
-// ParseUnits reads what FormatUnits wrote. The empty text is no units.
-func ParseUnits(text string) ([]SKUUnits, error) {
+// ParseUnits reads what FormatUnits wrote.
+func ParseUnits(text string) ([]Delta, error) {
 	if text == "" {
 		return nil, nil
 	}
 	parts := strings.Split(text, ",")
-	out := make([]SKUUnits, len(parts))
+	out := make([]Delta, len(parts))
 	for i, p := range parts {
-		colon := strings.LastIndexByte(p, ':')
-		if colon < 1 {
-			return nil, fmt.Errorf("%q is not of the form SKU:UNITS: %w", clip(p, 80), order.ErrInvalid)
+		sku, n, ok := strings.Cut(p, ":")
+		units, err := strconv.ParseInt(n, 10, 64)
+		if !ok || err != nil {
+			return nil, fmt.Errorf("%q is not SKU:UNITS", p)
 		}
-		n, err := strconv.ParseInt(p[colon+1:], 10, 64)
-		if err != nil {
-			return nil, fmt.Errorf("%q is not of the form SKU:UNITS: %w", clip(p, 80), order.ErrInvalid)
-		}
-		out[i] = SKUUnits{SKU: order.SKU(p[:colon]), Units: n}
+		out[i] = Delta{SKU: order.SKU(sku), Units: units}
 	}
 	return out, nil
 }

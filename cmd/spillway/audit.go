@@ -21,7 +21,7 @@ type auditCmd struct {
 	SQL     sqlConfig     `embed:""`
 	Drained bool          `help:"Demand that nothing is on its way any more: no order without its row, no cancellation unfinished, no charge without its order. For a shop that is stopped or idle."`
 	Wait    time.Duration `placeholder:"DURATION" help:"With --drained: look again until the books close, for this long at most."`
-	Grace   time.Duration `default:"10m" help:"Without --drained: how long something may be on its way before it counts as lost."`
+	Grace   time.Duration `default:"15m" help:"Without --drained: how long something may be on its way before it counts as lost; more than --lost-after."`
 	Output  string        `enum:"table,json" default:"table" help:"What to print: ${enum}."`
 }
 
