@@ -4,13 +4,19 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	_ "modernc.org/sqlite"
+
+	"github.com/spillway/spillway/test/realparts"
 )
 
 // audited is what `spillway audit --output json` printed, and its exit status.
@@ -20,12 +26,19 @@ type audited struct {
 	Rules    []struct{ Rule string }
 	Findings []struct{ Rule, SKU, OrderID, Detail string }
 
+	OrdersInFlight json.Number
+
 	status int
 }
 
-func runAudit(t *testing.T, dir string, args ...string) audited {
-	t.Helper()
-	cmd := exec.Command(binary, append([]string{"audit", "--data-dir", dir, "--output", "json"}, args...)...)
+// audit looks at the shop's SQL from outside.
+func (s *shop) audit(args ...string) audited {
+	s.t.Helper()
+	t, where := s.t, []string{"--mysql", s.dsn}
+	if path, ok := strings.CutPrefix(s.dsn, "sqlite:"); ok {
+		where = []string{"--data-dir", filepath.Dir(path)}
+	}
+	cmd := exec.Command(binary, slices.Concat([]string{"audit", "--output", "json"}, where, args)...)
 	out, err := cmd.Output()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
@@ -41,7 +54,6 @@ func runAudit(t *testing.T, dir string, args ...string) audited {
 // TestTheBooksOfAStoppedShopClose takes orders of each outcome, audits while it runs and after it stopped, and then breaks it.
 func TestTheBooksOfAStoppedShopClose(t *testing.T) {
 	s := embedded(t)
-	dir := filepath.Dir(strings.TrimPrefix(s.dsn, "sqlite:"))
 	token := s.guest()
 	paid := s.must("CheckoutService/PlaceOrder", token, orderBody(hotSKU, 2, goodCard), "Idempotency-Key", "paid").Order.ID
 	for key, card := range map[string]string{
@@ -51,7 +63,7 @@ func TestTheBooksOfAStoppedShopClose(t *testing.T) {
 			t.Errorf("%s: %v", key, err)
 		}
 	}
-	if a := runAudit(t, dir); a.status != 0 || !a.OK || a.Drained || len(a.Rules) == 0 {
+	if a := s.audit(); a.status != 0 || !a.OK || a.Drained || len(a.Rules) == 0 {
 		t.Errorf("beside the running shop: %+v", a)
 	}
 	for _, body := range []string{"{}", `{"drained":false}`} {
@@ -62,11 +74,11 @@ func TestTheBooksOfAStoppedShopClose(t *testing.T) {
 	if err := s.stop(); err != nil {
 		t.Fatal(err)
 	}
-	if a := runAudit(t, dir, "--drained"); a.status != 0 || !a.OK || !a.Drained || len(a.Findings) > 0 {
+	if a := s.audit("--drained"); a.status != 0 || !a.OK || !a.Drained || len(a.Findings) > 0 {
 		t.Errorf("stopped: %+v", a)
 	}
 
-	db, err := sql.Open("sqlite", filepath.Join(dir, "spillway.db"))
+	db, err := sql.Open("sqlite", strings.TrimPrefix(s.dsn, "sqlite:"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,13 +88,59 @@ func TestTheBooksOfAStoppedShopClose(t *testing.T) {
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	a := runAudit(t, dir, "--drained", "--wait", "1ms")
+	a := s.audit("--drained", "--wait", "1ms")
 	found := map[string][]string{}
 	for _, f := range a.Findings {
 		found[f.Rule] = append(found[f.Rule], f.SKU+f.OrderID)
 	}
 	if a.status != 1 || a.OK || !slices.Contains(found["stock_adds_up"], hotSKU) || !slices.Contains(found["charge_has_order"], paid) {
 		t.Errorf("after order %s was deleted: %+v", paid, a)
+	}
+}
+
+// TestTheBooksCloseWhileOrdersAreTaken audits again and again beside a shop that takes, declines and cancels orders on real parts,
+// with durability journal: rows are behind the stock all the time.
+func TestTheBooksCloseWhileOrdersAreTaken(t *testing.T) {
+	s := onRealParts(t, realparts.StartRedis(t).Addr(), "--durability", "journal", "--customer-orders", "0")
+	sku, token := s.product(100_000), s.guest()
+	var buyers sync.WaitGroup
+	stop := make(chan struct{})
+	for buyer := range 6 {
+		buyers.Go(func() {
+			for i := 0; ; i++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				card := goodCard
+				if i%5 == 4 {
+					card = "4000000000000002"
+				}
+				key := fmt.Sprintf("%d-%d", buyer, i)
+				r, err := s.call("CheckoutService/PlaceOrder", token, orderBody(sku, 1+i%3, card), "Idempotency-Key", key)
+				if err == nil && i%3 == 0 && r.Order.ID != "" {
+					_, _ = s.call("OrderService/CancelOrder", token, fmt.Sprintf(`{"orderId":%q}`, r.Order.ID)) // It may be shipped.
+				}
+			}
+		})
+	}
+	inFlight, looks := 0, 0
+	for began := time.Now(); time.Since(began) < 5*time.Second; looks++ {
+		a := s.audit()
+		if n, err := strconv.Atoi(a.OrdersInFlight.String()); err == nil && n > 0 {
+			inFlight++
+		}
+		if a.status != 0 {
+			t.Errorf("beside the running shop: %+v", a)
+			break
+		}
+	}
+	close(stop)
+	buyers.Wait()
+	t.Logf("of %d audits, %d saw orders in flight", looks, inFlight)
+	if a := s.audit("--drained", "--wait", "60s"); a.status != 0 {
+		t.Errorf("drained: %+v", a)
 	}
 }
 
