@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/spillway/spillway/audit"
 	"github.com/spillway/spillway/auth"
 	"github.com/spillway/spillway/cart"
 	"github.com/spillway/spillway/catalog"
@@ -78,8 +79,15 @@ func newAPI(p *parts, redis redisConfig, orders orderConfig, dataDir string, tok
 		Shipping: shipping,
 		Payment:  payment,
 		Email:    email,
+		Audit:    server.NewAudit(newAudit(p.db)),
 	}
 	return a, nil
+}
+
+// newAudit audits the database.
+func newAudit(db *store.DB) func(context.Context, audit.Options) (audit.Report, error) {
+	audits := store.NewAudits(db)
+	return func(ctx context.Context, o audit.Options) (audit.Report, error) { return audit.Run(ctx, audits, o) }
 }
 
 // priceList reads names and prices from the cache.
