@@ -28,6 +28,8 @@ var codes = []struct {
 	{order.ErrKeyReused, connect.CodeAlreadyExists},
 	{order.ErrExists, connect.CodeAlreadyExists},
 	{order.ErrBusy, connect.CodeResourceExhausted},
+	// Known to have done nothing, which unavailable leaves open: gateway.Shipments tells the two apart by this code.
+	{order.ErrRefused, connect.CodeAborted},
 	{order.ErrUnavailable, connect.CodeUnavailable},
 	{order.ErrUnknownOutcome, connect.CodeUnavailable},
 	{order.ErrInvalid, connect.CodeInvalidArgument},
