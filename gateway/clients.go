@@ -128,10 +128,32 @@ type Mails struct {
 	Policy *Policy
 }
 
-// SendConfirmation mails the order to its customer.
+// SendConfirmation tells the customer that the order is paid.
 func (m Mails) SendConfirmation(ctx context.Context, o order.Order) error {
 	_, err := Do(ctx, m.Policy, func(ctx context.Context) (*spillwayv1.SendOrderConfirmationResponse, error) {
 		resp, err := m.Client.SendOrderConfirmation(ctx, &spillwayv1.SendOrderConfirmationRequest{Order: wire.Order(o)})
+		return resp, FromConnect(err)
+	})
+	return err
+}
+
+// SendShipped tells the customer that the carrier has the parcel.
+func (m Mails) SendShipped(ctx context.Context, o order.Order) error {
+	_, err := Do(ctx, m.Policy, func(ctx context.Context) (*spillwayv1.SendOrderShippedResponse, error) {
+		resp, err := m.Client.SendOrderShipped(ctx, &spillwayv1.SendOrderShippedRequest{Order: wire.Order(o)})
+		return resp, FromConnect(err)
+	})
+	return err
+}
+
+// SendCancelled tells the customer that the order was cancelled, and what was given back; zero for nothing.
+func (m Mails) SendCancelled(ctx context.Context, o order.Order, refund order.Money) error {
+	req := &spillwayv1.SendOrderCancelledRequest{Order: wire.Order(o)}
+	if refund.Amount != 0 {
+		req.Refund = wire.Money(refund)
+	}
+	_, err := Do(ctx, m.Policy, func(ctx context.Context) (*spillwayv1.SendOrderCancelledResponse, error) {
+		resp, err := m.Client.SendOrderCancelled(ctx, req)
 		return resp, FromConnect(err)
 	})
 	return err

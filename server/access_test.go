@@ -81,6 +81,7 @@ func TestWhoMayCallWhat(t *testing.T) {
 		s + "ShippingService/GetQuote": "anyone", s + "ShippingService/ShipOrder": "services",
 		s + "PaymentService/Charge": "services", s + "PaymentService/GetCharge": "services", s + "PaymentService/Refund": "services",
 		s + "PaymentService/Void": "services", s + "EmailService/SendOrderConfirmation": "services",
+		s + "EmailService/SendOrderShipped": "services", s + "EmailService/SendOrderCancelled": "services",
 	}
 	for _, procedure := range procedures(t) {
 		door, ok := doorOf[procedure]

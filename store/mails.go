@@ -11,13 +11,6 @@ import (
 	"github.com/spillway/spillway/order"
 )
 
-// The kinds of mails, as sent_mails and due_mails keep them.
-const (
-	MailConfirmation = "confirmation"
-	MailShipped      = "shipped"
-	MailCancelled    = "cancelled"
-)
-
 // Mails remembers which mails were sent, and which are due.
 type Mails struct{ db *DB }
 
@@ -25,7 +18,7 @@ type Mails struct{ db *DB }
 func NewMails(db *DB) *Mails { return &Mails{db: db} }
 
 // Sent says whether the order's mail of the kind was sent.
-func (m *Mails) Sent(ctx context.Context, id order.ID, kind string) (bool, error) {
+func (m *Mails) Sent(ctx context.Context, id order.ID, kind order.MailKind) (bool, error) {
 	var n int
 	err := m.db.call(ctx, func(ctx context.Context) error {
 		return m.db.sql.QueryRowContext(ctx, "SELECT COUNT(*) FROM sent_mails WHERE order_id = ? AND kind = ?", id, kind).Scan(&n)
@@ -34,7 +27,7 @@ func (m *Mails) Sent(ctx context.Context, id order.ID, kind string) (bool, error
 }
 
 // MarkSent remembers that it was; a second time does nothing.
-func (m *Mails) MarkSent(ctx context.Context, id order.ID, kind string) error {
+func (m *Mails) MarkSent(ctx context.Context, id order.ID, kind order.MailKind) error {
 	return m.db.call(ctx, func(ctx context.Context) error {
 		_, err := m.db.sql.ExecContext(ctx, "INSERT INTO sent_mails (order_id, kind, sent_at) VALUES (?,?,?)", id, kind, micro(time.Now()))
 		if isDuplicate(err) {
@@ -48,7 +41,7 @@ func (m *Mails) MarkSent(ctx context.Context, id order.ID, kind string) error {
 type DueMail struct {
 	ID      int64
 	OrderID order.ID
-	Kind    string
+	Kind    order.MailKind
 	// Attempts is how often it was tried, the attempt for which it was taken included.
 	Attempts int
 	// Refund is what the order's cancellation gave back; zero when there is none, or nothing had been taken.
@@ -57,12 +50,12 @@ type DueMail struct {
 
 // AddDue notes that the order's mail of the kind is to be sent; one that is due already stays as it is. Whether it was sent is not
 // looked at: the sender knows.
-func (m *Mails) AddDue(ctx context.Context, id order.ID, kind string) error {
+func (m *Mails) AddDue(ctx context.Context, id order.ID, kind order.MailKind) error {
 	return m.db.tx(ctx, func(ctx context.Context, tx *sql.Tx) error { return m.db.addDueMails(ctx, tx, kind, []order.ID{id}) })
 }
 
 // addDueMails writes them in the transaction of what they tell.
-func (db *DB) addDueMails(ctx context.Context, tx *sql.Tx, kind string, ids []order.ID) error {
+func (db *DB) addDueMails(ctx context.Context, tx *sql.Tx, kind order.MailKind, ids []order.ID) error {
 	if len(ids) == 0 {
 		return nil
 	}

@@ -137,7 +137,7 @@ func (db *DB) ship(ctx context.Context, tx *sql.Tx, shipments []Shipment) (refus
 	if _, err := tx.ExecContext(ctx, "INSERT INTO shipments (order_id, tracking_id, shipped_at, created_at) VALUES "+values, args...); err != nil {
 		return nil, fmt.Errorf("insert %d shipments: %w", len(moves), err)
 	}
-	return refused, db.addDueMails(ctx, tx, MailShipped, ids(moves))
+	return refused, db.addDueMails(ctx, tx, order.MailShipped, ids(moves))
 }
 
 func shipmentIDs(shipments []Shipment) []order.ID {

@@ -26,15 +26,17 @@ type allCmd struct {
 	Queue  queueConfig `embed:"" group:"Queue"`
 	Orders orderConfig `embed:"" group:"Orders"`
 	Key    keyConfig   `embed:"" group:"API"`
+
+	Outside outsideConfig `embed:""`
 }
 
 // Run runs everything.
 func (c *allCmd) Run(ctx context.Context, log *slog.Logger) error {
-	if err := errors.Join(c.HTTP.validate(), c.SQL.validate(), c.Redis.validate(), c.Queue.validate(), c.Orders.validate()); err != nil {
+	if err := errors.Join(c.HTTP.validate(), c.SQL.validate(), c.Redis.validate(), c.Queue.validate(), c.Orders.validate(), c.Outside.validate()); err != nil {
 		return err
 	}
 	return runRole(ctx, log, role{
-		http: &c.HTTP, sql: c.SQL, redis: c.Redis, queue: c.Queue, orders: c.Orders, key: c.Key, workers: workerNames,
+		http: &c.HTTP, sql: c.SQL, redis: c.Redis, queue: c.Queue, orders: c.Orders, key: c.Key, outside: c.Outside, workers: workerNames,
 	})
 }
 
@@ -44,20 +46,22 @@ type serveCmd struct {
 	Redis  redisConfig `embed:"" group:"Redis"`
 	Orders orderConfig `embed:"" group:"Orders"`
 	Key    keyConfig   `embed:"" group:"API"`
+
+	Outside outsideConfig `embed:""`
 }
 
 var errReal = errors.New("this role needs --redis and --mysql: embedded storage lives in one process, which is `spillway all`")
 
 // Run runs the API. With durability sql it flushes by itself, because its answers wait for that.
 func (c *serveCmd) Run(ctx context.Context, log *slog.Logger) error {
-	errs := []error{c.HTTP.validate(), c.SQL.validate(), c.Redis.validate(), c.Orders.validate()}
+	errs := []error{c.HTTP.validate(), c.SQL.validate(), c.Redis.validate(), c.Orders.validate(), c.Outside.validate()}
 	if c.SQL.embedded() || c.Redis.embedded() {
 		errs = append(errs, errReal)
 	}
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	r := role{http: &c.HTTP, sql: c.SQL, redis: c.Redis, orders: c.Orders, key: c.Key}
+	r := role{http: &c.HTTP, sql: c.SQL, redis: c.Redis, orders: c.Orders, key: c.Key, outside: c.Outside}
 	if c.Orders.sqlDurable(false) {
 		r.workers = []string{workerFlusher}
 	}
@@ -65,35 +69,39 @@ func (c *serveCmd) Run(ctx context.Context, log *slog.Logger) error {
 }
 
 type workCmd struct {
-	Workers []string    `name:"workers" default:"stock-flusher,order-relay,order-writer,shipper,mailer" enum:"stock-flusher,order-relay,order-writer,shipper,mailer" help:"Which workers to run: ${enum}. Several processes may run the same."`
+	Workers []string    `name:"workers" default:"stock-flusher,order-relay,order-writer,shipper,mailer,ship-rescuer,mail-dispatcher" enum:"stock-flusher,order-relay,order-writer,shipper,mailer,ship-rescuer,mail-dispatcher" help:"Which workers to run: ${enum}. Several processes may run the same."`
 	SQL     sqlConfig   `embed:"" group:"SQL"`
 	Redis   redisConfig `embed:"" group:"Redis"`
 	Queue   queueConfig `embed:"" group:"Queue"`
 	Orders  orderConfig `embed:"" group:"Orders"`
+
+	Outside outsideConfig `embed:""`
 }
 
 // Run runs workers.
 func (c *workCmd) Run(ctx context.Context, log *slog.Logger) error {
-	errs := []error{c.SQL.validate(), c.Redis.validate(), c.Queue.validate(), c.Orders.validate()}
+	errs := []error{c.SQL.validate(), c.Redis.validate(), c.Queue.validate(), c.Orders.validate(), c.Outside.validate()}
 	if c.SQL.embedded() || c.Redis.embedded() {
 		errs = append(errs, errReal)
 	}
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	return runRole(ctx, log, role{sql: c.SQL, redis: c.Redis, queue: c.Queue, orders: c.Orders, workers: c.Workers})
+	return runRole(ctx, log, role{sql: c.SQL, redis: c.Redis, queue: c.Queue, orders: c.Orders, outside: c.Outside, workers: c.Workers})
 }
 
 // The names of the workers.
 const (
-	workerFlusher = "stock-flusher"
-	workerRelay   = "order-relay"
-	workerWriter  = "order-writer"
-	workerShipper = "shipper"
-	workerMailer  = "mailer"
+	workerFlusher    = "stock-flusher"
+	workerRelay      = "order-relay"
+	workerWriter     = "order-writer"
+	workerShipper    = "shipper"
+	workerMailer     = "mailer"
+	workerRescuer    = "ship-rescuer"
+	workerDispatcher = "mail-dispatcher"
 )
 
-var workerNames = []string{workerFlusher, workerRelay, workerWriter, workerShipper, workerMailer}
+var workerNames = []string{workerFlusher, workerRelay, workerWriter, workerShipper, workerMailer, workerRescuer, workerDispatcher}
 
 // role is what one process runs.
 type role struct {
@@ -103,6 +111,7 @@ type role struct {
 	queue   queueConfig
 	orders  orderConfig
 	key     keyConfig
+	outside outsideConfig
 	workers []string
 }
 
@@ -123,7 +132,7 @@ func runRole(ctx context.Context, log *slog.Logger, r role) (err error) {
 		stopWork()
 		err = errors.Join(err, p.close())
 	}()
-	a, err := newAPI(p, r.redis, r.orders.sqlDurable(r.redis.embedded()), r.sql.DataDir, tokens)
+	a, err := newAPI(p, r.redis, r.orders.sqlDurable(r.redis.embedded()), r.sql.DataDir, r.outside, tokens)
 	if err != nil {
 		return err
 	}
@@ -200,7 +209,24 @@ func newWorkers(p *parts, a *api, r role) (turns, error) {
 		relay := workers.NewOrderRelay(workers.DefaultRelayConfig(r.queue.Topic, consumerName()), p.journal, store.NewStock(p.db), producer, p.log)
 		add(workerRelay, relay.Run, relay.RunOnce)
 	}
-	return addConsumers(p, a, r, broker, out)
+	if out, err = addConsumers(p, a, r, broker, out); err != nil {
+		return nil, err
+	}
+	return addPollers(p, a, r, out), nil
+}
+
+// addPollers adds the workers that read SQL and no queue.
+func addPollers(p *parts, a *api, r role, out turns) turns {
+	orders := store.NewOrders(p.db)
+	if slices.Contains(r.workers, workerRescuer) {
+		w := workers.NewShipRescuer(workers.DefaultRescueConfig(), orders, a.carrier, p.log)
+		out = append(out, turn{workerRescuer, w.Run, w.RunOnce})
+	}
+	if slices.Contains(r.workers, workerDispatcher) {
+		w := workers.NewMailDispatcher(workers.DefaultDispatchConfig(), store.NewMails(p.db), orders, a.mail, p.log)
+		out = append(out, turn{workerDispatcher, w.Run, w.RunOnce})
+	}
+	return out
 }
 
 func addConsumers(p *parts, a *api, r role, broker queue.Broker, out turns) (turns, error) {
@@ -214,7 +240,7 @@ func addConsumers(p *parts, a *api, r role, broker queue.Broker, out turns) (tur
 			return turn{workerWriter, w.Run, w.RunOnce}
 		}},
 		{workerShipper, groupShipping, func(c queue.Consumer) turn {
-			s := workers.NewShipper(workers.DefaultShipConfig(), c, orders, dead, a.shipping, p.log)
+			s := workers.NewShipper(workers.DefaultShipConfig(), c, orders, dead, a.carrier, p.log)
 			return turn{workerShipper, s.Run, s.RunOnce}
 		}},
 		{workerMailer, groupMail, func(c queue.Consumer) turn {
