@@ -23,8 +23,13 @@ func TestEachKindOfMailSaysWhatHappened(t *testing.T) {
 	}{
 		"confirmation": {order.MailConfirmation, order.Money{}, "Your order ", []string{"is paid", "36.45 EUR", "9.48 EUR", o.TrackingID, "Köln"}, []string{"cancelled"}},
 		"shipped":      {order.MailShipped, order.Money{}, "On its way: your order ", []string{o.TrackingID, "Köln", "In the parcel"}, []string{"cancelled"}},
-		"refunded": {order.MailCancelled, order.Money{Currency: "EUR", Amount: 3645}, "Cancelled: your order ",
-			[]string{"was cancelled", "36.45 EUR", "few days"}, []string{"was not paid", o.TrackingID}},
+		"refunded": {
+			order.MailCancelled,
+			order.Money{Currency: "EUR", Amount: 3645},
+			"Cancelled: your order ",
+			[]string{"was cancelled", "36.45 EUR", "few days"},
+			[]string{"was not paid", o.TrackingID},
+		},
 		"unpaid": {order.MailCancelled, order.Money{}, "Cancelled: your order ", []string{"was cancelled", "was not paid"}, []string{"few days", o.TrackingID}},
 	} {
 		t.Run(name, func(t *testing.T) {

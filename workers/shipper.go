@@ -119,10 +119,12 @@ func (s *Shipper) due(ctx context.Context, orders []order.Order) (due []order.Or
 			return nil, nil, err
 		}
 		due, waiting = split(orders, states)
-		if len(waiting) == 0 || s.shipping.now().After(deadline) || ctx.Err() != nil {
+		if len(waiting) == 0 || s.shipping.now().After(deadline) {
 			return due, waiting, nil
 		}
-		sleep(ctx, pause)
+		if sleep(ctx, pause); ctx.Err() != nil {
+			return nil, nil, ctx.Err()
+		}
 	}
 }
 

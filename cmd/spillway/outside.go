@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net/mail"
+	"os"
+	"strings"
 	"time"
 
 	"github.com/spillway/spillway/gateway"
@@ -28,7 +30,19 @@ const smtpTimeout = 8 * time.Second
 func (c outsideConfig) smtp() gateway.SMTPConfig {
 	return gateway.SMTPConfig{
 		Host: c.SMTPHost, Port: c.SMTPPort, Username: c.SMTPUsername, Password: c.SMTPPassword, Plain: c.SMTPPlain, Timeout: smtpTimeout,
+		Hello: c.hello(),
 	}
+}
+
+// hello is the host's full name, or the domain that mails are from: in a container a host's name is no domain.
+func (c outsideConfig) hello() string {
+	if host, err := os.Hostname(); err == nil && strings.Contains(host, ".") {
+		return host
+	}
+	if from, err := mail.ParseAddress(c.MailFrom); err == nil {
+		return from.Address[strings.LastIndex(from.Address, "@")+1:]
+	}
+	return ""
 }
 
 // validate reports every mistake at once, without the password.
