@@ -1,6 +1,9 @@
 package store
 
-import "testing"
+import (
+	"context"
+	"testing"
+)
 
 // OpenUnchecked opens a database without looking whether it answers.
 var OpenUnchecked = open
@@ -17,4 +20,16 @@ func (db *DB) RawSQL(t testing.TB, query string, args ...any) int64 {
 		t.Fatal(err)
 	}
 	return n
+}
+
+// Exec runs a statement behind the repositories' back.
+func Exec(ctx context.Context, db *DB, query string, args ...any) error {
+	_, err := db.sql.ExecContext(ctx, query, args...)
+	return err
+}
+
+// Count reads one number behind the repositories' back.
+func Count(ctx context.Context, db *DB, query string, args ...any) (n int64, err error) {
+	err = db.sql.QueryRowContext(ctx, query, args...).Scan(&n)
+	return n, err
 }

@@ -23,13 +23,14 @@ type FlushConfig struct {
 	Block time.Duration
 	// WithOrders writes the orders' rows in the transaction of their stock: durability sql.
 	WithOrders bool
-	// KeepLog is how many rows of the dedup log are kept. One is needed; more help an operator to look back.
+	// KeepLog is how many rows of the dedup log are kept. They say whose stock was taken until the orders' rows are written, so
+	// there must be more than the order writer may be behind.
 	KeepLog int
 }
 
 // DefaultFlushConfig takes 200 entries: beyond that a transaction grows longer without getting cheaper per entry.
 func DefaultFlushConfig() FlushConfig {
-	return FlushConfig{Batch: 200, Block: 500 * time.Millisecond, KeepLog: 1000}
+	return FlushConfig{Batch: 200, Block: 500 * time.Millisecond, KeepLog: 2000}
 }
 
 // pruneEvery is after how many flushes the dedup log is pruned.
@@ -89,6 +90,9 @@ func (f *StockFlusher) Drain(ctx context.Context, epoch int64) error {
 		e, err := f.store.EpochAt(ctx, f.cfg.Partition, epoch)
 		if err != nil {
 			return err
+		}
+		if e.Closed {
+			return nil // Whoever closed it has drained it; nothing of it is applied any more.
 		}
 		f.at = stock.Position{Epoch: epoch, ID: e.LastID}
 		entries, err := f.journal.Read(ctx, epoch, e.LastID, f.cfg.Batch)
@@ -185,7 +189,7 @@ func (f *StockFlusher) skip(ctx context.Context, entryID, orderID string, reason
 	at := stock.Position{Epoch: f.at.Epoch, ID: entryID}
 	err := f.store.SkipEntry(ctx, f.rangeOf(entryID, entryID, 1), store.FailedOrder{
 		DedupKey: fmt.Sprintf("journal/%d/%d/%s", f.cfg.Partition, f.at.Epoch, entryID),
-		Source:   "stock_flusher", OrderID: orderID, Reason: reason.Error(), Payload: payload, Attempts: 1,
+		Source:   store.FlusherSource, OrderID: orderID, Reason: reason.Error(), Payload: payload, Attempts: 1,
 	})
 	if err != nil {
 		f.at = stock.Position{}
@@ -206,17 +210,8 @@ func (f *StockFlusher) apply(ctx context.Context, entries []stock.Entry) error {
 	r := f.rangeOf(entries[0].ID, last, len(entries))
 	r.Deltas = make(map[order.SKU]int64)
 	for _, e := range entries {
-		for _, d := range e.Deltas {
-			r.Deltas[d.SKU] += d.Units
-		}
-		if e.Kind == stock.Adjusted {
-			r.Adjustments = append(r.Adjustments, adjustment(e))
-		} else if f.cfg.WithOrders {
-			change, err := changeOf(e)
-			if err != nil {
-				return err
-			}
-			r.Changes = append(r.Changes, change)
+		if err := f.add(&r, e); err != nil {
+			return err
 		}
 	}
 	out, err := f.store.FlushRange(ctx, r)
@@ -231,6 +226,42 @@ func (f *StockFlusher) apply(ctx context.Context, entries []stock.Entry) error {
 	}
 	f.moved(stock.Position{Epoch: r.Epoch, ID: last})
 	return nil
+}
+
+// add puts an entry into the range.
+func (f *StockFlusher) add(r *store.Range, e stock.Entry) error {
+	switch e.Kind {
+	case stock.Restocked:
+		r.Restocks = append(r.Restocks, hold(e))
+		return nil
+	case stock.Released:
+		r.Releases = append(r.Releases, hold(e))
+	default:
+		for _, d := range e.Deltas {
+			r.Deltas[d.SKU] += d.Units
+		}
+	}
+	switch {
+	case e.Kind == stock.Adjusted:
+		r.Adjustments = append(r.Adjustments, adjustment(e))
+	case f.cfg.WithOrders:
+		change, err := changeOf(e)
+		if err != nil {
+			return err
+		}
+		r.Changes = append(r.Changes, change)
+	case len(e.Deltas) > 0:
+		r.Holds = append(r.Holds, hold(e))
+	}
+	return nil
+}
+
+func hold(e stock.Entry) store.Hold {
+	h := store.Hold{OrderID: e.OrderID, Deltas: make([]store.Delta, len(e.Deltas))}
+	for i, d := range e.Deltas {
+		h.Deltas[i] = store.Delta{SKU: d.SKU, Units: d.Units}
+	}
+	return h
 }
 
 func adjustment(e stock.Entry) store.Adjustment {

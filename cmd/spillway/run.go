@@ -69,7 +69,7 @@ func (c *serveCmd) Run(ctx context.Context, log *slog.Logger) error {
 }
 
 type workCmd struct {
-	Workers []string    `name:"workers" default:"stock-flusher,order-relay,order-writer,shipper,mailer,ship-rescuer,mail-dispatcher" enum:"stock-flusher,order-relay,order-writer,shipper,mailer,ship-rescuer,mail-dispatcher" help:"Which workers to run: ${enum}. Several processes may run the same."`
+	Workers []string    `name:"workers" default:"${workers}" enum:"${workers}" help:"Which workers to run: ${enum}. Several processes may run the same."`
 	SQL     sqlConfig   `embed:"" group:"SQL"`
 	Redis   redisConfig `embed:"" group:"Redis"`
 	Queue   queueConfig `embed:"" group:"Queue"`
@@ -92,16 +92,23 @@ func (c *workCmd) Run(ctx context.Context, log *slog.Logger) error {
 
 // The names of the workers.
 const (
-	workerFlusher    = "stock-flusher"
-	workerRelay      = "order-relay"
-	workerWriter     = "order-writer"
-	workerShipper    = "shipper"
-	workerMailer     = "mailer"
+	workerFlusher = "stock-flusher"
+	workerRelay   = "order-relay"
+	workerWriter  = "order-writer"
+	workerShipper = "shipper"
+	workerMailer  = "mailer"
+
+	workerReconciler = "payment-reconciler"
+	workerCanceller  = "cancellation-finisher"
+	workerLost       = "lost-orders"
 	workerRescuer    = "ship-rescuer"
 	workerDispatcher = "mail-dispatcher"
 )
 
-var workerNames = []string{workerFlusher, workerRelay, workerWriter, workerShipper, workerMailer, workerRescuer, workerDispatcher}
+var workerNames = []string{
+	workerFlusher, workerRelay, workerWriter, workerShipper, workerMailer,
+	workerReconciler, workerCanceller, workerLost, workerRescuer, workerDispatcher,
+}
 
 // role is what one process runs.
 type role struct {
@@ -132,7 +139,7 @@ func runRole(ctx context.Context, log *slog.Logger, r role) (err error) {
 		stopWork()
 		err = errors.Join(err, p.close())
 	}()
-	a, err := newAPI(p, r.redis, r.orders.sqlDurable(r.redis.embedded()), r.sql.DataDir, r.outside, tokens)
+	a, err := newAPI(p, r.redis, r.orders, r.sql.DataDir, r.outside, tokens)
 	if err != nil {
 		return err
 	}
@@ -178,6 +185,8 @@ type turn struct {
 	name string
 	run  func(ctx context.Context)
 	once func(ctx context.Context) (int, error)
+	// repairs says that it looks for what went wrong, and is never at its end.
+	repairs bool
 }
 
 type turns []turn
@@ -186,14 +195,15 @@ type turns []turn
 func newWorkers(p *parts, a *api, r role) (turns, error) {
 	var out turns
 	add := func(name string, run func(context.Context), once func(context.Context) (int, error)) {
-		out = append(out, turn{name, run, once})
+		out = append(out, turn{name: name, run: run, once: once})
 	}
 	if slices.Contains(r.workers, workerFlusher) {
 		f := p.flusher()
 		add(workerFlusher, f.Run, f.RunOnce)
 	}
-	if len(r.workers) == 0 || slices.Equal(r.workers, []string{workerFlusher}) {
-		return out, nil
+	out = append(out, repairers(p, a, r)...)
+	if !slices.ContainsFunc(r.workers, func(w string) bool { return slices.Contains(queueWorkers, w) }) {
+		return addPollers(p, a, r, out), nil
 	}
 	broker, err := openQueue(r.queue, p.redis, r.redis.Namespace, p.log)
 	if err != nil {
@@ -215,18 +225,37 @@ func newWorkers(p *parts, a *api, r role) (turns, error) {
 	return addPollers(p, a, r, out), nil
 }
 
-// addPollers adds the workers that read SQL and no queue.
+// addPollers adds the workers that go on where the consumers stopped, from SQL: they come after them in a drain.
 func addPollers(p *parts, a *api, r role, out turns) turns {
 	orders := store.NewOrders(p.db)
 	if slices.Contains(r.workers, workerRescuer) {
 		w := workers.NewShipRescuer(workers.DefaultRescueConfig(), orders, a.carrier, p.log)
-		out = append(out, turn{workerRescuer, w.Run, w.RunOnce})
+		out = append(out, turn{workerRescuer, w.Run, w.RunOnce, true})
 	}
 	if slices.Contains(r.workers, workerDispatcher) {
 		w := workers.NewMailDispatcher(workers.DefaultDispatchConfig(), store.NewMails(p.db), orders, a.mail, p.log)
-		out = append(out, turn{workerDispatcher, w.Run, w.RunOnce})
+		out = append(out, turn{name: workerDispatcher, run: w.Run, once: w.RunOnce})
 	}
 	return out
+}
+
+// queueWorkers are those that need the queue.
+var queueWorkers = []string{workerRelay, workerWriter, workerShipper, workerMailer}
+
+// repairers makes the workers that look at SQL for what went wrong.
+func repairers(p *parts, a *api, r role) turns {
+	orders, intents, books := store.NewOrders(p.db), store.NewCancellations(p.db), store.NewStock(p.db)
+	reconcile, lost := workers.DefaultReconcileConfig(), workers.DefaultLostConfig()
+	reconcile.After, lost.After, lost.Partition = r.orders.ReconcileAfter, r.orders.LostAfter, partition
+	reconciler := workers.NewPaymentReconciler(reconcile, orders, intents, a.payments, p.stock, p.log)
+	finisher := workers.NewCancellationFinisher(intents, a.payments, p.stock, p.log)
+	finder := workers.NewLostOrders(lost, books, a.ledger, p.stock, p.journal, intents, p.log)
+	all := turns{
+		{workerReconciler, reconciler.Run, reconciler.RunOnce, true},
+		{workerCanceller, finisher.Run, finisher.RunOnce, true},
+		{workerLost, finder.Run, finder.RunOnce, true},
+	}
+	return slices.DeleteFunc(all, func(t turn) bool { return !slices.Contains(r.workers, t.name) })
 }
 
 func addConsumers(p *parts, a *api, r role, broker queue.Broker, out turns) (turns, error) {
@@ -237,15 +266,15 @@ func addConsumers(p *parts, a *api, r role, broker queue.Broker, out turns) (tur
 	}{
 		{workerWriter, groupOrders, func(c queue.Consumer) turn {
 			w := workers.NewOrderWriter(workers.DefaultWriterConfig(), c, orders, dead, p.stock, workers.NewDuplicates(p.stock, a.payments), p.log)
-			return turn{workerWriter, w.Run, w.RunOnce}
+			return turn{name: workerWriter, run: w.Run, once: w.RunOnce}
 		}},
 		{workerShipper, groupShipping, func(c queue.Consumer) turn {
 			s := workers.NewShipper(workers.DefaultShipConfig(), c, orders, dead, a.carrier, p.log)
-			return turn{workerShipper, s.Run, s.RunOnce}
+			return turn{name: workerShipper, run: s.Run, once: s.RunOnce}
 		}},
 		{workerMailer, groupMail, func(c queue.Consumer) turn {
 			m := workers.NewMailer(workers.DefaultMailConfig(), c, dead, a.mail, p.log)
-			return turn{workerMailer, m.Run, m.RunOnce}
+			return turn{name: workerMailer, run: m.Run, once: m.RunOnce}
 		}},
 	} {
 		if !slices.Contains(r.workers, w.name) {
