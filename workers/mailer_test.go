@@ -44,7 +44,9 @@ func (m *mail) SendConfirmation(_ context.Context, o order.Order) error {
 	return nil
 }
 
-func (m *mail) SendShipped(ctx context.Context, o order.Order) error { return m.SendConfirmation(ctx, o) }
+func (m *mail) SendShipped(ctx context.Context, o order.Order) error {
+	return m.SendConfirmation(ctx, o)
+}
 
 func (m *mail) SendCancelled(ctx context.Context, o order.Order, _ order.Money) error {
 	return m.SendConfirmation(ctx, o)
