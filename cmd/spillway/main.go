@@ -26,6 +26,7 @@ type cli struct {
 	Migrate migrateCmd `cmd:"" help:"Bring the database's tables up to date, or say what is pending."`
 	Seed    seedCmd    `cmd:"" help:"Create the products of the demonstration catalogue that are missing. Changes nothing that is there."`
 	Token   tokenCmd   `cmd:"" help:"Mint a bearer token and print it."`
+	Load    loadCmd    `cmd:"" help:"Send a shop orders at a given rate, and then check that its books close. Exit status 1: they do not; 2: that could not be checked."`
 }
 
 type logConfig struct {
@@ -53,7 +54,7 @@ func main() {
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "spillway:", err)
-		os.Exit(1)
+		os.Exit(exitStatus(err))
 	}
 }
 
@@ -82,11 +83,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	}
 	k, err := parser.Parse(args)
 	if err != nil {
-		return fmt.Errorf("%w; see `spillway --help`", err)
+		return exitError{exitUsage, fmt.Errorf("%w; see `spillway --help`", err)}
 	}
 	log := c.Log.logger(stderr)
 	k.BindTo(ctx, (*context.Context)(nil))
 	k.BindTo(stdout, (*io.Writer)(nil))
-	k.Bind(log)
+	k.Bind(log, errWriter{stderr})
 	return k.Run()
 }
