@@ -2,6 +2,7 @@ package load
 
 import (
 	"context"
+	"math"
 	"math/rand/v2"
 	"time"
 )
@@ -30,7 +31,7 @@ func (a *arrivals) next() time.Duration {
 	} else {
 		a.at += a.random.ExpFloat64() / a.rate
 	}
-	return time.Duration(a.at * float64(time.Second))
+	return time.Duration(math.Round(a.at * float64(time.Second)))
 }
 
 // sleeper waits for moments, one after the other.

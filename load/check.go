@@ -42,13 +42,12 @@ func (r *run) check(ctx context.Context, res *Result, progress *Progress) {
 	}
 	progress.say("sending up to %d orders again with the same key", replaysMax)
 	replayed, found, err := r.replay(ctx)
-	violations := append(r.record.twice, found...)
-	violations = append(violations, r.compare(b)...)
-	violations = append(violations, r.oversold()...)
+	violations := slices.Concat(r.record.twice, found, r.compare(b), r.oversold(b))
 	res.Record = RecordCheck{Status: StatusOK, Orders: int64(len(r.record.orders)), Replayed: replayed, Broken: int64(len(violations))}
 	for _, orders := range b.strangers {
 		res.Record.Untold += int64(len(orders))
 	}
+	res.Record.States = r.record.states()
 	switch {
 	case len(violations) > 0:
 		res.Record.Status, res.Record.Violations = StatusBroken, violations[:min(len(violations), violationsMax)]
@@ -113,7 +112,7 @@ func (e *entry) broken() (Violation, bool) {
 }
 
 // oversold counts the units of a SKU that nobody else can have bought.
-func (r *run) oversold() []Violation {
+func (r *run) oversold(b *books) []Violation {
 	if r.cfg.Stock == 0 {
 		return nil
 	}
@@ -121,6 +120,15 @@ func (r *run) oversold() []Violation {
 	for _, e := range r.record.orders {
 		if e.outcome != Declined && e.state != spillwayv1.OrderState_ORDER_STATE_CANCELLED {
 			sold += int64(e.visit.quantity)
+		}
+	}
+	for _, orders := range b.strangers {
+		for _, o := range orders {
+			for _, l := range o.GetLines() {
+				if o.GetState() != spillwayv1.OrderState_ORDER_STATE_CANCELLED {
+					sold += int64(l.GetQuantity())
+				}
+			}
 		}
 	}
 	if sold <= r.cfg.Stock {

@@ -93,9 +93,15 @@ func classifyError(err error) answer {
 	case connect.CodeInvalidArgument, connect.CodeNotFound, connect.CodeAlreadyExists, connect.CodePermissionDenied,
 		connect.CodeUnauthenticated, connect.CodeUnimplemented, connect.CodeOutOfRange:
 		return a
+	default:
+		return passing(a, ce)
 	}
-	if !connect.IsWireError(err) {
-		return noAnswer(err)
+}
+
+// passing completes the answer of an error that may pass. One that the client made up itself is no answer.
+func passing(a answer, ce *connect.Error) answer {
+	if !connect.IsWireError(ce) {
+		return noAnswer(ce)
 	}
 	switch ce.Code() {
 	case connect.CodeResourceExhausted:

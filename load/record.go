@@ -1,6 +1,7 @@
 package load
 
 import (
+	"strings"
 	"sync"
 	"time"
 
@@ -60,6 +61,19 @@ func (r *record) ofBuyers() map[int32][]string {
 		if _, ok := out[b]; !ok {
 			out[b] = nil
 		}
+	}
+	return out
+}
+
+// states counts the orders by the state that was read last.
+func (r *record) states() map[string]int64 {
+	out := make(map[string]int64)
+	for _, e := range r.orders {
+		name := "not found"
+		if e.state != spillwayv1.OrderState_ORDER_STATE_UNSPECIFIED {
+			name = strings.TrimPrefix(e.state.String(), "ORDER_STATE_")
+		}
+		out[name]++
 	}
 	return out
 }

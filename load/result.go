@@ -101,6 +101,8 @@ type RecordCheck struct {
 	Note   string `json:"note,omitempty"`
 	// Orders is how many orders the client was told of.
 	Orders int64 `json:"orders"`
+	// States is how many of them were in which state at last.
+	States map[string]int64 `json:"states,omitempty"`
 	// Replayed is how many were sent again with the same key and answered with the same order.
 	Replayed int64 `json:"replayed"`
 	// Untold is how many orders the client was not told of; each needs a call that was not answered.

@@ -16,14 +16,14 @@ const settlePoll = 500 * time.Millisecond
 type books struct {
 	mu sync.Mutex
 	// strangers are orders, by buyer, that the client was never told of.
-	strangers map[int32]map[string]bool
+	strangers map[int32]map[string]*spillwayv1.Order
 	// unread are the buyers whose last reading failed, with the error.
 	unread map[int32]error
 }
 
 // settle reads the orders of every buyer until all have ended, at most for SettleWait.
 func (r *run) settle(ctx context.Context, progress *Progress) *books {
-	b := &books{strangers: make(map[int32]map[string]bool), unread: make(map[int32]error)}
+	b := &books{strangers: make(map[int32]map[string]*spillwayv1.Order), unread: make(map[int32]error)}
 	deadline := time.Now().Add(r.cfg.SettleWait)
 	stop := progress.every(r.settled)
 	defer stop()
@@ -139,7 +139,7 @@ func (r *run) see(b *books, who int32, o *spillwayv1.Order, listed bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.strangers[who] == nil {
-		b.strangers[who] = make(map[string]bool)
+		b.strangers[who] = make(map[string]*spillwayv1.Order)
 	}
-	b.strangers[who][o.GetId()] = true
+	b.strangers[who][o.GetId()] = o
 }

@@ -107,7 +107,11 @@ func (r *Result) remarks() []string {
 }
 
 func (c RecordCheck) lines() []string {
-	text := fmt.Sprintf("the client's record: %s: %d orders, %d sent again with the same key", c.Status, c.Orders, c.Replayed)
+	text := fmt.Sprintf("the client's record: %s: %d orders", c.Status, c.Orders)
+	for _, state := range slices.Sorted(maps.Keys(c.States)) {
+		text += fmt.Sprintf(", %d %s", c.States[state], state)
+	}
+	text += fmt.Sprintf("; %d sent again with the same key", c.Replayed)
 	if c.Untold > 0 {
 		text += fmt.Sprintf(", %d that no answer named", c.Untold)
 	}

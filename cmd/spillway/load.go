@@ -105,8 +105,9 @@ func (c *loadCmd) Run(ctx context.Context, out io.Writer, diagnostics errWriter)
 		return exitError{exitBroken, errBroken}
 	case load.StatusNotRun:
 		return exitError{exitNotRun, errNotChecked}
+	default:
+		return nil
 	}
-	return nil
 }
 
 func (c *loadCmd) report(res *load.Result) error {
