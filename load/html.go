@@ -19,7 +19,7 @@ var reportTemplate = template.Must(template.New("report").Parse(reportText))
 // page is what the template shows.
 type page struct {
 	*Result
-	Good    bool
+	Tone    string // of the verdict: good, partly or bad
 	Summary string
 	When    string
 	Tiles   []tile
@@ -53,7 +53,7 @@ type check struct {
 // HTML writes the report: one page that needs nothing else, no network and no script.
 func (r *Result) HTML(w io.Writer) error {
 	p := page{
-		Result: r, Good: r.Verdict() == StatusOK, Summary: r.summary(), When: r.Started.Format(time.RFC1123), Remarks: clean(r.remarks()),
+		Result: r, Tone: r.tone(), Summary: r.summary(), When: r.Started.Format(time.RFC1123), Remarks: clean(r.remarks()),
 		Width: plotWidth, Height: plotHeight, Left: frameLeft, Right: frameRight, Top: frameTop, Bottom: frameBottom,
 	}
 	p.rows()
@@ -70,6 +70,17 @@ func (r *Result) HTML(w io.Writer) error {
 	}
 	p.Checks[1].Lines = slices.DeleteFunc(p.Checks[1].Lines, func(l string) bool { return strings.Contains(l, " checked, ") })
 	return reportTemplate.Execute(w, p)
+}
+
+// tone is good only when everything was checked.
+func (r *Result) tone() string {
+	switch {
+	case r.Verdict() == StatusBroken:
+		return "bad"
+	case r.Verdict() == StatusOK && r.Audit.Status == StatusOK:
+		return "good"
+	}
+	return "partly"
 }
 
 // clean leaves out empty lines.
