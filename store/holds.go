@@ -41,7 +41,7 @@ func ParseHolds(text []byte) ([]Hold, error) {
 	for line := range strings.Lines(string(text)) {
 		id, units, ok := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
 		if !ok {
-			return nil, fmt.Errorf("hold %q is not ORDER SKU:UNITS,...", line)
+			return nil, fmt.Errorf("hold %q has no space between order and units", line)
 		}
 		deltas, err := ParseUnits(units)
 		if err != nil {

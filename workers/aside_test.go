@@ -42,7 +42,7 @@ func TestDrainOfAClosedEpochEnds(t *testing.T) {
 	s.addReserved(t, 1, freshOrder(), "A:-1", []byte("x"))
 	ctx, stop := context.WithTimeout(t.Context(), 2*time.Second)
 	defer stop()
-	if err := s.flusher(s.sql).Drain(ctx, 1); ctx.Err() != nil {
+	if err := s.flusher(s.sql).Drain(ctx, 1); err != nil || ctx.Err() != nil {
 		t.Errorf("still draining after 2 s: %v", err)
 	}
 }

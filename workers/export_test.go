@@ -10,3 +10,9 @@ const ClaimEvery = claimEvery
 
 // PruneEvery is after how many flushes the dedup log is pruned.
 const PruneEvery = pruneEvery
+
+// SetClock sets what time it is.
+func (r *PaymentReconciler) SetClock(now func() time.Time) { r.now = now }
+
+// SetClock sets what time it is.
+func (l *LostOrders) SetClock(now func() time.Time) { l.now = now }

@@ -75,36 +75,34 @@ func (c *loadCmd) config() (load.Config, error) {
 	return cfg, errors.Join(err, cfg.Validate())
 }
 
-// The exit statuses of a load, so that scripts can tell a shop that is wrong from a load that told nothing.
-const (
-	exitBroken = 1
-	exitNotRun = 2
-)
+// errWriter is stderr, for commands whose result goes to stdout.
+type errWriter struct{ io.Writer }
 
 var (
 	errBroken     = errors.New("the books do not close")
 	errNotChecked = errors.New("the books could not be checked")
 )
 
-// Run sends the load, prints what came of it, and fails if the books do not close.
+// Run sends the load, prints what came of it, and fails if the books do not close. Its exit statuses are those of an audit, so
+// that scripts can tell a shop that is wrong from a load that told nothing.
 func (c *loadCmd) Run(ctx context.Context, out io.Writer, diagnostics errWriter) error {
 	cfg, err := c.config()
 	if err != nil {
-		return exitError{exitNotRun, err}
+		return &exitError{exitCannot, err}
 	}
 	progress := &load.Progress{W: diagnostics, Terminal: isTerminal(diagnostics.Writer)}
 	res, err := load.Run(ctx, cfg, load.Dial(strings.TrimRight(c.URL, "/"), c.MaxInFlight), progress)
 	if err != nil {
-		return exitError{exitNotRun, err}
+		return &exitError{exitCannot, err}
 	}
 	if err := errors.Join(res.Write(out, c.Output), c.report(res)); err != nil {
-		return exitError{exitNotRun, err}
+		return &exitError{exitCannot, err}
 	}
 	switch res.Verdict() {
 	case load.StatusBroken:
-		return exitError{exitBroken, errBroken}
+		return &exitError{exitBroken, errBroken}
 	case load.StatusNotRun:
-		return exitError{exitNotRun, errNotChecked}
+		return &exitError{exitCannot, errNotChecked}
 	default:
 		return nil
 	}

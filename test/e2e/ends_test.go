@@ -25,12 +25,6 @@ func payBody(id, card string) string {
 	return fmt.Sprintf(`{"orderId":%q,"card":{"number":%q,"cvv":"123","expiryYear":2030,"expiryMonth":1}}`, id, card)
 }
 
-// state reads the order as its customer does.
-func (s *shop) state(token, id string) string {
-	s.t.Helper()
-	return s.must("OrderService/GetOrder", token, fmt.Sprintf(`{"orderId":%q}`, id)).Order.State
-}
-
 // inSQL waits until SQL has the order in the state.
 func (s *shop) inSQL(id string, want order.State) order.Order {
 	s.t.Helper()
