@@ -40,7 +40,7 @@ func Run(ctx context.Context, cfg Config, shop Shop, progress *Progress) (*Resul
 	r.calls = caller{retries: cfg.Retries, stats: r.stats}
 	s, err := r.prepare(ctx, progress)
 	if err != nil {
-		return nil, errors.Join(ErrSetup, err)
+		return nil, fmt.Errorf("%w: %w", ErrSetup, err)
 	}
 	stop := progress.every(func() string { return r.line() })
 	took := r.send(ctx, s)
