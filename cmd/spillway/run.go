@@ -159,7 +159,11 @@ func runRole(ctx context.Context, log *slog.Logger, r role) (err error) {
 		watching, stopWatching := context.WithCancel(ctx)
 		defer stopWatching()
 		p.goes(watching, a.hub.Run)
-		err = r.serve(ctx, log, p, a, server.Config{Tokens: tokens, Origins: r.http.Origins, Ready: p.ready(), Breakers: p.policies.States, Log: log})
+		cfg := server.Config{Tokens: tokens, Origins: r.http.Origins, Ready: p.ready(), Breakers: p.policies.States, Log: log}
+		if r.redis.embedded() {
+			cfg.InFlight = embeddedInFlight
+		}
+		err = r.serve(ctx, log, p, a, cfg)
 	}
 	stopLoops()
 	running.Wait()
@@ -242,6 +246,10 @@ func addPollers(p *parts, a *api, r role, out turns) turns {
 	}
 	return out
 }
+
+// embeddedInFlight bounds the requests that are served at once on the embedded Redis, which runs a few hundred orders a second: more
+// would wait for it for longer than its calls may take, and fail instead of being told to come again.
+const embeddedInFlight = 128
 
 // queueWorkers are those that need the queue.
 var queueWorkers = []string{workerRelay, workerWriter, workerShipper, workerMailer}
