@@ -2,7 +2,6 @@ package stock
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"strconv"
@@ -63,7 +62,7 @@ func marshalLetter(id string, fields map[string]string) ([]byte, error) {
 func UnmarshalLetter(raw []byte) (Entry, error) {
 	var l letter
 	if err := json.Unmarshal(raw, &l); err != nil {
-		return Entry{}, fmt.Errorf("the journal entry is not JSON of the form {id, fields, snapshot}: %w", errors.Join(order.ErrInvalid, err))
+		return Entry{}, fmt.Errorf("the journal entry is not JSON of the form {id, fields, snapshot}: %w: %w", err, order.ErrInvalid)
 	}
 	fields := make(map[string]string, len(l.Fields)+1)
 	maps.Copy(fields, l.Fields)
@@ -73,7 +72,7 @@ func UnmarshalLetter(raw []byte) (Entry, error) {
 		err = fmt.Errorf("journal entry %s adjusts %d SKUs, not one", l.ID, len(e.Deltas))
 	}
 	if err != nil {
-		return Entry{}, fmt.Errorf("%w: %w", order.ErrInvalid, err)
+		return Entry{}, fmt.Errorf("%w: %w", err, order.ErrInvalid)
 	}
 	return e, nil
 }

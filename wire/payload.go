@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
@@ -69,7 +70,9 @@ func PayloadFromJSON(typ string, text []byte) (raw []byte, orderID string, err e
 		orderID, err = p.check(raw)
 	}
 	if err != nil {
-		return nil, "", fmt.Errorf("this is no %s that can be applied: %w", typ, errors.Join(order.ErrInvalid, err))
+		// Protojson's spaces are random on purpose, and some of them are no spaces.
+		text := strings.TrimPrefix(strings.ReplaceAll(err.Error(), "\u00a0", " "), "proto: ")
+		return nil, "", fmt.Errorf("this is no %s that can be applied: %s: %w", typ, text, order.ErrInvalid)
 	}
 	return raw, orderID, nil
 }

@@ -2,7 +2,6 @@ package workers
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -31,6 +30,9 @@ type FlushConfig struct {
 func DefaultFlushConfig() FlushConfig {
 	return FlushConfig{Batch: 200, Block: 500 * time.Millisecond, KeepLog: 1000}
 }
+
+// sourceFlusher is its name on dead letters.
+const sourceFlusher = "stock_flusher"
 
 // pruneEvery is after how many flushes the dedup log is pruned.
 const pruneEvery = 1000
@@ -156,14 +158,14 @@ func (f *StockFlusher) flushOne(ctx context.Context, e stock.Entry) error {
 		return err
 	}
 	f.log.ErrorContext(ctx, "SQL cannot take a journal entry; it is in failed_orders", "entry", e.ID, "order", e.OrderID, "error", err)
-	payload, merr := json.Marshal(e)
+	payload, merr := stock.MarshalLetter(e)
 	if merr != nil {
 		return merr
 	}
 	if e.OrderID != "" {
 		f.progress.Refuse(e.OrderID)
 	}
-	return f.skip(ctx, e.ID, string(e.OrderID), err, payload)
+	return f.skip(ctx, e.ID, store.FailedOrder{OrderID: string(e.OrderID), Reason: err.Error(), Payload: payload, TraceID: wire.TraceID(e.Trace)})
 }
 
 // poisoned puts an entry aside that cannot even be read.
@@ -173,21 +175,19 @@ func (f *StockFlusher) poisoned(ctx context.Context, err error) (int, error) {
 		f.at = stock.Position{}
 		return 0, err
 	}
-	payload, merr := json.Marshal(poison.Raw)
+	payload, merr := stock.MarshalPoison(poison)
 	if merr != nil {
 		return 0, merr
 	}
 	f.log.ErrorContext(ctx, "a journal entry cannot be read; it is in failed_orders", "entry", poison.ID, "error", err)
-	return 1, f.skip(ctx, poison.ID, "", err, payload)
+	return 1, f.skip(ctx, poison.ID, store.FailedOrder{Reason: err.Error(), Payload: payload, TraceID: wire.TraceID(poison.Raw["trace"])})
 }
 
-func (f *StockFlusher) skip(ctx context.Context, entryID, orderID string, reason error, payload []byte) error {
+func (f *StockFlusher) skip(ctx context.Context, entryID string, letter store.FailedOrder) error {
 	at := stock.Position{Epoch: f.at.Epoch, ID: entryID}
-	err := f.store.SkipEntry(ctx, f.rangeOf(entryID, entryID, 1), store.FailedOrder{
-		DedupKey: fmt.Sprintf("journal/%d/%d/%s", f.cfg.Partition, f.at.Epoch, entryID),
-		Source:   "stock_flusher", OrderID: orderID, Reason: reason.Error(), Payload: payload, Attempts: 1,
-	})
-	if err != nil {
+	letter.DedupKey = fmt.Sprintf("journal/%d/%d/%s", f.cfg.Partition, f.at.Epoch, entryID)
+	letter.Source, letter.PayloadType, letter.Attempts = sourceFlusher, stock.LetterType, 1
+	if err := f.store.SkipEntry(ctx, f.rangeOf(entryID, entryID, 1), letter); err != nil {
 		f.at = stock.Position{}
 		return err
 	}
@@ -204,20 +204,8 @@ func (f *StockFlusher) rangeOf(first, last string, entries int) store.Range {
 func (f *StockFlusher) apply(ctx context.Context, entries []stock.Entry) error {
 	last := entries[len(entries)-1].ID
 	r := f.rangeOf(entries[0].ID, last, len(entries))
-	r.Deltas = make(map[order.SKU]int64)
-	for _, e := range entries {
-		for _, d := range e.Deltas {
-			r.Deltas[d.SKU] += d.Units
-		}
-		if e.Kind == stock.Adjusted {
-			r.Adjustments = append(r.Adjustments, adjustment(e))
-		} else if f.cfg.WithOrders {
-			change, err := changeOf(e)
-			if err != nil {
-				return err
-			}
-			r.Changes = append(r.Changes, change)
-		}
+	if err := include(&r, entries, f.cfg.WithOrders); err != nil {
+		return err
 	}
 	out, err := f.store.FlushRange(ctx, r)
 	if err != nil {
@@ -230,6 +218,26 @@ func (f *StockFlusher) apply(ctx context.Context, entries []stock.Entry) error {
 		f.progress.Refuse(d.ID)
 	}
 	f.moved(stock.Position{Epoch: r.Epoch, ID: last})
+	return nil
+}
+
+// include adds what the entries say to the range.
+func include(r *store.Range, entries []stock.Entry, withOrders bool) error {
+	r.Deltas = make(map[order.SKU]int64)
+	for _, e := range entries {
+		for _, d := range e.Deltas {
+			r.Deltas[d.SKU] += d.Units
+		}
+		if e.Kind == stock.Adjusted {
+			r.Adjustments = append(r.Adjustments, adjustment(e))
+		} else if withOrders {
+			change, err := changeOf(e)
+			if err != nil {
+				return err
+			}
+			r.Changes = append(r.Changes, change)
+		}
+	}
 	return nil
 }
 
@@ -250,7 +258,7 @@ func changeOf(e stock.Entry) (store.Change, error) {
 	if err != nil {
 		return store.Change{}, fmt.Errorf("journal entry %s: %w: %w", e.ID, store.ErrRow, err)
 	}
-	c := store.Change{Order: o, To: kindStates[e.Kind], At: e.Time}
+	c := store.Change{Order: o, To: kindStates[e.Kind], At: e.Time, Trace: e.Trace}
 	if e.Kind == stock.Released {
 		c.Reason = e.Detail
 	}

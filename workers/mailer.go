@@ -73,7 +73,7 @@ func (m *Mailer) RunOnce(ctx context.Context) (int, error) {
 	if len(failed) > 0 && attempt < m.cfg.Attempts {
 		return 0, fmt.Errorf("%d of %d mails were not sent; they are tried again", len(failed), len(orders))
 	}
-	if err := m.bury(ctx, orders, failed, attempt); err != nil {
+	if err := m.bury(ctx, orders, traces(changes), failed, attempt); err != nil {
 		return 0, err
 	}
 	return len(orders), m.consumer.Ack(ctx, messages...)
@@ -92,7 +92,7 @@ func (m *Mailer) send(ctx context.Context, orders []order.Order) map[order.ID]er
 	return failed
 }
 
-func (m *Mailer) bury(ctx context.Context, orders []order.Order, failed map[order.ID]error, attempts int) error {
+func (m *Mailer) bury(ctx context.Context, orders []order.Order, traces map[order.ID]string, failed map[order.ID]error, attempts int) error {
 	for _, o := range orders {
 		reason, ok := failed[o.ID]
 		if !ok {
@@ -103,7 +103,11 @@ func (m *Mailer) bury(ctx context.Context, orders []order.Order, failed map[orde
 			return err
 		}
 		m.log.ErrorContext(ctx, "a confirmation could not be sent; it is in failed_orders", "order", o.ID, "error", reason)
-		if err := m.reader.bury(ctx, "order/"+string(o.ID), string(o.ID), payload, attempts, reason); err != nil {
+		err = m.reader.bury(ctx, letter{
+			key: "order/" + string(o.ID), orderID: string(o.ID), typ: wire.TypeSnapshot, payload: payload, trace: traces[o.ID],
+			attempts: attempts, reason: reason,
+		})
+		if err != nil {
 			return err
 		}
 	}

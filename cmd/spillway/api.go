@@ -15,6 +15,7 @@ import (
 	"github.com/spillway/spillway/server"
 	"github.com/spillway/spillway/stock"
 	"github.com/spillway/spillway/store"
+	"github.com/spillway/spillway/workers"
 )
 
 // mailSender is who confirmations are from, until SMTP is configured.
@@ -71,7 +72,17 @@ func newAPI(p *parts, redis redisConfig, sqlDurable bool, dataDir string, tokens
 		Payment:  payment,
 		Email:    email,
 	}
+	a.services.DeadLetters = deadLetters(p, a)
 	return a, nil
+}
+
+// deadLetters is the operators' service; the replayer does what the workers do, in the process that is asked.
+func deadLetters(p *parts, a *api) server.DeadLetters {
+	letters := store.NewDeadLetters(p.db)
+	return server.DeadLetters{Letters: letters, Replayer: workers.NewReplayer(workers.ReplayParts{
+		Letters: letters, Entries: store.NewStock(p.db), Orders: store.NewOrders(p.db), Hot: p.stock, Counters: p.stock,
+		Cancel: workers.NewDuplicates(p.stock, a.payments), Mail: a.mail, Log: p.log,
+	})}
 }
 
 // priceList reads names and prices from the cache.

@@ -25,6 +25,8 @@ type cli struct {
 	Migrate migrateCmd `cmd:"" help:"Bring the database's tables up to date, or say what is pending."`
 	Seed    seedCmd    `cmd:"" help:"Create the products of the demonstration catalogue that are missing. Changes nothing that is there."`
 	Token   tokenCmd   `cmd:"" help:"Mint a bearer token and print it."`
+
+	DeadLetters deadLettersCmd `cmd:"" name:"dead-letters" help:"Look at what no retry could help, and replay or discard it."`
 }
 
 type logConfig struct {

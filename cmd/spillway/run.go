@@ -65,7 +65,7 @@ func (c *serveCmd) Run(ctx context.Context, log *slog.Logger) error {
 }
 
 type workCmd struct {
-	Workers []string    `name:"workers" default:"stock-flusher,order-relay,order-writer,shipper,mailer" enum:"stock-flusher,order-relay,order-writer,shipper,mailer" help:"Which workers to run: ${enum}. Several processes may run the same."`
+	Workers []string    `name:"workers" default:"stock-flusher,order-relay,order-writer,shipper,mailer,dead-letter-drain" enum:"stock-flusher,order-relay,order-writer,shipper,mailer,dead-letter-drain" help:"Which workers to run: ${enum}. Several processes may run the same."`
 	SQL     sqlConfig   `embed:"" group:"SQL"`
 	Redis   redisConfig `embed:"" group:"Redis"`
 	Queue   queueConfig `embed:"" group:"Queue"`
@@ -91,9 +91,10 @@ const (
 	workerWriter  = "order-writer"
 	workerShipper = "shipper"
 	workerMailer  = "mailer"
+	workerDrain   = "dead-letter-drain"
 )
 
-var workerNames = []string{workerFlusher, workerRelay, workerWriter, workerShipper, workerMailer}
+var workerNames = []string{workerFlusher, workerRelay, workerWriter, workerShipper, workerMailer, workerDrain}
 
 // role is what one process runs.
 type role struct {
@@ -230,6 +231,25 @@ func addConsumers(p *parts, a *api, r role, broker queue.Broker, out turns) (tur
 			return nil, err
 		}
 		out = append(out, w.make(c))
+	}
+	if !slices.Contains(r.workers, workerDrain) {
+		return out, nil
+	}
+	return addDrains(p, broker, dead, out)
+}
+
+// addDrains drains what the broker gives up, if it does that at all: a loop for each group.
+func addDrains(p *parts, broker queue.Broker, dead *store.DeadLetters, out turns) (turns, error) {
+	if !broker.Features().GivesUp {
+		return out, nil
+	}
+	for _, group := range []string{groupOrders, groupShipping, groupMail} {
+		c, err := broker.Consumer(broker.Features().DeadLetterPrefix+group, groupDrain)
+		if err != nil {
+			return nil, err
+		}
+		d := workers.NewDeadLetterDrain(workers.DefaultDrainConfig(group), c, dead, p.log)
+		out = append(out, turn{workerDrain, d.Run, d.RunOnce})
 	}
 	return out, nil
 }
