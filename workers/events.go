@@ -3,6 +3,7 @@ package workers
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"google.golang.org/protobuf/proto"
 
@@ -103,13 +104,18 @@ func (r reader) buryEvent(ctx context.Context, key string, m *spillwayv1.OrderEv
 
 func (r reader) bury(ctx context.Context, l letter) error {
 	err := r.dead.Put(ctx, store.FailedOrder{
-		DedupKey: r.source + "/" + l.key, Source: r.source, OrderID: l.orderID, Reason: l.reason.Error(), PayloadType: l.typ,
+		DedupKey: r.source + "/" + l.key, Source: r.source, OrderID: l.orderID, Reason: plainly(l.reason), PayloadType: l.typ,
 		Payload: l.payload, TraceID: wire.TraceID(l.trace), Attempts: l.attempts,
 	})
 	if err != nil {
 		return fmt.Errorf("write to failed_orders: %w", err)
 	}
 	return nil
+}
+
+// plainly is an error on one line, with the spaces that protobuf makes unbreakable at random.
+func plainly(err error) string {
+	return strings.NewReplacer("\n", "; ", "\u00a0", " ").Replace(err.Error())
 }
 
 // paid are the orders that the changes made PAID, each once, as they were reserved.

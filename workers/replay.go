@@ -8,7 +8,6 @@ import (
 	"maps"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"golang.org/x/sync/singleflight"
@@ -92,12 +91,15 @@ func (r *Replayer) replay(ctx context.Context, id int64, actor string) error {
 		return fmt.Errorf("dead letter %d was discarded: %w", id, order.ErrState)
 	}
 	err = r.apply(ctx, l, store.LetterAction{Actor: actor})
+	if err == nil && l.Status == store.LetterReplayed {
+		return nil
+	}
 	if err == nil {
 		r.Log.InfoContext(ctx, "a dead letter was replayed", "letter", id, "source", l.Source, "order", l.OrderID, "actor", actor)
 		return nil
 	}
 	r.Log.WarnContext(ctx, "a dead letter could not be replayed", "letter", id, "source", l.Source, "order", l.OrderID, "actor", actor, "error", err)
-	if nerr := r.Letters.NoteFailure(ctx, id, store.LetterAction{Actor: actor, Detail: err.Error()}); nerr != nil {
+	if nerr := r.Letters.NoteFailure(ctx, id, store.LetterAction{Actor: actor, Detail: plainly(err)}); nerr != nil {
 		r.Log.WarnContext(ctx, "the failed replay is not in the letter's history", "letter", id, "error", nerr)
 	}
 	return failedAgain(id, err)
@@ -111,7 +113,7 @@ func failedAgain(id int64, err error) error {
 		}
 	}
 	// The cause is only quoted: what was wrong with the letter is not wrong with the operator's request.
-	return fmt.Errorf("dead letter %d stays open, it failed again: %s: %w", id, strings.ReplaceAll(err.Error(), "\n", "; "), order.ErrState)
+	return fmt.Errorf("dead letter %d stays open, it failed again: %s: %w", id, plainly(err), order.ErrState)
 }
 
 func (r *Replayer) apply(ctx context.Context, l store.FailedOrder, by store.LetterAction) error {
