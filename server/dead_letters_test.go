@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -250,7 +251,7 @@ func TestAJournalEntryIsShownAndMended(t *testing.T) {
 		t.Fatalf("read: %q, %v", id, err)
 	}
 	read, err := stock.UnmarshalLetter(raw)
-	if err != nil || len(read.Deltas) != 1 || read.Deltas[0] != entry.Deltas[0] || string(read.Snapshot) != string(snapshot) || read.Kind != entry.Kind {
+	if err != nil || len(read.Deltas) != 1 || read.Deltas[0] != entry.Deltas[0] || !bytes.Equal(read.Snapshot, snapshot) || read.Kind != entry.Kind {
 		t.Errorf("read %+v, %v", read, err)
 	}
 	for name, c := range map[string]struct{ from, to, names string }{
@@ -276,7 +277,7 @@ func TestAJournalEntryIsShownAndMended(t *testing.T) {
 	if raw, _, err = readPayload(stock.LetterType, []byte(mended)); err != nil {
 		t.Fatal(err)
 	}
-	if read, err = stock.UnmarshalLetter(raw); err != nil || string(read.Snapshot) != string(snapshot) || read.OrderID != o.ID {
+	if read, err = stock.UnmarshalLetter(raw); err != nil || !bytes.Equal(read.Snapshot, snapshot) || read.OrderID != o.ID {
 		t.Errorf("a mended entry is %+v, %v", read, err)
 	}
 }

@@ -11,6 +11,11 @@
 //	                                                                             calls at once             knows the order id
 //	Mailer        topic, group "mail"        sent_mails                          MailConfig.Concurrency    the message comes again; a mail may be
 //	                                                                             calls at once             sent twice
+//	DeadLetterDrain  dead-letter topics      failed_orders                       DrainConfig.Messages      the messages come again; each is one
+//	              of all groups, group                                           messages a turn           letter
+//	              "dead-letters"
+//
+// The Replayer is no worker: it applies dead letters when an operator asks for it.
 //
 // Every worker is idempotent, takes what it can in one batch, acknowledges only what is committed, and costs a poison
 // message only itself. Run loops it until its context ends; RunOnce is one turn, for tests.

@@ -124,21 +124,9 @@ const payloadBytesMax = 60_000
 
 // Run edits one letter.
 func (c *deadLettersEditCmd) Run(ctx context.Context, out io.Writer) error {
-	in := io.Reader(os.Stdin)
-	if c.File != "-" {
-		f, err := os.Open(c.File)
-		if err != nil {
-			return fmt.Errorf("--file: %w", err)
-		}
-		defer f.Close()
-		in = f
-	}
-	text, err := io.ReadAll(io.LimitReader(in, payloadBytesMax+1))
+	text, err := c.payload()
 	if err != nil {
 		return fmt.Errorf("--file: %w", err)
-	}
-	if len(text) > payloadBytesMax {
-		return fmt.Errorf("--file: more than %d bytes; so large a payload cannot be edited", payloadBytesMax)
 	}
 	client, err := c.open()
 	if err != nil {
@@ -149,6 +137,22 @@ func (c *deadLettersEditCmd) Run(ctx context.Context, out io.Writer) error {
 		return c.Client.explain(err)
 	}
 	return c.print(out, resp.GetLetter())
+}
+
+// payload reads the file, as much of it as may be sent.
+func (c *deadLettersEditCmd) payload() (text []byte, err error) {
+	in := os.Stdin
+	if c.File != "-" {
+		if in, err = os.Open(c.File); err != nil {
+			return nil, err
+		}
+		defer func() { err = errors.Join(err, in.Close()) }()
+	}
+	text, err = io.ReadAll(io.LimitReader(in, payloadBytesMax+1))
+	if err == nil && len(text) > payloadBytesMax {
+		err = fmt.Errorf("more than %d bytes; so large a payload cannot be edited", payloadBytesMax)
+	}
+	return text, err
 }
 
 type deadLettersReplayCmd struct {

@@ -40,9 +40,15 @@ func letterTable(out io.Writer, letters []*spillwayv1.DeadLetter, more bool) err
 func letterPage(out io.Writer, l *spillwayv1.DeadLetter) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for _, line := range [][2]string{
-		{"id", fmt.Sprint(l.GetId())}, {"status", statusName(l)}, {"source", l.GetSource()}, {"order", dash(l.GetOrderId())},
-		{"reason", printable(l.GetReason())}, {"attempts", fmt.Sprint(l.GetAttempts())}, {"trace", dash(l.GetTraceId())},
-		{"created", l.GetCreateTime().AsTime().Format(time.RFC3339)}, {"updated", l.GetUpdateTime().AsTime().Format(time.RFC3339)},
+		{"id", fmt.Sprint(l.GetId())},
+		{"status", statusName(l)},
+		{"source", l.GetSource()},
+		{"order", dash(l.GetOrderId())},
+		{"reason", printable(l.GetReason())},
+		{"attempts", fmt.Sprint(l.GetAttempts())},
+		{"trace", dash(l.GetTraceId())},
+		{"created", l.GetCreateTime().AsTime().Format(time.RFC3339)},
+		{"updated", l.GetUpdateTime().AsTime().Format(time.RFC3339)},
 		{"payload", dash(l.GetPayloadType())},
 	} {
 		fmt.Fprintf(w, "%s\t%s\n", line[0], line[1])
