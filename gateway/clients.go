@@ -60,6 +60,59 @@ func unlessKnown(err error) error {
 	return fmt.Errorf("%w: %w", order.ErrUnknownOutcome, err)
 }
 
+// ChargeState says what the payment service knows of an order's charge.
+type ChargeState int
+
+const (
+	// ChargeUnknown: nobody has asked for a charge, or nobody knows yet what came of it.
+	ChargeUnknown ChargeState = iota
+	// ChargeTaken: the money was taken.
+	ChargeTaken
+	// ChargeDeclined: the provider refused; nothing was taken.
+	ChargeDeclined
+	// ChargeVoided: it will never be taken.
+	ChargeVoided
+	// ChargeReturned: it was taken and given back.
+	ChargeReturned
+)
+
+// FoundCharge is what the payment service knows of an order's charge.
+type FoundCharge struct {
+	// ID is the ledger's; empty when there is none.
+	ID     string
+	State  ChargeState
+	Amount order.Money
+	// DeclineCode is why it was declined.
+	DeclineCode string
+}
+
+var chargeStates = map[spillwayv1.ChargeState]ChargeState{
+	spillwayv1.ChargeState_CHARGE_STATE_SUCCEEDED: ChargeTaken,
+	spillwayv1.ChargeState_CHARGE_STATE_DECLINED:  ChargeDeclined,
+	spillwayv1.ChargeState_CHARGE_STATE_VOIDED:    ChargeVoided,
+	spillwayv1.ChargeState_CHARGE_STATE_REFUNDED:  ChargeReturned,
+}
+
+// Find asks what became of the order's charge. That there is none is an answer: ChargeUnknown.
+func (p Payments) Find(ctx context.Context, id order.ID) (FoundCharge, error) {
+	resp, err := Do(ctx, p.Policy, func(ctx context.Context) (*spillwayv1.GetChargeResponse, error) {
+		resp, err := p.Client.GetCharge(ctx, &spillwayv1.GetChargeRequest{OrderId: string(id)})
+		return resp, FromConnect(err)
+	})
+	if errors.Is(err, order.ErrNotFound) {
+		return FoundCharge{}, nil
+	}
+	if err != nil {
+		return FoundCharge{}, err
+	}
+	ch := resp.GetCharge()
+	amount, err := wire.FromMoney(ch.GetAmount())
+	if err != nil && chargeStates[ch.GetState()] == ChargeTaken {
+		return FoundCharge{}, fmt.Errorf("the charge of %s: %w", id, err)
+	}
+	return FoundCharge{ID: ch.GetChargeId(), State: chargeStates[ch.GetState()], Amount: amount, DeclineCode: ch.GetDeclineCode()}, nil
+}
+
 // Refund gives the order's money back, once; order.ErrState when nothing was taken.
 func (p Payments) Refund(ctx context.Context, id order.ID, reason string) error {
 	_, err := Do(ctx, p.Policy, func(ctx context.Context) (*spillwayv1.RefundResponse, error) {

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	_ "embed" // The templates are part of the program.
@@ -62,7 +63,12 @@ func (f Folder) write(m *mail.Msg, path string) (err error) {
 			err = errors.Join(err, part.Close(), os.Remove(part.Name()))
 		}
 	}()
-	if _, err = m.WriteTo(part); err != nil {
+	// The library writes word by word; a system call for each would be most of what a mail costs.
+	buffered := bufio.NewWriter(part)
+	if _, err = m.WriteTo(buffered); err == nil {
+		err = buffered.Flush()
+	}
+	if err != nil {
 		return err
 	}
 	if err := os.Rename(part.Name(), path); err != nil {

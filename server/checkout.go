@@ -13,7 +13,6 @@ import (
 	"github.com/spillway/spillway/auth"
 	"github.com/spillway/spillway/gateway"
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
-	"github.com/spillway/spillway/gen/spillway/v1/spillwayv1connect"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/stock"
 	"github.com/spillway/spillway/wire"
@@ -78,8 +77,6 @@ type Durable interface {
 
 // Checkout is the CheckoutService.
 type Checkout struct {
-	spillwayv1connect.UnimplementedCheckoutServiceHandler
-
 	Prices   PriceList
 	Carts    CartContents
 	Rates    Converter
@@ -89,8 +86,12 @@ type Checkout struct {
 	Orders   OrderBook
 	Durable  Durable
 	Log      *slog.Logger
+	// Reader reads the orders that are paid later, as their customers see them.
+	Reader OrderReader
 	// Partition holds the orders that are placed here.
 	Partition uint8
+	// PayWithin is how long an order that was placed without a card can be paid.
+	PayWithin time.Duration
 	// Now is time.Now.
 	Now func() time.Time
 }
@@ -105,7 +106,9 @@ type intent struct {
 	currency    order.Currency
 	email       string
 	address     order.Address
-	card        gateway.Card
+	// card is what is charged; without one the order is paid later.
+	card     gateway.Card
+	withCard bool
 }
 
 // intent checks the request. Its idempotency key may come as a field or as a header.
@@ -122,16 +125,19 @@ func (c *Checkout) intent(ctx context.Context, req *spillwayv1.PlaceOrderRequest
 	if err != nil {
 		return intent{}, err
 	}
-	card := req.GetCard()
 	in := intent{
 		customer: caller.Customer, key: key, fingerprint: fingerprint, currency: order.Currency(req.GetCurrencyCode()),
 		email: req.GetEmail(), address: wire.FromAddress(req.GetShippingAddress()),
-		card: gateway.NewCard(card.GetNumber(), card.GetCvv(), int(card.GetExpiryYear()), int(card.GetExpiryMonth())),
+		card: cardOf(req.GetCard()), withCard: req.GetCard() != nil,
 	}
 	if in.fromCart = len(req.GetLines()) == 0; !in.fromCart {
 		in.demand, err = wire.FromDemand(req.GetLines())
 	}
 	return in, err
+}
+
+func cardOf(card *spillwayv1.Card) gateway.Card {
+	return gateway.NewCard(card.GetNumber(), card.GetCvv(), int(card.GetExpiryYear()), int(card.GetExpiryMonth()))
 }
 
 // keyHeader may carry the idempotency key instead of the request.
@@ -164,7 +170,7 @@ func idempotencyKey(ctx context.Context, req *spillwayv1.PlaceOrderRequest) (str
 }
 
 // fingerprintOf tells requests apart. The card stays out: it may be stored nowhere, not even as a hash (I13), which would
-// be guessed in seconds.
+// be guessed in seconds. Whether there is one stays in: an order that is paid later is another order.
 func fingerprintOf(req *spillwayv1.PlaceOrderRequest) ([]byte, error) {
 	same := proto.CloneOf(req)
 	same.Card, same.IdempotencyKey = nil, ""
@@ -172,9 +178,15 @@ func fingerprintOf(req *spillwayv1.PlaceOrderRequest) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("marshal a request: %w", err)
 	}
+	if req.GetCard() == nil {
+		b = append(b, payLaterMark...)
+	}
 	sum := sha256.Sum256(b)
 	return sum[:], nil
 }
+
+// payLaterMark tells the fingerprint of an order without a card. No message ends with it: a tag of 0 is none.
+const payLaterMark = "\x00pay later"
 
 // draft prices what is asked for.
 func (c *Checkout) draft(ctx context.Context, in intent) (order.Order, error) {
@@ -192,6 +204,9 @@ func (c *Checkout) draft(ctx context.Context, in intent) (order.Order, error) {
 		ID: id, CustomerID: in.customer, State: order.Pending, Lines: lines, Currency: in.currency, Email: in.email,
 		Address: in.address, TrackingID: gateway.NewTrackingID(id), IdempotencyKey: in.key, Fingerprint: in.fingerprint,
 		CreatedAt: now, UpdatedAt: now,
+	}
+	if !in.withCard {
+		o.ExpiresAt = now.Add(c.PayWithin)
 	}
 	err = o.Price(shipping.Amount)
 	return o, err

@@ -73,6 +73,9 @@ func (c *Checkout) place(ctx context.Context, in intent) (order.Order, error) {
 	if res.Replay != "" {
 		return c.resume(ctx, in, res.Replay)
 	}
+	if in.fromCart && !in.withCard {
+		c.emptyCart(ctx, in, o)
+	}
 	return c.finish(ctx, in, o, res.Position)
 }
 
@@ -117,10 +120,13 @@ func (c *Checkout) reserve(ctx context.Context, o order.Order) (stock.Reservatio
 	return c.Stock.Reserve(ctx, req)
 }
 
-// finish charges a reserved order and settles or releases it.
+// finish charges a reserved order and settles or releases it. One without a card waits for PayOrder.
 func (c *Checkout) finish(ctx context.Context, in intent, o order.Order, reserved stock.Position) (order.Order, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
 	defer cancel()
+	if !in.withCard {
+		return o, c.durable(ctx, reserved, o.ID, order.Pending)
+	}
 	charge, err := c.Cashier.Charge(ctx, o.ID, order.Money{Currency: o.Currency, Amount: o.Total}, in.card)
 	switch {
 	case errors.Is(err, order.ErrState):
@@ -156,9 +162,7 @@ func (c *Checkout) settle(ctx context.Context, in intent, o order.Order, chargeI
 		return order.Order{}, err
 	}
 	if in.fromCart {
-		if err := c.Carts.EmptyIf(ctx, in.customer, o.Demand()); err != nil {
-			c.Log.WarnContext(ctx, "a cart that was ordered was not emptied", "order", o.ID, "error", err)
-		}
+		c.emptyCart(ctx, in, o)
 	}
 	o.State, o.UpdatedAt = order.Paid, c.Now().UTC().Truncate(time.Microsecond)
 	err = c.durable(ctx, place, o.ID, order.Paid)
@@ -166,6 +170,12 @@ func (c *Checkout) settle(ctx context.Context, in intent, o order.Order, chargeI
 		return c.owner(ctx, in)
 	}
 	return o, err
+}
+
+func (c *Checkout) emptyCart(ctx context.Context, in intent, o order.Order) {
+	if err := c.Carts.EmptyIf(ctx, in.customer, o.Demand()); err != nil {
+		c.Log.WarnContext(ctx, "a cart that was ordered was not emptied", "order", o.ID, "error", err)
+	}
 }
 
 // owner answers with the order that the key belongs to: SQL refused this one, whose stock and money go back.

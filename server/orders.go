@@ -90,7 +90,8 @@ func (r OrderReader) hot(ctx context.Context, id order.ID) (order.Order, error) 
 type Orders struct {
 	spillwayv1connect.UnimplementedOrderServiceHandler
 
-	Reader OrderReader
+	Reader    OrderReader
+	Canceller *Canceller
 }
 
 // GetOrder returns one of the caller's orders.

@@ -21,8 +21,14 @@ const (
 	Settled Kind = "S"
 	// Released: the stock of an order was given back; it is CANCELLED.
 	Released Kind = "L"
+	// Restocked: the units of an order that SQL cancelled, or that was lost with an earlier Redis, were given back. It carries no
+	// snapshot, and says nothing of the order's state.
+	Restocked Kind = "B"
 	// Adjusted: an operator changed a SKU's stock.
 	Adjusted Kind = "A"
+	// Unreadable: the entry says something that this program does not know. No script writes it; a reader of the group gets it in
+	// the place of what it could not read.
+	Unreadable Kind = ""
 )
 
 // StartID is the position before the first entry of a journal.
@@ -33,7 +39,7 @@ type Entry struct {
 	// ID is the stream's id, "milliseconds-sequence". Within one epoch it only grows.
 	ID   string
 	Kind Kind
-	// OrderID is the order (Reserved, Settled, Released).
+	// OrderID is the order (Reserved, Settled, Released, Restocked).
 	OrderID order.ID
 	// AdjustmentID is the adjustment (Adjusted).
 	AdjustmentID string
@@ -42,7 +48,7 @@ type Entry struct {
 	// Snapshot is the whole order, opaque here.
 	Snapshot []byte
 	Time     time.Time
-	// Detail is the charge id (Settled) or the reason (Released, Adjusted).
+	// Detail is the charge id (Settled) or the reason (Released, Restocked, Adjusted).
 	Detail string
 	// Actor is who adjusted.
 	Actor string
@@ -64,7 +70,7 @@ func parseEntry(x rueidis.XRangeEntry) (Entry, error) {
 		Detail: f["detail"], Actor: f["actor"], Trace: f["trace"],
 	}
 	switch e.Kind {
-	case Reserved, Settled, Released:
+	case Reserved, Settled, Released, Restocked:
 		e.OrderID = order.ID(f["order"])
 	case Adjusted:
 		e.AdjustmentID = f["order"]

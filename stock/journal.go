@@ -160,7 +160,21 @@ func (j *Journal) Claim(ctx context.Context, epoch int64, consumer string, minId
 	if err != nil {
 		return nil, unavailable(err)
 	}
-	return parseEntries(raw)
+	return received(raw), nil
+}
+
+// received reads what a reader of the group was given, which is all its own: one that cannot be read is Unreadable, and those behind
+// it are not left to wait until somebody claims them.
+func received(raw []rueidis.XRangeEntry) []Entry {
+	out := make([]Entry, len(raw))
+	for i, x := range raw {
+		e, err := parseEntry(x)
+		if err != nil {
+			e = Entry{ID: x.ID, Kind: Unreadable}
+		}
+		out[i] = e
+	}
+	return out
 }
 
 // Next receives new entries for the consumer, blocking up to the given time for a first one. They stay its own until
@@ -180,7 +194,7 @@ func (j *Journal) Next(ctx context.Context, epoch int64, consumer string, count 
 	if err != nil {
 		return nil, j.noGroup(ctx, epoch, err)
 	}
-	return parseEntries(streams[key])
+	return received(streams[key]), nil
 }
 
 // noGroup makes the relay's group when that was what failed: it reads from the journal's beginning.

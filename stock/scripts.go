@@ -13,6 +13,8 @@ var (
 	settleLua string
 	//go:embed lua/release.lua
 	releaseLua string
+	//go:embed lua/restock.lua
+	restockLua string
 	//go:embed lua/load.lua
 	loadLua string
 	//go:embed lua/adjust.lua
@@ -30,7 +32,7 @@ var (
 // scripts are all idempotent, each by what its head says, and so all are marked retryable: rueidis may send one
 // again when a connection broke and its outcome is unknown.
 type scripts struct {
-	reserve, settle, release, load, adjust, epochClose, epochOpen, trim, expire *rueidis.Lua
+	reserve, settle, release, restock, load, adjust, epochClose, epochOpen, trim, expire *rueidis.Lua
 }
 
 func newScripts() scripts {
@@ -38,6 +40,7 @@ func newScripts() scripts {
 		reserve:    rueidis.NewLuaScriptRetryable(reserveLua),
 		settle:     rueidis.NewLuaScriptRetryable(settleLua),
 		release:    rueidis.NewLuaScriptRetryable(releaseLua),
+		restock:    rueidis.NewLuaScriptRetryable(restockLua),
 		load:       rueidis.NewLuaScriptRetryable(loadLua),
 		adjust:     rueidis.NewLuaScriptRetryable(adjustLua),
 		epochClose: rueidis.NewLuaScriptRetryable(epochCloseLua),

@@ -76,10 +76,13 @@ const chargeColumns = "order_id, charge_id, state, amount, currency, decline_cod
 func (c *Charges) commit(ctx context.Context, charges []Charge) ([]Charge, error) {
 	ctx, cancel := context.WithTimeout(ctx, mysqlTimeout)
 	defer cancel()
+	if fresh, err := c.insertFresh(ctx, charges); fresh || err != nil {
+		return charges, err
+	}
 	held := make(map[order.ID]Charge, len(charges))
 	err := c.db.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		clear(held)
-		if err := insertCharges(ctx, c.db, tx, charges, micro(c.now())); err != nil {
+		if err := leaveCharges(ctx, c.db, tx, charges); err != nil {
 			return err
 		}
 		return readCharges(ctx, tx, charges, held)
@@ -94,21 +97,43 @@ func (c *Charges) commit(ctx context.Context, charges []Charge) ([]Charge, error
 	return out, nil
 }
 
-// insertCharges leaves the line that is there. IGNORE would hide a violated CHECK as well.
-func insertCharges(ctx context.Context, db *DB, tx *sql.Tx, charges []Charge, now time.Time) error {
+// insertFresh writes lines of orders that have none yet, which is nearly always so: one statement, and so one round trip. False
+// means that one of them has a line, and that nothing was written.
+func (c *Charges) insertFresh(ctx context.Context, charges []Charge) (bool, error) {
+	now := micro(c.now())
+	for i := range charges {
+		charges[i].CreatedAt, charges[i].UpdatedAt = now, now
+	}
+	err := c.db.call(ctx, func(ctx context.Context) error { return insertCharges(ctx, c.db.sql, charges, "") })
+	if isDuplicate(err) || isRetryable(err) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// leaveCharges leaves the line that is there. IGNORE would hide a violated CHECK as well.
+func leaveCharges(ctx context.Context, db *DB, tx *sql.Tx, charges []Charge) error {
 	charges = slices.Clone(charges)
 	slices.SortStableFunc(charges, func(a, b Charge) int { return strings.Compare(string(a.OrderID), string(b.OrderID)) })
 	charges = slices.CompactFunc(charges, func(a, b Charge) bool { return a.OrderID == b.OrderID })
-	args := make([]any, 0, 8*len(charges))
-	for _, ch := range charges {
-		args = append(args, ch.OrderID, ch.ChargeID, ch.State, ch.Amount.Amount, ch.Amount.Currency, clip(ch.DeclineCode, 64), now, now)
-	}
 	upsert := " ON CONFLICT (order_id) DO NOTHING"
 	if db.isMySQL() {
 		upsert = " ON DUPLICATE KEY UPDATE order_id = charges.order_id"
 	}
+	return insertCharges(ctx, tx, charges, upsert)
+}
+
+type execer interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+}
+
+func insertCharges(ctx context.Context, ex execer, charges []Charge, upsert string) error {
+	args := make([]any, 0, 8*len(charges))
+	for _, ch := range charges {
+		args = append(args, ch.OrderID, ch.ChargeID, ch.State, ch.Amount.Amount, ch.Amount.Currency, clip(ch.DeclineCode, 64), ch.CreatedAt, ch.UpdatedAt)
+	}
 	values := strings.TrimSuffix(strings.Repeat("(?,?,?,?,?,?,?,?),", len(charges)), ",")
-	if _, err := tx.ExecContext(ctx, "INSERT INTO charges ("+chargeColumns+") VALUES "+values+upsert, args...); err != nil {
+	if _, err := ex.ExecContext(ctx, "INSERT INTO charges ("+chargeColumns+") VALUES "+values+upsert, args...); err != nil {
 		return fmt.Errorf("record %d charges: %w", len(charges), err)
 	}
 	return nil

@@ -271,3 +271,58 @@ func TestADuplicateIsUndoneBeforeItsLetterIsClosed(t *testing.T) {
 		wantState(t, orders, second.ID, order.Cancelled)
 	})
 }
+
+// TestAReservationThatWasPutAsideAndItsReleaseMakeNothing, in whichever order the operator and the flusher come.
+func TestAReservationThatWasPutAsideAndItsReleaseMakeNothing(t *testing.T) {
+	for name, c := range map[string]struct {
+		first, status, history string
+	}{
+		"replayed, then released":  {"replay", store.LetterReplayed, "replayed by op: "},
+		"released, then replayed":  {"release", store.LetterDiscarded, "discarded by stock_flusher: the order was released: nothing was taken, and nothing goes back"},
+		"discarded, then released": {"discard", store.LetterDiscarded, "discarded by op: "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onBoth(t, func(t *testing.T, db *store.DB) { reservationMeetsRelease(t, db, c.first, c.status, c.history) })
+		})
+	}
+}
+
+// reservationMeetsRelease does with the reservation's letter what comes first, flushes the release, and replays the letter.
+func reservationMeetsRelease(t *testing.T, db *store.DB, first, status, history string) {
+	t.Helper()
+	st, dead, o := flushing(t, db), store.NewDeadLetters(db), anOrder("k")
+	f := aLetter("journal/0/1/1-0")
+	f.Source, f.OrderID = store.FlusherSource, string(o.ID)
+	reservation := aRange("0-0", "1-0", -3)
+	if err := st.SkipEntry(t.Context(), reservation, f); err != nil {
+		t.Fatal(err)
+	}
+	l := get(t, dead, 1)
+	replay := func() error {
+		_, _, err := st.ReplayEntry(t.Context(), l, reservation, false, store.LetterAction{Actor: "op"})
+		return err
+	}
+	switch first {
+	case "replay":
+		if err := replay(); err != nil {
+			t.Fatal(err)
+		}
+		wantStock(t, st, 7)
+	case "discard":
+		if err := dead.Discard(t.Context(), l.ID, store.LetterAction{Actor: "op"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	release := store.Range{Epoch: 1, PrevID: "1-0", FirstID: "2-0", LastID: "2-0", Entries: 1, Releases: []store.Hold{{OrderID: o.ID, Deltas: []store.Delta{{SKU: "A", Units: 3}}}}}
+	if _, err := st.FlushRange(t.Context(), release); err != nil {
+		t.Fatal(err)
+	}
+	wantStock(t, st, 10)
+	if err := replay(); (first != "replay") != errors.Is(err, order.ErrState) {
+		t.Errorf("replayed in the end: %v", err)
+	}
+	wantStock(t, st, 10)
+	if got := get(t, dead, l.ID); got.Status != status || actions(got) != history {
+		t.Errorf("it is %s after %q; want %s after %q", got.Status, actions(got), status, history)
+	}
+}

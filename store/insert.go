@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,6 +33,9 @@ func (db *DB) insertOrders(ctx context.Context, tx *sql.Tx, changes []Change) ([
 	if err != nil {
 		return nil, err
 	}
+	if changes, err = declaredLost(ctx, tx, changes); err != nil {
+		return nil, err
+	}
 	var duplicates []Duplicate
 	args := make([]any, 0, len(changes)*21)
 	for _, c := range changes {
@@ -49,6 +53,22 @@ func (db *DB) insertOrders(ctx context.Context, tx *sql.Tx, changes []Change) ([
 		return nil, fmt.Errorf("insert %d orders: %w", len(changes), raced(err))
 	}
 	return duplicates, db.insertItems(ctx, tx, changes)
+}
+
+// declaredLost makes those of the changes CANCELLED whose orders were declared lost with their Redis and turned up after all: their
+// money and their units are on the way back.
+func declaredLost(ctx context.Context, tx *sql.Tx, changes []Change) ([]Change, error) {
+	lost, err := cancelledAmong(ctx, tx, ids(changes))
+	if err != nil || len(lost) == 0 {
+		return changes, err
+	}
+	changes = slices.Clone(changes)
+	for i, c := range changes {
+		if reason, ok := lost[c.Order.ID]; ok {
+			changes[i].To, changes[i].Reason = order.Cancelled, reason
+		}
+	}
+	return changes, nil
 }
 
 // appendOrder adds the values of one order. One whose key is another order's is CANCELLED, without the key.

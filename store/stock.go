@@ -30,6 +30,8 @@ type Epoch struct {
 	OpenedAt time.Time
 	// Closed says that a later epoch was opened: nothing of this one is applied any more.
 	Closed bool
+	// ClosedAt is when; zero while it is open.
+	ClosedAt time.Time
 }
 
 // startID is the place before the first entry of a journal.
@@ -44,6 +46,9 @@ func scanEpoch(r interface{ Scan(dest ...any) error }) (Epoch, error) {
 		return Epoch{}, err
 	}
 	e.OpenedAt, e.Closed = e.OpenedAt.UTC(), closed.Valid
+	if closed.Valid {
+		e.ClosedAt = closed.Time.UTC()
+	}
 	return e, nil
 }
 
@@ -201,9 +206,16 @@ type Range struct {
 	// PrevID is the place from which the caller read on; FirstID and LastID are the first and last entry.
 	PrevID, FirstID, LastID string
 	Entries                 int
-	// Deltas are the units of all entries, summed per SKU, adjustments included.
-	Deltas      map[order.SKU]int64
+	// Deltas are the units of all entries but Releases, summed per SKU, adjustments included.
+	Deltas map[order.SKU]int64
+	// Releases are units that go back because an order was released. Those of an order whose reservation was put aside, and so never
+	// taken, do not.
+	Releases    []Hold
 	Adjustments []Adjustment
+	// Restocks are units of cancelled orders that go back, once an order. They are not in Deltas.
+	Restocks []Hold
+	// Holds say whose stock the range took or gave back; they are logged with it. None where Changes write the orders themselves.
+	Holds []Hold
 	// Changes are the orders to write in the same transaction (durability sql), or none.
 	Changes []Change
 }
@@ -228,7 +240,11 @@ func (s *Stock) content(ctx context.Context, tx *sql.Tx, r Range) (Outcome, erro
 	if err := s.adjust(ctx, tx, r.Adjustments); err != nil {
 		return Outcome{}, err
 	}
-	if err := s.deduct(ctx, tx, r.Deltas); err != nil {
+	deltas, err := s.db.givenBack(ctx, tx, r)
+	if err != nil {
+		return Outcome{}, err
+	}
+	if err := s.deduct(ctx, tx, deltas); err != nil {
 		return Outcome{}, err
 	}
 	return s.db.applyOrders(ctx, tx, r.Changes)
@@ -251,8 +267,12 @@ func (*Stock) advance(ctx context.Context, tx *sql.Tx, r Range) error {
 	if err != nil {
 		return fmt.Errorf("move the place from %s to %s: %w", r.PrevID, r.LastID, err)
 	}
-	_, err = tx.ExecContext(ctx, "INSERT INTO stock_dedup_log (partition_no, epoch, first_id, last_id, entries, applied_at) VALUES (?,?,?,?,?,?)",
-		r.Partition, r.Epoch, r.FirstID, r.LastID, r.Entries, micro(time.Now()))
+	var holds any
+	if len(r.Holds) > 0 {
+		holds = FormatHolds(r.Holds)
+	}
+	_, err = tx.ExecContext(ctx, "INSERT INTO stock_dedup_log (partition_no, epoch, first_id, last_id, entries, applied_at, orders) VALUES (?,?,?,?,?,?,?)",
+		r.Partition, r.Epoch, r.FirstID, r.LastID, r.Entries, micro(time.Now()), holds)
 	if isDuplicate(err) {
 		return ErrFlushConflict
 	}
@@ -295,7 +315,8 @@ func (*Stock) deduct(ctx context.Context, tx *sql.Tx, deltas map[order.SKU]int64
 	return nil
 }
 
-// PruneDedupLog forgets all but the newest rows of the partition's log. It always keeps one.
+// PruneDedupLog forgets all but the newest rows of the partition's log. It always keeps one, and those of closed epochs whose lost
+// orders have not all been found.
 func (s *Stock) PruneDedupLog(ctx context.Context, partition uint8, keep int) error {
 	return s.db.call(ctx, func(ctx context.Context) error { return s.pruneDedupLog(ctx, partition, keep) })
 }
@@ -308,7 +329,8 @@ func (s *Stock) pruneDedupLog(ctx context.Context, partition uint8, keep int) er
 		return nil
 	}
 	if err == nil {
-		_, err = s.db.sql.ExecContext(ctx, "DELETE FROM stock_dedup_log WHERE partition_no = ? AND id < ?", partition, cut)
+		_, err = s.db.sql.ExecContext(ctx, "DELETE FROM stock_dedup_log WHERE partition_no = ? AND id < ? AND epoch NOT IN "+
+			"(SELECT epoch FROM stock_epochs WHERE partition_no = ? AND closed_at IS NOT NULL AND reconciled_at IS NULL)", partition, cut, partition)
 	}
 	return err
 }

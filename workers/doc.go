@@ -17,6 +17,13 @@
 //
 // The Replayer is no worker: it applies dead letters when an operator asks for it.
 //
+//	PaymentReconciler     orders PENDING for     settles and releases in Redis or    recoveryBatch orders      the next look finds the same
+//	                      long; PaymentService   SQL, order_cancellations            a look                    orders again
+//	CancellationFinisher  order_cancellations    refunds by PaymentService, journal, recoveryBatch a look      each step is idempotent and
+//	                                             due_mails                                                     noted: it is repeated
+//	LostOrders            closed epochs, log,    order_cancellations                 a closed epoch            the epoch is looked at again
+//	                      charges
+//
 // Every worker is idempotent, takes what it can in one batch, acknowledges only what is committed, and costs a poison
 // message only itself. Run loops it until its context ends; RunOnce is one turn, for tests.
 package workers

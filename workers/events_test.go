@@ -20,27 +20,27 @@ import (
 	"github.com/spillway/spillway/workers"
 )
 
-// inbox is a consumer that hands its messages out once.
-type inbox struct {
+// mailbag is a consumer that hands its messages out once.
+type mailbag struct {
 	messages []queue.Message
 	acked    []string
 }
 
-func (i *inbox) Receive(context.Context, int, time.Duration) ([]queue.Message, error) {
+func (i *mailbag) Receive(context.Context, int, time.Duration) ([]queue.Message, error) {
 	out := i.messages
 	i.messages = nil
 	return out, nil
 }
 
-func (i *inbox) Ack(_ context.Context, messages ...queue.Message) error {
+func (i *mailbag) Ack(_ context.Context, messages ...queue.Message) error {
 	for _, m := range messages {
 		i.acked = append(i.acked, m.ID)
 	}
 	return nil
 }
 
-func (i *inbox) Release(context.Context, ...queue.Message) error { return nil }
-func (i *inbox) Close(context.Context) error                     { return nil }
+func (i *mailbag) Release(context.Context, ...queue.Message) error { return nil }
+func (i *mailbag) Close(context.Context) error                     { return nil }
 
 const (
 	traceID     = "0af7651916cd43dd8448eb211c80319c"
@@ -48,18 +48,18 @@ const (
 )
 
 // poisoned are three messages: one that cannot be read, and two in which one event of two cannot be read or written.
-func poisoned(t *testing.T, good ...order.Order) *inbox {
+func poisoned(t *testing.T, good ...order.Order) *mailbag {
 	t.Helper()
-	unreadable := event(t, someOrder(t, "unreadable"), order.Paid)
+	unreadable := step(t, someOrder(t, "unreadable"), order.Paid)
 	unreadable.Snapshot, unreadable.Traceparent = []byte{0xff}, traceparent
 	badRow := someOrder(t, "bad row")
 	badRow.Total++ // SQL checks the sum.
-	refused := event(t, badRow, order.Paid)
+	refused := step(t, badRow, order.Paid)
 	refused.Traceparent = traceparent
-	return &inbox{messages: []queue.Message{
+	return &mailbag{messages: []queue.Message{
 		{ID: "m1", Body: []byte("garbage"), Attempt: 2, Headers: map[string]string{"traceparent": traceparent}},
-		{ID: "m2", Body: raw(t, batch(unreadable, event(t, good[0], order.Paid))), Attempt: 1},
-		{ID: "m3", Body: raw(t, batch(refused, event(t, good[1], order.Paid))), Attempt: 1},
+		{ID: "m2", Body: raw(t, batch(unreadable, step(t, good[0], order.Paid))), Attempt: 1},
+		{ID: "m3", Body: raw(t, batch(refused, step(t, good[1], order.Paid))), Attempt: 1},
 		{ID: "m4", Body: []byte{8, 1}, Attempt: 1, Headers: map[string]string{"traceparent": traceparent}}, // It reads as a message without events.
 	}}
 }
@@ -122,8 +122,8 @@ func TestNothingIsAcknowledgedThatIsNotPutAside(t *testing.T) {
 // TestWhatTheBrokerGaveUpIsPutAside once, however often it comes.
 func TestWhatTheBrokerGaveUpIsPutAside(t *testing.T) {
 	a, o := newReplayer(t), someOrder(t, "k")
-	one := queue.Message{ID: "m1", Body: raw(t, batch(event(t, o, order.Paid))), Attempt: 501, Headers: map[string]string{"traceparent": traceparent}}
-	in := &inbox{}
+	one := queue.Message{ID: "m1", Body: raw(t, batch(step(t, o, order.Paid))), Attempt: 501, Headers: map[string]string{"traceparent": traceparent}}
+	in := &mailbag{}
 	d := workers.NewDeadLetterDrain(workers.DefaultDrainConfig("shipping"), in, a.dead, slog.New(slog.DiscardHandler))
 	for range 2 {
 		in.messages = []queue.Message{one, {ID: "m2", Body: []byte("garbage"), Attempt: 501}}
@@ -168,11 +168,11 @@ func (m *noMail) SendConfirmation(_ context.Context, o order.Order) error {
 // TestAMailThatFailsCostsOnlyItself after its attempts, and its letter is the order that was to be confirmed.
 func TestAMailThatFailsCostsOnlyItself(t *testing.T) {
 	a, good, bad := newReplayer(t), someOrder(t, "good"), someOrder(t, "bad")
-	refused := event(t, bad, order.Paid)
+	refused := step(t, bad, order.Paid)
 	refused.Traceparent = traceparent
 	cfg := workers.DefaultMailConfig()
 	cfg.Concurrency = 1
-	in := &inbox{messages: []queue.Message{{ID: "m", Body: raw(t, batch(refused, event(t, good, order.Paid))), Attempt: cfg.Attempts}}}
+	in := &mailbag{messages: []queue.Message{{ID: "m", Body: raw(t, batch(refused, step(t, good, order.Paid))), Attempt: cfg.Attempts}}}
 	mail := &noMail{refused: bad.ID}
 	m := workers.NewMailer(cfg, in, a.dead, mail, slog.New(slog.DiscardHandler))
 	if _, err := m.RunOnce(t.Context()); err != nil {

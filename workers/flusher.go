@@ -22,17 +22,15 @@ type FlushConfig struct {
 	Block time.Duration
 	// WithOrders writes the orders' rows in the transaction of their stock: durability sql.
 	WithOrders bool
-	// KeepLog is how many rows of the dedup log are kept. One is needed; more help an operator to look back.
+	// KeepLog is how many rows of the dedup log are kept. They say whose stock was taken until the orders' rows are written, so
+	// there must be more than the order writer may be behind.
 	KeepLog int
 }
 
 // DefaultFlushConfig takes 200 entries: beyond that a transaction grows longer without getting cheaper per entry.
 func DefaultFlushConfig() FlushConfig {
-	return FlushConfig{Batch: 200, Block: 500 * time.Millisecond, KeepLog: 1000}
+	return FlushConfig{Batch: 200, Block: 500 * time.Millisecond, KeepLog: 2000}
 }
-
-// sourceFlusher is its name on dead letters.
-const sourceFlusher = "stock_flusher"
 
 // pruneEvery is after how many flushes the dedup log is pruned.
 const pruneEvery = 1000
@@ -91,6 +89,9 @@ func (f *StockFlusher) Drain(ctx context.Context, epoch int64) error {
 		e, err := f.store.EpochAt(ctx, f.cfg.Partition, epoch)
 		if err != nil {
 			return err
+		}
+		if e.Closed {
+			return nil // Whoever closed it has drained it; nothing of it is applied any more.
 		}
 		f.at = stock.Position{Epoch: epoch, ID: e.LastID}
 		entries, err := f.journal.Read(ctx, epoch, e.LastID, f.cfg.Batch)
@@ -180,13 +181,17 @@ func (f *StockFlusher) poisoned(ctx context.Context, err error) (int, error) {
 		return 0, merr
 	}
 	f.log.ErrorContext(ctx, "a journal entry cannot be read; it is in failed_orders", "entry", poison.ID, "error", err)
-	return 1, f.skip(ctx, poison.ID, store.FailedOrder{Reason: err.Error(), Payload: payload, TraceID: wire.TraceID(poison.Raw["trace"])})
+	letter := store.FailedOrder{Reason: err.Error(), Payload: payload, TraceID: wire.TraceID(poison.Raw["trace"])}
+	if id, err := order.ParseID(poison.Raw["order"]); err == nil {
+		letter.OrderID = string(id) // Its release gives nothing back then.
+	}
+	return 1, f.skip(ctx, poison.ID, letter)
 }
 
 func (f *StockFlusher) skip(ctx context.Context, entryID string, letter store.FailedOrder) error {
 	at := stock.Position{Epoch: f.at.Epoch, ID: entryID}
 	letter.DedupKey = fmt.Sprintf("journal/%d/%d/%s", f.cfg.Partition, f.at.Epoch, entryID)
-	letter.Source, letter.PayloadType, letter.Attempts = sourceFlusher, stock.LetterType, 1
+	letter.Source, letter.PayloadType, letter.Attempts = store.FlusherSource, stock.LetterType, 1
 	if err := f.store.SkipEntry(ctx, f.rangeOf(entryID, entryID, 1), letter); err != nil {
 		f.at = stock.Position{}
 		return err
@@ -225,20 +230,47 @@ func (f *StockFlusher) apply(ctx context.Context, entries []stock.Entry) error {
 func include(r *store.Range, entries []stock.Entry, withOrders bool) error {
 	r.Deltas = make(map[order.SKU]int64)
 	for _, e := range entries {
-		for _, d := range e.Deltas {
-			r.Deltas[d.SKU] += d.Units
-		}
-		if e.Kind == stock.Adjusted {
-			r.Adjustments = append(r.Adjustments, adjustment(e))
-		} else if withOrders {
-			change, err := changeOf(e)
-			if err != nil {
-				return err
-			}
-			r.Changes = append(r.Changes, change)
+		if err := add(r, e, withOrders); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// add puts an entry into the range.
+func add(r *store.Range, e stock.Entry, withOrders bool) error {
+	switch e.Kind {
+	case stock.Restocked:
+		r.Restocks = append(r.Restocks, hold(e))
+		return nil
+	case stock.Released:
+		r.Releases = append(r.Releases, hold(e))
+	default:
+		for _, d := range e.Deltas {
+			r.Deltas[d.SKU] += d.Units
+		}
+	}
+	switch {
+	case e.Kind == stock.Adjusted:
+		r.Adjustments = append(r.Adjustments, adjustment(e))
+	case withOrders:
+		change, err := changeOf(e)
+		if err != nil {
+			return err
+		}
+		r.Changes = append(r.Changes, change)
+	case len(e.Deltas) > 0:
+		r.Holds = append(r.Holds, hold(e))
+	}
+	return nil
+}
+
+func hold(e stock.Entry) store.Hold {
+	h := store.Hold{OrderID: e.OrderID, Deltas: make([]store.Delta, len(e.Deltas))}
+	for i, d := range e.Deltas {
+		h.Deltas[i] = store.Delta{SKU: d.SKU, Units: d.Units}
+	}
+	return h
 }
 
 func adjustment(e stock.Entry) store.Adjustment {

@@ -37,6 +37,18 @@ func loop(ctx context.Context, log *slog.Logger, turn func(context.Context) (int
 	}
 }
 
+// patiently is loop for workers that look at SQL for what went wrong: they pause after each look that found less than they can take,
+// because what they have brought on stands there until it is drained.
+func patiently(ctx context.Context, log *slog.Logger, turn func(context.Context) (int, error)) {
+	loop(ctx, log, func(ctx context.Context) (int, error) {
+		n, err := turn(ctx)
+		if err == nil && n < recoveryBatch {
+			sleep(ctx, recoveryPause)
+		}
+		return n, err
+	})
+}
+
 func sleep(ctx context.Context, d time.Duration) {
 	t := time.NewTimer(d)
 	defer t.Stop()

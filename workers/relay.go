@@ -2,9 +2,9 @@ package workers
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -67,11 +67,14 @@ type OrderRelay struct {
 	log       *slog.Logger
 	now       func() time.Time
 	lastClaim time.Time
+	// held are the entries of each epoch that were read and could not be handed on. They come first in the next turn: claiming them
+	// would take as long as if this relay had died.
+	held map[int64][]stock.Entry
 }
 
 // NewOrderRelay makes a relay. It is not safe for concurrent use.
 func NewOrderRelay(cfg RelayConfig, journal *stock.Journal, st RelayStore, producer queue.Producer, log *slog.Logger) *OrderRelay {
-	return &OrderRelay{cfg: cfg, journal: journal, store: st, producer: producer, log: log.With("worker", "order_relay"), now: time.Now}
+	return &OrderRelay{cfg: cfg, journal: journal, store: st, producer: producer, log: log.With("worker", "order_relay"), now: time.Now, held: make(map[int64][]stock.Entry)}
 }
 
 // Run relays until ctx ends.
@@ -87,6 +90,11 @@ func (r *OrderRelay) RunOnce(ctx context.Context) (int, error) {
 	if claim {
 		r.lastClaim = r.now()
 	}
+	for epoch := range r.held {
+		if !slices.Contains(epochs, epoch) {
+			delete(r.held, epoch) // Redis lost it.
+		}
+	}
 	total := 0
 	for i, epoch := range epochs {
 		n, err := r.relayEpoch(ctx, epoch, claim, i == len(epochs)-1)
@@ -100,23 +108,34 @@ func (r *OrderRelay) RunOnce(ctx context.Context) (int, error) {
 
 // relayEpoch relays one batch of an epoch. The newest one waits for entries; an older one that is at its end goes.
 func (r *OrderRelay) relayEpoch(ctx context.Context, epoch int64, claim, newest bool) (int, error) {
-	total := 0
+	total, err := r.relay(ctx, epoch, r.held[epoch])
+	if err != nil {
+		return 0, err
+	}
 	if claim {
 		entries, err := r.journal.Claim(ctx, epoch, r.cfg.Consumer, r.cfg.ClaimIdle, r.cfg.Batch)
-		n, err := r.relay(ctx, epoch, entries, err)
 		if err != nil {
-			return n, err
+			return total, err
 		}
-		total += n
+		n, err := r.relay(ctx, epoch, entries)
+		if err != nil {
+			return total, err
+		}
+		if total += n; int64(n) == r.cfg.Batch {
+			r.lastClaim = time.Time{} // There may be more.
+		}
 	}
 	block := r.cfg.Block
 	if !newest || total > 0 {
 		block = 0
 	}
 	entries, err := r.journal.Next(ctx, epoch, r.cfg.Consumer, r.cfg.Batch, block)
-	n, err := r.relay(ctx, epoch, entries, err)
 	if err != nil {
-		return total + n, err
+		return total, err
+	}
+	n, err := r.relay(ctx, epoch, entries)
+	if err != nil {
+		return total, err
 	}
 	total += n
 	if total > 0 || !newest {
@@ -125,18 +144,20 @@ func (r *OrderRelay) relayEpoch(ctx context.Context, epoch int64, claim, newest 
 	return total, err
 }
 
-// relay sends the entries and acknowledges them.
-func (r *OrderRelay) relay(ctx context.Context, epoch int64, entries []stock.Entry, err error) (int, error) {
-	var poison *stock.PoisonError
-	if errors.As(err, &poison) {
-		// The flusher puts it into failed_orders; behind it there is nothing left to send.
-		if _, err := r.flushed(ctx, epoch, []stock.Entry{{ID: poison.ID}}); err != nil {
-			return 0, err
-		}
-		return 1, r.journal.Ack(ctx, epoch, []string{poison.ID})
-	}
-	if err != nil || len(entries) == 0 {
+// relay sends the entries and acknowledges them, or holds them for the next turn.
+func (r *OrderRelay) relay(ctx context.Context, epoch int64, entries []stock.Entry) (int, error) {
+	n, err := r.handOn(ctx, epoch, entries)
+	if err != nil {
+		r.held[epoch] = entries
 		return 0, err
+	}
+	delete(r.held, epoch)
+	return n, nil
+}
+
+func (r *OrderRelay) handOn(ctx context.Context, epoch int64, entries []stock.Entry) (int, error) {
+	if len(entries) == 0 {
+		return 0, nil
 	}
 	inSQL, err := r.flushed(ctx, epoch, entries)
 	if err != nil {
@@ -215,6 +236,12 @@ var kindEvents = map[stock.Kind]spillwayv1.OrderEventKind{
 	stock.Released: spillwayv1.OrderEventKind_ORDER_EVENT_KIND_RELEASED,
 }
 
+// carriesOrder says whether entries of the kind say something of an order's state.
+func carriesOrder(k stock.Kind) bool {
+	_, ok := kindEvents[k]
+	return ok
+}
+
 // envelopes packs the entries into as few messages as their size allows. A reservation that is settled or released in
 // the same batch is left out: the later event carries the whole order.
 func envelopes(entries []stock.Entry) ([]queue.Outgoing, error) {
@@ -239,7 +266,8 @@ func envelopes(entries []stock.Entry) ([]queue.Outgoing, error) {
 		return nil
 	}
 	for _, e := range entries {
-		if e.Kind == stock.Adjusted || (e.Kind == stock.Reserved && finished[e.OrderID]) {
+		// What cannot be read the flusher has put into failed_orders.
+		if !carriesOrder(e.Kind) || (e.Kind == stock.Reserved && finished[e.OrderID]) {
 			continue
 		}
 		if size+len(e.Snapshot) > messageBytesMax {

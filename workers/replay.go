@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
-	"slices"
 	"strconv"
 	"time"
 
@@ -151,7 +149,11 @@ func (r *Replayer) entry(ctx context.Context, l store.FailedOrder, by store.Lett
 			return err
 		}
 	}
-	return r.Counters.Forget(ctx, slices.Sorted(maps.Keys(content.Deltas)))
+	skus := make([]order.SKU, len(e.Deltas))
+	for i, d := range e.Deltas {
+		skus[i] = d.SKU
+	}
+	return r.Counters.Forget(ctx, skus)
 }
 
 // applyEntry undoes an order that came with another's key before the letter is closed: after a crash it is still open.

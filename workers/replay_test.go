@@ -105,7 +105,7 @@ func someOrder(t *testing.T, key string) order.Order {
 	return o
 }
 
-func event(t *testing.T, o order.Order, to order.State) *spillwayv1.OrderEvent {
+func step(t *testing.T, o order.Order, to order.State) *spillwayv1.OrderEvent {
 	t.Helper()
 	m, err := wire.ToEvent(wire.Event{Order: o, To: to, At: noon})
 	if err != nil {
@@ -189,16 +189,16 @@ func TestEachLetterIsReplayedAsItsWorkerWouldHave(t *testing.T) {
 		payload     func(t *testing.T, o order.Order) []byte
 		want        string
 	}{
-		"an event of the order writer": {"order_writer", wire.TypeEvent, func(t *testing.T, o order.Order) []byte { return raw(t, event(t, o, order.Paid)) }, row},
+		"an event of the order writer": {"order_writer", wire.TypeEvent, func(t *testing.T, o order.Order) []byte { return raw(t, step(t, o, order.Paid)) }, row},
 		"a message of the order writer": {"order_writer", wire.TypeBatch, func(t *testing.T, o order.Order) []byte {
-			return raw(t, batch(event(t, o, order.Pending), event(t, o, order.Paid)))
+			return raw(t, batch(step(t, o, order.Pending), step(t, o, order.Paid)))
 		}, row},
-		"what the broker gave up":        {"broker/orders", wire.TypeBatch, func(t *testing.T, o order.Order) []byte { return raw(t, batch(event(t, o, order.Paid))) }, row},
-		"an event of the shipper":        {"shipper", wire.TypeEvent, func(t *testing.T, o order.Order) []byte { return raw(t, event(t, o, order.Paid)) }, row},
+		"what the broker gave up":        {"broker/orders", wire.TypeBatch, func(t *testing.T, o order.Order) []byte { return raw(t, batch(step(t, o, order.Paid))) }, row},
+		"an event of the shipper":        {"shipper", wire.TypeEvent, func(t *testing.T, o order.Order) []byte { return raw(t, step(t, o, order.Paid)) }, row},
 		"a journal entry":                {"stock_flusher", stock.LetterType, func(t *testing.T, o order.Order) []byte { return entry(t, o, -3) }, row + " and stock"},
-		"an event of the mailer":         {"mailer", wire.TypeEvent, func(t *testing.T, o order.Order) []byte { return raw(t, event(t, o, order.Paid)) }, "SendOrderConfirmationRequest"},
-		"mails that the broker gave up":  {"broker/mail", wire.TypeBatch, func(t *testing.T, o order.Order) []byte { return raw(t, batch(event(t, o, order.Paid))) }, "SendOrderConfirmationRequest"},
-		"a reservation asks for no mail": {"mailer", wire.TypeEvent, func(t *testing.T, o order.Order) []byte { return raw(t, event(t, o, order.Pending)) }, ""},
+		"an event of the mailer":         {"mailer", wire.TypeEvent, func(t *testing.T, o order.Order) []byte { return raw(t, step(t, o, order.Paid)) }, "SendOrderConfirmationRequest"},
+		"mails that the broker gave up":  {"broker/mail", wire.TypeBatch, func(t *testing.T, o order.Order) []byte { return raw(t, batch(step(t, o, order.Paid))) }, "SendOrderConfirmationRequest"},
+		"a reservation asks for no mail": {"mailer", wire.TypeEvent, func(t *testing.T, o order.Order) []byte { return raw(t, step(t, o, order.Pending)) }, ""},
 		"a confirmation": {"mailer", wire.TypeSnapshot, func(t *testing.T, o order.Order) []byte {
 			o.State = order.Paid
 			b, err := wire.MarshalSnapshot(o)
@@ -258,10 +258,10 @@ func TestAReplayThatFailsAgainLeavesTheLetterOpen(t *testing.T) {
 		says        string
 	}{
 		"what cannot be read":          {"order_writer", wire.TypeBatch, []byte("garbage"), "unmarshal"},
-		"a row that SQL refuses":       {"order_writer", wire.TypeEvent, raw(t, event(t, tooLong, order.Paid)), "insert"},
+		"a row that SQL refuses":       {"order_writer", wire.TypeEvent, raw(t, step(t, tooLong, order.Paid)), "insert"},
 		"more than there is":           {"stock_flusher", stock.LetterType, entry(t, o, -11), "stock"},
-		"a state that is not allowed":  {"order_writer", wire.TypeEvent, raw(t, event(t, bought, order.Cancelled)), "CANCELLED"},
-		"a mail that nobody takes":     {"mailer", wire.TypeEvent, raw(t, event(t, o, order.Paid)), "no such mailbox"},
+		"a state that is not allowed":  {"order_writer", wire.TypeEvent, raw(t, step(t, bought, order.Cancelled)), "CANCELLED"},
+		"a mail that nobody takes":     {"mailer", wire.TypeEvent, raw(t, step(t, o, order.Paid)), "no such mailbox"},
 		"a type that nobody can apply": {"order_writer", "colour", []byte("x"), "colour"},
 	} {
 		id := a.put(t, c.source, c.typ, c.payload)
@@ -295,7 +295,7 @@ func paidOf(o order.Order) order.Order {
 func TestAPoisonEventOfABatchCostsOnlyItselfWhenReplayed(t *testing.T) {
 	a, good, bad := newReplayer(t), someOrder(t, "good"), someOrder(t, "bad")
 	bad.Total++
-	id := a.put(t, "broker/orders", wire.TypeBatch, raw(t, batch(event(t, bad, order.Paid), event(t, good, order.Paid))))
+	id := a.put(t, "broker/orders", wire.TypeBatch, raw(t, batch(step(t, bad, order.Paid), step(t, good, order.Paid))))
 	if err := a.Replay(t.Context(), id, "op"); !errors.Is(err, order.ErrState) {
 		t.Errorf("replay: %v; want ErrState", err)
 	}
@@ -312,7 +312,7 @@ func TestADuplicateThatIsReplayedIsUndone(t *testing.T) {
 		t.Fatal(err)
 	}
 	for o, id := range map[order.ID]int64{
-		second.ID: a.put(t, "order_writer", wire.TypeEvent, raw(t, event(t, second, order.Paid))),
+		second.ID: a.put(t, "order_writer", wire.TypeEvent, raw(t, step(t, second, order.Paid))),
 		third.ID:  a.put(t, "stock_flusher", stock.LetterType, entry(t, third, -3)),
 	} {
 		a.cancelled = nil
@@ -334,7 +334,7 @@ func TestWhatIsNoOpenLetterIsNotReplayed(t *testing.T) {
 	if err := a.Replay(t.Context(), 77, "op"); !errors.Is(err, order.ErrNotFound) {
 		t.Errorf("an unknown letter: %v; want ErrNotFound", err)
 	}
-	id := a.put(t, "order_writer", wire.TypeEvent, raw(t, event(t, o, order.Paid)))
+	id := a.put(t, "order_writer", wire.TypeEvent, raw(t, step(t, o, order.Paid)))
 	if err := a.dead.Discard(t.Context(), id, store.LetterAction{Actor: "op"}); err != nil {
 		t.Fatal(err)
 	}

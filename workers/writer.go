@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/spillway/spillway/order"
@@ -76,20 +77,21 @@ func (w *OrderWriter) RunOnce(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	for start := 0; start < len(changes); start += w.cfg.Rows {
-		if err := w.write(ctx, changes[start:min(start+w.cfg.Rows, len(changes))]); err != nil {
+	aside := make(map[order.ID]bool)
+	for chunk := range slices.Chunk(changes, w.cfg.Rows) {
+		if err := w.write(ctx, chunk, aside); err != nil {
 			return 0, err
 		}
 	}
 	if err := w.consumer.Ack(ctx, messages...); err != nil {
 		return 0, fmt.Errorf("acknowledge: %w", err)
 	}
-	w.expire(ctx, changes)
+	w.expire(ctx, slices.DeleteFunc(slices.Clone(changes), func(c store.Change) bool { return aside[c.Order.ID] }))
 	return len(changes), nil
 }
 
-// write applies the changes in one transaction, or one by one when a row of them is bad.
-func (w *OrderWriter) write(ctx context.Context, changes []store.Change) error {
+// write applies the changes in one transaction, or one by one when a row of them is bad; it notes the orders that it put aside.
+func (w *OrderWriter) write(ctx context.Context, changes []store.Change, aside map[order.ID]bool) error {
 	out, err := w.orders.Apply(ctx, changes)
 	if err == nil {
 		return w.settle(ctx, out)
@@ -99,14 +101,14 @@ func (w *OrderWriter) write(ctx context.Context, changes []store.Change) error {
 	}
 	w.log.WarnContext(ctx, "a batch has a bad row; writing one by one", "error", err, "rows", len(changes))
 	for _, c := range changes {
-		if err := w.writeOne(ctx, c); err != nil {
+		if err := w.writeOne(ctx, c, aside); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (w *OrderWriter) writeOne(ctx context.Context, c store.Change) error {
+func (w *OrderWriter) writeOne(ctx context.Context, c store.Change, aside map[order.ID]bool) error {
 	out, err := w.orders.Apply(ctx, []store.Change{c})
 	switch {
 	case err == nil:
@@ -114,6 +116,7 @@ func (w *OrderWriter) writeOne(ctx context.Context, c store.Change) error {
 	case !store.IsRowError(err):
 		return err
 	}
+	aside[c.Order.ID] = true
 	w.log.ErrorContext(ctx, "SQL cannot take an order; it is in failed_orders", "order", c.Order.ID, "error", err)
 	return w.reader.buryChange(ctx, fmt.Sprintf("order/%s/%s", c.Order.ID, c.To), c, 1, err)
 }

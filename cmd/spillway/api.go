@@ -25,11 +25,13 @@ const mailSender = "orders@spillway.example"
 type api struct {
 	services server.Services
 	payments gateway.Payments
+	ledger   *store.Charges
 	shipping gateway.Shipments
 	mail     gateway.Mails
 }
 
-func newAPI(p *parts, redis redisConfig, sqlDurable bool, dataDir string, tokens *auth.Tokens) (*api, error) {
+func newAPI(p *parts, redis redisConfig, orders orderConfig, dataDir string, tokens *auth.Tokens) (*api, error) {
+	sqlDurable, payWithin := orders.sqlDurable(redis.embedded()), orders.PayWithin
 	rates, err := currency.Load()
 	if err != nil {
 		return nil, err
@@ -38,26 +40,27 @@ func newAPI(p *parts, redis redisConfig, sqlDurable bool, dataDir string, tokens
 	if err != nil {
 		return nil, err
 	}
-	orders, products := store.NewOrders(p.db), store.NewProducts(p.db)
+	rows, products := store.NewOrders(p.db), store.NewProducts(p.db)
 	ledger := store.NewCharges(p.db)
 	p.closers = append(p.closers, func() error { ledger.Close(); return nil })
 	cache := catalog.NewCache(redis.Namespace, p.redis.Client(), p.policies[gateway.Redis], products, p.log)
 	carts := cart.New(redis.Namespace, p.redis.Client(), p.policies[gateway.Redis])
-	reader := server.OrderReader{Hot: p.stock, Rows: orders, Log: p.log}
+	reader := server.OrderReader{Hot: p.stock, Rows: rows, Log: p.log}
 
-	shipping := server.Shipping{Carrier: &gateway.SimulatedCarrier{}, Rates: rates, Shipments: orders, Reader: reader}
+	shipping := server.Shipping{Carrier: &gateway.SimulatedCarrier{}, Rates: rates, Shipments: rows, Reader: reader}
 	payment := &server.Payment{Provider: gateway.NewSimulated(), Ledger: ledger, Now: time.Now}
 	email := server.Email{
 		Book: store.NewMails(p.db), Confirmations: confirmations, Mailer: gateway.Folder{Path: filepath.Join(dataDir, "mail"), Log: p.log},
 	}
 	a := &api{
+		ledger:   ledger,
 		payments: gateway.Payments{Client: payment, Policy: p.policies[gateway.Payment]},
 		shipping: gateway.Shipments{Client: shipping, Policy: p.policies[gateway.Shipping]},
 		mail:     gateway.Mails{Client: email, Policy: p.policies[gateway.Mail]},
 	}
 	checkout := &server.Checkout{
 		Prices: priceList{cache}, Carts: carts, Rates: rates, Shipping: a.shipping, Cashier: a.payments, Stock: p.stock,
-		Orders: orders, Durable: durability{p: p, sql: sqlDurable}, Log: p.log, Partition: partition, Now: time.Now,
+		Orders: rows, Durable: durability{p: p, sql: sqlDurable}, Reader: reader, Log: p.log, Partition: partition, PayWithin: payWithin, Now: time.Now,
 	}
 	a.services = server.Services{
 		Session: server.Session{Tokens: tokens},
@@ -67,7 +70,9 @@ func newAPI(p *parts, redis redisConfig, sqlDurable bool, dataDir string, tokens
 		Cart:     server.Cart{Carts: carts, Products: cache},
 		Currency: server.Currency{Rates: rates},
 		Checkout: checkout,
-		Order:    server.Orders{Reader: reader},
+		Order: server.Orders{Reader: reader, Canceller: &server.Canceller{
+			Stock: p.stock, Book: store.NewCancellations(p.db), Money: a.payments, Durable: durability{p: p, sql: sqlDurable}, Log: p.log, Now: time.Now,
+		}},
 		Shipping: shipping,
 		Payment:  payment,
 		Email:    email,

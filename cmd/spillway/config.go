@@ -83,13 +83,21 @@ func (c queueConfig) validate() error {
 
 // orderConfig sets up how orders are taken.
 type orderConfig struct {
-	Durability     string `name:"durability" env:"SPILLWAY_DURABILITY" enum:"auto,journal,sql" default:"auto" help:"What an answer promises. journal: the order is in Redis' append-only file; sql: its row and its stock are in SQL. auto: sql on the embedded Redis, journal on a real one."`
-	JournalMax     int    `name:"journal-max" env:"SPILLWAY_JOURNAL_MAX" default:"0" help:"How many journal entries may wait for SQL before orders are refused with resource_exhausted; 0 is 200000 on a real Redis and 8000 on the embedded one."`
-	CustomerOrders int    `name:"customer-orders" env:"SPILLWAY_CUSTOMER_ORDERS" default:"300" help:"How many orders a customer may place in a minute; 0 is no limit."`
+	Durability     string        `name:"durability" env:"SPILLWAY_DURABILITY" enum:"auto,journal,sql" default:"auto" help:"What an answer promises. journal: the order is in Redis' append-only file; sql: its row and its stock are in SQL. auto: sql on the embedded Redis, journal on a real one."`
+	JournalMax     int           `name:"journal-max" env:"SPILLWAY_JOURNAL_MAX" default:"0" help:"How many journal entries may wait for SQL before orders are refused with resource_exhausted; 0 is 200000 on a real Redis and 8000 on the embedded one."`
+	CustomerOrders int           `name:"customer-orders" env:"SPILLWAY_CUSTOMER_ORDERS" default:"300" help:"How many orders a customer may place in a minute; 0 is no limit."`
+	PayWithin      time.Duration `name:"pay-within" env:"SPILLWAY_PAY_WITHIN" default:"15m" help:"How long an order that was placed without a card can be paid; then it is cancelled."`
+	ReconcileAfter time.Duration `name:"reconcile-after" env:"SPILLWAY_RECONCILE_AFTER" default:"30s" help:"After how long an order whose payment is not known is settled or cancelled by asking the payment service. A checkout takes up to 15s."`
+	LostAfter      time.Duration `name:"lost-after" env:"SPILLWAY_LOST_AFTER" default:"10m" help:"How long after a Redis lost its data the orders that it held may still come through the queue; then they are cancelled and refunded. At least 20s."`
 }
 
 func (c orderConfig) validate() error {
 	var errs []error
+	for flag, d := range map[string]time.Duration{"--pay-within": c.PayWithin, "--reconcile-after": c.ReconcileAfter, "--lost-after": c.LostAfter} {
+		if d <= 0 {
+			errs = append(errs, fmt.Errorf("%s %s: must be more than nothing", flag, d))
+		}
+	}
 	if c.JournalMax < 0 {
 		errs = append(errs, fmt.Errorf("--journal-max %d: must not be negative", c.JournalMax))
 	}

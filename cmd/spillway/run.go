@@ -65,7 +65,7 @@ func (c *serveCmd) Run(ctx context.Context, log *slog.Logger) error {
 }
 
 type workCmd struct {
-	Workers []string    `name:"workers" default:"stock-flusher,order-relay,order-writer,shipper,mailer,dead-letter-drain" enum:"stock-flusher,order-relay,order-writer,shipper,mailer,dead-letter-drain" help:"Which workers to run: ${enum}. Several processes may run the same."`
+	Workers []string    `name:"workers" default:"${workers}" enum:"${workers}" help:"Which workers to run: ${enum}. Several processes may run the same."`
 	SQL     sqlConfig   `embed:"" group:"SQL"`
 	Redis   redisConfig `embed:"" group:"Redis"`
 	Queue   queueConfig `embed:"" group:"Queue"`
@@ -91,10 +91,14 @@ const (
 	workerWriter  = "order-writer"
 	workerShipper = "shipper"
 	workerMailer  = "mailer"
-	workerDrain   = "dead-letter-drain"
+
+	workerReconciler = "payment-reconciler"
+	workerCanceller  = "cancellation-finisher"
+	workerLost       = "lost-orders"
+	workerDrain      = "dead-letter-drain"
 )
 
-var workerNames = []string{workerFlusher, workerRelay, workerWriter, workerShipper, workerMailer, workerDrain}
+var workerNames = []string{workerFlusher, workerRelay, workerWriter, workerShipper, workerMailer, workerReconciler, workerCanceller, workerLost, workerDrain}
 
 // role is what one process runs.
 type role struct {
@@ -124,7 +128,7 @@ func runRole(ctx context.Context, log *slog.Logger, r role) (err error) {
 		stopWork()
 		err = errors.Join(err, p.close())
 	}()
-	a, err := newAPI(p, r.redis, r.orders.sqlDurable(r.redis.embedded()), r.sql.DataDir, tokens)
+	a, err := newAPI(p, r.redis, r.orders, r.sql.DataDir, tokens)
 	if err != nil {
 		return err
 	}
@@ -170,6 +174,8 @@ type turn struct {
 	name string
 	run  func(ctx context.Context)
 	once func(ctx context.Context) (int, error)
+	// repairs says that it looks for what went wrong, and is never at its end.
+	repairs bool
 }
 
 type turns []turn
@@ -178,13 +184,14 @@ type turns []turn
 func newWorkers(p *parts, a *api, r role) (turns, error) {
 	var out turns
 	add := func(name string, run func(context.Context), once func(context.Context) (int, error)) {
-		out = append(out, turn{name, run, once})
+		out = append(out, turn{name: name, run: run, once: once})
 	}
 	if slices.Contains(r.workers, workerFlusher) {
 		f := p.flusher()
 		add(workerFlusher, f.Run, f.RunOnce)
 	}
-	if len(r.workers) == 0 || slices.Equal(r.workers, []string{workerFlusher}) {
+	out = append(out, repairers(p, a, r)...)
+	if !slices.ContainsFunc(r.workers, func(w string) bool { return slices.Contains(queueWorkers, w) }) {
 		return out, nil
 	}
 	broker, err := openQueue(r.queue, p.redis, r.redis.Namespace, p.log)
@@ -204,6 +211,25 @@ func newWorkers(p *parts, a *api, r role) (turns, error) {
 	return addConsumers(p, a, r, broker, out)
 }
 
+// queueWorkers are those that need the queue.
+var queueWorkers = []string{workerRelay, workerWriter, workerShipper, workerMailer, workerDrain}
+
+// repairers makes the workers that look at SQL for what went wrong.
+func repairers(p *parts, a *api, r role) turns {
+	orders, intents, books := store.NewOrders(p.db), store.NewCancellations(p.db), store.NewStock(p.db)
+	reconcile, lost := workers.DefaultReconcileConfig(), workers.DefaultLostConfig()
+	reconcile.After, lost.After, lost.Partition = r.orders.ReconcileAfter, r.orders.LostAfter, partition
+	reconciler := workers.NewPaymentReconciler(reconcile, orders, intents, a.payments, p.stock, p.log)
+	finisher := workers.NewCancellationFinisher(intents, a.payments, p.stock, p.log)
+	finder := workers.NewLostOrders(lost, books, a.ledger, p.stock, p.journal, intents, p.log)
+	all := turns{
+		{workerReconciler, reconciler.Run, reconciler.RunOnce, true},
+		{workerCanceller, finisher.Run, finisher.RunOnce, true},
+		{workerLost, finder.Run, finder.RunOnce, true},
+	}
+	return slices.DeleteFunc(all, func(t turn) bool { return !slices.Contains(r.workers, t.name) })
+}
+
 func addConsumers(p *parts, a *api, r role, broker queue.Broker, out turns) (turns, error) {
 	orders, dead := store.NewOrders(p.db), store.NewDeadLetters(p.db)
 	for _, w := range []struct {
@@ -212,15 +238,15 @@ func addConsumers(p *parts, a *api, r role, broker queue.Broker, out turns) (tur
 	}{
 		{workerWriter, groupOrders, func(c queue.Consumer) turn {
 			w := workers.NewOrderWriter(workers.DefaultWriterConfig(), c, orders, dead, p.stock, workers.NewDuplicates(p.stock, a.payments), p.log)
-			return turn{workerWriter, w.Run, w.RunOnce}
+			return turn{name: workerWriter, run: w.Run, once: w.RunOnce}
 		}},
 		{workerShipper, groupShipping, func(c queue.Consumer) turn {
 			s := workers.NewShipper(workers.DefaultShipConfig(), c, orders, dead, a.shipping, p.log)
-			return turn{workerShipper, s.Run, s.RunOnce}
+			return turn{name: workerShipper, run: s.Run, once: s.RunOnce}
 		}},
 		{workerMailer, groupMail, func(c queue.Consumer) turn {
 			m := workers.NewMailer(workers.DefaultMailConfig(), c, dead, a.mail, p.log)
-			return turn{workerMailer, m.Run, m.RunOnce}
+			return turn{name: workerMailer, run: m.Run, once: m.RunOnce}
 		}},
 	} {
 		if !slices.Contains(r.workers, w.name) {
@@ -249,7 +275,7 @@ func addDrains(p *parts, broker queue.Broker, dead *store.DeadLetters, out turns
 			return nil, err
 		}
 		d := workers.NewDeadLetterDrain(workers.DefaultDrainConfig(group), c, dead, p.log)
-		out = append(out, turn{workerDrain, d.Run, d.RunOnce})
+		out = append(out, turn{name: workerDrain, run: d.Run, once: d.RunOnce})
 	}
 	return out, nil
 }

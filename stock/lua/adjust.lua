@@ -20,7 +20,9 @@ local seen = redis.call('GET', marker)
 if seen then
   local id, seen_what = string.match(seen, '^(%S+) (.*)$')
   if seen_what ~= what then return { 'MISMATCH' } end
-  return { 'OK', id, redis.call('HGET', stock, sku) or '0' }
+  local left = redis.call('HGET', stock, sku)
+  if not left then return { 'LOAD', sku } end
+  return { 'OK', id, left }
 end
 
 local left = redis.call('HGET', stock, sku)

@@ -1,0 +1,151 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/stock"
+	"github.com/spillway/spillway/store"
+	"github.com/spillway/spillway/wire"
+)
+
+// Canceller cancels orders for their customers. While an order is pending Redis decides, from then on its row in SQL does.
+type Canceller struct {
+	Stock interface {
+		Release(ctx context.Context, id order.ID, reason, trace string) (stock.Position, error)
+	}
+	Book interface {
+		// Cancel cancels an order in SQL, and writes down that its units and its money go back.
+		Cancel(ctx context.Context, id order.ID, from []order.State, reason, actor string) (order.State, error)
+		// Intend writes down that the money of a cancelled order goes back.
+		Intend(ctx context.Context, intents []store.Cancellation) error
+	}
+	Money interface {
+		// Void makes sure that the order is never charged; order.ErrState when it is already.
+		Void(ctx context.Context, id order.ID) error
+	}
+	Durable Durable
+	Log     *slog.Logger
+	Now     func() time.Time
+}
+
+const (
+	// rowWait bounds how long a cancellation waits for the row of a paid order, which is on its way through the queue.
+	rowWait = 3 * time.Second
+	// rowPoll is the pause between two looks at it.
+	rowPoll = 50 * time.Millisecond
+	// shippingRetry is when to ask again for an order that is being handed to the carrier.
+	shippingRetry = 5 * time.Second
+	// byCustomer begins the cancel reason of an order that its customer cancelled; their words follow.
+	byCustomer = "by the customer"
+)
+
+// CancelOrder cancels one of the caller's orders.
+func (s Orders) CancelOrder(ctx context.Context, req *spillwayv1.CancelOrderRequest) (*spillwayv1.CancelOrderResponse, error) {
+	o, err := s.Reader.Read(ctx, req.GetOrderId())
+	if err != nil {
+		return nil, err
+	}
+	reason := byCustomer
+	if req.GetReason() != "" {
+		reason += ": " + req.GetReason()
+	}
+	if o, err = s.Canceller.Cancel(ctx, o, reason, string(customer(ctx))); err != nil {
+		return nil, err
+	}
+	return &spillwayv1.CancelOrderResponse{Order: wire.Order(o)}, nil
+}
+
+// Cancel cancels the order and answers it. It is not the caller's to cut short once it has begun.
+func (c *Canceller) Cancel(ctx context.Context, o order.Order, reason, actor string) (order.Order, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
+	defer cancel()
+	switch o.State {
+	case order.Cancelled:
+		return o, nil
+	case order.Shipped:
+		return order.Order{}, errShipped
+	case order.Paid, order.ShipFailed:
+		return c.cancelRow(ctx, o, fromPaid, reason, actor)
+	case order.Pending:
+	}
+	err := c.release(ctx, o.ID, reason)
+	switch {
+	case errors.Is(err, order.ErrState): // It was paid just now.
+		return c.cancelRow(ctx, o, fromPaid, reason, actor)
+	case errors.Is(err, order.ErrNotFound): // Redis lost it, or has let it go since it was read: SQL alone decides.
+		return c.cancelRow(ctx, o, append([]order.State{order.Pending}, fromPaid...), reason, actor)
+	case err != nil:
+		return order.Order{}, err
+	}
+	return c.cancelled(o, reason), nil
+}
+
+// fromPaid are the states in which SQL decides about a cancellation.
+var fromPaid = []order.State{order.Paid, order.ShipFailed}
+
+var errShipped = fmt.Errorf("the order is shipped: it cannot be cancelled any more: %w", order.ErrState)
+
+func (c *Canceller) cancelled(o order.Order, reason string) order.Order {
+	o.State, o.CancelReason, o.UpdatedAt = order.Cancelled, reason, c.Now().UTC().Truncate(time.Microsecond)
+	return o
+}
+
+// release cancels a pending order in Redis; order.ErrState means that Redis has it as paid, order.ErrNotFound that it does not have it.
+func (c *Canceller) release(ctx context.Context, id order.ID, reason string) error {
+	place, err := c.Stock.Release(ctx, id, reason, traceparent(ctx))
+	if err != nil {
+		return err
+	}
+	// A charge in flight meets the tombstone, or was faster: then the money goes back. A crash between the release and this leaves
+	// that to the payment reconciler.
+	if err := c.Money.Void(ctx, id); errors.Is(err, order.ErrState) {
+		if err := c.Book.Intend(ctx, []store.Cancellation{{OrderID: id, Reason: reason, Actor: byCustomer}}); err != nil {
+			return err
+		}
+	} else if err != nil {
+		c.Log.WarnContext(ctx, "a cancelled order was not voided; if it is charged, it is refunded later", "order", id, "error", err)
+	}
+	if err := c.Durable.Wait(ctx, place, id); err != nil && !errors.Is(err, stock.ErrRefused) && !errors.Is(err, stock.ErrEpochPassed) {
+		return &order.RetryError{After: durableRetry, Err: fmt.Errorf("the order is cancelled but not yet durable: %w: %w", order.ErrUnavailable, err)}
+	}
+	return nil
+}
+
+// cancelRow cancels an order in SQL, once its row says what Redis says.
+func (c *Canceller) cancelRow(ctx context.Context, o order.Order, from []order.State, reason, actor string) (order.Order, error) {
+	wait, cancel := context.WithTimeout(ctx, rowWait)
+	defer cancel()
+	for {
+		was, err := c.Book.Cancel(ctx, o.ID, from, reason, actor)
+		switch {
+		case err == nil:
+			return c.cancelled(o, reason), nil
+		case errors.Is(err, store.ErrBeingShipped):
+			return order.Order{}, &order.RetryError{After: shippingRetry, Err: fmt.Errorf("%w: %w", err, order.ErrUnavailable)}
+		case errors.Is(err, order.ErrState) && was == order.Shipped:
+			return order.Order{}, errShipped
+		case !errors.Is(err, order.ErrNotFound) && (!errors.Is(err, order.ErrState) || was != order.Pending):
+			return order.Order{}, err
+		}
+		if pause(wait, rowPoll) != nil {
+			return order.Order{}, &order.RetryError{After: durableRetry, Err: fmt.Errorf("the order's payment is not written down yet: %w", order.ErrUnavailable)}
+		}
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}

@@ -1,0 +1,54 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/stock"
+	"github.com/spillway/spillway/wire"
+)
+
+// PayOrder charges a card for a pending order of the caller, once. Against its expiry the ledger's one line decides: either the charge is
+// in it, or the tombstone that refuses the charge.
+func (c *Checkout) PayOrder(ctx context.Context, req *spillwayv1.PayOrderRequest) (*spillwayv1.PayOrderResponse, error) {
+	o, err := c.Reader.Read(ctx, req.GetOrderId())
+	if err != nil {
+		return nil, err
+	}
+	if o, err = c.pay(ctx, o, req.GetCard()); err != nil {
+		return nil, err
+	}
+	return &spillwayv1.PayOrderResponse{Order: wire.Order(o)}, nil
+}
+
+func (c *Checkout) pay(ctx context.Context, o order.Order, card *spillwayv1.Card) (order.Order, error) {
+	switch {
+	case o.State == order.Cancelled:
+		return order.Order{}, fmt.Errorf("the order is cancelled (%s): place another one: %w", o.CancelReason, order.ErrState)
+	case o.State != order.Pending:
+		return o, nil
+	case !o.ExpiresAt.IsZero() && c.Now().After(o.ExpiresAt):
+		return order.Order{}, fmt.Errorf("the order could be paid until %s: place another one: %w", o.ExpiresAt.Format(timeFormat), order.ErrState)
+	}
+	in := intent{
+		customer: o.CustomerID, key: o.IdempotencyKey, fingerprint: o.Fingerprint, card: cardOf(card), withCard: true,
+	}
+	// Where the order stands in the journal is known to Redis, unless that lost it after SQL had it.
+	rec, err := c.Stock.Record(ctx, o.ID)
+	if errors.Is(err, order.ErrNotFound) {
+		rec, err = stock.Record{State: order.Pending}, nil
+	}
+	if err != nil {
+		return order.Order{}, err
+	}
+	if rec.State != order.Pending { // Paid or cancelled since it was read.
+		return c.resume(ctx, in, o.ID)
+	}
+	return c.finish(ctx, in, o, rec.Position)
+}
+
+// timeFormat is how messages show a time: RFC 3339 in UTC, to the second.
+const timeFormat = "2006-01-02T15:04:05Z07:00"

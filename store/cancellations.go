@@ -1,0 +1,154 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spillway/spillway/order"
+)
+
+// Cancellation is the intent to undo an order: its money and its units go back, and only then it is finished.
+type Cancellation struct {
+	OrderID order.ID
+	Reason  string
+	// Actor is who wanted it: a customer, or a worker.
+	Actor string
+	// Units go back to stock; positive.
+	Units []Delta
+	// Refund is what was given back; zero when nothing had been taken.
+	Refund order.Money
+	// Attempts is how often it was tried to finish it.
+	Attempts int
+	// Refunded and Restocked say which halves are done.
+	Refunded, Restocked bool
+	CreatedAt           time.Time
+}
+
+// Cancellations keeps the intents.
+type Cancellations struct{ db *DB }
+
+// NewCancellations makes the repository.
+func NewCancellations(db *DB) *Cancellations { return &Cancellations{db: db} }
+
+// ErrBeingShipped means that the carrier may have the parcel: whether the order can be cancelled is known once it has answered.
+var ErrBeingShipped = errors.New("the order is being handed to the carrier")
+
+// Cancel brings an order from one of the states to CANCELLED and writes down that its units and its money go back, in one
+// transaction, unless the shipper was faster: that is decided in the order's row. It answers the state that the order had;
+// order.ErrNotFound without a row, ErrBeingShipped while the carrier may have it, order.ErrState when its state is none of those. One
+// that is cancelled already is left as it is.
+func (c *Cancellations) Cancel(ctx context.Context, id order.ID, from []order.State, reason, actor string) (was order.State, err error) {
+	err = c.db.tx(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
+		was, err = c.db.cancel(ctx, tx, id, from, reason, actor)
+		return err
+	})
+	return was, err
+}
+
+func (db *DB) cancel(ctx context.Context, tx *sql.Tx, id order.ID, from []order.State, reason, actor string) (order.State, error) {
+	query := "SELECT state, ship_claimed_at FROM orders WHERE id = ?"
+	if db.isMySQL() {
+		query += " FOR UPDATE"
+	}
+	var was order.State
+	var claimed sql.NullTime
+	err := tx.QueryRowContext(ctx, query, id).Scan(&was, &claimed)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return 0, fmt.Errorf("order %s: %w", id, order.ErrNotFound)
+	case err != nil:
+		return 0, fmt.Errorf("read order %s: %w", id, err)
+	case was == order.Cancelled:
+		return was, nil
+	case !slices.Contains(from, was) || !was.CanBecome(order.Cancelled):
+		return was, fmt.Errorf("the order is %s: %w", was, order.ErrState)
+	case claimed.Valid:
+		return was, ErrBeingShipped
+	}
+	if err := db.move(ctx, tx, order.Cancelled, []Change{{Order: order.Order{ID: id}, At: time.Now(), Reason: reason}}); err != nil {
+		return was, err
+	}
+	units, err := itemsOf(ctx, tx, id)
+	if err != nil {
+		return was, err
+	}
+	return was, db.insertCancellations(ctx, tx, []Cancellation{{OrderID: id, Reason: reason, Actor: actor, Units: units}})
+}
+
+// itemsOf are the units of an order.
+func itemsOf(ctx context.Context, tx *sql.Tx, id order.ID) ([]Delta, error) {
+	rows, err := tx.QueryContext(ctx, "SELECT sku, quantity FROM order_items WHERE order_id = ? ORDER BY sku", id)
+	if err != nil {
+		return nil, fmt.Errorf("read the items of %s: %w", id, err)
+	}
+	defer rows.Close()
+	var out []Delta
+	for rows.Next() {
+		var d Delta
+		if err := rows.Scan(&d.SKU, &d.Units); err != nil {
+			return nil, err
+		}
+		out = append(out, d)
+	}
+	return out, rows.Err()
+}
+
+// Intend writes intents without touching the orders: of orders that are lost, or cancelled already. Those that exist stay.
+func (c *Cancellations) Intend(ctx context.Context, intents []Cancellation) error {
+	if len(intents) == 0 {
+		return nil
+	}
+	return c.db.tx(ctx, func(ctx context.Context, tx *sql.Tx) error { return c.db.insertCancellations(ctx, tx, intents) })
+}
+
+func (db *DB) insertCancellations(ctx context.Context, tx *sql.Tx, intents []Cancellation) error {
+	intents = slices.Clone(intents)
+	slices.SortFunc(intents, func(a, b Cancellation) int { return strings.Compare(string(a.OrderID), string(b.OrderID)) })
+	now := micro(time.Now())
+	args := make([]any, 0, 10*len(intents))
+	for _, c := range intents {
+		var restocked any
+		if len(c.Units) == 0 {
+			restocked = now
+		}
+		args = append(args, c.OrderID, clip(c.Reason, reasonMax), clip(c.Actor, 64), FormatUnits(c.Units), 0, "", 0, now, now, restocked)
+	}
+	upsert := " ON CONFLICT (order_id) DO NOTHING"
+	if db.isMySQL() {
+		upsert = " ON DUPLICATE KEY UPDATE order_id = order_cancellations.order_id"
+	}
+	values := strings.TrimSuffix(strings.Repeat("(?,?,?,?,?,?,?,?,?,?),", len(intents)), ",")
+	_, err := tx.ExecContext(ctx, "INSERT INTO order_cancellations (order_id, reason, actor, units, refund_amount, refund_currency, attempts, "+
+		"next_try_at, created_at, restocked_at) VALUES "+values+upsert, args...)
+	if err != nil {
+		return fmt.Errorf("write %d cancellations: %w", len(intents), err)
+	}
+	return nil
+}
+
+// cancelledAmong are those of the orders that have an intent.
+func cancelledAmong(ctx context.Context, tx *sql.Tx, ids []order.ID) (map[order.ID]string, error) {
+	out := make(map[order.ID]string)
+	if len(ids) == 0 {
+		return out, nil
+	}
+	rows, err := tx.QueryContext(ctx, "SELECT order_id, reason FROM order_cancellations WHERE order_id IN ("+marks(len(ids))+")", anys(ids)...)
+	if err != nil {
+		return nil, fmt.Errorf("read cancellations: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id order.ID
+		var reason string
+		if err := rows.Scan(&id, &reason); err != nil {
+			return nil, err
+		}
+		out[id] = reason
+	}
+	return out, rows.Err()
+}

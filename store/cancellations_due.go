@@ -1,0 +1,131 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spillway/spillway/order"
+)
+
+// kindCancelled is the mail that tells of a cancellation, in due_mails.
+const kindCancelled = "cancelled"
+
+// Due reads up to limit intents that are not finished and whose time has come, oldest first.
+func (c *Cancellations) Due(ctx context.Context, now time.Time, limit int) (out []Cancellation, err error) {
+	err = c.db.call(ctx, func(ctx context.Context) (err error) {
+		out, err = c.due(ctx, now, limit)
+		return err
+	})
+	return out, err
+}
+
+func (c *Cancellations) due(ctx context.Context, now time.Time, limit int) ([]Cancellation, error) {
+	rows, err := c.db.sql.QueryContext(ctx, "SELECT order_id, reason, actor, units, refund_amount, refund_currency, attempts, created_at, refunded_at, restocked_at "+
+		"FROM order_cancellations WHERE finished_at IS NULL AND next_try_at <= ? ORDER BY next_try_at LIMIT ?", micro(now), limit)
+	if err != nil {
+		return nil, fmt.Errorf("read cancellations: %w", err)
+	}
+	defer rows.Close()
+	var out []Cancellation
+	for rows.Next() {
+		var x Cancellation
+		var units string
+		var refunded, restocked sql.NullTime
+		if err := rows.Scan(&x.OrderID, &x.Reason, &x.Actor, &units, &x.Refund.Amount, &x.Refund.Currency, &x.Attempts, &x.CreatedAt, &refunded, &restocked); err != nil {
+			return nil, err
+		}
+		if x.Units, err = ParseUnits(units); err != nil {
+			return nil, fmt.Errorf("cancellation of %s: %w", x.OrderID, err)
+		}
+		x.Refunded, x.Restocked, x.CreatedAt = refunded.Valid, restocked.Valid, x.CreatedAt.UTC()
+		out = append(out, x)
+	}
+	return out, rows.Err()
+}
+
+// Adopt makes sure that the order of an intent is CANCELLED, if it has a row: one that was declared lost may have turned up in the
+// very moment. When it is beyond cancelling, the intent goes, and adopted is false.
+func (c *Cancellations) Adopt(ctx context.Context, x Cancellation) (adopted bool, err error) {
+	err = c.db.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		from := []order.State{order.Pending, order.Paid, order.ShipFailed}
+		_, err := c.db.cancel(ctx, tx, x.OrderID, from, x.Reason, x.Actor)
+		adopted = err == nil || errors.Is(err, order.ErrNotFound)
+		switch {
+		case adopted:
+			return nil
+		case errors.Is(err, order.ErrState):
+			_, err = tx.ExecContext(ctx, "DELETE FROM order_cancellations WHERE order_id = ? AND refunded_at IS NULL", x.OrderID)
+		}
+		return err
+	})
+	return adopted, err
+}
+
+// Refunded notes what was given back.
+func (c *Cancellations) Refunded(ctx context.Context, id order.ID, amount order.Money) error {
+	return c.db.call(ctx, func(ctx context.Context) error {
+		_, err := c.db.sql.ExecContext(ctx, "UPDATE order_cancellations SET refunded_at = ?, refund_amount = ?, refund_currency = ? WHERE order_id = ? AND refunded_at IS NULL",
+			micro(time.Now()), amount.Amount, amount.Currency, id)
+		return err
+	})
+}
+
+// Later puts an intent off; failed counts the attempt.
+func (c *Cancellations) Later(ctx context.Context, id order.ID, at time.Time, failed bool) error {
+	n := 0
+	if failed {
+		n = 1
+	}
+	return c.db.call(ctx, func(ctx context.Context) error {
+		_, err := c.db.sql.ExecContext(ctx, "UPDATE order_cancellations SET next_try_at = ?, attempts = attempts + ? WHERE order_id = ? AND finished_at IS NULL",
+			micro(at), n, id)
+		return err
+	})
+}
+
+// Finish closes an intent of which both halves are done, and makes the mail due that tells of it, in one transaction. It says whether
+// that was so; of an order that was lost before it had a row, nobody knows where to write to.
+func (c *Cancellations) Finish(ctx context.Context, id order.ID) (finished bool, err error) {
+	err = c.db.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		now := micro(time.Now())
+		err := one(errNotDone)(tx.ExecContext(ctx, "UPDATE order_cancellations SET finished_at = ? WHERE order_id = ? AND finished_at IS NULL "+
+			"AND refunded_at IS NOT NULL AND restocked_at IS NOT NULL", now, id))
+		if finished = err == nil; !finished {
+			return err
+		}
+		return c.db.makeMailDue(ctx, tx, id, kindCancelled, now)
+	})
+	if errors.Is(err, errNotDone) {
+		return false, nil
+	}
+	return finished, err
+}
+
+var errNotDone = errors.New("the cancellation is not done")
+
+// makeMailDue has a mail sent to the customer of an order that has a row.
+func (db *DB) makeMailDue(ctx context.Context, tx *sql.Tx, id order.ID, kind string, now time.Time) error {
+	upsert := " WHERE o.id = ? ON CONFLICT (order_id, kind) DO NOTHING"
+	if db.isMySQL() {
+		upsert = " WHERE o.id = ? ON DUPLICATE KEY UPDATE order_id = due_mails.order_id"
+	}
+	_, err := tx.ExecContext(ctx, "INSERT INTO due_mails (order_id, kind, attempts, next_try_at, created_at) SELECT o.id, ?, 0, ?, ? FROM orders o"+upsert,
+		kind, now, now, id)
+	if err != nil {
+		return fmt.Errorf("make the mail %s of %s due: %w", kind, id, err)
+	}
+	return nil
+}
+
+// restock marks the units of an order as given back, and says whether they were not before. The flusher calls it in the transaction
+// that adds the units, so that an entry that comes a second time adds nothing.
+func restock(ctx context.Context, tx *sql.Tx, id order.ID) (bool, error) {
+	err := one(errNotDone)(tx.ExecContext(ctx, "UPDATE order_cancellations SET restocked_at = ? WHERE order_id = ? AND restocked_at IS NULL", micro(time.Now()), id))
+	if errors.Is(err, errNotDone) {
+		return false, nil
+	}
+	return err == nil, err
+}

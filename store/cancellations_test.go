@@ -1,0 +1,142 @@
+package store_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/store"
+)
+
+// world is a database with two products and an open epoch.
+type world struct {
+	db      *store.DB
+	orders  *store.Orders
+	intents *store.Cancellations
+	stock   *store.Stock
+	place   string
+}
+
+func newWorld(t *testing.T, db *store.DB) *world {
+	t.Helper()
+	w := &world{db: db, orders: store.NewOrders(db), intents: store.NewCancellations(db), stock: store.NewStock(db), place: "0-0"}
+	for _, sku := range []order.SKU{"A", "B"} {
+		p := store.Product{SKU: sku, Name: "n", Price: order.Money{Currency: "USD", Amount: 1}, Stock: 10}
+		if err := store.NewProducts(db).Create(t.Context(), p, "test"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := w.stock.CloseAndOpen(t.Context(), 0, 0, "run"); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// flush applies one range that ends at the place.
+func (w *world) flush(t *testing.T, place string, r store.Range) {
+	t.Helper()
+	r.Epoch, r.PrevID, r.FirstID, r.LastID, r.Entries = 1, w.place, place, place, 1
+	if _, err := w.stock.FlushRange(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	w.place = place
+}
+
+func (w *world) units(t *testing.T) (a, b int64) {
+	t.Helper()
+	_, units, err := w.stock.Snapshot(t.Context(), 0, []order.SKU{"A", "B"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return units["A"], units["B"]
+}
+
+var fromPaid = []order.State{order.Paid, order.ShipFailed}
+
+func TestCancellingIsDecidedInTheRow(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *store.DB) {
+		w := newWorld(t, db)
+		paid, pending, shipped := anOrder("paid"), anOrder("pending"), anOrder("shipped")
+		mustApply(t, w.orders, change(paid, order.Paid), change(pending, order.Pending), change(shipped, order.Paid))
+		if _, err := w.orders.Ship(t.Context(), []store.Shipment{{OrderID: shipped.ID, TrackingID: "T", ShippedAt: at}}); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 2 { // The second time changes nothing.
+			if was, err := w.intents.Cancel(t.Context(), paid.ID, fromPaid, "changed my mind", "c1"); err != nil || (i == 0 && was != order.Paid) {
+				t.Errorf("cancel a paid one: %s, %v", was, err)
+			}
+		}
+		if o, err := w.orders.Get(t.Context(), paid.ID); err != nil || o.State != order.Cancelled || o.CancelReason != "changed my mind" {
+			t.Errorf("it is %+v (%v)", o, err)
+		}
+		if was, err := w.intents.Cancel(t.Context(), pending.ID, fromPaid, "r", "c1"); !errors.Is(err, order.ErrState) || was != order.Pending {
+			t.Errorf("cancel a pending one: %s, %v", was, err)
+		}
+		if was, err := w.intents.Cancel(t.Context(), shipped.ID, fromPaid, "r", "c1"); !errors.Is(err, order.ErrState) || was != order.Shipped {
+			t.Errorf("cancel a shipped one: %s, %v", was, err)
+		}
+		if _, err := w.intents.Cancel(t.Context(), order.NewID(0, at), fromPaid, "r", "c1"); !errors.Is(err, order.ErrNotFound) {
+			t.Errorf("cancel one without a row: %v", err)
+		}
+		due, err := w.intents.Due(t.Context(), time.Now().Add(time.Second), 10)
+		if err != nil || len(due) != 1 || due[0].OrderID != paid.ID || len(due[0].Units) != 2 || due[0].Units[0] != (store.Delta{SKU: "A", Units: 2}) || due[0].Restocked {
+			t.Errorf("due: %+v (%v)", due, err)
+		}
+	})
+}
+
+func TestWhatTheCarrierMayHaveIsNotCancelled(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *store.DB) {
+		w := newWorld(t, db)
+		o := anOrder("k")
+		mustApply(t, w.orders, change(o, order.Paid))
+		if err := store.Exec(t.Context(), db, "UPDATE orders SET ship_claimed_at = ? WHERE id = ?", at, o.ID); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.intents.Cancel(t.Context(), o.ID, fromPaid, "r", "c1"); !errors.Is(err, store.ErrBeingShipped) {
+			t.Errorf("cancel: %v", err)
+		}
+		if got, err := w.orders.Get(t.Context(), o.ID); err != nil || got.State != order.Paid {
+			t.Errorf("it is %s (%v)", got.State, err)
+		}
+	})
+}
+
+func TestUnitsGoBackOnceHoweverOftenTheEntryComes(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *store.DB) {
+		w := newWorld(t, db)
+		o := anOrder("k")
+		w.flush(t, "1-0", store.Range{Deltas: map[order.SKU]int64{"A": -2, "B": -1}, Changes: []store.Change{change(o, order.Paid)}})
+		back := []store.Hold{{OrderID: o.ID, Deltas: []store.Delta{{SKU: "A", Units: 2}, {SKU: "B", Units: 1}}}}
+		w.flush(t, "2-0", store.Range{Restocks: back}) // Nobody cancelled it: nothing goes back.
+		if a, b := w.units(t); a != 8 || b != 9 {
+			t.Errorf("before it was cancelled: %d and %d", a, b)
+		}
+		if _, err := w.intents.Cancel(t.Context(), o.ID, fromPaid, "r", "c1"); err != nil {
+			t.Fatal(err)
+		}
+		if finished, err := w.intents.Finish(t.Context(), o.ID); err != nil || finished {
+			t.Errorf("finished with nothing back: %v (%v)", finished, err)
+		}
+		w.flush(t, "3-0", store.Range{Restocks: back})
+		w.flush(t, "4-0", store.Range{Restocks: back})
+		if a, b := w.units(t); a != 10 || b != 10 {
+			t.Errorf("after it came twice: %d and %d", a, b)
+		}
+		if finished, err := w.intents.Finish(t.Context(), o.ID); err != nil || finished {
+			t.Errorf("finished without its refund: %v (%v)", finished, err)
+		}
+		if err := w.intents.Refunded(t.Context(), o.ID, order.Money{Currency: "EUR", Amount: 898}); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 2 {
+			if finished, err := w.intents.Finish(t.Context(), o.ID); err != nil || finished != (i == 0) {
+				t.Errorf("finish, time %d: %v (%v)", i, finished, err)
+			}
+		}
+		if n, err := store.Count(t.Context(), db, "SELECT COUNT(*) FROM due_mails WHERE order_id = ? AND kind = 'cancelled'", o.ID); err != nil || n != 1 {
+			t.Errorf("%d mails are due (%v)", n, err)
+		}
+	})
+}

@@ -1,0 +1,179 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spillway/spillway/order"
+)
+
+// Unreconciled reads the partition's epochs that were closed before the time and whose lost orders were not looked for, oldest first.
+func (s *Stock) Unreconciled(ctx context.Context, partition uint8, closedBefore time.Time) (out []Epoch, err error) {
+	err = s.db.call(ctx, func(ctx context.Context) (err error) {
+		out, err = s.unreconciled(ctx, partition, closedBefore)
+		return err
+	})
+	return out, err
+}
+
+func (s *Stock) unreconciled(ctx context.Context, partition uint8, closedBefore time.Time) ([]Epoch, error) {
+	rows, err := s.db.sql.QueryContext(ctx, "SELECT "+epochColumns+" FROM stock_epochs WHERE partition_no = ? AND closed_at < ? AND reconciled_at IS NULL ORDER BY epoch",
+		partition, micro(closedBefore))
+	if err != nil {
+		return nil, fmt.Errorf("read closed epochs: %w", err)
+	}
+	defer rows.Close()
+	var out []Epoch
+	for rows.Next() {
+		e, err := scanEpoch(rows)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, e)
+	}
+	return out, rows.Err()
+}
+
+// Reconciled notes that the lost orders of a closed epoch have all been found.
+func (s *Stock) Reconciled(ctx context.Context, partition uint8, epoch int64) error {
+	return s.db.call(ctx, func(ctx context.Context) error {
+		_, err := s.db.sql.ExecContext(ctx, "UPDATE stock_epochs SET reconciled_at = ? WHERE partition_no = ? AND epoch = ?", micro(time.Now()), partition, epoch)
+		return err
+	})
+}
+
+// lostPage is how many ranges of the log are read at once: 200 entries each are about 10 kB.
+const lostPage = 100
+
+// LostHolds are the orders of an epoch whose stock SQL deducted, and which nothing in SQL knows: no row, no intent to cancel, no dead
+// letter that waits to become a row. Units are what they hold, positive.
+func (s *Stock) LostHolds(ctx context.Context, partition uint8, epoch int64) ([]Hold, error) {
+	held := make(map[order.ID]map[order.SKU]int64)
+	for after := int64(0); ; {
+		last, err := s.readHolds(ctx, partition, epoch, after, held)
+		if err != nil {
+			return nil, err
+		}
+		if last == after {
+			break
+		}
+		after = last
+	}
+	ids := slices.Sorted(maps.Keys(held))
+	var out []Hold
+	for chunk := range slices.Chunk(ids, lostPage) {
+		unknown, err := s.unknown(ctx, chunk)
+		if err != nil {
+			return nil, err
+		}
+		for _, id := range unknown {
+			out = append(out, Hold{OrderID: id, Deltas: taken(held[id])})
+		}
+	}
+	return slices.DeleteFunc(out, func(h Hold) bool { return len(h.Deltas) == 0 }), nil
+}
+
+// readHolds adds up a page of the epoch's log and returns the id of its last row, or after when there is none.
+func (s *Stock) readHolds(ctx context.Context, partition uint8, epoch, after int64, held map[order.ID]map[order.SKU]int64) (int64, error) {
+	last := after
+	err := s.db.call(ctx, func(ctx context.Context) error {
+		rows, err := s.db.sql.QueryContext(ctx, "SELECT id, orders FROM stock_dedup_log WHERE partition_no = ? AND epoch = ? AND id > ? ORDER BY id LIMIT ?",
+			partition, epoch, after, lostPage)
+		if err != nil {
+			return fmt.Errorf("read the log of epoch %d: %w", epoch, err)
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var text sql.RawBytes
+			if err := rows.Scan(&last, &text); err != nil {
+				return err
+			}
+			if err := addHolds(held, text); err != nil {
+				return err
+			}
+		}
+		return rows.Err()
+	})
+	return last, err
+}
+
+func addHolds(held map[order.ID]map[order.SKU]int64, text []byte) error {
+	holds, err := ParseHolds(text)
+	if err != nil {
+		return err
+	}
+	for _, h := range holds {
+		units := held[h.OrderID]
+		if units == nil {
+			units = make(map[order.SKU]int64)
+			held[h.OrderID] = units
+		}
+		for _, d := range h.Deltas {
+			units[d.SKU] -= d.Units
+		}
+	}
+	return nil
+}
+
+// taken are the units that are still held.
+func taken(units map[order.SKU]int64) []Delta {
+	var out []Delta
+	for _, sku := range slices.Sorted(maps.Keys(units)) {
+		if units[sku] > 0 {
+			out = append(out, Delta{SKU: sku, Units: units[sku]})
+		}
+	}
+	return out
+}
+
+// unknown are those of the orders that nothing in SQL knows.
+func (s *Stock) unknown(ctx context.Context, ids []order.ID) ([]order.ID, error) {
+	var known []order.ID
+	err := s.db.call(ctx, func(ctx context.Context) (err error) {
+		in := "IN (" + marks(len(ids)) + ")"
+		args := slices.Concat(anys(ids), anys(ids), anys(ids))
+		known, err = orderIDs(ctx, s.db.sql, "SELECT id FROM orders WHERE id "+in+" UNION SELECT order_id FROM order_cancellations WHERE order_id "+in+
+			" UNION SELECT order_id FROM failed_orders WHERE status = 'open' AND order_id "+in, args...)
+		return err
+	})
+	return slices.DeleteFunc(slices.Clone(ids), func(id order.ID) bool { return slices.Contains(known, id) }), err
+}
+
+// LostCharges are up to limit charges that took money between the times for orders that nothing in SQL knows, oldest first.
+func (c *Charges) LostCharges(ctx context.Context, from, to time.Time, limit int) (out []Charge, err error) {
+	err = c.db.call(ctx, func(ctx context.Context) (err error) {
+		out, err = c.lostCharges(ctx, from, to, limit)
+		return err
+	})
+	return out, err
+}
+
+func (c *Charges) lostCharges(ctx context.Context, from, to time.Time, limit int) ([]Charge, error) {
+	rows, err := c.db.sql.QueryContext(ctx, "SELECT "+prefixed("c", chargeColumns)+" FROM charges c LEFT JOIN orders o ON o.id = c.order_id "+
+		"LEFT JOIN order_cancellations x ON x.order_id = c.order_id LEFT JOIN failed_orders f ON f.order_id = c.order_id AND f.status = 'open' "+
+		"WHERE c.state = ? AND c.created_at >= ? AND c.created_at < ? AND o.id IS NULL AND x.order_id IS NULL AND f.id IS NULL ORDER BY c.created_at LIMIT ?",
+		ChargeSucceeded, micro(from), micro(to), limit)
+	if err != nil {
+		return nil, fmt.Errorf("read lost charges: %w", err)
+	}
+	defer rows.Close()
+	var out []Charge
+	for rows.Next() {
+		ch, err := scanCharge(rows)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, ch)
+	}
+	return out, rows.Err()
+}
+
+// prefixed names the table of each column.
+func prefixed(table, columns string) string {
+	return table + "." + strings.ReplaceAll(columns, ", ", ", "+table+".")
+}

@@ -1,0 +1,119 @@
+package store_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/store"
+)
+
+func TestOrdersThatHoldUnitsAndNeverCameAreFound(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *store.DB) {
+		w := newWorld(t, db)
+		came, lost, released := anOrder("came"), anOrder("lost"), anOrder("released")
+		take := func(o order.Order, sign int64) store.Hold {
+			return store.Hold{OrderID: o.ID, Deltas: []store.Delta{{SKU: "A", Units: sign * 2}, {SKU: "B", Units: sign}}}
+		}
+		w.flush(t, "1-0", store.Range{Deltas: map[order.SKU]int64{"A": -6, "B": -3}, Holds: []store.Hold{take(came, -1), take(lost, -1), take(released, -1)}})
+		w.flush(t, "2-0", store.Range{Deltas: map[order.SKU]int64{"A": 2, "B": 1}, Holds: []store.Hold{take(released, 1)}})
+		mustApply(t, w.orders, change(came, order.Paid))
+		if _, err := w.stock.CloseAndOpen(t.Context(), 0, 1, "run2"); err != nil {
+			t.Fatal(err)
+		}
+		epochs, err := w.stock.Unreconciled(t.Context(), 0, time.Now().Add(time.Second))
+		if err != nil || len(epochs) != 1 || epochs[0].Number != 1 || epochs[0].ClosedAt.IsZero() {
+			t.Fatalf("unreconciled: %+v (%v)", epochs, err)
+		}
+		if early, err := w.stock.Unreconciled(t.Context(), 0, epochs[0].ClosedAt); err != nil || len(early) != 0 {
+			t.Errorf("unreconciled before its time: %+v (%v)", early, err)
+		}
+		// The log stays as long as it is needed, however old it is.
+		if err := w.stock.PruneDedupLog(t.Context(), 0, 1); err != nil {
+			t.Fatal(err)
+		}
+		holds, err := w.stock.LostHolds(t.Context(), 0, 1)
+		if err != nil || len(holds) != 1 || holds[0].OrderID != lost.ID || len(holds[0].Deltas) != 2 || holds[0].Deltas[0] != (store.Delta{SKU: "A", Units: 2}) {
+			t.Fatalf("lost: %+v (%v)", holds, err)
+		}
+		if err := w.intents.Intend(t.Context(), []store.Cancellation{{OrderID: lost.ID, Reason: "lost", Actor: "test", Units: holds[0].Deltas}}); err != nil {
+			t.Fatal(err)
+		}
+		if again, err := w.stock.LostHolds(t.Context(), 0, 1); err != nil || len(again) != 0 {
+			t.Errorf("lost again: %+v (%v)", again, err)
+		}
+		if err := w.stock.Reconciled(t.Context(), 0, 1); err != nil {
+			t.Fatal(err)
+		}
+		if left, err := w.stock.Unreconciled(t.Context(), 0, time.Now().Add(time.Second)); err != nil || len(left) != 0 {
+			t.Errorf("still unreconciled: %+v (%v)", left, err)
+		}
+		// It turns up after all: its units and its money are on the way back, so it is written as cancelled.
+		mustApply(t, w.orders, change(lost, order.Paid))
+		if o, err := w.orders.Get(t.Context(), lost.ID); err != nil || o.State != order.Cancelled || o.CancelReason != "lost" {
+			t.Errorf("it is %+v (%v)", o, err)
+		}
+	})
+}
+
+func TestAnIntentAdoptsTheOrderThatTurnedUp(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *store.DB) {
+		w := newWorld(t, db)
+		paid, shipped, none := anOrder("paid"), anOrder("shipped"), anOrder("none")
+		mustApply(t, w.orders, change(paid, order.Paid), change(shipped, order.Paid))
+		if _, err := w.orders.Ship(t.Context(), []store.Shipment{{OrderID: shipped.ID, TrackingID: "T", ShippedAt: at}}); err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range []struct {
+			o       order.Order
+			adopted bool
+			state   order.State
+		}{{paid, true, order.Cancelled}, {shipped, false, order.Shipped}, {none, true, -1}} {
+			intent := store.Cancellation{OrderID: c.o.ID, Reason: "lost", Actor: "test", Units: []store.Delta{{SKU: "A", Units: 2}}}
+			if err := w.intents.Intend(t.Context(), []store.Cancellation{intent}); err != nil {
+				t.Fatal(err)
+			}
+			if adopted, err := w.intents.Adopt(t.Context(), intent); err != nil || adopted != c.adopted {
+				t.Errorf("%s: adopted %v (%v)", c.o.IdempotencyKey, adopted, err)
+			}
+			if o, err := w.orders.Get(t.Context(), c.o.ID); c.state >= 0 && (err != nil || o.State != c.state) {
+				t.Errorf("%s is %s (%v)", c.o.IdempotencyKey, o.State, err)
+			}
+			n, err := store.Count(t.Context(), db, "SELECT COUNT(*) FROM order_cancellations WHERE order_id = ?", c.o.ID)
+			if err != nil || (n == 1) != c.adopted {
+				t.Errorf("%s: %d intents (%v)", c.o.IdempotencyKey, n, err)
+			}
+		}
+	})
+}
+
+func TestChargesOfOrdersThatAreNowhereAreFound(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *store.DB) {
+		w := newWorld(t, db)
+		ledger := store.NewCharges(db)
+		t.Cleanup(ledger.Close)
+		known, lost, declined := anOrder("known"), anOrder("lost"), anOrder("declined")
+		mustApply(t, w.orders, change(known, order.Paid))
+		for o, state := range map[*order.Order]store.ChargeState{&known: store.ChargeSucceeded, &lost: store.ChargeSucceeded, &declined: store.ChargeDeclined} {
+			ch := store.Charge{OrderID: o.ID, ChargeID: string(order.NewID(0, at)), State: state, Amount: order.Money{Currency: "EUR", Amount: o.Total}}
+			if _, err := ledger.Record(t.Context(), ch); err != nil {
+				t.Fatal(err)
+			}
+		}
+		begin, end := time.Now().Add(-time.Minute), time.Now().Add(time.Minute)
+		found, err := ledger.LostCharges(t.Context(), begin, end, 10)
+		if err != nil || len(found) != 1 || found[0].OrderID != lost.ID {
+			t.Errorf("lost: %+v (%v)", found, err)
+		}
+		if outside, err := ledger.LostCharges(t.Context(), begin.Add(-time.Hour), begin, 10); err != nil || len(outside) != 0 {
+			t.Errorf("outside of the time: %+v (%v)", outside, err)
+		}
+		// A charge that came for a cancelled order is found as well.
+		if _, err := w.orders.Apply(t.Context(), []store.Change{{Order: lost, To: order.Cancelled, At: time.Now(), Reason: "expired"}}); err != nil {
+			t.Fatal(err)
+		}
+		if ids, err := w.orders.PaidThoughCancelled(t.Context(), begin, end, 10); err != nil || len(ids) != 1 || ids[0] != lost.ID {
+			t.Errorf("paid though cancelled: %v (%v)", ids, err)
+		}
+	})
+}

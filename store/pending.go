@@ -1,0 +1,27 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/spillway/spillway/order"
+)
+
+// StalePending reads up to limit orders that have been PENDING since before the time, oldest first; of those that are to be paid later
+// only the ones that have expired at now.
+func (o *Orders) StalePending(ctx context.Context, before, now time.Time, limit int) ([]order.Order, error) {
+	return o.query(ctx, "state = ? AND updated_at < ? AND (expires_at IS NULL OR expires_at <= ?) ORDER BY updated_at LIMIT ?",
+		order.Pending, micro(before), micro(now), limit)
+}
+
+// PaidThoughCancelled are up to limit orders that were cancelled between the times, whose charge took money that was not given back and
+// is not on its way: the charge was in flight when they were cancelled.
+func (o *Orders) PaidThoughCancelled(ctx context.Context, from, to time.Time, limit int) (out []order.ID, err error) {
+	err = o.db.call(ctx, func(ctx context.Context) (err error) {
+		out, err = orderIDs(ctx, o.db.sql, "SELECT o.id FROM orders o JOIN charges c ON c.order_id = o.id LEFT JOIN order_cancellations x ON x.order_id = o.id "+
+			"WHERE o.state = ? AND o.updated_at >= ? AND o.updated_at < ? AND c.state = ? AND x.order_id IS NULL ORDER BY o.updated_at LIMIT ?",
+			order.Cancelled, micro(from), micro(to), ChargeSucceeded, limit)
+		return err
+	})
+	return out, err
+}

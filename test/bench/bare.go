@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/spillway/spillway/auth"
+	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
+	"github.com/spillway/spillway/gen/spillway/v1/spillwayv1connect"
+	"github.com/spillway/spillway/order"
+)
+
+// bareCmd is the other end of the first measurement, in a process of its own like the real server.
+type bareCmd struct {
+	Listen string `required:"" help:"Where to listen."`
+}
+
+// headerTimeout is the real server's.
+const headerTimeout = 5 * time.Second
+
+// Run serves until it is told to end.
+func (c *bareCmd) Run(ctx context.Context) error {
+	mux := http.NewServeMux()
+	mux.Handle(spillwayv1connect.NewCheckoutServiceHandler(bareCheckout{order: fixedOrder()}))
+	mux.HandleFunc("GET /readyz", func(http.ResponseWriter, *http.Request) {})
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.Listen)
+	if err != nil {
+		return err
+	}
+	s := &http.Server{Handler: mux, ReadHeaderTimeout: headerTimeout}
+	stop := context.AfterFunc(ctx, func() { _ = s.Close() })
+	defer stop()
+	if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// bareCheckout answers, and does nothing else.
+type bareCheckout struct {
+	spillwayv1connect.UnimplementedCheckoutServiceHandler
+	order *spillwayv1.Order
+}
+
+// PlaceOrder answers with the same order to everybody.
+func (b bareCheckout) PlaceOrder(context.Context, *spillwayv1.PlaceOrderRequest) (*spillwayv1.PlaceOrderResponse, error) {
+	return &spillwayv1.PlaceOrderResponse{Order: b.order}, nil
+}
+
+// fixedOrder is as large as a real answer.
+func fixedOrder() *spillwayv1.Order {
+	money := &spillwayv1.Money{CurrencyCode: "EUR", Units: 1, Nanos: 990_000_000}
+	now := time.Now()
+	id := string(order.NewID(0, now))
+	return &spillwayv1.Order{
+		Id: id, CustomerId: string(auth.NewGuest()), State: spillwayv1.OrderState_ORDER_STATE_PAID,
+		Lines:      []*spillwayv1.OrderLine{{Sku: newSKU(), Name: productName, Quantity: 1, UnitPrice: money, Total: money}},
+		ItemsTotal: money, ShippingTotal: money, Total: money, Email: "a@example.com",
+		ShippingAddress: &spillwayv1.Address{Name: "A", Street: "S 1", City: "Berlin", PostalCode: "10115", CountryCode: "DE"},
+		TrackingId:      "SPW" + id, CreateTime: timestamppb.New(now), UpdateTime: timestamppb.New(now),
+	}
+}
+
+// measureBare measures HTTP, Connect, JSON and the load generator by themselves.
+func measureBare(ctx context.Context, s *stage, l load) (outcome, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return outcome{}, err
+	}
+	c, err := s.start(ctx, "bare", self, "/readyz", s.environment(), "bare")
+	if err != nil {
+		return outcome{}, err
+	}
+	tokens, err := guests(rand.Text() + rand.Text())
+	if err != nil {
+		return outcome{}, err
+	}
+	o, err := l.run(ctx, shoppers(c.addr, newSKU(), tokens))
+	return o, errors.Join(err, c.stop())
+}

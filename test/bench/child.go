@@ -1,0 +1,153 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+const (
+	// startTimeout bounds the start of a server; RocketMQ's first route takes some seconds.
+	startTimeout = 30 * time.Second
+	// stopTimeout bounds a graceful end: longer than the server's own bounds for requests and queue together.
+	stopTimeout = 30 * time.Second
+	// startPoll is the pause between two looks at whether a child is ready.
+	startPoll = 50 * time.Millisecond
+	// logTail is how many lines of its log are shown when a child fails.
+	logTail = 20
+)
+
+// child is a server in a process of its own.
+type child struct {
+	name string
+	addr string
+	cmd  *exec.Cmd
+	exit chan error
+	log  *os.File // nil once it has ended
+
+	logPath string
+}
+
+// start runs a server on a free port and returns when it is ready. The stage ends it, at the latest.
+func (s *stage) start(ctx context.Context, name, binary, readyPath string, env []string, args ...string) (*child, error) {
+	addr, err := freeAddr()
+	if err != nil {
+		return nil, err
+	}
+	log, err := os.Create(filepath.Join(s.dir, name+".log"))
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(binary, append(args, "--listen", addr)...)
+	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = s.dir, env, log, log
+	// Ctrl-C is for this process, which ends its children in order.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		return nil, errors.Join(err, log.Close())
+	}
+	c := &child{name: name, addr: addr, cmd: cmd, log: log, logPath: log.Name(), exit: make(chan error, 1)}
+	s.children = append(s.children, c)
+	go func() { c.exit <- cmd.Wait() }()
+	if err := c.ready(ctx, readyPath); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+func freeAddr() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return l.Addr().String(), l.Close()
+}
+
+// ready waits for a 200 at the path.
+func (c *child) ready(ctx context.Context, path string) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	tick := time.NewTicker(startPoll)
+	defer tick.Stop()
+	for {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+c.addr+path, http.NoBody)
+		if err != nil {
+			return err
+		}
+		if resp, err := http.DefaultClient.Do(req); err == nil {
+			_ = resp.Body.Close()
+			if resp.StatusCode == http.StatusOK {
+				return nil
+			}
+		}
+		select {
+		case err := <-c.exit:
+			c.exit <- err // for stop
+			return fmt.Errorf("%s ended instead of getting ready: %w\n%s", c.name, err, c.tail(logTail))
+		case <-ctx.Done():
+			return fmt.Errorf("%s was not ready within %s: %w\n%s", c.name, startTimeout, ctx.Err(), c.tail(logTail))
+		case <-tick.C:
+		}
+	}
+}
+
+// stop ends the child, kindly first, and returns when it is gone. A second call does nothing.
+func (c *child) stop() error {
+	if c.log == nil {
+		return nil
+	}
+	_ = c.cmd.Process.Signal(syscall.SIGTERM) // It may have ended.
+	timer := time.NewTimer(stopTimeout)
+	defer timer.Stop()
+	select {
+	case <-c.exit:
+	case <-timer.C:
+		say("%s did not end within %s and is killed", c.name, stopTimeout)
+		_ = c.cmd.Process.Kill()
+		<-c.exit
+	}
+	err := c.log.Close()
+	c.log = nil
+	return err
+}
+
+// tail is the end of the child's log.
+func (c *child) tail(n int) string {
+	lines := c.lines(func(string) bool { return true })
+	return strings.Join(lines[max(0, len(lines)-n):], "\n")
+}
+
+// complaints says how often the child warned, and what it said last; empty when it did not.
+func (c *child) complaints() string {
+	lines := c.lines(func(line string) bool {
+		return strings.Contains(line, "level=WARN") || strings.Contains(line, "level=ERROR")
+	})
+	if len(lines) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("\n%s warned %d times; first: %s; last: %s", c.name, len(lines), lines[0], lines[len(lines)-1])
+}
+
+// lines are those of the log that are wanted.
+func (c *child) lines(wanted func(string) bool) []string {
+	f, err := os.Open(c.logPath)
+	if err != nil {
+		return nil
+	}
+	defer func() { _ = f.Close() }() // It was only read.
+	var out []string
+	for in := bufio.NewScanner(f); in.Scan(); {
+		if wanted(in.Text()) {
+			out = append(out, in.Text())
+		}
+	}
+	return out
+}

@@ -1,0 +1,99 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+func TestReadHead(t *testing.T) {
+	for _, c := range []struct {
+		head           string
+		status, length int
+		err            error
+	}{
+		{"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\ncontent-length: 12\r\n\r\n", 200, 12, nil},
+		{"HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\n\r\n", 429, 0, nil},
+		{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", 0, 0, errLength},
+		{"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n", 0, 0, errLength},
+		{"HTTP/1.1 200 OK\r\nContent-Length: much\r\n\r\n", 0, 0, errLength},
+		{"hello\r\n", 0, 0, errHead},
+		{"HTTP/1.1 abc OK\r\n\r\n", 0, 0, errHead},
+	} {
+		status, length, err := readHead(bufio.NewReader(strings.NewReader(c.head)))
+		if status != c.status || length != c.length || !errors.Is(err, c.err) {
+			t.Errorf("%q: %d, %d, %v", c.head, status, length, err)
+		}
+	}
+}
+
+func TestErrorCode(t *testing.T) {
+	for answer, want := range map[string]string{`{"code":"resource_exhausted"}`: "resource_exhausted", `{}`: "http_503", "<html>": "http_503"} {
+		if got := errorCode(503, []byte(answer)); got != want {
+			t.Errorf("%s: %s, want %s", answer, got, want)
+		}
+	}
+}
+
+// TestShopper lets a shopper meet an answer of each kind on one connection, and the end of the connection.
+func TestShopper(t *testing.T) {
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	served := make(chan string, 1)
+	go func() {
+		served <- answerAll(l, `{"order":{"state":"ORDER_STATE_PAID"}}`, `{"order":{"state":"ORDER_STATE_PENDING"}}`)
+	}()
+	s := shoppers(l.Addr().String(), "A", []string{"t1", "t2"})(0)
+	for _, want := range []string{"", codeNotPaid, codeNoAnswer} {
+		if got := s.call(t.Context()); got != want {
+			t.Errorf("the call's code is %q, want %q", got, want)
+		}
+	}
+	s.close()
+	if got := <-served; got != "bench-0-1 bench-0-2 " {
+		t.Errorf("the idempotency keys were %q", got)
+	}
+}
+
+// answerAll answers one request with each of the bodies and closes; it returns the idempotency keys.
+func answerAll(l net.Listener, bodies ...string) (keys string) {
+	conn, err := l.Accept()
+	if err != nil {
+		return err.Error()
+	}
+	defer conn.Close()
+	in := bufio.NewReader(conn)
+	for _, body := range bodies {
+		key, err := readRequest(in)
+		if err != nil {
+			return err.Error()
+		}
+		keys += key + " "
+		if _, err := conn.Write([]byte(okHead(len(body)) + body)); err != nil {
+			return err.Error()
+		}
+	}
+	return keys
+}
+
+func okHead(length int) string {
+	return fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", length)
+}
+
+// readRequest reads one request as a server does, and returns its idempotency key.
+func readRequest(in *bufio.Reader) (string, error) {
+	req, err := http.ReadRequest(in)
+	if err != nil {
+		return "", err
+	}
+	_, err = io.Copy(io.Discard, req.Body)
+	return req.Header.Get("Idempotency-Key"), err
+}

@@ -1,0 +1,195 @@
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/store"
+)
+
+// quickly makes the repairing workers as impatient as they can be: a charge may take 3 s.
+var quickly = []string{"--reconcile-after", "4s", "--customer-orders", "0"}
+
+// payLater is an order without a card.
+func payLater(sku string, quantity int) string {
+	body, _, _ := strings.Cut(orderBody(sku, quantity, goodCard), `,"card"`)
+	return body + "}"
+}
+
+func payBody(id, card string) string {
+	return fmt.Sprintf(`{"orderId":%q,"card":{"number":%q,"cvv":"123","expiryYear":2030,"expiryMonth":1}}`, id, card)
+}
+
+// inSQL waits until SQL has the order in the state.
+func (s *shop) inSQL(id string, want order.State) order.Order {
+	s.t.Helper()
+	var o order.Order
+	s.eventually(40*time.Second, fmt.Sprintf("order %s to be %s in SQL", id, want), func() (ok bool) {
+		var err error
+		o, err = store.NewOrders(s.db()).Get(s.t.Context(), order.ID(id))
+		return err == nil && o.State == want
+	})
+	return o
+}
+
+// stockIs waits until SQL has that many units of the SKU.
+func (s *shop) stockIs(sku string, want int64) {
+	s.t.Helper()
+	s.eventually(20*time.Second, fmt.Sprintf("%d units of %s in SQL", want, sku), func() bool {
+		_, units, err := store.NewStock(s.db()).Snapshot(s.t.Context(), 0, []order.SKU{order.SKU(sku)})
+		return err == nil && units[order.SKU(sku)] == want
+	})
+}
+
+// TestEveryCardEndsWhereItShould: the outcomes that nobody knows at first are found out (I9).
+func TestEveryCardEndsWhereItShould(t *testing.T) {
+	s := embedded(t, quickly...)
+	token := s.guest()
+	for i, c := range []struct {
+		card   string
+		end    order.State
+		reason string
+		left   int64
+	}{
+		{"4000000000000259", order.Cancelled, "payment_unknown", 3}, // no answer, nothing taken
+		{"4000000000000036", order.Cancelled, "payment_unknown", 3}, // the provider is down
+		{"4000000000000341", order.Shipped, "", 1},                  // taken, answer lost
+		{"4000000000000002", order.Cancelled, "card_declined: generic_decline", 3},
+	} {
+		t.Run(c.card, func(t *testing.T) {
+			s := *s
+			s.t = t
+			sku := s.product(3)
+			r, err := s.call("CheckoutService/PlaceOrder", token, orderBody(sku, 2, c.card), "Idempotency-Key", fmt.Sprint("card-", i))
+			if err != nil {
+				t.Fatal(err)
+			}
+			id := r.Order.ID
+			if id == "" { // Declined: the answer names the order in its details only.
+				list := s.must("OrderService/ListOrders", token, `{"pageSize":1}`)
+				s.eventually(5*time.Second, "the declined order's row", func() bool {
+					list = s.must("OrderService/ListOrders", token, `{"pageSize":1,"states":["ORDER_STATE_CANCELLED"]}`)
+					return strings.Contains(list.Raw, "generic_decline")
+				})
+				s.stockIs(sku, c.left)
+				return
+			}
+			o := s.inSQL(id, c.end)
+			if o.CancelReason != c.reason {
+				t.Errorf("cancelled because %q; want %q", o.CancelReason, c.reason)
+			}
+			s.stockIs(sku, c.left)
+		})
+	}
+}
+
+// TestAnOrderIsPaidLaterOrExpires.
+func TestAnOrderIsPaidLaterOrExpires(t *testing.T) {
+	s := embedded(t, append([]string{"--pay-within", "3s"}, quickly...)...)
+	token, sku := s.guest(), s.product(5)
+	first := s.must("CheckoutService/PlaceOrder", token, payLater(sku, 2), "Idempotency-Key", "paid")
+	second := s.must("CheckoutService/PlaceOrder", token, payLater(sku, 1), "Idempotency-Key", "expires")
+	if first.Order.State != "ORDER_STATE_PENDING" || !strings.Contains(first.Raw, "expireTime") {
+		t.Fatalf("placed without a card: %s", first.Raw)
+	}
+	if again := s.must("CheckoutService/PlaceOrder", token, payLater(sku, 2), "Idempotency-Key", "paid"); again.Order.ID != first.Order.ID || again.Order.State != "ORDER_STATE_PENDING" {
+		t.Errorf("the retry without a card: %s", again.Raw)
+	}
+	if r, err := s.call("CheckoutService/PlaceOrder", token, orderBody(sku, 2, goodCard), "Idempotency-Key", "paid"); err != nil || r.Code != "already_exists" {
+		t.Errorf("the same key with a card: %s (%v)", r.Raw, err)
+	}
+	if r, err := s.call("CheckoutService/PayOrder", s.guest(), payBody(first.Order.ID, goodCard)); err != nil || r.Code != "not_found" {
+		t.Errorf("another customer pays: %s (%v)", r.Raw, err)
+	}
+	for range 2 { // The second one finds it paid.
+		if paid := s.must("CheckoutService/PayOrder", token, payBody(first.Order.ID, goodCard)); paid.Order.State == "ORDER_STATE_PENDING" {
+			t.Errorf("paid: %s", paid.Raw)
+		}
+	}
+	s.inSQL(first.Order.ID, order.Shipped)
+	if o := s.inSQL(second.Order.ID, order.Cancelled); o.CancelReason != "expired" {
+		t.Errorf("it was cancelled because %q", o.CancelReason)
+	}
+	s.stockIs(sku, 3)
+	if r, err := s.call("CheckoutService/PayOrder", token, payBody(second.Order.ID, goodCard)); err != nil || r.Code != "failed_precondition" {
+		t.Errorf("paying an expired order: %s (%v)", r.Raw, err)
+	}
+}
+
+// TestPayingAtTheMomentOfExpiryEndsInOneOfTheTwo: whoever wins, the money and the units agree with the state.
+func TestPayingAtTheMomentOfExpiryEndsInOneOfTheTwo(t *testing.T) {
+	s := embedded(t, "--pay-within", "1500ms", "--reconcile-after", "1s", "--customer-orders", "0")
+	token, sku := s.guest(), s.product(100)
+	ledger := store.NewCharges(s.db())
+	t.Cleanup(ledger.Close)
+	const rounds = 12
+	ids := make([]string, rounds)
+	for i := range ids {
+		ids[i] = s.must("CheckoutService/PlaceOrder", token, payLater(sku, 1), "Idempotency-Key", fmt.Sprint(i)).Order.ID
+	}
+	// Each charge takes 1.5 s: some are booked before the reconciler looks, some while, some after.
+	var wg sync.WaitGroup
+	for i, id := range ids {
+		wg.Go(func() {
+			<-time.After(time.Duration(i) * 150 * time.Millisecond)
+			if _, err := s.call("CheckoutService/PayOrder", token, payBody(id, "4000000000000077")); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	sold := int64(0)
+	for _, id := range ids {
+		var o order.Order
+		s.eventually(30*time.Second, "order "+id+" to end", func() bool {
+			var err error
+			o, err = store.NewOrders(s.db()).Get(t.Context(), order.ID(id))
+			return err == nil && o.State.Final()
+		})
+		ch, err := ledger.Get(t.Context(), order.ID(id))
+		switch {
+		case err != nil:
+			t.Errorf("order %s is %s and has no line in the ledger: %v", id, o.State, err)
+		case o.State == order.Shipped && ch.State == store.ChargeSucceeded:
+			sold++
+		case o.State == order.Cancelled && ch.State == store.ChargeVoided:
+		default:
+			t.Errorf("order %s is %s and its charge is in state %d", id, o.State, ch.State)
+		}
+	}
+	t.Logf("%d of %d were paid in time", sold, rounds)
+	s.stockIs(sku, 100-sold)
+}
+
+// TestACustomerCancels an order that is not paid; one that is shipped stays.
+func TestACustomerCancels(t *testing.T) {
+	s := embedded(t, quickly...)
+	token, sku := s.guest(), s.product(5)
+	id := s.must("CheckoutService/PlaceOrder", token, payLater(sku, 2), "Idempotency-Key", "k").Order.ID
+	body := fmt.Sprintf(`{"orderId":%q,"reason":"changed my mind"}`, id)
+	if r, err := s.call("OrderService/CancelOrder", s.guest(), body); err != nil || r.Code != "not_found" {
+		t.Errorf("another customer cancels: %s (%v)", r.Raw, err)
+	}
+	for range 2 {
+		if r := s.must("OrderService/CancelOrder", token, body); r.Order.State != "ORDER_STATE_CANCELLED" {
+			t.Errorf("cancelled: %s", r.Raw)
+		}
+	}
+	s.stockIs(sku, 5)
+	if o := s.inSQL(id, order.Cancelled); o.CancelReason != "by the customer: changed my mind" {
+		t.Errorf("cancelled because %q", o.CancelReason)
+	}
+	if r, err := s.call("CheckoutService/PayOrder", token, payBody(id, goodCard)); err != nil || r.Code != "failed_precondition" {
+		t.Errorf("paying a cancelled order: %s (%v)", r.Raw, err)
+	}
+	shipped := s.must("CheckoutService/PlaceOrder", token, orderBody(sku, 1, goodCard), "Idempotency-Key", "k2").Order.ID
+	s.inSQL(shipped, order.Shipped)
+	if r, err := s.call("OrderService/CancelOrder", token, fmt.Sprintf(`{"orderId":%q}`, shipped)); err != nil || r.Code != "failed_precondition" || r.Status != http.StatusBadRequest {
+		t.Errorf("cancelling a shipped order: %s (%v)", r.Raw, err)
+	}
+}

@@ -1,0 +1,86 @@
+package workers_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/store"
+	"github.com/spillway/spillway/workers"
+)
+
+func TestARecordStaysWhenItsRowWasPutAside(t *testing.T) {
+	bad := freshOrder()
+	bad.Total++
+	d := newDesk(openSQLite(t), nil, 100, settledBody(bad))
+	mustRun(t, d.RunOnce, 1)
+	if _, ok := d.hot.expired[bad.ID]; ok {
+		t.Error("the record of an order without a row was let go")
+	}
+}
+
+func TestAReleasedOrderWhoseReservationWasPutAsideAddsNoStock(t *testing.T) {
+	s := openShop(t, openSQLite(t))
+	// SQL has less than Redis: an adjustment that SQL could not take was put aside.
+	if _, err := s.sql.FlushRange(t.Context(), store.Range{Epoch: 1, PrevID: "0-0", FirstID: "0-1", LastID: "0-1", Entries: 1, Deltas: map[order.SKU]int64{"B": -99}}); err != nil {
+		t.Fatal(err)
+	}
+	o := freshOrder()
+	o.Lines[1].Quantity = 5
+	s.addReserved(t, 1, o, "B:-5", snapshot(o))
+	s.flush(t)
+	s.add(t, 1, map[string]string{"kind": "L", "order": string(o.ID), "deltas": "B:5", "snapshot": string(snapshot(o)), "time": "1"})
+	s.flush(t)
+	s.wantStock(t, 100, 1)
+}
+
+func TestDrainOfAClosedEpochEnds(t *testing.T) {
+	s := openShop(t, openSQLite(t))
+	s.reserve(t, freshOrder())
+	s.nextEpoch(t)
+	s.addReserved(t, 1, freshOrder(), "A:-1", []byte("x"))
+	ctx, stop := context.WithTimeout(t.Context(), 2*time.Second)
+	defer stop()
+	if err := s.flusher(s.sql).Drain(ctx, 1); err != nil || ctx.Err() != nil {
+		t.Errorf("still draining after 2 s: %v", err)
+	}
+}
+
+func TestTheRelaySendsSoonWhatTheBrokerRefused(t *testing.T) {
+	s, out := openShop(t, openSQLite(t)), &outbox{err: errDown}
+	r := s.relay(out, func(c *workers.RelayConfig) { c.Batch = 1 })
+	for range 10 {
+		s.reserve(t, freshOrder())
+	}
+	s.flush(t)
+	for range 10 {
+		_, _ = r.RunOnce(t.Context())
+	}
+	out.fail(nil)
+	began := time.Now()
+	for time.Since(began) < 3*time.Second {
+		_, _ = r.RunOnce(t.Context())
+	}
+	if n := len(events(t, out.messages())); n != 10 {
+		t.Errorf("3 s after the broker's return %d of 10 entries were sent", n)
+	}
+}
+
+func TestEntriesBehindAPoisonOneAreSentAtOnce(t *testing.T) {
+	s, out := openShop(t, openSQLite(t)), &outbox{}
+	r := alwaysClaiming(s.relay(out, func(c *workers.RelayConfig) { c.ClaimIdle = time.Second }))
+	mustRun(t, r.RunOnce, 0)
+	before, after := freshOrder(), freshOrder()
+	s.reserve(t, before)
+	s.add(t, 1, map[string]string{"kind": "?"})
+	s.reserve(t, after)
+	s.flush(t)
+	began := time.Now()
+	for len(events(t, out.messages())) < 2 && time.Since(began) < 10*time.Second {
+		_, _ = r.RunOnce(t.Context())
+	}
+	if d := time.Since(began); d > 500*time.Millisecond {
+		t.Errorf("the entry behind a poison one was sent after %s, ClaimIdle is 1s", d)
+	}
+}

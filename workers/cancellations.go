@@ -1,0 +1,132 @@
+package workers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/stock"
+	"github.com/spillway/spillway/store"
+)
+
+const (
+	// cancelBackoffMin and cancelBackoffMax bound the pause before a cancellation that failed is tried again. It is never given up:
+	// somebody's money depends on it.
+	cancelBackoffMin = time.Second
+	cancelBackoffMax = 5 * time.Minute
+	// flushPause is after how long it is looked whether the flusher gave units back; it takes a few milliseconds.
+	flushPause = 200 * time.Millisecond
+)
+
+// CancellationStore keeps the intents.
+type CancellationStore interface {
+	Due(ctx context.Context, now time.Time, limit int) ([]store.Cancellation, error)
+	Adopt(ctx context.Context, x store.Cancellation) (adopted bool, err error)
+	Refunded(ctx context.Context, id order.ID, amount order.Money) error
+	Later(ctx context.Context, id order.ID, at time.Time, failed bool) error
+	Finish(ctx context.Context, id order.ID) (finished bool, err error)
+}
+
+// Restocker gives units back through Redis and the journal.
+type Restocker interface {
+	OpenEpoch() (int64, error)
+	Restock(ctx context.Context, epoch int64, id order.ID, units []stock.Delta, reason string) (stock.Position, error)
+}
+
+// CancellationFinisher carries out what the intents say: the money goes back, then the units, then the customer is told. Each step is
+// idempotent and written down, so that a crash between any two costs a repetition.
+type CancellationFinisher struct {
+	intents CancellationStore
+	money   Money
+	stock   Restocker
+	log     *slog.Logger
+	now     func() time.Time
+}
+
+// NewCancellationFinisher makes a finisher. Several may run.
+func NewCancellationFinisher(intents CancellationStore, money Money, st Restocker, log *slog.Logger) *CancellationFinisher {
+	return &CancellationFinisher{intents: intents, money: money, stock: st, now: time.Now, log: log.With("worker", "cancellation_finisher")}
+}
+
+// Run finishes cancellations until ctx ends.
+func (f *CancellationFinisher) Run(ctx context.Context) { patiently(ctx, f.log, f.RunOnce) }
+
+// RunOnce takes what is due and returns how many cancellations it took a step further.
+func (f *CancellationFinisher) RunOnce(ctx context.Context) (int, error) {
+	// Before SQL is asked: a script that sees another epoch refuses, so that nothing is given back on the word of an earlier look.
+	epoch, err := f.stock.OpenEpoch()
+	if err != nil {
+		return 0, err
+	}
+	due, err := f.intents.Due(ctx, f.now(), recoveryBatch)
+	if err != nil {
+		return 0, err
+	}
+	var mu sync.Mutex
+	var errs []error
+	each(ctx, recoveryConcurrency, due, func(x store.Cancellation) {
+		if err := f.advance(ctx, epoch, x); err != nil {
+			mu.Lock()
+			defer mu.Unlock()
+			errs = append(errs, fmt.Errorf("cancellation of %s: %w", x.OrderID, err))
+		}
+	})
+	return len(due) - len(errs), errors.Join(errs...)
+}
+
+// advance does what is left of one cancellation, and puts it off when that failed or the flusher has to come first.
+func (f *CancellationFinisher) advance(ctx context.Context, epoch int64, x store.Cancellation) error {
+	err := f.step(ctx, epoch, x)
+	if err != nil {
+		return errors.Join(err, f.intents.Later(ctx, x.OrderID, f.now().Add(cancelBackoff(x.Attempts)), true))
+	}
+	finished, err := f.intents.Finish(ctx, x.OrderID)
+	switch {
+	case err != nil:
+		return err
+	case !finished:
+		return f.intents.Later(ctx, x.OrderID, f.now().Add(flushPause), false)
+	}
+	f.log.InfoContext(ctx, "a cancellation is finished: money and units are back", "order", x.OrderID, "reason", x.Reason)
+	return nil
+}
+
+func (f *CancellationFinisher) step(ctx context.Context, epoch int64, x store.Cancellation) error {
+	adopted, err := f.intents.Adopt(ctx, x)
+	if err != nil || !adopted {
+		return err
+	}
+	if !x.Refunded {
+		amount, err := giveBack(ctx, f.money, x.OrderID, x.Reason)
+		if err != nil {
+			return err
+		}
+		if err := f.intents.Refunded(ctx, x.OrderID, amount); err != nil {
+			return err
+		}
+	}
+	if x.Restocked {
+		return nil
+	}
+	units := make([]stock.Delta, len(x.Units))
+	for i, d := range x.Units {
+		units[i] = stock.Delta{SKU: d.SKU, Units: d.Units}
+	}
+	_, err = f.stock.Restock(ctx, epoch, x.OrderID, units, x.Reason)
+	return err
+}
+
+// cancelBackoff doubles with each attempt.
+func cancelBackoff(attempts int) time.Duration {
+	d := cancelBackoffMin
+	for range attempts {
+		if d *= 2; d >= cancelBackoffMax {
+			return cancelBackoffMax
+		}
+	}
+	return d
+}

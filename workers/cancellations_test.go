@@ -1,0 +1,204 @@
+package workers_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/spillway/spillway/gateway"
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/stock"
+	"github.com/spillway/spillway/store"
+	"github.com/spillway/spillway/workers"
+)
+
+var errCrash = errors.New("crash")
+
+// crash ends the nth call that passes it, before or after its effect, and lets all others through.
+type crash struct {
+	mu    sync.Mutex
+	nth   int
+	after bool
+	calls int
+}
+
+func (c *crash) around(effect func() error) error {
+	c.mu.Lock()
+	c.calls++
+	now := c.calls == c.nth
+	c.mu.Unlock()
+	if now && !c.after {
+		return errCrash
+	}
+	if err := effect(); err != nil || !now {
+		return err
+	}
+	return errCrash
+}
+
+// cashier is a payment service.
+type cashier struct {
+	*crash
+	mu      sync.Mutex
+	charges map[order.ID]gateway.FoundCharge
+	refunds map[order.ID]int // times that money went back
+}
+
+func newCashier(c *crash, paid ...order.Order) *cashier {
+	k := &cashier{crash: c, charges: map[order.ID]gateway.FoundCharge{}, refunds: map[order.ID]int{}}
+	for _, o := range paid {
+		k.set(o, gateway.ChargeTaken)
+	}
+	return k
+}
+
+func (k *cashier) set(o order.Order, state gateway.ChargeState) {
+	k.charges[o.ID] = gateway.FoundCharge{ID: "ch", State: state, Amount: order.Money{Currency: o.Currency, Amount: o.Total}}
+}
+
+func (k *cashier) Find(_ context.Context, id order.ID) (found gateway.FoundCharge, err error) {
+	err = k.around(func() error {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		found = k.charges[id]
+		return nil
+	})
+	return found, err
+}
+
+func (k *cashier) Void(_ context.Context, id order.ID) error {
+	return k.around(func() error {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		switch k.charges[id].State {
+		case gateway.ChargeTaken, gateway.ChargeReturned:
+			return order.ErrState
+		case gateway.ChargeUnknown:
+			k.charges[id] = gateway.FoundCharge{ID: "ch", State: gateway.ChargeVoided}
+		case gateway.ChargeDeclined, gateway.ChargeVoided:
+		}
+		return nil
+	})
+}
+
+func (k *cashier) Refund(_ context.Context, id order.ID, _ string) error {
+	return k.around(func() error {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		ch := k.charges[id]
+		switch ch.State {
+		case gateway.ChargeTaken:
+			k.refunds[id]++
+			ch.State = gateway.ChargeReturned
+			k.charges[id] = ch
+		case gateway.ChargeReturned:
+		case gateway.ChargeUnknown, gateway.ChargeDeclined, gateway.ChargeVoided:
+			return order.ErrState
+		}
+		return nil
+	})
+}
+
+// fragile is the store and the stock, of which one call crashes.
+type fragile struct {
+	*crash
+	*store.Cancellations
+	stock *stock.Stock
+}
+
+func (f fragile) Adopt(ctx context.Context, x store.Cancellation) (ok bool, err error) {
+	err = f.around(func() (err error) { ok, err = f.Cancellations.Adopt(ctx, x); return err })
+	return ok, err
+}
+
+func (f fragile) Refunded(ctx context.Context, id order.ID, amount order.Money) error {
+	return f.around(func() error { return f.Cancellations.Refunded(ctx, id, amount) })
+}
+
+func (f fragile) Later(ctx context.Context, id order.ID, _ time.Time, failed bool) error {
+	return f.around(func() error { return f.Cancellations.Later(ctx, id, time.Now().Add(-time.Second), failed) })
+}
+
+func (f fragile) Finish(ctx context.Context, id order.ID) (ok bool, err error) {
+	err = f.around(func() (err error) { ok, err = f.Cancellations.Finish(ctx, id); return err })
+	return ok, err
+}
+
+func (f fragile) OpenEpoch() (int64, error) { return f.stock.OpenEpoch() }
+
+func (f fragile) Restock(ctx context.Context, epoch int64, id order.ID, units []stock.Delta, reason string) (at stock.Position, err error) {
+	err = f.around(func() (err error) { at, err = f.stock.Restock(ctx, epoch, id, units, reason); return err })
+	return at, err
+}
+
+// TestACancellationSurvivesACrashAtAnyStep: whatever call breaks off, before or after its effect, money and units go back once.
+func TestACancellationSurvivesACrashAtAnyStep(t *testing.T) {
+	whole := &crash{}
+	cancelWith(t, whole)
+	if whole.calls < 7 {
+		t.Fatalf("a cancellation takes only %d calls", whole.calls)
+	}
+	for nth := 1; nth <= whole.calls; nth++ {
+		for _, after := range []bool{false, true} {
+			t.Run(fmt.Sprintf("call %d, after %v", nth, after), func(t *testing.T) {
+				t.Parallel() // Each mostly waits for its journal.
+				cancelWith(t, &crash{nth: nth, after: after})
+			})
+		}
+	}
+}
+
+func cancelWith(t *testing.T, c *crash) {
+	t.Helper()
+	s := openShop(t, openSQLite(t))
+	o := freshOrder()
+	s.reserve(t, o)
+	s.settle(t, o)
+	f := s.flusher(s.sql, withOrders)
+	drained(t, f.RunOnce)
+	intents := store.NewCancellations(s.db)
+	if _, err := intents.Cancel(t.Context(), o.ID, []order.State{order.Paid}, "changed my mind", "c1"); err != nil {
+		t.Fatal(err)
+	}
+	money := newCashier(c, o)
+	parts := fragile{c, intents, s.Stock}
+	finished := func() bool {
+		due, err := intents.Due(t.Context(), time.Now().Add(time.Hour), 10)
+		return err == nil && len(due) == 0
+	}
+	for range 6 {
+		// A new finisher each time, as after a crash of its process.
+		_, _ = workers.NewCancellationFinisher(parts, money, parts, quiet).RunOnce(t.Context())
+		drained(t, f.RunOnce)
+		if err := store.NewCancellations(s.db).Later(t.Context(), o.ID, time.Now().Add(-time.Second), false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !finished() || money.refunds[o.ID] != 1 {
+		t.Errorf("finished: %v; the money went back %d times", finished(), money.refunds[o.ID])
+	}
+	s.wantStock(t, 100, 100)
+	left, err := s.Available(t.Context(), []order.SKU{"A", "B"})
+	if err != nil || left["A"] != 100 || left["B"] != 100 {
+		t.Errorf("Redis has %v (%v)", left, err)
+	}
+}
+
+func TestALostOrderWithoutAChargeCostsNothing(t *testing.T) {
+	s := openShop(t, openSQLite(t))
+	intents, money := store.NewCancellations(s.db), newCashier(&crash{})
+	o := freshOrder()
+	if err := intents.Intend(t.Context(), []store.Cancellation{{OrderID: o.ID, Reason: "lost", Actor: "test"}}); err != nil {
+		t.Fatal(err)
+	}
+	finisher := workers.NewCancellationFinisher(intents, money, s.Stock, quiet)
+	mustRun(t, finisher.RunOnce, 1)
+	due, err := intents.Due(t.Context(), time.Now().Add(time.Hour), 10)
+	if err != nil || len(due) != 0 || money.charges[o.ID].State != gateway.ChargeVoided {
+		t.Errorf("due %v (%v); the charge is %+v", due, err, money.charges[o.ID])
+	}
+	s.wantStock(t, 100, 100)
+}

@@ -1,0 +1,85 @@
+package workers_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/stock"
+	"github.com/spillway/spillway/workers"
+)
+
+// till is the stock and the money of one order, and what was asked of them.
+type till struct {
+	revokeErr, voidErr, refundErr error
+	calls                         []string
+}
+
+func (c *till) Revoke(_ context.Context, id order.ID, reason string) (stock.Position, error) {
+	c.calls = append(c.calls, fmt.Sprintf("revoke %s: %s", id, reason))
+	return stock.Position{}, c.revokeErr
+}
+
+func (c *till) Void(_ context.Context, id order.ID) error {
+	c.calls = append(c.calls, fmt.Sprintf("void %s", id))
+	return c.voidErr
+}
+
+func (c *till) Refund(_ context.Context, id order.ID, reason string) error {
+	c.calls = append(c.calls, fmt.Sprintf("refund %s: %s", id, reason))
+	return c.refundErr
+}
+
+func TestADuplicateCostsNothing(t *testing.T) {
+	charged := fmt.Errorf("it is charged: %w", order.ErrState)
+	const revoke, void, refund = "revoke X: duplicate of Y", "void X", "refund X: duplicate of Y"
+	for name, c := range map[string]struct {
+		till till
+		want []string
+		err  error
+	}{
+		"not charged":           {till{}, []string{revoke, void}, nil},
+		"charged":               {till{voidErr: charged}, []string{revoke, void, refund}, nil},
+		"unknown to Redis":      {till{revokeErr: order.ErrNotFound, voidErr: charged}, []string{revoke, void, refund}, nil},
+		"the stock stays away":  {till{revokeErr: order.ErrUnavailable}, []string{revoke}, order.ErrUnavailable},
+		"the void fails":        {till{voidErr: errDown}, []string{revoke, void}, errDown},
+		"the refund fails":      {till{voidErr: charged, refundErr: errDown}, []string{revoke, void, refund}, errDown},
+		"the refund is refused": {till{voidErr: charged, refundErr: order.ErrState}, []string{revoke, void, refund}, order.ErrState},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := workers.NewDuplicates(&c.till, &c.till)
+			for range 2 { // The message comes again: each step is taken again.
+				c.till.calls = nil
+				if err := d.CancelDuplicate(t.Context(), "X", "Y"); !errors.Is(err, c.err) {
+					t.Errorf("err = %v; want %v", err, c.err)
+				}
+				if !slices.Equal(c.till.calls, c.want) {
+					t.Errorf("did %v; want %v", c.till.calls, c.want)
+				}
+			}
+		})
+	}
+}
+
+// TestADuplicatesStockComesBackOnce does it twice on a real Redis, to an order that was settled there.
+func TestADuplicatesStockComesBackOnce(t *testing.T) {
+	s := openShop(t, openSQLite(t))
+	o := freshOrder()
+	s.reserve(t, o)
+	s.settle(t, o)
+	d := workers.NewDuplicates(s.Stock, &till{voidErr: order.ErrState})
+	for range 2 {
+		if err := d.CancelDuplicate(t.Context(), o.ID, "Y"); err != nil {
+			t.Fatal(err)
+		}
+		left, err := s.Available(t.Context(), []order.SKU{"A", "B"})
+		if err != nil || left["A"] != 100 || left["B"] != 100 {
+			t.Errorf("left = %v (%v); want all", left, err)
+		}
+	}
+	s.flush(t)
+	s.wantStock(t, 100, 100)
+}

@@ -1,0 +1,18 @@
+package workers
+
+import "time"
+
+// SetClock lets a test look for entries left behind when it wants to, and not once in two seconds.
+func (r *OrderRelay) SetClock(now func() time.Time) { r.now = now }
+
+// ClaimEvery is how often a relay looks for entries that another left behind.
+const ClaimEvery = claimEvery
+
+// PruneEvery is after how many flushes the dedup log is pruned.
+const PruneEvery = pruneEvery
+
+// SetClock sets what time it is.
+func (r *PaymentReconciler) SetClock(now func() time.Time) { r.now = now }
+
+// SetClock sets what time it is.
+func (l *LostOrders) SetClock(now func() time.Time) { l.now = now }

@@ -1,0 +1,69 @@
+package workers_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/spillway/spillway/queue"
+)
+
+// brokenInbox never receives.
+type brokenInbox struct{ *inbox }
+
+func (brokenInbox) Receive(context.Context, int, time.Duration) ([]queue.Message, error) {
+	return nil, queue.ErrUnavailable
+}
+
+// clocked notes when it was asked for messages, and fails the first times.
+type clocked struct {
+	*inbox
+	mu    sync.Mutex
+	fails int
+	times []time.Time
+}
+
+func (c *clocked) Receive(ctx context.Context, most int, lease time.Duration) ([]queue.Message, error) {
+	c.mu.Lock()
+	c.times = append(c.times, time.Now())
+	fails := len(c.times) <= c.fails
+	c.mu.Unlock()
+	if fails {
+		return nil, queue.ErrUnavailable
+	}
+	return c.inbox.Receive(ctx, most, lease)
+}
+
+// TestALoopBacksOffAndComesBackWithinSeconds counts the turns of ten minutes in which the queue is away.
+func TestALoopBacksOffAndComesBackWithinSeconds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, m := freshOrder(), &mail{}
+		c := &clocked{inbox: newInbox(settledBody(o)), fails: 30}
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			newMailer(c, &deadbox{}, m).Run(ctx)
+		}()
+		<-time.After(10 * time.Minute) // By the bubble's clock.
+		stop()
+		<-done
+		if m.tries[o.ID] != 1 {
+			t.Fatalf("%d mails were sent after the queue came back; want 1", m.tries[o.ID])
+		}
+		first, longest := c.times[1].Sub(c.times[0]), time.Duration(0)
+		for i := 1; i <= c.fails; i++ {
+			longest = max(longest, c.times[i].Sub(c.times[i-1]))
+		}
+		if first > 100*time.Millisecond || longest < 2*time.Second || longest > 5*time.Second {
+			t.Errorf("the first pause was %s, the longest %s; want them to grow to 5 s at most", first, longest)
+		}
+		// Idle turns pause too, or a queue that does not block would cost a core.
+		last := len(c.times) - 1
+		if idle := c.times[last].Sub(c.times[last-1]); idle < 10*time.Millisecond || idle > time.Second {
+			t.Errorf("idle turns are %s apart", idle)
+		}
+	})
+}

@@ -1,0 +1,175 @@
+package workers
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/store"
+)
+
+// LostConfig sets up LostOrders.
+type LostConfig struct {
+	Partition uint8
+	// After is how long after the end of an epoch its orders may still be on their way through the queue: several times as long as
+	// the order writer may be behind. An order that comes later than that is cancelled.
+	After time.Duration
+}
+
+// DefaultLostConfig waits ten minutes.
+func DefaultLostConfig() LostConfig { return LostConfig{After: 10 * time.Minute} }
+
+// chargeInFlight is how long after the end of its epoch an order may still be charged: a checkout gives up after 15 s.
+const chargeInFlight = 20 * time.Second
+
+// LostBooks is what SQL knows of epochs and of whose stock was taken in them.
+type LostBooks interface {
+	Unreconciled(ctx context.Context, partition uint8, closedBefore time.Time) ([]store.Epoch, error)
+	LostHolds(ctx context.Context, partition uint8, epoch int64) ([]store.Hold, error)
+	Reconciled(ctx context.Context, partition uint8, epoch int64) error
+}
+
+// LostLedger knows charges of orders that nothing else knows.
+type LostLedger interface {
+	LostCharges(ctx context.Context, from, to time.Time, limit int) ([]store.Charge, error)
+}
+
+// HotStates are the states of the orders that Redis remembers.
+type HotStates interface {
+	States(ctx context.Context, ids []order.ID) (map[order.ID]order.State, error)
+}
+
+// Journals lists the epochs whose journals are not relayed to their end.
+type Journals interface {
+	Epochs(ctx context.Context) ([]int64, error)
+}
+
+// LostOrders finds the orders that were lost with a Redis that lost its data: those whose stock SQL deducted and whose row never came,
+// and those that were charged and of which there is nothing else. It writes down that their units and their money go back.
+type LostOrders struct {
+	cfg      LostConfig
+	books    LostBooks
+	ledger   LostLedger
+	hot      HotStates
+	journals Journals
+	intents  Intents
+	log      *slog.Logger
+	now      func() time.Time
+}
+
+// NewLostOrders makes the worker. Several may run.
+func NewLostOrders(cfg LostConfig, books LostBooks, ledger LostLedger, hot HotStates, journals Journals, intents Intents, log *slog.Logger) *LostOrders {
+	return &LostOrders{
+		cfg: cfg, books: books, ledger: ledger, hot: hot, journals: journals, intents: intents, now: time.Now, log: log.With("worker", "lost_orders"),
+	}
+}
+
+// Run looks for lost orders until ctx ends.
+func (l *LostOrders) Run(ctx context.Context) { patiently(ctx, l.log, l.RunOnce) }
+
+// RunOnce looks at the closed epochs whose time has come, and returns how many orders were found lost.
+func (l *LostOrders) RunOnce(ctx context.Context) (int, error) {
+	epochs, err := l.books.Unreconciled(ctx, l.cfg.Partition, l.now().Add(-max(l.cfg.After, chargeInFlight)))
+	if err != nil || len(epochs) == 0 {
+		return 0, err
+	}
+	unrelayed, err := l.journals.Epochs(ctx)
+	if err != nil {
+		return 0, err
+	}
+	total := 0
+	for _, e := range epochs {
+		if slices.Contains(unrelayed, e.Number) {
+			continue // What its journal still holds is on its way.
+		}
+		n, err := l.reconcile(ctx, e)
+		if err != nil {
+			return total, fmt.Errorf("epoch %d: %w", e.Number, err)
+		}
+		total += n
+	}
+	return total, nil
+}
+
+func (l *LostOrders) reconcile(ctx context.Context, e store.Epoch) (int, error) {
+	holds, err := l.books.LostHolds(ctx, e.Partition, e.Number)
+	if err != nil {
+		return 0, err
+	}
+	intents := make([]store.Cancellation, len(holds))
+	ids := make([]order.ID, len(holds))
+	for i, h := range holds {
+		ids[i] = h.OrderID
+		intents[i] = store.Cancellation{OrderID: h.OrderID, Reason: reasonLost, Actor: lostOrdersActor, Units: h.Deltas}
+	}
+	if hot, err := l.remembered(ctx, ids); err != nil || len(hot) > 0 {
+		return 0, err // Redis has them: their rows will come.
+	}
+	if err := l.intents.Intend(ctx, intents); err != nil {
+		return 0, err
+	}
+	charged, err := l.refundLost(ctx, e)
+	if err != nil {
+		return 0, err
+	}
+	if n := len(intents) + charged; n > 0 {
+		l.log.WarnContext(ctx, "orders were lost with their Redis; units and money go back", "epoch", e.Number, "holding_stock", len(intents), "charged_only", charged)
+	}
+	return len(intents) + charged, l.books.Reconciled(ctx, e.Partition, e.Number)
+}
+
+// remembered are those of the orders that Redis has.
+func (l *LostOrders) remembered(ctx context.Context, ids []order.ID) (map[order.ID]order.State, error) {
+	out := make(map[order.ID]order.State)
+	for chunk := range slices.Chunk(ids, recoveryBatch) {
+		states, err := l.hot.States(ctx, chunk)
+		if err != nil {
+			return nil, err
+		}
+		maps.Copy(out, states)
+	}
+	return out, nil
+}
+
+// lostChargesPage is how many charges are read at once: more than one commit of the ledger writes with one time.
+const lostChargesPage = 1000
+
+// refundLost writes down the refunds of the epoch's charges for orders that are nowhere else.
+func (l *LostOrders) refundLost(ctx context.Context, e store.Epoch) (int, error) {
+	total := 0
+	for from := e.OpenedAt; ; {
+		page, err := l.ledger.LostCharges(ctx, from, e.ClosedAt.Add(chargeInFlight), lostChargesPage)
+		if err != nil {
+			return total, err
+		}
+		n, err := l.intendRefunds(ctx, e, page)
+		total += n
+		if err != nil || len(page) < lostChargesPage {
+			return total, err
+		}
+		from = page[len(page)-1].CreatedAt
+	}
+}
+
+// intendRefunds leaves out orders of the next epoch, which were charged while this one's last charges were in flight.
+func (l *LostOrders) intendRefunds(ctx context.Context, e store.Epoch, page []store.Charge) (int, error) {
+	ids := make([]order.ID, len(page))
+	for i, ch := range page {
+		ids[i] = ch.OrderID
+	}
+	hot, err := l.remembered(ctx, ids)
+	if err != nil {
+		return 0, err
+	}
+	var intents []store.Cancellation
+	for _, id := range ids {
+		if _, ok := hot[id]; !ok && id.Time().Before(e.ClosedAt) {
+			intents = append(intents, store.Cancellation{OrderID: id, Reason: reasonLost, Actor: lostOrdersActor})
+		}
+	}
+	return len(intents), l.intents.Intend(ctx, intents)
+}

@@ -1,0 +1,150 @@
+package workers_test
+
+import (
+	"bytes"
+	"context"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/queue"
+	"github.com/spillway/spillway/workers"
+)
+
+// mail counts what is sent, and fails for the orders that it is told to.
+type mail struct {
+	mu       sync.Mutex
+	fails    map[order.ID]bool
+	tries    map[order.ID]int
+	last     order.Order
+	gate     chan struct{}
+	inFlight int
+}
+
+func (m *mail) SendConfirmation(_ context.Context, o order.Order) error {
+	m.mu.Lock()
+	m.inFlight++
+	m.mu.Unlock()
+	if m.gate != nil {
+		<-m.gate
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.inFlight--
+	if m.tries == nil {
+		m.tries = make(map[order.ID]int)
+	}
+	m.tries[o.ID]++
+	m.last = o
+	if m.fails[o.ID] {
+		return errDown
+	}
+	return nil
+}
+
+func newMailer(in queue.Consumer, dead workers.DeadLetters, m workers.Mail) *workers.Mailer {
+	return workers.NewMailer(workers.DefaultMailConfig(), in, dead, m, quiet)
+}
+
+// TestAPaidOrderIsConfirmedOnceInABatch has the payment in two messages of one turn, and states that nobody is told of.
+func TestAPaidOrderIsConfirmedOnceInABatch(t *testing.T) {
+	o, m := freshOrder(), &mail{}
+	in := newInbox(body(event(o, reserved), event(o, settled), event(freshOrder(), reserved)), body(event(o, settled), event(freshOrder(), released)))
+	mustRun(t, newMailer(in, &deadbox{}, m).RunOnce, 1)
+	if len(m.tries) != 1 || m.tries[o.ID] != 1 || in.left() != 0 {
+		t.Errorf("sent %v, %d messages left; want one mail to one order", m.tries, in.left())
+	}
+	if m.last.State != order.Paid || m.last.Email != o.Email || m.last.Total != o.Total || len(m.last.Lines) != 2 {
+		t.Errorf("the mail is about %+v", m.last)
+	}
+}
+
+func TestTenMailsAreUnderWayAtMost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &mail{gate: make(chan struct{})}
+		s := newMailer(newInbox(settledBody(someOrders(25)...)), &deadbox{}, m)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			mustRun(t, s.RunOnce, 25)
+		}()
+		synctest.Wait()
+		m.mu.Lock()
+		if m.inFlight != 10 {
+			t.Errorf("%d mails are under way; want 10", m.inFlight)
+		}
+		m.mu.Unlock()
+		close(m.gate)
+		<-done
+	})
+}
+
+func TestAMailThatFailsIsTriedAgain(t *testing.T) {
+	o, dead := freshOrder(), &deadbox{}
+	in, m := newInbox(settledBody(o)), &mail{fails: map[order.ID]bool{o.ID: true}}
+	s := newMailer(in, dead, m)
+	for range 2 {
+		if n, err := s.RunOnce(t.Context()); err == nil || n != 0 || in.left() != 1 {
+			t.Fatalf("a turn whose mail failed answered %d, %v; %d messages are left", n, err, in.left())
+		}
+	}
+	m.fails = nil
+	mustRun(t, s.RunOnce, 1)
+	if m.tries[o.ID] != 3 || len(dead.letters) != 0 || in.left() != 0 {
+		t.Errorf("%d tries, letters %v, %d messages left; want 3, none, none", m.tries[o.ID], dead.letters, in.left())
+	}
+}
+
+func TestAMailThatFailsFiveTimesIsPutAsideAndItsNeighbourIsNot(t *testing.T) {
+	bad, good, dead := freshOrder(), freshOrder(), &deadbox{err: errDown}
+	in, m := newInbox(settledBody(bad, good)), &mail{fails: map[order.ID]bool{bad.ID: true}}
+	s := newMailer(in, dead, m)
+	for range workers.DefaultMailConfig().Attempts - 1 {
+		if _, err := s.RunOnce(t.Context()); err == nil || len(dead.letters) != 0 {
+			t.Fatalf("a turn whose mail failed answered %v; letters %v", err, dead.letters)
+		}
+	}
+	mustFail(t, s.RunOnce, errDown) // failed_orders is down.
+	if in.left() != 1 {
+		t.Fatal("the message is gone although its letter was not written")
+	}
+	dead.err = nil
+	if _, err := s.RunOnce(t.Context()); err != nil || in.left() != 0 {
+		t.Errorf("the last turn: %v, %d messages left", err, in.left())
+	}
+	if len(dead.letters) != 1 {
+		t.Fatalf("letters = %v; want one", dead.letters)
+	}
+	f := dead.letters[0]
+	paid := bad
+	paid.State, paid.UpdatedAt = order.Paid, event(bad, settled).GetTime().AsTime()
+	if f.DedupKey != "mailer/order/"+string(bad.ID) || f.Source != "mailer" || f.OrderID != string(bad.ID) || f.Reason != errDown.Error() ||
+		f.Attempts != 6 || !bytes.Equal(f.Payload, snapshot(paid)) {
+		t.Errorf("the letter is %+v", f)
+	}
+}
+
+func TestPoisonCostsTheMailerOnlyItself(t *testing.T) {
+	o, m, dead := freshOrder(), &mail{}, &deadbox{}
+	in := newInbox([]byte("\xff"), settledBody(o))
+	mustRun(t, newMailer(in, dead, m).RunOnce, 1)
+	if m.tries[o.ID] != 1 || len(dead.letters) != 1 || dead.letters[0].DedupKey != "mailer/message/m1" || in.left() != 0 {
+		t.Errorf("sent %v, letters %v, %d messages left", m.tries, dead.letters, in.left())
+	}
+}
+
+func TestAMailThatWasSentButNotAcknowledgedComesAgain(t *testing.T) {
+	o, m := freshOrder(), &mail{}
+	in := newInbox(settledBody(o))
+	in.ackErr = faults([]bool{true})
+	s := newMailer(in, &deadbox{}, m)
+	if _, err := s.RunOnce(t.Context()); err == nil {
+		t.Error("the turn did not fail although nothing was acknowledged")
+	}
+	mustRun(t, s.RunOnce, 1)
+	if !slices.Equal([]int{m.tries[o.ID], in.left()}, []int{2, 0}) {
+		t.Errorf("%d tries, %d messages left; want 2 and none", m.tries[o.ID], in.left())
+	}
+}

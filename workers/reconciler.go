@@ -1,0 +1,171 @@
+package workers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/spillway/spillway/gateway"
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/store"
+)
+
+// ReconcileConfig sets up a PaymentReconciler.
+type ReconcileConfig struct {
+	// After is how long an order may be PENDING before its payment is asked for: longer than a checkout takes.
+	After time.Duration
+	// Lookback is how far back cancelled orders are checked for a charge that came after all: longer than a charge may be in flight.
+	Lookback time.Duration
+}
+
+// DefaultReconcileConfig asks after 30 s: a checkout gives up after 15.
+func DefaultReconcileConfig() ReconcileConfig {
+	return ReconcileConfig{After: 30 * time.Second, Lookback: 24 * time.Hour}
+}
+
+// lateCharge is how long after a cancellation its charge may still be on its way to being refunded by the request that made it.
+const lateCharge = 20 * time.Second
+
+// PendingStore is what a PaymentReconciler needs of SQL.
+type PendingStore interface {
+	StalePending(ctx context.Context, before, now time.Time, limit int) ([]order.Order, error)
+	PaidThoughCancelled(ctx context.Context, from, to time.Time, limit int) ([]order.ID, error)
+	// MarkPaid brings a pending order to PAID, in SQL alone.
+	MarkPaid(ctx context.Context, o order.Order, at time.Time) error
+}
+
+// Intents are the cancellations that are written down before they are carried out.
+type Intents interface {
+	Cancel(ctx context.Context, id order.ID, from []order.State, reason, actor string) (order.State, error)
+	Intend(ctx context.Context, intents []store.Cancellation) error
+}
+
+// PaymentReconciler brings orders that stay PENDING to their end by asking the payment service: charged ones are settled, others are
+// voided, so that a late charge is refused, and then released. It refunds what was charged for orders that are cancelled.
+type PaymentReconciler struct {
+	cfg     ReconcileConfig
+	orders  PendingStore
+	intents Intents
+	money   Money
+	stock   Finisher
+	log     *slog.Logger
+	now     func() time.Time
+}
+
+// NewPaymentReconciler makes a reconciler. Several may run: each step is idempotent.
+func NewPaymentReconciler(cfg ReconcileConfig, orders PendingStore, intents Intents, money Money, st Finisher, log *slog.Logger) *PaymentReconciler {
+	return &PaymentReconciler{
+		cfg: cfg, orders: orders, intents: intents, money: money, stock: st, now: time.Now, log: log.With("worker", "payment_reconciler"),
+	}
+}
+
+// Run reconciles until ctx ends.
+func (r *PaymentReconciler) Run(ctx context.Context) { patiently(ctx, r.log, r.RunOnce) }
+
+// RunOnce looks once and returns how many orders it brought on.
+func (r *PaymentReconciler) RunOnce(ctx context.Context) (int, error) {
+	now := r.now()
+	stale, err := r.orders.StalePending(ctx, now.Add(-r.cfg.After), now, recoveryBatch)
+	if err != nil {
+		return 0, err
+	}
+	var mu sync.Mutex
+	var errs []error
+	done := 0
+	each(ctx, recoveryConcurrency, stale, func(o order.Order) {
+		err := r.reconcile(ctx, o)
+		mu.Lock()
+		defer mu.Unlock()
+		if err != nil {
+			errs = append(errs, fmt.Errorf("order %s: %w", o.ID, err))
+			return
+		}
+		done++
+	})
+	late, err := r.refundLate(ctx, now)
+	return done + late, errors.Join(append(errs, err)...)
+}
+
+// reconcile asks for the payment of one order and takes the step that follows.
+func (r *PaymentReconciler) reconcile(ctx context.Context, o order.Order) error {
+	found, err := r.money.Find(ctx, o.ID)
+	if err != nil {
+		return err
+	}
+	switch found.State {
+	case gateway.ChargeTaken:
+		return r.settle(ctx, o, found.ID)
+	case gateway.ChargeDeclined:
+		return r.release(ctx, o, reasonDeclined+found.DeclineCode)
+	case gateway.ChargeVoided, gateway.ChargeReturned:
+		return r.release(ctx, o, r.why(o, reasonVoided))
+	case gateway.ChargeUnknown:
+	}
+	// The tombstone first: a charge that is still on its way is refused by it, or was faster.
+	if err := r.money.Void(ctx, o.ID); err != nil {
+		if errors.Is(err, order.ErrState) {
+			return nil // Charged just now: the next look settles it.
+		}
+		return err
+	}
+	return r.release(ctx, o, r.why(o, reasonUnpaid))
+}
+
+// why is the reason of a cancellation: an order that was to be paid later has expired.
+func (r *PaymentReconciler) why(o order.Order, otherwise string) string {
+	if !o.ExpiresAt.IsZero() {
+		return reasonExpired
+	}
+	return otherwise
+}
+
+func (r *PaymentReconciler) settle(ctx context.Context, o order.Order, chargeID string) error {
+	_, err := r.stock.Settle(ctx, o.ID, chargeID, "")
+	switch {
+	case errors.Is(err, order.ErrNotFound): // Redis lost it after SQL had it: nobody else decides about it any more.
+		err = r.orders.MarkPaid(ctx, o, r.now())
+	case errors.Is(err, order.ErrState):
+		err = r.refund(ctx, o.ID)
+	}
+	if err == nil {
+		r.log.InfoContext(ctx, "an order whose payment was not known is paid", "order", o.ID)
+	}
+	return err
+}
+
+func (r *PaymentReconciler) release(ctx context.Context, o order.Order, reason string) error {
+	_, err := r.stock.Release(ctx, o.ID, reason, "")
+	switch {
+	case errors.Is(err, order.ErrNotFound):
+		_, err = r.intents.Cancel(ctx, o.ID, []order.State{order.Pending}, reason, recoveryActor)
+	case errors.Is(err, order.ErrState): // Settled just now: its event is on the way to SQL.
+		return nil
+	}
+	if err == nil {
+		r.log.InfoContext(ctx, "an order that was not paid is cancelled", "order", o.ID, "reason", reason)
+	}
+	return err
+}
+
+// refund writes down that the money of a cancelled order goes back; its stock is back already.
+func (r *PaymentReconciler) refund(ctx context.Context, id order.ID) error {
+	return r.intents.Intend(ctx, []store.Cancellation{{OrderID: id, Reason: reasonLatePaid, Actor: recoveryActor}})
+}
+
+// refundLate finds charges that came for orders that are cancelled.
+func (r *PaymentReconciler) refundLate(ctx context.Context, now time.Time) (int, error) {
+	ids, err := r.orders.PaidThoughCancelled(ctx, now.Add(-r.cfg.Lookback), now.Add(-lateCharge), recoveryBatch)
+	if err != nil {
+		return 0, err
+	}
+	for _, id := range ids {
+		r.log.WarnContext(ctx, "a cancelled order was charged; its money goes back", "order", id)
+		if err := r.refund(ctx, id); err != nil {
+			return 0, err
+		}
+	}
+	return len(ids), nil
+}

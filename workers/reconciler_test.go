@@ -1,0 +1,162 @@
+package workers_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/spillway/spillway/gateway"
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/stock"
+	"github.com/spillway/spillway/store"
+	"github.com/spillway/spillway/workers"
+)
+
+func (s *shop) reconciler(money workers.Money) *workers.PaymentReconciler {
+	cfg := workers.ReconcileConfig{After: time.Millisecond, Lookback: 24 * 365 * 100 * time.Hour}
+	return workers.NewPaymentReconciler(cfg, store.NewOrders(s.db), store.NewCancellations(s.db), money, s.Stock, quiet)
+}
+
+// TestAPendingOrderEndsAsItsPaymentSays, whether Redis still has the order or has lost it after SQL had it.
+func TestAPendingOrderEndsAsItsPaymentSays(t *testing.T) {
+	for name, c := range map[string]struct {
+		charge gateway.ChargeState
+		late   bool // it is paid later, and its time is over
+		want   order.State
+		reason string
+		left   int64
+	}{
+		"charged":       {gateway.ChargeTaken, false, order.Paid, "", 98},
+		"declined":      {gateway.ChargeDeclined, false, order.Cancelled, "card_declined: ", 100},
+		"voided":        {gateway.ChargeVoided, false, order.Cancelled, "payment_voided", 100},
+		"never charged": {gateway.ChargeUnknown, false, order.Cancelled, "payment_unknown", 100},
+		"expired":       {gateway.ChargeUnknown, true, order.Cancelled, "expired", 100},
+		"paid in time":  {gateway.ChargeTaken, true, order.Paid, "", 98},
+	} {
+		for _, lost := range []bool{false, true} {
+			t.Run(name+map[bool]string{true: ", lost by Redis"}[lost], func(t *testing.T) {
+				t.Parallel()
+				s := openShop(t, openSQLite(t))
+				o := freshOrder()
+				if c.late {
+					o.ExpiresAt = at
+				}
+				s.reserve(t, o)
+				f := s.flusher(s.sql, withOrders)
+				drained(t, f.RunOnce)
+				if lost {
+					s.forget(t, o.ID)
+				}
+				money := newCashier(&crash{})
+				if c.charge != gateway.ChargeUnknown {
+					money.set(o, c.charge)
+				}
+				if _, err := s.reconciler(money).RunOnce(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				finisher := workers.NewCancellationFinisher(store.NewCancellations(s.db), money, s.Stock, quiet)
+				for range 3 {
+					drained(t, f.RunOnce)
+					if _, err := finisher.RunOnce(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+				}
+				drained(t, f.RunOnce)
+				got, err := store.NewOrders(s.db).Get(t.Context(), o.ID)
+				if err != nil || got.State != c.want || got.CancelReason != c.reason {
+					t.Errorf("it is %s because %q (%v); want %s because %q", got.State, got.CancelReason, err, c.want, c.reason)
+				}
+				s.wantStock(t, c.left, c.left+1-(c.left/100))
+				if c.want == order.Cancelled && money.charges[o.ID].State == gateway.ChargeUnknown {
+					t.Error("nothing refuses a late charge")
+				}
+			})
+		}
+	}
+}
+
+// forget removes an order's record, as a Redis does that lost it.
+func (s *shop) forget(t *testing.T, id order.ID) {
+	t.Helper()
+	c := s.redis.Client()
+	if err := c.Do(t.Context(), c.B().Del().Key(s.keys.Order(id)).Build()).Error(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestAnOrderThatMayStillBePaidIsLeftAlone(t *testing.T) {
+	s := openShop(t, openSQLite(t))
+	later := freshOrder()
+	later.ExpiresAt = time.Now().Add(time.Hour)
+	s.reserve(t, later)
+	drained(t, s.flusher(s.sql, withOrders).RunOnce)
+	money := newCashier(&crash{})
+	if n, err := s.reconciler(money).RunOnce(t.Context()); err != nil || n != 0 {
+		t.Errorf("it brought %d orders on (%v)", n, err)
+	}
+	wantState(t, store.NewOrders(s.db), later.ID, order.Pending)
+}
+
+// TestAChargeOfACancelledOrderGoesBack: it was in flight when the order was cancelled, and whoever made it died.
+func TestAChargeOfACancelledOrderGoesBack(t *testing.T) {
+	s := openShop(t, openSQLite(t))
+	o := freshOrder()
+	s.reserve(t, o)
+	s.release(t, o)
+	drained(t, s.flusher(s.sql, withOrders).RunOnce)
+	ledger := store.NewCharges(s.db)
+	t.Cleanup(ledger.Close)
+	if _, err := ledger.Record(t.Context(), store.Charge{
+		OrderID: o.ID, ChargeID: string(o.ID), State: store.ChargeSucceeded, Amount: order.Money{Currency: o.Currency, Amount: o.Total},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	money, intents := newCashier(&crash{}, o), store.NewCancellations(s.db)
+	r := s.reconciler(money)
+	r.SetClock(func() time.Time { return time.Now().Add(time.Minute) }) // What is younger may still be on its way back.
+	mustRun(t, r.RunOnce, 1)
+	mustRun(t, workers.NewCancellationFinisher(intents, money, s.Stock, quiet).RunOnce, 1)
+	if money.refunds[o.ID] != 1 {
+		t.Errorf("the money went back %d times", money.refunds[o.ID])
+	}
+	mustRun(t, r.RunOnce, 0)
+	s.wantStock(t, 100, 100)
+}
+
+// TestLostOrdersAreFoundOnceTheirTimeHasCome.
+func TestLostOrdersAreFoundOnceTheirTimeHasCome(t *testing.T) {
+	s := openShop(t, openSQLite(t))
+	came, lost := freshOrder(), freshOrder()
+	for _, o := range []order.Order{came, lost} {
+		s.reserve(t, o)
+		s.settle(t, o)
+	}
+	s.flush(t)
+	orders := store.NewOrders(s.db)
+	if _, err := orders.Apply(t.Context(), []store.Change{{Order: came, To: order.Paid, At: at}}); err != nil {
+		t.Fatal(err)
+	}
+	s.forget(t, lost.ID)
+	s.nextEpoch(t)
+	ledger := store.NewCharges(s.db)
+	t.Cleanup(ledger.Close)
+	unrelayed := journals{1, 2}
+	worker := workers.NewLostOrders(workers.LostConfig{After: time.Second}, s.sql, ledger, s.Stock, &unrelayed, store.NewCancellations(s.db), quiet)
+	mustRun(t, worker.RunOnce, 0) // Its time has not come.
+	worker.SetClock(func() time.Time { return time.Now().Add(time.Minute) })
+	mustRun(t, worker.RunOnce, 0) // The relay is not done with its journal.
+	unrelayed = journals{2}
+	mustRun(t, worker.RunOnce, 1)
+	mustRun(t, worker.RunOnce, 0)
+	due, err := store.NewCancellations(s.db).Due(t.Context(), time.Now().Add(time.Hour), 10)
+	if err != nil || len(due) != 1 || due[0].OrderID != lost.ID {
+		t.Errorf("due: %+v (%v)", due, err)
+	}
+	wantState(t, orders, came.ID, order.Paid)
+}
+
+type journals []int64
+
+func (j *journals) Epochs(context.Context) ([]int64, error) { return *j, nil }
+
+var _ workers.Restocker = (*stock.Stock)(nil)

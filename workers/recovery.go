@@ -1,0 +1,62 @@
+package workers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spillway/spillway/gateway"
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/stock"
+)
+
+const (
+	// recoveryBatch is how many orders a repairing worker takes at once: they are the exception, so that it bounds a bad day.
+	recoveryBatch = 100
+	// recoveryConcurrency is how many of them are under way at once; each costs a few calls.
+	recoveryConcurrency = 10
+	// recoveryPause is between two looks that found nothing.
+	recoveryPause = time.Second
+)
+
+// The reasons of cancellations that workers decide, as they stand in orders.cancel_reason.
+const (
+	reasonExpired   = "expired"
+	reasonUnpaid    = "payment_unknown"
+	reasonVoided    = "payment_voided"
+	reasonDeclined  = "card_declined: "
+	reasonLost      = "lost with its Redis"
+	reasonLatePaid  = "charged after it was cancelled"
+	recoveryActor   = "payment_reconciler"
+	lostOrdersActor = "lost_orders"
+)
+
+// Money is what the repairing workers need of the payment service. Every call is idempotent by the order's id.
+type Money interface {
+	Find(ctx context.Context, id order.ID) (gateway.FoundCharge, error)
+	// Void makes sure that the order is never charged; order.ErrState when it is already.
+	Void(ctx context.Context, id order.ID) error
+	// Refund gives the money back, once; order.ErrState when nothing was taken.
+	Refund(ctx context.Context, id order.ID, reason string) error
+}
+
+// Finisher settles and releases orders in Redis, which decides while they are pending.
+type Finisher interface {
+	Settle(ctx context.Context, id order.ID, chargeID, trace string) (stock.Position, error)
+	Release(ctx context.Context, id order.ID, reason, trace string) (stock.Position, error)
+}
+
+// giveBack makes sure that the order costs nothing, and says what was given back; zero when nothing had been taken.
+func giveBack(ctx context.Context, money Money, id order.ID, reason string) (order.Money, error) {
+	err := money.Void(ctx, id)
+	if err == nil || !errors.Is(err, order.ErrState) {
+		return order.Money{}, err
+	}
+	// It is charged already, or was given back before.
+	if err := money.Refund(ctx, id, reason); err != nil {
+		return order.Money{}, fmt.Errorf("refund %s: %w", id, err)
+	}
+	found, err := money.Find(ctx, id)
+	return found.Amount, err
+}

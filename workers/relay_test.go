@@ -1,0 +1,429 @@
+package workers_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/stock"
+	"github.com/spillway/spillway/store"
+	"github.com/spillway/spillway/workers"
+)
+
+// relay makes a relay that claims at once what others left, unless it is told otherwise.
+func (s *shop) relay(out *outbox, with ...func(*workers.RelayConfig)) *workers.OrderRelay {
+	return s.relayOn(s.sql, out, with...)
+}
+
+func (s *shop) relayOn(st workers.RelayStore, out *outbox, with ...func(*workers.RelayConfig)) *workers.OrderRelay {
+	cfg := workers.DefaultRelayConfig("orders", "relay-1")
+	cfg.Block, cfg.ClaimIdle, cfg.FlushWait = briefly, 0, 4*briefly
+	for _, f := range with {
+		f(&cfg)
+	}
+	return workers.NewOrderRelay(cfg, s.journal, st, out, quiet)
+}
+
+func named(name string) func(*workers.RelayConfig) {
+	return func(c *workers.RelayConfig) { c.Consumer = name }
+}
+
+// alwaysClaiming gives the relay a clock that leaps whenever it is read, so that it is time to look for entries left behind
+// in every turn.
+func alwaysClaiming(r *workers.OrderRelay) *workers.OrderRelay {
+	leaps := 0
+	r.SetClock(func() time.Time {
+		leaps++
+		return time.Now().Add(time.Duration(leaps) * workers.ClaimEvery)
+	})
+	return r
+}
+
+// unacked are the entries of an epoch that the relay was given and did not acknowledge.
+func (s *shop) unacked(t *testing.T, epoch int64) int64 {
+	t.Helper()
+	c := s.redis.Client()
+	reply, err := c.Do(t.Context(), c.B().Xpending().Key(s.keys.Journal(epoch)).Group("relay").Build()).ToArray()
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := reply[0].AsInt64()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func (s *shop) journalled(t *testing.T, epoch int64) []string {
+	t.Helper()
+	entries, err := s.journal.Read(t.Context(), epoch, stock.StartID, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids := make([]string, len(entries))
+	for i, e := range entries {
+		ids[i] = e.ID
+	}
+	return ids
+}
+
+// wantSent compares the orders of the events that were sent, in any sequence.
+func wantSent(t *testing.T, out *outbox, want ...order.Order) {
+	t.Helper()
+	var got, ids []string
+	for _, e := range events(t, out.messages()) {
+		got = append(got, e.GetOrderId())
+	}
+	for _, o := range want {
+		ids = append(ids, string(o.ID))
+	}
+	slices.Sort(got)
+	slices.Sort(ids)
+	if !slices.Equal(got, ids) {
+		t.Errorf("events of the orders %v were sent; want %v", got, ids)
+	}
+}
+
+func TestAnEntryIsAcknowledgedOnlyAfterItWasSent(t *testing.T) {
+	t.Parallel()
+	s, out := openShop(t, openSQLite(t)), &outbox{err: errDown}
+	first, second := freshOrder(), freshOrder()
+	epoch := s.reserve(t, first).Epoch
+	s.reserve(t, second)
+	s.flush(t)
+	r := alwaysClaiming(s.relay(out))
+	for range 3 {
+		mustFail(t, r.RunOnce, errDown)
+		if n := s.unacked(t, epoch); n != 2 {
+			t.Fatalf("%d entries wait for their acknowledgement; want 2", n)
+		}
+	}
+	out.fail(nil)
+	mustRun(t, r.RunOnce, 2)
+	wantSent(t, out, first, second)
+	if n := s.unacked(t, epoch); n != 0 {
+		t.Errorf("%d entries wait for their acknowledgement after they were sent", n)
+	}
+}
+
+func TestWhatADeadRelayLeftIsTakenOverWhenItIsIdleLongEnough(t *testing.T) {
+	t.Parallel()
+	s, out := openShop(t, openSQLite(t)), &outbox{}
+	o := freshOrder()
+	epoch := s.reserve(t, o).Epoch
+	s.flush(t)
+	mustFail(t, s.relay(&outbox{err: errDown}, named("dies")).RunOnce, errDown)
+
+	patient := alwaysClaiming(s.relay(out, named("patient"), func(c *workers.RelayConfig) { c.ClaimIdle = time.Hour }))
+	mustRun(t, patient.RunOnce, 0)
+	wantSent(t, out)
+	mustRun(t, s.relay(out, named("heir")).RunOnce, 1)
+	wantSent(t, out, o)
+	if n := s.unacked(t, epoch); n != 0 {
+		t.Errorf("%d entries wait for their acknowledgement", n)
+	}
+}
+
+// looked is SQL that tells when the relay has looked at the flusher's place.
+type looked struct {
+	*store.Stock
+	looks chan struct{}
+}
+
+func (l looked) EpochAt(ctx context.Context, partition uint8, number int64) (store.Epoch, error) {
+	defer func() {
+		select {
+		case l.looks <- struct{}{}:
+		default:
+		}
+	}()
+	return l.Stock.EpochAt(ctx, partition, number)
+}
+
+func TestTheRelayWaitsForTheFlusher(t *testing.T) {
+	t.Parallel()
+	s, out := openShop(t, openSQLite(t)), &outbox{}
+	mustRun(t, s.relay(out).RunOnce, 0)
+	o := freshOrder()
+	s.reserve(t, o)
+	l := looked{s.sql, make(chan struct{})}
+	r := s.relayOn(l, out, func(c *workers.RelayConfig) { c.FlushWait = time.Minute })
+	done := make(chan error, 1)
+	go func() {
+		_, err := r.RunOnce(t.Context())
+		done <- err
+	}()
+	for range 3 {
+		select {
+		case <-l.looks:
+		case err := <-done:
+			t.Fatalf("the turn ended (%v) before the flusher came", err)
+		}
+	}
+	wantSent(t, out)
+	s.flush(t)
+	if err := <-done; err != nil {
+		t.Errorf("the turn failed: %v", err)
+	}
+	wantSent(t, out, o)
+}
+
+func TestWithoutAFlusherTheRelaySendsNothingAndKeepsEverything(t *testing.T) {
+	t.Parallel()
+	s, out := openShop(t, openSQLite(t)), &outbox{}
+	r := alwaysClaiming(s.relay(out))
+	mustRun(t, r.RunOnce, 0)
+	flushed, held := freshOrder(), freshOrder()
+	epoch := s.reserve(t, flushed).Epoch
+	s.flush(t)
+	s.reserve(t, held)
+	for range 2 {
+		if n, err := r.RunOnce(t.Context()); err == nil {
+			t.Errorf("a turn ahead of the flusher took %d entries", n)
+		}
+	}
+	wantSent(t, out)
+	if n, left := s.unacked(t, epoch), s.journalled(t, epoch); n != 2 || len(left) != 2 {
+		t.Errorf("%d entries unacknowledged, %d in the journal; want 2 and 2", n, len(left))
+	}
+	s.flush(t)
+	mustRun(t, r.RunOnce, 2)
+	wantSent(t, out, flushed, held)
+}
+
+// TestTheJournalIsTrimmedBehindItsSlowestReader has two relays, one of which does not get rid of its entry (I11).
+func TestTheJournalIsTrimmedBehindItsSlowestReader(t *testing.T) {
+	t.Parallel()
+	s, out := openShop(t, openSQLite(t)), &outbox{}
+	one := func(c *workers.RelayConfig) { c.Batch, c.ClaimIdle = 1, time.Hour }
+	quick, slow := s.relay(out, named("quick"), one), s.relay(&outbox{err: errDown}, named("slow"), one)
+	mustRun(t, quick.RunOnce, 0)
+	places := make([]stock.Position, 4)
+	for i := range places {
+		places[i] = s.reserve(t, freshOrder())
+	}
+	epoch := places[0].Epoch
+	s.flush(t)
+	mustRun(t, quick.RunOnce, 1)
+	mustFail(t, slow.RunOnce, errDown)
+	mustRun(t, quick.RunOnce, 1)
+	mustRun(t, quick.RunOnce, 1)
+	if got := s.journalled(t, epoch); !slices.Equal(got, []string{places[1].ID, places[2].ID, places[3].ID}) {
+		t.Errorf("the journal holds %v; want what the slow relay holds, %s, and the rest", got, places[1].ID)
+	}
+	mustRun(t, s.relay(out, named("heir")).RunOnce, 1)
+	if got := s.journalled(t, epoch); !slices.Equal(got, []string{places[3].ID}) {
+		t.Errorf("the journal holds %v; want the last entry alone", got)
+	}
+	if sent := events(t, out.messages()); len(sent) != 4 {
+		t.Errorf("%d events were sent; want 4", len(sent))
+	}
+}
+
+func TestAnOldEpochsJournalIsRelayedToItsEndAndRemoved(t *testing.T) {
+	t.Parallel()
+	s, out := openShop(t, openSQLite(t)), &outbox{}
+	r := s.relay(out, func(c *workers.RelayConfig) { c.Batch = 2 })
+	mustRun(t, r.RunOnce, 0)
+	var all []order.Order
+	for range 3 {
+		all = append(all, freshOrder())
+		s.reserve(t, all[len(all)-1])
+	}
+	s.nextEpoch(t)
+	all = append(all, freshOrder())
+	s.reserve(t, all[3])
+	s.flush(t)
+	// Redis is not what SQL knew: this one never happened, and its units are for sale again.
+	s.addReserved(t, 1, freshOrder(), "A:-1", []byte("x"))
+	eventually(t, "the old journal to go", func() bool {
+		if _, err := r.RunOnce(t.Context()); err != nil {
+			t.Fatalf("turn: %v", err)
+		}
+		epochs, err := s.journal.Epochs(t.Context())
+		return err == nil && slices.Equal(epochs, []int64{2})
+	})
+	wantSent(t, out, all...)
+	c := s.redis.Client()
+	n, err := c.Do(t.Context(), c.B().Exists().Key(s.keys.Journal(1), s.keys.Trimmed(1), s.keys.Stock(1)).Build()).AsInt64()
+	if err != nil || n != 0 {
+		t.Errorf("%d keys of the old epoch are left (%v)", n, err)
+	}
+}
+
+// TestAnOldEpochsJournalStaysWhileAnEntryOfItIsNotAcknowledged: another relay may have died with it.
+func TestAnOldEpochsJournalStaysWhileAnEntryOfItIsNotAcknowledged(t *testing.T) {
+	t.Parallel()
+	s, out := openShop(t, openSQLite(t)), &outbox{}
+	dies := s.relay(&outbox{err: errDown}, named("dies"))
+	mustRun(t, dies.RunOnce, 0)
+	o := freshOrder()
+	s.reserve(t, o)
+	s.flush(t)
+	mustFail(t, dies.RunOnce, errDown)
+	s.nextEpoch(t)
+	patient := s.relay(out, named("patient"), func(c *workers.RelayConfig) { c.ClaimIdle = time.Hour })
+	for range 3 {
+		mustRun(t, patient.RunOnce, 0)
+	}
+	if got := s.journalled(t, 1); len(got) != 1 {
+		t.Fatalf("the old journal holds %v; want the entry that was not sent", got)
+	}
+	wantSent(t, out)
+	mustRun(t, s.relay(out, named("heir")).RunOnce, 1)
+	wantSent(t, out, o)
+}
+
+func TestAPoisonEntryDoesNotStopTheRelay(t *testing.T) {
+	t.Parallel()
+	s, out := openShop(t, openSQLite(t)), &outbox{}
+	r := alwaysClaiming(s.relay(out))
+	mustRun(t, r.RunOnce, 0)
+	before, after := freshOrder(), freshOrder()
+	epoch := s.reserve(t, before).Epoch
+	s.add(t, epoch, map[string]string{"kind": "?"})
+	s.reserve(t, after)
+	s.flush(t)
+	eventually(t, "all entries to be acknowledged", func() bool {
+		if _, err := r.RunOnce(t.Context()); err != nil {
+			t.Fatalf("turn: %v", err)
+		}
+		return s.unacked(t, epoch) == 0
+	})
+	wantSent(t, out, before, after)
+}
+
+// TestAPoisonEntryWaitsForTheFlusherToo: until it is in failed_orders nobody may forget it.
+func TestAPoisonEntryWaitsForTheFlusherToo(t *testing.T) {
+	t.Parallel()
+	s, out := openShop(t, openSQLite(t)), &outbox{}
+	r := alwaysClaiming(s.relay(out))
+	mustRun(t, r.RunOnce, 0)
+	s.add(t, 1, map[string]string{"kind": "?"})
+	if n, err := r.RunOnce(t.Context()); err == nil {
+		t.Errorf("a turn ahead of the flusher took %d entries", n)
+	}
+	if n := s.unacked(t, 1); n != 1 {
+		t.Fatalf("%d entries wait for their acknowledgement; want 1", n)
+	}
+	s.flush(t)
+	mustRun(t, r.RunOnce, 1)
+	if n := s.unacked(t, 1); n != 0 {
+		t.Errorf("%d entries wait for their acknowledgement", n)
+	}
+}
+
+func TestEventsTellWhatTheJournalTells(t *testing.T) {
+	t.Parallel()
+	s, out := openShop(t, openSQLite(t)), &outbox{}
+	r := s.relay(out)
+	mustRun(t, r.RunOnce, 0)
+	pending, paid, declined := freshOrder(), freshOrder(), freshOrder()
+	for _, o := range []order.Order{pending, paid, declined} {
+		s.reserve(t, o)
+	}
+	s.settle(t, paid)
+	s.release(t, declined)
+	if _, _, err := s.Adjust(t.Context(), stock.Adjustment{ID: "a1", SKU: "A", Units: 1, Reason: "r", Actor: "op"}); err != nil {
+		t.Fatal(err)
+	}
+	s.flush(t)
+	mustRun(t, r.RunOnce, 6)
+	type told struct {
+		kind   spillwayv1.OrderEventKind
+		detail string
+	}
+	// The later event carries the whole order, so a reservation settled in the same batch goes without saying.
+	want := map[order.ID]told{pending.ID: {reserved, ""}, paid.ID: {settled, "ch-" + string(paid.ID)}, declined.ID: {released, "declined"}}
+	sent := events(t, out.messages())
+	if len(sent) != len(want) || len(out.messages()) != 1 {
+		t.Fatalf("%d events in %d messages; want %d in one", len(sent), len(out.messages()), len(want))
+	}
+	snapshots := map[order.ID][]byte{pending.ID: snapshot(pending), paid.ID: snapshot(paid), declined.ID: snapshot(declined)}
+	for _, e := range sent {
+		id := order.ID(e.GetOrderId())
+		if got := (told{e.GetKind(), e.GetDetail()}); got != want[id] || !bytes.Equal(e.GetSnapshot(), snapshots[id]) {
+			t.Errorf("event %v of %s; want %v and the order as it was reserved", got, id, want[id])
+		}
+		if age := time.Since(e.GetTime().AsTime()); age < 0 || age > time.Minute {
+			t.Errorf("the event of %s happened %s ago", id, age)
+		}
+	}
+}
+
+func TestABatchThatIsTooLargeForOneMessageIsSplit(t *testing.T) {
+	t.Parallel()
+	s, out := openShop(t, openSQLite(t)), &outbox{}
+	r := s.relay(out)
+	mustRun(t, r.RunOnce, 0)
+	large := bytes.Repeat([]byte("x"), 400<<10)
+	var all []order.Order
+	for range 5 {
+		all = append(all, freshOrder())
+		s.addReserved(t, 1, all[len(all)-1], "", large)
+	}
+	s.flush(t)
+	mustRun(t, r.RunOnce, 5)
+	wantSent(t, out, all...)
+	for _, m := range out.messages() {
+		if len(m) > 1<<20+1<<10 {
+			t.Errorf("a message has %d bytes", len(m))
+		}
+	}
+	if n := len(out.messages()); n != 3 {
+		t.Errorf("%d messages; want 3 of two events at most", n)
+	}
+}
+
+// TestNothingIsLostBetweenManyRelaysAndAFailingBroker runs the real loops until all is sent.
+func TestNothingIsLostBetweenManyRelaysAndAFailingBroker(t *testing.T) {
+	t.Parallel()
+	s := openShop(t, openSQLite(t))
+	ctx, stop := context.WithCancel(t.Context())
+	out, broken := &outbox{}, &outbox{err: errDown}
+	var wg sync.WaitGroup
+	for i := range 2 {
+		r := alwaysClaiming(s.relay(out, named(fmt.Sprint("good-", i)), func(c *workers.RelayConfig) { c.Batch, c.FlushWait = 3, patience }))
+		wg.Go(func() { r.Run(ctx) })
+	}
+	bad := s.relay(broken, named("bad"), func(c *workers.RelayConfig) { c.Batch, c.FlushWait = 3, patience })
+	wg.Go(func() { bad.Run(ctx) })
+	wg.Go(func() { s.flusher(s.sql).Run(ctx) })
+	want := map[string]bool{}
+	for range 20 {
+		o := freshOrder()
+		s.reserve(t, o)
+		want[string(o.ID)] = true
+	}
+	eventually(t, "all orders to be sent", func() bool {
+		got := map[string]bool{}
+		for _, e := range events(t, out.messages()) {
+			got[e.GetOrderId()] = true
+		}
+		return len(got) == len(want)
+	})
+	stop()
+	wg.Wait()
+}
+
+func TestARelayStopsWithItsContext(t *testing.T) {
+	t.Parallel()
+	s := openShop(t, openSQLite(t))
+	r := s.relay(&outbox{}, func(c *workers.RelayConfig) { c.FlushWait = time.Hour })
+	mustRun(t, r.RunOnce, 0)
+	s.reserve(t, freshOrder())
+	ctx, stop := context.WithTimeout(t.Context(), 5*briefly)
+	defer stop()
+	if n, err := r.RunOnce(ctx); err == nil {
+		t.Errorf("the turn took %d entries whose stock is not in SQL", n)
+	}
+	if n := s.unacked(t, 1); n != 1 {
+		t.Errorf("%d entries wait for their acknowledgement; want 1", n)
+	}
+}

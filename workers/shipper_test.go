@@ -1,0 +1,302 @@
+package workers_test
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/store"
+	"github.com/spillway/spillway/workers"
+)
+
+// carrier counts its calls, and refuses the orders that it is told to.
+type carrier struct {
+	mu      sync.Mutex
+	refuses map[order.ID]bool
+	calls   map[order.ID]int
+	// gate, when set, holds each call until it is closed.
+	gate             chan struct{}
+	inFlight, atOnce int
+}
+
+func (c *carrier) Ship(_ context.Context, o order.Order) error {
+	c.mu.Lock()
+	if c.calls == nil {
+		c.calls = make(map[order.ID]int)
+	}
+	c.calls[o.ID]++
+	c.inFlight++
+	c.atOnce = max(c.atOnce, c.inFlight)
+	refuses := c.refuses[o.ID]
+	c.mu.Unlock()
+	if c.gate != nil {
+		<-c.gate
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.inFlight--
+	if refuses {
+		return errDown
+	}
+	return nil
+}
+
+func (c *carrier) called(id order.ID) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.calls[id]
+}
+
+// shelf is the states in SQL, without SQL: a test under a fake clock cannot use a real one.
+type shelf struct {
+	mu      sync.Mutex
+	states  map[order.ID]order.State
+	looks   int
+	shipped [][]store.Shipment
+	failed  [][]order.ID
+	shipErr error
+}
+
+func newShelf(state order.State, orders ...order.Order) *shelf {
+	s := &shelf{states: make(map[order.ID]order.State)}
+	for _, o := range orders {
+		s.states[o.ID] = state
+	}
+	return s
+}
+
+func (s *shelf) States(_ context.Context, ids []order.ID) (map[order.ID]order.State, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.looks++
+	out := make(map[order.ID]order.State)
+	for _, id := range ids {
+		if state, ok := s.states[id]; ok {
+			out[id] = state
+		}
+	}
+	return out, nil
+}
+
+func (s *shelf) Ship(_ context.Context, shipments []store.Shipment) ([]order.ID, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.shipErr != nil {
+		return nil, s.shipErr
+	}
+	s.shipped = append(s.shipped, shipments)
+	for _, p := range shipments {
+		s.states[p.OrderID] = order.Shipped
+	}
+	return nil, nil
+}
+
+func (s *shelf) MarkShipFailed(_ context.Context, ids []order.ID) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.failed = append(s.failed, ids)
+	return nil
+}
+
+func (s *shelf) set(id order.ID, state order.State) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.states[id] = state
+}
+
+func newShipper(in *inbox, st workers.ShipStore, c workers.Carrier) *workers.Shipper {
+	return workers.NewShipper(workers.DefaultShipConfig(), in, st, &deadbox{}, c, quiet)
+}
+
+func someOrders(n int) []order.Order {
+	out := make([]order.Order, n)
+	for i := range out {
+		out[i] = freshOrder()
+	}
+	return out
+}
+
+func TestTheCarrierIsCalledForTenOrdersAtOnceAtMost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		orders := someOrders(25)
+		c, sh := &carrier{gate: make(chan struct{})}, newShelf(order.Paid, orders...)
+		s := newShipper(newInbox(settledBody(orders[:15]...), settledBody(orders[15:]...)), sh, c)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			mustRun(t, s.RunOnce, 25)
+		}()
+		synctest.Wait() // Nobody can do anything more before the gate opens.
+		c.mu.Lock()
+		if c.inFlight != 10 {
+			t.Errorf("%d calls are under way; want 10", c.inFlight)
+		}
+		c.mu.Unlock()
+		close(c.gate)
+		<-done
+		if c.atOnce != 10 || len(c.calls) != 25 {
+			t.Errorf("%d orders were shipped, %d at once; want 25, 10 at once", len(c.calls), c.atOnce)
+		}
+		// States are read and written in batches, not order by order.
+		if sh.looks != 1 || len(sh.shipped) != 1 || len(sh.shipped[0]) != 25 {
+			t.Errorf("%d looks at the states, and %d writes; want one each", sh.looks, len(sh.shipped))
+		}
+	})
+}
+
+func TestAnOrderThatTheCarrierRefusesIsTriedFiveTimesAndItsNeighboursAreShippedOnce(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *store.DB) {
+		orders, all := store.NewOrders(db), someOrders(3)
+		refused := all[1]
+		d := newDesk(db, nil, 100, settledBody(all...))
+		mustRun(t, d.RunOnce, 3)
+		c := &carrier{refuses: map[order.ID]bool{refused.ID: true}}
+		in := newInbox(settledBody(all...))
+		s := newShipper(in, orders, c)
+		for range workers.DefaultShipConfig().Attempts - 1 {
+			if n, err := s.RunOnce(t.Context()); err == nil || n != 0 || in.left() != 1 {
+				t.Fatalf("a turn with a refused order answered %d, %v; %d messages are left", n, err, in.left())
+			}
+			wantState(t, orders, refused.ID, order.Paid)
+			wantState(t, orders, all[0].ID, order.Shipped)
+		}
+		mustRun(t, s.RunOnce, 0)
+		wantState(t, orders, refused.ID, order.ShipFailed)
+		for i, times := range []int{1, 5, 1} {
+			if got := c.called(all[i].ID); got != times {
+				t.Errorf("the carrier was called %d times for order %d; want %d", got, i, times)
+			}
+		}
+		p, err := orders.Shipment(t.Context(), all[2].ID)
+		if err != nil || p.TrackingID != all[2].TrackingID || time.Since(p.ShippedAt) > time.Minute {
+			t.Errorf("the shipment is %+v (%v)", p, err)
+		}
+		if in.left() != 0 {
+			t.Errorf("%d messages are left", in.left())
+		}
+	})
+}
+
+func TestAnOrderThatTheCarrierTakesAfterAllIsShipped(t *testing.T) {
+	db, o := openSQLite(t), freshOrder()
+	d := newDesk(db, nil, 100, settledBody(o))
+	mustRun(t, d.RunOnce, 1)
+	c := &carrier{refuses: map[order.ID]bool{o.ID: true}}
+	in := newInbox(settledBody(o))
+	s := newShipper(in, d.orders.Orders, c)
+	if _, err := s.RunOnce(t.Context()); err == nil {
+		t.Error("a turn with a refused order did not fail")
+	}
+	c.refuses = nil
+	mustRun(t, s.RunOnce, 1)
+	wantState(t, d.orders.Orders, o.ID, order.Shipped)
+	in.put(settledBody(o)) // It comes again, and is not shipped again.
+	mustRun(t, s.RunOnce, 0)
+	if n := c.called(o.ID); n != 2 || in.left() != 0 {
+		t.Errorf("the carrier was called %d times, %d messages are left; want 2 and none", n, in.left())
+	}
+}
+
+func TestOnlyPaidOrdersAreShipped(t *testing.T) {
+	db := openSQLite(t)
+	cancelled, pending, paid := freshOrder(), freshOrder(), freshOrder()
+	// Both are settled below; SQL cancelled the first one meanwhile.
+	d := newDesk(db, nil, 100, body(event(cancelled, released), event(paid, settled), event(pending, reserved)))
+	mustRun(t, d.RunOnce, 3)
+	c := &carrier{}
+	in := newInbox(body(event(cancelled, settled), event(pending, reserved), event(freshOrder(), released), event(paid, settled), event(paid, settled)))
+	mustRun(t, newShipper(in, d.orders.Orders, c).RunOnce, 1)
+	wantState(t, d.orders.Orders, cancelled.ID, order.Cancelled)
+	wantState(t, d.orders.Orders, pending.ID, order.Pending)
+	wantState(t, d.orders.Orders, paid.ID, order.Shipped)
+	if len(c.calls) != 1 || c.called(paid.ID) != 1 || in.left() != 0 {
+		t.Errorf("the carrier was called for %v, %d messages are left; want once for the paid order", c.calls, in.left())
+	}
+}
+
+// TestAPaymentThatOvertakesItsRowWaits has the row come pending, then paid, a second later each.
+func TestAPaymentThatOvertakesItsRowWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, c, sh := freshOrder(), &carrier{}, newShelf(order.Paid)
+		in := newInbox(settledBody(o))
+		s := newShipper(in, sh, c)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			mustRun(t, s.RunOnce, 1)
+		}()
+		for _, state := range []order.State{order.Pending, order.Paid} {
+			<-time.After(time.Second) // By the bubble's clock.
+			synctest.Wait()
+			if c.called(o.ID) != 0 {
+				t.Errorf("it was shipped before it was %v", state)
+			}
+			sh.set(o.ID, state)
+		}
+		<-done
+		if c.called(o.ID) != 1 || in.left() != 0 {
+			t.Errorf("the carrier was called %d times, %d messages are left", c.called(o.ID), in.left())
+		}
+	})
+}
+
+func TestARowThatDoesNotComeFailsTheTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, c, sh := freshOrder(), &carrier{}, newShelf(order.Paid)
+		in := newInbox(settledBody(o))
+		s := newShipper(in, sh, c)
+		began := time.Now()
+		if n, err := s.RunOnce(t.Context()); err == nil || n != 0 {
+			t.Errorf("the turn answered %d, %v", n, err)
+		}
+		wait := workers.DefaultShipConfig().RowWait
+		if took := time.Since(began); took < wait || took > wait+time.Second {
+			t.Errorf("it waited %s; want %s", took, wait)
+		}
+		if c.called(o.ID) != 0 || in.left() != 1 {
+			t.Errorf("the carrier was called %d times, %d messages are left; want none and one", c.called(o.ID), in.left())
+		}
+		sh.set(o.ID, order.Paid)
+		mustRun(t, s.RunOnce, 1)
+	})
+}
+
+// TestAParcelThatSQLDidNotHearOfIsOfferedAgain: the carrier knows the order's id.
+func TestAParcelThatSQLDidNotHearOfIsOfferedAgain(t *testing.T) {
+	o, c := freshOrder(), &carrier{}
+	sh, in := newShelf(order.Paid, o), newInbox(settledBody(o))
+	sh.shipErr = errDown
+	s := newShipper(in, sh, c)
+	mustFail(t, s.RunOnce, errDown)
+	if in.left() != 1 {
+		t.Fatalf("%d messages are left; want the one that SQL did not hear of", in.left())
+	}
+	sh.shipErr = nil
+	mustRun(t, s.RunOnce, 1)
+	if c.called(o.ID) != 2 || len(sh.shipped) != 1 || len(sh.failed) != 0 {
+		t.Errorf("%d calls, shipped %v, failed %v", c.called(o.ID), sh.shipped, sh.failed)
+	}
+}
+
+func TestPoisonCostsTheShipperOnlyItself(t *testing.T) {
+	o, c := freshOrder(), &carrier{}
+	in, dead := newInbox([]byte("\xff"), settledBody(o)), &deadbox{err: errDown}
+	s := workers.NewShipper(workers.DefaultShipConfig(), in, newShelf(order.Paid, o), dead, c, quiet)
+	mustFail(t, s.RunOnce, errDown)
+	if in.left() != 2 || c.called(o.ID) != 0 {
+		t.Errorf("%d messages are left and %d orders shipped although the letter was not written", in.left(), c.called(o.ID))
+	}
+	dead.err = nil
+	mustRun(t, s.RunOnce, 1)
+	keys := make([]string, len(dead.letters))
+	for i, f := range dead.letters {
+		keys[i] = f.DedupKey
+	}
+	if !slices.Equal(keys, []string{"shipper/message/m1"}) || in.left() != 0 {
+		t.Errorf("letters %v, %d messages left", keys, in.left())
+	}
+}
