@@ -195,6 +195,7 @@ func TestAnEntryIsReplayedOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		wantStock(t, st, 10)
+		r.Holds = []store.Hold{{OrderID: o.ID, Deltas: []store.Delta{{SKU: "A", Units: -3}}}}
 		l := get(t, dead, 1)
 		var applied, failed []int
 		var mu sync.Mutex
@@ -219,6 +220,9 @@ func TestAnEntryIsReplayedOnce(t *testing.T) {
 		}
 		wantStock(t, st, 7)
 		wantState(t, store.NewOrders(db), o.ID, order.Paid)
+		if n, err := store.Count(t.Context(), db, "SELECT COUNT(*) FROM stock_dedup_log WHERE orders = ?", store.FormatHolds(r.Holds)); n != 1 || err != nil {
+			t.Errorf("the log says %d times whose stock was taken, %v", n, err)
+		}
 		if got := get(t, dead, 1); got.Status != store.LetterReplayed || actions(got) != fmt.Sprintf("replayed by op%d: ", applied[0]) {
 			t.Errorf("it is %s after %q", got.Status, actions(got))
 		}

@@ -250,19 +250,21 @@ func add(r *store.Range, e stock.Entry, withOrders bool) error {
 			r.Deltas[d.SKU] += d.Units
 		}
 	}
-	switch {
-	case e.Kind == stock.Adjusted:
+	if e.Kind == stock.Adjusted {
 		r.Adjustments = append(r.Adjustments, adjustment(e))
-	case withOrders:
-		change, err := changeOf(e)
-		if err != nil {
-			return err
-		}
-		r.Changes = append(r.Changes, change)
-	case len(e.Deltas) > 0:
+		return nil
+	}
+	if len(e.Deltas) > 0 {
 		r.Holds = append(r.Holds, hold(e))
 	}
-	return nil
+	if !withOrders {
+		return nil
+	}
+	change, err := changeOf(e)
+	if err == nil {
+		r.Changes = append(r.Changes, change)
+	}
+	return err
 }
 
 func hold(e stock.Entry) store.Hold {

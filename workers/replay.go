@@ -140,7 +140,9 @@ func (r *Replayer) entry(ctx context.Context, l store.FailedOrder, by store.Lett
 	if err != nil {
 		return err
 	}
-	var content store.Range
+	content := store.Range{FirstID: e.ID, LastID: e.ID, Entries: 1}
+	// Where the entry stood says its key; a letter with another one has no row in the log of what was applied.
+	_, _ = fmt.Sscanf(l.DedupKey, "journal/%d/%d/", &content.Partition, &content.Epoch)
 	if err := include(&content, []stock.Entry{e}, true); err != nil {
 		return err
 	}
