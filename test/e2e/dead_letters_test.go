@@ -270,7 +270,7 @@ func TestDeadLettersByCommand(t *testing.T) {
 		t.Errorf("as JSON: %+v, %v", list, err)
 	}
 	run(1, "there is no dead letter 99", "show", "99")
-	run(1, "--reason", "discard", replayed)
+	run(2, "--reason", "discard", replayed)
 	run(1, "token", "list", "--token", s.guest())
 	run(1, "--url", "list", "--url", "nowhere")
 }
