@@ -16,15 +16,16 @@ import (
 
 // The types of the payloads of dead letters that are messages: their full names.
 var (
-	TypeBatch            = typeOf(&spillwayv1.OrderEventBatch{})
-	TypeEvent            = typeOf(&spillwayv1.OrderEvent{})
-	TypeSnapshot         = typeOf(&spillwayv1.OrderSnapshot{})
-	TypeMailConfirmation = typeOf(&spillwayv1.SendOrderConfirmationRequest{})
-	TypeMailShipped      = typeOf(&spillwayv1.SendOrderShippedRequest{})
-	TypeMailCancelled    = typeOf(&spillwayv1.SendOrderCancelledRequest{})
+	TypeBatch            = TypeOf(&spillwayv1.OrderEventBatch{})
+	TypeEvent            = TypeOf(&spillwayv1.OrderEvent{})
+	TypeSnapshot         = TypeOf(&spillwayv1.OrderSnapshot{})
+	TypeMailConfirmation = TypeOf(&spillwayv1.SendOrderConfirmationRequest{})
+	TypeMailShipped      = TypeOf(&spillwayv1.SendOrderShippedRequest{})
+	TypeMailCancelled    = TypeOf(&spillwayv1.SendOrderCancelledRequest{})
 )
 
-func typeOf(m proto.Message) string { return string(m.ProtoReflect().Descriptor().FullName()) }
+// TypeOf is the full name of a message.
+func TypeOf(m proto.Message) string { return string(m.ProtoReflect().Descriptor().FullName()) }
 
 // payload is how one type is shown and read. An OrderSnapshot inside of it is shown as what it says, not as the bytes that it is
 // elsewhere, so that an operator can mend it.

@@ -7,15 +7,17 @@
 //	              behind the flusher                                             entries a message         and sent again
 //	OrderWriter   topic, group "orders"      orders, order_items, failed_orders  WriterConfig.Rows         the message comes again; rows are
 //	                                                                             rows a statement          written once
-//	Shipper       topic, group "shipping"    shipments, orders.state             ShipConfig.Concurrency    the message comes again; the carrier
-//	                                                                             calls at once             knows the order id
-//	Mailer        topic, group "mail"        sent_mails                          MailConfig.Concurrency    the message comes again; a mail may be
+//	Shipper       topic, group "shipping"    orders.ship_claimed_at, state,      Gate: 10 calls at once,   the message comes again; the carrier
+//	                                         shipments, due_mails                with the rescuer's        knows the order id
+//	ShipRescuer   orders PAID or             the same                            RescueConfig.Orders       the next one reads the same rows when
+//	              SHIP_FAILED too long                                           a turn, the same Gate     their claims are over
+//	Mailer        topic, group "mail"        mails, sent_mails, failed_orders    MailConfig.Concurrency    the message comes again; a mail may be
 //	                                                                             calls at once             sent twice
+//	MailDispatcher due_mails                 the same, due_mails                 DispatchConfig.Mails      the mail is due again when its lease
+//	                                                                             a turn                    ends; it may be sent twice
 //	DeadLetterDrain  dead-letter topics      failed_orders                       DrainConfig.Messages      the messages come again; each is one
 //	              of all groups, group                                           messages a turn           letter
 //	              "dead-letters"
-//
-// The Replayer is no worker: it applies dead letters when an operator asks for it.
 //
 //	PaymentReconciler     orders PENDING for     settles and releases in Redis or    recoveryBatch orders      the next look finds the same
 //	                      long; PaymentService   SQL, order_cancellations            a look                    orders again
@@ -23,6 +25,8 @@
 //	                                             due_mails                                                     noted: it is repeated
 //	LostOrders            closed epochs, log,    order_cancellations                 a closed epoch            the epoch is looked at again
 //	                      charges
+//
+// The Replayer is no worker: it applies dead letters when an operator asks for it.
 //
 // Every worker is idempotent, takes what it can in one batch, acknowledges only what is committed, and costs a poison
 // message only itself. Run loops it until its context ends; RunOnce is one turn, for tests.

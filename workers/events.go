@@ -132,14 +132,3 @@ func paid(changes []store.Change) []order.Order {
 	}
 	return out
 }
-
-// traces are the traceparents of the changes that made orders PAID.
-func traces(changes []store.Change) map[order.ID]string {
-	out := make(map[order.ID]string, len(changes))
-	for _, c := range changes {
-		if c.To == order.Paid {
-			out[c.Order.ID] = c.Trace
-		}
-	}
-	return out
-}

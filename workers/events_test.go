@@ -165,6 +165,9 @@ func (m *noMail) SendConfirmation(_ context.Context, o order.Order) error {
 	return nil
 }
 
+func (*noMail) SendShipped(context.Context, order.Order) error                { return nil }
+func (*noMail) SendCancelled(context.Context, order.Order, order.Money) error { return nil }
+
 // TestAMailThatFailsCostsOnlyItself after its attempts, and its letter is the order that was to be confirmed.
 func TestAMailThatFailsCostsOnlyItself(t *testing.T) {
 	a, good, bad := newReplayer(t), someOrder(t, "good"), someOrder(t, "bad")
@@ -182,14 +185,14 @@ func TestAMailThatFailsCostsOnlyItself(t *testing.T) {
 		t.Errorf("sent %v, acknowledged %v", mail.sent, in.acked)
 	}
 	letters, err := a.dead.List(t.Context(), store.LetterFilter{Source: "mailer", OrderID: string(bad.ID)}, 0, 10)
-	if err != nil || len(letters) != 1 || letters[0].PayloadType != wire.TypeSnapshot || letters[0].TraceID != traceID {
+	if err != nil || len(letters) != 1 || letters[0].PayloadType != wire.TypeMailConfirmation || letters[0].TraceID != traceID {
 		t.Fatalf("letters: %+v, %v", letters, err)
 	}
 	f, err := a.dead.Get(t.Context(), letters[0].ID)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var s spillwayv1.OrderSnapshot
+	var s spillwayv1.SendOrderConfirmationRequest
 	if err := proto.Unmarshal(f.Payload, &s); err != nil || s.GetOrder().GetId() != string(bad.ID) {
 		t.Errorf("its payload is of order %q, %v", s.GetOrder().GetId(), err)
 	}

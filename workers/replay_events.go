@@ -15,7 +15,7 @@ import (
 
 // isMail says whether the letters of the source ask for mails. All others are replayed into the orders' rows; what the shipper
 // could not read is shipped from there, by the ship rescuer.
-func isMail(source string) bool { return source == "mailer" || source == sourceBroker+"mail" }
+func isMail(source string) bool { return source == mailSource || source == sourceBroker+"mail" }
 
 // events writes the events of a letter as the order writer does.
 func (r *Replayer) events(ctx context.Context, l store.FailedOrder) error {
@@ -111,8 +111,7 @@ func (r *Replayer) mails(ctx context.Context, l store.FailedOrder) error {
 	return errors.Join(errs...)
 }
 
-// requestsOf are the mails that a letter asks for: the confirmation of each order that its events make PAID, or the one that it
-// holds.
+// requestsOf are the mails that a letter asks for: those of which its events are news, or the one that it holds.
 func requestsOf(l store.FailedOrder) ([]proto.Message, error) {
 	var one proto.Message
 	switch l.PayloadType {
@@ -128,8 +127,8 @@ func requestsOf(l store.FailedOrder) ([]proto.Message, error) {
 			return nil, err
 		}
 		var out []proto.Message
-		for _, o := range paid(changes) {
-			out = append(out, &spillwayv1.SendOrderConfirmationRequest{Order: wire.Order(o)})
+		for _, l := range news(changes) {
+			out = append(out, l.request())
 		}
 		return out, nil
 	}
