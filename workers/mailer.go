@@ -9,6 +9,9 @@ import (
 	"sync"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
+	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/queue"
 	"github.com/spillway/spillway/store"
@@ -45,6 +48,8 @@ type mailing struct {
 	order order.Order
 	// refund is what a cancellation gave back; zero for nothing.
 	refund order.Money
+	// trace is the W3C traceparent of the request that caused it, or empty.
+	trace string
 }
 
 func (l mailing) send(ctx context.Context, mail Mail) error {
@@ -126,7 +131,7 @@ func news(changes []store.Change) []mailing {
 	seen := make(map[which]bool, len(changes))
 	var out []mailing
 	for _, c := range changes {
-		l := mailing{order: c.Order}
+		l := mailing{order: c.Order, trace: c.Trace}
 		switch {
 		case c.To == order.Paid:
 			l.kind = order.MailConfirmation
@@ -179,11 +184,35 @@ func (m *Mailer) bury(ctx context.Context, letters []mailing, failed map[string]
 	return nil
 }
 
-// dead is the letter for failed_orders.
-func (l mailing) dead(attempts int, reason error) (store.FailedOrder, error) {
-	payload, err := wire.MarshalSnapshot(l.order)
-	return store.FailedOrder{
-		DedupKey: mailSource + "/" + l.key(), Source: mailSource, OrderID: string(l.order.ID), Reason: reason.Error(),
-		Payload: payload, Attempts: attempts,
-	}, err
+// request asks the EmailService for the mail; nil for a kind that it does not know.
+func (l mailing) request() proto.Message {
+	switch l.kind {
+	case order.MailConfirmation:
+		return &spillwayv1.SendOrderConfirmationRequest{Order: wire.Order(l.order)}
+	case order.MailShipped:
+		return &spillwayv1.SendOrderShippedRequest{Order: wire.Order(l.order)}
+	case order.MailCancelled:
+		req := &spillwayv1.SendOrderCancelledRequest{Order: wire.Order(l.order)}
+		if l.refund.Amount != 0 {
+			req.Refund = wire.Money(l.refund)
+		}
+		return req
+	}
+	return nil
+}
+
+// dead is the letter for failed_orders: the request, to be sent again. Of a mail of an unknown kind it is the order.
+func (l mailing) dead(attempts int, reason error) (f store.FailedOrder, err error) {
+	f = store.FailedOrder{
+		DedupKey: mailSource + "/" + l.key(), Source: mailSource, OrderID: string(l.order.ID), Reason: plainly(reason),
+		TraceID: wire.TraceID(l.trace), Attempts: attempts,
+	}
+	if req := l.request(); req != nil {
+		f.PayloadType = wire.TypeOf(req)
+		f.Payload, err = proto.Marshal(req)
+		return f, err
+	}
+	f.PayloadType = wire.TypeSnapshot
+	f.Payload, err = wire.MarshalSnapshot(l.order)
+	return f, err
 }

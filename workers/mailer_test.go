@@ -8,8 +8,10 @@ import (
 	"testing"
 	"testing/synctest"
 
+	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/queue"
+	"github.com/spillway/spillway/wire"
 	"github.com/spillway/spillway/workers"
 )
 
@@ -131,7 +133,7 @@ func TestAMailThatFailsFiveTimesIsPutAsideAndItsNeighbourIsNot(t *testing.T) {
 	paid := bad
 	paid.State, paid.UpdatedAt = order.Paid, event(bad, settled).GetTime().AsTime()
 	if f.DedupKey != "mailer/order/"+string(bad.ID) || f.Source != "mailer" || f.OrderID != string(bad.ID) || f.Reason != errDown.Error() ||
-		f.Attempts != 6 || !bytes.Equal(f.Payload, snapshot(paid)) {
+		f.Attempts != 6 || f.PayloadType != wire.TypeMailConfirmation || !bytes.Equal(f.Payload, raw(t, &spillwayv1.SendOrderConfirmationRequest{Order: wire.Order(paid)})) {
 		t.Errorf("the letter is %+v", f)
 	}
 }

@@ -28,6 +28,8 @@ type cli struct {
 	Audit   auditCmd   `cmd:"" help:"Check that the books close: stock, money, states and shipments of every order."`
 	Token   tokenCmd   `cmd:"" help:"Mint a bearer token and print it."`
 	Load    loadCmd    `cmd:"" help:"Send a shop orders at a given rate, and then check that its books close. Exit status 1: they do not; 2: that could not be checked."`
+
+	DeadLetters deadLettersCmd `cmd:"" name:"dead-letters" help:"Look at what no retry could help, and replay or discard it."`
 }
 
 type logConfig struct {

@@ -103,11 +103,12 @@ const (
 	workerLost       = "lost-orders"
 	workerRescuer    = "ship-rescuer"
 	workerDispatcher = "mail-dispatcher"
+	workerDrain      = "dead-letter-drain"
 )
 
 var workerNames = []string{
 	workerFlusher, workerRelay, workerWriter, workerShipper, workerMailer,
-	workerReconciler, workerCanceller, workerLost, workerRescuer, workerDispatcher,
+	workerReconciler, workerCanceller, workerLost, workerRescuer, workerDispatcher, workerDrain,
 }
 
 // role is what one process runs.
@@ -252,7 +253,7 @@ func addPollers(p *parts, a *api, r role, out turns) turns {
 const embeddedInFlight = 128
 
 // queueWorkers are those that need the queue.
-var queueWorkers = []string{workerRelay, workerWriter, workerShipper, workerMailer}
+var queueWorkers = []string{workerRelay, workerWriter, workerShipper, workerMailer, workerDrain}
 
 // repairers makes the workers that look at SQL for what went wrong.
 func repairers(p *parts, a *api, r role) turns {
@@ -297,6 +298,25 @@ func addConsumers(p *parts, a *api, r role, broker queue.Broker, out turns) (tur
 			return nil, err
 		}
 		out = append(out, w.make(c))
+	}
+	if !slices.Contains(r.workers, workerDrain) {
+		return out, nil
+	}
+	return addDrains(p, broker, dead, out)
+}
+
+// addDrains drains what the broker gives up, if it does that at all: a loop for each group.
+func addDrains(p *parts, broker queue.Broker, dead *store.DeadLetters, out turns) (turns, error) {
+	if !broker.Features().GivesUp {
+		return out, nil
+	}
+	for _, group := range []string{groupOrders, groupShipping, groupMail} {
+		c, err := broker.Consumer(broker.Features().DeadLetterPrefix+group, groupDrain)
+		if err != nil {
+			return nil, err
+		}
+		d := workers.NewDeadLetterDrain(workers.DefaultDrainConfig(group), c, dead, p.log)
+		out = append(out, turn{name: workerDrain, run: d.Run, once: d.RunOnce})
 	}
 	return out, nil
 }
