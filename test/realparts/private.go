@@ -44,6 +44,17 @@ func (p *Proc) Kill9() {
 	p.pid = 0
 }
 
+// Stop ends the server as an operator does, and returns when it is gone.
+func (p *Proc) Stop() {
+	p.t.Helper()
+	if p.pid == 0 {
+		return
+	}
+	p.signal(syscall.SIGTERM)
+	await(p.t, "the stopped server to end", func() bool { return gone(p.pid) })
+	p.pid = 0
+}
+
 // gone says whether the process has ended, be it that nobody has waited for it yet.
 func gone(pid int) bool {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
@@ -106,7 +117,8 @@ func redisAnswers(addr string) bool {
 	return strings.HasPrefix(string(buf[:n]), "+PONG")
 }
 
-// StartRocketMQ starts a nameserver and a broker with its proxy; Addr is the proxy's. Kill9 and Restart concern the broker.
+// StartRocketMQ starts a nameserver and a broker with its proxy; Addr is the proxy's. Kill9 and Restart concern the broker. Without
+// topics and groups it has those of a shop.
 func StartRocketMQ(t testing.TB, topics, groups []string) *Proc {
 	t.Helper()
 	_, here, _, _ := runtime.Caller(0)
@@ -115,7 +127,10 @@ func StartRocketMQ(t testing.TB, topics, groups []string) *Proc {
 	grpc := freePort(t)
 	env := append(os.Environ(), "ROCKETMQ_GRPC_PORT="+grpc, "ROCKETMQ_NAMESRV_PORT="+freePort(t),
 		"ROCKETMQ_BROKER_PORT="+freePort(t), "ROCKETMQ_REMOTING_PORT="+freePort(t),
-		"ROCKETMQ_TOPICS="+strings.Join(topics, " "), "ROCKETMQ_GROUPS="+strings.Join(groups, " "), "ROCKETMQ_TEST_GROUPS=")
+		"ROCKETMQ_TEST_GROUPS=")
+	if len(topics) > 0 {
+		env = append(env, "ROCKETMQ_TOPICS="+strings.Join(topics, " "), "ROCKETMQ_GROUPS="+strings.Join(groups, " "))
+	}
 	run := func(command string) {
 		ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 		defer cancel()
