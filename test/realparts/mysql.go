@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -25,8 +26,8 @@ func StartMySQL(t testing.TB) *Proc {
 	program := mysqld(t)
 	dir, port := t.TempDir(), freePort(t)
 	data, log := filepath.Join(dir, "data"), filepath.Join(dir, "log")
-	args := append(program[1:len(program):len(program)], "--datadir="+data, "--user=root")
-	if out, err := exec.Command(program[0], append(args, "--initialize-insecure")...).CombinedOutput(); err != nil {
+	args := slices.Concat(program[1:], []string{"--datadir=" + data, "--user=root"})
+	if out, err := exec.Command(program[0], append(slices.Clone(args), "--initialize-insecure")...).CombinedOutput(); err != nil {
 		t.Fatalf("initialize a MySQL: %v\n%s", err, out)
 	}
 	script := filepath.Join(dir, "init.sql")
@@ -76,8 +77,8 @@ func mysqld(t testing.TB) []string {
 	root := filepath.Join(services, "mysql", "root")
 	loaders, libraries := match(t, root, "lib64/ld-linux*.so.*", "lib/ld-linux*.so.*"), match(t, root, "usr/lib/*-linux-gnu")
 	return []string{
-		loaders[0], "--library-path", strings.Join(libraries, ":"), filepath.Join(root, "usr/sbin/mysqld"),
-		"--no-defaults", "--basedir=" + filepath.Join(root, "usr"), "--lc-messages-dir=" + filepath.Join(root, "usr/share/mysql"),
+		loaders[0], "--library-path", strings.Join(libraries, ":"), filepath.Join(root, "usr", "sbin", "mysqld"),
+		"--no-defaults", "--basedir=" + filepath.Join(root, "usr"), "--lc-messages-dir=" + filepath.Join(root, "usr", "share", "mysql"),
 	}
 }
 
