@@ -20,13 +20,27 @@ const idBytes = 16
 
 var crockford = base32.NewEncoding("0123456789ABCDEFGHJKMNPQRSTVWXYZ").WithPadding(base32.NoPadding)
 
-// NewID makes a fresh ID for the partition at the time.
-func NewID(partition uint8, now time.Time) ID {
+// FirstID is the lowest ID that can be made in the millisecond of the time: those of orders from then on are not below it, and those of
+// earlier milliseconds are.
+func FirstID(at time.Time) ID {
 	var raw [idBytes]byte
-	ms := uint64(now.UnixMilli()) //nolint:gosec // The clock is after 1970.
+	putTime(&raw, at)
+	return ID(crockford.EncodeToString(raw[:]))
+}
+
+// putTime writes the time's millisecond, the first or the last there is if it is beyond.
+func putTime(raw *[idBytes]byte, at time.Time) {
+	const last = 1<<48 - 1
+	ms := min(max(at.UnixMilli(), 0), last)
 	for i := range 6 {
 		raw[i] = byte(ms >> (40 - 8*i))
 	}
+}
+
+// NewID makes a fresh ID for the partition at the time.
+func NewID(partition uint8, now time.Time) ID {
+	var raw [idBytes]byte
+	putTime(&raw, now)
 	raw[6] = partition
 	// crypto/rand.Read never fails: it crashes the program rather than return weak bytes.
 	_, _ = rand.Read(raw[7:])

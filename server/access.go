@@ -78,31 +78,50 @@ var permissions = map[string]access{
 
 const bearerScheme = "bearer"
 
-// authenticate puts the caller of the token into the context and refuses who may not call the procedure. A token that is not
-// good is refused even where none is needed: its sender believes in it.
-func authenticate(tokens *auth.Tokens) connect.UnaryInterceptorFunc {
-	return func(next connect.UnaryFunc) connect.UnaryFunc {
-		return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
-			may, known := permissions[req.Spec().Procedure]
-			if !known {
-				return nil, connect.NewError(connect.CodePermissionDenied, errors.New("nobody may call this procedure"))
-			}
-			header := req.Header().Get("Authorization")
-			if header == "" && may.public {
+// authenticate puts the caller of the token into the context and refuses who may not call the procedure.
+func authenticate(tokens *auth.Tokens) connect.Interceptor {
+	return interceptor{
+		unary: func(next connect.UnaryFunc) connect.UnaryFunc {
+			return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
+				ctx, err := admit(ctx, tokens, req.Spec().Procedure, req.Header().Get("Authorization"))
+				if err != nil {
+					return nil, err
+				}
 				return next(ctx, req)
 			}
-			caller, err := callerOf(tokens, header)
-			if err != nil {
-				ce := connect.NewError(connect.CodeUnauthenticated, err)
-				ce.Meta().Set("WWW-Authenticate", "Bearer")
-				return nil, ce
+		},
+		stream: func(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
+			return func(ctx context.Context, conn connect.StreamingHandlerConn) error {
+				ctx, err := admit(ctx, tokens, conn.Spec().Procedure, conn.RequestHeader().Get("Authorization"))
+				if err != nil {
+					return err
+				}
+				return next(ctx, conn)
 			}
-			if len(may.roles) > 0 && !caller.Has(may.roles...) {
-				return nil, connect.NewError(connect.CodePermissionDenied, errors.New("this needs the role "+string(may.roles[0])))
-			}
-			return next(auth.With(ctx, caller), req)
-		}
+		},
 	}
+}
+
+// admit checks the token in the header against the procedure. A token that is not good is refused even where none is needed: its
+// sender believes in it.
+func admit(ctx context.Context, tokens *auth.Tokens, procedure, header string) (context.Context, error) {
+	may, known := permissions[procedure]
+	if !known {
+		return ctx, connect.NewError(connect.CodePermissionDenied, errors.New("nobody may call this procedure"))
+	}
+	if header == "" && may.public {
+		return ctx, nil
+	}
+	caller, err := callerOf(tokens, header)
+	if err != nil {
+		ce := connect.NewError(connect.CodeUnauthenticated, err)
+		ce.Meta().Set("WWW-Authenticate", "Bearer")
+		return ctx, ce
+	}
+	if len(may.roles) > 0 && !caller.Has(may.roles...) {
+		return ctx, connect.NewError(connect.CodePermissionDenied, errors.New("this needs the role "+string(may.roles[0])))
+	}
+	return auth.With(ctx, caller), nil
 }
 
 func callerOf(tokens *auth.Tokens, header string) (auth.Caller, error) {

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
@@ -23,10 +24,12 @@ func procedures(t *testing.T) []string {
 			s := f.Services().Get(i)
 			for j := range s.Methods().Len() {
 				m := s.Methods().Get(j)
-				if m.IsStreamingClient() || m.IsStreamingServer() {
-					t.Errorf("%s streams, and the edge looks at unary calls only: authenticate, limit and translate it there first", m.FullName())
+				p := "/" + string(s.FullName()) + "/" + string(m.Name())
+				if m.IsStreamingClient() || m.IsStreamingServer() != streams[p] {
+					t.Errorf("%s streams to the client: %v, from it: %v, and the table of streams says %v: those in it set the deadlines of their "+
+						"connections and have bounds of their own", p, m.IsStreamingServer(), m.IsStreamingClient(), streams[p])
 				}
-				out = append(out, "/"+string(s.FullName())+"/"+string(m.Name()))
+				out = append(out, p)
 			}
 		}
 		return true
@@ -81,6 +84,10 @@ func TestWhoMayCallWhat(t *testing.T) {
 		s + "ShippingService/GetQuote": "anyone", s + "ShippingService/ShipOrder": "services",
 		s + "PaymentService/Charge": "services", s + "PaymentService/GetCharge": "services", s + "PaymentService/Refund": "services",
 		s + "PaymentService/Void": "services", s + "EmailService/SendOrderConfirmation": "services",
+		s + "EmailService/SendOrderShipped": "services", s + "EmailService/SendOrderCancelled": "services",
+		s + "DeadLetterService/ListDeadLetters": "operators", s + "DeadLetterService/GetDeadLetter": "operators",
+		s + "DeadLetterService/EditDeadLetter": "operators", s + "DeadLetterService/ReplayDeadLetter": "operators",
+		s + "DeadLetterService/DiscardDeadLetter": "operators", s + "AuditService/RunAudit": "operators",
 	}
 	for _, procedure := range procedures(t) {
 		door, ok := doorOf[procedure]
@@ -89,12 +96,39 @@ func TestWhoMayCallWhat(t *testing.T) {
 		}
 		for who, token := range tokens {
 			want := doors[door][who]
-			status, _, body := e.post(t, procedure, token, "{}")
+			status, _, body := e.try(t, procedure, token)
 			if got := status; (want != in && got != want) || (want == in && (got == no || got == denied)) {
 				t.Errorf("%s by %s: status %d %s; want %d (0 is let in)", procedure, who, got, body, want)
 			}
 		}
 	}
+}
+
+// try sends an empty request. A stream's answer is 200 with the error in its last message: that is returned as the status it stands for.
+func (e *edgeServer) try(t *testing.T, procedure, token string, headers ...string) (int, http.Header, string) {
+	t.Helper()
+	if !streams[procedure] {
+		return e.post(t, procedure, token, "{}", headers...)
+	}
+	status, h, body := e.post(t, procedure, token, "\x00\x00\x00\x00\x02{}", append(headers, "Content-Type", "application/connect+json")...)
+	if status != http.StatusOK || len(body) < 5 {
+		t.Errorf("%s: %d %q", procedure, status, body)
+		return status, h, body
+	}
+	var end struct {
+		Error    struct{ Code string }
+		Metadata http.Header
+	}
+	if err := json.Unmarshal([]byte(body[5:]), &end); err != nil {
+		t.Errorf("%s: %q: %v", procedure, body, err)
+	}
+	switch end.Error.Code {
+	case "unauthenticated":
+		return http.StatusUnauthorized, end.Metadata, body
+	case "permission_denied":
+		return http.StatusForbidden, end.Metadata, body
+	}
+	return status, end.Metadata, body
 }
 
 func TestABadTokenIsRefusedEverywhere(t *testing.T) {
@@ -115,8 +149,11 @@ func TestABadTokenIsRefusedEverywhere(t *testing.T) {
 		"no token": "Bearer ", "another scheme": "Basic Yzpj", "no scheme": good,
 	} {
 		// A public procedure and one that is not: who sends a token means it.
-		for _, procedure := range []string{spillwayv1connect.CurrencyServiceGetSupportedCurrenciesProcedure, spillwayv1connect.CartServiceGetCartProcedure} {
-			status, h, body := e.post(t, procedure, "", "{}", "Authorization", header)
+		for _, procedure := range []string{
+			spillwayv1connect.CurrencyServiceGetSupportedCurrenciesProcedure, spillwayv1connect.CartServiceGetCartProcedure,
+			spillwayv1connect.OrderServiceWatchOrderProcedure,
+		} {
+			status, h, body := e.try(t, procedure, "", "Authorization", header)
 			if status != http.StatusUnauthorized || h.Get("Www-Authenticate") == "" || !strings.Contains(body, `"unauthenticated"`) {
 				t.Errorf("%s to %s: %d %q %s; want 401 with WWW-Authenticate", name, procedure, status, h.Get("Www-Authenticate"), body)
 			}

@@ -29,6 +29,10 @@ type Canceller struct {
 		// Void makes sure that the order is never charged; order.ErrState when it is already.
 		Void(ctx context.Context, id order.ID) error
 	}
+	// Changes tells those who watch what SQL decided; they hear of it a little later if that fails.
+	Changes interface {
+		Publish(ctx context.Context, changes []stock.Change) error
+	}
 	Durable Durable
 	Log     *slog.Logger
 	Now     func() time.Time
@@ -125,7 +129,11 @@ func (c *Canceller) cancelRow(ctx context.Context, o order.Order, from []order.S
 		was, err := c.Book.Cancel(ctx, o.ID, from, reason, actor)
 		switch {
 		case err == nil:
-			return c.cancelled(o, reason), nil
+			o = c.cancelled(o, reason)
+			if err := c.Changes.Publish(ctx, []stock.Change{{OrderID: o.ID, State: o.State, At: o.UpdatedAt}}); err != nil {
+				c.Log.WarnContext(ctx, "a cancellation was not announced", "order", o.ID, "error", err)
+			}
+			return o, nil
 		case errors.Is(err, store.ErrBeingShipped):
 			return order.Order{}, &order.RetryError{After: shippingRetry, Err: fmt.Errorf("%w: %w", err, order.ErrUnavailable)}
 		case errors.Is(err, order.ErrState) && was == order.Shipped:

@@ -149,5 +149,8 @@ func allServices(t *testing.T) Services {
 		Shipping: spillwayv1connect.UnimplementedShippingServiceHandler{},
 		Payment:  spillwayv1connect.UnimplementedPaymentServiceHandler{},
 		Email:    spillwayv1connect.UnimplementedEmailServiceHandler{},
+
+		DeadLetters: spillwayv1connect.UnimplementedDeadLetterServiceHandler{},
+		Audit:       spillwayv1connect.UnimplementedAuditServiceHandler{},
 	}
 }

@@ -28,6 +28,7 @@ var codes = []struct {
 	{order.ErrKeyReused, connect.CodeAlreadyExists},
 	{order.ErrExists, connect.CodeAlreadyExists},
 	{order.ErrBusy, connect.CodeResourceExhausted},
+	{errSlow, connect.CodeAborted},
 	{order.ErrUnavailable, connect.CodeUnavailable},
 	{order.ErrUnknownOutcome, connect.CodeUnavailable},
 	{order.ErrInvalid, connect.CodeInvalidArgument},
@@ -39,15 +40,26 @@ var codes = []struct {
 
 // edge is the one place where errors become Connect's. What it does not know goes out as `internal` without its text, which
 // is logged under an id that the caller is given.
-func edge(log *slog.Logger) connect.UnaryInterceptorFunc {
-	return func(next connect.UnaryFunc) connect.UnaryFunc {
-		return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
-			resp, err := next(ctx, req)
-			if err == nil {
-				return resp, nil
+func edge(log *slog.Logger) connect.Interceptor {
+	return interceptor{
+		unary: func(next connect.UnaryFunc) connect.UnaryFunc {
+			return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
+				resp, err := next(ctx, req)
+				if err == nil {
+					return resp, nil
+				}
+				return nil, translate(ctx, log, req.Spec().Procedure, err)
 			}
-			return nil, translate(ctx, log, req.Spec().Procedure, err)
-		}
+		},
+		stream: func(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
+			return func(ctx context.Context, conn connect.StreamingHandlerConn) error {
+				err := next(ctx, conn)
+				if err == nil {
+					return nil
+				}
+				return translate(ctx, log, conn.Spec().Procedure, err)
+			}
+		},
 	}
 }
 
@@ -83,7 +95,7 @@ func coded(ctx context.Context, log *slog.Logger, procedure string, code connect
 	case connect.CodeCanceled, connect.CodeDeadlineExceeded:
 		log.DebugContext(ctx, "an RPC ran out of time, or its caller left", "procedure", procedure, "error", err)
 		return connect.NewError(code, errors.New("the call ended before its work did"))
-	case connect.CodeUnavailable, connect.CodeResourceExhausted:
+	case connect.CodeUnavailable, connect.CodeResourceExhausted, connect.CodeAborted:
 	default:
 		return connect.NewError(code, err)
 	}

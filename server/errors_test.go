@@ -192,7 +192,7 @@ func TestAPanicIsAnInternalError(t *testing.T) {
 
 func TestBeyondTheLimitCallersAreRefusedAtOnce(t *testing.T) {
 	entered, leave := make(chan struct{}), make(chan struct{})
-	busy := limit(1)(func(context.Context, connect.AnyRequest) (connect.AnyResponse, error) {
+	busy := limit(1).WrapUnary(func(context.Context, connect.AnyRequest) (connect.AnyResponse, error) {
 		close(entered)
 		<-leave
 		return connect.NewResponse(&spillwayv1.QuoteResponse{}), nil

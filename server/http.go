@@ -91,7 +91,7 @@ func NewHandler(cfg Config, s Services) http.Handler {
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { readyz(w, r, cfg) })
 	mux.HandleFunc("/", home)
-	return contentTypes(origins(cfg.Origins, mux))
+	return contentTypes(origins(cfg.Origins, reachable(mux)))
 }
 
 // corsMaxAge is after how long a browser asks again; most cap it there.
@@ -176,14 +176,29 @@ func home(w http.ResponseWriter, r *http.Request) {
 // empty 415.
 func contentTypes(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method == http.MethodPost && !spoken(r.Header.Get("Content-Type")) {
+		if say := complaint(r); say != "" {
 			w.Header().Set("Content-Type", "application/json")
 			w.WriteHeader(http.StatusUnsupportedMediaType)
-			fmt.Fprintln(w, `{"code":"invalid_argument","message":"send Content-Type: application/json (or application/proto, application/grpc)"}`)
+			fmt.Fprintf(w, `{"code":"invalid_argument","message":%q}`+"\n", say)
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// complaint is what is wrong with the language of a request; empty when nothing is.
+func complaint(r *http.Request) string {
+	contentType := r.Header.Get("Content-Type")
+	switch {
+	case r.Method != http.MethodPost:
+		return ""
+	case !spoken(contentType):
+		return "send Content-Type: application/json (or application/proto, application/grpc)"
+	case streams[r.URL.Path] && unaryOnly(contentType):
+		return "the answer is a stream: send Content-Type: application/connect+json (or application/connect+proto, application/grpc, " +
+			"application/grpc-web), with the message in an envelope"
+	}
+	return ""
 }
 
 // spoken says whether the content type is one that the protocols know, in UTF-8.
@@ -199,6 +214,12 @@ func spoken(contentType string) bool {
 		return true
 	}
 	return false
+}
+
+// unaryOnly says whether the content type, one that is spoken, is of calls that are answered once.
+func unaryOnly(contentType string) bool {
+	kind, _, _ := mime.ParseMediaType(contentType) // It was parsed before.
+	return kind == "application/json" || kind == "application/proto"
 }
 
 // readyz lists what does not work; 503 if anything. Beside it stand the breakers' states.

@@ -16,19 +16,23 @@ import (
 // Beyond it callers are refused at once rather than made to wait for a timeout (I11).
 const inFlightMax = 4096
 
-// limit refuses what is beyond the bound.
-func limit(n int) connect.UnaryInterceptorFunc {
+// limit refuses what is beyond the bound. A stream lasts for minutes and does nothing nearly all the time, so it takes no place of those
+// who are answered once: whoever serves it has a bound of its own (Hub).
+func limit(n int) connect.Interceptor {
 	places := make(chan struct{}, n)
-	return func(next connect.UnaryFunc) connect.UnaryFunc {
-		return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
-			select {
-			case places <- struct{}{}:
-				defer func() { <-places }()
-				return next(ctx, req)
-			default:
-				return nil, &order.RetryError{After: defaultRetry, Err: fmt.Errorf("%d requests are being served: %w", n, order.ErrBusy)}
+	return interceptor{
+		unary: func(next connect.UnaryFunc) connect.UnaryFunc {
+			return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
+				select {
+				case places <- struct{}{}:
+					defer func() { <-places }()
+					return next(ctx, req)
+				default:
+					return nil, &order.RetryError{After: defaultRetry, Err: fmt.Errorf("%d requests are being served: %w", n, order.ErrBusy)}
+				}
 			}
-		}
+		},
+		stream: func(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc { return next },
 	}
 }
 

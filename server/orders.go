@@ -2,15 +2,22 @@ package server
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/spillway/spillway/auth"
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
-	"github.com/spillway/spillway/gen/spillway/v1/spillwayv1connect"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/stock"
+	"github.com/spillway/spillway/store"
 	"github.com/spillway/spillway/wire"
 )
 
@@ -23,7 +30,7 @@ type HotRecords interface {
 // OrderRows are the orders in SQL.
 type OrderRows interface {
 	Get(ctx context.Context, id order.ID) (order.Order, error)
-	ListByCustomer(ctx context.Context, customer order.CustomerID, before order.ID, limit int) ([]order.Order, error)
+	ListByCustomer(ctx context.Context, customer order.CustomerID, opt store.ListOptions) ([]order.Order, error)
 }
 
 // OrderReader reads orders as their customers see them: what was just placed from Redis, before its row exists (I15). While an
@@ -88,9 +95,9 @@ func (r OrderReader) hot(ctx context.Context, id order.ID) (order.Order, error) 
 
 // Orders is the OrderService.
 type Orders struct {
-	spillwayv1connect.UnimplementedOrderServiceHandler
-
-	Reader    OrderReader
+	Reader OrderReader
+	// Hub wakes those who watch; without one nobody can.
+	Hub       *Hub
 	Canceller *Canceller
 }
 
@@ -103,18 +110,31 @@ func (s Orders) GetOrder(ctx context.Context, req *spillwayv1.GetOrderRequest) (
 	return &spillwayv1.GetOrderResponse{Order: wire.Order(o)}, nil
 }
 
-// ListOrders returns a page of the caller's orders, newest first.
+// ListOrders returns a page of the caller's orders, newest first. Filters look at SQL: Redis has no index by customer.
 func (s Orders) ListOrders(ctx context.Context, req *spillwayv1.ListOrdersRequest) (*spillwayv1.ListOrdersResponse, error) {
+	opt, err := listOptions(req)
+	if err != nil {
+		return nil, err
+	}
+	filter := filterMark(opt)
 	before, err := pageAfter(req.GetPageToken())
 	if err != nil {
 		return nil, err
 	}
+	if before != "" {
+		id, ok := strings.CutPrefix(before, filter)
+		if !ok {
+			return nil, fmt.Errorf("the pageToken belongs to other filters: send those of the page before, or no token: %w", order.ErrInvalid)
+		}
+		opt.Before = order.ID(id)
+	}
 	n := pageSize(req.GetPageSize())
-	found, err := s.Reader.Rows.ListByCustomer(ctx, customer(ctx), order.ID(before), n+1)
+	opt.Limit = n + 1
+	found, err := s.Reader.Rows.ListByCustomer(ctx, customer(ctx), opt)
 	if err != nil {
 		return nil, err
 	}
-	page, next := cut(found, n, func(o order.Order) string { return string(o.ID) })
+	page, next := cut(found, n, func(o order.Order) string { return filter + string(o.ID) })
 	s.Reader.overlay(ctx, page)
 	resp := &spillwayv1.ListOrdersResponse{NextPageToken: next}
 	for _, o := range page {
@@ -122,6 +142,57 @@ func (s Orders) ListOrders(ctx context.Context, req *spillwayv1.ListOrdersReques
 	}
 	return resp, nil
 }
+
+// listOptions are the filters of the request.
+func listOptions(req *spillwayv1.ListOrdersRequest) (opt store.ListOptions, err error) {
+	for _, wanted := range req.GetStates() {
+		state, err := wire.FromState(wanted)
+		if err != nil {
+			return opt, err
+		}
+		opt.States = append(opt.States, state)
+	}
+	slices.Sort(opt.States)
+	opt.States = slices.Compact(opt.States)
+	if opt.From, err = bound("createTimeFrom", req.GetCreateTimeFrom()); err != nil {
+		return opt, err
+	}
+	opt.To, err = bound("createTimeTo", req.GetCreateTimeTo())
+	return opt, err
+}
+
+// bound reads a bound of time; none is zero.
+func bound(name string, t *timestamppb.Timestamp) (time.Time, error) {
+	if t == nil {
+		return time.Time{}, nil
+	}
+	if err := t.CheckValid(); err != nil {
+		return time.Time{}, fmt.Errorf("%s: %w: %w", name, err, order.ErrInvalid)
+	}
+	switch at := t.AsTime(); {
+	case at.Before(earliest):
+		return earliest, nil
+	case at.After(latest):
+		return latest, nil
+	default:
+		return at, nil
+	}
+}
+
+// Between these is every order; beyond them are times that not every database takes.
+var (
+	earliest = time.Unix(0, 0).UTC()
+	latest   = time.Date(9999, time.December, 31, 23, 59, 59, 0, time.UTC)
+)
+
+// filterMark stands for the filters in a page token, which goes on in the list that it was made for and in no other.
+func filterMark(opt store.ListOptions) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%d %s %s", opt.States, opt.From.Format(time.RFC3339Nano), opt.To.Format(time.RFC3339Nano)))
+	return hex.EncodeToString(sum[:filterMarkLen]) + ":"
+}
+
+// filterMarkLen is in bytes: the mark tells a mistake, it keeps nobody out.
+const filterMarkLen = 6
 
 // overlay takes the states of hot orders from Redis, where that is further than SQL.
 func (r OrderReader) overlay(ctx context.Context, page []order.Order) {

@@ -6,14 +6,19 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
+
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/spillway/spillway/auth"
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
 	"github.com/spillway/spillway/gen/spillway/v1/spillwayv1connect"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/stock"
+	"github.com/spillway/spillway/store"
 	"github.com/spillway/spillway/wire"
 )
 
@@ -63,9 +68,11 @@ func (r rows) Get(_ context.Context, id order.ID) (order.Order, error) {
 	return order.Order{}, order.ErrNotFound
 }
 
-func (r rows) ListByCustomer(_ context.Context, customer order.CustomerID, before order.ID, limit int) (out []order.Order, err error) {
-	for i := len(r.orders) - 1; i >= 0 && len(out) < limit; i-- {
-		if o := r.orders[i]; o.CustomerID == customer && (before == "" || o.ID < before) {
+func (r rows) ListByCustomer(_ context.Context, customer order.CustomerID, opt store.ListOptions) (out []order.Order, err error) {
+	for i := len(r.orders) - 1; i >= 0 && len(out) < opt.Limit; i-- {
+		o := r.orders[i]
+		if o.CustomerID == customer && (opt.Before == "" || o.ID < opt.Before) && (len(opt.States) == 0 || slices.Contains(opt.States, o.State)) &&
+			!o.CreatedAt.Before(opt.From) && (opt.To.IsZero() || o.CreatedAt.Before(opt.To)) {
 			out = append(out, o)
 		}
 	}
@@ -213,6 +220,54 @@ func TestOrdersAreListedPageByPage(t *testing.T) {
 	for _, bad := range []string{"x", "!!!", "MjpBQkM", pageToken("x") + "="} {
 		if _, err := client.ListOrders(t.Context(), listOrders(2, bad)); err == nil {
 			t.Errorf("the page token %q was taken", bad)
+		}
+	}
+}
+
+// TestOrdersAreFiltered pages through the filtered list, and takes no token to another one.
+func TestOrdersAreFiltered(t *testing.T) {
+	var all rows
+	for i := range 6 {
+		all.orders = append(all.orders, orderOf("me", []order.State{order.Paid, order.Shipped, order.Cancelled}[i%3], time.Duration(6-i)*time.Hour))
+	}
+	e := startServer(t, Services{Order: Orders{Reader: OrderReader{Hot: hotOrders{}, Rows: all, Log: slog.New(slog.DiscardHandler)}}})
+	client := spillwayv1connect.NewOrderServiceClient(e.client, e.url, bearer(e.token(t, "me")))
+	from, to := timestamppb.New(all.orders[1].CreatedAt), timestamppb.New(all.orders[5].CreatedAt)
+	req := func(token string) *spillwayv1.ListOrdersRequest {
+		return &spillwayv1.ListOrdersRequest{
+			PageSize: 1, PageToken: token, CreateTimeFrom: from, CreateTimeTo: to,
+			States: []spillwayv1.OrderState{spillwayv1.OrderState_ORDER_STATE_SHIPPED, spillwayv1.OrderState_ORDER_STATE_CANCELLED, spillwayv1.OrderState_ORDER_STATE_SHIPPED},
+		}
+	}
+	var seen []string
+	token := ""
+	for range 4 {
+		resp, err := client.ListOrders(t.Context(), req(token))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range resp.GetOrders() {
+			seen = append(seen, o.GetId())
+		}
+		if token = resp.GetNextPageToken(); token == "" {
+			break
+		}
+		others := req(token)
+		others.States = nil
+		if _, err := client.ListOrders(t.Context(), others); connect.CodeOf(err) != connect.CodeInvalidArgument {
+			t.Errorf("the token of another list: %v; want invalid_argument", err)
+		}
+	}
+	if want := []string{string(all.orders[4].ID), string(all.orders[2].ID), string(all.orders[1].ID)}; !slices.Equal(seen, want) {
+		t.Errorf("listed %v; want %v", seen, want)
+	}
+	for name, bad := range map[string]*spillwayv1.ListOrdersRequest{
+		"no such state": {States: []spillwayv1.OrderState{99}}, "unspecified": {States: []spillwayv1.OrderState{0}},
+		"no such time":             {CreateTimeFrom: &timestamppb.Timestamp{Seconds: 1 << 60}},
+		"a token without its mark": {PageToken: pageToken(string(all.orders[0].ID))},
+	} {
+		if _, err := client.ListOrders(t.Context(), bad); connect.CodeOf(err) != connect.CodeInvalidArgument {
+			t.Errorf("%s: %v; want invalid_argument", name, err)
 		}
 	}
 }

@@ -126,7 +126,8 @@ func (p *Payment) booked(ctx context.Context, held, line store.Charge, perr erro
 	return held, nil
 }
 
-// GetCharge says what became of a charge. It asks the provider when the ledger does not know.
+// GetCharge says what became of a charge. It asks the provider when the ledger does not know, and of a voided one whether the provider
+// took the money all the same: then it goes back.
 func (p *Payment) GetCharge(ctx context.Context, req *spillwayv1.GetChargeRequest) (*spillwayv1.GetChargeResponse, error) {
 	id, err := order.ParseID(req.GetOrderId())
 	if err != nil {
@@ -144,8 +145,13 @@ func (p *Payment) GetCharge(ctx context.Context, req *spillwayv1.GetChargeReques
 func (p *Payment) line(ctx context.Context, id order.ID) (store.Charge, error) {
 	ch, err := p.Ledger.Get(ctx, id)
 	missing := errors.Is(err, order.ErrNotFound)
-	if (err != nil && !missing) || (err == nil && ch.State != store.ChargePending) {
+	switch {
+	case err != nil && !missing:
 		return ch, err
+	case err == nil && ch.State == store.ChargeVoided:
+		return ch, p.returnLate(ctx, id)
+	case err == nil && ch.State != store.ChargePending:
+		return ch, nil
 	}
 	callCtx, cancel := context.WithTimeout(ctx, providerTimeout)
 	defer cancel()
@@ -161,6 +167,21 @@ func (p *Payment) line(ctx context.Context, id order.ID) (store.Charge, error) {
 		return p.Ledger.Record(ctx, now)
 	}
 	return p.Ledger.Resolve(ctx, id, store.ChargePending, now.State, now.DeclineCode)
+}
+
+// returnLate gives back what the provider took after the order was voided, when whoever had asked for it was gone by then. The line
+// stays VOIDED: for the books nothing was ever taken.
+func (p *Payment) returnLate(ctx context.Context, id order.ID) error {
+	ctx, cancel := context.WithTimeout(ctx, providerTimeout)
+	defer cancel()
+	outcome, found, err := p.Provider.Find(ctx, id)
+	if err == nil && found && outcome.Succeeded && !outcome.Refunded {
+		err = p.Provider.Refund(ctx, id)
+	}
+	if err != nil {
+		return fmt.Errorf("ask the provider for a late charge of %s: %w: %w", id, order.ErrUnavailable, err)
+	}
+	return nil
 }
 
 // Refund gives the whole charge back, once. The ledger books it first: the provider is asked again, idempotently, as often as

@@ -258,3 +258,21 @@ func TestARefundHappensOnce(t *testing.T) {
 		t.Errorf("a charge after the refund: %v; want ErrState", err)
 	}
 }
+
+// TestAChargeThatComesAfterTheTombstoneGoesBack: whoever asked for it died, so that nobody books it.
+func TestAChargeThatComesAfterTheTombstoneGoesBack(t *testing.T) {
+	p, provider := newPayment(t)
+	id := newID()
+	if _, err := p.Void(t.Context(), &spillwayv1.VoidRequest{OrderId: string(id)}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := provider.Charge(t.Context(), id, order.Money{Currency: "EUR", Amount: 1200}, gateway.NewCard(goodCard, "123", 2090, 1)); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		wantState(t, p, id, spillwayv1.ChargeState_CHARGE_STATE_VOIDED)
+	}
+	if outcome, _, err := provider.Find(t.Context(), id); err != nil || !outcome.Refunded || provider.refunds.Load() != 1 {
+		t.Errorf("the provider has %+v (%v) after %d refunds", outcome, err, provider.refunds.Load())
+	}
+}

@@ -98,9 +98,9 @@ func (j *Journal) do(ctx context.Context, cmd rueidis.Completed, block time.Dura
 	return r
 }
 
-// doMulti runs commands in one pipeline under the breaker.
-func (j *Journal) doMulti(ctx context.Context, cmds ...rueidis.Completed) (replies []rueidis.RedisResult, err error) {
-	err = j.guarded(ctx, 0, func(ctx context.Context) error {
+// doMulti runs commands in one pipeline, which may block for a while, under the breaker.
+func (j *Journal) doMulti(ctx context.Context, block time.Duration, cmds ...rueidis.Completed) (replies []rueidis.RedisResult, err error) {
+	err = j.guarded(ctx, block, func(ctx context.Context) error {
 		replies = j.redis.Client().DoMulti(ctx, cmds...)
 		for _, r := range replies {
 			if err := r.NonRedisError(); err != nil {
@@ -229,7 +229,7 @@ func (j *Journal) Ack(ctx context.Context, epoch int64, ids []string) error {
 func (j *Journal) Relayed(ctx context.Context, epoch int64) (id string, more bool, err error) {
 	c := j.redis.Client()
 	key := j.keys.Journal(epoch)
-	replies, err := j.doMulti(ctx,
+	replies, err := j.doMulti(ctx, 0,
 		c.B().XinfoGroups().Key(key).Build(),
 		c.B().Xpending().Key(key).Group(group).Build(),
 		c.B().Xrevrange().Key(key).End("+").Start("-").Count(1).Build())
@@ -297,7 +297,7 @@ func (j *Journal) Trim(ctx context.Context, epoch int64, id string) (int64, erro
 // Remove forgets the journal of a closed epoch that was relayed to its end.
 func (j *Journal) Remove(ctx context.Context, epoch int64) error {
 	c := j.redis.Client()
-	replies, err := j.doMulti(ctx,
+	replies, err := j.doMulti(ctx, 0,
 		c.B().Del().Key(j.keys.Journal(epoch), j.keys.Trimmed(epoch), j.keys.Stock(epoch)).Build(),
 		c.B().Zrem().Key(j.keys.Journals()).Member(strconv.FormatInt(epoch, 10)).Build())
 	if err != nil {

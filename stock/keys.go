@@ -15,6 +15,7 @@ import (
 //	journals                zset    for ever                                         epochs whose journals are not relayed to their end
 //	journal:EPOCH           stream  until relayed; trimmed behind the relay          what happened: see Entry
 //	trimmed:EPOCH           string  as long as its journal                           id below which the journal was trimmed
+//	changes                 stream  for ever; trimmed to about changesMax entries    orders that SQL decided about: see Change
 //	stock:EPOCH             hash    until the next epoch opens                       SKU → units left
 //	order:ID                hash    a minute after its state is in SQL               state, snapshot, deltas, last entry
 //	key:LEN:CUSTOMER:KEY    string  24 h (Limits.MarkerTTL)                          order id and fingerprint
@@ -43,6 +44,9 @@ func (k Keys) Journal(epoch int64) string { return k.name("journal:" + strconv.F
 
 // Trimmed is the key of the id below which an epoch's stream was trimmed.
 func (k Keys) Trimmed(epoch int64) string { return k.name("trimmed:" + strconv.FormatInt(epoch, 10)) }
+
+// Changes is the key of the stream of what SQL decided.
+func (k Keys) Changes() string { return k.name("changes") }
 
 // Stock is the key of an epoch's counters.
 func (k Keys) Stock(epoch int64) string { return k.name("stock:" + strconv.FormatInt(epoch, 10)) }

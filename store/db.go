@@ -28,11 +28,17 @@ const (
 	pingTimeout = 5 * time.Second
 	// mysqlTimeout bounds a dial, and a single read or write on a connection: a frozen server must not hold a request.
 	mysqlTimeout = 10 * time.Second
+	// viewConns bounds the audits that one process runs at once; more wait.
+	viewConns = 2
+	// viewTimeout bounds a single read of an audit: the answer to a question about every order begins late.
+	viewTimeout = 10 * time.Minute
 )
 
 // DB is one open database.
 type DB struct {
-	sql     *sql.DB
+	sql *sql.DB
+	// views is for audits, whose reads take longer than any other's may.
+	views   *sql.DB
 	ent     *ent.Client
 	dialect string
 	breaker Breaker
@@ -69,7 +75,7 @@ func openSQLite(path string) *DB {
 	db := sql.OpenDB(&sqliteConnector{dsn: "file:" + path + "?" + sqlitePragmas})
 	db.SetMaxOpenConns(sqliteConns)
 	db.SetMaxIdleConns(sqliteConns)
-	return wrap(db, dialect.SQLite)
+	return wrap(db, db, dialect.SQLite)
 }
 
 func openMySQL(dsn string) (*DB, error) {
@@ -87,19 +93,35 @@ func openMySQL(dsn string) (*DB, error) {
 		"time_zone": "'+00:00'", "sql_mode": "'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,ERROR_FOR_DIVISION_BY_ZERO'",
 		"transaction_isolation": "'READ-COMMITTED'",
 	}
+	db, err := connectMySQL(cfg, mysqlConns)
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxIdleConns(mysqlConns)
+	db.SetConnMaxLifetime(mysqlConnLife)
+	long := cfg.Clone()
+	long.ReadTimeout = viewTimeout
+	views, err := connectMySQL(long, viewConns)
+	if err != nil {
+		return nil, err
+	}
+	views.SetMaxIdleConns(0)
+	return wrap(db, views, dialect.MySQL), nil
+}
+
+// connectMySQL makes a pool; nothing is dialled before it is used.
+func connectMySQL(cfg *mysql.Config, conns int) (*sql.DB, error) {
 	connector, err := mysql.NewConnector(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("mysql at %s: %w", cfg.Addr, err)
 	}
 	db := sql.OpenDB(connector)
-	db.SetMaxOpenConns(mysqlConns)
-	db.SetMaxIdleConns(mysqlConns)
-	db.SetConnMaxLifetime(mysqlConnLife)
-	return wrap(db, dialect.MySQL), nil
+	db.SetMaxOpenConns(conns)
+	return db, nil
 }
 
-func wrap(db *sql.DB, name string) *DB {
-	return &DB{sql: db, ent: ent.NewClient(ent.Driver(entsql.OpenDB(name, db))), dialect: name, breaker: unguarded{}}
+func wrap(db, views *sql.DB, name string) *DB {
+	return &DB{sql: db, views: views, ent: ent.NewClient(ent.Driver(entsql.OpenDB(name, db))), dialect: name, breaker: unguarded{}}
 }
 
 // Dialect is "mysql" or "sqlite3".
@@ -114,7 +136,12 @@ func (db *DB) Ping(ctx context.Context) error {
 }
 
 // Close closes all connections.
-func (db *DB) Close() error { return db.sql.Close() }
+func (db *DB) Close() error {
+	if db.views == db.sql {
+		return db.sql.Close()
+	}
+	return errors.Join(db.views.Close(), db.sql.Close())
+}
 
 func (db *DB) isMySQL() bool { return db.dialect == dialect.MySQL }
 

@@ -19,7 +19,7 @@ type Breaker interface {
 }
 
 // Guard puts the breaker before every call that a repository of this database makes. It is called once, before the first of
-// them. Migrations are left out: they are an operator's, and may take long.
+// them. Migrations and audits are left out: they are an operator's, and may take long.
 func (db *DB) Guard(b Breaker) { db.breaker = b }
 
 // call runs f, which makes one repository's call, under the breaker. It must not be nested: the inner call would ask for the

@@ -144,7 +144,7 @@ func (s *Stock) unknown(ctx context.Context, ids []order.ID) ([]order.ID, error)
 	return slices.DeleteFunc(slices.Clone(ids), func(id order.ID) bool { return slices.Contains(known, id) }), err
 }
 
-// LostCharges are up to limit charges that took money between the times for orders that nothing in SQL knows, oldest first.
+// LostCharges are up to limit charges that took money between the times, or may have taken it, for orders that nothing in SQL knows, oldest first.
 func (c *Charges) LostCharges(ctx context.Context, from, to time.Time, limit int) (out []Charge, err error) {
 	err = c.db.call(ctx, func(ctx context.Context) (err error) {
 		out, err = c.lostCharges(ctx, from, to, limit)
@@ -156,8 +156,8 @@ func (c *Charges) LostCharges(ctx context.Context, from, to time.Time, limit int
 func (c *Charges) lostCharges(ctx context.Context, from, to time.Time, limit int) ([]Charge, error) {
 	rows, err := c.db.sql.QueryContext(ctx, "SELECT "+prefixed("c", chargeColumns)+" FROM charges c LEFT JOIN orders o ON o.id = c.order_id "+
 		"LEFT JOIN order_cancellations x ON x.order_id = c.order_id LEFT JOIN failed_orders f ON f.order_id = c.order_id AND f.status = 'open' "+
-		"WHERE c.state = ? AND c.created_at >= ? AND c.created_at < ? AND o.id IS NULL AND x.order_id IS NULL AND f.id IS NULL ORDER BY c.created_at LIMIT ?",
-		ChargeSucceeded, micro(from), micro(to), limit)
+		"WHERE c.state IN (?, ?) AND c.created_at >= ? AND c.created_at < ? AND o.id IS NULL AND x.order_id IS NULL AND f.id IS NULL ORDER BY c.created_at LIMIT ?",
+		ChargeSucceeded, ChargePending, micro(from), micro(to), limit)
 	if err != nil {
 		return nil, fmt.Errorf("read lost charges: %w", err)
 	}

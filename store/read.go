@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/spillway/spillway/order"
 )
@@ -30,16 +31,43 @@ func (o *Orders) one(ctx context.Context, where string, args ...any) (order.Orde
 	return found[0], nil
 }
 
-// ListByCustomer reads up to limit orders of the customer, newest first: those before the given one, or from the newest
-// when it is empty.
-func (o *Orders) ListByCustomer(ctx context.Context, customer order.CustomerID, before order.ID, limit int) ([]order.Order, error) {
-	where, args := "customer_id = ?", []any{customer}
-	if before != "" {
-		where += " AND id < ?"
-		args = append(args, before)
-	}
-	return o.query(ctx, where+" ORDER BY id DESC LIMIT ?", append(args, limit)...)
+// ListOptions say which orders of a customer are listed.
+type ListOptions struct {
+	// Before is the order after which the list goes on, newest first; empty begins with the newest.
+	Before order.ID
+	// Limit is how many orders are read at most.
+	Limit int
+	// States, if any, are those of the orders.
+	States []order.State
+	// From and To bound when the order was placed, From included; zero is no bound.
+	From, To time.Time
 }
+
+// ListByCustomer reads orders of the customer, newest first. Ids sort by the time at which the order was placed, so bounds of the time
+// are bounds of the index on customer and id; within the millisecond the column decides.
+func (o *Orders) ListByCustomer(ctx context.Context, customer order.CustomerID, opt ListOptions) ([]order.Order, error) {
+	where, args := "customer_id = ?", []any{customer}
+	and := func(condition string, more ...any) {
+		where += " AND " + condition
+		args = append(args, more...)
+	}
+	if opt.Before != "" {
+		and("id < ?", opt.Before)
+	}
+	if !opt.From.IsZero() {
+		and("id >= ? AND created_at >= ?", order.FirstID(opt.From), microUp(opt.From))
+	}
+	if !opt.To.IsZero() {
+		and("id < ? AND created_at < ?", order.FirstID(opt.To.Add(time.Millisecond)), microUp(opt.To))
+	}
+	if len(opt.States) > 0 {
+		and("state IN ("+marks(len(opt.States))+")", anys(opt.States)...)
+	}
+	return o.query(ctx, where+" ORDER BY id DESC LIMIT ?", append(args, opt.Limit)...)
+}
+
+// microUp is the first microsecond, which is what SQL keeps, that is not before the time.
+func microUp(t time.Time) time.Time { return micro(t.Add(time.Microsecond - time.Nanosecond)) }
 
 // States reads the states of the orders; those that do not exist are absent.
 func (o *Orders) States(ctx context.Context, ids []order.ID) (map[order.ID]order.State, error) {

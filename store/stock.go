@@ -214,7 +214,7 @@ type Range struct {
 	Adjustments []Adjustment
 	// Restocks are units of cancelled orders that go back, once an order. They are not in Deltas.
 	Restocks []Hold
-	// Holds say whose stock the range took or gave back; they are logged with it. None where Changes write the orders themselves.
+	// Holds say whose stock the range took or gave back; they are logged with it.
 	Holds []Hold
 	// Changes are the orders to write in the same transaction (durability sql), or none.
 	Changes []Change
@@ -310,7 +310,10 @@ func (*Stock) deduct(ctx context.Context, tx *sql.Tx, deltas map[order.SKU]int64
 	return nil
 }
 
-// PruneDedupLog forgets all but the newest rows of the partition's log. It always keeps one, and those of closed epochs whose lost
+// logAge is how long the log says whose stock was taken, at least: longer than an order's row may be on its way to SQL.
+const logAge = 20 * time.Minute
+
+// PruneDedupLog forgets all but the newest rows of the partition's log. It always keeps one, those that are young, and those of closed epochs whose lost
 // orders have not all been found.
 func (s *Stock) PruneDedupLog(ctx context.Context, partition uint8, keep int) error {
 	return s.db.call(ctx, func(ctx context.Context) error { return s.pruneDedupLog(ctx, partition, keep) })
@@ -324,8 +327,9 @@ func (s *Stock) pruneDedupLog(ctx context.Context, partition uint8, keep int) er
 		return nil
 	}
 	if err == nil {
-		_, err = s.db.sql.ExecContext(ctx, "DELETE FROM stock_dedup_log WHERE partition_no = ? AND id < ? AND epoch NOT IN "+
-			"(SELECT epoch FROM stock_epochs WHERE partition_no = ? AND closed_at IS NOT NULL AND reconciled_at IS NULL)", partition, cut, partition)
+		_, err = s.db.sql.ExecContext(ctx, "DELETE FROM stock_dedup_log WHERE partition_no = ? AND id < ? AND applied_at < ? AND epoch NOT IN "+
+			"(SELECT epoch FROM stock_epochs WHERE partition_no = ? AND closed_at IS NOT NULL AND reconciled_at IS NULL)",
+			partition, cut, micro(time.Now().Add(-logAge)), partition)
 	}
 	return err
 }

@@ -241,19 +241,21 @@ func (f *StockFlusher) add(r *store.Range, e stock.Entry) error {
 			r.Deltas[d.SKU] += d.Units
 		}
 	}
-	switch {
-	case e.Kind == stock.Adjusted:
+	if e.Kind == stock.Adjusted {
 		r.Adjustments = append(r.Adjustments, adjustment(e))
-	case f.cfg.WithOrders:
-		change, err := changeOf(e)
-		if err != nil {
-			return err
-		}
-		r.Changes = append(r.Changes, change)
-	case len(e.Deltas) > 0:
+		return nil
+	}
+	if len(e.Deltas) > 0 {
 		r.Holds = append(r.Holds, hold(e))
 	}
-	return nil
+	if !f.cfg.WithOrders {
+		return nil
+	}
+	change, err := changeOf(e)
+	if err == nil {
+		r.Changes = append(r.Changes, change)
+	}
+	return err
 }
 
 func hold(e stock.Entry) store.Hold {

@@ -29,10 +29,18 @@ func DefaultReconcileConfig() ReconcileConfig {
 // lateCharge is how long after a cancellation its charge may still be on its way to being refunded by the request that made it.
 const lateCharge = 20 * time.Second
 
+// A voided charge is asked for again for a while: the provider may take the money late, when whoever had asked for it is gone. Providers
+// answer or give up within minutes.
+const (
+	recheckEvery = time.Minute
+	recheckFor   = 15 * time.Minute
+)
+
 // PendingStore is what a PaymentReconciler needs of SQL.
 type PendingStore interface {
 	StalePending(ctx context.Context, before, now time.Time, limit int) ([]order.Order, error)
 	PaidThoughCancelled(ctx context.Context, from, to time.Time, limit int) ([]order.ID, error)
+	Voided(ctx context.Context, from, to time.Time, limit int) ([]order.ID, error)
 	// MarkPaid brings a pending order to PAID, in SQL alone.
 	MarkPaid(ctx context.Context, o order.Order, at time.Time) error
 }
@@ -53,6 +61,7 @@ type PaymentReconciler struct {
 	stock   Finisher
 	log     *slog.Logger
 	now     func() time.Time
+	checked time.Time // when voided charges were asked for last
 }
 
 // NewPaymentReconciler makes a reconciler. Several may run: each step is idempotent.
@@ -86,7 +95,29 @@ func (r *PaymentReconciler) RunOnce(ctx context.Context) (int, error) {
 		done++
 	})
 	late, err := r.refundLate(ctx, now)
-	return done + late, errors.Join(append(errs, err)...)
+	return done + late, errors.Join(append(errs, err, r.recheck(ctx, now))...)
+}
+
+// recheck asks for voided charges once more. The payment service gives back what the provider took for them.
+func (r *PaymentReconciler) recheck(ctx context.Context, now time.Time) error {
+	if now.Sub(r.checked) < recheckEvery {
+		return nil
+	}
+	r.checked = now
+	ids, err := r.orders.Voided(ctx, now.Add(-recheckFor), now, recoveryBatch)
+	if err != nil {
+		return err
+	}
+	var mu sync.Mutex
+	var errs []error
+	each(ctx, recoveryConcurrency, ids, func(id order.ID) {
+		if _, err := r.money.Find(ctx, id); err != nil {
+			mu.Lock()
+			defer mu.Unlock()
+			errs = append(errs, fmt.Errorf("voided charge of %s: %w", id, err))
+		}
+	})
+	return errors.Join(errs...)
 }
 
 // reconcile asks for the payment of one order and takes the step that follows.

@@ -50,6 +50,7 @@ type Shipper struct {
 	store    ShipStore
 	carrier  Carrier
 	reader   reader
+	announce announcing
 	log      *slog.Logger
 	now      func() time.Time
 }
@@ -161,6 +162,11 @@ func (s *Shipper) record(ctx context.Context, shipped []store.Shipment) error {
 	for _, id := range refused {
 		s.log.WarnContext(ctx, "an order was handed to the carrier, but its state no longer allows it", "order", id)
 	}
+	ids := make([]order.ID, len(shipped))
+	for i, parcel := range shipped {
+		ids[i] = parcel.OrderID
+	}
+	s.announce.became(ctx, order.Shipped, ids)
 	return nil
 }
 
@@ -178,5 +184,9 @@ func (s *Shipper) giveUp(ctx context.Context, ids []order.ID) error {
 		return nil
 	}
 	s.log.ErrorContext(ctx, "orders could not be shipped", "orders", len(ids), "attempts", s.cfg.Attempts)
-	return s.store.MarkShipFailed(ctx, ids)
+	if err := s.store.MarkShipFailed(ctx, ids); err != nil {
+		return err
+	}
+	s.announce.became(ctx, order.ShipFailed, ids)
+	return nil
 }

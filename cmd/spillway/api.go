@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/spillway/spillway/audit"
 	"github.com/spillway/spillway/auth"
 	"github.com/spillway/spillway/cart"
 	"github.com/spillway/spillway/catalog"
@@ -27,6 +28,7 @@ type api struct {
 	ledger   *store.Charges
 	shipping gateway.Shipments
 	mail     gateway.Mails
+	hub      *server.Hub
 }
 
 func newAPI(p *parts, redis redisConfig, orders orderConfig, dataDir string, tokens *auth.Tokens) (*api, error) {
@@ -61,6 +63,7 @@ func newAPI(p *parts, redis redisConfig, orders orderConfig, dataDir string, tok
 		Prices: priceList{cache}, Carts: carts, Rates: rates, Shipping: a.shipping, Cashier: a.payments, Stock: p.stock,
 		Orders: rows, Durable: durability{p: p, sql: sqlDurable}, Reader: reader, Log: p.log, Partition: partition, PayWithin: payWithin, Now: time.Now,
 	}
+	a.hub = server.NewHub(server.DefaultHubConfig(), stock.NewTail(p.journal, p.epochs), p.stock, rows, p.log)
 	a.services = server.Services{
 		Session: server.Session{Tokens: tokens},
 		Catalog: server.Catalog{Products: products, Cache: cache, Available: p.stock, Rates: rates, Adjuster: server.Adjustments{
@@ -69,14 +72,22 @@ func newAPI(p *parts, redis redisConfig, orders orderConfig, dataDir string, tok
 		Cart:     server.Cart{Carts: carts, Products: cache},
 		Currency: server.Currency{Rates: rates},
 		Checkout: checkout,
-		Order: server.Orders{Reader: reader, Canceller: &server.Canceller{
-			Stock: p.stock, Book: store.NewCancellations(p.db), Money: a.payments, Durable: durability{p: p, sql: sqlDurable}, Log: p.log, Now: time.Now,
+		Order: server.Orders{Reader: reader, Hub: a.hub, Canceller: &server.Canceller{
+			Stock: p.stock, Book: store.NewCancellations(p.db), Money: a.payments, Changes: p.changes,
+			Durable: durability{p: p, sql: sqlDurable}, Log: p.log, Now: time.Now,
 		}},
 		Shipping: shipping,
 		Payment:  payment,
 		Email:    email,
+		Audit:    server.NewAudit(newAudit(p.db)),
 	}
 	return a, nil
+}
+
+// newAudit audits the database.
+func newAudit(db *store.DB) func(context.Context, audit.Options) (audit.Report, error) {
+	audits := store.NewAudits(db)
+	return func(ctx context.Context, o audit.Options) (audit.Report, error) { return audit.Run(ctx, audits, o) }
 }
 
 // priceList reads names and prices from the cache.

@@ -25,6 +25,7 @@ type cli struct {
 	Work    workCmd    `cmd:"" help:"Run workers only, on real parts (--redis, --mysql, --rocketmq)."`
 	Migrate migrateCmd `cmd:"" help:"Bring the database's tables up to date, or say what is pending."`
 	Seed    seedCmd    `cmd:"" help:"Create the products of the demonstration catalogue that are missing. Changes nothing that is there."`
+	Audit   auditCmd   `cmd:"" help:"Check that the books close: stock, money, states and shipments of every order."`
 	Token   tokenCmd   `cmd:"" help:"Mint a bearer token and print it."`
 }
 
@@ -53,9 +54,33 @@ func main() {
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "spillway:", err)
-		os.Exit(1)
+		os.Exit(exitStatus(err))
 	}
 }
+
+// exitError ends the process with a status of its own.
+type exitError struct {
+	status int
+	err    error
+}
+
+// Error is the cause's text.
+func (e *exitError) Error() string { return e.err.Error() }
+
+// Unwrap lets errors.Is see the cause.
+func (e *exitError) Unwrap() error { return e.err }
+
+// exitStatus is 1 for errors that ask for no other.
+func exitStatus(err error) int {
+	var e *exitError
+	if errors.As(err, &e) {
+		return e.status
+	}
+	return 1
+}
+
+// exitUsage is the status of a command line that cannot be understood.
+const exitUsage = 2
 
 // errHelp ends a command that only printed its help.
 var errHelp = errors.New("help was printed")
@@ -82,7 +107,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	}
 	k, err := parser.Parse(args)
 	if err != nil {
-		return fmt.Errorf("%w; see `spillway --help`", err)
+		return &exitError{exitUsage, fmt.Errorf("%w; see `spillway --help`", err)}
 	}
 	log := c.Log.logger(stderr)
 	k.BindTo(ctx, (*context.Context)(nil))

@@ -26,6 +26,7 @@ type parts struct {
 	epochs   *stock.Epochs
 	stock    *stock.Stock
 	journal  *stock.Journal
+	changes  *stock.Changes
 	progress *stock.Progress
 	flush    workers.FlushConfig
 
@@ -54,6 +55,7 @@ func openParts(ctx context.Context, sql sqlConfig, redis redisConfig, orders ord
 	p.keys = stock.Keys{Namespace: redis.Namespace, Partition: partition}
 	breaker := p.policies[gateway.Redis]
 	p.journal = stock.NewJournal(p.keys, p.redis, p.policies[gateway.Journal])
+	p.changes = stock.NewChanges(p.keys, p.redis, breaker)
 	b := books{store.NewStock(p.db)}
 	p.epochs = stock.NewEpochs(p.keys, p.redis, b, p.flusher().Drain, log)
 	p.stock = stock.New(p.keys, p.redis, p.epochs, b, orders.limits(redis.embedded()), breaker)

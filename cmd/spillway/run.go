@@ -143,6 +143,10 @@ func runRole(ctx context.Context, log *slog.Logger, r role) (err error) {
 		log.InfoContext(ctx, "working", "workers", strings.Join(r.workers, ","))
 		<-ctx.Done()
 	} else {
+		// It ends with ctx: whoever still watches would hold up the shutdown.
+		watching, stopWatching := context.WithCancel(ctx)
+		defer stopWatching()
+		p.goes(watching, a.hub.Run)
 		err = r.serve(ctx, log, p, a, server.Config{Tokens: tokens, Origins: r.http.Origins, Ready: p.ready(), Breakers: p.policies.States, Log: log})
 	}
 	stopLoops()
@@ -240,7 +244,7 @@ func addConsumers(p *parts, a *api, r role, broker queue.Broker, out turns) (tur
 			return turn{name: workerWriter, run: w.Run, once: w.RunOnce}
 		}},
 		{workerShipper, groupShipping, func(c queue.Consumer) turn {
-			s := workers.NewShipper(workers.DefaultShipConfig(), c, orders, dead, a.shipping, p.log)
+			s := workers.NewShipper(workers.DefaultShipConfig(), c, orders, dead, a.shipping, p.log).Announcing(p.changes)
 			return turn{name: workerShipper, run: s.Run, once: s.RunOnce}
 		}},
 		{workerMailer, groupMail, func(c queue.Consumer) turn {

@@ -15,6 +15,7 @@ func TestTheProgramsThatPeopleUse(t *testing.T) {
 	token := s.guest()
 	host := strings.TrimPrefix(s.url, "http://")
 	body := orderBody(hotSKU, 1, goodCard)
+	watch := fmt.Sprintf(`{"orderId":%q}`, s.place(token, "watched"))
 	list, place := "/spillway.v1.CatalogService/ListProducts", "/spillway.v1.CheckoutService/PlaceOrder"
 	const json = "Content-Type: application/json"
 	bearer := "Authorization: Bearer " + token
@@ -31,6 +32,8 @@ func TestTheProgramsThatPeopleUse(t *testing.T) {
 		"grpcurl services":          {"grpcurl", []string{"-plaintext", host, "list"}, "spillway.v1.CheckoutService"},
 		"grpcurl health":            {"grpcurl", []string{"-plaintext", host, "grpc.health.v1.Health/Check"}, "SERVING"},
 		"grpcurl orders":            {"grpcurl", []string{"-plaintext", "-H", bearer, "-H", "Idempotency-Key: grpcurl", "-d", body, host, "spillway.v1.CheckoutService/PlaceOrder"}, "ORDER_STATE_PAID"},
+		"buf curl watches":          {"buf", []string{"curl", "-d", watch, "-H", bearer, s.url + "/spillway.v1.OrderService/WatchOrder"}, "ORDER_STATE_SHIPPED"},
+		"grpcurl watches":           {"grpcurl", []string{"-plaintext", "-H", bearer, "-d", watch, host, "spillway.v1.OrderService/WatchOrder"}, "ORDER_STATE_SHIPPED"},
 		"fetch orders":              {"node", []string{"-e", fetchOrder(s.url+place, token, body)}, "ORDER_STATE_PAID"},
 		"curl looks if it is alive": {"curl", []string{"-sS", s.url + "/livez"}, "ok"},
 	} {

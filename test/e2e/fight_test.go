@@ -362,6 +362,9 @@ func (f *fight) booksClose() {
 		f.t.Errorf("%d charges are refunded by %d refunds (%v)", refunded, refunds, err)
 	}
 	f.t.Logf("%d charges were refunded", refunded)
+	if a := f.audit("--drained", "--wait", "60s"); a.status != 0 {
+		f.t.Errorf("the books do not close: %+v", a)
+	}
 }
 
 // keptForNothing counts the charges that took money and whose order is not sold.

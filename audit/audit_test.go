@@ -1,0 +1,147 @@
+package audit_test
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/spillway/spillway/audit"
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/store"
+)
+
+func TestAnEmptyDatabaseCloses(t *testing.T) {
+	onBoth(t, func(_ *testing.T, w *world) {
+		w.wants("running", w.audit(audit.Options{}), nil)
+		w.wants("drained", w.audit(audit.Options{Drained: true}), nil)
+	})
+}
+
+func TestAHealthyShopCloses(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		w.populate()
+		w.wants("running", w.audit(audit.Options{}), nil)
+		r := w.audit(audit.Options{Drained: true})
+		w.wants("drained", r, nil)
+		checked := map[string]int64{}
+		for _, rule := range r.Rules {
+			checked[rule.Rule] = rule.Checked
+		}
+		for rule, want := range map[string]int64{
+			"stock_adds_up": 3, "totals_add_up": 6, "items_have_order": 12, "paid_is_charged_once": 3, "charge_is_total": 4, "charge_has_order": 6,
+			"pending_is_undecided": 1, "cancelled_is_refunded": 2, "refund_is_the_charge": 1, "cancellation_is_complete": 2,
+			"cancellation_gives_back_all": 1, "shipped_has_shipment": 1, "shipment_is_shipped": 1, "row_matches_journal": 7, "journal_applied_once": 5,
+		} {
+			if checked[rule] != want {
+				t.Errorf("%s looked at %d; want %d", rule, checked[rule], want)
+			}
+		}
+	})
+}
+
+// TestWhatIsInFlight: the stock in SQL may be ahead of the orders' rows, by what the journal's log says, until it is drained.
+func TestWhatIsInFlight(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		w.populate()
+		reserved, released, pruned, duplicate := w.order("reserved"), w.order("released"), w.order("pruned"), w.order("duplicate")
+		var want []string
+		step := func(what string, apart int64, more ...string) {
+			t.Helper()
+			want = append(want, more...)
+			r := w.audit(audit.Options{})
+			w.wants(what+", running", r, nil)
+			if r.OrdersInFlight != apart {
+				t.Errorf("%s: %d are in flight; want %d", what, r.OrdersInFlight, apart)
+			}
+			w.wants(what+", drained", w.audit(audit.Options{Drained: true}), want)
+		}
+		w.flush(took(reserved))
+		step("a row to come", 1, "row_matches_journal reserved", "stock_adds_up A", "stock_adds_up B")
+
+		w.charge(reserved, store.ChargeSucceeded)
+		step("and its charge", 1, "charge_has_order reserved")
+
+		w.write(released, order.Pending)
+		w.flush(took(released))
+		w.flush(gives(released))
+		// Their differences cancel each other out, so that the sums of the SKUs close. The orders are named all the same.
+		want = slices.DeleteFunc(want, func(s string) bool { return s[:5] == "stock" })
+		step("a release to come", 2, "row_matches_journal released")
+
+		w.flush(took(pruned))
+		w.exec("UPDATE stock_dedup_log SET orders = NULL WHERE last_id = ?", w.place)
+		w.flush(gives(pruned))
+		w.write(pruned, order.Pending)
+		step("a release of which the log has no beginning", 3, "row_matches_journal pruned", "stock_adds_up A", "stock_adds_up B")
+
+		w.flush(took(duplicate))
+		w.write(duplicate, order.Cancelled)
+		want = slices.DeleteFunc(want, func(s string) bool { return s[:5] == "stock" })
+		step("a refused order whose stock is to go back", 4, "row_matches_journal duplicate")
+
+		w.write(reserved, order.Paid)
+		w.write(released, order.Cancelled)
+		w.write(pruned, order.Cancelled)
+		w.flush(gives(duplicate))
+		want = nil
+		step("all of it drained", 0)
+	})
+}
+
+// TestACancellationAtWork: the order is CANCELLED, and neither its money nor its units are back.
+func TestACancellationAtWork(t *testing.T) {
+	onBoth(t, func(_ *testing.T, w *world) {
+		w.populate()
+		w.exec("UPDATE orders SET state = 2, updated_at = '2020-01-01 00:00:00+00:00' WHERE id = {paid}")
+		w.exec("UPDATE charges SET updated_at = '2020-01-01 00:00:00+00:00' WHERE order_id = {paid}")
+		w.exec(cancellation + "({paid}, 'r', 'c1', 'A:2,B:1', 0, 'EUR', 1, CURRENT_TIMESTAMP, CURRENT_TIMESTAMP, NULL, NULL, NULL)")
+		w.wants("running", w.audit(audit.Options{}), nil)
+		w.wants("drained", w.audit(audit.Options{Drained: true}), []string{"cancellation_is_finished paid", "cancelled_is_refunded paid"})
+
+		// The same of an order that was lost with its Redis.
+		w.flush(took(w.order("gone")))
+		w.exec(cancellation + "({gone}, 'r', 'c1', 'A:2,B:1', 0, 'EUR', 1, CURRENT_TIMESTAMP, CURRENT_TIMESTAMP, NULL, NULL, NULL)")
+		r := w.audit(audit.Options{})
+		w.wants("running", r, nil)
+		if r.OrdersInFlight != 0 {
+			w.t.Errorf("%d are in flight: a lost order is not", r.OrdersInFlight)
+		}
+
+		// One turns up after all: until its cancellation is taken up, both are there.
+		back := w.order("back")
+		w.flush(took(back))
+		w.write(back, order.Pending)
+		w.must(w.intents.Intend(w.t.Context(), []store.Cancellation{{OrderID: back.ID, Units: gives(back).Deltas}}))
+		w.wants("turned up, running", w.audit(audit.Options{}), nil)
+		w.wants("turned up, drained", w.audit(audit.Options{Drained: true}), []string{
+			"cancellation_is_finished paid", "cancelled_is_refunded paid", "cancellation_is_finished gone",
+			"cancellation_is_finished back", "cancellation_cancels back",
+		})
+	})
+}
+
+// TestFindingsAreBoundedAndShared: a rule that everybody breaks hides none that one order breaks.
+func TestFindingsAreBoundedAndShared(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		w.populate()
+		w.exec("INSERT INTO stock_adjustments (adjustment_id, sku, delta, reason, actor, created_at) " +
+			"WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 600) " +
+			"SELECT CAST(i AS CHAR(9)), CAST(i AS CHAR(9)), 1, '', '', CURRENT_TIMESTAMP FROM n")
+		w.exec("INSERT INTO order_items (order_id, sku, name, quantity, unit_price) " +
+			"WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 700) " +
+			"SELECT {nobody}, CAST(i AS CHAR(9)), '', 1, 1 FROM n")
+		w.exec("DELETE FROM shipments")
+		r := w.audit(audit.Options{Drained: true})
+		kept := map[string]int{}
+		for _, f := range r.Findings {
+			kept[f.Rule]++
+		}
+		if len(r.Findings) != audit.FindingsMax || kept["stock_adds_up"] != 500 || kept["items_have_order"] != 499 || kept["shipped_has_shipment"] != 1 {
+			t.Errorf("%d findings are kept: %v", len(r.Findings), kept)
+		}
+		for _, rule := range r.Rules {
+			if want := map[string]int64{"stock_adds_up": 600, "items_have_order": 700, "shipped_has_shipment": 1}[rule.Rule]; rule.Broken != want {
+				t.Errorf("%s: %d are broken; want %d", rule.Rule, rule.Broken, want)
+			}
+		}
+	})
+}

@@ -1,0 +1,150 @@
+package audit
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/store"
+)
+
+// units are numbers of units per SKU. SKUs with none are absent.
+type units map[order.SKU]int64
+
+func (u units) add(more []store.Delta, times int64) {
+	for _, m := range more {
+		if u[m.SKU] += times * m.Units; u[m.SKU] == 0 {
+			delete(u, m.SKU)
+		}
+	}
+}
+
+// String lists them as the journal's log does.
+func (u units) String() string {
+	if len(u) == 0 {
+		return "nothing"
+	}
+	return store.FormatUnits(u.list())
+}
+
+// list is the units sorted by SKU.
+func (u units) list() []store.Delta {
+	out := make([]store.Delta, 0, len(u))
+	for _, sku := range slices.Sorted(maps.Keys(u)) {
+		out = append(out, store.Delta{SKU: sku, Units: u[sku]})
+	}
+	return out
+}
+
+func sumOf(list []store.Delta) units {
+	u := make(units, len(list))
+	u.add(list, 1)
+	return u
+}
+
+// mention is what the journal's log says of one order.
+type mention struct {
+	// net is the sum of its entries, negative when taken; last is when the last of them was applied.
+	net  []store.Delta
+	last time.Time
+}
+
+// books is what several rules need, read once.
+type books struct {
+	view    *store.AuditView
+	horizon store.Horizon
+	// returning are the units of cancellations that are not back in stock yet; unreadable those that cannot be read.
+	returning  map[order.ID][]store.Delta
+	unreadable []store.Flaw
+	log        journalLog
+	// apart are the orders of the log whose row says something else; onTheirWay is how many of them may.
+	apart      []difference
+	onTheirWay int64
+}
+
+func readBooks(ctx context.Context, v *store.AuditView, h store.Horizon) (*books, error) {
+	b := &books{view: v, horizon: h, returning: make(map[order.ID][]store.Delta)}
+	err := v.Returning(ctx, func(id order.ID, text string) {
+		list, err := store.ParseUnits(text)
+		if err != nil {
+			b.unreadable = append(b.unreadable, store.Flaw{OrderID: id, Detail: "its cancellation's units cannot be read: " + err.Error()})
+		}
+		b.returning[id] = list
+	})
+	if err != nil {
+		return nil, err
+	}
+	if b.log, err = readLog(ctx, v); err != nil {
+		return nil, err
+	}
+	if err := b.compare(ctx); err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// stockAddsUp: what came in by hand is on hand, or in orders that hold or bought it, or on its way back from cancelled ones.
+// While running, the stock may be ahead of orders' rows by what is in flight.
+func stockAddsUp(ctx context.Context, b *books, flaw func(store.Flaw)) (int64, error) {
+	back, flying := units{}, units{}
+	for _, list := range b.returning {
+		back.add(list, 1)
+	}
+	if !b.horizon.Drained {
+		for _, d := range b.apart {
+			if d.onItsWay {
+				flying.add(d.ahead, 1)
+			}
+		}
+	}
+	var checked int64
+	judge := func(s store.Balance) {
+		checked++
+		missing := s.Adjusted - s.OnHand - s.Taken - back[s.SKU] - flying[s.SKU]
+		if missing != 0 {
+			flaw(store.Flaw{SKU: s.SKU, Detail: fmt.Sprintf(
+				"%d came in; %d on hand + %d in orders + %d on the way back + %d in flight = %d; %d %s",
+				s.Adjusted, s.OnHand, s.Taken, back[s.SKU], flying[s.SKU], s.Adjusted-missing, max(missing, -missing), tooMany(missing))})
+		}
+		delete(back, s.SKU)
+		delete(flying, s.SKU)
+	}
+	if err := b.view.Balances(ctx, judge); err != nil {
+		return 0, err
+	}
+	unknown := maps.Clone(back)
+	maps.Copy(unknown, flying)
+	for _, sku := range slices.Sorted(maps.Keys(unknown)) {
+		judge(store.Balance{SKU: sku})
+	}
+	return checked, nil
+}
+
+func tooMany(missing int64) string {
+	if missing > 0 {
+		return "are missing"
+	}
+	return "are too many"
+}
+
+// cancellationGivesBackAll compares what cancellations give back with the orders' items.
+func cancellationGivesBackAll(ctx context.Context, b *books, flaw func(store.Flaw)) (int64, error) {
+	checked := int64(len(b.unreadable))
+	for _, f := range b.unreadable {
+		flaw(f)
+	}
+	err := b.view.CancelledUnits(ctx, func(id order.ID, text string, items []store.Delta) {
+		list, err := store.ParseUnits(text)
+		if err != nil {
+			return // It is among the unreadable ones, or back in stock all the same.
+		}
+		checked++
+		if gives, took := sumOf(list), sumOf(items); !maps.Equal(gives, took) {
+			flaw(store.Flaw{OrderID: id, Detail: fmt.Sprintf("its cancellation gives back %s; the order took %s", gives, took)})
+		}
+	})
+	return checked, err
+}

@@ -1,0 +1,265 @@
+package audit_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/spillway/spillway/audit"
+)
+
+// defect is one way to break the data.
+type defect struct {
+	name string
+	// breaks are statements; {name} is an order's id.
+	breaks []string
+	// drained is what the audit must find, and nothing else: "RULE WHOM". running is the same while orders are taken; nil means
+	// the same.
+	drained, running []string
+}
+
+const (
+	old       = "'2020-01-01 00:00:00+00:00'"
+	newCharge = "INSERT INTO charges (order_id, charge_id, state, amount, currency, decline_code, created_at, updated_at) VALUES "
+	newRefund = "INSERT INTO refunds (refund_id, order_id, amount, currency, reason, created_at) VALUES "
+	newParcel = "INSERT INTO shipments (order_id, tracking_id, shipped_at, created_at) VALUES "
+	newRange  = "INSERT INTO stock_dedup_log (partition_no, epoch, first_id, last_id, entries, applied_at) VALUES "
+	newEpoch  = "INSERT INTO stock_epochs (partition_no, epoch, run_id, last_id, opened_at) VALUES "
+	stamp     = "CURRENT_TIMESTAMP"
+	nowhere   = "UPDATE stock_dedup_log SET orders = NULL"
+)
+
+var defects = []defect{
+	// Stock.
+	{name: "a stock row changed", breaks: []string{"UPDATE products SET stock = stock + 1 WHERE sku = 'A'"}, drained: []string{"stock_adds_up A"}},
+	{name: "an adjustment deleted", breaks: []string{"DELETE FROM stock_adjustments WHERE sku = 'B'"}, drained: []string{"stock_adds_up B"}},
+	{name: "a product deleted", breaks: []string{"DELETE FROM products WHERE sku = 'A'"}, drained: []string{"stock_adds_up A"}},
+	{
+		name: "stock below nothing",
+		breaks: []string{
+			"UPDATE stock_adjustments SET delta = delta - 5 - (SELECT stock FROM products WHERE sku = 'A') WHERE sku = 'A'",
+			"UPDATE products SET stock = -5 WHERE sku = 'A'",
+		},
+		drained: []string{"stock_not_negative A"},
+	},
+	{
+		name:    "the stock of one order taken twice",
+		breaks:  []string{"UPDATE products SET stock = stock - 2 WHERE sku = 'A'", "UPDATE stock_dedup_log SET orders = CONCAT(orders, {paid}, ' A:-2') WHERE last_id = '1003-0'"},
+		drained: []string{"stock_adds_up A", "row_matches_journal paid"},
+	},
+	{
+		name:    "the stock of a paid order given back",
+		breaks:  []string{"UPDATE products SET stock = stock + 2 WHERE sku = 'A'", "UPDATE stock_dedup_log SET orders = CONCAT(orders, {paid}, ' A:2,B:0') WHERE last_id = '1003-0'"},
+		drained: []string{"stock_adds_up A", "row_matches_journal paid"},
+	},
+
+	// The journal.
+	{name: "the place moved back", breaks: []string{"UPDATE stock_epochs SET last_id = '1002-0'"}, drained: []string{"journal_applied_once"}},
+	{name: "the place moved on", breaks: []string{"UPDATE stock_epochs SET last_id = '2000-0'"}, drained: []string{"journal_applied_once"}},
+	{name: "the log deleted", breaks: []string{"DELETE FROM stock_dedup_log"}, drained: []string{"journal_applied_once"}},
+	{name: "an epoch deleted", breaks: []string{"DELETE FROM stock_epochs"}, drained: []string{"journal_applied_once"}},
+	{name: "two epochs open", breaks: []string{newEpoch + "(0, 2, 'run2', '0-0', " + stamp + ")"}, drained: []string{"journal_applied_once"}},
+	{name: "a range applied twice", breaks: []string{newRange + "(0, 1, '1003-1', '1004-0', 2, " + stamp + ")"}, drained: []string{"journal_applied_once"}},
+	{name: "a log that cannot be read", breaks: []string{"UPDATE stock_dedup_log SET orders = 'nonsense' WHERE last_id = '1002-0'"}, drained: []string{"journal_applied_once"}},
+
+	// Orders.
+	{
+		name: "a row deleted", breaks: []string{"DELETE FROM orders WHERE id = {paid}"},
+		drained: []string{
+			"stock_adds_up A", "stock_adds_up B", "row_matches_journal paid", "charge_has_order paid", "items_have_order A paid", "items_have_order B paid",
+		},
+		running: []string{"items_have_order A paid", "items_have_order B paid"},
+	},
+	{
+		name:    "a row and its items deleted some time ago",
+		breaks:  []string{"DELETE FROM orders WHERE id = {pending}", "DELETE FROM order_items WHERE order_id = {pending}", "UPDATE stock_dedup_log SET applied_at = " + old},
+		drained: []string{"stock_adds_up A", "stock_adds_up B", "row_matches_journal pending"},
+		running: []string{"row_matches_journal pending"},
+	},
+	{
+		name: "a row and its items deleted long ago",
+		breaks: []string{
+			"DELETE FROM orders WHERE id = {paid}", "DELETE FROM order_items WHERE order_id = {paid}",
+			"UPDATE charges SET updated_at = " + old + " WHERE order_id = {paid}", nowhere,
+		},
+		drained: []string{"stock_adds_up A", "stock_adds_up B", "charge_has_order paid"},
+	},
+	{
+		name: "an item's quantity changed", breaks: []string{"UPDATE order_items SET quantity = 3 WHERE order_id = {pending} AND sku = 'A'"},
+		drained: []string{"stock_adds_up A", "row_matches_journal pending", "totals_add_up pending"},
+	},
+	{
+		name: "an item deleted", breaks: []string{"DELETE FROM order_items WHERE order_id = {shipped} AND sku = 'B'", nowhere},
+		drained: []string{"stock_adds_up B", "totals_add_up shipped"},
+	},
+	{
+		name: "all items deleted", breaks: []string{"DELETE FROM order_items WHERE order_id = {shipped}", nowhere},
+		drained: []string{"stock_adds_up A", "stock_adds_up B", "totals_add_up shipped"},
+	},
+	{name: "a total changed", breaks: []string{"UPDATE orders SET items_total = 400, total = 899 WHERE id = {pending}"}, drained: []string{"totals_add_up pending"}},
+	{name: "a total that is no sum", breaks: []string{"UPDATE orders SET total = 899 WHERE id = {pending}"}, drained: []string{"totals_add_up pending"}},
+	{name: "a state that there is not", breaks: []string{"UPDATE orders SET state = 9 WHERE id = {pending}"}, drained: []string{"state_known pending"}},
+	{
+		name: "a cancelled order back to life", breaks: []string{"UPDATE orders SET state = 0 WHERE id = {declined}", nowhere},
+		drained: []string{"stock_adds_up A", "stock_adds_up B", "pending_is_undecided declined"},
+		running: []string{"stock_adds_up A", "stock_adds_up B"},
+	},
+
+	// Money.
+	{name: "a charge deleted", breaks: []string{"DELETE FROM charges WHERE order_id = {paid}"}, drained: []string{"paid_is_charged_once paid"}},
+	{name: "a charge voided", breaks: []string{"UPDATE charges SET state = 4 WHERE order_id = {failed}"}, drained: []string{"paid_is_charged_once failed"}},
+	{
+		name:    "a shipped order refunded",
+		breaks:  []string{"UPDATE charges SET state = 5 WHERE order_id = {shipped}", newRefund + "('r', {shipped}, 898, 'EUR', '', " + stamp + ")"},
+		drained: []string{"paid_is_charged_once shipped"},
+	},
+	{name: "a double charge", breaks: []string{"UPDATE charges SET amount = 2 * amount WHERE order_id = {shipped}"}, drained: []string{"charge_is_total shipped"}},
+	{name: "a charge in another currency", breaks: []string{"UPDATE charges SET currency = 'JPY' WHERE order_id = {shipped}"}, drained: []string{"charge_is_total shipped"}},
+	{
+		name: "a charge for nothing", breaks: []string{newCharge + "({nobody}, 'x', 2, 5, 'EUR', '', " + stamp + ", " + stamp + ")"},
+		drained: []string{"charge_has_order nobody"}, running: []string{},
+	},
+	{
+		name: "an old charge for nothing", breaks: []string{newCharge + "({nobody}, 'x', 1, 5, 'EUR', '', " + old + ", " + old + ")"},
+		drained: []string{"charge_has_order nobody"},
+	},
+	{
+		name: "paid, but left pending", breaks: []string{newCharge + "({pending}, 'x', 2, 898, 'EUR', '', " + stamp + ", " + stamp + ")"},
+		drained: []string{"pending_is_undecided pending"}, running: []string{},
+	},
+	{
+		name: "declined, but left pending for long", breaks: []string{newCharge + "({pending}, 'x', 3, 898, 'EUR', '', " + old + ", " + old + ")"},
+		drained: []string{"pending_is_undecided pending"},
+	},
+	{
+		name: "a cancelled order without refund", breaks: []string{"UPDATE charges SET state = 2 WHERE order_id = {declined}"},
+		drained: []string{"cancelled_is_refunded declined"}, running: []string{},
+	},
+	{
+		name: "a long cancelled order whose charge may have succeeded",
+		breaks: []string{
+			"UPDATE charges SET state = 1, updated_at = " + old + " WHERE order_id = {declined}",
+			"UPDATE orders SET updated_at = " + old + " WHERE id = {declined}",
+		},
+		drained: []string{"cancelled_is_refunded declined"},
+	},
+	{
+		name: "a refund deleted", breaks: []string{"DELETE FROM refunds WHERE order_id = {refunded}"},
+		drained: []string{"refund_is_the_charge refunded", "cancellation_is_complete refunded"},
+	},
+	{
+		name: "half a refund", breaks: []string{"UPDATE refunds SET amount = 449 WHERE order_id = {refunded}", "UPDATE order_cancellations SET refund_amount = 449 WHERE order_id = {refunded}"},
+		drained: []string{"refund_is_the_charge refunded"},
+	},
+	{
+		name: "a refund of a charge that stands", breaks: []string{newRefund + "('r', {paid}, 898, 'EUR', '', " + stamp + ")"},
+		drained: []string{"refund_is_the_charge paid"},
+	},
+	{
+		name: "a refund of nothing", breaks: []string{newRefund + "('r', {nobody}, 898, 'EUR', '', " + stamp + ")"},
+		drained: []string{"refund_is_the_charge nobody"},
+	},
+
+	// Cancellations.
+	{
+		name:    "a cancellation of a shipped order",
+		breaks:  []string{cancellation + "({shipped}, 'r', 'c1', '', 0, '', 1, " + stamp + ", " + stamp + ", NULL, NULL, " + stamp + ")"},
+		drained: []string{"cancellation_cancels shipped"},
+	},
+	{
+		name:    "a cancelled order revived",
+		breaks:  []string{"UPDATE orders SET state = 1 WHERE id = {refunded}"},
+		drained: []string{"cancellation_cancels refunded", "paid_is_charged_once refunded", "row_matches_journal refunded", "stock_adds_up A", "stock_adds_up B"},
+	},
+	{
+		name: "a cancellation of other units", breaks: []string{"UPDATE order_cancellations SET units = 'A:2' WHERE order_id = {refunded}"},
+		drained: []string{"cancellation_gives_back_all refunded", "row_matches_journal refunded"},
+	},
+	{
+		name: "a cancellation that cannot be read", breaks: []string{"UPDATE order_cancellations SET units = 'nonsense', restocked_at = NULL, finished_at = NULL WHERE order_id = {refunded}"},
+		drained: []string{"cancellation_gives_back_all refunded", "row_matches_journal refunded", "cancellation_is_finished refunded"},
+		running: []string{"cancellation_gives_back_all refunded", "row_matches_journal refunded"},
+	},
+	{
+		name: "a cancellation finished without restock", breaks: []string{"UPDATE order_cancellations SET restocked_at = NULL WHERE order_id = {refunded}", nowhere},
+		drained: []string{"cancellation_is_complete refunded", "stock_adds_up A", "stock_adds_up B"},
+	},
+	{
+		name: "a cancellation restocked, but not marked so", breaks: []string{"UPDATE order_cancellations SET restocked_at = NULL, finished_at = NULL WHERE order_id = {lost}"},
+		drained: []string{"cancellation_is_finished lost", "stock_adds_up A", "stock_adds_up B"},
+		running: []string{"stock_adds_up A", "stock_adds_up B"},
+	},
+	{
+		name: "a cancellation that says too much", breaks: []string{"UPDATE order_cancellations SET refund_amount = 898 WHERE order_id = {lost}"},
+		drained: []string{"cancellation_is_complete lost"},
+	},
+	{
+		name: "a cancellation left unfinished", breaks: []string{"UPDATE order_cancellations SET finished_at = NULL WHERE order_id = {refunded}"},
+		drained: []string{"cancellation_is_finished refunded"}, running: []string{},
+	},
+
+	// Shipments.
+	{name: "a lost shipment", breaks: []string{"DELETE FROM shipments"}, drained: []string{"shipped_has_shipment shipped"}},
+	{name: "a shipment of an order that is not shipped", breaks: []string{newParcel + "({paid}, 'T', " + stamp + ", " + stamp + ")"}, drained: []string{"shipment_is_shipped paid"}},
+	{name: "a shipment of nothing", breaks: []string{newParcel + "({nobody}, 'T', " + stamp + ", " + stamp + ")"}, drained: []string{"shipment_is_shipped nobody"}},
+	{
+		name: "a cancelled order at the carrier", breaks: []string{"UPDATE orders SET ship_claimed_at = " + stamp + " WHERE id = {declined}"},
+		drained: []string{"cancelled_is_not_at_carrier declined"},
+	},
+}
+
+var tables = []string{
+	"products", "stock_adjustments", "stock_dedup_log", "stock_epochs", "orders", "order_items", "charges", "refunds", "order_cancellations", "shipments",
+}
+
+// TestPlantedDefectsAreNamed breaks a healthy shop in each way, and mends it again.
+func TestPlantedDefectsAreNamed(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		w.populate()
+		w.unchecked()
+		for _, table := range tables {
+			w.exec("CREATE TABLE good_" + table + " AS SELECT * FROM " + table)
+		}
+		for _, d := range defects {
+			t.Run(d.name, func(t *testing.T) {
+				w := w.within(t)
+				for _, statement := range d.breaks {
+					w.exec(statement)
+				}
+				w.wants("drained", w.audit(audit.Options{Drained: true}), d.drained)
+				if d.running == nil {
+					d.running = d.drained
+				}
+				w.wants("running", w.audit(audit.Options{}), d.running)
+			})
+			for _, table := range tables {
+				_, err := w.raw.ExecContext(t.Context(), "DELETE FROM "+table)
+				w.must(err)
+				w.exec("INSERT INTO " + table + " SELECT * FROM good_" + table)
+			}
+		}
+		w.wants("mended", w.audit(audit.Options{Drained: true}), nil)
+	})
+}
+
+// unchecked lets the CHECKs be violated: the audit must not rely on them.
+func (w *world) unchecked() {
+	if w.db.Dialect() != "mysql" {
+		w.exec("PRAGMA ignore_check_constraints = 1")
+		return
+	}
+	for check, table := range map[string]string{"stock_not_negative": "products", "state_known": "orders", "total_adds_up": "orders"} {
+		w.exec("ALTER TABLE " + table + " ALTER CHECK " + check + " NOT ENFORCED")
+	}
+}
+
+// TestEachRuleHasADefect: a rule that no planted defect breaks is not known to find anything.
+func TestEachRuleHasADefect(t *testing.T) {
+	for _, rule := range audit.Rules() {
+		if !slices.ContainsFunc(defects, func(d defect) bool {
+			return slices.ContainsFunc(d.drained, func(s string) bool { name, _, _ := strings.Cut(s, " "); return name == rule })
+		}) {
+			t.Errorf("no defect is planted that breaks %s", rule)
+		}
+	}
+}

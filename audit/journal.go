@@ -1,0 +1,129 @@
+package audit
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/store"
+)
+
+// epochKey names an epoch of a partition.
+type epochKey struct {
+	partition uint8
+	number    int64
+}
+
+// journalLog is what stock_dedup_log says of the journal, as far back as it goes.
+type journalLog struct {
+	ranges   int64
+	mentions map[order.ID]*mention
+	// reached is the last entry of each epoch; flaws is what is wrong with the log itself.
+	reached map[epochKey]string
+	flaws   []store.Flaw
+}
+
+func readLog(ctx context.Context, v *store.AuditView) (journalLog, error) {
+	l := journalLog{mentions: make(map[order.ID]*mention), reached: make(map[epochKey]string)}
+	return l, v.Applied(ctx, l.take)
+}
+
+// take reads one range, which must begin after the one before it ended: otherwise an entry was applied twice.
+func (l *journalLog) take(r store.AppliedRange) {
+	l.ranges++
+	key := epochKey{r.Partition, r.Epoch}
+	if before, ok := l.reached[key]; ok && !precedes(before, r.FirstID) {
+		l.flaw("%s: the range %s to %s was applied after %s had been", key, r.FirstID, r.LastID, before)
+	}
+	l.reached[key] = r.LastID
+	holds, err := store.ParseHolds(r.Orders)
+	if err != nil {
+		l.flaw("%s: the orders of the range %s to %s cannot be read: %v", key, r.FirstID, r.LastID, err)
+	}
+	for _, h := range holds {
+		m := l.mentions[h.OrderID]
+		if m == nil {
+			m = &mention{}
+			l.mentions[h.OrderID] = m
+		}
+		m.last = r.AppliedAt
+		for _, u := range h.Deltas {
+			if i := slices.IndexFunc(m.net, func(n store.Delta) bool { return n.SKU == u.SKU }); i >= 0 {
+				m.net[i].Units += u.Units
+			} else {
+				m.net = append(m.net, u)
+			}
+		}
+	}
+}
+
+func (l *journalLog) flaw(format string, args ...any) {
+	l.flaws = append(l.flaws, store.Flaw{Detail: fmt.Sprintf(format, args...)})
+}
+
+// String is the epoch as findings name it.
+func (k epochKey) String() string {
+	return fmt.Sprintf("partition %d, epoch %d", k.partition, k.number)
+}
+
+// precedes compares two ids of a stream, "MILLISECONDS-SEQUENCE".
+func precedes(a, b string) bool {
+	ams, aseq := streamID(a)
+	bms, bseq := streamID(b)
+	return ams < bms || (ams == bms && aseq < bseq)
+}
+
+// streamID reads an id; what is none precedes nothing.
+func streamID(id string) (ms, seq uint64) {
+	first, second, _ := strings.Cut(id, "-")
+	ms, err := strconv.ParseUint(first, 10, 64)
+	if err != nil {
+		return math.MaxUint64, math.MaxUint64
+	}
+	if seq, err = strconv.ParseUint(second, 10, 64); err != nil {
+		return math.MaxUint64, math.MaxUint64
+	}
+	return ms, seq
+}
+
+// journalAppliedOnce: the recorded place, from which the flusher reads on, is where the last applied range ended. Were it before
+// that, entries would be applied again; were it after, some would be left out.
+func journalAppliedOnce(ctx context.Context, b *books, flaw func(store.Flaw)) (int64, error) {
+	epochs, err := b.view.Epochs(ctx)
+	if err != nil {
+		return 0, err
+	}
+	for _, f := range b.log.flaws {
+		flaw(f)
+	}
+	say := func(format string, args ...any) { flaw(store.Flaw{Detail: fmt.Sprintf(format, args...)}) }
+	open := make(map[uint8]int64)
+	reached := maps.Clone(b.log.reached)
+	for _, e := range epochs {
+		key := epochKey{e.Partition, e.Number}
+		last, logged := reached[key]
+		delete(reached, key)
+		switch {
+		case logged && last != e.LastID:
+			say("%s: the place is %s, but the last range that was applied ends at %s", key, e.LastID, last)
+		case !logged && !e.Closed && e.LastID != "0-0":
+			say("%s: the place is %s, but no range was applied", key, e.LastID)
+		}
+		if e.Closed {
+			continue
+		}
+		if other, ok := open[e.Partition]; ok {
+			say("partition %d: the epochs %d and %d are open at once", e.Partition, other, e.Number)
+		}
+		open[e.Partition] = e.Number
+	}
+	for key := range reached {
+		say("%s: ranges of it were applied, but there is no such epoch", key)
+	}
+	return b.log.ranges + int64(len(epochs)), nil
+}

@@ -1,0 +1,57 @@
+package audit
+
+import (
+	"context"
+
+	"github.com/spillway/spillway/store"
+)
+
+// check calls flaw for each order or SKU that breaks the rule, and returns how many it looked at.
+type check func(ctx context.Context, b *books, flaw func(store.Flaw)) (checked int64, err error)
+
+// asks is a check that SQL can make by itself.
+func asks(question func(v *store.AuditView, ctx context.Context, each func(store.Flaw)) (int64, error)) check {
+	return func(ctx context.Context, b *books, flaw func(store.Flaw)) (int64, error) {
+		return question(b.view, ctx, flaw)
+	}
+}
+
+// rules are what must be true. docs/design/audit.md tells more of each; a test plants a defect for each.
+var rules = []struct {
+	name, description string
+	check             check
+}{
+	{"stock_adds_up", "Per SKU: what came in = on hand + in orders that are not cancelled + on its way back from cancelled ones.", stockAddsUp},
+	{"stock_not_negative", "No SKU has less than nothing on hand.", asks((*store.AuditView).NegativeStock)},
+	{"row_matches_journal", "An order's row has the units that its journal entries took from the stock.", rowMatchesJournal},
+	{"journal_applied_once", "The ranges of the journal that were applied follow each other up to the recorded place.", journalAppliedOnce},
+
+	{"state_known", "Each order is in one of the states that there are.", asks((*store.AuditView).UnknownStates)},
+	{"totals_add_up", "An order's total is its items and its shipping, and there are items.", asks((*store.AuditView).TotalsThatDoNotAddUp)},
+	{"items_have_order", "Items belong to an order.", asks((*store.AuditView).ItemsWithoutOrder)},
+
+	{"paid_is_charged_once", "Each PAID, SHIPPED or SHIP_FAILED order has a charge, which succeeded and was not refunded.", asks((*store.AuditView).UnchargedOrders)},
+	{"charge_is_total", "What was charged is the order's total, in its currency.", asks((*store.AuditView).WrongAmounts)},
+	{"charge_has_order", "Money is taken for orders that exist.", asks((*store.AuditView).ChargesWithoutOrder)},
+	{"pending_is_undecided", "A PENDING order's charge, if there is one, has no outcome yet.", asks((*store.AuditView).DecidedAndPending)},
+	{"cancelled_is_refunded", "A CANCELLED order was not charged, or its money went back.", asks((*store.AuditView).CancelledAndCharged)},
+	{"refund_is_the_charge", "A refund is of the whole charge, which is then REFUNDED, and there is none otherwise.", asks((*store.AuditView).RefundsThatAreNotTheCharge)},
+
+	{"cancellation_cancels", "An order with a cancellation is CANCELLED.", asks((*store.AuditView).IntentsOfLiving)},
+	{"cancellation_gives_back_all", "A cancellation gives back the units of its order.", cancellationGivesBackAll},
+	{"cancellation_is_complete", "A finished cancellation has given units and money back, and says how much.", asks((*store.AuditView).IncompleteIntents)},
+	{"cancellation_is_finished", "Once drained, no cancellation is unfinished.", asks((*store.AuditView).UnfinishedIntents)},
+
+	{"shipped_has_shipment", "Each SHIPPED order has a shipment.", asks((*store.AuditView).ShippedWithoutShipment)},
+	{"shipment_is_shipped", "Each shipment's order is SHIPPED.", asks((*store.AuditView).ShipmentsOfOthers)},
+	{"cancelled_is_not_at_carrier", "No CANCELLED order was claimed for the carrier.", asks((*store.AuditView).CancelledAtTheCarrier)},
+}
+
+// Rules lists the names of the rules.
+func Rules() []string {
+	out := make([]string, len(rules))
+	for i, r := range rules {
+		out[i] = r.name
+	}
+	return out
+}

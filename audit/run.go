@@ -1,0 +1,59 @@
+package audit
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spillway/spillway/store"
+)
+
+// DefaultGrace is how long a change may be ahead of what follows it, while orders are being taken. The drain takes seconds, and an
+// order that was lost with its Redis is declared so after ten minutes: what is older than this, nobody is at work on.
+const DefaultGrace = 15 * time.Minute
+
+// Options say how strict an audit is.
+type Options struct {
+	// Drained demands that nothing is on its way any more: then all books must close exactly.
+	Drained bool
+	// Grace is how long something may be on its way otherwise; 0 is DefaultGrace.
+	Grace time.Duration
+}
+
+// Run checks all rules on one moment of SQL. An error means that it could not be done, not that a rule is broken.
+func Run(ctx context.Context, source *store.Audits, o Options) (Report, error) {
+	if o.Grace <= 0 {
+		o.Grace = DefaultGrace
+	}
+	now := time.Now().UTC()
+	h := store.Horizon{Drained: o.Drained, Since: now.Add(-o.Grace)}
+	r := Report{Drained: o.Drained, ReadTime: now}
+	err := source.View(ctx, h, func(ctx context.Context, v *store.AuditView) error {
+		b, err := readBooks(ctx, v, h)
+		if err != nil {
+			return err
+		}
+		r.OrdersInFlight = b.onTheirWay
+		return r.check(ctx, b)
+	})
+	if err != nil {
+		return Report{}, fmt.Errorf("audit: %w", err)
+	}
+	return r, measure(ctx, r)
+}
+
+func (r *Report) check(ctx context.Context, b *books) error {
+	tallies := make([]*tally, len(rules))
+	for i, rule := range rules {
+		t := &tally{rule: rule.name}
+		checked, err := rule.check(ctx, b, t.add)
+		if err != nil {
+			return fmt.Errorf("%s: %w", rule.name, err)
+		}
+		r.Rules = append(r.Rules, Result{Rule: rule.name, Description: rule.description, Checked: checked, Broken: t.broken})
+		tallies[i] = t
+	}
+	r.OK = r.BrokenRules() == 0
+	r.Findings = share(tallies, FindingsMax)
+	return nil
+}

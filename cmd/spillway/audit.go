@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spillway/spillway/audit"
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/store"
+)
+
+type auditCmd struct {
+	SQL     sqlConfig     `embed:""`
+	Drained bool          `help:"Demand that nothing is on its way any more: no order without its row, no cancellation unfinished, no charge without its order. For a shop that is stopped or idle."`
+	Wait    time.Duration `placeholder:"DURATION" help:"With --drained: look again until the books close, for this long at most."`
+	Grace   time.Duration `default:"15m" help:"Without --drained: how long something may be on its way before it counts as lost; more than --lost-after."`
+	Output  string        `enum:"table,json" default:"table" help:"What to print: ${enum}."`
+}
+
+// Help is what `spillway audit --help` says below the flags' summary.
+func (*auditCmd) Help() string {
+	return `It reads SQL at one moment and changes nothing, so it may run at any time, also beside a busy shop. It checks that
+stock adds up per SKU, that each order is charged or refunded exactly once and in full, and that states, cancellations
+and shipments agree. Each finding names the rule and the order or SKU that breaks it; docs/design/audit.md explains them.
+
+Exit status: 0 if the books close, 1 if a rule is broken, 2 if the audit could not be done.
+
+    spillway audit                               the embedded shop in ./data
+    spillway audit --mysql 'USER:PASS@tcp(HOST:3306)/DB' --drained --wait 60s --output json`
+}
+
+// The exit statuses of an audit.
+const (
+	exitBroken  = 1
+	exitCannot  = 2
+	auditPeriod = time.Second // between two looks with --wait
+)
+
+// Run audits and prints the report.
+func (c *auditCmd) Run(ctx context.Context, out io.Writer) error {
+	r, err := c.audit(ctx)
+	if err == nil {
+		err = c.print(out, r)
+	}
+	if err != nil {
+		return &exitError{exitCannot, fmt.Errorf("the audit could not be done: %w", err)}
+	}
+	if !r.OK {
+		return &exitError{exitBroken, fmt.Errorf("the books do not close: %d of %d rules are broken", r.BrokenRules(), len(r.Rules))}
+	}
+	return nil
+}
+
+func (c *auditCmd) validate() error {
+	var errs []error
+	if c.Wait < 0 || (c.Wait > 0 && !c.Drained) {
+		errs = append(errs, errors.New("--wait: goes with --drained, and must not be negative"))
+	}
+	if c.Grace <= 0 {
+		errs = append(errs, fmt.Errorf("--grace %s: must be more than nothing", c.Grace))
+	}
+	if c.SQL.embedded() {
+		// Opening it would make an empty one, whose books close.
+		if _, err := os.Stat(filepath.Join(c.SQL.DataDir, "spillway.db")); err != nil {
+			errs = append(errs, fmt.Errorf("there is no database in %q (--data-dir), and no --mysql is given: %w", c.SQL.DataDir, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (c *auditCmd) audit(ctx context.Context) (r audit.Report, err error) {
+	if err := c.validate(); err != nil {
+		return r, err
+	}
+	err = withDB(ctx, c.SQL, func(db *store.DB) error {
+		if err := store.NewMigrator(db).Check(ctx); err != nil {
+			return err
+		}
+		r, err = c.repeat(ctx, store.NewAudits(db))
+		return err
+	})
+	return r, err
+}
+
+// repeat audits until the books close or the time is over; while SQL is away, that counts as not closed yet.
+func (c *auditCmd) repeat(ctx context.Context, source *store.Audits) (audit.Report, error) {
+	deadline := time.Now().Add(c.Wait)
+	for {
+		r, err := audit.Run(ctx, source, audit.Options{Drained: c.Drained, Grace: c.Grace})
+		final := err != nil && !errors.Is(err, order.ErrUnavailable)
+		if r.OK || final || time.Now().Add(auditPeriod).After(deadline) {
+			return r, err
+		}
+		select {
+		case <-ctx.Done():
+			return r, ctx.Err()
+		case <-time.After(auditPeriod):
+		}
+	}
+}
+
+func (c *auditCmd) print(out io.Writer, r audit.Report) error {
+	if c.Output == "json" {
+		e := json.NewEncoder(out)
+		e.SetIndent("", "  ")
+		e.SetEscapeHTML(false)
+		return e.Encode(r)
+	}
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "RULE\tCHECKED\tBROKEN\tWHAT IT DEMANDS")
+	for _, res := range r.Rules {
+		fmt.Fprintf(w, "%s\t%d\t%d\t%s\n", res.Rule, res.Checked, res.Broken, res.Description)
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	if len(r.Findings) > 0 {
+		fmt.Fprintln(w, "\nBROKEN RULE\tWHO\tWHAT IS WRONG")
+		for _, f := range r.Findings {
+			fmt.Fprintf(w, "%s\t%s\t%s\n", f.Rule, who(f), f.Detail)
+		}
+	}
+	verdict := "the books close"
+	if !r.OK {
+		verdict = fmt.Sprintf("%d of %d rules are broken", r.BrokenRules(), len(r.Rules))
+	}
+	fmt.Fprintf(w, "\n%s: %s, with %d orders in flight\n", r.ReadTime.Format(time.RFC3339), verdict, r.OrdersInFlight)
+	return w.Flush()
+}
+
+// who names the order or the SKU of a finding, or both.
+func who(f audit.Finding) string {
+	var parts []string
+	if f.SKU != "" {
+		parts = append(parts, "SKU "+string(f.SKU))
+	}
+	if f.OrderID != "" {
+		parts = append(parts, "order "+string(f.OrderID))
+	}
+	if len(parts) == 0 {
+		return "-"
+	}
+	return strings.Join(parts, ", ")
+}

@@ -1,0 +1,72 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/spillway/spillway/audit"
+	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
+	"github.com/spillway/spillway/gen/spillway/v1/spillwayv1connect"
+	"github.com/spillway/spillway/order"
+)
+
+const (
+	// auditsMax bounds the audits that one process runs at once: each reads every order there is.
+	auditsMax = 1
+	// auditTimeout bounds one, so that its answer comes before writeTimeout. A larger shop takes `spillway audit`.
+	auditTimeout = 25 * time.Second
+	// auditRetry is the hint for whoever finds another audit under way.
+	auditRetry = 5 * time.Second
+)
+
+// Audit is the AuditService.
+type Audit struct {
+	spillwayv1connect.UnimplementedAuditServiceHandler
+
+	run    func(ctx context.Context, o audit.Options) (audit.Report, error)
+	places chan struct{}
+}
+
+// NewAudit makes the service of what runs an audit.
+func NewAudit(run func(ctx context.Context, o audit.Options) (audit.Report, error)) *Audit {
+	return &Audit{run: run, places: make(chan struct{}, auditsMax)}
+}
+
+// RunAudit checks the invariants on one moment of SQL.
+func (s *Audit) RunAudit(ctx context.Context, req *spillwayv1.RunAuditRequest) (*spillwayv1.RunAuditResponse, error) {
+	select {
+	case s.places <- struct{}{}:
+		defer func() { <-s.places }()
+	default:
+		return nil, &order.RetryError{After: auditRetry, Err: fmt.Errorf("an audit is under way: %w", order.ErrBusy)}
+	}
+	bounded, cancel := context.WithTimeout(ctx, auditTimeout)
+	defer cancel()
+	r, err := s.run(bounded, audit.Options{Drained: req.GetDrained()})
+	if err != nil && errors.Is(bounded.Err(), context.DeadlineExceeded) {
+		return nil, fmt.Errorf("the audit takes more than %s; run `spillway audit` instead: %w", auditTimeout, order.ErrState)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return auditMessage(r), nil
+}
+
+func auditMessage(r audit.Report) *spillwayv1.RunAuditResponse {
+	out := &spillwayv1.RunAuditResponse{Ok: r.OK, OrdersInFlight: r.OrdersInFlight, ReadTime: timestamppb.New(r.ReadTime)}
+	for _, res := range r.Rules {
+		out.Rules = append(out.Rules, &spillwayv1.AuditRule{
+			Rule: res.Rule, Description: res.Description, Checked: res.Checked, Broken: res.Broken,
+		})
+	}
+	for _, f := range r.Findings {
+		out.Findings = append(out.Findings, &spillwayv1.AuditFinding{
+			Rule: f.Rule, Sku: string(f.SKU), OrderId: string(f.OrderID), Detail: f.Detail,
+		})
+	}
+	return out
+}

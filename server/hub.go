@@ -1,0 +1,281 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/spillway/spillway/order"
+)
+
+// HubConfig bounds the watching of one process.
+type HubConfig struct {
+	// Watchers are how many streams there are at once: each costs two goroutines and about 40 kB.
+	Watchers int
+	// PerCustomer is how many of them one customer may have: a few pages, each with a few orders.
+	PerCustomer int
+	// Reads bounds the orders that are read for watchers at once, so that a restart, after which all of them come back in one second,
+	// leaves room for those who buy.
+	Reads int
+	// HealEvery is after how long all watched orders are compared with what their watchers saw.
+	HealEvery time.Duration
+	// SendSlow is how long a message may take to be sent; who takes longer is ended with `aborted`. SendMax is when the connection of one
+	// who takes nothing at all is cut off: no code can reach that one.
+	SendSlow, SendMax time.Duration
+	// Lifetime ends a stream, so that a token that expired does not watch for ever, and watchers spread over new processes.
+	Lifetime time.Duration
+}
+
+// DefaultHubConfig fits a process with 1 GiB.
+func DefaultHubConfig() HubConfig {
+	return HubConfig{
+		Watchers: 10_000, PerCustomer: 20, Reads: 32, HealEvery: 15 * time.Second,
+		SendSlow: 5 * time.Second, SendMax: 15 * time.Second, Lifetime: 30 * time.Minute,
+	}
+}
+
+const (
+	// healBatch is how many orders one statement compares.
+	healBatch = 500
+	// healPause is at least between two comparisons, so that a feed that misses something again and again does not read SQL in a loop.
+	healPause = time.Second
+	// feedBackoffMin and feedBackoffMax bound the pause after the feed failed.
+	feedBackoffMin = 50 * time.Millisecond
+	feedBackoffMax = 2 * time.Second
+)
+
+// Feed says which orders changed.
+type Feed interface {
+	// Next waits a moment for changes. With missed there may have been others.
+	Next(ctx context.Context) (changed []order.ID, missed bool, err error)
+	// Reset forgets the place: the next reading begins at the present, and says that something was missed.
+	Reset()
+}
+
+// StateReader reads the states of many orders; those that do not exist are absent.
+type StateReader interface {
+	States(ctx context.Context, ids []order.ID) (map[order.ID]order.State, error)
+}
+
+// Hub wakes those who watch an order when it changes. One feed serves all of them. A watcher is only woken and reads the order by
+// itself, so there is nothing to queue for a slow one: it sees the newest state when it comes back.
+type Hub struct {
+	cfg       HubConfig
+	feed      Feed
+	hot, rows StateReader
+	log       *slog.Logger
+
+	reads   chan struct{}
+	first   chan struct{} // somebody watches, after nobody did
+	missed  chan struct{} // compare soon
+	stopped chan struct{}
+
+	mu       sync.Mutex
+	watchers map[order.ID]map[*Watcher]struct{}
+	of       map[order.CustomerID]int
+	count    int
+	ended    bool
+}
+
+// NewHub makes a hub without watchers. It needs Run.
+func NewHub(cfg HubConfig, feed Feed, hot, rows StateReader, log *slog.Logger) *Hub {
+	return &Hub{
+		cfg: cfg, feed: feed, hot: hot, rows: rows, log: log, reads: make(chan struct{}, cfg.Reads),
+		first: make(chan struct{}, 1), missed: make(chan struct{}, 1), stopped: make(chan struct{}),
+		watchers: make(map[order.ID]map[*Watcher]struct{}), of: make(map[order.CustomerID]int),
+	}
+}
+
+// unseen stands for the state of a watcher that saw none.
+const unseen order.State = -1
+
+// Watcher is one who watches one order.
+type Watcher struct {
+	hub      *Hub
+	id       order.ID
+	customer order.CustomerID
+	wake     chan struct{} // holds one: to be woken twice is to be woken
+	seen     atomic.Int32  // the order.State that it was told last
+}
+
+// Watch adds a watcher of the order, who has seen it in the state. Beyond the bounds the error is order.ErrBusy, and once Run ended
+// order.ErrUnavailable, both with a hint. The watcher must be closed.
+func (h *Hub) Watch(customer order.CustomerID, id order.ID, seen order.State) (*Watcher, error) {
+	w := &Watcher{hub: h, id: id, customer: customer, wake: make(chan struct{}, 1)}
+	w.seen.Store(int32(seen))
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case h.ended:
+		return nil, errStopping()
+	case h.count >= h.cfg.Watchers:
+		return nil, &order.RetryError{After: h.cfg.HealEvery, Err: fmt.Errorf("%d orders are being watched: %w", h.cfg.Watchers, order.ErrBusy)}
+	case h.of[customer] >= h.cfg.PerCustomer:
+		return nil, &order.RetryError{After: h.cfg.HealEvery, Err: fmt.Errorf("one customer watches at most %d orders at once: %w", h.cfg.PerCustomer, order.ErrBusy)}
+	}
+	if h.watchers[id] == nil {
+		h.watchers[id] = make(map[*Watcher]struct{}, 1)
+	}
+	h.watchers[id][w] = struct{}{}
+	h.of[customer]++
+	h.count++
+	signal(h.first)
+	return w, nil
+}
+
+// Close takes the watcher out. Once.
+func (w *Watcher) Close() {
+	h := w.hub
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if delete(h.watchers[w.id], w); len(h.watchers[w.id]) == 0 {
+		delete(h.watchers, w.id)
+	}
+	if h.of[w.customer]--; h.of[w.customer] == 0 {
+		delete(h.of, w.customer)
+	}
+	h.count--
+}
+
+// errStopping is what watchers are told when the process ends.
+func errStopping() error {
+	return &order.RetryError{After: defaultRetry, Err: fmt.Errorf("the server is stopping: %w", order.ErrUnavailable)}
+}
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default: // It is told already.
+	}
+}
+
+// Run wakes watchers until ctx ends. Then all of them are ended, so that a shutdown does not wait for them.
+func (h *Hub) Run(ctx context.Context) {
+	var wg sync.WaitGroup
+	wg.Go(func() { h.follow(ctx) })
+	wg.Go(func() { h.heal(ctx) })
+	<-ctx.Done()
+	h.mu.Lock()
+	if !h.ended {
+		h.ended = true
+		close(h.stopped)
+	}
+	h.mu.Unlock()
+	wg.Wait()
+}
+
+// follow reads the feed while anybody watches: with nobody to tell, a copy of every order need not leave Redis.
+func (h *Hub) follow(ctx context.Context) {
+	backoff := feedBackoffMin
+	for ctx.Err() == nil {
+		if h.idle() {
+			h.feed.Reset()
+			select {
+			case <-ctx.Done():
+			case <-h.first:
+			}
+			continue
+		}
+		changed, missed, err := h.feed.Next(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			// Whoever looks after the epoch says what is wrong with Redis, once; watchers are healed meanwhile.
+			h.log.DebugContext(ctx, "watchers are not fed; trying again", "error", err)
+			wait(ctx, backoff)
+			backoff = min(2*backoff, feedBackoffMax)
+			continue
+		case missed:
+			signal(h.missed)
+		}
+		backoff = feedBackoffMin
+		h.changed(changed)
+	}
+}
+
+func (h *Hub) idle() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.count == 0
+}
+
+// changed wakes the watchers of the orders.
+func (h *Hub) changed(ids []order.ID) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, id := range ids {
+		for w := range h.watchers[id] {
+			signal(w.wake)
+		}
+	}
+}
+
+// heal compares all watched orders with what their watchers saw, every now and then and when the feed missed something. It is the
+// safety net: what was published is lost when a worker dies between its commit and the publishing, or Redis is away just then.
+func (h *Hub) heal(ctx context.Context) {
+	tick := time.NewTicker(h.cfg.HealEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		case <-h.missed:
+		}
+		for ids := range slices.Chunk(h.watched(), healBatch) {
+			h.compare(ctx, ids)
+		}
+		wait(ctx, min(healPause, h.cfg.HealEvery))
+	}
+}
+
+func (h *Hub) watched() []order.ID {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	out := make([]order.ID, 0, len(h.watchers))
+	for id := range h.watchers {
+		out = append(out, id)
+	}
+	return out
+}
+
+// compare wakes those of the orders' watchers who have not seen the newest state. With one part away the other's states count.
+func (h *Hub) compare(ctx context.Context, ids []order.ID) {
+	rows, rowsErr := h.rows.States(ctx, ids)
+	hot, hotErr := h.hot.States(ctx, ids)
+	if rowsErr != nil || hotErr != nil {
+		h.log.DebugContext(ctx, "watched orders were not compared with all parts", "sql", rowsErr, "redis", hotErr)
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, id := range ids {
+		row, inSQL := rows[id]
+		record, inRedis := hot[id]
+		lost := !inSQL && !inRedis && rowsErr == nil && hotErr == nil
+		for w := range h.watchers[id] {
+			seen := order.State(w.seen.Load()) //nolint:gosec // It was stored from one.
+			if lost || (inSQL && isNews(seen, row)) || (inRedis && isNews(seen, record)) {
+				signal(w.wake)
+			}
+		}
+	}
+}
+
+// isNews says whether who saw the one state has to be told the other. A state that comes before what was seen is none: it is what a part
+// knows that is behind, or went back in time.
+func isNews(seen, now order.State) bool { return seen == unseen || (now != seen && now.Follows(seen)) }
+
+// wait is a pause that ctx ends.
+func wait(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}

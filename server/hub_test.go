@@ -1,0 +1,285 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/spillway/spillway/order"
+)
+
+// watchWait is how long a test waits for what is bound to happen.
+const watchWait = 10 * time.Second
+
+// ledger is a customer's order in both parts, which a test changes while it is watched.
+type ledger struct {
+	mu   sync.Mutex
+	o    order.Order
+	err  error // of every reading
+	gone bool
+}
+
+func (l *ledger) become(state order.State) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.o.State, l.o.UpdatedAt = state, time.Now().UTC()
+}
+
+func (l *ledger) set(change func(*ledger)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	change(l)
+}
+
+func (l *ledger) parts() (hotOrders, rows) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.gone {
+		return hotOrders{err: l.err}, rows{err: l.err}
+	}
+	return hotOrders{err: l.err}, rows{orders: []order.Order{l.o}, err: l.err}
+}
+
+// ledgerRows and ledgerHot are the parts as the readers want them.
+type ledgerRows struct {
+	rows
+	l *ledger
+}
+
+func (r ledgerRows) Get(ctx context.Context, id order.ID) (order.Order, error) {
+	_, sql := r.l.parts()
+	return sql.Get(ctx, id)
+}
+
+func (r ledgerRows) States(_ context.Context, ids []order.ID) (map[order.ID]order.State, error) {
+	_, sql := r.l.parts()
+	out := map[order.ID]order.State{}
+	for _, id := range ids {
+		for _, o := range sql.orders {
+			if o.ID == id {
+				out[id] = o.State
+			}
+		}
+	}
+	return out, sql.err
+}
+
+// feed is a Feed that a test fills.
+type feed struct {
+	changed chan order.ID
+	failing chan error
+	missed  chan struct{}
+	resets  chan struct{}
+}
+
+func newFeed() *feed {
+	return &feed{changed: make(chan order.ID), failing: make(chan error), missed: make(chan struct{}), resets: make(chan struct{}, 100)}
+}
+
+func (f *feed) Next(ctx context.Context) ([]order.ID, bool, error) {
+	select {
+	case id := <-f.changed:
+		return []order.ID{id}, false, nil
+	case err := <-f.failing:
+		return nil, true, err
+	case <-f.missed:
+		return nil, true, nil
+	case <-ctx.Done():
+		return nil, true, ctx.Err()
+	}
+}
+
+func (f *feed) Reset() {
+	select {
+	case f.resets <- struct{}{}:
+	default:
+	}
+}
+
+// tell hands the feed something, which it takes only while the hub reads it.
+func tell[T any](t *testing.T, c chan T, what T) {
+	t.Helper()
+	select {
+	case c <- what:
+	case <-time.After(watchWait):
+		t.Fatal("the hub does not read its feed")
+	}
+}
+
+// startHub runs a hub over the ledger until the test ends. It heals hardly ever unless the test says otherwise.
+func startHub(t *testing.T, l *ledger, change ...func(*HubConfig)) (*Hub, *feed, context.CancelFunc) {
+	t.Helper()
+	cfg := DefaultHubConfig()
+	cfg.HealEvery = time.Hour
+	for _, c := range change {
+		c(&cfg)
+	}
+	f := newFeed()
+	h := NewHub(cfg, f, hotOrders{}, ledgerRows{l: l}, slog.New(slog.DiscardHandler))
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { defer close(done); h.Run(ctx) }()
+	t.Cleanup(func() { stop(); <-done })
+	return h, f, stop
+}
+
+func mustWatch(t *testing.T, h *Hub, customer order.CustomerID, id order.ID, seen order.State) *Watcher {
+	t.Helper()
+	w, err := h.Watch(customer, id, seen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+func (w *Watcher) wantWoken(t *testing.T, why string) {
+	t.Helper()
+	select {
+	case <-w.wake:
+	case <-time.After(watchWait):
+		t.Fatalf("not woken: %s", why)
+	}
+}
+
+func (w *Watcher) wantAsleep(t *testing.T, why string) {
+	t.Helper()
+	select {
+	case <-w.wake:
+		t.Errorf("woken: %s", why)
+	default:
+	}
+}
+
+func TestTheHubWakesWhoWatches(t *testing.T) {
+	l := &ledger{o: orderOf("me", order.Paid, 0)}
+	h, f, _ := startHub(t, l)
+	one, two := mustWatch(t, h, "me", l.o.ID, order.Paid), mustWatch(t, h, "me", l.o.ID, order.Paid)
+	other := mustWatch(t, h, "me", newID(), order.Paid)
+	tell(t, f.changed, l.o.ID)
+	one.wantWoken(t, "its order changed")
+	two.wantWoken(t, "its order changed")
+	for range 3 { // a slow watcher holds nobody up
+		tell(t, f.changed, l.o.ID)
+	}
+	tell(t, f.changed, newID())
+	one.wantWoken(t, "its order changed three times")
+	one.wantAsleep(t, "three changes are one reading")
+	other.wantAsleep(t, "another order changed")
+	two.Close()
+	one.Close()
+	other.Close()
+	if len(h.watchers) != 0 || len(h.of) != 0 || h.count != 0 {
+		t.Errorf("left behind: %v, %v, %d", h.watchers, h.of, h.count)
+	}
+}
+
+// TestTheHubHeals: what the feed lost is found by comparing, and only what is news wakes anybody.
+func TestTheHubHeals(t *testing.T) {
+	l := &ledger{o: orderOf("me", order.Shipped, 0)}
+	for name, c := range map[string]struct {
+		every   time.Duration
+		trouble func(f *feed)
+	}{
+		"now and then":     {10 * time.Millisecond, func(*feed) {}},
+		"after a loss":     {time.Hour, func(f *feed) { tell(t, f.missed, struct{}{}) }},
+		"after an error":   {time.Hour, func(f *feed) { tell(t, f.failing, errors.New("no route")); tell(t, f.missed, struct{}{}) }},
+		"in another epoch": {time.Hour, func(f *feed) { tell(t, f.missed, struct{}{}); tell(t, f.changed, "another") }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h, f, _ := startHub(t, l, func(cfg *HubConfig) { cfg.HealEvery = c.every })
+			behind, lost := mustWatch(t, h, "me", l.o.ID, order.Paid), mustWatch(t, h, "me", newID(), order.Paid)
+			uptodate := mustWatch(t, h, "me", l.o.ID, order.Shipped)
+			defer behind.Close()
+			defer lost.Close()
+			defer uptodate.Close()
+			c.trouble(f)
+			behind.wantWoken(t, "SQL knows more than it saw")
+			lost.wantWoken(t, "its order is nowhere")
+			uptodate.wantAsleep(t, "it has seen everything")
+		})
+	}
+}
+
+func TestNobodyIsToldTheWayBack(t *testing.T) {
+	for _, c := range []struct {
+		seen, now order.State
+		news      bool
+	}{
+		{unseen, order.Pending, true},
+		{unseen, order.Shipped, true},
+		{order.Pending, order.Pending, false},
+		{order.Pending, order.Paid, true},
+		{order.Pending, order.Shipped, true},
+		{order.Paid, order.Pending, false},
+		{order.ShipFailed, order.Paid, false},
+		{order.ShipFailed, order.Cancelled, true},
+		{order.Cancelled, order.Shipped, false},
+	} {
+		if got := isNews(c.seen, c.now); got != c.news {
+			t.Errorf("seen %v, now %v: news %v", c.seen, c.now, got)
+		}
+	}
+}
+
+func TestWatchersAreBounded(t *testing.T) {
+	l := &ledger{o: orderOf("me", order.Paid, 0)}
+	h, _, stop := startHub(t, l, func(cfg *HubConfig) { cfg.Watchers, cfg.PerCustomer = 3, 2 })
+	one, two := mustWatch(t, h, "me", newID(), unseen), mustWatch(t, h, "me", newID(), unseen)
+	wantBusy := func(customer order.CustomerID) {
+		t.Helper()
+		var retry *order.RetryError
+		if _, err := h.Watch(customer, newID(), unseen); !errors.Is(err, order.ErrBusy) || !errors.As(err, &retry) || retry.After <= 0 {
+			t.Errorf("one more of %s: %v; want busy with a hint", customer, err)
+		}
+	}
+	wantBusy("me")
+	three := mustWatch(t, h, "they", newID(), unseen)
+	wantBusy("they")
+	one.Close()
+	four := mustWatch(t, h, "me", newID(), unseen)
+	stop()
+	<-h.stopped
+	if _, err := h.Watch("me", newID(), unseen); !errors.Is(err, order.ErrUnavailable) {
+		t.Errorf("of a stopped hub: %v; want unavailable", err)
+	}
+	for _, w := range []*Watcher{two, three, four} {
+		w.Close()
+	}
+}
+
+// TestNothingIsReadForNobody: the journal carries whole orders, which leave Redis only if somebody watches.
+func TestNothingIsReadForNobody(t *testing.T) {
+	h, f, _ := startHub(t, &ledger{})
+	<-f.resets
+	select {
+	case f.changed <- newID():
+		t.Error("the feed was read although nobody watches")
+	default:
+	}
+	w := mustWatch(t, h, "me", newID(), unseen)
+	tell(t, f.changed, w.id)
+	w.wantWoken(t, "its order changed")
+	w.Close()
+	tell(t, f.changed, "the one that was under way")
+	<-f.resets
+}
+
+func TestResumeTokens(t *testing.T) {
+	id := newID()
+	for _, state := range order.States() {
+		if got, err := seenBy(resumeToken(id, state), id); err != nil || got != state {
+			t.Errorf("%v came back as %v, %v", state, got, err)
+		}
+	}
+	if got, err := seenBy("", id); err != nil || got != unseen {
+		t.Errorf("no token: %v, %v", got, err)
+	}
+	for _, bad := range []string{"x", "!!", resumeToken(newID(), order.Paid), resumeToken(id, 9), resumeToken(id, -1), resumeToken(id, order.Paid) + "AA"} {
+		if _, err := seenBy(bad, id); !errors.Is(err, order.ErrInvalid) {
+			t.Errorf("token %q: %v; want ErrInvalid", bad, err)
+		}
+	}
+}

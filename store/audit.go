@@ -1,0 +1,130 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spillway/spillway/order"
+)
+
+// Audits lets the audit look at everything at one moment.
+type Audits struct{ db *DB }
+
+// NewAudits makes the repository.
+func NewAudits(db *DB) *Audits { return &Audits{db: db} }
+
+// Horizon says what may still be on its way.
+type Horizon struct {
+	// Drained: nothing may.
+	Drained bool
+	// Since is from when on a change may be followed by one that is not in SQL yet.
+	Since time.Time
+}
+
+// Flaw is an order or a SKU that is not as it should be.
+type Flaw struct {
+	OrderID order.ID
+	SKU     order.SKU
+	// Detail says what is wrong, with the numbers.
+	Detail string
+}
+
+// AuditView is all of SQL at one moment. Its questions about orders call each for every flaw that they find, which must not
+// ask the view anything, and return how many rows were looked at.
+type AuditView struct {
+	tx      querier
+	horizon Horizon
+	counts  map[string]int64
+}
+
+// View calls f with a view that does not change meanwhile. It is a reader, which neither waits for writers nor holds them up, on
+// connections of its own; and it stands outside of the breaker, as migrations do: it is an operator's, and may take long.
+func (a *Audits) View(ctx context.Context, h Horizon, f func(ctx context.Context, v *AuditView) error) error {
+	opts := &sql.TxOptions{ReadOnly: true}
+	if a.db.isMySQL() {
+		opts.Isolation = sql.LevelRepeatableRead
+	}
+	tx, err := a.db.views.BeginTx(ctx, opts)
+	if err != nil {
+		return translate(err)
+	}
+	defer tx.Rollback()
+	h.Since = micro(h.Since)
+	return translate(f(ctx, &AuditView{tx: tx, horizon: h, counts: make(map[string]int64)}))
+}
+
+// question is what the rows of one kind are asked.
+type question struct {
+	// counts is a query for how many rows are looked at.
+	counts string
+	// flaws is a query for those that are not as they should be.
+	flaws string
+	args  []any
+	// say makes the flaw of a row; columns that are null are empty.
+	say func(row []string) Flaw
+}
+
+func (v *AuditView) ask(ctx context.Context, q question, each func(Flaw)) (int64, error) {
+	n, err := v.count(ctx, q.counts)
+	if err != nil {
+		return 0, err
+	}
+	rows, err := v.tx.QueryContext(ctx, q.flaws, q.args...)
+	if err != nil {
+		return 0, fmt.Errorf("audit: %w", err)
+	}
+	defer rows.Close()
+	columns, err := rows.Columns()
+	if err != nil {
+		return 0, err
+	}
+	row, texts := make([]any, len(columns)), make([]string, len(columns))
+	values := make([]sql.NullString, len(columns))
+	for i := range values {
+		row[i] = &values[i]
+	}
+	for rows.Next() {
+		if err := rows.Scan(row...); err != nil {
+			return 0, fmt.Errorf("audit: %w", err)
+		}
+		for i, value := range values {
+			texts[i] = value.String
+		}
+		each(q.say(texts))
+	}
+	return n, rows.Err()
+}
+
+// count asks each query once: many questions are about the same rows.
+func (v *AuditView) count(ctx context.Context, query string) (int64, error) {
+	if n, ok := v.counts[query]; ok {
+		return n, nil
+	}
+	var n int64
+	if err := v.tx.QueryRowContext(ctx, query).Scan(&n); err != nil {
+		return 0, fmt.Errorf("audit: %w", err)
+	}
+	v.counts[query] = n
+	return n, nil
+}
+
+// stateIs is a condition on orders' states. They are numbers of ours, so that they need no placeholder.
+func stateIs(column string, states ...order.State) string {
+	parts := make([]string, len(states))
+	for i, s := range states {
+		parts[i] = fmt.Sprint(int8(s))
+	}
+	return column + " IN (" + strings.Join(parts, ",") + ")"
+}
+
+// chargeIs is a condition on charges' states.
+func chargeIs(column string, states ...ChargeState) string {
+	parts := make([]string, len(states))
+	for i, s := range states {
+		parts[i] = fmt.Sprint(int8(s))
+	}
+	return column + " IN (" + strings.Join(parts, ",") + ")"
+}

@@ -1,0 +1,134 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	"github.com/spillway/spillway/order"
+)
+
+const (
+	allCharges = "SELECT COUNT(*) FROM charges"
+	allRefunds = "SELECT COUNT(*) FROM refunds"
+)
+
+var chargeNames = map[ChargeState]string{
+	ChargePending: "PENDING", ChargeSucceeded: "SUCCEEDED", ChargeDeclined: "DECLINED", ChargeVoided: "VOIDED", ChargeRefunded: "REFUNDED",
+}
+
+// chargeName is the name of a charge's state that was read as text.
+func chargeName(text string) string {
+	n, err := strconv.ParseInt(text, 10, 8)
+	if name, ok := chargeNames[ChargeState(n)]; err == nil && ok {
+		return name
+	}
+	return "in state " + text
+}
+
+// sum shows an amount that was read as text.
+func sum(amount, currency string) string {
+	n, err := strconv.ParseInt(amount, 10, 64)
+	if err != nil {
+		return amount + " " + currency
+	}
+	return order.Money{Currency: order.Currency(currency), Amount: order.Cents(n)}.String()
+}
+
+// UnchargedOrders finds orders that are PAID, or further, whose money was not taken, or went back.
+func (v *AuditView) UnchargedOrders(ctx context.Context, each func(Flaw)) (int64, error) {
+	sold := stateIs("state", order.Paid, order.Shipped, order.ShipFailed)
+	return v.ask(ctx, question{
+		counts: allOrders + " WHERE " + sold,
+		flaws: "SELECT o.id, o.state, c.state FROM orders o LEFT JOIN charges c ON c.order_id = o.id WHERE o." + sold +
+			" AND (c.order_id IS NULL OR NOT " + chargeIs("c.state", ChargeSucceeded) + ")",
+		say: func(r []string) Flaw {
+			f := Flaw{OrderID: order.ID(r[0]), Detail: "it is " + stateName(r[1]) + ", but was never charged"}
+			if r[2] != "" {
+				f.Detail = "it is " + stateName(r[1]) + ", but its charge is " + chargeName(r[2])
+			}
+			return f
+		},
+	}, each)
+}
+
+// WrongAmounts finds charges that took another amount than the order's total.
+func (v *AuditView) WrongAmounts(ctx context.Context, each func(Flaw)) (int64, error) {
+	taken := chargeIs("state", ChargeSucceeded, ChargeRefunded)
+	return v.ask(ctx, question{
+		counts: allCharges + " WHERE " + taken,
+		flaws: "SELECT c.order_id, c.amount, c.currency, o.total, o.currency FROM charges c JOIN orders o ON o.id = c.order_id WHERE c." + taken +
+			" AND (c.amount <> o.total OR c.currency <> o.currency)",
+		say: func(r []string) Flaw {
+			return Flaw{OrderID: order.ID(r[0]), Detail: fmt.Sprintf("%s was charged for a total of %s", sum(r[1], r[2]), sum(r[3], r[4]))}
+		},
+	}, each)
+}
+
+// unfinished joins the cancellation of the order with the given column, as x, if it is still at work.
+func unfinished(column string) string {
+	return " LEFT JOIN order_cancellations x ON x.order_id = " + column + " AND x.finished_at IS NULL "
+}
+
+// CancelledAndCharged finds CANCELLED orders whose money was taken, or may have been, and is not on its way back.
+func (v *AuditView) CancelledAndCharged(ctx context.Context, each func(Flaw)) (int64, error) {
+	return v.ask(ctx, question{
+		counts: allOrders + " WHERE " + stateIs("state", order.Cancelled),
+		flaws: "SELECT o.id, c.state, c.amount, c.currency FROM orders o JOIN charges c ON c.order_id = o.id" + unfinished("o.id") +
+			"WHERE " + stateIs("o.state", order.Cancelled) + " AND " + chargeIs("c.state", ChargePending, ChargeSucceeded) +
+			" AND (? OR (x.order_id IS NULL AND c.updated_at < ? AND o.updated_at < ?))",
+		args: []any{v.horizon.Drained, v.horizon.Since, v.horizon.Since},
+		say: func(r []string) Flaw {
+			return Flaw{OrderID: order.ID(r[0]), Detail: "it is CANCELLED, but its charge of " + sum(r[2], r[3]) + " is " + chargeName(r[1])}
+		},
+	}, each)
+}
+
+// ChargesWithoutOrder finds charges that took money, or may have, for orders that have no row.
+func (v *AuditView) ChargesWithoutOrder(ctx context.Context, each func(Flaw)) (int64, error) {
+	return v.ask(ctx, question{
+		counts: allCharges,
+		flaws: "SELECT c.order_id, c.state, c.amount, c.currency FROM charges c LEFT JOIN orders o ON o.id = c.order_id" + unfinished("c.order_id") +
+			"WHERE o.id IS NULL AND " + chargeIs("c.state", ChargePending, ChargeSucceeded) + " AND (? OR (x.order_id IS NULL AND c.updated_at < ?))",
+		args: []any{v.horizon.Drained, v.horizon.Since},
+		say: func(r []string) Flaw {
+			return Flaw{OrderID: order.ID(r[0]), Detail: "its charge of " + sum(r[2], r[3]) + " is " + chargeName(r[1]) + ", but the order has no row"}
+		},
+	}, each)
+}
+
+// DecidedAndPending finds PENDING orders whose charge's outcome is known: they should have become PAID or CANCELLED by it.
+func (v *AuditView) DecidedAndPending(ctx context.Context, each func(Flaw)) (int64, error) {
+	pending := stateIs("state", order.Pending)
+	return v.ask(ctx, question{
+		counts: allOrders + " WHERE " + pending,
+		flaws: "SELECT o.id, c.state FROM orders o JOIN charges c ON c.order_id = o.id WHERE o." + pending +
+			" AND NOT " + chargeIs("c.state", ChargePending) + " AND (? OR c.updated_at < ?)",
+		args: []any{v.horizon.Drained, v.horizon.Since},
+		say: func(r []string) Flaw {
+			return Flaw{OrderID: order.ID(r[0]), Detail: "it is PENDING, but its charge is " + chargeName(r[1])}
+		},
+	}, each)
+}
+
+// RefundsThatAreNotTheCharge finds charges that are REFUNDED without a refund of the same amount, and refunds of charges that are
+// not REFUNDED.
+func (v *AuditView) RefundsThatAreNotTheCharge(ctx context.Context, each func(Flaw)) (int64, error) {
+	const columns = "SELECT c.order_id, r.order_id, c.state, c.amount, c.currency, r.amount, r.currency FROM "
+	refunded := chargeIs("c.state", ChargeRefunded)
+	return v.ask(ctx, question{
+		counts: allRefunds,
+		flaws: columns + "charges c LEFT JOIN refunds r ON r.order_id = c.order_id WHERE " + refunded +
+			" AND (r.order_id IS NULL OR r.amount <> c.amount OR r.currency <> c.currency) UNION ALL " +
+			columns + "refunds r LEFT JOIN charges c ON c.order_id = r.order_id WHERE c.order_id IS NULL OR NOT " + refunded,
+		say: func(r []string) Flaw {
+			switch {
+			case r[0] == "":
+				return Flaw{OrderID: order.ID(r[1]), Detail: sum(r[5], r[6]) + " was refunded, but nothing was ever charged"}
+			case r[1] == "":
+				return Flaw{OrderID: order.ID(r[0]), Detail: "its charge of " + sum(r[3], r[4]) + " is REFUNDED, but there is no refund"}
+			}
+			return Flaw{OrderID: order.ID(r[0]), Detail: fmt.Sprintf("%s was refunded; its charge of %s is %s", sum(r[5], r[6]), sum(r[3], r[4]), chargeName(r[2]))}
+		},
+	}, each)
+}

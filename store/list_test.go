@@ -1,0 +1,74 @@
+package store_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/store"
+)
+
+// TestListByCustomerFiltersExactly: the bounds of the ids must not decide what the column would decide otherwise.
+func TestListByCustomerFiltersExactly(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *store.DB) {
+		orders := store.NewOrders(db)
+		var placed []order.Order // a few within one millisecond, and some around it
+		for i, after := range []time.Duration{-time.Hour, 0, time.Microsecond, 2 * time.Microsecond, time.Millisecond, time.Hour} {
+			o := anOrder(string(rune('a' + i)))
+			o.CreatedAt = at.Add(after)
+			o.ID = order.NewID(0, o.CreatedAt)
+			o.UpdatedAt = o.CreatedAt
+			placed = append(placed, o)
+			mustApply(t, orders, change(o, order.Pending))
+			if i%2 == 1 {
+				mustApply(t, orders, change(o, order.Paid))
+			}
+		}
+		theirs := anOrder("z")
+		theirs.CustomerID = "c2"
+		mustApply(t, orders, change(theirs, order.Paid))
+		for name, c := range map[string]struct {
+			opt  store.ListOptions
+			want []int // of placed
+		}{
+			"all":                       {store.ListOptions{}, []int{0, 1, 2, 3, 4, 5}},
+			"from the microsecond":      {store.ListOptions{From: placed[2].CreatedAt}, []int{2, 3, 4, 5}},
+			"from just after it":        {store.ListOptions{From: placed[2].CreatedAt.Add(time.Nanosecond)}, []int{3, 4, 5}},
+			"to the microsecond":        {store.ListOptions{To: placed[2].CreatedAt}, []int{0, 1}},
+			"to just after it":          {store.ListOptions{To: placed[2].CreatedAt.Add(time.Nanosecond)}, []int{0, 1, 2}},
+			"to a whole millisecond":    {store.ListOptions{To: at.Truncate(time.Millisecond)}, []int{0}},
+			"from a whole millisecond":  {store.ListOptions{From: at.Truncate(time.Millisecond)}, []int{1, 2, 3, 4, 5}},
+			"between":                   {store.ListOptions{From: placed[1].CreatedAt, To: placed[4].CreatedAt}, []int{1, 2, 3}},
+			"nothing between":           {store.ListOptions{From: placed[4].CreatedAt, To: placed[1].CreatedAt}, nil},
+			"paid":                      {store.ListOptions{States: []order.State{order.Paid}}, []int{1, 3, 5}},
+			"paid or pending, from, to": {store.ListOptions{States: []order.State{order.Paid, order.Pending}, From: at, To: at.Add(time.Minute)}, []int{1, 2, 3, 4}},
+			"shipped":                   {store.ListOptions{States: []order.State{order.Shipped}}, nil},
+			"as far as time goes":       {store.ListOptions{From: time.Unix(0, 0), To: time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)}, []int{0, 1, 2, 3, 4, 5}},
+		} {
+			var want, got []order.ID
+			for _, i := range c.want {
+				want = append(want, placed[i].ID)
+			}
+			slices.Sort(want)
+			slices.Reverse(want)
+			c.opt.Limit = 4 // so that there are pages
+			for {
+				page, err := orders.ListByCustomer(t.Context(), "c1", c.opt)
+				if err != nil {
+					t.Fatalf("%s: %v", name, err)
+				}
+				for _, o := range page {
+					got = append(got, o.ID)
+				}
+				if len(page) < c.opt.Limit {
+					break
+				}
+				c.opt.Before = page[len(page)-1].ID
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("%s: listed %v; want %v", name, got, want)
+			}
+		}
+	})
+}

@@ -1,0 +1,162 @@
+package e2e
+
+import (
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	_ "modernc.org/sqlite"
+
+	"github.com/spillway/spillway/test/realparts"
+)
+
+// audited is what `spillway audit --output json` printed, and its exit status.
+type audited struct {
+	OK       bool
+	Drained  bool
+	Rules    []struct{ Rule string }
+	Findings []struct{ Rule, SKU, OrderID, Detail string }
+
+	OrdersInFlight json.Number
+
+	status int
+}
+
+// audit looks at the shop's SQL from outside.
+func (s *shop) audit(args ...string) audited {
+	s.t.Helper()
+	t, where := s.t, []string{"--mysql", s.dsn}
+	if path, ok := strings.CutPrefix(s.dsn, "sqlite:"); ok {
+		where = []string{"--data-dir", filepath.Dir(path)}
+	}
+	cmd := exec.Command(binary, slices.Concat([]string{"audit", "--output", "json"}, where, args)...)
+	out, err := cmd.Output()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	a := audited{status: cmd.ProcessState.ExitCode()}
+	if err := json.Unmarshal(out, &a); err != nil && a.status < 2 {
+		t.Fatalf("audit printed %s: %v", out, err)
+	}
+	return a
+}
+
+// TestTheBooksOfAStoppedShopClose takes orders of each outcome, audits while it runs and after it stopped, and then breaks it.
+func TestTheBooksOfAStoppedShopClose(t *testing.T) {
+	s := embedded(t)
+	token := s.guest()
+	paid := s.must("CheckoutService/PlaceOrder", token, orderBody(hotSKU, 2, goodCard), "Idempotency-Key", "paid").Order.ID
+	for key, card := range map[string]string{
+		"declined": "4000000000000002", "pending": "4000000000000259", "answer lost": "4000000000000341", "provider down": "4000000000000036",
+	} {
+		if _, err := s.call("CheckoutService/PlaceOrder", token, orderBody(hotSKU, 1, card), "Idempotency-Key", key); err != nil {
+			t.Errorf("%s: %v", key, err)
+		}
+	}
+	if a := s.audit(); a.status != 0 || !a.OK || a.Drained || len(a.Rules) == 0 {
+		t.Errorf("beside the running shop: %+v", a)
+	}
+	for _, body := range []string{"{}", `{"drained":false}`} {
+		if r := s.must("AuditService/RunAudit", s.operator(), body); !strings.Contains(strings.ReplaceAll(r.Raw, " ", ""), `"ok":true`) {
+			t.Errorf("by RPC: %s", r.Raw)
+		}
+	}
+	if err := s.stop(); err != nil {
+		t.Fatal(err)
+	}
+	if a := s.audit("--drained"); a.status != 0 || !a.OK || !a.Drained || len(a.Findings) > 0 {
+		t.Errorf("stopped: %+v", a)
+	}
+
+	db, err := sql.Open("sqlite", strings.TrimPrefix(s.dsn, "sqlite:"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Exec("DELETE FROM orders WHERE id = ?", paid); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	a := s.audit("--drained", "--wait", "1ms")
+	found := map[string][]string{}
+	for _, f := range a.Findings {
+		found[f.Rule] = append(found[f.Rule], f.SKU+f.OrderID)
+	}
+	if a.status != 1 || a.OK || !slices.Contains(found["stock_adds_up"], hotSKU) || !slices.Contains(found["charge_has_order"], paid) {
+		t.Errorf("after order %s was deleted: %+v", paid, a)
+	}
+}
+
+// TestTheBooksCloseWhileOrdersAreTaken audits again and again beside a shop that takes, declines and cancels orders on real parts,
+// with durability journal: rows are behind the stock all the time.
+func TestTheBooksCloseWhileOrdersAreTaken(t *testing.T) {
+	s := onRealParts(t, realparts.StartRedis(t).Addr(), "--durability", "journal", "--customer-orders", "0")
+	sku, token := s.product(100_000), s.guest()
+	var buyers sync.WaitGroup
+	stop := make(chan struct{})
+	for buyer := range 6 {
+		buyers.Go(func() {
+			for i := 0; ; i++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				card := goodCard
+				if i%5 == 4 {
+					card = "4000000000000002"
+				}
+				key := fmt.Sprintf("%d-%d", buyer, i)
+				r, err := s.call("CheckoutService/PlaceOrder", token, orderBody(sku, 1+i%3, card), "Idempotency-Key", key)
+				if err == nil && i%3 == 0 && r.Order.ID != "" {
+					_, _ = s.call("OrderService/CancelOrder", token, fmt.Sprintf(`{"orderId":%q}`, r.Order.ID)) // It may be shipped.
+				}
+			}
+		})
+	}
+	inFlight, looks := 0, 0
+	for began := time.Now(); time.Since(began) < 5*time.Second; looks++ {
+		a := s.audit()
+		if n, err := strconv.Atoi(a.OrdersInFlight.String()); err == nil && n > 0 {
+			inFlight++
+		}
+		if a.status != 0 {
+			t.Errorf("beside the running shop: %+v", a)
+			break
+		}
+	}
+	close(stop)
+	buyers.Wait()
+	t.Logf("of %d audits, %d saw orders in flight", looks, inFlight)
+	if a := s.audit("--drained", "--wait", "60s"); a.status != 0 {
+		t.Errorf("drained: %+v", a)
+	}
+}
+
+// TestAnAuditThatCannotBeDone must not look like books that close, nor like some that do not.
+func TestAnAuditThatCannotBeDone(t *testing.T) {
+	for name, args := range map[string][]string{
+		"no database": {"--data-dir", t.TempDir()}, "no server": {"--mysql", "root:secret@tcp(127.0.0.1:1)/x"},
+		"wait alone": {"--wait", "1s"}, "bad flag": {"--nonsense"}, "bad output": {"--output", "xml"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cmd := exec.Command(binary, append([]string{"audit"}, args...)...)
+			cmd.Env = append(cmd.Environ(), "SPILLWAY_DATA_DIR="+t.TempDir())
+			out, err := cmd.CombinedOutput()
+			if status := cmd.ProcessState.ExitCode(); status != 2 || strings.Contains(string(out), "secret") {
+				t.Errorf("status %d (%v); want 2, and no password\n%s", status, err, out)
+			}
+		})
+	}
+}

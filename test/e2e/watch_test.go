@@ -1,0 +1,167 @@
+package e2e
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"testing"
+	"time"
+
+	"connectrpc.com/connect"
+
+	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
+	"github.com/spillway/spillway/gen/spillway/v1/spillwayv1connect"
+	"github.com/spillway/spillway/test/realparts"
+)
+
+const (
+	watchedPaid    = spillwayv1.OrderState_ORDER_STATE_PAID
+	watchedShipped = spillwayv1.OrderState_ORDER_STATE_SHIPPED
+	// watchLimit bounds how long an order is watched. The hub compares all watched orders after 15 s, so what takes less was fed by Redis.
+	watchLimit = 12 * time.Second
+)
+
+// watched is what a stream brought until it ended.
+type watched struct {
+	states []spillwayv1.OrderState
+	resume string
+	err    error
+}
+
+// watch follows an order until the stream ends, or until it has brought so many messages.
+func (s *shop) watch(token, id, resume string, messages int) watched {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), startTimeout)
+	defer cancel()
+	stream, err := spillwayv1connect.NewOrderServiceClient(streaming, s.url, bearer(token)).WatchOrder(ctx, &spillwayv1.WatchOrderRequest{
+		OrderId: id, ResumeToken: resume,
+	})
+	if err != nil {
+		return watched{err: err}
+	}
+	defer stream.Close() //nolint:errcheck // What was to be read is read.
+	out := watched{resume: resume}
+	for len(out.states) < messages && stream.Receive() {
+		out.states, out.resume = append(out.states, stream.Msg().GetOrder().GetState()), stream.Msg().GetResumeToken()
+	}
+	out.err = stream.Err()
+	return out
+}
+
+// streaming has no limit for a whole answer.
+var streaming = &http.Client{Transport: &http.Transport{}}
+
+// bearer sends the token with each stream.
+type bearerToken string
+
+func bearer(token string) connect.ClientOption { return connect.WithInterceptors(bearerToken(token)) }
+
+func (bearerToken) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc { return next }
+
+func (bearerToken) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
+	return next
+}
+
+func (b bearerToken) WrapStreamingClient(next connect.StreamingClientFunc) connect.StreamingClientFunc {
+	return func(ctx context.Context, spec connect.Spec) connect.StreamingClientConn {
+		c := next(ctx, spec)
+		c.RequestHeader().Set("Authorization", "Bearer "+string(b))
+		return c
+	}
+}
+
+// place orders one unit and does not wait for anything.
+func (s *shop) place(token, key string) string {
+	s.t.Helper()
+	return s.must("CheckoutService/PlaceOrder", token, orderBody(hotSKU, 1, goodCard), "Idempotency-Key", key).Order.ID
+}
+
+// many is more messages than an order has states.
+const many = 100
+
+func TestAnOrderIsWatchedToItsEndOnEmbeddedParts(t *testing.T) { watchToTheEnd(t, embedded(t)) }
+
+func TestAnOrderIsWatchedToItsEndOnRealParts(t *testing.T) {
+	watchToTheEnd(t, onRealParts(t, realparts.StartRedis(t).Addr()))
+}
+
+func watchToTheEnd(t *testing.T, s *shop) {
+	t.Helper()
+	token := s.guest()
+	for i, key := range []string{"first", "second", "third"} {
+		id, began := s.place(token, key), time.Now()
+		w := s.watch(token, id, "", many)
+		took := time.Since(began)
+		if n := len(w.states); w.err != nil || n == 0 || w.states[n-1] != watchedShipped || !slices.IsSorted(w.states) || len(slices.Compact(w.states)) != n {
+			t.Errorf("order %d: %v, %v; want each state once, up to SHIPPED, and a clean end", i, w.states, w.err)
+		}
+		if took > watchLimit {
+			t.Errorf("order %d was seen shipped after %s: the feed does not work", i, took)
+		}
+		t.Logf("%v after %s", w.states, took.Round(time.Millisecond))
+		if again := s.watch(token, id, w.resume, many); again.err != nil || len(again.states) > 0 {
+			t.Errorf("from its end: %v, %v", again.states, again.err)
+		}
+	}
+	if other := s.watch(s.guest(), s.place(token, "mine"), "", many); connect.CodeOf(other.err) != connect.CodeNotFound {
+		t.Errorf("another customer: %v, %v; want not_found", other.states, other.err)
+	}
+	if err := s.stop(); err != nil {
+		t.Errorf("stopping: %v", err)
+	}
+}
+
+// TestWatchingGoesOnAfterAKill: the server is killed while an order that nothing ships is watched. Its successor, with workers, goes on
+// after what was seen.
+func TestWatchingGoesOnAfterAKill(t *testing.T) {
+	s := onRealParts(t, realparts.StartRedis(t).Addr())
+	s.kill()
+	s.args[0] = "serve"
+	s.start()
+	token := s.guest()
+	id := s.place(token, "k")
+	before := s.watch(token, id, "", 1)
+	if before.err != nil || !slices.Equal(before.states, []spillwayv1.OrderState{watchedPaid}) {
+		t.Fatalf("before: %v, %v", before.states, before.err)
+	}
+	cut := make(chan watched, 1)
+	go func() { cut <- s.watch(token, id, before.resume, many) }()
+	s.kill()
+	if w := <-cut; w.err == nil || len(w.states) > 0 {
+		t.Errorf("while it was killed: %v, %v; want an error", w.states, w.err)
+	}
+	s.args[0] = "all"
+	s.start()
+	if after := s.watch(token, id, before.resume, many); after.err != nil || !slices.Equal(after.states, []spillwayv1.OrderState{watchedShipped}) {
+		t.Errorf("after: %v, %v; want SHIPPED alone", after.states, after.err)
+	}
+}
+
+// TestAShutdownDoesNotWaitForWatchers: it ends them, with `unavailable`.
+func TestAShutdownDoesNotWaitForWatchers(t *testing.T) {
+	s := onRealParts(t, realparts.StartRedis(t).Addr())
+	s.kill()
+	s.args[0] = "serve"
+	s.start()
+	token := s.guest()
+	id := s.place(token, "k")
+	seen := make(chan struct{})
+	ended := make(chan watched, 1)
+	go func() {
+		first := s.watch(token, id, "", 1)
+		close(seen)
+		w := s.watch(token, id, first.resume, many)
+		ended <- w
+	}()
+	<-seen
+	began := time.Now()
+	if err := s.stop(); err != nil {
+		t.Errorf("stopping: %v", err)
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("the shutdown took %s", took)
+	}
+	if w := <-ended; connect.CodeOf(w.err) != connect.CodeUnavailable {
+		t.Errorf("the watcher: %v, %v; want unavailable", w.states, w.err)
+	}
+}
