@@ -77,7 +77,7 @@ func (b *buyer) order(ctx context.Context, a *attempt) {
 		return
 	}
 	for range unpaidTries {
-		if a.last != order.Pending || !b.place(a) {
+		if a.last != order.Pending || wait(ctx, retryEvery) != nil || !b.place(a) {
 			break
 		}
 	}

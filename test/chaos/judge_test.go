@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"os/exec"
 	"slices"
@@ -24,6 +25,8 @@ const (
 	drainLooks = 3
 	// lookTimeout bounds one look at SQL.
 	lookTimeout = 30 * time.Second
+	// sayEvery is how often a drain that takes long says what it waits for.
+	sayEvery = 10 * time.Second
 	// historiesMax bounds how many orders are told about when something is wrong.
 	historiesMax = 5
 )
@@ -67,23 +70,7 @@ var rules = []rule{
 // judge waits until the drain leaves nothing to say, and tells what is wrong if it does not.
 func (r *round) judge(m *market) {
 	r.t.Helper()
-	began := time.Now()
-	var found []finding
-	var err error
-	for quiet := 0; quiet < drainLooks; r.pause(drainPoll) {
-		if found, err = r.look(m); err == nil && len(found) == 0 {
-			quiet++
-			continue
-		}
-		quiet = 0
-		if time.Since(began) > drainTime {
-			break
-		}
-	}
-	if err != nil {
-		r.t.Errorf("SQL could not be asked: %v", err)
-	}
-	r.say("drained after %s", time.Since(began).Round(time.Second))
+	found := r.drain(m)
 	if len(found) == 0 {
 		r.audit()
 	}
@@ -94,6 +81,47 @@ func (r *round) judge(m *market) {
 	if r.t.Failed() {
 		r.t.FailNow()
 	}
+}
+
+// drain looks until nothing is wrong, or for too long, and returns what is wrong then.
+func (r *round) drain(m *market) (found []finding) {
+	r.t.Helper()
+	began, said := time.Now(), time.Now()
+	for quiet := 0; ; r.pause(drainPoll) {
+		var err error
+		if found, err = r.look(m); err == nil && len(found) == 0 {
+			if quiet++; quiet == drainLooks {
+				r.say("drained after %s", time.Since(began).Round(time.Second))
+				return nil
+			}
+			continue
+		}
+		quiet = 0
+		if time.Since(began) > drainTime {
+			if err != nil {
+				r.t.Errorf("SQL and the server could not be asked: %v", err)
+			}
+			r.say("not drained after %s", time.Since(began).Round(time.Second))
+			return found
+		}
+		if time.Since(said) > sayEvery {
+			said = time.Now()
+			r.say("draining: %s (%v)", byRule(found), err)
+		}
+	}
+}
+
+// byRule counts the findings.
+func byRule(found []finding) string {
+	counts := map[string]int{}
+	for _, f := range found {
+		counts[f.rule]++
+	}
+	var out []string
+	for _, rule := range slices.Sorted(maps.Keys(counts)) {
+		out = append(out, fmt.Sprintf("%d against %q", counts[rule], rule))
+	}
+	return strings.Join(out, ", ")
 }
 
 // look asks SQL once for everything that is wrong.
@@ -217,10 +245,6 @@ func (h *house) countersAgree(ctx context.Context, m *market) ([]finding, error)
 // audit asks the shop's own auditor, which sees more than the rules here.
 func (h *house) audit() {
 	h.t.Helper()
-	if out, _ := exec.CommandContext(h.ctx, binary, "--help").CombinedOutput(); !strings.Contains(string(out), "  audit") {
-		h.say("this binary has no audit yet")
-		return
-	}
 	cmd := exec.CommandContext(h.ctx, binary, "audit", "--drained", "--wait", "20s")
 	cmd.Env = h.env
 	out, err := cmd.CombinedOutput()
