@@ -26,32 +26,84 @@ type Parcel struct {
 // parcelsMax bounds what the simulated carrier remembers; then it forgets the oldest.
 const parcelsMax = 200_000
 
-// SimulatedCarrier takes every parcel after its latency, each order's once. Its fields are set before the first call.
+// CarrierMode is how the simulated carrier fares.
+type CarrierMode string
+
+// The modes.
+const (
+	// CarrierOK takes each parcel after its latency.
+	CarrierOK CarrierMode = "ok"
+	// CarrierSlow does so after slowLatency more.
+	CarrierSlow CarrierMode = "slow"
+	// CarrierDown answers at once that it takes nothing.
+	CarrierDown CarrierMode = "down"
+	// CarrierLate takes each parcel at once and answers lateLatency later, when nobody listens any more. Asked again, it answers
+	// that it has it.
+	CarrierLate CarrierMode = "late"
+)
+
+const (
+	// slowLatency is within the shipping policy's timeout, so that a slow carrier costs time and nothing else.
+	slowLatency = 2 * time.Second
+	// lateLatency is beyond that timeout, which is 5 s.
+	lateLatency = 8 * time.Second
+)
+
+// SimulatedCarrier takes each order's parcel once. Its exported fields are set before the first call.
 type SimulatedCarrier struct {
 	// Latency is how long the carrier takes to answer.
 	Latency time.Duration
-	// Refuse says which parcels the carrier does not take, and why; nil takes all.
+	// Refuse says which parcels the carrier will never take, and why; nil takes all.
 	Refuse func(p Parcel) error
 
 	mu     sync.Mutex
+	mode   CarrierMode
 	taken  map[order.ID]bool
 	oldest []order.ID
 }
 
-// Ship takes the parcel.
+// SetMode changes how the carrier fares, from the next call on.
+func (c *SimulatedCarrier) SetMode(m CarrierMode) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.mode = m
+}
+
+// Ship takes the parcel. order.ErrRefused: it was not taken this time. order.ErrInvalid: it is not taken and never will be; one that
+// was taken before is never answered so.
 func (c *SimulatedCarrier) Ship(ctx context.Context, p Parcel) error {
-	if c.Latency > 0 {
-		if err := sleep(ctx, c.Latency); err != nil {
-			return fmt.Errorf("hand %s to the carrier: %w", p.OrderID, err)
-		}
+	c.mu.Lock()
+	mode, has := c.mode, c.taken[p.OrderID]
+	c.mu.Unlock()
+	before, after := c.Latency, time.Duration(0)
+	switch {
+	case mode == CarrierDown:
+		return fmt.Errorf("the carrier is down and did not take %s: %w", p.OrderID, order.ErrRefused)
+	case mode == CarrierSlow:
+		before += slowLatency
+	case mode == CarrierLate && !has:
+		after = lateLatency
 	}
-	if c.Refuse != nil {
+	if err := wait(ctx, before); err != nil {
+		return fmt.Errorf("hand %s to the carrier: %w", p.OrderID, err)
+	}
+	if c.Refuse != nil && !has {
 		if err := c.Refuse(p); err != nil {
-			return fmt.Errorf("the carrier refuses %s: %w", p.OrderID, err)
+			return fmt.Errorf("the carrier refuses %s: %w: %w", p.OrderID, order.ErrInvalid, err)
 		}
 	}
 	c.take(p.OrderID)
+	if err := wait(ctx, after); err != nil {
+		return fmt.Errorf("wait for the carrier, which has %s: %w", p.OrderID, err)
+	}
 	return nil
+}
+
+func wait(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return nil
+	}
+	return sleep(ctx, d)
 }
 
 func (c *SimulatedCarrier) take(id order.ID) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/spillway/spillway/order"
@@ -36,6 +37,51 @@ func TestACarrierThatRefusesTakesNothing(t *testing.T) {
 	if err := c.Ship(t.Context(), Parcel{OrderID: newID()}); err != nil || c.Parcels() != 1 {
 		t.Errorf("%d parcels, %v", c.Parcels(), err)
 	}
+}
+
+func TestACarrierThatHasAParcelDoesNotRefuseIt(t *testing.T) {
+	c, p := SimulatedCarrier{}, Parcel{OrderID: newID()}
+	if err := c.Ship(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	c.Refuse = func(Parcel) error { return errors.New("too heavy") }
+	if err := c.Ship(t.Context(), p); err != nil {
+		t.Errorf("a parcel that it has: %v", err)
+	}
+	if err := c.Ship(t.Context(), Parcel{OrderID: newID()}); !errors.Is(err, order.ErrInvalid) {
+		t.Errorf("one that it does not have: %v; want ErrInvalid", err)
+	}
+}
+
+func TestACarrierFaresAsItIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var c SimulatedCarrier
+		for _, s := range []struct {
+			mode    CarrierMode
+			err     error
+			takes   time.Duration
+			parcels int
+		}{
+			{CarrierDown, order.ErrRefused, 0, 0},
+			{CarrierOK, nil, 0, 1},
+			{CarrierSlow, nil, slowLatency, 2},
+			{CarrierLate, context.DeadlineExceeded, 5 * time.Second, 3},
+		} {
+			c.SetMode(s.mode)
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			p, began := Parcel{OrderID: newID()}, time.Now()
+			err := c.Ship(ctx, p)
+			if !errors.Is(err, s.err) || time.Since(began) != s.takes || c.Parcels() != s.parcels {
+				t.Errorf("%s: %v after %s, %d parcels; want %v after %s, %d", s.mode, err, time.Since(began), c.Parcels(), s.err, s.takes, s.parcels)
+			}
+			cancel()
+			if s.mode == CarrierLate { // It has the parcel, and says so when it is asked again.
+				if err := c.Ship(t.Context(), p); err != nil || time.Since(began) != s.takes || c.Parcels() != s.parcels {
+					t.Errorf("asked again: %v after %s, %d parcels", err, time.Since(began), c.Parcels())
+				}
+			}
+		}
+	})
 }
 
 func TestASlowCarrierIsNotWaitedForLonger(t *testing.T) {

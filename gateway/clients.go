@@ -50,11 +50,11 @@ func (p Payments) Charge(ctx context.Context, id order.ID, amount order.Money, c
 	}, nil
 }
 
-// unlessKnown says of a charge that failed whether its outcome is known: nothing was charged when the call was not sent, or was
-// answered. Of every other failure nobody can say.
+// unlessKnown says of a charge or a parcel that failed whether its outcome is known: nothing was done when the call was not sent,
+// or was answered. Of every other failure nobody can say.
 func unlessKnown(err error) error {
 	left := errors.Is(err, context.Canceled) || errors.Is(err, errCallerLeft)
-	if errors.Is(err, order.ErrUnknownOutcome) || errors.Is(err, errNotSent) || !IsFailure(err) && !left {
+	if errors.Is(err, order.ErrUnknownOutcome) || errors.Is(err, errNotSent) || errors.Is(err, order.ErrRefused) || !IsFailure(err) && !left {
 		return err
 	}
 	return fmt.Errorf("%w: %w", order.ErrUnknownOutcome, err)
@@ -151,15 +151,28 @@ func (s Shipments) Quote(ctx context.Context, to order.Address, items []order.De
 	return wire.FromMoney(resp.GetCost())
 }
 
-// Ship hands a paid order to the carrier.
+// Ship hands a paid order to the carrier, which takes it once. order.ErrUnknownOutcome: the carrier may have it. order.ErrInvalid:
+// the carrier does not have it and will not take it. After any other error it was not taken this time.
 func (s Shipments) Ship(ctx context.Context, o order.Order) error {
 	_, err := Do(ctx, s.Policy, func(ctx context.Context) (*spillwayv1.ShipOrderResponse, error) {
 		resp, err := s.Client.ShipOrder(ctx, &spillwayv1.ShipOrderRequest{
 			OrderId: string(o.ID), TrackingId: o.TrackingID, Address: wire.Address(o.Address), Lines: wire.Demand(o.Demand()),
 		})
-		return resp, FromConnect(err)
+		return resp, refused(err)
 	})
-	return err
+	if err != nil {
+		return unlessKnown(err)
+	}
+	return nil
+}
+
+// refused is FromConnect for a service that answers `aborted` when the carrier said no.
+func refused(err error) error {
+	var ce *connect.Error
+	if errors.As(err, &ce) && ce.Code() == connect.CodeAborted {
+		return fmt.Errorf("%w: %w", order.ErrRefused, err)
+	}
+	return FromConnect(err)
 }
 
 // Mails calls an EmailService.
@@ -168,10 +181,32 @@ type Mails struct {
 	Policy *Policy
 }
 
-// SendConfirmation mails the order to its customer.
+// SendConfirmation tells the customer that the order is paid.
 func (m Mails) SendConfirmation(ctx context.Context, o order.Order) error {
 	_, err := Do(ctx, m.Policy, func(ctx context.Context) (*spillwayv1.SendOrderConfirmationResponse, error) {
 		resp, err := m.Client.SendOrderConfirmation(ctx, &spillwayv1.SendOrderConfirmationRequest{Order: wire.Order(o)})
+		return resp, FromConnect(err)
+	})
+	return err
+}
+
+// SendShipped tells the customer that the carrier has the parcel.
+func (m Mails) SendShipped(ctx context.Context, o order.Order) error {
+	_, err := Do(ctx, m.Policy, func(ctx context.Context) (*spillwayv1.SendOrderShippedResponse, error) {
+		resp, err := m.Client.SendOrderShipped(ctx, &spillwayv1.SendOrderShippedRequest{Order: wire.Order(o)})
+		return resp, FromConnect(err)
+	})
+	return err
+}
+
+// SendCancelled tells the customer that the order was cancelled, and what was given back; zero for nothing.
+func (m Mails) SendCancelled(ctx context.Context, o order.Order, refund order.Money) error {
+	req := &spillwayv1.SendOrderCancelledRequest{Order: wire.Order(o)}
+	if refund.Amount != 0 {
+		req.Refund = wire.Money(refund)
+	}
+	_, err := Do(ctx, m.Policy, func(ctx context.Context) (*spillwayv1.SendOrderCancelledResponse, error) {
+		resp, err := m.Client.SendOrderCancelled(ctx, req)
 		return resp, FromConnect(err)
 	})
 	return err

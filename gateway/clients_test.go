@@ -23,7 +23,6 @@ import (
 // services answers what the test sets and notes what it was asked.
 type services struct {
 	spillwayv1connect.UnimplementedPaymentServiceHandler
-	spillwayv1connect.UnimplementedEmailServiceHandler
 	err    error
 	charge *spillwayv1.ChargeRecord
 	cost   order.Money
@@ -62,6 +61,16 @@ func (s *services) GetShipment(context.Context, *spillwayv1.GetShipmentRequest) 
 func (s *services) SendOrderConfirmation(_ context.Context, req *spillwayv1.SendOrderConfirmationRequest) (*spillwayv1.SendOrderConfirmationResponse, error) {
 	s.asked = req
 	return &spillwayv1.SendOrderConfirmationResponse{}, s.err
+}
+
+func (s *services) SendOrderShipped(_ context.Context, req *spillwayv1.SendOrderShippedRequest) (*spillwayv1.SendOrderShippedResponse, error) {
+	s.asked = req
+	return &spillwayv1.SendOrderShippedResponse{}, s.err
+}
+
+func (s *services) SendOrderCancelled(_ context.Context, req *spillwayv1.SendOrderCancelledRequest) (*spillwayv1.SendOrderCancelledResponse, error) {
+	s.asked = req
+	return &spillwayv1.SendOrderCancelledResponse{}, s.err
 }
 
 // callers are the clients of the services: once in this process, once behind a URL.
@@ -187,6 +196,61 @@ func TestCodesBecomeTheDomainsErrors(t *testing.T) {
 			}
 			if got := IsFailure(FromConnect(s.err)); got != c.failure {
 				t.Errorf("%s counts as a failure: %v", code, got)
+			}
+		}
+	}
+}
+
+// TestWhatIsKnownOfAParcelTravels: whoever cancels an order relies on it.
+func TestWhatIsKnownOfAParcelTravels(t *testing.T) {
+	for name, c := range map[string]struct {
+		code    connect.Code
+		inside  error
+		want    error
+		unknown bool
+	}{
+		"refused this time": {connect.CodeAborted, order.ErrRefused, order.ErrRefused, false},
+		"refused for good":  {connect.CodeInvalidArgument, order.ErrInvalid, order.ErrInvalid, false},
+		"busy":              {connect.CodeResourceExhausted, order.ErrBusy, order.ErrBusy, false},
+		"nobody knows":      {connect.CodeUnavailable, errors.Join(order.ErrUnavailable, order.ErrUnknownOutcome), order.ErrUnavailable, true},
+		"something else":    {connect.CodeInternal, errors.New("a bug"), order.ErrUnknownOutcome, true},
+		"its caller left":   {connect.CodeCanceled, context.Canceled, context.Canceled, true},
+	} {
+		for how, err := range map[string]error{"in process": c.inside, "by URL": connect.NewError(c.code, errors.New("so it is"))} {
+			s := &services{err: err}
+			got := newCallers(t, s)[how].shipping.Ship(t.Context(), mugs(t))
+			if !errors.Is(got, c.want) || errors.Is(got, order.ErrUnknownOutcome) != c.unknown {
+				t.Errorf("%s, %s: %v", name, how, got)
+			}
+		}
+	}
+	s, p := &services{}, NewPolicy(Handover, quick)
+	tripped(t, p)
+	if err := (Shipments{s, p}).Ship(t.Context(), mugs(t)); err == nil || errors.Is(err, order.ErrUnknownOutcome) || s.asked != nil {
+		t.Errorf("an open breaker: %v, after asking %v; want a known outcome: nothing was sent", err, s.asked)
+	}
+	if !IsFailure(order.ErrRefused) {
+		t.Error("a carrier that takes nothing is not working")
+	}
+}
+
+func TestMailsTravel(t *testing.T) {
+	o, refund := mugs(t), order.Money{Currency: "EUR", Amount: 3645}
+	s := &services{}
+	for how, c := range newCallers(t, s) {
+		if err := c.mail.SendShipped(t.Context(), o); err != nil {
+			t.Errorf("%s: %v", how, err)
+		}
+		if q, ok := s.asked.(*spillwayv1.SendOrderShippedRequest); !ok || q.GetOrder().GetId() != string(o.ID) {
+			t.Errorf("%s: asked %v", how, s.asked)
+		}
+		for _, money := range []order.Money{refund, {}} {
+			if err := c.mail.SendCancelled(t.Context(), o, money); err != nil {
+				t.Errorf("%s: %v", how, err)
+			}
+			q, ok := s.asked.(*spillwayv1.SendOrderCancelledRequest)
+			if !ok || (q.GetRefund() != nil) != (money.Amount != 0) || q.GetRefund() != nil && !proto.Equal(q.GetRefund(), wire.Money(money)) {
+				t.Errorf("%s: asked %v", how, s.asked)
 			}
 		}
 	}

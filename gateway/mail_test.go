@@ -38,11 +38,16 @@ func mugs(t *testing.T) order.Order {
 
 func confirmation(t *testing.T, o order.Order) *mail.Msg {
 	t.Helper()
-	c, err := NewConfirmations(sender)
+	return written(t, order.MailConfirmation, o, order.Money{})
+}
+
+func written(t *testing.T, kind order.MailKind, o order.Order, refund order.Money) *mail.Msg {
+	t.Helper()
+	l, err := NewLetters(sender)
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := c.For(o)
+	m, err := l.Write(kind, o, refund)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +130,7 @@ func TestNobodyAddsAHeader(t *testing.T) {
 	if len(header["Bcc"]) > 0 || len(header["X-Evil"]) > 0 {
 		t.Errorf("headers: %v", header)
 	}
-	c, err := NewConfirmations(sender)
+	c, err := NewLetters(sender)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +139,7 @@ func TestNobodyAddsAHeader(t *testing.T) {
 		"<ada@example.com>\nX-Evil: 1", "@", strings.Repeat("a", 100) + "\n@example.com",
 	} {
 		o.Email = address
-		if _, err := c.For(o); !errors.Is(err, order.ErrInvalid) {
+		if _, err := c.Write(order.MailConfirmation, o, order.Money{}); !errors.Is(err, order.ErrInvalid) {
 			t.Errorf("%q: %v; want ErrInvalid", address, err)
 		} else if len(address) > 1 && strings.Contains(err.Error(), address) {
 			t.Errorf("the error names the address: %v", err)
@@ -143,11 +148,11 @@ func TestNobodyAddsAHeader(t *testing.T) {
 }
 
 func TestASenderThatIsNoneIsRefused(t *testing.T) {
-	c, err := NewConfirmations("nobody")
+	c, err := NewLetters("nobody")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.For(mugs(t)); err == nil {
+	if _, err := c.Write(order.MailShipped, mugs(t), order.Money{}); err == nil {
 		t.Error("a mail without a sender was made")
 	}
 }

@@ -34,8 +34,10 @@ const (
 	Queue        = "queue"
 	QueueReceive = "queue-receive"
 	Payment      = "payment"
-	Shipping     = "shipping"
-	Mail         = "mail"
+	// Shipping is the pricing of parcels, Handover their handing over: a carrier that is down must not keep orders from being priced.
+	Shipping = "shipping"
+	Handover = "handover"
+	Mail     = "mail"
 )
 
 // DefaultPolicies are the bounds that fit a shop: a payment may take 3 s, what is on the hot path far less. Ten of the last
@@ -47,7 +49,7 @@ func DefaultPolicies() map[string]PolicyConfig {
 	return map[string]PolicyConfig{
 		Redis: usual(time.Second), Journal: usual(2 * time.Second), SQL: usual(10 * time.Second),
 		Queue: usual(10 * time.Second), QueueReceive: usual(10 * time.Second),
-		Payment: usual(3 * time.Second), Shipping: usual(5 * time.Second), Mail: usual(10 * time.Second),
+		Payment: usual(3 * time.Second), Shipping: usual(5 * time.Second), Handover: usual(5 * time.Second), Mail: usual(10 * time.Second),
 	}
 }
 

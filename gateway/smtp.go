@@ -22,6 +22,8 @@ type SMTPConfig struct {
 	Username, Password string
 	// Plain sends without TLS, and so without signing in: for a relay on the same machine.
 	Plain bool
+	// Hello is the domain by which the shop greets the server; empty is the host's name, which strict servers refuse when it has no dot.
+	Hello string
 	// Timeout bounds one connection, with everything that is said on it. It should be less than that of the mail policy.
 	Timeout time.Duration
 }
@@ -67,6 +69,9 @@ func NewSMTP(cfg SMTPConfig) (*SMTP, error) {
 	s := &SMTP{host: cfg.Host, options: []mail.Option{
 		mail.WithPort(cfg.Port), mail.WithTimeout(cfg.Timeout), mail.WithTLSPolicy(mail.TLSMandatory),
 	}}
+	if cfg.Hello != "" {
+		s.options = append(s.options, mail.WithHELO(cfg.Hello))
+	}
 	if cfg.Plain {
 		s.options = append(s.options, mail.WithTLSPolicy(mail.NoTLS))
 	}

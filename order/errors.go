@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// The answers that are not an order. They are answers, not failures: they trip no breaker, and each is
-// translated to its code at the one edge of the server.
+// The answers that are not an order. They are answers, not failures: they trip no breaker (ErrUnavailable, ErrRefused and
+// ErrUnknownOutcome do, because somebody did not work), and each is translated to its code at the one edge of the server.
 var (
 	// ErrInvalid means that the caller sent something that can never be accepted.
 	ErrInvalid = errors.New("invalid")
@@ -24,6 +24,8 @@ var (
 	ErrBusy = errors.New("too many orders at once")
 	// ErrUnavailable means that a part that is needed does not answer. Wait and send the same again.
 	ErrUnavailable = errors.New("temporarily unavailable")
+	// ErrRefused means that an outside party answered that it did not do it: nothing happened, and a later try may work.
+	ErrRefused = errors.New("refused")
 	// ErrUnknownOutcome means that the step may or may not have happened: ask before doing it again.
 	ErrUnknownOutcome = errors.New("outcome unknown")
 )

@@ -40,6 +40,12 @@ type Address struct {
 	CountryCode string
 }
 
+// The beginnings of cancel reasons that say more than that: the code of the decline, and the order whose key it was, follow.
+const (
+	ReasonDeclined  = "card_declined: "
+	ReasonDuplicate = "duplicate of "
+)
+
 // Order is what was bought, at which prices, and how far it came.
 type Order struct {
 	ID         ID

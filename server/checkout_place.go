@@ -25,7 +25,7 @@ const (
 	// durableRetry is when to ask again for an order that is paid but not yet as durable as promised.
 	durableRetry = time.Second
 	// declinedPrefix begins the cancel reason of an order whose card was declined; the provider's code follows.
-	declinedPrefix = "card_declined: "
+	declinedPrefix = order.ReasonDeclined
 )
 
 // PlaceOrder reserves the stock, charges the card and answers with the order: see docs/order.md.

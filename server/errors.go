@@ -29,6 +29,8 @@ var codes = []struct {
 	{order.ErrExists, connect.CodeAlreadyExists},
 	{order.ErrBusy, connect.CodeResourceExhausted},
 	{errSlow, connect.CodeAborted},
+	// Known to have done nothing, which unavailable leaves open: gateway.Shipments tells the two apart by this code.
+	{order.ErrRefused, connect.CodeAborted},
 	{order.ErrUnavailable, connect.CodeUnavailable},
 	{order.ErrUnknownOutcome, connect.CodeUnavailable},
 	{order.ErrInvalid, connect.CodeInvalidArgument},

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -51,9 +52,18 @@ func (s Shipping) ShipOrder(ctx context.Context, req *spillwayv1.ShipOrderReques
 		OrderID: order.ID(req.GetOrderId()), TrackingID: req.GetTrackingId(), To: wire.FromAddress(req.GetAddress()), Items: items,
 	})
 	if err != nil {
-		return nil, errors.Join(order.ErrUnavailable, err)
+		return nil, untaken(err)
 	}
 	return &spillwayv1.ShipOrderResponse{TrackingId: req.GetTrackingId()}, nil
+}
+
+// untaken says of a parcel that was not handed over what is known about it. A carrier that answered has not taken it; where it
+// is now after any other failure nobody can say.
+func untaken(err error) error {
+	if errors.Is(err, order.ErrRefused) || errors.Is(err, order.ErrInvalid) {
+		return err
+	}
+	return fmt.Errorf("%w: %w: %w", order.ErrUnavailable, order.ErrUnknownOutcome, err)
 }
 
 // GetShipment returns the shipment of one of the caller's orders.

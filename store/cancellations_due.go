@@ -10,9 +10,6 @@ import (
 	"github.com/spillway/spillway/order"
 )
 
-// kindCancelled is the mail that tells of a cancellation, in due_mails.
-const kindCancelled = "cancelled"
-
 // Due reads up to limit intents that are not finished and whose time has come, oldest first.
 func (c *Cancellations) Due(ctx context.Context, now time.Time, limit int) (out []Cancellation, err error) {
 	err = c.db.call(ctx, func(ctx context.Context) (err error) {
@@ -96,7 +93,7 @@ func (c *Cancellations) Finish(ctx context.Context, id order.ID) (finished bool,
 		if finished = err == nil; !finished {
 			return err
 		}
-		return c.db.makeMailDue(ctx, tx, id, kindCancelled, now)
+		return c.db.makeMailDue(ctx, tx, id, order.MailCancelled, now)
 	})
 	if errors.Is(err, errNotDone) {
 		return false, nil
@@ -107,7 +104,7 @@ func (c *Cancellations) Finish(ctx context.Context, id order.ID) (finished bool,
 var errNotDone = errors.New("the cancellation is not done")
 
 // makeMailDue has a mail sent to the customer of an order that has a row.
-func (db *DB) makeMailDue(ctx context.Context, tx *sql.Tx, id order.ID, kind string, now time.Time) error {
+func (db *DB) makeMailDue(ctx context.Context, tx *sql.Tx, id order.ID, kind order.MailKind, now time.Time) error {
 	upsert := " WHERE o.id = ? ON CONFLICT (order_id, kind) DO NOTHING"
 	if db.isMySQL() {
 		upsert = " WHERE o.id = ? ON DUPLICATE KEY UPDATE order_id = due_mails.order_id"

@@ -1,9 +1,26 @@
 package store
 
-import "context"
+import (
+	"context"
+	"testing"
+)
 
 // OpenUnchecked opens a database without looking whether it answers.
 var OpenUnchecked = open
+
+// RawSQL lets a test do what only another part of the shop, or time, would.
+func (db *DB) RawSQL(t testing.TB, query string, args ...any) int64 {
+	t.Helper()
+	r, err := db.sql.ExecContext(t.Context(), query, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := r.RowsAffected()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
 
 // Exec runs a statement behind the repositories' back.
 func Exec(ctx context.Context, db *DB, query string, args ...any) error {

@@ -47,7 +47,7 @@ type Refusal struct {
 type Duplicate struct{ ID, Of order.ID }
 
 // duplicatePrefix begins the cancel_reason of a duplicate; the id of the order that has the key follows.
-const duplicatePrefix = "duplicate of "
+const duplicatePrefix = order.ReasonDuplicate
 
 // Apply writes the changes in one transaction: orders that are missing are inserted in the state that their last step
 // brings about, and existing ones move along the table of states (I7). It may be called with the same changes again, in

@@ -15,6 +15,19 @@ func (o *Orders) Get(ctx context.Context, id order.ID) (order.Order, error) {
 	return o.one(ctx, "id = ?", id)
 }
 
+// ByIDs reads the orders with their items; those that do not exist are absent.
+func (o *Orders) ByIDs(ctx context.Context, ids []order.ID) (map[order.ID]order.Order, error) {
+	if len(ids) == 0 {
+		return map[order.ID]order.Order{}, nil
+	}
+	found, err := o.query(ctx, "id IN ("+marks(len(ids))+")", anys(ids)...)
+	out := make(map[order.ID]order.Order, len(found))
+	for _, f := range found {
+		out[f.ID] = f
+	}
+	return out, err
+}
+
 // FindByKey reads the order that the customer's idempotency key made; order.ErrNotFound when there is none.
 func (o *Orders) FindByKey(ctx context.Context, customer order.CustomerID, key string) (order.Order, error) {
 	return o.one(ctx, "customer_id = ? AND idempotency_key = ?", customer, key)

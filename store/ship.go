@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -20,7 +21,83 @@ type Shipment struct {
 	ShippedAt time.Time
 }
 
-// Ship writes the shipments and brings their orders to SHIPPED, in batched statements of one transaction. Orders whose
+// ShipClaims says which orders their claimant may hand to the carrier.
+type ShipClaims struct {
+	// At is the claims' own time: they are released by it.
+	At time.Time
+	// Orders are the claimed ones. The value says whether there was a claim before, so that the carrier may have the parcel already.
+	Orders map[order.ID]bool
+}
+
+// ClaimShipping keeps those of the orders that are PAID or SHIP_FAILED from being cancelled, and from being claimed by another for
+// as long as the lease. Orders in other states, and those that another one claimed within the lease, are not among the answer.
+func (o *Orders) ClaimShipping(ctx context.Context, ids []order.ID, lease time.Duration) (ShipClaims, error) {
+	out := ShipClaims{Orders: make(map[order.ID]bool, len(ids))}
+	if len(ids) == 0 {
+		return out, nil
+	}
+	err := o.db.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		clear(out.Orders) // The transaction may be run again.
+		out.At = micro(time.Now())
+		if err := o.db.claimable(ctx, tx, ids, out.At.Add(-lease), out.Orders); err != nil || len(out.Orders) == 0 {
+			return err
+		}
+		args := append([]any{out.At}, anys(slices.Sorted(maps.Keys(out.Orders)))...)
+		_, err := tx.ExecContext(ctx, "UPDATE orders SET ship_claimed_at = ? WHERE id IN ("+marks(len(out.Orders))+")", args...)
+		return err
+	})
+	if err != nil {
+		return ShipClaims{}, fmt.Errorf("claim %d orders for shipping: %w", len(ids), err)
+	}
+	return out, nil
+}
+
+// shippable are the states from which an order is shipped.
+var shippable = order.Shipped.Predecessors()
+
+// claimable adds the orders that may be claimed, and locks their rows. The value says whether there is an old claim.
+func (db *DB) claimable(ctx context.Context, tx *sql.Tx, ids []order.ID, before time.Time, out map[order.ID]bool) error {
+	query := "SELECT id, ship_claimed_at FROM orders WHERE id IN (" + marks(len(ids)) + ") AND state IN (" + marks(len(shippable)) + ") " +
+		"AND (ship_claimed_at IS NULL OR ship_claimed_at < ?) ORDER BY id"
+	if db.isMySQL() {
+		query += " FOR UPDATE"
+	}
+	args := append(anys(ids), anys(shippable)...)
+	rows, err := tx.QueryContext(ctx, query, append(args, before)...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id order.ID
+		var claimed sql.NullTime
+		if err := rows.Scan(&id, &claimed); err != nil {
+			return err
+		}
+		out[id] = claimed.Valid
+	}
+	return rows.Err()
+}
+
+// ReleaseShippingClaims lets orders be cancelled again whose parcels the carrier surely does not have. Claims that were taken at another
+// time stay: somebody else is at it.
+func (o *Orders) ReleaseShippingClaims(ctx context.Context, ids []order.ID, claimedAt time.Time) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	args := append([]any{claimedAt}, anys(slices.Sorted(slices.Values(ids)))...)
+	args = append(args, anys(shippable)...)
+	return o.db.call(ctx, func(ctx context.Context) error {
+		_, err := o.db.sql.ExecContext(ctx, "UPDATE orders SET ship_claimed_at = NULL WHERE ship_claimed_at = ? AND id IN ("+marks(len(ids))+") "+
+			"AND state IN ("+marks(len(shippable))+")", args...)
+		if err != nil {
+			return fmt.Errorf("release %d claims: %w", len(ids), err)
+		}
+		return nil
+	})
+}
+
+// Ship writes the shipments, brings their orders to SHIPPED and notes their mails as due, in batched statements of one transaction. Orders whose
 // state does not allow it, and those that do not exist, are refused and get no row; those that are SHIPPED already stay.
 func (o *Orders) Ship(ctx context.Context, shipments []Shipment) (refused []order.ID, err error) {
 	err = o.db.tx(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
@@ -60,7 +137,7 @@ func (db *DB) ship(ctx context.Context, tx *sql.Tx, shipments []Shipment) (refus
 	if _, err := tx.ExecContext(ctx, "INSERT INTO shipments (order_id, tracking_id, shipped_at, created_at) VALUES "+values, args...); err != nil {
 		return nil, fmt.Errorf("insert %d shipments: %w", len(moves), err)
 	}
-	return refused, nil
+	return refused, db.addDueMails(ctx, tx, order.MailShipped, ids(moves))
 }
 
 func shipmentIDs(shipments []Shipment) []order.ID {
@@ -71,14 +148,22 @@ func shipmentIDs(shipments []Shipment) []order.ID {
 	return out
 }
 
-// MarkShipFailed brings orders whose state allows it to SHIP_FAILED; the others stay.
+// MarkShipFailed brings PAID orders to SHIP_FAILED, and notes of those that are it already that they were tried again. The others
+// stay, and so do all claims: where a parcel is may be unknown.
 func (o *Orders) MarkShipFailed(ctx context.Context, ids []order.ID) error {
-	slices.Sort(ids)
-	changes := make([]Change, len(ids))
-	for i, id := range ids {
-		changes[i] = Change{Order: order.Order{ID: id}, At: time.Now()}
+	if len(ids) == 0 {
+		return nil
 	}
-	return o.db.tx(ctx, func(ctx context.Context, tx *sql.Tx) error { return o.db.move(ctx, tx, order.ShipFailed, changes) })
+	from := append(order.ShipFailed.Predecessors(), order.ShipFailed)
+	args := append([]any{order.ShipFailed, micro(time.Now())}, anys(slices.Sorted(slices.Values(ids)))...)
+	args = append(args, anys(from)...)
+	return o.db.call(ctx, func(ctx context.Context) error {
+		_, err := o.db.sql.ExecContext(ctx, "UPDATE orders SET state = ?, updated_at = ? WHERE id IN ("+marks(len(ids))+") AND state IN ("+marks(len(from))+")", args...)
+		if err != nil {
+			return fmt.Errorf("mark %d orders as SHIP_FAILED: %w", len(ids), err)
+		}
+		return nil
+	})
 }
 
 // Shipment reads the shipment of an order; order.ErrNotFound when it was not shipped.

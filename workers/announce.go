@@ -38,6 +38,12 @@ func (a announcing) became(ctx context.Context, state order.State, ids []order.I
 
 // Announcing lets the shipper tell what became of the orders.
 func (s *Shipper) Announcing(to Announcer) *Shipper {
-	s.announce = announcing{to: to, log: s.log}
+	s.shipping.announce = announcing{to: to, log: s.log}
 	return s
+}
+
+// Announcing lets the rescuer tell what became of the orders.
+func (r *ShipRescuer) Announcing(to Announcer) *ShipRescuer {
+	r.shipping.announce = announcing{to: to, log: r.log}
+	return r
 }

@@ -7,10 +7,14 @@
 //	              behind the flusher                                             entries a message         and sent again
 //	OrderWriter   topic, group "orders"      orders, order_items, failed_orders  WriterConfig.Rows         the message comes again; rows are
 //	                                                                             rows a statement          written once
-//	Shipper       topic, group "shipping"    shipments, orders.state             ShipConfig.Concurrency    the message comes again; the carrier
-//	                                                                             calls at once             knows the order id
-//	Mailer        topic, group "mail"        sent_mails                          MailConfig.Concurrency    the message comes again; a mail may be
+//	Shipper       topic, group "shipping"    orders.ship_claimed_at, state,      Gate: 10 calls at once,   the message comes again; the carrier
+//	                                         shipments, due_mails                with the rescuer's        knows the order id
+//	ShipRescuer   orders PAID or             the same                            RescueConfig.Orders       the next one reads the same rows when
+//	              SHIP_FAILED too long                                           a turn, the same Gate     their claims are over
+//	Mailer        topic, group "mail"        mails, sent_mails, failed_orders    MailConfig.Concurrency    the message comes again; a mail may be
 //	                                                                             calls at once             sent twice
+//	MailDispatcher due_mails                 the same, due_mails                 DispatchConfig.Mails      the mail is due again when its lease
+//	                                                                             a turn                    ends; it may be sent twice
 //
 //	PaymentReconciler     orders PENDING for     settles and releases in Redis or    recoveryBatch orders      the next look finds the same
 //	                      long; PaymentService   SQL, order_cancellations            a look                    orders again

@@ -34,7 +34,7 @@ func NewDuplicates(st Revoker, money MoneyBack) *Duplicates {
 
 // CancelDuplicate gives stock and money of the order back.
 func (d *Duplicates) CancelDuplicate(ctx context.Context, id, of order.ID) error {
-	reason := fmt.Sprintf("duplicate of %s", of)
+	reason := order.ReasonDuplicate + string(of)
 	if _, err := d.stock.Revoke(ctx, id, reason); err != nil && !errors.Is(err, order.ErrNotFound) {
 		return fmt.Errorf("give the stock of %s back: %w", id, err)
 	}

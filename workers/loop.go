@@ -19,6 +19,11 @@ const (
 // loop runs turns until ctx ends: at once while there is work, after a pause when there is none, and after a growing,
 // jittered one while turns fail.
 func loop(ctx context.Context, log *slog.Logger, turn func(context.Context) (int, error)) {
+	poll(ctx, log, idlePause, turn)
+}
+
+// poll is loop for turns that do not block: after one that found nothing it pauses for idle.
+func poll(ctx context.Context, log *slog.Logger, idle time.Duration, turn func(context.Context) (int, error)) {
 	backoff := backoffMin
 	for ctx.Err() == nil {
 		n, err := turn(ctx)
@@ -31,7 +36,7 @@ func loop(ctx context.Context, log *slog.Logger, turn func(context.Context) (int
 			backoff = min(backoff*2, backoffMax)
 			continue
 		case n == 0:
-			sleep(ctx, idlePause)
+			sleep(ctx, idle)
 		}
 		backoff = backoffMin
 	}

@@ -2,13 +2,16 @@ package workers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/queue"
+	"github.com/spillway/spillway/store"
 	"github.com/spillway/spillway/wire"
 )
 
@@ -29,12 +32,43 @@ func DefaultMailConfig() MailConfig {
 	return MailConfig{Messages: 4, Concurrency: 10, Lease: 60 * time.Second, Attempts: 5}
 }
 
-// Mail writes to customers, each order once.
+// Mail writes to customers, each order once of each kind. order.ErrInvalid: this mail can never be sent.
 type Mail interface {
 	SendConfirmation(ctx context.Context, o order.Order) error
+	SendShipped(ctx context.Context, o order.Order) error
+	SendCancelled(ctx context.Context, o order.Order, refund order.Money) error
 }
 
-// Mailer confirms paid orders by mail.
+// mailing is one mail to be sent.
+type mailing struct {
+	kind  order.MailKind
+	order order.Order
+	// refund is what a cancellation gave back; zero for nothing.
+	refund order.Money
+}
+
+func (l mailing) send(ctx context.Context, mail Mail) error {
+	switch l.kind {
+	case order.MailConfirmation:
+		return mail.SendConfirmation(ctx, l.order)
+	case order.MailShipped:
+		return mail.SendShipped(ctx, l.order)
+	case order.MailCancelled:
+		return mail.SendCancelled(ctx, l.order, l.refund)
+	}
+	return fmt.Errorf("a mail of kind %q: %w", l.kind, order.ErrInvalid)
+}
+
+// key names the letter among the dead ones. That of a confirmation is older than the other kinds.
+func (l mailing) key() string {
+	if l.kind == order.MailConfirmation {
+		return "order/" + string(l.order.ID)
+	}
+	return "order/" + string(l.order.ID) + "/" + string(l.kind)
+}
+
+// Mailer confirms paid orders by mail, and tells of those that were cancelled before anything was paid. What is told of orders that
+// were paid is the MailDispatcher's.
 type Mailer struct {
 	cfg      MailConfig
 	consumer queue.Consumer
@@ -47,14 +81,17 @@ type Mailer struct {
 func NewMailer(cfg MailConfig, c queue.Consumer, dead DeadLetters, mail Mail, log *slog.Logger) *Mailer {
 	return &Mailer{
 		cfg: cfg, consumer: c, mail: mail,
-		reader: reader{source: "mailer", dead: dead}, log: log.With("worker", "mailer"),
+		reader: reader{source: mailSource, dead: dead}, log: log.With("worker", "mailer"),
 	}
 }
+
+// mailSource is whose the dead letters of mails are.
+const mailSource = "mailer"
 
 // Run sends until ctx ends.
 func (m *Mailer) Run(ctx context.Context) { loop(ctx, m.log, m.RunOnce) }
 
-// RunOnce confirms what one Receive brings and returns how many orders that were.
+// RunOnce sends what one Receive brings and returns how many mails that were.
 func (m *Mailer) RunOnce(ctx context.Context) (int, error) {
 	messages, err := m.consumer.Receive(ctx, m.cfg.Messages, m.cfg.Lease)
 	if err != nil || len(messages) == 0 {
@@ -64,48 +101,89 @@ func (m *Mailer) RunOnce(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	orders := paid(changes)
-	failed := m.send(ctx, orders)
+	letters := news(changes)
+	failed := m.send(ctx, letters)
 	attempt := 0
 	for _, msg := range messages {
 		attempt = max(attempt, msg.Attempt)
 	}
-	if len(failed) > 0 && attempt < m.cfg.Attempts {
-		return 0, fmt.Errorf("%d of %d mails were not sent; they are tried again", len(failed), len(orders))
-	}
-	if err := m.bury(ctx, orders, failed, attempt); err != nil {
+	if err := m.bury(ctx, letters, failed, attempt); err != nil {
 		return 0, err
 	}
-	return len(orders), m.consumer.Ack(ctx, messages...)
+	if len(failed) > 0 {
+		return 0, fmt.Errorf("%d of %d mails were not sent; they are tried again", len(failed), len(letters))
+	}
+	return len(letters), m.consumer.Ack(ctx, messages...)
 }
 
-func (m *Mailer) send(ctx context.Context, orders []order.Order) map[order.ID]error {
+// news are the letters that the changes ask for, each once. Whoever placed an order was told in the answer that the card was declined,
+// or that the order is one they placed before.
+func news(changes []store.Change) []mailing {
+	type which struct {
+		id   order.ID
+		kind order.MailKind
+	}
+	seen := make(map[which]bool, len(changes))
+	var out []mailing
+	for _, c := range changes {
+		l := mailing{order: c.Order}
+		switch {
+		case c.To == order.Paid:
+			l.kind = order.MailConfirmation
+		case c.To == order.Cancelled && !strings.HasPrefix(c.Reason, order.ReasonDeclined) && !strings.HasPrefix(c.Reason, order.ReasonDuplicate):
+			l.kind, l.order.CancelReason = order.MailCancelled, c.Reason
+		default:
+			continue
+		}
+		if k := (which{c.Order.ID, l.kind}); !seen[k] {
+			seen[k] = true
+			l.order.State, l.order.UpdatedAt = c.To, c.At
+			out = append(out, l)
+		}
+	}
+	return out
+}
+
+// send sends the letters and returns why some, by their keys, were not.
+func (m *Mailer) send(ctx context.Context, letters []mailing) map[string]error {
 	var mu sync.Mutex
-	failed := make(map[order.ID]error)
-	each(ctx, m.cfg.Concurrency, orders, func(o order.Order) {
-		if err := m.mail.SendConfirmation(ctx, o); err != nil {
+	failed := make(map[string]error)
+	each(ctx, m.cfg.Concurrency, letters, func(l mailing) {
+		if err := l.send(ctx, m.mail); err != nil {
 			mu.Lock()
 			defer mu.Unlock()
-			failed[o.ID] = err
+			failed[l.key()] = err
 		}
 	})
 	return failed
 }
 
-func (m *Mailer) bury(ctx context.Context, orders []order.Order, failed map[order.ID]error, attempts int) error {
-	for _, o := range orders {
-		reason, ok := failed[o.ID]
-		if !ok {
+// bury makes dead letters of those that can never be sent, and of all that failed when they were tried often enough. They no longer
+// count as failed.
+func (m *Mailer) bury(ctx context.Context, letters []mailing, failed map[string]error, attempts int) error {
+	for _, l := range letters {
+		reason, ok := failed[l.key()]
+		if !ok || attempts < m.cfg.Attempts && !errors.Is(reason, order.ErrInvalid) {
 			continue
 		}
-		payload, err := wire.MarshalSnapshot(o)
+		dead, err := l.dead(attempts, reason)
 		if err != nil {
 			return err
 		}
-		m.log.ErrorContext(ctx, "a confirmation could not be sent; it is in failed_orders", "order", o.ID, "error", reason)
-		if err := m.reader.bury(ctx, "order/"+string(o.ID), string(o.ID), payload, attempts, reason); err != nil {
-			return err
+		m.log.ErrorContext(ctx, "a mail could not be sent; it is in failed_orders", "order", l.order.ID, "kind", l.kind, "error", reason)
+		if err := m.reader.dead.Put(ctx, dead); err != nil {
+			return fmt.Errorf("write to failed_orders: %w", err)
 		}
+		delete(failed, l.key())
 	}
 	return nil
+}
+
+// dead is the letter for failed_orders.
+func (l mailing) dead(attempts int, reason error) (store.FailedOrder, error) {
+	payload, err := wire.MarshalSnapshot(l.order)
+	return store.FailedOrder{
+		DedupKey: mailSource + "/" + l.key(), Source: mailSource, OrderID: string(l.order.ID), Reason: reason.Error(),
+		Payload: payload, Attempts: attempts,
+	}, err
 }

@@ -44,6 +44,14 @@ func (m *mail) SendConfirmation(_ context.Context, o order.Order) error {
 	return nil
 }
 
+func (m *mail) SendShipped(ctx context.Context, o order.Order) error {
+	return m.SendConfirmation(ctx, o)
+}
+
+func (m *mail) SendCancelled(ctx context.Context, o order.Order, _ order.Money) error {
+	return m.SendConfirmation(ctx, o)
+}
+
 func newMailer(in queue.Consumer, dead workers.DeadLetters, m workers.Mail) *workers.Mailer {
 	return workers.NewMailer(workers.DefaultMailConfig(), in, dead, m, quiet)
 }
@@ -51,7 +59,9 @@ func newMailer(in queue.Consumer, dead workers.DeadLetters, m workers.Mail) *wor
 // TestAPaidOrderIsConfirmedOnceInABatch has the payment in two messages of one turn, and states that nobody is told of.
 func TestAPaidOrderIsConfirmedOnceInABatch(t *testing.T) {
 	o, m := freshOrder(), &mail{}
-	in := newInbox(body(event(o, reserved), event(o, settled), event(freshOrder(), reserved)), body(event(o, settled), event(freshOrder(), released)))
+	declined := event(freshOrder(), released)
+	declined.Detail = order.ReasonDeclined + "lost_card"
+	in := newInbox(body(event(o, reserved), event(o, settled), event(freshOrder(), reserved)), body(event(o, settled), declined))
 	mustRun(t, newMailer(in, &deadbox{}, m).RunOnce, 1)
 	if len(m.tries) != 1 || m.tries[o.ID] != 1 || in.left() != 0 {
 		t.Errorf("sent %v, %d messages left; want one mail to one order", m.tries, in.left())

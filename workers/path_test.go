@@ -161,6 +161,12 @@ func (m *moody) Ship(_ context.Context, o order.Order) error {
 
 func (m *moody) SendConfirmation(ctx context.Context, o order.Order) error { return m.Ship(ctx, o) }
 
+func (m *moody) SendShipped(ctx context.Context, o order.Order) error { return m.Ship(ctx, o) }
+
+func (m *moody) SendCancelled(ctx context.Context, o order.Order, _ order.Money) error {
+	return m.Ship(ctx, o)
+}
+
 func (m *moody) count(id order.ID) int {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -4,189 +4,169 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/queue"
-	"github.com/spillway/spillway/store"
 )
 
 // ShipConfig sets up a Shipper.
 type ShipConfig struct {
 	// Messages is how many messages one turn takes.
 	Messages int
-	// Concurrency is how many calls of the carrier are under way at most.
-	Concurrency int
 	// Lease is how long the messages stay this shipper's own.
 	Lease time.Duration
-	// Attempts is how often a message is tried before its orders that still fail become SHIP_FAILED.
+	// Attempts is how often a message is taken whose orders are not all in SQL as paid, or were not all offered. Then the ship
+	// rescuer, which reads SQL, is left to find them.
 	Attempts int
 	// RowWait bounds how long a turn waits for the order writer to bring its orders to SQL.
 	RowWait time.Duration
+	// Shipping is how orders are handed over.
+	Shipping ShippingConfig
 }
 
 // DefaultShipConfig calls the carrier for at most 10 orders at once.
 func DefaultShipConfig() ShipConfig {
-	return ShipConfig{Messages: 4, Concurrency: 10, Lease: 60 * time.Second, Attempts: 5, RowWait: 5 * time.Second}
-}
-
-// ShipStore is what a Shipper needs of SQL, which decides what may be shipped.
-type ShipStore interface {
-	States(ctx context.Context, ids []order.ID) (map[order.ID]order.State, error)
-	Ship(ctx context.Context, shipments []store.Shipment) (refused []order.ID, err error)
-	MarkShipFailed(ctx context.Context, ids []order.ID) error
-}
-
-// Carrier takes parcels, each order once.
-type Carrier interface {
-	Ship(ctx context.Context, o order.Order) error
+	return ShipConfig{Messages: 4, Lease: 60 * time.Second, Attempts: 5, RowWait: 5 * time.Second, Shipping: DefaultShippingConfig()}
 }
 
 // Shipper hands paid orders to the carrier and writes shipments and states in batches.
 type Shipper struct {
 	cfg      ShipConfig
 	consumer queue.Consumer
-	store    ShipStore
-	carrier  Carrier
+	shipping *shipping
 	reader   reader
-	announce announcing
 	log      *slog.Logger
-	now      func() time.Time
 }
 
 // NewShipper makes a shipper on the consumer of group "shipping".
 func NewShipper(cfg ShipConfig, c queue.Consumer, st ShipStore, dead DeadLetters, carrier Carrier, log *slog.Logger) *Shipper {
+	log = log.With("worker", "shipper")
 	return &Shipper{
-		cfg: cfg, consumer: c, store: st, carrier: carrier, now: time.Now,
-		reader: reader{source: "shipper", dead: dead}, log: log.With("worker", "shipper"),
+		cfg: cfg, consumer: c, log: log, reader: reader{source: "shipper", dead: dead},
+		shipping: &shipping{cfg: cfg.Shipping, store: st, carrier: carrier, log: log, now: time.Now},
 	}
 }
 
 // Run ships until ctx ends.
 func (s *Shipper) Run(ctx context.Context) { loop(ctx, s.log, s.RunOnce) }
 
-// RunOnce ships what one Receive brings and returns how many orders were shipped. Messages with an order that failed are
-// not acknowledged: they come again when their lease ends, and what is shipped already is skipped then.
+// RunOnce ships what one Receive brings and returns how many orders were shipped. An order that the carrier did not take becomes
+// SHIP_FAILED and is the ship rescuer's. A message is not acknowledged, and comes again when its lease ends, while orders of it are
+// not in SQL as paid or were not offered; what is decided already is skipped then.
 func (s *Shipper) RunOnce(ctx context.Context) (int, error) {
 	messages, err := s.consumer.Receive(ctx, s.cfg.Messages, s.cfg.Lease)
 	if err != nil || len(messages) == 0 {
 		return 0, err
 	}
-	changes, err := s.reader.read(ctx, messages)
+	orders, err := s.read(ctx, messages)
 	if err != nil {
 		return 0, err
 	}
-	due, err := s.due(ctx, paid(changes))
+	due, waiting, err := s.due(ctx, distinct(orders))
 	if err != nil {
 		return 0, err
 	}
-	shipped, failed := s.ship(ctx, due)
-	if err := s.record(ctx, shipped); err != nil {
+	shipped, left, err := s.shipping.ship(ctx, due)
+	if err != nil {
 		return 0, err
 	}
-	if len(failed) > 0 && !s.exhausted(messages) {
-		return 0, fmt.Errorf("the carrier did not take %d of %d orders; they are tried again", len(failed), len(due))
-	}
-	if err := s.giveUp(ctx, failed); err != nil {
+	if err := s.ack(context.WithoutCancel(ctx), messages, orders, append(left, waiting...)); err != nil {
 		return 0, err
 	}
-	return len(shipped), s.consumer.Ack(ctx, messages...)
+	if len(waiting) > 0 {
+		return 0, fmt.Errorf("%d orders are not in SQL as paid after %s; is the order writer running?", len(waiting), s.cfg.RowWait)
+	}
+	return shipped, nil
 }
 
-// due waits until SQL holds the orders as paid and returns those that are to be shipped. An order that is missing in SQL
-// for long, or still pending there, fails the turn: its message comes again.
-func (s *Shipper) due(ctx context.Context, orders []order.Order) ([]order.Order, error) {
-	ids := make([]order.ID, len(orders))
-	for i, o := range orders {
-		ids[i] = o.ID
-	}
-	deadline := s.now().Add(s.cfg.RowWait)
-	for pause := flushPoll; len(ids) > 0; pause = min(2*pause, 100*time.Millisecond) {
-		states, err := s.store.States(ctx, ids)
+// read returns the paid orders of each message.
+func (s *Shipper) read(ctx context.Context, messages []queue.Message) ([][]order.Order, error) {
+	out := make([][]order.Order, len(messages))
+	for i, m := range messages {
+		changes, err := s.reader.read(ctx, []queue.Message{m})
 		if err != nil {
 			return nil, err
 		}
-		out, waiting := split(orders, states)
-		if waiting == 0 {
-			return out, nil
-		}
-		if s.now().After(deadline) || ctx.Err() != nil {
-			return nil, fmt.Errorf("%d orders are not in SQL as paid after %s; is the order writer running?", waiting, s.cfg.RowWait)
-		}
-		sleep(ctx, pause)
+		out[i] = paid(changes)
 	}
-	return nil, nil
+	return out, nil
 }
 
-// split returns the orders that are to be shipped, and how many are not in SQL as paid yet. Shipped and cancelled ones are
+func distinct(lists [][]order.Order) []order.Order {
+	seen := make(map[order.ID]bool)
+	var out []order.Order
+	for _, list := range lists {
+		for _, o := range list {
+			if !seen[o.ID] {
+				seen[o.ID] = true
+				out = append(out, o)
+			}
+		}
+	}
+	return out
+}
+
+// due waits until SQL holds the orders as paid and returns those that are to be shipped, and those that it waited for in vain.
+func (s *Shipper) due(ctx context.Context, orders []order.Order) (due []order.Order, waiting []order.ID, err error) {
+	if len(orders) == 0 {
+		return nil, nil, nil
+	}
+	deadline := s.shipping.now().Add(s.cfg.RowWait)
+	for pause := flushPoll; ; pause = min(2*pause, 100*time.Millisecond) {
+		states, err := s.shipping.store.States(ctx, orderIDs(orders))
+		if err != nil {
+			return nil, nil, err
+		}
+		due, waiting = split(orders, states)
+		if len(waiting) == 0 || s.shipping.now().After(deadline) {
+			return due, waiting, nil
+		}
+		if sleep(ctx, pause); ctx.Err() != nil {
+			return nil, nil, ctx.Err()
+		}
+	}
+}
+
+// split returns the orders that are to be shipped, and those that are not in SQL as paid yet. Shipped and cancelled ones are
 // neither.
-func split(orders []order.Order, states map[order.ID]order.State) (due []order.Order, waiting int) {
+func split(orders []order.Order, states map[order.ID]order.State) (due []order.Order, waiting []order.ID) {
 	for _, o := range orders {
 		state, ok := states[o.ID]
 		switch {
 		case !ok, state == order.Pending:
-			waiting++
-		case state.CanBecome(order.Shipped):
+			waiting = append(waiting, o.ID)
+		case state == order.Paid:
 			due = append(due, o)
 		}
 	}
 	return due, waiting
 }
 
-// ship calls the carrier for all orders, at most Concurrency at once.
-func (s *Shipper) ship(ctx context.Context, orders []order.Order) (shipped []store.Shipment, failed []order.ID) {
-	var mu sync.Mutex
-	each(ctx, s.cfg.Concurrency, orders, func(o order.Order) {
-		err := s.carrier.Ship(ctx, o)
-		mu.Lock()
-		defer mu.Unlock()
-		if err != nil {
-			failed = append(failed, o.ID)
-			s.log.WarnContext(ctx, "the carrier did not take an order", "order", o.ID, "error", err)
-			return
+// ack acknowledges the messages without open orders, and those that were tried often enough.
+func (s *Shipper) ack(ctx context.Context, messages []queue.Message, orders [][]order.Order, open []order.ID) error {
+	isOpen := make(map[order.ID]bool, len(open))
+	for _, id := range open {
+		isOpen[id] = true
+	}
+	var done []queue.Message
+	for i, m := range messages {
+		n := 0
+		for _, o := range orders[i] {
+			if isOpen[o.ID] {
+				n++
+			}
 		}
-		shipped = append(shipped, store.Shipment{OrderID: o.ID, TrackingID: o.TrackingID, ShippedAt: s.now().UTC()})
-	})
-	return shipped, failed
-}
-
-func (s *Shipper) record(ctx context.Context, shipped []store.Shipment) error {
-	if len(shipped) == 0 {
+		if n > 0 && m.Attempt < s.cfg.Attempts {
+			continue
+		}
+		if n > 0 {
+			s.log.ErrorContext(ctx, "orders of a message could not be shipped; the ship rescuer goes on", "orders", n, "attempts", m.Attempt)
+		}
+		done = append(done, m)
+	}
+	if len(done) == 0 {
 		return nil
 	}
-	refused, err := s.store.Ship(ctx, shipped)
-	if err != nil {
-		return err
-	}
-	for _, id := range refused {
-		s.log.WarnContext(ctx, "an order was handed to the carrier, but its state no longer allows it", "order", id)
-	}
-	ids := make([]order.ID, len(shipped))
-	for i, parcel := range shipped {
-		ids[i] = parcel.OrderID
-	}
-	s.announce.became(ctx, order.Shipped, ids)
-	return nil
-}
-
-func (s *Shipper) exhausted(messages []queue.Message) bool {
-	for _, m := range messages {
-		if m.Attempt < s.cfg.Attempts {
-			return false
-		}
-	}
-	return true
-}
-
-func (s *Shipper) giveUp(ctx context.Context, ids []order.ID) error {
-	if len(ids) == 0 {
-		return nil
-	}
-	s.log.ErrorContext(ctx, "orders could not be shipped", "orders", len(ids), "attempts", s.cfg.Attempts)
-	if err := s.store.MarkShipFailed(ctx, ids); err != nil {
-		return err
-	}
-	s.announce.became(ctx, order.ShipFailed, ids)
-	return nil
+	return s.consumer.Ack(ctx, done...)
 }

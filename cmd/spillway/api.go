@@ -16,10 +16,8 @@ import (
 	"github.com/spillway/spillway/server"
 	"github.com/spillway/spillway/stock"
 	"github.com/spillway/spillway/store"
+	"github.com/spillway/spillway/workers"
 )
-
-// mailSender is who confirmations are from, until SMTP is configured.
-const mailSender = "orders@spillway.example"
 
 // api is the services of one process. Within it they call each other directly, by the interfaces that a client would use.
 type api struct {
@@ -27,17 +25,19 @@ type api struct {
 	payments gateway.Payments
 	ledger   *store.Charges
 	shipping gateway.Shipments
-	mail     gateway.Mails
 	hub      *server.Hub
+	// carrier is who takes parcels, for all workers of the process together.
+	carrier *workers.Gate
+	mail    gateway.Mails
 }
 
-func newAPI(p *parts, redis redisConfig, orders orderConfig, dataDir string, tokens *auth.Tokens) (*api, error) {
+func newAPI(p *parts, redis redisConfig, orders orderConfig, dataDir string, out outsideConfig, tokens *auth.Tokens) (*api, error) {
 	sqlDurable, payWithin := orders.sqlDurable(redis.embedded()), orders.PayWithin
 	rates, err := currency.Load()
 	if err != nil {
 		return nil, err
 	}
-	confirmations, err := gateway.NewConfirmations(mailSender)
+	email, err := newEmail(p, out, dataDir)
 	if err != nil {
 		return nil, err
 	}
@@ -48,15 +48,13 @@ func newAPI(p *parts, redis redisConfig, orders orderConfig, dataDir string, tok
 	carts := cart.New(redis.Namespace, p.redis.Client(), p.policies[gateway.Redis])
 	reader := server.OrderReader{Hot: p.stock, Rows: rows, Log: p.log}
 
-	shipping := server.Shipping{Carrier: &gateway.SimulatedCarrier{}, Rates: rates, Shipments: rows, Reader: reader}
+	shipping := server.Shipping{Carrier: out.carrier(), Rates: rates, Shipments: rows, Reader: reader}
 	payment := &server.Payment{Provider: gateway.NewSimulated(), Ledger: ledger, Now: time.Now}
-	email := server.Email{
-		Book: store.NewMails(p.db), Confirmations: confirmations, Mailer: gateway.Folder{Path: filepath.Join(dataDir, "mail"), Log: p.log},
-	}
 	a := &api{
 		ledger:   ledger,
 		payments: gateway.Payments{Client: payment, Policy: p.policies[gateway.Payment]},
 		shipping: gateway.Shipments{Client: shipping, Policy: p.policies[gateway.Shipping]},
+		carrier:  workers.NewGate(workers.DefaultShippingConfig().Concurrency, gateway.Shipments{Client: shipping, Policy: p.policies[gateway.Handover]}),
 		mail:     gateway.Mails{Client: email, Policy: p.policies[gateway.Mail]},
 	}
 	checkout := &server.Checkout{
@@ -88,6 +86,21 @@ func newAPI(p *parts, redis redisConfig, orders orderConfig, dataDir string, tok
 func newAudit(db *store.DB) func(context.Context, audit.Options) (audit.Report, error) {
 	audits := store.NewAudits(db)
 	return func(ctx context.Context, o audit.Options) (audit.Report, error) { return audit.Run(ctx, audits, o) }
+}
+
+// newEmail makes the EmailService. Without an SMTP server its mails go to a folder.
+func newEmail(p *parts, out outsideConfig, dataDir string) (server.Email, error) {
+	letters, err := gateway.NewLetters(out.MailFrom)
+	if err != nil {
+		return server.Email{}, err
+	}
+	e := server.Email{Book: store.NewMails(p.db), Letters: letters}
+	if out.SMTPHost == "" {
+		e.Mailer = gateway.Folder{Path: filepath.Join(dataDir, "mail"), Log: p.log}
+		return e, nil
+	}
+	e.Mailer, err = gateway.NewSMTP(out.smtp())
+	return e, err
 }
 
 // priceList reads names and prices from the cache.

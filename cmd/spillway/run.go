@@ -26,15 +26,17 @@ type allCmd struct {
 	Queue  queueConfig `embed:"" group:"Queue"`
 	Orders orderConfig `embed:"" group:"Orders"`
 	Key    keyConfig   `embed:"" group:"API"`
+
+	Outside outsideConfig `embed:""`
 }
 
 // Run runs everything.
 func (c *allCmd) Run(ctx context.Context, log *slog.Logger) error {
-	if err := errors.Join(c.HTTP.validate(), c.SQL.validate(), c.Redis.validate(), c.Queue.validate(), c.Orders.validate()); err != nil {
+	if err := errors.Join(c.HTTP.validate(), c.SQL.validate(), c.Redis.validate(), c.Queue.validate(), c.Orders.validate(), c.Outside.validate()); err != nil {
 		return err
 	}
 	return runRole(ctx, log, role{
-		http: &c.HTTP, sql: c.SQL, redis: c.Redis, queue: c.Queue, orders: c.Orders, key: c.Key, workers: workerNames,
+		http: &c.HTTP, sql: c.SQL, redis: c.Redis, queue: c.Queue, orders: c.Orders, key: c.Key, outside: c.Outside, workers: workerNames,
 	})
 }
 
@@ -44,20 +46,22 @@ type serveCmd struct {
 	Redis  redisConfig `embed:"" group:"Redis"`
 	Orders orderConfig `embed:"" group:"Orders"`
 	Key    keyConfig   `embed:"" group:"API"`
+
+	Outside outsideConfig `embed:""`
 }
 
 var errReal = errors.New("this role needs --redis and --mysql: embedded storage lives in one process, which is `spillway all`")
 
 // Run runs the API. With durability sql it flushes by itself, because its answers wait for that.
 func (c *serveCmd) Run(ctx context.Context, log *slog.Logger) error {
-	errs := []error{c.HTTP.validate(), c.SQL.validate(), c.Redis.validate(), c.Orders.validate()}
+	errs := []error{c.HTTP.validate(), c.SQL.validate(), c.Redis.validate(), c.Orders.validate(), c.Outside.validate()}
 	if c.SQL.embedded() || c.Redis.embedded() {
 		errs = append(errs, errReal)
 	}
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	r := role{http: &c.HTTP, sql: c.SQL, redis: c.Redis, orders: c.Orders, key: c.Key}
+	r := role{http: &c.HTTP, sql: c.SQL, redis: c.Redis, orders: c.Orders, key: c.Key, outside: c.Outside}
 	if c.Orders.sqlDurable(false) {
 		r.workers = []string{workerFlusher}
 	}
@@ -70,18 +74,20 @@ type workCmd struct {
 	Redis   redisConfig `embed:"" group:"Redis"`
 	Queue   queueConfig `embed:"" group:"Queue"`
 	Orders  orderConfig `embed:"" group:"Orders"`
+
+	Outside outsideConfig `embed:""`
 }
 
 // Run runs workers.
 func (c *workCmd) Run(ctx context.Context, log *slog.Logger) error {
-	errs := []error{c.SQL.validate(), c.Redis.validate(), c.Queue.validate(), c.Orders.validate()}
+	errs := []error{c.SQL.validate(), c.Redis.validate(), c.Queue.validate(), c.Orders.validate(), c.Outside.validate()}
 	if c.SQL.embedded() || c.Redis.embedded() {
 		errs = append(errs, errReal)
 	}
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	return runRole(ctx, log, role{sql: c.SQL, redis: c.Redis, queue: c.Queue, orders: c.Orders, workers: c.Workers})
+	return runRole(ctx, log, role{sql: c.SQL, redis: c.Redis, queue: c.Queue, orders: c.Orders, outside: c.Outside, workers: c.Workers})
 }
 
 // The names of the workers.
@@ -95,9 +101,14 @@ const (
 	workerReconciler = "payment-reconciler"
 	workerCanceller  = "cancellation-finisher"
 	workerLost       = "lost-orders"
+	workerRescuer    = "ship-rescuer"
+	workerDispatcher = "mail-dispatcher"
 )
 
-var workerNames = []string{workerFlusher, workerRelay, workerWriter, workerShipper, workerMailer, workerReconciler, workerCanceller, workerLost}
+var workerNames = []string{
+	workerFlusher, workerRelay, workerWriter, workerShipper, workerMailer,
+	workerReconciler, workerCanceller, workerLost, workerRescuer, workerDispatcher,
+}
 
 // role is what one process runs.
 type role struct {
@@ -107,6 +118,7 @@ type role struct {
 	queue   queueConfig
 	orders  orderConfig
 	key     keyConfig
+	outside outsideConfig
 	workers []string
 }
 
@@ -127,7 +139,7 @@ func runRole(ctx context.Context, log *slog.Logger, r role) (err error) {
 		stopWork()
 		err = errors.Join(err, p.close())
 	}()
-	a, err := newAPI(p, r.redis, r.orders, r.sql.DataDir, tokens)
+	a, err := newAPI(p, r.redis, r.orders, r.sql.DataDir, r.outside, tokens)
 	if err != nil {
 		return err
 	}
@@ -195,7 +207,7 @@ func newWorkers(p *parts, a *api, r role) (turns, error) {
 	}
 	out = append(out, repairers(p, a, r)...)
 	if !slices.ContainsFunc(r.workers, func(w string) bool { return slices.Contains(queueWorkers, w) }) {
-		return out, nil
+		return addPollers(p, a, r, out), nil
 	}
 	broker, err := openQueue(r.queue, p.redis, r.redis.Namespace, p.log)
 	if err != nil {
@@ -211,7 +223,24 @@ func newWorkers(p *parts, a *api, r role) (turns, error) {
 		relay := workers.NewOrderRelay(workers.DefaultRelayConfig(r.queue.Topic, consumerName()), p.journal, store.NewStock(p.db), producer, p.log)
 		add(workerRelay, relay.Run, relay.RunOnce)
 	}
-	return addConsumers(p, a, r, broker, out)
+	if out, err = addConsumers(p, a, r, broker, out); err != nil {
+		return nil, err
+	}
+	return addPollers(p, a, r, out), nil
+}
+
+// addPollers adds the workers that go on where the consumers stopped, from SQL: they come after them in a drain.
+func addPollers(p *parts, a *api, r role, out turns) turns {
+	orders := store.NewOrders(p.db)
+	if slices.Contains(r.workers, workerRescuer) {
+		w := workers.NewShipRescuer(workers.DefaultRescueConfig(), orders, a.carrier, p.log).Announcing(p.changes)
+		out = append(out, turn{workerRescuer, w.Run, w.RunOnce, true})
+	}
+	if slices.Contains(r.workers, workerDispatcher) {
+		w := workers.NewMailDispatcher(workers.DefaultDispatchConfig(), store.NewMails(p.db), orders, a.mail, p.log)
+		out = append(out, turn{name: workerDispatcher, run: w.Run, once: w.RunOnce})
+	}
+	return out
 }
 
 // queueWorkers are those that need the queue.
@@ -244,7 +273,7 @@ func addConsumers(p *parts, a *api, r role, broker queue.Broker, out turns) (tur
 			return turn{name: workerWriter, run: w.Run, once: w.RunOnce}
 		}},
 		{workerShipper, groupShipping, func(c queue.Consumer) turn {
-			s := workers.NewShipper(workers.DefaultShipConfig(), c, orders, dead, a.shipping, p.log).Announcing(p.changes)
+			s := workers.NewShipper(workers.DefaultShipConfig(), c, orders, dead, a.carrier, p.log).Announcing(p.changes)
 			return turn{name: workerShipper, run: s.Run, once: s.RunOnce}
 		}},
 		{workerMailer, groupMail, func(c queue.Consumer) turn {

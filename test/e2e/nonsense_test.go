@@ -46,7 +46,7 @@ func TestNonsenseGetsAClearAnswer(t *testing.T) {
 		"one SKU over the limit": {place, token, strings.Replace(body, `"lines":[`, `"lines":[{"sku":"OLJCESPC7Z","quantity":1000},`, 1), key, "invalid_argument", "1000"},
 		"empty cart":             {place, token, strings.Replace(body, `"lines":[{"sku":"OLJCESPC7Z","quantity":1}],`, "", 1), key, "failed_precondition", "cart is empty"},
 		"bad card":               {place, token, orderBody(hotSKU, 1, "4242"), key, "invalid_argument", "card.number"},
-		"no card":                {place, token, beforeCard + "}", key, "invalid_argument", "card"},
+		"an empty card":          {place, token, beforeCard + `,"card":{}}`, key, "invalid_argument", "card.number"},
 		"bad currency":           {place, token, strings.Replace(body, "EUR", "euro", 1), key, "invalid_argument", "currency_code"},
 		"unknown currency":       {place, token, strings.Replace(body, "EUR", "XXX", 1), key, "invalid_argument", "XXX"},
 		"bad email":              {place, token, strings.Replace(body, "a@example.com", "nobody", 1), key, "invalid_argument", "email"},

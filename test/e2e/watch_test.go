@@ -28,8 +28,9 @@ type watched struct {
 	err    error
 }
 
-// watch follows an order until the stream ends, or until it has brought so many messages.
-func (s *shop) watch(token, id, resume string, messages int) watched {
+// watch follows an order until the stream ends, or until it has brought so many messages. It closes opened once the server has
+// accepted it.
+func (s *shop) watch(token, id, resume string, messages int, opened ...chan<- struct{}) watched {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(s.t.Context(), startTimeout)
 	defer cancel()
@@ -38,6 +39,9 @@ func (s *shop) watch(token, id, resume string, messages int) watched {
 	})
 	if err != nil {
 		return watched{err: err}
+	}
+	for _, c := range opened {
+		close(c)
 	}
 	defer stream.Close() //nolint:errcheck // What was to be read is read.
 	out := watched{resume: resume}
@@ -145,15 +149,15 @@ func TestAShutdownDoesNotWaitForWatchers(t *testing.T) {
 	s.start()
 	token := s.guest()
 	id := s.place(token, "k")
-	seen := make(chan struct{})
+	opened := make(chan struct{})
 	ended := make(chan watched, 1)
-	go func() {
-		first := s.watch(token, id, "", 1)
-		close(seen)
-		w := s.watch(token, id, first.resume, many)
-		ended <- w
-	}()
-	<-seen
+	first := s.watch(token, id, "", 1)
+	go func() { ended <- s.watch(token, id, first.resume, many, opened) }()
+	select {
+	case <-opened:
+	case w := <-ended:
+		t.Fatalf("the watcher was not let in: %v", w.err)
+	}
 	began := time.Now()
 	if err := s.stop(); err != nil {
 		t.Errorf("stopping: %v", err)

@@ -1,0 +1,86 @@
+package gateway
+
+import (
+	"bytes"
+	"embed"
+	"fmt"
+	htmltemplate "html/template"
+	texttemplate "text/template"
+
+	"github.com/wneessen/go-mail"
+
+	"github.com/spillway/spillway/order"
+)
+
+// mailTypes is the one table of what is written to customers. Each kind has its templates in mails/, KIND.txt.tmpl and KIND.html.tmpl.
+var mailTypes = map[order.MailKind]struct{ subject, heading string }{
+	order.MailConfirmation: {"Your order ", "Thank you for your order"},
+	order.MailShipped:      {"On its way: your order ", "Your parcel is on its way"},
+	order.MailCancelled:    {"Cancelled: your order ", "Your order was cancelled"},
+}
+
+//go:embed mails/*.tmpl
+var mailFiles embed.FS
+
+// Letters writes the mails to customers.
+type Letters struct {
+	from string
+	text map[order.MailKind]*texttemplate.Template
+	html map[order.MailKind]*htmltemplate.Template
+}
+
+// letter is what the templates see. There is no card in it, because there is none in an order.
+type letter struct {
+	Order            order.Order
+	Refund           order.Money
+	Subject, Heading string
+}
+
+// NewLetters reads the templates. from is the sender's address.
+func NewLetters(from string) (*Letters, error) {
+	funcs := map[string]any{"money": func(c order.Currency, n order.Cents) string { return order.Money{Currency: c, Amount: n}.String() }}
+	l := &Letters{from: from, text: map[order.MailKind]*texttemplate.Template{}, html: map[order.MailKind]*htmltemplate.Template{}}
+	for kind := range mailTypes {
+		text, html := string(kind)+".txt.tmpl", string(kind)+".html.tmpl"
+		var err error
+		if l.text[kind], err = texttemplate.New(text).Funcs(funcs).ParseFS(mailFiles, "mails/layout.txt.tmpl", "mails/"+text); err != nil {
+			return nil, fmt.Errorf("%s: %w", text, err)
+		}
+		if l.html[kind], err = htmltemplate.New(html).Funcs(funcs).ParseFS(mailFiles, "mails/layout.html.tmpl", "mails/"+html); err != nil {
+			return nil, fmt.Errorf("%s: %w", html, err)
+		}
+	}
+	return l, nil
+}
+
+// Write makes the order's mail of the kind. The refund is told in that of a cancellation; zero means that nothing was given back.
+// The library encodes every header, so that nothing a customer wrote adds one.
+func (l *Letters) Write(kind order.MailKind, o order.Order, refund order.Money) (*mail.Msg, error) {
+	about, ok := mailTypes[kind]
+	if !ok {
+		return nil, fmt.Errorf("there is no mail of kind %q: %w", kind, order.ErrInvalid)
+	}
+	data := letter{Order: o, Refund: refund, Subject: about.subject + string(o.ID), Heading: about.heading}
+	var text, html bytes.Buffer
+	if err := l.text[kind].Execute(&text, data); err != nil {
+		return nil, fmt.Errorf("%s of %s: %w", kind, o.ID, err)
+	}
+	if err := l.html[kind].Execute(&html, data); err != nil {
+		return nil, fmt.Errorf("%s of %s: %w", kind, o.ID, err)
+	}
+	m := mail.NewMsg()
+	if err := m.From(l.from); err != nil {
+		return nil, fmt.Errorf("sender %q: %w", l.from, err)
+	}
+	if err := m.To(o.Email); err != nil {
+		// The address itself stays out of errors and logs.
+		return nil, fmt.Errorf("the mail address of order %s is not one: %w", o.ID, order.ErrInvalid)
+	}
+	m.Subject(data.Subject)
+	m.SetMessageIDWithValue(string(o.ID) + "." + string(kind) + "@spillway")
+	// Nobody's holiday answers it.
+	m.SetGenHeader("Auto-Submitted", "auto-generated")
+	m.SetBodyString(mail.TypeTextPlain, text.String())
+	m.AddAlternativeString(mail.TypeTextHTML, html.String())
+	return m, nil
+}

@@ -1,0 +1,181 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"connectrpc.com/connect"
+	"github.com/wneessen/go-mail"
+
+	"github.com/spillway/spillway/auth"
+	"github.com/spillway/spillway/gateway"
+	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
+	"github.com/spillway/spillway/gen/spillway/v1/spillwayv1connect"
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/store"
+	"github.com/spillway/spillway/wire"
+)
+
+// outTray keeps the mails that are sent, by name, unless it is told to fail.
+type outTray struct {
+	mails map[string]string
+	sent  int
+	err   error
+	then  func()
+}
+
+func (o *outTray) Send(_ context.Context, m *mail.Msg, name string) error {
+	if o.err != nil {
+		return o.err
+	}
+	var raw bytes.Buffer
+	if _, err := m.WriteTo(&raw); err != nil {
+		return err
+	}
+	if o.mails == nil {
+		o.mails = map[string]string{}
+	}
+	o.mails[name] = raw.String()
+	o.sent++
+	if o.then != nil {
+		o.then()
+	}
+	return nil
+}
+
+func newEmail(t *testing.T, tray *outTray) Email {
+	t.Helper()
+	db, err := store.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "mail.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	if _, err := store.NewMigrator(db).Up(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	letters, err := gateway.NewLetters("Shop <shop@example.com>")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Email{Book: store.NewMails(db), Mailer: tray, Letters: letters}
+}
+
+func anOrderToTellOf(t *testing.T) order.Order {
+	t.Helper()
+	o := order.Order{
+		ID: order.NewID(0, time.Now()), State: order.Paid, Currency: "EUR", Email: "ada@example.com", TrackingID: "SPW1",
+		Lines:   []order.Line{{SKU: "MUG", Name: "Mug", Quantity: 3, UnitPrice: 899}},
+		Address: order.Address{Name: "Ada", Street: "Weg 1", City: "Berlin", CountryCode: "DE"},
+	}
+	if err := o.Price(948); err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+func TestEachMailIsSentOnceAKind(t *testing.T) {
+	tray := &outTray{}
+	e, o := newEmail(t, tray), anOrderToTellOf(t)
+	for range 2 {
+		if _, err := e.SendOrderConfirmation(t.Context(), &spillwayv1.SendOrderConfirmationRequest{Order: wire.Order(o)}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := e.SendOrderShipped(t.Context(), &spillwayv1.SendOrderShippedRequest{Order: wire.Order(o)}); err != nil {
+			t.Fatal(err)
+		}
+		refund := wire.Money(order.Money{Currency: "EUR", Amount: 3645})
+		if _, err := e.SendOrderCancelled(t.Context(), &spillwayv1.SendOrderCancelledRequest{Order: wire.Order(o), Refund: refund}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if tray.sent != 3 || len(tray.mails) != 3 {
+		t.Errorf("%d mails went out", tray.sent)
+	}
+	for kind, want := range map[order.MailKind]string{order.MailConfirmation: "is paid", order.MailShipped: "SPW1", order.MailCancelled: "gave back 36.45 EUR"} {
+		if text := tray.mails[string(o.ID)+"."+string(kind)]; !strings.Contains(text, want) || !strings.Contains(text, "ada@example.com") {
+			t.Errorf("the %s lacks %q: %s", kind, want, text)
+		}
+	}
+}
+
+func TestAMailThatWentOutIsRememberedAlsoWhenItsCallerLeft(t *testing.T) {
+	ctx, leave := context.WithCancel(t.Context())
+	tray := &outTray{then: leave}
+	e, req := newEmail(t, tray), &spillwayv1.SendOrderShippedRequest{Order: wire.Order(anOrderToTellOf(t))}
+	for _, ctx := range []context.Context{ctx, t.Context()} {
+		if _, err := e.SendOrderShipped(ctx, req); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if tray.sent != 1 {
+		t.Errorf("%d mails went out; want 1", tray.sent)
+	}
+}
+
+func TestAMailThatFailsSaysWhetherItEverWillGo(t *testing.T) {
+	for cause, want := range map[error]error{
+		order.ErrInvalid:        order.ErrInvalid,
+		errors.New("no answer"): order.ErrUnavailable,
+	} {
+		e := newEmail(t, &outTray{err: cause})
+		_, err := e.SendOrderShipped(t.Context(), &spillwayv1.SendOrderShippedRequest{Order: wire.Order(anOrderToTellOf(t))})
+		if !errors.Is(err, want) || !errors.Is(err, cause) || gateway.IsFailure(err) != errors.Is(want, order.ErrUnavailable) {
+			t.Errorf("%v became %v; want %v", cause, err, want)
+		}
+	}
+	o := anOrderToTellOf(t)
+	o.ID = "../../etc/passwd"
+	if _, err := newEmail(t, &outTray{}).SendOrderShipped(t.Context(), &spillwayv1.SendOrderShippedRequest{Order: wire.Order(o)}); err == nil {
+		t.Errorf("an id that is none: %v", err)
+	}
+}
+
+// TestTheWorkersLearnWhetherTheCarrierMayHaveAParcel goes the whole way, in process and by URL.
+func TestTheWorkersLearnWhetherTheCarrierMayHaveAParcel(t *testing.T) {
+	carrier := &gateway.SimulatedCarrier{}
+	services := allServices(t)
+	service := Shipping{Carrier: carrier}
+	services.Shipping = service
+	e := startServer(t, services)
+	bearer := connect.WithInterceptors(connect.UnaryInterceptorFunc(func(next connect.UnaryFunc) connect.UnaryFunc {
+		return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
+			req.Header().Set("Authorization", "Bearer "+e.token(t, "w", auth.Service))
+			return next(ctx, req)
+		}
+	}))
+	cfg := gateway.PolicyConfig{Timeout: 300 * time.Millisecond, Failures: 100, Window: 100, Delay: time.Second}
+	for how, client := range map[string]spillwayv1connect.ShippingServiceClient{
+		"in process": service, "by URL": spillwayv1connect.NewShippingServiceClient(e.client, e.url, bearer),
+	} {
+		caller := gateway.Shipments{Client: client, Policy: gateway.NewPolicy(gateway.Handover, cfg)}
+		before := carrier.Parcels()
+		for _, step := range []struct {
+			mode          gateway.CarrierMode
+			refuse        error
+			want          error
+			unknown, have bool
+		}{
+			{mode: gateway.CarrierDown, want: order.ErrRefused},
+			{mode: gateway.CarrierOK, refuse: errors.New("no parcels to the moon"), want: order.ErrInvalid},
+			{mode: gateway.CarrierLate, want: order.ErrUnavailable, unknown: true, have: true},
+			{mode: gateway.CarrierOK, have: true},
+		} {
+			carrier.SetMode(step.mode)
+			carrier.Refuse = func(gateway.Parcel) error { return step.refuse }
+			o := anOrderToTellOf(t)
+			err := caller.Ship(t.Context(), o)
+			if !errors.Is(err, step.want) || errors.Is(err, order.ErrUnknownOutcome) != step.unknown {
+				t.Errorf("%s, %s: %v; want %v", how, step.mode, err, step.want)
+			}
+			if has := carrier.Parcels() > before; has != step.have {
+				t.Errorf("%s, %s: the carrier has it: %v", how, step.mode, has)
+			}
+			before = carrier.Parcels()
+		}
+	}
+}

@@ -1,0 +1,69 @@
+package store_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/store"
+)
+
+func TestADueMailIsOneDispatchersAtATime(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *store.DB) {
+		mails, id := store.NewMails(db), order.NewID(0, at)
+		for range 2 { // A second time is the same mail.
+			if err := mails.AddDue(t.Context(), id, order.MailCancelled); err != nil {
+				t.Fatal(err)
+			}
+		}
+		db.RawSQL(t, "INSERT INTO order_cancellations (order_id, reason, actor, units, refund_amount, refund_currency, attempts, next_try_at, created_at) "+
+			"VALUES (?, 'r', 'a', '', 3645, 'EUR', 0, ?, ?)", id, at, at)
+		take := func(want int) []store.DueMail {
+			t.Helper()
+			due, err := mails.TakeDue(t.Context(), 10, lease)
+			if err != nil || len(due) != want {
+				t.Fatalf("took %+v, %v; want %d", due, err, want)
+			}
+			return due
+		}
+		d := take(1)[0]
+		if d.OrderID != id || d.Kind != order.MailCancelled || d.Attempts != 1 || d.Refund != (order.Money{Currency: "EUR", Amount: 3645}) {
+			t.Errorf("due is %+v", d)
+		}
+		take(0) // It is somebody's.
+		if err := mails.PostponeDue(t.Context(), d.ID, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		if d := take(1)[0]; d.Attempts != 2 {
+			t.Errorf("due is %+v; want the second attempt", d)
+		}
+		if err := mails.DropDue(t.Context(), []int64{d.ID}); err != nil {
+			t.Fatal(err)
+		}
+		db.RawSQL(t, "UPDATE due_mails SET next_try_at = ?", at)
+		take(0)
+	})
+}
+
+func TestAMailThatIsGivenUpIsADeadLetter(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *store.DB) {
+		mails, id := store.NewMails(db), order.NewID(0, at)
+		if err := mails.AddDue(t.Context(), id, order.MailShipped); err != nil {
+			t.Fatal(err)
+		}
+		due, err := mails.TakeDue(t.Context(), 1, lease)
+		if err != nil || len(due) != 1 {
+			t.Fatal(due, err)
+		}
+		err = mails.BuryDue(t.Context(), due[0].ID, store.FailedOrder{DedupKey: "mailer/x", Source: "mailer", OrderID: string(id), Reason: "no", Attempts: 12})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := db.RawSQL(t, "DELETE FROM due_mails"); n != 0 {
+			t.Errorf("%d mails are still due", n)
+		}
+		if n := db.RawSQL(t, "DELETE FROM failed_orders WHERE dedup_key = 'mailer/x' AND attempts = 12"); n != 1 {
+			t.Error("there is no dead letter")
+		}
+	})
+}

@@ -1,0 +1,195 @@
+package workers_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/store"
+	"github.com/spillway/spillway/wire"
+	"github.com/spillway/spillway/workers"
+)
+
+// postbox keeps what is sent, as "KIND ID REFUND", unless it is told to fail.
+type postbox struct {
+	mu   sync.Mutex
+	sent []string
+	err  error
+}
+
+func (p *postbox) put(kind order.MailKind, o order.Order, refund string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.err != nil {
+		return p.err
+	}
+	p.sent = append(p.sent, strings.TrimSpace(string(kind)+" "+string(o.ID)+" "+refund))
+	return nil
+}
+
+func (p *postbox) SendConfirmation(_ context.Context, o order.Order) error {
+	return p.put(order.MailConfirmation, o, "")
+}
+
+func (p *postbox) SendShipped(_ context.Context, o order.Order) error {
+	return p.put(order.MailShipped, o, "")
+}
+
+func (p *postbox) SendCancelled(_ context.Context, o order.Order, refund order.Money) error {
+	if refund.Amount == 0 {
+		return p.put(order.MailCancelled, o, "")
+	}
+	return p.put(order.MailCancelled, o, refund.String())
+}
+
+var errMailDown = errors.New("the mail server is down")
+
+// brisk is a dispatcher whose pauses are over at once.
+func brisk(db *store.DB, p *postbox) *workers.MailDispatcher {
+	cfg := workers.DefaultDispatchConfig()
+	cfg.Attempts, cfg.PauseMin, cfg.PauseMax = 3, 0, 0
+	return workers.NewMailDispatcher(cfg, store.NewMails(db), store.NewOrders(db), p, noLog)
+}
+
+func mustAddDue(t *testing.T, db *store.DB, id order.ID, kind order.MailKind) {
+	t.Helper()
+	if err := store.NewMails(db).AddDue(t.Context(), id, kind); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestADueMailIsSent(t *testing.T) {
+	onBothShops(t, func(t *testing.T, db *store.DB) {
+		all := paidOrders(t, store.NewOrders(db), 2)
+		mustAddDue(t, db, all[0].ID, order.MailShipped)
+		mustAddDue(t, db, all[1].ID, order.MailCancelled)
+		p := &postbox{}
+		d := brisk(db, p)
+		ranTo(t, d.RunOnce, 2)
+		ranTo(t, d.RunOnce, 0)
+		slices.Sort(p.sent)
+		if want := []string{"cancelled " + string(all[1].ID), "shipped " + string(all[0].ID)}; !slices.Equal(p.sent, want) {
+			t.Errorf("sent %q; want %q", p.sent, want)
+		}
+	})
+}
+
+func TestAMailThatFailsIsDueAgainAndThenADeadLetter(t *testing.T) {
+	onBothShops(t, func(t *testing.T, db *store.DB) {
+		all := paidOrders(t, store.NewOrders(db), 2)
+		mustAddDue(t, db, all[0].ID, order.MailShipped)
+		p := &postbox{err: errMailDown}
+		d := brisk(db, p)
+		ranTo(t, d.RunOnce, 0)
+		p.err = nil
+		ranTo(t, d.RunOnce, 1)
+		p.err = errMailDown
+		mustAddDue(t, db, all[1].ID, order.MailShipped)
+		for range 4 {
+			ranTo(t, d.RunOnce, 0)
+		}
+		wantDead(t, db, all[1], order.MailShipped, 3)
+		p.err = nil
+		ranTo(t, d.RunOnce, 0)
+	})
+}
+
+func TestAMailThatNobodyCanSendIsADeadLetterAtOnce(t *testing.T) {
+	onBothShops(t, func(t *testing.T, db *store.DB) {
+		o := paidOrders(t, store.NewOrders(db), 1)[0]
+		mustAddDue(t, db, o.ID, order.MailCancelled)
+		ranTo(t, brisk(db, &postbox{err: order.ErrInvalid}).RunOnce, 0)
+		wantDead(t, db, o, order.MailCancelled, 1)
+	})
+}
+
+func wantDead(t *testing.T, db *store.DB, o order.Order, kind order.MailKind, attempts int) {
+	t.Helper()
+	letters, err := store.NewDeadLetters(db).List(t.Context(), 0, 10)
+	if err != nil || len(letters) != 1 {
+		t.Fatalf("letters: %+v, %v; want one", letters, err)
+	}
+	f := letters[0]
+	if f.DedupKey != "mailer/order/"+string(o.ID)+"/"+string(kind) || f.Source != "mailer" || f.OrderID != string(o.ID) || f.Attempts != attempts {
+		t.Errorf("the letter is %+v", f)
+	}
+	if got, err := wire.UnmarshalSnapshot(f.Payload); err != nil || got.ID != o.ID || got.Email != o.Email {
+		t.Errorf("its payload is %+v, %v", got, err)
+	}
+}
+
+func TestAMailWaitsForItsOrder(t *testing.T) {
+	db := shopDB(t, "sqlite:"+t.TempDir()+"/test.db")
+	o := paidOrders(t, nil, 1)[0]
+	mustAddDue(t, db, o.ID, order.MailCancelled)
+	p := &postbox{}
+	d := brisk(db, p)
+	ranTo(t, d.RunOnce, 0)
+	if _, err := store.NewOrders(db).Apply(t.Context(), []store.Change{{Order: o, To: order.Cancelled, At: time.Now()}}); err != nil {
+		t.Fatal(err)
+	}
+	ranTo(t, d.RunOnce, 1)
+	if len(p.sent) != 1 {
+		t.Errorf("sent %q", p.sent)
+	}
+}
+
+// dueFake notes until when mails are postponed.
+type dueFake struct {
+	workers.DueMails
+	attempts int
+	until    []time.Time
+}
+
+func (f *dueFake) TakeDue(context.Context, int, time.Duration) ([]store.DueMail, error) {
+	f.attempts++
+	return []store.DueMail{{ID: 1, OrderID: "O", Kind: order.MailShipped, Attempts: f.attempts}}, nil
+}
+
+func (f *dueFake) DropDue(context.Context, []int64) error { return nil }
+
+func (f *dueFake) PostponeDue(_ context.Context, _ int64, until time.Time) error {
+	f.until = append(f.until, until)
+	return nil
+}
+
+func (*dueFake) ByIDs(context.Context, []order.ID) (map[order.ID]order.Order, error) {
+	return map[order.ID]order.Order{"O": {ID: "O"}}, nil
+}
+
+func TestThePausesBetweenMailsGrow(t *testing.T) {
+	f, cfg := &dueFake{}, workers.DefaultDispatchConfig()
+	d := workers.NewMailDispatcher(cfg, f, f, &postbox{err: errMailDown}, noLog)
+	for n := 1; n < cfg.Attempts; n++ {
+		before := time.Now()
+		ranTo(t, d.RunOnce, 0)
+		want := min(cfg.PauseMin<<(n-1), cfg.PauseMax)
+		if got := f.until[n-1].Sub(before); got < want || got > want+10*time.Second {
+			t.Errorf("the pause after attempt %d is %s; want %s", n, got, want)
+		}
+	}
+}
+
+func TestWhoWasToldAlreadyGetsNoMail(t *testing.T) {
+	all := paidOrders(t, nil, 5)
+	const released = spillwayv1.OrderEventKind_ORDER_EVENT_KIND_RELEASED
+	in := newTray(
+		settledOf(t, all[0]),
+		eventsOf(t, released, "card_declined: lost_card", all[1]),
+		eventsOf(t, released, "duplicate of "+string(all[0].ID), all[2]),
+		eventsOf(t, released, "not paid in time", all[3], all[3]),
+		eventsOf(t, spillwayv1.OrderEventKind_ORDER_EVENT_KIND_RESERVED, "", all[4]),
+	)
+	p := &postbox{}
+	ranTo(t, workers.NewMailer(workers.DefaultMailConfig(), in, noLetters{t}, p, noLog).RunOnce, 2)
+	slices.Sort(p.sent)
+	if want := []string{"cancelled " + string(all[3].ID), "confirmation " + string(all[0].ID)}; !slices.Equal(p.sent, want) || len(in.messages) != 0 {
+		t.Errorf("sent %q, %d messages left; want %q", p.sent, len(in.messages), want)
+	}
+}

@@ -1,0 +1,111 @@
+package workers_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/spillway/spillway/gateway"
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/store"
+	"github.com/spillway/spillway/workers"
+)
+
+// eager is a rescuer for whom every order is too old, and every claim.
+func eager(orders *store.Orders, c workers.Carrier) *workers.ShipRescuer {
+	cfg := workers.DefaultRescueConfig()
+	cfg.Old = store.Staleness{Paid: -time.Second, Failed: []store.RetryPause{{Pause: -time.Second}}}
+	cfg.Shipping.Claim = 0
+	return workers.NewShipRescuer(cfg, orders, c, noLog)
+}
+
+func TestWhatFailedIsShippedOnceTheCarrierWorks(t *testing.T) {
+	onBothShops(t, func(t *testing.T, db *store.DB) {
+		orders := store.NewOrders(db)
+		all := paidOrders(t, orders, 4)
+		c := newVan(gateway.CarrierDown)
+		// Two of them never reached a shipper.
+		ranTo(t, workers.NewShipper(quickly(2), newTray(settledOf(t, all[:2]...)), orders, noLetters{t}, c, noLog).RunOnce, 0)
+		inState(t, orders, order.ShipFailed, all[:2]...)
+		r := eager(orders, c)
+		ranTo(t, r.RunOnce, 0)
+		inState(t, orders, order.ShipFailed, all...)
+		c.SetMode(gateway.CarrierOK)
+		ranTo(t, r.RunOnce, 4)
+		inState(t, orders, order.Shipped, all...)
+		ranTo(t, r.RunOnce, 0)
+		if c.Parcels() != 4 {
+			t.Errorf("%d parcels; want 4", c.Parcels())
+		}
+		due, err := store.NewMails(db).TakeDue(t.Context(), 10, time.Minute)
+		if err != nil || len(due) != 4 {
+			t.Errorf("%d mails are due (%v); want one an order", len(due), err)
+		}
+	})
+}
+
+func TestALateAnswerEndsAsOneParcel(t *testing.T) {
+	onBothShops(t, func(t *testing.T, db *store.DB) {
+		orders := store.NewOrders(db)
+		o := paidOrders(t, orders, 1)[0]
+		c := newVan(gateway.CarrierLate)
+		ranTo(t, workers.NewShipper(quickly(1), newTray(settledOf(t, o)), orders, noLetters{t}, c, noLog).RunOnce, 0)
+		inState(t, orders, order.ShipFailed, o)
+		if mayBeCancelled(t, orders, o.ID) {
+			t.Error("the carrier has the parcel, and the order may be cancelled")
+		}
+		ranTo(t, eager(orders, c).RunOnce, 1)
+		inState(t, orders, order.Shipped, o)
+		if c.Parcels() != 1 {
+			t.Errorf("%d parcels; want 1", c.Parcels())
+		}
+	})
+}
+
+func TestSeveralRescuersAreHarmless(t *testing.T) {
+	onBothShops(t, func(t *testing.T, db *store.DB) {
+		orders := store.NewOrders(db)
+		all := paidOrders(t, orders, 30)
+		var mu sync.Mutex
+		calls := map[order.ID]int{}
+		c := newVan(gateway.CarrierOK)
+		counting := carrierFunc(func(ctx context.Context, o order.Order) error {
+			mu.Lock()
+			calls[o.ID]++
+			mu.Unlock()
+			return c.Ship(ctx, o)
+		})
+		cfg := workers.DefaultRescueConfig()
+		cfg.Old.Paid = -time.Second
+		in := newTray(settledOf(t, all...))
+		var wg sync.WaitGroup
+		for range 3 {
+			wg.Go(func() { _, _ = workers.NewShipRescuer(cfg, orders, counting, noLog).RunOnce(t.Context()) })
+		}
+		wg.Go(func() {
+			if _, err := workers.NewShipper(quickly(2), in, orders, noLetters{t}, counting, noLog).RunOnce(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+		wg.Wait()
+		inState(t, orders, order.Shipped, all...)
+		for id, n := range calls {
+			if n != 1 {
+				t.Errorf("%s was offered %d times; a claim is exclusive", id, n)
+			}
+		}
+		if c.Parcels() != len(all) || len(in.messages) != 0 {
+			t.Errorf("%d parcels, %d messages left", c.Parcels(), len(in.messages))
+		}
+	})
+}
+
+func TestAFreshOrderIsLeftToTheShipper(t *testing.T) {
+	onBothShops(t, func(t *testing.T, db *store.DB) {
+		orders := store.NewOrders(db)
+		all := paidOrders(t, orders, 1)
+		ranTo(t, workers.NewShipRescuer(workers.DefaultRescueConfig(), orders, newVan(gateway.CarrierOK), noLog).RunOnce, 0)
+		inState(t, orders, order.Paid, all...)
+	})
+}
