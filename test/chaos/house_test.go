@@ -17,17 +17,16 @@ import (
 	"testing"
 	"time"
 
-	_ "github.com/go-sql-driver/mysql" // To look behind the shop's back.
-
 	"github.com/spillway/spillway/stock"
 	"github.com/spillway/spillway/test/realparts"
 )
 
 const (
-	partServer   = "server"
-	partRedis    = "redis"
-	partMySQL    = "mysql"
-	partRocketMQ = "rocketmq"
+	partServer = "server"
+	partRedis  = "redis"
+	partMySQL  = "mysql"
+	partBroker = "broker"
+	partProxy  = "proxy"
 
 	// payWithin is short, so that orders that nobody pays expire within a round.
 	payWithin = 8 * time.Second
@@ -77,15 +76,16 @@ func newHouse(ctx context.Context, t *testing.T) *house {
 		t.Fatal(err)
 	}
 	t.Cleanup(h.keepLogs)
-	redis, mysql, rocketmq := realparts.StartRedis(t), realparts.StartMySQL(t), realparts.StartRocketMQ(t, nil, nil)
-	h.all = map[string]part{partRedis: redis, partMySQL: mysql, partRocketMQ: rocketmq}
+	redis, mysql := realparts.StartRedis(t), realparts.StartMySQL(t)
+	broker, proxy := realparts.StartRocketMQCluster(t)
+	h.all = map[string]part{partRedis: redis, partMySQL: mysql, partBroker: broker, partProxy: proxy}
 	h.redis, h.dsn = redis.Addr(), mysql.MySQL()
 	if h.db, err = sql.Open("mysql", h.dsn); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = h.db.Close() })
 	h.env = append(os.Environ(), "SPILLWAY_AUTH_KEY="+h.key, "SPILLWAY_MYSQL="+h.dsn, "SPILLWAY_REDIS="+h.redis,
-		"SPILLWAY_REDIS_NAMESPACE="+namespace, "SPILLWAY_ROCKETMQ="+rocketmq.Addr(), "SPILLWAY_CUSTOMER_ORDERS=0",
+		"SPILLWAY_REDIS_NAMESPACE="+namespace, "SPILLWAY_ROCKETMQ="+proxy.Addr(), "SPILLWAY_CUSTOMER_ORDERS=0",
 		"SPILLWAY_DATA_DIR="+filepath.Join(t.TempDir(), "data"), "SPILLWAY_PAY_WITHIN="+payWithin.String(),
 		"SPILLWAY_RECONCILE_AFTER=5s", "SPILLWAY_LOST_AFTER=1s", "SPILLWAY_DRAIN_TIMEOUT=10s")
 	h.command("migrate", "up")
@@ -153,10 +153,7 @@ func (h *house) chosen(names []string) []string {
 	}
 	var out []string
 	for _, n := range names {
-		switch n {
-		case "broker", "proxy": // One JVM.
-			n = partRocketMQ
-		case "workers":
+		if n == "workers" {
 			out = append(out, h.workers...)
 			continue
 		}
