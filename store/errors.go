@@ -43,6 +43,10 @@ const (
 // mysqlRowErrors are what a row's own content causes: null, out of range, too long, wrong value, duplicate, CHECK.
 var mysqlRowErrors = []uint16{1048, 1264, 1265, 1292, 1366, 1406, 3140, mysqlDuplicate, mysqlCheck}
 
+// mysqlAway is what a server says that ends, fails over or has no room: too many connections, shutdown in progress, read-only (two
+// of them), statement interrupted, offline, session killed, disconnected for idling.
+var mysqlAway = []uint16{1040, 1053, 1290, 1317, 1836, 3032, 3169, 4031}
+
 // The codes of SQLite's errors: https://sqlite.org/rescode.html.
 const (
 	sqliteBusy       = 5
@@ -111,7 +115,8 @@ func translate(err error) error {
 	switch {
 	case err == nil, errors.Is(err, context.Canceled):
 		return err
-	case errors.Is(err, driver.ErrBadConn), errors.Is(err, mysql.ErrInvalidConn), errors.Is(err, sql.ErrConnDone), errors.As(err, &netErr):
+	case errors.Is(err, driver.ErrBadConn), errors.Is(err, mysql.ErrInvalidConn), errors.Is(err, sql.ErrConnDone), errors.As(err, &netErr),
+		slices.Contains(mysqlAway, mysqlCode(err)):
 		return fmt.Errorf("the database does not answer: %w: %w", order.ErrUnavailable, err)
 	case errors.Is(err, context.DeadlineExceeded), isRetryable(err) && !isDuplicate(err):
 		return fmt.Errorf("the database is too slow: %w: %w", order.ErrUnavailable, err)

@@ -33,3 +33,6 @@ func Count(ctx context.Context, db *DB, query string, args ...any) (n int64, err
 	err = db.sql.QueryRowContext(ctx, query, args...).Scan(&n)
 	return n, err
 }
+
+// Translate says what an error of the driver means to callers.
+var Translate = translate

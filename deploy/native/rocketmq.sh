@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # RocketMQ on 127.0.0.1 in two JVMs: a nameserver, and a broker with the gRPC proxy in it. Its jars come from Maven Central.
-# rocketmq.sh up|down|status|prepare [DIR]. DIR holds the data; the tests give their own, with ports and names in the environment.
+# rocketmq.sh up|down|status|prepare [DIR]. With ROCKETMQ_PROXY=own the proxy is a third JVM, as where brokers are many: `start` then
+# starts which of them does not run. DIR holds the data; the tests give their own, with ports and names in the environment.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -8,6 +9,8 @@ lib=$SERVICES_DIR/rocketmq/lib
 dir=${2:-$SERVICES_DIR/rocketmq/data}
 namesrv_pid=$dir/namesrv.pid
 broker_pid=$dir/broker.pid
+proxy_pid=$dir/proxy.pid
+if [ "${ROCKETMQ_PROXY:-}" = own ]; then broker_main=BrokerStartup; else broker_main=ProxyStartup; fi
 
 # The topic of order events and its groups, and what the tests use. A group may be NAME:RETRIES.
 TOPICS=${ROCKETMQ_TOPICS:-"spillway-orders $(echo spillway-test-{0..7})"}
@@ -126,11 +129,32 @@ start() {
     jvm "$namesrv_pid" "$dir/logs/namesrv.out" -Xms64m -Xmx96m org.apache.rocketmq.namesrv.NamesrvStartup -c "$dir/conf/namesrv.conf"
   fi
   wait_for 30 "RocketMQ's nameserver" "$dir/logs/namesrv.out" port_open "$ROCKETMQ_NAMESRV_PORT"
+  if [ "$broker_main" = ProxyStartup ]; then start_both; else start_broker && start_proxy; fi
+}
+
+start_both() {
   if ! running "$broker_pid" ProxyStartup; then
     jvm "$broker_pid" "$dir/logs/broker.out" -Xms256m -Xmx512m -XX:MaxDirectMemorySize=256m -Dcom.rocketmq.mq.proxy=1 \
       org.apache.rocketmq.proxy.ProxyStartup -pm local -n "127.0.0.1:$ROCKETMQ_NAMESRV_PORT" -bc "$dir/conf/broker.conf" -pc "$dir/conf/proxy.json"
   fi
   wait_for 60 "RocketMQ's broker" "$dir/logs/broker.out" grep -q 'startup successfully' "$dir/logs/broker.out"
+}
+
+start_broker() {
+  if ! running "$broker_pid" BrokerStartup; then
+    jvm "$broker_pid" "$dir/logs/broker.out" -Xms256m -Xmx384m -XX:MaxDirectMemorySize=256m \
+      org.apache.rocketmq.broker.BrokerStartup -n "127.0.0.1:$ROCKETMQ_NAMESRV_PORT" -c "$dir/conf/broker.conf"
+  fi
+  wait_for 60 "RocketMQ's broker" "$dir/logs/broker.out" grep -q 'boot success' "$dir/logs/broker.out"
+}
+
+# start_proxy comes after the broker: a proxy that finds none ends.
+start_proxy() {
+  if ! running "$proxy_pid" ProxyStartup; then
+    jvm "$proxy_pid" "$dir/logs/proxy.out" -Xms64m -Xmx256m -XX:MaxDirectMemorySize=128m -Dcom.rocketmq.mq.proxy=1 \
+      org.apache.rocketmq.proxy.ProxyStartup -pm cluster -n "127.0.0.1:$ROCKETMQ_NAMESRV_PORT" -pc "$dir/conf/proxy.json"
+  fi
+  wait_for 60 "RocketMQ's proxy" "$dir/logs/proxy.out" grep -q 'startup successfully' "$dir/logs/proxy.out"
 }
 
 # routable: the broker registers its topics about 10 s after its start; until then nobody can send. mqadmin asks the nameserver.
@@ -142,7 +166,7 @@ routable() {
 
 up() {
   prepare
-  if running "$broker_pid" ProxyStartup && port_open "$ROCKETMQ_GRPC_PORT" && [ -e "$dir/ready.$(cat "$broker_pid")" ]; then
+  if running "$broker_pid" "$broker_main" && port_open "$ROCKETMQ_GRPC_PORT" && [ -e "$dir/ready.$(cat "$broker_pid")" ]; then
     say "RocketMQ answers on 127.0.0.1:$ROCKETMQ_GRPC_PORT"
     return 0
   fi
@@ -158,9 +182,10 @@ prepare) prepare ;;
 up) up ;;
 start) start ;;
 down)
-  stop_pid "$broker_pid" ProxyStartup 30
+  stop_pid "$proxy_pid" ProxyStartup 30
+  stop_pid "$broker_pid" "$broker_main" 30
   stop_pid "$namesrv_pid" NamesrvStartup 10
   ;;
-status) if running "$broker_pid" ProxyStartup && port_open "$ROCKETMQ_GRPC_PORT"; then say "RocketMQ: up"; else say "RocketMQ: down"; exit 1; fi ;;
+status) if running "$broker_pid" "$broker_main" && port_open "$ROCKETMQ_GRPC_PORT"; then say "RocketMQ: up"; else say "RocketMQ: down"; exit 1; fi ;;
 *) die "usage: rocketmq.sh up|start|down|status|prepare [DIR]" ;;
 esac

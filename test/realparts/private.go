@@ -1,14 +1,11 @@
 package realparts
 
 import (
-	"context"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -41,6 +38,17 @@ func (p *Proc) Kill9() {
 	}
 	_ = syscall.Kill(p.pid, syscall.SIGKILL) // It may have ended by itself.
 	await(p.t, "the killed server to end", func() bool { return gone(p.pid) })
+	p.pid = 0
+}
+
+// Stop ends the server as an operator does, and returns when it is gone.
+func (p *Proc) Stop() {
+	p.t.Helper()
+	if p.pid == 0 {
+		return
+	}
+	p.signal(syscall.SIGTERM)
+	await(p.t, "the stopped server to end", func() bool { return gone(p.pid) })
 	p.pid = 0
 }
 
@@ -104,46 +112,6 @@ func redisAnswers(addr string) bool {
 	buf := make([]byte, 16)
 	n, _ := c.Read(buf)
 	return strings.HasPrefix(string(buf[:n]), "+PONG")
-}
-
-// StartRocketMQ starts a nameserver and a broker with its proxy; Addr is the proxy's. Kill9 and Restart concern the broker.
-func StartRocketMQ(t testing.TB, topics, groups []string) *Proc {
-	t.Helper()
-	_, here, _, _ := runtime.Caller(0)
-	script := filepath.Join(filepath.Dir(here), "..", "..", "deploy", "native", "rocketmq.sh")
-	dir := t.TempDir()
-	grpc := freePort(t)
-	env := append(os.Environ(), "ROCKETMQ_GRPC_PORT="+grpc, "ROCKETMQ_NAMESRV_PORT="+freePort(t),
-		"ROCKETMQ_BROKER_PORT="+freePort(t), "ROCKETMQ_REMOTING_PORT="+freePort(t),
-		"ROCKETMQ_TOPICS="+strings.Join(topics, " "), "ROCKETMQ_GROUPS="+strings.Join(groups, " "), "ROCKETMQ_TEST_GROUPS=")
-	run := func(command string) {
-		ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
-		defer cancel()
-		cmd := exec.CommandContext(ctx, script, command, dir)
-		cmd.Env = env
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("RocketMQ %s: %v\n%s", command, err, out)
-		}
-	}
-	p := &Proc{t: t, addr: "127.0.0.1:" + grpc}
-	p.start = func() int {
-		run("up")
-		text, err := os.ReadFile(filepath.Join(dir, "broker.pid"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return pid
-	}
-	p.pid = p.start()
-	t.Cleanup(func() {
-		p.Kill9()
-		run("down")
-	})
-	return p
 }
 
 // freePort is a port that nothing listens on now.

@@ -1,0 +1,29 @@
+package store_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/go-sql-driver/mysql"
+
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/store"
+)
+
+// TestAServerThatEndsIsUnavailable: a MySQL that is shut down answers the statements that still reach it. Its clients must hear that
+// they are to come again, and not of an internal error.
+func TestAServerThatEndsIsUnavailable(t *testing.T) {
+	for number, want := range map[uint16]bool{
+		1053: true,  // Server shutdown in progress
+		1290: true,  // running with --read-only
+		1040: true,  // Too many connections
+		1062: false, // Duplicate entry
+		1064: false, // You have an error in your SQL syntax
+	} {
+		err := store.Translate(fmt.Errorf("read orders: %w", &mysql.MySQLError{Number: number}))
+		if got := errors.Is(err, order.ErrUnavailable); got != want {
+			t.Errorf("error %d is unavailable: %v; want %v (%v)", number, got, want, err)
+		}
+	}
+}

@@ -1,0 +1,227 @@
+package chaos
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+)
+
+// binary is built once. It has no race detector: RocketMQ's client in it has races of its own, and the machine has enough to do.
+var binary string
+
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		dir, err := os.MkdirTemp("", "spillway-chaos-")
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer func() { _ = os.RemoveAll(dir) }()
+		// It says when a connection of the pool is found dead, which is what is wanted here.
+		_ = mysql.SetLogger(&mysql.NopLogger{})
+		binary = filepath.Join(dir, "spillway")
+		if out, err := exec.Command("go", "build", "-o", binary, "../../cmd/spillway").CombinedOutput(); err != nil {
+			fmt.Fprintf(os.Stderr, "build spillway: %v\n%s", err, out)
+			return 1
+		}
+		return m.Run()
+	}())
+}
+
+const (
+	// shortRounds: one with each durability, so that each part is killed twice.
+	shortRounds = 2
+	// shortFreeze is longer than a call to Redis may take, so that its breaker opens.
+	shortFreeze = 2 * time.Second
+	// longFreeze is longer than any call to a part may take.
+	longFreeze = 20 * time.Second
+)
+
+// settings are what a run does.
+type settings struct {
+	rounds int
+	short  bool
+	parts  []string // none means all
+	freeze time.Duration
+	seed   uint64
+}
+
+func readSettings(t *testing.T) settings {
+	t.Helper()
+	s := settings{rounds: shortRounds, short: true, freeze: shortFreeze, seed: uint64(time.Now().UnixNano())}
+	number := func(name string, bits int) (uint64, bool) {
+		text := os.Getenv(name)
+		if text == "" {
+			return 0, false
+		}
+		n, err := strconv.ParseUint(text, 10, bits)
+		if err != nil {
+			t.Fatalf("%s=%q: must be a number", name, text)
+		}
+		return n, true
+	}
+	if n, ok := number("SPILLWAY_CHAOS_ROUNDS", 16); ok {
+		s.rounds, s.short, s.freeze = int(n), false, longFreeze
+	}
+	if n, ok := number("SPILLWAY_CHAOS_SEED", 64); ok {
+		s.seed = n
+	}
+	if text := os.Getenv("SPILLWAY_CHAOS_FREEZE"); text != "" {
+		d, err := time.ParseDuration(text)
+		if err != nil || d <= 0 {
+			t.Fatalf("SPILLWAY_CHAOS_FREEZE=%q: must be a duration, such as 20s", text)
+		}
+		s.freeze = d
+	}
+	s.parts = strings.FieldsFunc(os.Getenv("SPILLWAY_CHAOS_PARTS"), func(r rune) bool { return r == ',' || r == ' ' })
+	return s
+}
+
+// TestChaos: whatever part dies or freezes, no order that a client was told about is lost, none is charged twice or for nothing, and
+// nothing is sold twice (I1, I4, I5, I9, I16).
+func TestChaos(t *testing.T) {
+	ctx, stop := signal.NotifyContext(t.Context(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	s := readSettings(t)
+	t.Logf("SPILLWAY_CHAOS_SEED=%d", s.seed)
+	h := newHouse(ctx, t)
+	parts := h.chosen(s.parts)
+	for n := 1; n <= s.rounds; n++ {
+		r := &round{house: h, number: n, settings: s, parts: parts, rng: rand.New(rand.NewPCG(s.seed, uint64(n)))}
+		r.run()
+	}
+	h.noRestlessWorkers()
+}
+
+// durabilities take turns.
+var durabilities = []string{"journal", "sql"}
+
+// round is each part in trouble once, then the drain, then the checks.
+type round struct {
+	*house
+	settings
+	number int
+	parts  []string
+	rng    *rand.Rand
+	market *market
+}
+
+func (r *round) run() {
+	durability := durabilities[(r.number-1)%len(durabilities)]
+	r.say("round %d of %d: durability %s", r.number, r.rounds, durability)
+	r.openShop(durability)
+	r.market = newMarket(r.house, r.number, r.seed)
+	buying, stop := context.WithCancel(r.ctx)
+	defer stop()
+	var buyers sync.WaitGroup
+	r.market.open(buying, &buyers)
+	for _, name := range r.order() {
+		for _, m := range r.moves(name) {
+			r.trouble(name, m)
+		}
+	}
+	stop()
+	r.market.calm()
+	buyers.Wait()
+	r.say("the market is closed: %s", r.market.summary())
+	r.judge(r.market)
+	r.closeShop()
+}
+
+// order is the parts in a random order. A short round begins with those that keep messages to themselves when they die, so that their
+// leases end while the others have their turn.
+func (r *round) order() []string {
+	parts := slices.Clone(r.parts)
+	r.rng.Shuffle(len(parts), func(i, j int) { parts[i], parts[j] = parts[j], parts[i] })
+	if r.short {
+		slices.SortStableFunc(parts, func(a, b string) int { return leases(a) - leases(b) })
+	}
+	return parts
+}
+
+func leases(part string) int {
+	switch part {
+	case "order-relay", "order-writer", "shipper", "mailer", partBroker, partProxy:
+		return 0
+	}
+	return 1
+}
+
+// trouble makes some and waits until orders are taken again.
+func (r *round) trouble(name string, m move) {
+	r.market.flow(name + " before " + m.name)
+	r.pause(upTo(r.rng, r.atMost(breathMax)))
+	began := time.Now()
+	m.do(r)
+	r.say("%s %s for %s; %s", name, m.name, time.Since(began).Round(time.Millisecond), r.market.summary())
+	r.market.flow(name + " after " + m.name)
+}
+
+// move is one kind of trouble.
+type move struct {
+	name string
+	do   func(r *round)
+}
+
+const (
+	// breathMax bounds the random moment between two troubles.
+	breathMax = 2 * time.Second
+	// awayMax bounds how long a killed part is away before it is started again.
+	awayMax = 4 * time.Second
+	// shortHaste divides both in a short round.
+	shortHaste = 4
+)
+
+func (r *round) atMost(d time.Duration) time.Duration {
+	if r.short {
+		return d / shortHaste
+	}
+	return d
+}
+
+// moves are what happens to the part in this round. A short round leaves the freeze or the restart to the other one, and has no time
+// for a broker's graceful end, which takes 20 s.
+func (r *round) moves(name string) []move {
+	p := r.all[name]
+	kill := move{"killed", func(r *round) {
+		p.Kill9()
+		r.pause(upTo(r.rng, r.atMost(awayMax)))
+		p.Restart()
+	}}
+	freeze := move{"frozen", func(r *round) {
+		p.Pause()
+		r.pause(r.freeze)
+		p.Resume()
+	}}
+	restart := move{"restarted", func(*round) {
+		p.Stop()
+		p.Restart()
+	}}
+	switch {
+	case !r.short:
+		return []move{kill, freeze, restart}
+	case r.number%2 == 1:
+		return []move{kill, freeze}
+	case name == partBroker, name == partProxy:
+		return []move{kill}
+	}
+	return []move{kill, restart}
+}
+
+// upTo is a random duration.
+func upTo(rng *rand.Rand, limit time.Duration) time.Duration {
+	return time.Duration(rng.Int64N(int64(limit)))
+}

@@ -1,0 +1,10 @@
+// Package chaos lets buyers loose on a shop of real parts, a process each, while each part in turn is killed, restarted and frozen.
+// Then everything must drain, and what the buyers were told must be what the books say: see docs/design/chaos.md.
+//
+// Its test is the short round. `make chaos` runs longer ones; these variables set them up:
+//
+//	SPILLWAY_CHAOS_ROUNDS  how many rounds; without it, the short ones
+//	SPILLWAY_CHAOS_PARTS   which parts get into trouble, by comma; all of them if empty
+//	SPILLWAY_CHAOS_FREEZE  how long a part is frozen; 20s unless it is the short round
+//	SPILLWAY_CHAOS_SEED    what the random choices begin with; printed by each run
+package chaos

@@ -1,0 +1,273 @@
+package chaos
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"fmt"
+	"maps"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spillway/spillway/stock"
+	"github.com/spillway/spillway/test/realparts"
+)
+
+const (
+	partServer = "server"
+	partRedis  = "redis"
+	partMySQL  = "mysql"
+	partBroker = "broker"
+	partProxy  = "proxy"
+
+	// payWithin is short, so that orders that nobody pays expire within a round.
+	payWithin = 8 * time.Second
+	// readyTimeout bounds the start of the server on two busy cores.
+	readyTimeout = 60 * time.Second
+	pollEvery    = 50 * time.Millisecond
+	namespace    = "chaos"
+)
+
+// part can be treated badly.
+type part interface {
+	Kill9()
+	Stop()
+	Restart()
+	Pause()
+	Resume()
+}
+
+var (
+	_ part = (*realparts.Proc)(nil)
+	_ part = (*program)(nil)
+)
+
+// house is the real parts, and the shop's processes on them.
+type house struct {
+	ctx     context.Context
+	t       *testing.T
+	began   time.Time
+	dir     string // logs; kept when the test fails
+	url     string
+	key     string
+	env     []string
+	db      *sql.DB
+	redis   string
+	dsn     string
+	keys    stock.Keys
+	all     map[string]part // by name
+	workers []string
+	shop    []*program // server and workers
+}
+
+func newHouse(ctx context.Context, t *testing.T) *house {
+	t.Helper()
+	h := &house{ctx: ctx, t: t, began: time.Now(), key: rand.Text() + rand.Text(), keys: stock.Keys{Namespace: namespace}}
+	var err error
+	if h.dir, err = os.MkdirTemp("", "spillway-chaos-logs-"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(h.keepLogs)
+	redis, mysql := realparts.StartRedis(t), realparts.StartMySQL(t)
+	broker, proxy := realparts.StartRocketMQCluster(t)
+	h.all = map[string]part{partRedis: redis, partMySQL: mysql, partBroker: broker, partProxy: proxy}
+	h.redis, h.dsn = redis.Addr(), mysql.MySQL()
+	if h.db, err = sql.Open("mysql", h.dsn); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = h.db.Close() })
+	h.env = append(os.Environ(), "SPILLWAY_AUTH_KEY="+h.key, "SPILLWAY_MYSQL="+h.dsn, "SPILLWAY_REDIS="+h.redis,
+		"SPILLWAY_REDIS_NAMESPACE="+namespace, "SPILLWAY_ROCKETMQ="+proxy.Addr(), "SPILLWAY_CUSTOMER_ORDERS=0",
+		"SPILLWAY_DATA_DIR="+filepath.Join(t.TempDir(), "data"), "SPILLWAY_PAY_WITHIN="+payWithin.String(),
+		"SPILLWAY_RECONCILE_AFTER=5s", "SPILLWAY_LOST_AFTER=1s", "SPILLWAY_DRAIN_TIMEOUT=10s")
+	h.command("migrate", "up")
+	h.hire()
+	h.say("the parts are up")
+	return h
+}
+
+// hire makes the shop's processes, without starting them: a server and one process a worker.
+func (h *house) hire() {
+	h.t.Helper()
+	listen := freeAddr(h.t)
+	h.url = "http://" + listen
+	h.add(partServer, "serve", "--listen", listen)
+	for _, w := range h.workerNames() {
+		h.add(w, "work", "--workers", w)
+		h.workers = append(h.workers, w)
+	}
+}
+
+func (h *house) add(name string, args ...string) {
+	p := &program{house: h, name: name, args: args}
+	h.all[name] = p
+	h.shop = append(h.shop, p)
+	h.t.Cleanup(p.Kill9)
+}
+
+var quoted = regexp.MustCompile(`"([a-z-]+)"`)
+
+// workerNames asks the binary, so that a new worker is treated badly from its first day.
+func (h *house) workerNames() []string {
+	h.t.Helper()
+	out, err := exec.Command(binary, "work", "--workers", "?").CombinedOutput()
+	if err == nil {
+		h.t.Fatal("`spillway work --workers ?` did not complain")
+	}
+	var names []string
+	for _, m := range quoted.FindAllStringSubmatch(string(out), -1) {
+		names = append(names, m[1])
+	}
+	if len(names) == 0 {
+		h.t.Fatalf("`spillway work --workers ?` names no workers:\n%s", out)
+	}
+	return names
+}
+
+// command runs one of the binary's commands and returns what it printed.
+func (h *house) command(args ...string) string {
+	h.t.Helper()
+	cmd := exec.CommandContext(h.ctx, binary, args...)
+	cmd.Env = h.env
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		h.t.Fatalf("spillway %v: %v\n%s", args, err, out)
+	}
+	return string(out)
+}
+
+// chosen are the parts that get into trouble.
+func (h *house) chosen(names []string) []string {
+	h.t.Helper()
+	known := slices.Sorted(maps.Keys(h.all))
+	if len(names) == 0 {
+		return known
+	}
+	var out []string
+	for _, n := range names {
+		if n == "workers" {
+			out = append(out, h.workers...)
+			continue
+		}
+		if !slices.Contains(known, n) {
+			h.t.Fatalf("SPILLWAY_CHAOS_PARTS: there is no part %q; there are %v, and workers for all of them", n, known)
+		}
+		out = append(out, n)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// openShop starts server and workers with the durability.
+func (h *house) openShop(durability string) {
+	h.t.Helper()
+	for _, p := range h.shop {
+		p.env = append(slices.Clone(h.env), "SPILLWAY_DURABILITY="+durability)
+		p.Restart()
+	}
+}
+
+// closeShop ends them as an operator does.
+func (h *house) closeShop() {
+	h.t.Helper()
+	for _, p := range h.shop {
+		p.Stop()
+	}
+}
+
+// ready waits until the server takes orders.
+func (h *house) ready() {
+	h.t.Helper()
+	h.await(readyTimeout, "the server to be ready", func() bool {
+		ctx, cancel := context.WithTimeout(h.ctx, time.Second)
+		defer cancel()
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, h.url+"/readyz", http.NoBody)
+		if err != nil {
+			return false
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return false
+		}
+		_ = resp.Body.Close()
+		return resp.StatusCode == http.StatusOK
+	})
+}
+
+// await polls until it is done; only the test's own goroutine may.
+func (h *house) await(limit time.Duration, what string, done func() bool) {
+	h.t.Helper()
+	for deadline := time.Now().Add(limit); !done(); h.pause(pollEvery) {
+		if time.Now().After(deadline) {
+			h.t.Fatalf("waited %s in vain for %s; the logs are in %s", limit, what, h.dir)
+		}
+	}
+}
+
+// pause ends the test when it is interrupted.
+func (h *house) pause(d time.Duration) {
+	h.t.Helper()
+	if wait(h.ctx, d) != nil {
+		h.t.Fatal("interrupted")
+	}
+}
+
+func wait(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+func (h *house) say(format string, args ...any) {
+	h.t.Helper()
+	h.t.Logf("%6.1fs  %s", time.Since(h.began).Seconds(), fmt.Sprintf(format, args...))
+}
+
+// keepLogs removes them unless somebody will want to read them.
+func (h *house) keepLogs() {
+	if h.t.Failed() {
+		h.t.Logf("the logs are kept in %s", h.dir)
+		return
+	}
+	_ = os.RemoveAll(h.dir)
+}
+
+// grep are the lines of all logs that mention the text, such as an order's id.
+func (h *house) grep(text string) []string {
+	var out []string
+	for _, p := range h.shop {
+		raw, err := os.ReadFile(p.logPath())
+		if err != nil {
+			continue
+		}
+		for line := range strings.Lines(string(raw)) {
+			if strings.Contains(line, text) {
+				out = append(out, p.name+": "+strings.TrimSpace(line))
+			}
+		}
+	}
+	return out
+}
+
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}

@@ -1,0 +1,184 @@
+package chaos
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"time"
+
+	"connectrpc.com/connect"
+
+	"github.com/spillway/spillway/auth"
+	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
+	"github.com/spillway/spillway/gen/spillway/v1/spillwayv1connect"
+	"github.com/spillway/spillway/order"
+)
+
+const (
+	buyersMax = 12
+	// thinkMax bounds a buyer's pause after an order: two cores have the parts to carry as well.
+	thinkMax = 400 * time.Millisecond
+	tokenTTL = 24 * time.Hour
+	// flowAnswers is how many definite answers show that orders are taken, and flowTimeout how long they may take after trouble.
+	flowAnswers = 20
+	flowTimeout = 90 * time.Second
+	// restockEvery and restockUnits keep the scarce product from being sold out for good.
+	restockEvery = 3 * time.Second
+	restockUnits = 10
+)
+
+// product is a SKU with finite stock.
+type product struct {
+	sku   order.SKU
+	units int64
+}
+
+// market is the buyers of a round and everything that they were told.
+type market struct {
+	*house
+	products []product
+	seed     uint64
+
+	mu          sync.Mutex
+	attempts    []*attempt
+	adjustments map[string]int64 // those that were acknowledged, in units
+	scarce      order.SKU
+	answers     int // definite ones
+	soldOut     int
+	complaints  []complaint
+	calmSince   time.Time // zero while there is trouble
+}
+
+// newMarket puts the round's products on the shelf: one that sells out and is restocked, one that may, and one that never does.
+func newMarket(h *house, round int, seed uint64) *market {
+	h.t.Helper()
+	name := func(what string) order.SKU { return order.SKU(fmt.Sprintf("R%d-%s", round, what)) }
+	m := &market{house: h, seed: seed + uint64(round)<<32, adjustments: map[string]int64{}, scarce: name("SCARCE")}
+	m.products = []product{{m.scarce, 60}, {name("SOME"), 600}, {name("PLENTY"), 100_000}}
+	catalog := spillwayv1connect.NewCatalogServiceClient(http.DefaultClient, h.url, h.as("operator", auth.Operator))
+	for _, p := range m.products {
+		_, err := catalog.CreateProduct(h.ctx, &spillwayv1.CreateProductRequest{
+			Product:      &spillwayv1.ProductInput{Sku: string(p.sku), Name: "thing", Price: &spillwayv1.Money{CurrencyCode: "USD", Units: 2}},
+			InitialStock: p.units,
+		})
+		if err != nil {
+			h.t.Fatalf("create %s: %v", p.sku, err)
+		}
+	}
+	return m
+}
+
+// as makes a client's calls those of the customer.
+func (h *house) as(who order.CustomerID, roles ...auth.Role) connect.ClientOption {
+	h.t.Helper()
+	tokens, err := auth.NewTokens([]byte(h.key))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	token, _, err := tokens.Mint(auth.Caller{Customer: who, Roles: roles}, tokenTTL)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return connect.WithInterceptors(connect.UnaryInterceptorFunc(func(next connect.UnaryFunc) connect.UnaryFunc {
+		return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
+			req.Header().Set("Authorization", "Bearer "+token)
+			return next(ctx, req)
+		}
+	}))
+}
+
+// open lets the buyers in until the context ends. What they have begun they finish.
+func (m *market) open(ctx context.Context, wg *sync.WaitGroup) {
+	m.t.Helper()
+	web := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: buyersMax}}
+	for n := range buyersMax {
+		who := auth.NewGuest()
+		as := m.as(who)
+		b := &buyer{
+			market: m, who: who, number: n, rng: rand.New(rand.NewPCG(m.seed, uint64(n))),
+			checkout: spillwayv1connect.NewCheckoutServiceClient(web, m.url, as),
+			orders:   spillwayv1connect.NewOrderServiceClient(web, m.url, as),
+		}
+		wg.Go(func() { b.shop(ctx) })
+	}
+	catalog := spillwayv1connect.NewCatalogServiceClient(web, m.url, m.as("operator", auth.Operator))
+	wg.Go(func() { m.restock(ctx, catalog) })
+}
+
+// restock adds units again and again, each time until it is told that they are in SQL.
+func (m *market) restock(ctx context.Context, catalog spillwayv1connect.CatalogServiceClient) {
+	for n := 1; wait(ctx, restockEvery) == nil; n++ {
+		id := fmt.Sprintf("%s-%d", m.scarce, n)
+		for {
+			call, cancel := context.WithTimeout(m.ctx, callTimeout)
+			_, err := catalog.AdjustStock(call, &spillwayv1.AdjustStockRequest{
+				Sku: string(m.scarce), Delta: restockUnits, AdjustmentId: id, Reason: "more came",
+			})
+			cancel()
+			if err == nil {
+				m.mu.Lock()
+				m.adjustments[id] = restockUnits
+				m.mu.Unlock()
+				break
+			}
+			if connect.IsWireError(err) && !mayPass(connect.CodeOf(err)) {
+				m.complain("an operator", nil, "restocking %s: %v", id, err)
+				break
+			}
+			if ctx.Err() != nil || wait(m.ctx, retryEvery) != nil {
+				return
+			}
+		}
+	}
+}
+
+// calm says that all parts are up: from now on each attempt must come to a definite answer.
+func (m *market) calm() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.calmSince = time.Now()
+}
+
+// flow waits until some more orders got a definite answer.
+func (m *market) flow(when string) {
+	m.t.Helper()
+	m.mu.Lock()
+	want := m.answers + flowAnswers
+	m.mu.Unlock()
+	m.await(flowTimeout, "orders to be taken, "+when, func() bool {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		return m.answers >= want
+	})
+}
+
+func (m *market) summary() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return fmt.Sprintf("%d orders begun, %d answers, %d of them sold out", len(m.attempts), m.answers, m.soldOut)
+}
+
+// complaint is something that a client must never see.
+type complaint struct {
+	at      time.Time
+	who     string
+	attempt *attempt
+	text    string
+}
+
+func (m *market) complain(who string, a *attempt, format string, args ...any) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.complaints = append(m.complaints, complaint{time.Now(), who, a, fmt.Sprintf(format, args...)})
+}
+
+// skus are the round's.
+func (m *market) skus() []order.SKU {
+	out := make([]order.SKU, len(m.products))
+	for i, p := range m.products {
+		out[i] = p.sku
+	}
+	return out
+}

@@ -1,0 +1,149 @@
+package chaos
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+const (
+	// rebirth is the pause before a process that ended by itself is started again, as a supervisor does.
+	rebirth = time.Second
+	// stopTimeout bounds a graceful end.
+	stopTimeout = 60 * time.Second
+)
+
+// program is one process of the shop: the server, or one worker.
+type program struct {
+	*house
+	name string
+	args []string
+	env  []string
+
+	mu   sync.Mutex
+	cmd  *exec.Cmd     // nil while it is not to run
+	gone chan struct{} // closed when cmd has ended
+	died int           // how often it ended although nobody had asked it to
+}
+
+func (p *program) logPath() string { return filepath.Join(p.dir, p.name+".log") }
+
+// Restart starts it, after its end if it runs. The server is waited for.
+func (p *program) Restart() {
+	p.t.Helper()
+	p.Kill9()
+	p.mu.Lock()
+	err := p.launch()
+	p.mu.Unlock()
+	if err != nil {
+		p.t.Fatalf("start %s: %v", p.name, err)
+	}
+	if p.name == partServer {
+		p.ready()
+	}
+}
+
+// launch is called with the lock held.
+func (p *program) launch() error {
+	log, err := os.OpenFile(p.logPath(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = log.Close() }() // The process has its own.
+	cmd := exec.Command(binary, p.args...)
+	cmd.Env, cmd.Stdout, cmd.Stderr = p.env, log, log
+	// Ctrl-C is for the test, which ends its processes.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	gone := make(chan struct{})
+	p.cmd, p.gone = cmd, gone
+	go p.watch(cmd, gone)
+	return nil
+}
+
+// watch starts it again when it ends by itself.
+func (p *program) watch(cmd *exec.Cmd, gone chan struct{}) {
+	_ = cmd.Wait() // Its log says why.
+	close(gone)
+	timer := time.NewTimer(rebirth)
+	defer timer.Stop()
+	p.mu.Lock()
+	wanted := p.cmd == cmd
+	if wanted {
+		p.died++
+	}
+	p.mu.Unlock()
+	if !wanted {
+		return
+	}
+	<-timer.C
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cmd == cmd {
+		_ = p.launch() // If not even that works, the drain does not end.
+	}
+}
+
+// Kill9 ends it without a warning and returns when it is gone.
+func (p *program) Kill9() { p.end(syscall.SIGKILL) }
+
+// Stop ends it as an operator does.
+func (p *program) Stop() { p.end(syscall.SIGTERM) }
+
+func (p *program) end(s syscall.Signal) {
+	p.mu.Lock()
+	cmd, gone := p.cmd, p.gone
+	p.cmd = nil
+	p.mu.Unlock()
+	if cmd == nil {
+		return
+	}
+	_ = cmd.Process.Signal(s) // It may have ended by itself.
+	timer := time.NewTimer(stopTimeout)
+	defer timer.Stop()
+	select {
+	case <-gone:
+	case <-timer.C:
+		p.t.Errorf("%s did not end within %s of %v", p.name, stopTimeout, s)
+		_ = cmd.Process.Kill()
+		<-gone
+	}
+}
+
+// Pause freezes it.
+func (p *program) Pause() { p.signal(syscall.SIGSTOP) }
+
+// Resume lets it go on.
+func (p *program) Resume() { p.signal(syscall.SIGCONT) }
+
+func (p *program) signal(s syscall.Signal) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cmd != nil {
+		_ = p.cmd.Process.Signal(s) // It may have ended by itself.
+	}
+}
+
+// noRestlessWorkers: a process may end by itself when what it needs is away as it starts, but never by a panic.
+func (h *house) noRestlessWorkers() {
+	h.t.Helper()
+	var died []string
+	for _, p := range h.shop {
+		if p.died > 0 {
+			died = append(died, fmt.Sprintf("%s %d times", p.name, p.died))
+		}
+	}
+	for _, line := range h.grep("panic:") {
+		h.t.Error(line)
+	}
+	if len(died) > 0 {
+		h.say("ended by themselves: %s", strings.Join(died, ", "))
+	}
+}

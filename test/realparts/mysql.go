@@ -1,0 +1,122 @@
+package realparts
+
+import (
+	"context"
+	"database/sql"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+)
+
+// mysqlDatabase is the one that StartMySQL makes.
+const mysqlDatabase = "spillway"
+
+// StartMySQL starts a MySQL with a data directory of the test's own, durable as by default. It is the server that
+// deploy/native/mysql.sh unpacked, so that it can be killed by its process, which one in a container cannot.
+func StartMySQL(t testing.TB) *Proc {
+	t.Helper()
+	program := mysqld(t)
+	dir, port := t.TempDir(), freePort(t)
+	data, log := filepath.Join(dir, "data"), filepath.Join(dir, "log")
+	args := slices.Concat(program[1:], []string{"--datadir=" + data, "--user=root"})
+	if out, err := exec.Command(program[0], append(slices.Clone(args), "--initialize-insecure")...).CombinedOutput(); err != nil {
+		t.Fatalf("initialize a MySQL: %v\n%s", err, out)
+	}
+	script := filepath.Join(dir, "init.sql")
+	if err := os.WriteFile(script, []byte("CREATE DATABASE IF NOT EXISTS "+mysqlDatabase+" CHARACTER SET utf8mb4;\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	args = append(args, "--port="+port, "--bind-address=127.0.0.1", "--socket="+filepath.Join(dir, "s"), "--pid-file="+filepath.Join(dir, "pid"),
+		"--mysqlx=OFF", "--secure-file-priv=", "--skip-log-bin", "--performance-schema=OFF", "--max-connections=1000",
+		"--innodb-buffer-pool-size=128M", "--innodb-redo-log-capacity=128M", "--character-set-server=utf8mb4",
+		"--default-time-zone=+00:00", "--init-file="+script, "--log-error="+log)
+	p := &Proc{t: t, addr: "127.0.0.1:" + port}
+	p.start = func() int {
+		cmd := exec.Command(program[0], args...)
+		if err := cmd.Start(); err != nil {
+			t.Fatalf("start a MySQL: %v", err)
+		}
+		go cmd.Wait() //nolint:errcheck // It is killed.
+		await(t, "MySQL; see "+log, func() bool { return mysqlAnswers(p.MySQL()) })
+		return cmd.Process.Pid
+	}
+	p.pid = p.start()
+	t.Cleanup(p.Kill9)
+	return p
+}
+
+// MySQL is the DSN of the database that StartMySQL made.
+func (p *Proc) MySQL() string { return "root@tcp(" + p.addr + ")/" + mysqlDatabase }
+
+// mysqld is the server's command line as far as it does not depend on the test. It runs by the loader of its own root, so that it
+// may use files outside of that, such as the test's directory.
+func mysqld(t testing.TB) []string {
+	t.Helper()
+	_, here, _, _ := runtime.Caller(0)
+	script := filepath.Join(filepath.Dir(here), "..", "..", "deploy", "native", "mysql.sh")
+	if out, err := exec.Command(script, "prepare").CombinedOutput(); err != nil {
+		t.Fatalf("this test kills a MySQL of its own, which needs the one that `deploy/native/mysql.sh prepare` unpacks (as root, on Debian; "+
+			"also where `make services` uses Docker): %v\n%s", err, out)
+	}
+	services := os.Getenv("SPILLWAY_SERVICES_DIR")
+	if services == "" {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			t.Fatal(err)
+		}
+		services = filepath.Join(home, ".cache", "spillway", "services")
+	}
+	root := filepath.Join(services, "mysql", "root")
+	loaders, libraries := match(t, root, "lib64/ld-linux*.so.*", "lib/ld-linux*.so.*"), match(t, root, "usr/lib/*-linux-gnu")
+	return []string{
+		loaders[0], "--library-path", strings.Join(libraries, ":"), filepath.Join(root, "usr", "sbin", "mysqld"),
+		"--no-defaults", "--basedir=" + filepath.Join(root, "usr"), "--lc-messages-dir=" + filepath.Join(root, "usr", "share", "mysql"),
+	}
+}
+
+// match finds the files of the root that one of the patterns names.
+func match(t testing.TB, root string, patterns ...string) []string {
+	t.Helper()
+	var out []string
+	for _, p := range patterns {
+		found, err := filepath.Glob(filepath.Join(root, p))
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, found...)
+	}
+	if len(out) == 0 {
+		t.Fatalf("the MySQL in %s has none of %v: remove it and run `deploy/native/mysql.sh prepare`", root, patterns)
+	}
+	return out
+}
+
+// mysqlAnswers is false while it still recovers from a crash.
+func mysqlAnswers(dsn string) bool {
+	cfg, err := mysql.ParseDSN(dsn)
+	if err != nil {
+		return false
+	}
+	// A look at the port first: the driver logs each failed handshake.
+	c, err := net.DialTimeout("tcp", cfg.Addr, time.Second)
+	if err != nil {
+		return false
+	}
+	_ = c.Close()
+	db, err := sql.Open("mysql", dsn)
+	if err != nil {
+		return false
+	}
+	defer db.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	return db.PingContext(ctx) == nil
+}

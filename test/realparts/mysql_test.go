@@ -1,0 +1,31 @@
+package realparts_test
+
+import (
+	"database/sql"
+	"testing"
+
+	"github.com/spillway/spillway/test/realparts"
+)
+
+// TestAMySQLThatIsKilledKeepsWhatItCommitted: the chaos tests stand on that, and on its port staying the same.
+func TestAMySQLThatIsKilledKeepsWhatItCommitted(t *testing.T) {
+	p := realparts.StartMySQL(t)
+	db, err := sql.Open("mysql", p.MySQL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	for _, statement := range []string{"CREATE TABLE t (n INT PRIMARY KEY)", "INSERT INTO t VALUES (1)"} {
+		if _, err := db.Exec(statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, end := range []func(){p.Kill9, p.Stop} {
+		end()
+		p.Restart()
+		var n int
+		if err := db.QueryRow("SELECT COUNT(*) FROM t").Scan(&n); err != nil || n != 1 {
+			t.Errorf("%d rows after a restart (%v); want 1", n, err)
+		}
+	}
+}
