@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -102,23 +103,48 @@ func (m *Mailer) RunOnce(ctx context.Context) (int, error) {
 	if err != nil || len(messages) == 0 {
 		return 0, err
 	}
-	changes, err := m.reader.read(ctx, messages)
-	if err != nil {
-		return 0, err
+	letters := make([][]mailing, len(messages))
+	for i, msg := range messages {
+		changes, err := m.reader.read(ctx, []queue.Message{msg})
+		if err != nil {
+			return 0, err
+		}
+		letters[i] = news(changes)
 	}
-	letters := news(changes)
-	failed := m.send(ctx, letters)
-	attempt := 0
-	for _, msg := range messages {
-		attempt = max(attempt, msg.Attempt)
+	all := once(letters)
+	failed := m.send(ctx, all)
+	// Each message has its own number of attempts: a fresh one loses none because it came with an old one.
+	for i, msg := range messages {
+		if err := m.bury(ctx, letters[i], failed, msg.Attempt); err != nil {
+			return 0, err
+		}
 	}
-	if err := m.bury(ctx, letters, failed, attempt); err != nil {
+	var done []queue.Message
+	for i, msg := range messages {
+		if !slices.ContainsFunc(letters[i], func(l mailing) bool { return failed[l.key()] != nil }) {
+			done = append(done, msg)
+		}
+	}
+	if err := m.consumer.Ack(ctx, done...); err != nil {
 		return 0, err
 	}
 	if len(failed) > 0 {
-		return 0, fmt.Errorf("%d of %d mails were not sent; they are tried again", len(failed), len(letters))
+		return 0, fmt.Errorf("%d of %d mails were not sent; they are tried again", len(failed), len(all))
 	}
-	return len(letters), m.consumer.Ack(ctx, messages...)
+	return len(all), nil
+}
+
+// once are the letters of all messages, each once.
+func once(letters [][]mailing) []mailing {
+	seen := make(map[string]bool)
+	var out []mailing
+	for _, l := range slices.Concat(letters...) {
+		if !seen[l.key()] {
+			seen[l.key()] = true
+			out = append(out, l)
+		}
+	}
+	return out
 }
 
 // news are the letters that the changes ask for, each once. Whoever placed an order was told in the answer that the card was declined,

@@ -160,3 +160,18 @@ func TestAMailThatWasSentButNotAcknowledgedComesAgain(t *testing.T) {
 		t.Errorf("%d tries, %d messages left; want 2 and none", m.tries[o.ID], in.left())
 	}
 }
+
+// TestAFreshMailKeepsItsTriesBesideAnOldOne: attempts are counted per message.
+func TestAFreshMailKeepsItsTriesBesideAnOldOne(t *testing.T) {
+	old, fresh, good, dead := freshOrder(), freshOrder(), freshOrder(), &deadbox{}
+	in, m := newInbox(settledBody(old)), &mail{fails: map[order.ID]bool{old.ID: true, fresh.ID: true}}
+	s := newMailer(in, dead, m)
+	for range 4 {
+		_, _ = s.RunOnce(t.Context())
+	}
+	in.put(settledBody(fresh), settledBody(good))
+	_, _ = s.RunOnce(t.Context())
+	if len(dead.letters) != 1 || dead.letters[0].OrderID != string(old.ID) || in.left() != 1 {
+		t.Errorf("letters %v, %d messages left; want that of the old one, and the fresh one left", dead.letters, in.left())
+	}
+}
