@@ -26,6 +26,12 @@ TEST_PARALLEL ?= 2
 TEST_TIMEOUT ?= 20m
 # More arguments for `make run` and `make bench`.
 ARGS ?=
+# What `make chaos` does: how often each part is in trouble, which parts (all if empty; such as "redis mysql workers"), how long one is
+# frozen, and what its random choices begin with (another seed each time if empty).
+ROUNDS ?= 1
+PARTS ?=
+FREEZE ?= 20s
+SEED ?=
 
 ##@ Use
 
@@ -63,6 +69,13 @@ test-fast: ## run the tests of the packages that need no server
 	packages=$$(go list -test -f '{{.ImportPath}} {{join .Deps " "}}' ./... \
 		| awk '$$1 ~ /\.test$$/ && !/spillway\/test\/realparts/ { sub(/\.test$$/, "", $$1); print $$1 }'); \
 	go test -timeout $(TEST_TIMEOUT) $$packages
+
+# It starts parts of its own, which it may kill; here they are only installed.
+.PHONY: chaos
+chaos: ## kill, freeze and restart each part under load, and check the books (ROUNDS=, PARTS=, FREEZE=, SEED=)
+	for part in redis mysql rocketmq; do deploy/native/$$part.sh prepare; done
+	SPILLWAY_CHAOS_ROUNDS='$(ROUNDS)' SPILLWAY_CHAOS_PARTS='$(PARTS)' SPILLWAY_CHAOS_FREEZE='$(FREEZE)' SPILLWAY_CHAOS_SEED='$(SEED)' \
+		go test -count=1 -v -run '^TestChaos$$' -timeout 0 ./test/chaos
 
 .PHONY: bench
 bench: services ## measure orders a second on the real servers, beside a bare handler and plain SQL

@@ -128,6 +128,7 @@ func (r *round) run() {
 	defer stop()
 	var buyers sync.WaitGroup
 	r.market.open(buying, &buyers)
+	r.market.flow("at the beginning")
 	for _, name := range r.order() {
 		for _, m := range r.moves(name) {
 			r.trouble(name, m)
@@ -162,12 +163,11 @@ func leases(part string) int {
 
 // trouble makes some and waits until orders are taken again.
 func (r *round) trouble(name string, m move) {
-	r.market.flow(name + " before " + m.name)
 	r.pause(upTo(r.rng, r.atMost(breathMax)))
 	began := time.Now()
 	m.do(r)
 	r.say("%s %s for %s; %s", name, m.name, time.Since(began).Round(time.Millisecond), r.market.summary())
-	r.market.flow(name + " after " + m.name)
+	r.market.flow(fmt.Sprintf("after %s was %s", name, m.name))
 }
 
 // move is one kind of trouble.
