@@ -8,6 +8,17 @@ import (
 	"time"
 )
 
+// turn is one worker: a name and what it does once.
+type turn struct {
+	name string
+	run  func(ctx context.Context)
+	once func(ctx context.Context) (int, error)
+	// repairs says that it looks for what went wrong, and is never at its end.
+	repairs bool
+}
+
+type turns []turn
+
 // run loops every worker until ctx ends; the group waits for their last turns.
 func (ts turns) run(ctx context.Context) *sync.WaitGroup {
 	var wg sync.WaitGroup

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"os"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/spillway/spillway/queue"
+	"github.com/spillway/spillway/store"
+	"github.com/spillway/spillway/workers"
+)
+
+func addConsumers(p *parts, a *api, r role, broker queue.Broker, out turns) (turns, error) {
+	orders, dead := store.NewOrders(p.db), store.NewDeadLetters(p.db)
+	for _, w := range []struct {
+		name, group string
+		make        func(c queue.Consumer) turn
+	}{
+		{workerWriter, groupOrders, func(c queue.Consumer) turn {
+			w := workers.NewOrderWriter(workers.DefaultWriterConfig(), c, orders, dead, p.stock, workers.NewDuplicates(p.stock, a.payments), p.log)
+			return turn{name: workerWriter, run: w.Run, once: w.RunOnce}
+		}},
+		{workerShipper, groupShipping, func(c queue.Consumer) turn {
+			s := workers.NewShipper(workers.DefaultShipConfig(), c, orders, dead, a.carrier, p.log).Announcing(p.changes)
+			return turn{name: workerShipper, run: s.Run, once: s.RunOnce}
+		}},
+		{workerMailer, groupMail, func(c queue.Consumer) turn {
+			m := workers.NewMailer(workers.DefaultMailConfig(), c, dead, a.mail, p.log)
+			return turn{name: workerMailer, run: m.Run, once: m.RunOnce}
+		}},
+	} {
+		if !slices.Contains(r.workers, w.name) {
+			continue
+		}
+		c, err := broker.Consumer(r.queue.Topic, w.group)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, w.make(c))
+	}
+	if !slices.Contains(r.workers, workerDrain) {
+		return out, nil
+	}
+	return addDrains(p, broker, dead, out)
+}
+
+// addDrains drains what the broker gives up, if it does that at all: a loop for each group.
+func addDrains(p *parts, broker queue.Broker, dead *store.DeadLetters, out turns) (turns, error) {
+	if !broker.Features().GivesUp {
+		return out, nil
+	}
+	for _, group := range []string{groupOrders, groupShipping, groupMail} {
+		c, err := broker.Consumer(broker.Features().DeadLetterPrefix+group, groupDrain)
+		if err != nil {
+			return nil, err
+		}
+		d := workers.NewDeadLetterDrain(workers.DefaultDrainConfig(group), c, dead, p.log)
+		out = append(out, turn{name: workerDrain, run: d.Run, once: d.RunOnce})
+	}
+	return out, nil
+}
+
+// consumerName names this process among the relays.
+func consumerName() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "host"
+	}
+	return host + "-" + strconv.Itoa(os.Getpid()) + "-" + strconv.FormatInt(time.Now().UnixNano(), 36)
+}
