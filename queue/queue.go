@@ -98,4 +98,7 @@ type Features struct {
 	// GivesUp says that the broker puts a message aside, into a dead-letter topic of its own, after the number of
 	// attempts that its group is configured with. Configure far more than an outage can use up.
 	GivesUp bool
+	// DeadLetterPrefix begins the name of that topic; the name of the group follows. A Consumer reads it like any other. Empty
+	// unless GivesUp.
+	DeadLetterPrefix string
 }

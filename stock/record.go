@@ -69,10 +69,14 @@ func (s *Stock) States(ctx context.Context, ids []order.ID) (map[order.ID]order.
 		if rueidis.IsRedisNil(err) {
 			continue
 		}
-		n, perr := strconv.ParseInt(text, 10, 8)
-		if err = errors.Join(err, perr); err != nil {
+		if err != nil {
 			s.breaker.Report(err)
 			return nil, unavailable(err)
+		}
+		n, err := strconv.ParseInt(text, 10, 8)
+		if err != nil {
+			s.breaker.Report(nil)
+			return nil, fmt.Errorf("state of order %s: %w", ids[i], err)
 		}
 		out[ids[i]] = order.State(n)
 	}

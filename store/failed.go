@@ -7,22 +7,38 @@ import (
 	"time"
 )
 
+// The states of a dead letter. Only an open one is edited or closed.
+const (
+	// LetterOpen waits for an operator.
+	LetterOpen = "open"
+	// LetterReplayed was applied.
+	LetterReplayed = "replayed"
+	// LetterDiscarded was closed without being applied.
+	LetterDiscarded = "discarded"
+)
+
 // FailedOrder is a dead letter: what no retry could help.
 type FailedOrder struct {
 	ID int64
 	// DedupKey names the failure: the same failure again is the same letter with more attempts.
 	DedupKey string
-	// Source is the worker that gave up.
+	// Source is the worker that gave up, or "broker/GROUP".
 	Source  string
 	OrderID string
 	Reason  string
+	// PayloadType says what the payload is: the full name of its protobuf message, or "journal_entry".
+	PayloadType string
+	// Payload is opaque here. List leaves it out.
 	Payload []byte
+	// TraceID is the W3C trace id of the request that caused it, or empty.
 	TraceID string
 	// Attempts is how often it was tried.
 	Attempts int
-	// Status is "open" until an operator decides.
-	Status    string
-	CreatedAt time.Time
+	// Status is LetterOpen until an operator decides.
+	Status               string
+	CreatedAt, UpdatedAt time.Time
+	// History is what was done with it, oldest first. Only Get fills it.
+	History []LetterAction
 }
 
 // DeadLetters keeps failed orders.
@@ -31,10 +47,20 @@ type DeadLetters struct{ db *DB }
 // NewDeadLetters makes the repository.
 func NewDeadLetters(db *DB) *DeadLetters { return &DeadLetters{db: db} }
 
-// statusOpen is a letter that waits for an operator.
-const statusOpen = "open"
+// The lengths of the columns, in characters.
+const (
+	dedupKeyMax      = 191
+	letterSourceMax  = 64
+	letterOrderMax   = 64
+	letterTypeMax    = 64
+	traceIDMax       = 64
+	letterReasonMax  = 2000
+	actionActorMax   = 64
+	actionDetailsMax = 2000
+)
 
-// Put writes a letter. The same DedupKey again only raises its attempts.
+// Put writes a letter. The same DedupKey again only raises its attempts: what an operator has closed stays closed, because it is
+// the same payload that came again.
 func (d *DeadLetters) Put(ctx context.Context, f FailedOrder) error {
 	return d.db.tx(ctx, func(ctx context.Context, tx *sql.Tx) error { return d.db.putFailed(ctx, tx, f) })
 }
@@ -48,38 +74,12 @@ func (db *DB) putFailed(ctx context.Context, tx *sql.Tx, f FailedOrder) error {
 	if f.Payload == nil {
 		f.Payload = []byte{}
 	}
-	_, err := tx.ExecContext(ctx, "INSERT INTO failed_orders (dedup_key, source, order_id, reason, payload, trace_id, attempts, status, created_at, updated_at) "+
-		"VALUES (?,?,?,?,?,?,?,?,?,?)"+upsert,
-		clip(f.DedupKey, 191), f.Source, clip(f.OrderID, 64), clip(f.Reason, 2000), f.Payload, f.TraceID, f.Attempts, statusOpen, now, now)
+	_, err := tx.ExecContext(ctx, "INSERT INTO failed_orders (dedup_key, source, order_id, reason, payload_type, payload, trace_id, attempts, status, "+
+		"created_at, updated_at) VALUES (?,?,?,?,?,?,?,?,?,?,?)"+upsert,
+		clip(f.DedupKey, dedupKeyMax), clip(f.Source, letterSourceMax), clip(f.OrderID, letterOrderMax), clip(f.Reason, letterReasonMax),
+		clip(f.PayloadType, letterTypeMax), f.Payload, clip(f.TraceID, traceIDMax), f.Attempts, LetterOpen, now, now)
 	if err != nil {
 		return fmt.Errorf("write failed order %s: %w", f.DedupKey, err)
 	}
 	return nil
-}
-
-// List reads up to limit letters after the id, oldest first.
-func (d *DeadLetters) List(ctx context.Context, after int64, limit int) (out []FailedOrder, err error) {
-	err = d.db.call(ctx, func(ctx context.Context) (err error) {
-		out, err = d.list(ctx, after, limit)
-		return err
-	})
-	return out, err
-}
-
-func (d *DeadLetters) list(ctx context.Context, after int64, limit int) ([]FailedOrder, error) {
-	rows, err := d.db.sql.QueryContext(ctx, "SELECT id, dedup_key, source, order_id, reason, payload, trace_id, attempts, status, created_at "+
-		"FROM failed_orders WHERE id > ? ORDER BY id LIMIT ?", after, limit)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var out []FailedOrder
-	for rows.Next() {
-		var f FailedOrder
-		if err := rows.Scan(&f.ID, &f.DedupKey, &f.Source, &f.OrderID, &f.Reason, &f.Payload, &f.TraceID, &f.Attempts, &f.Status, &f.CreatedAt); err != nil {
-			return nil, err
-		}
-		out = append(out, f)
-	}
-	return out, rows.Err()
 }

@@ -15,7 +15,7 @@ const FlusherSource = "stock_flusher"
 
 // givenBack is the range's deltas with the units that go back: of released orders, unless their reservation was put aside and so
 // never taken; and of cancelled ones, unless they are back already.
-func givenBack(ctx context.Context, tx *sql.Tx, r Range) (map[order.SKU]int64, error) {
+func (db *DB) givenBack(ctx context.Context, tx *sql.Tx, r Range) (map[order.SKU]int64, error) {
 	if len(r.Releases)+len(r.Restocks) == 0 {
 		return r.Deltas, nil
 	}
@@ -23,7 +23,7 @@ func givenBack(ctx context.Context, tx *sql.Tx, r Range) (map[order.SKU]int64, e
 	if deltas == nil {
 		deltas = make(map[order.SKU]int64)
 	}
-	aside, err := putAside(ctx, tx, r.Releases)
+	aside, err := db.putAside(ctx, tx, r.Releases)
 	if err != nil {
 		return nil, err
 	}
@@ -50,20 +50,54 @@ func addUnits(deltas map[order.SKU]int64, units []Delta) {
 	}
 }
 
-// putAside are those of the orders whose reservation SQL could not take.
-func putAside(ctx context.Context, tx *sql.Tx, releases []Hold) ([]order.ID, error) {
+// putAside are those of the orders whose reservation SQL could not take, and did not take when it was replayed. Their letters that
+// are open have nothing more to say: reservation and release make nothing together, and a replay of the one would now take stock.
+func (db *DB) putAside(ctx context.Context, tx *sql.Tx, releases []Hold) ([]order.ID, error) {
 	if len(releases) == 0 {
 		return nil, nil
 	}
-	args := []any{FlusherSource}
-	for _, h := range releases {
-		args = append(args, h.OrderID)
-	}
-	aside, err := orderIDs(ctx, tx, "SELECT order_id FROM failed_orders WHERE source = ? AND order_id IN ("+marks(len(releases))+")", args...)
+	letters, err := db.lockLetters(ctx, tx, releases)
 	if err != nil {
 		return nil, fmt.Errorf("look for reservations that were put aside: %w", err)
 	}
+	aside := make([]order.ID, len(letters))
+	for i, l := range letters {
+		aside[i] = order.ID(l.OrderID)
+		if l.Status != LetterOpen {
+			continue
+		}
+		by := LetterAction{Action: ActionDiscarded, Actor: FlusherSource, Detail: "the order was released: nothing was taken, and nothing goes back"}
+		if _, err := db.closeLetter(ctx, tx, l.ID, LetterDiscarded, nil, by); err != nil {
+			return nil, err
+		}
+	}
 	return aside, nil
+}
+
+// lockLetters reads the flusher's letters of the orders that were not replayed, and keeps them from being replayed meanwhile.
+func (db *DB) lockLetters(ctx context.Context, tx *sql.Tx, releases []Hold) ([]FailedOrder, error) {
+	args := []any{FlusherSource, LetterReplayed}
+	for _, h := range releases {
+		args = append(args, h.OrderID)
+	}
+	query := "SELECT id, order_id, status FROM failed_orders WHERE source = ? AND status <> ? AND order_id IN (" + marks(len(releases)) + ") ORDER BY id"
+	if db.isMySQL() {
+		query += " FOR UPDATE"
+	}
+	rows, err := tx.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var out []FailedOrder
+	for rows.Next() {
+		var f FailedOrder
+		if err := rows.Scan(&f.ID, &f.OrderID, &f.Status); err != nil {
+			return nil, err
+		}
+		out = append(out, f)
+	}
+	return out, rows.Err()
 }
 
 func orderIDs(ctx context.Context, q querier, query string, args ...any) ([]order.ID, error) {

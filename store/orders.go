@@ -27,6 +27,8 @@ type Change struct {
 	At time.Time
 	// Reason is why it was cancelled.
 	Reason string
+	// Trace is the W3C traceparent of the request that caused it, or empty. It is not part of the order's row.
+	Trace string
 }
 
 // Outcome says what a set of changes did not do.

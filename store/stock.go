@@ -229,20 +229,25 @@ func (s *Stock) FlushRange(ctx context.Context, r Range) (Outcome, error) {
 		if err := s.advance(ctx, tx, r); err != nil {
 			return err
 		}
-		if err := s.adjust(ctx, tx, r.Adjustments); err != nil {
-			return err
-		}
-		deltas, err := givenBack(ctx, tx, r)
-		if err != nil {
-			return err
-		}
-		if err := s.deduct(ctx, tx, deltas); err != nil {
-			return err
-		}
-		out, err = s.db.applyOrders(ctx, tx, r.Changes)
+		out, err = s.content(ctx, tx, r)
 		return err
 	})
 	return out, err
+}
+
+// content applies what the entries of a range say.
+func (s *Stock) content(ctx context.Context, tx *sql.Tx, r Range) (Outcome, error) {
+	if err := s.adjust(ctx, tx, r.Adjustments); err != nil {
+		return Outcome{}, err
+	}
+	deltas, err := s.db.givenBack(ctx, tx, r)
+	if err != nil {
+		return Outcome{}, err
+	}
+	if err := s.deduct(ctx, tx, deltas); err != nil {
+		return Outcome{}, err
+	}
+	return s.db.applyOrders(ctx, tx, r.Changes)
 }
 
 // SkipEntry moves the place over one entry that cannot be applied, and puts it aside, in one transaction.

@@ -323,7 +323,7 @@ func TestSQLNeverGoesBelowNothing(t *testing.T) {
 		if err := st.SkipEntry(t.Context(), aRange("0-0", "1-0", -11), letter); err != nil {
 			t.Fatal(err)
 		}
-		letters, err := store.NewDeadLetters(db).List(t.Context(), 0, 10)
+		letters, err := store.NewDeadLetters(db).List(t.Context(), store.LetterFilter{}, 0, 10)
 		if err != nil || len(letters) != 1 || letters[0].DedupKey != "x" {
 			t.Errorf("letters = %+v, %v", letters, err)
 		}

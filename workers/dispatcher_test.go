@@ -111,7 +111,7 @@ func TestAMailThatNobodyCanSendIsADeadLetterAtOnce(t *testing.T) {
 
 func wantDead(t *testing.T, db *store.DB, o order.Order, kind order.MailKind, attempts int) {
 	t.Helper()
-	letters, err := store.NewDeadLetters(db).List(t.Context(), 0, 10)
+	letters, err := store.NewDeadLetters(db).List(t.Context(), store.LetterFilter{}, 0, 10)
 	if err != nil || len(letters) != 1 {
 		t.Fatalf("letters: %+v, %v; want one", letters, err)
 	}
@@ -119,8 +119,12 @@ func wantDead(t *testing.T, db *store.DB, o order.Order, kind order.MailKind, at
 	if f.DedupKey != "mailer/order/"+string(o.ID)+"/"+string(kind) || f.Source != "mailer" || f.OrderID != string(o.ID) || f.Attempts != attempts {
 		t.Errorf("the letter is %+v", f)
 	}
-	if got, err := wire.UnmarshalSnapshot(f.Payload); err != nil || got.ID != o.ID || got.Email != o.Email {
-		t.Errorf("its payload is %+v, %v", got, err)
+	f, err = store.NewDeadLetters(db).Get(t.Context(), f.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := wire.PayloadJSON(f.PayloadType, f.Payload); err != nil || !strings.Contains(string(got), string(o.ID)) || !strings.Contains(string(got), o.Email) {
+		t.Errorf("its payload is %s, %v", got, err)
 	}
 }
 

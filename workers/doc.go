@@ -15,6 +15,9 @@
 //	                                                                             calls at once             sent twice
 //	MailDispatcher due_mails                 the same, due_mails                 DispatchConfig.Mails      the mail is due again when its lease
 //	                                                                             a turn                    ends; it may be sent twice
+//	DeadLetterDrain  dead-letter topics      failed_orders                       DrainConfig.Messages      the messages come again; each is one
+//	              of all groups, group                                           messages a turn           letter
+//	              "dead-letters"
 //
 //	PaymentReconciler     orders PENDING for     settles and releases in Redis or    recoveryBatch orders      the next look finds the same
 //	                      long; PaymentService   SQL, order_cancellations            a look                    orders again
@@ -22,6 +25,8 @@
 //	                                             due_mails                                                     noted: it is repeated
 //	LostOrders            closed epochs, log,    order_cancellations                 a closed epoch            the epoch is looked at again
 //	                      charges
+//
+// The Replayer is no worker: it applies dead letters when an operator asks for it.
 //
 // Every worker is idempotent, takes what it can in one batch, acknowledges only what is committed, and costs a poison
 // message only itself. Run loops it until its context ends; RunOnce is one turn, for tests.

@@ -3,6 +3,7 @@ package workers
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"google.golang.org/protobuf/proto"
 
@@ -18,42 +19,50 @@ type DeadLetters interface {
 	Put(ctx context.Context, f store.FailedOrder) error
 }
 
-// event2state says which state each kind of event brings about.
-var event2state = map[spillwayv1.OrderEventKind]order.State{
-	spillwayv1.OrderEventKind_ORDER_EVENT_KIND_RESERVED: order.Pending,
-	spillwayv1.OrderEventKind_ORDER_EVENT_KIND_SETTLED:  order.Paid,
-	spillwayv1.OrderEventKind_ORDER_EVENT_KIND_RELEASED: order.Cancelled,
-}
-
 // reader turns messages into changes and puts aside what cannot be read.
 type reader struct {
 	source string
 	dead   DeadLetters
 }
 
+// letter is what a worker puts aside.
+type letter struct {
+	// key names the failure among those of the worker.
+	key, orderID string
+	// typ says what the payload is.
+	typ     string
+	payload []byte
+	// trace is the W3C traceparent of the request.
+	trace    string
+	attempts int
+	reason   error
+}
+
+// headerTrace is the header in which the queue carries the trace context.
+const headerTrace = "traceparent"
+
 // read returns the changes in the messages. A message or event that cannot be read is written to failed_orders; only
 // when that fails does read fail, so that nothing unread is acknowledged (I10).
 func (r reader) read(ctx context.Context, messages []queue.Message) ([]store.Change, error) {
 	var out []store.Change
 	for _, m := range messages {
-		var batch spillwayv1.OrderEventBatch
-		if err := proto.Unmarshal(m.Body, &batch); err != nil {
-			if err := r.bury(ctx, "message/"+m.ID, "", m.Body, m.Attempt, err); err != nil {
+		batch, err := wire.UnmarshalBatch(m.Body)
+		if err != nil {
+			err = r.bury(ctx, letter{
+				key: "message/" + m.ID, typ: wire.TypeBatch, payload: m.Body, trace: m.Headers[headerTrace], attempts: m.Attempt, reason: err,
+			})
+			if err != nil {
 				return nil, err
 			}
 			continue
 		}
 		for i, e := range batch.GetEvents() {
-			change, err := r.change(e)
+			c, err := change(e)
 			if err == nil {
-				out = append(out, change)
+				out = append(out, c)
 				continue
 			}
-			raw, merr := proto.Marshal(e)
-			if merr != nil {
-				return nil, fmt.Errorf("marshal an event for failed_orders: %w", merr)
-			}
-			if err := r.bury(ctx, fmt.Sprintf("message/%s/%d", m.ID, i), e.GetOrderId(), raw, m.Attempt, err); err != nil {
+			if err := r.buryEvent(ctx, fmt.Sprintf("message/%s/%d", m.ID, i), e, m.Attempt, err); err != nil {
 				return nil, err
 			}
 		}
@@ -61,33 +70,52 @@ func (r reader) read(ctx context.Context, messages []queue.Message) ([]store.Cha
 	return out, nil
 }
 
-func (reader) change(e *spillwayv1.OrderEvent) (store.Change, error) {
-	to, ok := event2state[e.GetKind()]
-	if !ok {
-		return store.Change{}, fmt.Errorf("event kind %v is unknown", e.GetKind())
-	}
-	o, err := wire.UnmarshalSnapshot(e.GetSnapshot())
+// change is what an event changes.
+func change(m *spillwayv1.OrderEvent) (store.Change, error) {
+	e, err := wire.FromEvent(m)
 	if err != nil {
 		return store.Change{}, err
 	}
-	if string(o.ID) != e.GetOrderId() {
-		return store.Change{}, fmt.Errorf("the event of order %s carries order %s", e.GetOrderId(), o.ID)
-	}
-	c := store.Change{Order: o, To: to, At: e.GetTime().AsTime()}
-	if to == order.Cancelled {
-		c.Reason = e.GetDetail()
+	c := store.Change{Order: e.Order, To: e.To, At: e.At, Trace: e.Trace}
+	if e.To == order.Cancelled {
+		c.Reason = e.Detail
 	}
 	return c, nil
 }
 
-func (r reader) bury(ctx context.Context, key, orderID string, payload []byte, attempts int, reason error) error {
+// buryChange puts a change aside as the event that it was.
+func (r reader) buryChange(ctx context.Context, key string, c store.Change, attempts int, reason error) error {
+	m, err := wire.ToEvent(wire.Event{Order: c.Order, To: c.To, At: c.At, Detail: c.Reason, Trace: c.Trace})
+	if err != nil {
+		return err
+	}
+	return r.buryEvent(ctx, key, m, attempts, reason)
+}
+
+func (r reader) buryEvent(ctx context.Context, key string, m *spillwayv1.OrderEvent, attempts int, reason error) error {
+	raw, err := proto.Marshal(m)
+	if err != nil {
+		return fmt.Errorf("marshal an event for failed_orders: %w", err)
+	}
+	return r.bury(ctx, letter{
+		key: key, orderID: m.GetOrderId(), typ: wire.TypeEvent, payload: raw, trace: m.GetTraceparent(), attempts: attempts, reason: reason,
+	})
+}
+
+func (r reader) bury(ctx context.Context, l letter) error {
 	err := r.dead.Put(ctx, store.FailedOrder{
-		DedupKey: r.source + "/" + key, Source: r.source, OrderID: orderID, Reason: reason.Error(), Payload: payload, Attempts: attempts,
+		DedupKey: r.source + "/" + l.key, Source: r.source, OrderID: l.orderID, Reason: plainly(l.reason), PayloadType: l.typ,
+		Payload: l.payload, TraceID: wire.TraceID(l.trace), Attempts: l.attempts,
 	})
 	if err != nil {
 		return fmt.Errorf("write to failed_orders: %w", err)
 	}
 	return nil
+}
+
+// plainly is an error on one line, with the spaces that protobuf makes unbreakable at random.
+func plainly(err error) string {
+	return strings.NewReplacer("\n", "; ", "\u00a0", " ").Replace(err.Error())
 }
 
 // paid are the orders that the changes made PAID, each once, as they were reserved.

@@ -328,13 +328,15 @@ func wantNoRow(t *testing.T, orders *store.Orders, id order.ID) {
 // letters reads failed_orders, by their dedup key.
 func letters(t *testing.T, db *store.DB) map[string]store.FailedOrder {
 	t.Helper()
-	list, err := store.NewDeadLetters(db).List(t.Context(), 0, 100)
+	list, err := store.NewDeadLetters(db).List(t.Context(), store.LetterFilter{}, 0, 100)
 	if err != nil {
 		t.Fatal(err)
 	}
 	out := make(map[string]store.FailedOrder, len(list))
 	for _, f := range list {
-		out[f.DedupKey] = f
+		if out[f.DedupKey], err = store.NewDeadLetters(db).Get(t.Context(), f.ID); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return out
 }

@@ -2,7 +2,6 @@ package workers
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -160,14 +159,14 @@ func (f *StockFlusher) flushOne(ctx context.Context, e stock.Entry) error {
 		return err
 	}
 	f.log.ErrorContext(ctx, "SQL cannot take a journal entry; it is in failed_orders", "entry", e.ID, "order", e.OrderID, "error", err)
-	payload, merr := json.Marshal(e)
+	payload, merr := stock.MarshalLetter(e)
 	if merr != nil {
 		return merr
 	}
 	if e.OrderID != "" {
 		f.progress.Refuse(e.OrderID)
 	}
-	return f.skip(ctx, e.ID, string(e.OrderID), err, payload)
+	return f.skip(ctx, e.ID, store.FailedOrder{OrderID: string(e.OrderID), Reason: err.Error(), Payload: payload, TraceID: wire.TraceID(e.Trace)})
 }
 
 // poisoned puts an entry aside that cannot even be read.
@@ -177,21 +176,23 @@ func (f *StockFlusher) poisoned(ctx context.Context, err error) (int, error) {
 		f.at = stock.Position{}
 		return 0, err
 	}
-	payload, merr := json.Marshal(poison.Raw)
+	payload, merr := stock.MarshalPoison(poison)
 	if merr != nil {
 		return 0, merr
 	}
 	f.log.ErrorContext(ctx, "a journal entry cannot be read; it is in failed_orders", "entry", poison.ID, "error", err)
-	return 1, f.skip(ctx, poison.ID, "", err, payload)
+	letter := store.FailedOrder{Reason: err.Error(), Payload: payload, TraceID: wire.TraceID(poison.Raw["trace"])}
+	if id, err := order.ParseID(poison.Raw["order"]); err == nil {
+		letter.OrderID = string(id) // Its release gives nothing back then.
+	}
+	return 1, f.skip(ctx, poison.ID, letter)
 }
 
-func (f *StockFlusher) skip(ctx context.Context, entryID, orderID string, reason error, payload []byte) error {
+func (f *StockFlusher) skip(ctx context.Context, entryID string, letter store.FailedOrder) error {
 	at := stock.Position{Epoch: f.at.Epoch, ID: entryID}
-	err := f.store.SkipEntry(ctx, f.rangeOf(entryID, entryID, 1), store.FailedOrder{
-		DedupKey: fmt.Sprintf("journal/%d/%d/%s", f.cfg.Partition, f.at.Epoch, entryID),
-		Source:   store.FlusherSource, OrderID: orderID, Reason: reason.Error(), Payload: payload, Attempts: 1,
-	})
-	if err != nil {
+	letter.DedupKey = fmt.Sprintf("journal/%d/%d/%s", f.cfg.Partition, f.at.Epoch, entryID)
+	letter.Source, letter.PayloadType, letter.Attempts = store.FlusherSource, stock.LetterType, 1
+	if err := f.store.SkipEntry(ctx, f.rangeOf(entryID, entryID, 1), letter); err != nil {
 		f.at = stock.Position{}
 		return err
 	}
@@ -208,11 +209,8 @@ func (f *StockFlusher) rangeOf(first, last string, entries int) store.Range {
 func (f *StockFlusher) apply(ctx context.Context, entries []stock.Entry) error {
 	last := entries[len(entries)-1].ID
 	r := f.rangeOf(entries[0].ID, last, len(entries))
-	r.Deltas = make(map[order.SKU]int64)
-	for _, e := range entries {
-		if err := f.add(&r, e); err != nil {
-			return err
-		}
+	if err := include(&r, entries, f.cfg.WithOrders); err != nil {
+		return err
 	}
 	out, err := f.store.FlushRange(ctx, r)
 	if err != nil {
@@ -228,8 +226,19 @@ func (f *StockFlusher) apply(ctx context.Context, entries []stock.Entry) error {
 	return nil
 }
 
+// include adds what the entries say to the range.
+func include(r *store.Range, entries []stock.Entry, withOrders bool) error {
+	r.Deltas = make(map[order.SKU]int64)
+	for _, e := range entries {
+		if err := add(r, e, withOrders); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // add puts an entry into the range.
-func (f *StockFlusher) add(r *store.Range, e stock.Entry) error {
+func add(r *store.Range, e stock.Entry, withOrders bool) error {
 	switch e.Kind {
 	case stock.Restocked:
 		r.Restocks = append(r.Restocks, hold(e))
@@ -248,7 +257,7 @@ func (f *StockFlusher) add(r *store.Range, e stock.Entry) error {
 	if len(e.Deltas) > 0 {
 		r.Holds = append(r.Holds, hold(e))
 	}
-	if !f.cfg.WithOrders {
+	if !withOrders {
 		return nil
 	}
 	change, err := changeOf(e)
@@ -283,7 +292,7 @@ func changeOf(e stock.Entry) (store.Change, error) {
 	if err != nil {
 		return store.Change{}, fmt.Errorf("journal entry %s: %w: %w", e.ID, store.ErrRow, err)
 	}
-	c := store.Change{Order: o, To: kindStates[e.Kind], At: e.Time}
+	c := store.Change{Order: o, To: kindStates[e.Kind], At: e.Time, Trace: e.Trace}
 	if e.Kind == stock.Released {
 		c.Reason = e.Detail
 	}

@@ -5,10 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
+	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/queue"
 	"github.com/spillway/spillway/store"
@@ -45,6 +49,8 @@ type mailing struct {
 	order order.Order
 	// refund is what a cancellation gave back; zero for nothing.
 	refund order.Money
+	// trace is the W3C traceparent of the request that caused it, or empty.
+	trace string
 }
 
 func (l mailing) send(ctx context.Context, mail Mail) error {
@@ -97,23 +103,48 @@ func (m *Mailer) RunOnce(ctx context.Context) (int, error) {
 	if err != nil || len(messages) == 0 {
 		return 0, err
 	}
-	changes, err := m.reader.read(ctx, messages)
-	if err != nil {
-		return 0, err
+	letters := make([][]mailing, len(messages))
+	for i, msg := range messages {
+		changes, err := m.reader.read(ctx, []queue.Message{msg})
+		if err != nil {
+			return 0, err
+		}
+		letters[i] = news(changes)
 	}
-	letters := news(changes)
-	failed := m.send(ctx, letters)
-	attempt := 0
-	for _, msg := range messages {
-		attempt = max(attempt, msg.Attempt)
+	all := once(letters)
+	failed := m.send(ctx, all)
+	// Each message has its own number of attempts: a fresh one loses none because it came with an old one.
+	for i, msg := range messages {
+		if err := m.bury(ctx, letters[i], failed, msg.Attempt); err != nil {
+			return 0, err
+		}
 	}
-	if err := m.bury(ctx, letters, failed, attempt); err != nil {
+	var done []queue.Message
+	for i, msg := range messages {
+		if !slices.ContainsFunc(letters[i], func(l mailing) bool { return failed[l.key()] != nil }) {
+			done = append(done, msg)
+		}
+	}
+	if err := m.consumer.Ack(ctx, done...); err != nil {
 		return 0, err
 	}
 	if len(failed) > 0 {
-		return 0, fmt.Errorf("%d of %d mails were not sent; they are tried again", len(failed), len(letters))
+		return 0, fmt.Errorf("%d of %d mails were not sent; they are tried again", len(failed), len(all))
 	}
-	return len(letters), m.consumer.Ack(ctx, messages...)
+	return len(all), nil
+}
+
+// once are the letters of all messages, each once.
+func once(letters [][]mailing) []mailing {
+	seen := make(map[string]bool)
+	var out []mailing
+	for _, l := range slices.Concat(letters...) {
+		if !seen[l.key()] {
+			seen[l.key()] = true
+			out = append(out, l)
+		}
+	}
+	return out
 }
 
 // news are the letters that the changes ask for, each once. Whoever placed an order was told in the answer that the card was declined,
@@ -126,7 +157,7 @@ func news(changes []store.Change) []mailing {
 	seen := make(map[which]bool, len(changes))
 	var out []mailing
 	for _, c := range changes {
-		l := mailing{order: c.Order}
+		l := mailing{order: c.Order, trace: c.Trace}
 		switch {
 		case c.To == order.Paid:
 			l.kind = order.MailConfirmation
@@ -179,11 +210,35 @@ func (m *Mailer) bury(ctx context.Context, letters []mailing, failed map[string]
 	return nil
 }
 
-// dead is the letter for failed_orders.
-func (l mailing) dead(attempts int, reason error) (store.FailedOrder, error) {
-	payload, err := wire.MarshalSnapshot(l.order)
-	return store.FailedOrder{
-		DedupKey: mailSource + "/" + l.key(), Source: mailSource, OrderID: string(l.order.ID), Reason: reason.Error(),
-		Payload: payload, Attempts: attempts,
-	}, err
+// request asks the EmailService for the mail; nil for a kind that it does not know.
+func (l mailing) request() proto.Message {
+	switch l.kind {
+	case order.MailConfirmation:
+		return &spillwayv1.SendOrderConfirmationRequest{Order: wire.Order(l.order)}
+	case order.MailShipped:
+		return &spillwayv1.SendOrderShippedRequest{Order: wire.Order(l.order)}
+	case order.MailCancelled:
+		req := &spillwayv1.SendOrderCancelledRequest{Order: wire.Order(l.order)}
+		if l.refund.Amount != 0 {
+			req.Refund = wire.Money(l.refund)
+		}
+		return req
+	}
+	return nil
+}
+
+// dead is the letter for failed_orders: the request, to be sent again. Of a mail of an unknown kind it is the order.
+func (l mailing) dead(attempts int, reason error) (f store.FailedOrder, err error) {
+	f = store.FailedOrder{
+		DedupKey: mailSource + "/" + l.key(), Source: mailSource, OrderID: string(l.order.ID), Reason: plainly(reason),
+		TraceID: wire.TraceID(l.trace), Attempts: attempts,
+	}
+	if req := l.request(); req != nil {
+		f.PayloadType = wire.TypeOf(req)
+		f.Payload, err = proto.Marshal(req)
+		return f, err
+	}
+	f.PayloadType = wire.TypeSnapshot
+	f.Payload, err = wire.MarshalSnapshot(l.order)
+	return f, err
 }

@@ -8,8 +8,10 @@ import (
 	"testing"
 	"testing/synctest"
 
+	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/queue"
+	"github.com/spillway/spillway/wire"
 	"github.com/spillway/spillway/workers"
 )
 
@@ -131,7 +133,7 @@ func TestAMailThatFailsFiveTimesIsPutAsideAndItsNeighbourIsNot(t *testing.T) {
 	paid := bad
 	paid.State, paid.UpdatedAt = order.Paid, event(bad, settled).GetTime().AsTime()
 	if f.DedupKey != "mailer/order/"+string(bad.ID) || f.Source != "mailer" || f.OrderID != string(bad.ID) || f.Reason != errDown.Error() ||
-		f.Attempts != 6 || !bytes.Equal(f.Payload, snapshot(paid)) {
+		f.Attempts != 6 || f.PayloadType != wire.TypeMailConfirmation || !bytes.Equal(f.Payload, raw(t, &spillwayv1.SendOrderConfirmationRequest{Order: wire.Order(paid)})) {
 		t.Errorf("the letter is %+v", f)
 	}
 }
@@ -156,5 +158,20 @@ func TestAMailThatWasSentButNotAcknowledgedComesAgain(t *testing.T) {
 	mustRun(t, s.RunOnce, 1)
 	if !slices.Equal([]int{m.tries[o.ID], in.left()}, []int{2, 0}) {
 		t.Errorf("%d tries, %d messages left; want 2 and none", m.tries[o.ID], in.left())
+	}
+}
+
+// TestAFreshMailKeepsItsTriesBesideAnOldOne: attempts are counted per message.
+func TestAFreshMailKeepsItsTriesBesideAnOldOne(t *testing.T) {
+	old, fresh, good, dead := freshOrder(), freshOrder(), freshOrder(), &deadbox{}
+	in, m := newInbox(settledBody(old)), &mail{fails: map[order.ID]bool{old.ID: true, fresh.ID: true}}
+	s := newMailer(in, dead, m)
+	for range 4 {
+		_, _ = s.RunOnce(t.Context())
+	}
+	in.put(settledBody(fresh), settledBody(good))
+	_, _ = s.RunOnce(t.Context())
+	if len(dead.letters) != 1 || dead.letters[0].OrderID != string(old.ID) || in.left() != 1 {
+		t.Errorf("letters %v, %d messages left; want that of the old one, and the fresh one left", dead.letters, in.left())
 	}
 }

@@ -11,7 +11,6 @@ import (
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/queue"
 	"github.com/spillway/spillway/store"
-	"github.com/spillway/spillway/wire"
 )
 
 // WriterConfig sets up an OrderWriter.
@@ -117,13 +116,9 @@ func (w *OrderWriter) writeOne(ctx context.Context, c store.Change, aside map[or
 	case !store.IsRowError(err):
 		return err
 	}
-	payload, merr := wire.MarshalSnapshot(c.Order)
-	if merr != nil {
-		return merr
-	}
 	aside[c.Order.ID] = true
 	w.log.ErrorContext(ctx, "SQL cannot take an order; it is in failed_orders", "order", c.Order.ID, "error", err)
-	return w.reader.bury(ctx, fmt.Sprintf("order/%s/%s", c.Order.ID, c.To), string(c.Order.ID), payload, 1, err)
+	return w.reader.buryChange(ctx, fmt.Sprintf("order/%s/%s", c.Order.ID, c.To), c, 1, err)
 }
 
 // settle undoes what SQL refused because the key belongs to another order. It comes before the acknowledgement: after
@@ -142,13 +137,19 @@ func (w *OrderWriter) settle(ctx context.Context, out store.Outcome) error {
 
 // expire is best effort: a record that stays costs memory, and the next event of its order lets it go.
 func (w *OrderWriter) expire(ctx context.Context, changes []store.Change) {
+	states := reached(changes)
+	if err := w.hot.Expire(ctx, states); err != nil {
+		w.log.WarnContext(ctx, "records in Redis were not let go", "orders", len(states), "error", err)
+	}
+}
+
+// reached are the last states that the changes bring their orders to.
+func reached(changes []store.Change) map[order.ID]order.State {
 	states := make(map[order.ID]order.State, len(changes))
 	for _, c := range changes {
 		if s, ok := states[c.Order.ID]; !ok || c.To.Follows(s) {
 			states[c.Order.ID] = c.To
 		}
 	}
-	if err := w.hot.Expire(ctx, states); err != nil {
-		w.log.WarnContext(ctx, "records in Redis were not let go", "orders", len(states), "error", err)
-	}
+	return states
 }

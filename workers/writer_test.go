@@ -159,8 +159,9 @@ func TestARowThatSQLCannotTakeCostsOnlyItself(t *testing.T) {
 		wantNoRow(t, d.orders.Orders, bad.ID)
 		got := letters(t, db)
 		f := got["order_writer/order/"+string(bad.ID)+"/PAID"]
-		if len(got) != 1 || f.OrderID != string(bad.ID) || !bytes.Equal(f.Payload, snapshot(bad)) || f.Reason == "" {
-			t.Errorf("letters = %+v; want one with the order", got)
+		var kept spillwayv1.OrderEvent
+		if err := proto.Unmarshal(f.Payload, &kept); err != nil || !proto.Equal(&kept, event(bad, settled)) || len(got) != 1 || f.OrderID != string(bad.ID) || f.Reason == "" {
+			t.Errorf("letters = %+v, %v; want one with the event", got, err)
 		}
 		if d.in.left() != 0 {
 			t.Errorf("%d messages are left", d.in.left())

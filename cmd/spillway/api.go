@@ -79,7 +79,17 @@ func newAPI(p *parts, redis redisConfig, orders orderConfig, dataDir string, out
 		Email:    email,
 		Audit:    server.NewAudit(newAudit(p.db)),
 	}
+	a.services.DeadLetters = deadLetters(p, a)
 	return a, nil
+}
+
+// deadLetters is the operators' service; the replayer does what the workers do, in the process that is asked.
+func deadLetters(p *parts, a *api) server.DeadLetters {
+	letters := store.NewDeadLetters(p.db)
+	return server.DeadLetters{Letters: letters, Replayer: workers.NewReplayer(workers.ReplayParts{
+		Letters: letters, Entries: store.NewStock(p.db), Orders: store.NewOrders(p.db), Hot: p.stock, Counters: p.stock,
+		Cancel: workers.NewDuplicates(p.stock, a.payments), Mail: a.mail, Log: p.log,
+	})}
 }
 
 // newAudit audits the database.

@@ -27,6 +27,9 @@ type cli struct {
 	Seed    seedCmd    `cmd:"" help:"Create the products of the demonstration catalogue that are missing. Changes nothing that is there."`
 	Audit   auditCmd   `cmd:"" help:"Check that the books close: stock, money, states and shipments of every order."`
 	Token   tokenCmd   `cmd:"" help:"Mint a bearer token and print it."`
+	Load    loadCmd    `cmd:"" help:"Send a shop orders at a given rate, and then check that its books close. Exit status 1: they do not; 2: that could not be checked."`
+
+	DeadLetters deadLettersCmd `cmd:"" name:"dead-letters" help:"Look at what no retry could help, and replay or discard it."`
 }
 
 type logConfig struct {
@@ -112,6 +115,6 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	log := c.Log.logger(stderr)
 	k.BindTo(ctx, (*context.Context)(nil))
 	k.BindTo(stdout, (*io.Writer)(nil))
-	k.Bind(log)
+	k.Bind(log, errWriter{stderr})
 	return k.Run()
 }

@@ -19,6 +19,9 @@ const (
 	groupMail     = "mail"
 )
 
+// groupDrain reads the dead-letter topics of these groups. It is another one, because a message brings its count of attempts with it.
+const groupDrain = "dead-letters"
+
 // closeTimeout bounds the closing of the queue: RocketMQ's client waits for what is under way.
 const closeTimeout = 10 * time.Second
 

@@ -103,11 +103,12 @@ const (
 	workerLost       = "lost-orders"
 	workerRescuer    = "ship-rescuer"
 	workerDispatcher = "mail-dispatcher"
+	workerDrain      = "dead-letter-drain"
 )
 
 var workerNames = []string{
 	workerFlusher, workerRelay, workerWriter, workerShipper, workerMailer,
-	workerReconciler, workerCanceller, workerLost, workerRescuer, workerDispatcher,
+	workerReconciler, workerCanceller, workerLost, workerRescuer, workerDispatcher, workerDrain,
 }
 
 // role is what one process runs.
@@ -159,7 +160,11 @@ func runRole(ctx context.Context, log *slog.Logger, r role) (err error) {
 		watching, stopWatching := context.WithCancel(ctx)
 		defer stopWatching()
 		p.goes(watching, a.hub.Run)
-		err = r.serve(ctx, log, p, a, server.Config{Tokens: tokens, Origins: r.http.Origins, Ready: p.ready(), Breakers: p.policies.States, Log: log})
+		cfg := server.Config{Tokens: tokens, Origins: r.http.Origins, Ready: p.ready(), Breakers: p.policies.States, Log: log}
+		if r.redis.embedded() {
+			cfg.InFlight = embeddedInFlight
+		}
+		err = r.serve(ctx, log, p, a, cfg)
 	}
 	stopLoops()
 	running.Wait()
@@ -243,8 +248,12 @@ func addPollers(p *parts, a *api, r role, out turns) turns {
 	return out
 }
 
+// embeddedInFlight bounds the requests that are served at once on the embedded Redis, which runs a few hundred orders a second: more
+// would wait for it for longer than its calls may take, and fail instead of being told to come again.
+const embeddedInFlight = 128
+
 // queueWorkers are those that need the queue.
-var queueWorkers = []string{workerRelay, workerWriter, workerShipper, workerMailer}
+var queueWorkers = []string{workerRelay, workerWriter, workerShipper, workerMailer, workerDrain}
 
 // repairers makes the workers that look at SQL for what went wrong.
 func repairers(p *parts, a *api, r role) turns {
@@ -289,6 +298,25 @@ func addConsumers(p *parts, a *api, r role, broker queue.Broker, out turns) (tur
 			return nil, err
 		}
 		out = append(out, w.make(c))
+	}
+	if !slices.Contains(r.workers, workerDrain) {
+		return out, nil
+	}
+	return addDrains(p, broker, dead, out)
+}
+
+// addDrains drains what the broker gives up, if it does that at all: a loop for each group.
+func addDrains(p *parts, broker queue.Broker, dead *store.DeadLetters, out turns) (turns, error) {
+	if !broker.Features().GivesUp {
+		return out, nil
+	}
+	for _, group := range []string{groupOrders, groupShipping, groupMail} {
+		c, err := broker.Consumer(broker.Features().DeadLetterPrefix+group, groupDrain)
+		if err != nil {
+			return nil, err
+		}
+		d := workers.NewDeadLetterDrain(workers.DefaultDrainConfig(group), c, dead, p.log)
+		out = append(out, turn{name: workerDrain, run: d.Run, once: d.RunOnce})
 	}
 	return out, nil
 }

@@ -12,10 +12,13 @@ broker_pid=$dir/broker.pid
 proxy_pid=$dir/proxy.pid
 if [ "${ROCKETMQ_PROXY:-}" = own ]; then broker_main=BrokerStartup; else broker_main=ProxyStartup; fi
 
-# The topic of order events and its groups, and what the tests use.
+# The topic of order events and its groups, and what the tests use. A group may be NAME:RETRIES.
 TOPICS=${ROCKETMQ_TOPICS:-"spillway-orders $(echo spillway-test-{0..7})"}
 GROUPS_REAL=${ROCKETMQ_GROUPS:-"orders shipping mail"}
 GROUPS_TEST=${ROCKETMQ_TEST_GROUPS-$(echo spillway-test-g{0..15})}
+# This group reads the dead-letter topics of all others. A message keeps its count of attempts when it gets there, so the group of the
+# topic itself would give it up at once, over and over.
+DRAIN=dead-letters:1000000000
 
 prepare() {
   mkdir -p "$SERVICES_DIR/rocketmq"
@@ -51,16 +54,26 @@ join_by_comma() { local IFS=,; printf '%s' "$*"; }
 
 # seed writes topics and groups before the first start: mqadmin would take seconds for each.
 seed() {
-  local config=$dir/store/config version='{"counter":1,"stateVersion":0,"timestamp":1}' topics=() groups=() name
+  local config=$dir/store/config version='{"counter":1,"stateVersion":0,"timestamp":1}' topics=() groups=() name retries
   mkdir -p "$config"
   for name in $TOPICS; do topics+=("$(topic "$name" 4 '"message.type":"NORMAL"')"); done
   # A message comes again when its lease of a minute runs out: 500 attempts outlast an outage of a working day. Only what is
   # really poison ends in the dead-letter topic.
-  for name in $GROUPS_REAL; do groups+=("$(group "$name" 500)"); topics+=("$(topic "%DLQ%$name" 1 '')"); done
-  for name in $GROUPS_TEST; do groups+=("$(group "$name" 500)"); topics+=("$(topic "%DLQ%$name" 1 '')"); done
+  for name in $GROUPS_REAL $GROUPS_TEST $DRAIN; do
+    retries=500
+    case $name in *:*) retries=${name#*:} name=${name%%:*} ;; esac
+    groups+=("$(group "$name" "$retries")")
+    topics+=("$(topic "%DLQ%$name" 1 '')")
+  done
   printf '{"dataVersion":%s,"topicConfigTable":{%s}}' "$version" "$(join_by_comma "${topics[@]}")" >"$config/topics.json"
   printf '{"dataVersion":%s,"forbiddenTable":{},"subscriptionGroupTable":{%s}}' "$version" "$(join_by_comma "${groups[@]}")" \
     >"$config/subscriptionGroup.json"
+}
+
+# upgrade adds the group of the dead-letter topics where it was seeded before there was one.
+upgrade() {
+  local config=$dir/store/config/subscriptionGroup.json
+  grep -q '"dead-letters"' "$config" || sed -i "s|\"subscriptionGroupTable\":{|&$(group "${DRAIN%%:*}" "${DRAIN#*:}"),|" "$config"
 }
 
 configure() {
@@ -93,9 +106,8 @@ brokerRole=ASYNC_MASTER
 deleteWhen=04
 fileReservedTime=48
 diskMaxUsedSpaceRatio=95
-minInvisibleTimeMillsForRecv=1000
 CONF
-  printf '{"rocketMQClusterName":"DefaultCluster","namesrvAddr":"127.0.0.1:%s","localServeAddr":"127.0.0.1","grpcServerPort":%s,"remotingListenPort":%s,"grpcClientConsumerMinLongPollingTimeoutMillis":100}\n' \
+  printf '{"rocketMQClusterName":"DefaultCluster","namesrvAddr":"127.0.0.1:%s","localServeAddr":"127.0.0.1","grpcServerPort":%s,"remotingListenPort":%s,"grpcClientConsumerMinLongPollingTimeoutMillis":100,"minInvisibleTimeMillsForRecv":1000}\n' \
     "$ROCKETMQ_NAMESRV_PORT" "$ROCKETMQ_GRPC_PORT" "$ROCKETMQ_REMOTING_PORT" >"$dir/conf/proxy.json"
 }
 
@@ -111,7 +123,7 @@ jvm() {
 }
 
 start() {
-  [ -f "$dir/store/config/topics.json" ] || seed
+  if [ -f "$dir/store/config/topics.json" ]; then running "$broker_pid" ProxyStartup || upgrade; else seed; fi
   configure
   if ! running "$namesrv_pid" NamesrvStartup; then
     jvm "$namesrv_pid" "$dir/logs/namesrv.out" -Xms64m -Xmx96m org.apache.rocketmq.namesrv.NamesrvStartup -c "$dir/conf/namesrv.conf"

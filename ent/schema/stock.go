@@ -49,8 +49,8 @@ func (StockDedupLog) Fields() []ent.Field {
 		field.String("last_id").MaxLen(41),
 		field.Int("entries"),
 		field.Time("applied_at").SchemaType(micros),
-		// Whose stock the range took or gave back, a line an entry: "ORDER SKU:UNITS,...", units negative when taken. Null where
-		// the orders' rows are in the same transaction.
+		// Whose stock the range took or gave back, a line an entry: "ORDER SKU:UNITS,...", units negative when taken. Null when
+		// it did neither.
 		field.Bytes("orders").SchemaType(mediumBlob).Optional().Nillable(),
 	}
 }

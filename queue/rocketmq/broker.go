@@ -19,6 +19,7 @@ import (
 	"log/slog"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -36,6 +37,8 @@ const (
 	receiveMax = 32
 	// redeliveryDelayMax is what the broker's search for expired leases takes at most; one or two seconds were seen.
 	redeliveryDelayMax = 5 * time.Second
+	// deadLetterPrefix begins the name of the topic of what RocketMQ gave up for a group.
+	deadLetterPrefix = "%DLQ%"
 	// opTimeout bounds one call, beyond the time that it asked the proxy to wait.
 	opTimeout = 5 * time.Second
 )
@@ -94,7 +97,7 @@ func New(cfg Config) (*Broker, error) {
 func (b *Broker) Features() queue.Features {
 	return queue.Features{
 		Name: "rocketmq", Await: b.cfg.Await, ReceiveMax: receiveMax, LeaseMin: b.cfg.LeaseMin, LeaseMax: leaseMax,
-		RedeliveryDelayMax: redeliveryDelayMax, GivesUp: true,
+		RedeliveryDelayMax: redeliveryDelayMax, GivesUp: true, DeadLetterPrefix: deadLetterPrefix,
 	}
 }
 
@@ -104,9 +107,9 @@ func (b *Broker) Producer() (queue.Producer, error) {
 	return p, b.register(p)
 }
 
-// Consumer makes a consumer and begins to connect it.
+// Consumer makes a consumer and begins to connect it. The topic may be the dead-letter topic of a group.
 func (b *Broker) Consumer(topic, group string) (queue.Consumer, error) {
-	if err := errors.Join(queue.CheckName("topic", topic), queue.CheckName("group", group)); err != nil {
+	if err := errors.Join(queue.CheckName("topic", strings.TrimPrefix(topic, deadLetterPrefix)), queue.CheckName("group", group)); err != nil {
 		return nil, err
 	}
 	c := newConsumer(b, topic, group)

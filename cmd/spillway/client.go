@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"time"
+
+	"connectrpc.com/connect"
+
+	"github.com/spillway/spillway/auth"
+	"github.com/spillway/spillway/order"
+)
+
+// clientConfig says which shop a command talks to, and as whom.
+type clientConfig struct {
+	URL     string    `name:"url" env:"SPILLWAY_URL" default:"http://127.0.0.1:8080" help:"Where the API is."`
+	Token   string    `name:"token" env:"SPILLWAY_TOKEN" help:"An operator's bearer token, as 'spillway token --role operator' prints it. Without it, one is minted with --auth-key or the dev key in --data-dir."`
+	As      string    `name:"as" env:"USER" default:"operator" help:"Who you are: the name that the history keeps, if the token is minted here."`
+	DataDir string    `name:"data-dir" env:"SPILLWAY_DATA_DIR" default:"data" help:"Where the dev key is."`
+	Key     keyConfig `embed:""`
+}
+
+const (
+	// callTimeout bounds one call: a replay may take nearly as long.
+	callTimeout = 40 * time.Second
+	// mintedTTL is how long a token is good that is minted for one command.
+	mintedTTL = 10 * time.Minute
+)
+
+// client is what the generated clients need: an HTTP client that sends the token, and the API's address.
+func (c clientConfig) client() (*http.Client, string, error) {
+	u, err := url.Parse(c.URL)
+	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+		return nil, "", fmt.Errorf("--url %q: must be http://HOST:PORT or https://HOST", c.URL)
+	}
+	token, err := c.token()
+	if err != nil {
+		return nil, "", err
+	}
+	return &http.Client{Timeout: callTimeout, Transport: bearer{token: token, next: http.DefaultTransport}}, c.URL, nil
+}
+
+func (c clientConfig) token() (string, error) {
+	if c.Token != "" {
+		return c.Token, nil
+	}
+	if _, err := os.Stat(filepath.Join(c.DataDir, "auth.key")); c.Key.Key == "" && err != nil {
+		return "", fmt.Errorf("no token: give --token (SPILLWAY_TOKEN), or --auth-key (SPILLWAY_AUTH_KEY), or the --data-dir of a shop on embedded storage; there is no dev key in %q", c.DataDir)
+	}
+	if !customerPattern.MatchString(c.As) {
+		return "", fmt.Errorf("--as %q: take 1 to 64 visible ASCII characters", c.As)
+	}
+	tokens, err := c.Key.tokens(c.DataDir, true)
+	if err != nil {
+		return "", err
+	}
+	token, _, err := tokens.Mint(auth.Caller{Customer: order.CustomerID(c.As), Roles: []auth.Role{auth.Operator}}, mintedTTL)
+	return token, err
+}
+
+// bearer sends a token with every request.
+type bearer struct {
+	token string
+	next  http.RoundTripper
+}
+
+// RoundTrip sends the request with the token.
+func (b bearer) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.Header.Set("Authorization", "Bearer "+b.token)
+	return b.next.RoundTrip(r)
+}
+
+// explain says what a failed call means to whoever typed the command.
+func (c clientConfig) explain(err error) error {
+	var ce *connect.Error
+	switch {
+	case err == nil || !errors.As(err, &ce):
+		return err
+	case errors.Is(err, context.Canceled):
+		return errors.New("interrupted")
+	case !connect.IsWireError(err) && ce.Code() == connect.CodeUnavailable:
+		return fmt.Errorf("nothing answers at %s; is `spillway all` or `spillway serve` running there? (%s)", c.URL, ce.Message())
+	case ce.Code() == connect.CodeUnauthenticated, ce.Code() == connect.CodePermissionDenied:
+		return fmt.Errorf("%s; make a token with `spillway token --customer YOU --role operator`, with the --auth-key or --data-dir of that shop", ce.Message())
+	}
+	return errors.New(ce.Message())
+}

@@ -1,0 +1,231 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+
+	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
+	"github.com/spillway/spillway/gen/spillway/v1/spillwayv1connect"
+)
+
+// deadLettersCmd is for operators.
+type deadLettersCmd struct {
+	List    deadLettersListCmd    `cmd:"" help:"List letters, newest first."`
+	Show    deadLettersShowCmd    `cmd:"" help:"Show a letter: why it failed, its payload, and what was done with it."`
+	Edit    deadLettersEditCmd    `cmd:"" help:"Replace the payload of an open letter, so that it can be replayed."`
+	Replay  deadLettersReplayCmd  `cmd:"" help:"Apply letters again, and close those for which that worked. Replaying twice changes nothing. Exit status 1 if any failed."`
+	Discard deadLettersDiscardCmd `cmd:"" help:"Close letters without applying them. Exit status 1 if any failed."`
+}
+
+// lettersClient is what all of them need.
+type lettersClient struct {
+	Client clientConfig `embed:"" group:"Shop"`
+	Output string       `name:"output" short:"o" enum:"table,json" default:"table" help:"The form of the output: ${enum}."`
+}
+
+func (c lettersClient) open() (spillwayv1connect.DeadLetterServiceClient, error) {
+	h, url, err := c.Client.client()
+	if err != nil {
+		return nil, err
+	}
+	return spillwayv1connect.NewDeadLetterServiceClient(h, url), nil
+}
+
+type deadLettersListCmd struct {
+	lettersClient
+
+	Status string `enum:"open,replayed,discarded,all" default:"open" help:"Only letters of this status: ${enum}."`
+	Source string `placeholder:"WORKER" help:"Only what this one gave up: order_writer, stock_flusher, shipper, mailer, broker/orders, broker/shipping or broker/mail."`
+	Order  string `placeholder:"ID" help:"Only letters of this order."`
+	Limit  int    `default:"50" help:"How many at most."`
+}
+
+var statusFlags = map[string]spillwayv1.DeadLetterStatus{
+	"open": spillwayv1.DeadLetterStatus_DEAD_LETTER_STATUS_OPEN, "replayed": spillwayv1.DeadLetterStatus_DEAD_LETTER_STATUS_REPLAYED,
+	"discarded": spillwayv1.DeadLetterStatus_DEAD_LETTER_STATUS_DISCARDED, "all": spillwayv1.DeadLetterStatus_DEAD_LETTER_STATUS_UNSPECIFIED,
+}
+
+// letterPageMax is the largest page that the API gives.
+const letterPageMax = 100
+
+// Run lists letters.
+func (c *deadLettersListCmd) Run(ctx context.Context, out io.Writer) error {
+	if c.Limit < 1 {
+		return fmt.Errorf("--limit %d: must be at least 1", c.Limit)
+	}
+	client, err := c.open()
+	if err != nil {
+		return err
+	}
+	var letters []*spillwayv1.DeadLetter
+	req := &spillwayv1.ListDeadLettersRequest{Status: statusFlags[c.Status], Source: c.Source, OrderId: c.Order}
+	for {
+		req.PageSize = int32(min(c.Limit-len(letters), letterPageMax)) //nolint:gosec // At most letterPageMax.
+		resp, err := client.ListDeadLetters(ctx, req)
+		if err != nil {
+			return c.Client.explain(err)
+		}
+		letters = append(letters, resp.GetLetters()...)
+		req.PageToken = resp.GetNextPageToken()
+		if req.GetPageToken() == "" || len(letters) >= c.Limit {
+			break
+		}
+	}
+	if c.Output == "json" {
+		return printJSON(out, &spillwayv1.ListDeadLettersResponse{Letters: letters, NextPageToken: req.GetPageToken()})
+	}
+	return letterTable(out, letters, req.GetPageToken() != "")
+}
+
+type deadLettersShowCmd struct {
+	lettersClient
+
+	ID int64 `arg:"" help:"The letter's id, as list prints it."`
+}
+
+// Run shows one letter.
+func (c *deadLettersShowCmd) Run(ctx context.Context, out io.Writer) error {
+	client, err := c.open()
+	if err != nil {
+		return err
+	}
+	resp, err := client.GetDeadLetter(ctx, &spillwayv1.GetDeadLetterRequest{Id: c.ID})
+	if err != nil {
+		return c.Client.explain(err)
+	}
+	return c.print(out, resp.GetLetter())
+}
+
+func (c lettersClient) print(out io.Writer, l *spillwayv1.DeadLetter) error {
+	if c.Output == "json" {
+		return printJSON(out, l)
+	}
+	return letterPage(out, l)
+}
+
+type deadLettersEditCmd struct {
+	lettersClient
+
+	ID     int64  `arg:"" help:"The letter's id."`
+	File   string `required:"" placeholder:"PATH" help:"The new payload: JSON as show prints it, mended. '-' is standard input."`
+	Reason string `help:"Why, for the history."`
+}
+
+// payloadBytesMax is what the API takes.
+const payloadBytesMax = 60_000
+
+// Run edits one letter.
+func (c *deadLettersEditCmd) Run(ctx context.Context, out io.Writer) error {
+	text, err := c.payload()
+	if err != nil {
+		return fmt.Errorf("--file: %w", err)
+	}
+	client, err := c.open()
+	if err != nil {
+		return err
+	}
+	resp, err := client.EditDeadLetter(ctx, &spillwayv1.EditDeadLetterRequest{Id: c.ID, PayloadJson: string(text), Reason: c.Reason})
+	if err != nil {
+		return c.Client.explain(err)
+	}
+	return c.print(out, resp.GetLetter())
+}
+
+// payload reads the file, as much of it as may be sent.
+func (c *deadLettersEditCmd) payload() (text []byte, err error) {
+	in := os.Stdin
+	if c.File != "-" {
+		if in, err = os.Open(c.File); err != nil {
+			return nil, err
+		}
+		defer func() { err = errors.Join(err, in.Close()) }()
+	}
+	text, err = io.ReadAll(io.LimitReader(in, payloadBytesMax+1))
+	if err == nil && len(text) > payloadBytesMax {
+		err = fmt.Errorf("more than %d bytes; so large a payload cannot be edited", payloadBytesMax)
+	}
+	return text, err
+}
+
+type deadLettersReplayCmd struct {
+	lettersClient
+
+	IDs []int64 `arg:"" name:"id" help:"The letters' ids."`
+}
+
+// Run replays letters, each whatever became of the others.
+func (c *deadLettersReplayCmd) Run(ctx context.Context, out io.Writer) error {
+	client, err := c.open()
+	if err != nil {
+		return err
+	}
+	return c.each(out, c.IDs, func(id int64) (*spillwayv1.DeadLetter, error) {
+		resp, err := client.ReplayDeadLetter(ctx, &spillwayv1.ReplayDeadLetterRequest{Id: id})
+		return resp.GetLetter(), err
+	})
+}
+
+type deadLettersDiscardCmd struct {
+	lettersClient
+
+	IDs    []int64 `arg:"" name:"id" help:"The letters' ids."`
+	Reason string  `required:"" help:"Why, for the history."`
+}
+
+// Run discards letters, each whatever became of the others.
+func (c *deadLettersDiscardCmd) Run(ctx context.Context, out io.Writer) error {
+	client, err := c.open()
+	if err != nil {
+		return err
+	}
+	return c.each(out, c.IDs, func(id int64) (*spillwayv1.DeadLetter, error) {
+		resp, err := client.DiscardDeadLetter(ctx, &spillwayv1.DiscardDeadLetterRequest{Id: id, Reason: c.Reason})
+		return resp.GetLetter(), err
+	})
+}
+
+// each does one thing with each letter and says what came of it.
+func (c lettersClient) each(out io.Writer, ids []int64, do func(id int64) (*spillwayv1.DeadLetter, error)) error {
+	var errs []error
+	var done []*spillwayv1.DeadLetter
+	for _, id := range ids {
+		l, err := do(id)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("letter %d: %w", id, c.Client.explain(err)))
+			continue
+		}
+		done = append(done, l)
+		if c.Output == "table" {
+			fmt.Fprintf(out, "letter %d: %s\n", id, statusName(l))
+		}
+	}
+	if c.Output == "json" {
+		errs = append(errs, printJSON(out, &spillwayv1.ListDeadLettersResponse{Letters: done}))
+	}
+	return errors.Join(errs...)
+}
+
+// printJSON prints a message as the API would, indented.
+func printJSON(out io.Writer, m proto.Message) error {
+	raw, err := protojson.MarshalOptions{EmitDefaultValues: true}.Marshal(m)
+	if err != nil {
+		return err
+	}
+	text, err := json.MarshalIndent(json.RawMessage(raw), "", "  ")
+	if err == nil {
+		fmt.Fprintln(out, string(text))
+	}
+	return err
+}
+
+func statusName(l *spillwayv1.DeadLetter) string {
+	return strings.ToLower(strings.TrimPrefix(l.GetStatus().String(), "DEAD_LETTER_STATUS_"))
+}

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
+)
+
+// reasonWidth is how much of a reason a line of the list shows, in characters.
+const reasonWidth = 80
+
+// letterTable prints a line a letter.
+func letterTable(out io.Writer, letters []*spillwayv1.DeadLetter, more bool) error {
+	if len(letters) == 0 {
+		fmt.Fprintln(out, "no letters")
+		return nil
+	}
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "ID\tSTATUS\tSOURCE\tORDER\tATTEMPTS\tCREATED\tREASON")
+	for _, l := range letters {
+		fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%d\t%s\t%s\n", l.GetId(), statusName(l), l.GetSource(), dash(l.GetOrderId()), l.GetAttempts(),
+			l.GetCreateTime().AsTime().Format(time.RFC3339), oneLine(l.GetReason()))
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	if more {
+		fmt.Fprintln(out, "there are more: raise --limit")
+	}
+	return nil
+}
+
+// letterPage prints all of a letter.
+func letterPage(out io.Writer, l *spillwayv1.DeadLetter) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	for _, line := range [][2]string{
+		{"id", fmt.Sprint(l.GetId())},
+		{"status", statusName(l)},
+		{"source", l.GetSource()},
+		{"order", dash(l.GetOrderId())},
+		{"reason", printable(l.GetReason())},
+		{"attempts", fmt.Sprint(l.GetAttempts())},
+		{"trace", dash(l.GetTraceId())},
+		{"created", l.GetCreateTime().AsTime().Format(time.RFC3339)},
+		{"updated", l.GetUpdateTime().AsTime().Format(time.RFC3339)},
+		{"payload", dash(l.GetPayloadType())},
+	} {
+		fmt.Fprintf(w, "%s\t%s\n", line[0], line[1])
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	var payload bytes.Buffer
+	if err := json.Indent(&payload, []byte(l.GetPayloadJson()), "", "  "); err != nil {
+		return fmt.Errorf("the payload is not JSON: %w", err)
+	}
+	fmt.Fprintln(out, payload.String())
+	if len(l.GetHistory()) == 0 {
+		return nil
+	}
+	w = tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "\nWHEN\tWHO\tWHAT\tWHY")
+	for _, a := range l.GetHistory() {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", a.GetTime().AsTime().Format(time.RFC3339), printable(a.GetActor()), a.GetAction(), printable(a.GetDetail()))
+	}
+	return w.Flush()
+}
+
+func dash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return printable(s)
+}
+
+// printable keeps what came from outside from moving the cursor or starting lines of its own.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return ' '
+		}
+		return r
+	}, s)
+}
+
+// oneLine is the beginning of a text.
+func oneLine(s string) string {
+	if r := []rune(printable(s)); len(r) > reasonWidth {
+		return string(r[:reasonWidth-1]) + "…"
+	}
+	return printable(s)
+}

@@ -1,0 +1,130 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spillway/spillway/auth"
+	"github.com/spillway/spillway/load"
+)
+
+type loadCmd struct {
+	URL         string        `name:"url" default:"http://127.0.0.1:8080" help:"Where the shop is."`
+	Rate        float64       `default:"100" help:"How many orders (or visits) arrive a second, whether the shop answers or not."`
+	Duration    time.Duration `default:"10s" help:"For how long they arrive."`
+	Arrivals    string        `enum:"poisson,constant" default:"poisson" help:"poisson: at random, as customers do who do not know of each other; constant: at the same distance."`
+	Scenario    string        `enum:"flash-sale,uniform,mixed" default:"uniform" help:"flash-sale: one unit of one SKU; uniform: one unit of any product; mixed: visits that browse, of which some fill a cart and fewer buy it."`
+	SKU         string        `name:"sku" help:"The SKU of the flash sale."`
+	Stock       int64         `help:"Create the SKU of the flash sale with so many units, under a fresh name if there is no --sku. Needs an operator's token."`
+	Buyers      int           `help:"How many guests buy; 0 is as many as the rate needs."`
+	MaxInFlight int           `default:"2000" help:"How many arrivals may be under way at once, waiting for a retry included. What arrives beyond is counted as not sent, rather than made to wait."`
+	Retries     int           `default:"3" help:"How often an order that was shed or not answered is sent again with the same Idempotency-Key, after the delay that the shop asks for (at most 5s)."`
+	Card        string        `default:"4242424242424242" help:"The card that pays; see the README for those that fail."`
+	Token       string        `env:"SPILLWAY_OPERATOR_TOKEN" help:"An operator's bearer token, for --stock and for the audit at the end. Without it, one is made by --auth-key, or by the key in --data-dir."`
+	Key         keyConfig     `embed:""`
+	DataDir     string        `name:"data-dir" env:"SPILLWAY_DATA_DIR" help:"The data directory of a shop on embedded storage, whose key signs an operator's token."`
+	SettleWait  time.Duration `default:"60s" help:"How long to wait until the accepted orders are SHIPPED, and as long again until the audit is content."`
+	Output      string        `enum:"table,json" default:"table" help:"How to print the result: ${enum}."`
+	Report      string        `placeholder:"FILE.html" help:"Write a report with plots: one page that needs no network."`
+	Seed        uint64        `help:"Draw the same arrivals and visits again; 0 takes a fresh one, which the result names."`
+}
+
+// operatorTTL outlasts the longest load with its waiting.
+const operatorTTL = 4 * 24 * time.Hour
+
+// operator is the token for what a guest may not do; empty if there is none.
+func (c *loadCmd) operator() (string, error) {
+	key := []byte(c.Key.Key)
+	if c.Token != "" || (c.Key.Key == "" && c.DataDir == "") {
+		return c.Token, nil
+	}
+	if c.Key.Key == "" {
+		var err error
+		if key, err = os.ReadFile(filepath.Join(c.DataDir, "auth.key")); err != nil {
+			return "", fmt.Errorf("--data-dir: %w", err)
+		}
+	}
+	tokens, err := auth.NewTokens(key)
+	if err != nil {
+		return "", fmt.Errorf("--auth-key: %w", err)
+	}
+	token, _, err := tokens.Mint(auth.Caller{Customer: "spillway-load", Roles: []auth.Role{auth.Operator}}, operatorTTL)
+	return token, err
+}
+
+func (c *loadCmd) config() (load.Config, error) {
+	token, err := c.operator()
+	cfg := load.Config{
+		URL: c.URL, Rate: c.Rate, Duration: c.Duration, Arrivals: c.Arrivals, Scenario: c.Scenario, SKU: c.SKU, Stock: c.Stock,
+		Buyers: c.Buyers, MaxInFlight: c.MaxInFlight, Retries: c.Retries, Card: c.Card, Token: token, SettleWait: c.SettleWait, Seed: c.Seed,
+	}
+	if err != nil {
+		cfg.Token = "unreadable" // Said once is enough.
+	}
+	if c.Report != "" {
+		if info, statErr := os.Stat(filepath.Dir(c.Report)); statErr != nil || !info.IsDir() {
+			err = errors.Join(err, fmt.Errorf("--report %q: its folder does not exist", c.Report))
+		}
+	}
+	return cfg, errors.Join(err, cfg.Validate())
+}
+
+// errWriter is stderr, for commands whose result goes to stdout.
+type errWriter struct{ io.Writer }
+
+var (
+	errBroken     = errors.New("the books do not close")
+	errNotChecked = errors.New("the books could not be checked")
+)
+
+// Run sends the load, prints what came of it, and fails if the books do not close. Its exit statuses are those of an audit, so
+// that scripts can tell a shop that is wrong from a load that told nothing.
+func (c *loadCmd) Run(ctx context.Context, out io.Writer, diagnostics errWriter) error {
+	cfg, err := c.config()
+	if err != nil {
+		return &exitError{exitCannot, err}
+	}
+	progress := &load.Progress{W: diagnostics, Terminal: isTerminal(diagnostics.Writer)}
+	res, err := load.Run(ctx, cfg, load.Dial(strings.TrimRight(c.URL, "/"), c.MaxInFlight), progress)
+	if err != nil {
+		return &exitError{exitCannot, err}
+	}
+	if err := errors.Join(res.Write(out, c.Output), c.report(res)); err != nil {
+		return &exitError{exitCannot, err}
+	}
+	switch res.Verdict() {
+	case load.StatusBroken:
+		return &exitError{exitBroken, errBroken}
+	case load.StatusNotRun:
+		return &exitError{exitCannot, errNotChecked}
+	default:
+		return nil
+	}
+}
+
+func (c *loadCmd) report(res *load.Result) error {
+	if c.Report == "" {
+		return nil
+	}
+	f, err := os.Create(c.Report)
+	if err != nil {
+		return fmt.Errorf("--report: %w", err)
+	}
+	return errors.Join(res.HTML(f), f.Close())
+}
+
+// isTerminal says whether somebody watches.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}

@@ -1,0 +1,62 @@
+package load
+
+import (
+	"context"
+	"math"
+	"math/rand/v2"
+	"time"
+)
+
+// arrivals is a schedule: when each order is meant to be sent, as an offset from the start. It knows nothing of answers.
+type arrivals struct {
+	rate   float64
+	random *rand.Rand // nil: at the same distance
+	n      int
+	at     float64 // seconds
+}
+
+func newArrivals(kind string, rate float64, random *rand.Rand) *arrivals {
+	a := &arrivals{rate: rate}
+	if kind == Poisson {
+		a.random = random
+	}
+	return a
+}
+
+// next is the offset of the next arrival. The gaps of a Poisson process are exponential.
+func (a *arrivals) next() time.Duration {
+	if a.random == nil {
+		a.at = float64(a.n) / a.rate // Not a sum, whose rounding would drift.
+		a.n++
+	} else {
+		a.at += a.random.ExpFloat64() / a.rate
+	}
+	return time.Duration(math.Round(a.at * float64(time.Second)))
+}
+
+// sleeper waits for moments, one after the other.
+type sleeper struct{ timer *time.Timer }
+
+func newSleeper() sleeper { return sleeper{timer: time.NewTimer(0)} }
+
+// until returns at the moment, at once if it has passed, and says whether ctx still lives.
+func (s sleeper) until(ctx context.Context, moment time.Time) bool {
+	wait := time.Until(moment)
+	if wait <= 0 {
+		return ctx.Err() == nil
+	}
+	s.timer.Reset(wait)
+	select {
+	case <-s.timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// pause waits for d.
+func pause(ctx context.Context, d time.Duration) bool {
+	s := newSleeper()
+	defer s.timer.Stop()
+	return s.until(ctx, time.Now().Add(d))
+}

@@ -1,0 +1,174 @@
+package load
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
+)
+
+// The rules of the client's own record.
+const (
+	// ruleThere: an order that the client was told of is still there.
+	ruleThere = "answered_order_is_there"
+	// ruleState: it is in the state that was told, or in a later one.
+	ruleState = "state_follows_the_answer"
+	// ruleOneKey: one key is one order.
+	ruleOneKey = "one_key_one_order"
+	// ruleTold: there are no more orders than calls that may have made one.
+	ruleTold = "no_order_from_nowhere"
+	// ruleStock: no more units are sold than there were (only of a SKU that this load created).
+	ruleStock = "no_oversell"
+)
+
+const (
+	// violationsMax bounds what is listed; what is beyond it is counted.
+	violationsMax = 100
+	// replaysMax bounds the accepted orders that are sent a second time with the same key: all up to it, spread evenly
+	// beyond. Each is an order request to a shop that is busy shipping.
+	replaysMax = 200
+)
+
+// check settles the orders and holds them against the record; then the shop's own audit is asked for.
+func (r *run) check(ctx context.Context, res *Result, progress *Progress) {
+	b := r.settle(ctx, progress)
+	r.shipped(res)
+	if ctx.Err() != nil { // Not every buyer was read.
+		res.notChecked("interrupted while the orders settled")
+		return
+	}
+	progress.say("sending up to %d orders again with the same key", replaysMax)
+	replayed, found, err := r.replay(ctx)
+	violations := slices.Concat(r.record.twice, found, r.compare(b), r.oversold(b))
+	res.Record = RecordCheck{Status: StatusOK, Orders: int64(len(r.record.orders)), Replayed: replayed, Broken: int64(len(violations))}
+	for _, orders := range b.strangers {
+		res.Record.Untold += int64(len(orders))
+	}
+	res.Record.States = r.record.states()
+	switch {
+	case len(violations) > 0:
+		res.Record.Status, res.Record.Violations = StatusBroken, violations[:min(len(violations), violationsMax)]
+	case len(b.unread) > 0:
+		res.Record.Status, res.Record.Note = StatusNotRun, fmt.Sprintf("the orders of %d buyers could not be read: %v", len(b.unread), anyOf(b.unread))
+	case err != nil:
+		res.Record.Status, res.Record.Note = StatusNotRun, fmt.Sprintf("sending orders again with the same key: %v", err)
+	}
+	res.Audit = r.audit(ctx, progress)
+}
+
+func anyOf(errs map[int32]error) error {
+	for _, err := range errs {
+		return err
+	}
+	return nil
+}
+
+// compare holds each order against what the client was told.
+func (r *run) compare(b *books) []Violation {
+	var out []Violation
+	for id, e := range r.record.orders {
+		if b.unread[e.buyer] != nil {
+			continue
+		}
+		if v, broken := e.broken(); broken {
+			v.OrderID = id
+			out = append(out, v)
+		}
+	}
+	for who, orders := range b.strangers {
+		if more := len(orders) - r.record.unknown[who]; more > 0 {
+			for id := range orders {
+				out = append(out, Violation{Rule: ruleTold, OrderID: id, Detail: fmt.Sprintf(
+					"its buyer has %d orders that no answer named, but only %d calls without a definite answer", len(orders), r.record.unknown[who])})
+			}
+		}
+	}
+	slices.SortFunc(out, func(a, b Violation) int {
+		return cmp.Or(cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.OrderID, b.OrderID))
+	})
+	return out
+}
+
+// broken says what is wrong with the order, if anything.
+func (e *entry) broken() (Violation, bool) {
+	const (
+		none      = spillwayv1.OrderState_ORDER_STATE_UNSPECIFIED
+		pending   = spillwayv1.OrderState_ORDER_STATE_PENDING
+		cancelled = spillwayv1.OrderState_ORDER_STATE_CANCELLED
+	)
+	switch {
+	case e.outcome == Declined && (e.state == none || e.state == cancelled):
+		return Violation{}, false // Nothing obliges the shop to keep it.
+	case e.state == none:
+		return Violation{Rule: ruleThere, Detail: "it was answered as " + e.outcome.String() + " and is gone"}, true
+	case e.outcome == Declined,
+		e.outcome == Accepted && (e.state == pending || e.state == cancelled):
+		return Violation{Rule: ruleState, Detail: "it was answered as " + e.outcome.String() + " and is now " + e.state.String()}, true
+	}
+	return Violation{}, false
+}
+
+// oversold counts the units of a SKU that nobody else can have bought.
+func (r *run) oversold(b *books) []Violation {
+	if r.cfg.Stock == 0 {
+		return nil
+	}
+	var sold int64
+	for _, e := range r.record.orders {
+		if e.outcome != Declined && e.state != spillwayv1.OrderState_ORDER_STATE_CANCELLED {
+			sold += int64(e.visit.quantity)
+		}
+	}
+	for _, orders := range b.strangers {
+		for _, o := range orders {
+			for _, l := range o.GetLines() {
+				if o.GetState() != spillwayv1.OrderState_ORDER_STATE_CANCELLED {
+					sold += int64(l.GetQuantity())
+				}
+			}
+		}
+	}
+	if sold <= r.cfg.Stock {
+		return nil
+	}
+	return []Violation{{Rule: ruleStock, Detail: fmt.Sprintf("%s had %d units, and %d are sold", r.cfg.SKU, r.cfg.Stock, sold)}}
+}
+
+// replay sends accepted orders again: each must be answered with the same order.
+func (r *run) replay(ctx context.Context) (replayed int64, found []Violation, err error) {
+	ids := make([]string, 0, len(r.record.orders))
+	for id, e := range r.record.orders {
+		if e.outcome == Accepted {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	n := min(len(ids), replaysMax)
+	var mu sync.Mutex
+	again := caller{retries: r.cfg.Retries, stats: newStats(r.cfg.Duration)} // What it measures is of no interest.
+	err = parallel(ctx, n, func(ctx context.Context, i int) error {
+		id := ids[i*len(ids)/n]
+		e := r.record.orders[id]
+		req := r.request(e.visit)
+		a := again.attempts(ctx, stepPlace, func(ctx context.Context) (answer, error) {
+			o, err := r.shop.Place(ctx, r.buyers.all[e.buyer].token, req)
+			return classify(o, err), err
+		})
+		mu.Lock()
+		defer mu.Unlock()
+		switch {
+		case a.orderID == id:
+			replayed++
+		case a.orderID != "" || a.outcome == SoldOut:
+			found = append(found, Violation{Rule: ruleOneKey, OrderID: id, Detail: fmt.Sprintf(
+				"its key sent again was answered with %s %s", a.outcome, a.orderID)})
+		default:
+			return fmt.Errorf("order %s: %s %s", id, a.outcome, a.code)
+		}
+		return nil
+	})
+	return replayed, found, err
+}

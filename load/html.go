@@ -1,0 +1,133 @@
+package load
+
+import (
+	_ "embed"
+	"html/template"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+//go:embed report.html.tmpl
+var reportText string
+
+var reportTemplate = template.Must(template.New("report").Parse(reportText))
+
+// page is what the template shows.
+type page struct {
+	*Result
+	Tone    string // of the verdict: good, partly or bad
+	Summary string
+	When    string
+	Tiles   []tile
+	Rows    []reportRow
+	Remarks []string
+	Plots   []plot
+	Checks  []check
+	Width   float64
+	Height  float64
+	Left    float64
+	Right   float64
+	Top     float64
+	Bottom  float64
+}
+
+type tile struct{ Label, Value, Class string }
+
+type reportRow struct {
+	Name, Class string
+	Count       int64
+	Cells       []string
+}
+
+type check struct {
+	Title  string
+	Status Status
+	Lines  []string
+	Rules  []AuditRule
+}
+
+// HTML writes the report: one page that needs nothing else, no network and no script.
+func (r *Result) HTML(w io.Writer) error {
+	p := page{
+		Result: r, Tone: r.tone(), Summary: r.summary(), When: r.Started.Format(time.RFC1123), Remarks: clean(r.remarks()),
+		Width: plotWidth, Height: plotHeight, Left: frameLeft, Right: frameRight, Top: frameTop, Bottom: frameBottom,
+	}
+	p.rows()
+	followed := func(name string) bool { return name == curveDurable || name == curveShipped }
+	p.Plots = []plot{
+		r.ratePlot(), r.latencyPlot(),
+		r.curvePlot("Percentiles", "From the intended moment, by outcome; both axes logarithmic.", func(n string) bool { return !followed(n) }),
+		r.curvePlot("How long accepted orders take afterwards",
+			"To durable: from the answer until the order is in its buyer's list. To shipped: from its creation to SHIPPED, by the shop's clock.", followed),
+	}
+	p.Checks = []check{
+		{Title: "The client's own record", Status: r.Record.Status, Lines: clean(r.Record.lines())},
+		{Title: "The shop's audit", Status: r.Audit.Status, Lines: clean(r.Audit.lines()), Rules: r.Audit.Rules},
+	}
+	p.Checks[1].Lines = slices.DeleteFunc(p.Checks[1].Lines, func(l string) bool { return strings.Contains(l, " checked, ") })
+	return reportTemplate.Execute(w, p)
+}
+
+// tone is good only when everything was checked.
+func (r *Result) tone() string {
+	switch {
+	case r.Verdict() == StatusBroken:
+		return "bad"
+	case r.Verdict() == StatusOK && r.Audit.Status == StatusOK:
+		return "good"
+	}
+	return "partly"
+}
+
+// clean leaves out empty lines.
+func clean(lines []string) []string {
+	var out []string
+	for _, l := range lines {
+		if l = strings.TrimSpace(l); l != "" {
+			out = append(out, l)
+		}
+	}
+	return out
+}
+
+func (p *page) rows() {
+	for o := range outcomes {
+		out := p.Outcomes[o.String()]
+		name := strings.ReplaceAll(o.String(), "_", " ")
+		if out.Count > 0 {
+			p.Rows = append(p.Rows, reportRow{Name: name, Class: o.String(), Count: out.Count, Cells: out.Latency.cells()})
+		}
+		if out.Count > 0 || o == Accepted || o == SoldOut || o == Shed || o == Failed {
+			p.Tiles = append(p.Tiles, tile{Label: name, Value: grouped(out.Count), Class: o.String()})
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.Calls)) {
+		p.Rows = append(p.Rows, reportRow{Name: "one " + name + " call, as sent", Count: p.Calls[name].Count, Cells: p.Calls[name].cells()})
+	}
+	for name, f := range map[string]Follow{curveDurable: p.TimeToDurable, curveShipped: p.TimeToShipped} {
+		p.Rows = append(p.Rows, reportRow{Name: name, Class: strings.ReplaceAll(name, " ", "-"), Count: f.Arrived, Cells: f.Latency.cells()})
+	}
+	slices.SortStableFunc(p.Rows, func(a, b reportRow) int { return followRank(a.Name) - followRank(b.Name) })
+}
+
+// followRank puts the two follow-ups at the end, in the order in which they happen.
+func followRank(name string) int {
+	return slices.Index([]string{curveDurable, curveShipped}, name)
+}
+
+// grouped writes 1234567 as 1 234 567, with narrow spaces.
+func grouped(n int64) string {
+	digits := []rune(strconv.FormatInt(n, 10))
+	var out []rune
+	for i, d := range digits {
+		if i > 0 && (len(digits)-i)%3 == 0 {
+			out = append(out, '\u202f')
+		}
+		out = append(out, d)
+	}
+	return string(out)
+}

@@ -1,0 +1,125 @@
+package load
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"encoding/xml"
+	"errors"
+	"io"
+	"regexp"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
+)
+
+// someResult has every kind of thing that can be shown, with names that want to be markup.
+func someResult(t *testing.T) *Result {
+	t.Helper()
+	var res *Result
+	synctest.Test(t, func(t *testing.T) {
+		shop := newFakeShop(150)
+		shop.audits = func(int) (*spillwayv1.RunAuditResponse, error) {
+			return &spillwayv1.RunAuditResponse{
+				Rules:    []*spillwayv1.AuditRule{{Rule: "stock_adds_up", Description: `"><script>alert(1)</script>`, Checked: 2, Broken: 1}},
+				Findings: []*spillwayv1.AuditFinding{{Rule: "stock_adds_up", Sku: "<b>HOT</b>", Detail: "<img src=x onerror=alert(1)>"}},
+			}, nil
+		}
+		shop.before = func(_ context.Context, _ string, n int) error {
+			switch n % 10 {
+			case 3:
+				return busy(time.Second)
+			case 7:
+				return errors.New("reset")
+			}
+			return nil
+		}
+		cfg := someConfig()
+		cfg.Token, cfg.SettleWait = "op", time.Second
+		res = mustRun(t, cfg, shop)
+	})
+	return res
+}
+
+var outside = regexp.MustCompile(`(?i)(src|href|url\(|@import|<script|<link|<iframe|<img|xmlns|//[a-z])`)
+
+func TestTheReportStandsAlone(t *testing.T) {
+	res := someResult(t)
+	res.URL = "shop" // The shop's address is shown as text.
+	var out bytes.Buffer
+	if err := res.HTML(&out); err != nil {
+		t.Fatal(err)
+	}
+	text := strings.ReplaceAll(out.String(), "&lt;img src=x", "") // It was escaped.
+	text = strings.ReplaceAll(text, "&lt;script", "")
+	if found := outside.FindString(text); found != "" {
+		i := strings.Index(text, found)
+		t.Errorf("the report has %q: …%s…", found, text[max(0, i-60):min(len(text), i+60)])
+	}
+	for _, want := range []string{"THE BOOKS DO NOT CLOSE", "stock_adds_up", "&lt;b&gt;HOT&lt;/b&gt;", `class="area accepted"`, `class="curve p99"`, "99 %"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the report lacks %q", want)
+		}
+	}
+	if strings.Contains(text, "NaN") || strings.Contains(text, "Inf") || strings.Contains(text, "ZgotmplZ") {
+		t.Error("a number or a class is none")
+	}
+	for i, svg := range regexp.MustCompile(`(?s)<svg.*?</svg>`).FindAllString(text, -1) {
+		if err := wellFormed(svg); err != nil {
+			t.Errorf("plot %d: %v", i, err)
+		}
+	}
+}
+
+func wellFormed(text string) error {
+	d := xml.NewDecoder(strings.NewReader(text))
+	for {
+		if _, err := d.Token(); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
+}
+
+// TestTheReportOfNothing has empty plots, and no division by nothing.
+func TestTheReportOfNothing(t *testing.T) {
+	cfg := someConfig()
+	r := &run{cfg: cfg, stats: newStats(cfg.Duration), record: newRecord(), probes: newProber(nil), buyers: &buyers{}, start: time.Now()}
+	res := r.result(0)
+	r.shipped(res)
+	res.notChecked("nothing was sent")
+	var out bytes.Buffer
+	if err := errors.Join(res.HTML(&out), res.Write(&out, "table"), res.Write(&out, "json")); err != nil {
+		t.Fatal(err)
+	}
+	if text := out.String(); !strings.Contains(text, "There is nothing to show.") || strings.Contains(text, "NaN") {
+		t.Errorf("the report is %s", text)
+	}
+}
+
+func TestTheTableAndTheJSONSayTheSame(t *testing.T) {
+	res := someResult(t)
+	var table, text bytes.Buffer
+	if err := errors.Join(res.Write(&table, "table"), res.Write(&text, "json")); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"p99.9 ms", "accepted", "sold out", "shed", "failed", "time to durable", "time to shipped", "× no_answer",
+		"stock_adds_up", "1 broken", "THE BOOKS DO NOT CLOSE",
+	} {
+		if !strings.Contains(table.String(), want) {
+			t.Errorf("the table lacks %q:\n%s", want, table.String())
+		}
+	}
+	var back Result
+	if err := json.Unmarshal(text.Bytes(), &back); err != nil {
+		t.Fatal(err)
+	}
+	if back.Outcomes["accepted"].Count != 150 || back.Outcomes["shed"].Count == 0 || back.Audit.Status != StatusBroken || len(back.Series) != 15 {
+		t.Errorf("what came back: %s", text.String())
+	}
+}

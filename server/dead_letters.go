@@ -1,0 +1,142 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
+	"github.com/spillway/spillway/gen/spillway/v1/spillwayv1connect"
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/store"
+)
+
+// Letters are the dead letters in SQL.
+type Letters interface {
+	List(ctx context.Context, f store.LetterFilter, before int64, limit int) ([]store.FailedOrder, error)
+	Get(ctx context.Context, id int64) (store.FailedOrder, error)
+	Edit(ctx context.Context, id int64, payload []byte, orderID string, by store.LetterAction) error
+	Discard(ctx context.Context, id int64, by store.LetterAction) error
+}
+
+// Replayer applies dead letters again, idempotently.
+type Replayer interface {
+	Replay(ctx context.Context, id int64, actor string) error
+}
+
+// DeadLetters is the DeadLetterService.
+type DeadLetters struct {
+	spillwayv1connect.UnimplementedDeadLetterServiceHandler
+
+	Letters  Letters
+	Replayer Replayer
+}
+
+var letterStatuses = map[spillwayv1.DeadLetterStatus]string{
+	spillwayv1.DeadLetterStatus_DEAD_LETTER_STATUS_OPEN:      store.LetterOpen,
+	spillwayv1.DeadLetterStatus_DEAD_LETTER_STATUS_REPLAYED:  store.LetterReplayed,
+	spillwayv1.DeadLetterStatus_DEAD_LETTER_STATUS_DISCARDED: store.LetterDiscarded,
+}
+
+// ListDeadLetters returns a page of letters, newest first.
+func (d DeadLetters) ListDeadLetters(ctx context.Context, req *spillwayv1.ListDeadLettersRequest) (*spillwayv1.ListDeadLettersResponse, error) {
+	before, err := letterBefore(req.GetPageToken())
+	if err != nil {
+		return nil, err
+	}
+	n := pageSize(req.GetPageSize())
+	filter := store.LetterFilter{Status: letterStatuses[req.GetStatus()], Source: req.GetSource(), OrderID: req.GetOrderId()}
+	found, err := d.Letters.List(ctx, filter, before, n+1)
+	if err != nil {
+		return nil, err
+	}
+	page, next := cut(found, n, func(f store.FailedOrder) string { return strconv.FormatInt(f.ID, 10) })
+	resp := &spillwayv1.ListDeadLettersResponse{NextPageToken: next}
+	for _, f := range page {
+		resp.Letters = append(resp.Letters, letterMessage(f))
+	}
+	return resp, nil
+}
+
+// letterBefore is the id before which a page begins, 0 for the first one.
+func letterBefore(token string) (int64, error) {
+	after, err := pageAfter(token)
+	if err != nil || after == "" {
+		return 0, err
+	}
+	id, err := strconv.ParseInt(after, 10, 64)
+	if err != nil || id < 1 {
+		return 0, fmt.Errorf("the pageToken is not one of this list: send the nextPageToken of the page before: %w", order.ErrInvalid)
+	}
+	return id, nil
+}
+
+// GetDeadLetter returns one letter with its payload and history.
+func (d DeadLetters) GetDeadLetter(ctx context.Context, req *spillwayv1.GetDeadLetterRequest) (*spillwayv1.GetDeadLetterResponse, error) {
+	m, err := d.get(ctx, req.GetId())
+	return &spillwayv1.GetDeadLetterResponse{Letter: m}, err
+}
+
+// EditDeadLetter replaces the payload of an open letter by one that can be applied.
+func (d DeadLetters) EditDeadLetter(ctx context.Context, req *spillwayv1.EditDeadLetterRequest) (*spillwayv1.EditDeadLetterResponse, error) {
+	f, err := d.Letters.Get(ctx, req.GetId())
+	if err != nil {
+		return nil, err
+	}
+	raw, orderID, err := readPayload(f.PayloadType, []byte(req.GetPayloadJson()))
+	if err != nil {
+		return nil, fmt.Errorf("payloadJson: %w", err)
+	}
+	if err := d.Letters.Edit(ctx, f.ID, raw, orderID, store.LetterAction{Actor: actor(ctx), Detail: req.GetReason()}); err != nil {
+		return nil, err
+	}
+	m, err := d.get(ctx, f.ID)
+	return &spillwayv1.EditDeadLetterResponse{Letter: m}, err
+}
+
+// ReplayDeadLetter applies an open letter and closes it.
+func (d DeadLetters) ReplayDeadLetter(ctx context.Context, req *spillwayv1.ReplayDeadLetterRequest) (*spillwayv1.ReplayDeadLetterResponse, error) {
+	if err := d.Replayer.Replay(ctx, req.GetId(), actor(ctx)); err != nil {
+		return nil, err
+	}
+	m, err := d.get(ctx, req.GetId())
+	return &spillwayv1.ReplayDeadLetterResponse{Letter: m}, err
+}
+
+// DiscardDeadLetter closes an open letter without applying it.
+func (d DeadLetters) DiscardDeadLetter(ctx context.Context, req *spillwayv1.DiscardDeadLetterRequest) (*spillwayv1.DiscardDeadLetterResponse, error) {
+	if err := d.Letters.Discard(ctx, req.GetId(), store.LetterAction{Actor: actor(ctx), Detail: req.GetReason()}); err != nil {
+		return nil, err
+	}
+	m, err := d.get(ctx, req.GetId())
+	return &spillwayv1.DiscardDeadLetterResponse{Letter: m}, err
+}
+
+func (d DeadLetters) get(ctx context.Context, id int64) (*spillwayv1.DeadLetter, error) {
+	f, err := d.Letters.Get(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	m := letterMessage(f)
+	m.PayloadJson = showPayload(f.PayloadType, f.Payload)
+	for _, a := range f.History {
+		m.History = append(m.History, &spillwayv1.DeadLetterAction{Action: a.Action, Actor: a.Actor, Time: timestamppb.New(a.At), Detail: a.Detail})
+	}
+	return m, nil
+}
+
+func letterMessage(f store.FailedOrder) *spillwayv1.DeadLetter {
+	m := &spillwayv1.DeadLetter{
+		Id: f.ID, Source: f.Source, OrderId: f.OrderID, Reason: f.Reason, PayloadType: f.PayloadType, TraceId: f.TraceID,
+		Attempts:   int32(f.Attempts), //nolint:gosec // The broker counts in 32 bits as well.
+		CreateTime: timestamppb.New(f.CreatedAt), UpdateTime: timestamppb.New(f.UpdatedAt),
+	}
+	for status, name := range letterStatuses {
+		if name == f.Status {
+			m.Status = status
+		}
+	}
+	return m
+}

@@ -1,0 +1,112 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spillway/spillway/order"
+)
+
+// Edit replaces the payload of an open letter, and the order that it concerns unless that is empty, and notes who did it.
+// order.ErrState means that the letter is closed.
+func (d *DeadLetters) Edit(ctx context.Context, id int64, payload []byte, orderID string, by LetterAction) error {
+	by.Action = ActionEdited
+	return d.db.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		status, err := d.db.letterStatus(ctx, tx, id)
+		switch {
+		case err != nil:
+			return err
+		case status != LetterOpen:
+			return fmt.Errorf("dead letter %d is %s; only an open one can be edited: %w", id, status, order.ErrState)
+		}
+		_, err = tx.ExecContext(ctx, "UPDATE failed_orders SET payload = ?, order_id = CASE WHEN ? = '' THEN order_id ELSE ? END, updated_at = ? WHERE id = ?",
+			payload, orderID, clip(orderID, letterOrderMax), micro(time.Now()), id)
+		if err != nil {
+			return fmt.Errorf("edit failed order %d: %w", id, err)
+		}
+		return d.db.note(ctx, tx, id, by)
+	})
+}
+
+// Discard closes an open letter without applying it. One that was discarded before stays as it is; order.ErrState means that it
+// was replayed.
+func (d *DeadLetters) Discard(ctx context.Context, id int64, by LetterAction) error {
+	by.Action = ActionDiscarded
+	return d.db.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		_, err := d.db.closeLetter(ctx, tx, id, LetterDiscarded, nil, by)
+		return err
+	})
+}
+
+// CloseReplayed closes an open letter whose payload, which must still be this one, was applied. One that was replayed before
+// stays as it is.
+func (d *DeadLetters) CloseReplayed(ctx context.Context, id int64, payload []byte, by LetterAction) error {
+	by.Action = ActionReplayed
+	return d.db.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		_, err := d.db.closeLetter(ctx, tx, id, LetterReplayed, payload, by)
+		return err
+	})
+}
+
+// NoteFailure remembers that a replay failed; the letter stays as it is.
+func (d *DeadLetters) NoteFailure(ctx context.Context, id int64, by LetterAction) error {
+	by.Action = ActionReplayFailed
+	return d.db.tx(ctx, func(ctx context.Context, tx *sql.Tx) error { return d.db.note(ctx, tx, id, by) })
+}
+
+// closeLetter moves an open letter to the status and notes who did it, in the caller's transaction. It returns false when the
+// letter is in that status already, so that of two callers one gets true. A payload that is not nil must be the letter's, so
+// that what was read is what is closed.
+func (db *DB) closeLetter(ctx context.Context, tx *sql.Tx, id int64, to string, payload []byte, by LetterAction) (bool, error) {
+	// The row's lock comes first: what is read below holds until the commit.
+	err := one(errUnchanged)(tx.ExecContext(ctx, "UPDATE failed_orders SET status = ?, updated_at = ? WHERE id = ? AND status = ? AND (? OR payload = ?)",
+		to, micro(time.Now()), id, LetterOpen, payload == nil, payload))
+	if err == nil {
+		return true, db.note(ctx, tx, id, by)
+	}
+	if !errors.Is(err, errUnchanged) {
+		return false, fmt.Errorf("close failed order %d: %w", id, err)
+	}
+	status, err := db.letterStatus(ctx, tx, id)
+	switch {
+	case err != nil:
+		return false, err
+	case status == to:
+		return false, nil
+	case status == LetterOpen:
+		return false, fmt.Errorf("dead letter %d was edited meanwhile; look at it again: %w", id, order.ErrState)
+	}
+	return false, fmt.Errorf("dead letter %d is %s already: %w", id, status, order.ErrState)
+}
+
+// errUnchanged says that a letter was not open, or not with this payload.
+var errUnchanged = errors.New("no open letter was changed")
+
+// letterStatus reads and locks a letter.
+func (db *DB) letterStatus(ctx context.Context, tx *sql.Tx, id int64) (status string, err error) {
+	query := "SELECT status FROM failed_orders WHERE id = ?"
+	if db.isMySQL() {
+		query += " FOR UPDATE"
+	}
+	err = tx.QueryRowContext(ctx, query, id).Scan(&status)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", noLetter(id)
+	}
+	if err != nil {
+		return "", fmt.Errorf("read failed order %d: %w", id, err)
+	}
+	return status, nil
+}
+
+// note adds to a letter's history.
+func (*DB) note(ctx context.Context, tx *sql.Tx, id int64, a LetterAction) error {
+	_, err := tx.ExecContext(ctx, "INSERT INTO failed_order_actions (failed_order_id, action, actor, detail, created_at) VALUES (?,?,?,?,?)",
+		id, a.Action, clip(a.Actor, actionActorMax), clip(a.Detail, actionDetailsMax), micro(time.Now()))
+	if err != nil {
+		return fmt.Errorf("note that failed order %d was %s: %w", id, a.Action, err)
+	}
+	return nil
+}

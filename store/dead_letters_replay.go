@@ -1,0 +1,45 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+)
+
+// DuplicatesError means that orders came with the keys of other orders, so that money and stock must go back before the letter
+// that carries them is closed. Nothing was done.
+type DuplicatesError struct{ Duplicates []Duplicate }
+
+// Error names the first of them.
+func (e *DuplicatesError) Error() string {
+	return fmt.Sprintf("%d orders have the idempotency keys of others, such as %s that of %s", len(e.Duplicates), e.Duplicates[0].ID, e.Duplicates[0].Of)
+}
+
+// ReplayEntry applies the journal entry of an open letter, as FlushRange would have done, and closes the letter in the same
+// transaction: of two callers one applies it. The place in the journal, which is long beyond it, stays. applied is false when
+// the letter was replayed before.
+//
+// An error for which IsRowError holds means that SQL still cannot take it; a *DuplicatesError that duplicates must be undone
+// first, after which the caller passes undone.
+func (s *Stock) ReplayEntry(ctx context.Context, letter FailedOrder, content Range, undone bool, by LetterAction) (out Outcome, applied bool, err error) {
+	by.Action = ActionReplayed
+	err = s.db.tx(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
+		if applied, err = s.db.closeLetter(ctx, tx, letter.ID, LetterReplayed, letter.Payload, by); err != nil || !applied {
+			return err
+		}
+		if out, err = s.content(ctx, tx, content); err == nil && len(out.Duplicates) > 0 && !undone {
+			err = &DuplicatesError{Duplicates: out.Duplicates}
+		}
+		if err != nil || len(content.Holds) == 0 {
+			return err
+		}
+		// The row of the log that was written when the entry was skipped says now whose stock it took, if it is not pruned yet.
+		_, err = tx.ExecContext(ctx, "UPDATE stock_dedup_log SET orders = ? WHERE partition_no = ? AND epoch = ? AND first_id = ?",
+			FormatHolds(content.Holds), content.Partition, content.Epoch, content.FirstID)
+		return err
+	})
+	if err != nil {
+		return Outcome{}, false, err
+	}
+	return out, applied, nil
+}

@@ -1,0 +1,276 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/rueidis"
+	"google.golang.org/protobuf/proto"
+
+	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/queue"
+	"github.com/spillway/spillway/queue/redisstream"
+	"github.com/spillway/spillway/queue/rocketmq"
+	"github.com/spillway/spillway/store"
+	"github.com/spillway/spillway/test/realparts"
+	"github.com/spillway/spillway/wire"
+)
+
+const traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+// paidEvent is what a queue carries of an order that no shop has seen.
+func paidEvent(t testing.TB, key string) (order.Order, *spillwayv1.OrderEvent) {
+	t.Helper()
+	now := time.Now().UTC().Truncate(time.Microsecond)
+	o := order.Order{
+		ID: order.NewID(0, now), CustomerID: "c", Currency: "EUR", Email: "a@example.com", TrackingID: "SPWT", IdempotencyKey: key,
+		Fingerprint: []byte{1}, Lines: []order.Line{{SKU: hotSKU, Name: "a", Quantity: 3, UnitPrice: 150}}, CreatedAt: now, UpdatedAt: now,
+		Address: order.Address{Name: "N", Street: "S", City: "C", PostalCode: "P", CountryCode: "DE"},
+	}
+	if err := o.Price(499); err != nil {
+		t.Fatal(err)
+	}
+	m, err := wire.ToEvent(wire.Event{Order: o, To: order.Paid, At: now, Trace: traceparent})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return o, m
+}
+
+func marshalled(t testing.TB, m proto.Message) []byte {
+	t.Helper()
+	raw, err := proto.Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
+}
+
+// argument is the value of one of the shop's flags.
+func (s *shop) argument(flag string) string {
+	for i, a := range s.args {
+		if a == flag {
+			return s.args[i+1]
+		}
+	}
+	s.t.Fatalf("the shop has no %s", flag)
+	return ""
+}
+
+// TestAPoisonMessageCostsOnlyItself: it is put aside once for each group of workers, and the orders around it reach their end.
+func TestAPoisonMessageCostsOnlyItself(t *testing.T) {
+	redis := realparts.StartRedis(t).Addr()
+	s := onRealParts(t, redis)
+	client, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{redis}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	const topic = "spillway-orders"
+	b, err := redisstream.New(client, redisstream.Config{
+		Topics: map[string][]string{topic: {"orders", "shipping", "mail"}},
+		Key:    func(topic string) string { return "{" + s.argument("--redis-namespace") + ":queue:" + topic + "}" },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := b.Producer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, unreadable := paidEvent(t, "unreadable")
+	unreadable.Snapshot = []byte{0xff}
+	good, readable := paidEvent(t, "good")
+	err = p.Send(t.Context(), topic,
+		queue.Outgoing{Body: []byte("garbage"), Headers: map[string]string{"traceparent": traceparent}},
+		queue.Outgoing{Body: marshalled(t, &spillwayv1.OrderEventBatch{Events: []*spillwayv1.OrderEvent{unreadable, readable}})})
+	if err = errors.Join(err, b.Close(context.WithoutCancel(t.Context()))); err != nil {
+		t.Fatal(err)
+	}
+	placed := s.must("CheckoutService/PlaceOrder", s.guest(), orderBody(hotSKU, 1, goodCard), "Idempotency-Key", "k")
+	for _, id := range []order.ID{good.ID, order.ID(placed.Order.ID)} {
+		s.eventually(30*time.Second, "the orders around the poison to be shipped", func() bool {
+			o, err := store.NewOrders(s.db()).Get(t.Context(), id)
+			return err == nil && o.State == order.Shipped
+		})
+	}
+	for _, source := range []string{"order_writer", "shipper", "mailer"} {
+		s.eventually(10*time.Second, "the poison of the "+source, func() bool {
+			letters := s.letters(store.LetterFilter{Source: source, Status: store.LetterOpen})
+			for _, l := range letters {
+				if l.TraceID != traceparent[3:35] || l.Reason == "" || l.PayloadType == "" {
+					t.Errorf("a letter is %+v", l)
+				}
+			}
+			return len(letters) == 2
+		})
+	}
+}
+
+func (s *shop) letters(f store.LetterFilter) []store.FailedOrder {
+	s.t.Helper()
+	found, err := store.NewDeadLetters(s.db()).List(s.t.Context(), f, 0, 100)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return found
+}
+
+// TestWhatTheBrokerGaveUpIsDrainedAndReplayed: a message is received and never acknowledged more often than its group may, so that
+// RocketMQ itself puts it aside. The shop brings it to failed_orders, and an operator replays it.
+func TestWhatTheBrokerGaveUpIsDrainedAndReplayed(t *testing.T) {
+	mq := realparts.StartRocketMQ(t, []string{"e2e-orders"}, []string{"orders:1", "shipping", "mail"})
+	o, event := paidEvent(t, "given up")
+	exhaust(t, mq.Addr(), marshalled(t, &spillwayv1.OrderEventBatch{Events: []*spillwayv1.OrderEvent{event}}))
+	s := onRealParts(t, realparts.StartRedis(t).Addr(), "--rocketmq", mq.Addr(), "--topic", "e2e-orders")
+	// Before that, the shop itself would bring the order to its row.
+	if _, err := store.NewOrders(s.db()).Get(t.Context(), o.ID); !errors.Is(err, order.ErrNotFound) {
+		t.Fatalf("the order is there, %v; the broker did not give the message up", err)
+	}
+	var letter store.FailedOrder
+	s.eventually(60*time.Second, "what the broker gave up", func() bool {
+		found := s.letters(store.LetterFilter{Source: "broker/orders"})
+		if len(found) == 1 {
+			letter = found[0]
+		}
+		return len(found) == 1
+	})
+	if letter.OrderID != string(o.ID) || letter.TraceID != traceparent[3:35] || letter.PayloadType != "spillway.v1.OrderEventBatch" || letter.Attempts < 2 {
+		t.Errorf("the letter is %+v", letter)
+	}
+	s.must("DeadLetterService/ReplayDeadLetter", s.operator(), fmt.Sprintf(`{"id":"%d"}`, letter.ID))
+	if got, err := store.NewOrders(s.db()).Get(t.Context(), o.ID); err != nil || !got.State.Follows(order.Paid) {
+		t.Errorf("the replayed order is %v, %v", got.State, err)
+	}
+}
+
+// exhaust sends a message and receives it without acknowledging it until the broker has put it aside.
+func exhaust(t *testing.T, addr string, body []byte) {
+	t.Helper()
+	const lease = time.Second
+	b, err := rocketmq.New(rocketmq.Config{Endpoint: addr, Await: time.Second, LeaseMin: lease})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := b.Close(context.WithoutCancel(t.Context())); err != nil {
+			t.Error(err)
+		}
+	}()
+	orders, err1 := b.Consumer("e2e-orders", "orders")
+	dead, err2 := b.Consumer(b.Features().DeadLetterPrefix+"orders", "dead-letters")
+	p, err3 := b.Producer()
+	if err := errors.Join(err1, err2, err3, p.Send(t.Context(), "e2e-orders", queue.Outgoing{Body: body, Headers: map[string]string{"traceparent": traceparent}})); err != nil {
+		t.Fatal(err)
+	}
+	for begin := time.Now(); ; {
+		// The broker puts a message aside when somebody asks for it once more.
+		if _, err := orders.Receive(t.Context(), 1, lease); err != nil {
+			t.Fatal(err)
+		}
+		aside, err := dead.Receive(t.Context(), 1, lease)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(aside) == 1 {
+			return
+		}
+		if time.Since(begin) > 60*time.Second {
+			t.Fatal("the broker did not give the message up")
+		}
+	}
+}
+
+// deadLetters runs `spillway dead-letters` against the shop as an operator.
+func (s *shop) deadLetters(args ...string) (stdout, stderr string, exit int) {
+	s.t.Helper()
+	cmd := exec.Command(binary, append([]string{"dead-letters"}, args...)...)
+	cmd.Env = append(os.Environ(), "SPILLWAY_AUTH_KEY="+authKey, "SPILLWAY_URL="+s.url, "USER=ann")
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err := cmd.Run()
+	var failed *exec.ExitError
+	if err != nil && !errors.As(err, &failed) {
+		s.t.Fatal(err)
+	}
+	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
+}
+
+// plant puts a letter into the shop's database and returns its id.
+func (s *shop) plant(f store.FailedOrder) string {
+	s.t.Helper()
+	f.DedupKey, f.Reason, f.Attempts = fmt.Sprint("planted/", time.Now().UnixNano()), "planted", 5
+	if err := store.NewDeadLetters(s.db()).Put(s.t.Context(), f); err != nil {
+		s.t.Fatal(err)
+	}
+	return strconv.FormatInt(s.letters(store.LetterFilter{})[0].ID, 10)
+}
+
+// TestDeadLettersByCommand looks at planted letters, mends, replays and discards them, as an operator at a terminal does.
+func TestDeadLettersByCommand(t *testing.T) {
+	s := embedded(t)
+	o, event := paidEvent(t, "planted")
+	replayed := s.plant(store.FailedOrder{Source: "order_writer", OrderID: string(o.ID), PayloadType: wire.TypeEvent, Payload: marshalled(t, event)})
+	broken := s.plant(store.FailedOrder{Source: "order_writer", PayloadType: wire.TypeBatch, Payload: []byte("garbage")})
+	unwanted := s.plant(store.FailedOrder{Source: "mailer", PayloadType: wire.TypeBatch, Payload: []byte("garbage")})
+	run := func(wantExit int, says string, args ...string) string {
+		t.Helper()
+		out, errs, exit := s.deadLetters(args...)
+		if exit != wantExit || !strings.Contains(out+errs, says) {
+			t.Errorf("dead-letters %v: exit %d, %s%s\nwant exit %d and %q", args, exit, out, errs, wantExit, says)
+		}
+		return out
+	}
+	if list := run(0, "REASON", "list"); strings.Count(list, "planted") != 3 {
+		t.Errorf("the list is\n%s", list)
+	}
+	run(0, `"email": "a@example.com"`, "show", replayed)
+	run(0, `"base64"`, "show", broken)
+	run(0, "replayed", "replay", replayed)
+	run(0, "replayed", "replay", replayed)
+	if got, err := store.NewOrders(s.db()).Get(t.Context(), o.ID); err != nil || !got.State.Follows(order.Paid) {
+		t.Errorf("the replayed order is %v, %v", got.State, err)
+	}
+	run(1, "unmarshal", "replay", broken, replayed)
+	run(0, "discarded", "discard", unwanted, "--reason", "nobody misses it")
+	run(1, "discarded", "replay", unwanted)
+	run(0, "nobody misses it", "show", unwanted)
+	run(0, "ann", "show", unwanted)
+
+	second, event := paidEvent(t, "mended")
+	payload, err := wire.PayloadJSON(wire.TypeBatch, marshalled(t, &spillwayv1.OrderEventBatch{Events: []*spillwayv1.OrderEvent{event}}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "payload.json")
+	if err := os.WriteFile(file, payload, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	run(0, "mended by hand", "edit", broken, "--file", file, "--reason", "mended by hand")
+	run(0, "replayed", "replay", broken)
+	if got, err := store.NewOrders(s.db()).Get(t.Context(), second.ID); err != nil || !got.State.Follows(order.Paid) {
+		t.Errorf("the mended order is %v, %v", got.State, err)
+	}
+	run(0, "no letters", "list")
+	var list struct {
+		Letters []struct{ ID, Status string }
+	}
+	if err := json.Unmarshal([]byte(run(0, "", "list", "--status", "all", "--output", "json")), &list); err != nil || len(list.Letters) != 3 {
+		t.Errorf("as JSON: %+v, %v", list, err)
+	}
+	run(1, "there is no dead letter 99", "show", "99")
+	run(2, "--reason", "discard", replayed)
+	run(1, "token", "list", "--token", s.guest())
+	run(1, "--url", "list", "--url", "nowhere")
+}

@@ -1,0 +1,90 @@
+package wire
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
+	"github.com/spillway/spillway/order"
+)
+
+// Event is what an OrderEvent says.
+type Event struct {
+	// Order is the order as it was reserved.
+	Order order.Order
+	// To is the state that the event brings about.
+	To order.State
+	At time.Time
+	// Detail is the ledger's id of the charge, or why it was released.
+	Detail string
+	// Trace is the W3C traceparent of the request, or empty.
+	Trace string
+}
+
+// kindStates says which state each kind of event brings about.
+var kindStates = map[spillwayv1.OrderEventKind]order.State{
+	spillwayv1.OrderEventKind_ORDER_EVENT_KIND_RESERVED: order.Pending,
+	spillwayv1.OrderEventKind_ORDER_EVENT_KIND_SETTLED:  order.Paid,
+	spillwayv1.OrderEventKind_ORDER_EVENT_KIND_RELEASED: order.Cancelled,
+}
+
+// FromEvent reads an event. What it cannot read is poison: no retry will help.
+func FromEvent(m *spillwayv1.OrderEvent) (Event, error) {
+	to, ok := kindStates[m.GetKind()]
+	if !ok {
+		return Event{}, fmt.Errorf("event kind %v is unknown", m.GetKind())
+	}
+	o, err := UnmarshalSnapshot(m.GetSnapshot())
+	if err != nil {
+		return Event{}, err
+	}
+	if string(o.ID) != m.GetOrderId() {
+		return Event{}, fmt.Errorf("the event of order %q carries order %q", m.GetOrderId(), o.ID)
+	}
+	return Event{Order: o, To: to, At: m.GetTime().AsTime(), Detail: m.GetDetail(), Trace: m.GetTraceparent()}, nil
+}
+
+// ToEvent makes the message of an event.
+func ToEvent(e Event) (*spillwayv1.OrderEvent, error) {
+	snapshot, err := MarshalSnapshot(e.Order)
+	if err != nil {
+		return nil, err
+	}
+	m := &spillwayv1.OrderEvent{
+		OrderId: string(e.Order.ID), Snapshot: snapshot, Time: timestamppb.New(e.At), Detail: e.Detail, Traceparent: e.Trace,
+	}
+	for kind, state := range kindStates {
+		if state == e.To {
+			m.Kind = kind
+		}
+	}
+	return m, nil
+}
+
+// UnmarshalBatch reads the body of a message of the queue. One without events is unreadable too: nobody sends it, but much that is
+// no such message reads as one.
+func UnmarshalBatch(body []byte) (*spillwayv1.OrderEventBatch, error) {
+	var m spillwayv1.OrderEventBatch
+	if err := proto.Unmarshal(body, &m); err != nil {
+		return nil, fmt.Errorf("unmarshal a message of events: %w", err)
+	}
+	if len(m.GetEvents()) == 0 {
+		return nil, errors.New("the message holds no events")
+	}
+	return &m, nil
+}
+
+// TraceID is the trace id of a W3C traceparent, or empty.
+func TraceID(traceparent string) string {
+	// version-traceid-parentid-flags, where the trace id has 32 hexadecimal digits.
+	parts := strings.Split(traceparent, "-")
+	if len(parts) < 4 || len(parts[1]) != 32 || strings.Trim(parts[1], "0123456789abcdef") != "" {
+		return ""
+	}
+	return parts[1]
+}

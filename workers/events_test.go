@@ -1,0 +1,199 @@
+package workers_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/queue"
+	"github.com/spillway/spillway/store"
+	"github.com/spillway/spillway/wire"
+	"github.com/spillway/spillway/workers"
+)
+
+// mailbag is a consumer that hands its messages out once.
+type mailbag struct {
+	messages []queue.Message
+	acked    []string
+}
+
+func (i *mailbag) Receive(context.Context, int, time.Duration) ([]queue.Message, error) {
+	out := i.messages
+	i.messages = nil
+	return out, nil
+}
+
+func (i *mailbag) Ack(_ context.Context, messages ...queue.Message) error {
+	for _, m := range messages {
+		i.acked = append(i.acked, m.ID)
+	}
+	return nil
+}
+
+func (i *mailbag) Release(context.Context, ...queue.Message) error { return nil }
+func (i *mailbag) Close(context.Context) error                     { return nil }
+
+const (
+	traceID     = "0af7651916cd43dd8448eb211c80319c"
+	traceparent = "00-" + traceID + "-b7ad6b7169203331-01"
+)
+
+// poisoned are three messages: one that cannot be read, and two in which one event of two cannot be read or written.
+func poisoned(t *testing.T, good ...order.Order) *mailbag {
+	t.Helper()
+	unreadable := step(t, someOrder(t, "unreadable"), order.Paid)
+	unreadable.Snapshot, unreadable.Traceparent = []byte{0xff}, traceparent
+	badRow := someOrder(t, "bad row")
+	badRow.Total++ // SQL checks the sum.
+	refused := step(t, badRow, order.Paid)
+	refused.Traceparent = traceparent
+	return &mailbag{messages: []queue.Message{
+		{ID: "m1", Body: []byte("garbage"), Attempt: 2, Headers: map[string]string{"traceparent": traceparent}},
+		{ID: "m2", Body: raw(t, batch(unreadable, step(t, good[0], order.Paid))), Attempt: 1},
+		{ID: "m3", Body: raw(t, batch(refused, step(t, good[1], order.Paid))), Attempt: 1},
+		{ID: "m4", Body: []byte{8, 1}, Attempt: 1, Headers: map[string]string{"traceparent": traceparent}}, // It reads as a message without events.
+	}}
+}
+
+// TestAPoisonEventCostsOnlyItself: the others are written, and it lands in failed_orders with all that an operator needs (I10).
+func TestAPoisonEventCostsOnlyItself(t *testing.T) {
+	a, good1, good2 := newReplayer(t), someOrder(t, "1"), someOrder(t, "2")
+	in := poisoned(t, good1, good2)
+	w := workers.NewOrderWriter(workers.DefaultWriterConfig(), in, a.orders, a.dead, a, a, slog.New(slog.DiscardHandler))
+	if _, err := w.RunOnce(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range []order.Order{good1, good2} {
+		if got, err := a.orders.Get(t.Context(), o.ID); err != nil || got.State != order.Paid {
+			t.Errorf("order %s is %v, %v", o.ID, got.State, err)
+		}
+	}
+	if !slices.Equal(in.acked, []string{"m1", "m2", "m3", "m4"}) {
+		t.Errorf("acknowledged: %v", in.acked)
+	}
+	letters, err := a.dead.List(t.Context(), store.LetterFilter{Status: store.LetterOpen, Source: "order_writer"}, 0, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	types := map[string]int{}
+	for _, l := range letters {
+		types[l.PayloadType]++
+		if l.TraceID != traceID || l.Reason == "" || (l.OrderID == "") != (l.PayloadType == wire.TypeBatch) {
+			t.Errorf("a letter is %+v", l)
+		}
+		if f, err := a.dead.Get(t.Context(), l.ID); err != nil || len(f.Payload) == 0 {
+			t.Errorf("its payload is %q, %v", f.Payload, err)
+		}
+	}
+	if types[wire.TypeBatch] != 2 || types[wire.TypeEvent] != 2 || len(letters) != 4 {
+		t.Errorf("the letters are %v", types)
+	}
+}
+
+// full is a table that takes nothing.
+type full struct{}
+
+func (full) Put(context.Context, store.FailedOrder) error { return order.ErrUnavailable }
+
+// TestNothingIsAcknowledgedThatIsNotPutAside: while failed_orders cannot be written, poison comes again (I10).
+func TestNothingIsAcknowledgedThatIsNotPutAside(t *testing.T) {
+	a, quiet := newReplayer(t), slog.New(slog.DiscardHandler)
+	in := poisoned(t, someOrder(t, "1"), someOrder(t, "2"))
+	w := workers.NewOrderWriter(workers.DefaultWriterConfig(), in, a.orders, full{}, a, a, quiet)
+	if _, err := w.RunOnce(t.Context()); !errors.Is(err, order.ErrUnavailable) || len(in.acked) > 0 {
+		t.Errorf("the writer acknowledged %v, %v", in.acked, err)
+	}
+	in = poisoned(t, someOrder(t, "3"), someOrder(t, "4"))
+	d := workers.NewDeadLetterDrain(workers.DefaultDrainConfig("mail"), in, full{}, quiet)
+	if _, err := d.RunOnce(t.Context()); !errors.Is(err, order.ErrUnavailable) || len(in.acked) > 0 {
+		t.Errorf("the drain acknowledged %v, %v", in.acked, err)
+	}
+}
+
+// TestWhatTheBrokerGaveUpIsPutAside once, however often it comes.
+func TestWhatTheBrokerGaveUpIsPutAside(t *testing.T) {
+	a, o := newReplayer(t), someOrder(t, "k")
+	one := queue.Message{ID: "m1", Body: raw(t, batch(step(t, o, order.Paid))), Attempt: 501, Headers: map[string]string{"traceparent": traceparent}}
+	in := &mailbag{}
+	d := workers.NewDeadLetterDrain(workers.DefaultDrainConfig("shipping"), in, a.dead, slog.New(slog.DiscardHandler))
+	for range 2 {
+		in.messages = []queue.Message{one, {ID: "m2", Body: []byte("garbage"), Attempt: 501}}
+		if n, err := d.RunOnce(t.Context()); n != 2 || err != nil {
+			t.Fatalf("drained %d, %v", n, err)
+		}
+	}
+	if len(in.acked) != 4 {
+		t.Errorf("acknowledged: %v", in.acked)
+	}
+	letters, err := a.dead.List(t.Context(), store.LetterFilter{Source: "broker/shipping"}, 0, 10)
+	if err != nil || len(letters) != 2 {
+		t.Fatalf("letters: %+v, %v", letters, err)
+	}
+	l := letters[1]
+	if l.DedupKey != "broker/shipping/m1" || l.OrderID != string(o.ID) || l.TraceID != traceID || l.PayloadType != wire.TypeBatch ||
+		l.Attempts != 502 || !strings.Contains(l.Reason, "501") {
+		t.Errorf("the letter is %+v", l)
+	}
+	if err := a.Replay(t.Context(), l.ID, "op"); err != nil {
+		t.Errorf("replay: %v", err)
+	}
+	if got, err := a.orders.Get(t.Context(), o.ID); err != nil || got.State != order.Paid {
+		t.Errorf("the order is %v, %v", got.State, err)
+	}
+}
+
+// noMail is a mail server that refuses one order's mail.
+type noMail struct {
+	refused order.ID
+	sent    []order.ID
+}
+
+func (m *noMail) SendConfirmation(_ context.Context, o order.Order) error {
+	if o.ID == m.refused {
+		return fmt.Errorf("no such mailbox: %w", order.ErrInvalid)
+	}
+	m.sent = append(m.sent, o.ID)
+	return nil
+}
+
+func (*noMail) SendShipped(context.Context, order.Order) error                { return nil }
+func (*noMail) SendCancelled(context.Context, order.Order, order.Money) error { return nil }
+
+// TestAMailThatFailsCostsOnlyItself after its attempts, and its letter is the order that was to be confirmed.
+func TestAMailThatFailsCostsOnlyItself(t *testing.T) {
+	a, good, bad := newReplayer(t), someOrder(t, "good"), someOrder(t, "bad")
+	refused := step(t, bad, order.Paid)
+	refused.Traceparent = traceparent
+	cfg := workers.DefaultMailConfig()
+	cfg.Concurrency = 1
+	in := &mailbag{messages: []queue.Message{{ID: "m", Body: raw(t, batch(refused, step(t, good, order.Paid))), Attempt: cfg.Attempts}}}
+	mail := &noMail{refused: bad.ID}
+	m := workers.NewMailer(cfg, in, a.dead, mail, slog.New(slog.DiscardHandler))
+	if _, err := m.RunOnce(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(mail.sent, []order.ID{good.ID}) || !slices.Equal(in.acked, []string{"m"}) {
+		t.Errorf("sent %v, acknowledged %v", mail.sent, in.acked)
+	}
+	letters, err := a.dead.List(t.Context(), store.LetterFilter{Source: "mailer", OrderID: string(bad.ID)}, 0, 10)
+	if err != nil || len(letters) != 1 || letters[0].PayloadType != wire.TypeMailConfirmation || letters[0].TraceID != traceID {
+		t.Fatalf("letters: %+v, %v", letters, err)
+	}
+	f, err := a.dead.Get(t.Context(), letters[0].ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var s spillwayv1.SendOrderConfirmationRequest
+	if err := proto.Unmarshal(f.Payload, &s); err != nil || s.GetOrder().GetId() != string(bad.ID) {
+		t.Errorf("its payload is of order %q, %v", s.GetOrder().GetId(), err)
+	}
+}

@@ -1,0 +1,139 @@
+package workers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"google.golang.org/protobuf/proto"
+
+	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/store"
+	"github.com/spillway/spillway/wire"
+)
+
+// isMail says whether the letters of the source ask for mails. All others are replayed into the orders' rows; what the shipper
+// could not read is shipped from there, by the ship rescuer.
+func isMail(source string) bool { return source == mailSource || source == sourceBroker+"mail" }
+
+// events writes the events of a letter as the order writer does.
+func (r *Replayer) events(ctx context.Context, l store.FailedOrder) error {
+	changes, err := changesOf(l)
+	if err != nil {
+		return err
+	}
+	if err := r.write(ctx, changes); err != nil {
+		return err
+	}
+	if err := r.Hot.Expire(ctx, reached(changes)); err != nil {
+		r.Log.WarnContext(ctx, "records in Redis were not let go", "letter", l.ID, "error", err)
+	}
+	return nil
+}
+
+// changesOf reads the events of a letter.
+func changesOf(l store.FailedOrder) ([]store.Change, error) {
+	batch := &spillwayv1.OrderEventBatch{}
+	switch l.PayloadType {
+	case wire.TypeBatch:
+		read, err := wire.UnmarshalBatch(l.Payload)
+		if err != nil {
+			return nil, err
+		}
+		batch = read
+	case wire.TypeEvent:
+		var e spillwayv1.OrderEvent
+		if err := proto.Unmarshal(l.Payload, &e); err != nil {
+			return nil, fmt.Errorf("unmarshal an event: %w", err)
+		}
+		batch.Events = append(batch.Events, &e)
+	case wire.TypeSnapshot:
+		o, err := wire.UnmarshalSnapshot(l.Payload)
+		return []store.Change{{Order: o, To: o.State, At: o.UpdatedAt, Reason: o.CancelReason}}, err
+	default:
+		return nil, fmt.Errorf("a letter of %s with a payload of type %q cannot be replayed", l.Source, l.PayloadType)
+	}
+	out := make([]store.Change, len(batch.GetEvents()))
+	for i, e := range batch.GetEvents() {
+		c, err := change(e)
+		if err != nil {
+			return nil, fmt.Errorf("events[%d]: %w", i, err)
+		}
+		out[i] = c
+	}
+	return out, nil
+}
+
+// write applies the changes in one transaction, or one by one when a row of them is bad, so that it costs only itself.
+func (r *Replayer) write(ctx context.Context, changes []store.Change) error {
+	out, err := r.Orders.Apply(ctx, changes)
+	switch {
+	case err == nil:
+		return r.settle(ctx, out)
+	case !store.IsRowError(err) || len(changes) == 1:
+		return err
+	}
+	var errs []error
+	for _, c := range changes {
+		errs = append(errs, r.write(ctx, []store.Change{c}))
+	}
+	return errors.Join(errs...)
+}
+
+// settle undoes orders whose key belongs to another one. A step that an order's state does not allow keeps the letter open: an
+// operator decides.
+func (r *Replayer) settle(ctx context.Context, out store.Outcome) error {
+	var errs []error
+	undone := make(map[order.ID]bool)
+	for _, d := range out.Duplicates {
+		undone[d.ID] = true
+		errs = append(errs, r.Cancel.CancelDuplicate(ctx, d.ID, d.Of))
+	}
+	for _, refused := range out.Refused {
+		if !undone[refused.ID] {
+			errs = append(errs, fmt.Errorf("order %s is %s and cannot become %s", refused.ID, refused.From, refused.To))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// mails sends the mails of a letter. Those that were sent before are not sent again.
+func (r *Replayer) mails(ctx context.Context, l store.FailedOrder) error {
+	requests, err := requestsOf(l)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, req := range requests {
+		errs = append(errs, r.Mail.Send(ctx, req))
+	}
+	return errors.Join(errs...)
+}
+
+// requestsOf are the mails that a letter asks for: those of which its events are news, or the one that it holds.
+func requestsOf(l store.FailedOrder) ([]proto.Message, error) {
+	var one proto.Message
+	switch l.PayloadType {
+	case wire.TypeMailConfirmation:
+		one = &spillwayv1.SendOrderConfirmationRequest{}
+	case wire.TypeMailShipped:
+		one = &spillwayv1.SendOrderShippedRequest{}
+	case wire.TypeMailCancelled:
+		one = &spillwayv1.SendOrderCancelledRequest{}
+	default:
+		changes, err := changesOf(l)
+		if err != nil {
+			return nil, err
+		}
+		var out []proto.Message
+		for _, l := range news(changes) {
+			out = append(out, l.request())
+		}
+		return out, nil
+	}
+	if err := proto.Unmarshal(l.Payload, one); err != nil {
+		return nil, fmt.Errorf("unmarshal the request for a mail: %w", err)
+	}
+	return []proto.Message{one}, nil
+}

@@ -1,0 +1,347 @@
+package workers_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/stock"
+	"github.com/spillway/spillway/store"
+	"github.com/spillway/spillway/wire"
+	"github.com/spillway/spillway/workers"
+)
+
+var noon = time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
+
+// around is what a replayer has around it: the tables on SQLite, and what remembers the calls.
+type around struct {
+	db     *store.DB
+	dead   *store.DeadLetters
+	orders *store.Orders
+	stock  *store.Stock
+	*workers.Replayer
+
+	mu        sync.Mutex
+	mails     []string
+	mailErr   error
+	cancelled []order.ID
+	forgotten []order.SKU
+	expired   map[order.ID]order.State
+}
+
+func (a *around) Send(_ context.Context, req proto.Message) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.mails = append(a.mails, string(req.ProtoReflect().Descriptor().Name()))
+	return a.mailErr
+}
+
+func (a *around) CancelDuplicate(_ context.Context, id, _ order.ID) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.cancelled = append(a.cancelled, id)
+	return nil
+}
+
+func (a *around) Forget(_ context.Context, skus []order.SKU) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.forgotten = append(a.forgotten, skus...)
+	return nil
+}
+
+func (a *around) Expire(_ context.Context, states map[order.ID]order.State) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.expired = states
+	return nil
+}
+
+func newReplayer(t *testing.T) *around {
+	t.Helper()
+	db, err := store.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "test.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if _, err := store.NewMigrator(db).Up(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	price := order.Money{Currency: "EUR", Amount: 150}
+	if err := store.NewProducts(db).Create(t.Context(), store.Product{SKU: "A", Name: "a", Price: price, Stock: 10, Categories: []string{}}, "test"); err != nil {
+		t.Fatal(err)
+	}
+	a := &around{db: db, dead: store.NewDeadLetters(db), orders: store.NewOrders(db), stock: store.NewStock(db)}
+	a.Replayer = workers.NewReplayer(workers.ReplayParts{
+		Letters: a.dead, Entries: a.stock, Orders: a.orders, Cancel: a, Hot: a, Counters: a, Mail: a, Log: slog.New(slog.DiscardHandler),
+	})
+	return a
+}
+
+func someOrder(t *testing.T, key string) order.Order {
+	t.Helper()
+	o := order.Order{
+		ID: order.NewID(0, noon), CustomerID: "c", Currency: "EUR", Email: "a@example.com", TrackingID: "T", IdempotencyKey: key,
+		Fingerprint: []byte{1}, Lines: []order.Line{{SKU: "A", Name: "a", Quantity: 3, UnitPrice: 150}}, CreatedAt: noon, UpdatedAt: noon,
+		Address: order.Address{Name: "N", Street: "S", City: "C", PostalCode: "P", CountryCode: "DE"},
+	}
+	if err := o.Price(499); err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+func step(t *testing.T, o order.Order, to order.State) *spillwayv1.OrderEvent {
+	t.Helper()
+	m, err := wire.ToEvent(wire.Event{Order: o, To: to, At: noon})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func raw(t *testing.T, m proto.Message) []byte {
+	t.Helper()
+	out, err := proto.Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func batch(events ...*spillwayv1.OrderEvent) *spillwayv1.OrderEventBatch {
+	return &spillwayv1.OrderEventBatch{Events: events}
+}
+
+// entry is a journal entry that was put aside.
+func entry(t *testing.T, o order.Order, units int64) []byte {
+	t.Helper()
+	snapshot, err := wire.MarshalSnapshot(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := stock.MarshalLetter(stock.Entry{
+		ID: "1-0", Kind: stock.Settled, OrderID: o.ID, Deltas: []stock.Delta{{SKU: "A", Units: units}}, Snapshot: snapshot, Time: noon,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// put writes a letter and returns its id.
+func (a *around) put(t *testing.T, source, typ string, payload []byte) int64 {
+	t.Helper()
+	f := store.FailedOrder{DedupKey: fmt.Sprintf("%s/%x", source, payload[:min(40, len(payload))]), Source: source, Reason: "why", PayloadType: typ, Payload: payload}
+	if err := a.dead.Put(t.Context(), f); err != nil {
+		t.Fatal(err)
+	}
+	found, err := a.dead.List(t.Context(), store.LetterFilter{}, 0, 1)
+	if err != nil || len(found) != 1 {
+		t.Fatalf("list: %v, %v", found, err)
+	}
+	return found[0].ID
+}
+
+func (a *around) want(t *testing.T, id int64, status string, actions ...string) {
+	t.Helper()
+	f, err := a.dead.Get(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, h := range f.History {
+		got = append(got, h.Action+" by "+h.Actor)
+	}
+	if f.Status != status || fmt.Sprint(got) != fmt.Sprint(actions) {
+		t.Errorf("letter %d is %s after %v; want %s after %v", id, f.Status, got, status, actions)
+	}
+}
+
+func (a *around) units(t *testing.T) int64 {
+	t.Helper()
+	p, err := store.NewProducts(a.db).Get(t.Context(), "A")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p.Stock
+}
+
+// TestEachLetterIsReplayedAsItsWorkerWouldHave, twice and then by many at once: the second time changes nothing.
+func TestEachLetterIsReplayedAsItsWorkerWouldHave(t *testing.T) {
+	const row = "row"
+	for name, c := range map[string]struct {
+		source, typ string
+		payload     func(t *testing.T, o order.Order) []byte
+		want        string
+	}{
+		"an event of the order writer": {"order_writer", wire.TypeEvent, func(t *testing.T, o order.Order) []byte { return raw(t, step(t, o, order.Paid)) }, row},
+		"a message of the order writer": {"order_writer", wire.TypeBatch, func(t *testing.T, o order.Order) []byte {
+			return raw(t, batch(step(t, o, order.Pending), step(t, o, order.Paid)))
+		}, row},
+		"what the broker gave up":        {"broker/orders", wire.TypeBatch, func(t *testing.T, o order.Order) []byte { return raw(t, batch(step(t, o, order.Paid))) }, row},
+		"an event of the shipper":        {"shipper", wire.TypeEvent, func(t *testing.T, o order.Order) []byte { return raw(t, step(t, o, order.Paid)) }, row},
+		"a journal entry":                {"stock_flusher", stock.LetterType, func(t *testing.T, o order.Order) []byte { return entry(t, o, -3) }, row + " and stock"},
+		"an event of the mailer":         {"mailer", wire.TypeEvent, func(t *testing.T, o order.Order) []byte { return raw(t, step(t, o, order.Paid)) }, "SendOrderConfirmationRequest"},
+		"mails that the broker gave up":  {"broker/mail", wire.TypeBatch, func(t *testing.T, o order.Order) []byte { return raw(t, batch(step(t, o, order.Paid))) }, "SendOrderConfirmationRequest"},
+		"a reservation asks for no mail": {"mailer", wire.TypeEvent, func(t *testing.T, o order.Order) []byte { return raw(t, step(t, o, order.Pending)) }, ""},
+		"a confirmation": {"mailer", wire.TypeSnapshot, func(t *testing.T, o order.Order) []byte {
+			o.State = order.Paid
+			b, err := wire.MarshalSnapshot(o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return b
+		}, "SendOrderConfirmationRequest"},
+		"a mail of a cancellation": {"mailer", wire.TypeMailCancelled, func(t *testing.T, o order.Order) []byte {
+			return raw(t, &spillwayv1.SendOrderCancelledRequest{Order: wire.Order(o)})
+		}, "SendOrderCancelledRequest"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a, o := newReplayer(t), someOrder(t, name)
+			id := a.put(t, c.source, c.typ, c.payload(t, o))
+			for range 2 {
+				var wg sync.WaitGroup
+				for range 4 {
+					wg.Go(func() {
+						if err := a.Replay(t.Context(), id, "op"); err != nil {
+							t.Errorf("replay: %v", err)
+						}
+					})
+				}
+				wg.Wait()
+			}
+			a.want(t, id, store.LetterReplayed, "replayed by op")
+			var got []string
+			if found, err := a.orders.Get(t.Context(), o.ID); err == nil && found.State == order.Paid {
+				got = append(got, row)
+			}
+			if n := a.units(t); n == 7 {
+				got = append(got, "stock")
+			} else if n != 10 {
+				t.Errorf("the stock is %d", n)
+			}
+			if got = append(got, a.mails...); strings.Join(got, " and ") != c.want {
+				t.Errorf("it did %q; want %q", strings.Join(got, " and "), c.want)
+			}
+		})
+	}
+}
+
+// TestAReplayThatFailsAgainLeavesTheLetterOpen and says why, to the operator and in its history.
+func TestAReplayThatFailsAgainLeavesTheLetterOpen(t *testing.T) {
+	a, o := newReplayer(t), someOrder(t, "k")
+	bought := someOrder(t, "bought")
+	if _, err := a.orders.Apply(t.Context(), []store.Change{{Order: bought, To: order.Paid, At: noon}}); err != nil {
+		t.Fatal(err)
+	}
+	tooLong := someOrder(t, "long")
+	tooLong.Total++ // SQL checks the sum.
+	a.mailErr = fmt.Errorf("no such mailbox: %w", order.ErrInvalid)
+	for name, c := range map[string]struct {
+		source, typ string
+		payload     []byte
+		says        string
+	}{
+		"what cannot be read":          {"order_writer", wire.TypeBatch, []byte("garbage"), "unmarshal"},
+		"a row that SQL refuses":       {"order_writer", wire.TypeEvent, raw(t, step(t, tooLong, order.Paid)), "insert"},
+		"more than there is":           {"stock_flusher", stock.LetterType, entry(t, o, -11), "stock"},
+		"a state that is not allowed":  {"order_writer", wire.TypeEvent, raw(t, step(t, bought, order.Cancelled)), "CANCELLED"},
+		"a mail that nobody takes":     {"mailer", wire.TypeEvent, raw(t, step(t, o, order.Paid)), "no such mailbox"},
+		"a type that nobody can apply": {"order_writer", "colour", []byte("x"), "colour"},
+	} {
+		id := a.put(t, c.source, c.typ, c.payload)
+		err := a.Replay(t.Context(), id, "op")
+		if !errors.Is(err, order.ErrState) || errors.Is(err, order.ErrInvalid) || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v; want ErrState that says %q", name, err, c.says)
+		}
+		a.want(t, id, store.LetterOpen, "replay_failed by op")
+	}
+	if n := a.units(t); n != 10 {
+		t.Errorf("the stock is %d", n)
+	}
+	a.mailErr = order.ErrUnavailable
+	id := a.put(t, "mailer", wire.TypeSnapshot, raw(t, &spillwayv1.OrderSnapshot{Order: wire.Order(paidOf(o))}))
+	if err := a.Replay(t.Context(), id, "op"); !errors.Is(err, order.ErrUnavailable) {
+		t.Errorf("while the mail server is away: %v; want ErrUnavailable", err)
+	}
+	a.mailErr = nil
+	if err := a.Replay(t.Context(), id, "op2"); err != nil {
+		t.Errorf("when it is back: %v", err)
+	}
+	a.want(t, id, store.LetterReplayed, "replay_failed by op", "replayed by op2")
+}
+
+func paidOf(o order.Order) order.Order {
+	o.State = order.Paid
+	return o
+}
+
+// TestAPoisonEventOfABatchCostsOnlyItselfWhenReplayed: the others are written.
+func TestAPoisonEventOfABatchCostsOnlyItselfWhenReplayed(t *testing.T) {
+	a, good, bad := newReplayer(t), someOrder(t, "good"), someOrder(t, "bad")
+	bad.Total++
+	id := a.put(t, "broker/orders", wire.TypeBatch, raw(t, batch(step(t, bad, order.Paid), step(t, good, order.Paid))))
+	if err := a.Replay(t.Context(), id, "op"); !errors.Is(err, order.ErrState) {
+		t.Errorf("replay: %v; want ErrState", err)
+	}
+	if o, err := a.orders.Get(t.Context(), good.ID); err != nil || o.State != order.Paid {
+		t.Errorf("the good one is %v, %v", o.State, err)
+	}
+	a.want(t, id, store.LetterOpen, "replay_failed by op")
+}
+
+// TestADuplicateThatIsReplayedIsUndone, from an event and from the journal.
+func TestADuplicateThatIsReplayedIsUndone(t *testing.T) {
+	a, first, second, third := newReplayer(t), someOrder(t, "same"), someOrder(t, "same"), someOrder(t, "same")
+	if _, err := a.orders.Apply(t.Context(), []store.Change{{Order: first, To: order.Paid, At: noon}}); err != nil {
+		t.Fatal(err)
+	}
+	for o, id := range map[order.ID]int64{
+		second.ID: a.put(t, "order_writer", wire.TypeEvent, raw(t, step(t, second, order.Paid))),
+		third.ID:  a.put(t, "stock_flusher", stock.LetterType, entry(t, third, -3)),
+	} {
+		a.cancelled = nil
+		if err := a.Replay(t.Context(), id, "op"); err != nil {
+			t.Errorf("replay: %v", err)
+		}
+		a.want(t, id, store.LetterReplayed, "replayed by op")
+		if len(a.cancelled) != 1 || a.cancelled[0] != o {
+			t.Errorf("undone: %v; want %s", a.cancelled, o)
+		}
+	}
+	if n := a.units(t); n != 7 {
+		t.Errorf("the stock is %d; want 7: what the entry took goes back by another entry", n)
+	}
+}
+
+func TestWhatIsNoOpenLetterIsNotReplayed(t *testing.T) {
+	a, o := newReplayer(t), someOrder(t, "k")
+	if err := a.Replay(t.Context(), 77, "op"); !errors.Is(err, order.ErrNotFound) {
+		t.Errorf("an unknown letter: %v; want ErrNotFound", err)
+	}
+	id := a.put(t, "order_writer", wire.TypeEvent, raw(t, step(t, o, order.Paid)))
+	if err := a.dead.Discard(t.Context(), id, store.LetterAction{Actor: "op"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Replay(t.Context(), id, "op"); !errors.Is(err, order.ErrState) {
+		t.Errorf("a discarded letter: %v; want ErrState", err)
+	}
+	if _, err := a.orders.Get(t.Context(), o.ID); !errors.Is(err, order.ErrNotFound) {
+		t.Errorf("the order of a discarded letter: %v; want ErrNotFound", err)
+	}
+}
