@@ -22,6 +22,9 @@ const (
 	retryEvery = 150 * time.Millisecond
 	// calmPatience bounds how long an attempt may go without a definite answer once all parts are up.
 	calmPatience = 60 * time.Second
+	// cancelPatience is how long a client wants to cancel: while the queue is away, a paid order has no row yet that could be cancelled, and
+	// buyers who wait for that buy nothing.
+	cancelPatience = 10 * time.Second
 	// unpaidTries is how often a client asks again for an order whose payment is not known.
 	unpaidTries = 3
 )
@@ -130,7 +133,7 @@ func (b *buyer) place(a *attempt) bool {
 		Lines: a.lines, CurrencyCode: "EUR", Email: "a@example.com", IdempotencyKey: a.key, Card: wireCard(a.card),
 		ShippingAddress: &spillwayv1.Address{Name: "A", Street: "S 1", City: "Berlin", PostalCode: "10115", CountryCode: "DE"},
 	}
-	return b.insist(a, "PlaceOrder", func(ctx context.Context) (*spillwayv1.Order, error) {
+	return b.insist(a, "PlaceOrder", 0, func(ctx context.Context) (*spillwayv1.Order, error) {
 		resp, err := b.checkout.PlaceOrder(ctx, req)
 		return resp.GetOrder(), err
 	})
@@ -138,7 +141,7 @@ func (b *buyer) place(a *attempt) bool {
 
 func (b *buyer) pay(a *attempt) {
 	for range unpaidTries {
-		if !b.insist(a, "PayOrder", func(ctx context.Context) (*spillwayv1.Order, error) {
+		if !b.insist(a, "PayOrder", 0, func(ctx context.Context) (*spillwayv1.Order, error) {
 			resp, err := b.checkout.PayOrder(ctx, &spillwayv1.PayOrderRequest{OrderId: string(a.id), Card: wireCard(cardGood)})
 			return resp.GetOrder(), err
 		}) || a.last != order.Pending {
@@ -149,14 +152,14 @@ func (b *buyer) pay(a *attempt) {
 
 func (b *buyer) cancel(a *attempt) {
 	a.cancelled = true
-	b.insist(a, "CancelOrder", func(ctx context.Context) (*spillwayv1.Order, error) {
+	b.insist(a, "CancelOrder", cancelPatience, func(ctx context.Context) (*spillwayv1.Order, error) {
 		resp, err := b.orders.CancelOrder(ctx, &spillwayv1.CancelOrderRequest{OrderId: string(a.id), Reason: "chaos"})
 		return resp.GetOrder(), err
 	})
 }
 
 func (b *buyer) read(a *attempt) {
-	b.insist(a, "GetOrder", func(ctx context.Context) (*spillwayv1.Order, error) {
+	b.insist(a, "GetOrder", 0, func(ctx context.Context) (*spillwayv1.Order, error) {
 		resp, err := b.orders.GetOrder(ctx, &spillwayv1.GetOrderRequest{OrderId: string(a.id)})
 		return resp.GetOrder(), err
 	})
@@ -169,8 +172,9 @@ func wireCard(number string) *spillwayv1.Card {
 	return &spillwayv1.Card{Number: number, Cvv: "123", ExpiryYear: 2040, ExpiryMonth: 1}
 }
 
-// insist makes the call until its answer is definite, and says whether that was an order or a refusal that the client understands.
-func (b *buyer) insist(a *attempt, call string, do func(ctx context.Context) (*spillwayv1.Order, error)) bool {
+// insist makes the call until its answer is definite, and says whether that was an order or a refusal that the client understands. With
+// a patience it may be given up.
+func (b *buyer) insist(a *attempt, call string, patience time.Duration, do func(ctx context.Context) (*spillwayv1.Order, error)) bool {
 	began := time.Now()
 	for b.ctx.Err() == nil {
 		ctx, cancel := context.WithTimeout(b.ctx, callTimeout)
@@ -190,6 +194,9 @@ func (b *buyer) insist(a *attempt, call string, do func(ctx context.Context) (*s
 			return false
 		}
 		a.note(call, err.Error())
+		if patience > 0 && time.Since(began) > patience {
+			return false
+		}
 		if b.outOfPatience(began) {
 			b.complain(string(a.who), a, "%s got no definite answer within %s although all parts were up; the last one: %v", call, calmPatience, err)
 			return false

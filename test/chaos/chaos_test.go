@@ -155,7 +155,7 @@ func (r *round) order() []string {
 
 func leases(part string) int {
 	switch part {
-	case "order-relay", "order-writer", "shipper", "mailer", partBroker, partProxy:
+	case "order-relay", "order-writer", "shipper", "mailer", "mail-dispatcher", partBroker, partProxy:
 		return 0
 	}
 	return 1

@@ -10,6 +10,9 @@ import (
 	"github.com/spillway/spillway/order"
 )
 
+// logLines is how many lines of the logs a history has at most: a worker may say the same every second.
+const logLines = 40
+
 // traces are where an order leaves some in SQL; each query has the order's id once.
 var traces = []rule{
 	{"orders", "SELECT * FROM orders WHERE id = ?"},
@@ -51,7 +54,12 @@ func (r *round) history(m *market, who string) string {
 		}
 	}
 	r.dumpRedis(ctx, &out, id)
-	for _, line := range r.grep(string(id)) {
+	lines := r.grep(string(id))
+	for i, line := range lines {
+		if i == logLines {
+			fmt.Fprintf(&out, "  ... and %d more lines\n", len(lines)-i)
+			break
+		}
 		fmt.Fprintf(&out, "  %s\n", line)
 	}
 	return out.String()

@@ -25,7 +25,7 @@ const (
 	drainLooks = 3
 	// lookTimeout bounds one look at SQL.
 	lookTimeout = 30 * time.Second
-	// sayEvery is how often a drain that takes long says what it waits for.
+	// sayEvery is how often a drain that takes long says what it waits for, if that has changed.
 	sayEvery = 10 * time.Second
 	// historiesMax bounds how many orders are told about when something is wrong.
 	historiesMax = 5
@@ -86,7 +86,7 @@ func (r *round) judge(m *market) {
 // drain looks until nothing is wrong, or for too long, and returns what is wrong then.
 func (r *round) drain(m *market) (found []finding) {
 	r.t.Helper()
-	began, said := time.Now(), time.Now()
+	began, said, last := time.Now(), time.Now(), ""
 	for quiet := 0; ; r.pause(drainPoll) {
 		var err error
 		if found, err = r.look(m); err == nil && len(found) == 0 {
@@ -104,9 +104,9 @@ func (r *round) drain(m *market) (found []finding) {
 			r.say("not drained after %s", time.Since(began).Round(time.Second))
 			return found
 		}
-		if time.Since(said) > sayEvery {
-			said = time.Now()
-			r.say("draining: %s (%v)", byRule(found), err)
+		if now := fmt.Sprintf("%s (%v)", byRule(found), err); now != last && time.Since(said) > sayEvery {
+			said, last = time.Now(), now
+			r.say("draining: %s", now)
 		}
 	}
 }

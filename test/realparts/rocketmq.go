@@ -2,6 +2,8 @@ package realparts
 
 import (
 	"context"
+	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,7 +25,7 @@ func newRocketMQ(t testing.TB, env ...string) *rocketMQ {
 	t.Helper()
 	r := &rocketMQ{t: t, dir: t.TempDir(), grpc: freePort(t)}
 	r.env = append(os.Environ(), "ROCKETMQ_GRPC_PORT="+r.grpc, "ROCKETMQ_NAMESRV_PORT="+freePort(t),
-		"ROCKETMQ_BROKER_PORT="+freePort(t), "ROCKETMQ_REMOTING_PORT="+freePort(t), "ROCKETMQ_TEST_GROUPS=")
+		"ROCKETMQ_BROKER_PORT="+brokerPort(t), "ROCKETMQ_REMOTING_PORT="+freePort(t), "ROCKETMQ_TEST_GROUPS=")
 	r.env = append(r.env, env...)
 	return r
 }
@@ -37,8 +39,50 @@ func (r *rocketMQ) run(command string) {
 	cmd := exec.CommandContext(ctx, filepath.Join(filepath.Dir(here), "..", "..", "deploy", "native", "rocketmq.sh"), command, r.dir)
 	cmd.Env = r.env
 	if out, err := cmd.CombinedOutput(); err != nil {
-		r.t.Fatalf("RocketMQ %s: %v\n%s", command, err, out)
+		r.t.Fatalf("RocketMQ %s: %v\n%s%s", command, err, out, r.logs())
 	}
+}
+
+// logTail is how many bytes of each log a failure shows: the test's directory is gone when one wants to look.
+const logTail = 3000
+
+func (r *rocketMQ) logs() string {
+	files, err := filepath.Glob(filepath.Join(r.dir, "logs", "*.out"))
+	if err != nil {
+		return err.Error()
+	}
+	var out strings.Builder
+	for _, f := range files {
+		text, err := os.ReadFile(f)
+		fmt.Fprintf(&out, "%s (%v):\n%s\n", filepath.Base(f), err, text[max(0, len(text)-logTail):])
+	}
+	return out.String()
+}
+
+// brokerPort is a port with which the two others are free that the broker takes: two below it and one above.
+func brokerPort(t testing.TB) string {
+	t.Helper()
+	for range 100 {
+		text := freePort(t)
+		port, err := strconv.Atoi(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if free(port-2) && free(port+1) {
+			return text
+		}
+	}
+	t.Fatal("no three ports for a broker are free")
+	return ""
+}
+
+func free(port int) bool {
+	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	if err != nil {
+		return false
+	}
+	_ = l.Close()
+	return true
 }
 
 // proc is the server whose number is in the file, after it was started by the command.
