@@ -148,13 +148,17 @@ start_broker() {
   wait_for 60 "RocketMQ's broker" "$dir/logs/broker.out" grep -q 'boot success' "$dir/logs/broker.out"
 }
 
-# start_proxy comes after the broker: a proxy that finds none ends.
-start_proxy() {
+# start_proxy comes after the broker: a proxy that finds none at the nameserver, which hears of it a moment later, ends and is started
+# again.
+start_proxy() { wait_for 90 "RocketMQ's proxy" "$dir/logs/proxy.out" proxy_started; }
+
+proxy_started() {
   if ! running "$proxy_pid" ProxyStartup; then
     jvm "$proxy_pid" "$dir/logs/proxy.out" -Xms64m -Xmx256m -XX:MaxDirectMemorySize=128m -Dcom.rocketmq.mq.proxy=1 \
       org.apache.rocketmq.proxy.ProxyStartup -pm cluster -n "127.0.0.1:$ROCKETMQ_NAMESRV_PORT" -pc "$dir/conf/proxy.json"
+    sleep 1 # Until the process is what its pid file says.
   fi
-  wait_for 60 "RocketMQ's proxy" "$dir/logs/proxy.out" grep -q 'startup successfully' "$dir/logs/proxy.out"
+  grep -q 'startup successfully' "$dir/logs/proxy.out"
 }
 
 # routable: the broker registers its topics about 10 s after its start; until then nobody can send. mqadmin asks the nameserver.

@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -175,12 +176,14 @@ func (h *house) openShop(durability string) {
 	}
 }
 
-// closeShop ends them as an operator does.
+// closeShop ends them as an operator does, all at once: a consumer of the queue takes seconds.
 func (h *house) closeShop() {
 	h.t.Helper()
+	var stopping sync.WaitGroup
 	for _, p := range h.shop {
-		p.Stop()
+		stopping.Go(p.Stop)
 	}
+	stopping.Wait()
 }
 
 // ready waits until the server takes orders.

@@ -109,11 +109,11 @@ func StartRocketMQ(t testing.TB, topics, groups []string) *Proc {
 	t.Helper()
 	r := newRocketMQ(t, "ROCKETMQ_TOPICS="+strings.Join(topics, " "), "ROCKETMQ_GROUPS="+strings.Join(groups, " "))
 	p := r.proc("broker.pid", "up")
-	p.pid = p.start()
-	t.Cleanup(func() {
+	t.Cleanup(func() { // First: a start that fails leaves what did start.
 		p.Kill9()
 		r.run("down")
 	})
+	p.pid = p.start()
 	return p
 }
 
@@ -123,12 +123,12 @@ func StartRocketMQCluster(t testing.TB) (broker, proxy *Proc) {
 	t.Helper()
 	r := newRocketMQ(t, "ROCKETMQ_PROXY=own")
 	broker, proxy = r.proc("broker.pid", "start"), r.proc("proxy.pid", "start")
-	r.run("up")
-	broker.pid, proxy.pid = broker.start(), proxy.start()
 	t.Cleanup(func() {
 		proxy.Kill9()
 		broker.Kill9()
 		r.run("down")
 	})
+	r.run("up")
+	broker.pid, proxy.pid = broker.start(), proxy.start()
 	return broker, proxy
 }
