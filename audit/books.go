@@ -14,7 +14,7 @@ import (
 // units are numbers of units per SKU. SKUs with none are absent.
 type units map[order.SKU]int64
 
-func (u units) add(more []store.Delta, times int64) {
+func (u units) add(more []order.Delta, times int64) {
 	for _, m := range more {
 		if u[m.SKU] += times * m.Units; u[m.SKU] == 0 {
 			delete(u, m.SKU)
@@ -27,19 +27,19 @@ func (u units) String() string {
 	if len(u) == 0 {
 		return "nothing"
 	}
-	return store.FormatUnits(u.list())
+	return order.FormatDeltas(u.list())
 }
 
 // list is the units sorted by SKU.
-func (u units) list() []store.Delta {
-	out := make([]store.Delta, 0, len(u))
+func (u units) list() []order.Delta {
+	out := make([]order.Delta, 0, len(u))
 	for _, sku := range slices.Sorted(maps.Keys(u)) {
-		out = append(out, store.Delta{SKU: sku, Units: u[sku]})
+		out = append(out, order.Delta{SKU: sku, Units: u[sku]})
 	}
 	return out
 }
 
-func sumOf(list []store.Delta) units {
+func sumOf(list []order.Delta) units {
 	u := make(units, len(list))
 	u.add(list, 1)
 	return u
@@ -48,7 +48,7 @@ func sumOf(list []store.Delta) units {
 // mention is what the journal's log says of one order.
 type mention struct {
 	// net is the sum of its entries, negative when taken; last is when the last of them was applied.
-	net  []store.Delta
+	net  []order.Delta
 	last time.Time
 }
 
@@ -57,7 +57,7 @@ type books struct {
 	view    *store.AuditView
 	horizon store.Horizon
 	// returning are the units of cancellations that are not back in stock yet; unreadable those that cannot be read.
-	returning  map[order.ID][]store.Delta
+	returning  map[order.ID][]order.Delta
 	unreadable []store.Flaw
 	log        journalLog
 	// apart are the orders of the log whose row says something else; onTheirWay is how many of them may.
@@ -66,9 +66,9 @@ type books struct {
 }
 
 func readBooks(ctx context.Context, v *store.AuditView, h store.Horizon) (*books, error) {
-	b := &books{view: v, horizon: h, returning: make(map[order.ID][]store.Delta)}
+	b := &books{view: v, horizon: h, returning: make(map[order.ID][]order.Delta)}
 	err := v.Returning(ctx, func(id order.ID, text string) {
-		list, err := store.ParseUnits(text)
+		list, err := order.ParseDeltas(text)
 		if err != nil {
 			b.unreadable = append(b.unreadable, store.Flaw{OrderID: id, Detail: "its cancellation's units cannot be read: " + err.Error()})
 		}
@@ -136,8 +136,8 @@ func cancellationGivesBackAll(ctx context.Context, b *books, flaw func(store.Fla
 	for _, f := range b.unreadable {
 		flaw(f)
 	}
-	err := b.view.CancelledUnits(ctx, func(id order.ID, text string, items []store.Delta) {
-		list, err := store.ParseUnits(text)
+	err := b.view.CancelledUnits(ctx, func(id order.ID, text string, items []order.Delta) {
+		list, err := order.ParseDeltas(text)
 		if err != nil {
 			return // It is among the unreadable ones, or back in stock all the same.
 		}

@@ -17,7 +17,7 @@ const rowsAtOnce = 500
 type difference struct {
 	id order.ID
 	// ahead is what the log says is taken beyond what the row says; negative where it was given back.
-	ahead []store.Delta
+	ahead []order.Delta
 	// onItsWay: the row may still follow. late: it should have by now.
 	onItsWay, late bool
 	detail         string
@@ -35,7 +35,7 @@ func (b *books) compare(ctx context.Context) error {
 		// The journal's log does not tell of units that a cancellation gave back: that they are back is written in it itself.
 		back := make(map[order.ID]units)
 		err = b.view.Restocked(ctx, chunk, func(id order.ID, text string) {
-			list, _ := store.ParseUnits(text) // One that cannot be read has given nothing back, as far as anybody knows.
+			list, _ := order.ParseDeltas(text) // One that cannot be read has given nothing back, as far as anybody knows.
 			back[id] = sumOf(list)
 		})
 		if err != nil {
@@ -59,7 +59,7 @@ func (b *books) differ(id order.ID, row store.Row, exists bool, back units) (dif
 	taken := units{}
 	for _, u := range m.net {
 		// An order that gave back more than the log saw it take took it before the log begins: it has nothing now.
-		taken.add([]store.Delta{{SKU: u.SKU, Units: max(0, -u.Units-back[u.SKU])}}, 1)
+		taken.add([]order.Delta{{SKU: u.SKU, Units: max(0, -u.Units-back[u.SKU])}}, 1)
 	}
 	has, says := units{}, "has no row"
 	if exists {

@@ -53,7 +53,7 @@ func (l *journalLog) take(r store.AppliedRange) {
 		}
 		m.last = r.AppliedAt
 		for _, u := range h.Deltas {
-			if i := slices.IndexFunc(m.net, func(n store.Delta) bool { return n.SKU == u.SKU }); i >= 0 {
+			if i := slices.IndexFunc(m.net, func(n order.Delta) bool { return n.SKU == u.SKU }); i >= 0 {
 				m.net[i].Units += u.Units
 			} else {
 				m.net = append(m.net, u)

@@ -126,7 +126,7 @@ func gives(o order.Order) store.Hold { return held(o, 1) }
 func held(o order.Order, times int64) store.Hold {
 	h := store.Hold{OrderID: o.ID}
 	for _, l := range o.Lines {
-		h.Deltas = append(h.Deltas, store.Delta{SKU: l.SKU, Units: times * int64(l.Quantity)})
+		h.Deltas = append(h.Deltas, order.Delta{SKU: l.SKU, Units: times * int64(l.Quantity)})
 	}
 	return h
 }

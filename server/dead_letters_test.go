@@ -237,7 +237,7 @@ func TestAJournalEntryIsShownAndMended(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	entry := stock.Entry{ID: "1-0", Kind: stock.Reserved, OrderID: o.ID, Deltas: []stock.Delta{{SKU: "A", Units: -2}}, Snapshot: snapshot, Time: o.CreatedAt}
+	entry := stock.Entry{ID: "1-0", Kind: stock.Reserved, OrderID: o.ID, Deltas: []order.Delta{{SKU: "A", Units: -2}}, Snapshot: snapshot, Time: o.CreatedAt}
 	good, err := stock.MarshalLetter(entry)
 	if err != nil {
 		t.Fatal(err)

@@ -44,7 +44,7 @@ type Entry struct {
 	// AdjustmentID is the adjustment (Adjusted).
 	AdjustmentID string
 	// Deltas are units, negative for what was taken.
-	Deltas []Delta
+	Deltas []order.Delta
 	// Snapshot is the whole order, opaque here.
 	Snapshot []byte
 	Time     time.Time
@@ -54,12 +54,6 @@ type Entry struct {
 	Actor string
 	// Trace is the W3C traceparent of the request, or empty.
 	Trace string
-}
-
-// Delta is a change of one SKU's units.
-type Delta struct {
-	SKU   order.SKU
-	Units int64
 }
 
 // parseEntry reads what a script wrote. An entry that it cannot read is reported, never skipped.
@@ -82,27 +76,10 @@ func parseEntry(x rueidis.XRangeEntry) (Entry, error) {
 		return e, fmt.Errorf("journal entry %s: time: %w", x.ID, err)
 	}
 	e.Time = time.UnixMilli(ms).UTC()
-	if e.Deltas, err = parseDeltas(f["deltas"]); err != nil {
+	if e.Deltas, err = order.ParseDeltas(f["deltas"]); err != nil {
 		return e, fmt.Errorf("journal entry %s: %w", x.ID, err)
 	}
 	return e, nil
-}
-
-func parseDeltas(s string) ([]Delta, error) {
-	if s == "" {
-		return nil, nil
-	}
-	parts := strings.Split(s, ",")
-	out := make([]Delta, len(parts))
-	for i, p := range parts {
-		sku, n, ok := strings.Cut(p, ":")
-		units, err := strconv.ParseInt(n, 10, 64)
-		if !ok || err != nil {
-			return nil, fmt.Errorf("delta %q is not SKU:UNITS", p)
-		}
-		out[i] = Delta{SKU: order.SKU(sku), Units: units}
-	}
-	return out, nil
 }
 
 // formatDemand is the form in which the scripts read an order's lines.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"strconv"
-	"strings"
 
 	"github.com/redis/rueidis"
 
@@ -27,16 +26,12 @@ const fieldSnapshot = "snapshot"
 
 // MarshalLetter makes the JSON of an entry that could not be applied.
 func MarshalLetter(e Entry) ([]byte, error) {
-	deltas := make([]string, len(e.Deltas))
-	for i, d := range e.Deltas {
-		deltas[i] = string(d.SKU) + ":" + strconv.FormatInt(d.Units, 10)
-	}
 	id := string(e.OrderID)
 	if e.Kind == Adjusted {
 		id = e.AdjustmentID
 	}
 	return marshalLetter(e.ID, map[string]string{
-		"kind": string(e.Kind), "order": id, "deltas": strings.Join(deltas, ","), "time": strconv.FormatInt(e.Time.UnixMilli(), 10),
+		"kind": string(e.Kind), "order": id, "deltas": order.FormatDeltas(e.Deltas), "time": strconv.FormatInt(e.Time.UnixMilli(), 10),
 		"detail": e.Detail, "actor": e.Actor, "trace": e.Trace, fieldSnapshot: string(e.Snapshot),
 	})
 }

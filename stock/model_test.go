@@ -168,9 +168,9 @@ func (m *machine) restock(r *rapid.T) {
 	if err != nil {
 		r.Fatal(err)
 	}
-	var back []stock.Delta
+	var back []order.Delta
 	for _, d := range o.request.Demand {
-		back = append(back, stock.Delta{SKU: d.SKU, Units: int64(d.Quantity)})
+		back = append(back, order.Delta{SKU: d.SKU, Units: int64(d.Quantity)})
 	}
 	if _, err := m.shop.Restock(m.t.Context(), epoch, o.request.OrderID, back, "cancelled"); err != nil {
 		r.Fatal(err)

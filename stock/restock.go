@@ -3,7 +3,6 @@ package stock
 import (
 	"context"
 	"strconv"
-	"strings"
 
 	"github.com/spillway/spillway/order"
 )
@@ -11,10 +10,10 @@ import (
 // Restock gives back the units of an order that SQL cancelled, or that was lost with an earlier Redis, and returns where that
 // stands in the journal. The epoch is the one that was open before SQL was asked whether the units are back already: when another
 // is open by now, an order.RetryError says so and nothing was done. Again in the same epoch, it answers the same.
-func (s *Stock) Restock(ctx context.Context, epoch int64, id order.ID, units []Delta, reason string) (Position, error) {
+func (s *Stock) Restock(ctx context.Context, epoch int64, id order.ID, units []order.Delta, reason string) (Position, error) {
 	reply, err := s.exec(ctx, s.scripts.restock,
 		[]string{s.keys.Epoch(), s.keys.Journal(epoch), s.keys.Stock(epoch), s.keys.RolledBack(id)},
-		[]string{strconv.FormatInt(epoch, 10), string(id), formatDeltas(units), reason, s.nowMS(), seconds(rolledBackTTL)})
+		[]string{strconv.FormatInt(epoch, 10), string(id), order.FormatDeltas(units), reason, s.nowMS(), seconds(rolledBackTTL)})
 	if err != nil {
 		return Position{}, err
 	}
@@ -25,17 +24,4 @@ func (s *Stock) Restock(ctx context.Context, epoch int64, id order.ID, units []D
 func (s *Stock) OpenEpoch() (int64, error) {
 	epoch, err := s.epochs.Current()
 	return epoch.Number, err
-}
-
-func formatDeltas(deltas []Delta) string {
-	var b strings.Builder
-	for i, d := range deltas {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		b.WriteString(string(d.SKU))
-		b.WriteByte(':')
-		b.WriteString(strconv.FormatInt(d.Units, 10))
-	}
-	return b.String()
 }

@@ -344,7 +344,7 @@ func TestJournalTellsWhatHappened(t *testing.T) {
 		}
 		got := entries[0]
 		if got.Kind != stock.Reserved || got.OrderID != r.OrderID || !bytes.Equal(got.Snapshot, r.Snapshot) || got.ID != res.Position.ID ||
-			len(got.Deltas) != 2 || got.Deltas[0] != (stock.Delta{SKU: "A", Units: -2}) || got.Deltas[1] != (stock.Delta{SKU: "B", Units: -1}) {
+			len(got.Deltas) != 2 || got.Deltas[0] != (order.Delta{SKU: "A", Units: -2}) || got.Deltas[1] != (order.Delta{SKU: "B", Units: -1}) {
 			t.Errorf("first entry = %+v", got)
 		}
 		got = entries[1]

@@ -81,7 +81,7 @@ func (v *AuditView) cancellations(ctx context.Context, each func(id order.ID, un
 
 // CancelledUnits calls each for every cancellation that gives units back and whose order has a row, with the items of that row.
 // The items are good until each returns.
-func (v *AuditView) CancelledUnits(ctx context.Context, each func(id order.ID, units string, items []Delta)) error {
+func (v *AuditView) CancelledUnits(ctx context.Context, each func(id order.ID, units string, items []order.Delta)) error {
 	rows, err := v.tx.QueryContext(ctx, "SELECT x.order_id, x.units, i.sku, i.quantity FROM order_cancellations x JOIN orders o ON o.id = x.order_id "+
 		"LEFT JOIN order_items i ON i.order_id = x.order_id WHERE x.units <> '' ORDER BY x.order_id")
 	if err != nil {
@@ -90,7 +90,7 @@ func (v *AuditView) CancelledUnits(ctx context.Context, each func(id order.ID, u
 	defer rows.Close()
 	var last order.ID
 	var lastUnits string
-	var items []Delta
+	var items []order.Delta
 	for rows.Next() {
 		var id order.ID
 		var units string
@@ -105,7 +105,7 @@ func (v *AuditView) CancelledUnits(ctx context.Context, each func(id order.ID, u
 		}
 		last, lastUnits = id, units
 		if sku.Valid {
-			items = append(items, Delta{SKU: order.SKU(sku.String), Units: n.Int64})
+			items = append(items, order.Delta{SKU: order.SKU(sku.String), Units: n.Int64})
 		}
 	}
 	if last != "" {
@@ -163,7 +163,7 @@ func (v *AuditView) Epochs(ctx context.Context) ([]Epoch, error) {
 // Row is what SQL holds of an order, as far as the stock is concerned.
 type Row struct {
 	State order.State
-	Items []Delta
+	Items []order.Delta
 }
 
 // Rows reads the rows of the orders; those that have none are absent.
@@ -186,7 +186,7 @@ func (v *AuditView) Rows(ctx context.Context, ids []order.ID) (map[order.ID]Row,
 		r := out[id]
 		r.State = state
 		if sku.Valid {
-			r.Items = append(r.Items, Delta{SKU: order.SKU(sku.String), Units: n.Int64})
+			r.Items = append(r.Items, order.Delta{SKU: order.SKU(sku.String), Units: n.Int64})
 		}
 		out[id] = r
 	}

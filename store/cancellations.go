@@ -19,7 +19,7 @@ type Cancellation struct {
 	// Actor is who wanted it: a customer, or a worker.
 	Actor string
 	// Units go back to stock; positive.
-	Units []Delta
+	Units []order.Delta
 	// Refund is what was given back; zero when nothing had been taken.
 	Refund order.Money
 	// Attempts is how often it was tried to finish it.
@@ -81,15 +81,15 @@ func (db *DB) cancel(ctx context.Context, tx *sql.Tx, id order.ID, from []order.
 }
 
 // itemsOf are the units of an order.
-func itemsOf(ctx context.Context, tx *sql.Tx, id order.ID) ([]Delta, error) {
+func itemsOf(ctx context.Context, tx *sql.Tx, id order.ID) ([]order.Delta, error) {
 	rows, err := tx.QueryContext(ctx, "SELECT sku, quantity FROM order_items WHERE order_id = ? ORDER BY sku", id)
 	if err != nil {
 		return nil, fmt.Errorf("read the items of %s: %w", id, err)
 	}
 	defer rows.Close()
-	var out []Delta
+	var out []order.Delta
 	for rows.Next() {
-		var d Delta
+		var d order.Delta
 		if err := rows.Scan(&d.SKU, &d.Units); err != nil {
 			return nil, err
 		}
@@ -116,7 +116,7 @@ func (db *DB) insertCancellations(ctx context.Context, tx *sql.Tx, intents []Can
 		if len(c.Units) == 0 {
 			restocked = now
 		}
-		args = append(args, c.OrderID, clip(c.Reason, reasonMax), clip(c.Actor, 64), FormatUnits(c.Units), 0, "", 0, now, now, restocked)
+		args = append(args, c.OrderID, clip(c.Reason, reasonMax), clip(c.Actor, 64), order.FormatDeltas(c.Units), 0, "", 0, now, now, restocked)
 	}
 	upsert := " ON CONFLICT (order_id) DO NOTHING"
 	if db.isMySQL() {

@@ -34,7 +34,7 @@ func (c *Cancellations) due(ctx context.Context, now time.Time, limit int) ([]Ca
 		if err := rows.Scan(&x.OrderID, &x.Reason, &x.Actor, &units, &x.Refund.Amount, &x.Refund.Currency, &x.Attempts, &x.CreatedAt, &refunded, &restocked); err != nil {
 			return nil, err
 		}
-		if x.Units, err = ParseUnits(units); err != nil {
+		if x.Units, err = order.ParseDeltas(units); err != nil {
 			return nil, fmt.Errorf("cancellation of %s: %w", x.OrderID, err)
 		}
 		x.Refunded, x.Restocked, x.CreatedAt = refunded.Valid, restocked.Valid, x.CreatedAt.UTC()

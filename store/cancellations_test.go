@@ -80,7 +80,7 @@ func TestCancellingIsDecidedInTheRow(t *testing.T) {
 			t.Errorf("cancel one without a row: %v", err)
 		}
 		due, err := w.intents.Due(t.Context(), time.Now().Add(time.Second), 10)
-		if err != nil || len(due) != 1 || due[0].OrderID != paid.ID || len(due[0].Units) != 2 || due[0].Units[0] != (store.Delta{SKU: "A", Units: 2}) || due[0].Restocked {
+		if err != nil || len(due) != 1 || due[0].OrderID != paid.ID || len(due[0].Units) != 2 || due[0].Units[0] != (order.Delta{SKU: "A", Units: 2}) || due[0].Restocked {
 			t.Errorf("due: %+v (%v)", due, err)
 		}
 	})
@@ -108,7 +108,7 @@ func TestUnitsGoBackOnceHoweverOftenTheEntryComes(t *testing.T) {
 		w := newWorld(t, db)
 		o := anOrder("k")
 		w.flush(t, "1-0", store.Range{Deltas: map[order.SKU]int64{"A": -2, "B": -1}, Changes: []store.Change{change(o, order.Paid)}})
-		back := []store.Hold{{OrderID: o.ID, Deltas: []store.Delta{{SKU: "A", Units: 2}, {SKU: "B", Units: 1}}}}
+		back := []store.Hold{{OrderID: o.ID, Deltas: []order.Delta{{SKU: "A", Units: 2}, {SKU: "B", Units: 1}}}}
 		w.flush(t, "2-0", store.Range{Restocks: back}) // Nobody cancelled it: nothing goes back.
 		if a, b := w.units(t); a != 8 || b != 9 {
 			t.Errorf("before it was cancelled: %d and %d", a, b)

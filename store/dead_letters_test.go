@@ -195,7 +195,7 @@ func TestAnEntryIsReplayedOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		wantStock(t, st, 10)
-		r.Holds = []store.Hold{{OrderID: o.ID, Deltas: []store.Delta{{SKU: "A", Units: -3}}}}
+		r.Holds = []store.Hold{{OrderID: o.ID, Deltas: []order.Delta{{SKU: "A", Units: -3}}}}
 		l := get(t, dead, 1)
 		var applied, failed []int
 		var mu sync.Mutex
@@ -317,7 +317,7 @@ func reservationMeetsRelease(t *testing.T, db *store.DB, first, status, history 
 			t.Fatal(err)
 		}
 	}
-	release := store.Range{Epoch: 1, PrevID: "1-0", FirstID: "2-0", LastID: "2-0", Entries: 1, Releases: []store.Hold{{OrderID: o.ID, Deltas: []store.Delta{{SKU: "A", Units: 3}}}}}
+	release := store.Range{Epoch: 1, PrevID: "1-0", FirstID: "2-0", LastID: "2-0", Entries: 1, Releases: []store.Hold{{OrderID: o.ID, Deltas: []order.Delta{{SKU: "A", Units: 3}}}}}
 	if _, err := st.FlushRange(t.Context(), release); err != nil {
 		t.Fatal(err)
 	}

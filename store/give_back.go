@@ -44,7 +44,7 @@ func (db *DB) givenBack(ctx context.Context, tx *sql.Tx, r Range) (map[order.SKU
 	return deltas, nil
 }
 
-func addUnits(deltas map[order.SKU]int64, units []Delta) {
+func addUnits(deltas map[order.SKU]int64, units []order.Delta) {
 	for _, d := range units {
 		deltas[d.SKU] += d.Units
 	}

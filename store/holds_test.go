@@ -19,7 +19,7 @@ func TestHoldsReadAsTheyWereWritten(t *testing.T) {
 		for range rapid.IntRange(0, 5).Draw(r, "entries") {
 			h := store.Hold{OrderID: order.NewID(0, time.Now())}
 			for range rapid.IntRange(0, 4).Draw(r, "lines") {
-				h.Deltas = append(h.Deltas, store.Delta{SKU: order.SKU(sku.Draw(r, "sku")), Units: rapid.Int64().Draw(r, "units")})
+				h.Deltas = append(h.Deltas, order.Delta{SKU: order.SKU(sku.Draw(r, "sku")), Units: rapid.Int64().Draw(r, "units")})
 			}
 			holds = append(holds, h)
 		}
@@ -31,7 +31,7 @@ func TestHoldsReadAsTheyWereWritten(t *testing.T) {
 }
 
 func TestTheFormOfHolds(t *testing.T) {
-	holds := []store.Hold{{OrderID: "O1", Deltas: []store.Delta{{"A", -2}, {"B.1", -1}}}, {OrderID: "O2", Deltas: []store.Delta{{"A", 3}}}}
+	holds := []store.Hold{{OrderID: "O1", Deltas: []order.Delta{{SKU: "A", Units: -2}, {SKU: "B.1", Units: -1}}}, {OrderID: "O2", Deltas: []order.Delta{{SKU: "A", Units: 3}}}}
 	if got, want := string(store.FormatHolds(holds)), "O1 A:-2,B.1:-1\nO2 A:3\n"; got != want {
 		t.Errorf("holds are written %q; want %q", got, want)
 	}

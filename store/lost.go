@@ -121,11 +121,11 @@ func addHolds(held map[order.ID]map[order.SKU]int64, text []byte) error {
 }
 
 // taken are the units that are still held.
-func taken(units map[order.SKU]int64) []Delta {
-	var out []Delta
+func taken(units map[order.SKU]int64) []order.Delta {
+	var out []order.Delta
 	for _, sku := range slices.Sorted(maps.Keys(units)) {
 		if units[sku] > 0 {
-			out = append(out, Delta{SKU: sku, Units: units[sku]})
+			out = append(out, order.Delta{SKU: sku, Units: units[sku]})
 		}
 	}
 	return out

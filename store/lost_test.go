@@ -14,7 +14,7 @@ func TestOrdersThatHoldUnitsAndNeverCameAreFound(t *testing.T) {
 		w := newWorld(t, db)
 		came, lost, released := anOrder("came"), anOrder("lost"), anOrder("released")
 		take := func(o order.Order, sign int64) store.Hold {
-			return store.Hold{OrderID: o.ID, Deltas: []store.Delta{{SKU: "A", Units: sign * 2}, {SKU: "B", Units: sign}}}
+			return store.Hold{OrderID: o.ID, Deltas: []order.Delta{{SKU: "A", Units: sign * 2}, {SKU: "B", Units: sign}}}
 		}
 		w.flush(t, "1-0", store.Range{Deltas: map[order.SKU]int64{"A": -6, "B": -3}, Holds: []store.Hold{take(came, -1), take(lost, -1), take(released, -1)}})
 		w.flush(t, "2-0", store.Range{Deltas: map[order.SKU]int64{"A": 2, "B": 1}, Holds: []store.Hold{take(released, 1)}})
@@ -34,7 +34,7 @@ func TestOrdersThatHoldUnitsAndNeverCameAreFound(t *testing.T) {
 			t.Fatal(err)
 		}
 		holds, err := w.stock.LostHolds(t.Context(), 0, 1)
-		if err != nil || len(holds) != 1 || holds[0].OrderID != lost.ID || len(holds[0].Deltas) != 2 || holds[0].Deltas[0] != (store.Delta{SKU: "A", Units: 2}) {
+		if err != nil || len(holds) != 1 || holds[0].OrderID != lost.ID || len(holds[0].Deltas) != 2 || holds[0].Deltas[0] != (order.Delta{SKU: "A", Units: 2}) {
 			t.Fatalf("lost: %+v (%v)", holds, err)
 		}
 		if err := w.intents.Intend(t.Context(), []store.Cancellation{{OrderID: lost.ID, Reason: "lost", Actor: "test", Units: holds[0].Deltas}}); err != nil {
@@ -70,7 +70,7 @@ func TestAnIntentAdoptsTheOrderThatTurnedUp(t *testing.T) {
 			adopted bool
 			state   order.State
 		}{{paid, true, order.Cancelled}, {shipped, false, order.Shipped}, {none, true, -1}} {
-			intent := store.Cancellation{OrderID: c.o.ID, Reason: "lost", Actor: "test", Units: []store.Delta{{SKU: "A", Units: 2}}}
+			intent := store.Cancellation{OrderID: c.o.ID, Reason: "lost", Actor: "test", Units: []order.Delta{{SKU: "A", Units: 2}}}
 			if err := w.intents.Intend(t.Context(), []store.Cancellation{intent}); err != nil {
 				t.Fatal(err)
 			}

@@ -34,7 +34,7 @@ type CancellationStore interface {
 // Restocker gives units back through Redis and the journal.
 type Restocker interface {
 	OpenEpoch() (int64, error)
-	Restock(ctx context.Context, epoch int64, id order.ID, units []stock.Delta, reason string) (stock.Position, error)
+	Restock(ctx context.Context, epoch int64, id order.ID, units []order.Delta, reason string) (stock.Position, error)
 }
 
 // CancellationFinisher carries out what the intents say: the money goes back, then the units, then the customer is told. Each step is
@@ -112,11 +112,7 @@ func (f *CancellationFinisher) step(ctx context.Context, epoch int64, x store.Ca
 	if x.Restocked {
 		return nil
 	}
-	units := make([]stock.Delta, len(x.Units))
-	for i, d := range x.Units {
-		units[i] = stock.Delta{SKU: d.SKU, Units: d.Units}
-	}
-	_, err = f.stock.Restock(ctx, epoch, x.OrderID, units, x.Reason)
+	_, err = f.stock.Restock(ctx, epoch, x.OrderID, x.Units, x.Reason)
 	return err
 }
 

@@ -268,11 +268,7 @@ func add(r *store.Range, e stock.Entry, withOrders bool) error {
 }
 
 func hold(e stock.Entry) store.Hold {
-	h := store.Hold{OrderID: e.OrderID, Deltas: make([]store.Delta, len(e.Deltas))}
-	for i, d := range e.Deltas {
-		h.Deltas[i] = store.Delta{SKU: d.SKU, Units: d.Units}
-	}
-	return h
+	return store.Hold{OrderID: e.OrderID, Deltas: e.Deltas}
 }
 
 func adjustment(e stock.Entry) store.Adjustment {

@@ -135,7 +135,7 @@ func entry(t *testing.T, o order.Order, units int64) []byte {
 		t.Fatal(err)
 	}
 	out, err := stock.MarshalLetter(stock.Entry{
-		ID: "1-0", Kind: stock.Settled, OrderID: o.ID, Deltas: []stock.Delta{{SKU: "A", Units: units}}, Snapshot: snapshot, Time: noon,
+		ID: "1-0", Kind: stock.Settled, OrderID: o.ID, Deltas: []order.Delta{{SKU: "A", Units: units}}, Snapshot: snapshot, Time: noon,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -1,0 +1,45 @@
+package order
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// Delta is a change of one SKU's units, negative for what was taken.
+type Delta struct {
+	SKU   SKU
+	Units int64
+}
+
+// FormatDeltas writes "SKU:UNITS,...", the form in which Redis' scripts, the journal and SQL keep deltas. Nothing is empty.
+func FormatDeltas(deltas []Delta) string {
+	var b strings.Builder
+	for i, d := range deltas {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(string(d.SKU))
+		b.WriteByte(':')
+		b.WriteString(strconv.FormatInt(d.Units, 10))
+	}
+	return b.String()
+}
+
+// ParseDeltas reads what FormatDeltas wrote.
+func ParseDeltas(text string) ([]Delta, error) {
+	if text == "" {
+		return nil, nil
+	}
+	parts := strings.Split(text, ",")
+	out := make([]Delta, len(parts))
+	for i, p := range parts {
+		sku, n, ok := strings.Cut(p, ":")
+		units, err := strconv.ParseInt(n, 10, 64)
+		if !ok || err != nil {
+			return nil, fmt.Errorf("delta %q is not SKU:UNITS", p)
+		}
+		out[i] = Delta{SKU: SKU(sku), Units: units}
+	}
+	return out, nil
+}
