@@ -51,13 +51,9 @@ func (c *Cancellations) Cancel(ctx context.Context, id order.ID, from []order.St
 }
 
 func (db *DB) cancel(ctx context.Context, tx *sql.Tx, id order.ID, from []order.State, reason, actor string) (order.State, error) {
-	query := "SELECT state, ship_claimed_at FROM orders WHERE id = ?"
-	if db.isMySQL() {
-		query += " FOR UPDATE"
-	}
 	var was order.State
 	var claimed sql.NullTime
-	err := tx.QueryRowContext(ctx, query, id).Scan(&was, &claimed)
+	err := tx.QueryRowContext(ctx, "SELECT state, ship_claimed_at FROM orders WHERE id = ?"+db.forUpdate(), id).Scan(&was, &claimed)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return 0, fmt.Errorf("order %s: %w", id, order.ErrNotFound)
@@ -82,20 +78,10 @@ func (db *DB) cancel(ctx context.Context, tx *sql.Tx, id order.ID, from []order.
 
 // itemsOf are the units of an order.
 func itemsOf(ctx context.Context, tx *sql.Tx, id order.ID) ([]order.Delta, error) {
-	rows, err := tx.QueryContext(ctx, "SELECT sku, quantity FROM order_items WHERE order_id = ? ORDER BY sku", id)
-	if err != nil {
-		return nil, fmt.Errorf("read the items of %s: %w", id, err)
-	}
-	defer rows.Close()
-	var out []order.Delta
-	for rows.Next() {
-		var d order.Delta
-		if err := rows.Scan(&d.SKU, &d.Units); err != nil {
-			return nil, err
-		}
-		out = append(out, d)
-	}
-	return out, rows.Err()
+	return collect(ctx, tx, "the items of "+string(id), func(r scanner) (d order.Delta, err error) {
+		err = r.Scan(&d.SKU, &d.Units)
+		return d, err
+	}, "SELECT sku, quantity FROM order_items WHERE order_id = ? ORDER BY sku", id)
 }
 
 // Intend writes intents without touching the orders: of orders that are lost, or cancelled already. Those that exist stay.
@@ -118,13 +104,8 @@ func (db *DB) insertCancellations(ctx context.Context, tx *sql.Tx, intents []Can
 		}
 		args = append(args, c.OrderID, clip(c.Reason, reasonMax), clip(c.Actor, 64), order.FormatDeltas(c.Units), 0, "", 0, now, now, restocked)
 	}
-	upsert := " ON CONFLICT (order_id) DO NOTHING"
-	if db.isMySQL() {
-		upsert = " ON DUPLICATE KEY UPDATE order_id = order_cancellations.order_id"
-	}
-	values := strings.TrimSuffix(strings.Repeat("(?,?,?,?,?,?,?,?,?,?),", len(intents)), ",")
 	_, err := tx.ExecContext(ctx, "INSERT INTO order_cancellations (order_id, reason, actor, units, refund_amount, refund_currency, attempts, "+
-		"next_try_at, created_at, restocked_at) VALUES "+values+upsert, args...)
+		"next_try_at, created_at, restocked_at) VALUES "+tuples(len(intents), "(?,?,?,?,?,?,?,?,?,?)")+db.orLeave("order_cancellations", "order_id"), args...)
 	if err != nil {
 		return fmt.Errorf("write %d cancellations: %w", len(intents), err)
 	}
@@ -137,18 +118,12 @@ func cancelledAmong(ctx context.Context, tx *sql.Tx, ids []order.ID) (map[order.
 	if len(ids) == 0 {
 		return out, nil
 	}
-	rows, err := tx.QueryContext(ctx, "SELECT order_id, reason FROM order_cancellations WHERE order_id IN ("+marks(len(ids))+")", anys(ids)...)
-	if err != nil {
-		return nil, fmt.Errorf("read cancellations: %w", err)
-	}
-	defer rows.Close()
-	for rows.Next() {
+	err := each(ctx, tx, "cancellations", func(r scanner) error {
 		var id order.ID
 		var reason string
-		if err := rows.Scan(&id, &reason); err != nil {
-			return nil, err
-		}
+		err := r.Scan(&id, &reason)
 		out[id] = reason
-	}
-	return out, rows.Err()
+		return err
+	}, "SELECT order_id, reason FROM order_cancellations WHERE order_id IN ("+marks(len(ids))+")", anys(ids)...)
+	return out, err
 }

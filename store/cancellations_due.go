@@ -11,36 +11,26 @@ import (
 )
 
 // Due reads up to limit intents that are not finished and whose time has come, oldest first.
-func (c *Cancellations) Due(ctx context.Context, now time.Time, limit int) (out []Cancellation, err error) {
-	err = c.db.call(ctx, func(ctx context.Context) (err error) {
-		out, err = c.due(ctx, now, limit)
-		return err
+func (c *Cancellations) Due(ctx context.Context, now time.Time, limit int) ([]Cancellation, error) {
+	return fetch(ctx, c.db, func(ctx context.Context) ([]Cancellation, error) {
+		return collect(ctx, c.db.sql, "cancellations", scanCancellation,
+			"SELECT order_id, reason, actor, units, refund_amount, refund_currency, attempts, created_at, refunded_at, restocked_at "+
+				"FROM order_cancellations WHERE finished_at IS NULL AND next_try_at <= ? ORDER BY next_try_at LIMIT ?", micro(now), limit)
 	})
-	return out, err
 }
 
-func (c *Cancellations) due(ctx context.Context, now time.Time, limit int) ([]Cancellation, error) {
-	rows, err := c.db.sql.QueryContext(ctx, "SELECT order_id, reason, actor, units, refund_amount, refund_currency, attempts, created_at, refunded_at, restocked_at "+
-		"FROM order_cancellations WHERE finished_at IS NULL AND next_try_at <= ? ORDER BY next_try_at LIMIT ?", micro(now), limit)
+func scanCancellation(r scanner) (x Cancellation, err error) {
+	var units string
+	var refunded, restocked sql.NullTime
+	err = r.Scan(&x.OrderID, &x.Reason, &x.Actor, &units, &x.Refund.Amount, &x.Refund.Currency, &x.Attempts, &x.CreatedAt, &refunded, &restocked)
 	if err != nil {
-		return nil, fmt.Errorf("read cancellations: %w", err)
+		return x, err
 	}
-	defer rows.Close()
-	var out []Cancellation
-	for rows.Next() {
-		var x Cancellation
-		var units string
-		var refunded, restocked sql.NullTime
-		if err := rows.Scan(&x.OrderID, &x.Reason, &x.Actor, &units, &x.Refund.Amount, &x.Refund.Currency, &x.Attempts, &x.CreatedAt, &refunded, &restocked); err != nil {
-			return nil, err
-		}
-		if x.Units, err = order.ParseDeltas(units); err != nil {
-			return nil, fmt.Errorf("cancellation of %s: %w", x.OrderID, err)
-		}
-		x.Refunded, x.Restocked, x.CreatedAt = refunded.Valid, restocked.Valid, x.CreatedAt.UTC()
-		out = append(out, x)
+	if x.Units, err = order.ParseDeltas(units); err != nil {
+		return x, fmt.Errorf("cancellation of %s: %w", x.OrderID, err)
 	}
-	return out, rows.Err()
+	x.Refunded, x.Restocked, x.CreatedAt = refunded.Valid, restocked.Valid, x.CreatedAt.UTC()
+	return x, nil
 }
 
 // Adopt makes sure that the order of an intent is CANCELLED, if it has a row: one that was declared lost may have turned up in the
@@ -87,13 +77,16 @@ func (c *Cancellations) Later(ctx context.Context, id order.ID, at time.Time, fa
 // that was so; of an order that was lost before it had a row, nobody knows where to write to.
 func (c *Cancellations) Finish(ctx context.Context, id order.ID) (finished bool, err error) {
 	err = c.db.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		now := micro(time.Now())
 		err := one(errNotDone)(tx.ExecContext(ctx, "UPDATE order_cancellations SET finished_at = ? WHERE order_id = ? AND finished_at IS NULL "+
-			"AND refunded_at IS NOT NULL AND restocked_at IS NOT NULL", now, id))
+			"AND refunded_at IS NOT NULL AND restocked_at IS NOT NULL", micro(time.Now()), id))
 		if finished = err == nil; !finished {
 			return err
 		}
-		return c.db.makeMailDue(ctx, tx, id, order.MailCancelled, now)
+		withRow, err := collect(ctx, tx, "the order", scanValue[order.ID], "SELECT id FROM orders WHERE id = ?", id)
+		if err != nil {
+			return err
+		}
+		return c.db.addDueMails(ctx, tx, order.MailCancelled, withRow)
 	})
 	if errors.Is(err, errNotDone) {
 		return false, nil
@@ -102,20 +95,6 @@ func (c *Cancellations) Finish(ctx context.Context, id order.ID) (finished bool,
 }
 
 var errNotDone = errors.New("the cancellation is not done")
-
-// makeMailDue has a mail sent to the customer of an order that has a row.
-func (db *DB) makeMailDue(ctx context.Context, tx *sql.Tx, id order.ID, kind order.MailKind, now time.Time) error {
-	upsert := " WHERE o.id = ? ON CONFLICT (order_id, kind) DO NOTHING"
-	if db.isMySQL() {
-		upsert = " WHERE o.id = ? ON DUPLICATE KEY UPDATE order_id = due_mails.order_id"
-	}
-	_, err := tx.ExecContext(ctx, "INSERT INTO due_mails (order_id, kind, attempts, next_try_at, created_at) SELECT o.id, ?, 0, ?, ? FROM orders o"+upsert,
-		kind, now, now, id)
-	if err != nil {
-		return fmt.Errorf("make the mail %s of %s due: %w", kind, id, err)
-	}
-	return nil
-}
 
 // restock marks the units of an order as given back, and says whether they were not before. The flusher calls it in the transaction
 // that adds the units, so that an entry that comes a second time adds nothing.

@@ -111,16 +111,12 @@ func (c *Charges) insertFresh(ctx context.Context, charges []Charge) (bool, erro
 	return err == nil, err
 }
 
-// leaveCharges leaves the line that is there. IGNORE would hide a violated CHECK as well.
+// leaveCharges leaves the line that is there.
 func leaveCharges(ctx context.Context, db *DB, tx *sql.Tx, charges []Charge) error {
 	charges = slices.Clone(charges)
 	slices.SortStableFunc(charges, func(a, b Charge) int { return strings.Compare(string(a.OrderID), string(b.OrderID)) })
 	charges = slices.CompactFunc(charges, func(a, b Charge) bool { return a.OrderID == b.OrderID })
-	upsert := " ON CONFLICT (order_id) DO NOTHING"
-	if db.isMySQL() {
-		upsert = " ON DUPLICATE KEY UPDATE order_id = charges.order_id"
-	}
-	return insertCharges(ctx, tx, charges, upsert)
+	return insertCharges(ctx, tx, charges, db.orLeave("charges", "order_id"))
 }
 
 type execer interface {
@@ -132,8 +128,7 @@ func insertCharges(ctx context.Context, ex execer, charges []Charge, upsert stri
 	for _, ch := range charges {
 		args = append(args, ch.OrderID, ch.ChargeID, ch.State, ch.Amount.Amount, ch.Amount.Currency, clip(ch.DeclineCode, 64), ch.CreatedAt, ch.UpdatedAt)
 	}
-	values := strings.TrimSuffix(strings.Repeat("(?,?,?,?,?,?,?,?),", len(charges)), ",")
-	if _, err := ex.ExecContext(ctx, "INSERT INTO charges ("+chargeColumns+") VALUES "+values+upsert, args...); err != nil {
+	if _, err := ex.ExecContext(ctx, "INSERT INTO charges ("+chargeColumns+") VALUES "+tuples(len(charges), "(?,?,?,?,?,?,?,?)")+upsert, args...); err != nil {
 		return fmt.Errorf("record %d charges: %w", len(charges), err)
 	}
 	return nil
@@ -144,22 +139,14 @@ func readCharges(ctx context.Context, tx *sql.Tx, charges []Charge, into map[ord
 	for i, ch := range charges {
 		args[i] = ch.OrderID
 	}
-	rows, err := tx.QueryContext(ctx, "SELECT "+chargeColumns+" FROM charges WHERE order_id IN ("+marks(len(args))+")", args...)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		ch, err := scanCharge(rows)
-		if err != nil {
-			return err
-		}
+	return each(ctx, tx, "charges", func(r scanner) error {
+		ch, err := scanCharge(r)
 		into[ch.OrderID] = ch
-	}
-	return rows.Err()
+		return err
+	}, "SELECT "+chargeColumns+" FROM charges WHERE order_id IN ("+marks(len(args))+")", args...)
 }
 
-func scanCharge(r interface{ Scan(dest ...any) error }) (Charge, error) {
+func scanCharge(r scanner) (Charge, error) {
 	var ch Charge
 	err := r.Scan(&ch.OrderID, &ch.ChargeID, &ch.State, &ch.Amount.Amount, &ch.Amount.Currency, &ch.DeclineCode, &ch.CreatedAt, &ch.UpdatedAt)
 	ch.CreatedAt, ch.UpdatedAt = ch.CreatedAt.UTC(), ch.UpdatedAt.UTC()
@@ -167,12 +154,8 @@ func scanCharge(r interface{ Scan(dest ...any) error }) (Charge, error) {
 }
 
 // Get reads an order's line; order.ErrNotFound when no charge was asked for.
-func (c *Charges) Get(ctx context.Context, id order.ID) (ch Charge, err error) {
-	err = c.db.call(ctx, func(ctx context.Context) (err error) {
-		ch, err = getCharge(ctx, c.db.sql, id)
-		return err
-	})
-	return ch, err
+func (c *Charges) Get(ctx context.Context, id order.ID) (Charge, error) {
+	return fetch(ctx, c.db, func(ctx context.Context) (Charge, error) { return getCharge(ctx, c.db.sql, id) })
 }
 
 func getCharge(ctx context.Context, q querier, id order.ID) (Charge, error) {
@@ -249,29 +232,10 @@ func (c *Charges) bookRefund(ctx context.Context, tx *sql.Tx, ch Charge, refundI
 
 // Orphans are charges that took money for orders that SQL does not have, although they are old enough to be there: Redis lost
 // the order with its data. Their money is to be refunded.
-func (c *Charges) Orphans(ctx context.Context, olderThan time.Time, limit int) (out []Charge, err error) {
-	err = c.db.call(ctx, func(ctx context.Context) (err error) {
-		out, err = c.orphans(ctx, olderThan, limit)
-		return err
+func (c *Charges) Orphans(ctx context.Context, olderThan time.Time, limit int) ([]Charge, error) {
+	return fetch(ctx, c.db, func(ctx context.Context) ([]Charge, error) {
+		return collect(ctx, c.db.sql, "charges without orders", scanCharge, "SELECT "+prefixed("c", chargeColumns)+" FROM charges c "+
+			"LEFT JOIN orders o ON o.id = c.order_id WHERE c.state = ? AND c.created_at < ? AND o.id IS NULL ORDER BY c.created_at LIMIT ?",
+			ChargeSucceeded, micro(olderThan), limit)
 	})
-	return out, err
-}
-
-func (c *Charges) orphans(ctx context.Context, olderThan time.Time, limit int) ([]Charge, error) {
-	rows, err := c.db.sql.QueryContext(ctx, "SELECT c.order_id, c.charge_id, c.state, c.amount, c.currency, c.decline_code, c.created_at, c.updated_at "+
-		"FROM charges c LEFT JOIN orders o ON o.id = c.order_id WHERE c.state = ? AND c.created_at < ? AND o.id IS NULL ORDER BY c.created_at LIMIT ?",
-		ChargeSucceeded, micro(olderThan), limit)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var out []Charge
-	for rows.Next() {
-		ch, err := scanCharge(rows)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, ch)
-	}
-	return out, rows.Err()
 }

@@ -47,38 +47,20 @@ func (f LetterFilter) where() (where string, args []any) {
 const letterColumns = "id, dedup_key, source, order_id, reason, payload_type, trace_id, attempts, status, created_at, updated_at"
 
 // List reads up to limit letters, newest first and without their payloads: those before the id, or from the newest when it is 0.
-func (d *DeadLetters) List(ctx context.Context, f LetterFilter, before int64, limit int) (out []FailedOrder, err error) {
+func (d *DeadLetters) List(ctx context.Context, f LetterFilter, before int64, limit int) ([]FailedOrder, error) {
 	where, args := f.where()
 	if before > 0 {
 		where += " AND id < ?"
 		args = append(args, before)
 	}
-	err = d.db.call(ctx, func(ctx context.Context) (err error) {
-		out, err = d.list(ctx, where+" ORDER BY id DESC LIMIT ?", append(args, limit))
-		return err
+	return fetch(ctx, d.db, func(ctx context.Context) ([]FailedOrder, error) {
+		return collect(ctx, d.db.sql, "failed orders", func(r scanner) (FailedOrder, error) { return scanLetter(r) },
+			"SELECT "+letterColumns+" FROM failed_orders WHERE "+where+" ORDER BY id DESC LIMIT ?", append(args, limit)...)
 	})
-	return out, err
-}
-
-func (d *DeadLetters) list(ctx context.Context, where string, args []any) ([]FailedOrder, error) {
-	rows, err := d.db.sql.QueryContext(ctx, "SELECT "+letterColumns+" FROM failed_orders WHERE "+where, args...)
-	if err != nil {
-		return nil, fmt.Errorf("read failed orders: %w", err)
-	}
-	defer rows.Close()
-	var out []FailedOrder
-	for rows.Next() {
-		f, err := scanLetter(rows)
-		if err != nil {
-			return nil, fmt.Errorf("read failed orders: %w", err)
-		}
-		out = append(out, f)
-	}
-	return out, rows.Err()
 }
 
 // scanLetter reads the letterColumns, and further ones into more.
-func scanLetter(r interface{ Scan(dest ...any) error }, more ...any) (FailedOrder, error) {
+func scanLetter(r scanner, more ...any) (FailedOrder, error) {
 	var f FailedOrder
 	err := r.Scan(append([]any{
 		&f.ID, &f.DedupKey, &f.Source, &f.OrderID, &f.Reason, &f.PayloadType, &f.TraceID, &f.Attempts, &f.Status, &f.CreatedAt, &f.UpdatedAt,
@@ -88,21 +70,20 @@ func scanLetter(r interface{ Scan(dest ...any) error }, more ...any) (FailedOrde
 }
 
 // Get reads a letter with its payload and history; order.ErrNotFound when there is none.
-func (d *DeadLetters) Get(ctx context.Context, id int64) (f FailedOrder, err error) {
-	err = d.db.call(ctx, func(ctx context.Context) (err error) {
+func (d *DeadLetters) Get(ctx context.Context, id int64) (FailedOrder, error) {
+	return fetch(ctx, d.db, func(ctx context.Context) (FailedOrder, error) {
 		var payload []byte
-		f, err = scanLetter(d.db.sql.QueryRowContext(ctx, "SELECT "+letterColumns+", payload FROM failed_orders WHERE id = ?", id), &payload)
+		f, err := scanLetter(d.db.sql.QueryRowContext(ctx, "SELECT "+letterColumns+", payload FROM failed_orders WHERE id = ?", id), &payload)
 		if errors.Is(err, sql.ErrNoRows) {
-			return noLetter(id)
+			return f, noLetter(id)
 		}
 		if err != nil {
-			return fmt.Errorf("read failed order %d: %w", id, err)
+			return f, fmt.Errorf("read failed order %d: %w", id, err)
 		}
 		f.Payload = payload
 		f.History, err = d.history(ctx, id)
-		return err
+		return f, err
 	})
-	return f, err
 }
 
 func noLetter(id int64) error {
@@ -110,19 +91,9 @@ func noLetter(id int64) error {
 }
 
 func (d *DeadLetters) history(ctx context.Context, id int64) ([]LetterAction, error) {
-	rows, err := d.db.sql.QueryContext(ctx, "SELECT action, actor, detail, created_at FROM failed_order_actions WHERE failed_order_id = ? ORDER BY id", id)
-	if err != nil {
-		return nil, fmt.Errorf("read the history of failed order %d: %w", id, err)
-	}
-	defer rows.Close()
-	var out []LetterAction
-	for rows.Next() {
-		var a LetterAction
-		if err := rows.Scan(&a.Action, &a.Actor, &a.Detail, &a.At); err != nil {
-			return nil, fmt.Errorf("read the history of failed order %d: %w", id, err)
-		}
+	return collect(ctx, d.db.sql, fmt.Sprintf("the history of failed order %d", id), func(r scanner) (a LetterAction, err error) {
+		err = r.Scan(&a.Action, &a.Actor, &a.Detail, &a.At)
 		a.At = a.At.UTC()
-		out = append(out, a)
-	}
-	return out, rows.Err()
+		return a, err
+	}, "SELECT action, actor, detail, created_at FROM failed_order_actions WHERE failed_order_id = ? ORDER BY id", id)
 }

@@ -87,11 +87,7 @@ var errUnchanged = errors.New("no open letter was changed")
 
 // letterStatus reads and locks a letter.
 func (db *DB) letterStatus(ctx context.Context, tx *sql.Tx, id int64) (status string, err error) {
-	query := "SELECT status FROM failed_orders WHERE id = ?"
-	if db.isMySQL() {
-		query += " FOR UPDATE"
-	}
-	err = tx.QueryRowContext(ctx, query, id).Scan(&status)
+	err = tx.QueryRowContext(ctx, "SELECT status FROM failed_orders WHERE id = ?"+db.forUpdate(), id).Scan(&status)
 	if errors.Is(err, sql.ErrNoRows) {
 		return "", noLetter(id)
 	}

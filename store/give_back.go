@@ -80,39 +80,8 @@ func (db *DB) lockLetters(ctx context.Context, tx *sql.Tx, releases []Hold) ([]F
 	for _, h := range releases {
 		args = append(args, h.OrderID)
 	}
-	query := "SELECT id, order_id, status FROM failed_orders WHERE source = ? AND status <> ? AND order_id IN (" + marks(len(releases)) + ") ORDER BY id"
-	if db.isMySQL() {
-		query += " FOR UPDATE"
-	}
-	rows, err := tx.QueryContext(ctx, query, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var out []FailedOrder
-	for rows.Next() {
-		var f FailedOrder
-		if err := rows.Scan(&f.ID, &f.OrderID, &f.Status); err != nil {
-			return nil, err
-		}
-		out = append(out, f)
-	}
-	return out, rows.Err()
-}
-
-func orderIDs(ctx context.Context, q querier, query string, args ...any) ([]order.ID, error) {
-	rows, err := q.QueryContext(ctx, query, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var out []order.ID
-	for rows.Next() {
-		var id order.ID
-		if err := rows.Scan(&id); err != nil {
-			return nil, err
-		}
-		out = append(out, id)
-	}
-	return out, rows.Err()
+	return collect(ctx, tx, "dead letters", func(r scanner) (f FailedOrder, err error) {
+		err = r.Scan(&f.ID, &f.OrderID, &f.Status)
+		return f, err
+	}, "SELECT id, order_id, status FROM failed_orders WHERE source = ? AND status <> ? AND order_id IN ("+marks(len(releases))+") ORDER BY id"+db.forUpdate(), args...)
 }

@@ -48,8 +48,7 @@ func (db *DB) insertOrders(ctx context.Context, tx *sql.Tx, changes []Change) ([
 		}
 		args = appendOrder(args, c, of)
 	}
-	values := strings.TrimSuffix(strings.Repeat(orderMarks+",", len(changes)), ",")
-	if _, err := tx.ExecContext(ctx, "INSERT INTO orders ("+orderColumns+") VALUES "+values, args...); err != nil {
+	if _, err := tx.ExecContext(ctx, "INSERT INTO orders ("+orderColumns+") VALUES "+tuples(len(changes), orderMarks), args...); err != nil {
 		return nil, fmt.Errorf("insert %d orders: %w", len(changes), raced(err))
 	}
 	return duplicates, db.insertItems(ctx, tx, changes)
@@ -77,7 +76,7 @@ func appendOrder(args []any, c Change, duplicateOf order.ID) []any {
 	state, reason := c.To, clip(c.Reason, reasonMax)
 	key := any(o.IdempotencyKey)
 	if duplicateOf != "" {
-		state, reason, key = order.Cancelled, duplicatePrefix+string(duplicateOf), nil
+		state, reason, key = order.Cancelled, order.ReasonDuplicate+string(duplicateOf), nil
 	}
 	return append(args, o.ID, o.CustomerID, state, o.Currency, o.ItemsTotal, o.ShippingTotal, o.Total, o.Email,
 		a.Name, a.Street, a.City, a.Region, a.PostalCode, a.CountryCode, o.TrackingID, key, o.Fingerprint,
@@ -98,25 +97,19 @@ func (db *DB) keyOwners(ctx context.Context, tx *sql.Tx, changes []Change) (map[
 	for _, c := range changes {
 		args = append(args, c.Order.CustomerID, c.Order.IdempotencyKey)
 	}
-	pairs := strings.TrimSuffix(strings.Repeat("(?,?),", len(changes)), ",")
+	pairs := tuples(len(changes), "(?,?)")
 	if !db.isMySQL() {
 		pairs = "VALUES " + pairs
 	}
-	rows, err := tx.QueryContext(ctx, "SELECT customer_id, idempotency_key, id FROM orders WHERE (customer_id, idempotency_key) IN ("+pairs+")", args...)
-	if err != nil {
-		return nil, fmt.Errorf("read the owners of %d keys: %w", len(changes), err)
-	}
-	defer rows.Close()
 	out := make(map[owner]order.ID)
-	for rows.Next() {
+	err := each(ctx, tx, fmt.Sprintf("the owners of %d keys", len(changes)), func(r scanner) error {
 		var o owner
 		var id order.ID
-		if err := rows.Scan(&o.customer, &o.key, &id); err != nil {
-			return nil, fmt.Errorf("read the owners of keys: %w", err)
-		}
+		err := r.Scan(&o.customer, &o.key, &id)
 		out[o] = id
-	}
-	return out, rows.Err()
+		return err
+	}, "SELECT customer_id, idempotency_key, id FROM orders WHERE (customer_id, idempotency_key) IN ("+pairs+")", args...)
+	return out, err
 }
 
 func (db *DB) insertItems(ctx context.Context, tx *sql.Tx, changes []Change) error {
@@ -126,8 +119,7 @@ func (db *DB) insertItems(ctx context.Context, tx *sql.Tx, changes []Change) err
 		if n == 0 {
 			return nil
 		}
-		values := strings.TrimSuffix(strings.Repeat("(?,?,?,?,?),", n), ",")
-		_, err := tx.ExecContext(ctx, "INSERT INTO order_items (order_id, sku, name, quantity, unit_price) VALUES "+values, args...)
+		_, err := tx.ExecContext(ctx, "INSERT INTO order_items (order_id, sku, name, quantity, unit_price) VALUES "+tuples(n, "(?,?,?,?,?)"), args...)
 		args, n = args[:0], 0
 		if err != nil {
 			return fmt.Errorf("insert items: %w", err)

@@ -13,30 +13,12 @@ import (
 )
 
 // Unreconciled reads the partition's epochs that were closed before the time and whose lost orders were not looked for, oldest first.
-func (s *Stock) Unreconciled(ctx context.Context, partition uint8, closedBefore time.Time) (out []Epoch, err error) {
-	err = s.db.call(ctx, func(ctx context.Context) (err error) {
-		out, err = s.unreconciled(ctx, partition, closedBefore)
-		return err
+func (s *Stock) Unreconciled(ctx context.Context, partition uint8, closedBefore time.Time) ([]Epoch, error) {
+	return fetch(ctx, s.db, func(ctx context.Context) ([]Epoch, error) {
+		return collect(ctx, s.db.sql, "closed epochs", scanEpoch,
+			"SELECT "+epochColumns+" FROM stock_epochs WHERE partition_no = ? AND closed_at < ? AND reconciled_at IS NULL ORDER BY epoch",
+			partition, micro(closedBefore))
 	})
-	return out, err
-}
-
-func (s *Stock) unreconciled(ctx context.Context, partition uint8, closedBefore time.Time) ([]Epoch, error) {
-	rows, err := s.db.sql.QueryContext(ctx, "SELECT "+epochColumns+" FROM stock_epochs WHERE partition_no = ? AND closed_at < ? AND reconciled_at IS NULL ORDER BY epoch",
-		partition, micro(closedBefore))
-	if err != nil {
-		return nil, fmt.Errorf("read closed epochs: %w", err)
-	}
-	defer rows.Close()
-	var out []Epoch
-	for rows.Next() {
-		e, err := scanEpoch(rows)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, e)
-	}
-	return out, rows.Err()
 }
 
 // Reconciled notes that the lost orders of a closed epoch have all been found.
@@ -82,22 +64,13 @@ func (s *Stock) LostHolds(ctx context.Context, partition uint8, epoch int64) ([]
 func (s *Stock) readHolds(ctx context.Context, partition uint8, epoch, after int64, held map[order.ID]map[order.SKU]int64) (int64, error) {
 	last := after
 	err := s.db.call(ctx, func(ctx context.Context) error {
-		rows, err := s.db.sql.QueryContext(ctx, "SELECT id, orders FROM stock_dedup_log WHERE partition_no = ? AND epoch = ? AND id > ? ORDER BY id LIMIT ?",
-			partition, epoch, after, lostPage)
-		if err != nil {
-			return fmt.Errorf("read the log of epoch %d: %w", epoch, err)
-		}
-		defer rows.Close()
-		for rows.Next() {
+		return each(ctx, s.db.sql, fmt.Sprintf("the log of epoch %d", epoch), func(r scanner) error {
 			var text sql.RawBytes
-			if err := rows.Scan(&last, &text); err != nil {
+			if err := r.Scan(&last, &text); err != nil {
 				return err
 			}
-			if err := addHolds(held, text); err != nil {
-				return err
-			}
-		}
-		return rows.Err()
+			return addHolds(held, text)
+		}, "SELECT id, orders FROM stock_dedup_log WHERE partition_no = ? AND epoch = ? AND id > ? ORDER BY id LIMIT ?", partition, epoch, after, lostPage)
 	})
 	return last, err
 }
@@ -133,44 +106,23 @@ func taken(units map[order.SKU]int64) []order.Delta {
 
 // unknown are those of the orders that nothing in SQL knows.
 func (s *Stock) unknown(ctx context.Context, ids []order.ID) ([]order.ID, error) {
-	var known []order.ID
-	err := s.db.call(ctx, func(ctx context.Context) (err error) {
+	known, err := fetch(ctx, s.db, func(ctx context.Context) ([]order.ID, error) {
 		in := "IN (" + marks(len(ids)) + ")"
-		args := slices.Concat(anys(ids), anys(ids), anys(ids))
-		known, err = orderIDs(ctx, s.db.sql, "SELECT id FROM orders WHERE id "+in+" UNION SELECT order_id FROM order_cancellations WHERE order_id "+in+
-			" UNION SELECT order_id FROM failed_orders WHERE status = 'open' AND order_id "+in, args...)
-		return err
+		return collect(ctx, s.db.sql, "known orders", scanValue[order.ID], "SELECT id FROM orders WHERE id "+in+
+			" UNION SELECT order_id FROM order_cancellations WHERE order_id "+in+
+			" UNION SELECT order_id FROM failed_orders WHERE status = 'open' AND order_id "+in, slices.Concat(anys(ids), anys(ids), anys(ids))...)
 	})
 	return slices.DeleteFunc(slices.Clone(ids), func(id order.ID) bool { return slices.Contains(known, id) }), err
 }
 
 // LostCharges are up to limit charges that took money between the times, or may have taken it, for orders that nothing in SQL knows, oldest first.
-func (c *Charges) LostCharges(ctx context.Context, from, to time.Time, limit int) (out []Charge, err error) {
-	err = c.db.call(ctx, func(ctx context.Context) (err error) {
-		out, err = c.lostCharges(ctx, from, to, limit)
-		return err
+func (c *Charges) LostCharges(ctx context.Context, from, to time.Time, limit int) ([]Charge, error) {
+	return fetch(ctx, c.db, func(ctx context.Context) ([]Charge, error) {
+		return collect(ctx, c.db.sql, "lost charges", scanCharge, "SELECT "+prefixed("c", chargeColumns)+" FROM charges c LEFT JOIN orders o ON o.id = c.order_id "+
+			"LEFT JOIN order_cancellations x ON x.order_id = c.order_id LEFT JOIN failed_orders f ON f.order_id = c.order_id AND f.status = 'open' "+
+			"WHERE c.state IN (?, ?) AND c.created_at >= ? AND c.created_at < ? AND o.id IS NULL AND x.order_id IS NULL AND f.id IS NULL ORDER BY c.created_at LIMIT ?",
+			ChargeSucceeded, ChargePending, micro(from), micro(to), limit)
 	})
-	return out, err
-}
-
-func (c *Charges) lostCharges(ctx context.Context, from, to time.Time, limit int) ([]Charge, error) {
-	rows, err := c.db.sql.QueryContext(ctx, "SELECT "+prefixed("c", chargeColumns)+" FROM charges c LEFT JOIN orders o ON o.id = c.order_id "+
-		"LEFT JOIN order_cancellations x ON x.order_id = c.order_id LEFT JOIN failed_orders f ON f.order_id = c.order_id AND f.status = 'open' "+
-		"WHERE c.state IN (?, ?) AND c.created_at >= ? AND c.created_at < ? AND o.id IS NULL AND x.order_id IS NULL AND f.id IS NULL ORDER BY c.created_at LIMIT ?",
-		ChargeSucceeded, ChargePending, micro(from), micro(to), limit)
-	if err != nil {
-		return nil, fmt.Errorf("read lost charges: %w", err)
-	}
-	defer rows.Close()
-	var out []Charge
-	for rows.Next() {
-		ch, err := scanCharge(rows)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, ch)
-	}
-	return out, rows.Err()
 }
 
 // prefixed names the table of each column.

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spillway/spillway/order"
@@ -64,12 +63,8 @@ func (db *DB) addDueMails(ctx context.Context, tx *sql.Tx, kind order.MailKind, 
 	for _, id := range ids {
 		args = append(args, id, kind, now, now)
 	}
-	upsert := " ON CONFLICT (order_id, kind) DO NOTHING"
-	if db.isMySQL() {
-		upsert = " ON DUPLICATE KEY UPDATE kind = due_mails.kind"
-	}
-	values := strings.TrimSuffix(strings.Repeat("(?,?,0,?,?),", len(ids)), ",")
-	if _, err := tx.ExecContext(ctx, "INSERT INTO due_mails (order_id, kind, attempts, next_try_at, created_at) VALUES "+values+upsert, args...); err != nil {
+	if _, err := tx.ExecContext(ctx, "INSERT INTO due_mails (order_id, kind, attempts, next_try_at, created_at) VALUES "+tuples(len(ids), "(?,?,0,?,?)")+
+		db.orLeave("due_mails", "order_id", "kind"), args...); err != nil {
 		return fmt.Errorf("note %d mails as due: %w", len(ids), err)
 	}
 	return nil
@@ -104,20 +99,10 @@ func (m *Mails) due(ctx context.Context, tx *sql.Tx, now time.Time, limit int) (
 	if m.db.isMySQL() {
 		query += " FOR UPDATE OF d SKIP LOCKED"
 	}
-	rows, err := tx.QueryContext(ctx, query, micro(now), limit)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var out []DueMail
-	for rows.Next() {
-		var d DueMail
-		if err := rows.Scan(&d.ID, &d.OrderID, &d.Kind, &d.Attempts, &d.Refund.Amount, &d.Refund.Currency); err != nil {
-			return nil, err
-		}
-		out = append(out, d)
-	}
-	return out, rows.Err()
+	return collect(ctx, tx, "due mails", func(r scanner) (d DueMail, err error) {
+		err = r.Scan(&d.ID, &d.OrderID, &d.Kind, &d.Attempts, &d.Refund.Amount, &d.Refund.Currency)
+		return d, err
+	}, query, micro(now), limit)
 }
 
 // DropDue forgets mails that were sent.

@@ -48,9 +48,6 @@ type Refusal struct {
 // Duplicate is an order that came with another order's key.
 type Duplicate struct{ ID, Of order.ID }
 
-// duplicatePrefix begins the cancel_reason of a duplicate; the id of the order that has the key follows.
-const duplicatePrefix = order.ReasonDuplicate
-
 // Apply writes the changes in one transaction: orders that are missing are inserted in the state that their last step
 // brings about, and existing ones move along the table of states (I7). It may be called with the same changes again, in
 // any order and any grouping, with the same rows as the outcome (I8).
@@ -102,7 +99,7 @@ type row struct {
 
 // duplicateOf is the order that has the key of a duplicate, or empty.
 func (r row) duplicateOf() order.ID {
-	of, _ := strings.CutPrefix(r.reason, duplicatePrefix)
+	of, _ := strings.CutPrefix(r.reason, order.ReasonDuplicate)
 	if of == r.reason {
 		return ""
 	}
@@ -155,28 +152,17 @@ func ids(changes []Change) []order.ID {
 	return out
 }
 
-// lockRows reads the states of those of the orders that exist, and keeps others from changing them meanwhile. SQLite has
-// one writer, which this transaction is.
+// lockRows reads the states of those of the orders that exist, and keeps others from changing them meanwhile.
 func (db *DB) lockRows(ctx context.Context, tx *sql.Tx, ids []order.ID) (map[order.ID]row, error) {
-	query := "SELECT id, state, cancel_reason FROM orders WHERE id IN (" + marks(len(ids)) + ") ORDER BY id"
-	if db.isMySQL() {
-		query += " FOR UPDATE"
-	}
-	rows, err := tx.QueryContext(ctx, query, anys(ids)...)
-	if err != nil {
-		return nil, fmt.Errorf("read orders: %w", err)
-	}
-	defer rows.Close()
 	out := make(map[order.ID]row, len(ids))
-	for rows.Next() {
+	err := each(ctx, tx, "orders", func(r scanner) error {
 		var id order.ID
-		var r row
-		if err := rows.Scan(&id, &r.state, &r.reason); err != nil {
-			return nil, fmt.Errorf("read orders: %w", err)
-		}
-		out[id] = r
-	}
-	return out, rows.Err()
+		var held row
+		err := r.Scan(&id, &held.state, &held.reason)
+		out[id] = held
+		return err
+	}, "SELECT id, state, cancel_reason FROM orders WHERE id IN ("+marks(len(ids))+") ORDER BY id"+db.forUpdate(), anys(ids)...)
+	return out, err
 }
 
 // move brings the orders into the state in one statement, guarded by the state's predecessors.
@@ -218,9 +204,6 @@ func clip(s string, n int) string {
 	}
 	return s
 }
-
-// marks is n placeholders.
-func marks(n int) string { return strings.TrimSuffix(strings.Repeat("?,", n), ",") }
 
 // micro is the time as SQL keeps it.
 func micro(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }

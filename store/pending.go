@@ -15,23 +15,21 @@ func (o *Orders) StalePending(ctx context.Context, before, now time.Time, limit 
 }
 
 // Voided are up to limit orders whose charge was voided between the times.
-func (o *Orders) Voided(ctx context.Context, from, to time.Time, limit int) (out []order.ID, err error) {
-	err = o.db.call(ctx, func(ctx context.Context) (err error) {
-		out, err = orderIDs(ctx, o.db.sql, "SELECT order_id FROM charges WHERE state = ? AND updated_at >= ? AND updated_at < ? ORDER BY updated_at LIMIT ?",
+func (o *Orders) Voided(ctx context.Context, from, to time.Time, limit int) ([]order.ID, error) {
+	return fetch(ctx, o.db, func(ctx context.Context) ([]order.ID, error) {
+		return collect(ctx, o.db.sql, "voided charges", scanValue[order.ID],
+			"SELECT order_id FROM charges WHERE state = ? AND updated_at >= ? AND updated_at < ? ORDER BY updated_at LIMIT ?",
 			ChargeVoided, micro(from), micro(to), limit)
-		return err
 	})
-	return out, err
 }
 
 // PaidThoughCancelled are up to limit orders that were cancelled between the times, whose charge took money that was not given back and
 // is not on its way, or whose charge nobody knows the outcome of: it was in flight when they were cancelled.
-func (o *Orders) PaidThoughCancelled(ctx context.Context, from, to time.Time, limit int) (out []order.ID, err error) {
-	err = o.db.call(ctx, func(ctx context.Context) (err error) {
-		out, err = orderIDs(ctx, o.db.sql, "SELECT o.id FROM orders o JOIN charges c ON c.order_id = o.id LEFT JOIN order_cancellations x ON x.order_id = o.id "+
-			"WHERE o.state = ? AND o.updated_at >= ? AND o.updated_at < ? AND c.state IN (?, ?) AND x.order_id IS NULL ORDER BY o.updated_at LIMIT ?",
+func (o *Orders) PaidThoughCancelled(ctx context.Context, from, to time.Time, limit int) ([]order.ID, error) {
+	return fetch(ctx, o.db, func(ctx context.Context) ([]order.ID, error) {
+		return collect(ctx, o.db.sql, "charges of cancelled orders", scanValue[order.ID],
+			"SELECT o.id FROM orders o JOIN charges c ON c.order_id = o.id LEFT JOIN order_cancellations x ON x.order_id = o.id "+
+				"WHERE o.state = ? AND o.updated_at >= ? AND o.updated_at < ? AND c.state IN (?, ?) AND x.order_id IS NULL ORDER BY o.updated_at LIMIT ?",
 			order.Cancelled, micro(from), micro(to), ChargeSucceeded, ChargePending, limit)
-		return err
 	})
-	return out, err
 }

@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"time"
 
@@ -87,61 +86,31 @@ func (o *Orders) States(ctx context.Context, ids []order.ID) (map[order.ID]order
 	if len(ids) == 0 {
 		return map[order.ID]order.State{}, nil
 	}
-	var out map[order.ID]order.State
-	err := o.db.call(ctx, func(ctx context.Context) (err error) {
-		out, err = o.states(ctx, ids)
-		return err
+	return fetch(ctx, o.db, func(ctx context.Context) (map[order.ID]order.State, error) {
+		out := make(map[order.ID]order.State, len(ids))
+		err := each(ctx, o.db.sql, fmt.Sprintf("the states of %d orders", len(ids)), func(r scanner) error {
+			var id order.ID
+			var state order.State
+			err := r.Scan(&id, &state)
+			out[id] = state
+			return err
+		}, "SELECT id, state FROM orders WHERE id IN ("+marks(len(ids))+")", anys(ids)...)
+		return out, err
 	})
-	return out, err
-}
-
-func (o *Orders) states(ctx context.Context, ids []order.ID) (map[order.ID]order.State, error) {
-	rows, err := o.db.sql.QueryContext(ctx, "SELECT id, state FROM orders WHERE id IN ("+marks(len(ids))+")", anys(ids)...)
-	if err != nil {
-		return nil, fmt.Errorf("read the states of %d orders: %w", len(ids), err)
-	}
-	defer rows.Close()
-	out := make(map[order.ID]order.State, len(ids))
-	for rows.Next() {
-		var id order.ID
-		var state order.State
-		if err := rows.Scan(&id, &state); err != nil {
-			return nil, err
-		}
-		out[id] = state
-	}
-	return out, rows.Err()
 }
 
 // query reads orders and, in a second query, the items of all of them.
-func (o *Orders) query(ctx context.Context, where string, args ...any) (out []order.Order, err error) {
-	err = o.db.call(ctx, func(ctx context.Context) (err error) {
-		if out, err = o.scan(ctx, where, args); err != nil {
-			return err
-		}
-		return o.addItems(ctx, out)
-	})
-	return out, err
-}
-
-func (o *Orders) scan(ctx context.Context, where string, args []any) ([]order.Order, error) {
-	rows, err := o.db.sql.QueryContext(ctx, "SELECT "+orderColumns+" FROM orders WHERE "+where, args...)
-	if err != nil {
-		return nil, fmt.Errorf("read orders: %w", err)
-	}
-	defer rows.Close()
-	var out []order.Order
-	for rows.Next() {
-		found, err := scanOrder(rows)
+func (o *Orders) query(ctx context.Context, where string, args ...any) ([]order.Order, error) {
+	return fetch(ctx, o.db, func(ctx context.Context) ([]order.Order, error) {
+		out, err := collect(ctx, o.db.sql, "orders", scanOrder, "SELECT "+orderColumns+" FROM orders WHERE "+where, args...)
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, found)
-	}
-	return out, errors.Join(rows.Err(), rows.Close())
+		return out, o.addItems(ctx, out)
+	})
 }
 
-func scanOrder(rows *sql.Rows) (order.Order, error) {
+func scanOrder(rows scanner) (order.Order, error) {
 	var o order.Order
 	var key sql.NullString
 	var expires sql.NullTime
@@ -168,21 +137,15 @@ func (o *Orders) addItems(ctx context.Context, orders []order.Order) error {
 	for i := range orders {
 		at[orders[i].ID], args[i] = i, orders[i].ID
 	}
-	rows, err := o.db.sql.QueryContext(ctx, "SELECT order_id, sku, name, quantity, unit_price FROM order_items WHERE order_id IN ("+
-		marks(len(orders))+") ORDER BY order_id, sku", args...)
-	if err != nil {
-		return fmt.Errorf("read items: %w", err)
-	}
-	defer rows.Close()
-	for rows.Next() {
+	return each(ctx, o.db.sql, "items", func(r scanner) error {
 		var id order.ID
 		var l order.Line
-		if err := rows.Scan(&id, &l.SKU, &l.Name, &l.Quantity, &l.UnitPrice); err != nil {
-			return fmt.Errorf("read items: %w", err)
+		if err := r.Scan(&id, &l.SKU, &l.Name, &l.Quantity, &l.UnitPrice); err != nil {
+			return err
 		}
 		orders[at[id]].Lines = append(orders[at[id]].Lines, l)
-	}
-	return rows.Err()
+		return nil
+	}, "SELECT order_id, sku, name, quantity, unit_price FROM order_items WHERE order_id IN ("+marks(len(orders))+") ORDER BY order_id, sku", args...)
 }
 
 // UnitsTaken is how many units of the SKU are in orders that are not cancelled: held while pending, sold from then on.

@@ -55,7 +55,7 @@ func (r *revisions) ReadRevisions(ctx context.Context) ([]*migrate.Revision, err
 	return out, rows.Err()
 }
 
-func scanRevision(s interface{ Scan(dest ...any) error }) (*migrate.Revision, error) {
+func scanRevision(s scanner) (*migrate.Revision, error) {
 	var rev migrate.Revision
 	var at int64
 	var partial string

@@ -57,26 +57,15 @@ var shippable = order.Shipped.Predecessors()
 
 // claimable adds the orders that may be claimed, and locks their rows. The value says whether there is an old claim.
 func (db *DB) claimable(ctx context.Context, tx *sql.Tx, ids []order.ID, before time.Time, out map[order.ID]bool) error {
-	query := "SELECT id, ship_claimed_at FROM orders WHERE id IN (" + marks(len(ids)) + ") AND state IN (" + marks(len(shippable)) + ") " +
-		"AND (ship_claimed_at IS NULL OR ship_claimed_at < ?) ORDER BY id"
-	if db.isMySQL() {
-		query += " FOR UPDATE"
-	}
 	args := append(anys(ids), anys(shippable)...)
-	rows, err := tx.QueryContext(ctx, query, append(args, before)...)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
+	return each(ctx, tx, "orders to be shipped", func(r scanner) error {
 		var id order.ID
 		var claimed sql.NullTime
-		if err := rows.Scan(&id, &claimed); err != nil {
-			return err
-		}
+		err := r.Scan(&id, &claimed)
 		out[id] = claimed.Valid
-	}
-	return rows.Err()
+		return err
+	}, "SELECT id, ship_claimed_at FROM orders WHERE id IN ("+marks(len(ids))+") AND state IN ("+marks(len(shippable))+") "+
+		"AND (ship_claimed_at IS NULL OR ship_claimed_at < ?) ORDER BY id"+db.forUpdate(), append(args, before)...)
 }
 
 // ReleaseShippingClaims lets orders be cancelled again whose parcels the carrier surely does not have. Claims that were taken at another
@@ -133,8 +122,7 @@ func (db *DB) ship(ctx context.Context, tx *sql.Tx, shipments []Shipment) (refus
 	if err := db.move(ctx, tx, order.Shipped, moves); err != nil {
 		return nil, err
 	}
-	values := strings.TrimSuffix(strings.Repeat("(?,?,?,?),", len(moves)), ",")
-	if _, err := tx.ExecContext(ctx, "INSERT INTO shipments (order_id, tracking_id, shipped_at, created_at) VALUES "+values, args...); err != nil {
+	if _, err := tx.ExecContext(ctx, "INSERT INTO shipments (order_id, tracking_id, shipped_at, created_at) VALUES "+tuples(len(moves), "(?,?,?,?)"), args...); err != nil {
 		return nil, fmt.Errorf("insert %d shipments: %w", len(moves), err)
 	}
 	return refused, db.addDueMails(ctx, tx, order.MailShipped, ids(moves))

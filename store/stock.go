@@ -39,7 +39,7 @@ const startID = "0-0"
 
 const epochColumns = "partition_no, epoch, run_id, last_id, opened_at, closed_at"
 
-func scanEpoch(r interface{ Scan(dest ...any) error }) (Epoch, error) {
+func scanEpoch(r scanner) (Epoch, error) {
 	var e Epoch
 	var closed sql.NullTime
 	if err := r.Scan(&e.Partition, &e.Number, &e.RunID, &e.LastID, &e.OpenedAt, &closed); err != nil {
@@ -52,12 +52,6 @@ func scanEpoch(r interface{ Scan(dest ...any) error }) (Epoch, error) {
 	return e, nil
 }
 
-// querier is a database or a transaction.
-type querier interface {
-	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-}
-
 func openEpoch(ctx context.Context, q querier, partition uint8) (Epoch, error) {
 	e, err := scanEpoch(q.QueryRowContext(ctx, "SELECT "+epochColumns+" FROM stock_epochs WHERE partition_no = ? AND closed_at IS NULL", partition))
 	if errors.Is(err, sql.ErrNoRows) {
@@ -67,24 +61,19 @@ func openEpoch(ctx context.Context, q querier, partition uint8) (Epoch, error) {
 }
 
 // OpenEpoch reads the open epoch; ErrNoEpoch when there was none yet.
-func (s *Stock) OpenEpoch(ctx context.Context, partition uint8) (e Epoch, err error) {
-	err = s.db.call(ctx, func(ctx context.Context) (err error) {
-		e, err = openEpoch(ctx, s.db.sql, partition)
-		return err
-	})
-	return e, err
+func (s *Stock) OpenEpoch(ctx context.Context, partition uint8) (Epoch, error) {
+	return fetch(ctx, s.db, func(ctx context.Context) (Epoch, error) { return openEpoch(ctx, s.db.sql, partition) })
 }
 
 // EpochAt reads an epoch, open or closed; ErrNoEpoch when there is none of that number.
-func (s *Stock) EpochAt(ctx context.Context, partition uint8, number int64) (e Epoch, err error) {
-	err = s.db.call(ctx, func(ctx context.Context) (err error) {
-		e, err = scanEpoch(s.db.sql.QueryRowContext(ctx, "SELECT "+epochColumns+" FROM stock_epochs WHERE partition_no = ? AND epoch = ?", partition, number))
+func (s *Stock) EpochAt(ctx context.Context, partition uint8, number int64) (Epoch, error) {
+	return fetch(ctx, s.db, func(ctx context.Context) (Epoch, error) {
+		e, err := scanEpoch(s.db.sql.QueryRowContext(ctx, "SELECT "+epochColumns+" FROM stock_epochs WHERE partition_no = ? AND epoch = ?", partition, number))
 		if errors.Is(err, sql.ErrNoRows) {
-			return ErrNoEpoch
+			err = ErrNoEpoch
 		}
-		return err
+		return e, err
 	})
-	return e, err
 }
 
 // CloseAndOpen closes the epoch `expect` (0 when there is none) and opens the next one, in one transaction. Of two callers
@@ -160,20 +149,14 @@ func unitsOf(ctx context.Context, q querier, skus []order.SKU) (map[order.SKU]in
 	if len(skus) == 0 {
 		return out, nil
 	}
-	rows, err := q.QueryContext(ctx, "SELECT sku, stock FROM products WHERE sku IN ("+marks(len(skus))+")", anys(skus)...)
-	if err != nil {
-		return nil, fmt.Errorf("read the stock of %d SKUs: %w", len(skus), err)
-	}
-	defer rows.Close()
-	for rows.Next() {
+	err := each(ctx, q, fmt.Sprintf("the stock of %d SKUs", len(skus)), func(r scanner) error {
 		var sku order.SKU
 		var n int64
-		if err := rows.Scan(&sku, &n); err != nil {
-			return nil, err
-		}
+		err := r.Scan(&sku, &n)
 		out[sku] = n
-	}
-	return out, rows.Err()
+		return err
+	}, "SELECT sku, stock FROM products WHERE sku IN ("+marks(len(skus))+")", anys(skus)...)
+	return out, err
 }
 
 // Adjustment is a change of stock by hand.

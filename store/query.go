@@ -1,0 +1,88 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strings"
+)
+
+// scanner is a row, or the present one of rows.
+type scanner interface{ Scan(dest ...any) error }
+
+// fetch is DB.call for a call that brings something.
+func fetch[T any](ctx context.Context, db *DB, read func(ctx context.Context) (T, error)) (out T, err error) {
+	err = db.call(ctx, func(ctx context.Context) (err error) {
+		out, err = read(ctx)
+		return err
+	})
+	return out, err
+}
+
+// each scans every row of a query. what says in errors what is read.
+func each(ctx context.Context, q querier, what string, scan func(scanner) error, query string, args ...any) (err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("read %s: %w", what, err)
+		}
+	}()
+	rows, err := q.QueryContext(ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := scan(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// collect is each for rows that become a list.
+func collect[T any](ctx context.Context, q querier, what string, scan func(scanner) (T, error), query string, args ...any) ([]T, error) {
+	var out []T
+	err := each(ctx, q, what, func(r scanner) error {
+		v, err := scan(r)
+		out = append(out, v)
+		return err
+	}, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// scanValue reads the one column of a row.
+func scanValue[T any](r scanner) (v T, err error) {
+	err = r.Scan(&v)
+	return v, err
+}
+
+// tuples is n times a row's placeholders, for VALUES or IN.
+func tuples(n int, row string) string { return strings.TrimSuffix(strings.Repeat(row+",", n), ",") }
+
+// marks is n placeholders.
+func marks(n int) string { return tuples(n, "?") }
+
+// forUpdate ends a query whose rows are kept from others until the commit. SQLite has one writer, which the transaction is.
+func (db *DB) forUpdate() string {
+	if db.isMySQL() {
+		return " FOR UPDATE"
+	}
+	return ""
+}
+
+// orLeave ends an INSERT that leaves rows whose unique key is there. IGNORE would hide a violated CHECK as well.
+func (db *DB) orLeave(table string, key ...string) string {
+	if db.isMySQL() {
+		return " ON DUPLICATE KEY UPDATE " + key[0] + " = " + table + "." + key[0]
+	}
+	return " ON CONFLICT (" + strings.Join(key, ", ") + ") DO NOTHING"
+}
+
+// querier is a database or a transaction.
+type querier interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
