@@ -10,7 +10,6 @@ import (
 
 	"github.com/spillway/spillway/audit"
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
-	"github.com/spillway/spillway/gen/spillway/v1/spillwayv1connect"
 	"github.com/spillway/spillway/order"
 )
 
@@ -25,8 +24,6 @@ const (
 
 // Audit is the AuditService.
 type Audit struct {
-	spillwayv1connect.UnimplementedAuditServiceHandler
-
 	run    func(ctx context.Context, o audit.Options) (audit.Report, error)
 	places chan struct{}
 }

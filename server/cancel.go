@@ -59,7 +59,7 @@ func (s Orders) CancelOrder(ctx context.Context, req *spillwayv1.CancelOrderRequ
 	if req.GetReason() != "" {
 		reason += ": " + req.GetReason()
 	}
-	if o, err = s.Canceller.Cancel(ctx, o, reason, string(customer(ctx))); err != nil {
+	if o, err = s.Canceller.Cancel(ctx, o, reason, actor(ctx)); err != nil {
 		return nil, err
 	}
 	return &spillwayv1.CancelOrderResponse{Order: wire.Order(o)}, nil
@@ -147,6 +147,7 @@ func (c *Canceller) cancelRow(ctx context.Context, o order.Order, from []order.S
 	}
 }
 
+// pause waits, and fails when ctx ends first.
 func pause(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()

@@ -24,8 +24,6 @@ const (
 	reserveTries = 2
 	// durableRetry is when to ask again for an order that is paid but not yet as durable as promised.
 	durableRetry = time.Second
-	// declinedPrefix begins the cancel reason of an order whose card was declined; the provider's code follows.
-	declinedPrefix = order.ReasonDeclined
 )
 
 // PlaceOrder reserves the stock, charges the card and answers with the order: see docs/order.md.
@@ -137,7 +135,7 @@ func (c *Checkout) finish(ctx context.Context, in intent, o order.Order, reserve
 		c.Log.WarnContext(ctx, "the outcome of a charge is not known; the order stays pending", "order", o.ID, "error", err)
 		return o, c.durable(ctx, reserved, o.ID, order.Pending)
 	case !charge.Succeeded:
-		return order.Order{}, c.release(ctx, o, declinedPrefix+charge.DeclineCode, &order.DeclinedError{OrderID: o.ID, Code: charge.DeclineCode})
+		return order.Order{}, c.release(ctx, o, order.ReasonDeclined+charge.DeclineCode, &order.DeclinedError{OrderID: o.ID, Code: charge.DeclineCode})
 	}
 	return c.settle(ctx, in, o, charge.ID)
 }
@@ -273,7 +271,7 @@ func (c *Checkout) resumeFromSQL(ctx context.Context, in intent, id order.ID) (o
 
 // cancelled answers a retry of a cancelled order as the first request was answered.
 func cancelled(o order.Order) (order.Order, error) {
-	if code, ok := strings.CutPrefix(o.CancelReason, declinedPrefix); ok {
+	if code, ok := strings.CutPrefix(o.CancelReason, order.ReasonDeclined); ok {
 		return order.Order{}, &order.DeclinedError{OrderID: o.ID, Code: code}
 	}
 	return o, nil

@@ -8,7 +8,6 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
-	"github.com/spillway/spillway/gen/spillway/v1/spillwayv1connect"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/store"
 )
@@ -28,8 +27,6 @@ type Replayer interface {
 
 // DeadLetters is the DeadLetterService.
 type DeadLetters struct {
-	spillwayv1connect.UnimplementedDeadLetterServiceHandler
-
 	Letters  Letters
 	Replayer Replayer
 }

@@ -187,7 +187,7 @@ func (h *Hub) follow(ctx context.Context) {
 		case err != nil:
 			// Whoever looks after the epoch says what is wrong with Redis, once; watchers are healed meanwhile.
 			h.log.DebugContext(ctx, "watchers are not fed; trying again", "error", err)
-			wait(ctx, backoff)
+			_ = pause(ctx, backoff) // The loop sees the end of ctx.
 			backoff = min(2*backoff, feedBackoffMax)
 			continue
 		case missed:
@@ -230,7 +230,7 @@ func (h *Hub) heal(ctx context.Context) {
 		for ids := range slices.Chunk(h.watched(), healBatch) {
 			h.compare(ctx, ids)
 		}
-		wait(ctx, min(healPause, h.cfg.HealEvery))
+		_ = pause(ctx, min(healPause, h.cfg.HealEvery)) // The same.
 	}
 }
 
@@ -269,13 +269,3 @@ func (h *Hub) compare(ctx context.Context, ids []order.ID) {
 // isNews says whether who saw the one state has to be told the other. A state that comes before what was seen is none: it is what a part
 // knows that is behind, or went back in time.
 func isNews(seen, now order.State) bool { return seen == unseen || (now != seen && now.Follows(seen)) }
-
-// wait is a pause that ctx ends.
-func wait(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-t.C:
-	}
-}

@@ -59,21 +59,12 @@ func (c *Changes) publish(ctx context.Context, batch []Change) error {
 			FieldValue("order", string(ch.OrderID)).FieldValue("state", strconv.Itoa(int(ch.State))).
 			FieldValue("time", strconv.FormatInt(ch.At.UnixMilli(), 10)).Build()
 	}
-	if err := c.breaker.Permit(); err != nil {
-		return err
-	}
-	bounded, cancel := context.WithTimeout(ctx, c.breaker.Timeout())
-	defer cancel()
-	var err error
-	for _, r := range client.DoMulti(bounded, cmds...) {
-		if err = r.Error(); err != nil {
-			break
+	return guarded(ctx, c.breaker, 0, func(ctx context.Context) error {
+		for _, r := range client.DoMulti(ctx, cmds...) {
+			if err := r.Error(); err != nil {
+				return err
+			}
 		}
-	}
-	if err != nil && ctx.Err() != nil {
-		c.breaker.Report(context.Canceled)
-		return err
-	}
-	c.breaker.Report(err)
-	return err
+		return nil
+	})
 }

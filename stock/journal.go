@@ -88,7 +88,7 @@ func parseEntries(raw []rueidis.XRangeEntry) ([]Entry, error) {
 
 // do runs one command, which may block for a while, under the breaker.
 func (j *Journal) do(ctx context.Context, cmd rueidis.Completed, block time.Duration) (r rueidis.RedisResult) {
-	err := j.guarded(ctx, block, func(ctx context.Context) error {
+	err := guarded(ctx, j.breaker, block, func(ctx context.Context) error {
 		r = j.redis.Client().Do(ctx, cmd)
 		return r.NonRedisError()
 	})
@@ -100,7 +100,7 @@ func (j *Journal) do(ctx context.Context, cmd rueidis.Completed, block time.Dura
 
 // doMulti runs commands in one pipeline, which may block for a while, under the breaker.
 func (j *Journal) doMulti(ctx context.Context, block time.Duration, cmds ...rueidis.Completed) (replies []rueidis.RedisResult, err error) {
-	err = j.guarded(ctx, block, func(ctx context.Context) error {
+	err = guarded(ctx, j.breaker, block, func(ctx context.Context) error {
 		replies = j.redis.Client().DoMulti(ctx, cmds...)
 		for _, r := range replies {
 			if err := r.NonRedisError(); err != nil {
@@ -113,18 +113,18 @@ func (j *Journal) doMulti(ctx context.Context, block time.Duration, cmds ...ruei
 }
 
 // guarded runs f under the breaker. What f returns is whether Redis worked, not what it answered.
-func (j *Journal) guarded(ctx context.Context, block time.Duration, f func(ctx context.Context) error) error {
-	if err := j.breaker.Permit(); err != nil {
+func guarded(ctx context.Context, b JournalBreaker, block time.Duration, f func(ctx context.Context) error) error {
+	if err := b.Permit(); err != nil {
 		return err
 	}
-	bounded, cancel := context.WithTimeout(ctx, j.breaker.Timeout()+block)
+	bounded, cancel := context.WithTimeout(ctx, b.Timeout()+block)
 	defer cancel()
 	err := f(bounded)
 	if err != nil && ctx.Err() != nil {
-		j.breaker.Report(context.Canceled)
+		b.Report(context.Canceled)
 		return err
 	}
-	j.breaker.Report(err)
+	b.Report(err)
 	return err
 }
 
@@ -280,7 +280,7 @@ func oldestPending(r rueidis.RedisResult) (string, error) {
 // Trim removes the entries before the id. The caller knows that every reader is done with them.
 func (j *Journal) Trim(ctx context.Context, epoch int64, id string) (int64, error) {
 	var r rueidis.RedisResult
-	err := j.guarded(ctx, 0, func(ctx context.Context) error {
+	err := guarded(ctx, j.breaker, 0, func(ctx context.Context) error {
 		r = j.scripts.trim.Exec(ctx, j.redis.Client(), []string{j.keys.Journal(epoch), j.keys.Trimmed(epoch)}, []string{id})
 		return r.NonRedisError()
 	})

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/spillway/spillway/order"
@@ -66,16 +65,12 @@ func (f *CancellationFinisher) RunOnce(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	var mu sync.Mutex
-	var errs []error
-	each(ctx, recoveryConcurrency, due, func(x store.Cancellation) {
+	return tryEach(ctx, recoveryConcurrency, due, func(x store.Cancellation) error {
 		if err := f.advance(ctx, epoch, x); err != nil {
-			mu.Lock()
-			defer mu.Unlock()
-			errs = append(errs, fmt.Errorf("cancellation of %s: %w", x.OrderID, err))
+			return fmt.Errorf("cancellation of %s: %w", x.OrderID, err)
 		}
+		return nil
 	})
-	return len(due) - len(errs), errors.Join(errs...)
 }
 
 // advance does what is left of one cancellation, and puts it off when that failed or the flusher has to come first.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/spillway/spillway/gateway"
@@ -81,21 +80,14 @@ func (r *PaymentReconciler) RunOnce(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	var mu sync.Mutex
-	var errs []error
-	done := 0
-	each(ctx, recoveryConcurrency, stale, func(o order.Order) {
-		err := r.reconcile(ctx, o)
-		mu.Lock()
-		defer mu.Unlock()
-		if err != nil {
-			errs = append(errs, fmt.Errorf("order %s: %w", o.ID, err))
-			return
+	done, err := tryEach(ctx, recoveryConcurrency, stale, func(o order.Order) error {
+		if err := r.reconcile(ctx, o); err != nil {
+			return fmt.Errorf("order %s: %w", o.ID, err)
 		}
-		done++
+		return nil
 	})
-	late, err := r.refundLate(ctx, now)
-	return done + late, errors.Join(append(errs, err, r.recheck(ctx, now))...)
+	late, lateErr := r.refundLate(ctx, now)
+	return done + late, errors.Join(err, lateErr, r.recheck(ctx, now))
 }
 
 // recheck asks for voided charges once more. The payment service gives back what the provider took for them.
@@ -108,16 +100,13 @@ func (r *PaymentReconciler) recheck(ctx context.Context, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	var mu sync.Mutex
-	var errs []error
-	each(ctx, recoveryConcurrency, ids, func(id order.ID) {
+	_, err = tryEach(ctx, recoveryConcurrency, ids, func(id order.ID) error {
 		if _, err := r.money.Find(ctx, id); err != nil {
-			mu.Lock()
-			defer mu.Unlock()
-			errs = append(errs, fmt.Errorf("voided charge of %s: %w", id, err))
+			return fmt.Errorf("voided charge of %s: %w", id, err)
 		}
+		return nil
 	})
-	return errors.Join(errs...)
+	return err
 }
 
 // reconcile asks for the payment of one order and takes the step that follows.
@@ -130,7 +119,7 @@ func (r *PaymentReconciler) reconcile(ctx context.Context, o order.Order) error 
 	case gateway.ChargeTaken:
 		return r.settle(ctx, o, found.ID)
 	case gateway.ChargeDeclined:
-		return r.release(ctx, o, reasonDeclined+found.DeclineCode)
+		return r.release(ctx, o, order.ReasonDeclined+found.DeclineCode)
 	case gateway.ChargeVoided, gateway.ChargeReturned:
 		return r.release(ctx, o, r.why(o, reasonVoided))
 	case gateway.ChargeUnknown:

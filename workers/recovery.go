@@ -25,7 +25,6 @@ const (
 	reasonExpired   = "expired"
 	reasonUnpaid    = "payment_unknown"
 	reasonVoided    = "payment_voided"
-	reasonDeclined  = "card_declined: "
 	reasonLost      = "lost with its Redis"
 	reasonLatePaid  = "charged after it was cancelled"
 	recoveryActor   = "payment_reconciler"

@@ -7,12 +7,10 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"path/filepath"
 	"time"
 
 	"connectrpc.com/connect"
 
-	"github.com/spillway/spillway/auth"
 	"github.com/spillway/spillway/order"
 )
 
@@ -49,18 +47,13 @@ func (c clientConfig) token() (string, error) {
 	if c.Token != "" {
 		return c.Token, nil
 	}
-	if _, err := os.Stat(filepath.Join(c.DataDir, "auth.key")); c.Key.Key == "" && err != nil {
+	if _, err := os.Stat(devKey(c.DataDir)); c.Key.Key == "" && err != nil {
 		return "", fmt.Errorf("no token: give --token (SPILLWAY_TOKEN), or --auth-key (SPILLWAY_AUTH_KEY), or the --data-dir of a shop on embedded storage; there is no dev key in %q", c.DataDir)
 	}
 	if !customerPattern.MatchString(c.As) {
 		return "", fmt.Errorf("--as %q: take 1 to 64 visible ASCII characters", c.As)
 	}
-	tokens, err := c.Key.tokens(c.DataDir, true)
-	if err != nil {
-		return "", err
-	}
-	token, _, err := tokens.Mint(auth.Caller{Customer: order.CustomerID(c.As), Roles: []auth.Role{auth.Operator}}, mintedTTL)
-	return token, err
+	return c.Key.operator(c.DataDir, order.CustomerID(c.As), mintedTTL)
 }
 
 // bearer sends a token with every request.

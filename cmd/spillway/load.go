@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/spillway/spillway/auth"
 	"github.com/spillway/spillway/load"
 )
 
@@ -40,22 +39,19 @@ const operatorTTL = 4 * 24 * time.Hour
 
 // operator is the token for what a guest may not do; empty if there is none.
 func (c *loadCmd) operator() (string, error) {
-	key := []byte(c.Key.Key)
 	if c.Token != "" || (c.Key.Key == "" && c.DataDir == "") {
 		return c.Token, nil
 	}
-	if c.Key.Key == "" {
-		var err error
-		if key, err = os.ReadFile(filepath.Join(c.DataDir, "auth.key")); err != nil {
+	if c.Key.Key == "" { // A load makes no key.
+		if _, err := os.Stat(devKey(c.DataDir)); err != nil {
 			return "", fmt.Errorf("--data-dir: %w", err)
 		}
 	}
-	tokens, err := auth.NewTokens(key)
+	token, err := c.Key.operator(c.DataDir, "spillway-load", operatorTTL)
 	if err != nil {
 		return "", fmt.Errorf("--auth-key: %w", err)
 	}
-	token, _, err := tokens.Mint(auth.Caller{Customer: "spillway-load", Roles: []auth.Role{auth.Operator}}, operatorTTL)
-	return token, err
+	return token, nil
 }
 
 func (c *loadCmd) config() (load.Config, error) {

@@ -44,6 +44,19 @@ func (c *tokenCmd) Run(out io.Writer) error {
 	return err
 }
 
+// devKey is where embedded storage keeps its own key.
+func devKey(dataDir string) string { return filepath.Join(dataDir, "auth.key") }
+
+// operator mints an operator's token for a command that calls the API.
+func (c keyConfig) operator(dataDir string, as order.CustomerID, ttl time.Duration) (string, error) {
+	tokens, err := c.tokens(dataDir, true)
+	if err != nil {
+		return "", err
+	}
+	token, _, err := tokens.Mint(auth.Caller{Customer: as, Roles: []auth.Role{auth.Operator}}, ttl)
+	return token, err
+}
+
 // tokens makes the minter and verifier. Without a configured key, embedded storage keeps one of its own in the data directory.
 func (c keyConfig) tokens(dataDir string, embedded bool) (*auth.Tokens, error) {
 	switch {
@@ -52,7 +65,7 @@ func (c keyConfig) tokens(dataDir string, embedded bool) (*auth.Tokens, error) {
 	case !embedded:
 		return nil, fmt.Errorf("--auth-key (SPILLWAY_AUTH_KEY) is needed on real storage, the same in every process: make one with `openssl rand -hex 32`")
 	}
-	key, err := auth.LoadOrCreateKey(filepath.Join(dataDir, "auth.key"))
+	key, err := auth.LoadOrCreateKey(devKey(dataDir))
 	if err != nil {
 		return nil, fmt.Errorf("the dev key: %w", err)
 	}

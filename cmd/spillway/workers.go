@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"slices"
 
 	"github.com/spillway/spillway/gateway"
@@ -31,20 +30,24 @@ var workerNames = []string{
 	workerReconciler, workerCanceller, workerLost, workerRescuer, workerDispatcher, workerDrain,
 }
 
-// newWorkers makes the workers of the role.
-func newWorkers(p *parts, a *api, r role) (turns, error) {
-	var out turns
-	add := func(name string, run func(context.Context), once func(context.Context) (int, error)) {
-		out = append(out, turn{name: name, run: run, once: once})
-	}
+// newWorkers makes the workers of the role: first those on an order's path, in its order, because that is how they are drained.
+func newWorkers(p *parts, a *api, r role) (out turns, err error) {
 	if slices.Contains(r.workers, workerFlusher) {
 		f := p.flusher()
-		add(workerFlusher, f.Run, f.RunOnce)
+		out = append(out, turn{name: workerFlusher, run: f.Run, once: f.RunOnce})
 	}
-	out = append(out, repairers(p, a, r)...)
-	if !slices.ContainsFunc(r.workers, func(w string) bool { return slices.Contains(queueWorkers, w) }) {
-		return addPollers(p, a, r, out), nil
+	if slices.ContainsFunc(r.workers, func(w string) bool { return slices.Contains(queueWorkers, w) }) {
+		if out, err = addQueueWorkers(p, a, r, out); err != nil {
+			return nil, err
+		}
 	}
+	return append(out, sqlWorkers(p, a, r)...), nil
+}
+
+// queueWorkers are those that need the queue.
+var queueWorkers = []string{workerRelay, workerWriter, workerShipper, workerMailer, workerDrain}
+
+func addQueueWorkers(p *parts, a *api, r role, out turns) (turns, error) {
 	broker, err := openQueue(r.queue, p.redis, r.redis.Namespace, p.log)
 	if err != nil {
 		return nil, err
@@ -57,40 +60,24 @@ func newWorkers(p *parts, a *api, r role) (turns, error) {
 			return nil, err
 		}
 		relay := workers.NewOrderRelay(workers.DefaultRelayConfig(r.queue.Topic, consumerName()), p.journal, store.NewStock(p.db), producer, p.log)
-		add(workerRelay, relay.Run, relay.RunOnce)
+		out = append(out, turn{name: workerRelay, run: relay.Run, once: relay.RunOnce})
 	}
-	if out, err = addConsumers(p, a, r, broker, out); err != nil {
-		return nil, err
-	}
-	return addPollers(p, a, r, out), nil
+	return addConsumers(p, a, r, broker, out)
 }
 
-// addPollers adds the workers that go on where the consumers stopped, from SQL: they come after them in a drain.
-func addPollers(p *parts, a *api, r role, out turns) turns {
-	orders := store.NewOrders(p.db)
-	if slices.Contains(r.workers, workerRescuer) {
-		w := workers.NewShipRescuer(workers.DefaultRescueConfig(), orders, a.carrier, p.log).Announcing(p.changes)
-		out = append(out, turn{workerRescuer, w.Run, w.RunOnce, true})
-	}
-	if slices.Contains(r.workers, workerDispatcher) {
-		w := workers.NewMailDispatcher(workers.DefaultDispatchConfig(), store.NewMails(p.db), orders, a.mail, p.log)
-		out = append(out, turn{name: workerDispatcher, run: w.Run, once: w.RunOnce})
-	}
-	return out
-}
-
-// queueWorkers are those that need the queue.
-var queueWorkers = []string{workerRelay, workerWriter, workerShipper, workerMailer, workerDrain}
-
-// repairers makes the workers that look at SQL for what went wrong.
-func repairers(p *parts, a *api, r role) turns {
+// sqlWorkers go on where the others stopped: they look at SQL for what is due, and for what went wrong.
+func sqlWorkers(p *parts, a *api, r role) turns {
 	orders, intents, books := store.NewOrders(p.db), store.NewCancellations(p.db), store.NewStock(p.db)
 	reconcile, lost := workers.DefaultReconcileConfig(), workers.DefaultLostConfig()
 	reconcile.After, lost.After, lost.Partition = r.orders.ReconcileAfter, r.orders.LostAfter, partition
+	dispatcher := workers.NewMailDispatcher(workers.DefaultDispatchConfig(), store.NewMails(p.db), orders, a.mail, p.log)
+	rescuer := workers.NewShipRescuer(workers.DefaultRescueConfig(), orders, a.carrier, p.log).Announcing(p.changes)
 	reconciler := workers.NewPaymentReconciler(reconcile, orders, intents, a.payments, p.stock, p.log)
 	finisher := workers.NewCancellationFinisher(intents, a.payments, p.stock, p.log)
 	finder := workers.NewLostOrders(lost, books, a.ledger, p.stock, p.journal, intents, p.log)
 	all := turns{
+		{name: workerDispatcher, run: dispatcher.Run, once: dispatcher.RunOnce},
+		{workerRescuer, rescuer.Run, rescuer.RunOnce, true},
 		{workerReconciler, reconciler.Run, reconciler.RunOnce, true},
 		{workerCanceller, finisher.Run, finisher.RunOnce, true},
 		{workerLost, finder.Run, finder.RunOnce, true},
