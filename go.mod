@@ -17,6 +17,7 @@ require (
 	github.com/apache/rocketmq-clients/golang/v5 v5.1.3
 	github.com/failsafe-go/failsafe-go v0.9.8
 	github.com/go-sql-driver/mysql v1.10.1
+	github.com/gofrs/flock v0.13.0
 	github.com/golang-jwt/jwt/v5 v5.3.1
 	github.com/mocktools/go-smtp-mock/v2 v2.5.4
 	github.com/redis/rueidis v1.0.79

@@ -32,6 +32,8 @@ type Epoch struct {
 type Books interface {
 	// OpenEpoch reads the open epoch; order.ErrNotFound when there was none yet.
 	OpenEpoch(ctx context.Context, partition uint8) (Epoch, error)
+	// EpochAt reads an epoch, open or closed.
+	EpochAt(ctx context.Context, partition uint8, number int64) (Epoch, error)
 	// NextEpoch closes the epoch `expect` (0 = none) and opens the next one on the instance, in one transaction;
 	// order.ErrExists when another caller was faster.
 	NextEpoch(ctx context.Context, partition uint8, expect int64, runID string) (Epoch, error)
@@ -219,6 +221,9 @@ func (e *Epochs) rebuild(ctx context.Context, old Epoch, runID string) error {
 		if err := e.drain(ctx, old.Number); err != nil {
 			return fmt.Errorf("flush the journal of epoch %d: %w", old.Number, err)
 		}
+	}
+	if err := e.rewind(ctx, old.Number); err != nil {
+		return err
 	}
 	next, err := e.books.NextEpoch(ctx, e.keys.Partition, old.Number, runID)
 	if err != nil {

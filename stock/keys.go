@@ -17,7 +17,7 @@ import (
 //	trimmed:EPOCH           string  as long as its journal                           id below which the journal was trimmed
 //	changes                 stream  for ever; trimmed to about changesMax entries    orders that SQL decided about: see Change
 //	stock:EPOCH             hash    until the next epoch opens                       SKU → units left
-//	order:ID                hash    a minute after its state is in SQL               state, snapshot, deltas, last entry
+//	order:ID                hash    a minute after its state is in SQL               state, snapshot, deltas, marker, entries
 //	key:LEN:CUSTOMER:KEY    string  24 h (Limits.MarkerTTL)                          order id and fingerprint
 //	rolledback:ID           string  24 h                                             that the stock was given back
 //	rate:CUSTOMER           string  one window (Limits.RateWindow)                   orders of the customer in the window

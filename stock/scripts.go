@@ -15,6 +15,8 @@ var (
 	releaseLua string
 	//go:embed lua/restock.lua
 	restockLua string
+	//go:embed lua/rewind.lua
+	rewindLua string
 	//go:embed lua/load.lua
 	loadLua string
 	//go:embed lua/adjust.lua
@@ -32,7 +34,7 @@ var (
 // scripts are all idempotent, each by what its head says, and so all are marked retryable: rueidis may send one
 // again when a connection broke and its outcome is unknown.
 type scripts struct {
-	reserve, settle, release, restock, load, adjust, epochClose, epochOpen, trim, expire *rueidis.Lua
+	reserve, settle, release, restock, rewind, load, adjust, epochClose, epochOpen, trim, expire *rueidis.Lua
 }
 
 func newScripts() scripts {
@@ -41,6 +43,7 @@ func newScripts() scripts {
 		settle:     rueidis.NewLuaScriptRetryable(settleLua),
 		release:    rueidis.NewLuaScriptRetryable(releaseLua),
 		restock:    rueidis.NewLuaScriptRetryable(restockLua),
+		rewind:     rueidis.NewLuaScriptRetryable(rewindLua),
 		load:       rueidis.NewLuaScriptRetryable(loadLua),
 		adjust:     rueidis.NewLuaScriptRetryable(adjustLua),
 		epochClose: rueidis.NewLuaScriptRetryable(epochCloseLua),

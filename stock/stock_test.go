@@ -23,6 +23,8 @@ type books struct {
 	mu    sync.Mutex
 	epoch stock.Epoch
 	units map[order.SKU]int64
+	// closed are the epochs before.
+	closed map[int64]stock.Epoch
 }
 
 func (b *books) OpenEpoch(context.Context, uint8) (stock.Epoch, error) {
@@ -40,7 +42,24 @@ func (b *books) NextEpoch(_ context.Context, _ uint8, expect int64, runID string
 	if b.epoch.Number != expect {
 		return stock.Epoch{}, order.ErrExists
 	}
+	if b.closed == nil {
+		b.closed = map[int64]stock.Epoch{}
+	}
+	b.epoch.Closed = true
+	b.closed[b.epoch.Number] = b.epoch
 	b.epoch = stock.Epoch{Number: expect + 1, RunID: runID, LastID: stock.StartID, OpenedAt: time.Now()}
+	return b.epoch, nil
+}
+
+func (b *books) EpochAt(_ context.Context, _ uint8, number int64) (stock.Epoch, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if e, ok := b.closed[number]; ok {
+		return e, nil
+	}
+	if b.epoch.Number != number {
+		return stock.Epoch{}, order.ErrNotFound
+	}
 	return b.epoch, nil
 }
 

@@ -50,6 +50,11 @@ func (b books) OpenEpoch(ctx context.Context, partition uint8) (stock.Epoch, err
 	return toStock(e), err
 }
 
+func (b books) EpochAt(ctx context.Context, partition uint8, number int64) (stock.Epoch, error) {
+	e, err := b.Stock.EpochAt(ctx, partition, number)
+	return toStock(e), err
+}
+
 func (b books) NextEpoch(ctx context.Context, partition uint8, expect int64, runID string) (stock.Epoch, error) {
 	e, err := b.CloseAndOpen(ctx, partition, expect, runID)
 	return toStock(e), err

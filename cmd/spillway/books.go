@@ -27,6 +27,12 @@ func (b books) OpenEpoch(ctx context.Context, partition uint8) (stock.Epoch, err
 	return toStock(e), err
 }
 
+// EpochAt reads an epoch, open or closed.
+func (b books) EpochAt(ctx context.Context, partition uint8, number int64) (stock.Epoch, error) {
+	e, err := b.Stock.EpochAt(ctx, partition, number)
+	return toStock(e), err
+}
+
 // NextEpoch closes one epoch and opens the next.
 func (b books) NextEpoch(ctx context.Context, partition uint8, expect int64, runID string) (stock.Epoch, error) {
 	e, err := b.CloseAndOpen(ctx, partition, expect, runID)

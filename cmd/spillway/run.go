@@ -94,9 +94,30 @@ type role struct {
 	workers []string
 }
 
-// runRole runs the role until ctx ends. Then it stops taking requests and answers those under way; on embedded storage, which
-// ends with the process, the workers finish what is in the journal and the queue before it returns.
+// runRole makes sure that nobody else has what the role needs for itself, and runs it. The port and the data directory come before the
+// parts: who cannot serve must not open an epoch.
 func runRole(ctx context.Context, log *slog.Logger, r role) (err error) {
+	if r.redis.embedded() {
+		unlock, lockErr := lockDataDir(r.sql.DataDir)
+		if lockErr != nil {
+			return lockErr
+		}
+		defer func() { err = errors.Join(err, unlock()) }()
+	}
+	if r.http == nil {
+		return r.run(ctx, log, nil)
+	}
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", r.http.Listen)
+	if err != nil {
+		return fmt.Errorf("--listen: %w", err)
+	}
+	defer l.Close() // The server has closed it already, unless it never came to that.
+	return r.run(ctx, log, l)
+}
+
+// run runs the role until ctx ends. Then it stops taking requests and answers those under way; on embedded storage, which
+// ends with the process, the workers finish what is in the journal and the queue before it returns.
+func (r role) run(ctx context.Context, log *slog.Logger, l net.Listener) (err error) {
 	embedded := r.sql.embedded() && r.redis.embedded()
 	tokens, err := r.key.tokens(r.sql.DataDir, r.sql.embedded())
 	if err != nil && r.http != nil {
@@ -135,7 +156,7 @@ func runRole(ctx context.Context, log *slog.Logger, r role) (err error) {
 		if r.redis.embedded() {
 			cfg.InFlight = embeddedInFlight
 		}
-		err = r.serve(ctx, log, p, a, cfg)
+		err = r.serve(ctx, log, l, p, a, cfg)
 	}
 	stopLoops()
 	running.Wait()
@@ -145,17 +166,13 @@ func runRole(ctx context.Context, log *slog.Logger, r role) (err error) {
 	return err
 }
 
-func (r role) serve(ctx context.Context, log *slog.Logger, p *parts, a *api, cfg server.Config) error {
-	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", r.http.Listen)
-	if err != nil {
-		return fmt.Errorf("--listen: %w", err)
-	}
+func (r role) serve(ctx context.Context, log *slog.Logger, l net.Listener, p *parts, a *api, cfg server.Config) error {
 	durability := "journal"
 	if p.flush.WithOrders {
 		durability = "sql"
 	}
 	log.InfoContext(ctx, "taking orders", "url", "http://"+l.Addr().String(), "durability", durability, "sql", p.db.Dialect())
-	err = server.Serve(ctx, l, server.NewHandler(cfg, a.services), r.http.Drain, log)
+	err := server.Serve(ctx, l, server.NewHandler(cfg, a.services), r.http.Drain, log)
 	log.InfoContext(ctx, "no requests are taken any more; every accepted one was answered", "error", err)
 	return err
 }

@@ -75,7 +75,7 @@ local reserved = table.concat(deltas, ',')
 local id = redis.call('XADD', journal, '*', 'kind', 'R', 'order', order_id, 'deltas', reserved,
   'time', now_ms, 'trace', traceparent, 'snapshot', snapshot)
 redis.call('HSET', record, 'state', '0', 'deltas', reserved, 'snapshot', snapshot, 'time', now_ms,
-  'reserved', id, 'entry', id, 'epoch', epoch)
+  'reserved', id, 'entry', id, 'epoch', epoch, 'marker', marker)
 redis.call('SET', marker, order_id .. fingerprint, 'EX', marker_ttl_s)
 if tonumber(rate_max) > 0 and redis.call('INCR', rate) == 1 then
   redis.call('EXPIRE', rate, rate_window_s)

@@ -21,6 +21,6 @@ if state ~= '0' then return { 'CANCELLED' } end
 -- The entry carries the whole order, so that it may reach SQL before the reservation's own entry.
 local id = redis.call('XADD', journal, '*', 'kind', 'S', 'order', order_id, 'time', now_ms,
   'detail', charge_id, 'trace', traceparent, 'snapshot', snapshot)
-redis.call('HSET', record, 'state', '1', 'time', now_ms, 'entry', id, 'epoch', epoch)
+redis.call('HSET', record, 'state', '1', 'time', now_ms, 'entry', id, 'settled', id, 'epoch', epoch)
 redis.call('PERSIST', record)
 return { 'OK', epoch, id }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
+	"github.com/spillway/spillway/store"
 	"github.com/spillway/spillway/test/realparts"
 )
 
@@ -173,5 +174,35 @@ func TestARedisThatMayEvictIsRefused(t *testing.T) {
 	out, err := cmd.CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "noeviction") {
 		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// TestASecondShopIsKeptOut of the first one's data directory and of its port, and the first one goes on as if nothing had been.
+func TestASecondShopIsKeptOut(t *testing.T) {
+	s := embedded(t)
+	dir := strings.TrimSuffix(strings.TrimPrefix(s.dsn, "sqlite:"), "/spillway.db")
+	for name, c := range map[string]struct {
+		args []string
+		want string
+	}{
+		"its data directory": {[]string{"all", "--listen", "127.0.0.1:0", "--data-dir", dir}, "another `spillway all` is running in --data-dir"},
+		"its port":           {[]string{"all", "--listen", strings.TrimPrefix(s.url, "http://"), "--data-dir", t.TempDir()}, "address already in use"},
+	} {
+		out, err := exec.CommandContext(t.Context(), binary, c.args...).CombinedOutput()
+		if err == nil || !strings.Contains(string(out), c.want) {
+			t.Errorf("a second shop on %s: %v, %s; want %q", name, err, out, c.want)
+		}
+	}
+	token := s.guest()
+	s.must("CheckoutService/PlaceOrder", token, orderBody(hotSKU, 1, goodCard), "Idempotency-Key", "k")
+	e, err := store.NewStock(s.db()).OpenEpoch(t.Context(), 0)
+	if err != nil || e.Number != 1 {
+		t.Errorf("epoch %d is open (%v); want the first one", e.Number, err)
+	}
+	// A kill leaves no lock behind.
+	s.kill()
+	s.start()
+	if again := s.must("CheckoutService/PlaceOrder", token, orderBody(hotSKU, 1, goodCard), "Idempotency-Key", "k2"); again.Order.State != "ORDER_STATE_PAID" {
+		t.Errorf("after a kill: %s", again.Raw)
 	}
 }

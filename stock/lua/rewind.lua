@@ -1,0 +1,37 @@
+-- rewind: undoes what an entry did here that never happened: its epoch was closed in SQL, by another Redis, before it was flushed.
+-- The entries of an epoch are rewound oldest first, before the next epoch opens. Counters need nothing: they are SQL's then.
+--
+-- KEYS  record       hash of the order
+--       rolled_back  string, set once the order's stock was given back
+--       adjusted     string, the adjustment's marker: entry id, SKU and delta
+-- ARGV  kind ("R", "S", "L", "B" or "A"), entry_id
+-- Returns nothing. Idempotent: what a later step did to the record is not touched.
+local record, rolled_back, adjusted = unpack(KEYS)
+local kind, entry_id = unpack(ARGV)
+
+if kind == 'R' then
+  local reserved, marker = unpack(redis.call('HMGET', record, 'reserved', 'marker'))
+  if reserved ~= entry_id then return end
+  redis.call('DEL', record, rolled_back)
+  -- Its key is free again: the customer's retry makes an order that exists. It has the hash tag of all keys.
+  if marker then redis.call('DEL', marker) end
+elseif kind == 'S' then
+  if redis.call('HGET', record, 'settled') == entry_id then redis.call('HDEL', record, 'settled') end
+  if redis.call('HGET', record, 'entry') == entry_id then
+    redis.call('HSET', record, 'state', '0', 'entry', redis.call('HGET', record, 'reserved'))
+    redis.call('PERSIST', record)
+  end
+elseif kind == 'L' then
+  if redis.call('GET', rolled_back) == entry_id then redis.call('DEL', rolled_back) end
+  if redis.call('HGET', record, 'entry') == entry_id then
+    local reserved, settled = unpack(redis.call('HMGET', record, 'reserved', 'settled'))
+    redis.call('HSET', record, 'state', settled and '1' or '0', 'entry', settled or reserved)
+    redis.call('HDEL', record, 'reason')
+    redis.call('PERSIST', record)
+  end
+elseif kind == 'B' then
+  if redis.call('GET', rolled_back) == entry_id then redis.call('DEL', rolled_back) end
+elseif kind == 'A' then
+  local seen = redis.call('GET', adjusted)
+  if seen and string.match(seen, '^(%S+) ') == entry_id then redis.call('DEL', adjusted) end
+end

@@ -1,0 +1,81 @@
+package stock
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/redis/rueidis"
+)
+
+// rewindBatch is how many entries are read and rewound at once.
+const rewindBatch = 500
+
+// rewind undoes what this Redis remembers of entries that never happened: the journals here of epochs that were closed in SQL by
+// another Redis, beyond what was flushed of them. A Redis is like that when it comes back after a failover to one that did not have
+// all of its data. Its orders must not be settled, nor their stock given back: SQL never deducted it. It is called while no epoch is
+// open here.
+func (e *Epochs) rewind(ctx context.Context, except int64) error {
+	epochs, err := e.journals(ctx)
+	if err != nil {
+		return err
+	}
+	for _, number := range epochs {
+		if number == except { // It was drained just now.
+			continue
+		}
+		if err := e.rewindEpoch(ctx, number); err != nil {
+			return fmt.Errorf("rewind epoch %d: %w", number, err)
+		}
+	}
+	return nil
+}
+
+func (e *Epochs) journals(ctx context.Context) ([]int64, error) {
+	c := e.redis.Client()
+	numbers, err := c.Do(ctx, c.B().Zrange().Key(e.keys.Journals()).Min("0").Max("-1").Build()).AsIntSlice()
+	if err != nil {
+		return nil, fmt.Errorf("read the journals in Redis: %w", err)
+	}
+	return numbers, nil
+}
+
+func (e *Epochs) rewindEpoch(ctx context.Context, number int64) error {
+	closed, err := e.books.EpochAt(ctx, e.keys.Partition, number)
+	if err != nil {
+		return err
+	}
+	c := e.redis.Client()
+	for after := closed.LastID; ; {
+		raw, err := c.Do(ctx, c.B().Xrange().Key(e.keys.Journal(number)).Start("("+after).End("+").Count(rewindBatch).Build()).AsXRange()
+		if err != nil && !rueidis.IsRedisNil(err) {
+			return err
+		}
+		if len(raw) == 0 {
+			return nil
+		}
+		if err := e.rewindEntries(ctx, raw); err != nil {
+			return err
+		}
+		after = raw[len(raw)-1].ID
+		e.log.WarnContext(ctx, "this Redis held what was lost while another one had the shop", "epoch", number, "entries", len(raw))
+	}
+}
+
+func (e *Epochs) rewindEntries(ctx context.Context, raw []rueidis.XRangeEntry) error {
+	calls := make([]rueidis.LuaExec, 0, len(raw))
+	for _, entry := range received(raw) {
+		if entry.Kind == Unreadable {
+			continue // No script wrote it, so there is nothing to undo.
+		}
+		calls = append(calls, rueidis.LuaExec{
+			Keys: []string{e.keys.Order(entry.OrderID), e.keys.RolledBack(entry.OrderID), e.keys.Adjusted(entry.AdjustmentID)},
+			Args: []string{string(entry.Kind), entry.ID},
+		})
+	}
+	for _, r := range e.scripts.rewind.ExecMulti(ctx, e.redis.Client(), calls...) {
+		if err := r.Error(); err != nil && !rueidis.IsRedisNil(err) {
+			return err
+		}
+	}
+	return nil
+}

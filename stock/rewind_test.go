@@ -1,0 +1,100 @@
+package stock_test
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/stock"
+)
+
+// elsewhere opens the next epoch on another Redis, which is then gone again: nobody flushed what this one's journal still held.
+func (s *shop) elsewhere(t *testing.T) {
+	t.Helper()
+	open, err := s.books.OpenEpoch(t.Context(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.books.NextEpoch(t.Context(), 0, open.Number, "another"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// flushAll applies everything that the open epoch's journal holds.
+func (s *shop) flushAll(t *testing.T) {
+	t.Helper()
+	at, _ := s.books.OpenEpoch(t.Context(), 0)
+	entries, err := s.journal.Read(t.Context(), at.Number, at.LastID, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(entries) > 0 {
+		s.books.apply(entries)
+	}
+}
+
+// TestARedisThatComesBackForgetsWhatWasLost: its journal held entries that SQL never saw, and meanwhile another Redis had the shop. What it
+// remembers of them never happened: settled or released now, its orders would be sold, or their units come back, without ever having
+// been deducted (I1, I3).
+func TestARedisThatComesBackForgetsWhatWasLost(t *testing.T) {
+	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+		s := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 10})
+		ctx := t.Context()
+		reserve := func(key string) stock.Request {
+			r := request(key, units("A", 1))
+			if _, err := s.Reserve(ctx, r); err != nil {
+				t.Fatal(err)
+			}
+			return r
+		}
+		known, paidLate, releasedLate := reserve("known"), reserve("paid late"), reserve("released late")
+		s.flushAll(t)
+		lost, lostPaid := reserve("lost"), reserve("lost and paid")
+		for _, r := range []stock.Request{paidLate, lostPaid} {
+			if _, err := s.Settle(ctx, r.OrderID, "ch", ""); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := s.Release(ctx, releasedLate.OrderID, "declined", ""); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := s.Adjust(ctx, stock.Adjustment{ID: "a", SKU: "A", Units: 5}); err != nil {
+			t.Fatal(err)
+		}
+		s.elsewhere(t)
+		if err := s.epochs.Check(ctx); err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range []stock.Request{lost, lostPaid} {
+			if _, err := s.Settle(ctx, r.OrderID, "ch", ""); !errors.Is(err, order.ErrNotFound) {
+				t.Errorf("settling a lost order: %v", err)
+			}
+			if _, err := s.Release(ctx, r.OrderID, "why", ""); !errors.Is(err, order.ErrNotFound) {
+				t.Errorf("releasing a lost order: %v", err)
+			}
+		}
+		// What SQL knows of is as SQL knows it, so that the step can be taken again, in this epoch's journal.
+		for _, r := range []stock.Request{known, paidLate, releasedLate} {
+			if rec, err := s.Record(ctx, r.OrderID); err != nil || rec.State != order.Pending {
+				t.Errorf("%s is %s (%v)", r.Key, rec.State, err)
+			}
+		}
+		if _, err := s.Settle(ctx, paidLate.OrderID, "ch", ""); err != nil {
+			t.Errorf("settle again: %v", err)
+		}
+		if _, err := s.Release(ctx, releasedLate.OrderID, "declined", ""); err != nil {
+			t.Errorf("release again: %v", err)
+		}
+		// The keys of lost orders are free, and the adjustment is made once more.
+		if res, err := s.Reserve(ctx, request("lost", units("A", 1))); err != nil || res.Replay != "" {
+			t.Errorf("the key of a lost order: %+v (%v)", res, err)
+		}
+		if _, left, err := s.Adjust(ctx, stock.Adjustment{ID: "a", SKU: "A", Units: 5}); err != nil || left != 12 {
+			t.Errorf("the adjustment leaves %d (%v); want 10 - known - paid late - lost, + 5", left, err)
+		}
+		s.flushAll(t)
+		if s.books.units["A"] != 12 {
+			t.Errorf("SQL has %d; Redis 12", s.books.units["A"])
+		}
+	})
+}
