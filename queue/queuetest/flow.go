@@ -36,12 +36,13 @@ func (w *flow) send(ctx context.Context, p queue.Producer, name string) {
 	}
 }
 
-// receive receives and acknowledges.
+// receive receives and acknowledges. A message has come when it was received: one whose acknowledgement failed may be
+// acknowledged all the same, if only the answer was lost, and then it does not come again.
 func (w *flow) receive(ctx context.Context, c queue.Consumer) {
 	for ctx.Err() == nil {
 		got, err := c.Receive(ctx, 16, w.f.h.Lease)
 		w.note(err, func() {})
-		if len(got) == 0 || !w.note(c.Ack(ctx, got...), func() {}) {
+		if len(got) == 0 {
 			continue
 		}
 		w.mu.Lock()
@@ -49,6 +50,7 @@ func (w *flow) receive(ctx context.Context, c queue.Consumer) {
 			w.seen[string(m.Body)]++
 		}
 		w.mu.Unlock()
+		w.note(c.Ack(ctx, got...), func() {})
 	}
 }
 

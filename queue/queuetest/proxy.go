@@ -4,7 +4,11 @@ import (
 	"net"
 	"sync"
 	"testing"
+	"time"
 )
+
+// answersLost is how long a Proxy that is killed still lets requests through and no answers any more.
+const answersLost = 20 * time.Millisecond
 
 // Proxy is a Freezer for a server that lives in the process of the test: it stands before it, and cuts or holds the
 // connections. What the server itself does when it dies it cannot show.
@@ -15,6 +19,8 @@ type Proxy struct {
 	mu       sync.Mutex
 	listener net.Listener
 	conns    map[net.Conn]bool
+	// dying says that answers are dropped.
+	dying bool
 	// thawed is closed while bytes flow.
 	thawed chan struct{}
 	wg     sync.WaitGroup
@@ -33,13 +39,19 @@ func NewProxy(t testing.TB, target string) *Proxy {
 // Addr is where to connect; it stays the same.
 func (p *Proxy) Addr() string { return p.addr }
 
-// Kill closes the port and all connections.
+// Kill closes the port and all connections. For the last moment the server carries out what it is asked and nobody
+// hears of it, as with a server that dies between the two.
 func (p *Proxy) Kill(testing.TB) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	if p.listener == nil {
+		p.mu.Unlock()
 		return
 	}
+	p.dying = true
+	p.mu.Unlock()
+	time.Sleep(answersLost)
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.listener.Close()
 	p.listener = nil
 	for c := range p.conns {
@@ -56,7 +68,7 @@ func (p *Proxy) Restart(t testing.TB) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.listener, p.addr = l, l.Addr().String()
+	p.listener, p.addr, p.dying = l, l.Addr().String(), false
 	p.wg.Go(func() { p.accept(l) })
 }
 
@@ -93,13 +105,13 @@ func (p *Proxy) accept(l net.Listener) {
 			client.Close()
 			server.Close()
 		}
-		p.wg.Go(func() { p.copy(client, server) })
-		p.wg.Go(func() { p.copy(server, client) })
+		p.wg.Go(func() { p.copy(client, server, true) })
+		p.wg.Go(func() { p.copy(server, client, false) })
 	}
 }
 
-// copy carries bytes until one side closes; then it closes the other.
-func (p *Proxy) copy(to, from net.Conn) {
+// copy carries bytes, answers or requests, until one side closes; then it closes the other.
+func (p *Proxy) copy(to, from net.Conn, answers bool) {
 	defer to.Close()
 	defer from.Close()
 	buf := make([]byte, 64<<10)
@@ -107,9 +119,12 @@ func (p *Proxy) copy(to, from net.Conn) {
 		n, err := from.Read(buf)
 		if n > 0 {
 			p.mu.Lock()
-			thawed := p.thawed
+			thawed, drop := p.thawed, answers && p.dying
 			p.mu.Unlock()
 			<-thawed
+			if drop {
+				continue
+			}
 			if _, err := to.Write(buf[:n]); err != nil {
 				return
 			}
