@@ -26,9 +26,10 @@ TEST_PARALLEL ?= 2
 TEST_TIMEOUT ?= 20m
 # More arguments for `make run` and `make bench`.
 ARGS ?=
-# What `make chaos` does: how often each part is in trouble, which parts (all if empty; such as "redis mysql workers"), how long one is
-# frozen, and what its random choices begin with (another seed each time if empty).
-ROUNDS ?= 1
+# What `make chaos` does: how often each part is in trouble (killed, frozen and restarted by turns, so three rounds have it all), which
+# parts (all if empty; such as "redis mysql workers"), how long one is frozen, and what its random choices begin with (another seed
+# each time if empty).
+ROUNDS ?= 3
 PARTS ?=
 FREEZE ?= 20s
 SEED ?=

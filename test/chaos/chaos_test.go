@@ -192,8 +192,9 @@ func (r *round) atMost(d time.Duration) time.Duration {
 	return d
 }
 
-// moves are what happens to the part in this round. A short round leaves the freeze or the restart to the other one, and has no time
-// for a broker's graceful end, which takes 20 s.
+// moves are what happens to the part in this round. One kind a round, so that what a part leaves behind is seen before it is in trouble
+// again; the kinds take turns, and the parts begin with different ones. A short round has a kill and one more, and no time for a
+// broker's graceful end, which takes 20 s.
 func (r *round) moves(name string) []move {
 	p := r.all[name]
 	kill := move{"killed", func(r *round) {
@@ -212,7 +213,8 @@ func (r *round) moves(name string) []move {
 	}}
 	switch {
 	case !r.short:
-		return []move{kill, freeze, restart}
+		kinds := []move{kill, freeze, restart}
+		return []move{kinds[(r.number+slices.Index(r.parts, name))%len(kinds)]}
 	case r.number%2 == 1:
 		return []move{kill, freeze}
 	case name == partBroker, name == partProxy:
