@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -45,7 +46,12 @@ const (
 )
 
 // Run audits and prints the report.
-func (c *auditCmd) Run(ctx context.Context, out io.Writer) error {
+func (c *auditCmd) Run(ctx context.Context, log *slog.Logger, out io.Writer) error {
+	stopMetrics, err := pushMetrics(ctx, log)
+	if err != nil {
+		return &exitError{exitCannot, err}
+	}
+	defer stopMetrics()
 	r, err := c.audit(ctx)
 	if err == nil {
 		err = c.print(out, r)

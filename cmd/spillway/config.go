@@ -127,6 +127,18 @@ func (c orderConfig) sqlDurable(embedded bool) bool {
 	return c.Durability == "sql" || (c.Durability == "auto" && embedded)
 }
 
+// watchConfig sets up how the shop looks after itself.
+type watchConfig struct {
+	AuditEvery time.Duration `name:"audit-every" env:"SPILLWAY_AUDIT_EVERY" default:"0s" placeholder:"DURATION" help:"Check that the books close this often, and log what breaks a rule; it also sets the metric spillway.audit.broken. It reads every order, so one process is enough. 0 is never."`
+}
+
+func (c watchConfig) validate() error {
+	if c.AuditEvery < 0 {
+		return fmt.Errorf("--audit-every %s: must not be negative", c.AuditEvery)
+	}
+	return nil
+}
+
 // httpConfig sets up the port.
 type httpConfig struct {
 	Listen  string        `name:"listen" env:"SPILLWAY_LISTEN" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where the API listens: Connect, gRPC and gRPC-Web on one port."`

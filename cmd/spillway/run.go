@@ -8,7 +8,9 @@ import (
 	"net"
 	"strings"
 
+	"github.com/spillway/spillway/audit"
 	"github.com/spillway/spillway/server"
+	"github.com/spillway/spillway/store"
 )
 
 type allCmd struct {
@@ -17,6 +19,7 @@ type allCmd struct {
 	Redis  redisConfig `embed:"" group:"Redis"`
 	Queue  queueConfig `embed:"" group:"Queue"`
 	Orders orderConfig `embed:"" group:"Orders"`
+	Watch  watchConfig `embed:"" group:"Orders"`
 	Key    keyConfig   `embed:"" group:"API"`
 
 	Outside outsideConfig `embed:""`
@@ -24,11 +27,11 @@ type allCmd struct {
 
 // Run runs everything.
 func (c *allCmd) Run(ctx context.Context, log *slog.Logger) error {
-	if err := errors.Join(c.HTTP.validate(), c.SQL.validate(), c.Redis.validate(), c.Queue.validate(), c.Orders.validate(), c.Outside.validate()); err != nil {
+	if err := errors.Join(c.HTTP.validate(), c.SQL.validate(), c.Redis.validate(), c.Queue.validate(), c.Orders.validate(), c.Watch.validate(), c.Outside.validate()); err != nil {
 		return err
 	}
 	return runRole(ctx, log, role{
-		http: &c.HTTP, sql: c.SQL, redis: c.Redis, queue: c.Queue, orders: c.Orders, key: c.Key, outside: c.Outside, workers: workerNames,
+		http: &c.HTTP, sql: c.SQL, redis: c.Redis, queue: c.Queue, orders: c.Orders, watch: c.Watch, key: c.Key, outside: c.Outside, workers: workerNames,
 	})
 }
 
@@ -66,20 +69,21 @@ type workCmd struct {
 	Redis   redisConfig `embed:"" group:"Redis"`
 	Queue   queueConfig `embed:"" group:"Queue"`
 	Orders  orderConfig `embed:"" group:"Orders"`
+	Watch   watchConfig `embed:"" group:"Orders"`
 
 	Outside outsideConfig `embed:""`
 }
 
 // Run runs workers.
 func (c *workCmd) Run(ctx context.Context, log *slog.Logger) error {
-	errs := []error{c.SQL.validate(), c.Redis.validate(), c.Queue.validate(), c.Orders.validate(), c.Outside.validate()}
+	errs := []error{c.SQL.validate(), c.Redis.validate(), c.Queue.validate(), c.Orders.validate(), c.Watch.validate(), c.Outside.validate()}
 	if c.SQL.embedded() || c.Redis.embedded() {
 		errs = append(errs, errReal)
 	}
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	return runRole(ctx, log, role{sql: c.SQL, redis: c.Redis, queue: c.Queue, orders: c.Orders, outside: c.Outside, workers: c.Workers})
+	return runRole(ctx, log, role{sql: c.SQL, redis: c.Redis, queue: c.Queue, orders: c.Orders, watch: c.Watch, outside: c.Outside, workers: c.Workers})
 }
 
 // role is what one process runs.
@@ -89,6 +93,7 @@ type role struct {
 	redis   redisConfig
 	queue   queueConfig
 	orders  orderConfig
+	watch   watchConfig
 	key     keyConfig
 	outside outsideConfig
 	workers []string
@@ -104,6 +109,11 @@ func runRole(ctx context.Context, log *slog.Logger, r role) (err error) {
 		}
 		defer func() { err = errors.Join(err, unlock()) }()
 	}
+	stopMetrics, err := startMetrics(ctx, log)
+	if err != nil {
+		return err
+	}
+	defer stopMetrics()
 	if r.http == nil {
 		return r.run(ctx, log, nil)
 	}
@@ -141,6 +151,11 @@ func (r role) run(ctx context.Context, log *slog.Logger, l net.Listener) (err er
 		return err
 	}
 	p.goes(work, p.epochs.Run)
+	if r.watch.AuditEvery > 0 {
+		p.goes(work, func(ctx context.Context) {
+			audit.Every(ctx, store.NewAudits(p.db), r.watch.AuditEvery, audit.Options{}, log)
+		})
+	}
 	loops, stopLoops := context.WithCancel(work)
 	defer stopLoops()
 	running := turns.run(loops)

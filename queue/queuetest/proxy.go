@@ -1,6 +1,7 @@
 package queuetest
 
 import (
+	"context"
 	"net"
 	"sync"
 	"testing"
@@ -49,7 +50,7 @@ func (p *Proxy) Kill(testing.TB) {
 	}
 	p.dying = true
 	p.mu.Unlock()
-	time.Sleep(answersLost)
+	pause(context.Background(), answersLost)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.listener.Close()

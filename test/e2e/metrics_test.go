@@ -1,0 +1,122 @@
+package e2e
+
+import (
+	"database/sql"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/spillway/spillway/order"
+)
+
+// measuredWithin bounds an audit of a small shop and its export, on a busy machine.
+const measuredWithin = 20 * time.Second
+
+// TestABrokenRuleCanBeScraped: a shop that audits itself says so to Prometheus, and to its log.
+func TestABrokenRuleCanBeScraped(t *testing.T) {
+	port := freePort(t)
+	t.Setenv("OTEL_METRICS_EXPORTER", "prometheus")
+	t.Setenv("OTEL_EXPORTER_PROMETHEUS_HOST", "127.0.0.1")
+	t.Setenv("OTEL_EXPORTER_PROMETHEUS_PORT", port)
+	s := embedded(t, "--audit-every", "200ms")
+	id := s.buy("k")
+	says := func(rule, value string) func() bool {
+		line := regexp.MustCompile(`(?m)^spillway_audit_broken\{.*rule="` + rule + `".*\} ` + value + `$`)
+		return func() bool { return line.MatchString(scrape(t, "http://127.0.0.1:"+port+"/metrics")) }
+	}
+	s.eventually(measuredWithin, "the books to be measured as closed", says("charge_is_total", "0"))
+	s.becomes(measuredWithin, id, order.Shipped)
+	s.breaks("UPDATE charges SET amount = amount + 1 WHERE order_id = ?", id)
+	s.eventually(measuredWithin, "the charge to be measured as wrong", says("charge_is_total", "1"))
+	s.eventually(measuredWithin, "the log to name the order", func() bool {
+		log, err := os.ReadFile(s.log.Name())
+		return err == nil && strings.Contains(string(log), "rule=charge_is_total") && strings.Contains(string(log), "order="+string(id))
+	})
+	// One look from outside does not ask for the port.
+	if a := s.audit(); a.status != 1 {
+		t.Errorf("beside the running shop: %+v", a)
+	}
+	s.breaks("UPDATE charges SET amount = amount - 1 WHERE order_id = ?", id)
+	s.eventually(measuredWithin, "the books to be measured as closed again", says("charge_is_total", "0"))
+}
+
+// TestOneAuditIsPushed: the command hands what it measured to a collector before it ends, and does not depend on one.
+func TestOneAuditIsPushed(t *testing.T) {
+	s := embedded(t)
+	if err := s.stop(); err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	var pushed strings.Builder
+	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		_, _ = io.Copy(&pushed, r.Body) // What is missing is missed below.
+	}))
+	t.Setenv("OTEL_METRICS_EXPORTER", "otlp")
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.URL)
+	if a := s.audit("--drained"); a.status != 0 {
+		t.Errorf("with a collector: %+v", a)
+	}
+	for _, want := range []string{"spillway.audit.broken", "stock_adds_up", "service.name", "spillway"} {
+		if !strings.Contains(pushed.String(), want) {
+			t.Errorf("the collector got no %q: %q", want, pushed.String())
+		}
+	}
+	collector.Close()
+	if a := s.audit("--drained"); a.status != 0 {
+		t.Errorf("without its collector: %+v", a)
+	}
+	t.Setenv("OTEL_METRICS_EXPORTER", "carrier-pigeon")
+	if a := s.audit("--drained"); a.status != 2 {
+		t.Errorf("with an exporter that does not exist: %+v", a)
+	}
+}
+
+func scrape(t *testing.T, url string) string {
+	t.Helper()
+	resp, err := http.Get(url)
+	if err != nil {
+		return ""
+	}
+	defer func() { _ = resp.Body.Close() }()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
+
+// breaks changes the embedded shop's books behind its back.
+func (s *shop) breaks(statement string, args ...any) {
+	s.t.Helper()
+	db, err := sql.Open("sqlite", strings.TrimPrefix(s.dsn, "sqlite:")+"?_pragma=busy_timeout(5000)")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.Exec(statement, args...); err != nil {
+		s.t.Fatal(err)
+	}
+}
