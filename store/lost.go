@@ -32,12 +32,13 @@ func (s *Stock) Reconciled(ctx context.Context, partition uint8, epoch int64) er
 // lostPage is how many ranges of the log are read at once: 200 entries each are about 10 kB.
 const lostPage = 100
 
-// LostHolds are the orders of an epoch whose stock SQL deducted, and which nothing in SQL knows: no row, no intent to cancel, no dead
-// letter that waits to become a row. Units are what they hold, positive.
-func (s *Stock) LostHolds(ctx context.Context, partition uint8, epoch int64) ([]Hold, error) {
+// LostHolds are the orders of a closed epoch whose stock SQL deducted, and which nothing in SQL looks after: no row, no intent to cancel,
+// no dead letter that waits to become a row. The row of a duplicate looks after nothing: its units come back by way of its record in
+// Redis, or not at all if that is lost. Units are what they hold, positive.
+func (s *Stock) LostHolds(ctx context.Context, e Epoch) ([]Hold, error) {
 	held := make(map[order.ID]map[order.SKU]int64)
 	for after := int64(0); ; {
-		last, err := s.readHolds(ctx, partition, epoch, after, held)
+		last, err := s.readHolds(ctx, e.Partition, e.Number, after, held)
 		if err != nil {
 			return nil, err
 		}
@@ -46,18 +47,37 @@ func (s *Stock) LostHolds(ctx context.Context, partition uint8, epoch int64) ([]
 		}
 		after = last
 	}
-	ids := slices.Sorted(maps.Keys(held))
+	maps.DeleteFunc(held, func(_ order.ID, units map[order.SKU]int64) bool { return len(taken(units)) == 0 })
 	var out []Hold
-	for chunk := range slices.Chunk(ids, lostPage) {
+	for chunk := range slices.Chunk(slices.Sorted(maps.Keys(held)), lostPage) {
 		unknown, err := s.unknown(ctx, chunk)
 		if err != nil {
 			return nil, err
 		}
-		for _, id := range unknown {
+		duplicates, err := s.lostDuplicates(ctx, e, chunk)
+		if err != nil {
+			return nil, err
+		}
+		for _, id := range slices.Concat(unknown, duplicates) {
 			out = append(out, Hold{OrderID: id, Deltas: taken(held[id])})
 		}
 	}
-	return slices.DeleteFunc(out, func(h Hold) bool { return len(h.Deltas) == 0 }), nil
+	return out, nil
+}
+
+// lostDuplicates are those of the orders that are duplicates, and whose units did not come back in a later epoch either. That can be told
+// for as long as the log is complete; after it they are left to the audit, because units that come back twice would be sold twice.
+func (s *Stock) lostDuplicates(ctx context.Context, e Epoch, ids []order.ID) ([]order.ID, error) {
+	if time.Since(e.ClosedAt) > logAge {
+		return nil, nil
+	}
+	return fetch(ctx, s.db, func(ctx context.Context) ([]order.ID, error) {
+		return collect(ctx, s.db.sql, "duplicates", scanValue[order.ID], "SELECT id FROM orders o WHERE id IN ("+marks(len(ids))+") AND state = ? AND cancel_reason LIKE ? "+
+			"AND NOT EXISTS (SELECT 1 FROM order_cancellations x WHERE x.order_id = o.id) "+
+			"AND NOT EXISTS (SELECT 1 FROM failed_orders f WHERE f.order_id = o.id AND f.status = 'open') "+
+			"AND NOT EXISTS (SELECT 1 FROM stock_dedup_log l WHERE l.partition_no = ? AND l.epoch > ? AND INSTR(l.orders, o.id) > 0) ORDER BY id",
+			append(anys(ids), order.Cancelled, order.ReasonDuplicate+"%", e.Partition, e.Number)...)
+	})
 }
 
 // readHolds adds up a page of the epoch's log and returns the id of its last row, or after when there is none.

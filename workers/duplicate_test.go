@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
+	"github.com/spillway/spillway/audit"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/stock"
+	"github.com/spillway/spillway/store"
 	"github.com/spillway/spillway/workers"
 )
 
@@ -82,4 +85,58 @@ func TestADuplicatesStockComesBackOnce(t *testing.T) {
 	}
 	s.flush(t)
 	s.wantStock(t, 100, 100)
+}
+
+// TestADuplicateThatWasLostGivesItsUnitsBack: Redis forgets one before its stock was given back; another one's came back in the next epoch.
+func TestADuplicateThatWasLostGivesItsUnitsBack(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *store.DB) {
+		s := openShop(t, db)
+		first, lost, undone := freshOrder(), freshOrder(), freshOrder()
+		lost.IdempotencyKey, undone.IdempotencyKey = first.IdempotencyKey, first.IdempotencyKey
+		for _, o := range []order.Order{first, lost, undone} {
+			s.reserve(t, o)
+			s.settle(t, o)
+		}
+		s.flush(t)
+		for _, o := range []order.Order{first, lost, undone} {
+			out, err := s.orders.Apply(t.Context(), []store.Change{{Order: o, To: order.Paid, At: at}})
+			if err != nil || (len(out.Duplicates) == 1) != (o.ID != first.ID) {
+				t.Fatalf("%+v (%v)", out, err)
+			}
+		}
+		s.forget(t, lost.ID)
+		s.nextEpoch(t)
+		if _, err := s.Revoke(t.Context(), undone.ID, "duplicate"); err != nil {
+			t.Fatal(err)
+		}
+		s.flush(t)
+		s.forget(t, undone.ID) // Its record expired.
+		ledger, money := store.NewCharges(s.db), newCashier(&crash{})
+		t.Cleanup(ledger.Close)
+		if _, err := ledger.Record(t.Context(), store.Charge{
+			OrderID: first.ID, ChargeID: "ch", State: store.ChargeSucceeded, Amount: order.Money{Currency: first.Currency, Amount: first.Total},
+		}); err != nil {
+			t.Fatal(err)
+		}
+		intents, unrelayed := store.NewCancellations(s.db), journals{2}
+		worker := workers.NewLostOrders(workers.LostConfig{After: time.Second}, s.sql, ledger, s.Stock, &unrelayed, intents, quiet)
+		worker.SetClock(func() time.Time { return time.Now().Add(time.Minute) })
+		mustRun(t, worker.RunOnce, 1)
+		finisher := workers.NewCancellationFinisher(intents, money, s.Stock, quiet)
+		mustRun(t, finisher.RunOnce, 1)
+		s.flush(t)
+		s.wantStock(t, 100-unitsOf(first, "A"), 100-unitsOf(first, "B"))
+		if r, err := audit.Run(t.Context(), store.NewAudits(db), audit.Options{}); err != nil || r.BrokenRules() > 0 {
+			t.Errorf("the audit found %+v (%v)", r.Findings, err)
+		}
+	})
+}
+
+func unitsOf(o order.Order, sku order.SKU) int64 {
+	for _, l := range o.Lines {
+		if l.SKU == sku {
+			return int64(l.Quantity)
+		}
+	}
+	return 0
 }

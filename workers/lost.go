@@ -29,7 +29,7 @@ const chargeInFlight = 20 * time.Second
 // LostBooks is what SQL knows of epochs and of whose stock was taken in them.
 type LostBooks interface {
 	Unreconciled(ctx context.Context, partition uint8, closedBefore time.Time) ([]store.Epoch, error)
-	LostHolds(ctx context.Context, partition uint8, epoch int64) ([]store.Hold, error)
+	LostHolds(ctx context.Context, e store.Epoch) ([]store.Hold, error)
 	Reconciled(ctx context.Context, partition uint8, epoch int64) error
 }
 
@@ -96,7 +96,7 @@ func (l *LostOrders) RunOnce(ctx context.Context) (int, error) {
 }
 
 func (l *LostOrders) reconcile(ctx context.Context, e store.Epoch) (int, error) {
-	holds, err := l.books.LostHolds(ctx, e.Partition, e.Number)
+	holds, err := l.books.LostHolds(ctx, e)
 	if err != nil {
 		return 0, err
 	}
