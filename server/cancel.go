@@ -78,7 +78,7 @@ func (c *Canceller) Cancel(ctx context.Context, o order.Order, reason, actor str
 		return c.cancelRow(ctx, o, fromPaid, reason, actor)
 	case order.Pending:
 	}
-	err := c.release(ctx, o.ID, reason)
+	err := c.release(ctx, o.ID, reason, actor)
 	switch {
 	case errors.Is(err, order.ErrState): // It was paid just now.
 		return c.cancelRow(ctx, o, fromPaid, reason, actor)
@@ -101,7 +101,7 @@ func (c *Canceller) cancelled(o order.Order, reason string) order.Order {
 }
 
 // release cancels a pending order in Redis; order.ErrState means that Redis has it as paid, order.ErrNotFound that it does not have it.
-func (c *Canceller) release(ctx context.Context, id order.ID, reason string) error {
+func (c *Canceller) release(ctx context.Context, id order.ID, reason, actor string) error {
 	place, err := c.Stock.Release(ctx, id, reason, traceparent(ctx))
 	if err != nil {
 		return err
@@ -109,7 +109,7 @@ func (c *Canceller) release(ctx context.Context, id order.ID, reason string) err
 	// A charge in flight meets the tombstone, or was faster: then the money goes back. A crash between the release and this leaves
 	// that to the payment reconciler.
 	if err := c.Money.Void(ctx, id); errors.Is(err, order.ErrState) {
-		if err := c.Book.Intend(ctx, []store.Cancellation{{OrderID: id, Reason: reason, Actor: byCustomer}}); err != nil {
+		if err := c.Book.Intend(ctx, []store.Cancellation{{OrderID: id, Reason: reason, Actor: actor}}); err != nil {
 			return err
 		}
 	} else if err != nil {

@@ -1,0 +1,100 @@
+package server_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/server"
+	"github.com/spillway/spillway/stock"
+	"github.com/spillway/spillway/store"
+)
+
+// registry is what decides about a cancellation, for one order, and what it was asked.
+type registry struct {
+	releaseErr, voidErr, durableErr error
+	was                             order.State
+	cancelErrs                      []error // one a call; the last one stays
+	calls                           []string
+}
+
+func (r *registry) note(format string, args ...any) {
+	r.calls = append(r.calls, fmt.Sprintf(format, args...))
+}
+
+func (r *registry) Release(_ context.Context, _ order.ID, reason, _ string) (stock.Position, error) {
+	r.note("release %s", reason)
+	return stock.Position{}, r.releaseErr
+}
+
+func (r *registry) Void(context.Context, order.ID) error {
+	r.note("void")
+	return r.voidErr
+}
+
+func (r *registry) Cancel(_ context.Context, _ order.ID, from []order.State, reason, actor string) (order.State, error) {
+	r.note("cancel row %v %s as %s", from, reason, actor)
+	err := r.cancelErrs[0]
+	if len(r.cancelErrs) > 1 {
+		r.cancelErrs = r.cancelErrs[1:]
+	}
+	return r.was, err
+}
+
+func (r *registry) Intend(_ context.Context, intents []store.Cancellation) error {
+	r.note("intend %s as %s", intents[0].Reason, intents[0].Actor)
+	return nil
+}
+
+func (r *registry) Publish(_ context.Context, changes []stock.Change) error {
+	r.note("publish %s", changes[0].State)
+	return nil
+}
+
+func (r *registry) Wait(context.Context, stock.Position, order.ID) error { return r.durableErr }
+
+// TestWhoDecidesAboutACancellation: Redis while the order is pending, its row from then on; the money of a charge that was faster goes
+// back in the caller's name.
+func TestWhoDecidesAboutACancellation(t *testing.T) {
+	const released, voided, row = "release why", "void", "cancel row [PAID SHIP_FAILED] why as ann"
+	gone, notYet := fmt.Errorf("no row: %w", order.ErrNotFound), fmt.Errorf("still pending: %w", order.ErrState)
+	for name, c := range map[string]struct {
+		state    order.State
+		registry registry
+		want     []string
+		err      error
+	}{
+		"pending":                   {order.Pending, registry{}, []string{released, voided}, nil},
+		"pending, charged":          {order.Pending, registry{voidErr: order.ErrState}, []string{released, voided, "intend why as ann"}, nil},
+		"pending, payment is away":  {order.Pending, registry{voidErr: order.ErrUnavailable}, []string{released, voided}, nil},
+		"pending, SQL is away":      {order.Pending, registry{durableErr: order.ErrUnavailable}, []string{released, voided}, order.ErrUnavailable},
+		"pending, Redis is away":    {order.Pending, registry{releaseErr: order.ErrUnavailable}, []string{released}, order.ErrUnavailable},
+		"pending, paid just now":    {order.Pending, registry{releaseErr: order.ErrState, cancelErrs: []error{nil}}, []string{released, row, "publish CANCELLED"}, nil},
+		"pending, Redis lost it":    {order.Pending, registry{releaseErr: order.ErrNotFound, cancelErrs: []error{nil}}, []string{released, "cancel row [PENDING PAID SHIP_FAILED] why as ann", "publish CANCELLED"}, nil},
+		"paid":                      {order.Paid, registry{cancelErrs: []error{nil}}, []string{row, "publish CANCELLED"}, nil},
+		"paid, its row comes later": {order.Paid, registry{was: order.Pending, cancelErrs: []error{gone, notYet, nil}}, []string{row, row, row, "publish CANCELLED"}, nil},
+		"paid, at the carrier's":    {order.Paid, registry{cancelErrs: []error{store.ErrBeingShipped}}, []string{row}, order.ErrUnavailable},
+		"paid, shipped meanwhile":   {order.Paid, registry{was: order.Shipped, cancelErrs: []error{order.ErrState}}, []string{row}, order.ErrState},
+		"not shipped yet":           {order.ShipFailed, registry{cancelErrs: []error{nil}}, []string{row, "publish CANCELLED"}, nil},
+		"shipped":                   {order.Shipped, registry{}, nil, order.ErrState},
+		"cancelled":                 {order.Cancelled, registry{}, nil, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := &c.registry
+			canceller := server.Canceller{Stock: r, Book: r, Money: r, Changes: r, Durable: r, Log: slog.New(slog.DiscardHandler), Now: time.Now}
+			o, err := canceller.Cancel(t.Context(), order.Order{ID: "O", State: c.state}, "why", "ann")
+			if !errors.Is(err, c.err) || (err == nil && o.State != order.Cancelled) {
+				t.Errorf("it is %s (%v), want %v", o.State, err, c.err)
+			}
+			if !slices.Equal(r.calls, c.want) {
+				t.Errorf("did\n  %s\nwant\n  %s", strings.Join(r.calls, "\n  "), strings.Join(c.want, "\n  "))
+			}
+		})
+	}
+}
