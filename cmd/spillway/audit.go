@@ -16,6 +16,7 @@ import (
 	"github.com/spillway/spillway/audit"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/store"
+	"github.com/spillway/spillway/telemetry"
 )
 
 type auditCmd struct {
@@ -47,7 +48,7 @@ const (
 
 // Run audits and prints the report.
 func (c *auditCmd) Run(ctx context.Context, log *slog.Logger, out io.Writer) error {
-	stopMetrics, err := pushMetrics(ctx, log)
+	stopMetrics, err := telemetry.PushedMetrics(ctx, log)
 	if err != nil {
 		return &exitError{exitCannot, err}
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/spillway/spillway/audit"
 	"github.com/spillway/spillway/server"
 	"github.com/spillway/spillway/store"
+	"github.com/spillway/spillway/telemetry"
 )
 
 type allCmd struct {
@@ -109,7 +110,7 @@ func runRole(ctx context.Context, log *slog.Logger, r role) (err error) {
 		}
 		defer func() { err = errors.Join(err, unlock()) }()
 	}
-	stopMetrics, err := startMetrics(ctx, log)
+	stopMetrics, err := telemetry.Metrics(ctx, log)
 	if err != nil {
 		return err
 	}

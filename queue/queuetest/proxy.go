@@ -27,10 +27,10 @@ type Proxy struct {
 	wg     sync.WaitGroup
 }
 
-// NewProxy listens on a port of its own for the server at target, until the test ends.
-func NewProxy(t testing.TB, target string) *Proxy {
+// NewProxy listens at addr for the server at target, until the test ends. The port must stay free while the proxy is killed.
+func NewProxy(t testing.TB, addr, target string) *Proxy {
 	t.Helper()
-	p := &Proxy{target: target, addr: "127.0.0.1:0", conns: make(map[net.Conn]bool), thawed: make(chan struct{})}
+	p := &Proxy{target: target, addr: addr, conns: make(map[net.Conn]bool), thawed: make(chan struct{})}
 	close(p.thawed)
 	p.Restart(t)
 	t.Cleanup(func() { p.Kill(t); p.wg.Wait() })

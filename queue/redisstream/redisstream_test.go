@@ -33,7 +33,7 @@ func TestSuiteOnRedis(t *testing.T) {
 
 func TestSuiteOnMiniredis(t *testing.T) {
 	// A miniredis that was closed answers no blocking command after its restart, so its connections are cut instead.
-	proxy := queuetest.NewProxy(t, miniredis.RunT(t).Addr())
+	proxy := queuetest.NewProxy(t, realparts.FreeAddr(t), miniredis.RunT(t).Addr())
 	queuetest.Run(t, harness(proxy.Addr(), proxy))
 }
 

@@ -6,7 +6,6 @@ import (
 	"database/sql"
 	"fmt"
 	"maps"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -98,7 +97,7 @@ func newHouse(ctx context.Context, t *testing.T) *house {
 // hire makes the shop's processes, without starting them: a server and one process a worker.
 func (h *house) hire() {
 	h.t.Helper()
-	listen := freeAddr(h.t)
+	listen := realparts.FreeAddr(h.t)
 	h.url = "http://" + listen
 	h.add(partServer, "serve", "--listen", listen)
 	for _, w := range h.workerNames() {
@@ -263,14 +262,4 @@ func (h *house) grep(text string) []string {
 		}
 	}
 	return out
-}
-
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }

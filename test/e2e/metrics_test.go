@@ -3,7 +3,6 @@ package e2e
 import (
 	"database/sql"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -14,6 +13,7 @@ import (
 	"time"
 
 	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/test/realparts"
 )
 
 // measuredWithin bounds an audit of a small shop and its export, on a busy machine.
@@ -21,7 +21,7 @@ const measuredWithin = 20 * time.Second
 
 // TestABrokenRuleCanBeScraped: a shop that audits itself says so to Prometheus, and to its log.
 func TestABrokenRuleCanBeScraped(t *testing.T) {
-	port := freePort(t)
+	port := realparts.FreePort(t)
 	t.Setenv("OTEL_METRICS_EXPORTER", "prometheus")
 	t.Setenv("OTEL_EXPORTER_PROMETHEUS_HOST", "127.0.0.1")
 	t.Setenv("OTEL_EXPORTER_PROMETHEUS_PORT", port)
@@ -92,20 +92,6 @@ func scrape(t *testing.T, url string) string {
 		t.Fatal(err)
 	}
 	return string(text)
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
 }
 
 // breaks changes the embedded shop's books behind its back.

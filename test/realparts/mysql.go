@@ -24,7 +24,7 @@ const mysqlDatabase = "spillway"
 func StartMySQL(t testing.TB) *Proc {
 	t.Helper()
 	program := mysqld(t)
-	dir, port := t.TempDir(), freePort(t)
+	dir, port := t.TempDir(), FreePort(t)
 	data, log := filepath.Join(dir, "data"), filepath.Join(dir, "log")
 	args := slices.Concat(program[1:], []string{"--datadir=" + data, "--user=root"})
 	if out, err := exec.Command(program[0], append(slices.Clone(args), "--initialize-insecure")...).CombinedOutput(); err != nil {

@@ -81,7 +81,7 @@ func (p *Proc) signal(s syscall.Signal) {
 // StartRedis starts a Redis with an append-only file in a directory of the test's own.
 func StartRedis(t testing.TB) *Proc {
 	t.Helper()
-	dir, port := t.TempDir(), freePort(t)
+	dir, port := t.TempDir(), FreePort(t)
 	p := &Proc{t: t, addr: "127.0.0.1:" + port}
 	p.start = func() int {
 		cmd := exec.Command("redis-server", "--port", port, "--bind", "127.0.0.1", "--dir", dir, "--appendonly", "yes",
@@ -112,21 +112,6 @@ func redisAnswers(addr string) bool {
 	buf := make([]byte, 16)
 	n, _ := c.Read(buf)
 	return strings.HasPrefix(string(buf[:n]), "+PONG")
-}
-
-// freePort is a port that nothing listens on now.
-func freePort(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
 }
 
 func await(t testing.TB, what string, done func() bool) {

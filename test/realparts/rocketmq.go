@@ -3,7 +3,6 @@ package realparts
 import (
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,9 +22,9 @@ type rocketMQ struct {
 
 func newRocketMQ(t testing.TB, env ...string) *rocketMQ {
 	t.Helper()
-	r := &rocketMQ{t: t, dir: t.TempDir(), grpc: freePort(t)}
-	r.env = append(os.Environ(), "ROCKETMQ_GRPC_PORT="+r.grpc, "ROCKETMQ_NAMESRV_PORT="+freePort(t),
-		"ROCKETMQ_BROKER_PORT="+brokerPort(t), "ROCKETMQ_REMOTING_PORT="+freePort(t), "ROCKETMQ_TEST_GROUPS=")
+	r := &rocketMQ{t: t, dir: t.TempDir(), grpc: FreePort(t)}
+	r.env = append(os.Environ(), "ROCKETMQ_GRPC_PORT="+r.grpc, "ROCKETMQ_NAMESRV_PORT="+FreePort(t),
+		"ROCKETMQ_BROKER_PORT="+brokerPort(t), "ROCKETMQ_REMOTING_PORT="+FreePort(t), "ROCKETMQ_TEST_GROUPS=")
 	r.env = append(r.env, env...)
 	return r
 }
@@ -62,27 +61,7 @@ func (r *rocketMQ) logs() string {
 // brokerPort is a port with which the two others are free that the broker takes: two below it and one above.
 func brokerPort(t testing.TB) string {
 	t.Helper()
-	for range 100 {
-		text := freePort(t)
-		port, err := strconv.Atoi(text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if free(port-2) && free(port+1) {
-			return text
-		}
-	}
-	t.Fatal("no three ports for a broker are free")
-	return ""
-}
-
-func free(port int) bool {
-	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-	if err != nil {
-		return false
-	}
-	_ = l.Close()
-	return true
+	return strconv.Itoa(freePorts(t, -2, 0, 1))
 }
 
 // proc is the server whose number is in the file, after it was started by the command.

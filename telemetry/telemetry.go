@@ -1,4 +1,6 @@
-package main
+// Package telemetry exports what the other packages measure, where OpenTelemetry's own environment variables say. The packages use the
+// API alone, so that whoever embeds them brings providers of their own instead.
+package telemetry
 
 import (
 	"context"
@@ -20,8 +22,9 @@ const metricsExporter = "OTEL_METRICS_EXPORTER"
 // flushTimeout bounds the last export. A collector that is away must not hold up the end.
 const flushTimeout = 5 * time.Second
 
-// startMetrics exports the process's metrics as OpenTelemetry's variables say; stop exports once more.
-func startMetrics(ctx context.Context, log *slog.Logger) (stop func(), err error) {
+// Metrics exports the process's metrics until stop is called, which exports once more. An error means that the variables ask for
+// something that does not exist, or that a port is taken; a collector that is away is logged, and costs nothing else.
+func Metrics(ctx context.Context, log *slog.Logger) (stop func(), err error) {
 	if os.Getenv(metricsExporter) == "" {
 		return func() {}, nil
 	}
@@ -46,11 +49,11 @@ func startMetrics(ctx context.Context, log *slog.Logger) (stop func(), err error
 	}, nil
 }
 
-// pushMetrics is startMetrics for a command that ends by itself: there is nothing to scrape by the time Prometheus asks, and its port is
-// the running shop's.
-func pushMetrics(ctx context.Context, log *slog.Logger) (stop func(), err error) {
+// PushedMetrics is Metrics for a command that ends by itself: there is nothing to scrape by the time Prometheus asks, and its port is the
+// running shop's.
+func PushedMetrics(ctx context.Context, log *slog.Logger) (stop func(), err error) {
 	if os.Getenv(metricsExporter) == "prometheus" {
 		return func() {}, nil
 	}
-	return startMetrics(ctx, log)
+	return Metrics(ctx, log)
 }
