@@ -3,15 +3,11 @@ package server
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
-	"mime"
 	"net"
 	"net/http"
-	"slices"
-	"strings"
 	"time"
 
 	"connectrpc.com/connect"
@@ -22,7 +18,6 @@ import (
 	"github.com/rs/cors"
 
 	"github.com/spillway/spillway/auth"
-	"github.com/spillway/spillway/gen/spillway/v1/spillwayv1connect"
 )
 
 type httpHeader = http.Header
@@ -42,22 +37,6 @@ const (
 	// readyTimeout bounds the look at each part for /readyz.
 	readyTimeout = 2 * time.Second
 )
-
-// Services are the handlers to serve; those that are nil are left out.
-type Services struct {
-	Session  spillwayv1connect.SessionServiceHandler
-	Catalog  spillwayv1connect.CatalogServiceHandler
-	Cart     spillwayv1connect.CartServiceHandler
-	Currency spillwayv1connect.CurrencyServiceHandler
-	Checkout spillwayv1connect.CheckoutServiceHandler
-	Order    spillwayv1connect.OrderServiceHandler
-	Shipping spillwayv1connect.ShippingServiceHandler
-	Payment  spillwayv1connect.PaymentServiceHandler
-	Email    spillwayv1connect.EmailServiceHandler
-	// DeadLetters and Audit are for operators.
-	DeadLetters spillwayv1connect.DeadLetterServiceHandler
-	Audit       spillwayv1connect.AuditServiceHandler
-}
 
 // Config sets up the port.
 type Config struct {
@@ -113,58 +92,6 @@ func origins(allowed []string, next http.Handler) http.Handler {
 	}).Handler(next)
 }
 
-func mount(mux *http.ServeMux, s Services, opts []connect.HandlerOption) (names []string) {
-	add := func(name, path string, h http.Handler) {
-		mux.Handle(path, h)
-		names = append(names, name)
-	}
-	if s.Session != nil {
-		path, h := spillwayv1connect.NewSessionServiceHandler(s.Session, opts...)
-		add(spillwayv1connect.SessionServiceName, path, h)
-	}
-	if s.Catalog != nil {
-		path, h := spillwayv1connect.NewCatalogServiceHandler(s.Catalog, opts...)
-		add(spillwayv1connect.CatalogServiceName, path, h)
-	}
-	if s.Cart != nil {
-		path, h := spillwayv1connect.NewCartServiceHandler(s.Cart, opts...)
-		add(spillwayv1connect.CartServiceName, path, h)
-	}
-	if s.Currency != nil {
-		path, h := spillwayv1connect.NewCurrencyServiceHandler(s.Currency, opts...)
-		add(spillwayv1connect.CurrencyServiceName, path, h)
-	}
-	if s.Checkout != nil {
-		path, h := spillwayv1connect.NewCheckoutServiceHandler(s.Checkout, opts...)
-		add(spillwayv1connect.CheckoutServiceName, path, h)
-	}
-	if s.Order != nil {
-		path, h := spillwayv1connect.NewOrderServiceHandler(s.Order, opts...)
-		add(spillwayv1connect.OrderServiceName, path, h)
-	}
-	if s.Shipping != nil {
-		path, h := spillwayv1connect.NewShippingServiceHandler(s.Shipping, opts...)
-		add(spillwayv1connect.ShippingServiceName, path, h)
-	}
-	if s.Payment != nil {
-		path, h := spillwayv1connect.NewPaymentServiceHandler(s.Payment, opts...)
-		add(spillwayv1connect.PaymentServiceName, path, h)
-	}
-	if s.Email != nil {
-		path, h := spillwayv1connect.NewEmailServiceHandler(s.Email, opts...)
-		add(spillwayv1connect.EmailServiceName, path, h)
-	}
-	if s.DeadLetters != nil {
-		path, h := spillwayv1connect.NewDeadLetterServiceHandler(s.DeadLetters, opts...)
-		add(spillwayv1connect.DeadLetterServiceName, path, h)
-	}
-	if s.Audit != nil {
-		path, h := spillwayv1connect.NewAuditServiceHandler(s.Audit, opts...)
-		add(spillwayv1connect.AuditServiceName, path, h)
-	}
-	return names
-}
-
 // home answers what is no procedure.
 func home(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path != "/" {
@@ -173,99 +100,6 @@ func home(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	fmt.Fprintf(w, "Spillway takes orders. Try: curl -H 'Content-Type: application/json' -d '{}' http://%s/spillway.v1.CatalogService/ListProducts\n", r.Host)
-}
-
-// contentTypes answers a POST that is in no language of a procedure, and says which there are. Connect would answer with an
-// empty 415.
-func contentTypes(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if say := complaint(r); say != "" {
-			w.Header().Set("Content-Type", "application/json")
-			w.WriteHeader(http.StatusUnsupportedMediaType)
-			fmt.Fprintf(w, `{"code":"invalid_argument","message":%q}`+"\n", say)
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
-}
-
-// complaint is what is wrong with the language of a request; empty when nothing is.
-func complaint(r *http.Request) string {
-	contentType := r.Header.Get("Content-Type")
-	switch {
-	case r.Method != http.MethodPost:
-		return ""
-	case !spoken(contentType):
-		return "send Content-Type: application/json (or application/proto, application/grpc)"
-	case streams[r.URL.Path] && unaryOnly(contentType):
-		return "the answer is a stream: send Content-Type: application/connect+json (or application/connect+proto, application/grpc, " +
-			"application/grpc-web), with the message in an envelope"
-	}
-	return ""
-}
-
-// spoken says whether the content type is one that the protocols know, in UTF-8.
-func spoken(contentType string) bool {
-	kind, params, err := mime.ParseMediaType(contentType)
-	if charset := params["charset"]; err != nil || (charset != "" && !strings.EqualFold(charset, "utf-8")) {
-		return false
-	}
-	switch kind {
-	case "application/json", "application/proto", "application/connect+json", "application/connect+proto",
-		"application/grpc", "application/grpc+json", "application/grpc+proto",
-		"application/grpc-web", "application/grpc-web+json", "application/grpc-web+proto":
-		return true
-	}
-	return false
-}
-
-// unaryOnly says whether the content type, one that is spoken, is of calls that are answered once.
-func unaryOnly(contentType string) bool {
-	kind, _, _ := mime.ParseMediaType(contentType) // It was parsed before.
-	return kind == "application/json" || kind == "application/proto"
-}
-
-// readyz lists what does not work; 503 if anything. Beside it stand the breakers' states.
-func readyz(w http.ResponseWriter, r *http.Request, cfg Config) {
-	parts := map[string]any{}
-	status := http.StatusOK
-	if cfg.Breakers != nil {
-		parts["breakers"] = cfg.Breakers()
-	}
-	for name, check := range cfg.Ready {
-		parts[name] = "ok"
-		if err := ask(r.Context(), check); err != nil {
-			parts[name], status = err.Error(), http.StatusServiceUnavailable
-		}
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(parts) // The client may be gone.
-}
-
-func ask(ctx context.Context, check func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
-	defer cancel()
-	return check(ctx)
-}
-
-// health is grpchealth's checker: a service is serving while all parts work.
-type health struct {
-	checks map[string]func(ctx context.Context) error
-	names  []string
-}
-
-// Check answers for one service, or for all when none is named.
-func (h health) Check(ctx context.Context, req *grpchealth.CheckRequest) (*grpchealth.CheckResponse, error) {
-	if req.Service != "" && !slices.Contains(h.names, req.Service) {
-		return nil, connect.NewError(connect.CodeNotFound, fmt.Errorf("there is no service %q", req.Service))
-	}
-	for _, check := range h.checks {
-		if ok := ask(ctx, check) == nil; !ok {
-			return &grpchealth.CheckResponse{Status: grpchealth.StatusNotServing}, nil
-		}
-	}
-	return &grpchealth.CheckResponse{Status: grpchealth.StatusServing}, nil
 }
 
 // Serve listens until ctx ends, and then waits for the requests under way, as long as drain allows. When it returns without

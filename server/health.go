@@ -1,0 +1,55 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+
+	"connectrpc.com/connect"
+	"connectrpc.com/grpchealth"
+)
+
+// readyz lists what does not work; 503 if anything. Beside it stand the breakers' states.
+func readyz(w http.ResponseWriter, r *http.Request, cfg Config) {
+	parts := map[string]any{}
+	status := http.StatusOK
+	if cfg.Breakers != nil {
+		parts["breakers"] = cfg.Breakers()
+	}
+	for name, check := range cfg.Ready {
+		parts[name] = "ok"
+		if err := ask(r.Context(), check); err != nil {
+			parts[name], status = err.Error(), http.StatusServiceUnavailable
+		}
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(parts) // The client may be gone.
+}
+
+func ask(ctx context.Context, check func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	return check(ctx)
+}
+
+// health is grpchealth's checker: a service is serving while all parts work.
+type health struct {
+	checks map[string]func(ctx context.Context) error
+	names  []string
+}
+
+// Check answers for one service, or for all when none is named.
+func (h health) Check(ctx context.Context, req *grpchealth.CheckRequest) (*grpchealth.CheckResponse, error) {
+	if req.Service != "" && !slices.Contains(h.names, req.Service) {
+		return nil, connect.NewError(connect.CodeNotFound, fmt.Errorf("there is no service %q", req.Service))
+	}
+	for _, check := range h.checks {
+		if ok := ask(ctx, check) == nil; !ok {
+			return &grpchealth.CheckResponse{Status: grpchealth.StatusNotServing}, nil
+		}
+	}
+	return &grpchealth.CheckResponse{Status: grpchealth.StatusServing}, nil
+}
