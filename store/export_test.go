@@ -36,3 +36,15 @@ func Count(ctx context.Context, db *DB, query string, args ...any) (n int64, err
 
 // Translate says what an error of the driver means to callers.
 var Translate = translate
+
+// Take renews the claim.
+func (c *RedisClaim) Take(ctx context.Context) error { return c.take(ctx) }
+
+// Connection is the number of the connection that has the claim.
+func (c *RedisClaim) Connection(t testing.TB) (id int64) {
+	t.Helper()
+	if err := c.conn.QueryRowContext(t.Context(), "SELECT CONNECTION_ID()").Scan(&id); err != nil {
+		t.Fatal(err)
+	}
+	return id
+}

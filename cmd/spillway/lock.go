@@ -1,10 +1,14 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 
 	"github.com/gofrs/flock"
+
+	"github.com/spillway/spillway/store"
 )
 
 // lockDataDir keeps a second shop with a Redis of its own out of the data directory, until it is unlocked or the process ends. Two of
@@ -19,4 +23,20 @@ func lockDataDir(dir string) (unlock func() error, err error) {
 		return nil, fmt.Errorf("another `spillway all` is running in --data-dir %q: stop it, or take another --data-dir; several processes need a real --redis", dir)
 	}
 	return lock.Unlock, nil
+}
+
+// claimRedis keeps a second shop with a Redis of its own off a MySQL, which may run on another machine; a SQLite is in the data directory.
+func (p *parts) claimRedis(ctx context.Context) error {
+	claim, err := p.db.ClaimRedis(ctx)
+	if errors.Is(err, store.ErrClaimed) {
+		return errors.New("another `spillway all` with an embedded Redis is running on this MySQL database: several processes need one real --redis. " +
+			"(If its machine went down, try again in two minutes)")
+	}
+	if err != nil {
+		return err
+	}
+	keeping, stop := context.WithCancel(context.WithoutCancel(ctx))
+	p.goes(keeping, func(ctx context.Context) { claim.Keep(ctx, p.log) })
+	p.closers = append(p.closers, func() error { stop(); return nil })
+	return nil
 }

@@ -47,7 +47,7 @@ func openParts(ctx context.Context, sql sqlConfig, redis redisConfig, orders ord
 	if err := p.openSQL(ctx, sql); err != nil {
 		return p, err
 	}
-	if err := p.openRedis(redis); err != nil {
+	if err := p.openRedis(ctx, redis); err != nil {
 		return p, err
 	}
 	p.flush = workers.DefaultFlushConfig()
@@ -82,9 +82,12 @@ func (p *parts) openSQL(ctx context.Context, cfg sqlConfig) error {
 	return err
 }
 
-func (p *parts) openRedis(cfg redisConfig) error {
+func (p *parts) openRedis(ctx context.Context, cfg redisConfig) error {
 	rc := cfg.stock()
 	if cfg.embedded() {
+		if err := p.claimRedis(ctx); err != nil {
+			return err
+		}
 		m := miniredis.NewMiniRedis()
 		if err := m.StartAddr("127.0.0.1:0"); err != nil {
 			return fmt.Errorf("start the embedded Redis: %w", err)

@@ -206,3 +206,18 @@ func TestASecondShopIsKeptOut(t *testing.T) {
 		t.Errorf("after a kill: %s", again.Raw)
 	}
 }
+
+// TestASecondShopWithARedisOfItsOwnIsKeptOff the first one's MySQL, whatever its data directory.
+func TestASecondShopWithARedisOfItsOwnIsKeptOff(t *testing.T) {
+	dsn := realparts.MySQL(t)
+	migrated(t, dsn)
+	s := newShop(t, dsn, []string{"--data-dir", t.TempDir(), "--mysql", dsn})
+	second := exec.CommandContext(t.Context(), binary, "all", "--listen", realparts.FreeAddr(t), "--data-dir", t.TempDir(), "--mysql", dsn, "--auth-key", authKey)
+	if out, err := second.CombinedOutput(); err == nil || !strings.Contains(string(out), "need one real --redis") {
+		t.Errorf("a second shop: %v, %s", err, out)
+	}
+	s.must("CheckoutService/PlaceOrder", s.guest(), orderBody(hotSKU, 1, goodCard), "Idempotency-Key", "k")
+	s.kill()
+	s.start()
+	s.must("CheckoutService/PlaceOrder", s.guest(), orderBody(hotSKU, 1, goodCard), "Idempotency-Key", "k2")
+}
