@@ -14,12 +14,20 @@ func (o *Orders) StalePending(ctx context.Context, before, now time.Time, limit 
 		order.Pending, micro(before), micro(now), limit)
 }
 
-// Voided are up to limit orders whose charge was voided between the times.
-func (o *Orders) Voided(ctx context.Context, from, to time.Time, limit int) ([]order.ID, error) {
-	return fetch(ctx, o.db, func(ctx context.Context) ([]order.ID, error) {
-		return collect(ctx, o.db.sql, "voided charges", scanValue[order.ID],
-			"SELECT order_id FROM charges WHERE state = ? AND updated_at >= ? AND updated_at < ? ORDER BY updated_at LIMIT ?",
-			ChargeVoided, micro(from), micro(to), limit)
+// ChargePlace is the place of a charge among all of them, by when its line was written.
+type ChargePlace struct {
+	CreatedAt time.Time
+	OrderID   order.ID
+}
+
+// Voided are up to limit voided charges behind the place, whose lines were written before the time, in that order.
+func (o *Orders) Voided(ctx context.Context, after ChargePlace, before time.Time, limit int) ([]ChargePlace, error) {
+	return fetch(ctx, o.db, func(ctx context.Context) ([]ChargePlace, error) {
+		return collect(ctx, o.db.sql, "voided charges", func(r scanner) (p ChargePlace, err error) {
+			err = r.Scan(&p.CreatedAt, &p.OrderID)
+			return p, err
+		}, "SELECT created_at, order_id FROM charges WHERE state = ? AND created_at >= ? AND created_at < ? AND (created_at > ? OR order_id > ?) "+
+			"ORDER BY created_at, order_id LIMIT ?", ChargeVoided, micro(after.CreatedAt), micro(before), micro(after.CreatedAt), after.OrderID, limit)
 	})
 }
 

@@ -16,3 +16,6 @@ func (r *PaymentReconciler) SetClock(now func() time.Time) { r.now = now }
 
 // SetClock sets what time it is.
 func (l *LostOrders) SetClock(now func() time.Time) { l.now = now }
+
+// Rechecks are the ages at which voided charges are asked for again.
+var Rechecks = rechecks

@@ -28,18 +28,11 @@ func DefaultReconcileConfig() ReconcileConfig {
 // lateCharge is how long after a cancellation its charge may still be on its way to being refunded by the request that made it.
 const lateCharge = 20 * time.Second
 
-// A voided charge is asked for again for a while: the provider may take the money late, when whoever had asked for it is gone. Providers
-// answer or give up within minutes.
-const (
-	recheckEvery = time.Minute
-	recheckFor   = 15 * time.Minute
-)
-
 // PendingStore is what a PaymentReconciler needs of SQL.
 type PendingStore interface {
 	StalePending(ctx context.Context, before, now time.Time, limit int) ([]order.Order, error)
 	PaidThoughCancelled(ctx context.Context, from, to time.Time, limit int) ([]order.ID, error)
-	Voided(ctx context.Context, from, to time.Time, limit int) ([]order.ID, error)
+	Voided(ctx context.Context, after store.ChargePlace, before time.Time, limit int) ([]store.ChargePlace, error)
 	// MarkPaid brings a pending order to PAID, in SQL alone.
 	MarkPaid(ctx context.Context, o order.Order, at time.Time) error
 }
@@ -60,13 +53,15 @@ type PaymentReconciler struct {
 	stock   Finisher
 	log     *slog.Logger
 	now     func() time.Time
-	checked time.Time // when voided charges were asked for last
+	// rechecked is, for each age, the voided charge that was asked for last.
+	rechecked []store.ChargePlace
 }
 
 // NewPaymentReconciler makes a reconciler. Several may run: each step is idempotent.
 func NewPaymentReconciler(cfg ReconcileConfig, orders PendingStore, intents Intents, money Money, st Finisher, log *slog.Logger) *PaymentReconciler {
 	return &PaymentReconciler{
 		cfg: cfg, orders: orders, intents: intents, money: money, stock: st, now: time.Now, log: log.With("worker", "payment_reconciler"),
+		rechecked: make([]store.ChargePlace, len(rechecks)),
 	}
 }
 
@@ -88,25 +83,6 @@ func (r *PaymentReconciler) RunOnce(ctx context.Context) (int, error) {
 	})
 	late, lateErr := r.refundLate(ctx, now)
 	return done + late, errors.Join(err, lateErr, r.recheck(ctx, now))
-}
-
-// recheck asks for voided charges once more. The payment service gives back what the provider took for them.
-func (r *PaymentReconciler) recheck(ctx context.Context, now time.Time) error {
-	if now.Sub(r.checked) < recheckEvery {
-		return nil
-	}
-	r.checked = now
-	ids, err := r.orders.Voided(ctx, now.Add(-recheckFor), now, recoveryBatch)
-	if err != nil {
-		return err
-	}
-	_, err = tryEach(ctx, recoveryConcurrency, ids, func(id order.ID) error {
-		if _, err := r.money.Find(ctx, id); err != nil {
-			return fmt.Errorf("voided charge of %s: %w", id, err)
-		}
-		return nil
-	})
-	return err
 }
 
 // reconcile asks for the payment of one order and takes the step that follows.
