@@ -3,7 +3,6 @@ package gateway
 import (
 	"context"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/spillway/spillway/order"
@@ -64,30 +63,34 @@ var declineCodes = map[string]string{
 	cardExpired: "expired_card", cardIncorrectCVC: "incorrect_cvc", cardProcessingError: "processing_error",
 }
 
-const (
-	// slowCharge is how long the slow card takes: well within the 3 s that a charge may take.
-	slowCharge = 1500 * time.Millisecond
-	// outcomesMax bounds what the simulated provider remembers; then it forgets the oldest. The ledger remembers all.
-	outcomesMax = 200_000
-)
+// slowCharge is how long the slow card takes: well within the 3 s that a charge may take.
+const slowCharge = 1500 * time.Millisecond
 
-// Simulated is a provider for trying, testing and load: it takes no money. What it remembers ends with the process.
+// Simulated is a provider for trying, testing and load: it takes no money.
 type Simulated struct {
 	// ThinkTime is how long every charge takes, beside what its card asks for; none unless set before the first one.
 	ThinkTime time.Duration
 
-	now   func() time.Time
-	sleep func(ctx context.Context, d time.Duration) error
-
-	mu       sync.Mutex
-	outcomes map[order.ID]ProviderOutcome
-	oldest   []order.ID
+	now      func() time.Time
+	sleep    func(ctx context.Context, d time.Duration) error
+	outcomes outcomes
 }
 
-// NewSimulated makes a provider.
+// outcomes are what a simulated provider remembers.
+type outcomes interface {
+	// keep keeps the first outcome of an order, and answers it.
+	keep(ctx context.Context, id order.ID, o ProviderOutcome) (ProviderOutcome, error)
+	find(ctx context.Context, id order.ID) (ProviderOutcome, bool, error)
+	// refund notes that the money went back; of an order that is not there, nothing.
+	refund(ctx context.Context, id order.ID) error
+}
+
+// NewSimulated makes a provider whose memory ends with the process.
 func NewSimulated() *Simulated {
-	return &Simulated{now: time.Now, sleep: sleep, outcomes: make(map[order.ID]ProviderOutcome)}
+	return simulated(&recentOutcomes{byID: make(map[order.ID]ProviderOutcome)})
 }
+
+func simulated(o outcomes) *Simulated { return &Simulated{now: time.Now, sleep: sleep, outcomes: o} }
 
 func sleep(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
@@ -102,8 +105,8 @@ func sleep(ctx context.Context, d time.Duration) error {
 
 // Charge does what the card's number says.
 func (s *Simulated) Charge(ctx context.Context, id order.ID, amount order.Money, card Card) (ProviderOutcome, error) {
-	if seen, ok, _ := s.Find(ctx, id); ok {
-		return seen, nil
+	if seen, ok, err := s.Find(ctx, id); ok || err != nil {
+		return seen, err
 	}
 	if s.ThinkTime > 0 {
 		if err := s.sleep(ctx, s.ThinkTime); err != nil {
@@ -119,7 +122,9 @@ func (s *Simulated) Charge(ctx context.Context, id order.ID, amount order.Money,
 		<-ctx.Done()
 		return ProviderOutcome{}, fmt.Errorf("charge %s: %w", id, ctx.Err())
 	case cardAnswerLost:
-		s.remember(id, ProviderOutcome{Amount: amount, Succeeded: true})
+		if _, err := s.outcomes.keep(ctx, id, ProviderOutcome{Amount: amount, Succeeded: true}); err != nil {
+			return ProviderOutcome{}, err
+		}
 		<-ctx.Done()
 		return ProviderOutcome{}, fmt.Errorf("charge %s: %w", id, ctx.Err())
 	case cardProviderDown:
@@ -127,7 +132,7 @@ func (s *Simulated) Charge(ctx context.Context, id order.ID, amount order.Money,
 	}
 	outcome := s.outcome(card)
 	outcome.Amount = amount
-	return s.remember(id, outcome), nil
+	return s.outcomes.keep(ctx, id, outcome)
 }
 
 func (s *Simulated) outcome(card Card) ProviderOutcome {
@@ -143,36 +148,10 @@ func (s *Simulated) outcome(card Card) ProviderOutcome {
 	return ProviderOutcome{Succeeded: true}
 }
 
-// remember keeps the first outcome of an order and answers it.
-func (s *Simulated) remember(id order.ID, o ProviderOutcome) ProviderOutcome {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if seen, ok := s.outcomes[id]; ok {
-		return seen
-	}
-	s.outcomes[id] = o
-	if s.oldest = append(s.oldest, id); len(s.oldest) > outcomesMax {
-		delete(s.outcomes, s.oldest[0])
-		s.oldest = s.oldest[1:]
-	}
-	return o
-}
-
 // Find says what became of a charge.
-func (s *Simulated) Find(_ context.Context, id order.ID) (ProviderOutcome, bool, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	o, ok := s.outcomes[id]
-	return o, ok, nil
+func (s *Simulated) Find(ctx context.Context, id order.ID) (ProviderOutcome, bool, error) {
+	return s.outcomes.find(ctx, id)
 }
 
 // Refund gives the money back. One that it does not remember (any more) is given back all the same: the ledger knows.
-func (s *Simulated) Refund(_ context.Context, id order.ID) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if o, ok := s.outcomes[id]; ok {
-		o.Refunded = true
-		s.outcomes[id] = o
-	}
-	return nil
-}
+func (s *Simulated) Refund(ctx context.Context, id order.ID) error { return s.outcomes.refund(ctx, id) }

@@ -3,6 +3,8 @@ package gateway
 import (
 	"context"
 	"errors"
+	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -15,9 +17,28 @@ func newID() order.ID { return order.NewID(0, time.Now()) }
 
 func goodCard(number string) Card { return NewCard(number, "123", 2099, 1) }
 
-// napless is a provider that notes how long it would have slept.
-func napless(slept *time.Duration) *Simulated {
-	s := NewSimulated()
+// remembering runs the test on a provider that remembers in its process, and on one that remembers in a file.
+func remembering(t *testing.T, test func(t *testing.T, s *Simulated)) {
+	t.Run("in memory", func(t *testing.T) { test(t, NewSimulated()) })
+	t.Run("in a file", func(t *testing.T) { test(t, inFile(t, filepath.Join(t.TempDir(), "provider.db"))) })
+}
+
+func inFile(t *testing.T, path string) *Simulated {
+	t.Helper()
+	s, err := NewSimulatedIn(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// napless lets the provider note how long it would have slept.
+func napless(s *Simulated, slept *time.Duration) *Simulated {
 	s.sleep = func(_ context.Context, d time.Duration) error {
 		*slept += d
 		return nil
@@ -32,21 +53,23 @@ func TestEveryTestCardDoesWhatItsTableSays(t *testing.T) {
 		"4000000000009979": "stolen_card", "4000000000000069": "expired_card", "4000000000000127": "incorrect_cvc",
 		"4000000000000119": "processing_error", "4242424242424241": "incorrect_number", "": "incorrect_number",
 	}
-	for number, code := range cards {
-		var slept time.Duration
-		s, id := napless(&slept), newID()
-		got, err := s.Charge(t.Context(), id, twelve, goodCard(number))
-		want := ProviderOutcome{Amount: twelve, Succeeded: code == "", DeclineCode: code}
-		if err != nil || got != want {
-			t.Errorf("card %s: %+v, %v; want %+v", number, got, err, want)
+	remembering(t, func(t *testing.T, s *Simulated) {
+		for number, code := range cards {
+			var slept time.Duration
+			id := newID()
+			got, err := napless(s, &slept).Charge(t.Context(), id, twelve, goodCard(number))
+			want := ProviderOutcome{Amount: twelve, Succeeded: code == "", DeclineCode: code}
+			if err != nil || got != want {
+				t.Errorf("card %s: %+v, %v; want %+v", number, got, err, want)
+			}
+			if found, ok, err := s.Find(t.Context(), id); !ok || err != nil || found != want {
+				t.Errorf("card %s was found as %+v, %v, %v", number, found, ok, err)
+			}
+			if (slept > 0) != (number == cardSlow) {
+				t.Errorf("card %s took %s", number, slept)
+			}
 		}
-		if found, ok, err := s.Find(t.Context(), id); !ok || err != nil || found != want {
-			t.Errorf("card %s was found as %+v, %v, %v", number, found, ok, err)
-		}
-		if (slept > 0) != (number == cardSlow) {
-			t.Errorf("card %s took %s", number, slept)
-		}
-	}
+	})
 	if slowCharge >= DefaultPolicies()[Payment].Timeout {
 		t.Errorf("the slow card takes %s, more than a payment may", slowCharge)
 	}
@@ -61,54 +84,91 @@ func TestAnExpiredCardIsDeclined(t *testing.T) {
 	}
 }
 
+// impatience is how long a caller waits for an answer that does not come: longer than the provider needs to write it down.
+const impatience = 300 * time.Millisecond
+
 func TestCardsWithoutAnAnswer(t *testing.T) {
-	for number, charged := range map[string]bool{cardNoAnswer: false, cardAnswerLost: true} {
-		s, id := NewSimulated(), newID()
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
-		_, err := s.Charge(ctx, id, twelve, goodCard(number))
-		cancel()
-		if !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("card %s answered %v", number, err)
+	remembering(t, func(t *testing.T, s *Simulated) {
+		for number, charged := range map[string]bool{cardNoAnswer: false, cardAnswerLost: true} {
+			id := newID()
+			ctx, cancel := context.WithTimeout(t.Context(), impatience)
+			_, err := s.Charge(ctx, id, twelve, goodCard(number))
+			cancel()
+			if !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("card %s answered %v", number, err)
+			}
+			if o, found, err := s.Find(t.Context(), id); found != charged || o.Succeeded != charged || err != nil {
+				t.Errorf("card %s: found %+v, %v, %v", number, o, found, err)
+			}
 		}
-		if o, found, err := s.Find(t.Context(), id); found != charged || o.Succeeded != charged || err != nil {
-			t.Errorf("card %s: found %+v, %v, %v", number, o, found, err)
+		id := newID()
+		if _, err := s.Charge(t.Context(), id, twelve, goodCard(cardProviderDown)); !errors.Is(err, order.ErrUnavailable) {
+			t.Errorf("a provider that is down: %v", err)
 		}
-	}
-	s, id := NewSimulated(), newID()
-	if _, err := s.Charge(t.Context(), id, twelve, goodCard(cardProviderDown)); !errors.Is(err, order.ErrUnavailable) {
-		t.Errorf("a provider that is down: %v", err)
-	}
-	if _, found, _ := s.Find(t.Context(), id); found {
-		t.Error("a provider that is down charged a card")
-	}
+		if _, found, _ := s.Find(t.Context(), id); found {
+			t.Error("a provider that is down charged a card")
+		}
+	})
 }
 
 func TestAnOrderIsChargedOnce(t *testing.T) {
-	s, id := NewSimulated(), newID()
-	first, err := s.Charge(t.Context(), id, twelve, goodCard("4242424242424242"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	again, err := s.Charge(t.Context(), id, order.Money{Currency: "EUR", Amount: 1}, goodCard(cardDeclined))
-	if err != nil || again != first {
-		t.Errorf("the second charge answers %+v, %v; want %+v", again, err, first)
-	}
-	for range 2 {
-		if err := s.Refund(t.Context(), id); err != nil {
+	remembering(t, func(t *testing.T, s *Simulated) {
+		id := newID()
+		first, err := s.Charge(t.Context(), id, twelve, goodCard("4242424242424242"))
+		if err != nil {
 			t.Fatal(err)
 		}
+		again, err := s.Charge(t.Context(), id, order.Money{Currency: "EUR", Amount: 1}, goodCard(cardDeclined))
+		if err != nil || again != first {
+			t.Errorf("the second charge answers %+v, %v; want %+v", again, err, first)
+		}
+		for range 2 {
+			if err := s.Refund(t.Context(), id); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if o, _, _ := s.Find(t.Context(), id); !o.Refunded || !o.Succeeded {
+			t.Errorf("after the refund: %+v", o)
+		}
+		if err := s.Refund(t.Context(), newID()); err != nil {
+			t.Errorf("a charge that the provider forgot: %v", err)
+		}
+	})
+}
+
+// TestProvidersShareAFile: of charges for one order at the same moment, one is made, and every process hears of that one.
+func TestProvidersShareAFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "provider.db")
+	id := newID()
+	answers := make([]ProviderOutcome, 8)
+	var wg sync.WaitGroup
+	for i := range answers {
+		s := inFile(t, path)
+		wg.Go(func() {
+			var err error
+			if answers[i], err = s.Charge(t.Context(), id, order.Money{Currency: "EUR", Amount: order.Cents(i + 1)}, goodCard("4242424242424242")); err != nil {
+				t.Error(err)
+			}
+		})
 	}
-	if o, _, _ := s.Find(t.Context(), id); !o.Refunded || !o.Succeeded {
-		t.Errorf("after the refund: %+v", o)
+	wg.Wait()
+	found, ok, err := inFile(t, path).Find(t.Context(), id)
+	if err != nil || !ok || !found.Succeeded || found.Amount.Amount == 0 {
+		t.Fatalf("found %+v, %v (%v)", found, ok, err)
 	}
-	if err := s.Refund(t.Context(), newID()); err != nil {
-		t.Errorf("a charge that the provider forgot: %v", err)
+	for i, a := range answers {
+		if a != found {
+			t.Errorf("charge %d heard of %+v, want %+v", i, a, found)
+		}
+	}
+	if _, err := NewSimulatedIn(t.TempDir()); err == nil {
+		t.Error("a folder was taken for a file")
 	}
 }
 
 func TestThinkTimeIsTaken(t *testing.T) {
 	var slept time.Duration
-	s := napless(&slept)
+	s := napless(NewSimulated(), &slept)
 	s.ThinkTime = time.Minute
 	if _, err := s.Charge(t.Context(), newID(), twelve, goodCard("4242424242424242")); err != nil || slept != time.Minute {
 		t.Errorf("slept %s, %v", slept, err)
@@ -123,17 +183,22 @@ func TestThinkTimeIsTaken(t *testing.T) {
 }
 
 func TestTheProviderForgetsTheOldest(t *testing.T) {
-	s, first := NewSimulated(), newID()
-	s.remember(first, ProviderOutcome{Succeeded: true})
+	r, first := &recentOutcomes{byID: map[order.ID]ProviderOutcome{}}, newID()
+	keep := func(id order.ID) {
+		if _, err := r.keep(t.Context(), id, ProviderOutcome{Succeeded: true}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	keep(first)
 	last := first
 	for range outcomesMax {
 		last = newID()
-		s.remember(last, ProviderOutcome{Succeeded: true})
+		keep(last)
 	}
-	if _, found, _ := s.Find(t.Context(), first); found || len(s.outcomes) != outcomesMax {
-		t.Errorf("it remembers %d outcomes, the first one: %v", len(s.outcomes), found)
+	if _, found, _ := r.find(t.Context(), first); found || len(r.byID) != outcomesMax {
+		t.Errorf("it remembers %d outcomes, the first one: %v", len(r.byID), found)
 	}
-	if _, found, _ := s.Find(t.Context(), last); !found {
+	if _, found, _ := r.find(t.Context(), last); !found {
 		t.Error("it forgot the last one")
 	}
 }

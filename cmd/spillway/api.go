@@ -49,7 +49,12 @@ func newAPI(p *parts, redis redisConfig, orders orderConfig, dataDir string, out
 	reader := server.OrderReader{Hot: p.stock, Rows: rows, Log: p.log}
 
 	shipping := server.Shipping{Carrier: out.carrier(), Rates: rates, Shipments: rows, Reader: reader}
-	payment := &server.Payment{Provider: gateway.NewSimulated(), Ledger: ledger, Now: time.Now}
+	provider, err := out.provider()
+	if err != nil {
+		return nil, err
+	}
+	p.closers = append(p.closers, provider.Close)
+	payment := &server.Payment{Provider: provider, Ledger: ledger, Now: time.Now}
 	a := &api{
 		ledger:   ledger,
 		payments: gateway.Payments{Client: payment, Policy: p.policies[gateway.Payment]},

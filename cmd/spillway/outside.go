@@ -20,6 +20,8 @@ type outsideConfig struct {
 	SMTPPlain    bool   `name:"smtp-plain" env:"SPILLWAY_SMTP_PLAIN" group:"Mail" help:"Send without TLS and without signing in: for a relay on the same machine."`
 	MailFrom     string `name:"mail-from" env:"SPILLWAY_MAIL_FROM" group:"Mail" default:"Spillway <orders@spillway.example>" help:"Who mails are from."`
 
+	ProviderFile string `name:"simulate-provider-file" env:"SPILLWAY_SIMULATE_PROVIDER_FILE" group:"Payment" placeholder:"PATH" help:"Where the simulated payment provider keeps what it took: processes share it, and it outlives them. Without it, each process has one of its own, which forgets when it ends."`
+
 	CarrierMode    string        `name:"simulate-carrier" env:"SPILLWAY_SIMULATE_CARRIER" group:"Carrier" enum:"ok,slow,down,late" default:"ok" help:"How the simulated carrier fares: ${enum}. late takes parcels and answers after the timeout."`
 	CarrierLatency time.Duration `name:"carrier-latency" env:"SPILLWAY_CARRIER_LATENCY" group:"Carrier" default:"0s" help:"How long the simulated carrier takes to answer."`
 }
@@ -64,6 +66,14 @@ func (c outsideConfig) validate() error {
 		errs = append(errs, fmt.Errorf("--carrier-latency %s: must not be negative", c.CarrierLatency))
 	}
 	return errors.Join(errs...)
+}
+
+// provider is the simulated one; there is no other yet.
+func (c outsideConfig) provider() (*gateway.Simulated, error) {
+	if c.ProviderFile == "" {
+		return gateway.NewSimulated(), nil
+	}
+	return gateway.NewSimulatedIn(c.ProviderFile)
 }
 
 // carrier is the simulated one; there is no other yet.

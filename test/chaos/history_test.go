@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"strings"
 
@@ -49,9 +50,12 @@ func (r *round) history(m *market, who string) string {
 		return out.String()
 	}
 	for _, q := range traces {
-		if err := r.dump(ctx, &out, q, id); err != nil {
+		if err := dump(ctx, &out, r.db, q, id); err != nil {
 			fmt.Fprintf(&out, "  %s: %v\n", q.name, err)
 		}
+	}
+	if err := dump(ctx, &out, r.taken, rule{"provider", "SELECT * FROM outcomes WHERE order_id = ?"}, id); err != nil {
+		fmt.Fprintf(&out, "  provider: %v\n", err)
 	}
 	r.dumpRedis(ctx, &out, id)
 	lines := r.grep(string(id))
@@ -65,8 +69,8 @@ func (r *round) history(m *market, who string) string {
 	return out.String()
 }
 
-func (h *house) dump(ctx context.Context, out *strings.Builder, q rule, id order.ID) error {
-	rows, err := h.db.QueryContext(ctx, q.query, id)
+func dump(ctx context.Context, out *strings.Builder, db *sql.DB, q rule, id order.ID) error {
+	rows, err := db.QueryContext(ctx, q.query, id)
 	if err != nil {
 		return err
 	}

@@ -60,6 +60,7 @@ type house struct {
 	key     string
 	env     []string
 	db      *sql.DB
+	taken   *sql.DB // what the payment provider took, which is not the shop's to say
 	redis   string
 	dsn     string
 	keys    stock.Keys
@@ -88,6 +89,7 @@ func newHouse(ctx context.Context, t *testing.T) *house {
 		"SPILLWAY_REDIS_NAMESPACE="+namespace, "SPILLWAY_ROCKETMQ="+proxy.Addr(), "SPILLWAY_CUSTOMER_ORDERS=0",
 		"SPILLWAY_DATA_DIR="+filepath.Join(t.TempDir(), "data"), "SPILLWAY_PAY_WITHIN="+payWithin.String(),
 		"SPILLWAY_RECONCILE_AFTER=5s", "SPILLWAY_LOST_AFTER=1s", "SPILLWAY_DRAIN_TIMEOUT=10s")
+	h.openProvider()
 	h.command("migrate", "up")
 	h.hire()
 	h.say("the parts are up")

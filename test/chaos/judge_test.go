@@ -136,7 +136,7 @@ func (r *round) look(m *market) ([]finding, error) {
 		}
 		out = append(out, found...)
 	}
-	for _, check := range []func(context.Context, *market) ([]finding, error){r.toldIsTrue, r.restocksAreBooked, r.countersAgree} {
+	for _, check := range []func(context.Context, *market) ([]finding, error){r.toldIsTrue, r.restocksAreBooked, r.countersAgree, r.providerAgrees} {
 		found, err := check(ctx, m)
 		if err != nil {
 			return nil, err

@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -86,6 +87,20 @@ func TestEveryCardEndsWhereItShould(t *testing.T) {
 			s.stockIs(sku, c.left)
 		})
 	}
+}
+
+// TestWhatWasTakenBeforeAKillIsFound: the provider is another party, and remembers a charge whose answer never came.
+func TestWhatWasTakenBeforeAKillIsFound(t *testing.T) {
+	s := embedded(t, append([]string{"--simulate-provider-file", filepath.Join(t.TempDir(), "provider.db")}, quickly...)...)
+	sku := s.product(5)
+	placed := s.must("CheckoutService/PlaceOrder", s.guest(), orderBody(sku, 2, "4000000000000341"), "Idempotency-Key", "lost")
+	if placed.Order.State != "ORDER_STATE_PENDING" {
+		t.Fatalf("placed: %s", placed.Raw)
+	}
+	s.kill()
+	s.start()
+	s.inSQL(placed.Order.ID, order.Paid) // Its event went with the queue: a minute later the ship rescuer finds it.
+	s.stockIs(sku, 3)
 }
 
 // TestAnOrderIsPaidLaterOrExpires.
