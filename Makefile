@@ -52,6 +52,10 @@ services: ## start Redis, MySQL and RocketMQ on 127.0.0.1 (installs what is miss
 services-down: ## stop exactly those
 	deploy/native/services.sh down
 
+.PHONY: chromium
+chromium: ## install the browser that the tests drive, if there is none
+	deploy/native/chromium.sh prepare
+
 ##@ Check
 
 # The RocketMQ client has data races of its own and leaks goroutines when it stops: under the race detector the tests
@@ -59,7 +63,7 @@ services-down: ## stop exactly those
 RACY := /queue/rocketmq
 
 .PHONY: test
-test: services $(BIN)/grpcurl $(NODE_BIN)/buf ## run all tests against the real servers, with the race detector
+test: services chromium $(BIN)/grpcurl $(NODE_BIN)/buf ## run all tests against the real servers, with the race detector
 	packages=$$(go list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' ./... | grep -v '$(RACY)'); \
 	go test -race -count=1 -p $(TEST_PARALLEL) -timeout $(TEST_TIMEOUT) $$packages
 	go test -count=1 -timeout $(TEST_TIMEOUT) .$(RACY)/...
@@ -83,7 +87,7 @@ bench: services ## measure orders a second on the real servers, beside a bare ha
 	go run ./test/bench $(ARGS)
 
 .PHONY: lint
-lint: lint-go lint-proto lint-scripts check-generated ## check style, dependency arrows, .proto files, scripts and generated code
+lint: lint-go lint-proto lint-scripts lint-ts check-generated ## check style, dependency arrows, .proto files, scripts, types and generated code
 
 .PHONY: lint-go
 lint-go: $(BIN)/golangci-lint
@@ -97,6 +101,10 @@ lint-proto: $(NODE_BIN)/buf
 .PHONY: lint-scripts
 lint-scripts:
 	tools/lint-scripts.sh
+
+.PHONY: lint-ts
+lint-ts: $(NODE_BIN)/buf
+	tsc --project test/e2e/browser
 
 .PHONY: check-generated
 check-generated:
