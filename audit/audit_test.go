@@ -76,12 +76,15 @@ func TestWhatIsInFlight(t *testing.T) {
 		w.flush(took(duplicate))
 		w.write(duplicate, order.Cancelled)
 		want = slices.DeleteFunc(want, func(s string) bool { return s[:5] == "stock" })
-		step("a refused order whose stock is to go back", 4, "row_matches_journal duplicate")
+		step("a refused order whose stock and money are to go back", 4, "row_matches_journal duplicate", "cancelled_is_refunded duplicate")
 
 		w.write(reserved, order.Paid)
 		w.write(released, order.Cancelled)
 		w.write(pruned, order.Cancelled)
 		w.flush(gives(duplicate))
+		for _, o := range []order.Order{released, pruned, duplicate} {
+			w.charge(o, store.ChargeVoided)
+		}
 		want = nil
 		step("all of it drained", 0)
 	})

@@ -144,6 +144,12 @@ var defects = []defect{
 		drained: []string{"cancelled_is_refunded declined"},
 	},
 	{
+		name: "a cancelled order without tombstone", breaks: []string{
+			"DELETE FROM charges WHERE order_id = {declined}", "UPDATE orders SET updated_at = " + old + " WHERE id = {declined}",
+		},
+		drained: []string{"cancelled_is_refunded declined"},
+	},
+	{
 		name: "a refund deleted", breaks: []string{"DELETE FROM refunds WHERE order_id = {refunded}"},
 		drained: []string{"refund_is_the_charge refunded", "cancellation_is_complete refunded"},
 	},

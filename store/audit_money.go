@@ -70,15 +70,19 @@ func unfinished(column string) string {
 	return " LEFT JOIN order_cancellations x ON x.order_id = " + column + " AND x.finished_at IS NULL "
 }
 
-// CancelledAndCharged finds CANCELLED orders whose money was taken, or may have been, and is not on its way back.
+// CancelledAndCharged finds CANCELLED orders whose money was taken, or may have been, and is not on its way back. Without a line in the
+// ledger nothing forbids the charge, and nobody asked whether it was made.
 func (v *AuditView) CancelledAndCharged(ctx context.Context, each func(Flaw)) (int64, error) {
 	return v.ask(ctx, question{
 		counts: allOrders + " WHERE " + stateIs("state", order.Cancelled),
-		flaws: "SELECT o.id, c.state, c.amount, c.currency FROM orders o JOIN charges c ON c.order_id = o.id" + unfinished("o.id") +
-			"WHERE " + stateIs("o.state", order.Cancelled) + " AND " + chargeIs("c.state", ChargePending, ChargeSucceeded) +
-			" AND (? OR (x.order_id IS NULL AND c.updated_at < ? AND o.updated_at < ?))",
+		flaws: "SELECT o.id, c.state, c.amount, c.currency FROM orders o LEFT JOIN charges c ON c.order_id = o.id" + unfinished("o.id") +
+			"WHERE " + stateIs("o.state", order.Cancelled) + " AND (c.order_id IS NULL OR " + chargeIs("c.state", ChargePending, ChargeSucceeded) + ")" +
+			" AND (? OR (x.order_id IS NULL AND (c.order_id IS NULL OR c.updated_at < ?) AND o.updated_at < ?))",
 		args: []any{v.horizon.Drained, v.horizon.Since, v.horizon.Since},
 		say: func(r []string) Flaw {
+			if r[1] == "" {
+				return Flaw{OrderID: order.ID(r[0]), Detail: "it is CANCELLED, but the ledger does not say that it was not charged"}
+			}
 			return Flaw{OrderID: order.ID(r[0]), Detail: "it is CANCELLED, but its charge of " + sum(r[2], r[3]) + " is " + chargeName(r[1])}
 		},
 	}, each)

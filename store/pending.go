@@ -31,13 +31,15 @@ func (o *Orders) Voided(ctx context.Context, after ChargePlace, before time.Time
 	})
 }
 
-// PaidThoughCancelled are up to limit orders that were cancelled between the times, whose charge took money that was not given back and
-// is not on its way, or whose charge nobody knows the outcome of: it was in flight when they were cancelled.
-func (o *Orders) PaidThoughCancelled(ctx context.Context, from, to time.Time, limit int) ([]order.ID, error) {
+// OpenCharges are up to limit orders that were cancelled between the times, and may have cost money that is not on its way back: their charge
+// succeeded, or nobody knows its outcome, or the ledger has no line of it. The last happens when the ledger was away while the provider
+// took the money: the order was PENDING then, and its cancellation could not leave a tombstone either.
+func (o *Orders) OpenCharges(ctx context.Context, from, to time.Time, limit int) ([]order.ID, error) {
 	return fetch(ctx, o.db, func(ctx context.Context) ([]order.ID, error) {
 		return collect(ctx, o.db.sql, "charges of cancelled orders", scanValue[order.ID],
-			"SELECT o.id FROM orders o JOIN charges c ON c.order_id = o.id LEFT JOIN order_cancellations x ON x.order_id = o.id "+
-				"WHERE o.state = ? AND o.updated_at >= ? AND o.updated_at < ? AND c.state IN (?, ?) AND x.order_id IS NULL ORDER BY o.updated_at LIMIT ?",
+			"SELECT o.id FROM orders o LEFT JOIN charges c ON c.order_id = o.id LEFT JOIN order_cancellations x ON x.order_id = o.id "+
+				"WHERE o.state = ? AND o.updated_at >= ? AND o.updated_at < ? AND (c.order_id IS NULL OR c.state IN (?, ?)) AND x.order_id IS NULL "+
+				"ORDER BY o.updated_at LIMIT ?",
 			order.Cancelled, micro(from), micro(to), ChargeSucceeded, ChargePending, limit)
 	})
 }

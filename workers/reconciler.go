@@ -25,13 +25,19 @@ func DefaultReconcileConfig() ReconcileConfig {
 	return ReconcileConfig{After: 30 * time.Second, Lookback: 24 * time.Hour}
 }
 
-// lateCharge is how long after a cancellation its charge may still be on its way to being refunded by the request that made it.
-const lateCharge = 20 * time.Second
+const (
+	// lateCharge is how long after a cancellation its charge may still be on its way to being refunded by the request that made it.
+	lateCharge = 20 * time.Second
+	// lately is how far back each look at cancelled orders goes, and lookBackEvery how often one goes all the way: a sale leaves a hundred
+	// thousand of them.
+	lately        = 10 * time.Minute
+	lookBackEvery = time.Minute
+)
 
 // PendingStore is what a PaymentReconciler needs of SQL.
 type PendingStore interface {
 	StalePending(ctx context.Context, before, now time.Time, limit int) ([]order.Order, error)
-	PaidThoughCancelled(ctx context.Context, from, to time.Time, limit int) ([]order.ID, error)
+	OpenCharges(ctx context.Context, from, to time.Time, limit int) ([]order.ID, error)
 	Voided(ctx context.Context, after store.ChargePlace, before time.Time, limit int) ([]store.ChargePlace, error)
 	// MarkPaid brings a pending order to PAID, in SQL alone.
 	MarkPaid(ctx context.Context, o order.Order, at time.Time) error
@@ -53,6 +59,8 @@ type PaymentReconciler struct {
 	stock   Finisher
 	log     *slog.Logger
 	now     func() time.Time
+	// lookedBack is when all cancelled orders were looked at last.
+	lookedBack time.Time
 	// rechecked is, for each age, the voided charge that was asked for last.
 	rechecked []store.ChargePlace
 }
@@ -81,7 +89,7 @@ func (r *PaymentReconciler) RunOnce(ctx context.Context) (int, error) {
 		}
 		return nil
 	})
-	late, lateErr := r.refundLate(ctx, now)
+	late, lateErr := r.closeCharges(ctx, now)
 	return done + late, errors.Join(err, lateErr, r.recheck(ctx, now))
 }
 
@@ -151,17 +159,26 @@ func (r *PaymentReconciler) refund(ctx context.Context, id order.ID) error {
 	return r.intents.Intend(ctx, []store.Cancellation{{OrderID: id, Reason: reasonLatePaid, Actor: recoveryActor}})
 }
 
-// refundLate finds charges that came for orders that are cancelled.
-func (r *PaymentReconciler) refundLate(ctx context.Context, now time.Time) (int, error) {
-	ids, err := r.orders.PaidThoughCancelled(ctx, now.Add(-r.cfg.Lookback), now.Add(-lateCharge), recoveryBatch)
+// closeCharges sees to it that cancelled orders cost nothing: a charge that was not made is forbidden, one that was goes back. It looks at
+// those that were cancelled lately, and every now and then at all that it is to look back to.
+func (r *PaymentReconciler) closeCharges(ctx context.Context, now time.Time) (int, error) {
+	from, far := now.Add(-lately), now.Sub(r.lookedBack) >= lookBackEvery
+	if far {
+		from = now.Add(-r.cfg.Lookback)
+	}
+	ids, err := r.orders.OpenCharges(ctx, from, now.Add(-lateCharge), recoveryBatch)
 	if err != nil {
 		return 0, err
 	}
-	for _, id := range ids {
-		r.log.WarnContext(ctx, "a cancelled order was charged; its money goes back", "order", id)
-		if err := r.refund(ctx, id); err != nil {
-			return 0, err
-		}
+	if far {
+		r.lookedBack = now
 	}
-	return len(ids), nil
+	return tryEach(ctx, recoveryConcurrency, ids, func(id order.ID) error {
+		err := r.money.Void(ctx, id)
+		if !errors.Is(err, order.ErrState) {
+			return err
+		}
+		r.log.WarnContext(ctx, "a cancelled order was charged; its money goes back", "order", id)
+		return r.refund(ctx, id)
+	})
 }

@@ -97,30 +97,41 @@ func TestAnOrderThatMayStillBePaidIsLeftAlone(t *testing.T) {
 	wantState(t, store.NewOrders(s.db), later.ID, order.Pending)
 }
 
-// TestAChargeOfACancelledOrderGoesBack: it was in flight when the order was cancelled, and whoever made it died.
+// TestAChargeOfACancelledOrderGoesBack: it was in flight when the order was cancelled, and whoever made it died; or the ledger was away,
+// so that only the provider knows of it.
 func TestAChargeOfACancelledOrderGoesBack(t *testing.T) {
-	s := openShop(t, openSQLite(t))
-	o := freshOrder()
-	s.reserve(t, o)
-	s.release(t, o)
-	drained(t, s.flusher(s.sql, withOrders).RunOnce)
-	ledger := store.NewCharges(s.db)
-	t.Cleanup(ledger.Close)
-	if _, err := ledger.Record(t.Context(), store.Charge{
-		OrderID: o.ID, ChargeID: string(o.ID), State: store.ChargeSucceeded, Amount: order.Money{Currency: o.Currency, Amount: o.Total},
-	}); err != nil {
-		t.Fatal(err)
+	for name, booked := range map[string]bool{"booked": true, "not booked": false} {
+		t.Run(name, func(t *testing.T) {
+			s := openShop(t, openSQLite(t))
+			o, unpaid := freshOrder(), freshOrder()
+			for _, o := range []order.Order{o, unpaid} {
+				s.reserve(t, o)
+				s.release(t, o)
+			}
+			drained(t, s.flusher(s.sql, withOrders).RunOnce)
+			ledger := store.NewCharges(s.db)
+			t.Cleanup(ledger.Close)
+			if booked {
+				charge := store.Charge{OrderID: o.ID, ChargeID: "ch", State: store.ChargeSucceeded, Amount: order.Money{Currency: o.Currency, Amount: o.Total}}
+				if _, err := ledger.Record(t.Context(), charge); err != nil {
+					t.Fatal(err)
+				}
+			}
+			money, intents := newCashier(&crash{}, o), store.NewCancellations(s.db)
+			r := s.reconciler(money)
+			mustRun(t, r.RunOnce, 0)
+			r.SetClock(func() time.Time { return time.Now().Add(time.Minute) }) // What is younger may still be on its way back.
+			mustRun(t, r.RunOnce, 2)
+			if money.charges[unpaid.ID].State != gateway.ChargeVoided {
+				t.Error("nothing refuses a late charge of the order that was not paid")
+			}
+			mustRun(t, workers.NewCancellationFinisher(intents, money, s.Stock, quiet).RunOnce, 1)
+			if money.refunds[o.ID] != 1 || money.refunds[unpaid.ID] != 0 {
+				t.Errorf("the money went back %d times, and %d times where none was taken", money.refunds[o.ID], money.refunds[unpaid.ID])
+			}
+			s.wantStock(t, 100, 100)
+		})
 	}
-	money, intents := newCashier(&crash{}, o), store.NewCancellations(s.db)
-	r := s.reconciler(money)
-	r.SetClock(func() time.Time { return time.Now().Add(time.Minute) }) // What is younger may still be on its way back.
-	mustRun(t, r.RunOnce, 1)
-	mustRun(t, workers.NewCancellationFinisher(intents, money, s.Stock, quiet).RunOnce, 1)
-	if money.refunds[o.ID] != 1 {
-		t.Errorf("the money went back %d times", money.refunds[o.ID])
-	}
-	mustRun(t, r.RunOnce, 0)
-	s.wantStock(t, 100, 100)
 }
 
 // TestLostOrdersAreFoundOnceTheirTimeHasCome.
