@@ -7,27 +7,28 @@ import (
 	"github.com/spillway/spillway/order"
 )
 
-// StalePending reads up to limit orders that have been PENDING since before the time, oldest first; of those that are to be paid later
-// only the ones that have expired at now.
-func (o *Orders) StalePending(ctx context.Context, before, now time.Time, limit int) ([]order.Order, error) {
-	return o.query(ctx, "state = ? AND updated_at < ? AND (expires_at IS NULL OR expires_at <= ?) ORDER BY updated_at LIMIT ?",
-		order.Pending, micro(before), micro(now), limit)
+// Place is where a look at rows that are in order of time has come to.
+type Place struct {
+	At      time.Time
+	OrderID order.ID
 }
 
-// ChargePlace is the place of a charge among all of them, by when its line was written.
-type ChargePlace struct {
-	CreatedAt time.Time
-	OrderID   order.ID
+// StalePending reads up to limit orders behind the place that have been PENDING since before the time, oldest change first; of those that
+// are to be paid later only the ones that have expired at now.
+func (o *Orders) StalePending(ctx context.Context, after Place, before, now time.Time, limit int) ([]order.Order, error) {
+	return o.query(ctx, "state = ? AND updated_at >= ? AND updated_at < ? AND (updated_at > ? OR id > ?) AND (expires_at IS NULL OR expires_at <= ?) "+
+		"ORDER BY updated_at, id LIMIT ?",
+		order.Pending, micro(after.At), micro(before), micro(after.At), after.OrderID, micro(now), limit)
 }
 
 // Voided are up to limit voided charges behind the place, whose lines were written before the time, in that order.
-func (o *Orders) Voided(ctx context.Context, after ChargePlace, before time.Time, limit int) ([]ChargePlace, error) {
-	return fetch(ctx, o.db, func(ctx context.Context) ([]ChargePlace, error) {
-		return collect(ctx, o.db.sql, "voided charges", func(r scanner) (p ChargePlace, err error) {
-			err = r.Scan(&p.CreatedAt, &p.OrderID)
+func (o *Orders) Voided(ctx context.Context, after Place, before time.Time, limit int) ([]Place, error) {
+	return fetch(ctx, o.db, func(ctx context.Context) ([]Place, error) {
+		return collect(ctx, o.db.sql, "voided charges", func(r scanner) (p Place, err error) {
+			err = r.Scan(&p.At, &p.OrderID)
 			return p, err
 		}, "SELECT created_at, order_id FROM charges WHERE state = ? AND created_at >= ? AND created_at < ? AND (created_at > ? OR order_id > ?) "+
-			"ORDER BY created_at, order_id LIMIT ?", ChargeVoided, micro(after.CreatedAt), micro(before), micro(after.CreatedAt), after.OrderID, limit)
+			"ORDER BY created_at, order_id LIMIT ?", ChargeVoided, micro(after.At), micro(before), micro(after.At), after.OrderID, limit)
 	})
 }
 

@@ -118,6 +118,11 @@ func TestADuplicateThatWasLostGivesItsUnitsBack(t *testing.T) {
 		}); err != nil {
 			t.Fatal(err)
 		}
+		for _, o := range []order.Order{lost, undone} { // As CancelDuplicate does.
+			if _, err := ledger.Void(t.Context(), o.ID, string(o.ID), "XXX"); err != nil {
+				t.Fatal(err)
+			}
+		}
 		intents, unrelayed := store.NewCancellations(s.db), journals{2}
 		worker := workers.NewLostOrders(workers.LostConfig{After: time.Second}, s.sql, ledger, s.Stock, &unrelayed, intents, quiet)
 		worker.SetClock(func() time.Time { return time.Now().Add(time.Minute) })

@@ -24,8 +24,8 @@ const (
 func (r *PaymentReconciler) recheck(ctx context.Context, now time.Time) error {
 	var errs []error
 	for i, age := range rechecks {
-		if r.rechecked[i] == (store.ChargePlace{}) {
-			r.rechecked[i].CreatedAt = now.Add(-age - recheckBack)
+		if r.rechecked[i] == (store.Place{}) {
+			r.rechecked[i].At = now.Add(-age - recheckBack)
 		}
 		for range recheckPages {
 			more, err := r.recheckPage(ctx, &r.rechecked[i], now.Add(-age))
@@ -40,12 +40,12 @@ func (r *PaymentReconciler) recheck(ctx context.Context, now time.Time) error {
 
 // recheckPage asks for a page of charges and moves the place behind them. One that fails among others is left to the next age; when all of
 // them fail, the payment service is away, and the place stays.
-func (r *PaymentReconciler) recheckPage(ctx context.Context, place *store.ChargePlace, before time.Time) (more bool, err error) {
+func (r *PaymentReconciler) recheckPage(ctx context.Context, place *store.Place, before time.Time) (more bool, err error) {
 	page, err := r.orders.Voided(ctx, *place, before, recoveryBatch)
 	if err != nil || len(page) == 0 {
 		return false, err
 	}
-	n, err := tryEach(ctx, recoveryConcurrency, page, func(c store.ChargePlace) error {
+	n, err := tryEach(ctx, recoveryConcurrency, page, func(c store.Place) error {
 		if _, err := r.money.Find(ctx, c.OrderID); err != nil {
 			return fmt.Errorf("voided charge of %s: %w", c.OrderID, err)
 		}

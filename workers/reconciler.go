@@ -36,9 +36,9 @@ const (
 
 // PendingStore is what a PaymentReconciler needs of SQL.
 type PendingStore interface {
-	StalePending(ctx context.Context, before, now time.Time, limit int) ([]order.Order, error)
+	StalePending(ctx context.Context, after store.Place, before, now time.Time, limit int) ([]order.Order, error)
 	OpenCharges(ctx context.Context, from, to time.Time, limit int) ([]order.ID, error)
-	Voided(ctx context.Context, after store.ChargePlace, before time.Time, limit int) ([]store.ChargePlace, error)
+	Voided(ctx context.Context, after store.Place, before time.Time, limit int) ([]store.Place, error)
 	// MarkPaid brings a pending order to PAID, in SQL alone.
 	MarkPaid(ctx context.Context, o order.Order, at time.Time) error
 }
@@ -59,17 +59,19 @@ type PaymentReconciler struct {
 	stock   Finisher
 	log     *slog.Logger
 	now     func() time.Time
+	// place is where the last look at pending orders ended, if there were more.
+	place store.Place
 	// lookedBack is when all cancelled orders were looked at last.
 	lookedBack time.Time
 	// rechecked is, for each age, the voided charge that was asked for last.
-	rechecked []store.ChargePlace
+	rechecked []store.Place
 }
 
 // NewPaymentReconciler makes a reconciler. Several may run: each step is idempotent.
 func NewPaymentReconciler(cfg ReconcileConfig, orders PendingStore, intents Intents, money Money, st Finisher, log *slog.Logger) *PaymentReconciler {
 	return &PaymentReconciler{
 		cfg: cfg, orders: orders, intents: intents, money: money, stock: st, now: time.Now, log: log.With("worker", "payment_reconciler"),
-		rechecked: make([]store.ChargePlace, len(rechecks)),
+		rechecked: make([]store.Place, len(rechecks)),
 	}
 }
 
@@ -79,7 +81,7 @@ func (r *PaymentReconciler) Run(ctx context.Context) { patiently(ctx, r.log, r.R
 // RunOnce looks once and returns how many orders it brought on.
 func (r *PaymentReconciler) RunOnce(ctx context.Context) (int, error) {
 	now := r.now()
-	stale, err := r.orders.StalePending(ctx, now.Add(-r.cfg.After), now, recoveryBatch)
+	stale, err := r.stale(ctx, now)
 	if err != nil {
 		return 0, err
 	}
@@ -91,6 +93,21 @@ func (r *PaymentReconciler) RunOnce(ctx context.Context) (int, error) {
 	})
 	late, lateErr := r.closeCharges(ctx, now)
 	return done + late, errors.Join(err, lateErr, r.recheck(ctx, now))
+}
+
+// stale are the pending orders whose turn it is. Each look goes on behind the last one, and begins again where that found the end: orders
+// that fail each time must not keep the others from theirs.
+func (r *PaymentReconciler) stale(ctx context.Context, now time.Time) ([]order.Order, error) {
+	page, err := r.orders.StalePending(ctx, r.place, now.Add(-r.cfg.After), now, recoveryBatch)
+	if err != nil {
+		return nil, err
+	}
+	r.place = store.Place{}
+	if len(page) == recoveryBatch {
+		last := page[len(page)-1]
+		r.place = store.Place{At: last.UpdatedAt, OrderID: last.ID}
+	}
+	return page, nil
 }
 
 // reconcile asks for the payment of one order and takes the step that follows.

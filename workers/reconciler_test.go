@@ -2,6 +2,7 @@ package workers_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -95,6 +96,52 @@ func TestAnOrderThatMayStillBePaidIsLeftAlone(t *testing.T) {
 		t.Errorf("it brought %d orders on (%v)", n, err)
 	}
 	wantState(t, store.NewOrders(s.db), later.ID, order.Pending)
+}
+
+// TestOrdersThatCannotBeReconciledCostOnlyThemselves, however many and old they are.
+func TestOrdersThatCannotBeReconciledCostOnlyThemselves(t *testing.T) {
+	const poisoned = 100 // as many as one look takes
+	onBoth(t, func(t *testing.T, db *store.DB) {
+		s := openShop(t, db)
+		money := &poisonedMoney{cashier: newCashier(&crash{}), poison: map[order.ID]bool{}}
+		var changes []store.Change
+		for range poisoned {
+			o := freshOrder()
+			money.poison[o.ID] = true
+			changes = append(changes, store.Change{Order: o, To: order.Pending, At: at})
+		}
+		good := freshOrder()
+		s.reserve(t, good)
+		changes = append(changes, store.Change{Order: good, To: order.Pending, At: at.Add(time.Second)})
+		if _, err := s.orders.Apply(t.Context(), changes); err != nil {
+			t.Fatal(err)
+		}
+		money.set(good, gateway.ChargeDeclined)
+		r := s.reconciler(money)
+		for range 2 {
+			if _, err := r.RunOnce(t.Context()); !errors.Is(err, errDown) && err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.flush(t)
+		left, err := s.Available(t.Context(), []order.SKU{"A"})
+		if err != nil || left["A"] != 100 {
+			t.Errorf("%d units of A can be bought (%v): the order behind %d others was not reconciled", left["A"], err, poisoned)
+		}
+	})
+}
+
+// poisonedMoney knows nothing of some orders.
+type poisonedMoney struct {
+	*cashier
+	poison map[order.ID]bool
+}
+
+func (p *poisonedMoney) Find(ctx context.Context, id order.ID) (gateway.FoundCharge, error) {
+	if p.poison[id] {
+		return gateway.FoundCharge{}, errDown
+	}
+	return p.cashier.Find(ctx, id)
 }
 
 // TestAChargeOfACancelledOrderGoesBack: it was in flight when the order was cancelled, and whoever made it died; or the ledger was away,
