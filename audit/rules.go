@@ -34,7 +34,7 @@ var rules = []struct {
 	{"charge_is_total", "What was charged is the order's total, in its currency.", asks((*store.AuditView).WrongAmounts)},
 	{"charge_has_order", "Money is taken for orders that exist.", asks((*store.AuditView).ChargesWithoutOrder)},
 	{"pending_is_undecided", "A PENDING order's charge, if there is one, has no outcome yet.", asks((*store.AuditView).DecidedAndPending)},
-	{"cancelled_is_refunded", "A CANCELLED order was not charged, or its money went back.", asks((*store.AuditView).CancelledAndCharged)},
+	{"cancelled_is_refunded", "The ledger says of each CANCELLED order that it was not charged, or that its money went back.", asks((*store.AuditView).CancelledAndCharged)},
 	{"refund_is_the_charge", "A refund is of the whole charge, which is then REFUNDED, and there is none otherwise.", asks((*store.AuditView).RefundsThatAreNotTheCharge)},
 
 	{"cancellation_cancels", "An order with a cancellation is CANCELLED.", asks((*store.AuditView).IntentsOfLiving)},
