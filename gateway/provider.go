@@ -83,6 +83,7 @@ type outcomes interface {
 	find(ctx context.Context, id order.ID) (ProviderOutcome, bool, error)
 	// refund notes that the money went back; of an order that is not there, nothing.
 	refund(ctx context.Context, id order.ID) error
+	close() error
 }
 
 // NewSimulated makes a provider whose memory ends with the process.
@@ -155,3 +156,6 @@ func (s *Simulated) Find(ctx context.Context, id order.ID) (ProviderOutcome, boo
 
 // Refund gives the money back. One that it does not remember (any more) is given back all the same: the ledger knows.
 func (s *Simulated) Refund(ctx context.Context, id order.ID) error { return s.outcomes.refund(ctx, id) }
+
+// Close closes the file, if there is one.
+func (s *Simulated) Close() error { return s.outcomes.close() }

@@ -31,14 +31,6 @@ func NewSimulatedIn(path string) (*Simulated, error) {
 	return simulated(fileOutcomes{db}), nil
 }
 
-// Close closes the file, if there is one.
-func (s *Simulated) Close() error {
-	if f, ok := s.outcomes.(fileOutcomes); ok {
-		return f.db.Close()
-	}
-	return nil
-}
-
 func (f fileOutcomes) keep(ctx context.Context, id order.ID, o ProviderOutcome) (ProviderOutcome, error) {
 	_, err := f.db.ExecContext(ctx, "INSERT INTO outcomes (order_id, amount, currency, succeeded, decline_code, refunded) VALUES (?,?,?,?,?,0) "+
 		"ON CONFLICT (order_id) DO NOTHING", id, o.Amount.Amount, o.Amount.Currency, o.Succeeded, o.DeclineCode)
@@ -67,6 +59,8 @@ func (f fileOutcomes) refund(ctx context.Context, id order.ID) error {
 	}
 	return nil
 }
+
+func (f fileOutcomes) close() error { return f.db.Close() }
 
 // away is what a provider that cannot be reached is to its callers.
 func away(err error) error {

@@ -84,16 +84,11 @@ func parseEntry(x rueidis.XRangeEntry) (Entry, error) {
 
 // formatDemand is the form in which the scripts read an order's lines.
 func formatDemand(demand []order.Demand) string {
-	var b strings.Builder
+	deltas := make([]order.Delta, len(demand))
 	for i, d := range demand {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		b.WriteString(string(d.SKU))
-		b.WriteByte(':')
-		b.WriteString(strconv.Itoa(d.Quantity))
+		deltas[i] = order.Delta{SKU: d.SKU, Units: int64(d.Quantity)}
 	}
-	return b.String()
+	return order.FormatDeltas(deltas)
 }
 
 // CompareIDs orders two stream ids. What is not an id sorts first.

@@ -128,8 +128,16 @@ func guarded(ctx context.Context, b JournalBreaker, block time.Duration, f func(
 
 // Epochs lists the epochs whose journals are not relayed to their end, oldest first.
 func (j *Journal) Epochs(ctx context.Context) ([]int64, error) {
-	c := j.redis.Client()
-	names, err := j.do(ctx, c.B().Zrange().Key(j.keys.Journals()).Min("0").Max("-1").Build(), 0).AsStrSlice()
+	return epochsIn(j.do(ctx, listJournals(j.redis, j.keys), 0))
+}
+
+func listJournals(r *Redis, keys Keys) rueidis.Completed {
+	return r.Client().B().Zrange().Key(keys.Journals()).Min("0").Max("-1").Build()
+}
+
+// epochsIn reads the answer to listJournals.
+func epochsIn(r rueidis.RedisResult) ([]int64, error) {
+	names, err := r.AsStrSlice()
 	if err != nil {
 		return nil, unavailable(err)
 	}

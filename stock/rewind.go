@@ -15,9 +15,9 @@ const rewindBatch = 500
 // all of its data. Its orders must not be settled, nor their stock given back: SQL never deducted it. It is called while no epoch is
 // open here.
 func (e *Epochs) rewind(ctx context.Context, except int64) error {
-	epochs, err := e.journals(ctx)
+	epochs, err := epochsIn(e.redis.Client().Do(ctx, listJournals(e.redis, e.keys)))
 	if err != nil {
-		return err
+		return fmt.Errorf("read the journals in Redis: %w", err)
 	}
 	for _, number := range epochs {
 		if number == except { // It was drained just now.
@@ -28,15 +28,6 @@ func (e *Epochs) rewind(ctx context.Context, except int64) error {
 		}
 	}
 	return nil
-}
-
-func (e *Epochs) journals(ctx context.Context) ([]int64, error) {
-	c := e.redis.Client()
-	numbers, err := c.Do(ctx, c.B().Zrange().Key(e.keys.Journals()).Min("0").Max("-1").Build()).AsIntSlice()
-	if err != nil {
-		return nil, fmt.Errorf("read the journals in Redis: %w", err)
-	}
-	return numbers, nil
 }
 
 func (e *Epochs) rewindEpoch(ctx context.Context, number int64) error {

@@ -14,12 +14,6 @@ type Revoker interface {
 	Revoke(ctx context.Context, id order.ID, reason string) (stock.Position, error)
 }
 
-// MoneyBack makes sure that an order costs nothing: it forbids a charge that was not made, and refunds one that was.
-type MoneyBack interface {
-	Void(ctx context.Context, id order.ID) error
-	Refund(ctx context.Context, id order.ID, reason string) error
-}
-
 // Duplicates cancels orders whose idempotency key belongs to another order: the marker in Redis had expired, or was
 // lost with its Redis, and SQL's unique index is the last to know (I4). Each step is idempotent.
 type Duplicates struct {
@@ -38,11 +32,7 @@ func (d *Duplicates) CancelDuplicate(ctx context.Context, id, of order.ID) error
 	if _, err := d.stock.Revoke(ctx, id, reason); err != nil && !errors.Is(err, order.ErrNotFound) {
 		return fmt.Errorf("give the stock of %s back: %w", id, err)
 	}
-	err := d.money.Void(ctx, id)
-	if errors.Is(err, order.ErrState) { // It is charged already.
-		err = d.money.Refund(ctx, id, reason)
-	}
-	if err != nil {
+	if _, err := undoCharge(ctx, d.money, id, reason); err != nil {
 		return fmt.Errorf("give the money of %s back: %w", id, err)
 	}
 	return nil

@@ -130,18 +130,9 @@ func TestADuplicateThatWasLostGivesItsUnitsBack(t *testing.T) {
 		finisher := workers.NewCancellationFinisher(intents, money, s.Stock, quiet)
 		mustRun(t, finisher.RunOnce, 1)
 		s.flush(t)
-		s.wantStock(t, 100-unitsOf(first, "A"), 100-unitsOf(first, "B"))
+		s.wantStock(t, 98, 99) // What the first one has.
 		if r, err := audit.Run(t.Context(), store.NewAudits(db), audit.Options{}); err != nil || r.BrokenRules() > 0 {
 			t.Errorf("the audit found %+v (%v)", r.Findings, err)
 		}
 	})
-}
-
-func unitsOf(o order.Order, sku order.SKU) int64 {
-	for _, l := range o.Lines {
-		if l.SKU == sku {
-			return int64(l.Quantity)
-		}
-	}
-	return 0
 }

@@ -103,7 +103,7 @@ func TestOrdersThatCannotBeReconciledCostOnlyThemselves(t *testing.T) {
 	const poisoned = 100 // as many as one look takes
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		s := openShop(t, db)
-		money := &poisonedMoney{cashier: newCashier(&crash{}), poison: map[order.ID]bool{}}
+		money := newAsked()
 		var changes []store.Change
 		for range poisoned {
 			o := freshOrder()
@@ -129,19 +129,6 @@ func TestOrdersThatCannotBeReconciledCostOnlyThemselves(t *testing.T) {
 			t.Errorf("%d units of A can be bought (%v): the order behind %d others was not reconciled", left["A"], err, poisoned)
 		}
 	})
-}
-
-// poisonedMoney knows nothing of some orders.
-type poisonedMoney struct {
-	*cashier
-	poison map[order.ID]bool
-}
-
-func (p *poisonedMoney) Find(ctx context.Context, id order.ID) (gateway.FoundCharge, error) {
-	if p.poison[id] {
-		return gateway.FoundCharge{}, errDown
-	}
-	return p.cashier.Find(ctx, id)
 }
 
 // TestAChargeOfACancelledOrderGoesBack: it was in flight when the order was cancelled, and whoever made it died; or the ledger was away,

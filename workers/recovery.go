@@ -33,7 +33,12 @@ const (
 
 // Money is what the repairing workers need of the payment service. Every call is idempotent by the order's id.
 type Money interface {
+	MoneyBack
 	Find(ctx context.Context, id order.ID) (gateway.FoundCharge, error)
+}
+
+// MoneyBack makes sure that an order costs nothing.
+type MoneyBack interface {
 	// Void makes sure that the order is never charged; order.ErrState when it is already.
 	Void(ctx context.Context, id order.ID) error
 	// Refund gives the money back, once; order.ErrState when nothing was taken.
@@ -48,14 +53,22 @@ type Finisher interface {
 
 // giveBack makes sure that the order costs nothing, and says what was given back; zero when nothing had been taken.
 func giveBack(ctx context.Context, money Money, id order.ID, reason string) (order.Money, error) {
-	err := money.Void(ctx, id)
-	if err == nil || !errors.Is(err, order.ErrState) {
+	refunded, err := undoCharge(ctx, money, id, reason)
+	if err != nil || !refunded {
 		return order.Money{}, err
-	}
-	// It is charged already, or was given back before.
-	if err := money.Refund(ctx, id, reason); err != nil {
-		return order.Money{}, fmt.Errorf("refund %s: %w", id, err)
 	}
 	found, err := money.Find(ctx, id)
 	return found.Amount, err
+}
+
+// undoCharge forbids a charge that was not made, and refunds one that was.
+func undoCharge(ctx context.Context, money MoneyBack, id order.ID, reason string) (refunded bool, err error) {
+	if err := money.Void(ctx, id); !errors.Is(err, order.ErrState) {
+		return false, err
+	}
+	// It is charged already, or was given back before.
+	if err := money.Refund(ctx, id, reason); err != nil {
+		return false, fmt.Errorf("refund %s: %w", id, err)
+	}
+	return true, nil
 }

@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"maps"
@@ -146,21 +147,29 @@ func (r *round) look(m *market) ([]finding, error) {
 	return out, nil
 }
 
-func (h *house) broken(ctx context.Context, r rule) ([]finding, error) {
-	rows, err := h.db.QueryContext(ctx, r.query)
+func (h *house) broken(ctx context.Context, r rule) (out []finding, err error) {
+	err = each(ctx, h.db, r.query, func(rows *sql.Rows) error {
+		f := finding{rule: r.name}
+		err := rows.Scan(&f.who, &f.detail)
+		out = append(out, f)
+		return err
+	})
+	return out, err
+}
+
+// each scans every row of the query.
+func each(ctx context.Context, db *sql.DB, query string, scan func(*sql.Rows) error) error {
+	rows, err := db.QueryContext(ctx, query)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer rows.Close()
-	var out []finding
 	for rows.Next() {
-		f := finding{rule: r.name}
-		if err := rows.Scan(&f.who, &f.detail); err != nil {
-			return nil, err
+		if err := scan(rows); err != nil {
+			return err
 		}
-		out = append(out, f)
 	}
-	return out, rows.Err()
+	return rows.Err()
 }
 
 // toldIsTrue: each order that a client was told about is in SQL, in the state it was told or a later one (I5).
@@ -189,21 +198,14 @@ func (h *house) toldIsTrue(ctx context.Context, m *market) ([]finding, error) {
 }
 
 func (h *house) states(ctx context.Context) (map[order.ID]order.State, error) {
-	rows, err := h.db.QueryContext(ctx, "SELECT id, state FROM orders")
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
 	out := map[order.ID]order.State{}
-	for rows.Next() {
+	return out, each(ctx, h.db, "SELECT id, state FROM orders", func(rows *sql.Rows) error {
 		var id order.ID
 		var s order.State
-		if err := rows.Scan(&id, &s); err != nil {
-			return nil, err
-		}
+		err := rows.Scan(&id, &s)
 		out[id] = s
-	}
-	return out, rows.Err()
+		return err
+	})
 }
 
 // restocksAreBooked: each adjustment that was acknowledged is in SQL, once by its key.

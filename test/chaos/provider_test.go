@@ -69,19 +69,12 @@ func (h *house) providerAgrees(ctx context.Context, _ *market) ([]finding, error
 }
 
 func accounts(ctx context.Context, db *sql.DB, query string) (map[order.ID]account, error) {
-	rows, err := db.QueryContext(ctx, query)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
 	out := map[order.ID]account{}
-	for rows.Next() {
+	return out, each(ctx, db, query, func(rows *sql.Rows) error {
 		var id order.ID
 		var a account
-		if err := rows.Scan(&id, &a.taken, &a.returned, &a.amount); err != nil {
-			return nil, err
-		}
+		err := rows.Scan(&id, &a.taken, &a.returned, &a.amount)
 		out[id] = a
-	}
-	return out, rows.Err()
+		return err
+	})
 }
