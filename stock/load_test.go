@@ -1,0 +1,70 @@
+package stock_test
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/stock"
+)
+
+func TestALoadedCounterIncludesTheJournalBeyondSQL(t *testing.T) {
+	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+		s := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 10})
+		res := s.mustReserve(t, request("k1", units("A", 3)))
+		entries, err := s.journal.Read(t.Context(), res.Position.Epoch, stock.StartID, 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.books.apply(entries) // SQL: 7
+		s.mustReserve(t, request("k2", units("A", 2)))
+		c := s.redis.Client()
+		if err := c.Do(t.Context(), c.B().Del().Key(s.keys.Stock(res.Position.Epoch)).Build()).Error(); err != nil {
+			t.Fatal(err)
+		}
+		s.mustReserve(t, request("k3", units("A", 1)))
+		s.wantLeft(t, "A", 4)
+	})
+}
+
+func TestALoadNeverRaisesACounter(t *testing.T) {
+	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+		s := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 10, "B": 1})
+		s.mustReserve(t, request("k1", units("A", 9)))
+		// B is loaded now, together with A, whose counter must stay although SQL still says 10.
+		s.mustReserve(t, request("k2", units("A", 1), units("B", 1)))
+		s.wantLeft(t, "A", 0)
+	})
+}
+
+func TestAWipedRedisIsRebuiltFromSQL(t *testing.T) {
+	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+		s := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 10})
+		res := s.mustReserve(t, request("k1", units("A", 3)))
+		entries, err := s.journal.Read(t.Context(), res.Position.Epoch, stock.StartID, 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.books.apply(entries)
+		s.mustReserve(t, request("k2", units("A", 1))) // not in SQL: lost with the wipe
+		c := s.redis.Client()
+		var keys []string
+		if keys, err = c.Do(t.Context(), c.B().Keys().Pattern("{"+s.keys.Namespace+":*").Build()).AsStrSlice(); err == nil {
+			err = c.Do(t.Context(), c.B().Del().Key(keys...).Build()).Error() // FLUSHALL, as far as this shop can see
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Reserve(t.Context(), request("k3", units("A", 1))); !errors.Is(err, order.ErrUnavailable) {
+			t.Fatalf("reserve on a wiped Redis: %v; want ErrUnavailable", err)
+		}
+		if err := s.epochs.Check(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		again := s.mustReserve(t, request("k4", units("A", 1)))
+		if again.Position.Epoch != res.Position.Epoch+1 {
+			t.Errorf("epoch = %d after %d", again.Position.Epoch, res.Position.Epoch)
+		}
+		s.wantLeft(t, "A", 6)
+	})
+}
