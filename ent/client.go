@@ -28,6 +28,7 @@ import (
 	"github.com/spillway/spillway/ent/stockadjustment"
 	"github.com/spillway/spillway/ent/stockdeduplog"
 	"github.com/spillway/spillway/ent/stockepoch"
+	"github.com/spillway/spillway/ent/stockreturn"
 
 	stdsql "database/sql"
 )
@@ -65,6 +66,8 @@ type Client struct {
 	StockDedupLog *StockDedupLogClient
 	// StockEpoch is the client for interacting with the StockEpoch builders.
 	StockEpoch *StockEpochClient
+	// StockReturn is the client for interacting with the StockReturn builders.
+	StockReturn *StockReturnClient
 }
 
 // NewClient creates a new client configured with the given options.
@@ -90,6 +93,7 @@ func (c *Client) init() {
 	c.StockAdjustment = NewStockAdjustmentClient(c.config)
 	c.StockDedupLog = NewStockDedupLogClient(c.config)
 	c.StockEpoch = NewStockEpochClient(c.config)
+	c.StockReturn = NewStockReturnClient(c.config)
 }
 
 type (
@@ -196,6 +200,7 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		StockAdjustment:   NewStockAdjustmentClient(cfg),
 		StockDedupLog:     NewStockDedupLogClient(cfg),
 		StockEpoch:        NewStockEpochClient(cfg),
+		StockReturn:       NewStockReturnClient(cfg),
 	}, nil
 }
 
@@ -229,6 +234,7 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		StockAdjustment:   NewStockAdjustmentClient(cfg),
 		StockDedupLog:     NewStockDedupLogClient(cfg),
 		StockEpoch:        NewStockEpochClient(cfg),
+		StockReturn:       NewStockReturnClient(cfg),
 	}, nil
 }
 
@@ -260,7 +266,7 @@ func (c *Client) Use(hooks ...Hook) {
 	for _, n := range []interface{ Use(...Hook) }{
 		c.Charge, c.DueMail, c.FailedOrder, c.FailedOrderAction, c.Order,
 		c.OrderCancellation, c.OrderItem, c.Product, c.Refund, c.SentMail, c.Shipment,
-		c.StockAdjustment, c.StockDedupLog, c.StockEpoch,
+		c.StockAdjustment, c.StockDedupLog, c.StockEpoch, c.StockReturn,
 	} {
 		n.Use(hooks...)
 	}
@@ -272,7 +278,7 @@ func (c *Client) Intercept(interceptors ...Interceptor) {
 	for _, n := range []interface{ Intercept(...Interceptor) }{
 		c.Charge, c.DueMail, c.FailedOrder, c.FailedOrderAction, c.Order,
 		c.OrderCancellation, c.OrderItem, c.Product, c.Refund, c.SentMail, c.Shipment,
-		c.StockAdjustment, c.StockDedupLog, c.StockEpoch,
+		c.StockAdjustment, c.StockDedupLog, c.StockEpoch, c.StockReturn,
 	} {
 		n.Intercept(interceptors...)
 	}
@@ -309,6 +315,8 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.StockDedupLog.mutate(ctx, m)
 	case *StockEpochMutation:
 		return c.StockEpoch.mutate(ctx, m)
+	case *StockReturnMutation:
+		return c.StockReturn.mutate(ctx, m)
 	default:
 		return nil, fmt.Errorf("ent: unknown mutation type %T", m)
 	}
@@ -2176,17 +2184,150 @@ func (c *StockEpochClient) mutate(ctx context.Context, m *StockEpochMutation) (V
 	}
 }
 
+// StockReturnClient is a client for the StockReturn schema.
+type StockReturnClient struct {
+	config
+}
+
+// NewStockReturnClient returns a client for the StockReturn from the given config.
+func NewStockReturnClient(c config) *StockReturnClient {
+	return &StockReturnClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `stockreturn.Hooks(f(g(h())))`.
+func (c *StockReturnClient) Use(hooks ...Hook) {
+	c.hooks.StockReturn = append(c.hooks.StockReturn, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `stockreturn.Intercept(f(g(h())))`.
+func (c *StockReturnClient) Intercept(interceptors ...Interceptor) {
+	c.inters.StockReturn = append(c.inters.StockReturn, interceptors...)
+}
+
+// Create returns a builder for creating a StockReturn entity.
+func (c *StockReturnClient) Create() *StockReturnCreate {
+	mutation := newStockReturnMutation(c.config, OpCreate)
+	return &StockReturnCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of StockReturn entities.
+func (c *StockReturnClient) CreateBulk(builders ...*StockReturnCreate) *StockReturnCreateBulk {
+	return &StockReturnCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *StockReturnClient) MapCreateBulk(slice any, setFunc func(*StockReturnCreate, int)) *StockReturnCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &StockReturnCreateBulk{err: fmt.Errorf("calling to StockReturnClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*StockReturnCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &StockReturnCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for StockReturn.
+func (c *StockReturnClient) Update() *StockReturnUpdate {
+	mutation := newStockReturnMutation(c.config, OpUpdate)
+	return &StockReturnUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *StockReturnClient) UpdateOne(_m *StockReturn) *StockReturnUpdateOne {
+	mutation := newStockReturnMutation(c.config, OpUpdateOne, withStockReturn(_m))
+	return &StockReturnUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *StockReturnClient) UpdateOneID(id string) *StockReturnUpdateOne {
+	mutation := newStockReturnMutation(c.config, OpUpdateOne, withStockReturnID(id))
+	return &StockReturnUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for StockReturn.
+func (c *StockReturnClient) Delete() *StockReturnDelete {
+	mutation := newStockReturnMutation(c.config, OpDelete)
+	return &StockReturnDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *StockReturnClient) DeleteOne(_m *StockReturn) *StockReturnDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *StockReturnClient) DeleteOneID(id string) *StockReturnDeleteOne {
+	builder := c.Delete().Where(stockreturn.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &StockReturnDeleteOne{builder}
+}
+
+// Query returns a query builder for StockReturn.
+func (c *StockReturnClient) Query() *StockReturnQuery {
+	return &StockReturnQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeStockReturn},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a StockReturn entity by its id.
+func (c *StockReturnClient) Get(ctx context.Context, id string) (*StockReturn, error) {
+	return c.Query().Where(stockreturn.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *StockReturnClient) GetX(ctx context.Context, id string) *StockReturn {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *StockReturnClient) Hooks() []Hook {
+	return c.hooks.StockReturn
+}
+
+// Interceptors returns the client interceptors.
+func (c *StockReturnClient) Interceptors() []Interceptor {
+	return c.inters.StockReturn
+}
+
+func (c *StockReturnClient) mutate(ctx context.Context, m *StockReturnMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&StockReturnCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&StockReturnUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&StockReturnUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&StockReturnDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown StockReturn mutation op: %q", m.Op())
+	}
+}
+
 // hooks and interceptors per client, for fast access.
 type (
 	hooks struct {
 		Charge, DueMail, FailedOrder, FailedOrderAction, Order, OrderCancellation,
 		OrderItem, Product, Refund, SentMail, Shipment, StockAdjustment, StockDedupLog,
-		StockEpoch []ent.Hook
+		StockEpoch, StockReturn []ent.Hook
 	}
 	inters struct {
 		Charge, DueMail, FailedOrder, FailedOrderAction, Order, OrderCancellation,
 		OrderItem, Product, Refund, SentMail, Shipment, StockAdjustment, StockDedupLog,
-		StockEpoch []ent.Interceptor
+		StockEpoch, StockReturn []ent.Interceptor
 	}
 )
 

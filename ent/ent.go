@@ -26,6 +26,7 @@ import (
 	"github.com/spillway/spillway/ent/stockadjustment"
 	"github.com/spillway/spillway/ent/stockdeduplog"
 	"github.com/spillway/spillway/ent/stockepoch"
+	"github.com/spillway/spillway/ent/stockreturn"
 )
 
 // ent aliases to avoid import conflicts in user's code.
@@ -100,6 +101,7 @@ func checkColumn(t, c string) error {
 			stockadjustment.Table:   stockadjustment.ValidColumn,
 			stockdeduplog.Table:     stockdeduplog.ValidColumn,
 			stockepoch.Table:        stockepoch.ValidColumn,
+			stockreturn.Table:       stockreturn.ValidColumn,
 		})
 	})
 	return columnCheck(t, c)

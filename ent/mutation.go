@@ -26,6 +26,7 @@ import (
 	"github.com/spillway/spillway/ent/stockadjustment"
 	"github.com/spillway/spillway/ent/stockdeduplog"
 	"github.com/spillway/spillway/ent/stockepoch"
+	"github.com/spillway/spillway/ent/stockreturn"
 )
 
 const (
@@ -51,6 +52,7 @@ const (
 	TypeStockAdjustment   = "StockAdjustment"
 	TypeStockDedupLog     = "StockDedupLog"
 	TypeStockEpoch        = "StockEpoch"
+	TypeStockReturn       = "StockReturn"
 )
 
 // ChargeMutation represents an operation that mutates the Charge nodes in the graph.
@@ -9771,6 +9773,8 @@ type StockEpochMutation struct {
 	opened_at       *time.Time
 	closed_at       *time.Time
 	reconciled_at   *time.Time
+	durability      *string
+	records_lost_at *time.Time
 	clearedFields   map[string]struct{}
 	done            bool
 	oldValue        func(context.Context) (*StockEpoch, error)
@@ -10193,6 +10197,91 @@ func (m *StockEpochMutation) ResetReconciledAt() {
 	delete(m.clearedFields, stockepoch.FieldReconciledAt)
 }
 
+// SetDurability sets the "durability" field.
+func (m *StockEpochMutation) SetDurability(s string) {
+	m.durability = &s
+}
+
+// Durability returns the value of the "durability" field in the mutation.
+func (m *StockEpochMutation) Durability() (r string, exists bool) {
+	v := m.durability
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDurability returns the old "durability" field's value of the StockEpoch entity.
+// If the StockEpoch object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockEpochMutation) OldDurability(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDurability is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDurability requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDurability: %w", err)
+	}
+	return oldValue.Durability, nil
+}
+
+// ResetDurability resets all changes to the "durability" field.
+func (m *StockEpochMutation) ResetDurability() {
+	m.durability = nil
+}
+
+// SetRecordsLostAt sets the "records_lost_at" field.
+func (m *StockEpochMutation) SetRecordsLostAt(t time.Time) {
+	m.records_lost_at = &t
+}
+
+// RecordsLostAt returns the value of the "records_lost_at" field in the mutation.
+func (m *StockEpochMutation) RecordsLostAt() (r time.Time, exists bool) {
+	v := m.records_lost_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRecordsLostAt returns the old "records_lost_at" field's value of the StockEpoch entity.
+// If the StockEpoch object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockEpochMutation) OldRecordsLostAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRecordsLostAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRecordsLostAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRecordsLostAt: %w", err)
+	}
+	return oldValue.RecordsLostAt, nil
+}
+
+// ClearRecordsLostAt clears the value of the "records_lost_at" field.
+func (m *StockEpochMutation) ClearRecordsLostAt() {
+	m.records_lost_at = nil
+	m.clearedFields[stockepoch.FieldRecordsLostAt] = struct{}{}
+}
+
+// RecordsLostAtCleared returns if the "records_lost_at" field was cleared in this mutation.
+func (m *StockEpochMutation) RecordsLostAtCleared() bool {
+	_, ok := m.clearedFields[stockepoch.FieldRecordsLostAt]
+	return ok
+}
+
+// ResetRecordsLostAt resets all changes to the "records_lost_at" field.
+func (m *StockEpochMutation) ResetRecordsLostAt() {
+	m.records_lost_at = nil
+	delete(m.clearedFields, stockepoch.FieldRecordsLostAt)
+}
+
 // Where appends a list predicates to the StockEpochMutation builder.
 func (m *StockEpochMutation) Where(ps ...predicate.StockEpoch) {
 	m.predicates = append(m.predicates, ps...)
@@ -10227,7 +10316,7 @@ func (m *StockEpochMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *StockEpochMutation) Fields() []string {
-	fields := make([]string, 0, 7)
+	fields := make([]string, 0, 9)
 	if m.partition_no != nil {
 		fields = append(fields, stockepoch.FieldPartitionNo)
 	}
@@ -10248,6 +10337,12 @@ func (m *StockEpochMutation) Fields() []string {
 	}
 	if m.reconciled_at != nil {
 		fields = append(fields, stockepoch.FieldReconciledAt)
+	}
+	if m.durability != nil {
+		fields = append(fields, stockepoch.FieldDurability)
+	}
+	if m.records_lost_at != nil {
+		fields = append(fields, stockepoch.FieldRecordsLostAt)
 	}
 	return fields
 }
@@ -10271,6 +10366,10 @@ func (m *StockEpochMutation) Field(name string) (ent.Value, bool) {
 		return m.ClosedAt()
 	case stockepoch.FieldReconciledAt:
 		return m.ReconciledAt()
+	case stockepoch.FieldDurability:
+		return m.Durability()
+	case stockepoch.FieldRecordsLostAt:
+		return m.RecordsLostAt()
 	}
 	return nil, false
 }
@@ -10294,6 +10393,10 @@ func (m *StockEpochMutation) OldField(ctx context.Context, name string) (ent.Val
 		return m.OldClosedAt(ctx)
 	case stockepoch.FieldReconciledAt:
 		return m.OldReconciledAt(ctx)
+	case stockepoch.FieldDurability:
+		return m.OldDurability(ctx)
+	case stockepoch.FieldRecordsLostAt:
+		return m.OldRecordsLostAt(ctx)
 	}
 	return nil, fmt.Errorf("unknown StockEpoch field %s", name)
 }
@@ -10351,6 +10454,20 @@ func (m *StockEpochMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetReconciledAt(v)
+		return nil
+	case stockepoch.FieldDurability:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDurability(v)
+		return nil
+	case stockepoch.FieldRecordsLostAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRecordsLostAt(v)
 		return nil
 	}
 	return fmt.Errorf("unknown StockEpoch field %s", name)
@@ -10415,6 +10532,9 @@ func (m *StockEpochMutation) ClearedFields() []string {
 	if m.FieldCleared(stockepoch.FieldReconciledAt) {
 		fields = append(fields, stockepoch.FieldReconciledAt)
 	}
+	if m.FieldCleared(stockepoch.FieldRecordsLostAt) {
+		fields = append(fields, stockepoch.FieldRecordsLostAt)
+	}
 	return fields
 }
 
@@ -10434,6 +10554,9 @@ func (m *StockEpochMutation) ClearField(name string) error {
 		return nil
 	case stockepoch.FieldReconciledAt:
 		m.ClearReconciledAt()
+		return nil
+	case stockepoch.FieldRecordsLostAt:
+		m.ClearRecordsLostAt()
 		return nil
 	}
 	return fmt.Errorf("unknown StockEpoch nullable field %s", name)
@@ -10463,6 +10586,12 @@ func (m *StockEpochMutation) ResetField(name string) error {
 		return nil
 	case stockepoch.FieldReconciledAt:
 		m.ResetReconciledAt()
+		return nil
+	case stockepoch.FieldDurability:
+		m.ResetDurability()
+		return nil
+	case stockepoch.FieldRecordsLostAt:
+		m.ResetRecordsLostAt()
 		return nil
 	}
 	return fmt.Errorf("unknown StockEpoch field %s", name)
@@ -10514,4 +10643,534 @@ func (m *StockEpochMutation) ClearEdge(name string) error {
 // It returns an error if the edge is not defined in the schema.
 func (m *StockEpochMutation) ResetEdge(name string) error {
 	return fmt.Errorf("unknown StockEpoch edge %s", name)
+}
+
+// StockReturnMutation represents an operation that mutates the StockReturn nodes in the graph.
+type StockReturnMutation struct {
+	config
+	op            Op
+	typ           string
+	id            *string
+	epoch         *int64
+	addepoch      *int64
+	entry_id      *string
+	reason        *string
+	returned_at   *time.Time
+	clearedFields map[string]struct{}
+	done          bool
+	oldValue      func(context.Context) (*StockReturn, error)
+	predicates    []predicate.StockReturn
+}
+
+var _ ent.Mutation = (*StockReturnMutation)(nil)
+
+// stockreturnOption allows management of the mutation configuration using functional options.
+type stockreturnOption func(*StockReturnMutation)
+
+// newStockReturnMutation creates new mutation for the StockReturn entity.
+func newStockReturnMutation(c config, op Op, opts ...stockreturnOption) *StockReturnMutation {
+	m := &StockReturnMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeStockReturn,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withStockReturnID sets the ID field of the mutation.
+func withStockReturnID(id string) stockreturnOption {
+	return func(m *StockReturnMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *StockReturn
+		)
+		m.oldValue = func(ctx context.Context) (*StockReturn, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().StockReturn.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withStockReturn sets the old StockReturn of the mutation.
+func withStockReturn(node *StockReturn) stockreturnOption {
+	return func(m *StockReturnMutation) {
+		m.oldValue = func(context.Context) (*StockReturn, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m StockReturnMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m StockReturnMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of StockReturn entities.
+func (m *StockReturnMutation) SetID(id string) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *StockReturnMutation) ID() (id string, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *StockReturnMutation) IDs(ctx context.Context) ([]string, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []string{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().StockReturn.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetEpoch sets the "epoch" field.
+func (m *StockReturnMutation) SetEpoch(i int64) {
+	m.epoch = &i
+	m.addepoch = nil
+}
+
+// Epoch returns the value of the "epoch" field in the mutation.
+func (m *StockReturnMutation) Epoch() (r int64, exists bool) {
+	v := m.epoch
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldEpoch returns the old "epoch" field's value of the StockReturn entity.
+// If the StockReturn object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockReturnMutation) OldEpoch(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldEpoch is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldEpoch requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldEpoch: %w", err)
+	}
+	return oldValue.Epoch, nil
+}
+
+// AddEpoch adds i to the "epoch" field.
+func (m *StockReturnMutation) AddEpoch(i int64) {
+	if m.addepoch != nil {
+		*m.addepoch += i
+	} else {
+		m.addepoch = &i
+	}
+}
+
+// AddedEpoch returns the value that was added to the "epoch" field in this mutation.
+func (m *StockReturnMutation) AddedEpoch() (r int64, exists bool) {
+	v := m.addepoch
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetEpoch resets all changes to the "epoch" field.
+func (m *StockReturnMutation) ResetEpoch() {
+	m.epoch = nil
+	m.addepoch = nil
+}
+
+// SetEntryID sets the "entry_id" field.
+func (m *StockReturnMutation) SetEntryID(s string) {
+	m.entry_id = &s
+}
+
+// EntryID returns the value of the "entry_id" field in the mutation.
+func (m *StockReturnMutation) EntryID() (r string, exists bool) {
+	v := m.entry_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldEntryID returns the old "entry_id" field's value of the StockReturn entity.
+// If the StockReturn object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockReturnMutation) OldEntryID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldEntryID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldEntryID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldEntryID: %w", err)
+	}
+	return oldValue.EntryID, nil
+}
+
+// ResetEntryID resets all changes to the "entry_id" field.
+func (m *StockReturnMutation) ResetEntryID() {
+	m.entry_id = nil
+}
+
+// SetReason sets the "reason" field.
+func (m *StockReturnMutation) SetReason(s string) {
+	m.reason = &s
+}
+
+// Reason returns the value of the "reason" field in the mutation.
+func (m *StockReturnMutation) Reason() (r string, exists bool) {
+	v := m.reason
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReason returns the old "reason" field's value of the StockReturn entity.
+// If the StockReturn object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockReturnMutation) OldReason(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReason is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReason requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReason: %w", err)
+	}
+	return oldValue.Reason, nil
+}
+
+// ResetReason resets all changes to the "reason" field.
+func (m *StockReturnMutation) ResetReason() {
+	m.reason = nil
+}
+
+// SetReturnedAt sets the "returned_at" field.
+func (m *StockReturnMutation) SetReturnedAt(t time.Time) {
+	m.returned_at = &t
+}
+
+// ReturnedAt returns the value of the "returned_at" field in the mutation.
+func (m *StockReturnMutation) ReturnedAt() (r time.Time, exists bool) {
+	v := m.returned_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReturnedAt returns the old "returned_at" field's value of the StockReturn entity.
+// If the StockReturn object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockReturnMutation) OldReturnedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReturnedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReturnedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReturnedAt: %w", err)
+	}
+	return oldValue.ReturnedAt, nil
+}
+
+// ResetReturnedAt resets all changes to the "returned_at" field.
+func (m *StockReturnMutation) ResetReturnedAt() {
+	m.returned_at = nil
+}
+
+// Where appends a list predicates to the StockReturnMutation builder.
+func (m *StockReturnMutation) Where(ps ...predicate.StockReturn) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the StockReturnMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *StockReturnMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.StockReturn, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *StockReturnMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *StockReturnMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (StockReturn).
+func (m *StockReturnMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *StockReturnMutation) Fields() []string {
+	fields := make([]string, 0, 4)
+	if m.epoch != nil {
+		fields = append(fields, stockreturn.FieldEpoch)
+	}
+	if m.entry_id != nil {
+		fields = append(fields, stockreturn.FieldEntryID)
+	}
+	if m.reason != nil {
+		fields = append(fields, stockreturn.FieldReason)
+	}
+	if m.returned_at != nil {
+		fields = append(fields, stockreturn.FieldReturnedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *StockReturnMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case stockreturn.FieldEpoch:
+		return m.Epoch()
+	case stockreturn.FieldEntryID:
+		return m.EntryID()
+	case stockreturn.FieldReason:
+		return m.Reason()
+	case stockreturn.FieldReturnedAt:
+		return m.ReturnedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *StockReturnMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case stockreturn.FieldEpoch:
+		return m.OldEpoch(ctx)
+	case stockreturn.FieldEntryID:
+		return m.OldEntryID(ctx)
+	case stockreturn.FieldReason:
+		return m.OldReason(ctx)
+	case stockreturn.FieldReturnedAt:
+		return m.OldReturnedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown StockReturn field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *StockReturnMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case stockreturn.FieldEpoch:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetEpoch(v)
+		return nil
+	case stockreturn.FieldEntryID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetEntryID(v)
+		return nil
+	case stockreturn.FieldReason:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReason(v)
+		return nil
+	case stockreturn.FieldReturnedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReturnedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown StockReturn field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *StockReturnMutation) AddedFields() []string {
+	var fields []string
+	if m.addepoch != nil {
+		fields = append(fields, stockreturn.FieldEpoch)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *StockReturnMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case stockreturn.FieldEpoch:
+		return m.AddedEpoch()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *StockReturnMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case stockreturn.FieldEpoch:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddEpoch(v)
+		return nil
+	}
+	return fmt.Errorf("unknown StockReturn numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *StockReturnMutation) ClearedFields() []string {
+	return nil
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *StockReturnMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *StockReturnMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown StockReturn nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *StockReturnMutation) ResetField(name string) error {
+	switch name {
+	case stockreturn.FieldEpoch:
+		m.ResetEpoch()
+		return nil
+	case stockreturn.FieldEntryID:
+		m.ResetEntryID()
+		return nil
+	case stockreturn.FieldReason:
+		m.ResetReason()
+		return nil
+	case stockreturn.FieldReturnedAt:
+		m.ResetReturnedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown StockReturn field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *StockReturnMutation) AddedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *StockReturnMutation) AddedIDs(name string) []ent.Value {
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *StockReturnMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *StockReturnMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *StockReturnMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *StockReturnMutation) EdgeCleared(name string) bool {
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *StockReturnMutation) ClearEdge(name string) error {
+	return fmt.Errorf("unknown StockReturn unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *StockReturnMutation) ResetEdge(name string) error {
+	return fmt.Errorf("unknown StockReturn edge %s", name)
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/spillway/spillway/ent/stockadjustment"
 	"github.com/spillway/spillway/ent/stockdeduplog"
 	"github.com/spillway/spillway/ent/stockepoch"
+	"github.com/spillway/spillway/ent/stockreturn"
 )
 
 // The init function reads all schema descriptors with runtime code
@@ -290,4 +291,24 @@ func init() {
 	stockepochDescLastID := stockepochFields[3].Descriptor()
 	// stockepoch.LastIDValidator is a validator for the "last_id" field. It is called by the builders before save.
 	stockepoch.LastIDValidator = stockepochDescLastID.Validators[0].(func(string) error)
+	// stockepochDescDurability is the schema descriptor for durability field.
+	stockepochDescDurability := stockepochFields[7].Descriptor()
+	// stockepoch.DefaultDurability holds the default value on creation for the durability field.
+	stockepoch.DefaultDurability = stockepochDescDurability.Default.(string)
+	// stockepoch.DurabilityValidator is a validator for the "durability" field. It is called by the builders before save.
+	stockepoch.DurabilityValidator = stockepochDescDurability.Validators[0].(func(string) error)
+	stockreturnFields := schema.StockReturn{}.Fields()
+	_ = stockreturnFields
+	// stockreturnDescEntryID is the schema descriptor for entry_id field.
+	stockreturnDescEntryID := stockreturnFields[2].Descriptor()
+	// stockreturn.EntryIDValidator is a validator for the "entry_id" field. It is called by the builders before save.
+	stockreturn.EntryIDValidator = stockreturnDescEntryID.Validators[0].(func(string) error)
+	// stockreturnDescReason is the schema descriptor for reason field.
+	stockreturnDescReason := stockreturnFields[3].Descriptor()
+	// stockreturn.ReasonValidator is a validator for the "reason" field. It is called by the builders before save.
+	stockreturn.ReasonValidator = stockreturnDescReason.Validators[0].(func(string) error)
+	// stockreturnDescID is the schema descriptor for id field.
+	stockreturnDescID := stockreturnFields[0].Descriptor()
+	// stockreturn.IDValidator is a validator for the "id" field. It is called by the builders before save.
+	stockreturn.IDValidator = stockreturnDescID.Validators[0].(func(string) error)
 }

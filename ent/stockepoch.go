@@ -31,7 +31,11 @@ type StockEpoch struct {
 	ClosedAt *time.Time `json:"closed_at,omitempty"`
 	// ReconciledAt holds the value of the "reconciled_at" field.
 	ReconciledAt *time.Time `json:"reconciled_at,omitempty"`
-	selectValues sql.SelectValues
+	// Durability holds the value of the "durability" field.
+	Durability string `json:"durability,omitempty"`
+	// RecordsLostAt holds the value of the "records_lost_at" field.
+	RecordsLostAt *time.Time `json:"records_lost_at,omitempty"`
+	selectValues  sql.SelectValues
 }
 
 // scanValues returns the types for scanning values from sql.Rows.
@@ -41,9 +45,9 @@ func (*StockEpoch) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case stockepoch.FieldID, stockepoch.FieldPartitionNo, stockepoch.FieldEpoch:
 			values[i] = new(sql.NullInt64)
-		case stockepoch.FieldRunID, stockepoch.FieldLastID:
+		case stockepoch.FieldRunID, stockepoch.FieldLastID, stockepoch.FieldDurability:
 			values[i] = new(sql.NullString)
-		case stockepoch.FieldOpenedAt, stockepoch.FieldClosedAt, stockepoch.FieldReconciledAt:
+		case stockepoch.FieldOpenedAt, stockepoch.FieldClosedAt, stockepoch.FieldReconciledAt, stockepoch.FieldRecordsLostAt:
 			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -110,6 +114,19 @@ func (_m *StockEpoch) assignValues(columns []string, values []any) error {
 				_m.ReconciledAt = new(time.Time)
 				*_m.ReconciledAt = value.Time
 			}
+		case stockepoch.FieldDurability:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field durability", values[i])
+			} else if value.Valid {
+				_m.Durability = value.String
+			}
+		case stockepoch.FieldRecordsLostAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field records_lost_at", values[i])
+			} else if value.Valid {
+				_m.RecordsLostAt = new(time.Time)
+				*_m.RecordsLostAt = value.Time
+			}
 		default:
 			_m.selectValues.Set(columns[i], values[i])
 		}
@@ -168,6 +185,14 @@ func (_m *StockEpoch) String() string {
 	builder.WriteString(", ")
 	if v := _m.ReconciledAt; v != nil {
 		builder.WriteString("reconciled_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	builder.WriteString("durability=")
+	builder.WriteString(_m.Durability)
+	builder.WriteString(", ")
+	if v := _m.RecordsLostAt; v != nil {
+		builder.WriteString("records_lost_at=")
 		builder.WriteString(v.Format(time.ANSIC))
 	}
 	builder.WriteByte(')')

@@ -80,6 +80,34 @@ func (_c *StockEpochCreate) SetNillableReconciledAt(v *time.Time) *StockEpochCre
 	return _c
 }
 
+// SetDurability sets the "durability" field.
+func (_c *StockEpochCreate) SetDurability(v string) *StockEpochCreate {
+	_c.mutation.SetDurability(v)
+	return _c
+}
+
+// SetNillableDurability sets the "durability" field if the given value is not nil.
+func (_c *StockEpochCreate) SetNillableDurability(v *string) *StockEpochCreate {
+	if v != nil {
+		_c.SetDurability(*v)
+	}
+	return _c
+}
+
+// SetRecordsLostAt sets the "records_lost_at" field.
+func (_c *StockEpochCreate) SetRecordsLostAt(v time.Time) *StockEpochCreate {
+	_c.mutation.SetRecordsLostAt(v)
+	return _c
+}
+
+// SetNillableRecordsLostAt sets the "records_lost_at" field if the given value is not nil.
+func (_c *StockEpochCreate) SetNillableRecordsLostAt(v *time.Time) *StockEpochCreate {
+	if v != nil {
+		_c.SetRecordsLostAt(*v)
+	}
+	return _c
+}
+
 // Mutation returns the StockEpochMutation object of the builder.
 func (_c *StockEpochCreate) Mutation() *StockEpochMutation {
 	return _c.mutation
@@ -87,6 +115,7 @@ func (_c *StockEpochCreate) Mutation() *StockEpochMutation {
 
 // Save creates the StockEpoch in the database.
 func (_c *StockEpochCreate) Save(ctx context.Context) (*StockEpoch, error) {
+	_c.defaults()
 	return withHooks(ctx, _c.sqlSave, _c.mutation, _c.hooks)
 }
 
@@ -109,6 +138,14 @@ func (_c *StockEpochCreate) Exec(ctx context.Context) error {
 func (_c *StockEpochCreate) ExecX(ctx context.Context) {
 	if err := _c.Exec(ctx); err != nil {
 		panic(err)
+	}
+}
+
+// defaults sets the default values of the builder before save.
+func (_c *StockEpochCreate) defaults() {
+	if _, ok := _c.mutation.Durability(); !ok {
+		v := stockepoch.DefaultDurability
+		_c.mutation.SetDurability(v)
 	}
 }
 
@@ -138,6 +175,14 @@ func (_c *StockEpochCreate) check() error {
 	}
 	if _, ok := _c.mutation.OpenedAt(); !ok {
 		return &ValidationError{Name: "opened_at", err: errors.New(`ent: missing required field "StockEpoch.opened_at"`)}
+	}
+	if _, ok := _c.mutation.Durability(); !ok {
+		return &ValidationError{Name: "durability", err: errors.New(`ent: missing required field "StockEpoch.durability"`)}
+	}
+	if v, ok := _c.mutation.Durability(); ok {
+		if err := stockepoch.DurabilityValidator(v); err != nil {
+			return &ValidationError{Name: "durability", err: fmt.Errorf(`ent: validator failed for field "StockEpoch.durability": %w`, err)}
+		}
 	}
 	return nil
 }
@@ -193,6 +238,14 @@ func (_c *StockEpochCreate) createSpec() (*StockEpoch, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.ReconciledAt(); ok {
 		_spec.SetField(stockepoch.FieldReconciledAt, field.TypeTime, value)
 		_node.ReconciledAt = &value
+	}
+	if value, ok := _c.mutation.Durability(); ok {
+		_spec.SetField(stockepoch.FieldDurability, field.TypeString, value)
+		_node.Durability = value
+	}
+	if value, ok := _c.mutation.RecordsLostAt(); ok {
+		_spec.SetField(stockepoch.FieldRecordsLostAt, field.TypeTime, value)
+		_node.RecordsLostAt = &value
 	}
 	return _node, _spec
 }
@@ -351,6 +404,36 @@ func (u *StockEpochUpsert) UpdateReconciledAt() *StockEpochUpsert {
 // ClearReconciledAt clears the value of the "reconciled_at" field.
 func (u *StockEpochUpsert) ClearReconciledAt() *StockEpochUpsert {
 	u.SetNull(stockepoch.FieldReconciledAt)
+	return u
+}
+
+// SetDurability sets the "durability" field.
+func (u *StockEpochUpsert) SetDurability(v string) *StockEpochUpsert {
+	u.Set(stockepoch.FieldDurability, v)
+	return u
+}
+
+// UpdateDurability sets the "durability" field to the value that was provided on create.
+func (u *StockEpochUpsert) UpdateDurability() *StockEpochUpsert {
+	u.SetExcluded(stockepoch.FieldDurability)
+	return u
+}
+
+// SetRecordsLostAt sets the "records_lost_at" field.
+func (u *StockEpochUpsert) SetRecordsLostAt(v time.Time) *StockEpochUpsert {
+	u.Set(stockepoch.FieldRecordsLostAt, v)
+	return u
+}
+
+// UpdateRecordsLostAt sets the "records_lost_at" field to the value that was provided on create.
+func (u *StockEpochUpsert) UpdateRecordsLostAt() *StockEpochUpsert {
+	u.SetExcluded(stockepoch.FieldRecordsLostAt)
+	return u
+}
+
+// ClearRecordsLostAt clears the value of the "records_lost_at" field.
+func (u *StockEpochUpsert) ClearRecordsLostAt() *StockEpochUpsert {
+	u.SetNull(stockepoch.FieldRecordsLostAt)
 	return u
 }
 
@@ -520,6 +603,41 @@ func (u *StockEpochUpsertOne) ClearReconciledAt() *StockEpochUpsertOne {
 	})
 }
 
+// SetDurability sets the "durability" field.
+func (u *StockEpochUpsertOne) SetDurability(v string) *StockEpochUpsertOne {
+	return u.Update(func(s *StockEpochUpsert) {
+		s.SetDurability(v)
+	})
+}
+
+// UpdateDurability sets the "durability" field to the value that was provided on create.
+func (u *StockEpochUpsertOne) UpdateDurability() *StockEpochUpsertOne {
+	return u.Update(func(s *StockEpochUpsert) {
+		s.UpdateDurability()
+	})
+}
+
+// SetRecordsLostAt sets the "records_lost_at" field.
+func (u *StockEpochUpsertOne) SetRecordsLostAt(v time.Time) *StockEpochUpsertOne {
+	return u.Update(func(s *StockEpochUpsert) {
+		s.SetRecordsLostAt(v)
+	})
+}
+
+// UpdateRecordsLostAt sets the "records_lost_at" field to the value that was provided on create.
+func (u *StockEpochUpsertOne) UpdateRecordsLostAt() *StockEpochUpsertOne {
+	return u.Update(func(s *StockEpochUpsert) {
+		s.UpdateRecordsLostAt()
+	})
+}
+
+// ClearRecordsLostAt clears the value of the "records_lost_at" field.
+func (u *StockEpochUpsertOne) ClearRecordsLostAt() *StockEpochUpsertOne {
+	return u.Update(func(s *StockEpochUpsert) {
+		s.ClearRecordsLostAt()
+	})
+}
+
 // Exec executes the query.
 func (u *StockEpochUpsertOne) Exec(ctx context.Context) error {
 	if len(u.create.conflict) == 0 {
@@ -572,6 +690,7 @@ func (_c *StockEpochCreateBulk) Save(ctx context.Context) ([]*StockEpoch, error)
 	for i := range _c.builders {
 		func(i int, root context.Context) {
 			builder := _c.builders[i]
+			builder.defaults()
 			var mut Mutator = MutateFunc(func(ctx context.Context, m Mutation) (Value, error) {
 				mutation, ok := m.(*StockEpochMutation)
 				if !ok {
@@ -846,6 +965,41 @@ func (u *StockEpochUpsertBulk) UpdateReconciledAt() *StockEpochUpsertBulk {
 func (u *StockEpochUpsertBulk) ClearReconciledAt() *StockEpochUpsertBulk {
 	return u.Update(func(s *StockEpochUpsert) {
 		s.ClearReconciledAt()
+	})
+}
+
+// SetDurability sets the "durability" field.
+func (u *StockEpochUpsertBulk) SetDurability(v string) *StockEpochUpsertBulk {
+	return u.Update(func(s *StockEpochUpsert) {
+		s.SetDurability(v)
+	})
+}
+
+// UpdateDurability sets the "durability" field to the value that was provided on create.
+func (u *StockEpochUpsertBulk) UpdateDurability() *StockEpochUpsertBulk {
+	return u.Update(func(s *StockEpochUpsert) {
+		s.UpdateDurability()
+	})
+}
+
+// SetRecordsLostAt sets the "records_lost_at" field.
+func (u *StockEpochUpsertBulk) SetRecordsLostAt(v time.Time) *StockEpochUpsertBulk {
+	return u.Update(func(s *StockEpochUpsert) {
+		s.SetRecordsLostAt(v)
+	})
+}
+
+// UpdateRecordsLostAt sets the "records_lost_at" field to the value that was provided on create.
+func (u *StockEpochUpsertBulk) UpdateRecordsLostAt() *StockEpochUpsertBulk {
+	return u.Update(func(s *StockEpochUpsert) {
+		s.UpdateRecordsLostAt()
+	})
+}
+
+// ClearRecordsLostAt clears the value of the "records_lost_at" field.
+func (u *StockEpochUpsertBulk) ClearRecordsLostAt() *StockEpochUpsertBulk {
+	return u.Update(func(s *StockEpochUpsert) {
+		s.ClearRecordsLostAt()
 	})
 }
 

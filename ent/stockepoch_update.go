@@ -153,6 +153,40 @@ func (_u *StockEpochUpdate) ClearReconciledAt() *StockEpochUpdate {
 	return _u
 }
 
+// SetDurability sets the "durability" field.
+func (_u *StockEpochUpdate) SetDurability(v string) *StockEpochUpdate {
+	_u.mutation.SetDurability(v)
+	return _u
+}
+
+// SetNillableDurability sets the "durability" field if the given value is not nil.
+func (_u *StockEpochUpdate) SetNillableDurability(v *string) *StockEpochUpdate {
+	if v != nil {
+		_u.SetDurability(*v)
+	}
+	return _u
+}
+
+// SetRecordsLostAt sets the "records_lost_at" field.
+func (_u *StockEpochUpdate) SetRecordsLostAt(v time.Time) *StockEpochUpdate {
+	_u.mutation.SetRecordsLostAt(v)
+	return _u
+}
+
+// SetNillableRecordsLostAt sets the "records_lost_at" field if the given value is not nil.
+func (_u *StockEpochUpdate) SetNillableRecordsLostAt(v *time.Time) *StockEpochUpdate {
+	if v != nil {
+		_u.SetRecordsLostAt(*v)
+	}
+	return _u
+}
+
+// ClearRecordsLostAt clears the value of the "records_lost_at" field.
+func (_u *StockEpochUpdate) ClearRecordsLostAt() *StockEpochUpdate {
+	_u.mutation.ClearRecordsLostAt()
+	return _u
+}
+
 // Mutation returns the StockEpochMutation object of the builder.
 func (_u *StockEpochUpdate) Mutation() *StockEpochMutation {
 	return _u.mutation
@@ -195,6 +229,11 @@ func (_u *StockEpochUpdate) check() error {
 	if v, ok := _u.mutation.LastID(); ok {
 		if err := stockepoch.LastIDValidator(v); err != nil {
 			return &ValidationError{Name: "last_id", err: fmt.Errorf(`ent: validator failed for field "StockEpoch.last_id": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.Durability(); ok {
+		if err := stockepoch.DurabilityValidator(v); err != nil {
+			return &ValidationError{Name: "durability", err: fmt.Errorf(`ent: validator failed for field "StockEpoch.durability": %w`, err)}
 		}
 	}
 	return nil
@@ -250,6 +289,15 @@ func (_u *StockEpochUpdate) sqlSave(ctx context.Context) (_node int, err error) 
 	}
 	if _u.mutation.ReconciledAtCleared() {
 		_spec.ClearField(stockepoch.FieldReconciledAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.Durability(); ok {
+		_spec.SetField(stockepoch.FieldDurability, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.RecordsLostAt(); ok {
+		_spec.SetField(stockepoch.FieldRecordsLostAt, field.TypeTime, value)
+	}
+	if _u.mutation.RecordsLostAtCleared() {
+		_spec.ClearField(stockepoch.FieldRecordsLostAt, field.TypeTime)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
@@ -397,6 +445,40 @@ func (_u *StockEpochUpdateOne) ClearReconciledAt() *StockEpochUpdateOne {
 	return _u
 }
 
+// SetDurability sets the "durability" field.
+func (_u *StockEpochUpdateOne) SetDurability(v string) *StockEpochUpdateOne {
+	_u.mutation.SetDurability(v)
+	return _u
+}
+
+// SetNillableDurability sets the "durability" field if the given value is not nil.
+func (_u *StockEpochUpdateOne) SetNillableDurability(v *string) *StockEpochUpdateOne {
+	if v != nil {
+		_u.SetDurability(*v)
+	}
+	return _u
+}
+
+// SetRecordsLostAt sets the "records_lost_at" field.
+func (_u *StockEpochUpdateOne) SetRecordsLostAt(v time.Time) *StockEpochUpdateOne {
+	_u.mutation.SetRecordsLostAt(v)
+	return _u
+}
+
+// SetNillableRecordsLostAt sets the "records_lost_at" field if the given value is not nil.
+func (_u *StockEpochUpdateOne) SetNillableRecordsLostAt(v *time.Time) *StockEpochUpdateOne {
+	if v != nil {
+		_u.SetRecordsLostAt(*v)
+	}
+	return _u
+}
+
+// ClearRecordsLostAt clears the value of the "records_lost_at" field.
+func (_u *StockEpochUpdateOne) ClearRecordsLostAt() *StockEpochUpdateOne {
+	_u.mutation.ClearRecordsLostAt()
+	return _u
+}
+
 // Mutation returns the StockEpochMutation object of the builder.
 func (_u *StockEpochUpdateOne) Mutation() *StockEpochMutation {
 	return _u.mutation
@@ -452,6 +534,11 @@ func (_u *StockEpochUpdateOne) check() error {
 	if v, ok := _u.mutation.LastID(); ok {
 		if err := stockepoch.LastIDValidator(v); err != nil {
 			return &ValidationError{Name: "last_id", err: fmt.Errorf(`ent: validator failed for field "StockEpoch.last_id": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.Durability(); ok {
+		if err := stockepoch.DurabilityValidator(v); err != nil {
+			return &ValidationError{Name: "durability", err: fmt.Errorf(`ent: validator failed for field "StockEpoch.durability": %w`, err)}
 		}
 	}
 	return nil
@@ -524,6 +611,15 @@ func (_u *StockEpochUpdateOne) sqlSave(ctx context.Context) (_node *StockEpoch, 
 	}
 	if _u.mutation.ReconciledAtCleared() {
 		_spec.ClearField(stockepoch.FieldReconciledAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.Durability(); ok {
+		_spec.SetField(stockepoch.FieldDurability, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.RecordsLostAt(); ok {
+		_spec.SetField(stockepoch.FieldRecordsLostAt, field.TypeTime, value)
+	}
+	if _u.mutation.RecordsLostAtCleared() {
+		_spec.ClearField(stockepoch.FieldRecordsLostAt, field.TypeTime)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	_node = &StockEpoch{config: _u.config}

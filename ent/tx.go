@@ -42,6 +42,8 @@ type Tx struct {
 	StockDedupLog *StockDedupLogClient
 	// StockEpoch is the client for interacting with the StockEpoch builders.
 	StockEpoch *StockEpochClient
+	// StockReturn is the client for interacting with the StockReturn builders.
+	StockReturn *StockReturnClient
 
 	// lazily loaded.
 	client     *Client
@@ -187,6 +189,7 @@ func (tx *Tx) init() {
 	tx.StockAdjustment = NewStockAdjustmentClient(tx.config)
 	tx.StockDedupLog = NewStockDedupLogClient(tx.config)
 	tx.StockEpoch = NewStockEpochClient(tx.config)
+	tx.StockReturn = NewStockReturnClient(tx.config)
 }
 
 // txDriver wraps the given dialect.Tx with a nop dialect.Driver implementation.

@@ -177,6 +177,18 @@ func (f StockEpochFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, 
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.StockEpochMutation", m)
 }
 
+// The StockReturnFunc type is an adapter to allow the use of ordinary
+// function as StockReturn mutator.
+type StockReturnFunc func(context.Context, *ent.StockReturnMutation) (ent.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f StockReturnFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+	if mv, ok := m.(*ent.StockReturnMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.StockReturnMutation", m)
+}
+
 // Condition is a hook condition function.
 type Condition func(context.Context, ent.Mutation) bool
 

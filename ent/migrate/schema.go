@@ -336,11 +336,13 @@ var (
 		{Name: "id", Type: field.TypeInt, Increment: true},
 		{Name: "partition_no", Type: field.TypeInt16},
 		{Name: "epoch", Type: field.TypeInt64},
-		{Name: "run_id", Type: field.TypeString, Size: 64},
+		{Name: "run_id", Type: field.TypeString, Size: 128},
 		{Name: "last_id", Type: field.TypeString, Size: 41},
 		{Name: "opened_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
 		{Name: "closed_at", Type: field.TypeTime, Nullable: true, SchemaType: map[string]string{"mysql": "datetime(6)"}},
 		{Name: "reconciled_at", Type: field.TypeTime, Nullable: true, SchemaType: map[string]string{"mysql": "datetime(6)"}},
+		{Name: "durability", Type: field.TypeString, Size: 16, Default: ""},
+		{Name: "records_lost_at", Type: field.TypeTime, Nullable: true, SchemaType: map[string]string{"mysql": "datetime(6)"}},
 	}
 	// StockEpochsTable holds the schema information for the "stock_epochs" table.
 	StockEpochsTable = &schema.Table{
@@ -354,6 +356,20 @@ var (
 				Columns: []*schema.Column{StockEpochsColumns[1], StockEpochsColumns[2]},
 			},
 		},
+	}
+	// StockReturnsColumns holds the columns for the "stock_returns" table.
+	StockReturnsColumns = []*schema.Column{
+		{Name: "order_id", Type: field.TypeString, Size: 26, SchemaType: map[string]string{"mysql": "char(26)"}},
+		{Name: "epoch", Type: field.TypeInt64},
+		{Name: "entry_id", Type: field.TypeString, Size: 41},
+		{Name: "reason", Type: field.TypeString, Size: 255},
+		{Name: "returned_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
+	}
+	// StockReturnsTable holds the schema information for the "stock_returns" table.
+	StockReturnsTable = &schema.Table{
+		Name:       "stock_returns",
+		Columns:    StockReturnsColumns,
+		PrimaryKey: []*schema.Column{StockReturnsColumns[0]},
 	}
 	// Tables holds all the tables in the schema.
 	Tables = []*schema.Table{
@@ -371,6 +387,7 @@ var (
 		StockAdjustmentsTable,
 		StockDedupLogTable,
 		StockEpochsTable,
+		StockReturnsTable,
 	}
 )
 
@@ -435,5 +452,8 @@ func init() {
 	}
 	StockEpochsTable.Annotation = &entsql.Annotation{
 		Table: "stock_epochs",
+	}
+	StockReturnsTable.Annotation = &entsql.Annotation{
+		Table: "stock_returns",
 	}
 }

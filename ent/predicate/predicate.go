@@ -47,3 +47,6 @@ type StockDedupLog func(*sql.Selector)
 
 // StockEpoch is the predicate function for stockepoch builders.
 type StockEpoch func(*sql.Selector)
+
+// StockReturn is the predicate function for stockreturn builders.
+type StockReturn func(*sql.Selector)

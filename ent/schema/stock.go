@@ -18,13 +18,18 @@ func (StockEpoch) Fields() []ent.Field {
 	return []ent.Field{
 		field.Int16("partition_no"),
 		field.Int64("epoch"),
-		field.String("run_id").MaxLen(64),
+		// The Redis history on which the epoch was opened: the instance's run_id and its replication id, "RUN_ID/REPLID".
+		field.String("run_id").MaxLen(128),
 		// The id of the last journal entry that products.stock includes.
 		field.String("last_id").MaxLen(41),
 		field.Time("opened_at").SchemaType(micros),
 		field.Time("closed_at").SchemaType(micros).Optional().Nillable(),
 		// When the orders that were lost with this closed epoch had all been found.
 		field.Time("reconciled_at").SchemaType(micros).Optional().Nillable(),
+		// What an answer promises in this epoch: "journal" or "sql". Empty in epochs of versions that did not record it.
+		field.String("durability").MaxLen(16).Default(""),
+		// When Redis last came back without data that SQL has, so that idempotency records from before may be missing there.
+		field.Time("records_lost_at").SchemaType(micros).Optional().Nillable(),
 	}
 }
 
@@ -58,4 +63,24 @@ func (StockDedupLog) Fields() []ent.Field {
 // Indexes let a range be applied once.
 func (StockDedupLog) Indexes() []ent.Index {
 	return []ent.Index{index.Fields("partition_no", "epoch", "first_id").Unique()}
+}
+
+// StockReturn records that the units of an order were given back. Its id is the order's, so that they return at most once,
+// whatever Redis claims.
+type StockReturn struct{ ent.Schema }
+
+// Annotations name the table.
+func (StockReturn) Annotations() []schema.Annotation { return table("stock_returns", nil) }
+
+// Fields of a return.
+func (StockReturn) Fields() []ent.Field {
+	return []ent.Field{
+		field.String("id").StorageKey("order_id").MaxLen(26).SchemaType(asciiID).Annotations(binary()),
+		// The journal entry that gave them back; epoch 0 for returns of versions that did not record it.
+		field.Int64("epoch"),
+		field.String("entry_id").MaxLen(41),
+		// Why the order was cancelled.
+		field.String("reason").MaxLen(255),
+		field.Time("returned_at").SchemaType(micros),
+	}
 }

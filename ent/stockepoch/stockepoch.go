@@ -25,6 +25,10 @@ const (
 	FieldClosedAt = "closed_at"
 	// FieldReconciledAt holds the string denoting the reconciled_at field in the database.
 	FieldReconciledAt = "reconciled_at"
+	// FieldDurability holds the string denoting the durability field in the database.
+	FieldDurability = "durability"
+	// FieldRecordsLostAt holds the string denoting the records_lost_at field in the database.
+	FieldRecordsLostAt = "records_lost_at"
 	// Table holds the table name of the stockepoch in the database.
 	Table = "stock_epochs"
 )
@@ -39,6 +43,8 @@ var Columns = []string{
 	FieldOpenedAt,
 	FieldClosedAt,
 	FieldReconciledAt,
+	FieldDurability,
+	FieldRecordsLostAt,
 }
 
 // ValidColumn reports if the column name is valid (part of the table columns).
@@ -56,6 +62,10 @@ var (
 	RunIDValidator func(string) error
 	// LastIDValidator is a validator for the "last_id" field. It is called by the builders before save.
 	LastIDValidator func(string) error
+	// DefaultDurability holds the default value on creation for the "durability" field.
+	DefaultDurability string
+	// DurabilityValidator is a validator for the "durability" field. It is called by the builders before save.
+	DurabilityValidator func(string) error
 )
 
 // OrderOption defines the ordering options for the StockEpoch queries.
@@ -99,4 +109,14 @@ func ByClosedAt(opts ...sql.OrderTermOption) OrderOption {
 // ByReconciledAt orders the results by the reconciled_at field.
 func ByReconciledAt(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldReconciledAt, opts...).ToFunc()
+}
+
+// ByDurability orders the results by the durability field.
+func ByDurability(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldDurability, opts...).ToFunc()
+}
+
+// ByRecordsLostAt orders the results by the records_lost_at field.
+func ByRecordsLostAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldRecordsLostAt, opts...).ToFunc()
 }

@@ -89,6 +89,16 @@ func ReconciledAt(v time.Time) predicate.StockEpoch {
 	return predicate.StockEpoch(sql.FieldEQ(FieldReconciledAt, v))
 }
 
+// Durability applies equality check predicate on the "durability" field. It's identical to DurabilityEQ.
+func Durability(v string) predicate.StockEpoch {
+	return predicate.StockEpoch(sql.FieldEQ(FieldDurability, v))
+}
+
+// RecordsLostAt applies equality check predicate on the "records_lost_at" field. It's identical to RecordsLostAtEQ.
+func RecordsLostAt(v time.Time) predicate.StockEpoch {
+	return predicate.StockEpoch(sql.FieldEQ(FieldRecordsLostAt, v))
+}
+
 // PartitionNoEQ applies the EQ predicate on the "partition_no" field.
 func PartitionNoEQ(v int16) predicate.StockEpoch {
 	return predicate.StockEpoch(sql.FieldEQ(FieldPartitionNo, v))
@@ -437,6 +447,121 @@ func ReconciledAtIsNil() predicate.StockEpoch {
 // ReconciledAtNotNil applies the NotNil predicate on the "reconciled_at" field.
 func ReconciledAtNotNil() predicate.StockEpoch {
 	return predicate.StockEpoch(sql.FieldNotNull(FieldReconciledAt))
+}
+
+// DurabilityEQ applies the EQ predicate on the "durability" field.
+func DurabilityEQ(v string) predicate.StockEpoch {
+	return predicate.StockEpoch(sql.FieldEQ(FieldDurability, v))
+}
+
+// DurabilityNEQ applies the NEQ predicate on the "durability" field.
+func DurabilityNEQ(v string) predicate.StockEpoch {
+	return predicate.StockEpoch(sql.FieldNEQ(FieldDurability, v))
+}
+
+// DurabilityIn applies the In predicate on the "durability" field.
+func DurabilityIn(vs ...string) predicate.StockEpoch {
+	return predicate.StockEpoch(sql.FieldIn(FieldDurability, vs...))
+}
+
+// DurabilityNotIn applies the NotIn predicate on the "durability" field.
+func DurabilityNotIn(vs ...string) predicate.StockEpoch {
+	return predicate.StockEpoch(sql.FieldNotIn(FieldDurability, vs...))
+}
+
+// DurabilityGT applies the GT predicate on the "durability" field.
+func DurabilityGT(v string) predicate.StockEpoch {
+	return predicate.StockEpoch(sql.FieldGT(FieldDurability, v))
+}
+
+// DurabilityGTE applies the GTE predicate on the "durability" field.
+func DurabilityGTE(v string) predicate.StockEpoch {
+	return predicate.StockEpoch(sql.FieldGTE(FieldDurability, v))
+}
+
+// DurabilityLT applies the LT predicate on the "durability" field.
+func DurabilityLT(v string) predicate.StockEpoch {
+	return predicate.StockEpoch(sql.FieldLT(FieldDurability, v))
+}
+
+// DurabilityLTE applies the LTE predicate on the "durability" field.
+func DurabilityLTE(v string) predicate.StockEpoch {
+	return predicate.StockEpoch(sql.FieldLTE(FieldDurability, v))
+}
+
+// DurabilityContains applies the Contains predicate on the "durability" field.
+func DurabilityContains(v string) predicate.StockEpoch {
+	return predicate.StockEpoch(sql.FieldContains(FieldDurability, v))
+}
+
+// DurabilityHasPrefix applies the HasPrefix predicate on the "durability" field.
+func DurabilityHasPrefix(v string) predicate.StockEpoch {
+	return predicate.StockEpoch(sql.FieldHasPrefix(FieldDurability, v))
+}
+
+// DurabilityHasSuffix applies the HasSuffix predicate on the "durability" field.
+func DurabilityHasSuffix(v string) predicate.StockEpoch {
+	return predicate.StockEpoch(sql.FieldHasSuffix(FieldDurability, v))
+}
+
+// DurabilityEqualFold applies the EqualFold predicate on the "durability" field.
+func DurabilityEqualFold(v string) predicate.StockEpoch {
+	return predicate.StockEpoch(sql.FieldEqualFold(FieldDurability, v))
+}
+
+// DurabilityContainsFold applies the ContainsFold predicate on the "durability" field.
+func DurabilityContainsFold(v string) predicate.StockEpoch {
+	return predicate.StockEpoch(sql.FieldContainsFold(FieldDurability, v))
+}
+
+// RecordsLostAtEQ applies the EQ predicate on the "records_lost_at" field.
+func RecordsLostAtEQ(v time.Time) predicate.StockEpoch {
+	return predicate.StockEpoch(sql.FieldEQ(FieldRecordsLostAt, v))
+}
+
+// RecordsLostAtNEQ applies the NEQ predicate on the "records_lost_at" field.
+func RecordsLostAtNEQ(v time.Time) predicate.StockEpoch {
+	return predicate.StockEpoch(sql.FieldNEQ(FieldRecordsLostAt, v))
+}
+
+// RecordsLostAtIn applies the In predicate on the "records_lost_at" field.
+func RecordsLostAtIn(vs ...time.Time) predicate.StockEpoch {
+	return predicate.StockEpoch(sql.FieldIn(FieldRecordsLostAt, vs...))
+}
+
+// RecordsLostAtNotIn applies the NotIn predicate on the "records_lost_at" field.
+func RecordsLostAtNotIn(vs ...time.Time) predicate.StockEpoch {
+	return predicate.StockEpoch(sql.FieldNotIn(FieldRecordsLostAt, vs...))
+}
+
+// RecordsLostAtGT applies the GT predicate on the "records_lost_at" field.
+func RecordsLostAtGT(v time.Time) predicate.StockEpoch {
+	return predicate.StockEpoch(sql.FieldGT(FieldRecordsLostAt, v))
+}
+
+// RecordsLostAtGTE applies the GTE predicate on the "records_lost_at" field.
+func RecordsLostAtGTE(v time.Time) predicate.StockEpoch {
+	return predicate.StockEpoch(sql.FieldGTE(FieldRecordsLostAt, v))
+}
+
+// RecordsLostAtLT applies the LT predicate on the "records_lost_at" field.
+func RecordsLostAtLT(v time.Time) predicate.StockEpoch {
+	return predicate.StockEpoch(sql.FieldLT(FieldRecordsLostAt, v))
+}
+
+// RecordsLostAtLTE applies the LTE predicate on the "records_lost_at" field.
+func RecordsLostAtLTE(v time.Time) predicate.StockEpoch {
+	return predicate.StockEpoch(sql.FieldLTE(FieldRecordsLostAt, v))
+}
+
+// RecordsLostAtIsNil applies the IsNil predicate on the "records_lost_at" field.
+func RecordsLostAtIsNil() predicate.StockEpoch {
+	return predicate.StockEpoch(sql.FieldIsNull(FieldRecordsLostAt))
+}
+
+// RecordsLostAtNotNil applies the NotNil predicate on the "records_lost_at" field.
+func RecordsLostAtNotNil() predicate.StockEpoch {
+	return predicate.StockEpoch(sql.FieldNotNull(FieldRecordsLostAt))
 }
 
 // And groups predicates with the AND operator between them.
