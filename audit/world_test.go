@@ -134,12 +134,13 @@ func held(o order.Order, times int64) store.Hold {
 // flush applies what the entries did to the stock, as the flusher does.
 func (w *world) flush(holds ...store.Hold) {
 	w.t.Helper()
-	r := store.Range{Deltas: map[order.SKU]int64{}, Holds: holds}
+	r := store.Range{Deltas: map[order.SKU]int64{}}
 	for _, h := range holds {
 		if h.Deltas[0].Units > 0 {
-			r.Releases = append(r.Releases, h)
+			r.Releases = append(r.Releases, store.Return{Hold: h})
 			continue
 		}
+		r.Holds = append(r.Holds, h)
 		for _, d := range h.Deltas {
 			r.Deltas[d.SKU] += d.Units
 		}
@@ -183,7 +184,7 @@ func (w *world) populate() {
 			SKU: sku, Name: "x", Price: order.Money{Currency: "EUR", Amount: 1}, Stock: n,
 		}, "test"))
 	}
-	_, err := w.stock.CloseAndOpen(ctx, 0, 0, "run1")
+	_, err := w.stock.CloseAndOpen(ctx, 0, store.Epoch{Instance: "run1"})
 	w.must(err)
 
 	pending, paid, shipped, failed := w.order("pending"), w.order("paid"), w.order("shipped"), w.order("failed")
@@ -210,7 +211,7 @@ func (w *world) populate() {
 	_, _, err = w.ledger.Refund(ctx, refunded.ID, string(order.NewID(0, time.Now())), "changed my mind")
 	w.must(err)
 	w.charge(lost, store.ChargeVoided)
-	w.apply(store.Range{Restocks: []store.Hold{gives(refunded), gives(lost)}})
+	w.apply(store.Range{Restocks: []store.Return{{Hold: gives(refunded)}, {Hold: gives(lost)}}})
 	for id, amount := range map[order.ID]order.Money{refunded.ID: {Currency: "EUR", Amount: refunded.Total}, lost.ID: {}} {
 		w.must(w.intents.Refunded(ctx, id, amount))
 		if done, err := w.intents.Finish(ctx, id); err != nil || !done {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/spillway/spillway/gateway"
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/stock"
@@ -17,17 +18,18 @@ import (
 // Canceller cancels orders for their customers. While an order is pending Redis decides, from then on its row in SQL does.
 type Canceller struct {
 	Stock interface {
+		Settle(ctx context.Context, id order.ID, chargeID, trace string) (stock.Position, error)
 		Release(ctx context.Context, id order.ID, reason, trace string) (stock.Position, error)
 	}
 	Book interface {
-		// Cancel cancels an order in SQL, and writes down that its units and its money go back.
+		// Cancel cancels an order in SQL, and enqueues the return of its units and its money.
 		Cancel(ctx context.Context, id order.ID, from []order.State, reason, actor string) (order.State, error)
-		// Intend writes down that the money of a cancelled order goes back.
-		Intend(ctx context.Context, intents []store.Cancellation) error
 	}
 	Money interface {
 		// Void makes sure that the order is never charged; order.ErrState when it is already.
 		Void(ctx context.Context, id order.ID) error
+		// Find reads what became of the order's charge.
+		Find(ctx context.Context, id order.ID) (gateway.FoundCharge, error)
 	}
 	// Changes tells those who watch what SQL decided; they hear of it a little later if that fails.
 	Changes interface {
@@ -78,9 +80,9 @@ func (c *Canceller) Cancel(ctx context.Context, o order.Order, reason, actor str
 		return c.cancelRow(ctx, o, fromPaid, reason, actor)
 	case order.Pending:
 	}
-	err := c.release(ctx, o.ID, reason, actor)
+	err := c.release(ctx, o.ID, reason)
 	switch {
-	case errors.Is(err, order.ErrState): // It was paid just now.
+	case errors.Is(err, order.ErrState): // It is paid.
 		return c.cancelRow(ctx, o, fromPaid, reason, actor)
 	case errors.Is(err, order.ErrNotFound): // Redis lost it, or has let it go since it was read: SQL alone decides.
 		return c.cancelRow(ctx, o, append([]order.State{order.Pending}, fromPaid...), reason, actor)
@@ -100,25 +102,40 @@ func (c *Canceller) cancelled(o order.Order, reason string) order.Order {
 	return o
 }
 
-// release cancels a pending order in Redis; order.ErrState means that Redis has it as paid, order.ErrNotFound that it does not have it.
-func (c *Canceller) release(ctx context.Context, id order.ID, reason, actor string) error {
+// release cancels a pending order in Redis; order.ErrState means that it is paid, order.ErrNotFound that Redis does not have it. The
+// tombstone in the ledger comes first: a charge in flight is refused by it, or was faster, and then the order is paid. Redis alone
+// cannot decide that, because it may have lost that the order was settled. A crash before the release leaves a pending order that
+// cannot be charged, which the payment reconciler releases.
+func (c *Canceller) release(ctx context.Context, id order.ID, reason string) error {
+	err := c.Money.Void(ctx, id)
+	if errors.Is(err, order.ErrState) {
+		return c.settle(ctx, id)
+	}
+	if err != nil {
+		return &order.RetryError{After: durableRetry, Err: fmt.Errorf("the payment of order %s cannot be ruled out: %w: %w", id, order.ErrUnavailable, err)}
+	}
 	place, err := c.Stock.Release(ctx, id, reason, traceparent(ctx))
 	if err != nil {
 		return err
-	}
-	// A charge in flight meets the tombstone, or was faster: then the money goes back. A crash between the release and this leaves
-	// that to the payment reconciler.
-	if err := c.Money.Void(ctx, id); errors.Is(err, order.ErrState) {
-		if err := c.Book.Intend(ctx, []store.Cancellation{{OrderID: id, Reason: reason, Actor: actor}}); err != nil {
-			return err
-		}
-	} else if err != nil {
-		c.Log.WarnContext(ctx, "a cancelled order was not voided; if it is charged, it is refunded later", "order", id, "error", err)
 	}
 	if err := c.Durable.Wait(ctx, place, id); err != nil && !errors.Is(err, stock.ErrRefused) && !errors.Is(err, stock.ErrEpochPassed) {
 		return &order.RetryError{After: durableRetry, Err: fmt.Errorf("the order is cancelled but not yet durable: %w: %w", order.ErrUnavailable, err)}
 	}
 	return nil
+}
+
+// settle makes a pending order that was charged PAID, and returns order.ErrState when it is.
+func (c *Canceller) settle(ctx context.Context, id order.ID) error {
+	charge, err := c.Money.Find(ctx, id)
+	if err != nil {
+		return err
+	}
+	if charge.State == gateway.ChargeTaken {
+		if _, err := c.Stock.Settle(ctx, id, charge.ID, traceparent(ctx)); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("order %s is charged: %w", id, order.ErrState)
 }
 
 // cancelRow cancels an order in SQL, once its row says what Redis says.

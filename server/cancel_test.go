@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spillway/spillway/gateway"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/server"
 	"github.com/spillway/spillway/stock"
@@ -19,6 +20,8 @@ import (
 // registry is what decides about a cancellation, for one order, and what it was asked.
 type registry struct {
 	releaseErr, voidErr, durableErr error
+	settleErr                       error
+	charge                          gateway.ChargeState
 	was                             order.State
 	cancelErrs                      []error // one a call; the last one stays
 	calls                           []string
@@ -33,6 +36,16 @@ func (r *registry) Release(_ context.Context, _ order.ID, reason, _ string) (sto
 	return stock.Position{}, r.releaseErr
 }
 
+func (r *registry) Settle(_ context.Context, _ order.ID, chargeID, _ string) (stock.Position, error) {
+	r.note("settle %s", chargeID)
+	return stock.Position{}, r.settleErr
+}
+
+func (r *registry) Find(context.Context, order.ID) (gateway.FoundCharge, error) {
+	r.note("find")
+	return gateway.FoundCharge{ID: "ch", State: r.charge}, nil
+}
+
 func (r *registry) Void(context.Context, order.ID) error {
 	r.note("void")
 	return r.voidErr
@@ -45,11 +58,6 @@ func (r *registry) Cancel(_ context.Context, _ order.ID, from []order.State, rea
 		r.cancelErrs = r.cancelErrs[1:]
 	}
 	return r.was, err
-}
-
-func (r *registry) Intend(_ context.Context, intents []store.Cancellation) error {
-	r.note("intend %s as %s", intents[0].Reason, intents[0].Actor)
-	return nil
 }
 
 func (r *registry) Publish(_ context.Context, changes []stock.Change) error {
@@ -70,13 +78,15 @@ func TestWhoDecidesAboutACancellation(t *testing.T) {
 		want     []string
 		err      error
 	}{
-		"pending":                   {order.Pending, registry{}, []string{released, voided}, nil},
-		"pending, charged":          {order.Pending, registry{voidErr: order.ErrState}, []string{released, voided, "intend why as ann"}, nil},
-		"pending, payment is away":  {order.Pending, registry{voidErr: order.ErrUnavailable}, []string{released, voided}, nil},
-		"pending, SQL is away":      {order.Pending, registry{durableErr: order.ErrUnavailable}, []string{released, voided}, order.ErrUnavailable},
-		"pending, Redis is away":    {order.Pending, registry{releaseErr: order.ErrUnavailable}, []string{released}, order.ErrUnavailable},
-		"pending, paid just now":    {order.Pending, registry{releaseErr: order.ErrState, cancelErrs: []error{nil}}, []string{released, row, "publish CANCELLED"}, nil},
-		"pending, Redis lost it":    {order.Pending, registry{releaseErr: order.ErrNotFound, cancelErrs: []error{nil}}, []string{released, "cancel row [PENDING PAID SHIP_FAILED] why as ann", "publish CANCELLED"}, nil},
+		"pending":                   {order.Pending, registry{}, []string{voided, released}, nil},
+		"pending, charged":          {order.Pending, registry{voidErr: order.ErrState, charge: gateway.ChargeTaken, cancelErrs: []error{nil}}, []string{voided, "find", "settle ch", row, "publish CANCELLED"}, nil},
+		"pending, refunded":         {order.Pending, registry{voidErr: order.ErrState, charge: gateway.ChargeReturned, cancelErrs: []error{nil}}, []string{voided, "find", row, "publish CANCELLED"}, nil},
+		"pending, charged and lost": {order.Pending, registry{voidErr: order.ErrState, charge: gateway.ChargeTaken, settleErr: order.ErrNotFound, cancelErrs: []error{nil}}, []string{voided, "find", "settle ch", "cancel row [PENDING PAID SHIP_FAILED] why as ann", "publish CANCELLED"}, nil},
+		"pending, payment is away":  {order.Pending, registry{voidErr: order.ErrUnavailable}, []string{voided}, order.ErrUnavailable},
+		"pending, SQL is away":      {order.Pending, registry{durableErr: order.ErrUnavailable}, []string{voided, released}, order.ErrUnavailable},
+		"pending, Redis is away":    {order.Pending, registry{releaseErr: order.ErrUnavailable}, []string{voided, released}, order.ErrUnavailable},
+		"pending, paid just now":    {order.Pending, registry{releaseErr: order.ErrState, cancelErrs: []error{nil}}, []string{voided, released, row, "publish CANCELLED"}, nil},
+		"pending, Redis lost it":    {order.Pending, registry{releaseErr: order.ErrNotFound, cancelErrs: []error{nil}}, []string{voided, released, "cancel row [PENDING PAID SHIP_FAILED] why as ann", "publish CANCELLED"}, nil},
 		"paid":                      {order.Paid, registry{cancelErrs: []error{nil}}, []string{row, "publish CANCELLED"}, nil},
 		"paid, its row comes later": {order.Paid, registry{was: order.Pending, cancelErrs: []error{gone, notYet, nil}}, []string{row, row, row, "publish CANCELLED"}, nil},
 		"paid, at the carrier's":    {order.Paid, registry{cancelErrs: []error{store.ErrBeingShipped}}, []string{row}, order.ErrUnavailable},

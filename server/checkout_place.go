@@ -193,7 +193,11 @@ func (c *Checkout) settleInSQL(ctx context.Context, o order.Order) (order.Order,
 		return order.Order{}, &order.RetryError{After: durableRetry, Err: fmt.Errorf("the order was lost with its Redis: %w", order.ErrUnavailable)}
 	}
 	if err == nil && held.State == order.Pending {
-		if err = c.Orders.MarkPaid(ctx, o, now); err == nil {
+		err = c.Orders.MarkPaid(ctx, o, now)
+		if errors.Is(err, order.ErrState) { // Its units are back: it was cancelled.
+			return c.refund(ctx, o)
+		}
+		if err == nil {
 			held, err = c.Orders.Get(ctx, o.ID)
 		}
 	}

@@ -30,9 +30,9 @@ const (
 	connWriteTimeout = 2 * time.Second
 	// dialTimeout bounds one attempt to connect.
 	dialTimeout = 2 * time.Second
-	// embeddedRunID stands for the Redis in this process. Its data is empty at each start, which the missing epoch
+	// embeddedInstance stands for the Redis in this process. Its data is empty at each start, which the missing epoch
 	// key shows.
-	embeddedRunID = "embedded"
+	embeddedInstance = "embedded"
 )
 
 // Redis is a client whose connections reach only the instance that the open epoch belongs to.
@@ -79,12 +79,12 @@ func newClient(cfg RedisConfig, g *gate) (rueidis.Client, error) {
 
 // On makes a client of its own to the instance, which the caller closes: it works before Allow lets the requests
 // through. The embedded Redis has one instance, and its client is shared.
-func (r *Redis) On(runID string) (client rueidis.Client, closeClient func(), err error) {
+func (r *Redis) On(instance string) (client rueidis.Client, closeClient func(), err error) {
 	if r.cfg.Embedded {
 		return r.client, func() {}, nil
 	}
 	client, err = newClient(r.cfg, &gate{
-		username: r.cfg.Username, password: r.cfg.Password, allowed: runID, changed: func() {},
+		username: r.cfg.Username, password: r.cfg.Password, allowed: instance, changed: func() {},
 	})
 	if err != nil {
 		return nil, nil, err
@@ -98,16 +98,17 @@ func (r *Redis) Client() rueidis.Client { return r.client }
 // Close closes all connections.
 func (r *Redis) Close() { r.client.Close() }
 
-// Instance asks the Redis behind the address for its run_id, on a connection of its own.
+// Instance reads the identity of the Redis behind the address, on a connection of its own: its run_id, which changes when it is
+// restarted, and its replication id, which changes when it is promoted.
 func (r *Redis) Instance(ctx context.Context) (string, error) {
 	if r.cfg.Embedded {
-		return embeddedRunID, nil
+		return embeddedInstance, nil
 	}
-	return r.gate.runID(ctx, r.cfg.Addr, r.cfg.TLS)
+	return r.gate.instance(ctx, r.cfg.Addr, r.cfg.TLS)
 }
 
 // Allow lets commands through to the instance.
-func (r *Redis) Allow(runID string) { r.gate.allow(runID) }
+func (r *Redis) Allow(instance string) { r.gate.allow(instance) }
 
 // OnChange registers what to call when another instance answers; it must not block.
 func (r *Redis) OnChange(f func()) {

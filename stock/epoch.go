@@ -10,8 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/redis/rueidis"
-
 	"github.com/spillway/spillway/order"
 )
 
@@ -19,13 +17,26 @@ import (
 type Epoch struct {
 	// Number counts from 1; 0 means that there was none yet.
 	Number int64
-	// RunID is the Redis instance on which it was opened.
-	RunID string
+	// Instance is the Redis history on which it was opened: see Redis.Instance.
+	Instance string
 	// LastID is the last journal entry that SQL's stock includes.
 	LastID   string
 	OpenedAt time.Time
 	// Closed says that a later epoch was opened: nothing of this one is flushed any more.
 	Closed bool
+	// Durability is what an answer promises in this epoch; all processes of a shop share it.
+	Durability string
+	// RecordsLostAt is when Redis last came back without data that SQL has; zero for never.
+	RecordsLostAt time.Time
+}
+
+// Standing is what SQL knows of an order that may be further there than in Redis.
+type Standing struct {
+	// State is the state of the order's row, or Cancelled when SQL has given its units back; Pending when it has neither.
+	State order.State
+	// Reason is why it was cancelled, At when the state was entered.
+	Reason string
+	At     time.Time
 }
 
 // Books is what the epochs and counters need from SQL.
@@ -34,9 +45,11 @@ type Books interface {
 	OpenEpoch(ctx context.Context, partition uint8) (Epoch, error)
 	// EpochAt reads an epoch, open or closed.
 	EpochAt(ctx context.Context, partition uint8, number int64) (Epoch, error)
-	// NextEpoch closes the epoch `expect` (0 = none) and opens the next one on the instance, in one transaction;
-	// order.ErrExists when another caller was faster.
-	NextEpoch(ctx context.Context, partition uint8, expect int64, runID string) (Epoch, error)
+	// NextEpoch closes the epoch `expect` (0 = none) and opens the next one with the Instance, Durability and RecordsLostAt
+	// of next, in one transaction; order.ErrExists when another caller was faster.
+	NextEpoch(ctx context.Context, partition uint8, expect int64, next Epoch) (Epoch, error)
+	// Standing reads what SQL knows of an order.
+	Standing(ctx context.Context, id order.ID) (Standing, error)
 	// Snapshot reads the open epoch's position and the SKUs' stock at that position, in one consistent read.
 	Snapshot(ctx context.Context, partition uint8, skus []order.SKU) (Epoch, map[order.SKU]int64, error)
 }
@@ -56,27 +69,34 @@ const (
 
 // Epochs keeps this process on the open epoch, and opens a new one when Redis was wiped, restarted or replaced.
 type Epochs struct {
-	keys    Keys
-	redis   *Redis
-	books   Books
-	drain   func(ctx context.Context, epoch int64) error
-	scripts scripts
-	log     *slog.Logger
-	token   string
-	suspect chan struct{}
+	keys       Keys
+	redis      *Redis
+	books      Books
+	drain      func(ctx context.Context, epoch int64) error
+	durability string
+	scripts    scripts
+	log        *slog.Logger
+	token      string
+	suspect    chan struct{}
 
-	mu      sync.Mutex
-	current Epoch         // Number 0 while there is none to reserve on
-	opened  chan struct{} // closed when current becomes usable
-	checked error         // why there is none
+	mu         sync.Mutex
+	current    Epoch         // Number 0 while there is none to reserve on
+	opened     chan struct{} // closed when current becomes usable
+	checked    error         // why there is none
+	distrusted int64         // the epoch that Distrust named
+	lost       map[int64]bool
 }
 
+// ErrDurability means that the shop runs with another durability setting than this process.
+var ErrDurability = errors.New("another durability setting")
+
 // NewEpochs makes the keeper of one partition's epochs. drain flushes what the journal of a closing epoch still
-// holds to SQL; it is called when no entry can be added any more.
-func NewEpochs(keys Keys, redis *Redis, books Books, drain func(ctx context.Context, epoch int64) error, log *slog.Logger) *Epochs {
+// holds to SQL; it is called when no entry can be added any more. durability is this process' setting: an epoch of another one is
+// not adopted.
+func NewEpochs(keys Keys, redis *Redis, books Books, drain func(ctx context.Context, epoch int64) error, durability string, log *slog.Logger) *Epochs {
 	e := &Epochs{
-		keys: keys, redis: redis, books: books, drain: drain, scripts: newScripts(), log: log,
-		token: rand.Text(), suspect: make(chan struct{}, 1), opened: make(chan struct{}),
+		keys: keys, redis: redis, books: books, drain: drain, durability: durability, scripts: newScripts(), log: log,
+		token: rand.Text(), suspect: make(chan struct{}, 1), opened: make(chan struct{}), lost: make(map[int64]bool),
 		checked: errors.New("redis was not looked at yet"),
 	}
 	redis.OnChange(e.Suspect)
@@ -165,54 +185,49 @@ func (e *Epochs) adopt(epoch Epoch) {
 func (e *Epochs) Check(ctx context.Context) error {
 	look, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	runID, err := e.redis.Instance(look)
+	instance, err := e.redis.Instance(look)
 	if err != nil {
 		e.pause(err)
 		return err
 	}
+	// SQL first: its offset never exceeds what Redis has, unless Redis lost data.
 	epoch, err := e.books.OpenEpoch(look, e.keys.Partition)
 	if err != nil && !errors.Is(err, order.ErrNotFound) {
 		// SQL is away: what Redis knows stays true, so a running epoch goes on.
 		return fmt.Errorf("read the open epoch: %w", err)
 	}
-	if epoch.RunID == runID {
-		e.redis.Allow(runID)
-		inRedis, err := e.inRedis(look)
-		if err != nil {
-			e.pause(err)
-			return err
-		}
-		if inRedis == strconv.FormatInt(epoch.Number, 10) {
-			e.adopt(epoch)
-			return nil
-		}
+	if epoch.Durability != "" && epoch.Durability != e.durability {
+		err := fmt.Errorf("this shop runs with durability %q and this process with %q: start it with --durability %s, or change the shop's "+
+			"by `spillway durability`: %w", epoch.Durability, e.durability, epoch.Durability, ErrDurability)
+		e.pause(err)
+		return err
 	}
-	e.pause(errors.New("redis was wiped, restarted or replaced; its counters are being rebuilt from SQL"))
-	return e.rebuild(ctx, epoch, runID)
-}
-
-func (e *Epochs) inRedis(ctx context.Context) (string, error) {
-	c := e.redis.Client()
-	v, err := c.Do(ctx, c.B().Get().Key(e.keys.Epoch()).Build()).ToString()
-	if rueidis.IsRedisNil(err) {
-		return "", nil
-	}
+	why, err := e.compare(look, epoch, instance)
 	if err != nil {
-		return "", fmt.Errorf("read the epoch in Redis: %w", err)
+		e.pause(err)
+		return err
 	}
-	return v, nil
+	if why == "" {
+		e.adopt(epoch)
+		return nil
+	}
+	e.pause(fmt.Errorf("%s; the counters are being rebuilt from SQL", why))
+	if epoch.Number > 0 {
+		e.log.WarnContext(ctx, "closing the epoch", "epoch", epoch.Number, "reason", why)
+	}
+	return e.rebuild(ctx, epoch, instance)
 }
 
 // rebuild closes the epoch in Redis, flushes what its journal still holds, closes it in SQL and opens the next. Each
 // step may be the last before a crash: the next look starts over, and SQL's compare-and-set lets one caller win.
-func (e *Epochs) rebuild(ctx context.Context, old Epoch, runID string) error {
+func (e *Epochs) rebuild(ctx context.Context, old Epoch, instance string) error {
 	ctx, cancel := context.WithTimeout(ctx, rebuildTimeout)
 	defer cancel()
-	if err := e.close(ctx, old.Number, runID); err != nil {
+	if err := e.close(ctx, old, instance); err != nil {
 		return err
 	}
-	// Only now: a request that still holds the old epoch's number would be served by counters that went back in time.
-	e.redis.Allow(runID)
+	// Only now: a request that still holds the old epoch's number would be served by the counters of an older Redis.
+	e.redis.Allow(instance)
 	if err := e.redis.CheckPolicy(ctx); err != nil {
 		e.pause(err)
 		return err
@@ -225,7 +240,7 @@ func (e *Epochs) rebuild(ctx context.Context, old Epoch, runID string) error {
 	if err := e.rewind(ctx, old.Number); err != nil {
 		return err
 	}
-	next, err := e.books.NextEpoch(ctx, e.keys.Partition, old.Number, runID)
+	next, err := e.books.NextEpoch(ctx, e.keys.Partition, old.Number, e.following(old, instance))
 	if err != nil {
 		return fmt.Errorf("open an epoch after %d in SQL: %w", old.Number, err)
 	}
@@ -233,21 +248,24 @@ func (e *Epochs) rebuild(ctx context.Context, old Epoch, runID string) error {
 		return err
 	}
 	e.adopt(next)
-	e.log.InfoContext(ctx, "epoch opened", "epoch", next.Number, "redis_run_id", runID)
+	e.log.InfoContext(ctx, "epoch opened", "epoch", next.Number, "redis", instance, "records_lost_at", next.RecordsLostAt)
 	return nil
 }
 
-func (e *Epochs) close(ctx context.Context, number int64, runID string) error {
-	client, done, err := e.redis.On(runID)
+func (e *Epochs) close(ctx context.Context, old Epoch, instance string) error {
+	client, done, err := e.redis.On(instance)
 	if err != nil {
 		return err
 	}
 	defer done()
-	reply, err := e.scripts.epochClose.Exec(ctx, client, []string{e.keys.Epoch()},
+	number := old.Number
+	reply, err := e.scripts.epochClose.Exec(ctx, client, []string{e.keys.Epoch(), e.keys.Journal(number)},
 		[]string{strconv.FormatInt(number, 10), e.token, strconv.Itoa(rebuildPatience)}).AsStrSlice()
 	switch {
 	case err != nil:
 		return fmt.Errorf("close epoch %d in Redis: %w", number, err)
+	case reply[0] == "OK":
+		e.found(old, reply[1], reply[2])
 	case reply[0] == "OTHER":
 		return fmt.Errorf("another process is opening an epoch; it is left alone for %s s more", reply[1])
 	case reply[0] == "OPEN":

@@ -14,7 +14,7 @@ import (
 // that Redis does not know the order (any more). Because the money was taken, it waits a few seconds for a new epoch
 // rather than give up at once.
 func (s *Stock) Settle(ctx context.Context, id order.ID, chargeID, trace string) (Position, error) {
-	return s.finish(ctx, func(epoch int64) ([]string, error) {
+	return s.finish(ctx, id, func(epoch int64) ([]string, error) {
 		return s.exec(ctx, s.scripts.settle,
 			[]string{s.keys.Epoch(), s.keys.Journal(epoch), s.keys.Order(id)},
 			[]string{strconv.FormatInt(epoch, 10), string(id), chargeID, s.nowMS(), trace})
@@ -34,15 +34,16 @@ func (s *Stock) Revoke(ctx context.Context, id order.ID, reason string) (Positio
 }
 
 func (s *Stock) release(ctx context.Context, id order.ID, reason, trace, alsoPaid string) (Position, error) {
-	return s.finish(ctx, func(epoch int64) ([]string, error) {
+	return s.finish(ctx, id, func(epoch int64) ([]string, error) {
 		return s.exec(ctx, s.scripts.release,
 			[]string{s.keys.Epoch(), s.keys.Journal(epoch), s.keys.Stock(epoch), s.keys.Order(id), s.keys.RolledBack(id)},
 			[]string{strconv.FormatInt(epoch, 10), string(id), reason, s.nowMS(), seconds(rolledBackTTL), alsoPaid, trace})
 	})
 }
 
-// finish runs a step of an order that is reserved, and runs it again on the next epoch when one is being opened.
-func (s *Stock) finish(ctx context.Context, step func(epoch int64) ([]string, error)) (Position, error) {
+// finish runs a step of an order that is reserved, and runs it again on the next epoch when one is being opened. An order of an earlier
+// epoch is compared with SQL first, which may be further than a Redis that lost data.
+func (s *Stock) finish(ctx context.Context, id order.ID, step func(epoch int64) ([]string, error)) (Position, error) {
 	ctx, cancel := context.WithTimeout(ctx, epochWait)
 	defer cancel()
 	for {
@@ -51,6 +52,12 @@ func (s *Stock) finish(ctx context.Context, step func(epoch int64) ([]string, er
 			return Position{}, err
 		}
 		reply, err := step(epoch.Number)
+		if err == nil && reply[0] == "UNCONFIRMED" {
+			if err := s.confirm(ctx, epoch.Number, id); err != nil {
+				return Position{}, err
+			}
+			continue
+		}
 		if err == nil {
 			pos, err := s.finished(reply)
 			if !errors.Is(err, errEpoch) {

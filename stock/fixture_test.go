@@ -22,6 +22,14 @@ type books struct {
 	units map[order.SKU]int64
 	// closed are the epochs before.
 	closed map[int64]stock.Epoch
+	// standing is what SQL knows of orders, beside the stock.
+	standing map[order.ID]stock.Standing
+}
+
+func (b *books) Standing(_ context.Context, id order.ID) (stock.Standing, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.standing[id], nil
 }
 
 func (b *books) OpenEpoch(context.Context, uint8) (stock.Epoch, error) {
@@ -33,7 +41,7 @@ func (b *books) OpenEpoch(context.Context, uint8) (stock.Epoch, error) {
 	return b.epoch, nil
 }
 
-func (b *books) NextEpoch(_ context.Context, _ uint8, expect int64, runID string) (stock.Epoch, error) {
+func (b *books) NextEpoch(_ context.Context, _ uint8, expect int64, next stock.Epoch) (stock.Epoch, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.epoch.Number != expect {
@@ -44,7 +52,8 @@ func (b *books) NextEpoch(_ context.Context, _ uint8, expect int64, runID string
 	}
 	b.epoch.Closed = true
 	b.closed[b.epoch.Number] = b.epoch
-	b.epoch = stock.Epoch{Number: expect + 1, RunID: runID, LastID: stock.StartID, OpenedAt: time.Now()}
+	b.epoch = next
+	b.epoch.Number, b.epoch.LastID, b.epoch.OpenedAt = expect+1, stock.StartID, time.Now()
 	return b.epoch, nil
 }
 
@@ -131,14 +140,14 @@ func (s *shop) connect(t *testing.T, cfg stock.RedisConfig, limits stock.Limits)
 	drain := func(ctx context.Context, epoch int64) error {
 		for {
 			from, _ := s.books.OpenEpoch(ctx, 0)
-			entries, err := s.journal.Read(ctx, epoch, from.LastID, 100)
+			entries, err := s.journal.ReadRemaining(ctx, epoch, from.LastID, 100)
 			if err != nil || len(entries) == 0 {
 				return err
 			}
 			s.books.apply(entries)
 		}
 	}
-	s.epochs = stock.NewEpochs(s.keys, r, s.books, drain, slog.New(slog.DiscardHandler))
+	s.epochs = stock.NewEpochs(s.keys, r, s.books, drain, "journal", slog.New(slog.DiscardHandler))
 	s.Stock = stock.New(s.keys, r, s.epochs, s.books, limits, alwaysPermit{})
 }
 

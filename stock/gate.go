@@ -14,15 +14,17 @@ import (
 	"time"
 )
 
-// errInstance means that another Redis instance answers than the one that the open epoch belongs to. It may
-// have gone back in time, so nothing is reserved on it until a new epoch is open.
-var errInstance = errors.New("another Redis instance answers than this epoch knows")
+// errInstance means that Redis has another history than the one that the open epoch belongs to. It may be older, so nothing
+// is reserved on it until a new epoch is open.
+var errInstance = errors.New("redis is another instance, or has another history, than the open epoch knows")
 
 const (
 	// handshakeTimeout bounds the look at a new connection's instance: a frozen Redis must not hold up the dial.
 	handshakeTimeout = 2 * time.Second
-	// infoMax bounds the INFO reply, in bytes: the server section is about 1 kB.
-	infoMax = 64 << 10
+	// maxInfoBytes bounds the INFO reply: the two sections are about 2 kB.
+	maxInfoBytes = 64 << 10
+	// instanceSeparator stands between run_id and replication id.
+	instanceSeparator = "/"
 )
 
 // gate lets connections through to one Redis instance only. It looks at each new connection before rueidis
@@ -32,27 +34,33 @@ type gate struct {
 	changed            func() // told when another instance answers
 
 	mu      sync.Mutex
-	allowed string // the run_id that is let through
+	allowed string // the instance that is let through
 }
 
-// allow lets connections to the instance through. Those that are open stay: they were checked when they were made,
-// and a connection does not survive its instance.
-func (g *gate) allow(runID string) {
+// allow lets connections to the instance through. Those that are open stay. An instance that is demoted, resynced and promoted
+// again keeps its connections; the scripts that take stock check the replication id themselves.
+func (g *gate) allow(instance string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.allowed = runID
+	g.allowed = instance
+}
+
+// replicationID is the part of an instance's identity that changes when it is promoted; empty for the embedded Redis.
+func replicationID(instance string) string {
+	_, id, _ := strings.Cut(instance, instanceSeparator)
+	return id
 }
 
 // dial is rueidis' DialCtxFn.
 func (g *gate) dial(ctx context.Context, addr string, d *net.Dialer, cfg *tls.Config) (net.Conn, error) {
-	conn, runID, err := g.look(ctx, addr, d, cfg)
+	conn, instance, err := g.look(ctx, addr, d, cfg)
 	if err != nil {
 		return nil, err
 	}
 	g.mu.Lock()
 	allowed := g.allowed
 	g.mu.Unlock()
-	if runID != allowed {
+	if instance != allowed {
 		_ = conn.Close()
 		g.changed()
 		return nil, errInstance
@@ -60,8 +68,8 @@ func (g *gate) dial(ctx context.Context, addr string, d *net.Dialer, cfg *tls.Co
 	return conn, nil
 }
 
-// runID asks the instance behind the address who it is.
-func (g *gate) runID(ctx context.Context, addr string, cfg *tls.Config) (string, error) {
+// instance reads the identity of the Redis behind the address.
+func (g *gate) instance(ctx context.Context, addr string, cfg *tls.Config) (string, error) {
 	conn, id, err := g.look(ctx, addr, &net.Dialer{Timeout: handshakeTimeout}, cfg)
 	if err != nil {
 		return "", err
@@ -77,7 +85,7 @@ func (g *gate) look(ctx context.Context, addr string, d *net.Dialer, cfg *tls.Co
 	id, err := g.handshake(conn)
 	if err != nil {
 		_ = conn.Close()
-		return nil, "", fmt.Errorf("ask Redis at %s for its run_id: %w", addr, err)
+		return nil, "", fmt.Errorf("read the identity of Redis at %s: %w", addr, err)
 	}
 	return conn, id, nil
 }
@@ -89,7 +97,7 @@ func dialRedis(ctx context.Context, addr string, d *net.Dialer, cfg *tls.Config)
 	return d.DialContext(ctx, "tcp", addr)
 }
 
-// handshake reads the run_id over RESP2, which every connection speaks before rueidis says HELLO. It reads all
+// handshake reads run_id and replication id over RESP2, which every connection speaks before rueidis says HELLO. It reads all
 // of the replies and nothing more, so the connection is as new afterwards.
 func (g *gate) handshake(conn net.Conn) (string, error) {
 	if err := conn.SetDeadline(time.Now().Add(handshakeTimeout)); err != nil {
@@ -105,16 +113,24 @@ func (g *gate) handshake(conn net.Conn) (string, error) {
 			return "", err
 		}
 	}
-	info, err := roundTrip(conn, r, "INFO", "server")
-	if err != nil {
-		return "", err
-	}
-	for line := range strings.Lines(info) {
-		if id, ok := strings.CutPrefix(strings.TrimSpace(line), "run_id:"); ok && id != "" {
-			return id, conn.SetDeadline(time.Time{})
+	fields := make(map[string]string)
+	for _, section := range []string{"server", "replication"} {
+		info, err := roundTrip(conn, r, "INFO", section)
+		if err != nil {
+			return "", err
+		}
+		for line := range strings.Lines(info) {
+			name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
+			fields[name] = value
 		}
 	}
-	return "", errors.New("INFO server has no run_id")
+	if fields["role"] == "slave" {
+		return "", errors.New("it is a replica: name the primary")
+	}
+	if fields["run_id"] == "" || fields["master_replid"] == "" {
+		return "", errors.New("INFO shows no run_id or no master_replid")
+	}
+	return fields["run_id"] + instanceSeparator + fields["master_replid"], conn.SetDeadline(time.Time{})
 }
 
 // roundTrip sends one command and reads a simple string or a bulk string.
@@ -139,7 +155,7 @@ func roundTrip(w io.Writer, r *bufio.Reader, args ...string) (string, error) {
 		return line, nil
 	}
 	n, err := strconv.Atoi(line[1:])
-	if err != nil || n < 0 || n > infoMax {
+	if err != nil || n < 0 || n > maxInfoBytes {
 		return "", fmt.Errorf("redis answered %q to %s", line, args[0])
 	}
 	buf := make([]byte, n+len("\r\n"))

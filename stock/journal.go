@@ -2,6 +2,7 @@ package stock
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -42,9 +43,49 @@ func (e *PoisonError) Error() string { return e.Err.Error() }
 // Unwrap is the cause.
 func (e *PoisonError) Unwrap() error { return e.Err }
 
+// ErrTrimmed means that entries after the position were trimmed away: another flusher applied them, or SQL lost commits.
+var ErrTrimmed = errors.New("the journal is trimmed beyond the position")
+
 // Read returns up to count entries after the position, oldest first; none when there are none. When it meets an entry
-// that it cannot read, it returns those before it, and a *PoisonError only if there are none before it.
+// that it cannot read, it returns those before it, and a *PoisonError only if there are none before it. It returns ErrTrimmed rather than
+// leave entries out.
 func (j *Journal) Read(ctx context.Context, epoch int64, after string, count int64) ([]Entry, error) {
+	c := j.redis.Client()
+	replies, err := j.doMulti(ctx, 0, j.getTrimmed(epoch),
+		c.B().Xrange().Key(j.keys.Journal(epoch)).Start("("+after).End("+").Count(count).Build())
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	if err := untrimmed(replies[0], after); err != nil {
+		return nil, err
+	}
+	raw, err := replies[1].AsXRange()
+	if err != nil && !rueidis.IsRedisNil(err) {
+		return nil, unavailable(err)
+	}
+	return parseEntries(raw)
+}
+
+// getTrimmed reads the id below which the journal is trimmed. It precedes the reading of entries in a pipeline.
+func (j *Journal) getTrimmed(epoch int64) rueidis.Completed {
+	return j.redis.Client().B().Get().Key(j.keys.Trimmed(epoch)).Build()
+}
+
+func untrimmed(r rueidis.RedisResult, after string) error {
+	trimmed, err := r.ToString()
+	switch {
+	case rueidis.IsRedisNil(err):
+		return nil
+	case err != nil:
+		return unavailable(err)
+	case CompareIDs(trimmed, after) > 0:
+		return fmt.Errorf("entries between %s and %s are gone: %w", after, trimmed, ErrTrimmed)
+	}
+	return nil
+}
+
+// ReadRemaining is Read for a journal that is known to lack entries: it returns those that are left.
+func (j *Journal) ReadRemaining(ctx context.Context, epoch int64, after string, count int64) ([]Entry, error) {
 	c := j.redis.Client()
 	cmd := c.B().Xrange().Key(j.keys.Journal(epoch)).Start("(" + after).End("+").Count(count).Build()
 	raw, err := j.do(ctx, cmd, 0).AsXRange()
@@ -58,8 +99,15 @@ func (j *Journal) Read(ctx context.Context, epoch int64, after string, count int
 func (j *Journal) Await(ctx context.Context, epoch int64, after string, count int64, block time.Duration) ([]Entry, error) {
 	c := j.redis.Client()
 	key := j.keys.Journal(epoch)
-	cmd := c.B().Xread().Count(count).Block(block.Milliseconds()).Streams().Key(key).Id(after).Build()
-	streams, err := j.do(ctx, cmd, block).AsXRead()
+	replies, err := j.doMulti(ctx, block, j.getTrimmed(epoch),
+		c.B().Xread().Count(count).Block(block.Milliseconds()).Streams().Key(key).Id(after).Build())
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	if err := untrimmed(replies[0], after); err != nil {
+		return nil, err
+	}
+	streams, err := replies[1].AsXRead()
 	if rueidis.IsRedisNil(err) {
 		return nil, nil
 	}

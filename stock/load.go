@@ -13,9 +13,34 @@ import (
 // errNotYet means that counters could not be loaded this time, and that a moment later they may.
 var errNotYet = errors.New("the counters cannot be loaded yet")
 
-// load makes the counters of the SKUs, where they are missing, from SQL's stock at the flusher's position and the
-// journal beyond it. A SKU that SQL does not know is order.ErrNotFound.
+// loadTimeout bounds the loading of one counter, which many callers may wait for: two reads of SQL and a script.
+const loadTimeout = 5 * time.Second
+
+// load makes the counters of the SKUs, each once however many callers miss it at the same time: after an epoch has opened, that is
+// everybody who wants the hot product. A SKU that SQL does not know is order.ErrNotFound.
 func (s *Stock) load(ctx context.Context, skus []order.SKU) error {
+	for _, sku := range skus {
+		done := s.loads.DoChan(string(sku), func() (any, error) {
+			// The caller that began it may leave.
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadTimeout)
+			defer cancel()
+			return nil, s.loadCounters(ctx, []order.SKU{sku})
+		})
+		select {
+		case r := <-done:
+			if r.Err != nil {
+				return r.Err
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// loadCounters makes the counters of the SKUs, where they are missing, from SQL's stock at the flusher's position and the
+// journal beyond it.
+func (s *Stock) loadCounters(ctx context.Context, skus []order.SKU) error {
 	epoch, units, err := s.books.Snapshot(ctx, s.keys.Partition, skus)
 	if err != nil {
 		return fmt.Errorf("read the stock in SQL: %w", err)
@@ -127,7 +152,7 @@ func (s *Stock) Adjust(ctx context.Context, a Adjustment) (Position, int64, erro
 			s.keys.Epoch(), s.keys.Journal(epoch.Number), s.keys.Stock(epoch.Number), s.keys.Adjusted(a.ID),
 		}, []string{
 			strconv.FormatInt(epoch.Number, 10), a.ID, string(a.SKU), strconv.FormatInt(a.Units, 10), a.Reason, a.Actor,
-			s.nowMS(), seconds(s.limits.MarkerTTL),
+			s.nowMS(), seconds(s.limits.MarkerTTL), replicationID(epoch.Instance),
 		})
 		if err != nil {
 			return Position{}, 0, err

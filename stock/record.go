@@ -25,30 +25,49 @@ type Record struct {
 	Position Position
 }
 
-// Record reads an order's record; order.ErrNotFound when Redis does not know the order.
+// Record reads an order's record; order.ErrNotFound when Redis does not know the order. A pending one of an earlier epoch is compared
+// with SQL first, because Redis may have lost what followed.
 func (s *Stock) Record(ctx context.Context, id order.ID) (Record, error) {
+	rec, confirmed, err := s.record(ctx, id)
+	if err != nil || rec.State != order.Pending {
+		return rec, err
+	}
+	epoch, err := s.epochs.Current()
+	if err != nil || rec.Position.Epoch == epoch.Number || confirmed == epoch.Number {
+		return rec, nil //nolint:nilerr // While no epoch is open the record is all there is; settle and release compare it again.
+	}
+	if err := s.confirm(ctx, epoch.Number, id); err != nil {
+		return Record{}, err
+	}
+	rec, _, err = s.record(ctx, id)
+	return rec, err
+}
+
+// record reads a record and the epoch in which it was compared with SQL, or 0.
+func (s *Stock) record(ctx context.Context, id order.ID) (rec Record, confirmed int64, err error) {
 	c := s.redis.Client()
 	reply, err := s.read(ctx, c.B().Hgetall().Key(s.keys.Order(id)).Build())
 	if err != nil {
-		return Record{}, err
+		return Record{}, 0, err
 	}
 	fields, err := reply.AsStrMap()
 	if err != nil {
-		return Record{}, unavailable(err)
+		return Record{}, 0, unavailable(err)
 	}
 	if len(fields) == 0 {
-		return Record{}, order.ErrNotFound
+		return Record{}, 0, order.ErrNotFound
 	}
 	state, err1 := strconv.ParseInt(fields["state"], 10, 8)
 	ms, err2 := strconv.ParseInt(fields["time"], 10, 64)
 	epoch, err3 := strconv.ParseInt(fields["epoch"], 10, 64)
 	if err := errors.Join(err1, err2, err3); err != nil {
-		return Record{}, fmt.Errorf("record of order %s: %w", id, err)
+		return Record{}, 0, fmt.Errorf("record of order %s: %w", id, err)
 	}
+	confirmed, _ = strconv.ParseInt(fields["confirmed"], 10, 64) // Absent is 0.
 	return Record{
 		State: order.State(state), Snapshot: []byte(fields["snapshot"]), UpdatedAt: time.UnixMilli(ms).UTC(),
 		Reason: fields["reason"], Position: Position{Epoch: epoch, ID: fields["entry"]},
-	}, nil
+	}, confirmed, nil
 }
 
 // States reads the states of many orders; those that Redis does not know are absent.

@@ -15,7 +15,7 @@ func (s *shop) elsewhere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.books.NextEpoch(t.Context(), 0, open.Number, "another"); err != nil {
+	if _, err := s.books.NextEpoch(t.Context(), 0, open.Number, stock.Epoch{Instance: "another", Durability: "journal"}); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -29,12 +29,14 @@ var (
 	trimLua string
 	//go:embed lua/expire.lua
 	expireLua string
+	//go:embed lua/confirm.lua
+	confirmLua string
 )
 
 // scripts are all idempotent, each by what its head says, and so all are marked retryable: rueidis may send one
 // again when a connection broke and its outcome is unknown.
 type scripts struct {
-	reserve, settle, release, restock, rewind, load, adjust, epochClose, epochOpen, trim, expire *rueidis.Lua
+	reserve, settle, release, restock, rewind, load, adjust, epochClose, epochOpen, trim, expire, confirm *rueidis.Lua
 }
 
 func newScripts() scripts {
@@ -50,5 +52,6 @@ func newScripts() scripts {
 		epochOpen:  rueidis.NewLuaScriptRetryable(epochOpenLua),
 		trim:       rueidis.NewLuaScriptRetryable(trimLua),
 		expire:     rueidis.NewLuaScriptRetryable(expireLua),
+		confirm:    rueidis.NewLuaScriptRetryable(confirmLua),
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/redis/rueidis"
+	"golang.org/x/sync/singleflight"
 
 	"github.com/spillway/spillway/order"
 )
@@ -67,6 +68,7 @@ type Stock struct {
 	limits  Limits
 	breaker Breaker
 	scripts scripts
+	loads   singleflight.Group
 	now     func() time.Time
 }
 
@@ -110,7 +112,7 @@ func (s *Stock) Reserve(ctx context.Context, r Request) (Reservation, error) {
 		if err != nil {
 			return Reservation{}, err
 		}
-		reply, err := s.exec(ctx, s.scripts.reserve, s.reserveKeys(epoch.Number, r), s.reserveArgs(epoch.Number, r))
+		reply, err := s.exec(ctx, s.scripts.reserve, s.reserveKeys(epoch.Number, r), s.reserveArgs(epoch, r))
 		if err != nil {
 			return Reservation{}, err
 		}
@@ -131,11 +133,12 @@ func (s *Stock) reserveKeys(epoch int64, r Request) []string {
 	}
 }
 
-func (s *Stock) reserveArgs(epoch int64, r Request) []string {
+func (s *Stock) reserveArgs(epoch Epoch, r Request) []string {
 	return []string{
-		strconv.FormatInt(epoch, 10), string(r.OrderID), rueidis.BinaryString(r.Fingerprint), formatDemand(r.Demand),
+		strconv.FormatInt(epoch.Number, 10), string(r.OrderID), rueidis.BinaryString(r.Fingerprint), formatDemand(r.Demand),
 		rueidis.BinaryString(r.Snapshot), s.nowMS(), seconds(s.limits.MarkerTTL), strconv.Itoa(s.limits.JournalMax),
 		strconv.Itoa(s.limits.CustomerOrders), seconds(s.limits.RateWindow), strconv.Itoa(order.MaxQuantity), r.Trace,
+		replicationID(epoch.Instance),
 	}
 }
 
@@ -215,9 +218,9 @@ func skus(names []string) []order.SKU {
 	return out
 }
 
-// MarkersMayBeLost says that idempotency markers younger than their lifetime may be missing: the epoch replaced an earlier
-// one less than that lifetime ago, and Redis may have lost what that one knew. SQL then has to be asked.
+// MarkersMayBeLost says that idempotency records younger than their TTL may be missing in Redis, because it lost data less than
+// that TTL ago. Then SQL has to be read. A restart on a complete append-only file loses none.
 func (s *Stock) MarkersMayBeLost() bool {
 	epoch, err := s.epochs.Current()
-	return err == nil && epoch.Number > 1 && s.now().Sub(epoch.OpenedAt) < s.limits.MarkerTTL
+	return err == nil && !epoch.RecordsLostAt.IsZero() && s.now().Sub(epoch.RecordsLostAt) < s.limits.MarkerTTL
 }

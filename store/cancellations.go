@@ -84,32 +84,59 @@ func itemsOf(ctx context.Context, tx *sql.Tx, id order.ID) ([]order.Delta, error
 	}, "SELECT sku, quantity FROM order_items WHERE order_id = ? ORDER BY sku", id)
 }
 
-// Intend writes intents without touching the orders: of orders that are lost, or cancelled already. Those that exist stay.
+// Intend writes intents without touching the orders: of orders that are lost, or cancelled already. Those that exist stay. An intent
+// without units gets those of the order's row, if it has one: their release may be lost with Redis before it is flushed, and SQL
+// returns an order's units once.
 func (c *Cancellations) Intend(ctx context.Context, intents []Cancellation) error {
 	if len(intents) == 0 {
 		return nil
 	}
-	return c.db.tx(ctx, func(ctx context.Context, tx *sql.Tx) error { return c.db.insertCancellations(ctx, tx, intents) })
+	return c.db.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		complete := slices.Clone(intents)
+		for i, x := range complete {
+			if len(x.Units) > 0 {
+				continue
+			}
+			units, err := itemsOf(ctx, tx, x.OrderID)
+			if err != nil {
+				return err
+			}
+			complete[i].Units = units
+		}
+		return c.db.insertCancellations(ctx, tx, complete)
+	})
 }
 
 func (db *DB) insertCancellations(ctx context.Context, tx *sql.Tx, intents []Cancellation) error {
 	intents = slices.Clone(intents)
 	slices.SortFunc(intents, func(a, b Cancellation) int { return strings.Compare(string(a.OrderID), string(b.OrderID)) })
 	now := micro(time.Now())
+	returned, err := returnedAmong(ctx, tx, cancellationIDs(intents))
+	if err != nil {
+		return err
+	}
 	args := make([]any, 0, 10*len(intents))
 	for _, c := range intents {
 		var restocked any
-		if len(c.Units) == 0 {
+		if _, back := returned[c.OrderID]; back || len(c.Units) == 0 {
 			restocked = now
 		}
 		args = append(args, c.OrderID, clip(c.Reason, reasonMax), clip(c.Actor, 64), order.FormatDeltas(c.Units), 0, "", 0, now, now, restocked)
 	}
-	_, err := tx.ExecContext(ctx, "INSERT INTO order_cancellations (order_id, reason, actor, units, refund_amount, refund_currency, attempts, "+
+	_, err = tx.ExecContext(ctx, "INSERT INTO order_cancellations (order_id, reason, actor, units, refund_amount, refund_currency, attempts, "+
 		"next_try_at, created_at, restocked_at) VALUES "+tuples(len(intents), "(?,?,?,?,?,?,?,?,?,?)")+db.orLeave("order_cancellations", "order_id"), args...)
 	if err != nil {
 		return fmt.Errorf("write %d cancellations: %w", len(intents), err)
 	}
 	return nil
+}
+
+func cancellationIDs(intents []Cancellation) []order.ID {
+	out := make([]order.ID, len(intents))
+	for i, c := range intents {
+		out[i] = c.OrderID
+	}
+	return out
 }
 
 // cancelledAmong are those of the orders that have an intent.

@@ -13,6 +13,9 @@ import (
 // Due reads up to limit intents that are not finished and whose time has come, oldest first.
 func (c *Cancellations) Due(ctx context.Context, now time.Time, limit int) ([]Cancellation, error) {
 	return fetch(ctx, c.db, func(ctx context.Context) ([]Cancellation, error) {
+		if err := c.db.markReturned(ctx); err != nil {
+			return nil, fmt.Errorf("note returned units: %w", err)
+		}
 		return collect(ctx, c.db.sql, "cancellations", scanCancellation,
 			"SELECT order_id, reason, actor, units, refund_amount, refund_currency, attempts, created_at, refunded_at, restocked_at "+
 				"FROM order_cancellations WHERE finished_at IS NULL AND next_try_at <= ? ORDER BY next_try_at LIMIT ?", micro(now), limit)
@@ -96,12 +99,23 @@ func (c *Cancellations) Finish(ctx context.Context, id order.ID) (finished bool,
 
 var errNotDone = errors.New("the cancellation is not done")
 
-// restock marks the units of an order as given back, and says whether they were not before. The flusher calls it in the transaction
-// that adds the units, so that an entry that comes a second time adds nothing.
-func restock(ctx context.Context, tx *sql.Tx, id order.ID) (bool, error) {
-	err := one(errNotDone)(tx.ExecContext(ctx, "UPDATE order_cancellations SET restocked_at = ? WHERE order_id = ? AND restocked_at IS NULL", micro(time.Now()), id))
-	if errors.Is(err, errNotDone) {
-		return false, nil
+// markRestocked notes in the cancellations of the orders, where they have one, that their units are back. It is called in the
+// transaction that gives the units back.
+func markRestocked(ctx context.Context, tx *sql.Tx, ids []order.ID) error {
+	if len(ids) == 0 {
+		return nil
 	}
-	return err == nil, err
+	_, err := tx.ExecContext(ctx, "UPDATE order_cancellations SET restocked_at = ? WHERE restocked_at IS NULL AND order_id IN ("+marks(len(ids))+")",
+		append([]any{micro(time.Now())}, anys(ids)...)...)
+	if err != nil {
+		return fmt.Errorf("note %d orders as restocked: %w", len(ids), err)
+	}
+	return nil
+}
+
+// markReturned notes in unfinished cancellations that their units are back, where that was recorded while they were written.
+func (db *DB) markReturned(ctx context.Context) error {
+	_, err := db.sql.ExecContext(ctx, "UPDATE order_cancellations SET restocked_at = ? WHERE finished_at IS NULL AND restocked_at IS NULL "+
+		"AND EXISTS (SELECT 1 FROM stock_returns r WHERE r.order_id = order_cancellations.order_id)", micro(time.Now()))
+	return err
 }

@@ -27,20 +27,22 @@ func newWorld(t *testing.T, db *store.DB) *world {
 			t.Fatal(err)
 		}
 	}
-	if _, err := w.stock.CloseAndOpen(t.Context(), 0, 0, "run"); err != nil {
+	if _, err := w.stock.CloseAndOpen(t.Context(), 0, store.Epoch{Instance: "run"}); err != nil {
 		t.Fatal(err)
 	}
 	return w
 }
 
 // flush applies one range that ends at the place.
-func (w *world) flush(t *testing.T, place string, r store.Range) {
+func (w *world) flush(t *testing.T, place string, r store.Range) store.Outcome {
 	t.Helper()
 	r.Epoch, r.PrevID, r.FirstID, r.LastID, r.Entries = 1, w.place, place, place, 1
-	if _, err := w.stock.FlushRange(t.Context(), r); err != nil {
+	out, err := w.stock.FlushRange(t.Context(), r)
+	if err != nil {
 		t.Fatal(err)
 	}
 	w.place = place
+	return out
 }
 
 func (w *world) units(t *testing.T) (a, b int64) {
@@ -108,7 +110,7 @@ func TestUnitsGoBackOnceHoweverOftenTheEntryComes(t *testing.T) {
 		w := newWorld(t, db)
 		o := anOrder("k")
 		w.flush(t, "1-0", store.Range{Deltas: map[order.SKU]int64{"A": -2, "B": -1}, Changes: []store.Change{change(o, order.Paid)}})
-		back := []store.Hold{{OrderID: o.ID, Deltas: []order.Delta{{SKU: "A", Units: 2}, {SKU: "B", Units: 1}}}}
+		back := []store.Return{{Hold: store.Hold{OrderID: o.ID, Deltas: []order.Delta{{SKU: "A", Units: 2}, {SKU: "B", Units: 1}}}}}
 		w.flush(t, "2-0", store.Range{Restocks: back}) // Nobody cancelled it: nothing goes back.
 		if a, b := w.units(t); a != 8 || b != 9 {
 			t.Errorf("before it was cancelled: %d and %d", a, b)

@@ -27,15 +27,16 @@ func (s *Stock) ReplayEntry(ctx context.Context, letter FailedOrder, content Ran
 		if applied, err = s.db.closeLetter(ctx, tx, letter.ID, LetterReplayed, letter.Payload, by); err != nil || !applied {
 			return err
 		}
-		if out, err = s.content(ctx, tx, content); err == nil && len(out.Duplicates) > 0 && !undone {
+		var holds []Hold
+		if out, holds, err = s.content(ctx, tx, content); err == nil && len(out.Duplicates) > 0 && !undone {
 			err = &DuplicatesError{Duplicates: out.Duplicates}
 		}
-		if err != nil || len(content.Holds) == 0 {
+		if err != nil || len(holds) == 0 {
 			return err
 		}
 		// The row of the log that was written when the entry was skipped says now whose stock it took, if it is not pruned yet.
 		_, err = tx.ExecContext(ctx, "UPDATE stock_dedup_log SET orders = ? WHERE partition_no = ? AND epoch = ? AND first_id = ?",
-			FormatHolds(content.Holds), content.Partition, content.Epoch, content.FirstID)
+			FormatHolds(holds), content.Partition, content.Epoch, content.FirstID)
 		return err
 	})
 	if err != nil {

@@ -20,15 +20,17 @@ type Range struct {
 	// PrevID is the place from which the caller read on; FirstID and LastID are the first and last entry.
 	PrevID, FirstID, LastID string
 	Entries                 int
+	// Durability is the caller's setting: a range is applied only in an epoch of the same one.
+	Durability string
 	// Deltas are the units of all entries but Releases, summed per SKU, adjustments included.
 	Deltas map[order.SKU]int64
 	// Releases are units that go back because an order was released. Those of an order whose reservation was put aside, and so never
-	// taken, do not.
-	Releases    []Hold
+	// taken, do not; and no order's units go back twice.
+	Releases    []Return
 	Adjustments []Adjustment
 	// Restocks are units of cancelled orders that go back, once an order. They are not in Deltas.
-	Restocks []Hold
-	// Holds say whose stock the range took or gave back; they are logged with it.
+	Restocks []Return
+	// Holds are the units that the range took, an order each; they are logged with it, as are the releases that were applied.
 	Holds []Hold
 	// Changes are the orders to write in the same transaction (durability sql), or none.
 	Changes []Change
@@ -43,25 +45,30 @@ func (s *Stock) FlushRange(ctx context.Context, r Range) (Outcome, error) {
 		if err := s.advance(ctx, tx, r); err != nil {
 			return err
 		}
-		out, err = s.content(ctx, tx, r)
-		return err
+		var holds []Hold
+		if out, holds, err = s.content(ctx, tx, r); err != nil {
+			return err
+		}
+		return s.logRange(ctx, tx, r, holds)
 	})
 	return out, err
 }
 
-// content applies what the entries of a range say.
-func (s *Stock) content(ctx context.Context, tx *sql.Tx, r Range) (Outcome, error) {
+// content applies what the entries of a range say. It returns the units that were taken and given back, an order each.
+func (s *Stock) content(ctx context.Context, tx *sql.Tx, r Range) (Outcome, []Hold, error) {
 	if err := s.adjust(ctx, tx, r.Adjustments); err != nil {
-		return Outcome{}, err
+		return Outcome{}, nil, err
 	}
-	deltas, err := s.db.givenBack(ctx, tx, r)
+	back, err := s.db.giveBack(ctx, tx, r)
 	if err != nil {
-		return Outcome{}, err
+		return Outcome{}, nil, err
 	}
-	if err := s.deduct(ctx, tx, deltas); err != nil {
-		return Outcome{}, err
+	if err := s.deduct(ctx, tx, back.deltas); err != nil {
+		return Outcome{}, nil, err
 	}
-	return s.db.applyOrders(ctx, tx, r.Changes)
+	out, err := s.db.applyOrders(ctx, tx, r.Changes)
+	out.ReturnedBefore = back.before
+	return out, slices.Concat(r.Holds, back.holds), err
 }
 
 // SkipEntry moves the place over one entry that cannot be applied, and puts it aside, in one transaction.
@@ -70,23 +77,31 @@ func (s *Stock) SkipEntry(ctx context.Context, r Range, f FailedOrder) error {
 		if err := s.advance(ctx, tx, r); err != nil {
 			return err
 		}
+		if err := s.logRange(ctx, tx, r, nil); err != nil {
+			return err
+		}
 		return s.db.putFailed(ctx, tx, f)
 	})
 }
 
 func (*Stock) advance(ctx context.Context, tx *sql.Tx, r Range) error {
 	err := one(ErrFlushConflict)(tx.ExecContext(ctx,
-		"UPDATE stock_epochs SET last_id = ? WHERE partition_no = ? AND epoch = ? AND last_id = ? AND closed_at IS NULL",
-		r.LastID, r.Partition, r.Epoch, r.PrevID))
+		"UPDATE stock_epochs SET last_id = ? WHERE partition_no = ? AND epoch = ? AND last_id = ? AND closed_at IS NULL AND durability = ?",
+		r.LastID, r.Partition, r.Epoch, r.PrevID, r.Durability))
 	if err != nil {
-		return fmt.Errorf("move the place from %s to %s: %w", r.PrevID, r.LastID, err)
+		return fmt.Errorf("move the offset from %s to %s: %w", r.PrevID, r.LastID, err)
 	}
-	var holds any
-	if len(r.Holds) > 0 {
-		holds = FormatHolds(r.Holds)
+	return nil
+}
+
+// logRange writes the range's row of the dedup log.
+func (*Stock) logRange(ctx context.Context, tx *sql.Tx, r Range, holds []Hold) error {
+	var text any
+	if len(holds) > 0 {
+		text = FormatHolds(holds)
 	}
-	_, err = tx.ExecContext(ctx, "INSERT INTO stock_dedup_log (partition_no, epoch, first_id, last_id, entries, applied_at, orders) VALUES (?,?,?,?,?,?,?)",
-		r.Partition, r.Epoch, r.FirstID, r.LastID, r.Entries, micro(time.Now()), holds)
+	_, err := tx.ExecContext(ctx, "INSERT INTO stock_dedup_log (partition_no, epoch, first_id, last_id, entries, applied_at, orders) VALUES (?,?,?,?,?,?,?)",
+		r.Partition, r.Epoch, r.FirstID, r.LastID, r.Entries, micro(time.Now()), text)
 	if isDuplicate(err) {
 		return ErrFlushConflict
 	}

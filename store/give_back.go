@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/spillway/spillway/order"
 )
@@ -13,35 +14,76 @@ import (
 // FlusherSource is the source of dead letters that are journal entries: their stock was not applied.
 const FlusherSource = "stock_flusher"
 
-// givenBack is the range's deltas with the units that go back: of released orders, unless their reservation was put aside and so
-// never taken; and of cancelled ones, unless they are back already.
-func (db *DB) givenBack(ctx context.Context, tx *sql.Tx, r Range) (map[order.SKU]int64, error) {
+// Return is the units of one order that a journal entry gives back.
+type Return struct {
+	Hold
+	// EntryID is the journal entry, Reason why the order was cancelled.
+	EntryID, Reason string
+}
+
+// givenBack is what the returns of a range change.
+type givenBack struct {
+	// deltas are the units of the whole range, returns included.
+	deltas map[order.SKU]int64
+	// holds are the releases that were applied; before are the orders of those that were not, because an earlier one was.
+	holds  []Hold
+	before []order.ID
+}
+
+// giveBack adds the returns of a range to its deltas and records them: each order's units return once. Those of an order whose
+// reservation is a dead letter were never taken, and do not return. A restock also needs the cancellation that it belongs to.
+func (db *DB) giveBack(ctx context.Context, tx *sql.Tx, r Range) (givenBack, error) {
 	if len(r.Releases)+len(r.Restocks) == 0 {
-		return r.Deltas, nil
+		return givenBack{deltas: r.Deltas}, nil
 	}
-	deltas := maps.Clone(r.Deltas)
-	if deltas == nil {
-		deltas = make(map[order.SKU]int64)
+	out := givenBack{deltas: maps.Clone(r.Deltas)}
+	if out.deltas == nil {
+		out.deltas = make(map[order.SKU]int64)
 	}
-	aside, err := db.putAside(ctx, tx, r.Releases)
+	all := slices.Concat(r.Releases, r.Restocks)
+	neverTaken, err := db.putAside(ctx, tx, all)
 	if err != nil {
-		return nil, err
+		return givenBack{}, err
 	}
-	for _, h := range r.Releases {
-		if !slices.Contains(aside, h.OrderID) {
-			addUnits(deltas, h.Deltas)
+	known, err := returnedAmong(ctx, tx, returnIDs(all))
+	if err != nil {
+		return givenBack{}, err
+	}
+	restockable, err := cancelledAmong(ctx, tx, returnIDs(r.Restocks))
+	if err != nil {
+		return givenBack{}, err
+	}
+	var fresh []Return
+	for i, ret := range all {
+		if _, wanted := restockable[ret.OrderID]; i >= len(r.Releases) && !wanted {
+			continue
+		}
+		if _, ok := known[ret.OrderID]; ok {
+			out.before = append(out.before, ret.OrderID)
+			continue
+		}
+		known[ret.OrderID] = ret.Reason
+		fresh = append(fresh, ret)
+		if slices.Contains(neverTaken, ret.OrderID) {
+			continue
+		}
+		addUnits(out.deltas, ret.Deltas)
+		if i < len(r.Releases) { // The cancellation itself says what was restocked.
+			out.holds = append(out.holds, ret.Hold)
 		}
 	}
-	for _, h := range r.Restocks {
-		first, err := restock(ctx, tx, h.OrderID)
-		if err != nil {
-			return nil, fmt.Errorf("give the units of %s back: %w", h.OrderID, err)
-		}
-		if first {
-			addUnits(deltas, h.Deltas)
-		}
+	if err := insertReturns(ctx, tx, r.Epoch, fresh); err != nil {
+		return givenBack{}, err
 	}
-	return deltas, nil
+	return out, markRestocked(ctx, tx, append(returnIDs(fresh), out.before...))
+}
+
+func returnIDs(returns []Return) []order.ID {
+	out := make([]order.ID, len(returns))
+	for i, r := range returns {
+		out[i] = r.OrderID
+	}
+	return out
 }
 
 func addUnits(deltas map[order.SKU]int64, units []order.Delta) {
@@ -50,15 +92,45 @@ func addUnits(deltas map[order.SKU]int64, units []order.Delta) {
 	}
 }
 
-// putAside are those of the orders whose reservation SQL could not take, and did not take when it was replayed. Their letters that
-// are open have nothing more to say: reservation and release make nothing together, and a replay of the one would now take stock.
-func (db *DB) putAside(ctx context.Context, tx *sql.Tx, releases []Hold) ([]order.ID, error) {
-	if len(releases) == 0 {
-		return nil, nil
+// returnedAmong returns those of the orders whose units are back, with the reason of their cancellation.
+func returnedAmong(ctx context.Context, q querier, ids []order.ID) (map[order.ID]string, error) {
+	out := make(map[order.ID]string)
+	if len(ids) == 0 {
+		return out, nil
 	}
-	letters, err := db.lockLetters(ctx, tx, releases)
+	err := each(ctx, q, "returned units", func(r scanner) error {
+		var id order.ID
+		var reason string
+		err := r.Scan(&id, &reason)
+		out[id] = reason
+		return err
+	}, "SELECT order_id, reason FROM stock_returns WHERE order_id IN ("+marks(len(ids))+")", anys(ids)...)
+	return out, err
+}
+
+// insertReturns records returns. A duplicate was inserted by another transaction since it was looked for.
+func insertReturns(ctx context.Context, tx *sql.Tx, epoch int64, returns []Return) error {
+	if len(returns) == 0 {
+		return nil
+	}
+	now := micro(time.Now())
+	args := make([]any, 0, 5*len(returns))
+	for _, r := range returns {
+		args = append(args, r.OrderID, epoch, r.EntryID, clip(r.Reason, reasonMax), now)
+	}
+	if _, err := tx.ExecContext(ctx, "INSERT INTO stock_returns (order_id, epoch, entry_id, reason, returned_at) VALUES "+
+		tuples(len(returns), "(?,?,?,?,?)"), args...); err != nil {
+		return fmt.Errorf("record %d returns: %w", len(returns), raced(err))
+	}
+	return nil
+}
+
+// putAside returns those of the orders whose reservation is a dead letter that was not replayed. Their open dead letters are
+// discarded: reservation and release cancel each other out, and a replay of the one would now take stock.
+func (db *DB) putAside(ctx context.Context, tx *sql.Tx, returns []Return) ([]order.ID, error) {
+	letters, err := db.lockLetters(ctx, tx, returns)
 	if err != nil {
-		return nil, fmt.Errorf("look for reservations that were put aside: %w", err)
+		return nil, fmt.Errorf("read dead letters of reservations: %w", err)
 	}
 	aside := make([]order.ID, len(letters))
 	for i, l := range letters {
@@ -74,14 +146,14 @@ func (db *DB) putAside(ctx context.Context, tx *sql.Tx, releases []Hold) ([]orde
 	return aside, nil
 }
 
-// lockLetters reads the flusher's letters of the orders that were not replayed, and keeps them from being replayed meanwhile.
-func (db *DB) lockLetters(ctx context.Context, tx *sql.Tx, releases []Hold) ([]FailedOrder, error) {
+// lockLetters reads the flusher's dead letters of the orders that were not replayed, and keeps them from being replayed meanwhile.
+func (db *DB) lockLetters(ctx context.Context, tx *sql.Tx, returns []Return) ([]FailedOrder, error) {
 	args := []any{FlusherSource, LetterReplayed}
-	for _, h := range releases {
+	for _, h := range returns {
 		args = append(args, h.OrderID)
 	}
 	return collect(ctx, tx, "dead letters", func(r scanner) (f FailedOrder, err error) {
 		err = r.Scan(&f.ID, &f.OrderID, &f.Status)
 		return f, err
-	}, "SELECT id, order_id, status FROM failed_orders WHERE source = ? AND status <> ? AND order_id IN ("+marks(len(releases))+") ORDER BY id"+db.forUpdate(), args...)
+	}, "SELECT id, order_id, status FROM failed_orders WHERE source = ? AND status <> ? AND order_id IN ("+marks(len(returns))+") ORDER BY id"+db.forUpdate(), args...)
 }

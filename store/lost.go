@@ -32,9 +32,9 @@ func (s *Stock) Reconciled(ctx context.Context, partition uint8, epoch int64) er
 // lostPage is how many ranges of the log are read at once: 200 entries each are about 10 kB.
 const lostPage = 100
 
-// LostHolds are the orders of a closed epoch whose stock SQL deducted, and which nothing in SQL looks after: no row, no intent to cancel,
-// no dead letter that waits to become a row. The row of a duplicate looks after nothing: its units come back by way of its record in
-// Redis, or not at all if that is lost. Units are what they hold, positive.
+// LostHolds returns the orders of a closed epoch whose stock SQL deducted and which nothing in SQL accounts for: they have no row, no
+// cancellation and no open dead letter; or their row is CANCELLED, and their units, which return by an entry of the journal, never did.
+// Units are what they hold, positive.
 func (s *Stock) LostHolds(ctx context.Context, e Epoch) ([]Hold, error) {
 	held := make(map[order.ID]map[order.SKU]int64)
 	for after := int64(0); ; {
@@ -54,29 +54,31 @@ func (s *Stock) LostHolds(ctx context.Context, e Epoch) ([]Hold, error) {
 		if err != nil {
 			return nil, err
 		}
-		duplicates, err := s.lostDuplicates(ctx, e, chunk)
+		unreturned, err := s.unreturned(ctx, e, chunk)
 		if err != nil {
 			return nil, err
 		}
-		for _, id := range slices.Concat(unknown, duplicates) {
+		for _, id := range slices.Concat(unknown, unreturned) {
 			out = append(out, Hold{OrderID: id, Deltas: taken(held[id])})
 		}
 	}
 	return out, nil
 }
 
-// lostDuplicates are those of the orders that are duplicates, and whose units did not come back in a later epoch either. That can be told
-// for as long as the log is complete; after it they are left to the audit, because units that come back twice would be sold twice.
-func (s *Stock) lostDuplicates(ctx context.Context, e Epoch, ids []order.ID) ([]order.ID, error) {
-	if time.Since(e.ClosedAt) > logAge {
+// unreturned returns those of the orders that are CANCELLED and whose units are not back. An epoch that does not record its durability
+// is of a version that did not record returns: for it the dedup log shows them, as long as that is complete. Beyond that they are left
+// to the audit, because units that return twice would be sold twice.
+func (s *Stock) unreturned(ctx context.Context, e Epoch, ids []order.ID) ([]order.ID, error) {
+	if e.Durability == "" && time.Since(e.ClosedAt) > logAge {
 		return nil, nil
 	}
 	return fetch(ctx, s.db, func(ctx context.Context) ([]order.ID, error) {
-		return collect(ctx, s.db.sql, "duplicates", scanValue[order.ID], "SELECT id FROM orders o WHERE id IN ("+marks(len(ids))+") AND state = ? AND cancel_reason LIKE ? "+
-			"AND NOT EXISTS (SELECT 1 FROM order_cancellations x WHERE x.order_id = o.id) "+
+		return collect(ctx, s.db.sql, "cancelled orders that hold units", scanValue[order.ID], "SELECT id FROM orders o WHERE id IN ("+marks(len(ids))+") AND state = ? "+
+			"AND NOT EXISTS (SELECT 1 FROM order_cancellations x WHERE x.order_id = o.id AND x.units <> '') "+
+			"AND NOT EXISTS (SELECT 1 FROM stock_returns r WHERE r.order_id = o.id) "+
 			"AND NOT EXISTS (SELECT 1 FROM failed_orders f WHERE f.order_id = o.id AND f.status = 'open') "+
 			"AND NOT EXISTS (SELECT 1 FROM stock_dedup_log l WHERE l.partition_no = ? AND l.epoch > ? AND INSTR(l.orders, o.id) > 0) ORDER BY id",
-			append(anys(ids), order.Cancelled, order.ReasonDuplicate+"%", e.Partition, e.Number)...)
+			append(anys(ids), order.Cancelled, e.Partition, e.Number)...)
 	})
 }
 

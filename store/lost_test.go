@@ -19,7 +19,7 @@ func TestOrdersThatHoldUnitsAndNeverCameAreFound(t *testing.T) {
 		w.flush(t, "1-0", store.Range{Deltas: map[order.SKU]int64{"A": -6, "B": -3}, Holds: []store.Hold{take(came, -1), take(lost, -1), take(released, -1)}})
 		w.flush(t, "2-0", store.Range{Deltas: map[order.SKU]int64{"A": 2, "B": 1}, Holds: []store.Hold{take(released, 1)}})
 		mustApply(t, w.orders, change(came, order.Paid))
-		if _, err := w.stock.CloseAndOpen(t.Context(), 0, 1, "run2"); err != nil {
+		if _, err := w.stock.CloseAndOpen(t.Context(), 1, store.Epoch{Instance: "run2"}); err != nil {
 			t.Fatal(err)
 		}
 		epochs, err := w.stock.Unreconciled(t.Context(), 0, time.Now().Add(time.Second))

@@ -37,6 +37,8 @@ type Outcome struct {
 	Refused []Refusal
 	// Duplicates are the orders whose key belongs to another order; they were written as CANCELLED.
 	Duplicates []Duplicate
+	// ReturnedBefore are the orders whose units were to go back although they are back already: Redis has lost that they were.
+	ReturnedBefore []order.ID
 }
 
 // Refusal is a step that was refused.
@@ -214,10 +216,4 @@ func anys[T any](in []T) []any {
 		out[i] = v
 	}
 	return out
-}
-
-// MarkPaid brings one pending order to PAID, without an event: its Redis has lost it.
-func (o *Orders) MarkPaid(ctx context.Context, ord order.Order, at time.Time) error {
-	_, err := o.Apply(ctx, []Change{{Order: ord, To: order.Paid, At: at}})
-	return err
 }

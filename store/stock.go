@@ -20,8 +20,8 @@ func NewStock(db *DB) *Stock { return &Stock{db: db} }
 type Epoch struct {
 	Partition uint8
 	Number    int64
-	// RunID is the Redis instance on which it was opened.
-	RunID string
+	// Instance is the Redis history on which it was opened: run_id and replication id.
+	Instance string
 	// LastID is the last journal entry that is applied.
 	LastID   string
 	OpenedAt time.Time
@@ -29,22 +29,35 @@ type Epoch struct {
 	Closed bool
 	// ClosedAt is when; zero while it is open.
 	ClosedAt time.Time
+	// Durability is what an answer promises in this epoch, DurabilityJournal or DurabilitySQL; empty when it was not recorded.
+	Durability string
+	// RecordsLostAt is when Redis last came back without data that SQL has; zero for never.
+	RecordsLostAt time.Time
 }
+
+// The durability settings as stock_epochs records them.
+const (
+	DurabilityJournal = "journal"
+	DurabilitySQL     = "sql"
+)
 
 // startID is the place before the first entry of a journal.
 const startID = "0-0"
 
-const epochColumns = "partition_no, epoch, run_id, last_id, opened_at, closed_at"
+const epochColumns = "partition_no, epoch, run_id, last_id, opened_at, closed_at, durability, records_lost_at"
 
 func scanEpoch(r scanner) (Epoch, error) {
 	var e Epoch
-	var closed sql.NullTime
-	if err := r.Scan(&e.Partition, &e.Number, &e.RunID, &e.LastID, &e.OpenedAt, &closed); err != nil {
+	var closed, lost sql.NullTime
+	if err := r.Scan(&e.Partition, &e.Number, &e.Instance, &e.LastID, &e.OpenedAt, &closed, &e.Durability, &lost); err != nil {
 		return Epoch{}, err
 	}
 	e.OpenedAt, e.Closed = e.OpenedAt.UTC(), closed.Valid
 	if closed.Valid {
 		e.ClosedAt = closed.Time.UTC()
+	}
+	if lost.Valid {
+		e.RecordsLostAt = lost.Time.UTC()
 	}
 	return e, nil
 }
@@ -73,28 +86,29 @@ func (s *Stock) EpochAt(ctx context.Context, partition uint8, number int64) (Epo
 	})
 }
 
-// CloseAndOpen closes the epoch `expect` (0 when there is none) and opens the next one, in one transaction. Of two callers
-// one gets ErrEpochConflict.
-func (s *Stock) CloseAndOpen(ctx context.Context, partition uint8, expect int64, runID string) (Epoch, error) {
+// CloseAndOpen closes the epoch `expect` (0 when there is none) and opens the next one as described by its Partition, Instance,
+// Durability and RecordsLostAt, in one transaction. Of two callers one gets ErrEpochConflict.
+func (s *Stock) CloseAndOpen(ctx context.Context, expect int64, next Epoch) (Epoch, error) {
 	now := micro(time.Now())
-	e := Epoch{Partition: partition, Number: expect + 1, RunID: runID, LastID: startID, OpenedAt: now}
+	e := next
+	e.Number, e.LastID, e.OpenedAt = expect+1, startID, now
 	err := s.db.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		if expect > 0 {
 			err := one(ErrEpochConflict)(tx.ExecContext(ctx,
-				"UPDATE stock_epochs SET closed_at = ? WHERE partition_no = ? AND epoch = ? AND closed_at IS NULL", now, partition, expect))
+				"UPDATE stock_epochs SET closed_at = ? WHERE partition_no = ? AND epoch = ? AND closed_at IS NULL", now, e.Partition, expect))
 			if err != nil {
 				return err
 			}
 		}
-		_, err := tx.ExecContext(ctx, "INSERT INTO stock_epochs (partition_no, epoch, run_id, last_id, opened_at) VALUES (?,?,?,?,?)",
-			partition, e.Number, runID, startID, now)
+		_, err := tx.ExecContext(ctx, "INSERT INTO stock_epochs (partition_no, epoch, run_id, last_id, opened_at, durability, records_lost_at) VALUES (?,?,?,?,?,?,?)",
+			e.Partition, e.Number, e.Instance, startID, now, e.Durability, nullTime(e.RecordsLostAt))
 		if isDuplicate(err) {
 			return ErrEpochConflict
 		}
 		return err
 	})
 	if err != nil {
-		return Epoch{}, fmt.Errorf("open epoch %d of partition %d: %w", e.Number, partition, err)
+		return Epoch{}, fmt.Errorf("open epoch %d of partition %d: %w", e.Number, e.Partition, err)
 	}
 	return e, nil
 }

@@ -23,7 +23,7 @@ func TestARecordStaysWhenItsRowWasPutAside(t *testing.T) {
 func TestAReleasedOrderWhoseReservationWasPutAsideAddsNoStock(t *testing.T) {
 	s := openShop(t, openSQLite(t))
 	// SQL has less than Redis: an adjustment that SQL could not take was put aside.
-	if _, err := s.sql.FlushRange(t.Context(), store.Range{Epoch: 1, PrevID: "0-0", FirstID: "0-1", LastID: "0-1", Entries: 1, Deltas: map[order.SKU]int64{"B": -99}}); err != nil {
+	if _, err := s.sql.FlushRange(t.Context(), store.Range{Epoch: 1, PrevID: "0-0", FirstID: "0-1", LastID: "0-1", Entries: 1, Deltas: map[order.SKU]int64{"B": -99}, Durability: store.DurabilityJournal}); err != nil {
 		t.Fatal(err)
 	}
 	o := freshOrder()

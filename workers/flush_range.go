@@ -24,10 +24,10 @@ func include(r *store.Range, entries []stock.Entry, withOrders bool) error {
 func add(r *store.Range, e stock.Entry, withOrders bool) error {
 	switch e.Kind {
 	case stock.Restocked:
-		r.Restocks = append(r.Restocks, hold(e))
+		r.Restocks = append(r.Restocks, unitsBack(e))
 		return nil
 	case stock.Released:
-		r.Releases = append(r.Releases, hold(e))
+		r.Releases = append(r.Releases, unitsBack(e))
 	default:
 		for _, d := range e.Deltas {
 			r.Deltas[d.SKU] += d.Units
@@ -37,7 +37,7 @@ func add(r *store.Range, e stock.Entry, withOrders bool) error {
 		r.Adjustments = append(r.Adjustments, adjustment(e))
 		return nil
 	}
-	if len(e.Deltas) > 0 {
+	if e.Kind != stock.Released && len(e.Deltas) > 0 {
 		r.Holds = append(r.Holds, hold(e))
 	}
 	if !withOrders {
@@ -52,6 +52,10 @@ func add(r *store.Range, e stock.Entry, withOrders bool) error {
 
 func hold(e stock.Entry) store.Hold {
 	return store.Hold{OrderID: e.OrderID, Deltas: e.Deltas}
+}
+
+func unitsBack(e stock.Entry) store.Return {
+	return store.Return{Hold: hold(e), EntryID: e.ID, Reason: e.Detail}
 }
 
 func adjustment(e stock.Entry) store.Adjustment {

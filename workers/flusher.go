@@ -22,6 +22,8 @@ type FlushConfig struct {
 	Block time.Duration
 	// WithOrders writes the orders' rows in the transaction of their stock: durability sql.
 	WithOrders bool
+	// Durability is the setting as the epoch records it; an epoch of another one is not flushed.
+	Durability string
 	// KeepLog is how many rows of the dedup log are kept. They say whose stock was taken until the orders' rows are written, so
 	// there must be more than the order writer may be behind.
 	KeepLog int
@@ -29,7 +31,7 @@ type FlushConfig struct {
 
 // DefaultFlushConfig takes 200 entries: beyond that a transaction grows longer without getting cheaper per entry.
 func DefaultFlushConfig() FlushConfig {
-	return FlushConfig{Batch: 200, Block: 500 * time.Millisecond, KeepLog: 2000}
+	return FlushConfig{Batch: 200, Block: 500 * time.Millisecond, KeepLog: 2000, Durability: store.DurabilityJournal}
 }
 
 // pruneEvery is after how many flushes the dedup log is pruned.
@@ -52,6 +54,7 @@ type StockFlusher struct {
 	store    FlushStore
 	progress *stock.Progress
 	log      *slog.Logger
+	distrust func(epoch int64)
 
 	at      stock.Position // the place in SQL as last seen; Epoch 0 when it must be read again
 	flushes int
@@ -59,7 +62,13 @@ type StockFlusher struct {
 
 // NewStockFlusher makes a flusher. It is not safe for concurrent use: each loop has its own.
 func NewStockFlusher(cfg FlushConfig, journal *stock.Journal, st FlushStore, progress *stock.Progress, log *slog.Logger) *StockFlusher {
-	return &StockFlusher{cfg: cfg, journal: journal, store: st, progress: progress, log: log.With("worker", "stock_flusher")}
+	return &StockFlusher{cfg: cfg, journal: journal, store: st, progress: progress, log: log.With("worker", "stock_flusher"), distrust: func(int64) {}}
+}
+
+// Distrusting sets what is called when an epoch's journal contradicts SQL, so that its counters must be rebuilt.
+func (f *StockFlusher) Distrusting(distrust func(epoch int64)) *StockFlusher {
+	f.distrust = distrust
+	return f
 }
 
 // Run flushes until ctx ends. What is then in the journal stays there for the next flusher.
@@ -73,6 +82,9 @@ func (f *StockFlusher) RunOnce(ctx context.Context) (int, error) {
 		}
 	}
 	entries, err := f.journal.Await(ctx, f.at.Epoch, f.at.ID, f.cfg.Batch, f.cfg.Block)
+	if errors.Is(err, stock.ErrTrimmed) {
+		return 0, f.trimmed(ctx, err)
+	}
 	if err != nil {
 		return f.poisoned(ctx, err)
 	}
@@ -95,6 +107,10 @@ func (f *StockFlusher) Drain(ctx context.Context, epoch int64) error {
 		}
 		f.at = stock.Position{Epoch: epoch, ID: e.LastID}
 		entries, err := f.journal.Read(ctx, epoch, e.LastID, f.cfg.Batch)
+		if errors.Is(err, stock.ErrTrimmed) {
+			f.log.ErrorContext(ctx, "SQL lost commits: entries that it had applied are gone from the journal; run the audit", "epoch", epoch, "offset", e.LastID, "error", err)
+			entries, err = f.journal.ReadRemaining(ctx, epoch, e.LastID, f.cfg.Batch)
+		}
 		if err != nil {
 			if _, err = f.poisoned(ctx, err); err != nil {
 				return err
@@ -110,6 +126,19 @@ func (f *StockFlusher) Drain(ctx context.Context, epoch int64) error {
 	}
 }
 
+// trimmed finds out why entries after the offset are gone: another flusher applied them, or SQL lost commits. Then this flusher must not
+// continue behind them: the epoch is closed.
+func (f *StockFlusher) trimmed(ctx context.Context, cause error) error {
+	before := f.at
+	f.at = stock.Position{}
+	if err := f.locate(ctx); err != nil || f.at != before {
+		return err
+	}
+	f.at = stock.Position{}
+	f.distrust(before.Epoch)
+	return fmt.Errorf("SQL lost commits: %w", cause)
+}
+
 func (f *StockFlusher) locate(ctx context.Context) error {
 	e, err := f.store.OpenEpoch(ctx, f.cfg.Partition)
 	if errors.Is(err, store.ErrNoEpoch) {
@@ -118,6 +147,9 @@ func (f *StockFlusher) locate(ctx context.Context) error {
 	}
 	if err != nil {
 		return err
+	}
+	if e.Durability != f.cfg.Durability {
+		return fmt.Errorf("the epoch runs with durability %q, this flusher with %q: %w", e.Durability, f.cfg.Durability, stock.ErrDurability)
 	}
 	f.moved(stock.Position{Epoch: e.Number, ID: e.LastID})
 	return nil
@@ -203,6 +235,7 @@ func (f *StockFlusher) skip(ctx context.Context, entryID string, letter store.Fa
 func (f *StockFlusher) rangeOf(first, last string, entries int) store.Range {
 	return store.Range{
 		Partition: f.cfg.Partition, Epoch: f.at.Epoch, PrevID: f.at.ID, FirstID: first, LastID: last, Entries: entries,
+		Durability: f.cfg.Durability,
 	}
 }
 
@@ -221,6 +254,11 @@ func (f *StockFlusher) apply(ctx context.Context, entries []stock.Entry) error {
 	}
 	for _, d := range out.Refused {
 		f.progress.Refuse(d.ID)
+	}
+	if len(out.ReturnedBefore) > 0 {
+		f.log.ErrorContext(ctx, "units of orders were to return a second time: Redis lost that they had; its counters are rebuilt",
+			"orders", out.ReturnedBefore, "epoch", r.Epoch)
+		f.distrust(r.Epoch)
 	}
 	f.moved(stock.Position{Epoch: r.Epoch, ID: last})
 	return nil

@@ -100,14 +100,19 @@ func (l *LostOrders) reconcile(ctx context.Context, e store.Epoch) (int, error) 
 	if err != nil {
 		return 0, err
 	}
-	intents := make([]store.Cancellation, len(holds))
 	ids := make([]order.ID, len(holds))
 	for i, h := range holds {
 		ids[i] = h.OrderID
-		intents[i] = store.Cancellation{OrderID: h.OrderID, Reason: reasonLost, Actor: lostOrdersActor, Units: h.Deltas}
 	}
-	if hot, err := l.remembered(ctx, ids); err != nil || len(hot) > 0 {
-		return 0, err // Redis has them: their rows will come.
+	hot, err := l.remembered(ctx, ids)
+	if err != nil {
+		return 0, err
+	}
+	var intents []store.Cancellation
+	for _, h := range holds {
+		if _, ok := hot[h.OrderID]; !ok {
+			intents = append(intents, store.Cancellation{OrderID: h.OrderID, Reason: reasonLost, Actor: lostOrdersActor, Units: h.Deltas})
+		}
 	}
 	if err := l.intents.Intend(ctx, intents); err != nil {
 		return 0, err
@@ -116,10 +121,15 @@ func (l *LostOrders) reconcile(ctx context.Context, e store.Epoch) (int, error) 
 	if err != nil {
 		return 0, err
 	}
-	if n := len(intents) + charged; n > 0 {
-		l.log.WarnContext(ctx, "orders were lost with their Redis; units and money go back", "epoch", e.Number, "holding_stock", len(intents), "charged_only", charged)
+	n := len(intents) + charged
+	if n > 0 {
+		l.log.WarnContext(ctx, "orders were lost with their Redis; their units and money are returned", "epoch", e.Number, "holding_stock", len(intents), "charged_only", charged)
 	}
-	return len(intents) + charged, l.books.Reconciled(ctx, e.Partition, e.Number)
+	if len(hot) > 0 {
+		// Redis still has these, so that their rows will be written. The epoch is read again until they are.
+		return n, nil
+	}
+	return n, l.books.Reconciled(ctx, e.Partition, e.Number)
 }
 
 // remembered are those of the orders that Redis has.

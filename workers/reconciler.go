@@ -147,7 +147,9 @@ func (r *PaymentReconciler) settle(ctx context.Context, o order.Order, chargeID 
 	_, err := r.stock.Settle(ctx, o.ID, chargeID, "")
 	switch {
 	case errors.Is(err, order.ErrNotFound): // Redis lost it after SQL had it: nobody else decides about it any more.
-		err = r.orders.MarkPaid(ctx, o, r.now())
+		if err = r.orders.MarkPaid(ctx, o, r.now()); errors.Is(err, order.ErrState) {
+			return r.cancelCharged(ctx, o)
+		}
 	case errors.Is(err, order.ErrState):
 		err = r.refund(ctx, o.ID)
 	}
@@ -171,7 +173,13 @@ func (r *PaymentReconciler) release(ctx context.Context, o order.Order, reason s
 	return err
 }
 
-// refund writes down that the money of a cancelled order goes back; its stock is back already.
+// cancelCharged cancels the row of an order that was charged although its units are back in stock.
+func (r *PaymentReconciler) cancelCharged(ctx context.Context, o order.Order) error {
+	_, err := r.intents.Cancel(ctx, o.ID, []order.State{order.Pending}, reasonLatePaid, recoveryActor)
+	return err
+}
+
+// refund enqueues the refund of a cancelled order.
 func (r *PaymentReconciler) refund(ctx context.Context, id order.ID) error {
 	return r.intents.Intend(ctx, []store.Cancellation{{OrderID: id, Reason: reasonLatePaid, Actor: recoveryActor}})
 }

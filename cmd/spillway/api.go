@@ -32,7 +32,7 @@ type api struct {
 }
 
 func newAPI(p *parts, redis redisConfig, orders orderConfig, dataDir string, out outsideConfig, tokens *auth.Tokens) (*api, error) {
-	sqlDurable, payWithin := orders.sqlDurable(redis.embedded()), orders.PayWithin
+	sqlDurable, payWithin := p.flush.WithOrders, orders.PayWithin
 	rates, err := currency.Load()
 	if err != nil {
 		return nil, err

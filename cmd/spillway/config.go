@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/spillway/spillway/stock"
+	"github.com/spillway/spillway/store"
 )
 
 // sqlConfig says where SQL is.
@@ -83,7 +84,7 @@ func (c queueConfig) validate() error {
 
 // orderConfig sets up how orders are taken.
 type orderConfig struct {
-	Durability     string        `name:"durability" env:"SPILLWAY_DURABILITY" enum:"auto,journal,sql" default:"auto" help:"What an answer promises. journal: the order is in Redis' append-only file; sql: its row and its stock are in SQL. auto: sql on the embedded Redis, journal on a real one."`
+	Durability     string        `name:"durability" env:"SPILLWAY_DURABILITY" enum:"auto,journal,sql" default:"auto" help:"What an answer promises. journal: the order is in Redis' append-only file; sql: its row and its stock are in SQL. All processes of a shop share one setting, which the database records; another one is refused (see spillway durability). auto: the recorded one; at first sql on the embedded Redis and journal on a real one."`
 	JournalMax     int           `name:"journal-max" env:"SPILLWAY_JOURNAL_MAX" default:"0" help:"How many journal entries may wait for SQL before orders are refused with resource_exhausted; 0 is 200000 on a real Redis and 8000 on the embedded one."`
 	CustomerOrders int           `name:"customer-orders" env:"SPILLWAY_CUSTOMER_ORDERS" default:"300" help:"How many orders a customer may place in a minute; 0 is no limit."`
 	PayWithin      time.Duration `name:"pay-within" env:"SPILLWAY_PAY_WITHIN" default:"15m" help:"How long an order that was placed without a card can be paid; then it is cancelled."`
@@ -122,9 +123,19 @@ func (c orderConfig) limits(embedded bool) stock.Limits {
 	return l
 }
 
-// sqlDurable says whether an answer waits for SQL.
-func (c orderConfig) sqlDurable(embedded bool) bool {
-	return c.Durability == "sql" || (c.Durability == "auto" && embedded)
+const durabilityAuto = "auto"
+
+// durability is the setting of this process: that of the flag, or else the one that the shop's database has recorded, or the default.
+func (c orderConfig) durability(recorded string, embedded bool) string {
+	switch {
+	case c.Durability != durabilityAuto:
+		return c.Durability
+	case recorded != "":
+		return recorded
+	case embedded:
+		return store.DurabilitySQL
+	}
+	return store.DurabilityJournal
 }
 
 // watchConfig sets up how the shop looks after itself.

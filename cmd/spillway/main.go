@@ -20,14 +20,16 @@ import (
 type cli struct {
 	Log logConfig `embed:"" prefix:"log-"`
 
-	All     allCmd     `cmd:"" help:"Run everything in one process: the API and all workers. Needs nothing installed: SQLite and an in-process Redis are used unless --mysql, --redis and --rocketmq name real ones."`
-	Serve   serveCmd   `cmd:"" help:"Run the API only, on real parts (--redis, --mysql)."`
-	Work    workCmd    `cmd:"" help:"Run workers only, on real parts (--redis, --mysql, --rocketmq)."`
-	Migrate migrateCmd `cmd:"" help:"Bring the database's tables up to date, or say what is pending."`
-	Seed    seedCmd    `cmd:"" help:"Create the products of the demonstration catalogue that are missing. Changes nothing that is there."`
-	Audit   auditCmd   `cmd:"" help:"Check that the books close: stock, money, states and shipments of every order."`
-	Token   tokenCmd   `cmd:"" help:"Mint a bearer token and print it."`
-	Load    loadCmd    `cmd:"" help:"Send a shop orders at a given rate, and then check that its books close. Exit status 1: they do not; 2: that could not be checked."`
+	All        allCmd        `cmd:"" help:"Run everything in one process: the API and all workers. Needs nothing installed: SQLite and an in-process Redis are used unless --mysql, --redis and --rocketmq name real ones."`
+	Serve      serveCmd      `cmd:"" help:"Run the API only, on real parts (--redis, --mysql)."`
+	Work       workCmd       `cmd:"" help:"Run workers only, on real parts (--redis, --mysql, --rocketmq)."`
+	Migrate    migrateCmd    `cmd:"" help:"Bring the database's tables up to date, or say what is pending."`
+	Seed       seedCmd       `cmd:"" help:"Create the products of the demonstration catalogue that are missing. Changes nothing that is there."`
+	Durability durabilityCmd `cmd:"" help:"Print what an answer promises in this shop, or change it while no process runs."`
+
+	Audit auditCmd `cmd:"" help:"Check that the books close: stock, money, states and shipments of every order."`
+	Token tokenCmd `cmd:"" help:"Mint a bearer token and print it."`
+	Load  loadCmd  `cmd:"" help:"Send a shop orders at a given rate, and then check that its books close. Exit status 1: they do not; 2: that could not be checked."`
 
 	DeadLetters deadLettersCmd `cmd:"" name:"dead-letters" help:"Look at what no retry could help, and replay or discard it."`
 }

@@ -50,14 +50,19 @@ func openParts(ctx context.Context, sql sqlConfig, redis redisConfig, orders ord
 	if err := p.openRedis(ctx, redis); err != nil {
 		return p, err
 	}
+	recorded, err := store.NewStock(p.db).Durability(ctx, partition)
+	if err != nil {
+		return p, err
+	}
 	p.flush = workers.DefaultFlushConfig()
-	p.flush.Partition, p.flush.WithOrders = partition, orders.sqlDurable(redis.embedded())
+	p.flush.Partition, p.flush.Durability = partition, orders.durability(recorded, redis.embedded())
+	p.flush.WithOrders = p.flush.Durability == store.DurabilitySQL
 	p.keys = stock.Keys{Namespace: redis.Namespace, Partition: partition}
 	breaker := p.policies[gateway.Redis]
 	p.journal = stock.NewJournal(p.keys, p.redis, p.policies[gateway.Journal])
 	p.changes = stock.NewChanges(p.keys, p.redis, breaker)
-	b := books{store.NewStock(p.db)}
-	p.epochs = stock.NewEpochs(p.keys, p.redis, b, p.flusher().Drain, log)
+	b := books{store.NewStock(p.db), store.NewOrders(p.db)}
+	p.epochs = stock.NewEpochs(p.keys, p.redis, b, p.flusher().Drain, p.flush.Durability, log)
 	p.stock = stock.New(p.keys, p.redis, p.epochs, b, orders.limits(redis.embedded()), breaker)
 	err = p.firstEpoch(ctx)
 	return p, err
@@ -123,11 +128,11 @@ func (p *parts) keepTime(m *miniredis.Miniredis) {
 	p.closers = append(p.closers, func() error { close(stop); return nil })
 }
 
-// firstEpoch looks at Redis once. One that may evict is refused; one that is away is waited for in the background, while /readyz
-// and every order say so.
+// firstEpoch checks Redis once. One that may evict is refused, and so is a shop with another durability setting; a Redis that is
+// unavailable is waited for in the background, while /readyz and every order say so.
 func (p *parts) firstEpoch(ctx context.Context) error {
 	err := p.epochs.Check(ctx)
-	if errors.Is(err, stock.ErrEviction) {
+	if errors.Is(err, stock.ErrEviction) || errors.Is(err, stock.ErrDurability) {
 		return err
 	}
 	if err != nil {
@@ -138,7 +143,9 @@ func (p *parts) firstEpoch(ctx context.Context) error {
 
 // flusher makes a stock flusher: each goroutine needs its own.
 func (p *parts) flusher() *workers.StockFlusher {
-	return workers.NewStockFlusher(p.flush, p.journal, store.NewStock(p.db), p.progress, p.log)
+	return workers.NewStockFlusher(p.flush, p.journal, store.NewStock(p.db), p.progress, p.log).Distrusting(func(epoch int64) {
+		p.epochs.Distrust(epoch)
+	})
 }
 
 // goes runs f in the background until its context ends; close waits for it.

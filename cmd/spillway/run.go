@@ -48,7 +48,7 @@ type serveCmd struct {
 
 var errReal = errors.New("this role needs --redis and --mysql: embedded storage lives in one process, which is `spillway all`")
 
-// Run runs the API. With durability sql it flushes by itself, because its answers wait for that.
+// Run runs the API.
 func (c *serveCmd) Run(ctx context.Context, log *slog.Logger) error {
 	errs := []error{c.HTTP.validate(), c.SQL.validate(), c.Redis.validate(), c.Orders.validate(), c.Outside.validate()}
 	if c.SQL.embedded() || c.Redis.embedded() {
@@ -57,11 +57,7 @@ func (c *serveCmd) Run(ctx context.Context, log *slog.Logger) error {
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	r := role{http: &c.HTTP, sql: c.SQL, redis: c.Redis, orders: c.Orders, key: c.Key, outside: c.Outside}
-	if c.Orders.sqlDurable(false) {
-		r.workers = []string{workerFlusher}
-	}
-	return runRole(ctx, log, r)
+	return runRole(ctx, log, role{http: &c.HTTP, sql: c.SQL, redis: c.Redis, orders: c.Orders, key: c.Key, outside: c.Outside})
 }
 
 type workCmd struct {
@@ -147,6 +143,9 @@ func (r role) run(ctx context.Context, log *slog.Logger, l net.Listener) (err er
 	if err != nil {
 		return err
 	}
+	if r.http != nil && len(r.workers) == 0 && p.flush.WithOrders {
+		r.workers = []string{workerFlusher} // Its answers wait for the flush.
+	}
 	turns, err := newWorkers(p, a, r)
 	if err != nil {
 		return err
@@ -183,11 +182,7 @@ func (r role) run(ctx context.Context, log *slog.Logger, l net.Listener) (err er
 }
 
 func (r role) serve(ctx context.Context, log *slog.Logger, l net.Listener, p *parts, a *api, cfg server.Config) error {
-	durability := "journal"
-	if p.flush.WithOrders {
-		durability = "sql"
-	}
-	log.InfoContext(ctx, "taking orders", "url", "http://"+l.Addr().String(), "durability", durability, "sql", p.db.Dialect())
+	log.InfoContext(ctx, "taking orders", "url", "http://"+l.Addr().String(), "durability", p.flush.Durability, "sql", p.db.Dialect())
 	err := server.Serve(ctx, l, server.NewHandler(cfg, a.services), r.http.Drain, log)
 	log.InfoContext(ctx, "no requests are taken any more; every accepted one was answered", "error", err)
 	return err

@@ -4,7 +4,7 @@
 --       journal     stream of the epoch
 --       stock       hash of the epoch, SKU -> units left
 --       marker      string, the adjustment's marker: entry id, SKU and delta
--- ARGV  epoch, adjustment_id, sku, delta, reason, actor, now_ms, marker_ttl_s
+-- ARGV  epoch, adjustment_id, sku, delta, reason, actor, now_ms, marker_ttl_s, replid (as for reserve)
 -- Returns {"OK", entry id, left}   adjusted, now or before
 --         {"EPOCH"}                the epoch is not the open one: nothing was done
 --         {"MISMATCH"}             the id was used before for another SKU or delta
@@ -12,9 +12,10 @@
 --         {"SHORT", left}          fewer are left than would be taken
 -- Idempotent by adjustment_id while the marker lives; after that SQL's own record of it is.
 local epoch_key, journal, stock, marker = unpack(KEYS)
-local epoch, adjustment_id, sku, delta, reason, actor, now_ms, marker_ttl_s = unpack(ARGV)
+local epoch, adjustment_id, sku, delta, reason, actor, now_ms, marker_ttl_s, replid = unpack(ARGV)
 
 if redis.call('GET', epoch_key) ~= epoch then return { 'EPOCH' } end
+if replid ~= '' and not string.find(redis.call('INFO', 'replication'), 'master_replid:' .. replid, 1, true) then return { 'EPOCH' } end
 local what = sku .. ':' .. delta
 local seen = redis.call('GET', marker)
 if seen then

@@ -1,12 +1,14 @@
 -- epoch_close: stops all reservations, so that the journal of the last epoch can be flushed and a new one opened.
 --
 -- KEYS  epoch_key   string, the number of the open epoch, or "rebuild:TOKEN:SECONDS" while one is being opened
+--       journal     stream of the epoch to close
 -- ARGV  expected (the epoch to close; 0 if there was none), token, patience_s (how long another's rebuild is left alone)
--- Returns {"OK"}               closed; only the holder of the token can open the next epoch
---         {"OTHER", seconds}   another process is at it: wait that long
---         {"OPEN", epoch}      a later epoch is open already
+-- Returns {"OK", before, last_id}   closed; only the holder of the token can open the next epoch. before is what the epoch key
+--                                   held, last_id the id that the journal generated last; each is empty if there was none
+--         {"OTHER", seconds}        another process is at it: wait that long
+--         {"OPEN", epoch}           a later epoch is open already
 -- Idempotent.
-local epoch_key = KEYS[1]
+local epoch_key, journal = unpack(KEYS)
 local expected, token, patience_s = unpack(ARGV)
 
 local now_s = tonumber(redis.call('TIME')[1])
@@ -20,5 +22,13 @@ if current then
     return { 'OPEN', current }
   end
 end
+-- The last entry may be trimmed away; what the stream generated last is not.
+local last_id = ''
+local info = redis.pcall('XINFO', 'STREAM', journal)
+if not info.err then
+  for i = 1, #info, 2 do
+    if info[i] == 'last-generated-id' then last_id = info[i + 1] end
+  end
+end
 redis.call('SET', epoch_key, 'rebuild:' .. token .. ':' .. now_s)
-return { 'OK' }
+return { 'OK', current or '', last_id }

@@ -11,14 +11,16 @@
 --         {"EPOCH"}                  the epoch is not the open one: nothing was done
 --         {"MISSING"}                there is no such order in Redis: it was never reserved, or is long in SQL
 --         {"PAID"}                   it was charged: nothing was done
+--         {"UNCONFIRMED"}            the record is from an earlier epoch: compare it with SQL, confirm, and call again
 -- Idempotent: the record's state and the marker let it happen once.
 local epoch_key, journal, stock, record, rolled_back = unpack(KEYS)
 local epoch, order_id, reason, now_ms, rolled_back_ttl_s, also_paid, traceparent = unpack(ARGV)
 
 if redis.call('GET', epoch_key) ~= epoch then return { 'EPOCH' } end
-local state, snapshot, reserved, entry, entry_epoch =
-  unpack(redis.call('HMGET', record, 'state', 'snapshot', 'deltas', 'entry', 'epoch'))
+local state, snapshot, reserved, entry, entry_epoch, confirmed =
+  unpack(redis.call('HMGET', record, 'state', 'snapshot', 'deltas', 'entry', 'epoch', 'confirmed'))
 if not state then return { 'MISSING' } end
+if entry_epoch ~= epoch and confirmed ~= epoch then return { 'UNCONFIRMED' } end
 if state == '2' or redis.call('EXISTS', rolled_back) == 1 then return { 'OK', entry_epoch, entry } end
 if state == '1' and also_paid ~= '1' then return { 'PAID' } end
 

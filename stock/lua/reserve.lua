@@ -7,7 +7,8 @@
 --       marker       string, the idempotency marker: order id, then fingerprint
 --       rate         string, the customer's orders in the present window
 -- ARGV  epoch, order_id, fingerprint, lines ("sku:quantity,..."), snapshot (opaque), now_ms, marker_ttl_s,
---       journal_max (entries), rate_max (orders a window, 0 = no limit), rate_window_s, quantity_max, traceparent
+--       journal_max (entries), rate_max (orders a window, 0 = no limit), rate_window_s, quantity_max, traceparent,
+--       replid (the replication id that the epoch was opened on; empty for the embedded Redis)
 -- Returns {"OK", entry id}           reserved; sent again with the same order_id it answers the same
 --         {"EPOCH"}                  the epoch is not the open one: nothing was done
 --         {"REPLAY", order id}       the key was used before with this fingerprint
@@ -20,10 +21,12 @@
 -- Idempotent by order_id.
 local epoch_key, journal, stock, record, marker, rate = unpack(KEYS)
 local epoch, order_id, fingerprint, lines, snapshot, now_ms, marker_ttl_s,
-  journal_max, rate_max, rate_window_s, quantity_max, traceparent = unpack(ARGV)
+  journal_max, rate_max, rate_window_s, quantity_max, traceparent, replid = unpack(ARGV)
 local order_id_length = 26
 
 if redis.call('GET', epoch_key) ~= epoch then return { 'EPOCH' } end
+-- A Redis that was demoted, resynced from an older copy and promoted holds the same epoch key, over the same connection.
+if replid ~= '' and not string.find(redis.call('INFO', 'replication'), 'master_replid:' .. replid, 1, true) then return { 'EPOCH' } end
 
 local seen = redis.call('GET', marker)
 if seen then

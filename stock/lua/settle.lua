@@ -8,13 +8,16 @@
 --         {"EPOCH"}                  the epoch is not the open one: nothing was done
 --         {"MISSING"}                there is no such order in Redis
 --         {"CANCELLED"}              the stock was given back before: the charge must be refunded
+--         {"UNCONFIRMED"}            the record is from an earlier epoch: compare it with SQL, confirm, and call again
 -- Idempotent.
 local epoch_key, journal, record = unpack(KEYS)
 local epoch, order_id, charge_id, now_ms, traceparent = unpack(ARGV)
 
 if redis.call('GET', epoch_key) ~= epoch then return { 'EPOCH' } end
-local state, snapshot, entry, entry_epoch = unpack(redis.call('HMGET', record, 'state', 'snapshot', 'entry', 'epoch'))
+local state, snapshot, entry, entry_epoch, confirmed =
+  unpack(redis.call('HMGET', record, 'state', 'snapshot', 'entry', 'epoch', 'confirmed'))
 if not state then return { 'MISSING' } end
+if entry_epoch ~= epoch and confirmed ~= epoch then return { 'UNCONFIRMED' } end
 if state == '1' then return { 'OK', entry_epoch, entry } end
 if state ~= '0' then return { 'CANCELLED' } end
 

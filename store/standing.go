@@ -1,0 +1,71 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spillway/spillway/order"
+)
+
+// Standing is what SQL knows of an order that Redis may have forgotten.
+type Standing struct {
+	// Exists says whether the order has a row; State, Reason and UpdatedAt are the row's.
+	Exists    bool
+	State     order.State
+	Reason    string
+	UpdatedAt time.Time
+	// Returned says that its units are back in stock, for ReturnReason; the row may not say so yet.
+	Returned     bool
+	ReturnReason string
+}
+
+// Cancelled says whether SQL has undone the order, so that it must be neither settled nor released again, and why. The row of a
+// duplicate alone does not say so: its units return by its release.
+func (s Standing) Cancelled() (reason string, cancelled bool) {
+	switch {
+	case s.Exists && s.State == order.Cancelled && (s.Returned || (row{reason: s.Reason}).duplicateOf() == ""):
+		return s.Reason, true
+	case s.Returned:
+		return s.ReturnReason, true
+	}
+	return "", false
+}
+
+// Standing reads what SQL knows of an order.
+func (o *Orders) Standing(ctx context.Context, id order.ID) (Standing, error) {
+	return fetch(ctx, o.db, func(ctx context.Context) (s Standing, err error) {
+		if s, err = standing(ctx, o.db.sql, id); err != nil {
+			err = fmt.Errorf("read the standing of order %s: %w", id, err)
+		}
+		return s, err
+	})
+}
+
+func standing(ctx context.Context, q querier, id order.ID) (s Standing, err error) {
+	err = q.QueryRowContext(ctx, "SELECT state, cancel_reason, updated_at FROM orders WHERE id = ?", id).Scan(&s.State, &s.Reason, &s.UpdatedAt)
+	if s.Exists = err == nil; err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return s, err
+	}
+	returned, err := returnedAmong(ctx, q, []order.ID{id})
+	s.ReturnReason, s.Returned = returned[id]
+	return s, err
+}
+
+// MarkPaid brings one pending order to PAID without an event, because Redis has lost the order. It returns order.ErrState when the
+// order's units are back in stock, so that its charge must be refunded.
+func (o *Orders) MarkPaid(ctx context.Context, ord order.Order, at time.Time) error {
+	return o.db.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		returned, err := returnedAmong(ctx, tx, []order.ID{ord.ID})
+		if err != nil {
+			return err
+		}
+		if _, back := returned[ord.ID]; back {
+			return fmt.Errorf("the units of order %s were given back: %w", ord.ID, order.ErrState)
+		}
+		_, err = o.db.applyOrders(ctx, tx, []Change{{Order: ord, To: order.Paid, At: at}})
+		return err
+	})
+}

@@ -1,0 +1,240 @@
+package workers_test
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/spillway/spillway/gateway"
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/store"
+	"github.com/spillway/spillway/workers"
+)
+
+// names are the shop's keys in Redis.
+func (s *shop) names(t *testing.T) []string {
+	t.Helper()
+	c := s.redis.Client()
+	names, err := c.Do(t.Context(), c.B().Keys().Pattern("{"+s.keys.Namespace+":*").Build()).AsStrSlice()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names
+}
+
+// copyOf is a copy of all that Redis holds of the shop, as a replica has it.
+func (s *shop) copyOf(t *testing.T) map[string]string {
+	t.Helper()
+	out := make(map[string]string)
+	c := s.redis.Client()
+	for _, name := range s.names(t) {
+		dump, err := c.Do(t.Context(), c.B().Dump().Key(name).Build()).ToString()
+		if err != nil {
+			t.Fatal(err)
+		}
+		out[name] = dump
+	}
+	return out
+}
+
+// promote replaces all that Redis holds of the shop by the copy, as when an older replica becomes the primary, and opens the next epoch.
+func (s *shop) promote(t *testing.T, older map[string]string) {
+	t.Helper()
+	c := s.redis.Client()
+	for _, name := range s.names(t) {
+		if err := c.Do(t.Context(), c.B().Del().Key(name).Build()).Error(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(older)) {
+		if err := c.Do(t.Context(), c.B().Restore().Key(name).Ttl(0).SerializedValue(rueidis.BinaryString([]byte(older[name]))).Build()).Error(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before, err := s.sql.OpenEpoch(t.Context(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.epochs.Check(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if after, err := s.sql.OpenEpoch(t.Context(), 0); err != nil || after.Number != before.Number+1 {
+		t.Fatalf("epoch %d is open after a rollback (%v); want the one after %d", after.Number, err, before.Number)
+	}
+}
+
+func (s *shop) wantAvailable(t *testing.T, a, b int64) {
+	t.Helper()
+	left, err := s.Available(t.Context(), []order.SKU{"A", "B"})
+	if err != nil || left["A"] != a || left["B"] != b {
+		t.Errorf("Redis has %v (%v); want %d of A and %d of B", left, err, a, b)
+	}
+}
+
+// TestPaymentReconciler_ReleaseLostByRedis: the order was released and SQL has its units back; Redis comes back as of "charge in flight".
+// Whoever finds the order pending must not give its units back a second time, in either durability (I1, I6).
+func TestPaymentReconciler_ReleaseLostByRedis(t *testing.T) {
+	for _, durability := range []string{store.DurabilityJournal, store.DurabilitySQL} {
+		for _, wiped := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, wiped %t", durability, wiped), func(t *testing.T) {
+				onBoth(t, func(t *testing.T, db *store.DB) {
+					s := openShop(t, db)
+					o := freshOrder()
+					s.reserve(t, o)
+					f := s.flusher(s.sql, func(c *workers.FlushConfig) { c.WithOrders = durability == store.DurabilitySQL })
+					drained(t, f.RunOnce)
+					if durability == store.DurabilityJournal { // Its row comes through the queue; its release never does.
+						if _, err := s.orders.Apply(t.Context(), []store.Change{{Order: o, To: order.Pending, At: at}}); err != nil {
+							t.Fatal(err)
+						}
+					}
+					older := s.copyOf(t)
+					s.release(t, o)
+					drained(t, f.RunOnce)
+					s.wantStock(t, 100, 100)
+					if wiped {
+						older = nil
+					}
+					s.promote(t, older)
+					other := freshOrder()
+					s.reserve(t, other) // Loads the counters, which a release raises.
+
+					money := newCashier(&crash{}, other)
+					money.set(o, gateway.ChargeDeclined)
+					finisher := workers.NewCancellationFinisher(store.NewCancellations(s.db), money, s.Stock, quiet)
+					for range 3 {
+						if _, err := s.reconciler(money).RunOnce(t.Context()); err != nil {
+							t.Fatal(err)
+						}
+						if _, err := finisher.RunOnce(t.Context()); err != nil {
+							t.Fatal(err)
+						}
+						drained(t, f.RunOnce)
+					}
+					if _, err := s.Release(t.Context(), o.ID, "again", ""); err != nil && !errors.Is(err, order.ErrNotFound) {
+						t.Errorf("release again: %v", err)
+					}
+					drained(t, f.RunOnce)
+					s.wantStock(t, 98, 99)
+					s.wantAvailable(t, 98, 99)
+				})
+			})
+		}
+	}
+}
+
+// TestPaymentReconciler_ChargedAfterItsUnitsReturned: the ledger has a charge of an order whose units SQL has given back. It is not sold:
+// the money returns.
+func TestPaymentReconciler_ChargedAfterItsUnitsReturned(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *store.DB) {
+		s := openShop(t, db)
+		o := freshOrder()
+		s.reserve(t, o)
+		f := s.flusher(s.sql)
+		drained(t, f.RunOnce)
+		if _, err := s.orders.Apply(t.Context(), []store.Change{{Order: o, To: order.Pending, At: at}}); err != nil {
+			t.Fatal(err)
+		}
+		s.release(t, o)
+		drained(t, f.RunOnce)
+		s.promote(t, nil)
+		money := newCashier(&crash{}, o)
+		finisher := workers.NewCancellationFinisher(store.NewCancellations(s.db), money, s.Stock, quiet)
+		for range 3 {
+			if _, err := s.reconciler(money).RunOnce(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := finisher.RunOnce(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			drained(t, f.RunOnce)
+		}
+		wantState(t, s.orders, o.ID, order.Cancelled)
+		if money.refunds[o.ID] != 1 {
+			t.Errorf("the money was returned %d times", money.refunds[o.ID])
+		}
+		s.wantStock(t, 100, 100)
+		s.wantAvailable(t, 100, 100)
+	})
+}
+
+// TestCancellationFinisher_ReleaseLostBeforeItWasFlushed: a cancelled order was charged in flight, and its release, which was to return
+// its units, is lost with Redis. The cancellation returns them.
+func TestCancellationFinisher_ReleaseLostBeforeItWasFlushed(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *store.DB) {
+		s := openShop(t, db)
+		o := freshOrder()
+		s.reserve(t, o)
+		f := s.flusher(s.sql, withOrders)
+		drained(t, f.RunOnce)
+		older := s.copyOf(t)
+		s.release(t, o)
+		intents := store.NewCancellations(s.db)
+		if err := intents.Intend(t.Context(), []store.Cancellation{{OrderID: o.ID, Reason: "r", Actor: "c1"}}); err != nil {
+			t.Fatal(err)
+		}
+		s.wantStock(t, 98, 99)
+		for name := range older { // Only the release is lost; the epoch ends all the same.
+			if name == s.keys.Epoch() {
+				delete(older, name)
+			}
+		}
+		s.promote(t, older)
+		money := newCashier(&crash{}, o)
+		finisher := workers.NewCancellationFinisher(intents, money, s.Stock, quiet)
+		for range 3 {
+			if _, err := finisher.RunOnce(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			drained(t, f.RunOnce)
+			if err := intents.Later(t.Context(), o.ID, time.Now().Add(-time.Second), false); err != nil {
+				t.Fatal(err)
+			}
+		}
+		wantState(t, s.orders, o.ID, order.Cancelled)
+		s.wantStock(t, 100, 100)
+		s.wantAvailable(t, 100, 100)
+	})
+}
+
+// TestStockFlusher_SQLLostCommits: the offset lies before entries that are trimmed away. The flusher must not go on behind them, and the
+// epoch is closed.
+func TestStockFlusher_SQLLostCommits(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *store.DB) {
+		s := openShop(t, db)
+		s.reserve(t, freshOrder())
+		last := s.reserve(t, freshOrder())
+		if _, err := s.journal.Trim(t.Context(), last.Epoch, last.ID); err != nil {
+			t.Fatal(err)
+		}
+		var distrusted []int64
+		f := s.flusher(s.sql).Distrusting(func(epoch int64) { distrusted = append(distrusted, epoch) })
+		if _, err := f.RunOnce(t.Context()); err == nil {
+			t.Error("the flusher went on")
+		}
+		s.wantStock(t, 100, 100)
+		if !slices.Equal(distrusted, []int64{last.Epoch}) {
+			t.Errorf("distrusted %v", distrusted)
+		}
+	})
+}
+
+// TestStockFlusher_OtherDurability: a flusher that would write no orders must not void the promise of an epoch with durability sql.
+func TestStockFlusher_OtherDurability(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *store.DB) {
+		s := openShop(t, db)
+		s.reserve(t, freshOrder())
+		if err := s.sql.SetDurability(t.Context(), 0, store.DurabilitySQL); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.flusher(s.sql).RunOnce(t.Context()); err == nil {
+			t.Error("a flusher with durability journal flushed an epoch with durability sql")
+		}
+		s.wantStock(t, 100, 100)
+	})
+}
