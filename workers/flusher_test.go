@@ -339,7 +339,7 @@ func (p *pruning) OpenEpoch(ctx context.Context, partition uint8) (store.Epoch, 
 func (p *pruning) EpochAt(context.Context, uint8, int64) (store.Epoch, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return store.Epoch{Number: 1, LastID: p.at}, nil
+	return store.Epoch{Number: 1, LastID: p.at, Durability: store.DurabilityJournal}, nil
 }
 
 func (p *pruning) FlushRange(_ context.Context, r store.Range) (store.Outcome, error) {

@@ -62,7 +62,7 @@ func (s *shop) unacked(t *testing.T, epoch int64) int64 {
 
 func (s *shop) journalled(t *testing.T, epoch int64) []string {
 	t.Helper()
-	entries, err := s.journal.Read(t.Context(), epoch, stock.StartID, 100)
+	entries, err := s.journal.ReadRemaining(t.Context(), epoch, stock.StartID, 100)
 	if err != nil {
 		t.Fatal(err)
 	}
