@@ -10,35 +10,63 @@ export ROCKETMQ_GRPC_PORT=${ROCKETMQ_GRPC_PORT:-18081} ROCKETMQ_REMOTING_PORT=${
 say() { printf 'services: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
 
-# running PIDFILE WORD: does the process of the pid file live, and is WORD in its command line (so that a number that
-# the system gave to another process since is not mistaken for ours)?
-running() {
-  local pid
-  pid=$(cat "$1" 2>/dev/null) || return 1
-  [ -n "$pid" ] && [ -r "/proc/$pid/cmdline" ] && tr '\0' ' ' <"/proc/$pid/cmdline" | grep -q -- "$2"
-}
+# process PIDFILE: prints the pid of the file, if there is one.
+process() { grep -Esx '[0-9]+' "$1"; }
 
-# stop_pid PIDFILE WORD SECONDS: ends that process, gracefully first.
+# alive PIDFILE: is a thread of that process left? Its own entry, /proc/PID, shows the first thread only: that one may be a zombie while
+# another one is still in fsync and holds the listening socket. A zombie has an empty command line.
+alive() { local pid; pid=$(process "$1") && grep -aqs . "/proc/$pid/task/"*/cmdline; }
+
+# running PIDFILE WORD: is it alive, and is WORD in its command line (so that a number that the system gave to another process since is
+# not mistaken for ours)?
+running() { local pid; pid=$(process "$1") && grep -aqs -- "$2" "/proc/$pid/task/"*/cmdline; }
+
+# killed_within is how many seconds a process has to end after kill -9: a thread in fsync ends when the disk is done.
+killed_within=60
+
+# stop_pid PIDFILE WORD SECONDS: ends that process, gracefully first, and returns when it is gone.
 stop_pid() {
-  running "$1" "$2" || { rm -f "$1"; return 0; }
-  local pid deadline
-  pid=$(cat "$1")
-  deadline=$((SECONDS + $3))
-  kill "$pid"
-  while running "$1" "$2" && [ "$SECONDS" -lt "$deadline" ]; do sleep 0.2; done
-  if running "$1" "$2"; then kill -9 "$pid"; fi
+  local pid
+  if running "$1" "$2"; then
+    pid=$(process "$1")
+    kill "$pid" 2>/dev/null || true # It may have ended by itself.
+    if ! gone_within "$3" "$1" "$2"; then
+      kill -9 "$pid" 2>/dev/null || true
+      gone_within "$killed_within" "$1" "$2" || die "process $pid ($2) did not end within $killed_within s of kill -9"
+    fi
+  fi
   rm -f "$1"
 }
 
-# wait_for SECONDS WHAT LOG COMMAND...: until the command succeeds.
+# gone_within SECONDS PIDFILE WORD: does that process end in time?
+gone_within() {
+  local deadline=$((SECONDS + $1))
+  while running "$2" "$3"; do
+    [ "$SECONDS" -lt "$deadline" ] || return 1
+    sleep 0.2
+  done
+}
+
+# log_tail is how many lines of its log a server that does not start shows.
+log_tail=20
+
+# wait_for SECONDS WHAT LOG PIDFILE COMMAND...: until the command succeeds. Fails at once when the process of the pid file ends; without
+# a pid file (''), only when the time is over.
 wait_for() {
-  local limit=$1 what=$2 log=$3 deadline
-  shift 3
+  local limit=$1 what=$2 log=$3 pidfile=$4 deadline
+  shift 4
   deadline=$((SECONDS + limit))
   until "$@" >/dev/null 2>&1; do
-    [ "$SECONDS" -lt "$deadline" ] || die "$what did not answer within $limit s; see $log"
+    if [ -n "$pidfile" ] && ! alive "$pidfile"; then give_up "$what ended while it started" "$log"; fi
+    [ "$SECONDS" -lt "$deadline" ] || give_up "$what did not answer within $limit s" "$log"
     sleep 0.3
   done
+}
+
+# give_up WHY LOG: dies with the end of the log.
+give_up() {
+  tail -n "$log_tail" "$2" >&2 || true
+  die "$1; see $2"
 }
 
 # port_open PORT: does anything listen on 127.0.0.1?

@@ -62,7 +62,7 @@ up() {
       --init-file=/var/lib/spillway-init.sql >"$dir/mysql.log" 2>&1 </dev/null &
     echo $! >"$pidfile"
   fi
-  wait_for 60 MySQL "$dir/mysql.log" answers
+  wait_for 120 MySQL "$dir/mysql.log" "$pidfile" answers
   say "MySQL answers on 127.0.0.1:$MYSQL_PORT (user root, no password, database spillway)"
 }
 

@@ -22,7 +22,7 @@ up() {
       >"$dir/redis.log" 2>&1 </dev/null &
     echo $! >"$pidfile"
   fi
-  wait_for 20 Redis "$dir/redis.log" answers
+  wait_for 60 Redis "$dir/redis.log" "$pidfile" answers
   say "Redis answers on 127.0.0.1:$REDIS_PORT"
 }
 

@@ -128,7 +128,7 @@ start() {
   if ! running "$namesrv_pid" NamesrvStartup; then
     jvm "$namesrv_pid" "$dir/logs/namesrv.out" -Xms64m -Xmx96m org.apache.rocketmq.namesrv.NamesrvStartup -c "$dir/conf/namesrv.conf"
   fi
-  wait_for 30 "RocketMQ's nameserver" "$dir/logs/namesrv.out" port_open "$ROCKETMQ_NAMESRV_PORT"
+  wait_for 30 "RocketMQ's nameserver" "$dir/logs/namesrv.out" "$namesrv_pid" port_open "$ROCKETMQ_NAMESRV_PORT"
   if [ "$broker_main" = ProxyStartup ]; then start_both; else start_broker && start_proxy; fi
 }
 
@@ -137,7 +137,7 @@ start_both() {
     jvm "$broker_pid" "$dir/logs/broker.out" -Xms256m -Xmx512m -XX:MaxDirectMemorySize=256m -Dcom.rocketmq.mq.proxy=1 \
       org.apache.rocketmq.proxy.ProxyStartup -pm local -n "127.0.0.1:$ROCKETMQ_NAMESRV_PORT" -bc "$dir/conf/broker.conf" -pc "$dir/conf/proxy.json"
   fi
-  wait_for 60 "RocketMQ's broker" "$dir/logs/broker.out" grep -q 'startup successfully' "$dir/logs/broker.out"
+  wait_for 60 "RocketMQ's broker" "$dir/logs/broker.out" "$broker_pid" grep -q 'startup successfully' "$dir/logs/broker.out"
 }
 
 start_broker() {
@@ -145,12 +145,12 @@ start_broker() {
     jvm "$broker_pid" "$dir/logs/broker.out" -Xms256m -Xmx384m -XX:MaxDirectMemorySize=256m \
       org.apache.rocketmq.broker.BrokerStartup -n "127.0.0.1:$ROCKETMQ_NAMESRV_PORT" -c "$dir/conf/broker.conf"
   fi
-  wait_for 60 "RocketMQ's broker" "$dir/logs/broker.out" grep -q 'boot success' "$dir/logs/broker.out"
+  wait_for 60 "RocketMQ's broker" "$dir/logs/broker.out" "$broker_pid" grep -q 'boot success' "$dir/logs/broker.out"
 }
 
 # start_proxy comes after the broker: a proxy that finds none at the nameserver, which hears of it a moment later, ends and is started
 # again.
-start_proxy() { wait_for 90 "RocketMQ's proxy" "$dir/logs/proxy.out" proxy_started; }
+start_proxy() { wait_for 90 "RocketMQ's proxy" "$dir/logs/proxy.out" '' proxy_started; }
 
 proxy_started() {
   if ! running "$proxy_pid" ProxyStartup; then
@@ -175,7 +175,7 @@ up() {
     return 0
   fi
   start
-  wait_for 60 "RocketMQ's topics" "$dir/logs/broker.out" routable
+  wait_for 60 "RocketMQ's topics" "$dir/logs/broker.out" "$broker_pid" routable
   rm -f "$dir"/ready.*
   touch "$dir/ready.$(cat "$broker_pid")"
   say "RocketMQ answers on 127.0.0.1:$ROCKETMQ_GRPC_PORT (gRPC proxy)"

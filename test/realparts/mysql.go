@@ -3,12 +3,14 @@ package realparts
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -27,7 +29,7 @@ func StartMySQL(t testing.TB) *Proc {
 	dir, port := t.TempDir(), FreePort(t)
 	data, log := filepath.Join(dir, "data"), filepath.Join(dir, "log")
 	args := slices.Concat(program[1:], []string{"--datadir=" + data, "--user=root"})
-	if out, err := exec.Command(program[0], append(slices.Clone(args), "--initialize-insecure")...).CombinedOutput(); err != nil {
+	if out, err := output(nil, program[0], append(slices.Clone(args), "--initialize-insecure")...); err != nil {
 		t.Fatalf("initialize a MySQL: %v\n%s", err, out)
 	}
 	script := filepath.Join(dir, "init.sql")
@@ -39,17 +41,20 @@ func StartMySQL(t testing.TB) *Proc {
 		"--innodb-buffer-pool-size=128M", "--innodb-redo-log-capacity=128M", "--character-set-server=utf8mb4",
 		"--default-time-zone=+00:00", "--init-file="+script, "--log-error="+log)
 	p := &Proc{t: t, addr: "127.0.0.1:" + port}
-	p.start = func() int {
-		cmd := exec.Command(program[0], args...)
-		if err := cmd.Start(); err != nil {
-			t.Fatalf("start a MySQL: %v", err)
+	p.start = func() (*process, error) {
+		number, err := strconv.Atoi(port)
+		if err != nil {
+			return nil, err
 		}
-		go cmd.Wait() //nolint:errcheck // It is killed.
-		await(t, "MySQL; see "+log, func() bool { return mysqlAnswers(p.MySQL()) })
-		return cmd.Process.Pid
+		running, err := child(exec.Command(program[0], args...), number, log)
+		if err != nil {
+			return nil, fmt.Errorf("start a MySQL: %w", err)
+		}
+		err = running.started("MySQL", func() bool { return mysqlAnswers(p.MySQL()) })
+		return running, err
 	}
-	p.pid = p.start()
 	t.Cleanup(p.Kill9)
+	p.run()
 	return p
 }
 
@@ -62,7 +67,7 @@ func mysqld(t testing.TB) []string {
 	t.Helper()
 	_, here, _, _ := runtime.Caller(0)
 	script := filepath.Join(filepath.Dir(here), "..", "..", "deploy", "native", "mysql.sh")
-	if out, err := exec.Command(script, "prepare").CombinedOutput(); err != nil {
+	if out, err := output(nil, script, "prepare"); err != nil {
 		t.Fatalf("this test kills a MySQL of its own, which needs the one that `deploy/native/mysql.sh prepare` unpacks (as root, on Debian; "+
 			"also where `make services` uses Docker): %v\n%s", err, out)
 	}

@@ -1,10 +1,8 @@
 package realparts
 
 import (
-	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strconv"
@@ -14,36 +12,39 @@ import (
 
 // rocketMQ is a directory of the test's own, with the ports and names that its servers have.
 type rocketMQ struct {
-	t    testing.TB
-	dir  string
-	env  []string
-	grpc string
+	t   testing.TB
+	dir string
+	env []string
+
+	broker, grpc string // ports
 }
 
 func newRocketMQ(t testing.TB, env ...string) *rocketMQ {
 	t.Helper()
-	r := &rocketMQ{t: t, dir: t.TempDir(), grpc: FreePort(t)}
+	r := &rocketMQ{t: t, dir: t.TempDir(), broker: brokerPort(t), grpc: FreePort(t)}
 	r.env = append(os.Environ(), "ROCKETMQ_GRPC_PORT="+r.grpc, "ROCKETMQ_NAMESRV_PORT="+FreePort(t),
-		"ROCKETMQ_BROKER_PORT="+brokerPort(t), "ROCKETMQ_REMOTING_PORT="+FreePort(t), "ROCKETMQ_TEST_GROUPS=")
+		"ROCKETMQ_BROKER_PORT="+r.broker, "ROCKETMQ_REMOTING_PORT="+FreePort(t), "ROCKETMQ_TEST_GROUPS=")
 	r.env = append(r.env, env...)
 	return r
 }
 
 // run runs a command of the script that also runs the shared RocketMQ.
-func (r *rocketMQ) run(command string) {
-	r.t.Helper()
+func (r *rocketMQ) run(command string) error {
 	_, here, _, _ := runtime.Caller(0)
-	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, filepath.Join(filepath.Dir(here), "..", "..", "deploy", "native", "rocketmq.sh"), command, r.dir)
-	cmd.Env = r.env
-	if out, err := cmd.CombinedOutput(); err != nil {
-		r.t.Fatalf("RocketMQ %s: %v\n%s%s", command, err, out, r.logs())
+	script := filepath.Join(filepath.Dir(here), "..", "..", "deploy", "native", "rocketmq.sh")
+	if out, err := output(r.env, script, command, r.dir); err != nil {
+		return fmt.Errorf("RocketMQ %s: %w\n%s%s", command, err, out, r.logs())
 	}
+	return nil
 }
 
-// logTail is how many bytes of each log a failure shows: the test's directory is gone when one wants to look.
-const logTail = 3000
+// down ends everything in the directory, also what a failed start left.
+func (r *rocketMQ) down() {
+	r.t.Helper()
+	if err := r.run("down"); err != nil {
+		r.t.Error(err)
+	}
+}
 
 func (r *rocketMQ) logs() string {
 	files, err := filepath.Glob(filepath.Join(r.dir, "logs", "*.out"))
@@ -52,8 +53,7 @@ func (r *rocketMQ) logs() string {
 	}
 	var out strings.Builder
 	for _, f := range files {
-		text, err := os.ReadFile(f)
-		fmt.Fprintf(&out, "%s (%v):\n%s\n", filepath.Base(f), err, text[max(0, len(text)-logTail):])
+		fmt.Fprintf(&out, "%s:\n%s\n", filepath.Base(f), tail(f))
 	}
 	return out.String()
 }
@@ -64,35 +64,49 @@ func brokerPort(t testing.TB) string {
 	return strconv.Itoa(freePorts(t, -2, 0, 1))
 }
 
-// proc is the server whose number is in the file, after it was started by the command.
-func (r *rocketMQ) proc(pidFile, command string) *Proc {
-	r.t.Helper()
+// proc is the server that the command starts and that listens on the port; its pid file is NAME.pid and its log NAME.out.
+func (r *rocketMQ) proc(name, command, port string) *Proc {
 	p := &Proc{t: r.t, addr: "127.0.0.1:" + r.grpc}
-	p.start = func() int {
-		r.run(command)
-		text, err := os.ReadFile(filepath.Join(r.dir, pidFile))
-		if err != nil {
-			r.t.Fatal(err)
+	p.start = func() (*process, error) {
+		if err := r.run(command); err != nil {
+			return nil, err
 		}
-		pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
-		if err != nil {
-			r.t.Fatal(err)
-		}
-		return pid
+		return r.adopt(name, port)
 	}
 	return p
+}
+
+func (r *rocketMQ) adopt(name, port string) (*process, error) {
+	text, err := os.ReadFile(filepath.Join(r.dir, name+".pid"))
+	if err != nil {
+		return nil, err
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		return nil, err
+	}
+	number, err := strconv.Atoi(port)
+	if err != nil {
+		return nil, err
+	}
+	p, err := adopt(pid, number, filepath.Join(r.dir, "logs", name+".out"))
+	if err != nil {
+		return nil, err
+	}
+	err = p.started("RocketMQ's "+name, func() bool { return true }) // The script waited until it answers.
+	return p, err
 }
 
 // StartRocketMQ starts a nameserver and a broker with its proxy; Addr is the proxy's. Kill9 and Restart concern the broker.
 func StartRocketMQ(t testing.TB, topics, groups []string) *Proc {
 	t.Helper()
 	r := newRocketMQ(t, "ROCKETMQ_TOPICS="+strings.Join(topics, " "), "ROCKETMQ_GROUPS="+strings.Join(groups, " "))
-	p := r.proc("broker.pid", "up")
+	p := r.proc("broker", "up", r.grpc)
 	t.Cleanup(func() { // First: a start that fails leaves what did start.
 		p.Kill9()
-		r.run("down")
+		r.down()
 	})
-	p.pid = p.start()
+	p.run()
 	return p
 }
 
@@ -101,13 +115,16 @@ func StartRocketMQ(t testing.TB, topics, groups []string) *Proc {
 func StartRocketMQCluster(t testing.TB) (broker, proxy *Proc) {
 	t.Helper()
 	r := newRocketMQ(t, "ROCKETMQ_PROXY=own")
-	broker, proxy = r.proc("broker.pid", "start"), r.proc("proxy.pid", "start")
+	broker, proxy = r.proc("broker", "start", r.broker), r.proc("proxy", "start", r.grpc)
 	t.Cleanup(func() {
 		proxy.Kill9()
 		broker.Kill9()
-		r.run("down")
+		r.down()
 	})
-	r.run("up")
-	broker.pid, proxy.pid = broker.start(), proxy.start()
+	if err := r.run("up"); err != nil {
+		t.Fatal(err)
+	}
+	broker.run()
+	proxy.run()
 	return broker, proxy
 }
