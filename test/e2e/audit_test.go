@@ -37,7 +37,7 @@ func (s *shop) audit(args ...string) audited {
 	if path, ok := strings.CutPrefix(s.dsn, "sqlite:"); ok {
 		where = []string{"--data-dir", filepath.Dir(path)}
 	}
-	cmd := exec.Command(binary, slices.Concat([]string{"audit", "--output", "json"}, where, args)...)
+	cmd := command(t, binary, slices.Concat([]string{"audit", "--output", "json"}, where, args)...)
 	out, err := cmd.Output()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
@@ -141,7 +141,7 @@ func TestAnAuditThatCannotBeDone(t *testing.T) {
 		"wait alone": {"--wait", "1s"}, "bad flag": {"--nonsense"}, "bad output": {"--output", "xml"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			cmd := exec.Command(binary, append([]string{"audit"}, args...)...)
+			cmd := command(t, binary, append([]string{"audit"}, args...)...)
 			cmd.Env = append(cmd.Environ(), "SPILLWAY_DATA_DIR="+t.TempDir())
 			out, err := cmd.CombinedOutput()
 			if status := cmd.ProcessState.ExitCode(); status != 2 || strings.Contains(string(out), "secret") {

@@ -58,7 +58,7 @@ func TestAPageWatchesOrders(t *testing.T) {
 // bundle makes one script of the page and all that it imports.
 func bundle(t *testing.T) []byte {
 	t.Helper()
-	cmd := exec.Command(program(t, "esbuild"), "browser/page.ts", "--bundle", "--format=esm", "--target=es2022")
+	cmd := command(t, program(t, "esbuild"), "browser/page.ts", "--bundle", "--format=esm", "--target=es2022")
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
@@ -126,7 +126,7 @@ func (s site) visit(t *testing.T, shop string) (report map[string]any) {
 // browser runs in a process group and a home of its own: all of it can be killed, and nothing is left.
 func browser(ctx context.Context, t *testing.T, page string) *exec.Cmd {
 	t.Helper()
-	found, err := exec.Command("../../deploy/native/chromium.sh", "find").CombinedOutput()
+	found, err := command(t, "../../deploy/native/chromium.sh", "find").CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s", found)
 	}

@@ -38,7 +38,7 @@ func TestTheProgramsThatPeopleUse(t *testing.T) {
 		"curl looks if it is alive": {"curl", []string{"-sS", s.url + "/livez"}, "ok"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			cmd := exec.Command(program(t, c.program), c.args...)
+			cmd := command(t, program(t, c.program), c.args...)
 			out, err := cmd.CombinedOutput()
 			if err != nil || !strings.Contains(string(out), c.want) {
 				t.Errorf("%s: %v\n%s\nwant %q", c.program, err, out, c.want)

@@ -195,7 +195,7 @@ func exhaust(t *testing.T, addr string, body []byte) {
 // deadLetters runs `spillway dead-letters` against the shop as an operator.
 func (s *shop) deadLetters(args ...string) (stdout, stderr string, exit int) {
 	s.t.Helper()
-	cmd := exec.Command(binary, append([]string{"dead-letters"}, args...)...)
+	cmd := command(s.t, binary, append([]string{"dead-letters"}, args...)...)
 	cmd.Env = append(os.Environ(), "SPILLWAY_AUTH_KEY="+authKey, "SPILLWAY_URL="+s.url, "USER=ann")
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs

@@ -40,6 +40,7 @@ type fight struct {
 	pending  map[string]bool
 	soldOut  int
 	unknown  int // attempts that got no definite answer at all
+	over     bool
 	moved    chan struct{}
 }
 
@@ -47,7 +48,8 @@ func newFight(s *shop) *fight {
 	return &fight{shop: s, sku: s.product(fightUnits), paid: map[string]bool{}, pending: map[string]bool{}, moved: make(chan struct{})}
 }
 
-// run lets the buyers loose while trouble makes some, and returns when all attempts are made.
+// run lets the buyers loose while trouble makes some, and returns when all attempts are made. Trouble has the test's own goroutine: when
+// it fails the test, as where a server does not come back, the buyers stop after the call that they are in.
 func (f *fight) run(trouble func()) {
 	f.t.Helper()
 	tokens := make([]string, fightBuyers) // before anything is killed
@@ -55,7 +57,12 @@ func (f *fight) run(trouble func()) {
 		tokens[b] = f.guest()
 	}
 	var wg sync.WaitGroup
-	wg.Go(trouble)
+	defer wg.Wait()
+	defer func() {
+		if f.t.Failed() {
+			f.stop()
+		}
+	}()
 	for b, token := range tokens {
 		wg.Go(func() {
 			for i := 0; f.next(); i++ {
@@ -63,14 +70,26 @@ func (f *fight) run(trouble func()) {
 			}
 		})
 	}
-	wg.Wait()
+	trouble()
 }
 
 func (f *fight) next() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.attempts++
-	return f.attempts <= fightAttempts
+	return f.attempts <= fightAttempts && !f.over
+}
+
+func (f *fight) stop() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.over = true
+}
+
+func (f *fight) stopped() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.over
 }
 
 // attempt places one order, with retries by the same key until the answer is definite, and sometimes once more after it: every
@@ -98,16 +117,28 @@ func (f *fight) attempt(token, key string) {
 		if definite {
 			more--
 		}
+		if f.stopped() {
+			return
+		}
 		if time.Now().After(deadline) {
-			f.mu.Lock()
-			f.unknown++
-			f.mu.Unlock()
+			f.gaveUp(key, r, err)
 			return
 		}
 		if !definite {
 			<-time.After(retryEvery)
 		}
 	}
+}
+
+// gaveUp counts an attempt without a definite answer. The first one says what it got instead, and ends the fight: the others would wait as
+// long each.
+func (f *fight) gaveUp(key string, r reply, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.unknown++; f.unknown == 1 {
+		f.t.Errorf("key %s got no definite answer within %s; the last one: %d %s (%v)", key, giveUp, r.Status, r.Raw, err)
+	}
+	f.over = true
 }
 
 func (f *fight) answered(r reply) {
@@ -141,8 +172,7 @@ func (f *fight) whenPaid(n int) {
 		select {
 		case <-moved:
 		case <-limit:
-			f.t.Errorf("%d orders were never paid", n)
-			return
+			f.t.Fatalf("waited %s in vain for %d orders to be answered as paid", giveUp, n)
 		}
 	}
 }
@@ -415,7 +445,7 @@ func TestEmbeddedSurvivesAKill(t *testing.T) {
 				}
 			})
 		}
-		<-enough
+		_ = receive(t, giveUp, "orders to be answered as paid", enough)
 		s.kill()
 		wg.Wait()
 		s.start()

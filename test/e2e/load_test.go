@@ -39,7 +39,7 @@ type loaded struct {
 func (s *shop) load(args ...string) (out loaded, status int, stderr string) {
 	s.t.Helper()
 	var stdout, diagnostics bytes.Buffer
-	cmd := exec.Command(binary, append([]string{"load", "--url", s.url, "--output", "json"}, args...)...)
+	cmd := command(s.t, binary, append([]string{"load", "--url", s.url, "--output", "json"}, args...)...)
 	cmd.Env = append(os.Environ(), "SPILLWAY_AUTH_KEY="+authKey)
 	cmd.Stdout, cmd.Stderr = &stdout, &diagnostics
 	var exit *exec.ExitError

@@ -3,7 +3,6 @@ package e2e
 import (
 	"fmt"
 	"net/http"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -130,7 +129,7 @@ func TestWhatIsNotThereAtStart(t *testing.T) {
 			if args[0] != "serve" {
 				args = append([]string{"all", "--data-dir", t.TempDir()}, args...)
 			}
-			cmd := exec.Command(binary, args...)
+			cmd := command(t, binary, args...)
 			cmd.Env = append(cmd.Environ(), "SPILLWAY_AUTH_KEY="+authKey, "SPILLWAY_DATA_DIR="+t.TempDir())
 			out, err := cmd.CombinedOutput()
 			if err == nil || !strings.Contains(string(out), c.want) || strings.Contains(string(out), "secret") {
@@ -167,10 +166,10 @@ func TestRedisMayBeLateAtStart(t *testing.T) {
 // TestARedisThatMayEvictIsRefused at start, with what to change.
 func TestARedisThatMayEvictIsRefused(t *testing.T) {
 	redis := realparts.StartRedis(t)
-	if out, err := exec.Command("redis-cli", "-p", strings.TrimPrefix(redis.Addr(), "127.0.0.1:"), "config", "set", "maxmemory-policy", "allkeys-lru").CombinedOutput(); err != nil {
+	if out, err := command(t, "redis-cli", "-p", strings.TrimPrefix(redis.Addr(), "127.0.0.1:"), "config", "set", "maxmemory-policy", "allkeys-lru").CombinedOutput(); err != nil {
 		t.Fatalf("redis-cli: %v %s", err, out)
 	}
-	cmd := exec.Command(binary, "all", "--data-dir", t.TempDir(), "--redis", redis.Addr())
+	cmd := command(t, binary, "all", "--data-dir", t.TempDir(), "--redis", redis.Addr())
 	out, err := cmd.CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "noeviction") {
 		t.Errorf("%v\n%s", err, out)
@@ -188,7 +187,7 @@ func TestASecondShopIsKeptOut(t *testing.T) {
 		"its data directory": {[]string{"all", "--listen", "127.0.0.1:0", "--data-dir", dir}, "another `spillway all` is running in --data-dir"},
 		"its port":           {[]string{"all", "--listen", strings.TrimPrefix(s.url, "http://"), "--data-dir", t.TempDir()}, "address already in use"},
 	} {
-		out, err := exec.CommandContext(t.Context(), binary, c.args...).CombinedOutput()
+		out, err := command(t, binary, c.args...).CombinedOutput()
 		if err == nil || !strings.Contains(string(out), c.want) {
 			t.Errorf("a second shop on %s: %v, %s; want %q", name, err, out, c.want)
 		}
@@ -212,7 +211,7 @@ func TestASecondShopWithARedisOfItsOwnIsKeptOff(t *testing.T) {
 	dsn := realparts.MySQL(t)
 	migrated(t, dsn)
 	s := newShop(t, dsn, []string{"--data-dir", t.TempDir(), "--mysql", dsn})
-	second := exec.CommandContext(t.Context(), binary, "all", "--listen", realparts.FreeAddr(t), "--data-dir", t.TempDir(), "--mysql", dsn, "--auth-key", authKey)
+	second := command(t, binary, "all", "--listen", realparts.FreeAddr(t), "--data-dir", t.TempDir(), "--mysql", dsn, "--auth-key", authKey)
 	if out, err := second.CombinedOutput(); err == nil || !strings.Contains(string(out), "need one real --redis") {
 		t.Errorf("a second shop: %v, %s", err, out)
 	}

@@ -9,7 +9,6 @@ import (
 	"mime/quotedprintable"
 	netmail "net/mail"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -167,7 +166,7 @@ func TestAnAnswerThatComesTooLateIsAskedForAgain(t *testing.T) {
 }
 
 func TestAllMistakesAboutMailAreToldAtOnce(t *testing.T) {
-	out, err := exec.Command(binary, "all", "--data-dir", t.TempDir(), "--smtp-host", "mail.example", "--smtp-port", "70000", "--smtp-plain",
+	out, err := command(t, binary, "all", "--data-dir", t.TempDir(), "--smtp-host", "mail.example", "--smtp-port", "70000", "--smtp-plain",
 		"--smtp-username", "u", "--smtp-password", "hunter2", "--mail-from", "nobody", "--carrier-latency=-1s").CombinedOutput()
 	if err == nil {
 		t.Fatal("it started")
@@ -180,7 +179,7 @@ func TestAllMistakesAboutMailAreToldAtOnce(t *testing.T) {
 	if strings.Contains(string(out), "hunter2") {
 		t.Errorf("the password is in: %s", out)
 	}
-	out, err = exec.Command(binary, "all", "--data-dir", t.TempDir(), "--smtp-username", "u", "--smtp-password", "hunter2").CombinedOutput()
+	out, err = command(t, binary, "all", "--data-dir", t.TempDir(), "--smtp-username", "u", "--smtp-password", "hunter2").CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "--smtp-host") || strings.Contains(string(out), "hunter2") {
 		t.Errorf("a password for nobody: %v, %s", err, out)
 	}

@@ -43,10 +43,13 @@ func TestMain(m *testing.M) {
 }
 
 const (
-	startTimeout = 30 * time.Second
-	pollEvery    = 20 * time.Millisecond
-	authKey      = "0123456789abcdef0123456789abcdef"
-	hotSKU       = "OLJCESPC7Z"
+	// startTimeout bounds the start of a shop, and much that it does in a second on an idle machine: two cores may carry other work.
+	startTimeout = 90 * time.Second
+	// endTimeout bounds the end of a shop, which drains for up to 30 s.
+	endTimeout = 60 * time.Second
+	pollEvery  = 20 * time.Millisecond
+	authKey    = "0123456789abcdef0123456789abcdef"
+	hotSKU     = "OLJCESPC7Z"
 )
 
 // shop is one `spillway all`, which can be killed and started again on the same port.
@@ -54,9 +57,9 @@ type shop struct {
 	t    testing.TB
 	url  string
 	args []string
-	dsn  string // what store.Open takes, to look behind the shop's back
-	cmd  *exec.Cmd
-	exit chan error
+	dsn  string     // what store.Open takes, to look behind the shop's back
+	cmd  *exec.Cmd  // nil while it is not to run
+	exit chan error // gets what the process ended with
 	log  *os.File
 
 	opened *store.DB
@@ -80,7 +83,7 @@ func onRealParts(t testing.TB, redis string, more ...string) *shop {
 func migrated(t testing.TB, dsn string) {
 	t.Helper()
 	for _, args := range [][]string{{"migrate", "up"}, {"seed"}} {
-		if out, err := exec.Command(binary, append(args, "--mysql", dsn)...).CombinedOutput(); err != nil {
+		if out, err := command(t, binary, append(args, "--mysql", dsn)...).CombinedOutput(); err != nil {
 			t.Fatalf("spillway %v: %v\n%s", args, err, out)
 		}
 	}
@@ -133,6 +136,7 @@ func (s *shop) startWithoutWaiting() {
 func (s *shop) ready() {
 	s.t.Helper()
 	s.eventually(startTimeout, "the shop to be ready", func() bool {
+		s.alive()
 		resp, err := http.Get(s.url + "/readyz")
 		if err != nil {
 			return false
@@ -142,14 +146,26 @@ func (s *shop) ready() {
 	})
 }
 
+// alive fails the test if the shop has ended by itself, with the end of its log.
+func (s *shop) alive() {
+	s.t.Helper()
+	select {
+	case err := <-s.exit:
+		s.cmd = nil
+		text, _ := os.ReadFile(s.log.Name())
+		s.t.Fatalf("the shop ended while it started: %v; its log:\n%s", err, tail(string(text), 40))
+	default:
+	}
+}
+
 // kill ends the shop as a power cut would, for the process.
 func (s *shop) kill() {
 	if s.cmd == nil {
 		return
 	}
 	_ = s.cmd.Process.Kill() // It may have ended.
-	<-s.exit
 	s.cmd = nil
+	_ = receive(s.t, endTimeout, "the killed shop to end", s.exit)
 }
 
 // stop ends the shop as an operator does, and returns its exit.
@@ -158,9 +174,13 @@ func (s *shop) stop() error {
 	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		s.t.Fatal(err)
 	}
-	err := <-s.exit
-	s.cmd = nil
-	return err
+	select {
+	case err := <-s.exit:
+		s.cmd = nil
+		return err
+	case <-time.After(endTimeout):
+		return fmt.Errorf("it did not end within %s of %v", endTimeout, syscall.SIGTERM) // Its cleanup kills it.
+	}
 }
 
 func (s *shop) eventually(limit time.Duration, what string, done func() bool) {
@@ -256,7 +276,7 @@ func (s *shop) guest() string {
 // operator mints a token as an operator does.
 func (s *shop) operator() string {
 	s.t.Helper()
-	cmd := exec.Command(binary, "token", "--customer", "op", "--role", "operator")
+	cmd := command(s.t, binary, "token", "--customer", "op", "--role", "operator")
 	cmd.Env = append(os.Environ(), "SPILLWAY_AUTH_KEY="+authKey)
 	out, err := cmd.Output()
 	if err != nil {
