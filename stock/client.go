@@ -78,13 +78,14 @@ func newClient(cfg RedisConfig, g *gate) (rueidis.Client, error) {
 }
 
 // On makes a client of its own to the instance, which the caller closes: it works before Allow lets the requests
-// through. The embedded Redis has one instance, and its client is shared.
-func (r *Redis) On(instance string) (client rueidis.Client, closeClient func(), err error) {
+// through. It calls changed when another instance answers: the client would try again until its caller's context ends. The embedded
+// Redis has one instance, and its client is shared.
+func (r *Redis) On(instance string, changed func()) (client rueidis.Client, closeClient func(), err error) {
 	if r.cfg.Embedded {
 		return r.client, func() {}, nil
 	}
 	client, err = newClient(r.cfg, &gate{
-		username: r.cfg.Username, password: r.cfg.Password, allowed: instance, changed: func() {},
+		username: r.cfg.Username, password: r.cfg.Password, allowed: instance, changed: changed,
 	})
 	if err != nil {
 		return nil, nil, err

@@ -85,6 +85,7 @@ type Epochs struct {
 	checked    error         // why there is none
 	distrusted int64         // the epoch that Distrust named
 	lost       map[int64]bool
+	abort      func() // ends the rebuild that has let its instance through; nil while there is none
 }
 
 // ErrDurability means that the shop runs with another durability setting than this process.
@@ -99,7 +100,7 @@ func NewEpochs(keys Keys, redis *Redis, books Books, drain func(ctx context.Cont
 		token: rand.Text(), suspect: make(chan struct{}, 1), opened: make(chan struct{}), lost: make(map[int64]bool),
 		checked: errors.New("redis was not looked at yet"),
 	}
-	redis.OnChange(e.Suspect)
+	redis.OnChange(e.otherInstance)
 	return e
 }
 
@@ -132,6 +133,30 @@ func (e *Epochs) Suspect() {
 	case e.suspect <- struct{}{}:
 	default: // One is asked for already.
 	}
+}
+
+// otherInstance ends a rebuild that is under way: its Redis is gone, and the client would try to reach it until the rebuild's time is over.
+func (e *Epochs) otherInstance() {
+	e.mu.Lock()
+	abort := e.abort
+	e.mu.Unlock()
+	if abort != nil {
+		abort()
+	}
+	e.Suspect()
+}
+
+// letThrough lets the commands of this process reach the rebuild's instance, and ends the rebuild when another one answers. Before, other
+// callers meet the wrong instance all the time.
+func (e *Epochs) letThrough(instance string, abort func()) (done func()) {
+	e.redis.Allow(instance)
+	set := func(f func()) {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.abort = f
+	}
+	set(abort)
+	return func() { set(nil) }
 }
 
 // Current is the epoch to reserve on. While there is none, the error says why and when to come back.
@@ -223,11 +248,15 @@ func (e *Epochs) Check(ctx context.Context) error {
 func (e *Epochs) rebuild(ctx context.Context, old Epoch, instance string) error {
 	ctx, cancel := context.WithTimeout(ctx, rebuildTimeout)
 	defer cancel()
-	if err := e.close(ctx, old, instance); err != nil {
-		return err
+	ctx, end := context.WithCancelCause(ctx)
+	abort := func() { end(errInstance) }
+	defer abort()
+	if err := e.close(ctx, old, instance, abort); err != nil {
+		return errors.Join(err, context.Cause(ctx))
 	}
 	// Only now: a request that still holds the old epoch's number would be served by the counters of an older Redis.
-	e.redis.Allow(instance)
+	done := e.letThrough(instance, abort)
+	defer done()
 	if err := e.redis.CheckPolicy(ctx); err != nil {
 		e.pause(err)
 		return err
@@ -252,8 +281,8 @@ func (e *Epochs) rebuild(ctx context.Context, old Epoch, instance string) error 
 	return nil
 }
 
-func (e *Epochs) close(ctx context.Context, old Epoch, instance string) error {
-	client, done, err := e.redis.On(instance)
+func (e *Epochs) close(ctx context.Context, old Epoch, instance string, abort func()) error {
+	client, done, err := e.redis.On(instance, abort)
 	if err != nil {
 		return err
 	}
