@@ -31,10 +31,12 @@ func readPayload(typ string, text []byte) (raw []byte, orderID string, err error
 	return wire.PayloadFromJSON(typ, text)
 }
 
-// entryFields is a journal entry as package stock puts it aside. Its snapshot is shown as the message that it is.
+// entryFields is a stock.Letter whose snapshot is shown as the message that it is.
 type entryFields struct {
 	ID       string            `json:"id"`
 	Fields   map[string]string `json:"fields"`
+	Base64   map[string][]byte `json:"base64,omitempty"`
+	Cut      map[string]int    `json:"cut,omitempty"`
 	Snapshot json.RawMessage   `json:"snapshot,omitempty"`
 }
 

@@ -258,7 +258,7 @@ func TestAJournalEntryIsShownAndMended(t *testing.T) {
 		"an unknown kind":   {`"kind":"R"`, `"kind":"?"`, "unknown kind"},
 		"bad deltas":        {`A:-2`, `A-2`, "A-2"},
 		"no time":           {`"time"`, `"tide"`, "time"},
-		"another order":     {`"order":"` + string(o.ID), `"order":"x`, "carries order"},
+		"another order":     {`"order":"` + string(o.ID), `"order":"` + string(orderOf("me", order.Paid, 0).ID), "carries order"},
 		"a bad snapshot":    {`"customerId"`, `"colour"`, "snapshot"},
 		"an unknown member": {`{"id"`, `{"colour":1,"id"`, "colour"},
 	} {

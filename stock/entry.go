@@ -1,12 +1,9 @@
 package stock
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/redis/rueidis"
 
 	"github.com/spillway/spillway/order"
 )
@@ -54,32 +51,6 @@ type Entry struct {
 	Actor string
 	// Trace is the W3C traceparent of the request, or empty.
 	Trace string
-}
-
-// parseEntry reads what a script wrote. An entry that it cannot read is reported, never skipped.
-func parseEntry(x rueidis.XRangeEntry) (Entry, error) {
-	f := x.FieldValues
-	e := Entry{
-		ID: x.ID, Kind: Kind(f["kind"]), Snapshot: []byte(f["snapshot"]),
-		Detail: f["detail"], Actor: f["actor"], Trace: f["trace"],
-	}
-	switch e.Kind {
-	case Reserved, Settled, Released, Restocked:
-		e.OrderID = order.ID(f["order"])
-	case Adjusted:
-		e.AdjustmentID = f["order"]
-	default:
-		return e, fmt.Errorf("journal entry %s has the unknown kind %q", x.ID, f["kind"])
-	}
-	ms, err := strconv.ParseInt(f["time"], 10, 64)
-	if err != nil {
-		return e, fmt.Errorf("journal entry %s: time: %w", x.ID, err)
-	}
-	e.Time = time.UnixMilli(ms).UTC()
-	if e.Deltas, err = order.ParseDeltas(f["deltas"]); err != nil {
-		return e, fmt.Errorf("journal entry %s: %w", x.ID, err)
-	}
-	return e, nil
 }
 
 // formatDemand is the form in which the scripts read an order's lines.

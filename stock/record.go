@@ -66,7 +66,7 @@ func (s *Stock) record(ctx context.Context, id order.ID) (rec Record, confirmed 
 	confirmed, _ = strconv.ParseInt(fields["confirmed"], 10, 64) // Absent is 0.
 	return Record{
 		State: order.State(state), Snapshot: []byte(fields["snapshot"]), UpdatedAt: time.UnixMilli(ms).UTC(),
-		Reason: fields["reason"], Position: Position{Epoch: epoch, ID: fields["entry"]},
+		Reason: cleanText(fields["reason"]), Position: Position{Epoch: epoch, ID: fields["entry"]},
 	}, confirmed, nil
 }
 

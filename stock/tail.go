@@ -108,12 +108,13 @@ func (t *Tail) read(ctx context.Context) (changed []order.ID, missed bool, err e
 	return changed, missed, nil
 }
 
-// follow adds the orders of the entries, and returns the last one's place. An entry that names no order changed none.
+// follow adds the orders of the entries, and returns the last one's place. An entry that names no order changed none: it may be
+// anything, because what was added by hand is among them.
 func follow(changed []order.ID, entries []rueidis.XRangeEntry, at string) (all []order.ID, last string) {
 	for _, e := range entries {
 		at = e.ID
-		if id := e.FieldValues["order"]; Kind(e.FieldValues["kind"]) != Adjusted && id != "" {
-			changed = append(changed, order.ID(id))
+		if id, err := order.ParseID(e.FieldValues["order"]); err == nil && Kind(e.FieldValues["kind"]) != Adjusted {
+			changed = append(changed, id)
 		}
 	}
 	return changed, at

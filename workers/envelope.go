@@ -1,7 +1,9 @@
 package workers
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -25,42 +27,62 @@ func carriesOrder(k stock.Kind) bool {
 }
 
 // envelopes packs the entries into as few messages as their size allows. A reservation that is settled or released in
-// the same batch is left out: the later event carries the whole order.
+// the same batch is left out: the later event carries the whole order. An event that cannot be marshalled is left out
+// and returned as an error beside the messages: no retry helps, and it must not hold up the others (I10).
 func envelopes(entries []stock.Entry) ([]queue.Outgoing, error) {
+	var out []queue.Outgoing
+	var errs []error
+	batch, size := []*spillwayv1.OrderEvent{}, 0
+	flush := func() {
+		bodies, err := marshalEvents(batch)
+		for _, body := range bodies {
+			out = append(out, queue.Outgoing{Body: body})
+		}
+		errs = append(errs, err)
+		batch, size = batch[:0], 0
+	}
+	for _, e := range lastEvents(entries) {
+		if size+len(e.Snapshot) > messageBytesMax {
+			flush()
+		}
+		batch = append(batch, event(e))
+		size += len(e.Snapshot)
+	}
+	flush()
+	return out, errors.Join(errs...)
+}
+
+// lastEvents are the entries that are sent: of those that the flusher could not read it made dead letters.
+func lastEvents(entries []stock.Entry) []stock.Entry {
 	finished := make(map[order.ID]bool)
 	for _, e := range entries {
 		if e.Kind == stock.Settled || e.Kind == stock.Released {
 			finished[e.OrderID] = true
 		}
 	}
-	var out []queue.Outgoing
-	batch, size := &spillwayv1.OrderEventBatch{}, 0
-	pack := func() error {
-		if len(batch.GetEvents()) == 0 {
-			return nil
-		}
-		body, err := proto.Marshal(batch)
-		if err != nil {
-			return fmt.Errorf("marshal %d events: %w", len(batch.GetEvents()), err)
-		}
-		out = append(out, queue.Outgoing{Body: body})
-		batch, size = &spillwayv1.OrderEventBatch{}, 0
-		return nil
+	return slices.DeleteFunc(slices.Clone(entries), func(e stock.Entry) bool {
+		return !carriesOrder(e.Kind) || (e.Kind == stock.Reserved && finished[e.OrderID])
+	})
+}
+
+// marshalEvents makes one message of the events, or, when one of them cannot be marshalled, one of each that can.
+func marshalEvents(events []*spillwayv1.OrderEvent) (bodies [][]byte, err error) {
+	if len(events) == 0 {
+		return nil, nil
 	}
-	for _, e := range entries {
-		// What cannot be read the flusher has put into failed_orders.
-		if !carriesOrder(e.Kind) || (e.Kind == stock.Reserved && finished[e.OrderID]) {
-			continue
-		}
-		if size+len(e.Snapshot) > messageBytesMax {
-			if err := pack(); err != nil {
-				return nil, err
-			}
-		}
-		batch.Events = append(batch.Events, event(e))
-		size += len(e.Snapshot)
+	body, err := proto.Marshal(&spillwayv1.OrderEventBatch{Events: events})
+	if err == nil {
+		return [][]byte{body}, nil
 	}
-	return out, pack()
+	if len(events) == 1 {
+		return nil, fmt.Errorf("marshal the event of order %q: %w", events[0].GetOrderId(), err)
+	}
+	var errs []error
+	for i := range events {
+		one, err := marshalEvents(events[i : i+1])
+		bodies, errs = append(bodies, one...), append(errs, err)
+	}
+	return bodies, errors.Join(errs...)
 }
 
 func event(e stock.Entry) *spillwayv1.OrderEvent {

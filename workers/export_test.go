@@ -17,5 +17,8 @@ func (r *PaymentReconciler) SetClock(now func() time.Time) { r.now = now }
 // SetClock sets what time it is.
 func (l *LostOrders) SetClock(now func() time.Time) { l.now = now }
 
+// MarshalEvents makes the messages of events.
+var MarshalEvents = marshalEvents
+
 // Rechecks are the ages at which voided charges are asked for again.
 var Rechecks = rechecks

@@ -214,8 +214,9 @@ func (f *StockFlusher) poisoned(ctx context.Context, err error) (int, error) {
 	}
 	f.log.ErrorContext(ctx, "a journal entry cannot be read; it is in failed_orders", "entry", poison.ID, "error", err)
 	letter := store.FailedOrder{Reason: err.Error(), Payload: payload, TraceID: wire.TraceID(poison.Raw["trace"])}
-	if id, err := order.ParseID(poison.Raw["order"]); err == nil {
-		letter.OrderID = string(id) // Its release gives nothing back then.
+	// A release gives nothing back while a letter of the flusher names its order, so only a lost reservation may name it.
+	if id, err := order.ParseID(poison.Raw["order"]); err == nil && stock.Kind(poison.Raw["kind"]) == stock.Reserved {
+		letter.OrderID = string(id)
 	}
 	return 1, f.skip(ctx, poison.ID, letter)
 }

@@ -160,7 +160,7 @@ func (r *OrderRelay) handOn(ctx context.Context, epoch int64, entries []stock.En
 	}
 	messages, err := envelopes(inSQL)
 	if err != nil {
-		return 0, err
+		r.log.ErrorContext(ctx, "events cannot be sent; the order repairer applies them from Redis", "error", err)
 	}
 	if len(messages) > 0 {
 		if err := r.producer.Send(ctx, r.cfg.Topic, messages...); err != nil {

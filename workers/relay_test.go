@@ -366,7 +366,7 @@ func TestABatchThatIsTooLargeForOneMessageIsSplit(t *testing.T) {
 	var all []order.Order
 	for range 5 {
 		all = append(all, freshOrder())
-		s.addReserved(t, 1, all[len(all)-1], "", large)
+		s.addReserved(t, 1, all[len(all)-1], "A:-1", large)
 	}
 	s.flush(t)
 	mustRun(t, r.RunOnce, 5)

@@ -21,6 +21,28 @@ local function less(a, b)
   return a_ms < b_ms or (a_ms == b_ms and a_seq < b_seq)
 end
 
+-- The lowest and the highest delta, and the most deltas, of each kind of entry that has some: MaxQuantity and MaxLines of package
+-- order, and what AdjustStock accepts.
+local kinds = { R = { -1000, -1, 100 }, L = { 1, 1000, 100 }, B = { 1, 1000, 100 }, A = { -1000000000, 1000000000, 1 } }
+
+-- The deltas of an entry, SKU -> units. None of an entry that the flusher refuses (stock/entry_read.go): SQL's stock never changes by it.
+local function deltas_of(fields)
+  local f, out, n = {}, {}, 0
+  for i = 1, #fields, 2 do f[fields[i]] = fields[i + 1] end
+  local kind, id = kinds[f.kind], f.order or ''
+  local id_ok = f.kind == 'A' and #id > 0 or #id == 26 and not string.find(id, '[^0-9A-HJKMNP-TV-Z]')
+  if not kind or not id_ok or not string.find(f.time or '', '^%d+$') or #f.time > 14 then return {} end
+  for delta in string.gmatch((f.deltas or '') .. ',', '([^,]*),') do
+    local sku, text = string.match(delta, '^(%w[%w_.-]*):(-?%d+)$')
+    local units = tonumber(text or '')
+    if not units or string.format('%d', units) ~= text or units < kind[1] or units > kind[2] then return {} end
+    out[sku] = (out[sku] or 0) + units
+    n = n + 1
+  end
+  if n > kind[3] then return {} end
+  return out
+end
+
 if redis.call('GET', epoch_key) ~= epoch then return { 'EPOCH' } end
 if less(position, redis.call('GET', trimmed) or '0-0') then return { 'STALE' } end
 
@@ -33,13 +55,8 @@ if next(units) == nil then return { 'OK' } end
 local entries = redis.call('XRANGE', journal, '(' .. position, '+', 'COUNT', tonumber(entries_max) + 1)
 if #entries > tonumber(entries_max) then return { 'FAR' } end
 for _, entry in ipairs(entries) do
-  local fields = entry[2]
-  for i = 1, #fields, 2 do
-    if fields[i] == 'deltas' then
-      for sku, delta in string.gmatch(fields[i + 1], '([^:,]+):([^,]+)') do
-        if units[sku] then units[sku] = units[sku] + tonumber(delta) end
-      end
-    end
+  for sku, delta in pairs(deltas_of(entry[2])) do
+    if units[sku] then units[sku] = units[sku] + delta end
   end
 end
 for sku, n in pairs(units) do
