@@ -1,0 +1,215 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"log/slog"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/spillway/spillway/currency"
+	"github.com/spillway/spillway/gateway"
+	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/stock"
+	"github.com/spillway/spillway/store"
+	"github.com/spillway/spillway/test/realparts"
+	"github.com/spillway/spillway/workers"
+)
+
+const (
+	// testWait bounds every wait for something that has to happen.
+	testWait = 10 * time.Second
+	// testBlock is how long an iteration of the flusher waits for a first journal entry.
+	testBlock = 10 * time.Millisecond
+)
+
+var discardLog = slog.New(slog.DiscardHandler)
+
+// testShop is a Checkout and a Canceller on a real Redis and a real database, with the simulated provider. It sells A and B, 100 units of
+// each. The flusher writes stock and rows, as with durability sql, when flush is called or while runFlusher's goroutine runs; an answer
+// waits for it only after sqlDurable.
+type testShop struct {
+	*stock.Stock
+	db        *store.DB
+	keys      stock.Keys
+	redis     *stock.Redis
+	epochs    *stock.Epochs
+	journal   *stock.Journal
+	progress  *stock.Progress
+	orders    *store.Orders
+	ledger    *store.Charges
+	intents   *store.Cancellations
+	provider  *provider
+	payment   *Payment
+	payments  gateway.Payments
+	checkout  *Checkout
+	canceller *Canceller
+}
+
+// onBothDatabases runs the test with a shop on MySQL and with one on SQLite.
+func onBothDatabases(t *testing.T, test func(t *testing.T, s *testShop)) {
+	t.Helper()
+	t.Run("mysql", func(t *testing.T) { test(t, openTestShop(t, realparts.MySQL(t))) })
+	t.Run("sqlite", func(t *testing.T) { test(t, openTestShop(t, "sqlite:"+filepath.Join(t.TempDir(), "shop.db"))) })
+}
+
+// openTestShop opens a shop on the empty database.
+func openTestShop(t *testing.T, dsn string) *testShop {
+	t.Helper()
+	s := &testShop{db: openTestDB(t, dsn), keys: stock.Keys{Namespace: "test-" + rand.Text()}, progress: stock.NewProgress()}
+	s.orders, s.intents, s.ledger = store.NewOrders(s.db), store.NewCancellations(s.db), store.NewCharges(s.db)
+	t.Cleanup(s.ledger.Close)
+	s.openStock(t)
+	s.provider = &provider{Simulated: gateway.NewSimulated()}
+	s.payment = &Payment{Provider: s.provider, Ledger: s.ledger, Now: time.Now}
+	s.payments = gateway.Payments{Client: s.payment, Policy: gateway.NewPolicies(gateway.DefaultPolicies())[gateway.Payment]}
+	rates, err := currency.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	reader := OrderReader{Hot: s.Stock, Rows: s.orders, Log: discardLog}
+	s.checkout = &Checkout{
+		Prices: stubPrices{}, Carts: stubCarts{}, Rates: rates, Shipping: stubQuoter{}, Cashier: s.payments, Stock: s.Stock, Orders: s.orders,
+		Durable: instantly{}, Reader: reader, Log: discardLog, PayWithin: time.Hour, Now: time.Now,
+	}
+	s.canceller = &Canceller{
+		Stock: s.Stock, Book: s.intents, Money: s.payments, Changes: stock.NewChanges(s.keys, s.redis, permitAll{}), Durable: instantly{},
+		Log: discardLog, Now: time.Now,
+	}
+	return s
+}
+
+func openTestDB(t *testing.T, dsn string) *store.DB {
+	t.Helper()
+	db, err := store.Open(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if _, err := store.NewMigrator(db).Up(t.Context()); err != nil {
+		t.Fatalf("migrate: %v", err)
+	}
+	return db
+}
+
+// openStock connects to Redis, seeds the products and opens the first epoch.
+func (s *testShop) openStock(t *testing.T) {
+	t.Helper()
+	r, err := stock.Connect(stock.RedisConfig{Addr: realparts.Redis(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.redis = r
+	t.Cleanup(r.Close)
+	t.Cleanup(func() { s.clean(t) })
+	limits := stock.DefaultLimits()
+	limits.CustomerOrders, limits.Timeout = 0, testWait
+	sql := testBooks{store.NewStock(s.db)}
+	s.journal = stock.NewJournal(s.keys, r, permitAll{})
+	drain := func(ctx context.Context, epoch int64) error { return s.flusher(s.progress).Drain(ctx, epoch) }
+	s.epochs = stock.NewEpochs(s.keys, r, sql, drain, discardLog)
+	s.Stock = stock.New(s.keys, r, s.epochs, sql, limits, permitAll{})
+	price := order.Money{Currency: "EUR", Amount: 1000}
+	products := []store.Product{{SKU: "A", Name: "a", Price: price, Stock: 100}, {SKU: "B", Name: "b", Price: price, Stock: 100}}
+	if _, err := store.NewProducts(s.db).Seed(t.Context(), products); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.epochs.Check(t.Context()); err != nil {
+		t.Fatalf("open the first epoch: %v", err)
+	}
+}
+
+// clean deletes the test's keys from the shared Redis, which never evicts.
+func (s *testShop) clean(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), testWait)
+	defer cancel()
+	c := s.redis.Client()
+	names, err := c.Do(ctx, c.B().Keys().Pattern("{"+s.keys.Namespace+":*").Build()).AsStrSlice()
+	if err == nil && len(names) > 0 {
+		err = c.Do(ctx, c.B().Del().Key(names...).Build()).Error()
+	}
+	if err != nil {
+		t.Errorf("clean up: %v", err)
+	}
+}
+
+// flusher is a flusher that writes rows and reports to the progress: that of the shop, or of another process.
+func (s *testShop) flusher(p *stock.Progress) *workers.StockFlusher {
+	cfg := workers.DefaultFlushConfig()
+	cfg.Block, cfg.WithOrders = testBlock, true
+	return workers.NewStockFlusher(cfg, s.journal, store.NewStock(s.db), p, discardLog)
+}
+
+// flush brings SQL to the end of the journal.
+func (s *testShop) flush(t *testing.T) {
+	t.Helper()
+	f := s.flusher(s.progress)
+	for n := 1; n > 0; {
+		var err error
+		if n, err = f.RunOnce(t.Context()); err != nil {
+			t.Fatalf("flush: %v", err)
+		}
+	}
+}
+
+// sqlDurable makes answers wait for SQL.
+func (s *testShop) sqlDurable() { s.checkout.Durable, s.canceller.Durable = s.progress, s.progress }
+
+// runFlusher flushes in the background until the test ends, and reports to the progress.
+func (s *testShop) runFlusher(t *testing.T, p *stock.Progress) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { defer close(done); s.flusher(p).Run(ctx) }()
+	t.Cleanup(func() { cancel(); <-done })
+}
+
+// placeRequest asks for one unit of A; without a card number it is paid later.
+func placeRequest(key, card string) *spillwayv1.PlaceOrderRequest {
+	req := &spillwayv1.PlaceOrderRequest{
+		IdempotencyKey: key, CurrencyCode: "EUR", Email: "a@example.com", Lines: []*spillwayv1.Line{{Sku: "A", Quantity: 1}},
+		ShippingAddress: &spillwayv1.Address{Name: "N", Street: "S", City: "C", CountryCode: "DE"},
+	}
+	if card != "" {
+		req.Card = testCard(card)
+	}
+	return req
+}
+
+func testCard(number string) *spillwayv1.Card {
+	return &spillwayv1.Card{Number: number, Cvv: "123", ExpiryYear: 2090, ExpiryMonth: 1}
+}
+
+// place places placeRequest's order for customer c1, and fails the test if that fails.
+func (s *testShop) place(t *testing.T, key, card string) *spillwayv1.Order {
+	t.Helper()
+	resp, err := s.checkout.PlaceOrder(as(t.Context(), "c1"), placeRequest(key, card))
+	if err != nil {
+		t.Fatalf("place order %s: %v", key, err)
+	}
+	return resp.GetOrder()
+}
+
+// left is how many units of A Redis would sell.
+func (s *testShop) left(t *testing.T) int64 {
+	t.Helper()
+	left, err := s.Available(t.Context(), []order.SKU{"A"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return left["A"]
+}
+
+// wantRow checks the state of the order's row.
+func (s *testShop) wantRow(t *testing.T, id string, want order.State) {
+	t.Helper()
+	if o, err := s.orders.Get(t.Context(), order.ID(id)); err != nil || o.State != want {
+		t.Errorf("the row of %s is %s (%v), want %s", id, o.State, err, want)
+	}
+}
