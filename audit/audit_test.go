@@ -28,7 +28,7 @@ func TestAHealthyShopCloses(t *testing.T) {
 		}
 		for rule, want := range map[string]int64{
 			"stock_adds_up": 3, "totals_add_up": 6, "items_have_order": 12, "paid_is_charged_once": 3, "charge_is_total": 4, "charge_has_order": 6,
-			"pending_is_undecided": 1, "cancelled_is_refunded": 2, "refund_is_the_charge": 1, "cancellation_is_complete": 2,
+			"pending_is_undecided": 1, "cancelled_is_refunded": 2, "refunds_within_charge": 1, "refund_is_confirmed": 1, "cancellation_is_complete": 2,
 			"cancellation_gives_back_all": 1, "shipped_has_shipment": 1, "shipment_is_shipped": 1, "row_matches_journal": 7, "journal_applied_once": 5,
 		} {
 			if checked[rule] != want {

@@ -21,7 +21,7 @@ type defect struct {
 const (
 	old       = "'2020-01-01 00:00:00+00:00'"
 	newCharge = "INSERT INTO charges (order_id, charge_id, state, amount, currency, decline_code, created_at, updated_at) VALUES "
-	newRefund = "INSERT INTO refunds (refund_id, order_id, amount, currency, reason, created_at) VALUES "
+	newRefund = "INSERT INTO refunds (refund_id, order_id, amount, currency, reason, created_at, next_try_at, confirmed_at) VALUES "
 	newParcel = "INSERT INTO shipments (order_id, tracking_id, shipped_at, created_at) VALUES "
 	newRange  = "INSERT INTO stock_dedup_log (partition_no, epoch, first_id, last_id, entries, applied_at) VALUES "
 	newEpoch  = "INSERT INTO stock_epochs (partition_no, epoch, run_id, last_id, opened_at) VALUES "
@@ -110,7 +110,7 @@ var defects = []defect{
 	{name: "a charge voided", breaks: []string{"UPDATE charges SET state = 4 WHERE order_id = {failed}"}, drained: []string{"paid_is_charged_once failed"}},
 	{
 		name:    "a shipped order refunded",
-		breaks:  []string{"UPDATE charges SET state = 5 WHERE order_id = {shipped}", newRefund + "('r', {shipped}, 898, 'EUR', '', " + stamp + ")"},
+		breaks:  []string{"UPDATE charges SET state = 5 WHERE order_id = {shipped}", newRefund + "('r', {shipped}, 898, 'EUR', '', " + stamp + ", " + stamp + ", " + stamp + ")"},
 		drained: []string{"paid_is_charged_once shipped"},
 	},
 	{name: "a double charge", breaks: []string{"UPDATE charges SET amount = 2 * amount WHERE order_id = {shipped}"}, drained: []string{"charge_is_total shipped"}},
@@ -151,19 +151,40 @@ var defects = []defect{
 	},
 	{
 		name: "a refund deleted", breaks: []string{"DELETE FROM refunds WHERE order_id = {refunded}"},
-		drained: []string{"refund_is_the_charge refunded", "cancellation_is_complete refunded"},
+		drained: []string{"refunds_within_charge refunded", "cancellation_is_complete refunded"},
 	},
 	{
 		name: "half a refund", breaks: []string{"UPDATE refunds SET amount = 449 WHERE order_id = {refunded}", "UPDATE order_cancellations SET refund_amount = 449 WHERE order_id = {refunded}"},
-		drained: []string{"refund_is_the_charge refunded"},
+		drained: []string{"refunds_within_charge refunded"},
 	},
 	{
-		name: "a refund of a charge that stands", breaks: []string{newRefund + "('r', {paid}, 898, 'EUR', '', " + stamp + ")"},
-		drained: []string{"refund_is_the_charge paid"},
+		name: "a refund of a charge that stands", breaks: []string{newRefund + "('r', {paid}, 898, 'EUR', '', " + stamp + ", " + stamp + ", " + stamp + ")"},
+		drained: []string{"refunds_within_charge paid"},
 	},
 	{
-		name: "a refund of nothing", breaks: []string{newRefund + "('r', {nobody}, 898, 'EUR', '', " + stamp + ")"},
-		drained: []string{"refund_is_the_charge nobody"},
+		name: "a refund of nothing", breaks: []string{newRefund + "('r', {nobody}, 898, 'EUR', '', " + stamp + ", " + stamp + ", " + stamp + ")"},
+		drained: []string{"refunds_within_charge nobody"},
+	},
+	{
+		name: "a refund in another currency", breaks: []string{"UPDATE refunds SET currency = 'USD' WHERE order_id = {refunded}"},
+		drained: []string{"refunds_within_charge refunded"},
+	},
+	{
+		name: "a refund that is not confirmed, of a charge that is said to be refunded", breaks: []string{"UPDATE refunds SET confirmed_at = NULL WHERE order_id = {refunded}"},
+		drained: []string{"refunds_within_charge refunded", "refund_is_confirmed refunded"},
+		running: []string{"refunds_within_charge refunded"},
+	},
+	{
+		name: "a refund that the provider does not confirm", breaks: []string{
+			"UPDATE refunds SET confirmed_at = NULL WHERE order_id = {refunded}", "UPDATE charges SET state = 6 WHERE order_id = {refunded}",
+		},
+		drained: []string{"refund_is_confirmed refunded"}, running: []string{},
+	},
+	{
+		name: "a refund that the provider has not confirmed for long", breaks: []string{
+			"UPDATE refunds SET confirmed_at = NULL, created_at = " + old + " WHERE order_id = {refunded}", "UPDATE charges SET state = 6 WHERE order_id = {refunded}",
+		},
+		drained: []string{"refund_is_confirmed refunded"},
 	},
 
 	// Cancellations.

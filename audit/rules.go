@@ -35,7 +35,8 @@ var rules = []struct {
 	{"charge_has_order", "Money is taken for orders that exist.", asks((*store.AuditView).ChargesWithoutOrder)},
 	{"pending_is_undecided", "A PENDING order's charge, if there is one, has no outcome yet.", asks((*store.AuditView).DecidedAndPending)},
 	{"cancelled_is_refunded", "The ledger says of each CANCELLED order that it was not charged, or that its money went back.", asks((*store.AuditView).CancelledAndCharged)},
-	{"refund_is_the_charge", "A refund is of the whole charge, which is then REFUNDED, and there is none otherwise.", asks((*store.AuditView).RefundsThatAreNotTheCharge)},
+	{"refunds_within_charge", "Refunds sum to at most the charge; to all of it when that is REFUNDING or, all of them confirmed, REFUNDED.", asks((*store.AuditView).RefundsBeyondCharges)},
+	{"refund_is_confirmed", "The provider confirms each refund in time; once drained, every refund is confirmed.", asks((*store.AuditView).UnconfirmedRefunds)},
 
 	{"cancellation_cancels", "An order with a cancellation is CANCELLED.", asks((*store.AuditView).IntentsOfLiving)},
 	{"cancellation_gives_back_all", "A cancellation gives back the units of its order.", cancellationGivesBackAll},

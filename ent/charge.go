@@ -30,7 +30,11 @@ type Charge struct {
 	// CreatedAt holds the value of the "created_at" field.
 	CreatedAt time.Time `json:"created_at,omitempty"`
 	// UpdatedAt holds the value of the "updated_at" field.
-	UpdatedAt    time.Time `json:"updated_at,omitempty"`
+	UpdatedAt time.Time `json:"updated_at,omitempty"`
+	// VoidedAt holds the value of the "voided_at" field.
+	VoidedAt *time.Time `json:"voided_at,omitempty"`
+	// RecheckAt holds the value of the "recheck_at" field.
+	RecheckAt    *time.Time `json:"recheck_at,omitempty"`
 	selectValues sql.SelectValues
 }
 
@@ -43,7 +47,7 @@ func (*Charge) scanValues(columns []string) ([]any, error) {
 			values[i] = new(sql.NullInt64)
 		case charge.FieldID, charge.FieldChargeID, charge.FieldCurrency, charge.FieldDeclineCode:
 			values[i] = new(sql.NullString)
-		case charge.FieldCreatedAt, charge.FieldUpdatedAt:
+		case charge.FieldCreatedAt, charge.FieldUpdatedAt, charge.FieldVoidedAt, charge.FieldRecheckAt:
 			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -108,6 +112,20 @@ func (_m *Charge) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.UpdatedAt = value.Time
 			}
+		case charge.FieldVoidedAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field voided_at", values[i])
+			} else if value.Valid {
+				_m.VoidedAt = new(time.Time)
+				*_m.VoidedAt = value.Time
+			}
+		case charge.FieldRecheckAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field recheck_at", values[i])
+			} else if value.Valid {
+				_m.RecheckAt = new(time.Time)
+				*_m.RecheckAt = value.Time
+			}
 		default:
 			_m.selectValues.Set(columns[i], values[i])
 		}
@@ -164,6 +182,16 @@ func (_m *Charge) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("updated_at=")
 	builder.WriteString(_m.UpdatedAt.Format(time.ANSIC))
+	builder.WriteString(", ")
+	if v := _m.VoidedAt; v != nil {
+		builder.WriteString("voided_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	if v := _m.RecheckAt; v != nil {
+		builder.WriteString("recheck_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
 	builder.WriteByte(')')
 	return builder.String()
 }

@@ -65,6 +65,34 @@ func (_c *ChargeCreate) SetUpdatedAt(v time.Time) *ChargeCreate {
 	return _c
 }
 
+// SetVoidedAt sets the "voided_at" field.
+func (_c *ChargeCreate) SetVoidedAt(v time.Time) *ChargeCreate {
+	_c.mutation.SetVoidedAt(v)
+	return _c
+}
+
+// SetNillableVoidedAt sets the "voided_at" field if the given value is not nil.
+func (_c *ChargeCreate) SetNillableVoidedAt(v *time.Time) *ChargeCreate {
+	if v != nil {
+		_c.SetVoidedAt(*v)
+	}
+	return _c
+}
+
+// SetRecheckAt sets the "recheck_at" field.
+func (_c *ChargeCreate) SetRecheckAt(v time.Time) *ChargeCreate {
+	_c.mutation.SetRecheckAt(v)
+	return _c
+}
+
+// SetNillableRecheckAt sets the "recheck_at" field if the given value is not nil.
+func (_c *ChargeCreate) SetNillableRecheckAt(v *time.Time) *ChargeCreate {
+	if v != nil {
+		_c.SetRecheckAt(*v)
+	}
+	return _c
+}
+
 // SetID sets the "id" field.
 func (_c *ChargeCreate) SetID(v string) *ChargeCreate {
 	_c.mutation.SetID(v)
@@ -209,6 +237,14 @@ func (_c *ChargeCreate) createSpec() (*Charge, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.UpdatedAt(); ok {
 		_spec.SetField(charge.FieldUpdatedAt, field.TypeTime, value)
 		_node.UpdatedAt = value
+	}
+	if value, ok := _c.mutation.VoidedAt(); ok {
+		_spec.SetField(charge.FieldVoidedAt, field.TypeTime, value)
+		_node.VoidedAt = &value
+	}
+	if value, ok := _c.mutation.RecheckAt(); ok {
+		_spec.SetField(charge.FieldRecheckAt, field.TypeTime, value)
+		_node.RecheckAt = &value
 	}
 	return _node, _spec
 }
@@ -355,6 +391,42 @@ func (u *ChargeUpsert) SetUpdatedAt(v time.Time) *ChargeUpsert {
 // UpdateUpdatedAt sets the "updated_at" field to the value that was provided on create.
 func (u *ChargeUpsert) UpdateUpdatedAt() *ChargeUpsert {
 	u.SetExcluded(charge.FieldUpdatedAt)
+	return u
+}
+
+// SetVoidedAt sets the "voided_at" field.
+func (u *ChargeUpsert) SetVoidedAt(v time.Time) *ChargeUpsert {
+	u.Set(charge.FieldVoidedAt, v)
+	return u
+}
+
+// UpdateVoidedAt sets the "voided_at" field to the value that was provided on create.
+func (u *ChargeUpsert) UpdateVoidedAt() *ChargeUpsert {
+	u.SetExcluded(charge.FieldVoidedAt)
+	return u
+}
+
+// ClearVoidedAt clears the value of the "voided_at" field.
+func (u *ChargeUpsert) ClearVoidedAt() *ChargeUpsert {
+	u.SetNull(charge.FieldVoidedAt)
+	return u
+}
+
+// SetRecheckAt sets the "recheck_at" field.
+func (u *ChargeUpsert) SetRecheckAt(v time.Time) *ChargeUpsert {
+	u.Set(charge.FieldRecheckAt, v)
+	return u
+}
+
+// UpdateRecheckAt sets the "recheck_at" field to the value that was provided on create.
+func (u *ChargeUpsert) UpdateRecheckAt() *ChargeUpsert {
+	u.SetExcluded(charge.FieldRecheckAt)
+	return u
+}
+
+// ClearRecheckAt clears the value of the "recheck_at" field.
+func (u *ChargeUpsert) ClearRecheckAt() *ChargeUpsert {
+	u.SetNull(charge.FieldRecheckAt)
 	return u
 }
 
@@ -515,6 +587,48 @@ func (u *ChargeUpsertOne) SetUpdatedAt(v time.Time) *ChargeUpsertOne {
 func (u *ChargeUpsertOne) UpdateUpdatedAt() *ChargeUpsertOne {
 	return u.Update(func(s *ChargeUpsert) {
 		s.UpdateUpdatedAt()
+	})
+}
+
+// SetVoidedAt sets the "voided_at" field.
+func (u *ChargeUpsertOne) SetVoidedAt(v time.Time) *ChargeUpsertOne {
+	return u.Update(func(s *ChargeUpsert) {
+		s.SetVoidedAt(v)
+	})
+}
+
+// UpdateVoidedAt sets the "voided_at" field to the value that was provided on create.
+func (u *ChargeUpsertOne) UpdateVoidedAt() *ChargeUpsertOne {
+	return u.Update(func(s *ChargeUpsert) {
+		s.UpdateVoidedAt()
+	})
+}
+
+// ClearVoidedAt clears the value of the "voided_at" field.
+func (u *ChargeUpsertOne) ClearVoidedAt() *ChargeUpsertOne {
+	return u.Update(func(s *ChargeUpsert) {
+		s.ClearVoidedAt()
+	})
+}
+
+// SetRecheckAt sets the "recheck_at" field.
+func (u *ChargeUpsertOne) SetRecheckAt(v time.Time) *ChargeUpsertOne {
+	return u.Update(func(s *ChargeUpsert) {
+		s.SetRecheckAt(v)
+	})
+}
+
+// UpdateRecheckAt sets the "recheck_at" field to the value that was provided on create.
+func (u *ChargeUpsertOne) UpdateRecheckAt() *ChargeUpsertOne {
+	return u.Update(func(s *ChargeUpsert) {
+		s.UpdateRecheckAt()
+	})
+}
+
+// ClearRecheckAt clears the value of the "recheck_at" field.
+func (u *ChargeUpsertOne) ClearRecheckAt() *ChargeUpsertOne {
+	return u.Update(func(s *ChargeUpsert) {
+		s.ClearRecheckAt()
 	})
 }
 
@@ -841,6 +955,48 @@ func (u *ChargeUpsertBulk) SetUpdatedAt(v time.Time) *ChargeUpsertBulk {
 func (u *ChargeUpsertBulk) UpdateUpdatedAt() *ChargeUpsertBulk {
 	return u.Update(func(s *ChargeUpsert) {
 		s.UpdateUpdatedAt()
+	})
+}
+
+// SetVoidedAt sets the "voided_at" field.
+func (u *ChargeUpsertBulk) SetVoidedAt(v time.Time) *ChargeUpsertBulk {
+	return u.Update(func(s *ChargeUpsert) {
+		s.SetVoidedAt(v)
+	})
+}
+
+// UpdateVoidedAt sets the "voided_at" field to the value that was provided on create.
+func (u *ChargeUpsertBulk) UpdateVoidedAt() *ChargeUpsertBulk {
+	return u.Update(func(s *ChargeUpsert) {
+		s.UpdateVoidedAt()
+	})
+}
+
+// ClearVoidedAt clears the value of the "voided_at" field.
+func (u *ChargeUpsertBulk) ClearVoidedAt() *ChargeUpsertBulk {
+	return u.Update(func(s *ChargeUpsert) {
+		s.ClearVoidedAt()
+	})
+}
+
+// SetRecheckAt sets the "recheck_at" field.
+func (u *ChargeUpsertBulk) SetRecheckAt(v time.Time) *ChargeUpsertBulk {
+	return u.Update(func(s *ChargeUpsert) {
+		s.SetRecheckAt(v)
+	})
+}
+
+// UpdateRecheckAt sets the "recheck_at" field to the value that was provided on create.
+func (u *ChargeUpsertBulk) UpdateRecheckAt() *ChargeUpsertBulk {
+	return u.Update(func(s *ChargeUpsert) {
+		s.UpdateRecheckAt()
+	})
+}
+
+// ClearRecheckAt clears the value of the "recheck_at" field.
+func (u *ChargeUpsertBulk) ClearRecheckAt() *ChargeUpsertBulk {
+	return u.Update(func(s *ChargeUpsert) {
+		s.ClearRecheckAt()
 	})
 }
 

@@ -141,6 +141,46 @@ func (_u *ChargeUpdate) SetNillableUpdatedAt(v *time.Time) *ChargeUpdate {
 	return _u
 }
 
+// SetVoidedAt sets the "voided_at" field.
+func (_u *ChargeUpdate) SetVoidedAt(v time.Time) *ChargeUpdate {
+	_u.mutation.SetVoidedAt(v)
+	return _u
+}
+
+// SetNillableVoidedAt sets the "voided_at" field if the given value is not nil.
+func (_u *ChargeUpdate) SetNillableVoidedAt(v *time.Time) *ChargeUpdate {
+	if v != nil {
+		_u.SetVoidedAt(*v)
+	}
+	return _u
+}
+
+// ClearVoidedAt clears the value of the "voided_at" field.
+func (_u *ChargeUpdate) ClearVoidedAt() *ChargeUpdate {
+	_u.mutation.ClearVoidedAt()
+	return _u
+}
+
+// SetRecheckAt sets the "recheck_at" field.
+func (_u *ChargeUpdate) SetRecheckAt(v time.Time) *ChargeUpdate {
+	_u.mutation.SetRecheckAt(v)
+	return _u
+}
+
+// SetNillableRecheckAt sets the "recheck_at" field if the given value is not nil.
+func (_u *ChargeUpdate) SetNillableRecheckAt(v *time.Time) *ChargeUpdate {
+	if v != nil {
+		_u.SetRecheckAt(*v)
+	}
+	return _u
+}
+
+// ClearRecheckAt clears the value of the "recheck_at" field.
+func (_u *ChargeUpdate) ClearRecheckAt() *ChargeUpdate {
+	_u.mutation.ClearRecheckAt()
+	return _u
+}
+
 // Mutation returns the ChargeMutation object of the builder.
 func (_u *ChargeUpdate) Mutation() *ChargeMutation {
 	return _u.mutation
@@ -237,6 +277,18 @@ func (_u *ChargeUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if value, ok := _u.mutation.UpdatedAt(); ok {
 		_spec.SetField(charge.FieldUpdatedAt, field.TypeTime, value)
+	}
+	if value, ok := _u.mutation.VoidedAt(); ok {
+		_spec.SetField(charge.FieldVoidedAt, field.TypeTime, value)
+	}
+	if _u.mutation.VoidedAtCleared() {
+		_spec.ClearField(charge.FieldVoidedAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.RecheckAt(); ok {
+		_spec.SetField(charge.FieldRecheckAt, field.TypeTime, value)
+	}
+	if _u.mutation.RecheckAtCleared() {
+		_spec.ClearField(charge.FieldRecheckAt, field.TypeTime)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
@@ -372,6 +424,46 @@ func (_u *ChargeUpdateOne) SetNillableUpdatedAt(v *time.Time) *ChargeUpdateOne {
 	return _u
 }
 
+// SetVoidedAt sets the "voided_at" field.
+func (_u *ChargeUpdateOne) SetVoidedAt(v time.Time) *ChargeUpdateOne {
+	_u.mutation.SetVoidedAt(v)
+	return _u
+}
+
+// SetNillableVoidedAt sets the "voided_at" field if the given value is not nil.
+func (_u *ChargeUpdateOne) SetNillableVoidedAt(v *time.Time) *ChargeUpdateOne {
+	if v != nil {
+		_u.SetVoidedAt(*v)
+	}
+	return _u
+}
+
+// ClearVoidedAt clears the value of the "voided_at" field.
+func (_u *ChargeUpdateOne) ClearVoidedAt() *ChargeUpdateOne {
+	_u.mutation.ClearVoidedAt()
+	return _u
+}
+
+// SetRecheckAt sets the "recheck_at" field.
+func (_u *ChargeUpdateOne) SetRecheckAt(v time.Time) *ChargeUpdateOne {
+	_u.mutation.SetRecheckAt(v)
+	return _u
+}
+
+// SetNillableRecheckAt sets the "recheck_at" field if the given value is not nil.
+func (_u *ChargeUpdateOne) SetNillableRecheckAt(v *time.Time) *ChargeUpdateOne {
+	if v != nil {
+		_u.SetRecheckAt(*v)
+	}
+	return _u
+}
+
+// ClearRecheckAt clears the value of the "recheck_at" field.
+func (_u *ChargeUpdateOne) ClearRecheckAt() *ChargeUpdateOne {
+	_u.mutation.ClearRecheckAt()
+	return _u
+}
+
 // Mutation returns the ChargeMutation object of the builder.
 func (_u *ChargeUpdateOne) Mutation() *ChargeMutation {
 	return _u.mutation
@@ -498,6 +590,18 @@ func (_u *ChargeUpdateOne) sqlSave(ctx context.Context) (_node *Charge, err erro
 	}
 	if value, ok := _u.mutation.UpdatedAt(); ok {
 		_spec.SetField(charge.FieldUpdatedAt, field.TypeTime, value)
+	}
+	if value, ok := _u.mutation.VoidedAt(); ok {
+		_spec.SetField(charge.FieldVoidedAt, field.TypeTime, value)
+	}
+	if _u.mutation.VoidedAtCleared() {
+		_spec.ClearField(charge.FieldVoidedAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.RecheckAt(); ok {
+		_spec.SetField(charge.FieldRecheckAt, field.TypeTime, value)
+	}
+	if _u.mutation.RecheckAtCleared() {
+		_spec.ClearField(charge.FieldRecheckAt, field.TypeTime)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	_node = &Charge{config: _u.config}

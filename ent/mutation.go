@@ -70,6 +70,8 @@ type ChargeMutation struct {
 	decline_code  *string
 	created_at    *time.Time
 	updated_at    *time.Time
+	voided_at     *time.Time
+	recheck_at    *time.Time
 	clearedFields map[string]struct{}
 	done          bool
 	oldValue      func(context.Context) (*Charge, error)
@@ -472,6 +474,104 @@ func (m *ChargeMutation) ResetUpdatedAt() {
 	m.updated_at = nil
 }
 
+// SetVoidedAt sets the "voided_at" field.
+func (m *ChargeMutation) SetVoidedAt(t time.Time) {
+	m.voided_at = &t
+}
+
+// VoidedAt returns the value of the "voided_at" field in the mutation.
+func (m *ChargeMutation) VoidedAt() (r time.Time, exists bool) {
+	v := m.voided_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVoidedAt returns the old "voided_at" field's value of the Charge entity.
+// If the Charge object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ChargeMutation) OldVoidedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVoidedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVoidedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVoidedAt: %w", err)
+	}
+	return oldValue.VoidedAt, nil
+}
+
+// ClearVoidedAt clears the value of the "voided_at" field.
+func (m *ChargeMutation) ClearVoidedAt() {
+	m.voided_at = nil
+	m.clearedFields[charge.FieldVoidedAt] = struct{}{}
+}
+
+// VoidedAtCleared returns if the "voided_at" field was cleared in this mutation.
+func (m *ChargeMutation) VoidedAtCleared() bool {
+	_, ok := m.clearedFields[charge.FieldVoidedAt]
+	return ok
+}
+
+// ResetVoidedAt resets all changes to the "voided_at" field.
+func (m *ChargeMutation) ResetVoidedAt() {
+	m.voided_at = nil
+	delete(m.clearedFields, charge.FieldVoidedAt)
+}
+
+// SetRecheckAt sets the "recheck_at" field.
+func (m *ChargeMutation) SetRecheckAt(t time.Time) {
+	m.recheck_at = &t
+}
+
+// RecheckAt returns the value of the "recheck_at" field in the mutation.
+func (m *ChargeMutation) RecheckAt() (r time.Time, exists bool) {
+	v := m.recheck_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRecheckAt returns the old "recheck_at" field's value of the Charge entity.
+// If the Charge object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ChargeMutation) OldRecheckAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRecheckAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRecheckAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRecheckAt: %w", err)
+	}
+	return oldValue.RecheckAt, nil
+}
+
+// ClearRecheckAt clears the value of the "recheck_at" field.
+func (m *ChargeMutation) ClearRecheckAt() {
+	m.recheck_at = nil
+	m.clearedFields[charge.FieldRecheckAt] = struct{}{}
+}
+
+// RecheckAtCleared returns if the "recheck_at" field was cleared in this mutation.
+func (m *ChargeMutation) RecheckAtCleared() bool {
+	_, ok := m.clearedFields[charge.FieldRecheckAt]
+	return ok
+}
+
+// ResetRecheckAt resets all changes to the "recheck_at" field.
+func (m *ChargeMutation) ResetRecheckAt() {
+	m.recheck_at = nil
+	delete(m.clearedFields, charge.FieldRecheckAt)
+}
+
 // Where appends a list predicates to the ChargeMutation builder.
 func (m *ChargeMutation) Where(ps ...predicate.Charge) {
 	m.predicates = append(m.predicates, ps...)
@@ -506,7 +606,7 @@ func (m *ChargeMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *ChargeMutation) Fields() []string {
-	fields := make([]string, 0, 7)
+	fields := make([]string, 0, 9)
 	if m.charge_id != nil {
 		fields = append(fields, charge.FieldChargeID)
 	}
@@ -527,6 +627,12 @@ func (m *ChargeMutation) Fields() []string {
 	}
 	if m.updated_at != nil {
 		fields = append(fields, charge.FieldUpdatedAt)
+	}
+	if m.voided_at != nil {
+		fields = append(fields, charge.FieldVoidedAt)
+	}
+	if m.recheck_at != nil {
+		fields = append(fields, charge.FieldRecheckAt)
 	}
 	return fields
 }
@@ -550,6 +656,10 @@ func (m *ChargeMutation) Field(name string) (ent.Value, bool) {
 		return m.CreatedAt()
 	case charge.FieldUpdatedAt:
 		return m.UpdatedAt()
+	case charge.FieldVoidedAt:
+		return m.VoidedAt()
+	case charge.FieldRecheckAt:
+		return m.RecheckAt()
 	}
 	return nil, false
 }
@@ -573,6 +683,10 @@ func (m *ChargeMutation) OldField(ctx context.Context, name string) (ent.Value, 
 		return m.OldCreatedAt(ctx)
 	case charge.FieldUpdatedAt:
 		return m.OldUpdatedAt(ctx)
+	case charge.FieldVoidedAt:
+		return m.OldVoidedAt(ctx)
+	case charge.FieldRecheckAt:
+		return m.OldRecheckAt(ctx)
 	}
 	return nil, fmt.Errorf("unknown Charge field %s", name)
 }
@@ -631,6 +745,20 @@ func (m *ChargeMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetUpdatedAt(v)
 		return nil
+	case charge.FieldVoidedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVoidedAt(v)
+		return nil
+	case charge.FieldRecheckAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRecheckAt(v)
+		return nil
 	}
 	return fmt.Errorf("unknown Charge field %s", name)
 }
@@ -687,7 +815,14 @@ func (m *ChargeMutation) AddField(name string, value ent.Value) error {
 // ClearedFields returns all nullable fields that were cleared during this
 // mutation.
 func (m *ChargeMutation) ClearedFields() []string {
-	return nil
+	var fields []string
+	if m.FieldCleared(charge.FieldVoidedAt) {
+		fields = append(fields, charge.FieldVoidedAt)
+	}
+	if m.FieldCleared(charge.FieldRecheckAt) {
+		fields = append(fields, charge.FieldRecheckAt)
+	}
+	return fields
 }
 
 // FieldCleared returns a boolean indicating if a field with the given name was
@@ -700,6 +835,14 @@ func (m *ChargeMutation) FieldCleared(name string) bool {
 // ClearField clears the value of the field with the given name. It returns an
 // error if the field is not defined in the schema.
 func (m *ChargeMutation) ClearField(name string) error {
+	switch name {
+	case charge.FieldVoidedAt:
+		m.ClearVoidedAt()
+		return nil
+	case charge.FieldRecheckAt:
+		m.ClearRecheckAt()
+		return nil
+	}
 	return fmt.Errorf("unknown Charge nullable field %s", name)
 }
 
@@ -727,6 +870,12 @@ func (m *ChargeMutation) ResetField(name string) error {
 		return nil
 	case charge.FieldUpdatedAt:
 		m.ResetUpdatedAt()
+		return nil
+	case charge.FieldVoidedAt:
+		m.ResetVoidedAt()
+		return nil
+	case charge.FieldRecheckAt:
+		m.ResetRecheckAt()
 		return nil
 	}
 	return fmt.Errorf("unknown Charge field %s", name)
@@ -6942,6 +7091,12 @@ type RefundMutation struct {
 	currency      *string
 	reason        *string
 	created_at    *time.Time
+	actor         *string
+	request_key   *string
+	confirmed_at  *time.Time
+	attempts      *int
+	addattempts   *int
+	next_try_at   *time.Time
 	clearedFields map[string]struct{}
 	done          bool
 	oldValue      func(context.Context) (*Refund, error)
@@ -7252,6 +7407,232 @@ func (m *RefundMutation) ResetCreatedAt() {
 	m.created_at = nil
 }
 
+// SetActor sets the "actor" field.
+func (m *RefundMutation) SetActor(s string) {
+	m.actor = &s
+}
+
+// Actor returns the value of the "actor" field in the mutation.
+func (m *RefundMutation) Actor() (r string, exists bool) {
+	v := m.actor
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldActor returns the old "actor" field's value of the Refund entity.
+// If the Refund object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RefundMutation) OldActor(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldActor is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldActor requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldActor: %w", err)
+	}
+	return oldValue.Actor, nil
+}
+
+// ResetActor resets all changes to the "actor" field.
+func (m *RefundMutation) ResetActor() {
+	m.actor = nil
+}
+
+// SetRequestKey sets the "request_key" field.
+func (m *RefundMutation) SetRequestKey(s string) {
+	m.request_key = &s
+}
+
+// RequestKey returns the value of the "request_key" field in the mutation.
+func (m *RefundMutation) RequestKey() (r string, exists bool) {
+	v := m.request_key
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRequestKey returns the old "request_key" field's value of the Refund entity.
+// If the Refund object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RefundMutation) OldRequestKey(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRequestKey is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRequestKey requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRequestKey: %w", err)
+	}
+	return oldValue.RequestKey, nil
+}
+
+// ClearRequestKey clears the value of the "request_key" field.
+func (m *RefundMutation) ClearRequestKey() {
+	m.request_key = nil
+	m.clearedFields[refund.FieldRequestKey] = struct{}{}
+}
+
+// RequestKeyCleared returns if the "request_key" field was cleared in this mutation.
+func (m *RefundMutation) RequestKeyCleared() bool {
+	_, ok := m.clearedFields[refund.FieldRequestKey]
+	return ok
+}
+
+// ResetRequestKey resets all changes to the "request_key" field.
+func (m *RefundMutation) ResetRequestKey() {
+	m.request_key = nil
+	delete(m.clearedFields, refund.FieldRequestKey)
+}
+
+// SetConfirmedAt sets the "confirmed_at" field.
+func (m *RefundMutation) SetConfirmedAt(t time.Time) {
+	m.confirmed_at = &t
+}
+
+// ConfirmedAt returns the value of the "confirmed_at" field in the mutation.
+func (m *RefundMutation) ConfirmedAt() (r time.Time, exists bool) {
+	v := m.confirmed_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldConfirmedAt returns the old "confirmed_at" field's value of the Refund entity.
+// If the Refund object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RefundMutation) OldConfirmedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldConfirmedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldConfirmedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldConfirmedAt: %w", err)
+	}
+	return oldValue.ConfirmedAt, nil
+}
+
+// ClearConfirmedAt clears the value of the "confirmed_at" field.
+func (m *RefundMutation) ClearConfirmedAt() {
+	m.confirmed_at = nil
+	m.clearedFields[refund.FieldConfirmedAt] = struct{}{}
+}
+
+// ConfirmedAtCleared returns if the "confirmed_at" field was cleared in this mutation.
+func (m *RefundMutation) ConfirmedAtCleared() bool {
+	_, ok := m.clearedFields[refund.FieldConfirmedAt]
+	return ok
+}
+
+// ResetConfirmedAt resets all changes to the "confirmed_at" field.
+func (m *RefundMutation) ResetConfirmedAt() {
+	m.confirmed_at = nil
+	delete(m.clearedFields, refund.FieldConfirmedAt)
+}
+
+// SetAttempts sets the "attempts" field.
+func (m *RefundMutation) SetAttempts(i int) {
+	m.attempts = &i
+	m.addattempts = nil
+}
+
+// Attempts returns the value of the "attempts" field in the mutation.
+func (m *RefundMutation) Attempts() (r int, exists bool) {
+	v := m.attempts
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAttempts returns the old "attempts" field's value of the Refund entity.
+// If the Refund object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RefundMutation) OldAttempts(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAttempts is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAttempts requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAttempts: %w", err)
+	}
+	return oldValue.Attempts, nil
+}
+
+// AddAttempts adds i to the "attempts" field.
+func (m *RefundMutation) AddAttempts(i int) {
+	if m.addattempts != nil {
+		*m.addattempts += i
+	} else {
+		m.addattempts = &i
+	}
+}
+
+// AddedAttempts returns the value that was added to the "attempts" field in this mutation.
+func (m *RefundMutation) AddedAttempts() (r int, exists bool) {
+	v := m.addattempts
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetAttempts resets all changes to the "attempts" field.
+func (m *RefundMutation) ResetAttempts() {
+	m.attempts = nil
+	m.addattempts = nil
+}
+
+// SetNextTryAt sets the "next_try_at" field.
+func (m *RefundMutation) SetNextTryAt(t time.Time) {
+	m.next_try_at = &t
+}
+
+// NextTryAt returns the value of the "next_try_at" field in the mutation.
+func (m *RefundMutation) NextTryAt() (r time.Time, exists bool) {
+	v := m.next_try_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldNextTryAt returns the old "next_try_at" field's value of the Refund entity.
+// If the Refund object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RefundMutation) OldNextTryAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldNextTryAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldNextTryAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldNextTryAt: %w", err)
+	}
+	return oldValue.NextTryAt, nil
+}
+
+// ResetNextTryAt resets all changes to the "next_try_at" field.
+func (m *RefundMutation) ResetNextTryAt() {
+	m.next_try_at = nil
+}
+
 // Where appends a list predicates to the RefundMutation builder.
 func (m *RefundMutation) Where(ps ...predicate.Refund) {
 	m.predicates = append(m.predicates, ps...)
@@ -7286,7 +7667,7 @@ func (m *RefundMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *RefundMutation) Fields() []string {
-	fields := make([]string, 0, 5)
+	fields := make([]string, 0, 10)
 	if m.order_id != nil {
 		fields = append(fields, refund.FieldOrderID)
 	}
@@ -7301,6 +7682,21 @@ func (m *RefundMutation) Fields() []string {
 	}
 	if m.created_at != nil {
 		fields = append(fields, refund.FieldCreatedAt)
+	}
+	if m.actor != nil {
+		fields = append(fields, refund.FieldActor)
+	}
+	if m.request_key != nil {
+		fields = append(fields, refund.FieldRequestKey)
+	}
+	if m.confirmed_at != nil {
+		fields = append(fields, refund.FieldConfirmedAt)
+	}
+	if m.attempts != nil {
+		fields = append(fields, refund.FieldAttempts)
+	}
+	if m.next_try_at != nil {
+		fields = append(fields, refund.FieldNextTryAt)
 	}
 	return fields
 }
@@ -7320,6 +7716,16 @@ func (m *RefundMutation) Field(name string) (ent.Value, bool) {
 		return m.Reason()
 	case refund.FieldCreatedAt:
 		return m.CreatedAt()
+	case refund.FieldActor:
+		return m.Actor()
+	case refund.FieldRequestKey:
+		return m.RequestKey()
+	case refund.FieldConfirmedAt:
+		return m.ConfirmedAt()
+	case refund.FieldAttempts:
+		return m.Attempts()
+	case refund.FieldNextTryAt:
+		return m.NextTryAt()
 	}
 	return nil, false
 }
@@ -7339,6 +7745,16 @@ func (m *RefundMutation) OldField(ctx context.Context, name string) (ent.Value, 
 		return m.OldReason(ctx)
 	case refund.FieldCreatedAt:
 		return m.OldCreatedAt(ctx)
+	case refund.FieldActor:
+		return m.OldActor(ctx)
+	case refund.FieldRequestKey:
+		return m.OldRequestKey(ctx)
+	case refund.FieldConfirmedAt:
+		return m.OldConfirmedAt(ctx)
+	case refund.FieldAttempts:
+		return m.OldAttempts(ctx)
+	case refund.FieldNextTryAt:
+		return m.OldNextTryAt(ctx)
 	}
 	return nil, fmt.Errorf("unknown Refund field %s", name)
 }
@@ -7383,6 +7799,41 @@ func (m *RefundMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetCreatedAt(v)
 		return nil
+	case refund.FieldActor:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetActor(v)
+		return nil
+	case refund.FieldRequestKey:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRequestKey(v)
+		return nil
+	case refund.FieldConfirmedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetConfirmedAt(v)
+		return nil
+	case refund.FieldAttempts:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAttempts(v)
+		return nil
+	case refund.FieldNextTryAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetNextTryAt(v)
+		return nil
 	}
 	return fmt.Errorf("unknown Refund field %s", name)
 }
@@ -7394,6 +7845,9 @@ func (m *RefundMutation) AddedFields() []string {
 	if m.addamount != nil {
 		fields = append(fields, refund.FieldAmount)
 	}
+	if m.addattempts != nil {
+		fields = append(fields, refund.FieldAttempts)
+	}
 	return fields
 }
 
@@ -7404,6 +7858,8 @@ func (m *RefundMutation) AddedField(name string) (ent.Value, bool) {
 	switch name {
 	case refund.FieldAmount:
 		return m.AddedAmount()
+	case refund.FieldAttempts:
+		return m.AddedAttempts()
 	}
 	return nil, false
 }
@@ -7420,6 +7876,13 @@ func (m *RefundMutation) AddField(name string, value ent.Value) error {
 		}
 		m.AddAmount(v)
 		return nil
+	case refund.FieldAttempts:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddAttempts(v)
+		return nil
 	}
 	return fmt.Errorf("unknown Refund numeric field %s", name)
 }
@@ -7427,7 +7890,14 @@ func (m *RefundMutation) AddField(name string, value ent.Value) error {
 // ClearedFields returns all nullable fields that were cleared during this
 // mutation.
 func (m *RefundMutation) ClearedFields() []string {
-	return nil
+	var fields []string
+	if m.FieldCleared(refund.FieldRequestKey) {
+		fields = append(fields, refund.FieldRequestKey)
+	}
+	if m.FieldCleared(refund.FieldConfirmedAt) {
+		fields = append(fields, refund.FieldConfirmedAt)
+	}
+	return fields
 }
 
 // FieldCleared returns a boolean indicating if a field with the given name was
@@ -7440,6 +7910,14 @@ func (m *RefundMutation) FieldCleared(name string) bool {
 // ClearField clears the value of the field with the given name. It returns an
 // error if the field is not defined in the schema.
 func (m *RefundMutation) ClearField(name string) error {
+	switch name {
+	case refund.FieldRequestKey:
+		m.ClearRequestKey()
+		return nil
+	case refund.FieldConfirmedAt:
+		m.ClearConfirmedAt()
+		return nil
+	}
 	return fmt.Errorf("unknown Refund nullable field %s", name)
 }
 
@@ -7461,6 +7939,21 @@ func (m *RefundMutation) ResetField(name string) error {
 		return nil
 	case refund.FieldCreatedAt:
 		m.ResetCreatedAt()
+		return nil
+	case refund.FieldActor:
+		m.ResetActor()
+		return nil
+	case refund.FieldRequestKey:
+		m.ResetRequestKey()
+		return nil
+	case refund.FieldConfirmedAt:
+		m.ResetConfirmedAt()
+		return nil
+	case refund.FieldAttempts:
+		m.ResetAttempts()
+		return nil
+	case refund.FieldNextTryAt:
+		m.ResetNextTryAt()
 		return nil
 	}
 	return fmt.Errorf("unknown Refund field %s", name)

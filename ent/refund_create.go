@@ -53,6 +53,68 @@ func (_c *RefundCreate) SetCreatedAt(v time.Time) *RefundCreate {
 	return _c
 }
 
+// SetActor sets the "actor" field.
+func (_c *RefundCreate) SetActor(v string) *RefundCreate {
+	_c.mutation.SetActor(v)
+	return _c
+}
+
+// SetNillableActor sets the "actor" field if the given value is not nil.
+func (_c *RefundCreate) SetNillableActor(v *string) *RefundCreate {
+	if v != nil {
+		_c.SetActor(*v)
+	}
+	return _c
+}
+
+// SetRequestKey sets the "request_key" field.
+func (_c *RefundCreate) SetRequestKey(v string) *RefundCreate {
+	_c.mutation.SetRequestKey(v)
+	return _c
+}
+
+// SetNillableRequestKey sets the "request_key" field if the given value is not nil.
+func (_c *RefundCreate) SetNillableRequestKey(v *string) *RefundCreate {
+	if v != nil {
+		_c.SetRequestKey(*v)
+	}
+	return _c
+}
+
+// SetConfirmedAt sets the "confirmed_at" field.
+func (_c *RefundCreate) SetConfirmedAt(v time.Time) *RefundCreate {
+	_c.mutation.SetConfirmedAt(v)
+	return _c
+}
+
+// SetNillableConfirmedAt sets the "confirmed_at" field if the given value is not nil.
+func (_c *RefundCreate) SetNillableConfirmedAt(v *time.Time) *RefundCreate {
+	if v != nil {
+		_c.SetConfirmedAt(*v)
+	}
+	return _c
+}
+
+// SetAttempts sets the "attempts" field.
+func (_c *RefundCreate) SetAttempts(v int) *RefundCreate {
+	_c.mutation.SetAttempts(v)
+	return _c
+}
+
+// SetNillableAttempts sets the "attempts" field if the given value is not nil.
+func (_c *RefundCreate) SetNillableAttempts(v *int) *RefundCreate {
+	if v != nil {
+		_c.SetAttempts(*v)
+	}
+	return _c
+}
+
+// SetNextTryAt sets the "next_try_at" field.
+func (_c *RefundCreate) SetNextTryAt(v time.Time) *RefundCreate {
+	_c.mutation.SetNextTryAt(v)
+	return _c
+}
+
 // SetID sets the "id" field.
 func (_c *RefundCreate) SetID(v string) *RefundCreate {
 	_c.mutation.SetID(v)
@@ -66,6 +128,7 @@ func (_c *RefundCreate) Mutation() *RefundMutation {
 
 // Save creates the Refund in the database.
 func (_c *RefundCreate) Save(ctx context.Context) (*Refund, error) {
+	_c.defaults()
 	return withHooks(ctx, _c.sqlSave, _c.mutation, _c.hooks)
 }
 
@@ -88,6 +151,18 @@ func (_c *RefundCreate) Exec(ctx context.Context) error {
 func (_c *RefundCreate) ExecX(ctx context.Context) {
 	if err := _c.Exec(ctx); err != nil {
 		panic(err)
+	}
+}
+
+// defaults sets the default values of the builder before save.
+func (_c *RefundCreate) defaults() {
+	if _, ok := _c.mutation.Actor(); !ok {
+		v := refund.DefaultActor
+		_c.mutation.SetActor(v)
+	}
+	if _, ok := _c.mutation.Attempts(); !ok {
+		v := refund.DefaultAttempts
+		_c.mutation.SetAttempts(v)
 	}
 }
 
@@ -122,6 +197,25 @@ func (_c *RefundCreate) check() error {
 	}
 	if _, ok := _c.mutation.CreatedAt(); !ok {
 		return &ValidationError{Name: "created_at", err: errors.New(`ent: missing required field "Refund.created_at"`)}
+	}
+	if _, ok := _c.mutation.Actor(); !ok {
+		return &ValidationError{Name: "actor", err: errors.New(`ent: missing required field "Refund.actor"`)}
+	}
+	if v, ok := _c.mutation.Actor(); ok {
+		if err := refund.ActorValidator(v); err != nil {
+			return &ValidationError{Name: "actor", err: fmt.Errorf(`ent: validator failed for field "Refund.actor": %w`, err)}
+		}
+	}
+	if v, ok := _c.mutation.RequestKey(); ok {
+		if err := refund.RequestKeyValidator(v); err != nil {
+			return &ValidationError{Name: "request_key", err: fmt.Errorf(`ent: validator failed for field "Refund.request_key": %w`, err)}
+		}
+	}
+	if _, ok := _c.mutation.Attempts(); !ok {
+		return &ValidationError{Name: "attempts", err: errors.New(`ent: missing required field "Refund.attempts"`)}
+	}
+	if _, ok := _c.mutation.NextTryAt(); !ok {
+		return &ValidationError{Name: "next_try_at", err: errors.New(`ent: missing required field "Refund.next_try_at"`)}
 	}
 	if v, ok := _c.mutation.ID(); ok {
 		if err := refund.IDValidator(v); err != nil {
@@ -183,6 +277,26 @@ func (_c *RefundCreate) createSpec() (*Refund, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.CreatedAt(); ok {
 		_spec.SetField(refund.FieldCreatedAt, field.TypeTime, value)
 		_node.CreatedAt = value
+	}
+	if value, ok := _c.mutation.Actor(); ok {
+		_spec.SetField(refund.FieldActor, field.TypeString, value)
+		_node.Actor = value
+	}
+	if value, ok := _c.mutation.RequestKey(); ok {
+		_spec.SetField(refund.FieldRequestKey, field.TypeString, value)
+		_node.RequestKey = &value
+	}
+	if value, ok := _c.mutation.ConfirmedAt(); ok {
+		_spec.SetField(refund.FieldConfirmedAt, field.TypeTime, value)
+		_node.ConfirmedAt = &value
+	}
+	if value, ok := _c.mutation.Attempts(); ok {
+		_spec.SetField(refund.FieldAttempts, field.TypeInt, value)
+		_node.Attempts = value
+	}
+	if value, ok := _c.mutation.NextTryAt(); ok {
+		_spec.SetField(refund.FieldNextTryAt, field.TypeTime, value)
+		_node.NextTryAt = value
 	}
 	return _node, _spec
 }
@@ -299,6 +413,84 @@ func (u *RefundUpsert) SetCreatedAt(v time.Time) *RefundUpsert {
 // UpdateCreatedAt sets the "created_at" field to the value that was provided on create.
 func (u *RefundUpsert) UpdateCreatedAt() *RefundUpsert {
 	u.SetExcluded(refund.FieldCreatedAt)
+	return u
+}
+
+// SetActor sets the "actor" field.
+func (u *RefundUpsert) SetActor(v string) *RefundUpsert {
+	u.Set(refund.FieldActor, v)
+	return u
+}
+
+// UpdateActor sets the "actor" field to the value that was provided on create.
+func (u *RefundUpsert) UpdateActor() *RefundUpsert {
+	u.SetExcluded(refund.FieldActor)
+	return u
+}
+
+// SetRequestKey sets the "request_key" field.
+func (u *RefundUpsert) SetRequestKey(v string) *RefundUpsert {
+	u.Set(refund.FieldRequestKey, v)
+	return u
+}
+
+// UpdateRequestKey sets the "request_key" field to the value that was provided on create.
+func (u *RefundUpsert) UpdateRequestKey() *RefundUpsert {
+	u.SetExcluded(refund.FieldRequestKey)
+	return u
+}
+
+// ClearRequestKey clears the value of the "request_key" field.
+func (u *RefundUpsert) ClearRequestKey() *RefundUpsert {
+	u.SetNull(refund.FieldRequestKey)
+	return u
+}
+
+// SetConfirmedAt sets the "confirmed_at" field.
+func (u *RefundUpsert) SetConfirmedAt(v time.Time) *RefundUpsert {
+	u.Set(refund.FieldConfirmedAt, v)
+	return u
+}
+
+// UpdateConfirmedAt sets the "confirmed_at" field to the value that was provided on create.
+func (u *RefundUpsert) UpdateConfirmedAt() *RefundUpsert {
+	u.SetExcluded(refund.FieldConfirmedAt)
+	return u
+}
+
+// ClearConfirmedAt clears the value of the "confirmed_at" field.
+func (u *RefundUpsert) ClearConfirmedAt() *RefundUpsert {
+	u.SetNull(refund.FieldConfirmedAt)
+	return u
+}
+
+// SetAttempts sets the "attempts" field.
+func (u *RefundUpsert) SetAttempts(v int) *RefundUpsert {
+	u.Set(refund.FieldAttempts, v)
+	return u
+}
+
+// UpdateAttempts sets the "attempts" field to the value that was provided on create.
+func (u *RefundUpsert) UpdateAttempts() *RefundUpsert {
+	u.SetExcluded(refund.FieldAttempts)
+	return u
+}
+
+// AddAttempts adds v to the "attempts" field.
+func (u *RefundUpsert) AddAttempts(v int) *RefundUpsert {
+	u.Add(refund.FieldAttempts, v)
+	return u
+}
+
+// SetNextTryAt sets the "next_try_at" field.
+func (u *RefundUpsert) SetNextTryAt(v time.Time) *RefundUpsert {
+	u.Set(refund.FieldNextTryAt, v)
+	return u
+}
+
+// UpdateNextTryAt sets the "next_try_at" field to the value that was provided on create.
+func (u *RefundUpsert) UpdateNextTryAt() *RefundUpsert {
+	u.SetExcluded(refund.FieldNextTryAt)
 	return u
 }
 
@@ -427,6 +619,97 @@ func (u *RefundUpsertOne) UpdateCreatedAt() *RefundUpsertOne {
 	})
 }
 
+// SetActor sets the "actor" field.
+func (u *RefundUpsertOne) SetActor(v string) *RefundUpsertOne {
+	return u.Update(func(s *RefundUpsert) {
+		s.SetActor(v)
+	})
+}
+
+// UpdateActor sets the "actor" field to the value that was provided on create.
+func (u *RefundUpsertOne) UpdateActor() *RefundUpsertOne {
+	return u.Update(func(s *RefundUpsert) {
+		s.UpdateActor()
+	})
+}
+
+// SetRequestKey sets the "request_key" field.
+func (u *RefundUpsertOne) SetRequestKey(v string) *RefundUpsertOne {
+	return u.Update(func(s *RefundUpsert) {
+		s.SetRequestKey(v)
+	})
+}
+
+// UpdateRequestKey sets the "request_key" field to the value that was provided on create.
+func (u *RefundUpsertOne) UpdateRequestKey() *RefundUpsertOne {
+	return u.Update(func(s *RefundUpsert) {
+		s.UpdateRequestKey()
+	})
+}
+
+// ClearRequestKey clears the value of the "request_key" field.
+func (u *RefundUpsertOne) ClearRequestKey() *RefundUpsertOne {
+	return u.Update(func(s *RefundUpsert) {
+		s.ClearRequestKey()
+	})
+}
+
+// SetConfirmedAt sets the "confirmed_at" field.
+func (u *RefundUpsertOne) SetConfirmedAt(v time.Time) *RefundUpsertOne {
+	return u.Update(func(s *RefundUpsert) {
+		s.SetConfirmedAt(v)
+	})
+}
+
+// UpdateConfirmedAt sets the "confirmed_at" field to the value that was provided on create.
+func (u *RefundUpsertOne) UpdateConfirmedAt() *RefundUpsertOne {
+	return u.Update(func(s *RefundUpsert) {
+		s.UpdateConfirmedAt()
+	})
+}
+
+// ClearConfirmedAt clears the value of the "confirmed_at" field.
+func (u *RefundUpsertOne) ClearConfirmedAt() *RefundUpsertOne {
+	return u.Update(func(s *RefundUpsert) {
+		s.ClearConfirmedAt()
+	})
+}
+
+// SetAttempts sets the "attempts" field.
+func (u *RefundUpsertOne) SetAttempts(v int) *RefundUpsertOne {
+	return u.Update(func(s *RefundUpsert) {
+		s.SetAttempts(v)
+	})
+}
+
+// AddAttempts adds v to the "attempts" field.
+func (u *RefundUpsertOne) AddAttempts(v int) *RefundUpsertOne {
+	return u.Update(func(s *RefundUpsert) {
+		s.AddAttempts(v)
+	})
+}
+
+// UpdateAttempts sets the "attempts" field to the value that was provided on create.
+func (u *RefundUpsertOne) UpdateAttempts() *RefundUpsertOne {
+	return u.Update(func(s *RefundUpsert) {
+		s.UpdateAttempts()
+	})
+}
+
+// SetNextTryAt sets the "next_try_at" field.
+func (u *RefundUpsertOne) SetNextTryAt(v time.Time) *RefundUpsertOne {
+	return u.Update(func(s *RefundUpsert) {
+		s.SetNextTryAt(v)
+	})
+}
+
+// UpdateNextTryAt sets the "next_try_at" field to the value that was provided on create.
+func (u *RefundUpsertOne) UpdateNextTryAt() *RefundUpsertOne {
+	return u.Update(func(s *RefundUpsert) {
+		s.UpdateNextTryAt()
+	})
+}
+
 // Exec executes the query.
 func (u *RefundUpsertOne) Exec(ctx context.Context) error {
 	if len(u.create.conflict) == 0 {
@@ -484,6 +767,7 @@ func (_c *RefundCreateBulk) Save(ctx context.Context) ([]*Refund, error) {
 	for i := range _c.builders {
 		func(i int, root context.Context) {
 			builder := _c.builders[i]
+			builder.defaults()
 			var mut Mutator = MutateFunc(func(ctx context.Context, m Mutation) (Value, error) {
 				mutation, ok := m.(*RefundMutation)
 				if !ok {
@@ -715,6 +999,97 @@ func (u *RefundUpsertBulk) SetCreatedAt(v time.Time) *RefundUpsertBulk {
 func (u *RefundUpsertBulk) UpdateCreatedAt() *RefundUpsertBulk {
 	return u.Update(func(s *RefundUpsert) {
 		s.UpdateCreatedAt()
+	})
+}
+
+// SetActor sets the "actor" field.
+func (u *RefundUpsertBulk) SetActor(v string) *RefundUpsertBulk {
+	return u.Update(func(s *RefundUpsert) {
+		s.SetActor(v)
+	})
+}
+
+// UpdateActor sets the "actor" field to the value that was provided on create.
+func (u *RefundUpsertBulk) UpdateActor() *RefundUpsertBulk {
+	return u.Update(func(s *RefundUpsert) {
+		s.UpdateActor()
+	})
+}
+
+// SetRequestKey sets the "request_key" field.
+func (u *RefundUpsertBulk) SetRequestKey(v string) *RefundUpsertBulk {
+	return u.Update(func(s *RefundUpsert) {
+		s.SetRequestKey(v)
+	})
+}
+
+// UpdateRequestKey sets the "request_key" field to the value that was provided on create.
+func (u *RefundUpsertBulk) UpdateRequestKey() *RefundUpsertBulk {
+	return u.Update(func(s *RefundUpsert) {
+		s.UpdateRequestKey()
+	})
+}
+
+// ClearRequestKey clears the value of the "request_key" field.
+func (u *RefundUpsertBulk) ClearRequestKey() *RefundUpsertBulk {
+	return u.Update(func(s *RefundUpsert) {
+		s.ClearRequestKey()
+	})
+}
+
+// SetConfirmedAt sets the "confirmed_at" field.
+func (u *RefundUpsertBulk) SetConfirmedAt(v time.Time) *RefundUpsertBulk {
+	return u.Update(func(s *RefundUpsert) {
+		s.SetConfirmedAt(v)
+	})
+}
+
+// UpdateConfirmedAt sets the "confirmed_at" field to the value that was provided on create.
+func (u *RefundUpsertBulk) UpdateConfirmedAt() *RefundUpsertBulk {
+	return u.Update(func(s *RefundUpsert) {
+		s.UpdateConfirmedAt()
+	})
+}
+
+// ClearConfirmedAt clears the value of the "confirmed_at" field.
+func (u *RefundUpsertBulk) ClearConfirmedAt() *RefundUpsertBulk {
+	return u.Update(func(s *RefundUpsert) {
+		s.ClearConfirmedAt()
+	})
+}
+
+// SetAttempts sets the "attempts" field.
+func (u *RefundUpsertBulk) SetAttempts(v int) *RefundUpsertBulk {
+	return u.Update(func(s *RefundUpsert) {
+		s.SetAttempts(v)
+	})
+}
+
+// AddAttempts adds v to the "attempts" field.
+func (u *RefundUpsertBulk) AddAttempts(v int) *RefundUpsertBulk {
+	return u.Update(func(s *RefundUpsert) {
+		s.AddAttempts(v)
+	})
+}
+
+// UpdateAttempts sets the "attempts" field to the value that was provided on create.
+func (u *RefundUpsertBulk) UpdateAttempts() *RefundUpsertBulk {
+	return u.Update(func(s *RefundUpsert) {
+		s.UpdateAttempts()
+	})
+}
+
+// SetNextTryAt sets the "next_try_at" field.
+func (u *RefundUpsertBulk) SetNextTryAt(v time.Time) *RefundUpsertBulk {
+	return u.Update(func(s *RefundUpsert) {
+		s.SetNextTryAt(v)
+	})
+}
+
+// UpdateNextTryAt sets the "next_try_at" field to the value that was provided on create.
+func (u *RefundUpsertBulk) UpdateNextTryAt() *RefundUpsertBulk {
+	return u.Update(func(s *RefundUpsert) {
+		s.UpdateNextTryAt()
 	})
 }
 

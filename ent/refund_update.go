@@ -106,6 +106,95 @@ func (_u *RefundUpdate) SetNillableCreatedAt(v *time.Time) *RefundUpdate {
 	return _u
 }
 
+// SetActor sets the "actor" field.
+func (_u *RefundUpdate) SetActor(v string) *RefundUpdate {
+	_u.mutation.SetActor(v)
+	return _u
+}
+
+// SetNillableActor sets the "actor" field if the given value is not nil.
+func (_u *RefundUpdate) SetNillableActor(v *string) *RefundUpdate {
+	if v != nil {
+		_u.SetActor(*v)
+	}
+	return _u
+}
+
+// SetRequestKey sets the "request_key" field.
+func (_u *RefundUpdate) SetRequestKey(v string) *RefundUpdate {
+	_u.mutation.SetRequestKey(v)
+	return _u
+}
+
+// SetNillableRequestKey sets the "request_key" field if the given value is not nil.
+func (_u *RefundUpdate) SetNillableRequestKey(v *string) *RefundUpdate {
+	if v != nil {
+		_u.SetRequestKey(*v)
+	}
+	return _u
+}
+
+// ClearRequestKey clears the value of the "request_key" field.
+func (_u *RefundUpdate) ClearRequestKey() *RefundUpdate {
+	_u.mutation.ClearRequestKey()
+	return _u
+}
+
+// SetConfirmedAt sets the "confirmed_at" field.
+func (_u *RefundUpdate) SetConfirmedAt(v time.Time) *RefundUpdate {
+	_u.mutation.SetConfirmedAt(v)
+	return _u
+}
+
+// SetNillableConfirmedAt sets the "confirmed_at" field if the given value is not nil.
+func (_u *RefundUpdate) SetNillableConfirmedAt(v *time.Time) *RefundUpdate {
+	if v != nil {
+		_u.SetConfirmedAt(*v)
+	}
+	return _u
+}
+
+// ClearConfirmedAt clears the value of the "confirmed_at" field.
+func (_u *RefundUpdate) ClearConfirmedAt() *RefundUpdate {
+	_u.mutation.ClearConfirmedAt()
+	return _u
+}
+
+// SetAttempts sets the "attempts" field.
+func (_u *RefundUpdate) SetAttempts(v int) *RefundUpdate {
+	_u.mutation.ResetAttempts()
+	_u.mutation.SetAttempts(v)
+	return _u
+}
+
+// SetNillableAttempts sets the "attempts" field if the given value is not nil.
+func (_u *RefundUpdate) SetNillableAttempts(v *int) *RefundUpdate {
+	if v != nil {
+		_u.SetAttempts(*v)
+	}
+	return _u
+}
+
+// AddAttempts adds value to the "attempts" field.
+func (_u *RefundUpdate) AddAttempts(v int) *RefundUpdate {
+	_u.mutation.AddAttempts(v)
+	return _u
+}
+
+// SetNextTryAt sets the "next_try_at" field.
+func (_u *RefundUpdate) SetNextTryAt(v time.Time) *RefundUpdate {
+	_u.mutation.SetNextTryAt(v)
+	return _u
+}
+
+// SetNillableNextTryAt sets the "next_try_at" field if the given value is not nil.
+func (_u *RefundUpdate) SetNillableNextTryAt(v *time.Time) *RefundUpdate {
+	if v != nil {
+		_u.SetNextTryAt(*v)
+	}
+	return _u
+}
+
 // Mutation returns the RefundMutation object of the builder.
 func (_u *RefundUpdate) Mutation() *RefundMutation {
 	return _u.mutation
@@ -155,6 +244,16 @@ func (_u *RefundUpdate) check() error {
 			return &ValidationError{Name: "reason", err: fmt.Errorf(`ent: validator failed for field "Refund.reason": %w`, err)}
 		}
 	}
+	if v, ok := _u.mutation.Actor(); ok {
+		if err := refund.ActorValidator(v); err != nil {
+			return &ValidationError{Name: "actor", err: fmt.Errorf(`ent: validator failed for field "Refund.actor": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.RequestKey(); ok {
+		if err := refund.RequestKeyValidator(v); err != nil {
+			return &ValidationError{Name: "request_key", err: fmt.Errorf(`ent: validator failed for field "Refund.request_key": %w`, err)}
+		}
+	}
 	return nil
 }
 
@@ -193,6 +292,30 @@ func (_u *RefundUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if value, ok := _u.mutation.CreatedAt(); ok {
 		_spec.SetField(refund.FieldCreatedAt, field.TypeTime, value)
+	}
+	if value, ok := _u.mutation.Actor(); ok {
+		_spec.SetField(refund.FieldActor, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.RequestKey(); ok {
+		_spec.SetField(refund.FieldRequestKey, field.TypeString, value)
+	}
+	if _u.mutation.RequestKeyCleared() {
+		_spec.ClearField(refund.FieldRequestKey, field.TypeString)
+	}
+	if value, ok := _u.mutation.ConfirmedAt(); ok {
+		_spec.SetField(refund.FieldConfirmedAt, field.TypeTime, value)
+	}
+	if _u.mutation.ConfirmedAtCleared() {
+		_spec.ClearField(refund.FieldConfirmedAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.Attempts(); ok {
+		_spec.SetField(refund.FieldAttempts, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedAttempts(); ok {
+		_spec.AddField(refund.FieldAttempts, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.NextTryAt(); ok {
+		_spec.SetField(refund.FieldNextTryAt, field.TypeTime, value)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
@@ -293,6 +416,95 @@ func (_u *RefundUpdateOne) SetNillableCreatedAt(v *time.Time) *RefundUpdateOne {
 	return _u
 }
 
+// SetActor sets the "actor" field.
+func (_u *RefundUpdateOne) SetActor(v string) *RefundUpdateOne {
+	_u.mutation.SetActor(v)
+	return _u
+}
+
+// SetNillableActor sets the "actor" field if the given value is not nil.
+func (_u *RefundUpdateOne) SetNillableActor(v *string) *RefundUpdateOne {
+	if v != nil {
+		_u.SetActor(*v)
+	}
+	return _u
+}
+
+// SetRequestKey sets the "request_key" field.
+func (_u *RefundUpdateOne) SetRequestKey(v string) *RefundUpdateOne {
+	_u.mutation.SetRequestKey(v)
+	return _u
+}
+
+// SetNillableRequestKey sets the "request_key" field if the given value is not nil.
+func (_u *RefundUpdateOne) SetNillableRequestKey(v *string) *RefundUpdateOne {
+	if v != nil {
+		_u.SetRequestKey(*v)
+	}
+	return _u
+}
+
+// ClearRequestKey clears the value of the "request_key" field.
+func (_u *RefundUpdateOne) ClearRequestKey() *RefundUpdateOne {
+	_u.mutation.ClearRequestKey()
+	return _u
+}
+
+// SetConfirmedAt sets the "confirmed_at" field.
+func (_u *RefundUpdateOne) SetConfirmedAt(v time.Time) *RefundUpdateOne {
+	_u.mutation.SetConfirmedAt(v)
+	return _u
+}
+
+// SetNillableConfirmedAt sets the "confirmed_at" field if the given value is not nil.
+func (_u *RefundUpdateOne) SetNillableConfirmedAt(v *time.Time) *RefundUpdateOne {
+	if v != nil {
+		_u.SetConfirmedAt(*v)
+	}
+	return _u
+}
+
+// ClearConfirmedAt clears the value of the "confirmed_at" field.
+func (_u *RefundUpdateOne) ClearConfirmedAt() *RefundUpdateOne {
+	_u.mutation.ClearConfirmedAt()
+	return _u
+}
+
+// SetAttempts sets the "attempts" field.
+func (_u *RefundUpdateOne) SetAttempts(v int) *RefundUpdateOne {
+	_u.mutation.ResetAttempts()
+	_u.mutation.SetAttempts(v)
+	return _u
+}
+
+// SetNillableAttempts sets the "attempts" field if the given value is not nil.
+func (_u *RefundUpdateOne) SetNillableAttempts(v *int) *RefundUpdateOne {
+	if v != nil {
+		_u.SetAttempts(*v)
+	}
+	return _u
+}
+
+// AddAttempts adds value to the "attempts" field.
+func (_u *RefundUpdateOne) AddAttempts(v int) *RefundUpdateOne {
+	_u.mutation.AddAttempts(v)
+	return _u
+}
+
+// SetNextTryAt sets the "next_try_at" field.
+func (_u *RefundUpdateOne) SetNextTryAt(v time.Time) *RefundUpdateOne {
+	_u.mutation.SetNextTryAt(v)
+	return _u
+}
+
+// SetNillableNextTryAt sets the "next_try_at" field if the given value is not nil.
+func (_u *RefundUpdateOne) SetNillableNextTryAt(v *time.Time) *RefundUpdateOne {
+	if v != nil {
+		_u.SetNextTryAt(*v)
+	}
+	return _u
+}
+
 // Mutation returns the RefundMutation object of the builder.
 func (_u *RefundUpdateOne) Mutation() *RefundMutation {
 	return _u.mutation
@@ -355,6 +567,16 @@ func (_u *RefundUpdateOne) check() error {
 			return &ValidationError{Name: "reason", err: fmt.Errorf(`ent: validator failed for field "Refund.reason": %w`, err)}
 		}
 	}
+	if v, ok := _u.mutation.Actor(); ok {
+		if err := refund.ActorValidator(v); err != nil {
+			return &ValidationError{Name: "actor", err: fmt.Errorf(`ent: validator failed for field "Refund.actor": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.RequestKey(); ok {
+		if err := refund.RequestKeyValidator(v); err != nil {
+			return &ValidationError{Name: "request_key", err: fmt.Errorf(`ent: validator failed for field "Refund.request_key": %w`, err)}
+		}
+	}
 	return nil
 }
 
@@ -410,6 +632,30 @@ func (_u *RefundUpdateOne) sqlSave(ctx context.Context) (_node *Refund, err erro
 	}
 	if value, ok := _u.mutation.CreatedAt(); ok {
 		_spec.SetField(refund.FieldCreatedAt, field.TypeTime, value)
+	}
+	if value, ok := _u.mutation.Actor(); ok {
+		_spec.SetField(refund.FieldActor, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.RequestKey(); ok {
+		_spec.SetField(refund.FieldRequestKey, field.TypeString, value)
+	}
+	if _u.mutation.RequestKeyCleared() {
+		_spec.ClearField(refund.FieldRequestKey, field.TypeString)
+	}
+	if value, ok := _u.mutation.ConfirmedAt(); ok {
+		_spec.SetField(refund.FieldConfirmedAt, field.TypeTime, value)
+	}
+	if _u.mutation.ConfirmedAtCleared() {
+		_spec.ClearField(refund.FieldConfirmedAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.Attempts(); ok {
+		_spec.SetField(refund.FieldAttempts, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedAttempts(); ok {
+		_spec.AddField(refund.FieldAttempts, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.NextTryAt(); ok {
+		_spec.SetField(refund.FieldNextTryAt, field.TypeTime, value)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	_node = &Refund{config: _u.config}

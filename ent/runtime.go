@@ -229,6 +229,20 @@ func init() {
 	refundDescReason := refundFields[4].Descriptor()
 	// refund.ReasonValidator is a validator for the "reason" field. It is called by the builders before save.
 	refund.ReasonValidator = refundDescReason.Validators[0].(func(string) error)
+	// refundDescActor is the schema descriptor for actor field.
+	refundDescActor := refundFields[6].Descriptor()
+	// refund.DefaultActor holds the default value on creation for the actor field.
+	refund.DefaultActor = refundDescActor.Default.(string)
+	// refund.ActorValidator is a validator for the "actor" field. It is called by the builders before save.
+	refund.ActorValidator = refundDescActor.Validators[0].(func(string) error)
+	// refundDescRequestKey is the schema descriptor for request_key field.
+	refundDescRequestKey := refundFields[7].Descriptor()
+	// refund.RequestKeyValidator is a validator for the "request_key" field. It is called by the builders before save.
+	refund.RequestKeyValidator = refundDescRequestKey.Validators[0].(func(string) error)
+	// refundDescAttempts is the schema descriptor for attempts field.
+	refundDescAttempts := refundFields[9].Descriptor()
+	// refund.DefaultAttempts holds the default value on creation for the attempts field.
+	refund.DefaultAttempts = refundDescAttempts.Default.(int)
 	// refundDescID is the schema descriptor for id field.
 	refundDescID := refundFields[0].Descriptor()
 	// refund.IDValidator is a validator for the "id" field. It is called by the builders before save.

@@ -72,8 +72,10 @@ const (
 	ChargeDeclined
 	// ChargeVoided: it will never be taken.
 	ChargeVoided
-	// ChargeReturned: it was taken and given back.
+	// ChargeReturned: it was taken and given back; the provider confirmed that.
 	ChargeReturned
+	// ChargeReturning: it was taken and is to be given back, which the provider has not confirmed yet.
+	ChargeReturning
 )
 
 // FoundCharge is what the payment service knows of an order's charge.
@@ -91,6 +93,7 @@ var chargeStates = map[spillwayv1.ChargeState]ChargeState{
 	spillwayv1.ChargeState_CHARGE_STATE_DECLINED:  ChargeDeclined,
 	spillwayv1.ChargeState_CHARGE_STATE_VOIDED:    ChargeVoided,
 	spillwayv1.ChargeState_CHARGE_STATE_REFUNDED:  ChargeReturned,
+	spillwayv1.ChargeState_CHARGE_STATE_REFUNDING: ChargeReturning,
 }
 
 // Find asks what became of the order's charge. That there is none is an answer: ChargeUnknown.
@@ -107,16 +110,26 @@ func (p Payments) Find(ctx context.Context, id order.ID) (FoundCharge, error) {
 	}
 	ch := resp.GetCharge()
 	amount, err := wire.FromMoney(ch.GetAmount())
-	if err != nil && chargeStates[ch.GetState()] == ChargeTaken {
+	if state := chargeStates[ch.GetState()]; err != nil && (state == ChargeTaken || state == ChargeReturning || state == ChargeReturned) {
 		return FoundCharge{}, fmt.Errorf("the charge of %s: %w", id, err)
 	}
 	return FoundCharge{ID: ch.GetChargeId(), State: chargeStates[ch.GetState()], Amount: amount, DeclineCode: ch.GetDeclineCode()}, nil
 }
 
-// Refund gives the order's money back, once; order.ErrState when nothing was taken.
+// Refund asks for all of the order's money to be given back, once; order.ErrState when nothing was taken. After nil that is certain to
+// happen; Find says whether the provider has confirmed it.
 func (p Payments) Refund(ctx context.Context, id order.ID, reason string) error {
 	_, err := Do(ctx, p.Policy, func(ctx context.Context) (*spillwayv1.RefundResponse, error) {
 		resp, err := p.Client.Refund(ctx, &spillwayv1.RefundRequest{OrderId: string(id), Reason: reason})
+		return resp, FromConnect(err)
+	})
+	return err
+}
+
+// ExecuteRefund has the provider give back what a booked refund says, once, and returns when it has confirmed that.
+func (p Payments) ExecuteRefund(ctx context.Context, refundID string) error {
+	_, err := Do(ctx, p.Policy, func(ctx context.Context) (*spillwayv1.ExecuteRefundResponse, error) {
+		resp, err := p.Client.ExecuteRefund(ctx, &spillwayv1.ExecuteRefundRequest{RefundId: refundID})
 		return resp, FromConnect(err)
 	})
 	return err

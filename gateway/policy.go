@@ -33,7 +33,9 @@ const (
 	// Queue is the broker as it is told something, QueueReceive as it is waited for.
 	Queue        = "queue"
 	QueueReceive = "queue-receive"
-	Payment      = "payment"
+	// Refund is the payment service as the refund worker calls it: a provider that confirms no refunds must not keep cards from being charged.
+	Payment = "payment"
+	Refund  = "refund"
 	// Shipping is the pricing of parcels, Handover their handing over: a carrier that is down must not keep orders from being priced.
 	Shipping = "shipping"
 	Handover = "handover"
@@ -49,7 +51,7 @@ func DefaultPolicies() map[string]PolicyConfig {
 	return map[string]PolicyConfig{
 		Redis: usual(time.Second), Journal: usual(2 * time.Second), SQL: usual(10 * time.Second),
 		Queue: usual(10 * time.Second), QueueReceive: usual(10 * time.Second),
-		Payment: usual(3 * time.Second), Shipping: usual(5 * time.Second), Handover: usual(5 * time.Second), Mail: usual(10 * time.Second),
+		Payment: usual(3 * time.Second), Refund: usual(3 * time.Second), Shipping: usual(5 * time.Second), Handover: usual(5 * time.Second), Mail: usual(10 * time.Second),
 	}
 }
 

@@ -251,7 +251,7 @@ func TestDoReturnsWhatTheCallDoes(t *testing.T) {
 func TestEveryPartHasAPolicy(t *testing.T) {
 	policies := NewPolicies(DefaultPolicies())
 	states := policies.States()
-	for _, part := range []string{Redis, SQL, Queue, Payment, Shipping, Mail} {
+	for _, part := range []string{Redis, SQL, Queue, Payment, Refund, Shipping, Mail} {
 		if states[part] != "closed" || policies[part].Name() != part {
 			t.Errorf("%s is %q", part, states[part])
 		}

@@ -14,8 +14,21 @@ type Provider interface {
 	Charge(ctx context.Context, id order.ID, amount order.Money, card Card) (ProviderOutcome, error)
 	// Find says what became of an order's charge; false when the provider never saw one.
 	Find(ctx context.Context, id order.ID) (ProviderOutcome, bool, error)
-	// Refund gives the money back, once.
-	Refund(ctx context.Context, id order.ID) error
+	// Refund gives the amount of an order's charge back, once a refund id: nil means that it did, or that nothing of the charge is left
+	// to give back. An error means that the outcome is unknown, or, with order.ErrState, that less than the amount is left.
+	Refund(ctx context.Context, id order.ID, refundID string, amount order.Money) error
+}
+
+// Statement is implemented by a provider that can list what it did, so that an audit can compare its books with the ledger.
+type Statement interface {
+	// Statement lists up to limit outcomes of orders after the given one, by order id; empty begins with the first.
+	Statement(ctx context.Context, after order.ID, limit int) ([]StatementLine, error)
+}
+
+// StatementLine is what a provider did for one order.
+type StatementLine struct {
+	OrderID order.ID
+	ProviderOutcome
 }
 
 // ProviderOutcome is what a provider says of a charge.
@@ -25,7 +38,10 @@ type ProviderOutcome struct {
 	Succeeded bool
 	// DeclineCode is why it refused, such as "insufficient_funds".
 	DeclineCode string
-	Refunded    bool
+	// Refunded says whether all of it was given back.
+	Refunded bool
+	// Returned is how much was given back, in minor units of the amount's currency.
+	Returned order.Cents
 }
 
 // Card numbers of the simulated provider with an outcome of their own:
@@ -81,14 +97,15 @@ type outcomes interface {
 	// keep keeps the first outcome of an order, and answers it.
 	keep(ctx context.Context, id order.ID, o ProviderOutcome) (ProviderOutcome, error)
 	find(ctx context.Context, id order.ID) (ProviderOutcome, bool, error)
-	// refund notes that the money went back; of an order that is not there, nothing.
-	refund(ctx context.Context, id order.ID) error
+	// refund notes once a refund id that the amount went back; of an order that is not there, or of which nothing is left, nothing.
+	refund(ctx context.Context, id order.ID, refundID string, amount order.Cents) error
+	list(ctx context.Context, after order.ID, limit int) ([]StatementLine, error)
 	close() error
 }
 
 // NewSimulated makes a provider whose memory ends with the process.
 func NewSimulated() *Simulated {
-	return simulated(&recentOutcomes{byID: make(map[order.ID]ProviderOutcome)})
+	return simulated(newRecentOutcomes())
 }
 
 func simulated(o outcomes) *Simulated { return &Simulated{now: time.Now, sleep: sleep, outcomes: o} }
@@ -155,7 +172,28 @@ func (s *Simulated) Find(ctx context.Context, id order.ID) (ProviderOutcome, boo
 }
 
 // Refund gives the money back. One that it does not remember (any more) is given back all the same: the ledger knows.
-func (s *Simulated) Refund(ctx context.Context, id order.ID) error { return s.outcomes.refund(ctx, id) }
+func (s *Simulated) Refund(ctx context.Context, id order.ID, refundID string, amount order.Money) error {
+	return s.outcomes.refund(ctx, id, refundID, amount.Amount)
+}
+
+// Statement lists what it remembers.
+func (s *Simulated) Statement(ctx context.Context, after order.ID, limit int) ([]StatementLine, error) {
+	return s.outcomes.list(ctx, after, limit)
+}
+
+// giveBack is the outcome after a refund of the amount. It is order.ErrState when less is left.
+func (o ProviderOutcome) giveBack(amount order.Cents) (ProviderOutcome, error) {
+	left := o.Amount.Amount - o.Returned
+	switch {
+	case !o.Succeeded || left == 0:
+		return o, nil
+	case amount > left:
+		return o, fmt.Errorf("the provider has %d left of the charge, less than %d: %w", left, amount, order.ErrState)
+	}
+	o.Returned += amount
+	o.Refunded = o.Returned == o.Amount.Amount
+	return o, nil
+}
 
 // Close closes the file, if there is one.
 func (s *Simulated) Close() error { return s.outcomes.close() }

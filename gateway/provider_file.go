@@ -17,6 +17,14 @@ type fileOutcomes struct{ db *sql.DB }
 // filePragmas: several processes write. What was written outlives the process, though not a power cut, which costs no fsync a charge.
 const filePragmas = "?_pragma=busy_timeout(2000)&_pragma=journal_mode(WAL)&_pragma=synchronous(OFF)&_txlock=immediate"
 
+// fileRefunds is the table of refunds. A file of an older version has none of those that were made before: outcomes.refunded counts for all
+// of the charge.
+const fileRefunds = "CREATE TABLE IF NOT EXISTS refunds (refund_id TEXT PRIMARY KEY, order_id TEXT NOT NULL, amount INTEGER NOT NULL) WITHOUT ROWID; " +
+	"CREATE INDEX IF NOT EXISTS refunds_of_order ON refunds (order_id)"
+
+// fileReturned is how much of an outcome went back.
+const fileReturned = "CASE WHEN refunded = 1 THEN amount ELSE (SELECT COALESCE(SUM(r.amount), 0) FROM refunds r WHERE r.order_id = outcomes.order_id) END"
+
 // NewSimulatedIn makes a provider whose memory is the file at path: processes share it, and it outlives them, as a real provider's does.
 // It must be closed.
 func NewSimulatedIn(path string) (*Simulated, error) {
@@ -24,7 +32,7 @@ func NewSimulatedIn(path string) (*Simulated, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the simulated provider's file: %w", err)
 	}
-	if _, err := db.ExecContext(context.Background(), "CREATE TABLE IF NOT EXISTS outcomes (order_id TEXT PRIMARY KEY, amount INTEGER NOT NULL, "+
+	if _, err := db.ExecContext(context.Background(), fileRefunds+"; CREATE TABLE IF NOT EXISTS outcomes (order_id TEXT PRIMARY KEY, amount INTEGER NOT NULL, "+
 		"currency TEXT NOT NULL, succeeded INTEGER NOT NULL, decline_code TEXT NOT NULL, refunded INTEGER NOT NULL) WITHOUT ROWID"); err != nil {
 		return nil, fmt.Errorf("the simulated provider's file %s: %w", path, errors.Join(err, db.Close()))
 	}
@@ -42,8 +50,8 @@ func (f fileOutcomes) keep(ctx context.Context, id order.ID, o ProviderOutcome) 
 }
 
 func (f fileOutcomes) find(ctx context.Context, id order.ID) (o ProviderOutcome, found bool, err error) {
-	err = f.db.QueryRowContext(ctx, "SELECT amount, currency, succeeded, decline_code, refunded FROM outcomes WHERE order_id = ?", id).
-		Scan(&o.Amount.Amount, &o.Amount.Currency, &o.Succeeded, &o.DeclineCode, &o.Refunded)
+	err = f.db.QueryRowContext(ctx, "SELECT amount, currency, succeeded, decline_code, refunded, "+fileReturned+" FROM outcomes WHERE order_id = ?", id).
+		Scan(&o.Amount.Amount, &o.Amount.Currency, &o.Succeeded, &o.DeclineCode, &o.Refunded, &o.Returned)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return ProviderOutcome{}, false, nil
@@ -53,11 +61,55 @@ func (f fileOutcomes) find(ctx context.Context, id order.ID) (o ProviderOutcome,
 	return o, true, nil
 }
 
-func (f fileOutcomes) refund(ctx context.Context, id order.ID) error {
-	if _, err := f.db.ExecContext(ctx, "UPDATE outcomes SET refunded = 1 WHERE order_id = ?", id); err != nil {
+func (f fileOutcomes) refund(ctx context.Context, id order.ID, refundID string, amount order.Cents) error {
+	tx, err := f.db.BeginTx(ctx, nil)
+	if err != nil {
+		return away(err)
+	}
+	defer tx.Rollback()
+	done, err := tx.ExecContext(ctx, "INSERT INTO refunds (refund_id, order_id, amount) SELECT ?, order_id, ? FROM outcomes "+
+		"WHERE order_id = ? AND succeeded = 1 AND amount > "+fileReturned+" ON CONFLICT (refund_id) DO NOTHING", refundID, amount, id)
+	if err != nil {
+		return away(err)
+	}
+	if n, err := done.RowsAffected(); err != nil || n == 0 {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, "UPDATE outcomes SET refunded = 1 WHERE order_id = ? AND amount = "+fileReturned, id); err != nil {
+		return away(err)
+	}
+	var over bool
+	if err := tx.QueryRowContext(ctx, "SELECT amount < "+fileReturned+" FROM outcomes WHERE order_id = ?", id).Scan(&over); err != nil {
+		return away(err)
+	}
+	if over {
+		return fmt.Errorf("the provider has less than %d left of the charge of %s: %w", amount, id, order.ErrState)
+	}
+	if err := tx.Commit(); err != nil {
 		return away(err)
 	}
 	return nil
+}
+
+func (f fileOutcomes) list(ctx context.Context, after order.ID, limit int) ([]StatementLine, error) {
+	rows, err := f.db.QueryContext(ctx, "SELECT order_id, amount, currency, succeeded, decline_code, refunded, "+fileReturned+
+		" FROM outcomes WHERE order_id > ? ORDER BY order_id LIMIT ?", after, limit)
+	if err != nil {
+		return nil, away(err)
+	}
+	defer rows.Close()
+	var out []StatementLine
+	for rows.Next() {
+		var l StatementLine
+		if err := rows.Scan(&l.OrderID, &l.Amount.Amount, &l.Amount.Currency, &l.Succeeded, &l.DeclineCode, &l.Refunded, &l.Returned); err != nil {
+			return nil, away(err)
+		}
+		out = append(out, l)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, away(err)
+	}
+	return out, nil
 }
 
 func (f fileOutcomes) close() error { return f.db.Close() }

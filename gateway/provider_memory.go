@@ -2,6 +2,8 @@ package gateway
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"sync"
 
 	"github.com/spillway/spillway/order"
@@ -15,6 +17,12 @@ type recentOutcomes struct {
 	mu     sync.Mutex
 	byID   map[order.ID]ProviderOutcome
 	oldest []order.ID
+	// refunds are the ids of the refunds of each order.
+	refunds map[order.ID][]string
+}
+
+func newRecentOutcomes() *recentOutcomes {
+	return &recentOutcomes{byID: make(map[order.ID]ProviderOutcome), refunds: make(map[order.ID][]string)}
 }
 
 func (r *recentOutcomes) keep(_ context.Context, id order.ID, o ProviderOutcome) (ProviderOutcome, error) {
@@ -26,6 +34,7 @@ func (r *recentOutcomes) keep(_ context.Context, id order.ID, o ProviderOutcome)
 	r.byID[id] = o
 	if r.oldest = append(r.oldest, id); len(r.oldest) > outcomesMax {
 		delete(r.byID, r.oldest[0])
+		delete(r.refunds, r.oldest[0])
 		r.oldest = r.oldest[1:]
 	}
 	return o, nil
@@ -38,14 +47,32 @@ func (r *recentOutcomes) find(_ context.Context, id order.ID) (ProviderOutcome, 
 	return o, ok, nil
 }
 
-func (r *recentOutcomes) refund(_ context.Context, id order.ID) error {
+func (r *recentOutcomes) refund(_ context.Context, id order.ID, refundID string, amount order.Cents) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if o, ok := r.byID[id]; ok {
-		o.Refunded = true
-		r.byID[id] = o
+	o, ok := r.byID[id]
+	if !ok || slices.Contains(r.refunds[id], refundID) {
+		return nil
 	}
+	after, err := o.giveBack(amount)
+	if err != nil {
+		return err
+	}
+	r.byID[id], r.refunds[id] = after, append(r.refunds[id], refundID)
 	return nil
+}
+
+func (r *recentOutcomes) list(_ context.Context, after order.ID, limit int) ([]StatementLine, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var out []StatementLine
+	for id, o := range r.byID {
+		if id > after {
+			out = append(out, StatementLine{OrderID: id, ProviderOutcome: o})
+		}
+	}
+	slices.SortFunc(out, func(a, b StatementLine) int { return strings.Compare(string(a.OrderID), string(b.OrderID)) })
+	return out[:min(limit, len(out))], nil
 }
 
 func (*recentOutcomes) close() error { return nil }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -123,15 +124,76 @@ func TestAnOrderIsChargedOnce(t *testing.T) {
 			t.Errorf("the second charge answers %+v, %v; want %+v", again, err, first)
 		}
 		for range 2 {
-			if err := s.Refund(t.Context(), id); err != nil {
+			if err := s.Refund(t.Context(), id, "r1", twelve); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if o, _, _ := s.Find(t.Context(), id); !o.Refunded || !o.Succeeded {
+		if o, _, _ := s.Find(t.Context(), id); !o.Refunded || !o.Succeeded || o.Returned != twelve.Amount {
 			t.Errorf("after the refund: %+v", o)
 		}
-		if err := s.Refund(t.Context(), newID()); err != nil {
+		if err := s.Refund(t.Context(), newID(), "r2", twelve); err != nil {
 			t.Errorf("a charge that the provider forgot: %v", err)
+		}
+	})
+}
+
+func TestSimulated_PartialRefunds(t *testing.T) {
+	remembering(t, func(t *testing.T, s *Simulated) {
+		id := newID()
+		if _, err := s.Charge(t.Context(), id, twelve, goodCard("4242424242424242")); err != nil {
+			t.Fatal(err)
+		}
+		for _, step := range []struct {
+			refundID string
+			amount   order.Cents
+			want     error
+			returned order.Cents
+		}{
+			{"r1", 500, nil, 500},
+			{"r1", 500, nil, 500},
+			{"r2", 701, order.ErrState, 500},
+			{"r2", 700, nil, 1200},
+			{"r3", 1, nil, 1200}, // Nothing is left: there is nothing to do.
+		} {
+			err := s.Refund(t.Context(), id, step.refundID, order.Money{Currency: "EUR", Amount: step.amount})
+			o, _, ferr := s.Find(t.Context(), id)
+			if !errors.Is(err, step.want) || ferr != nil || o.Returned != step.returned || o.Refunded != (step.returned == twelve.Amount) {
+				t.Errorf("refund %s of %d: %v, then %+v (%v); want %v and %d returned", step.refundID, step.amount, err, o, ferr, step.want, step.returned)
+			}
+		}
+	})
+}
+
+func TestSimulated_Statement(t *testing.T) {
+	remembering(t, func(t *testing.T, s *Simulated) {
+		var ids []order.ID
+		for range 5 {
+			ids = append(ids, newID())
+			if _, err := s.Charge(t.Context(), ids[len(ids)-1], twelve, goodCard("4242424242424242")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := s.Refund(t.Context(), ids[3], "r1", order.Money{Currency: "EUR", Amount: 100}); err != nil {
+			t.Fatal(err)
+		}
+		var statement Statement = s
+		var listed []order.ID
+		returned := map[order.ID]order.Cents{}
+		for after := order.ID(""); ; {
+			page, err := statement.Statement(t.Context(), after, 2)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(page) == 0 {
+				break
+			}
+			for _, l := range page {
+				listed, returned[l.OrderID], after = append(listed, l.OrderID), l.Returned, l.OrderID
+			}
+		}
+		slices.Sort(ids)
+		if !slices.Equal(listed, ids) || len(returned) != 5 {
+			t.Errorf("listed %v with %v returned; want %v", listed, returned, ids)
 		}
 	})
 }
@@ -183,7 +245,7 @@ func TestThinkTimeIsTaken(t *testing.T) {
 }
 
 func TestTheProviderForgetsTheOldest(t *testing.T) {
-	r, first := &recentOutcomes{byID: map[order.ID]ProviderOutcome{}}, newID()
+	r, first := newRecentOutcomes(), newID()
 	keep := func(id order.ID) {
 		if _, err := r.keep(t.Context(), id, ProviderOutcome{Succeeded: true}); err != nil {
 			t.Fatal(err)

@@ -23,7 +23,12 @@ type Ledger interface {
 	Get(ctx context.Context, id order.ID) (store.Charge, error)
 	Resolve(ctx context.Context, id order.ID, from, to store.ChargeState, declineCode string) (store.Charge, error)
 	Void(ctx context.Context, id order.ID, chargeID string, currency order.Currency) (store.Charge, error)
+	Revoid(ctx context.Context, id order.ID) error
 	Refund(ctx context.Context, id order.ID, refundID, reason string) (store.Refund, store.Charge, error)
+	TookLate(ctx context.Context, id order.ID, amount order.Money, refundID, reason string) (store.Refund, store.Charge, error)
+	GetRefund(ctx context.Context, refundID string) (store.Refund, error)
+	OpenRefunds(ctx context.Context, id order.ID) ([]store.Refund, error)
+	ConfirmRefund(ctx context.Context, r store.Refund) (store.Charge, error)
 }
 
 // providerTimeout is how long the provider is waited for. It is less than the 3 s after which callers give up on this service,
@@ -105,20 +110,13 @@ func (p *Payment) booked(ctx context.Context, held, line store.Charge, perr erro
 	switch held.State {
 	case store.ChargePending:
 		return store.Charge{}, fmt.Errorf("the provider did not answer for order %s; ask GetCharge: %w: %w", line.OrderID, order.ErrUnknownOutcome, perr)
-	case store.ChargeVoided, store.ChargeRefunded:
-		if line.State != store.ChargeDeclined {
-			// It was voided while the provider took the money, or may have taken it: that goes back. Until it does, the outcome
-			// stays unknown.
-			if err := p.Provider.Refund(ctx, line.OrderID); err != nil {
-				return store.Charge{}, fmt.Errorf("give the money of voided order %s back: %w: %w", line.OrderID, order.ErrUnknownOutcome, err)
-			}
-		}
-		return store.Charge{}, fmt.Errorf("order %s must not be charged any more: %w", line.OrderID, order.ErrState)
+	case store.ChargeVoided, store.ChargeRefunding, store.ChargeRefunded:
+		return store.Charge{}, p.refuse(ctx, held, line, perr)
 	case store.ChargeDeclined:
 		if line.State == store.ChargeSucceeded {
 			// The provider forgot that it had declined, and the customer was told so: what it took now goes back.
-			if err := p.Provider.Refund(ctx, line.OrderID); err != nil {
-				return store.Charge{}, fmt.Errorf("give the money of declined order %s back: %w: %w", line.OrderID, order.ErrUnknownOutcome, err)
+			if _, err := p.returnLate(ctx, line.OrderID, line.Amount); err != nil {
+				return store.Charge{}, err
 			}
 		}
 	case store.ChargeSucceeded:
@@ -127,7 +125,7 @@ func (p *Payment) booked(ctx context.Context, held, line store.Charge, perr erro
 }
 
 // GetCharge says what became of a charge. It asks the provider when the ledger does not know, and of a voided one whether the provider
-// took the money all the same: then it goes back.
+// took the money all the same: then a refund of it is booked and executed.
 func (p *Payment) GetCharge(ctx context.Context, req *spillwayv1.GetChargeRequest) (*spillwayv1.GetChargeResponse, error) {
 	id, err := order.ParseID(req.GetOrderId())
 	if err != nil {
@@ -149,7 +147,7 @@ func (p *Payment) line(ctx context.Context, id order.ID) (store.Charge, error) {
 	case err != nil && !missing:
 		return ch, err
 	case err == nil && ch.State == store.ChargeVoided:
-		return ch, p.returnLate(ctx, id)
+		return p.recheck(ctx, ch)
 	case err == nil && ch.State != store.ChargePending:
 		return ch, nil
 	}
@@ -167,38 +165,6 @@ func (p *Payment) line(ctx context.Context, id order.ID) (store.Charge, error) {
 		return p.Ledger.Record(ctx, now)
 	}
 	return p.Ledger.Resolve(ctx, id, store.ChargePending, now.State, now.DeclineCode)
-}
-
-// returnLate gives back what the provider took after the order was voided, when whoever had asked for it was gone by then. The line
-// stays VOIDED: for the books nothing was ever taken.
-func (p *Payment) returnLate(ctx context.Context, id order.ID) error {
-	ctx, cancel := context.WithTimeout(ctx, providerTimeout)
-	defer cancel()
-	outcome, found, err := p.Provider.Find(ctx, id)
-	if err == nil && found && outcome.Succeeded && !outcome.Refunded {
-		err = p.Provider.Refund(ctx, id)
-	}
-	if err != nil {
-		return fmt.Errorf("ask the provider for a late charge of %s: %w: %w", id, order.ErrUnavailable, err)
-	}
-	return nil
-}
-
-// Refund gives the whole charge back, once. The ledger books it first: the provider is asked again, idempotently, as often as
-// the caller asks again.
-func (p *Payment) Refund(ctx context.Context, req *spillwayv1.RefundRequest) (*spillwayv1.RefundResponse, error) {
-	id, err := order.ParseID(req.GetOrderId())
-	if err != nil {
-		return nil, err
-	}
-	refund, ch, err := p.Ledger.Refund(ctx, id, string(order.NewID(0, p.Now())), req.GetReason())
-	if err != nil {
-		return nil, err
-	}
-	if err := p.Provider.Refund(ctx, id); err != nil {
-		return nil, errors.Join(order.ErrUnavailable, err)
-	}
-	return &spillwayv1.RefundResponse{RefundId: refund.RefundID, Charge: chargeMessage(ch)}, nil
 }
 
 // Void makes sure that the order will never be charged. What the provider took meanwhile is not hidden by it.
@@ -223,6 +189,8 @@ var chargeStates = map[store.ChargeState]spillwayv1.ChargeState{
 	store.ChargeDeclined:  spillwayv1.ChargeState_CHARGE_STATE_DECLINED,
 	store.ChargeVoided:    spillwayv1.ChargeState_CHARGE_STATE_VOIDED,
 	store.ChargeRefunded:  spillwayv1.ChargeState_CHARGE_STATE_REFUNDED,
+
+	store.ChargeRefunding: spillwayv1.ChargeState_CHARGE_STATE_REFUNDING,
 }
 
 func chargeMessage(ch store.Charge) *spillwayv1.ChargeRecord {

@@ -26,6 +26,8 @@ type provider struct {
 	charges, refunds atomic.Int64
 	// lost: the money is taken but the answer does not arrive. away: nothing is done.
 	lost, away atomic.Bool
+	// refusing: no refund is done. flapping: the first, the third and so on are not.
+	refusing, flapping atomic.Bool
 	// during runs inside a charge.
 	during func()
 }
@@ -47,9 +49,12 @@ func (p *provider) Charge(ctx context.Context, id order.ID, amount order.Money, 
 	return outcome, err
 }
 
-func (p *provider) Refund(ctx context.Context, id order.ID) error {
-	p.refunds.Add(1)
-	return p.Simulated.Refund(ctx, id)
+func (p *provider) Refund(ctx context.Context, id order.ID, refundID string, amount order.Money) error {
+	n := p.refunds.Add(1)
+	if p.refusing.Load() || p.flapping.Load() && n%2 == 1 {
+		return errAway
+	}
+	return p.Simulated.Refund(ctx, id, refundID, amount)
 }
 
 // newPayment is the service on a ledger in a real database.
@@ -270,9 +275,94 @@ func TestAChargeThatComesAfterTheTombstoneGoesBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 {
-		wantState(t, p, id, spillwayv1.ChargeState_CHARGE_STATE_VOIDED)
+		wantState(t, p, id, spillwayv1.ChargeState_CHARGE_STATE_REFUNDED)
 	}
 	if outcome, _, err := provider.Find(t.Context(), id); err != nil || !outcome.Refunded || provider.refunds.Load() != 1 {
 		t.Errorf("the provider has %+v (%v) after %d refunds", outcome, err, provider.refunds.Load())
 	}
+}
+
+// TestPayment_RefundIsConfirmedLater: the refund is booked whatever the provider does, and done when the provider has confirmed it.
+func TestPayment_RefundIsConfirmedLater(t *testing.T) {
+	p, provider := newPayment(t)
+	id := newID()
+	if _, err := charge(t, p, id, 12, goodCard); err != nil {
+		t.Fatal(err)
+	}
+	provider.refusing.Store(true)
+	var refundID string
+	for range 2 {
+		resp, err := p.Refund(t.Context(), &spillwayv1.RefundRequest{OrderId: string(id), Reason: "lost"})
+		if err != nil || resp.GetCharge().GetState() != spillwayv1.ChargeState_CHARGE_STATE_REFUNDING {
+			t.Fatalf("refund: %v, %v; want REFUNDING", resp, err)
+		}
+		refundID = resp.GetRefundId()
+	}
+	if _, err := p.Void(t.Context(), &spillwayv1.VoidRequest{OrderId: string(id)}); !errors.Is(err, order.ErrState) {
+		t.Errorf("void: %v; want ErrState", err)
+	}
+	if _, err := charge(t, p, id, 12, goodCard); !errors.Is(err, order.ErrState) {
+		t.Errorf("a charge beside the refund: %v; want ErrState", err)
+	}
+	execute := func() error {
+		_, err := p.ExecuteRefund(t.Context(), &spillwayv1.ExecuteRefundRequest{RefundId: refundID})
+		return err
+	}
+	if err := execute(); !errors.Is(err, order.ErrUnavailable) {
+		t.Errorf("execute while the provider refuses: %v; want ErrUnavailable", err)
+	}
+	provider.refusing.Store(false)
+	for range 2 {
+		if err := execute(); err != nil {
+			t.Error(err)
+		}
+	}
+	wantState(t, p, id, spillwayv1.ChargeState_CHARGE_STATE_REFUNDED)
+	wantRefunded(t, provider, id)
+	if _, err := p.ExecuteRefund(t.Context(), &spillwayv1.ExecuteRefundRequest{RefundId: "nothing"}); !errors.Is(err, order.ErrNotFound) {
+		t.Errorf("a refund that is not booked: %v; want ErrNotFound", err)
+	}
+}
+
+// TestPayment_LateChargeIsBooked: what the provider took for a voided order, while it does no refunds, is in the ledger as money that goes back.
+func TestPayment_LateChargeIsBooked(t *testing.T) {
+	for name, lost := range map[string]bool{"answered": false, "with the answer lost": true} {
+		t.Run(name, func(t *testing.T) {
+			p, provider := newPayment(t)
+			provider.refusing.Store(true)
+			provider.lost.Store(lost)
+			id := newID()
+			provider.during = func() {
+				if _, err := p.Void(t.Context(), &spillwayv1.VoidRequest{OrderId: string(id)}); err != nil {
+					t.Error(err)
+				}
+			}
+			if _, err := charge(t, p, id, 12, goodCard); !errors.Is(err, order.ErrState) {
+				t.Errorf("charge: %v; want ErrState: its money is certain to go back", err)
+			}
+			resp, err := p.GetCharge(t.Context(), &spillwayv1.GetChargeRequest{OrderId: string(id)})
+			if ch := resp.GetCharge(); err != nil || ch.GetState() != spillwayv1.ChargeState_CHARGE_STATE_REFUNDING || ch.GetAmount().GetUnits() != 12 {
+				t.Errorf("the ledger has %v (%v), want 12 EUR REFUNDING", ch, err)
+			}
+		})
+	}
+}
+
+// TestPayment_UnknownChargeOfVoidedOrderIsRechecked: the provider did not answer, and takes the money after everybody is gone.
+func TestPayment_UnknownChargeOfVoidedOrderIsRechecked(t *testing.T) {
+	p, provider := newPayment(t)
+	id := newID()
+	if _, err := p.Void(t.Context(), &spillwayv1.VoidRequest{OrderId: string(id)}); err != nil {
+		t.Fatal(err)
+	}
+	provider.away.Store(true)
+	if _, err := charge(t, p, id, 12, goodCard); !errors.Is(err, order.ErrState) {
+		t.Errorf("charge: %v; want ErrState", err)
+	}
+	wantState(t, p, id, spillwayv1.ChargeState_CHARGE_STATE_VOIDED)
+	if _, err := provider.Simulated.Charge(t.Context(), id, order.Money{Currency: "EUR", Amount: 1200}, gateway.NewCard(goodCard, "123", 2090, 1)); err != nil {
+		t.Fatal(err)
+	}
+	wantState(t, p, id, spillwayv1.ChargeState_CHARGE_STATE_REFUNDED)
+	wantRefunded(t, provider, id)
 }

@@ -2,43 +2,11 @@ package server
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/stock"
-	"github.com/spillway/spillway/store"
 )
-
-// testBooks lets the stock package see SQL.
-type testBooks struct{ *store.Stock }
-
-func testEpoch(e store.Epoch) stock.Epoch {
-	return stock.Epoch{Number: e.Number, RunID: e.RunID, LastID: e.LastID, OpenedAt: e.OpenedAt, Closed: e.Closed}
-}
-
-func (b testBooks) OpenEpoch(ctx context.Context, partition uint8) (stock.Epoch, error) {
-	e, err := b.Stock.OpenEpoch(ctx, partition)
-	if errors.Is(err, store.ErrNoEpoch) {
-		return stock.Epoch{}, order.ErrNotFound
-	}
-	return testEpoch(e), err
-}
-
-func (b testBooks) EpochAt(ctx context.Context, partition uint8, number int64) (stock.Epoch, error) {
-	e, err := b.Stock.EpochAt(ctx, partition, number)
-	return testEpoch(e), err
-}
-
-func (b testBooks) NextEpoch(ctx context.Context, partition uint8, expect int64, runID string) (stock.Epoch, error) {
-	e, err := b.CloseAndOpen(ctx, partition, expect, runID)
-	return testEpoch(e), err
-}
-
-func (b testBooks) Snapshot(ctx context.Context, partition uint8, skus []order.SKU) (stock.Epoch, map[order.SKU]int64, error) {
-	e, units, err := b.Stock.Snapshot(ctx, partition, skus)
-	return testEpoch(e), units, err
-}
 
 type permitAll struct{}
 

@@ -13,6 +13,7 @@ import (
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/stock"
+	"github.com/spillway/spillway/stocksql"
 	"github.com/spillway/spillway/store"
 	"github.com/spillway/spillway/test/realparts"
 	"github.com/spillway/spillway/workers"
@@ -110,10 +111,10 @@ func (s *testShop) openStock(t *testing.T) {
 	t.Cleanup(func() { s.clean(t) })
 	limits := stock.DefaultLimits()
 	limits.CustomerOrders, limits.Timeout = 0, testWait
-	sql := testBooks{store.NewStock(s.db)}
+	sql := stocksql.New(s.db)
 	s.journal = stock.NewJournal(s.keys, r, permitAll{})
 	drain := func(ctx context.Context, epoch int64) error { return s.flusher(s.progress).Drain(ctx, epoch) }
-	s.epochs = stock.NewEpochs(s.keys, r, sql, drain, discardLog)
+	s.epochs = stock.NewEpochs(s.keys, r, sql, drain, store.DurabilityJournal, discardLog)
 	s.Stock = stock.New(s.keys, r, s.epochs, sql, limits, permitAll{})
 	price := order.Money{Currency: "EUR", Amount: 1000}
 	products := []store.Product{{SKU: "A", Name: "a", Price: price, Stock: 100}, {SKU: "B", Name: "b", Price: price, Stock: 100}}

@@ -15,6 +15,7 @@ const (
 
 var chargeNames = map[ChargeState]string{
 	ChargePending: "PENDING", ChargeSucceeded: "SUCCEEDED", ChargeDeclined: "DECLINED", ChargeVoided: "VOIDED", ChargeRefunded: "REFUNDED",
+	ChargeRefunding: "REFUNDING",
 }
 
 // chargeName is the name of a charge's state that was read as text.
@@ -54,7 +55,7 @@ func (v *AuditView) UnchargedOrders(ctx context.Context, each func(Flaw)) (int64
 
 // WrongAmounts finds charges that took another amount than the order's total.
 func (v *AuditView) WrongAmounts(ctx context.Context, each func(Flaw)) (int64, error) {
-	taken := chargeIs("state", ChargeSucceeded, ChargeRefunded)
+	taken := chargeIs("state", ChargeSucceeded, ChargeRefunding, ChargeRefunded)
 	return v.ask(ctx, question{
 		counts: allCharges + " WHERE " + taken,
 		flaws: "SELECT c.order_id, c.amount, c.currency, o.total, o.currency FROM charges c JOIN orders o ON o.id = c.order_id WHERE c." + taken +
@@ -115,24 +116,44 @@ func (v *AuditView) DecidedAndPending(ctx context.Context, each func(Flaw)) (int
 	}, each)
 }
 
-// RefundsThatAreNotTheCharge finds charges that are REFUNDED without a refund of the same amount, and refunds of charges that are
-// not REFUNDED.
-func (v *AuditView) RefundsThatAreNotTheCharge(ctx context.Context, each func(Flaw)) (int64, error) {
-	const columns = "SELECT c.order_id, r.order_id, c.state, c.amount, c.currency, r.amount, r.currency FROM "
-	refunded := chargeIs("c.state", ChargeRefunded)
+// refundSums has, for each order with refunds, what they sum to, how many are not confirmed, and their currencies.
+const refundSums = "(SELECT order_id, SUM(amount) AS booked, SUM(CASE WHEN confirmed_at IS NULL THEN 1 ELSE 0 END) AS unconfirmed, " +
+	"MIN(currency) AS low, MAX(currency) AS high FROM refunds GROUP BY order_id)"
+
+// RefundsBeyondCharges finds charges whose refunds do not fit their state: those of a REFUNDING or REFUNDED one sum to its amount, and are
+// confirmed if it is REFUNDED; those of a SUCCEEDED one are less; any other has none. It also finds refunds without a charge.
+func (v *AuditView) RefundsBeyondCharges(ctx context.Context, each func(Flaw)) (int64, error) {
 	return v.ask(ctx, question{
 		counts: allRefunds,
-		flaws: columns + "charges c LEFT JOIN refunds r ON r.order_id = c.order_id WHERE " + refunded +
-			" AND (r.order_id IS NULL OR r.amount <> c.amount OR r.currency <> c.currency) UNION ALL " +
-			columns + "refunds r LEFT JOIN charges c ON c.order_id = r.order_id WHERE c.order_id IS NULL OR NOT " + refunded,
+		flaws: "SELECT c.order_id, c.state, c.amount, c.currency, r.booked, r.unconfirmed FROM charges c LEFT JOIN " + refundSums + " r ON r.order_id = c.order_id WHERE " +
+			"(" + chargeIs("c.state", ChargeRefunded) + " AND (r.order_id IS NULL OR r.booked <> c.amount OR r.unconfirmed > 0)) OR " +
+			"(" + chargeIs("c.state", ChargeRefunding) + " AND (r.order_id IS NULL OR r.booked <> c.amount OR r.unconfirmed = 0)) OR " +
+			"(" + chargeIs("c.state", ChargeSucceeded) + " AND r.booked >= c.amount) OR " +
+			"(" + chargeIs("c.state", ChargePending, ChargeDeclined, ChargeVoided) + " AND r.order_id IS NOT NULL) OR r.low <> c.currency OR r.high <> c.currency " +
+			"UNION ALL SELECT r.order_id, NULL, 0, r.low, r.booked, r.unconfirmed FROM " + refundSums + " r LEFT JOIN charges c ON c.order_id = r.order_id WHERE c.order_id IS NULL",
 		say: func(r []string) Flaw {
+			f := Flaw{OrderID: order.ID(r[0])}
 			switch {
-			case r[0] == "":
-				return Flaw{OrderID: order.ID(r[1]), Detail: sum(r[5], r[6]) + " was refunded, but nothing was ever charged"}
 			case r[1] == "":
-				return Flaw{OrderID: order.ID(r[0]), Detail: "its charge of " + sum(r[3], r[4]) + " is REFUNDED, but there is no refund"}
+				f.Detail = "refunds of " + sum(r[4], r[3]) + " are booked, but nothing was ever charged"
+			case r[4] == "":
+				f.Detail = "its charge of " + sum(r[2], r[3]) + " is " + chargeName(r[1]) + ", but there is no refund"
+			default:
+				f.Detail = fmt.Sprintf("its charge of %s is %s; booked refunds sum to %s, %s of them unconfirmed", sum(r[2], r[3]), chargeName(r[1]), sum(r[4], r[3]), r[5])
 			}
-			return Flaw{OrderID: order.ID(r[0]), Detail: fmt.Sprintf("%s was refunded; its charge of %s is %s", sum(r[5], r[6]), sum(r[3], r[4]), chargeName(r[2]))}
+			return f
+		},
+	}, each)
+}
+
+// UnconfirmedRefunds finds refunds that the provider has not confirmed for too long, or, if nothing may be on its way, at all.
+func (v *AuditView) UnconfirmedRefunds(ctx context.Context, each func(Flaw)) (int64, error) {
+	return v.ask(ctx, question{
+		counts: allRefunds,
+		flaws:  "SELECT order_id, refund_id, amount, currency, attempts FROM refunds WHERE confirmed_at IS NULL AND (? OR created_at < ?)",
+		args:   []any{v.horizon.Drained, v.horizon.Since},
+		say: func(r []string) Flaw {
+			return Flaw{OrderID: order.ID(r[0]), Detail: fmt.Sprintf("the provider has not confirmed refund %s of %s after %s attempts", r[1], sum(r[2], r[3]), r[4])}
 		},
 	}, each)
 }

@@ -133,9 +133,9 @@ func (v *AuditView) UnfinishedIntents(ctx context.Context, each func(Flaw)) (int
 func (v *AuditView) IncompleteIntents(ctx context.Context, each func(Flaw)) (int64, error) {
 	return v.ask(ctx, question{
 		counts: allIntents + " WHERE finished_at IS NOT NULL",
-		flaws: "SELECT x.order_id, x.units, x.refund_amount, COALESCE(r.amount, 0), x.restocked_at IS NULL FROM order_cancellations x " +
-			"LEFT JOIN refunds r ON r.order_id = x.order_id WHERE x.finished_at IS NOT NULL " +
-			"AND ((x.units <> '' AND x.restocked_at IS NULL) OR x.refund_amount <> COALESCE(r.amount, 0))",
+		flaws: "SELECT x.order_id, x.units, x.refund_amount, COALESCE(r.booked, 0), x.restocked_at IS NULL FROM order_cancellations x " +
+			"LEFT JOIN " + refundSums + " r ON r.order_id = x.order_id WHERE x.finished_at IS NOT NULL " +
+			"AND ((x.units <> '' AND x.restocked_at IS NULL) OR x.refund_amount <> COALESCE(r.booked, 0))",
 		say: func(r []string) Flaw {
 			f := Flaw{OrderID: order.ID(r[0]), Detail: fmt.Sprintf("its cancellation is finished and says that %s was refunded; booked is %s", r[2], r[3])}
 			if r[1] != "" && r[4] == "1" {

@@ -54,11 +54,13 @@ func (c *Cancellations) Adopt(ctx context.Context, x Cancellation) (adopted bool
 	return adopted, err
 }
 
-// Refunded notes what was given back.
+// Refunded notes what was given back. What Charges.TookLate noted meanwhile is more, and stays.
 func (c *Cancellations) Refunded(ctx context.Context, id order.ID, amount order.Money) error {
 	return c.db.call(ctx, func(ctx context.Context) error {
-		_, err := c.db.sql.ExecContext(ctx, "UPDATE order_cancellations SET refunded_at = ?, refund_amount = ?, refund_currency = ? WHERE order_id = ? AND refunded_at IS NULL",
-			micro(time.Now()), amount.Amount, amount.Currency, id)
+		// The currency comes first: MySQL assigns from left to right.
+		_, err := c.db.sql.ExecContext(ctx, "UPDATE order_cancellations SET refunded_at = ?, refund_currency = CASE WHEN refund_amount > ? THEN refund_currency ELSE ? END, "+
+			"refund_amount = CASE WHEN refund_amount > ? THEN refund_amount ELSE ? END WHERE order_id = ? AND refunded_at IS NULL",
+			micro(time.Now()), amount.Amount, amount.Currency, amount.Amount, amount.Amount, id)
 		return err
 	})
 }

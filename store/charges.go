@@ -24,9 +24,17 @@ const (
 	ChargeDeclined ChargeState = 3
 	// ChargeVoided: a tombstone; a late charge is refused.
 	ChargeVoided ChargeState = 4
-	// ChargeRefunded: taken and given back.
+	// ChargeRefunded: taken and given back; the provider confirmed it.
 	ChargeRefunded ChargeState = 5
+	// ChargeRefunding: taken, and all of it is to be given back, which the provider has not confirmed yet. It can be neither charged nor
+	// refunded again.
+	ChargeRefunding ChargeState = 6
 )
+
+// Taken says whether the provider took the money, wherever it is now.
+func (s ChargeState) Taken() bool {
+	return s == ChargeSucceeded || s == ChargeRefunding || s == ChargeRefunded
+}
 
 // Charge is the ledger's line of one order. It holds no card data (I13).
 type Charge struct {
@@ -37,15 +45,6 @@ type Charge struct {
 	// DeclineCode is the provider's reason.
 	DeclineCode          string
 	CreatedAt, UpdatedAt time.Time
-}
-
-// Refund is money given back.
-type Refund struct {
-	RefundID  string
-	OrderID   order.ID
-	Amount    order.Money
-	Reason    string
-	CreatedAt time.Time
 }
 
 // Charges is the ledger: one line an order, so that no order is charged twice.
@@ -124,11 +123,13 @@ type execer interface {
 }
 
 func insertCharges(ctx context.Context, ex execer, charges []Charge, upsert string) error {
-	args := make([]any, 0, 8*len(charges))
+	args := make([]any, 0, 10*len(charges))
 	for _, ch := range charges {
-		args = append(args, ch.OrderID, ch.ChargeID, ch.State, ch.Amount.Amount, ch.Amount.Currency, clip(ch.DeclineCode, 64), ch.CreatedAt, ch.UpdatedAt)
+		voided, recheck := voidTimes(ch.State, ch.UpdatedAt)
+		args = append(args, ch.OrderID, ch.ChargeID, ch.State, ch.Amount.Amount, ch.Amount.Currency, clip(ch.DeclineCode, 64), ch.CreatedAt, ch.UpdatedAt,
+			voided, recheck)
 	}
-	if _, err := ex.ExecContext(ctx, "INSERT INTO charges ("+chargeColumns+") VALUES "+tuples(len(charges), "(?,?,?,?,?,?,?,?)")+upsert, args...); err != nil {
+	if _, err := ex.ExecContext(ctx, "INSERT INTO charges ("+chargeColumns+", voided_at, recheck_at) VALUES "+tuples(len(charges), "(?,?,?,?,?,?,?,?,?,?)")+upsert, args...); err != nil {
 		return fmt.Errorf("record %d charges: %w", len(charges), err)
 	}
 	return nil
@@ -159,7 +160,16 @@ func (c *Charges) Get(ctx context.Context, id order.ID) (Charge, error) {
 }
 
 func getCharge(ctx context.Context, q querier, id order.ID) (Charge, error) {
-	ch, err := scanCharge(q.QueryRowContext(ctx, "SELECT "+chargeColumns+" FROM charges WHERE order_id = ?", id))
+	return readCharge(ctx, q, id, "")
+}
+
+// lockCharge is getCharge that keeps others from changing the line until the commit.
+func (db *DB) lockCharge(ctx context.Context, tx *sql.Tx, id order.ID) (Charge, error) {
+	return readCharge(ctx, tx, id, db.forUpdate())
+}
+
+func readCharge(ctx context.Context, q querier, id order.ID, lock string) (Charge, error) {
+	ch, err := scanCharge(q.QueryRowContext(ctx, "SELECT "+chargeColumns+" FROM charges WHERE order_id = ?"+lock, id))
 	if errors.Is(err, sql.ErrNoRows) {
 		return Charge{}, fmt.Errorf("charge of order %s: %w", id, order.ErrNotFound)
 	}
@@ -171,8 +181,10 @@ func getCharge(ctx context.Context, q querier, id order.ID) (Charge, error) {
 func (c *Charges) Resolve(ctx context.Context, id order.ID, from, to ChargeState, declineCode string) (Charge, error) {
 	var ch Charge
 	err := c.db.call(ctx, func(ctx context.Context) error {
-		_, err := c.db.sql.ExecContext(ctx, "UPDATE charges SET state = ?, decline_code = ?, updated_at = ? WHERE order_id = ? AND state = ?",
-			to, clip(declineCode, 64), micro(c.now()), id, from)
+		now := micro(c.now())
+		voided, recheck := voidTimes(to, now)
+		_, err := c.db.sql.ExecContext(ctx, "UPDATE charges SET state = ?, decline_code = ?, updated_at = ?, voided_at = ?, recheck_at = ? "+
+			"WHERE order_id = ? AND state = ?", to, clip(declineCode, 64), now, voided, recheck, id, from)
 		if err != nil {
 			return fmt.Errorf("resolve the charge of %s: %w", id, err)
 		}
@@ -189,45 +201,10 @@ func (c *Charges) Void(ctx context.Context, id order.ID, chargeID string, curren
 	if err == nil && ch.State == ChargePending {
 		ch, err = c.Resolve(ctx, id, ChargePending, ChargeVoided, "")
 	}
-	if err == nil && (ch.State == ChargeSucceeded || ch.State == ChargeRefunded) {
+	if err == nil && ch.State.Taken() {
 		err = fmt.Errorf("order %s is charged already: %w", id, order.ErrState)
 	}
 	return ch, err
-}
-
-// Refund books that the whole charge goes back, once: again, it answers the first refund. order.ErrState when nothing was
-// taken.
-func (c *Charges) Refund(ctx context.Context, id order.ID, refundID, reason string) (Refund, Charge, error) {
-	var out Refund
-	var ch Charge
-	err := c.db.tx(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
-		_, err = tx.ExecContext(ctx, "UPDATE charges SET state = ?, updated_at = ? WHERE order_id = ? AND state = ?",
-			ChargeRefunded, micro(c.now()), id, ChargeSucceeded)
-		if err != nil {
-			return err
-		}
-		if ch, err = getCharge(ctx, tx, id); err != nil {
-			return err
-		}
-		if ch.State != ChargeRefunded {
-			return fmt.Errorf("nothing was taken for order %s: %w", id, order.ErrState)
-		}
-		out, err = c.bookRefund(ctx, tx, ch, refundID, reason)
-		return err
-	})
-	return out, ch, err
-}
-
-func (c *Charges) bookRefund(ctx context.Context, tx *sql.Tx, ch Charge, refundID, reason string) (Refund, error) {
-	r := Refund{OrderID: ch.OrderID, Amount: ch.Amount}
-	err := tx.QueryRowContext(ctx, "SELECT refund_id, reason, created_at FROM refunds WHERE order_id = ?", ch.OrderID).Scan(&r.RefundID, &r.Reason, &r.CreatedAt)
-	if !errors.Is(err, sql.ErrNoRows) {
-		return r, err
-	}
-	r.RefundID, r.Reason, r.CreatedAt = refundID, clip(reason, 200), micro(c.now())
-	_, err = tx.ExecContext(ctx, "INSERT INTO refunds (refund_id, order_id, amount, currency, reason, created_at) VALUES (?,?,?,?,?,?)",
-		r.RefundID, r.OrderID, r.Amount.Amount, r.Amount.Currency, r.Reason, r.CreatedAt)
-	return r, err
 }
 
 // Orphans are charges that took money for orders that SQL does not have, although they are old enough to be there: Redis lost

@@ -40,7 +40,7 @@ func TestTheLedgerHasOneLineAnOrder(t *testing.T) {
 		}
 		first, _, err1 := ledger.Refund(t.Context(), id, "r1", "why")
 		again, ch, err2 := ledger.Refund(t.Context(), id, "r2", "why")
-		if err1 != nil || err2 != nil || first.RefundID != again.RefundID || ch.State != store.ChargeRefunded {
+		if err1 != nil || err2 != nil || first.RefundID != again.RefundID || ch.State != store.ChargeRefunding {
 			t.Errorf("refund twice: %+v %v, %+v %v", first, err1, again, err2)
 		}
 	})

@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"errors"
+	"strings"
 	"testing"
 )
 
@@ -47,4 +49,25 @@ func (c *RedisClaim) Connection(t testing.TB) (id int64) {
 		t.Fatal(err)
 	}
 	return id
+}
+
+// UpBefore applies the migrations that come before the one whose file name contains the text.
+func (m *Migrator) UpBefore(ctx context.Context, name string) error {
+	ex, err := m.executor(ctx)
+	if err != nil {
+		return err
+	}
+	pending, err := ex.Pending(ctx)
+	if err != nil {
+		return err
+	}
+	for _, f := range pending {
+		if strings.Contains(f.Name(), name) {
+			return nil
+		}
+		if err := ex.Execute(ctx, f); err != nil {
+			return err
+		}
+	}
+	return errors.New("no migration is called " + name)
 }

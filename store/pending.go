@@ -21,17 +21,6 @@ func (o *Orders) StalePending(ctx context.Context, after Place, before, now time
 		order.Pending, micro(after.At), micro(before), micro(after.At), after.OrderID, micro(now), limit)
 }
 
-// Voided are up to limit voided charges behind the place, whose lines were written before the time, in that order.
-func (o *Orders) Voided(ctx context.Context, after Place, before time.Time, limit int) ([]Place, error) {
-	return fetch(ctx, o.db, func(ctx context.Context) ([]Place, error) {
-		return collect(ctx, o.db.sql, "voided charges", func(r scanner) (p Place, err error) {
-			err = r.Scan(&p.At, &p.OrderID)
-			return p, err
-		}, "SELECT created_at, order_id FROM charges WHERE state = ? AND created_at >= ? AND created_at < ? AND (created_at > ? OR order_id > ?) "+
-			"ORDER BY created_at, order_id LIMIT ?", ChargeVoided, micro(after.At), micro(before), micro(after.At), after.OrderID, limit)
-	})
-}
-
 // OpenCharges are up to limit orders that were cancelled between the times, and may have cost money that is not on its way back: their charge
 // succeeded, or nobody knows its outcome, or the ledger has no line of it. The last happens when the ledger was away while the provider
 // took the money: the order was PENDING then, and its cancellation could not leave a tombstone either.

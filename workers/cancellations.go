@@ -75,7 +75,7 @@ func (f *CancellationFinisher) RunOnce(ctx context.Context) (int, error) {
 
 // advance does what is left of one cancellation, and puts it off when that failed or the flusher has to come first.
 func (f *CancellationFinisher) advance(ctx context.Context, epoch int64, x store.Cancellation) error {
-	err := f.step(ctx, epoch, x)
+	confirmed, err := f.step(ctx, epoch, x)
 	if err != nil {
 		return errors.Join(err, f.intents.Later(ctx, x.OrderID, f.now().Add(cancelBackoff(x.Attempts)), true))
 	}
@@ -83,6 +83,8 @@ func (f *CancellationFinisher) advance(ctx context.Context, epoch int64, x store
 	switch {
 	case err != nil:
 		return err
+	case !finished && !confirmed: // The confirmation makes it due at once.
+		return f.intents.Later(ctx, x.OrderID, f.now().Add(cancelBackoff(x.Attempts)), true)
 	case !finished:
 		return f.intents.Later(ctx, x.OrderID, f.now().Add(flushPause), false)
 	}
@@ -90,33 +92,42 @@ func (f *CancellationFinisher) advance(ctx context.Context, epoch int64, x store
 	return nil
 }
 
-func (f *CancellationFinisher) step(ctx context.Context, epoch int64, x store.Cancellation) error {
+// step takes the steps that are left, and says whether the provider has confirmed the refund, if there is one: the units do not wait for that.
+func (f *CancellationFinisher) step(ctx context.Context, epoch int64, x store.Cancellation) (confirmed bool, err error) {
 	adopted, err := f.intents.Adopt(ctx, x)
 	if err != nil || !adopted {
-		return err
+		return true, err
 	}
-	if !x.Refunded {
-		amount, err := giveBack(ctx, f.money, x.OrderID, x.Reason)
-		if err != nil {
-			return err
+	confirmed = x.Refunded
+	if !confirmed {
+		var amount order.Money
+		if amount, confirmed, err = giveBack(ctx, f.money, x.OrderID, x.Reason); err != nil {
+			return false, err
 		}
-		if err := f.intents.Refunded(ctx, x.OrderID, amount); err != nil {
-			return err
+		if confirmed {
+			if err := f.intents.Refunded(ctx, x.OrderID, amount); err != nil {
+				return false, err
+			}
 		}
 	}
 	if x.Restocked {
-		return nil
+		return confirmed, nil
 	}
 	_, err = f.stock.Restock(ctx, epoch, x.OrderID, x.Units, x.Reason)
-	return err
+	return confirmed, err
 }
 
-// cancelBackoff doubles with each attempt.
+// cancelBackoff is the wait after so many failed attempts.
 func cancelBackoff(attempts int) time.Duration {
-	d := cancelBackoffMin
+	return backoffFor(attempts, cancelBackoffMin, cancelBackoffMax)
+}
+
+// backoffFor doubles the wait with each attempt.
+func backoffFor(attempts int, least, most time.Duration) time.Duration {
+	d := least
 	for range attempts {
-		if d *= 2; d >= cancelBackoffMax {
-			return cancelBackoffMax
+		if d *= 2; d >= most {
+			return most
 		}
 	}
 	return d

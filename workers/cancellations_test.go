@@ -45,6 +45,8 @@ type cashier struct {
 	mu      sync.Mutex
 	charges map[order.ID]gateway.FoundCharge
 	refunds map[order.ID]int // times that money went back
+	// unconfirmed: the provider does not confirm refunds.
+	unconfirmed bool
 }
 
 func newCashier(c *crash, paid ...order.Order) *cashier {
@@ -74,7 +76,7 @@ func (k *cashier) Void(_ context.Context, id order.ID) error {
 		k.mu.Lock()
 		defer k.mu.Unlock()
 		switch k.charges[id].State {
-		case gateway.ChargeTaken, gateway.ChargeReturned:
+		case gateway.ChargeTaken, gateway.ChargeReturning, gateway.ChargeReturned:
 			return order.ErrState
 		case gateway.ChargeUnknown:
 			k.charges[id] = gateway.FoundCharge{ID: "ch", State: gateway.ChargeVoided}
@@ -92,9 +94,11 @@ func (k *cashier) Refund(_ context.Context, id order.ID, _ string) error {
 		switch ch.State {
 		case gateway.ChargeTaken:
 			k.refunds[id]++
-			ch.State = gateway.ChargeReturned
+			if ch.State = gateway.ChargeReturned; k.unconfirmed {
+				ch.State = gateway.ChargeReturning
+			}
 			k.charges[id] = ch
-		case gateway.ChargeReturned:
+		case gateway.ChargeReturning, gateway.ChargeReturned:
 		case gateway.ChargeUnknown, gateway.ChargeDeclined, gateway.ChargeVoided:
 			return order.ErrState
 		}
@@ -201,4 +205,37 @@ func TestALostOrderWithoutAChargeCostsNothing(t *testing.T) {
 		t.Errorf("due %v (%v); the charge is %+v", due, err, money.charges[o.ID])
 	}
 	s.wantStock(t, 100, 100)
+}
+
+// TestCancellationFinisher_WaitsForTheProvider: while the provider does not confirm the refund, the units go back and the cancellation stays open.
+func TestCancellationFinisher_WaitsForTheProvider(t *testing.T) {
+	s := openShop(t, openSQLite(t))
+	o := freshOrder()
+	s.reserve(t, o)
+	s.settle(t, o)
+	f := s.flusher(s.sql, withOrders)
+	drained(t, f.RunOnce)
+	intents, money := store.NewCancellations(s.db), newCashier(&crash{}, o)
+	money.unconfirmed = true
+	if _, err := intents.Cancel(t.Context(), o.ID, []order.State{order.Paid}, "changed my mind", "c1"); err != nil {
+		t.Fatal(err)
+	}
+	finisher := workers.NewCancellationFinisher(intents, money, s.Stock, quiet)
+	now := time.Now()
+	finisher.SetClock(func() time.Time { return now })
+	for range 4 {
+		mustRun(t, finisher.RunOnce, 1)
+		drained(t, f.RunOnce)
+		now = now.Add(time.Hour)
+	}
+	s.wantStock(t, 100, 100)
+	due, err := intents.Due(t.Context(), now.Add(time.Hour), 10)
+	if err != nil || len(due) != 1 || due[0].Refunded || !due[0].Restocked || due[0].Attempts != 4 {
+		t.Fatalf("due is %+v (%v), want the cancellation, restocked and not refunded", due, err)
+	}
+	money.set(o, gateway.ChargeReturned)
+	mustRun(t, finisher.RunOnce, 1)
+	if due, err := intents.Due(t.Context(), now.Add(time.Hour), 10); err != nil || len(due) != 0 || money.refunds[o.ID] != 1 {
+		t.Errorf("due is %+v (%v); the money went back %d times", due, err, money.refunds[o.ID])
+	}
 }

@@ -23,6 +23,8 @@
 //	                      long; PaymentService   SQL, order_cancellations            a look                    orders again
 //	CancellationFinisher  order_cancellations    refunds by PaymentService, journal, recoveryBatch a look      each step is idempotent and
 //	                                             due_mails                                                     noted: it is repeated
+//	RefundRetrier         refunds that are       refunds and charges, by             recoveryBatch a look      each refund is idempotent by
+//	                      not confirmed          PaymentService                                                its id: it is repeated
 //	LostOrders            closed epochs, log,    order_cancellations                 a closed epoch            the epoch is looked at again
 //	                      charges
 //

@@ -20,5 +20,8 @@ func (l *LostOrders) SetClock(now func() time.Time) { l.now = now }
 // MarshalEvents makes the messages of events.
 var MarshalEvents = marshalEvents
 
-// Rechecks are the ages at which voided charges are asked for again.
-var Rechecks = rechecks
+// SetClock sets what time it is.
+func (r *RefundRetrier) SetClock(now func() time.Time) { r.now = now }
+
+// SetClock sets what time it is.
+func (f *CancellationFinisher) SetClock(now func() time.Time) { f.now = now }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/stock"
+	"github.com/spillway/spillway/stocksql"
 	"github.com/spillway/spillway/store"
 	"github.com/spillway/spillway/test/realparts"
 	"github.com/spillway/spillway/wire"
@@ -34,56 +35,6 @@ var (
 	quiet = slog.New(slog.DiscardHandler)
 	at    = time.Date(2026, 11, 24, 12, 0, 0, 123456000, time.UTC)
 )
-
-// books lets the stock package see SQL.
-type books struct {
-	*store.Stock
-
-	orders *store.Orders
-}
-
-func toStock(e store.Epoch) stock.Epoch {
-	return stock.Epoch{
-		Number: e.Number, Instance: e.Instance, LastID: e.LastID, OpenedAt: e.OpenedAt, Closed: e.Closed,
-		Durability: e.Durability, RecordsLostAt: e.RecordsLostAt,
-	}
-}
-
-func (b books) OpenEpoch(ctx context.Context, partition uint8) (stock.Epoch, error) {
-	e, err := b.Stock.OpenEpoch(ctx, partition)
-	if errors.Is(err, store.ErrNoEpoch) {
-		return stock.Epoch{}, order.ErrNotFound
-	}
-	return toStock(e), err
-}
-
-func (b books) EpochAt(ctx context.Context, partition uint8, number int64) (stock.Epoch, error) {
-	e, err := b.Stock.EpochAt(ctx, partition, number)
-	return toStock(e), err
-}
-
-func (b books) NextEpoch(ctx context.Context, partition uint8, expect int64, next stock.Epoch) (stock.Epoch, error) {
-	e, err := b.CloseAndOpen(ctx, expect, store.Epoch{
-		Partition: partition, Instance: next.Instance, Durability: next.Durability, RecordsLostAt: next.RecordsLostAt,
-	})
-	return toStock(e), err
-}
-
-func (b books) Standing(ctx context.Context, id order.ID) (stock.Standing, error) {
-	s, err := b.orders.Standing(ctx, id)
-	if reason, ok := s.Cancelled(); ok {
-		return stock.Standing{State: order.Cancelled, Reason: reason, At: s.UpdatedAt}, err
-	}
-	if !s.Exists || s.State == order.Cancelled {
-		return stock.Standing{State: order.Pending}, err
-	}
-	return stock.Standing{State: s.State, Reason: s.Reason, At: s.UpdatedAt}, err
-}
-
-func (b books) Snapshot(ctx context.Context, partition uint8, skus []order.SKU) (stock.Epoch, map[order.SKU]int64, error) {
-	e, units, err := b.Stock.Snapshot(ctx, partition, skus)
-	return toStock(e), units, err
-}
 
 type alwaysPermit struct{}
 
@@ -183,8 +134,8 @@ func openShop(t *testing.T, db *store.DB) *shop {
 	limits.CustomerOrders, limits.Timeout = 0, patience
 	s.journal = stock.NewJournal(s.keys, r, alwaysPermit{})
 	drain := func(ctx context.Context, epoch int64) error { return s.flusher(s.sql).Drain(ctx, epoch) }
-	s.epochs = stock.NewEpochs(s.keys, r, books{s.sql, s.orders}, drain, store.DurabilityJournal, quiet)
-	s.Stock = stock.New(s.keys, r, s.epochs, books{s.sql, s.orders}, limits, alwaysPermit{})
+	s.epochs = stock.NewEpochs(s.keys, r, stocksql.New(db), drain, store.DurabilityJournal, quiet)
+	s.Stock = stock.New(s.keys, r, s.epochs, stocksql.New(db), limits, alwaysPermit{})
 	price := order.Money{Currency: "EUR", Amount: 100}
 	products := []store.Product{{SKU: "A", Name: "a", Price: price, Stock: 100}, {SKU: "B", Name: "b", Price: price, Stock: 100}}
 	if _, err := store.NewProducts(db).Seed(t.Context(), products); err != nil {

@@ -4,55 +4,56 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/spillway/spillway/store"
 )
 
-// rechecks are the ages at which a voided charge is asked for again: the provider may take the money late, when whoever had asked for it
-// is gone. Providers answer or give up within minutes.
-var rechecks = []time.Duration{time.Minute, 15 * time.Minute}
-
 const (
-	// recheckBack is what a worker that starts catches up with: what was due while none ran for that long.
-	recheckBack = time.Hour
-	// recheckPages bounds one look, in pages of recoveryBatch: 1,000 orders that nobody paid can be voided in a second.
+	// recheckPages bounds the rechecks of one iteration, in pages of recoveryBatch: 1,000 orders that nobody paid can be voided in a second.
 	recheckPages = 10
+	// recheckRetry is when a recheck that failed is tried again.
+	recheckRetry = time.Minute
 )
 
-// recheck asks for voided charges once more at each age. The payment service gives back what the provider took for them.
+// recheck asks the payment service for the voided charges that are due: the provider may take the money late, when whoever had asked for
+// it is gone. The payment service books what the provider took, with its refund.
 func (r *PaymentReconciler) recheck(ctx context.Context, now time.Time) error {
 	var errs []error
-	for i, age := range rechecks {
-		if r.rechecked[i] == (store.Place{}) {
-			r.rechecked[i].At = now.Add(-age - recheckBack)
-		}
-		for range recheckPages {
-			more, err := r.recheckPage(ctx, &r.rechecked[i], now.Add(-age))
-			errs = append(errs, err)
-			if !more {
-				break
-			}
+	for range recheckPages {
+		more, err := r.recheckPage(ctx, now)
+		errs = append(errs, err)
+		if !more {
+			break
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// recheckPage asks for a page of charges and moves the place behind them. One that fails among others is left to the next age; when all of
-// them fail, the payment service is away, and the place stays.
-func (r *PaymentReconciler) recheckPage(ctx context.Context, place *store.Place, before time.Time) (more bool, err error) {
-	page, err := r.orders.Voided(ctx, *place, before, recoveryBatch)
+// recheckPage rechecks a page of charges. Those that fail among others are tried again after recheckRetry; when all of them fail, the payment
+// service is unavailable, and they stay due.
+func (r *PaymentReconciler) recheckPage(ctx context.Context, now time.Time) (more bool, err error) {
+	page, err := r.orders.DueRechecks(ctx, now, recoveryBatch)
 	if err != nil || len(page) == 0 {
 		return false, err
 	}
-	n, err := tryEach(ctx, recoveryConcurrency, page, func(c store.Place) error {
-		if _, err := r.money.Find(ctx, c.OrderID); err != nil {
-			return fmt.Errorf("voided charge of %s: %w", c.OrderID, err)
+	var mu sync.Mutex
+	var done, failed []store.Recheck
+	_, err = tryEach(ctx, recoveryConcurrency, page, func(c store.Recheck) error {
+		_, ferr := r.money.Find(ctx, c.OrderID)
+		mu.Lock()
+		defer mu.Unlock()
+		if ferr != nil {
+			failed = append(failed, c)
+			return fmt.Errorf("recheck the voided charge of %s: %w", c.OrderID, ferr)
 		}
+		done = append(done, c)
 		return nil
 	})
-	if n > 0 {
-		*place = page[len(page)-1]
+	if len(done) == 0 {
+		return false, err
 	}
-	return n > 0 && len(page) == recoveryBatch, err
+	err = errors.Join(err, r.orders.Rechecked(ctx, done, now), r.orders.PutOffRechecks(ctx, failed, now.Add(recheckRetry), now))
+	return len(page) == recoveryBatch, err
 }

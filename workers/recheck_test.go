@@ -10,7 +10,6 @@ import (
 	"github.com/spillway/spillway/gateway"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/store"
-	"github.com/spillway/spillway/workers"
 )
 
 // asked is a cashier that counts how often it was asked for a charge, and cannot say of some.
@@ -70,12 +69,87 @@ func TestEveryVoidedChargeIsAskedForAgain(t *testing.T) {
 		}
 		look()
 		wants("at once", 0, 0)
-		for i, age := range workers.Rechecks {
+		for i, age := range []time.Duration{time.Minute, 15 * time.Minute, 2 * time.Hour, 24 * time.Hour} {
 			now = time.Now().Add(age + time.Second)
 			for range 5 {
 				look()
 			}
 			wants(fmt.Sprintf("after %s", age), i+1, i+1)
+		}
+		now = time.Now().Add(1000 * time.Hour)
+		look()
+		wants("in the end", 4, 5) // Of the one that failed, once more.
+	})
+}
+
+// TestPaymentReconciler_FailedRecheckIsRetried: one that fails among others is due again a minute later, and its ages go on from there.
+func TestPaymentReconciler_FailedRecheckIsRetried(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *store.DB) {
+		s := openShop(t, db)
+		ledger := store.NewCharges(db)
+		t.Cleanup(ledger.Close)
+		ids := []order.ID{order.NewID(0, time.Now()), order.NewID(0, time.Now())}
+		for _, id := range ids {
+			if _, err := ledger.Void(t.Context(), id, string(id), "XXX"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		money := newAsked()
+		money.poison[ids[0]] = true
+		r := s.reconciler(money)
+		for _, step := range []struct {
+			age           time.Duration
+			failing, fine int
+		}{{time.Minute, 1, 1}, {90 * time.Second, 1, 1}, {3 * time.Minute, 2, 1}, {16 * time.Minute, 3, 2}} {
+			now := time.Now().Add(step.age + time.Second)
+			r.SetClock(func() time.Time { return now })
+			if _, err := r.RunOnce(t.Context()); err != nil && !errors.Is(err, errDown) {
+				t.Fatal(err)
+			}
+			if money.times[ids[0]] != step.failing || money.times[ids[1]] != step.fine {
+				t.Errorf("after %s the charges were asked for %d and %d times, want %d and %d", step.age, money.times[ids[0]], money.times[ids[1]], step.failing, step.fine)
+			}
+		}
+	})
+}
+
+// TestCharges_RecheckedFromTheTimeOfVoiding: a charge that was pending for a day before it was voided is rechecked a minute after that, and
+// one that a request met later, a minute after the request.
+func TestCharges_RecheckedFromTheTimeOfVoiding(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *store.DB) {
+		orders, ledger := store.NewOrders(db), store.NewCharges(db)
+		t.Cleanup(ledger.Close)
+		id := order.NewID(0, time.Now())
+		if _, err := ledger.Record(t.Context(), store.Charge{OrderID: id, ChargeID: string(id), State: store.ChargePending, Amount: order.Money{Currency: "EUR", Amount: 5}}); err != nil {
+			t.Fatal(err)
+		}
+		due := func(in time.Duration) int {
+			t.Helper()
+			found, err := orders.DueRechecks(t.Context(), time.Now().Add(in), 10)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return len(found)
+		}
+		if n := due(24 * time.Hour); n != 0 {
+			t.Errorf("%d rechecks of a pending charge", n)
+		}
+		if _, err := ledger.Void(t.Context(), id, string(id), "XXX"); err != nil {
+			t.Fatal(err)
+		}
+		if due(30*time.Second) != 0 || due(61*time.Second) != 1 {
+			t.Errorf("%d rechecks are due after 30 s and %d after 61 s, want 0 and 1", due(30*time.Second), due(61*time.Second))
+		}
+		later := time.Now().Add(25 * time.Hour)
+		found, err := orders.DueRechecks(t.Context(), later, 10)
+		if err == nil {
+			err = orders.Rechecked(t.Context(), found, later)
+		}
+		if err != nil || due(1000*time.Hour) != 0 {
+			t.Errorf("after the last recheck %d are due (%v)", due(1000*time.Hour), err)
+		}
+		if err := ledger.Revoid(t.Context(), id); err != nil || due(30*time.Second) != 0 || due(61*time.Second) != 1 {
+			t.Errorf("after another request, %d rechecks are due after 30 s and %d after 61 s (%v), want 0 and 1", due(30*time.Second), due(61*time.Second), err)
 		}
 	})
 }

@@ -38,7 +38,9 @@ const (
 type PendingStore interface {
 	StalePending(ctx context.Context, after store.Place, before, now time.Time, limit int) ([]order.Order, error)
 	OpenCharges(ctx context.Context, from, to time.Time, limit int) ([]order.ID, error)
-	Voided(ctx context.Context, after store.Place, before time.Time, limit int) ([]store.Place, error)
+	DueRechecks(ctx context.Context, now time.Time, limit int) ([]store.Recheck, error)
+	Rechecked(ctx context.Context, done []store.Recheck, now time.Time) error
+	PutOffRechecks(ctx context.Context, failed []store.Recheck, at, now time.Time) error
 	// MarkPaid brings a pending order to PAID, in SQL alone.
 	MarkPaid(ctx context.Context, o order.Order, at time.Time) error
 }
@@ -63,15 +65,12 @@ type PaymentReconciler struct {
 	place store.Place
 	// lookedBack is when all cancelled orders were looked at last.
 	lookedBack time.Time
-	// rechecked is, for each age, the voided charge that was asked for last.
-	rechecked []store.Place
 }
 
 // NewPaymentReconciler makes a reconciler. Several may run: each step is idempotent.
 func NewPaymentReconciler(cfg ReconcileConfig, orders PendingStore, intents Intents, money Money, st Finisher, log *slog.Logger) *PaymentReconciler {
 	return &PaymentReconciler{
 		cfg: cfg, orders: orders, intents: intents, money: money, stock: st, now: time.Now, log: log.With("worker", "payment_reconciler"),
-		rechecked: make([]store.Place, len(rechecks)),
 	}
 }
 
@@ -121,7 +120,7 @@ func (r *PaymentReconciler) reconcile(ctx context.Context, o order.Order) error 
 		return r.settle(ctx, o, found.ID)
 	case gateway.ChargeDeclined:
 		return r.release(ctx, o, order.ReasonDeclined+found.DeclineCode)
-	case gateway.ChargeVoided, gateway.ChargeReturned:
+	case gateway.ChargeVoided, gateway.ChargeReturning, gateway.ChargeReturned:
 		return r.release(ctx, o, r.why(o, reasonVoided))
 	case gateway.ChargeUnknown:
 	}

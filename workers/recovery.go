@@ -41,7 +41,7 @@ type Money interface {
 type MoneyBack interface {
 	// Void makes sure that the order is never charged; order.ErrState when it is already.
 	Void(ctx context.Context, id order.ID) error
-	// Refund gives the money back, once; order.ErrState when nothing was taken.
+	// Refund books that the money goes back, once, and that is then certain; order.ErrState when nothing was taken.
 	Refund(ctx context.Context, id order.ID, reason string) error
 }
 
@@ -51,14 +51,15 @@ type Finisher interface {
 	Release(ctx context.Context, id order.ID, reason, trace string) (stock.Position, error)
 }
 
-// giveBack makes sure that the order costs nothing, and says what was given back; zero when nothing had been taken.
-func giveBack(ctx context.Context, money Money, id order.ID, reason string) (order.Money, error) {
+// giveBack makes sure that the order costs nothing, and returns what goes back; zero when nothing had been taken. It is confirmed once the
+// provider has done it; until then the refund worker sees to that.
+func giveBack(ctx context.Context, money Money, id order.ID, reason string) (amount order.Money, confirmed bool, err error) {
 	refunded, err := undoCharge(ctx, money, id, reason)
 	if err != nil || !refunded {
-		return order.Money{}, err
+		return order.Money{}, err == nil, err
 	}
 	found, err := money.Find(ctx, id)
-	return found.Amount, err
+	return found.Amount, err == nil && found.State == gateway.ChargeReturned, err
 }
 
 // undoCharge forbids a charge that was not made, and refunds one that was.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spillway/spillway/gateway"
 	"github.com/spillway/spillway/stock"
+	"github.com/spillway/spillway/stocksql"
 	"github.com/spillway/spillway/store"
 	"github.com/spillway/spillway/workers"
 )
@@ -61,9 +62,9 @@ func openParts(ctx context.Context, sql sqlConfig, redis redisConfig, orders ord
 	breaker := p.policies[gateway.Redis]
 	p.journal = stock.NewJournal(p.keys, p.redis, p.policies[gateway.Journal])
 	p.changes = stock.NewChanges(p.keys, p.redis, breaker)
-	b := books{store.NewStock(p.db), store.NewOrders(p.db)}
-	p.epochs = stock.NewEpochs(p.keys, p.redis, b, p.flusher().Drain, p.flush.Durability, log)
-	p.stock = stock.New(p.keys, p.redis, p.epochs, b, orders.limits(redis.embedded()), breaker)
+	books := stocksql.New(p.db)
+	p.epochs = stock.NewEpochs(p.keys, p.redis, books, p.flusher().Drain, p.flush.Durability, log)
+	p.stock = stock.New(p.keys, p.redis, p.epochs, books, orders.limits(redis.embedded()), breaker)
 	err = p.firstEpoch(ctx)
 	return p, err
 }

@@ -19,6 +19,7 @@ const (
 
 	workerReconciler = "payment-reconciler"
 	workerCanceller  = "cancellation-finisher"
+	workerRefunds    = "refund-retrier"
 	workerLost       = "lost-orders"
 	workerRescuer    = "ship-rescuer"
 	workerDispatcher = "mail-dispatcher"
@@ -27,7 +28,7 @@ const (
 
 var workerNames = []string{
 	workerFlusher, workerRelay, workerWriter, workerShipper, workerMailer,
-	workerReconciler, workerCanceller, workerLost, workerRescuer, workerDispatcher, workerDrain,
+	workerReconciler, workerCanceller, workerRefunds, workerLost, workerRescuer, workerDispatcher, workerDrain,
 }
 
 // newWorkers makes the workers of the role: first those on an order's path, in its order, because that is how they are drained.
@@ -74,12 +75,14 @@ func sqlWorkers(p *parts, a *api, r role) turns {
 	rescuer := workers.NewShipRescuer(workers.DefaultRescueConfig(), orders, a.carrier, p.log).Announcing(p.changes)
 	reconciler := workers.NewPaymentReconciler(reconcile, orders, intents, a.payments, p.stock, p.log)
 	finisher := workers.NewCancellationFinisher(intents, a.payments, p.stock, p.log)
+	refunds := workers.NewRefundRetrier(a.ledger, gateway.Payments{Client: a.payments.Client, Policy: p.policies[gateway.Refund]}, p.log)
 	finder := workers.NewLostOrders(lost, books, a.ledger, p.stock, p.journal, intents, p.log)
 	all := turns{
 		{name: workerDispatcher, run: dispatcher.Run, once: dispatcher.RunOnce},
 		{workerRescuer, rescuer.Run, rescuer.RunOnce, true},
 		{workerReconciler, reconciler.Run, reconciler.RunOnce, true},
 		{workerCanceller, finisher.Run, finisher.RunOnce, true},
+		{workerRefunds, refunds.Run, refunds.RunOnce, true},
 		{workerLost, finder.Run, finder.RunOnce, true},
 	}
 	return slices.DeleteFunc(all, func(t turn) bool { return !slices.Contains(r.workers, t.name) })

@@ -25,6 +25,10 @@ const (
 	FieldCreatedAt = "created_at"
 	// FieldUpdatedAt holds the string denoting the updated_at field in the database.
 	FieldUpdatedAt = "updated_at"
+	// FieldVoidedAt holds the string denoting the voided_at field in the database.
+	FieldVoidedAt = "voided_at"
+	// FieldRecheckAt holds the string denoting the recheck_at field in the database.
+	FieldRecheckAt = "recheck_at"
 	// Table holds the table name of the charge in the database.
 	Table = "charges"
 )
@@ -39,6 +43,8 @@ var Columns = []string{
 	FieldDeclineCode,
 	FieldCreatedAt,
 	FieldUpdatedAt,
+	FieldVoidedAt,
+	FieldRecheckAt,
 }
 
 // ValidColumn reports if the column name is valid (part of the table columns).
@@ -103,4 +109,14 @@ func ByCreatedAt(opts ...sql.OrderTermOption) OrderOption {
 // ByUpdatedAt orders the results by the updated_at field.
 func ByUpdatedAt(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldUpdatedAt, opts...).ToFunc()
+}
+
+// ByVoidedAt orders the results by the voided_at field.
+func ByVoidedAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldVoidedAt, opts...).ToFunc()
+}
+
+// ByRecheckAt orders the results by the recheck_at field.
+func ByRecheckAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldRecheckAt, opts...).ToFunc()
 }

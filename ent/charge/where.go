@@ -99,6 +99,16 @@ func UpdatedAt(v time.Time) predicate.Charge {
 	return predicate.Charge(sql.FieldEQ(FieldUpdatedAt, v))
 }
 
+// VoidedAt applies equality check predicate on the "voided_at" field. It's identical to VoidedAtEQ.
+func VoidedAt(v time.Time) predicate.Charge {
+	return predicate.Charge(sql.FieldEQ(FieldVoidedAt, v))
+}
+
+// RecheckAt applies equality check predicate on the "recheck_at" field. It's identical to RecheckAtEQ.
+func RecheckAt(v time.Time) predicate.Charge {
+	return predicate.Charge(sql.FieldEQ(FieldRecheckAt, v))
+}
+
 // ChargeIDEQ applies the EQ predicate on the "charge_id" field.
 func ChargeIDEQ(v string) predicate.Charge {
 	return predicate.Charge(sql.FieldEQ(FieldChargeID, v))
@@ -452,6 +462,106 @@ func UpdatedAtLT(v time.Time) predicate.Charge {
 // UpdatedAtLTE applies the LTE predicate on the "updated_at" field.
 func UpdatedAtLTE(v time.Time) predicate.Charge {
 	return predicate.Charge(sql.FieldLTE(FieldUpdatedAt, v))
+}
+
+// VoidedAtEQ applies the EQ predicate on the "voided_at" field.
+func VoidedAtEQ(v time.Time) predicate.Charge {
+	return predicate.Charge(sql.FieldEQ(FieldVoidedAt, v))
+}
+
+// VoidedAtNEQ applies the NEQ predicate on the "voided_at" field.
+func VoidedAtNEQ(v time.Time) predicate.Charge {
+	return predicate.Charge(sql.FieldNEQ(FieldVoidedAt, v))
+}
+
+// VoidedAtIn applies the In predicate on the "voided_at" field.
+func VoidedAtIn(vs ...time.Time) predicate.Charge {
+	return predicate.Charge(sql.FieldIn(FieldVoidedAt, vs...))
+}
+
+// VoidedAtNotIn applies the NotIn predicate on the "voided_at" field.
+func VoidedAtNotIn(vs ...time.Time) predicate.Charge {
+	return predicate.Charge(sql.FieldNotIn(FieldVoidedAt, vs...))
+}
+
+// VoidedAtGT applies the GT predicate on the "voided_at" field.
+func VoidedAtGT(v time.Time) predicate.Charge {
+	return predicate.Charge(sql.FieldGT(FieldVoidedAt, v))
+}
+
+// VoidedAtGTE applies the GTE predicate on the "voided_at" field.
+func VoidedAtGTE(v time.Time) predicate.Charge {
+	return predicate.Charge(sql.FieldGTE(FieldVoidedAt, v))
+}
+
+// VoidedAtLT applies the LT predicate on the "voided_at" field.
+func VoidedAtLT(v time.Time) predicate.Charge {
+	return predicate.Charge(sql.FieldLT(FieldVoidedAt, v))
+}
+
+// VoidedAtLTE applies the LTE predicate on the "voided_at" field.
+func VoidedAtLTE(v time.Time) predicate.Charge {
+	return predicate.Charge(sql.FieldLTE(FieldVoidedAt, v))
+}
+
+// VoidedAtIsNil applies the IsNil predicate on the "voided_at" field.
+func VoidedAtIsNil() predicate.Charge {
+	return predicate.Charge(sql.FieldIsNull(FieldVoidedAt))
+}
+
+// VoidedAtNotNil applies the NotNil predicate on the "voided_at" field.
+func VoidedAtNotNil() predicate.Charge {
+	return predicate.Charge(sql.FieldNotNull(FieldVoidedAt))
+}
+
+// RecheckAtEQ applies the EQ predicate on the "recheck_at" field.
+func RecheckAtEQ(v time.Time) predicate.Charge {
+	return predicate.Charge(sql.FieldEQ(FieldRecheckAt, v))
+}
+
+// RecheckAtNEQ applies the NEQ predicate on the "recheck_at" field.
+func RecheckAtNEQ(v time.Time) predicate.Charge {
+	return predicate.Charge(sql.FieldNEQ(FieldRecheckAt, v))
+}
+
+// RecheckAtIn applies the In predicate on the "recheck_at" field.
+func RecheckAtIn(vs ...time.Time) predicate.Charge {
+	return predicate.Charge(sql.FieldIn(FieldRecheckAt, vs...))
+}
+
+// RecheckAtNotIn applies the NotIn predicate on the "recheck_at" field.
+func RecheckAtNotIn(vs ...time.Time) predicate.Charge {
+	return predicate.Charge(sql.FieldNotIn(FieldRecheckAt, vs...))
+}
+
+// RecheckAtGT applies the GT predicate on the "recheck_at" field.
+func RecheckAtGT(v time.Time) predicate.Charge {
+	return predicate.Charge(sql.FieldGT(FieldRecheckAt, v))
+}
+
+// RecheckAtGTE applies the GTE predicate on the "recheck_at" field.
+func RecheckAtGTE(v time.Time) predicate.Charge {
+	return predicate.Charge(sql.FieldGTE(FieldRecheckAt, v))
+}
+
+// RecheckAtLT applies the LT predicate on the "recheck_at" field.
+func RecheckAtLT(v time.Time) predicate.Charge {
+	return predicate.Charge(sql.FieldLT(FieldRecheckAt, v))
+}
+
+// RecheckAtLTE applies the LTE predicate on the "recheck_at" field.
+func RecheckAtLTE(v time.Time) predicate.Charge {
+	return predicate.Charge(sql.FieldLTE(FieldRecheckAt, v))
+}
+
+// RecheckAtIsNil applies the IsNil predicate on the "recheck_at" field.
+func RecheckAtIsNil() predicate.Charge {
+	return predicate.Charge(sql.FieldIsNull(FieldRecheckAt))
+}
+
+// RecheckAtNotNil applies the NotNil predicate on the "recheck_at" field.
+func RecheckAtNotNil() predicate.Charge {
+	return predicate.Charge(sql.FieldNotNull(FieldRecheckAt))
 }
 
 // And groups predicates with the AND operator between them.

@@ -19,6 +19,8 @@ var (
 		{Name: "decline_code", Type: field.TypeString, Size: 64},
 		{Name: "created_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
 		{Name: "updated_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
+		{Name: "voided_at", Type: field.TypeTime, Nullable: true, SchemaType: map[string]string{"mysql": "datetime(6)"}},
+		{Name: "recheck_at", Type: field.TypeTime, Nullable: true, SchemaType: map[string]string{"mysql": "datetime(6)"}},
 	}
 	// ChargesTable holds the schema information for the "charges" table.
 	ChargesTable = &schema.Table{
@@ -30,6 +32,11 @@ var (
 				Name:    "charge_state_created_at",
 				Unique:  false,
 				Columns: []*schema.Column{ChargesColumns[2], ChargesColumns[6]},
+			},
+			{
+				Name:    "charge_recheck_at",
+				Unique:  false,
+				Columns: []*schema.Column{ChargesColumns[9]},
 			},
 		},
 	}
@@ -240,17 +247,34 @@ var (
 	// RefundsColumns holds the columns for the "refunds" table.
 	RefundsColumns = []*schema.Column{
 		{Name: "refund_id", Type: field.TypeString, Size: 26, SchemaType: map[string]string{"mysql": "char(26)"}},
-		{Name: "order_id", Type: field.TypeString, Unique: true, Size: 26, Collation: "utf8mb4_bin", SchemaType: map[string]string{"mysql": "char(26)"}},
+		{Name: "order_id", Type: field.TypeString, Size: 26, Collation: "utf8mb4_bin", SchemaType: map[string]string{"mysql": "char(26)"}},
 		{Name: "amount", Type: field.TypeInt64},
 		{Name: "currency", Type: field.TypeString, Size: 3, SchemaType: map[string]string{"mysql": "char(3)"}},
 		{Name: "reason", Type: field.TypeString, Size: 200},
 		{Name: "created_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
+		{Name: "actor", Type: field.TypeString, Size: 64, Default: ""},
+		{Name: "request_key", Type: field.TypeString, Nullable: true, Size: 128, Collation: "utf8mb4_bin"},
+		{Name: "confirmed_at", Type: field.TypeTime, Nullable: true, SchemaType: map[string]string{"mysql": "datetime(6)"}},
+		{Name: "attempts", Type: field.TypeInt, Default: 0},
+		{Name: "next_try_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
 	}
 	// RefundsTable holds the schema information for the "refunds" table.
 	RefundsTable = &schema.Table{
 		Name:       "refunds",
 		Columns:    RefundsColumns,
 		PrimaryKey: []*schema.Column{RefundsColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "refund_order_id_request_key",
+				Unique:  true,
+				Columns: []*schema.Column{RefundsColumns[1], RefundsColumns[7]},
+			},
+			{
+				Name:    "refund_confirmed_at_next_try_at",
+				Unique:  false,
+				Columns: []*schema.Column{RefundsColumns[8], RefundsColumns[10]},
+			},
+		},
 	}
 	// SentMailsColumns holds the columns for the "sent_mails" table.
 	SentMailsColumns = []*schema.Column{
@@ -397,7 +421,7 @@ func init() {
 	}
 	ChargesTable.Annotation.Checks = map[string]string{
 		"amount_not_negative": "amount >= 0",
-		"charge_state_known":  "state BETWEEN 1 AND 5",
+		"charge_state_known":  "state BETWEEN 1 AND 6",
 	}
 	DueMailsTable.Annotation = &entsql.Annotation{
 		Table: "due_mails",
@@ -437,6 +461,9 @@ func init() {
 	}
 	RefundsTable.Annotation = &entsql.Annotation{
 		Table: "refunds",
+	}
+	RefundsTable.Annotation.Checks = map[string]string{
+		"refund_positive": "amount > 0",
 	}
 	SentMailsTable.Annotation = &entsql.Annotation{
 		Table: "sent_mails",

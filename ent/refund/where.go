@@ -89,6 +89,31 @@ func CreatedAt(v time.Time) predicate.Refund {
 	return predicate.Refund(sql.FieldEQ(FieldCreatedAt, v))
 }
 
+// Actor applies equality check predicate on the "actor" field. It's identical to ActorEQ.
+func Actor(v string) predicate.Refund {
+	return predicate.Refund(sql.FieldEQ(FieldActor, v))
+}
+
+// RequestKey applies equality check predicate on the "request_key" field. It's identical to RequestKeyEQ.
+func RequestKey(v string) predicate.Refund {
+	return predicate.Refund(sql.FieldEQ(FieldRequestKey, v))
+}
+
+// ConfirmedAt applies equality check predicate on the "confirmed_at" field. It's identical to ConfirmedAtEQ.
+func ConfirmedAt(v time.Time) predicate.Refund {
+	return predicate.Refund(sql.FieldEQ(FieldConfirmedAt, v))
+}
+
+// Attempts applies equality check predicate on the "attempts" field. It's identical to AttemptsEQ.
+func Attempts(v int) predicate.Refund {
+	return predicate.Refund(sql.FieldEQ(FieldAttempts, v))
+}
+
+// NextTryAt applies equality check predicate on the "next_try_at" field. It's identical to NextTryAtEQ.
+func NextTryAt(v time.Time) predicate.Refund {
+	return predicate.Refund(sql.FieldEQ(FieldNextTryAt, v))
+}
+
 // OrderIDEQ applies the EQ predicate on the "order_id" field.
 func OrderIDEQ(v string) predicate.Refund {
 	return predicate.Refund(sql.FieldEQ(FieldOrderID, v))
@@ -362,6 +387,276 @@ func CreatedAtLT(v time.Time) predicate.Refund {
 // CreatedAtLTE applies the LTE predicate on the "created_at" field.
 func CreatedAtLTE(v time.Time) predicate.Refund {
 	return predicate.Refund(sql.FieldLTE(FieldCreatedAt, v))
+}
+
+// ActorEQ applies the EQ predicate on the "actor" field.
+func ActorEQ(v string) predicate.Refund {
+	return predicate.Refund(sql.FieldEQ(FieldActor, v))
+}
+
+// ActorNEQ applies the NEQ predicate on the "actor" field.
+func ActorNEQ(v string) predicate.Refund {
+	return predicate.Refund(sql.FieldNEQ(FieldActor, v))
+}
+
+// ActorIn applies the In predicate on the "actor" field.
+func ActorIn(vs ...string) predicate.Refund {
+	return predicate.Refund(sql.FieldIn(FieldActor, vs...))
+}
+
+// ActorNotIn applies the NotIn predicate on the "actor" field.
+func ActorNotIn(vs ...string) predicate.Refund {
+	return predicate.Refund(sql.FieldNotIn(FieldActor, vs...))
+}
+
+// ActorGT applies the GT predicate on the "actor" field.
+func ActorGT(v string) predicate.Refund {
+	return predicate.Refund(sql.FieldGT(FieldActor, v))
+}
+
+// ActorGTE applies the GTE predicate on the "actor" field.
+func ActorGTE(v string) predicate.Refund {
+	return predicate.Refund(sql.FieldGTE(FieldActor, v))
+}
+
+// ActorLT applies the LT predicate on the "actor" field.
+func ActorLT(v string) predicate.Refund {
+	return predicate.Refund(sql.FieldLT(FieldActor, v))
+}
+
+// ActorLTE applies the LTE predicate on the "actor" field.
+func ActorLTE(v string) predicate.Refund {
+	return predicate.Refund(sql.FieldLTE(FieldActor, v))
+}
+
+// ActorContains applies the Contains predicate on the "actor" field.
+func ActorContains(v string) predicate.Refund {
+	return predicate.Refund(sql.FieldContains(FieldActor, v))
+}
+
+// ActorHasPrefix applies the HasPrefix predicate on the "actor" field.
+func ActorHasPrefix(v string) predicate.Refund {
+	return predicate.Refund(sql.FieldHasPrefix(FieldActor, v))
+}
+
+// ActorHasSuffix applies the HasSuffix predicate on the "actor" field.
+func ActorHasSuffix(v string) predicate.Refund {
+	return predicate.Refund(sql.FieldHasSuffix(FieldActor, v))
+}
+
+// ActorEqualFold applies the EqualFold predicate on the "actor" field.
+func ActorEqualFold(v string) predicate.Refund {
+	return predicate.Refund(sql.FieldEqualFold(FieldActor, v))
+}
+
+// ActorContainsFold applies the ContainsFold predicate on the "actor" field.
+func ActorContainsFold(v string) predicate.Refund {
+	return predicate.Refund(sql.FieldContainsFold(FieldActor, v))
+}
+
+// RequestKeyEQ applies the EQ predicate on the "request_key" field.
+func RequestKeyEQ(v string) predicate.Refund {
+	return predicate.Refund(sql.FieldEQ(FieldRequestKey, v))
+}
+
+// RequestKeyNEQ applies the NEQ predicate on the "request_key" field.
+func RequestKeyNEQ(v string) predicate.Refund {
+	return predicate.Refund(sql.FieldNEQ(FieldRequestKey, v))
+}
+
+// RequestKeyIn applies the In predicate on the "request_key" field.
+func RequestKeyIn(vs ...string) predicate.Refund {
+	return predicate.Refund(sql.FieldIn(FieldRequestKey, vs...))
+}
+
+// RequestKeyNotIn applies the NotIn predicate on the "request_key" field.
+func RequestKeyNotIn(vs ...string) predicate.Refund {
+	return predicate.Refund(sql.FieldNotIn(FieldRequestKey, vs...))
+}
+
+// RequestKeyGT applies the GT predicate on the "request_key" field.
+func RequestKeyGT(v string) predicate.Refund {
+	return predicate.Refund(sql.FieldGT(FieldRequestKey, v))
+}
+
+// RequestKeyGTE applies the GTE predicate on the "request_key" field.
+func RequestKeyGTE(v string) predicate.Refund {
+	return predicate.Refund(sql.FieldGTE(FieldRequestKey, v))
+}
+
+// RequestKeyLT applies the LT predicate on the "request_key" field.
+func RequestKeyLT(v string) predicate.Refund {
+	return predicate.Refund(sql.FieldLT(FieldRequestKey, v))
+}
+
+// RequestKeyLTE applies the LTE predicate on the "request_key" field.
+func RequestKeyLTE(v string) predicate.Refund {
+	return predicate.Refund(sql.FieldLTE(FieldRequestKey, v))
+}
+
+// RequestKeyContains applies the Contains predicate on the "request_key" field.
+func RequestKeyContains(v string) predicate.Refund {
+	return predicate.Refund(sql.FieldContains(FieldRequestKey, v))
+}
+
+// RequestKeyHasPrefix applies the HasPrefix predicate on the "request_key" field.
+func RequestKeyHasPrefix(v string) predicate.Refund {
+	return predicate.Refund(sql.FieldHasPrefix(FieldRequestKey, v))
+}
+
+// RequestKeyHasSuffix applies the HasSuffix predicate on the "request_key" field.
+func RequestKeyHasSuffix(v string) predicate.Refund {
+	return predicate.Refund(sql.FieldHasSuffix(FieldRequestKey, v))
+}
+
+// RequestKeyIsNil applies the IsNil predicate on the "request_key" field.
+func RequestKeyIsNil() predicate.Refund {
+	return predicate.Refund(sql.FieldIsNull(FieldRequestKey))
+}
+
+// RequestKeyNotNil applies the NotNil predicate on the "request_key" field.
+func RequestKeyNotNil() predicate.Refund {
+	return predicate.Refund(sql.FieldNotNull(FieldRequestKey))
+}
+
+// RequestKeyEqualFold applies the EqualFold predicate on the "request_key" field.
+func RequestKeyEqualFold(v string) predicate.Refund {
+	return predicate.Refund(sql.FieldEqualFold(FieldRequestKey, v))
+}
+
+// RequestKeyContainsFold applies the ContainsFold predicate on the "request_key" field.
+func RequestKeyContainsFold(v string) predicate.Refund {
+	return predicate.Refund(sql.FieldContainsFold(FieldRequestKey, v))
+}
+
+// ConfirmedAtEQ applies the EQ predicate on the "confirmed_at" field.
+func ConfirmedAtEQ(v time.Time) predicate.Refund {
+	return predicate.Refund(sql.FieldEQ(FieldConfirmedAt, v))
+}
+
+// ConfirmedAtNEQ applies the NEQ predicate on the "confirmed_at" field.
+func ConfirmedAtNEQ(v time.Time) predicate.Refund {
+	return predicate.Refund(sql.FieldNEQ(FieldConfirmedAt, v))
+}
+
+// ConfirmedAtIn applies the In predicate on the "confirmed_at" field.
+func ConfirmedAtIn(vs ...time.Time) predicate.Refund {
+	return predicate.Refund(sql.FieldIn(FieldConfirmedAt, vs...))
+}
+
+// ConfirmedAtNotIn applies the NotIn predicate on the "confirmed_at" field.
+func ConfirmedAtNotIn(vs ...time.Time) predicate.Refund {
+	return predicate.Refund(sql.FieldNotIn(FieldConfirmedAt, vs...))
+}
+
+// ConfirmedAtGT applies the GT predicate on the "confirmed_at" field.
+func ConfirmedAtGT(v time.Time) predicate.Refund {
+	return predicate.Refund(sql.FieldGT(FieldConfirmedAt, v))
+}
+
+// ConfirmedAtGTE applies the GTE predicate on the "confirmed_at" field.
+func ConfirmedAtGTE(v time.Time) predicate.Refund {
+	return predicate.Refund(sql.FieldGTE(FieldConfirmedAt, v))
+}
+
+// ConfirmedAtLT applies the LT predicate on the "confirmed_at" field.
+func ConfirmedAtLT(v time.Time) predicate.Refund {
+	return predicate.Refund(sql.FieldLT(FieldConfirmedAt, v))
+}
+
+// ConfirmedAtLTE applies the LTE predicate on the "confirmed_at" field.
+func ConfirmedAtLTE(v time.Time) predicate.Refund {
+	return predicate.Refund(sql.FieldLTE(FieldConfirmedAt, v))
+}
+
+// ConfirmedAtIsNil applies the IsNil predicate on the "confirmed_at" field.
+func ConfirmedAtIsNil() predicate.Refund {
+	return predicate.Refund(sql.FieldIsNull(FieldConfirmedAt))
+}
+
+// ConfirmedAtNotNil applies the NotNil predicate on the "confirmed_at" field.
+func ConfirmedAtNotNil() predicate.Refund {
+	return predicate.Refund(sql.FieldNotNull(FieldConfirmedAt))
+}
+
+// AttemptsEQ applies the EQ predicate on the "attempts" field.
+func AttemptsEQ(v int) predicate.Refund {
+	return predicate.Refund(sql.FieldEQ(FieldAttempts, v))
+}
+
+// AttemptsNEQ applies the NEQ predicate on the "attempts" field.
+func AttemptsNEQ(v int) predicate.Refund {
+	return predicate.Refund(sql.FieldNEQ(FieldAttempts, v))
+}
+
+// AttemptsIn applies the In predicate on the "attempts" field.
+func AttemptsIn(vs ...int) predicate.Refund {
+	return predicate.Refund(sql.FieldIn(FieldAttempts, vs...))
+}
+
+// AttemptsNotIn applies the NotIn predicate on the "attempts" field.
+func AttemptsNotIn(vs ...int) predicate.Refund {
+	return predicate.Refund(sql.FieldNotIn(FieldAttempts, vs...))
+}
+
+// AttemptsGT applies the GT predicate on the "attempts" field.
+func AttemptsGT(v int) predicate.Refund {
+	return predicate.Refund(sql.FieldGT(FieldAttempts, v))
+}
+
+// AttemptsGTE applies the GTE predicate on the "attempts" field.
+func AttemptsGTE(v int) predicate.Refund {
+	return predicate.Refund(sql.FieldGTE(FieldAttempts, v))
+}
+
+// AttemptsLT applies the LT predicate on the "attempts" field.
+func AttemptsLT(v int) predicate.Refund {
+	return predicate.Refund(sql.FieldLT(FieldAttempts, v))
+}
+
+// AttemptsLTE applies the LTE predicate on the "attempts" field.
+func AttemptsLTE(v int) predicate.Refund {
+	return predicate.Refund(sql.FieldLTE(FieldAttempts, v))
+}
+
+// NextTryAtEQ applies the EQ predicate on the "next_try_at" field.
+func NextTryAtEQ(v time.Time) predicate.Refund {
+	return predicate.Refund(sql.FieldEQ(FieldNextTryAt, v))
+}
+
+// NextTryAtNEQ applies the NEQ predicate on the "next_try_at" field.
+func NextTryAtNEQ(v time.Time) predicate.Refund {
+	return predicate.Refund(sql.FieldNEQ(FieldNextTryAt, v))
+}
+
+// NextTryAtIn applies the In predicate on the "next_try_at" field.
+func NextTryAtIn(vs ...time.Time) predicate.Refund {
+	return predicate.Refund(sql.FieldIn(FieldNextTryAt, vs...))
+}
+
+// NextTryAtNotIn applies the NotIn predicate on the "next_try_at" field.
+func NextTryAtNotIn(vs ...time.Time) predicate.Refund {
+	return predicate.Refund(sql.FieldNotIn(FieldNextTryAt, vs...))
+}
+
+// NextTryAtGT applies the GT predicate on the "next_try_at" field.
+func NextTryAtGT(v time.Time) predicate.Refund {
+	return predicate.Refund(sql.FieldGT(FieldNextTryAt, v))
+}
+
+// NextTryAtGTE applies the GTE predicate on the "next_try_at" field.
+func NextTryAtGTE(v time.Time) predicate.Refund {
+	return predicate.Refund(sql.FieldGTE(FieldNextTryAt, v))
+}
+
+// NextTryAtLT applies the LT predicate on the "next_try_at" field.
+func NextTryAtLT(v time.Time) predicate.Refund {
+	return predicate.Refund(sql.FieldLT(FieldNextTryAt, v))
+}
+
+// NextTryAtLTE applies the LTE predicate on the "next_try_at" field.
+func NextTryAtLTE(v time.Time) predicate.Refund {
+	return predicate.Refund(sql.FieldLTE(FieldNextTryAt, v))
 }
 
 // And groups predicates with the AND operator between them.

@@ -46,8 +46,8 @@ func (h *house) providerAgrees(ctx context.Context, _ *market) ([]finding, error
 	if err != nil {
 		return nil, fmt.Errorf("ask the provider: %w", err)
 	}
-	ours, err := accounts(ctx, h.db, fmt.Sprintf("SELECT order_id, state IN (%d, %d), state = %d, amount FROM charges",
-		store.ChargeSucceeded, store.ChargeRefunded, store.ChargeRefunded))
+	ours, err := accounts(ctx, h.db, fmt.Sprintf("SELECT order_id, state IN (%d, %d, %d), state = %d, amount FROM charges",
+		store.ChargeSucceeded, store.ChargeRefunding, store.ChargeRefunded, store.ChargeRefunded))
 	if err != nil {
 		return nil, err
 	}

@@ -37,8 +37,10 @@ const (
 	ChargeState_CHARGE_STATE_DECLINED ChargeState = 3
 	// Void was called first; nothing was nor will be taken.
 	ChargeState_CHARGE_STATE_VOIDED ChargeState = 4
-	// The money was taken and given back.
+	// The money was taken and given back; the provider confirmed it.
 	ChargeState_CHARGE_STATE_REFUNDED ChargeState = 5
+	// The money was taken and is to be given back; the provider has not confirmed that yet.
+	ChargeState_CHARGE_STATE_REFUNDING ChargeState = 6
 )
 
 // Enum value maps for ChargeState.
@@ -50,6 +52,7 @@ var (
 		3: "CHARGE_STATE_DECLINED",
 		4: "CHARGE_STATE_VOIDED",
 		5: "CHARGE_STATE_REFUNDED",
+		6: "CHARGE_STATE_REFUNDING",
 	}
 	ChargeState_value = map[string]int32{
 		"CHARGE_STATE_UNSPECIFIED": 0,
@@ -58,6 +61,7 @@ var (
 		"CHARGE_STATE_DECLINED":    3,
 		"CHARGE_STATE_VOIDED":      4,
 		"CHARGE_STATE_REFUNDED":    5,
+		"CHARGE_STATE_REFUNDING":   6,
 	}
 )
 
@@ -514,7 +518,7 @@ type RefundResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The ledger's id of the refund.
 	RefundId string `protobuf:"bytes,1,opt,name=refund_id,json=refundId,proto3" json:"refund_id,omitempty"`
-	// The ledger's entry, REFUNDED.
+	// The ledger's entry: REFUNDED, or REFUNDING while the provider has not confirmed it.
 	Charge        *ChargeRecord `protobuf:"bytes,2,opt,name=charge,proto3" json:"charge,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -564,6 +568,98 @@ func (x *RefundResponse) GetCharge() *ChargeRecord {
 	return nil
 }
 
+// ExecuteRefundRequest names a refund that is booked.
+type ExecuteRefundRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The ledger's id of the refund.
+	RefundId      string `protobuf:"bytes,1,opt,name=refund_id,json=refundId,proto3" json:"refund_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExecuteRefundRequest) Reset() {
+	*x = ExecuteRefundRequest{}
+	mi := &file_spillway_v1_payment_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExecuteRefundRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExecuteRefundRequest) ProtoMessage() {}
+
+func (x *ExecuteRefundRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_spillway_v1_payment_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExecuteRefundRequest.ProtoReflect.Descriptor instead.
+func (*ExecuteRefundRequest) Descriptor() ([]byte, []int) {
+	return file_spillway_v1_payment_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ExecuteRefundRequest) GetRefundId() string {
+	if x != nil {
+		return x.RefundId
+	}
+	return ""
+}
+
+// ExecuteRefundResponse carries the charge after the provider's confirmation.
+type ExecuteRefundResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The ledger's entry; REFUNDED once all of it was given back.
+	Charge        *ChargeRecord `protobuf:"bytes,1,opt,name=charge,proto3" json:"charge,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExecuteRefundResponse) Reset() {
+	*x = ExecuteRefundResponse{}
+	mi := &file_spillway_v1_payment_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExecuteRefundResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExecuteRefundResponse) ProtoMessage() {}
+
+func (x *ExecuteRefundResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_spillway_v1_payment_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExecuteRefundResponse.ProtoReflect.Descriptor instead.
+func (*ExecuteRefundResponse) Descriptor() ([]byte, []int) {
+	return file_spillway_v1_payment_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *ExecuteRefundResponse) GetCharge() *ChargeRecord {
+	if x != nil {
+		return x.Charge
+	}
+	return nil
+}
+
 // VoidRequest names an order that must not be charged any more.
 type VoidRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -575,7 +671,7 @@ type VoidRequest struct {
 
 func (x *VoidRequest) Reset() {
 	*x = VoidRequest{}
-	mi := &file_spillway_v1_payment_proto_msgTypes[8]
+	mi := &file_spillway_v1_payment_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -587,7 +683,7 @@ func (x *VoidRequest) String() string {
 func (*VoidRequest) ProtoMessage() {}
 
 func (x *VoidRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_spillway_v1_payment_proto_msgTypes[8]
+	mi := &file_spillway_v1_payment_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -600,7 +696,7 @@ func (x *VoidRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VoidRequest.ProtoReflect.Descriptor instead.
 func (*VoidRequest) Descriptor() ([]byte, []int) {
-	return file_spillway_v1_payment_proto_rawDescGZIP(), []int{8}
+	return file_spillway_v1_payment_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *VoidRequest) GetOrderId() string {
@@ -621,7 +717,7 @@ type VoidResponse struct {
 
 func (x *VoidResponse) Reset() {
 	*x = VoidResponse{}
-	mi := &file_spillway_v1_payment_proto_msgTypes[9]
+	mi := &file_spillway_v1_payment_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -633,7 +729,7 @@ func (x *VoidResponse) String() string {
 func (*VoidResponse) ProtoMessage() {}
 
 func (x *VoidResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_spillway_v1_payment_proto_msgTypes[9]
+	mi := &file_spillway_v1_payment_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -646,7 +742,7 @@ func (x *VoidResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VoidResponse.ProtoReflect.Descriptor instead.
 func (*VoidResponse) Descriptor() ([]byte, []int) {
-	return file_spillway_v1_payment_proto_rawDescGZIP(), []int{9}
+	return file_spillway_v1_payment_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *VoidResponse) GetCharge() *ChargeRecord {
@@ -691,22 +787,28 @@ const file_spillway_v1_payment_proto_rawDesc = "" +
 	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\x06reason\"`\n" +
 	"\x0eRefundResponse\x12\x1b\n" +
 	"\trefund_id\x18\x01 \x01(\tR\brefundId\x121\n" +
-	"\x06charge\x18\x02 \x01(\v2\x19.spillway.v1.ChargeRecordR\x06charge\"3\n" +
+	"\x06charge\x18\x02 \x01(\v2\x19.spillway.v1.ChargeRecordR\x06charge\">\n" +
+	"\x14ExecuteRefundRequest\x12&\n" +
+	"\trefund_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\brefundId\"J\n" +
+	"\x15ExecuteRefundResponse\x121\n" +
+	"\x06charge\x18\x01 \x01(\v2\x19.spillway.v1.ChargeRecordR\x06charge\"3\n" +
 	"\vVoidRequest\x12$\n" +
 	"\border_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\aorderId\"A\n" +
 	"\fVoidResponse\x121\n" +
-	"\x06charge\x18\x01 \x01(\v2\x19.spillway.v1.ChargeRecordR\x06charge*\xb0\x01\n" +
+	"\x06charge\x18\x01 \x01(\v2\x19.spillway.v1.ChargeRecordR\x06charge*\xcc\x01\n" +
 	"\vChargeState\x12\x1c\n" +
 	"\x18CHARGE_STATE_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14CHARGE_STATE_PENDING\x10\x01\x12\x1a\n" +
 	"\x16CHARGE_STATE_SUCCEEDED\x10\x02\x12\x19\n" +
 	"\x15CHARGE_STATE_DECLINED\x10\x03\x12\x17\n" +
 	"\x13CHARGE_STATE_VOIDED\x10\x04\x12\x19\n" +
-	"\x15CHARGE_STATE_REFUNDED\x10\x052\xae\x02\n" +
+	"\x15CHARGE_STATE_REFUNDED\x10\x05\x12\x1a\n" +
+	"\x16CHARGE_STATE_REFUNDING\x10\x062\x8b\x03\n" +
 	"\x0ePaymentService\x12A\n" +
 	"\x06Charge\x12\x1a.spillway.v1.ChargeRequest\x1a\x1b.spillway.v1.ChargeResponse\x12O\n" +
 	"\tGetCharge\x12\x1d.spillway.v1.GetChargeRequest\x1a\x1e.spillway.v1.GetChargeResponse\"\x03\x90\x02\x01\x12F\n" +
-	"\x06Refund\x12\x1a.spillway.v1.RefundRequest\x1a\x1b.spillway.v1.RefundResponse\"\x03\x90\x02\x02\x12@\n" +
+	"\x06Refund\x12\x1a.spillway.v1.RefundRequest\x1a\x1b.spillway.v1.RefundResponse\"\x03\x90\x02\x02\x12[\n" +
+	"\rExecuteRefund\x12!.spillway.v1.ExecuteRefundRequest\x1a\".spillway.v1.ExecuteRefundResponse\"\x03\x90\x02\x02\x12@\n" +
 	"\x04Void\x12\x18.spillway.v1.VoidRequest\x1a\x19.spillway.v1.VoidResponse\"\x03\x90\x02\x02B\xa5\x01\n" +
 	"\x0fcom.spillway.v1B\fPaymentProtoP\x01Z7github.com/spillway/spillway/gen/spillway/v1;spillwayv1\xa2\x02\x03SXX\xaa\x02\vSpillway.V1\xca\x02\vSpillway\\V1\xe2\x02\x17Spillway\\V1\\GPBMetadata\xea\x02\fSpillway::V1b\x06proto3"
 
@@ -723,7 +825,7 @@ func file_spillway_v1_payment_proto_rawDescGZIP() []byte {
 }
 
 var file_spillway_v1_payment_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_spillway_v1_payment_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_spillway_v1_payment_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_spillway_v1_payment_proto_goTypes = []any{
 	(ChargeState)(0),              // 0: spillway.v1.ChargeState
 	(*Card)(nil),                  // 1: spillway.v1.Card
@@ -734,34 +836,39 @@ var file_spillway_v1_payment_proto_goTypes = []any{
 	(*GetChargeResponse)(nil),     // 6: spillway.v1.GetChargeResponse
 	(*RefundRequest)(nil),         // 7: spillway.v1.RefundRequest
 	(*RefundResponse)(nil),        // 8: spillway.v1.RefundResponse
-	(*VoidRequest)(nil),           // 9: spillway.v1.VoidRequest
-	(*VoidResponse)(nil),          // 10: spillway.v1.VoidResponse
-	(*Money)(nil),                 // 11: spillway.v1.Money
-	(*timestamppb.Timestamp)(nil), // 12: google.protobuf.Timestamp
+	(*ExecuteRefundRequest)(nil),  // 9: spillway.v1.ExecuteRefundRequest
+	(*ExecuteRefundResponse)(nil), // 10: spillway.v1.ExecuteRefundResponse
+	(*VoidRequest)(nil),           // 11: spillway.v1.VoidRequest
+	(*VoidResponse)(nil),          // 12: spillway.v1.VoidResponse
+	(*Money)(nil),                 // 13: spillway.v1.Money
+	(*timestamppb.Timestamp)(nil), // 14: google.protobuf.Timestamp
 }
 var file_spillway_v1_payment_proto_depIdxs = []int32{
 	0,  // 0: spillway.v1.ChargeRecord.state:type_name -> spillway.v1.ChargeState
-	11, // 1: spillway.v1.ChargeRecord.amount:type_name -> spillway.v1.Money
-	12, // 2: spillway.v1.ChargeRecord.create_time:type_name -> google.protobuf.Timestamp
-	11, // 3: spillway.v1.ChargeRequest.amount:type_name -> spillway.v1.Money
+	13, // 1: spillway.v1.ChargeRecord.amount:type_name -> spillway.v1.Money
+	14, // 2: spillway.v1.ChargeRecord.create_time:type_name -> google.protobuf.Timestamp
+	13, // 3: spillway.v1.ChargeRequest.amount:type_name -> spillway.v1.Money
 	1,  // 4: spillway.v1.ChargeRequest.card:type_name -> spillway.v1.Card
 	2,  // 5: spillway.v1.ChargeResponse.charge:type_name -> spillway.v1.ChargeRecord
 	2,  // 6: spillway.v1.GetChargeResponse.charge:type_name -> spillway.v1.ChargeRecord
 	2,  // 7: spillway.v1.RefundResponse.charge:type_name -> spillway.v1.ChargeRecord
-	2,  // 8: spillway.v1.VoidResponse.charge:type_name -> spillway.v1.ChargeRecord
-	3,  // 9: spillway.v1.PaymentService.Charge:input_type -> spillway.v1.ChargeRequest
-	5,  // 10: spillway.v1.PaymentService.GetCharge:input_type -> spillway.v1.GetChargeRequest
-	7,  // 11: spillway.v1.PaymentService.Refund:input_type -> spillway.v1.RefundRequest
-	9,  // 12: spillway.v1.PaymentService.Void:input_type -> spillway.v1.VoidRequest
-	4,  // 13: spillway.v1.PaymentService.Charge:output_type -> spillway.v1.ChargeResponse
-	6,  // 14: spillway.v1.PaymentService.GetCharge:output_type -> spillway.v1.GetChargeResponse
-	8,  // 15: spillway.v1.PaymentService.Refund:output_type -> spillway.v1.RefundResponse
-	10, // 16: spillway.v1.PaymentService.Void:output_type -> spillway.v1.VoidResponse
-	13, // [13:17] is the sub-list for method output_type
-	9,  // [9:13] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	2,  // 8: spillway.v1.ExecuteRefundResponse.charge:type_name -> spillway.v1.ChargeRecord
+	2,  // 9: spillway.v1.VoidResponse.charge:type_name -> spillway.v1.ChargeRecord
+	3,  // 10: spillway.v1.PaymentService.Charge:input_type -> spillway.v1.ChargeRequest
+	5,  // 11: spillway.v1.PaymentService.GetCharge:input_type -> spillway.v1.GetChargeRequest
+	7,  // 12: spillway.v1.PaymentService.Refund:input_type -> spillway.v1.RefundRequest
+	9,  // 13: spillway.v1.PaymentService.ExecuteRefund:input_type -> spillway.v1.ExecuteRefundRequest
+	11, // 14: spillway.v1.PaymentService.Void:input_type -> spillway.v1.VoidRequest
+	4,  // 15: spillway.v1.PaymentService.Charge:output_type -> spillway.v1.ChargeResponse
+	6,  // 16: spillway.v1.PaymentService.GetCharge:output_type -> spillway.v1.GetChargeResponse
+	8,  // 17: spillway.v1.PaymentService.Refund:output_type -> spillway.v1.RefundResponse
+	10, // 18: spillway.v1.PaymentService.ExecuteRefund:output_type -> spillway.v1.ExecuteRefundResponse
+	12, // 19: spillway.v1.PaymentService.Void:output_type -> spillway.v1.VoidResponse
+	15, // [15:20] is the sub-list for method output_type
+	10, // [10:15] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_spillway_v1_payment_proto_init() }
@@ -776,7 +883,7 @@ func file_spillway_v1_payment_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_spillway_v1_payment_proto_rawDesc), len(file_spillway_v1_payment_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   10,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

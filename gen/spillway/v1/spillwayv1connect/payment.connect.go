@@ -40,6 +40,9 @@ const (
 	PaymentServiceGetChargeProcedure = "/spillway.v1.PaymentService/GetCharge"
 	// PaymentServiceRefundProcedure is the fully-qualified name of the PaymentService's Refund RPC.
 	PaymentServiceRefundProcedure = "/spillway.v1.PaymentService/Refund"
+	// PaymentServiceExecuteRefundProcedure is the fully-qualified name of the PaymentService's
+	// ExecuteRefund RPC.
+	PaymentServiceExecuteRefundProcedure = "/spillway.v1.PaymentService/ExecuteRefund"
 	// PaymentServiceVoidProcedure is the fully-qualified name of the PaymentService's Void RPC.
 	PaymentServiceVoidProcedure = "/spillway.v1.PaymentService/Void"
 )
@@ -53,8 +56,13 @@ type PaymentServiceClient interface {
 	// GetCharge says what became of an order's charge; `not_found` if none was ever asked for. It asks the
 	// provider when the ledger does not know the outcome.
 	GetCharge(context.Context, *v1.GetChargeRequest) (*v1.GetChargeResponse, error)
-	// Refund gives the whole charge back, once. Refunding again answers the first refund.
+	// Refund books that what is left of the charge is to be given back, once, and asks the provider to do it. The
+	// charge is REFUNDED when the provider has confirmed that, and REFUNDING until then: the refund worker asks the
+	// provider again until it has. Refunding again returns the first refund.
 	Refund(context.Context, *v1.RefundRequest) (*v1.RefundResponse, error)
+	// ExecuteRefund asks the provider to do a refund that is booked, once, and books its confirmation;
+	// `not_found` if there is no such refund.
+	ExecuteRefund(context.Context, *v1.ExecuteRefundRequest) (*v1.ExecuteRefundResponse, error)
 	// Void makes sure that the order will never be charged: it leaves a tombstone in the ledger by which a
 	// late Charge is refused. An order that is already charged is `failed_precondition`: refund it.
 	Void(context.Context, *v1.VoidRequest) (*v1.VoidResponse, error)
@@ -91,6 +99,13 @@ func NewPaymentServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 			connect.WithIdempotency(connect.IdempotencyIdempotent),
 			connect.WithClientOptions(opts...),
 		),
+		executeRefund: connect.NewClient[v1.ExecuteRefundRequest, v1.ExecuteRefundResponse](
+			httpClient,
+			baseURL+PaymentServiceExecuteRefundProcedure,
+			connect.WithSchema(paymentServiceMethods.ByName("ExecuteRefund")),
+			connect.WithIdempotency(connect.IdempotencyIdempotent),
+			connect.WithClientOptions(opts...),
+		),
 		void: connect.NewClient[v1.VoidRequest, v1.VoidResponse](
 			httpClient,
 			baseURL+PaymentServiceVoidProcedure,
@@ -103,10 +118,11 @@ func NewPaymentServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 
 // paymentServiceClient implements PaymentServiceClient.
 type paymentServiceClient struct {
-	charge    *connect.Client[v1.ChargeRequest, v1.ChargeResponse]
-	getCharge *connect.Client[v1.GetChargeRequest, v1.GetChargeResponse]
-	refund    *connect.Client[v1.RefundRequest, v1.RefundResponse]
-	void      *connect.Client[v1.VoidRequest, v1.VoidResponse]
+	charge        *connect.Client[v1.ChargeRequest, v1.ChargeResponse]
+	getCharge     *connect.Client[v1.GetChargeRequest, v1.GetChargeResponse]
+	refund        *connect.Client[v1.RefundRequest, v1.RefundResponse]
+	executeRefund *connect.Client[v1.ExecuteRefundRequest, v1.ExecuteRefundResponse]
+	void          *connect.Client[v1.VoidRequest, v1.VoidResponse]
 }
 
 // Charge calls spillway.v1.PaymentService.Charge.
@@ -136,6 +152,15 @@ func (c *paymentServiceClient) Refund(ctx context.Context, req *v1.RefundRequest
 	return nil, err
 }
 
+// ExecuteRefund calls spillway.v1.PaymentService.ExecuteRefund.
+func (c *paymentServiceClient) ExecuteRefund(ctx context.Context, req *v1.ExecuteRefundRequest) (*v1.ExecuteRefundResponse, error) {
+	response, err := c.executeRefund.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // Void calls spillway.v1.PaymentService.Void.
 func (c *paymentServiceClient) Void(ctx context.Context, req *v1.VoidRequest) (*v1.VoidResponse, error) {
 	response, err := c.void.CallUnary(ctx, connect.NewRequest(req))
@@ -154,8 +179,13 @@ type PaymentServiceHandler interface {
 	// GetCharge says what became of an order's charge; `not_found` if none was ever asked for. It asks the
 	// provider when the ledger does not know the outcome.
 	GetCharge(context.Context, *v1.GetChargeRequest) (*v1.GetChargeResponse, error)
-	// Refund gives the whole charge back, once. Refunding again answers the first refund.
+	// Refund books that what is left of the charge is to be given back, once, and asks the provider to do it. The
+	// charge is REFUNDED when the provider has confirmed that, and REFUNDING until then: the refund worker asks the
+	// provider again until it has. Refunding again returns the first refund.
 	Refund(context.Context, *v1.RefundRequest) (*v1.RefundResponse, error)
+	// ExecuteRefund asks the provider to do a refund that is booked, once, and books its confirmation;
+	// `not_found` if there is no such refund.
+	ExecuteRefund(context.Context, *v1.ExecuteRefundRequest) (*v1.ExecuteRefundResponse, error)
 	// Void makes sure that the order will never be charged: it leaves a tombstone in the ledger by which a
 	// late Charge is refused. An order that is already charged is `failed_precondition`: refund it.
 	Void(context.Context, *v1.VoidRequest) (*v1.VoidResponse, error)
@@ -188,6 +218,13 @@ func NewPaymentServiceHandler(svc PaymentServiceHandler, opts ...connect.Handler
 		connect.WithIdempotency(connect.IdempotencyIdempotent),
 		connect.WithHandlerOptions(opts...),
 	)
+	paymentServiceExecuteRefundHandler := connect.NewUnaryHandlerSimple(
+		PaymentServiceExecuteRefundProcedure,
+		svc.ExecuteRefund,
+		connect.WithSchema(paymentServiceMethods.ByName("ExecuteRefund")),
+		connect.WithIdempotency(connect.IdempotencyIdempotent),
+		connect.WithHandlerOptions(opts...),
+	)
 	paymentServiceVoidHandler := connect.NewUnaryHandlerSimple(
 		PaymentServiceVoidProcedure,
 		svc.Void,
@@ -203,6 +240,8 @@ func NewPaymentServiceHandler(svc PaymentServiceHandler, opts ...connect.Handler
 			paymentServiceGetChargeHandler.ServeHTTP(w, r)
 		case PaymentServiceRefundProcedure:
 			paymentServiceRefundHandler.ServeHTTP(w, r)
+		case PaymentServiceExecuteRefundProcedure:
+			paymentServiceExecuteRefundHandler.ServeHTTP(w, r)
 		case PaymentServiceVoidProcedure:
 			paymentServiceVoidHandler.ServeHTTP(w, r)
 		default:
@@ -224,6 +263,10 @@ func (UnimplementedPaymentServiceHandler) GetCharge(context.Context, *v1.GetChar
 
 func (UnimplementedPaymentServiceHandler) Refund(context.Context, *v1.RefundRequest) (*v1.RefundResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("spillway.v1.PaymentService.Refund is not implemented"))
+}
+
+func (UnimplementedPaymentServiceHandler) ExecuteRefund(context.Context, *v1.ExecuteRefundRequest) (*v1.ExecuteRefundResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("spillway.v1.PaymentService.ExecuteRefund is not implemented"))
 }
 
 func (UnimplementedPaymentServiceHandler) Void(context.Context, *v1.VoidRequest) (*v1.VoidResponse, error) {

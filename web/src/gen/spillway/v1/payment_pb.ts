@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file spillway/v1/payment.proto.
  */
 export const file_spillway_v1_payment: GenFile = /*@__PURE__*/
-  fileDesc("ChlzcGlsbHdheS92MS9wYXltZW50LnByb3RvEgtzcGlsbHdheS52MSKqAQoEQ2FyZBI0CgZudW1iZXIYASABKAlCJIABAbpIHnIcMhpeWzAtOV0oWyAtXT9bMC05XSl7MTEsMTh9JBIjCgNjdnYYAiABKAlCFoABAbpIEHIOMgxeWzAtOV17Myw0fSQSIwoLZXhwaXJ5X3llYXIYAyABKAVCDoABAbpICBoGGLQQKNAPEiIKDGV4cGlyeV9tb250aBgEIAEoBUIMgAEBukgGGgQYDCgBIscBCgxDaGFyZ2VSZWNvcmQSEAoIb3JkZXJfaWQYASABKAkSEQoJY2hhcmdlX2lkGAIgASgJEicKBXN0YXRlGAMgASgOMhguc3BpbGx3YXkudjEuQ2hhcmdlU3RhdGUSIgoGYW1vdW50GAQgASgLMhIuc3BpbGx3YXkudjEuTW9uZXkSFAoMZGVjbGluZV9jb2RlGAUgASgJEi8KC2NyZWF0ZV90aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCKBAQoNQ2hhcmdlUmVxdWVzdBIbCghvcmRlcl9pZBgBIAEoCUIJukgGcgQQARhAEioKBmFtb3VudBgCIAEoCzISLnNwaWxsd2F5LnYxLk1vbmV5Qga6SAPIAQESJwoEY2FyZBgDIAEoCzIRLnNwaWxsd2F5LnYxLkNhcmRCBrpIA8gBASI7Cg5DaGFyZ2VSZXNwb25zZRIpCgZjaGFyZ2UYASABKAsyGS5zcGlsbHdheS52MS5DaGFyZ2VSZWNvcmQiLwoQR2V0Q2hhcmdlUmVxdWVzdBIbCghvcmRlcl9pZBgBIAEoCUIJukgGcgQQARhAIj4KEUdldENoYXJnZVJlc3BvbnNlEikKBmNoYXJnZRgBIAEoCzIZLnNwaWxsd2F5LnYxLkNoYXJnZVJlY29yZCJICg1SZWZ1bmRSZXF1ZXN0EhsKCG9yZGVyX2lkGAEgASgJQgm6SAZyBBABGEASGgoGcmVhc29uGAIgASgJQgq6SAdyBRABGMgBIk4KDlJlZnVuZFJlc3BvbnNlEhEKCXJlZnVuZF9pZBgBIAEoCRIpCgZjaGFyZ2UYAiABKAsyGS5zcGlsbHdheS52MS5DaGFyZ2VSZWNvcmQiKgoLVm9pZFJlcXVlc3QSGwoIb3JkZXJfaWQYASABKAlCCbpIBnIEEAEYQCI5CgxWb2lkUmVzcG9uc2USKQoGY2hhcmdlGAEgASgLMhkuc3BpbGx3YXkudjEuQ2hhcmdlUmVjb3JkKrABCgtDaGFyZ2VTdGF0ZRIcChhDSEFSR0VfU1RBVEVfVU5TUEVDSUZJRUQQABIYChRDSEFSR0VfU1RBVEVfUEVORElORxABEhoKFkNIQVJHRV9TVEFURV9TVUNDRUVERUQQAhIZChVDSEFSR0VfU1RBVEVfREVDTElORUQQAxIXChNDSEFSR0VfU1RBVEVfVk9JREVEEAQSGQoVQ0hBUkdFX1NUQVRFX1JFRlVOREVEEAUyrgIKDlBheW1lbnRTZXJ2aWNlEkEKBkNoYXJnZRIaLnNwaWxsd2F5LnYxLkNoYXJnZVJlcXVlc3QaGy5zcGlsbHdheS52MS5DaGFyZ2VSZXNwb25zZRJPCglHZXRDaGFyZ2USHS5zcGlsbHdheS52MS5HZXRDaGFyZ2VSZXF1ZXN0Gh4uc3BpbGx3YXkudjEuR2V0Q2hhcmdlUmVzcG9uc2UiA5ACARJGCgZSZWZ1bmQSGi5zcGlsbHdheS52MS5SZWZ1bmRSZXF1ZXN0Ghsuc3BpbGx3YXkudjEuUmVmdW5kUmVzcG9uc2UiA5ACAhJACgRWb2lkEhguc3BpbGx3YXkudjEuVm9pZFJlcXVlc3QaGS5zcGlsbHdheS52MS5Wb2lkUmVzcG9uc2UiA5ACAkKlAQoPY29tLnNwaWxsd2F5LnYxQgxQYXltZW50UHJvdG9QAVo3Z2l0aHViLmNvbS9zcGlsbHdheS9zcGlsbHdheS9nZW4vc3BpbGx3YXkvdjE7c3BpbGx3YXl2MaICA1NYWKoCC1NwaWxsd2F5LlYxygILU3BpbGx3YXlcVjHiAhdTcGlsbHdheVxWMVxHUEJNZXRhZGF0YeoCDFNwaWxsd2F5OjpWMWIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_timestamp, file_spillway_v1_money]);
+  fileDesc("ChlzcGlsbHdheS92MS9wYXltZW50LnByb3RvEgtzcGlsbHdheS52MSKqAQoEQ2FyZBI0CgZudW1iZXIYASABKAlCJIABAbpIHnIcMhpeWzAtOV0oWyAtXT9bMC05XSl7MTEsMTh9JBIjCgNjdnYYAiABKAlCFoABAbpIEHIOMgxeWzAtOV17Myw0fSQSIwoLZXhwaXJ5X3llYXIYAyABKAVCDoABAbpICBoGGLQQKNAPEiIKDGV4cGlyeV9tb250aBgEIAEoBUIMgAEBukgGGgQYDCgBIscBCgxDaGFyZ2VSZWNvcmQSEAoIb3JkZXJfaWQYASABKAkSEQoJY2hhcmdlX2lkGAIgASgJEicKBXN0YXRlGAMgASgOMhguc3BpbGx3YXkudjEuQ2hhcmdlU3RhdGUSIgoGYW1vdW50GAQgASgLMhIuc3BpbGx3YXkudjEuTW9uZXkSFAoMZGVjbGluZV9jb2RlGAUgASgJEi8KC2NyZWF0ZV90aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCKBAQoNQ2hhcmdlUmVxdWVzdBIbCghvcmRlcl9pZBgBIAEoCUIJukgGcgQQARhAEioKBmFtb3VudBgCIAEoCzISLnNwaWxsd2F5LnYxLk1vbmV5Qga6SAPIAQESJwoEY2FyZBgDIAEoCzIRLnNwaWxsd2F5LnYxLkNhcmRCBrpIA8gBASI7Cg5DaGFyZ2VSZXNwb25zZRIpCgZjaGFyZ2UYASABKAsyGS5zcGlsbHdheS52MS5DaGFyZ2VSZWNvcmQiLwoQR2V0Q2hhcmdlUmVxdWVzdBIbCghvcmRlcl9pZBgBIAEoCUIJukgGcgQQARhAIj4KEUdldENoYXJnZVJlc3BvbnNlEikKBmNoYXJnZRgBIAEoCzIZLnNwaWxsd2F5LnYxLkNoYXJnZVJlY29yZCJICg1SZWZ1bmRSZXF1ZXN0EhsKCG9yZGVyX2lkGAEgASgJQgm6SAZyBBABGEASGgoGcmVhc29uGAIgASgJQgq6SAdyBRABGMgBIk4KDlJlZnVuZFJlc3BvbnNlEhEKCXJlZnVuZF9pZBgBIAEoCRIpCgZjaGFyZ2UYAiABKAsyGS5zcGlsbHdheS52MS5DaGFyZ2VSZWNvcmQiNAoURXhlY3V0ZVJlZnVuZFJlcXVlc3QSHAoJcmVmdW5kX2lkGAEgASgJQgm6SAZyBBABGEAiQgoVRXhlY3V0ZVJlZnVuZFJlc3BvbnNlEikKBmNoYXJnZRgBIAEoCzIZLnNwaWxsd2F5LnYxLkNoYXJnZVJlY29yZCIqCgtWb2lkUmVxdWVzdBIbCghvcmRlcl9pZBgBIAEoCUIJukgGcgQQARhAIjkKDFZvaWRSZXNwb25zZRIpCgZjaGFyZ2UYASABKAsyGS5zcGlsbHdheS52MS5DaGFyZ2VSZWNvcmQqzAEKC0NoYXJnZVN0YXRlEhwKGENIQVJHRV9TVEFURV9VTlNQRUNJRklFRBAAEhgKFENIQVJHRV9TVEFURV9QRU5ESU5HEAESGgoWQ0hBUkdFX1NUQVRFX1NVQ0NFRURFRBACEhkKFUNIQVJHRV9TVEFURV9ERUNMSU5FRBADEhcKE0NIQVJHRV9TVEFURV9WT0lERUQQBBIZChVDSEFSR0VfU1RBVEVfUkVGVU5ERUQQBRIaChZDSEFSR0VfU1RBVEVfUkVGVU5ESU5HEAYyiwMKDlBheW1lbnRTZXJ2aWNlEkEKBkNoYXJnZRIaLnNwaWxsd2F5LnYxLkNoYXJnZVJlcXVlc3QaGy5zcGlsbHdheS52MS5DaGFyZ2VSZXNwb25zZRJPCglHZXRDaGFyZ2USHS5zcGlsbHdheS52MS5HZXRDaGFyZ2VSZXF1ZXN0Gh4uc3BpbGx3YXkudjEuR2V0Q2hhcmdlUmVzcG9uc2UiA5ACARJGCgZSZWZ1bmQSGi5zcGlsbHdheS52MS5SZWZ1bmRSZXF1ZXN0Ghsuc3BpbGx3YXkudjEuUmVmdW5kUmVzcG9uc2UiA5ACAhJbCg1FeGVjdXRlUmVmdW5kEiEuc3BpbGx3YXkudjEuRXhlY3V0ZVJlZnVuZFJlcXVlc3QaIi5zcGlsbHdheS52MS5FeGVjdXRlUmVmdW5kUmVzcG9uc2UiA5ACAhJACgRWb2lkEhguc3BpbGx3YXkudjEuVm9pZFJlcXVlc3QaGS5zcGlsbHdheS52MS5Wb2lkUmVzcG9uc2UiA5ACAkKlAQoPY29tLnNwaWxsd2F5LnYxQgxQYXltZW50UHJvdG9QAVo3Z2l0aHViLmNvbS9zcGlsbHdheS9zcGlsbHdheS9nZW4vc3BpbGx3YXkvdjE7c3BpbGx3YXl2MaICA1NYWKoCC1NwaWxsd2F5LlYxygILU3BpbGx3YXlcVjHiAhdTcGlsbHdheVxWMVxHUEJNZXRhZGF0YeoCDFNwaWxsd2F5OjpWMWIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_timestamp, file_spillway_v1_money]);
 
 /**
  * Card is a payment card. It passes through once, to the payment provider, and is stored nowhere.
@@ -255,7 +255,7 @@ export type RefundResponse = Message<"spillway.v1.RefundResponse"> & {
   refundId: string;
 
   /**
-   * The ledger's entry, REFUNDED.
+   * The ledger's entry: REFUNDED, or REFUNDING while the provider has not confirmed it.
    *
    * @generated from field: spillway.v1.ChargeRecord charge = 2;
    */
@@ -268,6 +268,48 @@ export type RefundResponse = Message<"spillway.v1.RefundResponse"> & {
  */
 export const RefundResponseSchema: GenMessage<RefundResponse> = /*@__PURE__*/
   messageDesc(file_spillway_v1_payment, 7);
+
+/**
+ * ExecuteRefundRequest names a refund that is booked.
+ *
+ * @generated from message spillway.v1.ExecuteRefundRequest
+ */
+export type ExecuteRefundRequest = Message<"spillway.v1.ExecuteRefundRequest"> & {
+  /**
+   * The ledger's id of the refund.
+   *
+   * @generated from field: string refund_id = 1;
+   */
+  refundId: string;
+};
+
+/**
+ * Describes the message spillway.v1.ExecuteRefundRequest.
+ * Use `create(ExecuteRefundRequestSchema)` to create a new message.
+ */
+export const ExecuteRefundRequestSchema: GenMessage<ExecuteRefundRequest> = /*@__PURE__*/
+  messageDesc(file_spillway_v1_payment, 8);
+
+/**
+ * ExecuteRefundResponse carries the charge after the provider's confirmation.
+ *
+ * @generated from message spillway.v1.ExecuteRefundResponse
+ */
+export type ExecuteRefundResponse = Message<"spillway.v1.ExecuteRefundResponse"> & {
+  /**
+   * The ledger's entry; REFUNDED once all of it was given back.
+   *
+   * @generated from field: spillway.v1.ChargeRecord charge = 1;
+   */
+  charge?: ChargeRecord | undefined;
+};
+
+/**
+ * Describes the message spillway.v1.ExecuteRefundResponse.
+ * Use `create(ExecuteRefundResponseSchema)` to create a new message.
+ */
+export const ExecuteRefundResponseSchema: GenMessage<ExecuteRefundResponse> = /*@__PURE__*/
+  messageDesc(file_spillway_v1_payment, 9);
 
 /**
  * VoidRequest names an order that must not be charged any more.
@@ -288,7 +330,7 @@ export type VoidRequest = Message<"spillway.v1.VoidRequest"> & {
  * Use `create(VoidRequestSchema)` to create a new message.
  */
 export const VoidRequestSchema: GenMessage<VoidRequest> = /*@__PURE__*/
-  messageDesc(file_spillway_v1_payment, 8);
+  messageDesc(file_spillway_v1_payment, 10);
 
 /**
  * VoidResponse carries the ledger's entry.
@@ -309,7 +351,7 @@ export type VoidResponse = Message<"spillway.v1.VoidResponse"> & {
  * Use `create(VoidResponseSchema)` to create a new message.
  */
 export const VoidResponseSchema: GenMessage<VoidResponse> = /*@__PURE__*/
-  messageDesc(file_spillway_v1_payment, 9);
+  messageDesc(file_spillway_v1_payment, 11);
 
 /**
  * ChargeState says what became of a charge.
@@ -353,11 +395,18 @@ export enum ChargeState {
   VOIDED = 4,
 
   /**
-   * The money was taken and given back.
+   * The money was taken and given back; the provider confirmed it.
    *
    * @generated from enum value: CHARGE_STATE_REFUNDED = 5;
    */
   REFUNDED = 5,
+
+  /**
+   * The money was taken and is to be given back; the provider has not confirmed that yet.
+   *
+   * @generated from enum value: CHARGE_STATE_REFUNDING = 6;
+   */
+  REFUNDING = 6,
 }
 
 /**
@@ -397,7 +446,9 @@ export const PaymentService: GenService<{
     output: typeof GetChargeResponseSchema;
   },
   /**
-   * Refund gives the whole charge back, once. Refunding again answers the first refund.
+   * Refund books that what is left of the charge is to be given back, once, and asks the provider to do it. The
+   * charge is REFUNDED when the provider has confirmed that, and REFUNDING until then: the refund worker asks the
+   * provider again until it has. Refunding again returns the first refund.
    *
    * @generated from rpc spillway.v1.PaymentService.Refund
    */
@@ -405,6 +456,17 @@ export const PaymentService: GenService<{
     methodKind: "unary";
     input: typeof RefundRequestSchema;
     output: typeof RefundResponseSchema;
+  },
+  /**
+   * ExecuteRefund asks the provider to do a refund that is booked, once, and books its confirmation;
+   * `not_found` if there is no such refund.
+   *
+   * @generated from rpc spillway.v1.PaymentService.ExecuteRefund
+   */
+  executeRefund: {
+    methodKind: "unary";
+    input: typeof ExecuteRefundRequestSchema;
+    output: typeof ExecuteRefundResponseSchema;
   },
   /**
    * Void makes sure that the order will never be charged: it leaves a tombstone in the ledger by which a
