@@ -118,7 +118,7 @@ func (c *Canceller) release(ctx context.Context, id order.ID, reason string) err
 	if err != nil {
 		return err
 	}
-	if err := c.Durable.Wait(ctx, place, id); err != nil && !errors.Is(err, stock.ErrRefused) && !errors.Is(err, stock.ErrEpochPassed) {
+	if err := c.Durable.Wait(ctx, place, id); err != nil && !isDecidedInSQL(err) {
 		return &order.RetryError{After: durableRetry, Err: fmt.Errorf("the order is cancelled but not yet durable: %w: %w", order.ErrUnavailable, err)}
 	}
 	return nil
@@ -136,6 +136,11 @@ func (c *Canceller) settle(ctx context.Context, id order.ID) error {
 		}
 	}
 	return fmt.Errorf("order %s is charged: %w", id, order.ErrState)
+}
+
+// isDecidedInSQL says whether a wait ended with SQL holding the place, or with its epoch: what became of the order there is in its row.
+func isDecidedInSQL(err error) bool {
+	return errors.Is(err, stock.ErrRefused) || errors.Is(err, stock.ErrUnverified) || errors.Is(err, stock.ErrEpochPassed)
 }
 
 // cancelRow cancels an order in SQL, once its row says what Redis says.

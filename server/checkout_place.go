@@ -122,7 +122,7 @@ func (c *Checkout) finish(ctx context.Context, in intent, o order.Order, reserve
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
 	defer cancel()
 	if !in.withCard {
-		return o, c.durable(ctx, reserved, o.ID, order.Pending)
+		return c.whenDurable(ctx, in, o, reserved)
 	}
 	charge, err := c.Cashier.Charge(ctx, o.ID, order.Money{Currency: o.Currency, Amount: o.Total}, in.card)
 	switch {
@@ -132,7 +132,7 @@ func (c *Checkout) finish(ctx context.Context, in intent, o order.Order, reserve
 		// Nobody knows whether the money was taken. The order stays PENDING, and a retry with the same key, or the payment's
 		// own ledger, brings the outcome. An error here would invite a second order.
 		c.Log.WarnContext(ctx, "the outcome of a charge is not known; the order stays pending", "order", o.ID, "error", err)
-		return o, c.durable(ctx, reserved, o.ID, order.Pending)
+		return c.whenDurable(ctx, in, o, reserved)
 	case !charge.Succeeded:
 		return order.Order{}, c.release(ctx, o, order.ReasonDeclined+charge.DeclineCode, &order.DeclinedError{OrderID: o.ID, Code: charge.DeclineCode})
 	}
@@ -162,11 +162,7 @@ func (c *Checkout) settle(ctx context.Context, in intent, o order.Order, chargeI
 		c.emptyCart(ctx, in, o)
 	}
 	o.State, o.UpdatedAt = order.Paid, c.Now().UTC().Truncate(time.Microsecond)
-	err = c.durable(ctx, place, o.ID, order.Paid)
-	if errors.Is(err, stock.ErrRefused) {
-		return c.owner(ctx, in)
-	}
-	return o, err
+	return c.whenDurable(ctx, in, o, place)
 }
 
 func (c *Checkout) emptyCart(ctx context.Context, in intent, o order.Order) {
@@ -180,7 +176,9 @@ func (c *Checkout) refund(ctx context.Context, o order.Order) (order.Order, erro
 	if err := c.Cashier.Refund(ctx, o.ID, "cancelled while it was charged"); err != nil {
 		return order.Order{}, fmt.Errorf("refund order %s: %w", o.ID, err)
 	}
-	o.State, o.CancelReason = order.Cancelled, "cancelled while it was charged"
+	if o.State != order.Cancelled {
+		o.State, o.CancelReason = order.Cancelled, "cancelled while it was charged"
+	}
 	return o, nil
 }
 
@@ -201,20 +199,39 @@ func (c *Checkout) settleInSQL(ctx context.Context, o order.Order) (order.Order,
 			held, err = c.Orders.Get(ctx, o.ID)
 		}
 	}
+	if err == nil && held.State == order.Cancelled {
+		return c.refund(ctx, held)
+	}
 	return held, err
 }
 
-// durable waits until the order's state is as safe as the durability setting promises.
+// whenDurable answers with the order once its state, whose journal entry is at the place, is as safe as the durability setting promises. When
+// SQL refused that state, it answers with what SQL has for the idempotency key.
+func (c *Checkout) whenDurable(ctx context.Context, in intent, o order.Order, place stock.Position) (order.Order, error) {
+	err := c.durable(ctx, place, o.ID, o.State)
+	if errors.Is(err, stock.ErrRefused) {
+		return c.owner(ctx, in, o.ID)
+	}
+	return o, err
+}
+
+// durable waits until the order's state is as safe as the durability setting promises. It is stock.ErrRefused when SQL has the order
+// CANCELLED instead.
 func (c *Checkout) durable(ctx context.Context, place stock.Position, id order.ID, state order.State) error {
 	err := c.Durable.Wait(ctx, place, id)
 	if err == nil || errors.Is(err, stock.ErrRefused) {
 		return err
 	}
-	if errors.Is(err, stock.ErrEpochPassed) {
-		// SQL alone knows whether the order reached it before its Redis went.
-		if o, gerr := c.Orders.Get(ctx, id); gerr == nil && o.State.Follows(state) {
+	if isDecidedInSQL(err) {
+		// Its row alone says whether the state reached SQL: another process flushed it, or its Redis went.
+		o, gerr := c.Orders.Get(ctx, id)
+		switch {
+		case gerr == nil && o.State == order.Cancelled:
+			return stock.ErrRefused
+		case gerr == nil && o.State.Follows(state):
 			return nil
 		}
+		err = errors.Join(err, gerr)
 	}
 	return &order.RetryError{After: durableRetry, Err: fmt.Errorf(
 		"order %s is accepted but not yet durable; send the same request with the same key again: %w: %w", id, order.ErrUnavailable, err)}

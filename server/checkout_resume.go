@@ -12,23 +12,40 @@ import (
 	"github.com/spillway/spillway/wire"
 )
 
-// owner answers with the order that the key belongs to: SQL refused this one, whose stock and money go back.
-func (c *Checkout) owner(ctx context.Context, in intent) (order.Order, error) {
+// owner answers with the order that the key belongs to in SQL, which refused the given one: that is a duplicate, whose stock and money go
+// back, or was cancelled meanwhile.
+func (c *Checkout) owner(ctx context.Context, in intent, refused order.ID) (order.Order, error) {
 	o, err := c.Orders.FindByKey(ctx, in.customer, in.key)
-	if err == nil && !bytes.Equal(o.Fingerprint, in.fingerprint) {
-		err = order.ErrKeyReused
+	switch {
+	case errors.Is(err, order.ErrNotFound):
+		return order.Order{}, notInSQLYet(refused)
+	case err != nil:
+		return order.Order{}, err
+	case !bytes.Equal(o.Fingerprint, in.fingerprint):
+		return order.Order{}, order.ErrKeyReused
+	case o.ID == refused && o.State == order.Cancelled:
+		return cancelled(o)
+	case o.ID == refused:
+		return o, nil
 	}
-	return o, err
+	return c.resume(ctx, in, o.ID)
 }
 
 // resume answers a retry with the order that its key made, and drives one that is still pending to its end: the request that
-// began it may have died.
+// began it may have died. While the order is PENDING in SQL, or not there yet, Redis decides about it, and from then on its row does.
 func (c *Checkout) resume(ctx context.Context, in intent, id order.ID) (order.Order, error) {
 	rec, err := c.Stock.Record(ctx, id)
 	if errors.Is(err, order.ErrNotFound) {
 		return c.resumeFromSQL(ctx, in, id)
 	}
 	if err != nil {
+		return order.Order{}, err
+	}
+	row, err := c.Orders.Get(ctx, id)
+	switch {
+	case err == nil && row.State != order.Pending:
+		return c.fromRow(ctx, in, row)
+	case err != nil && !errors.Is(err, order.ErrNotFound):
 		return order.Order{}, err
 	}
 	o, err := wire.UnmarshalSnapshot(rec.Snapshot)
@@ -40,28 +57,37 @@ func (c *Checkout) resume(ctx context.Context, in intent, id order.ID) (order.Or
 	}
 	o.State, o.UpdatedAt, o.CancelReason = rec.State, rec.UpdatedAt, rec.Reason
 	if rec.State == order.Cancelled {
-		return cancelled(o)
+		return c.fromRow(ctx, in, o)
 	}
-	err = c.durable(ctx, rec.Position, id, order.Paid)
-	if errors.Is(err, stock.ErrRefused) {
-		return c.owner(ctx, in)
-	}
-	return o, err
+	return c.whenDurable(ctx, in, o, rec.Position)
 }
 
 func (c *Checkout) resumeFromSQL(ctx context.Context, in intent, id order.ID) (order.Order, error) {
 	o, err := c.Orders.Get(ctx, id)
 	switch {
 	case errors.Is(err, order.ErrNotFound):
-		return order.Order{}, &order.RetryError{After: durableRetry, Err: fmt.Errorf("order %s is not in SQL yet: %w", id, order.ErrUnavailable)}
+		return order.Order{}, notInSQLYet(id)
 	case err != nil:
 		return order.Order{}, err
 	case o.State == order.Pending:
 		return c.finish(ctx, in, o, stock.Position{})
-	case o.State == order.Cancelled:
-		return cancelled(o)
 	}
-	return o, nil
+	return c.fromRow(ctx, in, o)
+}
+
+func notInSQLYet(id order.ID) error {
+	return &order.RetryError{After: durableRetry, Err: fmt.Errorf("order %s is not in SQL yet: %w", id, order.ErrUnavailable)}
+}
+
+// fromRow answers with an order about which there is nothing more to do, or, if it is a duplicate, with the original.
+func (c *Checkout) fromRow(ctx context.Context, in intent, o order.Order) (order.Order, error) {
+	switch {
+	case o.State != order.Cancelled:
+		return o, nil
+	case strings.HasPrefix(o.CancelReason, order.ReasonDuplicate):
+		return c.owner(ctx, in, o.ID)
+	}
+	return cancelled(o)
 }
 
 // cancelled answers a retry of a cancelled order as the first request was answered.

@@ -151,13 +151,16 @@ func (f *StockFlusher) locate(ctx context.Context) error {
 	if e.Durability != f.cfg.Durability {
 		return fmt.Errorf("the epoch runs with durability %q, this flusher with %q: %w", e.Durability, f.cfg.Durability, stock.ErrDurability)
 	}
-	f.moved(stock.Position{Epoch: e.Number, ID: e.LastID})
+	f.at = stock.Position{Epoch: e.Number, ID: e.LastID}
+	f.progress.Set(f.at)
 	return nil
 }
 
+// moved notes what this flusher has flushed.
 func (f *StockFlusher) moved(at stock.Position) {
+	from := f.at
 	f.at = at
-	f.progress.Set(at)
+	f.progress.Flushed(from, at)
 }
 
 // flush applies the entries in one transaction, or one by one when a row of them is bad.

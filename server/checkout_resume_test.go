@@ -1,0 +1,116 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/stock"
+	"github.com/spillway/spillway/store"
+)
+
+// forgetKey deletes the idempotency record of customer c1's key, as if it had expired.
+func (s *testShop) forgetKey(t *testing.T, key string) {
+	t.Helper()
+	c := s.redis.Client()
+	if n, err := c.Do(t.Context(), c.B().Del().Key(s.keys.Marker("c1", key)).Build()).AsInt64(); err != nil || n != 1 {
+		t.Fatalf("forget key %s: %d, %v", key, n, err)
+	}
+}
+
+// followSQL moves the progress to where another process' flusher brings SQL, until the test ends.
+func (s *testShop) followSQL(t *testing.T) {
+	t.Helper()
+	s.runFlusher(t, stock.NewProgress())
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for pause(ctx, time.Millisecond) == nil {
+			if e, err := store.NewStock(s.db).OpenEpoch(ctx, 0); err == nil {
+				s.progress.Set(stock.Position{Epoch: e.Number, ID: e.LastID})
+			}
+		}
+	}()
+	t.Cleanup(func() { cancel(); <-done })
+}
+
+// TestPlaceOrder_RetryAfterCancel: SQL cancelled the paid order, which Redis still has as paid.
+func TestPlaceOrder_RetryAfterCancel(t *testing.T) {
+	onBothDatabases(t, func(t *testing.T, s *testShop) {
+		placed := s.place(t, "k1", goodCard)
+		s.flush(t)
+		paid, err := s.orders.Get(t.Context(), order.ID(placed.GetId()))
+		if err != nil || paid.State != order.Paid {
+			t.Fatalf("the order is %s, %v", paid.State, err)
+		}
+		if _, err := s.canceller.Cancel(t.Context(), paid, "by the customer", "c1"); err != nil {
+			t.Fatal(err)
+		}
+		for _, done := range []string{"cancelled", "refunded"} {
+			if again := s.place(t, "k1", goodCard); again.GetId() != placed.GetId() || again.GetState() != spillwayv1.OrderState_ORDER_STATE_CANCELLED {
+				t.Errorf("%s, the retry is answered with %s %s, want the order CANCELLED", done, again.GetId(), again.GetState())
+			}
+			s.runRepairs(t)
+		}
+		if n := s.provider.charges.Load(); n != 1 {
+			t.Errorf("the card was charged %d times, want once", n)
+		}
+	})
+}
+
+// TestPlaceOrder_RetryWithOlderRedis: Redis went back to when the charge was in flight; SQL has the order as cancelled, and refunded.
+func TestPlaceOrder_RetryWithOlderRedis(t *testing.T) {
+	onBothDatabases(t, func(t *testing.T, s *testShop) {
+		placed := s.place(t, "k1", "")
+		id := order.ID(placed.GetId())
+		s.flush(t)
+		if _, err := s.intents.Cancel(t.Context(), id, []order.State{order.Pending}, "expired", "test"); err != nil {
+			t.Fatal(err)
+		}
+		if again := s.place(t, "k1", ""); again.GetState() != spillwayv1.OrderState_ORDER_STATE_CANCELLED {
+			t.Errorf("the retry is answered with %s, want CANCELLED", again.GetState())
+		}
+		if _, err := s.checkout.PayOrder(as(t.Context(), "c1"), &spillwayv1.PayOrderRequest{OrderId: string(id), Card: testCard(goodCard)}); !errors.Is(err, order.ErrState) {
+			t.Errorf("pay: %v; want ErrState", err)
+		}
+		if n := s.provider.charges.Load(); n != 0 {
+			t.Errorf("the card was charged %d times", n)
+		}
+	})
+}
+
+// TestPlaceOrder_DuplicateKey: the idempotency record is gone, so that the key makes a second order, which SQL refuses. That request and
+// all later ones get the first order, with and without a card, whether this process flushes or another.
+func TestPlaceOrder_DuplicateKey(t *testing.T) {
+	for name, flush := range map[string]func(s *testShop, t *testing.T){
+		"own flusher":     func(s *testShop, t *testing.T) { s.runFlusher(t, s.progress) },
+		"another flusher": func(s *testShop, t *testing.T) { s.followSQL(t) },
+	} {
+		for card, want := range map[string]spillwayv1.OrderState{
+			"": spillwayv1.OrderState_ORDER_STATE_PENDING, goodCard: spillwayv1.OrderState_ORDER_STATE_PAID,
+		} {
+			t.Run(name+map[bool]string{true: ", paid later"}[card == ""], func(t *testing.T) {
+				onBothDatabases(t, func(t *testing.T, s *testShop) {
+					s.sqlDurable()
+					flush(s, t)
+					first := s.place(t, "k1", card)
+					s.forgetKey(t, "k1")
+					for _, when := range []string{"the duplicate", "its retry"} {
+						if again := s.place(t, "k1", card); again.GetId() != first.GetId() || again.GetState() != want {
+							t.Errorf("%s is answered with %s %s, want %s %s", when, again.GetId(), again.GetState(), first.GetId(), want)
+						}
+					}
+					other := placeRequest("k1", card)
+					other.Email = "b@example.com"
+					if _, err := s.checkout.PlaceOrder(as(t.Context(), "c1"), other); !errors.Is(err, order.ErrKeyReused) {
+						t.Errorf("another request with the key: %v; want ErrKeyReused", err)
+					}
+				})
+			})
+		}
+	}
+}
