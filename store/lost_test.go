@@ -155,3 +155,38 @@ func TestChargesOfOrdersThatAreNowhereAreFound(t *testing.T) {
 		}
 	})
 }
+
+// TestPruneDedupLog_KeepsUnreconciledEpochs: the log of a closed epoch stays until its lost orders were found, however old it is, and goes
+// then.
+func TestPruneDedupLog_KeepsUnreconciledEpochs(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *store.DB) {
+		w := newWorld(t, db)
+		for i, epoch := range []int64{1, 2, 3} {
+			for _, id := range []string{"1-0", "2-0"} {
+				prev := map[string]string{"1-0": "0-0", "2-0": "1-0"}[id]
+				r := store.Range{Epoch: epoch, PrevID: prev, FirstID: id, LastID: id, Entries: 1, Deltas: map[order.SKU]int64{"A": -1}}
+				if _, err := w.stock.FlushRange(t.Context(), r); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if i < 2 {
+				if _, err := w.stock.CloseAndOpen(t.Context(), epoch, store.Epoch{Instance: "next"}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		db.RawSQL(t, "UPDATE stock_dedup_log SET applied_at = ?", time.Now().UTC().Add(-time.Hour))
+		if err := w.stock.Reconciled(t.Context(), 0, 1); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.stock.PruneDedupLog(t.Context(), 0, 1); err != nil {
+			t.Fatal(err)
+		}
+		for epoch, want := range map[int64]int64{1: 0, 2: 2, 3: 1} {
+			n, err := store.Count(t.Context(), db, "SELECT COUNT(*) FROM stock_dedup_log WHERE epoch = ?", epoch)
+			if err != nil || n != want {
+				t.Errorf("%d rows of epoch %d are left (%v); want %d", n, epoch, err, want)
+			}
+		}
+	})
+}

@@ -238,3 +238,56 @@ func TestStockFlusher_OtherDurability(t *testing.T) {
 		s.wantStock(t, 100, 100)
 	})
 }
+
+// TestCancellationFinisher_RestockedInAnEarlierEpoch: the units are back, and only the refund is left. Redis, which has lost the marker
+// of the return, must not get them a second time.
+func TestCancellationFinisher_RestockedInAnEarlierEpoch(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *store.DB) {
+		s := openShop(t, db)
+		o := freshOrder()
+		s.reserve(t, o)
+		s.settle(t, o)
+		f := s.flusher(s.sql, withOrders)
+		drained(t, f.RunOnce)
+		intents := store.NewCancellations(s.db)
+		if _, err := intents.Cancel(t.Context(), o.ID, []order.State{order.Paid}, "r", "c1"); err != nil {
+			t.Fatal(err)
+		}
+		epoch, err := s.OpenEpoch()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Restock(t.Context(), epoch, o.ID, []order.Delta{{SKU: "A", Units: 2}, {SKU: "B", Units: 1}}, "r"); err != nil {
+			t.Fatal(err)
+		}
+		drained(t, f.RunOnce)
+		s.promote(t, nil)
+		other := freshOrder()
+		s.reserve(t, other) // Loads the counters.
+		finisher := workers.NewCancellationFinisher(intents, newCashier(&crash{}, o), s.Stock, quiet)
+		mustRun(t, finisher.RunOnce, 1)
+		s.wantAvailable(t, 98, 99)
+		drained(t, f.RunOnce)
+		s.wantStock(t, 98, 99)
+	})
+}
+
+// TestLostOrders_ChargeOfTheNextEpoch: an order that was placed after the epoch ended was charged while this one's last charges were still
+// in flight. It is not lost with the epoch.
+func TestLostOrders_ChargeOfTheNextEpoch(t *testing.T) {
+	s := openShop(t, openSQLite(t))
+	s.nextEpoch(t)
+	ledger := store.NewCharges(s.db)
+	t.Cleanup(ledger.Close)
+	next := freshOrder()
+	next.ID = order.NewID(0, time.Now().Add(time.Second))
+	if _, err := ledger.Record(t.Context(), store.Charge{
+		OrderID: next.ID, ChargeID: string(order.NewID(0, time.Now())), State: store.ChargeSucceeded, Amount: order.Money{Currency: "EUR", Amount: 898},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	unrelayed := journals{2}
+	worker := workers.NewLostOrders(workers.LostConfig{After: time.Second}, s.sql, ledger, s.Stock, &unrelayed, store.NewCancellations(s.db), quiet)
+	worker.SetClock(func() time.Time { return time.Now().Add(time.Minute) })
+	mustRun(t, worker.RunOnce, 0)
+}
