@@ -122,6 +122,17 @@ func TestACancellationAtWork(t *testing.T) {
 	})
 }
 
+// TestRules_DeclinedOrderThatMayStillBePaid keeps its stock until it expires, because another card can be tried.
+func TestRules_DeclinedOrderThatMayStillBePaid(t *testing.T) {
+	onBoth(t, func(_ *testing.T, w *world) {
+		w.populate()
+		w.exec(newCharge + "({pending}, 'x', 3, 898, 'EUR', '', '2020-01-01 00:00:00+00:00', '2020-01-01 00:00:00+00:00')")
+		w.exec("UPDATE orders SET expires_at = '2120-01-01 00:00:00+00:00' WHERE id = {pending}")
+		w.wants("running", w.audit(audit.Options{}), nil)
+		w.wants("drained", w.audit(audit.Options{Drained: true}), nil)
+	})
+}
+
 // TestFindingsAreBoundedAndShared: a rule that everybody breaks hides none that one order breaks.
 func TestFindingsAreBoundedAndShared(t *testing.T) {
 	onBoth(t, func(t *testing.T, w *world) {

@@ -132,6 +132,13 @@ var defects = []defect{
 		drained: []string{"pending_is_undecided pending"},
 	},
 	{
+		name: "declined, but left pending long after it expired",
+		breaks: []string{
+			newCharge + "({pending}, 'x', 3, 898, 'EUR', '', " + old + ", " + old + ")", "UPDATE orders SET expires_at = " + old + " WHERE id = {pending}",
+		},
+		drained: []string{"pending_is_undecided pending"},
+	},
+	{
 		name: "a cancelled order without refund", breaks: []string{"UPDATE charges SET state = 2 WHERE order_id = {declined}"},
 		drained: []string{"cancelled_is_refunded declined"}, running: []string{},
 	},

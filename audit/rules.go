@@ -33,7 +33,7 @@ var rules = []struct {
 	{"paid_is_charged_once", "Each PAID, SHIPPED or SHIP_FAILED order has a charge, which succeeded and was not refunded.", asks((*store.AuditView).UnchargedOrders)},
 	{"charge_is_total", "What was charged is the order's total, in its currency.", asks((*store.AuditView).WrongAmounts)},
 	{"charge_has_order", "Money is taken for orders that exist.", asks((*store.AuditView).ChargesWithoutOrder)},
-	{"pending_is_undecided", "A PENDING order's charge, if there is one, has no outcome yet.", asks((*store.AuditView).DecidedAndPending)},
+	{"pending_is_undecided", "A PENDING order's charge, if there is one, has no outcome yet; or its card was declined and another one can be tried.", asks((*store.AuditView).DecidedAndPending)},
 	{"cancelled_is_refunded", "The ledger says of each CANCELLED order that it was not charged, or that its money went back.", asks((*store.AuditView).CancelledAndCharged)},
 	{"refunds_within_charge", "Refunds sum to at most the charge; to all of it when that is REFUNDING or, all of them confirmed, REFUNDED.", asks((*store.AuditView).RefundsBeyondCharges)},
 	{"refund_is_confirmed", "The provider confirms each refund in time; once drained, every refund is confirmed.", asks((*store.AuditView).UnconfirmedRefunds)},

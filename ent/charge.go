@@ -34,7 +34,9 @@ type Charge struct {
 	// VoidedAt holds the value of the "voided_at" field.
 	VoidedAt *time.Time `json:"voided_at,omitempty"`
 	// RecheckAt holds the value of the "recheck_at" field.
-	RecheckAt    *time.Time `json:"recheck_at,omitempty"`
+	RecheckAt *time.Time `json:"recheck_at,omitempty"`
+	// Attempt holds the value of the "attempt" field.
+	Attempt      int8 `json:"attempt,omitempty"`
 	selectValues sql.SelectValues
 }
 
@@ -43,7 +45,7 @@ func (*Charge) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case charge.FieldState, charge.FieldAmount:
+		case charge.FieldState, charge.FieldAmount, charge.FieldAttempt:
 			values[i] = new(sql.NullInt64)
 		case charge.FieldID, charge.FieldChargeID, charge.FieldCurrency, charge.FieldDeclineCode:
 			values[i] = new(sql.NullString)
@@ -126,6 +128,12 @@ func (_m *Charge) assignValues(columns []string, values []any) error {
 				_m.RecheckAt = new(time.Time)
 				*_m.RecheckAt = value.Time
 			}
+		case charge.FieldAttempt:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field attempt", values[i])
+			} else if value.Valid {
+				_m.Attempt = int8(value.Int64)
+			}
 		default:
 			_m.selectValues.Set(columns[i], values[i])
 		}
@@ -192,6 +200,9 @@ func (_m *Charge) String() string {
 		builder.WriteString("recheck_at=")
 		builder.WriteString(v.Format(time.ANSIC))
 	}
+	builder.WriteString(", ")
+	builder.WriteString("attempt=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Attempt))
 	builder.WriteByte(')')
 	return builder.String()
 }

@@ -93,6 +93,20 @@ func (_c *ChargeCreate) SetNillableRecheckAt(v *time.Time) *ChargeCreate {
 	return _c
 }
 
+// SetAttempt sets the "attempt" field.
+func (_c *ChargeCreate) SetAttempt(v int8) *ChargeCreate {
+	_c.mutation.SetAttempt(v)
+	return _c
+}
+
+// SetNillableAttempt sets the "attempt" field if the given value is not nil.
+func (_c *ChargeCreate) SetNillableAttempt(v *int8) *ChargeCreate {
+	if v != nil {
+		_c.SetAttempt(*v)
+	}
+	return _c
+}
+
 // SetID sets the "id" field.
 func (_c *ChargeCreate) SetID(v string) *ChargeCreate {
 	_c.mutation.SetID(v)
@@ -106,6 +120,7 @@ func (_c *ChargeCreate) Mutation() *ChargeMutation {
 
 // Save creates the Charge in the database.
 func (_c *ChargeCreate) Save(ctx context.Context) (*Charge, error) {
+	_c.defaults()
 	return withHooks(ctx, _c.sqlSave, _c.mutation, _c.hooks)
 }
 
@@ -128,6 +143,14 @@ func (_c *ChargeCreate) Exec(ctx context.Context) error {
 func (_c *ChargeCreate) ExecX(ctx context.Context) {
 	if err := _c.Exec(ctx); err != nil {
 		panic(err)
+	}
+}
+
+// defaults sets the default values of the builder before save.
+func (_c *ChargeCreate) defaults() {
+	if _, ok := _c.mutation.Attempt(); !ok {
+		v := charge.DefaultAttempt
+		_c.mutation.SetAttempt(v)
 	}
 }
 
@@ -168,6 +191,9 @@ func (_c *ChargeCreate) check() error {
 	}
 	if _, ok := _c.mutation.UpdatedAt(); !ok {
 		return &ValidationError{Name: "updated_at", err: errors.New(`ent: missing required field "Charge.updated_at"`)}
+	}
+	if _, ok := _c.mutation.Attempt(); !ok {
+		return &ValidationError{Name: "attempt", err: errors.New(`ent: missing required field "Charge.attempt"`)}
 	}
 	if v, ok := _c.mutation.ID(); ok {
 		if err := charge.IDValidator(v); err != nil {
@@ -245,6 +271,10 @@ func (_c *ChargeCreate) createSpec() (*Charge, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.RecheckAt(); ok {
 		_spec.SetField(charge.FieldRecheckAt, field.TypeTime, value)
 		_node.RecheckAt = &value
+	}
+	if value, ok := _c.mutation.Attempt(); ok {
+		_spec.SetField(charge.FieldAttempt, field.TypeInt8, value)
+		_node.Attempt = value
 	}
 	return _node, _spec
 }
@@ -427,6 +457,24 @@ func (u *ChargeUpsert) UpdateRecheckAt() *ChargeUpsert {
 // ClearRecheckAt clears the value of the "recheck_at" field.
 func (u *ChargeUpsert) ClearRecheckAt() *ChargeUpsert {
 	u.SetNull(charge.FieldRecheckAt)
+	return u
+}
+
+// SetAttempt sets the "attempt" field.
+func (u *ChargeUpsert) SetAttempt(v int8) *ChargeUpsert {
+	u.Set(charge.FieldAttempt, v)
+	return u
+}
+
+// UpdateAttempt sets the "attempt" field to the value that was provided on create.
+func (u *ChargeUpsert) UpdateAttempt() *ChargeUpsert {
+	u.SetExcluded(charge.FieldAttempt)
+	return u
+}
+
+// AddAttempt adds v to the "attempt" field.
+func (u *ChargeUpsert) AddAttempt(v int8) *ChargeUpsert {
+	u.Add(charge.FieldAttempt, v)
 	return u
 }
 
@@ -632,6 +680,27 @@ func (u *ChargeUpsertOne) ClearRecheckAt() *ChargeUpsertOne {
 	})
 }
 
+// SetAttempt sets the "attempt" field.
+func (u *ChargeUpsertOne) SetAttempt(v int8) *ChargeUpsertOne {
+	return u.Update(func(s *ChargeUpsert) {
+		s.SetAttempt(v)
+	})
+}
+
+// AddAttempt adds v to the "attempt" field.
+func (u *ChargeUpsertOne) AddAttempt(v int8) *ChargeUpsertOne {
+	return u.Update(func(s *ChargeUpsert) {
+		s.AddAttempt(v)
+	})
+}
+
+// UpdateAttempt sets the "attempt" field to the value that was provided on create.
+func (u *ChargeUpsertOne) UpdateAttempt() *ChargeUpsertOne {
+	return u.Update(func(s *ChargeUpsert) {
+		s.UpdateAttempt()
+	})
+}
+
 // Exec executes the query.
 func (u *ChargeUpsertOne) Exec(ctx context.Context) error {
 	if len(u.create.conflict) == 0 {
@@ -689,6 +758,7 @@ func (_c *ChargeCreateBulk) Save(ctx context.Context) ([]*Charge, error) {
 	for i := range _c.builders {
 		func(i int, root context.Context) {
 			builder := _c.builders[i]
+			builder.defaults()
 			var mut Mutator = MutateFunc(func(ctx context.Context, m Mutation) (Value, error) {
 				mutation, ok := m.(*ChargeMutation)
 				if !ok {
@@ -997,6 +1067,27 @@ func (u *ChargeUpsertBulk) UpdateRecheckAt() *ChargeUpsertBulk {
 func (u *ChargeUpsertBulk) ClearRecheckAt() *ChargeUpsertBulk {
 	return u.Update(func(s *ChargeUpsert) {
 		s.ClearRecheckAt()
+	})
+}
+
+// SetAttempt sets the "attempt" field.
+func (u *ChargeUpsertBulk) SetAttempt(v int8) *ChargeUpsertBulk {
+	return u.Update(func(s *ChargeUpsert) {
+		s.SetAttempt(v)
+	})
+}
+
+// AddAttempt adds v to the "attempt" field.
+func (u *ChargeUpsertBulk) AddAttempt(v int8) *ChargeUpsertBulk {
+	return u.Update(func(s *ChargeUpsert) {
+		s.AddAttempt(v)
+	})
+}
+
+// UpdateAttempt sets the "attempt" field to the value that was provided on create.
+func (u *ChargeUpsertBulk) UpdateAttempt() *ChargeUpsertBulk {
+	return u.Update(func(s *ChargeUpsert) {
+		s.UpdateAttempt()
 	})
 }
 

@@ -181,6 +181,27 @@ func (_u *ChargeUpdate) ClearRecheckAt() *ChargeUpdate {
 	return _u
 }
 
+// SetAttempt sets the "attempt" field.
+func (_u *ChargeUpdate) SetAttempt(v int8) *ChargeUpdate {
+	_u.mutation.ResetAttempt()
+	_u.mutation.SetAttempt(v)
+	return _u
+}
+
+// SetNillableAttempt sets the "attempt" field if the given value is not nil.
+func (_u *ChargeUpdate) SetNillableAttempt(v *int8) *ChargeUpdate {
+	if v != nil {
+		_u.SetAttempt(*v)
+	}
+	return _u
+}
+
+// AddAttempt adds value to the "attempt" field.
+func (_u *ChargeUpdate) AddAttempt(v int8) *ChargeUpdate {
+	_u.mutation.AddAttempt(v)
+	return _u
+}
+
 // Mutation returns the ChargeMutation object of the builder.
 func (_u *ChargeUpdate) Mutation() *ChargeMutation {
 	return _u.mutation
@@ -289,6 +310,12 @@ func (_u *ChargeUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if _u.mutation.RecheckAtCleared() {
 		_spec.ClearField(charge.FieldRecheckAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.Attempt(); ok {
+		_spec.SetField(charge.FieldAttempt, field.TypeInt8, value)
+	}
+	if value, ok := _u.mutation.AddedAttempt(); ok {
+		_spec.AddField(charge.FieldAttempt, field.TypeInt8, value)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
@@ -464,6 +491,27 @@ func (_u *ChargeUpdateOne) ClearRecheckAt() *ChargeUpdateOne {
 	return _u
 }
 
+// SetAttempt sets the "attempt" field.
+func (_u *ChargeUpdateOne) SetAttempt(v int8) *ChargeUpdateOne {
+	_u.mutation.ResetAttempt()
+	_u.mutation.SetAttempt(v)
+	return _u
+}
+
+// SetNillableAttempt sets the "attempt" field if the given value is not nil.
+func (_u *ChargeUpdateOne) SetNillableAttempt(v *int8) *ChargeUpdateOne {
+	if v != nil {
+		_u.SetAttempt(*v)
+	}
+	return _u
+}
+
+// AddAttempt adds value to the "attempt" field.
+func (_u *ChargeUpdateOne) AddAttempt(v int8) *ChargeUpdateOne {
+	_u.mutation.AddAttempt(v)
+	return _u
+}
+
 // Mutation returns the ChargeMutation object of the builder.
 func (_u *ChargeUpdateOne) Mutation() *ChargeMutation {
 	return _u.mutation
@@ -602,6 +650,12 @@ func (_u *ChargeUpdateOne) sqlSave(ctx context.Context) (_node *Charge, err erro
 	}
 	if _u.mutation.RecheckAtCleared() {
 		_spec.ClearField(charge.FieldRecheckAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.Attempt(); ok {
+		_spec.SetField(charge.FieldAttempt, field.TypeInt8, value)
+	}
+	if value, ok := _u.mutation.AddedAttempt(); ok {
+		_spec.AddField(charge.FieldAttempt, field.TypeInt8, value)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	_node = &Charge{config: _u.config}

@@ -72,6 +72,8 @@ type ChargeMutation struct {
 	updated_at    *time.Time
 	voided_at     *time.Time
 	recheck_at    *time.Time
+	attempt       *int8
+	addattempt    *int8
 	clearedFields map[string]struct{}
 	done          bool
 	oldValue      func(context.Context) (*Charge, error)
@@ -572,6 +574,62 @@ func (m *ChargeMutation) ResetRecheckAt() {
 	delete(m.clearedFields, charge.FieldRecheckAt)
 }
 
+// SetAttempt sets the "attempt" field.
+func (m *ChargeMutation) SetAttempt(i int8) {
+	m.attempt = &i
+	m.addattempt = nil
+}
+
+// Attempt returns the value of the "attempt" field in the mutation.
+func (m *ChargeMutation) Attempt() (r int8, exists bool) {
+	v := m.attempt
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAttempt returns the old "attempt" field's value of the Charge entity.
+// If the Charge object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ChargeMutation) OldAttempt(ctx context.Context) (v int8, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAttempt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAttempt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAttempt: %w", err)
+	}
+	return oldValue.Attempt, nil
+}
+
+// AddAttempt adds i to the "attempt" field.
+func (m *ChargeMutation) AddAttempt(i int8) {
+	if m.addattempt != nil {
+		*m.addattempt += i
+	} else {
+		m.addattempt = &i
+	}
+}
+
+// AddedAttempt returns the value that was added to the "attempt" field in this mutation.
+func (m *ChargeMutation) AddedAttempt() (r int8, exists bool) {
+	v := m.addattempt
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetAttempt resets all changes to the "attempt" field.
+func (m *ChargeMutation) ResetAttempt() {
+	m.attempt = nil
+	m.addattempt = nil
+}
+
 // Where appends a list predicates to the ChargeMutation builder.
 func (m *ChargeMutation) Where(ps ...predicate.Charge) {
 	m.predicates = append(m.predicates, ps...)
@@ -606,7 +664,7 @@ func (m *ChargeMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *ChargeMutation) Fields() []string {
-	fields := make([]string, 0, 9)
+	fields := make([]string, 0, 10)
 	if m.charge_id != nil {
 		fields = append(fields, charge.FieldChargeID)
 	}
@@ -634,6 +692,9 @@ func (m *ChargeMutation) Fields() []string {
 	if m.recheck_at != nil {
 		fields = append(fields, charge.FieldRecheckAt)
 	}
+	if m.attempt != nil {
+		fields = append(fields, charge.FieldAttempt)
+	}
 	return fields
 }
 
@@ -660,6 +721,8 @@ func (m *ChargeMutation) Field(name string) (ent.Value, bool) {
 		return m.VoidedAt()
 	case charge.FieldRecheckAt:
 		return m.RecheckAt()
+	case charge.FieldAttempt:
+		return m.Attempt()
 	}
 	return nil, false
 }
@@ -687,6 +750,8 @@ func (m *ChargeMutation) OldField(ctx context.Context, name string) (ent.Value, 
 		return m.OldVoidedAt(ctx)
 	case charge.FieldRecheckAt:
 		return m.OldRecheckAt(ctx)
+	case charge.FieldAttempt:
+		return m.OldAttempt(ctx)
 	}
 	return nil, fmt.Errorf("unknown Charge field %s", name)
 }
@@ -759,6 +824,13 @@ func (m *ChargeMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetRecheckAt(v)
 		return nil
+	case charge.FieldAttempt:
+		v, ok := value.(int8)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAttempt(v)
+		return nil
 	}
 	return fmt.Errorf("unknown Charge field %s", name)
 }
@@ -773,6 +845,9 @@ func (m *ChargeMutation) AddedFields() []string {
 	if m.addamount != nil {
 		fields = append(fields, charge.FieldAmount)
 	}
+	if m.addattempt != nil {
+		fields = append(fields, charge.FieldAttempt)
+	}
 	return fields
 }
 
@@ -785,6 +860,8 @@ func (m *ChargeMutation) AddedField(name string) (ent.Value, bool) {
 		return m.AddedState()
 	case charge.FieldAmount:
 		return m.AddedAmount()
+	case charge.FieldAttempt:
+		return m.AddedAttempt()
 	}
 	return nil, false
 }
@@ -807,6 +884,13 @@ func (m *ChargeMutation) AddField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.AddAmount(v)
+		return nil
+	case charge.FieldAttempt:
+		v, ok := value.(int8)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddAttempt(v)
 		return nil
 	}
 	return fmt.Errorf("unknown Charge numeric field %s", name)
@@ -876,6 +960,9 @@ func (m *ChargeMutation) ResetField(name string) error {
 		return nil
 	case charge.FieldRecheckAt:
 		m.ResetRecheckAt()
+		return nil
+	case charge.FieldAttempt:
+		m.ResetAttempt()
 		return nil
 	}
 	return fmt.Errorf("unknown Charge field %s", name)

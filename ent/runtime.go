@@ -39,6 +39,10 @@ func init() {
 	chargeDescDeclineCode := chargeFields[5].Descriptor()
 	// charge.DeclineCodeValidator is a validator for the "decline_code" field. It is called by the builders before save.
 	charge.DeclineCodeValidator = chargeDescDeclineCode.Validators[0].(func(string) error)
+	// chargeDescAttempt is the schema descriptor for attempt field.
+	chargeDescAttempt := chargeFields[10].Descriptor()
+	// charge.DefaultAttempt holds the default value on creation for the attempt field.
+	charge.DefaultAttempt = chargeDescAttempt.Default.(int8)
 	// chargeDescID is the schema descriptor for id field.
 	chargeDescID := chargeFields[0].Descriptor()
 	// charge.IDValidator is a validator for the "id" field. It is called by the builders before save.

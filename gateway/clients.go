@@ -32,12 +32,22 @@ type Payments struct {
 // Charge takes the order's money once. A decline is an answer. order.ErrUnknownOutcome: nobody knows yet. order.ErrState: the
 // order was voided.
 func (p Payments) Charge(ctx context.Context, id order.ID, amount order.Money, card Card) (Charge, error) {
+	return p.charge(ctx, id, amount, card, false)
+}
+
+// ChargeAgain is Charge, except that a charge that was declined before is tried again with this card.
+func (p Payments) ChargeAgain(ctx context.Context, id order.ID, amount order.Money, card Card) (Charge, error) {
+	return p.charge(ctx, id, amount, card, true)
+}
+
+func (p Payments) charge(ctx context.Context, id order.ID, amount order.Money, card Card, afterDecline bool) (Charge, error) {
 	year, month := card.Expiry()
 	resp, err := Do(ctx, p.Policy, func(ctx context.Context) (*spillwayv1.ChargeResponse, error) {
 		resp, err := p.Client.Charge(ctx, &spillwayv1.ChargeRequest{
 			OrderId: string(id), Amount: wire.Money(amount), Card: &spillwayv1.Card{
 				Number: card.Number(), Cvv: card.CVV(), ExpiryYear: int32(year), ExpiryMonth: int32(month), //nolint:gosec // Validated at the edge.
 			},
+			AfterDecline: afterDecline,
 		})
 		return resp, FromConnect(err)
 	})

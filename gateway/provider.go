@@ -12,7 +12,10 @@ import (
 type Provider interface {
 	// Charge takes the amount once. A refused card is an outcome; an error means that the outcome is unknown.
 	Charge(ctx context.Context, id order.ID, amount order.Money, card Card) (ProviderOutcome, error)
-	// Find says what became of an order's charge; false when the provider never saw one.
+	// ChargeAgain is the given attempt, 2 or more, of an order whose earlier attempts were refused. It is idempotent by order and
+	// attempt, and takes nothing when an attempt of the order has succeeded already: it returns that one.
+	ChargeAgain(ctx context.Context, id order.ID, attempt int, amount order.Money, card Card) (ProviderOutcome, error)
+	// Find says what became of the last attempt to charge an order; false when the provider never saw one.
 	Find(ctx context.Context, id order.ID) (ProviderOutcome, bool, error)
 	// Refund gives the amount of an order's charge back, once a refund id: nil means that it did, or that nothing of the charge is left
 	// to give back. An error means that the outcome is unknown, or, with order.ErrState, that less than the amount is left.
@@ -42,6 +45,13 @@ type ProviderOutcome struct {
 	Refunded bool
 	// Returned is how much was given back, in minor units of the amount's currency.
 	Returned order.Cents
+	// Attempt is the attempt that this is the outcome of: 1 for the first.
+	Attempt int
+}
+
+// replaces says whether the outcome of a later attempt may take the place of an earlier one.
+func (o ProviderOutcome) replaces(earlier ProviderOutcome) bool {
+	return !earlier.Succeeded && o.Attempt > earlier.Attempt
 }
 
 // Card numbers of the simulated provider with an outcome of their own:
@@ -94,7 +104,8 @@ type Simulated struct {
 
 // outcomes are what a simulated provider remembers.
 type outcomes interface {
-	// keep keeps the first outcome of an order, and answers it.
+	// keep stores the first outcome of each attempt of an order, unless a later attempt or one that took the money is stored. It
+	// returns the outcome that is stored then.
 	keep(ctx context.Context, id order.ID, o ProviderOutcome) (ProviderOutcome, error)
 	find(ctx context.Context, id order.ID) (ProviderOutcome, bool, error)
 	// refund notes once a refund id that the amount went back; of an order that is not there, or of which nothing is left, nothing.
@@ -123,7 +134,13 @@ func sleep(ctx context.Context, d time.Duration) error {
 
 // Charge does what the card's number says.
 func (s *Simulated) Charge(ctx context.Context, id order.ID, amount order.Money, card Card) (ProviderOutcome, error) {
-	if seen, ok, err := s.Find(ctx, id); ok || err != nil {
+	return s.ChargeAgain(ctx, id, 1, amount, card)
+}
+
+// ChargeAgain does what the card's number says, once an attempt.
+func (s *Simulated) ChargeAgain(ctx context.Context, id order.ID, attempt int, amount order.Money, card Card) (ProviderOutcome, error) {
+	outcome := ProviderOutcome{Amount: amount, Attempt: attempt}
+	if seen, ok, err := s.Find(ctx, id); err != nil || ok && !outcome.replaces(seen) {
 		return seen, err
 	}
 	if s.ThinkTime > 0 {
@@ -140,7 +157,8 @@ func (s *Simulated) Charge(ctx context.Context, id order.ID, amount order.Money,
 		<-ctx.Done()
 		return ProviderOutcome{}, fmt.Errorf("charge %s: %w", id, ctx.Err())
 	case cardAnswerLost:
-		if _, err := s.outcomes.keep(ctx, id, ProviderOutcome{Amount: amount, Succeeded: true}); err != nil {
+		outcome.Succeeded = true
+		if _, err := s.outcomes.keep(ctx, id, outcome); err != nil {
 			return ProviderOutcome{}, err
 		}
 		<-ctx.Done()
@@ -148,22 +166,23 @@ func (s *Simulated) Charge(ctx context.Context, id order.ID, amount order.Money,
 	case cardProviderDown:
 		return ProviderOutcome{}, fmt.Errorf("charge %s: the provider is down: %w", id, order.ErrUnavailable)
 	}
-	outcome := s.outcome(card)
-	outcome.Amount = amount
+	outcome.DeclineCode = s.declineCode(card)
+	outcome.Succeeded = outcome.DeclineCode == ""
 	return s.outcomes.keep(ctx, id, outcome)
 }
 
-func (s *Simulated) outcome(card Card) ProviderOutcome {
+// declineCode is why the card is refused, or empty.
+func (s *Simulated) declineCode(card Card) string {
 	code, special := declineCodes[card.Number()]
 	switch {
 	case special:
-		return ProviderOutcome{DeclineCode: code}
+		return code
 	case !luhn(card.Number()):
-		return ProviderOutcome{DeclineCode: "incorrect_number"}
+		return "incorrect_number"
 	case card.Expired(s.now()):
-		return ProviderOutcome{DeclineCode: declineCodes[cardExpired]}
+		return declineCodes[cardExpired]
 	}
-	return ProviderOutcome{Succeeded: true}
+	return ""
 }
 
 // Find says what became of a charge.

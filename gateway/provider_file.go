@@ -32,16 +32,37 @@ func NewSimulatedIn(path string) (*Simulated, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the simulated provider's file: %w", err)
 	}
-	if _, err := db.ExecContext(context.Background(), fileRefunds+"; CREATE TABLE IF NOT EXISTS outcomes (order_id TEXT PRIMARY KEY, amount INTEGER NOT NULL, "+
-		"currency TEXT NOT NULL, succeeded INTEGER NOT NULL, decline_code TEXT NOT NULL, refunded INTEGER NOT NULL) WITHOUT ROWID"); err != nil {
+	if err := createOutcomes(context.Background(), db); err != nil {
 		return nil, fmt.Errorf("the simulated provider's file %s: %w", path, errors.Join(err, db.Close()))
 	}
 	return simulated(fileOutcomes{db}), nil
 }
 
+// createOutcomes makes the tables, or adds the column that files of older versions lack.
+func createOutcomes(ctx context.Context, db *sql.DB) error {
+	if _, err := db.ExecContext(ctx, fileRefunds+"; CREATE TABLE IF NOT EXISTS outcomes (order_id TEXT PRIMARY KEY, amount INTEGER NOT NULL, "+
+		"currency TEXT NOT NULL, succeeded INTEGER NOT NULL, decline_code TEXT NOT NULL, refunded INTEGER NOT NULL, "+
+		"attempt INTEGER NOT NULL DEFAULT 1) WITHOUT ROWID"); err != nil {
+		return err
+	}
+	const hasAttempt = "SELECT COUNT(*) FROM pragma_table_info('outcomes') WHERE name = 'attempt'"
+	var n int
+	if err := db.QueryRowContext(ctx, hasAttempt).Scan(&n); err != nil || n == 1 {
+		return err
+	}
+	_, err := db.ExecContext(ctx, "ALTER TABLE outcomes ADD COLUMN attempt INTEGER NOT NULL DEFAULT 1")
+	// Another process may have been faster.
+	if qerr := db.QueryRowContext(ctx, hasAttempt).Scan(&n); qerr == nil && n == 1 {
+		return nil
+	}
+	return err
+}
+
 func (f fileOutcomes) keep(ctx context.Context, id order.ID, o ProviderOutcome) (ProviderOutcome, error) {
-	_, err := f.db.ExecContext(ctx, "INSERT INTO outcomes (order_id, amount, currency, succeeded, decline_code, refunded) VALUES (?,?,?,?,?,0) "+
-		"ON CONFLICT (order_id) DO NOTHING", id, o.Amount.Amount, o.Amount.Currency, o.Succeeded, o.DeclineCode)
+	_, err := f.db.ExecContext(ctx, "INSERT INTO outcomes (order_id, amount, currency, succeeded, decline_code, refunded, attempt) VALUES (?,?,?,?,?,0,?) "+
+		"ON CONFLICT (order_id) DO UPDATE SET amount = excluded.amount, currency = excluded.currency, succeeded = excluded.succeeded, "+
+		"decline_code = excluded.decline_code, attempt = excluded.attempt WHERE outcomes.succeeded = 0 AND excluded.attempt > outcomes.attempt",
+		id, o.Amount.Amount, o.Amount.Currency, o.Succeeded, o.DeclineCode, o.Attempt)
 	if err != nil {
 		return ProviderOutcome{}, away(err)
 	}
@@ -50,8 +71,8 @@ func (f fileOutcomes) keep(ctx context.Context, id order.ID, o ProviderOutcome) 
 }
 
 func (f fileOutcomes) find(ctx context.Context, id order.ID) (o ProviderOutcome, found bool, err error) {
-	err = f.db.QueryRowContext(ctx, "SELECT amount, currency, succeeded, decline_code, refunded, "+fileReturned+" FROM outcomes WHERE order_id = ?", id).
-		Scan(&o.Amount.Amount, &o.Amount.Currency, &o.Succeeded, &o.DeclineCode, &o.Refunded, &o.Returned)
+	err = f.db.QueryRowContext(ctx, "SELECT amount, currency, succeeded, decline_code, refunded, attempt, "+fileReturned+" FROM outcomes WHERE order_id = ?", id).
+		Scan(&o.Amount.Amount, &o.Amount.Currency, &o.Succeeded, &o.DeclineCode, &o.Refunded, &o.Attempt, &o.Returned)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return ProviderOutcome{}, false, nil
@@ -92,7 +113,7 @@ func (f fileOutcomes) refund(ctx context.Context, id order.ID, refundID string, 
 }
 
 func (f fileOutcomes) list(ctx context.Context, after order.ID, limit int) ([]StatementLine, error) {
-	rows, err := f.db.QueryContext(ctx, "SELECT order_id, amount, currency, succeeded, decline_code, refunded, "+fileReturned+
+	rows, err := f.db.QueryContext(ctx, "SELECT order_id, amount, currency, succeeded, decline_code, refunded, attempt, "+fileReturned+
 		" FROM outcomes WHERE order_id > ? ORDER BY order_id LIMIT ?", after, limit)
 	if err != nil {
 		return nil, away(err)
@@ -101,7 +122,7 @@ func (f fileOutcomes) list(ctx context.Context, after order.ID, limit int) ([]St
 	var out []StatementLine
 	for rows.Next() {
 		var l StatementLine
-		if err := rows.Scan(&l.OrderID, &l.Amount.Amount, &l.Amount.Currency, &l.Succeeded, &l.DeclineCode, &l.Refunded, &l.Returned); err != nil {
+		if err := rows.Scan(&l.OrderID, &l.Amount.Amount, &l.Amount.Currency, &l.Succeeded, &l.DeclineCode, &l.Refunded, &l.Attempt, &l.Returned); err != nil {
 			return nil, away(err)
 		}
 		out = append(out, l)

@@ -28,10 +28,14 @@ func newRecentOutcomes() *recentOutcomes {
 func (r *recentOutcomes) keep(_ context.Context, id order.ID, o ProviderOutcome) (ProviderOutcome, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if seen, ok := r.byID[id]; ok {
+	seen, ok := r.byID[id]
+	if ok && !o.replaces(seen) {
 		return seen, nil
 	}
 	r.byID[id] = o
+	if ok {
+		return o, nil
+	}
 	if r.oldest = append(r.oldest, id); len(r.oldest) > outcomesMax {
 		delete(r.byID, r.oldest[0])
 		delete(r.refunds, r.oldest[0])

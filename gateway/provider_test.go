@@ -59,7 +59,7 @@ func TestEveryTestCardDoesWhatItsTableSays(t *testing.T) {
 			var slept time.Duration
 			id := newID()
 			got, err := napless(s, &slept).Charge(t.Context(), id, twelve, goodCard(number))
-			want := ProviderOutcome{Amount: twelve, Succeeded: code == "", DeclineCode: code}
+			want := ProviderOutcome{Amount: twelve, Succeeded: code == "", DeclineCode: code, Attempt: 1}
 			if err != nil || got != want {
 				t.Errorf("card %s: %+v, %v; want %+v", number, got, err, want)
 			}

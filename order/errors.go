@@ -48,15 +48,25 @@ func (e *SoldOutError) Error() string {
 	return "sold out: " + strings.Join(parts, "; ")
 }
 
-// DeclinedError says that the payment provider refused the card. The stock was given back.
+// DeclinedError says that the payment provider refused the card.
 type DeclinedError struct {
 	OrderID ID
 	// Code is the provider's reason, such as "insufficient_funds".
 	Code string
+	// PayUntil is until when the order can be paid with another card; zero when the order is cancelled and its stock is given back.
+	PayUntil time.Time
 }
 
 // Error names the reason.
 func (e *DeclinedError) Error() string { return "card declined: " + e.Code }
+
+// PriceChangedError says that an order costs something else than its customer agreed to. Nothing was reserved or charged.
+type PriceChangedError struct{ Expected, Actual Money }
+
+// Error names both totals.
+func (e *PriceChangedError) Error() string {
+	return fmt.Sprintf("the total is %s, not %s: ask the customer, and send the request again with the new expectedTotal", e.Actual, e.Expected)
+}
 
 // RetryError wraps ErrBusy or ErrUnavailable with the time to wait.
 type RetryError struct {

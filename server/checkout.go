@@ -47,6 +47,8 @@ type Cashier interface {
 	// Charge answers whether the money was taken. order.ErrUnknownOutcome means that nobody knows yet; order.ErrState
 	// that the order must not be charged any more.
 	Charge(ctx context.Context, id order.ID, amount order.Money, card gateway.Card) (gateway.Charge, error)
+	// ChargeAgain is Charge, except that an order whose card was declined is charged with this one.
+	ChargeAgain(ctx context.Context, id order.ID, amount order.Money, card gateway.Card) (gateway.Charge, error)
 	Refund(ctx context.Context, id order.ID, reason string) error
 }
 
@@ -109,6 +111,8 @@ type intent struct {
 	// card is what is charged; without one the order is paid later.
 	card     gateway.Card
 	withCard bool
+	// expected is the total that the customer agreed to; nil accepts any.
+	expected *order.Money
 }
 
 // intent checks the request. Its idempotency key may come as a field or as a header.
@@ -129,6 +133,9 @@ func (c *Checkout) intent(ctx context.Context, req *spillwayv1.PlaceOrderRequest
 		customer: caller.Customer, key: key, fingerprint: fingerprint, currency: order.Currency(req.GetCurrencyCode()),
 		email: req.GetEmail(), address: wire.FromAddress(req.GetShippingAddress()),
 		card: cardOf(req.GetCard()), withCard: req.GetCard() != nil,
+	}
+	if in.expected, err = expectedTotal(req.GetExpectedTotal()); err != nil {
+		return intent{}, err
 	}
 	if in.fromCart = len(req.GetLines()) == 0; !in.fromCart {
 		in.demand, err = wire.FromDemand(req.GetLines())
@@ -170,10 +177,11 @@ func idempotencyKey(ctx context.Context, req *spillwayv1.PlaceOrderRequest) (str
 }
 
 // fingerprintOf tells requests apart. The card stays out: it may be stored nowhere, not even as a hash (I13), which would
-// be guessed in seconds. Whether there is one stays in: an order that is paid later is another order.
+// be guessed in seconds. Whether there is one stays in: an order that is paid later is another order. The expected total stays
+// out: it says what the customer accepts, not what they order (docs/design/idempotency.md).
 func fingerprintOf(req *spillwayv1.PlaceOrderRequest) ([]byte, error) {
 	same := proto.CloneOf(req)
-	same.Card, same.IdempotencyKey = nil, ""
+	same.Card, same.IdempotencyKey, same.ExpectedTotal = nil, "", nil
 	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(same)
 	if err != nil {
 		return nil, fmt.Errorf("marshal a request: %w", err)

@@ -63,6 +63,9 @@ func (c *Checkout) place(ctx context.Context, in intent) (order.Order, error) {
 	if err != nil {
 		return order.Order{}, err
 	}
+	if err := in.accepts(o); err != nil {
+		return c.repriced(ctx, in, err)
+	}
 	res, err := c.reserve(ctx, o)
 	if err != nil {
 		return order.Order{}, err
@@ -124,7 +127,10 @@ func (c *Checkout) finish(ctx context.Context, in intent, o order.Order, reserve
 	if !in.withCard {
 		return c.whenDurable(ctx, in, o, reserved)
 	}
-	charge, err := c.Cashier.Charge(ctx, o.ID, order.Money{Currency: o.Currency, Amount: o.Total}, in.card)
+	if err := in.accepts(o); err != nil {
+		return order.Order{}, err
+	}
+	charge, err := c.charge(ctx, in, o)
 	switch {
 	case errors.Is(err, order.ErrState):
 		return order.Order{}, c.release(ctx, o, "payment_voided", err)
@@ -134,7 +140,7 @@ func (c *Checkout) finish(ctx context.Context, in intent, o order.Order, reserve
 		c.Log.WarnContext(ctx, "the outcome of a charge is not known; the order stays pending", "order", o.ID, "error", err)
 		return c.whenDurable(ctx, in, o, reserved)
 	case !charge.Succeeded:
-		return order.Order{}, c.release(ctx, o, order.ReasonDeclined+charge.DeclineCode, &order.DeclinedError{OrderID: o.ID, Code: charge.DeclineCode})
+		return order.Order{}, c.declined(ctx, o, charge.DeclineCode)
 	}
 	return c.settle(ctx, in, o, charge.ID)
 }

@@ -11,9 +11,11 @@ import (
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
 	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/wire"
 )
 
 // defaultRetry is the hint where an error that may pass does not say when.
@@ -68,6 +70,7 @@ func edge(log *slog.Logger) connect.Interceptor {
 func translate(ctx context.Context, log *slog.Logger, procedure string, err error) error {
 	var sold *order.SoldOutError
 	var declined *order.DeclinedError
+	var price *order.PriceChangedError
 	var ce *connect.Error
 	switch {
 	case errors.As(err, &ce) && !connect.IsWireError(err):
@@ -77,8 +80,10 @@ func translate(ctx context.Context, log *slog.Logger, procedure string, err erro
 	case errors.As(err, &sold):
 		return with(connect.NewError(connect.CodeFailedPrecondition, err), soldOut(sold))
 	case errors.As(err, &declined):
+		return with(connect.NewError(connect.CodeFailedPrecondition, err), paymentDeclined(declined))
+	case errors.As(err, &price):
 		return with(connect.NewError(connect.CodeFailedPrecondition, err),
-			&spillwayv1.PaymentDeclined{OrderId: string(declined.OrderID), DeclineCode: declined.Code})
+			&spillwayv1.PriceChanged{Expected: wire.Money(price.Expected), Actual: wire.Money(price.Actual)})
 	}
 	for _, c := range codes {
 		if errors.Is(err, c.err) {
@@ -121,6 +126,14 @@ func soldOut(e *order.SoldOutError) *spillwayv1.SoldOut {
 	out := &spillwayv1.SoldOut{}
 	for _, s := range e.Shortages {
 		out.Items = append(out.Items, &spillwayv1.SoldOutItem{Sku: string(s.SKU), Requested: s.Requested, Available: s.Available})
+	}
+	return out
+}
+
+func paymentDeclined(e *order.DeclinedError) *spillwayv1.PaymentDeclined {
+	out := &spillwayv1.PaymentDeclined{OrderId: string(e.OrderID), DeclineCode: e.Code}
+	if !e.PayUntil.IsZero() {
+		out.ExpireTime = timestamppb.New(e.PayUntil)
 	}
 	return out
 }

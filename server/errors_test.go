@@ -11,6 +11,7 @@ import (
 
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
 	"github.com/spillway/spillway/gen/spillway/v1/spillwayv1connect"
@@ -90,6 +91,23 @@ func TestErrorsBecomeConnectErrors(t *testing.T) {
 		"declined": {
 			err: &order.DeclinedError{OrderID: "O", Code: "lost_card"}, code: connect.CodeFailedPrecondition,
 			detail: &spillwayv1.PaymentDeclined{OrderId: "O", DeclineCode: "lost_card"},
+		},
+		"declined, to be paid with another card": {
+			err:  &order.DeclinedError{OrderID: "O", Code: "lost_card", PayUntil: time.Unix(60, 0)},
+			code: connect.CodeFailedPrecondition,
+			detail: &spillwayv1.PaymentDeclined{
+				OrderId: "O", DeclineCode: "lost_card", ExpireTime: &timestamppb.Timestamp{Seconds: 60},
+			},
+		},
+		"price changed": {
+			err: &order.PriceChangedError{
+				Expected: order.Money{Currency: "EUR", Amount: 1894}, Actual: order.Money{Currency: "EUR", Amount: 11586},
+			},
+			code: connect.CodeFailedPrecondition,
+			detail: &spillwayv1.PriceChanged{
+				Expected: &spillwayv1.Money{CurrencyCode: "EUR", Units: 18, Nanos: 940_000_000},
+				Actual:   &spillwayv1.Money{CurrencyCode: "EUR", Units: 115, Nanos: 860_000_000},
+			},
 		},
 		"busy":            {err: &order.RetryError{After: time.Second, Err: order.ErrBusy}, code: connect.CodeResourceExhausted, detail: &spillwayv1.RetryInfo{}},
 		"unavailable":     {err: fmt.Errorf("%s: %w", secretText, order.ErrUnavailable), code: connect.CodeUnavailable, detail: &spillwayv1.RetryInfo{}, hides: true},

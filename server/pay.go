@@ -12,19 +12,19 @@ import (
 )
 
 // PayOrder charges a card for a pending order of the caller, once. Against its expiry the ledger's one line decides: either the charge is
-// in it, or the tombstone that refuses the charge.
+// in it, or the tombstone that refuses the charge. A declined card leaves the order PENDING: another one can be tried until it expires.
 func (c *Checkout) PayOrder(ctx context.Context, req *spillwayv1.PayOrderRequest) (*spillwayv1.PayOrderResponse, error) {
 	o, err := c.Reader.Read(ctx, req.GetOrderId())
 	if err != nil {
 		return nil, err
 	}
-	if o, err = c.pay(ctx, o, req.GetCard()); err != nil {
+	if o, err = c.pay(ctx, o, req); err != nil {
 		return nil, err
 	}
 	return &spillwayv1.PayOrderResponse{Order: wire.Order(o)}, nil
 }
 
-func (c *Checkout) pay(ctx context.Context, o order.Order, card *spillwayv1.Card) (order.Order, error) {
+func (c *Checkout) pay(ctx context.Context, o order.Order, req *spillwayv1.PayOrderRequest) (order.Order, error) {
 	switch {
 	case o.State == order.Cancelled:
 		return order.Order{}, fmt.Errorf("the order is cancelled (%s): place another one: %w", o.CancelReason, order.ErrState)
@@ -33,8 +33,12 @@ func (c *Checkout) pay(ctx context.Context, o order.Order, card *spillwayv1.Card
 	case !o.ExpiresAt.IsZero() && c.Now().After(o.ExpiresAt):
 		return order.Order{}, fmt.Errorf("the order could be paid until %s: place another one: %w", o.ExpiresAt.Format(timeFormat), order.ErrState)
 	}
+	expected, err := expectedTotal(req.GetExpectedTotal())
+	if err != nil {
+		return order.Order{}, err
+	}
 	in := intent{
-		customer: o.CustomerID, key: o.IdempotencyKey, fingerprint: o.Fingerprint, card: cardOf(card), withCard: true,
+		customer: o.CustomerID, key: o.IdempotencyKey, fingerprint: o.Fingerprint, card: cardOf(req.GetCard()), withCard: true, expected: expected,
 	}
 	// Where the order stands in the journal is known to Redis, unless that lost it after SQL had it.
 	rec, err := c.Stock.Record(ctx, o.ID)

@@ -21,7 +21,8 @@ import (
 type Ledger interface {
 	Record(ctx context.Context, ch store.Charge) (store.Charge, error)
 	Get(ctx context.Context, id order.ID) (store.Charge, error)
-	Resolve(ctx context.Context, id order.ID, from, to store.ChargeState, declineCode string) (store.Charge, error)
+	NextAttempt(ctx context.Context, declined store.Charge, chargeID string) (store.Charge, error)
+	ResolveAttempt(ctx context.Context, read store.Charge, to store.ChargeState, declineCode string) (store.Charge, error)
 	Void(ctx context.Context, id order.ID, chargeID string, currency order.Currency) (store.Charge, error)
 	Revoid(ctx context.Context, id order.ID) error
 	Refund(ctx context.Context, id order.ID, refundID, reason string) (store.Refund, store.Charge, error)
@@ -59,11 +60,13 @@ func (p *Payment) Charge(ctx context.Context, req *spillwayv1.ChargeRequest) (*s
 	if amount.Amount <= 0 {
 		return nil, fmt.Errorf("%s cannot be charged: %w", amount, order.ErrInvalid)
 	}
-	card := req.GetCard()
+	card := gateway.NewCard(req.GetCard().GetNumber(), req.GetCard().GetCvv(), int(req.GetCard().GetExpiryYear()), int(req.GetCard().GetExpiryMonth()))
 	// A retry joins the charge under way instead of asking the provider a second time.
 	booked, err, _ := p.flights.Do(string(id), func() (any, error) {
-		return p.charge(context.WithoutCancel(ctx), id, amount,
-			gateway.NewCard(card.GetNumber(), card.GetCvv(), int(card.GetExpiryYear()), int(card.GetExpiryMonth())))
+		if req.GetAfterDecline() {
+			return p.chargeAgain(context.WithoutCancel(ctx), id, amount, card)
+		}
+		return p.charge(context.WithoutCancel(ctx), id, amount, card)
 	})
 	if err != nil {
 		return nil, err
@@ -79,10 +82,7 @@ func (p *Payment) charge(ctx context.Context, id order.ID, amount order.Money, c
 	callCtx, cancel := context.WithTimeout(ctx, providerTimeout)
 	defer cancel()
 	outcome, perr := p.Provider.Charge(callCtx, id, amount, card)
-	line := p.newLine(id, amount, outcome)
-	if perr != nil {
-		line.State, line.DeclineCode = store.ChargePending, ""
-	}
+	line := p.attemptLine(id, 1, amount, outcome, perr)
 	booked, err := p.Ledger.Record(ctx, line)
 	if err != nil {
 		return store.Charge{}, fmt.Errorf("book the charge of %s: %w: %w", id, order.ErrUnknownOutcome, err)
@@ -102,8 +102,8 @@ func (p *Payment) newLine(id order.ID, amount order.Money, outcome gateway.Provi
 // booked compares what was asked of the provider with the ledger's line, which may be older.
 func (p *Payment) booked(ctx context.Context, held, line store.Charge, perr error) (store.Charge, error) {
 	var err error
-	if held.State == store.ChargePending && line.State != store.ChargePending {
-		if held, err = p.Ledger.Resolve(ctx, held.OrderID, store.ChargePending, line.State, line.DeclineCode); err != nil {
+	if held.State == store.ChargePending && resolves(line, held) {
+		if held, err = p.Ledger.ResolveAttempt(ctx, held, line.State, line.DeclineCode); err != nil {
 			return store.Charge{}, fmt.Errorf("book the charge of %s: %w: %w", line.OrderID, order.ErrUnknownOutcome, err)
 		}
 	}
@@ -157,14 +157,15 @@ func (p *Payment) line(ctx context.Context, id order.ID) (store.Charge, error) {
 	switch {
 	case ferr != nil:
 		return store.Charge{}, fmt.Errorf("ask the provider for the charge of %s: %w: %w", id, order.ErrUnavailable, ferr)
-	case !found:
+	case !found || !answers(outcome, ch.Attempt):
 		return ch, err // Nobody knows; Void makes sure that it stays uncharged.
 	}
 	now := p.newLine(id, outcome.Amount, outcome)
+	now.Attempt = outcome.Attempt
 	if missing {
 		return p.Ledger.Record(ctx, now)
 	}
-	return p.Ledger.Resolve(ctx, id, store.ChargePending, now.State, now.DeclineCode)
+	return p.Ledger.ResolveAttempt(ctx, ch, now.State, now.DeclineCode)
 }
 
 // Void makes sure that the order will never be charged. What the provider took meanwhile is not hidden by it.
@@ -196,6 +197,6 @@ var chargeStates = map[store.ChargeState]spillwayv1.ChargeState{
 func chargeMessage(ch store.Charge) *spillwayv1.ChargeRecord {
 	return &spillwayv1.ChargeRecord{
 		OrderId: string(ch.OrderID), ChargeId: ch.ChargeID, State: chargeStates[ch.State], Amount: wire.Money(ch.Amount),
-		DeclineCode: ch.DeclineCode, CreateTime: timestamppb.New(ch.CreatedAt),
+		DeclineCode: ch.DeclineCode, CreateTime: timestamppb.New(ch.CreatedAt), Attempt: int32(ch.Attempt), //nolint:gosec // At most store.MaxAttempts.
 	}
 }

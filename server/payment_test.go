@@ -28,13 +28,17 @@ type provider struct {
 	lost, away atomic.Bool
 	// refusing: no refund is done. flapping: the first, the third and so on are not.
 	refusing, flapping atomic.Bool
-	// during runs inside a charge.
-	during func()
+	// during runs inside a charge, before the provider acts, and after behind it.
+	during, after func()
 }
 
 var errAway = errors.New("the provider does not answer")
 
 func (p *provider) Charge(ctx context.Context, id order.ID, amount order.Money, card gateway.Card) (gateway.ProviderOutcome, error) {
+	return p.ChargeAgain(ctx, id, 1, amount, card)
+}
+
+func (p *provider) ChargeAgain(ctx context.Context, id order.ID, attempt int, amount order.Money, card gateway.Card) (gateway.ProviderOutcome, error) {
 	p.charges.Add(1)
 	if p.during != nil {
 		p.during()
@@ -42,7 +46,10 @@ func (p *provider) Charge(ctx context.Context, id order.ID, amount order.Money, 
 	if p.away.Load() {
 		return gateway.ProviderOutcome{}, errAway
 	}
-	outcome, err := p.Simulated.Charge(ctx, id, amount, card)
+	outcome, err := p.Simulated.ChargeAgain(ctx, id, attempt, amount, card)
+	if p.after != nil {
+		p.after()
+	}
 	if p.lost.Load() {
 		return gateway.ProviderOutcome{}, errAway
 	}

@@ -102,14 +102,16 @@ func (v *AuditView) ChargesWithoutOrder(ctx context.Context, each func(Flaw)) (i
 	}, each)
 }
 
-// DecidedAndPending finds PENDING orders whose charge's outcome is known: they should have become PAID or CANCELLED by it.
+// DecidedAndPending finds PENDING orders whose charge's outcome is known: they should have become PAID or CANCELLED by it. An order that
+// was placed without a card may be declined and PENDING until it expires, because another card can be tried.
 func (v *AuditView) DecidedAndPending(ctx context.Context, each func(Flaw)) (int64, error) {
 	pending := stateIs("state", order.Pending)
 	return v.ask(ctx, question{
 		counts: allOrders + " WHERE " + pending,
 		flaws: "SELECT o.id, c.state FROM orders o JOIN charges c ON c.order_id = o.id WHERE o." + pending +
-			" AND NOT " + chargeIs("c.state", ChargePending) + " AND (? OR c.updated_at < ?)",
-		args: []any{v.horizon.Drained, v.horizon.Since},
+			" AND NOT " + chargeIs("c.state", ChargePending) + " AND (? OR c.updated_at < ?)" +
+			" AND NOT (" + chargeIs("c.state", ChargeDeclined) + " AND o.expires_at IS NOT NULL AND o.expires_at > ?)",
+		args: []any{v.horizon.Drained, v.horizon.Since, v.horizon.Since},
 		say: func(r []string) Flaw {
 			return Flaw{OrderID: order.ID(r[0]), Detail: "it is PENDING, but its charge is " + chargeName(r[1])}
 		},

@@ -45,6 +45,8 @@ type Charge struct {
 	// DeclineCode is the provider's reason.
 	DeclineCode          string
 	CreatedAt, UpdatedAt time.Time
+	// Attempt is how many cards were tried, this one included; 0 is stored as 1.
+	Attempt int
 }
 
 // Charges is the ledger: one line an order, so that no order is charged twice.
@@ -70,7 +72,7 @@ func (c *Charges) Record(ctx context.Context, ch Charge) (stored Charge, err err
 	return c.group.do(ctx, ch)
 }
 
-const chargeColumns = "order_id, charge_id, state, amount, currency, decline_code, created_at, updated_at"
+const chargeColumns = "order_id, charge_id, state, amount, currency, decline_code, created_at, updated_at, attempt"
 
 func (c *Charges) commit(ctx context.Context, charges []Charge) ([]Charge, error) {
 	ctx, cancel := context.WithTimeout(ctx, mysqlTimeout)
@@ -101,7 +103,7 @@ func (c *Charges) commit(ctx context.Context, charges []Charge) ([]Charge, error
 func (c *Charges) insertFresh(ctx context.Context, charges []Charge) (bool, error) {
 	now := micro(c.now())
 	for i := range charges {
-		charges[i].CreatedAt, charges[i].UpdatedAt = now, now
+		charges[i].CreatedAt, charges[i].UpdatedAt, charges[i].Attempt = now, now, max(1, charges[i].Attempt)
 	}
 	err := c.db.call(ctx, func(ctx context.Context) error { return insertCharges(ctx, c.db.sql, charges, "") })
 	if isDuplicate(err) || isRetryable(err) {
@@ -123,13 +125,13 @@ type execer interface {
 }
 
 func insertCharges(ctx context.Context, ex execer, charges []Charge, upsert string) error {
-	args := make([]any, 0, 10*len(charges))
+	args := make([]any, 0, 11*len(charges))
 	for _, ch := range charges {
 		voided, recheck := voidTimes(ch.State, ch.UpdatedAt)
 		args = append(args, ch.OrderID, ch.ChargeID, ch.State, ch.Amount.Amount, ch.Amount.Currency, clip(ch.DeclineCode, 64), ch.CreatedAt, ch.UpdatedAt,
-			voided, recheck)
+			max(1, ch.Attempt), voided, recheck)
 	}
-	if _, err := ex.ExecContext(ctx, "INSERT INTO charges ("+chargeColumns+", voided_at, recheck_at) VALUES "+tuples(len(charges), "(?,?,?,?,?,?,?,?,?,?)")+upsert, args...); err != nil {
+	if _, err := ex.ExecContext(ctx, "INSERT INTO charges ("+chargeColumns+", voided_at, recheck_at) VALUES "+tuples(len(charges), "(?,?,?,?,?,?,?,?,?,?,?)")+upsert, args...); err != nil {
 		return fmt.Errorf("record %d charges: %w", len(charges), err)
 	}
 	return nil
@@ -149,7 +151,7 @@ func readCharges(ctx context.Context, tx *sql.Tx, charges []Charge, into map[ord
 
 func scanCharge(r scanner) (Charge, error) {
 	var ch Charge
-	err := r.Scan(&ch.OrderID, &ch.ChargeID, &ch.State, &ch.Amount.Amount, &ch.Amount.Currency, &ch.DeclineCode, &ch.CreatedAt, &ch.UpdatedAt)
+	err := r.Scan(&ch.OrderID, &ch.ChargeID, &ch.State, &ch.Amount.Amount, &ch.Amount.Currency, &ch.DeclineCode, &ch.CreatedAt, &ch.UpdatedAt, &ch.Attempt)
 	ch.CreatedAt, ch.UpdatedAt = ch.CreatedAt.UTC(), ch.UpdatedAt.UTC()
 	return ch, err
 }
@@ -195,11 +197,11 @@ func (c *Charges) Resolve(ctx context.Context, id order.ID, from, to ChargeState
 }
 
 // Void leaves a tombstone, so that the order is never charged: a line that is missing is written as VOIDED under the given
-// charge id, and one that is pending becomes VOIDED. A declined or voided one stays. One that succeeded is order.ErrState.
+// charge id, and one that is pending or declined becomes VOIDED, so that no other card is tried. One that succeeded is order.ErrState.
 func (c *Charges) Void(ctx context.Context, id order.ID, chargeID string, currency order.Currency) (Charge, error) {
 	ch, err := c.Record(ctx, Charge{OrderID: id, ChargeID: chargeID, State: ChargeVoided, Amount: order.Money{Currency: currency}})
-	if err == nil && ch.State == ChargePending {
-		ch, err = c.Resolve(ctx, id, ChargePending, ChargeVoided, "")
+	if err == nil && (ch.State == ChargePending || ch.State == ChargeDeclined) {
+		ch, err = c.voidUncharged(ctx, id)
 	}
 	if err == nil && ch.State.Taken() {
 		err = fmt.Errorf("order %s is charged already: %w", id, order.ErrState)

@@ -78,9 +78,9 @@ func (k *cashier) Void(_ context.Context, id order.ID) error {
 		switch k.charges[id].State {
 		case gateway.ChargeTaken, gateway.ChargeReturning, gateway.ChargeReturned:
 			return order.ErrState
-		case gateway.ChargeUnknown:
+		case gateway.ChargeUnknown, gateway.ChargeDeclined:
 			k.charges[id] = gateway.FoundCharge{ID: "ch", State: gateway.ChargeVoided}
-		case gateway.ChargeDeclined, gateway.ChargeVoided:
+		case gateway.ChargeVoided:
 		}
 		return nil
 	})

@@ -119,7 +119,10 @@ func (r *PaymentReconciler) reconcile(ctx context.Context, o order.Order) error 
 	case gateway.ChargeTaken:
 		return r.settle(ctx, o, found.ID)
 	case gateway.ChargeDeclined:
-		return r.release(ctx, o, order.ReasonDeclined+found.DeclineCode)
+		if o.ExpiresAt.IsZero() {
+			return r.release(ctx, o, order.ReasonDeclined+found.DeclineCode)
+		}
+		// Another card can be tried until the tombstone is written.
 	case gateway.ChargeVoided, gateway.ChargeReturning, gateway.ChargeReturned:
 		return r.release(ctx, o, r.why(o, reasonVoided))
 	case gateway.ChargeUnknown:

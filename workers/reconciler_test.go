@@ -32,6 +32,7 @@ func TestAPendingOrderEndsAsItsPaymentSays(t *testing.T) {
 		"voided":        {gateway.ChargeVoided, false, order.Cancelled, "payment_voided", 100},
 		"never charged": {gateway.ChargeUnknown, false, order.Cancelled, "payment_unknown", 100},
 		"expired":       {gateway.ChargeUnknown, true, order.Cancelled, "expired", 100},
+		"declined late": {gateway.ChargeDeclined, true, order.Cancelled, "expired", 100},
 		"paid in time":  {gateway.ChargeTaken, true, order.Paid, "", 98},
 	} {
 		for _, lost := range []bool{false, true} {
@@ -71,6 +72,9 @@ func TestAPendingOrderEndsAsItsPaymentSays(t *testing.T) {
 				if c.want == order.Cancelled && money.charges[o.ID].State == gateway.ChargeUnknown {
 					t.Error("nothing refuses a late charge")
 				}
+				if c.late && c.want == order.Cancelled && money.charges[o.ID].State != gateway.ChargeVoided {
+					t.Error("nothing refuses another card")
+				}
 			})
 		}
 	}
@@ -87,15 +91,19 @@ func (s *shop) forget(t *testing.T, id order.ID) {
 
 func TestAnOrderThatMayStillBePaidIsLeftAlone(t *testing.T) {
 	s := openShop(t, openSQLite(t))
-	later := freshOrder()
-	later.ExpiresAt = time.Now().Add(time.Hour)
-	s.reserve(t, later)
+	later, declined := freshOrder(), freshOrder()
+	for _, o := range []*order.Order{&later, &declined} {
+		o.ExpiresAt = time.Now().Add(time.Hour)
+		s.reserve(t, *o)
+	}
 	drained(t, s.flusher(s.sql, withOrders).RunOnce)
 	money := newCashier(&crash{})
+	money.set(declined, gateway.ChargeDeclined) // Another card can be tried.
 	if n, err := s.reconciler(money).RunOnce(t.Context()); err != nil || n != 0 {
 		t.Errorf("it brought %d orders on (%v)", n, err)
 	}
 	wantState(t, store.NewOrders(s.db), later.ID, order.Pending)
+	wantState(t, store.NewOrders(s.db), declined.ID, order.Pending)
 }
 
 // TestOrdersThatCannotBeReconciledCostOnlyThemselves, however many and old they are.

@@ -29,6 +29,8 @@ const (
 	FieldVoidedAt = "voided_at"
 	// FieldRecheckAt holds the string denoting the recheck_at field in the database.
 	FieldRecheckAt = "recheck_at"
+	// FieldAttempt holds the string denoting the attempt field in the database.
+	FieldAttempt = "attempt"
 	// Table holds the table name of the charge in the database.
 	Table = "charges"
 )
@@ -45,6 +47,7 @@ var Columns = []string{
 	FieldUpdatedAt,
 	FieldVoidedAt,
 	FieldRecheckAt,
+	FieldAttempt,
 }
 
 // ValidColumn reports if the column name is valid (part of the table columns).
@@ -64,6 +67,8 @@ var (
 	CurrencyValidator func(string) error
 	// DeclineCodeValidator is a validator for the "decline_code" field. It is called by the builders before save.
 	DeclineCodeValidator func(string) error
+	// DefaultAttempt holds the default value on creation for the "attempt" field.
+	DefaultAttempt int8
 	// IDValidator is a validator for the "id" field. It is called by the builders before save.
 	IDValidator func(string) error
 )
@@ -119,4 +124,9 @@ func ByVoidedAt(opts ...sql.OrderTermOption) OrderOption {
 // ByRecheckAt orders the results by the recheck_at field.
 func ByRecheckAt(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldRecheckAt, opts...).ToFunc()
+}
+
+// ByAttempt orders the results by the attempt field.
+func ByAttempt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldAttempt, opts...).ToFunc()
 }

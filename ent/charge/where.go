@@ -109,6 +109,11 @@ func RecheckAt(v time.Time) predicate.Charge {
 	return predicate.Charge(sql.FieldEQ(FieldRecheckAt, v))
 }
 
+// Attempt applies equality check predicate on the "attempt" field. It's identical to AttemptEQ.
+func Attempt(v int8) predicate.Charge {
+	return predicate.Charge(sql.FieldEQ(FieldAttempt, v))
+}
+
 // ChargeIDEQ applies the EQ predicate on the "charge_id" field.
 func ChargeIDEQ(v string) predicate.Charge {
 	return predicate.Charge(sql.FieldEQ(FieldChargeID, v))
@@ -562,6 +567,46 @@ func RecheckAtIsNil() predicate.Charge {
 // RecheckAtNotNil applies the NotNil predicate on the "recheck_at" field.
 func RecheckAtNotNil() predicate.Charge {
 	return predicate.Charge(sql.FieldNotNull(FieldRecheckAt))
+}
+
+// AttemptEQ applies the EQ predicate on the "attempt" field.
+func AttemptEQ(v int8) predicate.Charge {
+	return predicate.Charge(sql.FieldEQ(FieldAttempt, v))
+}
+
+// AttemptNEQ applies the NEQ predicate on the "attempt" field.
+func AttemptNEQ(v int8) predicate.Charge {
+	return predicate.Charge(sql.FieldNEQ(FieldAttempt, v))
+}
+
+// AttemptIn applies the In predicate on the "attempt" field.
+func AttemptIn(vs ...int8) predicate.Charge {
+	return predicate.Charge(sql.FieldIn(FieldAttempt, vs...))
+}
+
+// AttemptNotIn applies the NotIn predicate on the "attempt" field.
+func AttemptNotIn(vs ...int8) predicate.Charge {
+	return predicate.Charge(sql.FieldNotIn(FieldAttempt, vs...))
+}
+
+// AttemptGT applies the GT predicate on the "attempt" field.
+func AttemptGT(v int8) predicate.Charge {
+	return predicate.Charge(sql.FieldGT(FieldAttempt, v))
+}
+
+// AttemptGTE applies the GTE predicate on the "attempt" field.
+func AttemptGTE(v int8) predicate.Charge {
+	return predicate.Charge(sql.FieldGTE(FieldAttempt, v))
+}
+
+// AttemptLT applies the LT predicate on the "attempt" field.
+func AttemptLT(v int8) predicate.Charge {
+	return predicate.Charge(sql.FieldLT(FieldAttempt, v))
+}
+
+// AttemptLTE applies the LTE predicate on the "attempt" field.
+func AttemptLTE(v int8) predicate.Charge {
+	return predicate.Charge(sql.FieldLTE(FieldAttempt, v))
 }
 
 // And groups predicates with the AND operator between them.

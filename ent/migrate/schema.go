@@ -21,6 +21,7 @@ var (
 		{Name: "updated_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
 		{Name: "voided_at", Type: field.TypeTime, Nullable: true, SchemaType: map[string]string{"mysql": "datetime(6)"}},
 		{Name: "recheck_at", Type: field.TypeTime, Nullable: true, SchemaType: map[string]string{"mysql": "datetime(6)"}},
+		{Name: "attempt", Type: field.TypeInt8, Default: 1, SchemaType: map[string]string{"mysql": "tinyint"}},
 	}
 	// ChargesTable holds the schema information for the "charges" table.
 	ChargesTable = &schema.Table{

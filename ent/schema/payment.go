@@ -30,6 +30,8 @@ func (Charge) Fields() []ent.Field {
 		field.Time("voided_at").SchemaType(micros).Optional().Nillable(),
 		// When the provider is asked again whether it took the money of a voided charge; null for never.
 		field.Time("recheck_at").SchemaType(micros).Optional().Nillable(),
+		// attempt counts the cards that were tried; a declined line becomes pending again for the next one.
+		field.Int8("attempt").Default(1).SchemaType(tiny),
 	}
 }
 

@@ -232,8 +232,13 @@ type PlaceOrderRequest struct {
 	// Makes a retry the same order: 1 to 128 visible ASCII characters, fresh for each order. The
 	// `Idempotency-Key` header may be used instead; if both are sent they must agree.
 	IdempotencyKey string `protobuf:"bytes,6,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// The total that the customer agreed to, usually QuoteResponse.total. When the order would cost another
+	// amount, or the amount is in another currency, it is refused with a PriceChanged detail: nothing is
+	// reserved or charged, the cart is kept, and the idempotency key can be used again. It is not part of the
+	// comparison of requests with one key. None means that any price is accepted.
+	ExpectedTotal *Money `protobuf:"bytes,7,opt,name=expected_total,json=expectedTotal,proto3" json:"expected_total,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PlaceOrderRequest) Reset() {
@@ -308,6 +313,13 @@ func (x *PlaceOrderRequest) GetIdempotencyKey() string {
 	return ""
 }
 
+func (x *PlaceOrderRequest) GetExpectedTotal() *Money {
+	if x != nil {
+		return x.ExpectedTotal
+	}
+	return nil
+}
+
 // PlaceOrderResponse carries the order, PAID, or PENDING while it has no card or the outcome of the payment is
 // not known.
 type PlaceOrderResponse struct {
@@ -361,7 +373,10 @@ type PayOrderRequest struct {
 	// The id that PlaceOrder answered.
 	OrderId string `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
 	// What is charged. It reaches the payment service and nothing else.
-	Card          *Card `protobuf:"bytes,2,opt,name=card,proto3" json:"card,omitempty"`
+	Card *Card `protobuf:"bytes,2,opt,name=card,proto3" json:"card,omitempty"`
+	// The total that the customer agreed to. When it is not the order's total, nothing is charged, and the
+	// order stays as it is. An order that is paid already is answered without this comparison.
+	ExpectedTotal *Money `protobuf:"bytes,3,opt,name=expected_total,json=expectedTotal,proto3" json:"expected_total,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -406,6 +421,13 @@ func (x *PayOrderRequest) GetOrderId() string {
 func (x *PayOrderRequest) GetCard() *Card {
 	if x != nil {
 		return x.Card
+	}
+	return nil
+}
+
+func (x *PayOrderRequest) GetExpectedTotal() *Money {
+	if x != nil {
+		return x.ExpectedTotal
 	}
 	return nil
 }
@@ -475,7 +497,7 @@ const file_spillway_v1_checkout_proto_rawDesc = "" +
 	"\vitems_total\x18\x02 \x01(\v2\x12.spillway.v1.MoneyR\n" +
 	"itemsTotal\x129\n" +
 	"\x0eshipping_total\x18\x03 \x01(\v2\x12.spillway.v1.MoneyR\rshippingTotal\x12(\n" +
-	"\x05total\x18\x04 \x01(\v2\x12.spillway.v1.MoneyR\x05total\"\xd0\x02\n" +
+	"\x05total\x18\x04 \x01(\v2\x12.spillway.v1.MoneyR\x05total\"\x8b\x03\n" +
 	"\x11PlaceOrderRequest\x121\n" +
 	"\x05lines\x18\x01 \x03(\v2\x11.spillway.v1.LineB\b\xbaH\x05\x92\x01\x02\x10dR\x05lines\x126\n" +
 	"\rcurrency_code\x18\x02 \x01(\tB\x11\xbaH\x0er\f2\n" +
@@ -484,12 +506,14 @@ const file_spillway_v1_checkout_proto_rawDesc = "" +
 	"\xbaH\ar\x05\x18\xfe\x01`\x01R\x05email\x12G\n" +
 	"\x10shipping_address\x18\x04 \x01(\v2\x14.spillway.v1.AddressB\x06\xbaH\x03\xc8\x01\x01R\x0fshippingAddress\x12%\n" +
 	"\x04card\x18\x05 \x01(\v2\x11.spillway.v1.CardR\x04card\x12>\n" +
-	"\x0fidempotency_key\x18\x06 \x01(\tB\x15\xbaH\x12r\x102\x0e^[!-~]{0,128}$R\x0eidempotencyKey\">\n" +
+	"\x0fidempotency_key\x18\x06 \x01(\tB\x15\xbaH\x12r\x102\x0e^[!-~]{0,128}$R\x0eidempotencyKey\x129\n" +
+	"\x0eexpected_total\x18\a \x01(\v2\x12.spillway.v1.MoneyR\rexpectedTotal\">\n" +
 	"\x12PlaceOrderResponse\x12(\n" +
-	"\x05order\x18\x01 \x01(\v2\x12.spillway.v1.OrderR\x05order\"f\n" +
+	"\x05order\x18\x01 \x01(\v2\x12.spillway.v1.OrderR\x05order\"\xa1\x01\n" +
 	"\x0fPayOrderRequest\x12$\n" +
 	"\border_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\aorderId\x12-\n" +
-	"\x04card\x18\x02 \x01(\v2\x11.spillway.v1.CardB\x06\xbaH\x03\xc8\x01\x01R\x04card\"<\n" +
+	"\x04card\x18\x02 \x01(\v2\x11.spillway.v1.CardB\x06\xbaH\x03\xc8\x01\x01R\x04card\x129\n" +
+	"\x0eexpected_total\x18\x03 \x01(\v2\x12.spillway.v1.MoneyR\rexpectedTotal\"<\n" +
 	"\x10PayOrderResponse\x12(\n" +
 	"\x05order\x18\x01 \x01(\v2\x12.spillway.v1.OrderR\x05order2\xf3\x01\n" +
 	"\x0fCheckoutService\x12C\n" +
@@ -536,20 +560,22 @@ var file_spillway_v1_checkout_proto_depIdxs = []int32{
 	0,  // 6: spillway.v1.PlaceOrderRequest.lines:type_name -> spillway.v1.Line
 	7,  // 7: spillway.v1.PlaceOrderRequest.shipping_address:type_name -> spillway.v1.Address
 	10, // 8: spillway.v1.PlaceOrderRequest.card:type_name -> spillway.v1.Card
-	11, // 9: spillway.v1.PlaceOrderResponse.order:type_name -> spillway.v1.Order
-	10, // 10: spillway.v1.PayOrderRequest.card:type_name -> spillway.v1.Card
-	11, // 11: spillway.v1.PayOrderResponse.order:type_name -> spillway.v1.Order
-	1,  // 12: spillway.v1.CheckoutService.Quote:input_type -> spillway.v1.QuoteRequest
-	3,  // 13: spillway.v1.CheckoutService.PlaceOrder:input_type -> spillway.v1.PlaceOrderRequest
-	5,  // 14: spillway.v1.CheckoutService.PayOrder:input_type -> spillway.v1.PayOrderRequest
-	2,  // 15: spillway.v1.CheckoutService.Quote:output_type -> spillway.v1.QuoteResponse
-	4,  // 16: spillway.v1.CheckoutService.PlaceOrder:output_type -> spillway.v1.PlaceOrderResponse
-	6,  // 17: spillway.v1.CheckoutService.PayOrder:output_type -> spillway.v1.PayOrderResponse
-	15, // [15:18] is the sub-list for method output_type
-	12, // [12:15] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	9,  // 9: spillway.v1.PlaceOrderRequest.expected_total:type_name -> spillway.v1.Money
+	11, // 10: spillway.v1.PlaceOrderResponse.order:type_name -> spillway.v1.Order
+	10, // 11: spillway.v1.PayOrderRequest.card:type_name -> spillway.v1.Card
+	9,  // 12: spillway.v1.PayOrderRequest.expected_total:type_name -> spillway.v1.Money
+	11, // 13: spillway.v1.PayOrderResponse.order:type_name -> spillway.v1.Order
+	1,  // 14: spillway.v1.CheckoutService.Quote:input_type -> spillway.v1.QuoteRequest
+	3,  // 15: spillway.v1.CheckoutService.PlaceOrder:input_type -> spillway.v1.PlaceOrderRequest
+	5,  // 16: spillway.v1.CheckoutService.PayOrder:input_type -> spillway.v1.PayOrderRequest
+	2,  // 17: spillway.v1.CheckoutService.Quote:output_type -> spillway.v1.QuoteResponse
+	4,  // 18: spillway.v1.CheckoutService.PlaceOrder:output_type -> spillway.v1.PlaceOrderResponse
+	6,  // 19: spillway.v1.CheckoutService.PayOrder:output_type -> spillway.v1.PayOrderResponse
+	17, // [17:20] is the sub-list for method output_type
+	14, // [14:17] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_spillway_v1_checkout_proto_init() }

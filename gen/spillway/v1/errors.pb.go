@@ -10,6 +10,7 @@ import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	durationpb "google.golang.org/protobuf/types/known/durationpb"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -132,14 +133,18 @@ func (x *SoldOutItem) GetAvailable() int64 {
 	return 0
 }
 
-// PaymentDeclined is the detail of a `failed_precondition` error: the provider refused the card. The stock
-// was given back. Use a new idempotency key to try another card.
+// PaymentDeclined is the detail of a `failed_precondition` error: the provider refused the card.
+//
+// An order that was placed with the card is cancelled and its stock is given back: use a new idempotency
+// key to try another card. An order that was placed without a card stays PENDING: call PayOrder again.
 type PaymentDeclined struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The order that was cancelled by this.
+	// The order that was to be paid.
 	OrderId string `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
-	// Why, such as "insufficient_funds".
-	DeclineCode   string `protobuf:"bytes,2,opt,name=decline_code,json=declineCode,proto3" json:"decline_code,omitempty"`
+	// Why, such as "insufficient_funds"; "too_many_attempts" when the order's cards are used up.
+	DeclineCode string `protobuf:"bytes,2,opt,name=decline_code,json=declineCode,proto3" json:"decline_code,omitempty"`
+	// Until when PayOrder can pay the order with another card. Not set when the order is cancelled.
+	ExpireTime    *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -188,6 +193,70 @@ func (x *PaymentDeclined) GetDeclineCode() string {
 	return ""
 }
 
+func (x *PaymentDeclined) GetExpireTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpireTime
+	}
+	return nil
+}
+
+// PriceChanged is the detail of a `failed_precondition` error: the order costs something else than the
+// expected_total of the request. Nothing was reserved or charged. Show the new total to the customer, and
+// send the request again with it, with the same idempotency key.
+type PriceChanged struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The total that the request expected.
+	Expected *Money `protobuf:"bytes,1,opt,name=expected,proto3" json:"expected,omitempty"`
+	// The total that would have been charged.
+	Actual        *Money `protobuf:"bytes,2,opt,name=actual,proto3" json:"actual,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PriceChanged) Reset() {
+	*x = PriceChanged{}
+	mi := &file_spillway_v1_errors_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PriceChanged) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PriceChanged) ProtoMessage() {}
+
+func (x *PriceChanged) ProtoReflect() protoreflect.Message {
+	mi := &file_spillway_v1_errors_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PriceChanged.ProtoReflect.Descriptor instead.
+func (*PriceChanged) Descriptor() ([]byte, []int) {
+	return file_spillway_v1_errors_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *PriceChanged) GetExpected() *Money {
+	if x != nil {
+		return x.Expected
+	}
+	return nil
+}
+
+func (x *PriceChanged) GetActual() *Money {
+	if x != nil {
+		return x.Actual
+	}
+	return nil
+}
+
 // RetryInfo is the detail of `resource_exhausted` and `unavailable` errors: the same request may succeed later.
 type RetryInfo struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -199,7 +268,7 @@ type RetryInfo struct {
 
 func (x *RetryInfo) Reset() {
 	*x = RetryInfo{}
-	mi := &file_spillway_v1_errors_proto_msgTypes[3]
+	mi := &file_spillway_v1_errors_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -211,7 +280,7 @@ func (x *RetryInfo) String() string {
 func (*RetryInfo) ProtoMessage() {}
 
 func (x *RetryInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_spillway_v1_errors_proto_msgTypes[3]
+	mi := &file_spillway_v1_errors_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -224,7 +293,7 @@ func (x *RetryInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryInfo.ProtoReflect.Descriptor instead.
 func (*RetryInfo) Descriptor() ([]byte, []int) {
-	return file_spillway_v1_errors_proto_rawDescGZIP(), []int{3}
+	return file_spillway_v1_errors_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *RetryInfo) GetRetryDelay() *durationpb.Duration {
@@ -238,16 +307,21 @@ var File_spillway_v1_errors_proto protoreflect.FileDescriptor
 
 const file_spillway_v1_errors_proto_rawDesc = "" +
 	"\n" +
-	"\x18spillway/v1/errors.proto\x12\vspillway.v1\x1a\x1egoogle/protobuf/duration.proto\"9\n" +
+	"\x18spillway/v1/errors.proto\x12\vspillway.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17spillway/v1/money.proto\"9\n" +
 	"\aSoldOut\x12.\n" +
 	"\x05items\x18\x01 \x03(\v2\x18.spillway.v1.SoldOutItemR\x05items\"[\n" +
 	"\vSoldOutItem\x12\x10\n" +
 	"\x03sku\x18\x01 \x01(\tR\x03sku\x12\x1c\n" +
 	"\trequested\x18\x02 \x01(\x03R\trequested\x12\x1c\n" +
-	"\tavailable\x18\x03 \x01(\x03R\tavailable\"O\n" +
+	"\tavailable\x18\x03 \x01(\x03R\tavailable\"\x8c\x01\n" +
 	"\x0fPaymentDeclined\x12\x19\n" +
 	"\border_id\x18\x01 \x01(\tR\aorderId\x12!\n" +
-	"\fdecline_code\x18\x02 \x01(\tR\vdeclineCode\"G\n" +
+	"\fdecline_code\x18\x02 \x01(\tR\vdeclineCode\x12;\n" +
+	"\vexpire_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"expireTime\"j\n" +
+	"\fPriceChanged\x12.\n" +
+	"\bexpected\x18\x01 \x01(\v2\x12.spillway.v1.MoneyR\bexpected\x12*\n" +
+	"\x06actual\x18\x02 \x01(\v2\x12.spillway.v1.MoneyR\x06actual\"G\n" +
 	"\tRetryInfo\x12:\n" +
 	"\vretry_delay\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\n" +
 	"retryDelayB\xa4\x01\n" +
@@ -265,22 +339,28 @@ func file_spillway_v1_errors_proto_rawDescGZIP() []byte {
 	return file_spillway_v1_errors_proto_rawDescData
 }
 
-var file_spillway_v1_errors_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_spillway_v1_errors_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
 var file_spillway_v1_errors_proto_goTypes = []any{
-	(*SoldOut)(nil),             // 0: spillway.v1.SoldOut
-	(*SoldOutItem)(nil),         // 1: spillway.v1.SoldOutItem
-	(*PaymentDeclined)(nil),     // 2: spillway.v1.PaymentDeclined
-	(*RetryInfo)(nil),           // 3: spillway.v1.RetryInfo
-	(*durationpb.Duration)(nil), // 4: google.protobuf.Duration
+	(*SoldOut)(nil),               // 0: spillway.v1.SoldOut
+	(*SoldOutItem)(nil),           // 1: spillway.v1.SoldOutItem
+	(*PaymentDeclined)(nil),       // 2: spillway.v1.PaymentDeclined
+	(*PriceChanged)(nil),          // 3: spillway.v1.PriceChanged
+	(*RetryInfo)(nil),             // 4: spillway.v1.RetryInfo
+	(*timestamppb.Timestamp)(nil), // 5: google.protobuf.Timestamp
+	(*Money)(nil),                 // 6: spillway.v1.Money
+	(*durationpb.Duration)(nil),   // 7: google.protobuf.Duration
 }
 var file_spillway_v1_errors_proto_depIdxs = []int32{
 	1, // 0: spillway.v1.SoldOut.items:type_name -> spillway.v1.SoldOutItem
-	4, // 1: spillway.v1.RetryInfo.retry_delay:type_name -> google.protobuf.Duration
-	2, // [2:2] is the sub-list for method output_type
-	2, // [2:2] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	2, // [2:2] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	5, // 1: spillway.v1.PaymentDeclined.expire_time:type_name -> google.protobuf.Timestamp
+	6, // 2: spillway.v1.PriceChanged.expected:type_name -> spillway.v1.Money
+	6, // 3: spillway.v1.PriceChanged.actual:type_name -> spillway.v1.Money
+	7, // 4: spillway.v1.RetryInfo.retry_delay:type_name -> google.protobuf.Duration
+	5, // [5:5] is the sub-list for method output_type
+	5, // [5:5] is the sub-list for method input_type
+	5, // [5:5] is the sub-list for extension type_name
+	5, // [5:5] is the sub-list for extension extendee
+	0, // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_spillway_v1_errors_proto_init() }
@@ -288,13 +368,14 @@ func file_spillway_v1_errors_proto_init() {
 	if File_spillway_v1_errors_proto != nil {
 		return
 	}
+	file_spillway_v1_money_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_spillway_v1_errors_proto_rawDesc), len(file_spillway_v1_errors_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   4,
+			NumMessages:   5,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -179,7 +179,9 @@ type ChargeRecord struct {
 	// Why the provider declined, such as "insufficient_funds"; empty otherwise.
 	DeclineCode string `protobuf:"bytes,5,opt,name=decline_code,json=declineCode,proto3" json:"decline_code,omitempty"`
 	// When it was asked for.
-	CreateTime    *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	CreateTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	// How many cards were tried, this one included: 1 for the first.
+	Attempt       int32 `protobuf:"varint,7,opt,name=attempt,proto3" json:"attempt,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -256,6 +258,13 @@ func (x *ChargeRecord) GetCreateTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *ChargeRecord) GetAttempt() int32 {
+	if x != nil {
+		return x.Attempt
+	}
+	return 0
+}
+
 // ChargeRequest asks for an order's money.
 type ChargeRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -264,7 +273,10 @@ type ChargeRequest struct {
 	// How much.
 	Amount *Money `protobuf:"bytes,2,opt,name=amount,proto3" json:"amount,omitempty"`
 	// The card.
-	Card          *Card `protobuf:"bytes,3,opt,name=card,proto3" json:"card,omitempty"`
+	Card *Card `protobuf:"bytes,3,opt,name=card,proto3" json:"card,omitempty"`
+	// Starts another attempt when the last one was declined. At most 10 attempts an order; then the answer is
+	// DECLINED with the code "too_many_attempts".
+	AfterDecline  bool `protobuf:"varint,4,opt,name=after_decline,json=afterDecline,proto3" json:"after_decline,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -318,6 +330,13 @@ func (x *ChargeRequest) GetCard() *Card {
 		return x.Card
 	}
 	return nil
+}
+
+func (x *ChargeRequest) GetAfterDecline() bool {
+	if x != nil {
+		return x.AfterDecline
+	}
+	return false
 }
 
 // ChargeResponse carries the outcome: SUCCEEDED or DECLINED.
@@ -709,7 +728,7 @@ func (x *VoidRequest) GetOrderId() string {
 // VoidResponse carries the ledger's entry.
 type VoidResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The ledger's entry, VOIDED, or DECLINED where it was declined before.
+	// The ledger's entry, VOIDED; decline_code is kept where the last card was declined.
 	Charge        *ChargeRecord `protobuf:"bytes,1,opt,name=charge,proto3" json:"charge,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -762,7 +781,7 @@ const file_spillway_v1_payment_proto_rawDesc = "" +
 	"\x03cvv\x18\x02 \x01(\tB\x16\xbaH\x10r\x0e2\f^[0-9]{3,4}$\x80\x01\x01R\x03cvv\x12/\n" +
 	"\vexpiry_year\x18\x03 \x01(\x05B\x0e\xbaH\b\x1a\x06\x18\xb4\x10(\xd0\x0f\x80\x01\x01R\n" +
 	"expiryYear\x12/\n" +
-	"\fexpiry_month\x18\x04 \x01(\x05B\f\xbaH\x06\x1a\x04\x18\f(\x01\x80\x01\x01R\vexpiryMonth\"\x82\x02\n" +
+	"\fexpiry_month\x18\x04 \x01(\x05B\f\xbaH\x06\x1a\x04\x18\f(\x01\x80\x01\x01R\vexpiryMonth\"\x9c\x02\n" +
 	"\fChargeRecord\x12\x19\n" +
 	"\border_id\x18\x01 \x01(\tR\aorderId\x12\x1b\n" +
 	"\tcharge_id\x18\x02 \x01(\tR\bchargeId\x12.\n" +
@@ -770,11 +789,13 @@ const file_spillway_v1_payment_proto_rawDesc = "" +
 	"\x06amount\x18\x04 \x01(\v2\x12.spillway.v1.MoneyR\x06amount\x12!\n" +
 	"\fdecline_code\x18\x05 \x01(\tR\vdeclineCode\x12;\n" +
 	"\vcreate_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"createTime\"\x98\x01\n" +
+	"createTime\x12\x18\n" +
+	"\aattempt\x18\a \x01(\x05R\aattempt\"\xbd\x01\n" +
 	"\rChargeRequest\x12$\n" +
 	"\border_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\aorderId\x122\n" +
 	"\x06amount\x18\x02 \x01(\v2\x12.spillway.v1.MoneyB\x06\xbaH\x03\xc8\x01\x01R\x06amount\x12-\n" +
-	"\x04card\x18\x03 \x01(\v2\x11.spillway.v1.CardB\x06\xbaH\x03\xc8\x01\x01R\x04card\"C\n" +
+	"\x04card\x18\x03 \x01(\v2\x11.spillway.v1.CardB\x06\xbaH\x03\xc8\x01\x01R\x04card\x12#\n" +
+	"\rafter_decline\x18\x04 \x01(\bR\fafterDecline\"C\n" +
 	"\x0eChargeResponse\x121\n" +
 	"\x06charge\x18\x01 \x01(\v2\x19.spillway.v1.ChargeRecordR\x06charge\"8\n" +
 	"\x10GetChargeRequest\x12$\n" +

@@ -52,8 +52,8 @@ type CheckoutServiceClient interface {
 	// request returns the same order, however often it is sent; with another request it is refused with
 	// `already_exists`. The card is not part of that comparison, because it is stored nowhere.
 	//
-	// Errors: `failed_precondition` with a SoldOut detail (which SKUs, and what is left) or a
-	// PaymentDeclined detail; `invalid_argument` with field violations; `not_found` for an unknown SKU;
+	// Errors: `failed_precondition` with a SoldOut detail (which SKUs, and what is left), a PriceChanged
+	// detail (the total is not expected_total) or a PaymentDeclined detail; `invalid_argument` with field violations; `not_found` for an unknown SKU;
 	// `resource_exhausted` (too many orders at once) and `unavailable` (a part is down) with a RetryInfo
 	// detail: send the same request with the same key again after that delay.
 	//
@@ -61,9 +61,11 @@ type CheckoutServiceClient interface {
 	PlaceOrder(context.Context, *v1.PlaceOrderRequest) (*v1.PlaceOrderResponse, error)
 	// PayOrder charges a card for one of the caller's orders that is PENDING, once, and answers with the order:
 	// PAID, or PENDING while the outcome of the payment is not known. An order that is paid already is answered
-	// as it is. A declined card cancels the order.
+	// as it is. A declined card leaves an order that was placed without a card PENDING until its expire_time: call
+	// PayOrder again with another card, up to 10 cards an order.
 	//
-	// Errors: `failed_precondition` when the order is cancelled or expired, or with a PaymentDeclined detail;
+	// Errors: `failed_precondition` when the order is cancelled or expired, with a PaymentDeclined detail, or
+	// with a PriceChanged detail (the order's total is not expected_total);
 	// `not_found` for an order that is not the caller's; `unavailable` with a RetryInfo detail.
 	PayOrder(context.Context, *v1.PayOrderRequest) (*v1.PayOrderResponse, error)
 }
@@ -145,8 +147,8 @@ type CheckoutServiceHandler interface {
 	// request returns the same order, however often it is sent; with another request it is refused with
 	// `already_exists`. The card is not part of that comparison, because it is stored nowhere.
 	//
-	// Errors: `failed_precondition` with a SoldOut detail (which SKUs, and what is left) or a
-	// PaymentDeclined detail; `invalid_argument` with field violations; `not_found` for an unknown SKU;
+	// Errors: `failed_precondition` with a SoldOut detail (which SKUs, and what is left), a PriceChanged
+	// detail (the total is not expected_total) or a PaymentDeclined detail; `invalid_argument` with field violations; `not_found` for an unknown SKU;
 	// `resource_exhausted` (too many orders at once) and `unavailable` (a part is down) with a RetryInfo
 	// detail: send the same request with the same key again after that delay.
 	//
@@ -154,9 +156,11 @@ type CheckoutServiceHandler interface {
 	PlaceOrder(context.Context, *v1.PlaceOrderRequest) (*v1.PlaceOrderResponse, error)
 	// PayOrder charges a card for one of the caller's orders that is PENDING, once, and answers with the order:
 	// PAID, or PENDING while the outcome of the payment is not known. An order that is paid already is answered
-	// as it is. A declined card cancels the order.
+	// as it is. A declined card leaves an order that was placed without a card PENDING until its expire_time: call
+	// PayOrder again with another card, up to 10 cards an order.
 	//
-	// Errors: `failed_precondition` when the order is cancelled or expired, or with a PaymentDeclined detail;
+	// Errors: `failed_precondition` when the order is cancelled or expired, with a PaymentDeclined detail, or
+	// with a PriceChanged detail (the order's total is not expected_total);
 	// `not_found` for an order that is not the caller's; `unavailable` with a RetryInfo detail.
 	PayOrder(context.Context, *v1.PayOrderRequest) (*v1.PayOrderResponse, error)
 }

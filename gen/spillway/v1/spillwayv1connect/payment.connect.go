@@ -50,7 +50,7 @@ const (
 // PaymentServiceClient is a client for the spillway.v1.PaymentService service.
 type PaymentServiceClient interface {
 	// Charge takes the amount once for the order. Charging again answers the first outcome, also after a
-	// decline; another amount is refused with `already_exists`. After Void it is refused with
+	// decline unless after_decline is set; another amount is refused with `already_exists`. After Void it is refused with
 	// `failed_precondition`. `deadline_exceeded` or `unavailable` mean that the outcome is unknown: ask GetCharge.
 	Charge(context.Context, *v1.ChargeRequest) (*v1.ChargeResponse, error)
 	// GetCharge says what became of an order's charge; `not_found` if none was ever asked for. It asks the
@@ -173,7 +173,7 @@ func (c *paymentServiceClient) Void(ctx context.Context, req *v1.VoidRequest) (*
 // PaymentServiceHandler is an implementation of the spillway.v1.PaymentService service.
 type PaymentServiceHandler interface {
 	// Charge takes the amount once for the order. Charging again answers the first outcome, also after a
-	// decline; another amount is refused with `already_exists`. After Void it is refused with
+	// decline unless after_decline is set; another amount is refused with `already_exists`. After Void it is refused with
 	// `failed_precondition`. `deadline_exceeded` or `unavailable` mean that the outcome is unknown: ask GetCharge.
 	Charge(context.Context, *v1.ChargeRequest) (*v1.ChargeResponse, error)
 	// GetCharge says what became of an order's charge; `not_found` if none was ever asked for. It asks the

@@ -17,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file spillway/v1/checkout.proto.
  */
 export const file_spillway_v1_checkout: GenFile = /*@__PURE__*/
-  fileDesc("ChpzcGlsbHdheS92MS9jaGVja291dC5wcm90bxILc3BpbGx3YXkudjEiWwoETGluZRI1CgNza3UYASABKAlCKLpIJXIjMiFeW0EtWmEtejAtOV1bQS1aYS16MC05Xy4tXXswLDYzfSQSHAoIcXVhbnRpdHkYAiABKAVCCrpIBxoFGOgHKAEinAEKDFF1b3RlUmVxdWVzdBIqCgVsaW5lcxgBIAMoCzIRLnNwaWxsd2F5LnYxLkxpbmVCCLpIBZIBAhBkEigKDWN1cnJlbmN5X2NvZGUYAiABKAlCEbpIDnIMMgpeW0EtWl17M30kEjYKEHNoaXBwaW5nX2FkZHJlc3MYAyABKAsyFC5zcGlsbHdheS52MS5BZGRyZXNzQga6SAPIAQEirgEKDVF1b3RlUmVzcG9uc2USJQoFbGluZXMYASADKAsyFi5zcGlsbHdheS52MS5PcmRlckxpbmUSJwoLaXRlbXNfdG90YWwYAiABKAsyEi5zcGlsbHdheS52MS5Nb25leRIqCg5zaGlwcGluZ190b3RhbBgDIAEoCzISLnNwaWxsd2F5LnYxLk1vbmV5EiEKBXRvdGFsGAQgASgLMhIuc3BpbGx3YXkudjEuTW9uZXkijQIKEVBsYWNlT3JkZXJSZXF1ZXN0EioKBWxpbmVzGAEgAygLMhEuc3BpbGx3YXkudjEuTGluZUIIukgFkgECEGQSKAoNY3VycmVuY3lfY29kZRgCIAEoCUIRukgOcgwyCl5bQS1aXXszfSQSGQoFZW1haWwYAyABKAlCCrpIB3IFGP4BYAESNgoQc2hpcHBpbmdfYWRkcmVzcxgEIAEoCzIULnNwaWxsd2F5LnYxLkFkZHJlc3NCBrpIA8gBARIfCgRjYXJkGAUgASgLMhEuc3BpbGx3YXkudjEuQ2FyZBIuCg9pZGVtcG90ZW5jeV9rZXkYBiABKAlCFbpIEnIQMg5eWyEtfl17MCwxMjh9JCI3ChJQbGFjZU9yZGVyUmVzcG9uc2USIQoFb3JkZXIYASABKAsyEi5zcGlsbHdheS52MS5PcmRlciJXCg9QYXlPcmRlclJlcXVlc3QSGwoIb3JkZXJfaWQYASABKAlCCbpIBnIEEAEYQBInCgRjYXJkGAIgASgLMhEuc3BpbGx3YXkudjEuQ2FyZEIGukgDyAEBIjUKEFBheU9yZGVyUmVzcG9uc2USIQoFb3JkZXIYASABKAsyEi5zcGlsbHdheS52MS5PcmRlcjLzAQoPQ2hlY2tvdXRTZXJ2aWNlEkMKBVF1b3RlEhkuc3BpbGx3YXkudjEuUXVvdGVSZXF1ZXN0Ghouc3BpbGx3YXkudjEuUXVvdGVSZXNwb25zZSIDkAIBEk0KClBsYWNlT3JkZXISHi5zcGlsbHdheS52MS5QbGFjZU9yZGVyUmVxdWVzdBofLnNwaWxsd2F5LnYxLlBsYWNlT3JkZXJSZXNwb25zZRJMCghQYXlPcmRlchIcLnNwaWxsd2F5LnYxLlBheU9yZGVyUmVxdWVzdBodLnNwaWxsd2F5LnYxLlBheU9yZGVyUmVzcG9uc2UiA5ACAkKmAQoPY29tLnNwaWxsd2F5LnYxQg1DaGVja291dFByb3RvUAFaN2dpdGh1Yi5jb20vc3BpbGx3YXkvc3BpbGx3YXkvZ2VuL3NwaWxsd2F5L3YxO3NwaWxsd2F5djGiAgNTWFiqAgtTcGlsbHdheS5WMcoCC1NwaWxsd2F5XFYx4gIXU3BpbGx3YXlcVjFcR1BCTWV0YWRhdGHqAgxTcGlsbHdheTo6VjFiBnByb3RvMw", [file_buf_validate_validate, file_spillway_v1_money, file_spillway_v1_order, file_spillway_v1_payment]);
+  fileDesc("ChpzcGlsbHdheS92MS9jaGVja291dC5wcm90bxILc3BpbGx3YXkudjEiWwoETGluZRI1CgNza3UYASABKAlCKLpIJXIjMiFeW0EtWmEtejAtOV1bQS1aYS16MC05Xy4tXXswLDYzfSQSHAoIcXVhbnRpdHkYAiABKAVCCrpIBxoFGOgHKAEinAEKDFF1b3RlUmVxdWVzdBIqCgVsaW5lcxgBIAMoCzIRLnNwaWxsd2F5LnYxLkxpbmVCCLpIBZIBAhBkEigKDWN1cnJlbmN5X2NvZGUYAiABKAlCEbpIDnIMMgpeW0EtWl17M30kEjYKEHNoaXBwaW5nX2FkZHJlc3MYAyABKAsyFC5zcGlsbHdheS52MS5BZGRyZXNzQga6SAPIAQEirgEKDVF1b3RlUmVzcG9uc2USJQoFbGluZXMYASADKAsyFi5zcGlsbHdheS52MS5PcmRlckxpbmUSJwoLaXRlbXNfdG90YWwYAiABKAsyEi5zcGlsbHdheS52MS5Nb25leRIqCg5zaGlwcGluZ190b3RhbBgDIAEoCzISLnNwaWxsd2F5LnYxLk1vbmV5EiEKBXRvdGFsGAQgASgLMhIuc3BpbGx3YXkudjEuTW9uZXkiuQIKEVBsYWNlT3JkZXJSZXF1ZXN0EioKBWxpbmVzGAEgAygLMhEuc3BpbGx3YXkudjEuTGluZUIIukgFkgECEGQSKAoNY3VycmVuY3lfY29kZRgCIAEoCUIRukgOcgwyCl5bQS1aXXszfSQSGQoFZW1haWwYAyABKAlCCrpIB3IFGP4BYAESNgoQc2hpcHBpbmdfYWRkcmVzcxgEIAEoCzIULnNwaWxsd2F5LnYxLkFkZHJlc3NCBrpIA8gBARIfCgRjYXJkGAUgASgLMhEuc3BpbGx3YXkudjEuQ2FyZBIuCg9pZGVtcG90ZW5jeV9rZXkYBiABKAlCFbpIEnIQMg5eWyEtfl17MCwxMjh9JBIqCg5leHBlY3RlZF90b3RhbBgHIAEoCzISLnNwaWxsd2F5LnYxLk1vbmV5IjcKElBsYWNlT3JkZXJSZXNwb25zZRIhCgVvcmRlchgBIAEoCzISLnNwaWxsd2F5LnYxLk9yZGVyIoMBCg9QYXlPcmRlclJlcXVlc3QSGwoIb3JkZXJfaWQYASABKAlCCbpIBnIEEAEYQBInCgRjYXJkGAIgASgLMhEuc3BpbGx3YXkudjEuQ2FyZEIGukgDyAEBEioKDmV4cGVjdGVkX3RvdGFsGAMgASgLMhIuc3BpbGx3YXkudjEuTW9uZXkiNQoQUGF5T3JkZXJSZXNwb25zZRIhCgVvcmRlchgBIAEoCzISLnNwaWxsd2F5LnYxLk9yZGVyMvMBCg9DaGVja291dFNlcnZpY2USQwoFUXVvdGUSGS5zcGlsbHdheS52MS5RdW90ZVJlcXVlc3QaGi5zcGlsbHdheS52MS5RdW90ZVJlc3BvbnNlIgOQAgESTQoKUGxhY2VPcmRlchIeLnNwaWxsd2F5LnYxLlBsYWNlT3JkZXJSZXF1ZXN0Gh8uc3BpbGx3YXkudjEuUGxhY2VPcmRlclJlc3BvbnNlEkwKCFBheU9yZGVyEhwuc3BpbGx3YXkudjEuUGF5T3JkZXJSZXF1ZXN0Gh0uc3BpbGx3YXkudjEuUGF5T3JkZXJSZXNwb25zZSIDkAICQqYBCg9jb20uc3BpbGx3YXkudjFCDUNoZWNrb3V0UHJvdG9QAVo3Z2l0aHViLmNvbS9zcGlsbHdheS9zcGlsbHdheS9nZW4vc3BpbGx3YXkvdjE7c3BpbGx3YXl2MaICA1NYWKoCC1NwaWxsd2F5LlYxygILU3BpbGx3YXlcVjHiAhdTcGlsbHdheVxWMVxHUEJNZXRhZGF0YeoCDFNwaWxsd2F5OjpWMWIGcHJvdG8z", [file_buf_validate_validate, file_spillway_v1_money, file_spillway_v1_order, file_spillway_v1_payment]);
 
 /**
  * Line asks for units of one SKU.
@@ -174,6 +174,16 @@ export type PlaceOrderRequest = Message<"spillway.v1.PlaceOrderRequest"> & {
    * @generated from field: string idempotency_key = 6;
    */
   idempotencyKey: string;
+
+  /**
+   * The total that the customer agreed to, usually QuoteResponse.total. When the order would cost another
+   * amount, or the amount is in another currency, it is refused with a PriceChanged detail: nothing is
+   * reserved or charged, the cart is kept, and the idempotency key can be used again. It is not part of the
+   * comparison of requests with one key. None means that any price is accepted.
+   *
+   * @generated from field: spillway.v1.Money expected_total = 7;
+   */
+  expectedTotal?: Money | undefined;
 };
 
 /**
@@ -224,6 +234,14 @@ export type PayOrderRequest = Message<"spillway.v1.PayOrderRequest"> & {
    * @generated from field: spillway.v1.Card card = 2;
    */
   card?: Card | undefined;
+
+  /**
+   * The total that the customer agreed to. When it is not the order's total, nothing is charged, and the
+   * order stays as it is. An order that is paid already is answered without this comparison.
+   *
+   * @generated from field: spillway.v1.Money expected_total = 3;
+   */
+  expectedTotal?: Money | undefined;
 };
 
 /**
@@ -276,8 +294,8 @@ export const CheckoutService: GenService<{
    * request returns the same order, however often it is sent; with another request it is refused with
    * `already_exists`. The card is not part of that comparison, because it is stored nowhere.
    *
-   * Errors: `failed_precondition` with a SoldOut detail (which SKUs, and what is left) or a
-   * PaymentDeclined detail; `invalid_argument` with field violations; `not_found` for an unknown SKU;
+   * Errors: `failed_precondition` with a SoldOut detail (which SKUs, and what is left), a PriceChanged
+   * detail (the total is not expected_total) or a PaymentDeclined detail; `invalid_argument` with field violations; `not_found` for an unknown SKU;
    * `resource_exhausted` (too many orders at once) and `unavailable` (a part is down) with a RetryInfo
    * detail: send the same request with the same key again after that delay.
    *
@@ -293,9 +311,11 @@ export const CheckoutService: GenService<{
   /**
    * PayOrder charges a card for one of the caller's orders that is PENDING, once, and answers with the order:
    * PAID, or PENDING while the outcome of the payment is not known. An order that is paid already is answered
-   * as it is. A declined card cancels the order.
+   * as it is. A declined card leaves an order that was placed without a card PENDING until its expire_time: call
+   * PayOrder again with another card, up to 10 cards an order.
    *
-   * Errors: `failed_precondition` when the order is cancelled or expired, or with a PaymentDeclined detail;
+   * Errors: `failed_precondition` when the order is cancelled or expired, with a PaymentDeclined detail, or
+   * with a PriceChanged detail (the order's total is not expected_total);
    * `not_found` for an order that is not the caller's; `unavailable` with a RetryInfo detail.
    *
    * @generated from rpc spillway.v1.CheckoutService.PayOrder

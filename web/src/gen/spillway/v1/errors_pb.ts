@@ -4,15 +4,17 @@
 
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
-import type { Duration } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_duration } from "@bufbuild/protobuf/wkt";
+import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { Money } from "./money_pb";
+import { file_spillway_v1_money } from "./money_pb";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file spillway/v1/errors.proto.
  */
 export const file_spillway_v1_errors: GenFile = /*@__PURE__*/
-  fileDesc("ChhzcGlsbHdheS92MS9lcnJvcnMucHJvdG8SC3NwaWxsd2F5LnYxIjIKB1NvbGRPdXQSJwoFaXRlbXMYASADKAsyGC5zcGlsbHdheS52MS5Tb2xkT3V0SXRlbSJACgtTb2xkT3V0SXRlbRILCgNza3UYASABKAkSEQoJcmVxdWVzdGVkGAIgASgDEhEKCWF2YWlsYWJsZRgDIAEoAyI5Cg9QYXltZW50RGVjbGluZWQSEAoIb3JkZXJfaWQYASABKAkSFAoMZGVjbGluZV9jb2RlGAIgASgJIjsKCVJldHJ5SW5mbxIuCgtyZXRyeV9kZWxheRgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkKkAQoPY29tLnNwaWxsd2F5LnYxQgtFcnJvcnNQcm90b1ABWjdnaXRodWIuY29tL3NwaWxsd2F5L3NwaWxsd2F5L2dlbi9zcGlsbHdheS92MTtzcGlsbHdheXYxogIDU1hYqgILU3BpbGx3YXkuVjHKAgtTcGlsbHdheVxWMeICF1NwaWxsd2F5XFYxXEdQQk1ldGFkYXRh6gIMU3BpbGx3YXk6OlYxYgZwcm90bzM", [file_google_protobuf_duration]);
+  fileDesc("ChhzcGlsbHdheS92MS9lcnJvcnMucHJvdG8SC3NwaWxsd2F5LnYxIjIKB1NvbGRPdXQSJwoFaXRlbXMYASADKAsyGC5zcGlsbHdheS52MS5Tb2xkT3V0SXRlbSJACgtTb2xkT3V0SXRlbRILCgNza3UYASABKAkSEQoJcmVxdWVzdGVkGAIgASgDEhEKCWF2YWlsYWJsZRgDIAEoAyJqCg9QYXltZW50RGVjbGluZWQSEAoIb3JkZXJfaWQYASABKAkSFAoMZGVjbGluZV9jb2RlGAIgASgJEi8KC2V4cGlyZV90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJYCgxQcmljZUNoYW5nZWQSJAoIZXhwZWN0ZWQYASABKAsyEi5zcGlsbHdheS52MS5Nb25leRIiCgZhY3R1YWwYAiABKAsyEi5zcGlsbHdheS52MS5Nb25leSI7CglSZXRyeUluZm8SLgoLcmV0cnlfZGVsYXkYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CpAEKD2NvbS5zcGlsbHdheS52MUILRXJyb3JzUHJvdG9QAVo3Z2l0aHViLmNvbS9zcGlsbHdheS9zcGlsbHdheS9nZW4vc3BpbGx3YXkvdjE7c3BpbGx3YXl2MaICA1NYWKoCC1NwaWxsd2F5LlYxygILU3BpbGx3YXlcVjHiAhdTcGlsbHdheVxWMVxHUEJNZXRhZGF0YeoCDFNwaWxsd2F5OjpWMWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_spillway_v1_money]);
 
 /**
  * SoldOut is the detail of a `failed_precondition` error: what was asked for and what is left.
@@ -71,25 +73,34 @@ export const SoldOutItemSchema: GenMessage<SoldOutItem> = /*@__PURE__*/
   messageDesc(file_spillway_v1_errors, 1);
 
 /**
- * PaymentDeclined is the detail of a `failed_precondition` error: the provider refused the card. The stock
- * was given back. Use a new idempotency key to try another card.
+ * PaymentDeclined is the detail of a `failed_precondition` error: the provider refused the card.
+ *
+ * An order that was placed with the card is cancelled and its stock is given back: use a new idempotency
+ * key to try another card. An order that was placed without a card stays PENDING: call PayOrder again.
  *
  * @generated from message spillway.v1.PaymentDeclined
  */
 export type PaymentDeclined = Message<"spillway.v1.PaymentDeclined"> & {
   /**
-   * The order that was cancelled by this.
+   * The order that was to be paid.
    *
    * @generated from field: string order_id = 1;
    */
   orderId: string;
 
   /**
-   * Why, such as "insufficient_funds".
+   * Why, such as "insufficient_funds"; "too_many_attempts" when the order's cards are used up.
    *
    * @generated from field: string decline_code = 2;
    */
   declineCode: string;
+
+  /**
+   * Until when PayOrder can pay the order with another card. Not set when the order is cancelled.
+   *
+   * @generated from field: google.protobuf.Timestamp expire_time = 3;
+   */
+  expireTime?: Timestamp | undefined;
 };
 
 /**
@@ -98,6 +109,36 @@ export type PaymentDeclined = Message<"spillway.v1.PaymentDeclined"> & {
  */
 export const PaymentDeclinedSchema: GenMessage<PaymentDeclined> = /*@__PURE__*/
   messageDesc(file_spillway_v1_errors, 2);
+
+/**
+ * PriceChanged is the detail of a `failed_precondition` error: the order costs something else than the
+ * expected_total of the request. Nothing was reserved or charged. Show the new total to the customer, and
+ * send the request again with it, with the same idempotency key.
+ *
+ * @generated from message spillway.v1.PriceChanged
+ */
+export type PriceChanged = Message<"spillway.v1.PriceChanged"> & {
+  /**
+   * The total that the request expected.
+   *
+   * @generated from field: spillway.v1.Money expected = 1;
+   */
+  expected?: Money | undefined;
+
+  /**
+   * The total that would have been charged.
+   *
+   * @generated from field: spillway.v1.Money actual = 2;
+   */
+  actual?: Money | undefined;
+};
+
+/**
+ * Describes the message spillway.v1.PriceChanged.
+ * Use `create(PriceChangedSchema)` to create a new message.
+ */
+export const PriceChangedSchema: GenMessage<PriceChanged> = /*@__PURE__*/
+  messageDesc(file_spillway_v1_errors, 3);
 
 /**
  * RetryInfo is the detail of `resource_exhausted` and `unavailable` errors: the same request may succeed later.
@@ -118,5 +159,5 @@ export type RetryInfo = Message<"spillway.v1.RetryInfo"> & {
  * Use `create(RetryInfoSchema)` to create a new message.
  */
 export const RetryInfoSchema: GenMessage<RetryInfo> = /*@__PURE__*/
-  messageDesc(file_spillway_v1_errors, 3);
+  messageDesc(file_spillway_v1_errors, 4);
 

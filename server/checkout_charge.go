@@ -1,0 +1,59 @@
+package server
+
+import (
+	"context"
+
+	"github.com/spillway/spillway/gateway"
+	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/wire"
+)
+
+// expectedTotal reads the total that a customer agreed to; nil when the request has none.
+func expectedTotal(m *spillwayv1.Money) (*order.Money, error) {
+	if m == nil {
+		return nil, nil //nolint:nilnil // No total is expected.
+	}
+	total, err := wire.FromMoney(m)
+	return &total, err
+}
+
+// accepts returns a *order.PriceChangedError when the order's total is not what the customer agreed to.
+func (in intent) accepts(o order.Order) error {
+	actual := order.Money{Currency: o.Currency, Amount: o.Total}
+	if in.expected == nil || *in.expected == actual {
+		return nil
+	}
+	return &order.PriceChangedError{Expected: *in.expected, Actual: actual}
+}
+
+// repriced returns the order that the key made before prices changed, or the refusal if it made none.
+func (c *Checkout) repriced(ctx context.Context, in intent, refusal error) (order.Order, error) {
+	id, err := c.Stock.Replay(ctx, in.customer, in.key, in.fingerprint)
+	if err == nil && id == "" {
+		err = refusal
+	}
+	return c.resumeOr(ctx, in, id, err)
+}
+
+// charge takes the order's total. An order that is paid later may have been declined before: then this is another attempt.
+func (c *Checkout) charge(ctx context.Context, in intent, o order.Order) (gateway.Charge, error) {
+	total := order.Money{Currency: o.Currency, Amount: o.Total}
+	if paidLater(o) {
+		return c.Cashier.ChargeAgain(ctx, o.ID, total, in.card)
+	}
+	return c.Cashier.Charge(ctx, o.ID, total, in.card)
+}
+
+// paidLater says whether the order was placed without a card.
+func paidLater(o order.Order) bool { return !o.ExpiresAt.IsZero() }
+
+// declined returns the answer to a declined card. An order that was placed with the card is released. One that is paid later keeps
+// its stock until it expires, so that another card can be tried; the payment reconciler releases it then.
+func (c *Checkout) declined(ctx context.Context, o order.Order, code string) error {
+	answer := &order.DeclinedError{OrderID: o.ID, Code: code, PayUntil: o.ExpiresAt}
+	if paidLater(o) {
+		return answer
+	}
+	return c.release(ctx, o, order.ReasonDeclined+code, answer)
+}

@@ -1,0 +1,68 @@
+package e2e
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spillway/spillway/order"
+)
+
+// expecting adds the total that the customer agreed to.
+func expecting(body, units, nanos string) string {
+	return strings.TrimSuffix(body, "}") + fmt.Sprintf(`,"expectedTotal":{"currencyCode":"EUR","units":%q,"nanos":%s}}`, units, nanos)
+}
+
+// TestPayOrder_AnotherCardAfterADecline, until the order expires.
+func TestPayOrder_AnotherCardAfterADecline(t *testing.T) {
+	s := embedded(t, append([]string{"--pay-within", "6s"}, quickly...)...)
+	token, sku := s.guest(), s.product(5)
+	paid := s.must("CheckoutService/PlaceOrder", token, payLater(sku, 2), "Idempotency-Key", "paid").Order.ID
+	expires := s.must("CheckoutService/PlaceOrder", token, payLater(sku, 1), "Idempotency-Key", "expires").Order.ID
+	for _, id := range []string{paid, paid, expires} {
+		r, err := s.call("CheckoutService/PayOrder", token, payBody(id, "4000000000009995"))
+		if err != nil || r.Code != "failed_precondition" || !strings.Contains(r.Raw, "insufficient_funds") || !strings.Contains(r.Raw, "expireTime") {
+			t.Errorf("a declined card: %s (%v)", r.Raw, err)
+		}
+		if o := s.must("OrderService/GetOrder", token, fmt.Sprintf(`{"orderId":%q}`, id)); o.Order.State != "ORDER_STATE_PENDING" {
+			t.Fatalf("after the decline: %s", o.Raw)
+		}
+	}
+	if r := s.must("CheckoutService/PayOrder", token, payBody(paid, goodCard)); r.Order.State != "ORDER_STATE_PAID" {
+		t.Errorf("another card: %s", r.Raw)
+	}
+	s.inSQL(paid, order.Shipped)
+	if o := s.inSQL(expires, order.Cancelled); o.CancelReason != "expired" {
+		t.Errorf("it was cancelled because %q", o.CancelReason)
+	}
+	s.stockIs(sku, 3)
+	if r, err := s.call("CheckoutService/PayOrder", token, payBody(expires, goodCard)); err != nil || r.Code != "failed_precondition" {
+		t.Errorf("paying an expired order: %s (%v)", r.Raw, err)
+	}
+	s.eventually(20*time.Second, "the books to close", func() bool {
+		r, err := s.call("AuditService/RunAudit", s.operator(), `{"drained":true}`)
+		return err == nil && strings.Contains(strings.ReplaceAll(r.Raw, " ", ""), `"ok":true`)
+	})
+}
+
+// TestPlaceOrder_QuotedTotalIsCharged, or the order is refused.
+func TestPlaceOrder_QuotedTotalIsCharged(t *testing.T) {
+	s := embedded(t)
+	token, sku := s.guest(), s.product(5)
+	s.must("CartService/AddItem", token, fmt.Sprintf(`{"sku":%q,"quantity":2}`, sku))
+	fromCart := `{` + strings.SplitN(orderBody(sku, 2, goodCard), "],", 2)[1]
+	r, err := s.call("CheckoutService/PlaceOrder", token, expecting(fromCart, "999", "990000000"), "Idempotency-Key", "k")
+	if err != nil || r.Code != "failed_precondition" || !strings.Contains(r.Raw, "PriceChanged") {
+		t.Fatalf("another total: %s (%v)", r.Raw, err)
+	}
+	if cart := s.must("CartService/GetCart", token, "{}"); !strings.Contains(cart.Raw, sku) {
+		t.Errorf("the cart was emptied: %s", cart.Raw)
+	}
+	quote := s.must("CheckoutService/Quote", token, `{"currencyCode":"EUR",`+strings.SplitN(strings.SplitN(fromCart, `"email":"a@example.com",`, 2)[1], `,"card"`, 2)[0]+"}")
+	total := strings.ReplaceAll(quote.Raw[strings.LastIndex(quote.Raw, `"total"`)+len(`"total":`):], " ", "")
+	body := strings.TrimSuffix(fromCart, "}") + `,"expectedTotal":` + strings.TrimSuffix(total, "}") + "}"
+	if r := s.must("CheckoutService/PlaceOrder", token, body, "Idempotency-Key", "k"); r.Order.State != "ORDER_STATE_PAID" {
+		t.Errorf("the quoted total: %s", r.Raw)
+	}
+}
