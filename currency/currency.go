@@ -1,14 +1,12 @@
-// Package currency converts money by the euro reference rates of the European Central Bank. The rates of one day are
-// shipped as data; arithmetic is exact, with one rounding at the end.
+// Package currency converts money by euro reference rates, such as those of the European Central Bank. The rates of one day are
+// shipped as data, and newer ones are read from a file; arithmetic is exact, with one rounding at the end.
 package currency
 
 import (
 	_ "embed" // The rates are part of the program.
-	"encoding/csv"
 	"fmt"
 	"math/big"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spillway/spillway/order"
@@ -22,43 +20,15 @@ const euro order.Currency = "EUR"
 
 // Table is the rates of one day.
 type Table struct {
-	date  string
+	date  time.Time                   // 00:00 UTC of the day
 	rates map[order.Currency]*big.Rat // units of the currency for one euro
 }
 
 // Load reads the rates that are shipped with the program.
-func Load() (*Table, error) { return parse(ratesCSV) }
-
-func parse(text string) (*Table, error) {
-	r := csv.NewReader(strings.NewReader(text))
-	r.Comment, r.FieldsPerRecord = '#', 2
-	rows, err := r.ReadAll()
-	if err != nil {
-		return nil, fmt.Errorf("rates: %w", err)
-	}
-	t := &Table{rates: map[order.Currency]*big.Rat{euro: big.NewRat(1, 1)}}
-	for _, row := range rows {
-		if row[0] == "date" {
-			if _, err := time.Parse(time.DateOnly, row[1]); err != nil {
-				return nil, fmt.Errorf("rates: %w", err)
-			}
-			t.date = row[1]
-			continue
-		}
-		rate, ok := new(big.Rat).SetString(row[1])
-		if !ok || rate.Sign() <= 0 {
-			return nil, fmt.Errorf("rates: %s has the rate %q", row[0], row[1])
-		}
-		t.rates[order.Currency(row[0])] = rate
-	}
-	if t.date == "" {
-		return nil, fmt.Errorf("rates: no date: %w", order.ErrInvalid)
-	}
-	return t, nil
-}
+func Load() (*Table, error) { return parse(ratesCSV, nil) }
 
 // Date is the day of the rates, as YYYY-MM-DD.
-func (t *Table) Date() string { return t.date }
+func (t *Table) Date() string { return t.date.Format(time.DateOnly) }
 
 // Codes lists the currencies, sorted.
 func (t *Table) Codes() []order.Currency {
@@ -71,8 +41,9 @@ func (t *Table) Codes() []order.Currency {
 }
 
 // Convert changes an amount into another currency: exactly, through the euro, rounded once to the target's minor unit, half
-// away from zero, as a shop's customer would do it by hand. An unknown currency, or an amount that does not fit, is
-// order.ErrInvalid. The same currency is left as it is.
+// away from zero, as a shop's customer would do it by hand. An amount that is not zero stays at least one minor unit, because nothing
+// is sold for nothing: 1 IDR is 0.01 EUR. An unknown currency, or an amount that does not fit, is order.ErrInvalid. The same currency
+// is left as it is.
 func (t *Table) Convert(m order.Money, to order.Currency) (order.Money, error) {
 	from, err := t.rate(m.Currency)
 	if err != nil {
@@ -91,6 +62,9 @@ func (t *Table) Convert(m order.Money, to order.Currency) (order.Money, error) {
 	x.Mul(x, target)
 	x.Mul(x, new(big.Rat).SetInt64(to.MinorPerUnit()))
 	minor := round(x)
+	if minor.Sign() == 0 {
+		minor.SetInt64(int64(x.Sign()))
+	}
 	if !minor.IsInt64() {
 		return order.Money{}, fmt.Errorf("%s is too much to convert to %s: %w", m, to, order.ErrInvalid)
 	}

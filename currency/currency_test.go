@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/big"
 	"slices"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -119,10 +120,53 @@ func TestEveryCurrencyHasADate(t *testing.T) {
 	}
 }
 
-func TestParseRefusesWhatIsNotATable(t *testing.T) {
-	for _, text := range []string{"", "date,yesterday\nUSD,1\n", "USD,1.1\n", "date,2025-10-21\nUSD,0\n", "date,2025-10-21\nUSD,x\n", "date,2025-10-21\nUSD\n"} {
-		if table, err := parse(text); err == nil {
-			t.Errorf("parse(%q) = %v; want an error", text, table)
+func TestParse_InvalidTables(t *testing.T) {
+	known := load(t).rates
+	const head = "base,EUR\ndate,2025-10-21\n"
+	if _, err := parse(head+"# a comment\nUSD,1.1607\n", known); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct{ text, says string }{
+		"empty":              {"", "`base,EUR` is missing"},
+		"no base":            {"date,2025-10-21\nUSD,1.1\n", "`base,EUR` is missing"},
+		"another base":       {"base,USD\n", "line 1: \"USD\": the base must be EUR"},
+		"two bases":          {head + "base,EUR\n", "line 3"},
+		"no date":            {"base,EUR\nUSD,1.1\n", "`date,YYYY-MM-DD` is missing"},
+		"a date of words":    {"base,EUR\ndate,yesterday\n", "line 2: \"yesterday\": the date must be"},
+		"two dates":          {head + "date,2025-10-22\n", "line 3"},
+		"no rates":           {head, "there is no rate"},
+		"zero":               {head + "USD,0\n", "line 3: USD has the rate \"0\""},
+		"negative":           {head + "USD,-1\n", "above 0"},
+		"NaN":                {head + "USD,NaN\n", "above 0"},
+		"infinite":           {head + "USD,Inf\n", "above 0"},
+		"a fraction":         {head + "USD,1/2\n", "above 0"},
+		"an exponent":        {head + "USD,1e999999999\n", "above 0"},
+		"no number":          {head + "USD,x\n", "above 0"},
+		"one column":         {head + "USD\n", "wrong number of fields"},
+		"three columns":      {head + "USD,1,2\n", "wrong number of fields"},
+		"twice":              {head + "# c\nUSD,1.1\nUSD,1.1\n", "line 5: currency USD is there twice"},
+		"an unknown one":     {head + "KWD,0.35\n", "currency \"KWD\" cannot be used"},
+		"the base as a rate": {head + "EUR,1\n", "without the base"},
+	} {
+		if table, err := parse(c.text, known); !errors.Is(err, order.ErrInvalid) || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v, %v; want an error with %q", name, table, err, c.says)
 		}
 	}
+}
+
+func TestConvert_PriceNeverBecomesNothing(t *testing.T) {
+	table := load(t)
+	for amount, want := range map[order.Cents]order.Cents{1: 1, 9600: 1, 9637: 1, -1: -1, 0: 0} { // 0.01 EUR are 192.73 IDR.
+		got, err := table.Convert(order.Money{Currency: "IDR", Amount: amount}, "EUR")
+		if err != nil || got.Amount != want {
+			t.Errorf("%d hundredths of IDR = %v, %v; want %d cents", amount, got, err, want)
+		}
+	}
+	rapid.Check(t, func(r *rapid.T) {
+		from, to := rapid.SampledFrom(table.Codes()).Draw(r, "from"), rapid.SampledFrom(table.Codes()).Draw(r, "to")
+		amount := order.Cents(rapid.Int64Range(1, 1e6).Draw(r, "amount"))
+		if got, err := table.Convert(order.Money{Currency: from, Amount: amount}, to); err != nil || got.Amount < 1 {
+			r.Fatalf("%d %s = %v, %v; want at least one minor unit", amount, from, got, err)
+		}
+	})
 }

@@ -116,7 +116,7 @@ func TestAFrozenPartTripsItsBreaker(t *testing.T) {
 func TestAnswersNeverTripABreaker(t *testing.T) {
 	for _, answer := range []error{
 		nil, order.ErrInvalid, order.ErrNotFound, order.ErrExists, order.ErrKeyReused, order.ErrState, order.ErrBusy, context.Canceled,
-		&order.SoldOutError{}, &order.DeclinedError{Code: "lost_card"}, &order.RetryError{Err: order.ErrBusy},
+		&order.SoldOutError{}, &order.DeclinedError{Code: "lost_card"}, &order.RatesTooOldError{}, &order.RetryError{Err: order.ErrBusy},
 	} {
 		wrapped := answer
 		if answer != nil {

@@ -24,6 +24,8 @@ var (
 	ErrBusy = errors.New("too many orders at once")
 	// ErrUnavailable means that a part that is needed does not answer. Wait and send the same again.
 	ErrUnavailable = errors.New("temporarily unavailable")
+	// ErrRatesTooOld means that an amount was not converted, because the exchange rates are out of date.
+	ErrRatesTooOld = errors.New("the exchange rates are out of date")
 	// ErrRefused means that an outside party answered that it did not do it: nothing happened, and a later try may work.
 	ErrRefused = errors.New("refused")
 	// ErrUnknownOutcome means that the step may or may not have happened: ask before doing it again.
@@ -67,6 +69,22 @@ type PriceChangedError struct{ Expected, Actual Money }
 func (e *PriceChangedError) Error() string {
 	return fmt.Sprintf("the total is %s, not %s: ask the customer, and send the request again with the new expectedTotal", e.Actual, e.Expected)
 }
+
+// RatesTooOldError says that the exchange rates are older than the limit. It is ErrRatesTooOld and ErrUnavailable.
+type RatesTooOldError struct {
+	// Date is the day of the rates, as YYYY-MM-DD.
+	Date string
+	// MaxAge is the limit.
+	MaxAge time.Duration
+}
+
+// Error names the day and the limit.
+func (e *RatesTooOldError) Error() string {
+	return fmt.Sprintf("the exchange rates of %s are older than %s: only prices in the catalogue's own currency can be used until newer ones are loaded", e.Date, e.MaxAge)
+}
+
+// Unwrap lets errors.Is see both.
+func (*RatesTooOldError) Unwrap() []error { return []error{ErrRatesTooOld, ErrUnavailable} }
 
 // RetryError wraps ErrBusy or ErrUnavailable with the time to wait.
 type RetryError struct {

@@ -203,6 +203,9 @@ func (c *Checkout) draft(ctx context.Context, in intent) (order.Order, error) {
 		return order.Order{}, err
 	}
 	shipping, err := c.Shipping.Quote(ctx, in.address, in.demand, in.currency)
+	if err == nil {
+		err = checkQuote(shipping, in.currency)
+	}
 	if err != nil {
 		return order.Order{}, err
 	}

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/spillway/spillway/gateway"
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
@@ -34,6 +35,15 @@ func (c *Checkout) repriced(ctx context.Context, in intent, refusal error) (orde
 		err = refusal
 	}
 	return c.resumeOr(ctx, in, id, err)
+}
+
+// checkQuote refuses a shipping quote that cannot be added to an order's items. The error has no class of its own, so that the edge logs
+// it and answers `internal`: the shipping service is broken, and sending the request again does not help.
+func checkQuote(shipping order.Money, currency order.Currency) error {
+	if shipping.Currency != currency || shipping.Amount < 0 {
+		return fmt.Errorf("the shipping service quoted %s for an order in %s", shipping, currency)
+	}
+	return nil
 }
 
 // charge takes the order's total. An order that is paid later may have been declined before: then this is another attempt.

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"connectrpc.com/connect"
+
 	"github.com/spillway/spillway/auth"
 	"github.com/spillway/spillway/currency"
 	"github.com/spillway/spillway/gateway"
@@ -304,5 +306,54 @@ func TestPlaceOrder_DeclinedCardKeepsTheCart(t *testing.T) {
 	}
 	if o, err := s.place("k2", goodCard, nil); err != nil || o.GetState() != spillwayv1.OrderState_ORDER_STATE_PAID || len(s.carts.items) != 0 {
 		t.Errorf("a new key with another card: %v, %v; the cart has %v", o.GetState(), err, s.carts.items)
+	}
+}
+
+func TestPlaceOrder_ShippingQuotedInAnotherCurrency(t *testing.T) {
+	for name, cost := range map[string]order.Money{"another currency": {Currency: "USD", Amount: 500}, "less than nothing": {Currency: "EUR", Amount: -1}} {
+		t.Run(name, func(t *testing.T) {
+			s := newCheckoutFixture(t)
+			s.quoter.cost = cost
+			_, err := s.place("k", goodCard, nil)
+			if err == nil || s.stock.reserved != 0 || s.provider.charges.Load() != 0 {
+				t.Fatalf("%v after %d reservations and %d charges; want an error and no order", err, s.stock.reserved, s.provider.charges.Load())
+			}
+			if ce := new(connect.Error); !errors.As(translate(t.Context(), s.Log, "p", err), &ce) || ce.Code() != connect.CodeInternal {
+				t.Errorf("answered as %v; want internal", ce)
+			}
+		})
+	}
+}
+
+// oldRates are too old to convert anything.
+type oldRates struct{}
+
+var errOldRates = &order.RatesTooOldError{Date: "2025-10-21", MaxAge: time.Hour}
+
+func (oldRates) Convert(m order.Money, to order.Currency) (order.Money, error) {
+	if m.Currency == to {
+		return m, nil
+	}
+	return order.Money{}, errOldRates
+}
+
+func TestPlaceOrder_RatesTooOld(t *testing.T) {
+	s := newCheckoutFixture(t)
+	s.Rates = oldRates{}
+	if _, err := s.place("k", goodCard, nil); err != nil {
+		t.Errorf("an order in the catalogue's own currency: %v", err)
+	}
+	s.prices.price.Currency = "USD"
+	_, err := s.place("k2", goodCard, nil)
+	if !errors.Is(err, order.ErrRatesTooOld) || s.stock.reserved != 1 {
+		t.Fatalf("an order in another one: %v, %d reservations; want ErrRatesTooOld", err, s.stock.reserved)
+	}
+	var ce *connect.Error
+	if !errors.As(translate(t.Context(), s.Log, "p", err), &ce) || ce.Code() != connect.CodeUnavailable || len(ce.Details()) != 2 || ce.Meta().Get("Retry-After") != "60" {
+		t.Fatalf("answered as %v with %v; want unavailable with two details", ce, ce.Meta())
+	}
+	detail, err := ce.Details()[0].Value()
+	if got, ok := detail.(*spillwayv1.RatesTooOld); err != nil || !ok || got.GetRateDate() != "2025-10-21" || got.GetMaxAge().AsDuration() != time.Hour {
+		t.Errorf("detail = %v, %v", detail, err)
 	}
 }

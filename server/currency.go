@@ -2,6 +2,9 @@ package server
 
 import (
 	"context"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
 	"github.com/spillway/spillway/order"
@@ -13,6 +16,8 @@ type Rates interface {
 	Converter
 	Codes() []order.Currency
 	Date() string
+	// Expires is when they become too old to be used; the zero time when they may be of any age.
+	Expires() time.Time
 }
 
 // Currency is the CurrencyService.
@@ -23,6 +28,9 @@ func (c Currency) GetSupportedCurrencies(context.Context, *spillwayv1.GetSupport
 	resp := &spillwayv1.GetSupportedCurrenciesResponse{RateDate: c.Rates.Date()}
 	for _, code := range c.Rates.Codes() {
 		resp.CurrencyCodes = append(resp.CurrencyCodes, string(code))
+	}
+	if at := c.Rates.Expires(); !at.IsZero() {
+		resp.RateExpireTime = timestamppb.New(at)
 	}
 	return resp, nil
 }

@@ -135,7 +135,7 @@ var errNotCalled = errors.New("the handler must not be called")
 // allServices answers every procedure with something other than an error of the edge.
 func allServices(t *testing.T) Services {
 	t.Helper()
-	rates, err := currency.Load()
+	rates, err := currency.New(currency.Config{}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -71,6 +71,7 @@ func translate(ctx context.Context, log *slog.Logger, procedure string, err erro
 	var sold *order.SoldOutError
 	var declined *order.DeclinedError
 	var price *order.PriceChangedError
+	var rates *order.RatesTooOldError
 	var ce *connect.Error
 	switch {
 	case errors.As(err, &ce) && !connect.IsWireError(err):
@@ -84,6 +85,8 @@ func translate(ctx context.Context, log *slog.Logger, procedure string, err erro
 	case errors.As(err, &price):
 		return with(connect.NewError(connect.CodeFailedPrecondition, err),
 			&spillwayv1.PriceChanged{Expected: wire.Money(price.Expected), Actual: wire.Money(price.Actual)})
+	case errors.As(err, &rates):
+		return ratesTooOld(rates)
 	}
 	for _, c := range codes {
 		if errors.Is(err, c.err) {
@@ -117,9 +120,22 @@ func coded(ctx context.Context, log *slog.Logger, procedure string, code connect
 		log.DebugContext(ctx, "an RPC found a part unavailable", "procedure", procedure, "error", err)
 		text = errors.New("temporarily unavailable; send the same request again, with the same idempotency key if it has one")
 	}
-	ce := connect.NewError(code, text)
+	return retryAfter(connect.NewError(code, text), after)
+}
+
+// retryAfter says when to send the request again.
+func retryAfter(ce *connect.Error, after time.Duration) error {
 	ce.Meta().Set("Retry-After", strconv.Itoa(int((after+time.Second-1)/time.Second)))
 	return with(ce, &spillwayv1.RetryInfo{RetryDelay: durationpb.New(after)})
+}
+
+// ratesRetry is when to try again without fresh rates: they are looked for once a minute.
+const ratesRetry = time.Minute
+
+func ratesTooOld(e *order.RatesTooOldError) error {
+	ce := connect.NewError(connect.CodeUnavailable, e)
+	_ = with(ce, &spillwayv1.RatesTooOld{RateDate: e.Date, MaxAge: durationpb.New(e.MaxAge)})
+	return retryAfter(ce, ratesRetry)
 }
 
 func soldOut(e *order.SoldOutError) *spillwayv1.SoldOut {

@@ -26,6 +26,7 @@ type api struct {
 	ledger   *store.Charges
 	shipping gateway.Shipments
 	hub      *server.Hub
+	rates    *currency.Live
 	// carrier is who takes parcels, for all workers of the process together.
 	carrier *workers.Gate
 	mail    gateway.Mails
@@ -33,7 +34,7 @@ type api struct {
 
 func newAPI(p *parts, redis redisConfig, orders orderConfig, dataDir string, out outsideConfig, tokens *auth.Tokens) (*api, error) {
 	sqlDurable, payWithin := p.flush.WithOrders, orders.PayWithin
-	rates, err := currency.Load()
+	rates, err := out.Rates.load(p.log)
 	if err != nil {
 		return nil, err
 	}
@@ -57,6 +58,7 @@ func newAPI(p *parts, redis redisConfig, orders orderConfig, dataDir string, out
 	payment := &server.Payment{Provider: provider, Ledger: ledger, Now: time.Now}
 	a := &api{
 		ledger:   ledger,
+		rates:    rates,
 		payments: gateway.Payments{Client: payment, Policy: p.policies[gateway.Payment]},
 		shipping: gateway.Shipments{Client: shipping, Policy: p.policies[gateway.Shipping]},
 		carrier:  workers.NewGate(workers.DefaultShippingConfig().Concurrency, gateway.Shipments{Client: shipping, Policy: p.policies[gateway.Handover]}),

@@ -20,6 +20,8 @@ type outsideConfig struct {
 	SMTPPlain    bool   `name:"smtp-plain" env:"SPILLWAY_SMTP_PLAIN" group:"Mail" help:"Send without TLS and without signing in: for a relay on the same machine."`
 	MailFrom     string `name:"mail-from" env:"SPILLWAY_MAIL_FROM" group:"Mail" default:"Spillway <orders@spillway.example>" help:"Who mails are from."`
 
+	Rates ratesConfig `embed:""`
+
 	ProviderFile string `name:"simulate-provider-file" env:"SPILLWAY_SIMULATE_PROVIDER_FILE" group:"Payment" placeholder:"PATH" help:"Where the simulated payment provider keeps what it took: processes share it, and it outlives them. Without it, each process has one of its own, which forgets when it ends."`
 
 	CarrierMode    string        `name:"simulate-carrier" env:"SPILLWAY_SIMULATE_CARRIER" group:"Carrier" enum:"ok,slow,down,late" default:"ok" help:"How the simulated carrier fares: ${enum}. late takes parcels and answers after the timeout."`
@@ -49,7 +51,7 @@ func (c outsideConfig) hello() string {
 
 // validate reports every mistake at once, without the password.
 func (c outsideConfig) validate() error {
-	var errs []error
+	errs := []error{c.Rates.validate()}
 	if _, err := mail.ParseAddress(c.MailFrom); err != nil {
 		errs = append(errs, fmt.Errorf("--mail-from %q: must be an address, such as 'Shop <orders@shop.example>'", c.MailFrom))
 	}

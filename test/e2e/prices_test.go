@@ -2,6 +2,9 @@ package e2e
 
 import (
 	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -64,5 +67,36 @@ func TestPlaceOrder_QuotedTotalIsCharged(t *testing.T) {
 	body := strings.TrimSuffix(fromCart, "}") + `,"expectedTotal":` + strings.TrimSuffix(total, "}") + "}"
 	if r := s.must("CheckoutService/PlaceOrder", token, body, "Idempotency-Key", "k"); r.Order.State != "ORDER_STATE_PAID" {
 		t.Errorf("the quoted total: %s", r.Raw)
+	}
+}
+
+// TestRates_File is read at the start, and refused there when it is too old or not valid.
+func TestRates_File(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "rates.csv")
+	write := func(text string) {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for want, text := range map[string]string{
+		"older than 168h0m0s":      "base,EUR\ndate,2025-10-21\nUSD,2\n",
+		"line 3: USD has the rate": "base,EUR\ndate,2025-10-21\nUSD,NaN\n",
+	} {
+		write(text)
+		out, err := exec.Command(binary, "all", "--listen", "127.0.0.1:0", "--data-dir", t.TempDir(), "--rates", path).CombinedOutput()
+		if err == nil || !strings.Contains(string(out), "--rates") || !strings.Contains(string(out), want) {
+			t.Errorf("started with %q: %v\n%s", text, err, out)
+		}
+	}
+	day := time.Now().UTC().Format(time.DateOnly)
+	write("base,EUR\ndate," + day + "\nUSD,2\n")
+	s := embedded(t, "--rates", path)
+	listed := strings.ReplaceAll(s.must("CurrencyService/GetSupportedCurrencies", "", "{}").Raw, " ", "")
+	if !strings.Contains(listed, `"currencyCodes":["EUR","USD"]`) || !strings.Contains(listed, day) || !strings.Contains(listed, "rateExpireTime") {
+		t.Errorf("currencies: %s", listed)
+	}
+	converted := s.must("CurrencyService/Convert", "", `{"from":{"currencyCode":"EUR","units":"1"},"toCode":"USD"}`)
+	if !strings.Contains(strings.ReplaceAll(converted.Raw, " ", ""), `"units":"2"`) {
+		t.Errorf("1 EUR: %s", converted.Raw)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -65,9 +66,12 @@ type GetSupportedCurrenciesResponse struct {
 	// ISO 4217 codes, sorted.
 	CurrencyCodes []string `protobuf:"bytes,1,rep,name=currency_codes,json=currencyCodes,proto3" json:"currency_codes,omitempty"`
 	// The day of the rates, as YYYY-MM-DD.
-	RateDate      string `protobuf:"bytes,2,opt,name=rate_date,json=rateDate,proto3" json:"rate_date,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	RateDate string `protobuf:"bytes,2,opt,name=rate_date,json=rateDate,proto3" json:"rate_date,omitempty"`
+	// When the rates become too old to be used, unless newer ones are loaded. Not set when they may be of any
+	// age. Then only amounts that need no conversion are quoted and charged.
+	RateExpireTime *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=rate_expire_time,json=rateExpireTime,proto3" json:"rate_expire_time,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *GetSupportedCurrenciesResponse) Reset() {
@@ -112,6 +116,13 @@ func (x *GetSupportedCurrenciesResponse) GetRateDate() string {
 		return x.RateDate
 	}
 	return ""
+}
+
+func (x *GetSupportedCurrenciesResponse) GetRateExpireTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.RateExpireTime
+	}
+	return nil
 }
 
 // ConvertRequest asks for an amount in another currency.
@@ -228,11 +239,12 @@ var File_spillway_v1_currency_proto protoreflect.FileDescriptor
 
 const file_spillway_v1_currency_proto_rawDesc = "" +
 	"\n" +
-	"\x1aspillway/v1/currency.proto\x12\vspillway.v1\x1a\x1bbuf/validate/validate.proto\x1a\x17spillway/v1/money.proto\"\x1f\n" +
-	"\x1dGetSupportedCurrenciesRequest\"d\n" +
+	"\x1aspillway/v1/currency.proto\x12\vspillway.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17spillway/v1/money.proto\"\x1f\n" +
+	"\x1dGetSupportedCurrenciesRequest\"\xaa\x01\n" +
 	"\x1eGetSupportedCurrenciesResponse\x12%\n" +
 	"\x0ecurrency_codes\x18\x01 \x03(\tR\rcurrencyCodes\x12\x1b\n" +
-	"\trate_date\x18\x02 \x01(\tR\brateDate\"l\n" +
+	"\trate_date\x18\x02 \x01(\tR\brateDate\x12D\n" +
+	"\x10rate_expire_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x0erateExpireTime\"l\n" +
 	"\x0eConvertRequest\x12.\n" +
 	"\x04from\x18\x01 \x01(\v2\x12.spillway.v1.MoneyB\x06\xbaH\x03\xc8\x01\x01R\x04from\x12*\n" +
 	"\ato_code\x18\x02 \x01(\tB\x11\xbaH\x0er\f2\n" +
@@ -263,20 +275,22 @@ var file_spillway_v1_currency_proto_goTypes = []any{
 	(*GetSupportedCurrenciesResponse)(nil), // 1: spillway.v1.GetSupportedCurrenciesResponse
 	(*ConvertRequest)(nil),                 // 2: spillway.v1.ConvertRequest
 	(*ConvertResponse)(nil),                // 3: spillway.v1.ConvertResponse
-	(*Money)(nil),                          // 4: spillway.v1.Money
+	(*timestamppb.Timestamp)(nil),          // 4: google.protobuf.Timestamp
+	(*Money)(nil),                          // 5: spillway.v1.Money
 }
 var file_spillway_v1_currency_proto_depIdxs = []int32{
-	4, // 0: spillway.v1.ConvertRequest.from:type_name -> spillway.v1.Money
-	4, // 1: spillway.v1.ConvertResponse.money:type_name -> spillway.v1.Money
-	0, // 2: spillway.v1.CurrencyService.GetSupportedCurrencies:input_type -> spillway.v1.GetSupportedCurrenciesRequest
-	2, // 3: spillway.v1.CurrencyService.Convert:input_type -> spillway.v1.ConvertRequest
-	1, // 4: spillway.v1.CurrencyService.GetSupportedCurrencies:output_type -> spillway.v1.GetSupportedCurrenciesResponse
-	3, // 5: spillway.v1.CurrencyService.Convert:output_type -> spillway.v1.ConvertResponse
-	4, // [4:6] is the sub-list for method output_type
-	2, // [2:4] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	2, // [2:2] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	4, // 0: spillway.v1.GetSupportedCurrenciesResponse.rate_expire_time:type_name -> google.protobuf.Timestamp
+	5, // 1: spillway.v1.ConvertRequest.from:type_name -> spillway.v1.Money
+	5, // 2: spillway.v1.ConvertResponse.money:type_name -> spillway.v1.Money
+	0, // 3: spillway.v1.CurrencyService.GetSupportedCurrencies:input_type -> spillway.v1.GetSupportedCurrenciesRequest
+	2, // 4: spillway.v1.CurrencyService.Convert:input_type -> spillway.v1.ConvertRequest
+	1, // 5: spillway.v1.CurrencyService.GetSupportedCurrencies:output_type -> spillway.v1.GetSupportedCurrenciesResponse
+	3, // 6: spillway.v1.CurrencyService.Convert:output_type -> spillway.v1.ConvertResponse
+	5, // [5:7] is the sub-list for method output_type
+	3, // [3:5] is the sub-list for method input_type
+	3, // [3:3] is the sub-list for extension type_name
+	3, // [3:3] is the sub-list for extension extendee
+	0, // [0:3] is the sub-list for field type_name
 }
 
 func init() { file_spillway_v1_currency_proto_init() }

@@ -257,6 +257,62 @@ func (x *PriceChanged) GetActual() *Money {
 	return nil
 }
 
+// RatesTooOld is a detail of an `unavailable` error: the exchange rates are older than the server's limit.
+// Prices in the catalogue's own currency can still be charged.
+type RatesTooOld struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The day of the rates, as YYYY-MM-DD.
+	RateDate string `protobuf:"bytes,1,opt,name=rate_date,json=rateDate,proto3" json:"rate_date,omitempty"`
+	// How old they may be.
+	MaxAge        *durationpb.Duration `protobuf:"bytes,2,opt,name=max_age,json=maxAge,proto3" json:"max_age,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RatesTooOld) Reset() {
+	*x = RatesTooOld{}
+	mi := &file_spillway_v1_errors_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RatesTooOld) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RatesTooOld) ProtoMessage() {}
+
+func (x *RatesTooOld) ProtoReflect() protoreflect.Message {
+	mi := &file_spillway_v1_errors_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RatesTooOld.ProtoReflect.Descriptor instead.
+func (*RatesTooOld) Descriptor() ([]byte, []int) {
+	return file_spillway_v1_errors_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *RatesTooOld) GetRateDate() string {
+	if x != nil {
+		return x.RateDate
+	}
+	return ""
+}
+
+func (x *RatesTooOld) GetMaxAge() *durationpb.Duration {
+	if x != nil {
+		return x.MaxAge
+	}
+	return nil
+}
+
 // RetryInfo is the detail of `resource_exhausted` and `unavailable` errors: the same request may succeed later.
 type RetryInfo struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -268,7 +324,7 @@ type RetryInfo struct {
 
 func (x *RetryInfo) Reset() {
 	*x = RetryInfo{}
-	mi := &file_spillway_v1_errors_proto_msgTypes[4]
+	mi := &file_spillway_v1_errors_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -280,7 +336,7 @@ func (x *RetryInfo) String() string {
 func (*RetryInfo) ProtoMessage() {}
 
 func (x *RetryInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_spillway_v1_errors_proto_msgTypes[4]
+	mi := &file_spillway_v1_errors_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -293,7 +349,7 @@ func (x *RetryInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryInfo.ProtoReflect.Descriptor instead.
 func (*RetryInfo) Descriptor() ([]byte, []int) {
-	return file_spillway_v1_errors_proto_rawDescGZIP(), []int{4}
+	return file_spillway_v1_errors_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *RetryInfo) GetRetryDelay() *durationpb.Duration {
@@ -321,7 +377,10 @@ const file_spillway_v1_errors_proto_rawDesc = "" +
 	"expireTime\"j\n" +
 	"\fPriceChanged\x12.\n" +
 	"\bexpected\x18\x01 \x01(\v2\x12.spillway.v1.MoneyR\bexpected\x12*\n" +
-	"\x06actual\x18\x02 \x01(\v2\x12.spillway.v1.MoneyR\x06actual\"G\n" +
+	"\x06actual\x18\x02 \x01(\v2\x12.spillway.v1.MoneyR\x06actual\"^\n" +
+	"\vRatesTooOld\x12\x1b\n" +
+	"\trate_date\x18\x01 \x01(\tR\brateDate\x122\n" +
+	"\amax_age\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x06maxAge\"G\n" +
 	"\tRetryInfo\x12:\n" +
 	"\vretry_delay\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\n" +
 	"retryDelayB\xa4\x01\n" +
@@ -339,28 +398,30 @@ func file_spillway_v1_errors_proto_rawDescGZIP() []byte {
 	return file_spillway_v1_errors_proto_rawDescData
 }
 
-var file_spillway_v1_errors_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_spillway_v1_errors_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_spillway_v1_errors_proto_goTypes = []any{
 	(*SoldOut)(nil),               // 0: spillway.v1.SoldOut
 	(*SoldOutItem)(nil),           // 1: spillway.v1.SoldOutItem
 	(*PaymentDeclined)(nil),       // 2: spillway.v1.PaymentDeclined
 	(*PriceChanged)(nil),          // 3: spillway.v1.PriceChanged
-	(*RetryInfo)(nil),             // 4: spillway.v1.RetryInfo
-	(*timestamppb.Timestamp)(nil), // 5: google.protobuf.Timestamp
-	(*Money)(nil),                 // 6: spillway.v1.Money
-	(*durationpb.Duration)(nil),   // 7: google.protobuf.Duration
+	(*RatesTooOld)(nil),           // 4: spillway.v1.RatesTooOld
+	(*RetryInfo)(nil),             // 5: spillway.v1.RetryInfo
+	(*timestamppb.Timestamp)(nil), // 6: google.protobuf.Timestamp
+	(*Money)(nil),                 // 7: spillway.v1.Money
+	(*durationpb.Duration)(nil),   // 8: google.protobuf.Duration
 }
 var file_spillway_v1_errors_proto_depIdxs = []int32{
 	1, // 0: spillway.v1.SoldOut.items:type_name -> spillway.v1.SoldOutItem
-	5, // 1: spillway.v1.PaymentDeclined.expire_time:type_name -> google.protobuf.Timestamp
-	6, // 2: spillway.v1.PriceChanged.expected:type_name -> spillway.v1.Money
-	6, // 3: spillway.v1.PriceChanged.actual:type_name -> spillway.v1.Money
-	7, // 4: spillway.v1.RetryInfo.retry_delay:type_name -> google.protobuf.Duration
-	5, // [5:5] is the sub-list for method output_type
-	5, // [5:5] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	6, // 1: spillway.v1.PaymentDeclined.expire_time:type_name -> google.protobuf.Timestamp
+	7, // 2: spillway.v1.PriceChanged.expected:type_name -> spillway.v1.Money
+	7, // 3: spillway.v1.PriceChanged.actual:type_name -> spillway.v1.Money
+	8, // 4: spillway.v1.RatesTooOld.max_age:type_name -> google.protobuf.Duration
+	8, // 5: spillway.v1.RetryInfo.retry_delay:type_name -> google.protobuf.Duration
+	6, // [6:6] is the sub-list for method output_type
+	6, // [6:6] is the sub-list for method input_type
+	6, // [6:6] is the sub-list for extension type_name
+	6, // [6:6] is the sub-list for extension extendee
+	0, // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_spillway_v1_errors_proto_init() }
@@ -375,7 +436,7 @@ func file_spillway_v1_errors_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_spillway_v1_errors_proto_rawDesc), len(file_spillway_v1_errors_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   5,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -45,7 +45,9 @@ type CurrencyServiceClient interface {
 	// GetSupportedCurrencies lists the currencies that Convert and PlaceOrder know.
 	GetSupportedCurrencies(context.Context, *v1.GetSupportedCurrenciesRequest) (*v1.GetSupportedCurrenciesResponse, error)
 	// Convert changes an amount into another currency: exactly, through the euro, rounded once to the minor
-	// unit of the target, half away from zero.
+	// unit of the target, half away from zero. What is not nothing stays at least one minor unit.
+	//
+	// Errors: `unavailable` with a RatesTooOld detail when the rates are older than the server's limit.
 	Convert(context.Context, *v1.ConvertRequest) (*v1.ConvertResponse, error)
 }
 
@@ -106,7 +108,9 @@ type CurrencyServiceHandler interface {
 	// GetSupportedCurrencies lists the currencies that Convert and PlaceOrder know.
 	GetSupportedCurrencies(context.Context, *v1.GetSupportedCurrenciesRequest) (*v1.GetSupportedCurrenciesResponse, error)
 	// Convert changes an amount into another currency: exactly, through the euro, rounded once to the minor
-	// unit of the target, half away from zero.
+	// unit of the target, half away from zero. What is not nothing stays at least one minor unit.
+	//
+	// Errors: `unavailable` with a RatesTooOld detail when the rates are older than the server's limit.
 	Convert(context.Context, *v1.ConvertRequest) (*v1.ConvertResponse, error)
 }
 

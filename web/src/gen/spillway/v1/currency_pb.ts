@@ -5,6 +5,8 @@
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "../../buf/validate/validate_pb";
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Money } from "./money_pb";
 import { file_spillway_v1_money } from "./money_pb";
 import type { Message } from "@bufbuild/protobuf";
@@ -13,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file spillway/v1/currency.proto.
  */
 export const file_spillway_v1_currency: GenFile = /*@__PURE__*/
-  fileDesc("ChpzcGlsbHdheS92MS9jdXJyZW5jeS5wcm90bxILc3BpbGx3YXkudjEiHwodR2V0U3VwcG9ydGVkQ3VycmVuY2llc1JlcXVlc3QiSwoeR2V0U3VwcG9ydGVkQ3VycmVuY2llc1Jlc3BvbnNlEhYKDmN1cnJlbmN5X2NvZGVzGAEgAygJEhEKCXJhdGVfZGF0ZRgCIAEoCSJeCg5Db252ZXJ0UmVxdWVzdBIoCgRmcm9tGAEgASgLMhIuc3BpbGx3YXkudjEuTW9uZXlCBrpIA8gBARIiCgd0b19jb2RlGAIgASgJQhG6SA5yDDIKXltBLVpdezN9JCJHCg9Db252ZXJ0UmVzcG9uc2USIQoFbW9uZXkYASABKAsyEi5zcGlsbHdheS52MS5Nb25leRIRCglyYXRlX2RhdGUYAiABKAky1AEKD0N1cnJlbmN5U2VydmljZRJ2ChZHZXRTdXBwb3J0ZWRDdXJyZW5jaWVzEiouc3BpbGx3YXkudjEuR2V0U3VwcG9ydGVkQ3VycmVuY2llc1JlcXVlc3QaKy5zcGlsbHdheS52MS5HZXRTdXBwb3J0ZWRDdXJyZW5jaWVzUmVzcG9uc2UiA5ACARJJCgdDb252ZXJ0Ehsuc3BpbGx3YXkudjEuQ29udmVydFJlcXVlc3QaHC5zcGlsbHdheS52MS5Db252ZXJ0UmVzcG9uc2UiA5ACAUKmAQoPY29tLnNwaWxsd2F5LnYxQg1DdXJyZW5jeVByb3RvUAFaN2dpdGh1Yi5jb20vc3BpbGx3YXkvc3BpbGx3YXkvZ2VuL3NwaWxsd2F5L3YxO3NwaWxsd2F5djGiAgNTWFiqAgtTcGlsbHdheS5WMcoCC1NwaWxsd2F5XFYx4gIXU3BpbGx3YXlcVjFcR1BCTWV0YWRhdGHqAgxTcGlsbHdheTo6VjFiBnByb3RvMw", [file_buf_validate_validate, file_spillway_v1_money]);
+  fileDesc("ChpzcGlsbHdheS92MS9jdXJyZW5jeS5wcm90bxILc3BpbGx3YXkudjEiHwodR2V0U3VwcG9ydGVkQ3VycmVuY2llc1JlcXVlc3QigQEKHkdldFN1cHBvcnRlZEN1cnJlbmNpZXNSZXNwb25zZRIWCg5jdXJyZW5jeV9jb2RlcxgBIAMoCRIRCglyYXRlX2RhdGUYAiABKAkSNAoQcmF0ZV9leHBpcmVfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiXgoOQ29udmVydFJlcXVlc3QSKAoEZnJvbRgBIAEoCzISLnNwaWxsd2F5LnYxLk1vbmV5Qga6SAPIAQESIgoHdG9fY29kZRgCIAEoCUIRukgOcgwyCl5bQS1aXXszfSQiRwoPQ29udmVydFJlc3BvbnNlEiEKBW1vbmV5GAEgASgLMhIuc3BpbGx3YXkudjEuTW9uZXkSEQoJcmF0ZV9kYXRlGAIgASgJMtQBCg9DdXJyZW5jeVNlcnZpY2USdgoWR2V0U3VwcG9ydGVkQ3VycmVuY2llcxIqLnNwaWxsd2F5LnYxLkdldFN1cHBvcnRlZEN1cnJlbmNpZXNSZXF1ZXN0Gisuc3BpbGx3YXkudjEuR2V0U3VwcG9ydGVkQ3VycmVuY2llc1Jlc3BvbnNlIgOQAgESSQoHQ29udmVydBIbLnNwaWxsd2F5LnYxLkNvbnZlcnRSZXF1ZXN0Ghwuc3BpbGx3YXkudjEuQ29udmVydFJlc3BvbnNlIgOQAgFCpgEKD2NvbS5zcGlsbHdheS52MUINQ3VycmVuY3lQcm90b1ABWjdnaXRodWIuY29tL3NwaWxsd2F5L3NwaWxsd2F5L2dlbi9zcGlsbHdheS92MTtzcGlsbHdheXYxogIDU1hYqgILU3BpbGx3YXkuVjHKAgtTcGlsbHdheVxWMeICF1NwaWxsd2F5XFYxXEdQQk1ldGFkYXRh6gIMU3BpbGx3YXk6OlYxYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_timestamp, file_spillway_v1_money]);
 
 /**
  * GetSupportedCurrenciesRequest is empty.
@@ -49,6 +51,14 @@ export type GetSupportedCurrenciesResponse = Message<"spillway.v1.GetSupportedCu
    * @generated from field: string rate_date = 2;
    */
   rateDate: string;
+
+  /**
+   * When the rates become too old to be used, unless newer ones are loaded. Not set when they may be of any
+   * age. Then only amounts that need no conversion are quoted and charged.
+   *
+   * @generated from field: google.protobuf.Timestamp rate_expire_time = 3;
+   */
+  rateExpireTime?: Timestamp | undefined;
 };
 
 /**
@@ -115,8 +125,8 @@ export const ConvertResponseSchema: GenMessage<ConvertResponse> = /*@__PURE__*/
   messageDesc(file_spillway_v1_currency, 3);
 
 /**
- * CurrencyService converts by the euro reference rates of the European Central Bank that are shipped with
- * the program. It needs no token.
+ * CurrencyService converts by euro reference rates, such as those of the European Central Bank: of a file
+ * (--rates), or those of one day that are shipped with the program. It needs no token.
  *
  * @generated from service spillway.v1.CurrencyService
  */
@@ -133,7 +143,9 @@ export const CurrencyService: GenService<{
   },
   /**
    * Convert changes an amount into another currency: exactly, through the euro, rounded once to the minor
-   * unit of the target, half away from zero.
+   * unit of the target, half away from zero. What is not nothing stays at least one minor unit.
+   *
+   * Errors: `unavailable` with a RatesTooOld detail when the rates are older than the server's limit.
    *
    * @generated from rpc spillway.v1.CurrencyService.Convert
    */

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file spillway/v1/errors.proto.
  */
 export const file_spillway_v1_errors: GenFile = /*@__PURE__*/
-  fileDesc("ChhzcGlsbHdheS92MS9lcnJvcnMucHJvdG8SC3NwaWxsd2F5LnYxIjIKB1NvbGRPdXQSJwoFaXRlbXMYASADKAsyGC5zcGlsbHdheS52MS5Tb2xkT3V0SXRlbSJACgtTb2xkT3V0SXRlbRILCgNza3UYASABKAkSEQoJcmVxdWVzdGVkGAIgASgDEhEKCWF2YWlsYWJsZRgDIAEoAyJqCg9QYXltZW50RGVjbGluZWQSEAoIb3JkZXJfaWQYASABKAkSFAoMZGVjbGluZV9jb2RlGAIgASgJEi8KC2V4cGlyZV90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJYCgxQcmljZUNoYW5nZWQSJAoIZXhwZWN0ZWQYASABKAsyEi5zcGlsbHdheS52MS5Nb25leRIiCgZhY3R1YWwYAiABKAsyEi5zcGlsbHdheS52MS5Nb25leSI7CglSZXRyeUluZm8SLgoLcmV0cnlfZGVsYXkYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CpAEKD2NvbS5zcGlsbHdheS52MUILRXJyb3JzUHJvdG9QAVo3Z2l0aHViLmNvbS9zcGlsbHdheS9zcGlsbHdheS9nZW4vc3BpbGx3YXkvdjE7c3BpbGx3YXl2MaICA1NYWKoCC1NwaWxsd2F5LlYxygILU3BpbGx3YXlcVjHiAhdTcGlsbHdheVxWMVxHUEJNZXRhZGF0YeoCDFNwaWxsd2F5OjpWMWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_spillway_v1_money]);
+  fileDesc("ChhzcGlsbHdheS92MS9lcnJvcnMucHJvdG8SC3NwaWxsd2F5LnYxIjIKB1NvbGRPdXQSJwoFaXRlbXMYASADKAsyGC5zcGlsbHdheS52MS5Tb2xkT3V0SXRlbSJACgtTb2xkT3V0SXRlbRILCgNza3UYASABKAkSEQoJcmVxdWVzdGVkGAIgASgDEhEKCWF2YWlsYWJsZRgDIAEoAyJqCg9QYXltZW50RGVjbGluZWQSEAoIb3JkZXJfaWQYASABKAkSFAoMZGVjbGluZV9jb2RlGAIgASgJEi8KC2V4cGlyZV90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJYCgxQcmljZUNoYW5nZWQSJAoIZXhwZWN0ZWQYASABKAsyEi5zcGlsbHdheS52MS5Nb25leRIiCgZhY3R1YWwYAiABKAsyEi5zcGlsbHdheS52MS5Nb25leSJMCgtSYXRlc1Rvb09sZBIRCglyYXRlX2RhdGUYASABKAkSKgoHbWF4X2FnZRgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiI7CglSZXRyeUluZm8SLgoLcmV0cnlfZGVsYXkYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CpAEKD2NvbS5zcGlsbHdheS52MUILRXJyb3JzUHJvdG9QAVo3Z2l0aHViLmNvbS9zcGlsbHdheS9zcGlsbHdheS9nZW4vc3BpbGx3YXkvdjE7c3BpbGx3YXl2MaICA1NYWKoCC1NwaWxsd2F5LlYxygILU3BpbGx3YXlcVjHiAhdTcGlsbHdheVxWMVxHUEJNZXRhZGF0YeoCDFNwaWxsd2F5OjpWMWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_spillway_v1_money]);
 
 /**
  * SoldOut is the detail of a `failed_precondition` error: what was asked for and what is left.
@@ -141,6 +141,35 @@ export const PriceChangedSchema: GenMessage<PriceChanged> = /*@__PURE__*/
   messageDesc(file_spillway_v1_errors, 3);
 
 /**
+ * RatesTooOld is a detail of an `unavailable` error: the exchange rates are older than the server's limit.
+ * Prices in the catalogue's own currency can still be charged.
+ *
+ * @generated from message spillway.v1.RatesTooOld
+ */
+export type RatesTooOld = Message<"spillway.v1.RatesTooOld"> & {
+  /**
+   * The day of the rates, as YYYY-MM-DD.
+   *
+   * @generated from field: string rate_date = 1;
+   */
+  rateDate: string;
+
+  /**
+   * How old they may be.
+   *
+   * @generated from field: google.protobuf.Duration max_age = 2;
+   */
+  maxAge?: Duration | undefined;
+};
+
+/**
+ * Describes the message spillway.v1.RatesTooOld.
+ * Use `create(RatesTooOldSchema)` to create a new message.
+ */
+export const RatesTooOldSchema: GenMessage<RatesTooOld> = /*@__PURE__*/
+  messageDesc(file_spillway_v1_errors, 4);
+
+/**
  * RetryInfo is the detail of `resource_exhausted` and `unavailable` errors: the same request may succeed later.
  *
  * @generated from message spillway.v1.RetryInfo
@@ -159,5 +188,5 @@ export type RetryInfo = Message<"spillway.v1.RetryInfo"> & {
  * Use `create(RetryInfoSchema)` to create a new message.
  */
 export const RetryInfoSchema: GenMessage<RetryInfo> = /*@__PURE__*/
-  messageDesc(file_spillway_v1_errors, 4);
+  messageDesc(file_spillway_v1_errors, 5);
 
