@@ -200,8 +200,8 @@ func (c *Charges) Resolve(ctx context.Context, id order.ID, from, to ChargeState
 // charge id, and one that is pending or declined becomes VOIDED, so that no other card is tried. One that succeeded is order.ErrState.
 func (c *Charges) Void(ctx context.Context, id order.ID, chargeID string, currency order.Currency) (Charge, error) {
 	ch, err := c.Record(ctx, Charge{OrderID: id, ChargeID: chargeID, State: ChargeVoided, Amount: order.Money{Currency: currency}})
-	if err == nil && (ch.State == ChargePending || ch.State == ChargeDeclined) {
-		ch, err = c.voidUncharged(ctx, id)
+	if err == nil {
+		ch, err = c.voidUncharged(ctx, ch)
 	}
 	if err == nil && ch.State.Taken() {
 		err = fmt.Errorf("order %s is charged already: %w", id, order.ErrState)

@@ -26,10 +26,24 @@ func (c *Charges) ResolveAttempt(ctx context.Context, read Charge, to ChargeStat
 		to, clip(declineCode, 64), micro(c.now()), read.OrderID, read.State, read.Attempt)
 }
 
-// voidUncharged makes a line VOIDED that took no money, whichever attempt it is at. It keeps the last decline code.
-func (c *Charges) voidUncharged(ctx context.Context, id order.ID) (Charge, error) {
-	return c.update(ctx, id, "UPDATE charges SET state = ?, updated_at = ? WHERE order_id = ? AND state IN (?, ?)",
-		ChargeVoided, micro(c.now()), id, ChargePending, ChargeDeclined)
+// voidTries bounds how often a line is voided that moves between PENDING and DECLINED meanwhile, as one does when a card is tried.
+const voidTries = 5
+
+// voidUncharged makes a line VOIDED that is PENDING or DECLINED, whichever attempt it is at. It keeps the last decline code.
+func (c *Charges) voidUncharged(ctx context.Context, ch Charge) (Charge, error) {
+	for range voidTries {
+		if ch.State != ChargePending && ch.State != ChargeDeclined {
+			return ch, nil
+		}
+		var err error
+		if ch, err = c.Resolve(ctx, ch.OrderID, ch.State, ChargeVoided, ch.DeclineCode); err != nil {
+			return ch, err
+		}
+	}
+	if ch.State == ChargePending || ch.State == ChargeDeclined {
+		return ch, fmt.Errorf("order %s is being charged: %w", ch.OrderID, order.ErrUnavailable)
+	}
+	return ch, nil
 }
 
 // update changes at most one line and reads it.
