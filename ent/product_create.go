@@ -77,6 +77,20 @@ func (_c *ProductCreate) SetUpdatedAt(v time.Time) *ProductCreate {
 	return _c
 }
 
+// SetArchived sets the "archived" field.
+func (_c *ProductCreate) SetArchived(v bool) *ProductCreate {
+	_c.mutation.SetArchived(v)
+	return _c
+}
+
+// SetNillableArchived sets the "archived" field if the given value is not nil.
+func (_c *ProductCreate) SetNillableArchived(v *bool) *ProductCreate {
+	if v != nil {
+		_c.SetArchived(*v)
+	}
+	return _c
+}
+
 // SetID sets the "id" field.
 func (_c *ProductCreate) SetID(v string) *ProductCreate {
 	_c.mutation.SetID(v)
@@ -90,6 +104,7 @@ func (_c *ProductCreate) Mutation() *ProductMutation {
 
 // Save creates the Product in the database.
 func (_c *ProductCreate) Save(ctx context.Context) (*Product, error) {
+	_c.defaults()
 	return withHooks(ctx, _c.sqlSave, _c.mutation, _c.hooks)
 }
 
@@ -112,6 +127,14 @@ func (_c *ProductCreate) Exec(ctx context.Context) error {
 func (_c *ProductCreate) ExecX(ctx context.Context) {
 	if err := _c.Exec(ctx); err != nil {
 		panic(err)
+	}
+}
+
+// defaults sets the default values of the builder before save.
+func (_c *ProductCreate) defaults() {
+	if _, ok := _c.mutation.Archived(); !ok {
+		v := product.DefaultArchived
+		_c.mutation.SetArchived(v)
 	}
 }
 
@@ -163,6 +186,9 @@ func (_c *ProductCreate) check() error {
 	}
 	if _, ok := _c.mutation.UpdatedAt(); !ok {
 		return &ValidationError{Name: "updated_at", err: errors.New(`ent: missing required field "Product.updated_at"`)}
+	}
+	if _, ok := _c.mutation.Archived(); !ok {
+		return &ValidationError{Name: "archived", err: errors.New(`ent: missing required field "Product.archived"`)}
 	}
 	if v, ok := _c.mutation.ID(); ok {
 		if err := product.IDValidator(v); err != nil {
@@ -240,6 +266,10 @@ func (_c *ProductCreate) createSpec() (*Product, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.UpdatedAt(); ok {
 		_spec.SetField(product.FieldUpdatedAt, field.TypeTime, value)
 		_node.UpdatedAt = value
+	}
+	if value, ok := _c.mutation.Archived(); ok {
+		_spec.SetField(product.FieldArchived, field.TypeBool, value)
+		_node.Archived = value
 	}
 	return _node, _spec
 }
@@ -410,6 +440,18 @@ func (u *ProductUpsert) SetUpdatedAt(v time.Time) *ProductUpsert {
 // UpdateUpdatedAt sets the "updated_at" field to the value that was provided on create.
 func (u *ProductUpsert) UpdateUpdatedAt() *ProductUpsert {
 	u.SetExcluded(product.FieldUpdatedAt)
+	return u
+}
+
+// SetArchived sets the "archived" field.
+func (u *ProductUpsert) SetArchived(v bool) *ProductUpsert {
+	u.Set(product.FieldArchived, v)
+	return u
+}
+
+// UpdateArchived sets the "archived" field to the value that was provided on create.
+func (u *ProductUpsert) UpdateArchived() *ProductUpsert {
+	u.SetExcluded(product.FieldArchived)
 	return u
 }
 
@@ -601,6 +643,20 @@ func (u *ProductUpsertOne) UpdateUpdatedAt() *ProductUpsertOne {
 	})
 }
 
+// SetArchived sets the "archived" field.
+func (u *ProductUpsertOne) SetArchived(v bool) *ProductUpsertOne {
+	return u.Update(func(s *ProductUpsert) {
+		s.SetArchived(v)
+	})
+}
+
+// UpdateArchived sets the "archived" field to the value that was provided on create.
+func (u *ProductUpsertOne) UpdateArchived() *ProductUpsertOne {
+	return u.Update(func(s *ProductUpsert) {
+		s.UpdateArchived()
+	})
+}
+
 // Exec executes the query.
 func (u *ProductUpsertOne) Exec(ctx context.Context) error {
 	if len(u.create.conflict) == 0 {
@@ -658,6 +714,7 @@ func (_c *ProductCreateBulk) Save(ctx context.Context) ([]*Product, error) {
 	for i := range _c.builders {
 		func(i int, root context.Context) {
 			builder := _c.builders[i]
+			builder.defaults()
 			var mut Mutator = MutateFunc(func(ctx context.Context, m Mutation) (Value, error) {
 				mutation, ok := m.(*ProductMutation)
 				if !ok {
@@ -952,6 +1009,20 @@ func (u *ProductUpsertBulk) SetUpdatedAt(v time.Time) *ProductUpsertBulk {
 func (u *ProductUpsertBulk) UpdateUpdatedAt() *ProductUpsertBulk {
 	return u.Update(func(s *ProductUpsert) {
 		s.UpdateUpdatedAt()
+	})
+}
+
+// SetArchived sets the "archived" field.
+func (u *ProductUpsertBulk) SetArchived(v bool) *ProductUpsertBulk {
+	return u.Update(func(s *ProductUpsert) {
+		s.SetArchived(v)
+	})
+}
+
+// UpdateArchived sets the "archived" field to the value that was provided on create.
+func (u *ProductUpsertBulk) UpdateArchived() *ProductUpsertBulk {
+	return u.Update(func(s *ProductUpsert) {
+		s.UpdateArchived()
 	})
 }
 

@@ -168,6 +168,20 @@ func (_u *ProductUpdate) SetNillableUpdatedAt(v *time.Time) *ProductUpdate {
 	return _u
 }
 
+// SetArchived sets the "archived" field.
+func (_u *ProductUpdate) SetArchived(v bool) *ProductUpdate {
+	_u.mutation.SetArchived(v)
+	return _u
+}
+
+// SetNillableArchived sets the "archived" field if the given value is not nil.
+func (_u *ProductUpdate) SetNillableArchived(v *bool) *ProductUpdate {
+	if v != nil {
+		_u.SetArchived(*v)
+	}
+	return _u
+}
+
 // Mutation returns the ProductMutation object of the builder.
 func (_u *ProductUpdate) Mutation() *ProductMutation {
 	return _u.mutation
@@ -280,6 +294,9 @@ func (_u *ProductUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if value, ok := _u.mutation.UpdatedAt(); ok {
 		_spec.SetField(product.FieldUpdatedAt, field.TypeTime, value)
+	}
+	if value, ok := _u.mutation.Archived(); ok {
+		_spec.SetField(product.FieldArchived, field.TypeBool, value)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
@@ -441,6 +458,20 @@ func (_u *ProductUpdateOne) SetNillableUpdatedAt(v *time.Time) *ProductUpdateOne
 	return _u
 }
 
+// SetArchived sets the "archived" field.
+func (_u *ProductUpdateOne) SetArchived(v bool) *ProductUpdateOne {
+	_u.mutation.SetArchived(v)
+	return _u
+}
+
+// SetNillableArchived sets the "archived" field if the given value is not nil.
+func (_u *ProductUpdateOne) SetNillableArchived(v *bool) *ProductUpdateOne {
+	if v != nil {
+		_u.SetArchived(*v)
+	}
+	return _u
+}
+
 // Mutation returns the ProductMutation object of the builder.
 func (_u *ProductUpdateOne) Mutation() *ProductMutation {
 	return _u.mutation
@@ -583,6 +614,9 @@ func (_u *ProductUpdateOne) sqlSave(ctx context.Context) (_node *Product, err er
 	}
 	if value, ok := _u.mutation.UpdatedAt(); ok {
 		_spec.SetField(product.FieldUpdatedAt, field.TypeTime, value)
+	}
+	if value, ok := _u.mutation.Archived(); ok {
+		_spec.SetField(product.FieldArchived, field.TypeBool, value)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	_node = &Product{config: _u.config}

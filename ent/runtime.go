@@ -215,6 +215,10 @@ func init() {
 	productDescCurrency := productFields[5].Descriptor()
 	// product.CurrencyValidator is a validator for the "currency" field. It is called by the builders before save.
 	product.CurrencyValidator = productDescCurrency.Validators[0].(func(string) error)
+	// productDescArchived is the schema descriptor for archived field.
+	productDescArchived := productFields[10].Descriptor()
+	// product.DefaultArchived holds the default value on creation for the archived field.
+	product.DefaultArchived = productDescArchived.Default.(bool)
 	// productDescID is the schema descriptor for id field.
 	productDescID := productFields[0].Descriptor()
 	// product.IDValidator is a validator for the "id" field. It is called by the builders before save.

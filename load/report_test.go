@@ -74,6 +74,29 @@ func TestTheReportStandsAlone(t *testing.T) {
 	}
 }
 
+// TestHTML_VerdictIsReadable: rules for other elements must not colour the verdict's text, which is white.
+func TestHTML_VerdictIsReadable(t *testing.T) {
+	res := someResult(t)
+	var out bytes.Buffer
+	if err := res.HTML(&out); err != nil {
+		t.Fatal(err)
+	}
+	text := out.String()
+	classes := regexp.MustCompile(`<div class="(verdict [a-z]+)">`).FindStringSubmatch(text)
+	if len(classes) != 2 || res.tone() != "bad" {
+		t.Fatalf("the verdict is %v, its tone %q", classes, res.tone())
+	}
+	for _, rule := range regexp.MustCompile(`[;{\s]color: ([^;}]+)`).FindAllStringSubmatchIndex(text, -1) {
+		begin := strings.LastIndex(text[:rule[0]+1], "}") + 1
+		selector := strings.TrimSpace(text[begin : begin+strings.Index(text[begin:], "{")])
+		for _, class := range strings.Fields(classes[1]) {
+			if color := text[rule[2]:rule[3]]; selector == "."+class && color != "#fff" {
+				t.Errorf("the rule %q makes the verdict %s", selector, color)
+			}
+		}
+	}
+}
+
 func wellFormed(text string) error {
 	d := xml.NewDecoder(strings.NewReader(text))
 	for {

@@ -49,6 +49,8 @@ const (
 	shippingRetry = 5 * time.Second
 	// byCustomer begins the cancel reason of an order that its customer cancelled; their words follow.
 	byCustomer = "by the customer"
+	// byShop begins the reason when an operator cancelled an order of somebody else.
+	byShop = "by the shop"
 )
 
 // CancelOrder cancels one of the caller's orders.
@@ -58,6 +60,9 @@ func (s Orders) CancelOrder(ctx context.Context, req *spillwayv1.CancelOrderRequ
 		return nil, err
 	}
 	reason := byCustomer
+	if o.CustomerID != customer(ctx) { // Only an operator reads the orders of others.
+		reason = byShop
+	}
 	if req.GetReason() != "" {
 		reason += ": " + req.GetReason()
 	}

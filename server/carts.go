@@ -30,10 +30,19 @@ func customer(ctx context.Context) order.CustomerID {
 	return c.Customer
 }
 
-// AddItem adds units of a product that exists.
+// sold returns an error when the product does not exist or is no longer sold.
+func (c Cart) sold(ctx context.Context, sku order.SKU) error {
+	p, err := c.Products.Get(ctx, sku)
+	if err != nil {
+		return err
+	}
+	return forSale(sku, p.Archived)
+}
+
+// AddItem adds units of a product that is sold.
 func (c Cart) AddItem(ctx context.Context, req *spillwayv1.AddItemRequest) (*spillwayv1.AddItemResponse, error) {
 	sku := order.SKU(req.GetSku())
-	if _, err := c.Products.Get(ctx, sku); err != nil {
+	if err := c.sold(ctx, sku); err != nil {
 		return nil, err
 	}
 	changed, err := c.Carts.Add(ctx, customer(ctx), order.Demand{SKU: sku, Quantity: int(req.GetQuantity())})
@@ -44,7 +53,7 @@ func (c Cart) AddItem(ctx context.Context, req *spillwayv1.AddItemRequest) (*spi
 func (c Cart) SetQuantity(ctx context.Context, req *spillwayv1.SetQuantityRequest) (*spillwayv1.SetQuantityResponse, error) {
 	sku := order.SKU(req.GetSku())
 	if req.GetQuantity() > 0 {
-		if _, err := c.Products.Get(ctx, sku); err != nil {
+		if err := c.sold(ctx, sku); err != nil {
 			return nil, err
 		}
 	}

@@ -12,7 +12,8 @@ import (
 // ProductStore keeps the catalogue.
 type ProductStore interface {
 	Create(ctx context.Context, p store.Product, actor string) error
-	Update(ctx context.Context, p store.Product) error
+	// Update changes the given fields.
+	Update(ctx context.Context, p store.Product, fields []store.ProductField) error
 	List(ctx context.Context, after order.SKU, limit int) ([]store.Product, error)
 	Search(ctx context.Context, text string, after order.SKU, limit int) ([]store.Product, error)
 }
@@ -114,7 +115,7 @@ func (c Catalog) messages(ctx context.Context, products []store.Product, currenc
 		}
 		out[i] = &spillwayv1.Product{
 			Sku: string(p.SKU), Name: p.Name, Description: p.Description, Picture: p.Picture, Price: wire.Money(price),
-			Categories: p.Categories, Available: available[p.SKU],
+			Categories: p.Categories, Available: available[p.SKU], Archived: p.Archived,
 		}
 	}
 	return out, nil

@@ -30,22 +30,6 @@ func (c Catalog) CreateProduct(ctx context.Context, req *spillwayv1.CreateProduc
 	return &spillwayv1.CreateProductResponse{Product: m}, err
 }
 
-// UpdateProduct replaces all but SKU and stock.
-func (c Catalog) UpdateProduct(ctx context.Context, req *spillwayv1.UpdateProductRequest) (*spillwayv1.UpdateProductResponse, error) {
-	p, err := c.input(req.GetProduct())
-	if err != nil {
-		return nil, err
-	}
-	if err := c.Products.Update(ctx, p); err != nil {
-		return nil, err
-	}
-	if err := c.Cache.Replaced(ctx, p.SKU); err != nil {
-		return nil, err
-	}
-	m, err := c.one(ctx, p.SKU, "")
-	return &spillwayv1.UpdateProductResponse{Product: m}, err
-}
-
 // input reads a product. Its price must be in a currency that can be converted, or nobody could buy it in another.
 func (c Catalog) input(m *spillwayv1.ProductInput) (store.Product, error) {
 	price, err := wire.FromMoney(m.GetPrice())
@@ -58,7 +42,7 @@ func (c Catalog) input(m *spillwayv1.ProductInput) (store.Product, error) {
 	}
 	return store.Product{
 		SKU: order.SKU(m.GetSku()), Name: m.GetName(), Description: m.GetDescription(), Picture: m.GetPicture(), Price: price,
-		Categories: categories,
+		Categories: categories, Archived: m.GetArchived(),
 	}, err
 }
 

@@ -21,7 +21,11 @@ import (
 )
 
 // shelf is a catalogue in memory: the store, the cache and the availability at once.
-type shelf struct{ products []store.Product }
+type shelf struct {
+	products []store.Product
+	// changed are the fields of each update.
+	changed [][]store.ProductField
+}
 
 func (s *shelf) find(sku order.SKU) int {
 	return slices.IndexFunc(s.products, func(p store.Product) bool { return p.SKU == sku })
@@ -36,12 +40,16 @@ func (s *shelf) Create(_ context.Context, p store.Product, _ string) error {
 	return nil
 }
 
-func (s *shelf) Update(_ context.Context, p store.Product) error {
+func (s *shelf) Update(_ context.Context, p store.Product, fields []store.ProductField) error {
 	i := s.find(p.SKU)
 	if i < 0 {
 		return order.ErrNotFound
 	}
+	s.changed = append(s.changed, fields)
 	p.Stock = s.products[i].Stock
+	if !slices.Contains(fields, store.ProductArchived) {
+		p.Archived = s.products[i].Archived
+	}
 	s.products[i] = p
 	return nil
 }

@@ -28,6 +28,8 @@ type PriceList interface {
 type Priced struct {
 	Name  string
 	Price order.Money
+	// Archived products are not sold any more.
+	Archived bool
 }
 
 // CartContents reads and empties carts.
@@ -236,6 +238,9 @@ func (c *Checkout) priceLines(ctx context.Context, demand []order.Demand, curren
 	}
 	lines := make([]order.Line, len(demand))
 	for i, d := range demand {
+		if err := forSale(d.SKU, prices[d.SKU].Archived); err != nil {
+			return nil, err
+		}
 		price, err := c.Rates.Convert(prices[d.SKU].Price, currency)
 		if err != nil {
 			return nil, err

@@ -28,8 +28,9 @@ func (in intent) accepts(o order.Order) error {
 	return &order.PriceChangedError{Expected: *in.expected, Actual: actual}
 }
 
-// repriced returns the order that the key made before prices changed, or the refusal if it made none.
-func (c *Checkout) repriced(ctx context.Context, in intent, refusal error) (order.Order, error) {
+// replayOr returns the order that the key made, or the refusal if it made none: since the first request a price may have changed, a product
+// may have been archived, or rates have become too old, and a retry gets its order all the same (I4).
+func (c *Checkout) replayOr(ctx context.Context, in intent, refusal error) (order.Order, error) {
 	id, err := c.Stock.Replay(ctx, in.customer, in.key, in.fingerprint)
 	if err == nil && id == "" {
 		err = refusal

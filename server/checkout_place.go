@@ -60,11 +60,11 @@ func (c *Checkout) place(ctx context.Context, in intent) (order.Order, error) {
 		}
 	}
 	o, err := c.draft(ctx, in)
-	if err != nil {
-		return order.Order{}, err
+	if err == nil {
+		err = in.accepts(o)
 	}
-	if err := in.accepts(o); err != nil {
-		return c.repriced(ctx, in, err)
+	if err != nil {
+		return c.replayOr(ctx, in, err)
 	}
 	res, err := c.reserve(ctx, o)
 	if err != nil {

@@ -110,12 +110,15 @@ func (f *fakeCart) EmptyIf(context.Context, order.CustomerID, []order.Demand) er
 }
 
 // uniformPrices has one price for every product.
-type uniformPrices struct{ price order.Money }
+type uniformPrices struct {
+	price    order.Money
+	archived bool
+}
 
 func (s *uniformPrices) Prices(_ context.Context, skus []order.SKU) (map[order.SKU]Priced, error) {
 	out := map[order.SKU]Priced{}
 	for _, sku := range skus {
-		out[sku] = Priced{Name: "thing", Price: s.price}
+		out[sku] = Priced{Name: "thing", Price: s.price, Archived: s.archived}
 	}
 	return out, nil
 }
@@ -140,6 +143,7 @@ type checkoutFixture struct {
 	prices   *uniformPrices
 	quoter   *uniformQuoter
 	payment  *Payment
+	payments gateway.Payments
 	provider *provider
 }
 
@@ -153,14 +157,15 @@ func newCheckoutFixture(t *testing.T) *checkoutFixture {
 		ctx:    auth.With(t.Context(), auth.Caller{Customer: "c1"}),
 		stock:  &fakeReservations{records: map[order.ID]stock.Record{}, keys: map[string]order.ID{}},
 		carts:  &fakeCart{},
-		prices: &uniformPrices{order.Money{Currency: "EUR", Amount: 1000}},
+		prices: &uniformPrices{price: order.Money{Currency: "EUR", Amount: 1000}},
 		quoter: &uniformQuoter{order.Money{Currency: "EUR", Amount: 500}},
 	}
 	s.payment, s.provider = newPayment(t)
+	s.payments = gateway.Payments{Client: s.payment, Policy: gateway.NewPolicies(gateway.DefaultPolicies())[gateway.Payment]}
 	log := slog.New(slog.DiscardHandler)
 	s.Checkout = &Checkout{
 		Prices: s.prices, Carts: s.carts, Rates: rates, Shipping: s.quoter, Stock: s.stock, Durable: instantDurable{}, Log: log,
-		Cashier: gateway.Payments{Client: s.payment, Policy: gateway.NewPolicies(gateway.DefaultPolicies())[gateway.Payment]},
+		Cashier: s.payments,
 		Reader:  OrderReader{Hot: s.stock, Rows: rows{}, Log: log}, PayWithin: time.Hour, Now: time.Now,
 	}
 	return s

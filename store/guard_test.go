@@ -39,10 +39,14 @@ func calls(t *testing.T, db *store.DB) map[string]func(ctx context.Context) erro
 		},
 		"Orders.UnitsTaken": func(ctx context.Context) error { _, err := orders.UnitsTaken(ctx, "A"); return err },
 		"Charges.Get":       func(ctx context.Context) error { _, err := charges.Get(ctx, id); return err },
+		"Charges.NextAttempt": func(ctx context.Context) error {
+			_, err := charges.NextAttempt(ctx, store.Charge{OrderID: id}, "c")
+			return err
+		},
 		"Charges.Orphans":   func(ctx context.Context) error { _, err := charges.Orphans(ctx, at, 1); return err },
 		"Products.Get":      func(ctx context.Context) error { _, err := products.Get(ctx, "A"); return err },
 		"Products.List":     func(ctx context.Context) error { _, err := products.List(ctx, "", 1); return err },
-		"Products.Update":   func(ctx context.Context) error { return products.Update(ctx, store.Product{SKU: "A"}) },
+		"Products.Update":   func(ctx context.Context) error { return products.Update(ctx, store.Product{SKU: "A"}, nil) },
 		"Stock.OpenEpoch":   func(ctx context.Context) error { _, err := epochs.OpenEpoch(ctx, 0); return err },
 		"Stock.EpochAt":     func(ctx context.Context) error { _, err := epochs.EpochAt(ctx, 0, 1); return err },
 		"Stock.Snapshot":    func(ctx context.Context) error { _, _, err := epochs.Snapshot(ctx, 0, nil); return err },

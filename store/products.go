@@ -22,6 +22,8 @@ type Product struct {
 	Categories                 []string
 	// Stock is in units, at the flusher's place in the journal.
 	Stock int64
+	// Archived products are not sold any more.
+	Archived bool
 }
 
 // Products keeps the catalogue.
@@ -59,40 +61,12 @@ func insertProduct(ctx context.Context, tx *ent.Tx, pr Product, actor string) er
 	}
 	err := tx.Product.Create().SetID(string(pr.SKU)).SetName(pr.Name).SetDescription(pr.Description).SetPicture(pr.Picture).
 		SetPriceMinor(int64(pr.Price.Amount)).SetCurrency(string(pr.Price.Currency)).SetCategories(categories).
-		SetStock(pr.Stock).SetCreatedAt(now).SetUpdatedAt(now).Exec(ctx)
+		SetStock(pr.Stock).SetArchived(pr.Archived).SetCreatedAt(now).SetUpdatedAt(now).Exec(ctx)
 	if err != nil {
 		return err
 	}
 	return tx.StockAdjustment.Create().SetID("initial:" + string(pr.SKU)).SetSku(string(pr.SKU)).SetDelta(pr.Stock).
 		SetReason("initial stock").SetActor(clip(actor, 64)).SetCreatedAt(now).Exec(ctx)
-}
-
-// Seed creates those of the products that are missing and changes nothing that is there.
-func (p *Products) Seed(ctx context.Context, products []Product) (created int, err error) {
-	for _, pr := range products {
-		err := p.Create(ctx, pr, "seed")
-		if errors.Is(err, order.ErrExists) {
-			continue
-		}
-		if err != nil {
-			return created, fmt.Errorf("seed %s: %w", pr.SKU, err)
-		}
-		created++
-	}
-	return created, nil
-}
-
-// Update replaces all but SKU and stock; order.ErrNotFound when there is no such product.
-func (p *Products) Update(ctx context.Context, pr Product) error {
-	return p.db.call(ctx, func(ctx context.Context) error {
-		err := p.db.ent.Product.UpdateOneID(string(pr.SKU)).SetName(pr.Name).SetDescription(pr.Description).SetPicture(pr.Picture).
-			SetPriceMinor(int64(pr.Price.Amount)).SetCurrency(string(pr.Price.Currency)).SetCategories(pr.Categories).
-			SetUpdatedAt(micro(time.Now())).Exec(ctx)
-		if ent.IsNotFound(err) {
-			return fmt.Errorf("product %s: %w", pr.SKU, order.ErrNotFound)
-		}
-		return err
-	})
 }
 
 // Get reads a product; order.ErrNotFound when there is none of that SKU.
@@ -111,12 +85,12 @@ func (p *Products) Get(ctx context.Context, sku order.SKU) (Product, error) {
 	return out, err
 }
 
-// List reads up to limit products with SKUs after the given one, in the order of their SKUs.
+// List reads up to limit products that are sold, with SKUs after the given one, in the order of their SKUs.
 func (p *Products) List(ctx context.Context, after order.SKU, limit int) ([]Product, error) {
 	return p.find(ctx, p.db.ent.Product.Query(), after, limit)
 }
 
-// Search is List for the products whose name or description contains the text, ignoring case.
+// Search is List for products whose name or description contains the text, ignoring case.
 func (p *Products) Search(ctx context.Context, text string, after order.SKU, limit int) ([]Product, error) {
 	like := "%" + strings.NewReplacer(`!`, `!!`, `%`, `!%`, `_`, `!_`).Replace(strings.ToLower(text)) + "%"
 	contains := func(s *sql.Selector) {
@@ -131,7 +105,7 @@ func (p *Products) Search(ctx context.Context, text string, after order.SKU, lim
 func (p *Products) find(ctx context.Context, q *ent.ProductQuery, after order.SKU, limit int) ([]Product, error) {
 	var found []*ent.Product
 	err := p.db.call(ctx, func(ctx context.Context) (err error) {
-		found, err = q.Where(product.IDGT(string(after))).Order(product.ByID()).Limit(limit).All(ctx)
+		found, err = q.Where(product.IDGT(string(after)), product.Archived(false)).Order(product.ByID()).Limit(limit).All(ctx)
 		return err
 	})
 	if err != nil {
@@ -147,6 +121,6 @@ func (p *Products) find(ctx context.Context, q *ent.ProductQuery, after order.SK
 func fromEnt(f *ent.Product) Product {
 	return Product{
 		SKU: order.SKU(f.ID), Name: f.Name, Description: f.Description, Picture: f.Picture, Categories: f.Categories,
-		Price: order.Money{Currency: order.Currency(f.Currency), Amount: order.Cents(f.PriceMinor)}, Stock: f.Stock,
+		Price: order.Money{Currency: order.Currency(f.Currency), Amount: order.Cents(f.PriceMinor)}, Stock: f.Stock, Archived: f.Archived,
 	}
 }

@@ -251,13 +251,13 @@ func TestProducts(t *testing.T) {
 			}
 		}
 		mug.Name, mug.Stock = "Mug", 99
-		if err := p.Update(t.Context(), mug); err != nil {
+		if err := p.Update(t.Context(), mug, store.ProductFields()); err != nil {
 			t.Fatal(err)
 		}
 		if got, err := p.Get(t.Context(), "MUG"); err != nil || got.Name != "Mug" || got.Stock != 3 {
 			t.Errorf("after update: %+v, %v; want the new name and the old stock", got, err)
 		}
-		if err := p.Update(t.Context(), store.Product{SKU: "nope", Price: mug.Price}); !errors.Is(err, order.ErrNotFound) {
+		if err := p.Update(t.Context(), store.Product{SKU: "nope", Price: mug.Price}, store.ProductFields()); !errors.Is(err, order.ErrNotFound) {
 			t.Errorf("update of nothing: %v; want ErrNotFound", err)
 		}
 	})

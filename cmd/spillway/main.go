@@ -24,7 +24,7 @@ type cli struct {
 	Serve      serveCmd      `cmd:"" help:"Run the API only, on real parts (--redis, --mysql)."`
 	Work       workCmd       `cmd:"" help:"Run workers only, on real parts (--redis, --mysql, --rocketmq)."`
 	Migrate    migrateCmd    `cmd:"" help:"Bring the database's tables up to date, or say what is pending."`
-	Seed       seedCmd       `cmd:"" help:"Create the products of the demonstration catalogue that are missing. Changes nothing that is there."`
+	Seed       seedCmd       `cmd:"" help:"Create the products of the demonstration catalogue in a database that never had products. Does nothing in any other."`
 	Durability durabilityCmd `cmd:"" help:"Print what an answer promises in this shop, or change it while no process runs."`
 
 	Audit auditCmd `cmd:"" help:"Check that the books close: stock, money, states and shipments of every order."`

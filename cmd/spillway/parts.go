@@ -84,7 +84,7 @@ func (p *parts) openSQL(ctx context.Context, cfg sqlConfig) error {
 	if _, err := m.Up(ctx); err != nil {
 		return err
 	}
-	_, _, err = seed(ctx, db)
+	_, err = seed(ctx, db)
 	return err
 }
 

@@ -13,25 +13,32 @@ type seedCmd struct {
 	SQL sqlConfig `embed:""`
 }
 
-// Run creates the products that are missing.
+// Run creates the products, if there never were any.
 func (c *seedCmd) Run(ctx context.Context, out io.Writer) error {
 	return withDB(ctx, c.SQL, func(db *store.DB) error {
 		if err := store.NewMigrator(db).Check(ctx); err != nil {
 			return err
 		}
-		created, total, err := seed(ctx, db)
+		created, err := seed(ctx, db)
 		if err == nil {
-			fmt.Fprintf(out, "created %d of %d products; the others were there\n", created, total)
+			fmt.Fprintln(out, seedResult(created))
 		}
 		return err
 	})
 }
 
-func seed(ctx context.Context, db *store.DB) (created, total int, err error) {
+func seedResult(created int) string {
+	if created == 0 {
+		return "created no products: the database has, or had, some of its own"
+	}
+	return fmt.Sprintf("created %d products", created)
+}
+
+// seed fills a database that never had products with the demonstration catalogue.
+func seed(ctx context.Context, db *store.DB) (created int, err error) {
 	products, err := catalog.Seed()
 	if err != nil {
-		return 0, 0, err
+		return 0, err
 	}
-	created, err = store.NewProducts(db).Seed(ctx, products)
-	return created, len(products), err
+	return store.NewProducts(db).Seed(ctx, products)
 }

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"regexp"
 	"time"
@@ -29,7 +31,7 @@ func (c *tokenCmd) Run(out io.Writer) error {
 	if c.TTL <= 0 {
 		return fmt.Errorf("--ttl %s: must be more than nothing", c.TTL)
 	}
-	tokens, err := c.Key.tokens(c.DataDir, true)
+	tokens, err := c.Key.minter(c.DataDir)
 	if err != nil {
 		return err
 	}
@@ -49,12 +51,27 @@ func devKey(dataDir string) string { return filepath.Join(dataDir, "auth.key") }
 
 // operator mints an operator's token for a command that calls the API.
 func (c keyConfig) operator(dataDir string, as order.CustomerID, ttl time.Duration) (string, error) {
-	tokens, err := c.tokens(dataDir, true)
+	tokens, err := c.minter(dataDir)
 	if err != nil {
 		return "", err
 	}
 	token, _, err := tokens.Mint(auth.Caller{Customer: as, Roles: []auth.Role{auth.Operator}}, ttl)
 	return token, err
+}
+
+// minter mints for a shop that runs elsewhere. It makes no key: one that the shop does not have would mint useless tokens.
+func (c keyConfig) minter(dataDir string) (*auth.Tokens, error) {
+	if c.Key != "" {
+		return auth.NewTokens([]byte(c.Key))
+	}
+	key, err := os.ReadFile(devKey(dataDir))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("--data-dir %q has no dev key: name the one of a shop that has run on embedded storage, or give the shop's --auth-key (SPILLWAY_AUTH_KEY)", dataDir)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the dev key: %w", err)
+	}
+	return auth.NewTokens(key)
 }
 
 // tokens makes the minter and verifier. Without a configured key, embedded storage keeps one of its own in the data directory.

@@ -28,6 +28,8 @@ func (Product) Fields() []ent.Field {
 		field.Int64("stock"),
 		field.Time("created_at").SchemaType(micros),
 		field.Time("updated_at").SchemaType(micros),
+		// An archived product is not listed, searched or ordered.
+		field.Bool("archived").Default(false),
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	fieldmaskpb "google.golang.org/protobuf/types/known/fieldmaskpb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -38,7 +39,9 @@ type Product struct {
 	// What it is filed under, such as "kitchen".
 	Categories []string `protobuf:"bytes,6,rep,name=categories,proto3" json:"categories,omitempty"`
 	// How many units can be bought now. It may be a moment old; PlaceOrder alone decides.
-	Available     int64 `protobuf:"varint,7,opt,name=available,proto3" json:"available,omitempty"`
+	Available int64 `protobuf:"varint,7,opt,name=available,proto3" json:"available,omitempty"`
+	// It is no longer sold.
+	Archived      bool `protobuf:"varint,8,opt,name=archived,proto3" json:"archived,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -120,6 +123,13 @@ func (x *Product) GetAvailable() int64 {
 		return x.Available
 	}
 	return 0
+}
+
+func (x *Product) GetArchived() bool {
+	if x != nil {
+		return x.Archived
+	}
+	return false
 }
 
 // ListProductsRequest asks for a page of products.
@@ -484,7 +494,9 @@ type ProductInput struct {
 	// The price of one unit: more than nothing.
 	Price *Money `protobuf:"bytes,5,opt,name=price,proto3" json:"price,omitempty"`
 	// What it is filed under.
-	Categories    []string `protobuf:"bytes,6,rep,name=categories,proto3" json:"categories,omitempty"`
+	Categories []string `protobuf:"bytes,6,rep,name=categories,proto3" json:"categories,omitempty"`
+	// Stops selling the product. UpdateProduct changes it only when update_mask names it.
+	Archived      bool `protobuf:"varint,7,opt,name=archived,proto3" json:"archived,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -559,6 +571,13 @@ func (x *ProductInput) GetCategories() []string {
 		return x.Categories
 	}
 	return nil
+}
+
+func (x *ProductInput) GetArchived() bool {
+	if x != nil {
+		return x.Archived
+	}
+	return false
 }
 
 // CreateProductRequest describes a new product.
@@ -665,8 +684,11 @@ func (x *CreateProductResponse) GetProduct() *Product {
 // UpdateProductRequest describes a product anew.
 type UpdateProductRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The product; its SKU says which.
-	Product       *ProductInput `protobuf:"bytes,1,opt,name=product,proto3" json:"product,omitempty"`
+	// The product; its SKU says which. Fields that update_mask does not name are ignored, and may be empty.
+	Product *ProductInput `protobuf:"bytes,1,opt,name=product,proto3" json:"product,omitempty"`
+	// The fields to change: name, description, picture, price, categories, archived. None means all of them but
+	// archived.
+	UpdateMask    *fieldmaskpb.FieldMask `protobuf:"bytes,2,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -704,6 +726,13 @@ func (*UpdateProductRequest) Descriptor() ([]byte, []int) {
 func (x *UpdateProductRequest) GetProduct() *ProductInput {
 	if x != nil {
 		return x.Product
+	}
+	return nil
+}
+
+func (x *UpdateProductRequest) GetUpdateMask() *fieldmaskpb.FieldMask {
+	if x != nil {
+		return x.UpdateMask
 	}
 	return nil
 }
@@ -886,7 +915,7 @@ var File_spillway_v1_catalog_proto protoreflect.FileDescriptor
 
 const file_spillway_v1_catalog_proto_rawDesc = "" +
 	"\n" +
-	"\x19spillway/v1/catalog.proto\x12\vspillway.v1\x1a\x1bbuf/validate/validate.proto\x1a\x17spillway/v1/money.proto\"\xd3\x01\n" +
+	"\x19spillway/v1/catalog.proto\x12\vspillway.v1\x1a\x1bbuf/validate/validate.proto\x1a google/protobuf/field_mask.proto\x1a\x17spillway/v1/money.proto\"\xef\x01\n" +
 	"\aProduct\x12\x10\n" +
 	"\x03sku\x18\x01 \x01(\tR\x03sku\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12 \n" +
@@ -896,7 +925,8 @@ const file_spillway_v1_catalog_proto_rawDesc = "" +
 	"\n" +
 	"categories\x18\x06 \x03(\tR\n" +
 	"categories\x12\x1c\n" +
-	"\tavailable\x18\a \x01(\x03R\tavailable\"\xa1\x01\n" +
+	"\tavailable\x18\a \x01(\x03R\tavailable\x12\x1a\n" +
+	"\barchived\x18\b \x01(\bR\barchived\"\xa1\x01\n" +
 	"\x13ListProductsRequest\x12&\n" +
 	"\tpage_size\x18\x01 \x01(\x05B\t\xbaH\x06\x1a\x04\x18d(\x00R\bpageSize\x12'\n" +
 	"\n" +
@@ -918,7 +948,7 @@ const file_spillway_v1_catalog_proto_rawDesc = "" +
 	"\rcurrency_code\x18\x04 \x01(\tB\x14\xbaH\x11r\x0f2\r^([A-Z]{3})?$R\fcurrencyCode\"r\n" +
 	"\x16SearchProductsResponse\x120\n" +
 	"\bproducts\x18\x01 \x03(\v2\x14.spillway.v1.ProductR\bproducts\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x96\x03\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xb2\x03\n" +
 	"\fProductInput\x12:\n" +
 	"\x03sku\x18\x01 \x01(\tB(\xbaH%r#2!^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$R\x03sku\x12\x1e\n" +
 	"\x04name\x18\x02 \x01(\tB\n" +
@@ -930,15 +960,18 @@ const file_spillway_v1_catalog_proto_rawDesc = "" +
 	"\n" +
 	"categories\x18\x06 \x03(\tB\x10\xbaH\r\x92\x01\n" +
 	"\x10\x14\"\x06r\x04\x10\x01\x182R\n" +
-	"categories\"\x87\x01\n" +
+	"categories\x12\x1a\n" +
+	"\barchived\x18\a \x01(\bR\barchived\"\x87\x01\n" +
 	"\x14CreateProductRequest\x12;\n" +
 	"\aproduct\x18\x01 \x01(\v2\x19.spillway.v1.ProductInputB\x06\xbaH\x03\xc8\x01\x01R\aproduct\x122\n" +
 	"\rinitial_stock\x18\x02 \x01(\x03B\r\xbaH\n" +
 	"\"\b\x18\x80\x94\xeb\xdc\x03(\x00R\finitialStock\"G\n" +
 	"\x15CreateProductResponse\x12.\n" +
-	"\aproduct\x18\x01 \x01(\v2\x14.spillway.v1.ProductR\aproduct\"S\n" +
+	"\aproduct\x18\x01 \x01(\v2\x14.spillway.v1.ProductR\aproduct\"\x90\x01\n" +
 	"\x14UpdateProductRequest\x12;\n" +
-	"\aproduct\x18\x01 \x01(\v2\x19.spillway.v1.ProductInputB\x06\xbaH\x03\xc8\x01\x01R\aproduct\"G\n" +
+	"\aproduct\x18\x01 \x01(\v2\x19.spillway.v1.ProductInputB\x06\xbaH\x03\xd8\x01\x03R\aproduct\x12;\n" +
+	"\vupdate_mask\x18\x02 \x01(\v2\x1a.google.protobuf.FieldMaskR\n" +
+	"updateMask\"G\n" +
 	"\x15UpdateProductResponse\x12.\n" +
 	"\aproduct\x18\x01 \x01(\v2\x14.spillway.v1.ProductR\aproduct\"\xc1\x01\n" +
 	"\x12AdjustStockRequest\x12\x1b\n" +
@@ -989,6 +1022,7 @@ var file_spillway_v1_catalog_proto_goTypes = []any{
 	(*AdjustStockRequest)(nil),     // 12: spillway.v1.AdjustStockRequest
 	(*AdjustStockResponse)(nil),    // 13: spillway.v1.AdjustStockResponse
 	(*Money)(nil),                  // 14: spillway.v1.Money
+	(*fieldmaskpb.FieldMask)(nil),  // 15: google.protobuf.FieldMask
 }
 var file_spillway_v1_catalog_proto_depIdxs = []int32{
 	14, // 0: spillway.v1.Product.price:type_name -> spillway.v1.Money
@@ -999,24 +1033,25 @@ var file_spillway_v1_catalog_proto_depIdxs = []int32{
 	7,  // 5: spillway.v1.CreateProductRequest.product:type_name -> spillway.v1.ProductInput
 	0,  // 6: spillway.v1.CreateProductResponse.product:type_name -> spillway.v1.Product
 	7,  // 7: spillway.v1.UpdateProductRequest.product:type_name -> spillway.v1.ProductInput
-	0,  // 8: spillway.v1.UpdateProductResponse.product:type_name -> spillway.v1.Product
-	1,  // 9: spillway.v1.CatalogService.ListProducts:input_type -> spillway.v1.ListProductsRequest
-	3,  // 10: spillway.v1.CatalogService.GetProduct:input_type -> spillway.v1.GetProductRequest
-	5,  // 11: spillway.v1.CatalogService.SearchProducts:input_type -> spillway.v1.SearchProductsRequest
-	8,  // 12: spillway.v1.CatalogService.CreateProduct:input_type -> spillway.v1.CreateProductRequest
-	10, // 13: spillway.v1.CatalogService.UpdateProduct:input_type -> spillway.v1.UpdateProductRequest
-	12, // 14: spillway.v1.CatalogService.AdjustStock:input_type -> spillway.v1.AdjustStockRequest
-	2,  // 15: spillway.v1.CatalogService.ListProducts:output_type -> spillway.v1.ListProductsResponse
-	4,  // 16: spillway.v1.CatalogService.GetProduct:output_type -> spillway.v1.GetProductResponse
-	6,  // 17: spillway.v1.CatalogService.SearchProducts:output_type -> spillway.v1.SearchProductsResponse
-	9,  // 18: spillway.v1.CatalogService.CreateProduct:output_type -> spillway.v1.CreateProductResponse
-	11, // 19: spillway.v1.CatalogService.UpdateProduct:output_type -> spillway.v1.UpdateProductResponse
-	13, // 20: spillway.v1.CatalogService.AdjustStock:output_type -> spillway.v1.AdjustStockResponse
-	15, // [15:21] is the sub-list for method output_type
-	9,  // [9:15] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	15, // 8: spillway.v1.UpdateProductRequest.update_mask:type_name -> google.protobuf.FieldMask
+	0,  // 9: spillway.v1.UpdateProductResponse.product:type_name -> spillway.v1.Product
+	1,  // 10: spillway.v1.CatalogService.ListProducts:input_type -> spillway.v1.ListProductsRequest
+	3,  // 11: spillway.v1.CatalogService.GetProduct:input_type -> spillway.v1.GetProductRequest
+	5,  // 12: spillway.v1.CatalogService.SearchProducts:input_type -> spillway.v1.SearchProductsRequest
+	8,  // 13: spillway.v1.CatalogService.CreateProduct:input_type -> spillway.v1.CreateProductRequest
+	10, // 14: spillway.v1.CatalogService.UpdateProduct:input_type -> spillway.v1.UpdateProductRequest
+	12, // 15: spillway.v1.CatalogService.AdjustStock:input_type -> spillway.v1.AdjustStockRequest
+	2,  // 16: spillway.v1.CatalogService.ListProducts:output_type -> spillway.v1.ListProductsResponse
+	4,  // 17: spillway.v1.CatalogService.GetProduct:output_type -> spillway.v1.GetProductResponse
+	6,  // 18: spillway.v1.CatalogService.SearchProducts:output_type -> spillway.v1.SearchProductsResponse
+	9,  // 19: spillway.v1.CatalogService.CreateProduct:output_type -> spillway.v1.CreateProductResponse
+	11, // 20: spillway.v1.CatalogService.UpdateProduct:output_type -> spillway.v1.UpdateProductResponse
+	13, // 21: spillway.v1.CatalogService.AdjustStock:output_type -> spillway.v1.AdjustStockResponse
+	16, // [16:22] is the sub-list for method output_type
+	10, // [10:16] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_spillway_v1_catalog_proto_init() }

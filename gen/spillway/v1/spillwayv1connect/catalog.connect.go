@@ -55,15 +55,18 @@ const (
 
 // CatalogServiceClient is a client for the spillway.v1.CatalogService service.
 type CatalogServiceClient interface {
-	// ListProducts returns the products in the order of their SKUs, a page at a time.
+	// ListProducts returns the products in the order of their SKUs, a page at a time, without archived ones.
 	ListProducts(context.Context, *v1.ListProductsRequest) (*v1.ListProductsResponse, error)
-	// GetProduct returns one product; `not_found` if there is none of that SKU.
+	// GetProduct returns one product, archived or not; `not_found` if there is none of that SKU.
 	GetProduct(context.Context, *v1.GetProductRequest) (*v1.GetProductResponse, error)
-	// SearchProducts returns the products whose name or description contains the query, ignoring case.
+	// SearchProducts returns the products whose name or description contains the query, ignoring case, without
+	// archived ones.
 	SearchProducts(context.Context, *v1.SearchProductsRequest) (*v1.SearchProductsResponse, error)
 	// CreateProduct adds a product with its first stock (operator). The same SKU again is `already_exists`.
 	CreateProduct(context.Context, *v1.CreateProductRequest) (*v1.CreateProductResponse, error)
-	// UpdateProduct replaces what describes a product: all but its SKU and stock (operator).
+	// UpdateProduct changes what describes a product (operator): the fields of update_mask, or without one all but
+	// SKU, stock and archived. To stop selling a product, set `archived`: it is no longer listed, searched or
+	// ordered, while orders keep what they bought. Other processes may sell it for two more seconds.
 	UpdateProduct(context.Context, *v1.UpdateProductRequest) (*v1.UpdateProductResponse, error)
 	// AdjustStock adds units to a SKU's stock, or takes unsold ones away (operator). It is idempotent by
 	// adjustment_id, and answers once the change is in SQL. Taking more than is left is `failed_precondition`.
@@ -191,15 +194,18 @@ func (c *catalogServiceClient) AdjustStock(ctx context.Context, req *v1.AdjustSt
 
 // CatalogServiceHandler is an implementation of the spillway.v1.CatalogService service.
 type CatalogServiceHandler interface {
-	// ListProducts returns the products in the order of their SKUs, a page at a time.
+	// ListProducts returns the products in the order of their SKUs, a page at a time, without archived ones.
 	ListProducts(context.Context, *v1.ListProductsRequest) (*v1.ListProductsResponse, error)
-	// GetProduct returns one product; `not_found` if there is none of that SKU.
+	// GetProduct returns one product, archived or not; `not_found` if there is none of that SKU.
 	GetProduct(context.Context, *v1.GetProductRequest) (*v1.GetProductResponse, error)
-	// SearchProducts returns the products whose name or description contains the query, ignoring case.
+	// SearchProducts returns the products whose name or description contains the query, ignoring case, without
+	// archived ones.
 	SearchProducts(context.Context, *v1.SearchProductsRequest) (*v1.SearchProductsResponse, error)
 	// CreateProduct adds a product with its first stock (operator). The same SKU again is `already_exists`.
 	CreateProduct(context.Context, *v1.CreateProductRequest) (*v1.CreateProductResponse, error)
-	// UpdateProduct replaces what describes a product: all but its SKU and stock (operator).
+	// UpdateProduct changes what describes a product (operator): the fields of update_mask, or without one all but
+	// SKU, stock and archived. To stop selling a product, set `archived`: it is no longer listed, searched or
+	// ordered, while orders keep what they bought. Other processes may sell it for two more seconds.
 	UpdateProduct(context.Context, *v1.UpdateProductRequest) (*v1.UpdateProductResponse, error)
 	// AdjustStock adds units to a SKU's stock, or takes unsold ones away (operator). It is idempotent by
 	// adjustment_id, and answers once the change is in SQL. Taking more than is left is `failed_precondition`.

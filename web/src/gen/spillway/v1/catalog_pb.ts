@@ -5,6 +5,8 @@
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "../../buf/validate/validate_pb";
+import type { FieldMask } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_field_mask } from "@bufbuild/protobuf/wkt";
 import type { Money } from "./money_pb";
 import { file_spillway_v1_money } from "./money_pb";
 import type { Message } from "@bufbuild/protobuf";
@@ -13,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file spillway/v1/catalog.proto.
  */
 export const file_spillway_v1_catalog: GenFile = /*@__PURE__*/
-  fileDesc("ChlzcGlsbHdheS92MS9jYXRhbG9nLnByb3RvEgtzcGlsbHdheS52MSKUAQoHUHJvZHVjdBILCgNza3UYASABKAkSDAoEbmFtZRgCIAEoCRITCgtkZXNjcmlwdGlvbhgDIAEoCRIPCgdwaWN0dXJlGAQgASgJEiEKBXByaWNlGAUgASgLMhIuc3BpbGx3YXkudjEuTW9uZXkSEgoKY2F0ZWdvcmllcxgGIAMoCRIRCglhdmFpbGFibGUYByABKAMifgoTTGlzdFByb2R1Y3RzUmVxdWVzdBIcCglwYWdlX3NpemUYASABKAVCCbpIBhoEGGQoABIcCgpwYWdlX3Rva2VuGAIgASgJQgi6SAVyAxjIARIrCg1jdXJyZW5jeV9jb2RlGAMgASgJQhS6SBFyDzINXihbQS1aXXszfSk/JCJXChRMaXN0UHJvZHVjdHNSZXNwb25zZRImCghwcm9kdWN0cxgBIAMoCzIULnNwaWxsd2F5LnYxLlByb2R1Y3QSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIlgKEUdldFByb2R1Y3RSZXF1ZXN0EhYKA3NrdRgBIAEoCUIJukgGcgQQARhAEisKDWN1cnJlbmN5X2NvZGUYAiABKAlCFLpIEXIPMg1eKFtBLVpdezN9KT8kIjsKEkdldFByb2R1Y3RSZXNwb25zZRIlCgdwcm9kdWN0GAEgASgLMhQuc3BpbGx3YXkudjEuUHJvZHVjdCKaAQoVU2VhcmNoUHJvZHVjdHNSZXF1ZXN0EhgKBXF1ZXJ5GAEgASgJQgm6SAZyBBABGGQSHAoJcGFnZV9zaXplGAIgASgFQgm6SAYaBBhkKAASHAoKcGFnZV90b2tlbhgDIAEoCUIIukgFcgMYyAESKwoNY3VycmVuY3lfY29kZRgEIAEoCUIUukgRcg8yDV4oW0EtWl17M30pPyQiWQoWU2VhcmNoUHJvZHVjdHNSZXNwb25zZRImCghwcm9kdWN0cxgBIAMoCzIULnNwaWxsd2F5LnYxLlByb2R1Y3QSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIuICCgxQcm9kdWN0SW5wdXQSNQoDc2t1GAEgASgJQii6SCVyIzIhXltBLVphLXowLTldW0EtWmEtejAtOV8uLV17MCw2M30kEhgKBG5hbWUYAiABKAlCCrpIB3IFEAEYyAESHQoLZGVzY3JpcHRpb24YAyABKAlCCLpIBXIDGKAfEhkKB3BpY3R1cmUYBCABKAlCCLpIBXIDGPQDEqABCgVwcmljZRgFIAEoCzISLnNwaWxsd2F5LnYxLk1vbmV5Qn26SHq6AXQKFnByb2R1Y3QucHJpY2UucG9zaXRpdmUSI3RoZSBwcmljZSBtdXN0IGJlIG1vcmUgdGhhbiBub3RoaW5nGjV0aGlzLnVuaXRzID4gMCB8fCAodGhpcy51bml0cyA9PSAwICYmIHRoaXMubmFub3MgPiAwKcgBARIkCgpjYXRlZ29yaWVzGAYgAygJQhC6SA2SAQoQFCIGcgQQARgyInAKFENyZWF0ZVByb2R1Y3RSZXF1ZXN0EjIKB3Byb2R1Y3QYASABKAsyGS5zcGlsbHdheS52MS5Qcm9kdWN0SW5wdXRCBrpIA8gBARIkCg1pbml0aWFsX3N0b2NrGAIgASgDQg26SAoiCBiAlOvcAygAIj4KFUNyZWF0ZVByb2R1Y3RSZXNwb25zZRIlCgdwcm9kdWN0GAEgASgLMhQuc3BpbGx3YXkudjEuUHJvZHVjdCJKChRVcGRhdGVQcm9kdWN0UmVxdWVzdBIyCgdwcm9kdWN0GAEgASgLMhkuc3BpbGx3YXkudjEuUHJvZHVjdElucHV0Qga6SAPIAQEiPgoVVXBkYXRlUHJvZHVjdFJlc3BvbnNlEiUKB3Byb2R1Y3QYASABKAsyFC5zcGlsbHdheS52MS5Qcm9kdWN0Ip8BChJBZGp1c3RTdG9ja1JlcXVlc3QSFgoDc2t1GAEgASgJQgm6SAZyBBABGEASJwoFZGVsdGEYAiABKANCGLpIFSITOAAYgJTr3AMogOyUo/z/////ARIaCgZyZWFzb24YAyABKAlCCrpIB3IFEAEYyAESLAoNYWRqdXN0bWVudF9pZBgEIAEoCUIVukgSchAyDl5bIS1+XXsxLDEyOH0kIjUKE0FkanVzdFN0b2NrUmVzcG9uc2USCwoDc2t1GAEgASgJEhEKCWF2YWlsYWJsZRgCIAEoAzKqBAoOQ2F0YWxvZ1NlcnZpY2USWAoMTGlzdFByb2R1Y3RzEiAuc3BpbGx3YXkudjEuTGlzdFByb2R1Y3RzUmVxdWVzdBohLnNwaWxsd2F5LnYxLkxpc3RQcm9kdWN0c1Jlc3BvbnNlIgOQAgESUgoKR2V0UHJvZHVjdBIeLnNwaWxsd2F5LnYxLkdldFByb2R1Y3RSZXF1ZXN0Gh8uc3BpbGx3YXkudjEuR2V0UHJvZHVjdFJlc3BvbnNlIgOQAgESXgoOU2VhcmNoUHJvZHVjdHMSIi5zcGlsbHdheS52MS5TZWFyY2hQcm9kdWN0c1JlcXVlc3QaIy5zcGlsbHdheS52MS5TZWFyY2hQcm9kdWN0c1Jlc3BvbnNlIgOQAgESVgoNQ3JlYXRlUHJvZHVjdBIhLnNwaWxsd2F5LnYxLkNyZWF0ZVByb2R1Y3RSZXF1ZXN0GiIuc3BpbGx3YXkudjEuQ3JlYXRlUHJvZHVjdFJlc3BvbnNlElsKDVVwZGF0ZVByb2R1Y3QSIS5zcGlsbHdheS52MS5VcGRhdGVQcm9kdWN0UmVxdWVzdBoiLnNwaWxsd2F5LnYxLlVwZGF0ZVByb2R1Y3RSZXNwb25zZSIDkAICElUKC0FkanVzdFN0b2NrEh8uc3BpbGx3YXkudjEuQWRqdXN0U3RvY2tSZXF1ZXN0GiAuc3BpbGx3YXkudjEuQWRqdXN0U3RvY2tSZXNwb25zZSIDkAICQqUBCg9jb20uc3BpbGx3YXkudjFCDENhdGFsb2dQcm90b1ABWjdnaXRodWIuY29tL3NwaWxsd2F5L3NwaWxsd2F5L2dlbi9zcGlsbHdheS92MTtzcGlsbHdheXYxogIDU1hYqgILU3BpbGx3YXkuVjHKAgtTcGlsbHdheVxWMeICF1NwaWxsd2F5XFYxXEdQQk1ldGFkYXRh6gIMU3BpbGx3YXk6OlYxYgZwcm90bzM", [file_buf_validate_validate, file_spillway_v1_money]);
+  fileDesc("ChlzcGlsbHdheS92MS9jYXRhbG9nLnByb3RvEgtzcGlsbHdheS52MSKmAQoHUHJvZHVjdBILCgNza3UYASABKAkSDAoEbmFtZRgCIAEoCRITCgtkZXNjcmlwdGlvbhgDIAEoCRIPCgdwaWN0dXJlGAQgASgJEiEKBXByaWNlGAUgASgLMhIuc3BpbGx3YXkudjEuTW9uZXkSEgoKY2F0ZWdvcmllcxgGIAMoCRIRCglhdmFpbGFibGUYByABKAMSEAoIYXJjaGl2ZWQYCCABKAgifgoTTGlzdFByb2R1Y3RzUmVxdWVzdBIcCglwYWdlX3NpemUYASABKAVCCbpIBhoEGGQoABIcCgpwYWdlX3Rva2VuGAIgASgJQgi6SAVyAxjIARIrCg1jdXJyZW5jeV9jb2RlGAMgASgJQhS6SBFyDzINXihbQS1aXXszfSk/JCJXChRMaXN0UHJvZHVjdHNSZXNwb25zZRImCghwcm9kdWN0cxgBIAMoCzIULnNwaWxsd2F5LnYxLlByb2R1Y3QSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIlgKEUdldFByb2R1Y3RSZXF1ZXN0EhYKA3NrdRgBIAEoCUIJukgGcgQQARhAEisKDWN1cnJlbmN5X2NvZGUYAiABKAlCFLpIEXIPMg1eKFtBLVpdezN9KT8kIjsKEkdldFByb2R1Y3RSZXNwb25zZRIlCgdwcm9kdWN0GAEgASgLMhQuc3BpbGx3YXkudjEuUHJvZHVjdCKaAQoVU2VhcmNoUHJvZHVjdHNSZXF1ZXN0EhgKBXF1ZXJ5GAEgASgJQgm6SAZyBBABGGQSHAoJcGFnZV9zaXplGAIgASgFQgm6SAYaBBhkKAASHAoKcGFnZV90b2tlbhgDIAEoCUIIukgFcgMYyAESKwoNY3VycmVuY3lfY29kZRgEIAEoCUIUukgRcg8yDV4oW0EtWl17M30pPyQiWQoWU2VhcmNoUHJvZHVjdHNSZXNwb25zZRImCghwcm9kdWN0cxgBIAMoCzIULnNwaWxsd2F5LnYxLlByb2R1Y3QSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIvQCCgxQcm9kdWN0SW5wdXQSNQoDc2t1GAEgASgJQii6SCVyIzIhXltBLVphLXowLTldW0EtWmEtejAtOV8uLV17MCw2M30kEhgKBG5hbWUYAiABKAlCCrpIB3IFEAEYyAESHQoLZGVzY3JpcHRpb24YAyABKAlCCLpIBXIDGKAfEhkKB3BpY3R1cmUYBCABKAlCCLpIBXIDGPQDEqABCgVwcmljZRgFIAEoCzISLnNwaWxsd2F5LnYxLk1vbmV5Qn26SHq6AXQKFnByb2R1Y3QucHJpY2UucG9zaXRpdmUSI3RoZSBwcmljZSBtdXN0IGJlIG1vcmUgdGhhbiBub3RoaW5nGjV0aGlzLnVuaXRzID4gMCB8fCAodGhpcy51bml0cyA9PSAwICYmIHRoaXMubmFub3MgPiAwKcgBARIkCgpjYXRlZ29yaWVzGAYgAygJQhC6SA2SAQoQFCIGcgQQARgyEhAKCGFyY2hpdmVkGAcgASgIInAKFENyZWF0ZVByb2R1Y3RSZXF1ZXN0EjIKB3Byb2R1Y3QYASABKAsyGS5zcGlsbHdheS52MS5Qcm9kdWN0SW5wdXRCBrpIA8gBARIkCg1pbml0aWFsX3N0b2NrGAIgASgDQg26SAoiCBiAlOvcAygAIj4KFUNyZWF0ZVByb2R1Y3RSZXNwb25zZRIlCgdwcm9kdWN0GAEgASgLMhQuc3BpbGx3YXkudjEuUHJvZHVjdCJ7ChRVcGRhdGVQcm9kdWN0UmVxdWVzdBIyCgdwcm9kdWN0GAEgASgLMhkuc3BpbGx3YXkudjEuUHJvZHVjdElucHV0Qga6SAPYAQMSLwoLdXBkYXRlX21hc2sYAiABKAsyGi5nb29nbGUucHJvdG9idWYuRmllbGRNYXNrIj4KFVVwZGF0ZVByb2R1Y3RSZXNwb25zZRIlCgdwcm9kdWN0GAEgASgLMhQuc3BpbGx3YXkudjEuUHJvZHVjdCKfAQoSQWRqdXN0U3RvY2tSZXF1ZXN0EhYKA3NrdRgBIAEoCUIJukgGcgQQARhAEicKBWRlbHRhGAIgASgDQhi6SBUiEzgAGICU69wDKIDslKP8/////wESGgoGcmVhc29uGAMgASgJQgq6SAdyBRABGMgBEiwKDWFkanVzdG1lbnRfaWQYBCABKAlCFbpIEnIQMg5eWyEtfl17MSwxMjh9JCI1ChNBZGp1c3RTdG9ja1Jlc3BvbnNlEgsKA3NrdRgBIAEoCRIRCglhdmFpbGFibGUYAiABKAMyqgQKDkNhdGFsb2dTZXJ2aWNlElgKDExpc3RQcm9kdWN0cxIgLnNwaWxsd2F5LnYxLkxpc3RQcm9kdWN0c1JlcXVlc3QaIS5zcGlsbHdheS52MS5MaXN0UHJvZHVjdHNSZXNwb25zZSIDkAIBElIKCkdldFByb2R1Y3QSHi5zcGlsbHdheS52MS5HZXRQcm9kdWN0UmVxdWVzdBofLnNwaWxsd2F5LnYxLkdldFByb2R1Y3RSZXNwb25zZSIDkAIBEl4KDlNlYXJjaFByb2R1Y3RzEiIuc3BpbGx3YXkudjEuU2VhcmNoUHJvZHVjdHNSZXF1ZXN0GiMuc3BpbGx3YXkudjEuU2VhcmNoUHJvZHVjdHNSZXNwb25zZSIDkAIBElYKDUNyZWF0ZVByb2R1Y3QSIS5zcGlsbHdheS52MS5DcmVhdGVQcm9kdWN0UmVxdWVzdBoiLnNwaWxsd2F5LnYxLkNyZWF0ZVByb2R1Y3RSZXNwb25zZRJbCg1VcGRhdGVQcm9kdWN0EiEuc3BpbGx3YXkudjEuVXBkYXRlUHJvZHVjdFJlcXVlc3QaIi5zcGlsbHdheS52MS5VcGRhdGVQcm9kdWN0UmVzcG9uc2UiA5ACAhJVCgtBZGp1c3RTdG9jaxIfLnNwaWxsd2F5LnYxLkFkanVzdFN0b2NrUmVxdWVzdBogLnNwaWxsd2F5LnYxLkFkanVzdFN0b2NrUmVzcG9uc2UiA5ACAkKlAQoPY29tLnNwaWxsd2F5LnYxQgxDYXRhbG9nUHJvdG9QAVo3Z2l0aHViLmNvbS9zcGlsbHdheS9zcGlsbHdheS9nZW4vc3BpbGx3YXkvdjE7c3BpbGx3YXl2MaICA1NYWKoCC1NwaWxsd2F5LlYxygILU3BpbGx3YXlcVjHiAhdTcGlsbHdheVxWMVxHUEJNZXRhZGF0YeoCDFNwaWxsd2F5OjpWMWIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_field_mask, file_spillway_v1_money]);
 
 /**
  * Product is something that can be bought.
@@ -69,6 +71,13 @@ export type Product = Message<"spillway.v1.Product"> & {
    * @generated from field: int64 available = 7;
    */
   available: bigint;
+
+  /**
+   * It is no longer sold.
+   *
+   * @generated from field: bool archived = 8;
+   */
+  archived: boolean;
 };
 
 /**
@@ -307,6 +316,13 @@ export type ProductInput = Message<"spillway.v1.ProductInput"> & {
    * @generated from field: repeated string categories = 6;
    */
   categories: string[];
+
+  /**
+   * Stops selling the product. UpdateProduct changes it only when update_mask names it.
+   *
+   * @generated from field: bool archived = 7;
+   */
+  archived: boolean;
 };
 
 /**
@@ -372,11 +388,19 @@ export const CreateProductResponseSchema: GenMessage<CreateProductResponse> = /*
  */
 export type UpdateProductRequest = Message<"spillway.v1.UpdateProductRequest"> & {
   /**
-   * The product; its SKU says which.
+   * The product; its SKU says which. Fields that update_mask does not name are ignored, and may be empty.
    *
    * @generated from field: spillway.v1.ProductInput product = 1;
    */
   product?: ProductInput | undefined;
+
+  /**
+   * The fields to change: name, description, picture, price, categories, archived. None means all of them but
+   * archived.
+   *
+   * @generated from field: google.protobuf.FieldMask update_mask = 2;
+   */
+  updateMask?: FieldMask | undefined;
 };
 
 /**
@@ -484,7 +508,7 @@ export const AdjustStockResponseSchema: GenMessage<AdjustStockResponse> = /*@__P
  */
 export const CatalogService: GenService<{
   /**
-   * ListProducts returns the products in the order of their SKUs, a page at a time.
+   * ListProducts returns the products in the order of their SKUs, a page at a time, without archived ones.
    *
    * @generated from rpc spillway.v1.CatalogService.ListProducts
    */
@@ -494,7 +518,7 @@ export const CatalogService: GenService<{
     output: typeof ListProductsResponseSchema;
   },
   /**
-   * GetProduct returns one product; `not_found` if there is none of that SKU.
+   * GetProduct returns one product, archived or not; `not_found` if there is none of that SKU.
    *
    * @generated from rpc spillway.v1.CatalogService.GetProduct
    */
@@ -504,7 +528,8 @@ export const CatalogService: GenService<{
     output: typeof GetProductResponseSchema;
   },
   /**
-   * SearchProducts returns the products whose name or description contains the query, ignoring case.
+   * SearchProducts returns the products whose name or description contains the query, ignoring case, without
+   * archived ones.
    *
    * @generated from rpc spillway.v1.CatalogService.SearchProducts
    */
@@ -524,7 +549,9 @@ export const CatalogService: GenService<{
     output: typeof CreateProductResponseSchema;
   },
   /**
-   * UpdateProduct replaces what describes a product: all but its SKU and stock (operator).
+   * UpdateProduct changes what describes a product (operator): the fields of update_mask, or without one all but
+   * SKU, stock and archived. To stop selling a product, set `archived`: it is no longer listed, searched or
+   * ordered, while orders keep what they bought. Other processes may sell it for two more seconds.
    *
    * @generated from rpc spillway.v1.CatalogService.UpdateProduct
    */

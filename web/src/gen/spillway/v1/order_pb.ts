@@ -424,7 +424,7 @@ export type CancelOrderRequest = Message<"spillway.v1.CancelOrderRequest"> & {
   orderId: string;
 
   /**
-   * Why, in the customer's words; kept with the order.
+   * Why, in the caller's words; kept with the order, after "by the customer" or, for an operator, "by the shop".
    *
    * @generated from field: string reason = 2;
    */

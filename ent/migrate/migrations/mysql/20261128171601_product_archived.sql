@@ -1,0 +1,2 @@
+-- Modify "products" table
+ALTER TABLE `products` ADD COLUMN `archived` bool NOT NULL DEFAULT 0;

@@ -1,0 +1,86 @@
+package store_test
+
+import (
+	"testing"
+
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/store"
+)
+
+func product(sku string) store.Product {
+	return store.Product{
+		SKU: order.SKU(sku), Name: "name of " + sku, Price: order.Money{Currency: "USD", Amount: 899}, Categories: []string{"c"}, Stock: 3,
+	}
+}
+
+func TestProducts_UpdateOfSomeFields(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *store.DB) {
+		p := store.NewProducts(db)
+		if err := p.Create(t.Context(), product("A"), "op"); err != nil {
+			t.Fatal(err)
+		}
+		change := store.Product{SKU: "A", Name: "new", Price: order.Money{Currency: "EUR", Amount: 1}, Archived: true}
+		if err := p.Update(t.Context(), change, []store.ProductField{store.ProductPrice}); err != nil {
+			t.Fatal(err)
+		}
+		got, err := p.Get(t.Context(), "A")
+		if err != nil || got.Name != "name of A" || got.Price != change.Price || got.Archived || len(got.Categories) != 1 {
+			t.Errorf("after a new price: %+v, %v", got, err)
+		}
+	})
+}
+
+func TestProducts_ArchivedOnesAreNotListed(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *store.DB) {
+		p := store.NewProducts(db)
+		for _, sku := range []string{"A", "B", "C"} {
+			if err := p.Create(t.Context(), product(sku), "op"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		archive := func(archived bool) {
+			t.Helper()
+			if err := p.Update(t.Context(), store.Product{SKU: "B", Archived: archived}, []store.ProductField{store.ProductArchived}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, archived := range []bool{true, false} {
+			archive(archived)
+			want := map[bool]int{true: 2, false: 3}[archived]
+			listed, err1 := p.List(t.Context(), "", 10)
+			found, err2 := p.Search(t.Context(), "name", "", 10)
+			if err1 != nil || err2 != nil || len(listed) != want || len(found) != want {
+				t.Errorf("archived %v: %d listed (%v), %d found (%v); want %d", archived, len(listed), err1, len(found), err2, want)
+			}
+			if got, err := p.Get(t.Context(), "B"); err != nil || got.Archived != archived {
+				t.Errorf("read by its SKU: %+v, %v", got, err)
+			}
+		}
+	})
+}
+
+func TestProducts_SeedFillsAnEmptyDatabaseOnce(t *testing.T) {
+	seeds := []store.Product{product("A"), product("B")}
+	onBoth(t, func(t *testing.T, db *store.DB) {
+		p := store.NewProducts(db)
+		broken := append([]store.Product{product("Z")}, store.Product{SKU: "Y"}) // It has no price.
+		if n, err := p.Seed(t.Context(), broken); err == nil || n != 0 {
+			t.Errorf("a seed that fails: %d, %v", n, err)
+		}
+		if n, err := p.Seed(t.Context(), seeds); n != 2 || err != nil {
+			t.Fatalf("the first seed: %d, %v; want both", n, err)
+		}
+		if err := p.Update(t.Context(), store.Product{SKU: "A", Archived: true}, []store.ProductField{store.ProductArchived}); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := p.Seed(t.Context(), append(seeds, product("C"))); n != 0 || err != nil {
+			t.Errorf("the second seed: %d, %v; want none", n, err)
+		}
+		if got, err := p.Get(t.Context(), "A"); err != nil || !got.Archived {
+			t.Errorf("A is %+v, %v; want it archived", got, err)
+		}
+		if listed, err := p.List(t.Context(), "", 10); err != nil || len(listed) != 1 || listed[0].SKU != "B" {
+			t.Errorf("listed: %+v, %v; want B alone", listed, err)
+		}
+	})
+}
