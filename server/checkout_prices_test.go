@@ -130,9 +130,14 @@ func (s *uniformQuoter) Quote(context.Context, order.Address, []order.Demand, or
 	return s.cost, nil
 }
 
-type instantDurable struct{}
+// emptyBook has no rows, as SQL before the drain.
+type emptyBook struct{ rows }
 
-func (instantDurable) Wait(context.Context, stock.Position, order.ID) error { return nil }
+func (emptyBook) FindByKey(context.Context, order.CustomerID, string) (order.Order, error) {
+	return order.Order{}, order.ErrNotFound
+}
+
+func (emptyBook) MarkPaid(context.Context, order.Order, time.Time) error { return nil }
 
 // checkoutFixture is a checkout with a real ledger, on which a test can change prices.
 type checkoutFixture struct {
@@ -164,7 +169,7 @@ func newCheckoutFixture(t *testing.T) *checkoutFixture {
 	s.payments = gateway.Payments{Client: s.payment, Policy: gateway.NewPolicies(gateway.DefaultPolicies())[gateway.Payment]}
 	log := slog.New(slog.DiscardHandler)
 	s.Checkout = &Checkout{
-		Prices: s.prices, Carts: s.carts, Rates: rates, Shipping: s.quoter, Stock: s.stock, Durable: instantDurable{}, Log: log,
+		Prices: s.prices, Carts: s.carts, Rates: rates, Shipping: s.quoter, Stock: s.stock, Orders: emptyBook{}, Durable: instantly{}, Log: log,
 		Cashier: s.payments,
 		Reader:  OrderReader{Hot: s.stock, Rows: rows{}, Log: log}, PayWithin: time.Hour, Now: time.Now,
 	}
@@ -175,10 +180,6 @@ func euros(units int64) *spillwayv1.Money {
 	return &spillwayv1.Money{CurrencyCode: "EUR", Units: units}
 }
 
-func cardOfNumber(number string) *spillwayv1.Card {
-	return &spillwayv1.Card{Number: number, Cvv: "123", ExpiryYear: 2090, ExpiryMonth: 1}
-}
-
 // place orders one thing; without a number it is paid later.
 func (s *checkoutFixture) place(key, number string, expected *spillwayv1.Money) (*spillwayv1.Order, error) {
 	req := &spillwayv1.PlaceOrderRequest{
@@ -186,7 +187,7 @@ func (s *checkoutFixture) place(key, number string, expected *spillwayv1.Money) 
 		ShippingAddress: &spillwayv1.Address{Name: "A", Street: "S", City: "B", CountryCode: "DE"},
 	}
 	if number != "" {
-		req.Card = cardOfNumber(number)
+		req.Card = testCard(number)
 	}
 	if len(s.carts.items) > 0 {
 		req.Lines = nil
@@ -196,7 +197,7 @@ func (s *checkoutFixture) place(key, number string, expected *spillwayv1.Money) 
 }
 
 func (s *checkoutFixture) pay(id, number string, expected *spillwayv1.Money) (*spillwayv1.Order, error) {
-	resp, err := s.PayOrder(s.ctx, &spillwayv1.PayOrderRequest{OrderId: id, Card: cardOfNumber(number), ExpectedTotal: expected})
+	resp, err := s.PayOrder(s.ctx, &spillwayv1.PayOrderRequest{OrderId: id, Card: testCard(number), ExpectedTotal: expected})
 	return resp.GetOrder(), err
 }
 

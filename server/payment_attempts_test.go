@@ -14,7 +14,7 @@ import (
 func chargeAgain(t *testing.T, p *Payment, id order.ID, units int64, number string) (*spillwayv1.ChargeRecord, error) {
 	t.Helper()
 	resp, err := p.Charge(t.Context(), &spillwayv1.ChargeRequest{
-		OrderId: string(id), Amount: &spillwayv1.Money{CurrencyCode: "EUR", Units: units}, AfterDecline: true, Card: cardOfNumber(number),
+		OrderId: string(id), Amount: &spillwayv1.Money{CurrencyCode: "EUR", Units: units}, AfterDecline: true, Card: testCard(number),
 	})
 	return resp.GetCharge(), err
 }
