@@ -63,6 +63,8 @@ var permissions = map[string]access{
 	spillwayv1connect.PaymentServiceRefundProcedure:    services,
 	spillwayv1connect.PaymentServiceVoidProcedure:      services,
 
+	spillwayv1connect.PaymentServiceExecuteRefundProcedure: services,
+
 	spillwayv1connect.EmailServiceSendOrderConfirmationProcedure: services,
 	spillwayv1connect.EmailServiceSendOrderShippedProcedure:      services,
 	spillwayv1connect.EmailServiceSendOrderCancelledProcedure:    services,

@@ -83,7 +83,7 @@ func TestWhoMayCallWhat(t *testing.T) {
 		s + "CurrencyService/GetSupportedCurrencies": "anyone", s + "CurrencyService/Convert": "anyone",
 		s + "ShippingService/GetQuote": "anyone", s + "ShippingService/ShipOrder": "services",
 		s + "PaymentService/Charge": "services", s + "PaymentService/GetCharge": "services", s + "PaymentService/Refund": "services",
-		s + "PaymentService/Void": "services", s + "EmailService/SendOrderConfirmation": "services",
+		s + "PaymentService/Void": "services", s + "PaymentService/ExecuteRefund": "services", s + "EmailService/SendOrderConfirmation": "services",
 		s + "EmailService/SendOrderShipped": "services", s + "EmailService/SendOrderCancelled": "services",
 		s + "DeadLetterService/ListDeadLetters": "operators", s + "DeadLetterService/GetDeadLetter": "operators",
 		s + "DeadLetterService/EditDeadLetter": "operators", s + "DeadLetterService/ReplayDeadLetter": "operators",
