@@ -28,7 +28,7 @@ func TestAHealthyShopCloses(t *testing.T) {
 		}
 		for rule, want := range map[string]int64{
 			"stock_adds_up": 3, "totals_add_up": 6, "items_have_order": 12, "paid_is_charged_once": 3, "charge_is_total": 4, "charge_has_order": 6,
-			"pending_is_undecided": 1, "cancelled_is_refunded": 2, "refunds_within_charge": 1, "refund_is_confirmed": 1, "cancellation_is_complete": 2,
+			"pending_is_undecided": 1, "cancelled_is_refunded": 2, "refunds_within_charge": 2, "refund_is_confirmed": 2, "cancellation_is_complete": 2,
 			"cancellation_gives_back_all": 1, "shipped_has_shipment": 1, "shipment_is_shipped": 1, "row_matches_journal": 7, "journal_applied_once": 5,
 		} {
 			if checked[rule] != want {
@@ -157,5 +157,19 @@ func TestFindingsAreBoundedAndShared(t *testing.T) {
 				t.Errorf("%s: %d are broken; want %d", rule.Rule, rule.Broken, want)
 			}
 		}
+	})
+}
+
+// TestAudit_RefundedShippedOrder: an operator may give all of a shipped order's money back, and the provider has time to confirm it.
+func TestAudit_RefundedShippedOrder(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		w.populate()
+		refund, err := w.ledger.RefundOrder(t.Context(), store.RefundRequest{OrderID: w.ids["shipped"], RefundID: "all", Key: "k", Reason: "broken", Actor: "ops"})
+		w.must(err)
+		w.wants("requested, running", w.audit(audit.Options{}), nil)
+		w.wants("requested, drained", w.audit(audit.Options{Drained: true}), []string{"refund_is_confirmed shipped"})
+		_, err = w.ledger.ConfirmRefund(t.Context(), refund)
+		w.must(err)
+		w.wants("confirmed", w.audit(audit.Options{Drained: true}), nil)
 	})
 }

@@ -107,7 +107,7 @@ var defects = []defect{
 
 	// Money.
 	{name: "a charge deleted", breaks: []string{"DELETE FROM charges WHERE order_id = {paid}"}, drained: []string{"paid_is_charged_once paid"}},
-	{name: "a charge voided", breaks: []string{"UPDATE charges SET state = 4 WHERE order_id = {failed}"}, drained: []string{"paid_is_charged_once failed"}},
+	{name: "a charge voided", breaks: []string{"UPDATE charges SET state = 4 WHERE order_id = {failed}"}, drained: []string{"paid_is_charged_once failed", "refunds_within_charge failed"}},
 	{
 		name:    "a shipped order refunded",
 		breaks:  []string{"UPDATE charges SET state = 5 WHERE order_id = {shipped}", newRefund + "('r', {shipped}, 898, 'EUR', '', " + stamp + ", " + stamp + ", " + stamp + ")"},
@@ -166,7 +166,21 @@ var defects = []defect{
 	},
 	{
 		name: "a refund of a charge that stands", breaks: []string{newRefund + "('r', {paid}, 898, 'EUR', '', " + stamp + ", " + stamp + ", " + stamp + ")"},
-		drained: []string{"refunds_within_charge paid"},
+		drained: []string{"refunds_within_charge paid", "paid_is_charged_once paid"},
+	},
+	{
+		name: "an operator's refunds of more than was paid", breaks: []string{"UPDATE refunds SET amount = 899 WHERE order_id = {failed}"},
+		drained: []string{"refunds_within_charge failed"},
+	},
+	{
+		name: "an operator's refund of all of an order that is not shipped", breaks: []string{
+			"UPDATE refunds SET amount = 898 WHERE order_id = {failed}", "UPDATE charges SET state = 5 WHERE order_id = {failed}",
+		},
+		drained: []string{"paid_is_charged_once failed"},
+	},
+	{
+		name: "a part of a paid order's money back, which no operator asked for", breaks: []string{"UPDATE refunds SET request_key = NULL WHERE order_id = {failed}"},
+		drained: []string{"paid_is_charged_once failed"},
 	},
 	{
 		name: "a refund of nothing", breaks: []string{newRefund + "('r', {nobody}, 898, 'EUR', '', " + stamp + ", " + stamp + ", " + stamp + ")"},

@@ -30,7 +30,7 @@ var rules = []struct {
 	{"totals_add_up", "An order's total is its items and its shipping, and there are items.", asks((*store.AuditView).TotalsThatDoNotAddUp)},
 	{"items_have_order", "Items belong to an order.", asks((*store.AuditView).ItemsWithoutOrder)},
 
-	{"paid_is_charged_once", "Each PAID, SHIPPED or SHIP_FAILED order has a charge, which succeeded and was not refunded.", asks((*store.AuditView).UnchargedOrders)},
+	{"paid_is_charged_once", "Each PAID, SHIPPED or SHIP_FAILED order has a charge, which succeeded; only operators refund it, and all of it once it is SHIPPED.", asks((*store.AuditView).UnchargedOrders)},
 	{"charge_is_total", "What was charged is the order's total, in its currency.", asks((*store.AuditView).WrongAmounts)},
 	{"charge_has_order", "Money is taken for orders that exist.", asks((*store.AuditView).ChargesWithoutOrder)},
 	{"pending_is_undecided", "A PENDING order's charge, if there is one, has no outcome yet; or its card was declined and another one can be tried.", asks((*store.AuditView).DecidedAndPending)},

@@ -204,6 +204,14 @@ func (w *world) populate() {
 	w.must(err)
 	w.must(w.orders.MarkShipFailed(ctx, []order.ID{failed.ID}))
 
+	// An operator gave a part of one back.
+	part, err := w.ledger.RefundOrder(ctx, store.RefundRequest{
+		OrderID: failed.ID, RefundID: "part", Key: "k", Amount: order.Money{Currency: "EUR", Amount: 100}, Reason: "late", Actor: "ops",
+	})
+	w.must(err)
+	_, err = w.ledger.ConfirmRefund(ctx, part)
+	w.must(err)
+
 	// One was cancelled after it was paid, and one was lost with its Redis after its stock was taken.
 	_, err = w.intents.Cancel(ctx, refunded.ID, []order.State{order.Paid}, "changed my mind", "c1")
 	w.must(err)

@@ -66,6 +66,8 @@ type Order struct {
 	Fingerprint    []byte
 	// CancelReason is why a CANCELLED order was cancelled.
 	CancelReason string
+	// Refunded is what was given back, and RefundPending what is to be given back and is not confirmed by the provider.
+	Refunded, RefundPending Cents
 	// ExpiresAt is until when a PENDING order without a card can be paid; zero for one with a card.
 	ExpiresAt time.Time
 	// CreatedAt and UpdatedAt are UTC, to the microsecond, as SQL keeps them.

@@ -53,6 +53,7 @@ var permissions = map[string]access{
 	spillwayv1connect.OrderServiceListOrdersProcedure:  customers,
 	spillwayv1connect.OrderServiceWatchOrderProcedure:  customers,
 	spillwayv1connect.OrderServiceCancelOrderProcedure: customers,
+	spillwayv1connect.OrderServiceRefundOrderProcedure: operators,
 
 	spillwayv1connect.ShippingServiceGetQuoteProcedure:    anyone,
 	spillwayv1connect.ShippingServiceShipOrderProcedure:   services,

@@ -80,6 +80,7 @@ func TestWhoMayCallWhat(t *testing.T) {
 		s + "SessionService/StartGuestSession": "anyone",
 		s + "CatalogService/ListProducts":      "anyone", s + "CatalogService/GetProduct": "anyone", s + "CatalogService/SearchProducts": "anyone",
 		s + "CatalogService/CreateProduct": "operators", s + "CatalogService/UpdateProduct": "operators", s + "CatalogService/AdjustStock": "operators",
+		s + "OrderService/RefundOrder":               "operators",
 		s + "CurrencyService/GetSupportedCurrencies": "anyone", s + "CurrencyService/Convert": "anyone",
 		s + "ShippingService/GetQuote": "anyone", s + "ShippingService/ShipOrder": "services",
 		s + "PaymentService/Charge": "services", s + "PaymentService/GetCharge": "services", s + "PaymentService/Refund": "services",

@@ -156,15 +156,19 @@ const keyHeader = "Idempotency-Key"
 const keyMax = 128
 
 func idempotencyKey(ctx context.Context, req *spillwayv1.PlaceOrderRequest) (string, error) {
-	key := req.GetIdempotencyKey()
+	return requestKey(ctx, req.GetIdempotencyKey(), "order")
+}
+
+// requestKey is the idempotency key of a request, from its field or its header. what is what each key stands for.
+func requestKey(ctx context.Context, key, what string) (string, error) {
 	var header string
 	if info, ok := connect.CallInfoForHandlerContext(ctx); ok {
 		header = info.RequestHeader().Get(keyHeader)
 	}
 	switch {
 	case key == "" && header == "":
-		return "", fmt.Errorf("send an %s header (or the field idempotencyKey), fresh for each order and the same for its retries: %w",
-			keyHeader, order.ErrInvalid)
+		return "", fmt.Errorf("send an %s header (or the field idempotencyKey), fresh for each %s and the same for its retries: %w",
+			keyHeader, what, order.ErrInvalid)
 	case key != "" && header != "" && key != header:
 		return "", fmt.Errorf("the %s header and the field idempotencyKey differ: send one of them: %w", keyHeader, order.ErrInvalid)
 	case key == "":

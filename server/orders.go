@@ -99,6 +99,7 @@ type Orders struct {
 	// Hub wakes those who watch; without one nobody can.
 	Hub       *Hub
 	Canceller *Canceller
+	Refunder  *Refunder
 }
 
 // GetOrder returns one of the caller's orders.

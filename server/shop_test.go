@@ -47,6 +47,7 @@ type testShop struct {
 	payments  gateway.Payments
 	checkout  *Checkout
 	canceller *Canceller
+	refunder  *Refunder
 }
 
 // onBothDatabases runs the test with a shop on MySQL and with one on SQLite.
@@ -79,6 +80,7 @@ func openTestShop(t *testing.T, dsn string) *testShop {
 		Stock: s.Stock, Book: s.intents, Money: s.payments, Changes: stock.NewChanges(s.keys, s.redis, permitAll{}), Durable: instantly{},
 		Log: discardLog, Now: time.Now,
 	}
+	s.refunder = &Refunder{Book: s.ledger, Payments: s.payments, Log: discardLog, Now: time.Now}
 	return s
 }
 

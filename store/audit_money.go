@@ -36,17 +36,26 @@ func sum(amount, currency string) string {
 	return order.Money{Currency: order.Currency(currency), Amount: order.Cents(n)}.String()
 }
 
-// UnchargedOrders finds orders that are PAID, or further, whose money was not taken, or went back.
+// UnchargedOrders finds orders that are PAID, or further, whose money was not taken, or went back without an operator's refund. Such a refund is
+// of a part, or of all of a SHIPPED order.
 func (v *AuditView) UnchargedOrders(ctx context.Context, each func(Flaw)) (int64, error) {
 	sold := stateIs("state", order.Paid, order.Shipped, order.ShipFailed)
+	charged := "(" + chargeIs("c.state", ChargeSucceeded) + " OR (" + stateIs("o.state", order.Shipped) + " AND " + chargeIs("c.state", ChargeRefunding, ChargeRefunded) + "))"
 	return v.ask(ctx, question{
 		counts: allOrders + " WHERE " + sold,
-		flaws: "SELECT o.id, o.state, c.state FROM orders o LEFT JOIN charges c ON c.order_id = o.id WHERE o." + sold +
-			" AND (c.order_id IS NULL OR NOT " + chargeIs("c.state", ChargeSucceeded) + ")",
+		flaws: "SELECT o.id, o.state, c.state, NULL FROM orders o LEFT JOIN charges c ON c.order_id = o.id WHERE o." + sold +
+			" AND (c.order_id IS NULL OR NOT " + charged + ") UNION ALL " +
+			"SELECT o.id, o.state, c.state, SUM(r.amount) FROM refunds r JOIN orders o ON o.id = r.order_id JOIN charges c ON c.order_id = r.order_id " +
+			"WHERE r.request_key IS NULL AND o." + sold + " AND " + charged + " GROUP BY o.id, o.state, c.state",
 		say: func(r []string) Flaw {
-			f := Flaw{OrderID: order.ID(r[0]), Detail: "it is " + stateName(r[1]) + ", but was never charged"}
-			if r[2] != "" {
+			f := Flaw{OrderID: order.ID(r[0])}
+			switch {
+			case r[3] != "":
+				f.Detail = "it is " + stateName(r[1]) + ", but " + r[3] + " of its charge go back, or went, which no operator asked for"
+			case r[2] != "":
 				f.Detail = "it is " + stateName(r[1]) + ", but its charge is " + chargeName(r[2])
+			default:
+				f.Detail = "it is " + stateName(r[1]) + ", but was never charged"
 			}
 			return f
 		},

@@ -99,10 +99,14 @@ func (o *Orders) States(ctx context.Context, ids []order.ID) (map[order.ID]order
 	})
 }
 
+// orderRefunds are the sums of an order's confirmed and unconfirmed refunds, as further columns.
+const orderRefunds = ", (SELECT COALESCE(SUM(r.amount), 0) FROM refunds r WHERE r.order_id = orders.id AND r.confirmed_at IS NOT NULL)" +
+	", (SELECT COALESCE(SUM(r.amount), 0) FROM refunds r WHERE r.order_id = orders.id AND r.confirmed_at IS NULL)"
+
 // query reads orders and, in a second query, the items of all of them.
 func (o *Orders) query(ctx context.Context, where string, args ...any) ([]order.Order, error) {
 	return fetch(ctx, o.db, func(ctx context.Context) ([]order.Order, error) {
-		out, err := collect(ctx, o.db.sql, "orders", scanOrder, "SELECT "+orderColumns+" FROM orders WHERE "+where, args...)
+		out, err := collect(ctx, o.db.sql, "orders", scanOrder, "SELECT "+orderColumns+orderRefunds+" FROM orders WHERE "+where, args...)
 		if err != nil {
 			return nil, err
 		}
@@ -117,7 +121,7 @@ func scanOrder(rows scanner) (order.Order, error) {
 	a := &o.Address
 	err := rows.Scan(&o.ID, &o.CustomerID, &o.State, &o.Currency, &o.ItemsTotal, &o.ShippingTotal, &o.Total, &o.Email,
 		&a.Name, &a.Street, &a.City, &a.Region, &a.PostalCode, &a.CountryCode, &o.TrackingID, &key, &o.Fingerprint,
-		&o.CancelReason, &o.CreatedAt, &o.UpdatedAt, &expires)
+		&o.CancelReason, &o.CreatedAt, &o.UpdatedAt, &expires, &o.Refunded, &o.RefundPending)
 	if err != nil {
 		return order.Order{}, fmt.Errorf("read an order: %w", err)
 	}

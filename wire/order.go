@@ -68,7 +68,7 @@ func FromDemand(lines []*spillwayv1.Line) ([]order.Demand, error) {
 
 // Order makes the message of an order. It carries neither the idempotency key nor the fingerprint.
 func Order(o order.Order) *spillwayv1.Order {
-	return &spillwayv1.Order{
+	msg := &spillwayv1.Order{
 		Id:              string(o.ID),
 		State:           State(o.State),
 		CustomerId:      string(o.CustomerID),
@@ -84,6 +84,13 @@ func Order(o order.Order) *spillwayv1.Order {
 		CancelReason:    o.CancelReason,
 		ExpireTime:      toTime(o.ExpiresAt),
 	}
+	if o.Refunded != 0 {
+		msg.RefundedTotal = Money(order.Money{Currency: o.Currency, Amount: o.Refunded})
+	}
+	if o.RefundPending != 0 {
+		msg.RefundPendingTotal = Money(order.Money{Currency: o.Currency, Amount: o.RefundPending})
+	}
+	return msg
 }
 
 func lines(o order.Order) []*spillwayv1.OrderLine {

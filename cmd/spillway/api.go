@@ -80,6 +80,8 @@ func newAPI(p *parts, redis redisConfig, orders orderConfig, dataDir string, out
 		Order: server.Orders{Reader: reader, Hub: a.hub, Canceller: &server.Canceller{
 			Stock: p.stock, Book: store.NewCancellations(p.db), Money: a.payments, Changes: p.changes,
 			Durable: durability{p: p, sql: sqlDurable}, Log: p.log, Now: time.Now,
+		}, Refunder: &server.Refunder{
+			Book: ledger, Payments: gateway.Payments{Client: payment, Policy: p.policies[gateway.Refund]}, Log: p.log, Now: time.Now,
 		}},
 		Shipping: shipping,
 		Payment:  payment,

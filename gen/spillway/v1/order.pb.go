@@ -292,9 +292,13 @@ type Order struct {
 	CancelReason string `protobuf:"bytes,13,opt,name=cancel_reason,json=cancelReason,proto3" json:"cancel_reason,omitempty"`
 	// Until when a PENDING order without a card can be paid by CheckoutService.PayOrder; then it is
 	// cancelled. Not set for an order that was placed with a card.
-	ExpireTime    *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	ExpireTime *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
+	// What was given back, as the payment provider has confirmed it. Not set when that is nothing.
+	RefundedTotal *Money `protobuf:"bytes,15,opt,name=refunded_total,json=refundedTotal,proto3" json:"refunded_total,omitempty"`
+	// What is to be given back and is not confirmed yet. Not set when that is nothing.
+	RefundPendingTotal *Money `protobuf:"bytes,16,opt,name=refund_pending_total,json=refundPendingTotal,proto3" json:"refund_pending_total,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *Order) Reset() {
@@ -421,6 +425,20 @@ func (x *Order) GetCancelReason() string {
 func (x *Order) GetExpireTime() *timestamppb.Timestamp {
 	if x != nil {
 		return x.ExpireTime
+	}
+	return nil
+}
+
+func (x *Order) GetRefundedTotal() *Money {
+	if x != nil {
+		return x.RefundedTotal
+	}
+	return nil
+}
+
+func (x *Order) GetRefundPendingTotal() *Money {
+	if x != nil {
+		return x.RefundPendingTotal
 	}
 	return nil
 }
@@ -865,6 +883,218 @@ func (x *CancelOrderResponse) GetOrder() *Order {
 	return nil
 }
 
+// RefundOrderRequest asks to give money of an order back.
+type RefundOrderRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The order.
+	OrderId string `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	// How much, in the order's currency; without it, all that is left.
+	Amount *Money `protobuf:"bytes,2,opt,name=amount,proto3" json:"amount,omitempty"`
+	// Why; kept with the refund.
+	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Fresh for each refund of the order and the same for its retries, 1 to 128 visible ASCII characters; may be
+	// sent as the Idempotency-Key header instead. The same key returns the first refund; with another amount or
+	// reason it is `already_exists`.
+	IdempotencyKey string `protobuf:"bytes,4,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *RefundOrderRequest) Reset() {
+	*x = RefundOrderRequest{}
+	mi := &file_spillway_v1_order_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RefundOrderRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RefundOrderRequest) ProtoMessage() {}
+
+func (x *RefundOrderRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_spillway_v1_order_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RefundOrderRequest.ProtoReflect.Descriptor instead.
+func (*RefundOrderRequest) Descriptor() ([]byte, []int) {
+	return file_spillway_v1_order_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *RefundOrderRequest) GetOrderId() string {
+	if x != nil {
+		return x.OrderId
+	}
+	return ""
+}
+
+func (x *RefundOrderRequest) GetAmount() *Money {
+	if x != nil {
+		return x.Amount
+	}
+	return nil
+}
+
+func (x *RefundOrderRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *RefundOrderRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+// RefundOrderResponse carries the refund.
+type RefundOrderResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The order with its refunds so far.
+	Order *Order `protobuf:"bytes,1,opt,name=order,proto3" json:"order,omitempty"`
+	// The refund.
+	Refund        *Refund `protobuf:"bytes,2,opt,name=refund,proto3" json:"refund,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RefundOrderResponse) Reset() {
+	*x = RefundOrderResponse{}
+	mi := &file_spillway_v1_order_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RefundOrderResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RefundOrderResponse) ProtoMessage() {}
+
+func (x *RefundOrderResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_spillway_v1_order_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RefundOrderResponse.ProtoReflect.Descriptor instead.
+func (*RefundOrderResponse) Descriptor() ([]byte, []int) {
+	return file_spillway_v1_order_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *RefundOrderResponse) GetOrder() *Order {
+	if x != nil {
+		return x.Order
+	}
+	return nil
+}
+
+func (x *RefundOrderResponse) GetRefund() *Refund {
+	if x != nil {
+		return x.Refund
+	}
+	return nil
+}
+
+// Refund is money that is given back.
+type Refund struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The ledger's id.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// How much.
+	Amount *Money `protobuf:"bytes,2,opt,name=amount,proto3" json:"amount,omitempty"`
+	// Why.
+	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// When it was asked for.
+	CreateTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	// When the payment provider confirmed it; not set until then.
+	ConfirmTime   *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=confirm_time,json=confirmTime,proto3" json:"confirm_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Refund) Reset() {
+	*x = Refund{}
+	mi := &file_spillway_v1_order_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Refund) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Refund) ProtoMessage() {}
+
+func (x *Refund) ProtoReflect() protoreflect.Message {
+	mi := &file_spillway_v1_order_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Refund.ProtoReflect.Descriptor instead.
+func (*Refund) Descriptor() ([]byte, []int) {
+	return file_spillway_v1_order_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *Refund) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Refund) GetAmount() *Money {
+	if x != nil {
+		return x.Amount
+	}
+	return nil
+}
+
+func (x *Refund) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Refund) GetCreateTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreateTime
+	}
+	return nil
+}
+
+func (x *Refund) GetConfirmTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ConfirmTime
+	}
+	return nil
+}
+
 var File_spillway_v1_order_proto protoreflect.FileDescriptor
 
 const file_spillway_v1_order_proto_rawDesc = "" +
@@ -887,7 +1117,7 @@ const file_spillway_v1_order_proto_rawDesc = "" +
 	"\bquantity\x18\x03 \x01(\x05R\bquantity\x121\n" +
 	"\n" +
 	"unit_price\x18\x04 \x01(\v2\x12.spillway.v1.MoneyR\tunitPrice\x12(\n" +
-	"\x05total\x18\x05 \x01(\v2\x12.spillway.v1.MoneyR\x05total\"\x83\x05\n" +
+	"\x05total\x18\x05 \x01(\v2\x12.spillway.v1.MoneyR\x05total\"\x84\x06\n" +
 	"\x05Order\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12-\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x17.spillway.v1.OrderStateR\x05state\x12\x1f\n" +
@@ -909,7 +1139,9 @@ const file_spillway_v1_order_proto_rawDesc = "" +
 	"updateTime\x12#\n" +
 	"\rcancel_reason\x18\r \x01(\tR\fcancelReason\x12;\n" +
 	"\vexpire_time\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"expireTime\"7\n" +
+	"expireTime\x129\n" +
+	"\x0erefunded_total\x18\x0f \x01(\v2\x12.spillway.v1.MoneyR\rrefundedTotal\x12D\n" +
+	"\x14refund_pending_total\x18\x10 \x01(\v2\x12.spillway.v1.MoneyR\x12refundPendingTotal\"7\n" +
 	"\x0fGetOrderRequest\x12$\n" +
 	"\border_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\aorderId\"<\n" +
 	"\x10GetOrderResponse\x12(\n" +
@@ -934,7 +1166,23 @@ const file_spillway_v1_order_proto_rawDesc = "" +
 	"\border_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\aorderId\x12 \n" +
 	"\x06reason\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\x06reason\"?\n" +
 	"\x13CancelOrderResponse\x12(\n" +
-	"\x05order\x18\x01 \x01(\v2\x12.spillway.v1.OrderR\x05order*\xa9\x01\n" +
+	"\x05order\x18\x01 \x01(\v2\x12.spillway.v1.OrderR\x05order\"\xbd\x01\n" +
+	"\x12RefundOrderRequest\x12$\n" +
+	"\border_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\aorderId\x12*\n" +
+	"\x06amount\x18\x02 \x01(\v2\x12.spillway.v1.MoneyR\x06amount\x12\"\n" +
+	"\x06reason\x18\x03 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\x06reason\x121\n" +
+	"\x0fidempotency_key\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\x0eidempotencyKey\"l\n" +
+	"\x13RefundOrderResponse\x12(\n" +
+	"\x05order\x18\x01 \x01(\v2\x12.spillway.v1.OrderR\x05order\x12+\n" +
+	"\x06refund\x18\x02 \x01(\v2\x13.spillway.v1.RefundR\x06refund\"\xd8\x01\n" +
+	"\x06Refund\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12*\n" +
+	"\x06amount\x18\x02 \x01(\v2\x12.spillway.v1.MoneyR\x06amount\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12;\n" +
+	"\vcreate_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"createTime\x12=\n" +
+	"\fconfirm_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\vconfirmTime*\xa9\x01\n" +
 	"\n" +
 	"OrderState\x12\x1b\n" +
 	"\x17ORDER_STATE_UNSPECIFIED\x10\x00\x12\x17\n" +
@@ -942,14 +1190,15 @@ const file_spillway_v1_order_proto_rawDesc = "" +
 	"\x10ORDER_STATE_PAID\x10\x02\x12\x19\n" +
 	"\x15ORDER_STATE_CANCELLED\x10\x03\x12\x17\n" +
 	"\x13ORDER_STATE_SHIPPED\x10\x04\x12\x1b\n" +
-	"\x17ORDER_STATE_SHIP_FAILED\x10\x052\xdd\x02\n" +
+	"\x17ORDER_STATE_SHIP_FAILED\x10\x052\xb4\x03\n" +
 	"\fOrderService\x12L\n" +
 	"\bGetOrder\x12\x1c.spillway.v1.GetOrderRequest\x1a\x1d.spillway.v1.GetOrderResponse\"\x03\x90\x02\x01\x12R\n" +
 	"\n" +
 	"ListOrders\x12\x1e.spillway.v1.ListOrdersRequest\x1a\x1f.spillway.v1.ListOrdersResponse\"\x03\x90\x02\x01\x12T\n" +
 	"\n" +
 	"WatchOrder\x12\x1e.spillway.v1.WatchOrderRequest\x1a\x1f.spillway.v1.WatchOrderResponse\"\x03\x90\x02\x010\x01\x12U\n" +
-	"\vCancelOrder\x12\x1f.spillway.v1.CancelOrderRequest\x1a .spillway.v1.CancelOrderResponse\"\x03\x90\x02\x02B\xa3\x01\n" +
+	"\vCancelOrder\x12\x1f.spillway.v1.CancelOrderRequest\x1a .spillway.v1.CancelOrderResponse\"\x03\x90\x02\x02\x12U\n" +
+	"\vRefundOrder\x12\x1f.spillway.v1.RefundOrderRequest\x1a .spillway.v1.RefundOrderResponse\"\x03\x90\x02\x02B\xa3\x01\n" +
 	"\x0fcom.spillway.v1B\n" +
 	"OrderProtoP\x01Z7github.com/spillway/spillway/gen/spillway/v1;spillwayv1\xa2\x02\x03SXX\xaa\x02\vSpillway.V1\xca\x02\vSpillway\\V1\xe2\x02\x17Spillway\\V1\\GPBMetadata\xea\x02\fSpillway::V1b\x06proto3"
 
@@ -966,7 +1215,7 @@ func file_spillway_v1_order_proto_rawDescGZIP() []byte {
 }
 
 var file_spillway_v1_order_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_spillway_v1_order_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_spillway_v1_order_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_spillway_v1_order_proto_goTypes = []any{
 	(OrderState)(0),               // 0: spillway.v1.OrderState
 	(*Address)(nil),               // 1: spillway.v1.Address
@@ -980,41 +1229,54 @@ var file_spillway_v1_order_proto_goTypes = []any{
 	(*WatchOrderResponse)(nil),    // 9: spillway.v1.WatchOrderResponse
 	(*CancelOrderRequest)(nil),    // 10: spillway.v1.CancelOrderRequest
 	(*CancelOrderResponse)(nil),   // 11: spillway.v1.CancelOrderResponse
-	(*Money)(nil),                 // 12: spillway.v1.Money
-	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
+	(*RefundOrderRequest)(nil),    // 12: spillway.v1.RefundOrderRequest
+	(*RefundOrderResponse)(nil),   // 13: spillway.v1.RefundOrderResponse
+	(*Refund)(nil),                // 14: spillway.v1.Refund
+	(*Money)(nil),                 // 15: spillway.v1.Money
+	(*timestamppb.Timestamp)(nil), // 16: google.protobuf.Timestamp
 }
 var file_spillway_v1_order_proto_depIdxs = []int32{
-	12, // 0: spillway.v1.OrderLine.unit_price:type_name -> spillway.v1.Money
-	12, // 1: spillway.v1.OrderLine.total:type_name -> spillway.v1.Money
+	15, // 0: spillway.v1.OrderLine.unit_price:type_name -> spillway.v1.Money
+	15, // 1: spillway.v1.OrderLine.total:type_name -> spillway.v1.Money
 	0,  // 2: spillway.v1.Order.state:type_name -> spillway.v1.OrderState
 	2,  // 3: spillway.v1.Order.lines:type_name -> spillway.v1.OrderLine
-	12, // 4: spillway.v1.Order.items_total:type_name -> spillway.v1.Money
-	12, // 5: spillway.v1.Order.shipping_total:type_name -> spillway.v1.Money
-	12, // 6: spillway.v1.Order.total:type_name -> spillway.v1.Money
+	15, // 4: spillway.v1.Order.items_total:type_name -> spillway.v1.Money
+	15, // 5: spillway.v1.Order.shipping_total:type_name -> spillway.v1.Money
+	15, // 6: spillway.v1.Order.total:type_name -> spillway.v1.Money
 	1,  // 7: spillway.v1.Order.shipping_address:type_name -> spillway.v1.Address
-	13, // 8: spillway.v1.Order.create_time:type_name -> google.protobuf.Timestamp
-	13, // 9: spillway.v1.Order.update_time:type_name -> google.protobuf.Timestamp
-	13, // 10: spillway.v1.Order.expire_time:type_name -> google.protobuf.Timestamp
-	3,  // 11: spillway.v1.GetOrderResponse.order:type_name -> spillway.v1.Order
-	0,  // 12: spillway.v1.ListOrdersRequest.states:type_name -> spillway.v1.OrderState
-	13, // 13: spillway.v1.ListOrdersRequest.create_time_from:type_name -> google.protobuf.Timestamp
-	13, // 14: spillway.v1.ListOrdersRequest.create_time_to:type_name -> google.protobuf.Timestamp
-	3,  // 15: spillway.v1.ListOrdersResponse.orders:type_name -> spillway.v1.Order
-	3,  // 16: spillway.v1.WatchOrderResponse.order:type_name -> spillway.v1.Order
-	3,  // 17: spillway.v1.CancelOrderResponse.order:type_name -> spillway.v1.Order
-	4,  // 18: spillway.v1.OrderService.GetOrder:input_type -> spillway.v1.GetOrderRequest
-	6,  // 19: spillway.v1.OrderService.ListOrders:input_type -> spillway.v1.ListOrdersRequest
-	8,  // 20: spillway.v1.OrderService.WatchOrder:input_type -> spillway.v1.WatchOrderRequest
-	10, // 21: spillway.v1.OrderService.CancelOrder:input_type -> spillway.v1.CancelOrderRequest
-	5,  // 22: spillway.v1.OrderService.GetOrder:output_type -> spillway.v1.GetOrderResponse
-	7,  // 23: spillway.v1.OrderService.ListOrders:output_type -> spillway.v1.ListOrdersResponse
-	9,  // 24: spillway.v1.OrderService.WatchOrder:output_type -> spillway.v1.WatchOrderResponse
-	11, // 25: spillway.v1.OrderService.CancelOrder:output_type -> spillway.v1.CancelOrderResponse
-	22, // [22:26] is the sub-list for method output_type
-	18, // [18:22] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	16, // 8: spillway.v1.Order.create_time:type_name -> google.protobuf.Timestamp
+	16, // 9: spillway.v1.Order.update_time:type_name -> google.protobuf.Timestamp
+	16, // 10: spillway.v1.Order.expire_time:type_name -> google.protobuf.Timestamp
+	15, // 11: spillway.v1.Order.refunded_total:type_name -> spillway.v1.Money
+	15, // 12: spillway.v1.Order.refund_pending_total:type_name -> spillway.v1.Money
+	3,  // 13: spillway.v1.GetOrderResponse.order:type_name -> spillway.v1.Order
+	0,  // 14: spillway.v1.ListOrdersRequest.states:type_name -> spillway.v1.OrderState
+	16, // 15: spillway.v1.ListOrdersRequest.create_time_from:type_name -> google.protobuf.Timestamp
+	16, // 16: spillway.v1.ListOrdersRequest.create_time_to:type_name -> google.protobuf.Timestamp
+	3,  // 17: spillway.v1.ListOrdersResponse.orders:type_name -> spillway.v1.Order
+	3,  // 18: spillway.v1.WatchOrderResponse.order:type_name -> spillway.v1.Order
+	3,  // 19: spillway.v1.CancelOrderResponse.order:type_name -> spillway.v1.Order
+	15, // 20: spillway.v1.RefundOrderRequest.amount:type_name -> spillway.v1.Money
+	3,  // 21: spillway.v1.RefundOrderResponse.order:type_name -> spillway.v1.Order
+	14, // 22: spillway.v1.RefundOrderResponse.refund:type_name -> spillway.v1.Refund
+	15, // 23: spillway.v1.Refund.amount:type_name -> spillway.v1.Money
+	16, // 24: spillway.v1.Refund.create_time:type_name -> google.protobuf.Timestamp
+	16, // 25: spillway.v1.Refund.confirm_time:type_name -> google.protobuf.Timestamp
+	4,  // 26: spillway.v1.OrderService.GetOrder:input_type -> spillway.v1.GetOrderRequest
+	6,  // 27: spillway.v1.OrderService.ListOrders:input_type -> spillway.v1.ListOrdersRequest
+	8,  // 28: spillway.v1.OrderService.WatchOrder:input_type -> spillway.v1.WatchOrderRequest
+	10, // 29: spillway.v1.OrderService.CancelOrder:input_type -> spillway.v1.CancelOrderRequest
+	12, // 30: spillway.v1.OrderService.RefundOrder:input_type -> spillway.v1.RefundOrderRequest
+	5,  // 31: spillway.v1.OrderService.GetOrder:output_type -> spillway.v1.GetOrderResponse
+	7,  // 32: spillway.v1.OrderService.ListOrders:output_type -> spillway.v1.ListOrdersResponse
+	9,  // 33: spillway.v1.OrderService.WatchOrder:output_type -> spillway.v1.WatchOrderResponse
+	11, // 34: spillway.v1.OrderService.CancelOrder:output_type -> spillway.v1.CancelOrderResponse
+	13, // 35: spillway.v1.OrderService.RefundOrder:output_type -> spillway.v1.RefundOrderResponse
+	31, // [31:36] is the sub-list for method output_type
+	26, // [26:31] is the sub-list for method input_type
+	26, // [26:26] is the sub-list for extension type_name
+	26, // [26:26] is the sub-list for extension extendee
+	0,  // [0:26] is the sub-list for field type_name
 }
 
 func init() { file_spillway_v1_order_proto_init() }
@@ -1029,7 +1291,7 @@ func file_spillway_v1_order_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_spillway_v1_order_proto_rawDesc), len(file_spillway_v1_order_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   11,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

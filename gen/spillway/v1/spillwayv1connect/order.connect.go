@@ -42,6 +42,9 @@ const (
 	// OrderServiceCancelOrderProcedure is the fully-qualified name of the OrderService's CancelOrder
 	// RPC.
 	OrderServiceCancelOrderProcedure = "/spillway.v1.OrderService/CancelOrder"
+	// OrderServiceRefundOrderProcedure is the fully-qualified name of the OrderService's RefundOrder
+	// RPC.
+	OrderServiceRefundOrderProcedure = "/spillway.v1.OrderService/RefundOrder"
 )
 
 // OrderServiceClient is a client for the spillway.v1.OrderService service.
@@ -63,6 +66,11 @@ type OrderServiceClient interface {
 	// shipped; `unavailable` with a RetryInfo detail while it is being handed to the carrier, or while its
 	// payment is not yet written down.
 	CancelOrder(context.Context, *v1.CancelOrderRequest) (*v1.CancelOrderResponse, error)
+	// RefundOrder gives money of a paid order back: a part of it, also before the order is shipped, or all that is
+	// left of a SHIPPED order. The provider does it soon after the answer. It needs the role `operator`.
+	// `failed_precondition` when the order was never paid, is cancelled, or has less left than the amount, and when
+	// all that is left of an order that is not shipped is to go back: cancel it with CancelOrder.
+	RefundOrder(context.Context, *v1.RefundOrderRequest) (*v1.RefundOrderResponse, error)
 }
 
 // NewOrderServiceClient constructs a client for the spillway.v1.OrderService service. By default,
@@ -104,6 +112,13 @@ func NewOrderServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithIdempotency(connect.IdempotencyIdempotent),
 			connect.WithClientOptions(opts...),
 		),
+		refundOrder: connect.NewClient[v1.RefundOrderRequest, v1.RefundOrderResponse](
+			httpClient,
+			baseURL+OrderServiceRefundOrderProcedure,
+			connect.WithSchema(orderServiceMethods.ByName("RefundOrder")),
+			connect.WithIdempotency(connect.IdempotencyIdempotent),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -113,6 +128,7 @@ type orderServiceClient struct {
 	listOrders  *connect.Client[v1.ListOrdersRequest, v1.ListOrdersResponse]
 	watchOrder  *connect.Client[v1.WatchOrderRequest, v1.WatchOrderResponse]
 	cancelOrder *connect.Client[v1.CancelOrderRequest, v1.CancelOrderResponse]
+	refundOrder *connect.Client[v1.RefundOrderRequest, v1.RefundOrderResponse]
 }
 
 // GetOrder calls spillway.v1.OrderService.GetOrder.
@@ -147,6 +163,15 @@ func (c *orderServiceClient) CancelOrder(ctx context.Context, req *v1.CancelOrde
 	return nil, err
 }
 
+// RefundOrder calls spillway.v1.OrderService.RefundOrder.
+func (c *orderServiceClient) RefundOrder(ctx context.Context, req *v1.RefundOrderRequest) (*v1.RefundOrderResponse, error) {
+	response, err := c.refundOrder.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // OrderServiceHandler is an implementation of the spillway.v1.OrderService service.
 type OrderServiceHandler interface {
 	// GetOrder returns one order of the caller. It answers from the hot record in Redis before the order's
@@ -166,6 +191,11 @@ type OrderServiceHandler interface {
 	// shipped; `unavailable` with a RetryInfo detail while it is being handed to the carrier, or while its
 	// payment is not yet written down.
 	CancelOrder(context.Context, *v1.CancelOrderRequest) (*v1.CancelOrderResponse, error)
+	// RefundOrder gives money of a paid order back: a part of it, also before the order is shipped, or all that is
+	// left of a SHIPPED order. The provider does it soon after the answer. It needs the role `operator`.
+	// `failed_precondition` when the order was never paid, is cancelled, or has less left than the amount, and when
+	// all that is left of an order that is not shipped is to go back: cancel it with CancelOrder.
+	RefundOrder(context.Context, *v1.RefundOrderRequest) (*v1.RefundOrderResponse, error)
 }
 
 // NewOrderServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -203,6 +233,13 @@ func NewOrderServiceHandler(svc OrderServiceHandler, opts ...connect.HandlerOpti
 		connect.WithIdempotency(connect.IdempotencyIdempotent),
 		connect.WithHandlerOptions(opts...),
 	)
+	orderServiceRefundOrderHandler := connect.NewUnaryHandlerSimple(
+		OrderServiceRefundOrderProcedure,
+		svc.RefundOrder,
+		connect.WithSchema(orderServiceMethods.ByName("RefundOrder")),
+		connect.WithIdempotency(connect.IdempotencyIdempotent),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/spillway.v1.OrderService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case OrderServiceGetOrderProcedure:
@@ -213,6 +250,8 @@ func NewOrderServiceHandler(svc OrderServiceHandler, opts ...connect.HandlerOpti
 			orderServiceWatchOrderHandler.ServeHTTP(w, r)
 		case OrderServiceCancelOrderProcedure:
 			orderServiceCancelOrderHandler.ServeHTTP(w, r)
+		case OrderServiceRefundOrderProcedure:
+			orderServiceRefundOrderHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -236,4 +275,8 @@ func (UnimplementedOrderServiceHandler) WatchOrder(context.Context, *v1.WatchOrd
 
 func (UnimplementedOrderServiceHandler) CancelOrder(context.Context, *v1.CancelOrderRequest) (*v1.CancelOrderResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("spillway.v1.OrderService.CancelOrder is not implemented"))
+}
+
+func (UnimplementedOrderServiceHandler) RefundOrder(context.Context, *v1.RefundOrderRequest) (*v1.RefundOrderResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("spillway.v1.OrderService.RefundOrder is not implemented"))
 }

@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file spillway/v1/order.proto.
  */
 export const file_spillway_v1_order: GenFile = /*@__PURE__*/
-  fileDesc("ChdzcGlsbHdheS92MS9vcmRlci5wcm90bxILc3BpbGx3YXkudjEiuAEKB0FkZHJlc3MSGAoEbmFtZRgBIAEoCUIKukgHcgUQARjIARIaCgZzdHJlZXQYAiABKAlCCrpIB3IFEAEYyAESFwoEY2l0eRgDIAEoCUIJukgGcgQQARhkEhcKBnJlZ2lvbhgEIAEoCUIHukgEcgIYZBIcCgtwb3N0YWxfY29kZRgFIAEoCUIHukgEcgIYFBInCgxjb3VudHJ5X2NvZGUYBiABKAlCEbpIDnIMMgpeW0EtWl17Mn0kIoMBCglPcmRlckxpbmUSCwoDc2t1GAEgASgJEgwKBG5hbWUYAiABKAkSEAoIcXVhbnRpdHkYAyABKAUSJgoKdW5pdF9wcmljZRgEIAEoCzISLnNwaWxsd2F5LnYxLk1vbmV5EiEKBXRvdGFsGAUgASgLMhIuc3BpbGx3YXkudjEuTW9uZXki7QMKBU9yZGVyEgoKAmlkGAEgASgJEiYKBXN0YXRlGAIgASgOMhcuc3BpbGx3YXkudjEuT3JkZXJTdGF0ZRITCgtjdXN0b21lcl9pZBgDIAEoCRIlCgVsaW5lcxgEIAMoCzIWLnNwaWxsd2F5LnYxLk9yZGVyTGluZRInCgtpdGVtc190b3RhbBgFIAEoCzISLnNwaWxsd2F5LnYxLk1vbmV5EioKDnNoaXBwaW5nX3RvdGFsGAYgASgLMhIuc3BpbGx3YXkudjEuTW9uZXkSIQoFdG90YWwYByABKAsyEi5zcGlsbHdheS52MS5Nb25leRINCgVlbWFpbBgIIAEoCRIuChBzaGlwcGluZ19hZGRyZXNzGAkgASgLMhQuc3BpbGx3YXkudjEuQWRkcmVzcxITCgt0cmFja2luZ19pZBgKIAEoCRIvCgtjcmVhdGVfdGltZRgLIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLdXBkYXRlX3RpbWUYDCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhUKDWNhbmNlbF9yZWFzb24YDSABKAkSLwoLZXhwaXJlX3RpbWUYDiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIi4KD0dldE9yZGVyUmVxdWVzdBIbCghvcmRlcl9pZBgBIAEoCUIJukgGcgQQARhAIjUKEEdldE9yZGVyUmVzcG9uc2USIQoFb3JkZXIYASABKAsyEi5zcGlsbHdheS52MS5PcmRlciL1AQoRTGlzdE9yZGVyc1JlcXVlc3QSHAoJcGFnZV9zaXplGAEgASgFQgm6SAYaBBhkKAASHAoKcGFnZV90b2tlbhgCIAEoCUIIukgFcgMYyAESOgoGc3RhdGVzGAMgAygOMhcuc3BpbGx3YXkudjEuT3JkZXJTdGF0ZUIRukgOkgELEAUiB4IBBBABIAASNAoQY3JlYXRlX3RpbWVfZnJvbRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoOY3JlYXRlX3RpbWVfdG8YBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlEKEkxpc3RPcmRlcnNSZXNwb25zZRIiCgZvcmRlcnMYASADKAsyEi5zcGlsbHdheS52MS5PcmRlchIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiUAoRV2F0Y2hPcmRlclJlcXVlc3QSGwoIb3JkZXJfaWQYASABKAlCCbpIBnIEEAEYQBIeCgxyZXN1bWVfdG9rZW4YAiABKAlCCLpIBXIDGMgBIk0KEldhdGNoT3JkZXJSZXNwb25zZRIhCgVvcmRlchgBIAEoCzISLnNwaWxsd2F5LnYxLk9yZGVyEhQKDHJlc3VtZV90b2tlbhgCIAEoCSJLChJDYW5jZWxPcmRlclJlcXVlc3QSGwoIb3JkZXJfaWQYASABKAlCCbpIBnIEEAEYQBIYCgZyZWFzb24YAiABKAlCCLpIBXIDGMgBIjgKE0NhbmNlbE9yZGVyUmVzcG9uc2USIQoFb3JkZXIYASABKAsyEi5zcGlsbHdheS52MS5PcmRlciqpAQoKT3JkZXJTdGF0ZRIbChdPUkRFUl9TVEFURV9VTlNQRUNJRklFRBAAEhcKE09SREVSX1NUQVRFX1BFTkRJTkcQARIUChBPUkRFUl9TVEFURV9QQUlEEAISGQoVT1JERVJfU1RBVEVfQ0FOQ0VMTEVEEAMSFwoTT1JERVJfU1RBVEVfU0hJUFBFRBAEEhsKF09SREVSX1NUQVRFX1NISVBfRkFJTEVEEAUy3QIKDE9yZGVyU2VydmljZRJMCghHZXRPcmRlchIcLnNwaWxsd2F5LnYxLkdldE9yZGVyUmVxdWVzdBodLnNwaWxsd2F5LnYxLkdldE9yZGVyUmVzcG9uc2UiA5ACARJSCgpMaXN0T3JkZXJzEh4uc3BpbGx3YXkudjEuTGlzdE9yZGVyc1JlcXVlc3QaHy5zcGlsbHdheS52MS5MaXN0T3JkZXJzUmVzcG9uc2UiA5ACARJUCgpXYXRjaE9yZGVyEh4uc3BpbGx3YXkudjEuV2F0Y2hPcmRlclJlcXVlc3QaHy5zcGlsbHdheS52MS5XYXRjaE9yZGVyUmVzcG9uc2UiA5ACATABElUKC0NhbmNlbE9yZGVyEh8uc3BpbGx3YXkudjEuQ2FuY2VsT3JkZXJSZXF1ZXN0GiAuc3BpbGx3YXkudjEuQ2FuY2VsT3JkZXJSZXNwb25zZSIDkAICQqMBCg9jb20uc3BpbGx3YXkudjFCCk9yZGVyUHJvdG9QAVo3Z2l0aHViLmNvbS9zcGlsbHdheS9zcGlsbHdheS9nZW4vc3BpbGx3YXkvdjE7c3BpbGx3YXl2MaICA1NYWKoCC1NwaWxsd2F5LlYxygILU3BpbGx3YXlcVjHiAhdTcGlsbHdheVxWMVxHUEJNZXRhZGF0YeoCDFNwaWxsd2F5OjpWMWIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_timestamp, file_spillway_v1_money]);
+  fileDesc("ChdzcGlsbHdheS92MS9vcmRlci5wcm90bxILc3BpbGx3YXkudjEiuAEKB0FkZHJlc3MSGAoEbmFtZRgBIAEoCUIKukgHcgUQARjIARIaCgZzdHJlZXQYAiABKAlCCrpIB3IFEAEYyAESFwoEY2l0eRgDIAEoCUIJukgGcgQQARhkEhcKBnJlZ2lvbhgEIAEoCUIHukgEcgIYZBIcCgtwb3N0YWxfY29kZRgFIAEoCUIHukgEcgIYFBInCgxjb3VudHJ5X2NvZGUYBiABKAlCEbpIDnIMMgpeW0EtWl17Mn0kIoMBCglPcmRlckxpbmUSCwoDc2t1GAEgASgJEgwKBG5hbWUYAiABKAkSEAoIcXVhbnRpdHkYAyABKAUSJgoKdW5pdF9wcmljZRgEIAEoCzISLnNwaWxsd2F5LnYxLk1vbmV5EiEKBXRvdGFsGAUgASgLMhIuc3BpbGx3YXkudjEuTW9uZXkiywQKBU9yZGVyEgoKAmlkGAEgASgJEiYKBXN0YXRlGAIgASgOMhcuc3BpbGx3YXkudjEuT3JkZXJTdGF0ZRITCgtjdXN0b21lcl9pZBgDIAEoCRIlCgVsaW5lcxgEIAMoCzIWLnNwaWxsd2F5LnYxLk9yZGVyTGluZRInCgtpdGVtc190b3RhbBgFIAEoCzISLnNwaWxsd2F5LnYxLk1vbmV5EioKDnNoaXBwaW5nX3RvdGFsGAYgASgLMhIuc3BpbGx3YXkudjEuTW9uZXkSIQoFdG90YWwYByABKAsyEi5zcGlsbHdheS52MS5Nb25leRINCgVlbWFpbBgIIAEoCRIuChBzaGlwcGluZ19hZGRyZXNzGAkgASgLMhQuc3BpbGx3YXkudjEuQWRkcmVzcxITCgt0cmFja2luZ19pZBgKIAEoCRIvCgtjcmVhdGVfdGltZRgLIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLdXBkYXRlX3RpbWUYDCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhUKDWNhbmNlbF9yZWFzb24YDSABKAkSLwoLZXhwaXJlX3RpbWUYDiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEioKDnJlZnVuZGVkX3RvdGFsGA8gASgLMhIuc3BpbGx3YXkudjEuTW9uZXkSMAoUcmVmdW5kX3BlbmRpbmdfdG90YWwYECABKAsyEi5zcGlsbHdheS52MS5Nb25leSIuCg9HZXRPcmRlclJlcXVlc3QSGwoIb3JkZXJfaWQYASABKAlCCbpIBnIEEAEYQCI1ChBHZXRPcmRlclJlc3BvbnNlEiEKBW9yZGVyGAEgASgLMhIuc3BpbGx3YXkudjEuT3JkZXIi9QEKEUxpc3RPcmRlcnNSZXF1ZXN0EhwKCXBhZ2Vfc2l6ZRgBIAEoBUIJukgGGgQYZCgAEhwKCnBhZ2VfdG9rZW4YAiABKAlCCLpIBXIDGMgBEjoKBnN0YXRlcxgDIAMoDjIXLnNwaWxsd2F5LnYxLk9yZGVyU3RhdGVCEbpIDpIBCxAFIgeCAQQQASAAEjQKEGNyZWF0ZV90aW1lX2Zyb20YBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjIKDmNyZWF0ZV90aW1lX3RvGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJRChJMaXN0T3JkZXJzUmVzcG9uc2USIgoGb3JkZXJzGAEgAygLMhIuc3BpbGx3YXkudjEuT3JkZXISFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIlAKEVdhdGNoT3JkZXJSZXF1ZXN0EhsKCG9yZGVyX2lkGAEgASgJQgm6SAZyBBABGEASHgoMcmVzdW1lX3Rva2VuGAIgASgJQgi6SAVyAxjIASJNChJXYXRjaE9yZGVyUmVzcG9uc2USIQoFb3JkZXIYASABKAsyEi5zcGlsbHdheS52MS5PcmRlchIUCgxyZXN1bWVfdG9rZW4YAiABKAkiSwoSQ2FuY2VsT3JkZXJSZXF1ZXN0EhsKCG9yZGVyX2lkGAEgASgJQgm6SAZyBBABGEASGAoGcmVhc29uGAIgASgJQgi6SAVyAxjIASI4ChNDYW5jZWxPcmRlclJlc3BvbnNlEiEKBW9yZGVyGAEgASgLMhIuc3BpbGx3YXkudjEuT3JkZXIilAEKElJlZnVuZE9yZGVyUmVxdWVzdBIbCghvcmRlcl9pZBgBIAEoCUIJukgGcgQQARhAEiIKBmFtb3VudBgCIAEoCzISLnNwaWxsd2F5LnYxLk1vbmV5EhoKBnJlYXNvbhgDIAEoCUIKukgHcgUQARjIARIhCg9pZGVtcG90ZW5jeV9rZXkYBCABKAlCCLpIBXIDGIABIl0KE1JlZnVuZE9yZGVyUmVzcG9uc2USIQoFb3JkZXIYASABKAsyEi5zcGlsbHdheS52MS5PcmRlchIjCgZyZWZ1bmQYAiABKAsyEy5zcGlsbHdheS52MS5SZWZ1bmQiqwEKBlJlZnVuZBIKCgJpZBgBIAEoCRIiCgZhbW91bnQYAiABKAsyEi5zcGlsbHdheS52MS5Nb25leRIOCgZyZWFzb24YAyABKAkSLwoLY3JlYXRlX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDGNvbmZpcm1fdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAqqQEKCk9yZGVyU3RhdGUSGwoXT1JERVJfU1RBVEVfVU5TUEVDSUZJRUQQABIXChNPUkRFUl9TVEFURV9QRU5ESU5HEAESFAoQT1JERVJfU1RBVEVfUEFJRBACEhkKFU9SREVSX1NUQVRFX0NBTkNFTExFRBADEhcKE09SREVSX1NUQVRFX1NISVBQRUQQBBIbChdPUkRFUl9TVEFURV9TSElQX0ZBSUxFRBAFMrQDCgxPcmRlclNlcnZpY2USTAoIR2V0T3JkZXISHC5zcGlsbHdheS52MS5HZXRPcmRlclJlcXVlc3QaHS5zcGlsbHdheS52MS5HZXRPcmRlclJlc3BvbnNlIgOQAgESUgoKTGlzdE9yZGVycxIeLnNwaWxsd2F5LnYxLkxpc3RPcmRlcnNSZXF1ZXN0Gh8uc3BpbGx3YXkudjEuTGlzdE9yZGVyc1Jlc3BvbnNlIgOQAgESVAoKV2F0Y2hPcmRlchIeLnNwaWxsd2F5LnYxLldhdGNoT3JkZXJSZXF1ZXN0Gh8uc3BpbGx3YXkudjEuV2F0Y2hPcmRlclJlc3BvbnNlIgOQAgEwARJVCgtDYW5jZWxPcmRlchIfLnNwaWxsd2F5LnYxLkNhbmNlbE9yZGVyUmVxdWVzdBogLnNwaWxsd2F5LnYxLkNhbmNlbE9yZGVyUmVzcG9uc2UiA5ACAhJVCgtSZWZ1bmRPcmRlchIfLnNwaWxsd2F5LnYxLlJlZnVuZE9yZGVyUmVxdWVzdBogLnNwaWxsd2F5LnYxLlJlZnVuZE9yZGVyUmVzcG9uc2UiA5ACAkKjAQoPY29tLnNwaWxsd2F5LnYxQgpPcmRlclByb3RvUAFaN2dpdGh1Yi5jb20vc3BpbGx3YXkvc3BpbGx3YXkvZ2VuL3NwaWxsd2F5L3YxO3NwaWxsd2F5djGiAgNTWFiqAgtTcGlsbHdheS5WMcoCC1NwaWxsd2F5XFYx4gIXU3BpbGx3YXlcVjFcR1BCTWV0YWRhdGHqAgxTcGlsbHdheTo6VjFiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_timestamp, file_spillway_v1_money]);
 
 /**
  * Address is where a parcel goes.
@@ -226,6 +226,20 @@ export type Order = Message<"spillway.v1.Order"> & {
    * @generated from field: google.protobuf.Timestamp expire_time = 14;
    */
   expireTime?: Timestamp | undefined;
+
+  /**
+   * What was given back, as the payment provider has confirmed it. Not set when that is nothing.
+   *
+   * @generated from field: spillway.v1.Money refunded_total = 15;
+   */
+  refundedTotal?: Money | undefined;
+
+  /**
+   * What is to be given back and is not confirmed yet. Not set when that is nothing.
+   *
+   * @generated from field: spillway.v1.Money refund_pending_total = 16;
+   */
+  refundPendingTotal?: Money | undefined;
 };
 
 /**
@@ -460,6 +474,127 @@ export const CancelOrderResponseSchema: GenMessage<CancelOrderResponse> = /*@__P
   messageDesc(file_spillway_v1_order, 10);
 
 /**
+ * RefundOrderRequest asks to give money of an order back.
+ *
+ * @generated from message spillway.v1.RefundOrderRequest
+ */
+export type RefundOrderRequest = Message<"spillway.v1.RefundOrderRequest"> & {
+  /**
+   * The order.
+   *
+   * @generated from field: string order_id = 1;
+   */
+  orderId: string;
+
+  /**
+   * How much, in the order's currency; without it, all that is left.
+   *
+   * @generated from field: spillway.v1.Money amount = 2;
+   */
+  amount?: Money | undefined;
+
+  /**
+   * Why; kept with the refund.
+   *
+   * @generated from field: string reason = 3;
+   */
+  reason: string;
+
+  /**
+   * Fresh for each refund of the order and the same for its retries, 1 to 128 visible ASCII characters; may be
+   * sent as the Idempotency-Key header instead. The same key returns the first refund; with another amount or
+   * reason it is `already_exists`.
+   *
+   * @generated from field: string idempotency_key = 4;
+   */
+  idempotencyKey: string;
+};
+
+/**
+ * Describes the message spillway.v1.RefundOrderRequest.
+ * Use `create(RefundOrderRequestSchema)` to create a new message.
+ */
+export const RefundOrderRequestSchema: GenMessage<RefundOrderRequest> = /*@__PURE__*/
+  messageDesc(file_spillway_v1_order, 11);
+
+/**
+ * RefundOrderResponse carries the refund.
+ *
+ * @generated from message spillway.v1.RefundOrderResponse
+ */
+export type RefundOrderResponse = Message<"spillway.v1.RefundOrderResponse"> & {
+  /**
+   * The order with its refunds so far.
+   *
+   * @generated from field: spillway.v1.Order order = 1;
+   */
+  order?: Order | undefined;
+
+  /**
+   * The refund.
+   *
+   * @generated from field: spillway.v1.Refund refund = 2;
+   */
+  refund?: Refund | undefined;
+};
+
+/**
+ * Describes the message spillway.v1.RefundOrderResponse.
+ * Use `create(RefundOrderResponseSchema)` to create a new message.
+ */
+export const RefundOrderResponseSchema: GenMessage<RefundOrderResponse> = /*@__PURE__*/
+  messageDesc(file_spillway_v1_order, 12);
+
+/**
+ * Refund is money that is given back.
+ *
+ * @generated from message spillway.v1.Refund
+ */
+export type Refund = Message<"spillway.v1.Refund"> & {
+  /**
+   * The ledger's id.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * How much.
+   *
+   * @generated from field: spillway.v1.Money amount = 2;
+   */
+  amount?: Money | undefined;
+
+  /**
+   * Why.
+   *
+   * @generated from field: string reason = 3;
+   */
+  reason: string;
+
+  /**
+   * When it was asked for.
+   *
+   * @generated from field: google.protobuf.Timestamp create_time = 4;
+   */
+  createTime?: Timestamp | undefined;
+
+  /**
+   * When the payment provider confirmed it; not set until then.
+   *
+   * @generated from field: google.protobuf.Timestamp confirm_time = 5;
+   */
+  confirmTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message spillway.v1.Refund.
+ * Use `create(RefundSchema)` to create a new message.
+ */
+export const RefundSchema: GenMessage<Refund> = /*@__PURE__*/
+  messageDesc(file_spillway_v1_order, 13);
+
+/**
  * OrderState says how far an order came. The states move only forward along one table.
  *
  * @generated from enum spillway.v1.OrderState
@@ -515,7 +650,7 @@ export const OrderStateSchema: GenEnum<OrderState> = /*@__PURE__*/
   enumDesc(file_spillway_v1_order, 0);
 
 /**
- * OrderService reads, watches and cancels the orders of the customer that the bearer token names.
+ * OrderService reads, watches and cancels the orders of the customer that the bearer token names, and refunds orders for operators.
  *
  * @generated from service spillway.v1.OrderService
  */
@@ -568,6 +703,19 @@ export const OrderService: GenService<{
     methodKind: "unary";
     input: typeof CancelOrderRequestSchema;
     output: typeof CancelOrderResponseSchema;
+  },
+  /**
+   * RefundOrder gives money of a paid order back: a part of it, also before the order is shipped, or all that is
+   * left of a SHIPPED order. The provider does it soon after the answer. It needs the role `operator`.
+   * `failed_precondition` when the order was never paid, is cancelled, or has less left than the amount, and when
+   * all that is left of an order that is not shipped is to go back: cancel it with CancelOrder.
+   *
+   * @generated from rpc spillway.v1.OrderService.RefundOrder
+   */
+  refundOrder: {
+    methodKind: "unary";
+    input: typeof RefundOrderRequestSchema;
+    output: typeof RefundOrderResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_spillway_v1_order, 0);

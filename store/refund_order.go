@@ -1,0 +1,119 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/spillway/spillway/order"
+)
+
+// RefundRequest is an operator's refund of an order.
+type RefundRequest struct {
+	OrderID order.ID
+	// RefundID is the id of the refund, unless the key made one before.
+	RefundID string
+	// Amount is how much; zero is all that is left.
+	Amount order.Money
+	Reason string
+	Actor  string
+	// Key is the idempotency key within the order.
+	Key string
+}
+
+// ErrNotPaid is the order.ErrState of an order whose row is PENDING: its payment may be on its way to SQL.
+var ErrNotPaid = fmt.Errorf("the order is not paid: cancel it with CancelOrder: %w", order.ErrState)
+
+// RefundOrder books a refund of a paid order, once a key, in one transaction that is decided in the order's row against cancelling and
+// shipping. Nothing was sent to the provider yet. It is order.ErrNotFound without a row, order.ErrKeyReused when the key made another refund,
+// order.ErrInvalid for another currency, and order.ErrState when the order cannot be refunded so.
+func (c *Charges) RefundOrder(ctx context.Context, r RefundRequest) (Refund, error) {
+	var out Refund
+	err := c.db.tx(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
+		out, err = c.refundOrder(ctx, tx, r)
+		return err
+	})
+	return out, err
+}
+
+func (c *Charges) refundOrder(ctx context.Context, tx *sql.Tx, r RefundRequest) (Refund, error) {
+	var state order.State
+	err := tx.QueryRowContext(ctx, "SELECT state FROM orders WHERE id = ?"+c.db.forUpdate(), r.OrderID).Scan(&state)
+	if errors.Is(err, sql.ErrNoRows) {
+		return Refund{}, fmt.Errorf("order %s: %w", r.OrderID, order.ErrNotFound)
+	}
+	if err != nil {
+		return Refund{}, fmt.Errorf("read order %s: %w", r.OrderID, err)
+	}
+	ch, err := c.db.lockCharge(ctx, tx, r.OrderID)
+	if err != nil && !errors.Is(err, order.ErrNotFound) {
+		return Refund{}, err
+	}
+	booked, err := bookedRefunds(ctx, tx, r.OrderID)
+	if err != nil {
+		return Refund{}, err
+	}
+	if before, err := refundByKey(ctx, tx, r); !errors.Is(err, sql.ErrNoRows) {
+		return before, errors.Join(err, sameRefund(ctx, tx, before, r, ch))
+	}
+	left := order.Money{Currency: ch.Amount.Currency, Amount: ch.Amount.Amount - booked}
+	if r.Amount == (order.Money{}) {
+		r.Amount = left
+	}
+	if err := refundable(state, ch, r, left); err != nil {
+		return Refund{}, err
+	}
+	out := Refund{RefundID: r.RefundID, OrderID: r.OrderID, Amount: r.Amount, Reason: r.Reason, Actor: r.Actor, Key: r.Key}
+	if r.Amount == left {
+		err = c.bookRefund(ctx, tx, &ch, &out)
+	} else {
+		err = insertRefund(ctx, tx, &out, micro(c.now()))
+	}
+	return out, err
+}
+
+func refundByKey(ctx context.Context, q querier, r RefundRequest) (Refund, error) {
+	return scanRefund(q.QueryRowContext(ctx, "SELECT "+refundColumns+" FROM refunds WHERE order_id = ? AND request_key = ?", r.OrderID, r.Key))
+}
+
+// sameRefund is order.ErrKeyReused unless the request asks for the refund that its key made before. One without an amount asked for all that
+// was left, after which there is no other refund.
+func sameRefund(ctx context.Context, q querier, before Refund, r RefundRequest, ch Charge) error {
+	same := before.Reason == clip(r.Reason, refundReasonMax)
+	if r.Amount != (order.Money{}) {
+		same = same && before.Amount == r.Amount
+	} else if same {
+		last, err := lastRefund(ctx, q, r.OrderID)
+		if err != nil {
+			return err
+		}
+		same = ch.State != ChargeSucceeded && last.RefundID == before.RefundID
+	}
+	if !same {
+		return fmt.Errorf("refund %s of %s was made with the key: %w", before.RefundID, before.Amount, order.ErrKeyReused)
+	}
+	return nil
+}
+
+// refundable says why the order cannot be refunded so, if it cannot.
+func refundable(state order.State, ch Charge, r RefundRequest, left order.Money) error {
+	switch {
+	case state == order.Pending:
+		return ErrNotPaid
+	case state == order.Cancelled:
+		return fmt.Errorf("the order is cancelled: what was paid goes back by that: %w", order.ErrState)
+	case ch.State != ChargeSucceeded:
+		return fmt.Errorf("nothing is left of the order's charge to give back: %w", order.ErrState)
+	case r.Amount.Currency != left.Currency:
+		return fmt.Errorf("the order was paid in %s, not %s: %w", left.Currency, r.Amount.Currency, order.ErrInvalid)
+	case r.Amount.Amount <= 0:
+		return fmt.Errorf("%s cannot be refunded: send an amount above 0, or none for all that is left: %w", r.Amount, order.ErrInvalid)
+	case r.Amount.Amount > left.Amount:
+		return fmt.Errorf("%s is more than the %s that are left of the order's charge: %w", r.Amount, left, order.ErrState)
+	case r.Amount == left && state != order.Shipped:
+		return fmt.Errorf("%s is all that is left of the charge, and the order is not shipped: cancel it with CancelOrder, which refunds it and "+
+			"gives its stock back: %w", r.Amount, order.ErrState)
+	}
+	return nil
+}
