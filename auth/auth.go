@@ -24,7 +24,7 @@ type Role string
 const (
 	// Operator changes the catalogue and reads every order.
 	Operator Role = "operator"
-	// Service calls the payment, shipping and mail services on behalf of the shop.
+	// Service is for the shop's own processes. No procedure of the public port needs it.
 	Service Role = "service"
 )
 

@@ -17,13 +17,15 @@ type access struct {
 	public bool
 	// roles, if any: the caller must have one of them. None means any customer.
 	roles []auth.Role
+	// internal procedures are called within the process alone: they act on what the order's services decided.
+	internal bool
 }
 
 var (
 	anyone    = access{public: true}
 	customers = access{}
 	operators = access{roles: []auth.Role{auth.Operator}}
-	services  = access{roles: []auth.Role{auth.Service, auth.Operator}}
+	internal  = access{internal: true}
 )
 
 // permissions is who may call what. What is not in it nobody may call, so that a new RPC is closed until somebody decides.
@@ -56,19 +58,19 @@ var permissions = map[string]access{
 	spillwayv1connect.OrderServiceRefundOrderProcedure: operators,
 
 	spillwayv1connect.ShippingServiceGetQuoteProcedure:    anyone,
-	spillwayv1connect.ShippingServiceShipOrderProcedure:   services,
+	spillwayv1connect.ShippingServiceShipOrderProcedure:   internal,
 	spillwayv1connect.ShippingServiceGetShipmentProcedure: customers,
 
-	spillwayv1connect.PaymentServiceChargeProcedure:    services,
-	spillwayv1connect.PaymentServiceGetChargeProcedure: services,
-	spillwayv1connect.PaymentServiceRefundProcedure:    services,
-	spillwayv1connect.PaymentServiceVoidProcedure:      services,
+	spillwayv1connect.PaymentServiceChargeProcedure:    internal,
+	spillwayv1connect.PaymentServiceGetChargeProcedure: internal,
+	spillwayv1connect.PaymentServiceRefundProcedure:    internal,
+	spillwayv1connect.PaymentServiceVoidProcedure:      internal,
 
-	spillwayv1connect.PaymentServiceExecuteRefundProcedure: services,
+	spillwayv1connect.PaymentServiceExecuteRefundProcedure: internal,
 
-	spillwayv1connect.EmailServiceSendOrderConfirmationProcedure: services,
-	spillwayv1connect.EmailServiceSendOrderShippedProcedure:      services,
-	spillwayv1connect.EmailServiceSendOrderCancelledProcedure:    services,
+	spillwayv1connect.EmailServiceSendOrderConfirmationProcedure: internal,
+	spillwayv1connect.EmailServiceSendOrderShippedProcedure:      internal,
+	spillwayv1connect.EmailServiceSendOrderCancelledProcedure:    internal,
 
 	spillwayv1connect.DeadLetterServiceListDeadLettersProcedure:   operators,
 	spillwayv1connect.DeadLetterServiceGetDeadLetterProcedure:     operators,
@@ -111,6 +113,9 @@ func admit(ctx context.Context, tokens *auth.Tokens, procedure, header string) (
 	may, known := permissions[procedure]
 	if !known {
 		return ctx, connect.NewError(connect.CodePermissionDenied, errors.New("nobody may call this procedure"))
+	}
+	if may.internal {
+		return ctx, connect.NewError(connect.CodeUnimplemented, errors.New("this procedure is internal and not served here; operators use OrderService"))
 	}
 	if header == "" && may.public {
 		return ctx, nil

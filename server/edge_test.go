@@ -147,8 +147,6 @@ func allServices(t *testing.T) Services {
 		Checkout: spillwayv1connect.UnimplementedCheckoutServiceHandler{},
 		Order:    spillwayv1connect.UnimplementedOrderServiceHandler{},
 		Shipping: spillwayv1connect.UnimplementedShippingServiceHandler{},
-		Payment:  spillwayv1connect.UnimplementedPaymentServiceHandler{},
-		Email:    spillwayv1connect.UnimplementedEmailServiceHandler{},
 
 		DeadLetters: spillwayv1connect.UnimplementedDeadLetterServiceHandler{},
 		Audit:       spillwayv1connect.UnimplementedAuditServiceHandler{},

@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -12,7 +15,6 @@ import (
 	"connectrpc.com/connect"
 	"github.com/wneessen/go-mail"
 
-	"github.com/spillway/spillway/auth"
 	"github.com/spillway/spillway/gateway"
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
 	"github.com/spillway/spillway/gen/spillway/v1/spillwayv1connect"
@@ -138,19 +140,14 @@ func TestAMailThatFailsSaysWhetherItEverWillGo(t *testing.T) {
 // TestTheWorkersLearnWhetherTheCarrierMayHaveAParcel goes the whole way, in process and by URL.
 func TestTheWorkersLearnWhetherTheCarrierMayHaveAParcel(t *testing.T) {
 	carrier := &gateway.SimulatedCarrier{}
-	services := allServices(t)
 	service := Shipping{Carrier: carrier}
-	services.Shipping = service
-	e := startServer(t, services)
-	bearer := connect.WithInterceptors(connect.UnaryInterceptorFunc(func(next connect.UnaryFunc) connect.UnaryFunc {
-		return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
-			req.Header().Set("Authorization", "Bearer "+e.token(t, "w", auth.Service))
-			return next(ctx, req)
-		}
-	}))
+	mux := http.NewServeMux()
+	mux.Handle(spillwayv1connect.NewShippingServiceHandler(service, connect.WithInterceptors(edge(slog.New(slog.DiscardHandler)))))
+	behind := httptest.NewServer(mux)
+	t.Cleanup(behind.Close)
 	cfg := gateway.PolicyConfig{Timeout: 300 * time.Millisecond, Failures: 100, Window: 100, Delay: time.Second}
 	for how, client := range map[string]spillwayv1connect.ShippingServiceClient{
-		"in process": service, "by URL": spillwayv1connect.NewShippingServiceClient(e.client, e.url, bearer),
+		"in process": service, "by URL": spillwayv1connect.NewShippingServiceClient(behind.Client(), behind.URL),
 	} {
 		caller := gateway.Shipments{Client: client, Policy: gateway.NewPolicy(gateway.Handover, cfg)}
 		before := carrier.Parcels()

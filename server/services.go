@@ -16,9 +16,8 @@ type Services struct {
 	Currency spillwayv1connect.CurrencyServiceHandler
 	Checkout spillwayv1connect.CheckoutServiceHandler
 	Order    spillwayv1connect.OrderServiceHandler
+	// Shipping prices parcels and shows shipments. Handing parcels over is internal, as are PaymentService and EmailService.
 	Shipping spillwayv1connect.ShippingServiceHandler
-	Payment  spillwayv1connect.PaymentServiceHandler
-	Email    spillwayv1connect.EmailServiceHandler
 	// DeadLetters and Audit are for operators.
 	DeadLetters spillwayv1connect.DeadLetterServiceHandler
 	Audit       spillwayv1connect.AuditServiceHandler
@@ -56,14 +55,6 @@ func mount(mux *http.ServeMux, s Services, opts []connect.HandlerOption) (names 
 	if s.Shipping != nil {
 		path, h := spillwayv1connect.NewShippingServiceHandler(s.Shipping, opts...)
 		add(spillwayv1connect.ShippingServiceName, path, h)
-	}
-	if s.Payment != nil {
-		path, h := spillwayv1connect.NewPaymentServiceHandler(s.Payment, opts...)
-		add(spillwayv1connect.PaymentServiceName, path, h)
-	}
-	if s.Email != nil {
-		path, h := spillwayv1connect.NewEmailServiceHandler(s.Email, opts...)
-		add(spillwayv1connect.EmailServiceName, path, h)
 	}
 	if s.DeadLetters != nil {
 		path, h := spillwayv1connect.NewDeadLetterServiceHandler(s.DeadLetters, opts...)

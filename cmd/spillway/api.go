@@ -84,8 +84,6 @@ func newAPI(p *parts, redis redisConfig, orders orderConfig, dataDir string, out
 			Book: ledger, Payments: gateway.Payments{Client: payment, Policy: p.policies[gateway.Refund]}, Log: p.log, Now: time.Now,
 		}},
 		Shipping: shipping,
-		Payment:  payment,
-		Email:    email,
 		Audit:    server.NewAudit(newAudit(p.db)),
 	}
 	a.services.DeadLetters = deadLetters(p, a)

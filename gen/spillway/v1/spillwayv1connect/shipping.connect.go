@@ -48,7 +48,8 @@ const (
 type ShippingServiceClient interface {
 	// GetQuote says what shipping the lines to the address costs. It needs no token.
 	GetQuote(context.Context, *v1.GetQuoteRequest) (*v1.GetQuoteResponse, error)
-	// ShipOrder hands a paid order to the carrier, once per order id (role `service` or `operator`).
+	// ShipOrder hands a paid order to the carrier, once per order id. It is internal: the workers call it, once they have
+	// claimed the order, and the public port does not serve it.
 	ShipOrder(context.Context, *v1.ShipOrderRequest) (*v1.ShipOrderResponse, error)
 	// GetShipment returns the shipment of one of the caller's orders; `not_found` before it is shipped.
 	GetShipment(context.Context, *v1.GetShipmentRequest) (*v1.GetShipmentResponse, error)
@@ -127,7 +128,8 @@ func (c *shippingServiceClient) GetShipment(ctx context.Context, req *v1.GetShip
 type ShippingServiceHandler interface {
 	// GetQuote says what shipping the lines to the address costs. It needs no token.
 	GetQuote(context.Context, *v1.GetQuoteRequest) (*v1.GetQuoteResponse, error)
-	// ShipOrder hands a paid order to the carrier, once per order id (role `service` or `operator`).
+	// ShipOrder hands a paid order to the carrier, once per order id. It is internal: the workers call it, once they have
+	// claimed the order, and the public port does not serve it.
 	ShipOrder(context.Context, *v1.ShipOrderRequest) (*v1.ShipOrderResponse, error)
 	// GetShipment returns the shipment of one of the caller's orders; `not_found` before it is shipped.
 	GetShipment(context.Context, *v1.GetShipmentRequest) (*v1.GetShipmentResponse, error)

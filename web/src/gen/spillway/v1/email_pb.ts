@@ -133,7 +133,7 @@ export const SendOrderCancelledResponseSchema: GenMessage<SendOrderCancelledResp
   messageDesc(file_spillway_v1_email, 5);
 
 /**
- * EmailService writes to customers. It is called by the workers: a token needs the role `service` or `operator`.
+ * EmailService writes to customers. It is internal: the workers call it, and the public port does not serve it.
  *
  * @generated from service spillway.v1.EmailService
  */

@@ -431,8 +431,9 @@ export const ChargeStateSchema: GenEnum<ChargeState> = /*@__PURE__*/
   enumDesc(file_spillway_v1_payment, 0);
 
 /**
- * PaymentService charges cards and keeps the ledger of it in SQL. It is called by checkout and by the
- * workers: a token needs the role `service` or `operator`. Each call is idempotent by the order's id.
+ * PaymentService charges cards and keeps the ledger of it in SQL. It is internal: checkout and the workers call it,
+ * and the public port does not serve it; operators call OrderService.RefundOrder. Each call is idempotent by the
+ * order's id.
  *
  * @generated from service spillway.v1.PaymentService
  */

@@ -234,7 +234,8 @@ export const ShippingService: GenService<{
     output: typeof GetQuoteResponseSchema;
   },
   /**
-   * ShipOrder hands a paid order to the carrier, once per order id (role `service` or `operator`).
+   * ShipOrder hands a paid order to the carrier, once per order id. It is internal: the workers call it, once they have
+   * claimed the order, and the public port does not serve it.
    *
    * @generated from rpc spillway.v1.ShippingService.ShipOrder
    */
