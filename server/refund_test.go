@@ -14,8 +14,8 @@ import (
 	"github.com/spillway/spillway/store"
 )
 
-// euros is an amount of so many cents.
-func euros(cents int64) *spillwayv1.Money {
+// euroCents is an amount of so many cents.
+func euroCents(cents int64) *spillwayv1.Money {
 	return &spillwayv1.Money{CurrencyCode: "EUR", Units: cents / 100, Nanos: int32(cents%100) * 10_000_000}
 }
 
@@ -64,7 +64,7 @@ func TestRefundOrder_Shipped(t *testing.T) {
 			key      string
 			amount   *spillwayv1.Money
 			refunded int64
-		}{{"r1", euros(300), 300}, {"r1", euros(300), 300}, {"r2", euros(199), 499}, {"r3", nil, 1200}, {"r3", nil, 1200}, {"r3", euros(701), 1200}} {
+		}{{"r1", euroCents(300), 300}, {"r1", euroCents(300), 300}, {"r2", euroCents(199), 499}, {"r3", nil, 1200}, {"r3", nil, 1200}, {"r3", euroCents(701), 1200}} {
 			resp, err := s.refund(t, placed.GetId(), step.key, step.amount)
 			if err != nil || cents(resp.GetOrder().GetRefundedTotal()) != step.refunded || resp.GetRefund().GetConfirmTime() == nil || resp.GetOrder().GetRefundPendingTotal() != nil {
 				t.Errorf("refund %s: %v, %v; want %d refunded in all", step.key, resp, err, step.refunded)
@@ -76,7 +76,7 @@ func TestRefundOrder_Shipped(t *testing.T) {
 		}
 		s.wantRow(t, placed.GetId(), order.Shipped)
 		s.wantBooks(t, placed.GetId(), 1200)
-		if _, err := s.refund(t, placed.GetId(), "r4", euros(1)); !errors.Is(err, order.ErrState) {
+		if _, err := s.refund(t, placed.GetId(), "r4", euroCents(1)); !errors.Is(err, order.ErrState) {
 			t.Errorf("more than everything: %v; want ErrState", err)
 		}
 	})
@@ -88,7 +88,7 @@ func TestRefundOrder_ProviderRefuses(t *testing.T) {
 		placed := s.place(t, "k1", goodCard)
 		s.flush(t)
 		s.provider.refusing.Store(true)
-		resp, err := s.refund(t, placed.GetId(), "r1", euros(300))
+		resp, err := s.refund(t, placed.GetId(), "r1", euroCents(300))
 		if err != nil || cents(resp.GetOrder().GetRefundPendingTotal()) != 300 || resp.GetOrder().GetRefundedTotal() != nil || resp.GetRefund().GetConfirmTime() != nil {
 			t.Errorf("refund: %v, %v; want 300 pending", resp, err)
 		}
@@ -106,7 +106,7 @@ func TestRefundOrder_ThenCancelled(t *testing.T) {
 	onBothDatabases(t, func(t *testing.T, s *testShop) {
 		placed := s.place(t, "k1", goodCard)
 		s.flush(t)
-		if _, err := s.refund(t, placed.GetId(), "r1", euros(300)); err != nil {
+		if _, err := s.refund(t, placed.GetId(), "r1", euroCents(300)); err != nil {
 			t.Fatal(err)
 		}
 		paid, err := s.orders.Get(t.Context(), order.ID(placed.GetId()))
@@ -129,12 +129,12 @@ func TestRefundOrder_Nonsense(t *testing.T) {
 		if _, err := s.canceller.Cancel(t.Context(), order.Order{ID: order.ID(cancelled.GetId()), State: order.Pending}, "by the customer", "c1"); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.refund(t, paid.GetId(), "early", euros(1)); !errors.Is(err, order.ErrUnavailable) {
+		if _, err := s.refund(t, paid.GetId(), "early", euroCents(1)); !errors.Is(err, order.ErrUnavailable) {
 			t.Errorf("before its row is there: %v; want ErrUnavailable", err)
 		}
 		s.flush(t)
 		s.ship(t, shipped.GetId())
-		if _, err := s.refund(t, shipped.GetId(), "used", euros(100)); err != nil {
+		if _, err := s.refund(t, shipped.GetId(), "used", euroCents(100)); err != nil {
 			t.Fatal(err)
 		}
 		for name, c := range map[string]struct {
@@ -143,20 +143,20 @@ func TestRefundOrder_Nonsense(t *testing.T) {
 			want    error
 			text    string
 		}{
-			"nothing":                  {paid.GetId(), "r", euros(0), order.ErrInvalid, "above 0"},
-			"less than nothing":        {paid.GetId(), "r", euros(-100), order.ErrInvalid, "above 0"},
+			"nothing":                  {paid.GetId(), "r", euroCents(0), order.ErrInvalid, "above 0"},
+			"less than nothing":        {paid.GetId(), "r", euroCents(-100), order.ErrInvalid, "above 0"},
 			"another currency":         {paid.GetId(), "r", &spillwayv1.Money{CurrencyCode: "USD", Units: 1}, order.ErrInvalid, "EUR"},
 			"no currency":              {paid.GetId(), "r", &spillwayv1.Money{Units: 1}, order.ErrInvalid, ""},
-			"more than was paid":       {paid.GetId(), "r", euros(1201), order.ErrState, "12.00"},
-			"more than is left":        {shipped.GetId(), "r", euros(1101), order.ErrState, "11.00"},
+			"more than was paid":       {paid.GetId(), "r", euroCents(1201), order.ErrState, "12.00"},
+			"more than is left":        {shipped.GetId(), "r", euroCents(1101), order.ErrState, "11.00"},
 			"all of one not shipped":   {paid.GetId(), "r", nil, order.ErrState, "CancelOrder"},
-			"its total, not shipped":   {paid.GetId(), "r", euros(1200), order.ErrState, "CancelOrder"},
-			"one that is not paid":     {pending.GetId(), "r", euros(1), order.ErrState, "not paid"},
-			"one that is cancelled":    {cancelled.GetId(), "r", euros(1), order.ErrState, "cancelled"},
-			"an unknown order":         {string(newID()), "r", euros(1), order.ErrNotFound, "no order"},
-			"an id of nothing":         {"x", "r", euros(1), order.ErrNotFound, "no order"},
-			"no key":                   {paid.GetId(), "", euros(1), order.ErrInvalid, "Idempotency-Key"},
-			"a key of another amount":  {shipped.GetId(), "used", euros(101), order.ErrKeyReused, "1.00"},
+			"its total, not shipped":   {paid.GetId(), "r", euroCents(1200), order.ErrState, "CancelOrder"},
+			"one that is not paid":     {pending.GetId(), "r", euroCents(1), order.ErrState, "not paid"},
+			"one that is cancelled":    {cancelled.GetId(), "r", euroCents(1), order.ErrState, "cancelled"},
+			"an unknown order":         {string(newID()), "r", euroCents(1), order.ErrNotFound, "no order"},
+			"an id of nothing":         {"x", "r", euroCents(1), order.ErrNotFound, "no order"},
+			"no key":                   {paid.GetId(), "", euroCents(1), order.ErrInvalid, "Idempotency-Key"},
+			"a key of another amount":  {shipped.GetId(), "used", euroCents(101), order.ErrKeyReused, "1.00"},
 			"a key, for all this time": {shipped.GetId(), "used", nil, order.ErrKeyReused, "1.00"},
 		} {
 			_, err := s.refund(t, c.id, c.key, c.amount)
@@ -177,7 +177,7 @@ func TestRefundOrder_Concurrently(t *testing.T) {
 		done := make(chan error)
 		for i := range 5 {
 			go func() {
-				_, err := s.refund(t, placed.GetId(), fmt.Sprint("r", i), euros(500))
+				_, err := s.refund(t, placed.GetId(), fmt.Sprint("r", i), euroCents(500))
 				done <- err
 			}()
 		}
