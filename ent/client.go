@@ -24,6 +24,7 @@ import (
 	"github.com/spillway/spillway/ent/product"
 	"github.com/spillway/spillway/ent/refund"
 	"github.com/spillway/spillway/ent/sentmail"
+	"github.com/spillway/spillway/ent/setting"
 	"github.com/spillway/spillway/ent/shipment"
 	"github.com/spillway/spillway/ent/stockadjustment"
 	"github.com/spillway/spillway/ent/stockdeduplog"
@@ -58,6 +59,8 @@ type Client struct {
 	Refund *RefundClient
 	// SentMail is the client for interacting with the SentMail builders.
 	SentMail *SentMailClient
+	// Setting is the client for interacting with the Setting builders.
+	Setting *SettingClient
 	// Shipment is the client for interacting with the Shipment builders.
 	Shipment *ShipmentClient
 	// StockAdjustment is the client for interacting with the StockAdjustment builders.
@@ -89,6 +92,7 @@ func (c *Client) init() {
 	c.Product = NewProductClient(c.config)
 	c.Refund = NewRefundClient(c.config)
 	c.SentMail = NewSentMailClient(c.config)
+	c.Setting = NewSettingClient(c.config)
 	c.Shipment = NewShipmentClient(c.config)
 	c.StockAdjustment = NewStockAdjustmentClient(c.config)
 	c.StockDedupLog = NewStockDedupLogClient(c.config)
@@ -196,6 +200,7 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		Product:           NewProductClient(cfg),
 		Refund:            NewRefundClient(cfg),
 		SentMail:          NewSentMailClient(cfg),
+		Setting:           NewSettingClient(cfg),
 		Shipment:          NewShipmentClient(cfg),
 		StockAdjustment:   NewStockAdjustmentClient(cfg),
 		StockDedupLog:     NewStockDedupLogClient(cfg),
@@ -230,6 +235,7 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		Product:           NewProductClient(cfg),
 		Refund:            NewRefundClient(cfg),
 		SentMail:          NewSentMailClient(cfg),
+		Setting:           NewSettingClient(cfg),
 		Shipment:          NewShipmentClient(cfg),
 		StockAdjustment:   NewStockAdjustmentClient(cfg),
 		StockDedupLog:     NewStockDedupLogClient(cfg),
@@ -265,8 +271,8 @@ func (c *Client) Close() error {
 func (c *Client) Use(hooks ...Hook) {
 	for _, n := range []interface{ Use(...Hook) }{
 		c.Charge, c.DueMail, c.FailedOrder, c.FailedOrderAction, c.Order,
-		c.OrderCancellation, c.OrderItem, c.Product, c.Refund, c.SentMail, c.Shipment,
-		c.StockAdjustment, c.StockDedupLog, c.StockEpoch, c.StockReturn,
+		c.OrderCancellation, c.OrderItem, c.Product, c.Refund, c.SentMail, c.Setting,
+		c.Shipment, c.StockAdjustment, c.StockDedupLog, c.StockEpoch, c.StockReturn,
 	} {
 		n.Use(hooks...)
 	}
@@ -277,8 +283,8 @@ func (c *Client) Use(hooks ...Hook) {
 func (c *Client) Intercept(interceptors ...Interceptor) {
 	for _, n := range []interface{ Intercept(...Interceptor) }{
 		c.Charge, c.DueMail, c.FailedOrder, c.FailedOrderAction, c.Order,
-		c.OrderCancellation, c.OrderItem, c.Product, c.Refund, c.SentMail, c.Shipment,
-		c.StockAdjustment, c.StockDedupLog, c.StockEpoch, c.StockReturn,
+		c.OrderCancellation, c.OrderItem, c.Product, c.Refund, c.SentMail, c.Setting,
+		c.Shipment, c.StockAdjustment, c.StockDedupLog, c.StockEpoch, c.StockReturn,
 	} {
 		n.Intercept(interceptors...)
 	}
@@ -307,6 +313,8 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.Refund.mutate(ctx, m)
 	case *SentMailMutation:
 		return c.SentMail.mutate(ctx, m)
+	case *SettingMutation:
+		return c.Setting.mutate(ctx, m)
 	case *ShipmentMutation:
 		return c.Shipment.mutate(ctx, m)
 	case *StockAdjustmentMutation:
@@ -1652,6 +1660,139 @@ func (c *SentMailClient) mutate(ctx context.Context, m *SentMailMutation) (Value
 	}
 }
 
+// SettingClient is a client for the Setting schema.
+type SettingClient struct {
+	config
+}
+
+// NewSettingClient returns a client for the Setting from the given config.
+func NewSettingClient(c config) *SettingClient {
+	return &SettingClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `setting.Hooks(f(g(h())))`.
+func (c *SettingClient) Use(hooks ...Hook) {
+	c.hooks.Setting = append(c.hooks.Setting, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `setting.Intercept(f(g(h())))`.
+func (c *SettingClient) Intercept(interceptors ...Interceptor) {
+	c.inters.Setting = append(c.inters.Setting, interceptors...)
+}
+
+// Create returns a builder for creating a Setting entity.
+func (c *SettingClient) Create() *SettingCreate {
+	mutation := newSettingMutation(c.config, OpCreate)
+	return &SettingCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of Setting entities.
+func (c *SettingClient) CreateBulk(builders ...*SettingCreate) *SettingCreateBulk {
+	return &SettingCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *SettingClient) MapCreateBulk(slice any, setFunc func(*SettingCreate, int)) *SettingCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &SettingCreateBulk{err: fmt.Errorf("calling to SettingClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*SettingCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &SettingCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for Setting.
+func (c *SettingClient) Update() *SettingUpdate {
+	mutation := newSettingMutation(c.config, OpUpdate)
+	return &SettingUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *SettingClient) UpdateOne(_m *Setting) *SettingUpdateOne {
+	mutation := newSettingMutation(c.config, OpUpdateOne, withSetting(_m))
+	return &SettingUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *SettingClient) UpdateOneID(id string) *SettingUpdateOne {
+	mutation := newSettingMutation(c.config, OpUpdateOne, withSettingID(id))
+	return &SettingUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for Setting.
+func (c *SettingClient) Delete() *SettingDelete {
+	mutation := newSettingMutation(c.config, OpDelete)
+	return &SettingDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *SettingClient) DeleteOne(_m *Setting) *SettingDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *SettingClient) DeleteOneID(id string) *SettingDeleteOne {
+	builder := c.Delete().Where(setting.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &SettingDeleteOne{builder}
+}
+
+// Query returns a query builder for Setting.
+func (c *SettingClient) Query() *SettingQuery {
+	return &SettingQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeSetting},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a Setting entity by its id.
+func (c *SettingClient) Get(ctx context.Context, id string) (*Setting, error) {
+	return c.Query().Where(setting.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *SettingClient) GetX(ctx context.Context, id string) *Setting {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *SettingClient) Hooks() []Hook {
+	return c.hooks.Setting
+}
+
+// Interceptors returns the client interceptors.
+func (c *SettingClient) Interceptors() []Interceptor {
+	return c.inters.Setting
+}
+
+func (c *SettingClient) mutate(ctx context.Context, m *SettingMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&SettingCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&SettingUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&SettingUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&SettingDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown Setting mutation op: %q", m.Op())
+	}
+}
+
 // ShipmentClient is a client for the Shipment schema.
 type ShipmentClient struct {
 	config
@@ -2321,13 +2462,13 @@ func (c *StockReturnClient) mutate(ctx context.Context, m *StockReturnMutation) 
 type (
 	hooks struct {
 		Charge, DueMail, FailedOrder, FailedOrderAction, Order, OrderCancellation,
-		OrderItem, Product, Refund, SentMail, Shipment, StockAdjustment, StockDedupLog,
-		StockEpoch, StockReturn []ent.Hook
+		OrderItem, Product, Refund, SentMail, Setting, Shipment, StockAdjustment,
+		StockDedupLog, StockEpoch, StockReturn []ent.Hook
 	}
 	inters struct {
 		Charge, DueMail, FailedOrder, FailedOrderAction, Order, OrderCancellation,
-		OrderItem, Product, Refund, SentMail, Shipment, StockAdjustment, StockDedupLog,
-		StockEpoch, StockReturn []ent.Interceptor
+		OrderItem, Product, Refund, SentMail, Setting, Shipment, StockAdjustment,
+		StockDedupLog, StockEpoch, StockReturn []ent.Interceptor
 	}
 )
 

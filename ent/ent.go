@@ -22,6 +22,7 @@ import (
 	"github.com/spillway/spillway/ent/product"
 	"github.com/spillway/spillway/ent/refund"
 	"github.com/spillway/spillway/ent/sentmail"
+	"github.com/spillway/spillway/ent/setting"
 	"github.com/spillway/spillway/ent/shipment"
 	"github.com/spillway/spillway/ent/stockadjustment"
 	"github.com/spillway/spillway/ent/stockdeduplog"
@@ -97,6 +98,7 @@ func checkColumn(t, c string) error {
 			product.Table:           product.ValidColumn,
 			refund.Table:            refund.ValidColumn,
 			sentmail.Table:          sentmail.ValidColumn,
+			setting.Table:           setting.ValidColumn,
 			shipment.Table:          shipment.ValidColumn,
 			stockadjustment.Table:   stockadjustment.ValidColumn,
 			stockdeduplog.Table:     stockdeduplog.ValidColumn,

@@ -14,6 +14,7 @@ import (
 	"github.com/spillway/spillway/ent/refund"
 	"github.com/spillway/spillway/ent/schema"
 	"github.com/spillway/spillway/ent/sentmail"
+	"github.com/spillway/spillway/ent/setting"
 	"github.com/spillway/spillway/ent/shipment"
 	"github.com/spillway/spillway/ent/stockadjustment"
 	"github.com/spillway/spillway/ent/stockdeduplog"
@@ -265,6 +266,16 @@ func init() {
 	sentmailDescKind := sentmailFields[2].Descriptor()
 	// sentmail.KindValidator is a validator for the "kind" field. It is called by the builders before save.
 	sentmail.KindValidator = sentmailDescKind.Validators[0].(func(string) error)
+	settingFields := schema.Setting{}.Fields()
+	_ = settingFields
+	// settingDescValue is the schema descriptor for value field.
+	settingDescValue := settingFields[1].Descriptor()
+	// setting.ValueValidator is a validator for the "value" field. It is called by the builders before save.
+	setting.ValueValidator = settingDescValue.Validators[0].(func(string) error)
+	// settingDescID is the schema descriptor for id field.
+	settingDescID := settingFields[0].Descriptor()
+	// setting.IDValidator is a validator for the "id" field. It is called by the builders before save.
+	setting.IDValidator = settingDescID.Validators[0].(func(string) error)
 	shipmentFields := schema.Shipment{}.Fields()
 	_ = shipmentFields
 	// shipmentDescTrackingID is the schema descriptor for tracking_id field.

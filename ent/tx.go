@@ -34,6 +34,8 @@ type Tx struct {
 	Refund *RefundClient
 	// SentMail is the client for interacting with the SentMail builders.
 	SentMail *SentMailClient
+	// Setting is the client for interacting with the Setting builders.
+	Setting *SettingClient
 	// Shipment is the client for interacting with the Shipment builders.
 	Shipment *ShipmentClient
 	// StockAdjustment is the client for interacting with the StockAdjustment builders.
@@ -185,6 +187,7 @@ func (tx *Tx) init() {
 	tx.Product = NewProductClient(tx.config)
 	tx.Refund = NewRefundClient(tx.config)
 	tx.SentMail = NewSentMailClient(tx.config)
+	tx.Setting = NewSettingClient(tx.config)
 	tx.Shipment = NewShipmentClient(tx.config)
 	tx.StockAdjustment = NewStockAdjustmentClient(tx.config)
 	tx.StockDedupLog = NewStockDedupLogClient(tx.config)

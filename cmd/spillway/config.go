@@ -72,7 +72,7 @@ func (c redisConfig) stock() stock.RedisConfig {
 // queueConfig says where the queue is.
 type queueConfig struct {
 	RocketMQ string `name:"rocketmq" env:"SPILLWAY_ROCKETMQ" placeholder:"HOST:PORT" help:"The gRPC proxy of a RocketMQ 5. Without it, the queue is a stream in Redis."`
-	Topic    string `name:"topic" env:"SPILLWAY_TOPIC" default:"spillway-orders" help:"The topic of order events. It must exist in RocketMQ, with the groups orders, shipping, mail and dead-letters."`
+	Topic    string `name:"topic" env:"SPILLWAY_TOPIC" default:"spillway-orders" help:"The topic of order events, one for each shop. It must exist in RocketMQ, with the groups orders, shipping, mail and dead-letters."`
 }
 
 func (c queueConfig) validate() error {

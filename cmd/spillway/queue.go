@@ -6,10 +6,12 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/spillway/spillway/gateway"
 	"github.com/spillway/spillway/queue"
 	"github.com/spillway/spillway/queue/redisstream"
 	"github.com/spillway/spillway/queue/rocketmq"
 	"github.com/spillway/spillway/stock"
+	"github.com/spillway/spillway/store"
 )
 
 // The groups that read the topic of order events.
@@ -38,6 +40,20 @@ func openQueue(cfg queueConfig, redis *stock.Redis, namespace string, log *slog.
 		Topics: map[string][]string{cfg.Topic: {groupOrders, groupShipping, groupMail}}, Log: log,
 		Key: func(topic string) string { return "{" + namespace + ":queue:" + topic + "}" },
 	})
+}
+
+// openBroker opens the queue behind its breakers, for the messages of this shop only. The parts close it.
+func (p *parts) openBroker(ctx context.Context, r role) (queue.Broker, error) {
+	shop, err := store.NewSettings(p.db).ShopID(ctx)
+	if err != nil {
+		return nil, err
+	}
+	broker, err := openQueue(r.queue, p.redis, r.redis.Namespace, p.log)
+	if err != nil {
+		return nil, err
+	}
+	p.closers = append(p.closers, closeQueue(broker))
+	return queue.ForShop(queue.Guard(broker, p.policies[gateway.Queue], p.policies[gateway.QueueReceive]), shop, p.log)
 }
 
 func closeQueue(b queue.Broker) func() error {

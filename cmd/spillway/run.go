@@ -146,7 +146,7 @@ func (r role) run(ctx context.Context, log *slog.Logger, l net.Listener) (err er
 	if r.http != nil && len(r.workers) == 0 && p.flush.WithOrders {
 		r.workers = []string{workerFlusher} // Its answers wait for the flush.
 	}
-	turns, err := newWorkers(p, a, r)
+	turns, err := newWorkers(ctx, p, a, r)
 	if err != nil {
 		return err
 	}

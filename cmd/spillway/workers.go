@@ -1,10 +1,10 @@
 package main
 
 import (
+	"context"
 	"slices"
 
 	"github.com/spillway/spillway/gateway"
-	"github.com/spillway/spillway/queue"
 	"github.com/spillway/spillway/store"
 	"github.com/spillway/spillway/workers"
 )
@@ -32,13 +32,13 @@ var workerNames = []string{
 }
 
 // newWorkers makes the workers of the role: first those on an order's path, in its order, because that is how they are drained.
-func newWorkers(p *parts, a *api, r role) (out turns, err error) {
+func newWorkers(ctx context.Context, p *parts, a *api, r role) (out turns, err error) {
 	if slices.Contains(r.workers, workerFlusher) {
 		f := p.flusher()
 		out = append(out, turn{name: workerFlusher, run: f.Run, once: f.RunOnce})
 	}
 	if slices.ContainsFunc(r.workers, func(w string) bool { return slices.Contains(queueWorkers, w) }) {
-		if out, err = addQueueWorkers(p, a, r, out); err != nil {
+		if out, err = addQueueWorkers(ctx, p, a, r, out); err != nil {
 			return nil, err
 		}
 	}
@@ -48,13 +48,11 @@ func newWorkers(p *parts, a *api, r role) (out turns, err error) {
 // queueWorkers are those that need the queue.
 var queueWorkers = []string{workerRelay, workerWriter, workerShipper, workerMailer, workerDrain}
 
-func addQueueWorkers(p *parts, a *api, r role, out turns) (turns, error) {
-	broker, err := openQueue(r.queue, p.redis, r.redis.Namespace, p.log)
+func addQueueWorkers(ctx context.Context, p *parts, a *api, r role, out turns) (turns, error) {
+	broker, err := p.openBroker(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	p.closers = append(p.closers, closeQueue(broker))
-	broker = queue.Guard(broker, p.policies[gateway.Queue], p.policies[gateway.QueueReceive])
 	if slices.Contains(r.workers, workerRelay) {
 		producer, err := broker.Producer()
 		if err != nil {

@@ -298,6 +298,17 @@ var (
 			},
 		},
 	}
+	// SettingsColumns holds the columns for the "settings" table.
+	SettingsColumns = []*schema.Column{
+		{Name: "name", Type: field.TypeString, Size: 64},
+		{Name: "value", Type: field.TypeString, Size: 255},
+	}
+	// SettingsTable holds the schema information for the "settings" table.
+	SettingsTable = &schema.Table{
+		Name:       "settings",
+		Columns:    SettingsColumns,
+		PrimaryKey: []*schema.Column{SettingsColumns[0]},
+	}
 	// ShipmentsColumns holds the columns for the "shipments" table.
 	ShipmentsColumns = []*schema.Column{
 		{Name: "order_id", Type: field.TypeString, Size: 26, SchemaType: map[string]string{"mysql": "char(26)"}},
@@ -409,6 +420,7 @@ var (
 		ProductsTable,
 		RefundsTable,
 		SentMailsTable,
+		SettingsTable,
 		ShipmentsTable,
 		StockAdjustmentsTable,
 		StockDedupLogTable,
@@ -469,6 +481,9 @@ func init() {
 	}
 	SentMailsTable.Annotation = &entsql.Annotation{
 		Table: "sent_mails",
+	}
+	SettingsTable.Annotation = &entsql.Annotation{
+		Table: "settings",
 	}
 	ShipmentsTable.Annotation = &entsql.Annotation{
 		Table: "shipments",

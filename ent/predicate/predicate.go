@@ -36,6 +36,9 @@ type Refund func(*sql.Selector)
 // SentMail is the predicate function for sentmail builders.
 type SentMail func(*sql.Selector)
 
+// Setting is the predicate function for setting builders.
+type Setting func(*sql.Selector)
+
 // Shipment is the predicate function for shipment builders.
 type Shipment func(*sql.Selector)
 

@@ -3,6 +3,7 @@ package queuetest
 import (
 	"bytes"
 	"errors"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -95,6 +96,32 @@ func testRefused(t *testing.T, h Harness) {
 		t.Errorf("a group with a slash: %v, want %v", err, queue.ErrInvalid)
 	}
 	nothing(t, c, h.Lease, time.Second)
+}
+
+// testShops: a shop receives its own messages only, and what it acknowledged of others does not come again.
+func testShops(t *testing.T, h Harness) {
+	f := newFixture(t, h, 1)
+	plain := f.consumer(t, 0)
+	ours, err1 := queue.ForShop(f.broker, "ours", slog.New(slog.DiscardHandler))
+	theirs, err2 := queue.ForShop(f.broker, "theirs", slog.New(slog.DiscardHandler))
+	c, err3 := ours.Consumer(f.topic, f.groups[0])
+	if err := errors.Join(err1, err2, err3); err != nil {
+		t.Fatal(err)
+	}
+	for i, b := range []queue.Broker{ours, theirs, f.broker, ours} {
+		p, err := b.Producer()
+		if err == nil {
+			err = p.Send(t.Context(), f.topic, queue.Outgoing{Body: []byte{'a' + byte(i)}})
+		}
+		if err != nil {
+			t.Fatalf("send: %v", err)
+		}
+	}
+	got := receive(t, c, 2, h.Lease, patience)
+	wantBodies(t, got, "a", "d")
+	ack(t, c, got...)
+	nothing(t, c, h.Lease, 2*h.Lease) // It takes the foreign ones that are left.
+	nothing(t, plain, h.Lease, 2*h.Lease)
 }
 
 func testLargest(t *testing.T, h Harness) {

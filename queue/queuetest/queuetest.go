@@ -51,6 +51,7 @@ func Run(t *testing.T, h Harness) {
 		{"trace context travels", testTrace},
 		{"what is too large or malformed is refused", testRefused},
 		{"the largest body fits", testLargest},
+		{"two shops on one topic", testShops},
 		{"the same message twice", testTwice},
 		{"a lease that ran out", testLeaseEnds},
 		{"a lease given back", testRelease},

@@ -68,7 +68,18 @@ func (s *shop) argument(flag string) string {
 	return ""
 }
 
-// TestAPoisonMessageCostsOnlyItself: it is put aside once for each group of workers, and the orders around it reach their end.
+// headers are those of a message of the shop.
+func (s *shop) headers() map[string]string {
+	s.t.Helper()
+	id, err := store.NewSettings(s.db()).ShopID(s.t.Context())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return map[string]string{"traceparent": traceparent, queue.ShopHeader: id}
+}
+
+// TestAPoisonMessageCostsOnlyItself: it is put aside once for each group of workers, and the orders around it reach their end. Messages
+// of another shop, and of none, change nothing.
 func TestAPoisonMessageCostsOnlyItself(t *testing.T) {
 	redis := realparts.StartRedis(t).Addr()
 	s := onRealParts(t, redis)
@@ -92,9 +103,12 @@ func TestAPoisonMessageCostsOnlyItself(t *testing.T) {
 	_, unreadable := paidEvent(t, "unreadable")
 	unreadable.Snapshot = []byte{0xff}
 	good, readable := paidEvent(t, "good")
+	foreign, foreignEvent := paidEvent(t, "foreign")
 	err = p.Send(t.Context(), topic,
-		queue.Outgoing{Body: []byte("garbage"), Headers: map[string]string{"traceparent": traceparent}},
-		queue.Outgoing{Body: marshalled(t, &spillwayv1.OrderEventBatch{Events: []*spillwayv1.OrderEvent{unreadable, readable}})})
+		queue.Outgoing{Body: marshalled(t, &spillwayv1.OrderEventBatch{Events: []*spillwayv1.OrderEvent{foreignEvent}}), Headers: map[string]string{queue.ShopHeader: "another"}},
+		queue.Outgoing{Body: []byte("garbage of nobody")},
+		queue.Outgoing{Body: []byte("garbage"), Headers: s.headers()},
+		queue.Outgoing{Body: marshalled(t, &spillwayv1.OrderEventBatch{Events: []*spillwayv1.OrderEvent{unreadable, readable}}), Headers: s.headers()})
 	if err = errors.Join(err, b.Close(context.WithoutCancel(t.Context()))); err != nil {
 		t.Fatal(err)
 	}
@@ -116,6 +130,12 @@ func TestAPoisonMessageCostsOnlyItself(t *testing.T) {
 			return len(letters) == 2
 		})
 	}
+	if got, err := store.NewOrders(s.db()).Get(t.Context(), foreign.ID); !errors.Is(err, order.ErrNotFound) {
+		t.Errorf("the order of another shop is %v, %v; want no row", got.State, err)
+	}
+	if n := len(s.letters(store.LetterFilter{})); n != 6 {
+		t.Errorf("%d letters; want two of each worker, and none of foreign messages", n)
+	}
 }
 
 func (s *shop) letters(f store.LetterFilter) []store.FailedOrder {
@@ -132,8 +152,12 @@ func (s *shop) letters(f store.LetterFilter) []store.FailedOrder {
 func TestWhatTheBrokerGaveUpIsDrainedAndReplayed(t *testing.T) {
 	mq := realparts.StartRocketMQ(t, []string{"e2e-orders"}, []string{"orders:1", "shipping", "mail"})
 	o, event := paidEvent(t, "given up")
-	exhaust(t, mq.Addr(), marshalled(t, &spillwayv1.OrderEventBatch{Events: []*spillwayv1.OrderEvent{event}}))
-	s := onRealParts(t, realparts.StartRedis(t).Addr(), "--rocketmq", mq.Addr(), "--topic", "e2e-orders")
+	dsn := database(t)
+	exhaust(t, mq.Addr(), queue.Outgoing{
+		Body:    marshalled(t, &spillwayv1.OrderEventBatch{Events: []*spillwayv1.OrderEvent{event}}),
+		Headers: (&shop{t: t, dsn: dsn}).headers(),
+	})
+	s := onDatabase(t, dsn, realparts.StartRedis(t).Addr(), "--rocketmq", mq.Addr(), "--topic", "e2e-orders")
 	// Before that, the shop itself would bring the order to its row.
 	if _, err := store.NewOrders(s.db()).Get(t.Context(), o.ID); !errors.Is(err, order.ErrNotFound) {
 		t.Fatalf("the order is there, %v; the broker did not give the message up", err)
@@ -156,7 +180,7 @@ func TestWhatTheBrokerGaveUpIsDrainedAndReplayed(t *testing.T) {
 }
 
 // exhaust sends a message and receives it without acknowledging it until the broker has put it aside.
-func exhaust(t *testing.T, addr string, body []byte) {
+func exhaust(t *testing.T, addr string, message queue.Outgoing) {
 	t.Helper()
 	const lease = time.Second
 	b, err := rocketmq.New(rocketmq.Config{Endpoint: addr, Await: time.Second, LeaseMin: lease})
@@ -171,7 +195,7 @@ func exhaust(t *testing.T, addr string, body []byte) {
 	orders, err1 := b.Consumer("e2e-orders", "orders")
 	dead, err2 := b.Consumer(b.Features().DeadLetterPrefix+"orders", "dead-letters")
 	p, err3 := b.Producer()
-	if err := errors.Join(err1, err2, err3, p.Send(t.Context(), "e2e-orders", queue.Outgoing{Body: body, Headers: map[string]string{"traceparent": traceparent}})); err != nil {
+	if err := errors.Join(err1, err2, err3, p.Send(t.Context(), "e2e-orders", message)); err != nil {
 		t.Fatal(err)
 	}
 	for begin := time.Now(); ; {

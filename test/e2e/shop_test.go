@@ -75,8 +75,20 @@ func embedded(t testing.TB, more ...string) *shop {
 // onRealParts is a shop on MySQL and the given Redis; without --rocketmq in more, its queue is in Redis.
 func onRealParts(t testing.TB, redis string, more ...string) *shop {
 	t.Helper()
-	dsn := realparts.MySQL(t)
+	return onDatabase(t, database(t), redis, more...)
+}
+
+// database is a fresh one on MySQL, migrated and seeded.
+func database(t testing.TB) (dsn string) {
+	t.Helper()
+	dsn = realparts.MySQL(t)
 	migrated(t, dsn)
+	return dsn
+}
+
+// onDatabase is onRealParts on a database that exists.
+func onDatabase(t testing.TB, dsn, redis string, more ...string) *shop {
+	t.Helper()
 	return newShop(t, dsn, append([]string{"--data-dir", t.TempDir(), "--mysql", dsn, "--redis", redis, "--redis-namespace", "e2e-" + rand.Text()}, more...))
 }
 
