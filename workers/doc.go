@@ -25,6 +25,8 @@
 //	                                             due_mails                                                     noted: it is repeated
 //	RefundRetrier         refunds that are       refunds and charges, by             recoveryBatch a look      each refund is idempotent by
 //	                      not confirmed          PaymentService                                                its id: it is repeated
+//	OrderRepairer         log, hot orders in     orders, failed_orders, due_mails,   RepairConfig.PagesMax     the next one scans from the
+//	                      Redis, orders          TTLs in Redis                       pages of each kind        beginning
 //	LostOrders            closed epochs, log,    order_cancellations                 a closed epoch            the epoch is looked at again
 //	                      charges
 //

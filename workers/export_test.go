@@ -25,3 +25,6 @@ func (r *RefundRetrier) SetClock(now func() time.Time) { r.now = now }
 
 // SetClock sets what time it is.
 func (f *CancellationFinisher) SetClock(now func() time.Time) { f.now = now }
+
+// SetClock sets what time it is.
+func (r *OrderRepairer) SetClock(now func() time.Time) { r.now = now }

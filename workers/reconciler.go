@@ -63,6 +63,9 @@ type PaymentReconciler struct {
 	now     func() time.Time
 	// place is where the last look at pending orders ended, if there were more.
 	place store.Place
+	// brought are the orders that were settled or released in Redis and that SQL does not know so yet. The queue brings it there, or
+	// after a minute the order repairer.
+	brought seen
 	// lookedBack is when all cancelled orders were looked at last.
 	lookedBack time.Time
 }
@@ -102,7 +105,9 @@ func (r *PaymentReconciler) stale(ctx context.Context, now time.Time) ([]order.O
 		return nil, err
 	}
 	r.place = store.Place{}
-	if len(page) == recoveryBatch {
+	if len(page) < recoveryBatch {
+		r.brought.next()
+	} else {
 		last := page[len(page)-1]
 		r.place = store.Place{At: last.UpdatedAt, OrderID: last.ID}
 	}
@@ -155,7 +160,7 @@ func (r *PaymentReconciler) settle(ctx context.Context, o order.Order, chargeID 
 	case errors.Is(err, order.ErrState):
 		err = r.refund(ctx, o.ID)
 	}
-	if err == nil {
+	if err == nil && r.brought.first(o.ID) {
 		r.log.InfoContext(ctx, "an order whose payment was not known is paid", "order", o.ID)
 	}
 	return err
@@ -169,7 +174,7 @@ func (r *PaymentReconciler) release(ctx context.Context, o order.Order, reason s
 	case errors.Is(err, order.ErrState): // Settled just now: its event is on the way to SQL.
 		return nil
 	}
-	if err == nil {
+	if err == nil && r.brought.first(o.ID) {
 		r.log.InfoContext(ctx, "an order that was not paid is cancelled", "order", o.ID, "reason", reason)
 	}
 	return err

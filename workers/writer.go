@@ -77,17 +77,26 @@ func (w *OrderWriter) RunOnce(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	aside := make(map[order.ID]bool)
-	for chunk := range slices.Chunk(changes, w.cfg.Rows) {
-		if err := w.write(ctx, chunk, aside); err != nil {
-			return 0, err
-		}
+	written, err := w.apply(ctx, changes)
+	if err != nil {
+		return 0, err
 	}
 	if err := w.consumer.Ack(ctx, messages...); err != nil {
 		return 0, fmt.Errorf("acknowledge: %w", err)
 	}
-	w.expire(ctx, slices.DeleteFunc(slices.Clone(changes), func(c store.Change) bool { return aside[c.Order.ID] }))
+	w.expire(ctx, written)
 	return len(changes), nil
+}
+
+// apply commits the changes, or makes dead letters of those that SQL cannot take, and returns the others.
+func (w *OrderWriter) apply(ctx context.Context, changes []store.Change) ([]store.Change, error) {
+	aside := make(map[order.ID]bool)
+	for chunk := range slices.Chunk(changes, w.cfg.Rows) {
+		if err := w.write(ctx, chunk, aside); err != nil {
+			return nil, err
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(changes), func(c store.Change) bool { return aside[c.Order.ID] }), nil
 }
 
 // write applies the changes in one transaction, or one by one when a row of them is bad; it notes the orders that it put aside.
@@ -135,11 +144,11 @@ func (w *OrderWriter) settle(ctx context.Context, out store.Outcome) error {
 	return errors.Join(errs...)
 }
 
-// expire is best effort: a record that stays costs memory, and the next event of its order lets it go.
+// expire is best effort: a record without TTL costs memory until the order repairer sets it.
 func (w *OrderWriter) expire(ctx context.Context, changes []store.Change) {
 	states := reached(changes)
 	if err := w.hot.Expire(ctx, states); err != nil {
-		w.log.WarnContext(ctx, "records in Redis were not let go", "orders", len(states), "error", err)
+		w.log.WarnContext(ctx, "failed to set the TTL of hot orders; the order repairer sets it", "orders", len(states), "error", err)
 	}
 }
 

@@ -89,12 +89,13 @@ type orderConfig struct {
 	CustomerOrders int           `name:"customer-orders" env:"SPILLWAY_CUSTOMER_ORDERS" default:"300" help:"How many orders a customer may place in a minute; 0 is no limit."`
 	PayWithin      time.Duration `name:"pay-within" env:"SPILLWAY_PAY_WITHIN" default:"15m" help:"How long an order that was placed without a card can be paid; then it is cancelled."`
 	ReconcileAfter time.Duration `name:"reconcile-after" env:"SPILLWAY_RECONCILE_AFTER" default:"30s" help:"After how long an order whose payment is not known is settled or cancelled by asking the payment service. A checkout takes up to 15s."`
+	RepairAfter    time.Duration `name:"repair-after" env:"SPILLWAY_REPAIR_AFTER" default:"1m" help:"After how long an order that the queue did not bring to SQL is brought there from Redis; a confirmation that was not sent is sent after twice as long."`
 	LostAfter      time.Duration `name:"lost-after" env:"SPILLWAY_LOST_AFTER" default:"10m" help:"How long after a Redis lost its data the orders that it held may still come through the queue; then they are cancelled and refunded. At least 20s."`
 }
 
 func (c orderConfig) validate() error {
 	var errs []error
-	for flag, d := range map[string]time.Duration{"--pay-within": c.PayWithin, "--reconcile-after": c.ReconcileAfter, "--lost-after": c.LostAfter} {
+	for flag, d := range map[string]time.Duration{"--pay-within": c.PayWithin, "--reconcile-after": c.ReconcileAfter, "--repair-after": c.RepairAfter, "--lost-after": c.LostAfter} {
 		if d <= 0 {
 			errs = append(errs, fmt.Errorf("%s %s: must be more than nothing", flag, d))
 		}

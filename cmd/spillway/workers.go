@@ -21,6 +21,7 @@ const (
 	workerCanceller  = "cancellation-finisher"
 	workerRefunds    = "refund-retrier"
 	workerLost       = "lost-orders"
+	workerRepairer   = "order-repairer"
 	workerRescuer    = "ship-rescuer"
 	workerDispatcher = "mail-dispatcher"
 	workerDrain      = "dead-letter-drain"
@@ -28,7 +29,7 @@ const (
 
 var workerNames = []string{
 	workerFlusher, workerRelay, workerWriter, workerShipper, workerMailer,
-	workerReconciler, workerCanceller, workerRefunds, workerLost, workerRescuer, workerDispatcher, workerDrain,
+	workerReconciler, workerCanceller, workerRefunds, workerLost, workerRescuer, workerRepairer, workerDispatcher, workerDrain,
 }
 
 // newWorkers makes the workers of the role: first those on an order's path, in its order, because that is how they are drained.
@@ -75,6 +76,7 @@ func sqlWorkers(p *parts, a *api, r role) turns {
 	finisher := workers.NewCancellationFinisher(intents, a.payments, p.stock, p.log)
 	refunds := workers.NewRefundRetrier(a.ledger, gateway.Payments{Client: a.payments.Client, Policy: p.policies[gateway.Refund]}, p.log)
 	finder := workers.NewLostOrders(lost, books, a.ledger, p.stock, p.journal, intents, p.log)
+	repairer := newRepairer(p, a, r)
 	all := turns{
 		{name: workerDispatcher, run: dispatcher.Run, once: dispatcher.RunOnce},
 		{workerRescuer, rescuer.Run, rescuer.RunOnce, true},
@@ -82,6 +84,7 @@ func sqlWorkers(p *parts, a *api, r role) turns {
 		{workerCanceller, finisher.Run, finisher.RunOnce, true},
 		{workerRefunds, refunds.Run, refunds.RunOnce, true},
 		{workerLost, finder.Run, finder.RunOnce, true},
+		{workerRepairer, repairer.Run, repairer.RunOnce, true},
 	}
 	return slices.DeleteFunc(all, func(t turn) bool { return !slices.Contains(r.workers, t.name) })
 }

@@ -1,0 +1,126 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/spillway/spillway/order"
+)
+
+// LogRow is a row of the dedup log: a range of journal entries that was applied.
+type LogRow struct {
+	ID        int64
+	AppliedAt time.Time
+	// Orders are those whose stock the range took or gave back.
+	Orders []order.ID
+}
+
+// ReadLog reads up to limit rows of the partition's log after the id, oldest first.
+func (s *Stock) ReadLog(ctx context.Context, partition uint8, after int64, limit int) ([]LogRow, error) {
+	return fetch(ctx, s.db, func(ctx context.Context) ([]LogRow, error) {
+		return collect(ctx, s.db.sql, "the log of applied ranges", scanLogRow,
+			"SELECT id, applied_at, orders FROM stock_dedup_log WHERE partition_no = ? AND id > ? ORDER BY id LIMIT ?", partition, after, limit)
+	})
+}
+
+func scanLogRow(r scanner) (LogRow, error) {
+	var row LogRow
+	var text sql.RawBytes
+	if err := r.Scan(&row.ID, &row.AppliedAt, &text); err != nil {
+		return row, err
+	}
+	holds, err := ParseHolds(text)
+	for _, h := range holds {
+		row.Orders = append(row.Orders, h.OrderID)
+	}
+	return row, err
+}
+
+// Unknown returns those of the orders that nothing in SQL knows: no row, no cancellation, no open dead letter.
+func (s *Stock) Unknown(ctx context.Context, ids []order.ID) ([]order.ID, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	return s.unknown(ctx, ids)
+}
+
+// Lettered returns those of the orders that an open dead letter names.
+func (d *DeadLetters) Lettered(ctx context.Context, ids []order.ID) ([]order.ID, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	return fetch(ctx, d.db, func(ctx context.Context) ([]order.ID, error) {
+		return collect(ctx, d.db.sql, "orders with dead letters", scanValue[order.ID],
+			"SELECT DISTINCT order_id FROM failed_orders WHERE status = ? AND order_id IN ("+marks(len(ids))+")", append([]any{LetterOpen}, anys(ids)...)...)
+	})
+}
+
+// InState reads up to limit orders after the place that entered the state before the time, oldest first.
+func (o *Orders) InState(ctx context.Context, state order.State, after Place, before time.Time, limit int) ([]Place, error) {
+	return fetch(ctx, o.db, func(ctx context.Context) ([]Place, error) {
+		return collect(ctx, o.db.sql, fmt.Sprintf("orders that are %s", state), func(r scanner) (p Place, err error) {
+			err = r.Scan(&p.At, &p.OrderID)
+			p.At = p.At.UTC()
+			return p, err
+		}, "SELECT updated_at, id FROM orders WHERE state = ? AND updated_at >= ? AND updated_at < ? AND (updated_at > ? OR id > ?) ORDER BY updated_at, id LIMIT ?",
+			state, micro(after.At), micro(before), micro(after.At), after.OrderID, limit)
+	})
+}
+
+// Duplicates returns those of the orders that were cancelled because their key belongs to another order.
+func (o *Orders) Duplicates(ctx context.Context, ids []order.ID) ([]Duplicate, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	return fetch(ctx, o.db, func(ctx context.Context) ([]Duplicate, error) {
+		return collect(ctx, o.db.sql, "duplicates", func(r scanner) (d Duplicate, err error) {
+			var held row
+			err = r.Scan(&d.ID, &held.reason)
+			d.Of = held.duplicateOf()
+			return d, err
+		}, "SELECT id, cancel_reason FROM orders WHERE state = ? AND cancel_reason LIKE ? AND id IN ("+marks(len(ids))+")",
+			append([]any{order.Cancelled, order.ReasonDuplicate + "%"}, anys(ids)...)...)
+	})
+}
+
+// Unsent returns those of the orders whose mail of the kind was neither sent, nor is due, nor is a dead letter. deadKeys are the dedup
+// keys that such letters have.
+func (m *Mails) Unsent(ctx context.Context, kind order.MailKind, ids []order.ID, deadKeys []string) ([]order.ID, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	in := " IN (" + marks(len(ids)) + ")"
+	query := "SELECT order_id FROM sent_mails WHERE kind = ? AND order_id" + in + " UNION SELECT order_id FROM due_mails WHERE kind = ? AND order_id" + in
+	args := slices.Concat([]any{kind}, anys(ids), []any{kind}, anys(ids))
+	if len(deadKeys) > 0 {
+		query += " UNION SELECT order_id FROM failed_orders WHERE dedup_key IN (" + marks(len(deadKeys)) + ")"
+		args = append(args, anys(deadKeys)...)
+	}
+	known, err := fetch(ctx, m.db, func(ctx context.Context) ([]order.ID, error) {
+		return collect(ctx, m.db.sql, "mails", scanValue[order.ID], query, args...)
+	})
+	if err != nil {
+		return nil, err
+	}
+	seen := make(map[order.ID]bool, len(known))
+	for _, id := range known {
+		seen[id] = true
+	}
+	return slices.DeleteFunc(slices.Clone(ids), func(id order.ID) bool { return seen[id] }), nil
+}
+
+// AddAllDue is AddDue for many orders.
+func (m *Mails) AddAllDue(ctx context.Context, kind order.MailKind, ids []order.ID) error {
+	return m.db.tx(ctx, func(ctx context.Context, tx *sql.Tx) error { return m.db.addDueMails(ctx, tx, kind, ids) })
+}
+
+// CountDue returns how many mails are due, up to limit.
+func (m *Mails) CountDue(ctx context.Context, limit int) (n int, err error) {
+	err = m.db.call(ctx, func(ctx context.Context) error {
+		return m.db.sql.QueryRowContext(ctx, "SELECT COUNT(*) FROM (SELECT 1 FROM due_mails LIMIT ?) due", limit).Scan(&n)
+	})
+	return n, err
+}

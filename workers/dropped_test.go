@@ -1,0 +1,172 @@
+package workers_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/spillway/spillway/audit"
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/queue"
+	"github.com/spillway/spillway/store"
+	"github.com/spillway/spillway/test/realparts"
+	"github.com/spillway/spillway/workers"
+)
+
+// dropping is a consumer that loses every nth message for good, as a broker that never redelivers it.
+type dropping struct {
+	queue.Consumer
+	nth, seen, dropped int
+}
+
+func (d *dropping) Receive(ctx context.Context, max int, lease time.Duration) ([]queue.Message, error) {
+	messages, err := d.Consumer.Receive(ctx, max, lease)
+	var kept []queue.Message
+	for _, m := range messages {
+		if d.seen++; d.seen%d.nth != 0 {
+			kept = append(kept, m)
+			continue
+		}
+		d.dropped++
+		if err := d.Ack(ctx, m); err != nil {
+			return kept, err
+		}
+	}
+	return kept, err
+}
+
+// fakeMail remembers in SQL what it sent, as the EmailService does.
+type fakeMail struct{ book *store.Mails }
+
+func (f fakeMail) SendConfirmation(ctx context.Context, o order.Order) error {
+	return f.book.MarkSent(ctx, o.ID, order.MailConfirmation)
+}
+
+func (f fakeMail) SendShipped(ctx context.Context, o order.Order) error {
+	return f.book.MarkSent(ctx, o.ID, order.MailShipped)
+}
+
+func (f fakeMail) SendCancelled(ctx context.Context, o order.Order, _ order.Money) error {
+	return f.book.MarkSent(ctx, o.ID, order.MailCancelled)
+}
+
+type fakeCarrier struct{}
+
+func (fakeCarrier) Ship(context.Context, order.Order) error { return nil }
+
+// soon takes the place of the minute after which the repairing workers begin.
+const soon = 300 * time.Millisecond
+
+// TestQueue_EveryNthMessageOfOneGroupIsLost: all orders come to their end all the same, with their mails, and the books close (I5).
+func TestQueue_EveryNthMessageOfOneGroupIsLost(t *testing.T) {
+	for _, group := range []string{"orders", "shipping", "mail"} {
+		for _, durability := range []string{"journal", "sql"} {
+			t.Run(group+", durability "+durability, func(t *testing.T) {
+				t.Parallel()
+				db := openDB(t, realparts.MySQL(t))
+				if _, err := store.NewMigrator(db).Up(t.Context()); err != nil {
+					t.Fatalf("migrate: %v", err)
+				}
+				runDropping(t, openShop(t, db), group, durability == "sql")
+			})
+		}
+	}
+}
+
+func runDropping(t *testing.T, s *shop, group string, sqlDurable bool) {
+	b := openQueue(t, s)
+	lossy := &dropping{Consumer: consumer(t, b, group), nth: 3}
+	in := func(g string) queue.Consumer {
+		if g == group {
+			return lossy
+		}
+		return consumer(t, b, g)
+	}
+	producer, err := b.Producer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	for _, run := range s.everyWorker(producer, in, sqlDurable) {
+		wg.Go(func() { run(ctx) })
+	}
+	want := s.placeOrders(t, 24)
+	eventually(t, "all orders to come to their end with their mails", func() bool { return s.ended(t, want) })
+	stop()
+	wg.Wait()
+	if lossy.dropped < 3 {
+		t.Errorf("only %d messages were dropped", lossy.dropped)
+	}
+	report, err := audit.Run(t.Context(), store.NewAudits(s.db), audit.Options{Drained: true})
+	if err != nil || !report.OK {
+		t.Errorf("the audit found %+v, %v", report.Findings, err)
+	}
+}
+
+// everyWorker makes those on an order's path, and those that repair it.
+func (s *shop) everyWorker(producer queue.Producer, in func(group string) queue.Consumer, sqlDurable bool) []func(context.Context) {
+	relayCfg := workers.DefaultRelayConfig("orders", "relay-1")
+	relayCfg.Block, relayCfg.Batch = briefly, 2
+	rescueCfg, dispatchCfg := workers.DefaultRescueConfig(), workers.DefaultDispatchConfig()
+	rescueCfg.Old.Paid, rescueCfg.Every, dispatchCfg.Every = soon, lookEvery, lookEvery
+	mail, cancel := fakeMail{store.NewMails(s.db)}, &canceller{}
+	return []func(context.Context){
+		s.flusher(s.sql, func(c *workers.FlushConfig) { c.WithOrders = sqlDurable }).Run,
+		workers.NewOrderRelay(relayCfg, s.journal, s.sql, producer, quiet).Run,
+		workers.NewOrderWriter(workers.DefaultWriterConfig(), in("orders"), s.orders, s.dead, s.Stock, cancel, quiet).Run,
+		workers.NewShipper(workers.DefaultShipConfig(), in("shipping"), s.orders, s.dead, fakeCarrier{}, quiet).Run,
+		workers.NewMailer(workers.DefaultMailConfig(), in("mail"), s.dead, mail, quiet).Run,
+		workers.NewShipRescuer(rescueCfg, s.orders, fakeCarrier{}, quiet).Run,
+		workers.NewMailDispatcher(dispatchCfg, store.NewMails(s.db), s.orders, mail, quiet).Run,
+		s.repairer(cancel, func(c *workers.RepairConfig) { c.After, c.MailAfter = soon, 2*soon }).Run,
+	}
+}
+
+// placeOrders places n orders one after the other, of which every fourth is declined, and returns how each must end.
+func (s *shop) placeOrders(t *testing.T, n int) map[order.ID]order.State {
+	t.Helper()
+	ledger := store.NewCharges(s.db)
+	defer ledger.Close()
+	want := map[order.ID]order.State{}
+	for i := range n {
+		o := freshOrder()
+		s.reserve(t, o)
+		charge := store.Charge{OrderID: o.ID, ChargeID: fmt.Sprint("ch-", i), State: store.ChargeSucceeded, Amount: order.Money{Currency: o.Currency, Amount: o.Total}}
+		if want[o.ID] = order.Shipped; i%4 == 0 {
+			want[o.ID], charge.State = order.Cancelled, store.ChargeDeclined
+		}
+		if _, err := ledger.Record(t.Context(), charge); err != nil {
+			t.Fatal(err)
+		}
+		if want[o.ID] == order.Cancelled {
+			s.release(t, o)
+		} else {
+			s.settle(t, o)
+		}
+	}
+	return want
+}
+
+// ended says whether every order is in its state, and whether all that were paid have their two mails.
+func (s *shop) ended(t *testing.T, want map[order.ID]order.State) bool {
+	t.Helper()
+	states, err := s.orders.States(t.Context(), keysOf(want))
+	if err != nil || len(states) != len(want) {
+		return false
+	}
+	mails := store.NewMails(s.db)
+	for id, state := range want {
+		if states[id] != state {
+			return false
+		}
+		for _, kind := range []order.MailKind{order.MailConfirmation, order.MailShipped} {
+			if sent, err := mails.Sent(t.Context(), id, kind); state == order.Shipped && (err != nil || !sent) {
+				return false
+			}
+		}
+	}
+	return true
+}

@@ -1,0 +1,161 @@
+package workers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/stock"
+	"github.com/spillway/spillway/store"
+	"github.com/spillway/spillway/wire"
+)
+
+// scanLog finds orders whose stock was taken longer than After ago and that SQL does not know.
+func (r *OrderRepairer) scanLog(ctx context.Context, now time.Time) (int, bool, error) {
+	return r.pages(func() (int, bool, error) {
+		rows, err := r.Books.ReadLog(ctx, r.cfg.Partition, r.logID, r.cfg.LogPage)
+		if err != nil {
+			return 0, false, err
+		}
+		read := len(rows)
+		// The log is in the order of its ids. Those behind a young row wait for it, whatever another process' clock wrote into them.
+		if young := slices.IndexFunc(rows, func(row store.LogRow) bool { return row.AppliedAt.After(now.Add(-r.cfg.After)) }); young >= 0 {
+			rows = rows[:young]
+		}
+		n, err := r.repairLogged(ctx, rows)
+		if err != nil || len(rows) == 0 {
+			return n, false, err
+		}
+		r.logID = rows[len(rows)-1].ID
+		return n, len(rows) == r.cfg.LogPage && read == len(rows), nil
+	})
+}
+
+func (r *OrderRepairer) repairLogged(ctx context.Context, rows []store.LogRow) (int, error) {
+	var ids []order.ID
+	for _, row := range rows {
+		ids = append(ids, row.Orders...)
+	}
+	slices.Sort(ids)
+	total := 0
+	for chunk := range slices.Chunk(slices.Compact(ids), r.cfg.Page) {
+		unknown, err := r.Books.Unknown(ctx, chunk)
+		if err != nil {
+			return total, err
+		}
+		n, err := r.repair(ctx, unknown, "log")
+		total += n
+		if err != nil {
+			return total, err
+		}
+	}
+	return total, nil
+}
+
+// scanPending finds orders that have been PENDING in SQL for longer than After and are not in Redis.
+func (r *OrderRepairer) scanPending(ctx context.Context, now time.Time) (int, bool, error) {
+	return r.pages(func() (int, bool, error) {
+		page, err := r.Orders.InState(ctx, order.Pending, r.pending, now.Add(-r.cfg.After), r.cfg.Page)
+		if err != nil {
+			return 0, false, err
+		}
+		n, err := r.repairPending(ctx, placedOrders(page))
+		if err != nil {
+			return n, false, err
+		}
+		if len(page) < r.cfg.Page {
+			r.pending = store.Place{} // The next iteration begins at the oldest again.
+			return n, false, nil
+		}
+		r.pending = page[len(page)-1]
+		return n, true, nil
+	})
+}
+
+func (r *OrderRepairer) repairPending(ctx context.Context, ids []order.ID) (int, error) {
+	if len(ids) == 0 {
+		return 0, nil
+	}
+	states, err := r.Cache.States(ctx, ids)
+	if err != nil {
+		return 0, err
+	}
+	decided := slices.DeleteFunc(ids, func(id order.ID) bool { s, ok := states[id]; return !ok || s == order.Pending })
+	lettered, err := r.Letters.Lettered(ctx, decided)
+	if err != nil {
+		return 0, err
+	}
+	decided = slices.DeleteFunc(decided, func(id order.ID) bool { return slices.Contains(lettered, id) })
+	return r.repair(ctx, decided, "pending")
+}
+
+func placedOrders(page []store.Place) []order.ID {
+	out := make([]order.ID, len(page))
+	for i, p := range page {
+		out[i] = p.OrderID
+	}
+	return out
+}
+
+// repair applies what Redis knows of the orders, and returns how many it knew. scan is the kind of scan that found them. Those that Redis does not know are left: the payment
+// reconciler ends PENDING ones, and lost-orders those without a row, when their epoch is closed.
+func (r *OrderRepairer) repair(ctx context.Context, ids []order.ID, scan string) (int, error) {
+	var changes []store.Change
+	epochs := make(map[int64]store.Epoch)
+	for _, id := range ids {
+		rec, err := r.Cache.Record(ctx, id)
+		if errors.Is(err, order.ErrNotFound) {
+			r.Log.ErrorContext(ctx, "neither SQL nor Redis has an order that holds stock; lost-orders ends it when its epoch is closed", "order", id)
+			continue
+		}
+		if err != nil {
+			return 0, err
+		}
+		c, ok, err := r.changeOf(ctx, id, rec, epochs)
+		if err != nil {
+			return 0, err
+		}
+		if ok {
+			changes = append(changes, c)
+		}
+	}
+	if len(changes) == 0 {
+		return 0, nil
+	}
+	written, err := r.Writer.apply(ctx, changes)
+	if err != nil {
+		return 0, err
+	}
+	r.Writer.expire(ctx, written)
+	r.Log.WarnContext(ctx, "orders were brought to SQL from Redis, because the queue did not bring them", "scan", scan, "orders", len(written), "first", changes[0].Order.ID, "state", changes[0].To)
+	return len(written), nil
+}
+
+// changeOf makes the change that a record says. There is none while the record's entry is not flushed: the relay would not have sent it
+// either, and what a closed epoch did not flush never happened.
+func (r *OrderRepairer) changeOf(ctx context.Context, id order.ID, rec stock.Record, epochs map[int64]store.Epoch) (c store.Change, ok bool, err error) {
+	at := rec.Position
+	epoch, seen := epochs[at.Epoch]
+	if !seen {
+		epoch, err = r.Books.EpochAt(ctx, r.cfg.Partition, at.Epoch)
+		if err != nil && !errors.Is(err, store.ErrNoEpoch) {
+			return c, false, err
+		}
+		epochs[at.Epoch] = epoch
+	}
+	if stock.CompareIDs(epoch.LastID, at.ID) < 0 {
+		return c, false, nil
+	}
+	o, err := wire.UnmarshalSnapshot(rec.Snapshot)
+	if err == nil && o.ID != id {
+		err = fmt.Errorf("it is of order %s", o.ID)
+	}
+	if err != nil {
+		r.Log.ErrorContext(ctx, "the snapshot of a hot order cannot be read", "order", id, "error", err)
+		return c, false, nil
+	}
+	return store.Change{Order: o, To: rec.State, At: rec.UpdatedAt, Reason: rec.Reason}, true, nil
+}
