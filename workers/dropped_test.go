@@ -94,7 +94,7 @@ func runDropping(t *testing.T, s *shop, group string, sqlDurable bool) {
 		wg.Go(func() { run(ctx) })
 	}
 	want := s.placeOrders(t, 24)
-	eventually(t, "all orders to come to their end with their mails", func() bool { return s.ended(t, want) })
+	within(t, 6*patience, "all orders to come to their end with their mails", func() bool { return s.ended(t, want) })
 	stop()
 	wg.Wait()
 	if lossy.dropped < 3 {

@@ -319,7 +319,13 @@ func letters(t *testing.T, db *store.DB) map[string]store.FailedOrder {
 
 func eventually(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(patience)
+	within(t, patience, what, done)
+}
+
+// within is eventually for what takes longer.
+func within(t *testing.T, limit time.Duration, what string, done func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(limit)
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	for !done() {

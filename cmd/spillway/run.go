@@ -177,7 +177,11 @@ func (r role) run(ctx context.Context, log *slog.Logger, l net.Listener) (err er
 	stopLoops()
 	running.Wait()
 	if embedded {
-		err = errors.Join(err, turns.drain(work, r.http.Drain, log))
+		drainErr := turns.drain(work, r.http.Drain)
+		if drainErr == nil {
+			logDrained(work, log, store.NewOrders(p.db).Unfinished)
+		}
+		err = errors.Join(err, drainErr)
 	}
 	return err
 }

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"github.com/spillway/spillway/store"
 )
 
 // turn is one worker: a name and what it does once.
@@ -19,6 +21,9 @@ type turn struct {
 
 type turns []turn
 
+// countTimeout bounds the counting of what a drain left, which is for the log only.
+const countTimeout = 5 * time.Second
+
 // run loops every worker until ctx ends; the group waits for their last turns.
 func (ts turns) run(ctx context.Context) *sync.WaitGroup {
 	var wg sync.WaitGroup
@@ -30,7 +35,7 @@ func (ts turns) run(ctx context.Context) *sync.WaitGroup {
 
 // drain runs the workers in the order of an order's path until none finds anything more, so that what ends with the process
 // holds nothing that SQL does not.
-func (ts turns) drain(ctx context.Context, limit time.Duration, log *slog.Logger) error {
+func (ts turns) drain(ctx context.Context, limit time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	for _, t := range ts {
@@ -41,8 +46,25 @@ func (ts turns) drain(ctx context.Context, limit time.Duration, log *slog.Logger
 			return fmt.Errorf("%s was not done after %s; orders that were answered are in SQL, their shipping and mail may be late: %w", t.name, limit, err)
 		}
 	}
-	log.InfoContext(ctx, "journal and queue are empty: every order is in SQL, shipped and confirmed")
 	return nil
+}
+
+// logDrained says after a drain what is left for the next process: orders that nobody paid, parcels that the carrier did not take, mails
+// that were not accepted.
+func logDrained(ctx context.Context, log *slog.Logger, count func(ctx context.Context) (store.Unfinished, error)) {
+	ctx, cancel := context.WithTimeout(ctx, countTimeout)
+	defer cancel()
+	u, err := count(ctx)
+	if err != nil {
+		log.WarnContext(ctx, "journal and queue are empty: every order is in SQL; failed to count what is left to do", "error", err)
+		return
+	}
+	if u == (store.Unfinished{}) {
+		log.InfoContext(ctx, "journal and queue are empty: every order is in SQL, and shipped or cancelled; no mail is due")
+		return
+	}
+	log.InfoContext(ctx, "journal and queue are empty: every order is in SQL; the next process goes on with those that are not at their end",
+		"pending", u.Pending, "paid", u.Paid, "ship_failed", u.ShipFailed, "mails_due", u.MailsDue, "dead_letters", u.DeadLetters)
 }
 
 func (t turn) untilDone(ctx context.Context) error {

@@ -149,7 +149,12 @@ func TestOrdersAreShippedOnceTheCarrierIsBack(t *testing.T) {
 	for _, id := range ids {
 		s.becomes(startTimeout, id, order.ShipFailed)
 	}
-	s.kill()
+	if err := s.stop(); err != nil {
+		t.Errorf("the shop ended with %v", err)
+	}
+	if log, err := os.ReadFile(s.log.Name()); err != nil || !bytes.Contains(log, []byte("ship_failed=2")) || bytes.Contains(log, []byte("and shipped")) {
+		t.Errorf("the log does not say that two parcels are not with the carrier (%v)", err)
+	}
 	s.args[len(s.args)-1] = "ok"
 	s.start()
 	for _, id := range ids {
