@@ -16,7 +16,7 @@ import (
 var quick = PolicyConfig{Timeout: 30 * time.Millisecond, Failures: 4, Window: 8, Delay: time.Hour}
 
 // patience bounds what tests wait for.
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 // eventually waits until the condition holds.
 func eventually(t *testing.T, what string, holds func() bool) {

@@ -50,13 +50,13 @@ func TestOneAuditAtATime(t *testing.T) {
 		_, err := s.RunAudit(t.Context(), &spillwayv1.RunAuditRequest{})
 		first <- err
 	}()
-	<-started
+	await(t, "the first audit", started)
 	var retry *order.RetryError
 	if _, err := s.RunAudit(t.Context(), &spillwayv1.RunAuditRequest{}); !errors.Is(err, order.ErrBusy) || !errors.As(err, &retry) {
 		t.Errorf("a second audit: %v; want ErrBusy with a time", err)
 	}
 	close(finish)
-	if err := <-first; err != nil {
+	if err := await(t, "the first audit to end", first); err != nil {
 		t.Errorf("the first audit: %v", err)
 	}
 }

@@ -21,7 +21,7 @@ import (
 )
 
 // drainTimeout is how long a test's server may take to stop.
-const drainTimeout = 5 * time.Second
+const drainTimeout = 15 * time.Second
 
 // journal is a log that many goroutines write and a test reads.
 type journal struct {
@@ -72,7 +72,7 @@ func startServer(t *testing.T, s Services, change ...func(*Config)) *edgeServer 
 	t.Cleanup(func() {
 		e.client.CloseIdleConnections()
 		stop()
-		if err := <-done; err != nil {
+		if err := await(t, "the server to stop", done); err != nil {
 			t.Errorf("serve: %v", err)
 		}
 	})

@@ -220,13 +220,13 @@ func TestBeyondTheLimitCallersAreRefusedAtOnce(t *testing.T) {
 		_, err := busy(context.Background(), req)
 		first <- err
 	}()
-	<-entered
+	await(t, "the first call", entered)
 	var retry *order.RetryError
 	if _, err := busy(t.Context(), req); !errors.Is(err, order.ErrBusy) || !errors.As(err, &retry) || retry.After <= 0 {
 		t.Errorf("the second of one: %v; want busy with a hint", err)
 	}
 	close(leave)
-	if err := <-first; err != nil {
+	if err := await(t, "the first call to end", first); err != nil {
 		t.Errorf("the first: %v", err)
 	}
 }

@@ -134,14 +134,14 @@ func TestShutdownAnswersWhatWasAccepted(t *testing.T) {
 		_, err := client.PlaceOrder(context.Background(), placeOrder())
 		answered <- err
 	}()
-	<-entered
+	await(t, "the request to come in", entered)
 	stop()
 	waitClosed(t, l.Addr().String())
 	close(leave)
-	if err := <-answered; err != nil {
+	if err := await(t, "the answer", answered); err != nil {
 		t.Errorf("an accepted request was not answered: %v", err)
 	}
-	if err := <-served; err != nil {
+	if err := await(t, "the server to stop", served); err != nil {
 		t.Errorf("serve: %v", err)
 	}
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // watchWait is how long a test waits for what is bound to happen.
-const watchWait = 10 * time.Second
+const watchWait = 30 * time.Second
 
 // ledger is a customer's order in both parts, which a test changes while it is watched.
 type ledger struct {
@@ -241,7 +241,7 @@ func TestWatchersAreBounded(t *testing.T) {
 	one.Close()
 	four := mustWatch(t, h, "me", newID(), unseen)
 	stop()
-	<-h.stopped
+	await(t, "the hub to stop", h.stopped)
 	if _, err := h.Watch("me", newID(), unseen); !errors.Is(err, order.ErrUnavailable) {
 		t.Errorf("of a stopped hub: %v; want unavailable", err)
 	}
@@ -253,7 +253,7 @@ func TestWatchersAreBounded(t *testing.T) {
 // TestNothingIsReadForNobody: the journal carries whole orders, which leave Redis only if somebody watches.
 func TestNothingIsReadForNobody(t *testing.T) {
 	h, f, _ := startHub(t, &ledger{})
-	<-f.resets
+	await(t, "the feed to be reset", f.resets)
 	select {
 	case f.changed <- newID():
 		t.Error("the feed was read although nobody watches")
@@ -264,7 +264,7 @@ func TestNothingIsReadForNobody(t *testing.T) {
 	w.wantWoken(t, "its order changed")
 	w.Close()
 	tell(t, f.changed, "the one that was under way")
-	<-f.resets
+	await(t, "the feed to be reset", f.resets)
 }
 
 func TestResumeTokens(t *testing.T) {

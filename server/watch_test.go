@@ -232,14 +232,14 @@ func TestStoppingEndsWatchers(t *testing.T) {
 		began := time.Now()
 		w.stop()
 		s.wantHint(connect.CodeUnavailable)
-		if took := time.Since(began); took > time.Second {
+		if took := time.Since(began); took > drainTimeout-time.Second { // A shutdown that waits for watchers uses up all of it.
 			t.Errorf("%s: ended after %s", name, took)
 		}
 	}
 }
 
 func TestAStreamHasALifetime(t *testing.T) {
-	w := serveWatched(t, order.Paid, func(cfg *HubConfig) { cfg.Lifetime = 50 * time.Millisecond })
+	w := serveWatched(t, order.Paid, func(cfg *HubConfig) { cfg.Lifetime = time.Second })
 	s := w.watch(t, "me", "", w.client)
 	s.want(paidState)
 	s.wantHint(connect.CodeUnavailable)
@@ -307,7 +307,7 @@ func TestASlowReaderIsDropped(t *testing.T) {
 		w.eventuallyWatched(t, 0)
 	})
 	t.Run("takes nothing", func(t *testing.T) {
-		w := serveWatched(t, order.Paid, func(cfg *HubConfig) { cfg.SendSlow, cfg.SendMax = 50*time.Millisecond, 100*time.Millisecond })
+		w := serveWatched(t, order.Paid, func(cfg *HubConfig) { cfg.SendSlow, cfg.SendMax = 50*time.Millisecond, time.Second })
 		w.big()
 		w.frozen(t)
 		w.eventuallyWatched(t, 1)
@@ -321,7 +321,7 @@ func TestAStreamOutlivesThePortsBounds(t *testing.T) {
 	hub, f, _ := startHub(t, l)
 	w := &watched{edgeServer: startServer(t, Services{}), ledger: l, hub: hub, feed: f}
 	reader := OrderReader{Hot: hotOrders{}, Rows: ledgerRows{l: l}, Log: slog.New(slog.DiscardHandler)}
-	const short = 100 * time.Millisecond
+	const short = 500 * time.Millisecond
 	srv := &http.Server{
 		Handler:     NewHandler(Config{Tokens: w.tokens, Log: slog.New(slog.DiscardHandler)}, Services{Order: Orders{Reader: reader, Hub: hub}}),
 		ReadTimeout: short, WriteTimeout: short, Protocols: new(http.Protocols),

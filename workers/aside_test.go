@@ -40,10 +40,10 @@ func TestDrainOfAClosedEpochEnds(t *testing.T) {
 	s.reserve(t, freshOrder())
 	s.nextEpoch(t)
 	s.addReserved(t, 1, freshOrder(), "A:-1", []byte("x"))
-	ctx, stop := context.WithTimeout(t.Context(), 2*time.Second)
+	ctx, stop := context.WithTimeout(t.Context(), patience)
 	defer stop()
 	if err := s.flusher(s.sql).Drain(ctx, 1); err != nil || ctx.Err() != nil {
-		t.Errorf("still draining after 2 s: %v", err)
+		t.Errorf("still draining after %s: %v", patience, err)
 	}
 }
 
@@ -59,17 +59,18 @@ func TestTheRelaySendsSoonWhatTheBrokerRefused(t *testing.T) {
 	}
 	out.fail(nil)
 	began := time.Now()
-	for time.Since(began) < 3*time.Second {
+	for len(events(t, out.messages())) < 10 && time.Since(began) < patience {
 		_, _ = r.RunOnce(t.Context())
 	}
 	if n := len(events(t, out.messages())); n != 10 {
-		t.Errorf("3 s after the broker's return %d of 10 entries were sent", n)
+		t.Errorf("%s after the broker's return %d of 10 entries were sent", patience, n)
 	}
 }
 
 func TestEntriesBehindAPoisonOneAreSentAtOnce(t *testing.T) {
 	s, out := openShop(t, openSQLite(t)), &outbox{}
-	r := alwaysClaiming(s.relay(out, func(c *workers.RelayConfig) { c.ClaimIdle = time.Second }))
+	const idle = 2 * patience
+	r := alwaysClaiming(s.relay(out, func(c *workers.RelayConfig) { c.ClaimIdle = idle }))
 	mustRun(t, r.RunOnce, 0)
 	before, after := freshOrder(), freshOrder()
 	s.reserve(t, before)
@@ -77,10 +78,10 @@ func TestEntriesBehindAPoisonOneAreSentAtOnce(t *testing.T) {
 	s.reserve(t, after)
 	s.flush(t)
 	began := time.Now()
-	for len(events(t, out.messages())) < 2 && time.Since(began) < 10*time.Second {
+	for len(events(t, out.messages())) < 2 && time.Since(began) < idle {
 		_, _ = r.RunOnce(t.Context())
 	}
-	if d := time.Since(began); d > 500*time.Millisecond {
-		t.Errorf("the entry behind a poison one was sent after %s, ClaimIdle is 1s", d)
+	if d := time.Since(began); d > patience {
+		t.Errorf("the entry behind a poison one was sent after %s, ClaimIdle is %s", d, idle)
 	}
 }

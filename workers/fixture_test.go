@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -23,8 +22,10 @@ import (
 )
 
 const (
-	// patience bounds every wait for something that has to happen.
+	// patience bounds what takes milliseconds and, where the code is wrong, a lease or several claims: 15 s or more.
 	patience = 10 * time.Second
+	// eventuallyMax bounds every wait for something that has to happen.
+	eventuallyMax = 60 * time.Second
 	// lookEvery is the pause between two looks.
 	lookEvery = 2 * time.Millisecond
 	// briefly is how long a turn waits for a first journal entry.
@@ -319,7 +320,7 @@ func letters(t *testing.T, db *store.DB) map[string]store.FailedOrder {
 
 func eventually(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	within(t, patience, what, done)
+	within(t, eventuallyMax, what, done)
 }
 
 // within is eventually for what takes longer.
@@ -330,7 +331,7 @@ func within(t *testing.T, limit time.Duration, what string, done func() bool) {
 	defer tick.Stop()
 	for !done() {
 		if time.Now().After(deadline) {
-			t.Fatal(fmt.Sprint("waited in vain for ", what))
+			t.Fatalf("waited %s in vain for %s", eventuallyMax, what)
 		}
 		<-tick.C
 	}

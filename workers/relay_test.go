@@ -168,8 +168,13 @@ func TestTheRelayWaitsForTheFlusher(t *testing.T) {
 	}
 	wantSent(t, out)
 	s.flush(t)
-	if err := <-done; err != nil {
-		t.Errorf("the turn failed: %v", err)
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Errorf("the turn failed: %v", err)
+		}
+	case <-time.After(eventuallyMax):
+		t.Fatalf("the turn did not end within %s of the flush", eventuallyMax)
 	}
 	wantSent(t, out, o)
 }

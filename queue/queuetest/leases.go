@@ -12,7 +12,7 @@ import (
 // again is how long to wait for a message whose lease runs out now.
 func (f *fixture) again() time.Duration {
 	ft := f.broker.Features()
-	return f.h.Lease + ft.RedeliveryDelayMax + ft.Await + promptly
+	return f.h.Lease + ft.RedeliveryDelayMax + ft.Await + slack
 }
 
 // nextLease is what to ask for when a message received for Harness.Lease should come again.
@@ -27,11 +27,10 @@ func testLeaseEnds(t *testing.T, h Harness) {
 	f := newFixture(t, h, 1)
 	c := f.consumer(t, 0)
 	f.send(t, "lease me")
-	// The broker counts the lease from when it handed the message out, which is before Receive returns.
-	first := receive(t, c, 1, h.Lease, patience)[0]
+	// The lease begins when the broker hands the message out: after Receive is called and, on a busy machine, long before it returns.
 	start := time.Now()
-	nothing(t, f.consumer(t, 0), h.Lease, h.Lease/2)
-	second := receive(t, c, 1, f.nextLease(), f.again())[0]
+	first := receive(t, c, 1, h.Lease, patience)[0]
+	second := receive(t, f.consumer(t, 0), 1, f.nextLease(), f.again())[0]
 	if early := h.Lease*3/4 - time.Since(start); early > 0 {
 		t.Errorf("the message came again %v too early", early)
 	}

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/spillway/spillway/test/realparts"
 )
@@ -39,7 +38,7 @@ func TestAFrozenRedisFailsFast(t *testing.T) {
 		t.Error("after 40 calls without an answer Redis' breaker is closed")
 	}
 	redis.Resume()
-	s.eventually(15*time.Second, "orders to be taken again", func() bool {
+	s.eventually(startTimeout, "orders to be taken again", func() bool {
 		r, err := place("after")
 		return err == nil && r.Order.State == "ORDER_STATE_PAID"
 	})

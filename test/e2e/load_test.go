@@ -54,11 +54,11 @@ func (s *shop) load(args ...string) (out loaded, status int, stderr string) {
 	return out, cmd.ProcessState.ExitCode(), diagnostics.String()
 }
 
-// TestAFlashSaleUnderLoad: 50 units, 300 arrivals in 3 s, and nothing is sold twice.
+// TestAFlashSaleUnderLoad: 50 units, 300 arrivals in 6 s, and nothing is sold twice.
 func TestAFlashSaleUnderLoad(t *testing.T) {
 	s := embedded(t)
 	report := filepath.Join(t.TempDir(), "report.html")
-	got, status, stderr := s.load("--scenario", "flash-sale", "--stock", "50", "--rate", "100", "--duration", "3s",
+	got, status, stderr := s.load("--scenario", "flash-sale", "--stock", "50", "--rate", "50", "--duration", "6s",
 		"--arrivals", "constant", "--report", report)
 	if status != 0 {
 		t.Fatalf("exit status %d; %+v\n%s", status, got, stderr)
@@ -83,7 +83,7 @@ func TestAFlashSaleUnderLoad(t *testing.T) {
 
 // TestVisitsUnderLoad buys through carts.
 func TestVisitsUnderLoad(t *testing.T) {
-	got, status, stderr := embedded(t).load("--scenario", "mixed", "--rate", "40", "--duration", "2s", "--max-in-flight", "60", "--seed", "3")
+	got, status, stderr := embedded(t).load("--scenario", "mixed", "--rate", "20", "--duration", "4s", "--max-in-flight", "80", "--seed", "3")
 	sum := got.Outcomes["accepted"].Count + got.Outcomes["browsed"].Count
 	if status != 0 || got.Outcomes["accepted"].Count == 0 || sum != got.Arrived {
 		t.Errorf("exit status %d, %+v\n%s", status, got, stderr)

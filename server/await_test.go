@@ -1,0 +1,19 @@
+package server
+
+import (
+	"testing"
+	"time"
+)
+
+// await is the next value of the channel, or its end. A test that would wait for ever fails and says for what.
+func await[T any](t *testing.T, what string, from <-chan T) (v T) {
+	t.Helper()
+	timer := time.NewTimer(watchWait)
+	defer timer.Stop()
+	select {
+	case v = <-from:
+	case <-timer.C:
+		t.Fatalf("waited %s in vain for %s", watchWait, what)
+	}
+	return v
+}
