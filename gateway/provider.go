@@ -97,6 +97,7 @@ type Simulated struct {
 	// ThinkTime is how long every charge takes, beside what its card asks for; none unless set before the first one.
 	ThinkTime time.Duration
 
+	flap     time.Duration // see FlapEvery
 	now      func() time.Time
 	sleep    func(ctx context.Context, d time.Duration) error
 	outcomes outcomes
@@ -187,11 +188,17 @@ func (s *Simulated) declineCode(card Card) string {
 
 // Find says what became of a charge.
 func (s *Simulated) Find(ctx context.Context, id order.ID) (ProviderOutcome, bool, error) {
+	if err := s.down(id); err != nil {
+		return ProviderOutcome{}, false, err
+	}
 	return s.outcomes.find(ctx, id)
 }
 
 // Refund gives the money back. One that it does not remember (any more) is given back all the same: the ledger knows.
 func (s *Simulated) Refund(ctx context.Context, id order.ID, refundID string, amount order.Money) error {
+	if err := s.down(id); err != nil {
+		return err
+	}
 	return s.outcomes.refund(ctx, id, refundID, amount.Amount)
 }
 

@@ -331,7 +331,7 @@ func within(t *testing.T, limit time.Duration, what string, done func() bool) {
 	defer tick.Stop()
 	for !done() {
 		if time.Now().After(deadline) {
-			t.Fatalf("waited %s in vain for %s", eventuallyMax, what)
+			t.Fatalf("waited %s for %s", limit, what)
 		}
 		<-tick.C
 	}

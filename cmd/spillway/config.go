@@ -73,9 +73,13 @@ func (c redisConfig) stock() stock.RedisConfig {
 type queueConfig struct {
 	RocketMQ string `name:"rocketmq" env:"SPILLWAY_ROCKETMQ" placeholder:"HOST:PORT" help:"The gRPC proxy of a RocketMQ 5. Without it, the queue is a stream in Redis."`
 	Topic    string `name:"topic" env:"SPILLWAY_TOPIC" default:"spillway-orders" help:"The topic of order events, one for each shop. It must exist in RocketMQ, with the groups orders, shipping, mail and dead-letters."`
+	Drop     string `name:"simulate-queue-drop" env:"SPILLWAY_SIMULATE_QUEUE_DROP" placeholder:"GROUP:N" help:"Lose every Nth message of the group (orders, shipping or mail) for good, as a broker with a defect does: for tests only."`
 }
 
 func (c queueConfig) validate() error {
+	if _, _, err := c.drop(); err != nil {
+		return err
+	}
 	if c.RocketMQ == "" {
 		return nil
 	}

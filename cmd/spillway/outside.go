@@ -22,7 +22,8 @@ type outsideConfig struct {
 
 	Rates ratesConfig `embed:""`
 
-	ProviderFile string `name:"simulate-provider-file" env:"SPILLWAY_SIMULATE_PROVIDER_FILE" group:"Payment" placeholder:"PATH" help:"Where the simulated payment provider keeps what it took: processes share it, and it outlives them. Without it, each process has one of its own, which forgets when it ends."`
+	ProviderFile string        `name:"simulate-provider-file" env:"SPILLWAY_SIMULATE_PROVIDER_FILE" group:"Payment" placeholder:"PATH" help:"Where the simulated payment provider keeps what it took: processes share it, and it outlives them. Without it, each process has one of its own, which forgets when it ends."`
+	ProviderFlap time.Duration `name:"simulate-provider-flap" env:"SPILLWAY_SIMULATE_PROVIDER_FLAP" group:"Payment" default:"0s" help:"The simulated payment provider is up for so long, then down for so long, by turns; 0 is always up."`
 
 	CarrierMode    string        `name:"simulate-carrier" env:"SPILLWAY_SIMULATE_CARRIER" group:"Carrier" enum:"ok,slow,down,late" default:"ok" help:"How the simulated carrier fares: ${enum}. late takes parcels and answers after the timeout."`
 	CarrierLatency time.Duration `name:"carrier-latency" env:"SPILLWAY_CARRIER_LATENCY" group:"Carrier" default:"0s" help:"How long the simulated carrier takes to answer."`
@@ -67,15 +68,23 @@ func (c outsideConfig) validate() error {
 	if c.CarrierLatency < 0 {
 		errs = append(errs, fmt.Errorf("--carrier-latency %s: must not be negative", c.CarrierLatency))
 	}
+	if c.ProviderFlap < 0 {
+		errs = append(errs, fmt.Errorf("--simulate-provider-flap %s: must not be negative", c.ProviderFlap))
+	}
 	return errors.Join(errs...)
 }
 
 // provider is the simulated one; there is no other yet.
 func (c outsideConfig) provider() (*gateway.Simulated, error) {
-	if c.ProviderFile == "" {
-		return gateway.NewSimulated(), nil
+	p := gateway.NewSimulated()
+	if c.ProviderFile != "" {
+		var err error
+		if p, err = gateway.NewSimulatedIn(c.ProviderFile); err != nil {
+			return nil, err
+		}
 	}
-	return gateway.NewSimulatedIn(c.ProviderFile)
+	p.FlapEvery(c.ProviderFlap)
+	return p, nil
 }
 
 // carrier is the simulated one; there is no other yet.

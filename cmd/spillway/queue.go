@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spillway/spillway/gateway"
@@ -27,8 +30,30 @@ const groupDrain = "dead-letters"
 // closeTimeout bounds the closing of the queue: RocketMQ's client waits for what is under way.
 const closeTimeout = 10 * time.Second
 
-// openQueue makes the broker that the configuration names.
+// openQueue makes the broker that the configuration names, with the defect that it names.
 func openQueue(cfg queueConfig, redis *stock.Redis, namespace string, log *slog.Logger) (queue.Broker, error) {
+	b, err := connectQueue(cfg, redis, namespace, log)
+	if err != nil || cfg.Drop == "" {
+		return b, err
+	}
+	group, nth, err := cfg.drop()
+	return queue.Drop(b, group, nth, log), err
+}
+
+// drop reads --simulate-queue-drop.
+func (c queueConfig) drop() (group string, nth int64, err error) {
+	if c.Drop == "" {
+		return "", 0, nil
+	}
+	group, number, _ := strings.Cut(c.Drop, ":")
+	nth, err = strconv.ParseInt(number, 10, 64)
+	if err != nil || nth < 1 || !slices.Contains([]string{groupOrders, groupShipping, groupMail}, group) {
+		return "", 0, fmt.Errorf("--simulate-queue-drop %q: must be orders, shipping or mail, a colon, and a number from 1, such as orders:5", c.Drop)
+	}
+	return group, nth, nil
+}
+
+func connectQueue(cfg queueConfig, redis *stock.Redis, namespace string, log *slog.Logger) (queue.Broker, error) {
 	if cfg.RocketMQ != "" {
 		b, err := rocketmq.New(rocketmq.Config{Endpoint: cfg.RocketMQ, Log: log})
 		if err != nil {

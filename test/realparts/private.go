@@ -87,7 +87,7 @@ func launchRedis(dir, port, fsync string) (*process, error) {
 	}
 	log := filepath.Join(dir, "log")
 	cmd := exec.Command("redis-server", "--port", port, "--bind", "127.0.0.1", "--dir", dir, "--appendonly", "yes",
-		"--appendfsync", fsync, "--save", "", "--maxmemory-policy", "noeviction", "--logfile", log)
+		"--appendfsync", fsync, "--save", "", "--repl-diskless-sync-delay", "0", "--maxmemory-policy", "noeviction", "--logfile", log)
 	p, err := child(cmd, number, log)
 	if err != nil {
 		return nil, fmt.Errorf("start a Redis: %w; run `make services`, which installs it", err)

@@ -1,0 +1,135 @@
+package realparts
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// redisTimeout bounds one command to a private Redis.
+const redisTimeout = 10 * time.Second
+
+// appendOnlyDir is where Redis keeps its append-only files, in its own directory.
+const appendOnlyDir = "appendonlydir"
+
+// OldRedis is a private Redis as `make services` runs it, with an append-only file that is synced every second, which can come back with
+// older data.
+type OldRedis struct {
+	*Proc
+
+	dir string
+}
+
+// StartOldRedis starts one.
+func StartOldRedis(t testing.TB) *OldRedis {
+	t.Helper()
+	dir := t.TempDir()
+	return &OldRedis{Proc: startRedis(t, dir, FreePort(t), "everysec"), dir: dir}
+}
+
+// Copy copies the append-only files while it runs, as a backup of the disk does. The last command may be cut off in the middle.
+func (r *OldRedis) Copy() {
+	r.t.Helper()
+	copied := filepath.Join(r.dir, "copy")
+	if err := os.RemoveAll(copied); err != nil {
+		r.t.Fatal(err)
+	}
+	if err := os.CopyFS(copied, os.DirFS(filepath.Join(r.dir, appendOnlyDir))); err != nil {
+		r.t.Fatalf("copy the append-only files of Redis: %v", err)
+	}
+}
+
+// RestartFromCopy kills it and starts it with the files as they were copied.
+func (r *OldRedis) RestartFromCopy() {
+	r.t.Helper()
+	r.Kill9()
+	files := filepath.Join(r.dir, appendOnlyDir)
+	if err := os.RemoveAll(files); err != nil {
+		r.t.Fatal(err)
+	}
+	if err := os.Rename(filepath.Join(r.dir, "copy"), files); err != nil {
+		r.t.Fatalf("put the copy of the append-only files back: %v", err)
+	}
+	r.Restart()
+}
+
+// Follow makes it a replica of the other one and returns when it has the other's data and nothing of its own.
+func (r *OldRedis) Follow(primary *OldRedis) {
+	r.t.Helper()
+	host, port, err := net.SplitHostPort(primary.Addr())
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.must("REPLICAOF", host, port)
+	await(r.t, "the replica at "+r.Addr()+" to be in sync", func() bool {
+		info, err := r.ask("INFO", "replication")
+		return err == nil && strings.Contains(info, "master_link_status:up")
+	})
+}
+
+// Promote makes it a primary again: its run_id stays, its replication id is a new one.
+func (r *OldRedis) Promote() {
+	r.t.Helper()
+	r.must("REPLICAOF", "NO", "ONE")
+}
+
+func (r *OldRedis) must(args ...string) string {
+	r.t.Helper()
+	reply, err := r.ask(args...)
+	if err != nil {
+		r.t.Fatalf("%v to Redis at %s: %v", args, r.Addr(), err)
+	}
+	return reply
+}
+
+// ask sends one command whose answer is a status or a bulk string.
+func (r *OldRedis) ask(args ...string) (string, error) {
+	c, err := net.DialTimeout("tcp", r.Addr(), redisTimeout)
+	if err != nil {
+		return "", err
+	}
+	defer c.Close()
+	if err := c.SetDeadline(time.Now().Add(redisTimeout)); err != nil {
+		return "", err
+	}
+	if _, err := io.WriteString(c, strings.Join(args, " ")+"\r\n"); err != nil {
+		return "", err
+	}
+	in := bufio.NewReader(c)
+	line, err := in.ReadString('\n')
+	line = strings.TrimSuffix(line, "\r\n")
+	if err != nil || strings.HasPrefix(line, "-") {
+		return "", fmt.Errorf("answered %q (%v)", line, err)
+	}
+	size, bulk := strings.CutPrefix(line, "$")
+	if !bulk {
+		return strings.TrimPrefix(line, "+"), nil
+	}
+	n, err := strconv.Atoi(size)
+	if err != nil || n < 0 {
+		return "", fmt.Errorf("answered %q (%v)", line, err)
+	}
+	text := make([]byte, n)
+	_, err = io.ReadFull(in, text)
+	return string(text), err
+}
+
+func await(t testing.TB, what string, done func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(startTimeout)
+	tick := time.NewTicker(pollInterval)
+	defer tick.Stop()
+	for !done() {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited %s in vain for %s", startTimeout, what)
+		}
+		<-tick.C
+	}
+}
