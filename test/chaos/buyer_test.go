@@ -185,6 +185,10 @@ func (b *buyer) insist(a *attempt, call string, patience time.Duration, do func(
 		case err == nil:
 			b.told(a, call, o)
 			return true
+		case connect.IsWireError(err) && code == connect.CodeNotFound && b.forgiven(a):
+			a.note(call, err.Error())
+			a.lose()
+			return false
 		case connect.IsWireError(err) && code == connect.CodeFailedPrecondition:
 			b.refused(a, call, err)
 			return true
@@ -231,12 +235,15 @@ func (b *buyer) told(a *attempt, call string, o *spillwayv1.Order) {
 	switch {
 	case err != nil:
 		b.complain(string(a.who), a, "%s answered %v", call, err)
+	case a.id != "" && (a.id != id || !state.Follows(a.last)) && b.forgiven(a):
+		a.lose()
+		a.learn(id, state)
 	case a.id != "" && a.id != id:
 		b.complain(string(a.who), a, "key %s got order %s, and before that %s", a.key, id, a.id)
 	case a.id != "" && !state.Follows(a.last):
 		b.complain(string(a.who), a, "%s answered %s for an order that was %s before", call, state, a.last)
 	default:
-		a.id, a.last = id, state
+		a.learn(id, state)
 	}
 }
 
@@ -256,11 +263,14 @@ func (b *buyer) refused(a *attempt, call string, err error) {
 		switch detail := v.(type) {
 		case *spillwayv1.SoldOut:
 			sold = true
+			if b.forgiven(a) {
+				a.lose()
+			}
 			if a.id != "" {
 				b.complain(string(a.who), a, "%s says sold out for order %s, which was %s before", call, a.id, a.last)
 			}
 		case *spillwayv1.PaymentDeclined:
-			a.id, a.last = order.ID(detail.GetOrderId()), order.Cancelled
+			a.learn(order.ID(detail.GetOrderId()), order.Cancelled)
 		}
 	}
 	b.answered(sold)

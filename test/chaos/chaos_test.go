@@ -55,6 +55,7 @@ type settings struct {
 	rounds int
 	short  bool
 	parts  []string // none means all
+	moves  []string // none means all; in a short round, those that lose nothing
 	freeze time.Duration
 	seed   uint64
 }
@@ -86,8 +87,18 @@ func readSettings(t *testing.T) settings {
 		}
 		s.freeze = d
 	}
-	s.parts = strings.FieldsFunc(os.Getenv("SPILLWAY_CHAOS_PARTS"), func(r rune) bool { return r == ',' || r == ' ' })
+	s.parts, s.moves = list("SPILLWAY_CHAOS_PARTS"), list("SPILLWAY_CHAOS_MOVES")
+	for _, m := range s.moves {
+		if !slices.Contains(knownMoves, m) {
+			t.Fatalf("SPILLWAY_CHAOS_MOVES: there is no move %q; there are %v", m, knownMoves)
+		}
+	}
 	return s
+}
+
+// list reads words between commas or spaces.
+func list(variable string) []string {
+	return strings.FieldsFunc(os.Getenv(variable), func(r rune) bool { return r == ',' || r == ' ' })
 }
 
 // TestChaos: whatever part dies or freezes, no order that a client was told about is lost, none is charged twice or for nothing, and
@@ -121,16 +132,17 @@ type round struct {
 
 func (r *round) run() {
 	durability := durabilities[(r.number-1)%len(durabilities)]
-	r.say("round %d of %d: durability %s", r.number, r.rounds, durability)
-	r.openShop(durability)
-	r.market = newMarket(r.house, r.number, r.seed)
+	defects := r.defects()
+	r.say("round %d of %d: durability %s %s", r.number, r.rounds, durability, strings.Join(defects, " "))
+	r.openShop(durability, defects)
+	r.market = newMarket(r.house, r.number, r.seed, durability)
 	buying, stop := context.WithCancel(r.ctx)
 	defer stop()
 	var buyers sync.WaitGroup
 	r.market.open(buying, &buyers)
 	r.market.flow("at the beginning")
 	for _, name := range r.order() {
-		for _, m := range r.moves(name) {
+		for _, m := range r.movesOf(name) {
 			r.trouble(name, m)
 		}
 	}
@@ -168,59 +180,6 @@ func (r *round) trouble(name string, m move) {
 	m.do(r)
 	r.say("%s %s for %s; %s", name, m.name, time.Since(began).Round(time.Millisecond), r.market.summary())
 	r.market.flow(fmt.Sprintf("after %s was %s", name, m.name))
-}
-
-// move is one kind of trouble.
-type move struct {
-	name string
-	do   func(r *round)
-}
-
-const (
-	// breathMax bounds the random moment between two troubles.
-	breathMax = 2 * time.Second
-	// awayMax bounds how long a killed part is away before it is started again.
-	awayMax = 4 * time.Second
-	// shortHaste divides both in a short round.
-	shortHaste = 4
-)
-
-func (r *round) atMost(d time.Duration) time.Duration {
-	if r.short {
-		return d / shortHaste
-	}
-	return d
-}
-
-// moves are what happens to the part in this round. One kind a round, so that what a part leaves behind is seen before it is in trouble
-// again; the kinds take turns, and the parts begin with different ones. A short round has a kill and one more, and no time for a
-// broker's graceful end, which takes 20 s.
-func (r *round) moves(name string) []move {
-	p := r.all[name]
-	kill := move{"killed", func(r *round) {
-		p.Kill9()
-		r.pause(upTo(r.rng, r.atMost(awayMax)))
-		p.Restart()
-	}}
-	freeze := move{"frozen", func(r *round) {
-		p.Pause()
-		r.pause(r.freeze)
-		p.Resume()
-	}}
-	restart := move{"restarted", func(*round) {
-		p.Stop()
-		p.Restart()
-	}}
-	switch {
-	case !r.short:
-		kinds := []move{kill, freeze, restart}
-		return []move{kinds[(r.number+slices.Index(r.parts, name))%len(kinds)]}
-	case r.number%2 == 1:
-		return []move{kill, freeze}
-	case name == partBroker, name == partProxy:
-		return []move{kill}
-	}
-	return []move{kill, restart}
 }
 
 // upTo is a random duration.

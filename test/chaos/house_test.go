@@ -31,9 +31,11 @@ const (
 	// payWithin is short, so that orders that nobody pays expire within a round.
 	payWithin = 8 * time.Second
 	// readyTimeout bounds the start of the server on two busy cores.
-	readyTimeout = 60 * time.Second
+	readyTimeout = 120 * time.Second
 	pollEvery    = 50 * time.Millisecond
 	namespace    = "chaos"
+	// commandTimeout bounds a command of the binary that ends by itself; an audit waits for 20 s.
+	commandTimeout = 2 * time.Minute
 )
 
 // part can be treated badly.
@@ -62,11 +64,14 @@ type house struct {
 	db      *sql.DB
 	taken   *sql.DB // what the payment provider took, which is not the shop's to say
 	redis   string
+	old     *realparts.OldRedis // the same
+	standby *realparts.OldRedis // once its replica
 	dsn     string
 	keys    stock.Keys
 	all     map[string]part // by name
 	workers []string
 	shop    []*program // server and workers
+	opened  bool       // there was a round
 }
 
 func newHouse(ctx context.Context, t *testing.T) *house {
@@ -77,7 +82,8 @@ func newHouse(ctx context.Context, t *testing.T) *house {
 		t.Fatal(err)
 	}
 	t.Cleanup(h.keepLogs)
-	redis, mysql := realparts.StartRedis(t), realparts.StartMySQL(t)
+	redis, mysql := realparts.StartOldRedis(t), realparts.StartMySQL(t)
+	h.old, h.standby = redis, realparts.StartOldRedis(t)
 	broker, proxy := realparts.StartRocketMQCluster(t)
 	h.all = map[string]part{partRedis: redis, partMySQL: mysql, partBroker: broker, partProxy: proxy}
 	h.redis, h.dsn = redis.Addr(), mysql.MySQL()
@@ -120,7 +126,9 @@ var quoted = regexp.MustCompile(`"([a-z-]+)"`)
 // workerNames asks the binary, so that a new worker is treated badly from its first day.
 func (h *house) workerNames() []string {
 	h.t.Helper()
-	out, err := exec.Command(binary, "work", "--workers", "?").CombinedOutput()
+	ctx, cancel := context.WithTimeout(h.ctx, commandTimeout)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, binary, "work", "--workers", "?").CombinedOutput()
 	if err == nil {
 		h.t.Fatal("`spillway work --workers ?` did not complain")
 	}
@@ -137,7 +145,9 @@ func (h *house) workerNames() []string {
 // command runs one of the binary's commands and returns what it printed.
 func (h *house) command(args ...string) string {
 	h.t.Helper()
-	cmd := exec.CommandContext(h.ctx, binary, args...)
+	ctx, cancel := context.WithTimeout(h.ctx, commandTimeout)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, binary, args...)
 	cmd.Env = h.env
 	out, err := cmd.CombinedOutput()
 	if err != nil {
@@ -168,11 +178,15 @@ func (h *house) chosen(names []string) []string {
 	return slices.Compact(out)
 }
 
-// openShop starts server and workers with the durability.
-func (h *house) openShop(durability string) {
+// openShop starts server and workers with the durability and the defects.
+func (h *house) openShop(durability string, defects []string) {
 	h.t.Helper()
+	if h.opened { // The first round's is recorded by the first process.
+		h.command("durability", durability)
+	}
+	h.opened = true
 	for _, p := range h.shop {
-		p.env = append(slices.Clone(h.env), "SPILLWAY_DURABILITY="+durability)
+		p.env = slices.Concat(h.env, []string{"SPILLWAY_DURABILITY=" + durability}, defects)
 		p.Restart()
 	}
 }

@@ -38,8 +38,9 @@ type product struct {
 // market is the buyers of a round and everything that they were told.
 type market struct {
 	*house
-	products []product
-	seed     uint64
+	products   []product
+	seed       uint64
+	durability string
 
 	mu          sync.Mutex
 	attempts    []*attempt
@@ -49,13 +50,14 @@ type market struct {
 	soldOut     int
 	complaints  []complaint
 	calmSince   time.Time // zero while there is trouble
+	windows     []window  // in which Redis may have lost what it acknowledged
 }
 
 // newMarket puts the round's products on the shelf: one that sells out and is restocked, one that may, and one that never does.
-func newMarket(h *house, round int, seed uint64) *market {
+func newMarket(h *house, round int, seed uint64, durability string) *market {
 	h.t.Helper()
 	name := func(what string) order.SKU { return order.SKU(fmt.Sprintf("R%d-%s", round, what)) }
-	m := &market{house: h, seed: seed + uint64(round)<<32, adjustments: map[string]int64{}, scarce: name("SCARCE")}
+	m := &market{house: h, durability: durability, seed: seed + uint64(round)<<32, adjustments: map[string]int64{}, scarce: name("SCARCE")}
 	m.products = []product{{m.scarce, 60}, {name("SOME"), 600}, {name("PLENTY"), 100_000}}
 	catalog := spillwayv1connect.NewCatalogServiceClient(http.DefaultClient, h.url, h.as("operator", auth.Operator))
 	for _, p := range m.products {

@@ -16,6 +16,8 @@ const (
 	rebirth = time.Second
 	// stopTimeout bounds a graceful end.
 	stopTimeout = 60 * time.Second
+	// killTimeout bounds the end after SIGKILL: the kernel waits for a disk.
+	killTimeout = 60 * time.Second
 )
 
 // program is one process of the shop: the server, or one worker.
@@ -113,7 +115,11 @@ func (p *program) end(s syscall.Signal) {
 	case <-timer.C:
 		p.t.Errorf("%s did not end within %s of %v", p.name, stopTimeout, s)
 		_ = cmd.Process.Kill()
-		<-gone
+		select {
+		case <-gone:
+		case <-time.After(killTimeout):
+			p.t.Errorf("%s did not end within %s of SIGKILL", p.name, killTimeout)
+		}
 	}
 }
 

@@ -19,7 +19,9 @@ type attempt struct {
 
 	id        order.ID // empty: never told of an order
 	last      order.State
-	cancelled bool // the client asked for that
+	toldAt    time.Time         // when it was told of that state first
+	lost      []acknowledgement // what it was told and the shop lost
+	cancelled bool              // the client asked for that
 	notes     []note
 }
 

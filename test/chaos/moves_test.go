@@ -1,0 +1,154 @@
+package chaos
+
+import (
+	"slices"
+	"time"
+)
+
+// The moves by the names that SPILLWAY_CHAOS_MOVES takes. The last two are defects that last for a whole round.
+const (
+	moveKill     = "kill"
+	moveFreeze   = "freeze"
+	moveRestart  = "restart"
+	moveRollback = "rollback"
+	moveReplica  = "replica"
+	defectDrop   = "drop"
+	defectFlap   = "flap"
+)
+
+var knownMoves = []string{moveKill, moveFreeze, moveRestart, moveRollback, moveReplica, defectDrop, defectFlap}
+
+// move is one kind of trouble.
+type move struct {
+	name string // what was done to the part
+	do   func(r *round)
+}
+
+const (
+	// breathMax bounds the random moment between two troubles.
+	breathMax = 2 * time.Second
+	// awayMax bounds how long a killed part is away before it is started again.
+	awayMax = 4 * time.Second
+	// shortHaste divides both in a short round.
+	shortHaste = 4
+	// olderBy is how much older the data is with which Redis comes back, and olderMore bounds what is added by chance.
+	olderBy   = time.Second
+	olderMore = 500 * time.Millisecond
+	// dropNth: every fifth message of a group is lost for good.
+	dropNth = "5"
+	// flapInterval is how long the payment provider is up, and down.
+	flapInterval = 5 * time.Second
+)
+
+func (r *round) atMost(d time.Duration) time.Duration {
+	if r.short {
+		return d / shortHaste
+	}
+	return d
+}
+
+// moveOf is the move on the part; false if it is not one for this part.
+func (r *round) moveOf(part, kind string) (move, bool) {
+	p := r.all[part]
+	switch kind {
+	case moveKill:
+		return move{"killed", func(r *round) {
+			if part == partRedis {
+				defer r.market.mayForget()()
+			}
+			p.Kill9()
+			r.pause(upTo(r.rng, r.atMost(awayMax)))
+			p.Restart()
+		}}, true
+	case moveFreeze:
+		return move{"frozen", func(r *round) {
+			p.Pause()
+			r.pause(r.freeze)
+			p.Resume()
+		}}, true
+	case moveRestart:
+		return move{"restarted", func(*round) {
+			p.Stop()
+			p.Restart()
+		}}, true
+	case moveRollback:
+		return move{"restarted from an older copy", (*round).rollBack}, part == partRedis
+	case moveReplica:
+		return move{"made a replica of an older Redis and promoted again", (*round).promoteAgain}, part == partRedis
+	}
+	return move{}, false
+}
+
+// rollBack restarts Redis from a copy of its append-only files, as after a restore or on a disk that lost its last second.
+func (r *round) rollBack() {
+	defer r.market.mayForget()()
+	r.old.Copy()
+	r.pause(olderBy + upTo(r.rng, olderMore))
+	r.old.RestartFromCopy()
+}
+
+// promoteAgain gives Redis the data of a replica that was cut off a second ago, as a failover there and back does. Its process, its run_id
+// and its connections stay.
+func (r *round) promoteAgain() {
+	r.standby.Follow(r.old)
+	defer r.market.mayForget()()
+	r.standby.Promote()
+	r.pause(olderBy + upTo(r.rng, olderMore))
+	r.old.Follow(r.standby)
+	r.old.Promote()
+}
+
+// movesOf are what happens to the part in this round: those that were asked for, or its turn.
+func (r *round) movesOf(part string) (out []move) {
+	kinds := r.settings.moves
+	if len(kinds) == 0 {
+		kinds = r.turn(part)
+	}
+	for _, kind := range kinds {
+		if m, ok := r.moveOf(part, kind); ok {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+// turn is one kind a round, so that what a part leaves behind is seen before it is in trouble again; the kinds take turns, and the parts
+// begin with different ones. Redis comes back older besides, in one of the two ways. A short round has a kill and one more, and no time
+// for a broker's graceful end, which takes 20 s.
+func (r *round) turn(part string) []string {
+	switch {
+	case !r.short && part == partRedis:
+		return []string{r.one(moveKill, moveFreeze, moveRestart), r.pair(moveRollback, moveReplica)}
+	case !r.short:
+		kinds := []string{moveKill, moveFreeze, moveRestart}
+		return []string{kinds[(r.number+slices.Index(r.parts, part))%len(kinds)]}
+	case r.number%2 == 1:
+		return []string{moveKill, moveFreeze}
+	case part == partBroker, part == partProxy:
+		return []string{moveKill}
+	}
+	return []string{moveKill, moveRestart}
+}
+
+// one takes turns from round to round.
+func (r *round) one(kinds ...string) string { return kinds[r.number%len(kinds)] }
+
+// pair takes turns every two rounds, so that each is had with both durabilities.
+func (r *round) pair(kinds ...string) string { return kinds[(r.number-1)/len(durabilities)%len(kinds)] }
+
+// defects are the environment of the round's processes: a queue that loses messages of one group, a payment provider that flaps, both, or
+// none.
+func (r *round) defects() (env []string) {
+	kinds := r.settings.moves
+	if len(kinds) == 0 && !r.short {
+		kinds = map[string][]string{"drop": {defectDrop}, "flap": {defectFlap}, "both": {defectDrop, defectFlap}}[r.pair("none", "drop", "flap", "both")]
+	}
+	if slices.Contains(kinds, defectDrop) {
+		groups := []string{"orders", "shipping", "mail"}
+		env = append(env, "SPILLWAY_SIMULATE_QUEUE_DROP="+groups[r.rng.IntN(len(groups))]+":"+dropNth)
+	}
+	if slices.Contains(kinds, defectFlap) {
+		env = append(env, "SPILLWAY_SIMULATE_PROVIDER_FLAP="+flapInterval.String())
+	}
+	return env
+}
