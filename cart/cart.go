@@ -14,6 +14,7 @@ import (
 
 	"github.com/redis/rueidis"
 
+	"github.com/spillway/spillway/breaker"
 	"github.com/spillway/spillway/order"
 )
 
@@ -39,26 +40,20 @@ var setLua string
 //go:embed lua/empty_if.lua
 var emptyIfLua string
 
-// Breaker guards the calls to Redis.
-type Breaker interface {
-	Permit() error
-	Report(err error)
-}
-
 // Carts keeps all carts.
 type Carts struct {
 	namespace string
 	client    rueidis.Client
-	breaker   Breaker
+	breaker   breaker.Breaker
 	set       *rueidis.Lua
 	emptyIf   *rueidis.Lua
 	now       func() time.Time
 }
 
 // New makes the repository. Keys are {NAMESPACE:cart:CUSTOMER}, a hash SKU → quantity each.
-func New(namespace string, client rueidis.Client, breaker Breaker) *Carts {
+func New(namespace string, client rueidis.Client, b breaker.Breaker) *Carts {
 	return &Carts{
-		namespace: namespace, client: client, breaker: breaker, now: time.Now,
+		namespace: namespace, client: client, breaker: b, now: time.Now,
 		// Adding twice would double, so an unknown outcome is the caller's to see.
 		set: rueidis.NewLuaScript(setLua), emptyIf: rueidis.NewLuaScriptRetryable(emptyIfLua),
 	}
@@ -70,22 +65,28 @@ func (c *Carts) key(customer order.CustomerID) string {
 
 // Get reads the cart; an empty one if there is none.
 func (c *Carts) Get(ctx context.Context, customer order.CustomerID) (Cart, error) {
-	var cart Cart
-	err := c.guard(ctx, func(ctx context.Context) error {
-		replies := c.client.DoMulti(ctx,
+	var replies []rueidis.RedisResult
+	if err := c.guard(ctx, func(ctx context.Context) error {
+		replies = c.client.DoMulti(ctx,
 			c.client.B().Hgetall().Key(c.key(customer)).Build(), c.client.B().Pttl().Key(c.key(customer)).Build())
-		fields, err1 := replies[0].AsStrMap()
-		ttl, err2 := replies[1].AsInt64()
-		if err := errors.Join(err1, err2); err != nil {
-			return err
-		}
-		var err error
-		if cart.Items, err = parse(fields); err == nil && ttl > 0 {
-			cart.Expires = c.now().Add(time.Duration(ttl) * time.Millisecond).UTC()
-		}
-		return err
-	})
-	return cart, err
+		return errors.Join(replies[0].NonRedisError(), replies[1].NonRedisError())
+	}); err != nil {
+		return Cart{}, err
+	}
+	fields, err1 := replies[0].AsStrMap()
+	ttl, err2 := replies[1].AsInt64()
+	if err := errors.Join(err1, err2); err != nil {
+		return Cart{}, unavailable(err)
+	}
+	items, err := parse(fields)
+	if err != nil {
+		return Cart{}, err
+	}
+	cart := Cart{Items: items}
+	if ttl > 0 {
+		cart.Expires = c.now().Add(time.Duration(ttl) * time.Millisecond).UTC()
+	}
+	return cart, nil
 }
 
 // Contents are the items of the cart.
@@ -118,23 +119,21 @@ func (c *Carts) Set(ctx context.Context, customer order.CustomerID, d order.Dema
 }
 
 func (c *Carts) change(ctx context.Context, customer order.CustomerID, d order.Demand, how string) (Cart, error) {
-	err := c.guard(ctx, func(ctx context.Context) error {
-		answer, err := c.set.Exec(ctx, c.client, []string{c.key(customer)}, []string{
-			string(d.SKU), strconv.Itoa(d.Quantity), how, strconv.Itoa(order.MaxQuantity), strconv.Itoa(order.MaxLines),
-			strconv.FormatInt(int64(TTL/time.Second), 10),
-		}).ToString()
-		switch {
-		case err != nil:
-			return err
-		case answer == "QUANTITY":
-			return fmt.Errorf("a cart holds at most %d of %s: %w", order.MaxQuantity, d.SKU, order.ErrInvalid)
-		case answer == "LINES":
-			return fmt.Errorf("a cart holds at most %d products: %w", order.MaxLines, order.ErrInvalid)
-		}
-		return nil
+	r, err := c.exec(ctx, c.set, customer, []string{
+		string(d.SKU), strconv.Itoa(d.Quantity), how, strconv.Itoa(order.MaxQuantity), strconv.Itoa(order.MaxLines),
+		strconv.FormatInt(int64(TTL/time.Second), 10),
 	})
 	if err != nil {
 		return Cart{}, err
+	}
+	answer, err := r.ToString()
+	switch {
+	case err != nil:
+		return Cart{}, unavailable(err)
+	case answer == "QUANTITY":
+		return Cart{}, fmt.Errorf("a cart holds at most %d of %s: %w", order.MaxQuantity, d.SKU, order.ErrInvalid)
+	case answer == "LINES":
+		return Cart{}, fmt.Errorf("a cart holds at most %d products: %w", order.MaxLines, order.ErrInvalid)
 	}
 	return c.Get(ctx, customer)
 }
@@ -152,21 +151,32 @@ func (c *Carts) EmptyIf(ctx context.Context, customer order.CustomerID, items []
 	for _, d := range items {
 		args = append(args, string(d.SKU), strconv.Itoa(d.Quantity))
 	}
-	return c.guard(ctx, func(ctx context.Context) error {
-		return c.emptyIf.Exec(ctx, c.client, []string{c.key(customer)}, args).Error()
-	})
-}
-
-func (c *Carts) guard(ctx context.Context, call func(ctx context.Context) error) error {
-	if err := c.breaker.Permit(); err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	err := call(ctx)
-	c.breaker.Report(err)
-	if err != nil && !errors.Is(err, order.ErrInvalid) {
-		return &order.RetryError{After: retryAfter, Err: fmt.Errorf("redis: %w: %w", order.ErrUnavailable, err)}
+	r, err := c.exec(ctx, c.emptyIf, customer, args)
+	if err == nil {
+		err = r.Error()
 	}
 	return err
+}
+
+// exec runs a script on the customer's cart.
+func (c *Carts) exec(ctx context.Context, script *rueidis.Lua, customer order.CustomerID, args []string) (r rueidis.RedisResult, err error) {
+	err = c.guard(ctx, func(ctx context.Context) error {
+		r = script.Exec(ctx, c.client, []string{c.key(customer)}, args)
+		return r.NonRedisError()
+	})
+	return r, err
+}
+
+// guard runs f under the breaker. f returns whether Redis worked, not what it answered.
+func (c *Carts) guard(ctx context.Context, f func(ctx context.Context) error) error {
+	err := breaker.DoDetached(ctx, c.breaker, timeout, f)
+	var retry *order.RetryError
+	if err == nil || errors.As(err, &retry) || errors.Is(err, breaker.ErrCallerLeft) {
+		return err
+	}
+	return unavailable(err)
+}
+
+func unavailable(err error) error {
+	return &order.RetryError{After: retryAfter, Err: fmt.Errorf("redis: %w: %w", order.ErrUnavailable, err)}
 }

@@ -1,15 +1,20 @@
 package cart_test
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/alicebob/miniredis/v2"
+	"github.com/alicebob/miniredis/v2/server"
 	"github.com/redis/rueidis"
 
+	"github.com/spillway/spillway/breaker"
 	"github.com/spillway/spillway/cart"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/test/realparts"
@@ -90,4 +95,75 @@ func TestACartIsBounded(t *testing.T) {
 			t.Errorf("after taking one out: %d items, %v", len(got.Items), err)
 		}
 	})
+}
+
+// fakeBreaker counts what would open a breaker.
+type fakeBreaker struct{ permits, reports, failures atomic.Int64 }
+
+func (b *fakeBreaker) Permit() error { b.permits.Add(1); return nil }
+func (b *fakeBreaker) Report(err error) {
+	b.reports.Add(1)
+	if err != nil && !errors.Is(err, breaker.ErrCallerLeft) {
+		b.failures.Add(1)
+	}
+}
+
+// TestCarts_CallerWithTinyDeadlineIsNoFailureOfRedis: a deadline that passes during the call counts for nothing.
+func TestCarts_CallerWithTinyDeadlineIsNoFailureOfRedis(t *testing.T) {
+	m, slow := miniredis.RunT(t), &atomic.Bool{}
+	m.Server().SetPreHook(func(*server.Peer, string, ...string) bool {
+		if slow.Load() {
+			<-time.After(20 * time.Millisecond)
+		}
+		return false
+	})
+	client, err := rueidis.NewClient(rueidis.ClientOption{
+		InitAddress: []string{m.Addr()}, DisableCache: true, ForceSingleClient: true, AlwaysPipelining: true,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	b := &fakeBreaker{}
+	c := cart.New("test", client, b)
+	slow.Store(true)
+	for name, call := range map[string]func(ctx context.Context) error{
+		"Get": func(ctx context.Context) error { _, err := c.Get(ctx, "c1"); return err },
+		"Add": func(ctx context.Context) error {
+			_, err := c.Add(ctx, "c1", order.Demand{SKU: "A", Quantity: 1})
+			return err
+		},
+		"Empty":   func(ctx context.Context) error { return c.Empty(ctx, "c1") },
+		"EmptyIf": func(ctx context.Context) error { return c.EmptyIf(ctx, "c1", nil) },
+	} {
+		for _, deadline := range []time.Duration{-time.Second, time.Millisecond} {
+			ctx, cancel := context.WithTimeout(t.Context(), deadline)
+			if err := call(ctx); err == nil && deadline < 0 {
+				t.Errorf("%s succeeded after its caller had left", name)
+			}
+			cancel()
+		}
+		if n := b.failures.Swap(0); n > 0 {
+			t.Errorf("%s: %d failures were reported of callers that left", name, n)
+		}
+	}
+	if b.reports.Load() == 0 || b.permits.Load() != b.reports.Load() {
+		t.Errorf("%d permits, %d reports", b.permits.Load(), b.reports.Load())
+	}
+}
+
+// TestCarts_FullCartIsNoFailureOfRedis: what the script refuses, it refuses because Redis works.
+func TestCarts_FullCartIsNoFailureOfRedis(t *testing.T) {
+	client, err := rueidis.NewClient(rueidis.ClientOption{
+		InitAddress: []string{miniredis.RunT(t).Addr()}, DisableCache: true, ForceSingleClient: true,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	b := &fakeBreaker{}
+	_, err = cart.New("test", client, b).Add(t.Context(), "c1", order.Demand{SKU: "A", Quantity: order.MaxQuantity + 1})
+	if !errors.Is(err, order.ErrInvalid) || b.failures.Load() > 0 {
+		t.Errorf("got %v and %d failures", err, b.failures.Load())
+	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/redis/rueidis"
 	"golang.org/x/sync/singleflight"
 
+	"github.com/spillway/spillway/breaker"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/store"
 )
@@ -41,12 +42,6 @@ type Source interface {
 	Get(ctx context.Context, sku order.SKU) (store.Product, error)
 }
 
-// Breaker guards the calls to Redis.
-type Breaker interface {
-	Permit() error
-	Report(err error)
-}
-
 // Cache reads products through this process' memory, then Redis, then SQL. Many readers of one missing product make one query.
 //
 // A reader writes back by SET NX and Replaced by a plain SET of the row as it is after the commit. So a slow reader that still
@@ -55,7 +50,7 @@ type Breaker interface {
 type Cache struct {
 	namespace string
 	client    rueidis.Client
-	breaker   Breaker
+	breaker   breaker.Breaker
 	source    Source
 	flights   singleflight.Group
 	log       *slog.Logger
@@ -71,9 +66,9 @@ type localProduct struct {
 }
 
 // NewCache makes a cache. Its keys are NAMESPACE:product:SKU, strings of JSON.
-func NewCache(namespace string, client rueidis.Client, breaker Breaker, source Source, log *slog.Logger) *Cache {
+func NewCache(namespace string, client rueidis.Client, b breaker.Breaker, source Source, log *slog.Logger) *Cache {
 	return &Cache{
-		namespace: namespace, client: client, breaker: breaker, source: source, log: log, now: time.Now,
+		namespace: namespace, client: client, breaker: b, source: source, log: log, now: time.Now,
 		local: make(map[order.SKU]localProduct),
 	}
 }
@@ -130,17 +125,14 @@ var errMiss = errors.New("not in Redis")
 // shared reads a product from Redis. Any error sends the reader to SQL.
 func (c *Cache) shared(ctx context.Context, sku order.SKU) (store.Product, error) {
 	var p store.Product
-	if err := c.breaker.Permit(); err != nil {
+	r, err := c.do(ctx, c.client.B().Get().Key(c.key(sku)).Build())
+	if err != nil {
 		return p, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
-	defer cancel()
-	text, err := c.client.Do(ctx, c.client.B().Get().Key(c.key(sku)).Build()).AsBytes()
+	text, err := r.AsBytes()
 	if rueidis.IsRedisNil(err) {
-		c.breaker.Report(nil)
 		return p, errMiss
 	}
-	c.breaker.Report(err)
 	if err != nil {
 		return p, err
 	}
@@ -156,11 +148,6 @@ func (c *Cache) write(ctx context.Context, p store.Product, onlyNew bool) error 
 	if err != nil {
 		return fmt.Errorf("product %s: %w", p.SKU, err)
 	}
-	if err := c.breaker.Permit(); err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
-	defer cancel()
 	ttl := sharedTTL + rand.N(sharedJitter) //nolint:gosec // Jitter needs no secrecy.
 	set := c.client.B().Set().Key(c.key(p.SKU)).Value(rueidis.BinaryString(text))
 	var cmd rueidis.Completed
@@ -169,12 +156,23 @@ func (c *Cache) write(ctx context.Context, p store.Product, onlyNew bool) error 
 	} else {
 		cmd = set.Px(ttl).Build()
 	}
-	err = c.client.Do(ctx, cmd).Error()
-	if rueidis.IsRedisNil(err) { // NX, and there was one
-		err = nil
+	r, err := c.do(ctx, cmd)
+	if err == nil {
+		err = r.Error()
 	}
-	c.breaker.Report(err)
+	if rueidis.IsRedisNil(err) { // NX, and there was one
+		return nil
+	}
 	return err
+}
+
+// do runs one command under the breaker.
+func (c *Cache) do(ctx context.Context, cmd rueidis.Completed) (r rueidis.RedisResult, err error) {
+	err = breaker.DoDetached(ctx, c.breaker, redisTimeout, func(ctx context.Context) error {
+		r = c.client.Do(ctx, cmd)
+		return r.NonRedisError()
+	})
+	return r, err
 }
 
 // Replaced tells that a product was changed in SQL: every cache is given the row as it is now. When Redis cannot be told, it is

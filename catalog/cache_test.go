@@ -8,9 +8,13 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
+	"github.com/alicebob/miniredis/v2"
+	"github.com/alicebob/miniredis/v2/server"
 	"github.com/redis/rueidis"
 
+	"github.com/spillway/spillway/breaker"
 	"github.com/spillway/spillway/catalog"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/store"
@@ -142,6 +146,56 @@ func TestWithoutRedisSQLIsRead(t *testing.T) {
 	}
 	if err := c.Replaced(t.Context(), "A"); !errors.Is(err, order.ErrUnavailable) {
 		t.Errorf("a change that Redis was not told: %v; want ErrUnavailable, so that it is sent again", err)
+	}
+}
+
+// fakeBreaker counts what would open a breaker.
+type fakeBreaker struct{ permits, reports, failures atomic.Int64 }
+
+func (b *fakeBreaker) Permit() error { b.permits.Add(1); return nil }
+func (b *fakeBreaker) Report(err error) {
+	b.reports.Add(1)
+	if err != nil && !errors.Is(err, breaker.ErrCallerLeft) {
+		b.failures.Add(1)
+	}
+}
+
+// TestCache_CallerWithTinyDeadlineIsNoFailureOfRedis: a deadline that passes during the call counts for nothing.
+func TestCache_CallerWithTinyDeadlineIsNoFailureOfRedis(t *testing.T) {
+	m, slow := miniredis.RunT(t), &atomic.Bool{}
+	m.Server().SetPreHook(func(*server.Peer, string, ...string) bool {
+		if slow.Load() {
+			<-time.After(20 * time.Millisecond)
+		}
+		return false
+	})
+	redis, err := rueidis.NewClient(rueidis.ClientOption{
+		InitAddress: []string{m.Addr()}, DisableCache: true, ForceSingleClient: true, AlwaysPipelining: true,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(redis.Close)
+	b := &fakeBreaker{}
+	c := catalog.NewCache("test", redis, b, &source{}, slog.New(slog.DiscardHandler))
+	slow.Store(true)
+	for _, deadline := range []time.Duration{-time.Second, time.Millisecond} {
+		ctx, cancel := context.WithTimeout(t.Context(), deadline)
+		if err := c.Replaced(ctx, "A"); err == nil && deadline < 0 {
+			t.Error("a caller that had left succeeded")
+		}
+		cancel()
+	}
+	if b.failures.Load() > 0 || b.reports.Load() == 0 || b.permits.Load() != b.reports.Load() {
+		t.Errorf("%d permits, %d reports, %d of them failures", b.permits.Load(), b.reports.Load(), b.failures.Load())
+	}
+}
+
+func TestCache_MissIsNoFailureOfRedis(t *testing.T) {
+	b := &fakeBreaker{}
+	c := catalog.NewCache("test-"+rand.Text(), client(t), b, &source{}, slog.New(slog.DiscardHandler))
+	if _, err := c.Get(t.Context(), "A"); err != nil || b.failures.Load() > 0 || b.reports.Load() == 0 {
+		t.Errorf("a miss is %v and %d failures", err, b.failures.Load())
 	}
 }
 

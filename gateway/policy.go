@@ -10,6 +10,7 @@ import (
 	"github.com/failsafe-go/failsafe-go/circuitbreaker"
 	"github.com/failsafe-go/failsafe-go/timeout"
 
+	"github.com/spillway/spillway/breaker"
 	"github.com/spillway/spillway/order"
 )
 
@@ -127,14 +128,27 @@ func (p *Policy) Permit() error {
 	return p.open()
 }
 
-// Report tells how a permitted call went. It cannot see whose deadline ended the call: where that was the caller's own, report
-// context.Canceled, or a client with tiny deadlines closes the part to everybody.
+// Report ends a permitted call. It cannot see whose deadline ended the call: package breaker can, and reports
+// breaker.ErrCallerLeft for the caller's own.
 func (p *Policy) Report(err error) {
-	if IsFailure(err) {
+	switch {
+	case errors.Is(err, breaker.ErrCallerLeft), errors.Is(err, context.Canceled):
+		p.abandon()
+	case IsFailure(err):
 		p.breaker.RecordFailure()
-		return
+	default:
+		p.breaker.RecordSuccess()
 	}
-	p.breaker.RecordSuccess()
+}
+
+// abandon gives a permit back without a verdict. A closed breaker counts no permits. Of a half open one the trial is
+// given to the next caller: opened and half opened again, it has a new one. The caller that left can neither close the breaker of a
+// dependency that is down nor open that of one that works.
+func (p *Policy) abandon() {
+	if p.breaker.IsHalfOpen() {
+		p.breaker.Open()
+		p.breaker.HalfOpen()
+	}
 }
 
 // Timeout bounds one call. Who takes permits bounds the call by it.

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spillway/spillway/breaker"
 	"github.com/spillway/spillway/order"
 )
 
@@ -209,6 +210,37 @@ func TestOneTrialAtATimeClosesTheBreaker(t *testing.T) {
 	eventually(t, "another trial", func() bool { return p.Permit() == nil })
 	p.Report(nil)
 	if p.State() != "closed" || p.Permit() != nil {
+		t.Errorf("after a good trial the breaker is %s", p.State())
+	}
+}
+
+// TestPolicy_CallersThatLeaveDecideNothing: they neither hide the failures of others nor settle a trial.
+func TestPolicy_CallersThatLeaveDecideNothing(t *testing.T) {
+	cfg := quick
+	cfg.Delay = time.Millisecond
+	p := NewPolicy(Redis, cfg)
+	for range cfg.Failures {
+		for range 3 * cfg.Window { // As successes, these would have pushed the failures out of the window.
+			p.Report(breaker.ErrCallerLeft)
+		}
+		p.Report(order.ErrUnavailable)
+	}
+	if p.State() != "open" {
+		t.Fatalf("after %d failures between callers that left the breaker is %s", cfg.Failures, p.State())
+	}
+	eventually(t, "a trial", func() bool { return p.Permit() == nil })
+	p.Report(breaker.ErrCallerLeft)
+	if p.State() != "half-open" {
+		t.Errorf("after a trial whose caller left the breaker is %s", p.State())
+	}
+	if err := p.Permit(); err != nil {
+		t.Errorf("the next caller gets no trial: %v", err)
+	}
+	if p.Permit() == nil {
+		t.Error("two callers have a trial at once")
+	}
+	p.Report(nil)
+	if p.State() != "closed" {
 		t.Errorf("after a good trial the breaker is %s", p.State())
 	}
 }

@@ -4,14 +4,13 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/spillway/spillway/breaker"
 )
 
 // Breaker guards the calls to a broker: one that is known not to answer is not asked.
 type Breaker interface {
-	// Permit fails at once while the broker is known not to answer.
-	Permit() error
-	// Report tells how the permitted call went.
-	Report(err error)
+	breaker.Breaker
 	// Timeout bounds one call; for Receive, beyond the time for which it waits for messages.
 	Timeout() time.Duration
 }
@@ -56,7 +55,7 @@ type guardedProducer struct {
 
 // Send implements Producer.
 func (p guardedProducer) Send(ctx context.Context, topic string, messages ...Outgoing) error {
-	return call(ctx, p.say, p.say.Timeout(), func(ctx context.Context) error { return p.Producer.Send(ctx, topic, messages...) })
+	return call(ctx, p.say, 0, func(ctx context.Context) error { return p.Producer.Send(ctx, topic, messages...) })
 }
 
 type guardedConsumer struct {
@@ -68,7 +67,7 @@ type guardedConsumer struct {
 // Receive implements Consumer.
 func (c guardedConsumer) Receive(ctx context.Context, max int, lease time.Duration) (messages []Message, err error) {
 	asked := false
-	err = call(ctx, c.receive, c.receive.Timeout()+c.await, func(ctx context.Context) (err error) {
+	err = call(ctx, c.receive, c.await, func(ctx context.Context) (err error) {
 		asked = true
 		messages, err = c.Consumer.Receive(ctx, max, lease)
 		return err
@@ -86,39 +85,35 @@ func (c guardedConsumer) Receive(ctx context.Context, max int, lease time.Durati
 
 // Ack implements Consumer.
 func (c guardedConsumer) Ack(ctx context.Context, messages ...Message) error {
-	return call(ctx, c.say, c.say.Timeout(), func(ctx context.Context) error { return c.Consumer.Ack(ctx, messages...) })
+	return call(ctx, c.say, 0, func(ctx context.Context) error { return c.Consumer.Ack(ctx, messages...) })
 }
 
 // Release implements Consumer.
 func (c guardedConsumer) Release(ctx context.Context, messages ...Message) error {
-	return call(ctx, c.say, c.say.Timeout(), func(ctx context.Context) error { return c.Consumer.Release(ctx, messages...) })
+	return call(ctx, c.say, 0, func(ctx context.Context) error { return c.Consumer.Release(ctx, messages...) })
 }
 
-// call runs f under the breaker.
-func call(ctx context.Context, b Breaker, timeout time.Duration, f func(ctx context.Context) error) error {
-	if err := b.Permit(); err != nil {
-		return errors.Join(ErrUnavailable, err)
-	}
-	bounded, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	verdict := errAborted // Also of a call that panics: the breaker must get its permit back.
-	defer func() { b.Report(verdict) }()
-	err := f(bounded)
-	verdict = failure(ctx, err)
-	return err
-}
-
-// errAborted is what the breaker hears of a call that did not return.
-var errAborted = errors.New("the call to the queue did not return")
-
-// failure is the part of an error that says that the broker did not work. A full topic, a name that it refuses and the like are
-// answers, and a caller who left says nothing.
-func failure(ctx context.Context, err error) error {
+// call runs f, which may wait for messages for a while, under the breaker.
+func call(ctx context.Context, b Breaker, wait time.Duration, f func(ctx context.Context) error) error {
+	var answer error
+	sent := false
+	err := breaker.DoBlocking(ctx, b, b.Timeout(), wait, func(ctx context.Context) error {
+		sent, answer = true, f(ctx)
+		if isAnswer(answer) {
+			return nil
+		}
+		return answer
+	})
 	switch {
-	case ctx.Err() != nil:
-		return context.Canceled
-	case errors.Is(err, ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
+	case err == nil, sent:
+		return answer
+	case errors.Is(err, breaker.ErrCallerLeft):
 		return err
 	}
-	return nil
+	return errors.Join(ErrUnavailable, err)
+}
+
+// isAnswer reports whether a call's result shows that the broker worked. A full topic, a name that it refuses and the like do.
+func isAnswer(err error) bool {
+	return !errors.Is(err, ErrUnavailable) && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled)
 }

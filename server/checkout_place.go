@@ -101,8 +101,12 @@ func (c *Checkout) placedBefore(ctx context.Context, in intent) (order.Order, bo
 	return o, true, err
 }
 
-// reserve sends the order to Redis, and again under the same id when Redis broke off: the script knows it then.
+// reserve sends the order to Redis, and again under the same id when Redis broke off: the script knows it then. It reserves nothing for
+// a caller whose deadline is about to end.
 func (c *Checkout) reserve(ctx context.Context, o order.Order) (stock.Reservation, error) {
+	if err := enoughTime(ctx); err != nil {
+		return stock.Reservation{}, err
+	}
 	snapshot, err := wire.MarshalSnapshot(o)
 	if err != nil {
 		return stock.Reservation{}, err

@@ -88,6 +88,10 @@ func translate(ctx context.Context, log *slog.Logger, procedure string, err erro
 	case errors.As(err, &rates):
 		return ratesTooOld(rates)
 	}
+	if ended := ctx.Err(); ended != nil && errors.Is(err, ended) {
+		// The caller hears of its own end, also where that made a dependency look slow.
+		err = ended
+	}
 	for _, c := range codes {
 		if errors.Is(err, c.err) {
 			return coded(ctx, log, procedure, c.code, err)

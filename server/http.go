@@ -62,7 +62,7 @@ func NewHandler(cfg Config, s Services) http.Handler {
 	opts := []connect.HandlerOption{
 		// Telemetry sees a panic as the error that it becomes.
 		connect.WithInterceptors(cfg.Interceptors...), recovered(cfg.Log),
-		connect.WithInterceptors(edge(cfg.Log), limit(cmp.Or(cfg.InFlight, inFlightMax)), authenticate(cfg.Tokens), validator), bounded,
+		connect.WithInterceptors(edge(cfg.Log), patience(), limit(cmp.Or(cfg.InFlight, inFlightMax)), authenticate(cfg.Tokens), validator), bounded,
 		connect.WithCodec(strictJSON{"json"}), connect.WithCodec(strictJSON{"json; charset=utf-8"}),
 	}
 	mux := http.NewServeMux()

@@ -36,8 +36,8 @@ type Changes struct {
 }
 
 // NewChanges makes the stream of one partition.
-func NewChanges(keys Keys, redis *Redis, breaker JournalBreaker) *Changes {
-	return &Changes{keys: keys, redis: redis, breaker: breaker}
+func NewChanges(keys Keys, redis *Redis, b JournalBreaker) *Changes {
+	return &Changes{keys: keys, redis: redis, breaker: b}
 }
 
 // Publish tells those who watch the orders. Call it after the commit, or they read what was before. It is best effort: after an error
@@ -59,12 +59,17 @@ func (c *Changes) publish(ctx context.Context, batch []Change) error {
 			FieldValue("order", string(ch.OrderID)).FieldValue("state", strconv.Itoa(int(ch.State))).
 			FieldValue("time", strconv.FormatInt(ch.At.UnixMilli(), 10)).Build()
 	}
-	return guarded(ctx, c.breaker, 0, func(ctx context.Context) error {
-		for _, r := range client.DoMulti(ctx, cmds...) {
-			if err := r.Error(); err != nil {
-				return err
-			}
+	var replies []rueidis.RedisResult
+	if err := guarded(ctx, c.breaker, 0, func(ctx context.Context) error {
+		replies = client.DoMulti(ctx, cmds...)
+		return nonRedisError(replies)
+	}); err != nil {
+		return err
+	}
+	for _, r := range replies {
+		if err := r.Error(); err != nil {
+			return err
 		}
-		return nil
-	})
+	}
+	return nil
 }

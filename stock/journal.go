@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/redis/rueidis"
+
+	"github.com/spillway/spillway/breaker"
 )
 
 // Journal reads and trims the streams of one partition.
@@ -20,14 +22,14 @@ type Journal struct {
 
 // JournalBreaker guards the calls of workers, and bounds them.
 type JournalBreaker interface {
-	Breaker
+	breaker.Breaker
 	// Timeout bounds one call, beyond the time for which it was asked to block.
 	Timeout() time.Duration
 }
 
 // NewJournal makes a reader.
-func NewJournal(keys Keys, redis *Redis, breaker JournalBreaker) *Journal {
-	return &Journal{keys: keys, redis: redis, breaker: breaker, scripts: newScripts()}
+func NewJournal(keys Keys, redis *Redis, b JournalBreaker) *Journal {
+	return &Journal{keys: keys, redis: redis, breaker: b, scripts: newScripts()}
 }
 
 // PoisonError is an entry that cannot be read. It costs only itself: ID says where it stands.
@@ -148,30 +150,14 @@ func (j *Journal) do(ctx context.Context, cmd rueidis.Completed, block time.Dura
 func (j *Journal) doMulti(ctx context.Context, block time.Duration, cmds ...rueidis.Completed) (replies []rueidis.RedisResult, err error) {
 	err = guarded(ctx, j.breaker, block, func(ctx context.Context) error {
 		replies = j.redis.Client().DoMulti(ctx, cmds...)
-		for _, r := range replies {
-			if err := r.NonRedisError(); err != nil {
-				return err
-			}
-		}
-		return nil
+		return nonRedisError(replies)
 	})
 	return replies, err
 }
 
 // guarded runs f under the breaker. What f returns is whether Redis worked, not what it answered.
 func guarded(ctx context.Context, b JournalBreaker, block time.Duration, f func(ctx context.Context) error) error {
-	if err := b.Permit(); err != nil {
-		return err
-	}
-	bounded, cancel := context.WithTimeout(ctx, b.Timeout()+block)
-	defer cancel()
-	err := f(bounded)
-	if err != nil && ctx.Err() != nil {
-		b.Report(context.Canceled)
-		return err
-	}
-	b.Report(err)
-	return err
+	return breaker.DoBlocking(ctx, b, b.Timeout(), block, f)
 }
 
 // Epochs lists the epochs whose journals are not relayed to their end, oldest first.

@@ -102,18 +102,15 @@ func (s *Stock) Available(ctx context.Context, skus []order.SKU) (map[order.SKU]
 
 // counters fills out from Redis and returns the SKUs that it has no counter for, or all when it does not answer.
 func (s *Stock) counters(ctx context.Context, epoch int64, skus []order.SKU, out map[order.SKU]int64) []order.SKU {
-	if s.breaker.Permit() != nil {
-		return skus
-	}
-	ctx, cancel := context.WithTimeout(ctx, s.limits.Timeout)
-	defer cancel()
 	fields := make([]string, len(skus))
 	for i, sku := range skus {
 		fields[i] = string(sku)
 	}
-	c := s.redis.Client()
-	values, err := c.Do(ctx, c.B().Hmget().Key(s.keys.Stock(epoch)).Field(fields...).Build()).ToArray()
-	s.breaker.Report(err)
+	r, err := s.read(ctx, s.redis.Client().B().Hmget().Key(s.keys.Stock(epoch)).Field(fields...).Build())
+	if err != nil {
+		return skus
+	}
+	values, err := r.ToArray()
 	if err != nil {
 		return skus
 	}

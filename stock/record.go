@@ -9,6 +9,7 @@ import (
 
 	"github.com/redis/rueidis"
 
+	"github.com/spillway/spillway/breaker"
 	"github.com/spillway/spillway/order"
 )
 
@@ -77,30 +78,44 @@ func (s *Stock) States(ctx context.Context, ids []order.ID) (map[order.ID]order.
 	for i, id := range ids {
 		cmds[i] = c.B().Hget().Key(s.keys.Order(id)).Field("state").Build()
 	}
-	if err := s.breaker.Permit(); err != nil {
-		return nil, err
+	var replies []rueidis.RedisResult
+	if err := s.guard(ctx, func(ctx context.Context) error {
+		replies = c.DoMulti(ctx, cmds...)
+		return nonRedisError(replies)
+	}); err != nil {
+		return nil, unavailable(err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.limits.Timeout)
-	defer cancel()
+	return statesIn(ids, replies)
+}
+
+// statesIn reads the states of the orders from the replies, which are in the order of the ids.
+func statesIn(ids []order.ID, replies []rueidis.RedisResult) (map[order.ID]order.State, error) {
 	out := make(map[order.ID]order.State, len(ids))
-	for i, r := range c.DoMulti(ctx, cmds...) {
+	for i, r := range replies {
 		text, err := r.ToString()
 		if rueidis.IsRedisNil(err) {
 			continue
 		}
 		if err != nil {
-			s.breaker.Report(err)
 			return nil, unavailable(err)
 		}
 		n, err := strconv.ParseInt(text, 10, 8)
 		if err != nil {
-			s.breaker.Report(nil)
 			return nil, fmt.Errorf("state of order %s: %w", ids[i], err)
 		}
 		out[ids[i]] = order.State(n)
 	}
-	s.breaker.Report(nil)
 	return out, nil
+}
+
+// nonRedisError is the first error of the replies that Redis itself did not answer.
+func nonRedisError(replies []rueidis.RedisResult) error {
+	for _, r := range replies {
+		if err := r.NonRedisError(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // markerIDLen is the length of the order id at the head of an idempotency marker.
@@ -136,28 +151,33 @@ func (s *Stock) Expire(ctx context.Context, states map[order.ID]order.State) err
 		keys = append(keys, s.keys.Order(id))
 		args = append(args, strconv.Itoa(int(state)))
 	}
-	if err := s.breaker.Permit(); err != nil {
+	var r rueidis.RedisResult
+	if err := s.guard(ctx, func(ctx context.Context) error {
+		r = s.scripts.expire.Exec(ctx, s.redis.Client(), keys, args)
+		return r.NonRedisError()
+	}); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.limits.Timeout)
-	defer cancel()
-	err := s.scripts.expire.Exec(ctx, s.redis.Client(), keys, args).Error()
-	s.breaker.Report(err)
-	return err
+	return r.Error()
 }
 
 // read runs one reading command under the breaker.
-func (s *Stock) read(ctx context.Context, cmd rueidis.Completed) (rueidis.RedisResult, error) {
-	if err := s.breaker.Permit(); err != nil {
-		return rueidis.RedisResult{}, err
+func (s *Stock) read(ctx context.Context, cmd rueidis.Completed) (r rueidis.RedisResult, err error) {
+	err = s.guard(ctx, func(ctx context.Context) error {
+		r = s.redis.Client().Do(ctx, cmd)
+		return r.NonRedisError()
+	})
+	if err != nil {
+		err = unavailable(err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.limits.Timeout)
-	defer cancel()
-	r := s.redis.Client().Do(ctx, cmd)
-	s.breaker.Report(r.NonRedisError())
-	return r, nil
+	return r, err
 }
 
+// unavailable marks an error of a call to Redis as one to retry. The breaker's refusal says by itself when.
 func unavailable(err error) error {
+	var retry *order.RetryError
+	if errors.As(err, &retry) || errors.Is(err, breaker.ErrCallerLeft) {
+		return err
+	}
 	return &order.RetryError{After: retryAfter, Err: fmt.Errorf("redis: %w: %w", order.ErrUnavailable, err)}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/redis/rueidis"
 	"golang.org/x/sync/singleflight"
 
+	"github.com/spillway/spillway/breaker"
 	"github.com/spillway/spillway/order"
 )
 
@@ -51,14 +52,6 @@ const (
 	epochWait = 5 * time.Second
 )
 
-// Breaker guards the calls to Redis. On the hot path its permits are taken directly, without a closure.
-type Breaker interface {
-	// Permit fails at once, with an order.RetryError, while Redis is known not to answer.
-	Permit() error
-	// Report tells how the permitted call went.
-	Report(err error)
-}
-
 // Stock reserves, settles and releases.
 type Stock struct {
 	keys    Keys
@@ -66,16 +59,16 @@ type Stock struct {
 	epochs  *Epochs
 	books   Books
 	limits  Limits
-	breaker Breaker
+	breaker breaker.Breaker
 	scripts scripts
 	loads   singleflight.Group
 	now     func() time.Time
 }
 
 // New makes the authority for one partition.
-func New(keys Keys, redis *Redis, epochs *Epochs, books Books, limits Limits, breaker Breaker) *Stock {
+func New(keys Keys, redis *Redis, epochs *Epochs, books Books, limits Limits, b breaker.Breaker) *Stock {
 	return &Stock{
-		keys: keys, redis: redis, epochs: epochs, books: books, limits: limits, breaker: breaker,
+		keys: keys, redis: redis, epochs: epochs, books: books, limits: limits, breaker: b,
 		scripts: newScripts(), now: time.Now,
 	}
 }
@@ -188,15 +181,18 @@ func soldOut(triples []string) error {
 	return e
 }
 
-// exec runs a script under the breaker. A failed call's outcome is unknown; every script may be called again.
+// exec runs a script under the breaker. A failed call's outcome is unknown if it was sent; every script may be called again.
 func (s *Stock) exec(ctx context.Context, script *rueidis.Lua, keys, args []string) ([]string, error) {
-	if err := s.breaker.Permit(); err != nil {
+	var r rueidis.RedisResult
+	sent := false
+	err := s.guard(ctx, func(ctx context.Context) error {
+		sent, r = true, script.Exec(ctx, s.redis.Client(), keys, args)
+		return r.NonRedisError()
+	})
+	if !sent {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.limits.Timeout)
-	defer cancel()
-	reply, err := script.Exec(ctx, s.redis.Client(), keys, args).AsStrSlice()
-	s.breaker.Report(err)
+	reply, err := r.AsStrSlice()
 	if err != nil {
 		if errors.Is(err, errInstance) {
 			s.epochs.Suspect()
@@ -204,6 +200,11 @@ func (s *Stock) exec(ctx context.Context, script *rueidis.Lua, keys, args []stri
 		return nil, &order.RetryError{After: retryAfter, Err: fmt.Errorf("redis: %w: %w: %w", order.ErrUnavailable, order.ErrUnknownOutcome, err)}
 	}
 	return reply, nil
+}
+
+// guard runs f under the breaker of the hot path. f returns whether Redis worked, not what it answered.
+func (s *Stock) guard(ctx context.Context, f func(ctx context.Context) error) error {
+	return breaker.DoDetached(ctx, s.breaker, s.limits.Timeout, f)
 }
 
 func (s *Stock) nowMS() string { return strconv.FormatInt(s.now().UnixMilli(), 10) }

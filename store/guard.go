@@ -5,15 +5,13 @@ import (
 	"errors"
 	"time"
 
+	"github.com/spillway/spillway/breaker"
 	"github.com/spillway/spillway/order"
 )
 
 // Breaker guards the calls to SQL: one that is known not to answer is not asked.
 type Breaker interface {
-	// Permit fails at once, with an order.RetryError, while SQL is known not to answer.
-	Permit() error
-	// Report tells how the permitted call went.
-	Report(err error)
+	breaker.Breaker
 	// Timeout bounds one call.
 	Timeout() time.Duration
 }
@@ -25,31 +23,22 @@ func (db *DB) Guard(b Breaker) { db.breaker = b }
 // call runs f, which makes one repository's call, under the breaker. It must not be nested: the inner call would ask for the
 // one trial that the outer one holds.
 func (db *DB) call(ctx context.Context, f func(ctx context.Context) error) error {
-	if err := db.breaker.Permit(); err != nil {
+	var answer error
+	err := breaker.Do(ctx, db.breaker, db.breaker.Timeout(), func(ctx context.Context) error {
+		if answer = translate(f(ctx)); isAnswer(answer) {
+			return nil
+		}
+		return answer
+	})
+	if err != nil {
 		return err
 	}
-	bounded, cancel := context.WithTimeout(ctx, db.breaker.Timeout())
-	defer cancel()
-	verdict := errAborted // Also of a call that panics: the breaker must get its permit back.
-	defer func() { db.breaker.Report(verdict) }()
-	err := translate(f(bounded))
-	verdict = failure(ctx, err)
-	return err
+	return answer
 }
 
-// errAborted is what the breaker hears of a call that did not return.
-var errAborted = errors.New("the call to SQL did not return")
-
-// failure is the part of an error that says that SQL did not work. What it answered is none, a bad row included; and neither is
-// a caller who left.
-func failure(ctx context.Context, err error) error {
-	switch {
-	case !errors.Is(err, order.ErrUnavailable):
-		return nil
-	case ctx.Err() != nil:
-		return context.Canceled
-	}
-	return err
+// isAnswer reports whether a call's result shows that SQL worked: a bad row does as well.
+func isAnswer(err error) bool {
+	return !errors.Is(err, order.ErrUnavailable) && !errors.Is(err, context.Canceled)
 }
 
 // unguarded is the breaker of a database that nobody guards: commands and tests.

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spillway/spillway/breaker"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/store"
 )
@@ -122,11 +123,12 @@ func TestASilentServerIsReported(t *testing.T) {
 	if len(f.reported) != 1 || f.reported[0] == nil {
 		t.Errorf("reported %v", f.reported)
 	}
-	// A caller who leaves says nothing about the server.
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
+	// A caller that leaves says nothing about the server.
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	f.timeout = time.Minute
 	_, _ = store.NewOrders(db).Get(ctx, order.NewID(0, at))
-	if last := f.reported[len(f.reported)-1]; last != nil && !errors.Is(last, context.Canceled) {
-		t.Errorf("of a caller who left, %v was reported", last)
+	if last := f.reported[len(f.reported)-1]; !errors.Is(last, breaker.ErrCallerLeft) {
+		t.Errorf("of a caller that left, %v was reported", last)
 	}
 }

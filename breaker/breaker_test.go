@@ -1,0 +1,168 @@
+package breaker_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/spillway/spillway/breaker"
+)
+
+// fakeBreaker refuses with an error, if it has one, and remembers what was reported.
+type fakeBreaker struct {
+	refusal  error
+	permits  int
+	reported []error
+}
+
+func (b *fakeBreaker) Permit() error {
+	if b.refusal == nil {
+		b.permits++
+	}
+	return b.refusal
+}
+func (b *fakeBreaker) Report(err error) { b.reported = append(b.reported, err) }
+
+var errDown = errors.New("down")
+
+// silence is a dependency that never answers.
+func silence(ctx context.Context) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func TestDo_ReportsOnlyFailuresOfTheDependency(t *testing.T) {
+	const timeout = time.Second
+	answers := func(err error) func(context.Context) error { return func(context.Context) error { return err } }
+	for name, c := range map[string]struct {
+		deadline time.Duration
+		call     func(context.Context) error
+		want     error
+	}{
+		"answered":                       {time.Hour, answers(nil), nil},
+		"failed":                         {time.Hour, answers(errDown), errDown},
+		"silent for the whole timeout":   {time.Hour, silence, context.DeadlineExceeded},
+		"silent for most of the timeout": {timeout * 9 / 10, silence, context.DeadlineExceeded},
+		"caller with 1 ms":               {time.Millisecond, silence, breaker.ErrCallerLeft},
+		"caller with less than half":     {timeout / 3, silence, breaker.ErrCallerLeft},
+		"failed before a tiny deadline":  {time.Millisecond, answers(errDown), errDown},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := &fakeBreaker{}
+				ctx, cancel := context.WithTimeout(t.Context(), c.deadline)
+				defer cancel()
+				err := breaker.Do(ctx, b, timeout, c.call)
+				if len(b.reported) != 1 || !errors.Is(b.reported[0], c.want) {
+					t.Errorf("reported %v; want %v", b.reported, c.want)
+				}
+				if (err == nil) != (c.want == nil) {
+					t.Errorf("returned %v", err)
+				}
+			})
+		})
+	}
+}
+
+func TestDo_CallerThatLeftBeforehandCostsNoPermit(t *testing.T) {
+	b := &fakeBreaker{}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	err := breaker.Do(ctx, b, time.Second, func(context.Context) error { t.Error("called"); return nil })
+	if !errors.Is(err, breaker.ErrCallerLeft) || !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	if b.permits != 0 || len(b.reported) != 0 {
+		t.Errorf("%d permits, reports %v", b.permits, b.reported)
+	}
+}
+
+func TestDo_OpenBreakerCallsNothing(t *testing.T) {
+	b := &fakeBreaker{refusal: errDown}
+	err := breaker.Do(t.Context(), b, time.Second, func(context.Context) error { t.Error("called"); return nil })
+	if !errors.Is(err, errDown) || len(b.reported) != 0 {
+		t.Errorf("got %v, reported %v", err, b.reported)
+	}
+}
+
+// TestDoDetached_EndOfTheCallerDoesNotReachTheCall: its connection is shared with others.
+func TestDoDetached_EndOfTheCallerDoesNotReachTheCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &fakeBreaker{}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		began := time.Now()
+		err := breaker.DoDetached(ctx, b, time.Second, func(ctx context.Context) error {
+			<-time.After(100 * time.Millisecond)
+			return ctx.Err()
+		})
+		if err != nil || b.reported[0] != nil {
+			t.Errorf("got %v, reported %v", err, b.reported)
+		}
+		if err := breaker.DoDetached(ctx, b, time.Second, silence); !errors.Is(err, breaker.ErrCallerLeft) || len(b.reported) != 1 {
+			t.Errorf("after its caller left: %v, reported %v", err, b.reported)
+		}
+		if err := breaker.DoDetached(t.Context(), b, time.Second, silence); !errors.Is(err, context.DeadlineExceeded) || b.reported[1] == nil {
+			t.Errorf("silent: %v, reported %v", err, b.reported)
+		}
+		if took := time.Since(began); took != 1100*time.Millisecond {
+			t.Errorf("it took %s", took)
+		}
+	})
+}
+
+func TestDo_PanicGivesThePermitBack(t *testing.T) {
+	b := &fakeBreaker{}
+	func() {
+		defer func() { _ = recover() }()
+		_ = breaker.Do(t.Context(), b, time.Second, func(context.Context) error { panic("in the middle") })
+	}()
+	if len(b.reported) != 1 || b.reported[0] == nil {
+		t.Errorf("reported %v", b.reported)
+	}
+}
+
+// TestDoBlocking_WaitingIsNotSilence: a reader that leaves while it waits for messages says nothing about the broker.
+func TestDoBlocking_WaitingIsNotSilence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &fakeBreaker{}
+		ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+		defer cancel()
+		_ = breaker.DoBlocking(ctx, b, time.Second, 5*time.Second, silence)
+		began := time.Now()
+		_ = breaker.DoBlocking(t.Context(), b, time.Second, 5*time.Second, silence)
+		if took := time.Since(began); took != 6*time.Second {
+			t.Errorf("a silent broker was waited for for %s; want 6s", took)
+		}
+		if !errors.Is(b.reported[0], breaker.ErrCallerLeft) || !errors.Is(b.reported[1], context.DeadlineExceeded) {
+			t.Errorf("reported %v", b.reported)
+		}
+	})
+}
+
+type noBreaker struct{}
+
+func (noBreaker) Permit() error { return nil }
+func (noBreaker) Report(error)  {}
+
+func TestDo_AllocatesNoMoreThanItsContext(t *testing.T) {
+	ctx, n := t.Context(), 0
+	plain := testing.AllocsPerRun(1000, func() {
+		_, cancel := context.WithTimeout(ctx, time.Second)
+		cancel()
+	})
+	const detaching = 1
+	if detached := testing.AllocsPerRun(1000, func() {
+		_ = breaker.DoDetached(ctx, noBreaker{}, time.Second, func(context.Context) error { n++; return nil })
+	}); detached > plain+detaching {
+		t.Errorf("a detached call costs %v allocations, its context alone %v", detached, plain)
+	}
+	guarded := testing.AllocsPerRun(1000, func() {
+		_ = breaker.Do(ctx, noBreaker{}, time.Second, func(context.Context) error { n++; return nil })
+	})
+	if guarded > plain {
+		t.Errorf("a guarded call costs %v allocations, its context alone %v", guarded, plain)
+	}
+}

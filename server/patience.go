@@ -1,0 +1,37 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"connectrpc.com/connect"
+)
+
+// minRemaining is the least time that a call must have left for work to begin: a reservation alone takes about a millisecond, and its
+// answer has to travel. A call with less would take stock for a caller that is gone when it is answered.
+const minRemaining = 5 * time.Millisecond
+
+// enoughTime fails with context.DeadlineExceeded if the caller's deadline is too near for any work.
+func enoughTime(ctx context.Context) error {
+	deadline, ok := ctx.Deadline()
+	if left := time.Until(deadline); ok && left < minRemaining {
+		return fmt.Errorf("the call's deadline leaves %s, and at least %s are needed: %w", max(left, 0), minRemaining, context.DeadlineExceeded)
+	}
+	return nil
+}
+
+// patience refuses calls whose deadline is too near before anything is done for them.
+func patience() connect.Interceptor {
+	return interceptor{
+		unary: func(next connect.UnaryFunc) connect.UnaryFunc {
+			return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
+				if err := enoughTime(ctx); err != nil {
+					return nil, err
+				}
+				return next(ctx, req)
+			}
+		},
+		stream: func(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc { return next },
+	}
+}

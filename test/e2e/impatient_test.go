@@ -1,0 +1,59 @@
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/spillway/spillway/test/realparts"
+)
+
+// TestImpatientGuest_OthersAreServed: one guest with four threads and deadlines of 1 to 12 ms is no failure of Redis. The orders of
+// others go through meanwhile, and every breaker stays closed.
+func TestImpatientGuest_OthersAreServed(t *testing.T) {
+	s := onRealParts(t, realparts.Redis(t), "--durability", "journal", "--customer-orders", "0")
+	impatient, stop := s.guest(), make(chan struct{})
+	var threads sync.WaitGroup
+	for thread := range 4 {
+		threads.Go(func() {
+			for i := 0; ; i++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				timeout := fmt.Sprint([]int{1, 5, 6, 8, 12}[i%5])
+				_, _ = s.call("CheckoutService/PlaceOrder", impatient, orderBody(hotSKU, 1, goodCard),
+					"Idempotency-Key", fmt.Sprint(thread, "-", i), "Connect-Timeout-Ms", timeout)
+				_, _ = s.call("CartService/AddItem", impatient, fmt.Sprintf(`{"item":{"sku":%q,"quantity":1}}`, hotSKU), "Connect-Timeout-Ms", timeout)
+				_, _ = s.call("OrderService/ListOrders", impatient, `{}`, "Connect-Timeout-Ms", timeout)
+			}
+		})
+	}
+	patient, failed := s.guest(), 0
+	const orders = 100
+	for i := range orders {
+		r, err := s.call("CheckoutService/PlaceOrder", patient, orderBody(hotSKU, 1, goodCard), "Idempotency-Key", fmt.Sprint("p", i))
+		if err != nil || r.Status != http.StatusOK {
+			t.Logf("order %d: %s (%v)", i, r.Raw, err)
+			failed++
+		}
+		for name, state := range s.breakers() {
+			if state != "closed" {
+				t.Errorf("after order %d the breaker of %s is %s", i, name, state)
+			}
+		}
+	}
+	close(stop)
+	threads.Wait()
+	if failed > 0 {
+		t.Errorf("%d of %d orders of a patient guest failed beside an impatient one", failed, orders)
+	}
+	// What the impatient guest left behind is one order for each key, and the next retry gets it.
+	s.eventually(10*time.Second, "a retry to be answered", func() bool {
+		r, err := s.call("CheckoutService/PlaceOrder", impatient, orderBody(hotSKU, 1, goodCard), "Idempotency-Key", "0-0")
+		return err == nil && r.Order.State == "ORDER_STATE_PAID"
+	})
+}
