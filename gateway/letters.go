@@ -5,7 +5,9 @@ import (
 	"embed"
 	"fmt"
 	htmltemplate "html/template"
+	"strings"
 	texttemplate "text/template"
+	"unicode"
 
 	"github.com/wneessen/go-mail"
 
@@ -60,6 +62,7 @@ func (l *Letters) Write(kind order.MailKind, o order.Order, refund order.Money) 
 	if !ok {
 		return nil, fmt.Errorf("there is no mail of kind %q: %w", kind, order.ErrInvalid)
 	}
+	o.Address = singleLines(o.Address)
 	data := letter{Order: o, Refund: refund, Subject: about.subject + string(o.ID), Heading: about.heading}
 	var text, html bytes.Buffer
 	if err := l.text[kind].Execute(&text, data); err != nil {
@@ -83,4 +86,18 @@ func (l *Letters) Write(kind order.MailKind, o order.Order, refund order.Money) 
 	m.SetBodyString(mail.TypeTextPlain, text.String())
 	m.AddAlternativeString(mail.TypeTextHTML, html.String())
 	return m, nil
+}
+
+// singleLines returns the address without line breaks and other control or direction characters: what a customer writes into a name
+// cannot look like a paragraph of the shop.
+func singleLines(a order.Address) order.Address {
+	for _, field := range []*string{&a.Name, &a.Street, &a.City, &a.Region, &a.PostalCode, &a.CountryCode} {
+		*field = strings.Map(func(r rune) rune {
+			if unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp) {
+				return ' '
+			}
+			return r
+		}, *field)
+	}
+	return a
 }

@@ -86,3 +86,15 @@ func TestEveryKindOfMailCanBeWritten(t *testing.T) {
 		t.Errorf("a kind that is none: %v", err)
 	}
 }
+
+// TestLetters_AddressStaysOnItsLines: text of an attacker must not look like a paragraph of the shop.
+func TestLetters_AddressStaysOnItsLines(t *testing.T) {
+	o := mugs(t)
+	o.Address.Name = "Ada\r\n\r\nYour account is locked\u2028call us\u202egnp.exe"
+	_, parts := readMail(t, render(t, written(t, order.MailConfirmation, o, order.Money{})))
+	for part, text := range parts {
+		if !strings.Contains(text, "Ada    Your account is locked call us gnp.exe") {
+			t.Errorf("%s keeps the name's line breaks:\n%s", part, text)
+		}
+	}
+}

@@ -78,8 +78,8 @@ func (c *Cancellations) Later(ctx context.Context, id order.ID, at time.Time, fa
 	})
 }
 
-// Finish closes an intent of which both halves are done, and makes the mail due that tells of it, in one transaction. It says whether
-// that was so; of an order that was lost before it had a row, nobody knows where to write to.
+// Finish closes an intent of which both halves are done, and makes its mail due if something was refunded, in one transaction. It says
+// whether that was so. An order that was never paid causes no mail, and one that was lost before it had a row has no address.
 func (c *Cancellations) Finish(ctx context.Context, id order.ID) (finished bool, err error) {
 	err = c.db.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		err := one(errNotDone)(tx.ExecContext(ctx, "UPDATE order_cancellations SET finished_at = ? WHERE order_id = ? AND finished_at IS NULL "+
@@ -87,7 +87,8 @@ func (c *Cancellations) Finish(ctx context.Context, id order.ID) (finished bool,
 		if finished = err == nil; !finished {
 			return err
 		}
-		withRow, err := collect(ctx, tx, "the order", scanValue[order.ID], "SELECT id FROM orders WHERE id = ?", id)
+		withRow, err := collect(ctx, tx, "the order", scanValue[order.ID],
+			"SELECT o.id FROM orders o JOIN order_cancellations c ON c.order_id = o.id WHERE o.id = ? AND c.refund_amount > 0", id)
 		if err != nil {
 			return err
 		}

@@ -142,3 +142,27 @@ func TestUnitsGoBackOnceHoweverOftenTheEntryComes(t *testing.T) {
 		}
 	})
 }
+
+// TestCancellations_UnpaidOrderHasNoMailDue: only a refund is told by mail.
+func TestCancellations_UnpaidOrderHasNoMailDue(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *store.DB) {
+		w := newWorld(t, db)
+		o := anOrder("k")
+		mustApply(t, w.orders, change(o, order.Cancelled))
+		if err := w.intents.Intend(t.Context(), []store.Cancellation{{OrderID: o.ID, Reason: "lost with its Redis"}}); err != nil {
+			t.Fatal(err)
+		}
+		if err := store.Exec(t.Context(), db, "UPDATE order_cancellations SET restocked_at = ? WHERE order_id = ?", at, o.ID); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.intents.Refunded(t.Context(), o.ID, order.Money{}); err != nil {
+			t.Fatal(err)
+		}
+		if finished, err := w.intents.Finish(t.Context(), o.ID); err != nil || !finished {
+			t.Errorf("finished: %v (%v)", finished, err)
+		}
+		if n, err := store.Count(t.Context(), db, "SELECT COUNT(*) FROM due_mails WHERE order_id = ?", o.ID); err != nil || n != 0 {
+			t.Errorf("%d mails are due (%v); want none", n, err)
+		}
+	})
+}

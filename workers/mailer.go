@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -73,8 +72,7 @@ func (l mailing) key() string {
 	return "order/" + string(l.order.ID) + "/" + string(l.kind)
 }
 
-// Mailer confirms paid orders by mail, and tells of those that were cancelled before anything was paid. What is told of orders that
-// were paid is the MailDispatcher's.
+// Mailer confirms paid orders by mail. The other mails are the MailDispatcher's. Orders that were never paid cause no mail.
 type Mailer struct {
 	cfg      MailConfig
 	consumer queue.Consumer
@@ -147,30 +145,19 @@ func once(letters [][]mailing) []mailing {
 	return out
 }
 
-// news are the letters that the changes ask for, each once. Whoever placed an order was told in the answer that the card was declined,
-// or that the order is one they placed before.
+// news returns the mails that the changes cause, each once: confirmations of paid orders. An order that was never paid causes none, also
+// when it expires or is cancelled: its address and text are whatever an unknown guest wrote, and the mail would go to a victim.
 func news(changes []store.Change) []mailing {
-	type which struct {
-		id   order.ID
-		kind order.MailKind
-	}
-	seen := make(map[which]bool, len(changes))
+	seen := make(map[order.ID]bool, len(changes))
 	var out []mailing
 	for _, c := range changes {
-		l := mailing{order: c.Order, trace: c.Trace}
-		switch {
-		case c.To == order.Paid:
-			l.kind = order.MailConfirmation
-		case c.To == order.Cancelled && !strings.HasPrefix(c.Reason, order.ReasonDeclined) && !strings.HasPrefix(c.Reason, order.ReasonDuplicate):
-			l.kind, l.order.CancelReason = order.MailCancelled, c.Reason
-		default:
+		if c.To != order.Paid || seen[c.Order.ID] {
 			continue
 		}
-		if k := (which{c.Order.ID, l.kind}); !seen[k] {
-			seen[k] = true
-			l.order.State, l.order.UpdatedAt = c.To, c.At
-			out = append(out, l)
-		}
+		seen[c.Order.ID] = true
+		l := mailing{kind: order.MailConfirmation, order: c.Order, trace: c.Trace}
+		l.order.State, l.order.UpdatedAt = c.To, c.At
+		out = append(out, l)
 	}
 	return out
 }

@@ -175,3 +175,22 @@ func TestAFreshMailKeepsItsTriesBesideAnOldOne(t *testing.T) {
 		t.Errorf("letters %v, %d messages left; want that of the old one, and the fresh one left", dead.letters, in.left())
 	}
 }
+
+// TestMailer_UnpaidOrderCausesNoMail: anyone may place an order under the address of a victim, with text of their own, and let it expire.
+func TestMailer_UnpaidOrderCausesNoMail(t *testing.T) {
+	m := &mail{}
+	var messages [][]byte
+	for _, reason := range []string{"expired", "by the customer: look at https://example.com", "payment_unknown", "payment_voided", "by an operator"} {
+		o := freshOrder()
+		cancelled := event(o, released)
+		cancelled.Detail = reason
+		messages = append(messages, body(event(o, reserved), cancelled))
+	}
+	in := newInbox(messages...)
+	for in.left() > 0 {
+		mustRun(t, newMailer(in, &deadbox{}, m).RunOnce, 0)
+	}
+	if len(m.tries) != 0 {
+		t.Errorf("sent %v; want none", m.tries)
+	}
+}
