@@ -94,6 +94,8 @@ type Checkout struct {
 	Reader OrderReader
 	// Partition holds the orders that are placed here.
 	Partition uint8
+	// Paying bounds the charges that are under way, so that slow cards leave the rest of the process alone; nil is no bound.
+	Paying *Limiter
 	// PayWithin is how long an order that was placed without a card can be paid.
 	PayWithin time.Duration
 	// Now is time.Now.

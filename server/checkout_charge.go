@@ -47,8 +47,14 @@ func checkQuote(shipping order.Money, currency order.Currency) error {
 	return nil
 }
 
-// charge takes the order's total. An order that is paid later may have been declined before: then this is another attempt.
+// charge takes the order's total. An order that is paid later may have been declined before: then this is another attempt. It returns
+// order.ErrBusy, and sends nothing, when too many charges are under way.
 func (c *Checkout) charge(ctx context.Context, in intent, o order.Order) (gateway.Charge, error) {
+	done, err := c.Paying.Acquire()
+	if err != nil {
+		return gateway.Charge{}, err
+	}
+	defer done()
 	total := order.Money{Currency: o.Currency, Amount: o.Total}
 	if paidLater(o) {
 		return c.Cashier.ChargeAgain(ctx, o.ID, total, in.card)

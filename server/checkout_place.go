@@ -39,6 +39,12 @@ func (c *Checkout) PlaceOrder(ctx context.Context, req *spillwayv1.PlaceOrderReq
 }
 
 func (c *Checkout) place(ctx context.Context, in intent) (order.Order, error) {
+	if in.withCard {
+		// Refused before anything is reserved.
+		if err := c.Paying.Check(); err != nil {
+			return order.Order{}, err
+		}
+	}
 	if in.fromCart {
 		// A cart that was ordered is empty now: its order is found by the key alone.
 		if id, err := c.Stock.Replay(ctx, in.customer, in.key, in.fingerprint); err != nil || id != "" {
@@ -136,6 +142,8 @@ func (c *Checkout) finish(ctx context.Context, in intent, o order.Order, reserve
 	}
 	charge, err := c.charge(ctx, in, o)
 	switch {
+	case errors.Is(err, order.ErrBusy): // Nothing was sent: a retry with the same key goes on from here.
+		return order.Order{}, err
 	case errors.Is(err, order.ErrState):
 		return order.Order{}, c.release(ctx, o, "payment_voided", err)
 	case err != nil:

@@ -207,26 +207,3 @@ func TestAPanicIsAnInternalError(t *testing.T) {
 		t.Error("the panic's stack is not in the log")
 	}
 }
-
-func TestBeyondTheLimitCallersAreRefusedAtOnce(t *testing.T) {
-	entered, leave := make(chan struct{}), make(chan struct{})
-	busy := limit(1).WrapUnary(func(context.Context, connect.AnyRequest) (connect.AnyResponse, error) {
-		close(entered)
-		<-leave
-		return connect.NewResponse(&spillwayv1.QuoteResponse{}), nil
-	})
-	req, first := connect.NewRequest(&spillwayv1.QuoteRequest{}), make(chan error, 1)
-	go func() {
-		_, err := busy(context.Background(), req)
-		first <- err
-	}()
-	await(t, "the first call", entered)
-	var retry *order.RetryError
-	if _, err := busy(t.Context(), req); !errors.Is(err, order.ErrBusy) || !errors.As(err, &retry) || retry.After <= 0 {
-		t.Errorf("the second of one: %v; want busy with a hint", err)
-	}
-	close(leave)
-	if err := await(t, "the first call to end", first); err != nil {
-		t.Errorf("the first: %v", err)
-	}
-}

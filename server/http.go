@@ -1,7 +1,6 @@
 package server
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -49,8 +48,8 @@ type Config struct {
 	// does not make this process unready: callers are told what does not work, and the rest goes on.
 	Breakers func() map[string]string
 	Log      *slog.Logger
-	// InFlight bounds the unary requests that are served at once; 0 is inFlightMax.
-	InFlight int
+	// Limits bound the calls of each class that are served at once; a class without one has that of DefaultLimits.
+	Limits map[Class]int
 	// Interceptors run outermost, such as telemetry.
 	Interceptors []connect.Interceptor
 }
@@ -62,7 +61,7 @@ func NewHandler(cfg Config, s Services) http.Handler {
 	opts := []connect.HandlerOption{
 		// Telemetry sees a panic as the error that it becomes.
 		connect.WithInterceptors(cfg.Interceptors...), recovered(cfg.Log),
-		connect.WithInterceptors(edge(cfg.Log), patience(), limit(cmp.Or(cfg.InFlight, inFlightMax)), authenticate(cfg.Tokens), validator), bounded,
+		connect.WithInterceptors(edge(cfg.Log), patience(), limit(cfg.Limits), authenticate(cfg.Tokens), validator), bounded,
 		connect.WithCodec(strictJSON{"json"}), connect.WithCodec(strictJSON{"json; charset=utf-8"}),
 	}
 	mux := http.NewServeMux()

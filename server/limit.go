@@ -3,33 +3,87 @@ package server
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 
 	"connectrpc.com/connect"
 
-	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/auth"
+	"github.com/spillway/spillway/gen/spillway/v1/spillwayv1connect"
 )
 
-// inFlightMax bounds the requests that are served at once: each holds a few kB and, at most, a place in a group commit.
-// Beyond it callers are refused at once rather than made to wait for a timeout (I11).
-const inFlightMax = 4096
+// Class is a kind of calls that has its own bound, so that a flood of one kind leaves the others alone. Streams have none: they last for
+// minutes and do nothing nearly all the time, and who serves them bounds them (Hub).
+type Class string
 
-// limit refuses what is beyond the bound. A stream lasts for minutes and does nothing nearly all the time, so it takes no place of those
-// who are answered once: whoever serves it has a bound of its own (Hub).
-func limit(n int) connect.Interceptor {
-	places := make(chan struct{}, n)
+// The classes.
+const (
+	// ClassCheckout places, pays and cancels orders.
+	ClassCheckout Class = "checkouts"
+	// ClassBrowse reads the catalogue, carts, orders and sessions, and changes carts.
+	ClassBrowse Class = "reads"
+	// ClassSearch looks through the text of all products.
+	ClassSearch Class = "searches"
+	// ClassOperate is what operators call.
+	ClassOperate Class = "operator calls"
+)
+
+// DefaultLimits bound the calls of each class that are served at once. Beyond it callers are refused at once rather than made to wait for
+// a timeout (I11).
+func DefaultLimits() map[Class]int {
+	return map[Class]int{
+		// Each holds a few kB and, at most, a place in a group commit.
+		ClassCheckout: 2048, ClassBrowse: 1024,
+		// Searches wait up to a second for the few connections that they share.
+		ClassSearch: 16,
+		// Fewer than there are connections to SQL, because a call may hold one for seconds.
+		ClassOperate: 8,
+	}
+}
+
+// checkouts are the procedures of ClassCheckout.
+var checkouts = []string{
+	spillwayv1connect.CheckoutServiceQuoteProcedure, spillwayv1connect.CheckoutServicePlaceOrderProcedure,
+	spillwayv1connect.CheckoutServicePayOrderProcedure, spillwayv1connect.OrderServiceCancelOrderProcedure,
+}
+
+// classOf says to which class a procedure belongs.
+func classOf(procedure string) Class {
+	may := permissions[procedure]
+	switch {
+	case slices.Contains(checkouts, procedure):
+		return ClassCheckout
+	case procedure == spillwayv1connect.CatalogServiceSearchProductsProcedure:
+		return ClassSearch
+	case slices.Contains(may.roles, auth.Operator):
+		return ClassOperate
+	}
+	return ClassBrowse
+}
+
+// limit refuses the calls of each class that are beyond its bound. A class without a bound in limits has its default.
+func limit(limits map[Class]int) connect.Interceptor {
+	limiters := make(map[Class]*Limiter)
+	for class, n := range DefaultLimits() {
+		if own, ok := limits[class]; ok {
+			n = own
+		}
+		limiters[class] = NewLimiter(string(class), n)
+	}
+	byProcedure := make(map[string]*Limiter, len(permissions))
+	for procedure := range permissions {
+		byProcedure[procedure] = limiters[classOf(procedure)]
+	}
 	return interceptor{
 		unary: func(next connect.UnaryFunc) connect.UnaryFunc {
 			return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
-				select {
-				case places <- struct{}{}:
-					defer func() { <-places }()
-					return next(ctx, req)
-				default:
-					return nil, &order.RetryError{After: defaultRetry, Err: fmt.Errorf("%d requests are being served: %w", n, order.ErrBusy)}
+				release, err := byProcedure[req.Spec().Procedure].Acquire()
+				if err != nil {
+					return nil, err
 				}
+				defer release()
+				return next(ctx, req)
 			}
 		},
 		stream: func(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc { return next },

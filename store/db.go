@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -17,11 +18,11 @@ import (
 )
 
 const (
-	// mysqlConns bounds the connections of one process: the drain uses a handful, the rest is for reads. MySQL's own
-	// default is 151 for all processes together.
-	mysqlConns = 32
-	// mysqlConnLife lets connections move to another server after a failover.
-	mysqlConnLife = 5 * time.Minute
+	// mysqlConns bounds the connections of one process for checkouts, workers and operators; readConns and searchConns come on top. MySQL's
+	// own default is 151 for all processes together.
+	mysqlConns = 20
+	// connLife lets connections move to another server after a failover.
+	connLife = 5 * time.Minute
 	// sqliteConns: SQLite has one writer; more connections only serve reads beside it.
 	sqliteConns = 8
 	// pingTimeout bounds the look at a server when it is opened.
@@ -38,10 +39,14 @@ const (
 type DB struct {
 	sql *sql.DB
 	// views is for audits, whose reads take longer than any other's may.
-	views   *sql.DB
-	ent     *ent.Client
-	dialect string
-	breaker Breaker
+	views *sql.DB
+	// reads is for what customers read, searchPool for searches.
+	reads, searchPool pool
+	ent               *ent.Client
+	dialect           string
+	breaker           Breaker
+	// patience bounds a call beside the breaker's timeout; 0 is no bound.
+	patience time.Duration
 }
 
 // sqlitePragmas: WAL lets readers go on beside the one writer. synchronous(FULL) puts each commit on disk, so that an
@@ -72,10 +77,11 @@ func open(dsn string) (*DB, error) {
 }
 
 func openSQLite(path string) *DB {
-	db := sql.OpenDB(&sqliteConnector{dsn: "file:" + path + "?" + sqlitePragmas})
+	open := func() *sql.DB { return sql.OpenDB(&sqliteConnector{dsn: "file:" + path + "?" + sqlitePragmas}) }
+	db := open()
 	db.SetMaxOpenConns(sqliteConns)
 	db.SetMaxIdleConns(sqliteConns)
-	return wrap(db, db, dialect.SQLite)
+	return wrap(db, db, open(), open(), dialect.SQLite)
 }
 
 func openMySQL(dsn string) (*DB, error) {
@@ -98,7 +104,7 @@ func openMySQL(dsn string) (*DB, error) {
 		return nil, err
 	}
 	db.SetMaxIdleConns(mysqlConns)
-	db.SetConnMaxLifetime(mysqlConnLife)
+	db.SetConnMaxLifetime(connLife)
 	long := cfg.Clone()
 	long.ReadTimeout = viewTimeout
 	views, err := connectMySQL(long, viewConns)
@@ -106,7 +112,18 @@ func openMySQL(dsn string) (*DB, error) {
 		return nil, err
 	}
 	views.SetMaxIdleConns(0)
-	return wrap(db, views, dialect.MySQL), nil
+	reads, err := connectMySQL(cfg, readConns)
+	if err != nil {
+		return nil, err
+	}
+	searching := cfg.Clone()
+	// A search that its caller gave up on would run on in the server.
+	searching.Params["max_execution_time"] = strconv.FormatInt(searchPatience.Milliseconds(), 10)
+	searches, err := connectMySQL(searching, searchConns)
+	if err != nil {
+		return nil, err
+	}
+	return wrap(db, views, reads, searches, dialect.MySQL), nil
 }
 
 // connectMySQL makes a pool; nothing is dialled before it is used.
@@ -120,8 +137,11 @@ func connectMySQL(cfg *mysql.Config, conns int) (*sql.DB, error) {
 	return db, nil
 }
 
-func wrap(db, views *sql.DB, name string) *DB {
-	return &DB{sql: db, views: views, ent: ent.NewClient(ent.Driver(entsql.OpenDB(name, db))), dialect: name, breaker: unguarded{}}
+func wrap(db, views, reads, searches *sql.DB, name string) *DB {
+	return &DB{
+		sql: db, views: views, reads: newPool(reads, name, readConns, readPatience),
+		searchPool: newPool(searches, name, searchConns, searchPatience), ent: ent.NewClient(ent.Driver(entsql.OpenDB(name, db))), dialect: name, breaker: unguarded{},
+	}
 }
 
 // Dialect is "mysql" or "sqlite3".
@@ -138,9 +158,9 @@ func (db *DB) Ping(ctx context.Context) error {
 // Close closes all connections.
 func (db *DB) Close() error {
 	if db.views == db.sql {
-		return db.sql.Close()
+		return errors.Join(db.closePools(), db.sql.Close())
 	}
-	return errors.Join(db.views.Close(), db.sql.Close())
+	return errors.Join(db.closePools(), db.views.Close(), db.sql.Close())
 }
 
 func (db *DB) isMySQL() bool { return db.dialect == dialect.MySQL }

@@ -38,6 +38,7 @@ const (
 	mysqlDeadlock    = 1213
 	mysqlCheck       = 3819
 	mysqlNoTable     = 1146
+	mysqlTimedOut    = 3024 // max_execution_time
 )
 
 // mysqlRowErrors are what a row's own content causes: null, out of range, too long, wrong value, duplicate, CHECK.

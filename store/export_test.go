@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"strings"
 	"testing"
@@ -70,4 +71,37 @@ func (m *Migrator) UpBefore(ctx context.Context, name string) error {
 		}
 	}
 	return errors.New("no migration is called " + name)
+}
+
+// Pools occupies all connections of one kind of work, and returns how to release them.
+func (db *DB) Pools() map[string]func(t testing.TB) (release func()) {
+	occupy := func(pool *sql.DB) func(t testing.TB) func() {
+		return func(t testing.TB) func() {
+			t.Helper()
+			conns := make([]*sql.Conn, pool.Stats().MaxOpenConnections)
+			for i := range conns {
+				var err error
+				if conns[i], err = pool.Conn(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			return func() {
+				for _, c := range conns {
+					_ = c.Close()
+				}
+			}
+		}
+	}
+	return map[string]func(t testing.TB) func(){
+		"reads": occupy(db.reads.sql), "searches": occupy(db.searchPool.sql), "the rest": occupy(db.sql),
+	}
+}
+
+// SearchSetting is a session variable of the connections for searches.
+func (db *DB) SearchSetting(t testing.TB, name string) (value string) {
+	t.Helper()
+	if err := db.searchPool.sql.QueryRowContext(t.Context(), "SELECT @@SESSION."+name).Scan(&value); err != nil {
+		t.Fatal(err)
+	}
+	return value
 }

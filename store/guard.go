@@ -23,6 +23,12 @@ func (db *DB) Guard(b Breaker) { db.breaker = b }
 // call runs f, which makes one repository's call, under the breaker. It must not be nested: the inner call would ask for the
 // one trial that the outer one holds.
 func (db *DB) call(ctx context.Context, f func(ctx context.Context) error) error {
+	if db.patience > 0 {
+		// The breaker sees this as a caller that left.
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, db.patience)
+		defer cancel()
+	}
 	var answer error
 	err := breaker.Do(ctx, db.breaker, db.breaker.Timeout(), func(ctx context.Context) error {
 		if answer = translate(f(ctx)); isAnswer(answer) {

@@ -87,10 +87,14 @@ func (p *Products) Get(ctx context.Context, sku order.SKU) (Product, error) {
 
 // List reads up to limit products that are sold, with SKUs after the given one, in the order of their SKUs.
 func (p *Products) List(ctx context.Context, after order.SKU, limit int) ([]Product, error) {
-	return p.find(ctx, p.db.ent.Product.Query(), after, limit)
+	return find(ctx, p.db, p.db.ent.Product.Query(), after, limit)
 }
 
-// Search is List for products whose name or description contains the text, ignoring case.
+// searchRetry is when to search again after a search that took too long.
+const searchRetry = time.Second
+
+// Search is List for the products whose name or description contains the text, ignoring case. It has connections of its own and a second;
+// order.ErrBusy when that is not enough.
 func (p *Products) Search(ctx context.Context, text string, after order.SKU, limit int) ([]Product, error) {
 	like := "%" + strings.NewReplacer(`!`, `!!`, `%`, `!%`, `_`, `!_`).Replace(strings.ToLower(text)) + "%"
 	contains := func(s *sql.Selector) {
@@ -99,12 +103,17 @@ func (p *Products) Search(ctx context.Context, text string, after order.SKU, lim
 				Ident(s.C(product.FieldDescription)).WriteString(") LIKE ").Arg(like).WriteString(" ESCAPE '!')")
 		}))
 	}
-	return p.find(ctx, p.db.ent.Product.Query().Where(contains), after, limit)
+	db := p.db.searches()
+	found, err := find(ctx, db, db.ent.Product.Query().Where(contains), after, limit)
+	if err != nil && ctx.Err() == nil && (errors.Is(err, context.DeadlineExceeded) || mysqlCode(err) == mysqlTimedOut) {
+		return nil, &order.RetryError{After: searchRetry, Err: fmt.Errorf("the search took more than %s: %w", searchPatience, order.ErrBusy)}
+	}
+	return found, err
 }
 
-func (p *Products) find(ctx context.Context, q *ent.ProductQuery, after order.SKU, limit int) ([]Product, error) {
+func find(ctx context.Context, db *DB, q *ent.ProductQuery, after order.SKU, limit int) ([]Product, error) {
 	var found []*ent.Product
-	err := p.db.call(ctx, func(ctx context.Context) (err error) {
+	err := db.call(ctx, func(ctx context.Context) (err error) {
 		found, err = q.Where(product.IDGT(string(after)), product.Archived(false)).Order(product.ByID()).Limit(limit).All(ctx)
 		return err
 	})

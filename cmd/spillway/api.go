@@ -43,11 +43,12 @@ func newAPI(p *parts, redis redisConfig, orders orderConfig, dataDir string, out
 		return nil, err
 	}
 	rows, products := store.NewOrders(p.db), store.NewProducts(p.db)
+	read := store.NewOrders(p.db.Reads()) // as customers read them
 	ledger := store.NewCharges(p.db)
 	p.closers = append(p.closers, func() error { ledger.Close(); return nil })
 	cache := catalog.NewCache(redis.Namespace, p.redis.Client(), p.policies[gateway.Redis], products, p.log)
 	carts := cart.New(redis.Namespace, p.redis.Client(), p.policies[gateway.Redis])
-	reader := server.OrderReader{Hot: p.stock, Rows: rows, Log: p.log}
+	reader := server.OrderReader{Hot: p.stock, Rows: read, Log: p.log}
 
 	shipping := server.Shipping{Carrier: out.carrier(), Rates: rates, Shipments: rows, Reader: reader}
 	provider, err := out.provider()
@@ -64,14 +65,19 @@ func newAPI(p *parts, redis redisConfig, orders orderConfig, dataDir string, out
 		carrier:  workers.NewGate(workers.DefaultShippingConfig().Concurrency, gateway.Shipments{Client: shipping, Policy: p.policies[gateway.Handover]}),
 		mail:     gateway.Mails{Client: email, Policy: p.policies[gateway.Mail]},
 	}
+	charges := maxCharges
+	if redis.embedded() {
+		charges = embeddedMaxCharges
+	}
 	checkout := &server.Checkout{
 		Prices: priceList{cache}, Carts: carts, Rates: rates, Shipping: a.shipping, Cashier: a.payments, Stock: p.stock,
-		Orders: rows, Durable: durability{p: p, sql: sqlDurable}, Reader: reader, Log: p.log, Partition: partition, PayWithin: payWithin, Now: time.Now,
+		Orders: rows, Durable: durability{p: p, sql: sqlDurable}, Reader: reader, Log: p.log, Partition: partition,
+		Paying: server.NewLimiter("charges", charges), PayWithin: payWithin, Now: time.Now,
 	}
-	a.hub = server.NewHub(server.DefaultHubConfig(), stock.NewTail(p.journal, p.epochs), p.stock, rows, p.log)
+	a.hub = server.NewHub(server.DefaultHubConfig(), stock.NewTail(p.journal, p.epochs), p.stock, read, p.log)
 	a.services = server.Services{
 		Session: server.Session{Tokens: tokens},
-		Catalog: server.Catalog{Products: products, Cache: cache, Available: p.stock, Rates: rates, Adjuster: server.Adjustments{
+		Catalog: server.Catalog{Products: store.NewProducts(p.db.Reads()), Cache: cache, Available: p.stock, Rates: rates, Adjuster: server.Adjustments{
 			Counters: p.stock, Book: store.NewStock(p.db), Available: p.stock, InSQL: durability{p: p, sql: true}.inSQL,
 		}},
 		Cart:     server.Cart{Carts: carts, Products: cache},

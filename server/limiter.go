@@ -1,0 +1,46 @@
+package server
+
+import (
+	"fmt"
+
+	"golang.org/x/sync/semaphore"
+
+	"github.com/spillway/spillway/order"
+)
+
+// Limiter bounds how many of one kind of work are under way at once. A nil *Limiter has no bound.
+type Limiter struct {
+	name string
+	max  int64
+	sem  *semaphore.Weighted
+}
+
+// NewLimiter makes a limiter; the name says in errors what is bounded.
+func NewLimiter(name string, atOnce int) *Limiter {
+	return &Limiter{name: name, max: int64(atOnce), sem: semaphore.NewWeighted(int64(atOnce))}
+}
+
+// Acquire takes a place, which the caller gives back with release. It does not wait: when there is none, it returns an order.RetryError of
+// order.ErrBusy.
+func (l *Limiter) Acquire() (release func(), err error) {
+	if l == nil {
+		return func() {}, nil
+	}
+	if !l.sem.TryAcquire(1) {
+		return nil, l.full()
+	}
+	return func() { l.sem.Release(1) }, nil
+}
+
+// Check returns the error of Acquire without taking a place.
+func (l *Limiter) Check() error {
+	release, err := l.Acquire()
+	if err == nil {
+		release()
+	}
+	return err
+}
+
+func (l *Limiter) full() error {
+	return &order.RetryError{After: defaultRetry, Err: fmt.Errorf("%d %s are under way, which is the limit of this server: %w", l.max, l.name, order.ErrBusy)}
+}
