@@ -41,7 +41,7 @@ func (f finding) String() string { return fmt.Sprintf("%s: %s: %s", f.rule, f.wh
 type rule struct{ name, query string }
 
 // The states in SQL: orders 0 pending, 1 paid, 2 cancelled, 3 shipped, 4 ship_failed; charges 1 pending, 2 succeeded, 3 declined,
-// 4 voided, 5 refunded, 6 to be refunded.
+// 4 voided, 5 refunded, 6 refunding.
 var rules = []rule{
 	{"every order ends shipped or cancelled", `SELECT id, CONCAT('it is in state ', state, ' since ', updated_at) FROM orders WHERE state NOT IN (2, 3)`},
 	{"what is sold is charged once, in full", `SELECT o.id, CONCAT_WS(' ', 'total', o.total, o.currency, 'charge', c.state, c.amount, c.currency, 'refund', r.amount)
@@ -52,6 +52,7 @@ var rules = []rule{
 		WHERE o.state = 2 AND (c.state NOT IN (3, 4, 5) OR (c.state = 5 AND (r.refund_id IS NULL OR r.amount <> c.amount)) OR (c.state <> 5 AND r.refund_id IS NOT NULL))`},
 	{"nobody pays for an order that is not there", `SELECT c.order_id, CONCAT('charge in state ', c.state) FROM charges c LEFT JOIN orders o ON o.id = c.order_id
 		WHERE o.id IS NULL AND c.state IN (1, 2, 6)`},
+	{"every refund is confirmed", `SELECT order_id, CONCAT_WS(' ', reason, 'attempts', attempts) FROM refunds WHERE confirmed_at IS NULL`},
 	{"stock adds up", `SELECT p.sku, CONCAT_WS(' ', 'put in', a.units, 'left', p.stock, 'sold', COALESCE(s.units, 0))
 		FROM products p JOIN (SELECT sku, SUM(delta) AS units FROM stock_adjustments GROUP BY sku) a ON a.sku = p.sku
 		LEFT JOIN (SELECT i.sku, SUM(i.quantity) AS units FROM order_items i JOIN orders o ON o.id = i.order_id WHERE o.state <> 2 GROUP BY i.sku) s ON s.sku = p.sku

@@ -397,7 +397,7 @@ func (f *fight) booksClose() {
 	}
 }
 
-// keptForNothing counts the charges that took money and whose order is not sold.
+// keptForNothing counts the charges that took money, which the provider has not given back, and whose order is not sold.
 func (f *fight) keptForNothing() int {
 	f.t.Helper()
 	db, err := sql.Open("mysql", f.dsn)
@@ -406,7 +406,7 @@ func (f *fight) keptForNothing() int {
 	}
 	defer db.Close()
 	var n int
-	if err := db.QueryRow("SELECT COUNT(*) FROM charges c LEFT JOIN orders o ON o.id = c.order_id WHERE c.state = 2 AND (o.id IS NULL OR o.state IN (0, 2))").Scan(&n); err != nil {
+	if err := db.QueryRow("SELECT COUNT(*) FROM charges c LEFT JOIN orders o ON o.id = c.order_id WHERE c.state IN (2, 6) AND (o.id IS NULL OR o.state IN (0, 2))").Scan(&n); err != nil {
 		f.t.Fatal(err)
 	}
 	return n
