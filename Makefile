@@ -26,11 +26,12 @@ TEST_PARALLEL ?= 2
 TEST_TIMEOUT ?= 20m
 # More arguments for `make run` and `make bench`.
 ARGS ?=
-# What `make chaos` does: how often each part is in trouble (killed, frozen and restarted by turns, so three rounds have it all), which
-# parts (all if empty; such as "redis mysql workers"), how long one is frozen, and what its random choices begin with (another seed
-# each time if empty).
+# What `make chaos` does: how often each part is in trouble, which parts (all if empty; such as "redis mysql workers"), what is done to
+# them (kill, freeze, restart, rollback, replica, drop, flap: those named in each round, or all by turns if empty, which takes 8 rounds;
+# docs/design/chaos.md explains them), how long a part is frozen, and what its random choices begin with (another seed each time if empty).
 ROUNDS ?= 3
 PARTS ?=
+MOVES ?=
 FREEZE ?= 20s
 SEED ?=
 
@@ -77,9 +78,9 @@ test-fast: ## run the tests of the packages that need no server
 
 # It starts parts of its own, which it may kill; here they are only installed.
 .PHONY: chaos
-chaos: ## kill, freeze and restart each part under load, and check the books (ROUNDS=, PARTS=, FREEZE=, SEED=)
+chaos: ## kill, freeze and restart each part under load, and check the books (ROUNDS=, PARTS=, MOVES=, FREEZE=, SEED=)
 	for part in redis mysql rocketmq; do deploy/native/$$part.sh prepare; done
-	SPILLWAY_CHAOS_ROUNDS='$(ROUNDS)' SPILLWAY_CHAOS_PARTS='$(PARTS)' SPILLWAY_CHAOS_FREEZE='$(FREEZE)' SPILLWAY_CHAOS_SEED='$(SEED)' \
+	SPILLWAY_CHAOS_ROUNDS='$(ROUNDS)' SPILLWAY_CHAOS_PARTS='$(PARTS)' SPILLWAY_CHAOS_MOVES='$(MOVES)' SPILLWAY_CHAOS_FREEZE='$(FREEZE)' SPILLWAY_CHAOS_SEED='$(SEED)' \
 		go test -count=1 -v -run '^TestChaos$$' -timeout 0 ./test/chaos
 
 .PHONY: bench

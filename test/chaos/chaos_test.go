@@ -55,7 +55,7 @@ type settings struct {
 	rounds int
 	short  bool
 	parts  []string // none means all
-	moves  []string // none means all; in a short round, those that lose nothing
+	only   []string // the moves; none means all, or in a short round those that lose nothing
 	freeze time.Duration
 	seed   uint64
 }
@@ -87,8 +87,8 @@ func readSettings(t *testing.T) settings {
 		}
 		s.freeze = d
 	}
-	s.parts, s.moves = list("SPILLWAY_CHAOS_PARTS"), list("SPILLWAY_CHAOS_MOVES")
-	for _, m := range s.moves {
+	s.parts, s.only = list("SPILLWAY_CHAOS_PARTS"), list("SPILLWAY_CHAOS_MOVES")
+	for _, m := range s.only {
 		if !slices.Contains(knownMoves, m) {
 			t.Fatalf("SPILLWAY_CHAOS_MOVES: there is no move %q; there are %v", m, knownMoves)
 		}
@@ -145,6 +145,9 @@ func (r *round) run() {
 		for _, m := range r.movesOf(name) {
 			r.trouble(name, m)
 		}
+	}
+	if len(defects) > 0 {
+		r.pause(defectTime)
 	}
 	stop()
 	r.market.calm()

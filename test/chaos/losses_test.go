@@ -28,17 +28,15 @@ type acknowledgement struct {
 	at    time.Time
 }
 
-// mayForget begins such a time, and the function that it returns ends it.
-func (m *market) mayForget() (end func()) {
+// whileForgetting does what makes Redis lose something. A move is the only one at its time.
+func (m *market) whileForgetting(do func()) {
+	m.mu.Lock()
+	m.windows = append(m.windows, window{from: time.Now().Add(-forgetBefore)})
+	m.mu.Unlock()
+	do()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.windows = append(m.windows, window{from: time.Now().Add(-forgetBefore)})
-	n := len(m.windows) - 1
-	return func() {
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		m.windows[n].to = time.Now().Add(forgetAfter)
-	}
+	m.windows[len(m.windows)-1].to = time.Now().Add(forgetAfter)
 }
 
 // forgiven reports whether the shop may have lost what the attempt was told last: with durability journal, what Redis acknowledged just
@@ -91,8 +89,8 @@ func (h *house) lossesAreRefunded(ctx context.Context, m *market) ([]finding, er
 	var out []finding
 	for _, l := range m.losses(states) {
 		if charge, listed := charges[l.id]; l.state == order.Paid && (!listed || charge != store.ChargeRefunded) {
-			out = append(out, finding{"what Redis lost is listed and refunded", string(l.id),
-				fmt.Sprintf("it was told as %s at %s; its charge is in state %d (0: not listed)", l.state, l.at.UTC().Format(clock), charge)})
+			detail := fmt.Sprintf("it was told as %s at %s; its charge is in state %d (0: not listed)", l.state, l.at.UTC().Format(clock), charge)
+			out = append(out, finding{"what Redis lost is listed and refunded", string(l.id), detail})
 		}
 	}
 	return out, nil

@@ -36,6 +36,8 @@ const (
 	olderMore = 500 * time.Millisecond
 	// dropNth: every fifth message of a group is lost for good.
 	dropNth = "5"
+	// defectTime is how long orders are taken with a defect, beside what the moves take.
+	defectTime = 20 * time.Second
 	// flapInterval is how long the payment provider is up, and down.
 	flapInterval = 5 * time.Second
 )
@@ -52,14 +54,10 @@ func (r *round) moveOf(part, kind string) (move, bool) {
 	p := r.all[part]
 	switch kind {
 	case moveKill:
-		return move{"killed", func(r *round) {
-			if part == partRedis {
-				defer r.market.mayForget()()
-			}
-			p.Kill9()
-			r.pause(upTo(r.rng, r.atMost(awayMax)))
-			p.Restart()
-		}}, true
+		if part == partRedis {
+			return move{"killed", func(r *round) { r.market.whileForgetting(func() { r.kill(p) }) }}, true
+		}
+		return move{"killed", func(r *round) { r.kill(p) }}, true
 	case moveFreeze:
 		return move{"frozen", func(r *round) {
 			p.Pause()
@@ -79,28 +77,36 @@ func (r *round) moveOf(part, kind string) (move, bool) {
 	return move{}, false
 }
 
+func (r *round) kill(p part) {
+	p.Kill9()
+	r.pause(upTo(r.rng, r.atMost(awayMax)))
+	p.Restart()
+}
+
 // rollBack restarts Redis from a copy of its append-only files, as after a restore or on a disk that lost its last second.
 func (r *round) rollBack() {
-	defer r.market.mayForget()()
-	r.old.Copy()
-	r.pause(olderBy + upTo(r.rng, olderMore))
-	r.old.RestartFromCopy()
+	r.market.whileForgetting(func() {
+		r.old.Copy()
+		r.pause(olderBy + upTo(r.rng, olderMore))
+		r.old.RestartFromCopy()
+	})
 }
 
 // promoteAgain gives Redis the data of a replica that was cut off a second ago, as a failover there and back does. Its process, its run_id
 // and its connections stay.
 func (r *round) promoteAgain() {
 	r.standby.Follow(r.old)
-	defer r.market.mayForget()()
-	r.standby.Promote()
-	r.pause(olderBy + upTo(r.rng, olderMore))
-	r.old.Follow(r.standby)
-	r.old.Promote()
+	r.market.whileForgetting(func() {
+		r.standby.Promote()
+		r.pause(olderBy + upTo(r.rng, olderMore))
+		r.old.Follow(r.standby)
+		r.old.Promote()
+	})
 }
 
 // movesOf are what happens to the part in this round: those that were asked for, or its turn.
 func (r *round) movesOf(part string) (out []move) {
-	kinds := r.settings.moves
+	kinds := r.only
 	if len(kinds) == 0 {
 		kinds = r.turn(part)
 	}
@@ -139,13 +145,12 @@ func (r *round) pair(kinds ...string) string { return kinds[(r.number-1)/len(dur
 // defects are the environment of the round's processes: a queue that loses messages of one group, a payment provider that flaps, both, or
 // none.
 func (r *round) defects() (env []string) {
-	kinds := r.settings.moves
+	kinds := r.only
 	if len(kinds) == 0 && !r.short {
 		kinds = map[string][]string{"drop": {defectDrop}, "flap": {defectFlap}, "both": {defectDrop, defectFlap}}[r.pair("none", "drop", "flap", "both")]
 	}
 	if slices.Contains(kinds, defectDrop) {
-		groups := []string{"orders", "shipping", "mail"}
-		env = append(env, "SPILLWAY_SIMULATE_QUEUE_DROP="+groups[r.rng.IntN(len(groups))]+":"+dropNth)
+		env = append(env, "SPILLWAY_SIMULATE_QUEUE_DROP="+r.pair("orders", "shipping", "mail")+":"+dropNth)
 	}
 	if slices.Contains(kinds, defectFlap) {
 		env = append(env, "SPILLWAY_SIMULATE_PROVIDER_FLAP="+flapInterval.String())

@@ -123,6 +123,7 @@ func TestWhatIsNotThereAtStart(t *testing.T) {
 		"bad DSN":       {[]string{"--mysql", "root:secret@nonsense", "--redis", redis.Addr()}, "USER:PASSWORD@tcp(HOST:PORT)/DATABASE"},
 		"bad addresses": {[]string{"--redis", "nonsense", "--listen", "nonsense", "--customer-orders", "-1"}, "--customer-orders"},
 		"serve alone":   {[]string{"serve"}, "spillway all"},
+		"bad defects":   {[]string{"--simulate-queue-drop", "orders", "--simulate-provider-flap", "1s"}, "orders:5"},
 		"bad flag":      {[]string{"--nonsense"}, "--help"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -2,6 +2,7 @@ package realparts
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -105,8 +106,11 @@ func (r *OldRedis) ask(args ...string) (string, error) {
 	in := bufio.NewReader(c)
 	line, err := in.ReadString('\n')
 	line = strings.TrimSuffix(line, "\r\n")
-	if err != nil || strings.HasPrefix(line, "-") {
-		return "", fmt.Errorf("answered %q (%v)", line, err)
+	if err != nil {
+		return "", err
+	}
+	if strings.HasPrefix(line, "-") {
+		return "", errors.New(line)
 	}
 	size, bulk := strings.CutPrefix(line, "$")
 	if !bulk {
@@ -114,7 +118,7 @@ func (r *OldRedis) ask(args ...string) (string, error) {
 	}
 	n, err := strconv.Atoi(size)
 	if err != nil || n < 0 {
-		return "", fmt.Errorf("answered %q (%v)", line, err)
+		return "", fmt.Errorf("answered %q", line)
 	}
 	text := make([]byte, n)
 	_, err = io.ReadFull(in, text)
