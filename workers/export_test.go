@@ -28,3 +28,6 @@ func (f *CancellationFinisher) SetClock(now func() time.Time) { f.now = now }
 
 // SetClock sets what time it is.
 func (r *OrderRepairer) SetClock(now func() time.Time) { r.now = now }
+
+// SetClock sets what time it is.
+func (s *Shipper) SetClock(now func() time.Time) { s.shipping.now = now }
