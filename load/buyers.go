@@ -25,12 +25,13 @@ type buyers struct {
 }
 
 // startSessions starts the sessions.
-func startSessions(ctx context.Context, shop Shop, n int, exclusive bool) (*buyers, error) {
+func startSessions(ctx context.Context, shop Shop, operator string, n int, exclusive bool) (*buyers, error) {
 	bs := &buyers{all: make([]*buyer, n)}
 	err := parallel(ctx, n, func(ctx context.Context, i int) error {
-		token, err := shop.Session(ctx)
+		token, err := shop.Session(ctx, operator)
 		if err != nil {
-			return fmt.Errorf("start the session of buyer %d of %d: %w", i+1, n, err)
+			return fmt.Errorf("start the session of buyer %d of %d (a shop limits those of one address: give --token of an operator, or start it "+
+				"with --session-rate 0): %w", i+1, n, err)
 		}
 		bs.all[i] = &buyer{index: int32(i), token: token} //nolint:gosec // At most buyersMax.
 		return nil

@@ -41,7 +41,7 @@ func newFakeShop(stock int64) *fakeShop {
 	}
 }
 
-func (f *fakeShop) Session(context.Context) (string, error) {
+func (f *fakeShop) Session(context.Context, string) (string, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.sessions++

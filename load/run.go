@@ -79,7 +79,7 @@ func (r *run) prepare(ctx context.Context, progress *Progress) (*scenario, error
 		s.skus = []string{r.cfg.SKU}
 	}
 	progress.say("starting %d sessions", r.cfg.buyers())
-	r.buyers, err = startSessions(ctx, r.shop, r.cfg.buyers(), r.cfg.Scenario == Mixed)
+	r.buyers, err = startSessions(ctx, r.shop, r.cfg.Token, r.cfg.buyers(), r.cfg.Scenario == Mixed)
 	return s, err
 }
 

@@ -12,8 +12,8 @@ import (
 
 // Shop is what a customer and an operator can ask of a shop.
 type Shop interface {
-	// Session starts a guest's session.
-	Session(ctx context.Context) (token string, err error)
+	// Session starts a guest's session. With an operator's token, sessions are not limited; it may be empty.
+	Session(ctx context.Context, operator string) (token string, err error)
 	// Products is a page of the catalogue; the token of the next is empty on the last.
 	Products(ctx context.Context, page string) (products []*spillwayv1.Product, next string, err error)
 	Product(ctx context.Context, sku string) (*spillwayv1.Product, error)
@@ -72,7 +72,10 @@ func as(ctx context.Context, token string) context.Context {
 }
 
 // Session starts a guest's session.
-func (r *remote) Session(ctx context.Context) (string, error) {
+func (r *remote) Session(ctx context.Context, operator string) (string, error) {
+	if operator != "" {
+		ctx = as(ctx, operator)
+	}
 	resp, err := r.sessions.StartGuestSession(ctx, &spillwayv1.StartGuestSessionRequest{})
 	return resp.GetToken(), err
 }

@@ -68,6 +68,7 @@ func edge(log *slog.Logger) connect.Interceptor {
 }
 
 func translate(ctx context.Context, log *slog.Logger, procedure string, err error) error {
+	var limit *order.LimitError
 	var sold *order.SoldOutError
 	var declined *order.DeclinedError
 	var price *order.PriceChangedError
@@ -78,6 +79,8 @@ func translate(ctx context.Context, log *slog.Logger, procedure string, err erro
 		// It was made on purpose here. One that another service answered is an error like any other: its text and its headers
 		// are between the two of us.
 		return ce
+	case errors.As(err, &limit):
+		return limitExceeded(limit)
 	case errors.As(err, &sold):
 		return with(connect.NewError(connect.CodeFailedPrecondition, err), soldOut(sold))
 	case errors.As(err, &declined):
@@ -140,6 +143,20 @@ func ratesTooOld(e *order.RatesTooOldError) error {
 	ce := connect.NewError(connect.CodeUnavailable, e)
 	_ = with(ce, &spillwayv1.RatesTooOld{RateDate: e.Date, MaxAge: durationpb.New(e.MaxAge)})
 	return retryAfter(ce, ratesRetry)
+}
+
+// limitExceeded names the limit, and says when to try again if that helps.
+func limitExceeded(e *order.LimitError) error {
+	detail := &spillwayv1.LimitExceeded{Limit: string(e.Limit), Maximum: e.Maximum, Sku: string(e.SKU)}
+	if e.After > 0 {
+		detail.RetryDelay = durationpb.New(e.After)
+	}
+	if !errors.Is(e, order.ErrBusy) {
+		return with(connect.NewError(connect.CodeFailedPrecondition, e), detail)
+	}
+	ce := connect.NewError(connect.CodeResourceExhausted, e)
+	_ = with(ce, detail)
+	return retryAfter(ce, e.After)
 }
 
 func soldOut(e *order.SoldOutError) *spillwayv1.SoldOut {

@@ -11,6 +11,7 @@ import (
 
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
@@ -108,6 +109,14 @@ func TestErrorsBecomeConnectErrors(t *testing.T) {
 				Expected: &spillwayv1.Money{CurrencyCode: "EUR", Units: 18, Nanos: 940_000_000},
 				Actual:   &spillwayv1.Money{CurrencyCode: "EUR", Units: 115, Nanos: 860_000_000},
 			},
+		},
+		"limit of units": {
+			err:  fmt.Errorf("reserve: %w", &order.LimitError{Limit: order.LimitOrderUnits, Maximum: 10, SKU: "A"}),
+			code: connect.CodeFailedPrecondition, detail: &spillwayv1.LimitExceeded{Limit: "units_per_order", Maximum: 10, Sku: "A"},
+		},
+		"limit of a rate": {
+			err: &order.LimitError{Limit: order.LimitSessions, Maximum: 30, After: 2 * time.Second}, code: connect.CodeResourceExhausted,
+			detail: &spillwayv1.LimitExceeded{Limit: "sessions_per_address", Maximum: 30, RetryDelay: durationpb.New(2 * time.Second)},
 		},
 		"busy":            {err: &order.RetryError{After: time.Second, Err: order.ErrBusy}, code: connect.CodeResourceExhausted, detail: &spillwayv1.RetryInfo{}},
 		"unavailable":     {err: fmt.Errorf("%s: %w", secretText, order.ErrUnavailable), code: connect.CodeUnavailable, detail: &spillwayv1.RetryInfo{}, hides: true},

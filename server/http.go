@@ -50,6 +50,8 @@ type Config struct {
 	Log      *slog.Logger
 	// Limits bound the calls of each class that are served at once; a class without one has that of DefaultLimits.
 	Limits map[Class]int
+	// Sessions bounds the guest sessions of one address.
+	Sessions SessionLimit
 	// Interceptors run outermost, such as telemetry.
 	Interceptors []connect.Interceptor
 }
@@ -61,7 +63,7 @@ func NewHandler(cfg Config, s Services) http.Handler {
 	opts := []connect.HandlerOption{
 		// Telemetry sees a panic as the error that it becomes.
 		connect.WithInterceptors(cfg.Interceptors...), recovered(cfg.Log),
-		connect.WithInterceptors(edge(cfg.Log), patience(), limit(cfg.Limits), authenticate(cfg.Tokens), validator), bounded,
+		connect.WithInterceptors(edge(cfg.Log), patience(), limit(cfg.Limits), authenticate(cfg.Tokens), cfg.Sessions.intercept(time.Now), validator), bounded,
 		connect.WithCodec(strictJSON{"json"}), connect.WithCodec(strictJSON{"json; charset=utf-8"}),
 	}
 	mux := http.NewServeMux()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -157,17 +158,41 @@ func (c watchConfig) validate() error {
 
 // httpConfig sets up the port.
 type httpConfig struct {
-	Listen  string        `name:"listen" env:"SPILLWAY_LISTEN" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where the API listens: Connect, gRPC and gRPC-Web on one port."`
-	Origins []string      `name:"cors-origin" env:"SPILLWAY_CORS_ORIGINS" placeholder:"ORIGIN" help:"An origin whose pages may call the API, such as https://shop.example; may be repeated."`
-	Drain   time.Duration `name:"drain-timeout" env:"SPILLWAY_DRAIN_TIMEOUT" default:"20s" help:"How long a shutdown waits for requests under way and, on embedded storage, for the workers."`
+	Listen      string        `name:"listen" env:"SPILLWAY_LISTEN" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where the API listens: Connect, gRPC and gRPC-Web on one port."`
+	Origins     []string      `name:"cors-origin" env:"SPILLWAY_CORS_ORIGINS" placeholder:"ORIGIN" help:"An origin whose pages may call the API, such as https://shop.example; may be repeated."`
+	SessionRate int           `name:"session-rate" env:"SPILLWAY_SESSION_RATE" default:"30" help:"How many guest sessions one client address (IPv6: one /64) may start in a minute, in each process; 0 is no limit. Calls with an operator's or a service's token are exempt."`
+	Proxies     []string      `name:"trusted-proxies" env:"SPILLWAY_TRUSTED_PROXIES" placeholder:"CIDR" help:"The proxies whose X-Forwarded-For is believed, such as 10.0.0.0/8; may be repeated. Without any, the client's address is that of the connection."`
+	Drain       time.Duration `name:"drain-timeout" env:"SPILLWAY_DRAIN_TIMEOUT" default:"20s" help:"How long a shutdown waits for requests under way and, on embedded storage, for the workers."`
 }
 
 func (c httpConfig) validate() error {
 	err := hostPort("--listen", c.Listen)
+	if _, perr := c.proxies(); perr != nil {
+		err = errors.Join(err, perr)
+	}
+	if c.SessionRate < 0 {
+		err = errors.Join(err, fmt.Errorf("--session-rate %d: must not be negative", c.SessionRate))
+	}
 	if c.Drain <= 0 {
 		err = errors.Join(err, fmt.Errorf("--drain-timeout %s: must be more than nothing", c.Drain))
 	}
 	return err
+}
+
+// proxies reads --trusted-proxies: networks, or single addresses.
+func (c httpConfig) proxies() ([]netip.Prefix, error) {
+	out := make([]netip.Prefix, 0, len(c.Proxies))
+	for _, text := range c.Proxies {
+		p, err := netip.ParsePrefix(text)
+		if addr, aerr := netip.ParseAddr(text); err != nil && aerr == nil {
+			p, err = netip.PrefixFrom(addr, addr.BitLen()), nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("--trusted-proxies %q: must be an address or a network such as 10.0.0.0/8", text)
+		}
+		out = append(out, p.Masked())
+	}
+	return out, nil
 }
 
 // keyConfig says by which key tokens are signed.

@@ -25,7 +25,7 @@ type loadCmd struct {
 	MaxInFlight int           `default:"2000" help:"How many arrivals may be under way at once, waiting for a retry included. What arrives beyond is counted as not sent, rather than made to wait."`
 	Retries     int           `default:"3" help:"How often an order that was shed or not answered is sent again with the same Idempotency-Key, after the delay that the shop asks for (at most 5s)."`
 	Card        string        `default:"4242424242424242" help:"The card that pays; see the README for those that fail."`
-	Token       string        `env:"SPILLWAY_OPERATOR_TOKEN" help:"An operator's bearer token, for --stock and for the audit at the end. Without it, one is made by --auth-key, or by the key in --data-dir."`
+	Token       string        `env:"SPILLWAY_OPERATOR_TOKEN" help:"An operator's bearer token, for --stock, for as many sessions as there are buyers, and for the audit at the end. Without it, one is made by --auth-key, or by the key in --data-dir."`
 	Key         keyConfig     `embed:""`
 	DataDir     string        `name:"data-dir" env:"SPILLWAY_DATA_DIR" help:"The data directory of a shop on embedded storage, whose key signs an operator's token."`
 	SettleWait  time.Duration `default:"60s" help:"How long to wait until the accepted orders are SHIPPED, and as long again until the audit is content."`

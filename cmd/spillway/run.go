@@ -169,6 +169,10 @@ func (r role) run(ctx context.Context, log *slog.Logger, l net.Listener) (err er
 		defer stopWatching()
 		p.goes(watching, a.hub.Run)
 		cfg := server.Config{Tokens: tokens, Origins: r.http.Origins, Ready: p.ready(), Breakers: p.policies.States, Log: log}
+		cfg.Sessions.PerMinute = r.http.SessionRate
+		if cfg.Sessions.TrustedProxies, err = r.http.proxies(); err != nil {
+			return err
+		}
 		if r.redis.embedded() {
 			cfg.Limits = map[server.Class]int{server.ClassCheckout: embeddedInFlight, server.ClassBrowse: embeddedInFlight}
 		}

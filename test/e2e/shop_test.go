@@ -108,7 +108,7 @@ func newShop(t testing.TB, dsn string, args []string) *shop {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &shop{t: t, url: "http://" + addr, dsn: dsn, log: log, args: append([]string{"all", "--listen", addr}, args...)}
+	s := &shop{t: t, url: "http://" + addr, dsn: dsn, log: log, args: append([]string{"all", "--listen", addr, "--session-rate", "0"}, args...)}
 	t.Cleanup(func() {
 		s.kill()
 		if t.Failed() {

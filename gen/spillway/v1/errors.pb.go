@@ -313,6 +313,82 @@ func (x *RatesTooOld) GetMaxAge() *durationpb.Duration {
 	return nil
 }
 
+// LimitExceeded is a detail of `failed_precondition` and `resource_exhausted` errors: the request would exceed a limit
+// that keeps one client from taking what others need. Nothing was reserved or charged.
+type LimitExceeded struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which limit: with `failed_precondition` "units_per_order" or "units_per_customer"; with `resource_exhausted`
+	// "orders_per_customer", "unpaid_orders_per_customer", "unpaid_units_of_product", "unpaid_orders" or
+	// "sessions_per_address".
+	Limit string `protobuf:"bytes,1,opt,name=limit,proto3" json:"limit,omitempty"`
+	// What is allowed, in units, orders, or sessions a minute.
+	Maximum int64 `protobuf:"varint,2,opt,name=maximum,proto3" json:"maximum,omitempty"`
+	// The product, for a limit of units; empty otherwise.
+	Sku string `protobuf:"bytes,3,opt,name=sku,proto3" json:"sku,omitempty"`
+	// After how long the same request may be accepted. Not set when it never will be.
+	RetryDelay    *durationpb.Duration `protobuf:"bytes,4,opt,name=retry_delay,json=retryDelay,proto3" json:"retry_delay,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LimitExceeded) Reset() {
+	*x = LimitExceeded{}
+	mi := &file_spillway_v1_errors_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LimitExceeded) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LimitExceeded) ProtoMessage() {}
+
+func (x *LimitExceeded) ProtoReflect() protoreflect.Message {
+	mi := &file_spillway_v1_errors_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LimitExceeded.ProtoReflect.Descriptor instead.
+func (*LimitExceeded) Descriptor() ([]byte, []int) {
+	return file_spillway_v1_errors_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *LimitExceeded) GetLimit() string {
+	if x != nil {
+		return x.Limit
+	}
+	return ""
+}
+
+func (x *LimitExceeded) GetMaximum() int64 {
+	if x != nil {
+		return x.Maximum
+	}
+	return 0
+}
+
+func (x *LimitExceeded) GetSku() string {
+	if x != nil {
+		return x.Sku
+	}
+	return ""
+}
+
+func (x *LimitExceeded) GetRetryDelay() *durationpb.Duration {
+	if x != nil {
+		return x.RetryDelay
+	}
+	return nil
+}
+
 // RetryInfo is the detail of `resource_exhausted` and `unavailable` errors: the same request may succeed later.
 type RetryInfo struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -324,7 +400,7 @@ type RetryInfo struct {
 
 func (x *RetryInfo) Reset() {
 	*x = RetryInfo{}
-	mi := &file_spillway_v1_errors_proto_msgTypes[5]
+	mi := &file_spillway_v1_errors_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -336,7 +412,7 @@ func (x *RetryInfo) String() string {
 func (*RetryInfo) ProtoMessage() {}
 
 func (x *RetryInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_spillway_v1_errors_proto_msgTypes[5]
+	mi := &file_spillway_v1_errors_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -349,7 +425,7 @@ func (x *RetryInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryInfo.ProtoReflect.Descriptor instead.
 func (*RetryInfo) Descriptor() ([]byte, []int) {
-	return file_spillway_v1_errors_proto_rawDescGZIP(), []int{5}
+	return file_spillway_v1_errors_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *RetryInfo) GetRetryDelay() *durationpb.Duration {
@@ -380,7 +456,13 @@ const file_spillway_v1_errors_proto_rawDesc = "" +
 	"\x06actual\x18\x02 \x01(\v2\x12.spillway.v1.MoneyR\x06actual\"^\n" +
 	"\vRatesTooOld\x12\x1b\n" +
 	"\trate_date\x18\x01 \x01(\tR\brateDate\x122\n" +
-	"\amax_age\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x06maxAge\"G\n" +
+	"\amax_age\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x06maxAge\"\x8d\x01\n" +
+	"\rLimitExceeded\x12\x14\n" +
+	"\x05limit\x18\x01 \x01(\tR\x05limit\x12\x18\n" +
+	"\amaximum\x18\x02 \x01(\x03R\amaximum\x12\x10\n" +
+	"\x03sku\x18\x03 \x01(\tR\x03sku\x12:\n" +
+	"\vretry_delay\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\n" +
+	"retryDelay\"G\n" +
 	"\tRetryInfo\x12:\n" +
 	"\vretry_delay\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\n" +
 	"retryDelayB\xa4\x01\n" +
@@ -398,30 +480,32 @@ func file_spillway_v1_errors_proto_rawDescGZIP() []byte {
 	return file_spillway_v1_errors_proto_rawDescData
 }
 
-var file_spillway_v1_errors_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_spillway_v1_errors_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_spillway_v1_errors_proto_goTypes = []any{
 	(*SoldOut)(nil),               // 0: spillway.v1.SoldOut
 	(*SoldOutItem)(nil),           // 1: spillway.v1.SoldOutItem
 	(*PaymentDeclined)(nil),       // 2: spillway.v1.PaymentDeclined
 	(*PriceChanged)(nil),          // 3: spillway.v1.PriceChanged
 	(*RatesTooOld)(nil),           // 4: spillway.v1.RatesTooOld
-	(*RetryInfo)(nil),             // 5: spillway.v1.RetryInfo
-	(*timestamppb.Timestamp)(nil), // 6: google.protobuf.Timestamp
-	(*Money)(nil),                 // 7: spillway.v1.Money
-	(*durationpb.Duration)(nil),   // 8: google.protobuf.Duration
+	(*LimitExceeded)(nil),         // 5: spillway.v1.LimitExceeded
+	(*RetryInfo)(nil),             // 6: spillway.v1.RetryInfo
+	(*timestamppb.Timestamp)(nil), // 7: google.protobuf.Timestamp
+	(*Money)(nil),                 // 8: spillway.v1.Money
+	(*durationpb.Duration)(nil),   // 9: google.protobuf.Duration
 }
 var file_spillway_v1_errors_proto_depIdxs = []int32{
 	1, // 0: spillway.v1.SoldOut.items:type_name -> spillway.v1.SoldOutItem
-	6, // 1: spillway.v1.PaymentDeclined.expire_time:type_name -> google.protobuf.Timestamp
-	7, // 2: spillway.v1.PriceChanged.expected:type_name -> spillway.v1.Money
-	7, // 3: spillway.v1.PriceChanged.actual:type_name -> spillway.v1.Money
-	8, // 4: spillway.v1.RatesTooOld.max_age:type_name -> google.protobuf.Duration
-	8, // 5: spillway.v1.RetryInfo.retry_delay:type_name -> google.protobuf.Duration
-	6, // [6:6] is the sub-list for method output_type
-	6, // [6:6] is the sub-list for method input_type
-	6, // [6:6] is the sub-list for extension type_name
-	6, // [6:6] is the sub-list for extension extendee
-	0, // [0:6] is the sub-list for field type_name
+	7, // 1: spillway.v1.PaymentDeclined.expire_time:type_name -> google.protobuf.Timestamp
+	8, // 2: spillway.v1.PriceChanged.expected:type_name -> spillway.v1.Money
+	8, // 3: spillway.v1.PriceChanged.actual:type_name -> spillway.v1.Money
+	9, // 4: spillway.v1.RatesTooOld.max_age:type_name -> google.protobuf.Duration
+	9, // 5: spillway.v1.LimitExceeded.retry_delay:type_name -> google.protobuf.Duration
+	9, // 6: spillway.v1.RetryInfo.retry_delay:type_name -> google.protobuf.Duration
+	7, // [7:7] is the sub-list for method output_type
+	7, // [7:7] is the sub-list for method input_type
+	7, // [7:7] is the sub-list for extension type_name
+	7, // [7:7] is the sub-list for extension extendee
+	0, // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_spillway_v1_errors_proto_init() }
@@ -436,7 +520,7 @@ func file_spillway_v1_errors_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_spillway_v1_errors_proto_rawDesc), len(file_spillway_v1_errors_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   6,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

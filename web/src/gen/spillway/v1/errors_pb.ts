@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file spillway/v1/errors.proto.
  */
 export const file_spillway_v1_errors: GenFile = /*@__PURE__*/
-  fileDesc("ChhzcGlsbHdheS92MS9lcnJvcnMucHJvdG8SC3NwaWxsd2F5LnYxIjIKB1NvbGRPdXQSJwoFaXRlbXMYASADKAsyGC5zcGlsbHdheS52MS5Tb2xkT3V0SXRlbSJACgtTb2xkT3V0SXRlbRILCgNza3UYASABKAkSEQoJcmVxdWVzdGVkGAIgASgDEhEKCWF2YWlsYWJsZRgDIAEoAyJqCg9QYXltZW50RGVjbGluZWQSEAoIb3JkZXJfaWQYASABKAkSFAoMZGVjbGluZV9jb2RlGAIgASgJEi8KC2V4cGlyZV90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJYCgxQcmljZUNoYW5nZWQSJAoIZXhwZWN0ZWQYASABKAsyEi5zcGlsbHdheS52MS5Nb25leRIiCgZhY3R1YWwYAiABKAsyEi5zcGlsbHdheS52MS5Nb25leSJMCgtSYXRlc1Rvb09sZBIRCglyYXRlX2RhdGUYASABKAkSKgoHbWF4X2FnZRgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiI7CglSZXRyeUluZm8SLgoLcmV0cnlfZGVsYXkYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CpAEKD2NvbS5zcGlsbHdheS52MUILRXJyb3JzUHJvdG9QAVo3Z2l0aHViLmNvbS9zcGlsbHdheS9zcGlsbHdheS9nZW4vc3BpbGx3YXkvdjE7c3BpbGx3YXl2MaICA1NYWKoCC1NwaWxsd2F5LlYxygILU3BpbGx3YXlcVjHiAhdTcGlsbHdheVxWMVxHUEJNZXRhZGF0YeoCDFNwaWxsd2F5OjpWMWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_spillway_v1_money]);
+  fileDesc("ChhzcGlsbHdheS92MS9lcnJvcnMucHJvdG8SC3NwaWxsd2F5LnYxIjIKB1NvbGRPdXQSJwoFaXRlbXMYASADKAsyGC5zcGlsbHdheS52MS5Tb2xkT3V0SXRlbSJACgtTb2xkT3V0SXRlbRILCgNza3UYASABKAkSEQoJcmVxdWVzdGVkGAIgASgDEhEKCWF2YWlsYWJsZRgDIAEoAyJqCg9QYXltZW50RGVjbGluZWQSEAoIb3JkZXJfaWQYASABKAkSFAoMZGVjbGluZV9jb2RlGAIgASgJEi8KC2V4cGlyZV90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJYCgxQcmljZUNoYW5nZWQSJAoIZXhwZWN0ZWQYASABKAsyEi5zcGlsbHdheS52MS5Nb25leRIiCgZhY3R1YWwYAiABKAsyEi5zcGlsbHdheS52MS5Nb25leSJMCgtSYXRlc1Rvb09sZBIRCglyYXRlX2RhdGUYASABKAkSKgoHbWF4X2FnZRgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJsCg1MaW1pdEV4Y2VlZGVkEg0KBWxpbWl0GAEgASgJEg8KB21heGltdW0YAiABKAMSCwoDc2t1GAMgASgJEi4KC3JldHJ5X2RlbGF5GAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIjsKCVJldHJ5SW5mbxIuCgtyZXRyeV9kZWxheRgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkKkAQoPY29tLnNwaWxsd2F5LnYxQgtFcnJvcnNQcm90b1ABWjdnaXRodWIuY29tL3NwaWxsd2F5L3NwaWxsd2F5L2dlbi9zcGlsbHdheS92MTtzcGlsbHdheXYxogIDU1hYqgILU3BpbGx3YXkuVjHKAgtTcGlsbHdheVxWMeICF1NwaWxsd2F5XFYxXEdQQk1ldGFkYXRh6gIMU3BpbGx3YXk6OlYxYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_spillway_v1_money]);
 
 /**
  * SoldOut is the detail of a `failed_precondition` error: what was asked for and what is left.
@@ -170,6 +170,51 @@ export const RatesTooOldSchema: GenMessage<RatesTooOld> = /*@__PURE__*/
   messageDesc(file_spillway_v1_errors, 4);
 
 /**
+ * LimitExceeded is a detail of `failed_precondition` and `resource_exhausted` errors: the request would exceed a limit
+ * that keeps one client from taking what others need. Nothing was reserved or charged.
+ *
+ * @generated from message spillway.v1.LimitExceeded
+ */
+export type LimitExceeded = Message<"spillway.v1.LimitExceeded"> & {
+  /**
+   * Which limit: with `failed_precondition` "units_per_order" or "units_per_customer"; with `resource_exhausted`
+   * "orders_per_customer", "unpaid_orders_per_customer", "unpaid_units_of_product", "unpaid_orders" or
+   * "sessions_per_address".
+   *
+   * @generated from field: string limit = 1;
+   */
+  limit: string;
+
+  /**
+   * What is allowed, in units, orders, or sessions a minute.
+   *
+   * @generated from field: int64 maximum = 2;
+   */
+  maximum: bigint;
+
+  /**
+   * The product, for a limit of units; empty otherwise.
+   *
+   * @generated from field: string sku = 3;
+   */
+  sku: string;
+
+  /**
+   * After how long the same request may be accepted. Not set when it never will be.
+   *
+   * @generated from field: google.protobuf.Duration retry_delay = 4;
+   */
+  retryDelay?: Duration | undefined;
+};
+
+/**
+ * Describes the message spillway.v1.LimitExceeded.
+ * Use `create(LimitExceededSchema)` to create a new message.
+ */
+export const LimitExceededSchema: GenMessage<LimitExceeded> = /*@__PURE__*/
+  messageDesc(file_spillway_v1_errors, 5);
+
+/**
  * RetryInfo is the detail of `resource_exhausted` and `unavailable` errors: the same request may succeed later.
  *
  * @generated from message spillway.v1.RetryInfo
@@ -188,5 +233,5 @@ export type RetryInfo = Message<"spillway.v1.RetryInfo"> & {
  * Use `create(RetryInfoSchema)` to create a new message.
  */
 export const RetryInfoSchema: GenMessage<RetryInfo> = /*@__PURE__*/
-  messageDesc(file_spillway_v1_errors, 5);
+  messageDesc(file_spillway_v1_errors, 6);
 

@@ -1,0 +1,65 @@
+package order
+
+import (
+	"fmt"
+	"time"
+)
+
+// Limit names a bound that keeps one client from taking what others need. The names are part of the API.
+type Limit string
+
+// The limits.
+const (
+	// LimitOrderUnits bounds the units of one product in one order, LimitCustomerUnits those in all orders of a customer within a window.
+	LimitOrderUnits    Limit = "units_per_order"
+	LimitCustomerUnits Limit = "units_per_customer"
+	// LimitUnpaidOrders bounds the unpaid orders of a customer, LimitUnpaidShare the units of a product that unpaid orders hold, and
+	// LimitUnpaidTotal all unpaid orders.
+	LimitUnpaidOrders Limit = "unpaid_orders_per_customer"
+	LimitUnpaidShare  Limit = "unpaid_units_of_product"
+	LimitUnpaidTotal  Limit = "unpaid_orders"
+	// LimitCustomerOrders bounds the orders of a customer within a window.
+	LimitCustomerOrders Limit = "orders_per_customer"
+	// LimitSessions bounds the sessions that one network address may start.
+	LimitSessions Limit = "sessions_per_address"
+)
+
+// limitTexts say what the caller can do; each has the maximum as its argument.
+var limitTexts = map[Limit]string{
+	LimitOrderUnits:     "one order may contain at most %d of this product: order fewer",
+	LimitCustomerUnits:  "a customer may order at most %d of this product within a day or so: order fewer",
+	LimitUnpaidOrders:   "a customer may have at most %d unpaid orders: pay or cancel one of them, or send a card",
+	LimitUnpaidShare:    "at most %d of this product may be held by unpaid orders at the moment: send a card, order fewer, or try again later",
+	LimitUnpaidTotal:    "there are %d unpaid orders, which is the most that the shop keeps: send a card, or try again later",
+	LimitCustomerOrders: "a customer may place at most %d orders in a while: try again later",
+	LimitSessions:       "too many sessions were started from your address, which may start %d a minute: try again later",
+}
+
+// LimitError says which limit a request would exceed. Nothing was done. It is ErrState for the limits of units, which the same request
+// exceeds again, and ErrBusy for the others.
+type LimitError struct {
+	Limit Limit
+	// Maximum is what is allowed.
+	Maximum int64
+	// SKU is the product, for a limit of units.
+	SKU SKU
+	// After is how long to wait before it is worth trying again; 0 means that the same request is never accepted.
+	After time.Duration
+}
+
+// Error says what the caller can do.
+func (e *LimitError) Error() string {
+	text := fmt.Sprintf(limitTexts[e.Limit], e.Maximum)
+	if e.SKU != "" {
+		text = string(e.SKU) + ": " + text
+	}
+	return text
+}
+
+// Unwrap is ErrState or ErrBusy.
+func (e *LimitError) Unwrap() error {
+	if e.Limit == LimitOrderUnits || e.Limit == LimitCustomerUnits {
+		return ErrState
+	}
+	return ErrBusy
+}
