@@ -33,7 +33,8 @@ func Seed() ([]store.Product, error) {
 	for i, s := range seeds {
 		out[i] = store.Product{
 			SKU: s.SKU, Name: s.Name, Description: s.Description, Picture: s.Picture, Categories: s.Categories, Stock: s.Stock,
-			Price: order.Money{Currency: "USD", Amount: s.PriceCents},
+			MaxPerCustomer: order.DefaultMaxPerCustomer,
+			Price:          order.Money{Currency: "USD", Amount: s.PriceCents},
 		}
 	}
 	return out, nil

@@ -6322,26 +6322,28 @@ func (m *OrderItemMutation) ResetEdge(name string) error {
 // ProductMutation represents an operation that mutates the Product nodes in the graph.
 type ProductMutation struct {
 	config
-	op               Op
-	typ              string
-	id               *string
-	name             *string
-	description      *string
-	picture          *string
-	price_minor      *int64
-	addprice_minor   *int64
-	currency         *string
-	categories       *[]string
-	appendcategories []string
-	stock            *int64
-	addstock         *int64
-	created_at       *time.Time
-	updated_at       *time.Time
-	archived         *bool
-	clearedFields    map[string]struct{}
-	done             bool
-	oldValue         func(context.Context) (*Product, error)
-	predicates       []predicate.Product
+	op                  Op
+	typ                 string
+	id                  *string
+	name                *string
+	description         *string
+	picture             *string
+	price_minor         *int64
+	addprice_minor      *int64
+	currency            *string
+	categories          *[]string
+	appendcategories    []string
+	stock               *int64
+	addstock            *int64
+	created_at          *time.Time
+	updated_at          *time.Time
+	archived            *bool
+	max_per_customer    *int32
+	addmax_per_customer *int32
+	clearedFields       map[string]struct{}
+	done                bool
+	oldValue            func(context.Context) (*Product, error)
+	predicates          []predicate.Product
 }
 
 var _ ent.Mutation = (*ProductMutation)(nil)
@@ -6863,6 +6865,62 @@ func (m *ProductMutation) ResetArchived() {
 	m.archived = nil
 }
 
+// SetMaxPerCustomer sets the "max_per_customer" field.
+func (m *ProductMutation) SetMaxPerCustomer(i int32) {
+	m.max_per_customer = &i
+	m.addmax_per_customer = nil
+}
+
+// MaxPerCustomer returns the value of the "max_per_customer" field in the mutation.
+func (m *ProductMutation) MaxPerCustomer() (r int32, exists bool) {
+	v := m.max_per_customer
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldMaxPerCustomer returns the old "max_per_customer" field's value of the Product entity.
+// If the Product object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProductMutation) OldMaxPerCustomer(ctx context.Context) (v int32, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldMaxPerCustomer is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldMaxPerCustomer requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldMaxPerCustomer: %w", err)
+	}
+	return oldValue.MaxPerCustomer, nil
+}
+
+// AddMaxPerCustomer adds i to the "max_per_customer" field.
+func (m *ProductMutation) AddMaxPerCustomer(i int32) {
+	if m.addmax_per_customer != nil {
+		*m.addmax_per_customer += i
+	} else {
+		m.addmax_per_customer = &i
+	}
+}
+
+// AddedMaxPerCustomer returns the value that was added to the "max_per_customer" field in this mutation.
+func (m *ProductMutation) AddedMaxPerCustomer() (r int32, exists bool) {
+	v := m.addmax_per_customer
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetMaxPerCustomer resets all changes to the "max_per_customer" field.
+func (m *ProductMutation) ResetMaxPerCustomer() {
+	m.max_per_customer = nil
+	m.addmax_per_customer = nil
+}
+
 // Where appends a list predicates to the ProductMutation builder.
 func (m *ProductMutation) Where(ps ...predicate.Product) {
 	m.predicates = append(m.predicates, ps...)
@@ -6897,7 +6955,7 @@ func (m *ProductMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *ProductMutation) Fields() []string {
-	fields := make([]string, 0, 10)
+	fields := make([]string, 0, 11)
 	if m.name != nil {
 		fields = append(fields, product.FieldName)
 	}
@@ -6928,6 +6986,9 @@ func (m *ProductMutation) Fields() []string {
 	if m.archived != nil {
 		fields = append(fields, product.FieldArchived)
 	}
+	if m.max_per_customer != nil {
+		fields = append(fields, product.FieldMaxPerCustomer)
+	}
 	return fields
 }
 
@@ -6956,6 +7017,8 @@ func (m *ProductMutation) Field(name string) (ent.Value, bool) {
 		return m.UpdatedAt()
 	case product.FieldArchived:
 		return m.Archived()
+	case product.FieldMaxPerCustomer:
+		return m.MaxPerCustomer()
 	}
 	return nil, false
 }
@@ -6985,6 +7048,8 @@ func (m *ProductMutation) OldField(ctx context.Context, name string) (ent.Value,
 		return m.OldUpdatedAt(ctx)
 	case product.FieldArchived:
 		return m.OldArchived(ctx)
+	case product.FieldMaxPerCustomer:
+		return m.OldMaxPerCustomer(ctx)
 	}
 	return nil, fmt.Errorf("unknown Product field %s", name)
 }
@@ -7064,6 +7129,13 @@ func (m *ProductMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetArchived(v)
 		return nil
+	case product.FieldMaxPerCustomer:
+		v, ok := value.(int32)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetMaxPerCustomer(v)
+		return nil
 	}
 	return fmt.Errorf("unknown Product field %s", name)
 }
@@ -7078,6 +7150,9 @@ func (m *ProductMutation) AddedFields() []string {
 	if m.addstock != nil {
 		fields = append(fields, product.FieldStock)
 	}
+	if m.addmax_per_customer != nil {
+		fields = append(fields, product.FieldMaxPerCustomer)
+	}
 	return fields
 }
 
@@ -7090,6 +7165,8 @@ func (m *ProductMutation) AddedField(name string) (ent.Value, bool) {
 		return m.AddedPriceMinor()
 	case product.FieldStock:
 		return m.AddedStock()
+	case product.FieldMaxPerCustomer:
+		return m.AddedMaxPerCustomer()
 	}
 	return nil, false
 }
@@ -7112,6 +7189,13 @@ func (m *ProductMutation) AddField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.AddStock(v)
+		return nil
+	case product.FieldMaxPerCustomer:
+		v, ok := value.(int32)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddMaxPerCustomer(v)
 		return nil
 	}
 	return fmt.Errorf("unknown Product numeric field %s", name)
@@ -7169,6 +7253,9 @@ func (m *ProductMutation) ResetField(name string) error {
 		return nil
 	case product.FieldArchived:
 		m.ResetArchived()
+		return nil
+	case product.FieldMaxPerCustomer:
+		m.ResetMaxPerCustomer()
 		return nil
 	}
 	return fmt.Errorf("unknown Product field %s", name)

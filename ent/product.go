@@ -37,8 +37,10 @@ type Product struct {
 	// UpdatedAt holds the value of the "updated_at" field.
 	UpdatedAt time.Time `json:"updated_at,omitempty"`
 	// Archived holds the value of the "archived" field.
-	Archived     bool `json:"archived,omitempty"`
-	selectValues sql.SelectValues
+	Archived bool `json:"archived,omitempty"`
+	// MaxPerCustomer holds the value of the "max_per_customer" field.
+	MaxPerCustomer int32 `json:"max_per_customer,omitempty"`
+	selectValues   sql.SelectValues
 }
 
 // scanValues returns the types for scanning values from sql.Rows.
@@ -50,7 +52,7 @@ func (*Product) scanValues(columns []string) ([]any, error) {
 			values[i] = new([]byte)
 		case product.FieldArchived:
 			values[i] = new(sql.NullBool)
-		case product.FieldPriceMinor, product.FieldStock:
+		case product.FieldPriceMinor, product.FieldStock, product.FieldMaxPerCustomer:
 			values[i] = new(sql.NullInt64)
 		case product.FieldID, product.FieldName, product.FieldDescription, product.FieldPicture, product.FieldCurrency:
 			values[i] = new(sql.NullString)
@@ -139,6 +141,12 @@ func (_m *Product) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.Archived = value.Bool
 			}
+		case product.FieldMaxPerCustomer:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field max_per_customer", values[i])
+			} else if value.Valid {
+				_m.MaxPerCustomer = int32(value.Int64)
+			}
 		default:
 			_m.selectValues.Set(columns[i], values[i])
 		}
@@ -204,6 +212,9 @@ func (_m *Product) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("archived=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Archived))
+	builder.WriteString(", ")
+	builder.WriteString("max_per_customer=")
+	builder.WriteString(fmt.Sprintf("%v", _m.MaxPerCustomer))
 	builder.WriteByte(')')
 	return builder.String()
 }

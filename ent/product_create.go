@@ -91,6 +91,20 @@ func (_c *ProductCreate) SetNillableArchived(v *bool) *ProductCreate {
 	return _c
 }
 
+// SetMaxPerCustomer sets the "max_per_customer" field.
+func (_c *ProductCreate) SetMaxPerCustomer(v int32) *ProductCreate {
+	_c.mutation.SetMaxPerCustomer(v)
+	return _c
+}
+
+// SetNillableMaxPerCustomer sets the "max_per_customer" field if the given value is not nil.
+func (_c *ProductCreate) SetNillableMaxPerCustomer(v *int32) *ProductCreate {
+	if v != nil {
+		_c.SetMaxPerCustomer(*v)
+	}
+	return _c
+}
+
 // SetID sets the "id" field.
 func (_c *ProductCreate) SetID(v string) *ProductCreate {
 	_c.mutation.SetID(v)
@@ -135,6 +149,10 @@ func (_c *ProductCreate) defaults() {
 	if _, ok := _c.mutation.Archived(); !ok {
 		v := product.DefaultArchived
 		_c.mutation.SetArchived(v)
+	}
+	if _, ok := _c.mutation.MaxPerCustomer(); !ok {
+		v := product.DefaultMaxPerCustomer
+		_c.mutation.SetMaxPerCustomer(v)
 	}
 }
 
@@ -189,6 +207,14 @@ func (_c *ProductCreate) check() error {
 	}
 	if _, ok := _c.mutation.Archived(); !ok {
 		return &ValidationError{Name: "archived", err: errors.New(`ent: missing required field "Product.archived"`)}
+	}
+	if _, ok := _c.mutation.MaxPerCustomer(); !ok {
+		return &ValidationError{Name: "max_per_customer", err: errors.New(`ent: missing required field "Product.max_per_customer"`)}
+	}
+	if v, ok := _c.mutation.MaxPerCustomer(); ok {
+		if err := product.MaxPerCustomerValidator(v); err != nil {
+			return &ValidationError{Name: "max_per_customer", err: fmt.Errorf(`ent: validator failed for field "Product.max_per_customer": %w`, err)}
+		}
 	}
 	if v, ok := _c.mutation.ID(); ok {
 		if err := product.IDValidator(v); err != nil {
@@ -270,6 +296,10 @@ func (_c *ProductCreate) createSpec() (*Product, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.Archived(); ok {
 		_spec.SetField(product.FieldArchived, field.TypeBool, value)
 		_node.Archived = value
+	}
+	if value, ok := _c.mutation.MaxPerCustomer(); ok {
+		_spec.SetField(product.FieldMaxPerCustomer, field.TypeInt32, value)
+		_node.MaxPerCustomer = value
 	}
 	return _node, _spec
 }
@@ -452,6 +482,24 @@ func (u *ProductUpsert) SetArchived(v bool) *ProductUpsert {
 // UpdateArchived sets the "archived" field to the value that was provided on create.
 func (u *ProductUpsert) UpdateArchived() *ProductUpsert {
 	u.SetExcluded(product.FieldArchived)
+	return u
+}
+
+// SetMaxPerCustomer sets the "max_per_customer" field.
+func (u *ProductUpsert) SetMaxPerCustomer(v int32) *ProductUpsert {
+	u.Set(product.FieldMaxPerCustomer, v)
+	return u
+}
+
+// UpdateMaxPerCustomer sets the "max_per_customer" field to the value that was provided on create.
+func (u *ProductUpsert) UpdateMaxPerCustomer() *ProductUpsert {
+	u.SetExcluded(product.FieldMaxPerCustomer)
+	return u
+}
+
+// AddMaxPerCustomer adds v to the "max_per_customer" field.
+func (u *ProductUpsert) AddMaxPerCustomer(v int32) *ProductUpsert {
+	u.Add(product.FieldMaxPerCustomer, v)
 	return u
 }
 
@@ -654,6 +702,27 @@ func (u *ProductUpsertOne) SetArchived(v bool) *ProductUpsertOne {
 func (u *ProductUpsertOne) UpdateArchived() *ProductUpsertOne {
 	return u.Update(func(s *ProductUpsert) {
 		s.UpdateArchived()
+	})
+}
+
+// SetMaxPerCustomer sets the "max_per_customer" field.
+func (u *ProductUpsertOne) SetMaxPerCustomer(v int32) *ProductUpsertOne {
+	return u.Update(func(s *ProductUpsert) {
+		s.SetMaxPerCustomer(v)
+	})
+}
+
+// AddMaxPerCustomer adds v to the "max_per_customer" field.
+func (u *ProductUpsertOne) AddMaxPerCustomer(v int32) *ProductUpsertOne {
+	return u.Update(func(s *ProductUpsert) {
+		s.AddMaxPerCustomer(v)
+	})
+}
+
+// UpdateMaxPerCustomer sets the "max_per_customer" field to the value that was provided on create.
+func (u *ProductUpsertOne) UpdateMaxPerCustomer() *ProductUpsertOne {
+	return u.Update(func(s *ProductUpsert) {
+		s.UpdateMaxPerCustomer()
 	})
 }
 
@@ -1023,6 +1092,27 @@ func (u *ProductUpsertBulk) SetArchived(v bool) *ProductUpsertBulk {
 func (u *ProductUpsertBulk) UpdateArchived() *ProductUpsertBulk {
 	return u.Update(func(s *ProductUpsert) {
 		s.UpdateArchived()
+	})
+}
+
+// SetMaxPerCustomer sets the "max_per_customer" field.
+func (u *ProductUpsertBulk) SetMaxPerCustomer(v int32) *ProductUpsertBulk {
+	return u.Update(func(s *ProductUpsert) {
+		s.SetMaxPerCustomer(v)
+	})
+}
+
+// AddMaxPerCustomer adds v to the "max_per_customer" field.
+func (u *ProductUpsertBulk) AddMaxPerCustomer(v int32) *ProductUpsertBulk {
+	return u.Update(func(s *ProductUpsert) {
+		s.AddMaxPerCustomer(v)
+	})
+}
+
+// UpdateMaxPerCustomer sets the "max_per_customer" field to the value that was provided on create.
+func (u *ProductUpsertBulk) UpdateMaxPerCustomer() *ProductUpsertBulk {
+	return u.Update(func(s *ProductUpsert) {
+		s.UpdateMaxPerCustomer()
 	})
 }
 

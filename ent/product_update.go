@@ -182,6 +182,27 @@ func (_u *ProductUpdate) SetNillableArchived(v *bool) *ProductUpdate {
 	return _u
 }
 
+// SetMaxPerCustomer sets the "max_per_customer" field.
+func (_u *ProductUpdate) SetMaxPerCustomer(v int32) *ProductUpdate {
+	_u.mutation.ResetMaxPerCustomer()
+	_u.mutation.SetMaxPerCustomer(v)
+	return _u
+}
+
+// SetNillableMaxPerCustomer sets the "max_per_customer" field if the given value is not nil.
+func (_u *ProductUpdate) SetNillableMaxPerCustomer(v *int32) *ProductUpdate {
+	if v != nil {
+		_u.SetMaxPerCustomer(*v)
+	}
+	return _u
+}
+
+// AddMaxPerCustomer adds value to the "max_per_customer" field.
+func (_u *ProductUpdate) AddMaxPerCustomer(v int32) *ProductUpdate {
+	_u.mutation.AddMaxPerCustomer(v)
+	return _u
+}
+
 // Mutation returns the ProductMutation object of the builder.
 func (_u *ProductUpdate) Mutation() *ProductMutation {
 	return _u.mutation
@@ -234,6 +255,11 @@ func (_u *ProductUpdate) check() error {
 	if v, ok := _u.mutation.Currency(); ok {
 		if err := product.CurrencyValidator(v); err != nil {
 			return &ValidationError{Name: "currency", err: fmt.Errorf(`ent: validator failed for field "Product.currency": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.MaxPerCustomer(); ok {
+		if err := product.MaxPerCustomerValidator(v); err != nil {
+			return &ValidationError{Name: "max_per_customer", err: fmt.Errorf(`ent: validator failed for field "Product.max_per_customer": %w`, err)}
 		}
 	}
 	return nil
@@ -297,6 +323,12 @@ func (_u *ProductUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if value, ok := _u.mutation.Archived(); ok {
 		_spec.SetField(product.FieldArchived, field.TypeBool, value)
+	}
+	if value, ok := _u.mutation.MaxPerCustomer(); ok {
+		_spec.SetField(product.FieldMaxPerCustomer, field.TypeInt32, value)
+	}
+	if value, ok := _u.mutation.AddedMaxPerCustomer(); ok {
+		_spec.AddField(product.FieldMaxPerCustomer, field.TypeInt32, value)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
@@ -472,6 +504,27 @@ func (_u *ProductUpdateOne) SetNillableArchived(v *bool) *ProductUpdateOne {
 	return _u
 }
 
+// SetMaxPerCustomer sets the "max_per_customer" field.
+func (_u *ProductUpdateOne) SetMaxPerCustomer(v int32) *ProductUpdateOne {
+	_u.mutation.ResetMaxPerCustomer()
+	_u.mutation.SetMaxPerCustomer(v)
+	return _u
+}
+
+// SetNillableMaxPerCustomer sets the "max_per_customer" field if the given value is not nil.
+func (_u *ProductUpdateOne) SetNillableMaxPerCustomer(v *int32) *ProductUpdateOne {
+	if v != nil {
+		_u.SetMaxPerCustomer(*v)
+	}
+	return _u
+}
+
+// AddMaxPerCustomer adds value to the "max_per_customer" field.
+func (_u *ProductUpdateOne) AddMaxPerCustomer(v int32) *ProductUpdateOne {
+	_u.mutation.AddMaxPerCustomer(v)
+	return _u
+}
+
 // Mutation returns the ProductMutation object of the builder.
 func (_u *ProductUpdateOne) Mutation() *ProductMutation {
 	return _u.mutation
@@ -537,6 +590,11 @@ func (_u *ProductUpdateOne) check() error {
 	if v, ok := _u.mutation.Currency(); ok {
 		if err := product.CurrencyValidator(v); err != nil {
 			return &ValidationError{Name: "currency", err: fmt.Errorf(`ent: validator failed for field "Product.currency": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.MaxPerCustomer(); ok {
+		if err := product.MaxPerCustomerValidator(v); err != nil {
+			return &ValidationError{Name: "max_per_customer", err: fmt.Errorf(`ent: validator failed for field "Product.max_per_customer": %w`, err)}
 		}
 	}
 	return nil
@@ -617,6 +675,12 @@ func (_u *ProductUpdateOne) sqlSave(ctx context.Context) (_node *Product, err er
 	}
 	if value, ok := _u.mutation.Archived(); ok {
 		_spec.SetField(product.FieldArchived, field.TypeBool, value)
+	}
+	if value, ok := _u.mutation.MaxPerCustomer(); ok {
+		_spec.SetField(product.FieldMaxPerCustomer, field.TypeInt32, value)
+	}
+	if value, ok := _u.mutation.AddedMaxPerCustomer(); ok {
+		_spec.AddField(product.FieldMaxPerCustomer, field.TypeInt32, value)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	_node = &Product{config: _u.config}

@@ -220,6 +220,12 @@ func init() {
 	productDescArchived := productFields[10].Descriptor()
 	// product.DefaultArchived holds the default value on creation for the archived field.
 	product.DefaultArchived = productDescArchived.Default.(bool)
+	// productDescMaxPerCustomer is the schema descriptor for max_per_customer field.
+	productDescMaxPerCustomer := productFields[11].Descriptor()
+	// product.DefaultMaxPerCustomer holds the default value on creation for the max_per_customer field.
+	product.DefaultMaxPerCustomer = productDescMaxPerCustomer.Default.(int32)
+	// product.MaxPerCustomerValidator is a validator for the "max_per_customer" field. It is called by the builders before save.
+	product.MaxPerCustomerValidator = productDescMaxPerCustomer.Validators[0].(func(int32) error)
 	// productDescID is the schema descriptor for id field.
 	productDescID := productFields[0].Descriptor()
 	// product.IDValidator is a validator for the "id" field. It is called by the builders before save.

@@ -21,7 +21,7 @@ const (
 	SoldOut
 	// Declined is an order that ended CANCELLED because of its card.
 	Declined
-	// Shed is a refusal under load (resource_exhausted): nothing was done.
+	// Shed is a refusal under load (resource_exhausted), or by a limit of the customer: nothing was done.
 	Shed
 	// Unavailable is a part of the shop that is away, said by the shop.
 	Unavailable
@@ -88,6 +88,8 @@ func classifyError(err error) answer {
 			a.outcome = SoldOut
 		} else if d := detail[*spillwayv1.PaymentDeclined](ce); d != nil {
 			a.outcome, a.orderID = Declined, d.GetOrderId()
+		} else if l := detail[*spillwayv1.LimitExceeded](ce); l != nil {
+			a.outcome, a.code = Shed, l.GetLimit()
 		}
 		return a
 	case connect.CodeInvalidArgument, connect.CodeNotFound, connect.CodeAlreadyExists, connect.CodePermissionDenied,

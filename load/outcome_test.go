@@ -29,6 +29,10 @@ func TestClassify(t *testing.T) {
 		{"a state to come", ordered(99), nil, answer{outcome: Failed, code: "unknown_state", orderID: "X", unknown: true}},
 		{"sold out", nil, wire(connect.CodeFailedPrecondition, &spillwayv1.SoldOut{}), answer{outcome: SoldOut, code: "failed_precondition"}},
 		{"declined", nil, wire(connect.CodeFailedPrecondition, declined), answer{outcome: Declined, code: "failed_precondition", orderID: "X"}},
+		{
+			"a limit of the customer", nil, wire(connect.CodeFailedPrecondition, &spillwayv1.LimitExceeded{Limit: "units_per_customer"}),
+			answer{outcome: Shed, code: "units_per_customer"},
+		},
 		{"another precondition", nil, wire(connect.CodeFailedPrecondition), answer{outcome: Failed, code: "failed_precondition"}},
 		{"shed", nil, wire(connect.CodeResourceExhausted), answer{outcome: Shed, code: "resource_exhausted", again: true}},
 		{"an answer too large for this client", nil, local(connect.CodeResourceExhausted), answer{outcome: Failed, code: codeNoAnswer, again: true, unknown: true}},

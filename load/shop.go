@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"connectrpc.com/connect"
+	"google.golang.org/protobuf/proto"
 
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
 	"github.com/spillway/spillway/gen/spillway/v1/spillwayv1connect"
@@ -96,7 +97,9 @@ func (r *remote) Product(ctx context.Context, sku string) (*spillwayv1.Product, 
 func (r *remote) Create(ctx context.Context, token, sku string, units int64) error {
 	_, err := r.catalog.CreateProduct(as(ctx, token), &spillwayv1.CreateProductRequest{
 		Product: &spillwayv1.ProductInput{
-			Sku: sku, Name: "Load test", Price: &spillwayv1.Money{CurrencyCode: "USD", Units: 1, Nanos: 990_000_000},
+			// A few buyers place all orders.
+			MaxPerCustomer: proto.Int32(0),
+			Sku:            sku, Name: "Load test", Price: &spillwayv1.Money{CurrencyCode: "USD", Units: 1, Nanos: 990_000_000},
 		},
 		InitialStock: units,
 	})

@@ -16,6 +16,8 @@ type CustomerID string
 const (
 	// MaxQuantity bounds the units of one SKU in one order: more is a wholesale matter or a mistake.
 	MaxQuantity = 1000
+	// DefaultMaxPerCustomer is how many units of a product one customer may order within a day where the product does not say.
+	DefaultMaxPerCustomer = 10
 	// MaxLines bounds the SKUs of one order, and so the work of one reservation script.
 	MaxLines = 100
 )

@@ -40,9 +40,13 @@ func (c Catalog) input(m *spillwayv1.ProductInput) (store.Product, error) {
 	if categories == nil {
 		categories = []string{}
 	}
+	most := order.DefaultMaxPerCustomer
+	if m.MaxPerCustomer != nil {
+		most = int(m.GetMaxPerCustomer())
+	}
 	return store.Product{
 		SKU: order.SKU(m.GetSku()), Name: m.GetName(), Description: m.GetDescription(), Picture: m.GetPicture(), Price: price,
-		Categories: categories, Archived: m.GetArchived(),
+		Categories: categories, Archived: m.GetArchived(), MaxPerCustomer: most,
 	}, err
 }
 

@@ -17,7 +17,7 @@ import (
 	"github.com/spillway/spillway/wire"
 )
 
-// UpdateProduct changes the fields of the mask; without a mask, all but SKU, stock and archived.
+// UpdateProduct changes the fields of the mask; without a mask, all but SKU, stock, archived and max_per_customer.
 func (c Catalog) UpdateProduct(ctx context.Context, req *spillwayv1.UpdateProductRequest) (*spillwayv1.UpdateProductResponse, error) {
 	fields, err := maskedFields(req.GetUpdateMask())
 	if err != nil {
@@ -45,7 +45,9 @@ func (c Catalog) UpdateProduct(ctx context.Context, req *spillwayv1.UpdateProduc
 func maskedFields(mask *fieldmaskpb.FieldMask) ([]store.ProductField, error) {
 	all := store.ProductFields()
 	if len(mask.GetPaths()) == 0 {
-		return slices.DeleteFunc(all, func(f store.ProductField) bool { return f == store.ProductArchived }), nil
+		return slices.DeleteFunc(all, func(f store.ProductField) bool {
+			return f == store.ProductArchived || f == store.ProductMaxPerCustomer
+		}), nil
 	}
 	var out []store.ProductField
 	for _, path := range mask.GetPaths() {
@@ -94,7 +96,7 @@ func violations(err error) error {
 func inputOf(p store.Product) *spillwayv1.ProductInput {
 	return &spillwayv1.ProductInput{
 		Sku: string(p.SKU), Name: p.Name, Description: p.Description, Picture: p.Picture, Price: wire.Money(p.Price), Categories: p.Categories,
-		Archived: p.Archived,
+		Archived: p.Archived, MaxPerCustomer: proto.Int32(int32(p.MaxPerCustomer)), //nolint:gosec // At most order.MaxQuantity.
 	}
 }
 
@@ -112,6 +114,8 @@ func copyField(to, from *spillwayv1.ProductInput, f store.ProductField) {
 		to.Categories = from.GetCategories()
 	case store.ProductArchived:
 		to.Archived = from.GetArchived()
+	case store.ProductMaxPerCustomer:
+		to.MaxPerCustomer = from.MaxPerCustomer
 	}
 }
 

@@ -30,6 +30,8 @@ type Priced struct {
 	Price order.Money
 	// Archived products are not sold any more.
 	Archived bool
+	// MaxPerCustomer is how many units one customer may order within a day; 0 is no limit.
+	MaxPerCustomer int
 }
 
 // CartContents reads and empties carts.
@@ -59,6 +61,8 @@ type Reserver interface {
 	Reserve(ctx context.Context, r stock.Request) (stock.Reservation, error)
 	Settle(ctx context.Context, id order.ID, chargeID, trace string) (stock.Position, error)
 	Release(ctx context.Context, id order.ID, reason, trace string) (stock.Position, error)
+	// Hold counts an order whose payment is not known as unpaid.
+	Hold(ctx context.Context, id order.ID) error
 	Record(ctx context.Context, id order.ID) (stock.Record, error)
 	Replay(ctx context.Context, customer order.CustomerID, key string, fingerprint []byte) (order.ID, error)
 	// MarkersMayBeLost says that Redis may have forgotten idempotency keys that are still to be honoured.
@@ -204,18 +208,24 @@ func fingerprintOf(req *spillwayv1.PlaceOrderRequest) ([]byte, error) {
 // payLaterMark tells the fingerprint of an order without a card. No message ends with it: a tag of 0 is none.
 const payLaterMark = "\x00pay later"
 
+// draft is an order that is priced, and how many units of each SKU its customer may order.
+type draft struct {
+	order.Order
+	maxUnits map[order.SKU]int
+}
+
 // draft prices what is asked for.
-func (c *Checkout) draft(ctx context.Context, in intent) (order.Order, error) {
-	lines, err := c.priceLines(ctx, in.demand, in.currency)
+func (c *Checkout) draft(ctx context.Context, in intent) (draft, error) {
+	lines, most, err := c.priceLines(ctx, in.demand, in.currency)
 	if err != nil {
-		return order.Order{}, err
+		return draft{}, err
 	}
 	shipping, err := c.Shipping.Quote(ctx, in.address, in.demand, in.currency)
 	if err == nil {
 		err = checkQuote(shipping, in.currency)
 	}
 	if err != nil {
-		return order.Order{}, err
+		return draft{}, err
 	}
 	now := c.Now().UTC().Truncate(time.Microsecond)
 	id := order.NewID(c.Partition, now)
@@ -228,30 +238,31 @@ func (c *Checkout) draft(ctx context.Context, in intent) (order.Order, error) {
 		o.ExpiresAt = now.Add(c.PayWithin)
 	}
 	err = o.Price(shipping.Amount)
-	return o, err
+	return draft{o, most}, err
 }
 
 // priceLines takes a snapshot of names and prices. Each unit price is converted and rounded once, so that a line's total is
-// what its unit price says.
-func (c *Checkout) priceLines(ctx context.Context, demand []order.Demand, currency order.Currency) ([]order.Line, error) {
+// what its unit price says. It also returns how many units a customer may order.
+func (c *Checkout) priceLines(ctx context.Context, demand []order.Demand, currency order.Currency) ([]order.Line, map[order.SKU]int, error) {
 	skus := make([]order.SKU, len(demand))
 	for i, d := range demand {
 		skus[i] = d.SKU
 	}
 	prices, err := c.Prices.Prices(ctx, skus)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	lines := make([]order.Line, len(demand))
+	lines, most := make([]order.Line, len(demand)), make(map[order.SKU]int, len(demand))
 	for i, d := range demand {
 		if err := forSale(d.SKU, prices[d.SKU].Archived); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		price, err := c.Rates.Convert(prices[d.SKU].Price, currency)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
+		most[d.SKU] = prices[d.SKU].MaxPerCustomer
 		lines[i] = order.Line{SKU: d.SKU, Name: prices[d.SKU].Name, Quantity: d.Quantity, UnitPrice: price.Amount}
 	}
-	return lines, nil
+	return lines, most, nil
 }

@@ -65,14 +65,15 @@ func (c *Checkout) place(ctx context.Context, in intent) (order.Order, error) {
 			return order.Order{}, fmt.Errorf("the cart is empty: add items to it, or send lines: %w", order.ErrState)
 		}
 	}
-	o, err := c.draft(ctx, in)
+	d, err := c.draft(ctx, in)
+	o := d.Order
 	if err == nil {
 		err = in.accepts(o)
 	}
 	if err != nil {
 		return c.replayOr(ctx, in, err)
 	}
-	res, err := c.reserve(ctx, o)
+	res, err := c.reserve(ctx, d)
 	if err != nil {
 		return order.Order{}, err
 	}
@@ -109,7 +110,8 @@ func (c *Checkout) placedBefore(ctx context.Context, in intent) (order.Order, bo
 
 // reserve sends the order to Redis, and again under the same id when Redis broke off: the script knows it then. It reserves nothing for
 // a caller whose deadline is about to end.
-func (c *Checkout) reserve(ctx context.Context, o order.Order) (stock.Reservation, error) {
+func (c *Checkout) reserve(ctx context.Context, d draft) (stock.Reservation, error) {
+	o := d.Order
 	if err := enoughTime(ctx); err != nil {
 		return stock.Reservation{}, err
 	}
@@ -119,7 +121,7 @@ func (c *Checkout) reserve(ctx context.Context, o order.Order) (stock.Reservatio
 	}
 	req := stock.Request{
 		OrderID: o.ID, Customer: o.CustomerID, Key: o.IdempotencyKey, Fingerprint: o.Fingerprint,
-		Demand: o.Demand(), Snapshot: snapshot, Trace: traceparent(ctx),
+		Demand: o.Demand(), Snapshot: snapshot, MaxUnits: d.maxUnits, PayLater: paidLater(o), Trace: traceparent(ctx),
 	}
 	for range reserveTries - 1 {
 		res, err := c.Stock.Reserve(ctx, req)
@@ -143,6 +145,7 @@ func (c *Checkout) finish(ctx context.Context, in intent, o order.Order, reserve
 	charge, err := c.charge(ctx, in, o)
 	switch {
 	case errors.Is(err, order.ErrBusy): // Nothing was sent: a retry with the same key goes on from here.
+		c.hold(ctx, o)
 		return order.Order{}, err
 	case errors.Is(err, order.ErrState):
 		return order.Order{}, c.release(ctx, o, "payment_voided", err)
@@ -150,11 +153,19 @@ func (c *Checkout) finish(ctx context.Context, in intent, o order.Order, reserve
 		// Nobody knows whether the money was taken. The order stays PENDING, and a retry with the same key, or the payment's
 		// own ledger, brings the outcome. An error here would invite a second order.
 		c.Log.WarnContext(ctx, "the outcome of a charge is not known; the order stays pending", "order", o.ID, "error", err)
+		c.hold(ctx, o)
 		return c.whenDurable(ctx, in, o, reserved)
 	case !charge.Succeeded:
 		return order.Order{}, c.declined(ctx, o, charge.DeclineCode)
 	}
 	return c.settle(ctx, in, o, charge.ID)
+}
+
+// hold counts the order as unpaid: with cards that do not answer, a client could hold as much stock as with none.
+func (c *Checkout) hold(ctx context.Context, o order.Order) {
+	if err := c.Stock.Hold(ctx, o.ID); err != nil {
+		c.Log.WarnContext(ctx, "an order whose payment is not known is not counted as unpaid", "order", o.ID, "error", err)
+	}
 }
 
 // release gives the stock back at once and returns the answer. If that fails, the order stays pending without a charge, which the ledger knows.

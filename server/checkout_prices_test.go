@@ -40,6 +40,8 @@ func (f *fakeReservations) Reserve(_ context.Context, r stock.Request) (stock.Re
 	return stock.Reservation{}, nil
 }
 
+func (f *fakeReservations) Hold(context.Context, order.ID) error { return nil }
+
 func (f *fakeReservations) lookUp(customer order.CustomerID, key string, fingerprint []byte) (order.ID, error) {
 	id, ok := f.keys[string(customer)+key]
 	if !ok {

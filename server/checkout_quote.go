@@ -22,7 +22,7 @@ func (c *Checkout) Quote(ctx context.Context, req *spillwayv1.QuoteRequest) (*sp
 	if err != nil {
 		return nil, err
 	}
-	m := wire.Order(o)
+	m := wire.Order(o.Order)
 	return &spillwayv1.QuoteResponse{
 		Lines: m.GetLines(), ItemsTotal: m.GetItemsTotal(), ShippingTotal: m.GetShippingTotal(), Total: m.GetTotal(),
 	}, nil

@@ -112,7 +112,7 @@ func (s *testShop) openStock(t *testing.T) {
 	t.Cleanup(r.Close)
 	t.Cleanup(func() { s.clean(t) })
 	limits := stock.DefaultLimits()
-	limits.CustomerOrders, limits.Timeout = 0, testWait
+	limits.CustomerOrders, limits.UnpaidOrders, limits.Timeout = 0, 0, testWait
 	sql := stocksql.New(s.db)
 	s.journal = stock.NewJournal(s.keys, r, permitAll{})
 	drain := func(ctx context.Context, epoch int64) error { return s.flusher(s.progress).Drain(ctx, epoch) }

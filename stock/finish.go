@@ -14,9 +14,10 @@ import (
 // that Redis does not know the order (any more). Because the money was taken, it waits a few seconds for a new epoch
 // rather than give up at once.
 func (s *Stock) Settle(ctx context.Context, id order.ID, chargeID, trace string) (Position, error) {
+	unpaid := s.keys.Unpaid()
 	return s.finish(ctx, id, func(epoch int64) ([]string, error) {
 		return s.exec(ctx, s.scripts.settle,
-			[]string{s.keys.Epoch(), s.keys.Journal(epoch), s.keys.Order(id)},
+			[]string{s.keys.Epoch(), s.keys.Journal(epoch), s.keys.Order(id), unpaid[0], unpaid[1], unpaid[2]},
 			[]string{strconv.FormatInt(epoch, 10), string(id), chargeID, s.nowMS(), trace})
 	})
 }
@@ -34,9 +35,12 @@ func (s *Stock) Revoke(ctx context.Context, id order.ID, reason string) (Positio
 }
 
 func (s *Stock) release(ctx context.Context, id order.ID, reason, trace, alsoPaid string) (Position, error) {
+	unpaid := s.keys.Unpaid()
 	return s.finish(ctx, id, func(epoch int64) ([]string, error) {
 		return s.exec(ctx, s.scripts.release,
-			[]string{s.keys.Epoch(), s.keys.Journal(epoch), s.keys.Stock(epoch), s.keys.Order(id), s.keys.RolledBack(id)},
+			[]string{
+				s.keys.Epoch(), s.keys.Journal(epoch), s.keys.Stock(epoch), s.keys.Order(id), s.keys.RolledBack(id), unpaid[0], unpaid[1], unpaid[2],
+			},
 			[]string{strconv.FormatInt(epoch, 10), string(id), reason, s.nowMS(), seconds(rolledBackTTL), alsoPaid, trace})
 	})
 }

@@ -21,6 +21,11 @@ import (
 //	key:LEN:CUSTOMER:KEY    string  24 h (Limits.MarkerTTL)                          order id and fingerprint
 //	rolledback:ID           string  24 h                                             that the stock was given back
 //	rate:CUSTOMER           string  one window (Limits.RateWindow)                   orders of the customer in the window
+//	bought:CUSTOMER         hash    one window (Limits.UnitsWindow)                  SKU → units ordered in the window
+//	unpaid                  zset    for ever; an order until it is paid or released,  order id → until when it counts at most, in ms
+//	                                or until its score
+//	unpaid_notes            hash    as unpaid                                        order id → its units and customer
+//	unpaid_counts           hash    as unpaid                                        c:CUSTOMER → unpaid orders, u:SKU → units held unpaid
 //	adjusted:ID             string  24 h                                             that the adjustment was made
 type Keys struct {
 	// Namespace keeps several shops on one Redis apart; "spillway" by default.
@@ -64,6 +69,14 @@ func (k Keys) RolledBack(id order.ID) string { return k.name("rolledback:" + str
 
 // Rate is the key of a customer's orders in the present window.
 func (k Keys) Rate(customer order.CustomerID) string { return k.name("rate:" + string(customer)) }
+
+// Bought is the key of the units that a customer ordered in the present window.
+func (k Keys) Bought(customer order.CustomerID) string { return k.name("bought:" + string(customer)) }
+
+// Unpaid are the keys of what unpaid orders hold, as stock/lua/unpaid.lua takes them: when each is forgotten, what it holds, and the sums.
+func (k Keys) Unpaid() [3]string {
+	return [3]string{k.name("unpaid"), k.name("unpaid_notes"), k.name("unpaid_counts")}
+}
 
 // Adjusted is the key that says that an adjustment was made.
 func (k Keys) Adjusted(id string) string { return k.name("adjusted:" + id) }

@@ -172,7 +172,7 @@ func (m *machine) restock(r *rapid.T) {
 	for _, d := range o.request.Demand {
 		back = append(back, order.Delta{SKU: d.SKU, Units: int64(d.Quantity)})
 	}
-	if _, err := m.shop.Restock(m.t.Context(), epoch, o.request.OrderID, back, "cancelled"); err != nil {
+	if _, err := m.shop.Restock(m.t.Context(), epoch, o.request.OrderID, o.request.Customer, back, "cancelled"); err != nil {
 		r.Fatal(err)
 	}
 	if !m.gone[o.request.OrderID] {

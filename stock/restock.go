@@ -9,10 +9,11 @@ import (
 
 // Restock gives back the units of an order that SQL cancelled, or that was lost with an earlier Redis, and returns where that
 // stands in the journal. The epoch is the one that was open before SQL was asked whether the units are back already: when another
-// is open by now, an order.RetryError says so and nothing was done. Again in the same epoch, it answers the same.
-func (s *Stock) Restock(ctx context.Context, epoch int64, id order.ID, units []order.Delta, reason string) (Position, error) {
+// is open by now, an order.RetryError says so and nothing was done. Again in the same epoch, it answers the same. The customer, if
+// known, may order the units again.
+func (s *Stock) Restock(ctx context.Context, epoch int64, id order.ID, customer order.CustomerID, units []order.Delta, reason string) (Position, error) {
 	reply, err := s.exec(ctx, s.scripts.restock,
-		[]string{s.keys.Epoch(), s.keys.Journal(epoch), s.keys.Stock(epoch), s.keys.RolledBack(id)},
+		[]string{s.keys.Epoch(), s.keys.Journal(epoch), s.keys.Stock(epoch), s.keys.RolledBack(id), s.keys.Bought(customer)},
 		[]string{strconv.FormatInt(epoch, 10), string(id), order.FormatDeltas(units), reason, s.nowMS(), seconds(rolledBackTTL)})
 	if err != nil {
 		return Position{}, err

@@ -21,11 +21,11 @@ func TestUnitsOfACancelledOrderComeBackOnce(t *testing.T) {
 		}
 		// B has no counter yet: it is loaded later from SQL and the entry, and must not be born of it (I2).
 		back := []order.Delta{{SKU: "A", Units: 2}, {SKU: "B", Units: 1}}
-		first, err := s.Restock(t.Context(), epoch, r.OrderID, back, "cancelled")
+		first, err := s.Restock(t.Context(), epoch, r.OrderID, r.Customer, back, "cancelled")
 		if err != nil {
 			t.Fatal(err)
 		}
-		again, err := s.Restock(t.Context(), epoch, r.OrderID, back, "cancelled")
+		again, err := s.Restock(t.Context(), epoch, r.OrderID, r.Customer, back, "cancelled")
 		if err != nil || again != first {
 			t.Errorf("again: %v, %v; first %v", again, err, first)
 		}
@@ -54,7 +54,7 @@ func TestUnitsAreNotGivenBackOnTheWordOfAnotherEpoch(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = s.Restock(t.Context(), epoch+1, request("k").OrderID, []order.Delta{{SKU: "A", Units: 2}}, "cancelled")
+		_, err = s.Restock(t.Context(), epoch+1, request("k").OrderID, "", []order.Delta{{SKU: "A", Units: 2}}, "cancelled")
 		if !errors.Is(err, order.ErrUnavailable) {
 			t.Errorf("with another epoch's number: %v", err)
 		}

@@ -9,6 +9,10 @@ import (
 var (
 	//go:embed lua/reserve.lua
 	reserveLua string
+	//go:embed lua/unpaid.lua
+	unpaidLua string
+	//go:embed lua/hold.lua
+	holdLua string
 	//go:embed lua/settle.lua
 	settleLua string
 	//go:embed lua/release.lua
@@ -36,15 +40,16 @@ var (
 // scripts are all idempotent, each by what its head says, and so all are marked retryable: rueidis may send one
 // again when a connection broke and its outcome is unknown.
 type scripts struct {
-	reserve, settle, release, restock, rewind, load, adjust, epochClose, epochOpen, trim, expire, confirm *rueidis.Lua
+	reserve, settle, release, restock, hold, rewind, load, adjust, epochClose, epochOpen, trim, expire, confirm *rueidis.Lua
 }
 
 func newScripts() scripts {
 	return scripts{
-		reserve:    rueidis.NewLuaScriptRetryable(reserveLua),
-		settle:     rueidis.NewLuaScriptRetryable(settleLua),
-		release:    rueidis.NewLuaScriptRetryable(releaseLua),
-		restock:    rueidis.NewLuaScriptRetryable(restockLua),
+		reserve:    rueidis.NewLuaScriptRetryable(unpaidLua + reserveLua),
+		settle:     rueidis.NewLuaScriptRetryable(unpaidLua + settleLua),
+		release:    rueidis.NewLuaScriptRetryable(unpaidLua + releaseLua),
+		hold:       rueidis.NewLuaScriptRetryable(unpaidLua + holdLua),
+		restock:    rueidis.NewLuaScriptRetryable(unpaidLua + restockLua),
 		rewind:     rueidis.NewLuaScriptRetryable(rewindLua),
 		load:       rueidis.NewLuaScriptRetryable(loadLua),
 		adjust:     rueidis.NewLuaScriptRetryable(adjustLua),

@@ -22,6 +22,14 @@ type Limits struct {
 	CustomerOrders int
 	// RateWindow is the window of CustomerOrders; whole seconds.
 	RateWindow time.Duration
+	// UnitsWindow is how long the units that a customer ordered count towards a product's limit for each customer; whole seconds. 0 means
+	// that the limit is one of each order.
+	UnitsWindow time.Duration
+	// UnpaidOrders is how many unpaid orders a customer may have, UnpaidTotal how many there may be in all, and UnpaidPercent how much of
+	// the units of a SKU that are not sold unpaid orders may hold; 0 is no limit.
+	UnpaidOrders, UnpaidTotal, UnpaidPercent int
+	// UnpaidTTL is after how long an unpaid order is no longer counted at the latest: longer than it may be paid.
+	UnpaidTTL time.Duration
 	// MarkerTTL is how long a retry meets its order by the idempotency key in Redis; whole seconds.
 	MarkerTTL time.Duration
 	// RecordTTL is how long the record of an order stays in Redis once its state is in SQL; whole seconds.
@@ -35,6 +43,8 @@ func DefaultLimits() Limits {
 	return Limits{
 		JournalMax: 200_000, CustomerOrders: 300, RateWindow: time.Minute, MarkerTTL: 24 * time.Hour,
 		RecordTTL: time.Minute, Timeout: time.Second,
+		// An unpaid order takes 7 kB in Redis: 10,000 are 70 MB.
+		UnitsWindow: 24 * time.Hour, UnpaidOrders: 2, UnpaidTotal: 10_000, UnpaidPercent: 10, UnpaidTTL: 20 * time.Minute,
 	}
 }
 
@@ -83,6 +93,10 @@ type Request struct {
 	Demand      []order.Demand
 	// Snapshot is the marshalled order.
 	Snapshot []byte
+	// MaxUnits is how many units of a SKU the customer may have; a SKU that is not in it has no limit.
+	MaxUnits map[order.SKU]int
+	// PayLater says that the order is placed without a card, and so subject to the limits of unpaid orders.
+	PayLater bool
 	// Trace is the W3C traceparent, or empty.
 	Trace string
 }
@@ -120,9 +134,10 @@ func (s *Stock) Reserve(ctx context.Context, r Request) (Reservation, error) {
 }
 
 func (s *Stock) reserveKeys(epoch int64, r Request) []string {
+	unpaid := s.keys.Unpaid()
 	return []string{
 		s.keys.Epoch(), s.keys.Journal(epoch), s.keys.Stock(epoch), s.keys.Order(r.OrderID),
-		s.keys.Marker(r.Customer, r.Key), s.keys.Rate(r.Customer),
+		s.keys.Marker(r.Customer, r.Key), s.keys.Rate(r.Customer), s.keys.Bought(r.Customer), unpaid[0], unpaid[1], unpaid[2],
 	}
 }
 
@@ -131,7 +146,8 @@ func (s *Stock) reserveArgs(epoch Epoch, r Request) []string {
 		strconv.FormatInt(epoch.Number, 10), string(r.OrderID), rueidis.BinaryString(r.Fingerprint), formatDemand(r.Demand),
 		rueidis.BinaryString(r.Snapshot), s.nowMS(), seconds(s.limits.MarkerTTL), strconv.Itoa(s.limits.JournalMax),
 		strconv.Itoa(s.limits.CustomerOrders), seconds(s.limits.RateWindow), strconv.Itoa(order.MaxQuantity), r.Trace,
-		replicationID(epoch.Instance),
+		replicationID(epoch.Instance), string(r.Customer), formatMaxUnits(r.MaxUnits), seconds(s.limits.UnitsWindow), flag(r.PayLater),
+		s.unpaidUntil(), strconv.Itoa(s.limits.UnpaidOrders), strconv.Itoa(s.limits.UnpaidPercent), strconv.Itoa(s.limits.UnpaidTotal),
 	}
 }
 
@@ -145,12 +161,8 @@ func (s *Stock) reserved(epoch Epoch, reply []string) (Reservation, error) {
 		return Reservation{}, order.ErrKeyReused
 	case "BUSY":
 		return Reservation{}, &order.RetryError{After: retryAfter, Err: fmt.Errorf("the journal is full: %w", order.ErrBusy)}
-	case "LIMIT":
-		wait, _ := strconv.Atoi(reply[1])
-		return Reservation{}, &order.RetryError{
-			After: time.Duration(max(wait, 1)) * time.Second,
-			Err:   fmt.Errorf("more than %d orders by one customer in %s: %w", s.limits.CustomerOrders, s.limits.RateWindow, order.ErrBusy),
-		}
+	case "LIMIT", "UNITS", "UNPAID":
+		return Reservation{}, s.limited(reply)
 	case "SOLD_OUT":
 		return Reservation{}, soldOut(reply[1:])
 	case "INVALID":

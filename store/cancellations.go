@@ -15,7 +15,9 @@ import (
 // Cancellation is the intent to undo an order: its money and its units go back, and only then it is finished.
 type Cancellation struct {
 	OrderID order.ID
-	Reason  string
+	// Customer placed the order; empty when it has no row. Due reads it.
+	Customer order.CustomerID
+	Reason   string
 	// Actor is who wanted it: a customer, or a worker.
 	Actor string
 	// Units go back to stock; positive.

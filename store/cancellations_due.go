@@ -17,15 +17,16 @@ func (c *Cancellations) Due(ctx context.Context, now time.Time, limit int) ([]Ca
 			return nil, fmt.Errorf("note returned units: %w", err)
 		}
 		return collect(ctx, c.db.sql, "cancellations", scanCancellation,
-			"SELECT order_id, reason, actor, units, refund_amount, refund_currency, attempts, created_at, refunded_at, restocked_at "+
-				"FROM order_cancellations WHERE finished_at IS NULL AND next_try_at <= ? ORDER BY next_try_at LIMIT ?", micro(now), limit)
+			"SELECT c.order_id, COALESCE(o.customer_id, ''), c.reason, c.actor, c.units, c.refund_amount, c.refund_currency, c.attempts, c.created_at, "+
+				"c.refunded_at, c.restocked_at FROM order_cancellations c LEFT JOIN orders o ON o.id = c.order_id "+
+				"WHERE c.finished_at IS NULL AND c.next_try_at <= ? ORDER BY c.next_try_at LIMIT ?", micro(now), limit)
 	})
 }
 
 func scanCancellation(r scanner) (x Cancellation, err error) {
 	var units string
 	var refunded, restocked sql.NullTime
-	err = r.Scan(&x.OrderID, &x.Reason, &x.Actor, &units, &x.Refund.Amount, &x.Refund.Currency, &x.Attempts, &x.CreatedAt, &refunded, &restocked)
+	err = r.Scan(&x.OrderID, &x.Customer, &x.Reason, &x.Actor, &units, &x.Refund.Amount, &x.Refund.Currency, &x.Attempts, &x.CreatedAt, &refunded, &restocked)
 	if err != nil {
 		return x, err
 	}

@@ -24,6 +24,8 @@ type Product struct {
 	Stock int64
 	// Archived products are not sold any more.
 	Archived bool
+	// MaxPerCustomer is how many units one customer may order within a day, in one order or several; 0 is no limit.
+	MaxPerCustomer int
 }
 
 // Products keeps the catalogue.
@@ -61,7 +63,9 @@ func insertProduct(ctx context.Context, tx *ent.Tx, pr Product, actor string) er
 	}
 	err := tx.Product.Create().SetID(string(pr.SKU)).SetName(pr.Name).SetDescription(pr.Description).SetPicture(pr.Picture).
 		SetPriceMinor(int64(pr.Price.Amount)).SetCurrency(string(pr.Price.Currency)).SetCategories(categories).
-		SetStock(pr.Stock).SetArchived(pr.Archived).SetCreatedAt(now).SetUpdatedAt(now).Exec(ctx)
+		SetStock(pr.Stock).SetArchived(pr.Archived).
+		SetMaxPerCustomer(int32(pr.MaxPerCustomer)). //nolint:gosec // At most order.MaxQuantity.
+		SetCreatedAt(now).SetUpdatedAt(now).Exec(ctx)
 	if err != nil {
 		return err
 	}
@@ -131,5 +135,6 @@ func fromEnt(f *ent.Product) Product {
 	return Product{
 		SKU: order.SKU(f.ID), Name: f.Name, Description: f.Description, Picture: f.Picture, Categories: f.Categories,
 		Price: order.Money{Currency: order.Currency(f.Currency), Amount: order.Cents(f.PriceMinor)}, Stock: f.Stock, Archived: f.Archived,
+		MaxPerCustomer: int(f.MaxPerCustomer),
 	}
 }

@@ -22,11 +22,13 @@ const (
 	ProductPrice       ProductField = "price"
 	ProductCategories  ProductField = "categories"
 	ProductArchived    ProductField = "archived"
+
+	ProductMaxPerCustomer ProductField = "max_per_customer"
 )
 
 // ProductFields lists all of them.
 func ProductFields() []ProductField {
-	return []ProductField{ProductName, ProductDescription, ProductPicture, ProductPrice, ProductCategories, ProductArchived}
+	return []ProductField{ProductName, ProductDescription, ProductPicture, ProductPrice, ProductCategories, ProductArchived, ProductMaxPerCustomer}
 }
 
 // Update changes the given fields of a product in one statement, so that concurrent updates of other fields are kept. It returns
@@ -59,6 +61,8 @@ func setField(u *ent.ProductUpdateOne, pr Product, f ProductField) {
 		u.SetCategories(slices.Concat([]string{}, pr.Categories))
 	case ProductArchived:
 		u.SetArchived(pr.Archived)
+	case ProductMaxPerCustomer:
+		u.SetMaxPerCustomer(int32(pr.MaxPerCustomer)) //nolint:gosec // At most order.MaxQuantity.
 	}
 }
 

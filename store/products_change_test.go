@@ -1,10 +1,12 @@
 package store_test
 
 import (
+	"path/filepath"
 	"testing"
 
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/store"
+	"github.com/spillway/spillway/test/realparts"
 )
 
 func product(sku string) store.Product {
@@ -83,4 +85,39 @@ func TestProducts_SeedFillsAnEmptyDatabaseOnce(t *testing.T) {
 			t.Errorf("listed: %+v, %v; want B alone", listed, err)
 		}
 	})
+}
+
+// TestProducts_MaxPerCustomer: products of before the column have the default, and Update changes it only when asked.
+func TestProducts_MaxPerCustomer(t *testing.T) {
+	for name, dsn := range map[string]string{"mysql": realparts.MySQL(t), "sqlite": "sqlite:" + filepath.Join(t.TempDir(), "m.db")} {
+		t.Run(name, func(t *testing.T) {
+			db := openDB(t, dsn)
+			m, p := store.NewMigrator(db), store.NewProducts(db)
+			if err := m.UpBefore(t.Context(), "product_max_per_customer"); err != nil {
+				t.Fatal(err)
+			}
+			db.RawSQL(t, "INSERT INTO products (sku, name, description, picture, price_minor, currency, categories, stock, created_at, updated_at) "+
+				"VALUES ('OLD', 'old', '', '', 100, 'EUR', '[]', 7, ?, ?)", at, at)
+			if _, err := m.Up(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			want := func(most int) {
+				t.Helper()
+				if got, err := p.Get(t.Context(), "OLD"); err != nil || got.MaxPerCustomer != most || got.Stock != 7 || got.Name != "old" {
+					t.Errorf("the product is %+v (%v); want at most %d for each customer", got, err, most)
+				}
+			}
+			want(order.DefaultMaxPerCustomer)
+			for _, most := range []int{3, 0} {
+				if err := p.Update(t.Context(), store.Product{SKU: "OLD", MaxPerCustomer: most}, []store.ProductField{store.ProductMaxPerCustomer}); err != nil {
+					t.Fatal(err)
+				}
+				want(most)
+			}
+			if err := p.Update(t.Context(), store.Product{SKU: "OLD", Name: "old", MaxPerCustomer: 9}, []store.ProductField{store.ProductName}); err != nil {
+				t.Fatal(err)
+			}
+			want(0)
+		})
+	}
 }

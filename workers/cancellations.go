@@ -33,7 +33,7 @@ type CancellationStore interface {
 // Restocker gives units back through Redis and the journal.
 type Restocker interface {
 	OpenEpoch() (int64, error)
-	Restock(ctx context.Context, epoch int64, id order.ID, units []order.Delta, reason string) (stock.Position, error)
+	Restock(ctx context.Context, epoch int64, id order.ID, customer order.CustomerID, units []order.Delta, reason string) (stock.Position, error)
 }
 
 // CancellationFinisher carries out what the intents say: the money goes back, then the units, then the customer is told. Each step is
@@ -113,7 +113,7 @@ func (f *CancellationFinisher) step(ctx context.Context, epoch int64, x store.Ca
 	if x.Restocked {
 		return confirmed, nil
 	}
-	_, err = f.stock.Restock(ctx, epoch, x.OrderID, x.Units, x.Reason)
+	_, err = f.stock.Restock(ctx, epoch, x.OrderID, x.Customer, x.Units, x.Reason)
 	return confirmed, err
 }
 

@@ -133,8 +133,8 @@ func (f fragile) Finish(ctx context.Context, id order.ID) (ok bool, err error) {
 
 func (f fragile) OpenEpoch() (int64, error) { return f.stock.OpenEpoch() }
 
-func (f fragile) Restock(ctx context.Context, epoch int64, id order.ID, units []order.Delta, reason string) (at stock.Position, err error) {
-	err = f.around(func() (err error) { at, err = f.stock.Restock(ctx, epoch, id, units, reason); return err })
+func (f fragile) Restock(ctx context.Context, epoch int64, id order.ID, customer order.CustomerID, units []order.Delta, reason string) (at stock.Position, err error) {
+	err = f.around(func() (err error) { at, err = f.stock.Restock(ctx, epoch, id, customer, units, reason); return err })
 	return at, err
 }
 

@@ -257,7 +257,7 @@ func TestCancellationFinisher_RestockedInAnEarlierEpoch(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.Restock(t.Context(), epoch, o.ID, []order.Delta{{SKU: "A", Units: 2}, {SKU: "B", Units: 1}}, "r"); err != nil {
+		if _, err := s.Restock(t.Context(), epoch, o.ID, o.CustomerID, []order.Delta{{SKU: "A", Units: 2}, {SKU: "B", Units: 1}}, "r"); err != nil {
 			t.Fatal(err)
 		}
 		drained(t, f.RunOnce)

@@ -137,7 +137,7 @@ func (l priceList) Prices(ctx context.Context, skus []order.SKU) (map[order.SKU]
 		if err != nil {
 			return nil, err
 		}
-		out[sku] = server.Priced{Name: p.Name, Price: p.Price, Archived: p.Archived}
+		out[sku] = server.Priced{Name: p.Name, Price: p.Price, Archived: p.Archived, MaxPerCustomer: p.MaxPerCustomer}
 	}
 	return out, nil
 }

@@ -92,6 +92,10 @@ type orderConfig struct {
 	Durability     string        `name:"durability" env:"SPILLWAY_DURABILITY" enum:"auto,journal,sql" default:"auto" help:"What an answer promises. journal: the order is in Redis' append-only file; sql: its row and its stock are in SQL. All processes of a shop share one setting, which the database records; another one is refused (see spillway durability). auto: the recorded one; at first sql on the embedded Redis and journal on a real one."`
 	JournalMax     int           `name:"journal-max" env:"SPILLWAY_JOURNAL_MAX" default:"0" help:"How many journal entries may wait for SQL before orders are refused with resource_exhausted; 0 is 200000 on a real Redis and 8000 on the embedded one."`
 	CustomerOrders int           `name:"customer-orders" env:"SPILLWAY_CUSTOMER_ORDERS" default:"300" help:"How many orders a customer may place in a minute; 0 is no limit."`
+	UnitsWindow    time.Duration `name:"units-window" env:"SPILLWAY_UNITS_WINDOW" default:"24h" help:"How long the units that a customer ordered count towards the maxPerCustomer of a product; 0 means that only those of one order do."`
+	UnpaidOrders   int           `name:"unpaid-orders" env:"SPILLWAY_UNPAID_ORDERS" default:"2" help:"How many unpaid orders a customer may have; 0 is no limit. Unpaid are orders without a card, and those whose card did not answer."`
+	UnpaidShare    int           `name:"unpaid-share" env:"SPILLWAY_UNPAID_SHARE" default:"10" help:"How much of the unsold units of a product unpaid orders may hold, in percent, but at least one unit; 0 is no limit."`
+	UnpaidTotal    int           `name:"unpaid-total" env:"SPILLWAY_UNPAID_TOTAL" default:"10000" help:"How many unpaid orders there may be in all, of about 7 kB in Redis each; 0 is no limit."`
 	PayWithin      time.Duration `name:"pay-within" env:"SPILLWAY_PAY_WITHIN" default:"15m" help:"How long an order that was placed without a card can be paid; then it is cancelled."`
 	ReconcileAfter time.Duration `name:"reconcile-after" env:"SPILLWAY_RECONCILE_AFTER" default:"30s" help:"After how long an order whose payment is not known is settled or cancelled by asking the payment service. A checkout takes up to 15s."`
 	RepairAfter    time.Duration `name:"repair-after" env:"SPILLWAY_REPAIR_AFTER" default:"1m" help:"After how long an order that the queue did not bring to SQL is brought there from Redis; a confirmation that was not sent is sent after twice as long."`
@@ -108,18 +112,31 @@ func (c orderConfig) validate() error {
 	if c.JournalMax < 0 {
 		errs = append(errs, fmt.Errorf("--journal-max %d: must not be negative", c.JournalMax))
 	}
-	if c.CustomerOrders < 0 {
-		errs = append(errs, fmt.Errorf("--customer-orders %d: must not be negative", c.CustomerOrders))
+	for flag, n := range map[string]int{"--customer-orders": c.CustomerOrders, "--unpaid-orders": c.UnpaidOrders, "--unpaid-total": c.UnpaidTotal} {
+		if n < 0 {
+			errs = append(errs, fmt.Errorf("%s %d: must not be negative", flag, n))
+		}
+	}
+	if c.UnpaidShare < 0 || c.UnpaidShare > 100 {
+		errs = append(errs, fmt.Errorf("--unpaid-share %d: must be 0 to 100", c.UnpaidShare))
+	}
+	if c.UnitsWindow != 0 && c.UnitsWindow < time.Second {
+		errs = append(errs, fmt.Errorf("--units-window %s: must be a second or more, or 0", c.UnitsWindow))
 	}
 	return errors.Join(errs...)
 }
+
+// unpaidSlack is how long after its expiry an unpaid order is counted at most: the reconciler cancels it seconds after that.
+const unpaidSlack = 5 * time.Minute
 
 // embeddedJournalMax: the in-process Redis walks its streams, which is slow beyond 10,000 entries.
 const embeddedJournalMax = 8000
 
 func (c orderConfig) limits(embedded bool) stock.Limits {
 	l := stock.DefaultLimits()
-	l.CustomerOrders = c.CustomerOrders
+	l.CustomerOrders, l.UnitsWindow = c.CustomerOrders, c.UnitsWindow
+	l.UnpaidOrders, l.UnpaidPercent, l.UnpaidTotal = c.UnpaidOrders, c.UnpaidShare, c.UnpaidTotal
+	l.UnpaidTTL = c.PayWithin + unpaidSlack
 	switch {
 	case c.JournalMax > 0:
 		l.JournalMax = c.JournalMax

@@ -31,6 +31,8 @@ const (
 	FieldUpdatedAt = "updated_at"
 	// FieldArchived holds the string denoting the archived field in the database.
 	FieldArchived = "archived"
+	// FieldMaxPerCustomer holds the string denoting the max_per_customer field in the database.
+	FieldMaxPerCustomer = "max_per_customer"
 	// Table holds the table name of the product in the database.
 	Table = "products"
 )
@@ -48,6 +50,7 @@ var Columns = []string{
 	FieldCreatedAt,
 	FieldUpdatedAt,
 	FieldArchived,
+	FieldMaxPerCustomer,
 }
 
 // ValidColumn reports if the column name is valid (part of the table columns).
@@ -71,6 +74,10 @@ var (
 	CurrencyValidator func(string) error
 	// DefaultArchived holds the default value on creation for the "archived" field.
 	DefaultArchived bool
+	// DefaultMaxPerCustomer holds the default value on creation for the "max_per_customer" field.
+	DefaultMaxPerCustomer int32
+	// MaxPerCustomerValidator is a validator for the "max_per_customer" field. It is called by the builders before save.
+	MaxPerCustomerValidator func(int32) error
 	// IDValidator is a validator for the "id" field. It is called by the builders before save.
 	IDValidator func(string) error
 )
@@ -126,4 +133,9 @@ func ByUpdatedAt(opts ...sql.OrderTermOption) OrderOption {
 // ByArchived orders the results by the archived field.
 func ByArchived(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldArchived, opts...).ToFunc()
+}
+
+// ByMaxPerCustomer orders the results by the max_per_customer field.
+func ByMaxPerCustomer(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldMaxPerCustomer, opts...).ToFunc()
 }

@@ -109,6 +109,11 @@ func Archived(v bool) predicate.Product {
 	return predicate.Product(sql.FieldEQ(FieldArchived, v))
 }
 
+// MaxPerCustomer applies equality check predicate on the "max_per_customer" field. It's identical to MaxPerCustomerEQ.
+func MaxPerCustomer(v int32) predicate.Product {
+	return predicate.Product(sql.FieldEQ(FieldMaxPerCustomer, v))
+}
+
 // NameEQ applies the EQ predicate on the "name" field.
 func NameEQ(v string) predicate.Product {
 	return predicate.Product(sql.FieldEQ(FieldName, v))
@@ -537,6 +542,46 @@ func ArchivedEQ(v bool) predicate.Product {
 // ArchivedNEQ applies the NEQ predicate on the "archived" field.
 func ArchivedNEQ(v bool) predicate.Product {
 	return predicate.Product(sql.FieldNEQ(FieldArchived, v))
+}
+
+// MaxPerCustomerEQ applies the EQ predicate on the "max_per_customer" field.
+func MaxPerCustomerEQ(v int32) predicate.Product {
+	return predicate.Product(sql.FieldEQ(FieldMaxPerCustomer, v))
+}
+
+// MaxPerCustomerNEQ applies the NEQ predicate on the "max_per_customer" field.
+func MaxPerCustomerNEQ(v int32) predicate.Product {
+	return predicate.Product(sql.FieldNEQ(FieldMaxPerCustomer, v))
+}
+
+// MaxPerCustomerIn applies the In predicate on the "max_per_customer" field.
+func MaxPerCustomerIn(vs ...int32) predicate.Product {
+	return predicate.Product(sql.FieldIn(FieldMaxPerCustomer, vs...))
+}
+
+// MaxPerCustomerNotIn applies the NotIn predicate on the "max_per_customer" field.
+func MaxPerCustomerNotIn(vs ...int32) predicate.Product {
+	return predicate.Product(sql.FieldNotIn(FieldMaxPerCustomer, vs...))
+}
+
+// MaxPerCustomerGT applies the GT predicate on the "max_per_customer" field.
+func MaxPerCustomerGT(v int32) predicate.Product {
+	return predicate.Product(sql.FieldGT(FieldMaxPerCustomer, v))
+}
+
+// MaxPerCustomerGTE applies the GTE predicate on the "max_per_customer" field.
+func MaxPerCustomerGTE(v int32) predicate.Product {
+	return predicate.Product(sql.FieldGTE(FieldMaxPerCustomer, v))
+}
+
+// MaxPerCustomerLT applies the LT predicate on the "max_per_customer" field.
+func MaxPerCustomerLT(v int32) predicate.Product {
+	return predicate.Product(sql.FieldLT(FieldMaxPerCustomer, v))
+}
+
+// MaxPerCustomerLTE applies the LTE predicate on the "max_per_customer" field.
+func MaxPerCustomerLTE(v int32) predicate.Product {
+	return predicate.Product(sql.FieldLTE(FieldMaxPerCustomer, v))
 }
 
 // And groups predicates with the AND operator between them.

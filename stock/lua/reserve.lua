@@ -6,22 +6,30 @@
 --       record       hash of the order
 --       marker       string, the idempotency marker: order id, then fingerprint
 --       rate         string, the customer's orders in the present window
+--       bought       hash of the customer, SKU -> units ordered in the present window
+--       unpaid, unpaid_notes, unpaid_counts: see unpaid.lua
 -- ARGV  epoch, order_id, fingerprint, lines ("sku:quantity,..."), snapshot (opaque), now_ms, marker_ttl_s,
 --       journal_max (entries), rate_max (orders a window, 0 = no limit), rate_window_s, quantity_max, traceparent,
---       replid (the replication id that the epoch was opened on; empty for the embedded Redis)
+--       replid (the replication id that the epoch was opened on; empty for the embedded Redis), customer, customer_max
+--       ("sku:units,...", of SKUs that have a limit for each customer), bought_window_s (0 = only the order itself counts),
+--       pay_later ("1": the order is placed without a card), unpaid_until_ms, unpaid_orders_max (of the customer), unpaid_percent
+--       (of a SKU's units, 0 = no limit), unpaid_total_max
 -- Returns {"OK", entry id}           reserved; sent again with the same order_id it answers the same
 --         {"EPOCH"}                  the epoch is not the open one: nothing was done
 --         {"REPLAY", order id}       the key was used before with this fingerprint
 --         {"MISMATCH"}               the key was used before with another fingerprint
 --         {"BUSY"}                   the journal is at its bound
 --         {"LIMIT", seconds}         the customer is at their limit for that long
+--         {"UNITS", sku, max, ordered before, seconds}   the customer would have more units of the SKU than they may
+--         {"UNPAID", "orders" or "total", max}, {"UNPAID", "share", max, sku}   there would be too many unpaid orders or units
 --         {"INVALID"}                a quantity is not 1..quantity_max
 --         {"LOAD", sku, ...}         these SKUs have no counter: load them and call again
 --         {"SOLD_OUT", sku, requested, left, ...}
 -- Idempotent by order_id.
-local epoch_key, journal, stock, record, marker, rate = unpack(KEYS)
+local epoch_key, journal, stock, record, marker, rate, bought, unpaid, unpaid_notes, unpaid_counts = unpack(KEYS)
 local epoch, order_id, fingerprint, lines, snapshot, now_ms, marker_ttl_s,
-  journal_max, rate_max, rate_window_s, quantity_max, traceparent, replid = unpack(ARGV)
+  journal_max, rate_max, rate_window_s, quantity_max, traceparent, replid,
+  customer, customer_max, bought_window_s, pay_later, unpaid_until_ms, unpaid_orders_max, unpaid_percent, unpaid_total_max = unpack(ARGV)
 local order_id_length = 26
 
 if redis.call('GET', epoch_key) ~= epoch then return { 'EPOCH' } end
@@ -69,8 +77,31 @@ end
 if #load > 1 then return load end
 if #short > 1 then return short end
 
-local deltas = {}
+for sku, most in string.gmatch(customer_max, '([^:,]+):([^,]+)') do
+  local before = bought_window_s ~= '0' and tonumber(redis.call('HGET', bought, sku) or '0') or 0
+  if want[sku] and before + want[sku] > tonumber(most) then
+    return { 'UNITS', sku, most, tostring(before), tostring(redis.call('TTL', bought)) }
+  end
+end
+
+if pay_later == '1' then
+  unpaid_heal(unpaid, unpaid_notes, unpaid_counts, now_ms)
+  local function full(max, n) return tonumber(max) > 0 and n >= tonumber(max) end
+  if full(unpaid_total_max, redis.call('ZCARD', unpaid)) then return { 'UNPAID', 'total', unpaid_total_max } end
+  if full(unpaid_orders_max, tonumber(redis.call('HGET', unpaid_counts, 'c:' .. customer) or '0')) then
+    return { 'UNPAID', 'orders', unpaid_orders_max }
+  end
+  for i, sku in ipairs(skus) do
+    local held = tonumber(redis.call('HGET', unpaid_counts, 'u:' .. sku) or '0')
+    -- Of what is for sale without being paid for; one unit always is, or a product with few could not be paid later at all.
+    local most = math.max(1, math.floor((tonumber(left[i]) + held) * tonumber(unpaid_percent) / 100))
+    if tonumber(unpaid_percent) > 0 and held + want[sku] > most then return { 'UNPAID', 'share', string.format('%d', most), sku } end
+  end
+end
+
+local deltas, held_lines = {}, {}
 for i, sku in ipairs(skus) do
+  held_lines[i] = sku .. ':' .. string.format('%d', want[sku])
   redis.call('HINCRBY', stock, sku, string.format('%d', -want[sku]))
   deltas[i] = sku .. ':' .. string.format('%d', -want[sku])
 end
@@ -78,9 +109,19 @@ local reserved = table.concat(deltas, ',')
 local id = redis.call('XADD', journal, '*', 'kind', 'R', 'order', order_id, 'deltas', reserved,
   'time', now_ms, 'trace', traceparent, 'snapshot', snapshot)
 redis.call('HSET', record, 'state', '0', 'deltas', reserved, 'snapshot', snapshot, 'time', now_ms,
-  'reserved', id, 'entry', id, 'epoch', epoch, 'marker', marker)
+  'reserved', id, 'entry', id, 'epoch', epoch, 'marker', marker, 'customer', customer)
 redis.call('SET', marker, order_id .. fingerprint, 'EX', marker_ttl_s)
 if tonumber(rate_max) > 0 and redis.call('INCR', rate) == 1 then
   redis.call('EXPIRE', rate, rate_window_s)
+end
+if bought_window_s ~= '0' and customer_max ~= '' then
+  redis.call('HSET', record, 'bought', bought)
+  for sku in string.gmatch(customer_max, '([^:,]+):') do
+    if want[sku] then redis.call('HINCRBY', bought, sku, string.format('%d', want[sku])) end
+  end
+  if redis.call('TTL', bought) == -1 then redis.call('EXPIRE', bought, bought_window_s) end
+end
+if pay_later == '1' then
+  unpaid_remember(unpaid, unpaid_notes, unpaid_counts, order_id, customer, table.concat(held_lines, ','), unpaid_until_ms)
 end
 return { 'OK', id }

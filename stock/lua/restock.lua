@@ -4,13 +4,14 @@
 --       journal      stream of the epoch
 --       stock        hash of the epoch, SKU -> units left
 --       rolled_back  string, set once the stock was given back
+--       bought       hash of the customer, SKU -> units ordered in the present window
 -- ARGV  epoch (read before SQL was asked whether the units are back), order_id, units ("SKU:UNITS,..."), reason, now_ms,
 --       rolled_back_ttl_s
 -- Returns {"OK", epoch, entry id}   given back, now or before in this life of the Redis data
 --         {"EPOCH"}                 the epoch is not the open one: nothing was done; ask SQL again
 -- Idempotent while the marker lives. Beyond that, and in the next epoch, SQL's record of the cancellation is: the flusher
 -- applies the entry once, and the caller asks there first.
-local epoch_key, journal, stock, rolled_back = unpack(KEYS)
+local epoch_key, journal, stock, rolled_back, bought = unpack(KEYS)
 local epoch, order_id, units, reason, now_ms, rolled_back_ttl_s = unpack(ARGV)
 
 if redis.call('GET', epoch_key) ~= epoch then return { 'EPOCH' } end
@@ -21,6 +22,7 @@ for sku, n in string.gmatch(units, '([^:,]+):([^,]+)') do
   -- A counter that is missing is loaded later from SQL and this entry: it must not be born here.
   if redis.call('HEXISTS', stock, sku) == 1 then redis.call('HINCRBY', stock, sku, n) end
 end
+bought_return(bought, units)
 local id = redis.call('XADD', journal, '*', 'kind', 'B', 'order', order_id, 'deltas', units, 'time', now_ms, 'detail', reason)
 redis.call('SET', rolled_back, id, 'EX', rolled_back_ttl_s)
 return { 'OK', epoch, id }

@@ -3,6 +3,7 @@
 -- KEYS  epoch_key   string, the number of the open epoch
 --       journal     stream of the epoch
 --       record      hash of the order
+--       unpaid, unpaid_notes, unpaid_counts: see unpaid.lua
 -- ARGV  epoch, order_id, charge_id, now_ms, traceparent
 -- Returns {"OK", epoch, entry id}    PAID, now or before
 --         {"EPOCH"}                  the epoch is not the open one: nothing was done
@@ -10,7 +11,7 @@
 --         {"CANCELLED"}              the stock was given back before: the charge must be refunded
 --         {"UNCONFIRMED"}            the record is from an earlier epoch: compare it with SQL, confirm, and call again
 -- Idempotent.
-local epoch_key, journal, record = unpack(KEYS)
+local epoch_key, journal, record, unpaid, unpaid_notes, unpaid_counts = unpack(KEYS)
 local epoch, order_id, charge_id, now_ms, traceparent = unpack(ARGV)
 
 if redis.call('GET', epoch_key) ~= epoch then return { 'EPOCH' } end
@@ -18,6 +19,7 @@ local state, snapshot, entry, entry_epoch, confirmed =
   unpack(redis.call('HMGET', record, 'state', 'snapshot', 'entry', 'epoch', 'confirmed'))
 if not state then return { 'MISSING' } end
 if entry_epoch ~= epoch and confirmed ~= epoch then return { 'UNCONFIRMED' } end
+unpaid_forget(unpaid, unpaid_notes, unpaid_counts, order_id)
 if state == '1' then return { 'OK', entry_epoch, entry } end
 if state ~= '0' then return { 'CANCELLED' } end
 

@@ -37,7 +37,7 @@ func openShop(ctx context.Context, s *stage, topic string) (*shop, error) {
 	key := rand.Text() + rand.Text()
 	server, err := s.start(ctx, "spillway", s.spillway, "/readyz", s.environment("SPILLWAY_AUTH_KEY="+key),
 		"all", "--data-dir", s.dir, "--redis", s.redis, "--rocketmq", s.rocketmq, "--topic", topic, "--redis-namespace", s.namespace,
-		"--durability", "journal", "--customer-orders", "0", "--drain-timeout", "5s")
+		"--durability", "journal", "--customer-orders", "0", "--units-window", "0s", "--drain-timeout", "5s")
 	if err != nil {
 		return nil, err
 	}

@@ -93,6 +93,8 @@ func newHouse(ctx context.Context, t *testing.T) *house {
 	t.Cleanup(func() { _ = h.db.Close() })
 	h.env = append(os.Environ(), "SPILLWAY_AUTH_KEY="+h.key, "SPILLWAY_MYSQL="+h.dsn, "SPILLWAY_REDIS="+h.redis,
 		"SPILLWAY_REDIS_NAMESPACE="+namespace, "SPILLWAY_ROCKETMQ="+proxy.Addr(), "SPILLWAY_CUSTOMER_ORDERS=0",
+		// A few buyers place thousands of orders, many without a card.
+		"SPILLWAY_UNITS_WINDOW=0s", "SPILLWAY_UNPAID_ORDERS=0", "SPILLWAY_UNPAID_SHARE=0", "SPILLWAY_UNPAID_TOTAL=0",
 		"SPILLWAY_DATA_DIR="+filepath.Join(t.TempDir(), "data"), "SPILLWAY_PAY_WITHIN="+payWithin.String(),
 		"SPILLWAY_RECONCILE_AFTER=5s", "SPILLWAY_LOST_AFTER=1s", "SPILLWAY_DRAIN_TIMEOUT=10s")
 	h.openProvider()

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -101,6 +102,11 @@ func migrated(t testing.TB, dsn string) {
 	}
 }
 
+// unlimited lets few customers place many orders.
+var unlimited = []string{
+	"--session-rate", "0", "--units-window", "0s", "--unpaid-orders", "0", "--unpaid-share", "0", "--unpaid-total", "0",
+}
+
 func newShop(t testing.TB, dsn string, args []string) *shop {
 	t.Helper()
 	addr := realparts.FreeAddr(t)
@@ -108,7 +114,7 @@ func newShop(t testing.TB, dsn string, args []string) *shop {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &shop{t: t, url: "http://" + addr, dsn: dsn, log: log, args: append([]string{"all", "--listen", addr, "--session-rate", "0"}, args...)}
+	s := &shop{t: t, url: "http://" + addr, dsn: dsn, log: log, args: slices.Concat([]string{"all", "--listen", addr}, unlimited, args)}
 	t.Cleanup(func() {
 		s.kill()
 		if t.Failed() {

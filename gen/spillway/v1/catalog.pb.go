@@ -41,9 +41,11 @@ type Product struct {
 	// How many units can be bought now. It may be a moment old; PlaceOrder alone decides.
 	Available int64 `protobuf:"varint,7,opt,name=available,proto3" json:"available,omitempty"`
 	// It is no longer sold.
-	Archived      bool `protobuf:"varint,8,opt,name=archived,proto3" json:"archived,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Archived bool `protobuf:"varint,8,opt,name=archived,proto3" json:"archived,omitempty"`
+	// How many units one customer may order within a day, in one order or several; 0 is no limit.
+	MaxPerCustomer int32 `protobuf:"varint,9,opt,name=max_per_customer,json=maxPerCustomer,proto3" json:"max_per_customer,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Product) Reset() {
@@ -130,6 +132,13 @@ func (x *Product) GetArchived() bool {
 		return x.Archived
 	}
 	return false
+}
+
+func (x *Product) GetMaxPerCustomer() int32 {
+	if x != nil {
+		return x.MaxPerCustomer
+	}
+	return 0
 }
 
 // ListProductsRequest asks for a page of products.
@@ -496,9 +505,12 @@ type ProductInput struct {
 	// What it is filed under.
 	Categories []string `protobuf:"bytes,6,rep,name=categories,proto3" json:"categories,omitempty"`
 	// Stops selling the product. UpdateProduct changes it only when update_mask names it.
-	Archived      bool `protobuf:"varint,7,opt,name=archived,proto3" json:"archived,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Archived bool `protobuf:"varint,7,opt,name=archived,proto3" json:"archived,omitempty"`
+	// How many units one customer may order within a day, in one order or several: 0 is no limit, 10 if it is not
+	// set. UpdateProduct changes it only when update_mask names it.
+	MaxPerCustomer *int32 `protobuf:"varint,8,opt,name=max_per_customer,json=maxPerCustomer,proto3,oneof" json:"max_per_customer,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *ProductInput) Reset() {
@@ -578,6 +590,13 @@ func (x *ProductInput) GetArchived() bool {
 		return x.Archived
 	}
 	return false
+}
+
+func (x *ProductInput) GetMaxPerCustomer() int32 {
+	if x != nil && x.MaxPerCustomer != nil {
+		return *x.MaxPerCustomer
+	}
+	return 0
 }
 
 // CreateProductRequest describes a new product.
@@ -686,8 +705,8 @@ type UpdateProductRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The product; its SKU says which. Fields that update_mask does not name are ignored, and may be empty.
 	Product *ProductInput `protobuf:"bytes,1,opt,name=product,proto3" json:"product,omitempty"`
-	// The fields to change: name, description, picture, price, categories, archived. None means all of them but
-	// archived.
+	// The fields to change: name, description, picture, price, categories, archived, max_per_customer. None means all
+	// of them but archived and max_per_customer.
 	UpdateMask    *fieldmaskpb.FieldMask `protobuf:"bytes,2,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -915,7 +934,7 @@ var File_spillway_v1_catalog_proto protoreflect.FileDescriptor
 
 const file_spillway_v1_catalog_proto_rawDesc = "" +
 	"\n" +
-	"\x19spillway/v1/catalog.proto\x12\vspillway.v1\x1a\x1bbuf/validate/validate.proto\x1a google/protobuf/field_mask.proto\x1a\x17spillway/v1/money.proto\"\xef\x01\n" +
+	"\x19spillway/v1/catalog.proto\x12\vspillway.v1\x1a\x1bbuf/validate/validate.proto\x1a google/protobuf/field_mask.proto\x1a\x17spillway/v1/money.proto\"\x99\x02\n" +
 	"\aProduct\x12\x10\n" +
 	"\x03sku\x18\x01 \x01(\tR\x03sku\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12 \n" +
@@ -926,7 +945,8 @@ const file_spillway_v1_catalog_proto_rawDesc = "" +
 	"categories\x18\x06 \x03(\tR\n" +
 	"categories\x12\x1c\n" +
 	"\tavailable\x18\a \x01(\x03R\tavailable\x12\x1a\n" +
-	"\barchived\x18\b \x01(\bR\barchived\"\xa1\x01\n" +
+	"\barchived\x18\b \x01(\bR\barchived\x12(\n" +
+	"\x10max_per_customer\x18\t \x01(\x05R\x0emaxPerCustomer\"\xa1\x01\n" +
 	"\x13ListProductsRequest\x12&\n" +
 	"\tpage_size\x18\x01 \x01(\x05B\t\xbaH\x06\x1a\x04\x18d(\x00R\bpageSize\x12'\n" +
 	"\n" +
@@ -948,7 +968,7 @@ const file_spillway_v1_catalog_proto_rawDesc = "" +
 	"\rcurrency_code\x18\x04 \x01(\tB\x14\xbaH\x11r\x0f2\r^([A-Z]{3})?$R\fcurrencyCode\"r\n" +
 	"\x16SearchProductsResponse\x120\n" +
 	"\bproducts\x18\x01 \x03(\v2\x14.spillway.v1.ProductR\bproducts\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xb2\x03\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x82\x04\n" +
 	"\fProductInput\x12:\n" +
 	"\x03sku\x18\x01 \x01(\tB(\xbaH%r#2!^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$R\x03sku\x12\x1e\n" +
 	"\x04name\x18\x02 \x01(\tB\n" +
@@ -961,7 +981,10 @@ const file_spillway_v1_catalog_proto_rawDesc = "" +
 	"categories\x18\x06 \x03(\tB\x10\xbaH\r\x92\x01\n" +
 	"\x10\x14\"\x06r\x04\x10\x01\x182R\n" +
 	"categories\x12\x1a\n" +
-	"\barchived\x18\a \x01(\bR\barchived\"\x87\x01\n" +
+	"\barchived\x18\a \x01(\bR\barchived\x129\n" +
+	"\x10max_per_customer\x18\b \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\xe8\a(\x00H\x00R\x0emaxPerCustomer\x88\x01\x01B\x13\n" +
+	"\x11_max_per_customer\"\x87\x01\n" +
 	"\x14CreateProductRequest\x12;\n" +
 	"\aproduct\x18\x01 \x01(\v2\x19.spillway.v1.ProductInputB\x06\xbaH\x03\xc8\x01\x01R\aproduct\x122\n" +
 	"\rinitial_stock\x18\x02 \x01(\x03B\r\xbaH\n" +
@@ -1060,6 +1083,7 @@ func file_spillway_v1_catalog_proto_init() {
 		return
 	}
 	file_spillway_v1_money_proto_init()
+	file_spillway_v1_catalog_proto_msgTypes[7].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

@@ -1,0 +1,83 @@
+package stock
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spillway/spillway/order"
+)
+
+// unpaidRetry is when to try again at a limit of unpaid orders: they are paid, cancelled or expire all the time.
+const unpaidRetry = time.Minute
+
+// Hold counts an order as unpaid from now on: nobody knows whether its card was charged. One that was placed without a card is counted
+// since then. Settle and Release end it. It does nothing for an order that is not pending.
+func (s *Stock) Hold(ctx context.Context, id order.ID) error {
+	epoch, err := s.epochs.Current()
+	if err != nil {
+		return err
+	}
+	unpaid := s.keys.Unpaid()
+	reply, err := s.exec(ctx, s.scripts.hold, []string{s.keys.Epoch(), s.keys.Order(id), unpaid[0], unpaid[1], unpaid[2]},
+		[]string{strconv.FormatInt(epoch.Number, 10), string(id), s.nowMS(), s.unpaidUntil()})
+	if err != nil {
+		return err
+	}
+	if reply[0] != "OK" {
+		return s.refused(reply)
+	}
+	return nil
+}
+
+func (s *Stock) unpaidUntil() string {
+	return strconv.FormatInt(s.now().Add(s.limits.UnpaidTTL).UnixMilli(), 10)
+}
+
+// limited reads which limit the reserve script named.
+func (s *Stock) limited(reply []string) error {
+	number := func(i int) int64 { n, _ := strconv.ParseInt(reply[i], 10, 64); return n }
+	switch {
+	case reply[0] == "LIMIT":
+		return &order.LimitError{
+			Limit: order.LimitCustomerOrders, Maximum: int64(s.limits.CustomerOrders), After: time.Duration(max(number(1), 1)) * time.Second,
+		}
+	case reply[0] == "UNITS" && number(3) == 0:
+		return &order.LimitError{Limit: order.LimitOrderUnits, SKU: order.SKU(reply[1]), Maximum: number(2)}
+	case reply[0] == "UNITS":
+		return &order.LimitError{
+			Limit: order.LimitCustomerUnits, SKU: order.SKU(reply[1]), Maximum: number(2), After: time.Duration(max(number(4), 1)) * time.Second,
+		}
+	case reply[1] == "share":
+		return &order.LimitError{Limit: order.LimitUnpaidShare, SKU: order.SKU(reply[3]), Maximum: number(2), After: unpaidRetry}
+	case reply[1] == "orders":
+		return &order.LimitError{Limit: order.LimitUnpaidOrders, Maximum: number(2), After: unpaidRetry}
+	case reply[1] == "total":
+		return &order.LimitError{Limit: order.LimitUnpaidTotal, Maximum: number(2), After: unpaidRetry}
+	}
+	return fmt.Errorf("the reserve script named an unknown limit: %q", reply)
+}
+
+// formatMaxUnits writes "SKU:UNITS,..." of the SKUs that have a limit.
+func formatMaxUnits(most map[order.SKU]int) string {
+	var b strings.Builder
+	for sku, n := range most {
+		if n <= 0 {
+			continue
+		}
+		if b.Len() > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(string(sku) + ":" + strconv.Itoa(n))
+	}
+	return b.String()
+}
+
+func flag(on bool) string {
+	if on {
+		return "1"
+	}
+	return "0"
+}

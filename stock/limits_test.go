@@ -1,0 +1,281 @@
+package stock_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/stock"
+)
+
+// wantLimit checks that the error names the limit and its maximum.
+func wantLimit(t *testing.T, err error, limit order.Limit, maximum int64) {
+	t.Helper()
+	var e *order.LimitError
+	if !errors.As(err, &e) || e.Limit != limit || e.Maximum != maximum {
+		t.Errorf("got %v; want limit %s of %d", err, limit, maximum)
+		return
+	}
+	if forever := limit == order.LimitOrderUnits; forever != (e.After == 0) {
+		t.Errorf("limit %s says to come back after %s", limit, e.After)
+	}
+}
+
+// limitless are limits that bind nobody; the tests set the one that they are about.
+func limitless() stock.Limits {
+	l := stock.DefaultLimits()
+	l.UnpaidOrders, l.UnpaidTotal, l.UnpaidPercent = 0, 0, 0
+	return l
+}
+
+// of makes the request one of the customer.
+func of(customer order.CustomerID, r stock.Request) stock.Request {
+	r.Customer = customer
+	return r
+}
+
+func later(r stock.Request) stock.Request {
+	r.PayLater = true
+	return r
+}
+
+func atMost(n int, r stock.Request) stock.Request {
+	r.MaxUnits = map[order.SKU]int{"A": n}
+	return r
+}
+
+// counts reads what is remembered of unpaid orders: how many there are, and the sums by customer and SKU.
+func (s *shop) counts(t *testing.T) (orders int64, sums map[string]string) {
+	t.Helper()
+	c, keys := s.redis.Client(), s.keys.Unpaid()
+	n, err := c.Do(t.Context(), c.B().Zcard().Key(keys[0]).Build()).AsInt64()
+	if err != nil {
+		t.Fatal(err)
+	}
+	notes, err := c.Do(t.Context(), c.B().Hlen().Key(keys[1]).Build()).AsInt64()
+	if err != nil || notes != n {
+		t.Errorf("%d unpaid orders and %d notes of them (%v)", n, notes, err)
+	}
+	sums, err = c.Do(t.Context(), c.B().Hgetall().Key(keys[2]).Build()).AsStrMap()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n, sums
+}
+
+func (s *shop) wantNothingUnpaid(t *testing.T) {
+	t.Helper()
+	if n, sums := s.counts(t); n != 0 || len(sums) != 0 {
+		t.Errorf("%d orders are counted as unpaid, and %v; want none", n, sums)
+	}
+}
+
+func TestLimits_UnitsOfAProductForEachCustomer(t *testing.T) {
+	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+		s := openShop(t, cfg, limitless(), map[order.SKU]int64{"A": 1000, "B": 1000})
+		_, err := s.Reserve(t.Context(), atMost(10, request("too many at once", units("A", 11))))
+		wantLimit(t, err, order.LimitOrderUnits, 10)
+		if !errors.Is(err, order.ErrState) {
+			t.Errorf("it is %v; want ErrState, which no retry helps", err)
+		}
+		first := atMost(10, request("k1", units("A", 4), units("B", 500)))
+		s.mustReserve(t, first)
+		s.mustReserve(t, first) // A replay counts once.
+		s.mustReserve(t, atMost(10, request("k2", units("A", 6))))
+		_, err = s.Reserve(t.Context(), atMost(10, request("k3", units("A", 1))))
+		wantLimit(t, err, order.LimitCustomerUnits, 10)
+		s.mustReserve(t, of("c2", atMost(10, request("k3", units("A", 10)))))
+		if _, err := s.Release(t.Context(), first.OrderID, "r", ""); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Release(t.Context(), first.OrderID, "r", ""); err != nil { // Again: it gives nothing back.
+			t.Fatal(err)
+		}
+		_, err = s.Reserve(t.Context(), atMost(10, request("k4", units("A", 5))))
+		wantLimit(t, err, order.LimitCustomerUnits, 10)
+		s.mustReserve(t, atMost(10, request("k5", units("A", 4))))
+		s.wantLeft(t, "A", 1000-20)
+	})
+}
+
+func TestLimits_RestockedUnitsMayBeOrderedAgain(t *testing.T) {
+	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+		s := openShop(t, cfg, limitless(), map[order.SKU]int64{"A": 1000})
+		paid := atMost(10, request("k1", units("A", 10)))
+		s.mustReserve(t, paid)
+		if _, err := s.Settle(t.Context(), paid.OrderID, "ch", ""); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if _, err := s.Restock(t.Context(), 1, paid.OrderID, paid.Customer, []order.Delta{{SKU: "A", Units: 10}}, "r"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.mustReserve(t, atMost(10, request("k2", units("A", 10))))
+		_, err := s.Reserve(t.Context(), atMost(10, request("k3", units("A", 1))))
+		wantLimit(t, err, order.LimitCustomerUnits, 10)
+	})
+}
+
+// TestLimits_WithoutWindowOnlyTheOrderCounts: the setting for shops whose customers order often.
+func TestLimits_WithoutWindowOnlyTheOrderCounts(t *testing.T) {
+	limits := limitless()
+	limits.UnitsWindow = 0
+	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+		s := openShop(t, cfg, limits, map[order.SKU]int64{"A": 1000})
+		for i := range 3 {
+			s.mustReserve(t, atMost(10, request(fmt.Sprint(i), units("A", 10))))
+		}
+		_, err := s.Reserve(t.Context(), atMost(10, request("k", units("A", 11))))
+		wantLimit(t, err, order.LimitOrderUnits, 10)
+	})
+}
+
+func TestLimits_UnpaidOrdersOfACustomer(t *testing.T) {
+	limits := limitless()
+	limits.UnpaidOrders = 2
+	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+		s := openShop(t, cfg, limits, map[order.SKU]int64{"A": 1000})
+		first, second := later(request("k1", units("A", 1))), later(request("k2", units("A", 1)))
+		s.mustReserve(t, first)
+		s.mustReserve(t, second)
+		s.mustReserve(t, second) // A replay counts once.
+		_, err := s.Reserve(t.Context(), later(request("k3", units("A", 1))))
+		wantLimit(t, err, order.LimitUnpaidOrders, 2)
+		if !errors.Is(err, order.ErrBusy) {
+			t.Errorf("it is %v; want ErrBusy", err)
+		}
+		s.mustReserve(t, request("with a card", units("A", 1)))
+		s.mustReserve(t, of("c2", later(request("another's", units("A", 1)))))
+		for range 2 { // Paid counts once.
+			if _, err := s.Settle(t.Context(), first.OrderID, "ch", ""); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.mustReserve(t, later(request("k4", units("A", 1))))
+		_, err = s.Reserve(t.Context(), later(request("k5", units("A", 1))))
+		wantLimit(t, err, order.LimitUnpaidOrders, 2)
+		for range 2 { // Cancelled, too.
+			if _, err := s.Release(t.Context(), second.OrderID, "r", ""); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.mustReserve(t, later(request("k6", units("A", 1))))
+		_, err = s.Reserve(t.Context(), later(request("k7", units("A", 1))))
+		wantLimit(t, err, order.LimitUnpaidOrders, 2)
+	})
+}
+
+// TestLimits_UnpaidOrdersHoldAShareOfTheStock: five calls by guests reserved an entire stock without a card.
+func TestLimits_UnpaidOrdersHoldAShareOfTheStock(t *testing.T) {
+	limits := limitless()
+	limits.UnpaidPercent = 10
+	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+		s := openShop(t, cfg, limits, map[order.SKU]int64{"A": 100, "few": 3})
+		holding := later(of("g0", request("k", units("A", 4))))
+		s.mustReserve(t, holding)
+		s.mustReserve(t, later(of("g1", request("k", units("A", 6)))))
+		_, err := s.Reserve(t.Context(), later(of("g2", request("k", units("A", 1)))))
+		wantLimit(t, err, order.LimitUnpaidShare, 10)
+		s.mustReserve(t, of("g3", request("k", units("A", 50)))) // With a card, the whole stock can be bought.
+		_, err = s.Reserve(t.Context(), later(of("g4", request("k", units("A", 1)))))
+		wantLimit(t, err, order.LimitUnpaidShare, 5)
+		if _, err := s.Release(t.Context(), holding.OrderID, "expired", ""); err != nil {
+			t.Fatal(err)
+		}
+		// 44 left and 6 held: 5 may be held.
+		_, err = s.Reserve(t.Context(), later(of("g5", request("k", units("A", 1)))))
+		wantLimit(t, err, order.LimitUnpaidShare, 5)
+		s.mustReserve(t, later(of("g6", request("k", units("few", 1)))))
+		_, err = s.Reserve(t.Context(), later(of("g7", request("k", units("few", 1)))))
+		wantLimit(t, err, order.LimitUnpaidShare, 1)
+	})
+}
+
+func TestLimits_UnpaidOrdersInAll(t *testing.T) {
+	limits := limitless()
+	limits.UnpaidTotal = 3
+	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+		s := openShop(t, cfg, limits, map[order.SKU]int64{"A": 1000})
+		for i := range 3 {
+			s.mustReserve(t, later(of(order.CustomerID(fmt.Sprint("g", i)), request("k", units("A", 1)))))
+		}
+		_, err := s.Reserve(t.Context(), later(of("g9", request("k", units("A", 1)))))
+		wantLimit(t, err, order.LimitUnpaidTotal, 3)
+		s.mustReserve(t, of("g9", request("with a card", units("A", 1))))
+	})
+}
+
+// TestLimits_UnknownPaymentCountsAsUnpaid: a card that does not answer holds the stock as an order without a card does.
+func TestLimits_UnknownPaymentCountsAsUnpaid(t *testing.T) {
+	limits := limitless()
+	limits.UnpaidOrders = 1
+	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+		s := openShop(t, cfg, limits, map[order.SKU]int64{"A": 1000, "B": 1000})
+		unknown := request("k1", units("A", 3), units("B", 1))
+		s.mustReserve(t, unknown)
+		for range 2 {
+			if err := s.Hold(t.Context(), unknown.OrderID); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n, sums := s.counts(t); n != 1 || sums["c:c1"] != "1" || sums["u:A"] != "3" || sums["u:B"] != "1" || len(sums) != 3 {
+			t.Errorf("%d orders are counted as unpaid, and %v", n, sums)
+		}
+		_, err := s.Reserve(t.Context(), later(request("k2", units("A", 1))))
+		wantLimit(t, err, order.LimitUnpaidOrders, 1)
+		if _, err := s.Settle(t.Context(), unknown.OrderID, "ch", ""); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Hold(t.Context(), unknown.OrderID); err != nil { // It was settled meanwhile.
+			t.Fatal(err)
+		}
+		s.wantNothingUnpaid(t)
+	})
+}
+
+// TestLimits_ForgottenOrdersHeal: what was never paid or released, because Redis went back or its record is gone, stops counting by itself.
+func TestLimits_ForgottenOrdersHeal(t *testing.T) {
+	limits := limitless()
+	limits.UnpaidOrders, limits.UnpaidTTL = 1, time.Millisecond
+	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+		s := openShop(t, cfg, limits, map[order.SKU]int64{"A": 1000})
+		for i := range 40 { // More than one reservation forgets.
+			r := later(of(order.CustomerID(fmt.Sprint("g", i)), request("k", units("A", 1))))
+			s.mustReserve(t, r)
+			if c := s.redis.Client(); c.Do(t.Context(), c.B().Del().Key(s.keys.Order(r.OrderID)).Build()).Error() != nil {
+				t.Fatal("the record was not deleted")
+			}
+			<-time.After(2 * time.Millisecond)
+		}
+		if n, sums := s.counts(t); n > 16 || int64(len(sums)) > n+1 {
+			t.Errorf("%d orders are still counted, and %v", n, sums)
+		}
+	})
+}
+
+// TestLimits_SurviveANewEpoch: what was reserved before is counted until it is paid or cancelled in the next epoch.
+func TestLimits_SurviveANewEpoch(t *testing.T) {
+	limits := limitless()
+	limits.UnpaidOrders = 1
+	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+		s := openShop(t, cfg, limits, map[order.SKU]int64{"A": 1000})
+		first := later(request("k1", units("A", 1)))
+		s.mustReserve(t, first)
+		c := s.redis.Client()
+		if err := c.Do(t.Context(), c.B().Del().Key(s.keys.Epoch()).Build()).Error(); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.epochs.Check(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		_, err := s.Reserve(t.Context(), later(request("k2", units("A", 1))))
+		wantLimit(t, err, order.LimitUnpaidOrders, 1)
+		if _, err := s.Release(t.Context(), first.OrderID, "r", ""); err != nil {
+			t.Fatal(err)
+		}
+		s.wantNothingUnpaid(t)
+	})
+}

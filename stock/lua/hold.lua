@@ -1,0 +1,19 @@
+-- hold: an order whose payment is not known counts as unpaid from now on.
+--
+-- KEYS  epoch_key  string, the number of the open epoch
+--       record     hash of the order
+--       unpaid, unpaid_notes, unpaid_counts: see unpaid.lua
+-- ARGV  epoch, order_id, now_ms, until_ms
+-- Returns {"OK"}     counted, now or before; or it is not pending any more
+--         {"EPOCH"}  the epoch is not the open one: nothing was done
+-- Idempotent.
+local epoch_key, record, unpaid, unpaid_notes, unpaid_counts = unpack(KEYS)
+local epoch, order_id, now_ms, until_ms = unpack(ARGV)
+
+if redis.call('GET', epoch_key) ~= epoch then return { 'EPOCH' } end
+unpaid_heal(unpaid, unpaid_notes, unpaid_counts, now_ms)
+local state, deltas, customer = unpack(redis.call('HMGET', record, 'state', 'deltas', 'customer'))
+if state == '0' and customer then
+  unpaid_remember(unpaid, unpaid_notes, unpaid_counts, order_id, customer, (string.gsub(deltas, ':%-', ':')), until_ms)
+end
+return { 'OK' }
