@@ -10043,6 +10043,7 @@ type StockDedupLogMutation struct {
 	addpartition_no *int16
 	epoch           *int64
 	addepoch        *int64
+	prev_id         *string
 	first_id        *string
 	last_id         *string
 	entries         *int
@@ -10269,6 +10270,55 @@ func (m *StockDedupLogMutation) AddedEpoch() (r int64, exists bool) {
 func (m *StockDedupLogMutation) ResetEpoch() {
 	m.epoch = nil
 	m.addepoch = nil
+}
+
+// SetPrevID sets the "prev_id" field.
+func (m *StockDedupLogMutation) SetPrevID(s string) {
+	m.prev_id = &s
+}
+
+// PrevID returns the value of the "prev_id" field in the mutation.
+func (m *StockDedupLogMutation) PrevID() (r string, exists bool) {
+	v := m.prev_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPrevID returns the old "prev_id" field's value of the StockDedupLog entity.
+// If the StockDedupLog object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockDedupLogMutation) OldPrevID(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPrevID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPrevID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPrevID: %w", err)
+	}
+	return oldValue.PrevID, nil
+}
+
+// ClearPrevID clears the value of the "prev_id" field.
+func (m *StockDedupLogMutation) ClearPrevID() {
+	m.prev_id = nil
+	m.clearedFields[stockdeduplog.FieldPrevID] = struct{}{}
+}
+
+// PrevIDCleared returns if the "prev_id" field was cleared in this mutation.
+func (m *StockDedupLogMutation) PrevIDCleared() bool {
+	_, ok := m.clearedFields[stockdeduplog.FieldPrevID]
+	return ok
+}
+
+// ResetPrevID resets all changes to the "prev_id" field.
+func (m *StockDedupLogMutation) ResetPrevID() {
+	m.prev_id = nil
+	delete(m.clearedFields, stockdeduplog.FieldPrevID)
 }
 
 // SetFirstID sets the "first_id" field.
@@ -10518,12 +10568,15 @@ func (m *StockDedupLogMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *StockDedupLogMutation) Fields() []string {
-	fields := make([]string, 0, 7)
+	fields := make([]string, 0, 8)
 	if m.partition_no != nil {
 		fields = append(fields, stockdeduplog.FieldPartitionNo)
 	}
 	if m.epoch != nil {
 		fields = append(fields, stockdeduplog.FieldEpoch)
+	}
+	if m.prev_id != nil {
+		fields = append(fields, stockdeduplog.FieldPrevID)
 	}
 	if m.first_id != nil {
 		fields = append(fields, stockdeduplog.FieldFirstID)
@@ -10552,6 +10605,8 @@ func (m *StockDedupLogMutation) Field(name string) (ent.Value, bool) {
 		return m.PartitionNo()
 	case stockdeduplog.FieldEpoch:
 		return m.Epoch()
+	case stockdeduplog.FieldPrevID:
+		return m.PrevID()
 	case stockdeduplog.FieldFirstID:
 		return m.FirstID()
 	case stockdeduplog.FieldLastID:
@@ -10575,6 +10630,8 @@ func (m *StockDedupLogMutation) OldField(ctx context.Context, name string) (ent.
 		return m.OldPartitionNo(ctx)
 	case stockdeduplog.FieldEpoch:
 		return m.OldEpoch(ctx)
+	case stockdeduplog.FieldPrevID:
+		return m.OldPrevID(ctx)
 	case stockdeduplog.FieldFirstID:
 		return m.OldFirstID(ctx)
 	case stockdeduplog.FieldLastID:
@@ -10607,6 +10664,13 @@ func (m *StockDedupLogMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetEpoch(v)
+		return nil
+	case stockdeduplog.FieldPrevID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPrevID(v)
 		return nil
 	case stockdeduplog.FieldFirstID:
 		v, ok := value.(string)
@@ -10712,6 +10776,9 @@ func (m *StockDedupLogMutation) AddField(name string, value ent.Value) error {
 // mutation.
 func (m *StockDedupLogMutation) ClearedFields() []string {
 	var fields []string
+	if m.FieldCleared(stockdeduplog.FieldPrevID) {
+		fields = append(fields, stockdeduplog.FieldPrevID)
+	}
 	if m.FieldCleared(stockdeduplog.FieldOrders) {
 		fields = append(fields, stockdeduplog.FieldOrders)
 	}
@@ -10729,6 +10796,9 @@ func (m *StockDedupLogMutation) FieldCleared(name string) bool {
 // error if the field is not defined in the schema.
 func (m *StockDedupLogMutation) ClearField(name string) error {
 	switch name {
+	case stockdeduplog.FieldPrevID:
+		m.ClearPrevID()
+		return nil
 	case stockdeduplog.FieldOrders:
 		m.ClearOrders()
 		return nil
@@ -10745,6 +10815,9 @@ func (m *StockDedupLogMutation) ResetField(name string) error {
 		return nil
 	case stockdeduplog.FieldEpoch:
 		m.ResetEpoch()
+		return nil
+	case stockdeduplog.FieldPrevID:
+		m.ResetPrevID()
 		return nil
 	case stockdeduplog.FieldFirstID:
 		m.ResetFirstID()

@@ -312,12 +312,16 @@ func init() {
 	stockadjustment.IDValidator = stockadjustmentDescID.Validators[0].(func(string) error)
 	stockdeduplogFields := schema.StockDedupLog{}.Fields()
 	_ = stockdeduplogFields
+	// stockdeduplogDescPrevID is the schema descriptor for prev_id field.
+	stockdeduplogDescPrevID := stockdeduplogFields[3].Descriptor()
+	// stockdeduplog.PrevIDValidator is a validator for the "prev_id" field. It is called by the builders before save.
+	stockdeduplog.PrevIDValidator = stockdeduplogDescPrevID.Validators[0].(func(string) error)
 	// stockdeduplogDescFirstID is the schema descriptor for first_id field.
-	stockdeduplogDescFirstID := stockdeduplogFields[3].Descriptor()
+	stockdeduplogDescFirstID := stockdeduplogFields[4].Descriptor()
 	// stockdeduplog.FirstIDValidator is a validator for the "first_id" field. It is called by the builders before save.
 	stockdeduplog.FirstIDValidator = stockdeduplogDescFirstID.Validators[0].(func(string) error)
 	// stockdeduplogDescLastID is the schema descriptor for last_id field.
-	stockdeduplogDescLastID := stockdeduplogFields[4].Descriptor()
+	stockdeduplogDescLastID := stockdeduplogFields[5].Descriptor()
 	// stockdeduplog.LastIDValidator is a validator for the "last_id" field. It is called by the builders before save.
 	stockdeduplog.LastIDValidator = stockdeduplogDescLastID.Validators[0].(func(string) error)
 	stockepochFields := schema.StockEpoch{}.Fields()

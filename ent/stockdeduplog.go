@@ -21,6 +21,8 @@ type StockDedupLog struct {
 	PartitionNo int16 `json:"partition_no,omitempty"`
 	// Epoch holds the value of the "epoch" field.
 	Epoch int64 `json:"epoch,omitempty"`
+	// PrevID holds the value of the "prev_id" field.
+	PrevID *string `json:"prev_id,omitempty"`
 	// FirstID holds the value of the "first_id" field.
 	FirstID string `json:"first_id,omitempty"`
 	// LastID holds the value of the "last_id" field.
@@ -43,7 +45,7 @@ func (*StockDedupLog) scanValues(columns []string) ([]any, error) {
 			values[i] = new([]byte)
 		case stockdeduplog.FieldID, stockdeduplog.FieldPartitionNo, stockdeduplog.FieldEpoch, stockdeduplog.FieldEntries:
 			values[i] = new(sql.NullInt64)
-		case stockdeduplog.FieldFirstID, stockdeduplog.FieldLastID:
+		case stockdeduplog.FieldPrevID, stockdeduplog.FieldFirstID, stockdeduplog.FieldLastID:
 			values[i] = new(sql.NullString)
 		case stockdeduplog.FieldAppliedAt:
 			values[i] = new(sql.NullTime)
@@ -79,6 +81,13 @@ func (_m *StockDedupLog) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field epoch", values[i])
 			} else if value.Valid {
 				_m.Epoch = value.Int64
+			}
+		case stockdeduplog.FieldPrevID:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field prev_id", values[i])
+			} else if value.Valid {
+				_m.PrevID = new(string)
+				*_m.PrevID = value.String
 			}
 		case stockdeduplog.FieldFirstID:
 			if value, ok := values[i].(*sql.NullString); !ok {
@@ -151,6 +160,11 @@ func (_m *StockDedupLog) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("epoch=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Epoch))
+	builder.WriteString(", ")
+	if v := _m.PrevID; v != nil {
+		builder.WriteString("prev_id=")
+		builder.WriteString(*v)
+	}
 	builder.WriteString(", ")
 	builder.WriteString("first_id=")
 	builder.WriteString(_m.FirstID)

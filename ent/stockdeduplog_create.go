@@ -34,6 +34,20 @@ func (_c *StockDedupLogCreate) SetEpoch(v int64) *StockDedupLogCreate {
 	return _c
 }
 
+// SetPrevID sets the "prev_id" field.
+func (_c *StockDedupLogCreate) SetPrevID(v string) *StockDedupLogCreate {
+	_c.mutation.SetPrevID(v)
+	return _c
+}
+
+// SetNillablePrevID sets the "prev_id" field if the given value is not nil.
+func (_c *StockDedupLogCreate) SetNillablePrevID(v *string) *StockDedupLogCreate {
+	if v != nil {
+		_c.SetPrevID(*v)
+	}
+	return _c
+}
+
 // SetFirstID sets the "first_id" field.
 func (_c *StockDedupLogCreate) SetFirstID(v string) *StockDedupLogCreate {
 	_c.mutation.SetFirstID(v)
@@ -110,6 +124,11 @@ func (_c *StockDedupLogCreate) check() error {
 	if _, ok := _c.mutation.Epoch(); !ok {
 		return &ValidationError{Name: "epoch", err: errors.New(`ent: missing required field "StockDedupLog.epoch"`)}
 	}
+	if v, ok := _c.mutation.PrevID(); ok {
+		if err := stockdeduplog.PrevIDValidator(v); err != nil {
+			return &ValidationError{Name: "prev_id", err: fmt.Errorf(`ent: validator failed for field "StockDedupLog.prev_id": %w`, err)}
+		}
+	}
 	if _, ok := _c.mutation.FirstID(); !ok {
 		return &ValidationError{Name: "first_id", err: errors.New(`ent: missing required field "StockDedupLog.first_id"`)}
 	}
@@ -172,6 +191,10 @@ func (_c *StockDedupLogCreate) createSpec() (*StockDedupLog, *sqlgraph.CreateSpe
 	if value, ok := _c.mutation.Epoch(); ok {
 		_spec.SetField(stockdeduplog.FieldEpoch, field.TypeInt64, value)
 		_node.Epoch = value
+	}
+	if value, ok := _c.mutation.PrevID(); ok {
+		_spec.SetField(stockdeduplog.FieldPrevID, field.TypeString, value)
+		_node.PrevID = &value
 	}
 	if value, ok := _c.mutation.FirstID(); ok {
 		_spec.SetField(stockdeduplog.FieldFirstID, field.TypeString, value)
@@ -278,6 +301,24 @@ func (u *StockDedupLogUpsert) UpdateEpoch() *StockDedupLogUpsert {
 // AddEpoch adds v to the "epoch" field.
 func (u *StockDedupLogUpsert) AddEpoch(v int64) *StockDedupLogUpsert {
 	u.Add(stockdeduplog.FieldEpoch, v)
+	return u
+}
+
+// SetPrevID sets the "prev_id" field.
+func (u *StockDedupLogUpsert) SetPrevID(v string) *StockDedupLogUpsert {
+	u.Set(stockdeduplog.FieldPrevID, v)
+	return u
+}
+
+// UpdatePrevID sets the "prev_id" field to the value that was provided on create.
+func (u *StockDedupLogUpsert) UpdatePrevID() *StockDedupLogUpsert {
+	u.SetExcluded(stockdeduplog.FieldPrevID)
+	return u
+}
+
+// ClearPrevID clears the value of the "prev_id" field.
+func (u *StockDedupLogUpsert) ClearPrevID() *StockDedupLogUpsert {
+	u.SetNull(stockdeduplog.FieldPrevID)
 	return u
 }
 
@@ -440,6 +481,27 @@ func (u *StockDedupLogUpsertOne) AddEpoch(v int64) *StockDedupLogUpsertOne {
 func (u *StockDedupLogUpsertOne) UpdateEpoch() *StockDedupLogUpsertOne {
 	return u.Update(func(s *StockDedupLogUpsert) {
 		s.UpdateEpoch()
+	})
+}
+
+// SetPrevID sets the "prev_id" field.
+func (u *StockDedupLogUpsertOne) SetPrevID(v string) *StockDedupLogUpsertOne {
+	return u.Update(func(s *StockDedupLogUpsert) {
+		s.SetPrevID(v)
+	})
+}
+
+// UpdatePrevID sets the "prev_id" field to the value that was provided on create.
+func (u *StockDedupLogUpsertOne) UpdatePrevID() *StockDedupLogUpsertOne {
+	return u.Update(func(s *StockDedupLogUpsert) {
+		s.UpdatePrevID()
+	})
+}
+
+// ClearPrevID clears the value of the "prev_id" field.
+func (u *StockDedupLogUpsertOne) ClearPrevID() *StockDedupLogUpsertOne {
+	return u.Update(func(s *StockDedupLogUpsert) {
+		s.ClearPrevID()
 	})
 }
 
@@ -779,6 +841,27 @@ func (u *StockDedupLogUpsertBulk) AddEpoch(v int64) *StockDedupLogUpsertBulk {
 func (u *StockDedupLogUpsertBulk) UpdateEpoch() *StockDedupLogUpsertBulk {
 	return u.Update(func(s *StockDedupLogUpsert) {
 		s.UpdateEpoch()
+	})
+}
+
+// SetPrevID sets the "prev_id" field.
+func (u *StockDedupLogUpsertBulk) SetPrevID(v string) *StockDedupLogUpsertBulk {
+	return u.Update(func(s *StockDedupLogUpsert) {
+		s.SetPrevID(v)
+	})
+}
+
+// UpdatePrevID sets the "prev_id" field to the value that was provided on create.
+func (u *StockDedupLogUpsertBulk) UpdatePrevID() *StockDedupLogUpsertBulk {
+	return u.Update(func(s *StockDedupLogUpsert) {
+		s.UpdatePrevID()
+	})
+}
+
+// ClearPrevID clears the value of the "prev_id" field.
+func (u *StockDedupLogUpsertBulk) ClearPrevID() *StockDedupLogUpsertBulk {
+	return u.Update(func(s *StockDedupLogUpsert) {
+		s.ClearPrevID()
 	})
 }
 

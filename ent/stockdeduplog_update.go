@@ -71,6 +71,26 @@ func (_u *StockDedupLogUpdate) AddEpoch(v int64) *StockDedupLogUpdate {
 	return _u
 }
 
+// SetPrevID sets the "prev_id" field.
+func (_u *StockDedupLogUpdate) SetPrevID(v string) *StockDedupLogUpdate {
+	_u.mutation.SetPrevID(v)
+	return _u
+}
+
+// SetNillablePrevID sets the "prev_id" field if the given value is not nil.
+func (_u *StockDedupLogUpdate) SetNillablePrevID(v *string) *StockDedupLogUpdate {
+	if v != nil {
+		_u.SetPrevID(*v)
+	}
+	return _u
+}
+
+// ClearPrevID clears the value of the "prev_id" field.
+func (_u *StockDedupLogUpdate) ClearPrevID() *StockDedupLogUpdate {
+	_u.mutation.ClearPrevID()
+	return _u
+}
+
 // SetFirstID sets the "first_id" field.
 func (_u *StockDedupLogUpdate) SetFirstID(v string) *StockDedupLogUpdate {
 	_u.mutation.SetFirstID(v)
@@ -180,6 +200,11 @@ func (_u *StockDedupLogUpdate) ExecX(ctx context.Context) {
 
 // check runs all checks and user-defined validators on the builder.
 func (_u *StockDedupLogUpdate) check() error {
+	if v, ok := _u.mutation.PrevID(); ok {
+		if err := stockdeduplog.PrevIDValidator(v); err != nil {
+			return &ValidationError{Name: "prev_id", err: fmt.Errorf(`ent: validator failed for field "StockDedupLog.prev_id": %w`, err)}
+		}
+	}
 	if v, ok := _u.mutation.FirstID(); ok {
 		if err := stockdeduplog.FirstIDValidator(v); err != nil {
 			return &ValidationError{Name: "first_id", err: fmt.Errorf(`ent: validator failed for field "StockDedupLog.first_id": %w`, err)}
@@ -222,6 +247,12 @@ func (_u *StockDedupLogUpdate) sqlSave(ctx context.Context) (_node int, err erro
 	}
 	if value, ok := _u.mutation.AddedEpoch(); ok {
 		_spec.AddField(stockdeduplog.FieldEpoch, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.PrevID(); ok {
+		_spec.SetField(stockdeduplog.FieldPrevID, field.TypeString, value)
+	}
+	if _u.mutation.PrevIDCleared() {
+		_spec.ClearField(stockdeduplog.FieldPrevID, field.TypeString)
 	}
 	if value, ok := _u.mutation.FirstID(); ok {
 		_spec.SetField(stockdeduplog.FieldFirstID, field.TypeString, value)
@@ -305,6 +336,26 @@ func (_u *StockDedupLogUpdateOne) SetNillableEpoch(v *int64) *StockDedupLogUpdat
 // AddEpoch adds value to the "epoch" field.
 func (_u *StockDedupLogUpdateOne) AddEpoch(v int64) *StockDedupLogUpdateOne {
 	_u.mutation.AddEpoch(v)
+	return _u
+}
+
+// SetPrevID sets the "prev_id" field.
+func (_u *StockDedupLogUpdateOne) SetPrevID(v string) *StockDedupLogUpdateOne {
+	_u.mutation.SetPrevID(v)
+	return _u
+}
+
+// SetNillablePrevID sets the "prev_id" field if the given value is not nil.
+func (_u *StockDedupLogUpdateOne) SetNillablePrevID(v *string) *StockDedupLogUpdateOne {
+	if v != nil {
+		_u.SetPrevID(*v)
+	}
+	return _u
+}
+
+// ClearPrevID clears the value of the "prev_id" field.
+func (_u *StockDedupLogUpdateOne) ClearPrevID() *StockDedupLogUpdateOne {
+	_u.mutation.ClearPrevID()
 	return _u
 }
 
@@ -430,6 +481,11 @@ func (_u *StockDedupLogUpdateOne) ExecX(ctx context.Context) {
 
 // check runs all checks and user-defined validators on the builder.
 func (_u *StockDedupLogUpdateOne) check() error {
+	if v, ok := _u.mutation.PrevID(); ok {
+		if err := stockdeduplog.PrevIDValidator(v); err != nil {
+			return &ValidationError{Name: "prev_id", err: fmt.Errorf(`ent: validator failed for field "StockDedupLog.prev_id": %w`, err)}
+		}
+	}
 	if v, ok := _u.mutation.FirstID(); ok {
 		if err := stockdeduplog.FirstIDValidator(v); err != nil {
 			return &ValidationError{Name: "first_id", err: fmt.Errorf(`ent: validator failed for field "StockDedupLog.first_id": %w`, err)}
@@ -489,6 +545,12 @@ func (_u *StockDedupLogUpdateOne) sqlSave(ctx context.Context) (_node *StockDedu
 	}
 	if value, ok := _u.mutation.AddedEpoch(); ok {
 		_spec.AddField(stockdeduplog.FieldEpoch, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.PrevID(); ok {
+		_spec.SetField(stockdeduplog.FieldPrevID, field.TypeString, value)
+	}
+	if _u.mutation.PrevIDCleared() {
+		_spec.ClearField(stockdeduplog.FieldPrevID, field.TypeString)
 	}
 	if value, ok := _u.mutation.FirstID(); ok {
 		_spec.SetField(stockdeduplog.FieldFirstID, field.TypeString, value)

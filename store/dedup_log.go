@@ -23,10 +23,19 @@ func (s *Stock) pruneDedupLog(ctx context.Context, partition uint8, keep int) er
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil
 	}
+	if err != nil {
+		return err
+	}
+	// What is deleted of an epoch is its beginning, whatever several flushers' clocks say: a gap in the log is a violation.
+	var young sql.NullInt64
+	err = s.db.sql.QueryRowContext(ctx, "SELECT MIN(id) FROM stock_dedup_log WHERE partition_no = ? AND applied_at >= ?",
+		partition, micro(time.Now().Add(-logAge))).Scan(&young)
+	if young.Valid {
+		cut = min(cut, young.Int64)
+	}
 	if err == nil {
-		_, err = s.db.sql.ExecContext(ctx, "DELETE FROM stock_dedup_log WHERE partition_no = ? AND id < ? AND applied_at < ? AND epoch NOT IN "+
-			"(SELECT epoch FROM stock_epochs WHERE partition_no = ? AND closed_at IS NOT NULL AND reconciled_at IS NULL)",
-			partition, cut, micro(time.Now().Add(-logAge)), partition)
+		_, err = s.db.sql.ExecContext(ctx, "DELETE FROM stock_dedup_log WHERE partition_no = ? AND id < ? AND epoch NOT IN "+
+			"(SELECT epoch FROM stock_epochs WHERE partition_no = ? AND closed_at IS NOT NULL AND reconciled_at IS NULL)", partition, cut, partition)
 	}
 	return err
 }

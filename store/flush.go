@@ -100,8 +100,8 @@ func (*Stock) logRange(ctx context.Context, tx *sql.Tx, r Range, holds []Hold) e
 	if len(holds) > 0 {
 		text = FormatHolds(holds)
 	}
-	_, err := tx.ExecContext(ctx, "INSERT INTO stock_dedup_log (partition_no, epoch, first_id, last_id, entries, applied_at, orders) VALUES (?,?,?,?,?,?,?)",
-		r.Partition, r.Epoch, r.FirstID, r.LastID, r.Entries, micro(time.Now()), text)
+	_, err := tx.ExecContext(ctx, "INSERT INTO stock_dedup_log (partition_no, epoch, prev_id, first_id, last_id, entries, applied_at, orders) VALUES (?,?,?,?,?,?,?,?)",
+		r.Partition, r.Epoch, r.PrevID, r.FirstID, r.LastID, r.Entries, micro(time.Now()), text)
 	if isDuplicate(err) {
 		return ErrFlushConflict
 	}

@@ -350,6 +350,7 @@ var (
 		{Name: "id", Type: field.TypeInt64, Increment: true},
 		{Name: "partition_no", Type: field.TypeInt16},
 		{Name: "epoch", Type: field.TypeInt64},
+		{Name: "prev_id", Type: field.TypeString, Nullable: true, Size: 41},
 		{Name: "first_id", Type: field.TypeString, Size: 41},
 		{Name: "last_id", Type: field.TypeString, Size: 41},
 		{Name: "entries", Type: field.TypeInt},
@@ -365,7 +366,7 @@ var (
 			{
 				Name:    "stockdeduplog_partition_no_epoch_first_id",
 				Unique:  true,
-				Columns: []*schema.Column{StockDedupLogColumns[1], StockDedupLogColumns[2], StockDedupLogColumns[3]},
+				Columns: []*schema.Column{StockDedupLogColumns[1], StockDedupLogColumns[2], StockDedupLogColumns[4]},
 			},
 		},
 	}

@@ -50,6 +50,8 @@ func (StockDedupLog) Fields() []ent.Field {
 		field.Int64("id"),
 		field.Int16("partition_no"),
 		field.Int64("epoch"),
+		// The id of the last entry before the range: where the flusher stood. Null in ranges of versions that did not record it.
+		field.String("prev_id").MaxLen(41).Optional().Nillable(),
 		field.String("first_id").MaxLen(41),
 		field.String("last_id").MaxLen(41),
 		field.Int("entries"),

@@ -15,6 +15,8 @@ const (
 	FieldPartitionNo = "partition_no"
 	// FieldEpoch holds the string denoting the epoch field in the database.
 	FieldEpoch = "epoch"
+	// FieldPrevID holds the string denoting the prev_id field in the database.
+	FieldPrevID = "prev_id"
 	// FieldFirstID holds the string denoting the first_id field in the database.
 	FieldFirstID = "first_id"
 	// FieldLastID holds the string denoting the last_id field in the database.
@@ -34,6 +36,7 @@ var Columns = []string{
 	FieldID,
 	FieldPartitionNo,
 	FieldEpoch,
+	FieldPrevID,
 	FieldFirstID,
 	FieldLastID,
 	FieldEntries,
@@ -52,6 +55,8 @@ func ValidColumn(column string) bool {
 }
 
 var (
+	// PrevIDValidator is a validator for the "prev_id" field. It is called by the builders before save.
+	PrevIDValidator func(string) error
 	// FirstIDValidator is a validator for the "first_id" field. It is called by the builders before save.
 	FirstIDValidator func(string) error
 	// LastIDValidator is a validator for the "last_id" field. It is called by the builders before save.
@@ -74,6 +79,11 @@ func ByPartitionNo(opts ...sql.OrderTermOption) OrderOption {
 // ByEpoch orders the results by the epoch field.
 func ByEpoch(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldEpoch, opts...).ToFunc()
+}
+
+// ByPrevID orders the results by the prev_id field.
+func ByPrevID(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldPrevID, opts...).ToFunc()
 }
 
 // ByFirstID orders the results by the first_id field.

@@ -64,6 +64,11 @@ func Epoch(v int64) predicate.StockDedupLog {
 	return predicate.StockDedupLog(sql.FieldEQ(FieldEpoch, v))
 }
 
+// PrevID applies equality check predicate on the "prev_id" field. It's identical to PrevIDEQ.
+func PrevID(v string) predicate.StockDedupLog {
+	return predicate.StockDedupLog(sql.FieldEQ(FieldPrevID, v))
+}
+
 // FirstID applies equality check predicate on the "first_id" field. It's identical to FirstIDEQ.
 func FirstID(v string) predicate.StockDedupLog {
 	return predicate.StockDedupLog(sql.FieldEQ(FieldFirstID, v))
@@ -167,6 +172,81 @@ func EpochLT(v int64) predicate.StockDedupLog {
 // EpochLTE applies the LTE predicate on the "epoch" field.
 func EpochLTE(v int64) predicate.StockDedupLog {
 	return predicate.StockDedupLog(sql.FieldLTE(FieldEpoch, v))
+}
+
+// PrevIDEQ applies the EQ predicate on the "prev_id" field.
+func PrevIDEQ(v string) predicate.StockDedupLog {
+	return predicate.StockDedupLog(sql.FieldEQ(FieldPrevID, v))
+}
+
+// PrevIDNEQ applies the NEQ predicate on the "prev_id" field.
+func PrevIDNEQ(v string) predicate.StockDedupLog {
+	return predicate.StockDedupLog(sql.FieldNEQ(FieldPrevID, v))
+}
+
+// PrevIDIn applies the In predicate on the "prev_id" field.
+func PrevIDIn(vs ...string) predicate.StockDedupLog {
+	return predicate.StockDedupLog(sql.FieldIn(FieldPrevID, vs...))
+}
+
+// PrevIDNotIn applies the NotIn predicate on the "prev_id" field.
+func PrevIDNotIn(vs ...string) predicate.StockDedupLog {
+	return predicate.StockDedupLog(sql.FieldNotIn(FieldPrevID, vs...))
+}
+
+// PrevIDGT applies the GT predicate on the "prev_id" field.
+func PrevIDGT(v string) predicate.StockDedupLog {
+	return predicate.StockDedupLog(sql.FieldGT(FieldPrevID, v))
+}
+
+// PrevIDGTE applies the GTE predicate on the "prev_id" field.
+func PrevIDGTE(v string) predicate.StockDedupLog {
+	return predicate.StockDedupLog(sql.FieldGTE(FieldPrevID, v))
+}
+
+// PrevIDLT applies the LT predicate on the "prev_id" field.
+func PrevIDLT(v string) predicate.StockDedupLog {
+	return predicate.StockDedupLog(sql.FieldLT(FieldPrevID, v))
+}
+
+// PrevIDLTE applies the LTE predicate on the "prev_id" field.
+func PrevIDLTE(v string) predicate.StockDedupLog {
+	return predicate.StockDedupLog(sql.FieldLTE(FieldPrevID, v))
+}
+
+// PrevIDContains applies the Contains predicate on the "prev_id" field.
+func PrevIDContains(v string) predicate.StockDedupLog {
+	return predicate.StockDedupLog(sql.FieldContains(FieldPrevID, v))
+}
+
+// PrevIDHasPrefix applies the HasPrefix predicate on the "prev_id" field.
+func PrevIDHasPrefix(v string) predicate.StockDedupLog {
+	return predicate.StockDedupLog(sql.FieldHasPrefix(FieldPrevID, v))
+}
+
+// PrevIDHasSuffix applies the HasSuffix predicate on the "prev_id" field.
+func PrevIDHasSuffix(v string) predicate.StockDedupLog {
+	return predicate.StockDedupLog(sql.FieldHasSuffix(FieldPrevID, v))
+}
+
+// PrevIDIsNil applies the IsNil predicate on the "prev_id" field.
+func PrevIDIsNil() predicate.StockDedupLog {
+	return predicate.StockDedupLog(sql.FieldIsNull(FieldPrevID))
+}
+
+// PrevIDNotNil applies the NotNil predicate on the "prev_id" field.
+func PrevIDNotNil() predicate.StockDedupLog {
+	return predicate.StockDedupLog(sql.FieldNotNull(FieldPrevID))
+}
+
+// PrevIDEqualFold applies the EqualFold predicate on the "prev_id" field.
+func PrevIDEqualFold(v string) predicate.StockDedupLog {
+	return predicate.StockDedupLog(sql.FieldEqualFold(FieldPrevID, v))
+}
+
+// PrevIDContainsFold applies the ContainsFold predicate on the "prev_id" field.
+func PrevIDContainsFold(v string) predicate.StockDedupLog {
+	return predicate.StockDedupLog(sql.FieldContainsFold(FieldPrevID, v))
 }
 
 // FirstIDEQ applies the EQ predicate on the "first_id" field.
