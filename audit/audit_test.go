@@ -29,7 +29,8 @@ func TestAHealthyShopCloses(t *testing.T) {
 		for rule, want := range map[string]int64{
 			"stock_adds_up": 3, "totals_add_up": 6, "items_have_order": 12, "paid_is_charged_once": 3, "charge_is_total": 4, "charge_has_order": 6,
 			"pending_is_undecided": 1, "cancelled_is_refunded": 2, "refunds_within_charge": 2, "refund_is_confirmed": 2, "cancellation_is_complete": 2,
-			"cancellation_gives_back_all": 1, "shipped_has_shipment": 1, "shipment_is_shipped": 1, "row_matches_journal": 7, "journal_applied_once": 5,
+			"cancellation_gives_back_all": 1, "shipped_has_shipment": 1, "shipment_is_shipped": 1, "row_matches_journal": 7, "journal_applied_once": 5, "journal_has_no_gaps": 4,
+			"units_return_once": 3, "cancelled_gives_units_back": 2,
 		} {
 			if checked[rule] != want {
 				t.Errorf("%s looked at %d; want %d", rule, checked[rule], want)
@@ -76,7 +77,7 @@ func TestWhatIsInFlight(t *testing.T) {
 		w.flush(took(duplicate))
 		w.write(duplicate, order.Cancelled)
 		want = slices.DeleteFunc(want, func(s string) bool { return s[:5] == "stock" })
-		step("a refused order whose stock and money are to go back", 4, "row_matches_journal duplicate", "cancelled_is_refunded duplicate")
+		step("a refused order whose stock and money are to go back", 4, "row_matches_journal duplicate", "cancelled_is_refunded duplicate", "cancelled_gives_units_back duplicate")
 
 		w.write(reserved, order.Paid)
 		w.write(released, order.Cancelled)
@@ -171,5 +172,15 @@ func TestAudit_RefundedShippedOrder(t *testing.T) {
 		_, err = w.ledger.ConfirmRefund(t.Context(), refund)
 		w.must(err)
 		w.wants("confirmed", w.audit(audit.Options{Drained: true}), nil)
+	})
+}
+
+// TestAudit_LogPrunedWithFlushersClocksApart: pruning leaves no gap behind, also when a later range was applied by a slower clock.
+func TestAudit_LogPrunedWithFlushersClocksApart(t *testing.T) {
+	onBoth(t, func(_ *testing.T, w *world) {
+		w.populate()
+		w.exec("UPDATE stock_dedup_log SET applied_at = " + old + " WHERE last_id = '1002-0'")
+		w.must(w.stock.PruneDedupLog(w.t.Context(), 0, 1))
+		w.wants("drained", w.audit(audit.Options{Drained: true}), nil)
 	})
 }

@@ -47,9 +47,41 @@ func sumOf(list []order.Delta) units {
 
 // mention is what the journal's log says of one order.
 type mention struct {
-	// net is the sum of its entries, negative when taken; last is when the last of them was applied.
-	net  []order.Delta
+	// taken and returned are units, positive. returns are the ranges in which some returned.
+	taken, returned []order.Delta
+	returns         []span
+	// last is when the last of its entries was applied.
 	last time.Time
+}
+
+// span is a range of one epoch's journal.
+type span struct {
+	epoch       epochKey
+	first, last string
+}
+
+// holds says whether the entry lies in the range.
+func (s span) holds(epoch int64, entry string) bool {
+	return s.epoch.number == epoch && !precedes(entry, s.first) && !precedes(s.last, entry)
+}
+
+func (s span) String() string { return fmt.Sprintf("%s to %s of %s", s.first, s.last, s.epoch) }
+
+// add takes an entry of the order, in the given range.
+func (m *mention) add(deltas []order.Delta, in span) {
+	back := false
+	for _, d := range deltas {
+		switch {
+		case d.Units < 0:
+			m.taken = append(m.taken, order.Delta{SKU: d.SKU, Units: -d.Units})
+		case d.Units > 0:
+			m.returned = append(m.returned, d)
+			back = true
+		}
+	}
+	if back {
+		m.returns = append(m.returns, in)
+	}
 }
 
 // books is what several rules need, read once.
@@ -60,6 +92,9 @@ type books struct {
 	returning  map[order.ID][]order.Delta
 	unreadable []store.Flaw
 	log        journalLog
+	epochs     []store.Epoch
+	// twice are orders whose units returned more than once, or may again, by the log.
+	twice []store.Flaw
 	// apart are the orders of the log whose row says something else; onTheirWay is how many of them may.
 	apart      []difference
 	onTheirWay int64
@@ -78,6 +113,9 @@ func readBooks(ctx context.Context, v *store.AuditView, h store.Horizon) (*books
 		return nil, err
 	}
 	if b.log, err = readLog(ctx, v); err != nil {
+		return nil, err
+	}
+	if b.epochs, err = v.Epochs(ctx); err != nil {
 		return nil, err
 	}
 	if err := b.compare(ctx); err != nil {

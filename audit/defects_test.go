@@ -50,10 +50,70 @@ var defects = []defect{
 	{
 		name:    "the stock of a paid order given back",
 		breaks:  []string{"UPDATE products SET stock = stock + 2 WHERE sku = 'A'", "UPDATE stock_dedup_log SET orders = CONCAT(orders, {paid}, ' A:2,B:0') WHERE last_id = '1003-0'"},
-		drained: []string{"stock_adds_up A", "row_matches_journal paid"},
+		drained: []string{"stock_adds_up A", "row_matches_journal paid", "units_return_once paid"},
+	},
+	{
+		name: "the units of an order released twice",
+		breaks: []string{
+			"UPDATE products SET stock = stock + CASE sku WHEN 'A' THEN 2 ELSE 1 END WHERE sku IN ('A', 'B')",
+			"UPDATE stock_dedup_log SET orders = CONCAT(orders, {declined}, ' A:2,B:1') WHERE last_id = '1003-0'",
+		},
+		drained: []string{"stock_adds_up A", "stock_adds_up B", "row_matches_journal declined", "units_return_once declined"},
+	},
+	{
+		name: "the units of an order released and restocked",
+		breaks: []string{
+			"UPDATE products SET stock = stock + CASE sku WHEN 'A' THEN 2 ELSE 1 END WHERE sku IN ('A', 'B')",
+			"UPDATE stock_dedup_log SET orders = CONCAT(orders, {refunded}, ' A:2,B:1') WHERE last_id = '1003-0'",
+		},
+		drained: []string{"stock_adds_up A", "stock_adds_up B", "units_return_once refunded"},
+	},
+	{
+		// The sums of both SKUs close: one order's second return hides that the other's units never came back.
+		name: "the units of one order returned twice, and those of another never",
+		breaks: []string{
+			"UPDATE products SET stock = stock + CASE sku WHEN 'A' THEN 2 ELSE 1 END WHERE sku IN ('A', 'B')",
+			"UPDATE stock_dedup_log SET orders = CONCAT(orders, {declined}, ' A:2,B:1') WHERE last_id = '1003-0'",
+			"UPDATE orders SET state = 2, updated_at = '2020-02-01 00:00:00+00:00' WHERE id = {pending}",
+			newCharge + "({pending}, 'x', 4, 898, 'EUR', '', " + stamp + ", " + stamp + ")",
+		},
+		drained: []string{"units_return_once declined", "row_matches_journal declined", "row_matches_journal pending", "cancelled_gives_units_back pending"},
+		running: []string{"units_return_once declined", "row_matches_journal declined", "cancelled_gives_units_back pending", "stock_adds_up A", "stock_adds_up B"},
+	},
+	{
+		name: "a release of other units than the order has, after the log of its reservation is gone",
+		breaks: []string{
+			"UPDATE products SET stock = stock - 1 WHERE sku = 'A'", "DELETE FROM stock_dedup_log WHERE last_id < '1003-0'",
+			"UPDATE stock_dedup_log SET orders = CONCAT({declined}, ' A:1,B:1') WHERE last_id = '1003-0'",
+		},
+		drained: []string{"stock_adds_up A", "row_matches_journal declined"},
+	},
+	{
+		name: "a release that is not recorded", breaks: []string{"DELETE FROM stock_returns WHERE order_id = {declined}"},
+		drained: []string{"units_return_once declined", "cancelled_gives_units_back declined"}, running: []string{"units_return_once declined"},
+	},
+	{
+		name: "a restock that is not recorded", breaks: []string{"DELETE FROM stock_returns WHERE order_id = {refunded}", nowhere},
+		drained: []string{"units_return_once refunded", "cancelled_gives_units_back refunded"}, running: []string{"units_return_once refunded"},
+	},
+	{
+		name: "the units of a cancelled order that never returned",
+		breaks: []string{
+			"UPDATE products SET stock = stock - CASE sku WHEN 'A' THEN 2 ELSE 1 END WHERE sku IN ('A', 'B')", nowhere,
+			"DELETE FROM stock_returns WHERE order_id = {declined}", "UPDATE orders SET updated_at = '2020-02-01 00:00:00+00:00' WHERE id = {declined}",
+		},
+		drained: []string{"stock_adds_up A", "stock_adds_up B", "cancelled_gives_units_back declined"},
+	},
+	{
+		name: "the units of a sold order recorded as returned",
+		breaks: []string{
+			"INSERT INTO stock_returns (order_id, epoch, entry_id, reason, returned_at) VALUES ({shipped}, 1, '1001-0', 'r', " + stamp + ")",
+		},
+		drained: []string{"units_return_once shipped"},
 	},
 
 	// The journal.
+	{name: "a range left out", breaks: []string{"DELETE FROM stock_dedup_log WHERE last_id = '1002-0'"}, drained: []string{"journal_has_no_gaps"}},
 	{name: "the place moved back", breaks: []string{"UPDATE stock_epochs SET last_id = '1002-0'"}, drained: []string{"journal_applied_once"}},
 	{name: "the place moved on", breaks: []string{"UPDATE stock_epochs SET last_id = '2000-0'"}, drained: []string{"journal_applied_once"}},
 	{name: "the log deleted", breaks: []string{"DELETE FROM stock_dedup_log"}, drained: []string{"journal_applied_once"}},
@@ -217,23 +277,33 @@ var defects = []defect{
 	{
 		name:    "a cancelled order revived",
 		breaks:  []string{"UPDATE orders SET state = 1 WHERE id = {refunded}"},
-		drained: []string{"cancellation_cancels refunded", "paid_is_charged_once refunded", "row_matches_journal refunded", "stock_adds_up A", "stock_adds_up B"},
+		drained: []string{"cancellation_cancels refunded", "paid_is_charged_once refunded", "row_matches_journal refunded", "stock_adds_up A", "stock_adds_up B", "units_return_once refunded"},
 	},
 	{
 		name: "a cancellation of other units", breaks: []string{"UPDATE order_cancellations SET units = 'A:2' WHERE order_id = {refunded}"},
 		drained: []string{"cancellation_gives_back_all refunded", "row_matches_journal refunded"},
 	},
 	{
-		name: "a cancellation that cannot be read", breaks: []string{"UPDATE order_cancellations SET units = 'nonsense', restocked_at = NULL, finished_at = NULL WHERE order_id = {refunded}"},
+		name: "a cancellation that cannot be read", breaks: []string{
+			"UPDATE order_cancellations SET units = 'nonsense', restocked_at = NULL, finished_at = NULL WHERE order_id = {refunded}",
+			"DELETE FROM stock_returns WHERE order_id = {refunded}",
+		},
 		drained: []string{"cancellation_gives_back_all refunded", "row_matches_journal refunded", "cancellation_is_finished refunded"},
 		running: []string{"cancellation_gives_back_all refunded", "row_matches_journal refunded"},
 	},
 	{
 		name: "a cancellation finished without restock", breaks: []string{"UPDATE order_cancellations SET restocked_at = NULL WHERE order_id = {refunded}", nowhere},
-		drained: []string{"cancellation_is_complete refunded", "stock_adds_up A", "stock_adds_up B"},
+		drained: []string{"cancellation_is_complete refunded"},
 	},
 	{
+		// The finisher marks it, because the return is recorded.
 		name: "a cancellation restocked, but not marked so", breaks: []string{"UPDATE order_cancellations SET restocked_at = NULL, finished_at = NULL WHERE order_id = {lost}"},
+		drained: []string{"cancellation_is_finished lost"}, running: []string{},
+	},
+	{
+		name: "a cancellation that is still to give back what is in stock already", breaks: []string{
+			"UPDATE order_cancellations SET restocked_at = NULL, finished_at = NULL WHERE order_id = {lost}", "DELETE FROM stock_returns WHERE order_id = {lost}",
+		},
 		drained: []string{"cancellation_is_finished lost", "stock_adds_up A", "stock_adds_up B"},
 		running: []string{"stock_adds_up A", "stock_adds_up B"},
 	},
@@ -258,6 +328,7 @@ var defects = []defect{
 
 var tables = []string{
 	"products", "stock_adjustments", "stock_dedup_log", "stock_epochs", "orders", "order_items", "charges", "refunds", "order_cancellations", "shipments",
+	"stock_returns",
 }
 
 // TestPlantedDefectsAreNamed breaks a healthy shop in each way, and mends it again.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -23,9 +22,9 @@ type epochKey struct {
 type journalLog struct {
 	ranges   int64
 	mentions map[order.ID]*mention
-	// reached is the last entry of each epoch; flaws is what is wrong with the log itself.
-	reached map[epochKey]string
-	flaws   []store.Flaw
+	// reached is the last entry of each epoch; flaws is what is wrong with the log itself; gaps are entries that were left out.
+	reached     map[epochKey]string
+	flaws, gaps []store.Flaw
 }
 
 func readLog(ctx context.Context, v *store.AuditView) (journalLog, error) {
@@ -37,10 +36,7 @@ func readLog(ctx context.Context, v *store.AuditView) (journalLog, error) {
 func (l *journalLog) take(r store.AppliedRange) {
 	l.ranges++
 	key := epochKey{r.Partition, r.Epoch}
-	if before, ok := l.reached[key]; ok && !precedes(before, r.FirstID) {
-		l.flaw("%s: the range %s to %s was applied after %s had been", key, r.FirstID, r.LastID, before)
-	}
-	l.reached[key] = r.LastID
+	l.follow(key, r)
 	holds, err := store.ParseHolds(r.Orders)
 	if err != nil {
 		l.flaw("%s: the orders of the range %s to %s cannot be read: %v", key, r.FirstID, r.LastID, err)
@@ -51,15 +47,30 @@ func (l *journalLog) take(r store.AppliedRange) {
 			m = &mention{}
 			l.mentions[h.OrderID] = m
 		}
+		m.add(h.Deltas, span{key, r.FirstID, r.LastID})
 		m.last = r.AppliedAt
-		for _, u := range h.Deltas {
-			if i := slices.IndexFunc(m.net, func(n order.Delta) bool { return n.SKU == u.SKU }); i >= 0 {
-				m.net[i].Units += u.Units
-			} else {
-				m.net = append(m.net, u)
-			}
-		}
 	}
+}
+
+// follow compares a range with the one before it in the log, whose beginning is pruned.
+func (l *journalLog) follow(key epochKey, r store.AppliedRange) {
+	before, ok := l.reached[key]
+	switch {
+	case ok && !precedes(before, r.FirstID):
+		l.flaw("%s: the range %s to %s was applied after %s had been", key, r.FirstID, r.LastID, before)
+	case ok && r.PrevID != "" && r.PrevID != before:
+		l.gaps = append(l.gaps, store.Flaw{Detail: fmt.Sprintf("%s: the range %s to %s follows %s, but the range before it ends at %s: what lies between is not logged as applied",
+			key, r.FirstID, r.LastID, r.PrevID, before)})
+	}
+	l.reached[key] = r.LastID
+}
+
+// journalHasNoGaps: between two applied ranges of an epoch no entry is left out.
+func journalHasNoGaps(_ context.Context, b *books, flaw func(store.Flaw)) (int64, error) {
+	for _, f := range b.log.gaps {
+		flaw(f)
+	}
+	return b.log.ranges, nil
 }
 
 func (l *journalLog) flaw(format string, args ...any) {
@@ -93,18 +104,14 @@ func streamID(id string) (ms, seq uint64) {
 
 // journalAppliedOnce: the recorded place, from which the flusher reads on, is where the last applied range ended. Were it before
 // that, entries would be applied again; were it after, some would be left out.
-func journalAppliedOnce(ctx context.Context, b *books, flaw func(store.Flaw)) (int64, error) {
-	epochs, err := b.view.Epochs(ctx)
-	if err != nil {
-		return 0, err
-	}
+func journalAppliedOnce(_ context.Context, b *books, flaw func(store.Flaw)) (int64, error) {
 	for _, f := range b.log.flaws {
 		flaw(f)
 	}
 	say := func(format string, args ...any) { flaw(store.Flaw{Detail: fmt.Sprintf(format, args...)}) }
 	open := make(map[uint8]int64)
 	reached := maps.Clone(b.log.reached)
-	for _, e := range epochs {
+	for _, e := range b.epochs {
 		key := epochKey{e.Partition, e.Number}
 		last, logged := reached[key]
 		delete(reached, key)
@@ -125,5 +132,5 @@ func journalAppliedOnce(ctx context.Context, b *books, flaw func(store.Flaw)) (i
 	for key := range reached {
 		say("%s: ranges of it were applied, but there is no such epoch", key)
 	}
-	return b.log.ranges + int64(len(epochs)), nil
+	return b.log.ranges + int64(len(b.epochs)), nil
 }

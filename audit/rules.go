@@ -26,6 +26,10 @@ var rules = []struct {
 	{"row_matches_journal", "An order's row has the units that its journal entries took from the stock.", rowMatchesJournal},
 	{"journal_applied_once", "The ranges of the journal that were applied follow each other up to the recorded place.", journalAppliedOnce},
 
+	{"journal_has_no_gaps", "Between the ranges of the journal that were applied no entry is left out.", journalHasNoGaps},
+	{"units_return_once", "An order's units return at most once, which is recorded, and only if nobody bought them.", unitsReturnOnce},
+	{"cancelled_gives_units_back", "The units of a CANCELLED order are back in stock, or a cancellation is about to return them.", asks((*store.AuditView).CancelledWithoutReturn)},
+
 	{"state_known", "Each order is in one of the states that there are.", asks((*store.AuditView).UnknownStates)},
 	{"totals_add_up", "An order's total is its items and its shipping, and there are items.", asks((*store.AuditView).TotalsThatDoNotAddUp)},
 	{"items_have_order", "Items belong to an order.", asks((*store.AuditView).ItemsWithoutOrder)},

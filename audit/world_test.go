@@ -152,7 +152,12 @@ func (w *world) apply(r store.Range) {
 	w.t.Helper()
 	w.ranges++
 	last := fmt.Sprintf("%d-0", 1000+w.ranges)
-	r.Epoch, r.PrevID, r.FirstID, r.LastID, r.Entries = 1, w.place, last, last, 1
+	r.Epoch, r.PrevID, r.FirstID, r.LastID, r.Entries, r.Durability = 1, w.place, last, last, 1, store.DurabilityJournal
+	for _, returns := range [][]store.Return{r.Releases, r.Restocks} {
+		for i := range returns {
+			returns[i].EntryID = last
+		}
+	}
 	_, err := w.stock.FlushRange(w.t.Context(), r)
 	w.must(err)
 	w.place = last
@@ -184,8 +189,9 @@ func (w *world) populate() {
 			SKU: sku, Name: "x", Price: order.Money{Currency: "EUR", Amount: 1}, Stock: n,
 		}, "test"))
 	}
-	_, err := w.stock.CloseAndOpen(ctx, 0, store.Epoch{Instance: "run1"})
+	_, err := w.stock.CloseAndOpen(ctx, 0, store.Epoch{Instance: "run1", Durability: store.DurabilityJournal})
 	w.must(err)
+	w.exec("UPDATE stock_epochs SET opened_at = " + old)
 
 	pending, paid, shipped, failed := w.order("pending"), w.order("paid"), w.order("shipped"), w.order("failed")
 	declined, refunded, lost := w.order("declined"), w.order("refunded"), w.order("lost")

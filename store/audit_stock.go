@@ -45,16 +45,16 @@ func (v *AuditView) Balances(ctx context.Context, take func(Balance)) error {
 }
 
 // Returning calls take for every cancellation whose units are not back in stock yet. One whose order is not CANCELLED (yet) is left
-// out: its units are still in the order.
+// out: its units are still in the order. That they are back is recorded in stock_returns, and noted in the cancellation later.
 func (v *AuditView) Returning(ctx context.Context, take func(id order.ID, units string)) error {
 	return v.cancellations(ctx, take, "SELECT x.order_id, x.units FROM order_cancellations x LEFT JOIN orders o ON o.id = x.order_id "+
-		"WHERE x.restocked_at IS NULL AND x.units <> '' AND (o.id IS NULL OR "+stateIs("o.state", order.Cancelled)+")")
+		"LEFT JOIN stock_returns r ON r.order_id = x.order_id WHERE x.restocked_at IS NULL AND r.order_id IS NULL AND x.units <> '' AND (o.id IS NULL OR "+stateIs("o.state", order.Cancelled)+")")
 }
 
-// Restocked calls take for those of the orders whose cancellation has given their units back.
+// Restocked calls take for those of the orders that have a cancellation, and whose units are back.
 func (v *AuditView) Restocked(ctx context.Context, ids []order.ID, take func(id order.ID, units string)) error {
-	return v.cancellations(ctx, take, "SELECT order_id, units FROM order_cancellations WHERE restocked_at IS NOT NULL AND units <> '' AND order_id IN ("+
-		marks(len(ids))+")", anys(ids)...)
+	return v.cancellations(ctx, take, "SELECT x.order_id, x.units FROM order_cancellations x JOIN stock_returns r ON r.order_id = x.order_id "+
+		"WHERE x.units <> '' AND x.order_id IN ("+marks(len(ids))+")", anys(ids)...)
 }
 
 func (v *AuditView) cancellations(ctx context.Context, take func(id order.ID, units string), query string, args ...any) error {
@@ -106,7 +106,9 @@ type AppliedRange struct {
 	Partition       uint8
 	Epoch           int64
 	FirstID, LastID string
-	AppliedAt       time.Time
+	// PrevID is the last entry before the range; empty when it was not recorded.
+	PrevID    string
+	AppliedAt time.Time
 	// Orders is what FormatHolds wrote, or nothing.
 	Orders []byte
 }
@@ -115,12 +117,12 @@ type AppliedRange struct {
 func (v *AuditView) Applied(ctx context.Context, take func(AppliedRange)) error {
 	return each(ctx, v.tx, "the dedup log", func(row scanner) error {
 		var r AppliedRange
-		if err := row.Scan(&r.ID, &r.Partition, &r.Epoch, &r.FirstID, &r.LastID, &r.AppliedAt, &r.Orders); err != nil {
+		if err := row.Scan(&r.ID, &r.Partition, &r.Epoch, &r.PrevID, &r.FirstID, &r.LastID, &r.AppliedAt, &r.Orders); err != nil {
 			return err
 		}
 		take(r)
 		return nil
-	}, "SELECT id, partition_no, epoch, first_id, last_id, applied_at, orders FROM stock_dedup_log ORDER BY id")
+	}, "SELECT id, partition_no, epoch, COALESCE(prev_id, ''), first_id, last_id, applied_at, orders FROM stock_dedup_log ORDER BY id")
 }
 
 // Epochs reads all epochs, oldest first.
