@@ -30,7 +30,7 @@ func TestAHealthyShopCloses(t *testing.T) {
 			"stock_adds_up": 3, "totals_add_up": 6, "items_have_order": 12, "paid_is_charged_once": 3, "charge_is_total": 4, "charge_has_order": 6,
 			"pending_is_undecided": 1, "cancelled_is_refunded": 2, "refunds_within_charge": 2, "refund_is_confirmed": 2, "cancellation_is_complete": 2,
 			"cancellation_gives_back_all": 1, "shipped_has_shipment": 1, "shipment_is_shipped": 1, "row_matches_journal": 7, "journal_applied_once": 5, "journal_has_no_gaps": 4,
-			"units_return_once": 3, "cancelled_gives_units_back": 2,
+			"state_is_not_overdue": 2, "paid_has_mail": 3, "units_return_once": 3, "cancelled_gives_units_back": 2,
 		} {
 			if checked[rule] != want {
 				t.Errorf("%s looked at %d; want %d", rule, checked[rule], want)
@@ -80,6 +80,7 @@ func TestWhatIsInFlight(t *testing.T) {
 		step("a refused order whose stock and money are to go back", 4, "row_matches_journal duplicate", "cancelled_is_refunded duplicate", "cancelled_gives_units_back duplicate")
 
 		w.write(reserved, order.Paid)
+		w.must(store.NewMails(w.db).MarkSent(t.Context(), reserved.ID, order.MailConfirmation))
 		w.write(released, order.Cancelled)
 		w.write(pruned, order.Cancelled)
 		w.flush(gives(duplicate))
@@ -182,5 +183,20 @@ func TestAudit_LogPrunedWithFlushersClocksApart(t *testing.T) {
 		w.exec("UPDATE stock_dedup_log SET applied_at = " + old + " WHERE last_id = '1002-0'")
 		w.must(w.stock.PruneDedupLog(w.t.Context(), 0, 1))
 		w.wants("drained", w.audit(audit.Options{Drained: true}), nil)
+	})
+}
+
+// TestAudit_MailsThatAreDueOrDead are not missing, nor are those of orders that are too old to have a record of them.
+func TestAudit_MailsThatAreDueOrDead(t *testing.T) {
+	onBoth(t, func(_ *testing.T, w *world) {
+		w.populate()
+		w.exec("DELETE FROM sent_mails")
+		w.exec("UPDATE orders SET updated_at = " + old + " WHERE id = {failed}")
+		ctx, mails := w.t.Context(), store.NewMails(w.db)
+		w.must(mails.AddDue(ctx, w.ids["shipped"], order.MailConfirmation))
+		w.must(store.NewDeadLetters(w.db).Put(ctx, store.FailedOrder{DedupKey: "mailer/order/" + string(w.ids["paid"]), Source: "mailer", OrderID: string(w.ids["paid"])}))
+		w.wants("drained", w.audit(audit.Options{Drained: true}), nil)
+		w.exec("UPDATE failed_orders SET dedup_key = CONCAT(dedup_key, '/cancelled')")
+		w.wants("another mail is dead, drained", w.audit(audit.Options{Drained: true}), []string{"paid_has_mail paid"})
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/spillway/spillway/audit"
 )
@@ -28,6 +29,9 @@ const (
 	stamp     = "CURRENT_TIMESTAMP"
 	nowhere   = "UPDATE stock_dedup_log SET orders = NULL"
 )
+
+// anHourAgo is a while ago: longer than the grace, and not too long for the mails.
+var anHourAgo = "'" + time.Now().Add(-61*time.Minute).UTC().Format("2006-01-02 15:04:05+00:00") + "'"
 
 var defects = []defect{
 	// Stock.
@@ -277,7 +281,8 @@ var defects = []defect{
 	{
 		name:    "a cancelled order revived",
 		breaks:  []string{"UPDATE orders SET state = 1 WHERE id = {refunded}"},
-		drained: []string{"cancellation_cancels refunded", "paid_is_charged_once refunded", "row_matches_journal refunded", "stock_adds_up A", "stock_adds_up B", "units_return_once refunded"},
+		drained: []string{"cancellation_cancels refunded", "paid_is_charged_once refunded", "row_matches_journal refunded", "stock_adds_up A", "stock_adds_up B", "units_return_once refunded", "paid_has_mail refunded"},
+		running: []string{"cancellation_cancels refunded", "paid_is_charged_once refunded", "row_matches_journal refunded", "stock_adds_up A", "stock_adds_up B", "units_return_once refunded"},
 	},
 	{
 		name: "a cancellation of other units", breaks: []string{"UPDATE order_cancellations SET units = 'A:2' WHERE order_id = {refunded}"},
@@ -316,6 +321,37 @@ var defects = []defect{
 		drained: []string{"cancellation_is_finished refunded"}, running: []string{},
 	},
 
+	{
+		name: "a cancellation left unfinished for long", breaks: []string{"UPDATE order_cancellations SET finished_at = NULL, created_at = " + old + " WHERE order_id = {refunded}"},
+		drained: []string{"cancellation_is_finished refunded"},
+	},
+
+	// Ages.
+	{name: "an order pending for long", breaks: []string{"UPDATE orders SET updated_at = " + old + " WHERE id = {pending}"}, drained: []string{"state_is_not_overdue pending"}},
+	{
+		name: "an order pending long after it expired", breaks: []string{"UPDATE orders SET updated_at = " + old + ", expires_at = " + anHourAgo + " WHERE id = {pending}"},
+		drained: []string{"state_is_not_overdue pending"},
+	},
+	{name: "an order paid for long", breaks: []string{"UPDATE orders SET updated_at = " + anHourAgo + " WHERE id = {paid}"}, drained: []string{"state_is_not_overdue paid"}},
+
+	// Mails.
+	{
+		name: "a confirmation that was never sent", breaks: []string{
+			"DELETE FROM sent_mails WHERE order_id = {failed}", "UPDATE orders SET updated_at = " + anHourAgo + " WHERE id = {failed}",
+		},
+		drained: []string{"paid_has_mail failed"},
+	},
+	{
+		name: "a confirmation that was not sent yet", breaks: []string{"DELETE FROM sent_mails WHERE order_id = {paid}"},
+		drained: []string{"paid_has_mail paid"}, running: []string{},
+	},
+	{
+		name: "a parcel that its customer does not hear of", breaks: []string{
+			"DELETE FROM due_mails WHERE order_id = {shipped}", "UPDATE orders SET updated_at = " + anHourAgo + " WHERE id = {shipped}",
+		},
+		drained: []string{"paid_has_mail shipped"},
+	},
+
 	// Shipments.
 	{name: "a lost shipment", breaks: []string{"DELETE FROM shipments"}, drained: []string{"shipped_has_shipment shipped"}},
 	{name: "a shipment of an order that is not shipped", breaks: []string{newParcel + "({paid}, 'T', " + stamp + ", " + stamp + ")"}, drained: []string{"shipment_is_shipped paid"}},
@@ -328,7 +364,7 @@ var defects = []defect{
 
 var tables = []string{
 	"products", "stock_adjustments", "stock_dedup_log", "stock_epochs", "orders", "order_items", "charges", "refunds", "order_cancellations", "shipments",
-	"stock_returns",
+	"stock_returns", "sent_mails", "due_mails",
 }
 
 // TestPlantedDefectsAreNamed breaks a healthy shop in each way, and mends it again.

@@ -31,6 +31,7 @@ var rules = []struct {
 	{"cancelled_gives_units_back", "The units of a CANCELLED order are back in stock, or a cancellation is about to return them.", asks((*store.AuditView).CancelledWithoutReturn)},
 
 	{"state_known", "Each order is in one of the states that there are.", asks((*store.AuditView).UnknownStates)},
+	{"state_is_not_overdue", "No order is PENDING long after it expired, or PAID for long without being shipped.", asks((*store.AuditView).OverdueStates)},
 	{"totals_add_up", "An order's total is its items and its shipping, and there are items.", asks((*store.AuditView).TotalsThatDoNotAddUp)},
 	{"items_have_order", "Items belong to an order.", asks((*store.AuditView).ItemsWithoutOrder)},
 
@@ -45,10 +46,11 @@ var rules = []struct {
 	{"cancellation_cancels", "An order with a cancellation is CANCELLED.", asks((*store.AuditView).IntentsOfLiving)},
 	{"cancellation_gives_back_all", "A cancellation gives back the units of its order.", cancellationGivesBackAll},
 	{"cancellation_is_complete", "A finished cancellation has given units and money back, and says how much.", asks((*store.AuditView).IncompleteIntents)},
-	{"cancellation_is_finished", "Once drained, no cancellation is unfinished.", asks((*store.AuditView).UnfinishedIntents)},
+	{"cancellation_is_finished", "Each cancellation is finished in time; once drained, every one is.", asks((*store.AuditView).UnfinishedIntents)},
 
 	{"shipped_has_shipment", "Each SHIPPED order has a shipment.", asks((*store.AuditView).ShippedWithoutShipment)},
 	{"shipment_is_shipped", "Each shipment's order is SHIPPED.", asks((*store.AuditView).ShipmentsOfOthers)},
+	{"paid_has_mail", "The mails that a paid or SHIPPED order causes were sent, are due, or are dead letters.", asks((*store.AuditView).MissingMails)},
 	{"cancelled_is_not_at_carrier", "No CANCELLED order was claimed for the carrier.", asks((*store.AuditView).CancelledAtTheCarrier)},
 }
 

@@ -12,12 +12,22 @@ import (
 // order that was lost with its Redis is declared so after ten minutes: what is older than this, nobody is at work on.
 const DefaultGrace = 15 * time.Minute
 
+// DefaultMaxPaidAge is how long an order may be PAID and not shipped, 1 h by default: it is handed to the carrier within seconds, or is
+// SHIP_FAILED when that does not take it; a backlog of a flood drains within minutes.
+const DefaultMaxPaidAge = time.Hour
+
+// mailLookBack is the age up to which orders need a record of their mails: the repair worker finds missing confirmations that far back.
+// Versions that kept no such record are longer ago.
+const mailLookBack = 24 * time.Hour
+
 // Options say how strict an audit is.
 type Options struct {
 	// Drained demands that nothing is on its way any more: then all books must close exactly.
 	Drained bool
 	// Grace is how long something may be on its way otherwise; 0 is DefaultGrace.
 	Grace time.Duration
+	// MaxPaidAge is how long an order may be PAID and not shipped; 0 is DefaultMaxPaidAge.
+	MaxPaidAge time.Duration
 }
 
 // Run checks all rules on one moment of SQL. An error means that it could not be done, not that a rule is broken.
@@ -25,8 +35,13 @@ func Run(ctx context.Context, source *store.Audits, o Options) (Report, error) {
 	if o.Grace <= 0 {
 		o.Grace = DefaultGrace
 	}
+	if o.MaxPaidAge <= 0 {
+		o.MaxPaidAge = DefaultMaxPaidAge
+	}
 	now := time.Now().UTC()
-	h := store.Horizon{Drained: o.Drained, Since: now.Add(-o.Grace)}
+	h := store.Horizon{
+		Drained: o.Drained, Since: now.Add(-o.Grace), PaidSince: now.Add(-o.MaxPaidAge), MailSince: now.Add(-mailLookBack),
+	}
 	r := Report{Drained: o.Drained, ReadTime: now}
 	err := source.View(ctx, h, func(ctx context.Context, v *store.AuditView) error {
 		b, err := readBooks(ctx, v, h)

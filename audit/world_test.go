@@ -206,6 +206,9 @@ func (w *world) populate() {
 	}
 	w.charge(declined, store.ChargeDeclined)
 	w.write(declined, order.Cancelled)
+	for _, o := range []order.Order{paid, shipped, failed} {
+		w.must(store.NewMails(w.db).MarkSent(ctx, o.ID, order.MailConfirmation))
+	}
 	_, err = w.orders.Ship(ctx, []store.Shipment{{OrderID: shipped.ID, TrackingID: "T", ShippedAt: time.Now()}})
 	w.must(err)
 	w.must(w.orders.MarkShipFailed(ctx, []order.ID{failed.ID}))

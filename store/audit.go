@@ -22,6 +22,10 @@ type Horizon struct {
 	Drained bool
 	// Since is from when on a change may be followed by one that is not in SQL yet.
 	Since time.Time
+	// PaidSince is from when on an order may be PAID and not shipped.
+	PaidSince time.Time
+	// MailSince is from when on orders need a record of their mails.
+	MailSince time.Time
 }
 
 // Flaw is an order or a SKU that is not as it should be.
@@ -52,7 +56,7 @@ func (a *Audits) View(ctx context.Context, h Horizon, f func(ctx context.Context
 		return translate(err)
 	}
 	defer tx.Rollback()
-	h.Since = micro(h.Since)
+	h.Since, h.PaidSince, h.MailSince = micro(h.Since), micro(h.PaidSince), micro(h.MailSince)
 	return translate(f(ctx, &AuditView{tx: tx, horizon: h, counts: make(map[string]int64)}))
 }
 

@@ -117,12 +117,12 @@ func (v *AuditView) IntentsOfLiving(ctx context.Context, each func(Flaw)) (int64
 	}, each)
 }
 
-// UnfinishedIntents finds cancellations that are not finished, if nothing may be on its way.
+// UnfinishedIntents finds cancellations that are not finished for too long, or, if nothing may be on its way, at all.
 func (v *AuditView) UnfinishedIntents(ctx context.Context, each func(Flaw)) (int64, error) {
 	return v.ask(ctx, question{
 		counts: allIntents,
-		flaws:  "SELECT order_id, attempts FROM order_cancellations WHERE finished_at IS NULL AND ?",
-		args:   []any{v.horizon.Drained},
+		flaws:  "SELECT order_id, attempts FROM order_cancellations WHERE finished_at IS NULL AND (? OR created_at < ?)",
+		args:   []any{v.horizon.Drained, v.horizon.Since},
 		say: func(r []string) Flaw {
 			return Flaw{OrderID: order.ID(r[0]), Detail: "its cancellation is not finished after " + r[1] + " attempts"}
 		},

@@ -131,7 +131,8 @@ func TestADuplicateThatWasLostGivesItsUnitsBack(t *testing.T) {
 		mustRun(t, finisher.RunOnce, 1)
 		s.flush(t)
 		s.wantStock(t, 98, 99) // What the first one has.
-		if r, err := audit.Run(t.Context(), store.NewAudits(db), audit.Options{}); err != nil || r.BrokenRules() > 0 {
+		// Its orders are of a fixed date.
+		if r, err := audit.Run(t.Context(), store.NewAudits(db), audit.Options{MaxPaidAge: 24 * 365 * 100 * time.Hour}); err != nil || r.BrokenRules() > 0 {
 			t.Errorf("the audit found %+v (%v)", r.Findings, err)
 		}
 	})

@@ -24,14 +24,16 @@ type auditCmd struct {
 	Drained bool          `help:"Demand that nothing is on its way any more: no order without its row, no cancellation unfinished, no charge without its order. For a shop that is stopped or idle."`
 	Wait    time.Duration `placeholder:"DURATION" help:"With --drained: look again until the books close, for this long at most."`
 	Grace   time.Duration `default:"15m" help:"Without --drained: how long something may be on its way before it counts as lost; more than --lost-after."`
+	MaxPaid time.Duration `name:"max-paid-age" default:"1h" help:"How long an order may be PAID and not shipped."`
 	Output  string        `enum:"table,json" default:"table" help:"What to print: ${enum}."`
 }
 
 // Help is what `spillway audit --help` says below the flags' summary.
 func (*auditCmd) Help() string {
 	return `It reads SQL at one moment and changes nothing, so it may run at any time, also beside a busy shop. It checks that
-stock adds up per SKU, that each order is charged or refunded exactly once and in full, and that states, cancellations
-and shipments agree. Each finding names the rule and the order or SKU that breaks it; docs/design/audit.md explains them.
+stock adds up per SKU, that each order is charged or refunded exactly once and in full, that states, cancellations,
+shipments and mails agree, and that nothing lasts too long. Each finding names the rule and the order or SKU that breaks
+it; docs/design/audit.md explains them.
 
 Exit status: 0 if the books close, 1 if a rule is broken, 2 if the audit could not be done.
 
@@ -74,6 +76,9 @@ func (c *auditCmd) validate() error {
 	if c.Grace <= 0 {
 		errs = append(errs, fmt.Errorf("--grace %s: must be more than nothing", c.Grace))
 	}
+	if c.MaxPaid <= 0 {
+		errs = append(errs, fmt.Errorf("--max-paid-age %s: must be more than nothing", c.MaxPaid))
+	}
 	if c.SQL.embedded() {
 		// Opening it would make an empty one, whose books close.
 		if _, err := os.Stat(filepath.Join(c.SQL.DataDir, "spillway.db")); err != nil {
@@ -101,7 +106,7 @@ func (c *auditCmd) audit(ctx context.Context) (r audit.Report, err error) {
 func (c *auditCmd) repeat(ctx context.Context, source *store.Audits) (audit.Report, error) {
 	deadline := time.Now().Add(c.Wait)
 	for {
-		r, err := audit.Run(ctx, source, audit.Options{Drained: c.Drained, Grace: c.Grace})
+		r, err := audit.Run(ctx, source, audit.Options{Drained: c.Drained, Grace: c.Grace, MaxPaidAge: c.MaxPaid})
 		final := err != nil && !errors.Is(err, order.ErrUnavailable)
 		if r.OK || final || time.Now().Add(auditPeriod).After(deadline) {
 			return r, err

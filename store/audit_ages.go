@@ -1,0 +1,54 @@
+package store
+
+import (
+	"context"
+
+	"github.com/spillway/spillway/order"
+)
+
+// OverdueStates finds orders that have been in a state for longer than it may last: PENDING ones that have expired, or are to be paid at
+// once, since before Since; and PAID ones that are not shipped since before PaidSince. SHIP_FAILED has no maximum: the carrier may be down
+// for as long as it likes, and the ship rescuer tries again.
+func (v *AuditView) OverdueStates(ctx context.Context, each func(Flaw)) (int64, error) {
+	pending, paid := stateIs("state", order.Pending), stateIs("state", order.Paid)
+	return v.ask(ctx, question{
+		counts: allOrders + " WHERE " + stateIs("state", order.Pending, order.Paid),
+		flaws: "SELECT id, state, updated_at, expires_at FROM orders WHERE (" + pending + " AND (expires_at IS NULL OR expires_at < ?) AND updated_at < ?) " +
+			"OR (" + paid + " AND updated_at < ?)",
+		args: []any{v.horizon.Since, v.horizon.Since, v.horizon.PaidSince},
+		say: func(r []string) Flaw {
+			f := Flaw{OrderID: order.ID(r[0]), Detail: "it is " + stateName(r[1]) + " since " + r[2]}
+			if r[3] != "" {
+				f.Detail += " and could be paid until " + r[3]
+			}
+			return f
+		},
+	}, each)
+}
+
+// confirmedByMail are the states whose orders have a confirmation.
+var confirmedByMail = []order.State{order.Paid, order.Shipped, order.ShipFailed}
+
+// MissingMails finds orders that were paid and whose confirmation, or SHIPPED ones whose mail about that, was neither sent, nor is due,
+// nor is a dead letter. Orders that changed last before MailSince are left out: the repair worker does not look at them any more.
+func (v *AuditView) MissingMails(ctx context.Context, each func(Flaw)) (int64, error) {
+	confirmation, cargs := v.withoutMail(order.MailConfirmation, "", confirmedByMail...)
+	shipped, sargs := v.withoutMail(order.MailShipped, "/shipped", order.Shipped)
+	return v.ask(ctx, question{
+		counts: allOrders + " WHERE " + stateIs("state", confirmedByMail...),
+		flaws:  confirmation + " UNION ALL " + shipped,
+		args:   append(cargs, sargs...),
+		say: func(r []string) Flaw {
+			return Flaw{OrderID: order.ID(r[0]), Detail: "it is " + stateName(r[1]) + " since " + r[2] + ", but its mail of kind " + r[3] + " was not sent and is not due"}
+		},
+	}, each)
+}
+
+// withoutMail queries orders in the states without any trace of the mail. suffix ends the key of the mail's dead letter.
+func (v *AuditView) withoutMail(kind order.MailKind, suffix string, states ...order.State) (query string, args []any) {
+	return "SELECT o.id, o.state, o.updated_at, '" + string(kind) + "' FROM orders o LEFT JOIN sent_mails m ON m.order_id = o.id AND m.kind = ? WHERE " +
+			stateIs("o.state", states...) + " AND m.id IS NULL AND (? OR o.updated_at < ?) AND o.updated_at >= ? " +
+			"AND NOT EXISTS (SELECT 1 FROM due_mails d WHERE d.order_id = o.id AND d.kind = ?) " +
+			"AND NOT EXISTS (SELECT 1 FROM failed_orders f WHERE f.dedup_key = CONCAT('mailer/order/', o.id, ?))",
+		[]any{kind, v.horizon.Drained, v.horizon.Since, v.horizon.MailSince, kind, suffix}
+}
