@@ -1,6 +1,7 @@
 package audit_test
 
 import (
+	"errors"
 	"slices"
 	"testing"
 
@@ -198,5 +199,40 @@ func TestAudit_MailsThatAreDueOrDead(t *testing.T) {
 		w.wants("drained", w.audit(audit.Options{Drained: true}), nil)
 		w.exec("UPDATE failed_orders SET dedup_key = CONCAT(dedup_key, '/cancelled')")
 		w.wants("another mail is dead, drained", w.audit(audit.Options{Drained: true}), []string{"paid_has_mail paid"})
+	})
+}
+
+// TestAudit_RedisAndProvider are read where they are given, and an audit without their answer cannot be done.
+func TestAudit_RedisAndProvider(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		w.populate()
+		o := w.outside()
+		checked := func(r audit.Report) map[string]int64 {
+			out := map[string]int64{}
+			for _, rule := range r.Rules {
+				out[rule.Rule] = rule.Checked
+			}
+			return out
+		}
+		r := w.audit(o.options(true))
+		w.wants("drained", r, nil)
+		if c := checked(r); c["counters_match_sql"] != 2 || c["provider_matches_ledger"] != 5 || len(r.Rules) != len(audit.Rules()) {
+			t.Errorf("%d counters and %d lines of the provider were looked at, by %d rules", c["counters_match_sql"], c["provider_matches_ledger"], len(r.Rules))
+		}
+		r = w.audit(o.options(false))
+		w.wants("running", r, nil)
+		if _, ok := checked(r)["counters_match_sql"]; ok {
+			t.Error("the counters of a running shop were compared")
+		}
+		o.counters.LastID, o.counters.err = "", order.ErrUnavailable // A journal that is trimmed to its end.
+		if _, err := audit.Run(t.Context(), store.NewAudits(w.db), o.options(true)); !errors.Is(err, order.ErrUnavailable) {
+			t.Errorf("without Redis: %v", err)
+		}
+		o.counters.err, o.provider.err = nil, order.ErrUnavailable
+		if _, err := audit.Run(t.Context(), store.NewAudits(w.db), o.options(true)); !errors.Is(err, order.ErrUnavailable) {
+			t.Errorf("without the provider: %v", err)
+		}
+		o.provider.err = nil
+		w.wants("a journal without entries", w.audit(o.options(true)), nil)
 	})
 }

@@ -95,6 +95,9 @@ type books struct {
 	epochs     []store.Epoch
 	// twice are orders whose units returned more than once, or may again, by the log.
 	twice []store.Flaw
+	// counters is Redis, and statement what the provider says; nil where they are left out.
+	counters  Counters
+	statement map[order.ID]StatementLine
 	// apart are the orders of the log whose row says something else; onTheirWay is how many of them may.
 	apart      []difference
 	onTheirWay int64

@@ -14,6 +14,8 @@ type defect struct {
 	name string
 	// breaks are statements; {name} is an order's id.
 	breaks []string
+	// outside changes what Redis and the provider have; without it, they are not looked at.
+	outside func(o outside)
 	// drained is what the audit must find, and nothing else: "RULE WHOM". running is the same while orders are taken; nil means
 	// the same.
 	drained, running []string
@@ -375,17 +377,23 @@ func TestPlantedDefectsAreNamed(t *testing.T) {
 		for _, table := range tables {
 			w.exec("CREATE TABLE good_" + table + " AS SELECT * FROM " + table)
 		}
-		for _, d := range defects {
+		for _, d := range slices.Concat(defects, outsideDefects) {
 			t.Run(d.name, func(t *testing.T) {
 				w := w.within(t)
 				for _, statement := range d.breaks {
 					w.exec(statement)
 				}
-				w.wants("drained", w.audit(audit.Options{Drained: true}), d.drained)
 				if d.running == nil {
 					d.running = d.drained
 				}
-				w.wants("running", w.audit(audit.Options{}), d.running)
+				drained, running := audit.Options{Drained: true}, audit.Options{}
+				if d.outside != nil {
+					o := w.outside()
+					d.outside(o)
+					drained, running = o.options(true), o.options(false)
+				}
+				w.wants("drained", w.audit(drained), d.drained)
+				w.wants("running", w.audit(running), d.running)
 			})
 			for _, table := range tables {
 				_, err := w.raw.ExecContext(t.Context(), "DELETE FROM "+table)
@@ -411,7 +419,7 @@ func (w *world) unchecked() {
 // TestEachRuleHasADefect: a rule that no planted defect breaks is not known to find anything.
 func TestEachRuleHasADefect(t *testing.T) {
 	for _, rule := range audit.Rules() {
-		if !slices.ContainsFunc(defects, func(d defect) bool {
+		if !slices.ContainsFunc(slices.Concat(defects, outsideDefects), func(d defect) bool {
 			return slices.ContainsFunc(d.drained, func(s string) bool { name, _, _ := strings.Cut(s, " "); return name == rule })
 		}) {
 			t.Errorf("no defect is planted that breaks %s", rule)

@@ -20,7 +20,7 @@ func TestBrokenRulesAreMeasured(t *testing.T) {
 	onBoth(t, func(t *testing.T, w *world) {
 		w.populate()
 		w.exec("DELETE FROM shipments")
-		w.audit(audit.Options{})
+		w.audit(w.outside().options(true))
 		if len(seen.values) != len(audit.Rules()) || seen.values["shipped_has_shipment"] != 1 || seen.values["stock_adds_up"] != 0 {
 			t.Errorf("measured %v", seen.values)
 		}

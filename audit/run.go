@@ -28,9 +28,13 @@ type Options struct {
 	Grace time.Duration
 	// MaxPaidAge is how long an order may be PAID and not shipped; 0 is DefaultMaxPaidAge.
 	MaxPaidAge time.Duration
+	// Counters is Redis, whose counters are compared with SQL once drained; nil leaves that out.
+	Counters Counters
+	// Provider is compared with the ledger; nil leaves that out.
+	Provider Provider
 }
 
-// Run checks all rules on one moment of SQL. An error means that it could not be done, not that a rule is broken.
+// Run checks all rules on one moment of SQL, and those about Redis and the provider where the options have them. An error means that it could not be done, not that a rule is broken.
 func Run(ctx context.Context, source *store.Audits, o Options) (Report, error) {
 	if o.Grace <= 0 {
 		o.Grace = DefaultGrace
@@ -39,17 +43,22 @@ func Run(ctx context.Context, source *store.Audits, o Options) (Report, error) {
 		o.MaxPaidAge = DefaultMaxPaidAge
 	}
 	now := time.Now().UTC()
+	theirs, err := readStatement(ctx, o.Provider)
+	if err != nil {
+		return Report{}, fmt.Errorf("audit: %w", err)
+	}
 	h := store.Horizon{
 		Drained: o.Drained, Since: now.Add(-o.Grace), PaidSince: now.Add(-o.MaxPaidAge), MailSince: now.Add(-mailLookBack),
 	}
 	r := Report{Drained: o.Drained, ReadTime: now}
-	err := source.View(ctx, h, func(ctx context.Context, v *store.AuditView) error {
+	err = source.View(ctx, h, func(ctx context.Context, v *store.AuditView) error {
 		b, err := readBooks(ctx, v, h)
 		if err != nil {
 			return err
 		}
+		b.counters, b.statement = o.Counters, theirs
 		r.OrdersInFlight = b.onTheirWay
-		return r.check(ctx, b)
+		return r.check(ctx, b, o)
 	})
 	if err != nil {
 		return Report{}, fmt.Errorf("audit: %w", err)
@@ -57,16 +66,19 @@ func Run(ctx context.Context, source *store.Audits, o Options) (Report, error) {
 	return r, measure(ctx, r)
 }
 
-func (r *Report) check(ctx context.Context, b *books) error {
-	tallies := make([]*tally, len(rules))
-	for i, rule := range rules {
+func (r *Report) check(ctx context.Context, b *books, o Options) error {
+	tallies := make([]*tally, 0, len(rules))
+	for _, rule := range rules {
+		if rule.needs != nil && !rule.needs(o) {
+			continue
+		}
 		t := &tally{rule: rule.name}
 		checked, err := rule.check(ctx, b, t.add)
 		if err != nil {
 			return fmt.Errorf("%s: %w", rule.name, err)
 		}
 		r.Rules = append(r.Rules, Result{Rule: rule.name, Description: rule.description, Checked: checked, Broken: t.broken})
-		tallies[i] = t
+		tallies = append(tallies, t)
 	}
 	r.OK = r.BrokenRules() == 0
 	r.Findings = share(tallies, FindingsMax)

@@ -195,7 +195,7 @@ func (w *world) populate() {
 
 	pending, paid, shipped, failed := w.order("pending"), w.order("paid"), w.order("shipped"), w.order("failed")
 	declined, refunded, lost := w.order("declined"), w.order("refunded"), w.order("lost")
-	w.ids["nobody"] = order.NewID(0, time.Now())
+	w.ids["nobody"], w.ids["stranger"] = order.NewID(0, time.Now()), order.NewID(0, time.Now().Add(-time.Hour))
 	w.flush(took(pending), took(paid), took(shipped), took(failed))
 	w.flush(took(declined), took(refunded), took(lost))
 	w.flush(gives(declined))

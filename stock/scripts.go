@@ -35,12 +35,14 @@ var (
 	expireLua string
 	//go:embed lua/confirm.lua
 	confirmLua string
+	//go:embed lua/counters.lua
+	countersLua string
 )
 
 // scripts are all idempotent, each by what its head says, and so all are marked retryable: rueidis may send one
 // again when a connection broke and its outcome is unknown.
 type scripts struct {
-	reserve, settle, release, restock, hold, rewind, load, adjust, epochClose, epochOpen, trim, expire, confirm *rueidis.Lua
+	reserve, settle, release, restock, hold, rewind, load, adjust, epochClose, epochOpen, trim, expire, confirm, counters *rueidis.Lua
 }
 
 func newScripts() scripts {
@@ -58,5 +60,6 @@ func newScripts() scripts {
 		trim:       rueidis.NewLuaScriptRetryable(trimLua),
 		expire:     rueidis.NewLuaScriptRetryable(expireLua),
 		confirm:    rueidis.NewLuaScriptRetryable(confirmLua),
+		counters:   rueidis.NewLuaScriptRetryable(countersLua),
 	}
 }

@@ -30,6 +30,8 @@ type api struct {
 	// carrier is who takes parcels, for all workers of the process together.
 	carrier *workers.Gate
 	mail    gateway.Mails
+	// audited is the provider as the audit asks it; nil when it cannot be compared with the ledger.
+	audited audit.Provider
 }
 
 func newAPI(p *parts, redis redisConfig, orders orderConfig, dataDir string, out outsideConfig, tokens *auth.Tokens) (*api, error) {
@@ -59,6 +61,7 @@ func newAPI(p *parts, redis redisConfig, orders orderConfig, dataDir string, out
 	payment := &server.Payment{Provider: provider, Ledger: ledger, Now: time.Now}
 	a := &api{
 		ledger:   ledger,
+		audited:  auditedProvider(out.ProviderFile, provider),
 		rates:    rates,
 		payments: gateway.Payments{Client: payment, Policy: p.policies[gateway.Payment]},
 		shipping: gateway.Shipments{Client: shipping, Policy: p.policies[gateway.Shipping]},
@@ -90,7 +93,7 @@ func newAPI(p *parts, redis redisConfig, orders orderConfig, dataDir string, out
 			Book: ledger, Payments: gateway.Payments{Client: payment, Policy: p.policies[gateway.Refund]}, Log: p.log, Now: time.Now,
 		}},
 		Shipping: shipping,
-		Audit:    server.NewAudit(newAudit(p.db)),
+		Audit:    server.NewAudit(newAudit(p, a.audited)),
 	}
 	a.services.DeadLetters = deadLetters(p, a)
 	return a, nil
@@ -105,10 +108,13 @@ func deadLetters(p *parts, a *api) server.DeadLetters {
 	})}
 }
 
-// newAudit audits the database.
-func newAudit(db *store.DB) func(context.Context, audit.Options) (audit.Report, error) {
-	audits := store.NewAudits(db)
-	return func(ctx context.Context, o audit.Options) (audit.Report, error) { return audit.Run(ctx, audits, o) }
+// newAudit audits the database, and once drained the Redis of this process; and the provider, if it can be.
+func newAudit(p *parts, provider audit.Provider) func(context.Context, audit.Options) (audit.Report, error) {
+	audits, counters := store.NewAudits(p.db), redisCounters{p.redis, p.keys}
+	return func(ctx context.Context, o audit.Options) (audit.Report, error) {
+		o.Counters, o.Provider = counters, provider
+		return audit.Run(ctx, audits, o)
+	}
 }
 
 // newEmail makes the EmailService. Without an SMTP server its mails go to a folder.

@@ -21,11 +21,15 @@ import (
 
 type auditCmd struct {
 	SQL     sqlConfig     `embed:""`
+	Redis   redisConfig   `embed:""`
 	Drained bool          `help:"Demand that nothing is on its way any more: no order without its row, no cancellation unfinished, no charge without its order. For a shop that is stopped or idle."`
 	Wait    time.Duration `placeholder:"DURATION" help:"With --drained: look again until the books close, for this long at most."`
 	Grace   time.Duration `default:"15m" help:"Without --drained: how long something may be on its way before it counts as lost; more than --lost-after."`
 	MaxPaid time.Duration `name:"max-paid-age" default:"1h" help:"How long an order may be PAID and not shipped."`
-	Output  string        `enum:"table,json" default:"table" help:"What to print: ${enum}."`
+
+	ProviderFile string `name:"simulate-provider-file" env:"SPILLWAY_SIMULATE_PROVIDER_FILE" placeholder:"PATH" help:"The file of the simulated payment provider: what it took and gave back is compared with the ledger."`
+
+	Output string `enum:"table,json" default:"table" help:"What to print: ${enum}."`
 }
 
 // Help is what `spillway audit --help` says below the flags' summary.
@@ -34,6 +38,9 @@ func (*auditCmd) Help() string {
 stock adds up per SKU, that each order is charged or refunded exactly once and in full, that states, cancellations,
 shipments and mails agree, and that nothing lasts too long. Each finding names the rule and the order or SKU that breaks
 it; docs/design/audit.md explains them.
+
+With --drained and --redis it also compares Redis' counters with SQL, and with --simulate-provider-file what the payment
+provider took and gave back with the ledger. Without them these rules are left out.
 
 Exit status: 0 if the books close, 1 if a rule is broken, 2 if the audit could not be done.
 
@@ -69,7 +76,7 @@ func (c *auditCmd) Run(ctx context.Context, log *slog.Logger, out io.Writer) err
 }
 
 func (c *auditCmd) validate() error {
-	var errs []error
+	errs := []error{c.validateOutside()}
 	if c.Wait < 0 || (c.Wait > 0 && !c.Drained) {
 		errs = append(errs, errors.New("--wait: goes with --drained, and must not be negative"))
 	}
@@ -96,17 +103,21 @@ func (c *auditCmd) audit(ctx context.Context) (r audit.Report, err error) {
 		if err := store.NewMigrator(db).Check(ctx); err != nil {
 			return err
 		}
-		r, err = c.repeat(ctx, store.NewAudits(db))
-		return err
+		o, closeOutside, err := c.outside()
+		if err == nil {
+			r, err = c.repeat(ctx, store.NewAudits(db), o)
+		}
+		return errors.Join(err, closeOutside())
 	})
 	return r, err
 }
 
-// repeat audits until the books close or the time is over; while SQL is away, that counts as not closed yet.
-func (c *auditCmd) repeat(ctx context.Context, source *store.Audits) (audit.Report, error) {
+// repeat audits until the books close or the time is over; while SQL, Redis or the provider is unavailable, that counts as not closed yet.
+func (c *auditCmd) repeat(ctx context.Context, source *store.Audits, o audit.Options) (audit.Report, error) {
+	o.Drained, o.Grace, o.MaxPaidAge = c.Drained, c.Grace, c.MaxPaid
 	deadline := time.Now().Add(c.Wait)
 	for {
-		r, err := audit.Run(ctx, source, audit.Options{Drained: c.Drained, Grace: c.Grace, MaxPaidAge: c.MaxPaid})
+		r, err := audit.Run(ctx, source, o)
 		final := err != nil && !errors.Is(err, order.ErrUnavailable)
 		if r.OK || final || time.Now().Add(auditPeriod).After(deadline) {
 			return r, err

@@ -154,7 +154,7 @@ func (r role) run(ctx context.Context, log *slog.Logger, l net.Listener) (err er
 	p.goes(work, a.rates.Run)
 	if r.watch.AuditEvery > 0 {
 		p.goes(work, func(ctx context.Context) {
-			audit.Every(ctx, store.NewAudits(p.db), r.watch.AuditEvery, audit.Options{}, log)
+			audit.Every(ctx, store.NewAudits(p.db), r.watch.AuditEvery, audit.Options{Provider: a.audited}, log)
 		})
 	}
 	loops, stopLoops := context.WithCancel(work)

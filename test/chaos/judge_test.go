@@ -259,7 +259,8 @@ func (h *house) countersAgree(ctx context.Context, m *market) ([]finding, error)
 	return out, nil
 }
 
-// audit asks the shop's own auditor, which sees more than the rules here.
+// audit runs the shop's own audit, which checks more than the rules here. Its environment names Redis and the provider's file, so that it
+// also compares Redis' counters with SQL, and the provider with the ledger.
 func (h *house) audit() {
 	h.t.Helper()
 	ctx, cancel := context.WithTimeout(h.ctx, commandTimeout)

@@ -30,12 +30,19 @@ type audited struct {
 	status int
 }
 
-// audit looks at the shop's SQL from outside.
+// audit looks at the shop's SQL from outside; once drained also at its Redis and at its provider, if it has such outside of the process.
 func (s *shop) audit(args ...string) audited {
 	s.t.Helper()
 	t, where := s.t, []string{"--mysql", s.dsn}
 	if path, ok := strings.CutPrefix(s.dsn, "sqlite:"); ok {
 		where = []string{"--data-dir", filepath.Dir(path)}
+	}
+	if slices.Contains(args, "--drained") {
+		for _, flag := range []string{"--redis", "--redis-namespace", "--simulate-provider-file"} {
+			if i := slices.Index(s.args, flag); i >= 0 {
+				where = append(where, s.args[i:i+2]...)
+			}
+		}
 	}
 	cmd := command(t, binary, slices.Concat([]string{"audit", "--output", "json"}, where, args)...)
 	out, err := cmd.Output()
@@ -91,7 +98,8 @@ func TestTheBooksOfAStoppedShopClose(t *testing.T) {
 // TestTheBooksCloseWhileOrdersAreTaken audits again and again beside a shop that takes, declines and cancels orders on real parts,
 // with durability journal: rows are behind the stock all the time.
 func TestTheBooksCloseWhileOrdersAreTaken(t *testing.T) {
-	s := onRealParts(t, realparts.StartRedis(t).Addr(), "--durability", "journal", "--customer-orders", "0")
+	s := onRealParts(t, realparts.StartRedis(t).Addr(), "--durability", "journal", "--customer-orders", "0",
+		"--simulate-provider-file", filepath.Join(t.TempDir(), "provider.db"))
 	sku, token := s.product(100_000), s.guest()
 	var buyers sync.WaitGroup
 	stop := make(chan struct{})
@@ -129,8 +137,18 @@ func TestTheBooksCloseWhileOrdersAreTaken(t *testing.T) {
 	close(stop)
 	buyers.Wait()
 	t.Logf("of %d audits, %d saw orders in flight", looks, inFlight)
-	if a := s.audit("--drained", "--wait", "60s"); a.status != 0 {
+	a := s.audit("--drained", "--wait", "60s")
+	if a.status != 0 {
 		t.Errorf("drained: %+v", a)
+	}
+	for _, want := range []string{"counters_match_sql", "provider_matches_ledger"} {
+		if !slices.ContainsFunc(a.Rules, func(r struct{ Rule string }) bool { return r.Rule == want }) {
+			t.Errorf("%s was not checked", want)
+		}
+	}
+	s.breaks("UPDATE charges SET state = 3 WHERE state = 2 ORDER BY order_id LIMIT 1") // DECLINED
+	if a := s.audit("--drained"); !slices.ContainsFunc(a.Findings, func(f struct{ Rule, SKU, OrderID, Detail string }) bool { return f.Rule == "provider_matches_ledger" }) {
+		t.Errorf("after the ledger forgot that it took money: %+v", a)
 	}
 }
 
@@ -138,7 +156,7 @@ func TestTheBooksCloseWhileOrdersAreTaken(t *testing.T) {
 func TestAnAuditThatCannotBeDone(t *testing.T) {
 	for name, args := range map[string][]string{
 		"no database": {"--data-dir", t.TempDir()}, "no server": {"--mysql", "root:secret@tcp(127.0.0.1:1)/x"},
-		"wait alone": {"--wait", "1s"}, "bad flag": {"--nonsense"}, "bad output": {"--output", "xml"},
+		"wait alone": {"--wait", "1s"}, "no provider file": {"--simulate-provider-file", "/nowhere/provider.db"}, "bad flag": {"--nonsense"}, "bad output": {"--output", "xml"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cmd := command(t, binary, append([]string{"audit"}, args...)...)

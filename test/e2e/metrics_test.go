@@ -97,7 +97,11 @@ func scrape(t *testing.T, url string) string {
 // breaks changes the embedded shop's books behind its back.
 func (s *shop) breaks(statement string, args ...any) {
 	s.t.Helper()
-	db, err := sql.Open("sqlite", strings.TrimPrefix(s.dsn, "sqlite:")+"?_pragma=busy_timeout(5000)")
+	driver, dsn := "mysql", s.dsn
+	if path, ok := strings.CutPrefix(s.dsn, "sqlite:"); ok {
+		driver, dsn = "sqlite", path+"?_pragma=busy_timeout(5000)"
+	}
+	db, err := sql.Open(driver, dsn)
 	if err != nil {
 		s.t.Fatal(err)
 	}
