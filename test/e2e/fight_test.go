@@ -297,7 +297,7 @@ func TestBuyersFightWhileRedisIsWiped(t *testing.T) {
 	for _, durability := range []string{"journal", "sql"} {
 		t.Run(durability, func(t *testing.T) {
 			redis := realparts.StartRedis(t)
-			f := newFight(onRealParts(t, redis.Addr(), "--durability", durability, "--customer-orders", "0", "--lost-after", "1s"))
+			f := newFight(onRealParts(t, redis.Addr(), "--durability", durability, "--customer-orders", "0", "--lost-after", "1s", "--repair-after", "5s"))
 			f.forgets = durability == "journal" // That is what the setting gives up for its speed.
 			f.run(func() {
 				f.whenPaid(40)
