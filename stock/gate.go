@@ -34,15 +34,47 @@ type gate struct {
 	changed            func() // told when another instance answers
 
 	mu      sync.Mutex
-	allowed string // the instance that is let through
+	allowed string             // the instance that is let through
+	open    map[*passed]string // the connections that were let through, and the run_id behind each
 }
 
-// allow lets connections to the instance through. Those that are open stay. An instance that is demoted, resynced and promoted
-// again keeps its connections; the scripts that take stock check the replication id themselves.
+// passed is a connection that was let through.
+type passed struct {
+	net.Conn
+
+	gate *gate
+}
+
+// Close closes the connection, and forgets it.
+func (p *passed) Close() error {
+	p.gate.mu.Lock()
+	delete(p.gate.open, p)
+	p.gate.mu.Unlock()
+	return p.Conn.Close()
+}
+
+// allow lets connections to the instance through, and closes those to another one: the address may have moved while the old Redis lives on.
+// An instance that is demoted, resynced and promoted again keeps its connections; the scripts that write to the journal check the
+// replication id themselves.
 func (g *gate) allow(instance string) {
 	g.mu.Lock()
-	defer g.mu.Unlock()
 	g.allowed = instance
+	var others []*passed
+	for p, id := range g.open {
+		if id != runID(instance) {
+			others = append(others, p)
+		}
+	}
+	g.mu.Unlock()
+	for _, p := range others {
+		_ = p.Close()
+	}
+}
+
+// runID is the part of an instance's identity that changes when it is restarted.
+func runID(instance string) string {
+	id, _, _ := strings.Cut(instance, instanceSeparator)
+	return id
 }
 
 // replicationID is the part of an instance's identity that changes when it is promoted; empty for the embedded Redis.
@@ -57,15 +89,28 @@ func (g *gate) dial(ctx context.Context, addr string, d *net.Dialer, cfg *tls.Co
 	if err != nil {
 		return nil, err
 	}
-	g.mu.Lock()
-	allowed := g.allowed
-	g.mu.Unlock()
-	if instance != allowed {
+	p := g.pass(conn, instance)
+	if p == nil {
 		_ = conn.Close()
 		g.changed()
 		return nil, errInstance
 	}
-	return conn, nil
+	return p, nil
+}
+
+// pass returns nil for a connection to an instance that is not let through.
+func (g *gate) pass(conn net.Conn, instance string) *passed {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if instance != g.allowed {
+		return nil
+	}
+	if g.open == nil {
+		g.open = make(map[*passed]string)
+	}
+	p := &passed{Conn: conn, gate: g}
+	g.open[p] = runID(instance)
+	return p
 }
 
 // instance reads the identity of the Redis behind the address.
