@@ -15,10 +15,10 @@ import (
 // rather than give up at once.
 func (s *Stock) Settle(ctx context.Context, id order.ID, chargeID, trace string) (Position, error) {
 	unpaid := s.keys.Unpaid()
-	return s.finish(ctx, id, func(epoch int64) ([]string, error) {
+	return s.finish(ctx, id, func(epoch Epoch) ([]string, error) {
 		return s.exec(ctx, s.scripts.settle,
-			[]string{s.keys.Epoch(), s.keys.Journal(epoch), s.keys.Order(id), unpaid[0], unpaid[1], unpaid[2]},
-			[]string{strconv.FormatInt(epoch, 10), string(id), chargeID, s.nowMS(), trace})
+			[]string{s.keys.Epoch(), s.keys.Journal(epoch.Number), s.keys.Order(id), unpaid[0], unpaid[1], unpaid[2]},
+			[]string{strconv.FormatInt(epoch.Number, 10), string(id), chargeID, s.nowMS(), trace, replicationID(epoch.Instance)})
 	})
 }
 
@@ -36,18 +36,19 @@ func (s *Stock) Revoke(ctx context.Context, id order.ID, reason string) (Positio
 
 func (s *Stock) release(ctx context.Context, id order.ID, reason, trace, alsoPaid string) (Position, error) {
 	unpaid := s.keys.Unpaid()
-	return s.finish(ctx, id, func(epoch int64) ([]string, error) {
+	return s.finish(ctx, id, func(epoch Epoch) ([]string, error) {
 		return s.exec(ctx, s.scripts.release,
 			[]string{
-				s.keys.Epoch(), s.keys.Journal(epoch), s.keys.Stock(epoch), s.keys.Order(id), s.keys.RolledBack(id), unpaid[0], unpaid[1], unpaid[2],
+				s.keys.Epoch(), s.keys.Journal(epoch.Number), s.keys.Stock(epoch.Number), s.keys.Order(id), s.keys.RolledBack(id),
+				unpaid[0], unpaid[1], unpaid[2],
 			},
-			[]string{strconv.FormatInt(epoch, 10), string(id), reason, s.nowMS(), seconds(rolledBackTTL), alsoPaid, trace})
+			[]string{strconv.FormatInt(epoch.Number, 10), string(id), reason, s.nowMS(), seconds(rolledBackTTL), alsoPaid, trace, replicationID(epoch.Instance)})
 	})
 }
 
 // finish runs a step of an order that is reserved, and runs it again on the next epoch when one is being opened. An order of an earlier
 // epoch is compared with SQL first, which may be further than a Redis that lost data.
-func (s *Stock) finish(ctx context.Context, id order.ID, step func(epoch int64) ([]string, error)) (Position, error) {
+func (s *Stock) finish(ctx context.Context, id order.ID, step func(epoch Epoch) ([]string, error)) (Position, error) {
 	ctx, cancel := context.WithTimeout(ctx, epochWait)
 	defer cancel()
 	for {
@@ -55,7 +56,7 @@ func (s *Stock) finish(ctx context.Context, id order.ID, step func(epoch int64) 
 		if err != nil {
 			return Position{}, err
 		}
-		reply, err := step(epoch.Number)
+		reply, err := step(epoch)
 		if err == nil && reply[0] == "UNCONFIRMED" {
 			if err := s.confirm(ctx, epoch.Number, id); err != nil {
 				return Position{}, err

@@ -12,9 +12,13 @@ import (
 // is open by now, an order.RetryError says so and nothing was done. Again in the same epoch, it answers the same. The customer, if
 // known, may order the units again.
 func (s *Stock) Restock(ctx context.Context, epoch int64, id order.ID, customer order.CustomerID, units []order.Delta, reason string) (Position, error) {
+	open, err := s.epochs.Current()
+	if err != nil {
+		return Position{}, err
+	}
 	reply, err := s.exec(ctx, s.scripts.restock,
 		[]string{s.keys.Epoch(), s.keys.Journal(epoch), s.keys.Stock(epoch), s.keys.RolledBack(id), s.keys.Bought(customer)},
-		[]string{strconv.FormatInt(epoch, 10), string(id), order.FormatDeltas(units), reason, s.nowMS(), seconds(rolledBackTTL)})
+		[]string{strconv.FormatInt(epoch, 10), string(id), order.FormatDeltas(units), reason, s.nowMS(), seconds(rolledBackTTL), replicationID(open.Instance)})
 	if err != nil {
 		return Position{}, err
 	}

@@ -126,6 +126,51 @@ func TestEpochs_DemotedResyncedAndPromoted(t *testing.T) {
 	}
 }
 
+// TestStock_NoEntryOnAnOlderCopy: the instance was demoted, resynced from an older copy and promoted, over the same connection. An entry
+// of its journal would end behind SQL's offset, as if Redis had lost nothing: then a retried key would order twice (I4).
+func TestStock_NoEntryOnAnOlderCopy(t *testing.T) {
+	first, second := realparts.StartRedis(t), realparts.StartRedis(t)
+	a, b := admin(t, first.Addr()), admin(t, second.Addr())
+	s := openShop(t, stock.RedisConfig{Addr: first.Addr()}, stock.DefaultLimits(), map[order.SKU]int64{"A": 100})
+	replicate(t, b, first.Addr())
+	if err := s.epochs.Check(t.Context()); err != nil {
+		t.Fatal(err) // The first replica changes the replication id.
+	}
+	before, err := s.epochs.Current()
+	if err != nil {
+		t.Fatal(err)
+	}
+	settled, released := request("settled", units("A", 1)), request("released", units("A", 1))
+	s.mustReserve(t, settled)
+	at := s.mustReserve(t, released).Position
+	eventually(t, "the replica to have both orders", func() bool {
+		return length(t, b, s.keys.Journal(before.Number)) == 2
+	})
+	command(t, b, "REPLICAOF", "NO", "ONE")
+	s.mustReserve(t, request("lost", units("A", 1)))
+	s.flushAll(t)
+	replicate(t, a, second.Addr())
+	command(t, a, "REPLICAOF", "NO", "ONE")
+
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	if _, err := s.Settle(ctx, settled.OrderID, "ch", ""); err == nil {
+		t.Error("an order was settled on the older copy")
+	}
+	if _, err := s.Release(ctx, released.OrderID, "why", ""); err == nil {
+		t.Error("an order was released on the older copy")
+	}
+	if _, err := s.Restock(t.Context(), at.Epoch, order.NewID(0, time.Now()), []order.Delta{{SKU: "A", Units: 1}}, "why"); err == nil {
+		t.Error("units were restocked on the older copy")
+	}
+	if err := s.epochs.Check(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if epoch, err := s.epochs.Current(); err != nil || epoch.Number != before.Number+1 || epoch.RecordsLostAt.IsZero() {
+		t.Errorf("epoch %+v (%v); want the one after %d, with the loss recorded", epoch, err, before.Number)
+	}
+}
+
 // TestEpochs_JournalEndsBeforeSQL: whatever the instance is called, a journal that ends before SQL's offset is an older one.
 func TestEpochs_JournalEndsBeforeSQL(t *testing.T) {
 	s := openShop(t, stock.RedisConfig{Addr: realparts.Redis(t)}, stock.DefaultLimits(), map[order.SKU]int64{"A": 10})

@@ -7,7 +7,7 @@
 --       rolled_back  string, set once the stock was given back
 --       unpaid, unpaid_notes, unpaid_counts: see unpaid.lua
 -- ARGV  epoch, order_id, reason, now_ms, rolled_back_ttl_s, also_paid ("1": release it though it is PAID, because
---       SQL refused it), traceparent
+--       SQL refused it), traceparent, replid (as for reserve)
 -- Returns {"OK", epoch, entry id}    given back, now or before
 --         {"EPOCH"}                  the epoch is not the open one: nothing was done
 --         {"MISSING"}                there is no such order in Redis: it was never reserved, or is long in SQL
@@ -15,9 +15,10 @@
 --         {"UNCONFIRMED"}            the record is from an earlier epoch: compare it with SQL, confirm, and call again
 -- Idempotent: the record's state and the marker let it happen once.
 local epoch_key, journal, stock, record, rolled_back, unpaid, unpaid_notes, unpaid_counts = unpack(KEYS)
-local epoch, order_id, reason, now_ms, rolled_back_ttl_s, also_paid, traceparent = unpack(ARGV)
+local epoch, order_id, reason, now_ms, rolled_back_ttl_s, also_paid, traceparent, replid = unpack(ARGV)
 
 if redis.call('GET', epoch_key) ~= epoch then return { 'EPOCH' } end
+if replid ~= '' and not string.find(redis.call('INFO', 'replication'), 'master_replid:' .. replid, 1, true) then return { 'EPOCH' } end
 local state, snapshot, reserved, entry, entry_epoch, confirmed =
   unpack(redis.call('HMGET', record, 'state', 'snapshot', 'deltas', 'entry', 'epoch', 'confirmed'))
 if not state then return { 'MISSING' } end

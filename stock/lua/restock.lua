@@ -6,15 +6,16 @@
 --       rolled_back  string, set once the stock was given back
 --       bought       hash of the customer, SKU -> units ordered in the present window
 -- ARGV  epoch (read before SQL was asked whether the units are back), order_id, units ("SKU:UNITS,..."), reason, now_ms,
---       rolled_back_ttl_s
+--       rolled_back_ttl_s, replid (as for reserve)
 -- Returns {"OK", epoch, entry id}   given back, now or before in this life of the Redis data
 --         {"EPOCH"}                 the epoch is not the open one: nothing was done; ask SQL again
 -- Idempotent while the marker lives. Beyond that, and in the next epoch, SQL's record of the cancellation is: the flusher
 -- applies the entry once, and the caller asks there first.
 local epoch_key, journal, stock, rolled_back, bought = unpack(KEYS)
-local epoch, order_id, units, reason, now_ms, rolled_back_ttl_s = unpack(ARGV)
+local epoch, order_id, units, reason, now_ms, rolled_back_ttl_s, replid = unpack(ARGV)
 
 if redis.call('GET', epoch_key) ~= epoch then return { 'EPOCH' } end
+if replid ~= '' and not string.find(redis.call('INFO', 'replication'), 'master_replid:' .. replid, 1, true) then return { 'EPOCH' } end
 local done = redis.call('GET', rolled_back)
 if done then return { 'OK', epoch, done } end
 

@@ -4,7 +4,7 @@
 --       journal     stream of the epoch
 --       record      hash of the order
 --       unpaid, unpaid_notes, unpaid_counts: see unpaid.lua
--- ARGV  epoch, order_id, charge_id, now_ms, traceparent
+-- ARGV  epoch, order_id, charge_id, now_ms, traceparent, replid (as for reserve)
 -- Returns {"OK", epoch, entry id}    PAID, now or before
 --         {"EPOCH"}                  the epoch is not the open one: nothing was done
 --         {"MISSING"}                there is no such order in Redis
@@ -12,9 +12,10 @@
 --         {"UNCONFIRMED"}            the record is from an earlier epoch: compare it with SQL, confirm, and call again
 -- Idempotent.
 local epoch_key, journal, record, unpaid, unpaid_notes, unpaid_counts = unpack(KEYS)
-local epoch, order_id, charge_id, now_ms, traceparent = unpack(ARGV)
+local epoch, order_id, charge_id, now_ms, traceparent, replid = unpack(ARGV)
 
 if redis.call('GET', epoch_key) ~= epoch then return { 'EPOCH' } end
+if replid ~= '' and not string.find(redis.call('INFO', 'replication'), 'master_replid:' .. replid, 1, true) then return { 'EPOCH' } end
 local state, snapshot, entry, entry_epoch, confirmed =
   unpack(redis.call('HMGET', record, 'state', 'snapshot', 'entry', 'epoch', 'confirmed'))
 if not state then return { 'MISSING' } end
