@@ -1,6 +1,7 @@
 package stock
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -251,7 +252,8 @@ func (e *Epochs) rebuild(ctx context.Context, old Epoch, instance string) error 
 	ctx, end := context.WithCancelCause(ctx)
 	abort := func() { end(errInstance) }
 	defer abort()
-	if err := e.close(ctx, old, instance, abort); err != nil {
+	last, err := e.close(ctx, old, instance, abort)
+	if err != nil {
 		return errors.Join(err, context.Cause(ctx))
 	}
 	// Only now: a request that still holds the old epoch's number would be served by the counters of an older Redis.
@@ -265,9 +267,9 @@ func (e *Epochs) rebuild(ctx context.Context, old Epoch, instance string) error 
 		if err := e.drain(ctx, old.Number); err != nil {
 			return fmt.Errorf("flush the journal of epoch %d: %w", old.Number, err)
 		}
-	}
-	if err := e.rewind(ctx, old.Number); err != nil {
-		return err
+		if err := e.drained(ctx, old.Number, last); err != nil {
+			return err
+		}
 	}
 	next, err := e.books.NextEpoch(ctx, e.keys.Partition, old.Number, e.following(old, instance))
 	if err != nil {
@@ -281,10 +283,12 @@ func (e *Epochs) rebuild(ctx context.Context, old Epoch, instance string) error 
 	return nil
 }
 
-func (e *Epochs) close(ctx context.Context, old Epoch, instance string, abort func()) error {
+// close closes the epoch in Redis and returns where its journal ends. It also rewinds older ones, on its own connection: a relay that is let
+// through drops what they hold beyond SQL's offsets.
+func (e *Epochs) close(ctx context.Context, old Epoch, instance string, abort func()) (last string, err error) {
 	client, done, err := e.redis.On(instance, abort)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer done()
 	number := old.Number
@@ -292,16 +296,17 @@ func (e *Epochs) close(ctx context.Context, old Epoch, instance string, abort fu
 		[]string{strconv.FormatInt(number, 10), e.token, strconv.Itoa(rebuildPatience)}).AsStrSlice()
 	switch {
 	case err != nil:
-		return fmt.Errorf("close epoch %d in Redis: %w", number, err)
+		return "", fmt.Errorf("close epoch %d in Redis: %w", number, err)
 	case reply[0] == "OK":
-		e.found(old, reply[1], reply[2])
+		last = cmp.Or(reply[2], StartID)
+		e.found(old, reply[1], last)
 	case reply[0] == "OTHER":
-		return fmt.Errorf("another process is opening an epoch; it is left alone for %s s more", reply[1])
+		return "", fmt.Errorf("another process is opening an epoch; it is left alone for %s s more", reply[1])
 	case reply[0] == "OPEN":
-		return fmt.Errorf("redis holds epoch %s, later than SQL's %d: if this lasts, this Redis belongs to another database; "+
+		return "", fmt.Errorf("redis holds epoch %s, later than SQL's %d: if this lasts, this Redis belongs to another database; "+
 			"use its own, another --redis-namespace, or FLUSHALL it", reply[1], number)
 	}
-	return nil
+	return last, e.rewind(ctx, client, old.Number)
 }
 
 func (e *Epochs) open(ctx context.Context, old, number int64) error {

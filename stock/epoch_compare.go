@@ -38,9 +38,19 @@ func (e *Epochs) compare(ctx context.Context, epoch Epoch, instance string) (why
 	case CompareIDs(in.lastID, epoch.LastID) < 0:
 		return fmt.Sprintf("redis went back in time: its journal ends at %s, and SQL has applied it up to %s", in.lastID, epoch.LastID), nil
 	case CompareIDs(in.trimmed, epoch.LastID) > 0:
-		return fmt.Sprintf("SQL lost commits: it has applied the journal up to %s, and entries before %s, which it had applied, are trimmed", epoch.LastID, in.trimmed), nil
+		return e.compareTrimmed(ctx, epoch.Number, in.trimmed)
 	}
 	return "", nil
+}
+
+// compareTrimmed is compare for a journal that is trimmed beyond the offset that was read before. The offset is read once more: it may have
+// moved on meanwhile, and the trimming followed.
+func (e *Epochs) compareTrimmed(ctx context.Context, number int64, trimmed string) (why string, err error) {
+	epoch, err := e.books.EpochAt(ctx, e.keys.Partition, number)
+	if err != nil || CompareIDs(trimmed, epoch.LastID) <= 0 {
+		return "", err
+	}
+	return fmt.Sprintf("SQL lost commits: it has applied the journal up to %s, and entries before %s, which it had applied, are trimmed", epoch.LastID, trimmed), nil
 }
 
 // compareEmbedded is compare for the Redis in this process, which loses all of its data or nothing.
@@ -118,10 +128,22 @@ func (e *Epochs) found(old Epoch, before, lastID string) {
 		return // It was closed by this process, in an attempt that failed later.
 	}
 	maps.DeleteFunc(e.lost, func(number int64, _ bool) bool { return number < old.Number })
-	if lastID == "" {
-		lastID = StartID
-	}
 	e.lost[old.Number] = before != strconv.FormatInt(old.Number, 10) || CompareIDs(lastID, old.LastID) < 0
+}
+
+// drained notes, for the epoch whose journal ended at the id, that Redis lost data after all if SQL has more by now: a flusher had read it
+// from the Redis of before, and committed it since SQL's offset was compared.
+func (e *Epochs) drained(ctx context.Context, number int64, end string) error {
+	epoch, err := e.books.EpochAt(ctx, e.keys.Partition, number)
+	if err != nil {
+		return fmt.Errorf("read the offset of epoch %d: %w", number, err)
+	}
+	if CompareIDs(end, epoch.LastID) < 0 {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.lost[number] = true
+	}
+	return nil
 }
 
 // following describes the epoch after the one that is closed.

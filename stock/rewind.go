@@ -14,28 +14,27 @@ const rewindBatch = 500
 // another Redis, beyond what was flushed of them. A Redis is like that when it comes back after a failover to one that did not have
 // all of its data. Its orders must not be settled, nor their stock given back: SQL never deducted it. It is called while no epoch is
 // open here.
-func (e *Epochs) rewind(ctx context.Context, except int64) error {
-	epochs, err := epochsIn(e.redis.Client().Do(ctx, listJournals(e.redis, e.keys)))
+func (e *Epochs) rewind(ctx context.Context, c rueidis.Client, except int64) error {
+	epochs, err := epochsIn(c.Do(ctx, listJournals(e.redis, e.keys)))
 	if err != nil {
 		return fmt.Errorf("read the journals in Redis: %w", err)
 	}
 	for _, number := range epochs {
-		if number == except { // It was drained just now.
+		if number == except { // It is drained next.
 			continue
 		}
-		if err := e.rewindEpoch(ctx, number); err != nil {
+		if err := e.rewindEpoch(ctx, c, number); err != nil {
 			return fmt.Errorf("rewind epoch %d: %w", number, err)
 		}
 	}
 	return nil
 }
 
-func (e *Epochs) rewindEpoch(ctx context.Context, number int64) error {
+func (e *Epochs) rewindEpoch(ctx context.Context, c rueidis.Client, number int64) error {
 	closed, err := e.books.EpochAt(ctx, e.keys.Partition, number)
 	if err != nil {
 		return err
 	}
-	c := e.redis.Client()
 	for after := closed.LastID; ; {
 		raw, err := c.Do(ctx, c.B().Xrange().Key(e.keys.Journal(number)).Start("("+after).End("+").Count(rewindBatch).Build()).AsXRange()
 		if err != nil && !rueidis.IsRedisNil(err) {
@@ -44,7 +43,7 @@ func (e *Epochs) rewindEpoch(ctx context.Context, number int64) error {
 		if len(raw) == 0 {
 			return nil
 		}
-		if err := e.rewindEntries(ctx, raw); err != nil {
+		if err := e.rewindEntries(ctx, c, raw); err != nil {
 			return err
 		}
 		after = raw[len(raw)-1].ID
@@ -52,7 +51,7 @@ func (e *Epochs) rewindEpoch(ctx context.Context, number int64) error {
 	}
 }
 
-func (e *Epochs) rewindEntries(ctx context.Context, raw []rueidis.XRangeEntry) error {
+func (e *Epochs) rewindEntries(ctx context.Context, c rueidis.Client, raw []rueidis.XRangeEntry) error {
 	calls := make([]rueidis.LuaExec, 0, len(raw))
 	for _, entry := range received(raw) {
 		if entry.Kind == Unreadable {
@@ -63,7 +62,7 @@ func (e *Epochs) rewindEntries(ctx context.Context, raw []rueidis.XRangeEntry) e
 			Args: []string{string(entry.Kind), entry.ID},
 		})
 	}
-	for _, r := range e.scripts.rewind.ExecMulti(ctx, e.redis.Client(), calls...) {
+	for _, r := range e.scripts.rewind.ExecMulti(ctx, c, calls...) {
 		if err := r.Error(); err != nil && !rueidis.IsRedisNil(err) {
 			return err
 		}
