@@ -12,7 +12,8 @@ import (
 
 // Standing is what SQL knows of an order that Redis may have forgotten.
 type Standing struct {
-	// Exists says whether the order has a row; State, Reason and UpdatedAt are the row's.
+	// Exists says whether the order has a row; State and Reason are the row's. UpdatedAt is when the row entered its state, or, without a
+	// row, when the units came back.
 	Exists    bool
 	State     order.State
 	Reason    string
@@ -49,9 +50,15 @@ func standing(ctx context.Context, q querier, id order.ID) (s Standing, err erro
 	if s.Exists = err == nil; err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return s, err
 	}
-	returned, err := returnedAmong(ctx, q, []order.ID{id})
-	s.ReturnReason, s.Returned = returned[id]
-	return s, err
+	var at time.Time
+	err = q.QueryRowContext(ctx, "SELECT reason, returned_at FROM stock_returns WHERE order_id = ?", id).Scan(&s.ReturnReason, &at)
+	if s.Returned = err == nil; err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return s, err
+	}
+	if s.Returned && !s.Exists {
+		s.UpdatedAt = at
+	}
+	return s, nil
 }
 
 // MarkPaid brings one pending order to PAID without an event, because Redis has lost the order. It returns order.ErrState when the

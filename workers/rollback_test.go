@@ -291,3 +291,25 @@ func TestLostOrders_ChargeOfTheNextEpoch(t *testing.T) {
 	worker.SetClock(func() time.Time { return time.Now().Add(time.Minute) })
 	mustRun(t, worker.RunOnce, 0)
 }
+
+// TestStock_WhenAnOrderWithoutARowWasReleased: SQL has the units of the order back, and Redis has lost that. The record says when that was:
+// its row is written with that time, by which late charges of cancelled orders are found.
+func TestStock_WhenAnOrderWithoutARowWasReleased(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *store.DB) {
+		s := openShop(t, db)
+		o := freshOrder()
+		s.reserve(t, o)
+		s.flush(t)
+		older := s.copyOf(t)
+		s.release(t, o)
+		s.flush(t)
+		s.promote(t, older)
+		rec, err := s.Record(t.Context(), o.ID)
+		if err != nil || rec.State != order.Cancelled {
+			t.Fatalf("the record is %s (%v); want CANCELLED", rec.State, err)
+		}
+		if age := time.Since(rec.UpdatedAt); age < 0 || age > eventuallyMax {
+			t.Errorf("it was cancelled at %s", rec.UpdatedAt)
+		}
+	})
+}
