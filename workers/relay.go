@@ -2,6 +2,7 @@ package workers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -188,7 +189,7 @@ func (r *OrderRelay) flushed(ctx context.Context, epoch int64, entries []stock.E
 		case stock.CompareIDs(e.LastID, last) >= 0:
 			return entries, nil
 		case e.Closed:
-			return r.dropLost(ctx, entries, e.LastID), nil
+			return r.dropLost(ctx, epoch, entries, e.LastID)
 		case r.now().After(deadline) || ctx.Err() != nil:
 			return nil, fmt.Errorf("the stock flusher is at %s, before %s, for %s: is it running?", e.LastID, last, r.cfg.FlushWait)
 		}
@@ -196,7 +197,16 @@ func (r *OrderRelay) flushed(ctx context.Context, epoch int64, entries []stock.E
 	}
 }
 
-func (r *OrderRelay) dropLost(ctx context.Context, entries []stock.Entry, flushedTo string) []stock.Entry {
+// dropLost leaves out what never happened. Redis still remembers it until the next epoch opens there, when it is rewound: until then the
+// entries stay, also where another Redis has the shop.
+func (r *OrderRelay) dropLost(ctx context.Context, epoch int64, entries []stock.Entry, flushedTo string) ([]stock.Entry, error) {
+	epochs, err := r.journal.Epochs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if len(epochs) > 0 && epochs[len(epochs)-1] <= epoch {
+		return nil, errors.New("the epoch is closed in SQL, and this Redis has none after it")
+	}
 	kept := entries[:0:0]
 	for _, e := range entries {
 		if stock.CompareIDs(e.ID, flushedTo) <= 0 {
@@ -205,7 +215,7 @@ func (r *OrderRelay) dropLost(ctx context.Context, entries []stock.Entry, flushe
 		}
 		r.log.WarnContext(ctx, "an order was lost with its Redis before it reached SQL", "order", e.OrderID, "entry", e.ID)
 	}
-	return kept
+	return kept, nil
 }
 
 // trim removes what was relayed, which is behind the flusher too, and an old journal that is at its end altogether.
