@@ -128,6 +128,7 @@ func (c *Checkout) reserve(ctx context.Context, d draft) (stock.Reservation, err
 		if !errors.Is(err, order.ErrUnknownOutcome) {
 			return res, err
 		}
+		req.Epoch = res.Position.Epoch
 	}
 	return c.Stock.Reserve(ctx, req)
 }

@@ -114,3 +114,28 @@ func TestPlaceOrder_DuplicateKey(t *testing.T) {
 		}
 	}
 }
+
+// breakingOff is a Redis that breaks off in epoch 7.
+type breakingOff struct {
+	Reserver
+
+	sent []stock.Request
+}
+
+func (b *breakingOff) Reserve(_ context.Context, r stock.Request) (stock.Reservation, error) {
+	b.sent = append(b.sent, r)
+	return stock.Reservation{Position: stock.Position{Epoch: 7}}, order.ErrUnknownOutcome
+}
+
+// TestCheckout_SendsAgainToTheSameEpoch: in another one the same order would take its units twice.
+func TestCheckout_SendsAgainToTheSameEpoch(t *testing.T) {
+	b := &breakingOff{}
+	c := &Checkout{Stock: b}
+	id := order.NewID(0, time.Now())
+	if _, err := c.reserve(t.Context(), order.Order{ID: id}); !errors.Is(err, order.ErrUnknownOutcome) {
+		t.Errorf("reserve: %v", err)
+	}
+	if len(b.sent) != 2 || b.sent[0].Epoch != 0 || b.sent[1].Epoch != 7 || b.sent[1].OrderID != id {
+		t.Errorf("sent %+v", b.sent)
+	}
+}

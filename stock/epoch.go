@@ -219,8 +219,12 @@ func (e *Epochs) Check(ctx context.Context) error {
 	// SQL first: its offset never exceeds what Redis has, unless Redis lost data.
 	epoch, err := e.books.OpenEpoch(look, e.keys.Partition)
 	if err != nil && !errors.Is(err, order.ErrNotFound) {
-		// SQL is away: what Redis knows stays true, so a running epoch goes on.
-		return fmt.Errorf("read the open epoch: %w", err)
+		err = fmt.Errorf("read the open epoch: %w", err)
+		// SQL is away: what Redis knows stays true, so a running epoch goes on where it was opened.
+		if current, _ := e.Current(); current.Instance != instance {
+			e.pause(err)
+		}
+		return err
 	}
 	if epoch.Durability != "" && epoch.Durability != e.durability {
 		err := fmt.Errorf("this shop runs with durability %q and this process with %q: start it with --durability %s, or change the shop's "+

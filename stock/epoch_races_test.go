@@ -13,14 +13,18 @@ import (
 	"github.com/spillway/spillway/test/realparts"
 )
 
-// busyBooks is SQL on which something happens right after the open epoch was read once.
+// busyBooks is SQL on which something happens right after the open epoch was read once, or that is away.
 type busyBooks struct {
 	*books
 
 	then func()
+	away error // SQL does not answer
 }
 
 func (b *busyBooks) OpenEpoch(ctx context.Context, partition uint8) (stock.Epoch, error) {
+	if b.away != nil {
+		return stock.Epoch{}, b.away
+	}
 	e, err := b.books.OpenEpoch(ctx, partition)
 	if then := b.then; then != nil {
 		b.then = nil
@@ -89,5 +93,54 @@ func TestRewind_BeforeTheRelayReads(t *testing.T) {
 		if rec, err := s.Record(t.Context(), lost.OrderID); !errors.Is(err, order.ErrNotFound) {
 			t.Errorf("Redis still has an order that never happened: %+v (%v)", rec, err)
 		}
+	})
+}
+
+// TestEpochs_AnotherInstanceWhileSQLIsAway: an epoch goes on without SQL, but not when another Redis answers.
+func TestEpochs_AnotherInstanceWhileSQLIsAway(t *testing.T) {
+	redis := realparts.StartRedis(t)
+	s := openShop(t, stock.RedisConfig{Addr: redis.Addr()}, stock.DefaultLimits(), map[order.SKU]int64{"A": 10})
+	b := &busyBooks{books: s.books}
+	epochs := stock.NewEpochs(s.keys, s.redis, b, nil, "journal", slog.New(slog.DiscardHandler))
+	if err := epochs.Check(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	b.away = errors.New("SQL is away")
+	if err := epochs.Check(t.Context()); !errors.Is(err, b.away) {
+		t.Errorf("check: %v", err)
+	}
+	if _, err := epochs.Current(); err != nil {
+		t.Errorf("the epoch does not go on without SQL: %v", err)
+	}
+	redis.Restart()
+	eventually(t, "another instance", func() bool { return errors.Is(epochs.Check(t.Context()), b.away) })
+	if epoch, err := epochs.Current(); err == nil {
+		t.Errorf("epoch %d goes on, though another Redis answers", epoch.Number)
+	}
+}
+
+// TestReserve_SentAgainInTheNextEpoch: the first attempt was answered too late, its units were deducted in SQL, and Redis lost it. Taken
+// again, they would be taken twice for an order that gives them back once.
+func TestReserve_SentAgainInTheNextEpoch(t *testing.T) {
+	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+		s := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 10})
+		r := request("k", units("A", 2))
+		r.Epoch = s.mustReserve(t, r).Position.Epoch
+		if again := s.mustReserve(t, r); again.Replay != "" {
+			t.Errorf("sent again in the same epoch: %+v", again)
+		}
+		s.flushAll(t)
+		c := s.redis.Client()
+		gone := []string{s.keys.Epoch(), s.keys.Journal(1), s.keys.Stock(1), s.keys.Order(r.OrderID), s.keys.Marker(r.Customer, r.Key)}
+		if err := c.Do(t.Context(), c.B().Del().Key(gone...).Build()).Error(); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.epochs.Check(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if res, err := s.Reserve(t.Context(), r); !errors.Is(err, order.ErrUnavailable) {
+			t.Errorf("sent again in the next epoch: %+v (%v); want ErrUnavailable", res, err)
+		}
+		s.wantLeft(t, "A", 8)
 	})
 }

@@ -99,29 +99,35 @@ type Request struct {
 	PayLater bool
 	// Trace is the W3C traceparent, or empty.
 	Trace string
+	// Epoch is where the same request was sent before, with an unknown outcome; otherwise 0. It is reserved in no other: what it took there
+	// may be in SQL already, and would be taken for one order twice.
+	Epoch int64
 }
 
 // Reservation is what came of a request.
 type Reservation struct {
 	// Replay is the order that the key made before; empty when this request made its own.
 	Replay order.ID
-	// Position is where the reservation stands in the journal; not set for a replay.
+	// Position is where the reservation stands in the journal; not set for a replay. Of one with an unknown outcome it is the epoch.
 	Position Position
 }
 
 // Reserve takes the stock of all lines, or of none. A *order.SoldOutError says which SKUs fell short;
 // order.ErrKeyReused that the key stands for another request; order.ErrNotFound that a SKU is unknown; a
 // *order.RetryError that it is worth trying again. order.ErrUnknownOutcome means that Redis broke off: calling again
-// with the same OrderID is safe.
+// with the same OrderID, and the Epoch that it returns, is safe.
 func (s *Stock) Reserve(ctx context.Context, r Request) (Reservation, error) {
 	for range loadTries {
 		epoch, err := s.epochs.Current()
 		if err != nil {
 			return Reservation{}, err
 		}
+		if r.Epoch != 0 && r.Epoch != epoch.Number {
+			return Reservation{}, &order.RetryError{After: retryAfter, Err: fmt.Errorf("redis changed since the order was sent: %w", order.ErrUnavailable)}
+		}
 		reply, err := s.exec(ctx, s.scripts.reserve, s.reserveKeys(epoch.Number, r), s.reserveArgs(epoch, r))
 		if err != nil {
-			return Reservation{}, err
+			return Reservation{Position: Position{Epoch: epoch.Number}}, err
 		}
 		if reply[0] != "LOAD" {
 			return s.reserved(epoch, reply)
