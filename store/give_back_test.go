@@ -133,3 +133,21 @@ func TestMarkPaid_UnitsAreBack(t *testing.T) {
 		}
 	})
 }
+
+// TestCloseAndOpen_OtherDurability: the setting was changed while the next epoch was prepared. The change is not lost with the epoch.
+func TestCloseAndOpen_OtherDurability(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *store.DB) {
+		w := newWorld(t, db)
+		if err := w.stock.SetDurability(t.Context(), 0, store.DurabilitySQL); err != nil {
+			t.Fatal(err)
+		}
+		next := store.Epoch{Instance: "run2", Durability: store.DurabilityJournal}
+		if _, err := w.stock.CloseAndOpen(t.Context(), 1, next); !errors.Is(err, store.ErrEpochConflict) {
+			t.Errorf("an epoch of another durability: %v; want ErrEpochConflict", err)
+		}
+		next.Durability = store.DurabilitySQL
+		if _, err := w.stock.CloseAndOpen(t.Context(), 1, next); err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -87,7 +87,8 @@ func (s *Stock) EpochAt(ctx context.Context, partition uint8, number int64) (Epo
 }
 
 // CloseAndOpen closes the epoch `expect` (0 when there is none) and opens the next one as described by its Partition, Instance,
-// Durability and RecordsLostAt, in one transaction. Of two callers one gets ErrEpochConflict.
+// Durability and RecordsLostAt, in one transaction. Of two callers one gets ErrEpochConflict, and so does one with another durability than the
+// epoch's: it was changed since the caller read it.
 func (s *Stock) CloseAndOpen(ctx context.Context, expect int64, next Epoch) (Epoch, error) {
 	now := micro(time.Now())
 	e := next
@@ -95,7 +96,8 @@ func (s *Stock) CloseAndOpen(ctx context.Context, expect int64, next Epoch) (Epo
 	err := s.db.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		if expect > 0 {
 			err := one(ErrEpochConflict)(tx.ExecContext(ctx,
-				"UPDATE stock_epochs SET closed_at = ? WHERE partition_no = ? AND epoch = ? AND closed_at IS NULL", now, e.Partition, expect))
+				"UPDATE stock_epochs SET closed_at = ? WHERE partition_no = ? AND epoch = ? AND closed_at IS NULL AND durability IN ('', ?)",
+				now, e.Partition, expect, e.Durability))
 			if err != nil {
 				return err
 			}
