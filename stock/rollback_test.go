@@ -160,7 +160,7 @@ func TestStock_NoEntryOnAnOlderCopy(t *testing.T) {
 	if _, err := s.Release(ctx, released.OrderID, "why", ""); err == nil {
 		t.Error("an order was released on the older copy")
 	}
-	if _, err := s.Restock(t.Context(), at.Epoch, order.NewID(0, time.Now()), []order.Delta{{SKU: "A", Units: 1}}, "why"); err == nil {
+	if _, err := s.Restock(t.Context(), at.Epoch, order.NewID(0, time.Now()), "c1", []order.Delta{{SKU: "A", Units: 1}}, "why"); err == nil {
 		t.Error("units were restocked on the older copy")
 	}
 	if err := s.epochs.Check(t.Context()); err != nil {
