@@ -19,8 +19,9 @@ import (
 
 const (
 	// drainTime bounds the drain. What a killed worker held comes again when its lease of up to 60 s ends, and what then finds its order
-	// not written yet, after one more.
-	drainTime = 4 * time.Minute
+	// not written yet, after one more. An order whose message the queue lost is repaired after a minute, and its confirmation, if that
+	// was lost too, two minutes after the order came to its end.
+	drainTime = 6 * time.Minute
 	// drainPoll is the pause between two looks, and drainLooks how many in a row must find nothing: something late must not come after.
 	drainPoll  = time.Second
 	drainLooks = 3
@@ -62,7 +63,8 @@ var rules = []rule{
 		FROM order_cancellations WHERE finished_at IS NULL`},
 	{"what is shipped has a shipment", `SELECT o.id, 'no shipment' FROM orders o LEFT JOIN shipments s ON s.order_id = o.id WHERE o.state = 3 AND s.order_id IS NULL`},
 	{"only what is shipped has a shipment", `SELECT s.order_id, CONCAT_WS(' ', 'state', o.state) FROM shipments s LEFT JOIN orders o ON o.id = s.order_id WHERE o.id IS NULL OR o.state <> 3`},
-	{"what is shipped was confirmed", `SELECT o.id, 'no mail' FROM orders o LEFT JOIN sent_mails m ON m.order_id = o.id WHERE o.state = 3 AND m.id IS NULL`},
+	{"what is shipped was confirmed", `SELECT o.id, 'no confirmation' FROM orders o
+		LEFT JOIN sent_mails m ON m.order_id = o.id AND m.kind = 'confirmation' WHERE o.state = 3 AND m.id IS NULL`},
 	{"every mail is sent", `SELECT order_id, CONCAT_WS(' ', kind, 'attempts', attempts) FROM due_mails`},
 	{"an order has its lines", `SELECT o.id, 'no items' FROM orders o LEFT JOIN order_items i ON i.order_id = o.id WHERE i.id IS NULL
 		UNION ALL SELECT i.order_id, 'items without order' FROM order_items i LEFT JOIN orders o ON o.id = i.order_id WHERE o.id IS NULL`},
