@@ -36,7 +36,8 @@ func forward(t *testing.T, target *atomic.Value) (addr string) {
 			if err != nil {
 				return
 			}
-			out, err := net.Dial("tcp", target.Load().(string))
+			to, _ := target.Load().(string)
+			out, err := net.Dial("tcp", to)
 			if err != nil {
 				_ = in.Close()
 				continue

@@ -96,7 +96,7 @@ func newHouse(ctx context.Context, t *testing.T) *house {
 		// A few buyers place thousands of orders, many without a card.
 		"SPILLWAY_UNITS_WINDOW=0s", "SPILLWAY_UNPAID_ORDERS=0", "SPILLWAY_UNPAID_SHARE=0", "SPILLWAY_UNPAID_TOTAL=0",
 		"SPILLWAY_DATA_DIR="+filepath.Join(t.TempDir(), "data"), "SPILLWAY_PAY_WITHIN="+payWithin.String(),
-		"SPILLWAY_RECONCILE_AFTER=5s", "SPILLWAY_LOST_AFTER=1s", "SPILLWAY_DRAIN_TIMEOUT=10s")
+		"SPILLWAY_RECONCILE_AFTER=5s", "SPILLWAY_LOST_AFTER=1s", "SPILLWAY_REPAIR_AFTER=10s", "SPILLWAY_DRAIN_TIMEOUT=10s")
 	h.openProvider()
 	h.command("migrate", "up")
 	h.hire()
