@@ -20,7 +20,8 @@ type Range struct {
 	// PrevID is the place from which the caller read on; FirstID and LastID are the first and last entry.
 	PrevID, FirstID, LastID string
 	Entries                 int
-	// Durability is the caller's setting: a range is applied only in an epoch of the same one.
+	// Durability is the caller's setting: a range is applied only in an epoch of the same one, or in one of an older version, which
+	// recorded none and is only drained.
 	Durability string
 	// Deltas are the units of all entries but Releases, summed per SKU, adjustments included.
 	Deltas map[order.SKU]int64
@@ -86,7 +87,7 @@ func (s *Stock) SkipEntry(ctx context.Context, r Range, f FailedOrder) error {
 
 func (*Stock) advance(ctx context.Context, tx *sql.Tx, r Range) error {
 	err := one(ErrFlushConflict)(tx.ExecContext(ctx,
-		"UPDATE stock_epochs SET last_id = ? WHERE partition_no = ? AND epoch = ? AND last_id = ? AND closed_at IS NULL AND durability = ?",
+		"UPDATE stock_epochs SET last_id = ? WHERE partition_no = ? AND epoch = ? AND last_id = ? AND closed_at IS NULL AND durability IN ('', ?)",
 		r.LastID, r.Partition, r.Epoch, r.PrevID, r.Durability))
 	if err != nil {
 		return fmt.Errorf("move the offset from %s to %s: %w", r.PrevID, r.LastID, err)

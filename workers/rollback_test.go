@@ -1,6 +1,7 @@
 package workers_test
 
 import (
+	"database/sql"
 	"errors"
 	"fmt"
 	"maps"
@@ -13,6 +14,7 @@ import (
 	"github.com/spillway/spillway/gateway"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/store"
+	"github.com/spillway/spillway/test/realparts"
 	"github.com/spillway/spillway/workers"
 )
 
@@ -312,4 +314,27 @@ func TestStock_WhenAnOrderWithoutARowWasReleased(t *testing.T) {
 			t.Errorf("it was cancelled at %s", rec.UpdatedAt)
 		}
 	})
+}
+
+// TestEpochs_DurabilityNotRecorded: an epoch of an older version does not record the setting. What its journal still holds is flushed all the same.
+func TestEpochs_DurabilityNotRecorded(t *testing.T) {
+	dsn := realparts.MySQL(t)
+	db := openDB(t, dsn)
+	if _, err := store.NewMigrator(db).Up(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s := openShop(t, db)
+	s.reserve(t, freshOrder())
+	raw, err := sql.Open("mysql", dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer raw.Close()
+	if _, err := raw.ExecContext(t.Context(), "UPDATE stock_epochs SET durability = ''"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.epochs.Check(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.wantStock(t, 98, 99)
 }
