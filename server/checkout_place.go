@@ -51,7 +51,8 @@ func (c *Checkout) place(ctx context.Context, in intent) (order.Order, error) {
 			return c.resumeOr(ctx, in, id, err)
 		}
 	}
-	if c.Stock.MarkersMayBeLost() {
+	lost := c.Stock.MarkersMayBeLost()
+	if lost {
 		if o, found, err := c.placedBefore(ctx, in); err != nil || found {
 			return o, err
 		}
@@ -73,7 +74,7 @@ func (c *Checkout) place(ctx context.Context, in intent) (order.Order, error) {
 	if err != nil {
 		return c.replayOr(ctx, in, err)
 	}
-	res, err := c.reserve(ctx, d)
+	res, err := c.reserve(ctx, d, !lost)
 	if err != nil {
 		return order.Order{}, err
 	}
@@ -109,8 +110,8 @@ func (c *Checkout) placedBefore(ctx context.Context, in intent) (order.Order, bo
 }
 
 // reserve sends the order to Redis, and again under the same id when Redis broke off: the script knows it then. It reserves nothing for
-// a caller whose deadline is about to end.
-func (c *Checkout) reserve(ctx context.Context, d draft) (stock.Reservation, error) {
+// a caller whose deadline is about to end. trustMarker says that the key was not looked up in SQL.
+func (c *Checkout) reserve(ctx context.Context, d draft, trustMarker bool) (stock.Reservation, error) {
 	o := d.Order
 	if err := enoughTime(ctx); err != nil {
 		return stock.Reservation{}, err
@@ -121,7 +122,8 @@ func (c *Checkout) reserve(ctx context.Context, d draft) (stock.Reservation, err
 	}
 	req := stock.Request{
 		OrderID: o.ID, Customer: o.CustomerID, Key: o.IdempotencyKey, Fingerprint: o.Fingerprint,
-		Demand: o.Demand(), Snapshot: snapshot, MaxUnits: d.maxUnits, PayLater: paidLater(o), Trace: traceparent(ctx),
+		Demand: o.Demand(), Snapshot: snapshot, MaxUnits: d.maxUnits, PayLater: paidLater(o), TrustMarker: trustMarker,
+		Trace: traceparent(ctx),
 	}
 	for range reserveTries - 1 {
 		res, err := c.Stock.Reserve(ctx, req)

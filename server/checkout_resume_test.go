@@ -132,7 +132,7 @@ func TestCheckout_SendsAgainToTheSameEpoch(t *testing.T) {
 	b := &breakingOff{}
 	c := &Checkout{Stock: b}
 	id := order.NewID(0, time.Now())
-	if _, err := c.reserve(t.Context(), draft{Order: order.Order{ID: id}}); !errors.Is(err, order.ErrUnknownOutcome) {
+	if _, err := c.reserve(t.Context(), draft{Order: order.Order{ID: id}}, true); !errors.Is(err, order.ErrUnknownOutcome) {
 		t.Errorf("reserve: %v", err)
 	}
 	if len(b.sent) != 2 || b.sent[0].Epoch != 0 || b.sent[1].Epoch != 7 || b.sent[1].OrderID != id {

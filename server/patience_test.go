@@ -61,7 +61,7 @@ func TestCheckout_NothingIsReservedShortlyBeforeTheDeadline(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), minRemaining/2)
 	defer cancel()
 	c := &Checkout{Stock: untouchedStock{t: t}}
-	if _, err := c.reserve(ctx, draft{Order: order.Order{ID: order.NewID(0, time.Now())}}); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := c.reserve(ctx, draft{Order: order.Order{ID: order.NewID(0, time.Now())}}, true); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v; want DeadlineExceeded", err)
 	}
 }

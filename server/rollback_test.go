@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"testing"
 
@@ -77,6 +78,40 @@ func TestPlaceOrder_RetryAfterARollback(t *testing.T) {
 		}
 		if left := s.left(t); left != 98 {
 			t.Errorf("%d units are left; want 98", left)
+		}
+	})
+}
+
+// meanwhile is a quoter during whose call something happens, once.
+type meanwhile struct {
+	stubQuoter
+
+	happens func()
+}
+
+func (m *meanwhile) Quote(ctx context.Context, to order.Address, demand []order.Demand, currency order.Currency) (order.Money, error) {
+	if happens := m.happens; happens != nil {
+		m.happens = nil
+		happens()
+	}
+	return m.stubQuoter.Quote(ctx, to, demand, currency)
+}
+
+// TestPlaceOrder_KeysLostWhileItIsPriced: whether idempotency keys may be lost is asked before the order is priced, and Redis is wiped in
+// between. The retry must not order a second time (I4).
+func TestPlaceOrder_KeysLostWhileItIsPriced(t *testing.T) {
+	onBothDatabases(t, func(t *testing.T, s *testShop) {
+		placed := s.place(t, "k", goodCard)
+		s.flush(t)
+		s.checkout.Shipping = &meanwhile{happens: func() { s.rollBack(t, nil) }}
+		if _, err := s.checkout.PlaceOrder(as(t.Context(), "c1"), placeRequest("k", goodCard)); !errors.Is(err, order.ErrUnavailable) {
+			t.Errorf("the retry: %v; want ErrUnavailable", err)
+		}
+		if again := s.place(t, "k", goodCard); again.GetId() != placed.GetId() {
+			t.Errorf("the next retry is answered with order %s, want %s", again.GetId(), placed.GetId())
+		}
+		if n := s.provider.charges.Load(); n != 1 {
+			t.Errorf("the card was charged %d times, want once", n)
 		}
 	})
 }

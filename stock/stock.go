@@ -99,6 +99,8 @@ type Request struct {
 	PayLater bool
 	// Trace is the W3C traceparent, or empty.
 	Trace string
+	// TrustMarker says that the key was not looked up in SQL, because MarkersMayBeLost said that this is not needed.
+	TrustMarker bool
 	// Epoch is where the same request was sent before, with an unknown outcome; otherwise 0. It is reserved in no other: what it took there
 	// may be in SQL already, and would be taken for one order twice.
 	Epoch int64
@@ -122,8 +124,8 @@ func (s *Stock) Reserve(ctx context.Context, r Request) (Reservation, error) {
 		if err != nil {
 			return Reservation{}, err
 		}
-		if r.Epoch != 0 && r.Epoch != epoch.Number {
-			return Reservation{}, &order.RetryError{After: retryAfter, Err: fmt.Errorf("redis changed since the order was sent: %w", order.ErrUnavailable)}
+		if r.Epoch != 0 && r.Epoch != epoch.Number || r.TrustMarker && s.markersMayBeLost(epoch) {
+			return Reservation{}, &order.RetryError{After: retryAfter, Err: fmt.Errorf("redis changed meanwhile: %w", order.ErrUnavailable)}
 		}
 		reply, err := s.exec(ctx, s.scripts.reserve, s.reserveKeys(epoch.Number, r), s.reserveArgs(epoch, r))
 		if err != nil {
@@ -241,5 +243,9 @@ func skus(names []string) []order.SKU {
 // that TTL ago. Then SQL has to be read. A restart on a complete append-only file loses none.
 func (s *Stock) MarkersMayBeLost() bool {
 	epoch, err := s.epochs.Current()
-	return err == nil && !epoch.RecordsLostAt.IsZero() && s.now().Sub(epoch.RecordsLostAt) < s.limits.MarkerTTL
+	return err == nil && s.markersMayBeLost(epoch)
+}
+
+func (s *Stock) markersMayBeLost(epoch Epoch) bool {
+	return !epoch.RecordsLostAt.IsZero() && s.now().Sub(epoch.RecordsLostAt) < s.limits.MarkerTTL
 }
