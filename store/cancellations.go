@@ -86,7 +86,7 @@ func itemsOf(ctx context.Context, tx *sql.Tx, id order.ID) ([]order.Delta, error
 	}, "SELECT sku, quantity FROM order_items WHERE order_id = ? ORDER BY sku", id)
 }
 
-// Intend writes intents without touching the orders: of orders that are lost, or cancelled already. Those that exist stay. An intent
+// Intend writes intents without touching the orders: of orders that are lost, or cancelled already. Those that exist stay, but for units that they lack. An intent
 // without units gets those of the order's row, if it has one: their release may be lost with Redis before it is flushed, and SQL
 // returns an order's units once.
 func (c *Cancellations) Intend(ctx context.Context, intents []Cancellation) error {
@@ -97,6 +97,9 @@ func (c *Cancellations) Intend(ctx context.Context, intents []Cancellation) erro
 		complete := slices.Clone(intents)
 		for i, x := range complete {
 			if len(x.Units) > 0 {
+				if err := c.db.addUnits(ctx, tx, x); err != nil {
+					return err
+				}
 				continue
 			}
 			units, err := itemsOf(ctx, tx, x.OrderID)
@@ -107,6 +110,16 @@ func (c *Cancellations) Intend(ctx context.Context, intents []Cancellation) erro
 		}
 		return c.db.insertCancellations(ctx, tx, complete)
 	})
+}
+
+// addUnits completes an intent that was written without units, unless they are back.
+func (db *DB) addUnits(ctx context.Context, tx *sql.Tx, x Cancellation) error {
+	_, err := tx.ExecContext(ctx, "UPDATE order_cancellations SET units = ?, restocked_at = NULL, finished_at = NULL WHERE order_id = ? AND units = '' "+
+		"AND NOT EXISTS (SELECT 1 FROM stock_returns r WHERE r.order_id = order_cancellations.order_id)", order.FormatDeltas(x.Units), x.OrderID)
+	if err != nil {
+		return fmt.Errorf("add the units of order %s to its cancellation: %w", x.OrderID, err)
+	}
+	return nil
 }
 
 func (db *DB) insertCancellations(ctx context.Context, tx *sql.Tx, intents []Cancellation) error {

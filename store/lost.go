@@ -58,7 +58,11 @@ func (s *Stock) LostHolds(ctx context.Context, e Epoch) ([]Hold, error) {
 		if err != nil {
 			return nil, err
 		}
-		for _, id := range slices.Concat(unknown, unreturned) {
+		unitless, err := s.unitless(ctx, chunk)
+		if err != nil {
+			return nil, err
+		}
+		for _, id := range slices.Concat(unknown, unreturned, unitless) {
 			out = append(out, Hold{OrderID: id, Deltas: taken(held[id])})
 		}
 	}
@@ -79,6 +83,15 @@ func (s *Stock) unreturned(ctx context.Context, e Epoch, ids []order.ID) ([]orde
 			"AND NOT EXISTS (SELECT 1 FROM failed_orders f WHERE f.order_id = o.id AND f.status = 'open') "+
 			"AND NOT EXISTS (SELECT 1 FROM stock_dedup_log l WHERE l.partition_no = ? AND l.epoch > ? AND INSTR(l.orders, o.id) > 0) ORDER BY id",
 			append(anys(ids), order.Cancelled, e.Partition, e.Number)...)
+	})
+}
+
+// unitless are those of the orders without a row whose cancellation names no units: only their charge was known when it was written.
+func (s *Stock) unitless(ctx context.Context, ids []order.ID) ([]order.ID, error) {
+	return fetch(ctx, s.db, func(ctx context.Context) ([]order.ID, error) {
+		return collect(ctx, s.db.sql, "cancellations without units", scanValue[order.ID], "SELECT order_id FROM order_cancellations x WHERE order_id IN ("+
+			marks(len(ids))+") AND units = '' AND NOT EXISTS (SELECT 1 FROM orders o WHERE o.id = x.order_id) "+
+			"AND NOT EXISTS (SELECT 1 FROM stock_returns r WHERE r.order_id = x.order_id) ORDER BY order_id", anys(ids)...)
 	})
 }
 

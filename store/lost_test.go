@@ -190,3 +190,30 @@ func TestPruneDedupLog_KeepsUnreconciledEpochs(t *testing.T) {
 		}
 	})
 }
+
+// TestLostHolds_IntentWithoutUnits: the order's charge was found before its hold, as when two epochs were lost one after the other. Its
+// units go back as well.
+func TestLostHolds_IntentWithoutUnits(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *store.DB) {
+		w := newWorld(t, db)
+		lost := anOrder("lost")
+		took := store.Hold{OrderID: lost.ID, Deltas: []order.Delta{{SKU: "A", Units: -2}}}
+		w.flush(t, "1-0", store.Range{Deltas: map[order.SKU]int64{"A": -2}, Holds: []store.Hold{took}})
+		intend := func(units []order.Delta) {
+			t.Helper()
+			if err := w.intents.Intend(t.Context(), []store.Cancellation{{OrderID: lost.ID, Reason: "lost", Actor: "test", Units: units}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		intend(nil)
+		holds, err := w.stock.LostHolds(t.Context(), store.Epoch{Number: 1, Closed: true, ClosedAt: time.Now(), Durability: store.DurabilityJournal})
+		if err != nil || len(holds) != 1 {
+			t.Fatalf("lost: %+v (%v); want the order", holds, err)
+		}
+		intend(holds[0].Deltas)
+		due, err := w.intents.Due(t.Context(), time.Now().Add(time.Second), 10)
+		if err != nil || len(due) != 1 || due[0].Restocked || len(due[0].Units) != 1 {
+			t.Errorf("due: %+v (%v); want the order with its units", due, err)
+		}
+	})
+}
