@@ -108,6 +108,13 @@ func (f *StockFlusher) Drain(ctx context.Context, epoch int64) error {
 		f.at = stock.Position{Epoch: epoch, ID: e.LastID}
 		entries, err := f.journal.Read(ctx, epoch, e.LastID, f.cfg.Batch)
 		if errors.Is(err, stock.ErrTrimmed) {
+			now, lookErr := f.store.EpochAt(ctx, f.cfg.Partition, epoch)
+			if lookErr != nil {
+				return lookErr
+			}
+			if now.LastID != e.LastID {
+				continue // Another flusher applied them meanwhile.
+			}
 			f.log.ErrorContext(ctx, "SQL lost commits: entries that it had applied are gone from the journal; run the audit", "epoch", epoch, "offset", e.LastID, "error", err)
 			entries, err = f.journal.ReadRemaining(ctx, epoch, e.LastID, f.cfg.Batch)
 		}
