@@ -52,14 +52,16 @@ func (e *Epochs) rewindEpoch(ctx context.Context, c rueidis.Client, number int64
 }
 
 func (e *Epochs) rewindEntries(ctx context.Context, c rueidis.Client, raw []rueidis.XRangeEntry) error {
-	calls := make([]rueidis.LuaExec, 0, len(raw))
+	calls, unpaid := make([]rueidis.LuaExec, 0, len(raw)), e.keys.Unpaid()
 	for _, entry := range received(raw) {
 		if entry.Kind == Unreadable {
 			continue // No script wrote it, so there is nothing to undo.
 		}
 		calls = append(calls, rueidis.LuaExec{
-			Keys: []string{e.keys.Order(entry.OrderID), e.keys.RolledBack(entry.OrderID), e.keys.Adjusted(entry.AdjustmentID)},
-			Args: []string{string(entry.Kind), entry.ID},
+			Keys: []string{
+				e.keys.Order(entry.OrderID), e.keys.RolledBack(entry.OrderID), e.keys.Adjusted(entry.AdjustmentID), unpaid[0], unpaid[1], unpaid[2],
+			},
+			Args: []string{string(entry.Kind), entry.ID, string(entry.OrderID)},
 		})
 	}
 	for _, r := range e.scripts.rewind.ExecMulti(ctx, c, calls...) {

@@ -98,3 +98,29 @@ func TestARedisThatComesBackForgetsWhatWasLost(t *testing.T) {
 		}
 	})
 }
+
+// TestRewind_LostOrderLeavesTheLimits: an order that never happened counts towards no limit, so that its customer's retry is not refused.
+// A release that is lost as well has returned the units already.
+func TestRewind_LostOrderLeavesTheLimits(t *testing.T) {
+	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+		limits := limitless()
+		limits.UnpaidOrders = 1
+		s := openShop(t, cfg, limits, map[order.SKU]int64{"A": 100})
+		s.mustReserve(t, atMost(10, request("known", units("A", 3))))
+		s.flushAll(t)
+		released := atMost(10, request("released", units("A", 2)))
+		s.mustReserve(t, released)
+		if _, err := s.Release(t.Context(), released.OrderID, "declined", ""); err != nil {
+			t.Fatal(err)
+		}
+		s.mustReserve(t, later(atMost(10, request("lost", units("A", 7)))))
+		s.elsewhere(t)
+		if err := s.epochs.Check(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		s.wantNothingUnpaid(t)
+		s.mustReserve(t, later(atMost(10, request("lost", units("A", 7)))))
+		_, err := s.Reserve(t.Context(), atMost(10, request("one more", units("A", 1))))
+		wantLimit(t, err, order.LimitCustomerUnits, 10)
+	})
+}

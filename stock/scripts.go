@@ -52,7 +52,7 @@ func newScripts() scripts {
 		release:    rueidis.NewLuaScriptRetryable(unpaidLua + releaseLua),
 		hold:       rueidis.NewLuaScriptRetryable(unpaidLua + holdLua),
 		restock:    rueidis.NewLuaScriptRetryable(unpaidLua + restockLua),
-		rewind:     rueidis.NewLuaScriptRetryable(rewindLua),
+		rewind:     rueidis.NewLuaScriptRetryable(unpaidLua + rewindLua),
 		load:       rueidis.NewLuaScriptRetryable(loadLua),
 		adjust:     rueidis.NewLuaScriptRetryable(adjustLua),
 		epochClose: rueidis.NewLuaScriptRetryable(epochCloseLua),

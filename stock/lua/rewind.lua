@@ -4,14 +4,19 @@
 -- KEYS  record       hash of the order
 --       rolled_back  string, set once the order's stock was given back
 --       adjusted     string, the adjustment's marker: entry id, SKU and delta
--- ARGV  kind ("R", "S", "L", "B" or "A"), entry_id
+--       unpaid, unpaid_notes, unpaid_counts: see unpaid.lua
+-- ARGV  kind ("R", "S", "L", "B" or "A"), entry_id, order_id
 -- Returns nothing. Idempotent: what a later step did to the record is not touched.
-local record, rolled_back, adjusted = unpack(KEYS)
-local kind, entry_id = unpack(ARGV)
+local record, rolled_back, adjusted, unpaid, unpaid_notes, unpaid_counts = unpack(KEYS)
+local kind, entry_id, order_id = unpack(ARGV)
 
 if kind == 'R' then
-  local reserved, marker = unpack(redis.call('HMGET', record, 'reserved', 'marker'))
+  local reserved, marker, bought, deltas, state = unpack(redis.call('HMGET', record, 'reserved', 'marker', 'bought', 'deltas', 'state'))
   if reserved ~= entry_id then return end
+  -- It must not count towards its customer's limits any more: they would refuse the retry. A release has returned the units of one that
+  -- is CANCELLED. The key has the hash tag of all keys.
+  unpaid_forget(unpaid, unpaid_notes, unpaid_counts, order_id)
+  if bought and state ~= '2' then bought_return(bought, (string.gsub(deltas, ':%-', ':'))) end
   redis.call('DEL', record, rolled_back)
   -- Its key is free again: the customer's retry makes an order that exists. It has the hash tag of all keys.
   if marker then redis.call('DEL', marker) end
