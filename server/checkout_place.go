@@ -146,11 +146,13 @@ func (c *Checkout) finish(ctx context.Context, in intent, o order.Order, reserve
 		return order.Order{}, err
 	}
 	charge, err := c.charge(ctx, in, o)
+	// With an unknown outcome, the class of the error is that of the ledger, which may be busy after the provider took the money.
+	known := !errors.Is(err, order.ErrUnknownOutcome)
 	switch {
-	case errors.Is(err, order.ErrBusy): // Nothing was sent: a retry with the same key goes on from here.
+	case known && errors.Is(err, order.ErrBusy): // Nothing was sent: a retry with the same key goes on from here.
 		c.hold(ctx, o)
 		return order.Order{}, err
-	case errors.Is(err, order.ErrState):
+	case known && errors.Is(err, order.ErrState):
 		return order.Order{}, c.release(ctx, o, "payment_voided", err)
 	case err != nil:
 		// Nobody knows whether the money was taken. The order stays PENDING, and a retry with the same key, or the payment's

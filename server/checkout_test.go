@@ -1,12 +1,14 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
 
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
 	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/store"
 )
 
 // TestCheckout_CancelledWhileCharged: the charge succeeds after the order was released. The money goes back and the stock stays.
@@ -73,5 +75,33 @@ func TestCheckout_DurabilitySQL(t *testing.T) {
 		s.runFlusher(t, s.progress)
 		placed := s.place(t, "k1", goodCard)
 		s.wantRow(t, placed.GetId(), order.Paid)
+	})
+}
+
+// brokenLedger cannot book the outcome of a charge.
+type brokenLedger struct {
+	Ledger
+	err error
+}
+
+func (l brokenLedger) Record(context.Context, store.Charge) (store.Charge, error) {
+	return store.Charge{}, l.err
+}
+
+// TestPlaceOrder_ChargedAndNotBooked: the provider took the money and the ledger did not take the outcome, whatever error it had. The order
+// stays PENDING; an error would invite a second order, and a released one would not be delivered although it is charged.
+func TestPlaceOrder_ChargedAndNotBooked(t *testing.T) {
+	onBothDatabases(t, func(t *testing.T, s *testShop) {
+		for key, cause := range map[string]error{"busy": order.ErrBusy, "state": order.ErrState, "away": order.ErrUnavailable} {
+			s.payment.Ledger = brokenLedger{s.ledger, cause}
+			resp, err := s.checkout.PlaceOrder(as(t.Context(), "c1"), placeRequest(key, goodCard))
+			if err != nil || resp.GetOrder().GetState() != spillwayv1.OrderState_ORDER_STATE_PENDING {
+				t.Errorf("%v: got %v, %v; want PENDING", cause, resp.GetOrder().GetState(), err)
+			}
+			s.payment.Ledger = s.ledger
+			if o := s.place(t, key, goodCard); o.GetState() != spillwayv1.OrderState_ORDER_STATE_PAID {
+				t.Errorf("%v: the retry is %s, want PAID", cause, o.GetState())
+			}
+		}
 	})
 }
