@@ -105,7 +105,7 @@ func TestCancelOrder_SaysWhoCancelled(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		orders := Orders{Reader: s.Reader, Canceller: &Canceller{
+		orders := Orders{Changing: s.Reader, Canceller: &Canceller{
 			Stock: s.stock, Money: s.payments, Durable: instantly{}, Log: s.Log, Now: s.Now,
 		}}
 		ctx := auth.With(t.Context(), auth.Caller{Customer: caller, Roles: []auth.Role{auth.Operator}})

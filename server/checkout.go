@@ -94,7 +94,7 @@ type Checkout struct {
 	Orders   OrderBook
 	Durable  Durable
 	Log      *slog.Logger
-	// Reader reads the orders that are paid later, as their customers see them.
+	// Reader reads the orders that are paid later, as their customers see them. As with Orders.Changing, browsing must not slow it down.
 	Reader OrderReader
 	// Partition holds the orders that are placed here.
 	Partition uint8

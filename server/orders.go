@@ -96,6 +96,9 @@ func (r OrderReader) hot(ctx context.Context, id order.ID) (order.Order, error) 
 // Orders is the OrderService.
 type Orders struct {
 	Reader OrderReader
+	// Changing reads the orders that are cancelled or refunded. It must not wait for connections that customers read with: however many
+	// browse, an order can be cancelled.
+	Changing OrderReader
 	// Hub wakes those who watch; without one nobody can.
 	Hub       *Hub
 	Canceller *Canceller

@@ -36,7 +36,7 @@ func (s Orders) RefundOrder(ctx context.Context, req *spillwayv1.RefundOrderRequ
 	if err != nil {
 		return nil, err
 	}
-	o, err := s.Reader.Read(ctx, req.GetOrderId())
+	o, err := s.Changing.Read(ctx, req.GetOrderId())
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +45,7 @@ func (s Orders) RefundOrder(ctx context.Context, req *spillwayv1.RefundOrderRequ
 	if err != nil {
 		return nil, err
 	}
-	if o, err = s.Reader.Read(ctx, req.GetOrderId()); err != nil {
+	if o, err = s.Changing.Read(ctx, req.GetOrderId()); err != nil {
 		return nil, err
 	}
 	return &spillwayv1.RefundOrderResponse{Order: wire.Order(o), Refund: refundMessage(refund)}, nil

@@ -24,7 +24,7 @@ func cents(m *spillwayv1.Money) int64 { return m.GetUnits()*100 + int64(m.GetNan
 // refund asks for a refund as an operator.
 func (s *testShop) refund(t *testing.T, id, key string, amount *spillwayv1.Money) (*spillwayv1.RefundOrderResponse, error) {
 	t.Helper()
-	service := Orders{Reader: s.checkout.Reader, Refunder: s.refunder}
+	service := Orders{Changing: s.checkout.Reader, Refunder: s.refunder}
 	return service.RefundOrder(as(t.Context(), "ops", auth.Operator), &spillwayv1.RefundOrderRequest{
 		OrderId: id, IdempotencyKey: key, Amount: amount, Reason: "scratched",
 	})

@@ -51,6 +51,7 @@ func newAPI(p *parts, redis redisConfig, orders orderConfig, dataDir string, out
 	cache := catalog.NewCache(redis.Namespace, p.redis.Client(), p.policies[gateway.Redis], products, p.log)
 	carts := cart.New(redis.Namespace, p.redis.Client(), p.policies[gateway.Redis])
 	reader := server.OrderReader{Hot: p.stock, Rows: read, Log: p.log}
+	changing := server.OrderReader{Hot: p.stock, Rows: rows, Log: p.log} // over the connections of checkouts
 
 	shipping := server.Shipping{Carrier: out.carrier(), Rates: rates, Shipments: rows, Reader: reader}
 	provider, err := out.provider()
@@ -74,7 +75,7 @@ func newAPI(p *parts, redis redisConfig, orders orderConfig, dataDir string, out
 	}
 	checkout := &server.Checkout{
 		Prices: priceList{cache}, Carts: carts, Rates: rates, Shipping: a.shipping, Cashier: a.payments, Stock: p.stock,
-		Orders: rows, Durable: durability{p: p, sql: sqlDurable}, Reader: reader, Log: p.log, Partition: partition,
+		Orders: rows, Durable: durability{p: p, sql: sqlDurable}, Reader: changing, Log: p.log, Partition: partition,
 		Paying: server.NewLimiter("charges", charges), PayWithin: payWithin, Now: time.Now,
 	}
 	a.hub = server.NewHub(server.DefaultHubConfig(), stock.NewTail(p.journal, p.epochs), p.stock, read, p.log)
@@ -86,7 +87,7 @@ func newAPI(p *parts, redis redisConfig, orders orderConfig, dataDir string, out
 		Cart:     server.Cart{Carts: carts, Products: cache},
 		Currency: server.Currency{Rates: rates},
 		Checkout: checkout,
-		Order: server.Orders{Reader: reader, Hub: a.hub, Canceller: &server.Canceller{
+		Order: server.Orders{Reader: reader, Changing: changing, Hub: a.hub, Canceller: &server.Canceller{
 			Stock: p.stock, Book: store.NewCancellations(p.db), Money: a.payments, Changes: p.changes,
 			Durable: durability{p: p, sql: sqlDurable}, Log: p.log, Now: time.Now,
 		}, Refunder: &server.Refunder{
