@@ -77,12 +77,32 @@ func (c *Cache) key(sku order.SKU) string { return c.namespace + ":product:" + s
 
 // Get reads a product; order.ErrNotFound when there is none of that SKU. Its Stock is as old as the cache.
 func (c *Cache) Get(ctx context.Context, sku order.SKU) (store.Product, error) {
+	return c.get(ctx, sku, &c.flights, c.source)
+}
+
+// Browsing is the cache as those who browse use it: it reads what is not cached from a source of their own. A flood of requests for
+// products that do not exist, which are never cached, keeps no connection from those who order.
+type Browsing struct {
+	*Cache
+	own     Source
+	flights singleflight.Group
+}
+
+// Browsing makes a view of the cache that reads from the source.
+func (c *Cache) Browsing(own Source) *Browsing { return &Browsing{Cache: c, own: own} }
+
+// Get is Cache.Get over the view's source.
+func (b *Browsing) Get(ctx context.Context, sku order.SKU) (store.Product, error) {
+	return b.get(ctx, sku, &b.flights, b.own)
+}
+
+func (c *Cache) get(ctx context.Context, sku order.SKU, flights *singleflight.Group, source Source) (store.Product, error) {
 	if p, ok := c.remembered(sku); ok {
 		return p, nil
 	}
-	found, err, _ := c.flights.Do(string(sku), func() (any, error) {
+	found, err, _ := flights.Do(string(sku), func() (any, error) {
 		// The flight serves many callers, so the first one's hanging up must not end it.
-		return c.fetch(context.WithoutCancel(ctx), sku)
+		return c.fetch(context.WithoutCancel(ctx), sku, source)
 	})
 	if err != nil {
 		return store.Product{}, err
@@ -106,10 +126,10 @@ func (c *Cache) remember(p store.Product) {
 	c.local[p.SKU] = localProduct{product: p, until: c.now().Add(localTTL)}
 }
 
-func (c *Cache) fetch(ctx context.Context, sku order.SKU) (store.Product, error) {
+func (c *Cache) fetch(ctx context.Context, sku order.SKU, source Source) (store.Product, error) {
 	p, err := c.shared(ctx, sku)
 	if err != nil {
-		if p, err = c.source.Get(ctx, sku); err != nil {
+		if p, err = source.Get(ctx, sku); err != nil {
 			return store.Product{}, err
 		}
 		if err := c.write(ctx, p, true); err != nil {

@@ -75,6 +75,28 @@ func TestManyReadersMakeOneQuery(t *testing.T) {
 	}
 }
 
+// TestBrowsing_ReadsFromItsOwnSource: those who browse wait for connections of their own, so that requests for products that do not exist
+// delay nobody who orders. What either has read is cached for both.
+func TestBrowsing_ReadsFromItsOwnSource(t *testing.T) {
+	orders, reads := &source{}, &source{}
+	c := catalog.NewCache("test-"+rand.Text(), client(t), permit{}, orders, slog.New(slog.DiscardHandler))
+	browsing := c.Browsing(reads)
+	for range 3 {
+		if _, err := browsing.Get(t.Context(), "nope"); !errors.Is(err, order.ErrNotFound) {
+			t.Errorf("an unknown product: %v; want ErrNotFound", err)
+		}
+	}
+	if _, err := browsing.Get(t.Context(), "A"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Get(t.Context(), "A"); err != nil {
+		t.Fatal(err)
+	}
+	if mine, theirs := orders.reads.Load(), reads.reads.Load(); mine != 0 || theirs != 4 {
+		t.Errorf("%d queries over the connections of orders and %d over those of readers; want 0 and 4", mine, theirs)
+	}
+}
+
 func TestAChangeReachesOtherProcesses(t *testing.T) {
 	src, redis, namespace := &source{}, client(t), "test-"+rand.Text()
 	src.price.Store(1)

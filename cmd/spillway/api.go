@@ -49,6 +49,7 @@ func newAPI(p *parts, redis redisConfig, orders orderConfig, dataDir string, out
 	ledger := store.NewCharges(p.db)
 	p.closers = append(p.closers, func() error { ledger.Close(); return nil })
 	cache := catalog.NewCache(redis.Namespace, p.redis.Client(), p.policies[gateway.Redis], products, p.log)
+	browsing := cache.Browsing(store.NewProducts(p.db.Reads()))
 	carts := cart.New(redis.Namespace, p.redis.Client(), p.policies[gateway.Redis])
 	reader := server.OrderReader{Hot: p.stock, Rows: read, Log: p.log}
 	changing := server.OrderReader{Hot: p.stock, Rows: rows, Log: p.log} // over the connections of checkouts
@@ -81,10 +82,10 @@ func newAPI(p *parts, redis redisConfig, orders orderConfig, dataDir string, out
 	a.hub = server.NewHub(server.DefaultHubConfig(), stock.NewTail(p.journal, p.epochs), p.stock, read, p.log)
 	a.services = server.Services{
 		Session: server.Session{Tokens: tokens},
-		Catalog: server.Catalog{Products: store.NewProducts(p.db.Reads()), Cache: cache, Available: p.stock, Rates: rates, Adjuster: server.Adjustments{
+		Catalog: server.Catalog{Products: store.NewProducts(p.db.Reads()), Cache: browsing, Available: p.stock, Rates: rates, Adjuster: server.Adjustments{
 			Counters: p.stock, Book: store.NewStock(p.db), Available: p.stock, InSQL: durability{p: p, sql: true}.inSQL,
 		}},
-		Cart:     server.Cart{Carts: carts, Products: cache},
+		Cart:     server.Cart{Carts: carts, Products: browsing},
 		Currency: server.Currency{Rates: rates},
 		Checkout: checkout,
 		Order: server.Orders{Reader: reader, Changing: changing, Hub: a.hub, Canceller: &server.Canceller{
