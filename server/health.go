@@ -9,6 +9,7 @@ import (
 
 	"connectrpc.com/connect"
 	"connectrpc.com/grpchealth"
+	"golang.org/x/sync/singleflight"
 )
 
 // readyz lists what does not work; 503 if anything. Beside it stand the breakers' states.
@@ -33,6 +34,22 @@ func ask(ctx context.Context, check func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
 	return check(ctx)
+}
+
+// oneAtATime lets concurrent callers share one run of each check: anybody may ask whether this process is ready, and a check takes a
+// connection from those who order.
+func oneAtATime(checks map[string]func(context.Context) error) map[string]func(context.Context) error {
+	var flights singleflight.Group
+	out := make(map[string]func(context.Context) error, len(checks))
+	for name, check := range checks {
+		out[name] = func(ctx context.Context) error {
+			_, err, _ := flights.Do(name, func() (any, error) {
+				return nil, ask(context.WithoutCancel(ctx), check) // The first caller's leaving says nothing to the others.
+			})
+			return err
+		}
+	}
+	return out
 }
 
 // health is grpchealth's checker: a service is serving while all parts work.

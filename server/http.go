@@ -58,6 +58,7 @@ type Config struct {
 
 // NewHandler serves all services on one port: Connect, gRPC and gRPC-Web, reflection, health, /livez and /readyz.
 func NewHandler(cfg Config, s Services) http.Handler {
+	cfg.Ready = oneAtATime(cfg.Ready)
 	validator := validate.NewInterceptor()
 	bounded := connect.WithReadMaxBytes(bodyMax)
 	opts := []connect.HandlerOption{

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -42,6 +44,29 @@ func TestOnlyConfiguredOriginsMayCall(t *testing.T) {
 	}
 	if h := preflight(open, evil); h.Get("Access-Control-Allow-Origin") != "" {
 		t.Errorf("%s may call: %v", evil, h)
+	}
+}
+
+// TestReadyz_ConcurrentCallersShareACheck: nobody needs a token for it, so a flood of calls must not take the connections to SQL.
+func TestReadyz_ConcurrentCallersShareACheck(t *testing.T) {
+	var atOnce, most atomic.Int64
+	checks := oneAtATime(map[string]func(context.Context) error{"sql": func(context.Context) error {
+		most.Store(max(most.Load(), atOnce.Add(1)))
+		defer atOnce.Add(-1)
+		time.Sleep(time.Millisecond)
+		return errors.New("not migrated")
+	}})
+	var wg sync.WaitGroup
+	for range 50 {
+		wg.Go(func() {
+			if err := checks["sql"](t.Context()); err == nil {
+				t.Error("the check's error is lost")
+			}
+		})
+	}
+	wg.Wait()
+	if n := most.Load(); n != 1 {
+		t.Errorf("%d checks at once, want 1", n)
 	}
 }
 
