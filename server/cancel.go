@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"time"
 
+	"golang.org/x/sync/singleflight"
+
 	"github.com/spillway/spillway/gateway"
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
 	"github.com/spillway/spillway/order"
@@ -38,6 +40,8 @@ type Canceller struct {
 	Durable Durable
 	Log     *slog.Logger
 	Now     func() time.Time
+
+	flights singleflight.Group
 }
 
 const (
@@ -72,8 +76,17 @@ func (s Orders) CancelOrder(ctx context.Context, req *spillwayv1.CancelOrderRequ
 	return &spillwayv1.CancelOrderResponse{Order: wire.Order(o)}, nil
 }
 
-// Cancel cancels the order and answers it. It is not the caller's to cut short once it has begun.
+// Cancel cancels the order and returns it. It is not the caller's to cut short once it has begun. Concurrent callers share one
+// cancellation of an order: each polls SQL for the row of an order that is paid, over the connections of all checkouts.
 func (c *Canceller) Cancel(ctx context.Context, o order.Order, reason, actor string) (order.Order, error) {
+	done, err, _ := c.flights.Do(string(o.ID), func() (any, error) { return c.cancel(ctx, o, reason, actor) })
+	if err != nil {
+		return order.Order{}, err
+	}
+	return done.(order.Order), nil //nolint:forcetypeassert,errcheck // cancel returned it.
+}
+
+func (c *Canceller) cancel(ctx context.Context, o order.Order, reason, actor string) (order.Order, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
 	defer cancel()
 	switch o.State {

@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -108,3 +111,38 @@ func TestWhoDecidesAboutACancellation(t *testing.T) {
 		})
 	}
 }
+
+// slowBook counts how many cancellations are in SQL at once.
+type slowBook struct{ atOnce, most atomic.Int64 }
+
+func (b *slowBook) Cancel(context.Context, order.ID, []order.State, string, string) (order.State, error) {
+	b.most.Store(max(b.most.Load(), b.atOnce.Add(1)))
+	defer b.atOnce.Add(-1)
+	for range 100 {
+		runtime.Gosched() // The others come meanwhile.
+	}
+	return order.Paid, nil
+}
+
+// TestCancel_ConcurrentCallersShareIt: one customer who cancels an order a thousand times at once takes one connection to SQL.
+func TestCancel_ConcurrentCallersShareIt(t *testing.T) {
+	book := &slowBook{}
+	canceller := server.Canceller{Book: book, Changes: stubChanges{}, Log: slog.New(slog.DiscardHandler), Now: time.Now}
+	var wg sync.WaitGroup
+	for range 50 {
+		wg.Go(func() {
+			if o, err := canceller.Cancel(t.Context(), order.Order{ID: "O", State: order.Paid}, "why", "ann"); err != nil || o.State != order.Cancelled {
+				t.Errorf("it is %s (%v), want CANCELLED", o.State, err)
+			}
+		})
+	}
+	wg.Wait()
+	if n := book.most.Load(); n != 1 {
+		t.Errorf("%d cancellations of one order at once, want 1", n)
+	}
+}
+
+// stubChanges tells nobody.
+type stubChanges struct{}
+
+func (stubChanges) Publish(context.Context, []stock.Change) error { return nil }
