@@ -13,9 +13,10 @@ die() { say "$*"; exit 1; }
 # process PIDFILE: prints the pid of the file, if there is one.
 process() { grep -Esx '[0-9]+' "$1"; }
 
-# alive PIDFILE: is a thread of that process left? Its own entry, /proc/PID, shows the first thread only: that one may be a zombie while
-# another one is still in fsync and holds the listening socket. A zombie has an empty command line.
-alive() { local pid; pid=$(process "$1") && grep -aqs . "/proc/$pid/task/"*/cmdline; }
+# alive PIDFILE: is a thread of that process left that is no zombie? Its own entry, /proc/PID, shows the first thread only: that one may be
+# a zombie while another one is still in fsync and holds the listening socket. The command line says nothing here: it is empty for a
+# moment whenever the process executes another program, as it does while it starts.
+alive() { local pid; pid=$(process "$1") && grep -aqsvE '^[0-9]+ \(.*\) [ZX] ' "/proc/$pid/task/"*/stat; }
 
 # running PIDFILE WORD: is it alive, and is WORD in its command line (so that a number that the system gave to another process since is
 # not mistaken for ours)?
