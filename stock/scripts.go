@@ -33,6 +33,8 @@ var (
 	trimLua string
 	//go:embed lua/expire.lua
 	expireLua string
+	//go:embed lua/open_epoch.lua
+	openEpochLua string
 	//go:embed lua/confirm.lua
 	confirmLua string
 	//go:embed lua/counters.lua
@@ -47,14 +49,14 @@ type scripts struct {
 
 func newScripts() scripts {
 	return scripts{
-		reserve:    rueidis.NewLuaScriptRetryable(unpaidLua + reserveLua),
-		settle:     rueidis.NewLuaScriptRetryable(unpaidLua + settleLua),
-		release:    rueidis.NewLuaScriptRetryable(unpaidLua + releaseLua),
+		reserve:    rueidis.NewLuaScriptRetryable(openEpochLua + unpaidLua + reserveLua),
+		settle:     rueidis.NewLuaScriptRetryable(openEpochLua + unpaidLua + settleLua),
+		release:    rueidis.NewLuaScriptRetryable(openEpochLua + unpaidLua + releaseLua),
 		hold:       rueidis.NewLuaScriptRetryable(unpaidLua + holdLua),
-		restock:    rueidis.NewLuaScriptRetryable(unpaidLua + restockLua),
+		restock:    rueidis.NewLuaScriptRetryable(openEpochLua + unpaidLua + restockLua),
 		rewind:     rueidis.NewLuaScriptRetryable(unpaidLua + rewindLua),
 		load:       rueidis.NewLuaScriptRetryable(loadLua),
-		adjust:     rueidis.NewLuaScriptRetryable(adjustLua),
+		adjust:     rueidis.NewLuaScriptRetryable(openEpochLua + adjustLua),
 		epochClose: rueidis.NewLuaScriptRetryable(epochCloseLua),
 		epochOpen:  rueidis.NewLuaScriptRetryable(epochOpenLua),
 		trim:       rueidis.NewLuaScriptRetryable(trimLua),

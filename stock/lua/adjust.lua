@@ -14,8 +14,7 @@
 local epoch_key, journal, stock, marker = unpack(KEYS)
 local epoch, adjustment_id, sku, delta, reason, actor, now_ms, marker_ttl_s, replid = unpack(ARGV)
 
-if redis.call('GET', epoch_key) ~= epoch then return { 'EPOCH' } end
-if replid ~= '' and not string.find(redis.call('INFO', 'replication'), 'master_replid:' .. replid, 1, true) then return { 'EPOCH' } end
+if not open_epoch(epoch_key, epoch, replid) then return { 'EPOCH' } end
 local what = sku .. ':' .. delta
 local seen = redis.call('GET', marker)
 if seen then

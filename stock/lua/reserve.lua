@@ -32,9 +32,7 @@ local epoch, order_id, fingerprint, lines, snapshot, now_ms, marker_ttl_s,
   customer, customer_max, bought_window_s, pay_later, unpaid_until_ms, unpaid_orders_max, unpaid_percent, unpaid_total_max = unpack(ARGV)
 local order_id_length = 26
 
-if redis.call('GET', epoch_key) ~= epoch then return { 'EPOCH' } end
--- A Redis that was demoted, resynced from an older copy and promoted holds the same epoch key, over the same connection.
-if replid ~= '' and not string.find(redis.call('INFO', 'replication'), 'master_replid:' .. replid, 1, true) then return { 'EPOCH' } end
+if not open_epoch(epoch_key, epoch, replid) then return { 'EPOCH' } end
 
 local seen = redis.call('GET', marker)
 if seen then

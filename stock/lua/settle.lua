@@ -14,8 +14,7 @@
 local epoch_key, journal, record, unpaid, unpaid_notes, unpaid_counts = unpack(KEYS)
 local epoch, order_id, charge_id, now_ms, traceparent, replid = unpack(ARGV)
 
-if redis.call('GET', epoch_key) ~= epoch then return { 'EPOCH' } end
-if replid ~= '' and not string.find(redis.call('INFO', 'replication'), 'master_replid:' .. replid, 1, true) then return { 'EPOCH' } end
+if not open_epoch(epoch_key, epoch, replid) then return { 'EPOCH' } end
 local state, snapshot, entry, entry_epoch, confirmed =
   unpack(redis.call('HMGET', record, 'state', 'snapshot', 'entry', 'epoch', 'confirmed'))
 if not state then return { 'MISSING' } end
