@@ -36,7 +36,7 @@ func readStatement(ctx context.Context, p Provider) (map[order.ID]StatementLine,
 			out[l.OrderID], after = l, l.OrderID
 		}
 		if len(out) > statementMax {
-			return nil, fmt.Errorf("the provider's statement has more than %d lines; audit without it: %w", statementMax, order.ErrState)
+			return nil, fmt.Errorf("the provider's statement has more than %d lines; audit without it: %w", statementMax, order.ErrFailedPrecondition)
 		}
 	}
 }

@@ -69,7 +69,7 @@ func (c *SimulatedCarrier) SetMode(m CarrierMode) {
 	c.mode = m
 }
 
-// Ship takes the parcel. order.ErrRefused: it was not taken this time. order.ErrInvalid: it is not taken and never will be; one that
+// Ship takes the parcel. order.ErrRejected: it was not taken this time. order.ErrInvalid: it is not taken and never will be; one that
 // was taken before is never answered so.
 func (c *SimulatedCarrier) Ship(ctx context.Context, p Parcel) error {
 	c.mu.Lock()
@@ -78,7 +78,7 @@ func (c *SimulatedCarrier) Ship(ctx context.Context, p Parcel) error {
 	before, after := c.Latency, time.Duration(0)
 	switch {
 	case mode == CarrierDown:
-		return fmt.Errorf("the carrier is down and did not take %s: %w", p.OrderID, order.ErrRefused)
+		return fmt.Errorf("the carrier is down and did not take %s: %w", p.OrderID, order.ErrRejected)
 	case mode == CarrierSlow:
 		before += slowLatency
 	case mode == CarrierLate && !has:

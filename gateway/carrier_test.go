@@ -62,7 +62,7 @@ func TestACarrierFaresAsItIsTold(t *testing.T) {
 			takes   time.Duration
 			parcels int
 		}{
-			{CarrierDown, order.ErrRefused, 0, 0},
+			{CarrierDown, order.ErrRejected, 0, 0},
 			{CarrierOK, nil, 0, 1},
 			{CarrierSlow, nil, slowLatency, 2},
 			{CarrierLate, context.DeadlineExceeded, 5 * time.Second, 3},

@@ -29,7 +29,7 @@ type Payments struct {
 	Policy *Policy
 }
 
-// Charge takes the order's money once. A decline is an answer. order.ErrUnknownOutcome: nobody knows yet. order.ErrState: the
+// Charge takes the order's money once. A decline is an answer. order.ErrUnknownOutcome: nobody knows yet. order.ErrFailedPrecondition: the
 // order was voided.
 func (p Payments) Charge(ctx context.Context, id order.ID, amount order.Money, card Card) (Charge, error) {
 	return p.charge(ctx, id, amount, card, false)
@@ -64,7 +64,7 @@ func (p Payments) charge(ctx context.Context, id order.ID, amount order.Money, c
 // or was answered. Of every other failure nobody can say.
 func unlessKnown(err error) error {
 	left := errors.Is(err, context.Canceled) || errors.Is(err, errCallerLeft)
-	if errors.Is(err, order.ErrUnknownOutcome) || errors.Is(err, errNotSent) || errors.Is(err, order.ErrRefused) || !IsFailure(err) && !left {
+	if errors.Is(err, order.ErrUnknownOutcome) || errors.Is(err, errNotSent) || errors.Is(err, order.ErrRejected) || !IsFailure(err) && !left {
 		return err
 	}
 	return fmt.Errorf("%w: %w", order.ErrUnknownOutcome, err)
@@ -126,7 +126,7 @@ func (p Payments) Find(ctx context.Context, id order.ID) (FoundCharge, error) {
 	return FoundCharge{ID: ch.GetChargeId(), State: chargeStates[ch.GetState()], Amount: amount, DeclineCode: ch.GetDeclineCode()}, nil
 }
 
-// Refund asks for all of the order's money to be given back, once; order.ErrState when nothing was taken. After nil that is certain to
+// Refund asks for all of the order's money to be given back, once; order.ErrFailedPrecondition when nothing was taken. After nil that is certain to
 // happen; Find says whether the provider has confirmed it.
 func (p Payments) Refund(ctx context.Context, id order.ID, reason string) error {
 	_, err := Do(ctx, p.Policy, func(ctx context.Context) (*spillwayv1.RefundResponse, error) {
@@ -145,7 +145,7 @@ func (p Payments) ExecuteRefund(ctx context.Context, refundID string) error {
 	return err
 }
 
-// Void makes sure that the order is never charged; order.ErrState when it is already.
+// Void makes sure that the order is never charged; order.ErrFailedPrecondition when it is already.
 func (p Payments) Void(ctx context.Context, id order.ID) error {
 	_, err := Do(ctx, p.Policy, func(ctx context.Context) (*spillwayv1.VoidResponse, error) {
 		resp, err := p.Client.Void(ctx, &spillwayv1.VoidRequest{OrderId: string(id)})
@@ -193,7 +193,7 @@ func (s Shipments) Ship(ctx context.Context, o order.Order) error {
 func refused(err error) error {
 	var ce *connect.Error
 	if errors.As(err, &ce) && ce.Code() == connect.CodeAborted {
-		return fmt.Errorf("%w: %w", order.ErrRefused, err)
+		return fmt.Errorf("%w: %w", order.ErrRejected, err)
 	}
 	return FromConnect(err)
 }
@@ -248,13 +248,13 @@ func FromConnect(err error) error {
 	case connect.CodeNotFound:
 		return fmt.Errorf("%w: %w", order.ErrNotFound, err)
 	case connect.CodeAlreadyExists:
-		return fmt.Errorf("%w: %w", order.ErrExists, err)
+		return fmt.Errorf("%w: %w", order.ErrAlreadyExists, err)
 	case connect.CodeFailedPrecondition:
-		return fmt.Errorf("%w: %w", order.ErrState, err)
+		return fmt.Errorf("%w: %w", order.ErrFailedPrecondition, err)
 	case connect.CodeCanceled:
 		return fmt.Errorf("%w: %w", context.Canceled, err)
 	case connect.CodeResourceExhausted:
-		return retryLater(ce, fmt.Errorf("%w: %w", order.ErrBusy, err))
+		return retryLater(ce, fmt.Errorf("%w: %w", order.ErrOverloaded, err))
 	case connect.CodeUnavailable, connect.CodeDeadlineExceeded:
 		return retryLater(ce, fmt.Errorf("%w: %w: %w", order.ErrUnavailable, order.ErrUnknownOutcome, err))
 	}

@@ -155,14 +155,14 @@ func TestOrdersTravelToTheirServices(t *testing.T) {
 func TestRefundAndVoidTravel(t *testing.T) {
 	s := &services{err: connect.NewError(connect.CodeFailedPrecondition, errors.New("not now"))}
 	for how, c := range newCallers(t, s) {
-		if err := c.payments.Refund(t.Context(), "O1", "why"); !errors.Is(err, order.ErrState) {
-			t.Errorf("%s: %v; want ErrState", how, err)
+		if err := c.payments.Refund(t.Context(), "O1", "why"); !errors.Is(err, order.ErrFailedPrecondition) {
+			t.Errorf("%s: %v; want ErrFailedPrecondition", how, err)
 		}
 		if q, ok := s.asked.(*spillwayv1.RefundRequest); !ok || q.GetOrderId() != "O1" || q.GetReason() != "why" {
 			t.Errorf("%s: asked %v", how, s.asked)
 		}
-		if err := c.payments.Void(t.Context(), "O2"); !errors.Is(err, order.ErrState) {
-			t.Errorf("%s: %v; want ErrState", how, err)
+		if err := c.payments.Void(t.Context(), "O2"); !errors.Is(err, order.ErrFailedPrecondition) {
+			t.Errorf("%s: %v; want ErrFailedPrecondition", how, err)
 		}
 		if q, ok := s.asked.(*spillwayv1.VoidRequest); !ok || q.GetOrderId() != "O2" {
 			t.Errorf("%s: asked %v", how, s.asked)
@@ -178,9 +178,9 @@ func TestCodesBecomeTheDomainsErrors(t *testing.T) {
 	}{
 		connect.CodeInvalidArgument:    {order.ErrInvalid, false, false},
 		connect.CodeNotFound:           {order.ErrNotFound, false, false},
-		connect.CodeAlreadyExists:      {order.ErrExists, false, false},
-		connect.CodeFailedPrecondition: {order.ErrState, false, false},
-		connect.CodeResourceExhausted:  {order.ErrBusy, false, false},
+		connect.CodeAlreadyExists:      {order.ErrAlreadyExists, false, false},
+		connect.CodeFailedPrecondition: {order.ErrFailedPrecondition, false, false},
+		connect.CodeResourceExhausted:  {order.ErrOverloaded, false, false},
 		connect.CodeCanceled:           {context.Canceled, true, false},
 		connect.CodeUnavailable:        {order.ErrUnavailable, true, true},
 		connect.CodeDeadlineExceeded:   {order.ErrUnavailable, true, true},
@@ -209,9 +209,9 @@ func TestWhatIsKnownOfAParcelTravels(t *testing.T) {
 		want    error
 		unknown bool
 	}{
-		"refused this time": {connect.CodeAborted, order.ErrRefused, order.ErrRefused, false},
+		"refused this time": {connect.CodeAborted, order.ErrRejected, order.ErrRejected, false},
 		"refused for good":  {connect.CodeInvalidArgument, order.ErrInvalid, order.ErrInvalid, false},
-		"busy":              {connect.CodeResourceExhausted, order.ErrBusy, order.ErrBusy, false},
+		"busy":              {connect.CodeResourceExhausted, order.ErrOverloaded, order.ErrOverloaded, false},
 		"nobody knows":      {connect.CodeUnavailable, errors.Join(order.ErrUnavailable, order.ErrUnknownOutcome), order.ErrUnavailable, true},
 		"something else":    {connect.CodeInternal, errors.New("a bug"), order.ErrUnknownOutcome, true},
 		"its caller left":   {connect.CodeCanceled, context.Canceled, context.Canceled, true},
@@ -229,7 +229,7 @@ func TestWhatIsKnownOfAParcelTravels(t *testing.T) {
 	if err := (Shipments{s, p}).Ship(t.Context(), mugs(t)); err == nil || errors.Is(err, order.ErrUnknownOutcome) || s.asked != nil {
 		t.Errorf("an open breaker: %v, after asking %v; want a known outcome: nothing was sent", err, s.asked)
 	}
-	if !IsFailure(order.ErrRefused) {
+	if !IsFailure(order.ErrRejected) {
 		t.Error("a carrier that takes nothing is not working")
 	}
 }
@@ -267,7 +267,7 @@ func TestAServiceSaysWhenToTryAgain(t *testing.T) {
 		s := &services{err: busy}
 		for how, c := range newCallers(t, s) {
 			var retry *order.RetryError
-			if err := c.shipping.Ship(t.Context(), mugs(t)); !errors.As(err, &retry) || retry.After != want || !errors.Is(err, order.ErrBusy) {
+			if err := c.shipping.Ship(t.Context(), mugs(t)); !errors.As(err, &retry) || retry.After != want || !errors.Is(err, order.ErrOverloaded) {
 				t.Errorf("%s: %v; want to wait %s", how, err, want)
 			}
 		}

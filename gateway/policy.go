@@ -103,7 +103,7 @@ func isAnswer(err error) bool {
 	case errors.Is(err, context.Canceled), errors.Is(err, errCallerLeft), errors.As(err, &sold), errors.As(err, &declined):
 		return true
 	}
-	for _, answer := range []error{order.ErrInvalid, order.ErrNotFound, order.ErrExists, order.ErrKeyReused, order.ErrState, order.ErrBusy, order.ErrRatesTooOld} {
+	for _, answer := range []error{order.ErrInvalid, order.ErrNotFound, order.ErrAlreadyExists, order.ErrKeyReused, order.ErrFailedPrecondition, order.ErrOverloaded, order.ErrRatesTooOld} {
 		if errors.Is(err, answer) {
 			return true
 		}

@@ -116,8 +116,8 @@ func TestAFrozenPartTripsItsBreaker(t *testing.T) {
 
 func TestAnswersNeverTripABreaker(t *testing.T) {
 	for _, answer := range []error{
-		nil, order.ErrInvalid, order.ErrNotFound, order.ErrExists, order.ErrKeyReused, order.ErrState, order.ErrBusy, context.Canceled,
-		&order.SoldOutError{}, &order.DeclinedError{Code: "lost_card"}, &order.RatesTooOldError{}, &order.RetryError{Err: order.ErrBusy},
+		nil, order.ErrInvalid, order.ErrNotFound, order.ErrAlreadyExists, order.ErrKeyReused, order.ErrFailedPrecondition, order.ErrOverloaded, context.Canceled,
+		&order.SoldOutError{}, &order.DeclinedError{Code: "lost_card"}, &order.RatesTooOldError{}, &order.RetryError{Err: order.ErrOverloaded},
 	} {
 		wrapped := answer
 		if answer != nil {
@@ -275,7 +275,7 @@ func TestDoReturnsWhatTheCallDoes(t *testing.T) {
 	if none, err := Do(t.Context(), p, func(context.Context) (error, error) { return nil, nil }); none != nil || err != nil {
 		t.Errorf("got %v, %v", none, err)
 	}
-	if n, err := Do(t.Context(), p, func(context.Context) (int, error) { return 7, order.ErrState }); n != 0 || !errors.Is(err, order.ErrState) {
+	if n, err := Do(t.Context(), p, func(context.Context) (int, error) { return 7, order.ErrFailedPrecondition }); n != 0 || !errors.Is(err, order.ErrFailedPrecondition) {
 		t.Errorf("beside an error came %d, %v", n, err)
 	}
 }

@@ -18,7 +18,7 @@ type Provider interface {
 	// Find says what became of the last attempt to charge an order; false when the provider never saw one.
 	Find(ctx context.Context, id order.ID) (ProviderOutcome, bool, error)
 	// Refund gives the amount of an order's charge back, once a refund id: nil means that it did, or that nothing of the charge is left
-	// to give back. An error means that the outcome is unknown, or, with order.ErrState, that less than the amount is left.
+	// to give back. An error means that the outcome is unknown, or, with order.ErrFailedPrecondition, that less than the amount is left.
 	Refund(ctx context.Context, id order.ID, refundID string, amount order.Money) error
 }
 
@@ -207,14 +207,14 @@ func (s *Simulated) Statement(ctx context.Context, after order.ID, limit int) ([
 	return s.outcomes.list(ctx, after, limit)
 }
 
-// giveBack is the outcome after a refund of the amount. It is order.ErrState when less is left.
+// giveBack is the outcome after a refund of the amount. It is order.ErrFailedPrecondition when less is left.
 func (o ProviderOutcome) giveBack(amount order.Cents) (ProviderOutcome, error) {
 	left := o.Amount.Amount - o.Returned
 	switch {
 	case !o.Succeeded || left == 0:
 		return o, nil
 	case amount > left:
-		return o, fmt.Errorf("the provider has %d left of the charge, less than %d: %w", left, amount, order.ErrState)
+		return o, fmt.Errorf("the provider has %d left of the charge, less than %d: %w", left, amount, order.ErrFailedPrecondition)
 	}
 	o.Returned += amount
 	o.Refunded = o.Returned == o.Amount.Amount

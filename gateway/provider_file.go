@@ -104,7 +104,7 @@ func (f fileOutcomes) refund(ctx context.Context, id order.ID, refundID string, 
 		return away(err)
 	}
 	if over {
-		return fmt.Errorf("the provider has less than %d left of the charge of %s: %w", amount, id, order.ErrState)
+		return fmt.Errorf("the provider has less than %d left of the charge of %s: %w", amount, id, order.ErrFailedPrecondition)
 	}
 	if err := tx.Commit(); err != nil {
 		return away(err)

@@ -151,7 +151,7 @@ func TestSimulated_PartialRefunds(t *testing.T) {
 		}{
 			{"r1", 500, nil, 500},
 			{"r1", 500, nil, 500},
-			{"r2", 701, order.ErrState, 500},
+			{"r2", 701, order.ErrFailedPrecondition, 500},
 			{"r2", 700, nil, 1200},
 			{"r3", 1, nil, 1200}, // Nothing is left: there is nothing to do.
 		} {

@@ -7,27 +7,27 @@ import (
 	"time"
 )
 
-// The answers that are not an order. They are answers, not failures: they trip no breaker (ErrUnavailable, ErrRefused and
+// The answers that are not an order. They are answers, not failures: they trip no breaker (ErrUnavailable, ErrRejected and
 // ErrUnknownOutcome do, because somebody did not work), and each is translated to its code at the one edge of the server.
 var (
 	// ErrInvalid means that the caller sent something that can never be accepted.
 	ErrInvalid = errors.New("invalid")
 	// ErrNotFound means that there is no such thing, or none that the caller may see.
 	ErrNotFound = errors.New("not found")
-	// ErrExists means that it is there already, with another content.
-	ErrExists = errors.New("already exists")
+	// ErrAlreadyExists means that it is there already, with another content.
+	ErrAlreadyExists = errors.New("already exists")
 	// ErrKeyReused means that the idempotency key was sent before with another request.
 	ErrKeyReused = errors.New("the idempotency key was already used with another request")
-	// ErrState means that the order's state does not allow the step.
-	ErrState = errors.New("the state does not allow this")
-	// ErrBusy means that a bound was reached; nothing was done. Wait and send the same again.
-	ErrBusy = errors.New("too many orders at once")
+	// ErrFailedPrecondition means that the order's state does not allow the step.
+	ErrFailedPrecondition = errors.New("the state does not allow this")
+	// ErrOverloaded means that a bound was reached; nothing was done. Wait and send the same again.
+	ErrOverloaded = errors.New("too many orders at once")
 	// ErrUnavailable means that a part that is needed does not answer. Wait and send the same again.
 	ErrUnavailable = errors.New("temporarily unavailable")
 	// ErrRatesTooOld means that an amount was not converted, because the exchange rates are out of date.
 	ErrRatesTooOld = errors.New("the exchange rates are out of date")
-	// ErrRefused means that an outside party answered that it did not do it: nothing happened, and a later try may work.
-	ErrRefused = errors.New("refused")
+	// ErrRejected means that an outside party answered that it did not do it: nothing happened, and a later try may work.
+	ErrRejected = errors.New("refused")
 	// ErrUnknownOutcome means that the step may or may not have happened: ask before doing it again.
 	ErrUnknownOutcome = errors.New("outcome unknown")
 )
@@ -86,7 +86,7 @@ func (e *RatesTooOldError) Error() string {
 // Unwrap lets errors.Is see both.
 func (*RatesTooOldError) Unwrap() []error { return []error{ErrRatesTooOld, ErrUnavailable} }
 
-// RetryError wraps ErrBusy or ErrUnavailable with the time to wait.
+// RetryError wraps ErrOverloaded or ErrUnavailable with the time to wait.
 type RetryError struct {
 	// After is how long to wait before the same request is sent again.
 	After time.Duration

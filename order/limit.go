@@ -35,8 +35,8 @@ var limitTexts = map[Limit]string{
 	LimitSessions:       "too many sessions were started from your address, which may start %d a minute: try again later",
 }
 
-// LimitError says which limit a request would exceed. Nothing was done. It is ErrState for the limits of units, which the same request
-// exceeds again, and ErrBusy for the others.
+// LimitError says which limit a request would exceed. Nothing was done. It is ErrFailedPrecondition for the limits of units, which the same request
+// exceeds again, and ErrOverloaded for the others.
 type LimitError struct {
 	Limit Limit
 	// Maximum is what is allowed.
@@ -56,10 +56,10 @@ func (e *LimitError) Error() string {
 	return text
 }
 
-// Unwrap is ErrState or ErrBusy.
+// Unwrap is ErrFailedPrecondition or ErrOverloaded.
 func (e *LimitError) Unwrap() error {
 	if e.Limit == LimitOrderUnits || e.Limit == LimitCustomerUnits {
-		return ErrState
+		return ErrFailedPrecondition
 	}
-	return ErrBusy
+	return ErrOverloaded
 }

@@ -33,7 +33,7 @@ func (a Adjustments) Adjust(ctx context.Context, adj stock.Adjustment) (int64, e
 	done, err := a.Book.FindAdjustment(ctx, adj.ID)
 	switch {
 	case err == nil && (done.SKU != adj.SKU || done.Delta != adj.Units):
-		return 0, fmt.Errorf("adjustment %s was made before with another SKU or delta: %w", adj.ID, order.ErrExists)
+		return 0, fmt.Errorf("adjustment %s was made before with another SKU or delta: %w", adj.ID, order.ErrAlreadyExists)
 	case err == nil:
 		left, err := a.Available.Available(ctx, []order.SKU{adj.SKU})
 		return left[adj.SKU], err

@@ -39,13 +39,13 @@ func (s *Audit) RunAudit(ctx context.Context, req *spillwayv1.RunAuditRequest) (
 	case s.places <- struct{}{}:
 		defer func() { <-s.places }()
 	default:
-		return nil, &order.RetryError{After: auditRetry, Err: fmt.Errorf("an audit is under way: %w", order.ErrBusy)}
+		return nil, &order.RetryError{After: auditRetry, Err: fmt.Errorf("an audit is under way: %w", order.ErrOverloaded)}
 	}
 	bounded, cancel := context.WithTimeout(ctx, auditTimeout)
 	defer cancel()
 	r, err := s.run(bounded, audit.Options{Drained: req.GetDrained()})
 	if err != nil && errors.Is(bounded.Err(), context.DeadlineExceeded) {
-		return nil, fmt.Errorf("the audit takes more than %s; run `spillway audit` instead: %w", auditTimeout, order.ErrState)
+		return nil, fmt.Errorf("the audit takes more than %s; run `spillway audit` instead: %w", auditTimeout, order.ErrFailedPrecondition)
 	}
 	if err != nil {
 		return nil, err

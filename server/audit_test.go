@@ -52,8 +52,8 @@ func TestOneAuditAtATime(t *testing.T) {
 	}()
 	await(t, "the first audit", started)
 	var retry *order.RetryError
-	if _, err := s.RunAudit(t.Context(), &spillwayv1.RunAuditRequest{}); !errors.Is(err, order.ErrBusy) || !errors.As(err, &retry) {
-		t.Errorf("a second audit: %v; want ErrBusy with a time", err)
+	if _, err := s.RunAudit(t.Context(), &spillwayv1.RunAuditRequest{}); !errors.Is(err, order.ErrOverloaded) || !errors.As(err, &retry) {
+		t.Errorf("a second audit: %v; want ErrOverloaded with a time", err)
 	}
 	close(finish)
 	if err := await(t, "the first audit to end", first); err != nil {

@@ -28,7 +28,7 @@ type Canceller struct {
 		Cancel(ctx context.Context, id order.ID, from []order.State, reason, actor string) (order.State, error)
 	}
 	Money interface {
-		// Void makes sure that the order is never charged; order.ErrState when it is already.
+		// Void makes sure that the order is never charged; order.ErrFailedPrecondition when it is already.
 		Void(ctx context.Context, id order.ID) error
 		// Find reads what became of the order's charge.
 		Find(ctx context.Context, id order.ID) (gateway.FoundCharge, error)
@@ -100,7 +100,7 @@ func (c *Canceller) cancel(ctx context.Context, o order.Order, reason, actor str
 	}
 	err := c.release(ctx, o.ID, reason)
 	switch {
-	case errors.Is(err, order.ErrState): // It is paid.
+	case errors.Is(err, order.ErrFailedPrecondition): // It is paid.
 		return c.cancelRow(ctx, o, fromPaid, reason, actor)
 	case errors.Is(err, order.ErrNotFound): // Redis lost it, or has let it go since it was read: SQL alone decides.
 		return c.cancelRow(ctx, o, append([]order.State{order.Pending}, fromPaid...), reason, actor)
@@ -113,20 +113,20 @@ func (c *Canceller) cancel(ctx context.Context, o order.Order, reason, actor str
 // fromPaid are the states in which SQL decides about a cancellation.
 var fromPaid = []order.State{order.Paid, order.ShipFailed}
 
-var errShipped = fmt.Errorf("the order is shipped: it cannot be cancelled any more: %w", order.ErrState)
+var errShipped = fmt.Errorf("the order is shipped: it cannot be cancelled any more: %w", order.ErrFailedPrecondition)
 
 func (c *Canceller) cancelled(o order.Order, reason string) order.Order {
 	o.State, o.CancelReason, o.UpdatedAt = order.Cancelled, reason, c.Now().UTC().Truncate(time.Microsecond)
 	return o
 }
 
-// release cancels a pending order in Redis; order.ErrState means that it is paid, order.ErrNotFound that Redis does not have it. The
+// release cancels a pending order in Redis; order.ErrFailedPrecondition means that it is paid, order.ErrNotFound that Redis does not have it. The
 // tombstone in the ledger comes first: a charge in flight is refused by it, or was faster, and then the order is paid. Redis alone
 // cannot decide that, because it may have lost that the order was settled. A crash before the release leaves a pending order that
 // cannot be charged, which the payment reconciler releases.
 func (c *Canceller) release(ctx context.Context, id order.ID, reason string) error {
 	err := c.Money.Void(ctx, id)
-	if errors.Is(err, order.ErrState) {
+	if errors.Is(err, order.ErrFailedPrecondition) {
 		return c.settle(ctx, id)
 	}
 	if err != nil {
@@ -142,7 +142,7 @@ func (c *Canceller) release(ctx context.Context, id order.ID, reason string) err
 	return nil
 }
 
-// settle makes a pending order that was charged PAID, and returns order.ErrState when it is.
+// settle makes a pending order that was charged PAID, and returns order.ErrFailedPrecondition when it is.
 func (c *Canceller) settle(ctx context.Context, id order.ID) error {
 	charge, err := c.Money.Find(ctx, id)
 	if err != nil {
@@ -153,12 +153,12 @@ func (c *Canceller) settle(ctx context.Context, id order.ID) error {
 			return err
 		}
 	}
-	return fmt.Errorf("order %s is charged: %w", id, order.ErrState)
+	return fmt.Errorf("order %s is charged: %w", id, order.ErrFailedPrecondition)
 }
 
 // isDecidedInSQL says whether a wait ended with SQL holding the place, or with its epoch: what became of the order there is in its row.
 func isDecidedInSQL(err error) bool {
-	return errors.Is(err, stock.ErrRefused) || errors.Is(err, stock.ErrUnverified) || errors.Is(err, stock.ErrEpochPassed)
+	return errors.Is(err, stock.ErrStepNotApplied) || errors.Is(err, stock.ErrUnverified) || errors.Is(err, stock.ErrEpochPassed)
 }
 
 // cancelRow cancels an order in SQL, once its row says what Redis says.
@@ -176,9 +176,9 @@ func (c *Canceller) cancelRow(ctx context.Context, o order.Order, from []order.S
 			return o, nil
 		case errors.Is(err, store.ErrBeingShipped):
 			return order.Order{}, &order.RetryError{After: shippingRetry, Err: fmt.Errorf("%w: %w", err, order.ErrUnavailable)}
-		case errors.Is(err, order.ErrState) && was == order.Shipped:
+		case errors.Is(err, order.ErrFailedPrecondition) && was == order.Shipped:
 			return order.Order{}, errShipped
-		case !errors.Is(err, order.ErrNotFound) && (!errors.Is(err, order.ErrState) || was != order.Pending):
+		case !errors.Is(err, order.ErrNotFound) && (!errors.Is(err, order.ErrFailedPrecondition) || was != order.Pending):
 			return order.Order{}, err
 		}
 		if pause(wait, rowPoll) != nil {

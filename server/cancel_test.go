@@ -74,7 +74,7 @@ func (r *registry) Wait(context.Context, stock.Position, order.ID) error { retur
 // back in the caller's name.
 func TestWhoDecidesAboutACancellation(t *testing.T) {
 	const released, voided, row = "release why", "void", "cancel row [PAID SHIP_FAILED] why as ann"
-	gone, notYet := fmt.Errorf("no row: %w", order.ErrNotFound), fmt.Errorf("still pending: %w", order.ErrState)
+	gone, notYet := fmt.Errorf("no row: %w", order.ErrNotFound), fmt.Errorf("still pending: %w", order.ErrFailedPrecondition)
 	for name, c := range map[string]struct {
 		state    order.State
 		registry registry
@@ -82,20 +82,20 @@ func TestWhoDecidesAboutACancellation(t *testing.T) {
 		err      error
 	}{
 		"pending":                   {order.Pending, registry{}, []string{voided, released}, nil},
-		"pending, charged":          {order.Pending, registry{voidErr: order.ErrState, charge: gateway.ChargeTaken, cancelErrs: []error{nil}}, []string{voided, "find", "settle ch", row, "publish CANCELLED"}, nil},
-		"pending, refunded":         {order.Pending, registry{voidErr: order.ErrState, charge: gateway.ChargeReturned, cancelErrs: []error{nil}}, []string{voided, "find", row, "publish CANCELLED"}, nil},
-		"pending, charged and lost": {order.Pending, registry{voidErr: order.ErrState, charge: gateway.ChargeTaken, settleErr: order.ErrNotFound, cancelErrs: []error{nil}}, []string{voided, "find", "settle ch", "cancel row [PENDING PAID SHIP_FAILED] why as ann", "publish CANCELLED"}, nil},
+		"pending, charged":          {order.Pending, registry{voidErr: order.ErrFailedPrecondition, charge: gateway.ChargeTaken, cancelErrs: []error{nil}}, []string{voided, "find", "settle ch", row, "publish CANCELLED"}, nil},
+		"pending, refunded":         {order.Pending, registry{voidErr: order.ErrFailedPrecondition, charge: gateway.ChargeReturned, cancelErrs: []error{nil}}, []string{voided, "find", row, "publish CANCELLED"}, nil},
+		"pending, charged and lost": {order.Pending, registry{voidErr: order.ErrFailedPrecondition, charge: gateway.ChargeTaken, settleErr: order.ErrNotFound, cancelErrs: []error{nil}}, []string{voided, "find", "settle ch", "cancel row [PENDING PAID SHIP_FAILED] why as ann", "publish CANCELLED"}, nil},
 		"pending, payment is away":  {order.Pending, registry{voidErr: order.ErrUnavailable}, []string{voided}, order.ErrUnavailable},
 		"pending, SQL is away":      {order.Pending, registry{durableErr: order.ErrUnavailable}, []string{voided, released}, order.ErrUnavailable},
 		"pending, Redis is away":    {order.Pending, registry{releaseErr: order.ErrUnavailable}, []string{voided, released}, order.ErrUnavailable},
-		"pending, paid just now":    {order.Pending, registry{releaseErr: order.ErrState, cancelErrs: []error{nil}}, []string{voided, released, row, "publish CANCELLED"}, nil},
+		"pending, paid just now":    {order.Pending, registry{releaseErr: order.ErrFailedPrecondition, cancelErrs: []error{nil}}, []string{voided, released, row, "publish CANCELLED"}, nil},
 		"pending, Redis lost it":    {order.Pending, registry{releaseErr: order.ErrNotFound, cancelErrs: []error{nil}}, []string{voided, released, "cancel row [PENDING PAID SHIP_FAILED] why as ann", "publish CANCELLED"}, nil},
 		"paid":                      {order.Paid, registry{cancelErrs: []error{nil}}, []string{row, "publish CANCELLED"}, nil},
 		"paid, its row comes later": {order.Paid, registry{was: order.Pending, cancelErrs: []error{gone, notYet, nil}}, []string{row, row, row, "publish CANCELLED"}, nil},
 		"paid, at the carrier's":    {order.Paid, registry{cancelErrs: []error{store.ErrBeingShipped}}, []string{row}, order.ErrUnavailable},
-		"paid, shipped meanwhile":   {order.Paid, registry{was: order.Shipped, cancelErrs: []error{order.ErrState}}, []string{row}, order.ErrState},
+		"paid, shipped meanwhile":   {order.Paid, registry{was: order.Shipped, cancelErrs: []error{order.ErrFailedPrecondition}}, []string{row}, order.ErrFailedPrecondition},
 		"not shipped yet":           {order.ShipFailed, registry{cancelErrs: []error{nil}}, []string{row, "publish CANCELLED"}, nil},
-		"shipped":                   {order.Shipped, registry{}, nil, order.ErrState},
+		"shipped":                   {order.Shipped, registry{}, nil, order.ErrFailedPrecondition},
 		"cancelled":                 {order.Cancelled, registry{}, nil, nil},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -33,7 +33,7 @@ func (s *shelf) find(sku order.SKU) int {
 
 func (s *shelf) Create(_ context.Context, p store.Product, _ string) error {
 	if s.find(p.SKU) >= 0 {
-		return order.ErrExists
+		return order.ErrAlreadyExists
 	}
 	s.products = append(s.products, p)
 	slices.SortFunc(s.products, func(a, b store.Product) int { return strings.Compare(string(a.SKU), string(b.SKU)) })
@@ -196,8 +196,8 @@ func TestAnAdjustmentIsMadeOnceAndAnsweredWhenItIsInSQL(t *testing.T) {
 	if left, err := a.Adjust(t.Context(), stock.Adjustment{ID: "done", SKU: "A", Units: 5}); err != nil || left != 9 || len(c.made) != 0 {
 		t.Errorf("again: %d left, %v, made %v; want 9 and nothing made", left, err, c.made)
 	}
-	if _, err := a.Adjust(t.Context(), stock.Adjustment{ID: "done", SKU: "A", Units: 6}); !errors.Is(err, order.ErrExists) {
-		t.Errorf("again with another delta: %v; want ErrExists", err)
+	if _, err := a.Adjust(t.Context(), stock.Adjustment{ID: "done", SKU: "A", Units: 6}); !errors.Is(err, order.ErrAlreadyExists) {
+		t.Errorf("again with another delta: %v; want ErrAlreadyExists", err)
 	}
 	if _, err := a.Adjust(t.Context(), stock.Adjustment{ID: "new", SKU: "A", Units: 6}); !errors.Is(err, order.ErrUnavailable) {
 		t.Errorf("not in SQL yet: %v; want ErrUnavailable, so that it is sent again", err)

@@ -119,10 +119,10 @@ func copyField(to, from *spillwayv1.ProductInput, f store.ProductField) {
 	}
 }
 
-// forSale returns order.ErrState for a product that is no longer sold.
+// forSale returns order.ErrFailedPrecondition for a product that is no longer sold.
 func forSale(sku order.SKU, archived bool) error {
 	if archived {
-		return fmt.Errorf("product %s is archived: it is no longer sold: %w", sku, order.ErrState)
+		return fmt.Errorf("product %s is archived: it is no longer sold: %w", sku, order.ErrFailedPrecondition)
 	}
 	return nil
 }

@@ -89,12 +89,12 @@ func TestPlaceOrder_ArchivedProduct(t *testing.T) {
 	if again, err := s.place("k", goodCard, nil); err != nil || again.GetId() != first.GetId() {
 		t.Errorf("a retry of an order: %v, %v; want the order", again.GetId(), err)
 	}
-	if _, err := s.place("k2", goodCard, nil); !errors.Is(err, order.ErrState) || s.stock.reserved != 1 {
-		t.Errorf("a new order: %v; want ErrState and no reservation", err)
+	if _, err := s.place("k2", goodCard, nil); !errors.Is(err, order.ErrFailedPrecondition) || s.stock.reserved != 1 {
+		t.Errorf("a new order: %v; want ErrFailedPrecondition and no reservation", err)
 	}
 	req := &spillwayv1.QuoteRequest{Lines: []*spillwayv1.Line{{Sku: "A", Quantity: 1}}, CurrencyCode: "EUR"}
-	if _, err := s.Quote(s.ctx, req); !errors.Is(err, order.ErrState) {
-		t.Errorf("a quote: %v; want ErrState", err)
+	if _, err := s.Quote(s.ctx, req); !errors.Is(err, order.ErrFailedPrecondition) {
+		t.Errorf("a quote: %v; want ErrFailedPrecondition", err)
 	}
 }
 

@@ -48,7 +48,7 @@ type Quoter interface {
 
 // Cashier charges cards, once per order.
 type Cashier interface {
-	// Charge answers whether the money was taken. order.ErrUnknownOutcome means that nobody knows yet; order.ErrState
+	// Charge answers whether the money was taken. order.ErrUnknownOutcome means that nobody knows yet; order.ErrFailedPrecondition
 	// that the order must not be charged any more.
 	Charge(ctx context.Context, id order.ID, amount order.Money, card gateway.Card) (gateway.Charge, error)
 	// ChargeAgain is Charge, except that an order whose card was declined is charged with this one.

@@ -48,7 +48,7 @@ func checkQuote(shipping order.Money, currency order.Currency) error {
 }
 
 // charge takes the order's total. An order that is paid later may have been declined before: then this is another attempt. It returns
-// order.ErrBusy, and sends nothing, when too many charges are under way.
+// order.ErrOverloaded, and sends nothing, when too many charges are under way.
 func (c *Checkout) charge(ctx context.Context, in intent, o order.Order) (gateway.Charge, error) {
 	done, err := c.Paying.Acquire()
 	if err != nil {

@@ -63,7 +63,7 @@ func (c *Checkout) place(ctx context.Context, in intent) (order.Order, error) {
 			return order.Order{}, err
 		}
 		if len(in.demand) == 0 {
-			return order.Order{}, fmt.Errorf("the cart is empty: add items to it, or send lines: %w", order.ErrState)
+			return order.Order{}, fmt.Errorf("the cart is empty: add items to it, or send lines: %w", order.ErrFailedPrecondition)
 		}
 	}
 	d, err := c.draft(ctx, in)
@@ -149,10 +149,10 @@ func (c *Checkout) finish(ctx context.Context, in intent, o order.Order, reserve
 	// With an unknown outcome, the class of the error is that of the ledger, which may be busy after the provider took the money.
 	known := !errors.Is(err, order.ErrUnknownOutcome)
 	switch {
-	case known && errors.Is(err, order.ErrBusy): // Nothing was sent: a retry with the same key goes on from here.
+	case known && errors.Is(err, order.ErrOverloaded): // Nothing was sent: a retry with the same key goes on from here.
 		c.hold(ctx, o)
 		return order.Order{}, err
-	case known && errors.Is(err, order.ErrState):
+	case known && errors.Is(err, order.ErrFailedPrecondition):
 		return order.Order{}, c.release(ctx, o, "payment_voided", err)
 	case err != nil:
 		// Nobody knows whether the money was taken. The order stays PENDING, and a retry with the same key, or the payment's
@@ -185,7 +185,7 @@ func (c *Checkout) release(ctx context.Context, o order.Order, reason string, an
 func (c *Checkout) settle(ctx context.Context, in intent, o order.Order, chargeID string) (order.Order, error) {
 	place, err := c.Stock.Settle(ctx, o.ID, chargeID, traceparent(ctx))
 	switch {
-	case errors.Is(err, order.ErrState):
+	case errors.Is(err, order.ErrFailedPrecondition):
 		return c.refund(ctx, o)
 	case errors.Is(err, order.ErrNotFound):
 		return c.settleInSQL(ctx, o)
@@ -226,7 +226,7 @@ func (c *Checkout) settleInSQL(ctx context.Context, o order.Order) (order.Order,
 	}
 	if err == nil && held.State == order.Pending {
 		err = c.Orders.MarkPaid(ctx, o, now)
-		if errors.Is(err, order.ErrState) { // Its units are back: it was cancelled.
+		if errors.Is(err, order.ErrFailedPrecondition) { // Its units are back: it was cancelled.
 			return c.refund(ctx, o)
 		}
 		if err == nil {
@@ -243,17 +243,17 @@ func (c *Checkout) settleInSQL(ctx context.Context, o order.Order) (order.Order,
 // SQL refused that state, it answers with what SQL has for the idempotency key.
 func (c *Checkout) whenDurable(ctx context.Context, in intent, o order.Order, place stock.Position) (order.Order, error) {
 	err := c.durable(ctx, place, o.ID, o.State)
-	if errors.Is(err, stock.ErrRefused) {
+	if errors.Is(err, stock.ErrStepNotApplied) {
 		return c.owner(ctx, in, o.ID)
 	}
 	return o, err
 }
 
-// durable waits until the order's state is as safe as the durability setting promises. It is stock.ErrRefused when SQL has the order
+// durable waits until the order's state is as safe as the durability setting promises. It is stock.ErrStepNotApplied when SQL has the order
 // CANCELLED instead.
 func (c *Checkout) durable(ctx context.Context, place stock.Position, id order.ID, state order.State) error {
 	err := c.Durable.Wait(ctx, place, id)
-	if err == nil || errors.Is(err, stock.ErrRefused) {
+	if err == nil || errors.Is(err, stock.ErrStepNotApplied) {
 		return err
 	}
 	if isDecidedInSQL(err) {
@@ -261,7 +261,7 @@ func (c *Checkout) durable(ctx context.Context, place stock.Position, id order.I
 		o, gerr := c.Orders.Get(ctx, id)
 		switch {
 		case gerr == nil && o.State == order.Cancelled:
-			return stock.ErrRefused
+			return stock.ErrStepNotApplied
 		case gerr == nil && o.State.Follows(state):
 			return nil
 		}

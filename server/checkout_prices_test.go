@@ -68,7 +68,7 @@ func (f *fakeReservations) move(id order.ID, to order.State, reason string) (sto
 	case !ok:
 		return stock.Position{}, order.ErrNotFound
 	case rec.State != order.Pending && rec.State != to:
-		return stock.Position{}, order.ErrState
+		return stock.Position{}, order.ErrFailedPrecondition
 	}
 	rec.State, rec.Reason = to, reason
 	f.records[id] = rec

@@ -36,7 +36,7 @@ func (c *Checkout) demandOf(ctx context.Context, lines []*spillwayv1.Line) ([]or
 	caller, _ := auth.From(ctx)
 	demand, err := c.Carts.Contents(ctx, caller.Customer)
 	if err == nil && len(demand) == 0 {
-		err = fmt.Errorf("the cart is empty: add items to it, or send lines: %w", order.ErrState)
+		err = fmt.Errorf("the cart is empty: add items to it, or send lines: %w", order.ErrFailedPrecondition)
 	}
 	return demand, err
 }

@@ -39,8 +39,8 @@ func TestPayOrder_Expired(t *testing.T) {
 		placed := s.place(t, "k1", "")
 		s.checkout.Now = func() time.Time { return time.Now().Add(2 * time.Hour) }
 		_, err := s.checkout.PayOrder(as(t.Context(), "c1"), &spillwayv1.PayOrderRequest{OrderId: placed.GetId(), Card: testCard(goodCard)})
-		if !errors.Is(err, order.ErrState) {
-			t.Errorf("pay an expired order: %v; want ErrState", err)
+		if !errors.Is(err, order.ErrFailedPrecondition) {
+			t.Errorf("pay an expired order: %v; want ErrFailedPrecondition", err)
 		}
 		if n := s.provider.charges.Load(); n != 0 {
 			t.Errorf("the provider was called %d times", n)
@@ -56,8 +56,8 @@ func TestCheckout_VoidedChargeReleases(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err := s.checkout.PayOrder(as(t.Context(), "c1"), &spillwayv1.PayOrderRequest{OrderId: placed.GetId(), Card: testCard(goodCard)})
-		if !errors.Is(err, order.ErrState) {
-			t.Errorf("pay a voided order: %v; want ErrState", err)
+		if !errors.Is(err, order.ErrFailedPrecondition) {
+			t.Errorf("pay a voided order: %v; want ErrFailedPrecondition", err)
 		}
 		if n := s.left(t); n != 100 {
 			t.Errorf("%d units are left, want 100", n)
@@ -92,7 +92,7 @@ func (l brokenLedger) Record(context.Context, store.Charge) (store.Charge, error
 // stays PENDING; an error would invite a second order, and a released one would not be delivered although it is charged.
 func TestPlaceOrder_ChargedAndNotBooked(t *testing.T) {
 	onBothDatabases(t, func(t *testing.T, s *testShop) {
-		for key, cause := range map[string]error{"busy": order.ErrBusy, "state": order.ErrState, "away": order.ErrUnavailable} {
+		for key, cause := range map[string]error{"busy": order.ErrOverloaded, "state": order.ErrFailedPrecondition, "away": order.ErrUnavailable} {
 			s.payment.Ledger = brokenLedger{s.ledger, cause}
 			resp, err := s.checkout.PlaceOrder(as(t.Context(), "c1"), placeRequest(key, goodCard))
 			if err != nil || resp.GetOrder().GetState() != spillwayv1.OrderState_ORDER_STATE_PENDING {

@@ -216,7 +216,7 @@ func TestALetterIsMendedAndReplayed(t *testing.T) {
 func TestAFailedReplaySaysWhy(t *testing.T) {
 	d := openDesk(t)
 	op, id := d.token(t, "op", auth.Operator), d.put(t, wire.TypeBatch, []byte("garbage"))
-	d.replayer.err = fmt.Errorf("no stock left: %w", order.ErrState)
+	d.replayer.err = fmt.Errorf("no stock left: %w", order.ErrFailedPrecondition)
 	if _, r := d.call(t, replayLetter, op, fmt.Sprintf(`{"id":"%d"}`, id)); r.Code != "failed_precondition" || !strings.Contains(r.Message, "no stock left") {
 		t.Errorf("replay: %+v", r)
 	}

@@ -157,7 +157,7 @@ func TestTheWorkersLearnWhetherTheCarrierMayHaveAParcel(t *testing.T) {
 			want          error
 			unknown, have bool
 		}{
-			{mode: gateway.CarrierDown, want: order.ErrRefused},
+			{mode: gateway.CarrierDown, want: order.ErrRejected},
 			{mode: gateway.CarrierOK, refuse: errors.New("no parcels to the moon"), want: order.ErrInvalid},
 			{mode: gateway.CarrierLate, want: order.ErrUnavailable, unknown: true, have: true},
 			{mode: gateway.CarrierOK, have: true},

@@ -28,16 +28,16 @@ var codes = []struct {
 	code connect.Code
 }{
 	{order.ErrKeyReused, connect.CodeAlreadyExists},
-	{order.ErrExists, connect.CodeAlreadyExists},
-	{order.ErrBusy, connect.CodeResourceExhausted},
+	{order.ErrAlreadyExists, connect.CodeAlreadyExists},
+	{order.ErrOverloaded, connect.CodeResourceExhausted},
 	{errSlow, connect.CodeAborted},
 	// Known to have done nothing, which unavailable leaves open: gateway.Shipments tells the two apart by this code.
-	{order.ErrRefused, connect.CodeAborted},
+	{order.ErrRejected, connect.CodeAborted},
 	{order.ErrUnavailable, connect.CodeUnavailable},
 	{order.ErrUnknownOutcome, connect.CodeUnavailable},
 	{order.ErrInvalid, connect.CodeInvalidArgument},
 	{order.ErrNotFound, connect.CodeNotFound},
-	{order.ErrState, connect.CodeFailedPrecondition},
+	{order.ErrFailedPrecondition, connect.CodeFailedPrecondition},
 	{context.DeadlineExceeded, connect.CodeDeadlineExceeded},
 	{context.Canceled, connect.CodeCanceled},
 }
@@ -151,7 +151,7 @@ func limitExceeded(e *order.LimitError) error {
 	if e.After > 0 {
 		detail.RetryDelay = durationpb.New(e.After)
 	}
-	if !errors.Is(e, order.ErrBusy) {
+	if !errors.Is(e, order.ErrOverloaded) {
 		return with(connect.NewError(connect.CodeFailedPrecondition, e), detail)
 	}
 	ce := connect.NewError(connect.CodeResourceExhausted, e)

@@ -82,9 +82,9 @@ func TestErrorsBecomeConnectErrors(t *testing.T) {
 	}{
 		"invalid":    {err: fmt.Errorf("currency: %w", order.ErrInvalid), code: connect.CodeInvalidArgument},
 		"not found":  {err: fmt.Errorf("product: %w", order.ErrNotFound), code: connect.CodeNotFound},
-		"exists":     {err: fmt.Errorf("product: %w", order.ErrExists), code: connect.CodeAlreadyExists},
+		"exists":     {err: fmt.Errorf("product: %w", order.ErrAlreadyExists), code: connect.CodeAlreadyExists},
 		"key reused": {err: order.ErrKeyReused, code: connect.CodeAlreadyExists},
-		"state":      {err: fmt.Errorf("cart: %w", order.ErrState), code: connect.CodeFailedPrecondition},
+		"state":      {err: fmt.Errorf("cart: %w", order.ErrFailedPrecondition), code: connect.CodeFailedPrecondition},
 		"sold out": {
 			err: &order.SoldOutError{Shortages: []order.Shortage{{SKU: "A", Requested: 3, Available: 2}}}, code: connect.CodeFailedPrecondition,
 			detail: &spillwayv1.SoldOut{Items: []*spillwayv1.SoldOutItem{{Sku: "A", Requested: 3, Available: 2}}},
@@ -118,7 +118,7 @@ func TestErrorsBecomeConnectErrors(t *testing.T) {
 			err: &order.LimitError{Limit: order.LimitSessions, Maximum: 30, After: 2 * time.Second}, code: connect.CodeResourceExhausted,
 			detail: &spillwayv1.LimitExceeded{Limit: "sessions_per_address", Maximum: 30, RetryDelay: durationpb.New(2 * time.Second)},
 		},
-		"busy":            {err: &order.RetryError{After: time.Second, Err: order.ErrBusy}, code: connect.CodeResourceExhausted, detail: &spillwayv1.RetryInfo{}},
+		"busy":            {err: &order.RetryError{After: time.Second, Err: order.ErrOverloaded}, code: connect.CodeResourceExhausted, detail: &spillwayv1.RetryInfo{}},
 		"unavailable":     {err: fmt.Errorf("%s: %w", secretText, order.ErrUnavailable), code: connect.CodeUnavailable, detail: &spillwayv1.RetryInfo{}, hides: true},
 		"unknown outcome": {err: fmt.Errorf("%s: %w", secretText, order.ErrUnknownOutcome), code: connect.CodeUnavailable, hides: true},
 		"deadline":        {err: fmt.Errorf("x: %w", context.DeadlineExceeded), code: connect.CodeDeadlineExceeded},

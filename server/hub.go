@@ -102,7 +102,7 @@ type Watcher struct {
 	seen     atomic.Int32  // the order.State that it was told last
 }
 
-// Watch adds a watcher of the order, who has seen it in the state. Beyond the bounds the error is order.ErrBusy, and once Run ended
+// Watch adds a watcher of the order, who has seen it in the state. Beyond the bounds the error is order.ErrOverloaded, and once Run ended
 // order.ErrUnavailable, both with a hint. The watcher must be closed.
 func (h *Hub) Watch(customer order.CustomerID, id order.ID, seen order.State) (*Watcher, error) {
 	w := &Watcher{hub: h, id: id, customer: customer, wake: make(chan struct{}, 1)}
@@ -113,9 +113,9 @@ func (h *Hub) Watch(customer order.CustomerID, id order.ID, seen order.State) (*
 	case h.ended:
 		return nil, errStopping()
 	case h.count >= h.cfg.Watchers:
-		return nil, &order.RetryError{After: h.cfg.HealEvery, Err: fmt.Errorf("%d orders are being watched: %w", h.cfg.Watchers, order.ErrBusy)}
+		return nil, &order.RetryError{After: h.cfg.HealEvery, Err: fmt.Errorf("%d orders are being watched: %w", h.cfg.Watchers, order.ErrOverloaded)}
 	case h.of[customer] >= h.cfg.PerCustomer:
-		return nil, &order.RetryError{After: h.cfg.HealEvery, Err: fmt.Errorf("one customer watches at most %d orders at once: %w", h.cfg.PerCustomer, order.ErrBusy)}
+		return nil, &order.RetryError{After: h.cfg.HealEvery, Err: fmt.Errorf("one customer watches at most %d orders at once: %w", h.cfg.PerCustomer, order.ErrOverloaded)}
 	}
 	if h.watchers[id] == nil {
 		h.watchers[id] = make(map[*Watcher]struct{}, 1)

@@ -231,7 +231,7 @@ func TestWatchersAreBounded(t *testing.T) {
 	wantBusy := func(customer order.CustomerID) {
 		t.Helper()
 		var retry *order.RetryError
-		if _, err := h.Watch(customer, newID(), unseen); !errors.Is(err, order.ErrBusy) || !errors.As(err, &retry) || retry.After <= 0 {
+		if _, err := h.Watch(customer, newID(), unseen); !errors.Is(err, order.ErrOverloaded) || !errors.As(err, &retry) || retry.After <= 0 {
 			t.Errorf("one more of %s: %v; want busy with a hint", customer, err)
 		}
 	}

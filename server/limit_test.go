@@ -137,14 +137,14 @@ func TestCheckout_SlowCardsHaveTheirOwnBound(t *testing.T) {
 		}()
 		<-entered
 		var retry *order.RetryError
-		if _, err := s.checkout.PlaceOrder(as(t.Context(), "c2"), placeRequest("k2", goodCard)); !errors.Is(err, order.ErrBusy) || !errors.As(err, &retry) {
+		if _, err := s.checkout.PlaceOrder(as(t.Context(), "c2"), placeRequest("k2", goodCard)); !errors.Is(err, order.ErrOverloaded) || !errors.As(err, &retry) {
 			t.Errorf("place beside a slow card: %v; want busy with a hint", err)
 		}
 		if n := s.left(t); n != 98 {
 			t.Errorf("%d units are left; want 98: a refused order took some", n)
 		}
 		pay := &spillwayv1.PayOrderRequest{OrderId: later.GetId(), Card: testCard(goodCard)}
-		if _, err := s.checkout.PayOrder(as(t.Context(), "c1"), pay); !errors.Is(err, order.ErrBusy) {
+		if _, err := s.checkout.PayOrder(as(t.Context(), "c1"), pay); !errors.Is(err, order.ErrOverloaded) {
 			t.Errorf("pay beside a slow card: %v; want busy", err)
 		}
 		close(leave)

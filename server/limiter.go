@@ -21,7 +21,7 @@ func NewLimiter(name string, atOnce int) *Limiter {
 }
 
 // Acquire takes a place, which the caller gives back with release. It does not wait: when there is none, it returns an order.RetryError of
-// order.ErrBusy.
+// order.ErrOverloaded.
 func (l *Limiter) Acquire() (release func(), err error) {
 	if l == nil {
 		return func() {}, nil
@@ -42,5 +42,5 @@ func (l *Limiter) Check() error {
 }
 
 func (l *Limiter) full() error {
-	return &order.RetryError{After: defaultRetry, Err: fmt.Errorf("%d %s are under way, which is the limit of this server: %w", l.max, l.name, order.ErrBusy)}
+	return &order.RetryError{After: defaultRetry, Err: fmt.Errorf("%d %s are under way, which is the limit of this server: %w", l.max, l.name, order.ErrOverloaded)}
 }

@@ -73,7 +73,7 @@ func (p *Payment) Charge(ctx context.Context, req *spillwayv1.ChargeRequest) (*s
 	}
 	ch := booked.(store.Charge) //nolint:forcetypeassert,errcheck // charge returned it.
 	if ch.Amount != amount {
-		return nil, fmt.Errorf("order %s was charged %s before, not %s: %w", id, ch.Amount, amount, order.ErrExists)
+		return nil, fmt.Errorf("order %s was charged %s before, not %s: %w", id, ch.Amount, amount, order.ErrAlreadyExists)
 	}
 	return &spillwayv1.ChargeResponse{Charge: chargeMessage(ch)}, nil
 }

@@ -36,7 +36,7 @@ func (p *Payment) chargeAgain(ctx context.Context, id order.ID, amount order.Mon
 	}
 	switch held.State {
 	case store.ChargeVoided, store.ChargeRefunding, store.ChargeRefunded:
-		return store.Charge{}, fmt.Errorf("order %s must not be charged any more: %w", id, order.ErrState)
+		return store.Charge{}, fmt.Errorf("order %s must not be charged any more: %w", id, order.ErrFailedPrecondition)
 	case store.ChargeSucceeded, store.ChargeDeclined: // Another caller was faster.
 		return held, nil
 	case store.ChargePending:

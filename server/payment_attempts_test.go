@@ -26,8 +26,8 @@ func TestPayment_AnotherCardAfterADecline(t *testing.T) {
 	if err != nil || first.GetState() != spillwayv1.ChargeState_CHARGE_STATE_DECLINED || first.GetAttempt() != 1 {
 		t.Fatalf("first card: %v, %v", first, err)
 	}
-	if ch, err := chargeAgain(t, p, id, 13, goodCard); !errors.Is(err, order.ErrExists) {
-		t.Errorf("another amount: %v, %v; want ErrExists", ch, err)
+	if ch, err := chargeAgain(t, p, id, 13, goodCard); !errors.Is(err, order.ErrAlreadyExists) {
+		t.Errorf("another amount: %v, %v; want ErrAlreadyExists", ch, err)
 	}
 	second, err := chargeAgain(t, p, id, 12, goodCard)
 	if err != nil || second.GetState() != spillwayv1.ChargeState_CHARGE_STATE_SUCCEEDED || second.GetAttempt() != 2 || second.GetChargeId() == first.GetChargeId() {
@@ -46,8 +46,8 @@ func TestPayment_AnotherCardAfterADecline(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantRefunded(t, provider, id)
-	if _, err := chargeAgain(t, p, id, 12, goodCard); !errors.Is(err, order.ErrState) {
-		t.Errorf("a charge after the refund: %v; want ErrState", err)
+	if _, err := chargeAgain(t, p, id, 12, goodCard); !errors.Is(err, order.ErrFailedPrecondition) {
+		t.Errorf("a charge after the refund: %v; want ErrFailedPrecondition", err)
 	}
 }
 
@@ -150,12 +150,12 @@ func TestPayment_VoidRefusesAnotherCard(t *testing.T) {
 	}
 	void(declined)
 	calls := provider.charges.Load()
-	if _, err := chargeAgain(t, p, declined, 12, goodCard); !errors.Is(err, order.ErrState) || provider.charges.Load() != calls {
-		t.Errorf("a voided order: %v after %d calls; want ErrState without any", err, provider.charges.Load()-calls)
+	if _, err := chargeAgain(t, p, declined, 12, goodCard); !errors.Is(err, order.ErrFailedPrecondition) || provider.charges.Load() != calls {
+		t.Errorf("a voided order: %v after %d calls; want ErrFailedPrecondition without any", err, provider.charges.Load()-calls)
 	}
 	provider.during = func() { void(charging) }
-	if _, err := chargeAgain(t, p, charging, 12, goodCard); !errors.Is(err, order.ErrState) {
-		t.Errorf("voided while the second card was charged: %v; want ErrState", err)
+	if _, err := chargeAgain(t, p, charging, 12, goodCard); !errors.Is(err, order.ErrFailedPrecondition) {
+		t.Errorf("voided while the second card was charged: %v; want ErrFailedPrecondition", err)
 	}
 	wantRefunded(t, provider, charging)
 }

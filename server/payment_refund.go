@@ -72,7 +72,7 @@ func (p *Payment) executeOpen(ctx context.Context, ch store.Charge) store.Charge
 	return ch
 }
 
-// refuse returns order.ErrState for the charge of an order that must not be charged any more, once it is certain that what the provider
+// refuse returns order.ErrFailedPrecondition for the charge of an order that must not be charged any more, once it is certain that what the provider
 // took, or may yet take, goes back.
 func (p *Payment) refuse(ctx context.Context, held, line store.Charge, perr error) error {
 	var err error
@@ -89,7 +89,7 @@ func (p *Payment) refuse(ctx context.Context, held, line store.Charge, perr erro
 	if err != nil {
 		return fmt.Errorf("see to the money of voided order %s: %w: %w", line.OrderID, order.ErrUnknownOutcome, err)
 	}
-	return fmt.Errorf("order %s must not be charged any more: %w", line.OrderID, order.ErrState)
+	return fmt.Errorf("order %s must not be charged any more: %w", line.OrderID, order.ErrFailedPrecondition)
 }
 
 // recheck asks the provider whether it took the money of a voided charge all the same. It returns the charge, which is then no longer

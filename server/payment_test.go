@@ -125,8 +125,8 @@ func TestAnOrderIsChargedOnce(t *testing.T) {
 			t.Fatalf("two charges for one order: %v", ids)
 		}
 	}
-	if _, err := charge(t, p, id, 13, goodCard); !errors.Is(err, order.ErrExists) {
-		t.Errorf("another amount: %v; want ErrExists", err)
+	if _, err := charge(t, p, id, 13, goodCard); !errors.Is(err, order.ErrAlreadyExists) {
+		t.Errorf("another amount: %v; want ErrAlreadyExists", err)
 	}
 }
 
@@ -190,8 +190,8 @@ func TestAChargeWithoutALineIsFound(t *testing.T) {
 	if _, err := provider.Simulated.Charge(t.Context(), id, amount, card); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.Void(t.Context(), &spillwayv1.VoidRequest{OrderId: string(id)}); !errors.Is(err, order.ErrState) {
-		t.Errorf("void: %v; want ErrState: the money was taken", err)
+	if _, err := p.Void(t.Context(), &spillwayv1.VoidRequest{OrderId: string(id)}); !errors.Is(err, order.ErrFailedPrecondition) {
+		t.Errorf("void: %v; want ErrFailedPrecondition: the money was taken", err)
 	}
 	resp, err := p.GetCharge(t.Context(), &spillwayv1.GetChargeRequest{OrderId: string(id)})
 	if err != nil || resp.GetCharge().GetState() != spillwayv1.ChargeState_CHARGE_STATE_SUCCEEDED || resp.GetCharge().GetAmount().GetUnits() != 12 {
@@ -218,8 +218,8 @@ func TestAVoidedOrderKeepsItsMoney(t *testing.T) {
 			provider.lost.Store(lost)
 			id := newID()
 			void(t, p, id)
-			if _, err := charge(t, p, id, 12, goodCard); !errors.Is(err, order.ErrState) {
-				t.Errorf("charge: %v; want ErrState", err)
+			if _, err := charge(t, p, id, 12, goodCard); !errors.Is(err, order.ErrFailedPrecondition) {
+				t.Errorf("charge: %v; want ErrFailedPrecondition", err)
 			}
 			wantRefunded(t, provider, id)
 		})
@@ -228,8 +228,8 @@ func TestAVoidedOrderKeepsItsMoney(t *testing.T) {
 			provider.lost.Store(lost)
 			id := newID()
 			provider.during = func() { void(t, p, id) }
-			if _, err := charge(t, p, id, 12, goodCard); !errors.Is(err, order.ErrState) {
-				t.Errorf("charge: %v; want ErrState", err)
+			if _, err := charge(t, p, id, 12, goodCard); !errors.Is(err, order.ErrFailedPrecondition) {
+				t.Errorf("charge: %v; want ErrFailedPrecondition", err)
 			}
 			wantRefunded(t, provider, id)
 		})
@@ -266,8 +266,8 @@ func TestARefundHappensOnce(t *testing.T) {
 	}
 	wantState(t, p, id, spillwayv1.ChargeState_CHARGE_STATE_REFUNDED)
 	wantRefunded(t, provider, id)
-	if _, err := charge(t, p, id, 12, goodCard); !errors.Is(err, order.ErrState) {
-		t.Errorf("a charge after the refund: %v; want ErrState", err)
+	if _, err := charge(t, p, id, 12, goodCard); !errors.Is(err, order.ErrFailedPrecondition) {
+		t.Errorf("a charge after the refund: %v; want ErrFailedPrecondition", err)
 	}
 }
 
@@ -305,11 +305,11 @@ func TestPayment_RefundIsConfirmedLater(t *testing.T) {
 		}
 		refundID = resp.GetRefundId()
 	}
-	if _, err := p.Void(t.Context(), &spillwayv1.VoidRequest{OrderId: string(id)}); !errors.Is(err, order.ErrState) {
-		t.Errorf("void: %v; want ErrState", err)
+	if _, err := p.Void(t.Context(), &spillwayv1.VoidRequest{OrderId: string(id)}); !errors.Is(err, order.ErrFailedPrecondition) {
+		t.Errorf("void: %v; want ErrFailedPrecondition", err)
 	}
-	if _, err := charge(t, p, id, 12, goodCard); !errors.Is(err, order.ErrState) {
-		t.Errorf("a charge beside the refund: %v; want ErrState", err)
+	if _, err := charge(t, p, id, 12, goodCard); !errors.Is(err, order.ErrFailedPrecondition) {
+		t.Errorf("a charge beside the refund: %v; want ErrFailedPrecondition", err)
 	}
 	execute := func() error {
 		_, err := p.ExecuteRefund(t.Context(), &spillwayv1.ExecuteRefundRequest{RefundId: refundID})
@@ -344,8 +344,8 @@ func TestPayment_LateChargeIsBooked(t *testing.T) {
 					t.Error(err)
 				}
 			}
-			if _, err := charge(t, p, id, 12, goodCard); !errors.Is(err, order.ErrState) {
-				t.Errorf("charge: %v; want ErrState: its money is certain to go back", err)
+			if _, err := charge(t, p, id, 12, goodCard); !errors.Is(err, order.ErrFailedPrecondition) {
+				t.Errorf("charge: %v; want ErrFailedPrecondition: its money is certain to go back", err)
 			}
 			resp, err := p.GetCharge(t.Context(), &spillwayv1.GetChargeRequest{OrderId: string(id)})
 			if ch := resp.GetCharge(); err != nil || ch.GetState() != spillwayv1.ChargeState_CHARGE_STATE_REFUNDING || ch.GetAmount().GetUnits() != 12 {
@@ -363,8 +363,8 @@ func TestPayment_UnknownChargeOfVoidedOrderIsRechecked(t *testing.T) {
 		t.Fatal(err)
 	}
 	provider.away.Store(true)
-	if _, err := charge(t, p, id, 12, goodCard); !errors.Is(err, order.ErrState) {
-		t.Errorf("charge: %v; want ErrState", err)
+	if _, err := charge(t, p, id, 12, goodCard); !errors.Is(err, order.ErrFailedPrecondition) {
+		t.Errorf("charge: %v; want ErrFailedPrecondition", err)
 	}
 	wantState(t, p, id, spillwayv1.ChargeState_CHARGE_STATE_VOIDED)
 	if _, err := provider.Simulated.Charge(t.Context(), id, order.Money{Currency: "EUR", Amount: 1200}, gateway.NewCard(goodCard, "123", 2090, 1)); err != nil {

@@ -94,8 +94,8 @@ func TestRefundOrder_Shipped(t *testing.T) {
 		}
 		s.wantRow(t, placed.GetId(), order.Shipped)
 		s.wantBooks(t, placed.GetId(), 1200)
-		if _, err := s.refund(t, placed.GetId(), "r4", euroCents(1)); !errors.Is(err, order.ErrState) {
-			t.Errorf("more than everything: %v; want ErrState", err)
+		if _, err := s.refund(t, placed.GetId(), "r4", euroCents(1)); !errors.Is(err, order.ErrFailedPrecondition) {
+			t.Errorf("more than everything: %v; want ErrFailedPrecondition", err)
 		}
 	})
 }
@@ -165,12 +165,12 @@ func TestRefundOrder_Nonsense(t *testing.T) {
 			"less than nothing":        {paid.GetId(), "r", euroCents(-100), order.ErrInvalid, "above 0"},
 			"another currency":         {paid.GetId(), "r", &spillwayv1.Money{CurrencyCode: "USD", Units: 1}, order.ErrInvalid, "EUR"},
 			"no currency":              {paid.GetId(), "r", &spillwayv1.Money{Units: 1}, order.ErrInvalid, ""},
-			"more than was paid":       {paid.GetId(), "r", euroCents(1201), order.ErrState, "12.00"},
-			"more than is left":        {shipped.GetId(), "r", euroCents(1101), order.ErrState, "11.00"},
-			"all of one not shipped":   {paid.GetId(), "r", nil, order.ErrState, "CancelOrder"},
-			"its total, not shipped":   {paid.GetId(), "r", euroCents(1200), order.ErrState, "CancelOrder"},
-			"one that is not paid":     {pending.GetId(), "r", euroCents(1), order.ErrState, "not paid"},
-			"one that is cancelled":    {cancelled.GetId(), "r", euroCents(1), order.ErrState, "cancelled"},
+			"more than was paid":       {paid.GetId(), "r", euroCents(1201), order.ErrFailedPrecondition, "12.00"},
+			"more than is left":        {shipped.GetId(), "r", euroCents(1101), order.ErrFailedPrecondition, "11.00"},
+			"all of one not shipped":   {paid.GetId(), "r", nil, order.ErrFailedPrecondition, "CancelOrder"},
+			"its total, not shipped":   {paid.GetId(), "r", euroCents(1200), order.ErrFailedPrecondition, "CancelOrder"},
+			"one that is not paid":     {pending.GetId(), "r", euroCents(1), order.ErrFailedPrecondition, "not paid"},
+			"one that is cancelled":    {cancelled.GetId(), "r", euroCents(1), order.ErrFailedPrecondition, "cancelled"},
 			"an unknown order":         {string(newID()), "r", euroCents(1), order.ErrNotFound, "no order"},
 			"an id of nothing":         {"x", "r", euroCents(1), order.ErrNotFound, "no order"},
 			"no key":                   {paid.GetId(), "", euroCents(1), order.ErrInvalid, "Idempotency-Key"},
@@ -204,7 +204,7 @@ func TestRefundOrder_Concurrently(t *testing.T) {
 			err := <-done
 			if err == nil {
 				made++
-			} else if !errors.Is(err, order.ErrState) {
+			} else if !errors.Is(err, order.ErrFailedPrecondition) {
 				t.Errorf("refund: %v", err)
 			}
 		}

@@ -60,7 +60,7 @@ func (s Shipping) ShipOrder(ctx context.Context, req *spillwayv1.ShipOrderReques
 // untaken says of a parcel that was not handed over what is known about it. A carrier that answered has not taken it; where it
 // is now after any other failure nobody can say.
 func untaken(err error) error {
-	if errors.Is(err, order.ErrRefused) || errors.Is(err, order.ErrInvalid) {
+	if errors.Is(err, order.ErrRejected) || errors.Is(err, order.ErrInvalid) {
 		return err
 	}
 	return fmt.Errorf("%w: %w: %w", order.ErrUnavailable, order.ErrUnknownOutcome, err)

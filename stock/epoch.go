@@ -45,7 +45,7 @@ type Books interface {
 	// EpochAt reads an epoch, open or closed.
 	EpochAt(ctx context.Context, partition uint8, number int64) (Epoch, error)
 	// NextEpoch closes the epoch `expect` (0 = none) and opens the next one with the Instance, Durability and RecordsLostAt
-	// of next, in one transaction; order.ErrExists when another caller was faster.
+	// of next, in one transaction; order.ErrAlreadyExists when another caller was faster.
 	NextEpoch(ctx context.Context, partition uint8, expect int64, next Epoch) (Epoch, error)
 	// Standing reads what SQL knows of an order.
 	Standing(ctx context.Context, id order.ID) (Standing, error)

@@ -10,7 +10,7 @@ import (
 )
 
 // Settle makes an order that was charged PAID and returns where that stands in the journal. Done before, it answers
-// the same. order.ErrState means that the order was cancelled: the charge must be refunded. order.ErrNotFound means
+// the same. order.ErrFailedPrecondition means that the order was cancelled: the charge must be refunded. order.ErrNotFound means
 // that Redis does not know the order (any more). Because the money was taken, it waits a few seconds for a new epoch
 // rather than give up at once.
 func (s *Stock) Settle(ctx context.Context, id order.ID, chargeID, trace string) (Position, error) {
@@ -22,7 +22,7 @@ func (s *Stock) Settle(ctx context.Context, id order.ID, chargeID, trace string)
 	})
 }
 
-// Release gives the stock of an order back, once, and cancels it. order.ErrState means that it was charged;
+// Release gives the stock of an order back, once, and cancels it. order.ErrFailedPrecondition means that it was charged;
 // order.ErrNotFound that Redis does not know it.
 func (s *Stock) Release(ctx context.Context, id order.ID, reason, trace string) (Position, error) {
 	return s.release(ctx, id, reason, trace, "0")
@@ -84,7 +84,7 @@ func (s *Stock) finished(reply []string) (Position, error) {
 	case "MISSING":
 		return Position{}, fmt.Errorf("redis does not know the order: %w", order.ErrNotFound)
 	case "CANCELLED", "PAID":
-		return Position{}, fmt.Errorf("the order is %s: %w", reply[0], order.ErrState)
+		return Position{}, fmt.Errorf("the order is %s: %w", reply[0], order.ErrFailedPrecondition)
 	}
 	return Position{}, s.refused(reply)
 }

@@ -45,7 +45,7 @@ func (b *books) NextEpoch(_ context.Context, _ uint8, expect int64, next stock.E
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.epoch.Number != expect {
-		return stock.Epoch{}, order.ErrExists
+		return stock.Epoch{}, order.ErrAlreadyExists
 	}
 	if b.closed == nil {
 		b.closed = map[int64]stock.Epoch{}

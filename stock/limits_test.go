@@ -77,8 +77,8 @@ func TestLimits_UnitsOfAProductForEachCustomer(t *testing.T) {
 		s := openShop(t, cfg, limitless(), map[order.SKU]int64{"A": 1000, "B": 1000})
 		_, err := s.Reserve(t.Context(), atMost(10, request("too many at once", units("A", 11))))
 		wantLimit(t, err, order.LimitOrderUnits, 10)
-		if !errors.Is(err, order.ErrState) {
-			t.Errorf("it is %v; want ErrState, which no retry helps", err)
+		if !errors.Is(err, order.ErrFailedPrecondition) {
+			t.Errorf("it is %v; want ErrFailedPrecondition, which no retry helps", err)
 		}
 		first := atMost(10, request("k1", units("A", 4), units("B", 500)))
 		s.mustReserve(t, first)
@@ -144,8 +144,8 @@ func TestLimits_UnpaidOrdersOfACustomer(t *testing.T) {
 		s.mustReserve(t, second) // A replay counts once.
 		_, err := s.Reserve(t.Context(), later(request("k3", units("A", 1))))
 		wantLimit(t, err, order.LimitUnpaidOrders, 2)
-		if !errors.Is(err, order.ErrBusy) {
-			t.Errorf("it is %v; want ErrBusy", err)
+		if !errors.Is(err, order.ErrOverloaded) {
+			t.Errorf("it is %v; want ErrOverloaded", err)
 		}
 		s.mustReserve(t, request("with a card", units("A", 1)))
 		s.mustReserve(t, of("c2", later(request("another's", units("A", 1)))))

@@ -138,7 +138,7 @@ type Adjustment struct {
 }
 
 // Adjust changes the counter and journals the change; SQL follows at the returned position. Taking more than is left
-// is a *order.SoldOutError, an id that was used for something else order.ErrExists.
+// is a *order.SoldOutError, an id that was used for something else order.ErrAlreadyExists.
 func (s *Stock) Adjust(ctx context.Context, a Adjustment) (Position, int64, error) {
 	for range loadTries {
 		epoch, err := s.epochs.Current()
@@ -170,7 +170,7 @@ func (s *Stock) adjusted(epoch Epoch, a Adjustment, reply []string) (Position, i
 		left, err := strconv.ParseInt(reply[2], 10, 64)
 		return Position{Epoch: epoch.Number, ID: reply[1]}, left, err
 	case "MISMATCH":
-		return Position{}, 0, fmt.Errorf("adjustment %s was made before with another SKU or delta: %w", a.ID, order.ErrExists)
+		return Position{}, 0, fmt.Errorf("adjustment %s was made before with another SKU or delta: %w", a.ID, order.ErrAlreadyExists)
 	case "SHORT":
 		left, _ := strconv.ParseInt(reply[1], 10, 64)
 		return Position{}, 0, &order.SoldOutError{Shortages: []order.Shortage{{SKU: a.SKU, Requested: -a.Units, Available: left}}}

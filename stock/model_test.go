@@ -127,7 +127,7 @@ func (m *machine) settle(r *rapid.T) {
 	}
 	_, err := m.shop.Settle(m.t.Context(), o.request.OrderID, "ch", "")
 	if o.state == order.Cancelled {
-		if !errors.Is(err, order.ErrState) {
+		if !errors.Is(err, order.ErrFailedPrecondition) {
 			r.Fatalf("settle a cancelled one: %v", err)
 		}
 		return
@@ -146,7 +146,7 @@ func (m *machine) release(r *rapid.T) {
 	_, err := m.shop.Release(m.t.Context(), o.request.OrderID, "why", "")
 	switch {
 	case o.state == order.Paid:
-		if !errors.Is(err, order.ErrState) {
+		if !errors.Is(err, order.ErrFailedPrecondition) {
 			r.Fatalf("release a paid one: %v", err)
 		}
 		return
@@ -196,7 +196,7 @@ func (m *machine) adjustStock(r *rapid.T) {
 	var sold *order.SoldOutError
 	switch {
 	case seen && before != delta:
-		if !errors.Is(err, order.ErrExists) {
+		if !errors.Is(err, order.ErrAlreadyExists) {
 			r.Fatalf("adjustment %s again with another delta: %v", id, err)
 		}
 	case !seen && m.left[sku]+delta < 0:

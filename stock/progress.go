@@ -28,9 +28,9 @@ var (
 	ErrEpochPassed = errors.New("the epoch was closed")
 	// ErrUnverified means that SQL holds the place, but another process flushed it: only SQL knows whether it refused the order's step.
 	ErrUnverified = errors.New("another process flushed the order's step")
-	// ErrRefused means that SQL holds the order in a state that does not let this step happen: its key belongs to
+	// ErrStepNotApplied means that SQL holds the order in a state that does not let this step happen: its key belongs to
 	// another order.
-	ErrRefused = errors.New("sql refused the order's step")
+	ErrStepNotApplied = errors.New("sql refused the order's step")
 )
 
 // NewProgress starts at no place.
@@ -38,7 +38,7 @@ func NewProgress() *Progress {
 	return &Progress{moved: make(chan struct{}), refused: make(map[order.ID]struct{})}
 }
 
-// Wait returns once SQL holds everything up to the place. It fails with ErrEpochPassed, with ErrRefused when SQL refused the order there, with
+// Wait returns once SQL holds everything up to the place. It fails with ErrEpochPassed, with ErrStepNotApplied when SQL refused the order there, with
 // ErrUnverified when another process brought SQL there, or with ctx. Without an order it waits for the place alone.
 func (p *Progress) Wait(ctx context.Context, place Position, id order.ID) error {
 	for {
@@ -48,7 +48,7 @@ func (p *Progress) Wait(ctx context.Context, place Position, id order.ID) error 
 		p.mu.Unlock()
 		switch {
 		case at.Reaches(place) && refused:
-			return ErrRefused
+			return ErrStepNotApplied
 		case at.Reaches(place) && id != "" && since.Reaches(place):
 			return ErrUnverified
 		case at.Reaches(place):

@@ -37,7 +37,7 @@ func TestProgress_KnowsWhatItFlushed(t *testing.T) {
 	wants("12-0", stock.ErrUnverified)
 	wants("13-0", nil)
 	p.Refuse("O")
-	wants("13-0", stock.ErrRefused)
+	wants("13-0", stock.ErrStepNotApplied)
 	if err := p.Wait(t.Context(), at("5-0"), ""); err != nil {
 		t.Errorf("wait for a place alone: %v", err)
 	}

@@ -16,7 +16,7 @@ import (
 
 // Limits are the bounds of the hot path.
 type Limits struct {
-	// JournalMax is how many entries a journal may hold before reservations are refused with order.ErrBusy.
+	// JournalMax is how many entries a journal may hold before reservations are refused with order.ErrOverloaded.
 	JournalMax int
 	// CustomerOrders is how many orders a customer may place in one RateWindow; 0 is no limit.
 	CustomerOrders int
@@ -168,7 +168,7 @@ func (s *Stock) reserved(epoch Epoch, reply []string) (Reservation, error) {
 	case "MISMATCH":
 		return Reservation{}, order.ErrKeyReused
 	case "BUSY":
-		return Reservation{}, &order.RetryError{After: retryAfter, Err: fmt.Errorf("the journal is full: %w", order.ErrBusy)}
+		return Reservation{}, &order.RetryError{After: retryAfter, Err: fmt.Errorf("the journal is full: %w", order.ErrOverloaded)}
 	case "LIMIT", "UNITS", "UNPAID":
 		return Reservation{}, s.limited(reply)
 	case "SOLD_OUT":

@@ -94,8 +94,8 @@ func TestReserveRefusesWhenTheJournalIsFull(t *testing.T) {
 		s.mustReserve(t, request("k2", units("A", 1)))
 		_, err := s.Reserve(t.Context(), request("k3", units("A", 1)))
 		var retry *order.RetryError
-		if !errors.Is(err, order.ErrBusy) || !errors.As(err, &retry) || retry.After <= 0 {
-			t.Errorf("err = %v; want ErrBusy with a time to wait", err)
+		if !errors.Is(err, order.ErrOverloaded) || !errors.As(err, &retry) || retry.After <= 0 {
+			t.Errorf("err = %v; want ErrOverloaded with a time to wait", err)
 		}
 		s.wantLeft(t, "A", 3)
 	})
@@ -108,8 +108,8 @@ func TestReserveLimitsACustomer(t *testing.T) {
 		s := openShop(t, cfg, limits, map[order.SKU]int64{"A": 5})
 		s.mustReserve(t, request("k1", units("A", 1)))
 		s.mustReserve(t, request("k2", units("A", 1)))
-		if _, err := s.Reserve(t.Context(), request("k3", units("A", 1))); !errors.Is(err, order.ErrBusy) {
-			t.Errorf("third order: err = %v; want ErrBusy", err)
+		if _, err := s.Reserve(t.Context(), request("k3", units("A", 1))); !errors.Is(err, order.ErrOverloaded) {
+			t.Errorf("third order: err = %v; want ErrOverloaded", err)
 		}
 		if res := s.mustReserve(t, request("k1", units("A", 1))); res.Replay == "" {
 			t.Error("a retry of the first order was not recognized at the limit")
@@ -171,16 +171,16 @@ func TestSettleAndReleaseHappenOnce(t *testing.T) {
 		if err1 != nil || err2 != nil || p1 != p2 {
 			t.Errorf("settle twice: %v %v, %v %v", p1, err1, p2, err2)
 		}
-		if _, err := s.Release(t.Context(), paid.OrderID, "late", ""); !errors.Is(err, order.ErrState) {
-			t.Errorf("release of a paid order: %v; want ErrState", err)
+		if _, err := s.Release(t.Context(), paid.OrderID, "late", ""); !errors.Is(err, order.ErrFailedPrecondition) {
+			t.Errorf("release of a paid order: %v; want ErrFailedPrecondition", err)
 		}
 		for range 2 {
 			if _, err := s.Release(t.Context(), declined.OrderID, "declined", ""); err != nil {
 				t.Errorf("release: %v", err)
 			}
 		}
-		if _, err := s.Settle(t.Context(), declined.OrderID, "ch", ""); !errors.Is(err, order.ErrState) {
-			t.Errorf("settle of a released order: %v; want ErrState", err)
+		if _, err := s.Settle(t.Context(), declined.OrderID, "ch", ""); !errors.Is(err, order.ErrFailedPrecondition) {
+			t.Errorf("settle of a released order: %v; want ErrFailedPrecondition", err)
 		}
 		s.wantLeft(t, "A", 4)
 		if _, err := s.Release(t.Context(), order.NewID(0, time.Now()), "never reserved", ""); !errors.Is(err, order.ErrNotFound) {
@@ -222,8 +222,8 @@ func TestAdjustIsIdempotentAndNeverTakesWhatIsSold(t *testing.T) {
 				t.Fatalf("adjust = %d, %v; want 15 left", left, err)
 			}
 		}
-		if _, _, err := s.Adjust(t.Context(), stock.Adjustment{ID: "a1", SKU: "A", Units: 11}); !errors.Is(err, order.ErrExists) {
-			t.Errorf("same id, other delta: %v; want ErrExists", err)
+		if _, _, err := s.Adjust(t.Context(), stock.Adjustment{ID: "a1", SKU: "A", Units: 11}); !errors.Is(err, order.ErrAlreadyExists) {
+			t.Errorf("same id, other delta: %v; want ErrAlreadyExists", err)
 		}
 		var short *order.SoldOutError
 		if _, _, err := s.Adjust(t.Context(), stock.Adjustment{ID: "a2", SKU: "A", Units: -16}); !errors.As(err, &short) {

@@ -49,7 +49,7 @@ func (s Source) NextEpoch(ctx context.Context, partition uint8, expect int64, ne
 		Partition: partition, Instance: next.Instance, Durability: next.Durability, RecordsLostAt: next.RecordsLostAt,
 	})
 	if errors.Is(err, store.ErrEpochConflict) {
-		return stock.Epoch{}, order.ErrExists
+		return stock.Epoch{}, order.ErrAlreadyExists
 	}
 	return toStock(e), err
 }

@@ -42,7 +42,7 @@ var ErrBeingShipped = errors.New("the order is being handed to the carrier")
 
 // Cancel brings an order from one of the states to CANCELLED and writes down that its units and its money go back, in one
 // transaction, unless the shipper was faster: that is decided in the order's row. It answers the state that the order had;
-// order.ErrNotFound without a row, ErrBeingShipped while the carrier may have it, order.ErrState when its state is none of those. One
+// order.ErrNotFound without a row, ErrBeingShipped while the carrier may have it, order.ErrFailedPrecondition when its state is none of those. One
 // that is cancelled already is left as it is.
 func (c *Cancellations) Cancel(ctx context.Context, id order.ID, from []order.State, reason, actor string) (was order.State, err error) {
 	err = c.db.tx(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
@@ -64,7 +64,7 @@ func (db *DB) cancel(ctx context.Context, tx *sql.Tx, id order.ID, from []order.
 	case was == order.Cancelled:
 		return was, nil
 	case !slices.Contains(from, was) || !was.CanBecome(order.Cancelled):
-		return was, fmt.Errorf("the order is %s: %w", was, order.ErrState)
+		return was, fmt.Errorf("the order is %s: %w", was, order.ErrFailedPrecondition)
 	case claimed.Valid:
 		return was, ErrBeingShipped
 	}

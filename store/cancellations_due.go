@@ -47,7 +47,7 @@ func (c *Cancellations) Adopt(ctx context.Context, x Cancellation) (adopted bool
 		switch {
 		case adopted:
 			return nil
-		case errors.Is(err, order.ErrState):
+		case errors.Is(err, order.ErrFailedPrecondition):
 			_, err = tx.ExecContext(ctx, "DELETE FROM order_cancellations WHERE order_id = ? AND refunded_at IS NULL", x.OrderID)
 		}
 		return err

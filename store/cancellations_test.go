@@ -72,10 +72,10 @@ func TestCancellingIsDecidedInTheRow(t *testing.T) {
 		if o, err := w.orders.Get(t.Context(), paid.ID); err != nil || o.State != order.Cancelled || o.CancelReason != "changed my mind" {
 			t.Errorf("it is %+v (%v)", o, err)
 		}
-		if was, err := w.intents.Cancel(t.Context(), pending.ID, fromPaid, "r", "c1"); !errors.Is(err, order.ErrState) || was != order.Pending {
+		if was, err := w.intents.Cancel(t.Context(), pending.ID, fromPaid, "r", "c1"); !errors.Is(err, order.ErrFailedPrecondition) || was != order.Pending {
 			t.Errorf("cancel a pending one: %s, %v", was, err)
 		}
-		if was, err := w.intents.Cancel(t.Context(), shipped.ID, fromPaid, "r", "c1"); !errors.Is(err, order.ErrState) || was != order.Shipped {
+		if was, err := w.intents.Cancel(t.Context(), shipped.ID, fromPaid, "r", "c1"); !errors.Is(err, order.ErrFailedPrecondition) || was != order.Shipped {
 			t.Errorf("cancel a shipped one: %s, %v", was, err)
 		}
 		if _, err := w.intents.Cancel(t.Context(), order.NewID(0, at), fromPaid, "r", "c1"); !errors.Is(err, order.ErrNotFound) {

@@ -197,14 +197,14 @@ func (c *Charges) Resolve(ctx context.Context, id order.ID, from, to ChargeState
 }
 
 // Void leaves a tombstone, so that the order is never charged: a line that is missing is written as VOIDED under the given
-// charge id, and one that is pending or declined becomes VOIDED, so that no other card is tried. One that succeeded is order.ErrState.
+// charge id, and one that is pending or declined becomes VOIDED, so that no other card is tried. One that succeeded is order.ErrFailedPrecondition.
 func (c *Charges) Void(ctx context.Context, id order.ID, chargeID string, currency order.Currency) (Charge, error) {
 	ch, err := c.Record(ctx, Charge{OrderID: id, ChargeID: chargeID, State: ChargeVoided, Amount: order.Money{Currency: currency}})
 	if err == nil {
 		ch, err = c.voidUncharged(ctx, ch)
 	}
 	if err == nil && ch.State.Taken() {
-		err = fmt.Errorf("order %s is charged already: %w", id, order.ErrState)
+		err = fmt.Errorf("order %s is charged already: %w", id, order.ErrFailedPrecondition)
 	}
 	return ch, err
 }

@@ -35,8 +35,8 @@ func TestTheLedgerHasOneLineAnOrder(t *testing.T) {
 		if len(lines) != 1 {
 			t.Errorf("one order has the lines %v", lines)
 		}
-		if _, err := ledger.Void(t.Context(), id, string(order.NewID(0, at)), "EUR"); !errors.Is(err, order.ErrState) {
-			t.Errorf("void after a charge: %v; want ErrState", err)
+		if _, err := ledger.Void(t.Context(), id, string(order.NewID(0, at)), "EUR"); !errors.Is(err, order.ErrFailedPrecondition) {
+			t.Errorf("void after a charge: %v; want ErrFailedPrecondition", err)
 		}
 		first, _, err1 := ledger.Refund(t.Context(), id, "r1", "why")
 		again, ch, err2 := ledger.Refund(t.Context(), id, "r2", "why")
@@ -58,8 +58,8 @@ func TestAVoidedOrderIsNeverCharged(t *testing.T) {
 		if err != nil || ch.State != store.ChargeVoided {
 			t.Errorf("a late charge answered %+v, %v; want the tombstone", ch, err)
 		}
-		if _, _, err := ledger.Refund(t.Context(), id, "r", "why"); !errors.Is(err, order.ErrState) {
-			t.Errorf("refund of nothing: %v; want ErrState", err)
+		if _, _, err := ledger.Refund(t.Context(), id, "r", "why"); !errors.Is(err, order.ErrFailedPrecondition) {
+			t.Errorf("refund of nothing: %v; want ErrFailedPrecondition", err)
 		}
 	})
 }

@@ -11,7 +11,7 @@ import (
 )
 
 // Edit replaces the payload of an open letter, and the order that it concerns unless that is empty, and notes who did it.
-// order.ErrState means that the letter is closed.
+// order.ErrFailedPrecondition means that the letter is closed.
 func (d *DeadLetters) Edit(ctx context.Context, id int64, payload []byte, orderID string, by LetterAction) error {
 	by.Action = ActionEdited
 	return d.db.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
@@ -20,7 +20,7 @@ func (d *DeadLetters) Edit(ctx context.Context, id int64, payload []byte, orderI
 		case err != nil:
 			return err
 		case status != LetterOpen:
-			return fmt.Errorf("dead letter %d is %s; only an open one can be edited: %w", id, status, order.ErrState)
+			return fmt.Errorf("dead letter %d is %s; only an open one can be edited: %w", id, status, order.ErrFailedPrecondition)
 		}
 		_, err = tx.ExecContext(ctx, "UPDATE failed_orders SET payload = ?, order_id = CASE WHEN ? = '' THEN order_id ELSE ? END, updated_at = ? WHERE id = ?",
 			payload, orderID, clip(orderID, letterOrderMax), micro(time.Now()), id)
@@ -31,7 +31,7 @@ func (d *DeadLetters) Edit(ctx context.Context, id int64, payload []byte, orderI
 	})
 }
 
-// Discard closes an open letter without applying it. One that was discarded before stays as it is; order.ErrState means that it
+// Discard closes an open letter without applying it. One that was discarded before stays as it is; order.ErrFailedPrecondition means that it
 // was replayed.
 func (d *DeadLetters) Discard(ctx context.Context, id int64, by LetterAction) error {
 	by.Action = ActionDiscarded
@@ -77,9 +77,9 @@ func (db *DB) closeLetter(ctx context.Context, tx *sql.Tx, id int64, to string, 
 	case status == to:
 		return false, nil
 	case status == LetterOpen:
-		return false, fmt.Errorf("dead letter %d was edited meanwhile; look at it again: %w", id, order.ErrState)
+		return false, fmt.Errorf("dead letter %d was edited meanwhile; look at it again: %w", id, order.ErrFailedPrecondition)
 	}
-	return false, fmt.Errorf("dead letter %d is %s already: %w", id, status, order.ErrState)
+	return false, fmt.Errorf("dead letter %d is %s already: %w", id, status, order.ErrFailedPrecondition)
 }
 
 // errUnchanged says that a letter was not open, or not with this payload.

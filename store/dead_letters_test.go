@@ -136,7 +136,7 @@ func TestALetterIsClosedOnceAndRemembersByWhom(t *testing.T) {
 		type step = func(store.FailedOrder) error
 		for name, c := range map[string]struct {
 			steps   []step
-			fails   bool // the last one, with ErrState
+			fails   bool // the last one, with ErrFailedPrecondition
 			status  string
 			history string
 		}{
@@ -153,7 +153,7 @@ func TestALetterIsClosedOnceAndRemembersByWhom(t *testing.T) {
 			l := put(t, dead, aLetter(name))
 			for i, s := range c.steps {
 				err := s(l)
-				if want := c.fails && i == len(c.steps)-1; errors.Is(err, order.ErrState) != want || (err != nil) != want {
+				if want := c.fails && i == len(c.steps)-1; errors.Is(err, order.ErrFailedPrecondition) != want || (err != nil) != want {
 					t.Errorf("%s: step %d: %v", name, i, err)
 				}
 			}
@@ -322,7 +322,7 @@ func reservationMeetsRelease(t *testing.T, db *store.DB, first, status, history 
 		t.Fatal(err)
 	}
 	wantStock(t, st, 10)
-	if err := replay(); (first != "replay") != errors.Is(err, order.ErrState) {
+	if err := replay(); (first != "replay") != errors.Is(err, order.ErrFailedPrecondition) {
 		t.Errorf("replayed in the end: %v", err)
 	}
 	wantStock(t, st, 10)

@@ -124,8 +124,8 @@ func TestMarkPaid_UnitsAreBack(t *testing.T) {
 		o := anOrder("k")
 		w.take(t, "1-0", change(o, order.Pending))
 		w.flush(t, "2-0", store.Range{Releases: back(o, "declined")})
-		if err := w.orders.MarkPaid(t.Context(), o, time.Now()); !errors.Is(err, order.ErrState) {
-			t.Errorf("mark as paid: %v; want ErrState", err)
+		if err := w.orders.MarkPaid(t.Context(), o, time.Now()); !errors.Is(err, order.ErrFailedPrecondition) {
+			t.Errorf("mark as paid: %v; want ErrFailedPrecondition", err)
 		}
 		s, err := w.orders.Standing(t.Context(), o.ID)
 		if reason, cancelled := s.Cancelled(); err != nil || !cancelled || reason != "declined" || s.State != order.Pending {

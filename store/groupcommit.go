@@ -43,7 +43,7 @@ func newGroup[T, R any](commit func(ctx context.Context, items []T) ([]R, error)
 	return g
 }
 
-// do hands the item in and returns after its commit. It fails with order.ErrBusy at once when too many wait. When ctx ends
+// do hands the item in and returns after its commit. It fails with order.ErrOverloaded at once when too many wait. When ctx ends
 // first, the item may be committed all the same.
 func (g *group[T, R]) do(ctx context.Context, item T) (R, error) {
 	c := call[T, R]{item: item, answer: make(chan answer[R], 1)}
@@ -69,7 +69,7 @@ func (g *group[T, R]) enqueue(c call[T, R]) error {
 	case g.queue <- c:
 		return nil
 	default:
-		return fmt.Errorf("%d calls wait for a commit: %w", groupQueue, order.ErrBusy)
+		return fmt.Errorf("%d calls wait for a commit: %w", groupQueue, order.ErrOverloaded)
 	}
 }
 

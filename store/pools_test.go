@@ -52,7 +52,7 @@ func TestSearch_WaitsForASecondAtMost(t *testing.T) {
 		began := time.Now()
 		_, err := store.NewProducts(db).Search(t.Context(), "mug", "", 1)
 		var retry *order.RetryError
-		if !errors.Is(err, order.ErrBusy) || !errors.As(err, &retry) {
+		if !errors.Is(err, order.ErrOverloaded) || !errors.As(err, &retry) {
 			t.Errorf("got %v; want busy with a hint", err)
 		}
 		if took := time.Since(began); took > 5*time.Second {

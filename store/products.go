@@ -35,7 +35,7 @@ type Products struct{ db *DB }
 func NewProducts(db *DB) *Products { return &Products{db: db} }
 
 // Create adds a product with its first stock, which is booked as an adjustment in the same transaction. No counter can
-// exist for it in Redis yet, so the first reservation loads it from here. order.ErrExists when the SKU is taken.
+// exist for it in Redis yet, so the first reservation loads it from here. order.ErrAlreadyExists when the SKU is taken.
 func (p *Products) Create(ctx context.Context, pr Product, actor string) error {
 	return p.db.call(ctx, func(ctx context.Context) error { return p.create(ctx, pr, actor) })
 }
@@ -48,7 +48,7 @@ func (p *Products) create(ctx context.Context, pr Product, actor string) error {
 	if err := insertProduct(ctx, tx, pr, actor); err != nil {
 		err = errors.Join(err, tx.Rollback())
 		if isDuplicate(err) {
-			return fmt.Errorf("product %s: %w", pr.SKU, order.ErrExists)
+			return fmt.Errorf("product %s: %w", pr.SKU, order.ErrAlreadyExists)
 		}
 		return err
 	}
@@ -98,7 +98,7 @@ func (p *Products) List(ctx context.Context, after order.SKU, limit int) ([]Prod
 const searchRetry = time.Second
 
 // Search is List for the products whose name or description contains the text, ignoring case. It has connections of its own and a second;
-// order.ErrBusy when that is not enough.
+// order.ErrOverloaded when that is not enough.
 func (p *Products) Search(ctx context.Context, text string, after order.SKU, limit int) ([]Product, error) {
 	like := "%" + strings.NewReplacer(`!`, `!!`, `%`, `!%`, `_`, `!_`).Replace(strings.ToLower(text)) + "%"
 	contains := func(s *sql.Selector) {
@@ -110,7 +110,7 @@ func (p *Products) Search(ctx context.Context, text string, after order.SKU, lim
 	db := p.db.searches()
 	found, err := find(ctx, db, db.ent.Product.Query().Where(contains), after, limit)
 	if err != nil && ctx.Err() == nil && (errors.Is(err, context.DeadlineExceeded) || mysqlCode(err) == mysqlTimedOut) {
-		return nil, &order.RetryError{After: searchRetry, Err: fmt.Errorf("the search took more than %s: %w", searchPatience, order.ErrBusy)}
+		return nil, &order.RetryError{After: searchRetry, Err: fmt.Errorf("the search took more than %s: %w", searchPatience, order.ErrOverloaded)}
 	}
 	return found, err
 }

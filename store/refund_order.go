@@ -22,12 +22,12 @@ type RefundRequest struct {
 	Key string
 }
 
-// ErrNotPaid is the order.ErrState of an order whose row is PENDING: its payment may be on its way to SQL.
-var ErrNotPaid = fmt.Errorf("the order is not paid: cancel it with CancelOrder: %w", order.ErrState)
+// ErrNotPaid is the order.ErrFailedPrecondition of an order whose row is PENDING: its payment may be on its way to SQL.
+var ErrNotPaid = fmt.Errorf("the order is not paid: cancel it with CancelOrder: %w", order.ErrFailedPrecondition)
 
 // RefundOrder books a refund of a paid order, once a key, in one transaction that is decided in the order's row against cancelling and
 // shipping. Nothing was sent to the provider yet. It is order.ErrNotFound without a row, order.ErrKeyReused when the key made another refund,
-// order.ErrInvalid for another currency, and order.ErrState when the order cannot be refunded so.
+// order.ErrInvalid for another currency, and order.ErrFailedPrecondition when the order cannot be refunded so.
 func (c *Charges) RefundOrder(ctx context.Context, r RefundRequest) (Refund, error) {
 	var out Refund
 	err := c.db.tx(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
@@ -102,18 +102,18 @@ func refundable(state order.State, ch Charge, r RefundRequest, left order.Money)
 	case state == order.Pending:
 		return ErrNotPaid
 	case state == order.Cancelled:
-		return fmt.Errorf("the order is cancelled: what was paid goes back by that: %w", order.ErrState)
+		return fmt.Errorf("the order is cancelled: what was paid goes back by that: %w", order.ErrFailedPrecondition)
 	case ch.State != ChargeSucceeded:
-		return fmt.Errorf("nothing is left of the order's charge to give back: %w", order.ErrState)
+		return fmt.Errorf("nothing is left of the order's charge to give back: %w", order.ErrFailedPrecondition)
 	case r.Amount.Currency != left.Currency:
 		return fmt.Errorf("the order was paid in %s, not %s: %w", left.Currency, r.Amount.Currency, order.ErrInvalid)
 	case r.Amount.Amount <= 0:
 		return fmt.Errorf("%s cannot be refunded: send an amount above 0, or none for all that is left: %w", r.Amount, order.ErrInvalid)
 	case r.Amount.Amount > left.Amount:
-		return fmt.Errorf("%s is more than the %s that are left of the order's charge: %w", r.Amount, left, order.ErrState)
+		return fmt.Errorf("%s is more than the %s that are left of the order's charge: %w", r.Amount, left, order.ErrFailedPrecondition)
 	case r.Amount == left && state != order.Shipped:
 		return fmt.Errorf("%s is all that is left of the charge, and the order is not shipped: cancel it with CancelOrder, which refunds it and "+
-			"gives its stock back: %w", r.Amount, order.ErrState)
+			"gives its stock back: %w", r.Amount, order.ErrFailedPrecondition)
 	}
 	return nil
 }

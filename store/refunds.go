@@ -44,7 +44,7 @@ func scanRefund(r scanner) (f Refund, err error) {
 }
 
 // Refund books that what is left of the charge is to be given back, once: again, it returns the last refund. The charge is
-// REFUNDING until the provider has confirmed all refunds of it, which ConfirmRefund notes. order.ErrState when nothing was taken.
+// REFUNDING until the provider has confirmed all refunds of it, which ConfirmRefund notes. order.ErrFailedPrecondition when nothing was taken.
 func (c *Charges) Refund(ctx context.Context, id order.ID, refundID, reason string) (Refund, Charge, error) {
 	var out Refund
 	var ch Charge
@@ -58,7 +58,7 @@ func (c *Charges) Refund(ctx context.Context, id order.ID, refundID, reason stri
 			return err
 		case ChargeSucceeded:
 		default:
-			return fmt.Errorf("nothing was taken for order %s: %w", id, order.ErrState)
+			return fmt.Errorf("nothing was taken for order %s: %w", id, order.ErrFailedPrecondition)
 		}
 		booked, err := bookedRefunds(ctx, tx, id)
 		if err != nil {
@@ -71,7 +71,7 @@ func (c *Charges) Refund(ctx context.Context, id order.ID, refundID, reason stri
 }
 
 // TookLate books that the provider took money for an order whose charge is voided or declined, and that it is to be given back. Again,
-// it returns the last refund. order.ErrState when the charge stands.
+// it returns the last refund. order.ErrFailedPrecondition when the charge stands.
 func (c *Charges) TookLate(ctx context.Context, id order.ID, amount order.Money, refundID, reason string) (Refund, Charge, error) {
 	var out Refund
 	var ch Charge
@@ -85,7 +85,7 @@ func (c *Charges) TookLate(ctx context.Context, id order.ID, amount order.Money,
 			return err
 		case ChargeVoided, ChargeDeclined:
 		default:
-			return fmt.Errorf("the charge of order %s is not forbidden: %w", id, order.ErrState)
+			return fmt.Errorf("the charge of order %s is not forbidden: %w", id, order.ErrFailedPrecondition)
 		}
 		ch.Amount = amount
 		out = Refund{RefundID: refundID, OrderID: id, Amount: amount, Reason: reason}

@@ -97,7 +97,7 @@ func TestCharges_TookLate(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		ledger, intents := openLedger(t, db), store.NewCancellations(db)
 		for state, want := range map[store.ChargeState]error{
-			store.ChargeVoided: nil, store.ChargeDeclined: nil, store.ChargeSucceeded: order.ErrState, store.ChargePending: order.ErrState,
+			store.ChargeVoided: nil, store.ChargeDeclined: nil, store.ChargeSucceeded: order.ErrFailedPrecondition, store.ChargePending: order.ErrFailedPrecondition,
 		} {
 			id := aCharge(t, ledger, state)
 			for range 2 {
@@ -153,8 +153,8 @@ func TestCharges_VoidAfterTheMoneyWasTaken(t *testing.T) {
 		ledger := openLedger(t, db)
 		for _, state := range []store.ChargeState{store.ChargeSucceeded, store.ChargeRefunding, store.ChargeRefunded} {
 			id := aCharge(t, ledger, state)
-			if _, err := ledger.Void(t.Context(), id, string(id), "XXX"); !errors.Is(err, order.ErrState) {
-				t.Errorf("void a charge in state %d: %v; want ErrState", state, err)
+			if _, err := ledger.Void(t.Context(), id, string(id), "XXX"); !errors.Is(err, order.ErrFailedPrecondition) {
+				t.Errorf("void a charge in state %d: %v; want ErrFailedPrecondition", state, err)
 			}
 			wantCharge(t, ledger, id, state)
 		}

@@ -61,7 +61,7 @@ func standing(ctx context.Context, q querier, id order.ID) (s Standing, err erro
 	return s, nil
 }
 
-// MarkPaid brings one pending order to PAID without an event, because Redis has lost the order. It returns order.ErrState when the
+// MarkPaid brings one pending order to PAID without an event, because Redis has lost the order. It returns order.ErrFailedPrecondition when the
 // order's units are back in stock, so that its charge must be refunded.
 func (o *Orders) MarkPaid(ctx context.Context, ord order.Order, at time.Time) error {
 	return o.db.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
@@ -70,7 +70,7 @@ func (o *Orders) MarkPaid(ctx context.Context, ord order.Order, at time.Time) er
 			return err
 		}
 		if _, back := returned[ord.ID]; back {
-			return fmt.Errorf("the units of order %s were given back: %w", ord.ID, order.ErrState)
+			return fmt.Errorf("the units of order %s were given back: %w", ord.ID, order.ErrFailedPrecondition)
 		}
 		_, err = o.db.applyOrders(ctx, tx, []Change{{Order: ord, To: order.Paid, At: at}})
 		return err

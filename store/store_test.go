@@ -242,8 +242,8 @@ func TestProducts(t *testing.T) {
 		if err := p.Create(t.Context(), mug, "op"); err != nil {
 			t.Fatal(err)
 		}
-		if err := p.Create(t.Context(), mug, "op"); !errors.Is(err, order.ErrExists) {
-			t.Errorf("create twice: %v; want ErrExists", err)
+		if err := p.Create(t.Context(), mug, "op"); !errors.Is(err, order.ErrAlreadyExists) {
+			t.Errorf("create twice: %v; want ErrAlreadyExists", err)
 		}
 		for query, want := range map[string]int{"mug": 1, "CLAY": 1, "100%": 1, "1%c": 0, "_": 0} {
 			if got, err := p.Search(t.Context(), query, "", 10); err != nil || len(got) != want {

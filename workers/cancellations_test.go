@@ -77,7 +77,7 @@ func (k *cashier) Void(_ context.Context, id order.ID) error {
 		defer k.mu.Unlock()
 		switch k.charges[id].State {
 		case gateway.ChargeTaken, gateway.ChargeReturning, gateway.ChargeReturned:
-			return order.ErrState
+			return order.ErrFailedPrecondition
 		case gateway.ChargeUnknown, gateway.ChargeDeclined:
 			k.charges[id] = gateway.FoundCharge{ID: "ch", State: gateway.ChargeVoided}
 		case gateway.ChargeVoided:
@@ -100,7 +100,7 @@ func (k *cashier) Refund(_ context.Context, id order.ID, _ string) error {
 			k.charges[id] = ch
 		case gateway.ChargeReturning, gateway.ChargeReturned:
 		case gateway.ChargeUnknown, gateway.ChargeDeclined, gateway.ChargeVoided:
-			return order.ErrState
+			return order.ErrFailedPrecondition
 		}
 		return nil
 	})

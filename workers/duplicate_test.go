@@ -37,7 +37,7 @@ func (c *till) Refund(_ context.Context, id order.ID, reason string) error {
 }
 
 func TestADuplicateCostsNothing(t *testing.T) {
-	charged := fmt.Errorf("it is charged: %w", order.ErrState)
+	charged := fmt.Errorf("it is charged: %w", order.ErrFailedPrecondition)
 	const revoke, void, refund = "revoke X: duplicate of Y", "void X", "refund X: duplicate of Y"
 	for name, c := range map[string]struct {
 		till till
@@ -50,7 +50,7 @@ func TestADuplicateCostsNothing(t *testing.T) {
 		"the stock stays away":  {till{revokeErr: order.ErrUnavailable}, []string{revoke}, order.ErrUnavailable},
 		"the void fails":        {till{voidErr: errDown}, []string{revoke, void}, errDown},
 		"the refund fails":      {till{voidErr: charged, refundErr: errDown}, []string{revoke, void, refund}, errDown},
-		"the refund is refused": {till{voidErr: charged, refundErr: order.ErrState}, []string{revoke, void, refund}, order.ErrState},
+		"the refund is refused": {till{voidErr: charged, refundErr: order.ErrFailedPrecondition}, []string{revoke, void, refund}, order.ErrFailedPrecondition},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := workers.NewDuplicates(&c.till, &c.till)
@@ -73,7 +73,7 @@ func TestADuplicatesStockComesBackOnce(t *testing.T) {
 	o := freshOrder()
 	s.reserve(t, o)
 	s.settle(t, o)
-	d := workers.NewDuplicates(s.Stock, &till{voidErr: order.ErrState})
+	d := workers.NewDuplicates(s.Stock, &till{voidErr: order.ErrFailedPrecondition})
 	for range 2 {
 		if err := d.CancelDuplicate(t.Context(), o.ID, "Y"); err != nil {
 			t.Fatal(err)

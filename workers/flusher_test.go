@@ -182,8 +182,8 @@ func TestABadEntryCostsOnlyItself(t *testing.T) {
 		if len(got) != 3 {
 			t.Errorf("%d letters: %v; want 3", len(got), got)
 		}
-		if err := s.progress.Wait(t.Context(), last, unknown.ID); !errors.Is(err, stock.ErrRefused) {
-			t.Errorf("who waits for a refused order hears %v; want ErrRefused", err)
+		if err := s.progress.Wait(t.Context(), last, unknown.ID); !errors.Is(err, stock.ErrStepNotApplied) {
+			t.Errorf("who waits for a refused order hears %v; want ErrStepNotApplied", err)
 		}
 		if err := s.progress.Wait(t.Context(), last, fine.ID); err != nil {
 			t.Errorf("who waits for its neighbour hears %v", err)
@@ -239,8 +239,8 @@ func TestARowThatCannotBeWrittenTakesNoStock(t *testing.T) {
 			t.Errorf("letters = %v; want those of both orders", got)
 		}
 		for _, o := range []order.Order{bad, unreadable} {
-			if err := s.progress.Wait(t.Context(), last, o.ID); !errors.Is(err, stock.ErrRefused) {
-				t.Errorf("who waits for %s hears %v; want ErrRefused", o.ID, err)
+			if err := s.progress.Wait(t.Context(), last, o.ID); !errors.Is(err, stock.ErrStepNotApplied) {
+				t.Errorf("who waits for %s hears %v; want ErrStepNotApplied", o.ID, err)
 			}
 		}
 	})
@@ -259,8 +259,8 @@ func TestWhoWaitsForADuplicateHearsThatItIsRefused(t *testing.T) {
 	if err := s.progress.Wait(t.Context(), last, first.ID); err != nil {
 		t.Errorf("the first order: %v", err)
 	}
-	if err := s.progress.Wait(t.Context(), last, second.ID); !errors.Is(err, stock.ErrRefused) {
-		t.Errorf("the second order: %v; want ErrRefused", err)
+	if err := s.progress.Wait(t.Context(), last, second.ID); !errors.Is(err, stock.ErrStepNotApplied) {
+		t.Errorf("the second order: %v; want ErrStepNotApplied", err)
 	}
 }
 

@@ -49,8 +49,8 @@ func TestGarbage_StopsNeitherFlusherNorRelay(t *testing.T) {
 		}
 		replayer := workers.NewReplayer(workers.ReplayParts{Letters: s.dead, Entries: s.sql, Orders: s.orders, Hot: s, Counters: s, Log: quiet})
 		for _, f := range found {
-			if err := replayer.Replay(t.Context(), f.ID, "op"); !errors.Is(err, order.ErrState) {
-				t.Errorf("replay of %s: %v; want ErrState", f.Payload, err)
+			if err := replayer.Replay(t.Context(), f.ID, "op"); !errors.Is(err, order.ErrFailedPrecondition) {
+				t.Errorf("replay of %s: %v; want ErrFailedPrecondition", f.Payload, err)
 			}
 		}
 	})

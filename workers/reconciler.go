@@ -134,7 +134,7 @@ func (r *PaymentReconciler) reconcile(ctx context.Context, o order.Order) error 
 	}
 	// The tombstone first: a charge that is still on its way is refused by it, or was faster.
 	if err := r.money.Void(ctx, o.ID); err != nil {
-		if errors.Is(err, order.ErrState) {
+		if errors.Is(err, order.ErrFailedPrecondition) {
 			return nil // Charged just now: the next look settles it.
 		}
 		return err
@@ -154,10 +154,10 @@ func (r *PaymentReconciler) settle(ctx context.Context, o order.Order, chargeID 
 	_, err := r.stock.Settle(ctx, o.ID, chargeID, "")
 	switch {
 	case errors.Is(err, order.ErrNotFound): // Redis lost it after SQL had it: nobody else decides about it any more.
-		if err = r.orders.MarkPaid(ctx, o, r.now()); errors.Is(err, order.ErrState) {
+		if err = r.orders.MarkPaid(ctx, o, r.now()); errors.Is(err, order.ErrFailedPrecondition) {
 			return r.cancelCharged(ctx, o)
 		}
-	case errors.Is(err, order.ErrState):
+	case errors.Is(err, order.ErrFailedPrecondition):
 		err = r.refund(ctx, o.ID)
 	}
 	if err == nil && r.brought.first(o.ID) {
@@ -171,7 +171,7 @@ func (r *PaymentReconciler) release(ctx context.Context, o order.Order, reason s
 	switch {
 	case errors.Is(err, order.ErrNotFound):
 		_, err = r.intents.Cancel(ctx, o.ID, []order.State{order.Pending}, reason, recoveryActor)
-	case errors.Is(err, order.ErrState): // Settled just now: its event is on the way to SQL.
+	case errors.Is(err, order.ErrFailedPrecondition): // Settled just now: its event is on the way to SQL.
 		return nil
 	}
 	if err == nil && r.brought.first(o.ID) {
@@ -207,7 +207,7 @@ func (r *PaymentReconciler) closeCharges(ctx context.Context, now time.Time) (in
 	}
 	return tryEach(ctx, recoveryConcurrency, ids, func(id order.ID) error {
 		err := r.money.Void(ctx, id)
-		if !errors.Is(err, order.ErrState) {
+		if !errors.Is(err, order.ErrFailedPrecondition) {
 			return err
 		}
 		r.log.WarnContext(ctx, "a cancelled order was charged; its money goes back", "order", id)

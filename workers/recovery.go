@@ -39,9 +39,9 @@ type Money interface {
 
 // MoneyBack makes sure that an order costs nothing.
 type MoneyBack interface {
-	// Void makes sure that the order is never charged; order.ErrState when it is already.
+	// Void makes sure that the order is never charged; order.ErrFailedPrecondition when it is already.
 	Void(ctx context.Context, id order.ID) error
-	// Refund books that the money goes back, once, and that is then certain; order.ErrState when nothing was taken.
+	// Refund books that the money goes back, once, and that is then certain; order.ErrFailedPrecondition when nothing was taken.
 	Refund(ctx context.Context, id order.ID, reason string) error
 }
 
@@ -64,7 +64,7 @@ func giveBack(ctx context.Context, money Money, id order.ID, reason string) (amo
 
 // undoCharge forbids a charge that was not made, and refunds one that was.
 func undoCharge(ctx context.Context, money MoneyBack, id order.ID, reason string) (refunded bool, err error) {
-	if err := money.Void(ctx, id); !errors.Is(err, order.ErrState) {
+	if err := money.Void(ctx, id); !errors.Is(err, order.ErrFailedPrecondition) {
 		return false, err
 	}
 	// It is charged already, or was given back before.

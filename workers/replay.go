@@ -67,7 +67,7 @@ func NewReplayer(p ReplayParts) *Replayer {
 // replayTimeout bounds one replay, which may send hundreds of mails; what it did by then stays done, and the next replay goes on.
 const replayTimeout = 25 * time.Second
 
-// Replay applies an open letter and closes it. One that was replayed before stays as it is. order.ErrState says why it failed
+// Replay applies an open letter and closes it. One that was replayed before stays as it is. order.ErrFailedPrecondition says why it failed
 // again, or that it was discarded; order.ErrUnavailable, that what it needs is away. Either way the letter stays open, and its
 // history says so.
 func (r *Replayer) Replay(ctx context.Context, id int64, actor string) error {
@@ -86,7 +86,7 @@ func (r *Replayer) replay(ctx context.Context, id int64, actor string) error {
 		return err
 	}
 	if l.Status == store.LetterDiscarded {
-		return fmt.Errorf("dead letter %d was discarded: %w", id, order.ErrState)
+		return fmt.Errorf("dead letter %d was discarded: %w", id, order.ErrFailedPrecondition)
 	}
 	err = r.apply(ctx, l, store.LetterAction{Actor: actor})
 	if err == nil && l.Status == store.LetterReplayed {
@@ -103,15 +103,15 @@ func (r *Replayer) replay(ctx context.Context, id int64, actor string) error {
 	return failedAgain(id, err)
 }
 
-// failedAgain makes order.ErrState of what the next replay will not mend by itself, and leaves the rest as it is.
+// failedAgain makes order.ErrFailedPrecondition of what the next replay will not mend by itself, and leaves the rest as it is.
 func failedAgain(id int64, err error) error {
-	for _, passing := range []error{order.ErrUnavailable, order.ErrUnknownOutcome, order.ErrBusy, context.Canceled, context.DeadlineExceeded} {
+	for _, passing := range []error{order.ErrUnavailable, order.ErrUnknownOutcome, order.ErrOverloaded, context.Canceled, context.DeadlineExceeded} {
 		if errors.Is(err, passing) {
 			return err
 		}
 	}
 	// The cause is only quoted: what was wrong with the letter is not wrong with the operator's request.
-	return fmt.Errorf("dead letter %d stays open, it failed again: %s: %w", id, plainly(err), order.ErrState)
+	return fmt.Errorf("dead letter %d stays open, it failed again: %s: %w", id, plainly(err), order.ErrFailedPrecondition)
 }
 
 func (r *Replayer) apply(ctx context.Context, l store.FailedOrder, by store.LetterAction) error {

@@ -266,8 +266,8 @@ func TestAReplayThatFailsAgainLeavesTheLetterOpen(t *testing.T) {
 	} {
 		id := a.put(t, c.source, c.typ, c.payload)
 		err := a.Replay(t.Context(), id, "op")
-		if !errors.Is(err, order.ErrState) || errors.Is(err, order.ErrInvalid) || !strings.Contains(err.Error(), c.says) {
-			t.Errorf("%s: %v; want ErrState that says %q", name, err, c.says)
+		if !errors.Is(err, order.ErrFailedPrecondition) || errors.Is(err, order.ErrInvalid) || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v; want ErrFailedPrecondition that says %q", name, err, c.says)
 		}
 		a.want(t, id, store.LetterOpen, "replay_failed by op")
 	}
@@ -296,8 +296,8 @@ func TestAPoisonEventOfABatchCostsOnlyItselfWhenReplayed(t *testing.T) {
 	a, good, bad := newReplayer(t), someOrder(t, "good"), someOrder(t, "bad")
 	bad.Total++
 	id := a.put(t, "broker/orders", wire.TypeBatch, raw(t, batch(step(t, bad, order.Paid), step(t, good, order.Paid))))
-	if err := a.Replay(t.Context(), id, "op"); !errors.Is(err, order.ErrState) {
-		t.Errorf("replay: %v; want ErrState", err)
+	if err := a.Replay(t.Context(), id, "op"); !errors.Is(err, order.ErrFailedPrecondition) {
+		t.Errorf("replay: %v; want ErrFailedPrecondition", err)
 	}
 	if o, err := a.orders.Get(t.Context(), good.ID); err != nil || o.State != order.Paid {
 		t.Errorf("the good one is %v, %v", o.State, err)
@@ -338,8 +338,8 @@ func TestWhatIsNoOpenLetterIsNotReplayed(t *testing.T) {
 	if err := a.dead.Discard(t.Context(), id, store.LetterAction{Actor: "op"}); err != nil {
 		t.Fatal(err)
 	}
-	if err := a.Replay(t.Context(), id, "op"); !errors.Is(err, order.ErrState) {
-		t.Errorf("a discarded letter: %v; want ErrState", err)
+	if err := a.Replay(t.Context(), id, "op"); !errors.Is(err, order.ErrFailedPrecondition) {
+		t.Errorf("a discarded letter: %v; want ErrFailedPrecondition", err)
 	}
 	if _, err := a.orders.Get(t.Context(), o.ID); !errors.Is(err, order.ErrNotFound) {
 		t.Errorf("the order of a discarded letter: %v; want ErrNotFound", err)

@@ -70,7 +70,7 @@ func (g *Gate) Ship(ctx context.Context, o order.Order) error {
 	select {
 	case g.slots <- struct{}{}:
 	case <-ctx.Done():
-		return fmt.Errorf("%s was not handed over: %w: %w", o.ID, order.ErrRefused, ctx.Err())
+		return fmt.Errorf("%s was not handed over: %w: %w", o.ID, order.ErrRejected, ctx.Err())
 	}
 	defer func() { <-g.slots }()
 	return g.carrier.Ship(ctx, o)

@@ -258,7 +258,7 @@ func TestAnUnknownOutcomeKeepsTheOrderFromBeingCancelled(t *testing.T) {
 		if mayBeCancelled(t, orders, o.ID) {
 			t.Error("after an unknown outcome it may be cancelled")
 		}
-		offer(answers(order.ErrRefused), 0) // It is down now; what it took before it does not say.
+		offer(answers(order.ErrRejected), 0) // It is down now; what it took before it does not say.
 		if mayBeCancelled(t, orders, o.ID) {
 			t.Error("a carrier that is down ended the doubt")
 		}
@@ -390,7 +390,7 @@ func TestTheGateIsForAllWorkersTogether(t *testing.T) {
 		}
 		gone, leave := context.WithCancel(t.Context())
 		leave()
-		if err := g.Ship(gone, order.Order{}); !errors.Is(err, order.ErrRefused) {
+		if err := g.Ship(gone, order.Order{}); !errors.Is(err, order.ErrRejected) {
 			t.Errorf("who left before the gate opened: %v; want a known outcome", err)
 		}
 		close(open)
