@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Checks every shell script of the tree with shellcheck. On a developer's machine that has none it says so and passes;
-# in CI (CI=true) it fails.
+# Checks every shell script of the tree with shellcheck. Without shellcheck it prints a notice and passes on a developer's machine,
+# and fails in CI (CI=true).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
