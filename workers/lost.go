@@ -117,16 +117,16 @@ func (l *LostOrders) reconcile(ctx context.Context, e store.Epoch) (int, error) 
 	if err := l.intents.Intend(ctx, intents); err != nil {
 		return 0, err
 	}
-	charged, err := l.refundLost(ctx, e)
+	charges, err := l.refundLost(ctx, e)
 	if err != nil {
 		return 0, err
 	}
-	n := len(intents) + charged
+	n := len(intents) + charges.refunded
 	if n > 0 {
-		l.log.WarnContext(ctx, "orders were lost with their Redis; their units and money are returned", "epoch", e.Number, "holding_stock", len(intents), "charged_only", charged)
+		l.log.WarnContext(ctx, "orders were lost with their Redis; their units and money are returned", "epoch", e.Number, "holding_stock", len(intents), "charged_only", charges.refunded)
 	}
-	if len(hot) > 0 {
-		// Redis still has these, so that their rows will be written. The epoch is read again until they are.
+	if len(hot)+charges.hot > 0 {
+		// Redis still has these, so that their rows will be written. The epoch is read again until they are, or until Redis has lost them.
 		return n, nil
 	}
 	return n, l.books.Reconciled(ctx, e.Partition, e.Number)
@@ -148,16 +148,27 @@ func (l *LostOrders) remembered(ctx context.Context, ids []order.ID) (map[order.
 // lostChargesPage is how many charges are read at once: more than one commit of the ledger writes with one time.
 const lostChargesPage = 1000
 
+// lostCharges counts the charges of a closed epoch for orders that SQL does not have.
+type lostCharges struct {
+	// refunded are those whose refund is written down, hot those of orders that Redis still has.
+	refunded, hot int
+}
+
+func (c *lostCharges) add(o lostCharges) {
+	c.refunded += o.refunded
+	c.hot += o.hot
+}
+
 // refundLost writes down the refunds of the epoch's charges for orders that are nowhere else.
-func (l *LostOrders) refundLost(ctx context.Context, e store.Epoch) (int, error) {
-	total := 0
+func (l *LostOrders) refundLost(ctx context.Context, e store.Epoch) (lostCharges, error) {
+	var total lostCharges
 	for from := e.OpenedAt; ; {
 		page, err := l.ledger.LostCharges(ctx, from, e.ClosedAt.Add(chargeInFlight), lostChargesPage)
 		if err != nil {
 			return total, err
 		}
 		n, err := l.intendRefunds(ctx, e, page)
-		total += n
+		total.add(n)
 		if err != nil || len(page) < lostChargesPage {
 			return total, err
 		}
@@ -165,21 +176,23 @@ func (l *LostOrders) refundLost(ctx context.Context, e store.Epoch) (int, error)
 	}
 }
 
-// intendRefunds leaves out orders of the next epoch, which were charged while this one's last charges were in flight.
-func (l *LostOrders) intendRefunds(ctx context.Context, e store.Epoch, page []store.Charge) (int, error) {
-	ids := make([]order.ID, len(page))
-	for i, ch := range page {
-		ids[i] = ch.OrderID
+// intendRefunds leaves out orders of the next epoch, which were charged while this one's last charges were in flight, and hot orders.
+func (l *LostOrders) intendRefunds(ctx context.Context, e store.Epoch, page []store.Charge) (lostCharges, error) {
+	var ids []order.ID
+	for _, ch := range page {
+		if ch.OrderID.Time().Before(e.ClosedAt) {
+			ids = append(ids, ch.OrderID)
+		}
 	}
 	hot, err := l.remembered(ctx, ids)
 	if err != nil {
-		return 0, err
+		return lostCharges{}, err
 	}
 	var intents []store.Cancellation
 	for _, id := range ids {
-		if _, ok := hot[id]; !ok && id.Time().Before(e.ClosedAt) {
+		if _, ok := hot[id]; !ok {
 			intents = append(intents, store.Cancellation{OrderID: id, Reason: reasonLost, Actor: lostOrdersActor})
 		}
 	}
-	return len(intents), l.intents.Intend(ctx, intents)
+	return lostCharges{refunded: len(intents), hot: len(hot)}, l.intents.Intend(ctx, intents)
 }
