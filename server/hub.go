@@ -21,8 +21,8 @@ type HubConfig struct {
 	// Reads bounds the orders that are read for watchers at once, so that a restart, after which all of them come back in one second,
 	// leaves room for those who buy.
 	Reads int
-	// HealEvery is after how long all watched orders are compared with what their watchers saw.
-	HealEvery time.Duration
+	// ResyncInterval is after how long all watched orders are compared with what their watchers saw.
+	ResyncInterval time.Duration
 	// SendSlow is how long a message may take to be sent; who takes longer is ended with `aborted`. SendMax is when the connection of one
 	// who takes nothing at all is cut off: no code can reach that one.
 	SendSlow, SendMax time.Duration
@@ -33,7 +33,7 @@ type HubConfig struct {
 // DefaultHubConfig fits a process with 1 GiB.
 func DefaultHubConfig() HubConfig {
 	return HubConfig{
-		Watchers: 10_000, PerCustomer: 20, Reads: 32, HealEvery: 15 * time.Second,
+		Watchers: 10_000, PerCustomer: 20, Reads: 32, ResyncInterval: 15 * time.Second,
 		SendSlow: 5 * time.Second, SendMax: 15 * time.Second, Lifetime: 30 * time.Minute,
 	}
 }
@@ -113,9 +113,9 @@ func (h *Hub) Watch(customer order.CustomerID, id order.ID, seen order.State) (*
 	case h.ended:
 		return nil, errStopping()
 	case h.count >= h.cfg.Watchers:
-		return nil, &order.RetryError{After: h.cfg.HealEvery, Err: fmt.Errorf("%d orders are being watched: %w", h.cfg.Watchers, order.ErrOverloaded)}
+		return nil, &order.RetryError{After: h.cfg.ResyncInterval, Err: fmt.Errorf("%d orders are being watched: %w", h.cfg.Watchers, order.ErrOverloaded)}
 	case h.of[customer] >= h.cfg.PerCustomer:
-		return nil, &order.RetryError{After: h.cfg.HealEvery, Err: fmt.Errorf("one customer watches at most %d orders at once: %w", h.cfg.PerCustomer, order.ErrOverloaded)}
+		return nil, &order.RetryError{After: h.cfg.ResyncInterval, Err: fmt.Errorf("one customer watches at most %d orders at once: %w", h.cfg.PerCustomer, order.ErrOverloaded)}
 	}
 	if h.watchers[id] == nil {
 		h.watchers[id] = make(map[*Watcher]struct{}, 1)
@@ -218,7 +218,7 @@ func (h *Hub) changed(ids []order.ID) {
 // heal compares all watched orders with what their watchers saw, every now and then and when the feed missed something. It is the
 // safety net: what was published is lost when a worker dies between its commit and the publishing, or Redis is away just then.
 func (h *Hub) heal(ctx context.Context) {
-	tick := time.NewTicker(h.cfg.HealEvery)
+	tick := time.NewTicker(h.cfg.ResyncInterval)
 	defer tick.Stop()
 	for {
 		select {
@@ -230,7 +230,7 @@ func (h *Hub) heal(ctx context.Context) {
 		for ids := range slices.Chunk(h.watched(), healBatch) {
 			h.compare(ctx, ids)
 		}
-		_ = pause(ctx, min(healPause, h.cfg.HealEvery)) // The same.
+		_ = pause(ctx, min(healPause, h.cfg.ResyncInterval)) // The same.
 	}
 }
 

@@ -113,7 +113,7 @@ func tell[T any](t *testing.T, c chan T, what T) {
 func startHub(t *testing.T, l *ledger, change ...func(*HubConfig)) (*Hub, *feed, context.CancelFunc) {
 	t.Helper()
 	cfg := DefaultHubConfig()
-	cfg.HealEvery = time.Hour
+	cfg.ResyncInterval = time.Hour
 	for _, c := range change {
 		c(&cfg)
 	}
@@ -189,7 +189,7 @@ func TestTheHubHeals(t *testing.T) {
 		"in another epoch": {time.Hour, func(f *feed) { tell(t, f.missed, struct{}{}); tell(t, f.changed, "another") }},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h, f, _ := startHub(t, l, func(cfg *HubConfig) { cfg.HealEvery = c.every })
+			h, f, _ := startHub(t, l, func(cfg *HubConfig) { cfg.ResyncInterval = c.every })
 			behind, lost := mustWatch(t, h, "me", l.o.ID, order.Paid), mustWatch(t, h, "me", newID(), order.Paid)
 			uptodate := mustWatch(t, h, "me", l.o.ID, order.Shipped)
 			defer behind.Close()

@@ -21,7 +21,7 @@ type announcing struct {
 }
 
 // became tells that the orders are in the state. Call it after the commit, also of those that were in it before: to be told twice does no
-// harm. It is best effort, for the work is done: who is not told now finds out within seconds (server.HubConfig.HealEvery).
+// harm. It is best effort, for the work is done: who is not told now finds out within seconds (server.HubConfig.ResyncInterval).
 func (a announcing) became(ctx context.Context, state order.State, ids []order.ID) {
 	if a.to == nil || len(ids) == 0 {
 		return
