@@ -135,15 +135,14 @@ func (c *Checkout) reserve(ctx context.Context, d draft, trustMarker bool) (stoc
 	return c.Stock.Reserve(ctx, req)
 }
 
-// finish charges a reserved order and settles or releases it. One without a card waits for PayOrder.
+// finish charges a reserved order and settles or releases it. One without a card waits for PayOrder, and one whose total the request does
+// not accept for a request that does.
 func (c *Checkout) finish(ctx context.Context, in intent, o order.Order, reserved stock.Position) (order.Order, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
 	defer cancel()
-	if !in.withCard {
+	if !in.withCard || in.accepts(o) != nil {
+		// A retry that does not accept the total gets the order of its key and charges nothing.
 		return c.whenDurable(ctx, in, o, reserved)
-	}
-	if err := in.accepts(o); err != nil {
-		return order.Order{}, err
 	}
 	charge, err := c.charge(ctx, in, o)
 	// With an unknown outcome, the class of the error is that of the ledger, which may be busy after the provider took the money.

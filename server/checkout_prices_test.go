@@ -244,18 +244,35 @@ func TestPlaceOrder_RetryAfterPricesChanged(t *testing.T) {
 	}
 }
 
-// TestPlaceOrder_ResumeWithOtherTotal: the order is not charged yet, and its total is not what this request accepts.
+// TestPlaceOrder_ResumeWithOtherTotal: the order of the key is not charged yet, and its total is not what the retry accepts. The retry
+// gets the order as it is and does not charge it; one that accepts the total does.
 func TestPlaceOrder_ResumeWithOtherTotal(t *testing.T) {
-	s := newCheckoutFixture(t)
-	s.provider.away.Store(true)
-	if o, err := s.place("k", goodCard, nil); err != nil || o.GetState() != spillwayv1.OrderState_ORDER_STATE_PENDING {
-		t.Fatalf("placed: %v, %v", o.GetState(), err)
-	}
-	s.provider.away.Store(false)
-	_, err := s.place("k", goodCard, euros(14))
-	wantPriceChanged(t, err, order.Money{Currency: "EUR", Amount: 1400}, order.Money{Currency: "EUR", Amount: 1500})
-	if o, err := s.place("k", goodCard, euros(15)); err != nil || o.GetState() != spillwayv1.OrderState_ORDER_STATE_PAID {
-		t.Errorf("the retry that accepts the total: %v, %v", o.GetState(), err)
+	for name, fromCart := range map[string]bool{"lines": false, "cart": true} {
+		t.Run(name, func(t *testing.T) {
+			s := newCheckoutFixture(t)
+			if fromCart {
+				s.carts.items = []order.Demand{{SKU: "A", Quantity: 1}}
+			}
+			s.provider.away.Store(true)
+			first, err := s.place("k", goodCard, nil)
+			if err != nil || first.GetState() != spillwayv1.OrderState_ORDER_STATE_PENDING {
+				t.Fatalf("placed: %v, %v", first.GetState(), err)
+			}
+			s.provider.away.Store(false)
+			before := s.provider.charges.Load()
+			for name, expected := range map[string]*spillwayv1.Money{"amount": euros(14), "currency": {CurrencyCode: "USD", Units: 15}} {
+				again, err := s.place("k", goodCard, expected)
+				if err != nil || again.GetId() != first.GetId() || again.GetState() != spillwayv1.OrderState_ORDER_STATE_PENDING || again.GetTotal().GetUnits() != 15 {
+					t.Errorf("retry with another %s: %v, %v; want the pending order", name, again, err)
+				}
+			}
+			if n := s.provider.charges.Load() - before; n != 0 || s.stock.reserved != 1 {
+				t.Errorf("%d charges and %d reservations; want no side effect", n, s.stock.reserved)
+			}
+			if o, err := s.place("k", goodCard, euros(15)); err != nil || o.GetId() != first.GetId() || o.GetState() != spillwayv1.OrderState_ORDER_STATE_PAID {
+				t.Errorf("the retry that accepts the total: %v, %v", o.GetState(), err)
+			}
+		})
 	}
 }
 

@@ -40,6 +40,9 @@ func (c *Checkout) pay(ctx context.Context, o order.Order, req *spillwayv1.PayOr
 	in := intent{
 		customer: o.CustomerID, key: o.IdempotencyKey, fingerprint: o.Fingerprint, card: cardOf(req.GetCard()), withCard: true, expected: expected,
 	}
+	if err := in.accepts(o); err != nil {
+		return order.Order{}, err
+	}
 	// Where the order stands in the journal is known to Redis, unless that lost it after SQL had it.
 	rec, err := c.Stock.Record(ctx, o.ID)
 	if errors.Is(err, order.ErrNotFound) {

@@ -235,7 +235,8 @@ type PlaceOrderRequest struct {
 	// The total that the customer agreed to, usually QuoteResponse.total. When the order would cost another
 	// amount, or the amount is in another currency, it is refused with a PriceChanged detail: nothing is
 	// reserved or charged, the cart is kept, and the idempotency key can be used again. It is not part of the
-	// comparison of requests with one key. None means that any price is accepted.
+	// comparison of requests with one key: a retry with another one gets the order that its key made, and does
+	// not charge it if it is still PENDING. None means that any price is accepted.
 	ExpectedTotal *Money `protobuf:"bytes,7,opt,name=expected_total,json=expectedTotal,proto3" json:"expected_total,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
