@@ -21,7 +21,7 @@ import (
 //	key:LEN:CUSTOMER:KEY    string  24 h (Limits.MarkerTTL)                          order id and fingerprint
 //	rolledback:ID           string  24 h                                             that the stock was given back
 //	rate:CUSTOMER           string  one window (Limits.RateWindow)                   orders of the customer in the window
-//	bought:CUSTOMER         hash    one window (Limits.UnitsWindow)                  SKU → units ordered in the window
+//	bought:CUSTOMER         hash    one window (Limits.UnitsWindow)                  SKU → units ordered in the window, :first → its first order
 //	unpaid                  zset    for ever; an order until it is paid or released,  order id → until when it counts at most, in ms
 //	                                or until its score
 //	unpaid_notes            hash    as unpaid                                        order id → its units and customer

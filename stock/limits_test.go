@@ -119,6 +119,87 @@ func TestLimits_RestockedUnitsMayBeOrderedAgain(t *testing.T) {
 	})
 }
 
+// endWindow ends the customer's units window, as its TTL does.
+func (s *shop) endWindow(t *testing.T, customer order.CustomerID) {
+	t.Helper()
+	c := s.redis.Client()
+	if n, err := c.Do(t.Context(), c.B().Del().Key(s.keys.Bought(customer)).Build()).AsInt64(); err != nil || n != 1 {
+		t.Fatalf("%d windows ended (%v); want 1", n, err)
+	}
+}
+
+// TestLimits_UnitsOfAnEarlierWindow: the units of an order count in the window in which it was placed. When they come back in a later one,
+// the customer may order no more in that one.
+func TestLimits_UnitsOfAnEarlierWindow(t *testing.T) {
+	giveBack := map[string]func(s *shop, r stock.Request) error{
+		"released": func(s *shop, r stock.Request) error {
+			_, err := s.Release(t.Context(), r.OrderID, "r", "")
+			return err
+		},
+		"restocked": func(s *shop, r stock.Request) error {
+			_, err := s.Restock(t.Context(), 1, r.OrderID, r.Customer, []order.Delta{{SKU: "A", Units: 10}}, "r")
+			return err
+		},
+	}
+	for name, giveBack := range giveBack {
+		t.Run(name, func(t *testing.T) {
+			onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+				s := openShop(t, cfg, limitless(), map[order.SKU]int64{"A": 1000})
+				// Its id is older than those of the next window, as that of an order of yesterday is.
+				before := atMost(10, request("k1", units("A", 10)))
+				before.OrderID = order.NewID(0, time.Now().Add(-time.Minute))
+				s.mustReserve(t, before)
+				s.endWindow(t, before.Customer)
+				now := atMost(10, request("k2", units("A", 10)))
+				s.mustReserve(t, now)
+				if err := giveBack(s, before); err != nil {
+					t.Fatal(err)
+				}
+				_, err := s.Reserve(t.Context(), atMost(10, request("k3", units("A", 1))))
+				wantLimit(t, err, order.LimitCustomerUnits, 10)
+				if err := giveBack(s, now); err != nil { // It is of this window.
+					t.Fatal(err)
+				}
+				s.mustReserve(t, atMost(10, request("k4", units("A", 10))))
+			})
+		})
+	}
+}
+
+// TestLimits_OrderOlderThanTheWindowsFirst: two orders are placed at once, and the one with the older id reserves second. It counts in the
+// window that the other one opened, and its units come back to it.
+func TestLimits_OrderOlderThanTheWindowsFirst(t *testing.T) {
+	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+		s := openShop(t, cfg, limitless(), map[order.SKU]int64{"A": 1000})
+		second := atMost(10, request("k2", units("A", 4)))
+		second.OrderID = order.NewID(0, time.Now().Add(-time.Second))
+		s.mustReserve(t, atMost(10, request("k1", units("A", 6))))
+		s.mustReserve(t, second)
+		if _, err := s.Release(t.Context(), second.OrderID, "r", ""); err != nil {
+			t.Fatal(err)
+		}
+		s.mustReserve(t, atMost(10, request("k3", units("A", 4))))
+	})
+}
+
+// TestLimits_WindowOfAnOlderVersion: it does not record its first order. Units come back to it until it ends.
+func TestLimits_WindowOfAnOlderVersion(t *testing.T) {
+	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+		s := openShop(t, cfg, limitless(), map[order.SKU]int64{"A": 1000})
+		first := atMost(10, request("k1", units("A", 5)))
+		s.mustReserve(t, first)
+		c := s.redis.Client()
+		if n, err := c.Do(t.Context(), c.B().Hdel().Key(s.keys.Bought("c1")).Field(":first").Build()).AsInt64(); err != nil || n != 1 {
+			t.Fatalf("%d fields deleted (%v)", n, err)
+		}
+		s.mustReserve(t, atMost(10, request("k2", units("A", 5))))
+		if _, err := s.Release(t.Context(), first.OrderID, "r", ""); err != nil {
+			t.Fatal(err)
+		}
+		s.mustReserve(t, atMost(10, request("k3", units("A", 5))))
+	})
+}
+
 // TestLimits_WithoutWindowOnlyTheOrderCounts: the setting for shops whose customers order often.
 func TestLimits_WithoutWindowOnlyTheOrderCounts(t *testing.T) {
 	limits := limitless()

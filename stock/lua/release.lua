@@ -34,7 +34,7 @@ for sku, delta in string.gmatch(reserved, '([^:,]+):([^,]+)') do
   back[#back + 1] = sku .. ':' .. units
 end
 local bought = redis.call('HGET', record, 'bought')
-if bought then bought_return(bought, table.concat(back, ',')) end -- It has the hash tag of all keys.
+if bought then bought_return(bought, order_id, table.concat(back, ',')) end -- It has the hash tag of all keys.
 local id = redis.call('XADD', journal, '*', 'kind', 'L', 'order', order_id, 'deltas', table.concat(back, ','),
   'time', now_ms, 'detail', reason, 'trace', traceparent, 'snapshot', snapshot)
 redis.call('HSET', record, 'state', '2', 'time', now_ms, 'entry', id, 'epoch', epoch, 'reason', reason)

@@ -6,8 +6,7 @@
 --       record       hash of the order
 --       marker       string, the idempotency marker: order id, then fingerprint
 --       rate         string, the customer's orders in the present window
---       bought       hash of the customer, SKU -> units ordered in the present window
---       unpaid, unpaid_notes, unpaid_counts: see unpaid.lua
+--       bought, unpaid, unpaid_notes, unpaid_counts: see unpaid.lua
 -- ARGV  epoch, order_id, fingerprint, lines ("sku:quantity,..."), snapshot (opaque), now_ms, marker_ttl_s,
 --       journal_max (entries), rate_max (orders a window, 0 = no limit), rate_window_s, quantity_max, traceparent,
 --       replid (the replication id that the epoch was opened on; empty for the embedded Redis), customer, customer_max
@@ -114,10 +113,11 @@ if tonumber(rate_max) > 0 and redis.call('INCR', rate) == 1 then
 end
 if bought_window_s ~= '0' and customer_max ~= '' then
   redis.call('HSET', record, 'bought', bought)
+  local counted = {}
   for sku in string.gmatch(customer_max, '([^:,]+):') do
-    if want[sku] then redis.call('HINCRBY', bought, sku, string.format('%d', want[sku])) end
+    if want[sku] then counted[#counted + 1] = sku .. ':' .. string.format('%d', want[sku]) end
   end
-  if redis.call('TTL', bought) == -1 then redis.call('EXPIRE', bought, bought_window_s) end
+  bought_count(bought, order_id, table.concat(counted, ','), bought_window_s)
 end
 if pay_later == '1' then
   unpaid_remember(unpaid, unpaid_notes, unpaid_counts, order_id, customer, table.concat(held_lines, ','), unpaid_until_ms)

@@ -4,7 +4,7 @@
 --       journal      stream of the epoch
 --       stock        hash of the epoch, SKU -> units left
 --       rolled_back  string, set once the stock was given back
---       bought       hash of the customer, SKU -> units ordered in the present window
+--       bought       see unpaid.lua
 -- ARGV  epoch (read before SQL was asked whether the units are back), order_id, units ("SKU:UNITS,..."), reason, now_ms,
 --       rolled_back_ttl_s, replid (as for reserve)
 -- Returns {"OK", epoch, entry id}   given back, now or before in this life of the Redis data
@@ -22,7 +22,7 @@ for sku, n in string.gmatch(units, '([^:,]+):([^,]+)') do
   -- A counter that is missing is loaded later from SQL and this entry: it must not be born here.
   if redis.call('HEXISTS', stock, sku) == 1 then redis.call('HINCRBY', stock, sku, n) end
 end
-bought_return(bought, units)
+bought_return(bought, order_id, units)
 local id = redis.call('XADD', journal, '*', 'kind', 'B', 'order', order_id, 'deltas', units, 'time', now_ms, 'detail', reason)
 redis.call('SET', rolled_back, id, 'EX', rolled_back_ttl_s)
 return { 'OK', epoch, id }

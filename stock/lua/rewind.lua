@@ -16,7 +16,7 @@ if kind == 'R' then
   -- It must not count towards its customer's limits any more: they would refuse the retry. A release has returned the units of one that
   -- is CANCELLED. The key has the hash tag of all keys.
   unpaid_forget(unpaid, unpaid_notes, unpaid_counts, order_id)
-  if bought and state ~= '2' then bought_return(bought, (string.gsub(deltas, ':%-', ':'))) end
+  if bought and state ~= '2' then bought_return(bought, order_id, (string.gsub(deltas, ':%-', ':'))) end
   redis.call('DEL', record, rolled_back)
   -- Its key is free again: the customer's retry makes an order that exists. It has the hash tag of all keys.
   if marker then redis.call('DEL', marker) end

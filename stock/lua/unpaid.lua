@@ -3,7 +3,8 @@
 -- unpaid   zset, order id -> until when it counts at most, in ms: what is never paid or released is forgotten by then
 -- notes    hash, order id -> "SKU:UNITS,... CUSTOMER"
 -- counts   hash, "c:CUSTOMER" -> unpaid orders, "u:SKU" -> units that unpaid orders hold
--- bought   hash of a customer, SKU -> units ordered in the present window
+-- bought   hash of a customer, SKU -> units ordered in the present window; ":first" -> the lowest id of the orders that count in it
+--          (a window that an older version opened has none)
 
 local function unpaid_count(counts, field, n)
   if redis.call('HINCRBY', counts, field, string.format('%d', n)) <= 0 then redis.call('HDEL', counts, field) end
@@ -34,9 +35,22 @@ local function unpaid_remember(unpaid, notes, counts, order_id, customer, lines,
   for sku, n in string.gmatch(lines, '([^:,]+):([^,]+)') do unpaid_count(counts, 'u:' .. sku, tonumber(n)) end
 end
 
--- bought_return: units ("SKU:UNITS,...") of an order came back, and the customer may order them again.
-local function bought_return(bought, units)
+-- bought_count: units ("SKU:UNITS,...") of an order count in the present window of its customer, which begins with it if there is none.
+local function bought_count(bought, order_id, units, window_s)
+  local fresh = redis.call('EXISTS', bought) == 0
+  local first = redis.call('HGET', bought, ':first')
+  if fresh or (first and order_id < first) then redis.call('HSET', bought, ':first', order_id) end
+  for sku, n in string.gmatch(units, '([^:,]+):([^,]+)') do redis.call('HINCRBY', bought, sku, n) end
+  if redis.call('TTL', bought) == -1 then redis.call('EXPIRE', bought, window_s) end
+end
+
+-- bought_return: units ("SKU:UNITS,...") of an order came back, and the customer may order them again. Ids sort by time: an order below
+-- the first one of the window counted in an earlier window, so that this one keeps its units.
+local function bought_return(bought, order_id, units)
+  local first = redis.call('HGET', bought, ':first')
+  if first and order_id < first then return end
   for sku, n in string.gmatch(units, '([^:,]+):([^,]+)') do
     if redis.call('HEXISTS', bought, sku) == 1 then unpaid_count(bought, sku, -tonumber(n)) end
   end
+  if first and redis.call('HLEN', bought) == 1 then redis.call('DEL', bought) end
 end
