@@ -6,13 +6,14 @@ import (
 	"strings"
 )
 
-// Delta is a change of one SKU's units, negative for what was taken.
+// Delta is a change of one SKU's stock, in units; Units is negative for units that were taken.
 type Delta struct {
 	SKU   SKU
 	Units int64
 }
 
-// FormatDeltas writes "SKU:UNITS,...", the form in which Redis' scripts, the journal and SQL keep deltas. Nothing is empty.
+// FormatDeltas writes deltas as "SKU:UNITS,SKU:UNITS", the form in Redis scripts, the journal and SQL. No deltas give
+// "".
 func FormatDeltas(deltas []Delta) string {
 	var b strings.Builder
 	for i, d := range deltas {
@@ -26,7 +27,7 @@ func FormatDeltas(deltas []Delta) string {
 	return b.String()
 }
 
-// ParseDeltas reads what FormatDeltas wrote.
+// ParseDeltas is the inverse of FormatDeltas. It fails for text in any other form; "" gives no deltas.
 func ParseDeltas(text string) ([]Delta, error) {
 	if text == "" {
 		return nil, nil

@@ -1,3 +1,3 @@
-// Package order is the domain: what an order is, how it is named, what it costs and which states it moves
-// through. It knows no database, no queue and no wire format, and imports the standard library only.
+// Package order is the domain: orders, their ids, amounts of money, the table of states, limits and error classes. It
+// depends on no database, queue or wire format and imports the standard library only.
 package order

@@ -7,41 +7,42 @@ import (
 	"time"
 )
 
-// The answers that are not an order. They are answers, not failures: they trip no breaker (ErrUnavailable, ErrRejected and
-// ErrUnknownOutcome do, because somebody did not work), and each is translated to its code at the one edge of the server.
+// The classes of failure, one sentinel each. The server translates each of them to a Connect code at its edge. Only
+// ErrUnavailable, ErrRejected and ErrUnknownOutcome count as failures of a dependency and trip a breaker; the others
+// are valid results.
 var (
-	// ErrInvalid means that the caller sent something that can never be accepted.
+	// ErrInvalid means that the request can never be accepted as it is.
 	ErrInvalid = errors.New("invalid")
-	// ErrNotFound means that there is no such thing, or none that the caller may see.
+	// ErrNotFound means that the object does not exist or is not visible to the caller.
 	ErrNotFound = errors.New("not found")
-	// ErrAlreadyExists means that it is there already, with another content.
+	// ErrAlreadyExists means that an object with this name exists already, with different content.
 	ErrAlreadyExists = errors.New("already exists")
-	// ErrKeyReused means that the idempotency key was sent before with another request.
+	// ErrKeyReused means that the idempotency key was already used with a different request.
 	ErrKeyReused = errors.New("the idempotency key was already used with another request")
 	// ErrFailedPrecondition means that the order's state does not allow the step.
 	ErrFailedPrecondition = errors.New("the state does not allow this")
-	// ErrOverloaded means that a bound was reached; nothing was done. Wait and send the same again.
+	// ErrOverloaded means that a limit was reached and nothing was done. Retry the same request after a pause.
 	ErrOverloaded = errors.New("too many orders at once")
-	// ErrUnavailable means that a part that is needed does not answer. Wait and send the same again.
+	// ErrUnavailable means that a dependency is not reachable. Retry the same request after a pause.
 	ErrUnavailable = errors.New("temporarily unavailable")
-	// ErrRatesTooOld means that an amount was not converted, because the exchange rates are out of date.
+	// ErrRatesTooOld means that an amount was not converted because the exchange rates are out of date.
 	ErrRatesTooOld = errors.New("the exchange rates are out of date")
-	// ErrRejected means that an outside party answered that it did not do it: nothing happened, and a later try may work.
+	// ErrRejected means that an external service confirmed that it did nothing. A retry may succeed.
 	ErrRejected = errors.New("refused")
-	// ErrUnknownOutcome means that the step may or may not have happened: ask before doing it again.
+	// ErrUnknownOutcome means that the step may or may not have taken effect. Query the outcome before you retry.
 	ErrUnknownOutcome = errors.New("outcome unknown")
 )
 
-// Shortage is one SKU that fell short.
+// Shortage is a SKU with too little stock for an order, with the requested and the available units.
 type Shortage struct {
 	SKU                  SKU
 	Requested, Available int64
 }
 
-// SoldOutError says which SKUs fell short. No unit of any line was taken.
+// SoldOutError lists the SKUs that are short. The order took no unit of any line.
 type SoldOutError struct{ Shortages []Shortage }
 
-// Error lists the SKUs.
+// Error lists each SKU with its requested and available units.
 func (e *SoldOutError) Error() string {
 	parts := make([]string, len(e.Shortages))
 	for i, s := range e.Shortages {
@@ -50,52 +51,54 @@ func (e *SoldOutError) Error() string {
 	return "sold out: " + strings.Join(parts, "; ")
 }
 
-// DeclinedError says that the payment provider refused the card.
+// DeclinedError reports that the payment provider declined the card.
 type DeclinedError struct {
 	OrderID ID
 	// Code is the provider's reason, such as "insufficient_funds".
 	Code string
-	// PayUntil is until when the order can be paid with another card; zero when the order is cancelled and its stock is given back.
+	// PayUntil is the time until which the order can be paid with another card; zero when the order is cancelled and
+	// its stock released.
 	PayUntil time.Time
 }
 
-// Error names the reason.
+// Error includes the provider's reason.
 func (e *DeclinedError) Error() string { return "card declined: " + e.Code }
 
-// PriceChangedError says that an order costs something else than its customer agreed to. Nothing was reserved or charged.
+// PriceChangedError reports that an order's total differs from the total that the customer agreed to. Nothing was
+// reserved or charged.
 type PriceChangedError struct{ Expected, Actual Money }
 
-// Error names both totals.
+// Error includes both totals.
 func (e *PriceChangedError) Error() string {
 	return fmt.Sprintf("the total is %s, not %s: ask the customer, and send the request again with the new expectedTotal", e.Actual, e.Expected)
 }
 
-// RatesTooOldError says that the exchange rates are older than the limit. It is ErrRatesTooOld and ErrUnavailable.
+// RatesTooOldError reports that the exchange rates exceed the maximum age. It wraps ErrRatesTooOld and ErrUnavailable.
 type RatesTooOldError struct {
 	// Date is the day of the rates, as YYYY-MM-DD.
 	Date string
-	// MaxAge is the limit.
+	// MaxAge is the maximum age.
 	MaxAge time.Duration
 }
 
-// Error names the day and the limit.
+// Error includes the day and the maximum age.
 func (e *RatesTooOldError) Error() string {
 	return fmt.Sprintf("the exchange rates of %s are older than %s: only prices in the catalogue's own currency can be used until newer ones are loaded", e.Date, e.MaxAge)
 }
 
-// Unwrap lets errors.Is see both.
+// Unwrap returns both sentinels, for errors.Is.
 func (*RatesTooOldError) Unwrap() []error { return []error{ErrRatesTooOld, ErrUnavailable} }
 
 // RetryError wraps ErrOverloaded or ErrUnavailable with the time to wait.
 type RetryError struct {
-	// After is how long to wait before the same request is sent again.
+	// After is the time to wait before the same request is sent again.
 	After time.Duration
-	// Err says what was busy or missing.
+	// Err describes what is overloaded or unavailable.
 	Err error
 }
 
-// Error is the wrapped error's text.
+// Error returns the wrapped error's text.
 func (e *RetryError) Error() string { return e.Err.Error() }
 
-// Unwrap lets errors.Is see the cause.
+// Unwrap returns the wrapped error.
 func (e *RetryError) Unwrap() error { return e.Err }

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Limit names a bound that keeps one client from taking what others need. The names are part of the API.
+// Limit names a limit per client or per product that keeps capacity for other clients. The names are part of the API.
 type Limit string
 
 // The limits.
@@ -24,7 +24,7 @@ const (
 	LimitSessions Limit = "sessions_per_address"
 )
 
-// limitTexts say what the caller can do; each has the maximum as its argument.
+// limitTexts describe each limit and what the caller can do. Each takes the maximum as its argument.
 var limitTexts = map[Limit]string{
 	LimitOrderUnits:     "one order may contain at most %d of this product: order fewer",
 	LimitCustomerUnits:  "a customer may order at most %d of this product within a day or so: order fewer",
@@ -35,19 +35,19 @@ var limitTexts = map[Limit]string{
 	LimitSessions:       "too many sessions were started from your address, which may start %d a minute: try again later",
 }
 
-// LimitError says which limit a request would exceed. Nothing was done. It is ErrFailedPrecondition for the limits of units, which the same request
-// exceeds again, and ErrOverloaded for the others.
+// LimitError reports which limit a request would exceed. Nothing was done. It wraps ErrFailedPrecondition for the
+// limits of units, which the same request exceeds again, and ErrOverloaded for the others.
 type LimitError struct {
 	Limit Limit
-	// Maximum is what is allowed.
+	// Maximum is the largest value that is allowed.
 	Maximum int64
 	// SKU is the product, for a limit of units.
 	SKU SKU
-	// After is how long to wait before it is worth trying again; 0 means that the same request is never accepted.
+	// After is the time to wait before a retry; 0 means that the same request is never accepted.
 	After time.Duration
 }
 
-// Error says what the caller can do.
+// Error describes the limit and what the caller can do.
 func (e *LimitError) Error() string {
 	text := fmt.Sprintf(limitTexts[e.Limit], e.Maximum)
 	if e.SKU != "" {
@@ -56,7 +56,7 @@ func (e *LimitError) Error() string {
 	return text
 }
 
-// Unwrap is ErrFailedPrecondition or ErrOverloaded.
+// Unwrap returns ErrFailedPrecondition or ErrOverloaded.
 func (e *LimitError) Unwrap() error {
 	if e.Limit == LimitOrderUnits || e.Limit == LimitCustomerUnits {
 		return ErrFailedPrecondition

@@ -1,17 +1,17 @@
 package order
 
-// MailKind is what a mail tells the customer. An order's mail of each kind is sent once.
+// MailKind is the kind of a mail to the customer. Each order gets at most one mail of each kind.
 type MailKind string
 
-// The kinds, as SQL keeps them.
+// The kinds, in the form that SQL stores.
 const (
-	// MailConfirmation says that the order was placed and paid.
+	// MailConfirmation confirms that the order was placed and paid.
 	MailConfirmation MailKind = "confirmation"
-	// MailShipped says that the carrier has the parcel.
+	// MailShipped announces that the carrier has the parcel.
 	MailShipped MailKind = "shipped"
-	// MailCancelled says that the order was cancelled, and what was refunded.
+	// MailCancelled announces that the order was cancelled, with the refunded amount.
 	MailCancelled MailKind = "cancelled"
 )
 
-// MailKinds lists every kind.
+// MailKinds returns every kind.
 func MailKinds() []MailKind { return []MailKind{MailConfirmation, MailShipped, MailCancelled} }

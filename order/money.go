@@ -5,7 +5,7 @@ import (
 	"math"
 )
 
-// Cents is an amount in the minor units of its currency: cents of the euro, whole yen. It is never a fraction.
+// Cents is an amount in the minor unit of its currency: euro cents, whole yen. It is never a fraction.
 type Cents int64
 
 // Currency is an ISO 4217 code in capitals.
@@ -19,13 +19,13 @@ type Money struct {
 	Amount Cents
 }
 
-// minorDigits holds the currencies whose minor unit is not a hundredth (ISO 4217), of those the house trades in.
+// minorDigits holds the digits of the supported currencies that have no hundredths (ISO 4217).
 var minorDigits = map[Currency]int{"JPY": 0, "KRW": 0, "ISK": 0}
 
-// nanosPerUnit is how many nanos make a unit in google.type.Money.
+// nanosPerUnit is the number of nanos in one unit of google.type.Money.
 const nanosPerUnit = 1_000_000_000
 
-// MinorDigits says how many decimal digits the currency's minor unit has: 2 for EUR, 0 for JPY.
+// MinorDigits returns the number of decimal digits of the currency's minor unit: 2 for EUR, 0 for JPY.
 func (c Currency) MinorDigits() int {
 	if d, ok := minorDigits[c]; ok {
 		return d
@@ -33,7 +33,7 @@ func (c Currency) MinorDigits() int {
 	return 2
 }
 
-// MinorPerUnit is how many minor units make one unit: 100 for EUR, 1 for JPY.
+// MinorPerUnit returns the number of minor units in one unit: 100 for EUR, 1 for JPY.
 func (c Currency) MinorPerUnit() int64 {
 	n := int64(1)
 	for range c.MinorDigits() {
@@ -42,7 +42,7 @@ func (c Currency) MinorPerUnit() int64 {
 	return n
 }
 
-// UnitsNanos splits the amount into whole units and billionths of one, both with the amount's sign.
+// UnitsNanos splits the amount into whole units and nanos (billionths of a unit), both with the amount's sign.
 func (m Money) UnitsNanos() (units int64, nanos int32) {
 	per := m.Currency.MinorPerUnit()
 	units = int64(m.Amount) / per
@@ -50,8 +50,8 @@ func (m Money) UnitsNanos() (units int64, nanos int32) {
 	return units, int32(rest * (nanosPerUnit / per)) //nolint:gosec // |rest| < per, so the product is below a billion.
 }
 
-// FromUnitsNanos makes an amount of whole units and billionths. It fails when the signs disagree, when the
-// amount is finer than the currency's minor unit, or when it does not fit.
+// FromUnitsNanos makes an amount from whole units and nanos (billionths of a unit). It fails with ErrInvalid when the
+// signs differ, when the amount is finer than the currency's minor unit, or when it overflows.
 func FromUnitsNanos(c Currency, units int64, nanos int32) (Money, error) {
 	per := c.MinorPerUnit()
 	step := int64(nanosPerUnit) / per
@@ -66,7 +66,7 @@ func FromUnitsNanos(c Currency, units int64, nanos int32) (Money, error) {
 	return Money{Currency: c, Amount: Cents(units*per + int64(nanos)/step)}, nil
 }
 
-// Times is the amount n times; it fails when that does not fit.
+// Times returns c × n. It fails with ErrInvalid on overflow.
 func (c Cents) Times(n int) (Cents, error) {
 	if n == 0 || c == 0 {
 		return 0, nil
@@ -78,7 +78,7 @@ func (c Cents) Times(n int) (Cents, error) {
 	return p, nil
 }
 
-// Plus is the sum; it fails when that does not fit.
+// Plus returns c + d. It fails with ErrInvalid on overflow.
 func (c Cents) Plus(d Cents) (Cents, error) {
 	s := c + d
 	if (s > c) != (d > 0) && d != 0 {
@@ -87,7 +87,7 @@ func (c Cents) Plus(d Cents) (Cents, error) {
 	return s, nil
 }
 
-// String shows the amount for people and logs, such as "12.99 EUR".
+// String formats the amount for logs and messages, such as "12.99 EUR".
 func (m Money) String() string {
 	per, amount, sign := m.Currency.MinorPerUnit(), int64(m.Amount), ""
 	if amount < 0 {

@@ -7,22 +7,23 @@ import (
 	"time"
 )
 
-// SKU is a stock keeping unit: what a product is called where it is counted.
+// SKU is a stock keeping unit: the id of a product in the stock.
 type SKU string
 
-// CustomerID names who orders. It comes from the bearer token and from nowhere else.
+// CustomerID identifies a customer. It always comes from the bearer token, never from a request field.
 type CustomerID string
 
 const (
-	// MaxQuantity bounds the units of one SKU in one order: more is a wholesale matter or a mistake.
+	// MaxQuantity is the maximum of one SKU in one order, in units; larger orders are wholesale or a mistake.
 	MaxQuantity = 1000
-	// DefaultMaxPerCustomer is how many units of a product one customer may order within a day where the product does not say.
+	// DefaultMaxPerCustomer is the maximum of one product per customer and day, in units, for products without a
+	// maximum of their own.
 	DefaultMaxPerCustomer = 10
-	// MaxLines bounds the SKUs of one order, and so the work of one reservation script.
+	// MaxLines is the maximum number of SKUs in one order. It bounds the work of one reservation script.
 	MaxLines = 100
 )
 
-// Line is one SKU of an order, with the price at which it was sold.
+// Line is one SKU of an order, with the name and the price at which it was sold.
 type Line struct {
 	SKU  SKU
 	Name string
@@ -32,30 +33,31 @@ type Line struct {
 	UnitPrice Cents
 }
 
-// Total is Quantity × UnitPrice. New checked that it fits.
+// Total returns Quantity × UnitPrice. Order.Price has checked that it does not overflow.
 func (l Line) Total() Cents { return l.UnitPrice * Cents(l.Quantity) }
 
-// Address is where a parcel goes.
+// Address is the destination of a parcel.
 type Address struct {
 	Name, Street, City, Region, PostalCode string
 	// CountryCode is ISO 3166-1 alpha-2.
 	CountryCode string
 }
 
-// The beginnings of cancel reasons that say more than that: the code of the decline, and the order whose key it was, follow.
+// Prefixes of cancel reasons with a detail: the provider's code of the decline, or the id of the order that has the
+// idempotency key.
 const (
 	ReasonDeclined  = "card_declined: "
 	ReasonDuplicate = "duplicate of "
 )
 
-// Order is what was bought, at which prices, and how far it came.
+// Order is a customer's order: its lines, prices, addresses and state.
 type Order struct {
 	ID         ID
 	CustomerID CustomerID
 	State      State
 	// Lines hold each SKU once, sorted by SKU.
 	Lines []Line
-	// Currency is that of all amounts below and of the lines.
+	// Currency applies to all amounts below and to the lines.
 	Currency      Currency
 	ItemsTotal    Cents
 	ShippingTotal Cents
@@ -63,27 +65,28 @@ type Order struct {
 	Email         string
 	Address       Address
 	TrackingID    string
-	// IdempotencyKey and Fingerprint tell a retry from another request (I4).
+	// IdempotencyKey and Fingerprint distinguish a retry from a different request (I4).
 	IdempotencyKey string
 	Fingerprint    []byte
-	// CancelReason is why a CANCELLED order was cancelled.
+	// CancelReason is set for a CANCELLED order.
 	CancelReason string
-	// Refunded is what was given back, and RefundPending what is to be given back and is not confirmed by the provider.
+	// Refunded is the confirmed refund; RefundPending is the part that is booked and not yet confirmed by the provider.
 	Refunded, RefundPending Cents
-	// ExpiresAt is until when a PENDING order without a card can be paid; zero for one with a card.
+	// ExpiresAt is the time until which a PENDING order without a card can be paid; zero for an order with a card.
 	ExpiresAt time.Time
-	// CreatedAt and UpdatedAt are UTC, to the microsecond, as SQL keeps them.
+	// CreatedAt and UpdatedAt are in UTC, to the microsecond, the precision of SQL.
 	CreatedAt, UpdatedAt time.Time
 }
 
-// Demand is how many units of a SKU are asked for.
+// Demand is the number of units of a SKU that an order requests.
 type Demand struct {
 	SKU      SKU
 	Quantity int
 }
 
-// SumDemand adds up the demand of each SKU (two lines of one SKU are one demand, so that both are checked
-// together) and sorts by SKU. It refuses quantities out of bounds and too many SKUs.
+// SumDemand returns the total demand per SKU, sorted by SKU, so that two lines of one SKU are checked together. It
+// fails with ErrInvalid without lines, with more than MaxLines, or with a quantity outside 1 to MaxQuantity, per line
+// or in total.
 func SumDemand(lines []Demand) ([]Demand, error) {
 	if len(lines) == 0 {
 		return nil, fmt.Errorf("an order needs at least one line: %w", ErrInvalid)
@@ -108,7 +111,7 @@ func SumDemand(lines []Demand) ([]Demand, error) {
 	return out, nil
 }
 
-// Price sets the totals from the lines and the cost of shipping. It fails when a sum does not fit.
+// Price sets the totals from the lines and the shipping cost. It fails with ErrInvalid on overflow.
 func (o *Order) Price(shipping Cents) error {
 	var items Cents
 	for _, l := range o.Lines {
@@ -128,7 +131,7 @@ func (o *Order) Price(shipping Cents) error {
 	return nil
 }
 
-// Demand is what the order takes from the stock.
+// Demand returns the units that the order takes from the stock, one entry per line.
 func (o *Order) Demand() []Demand {
 	out := make([]Demand, len(o.Lines))
 	for i, l := range o.Lines {

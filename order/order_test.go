@@ -4,7 +4,6 @@ import (
 	"errors"
 	"math"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -13,26 +12,8 @@ import (
 	"github.com/spillway/spillway/order"
 )
 
-func TestAnIDNamesItsTimeAndPartition(t *testing.T) {
-	at := time.Date(2026, 11, 24, 12, 0, 0, 123e6, time.UTC)
-	id := order.NewID(7, at)
-	if got, err := order.ParseID(string(id)); err != nil || got != id || id.Partition() != 7 || !id.Time().Equal(at) || len(id) != order.IDLen {
-		t.Errorf("%s: partition %d, time %s (%v)", id, id.Partition(), id.Time(), err)
-	}
-	if later := order.NewID(0, at.Add(time.Millisecond)); later <= id {
-		t.Errorf("%s was made after %s and sorts before it", later, id)
-	}
-	if again := order.NewID(7, at); again == id {
-		t.Error("two ids of one millisecond are the same")
-	}
-	for _, bad := range []string{"", "x", strings.Repeat("!", order.IDLen), strings.Repeat("0", order.IDLen+1), strings.ToLower(string(id))} {
-		if _, err := order.ParseID(bad); !errors.Is(err, order.ErrNotFound) {
-			t.Errorf("ParseID(%q) = %v", bad, err)
-		}
-	}
-}
-
-func TestMoneyKeepsItsValueOnTheWire(t *testing.T) {
+func TestMoney_UnitsNanosRoundTrip(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(r *rapid.T) {
 		m := order.Money{
 			Currency: rapid.SampledFrom([]order.Currency{"EUR", "USD", "JPY"}).Draw(r, "currency"),
@@ -45,7 +26,8 @@ func TestMoneyKeepsItsValueOnTheWire(t *testing.T) {
 	})
 }
 
-func TestMoneyThatIsNoneIsRefused(t *testing.T) {
+func TestFromUnitsNanos_Malformed(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		currency order.Currency
 		units    int64
@@ -67,7 +49,8 @@ func TestMoneyThatIsNoneIsRefused(t *testing.T) {
 	}
 }
 
-func TestSumsThatDoNotFitAreRefused(t *testing.T) {
+func TestCents_Overflow(t *testing.T) {
+	t.Parallel()
 	big := order.Cents(math.MaxInt64)
 	if _, err := big.Plus(1); !errors.Is(err, order.ErrInvalid) {
 		t.Errorf("too much and one: %v", err)
@@ -87,7 +70,8 @@ func TestSumsThatDoNotFitAreRefused(t *testing.T) {
 	}
 }
 
-func TestDemandIsSummedPerSKU(t *testing.T) {
+func TestSumDemand_PerSKU(t *testing.T) {
+	t.Parallel()
 	got, err := order.SumDemand([]order.Demand{{"B", 1}, {"A", 2}, {"B", 3}})
 	if err != nil || !slices.Equal(got, []order.Demand{{"A", 2}, {"B", 4}}) {
 		t.Errorf("%v, %v", got, err)
@@ -107,7 +91,8 @@ func TestDemandIsSummedPerSKU(t *testing.T) {
 	}
 }
 
-func TestAnOrderAddsUp(t *testing.T) {
+func TestOrder_Price(t *testing.T) {
+	t.Parallel()
 	o := order.Order{Lines: []order.Line{{SKU: "A", Quantity: 2, UnitPrice: 150}, {SKU: "B", Quantity: 1, UnitPrice: 99}}}
 	if err := o.Price(499); err != nil || o.ItemsTotal != 399 || o.ShippingTotal != 499 || o.Total != 898 {
 		t.Errorf("%d + %d = %d (%v)", o.ItemsTotal, o.ShippingTotal, o.Total, err)
@@ -117,7 +102,8 @@ func TestAnOrderAddsUp(t *testing.T) {
 	}
 }
 
-func TestErrorsSayWhat(t *testing.T) {
+func TestErrors_Text(t *testing.T) {
+	t.Parallel()
 	sold := &order.SoldOutError{Shortages: []order.Shortage{{SKU: "A", Requested: 3, Available: 1}}}
 	if sold.Error() != "sold out: A: 3 asked for, 1 left" {
 		t.Error(sold)

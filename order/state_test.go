@@ -7,8 +7,10 @@ import (
 	"github.com/spillway/spillway/order"
 )
 
-// TestTheTableOfStatesHasItsShape: every state is named, can be reached from the first one, and leads to a final one.
-func TestTheTableOfStatesHasItsShape(t *testing.T) {
+// TestState_Transitions_HaveTheirShape checks that every state is named, is reachable from the first one, and leads to
+// a final one.
+func TestState_Transitions_HaveTheirShape(t *testing.T) {
+	t.Parallel()
 	names := map[string]bool{}
 	for i, s := range order.States() {
 		if int(s) != i || !s.Valid() || names[s.String()] {
@@ -38,8 +40,9 @@ func TestTheTableOfStatesHasItsShape(t *testing.T) {
 	}
 }
 
-// TestOnlyTheseStepsAreTaken lists the whole table again, so that a change of it is a decision (I7).
-func TestOnlyTheseStepsAreTaken(t *testing.T) {
+// TestState_CanBecome_OnlyListedSteps repeats the whole table, so that a change of it is deliberate (I7).
+func TestState_CanBecome_OnlyListedSteps(t *testing.T) {
+	t.Parallel()
 	want := map[[2]order.State]bool{
 		{order.Pending, order.Paid}: true, {order.Pending, order.Cancelled}: true,
 		{order.Paid, order.Shipped}: true, {order.Paid, order.ShipFailed}: true, {order.Paid, order.Cancelled}: true,
@@ -54,8 +57,9 @@ func TestOnlyTheseStepsAreTaken(t *testing.T) {
 	}
 }
 
-func TestARankIsNoState(t *testing.T) {
-	// Comparing the numbers would let these happen.
+func TestState_NumbersAreNoRank(t *testing.T) {
+	t.Parallel()
+	// Comparing the numbers would allow these steps.
 	for _, step := range [][2]order.State{{order.Cancelled, order.Shipped}, {order.Shipped, order.ShipFailed}, {order.Cancelled, order.Paid}} {
 		if step[0].CanBecome(step[1]) || step[1].Follows(step[0]) {
 			t.Errorf("%s → %s", step[0], step[1])
