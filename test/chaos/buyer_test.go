@@ -25,7 +25,7 @@ const (
 	// cancelPatience is how long a client wants to cancel: while the queue is away, a paid order has no row yet that could be cancelled, and
 	// buyers who wait for that buy nothing.
 	cancelPatience = 10 * time.Second
-	// unpaidTries is how often a client asks again for an order whose payment is not known.
+	// unpaidTries is how often a client retries an order with an unknown payment.
 	unpaidTries = 3
 )
 
@@ -90,7 +90,7 @@ func (b *buyer) order(ctx context.Context, a *attempt) {
 	case do < 45:
 		b.read(a)
 	case do < 55:
-		b.place(a) // A client that asks again gets the same order.
+		b.place(a) // A retry gets the same order.
 	}
 }
 
@@ -172,7 +172,7 @@ func wireCard(number string) *spillwayv1.Card {
 	return &spillwayv1.Card{Number: number, Cvv: "123", ExpiryYear: 2040, ExpiryMonth: 1}
 }
 
-// insist makes the call until its answer is definite, and says whether that was an order or a refusal that the client understands. With
+// insist makes the call until its response is definite, and returns whether that was an order or a refusal that the client understands. With
 // a patience it may be given up.
 func (b *buyer) insist(a *attempt, call string, patience time.Duration, do func(ctx context.Context) (*spillwayv1.Order, error)) bool {
 	began := time.Now()
@@ -210,7 +210,7 @@ func (b *buyer) insist(a *attempt, call string, patience time.Duration, do func(
 	return false
 }
 
-// mayPass says whether a client is to send the same request again. A server that ends breaks off what it does.
+// mayPass reports whether a client is to send the same request again. A server that ends breaks off what it does.
 func mayPass(code connect.Code) bool {
 	switch code {
 	case connect.CodeUnavailable, connect.CodeResourceExhausted, connect.CodeDeadlineExceeded, connect.CodeCanceled:

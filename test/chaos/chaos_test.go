@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 			return 1
 		}
 		defer func() { _ = os.RemoveAll(dir) }()
-		// It says when a connection of the pool is found dead, which is what is wanted here.
+		// The driver logs each dead connection of the pool, which this test causes on purpose.
 		_ = mysql.SetLogger(&mysql.NopLogger{})
 		binary = filepath.Join(dir, "spillway")
 		if out, err := exec.Command("go", "build", "-o", binary, "../../cmd/spillway").CombinedOutput(); err != nil {

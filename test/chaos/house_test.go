@@ -28,7 +28,7 @@ const (
 	partBroker = "broker"
 	partProxy  = "proxy"
 
-	// payWithin is short, so that orders that nobody pays expire within a round.
+	// payWithin is short, so that unpaid orders expire within a round.
 	payWithin = 8 * time.Second
 	// readyTimeout bounds the start of the server on two busy cores.
 	readyTimeout = 120 * time.Second
@@ -125,7 +125,7 @@ func (h *house) add(name string, args ...string) {
 
 var quoted = regexp.MustCompile(`"([a-z-]+)"`)
 
-// workerNames asks the binary, so that a new worker is treated badly from its first day.
+// workerNames reads the names from the binary, so that a new worker is treated badly from its first day.
 func (h *house) workerNames() []string {
 	h.t.Helper()
 	ctx, cancel := context.WithTimeout(h.ctx, commandTimeout)

@@ -19,7 +19,7 @@ import (
 
 const (
 	// drainTime bounds the drain. What a killed worker held comes again when its lease of up to 60 s ends, and what then finds its order
-	// not written yet, after one more. An order whose message the queue lost is repaired after a minute, and its confirmation, if that
+	// not written yet, after one more. An order with a lost message is repaired after a minute, and its confirmation, if that
 	// was lost too, two minutes after the order came to its end.
 	drainTime = 6 * time.Minute
 	// drainPoll is the pause between two looks, and drainLooks how many in a row must find nothing: something late must not come after.
@@ -27,7 +27,7 @@ const (
 	drainLooks = 3
 	// lookTimeout bounds one look at SQL.
 	lookTimeout = 30 * time.Second
-	// sayEvery is how often a drain that takes long says what it waits for, if that has changed.
+	// sayEvery is the time between two log lines of what a long drain waits for, if that has changed.
 	sayEvery = 10 * time.Second
 	// historiesMax bounds how many orders are told about when something is wrong.
 	historiesMax = 5
@@ -71,7 +71,7 @@ var rules = []rule{
 	{"trouble makes no dead letters", `SELECT IF(order_id = '', dedup_key, order_id), CONCAT(source, ': ', reason) FROM failed_orders WHERE status = 'open'`},
 }
 
-// judge waits until the drain leaves nothing to say, and tells what is wrong if it does not.
+// judge waits until the drain leaves no violation, and reports those that remain.
 func (r *round) judge(m *market) {
 	r.t.Helper()
 	found := r.drain(m)
@@ -88,7 +88,7 @@ func (r *round) judge(m *market) {
 	}
 }
 
-// sayLosses says how many acknowledged orders Redis lost, each of which is refunded.
+// sayLosses logs how many acknowledged orders Redis lost, each of which is refunded.
 func (r *round) sayLosses(m *market) {
 	r.t.Helper()
 	states, err := r.states(r.ctx)
@@ -142,7 +142,7 @@ func byRule(found []finding) string {
 	return strings.Join(out, ", ")
 }
 
-// look asks SQL once for everything that is wrong.
+// look reads all violations from SQL once.
 func (r *round) look(m *market) ([]finding, error) {
 	ctx, cancel := context.WithTimeout(r.ctx, lookTimeout)
 	defer cancel()

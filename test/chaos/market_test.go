@@ -21,7 +21,7 @@ const (
 	// thinkMax bounds a buyer's pause after an order: two cores have the parts to carry as well.
 	thinkMax = 400 * time.Millisecond
 	tokenTTL = 24 * time.Hour
-	// flowAnswers is how many definite answers show that orders are taken, and flowTimeout how long they may take after trouble.
+	// flowAnswers is the number of definite responses that show that orders are taken, and flowTimeout how long they may take after trouble.
 	flowAnswers = 20
 	flowTimeout = 90 * time.Second
 	// restockEvery and restockUnits keep the scarce product from being sold out for good.
@@ -136,7 +136,7 @@ func (m *market) restock(ctx context.Context, catalog spillwayv1connect.CatalogS
 	}
 }
 
-// calm says that all parts are up: from now on each attempt must come to a definite answer.
+// calm marks all parts as up: from now on each attempt must get a definite response.
 func (m *market) calm() {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -30,7 +30,7 @@ type program struct {
 	mu   sync.Mutex
 	cmd  *exec.Cmd     // nil while it is not to run
 	gone chan struct{} // closed when cmd has ended
-	died int           // how often it ended although nobody had asked it to
+	died int           // how often it ended without a signal of this test
 }
 
 func (p *program) logPath() string { return filepath.Join(p.dir, p.name+".log") }
@@ -72,7 +72,7 @@ func (p *program) launch() error {
 
 // watch starts it again when it ends by itself.
 func (p *program) watch(cmd *exec.Cmd, gone chan struct{}) {
-	_ = cmd.Wait() // Its log says why.
+	_ = cmd.Wait() // Its log has the reason.
 	close(gone)
 	timer := time.NewTimer(rebirth)
 	defer timer.Stop()

@@ -24,7 +24,7 @@ func (h *house) openProvider() {
 	h.t.Cleanup(func() { _ = h.taken.Close() })
 }
 
-// account is what one side says of an order's money.
+// account is what one side recorded of an order's money.
 type account struct {
 	taken, returned bool
 	amount          order.Cents
@@ -40,7 +40,7 @@ func (a account) String() string {
 	return "nothing is taken"
 }
 
-// providerAgrees: what the provider took, and did not give back, is what the ledger says, order by order (I9).
+// providerAgrees: what the provider took, and did not give back, is what the ledger records, order by order (I9).
 func (h *house) providerAgrees(ctx context.Context, _ *market) ([]finding, error) {
 	theirs, err := accounts(ctx, h.taken, "SELECT order_id, succeeded, refunded, amount FROM outcomes")
 	if err != nil {

@@ -57,8 +57,8 @@ func (s *shop) audit(args ...string) audited {
 	return a
 }
 
-// TestTheBooksOfAStoppedShopClose takes orders of each outcome, audits while it runs and after it stopped, and then breaks it.
-func TestTheBooksOfAStoppedShopClose(t *testing.T) {
+// TestAudit_StoppedShopHasNoViolation takes orders of each outcome, audits while it runs and after it stopped, and then breaks it.
+func TestAudit_StoppedShopHasNoViolation(t *testing.T) {
 	s := embedded(t)
 	token := s.guest()
 	paid := s.must("CheckoutService/PlaceOrder", token, orderBody(hotSKU, 2, goodCard), "Idempotency-Key", "paid").Order.ID
@@ -95,9 +95,9 @@ func TestTheBooksOfAStoppedShopClose(t *testing.T) {
 	}
 }
 
-// TestTheBooksCloseWhileOrdersAreTaken audits again and again beside a shop that takes, declines and cancels orders on real parts,
+// TestAudit_RunningShopHasNoViolation audits again and again beside a shop that takes, declines and cancels orders on real parts,
 // with durability journal: rows are behind the stock all the time.
-func TestTheBooksCloseWhileOrdersAreTaken(t *testing.T) {
+func TestAudit_RunningShopHasNoViolation(t *testing.T) {
 	s := onRealParts(t, realparts.StartRedis(t).Addr(), "--durability", "journal", "--customer-orders", "0",
 		"--simulate-provider-file", filepath.Join(t.TempDir(), "provider.db"))
 	sku, token := s.product(100_000), s.guest()
@@ -152,8 +152,8 @@ func TestTheBooksCloseWhileOrdersAreTaken(t *testing.T) {
 	}
 }
 
-// TestAnAuditThatCannotBeDone must not look like books that close, nor like some that do not.
-func TestAnAuditThatCannotBeDone(t *testing.T) {
+// TestAudit_CannotRun must not look like books that close, nor like some that do not.
+func TestAudit_CannotRun(t *testing.T) {
 	for name, args := range map[string][]string{
 		"no database": {"--data-dir", t.TempDir()}, "no server": {"--mysql", "root:secret@tcp(127.0.0.1:1)/x"},
 		"wait alone": {"--wait", "1s"}, "no provider file": {"--simulate-provider-file", "/nowhere/provider.db"}, "bad flag": {"--nonsense"}, "bad output": {"--output", "xml"},

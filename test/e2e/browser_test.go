@@ -26,9 +26,9 @@ const (
 	carrierTakes = "3s"
 )
 
-// TestAPageWatchesOrders has a real browser do what browser/page.ts says, on a page of another origin than the shop's, by Connect and
+// TestWatchOrder_InABrowser runs browser/page.ts in a real browser, on a page of another origin than the shop's, by Connect and
 // by gRPC-Web.
-func TestAPageWatchesOrders(t *testing.T) {
+func TestWatchOrder_InABrowser(t *testing.T) {
 	script := bundle(t)
 	allowed, foreign := newSite(t, script), newSite(t, script)
 	s := embedded(t, "--cors-origin", allowed.URL, "--carrier-latency", carrierTakes)
@@ -68,7 +68,7 @@ func bundle(t *testing.T) []byte {
 	return out
 }
 
-// site is an origin of its own, whose page reports to it.
+// site is an origin of its own; its page reports to it.
 type site struct {
 	*httptest.Server
 	reports chan []byte
@@ -143,7 +143,7 @@ func browser(ctx context.Context, t *testing.T, page string) *exec.Cmd {
 	return cmd
 }
 
-// shortDir is a temporary directory whose name leaves room for the browser's socket, which t.TempDir does not.
+// shortDir is a temporary directory with a name that leaves room for the browser's socket, which t.TempDir does not.
 func shortDir(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "page-") //nolint:usetesting // See above.

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestTheProgramsThatPeopleUse runs each program that the README names, on one port.
-func TestTheProgramsThatPeopleUse(t *testing.T) {
+// TestAPI_CurlBufGrpcurlAndFetch runs each program that the README names, on one port.
+func TestAPI_CurlBufGrpcurlAndFetch(t *testing.T) {
 	s := embedded(t)
 	token := s.guest()
 	host := strings.TrimPrefix(s.url, "http://")

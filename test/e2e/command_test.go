@@ -15,7 +15,7 @@ const (
 	outputDelay = 5 * time.Second
 )
 
-// command is a program that ends by itself. When it does not, the test fails and says so; the time limit of the package would end all
+// command is a program that ends by itself. When it does not, the test fails with that reason; the time limit of the package would end all
 // tests without a word about it.
 func command(t testing.TB, program string, args ...string) *exec.Cmd {
 	t.Helper()

@@ -78,9 +78,9 @@ func (s *shop) headers() map[string]string {
 	return map[string]string{"traceparent": traceparent, queue.ShopHeader: id}
 }
 
-// TestAPoisonMessageCostsOnlyItself: it is put aside once for each group of workers, and the orders around it reach their end. Messages
+// TestDeadLetter_PoisonMessageCostsOnlyItself: it is put aside once for each group of workers, and the orders around it reach their end. Messages
 // of another shop, and of none, change nothing.
-func TestAPoisonMessageCostsOnlyItself(t *testing.T) {
+func TestDeadLetter_PoisonMessageCostsOnlyItself(t *testing.T) {
 	redis := realparts.StartRedis(t).Addr()
 	s := onRealParts(t, redis)
 	client, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{redis}})
@@ -147,9 +147,9 @@ func (s *shop) letters(f store.LetterFilter) []store.FailedOrder {
 	return found
 }
 
-// TestWhatTheBrokerGaveUpIsDrainedAndReplayed: a message is received and never acknowledged more often than its group may, so that
+// TestDeadLetterDrain_BrokersDeadLettersAreReplayed: a message is received and never acknowledged more often than its group may, so that
 // RocketMQ itself puts it aside. The shop brings it to failed_orders, and an operator replays it.
-func TestWhatTheBrokerGaveUpIsDrainedAndReplayed(t *testing.T) {
+func TestDeadLetterDrain_BrokersDeadLettersAreReplayed(t *testing.T) {
 	mq := realparts.StartRocketMQ(t, []string{"e2e-orders"}, []string{"orders:1", "shipping", "mail"})
 	o, event := paidEvent(t, "given up")
 	dsn := database(t)
@@ -199,7 +199,7 @@ func exhaust(t *testing.T, addr string, message queue.Outgoing) {
 		t.Fatal(err)
 	}
 	for begin := time.Now(); ; {
-		// The broker puts a message aside when somebody asks for it once more.
+		// The broker moves a message to its dead-letter topic on the next receive.
 		if _, err := orders.Receive(t.Context(), 1, lease); err != nil {
 			t.Fatal(err)
 		}
@@ -241,8 +241,8 @@ func (s *shop) plant(f store.FailedOrder) string {
 	return strconv.FormatInt(s.letters(store.LetterFilter{})[0].ID, 10)
 }
 
-// TestDeadLettersByCommand looks at planted letters, mends, replays and discards them, as an operator at a terminal does.
-func TestDeadLettersByCommand(t *testing.T) {
+// TestDeadLetters_Command looks at planted letters, mends, replays and discards them, as an operator at a terminal does.
+func TestDeadLetters_Command(t *testing.T) {
 	s := embedded(t)
 	o, event := paidEvent(t, "planted")
 	replayed := s.plant(store.FailedOrder{Source: "order_writer", OrderID: string(o.ID), PayloadType: wire.TypeEvent, Payload: marshalled(t, event)})

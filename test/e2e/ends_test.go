@@ -47,8 +47,8 @@ func (s *shop) stockIs(sku string, want int64) {
 	})
 }
 
-// TestEveryCardEndsWhereItShould: the outcomes that nobody knows at first are found out (I9).
-func TestEveryCardEndsWhereItShould(t *testing.T) {
+// TestOrder_EveryCardReachesItsFinalState: unknown outcomes are found out (I9).
+func TestOrder_EveryCardReachesItsFinalState(t *testing.T) {
 	s := embedded(t, quickly...)
 	token := s.guest()
 	for i, c := range []struct {
@@ -89,8 +89,8 @@ func TestEveryCardEndsWhereItShould(t *testing.T) {
 	}
 }
 
-// TestWhatWasTakenBeforeAKillIsFound: the provider is another party, and remembers a charge whose answer never came.
-func TestWhatWasTakenBeforeAKillIsFound(t *testing.T) {
+// TestPaymentReconciler_ChargeBeforeAKillIsFound: the provider is another party, and remembers a charge although its response was lost.
+func TestPaymentReconciler_ChargeBeforeAKillIsFound(t *testing.T) {
 	s := embedded(t, append([]string{"--simulate-provider-file", filepath.Join(t.TempDir(), "provider.db")}, quickly...)...)
 	sku := s.product(5)
 	placed := s.must("CheckoutService/PlaceOrder", s.guest(), orderBody(sku, 2, "4000000000000341"), "Idempotency-Key", "lost")
@@ -103,8 +103,8 @@ func TestWhatWasTakenBeforeAKillIsFound(t *testing.T) {
 	s.stockIs(sku, 3)
 }
 
-// TestAnOrderIsPaidLaterOrExpires.
-func TestAnOrderIsPaidLaterOrExpires(t *testing.T) {
+// TestPayOrder_PaidLaterOrExpires.
+func TestPayOrder_PaidLaterOrExpires(t *testing.T) {
 	s := embedded(t, append([]string{"--pay-within", "3s"}, quickly...)...)
 	token, sku := s.guest(), s.product(5)
 	first := s.must("CheckoutService/PlaceOrder", token, payLater(sku, 2), "Idempotency-Key", "paid")
@@ -136,8 +136,8 @@ func TestAnOrderIsPaidLaterOrExpires(t *testing.T) {
 	}
 }
 
-// TestPayingAtTheMomentOfExpiryEndsInOneOfTheTwo: whoever wins, the money and the units agree with the state.
-func TestPayingAtTheMomentOfExpiryEndsInOneOfTheTwo(t *testing.T) {
+// TestPayOrder_AtTheMomentOfExpiry: whichever wins, the money and the units agree with the state.
+func TestPayOrder_AtTheMomentOfExpiry(t *testing.T) {
 	s := embedded(t, "--pay-within", "1500ms", "--reconcile-after", "1s", "--customer-orders", "0")
 	token, sku := s.guest(), s.product(100)
 	ledger := store.NewCharges(s.db())
@@ -186,8 +186,8 @@ func TestPayingAtTheMomentOfExpiryEndsInOneOfTheTwo(t *testing.T) {
 	s.stockIs(sku, 100-sold)
 }
 
-// TestACustomerCancels an order that is not paid; one that is shipped stays.
-func TestACustomerCancels(t *testing.T) {
+// TestCancelOrder_ByTheCustomer an order that is not paid; one that is shipped stays.
+func TestCancelOrder_ByTheCustomer(t *testing.T) {
 	s := embedded(t, quickly...)
 	token, sku := s.guest(), s.product(5)
 	id := s.must("CheckoutService/PlaceOrder", token, payLater(sku, 2), "Idempotency-Key", "k").Order.ID

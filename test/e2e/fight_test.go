@@ -31,7 +31,7 @@ const (
 type fight struct {
 	*shop
 	sku string
-	// forgets says that an answered order may be lost, so that its retry makes another one.
+	// forgets means that an acknowledged order may be lost, so that its retry makes another one.
 	forgets bool
 
 	mu       sync.Mutex
@@ -97,7 +97,7 @@ func (f *fight) stopped() bool {
 func (f *fight) attempt(token, key string) {
 	var id string
 	deadline := time.Now().Add(giveUp)
-	more := rand.IntN(3) // how many times a client asks again
+	more := rand.IntN(3) // how many times a client retries
 	for {
 		r, err := f.call("CheckoutService/PlaceOrder", token, orderBody(f.sku, 1, goodCard), "Idempotency-Key", key)
 		if id != "" && err == nil && r.Status == http.StatusOK && r.Order.ID != id && !f.forgets {
@@ -130,7 +130,7 @@ func (f *fight) attempt(token, key string) {
 	}
 }
 
-// gaveUp counts an attempt without a definite answer. The first one says what it got instead, and ends the fight: the others would wait as
+// gaveUp counts an attempt without a definite answer. The first one logs what it got instead, and ends the fight: the others would wait as
 // long each.
 func (f *fight) gaveUp(key string, r reply, err error) {
 	f.mu.Lock()
@@ -256,8 +256,8 @@ func (f *fight) allTaken() {
 	f.t.Logf("paid %d, pending %d, sold out %d; rows %v", len(f.paid), len(f.pending), f.soldOut, f.rows())
 }
 
-// TestBuyersFightWhileTheServerIsKilled: 64 buyers, 100 units, 5,000 attempts, retries, and kill -9 of the server.
-func TestBuyersFightWhileTheServerIsKilled(t *testing.T) {
+// TestContention_ServerIsKilled: 64 buyers, 100 units, 5,000 attempts, retries, and kill -9 of the server.
+func TestContention_ServerIsKilled(t *testing.T) {
 	for _, durability := range []string{"journal", "sql"} {
 		t.Run(durability, func(t *testing.T) {
 			f := newFight(onRealParts(t, realparts.StartRedis(t).Addr(), "--durability", durability, "--customer-orders", "0"))
@@ -273,8 +273,8 @@ func TestBuyersFightWhileTheServerIsKilled(t *testing.T) {
 	}
 }
 
-// TestBuyersFightWhileRedisIsKilled: the same with Redis killed and started again on its append-only file.
-func TestBuyersFightWhileRedisIsKilled(t *testing.T) {
+// TestContention_RedisIsKilled: the same with Redis killed and started again on its append-only file.
+func TestContention_RedisIsKilled(t *testing.T) {
 	for _, durability := range []string{"journal", "sql"} {
 		t.Run(durability, func(t *testing.T) {
 			redis := realparts.StartRedis(t)
@@ -291,9 +291,9 @@ func TestBuyersFightWhileRedisIsKilled(t *testing.T) {
 	}
 }
 
-// TestBuyersFightWhileRedisIsWiped: FLUSHALL in the middle. With durability sql nothing is lost and never more than there is is
+// TestContention_RedisIsWiped: FLUSHALL in the middle. With durability sql nothing is lost and never more than there is is
 // answered as paid. With journal, SQL never has more than there is, and the charges of the lost orders are listed.
-func TestBuyersFightWhileRedisIsWiped(t *testing.T) {
+func TestContention_RedisIsWiped(t *testing.T) {
 	for _, durability := range []string{"journal", "sql"} {
 		t.Run(durability, func(t *testing.T) {
 			redis := realparts.StartRedis(t)
@@ -397,7 +397,7 @@ func (f *fight) booksClose() {
 	}
 }
 
-// keptForNothing counts the charges that took money, which the provider has not given back, and whose order is not sold.
+// keptForNothing counts the charges that took money, which the provider has not given back, and that have no sold order.
 func (f *fight) keptForNothing() int {
 	f.t.Helper()
 	db, err := sql.Open("mysql", f.dsn)
@@ -412,8 +412,8 @@ func (f *fight) keptForNothing() int {
 	return n
 }
 
-// TestEmbeddedSurvivesAKill: each order that was answered is there after kill -9, and the stock adds up.
-func TestEmbeddedSurvivesAKill(t *testing.T) {
+// TestEmbedded_SurvivesAKill: each order that was answered is there after kill -9, and the stock adds up.
+func TestEmbedded_SurvivesAKill(t *testing.T) {
 	s := embedded(t, "--customer-orders", "0")
 	sku := order.SKU(s.product(1000))
 	var mu sync.Mutex

@@ -10,9 +10,9 @@ import (
 	"github.com/spillway/spillway/test/realparts"
 )
 
-// TestAFrozenRedisFailsFast: its sockets stay open and nothing answers. Callers get a clear answer with a hint when to come
-// back, the breaker says so, and everything works again once Redis goes on (I12).
-func TestAFrozenRedisFailsFast(t *testing.T) {
+// TestBreaker_FrozenRedisFailsFast: its sockets stay open without a response. Callers get a clear error with a retry hint,
+// /readyz shows the open breaker, and everything works again once Redis goes on (I12).
+func TestBreaker_FrozenRedisFailsFast(t *testing.T) {
 	redis := realparts.StartRedis(t)
 	s := onRealParts(t, redis.Addr(), "--durability", "journal", "--customer-orders", "0")
 	token := s.guest()

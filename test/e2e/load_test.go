@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// loaded is what `spillway load --output json` says, as far as it is of interest here.
+// loaded is the part of the output of `spillway load --output json` that this test reads.
 type loaded struct {
 	Arrived  int `json:"arrived"`
 	Sent     int `json:"sent"`
@@ -54,8 +54,8 @@ func (s *shop) load(args ...string) (out loaded, status int, stderr string) {
 	return out, cmd.ProcessState.ExitCode(), diagnostics.String()
 }
 
-// TestAFlashSaleUnderLoad: 50 units, 300 arrivals in 6 s, and nothing is sold twice.
-func TestAFlashSaleUnderLoad(t *testing.T) {
+// TestLoad_FlashSale: 50 units, 300 arrivals in 6 s, and nothing is sold twice.
+func TestLoad_FlashSale(t *testing.T) {
 	s := embedded(t)
 	report := filepath.Join(t.TempDir(), "report.html")
 	got, status, stderr := s.load("--scenario", "flash-sale", "--stock", "50", "--rate", "50", "--duration", "6s",
@@ -81,8 +81,8 @@ func TestAFlashSaleUnderLoad(t *testing.T) {
 	}
 }
 
-// TestVisitsUnderLoad buys through carts.
-func TestVisitsUnderLoad(t *testing.T) {
+// TestLoad_MixedVisits buys through carts.
+func TestLoad_MixedVisits(t *testing.T) {
 	got, status, stderr := embedded(t).load("--scenario", "mixed", "--rate", "20", "--duration", "4s", "--max-in-flight", "80", "--seed", "3")
 	sum := got.Outcomes["accepted"].Count + got.Outcomes["browsed"].Count
 	if status != 0 || got.Outcomes["accepted"].Count == 0 || sum != got.Arrived {
@@ -90,8 +90,8 @@ func TestVisitsUnderLoad(t *testing.T) {
 	}
 }
 
-// TestALoadThatCannotRun ends with 2, so that nobody takes it for a verdict.
-func TestALoadThatCannotRun(t *testing.T) {
+// TestLoad_CannotRun ends with 2, which is not the status of a verdict.
+func TestLoad_CannotRun(t *testing.T) {
 	s := embedded(t)
 	for name, c := range map[string]struct {
 		args []string

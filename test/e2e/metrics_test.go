@@ -19,8 +19,8 @@ import (
 // measuredWithin bounds an audit of a small shop and its export, on a busy machine.
 const measuredWithin = 20 * time.Second
 
-// TestABrokenRuleCanBeScraped: a shop that audits itself says so to Prometheus, and to its log.
-func TestABrokenRuleCanBeScraped(t *testing.T) {
+// TestMetrics_ViolationIsScraped: a shop that audits itself exports violations to Prometheus and logs them.
+func TestMetrics_ViolationIsScraped(t *testing.T) {
 	port := realparts.FreePort(t)
 	t.Setenv("OTEL_METRICS_EXPORTER", "prometheus")
 	t.Setenv("OTEL_EXPORTER_PROMETHEUS_HOST", "127.0.0.1")
@@ -47,8 +47,8 @@ func TestABrokenRuleCanBeScraped(t *testing.T) {
 	s.eventually(measuredWithin, "the books to be measured as closed again", says("charge_is_total", "0"))
 }
 
-// TestOneAuditIsPushed: the command hands what it measured to a collector before it ends, and does not depend on one.
-func TestOneAuditIsPushed(t *testing.T) {
+// TestMetrics_AuditCommandPushes: the command hands what it measured to a collector before it ends, and does not depend on one.
+func TestMetrics_AuditCommandPushes(t *testing.T) {
 	s := embedded(t)
 	if err := s.stop(); err != nil {
 		t.Fatal(err)

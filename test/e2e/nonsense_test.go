@@ -13,8 +13,8 @@ import (
 	"github.com/spillway/spillway/test/realparts"
 )
 
-// TestNonsenseGetsAClearAnswer sends what no shop expects and looks at code and text of the answer.
-func TestNonsenseGetsAClearAnswer(t *testing.T) {
+// TestAPI_MalformedRequestsGetClearErrors sends what no shop expects and looks at code and text of the answer.
+func TestAPI_MalformedRequestsGetClearErrors(t *testing.T) {
 	s := embedded(t)
 	token, theirs := s.guest(), s.guest()
 	placed := s.must("CheckoutService/PlaceOrder", token, orderBody(hotSKU, 1, goodCard), "Idempotency-Key", "used")
@@ -87,8 +87,8 @@ func TestNonsenseGetsAClearAnswer(t *testing.T) {
 	}
 }
 
-// TestSoldOutSaysWhatIsLeft looks at the details of the error.
-func TestSoldOutSaysWhatIsLeft(t *testing.T) {
+// TestPlaceOrder_SoldOutNamesWhatIsLeft looks at the details of the error.
+func TestPlaceOrder_SoldOutNamesWhatIsLeft(t *testing.T) {
 	s := embedded(t)
 	sku := s.product(1)
 	r, err := s.call("CheckoutService/PlaceOrder", s.guest(), orderBody(sku, 2, goodCard), "Idempotency-Key", "k")
@@ -97,8 +97,8 @@ func TestSoldOutSaysWhatIsLeft(t *testing.T) {
 	}
 }
 
-// TestStockIsAdjustedOnce sends an adjustment twice and buys what it added.
-func TestStockIsAdjustedOnce(t *testing.T) {
+// TestAdjustStock_OncePerKey sends an adjustment twice and buys what it added.
+func TestAdjustStock_OncePerKey(t *testing.T) {
 	s := embedded(t)
 	sku := s.product(1)
 	for range 2 {
@@ -110,8 +110,8 @@ func TestStockIsAdjustedOnce(t *testing.T) {
 	s.must("CheckoutService/PlaceOrder", s.guest(), orderBody(sku, 5, goodCard), "Idempotency-Key", "k")
 }
 
-// TestWhatIsNotThereAtStart names the part, and says what to do.
-func TestWhatIsNotThereAtStart(t *testing.T) {
+// TestStart_MissingDependencyIsNamed names the dependency and what to do.
+func TestStart_MissingDependencyIsNamed(t *testing.T) {
 	nowhere := "127.0.0.1:1"
 	redis := realparts.StartRedis(t)
 	for name, c := range map[string]struct {
@@ -141,8 +141,8 @@ func TestWhatIsNotThereAtStart(t *testing.T) {
 	}
 }
 
-// TestRedisMayBeLateAtStart: the shop says that it is not ready, refuses orders with a hint, and heals by itself.
-func TestRedisMayBeLateAtStart(t *testing.T) {
+// TestStart_RedisComesLater: the shop is not ready, refuses orders with a retry hint, and recovers by itself.
+func TestStart_RedisComesLater(t *testing.T) {
 	redis := realparts.StartRedis(t)
 	s := onRealParts(t, redis.Addr())
 	redis.Kill9()
@@ -165,8 +165,8 @@ func TestRedisMayBeLateAtStart(t *testing.T) {
 	s.must("CheckoutService/PlaceOrder", s.guest(), orderBody(hotSKU, 1, goodCard), "Idempotency-Key", "k")
 }
 
-// TestARedisThatMayEvictIsRefused at start, with what to change.
-func TestARedisThatMayEvictIsRefused(t *testing.T) {
+// TestStart_EvictingRedisIsRefused at start, with what to change.
+func TestStart_EvictingRedisIsRefused(t *testing.T) {
 	redis := realparts.StartRedis(t)
 	if out, err := command(t, "redis-cli", "-p", strings.TrimPrefix(redis.Addr(), "127.0.0.1:"), "config", "set", "maxmemory-policy", "allkeys-lru").CombinedOutput(); err != nil {
 		t.Fatalf("redis-cli: %v %s", err, out)
@@ -178,8 +178,8 @@ func TestARedisThatMayEvictIsRefused(t *testing.T) {
 	}
 }
 
-// TestASecondShopIsKeptOut of the first one's data directory and of its port, and the first one goes on as if nothing had been.
-func TestASecondShopIsKeptOut(t *testing.T) {
+// TestStart_SecondShopOnOneDataDirIsRefused of the first one's data directory and of its port, and the first one goes on as if nothing had been.
+func TestStart_SecondShopOnOneDataDirIsRefused(t *testing.T) {
 	s := embedded(t)
 	dir := strings.TrimSuffix(strings.TrimPrefix(s.dsn, "sqlite:"), "/spillway.db")
 	for name, c := range map[string]struct {
@@ -208,8 +208,8 @@ func TestASecondShopIsKeptOut(t *testing.T) {
 	}
 }
 
-// TestASecondShopWithARedisOfItsOwnIsKeptOff the first one's MySQL, whatever its data directory.
-func TestASecondShopWithARedisOfItsOwnIsKeptOff(t *testing.T) {
+// TestStart_SecondEmbeddedRedisOnOneDatabaseIsRefused the first one's MySQL, whatever its data directory.
+func TestStart_SecondEmbeddedRedisOnOneDatabaseIsRefused(t *testing.T) {
 	dsn := realparts.MySQL(t)
 	migrated(t, dsn)
 	s := newShop(t, dsn, []string{"--data-dir", t.TempDir(), "--mysql", dsn})

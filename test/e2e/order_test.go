@@ -15,8 +15,8 @@ import (
 	"github.com/spillway/spillway/test/realparts"
 )
 
-// TestAnOrderOnEmbeddedParts is what the README promises of `make run`.
-func TestAnOrderOnEmbeddedParts(t *testing.T) {
+// TestOrder_Embedded is what the README promises of `make run`.
+func TestOrder_Embedded(t *testing.T) {
 	s := embedded(t)
 	followAnOrder(t, s)
 	if err := s.stop(); err != nil {
@@ -24,9 +24,9 @@ func TestAnOrderOnEmbeddedParts(t *testing.T) {
 	}
 }
 
-// TestAnOrderThroughRedisMySQLAndRocketMQ is the same on real parts: the row travelled through RocketMQ, because with
+// TestOrder_RedisMySQLRocketMQ is the same on real parts: the row travelled through RocketMQ, because with
 // durability journal nothing else writes it.
-func TestAnOrderThroughRedisMySQLAndRocketMQ(t *testing.T) {
+func TestOrder_RedisMySQLRocketMQ(t *testing.T) {
 	mq := realparts.StartRocketMQ(t, []string{"e2e-orders"}, []string{"orders", "shipping", "mail"})
 	s := onRealParts(t, realparts.StartRedis(t).Addr(), "--rocketmq", mq.Addr(), "--topic", "e2e-orders")
 	followAnOrder(t, s)
@@ -35,8 +35,8 @@ func TestAnOrderThroughRedisMySQLAndRocketMQ(t *testing.T) {
 	}
 }
 
-// TestAnOrderWithTheQueueInRedis needs no RocketMQ.
-func TestAnOrderWithTheQueueInRedis(t *testing.T) {
+// TestOrder_QueueInRedis needs no RocketMQ.
+func TestOrder_QueueInRedis(t *testing.T) {
 	followAnOrder(t, onRealParts(t, realparts.StartRedis(t).Addr()))
 }
 
@@ -81,8 +81,8 @@ func followAnOrder(t *testing.T, s *shop) {
 	})
 }
 
-// TestACartBecomesAnOrder also retries after the cart was emptied, and keeps what was added since.
-func TestACartBecomesAnOrder(t *testing.T) {
+// TestCart_BecomesAnOrder also retries after the cart was emptied, and keeps what was added since.
+func TestCart_BecomesAnOrder(t *testing.T) {
 	s := embedded(t)
 	token := s.guest()
 	s.must("CartService/AddItem", token, `{"sku":"6E92ZMYYFZ","quantity":1}`)
@@ -112,8 +112,8 @@ func TestACartBecomesAnOrder(t *testing.T) {
 	}
 }
 
-// TestCardsHaveTheirOutcome tries the provider's test numbers, and that a decline gives the stock back at once (I9).
-func TestCardsHaveTheirOutcome(t *testing.T) {
+// TestPlaceOrder_TestCards tries the provider's test numbers, and that a decline gives the stock back at once (I9).
+func TestPlaceOrder_TestCards(t *testing.T) {
 	s := embedded(t)
 	for number, want := range map[string]string{
 		"4242424242424242": "PAID", "4432-8015-6152-0454": "PAID", "4000000000000077": "PAID",
@@ -149,8 +149,8 @@ func TestCardsHaveTheirOutcome(t *testing.T) {
 	}
 }
 
-// TestNoCardIsKept looks for a card's number in everything that a shop leaves behind (I13).
-func TestNoCardIsKept(t *testing.T) {
+// TestPlaceOrder_NoCardIsStored looks for a card's number in everything that a shop leaves behind (I13).
+func TestPlaceOrder_NoCardIsStored(t *testing.T) {
 	s := embedded(t)
 	token := s.guest()
 	s.must("CheckoutService/PlaceOrder", token, orderBody(hotSKU, 1, goodCard), "Idempotency-Key", "k")

@@ -89,7 +89,7 @@ func (s *shop) becomes(limit time.Duration, id order.ID, want order.State) {
 	})
 }
 
-func TestTheCustomerIsToldByMail(t *testing.T) {
+func TestMail_OverSMTP(t *testing.T) {
 	office := postOffice(t)
 	s := embedded(t, "--smtp-host", "127.0.0.1", "--smtp-port", strconv.Itoa(office.PortNumber()), "--smtp-plain", "--mail-from", "Shop <shop@example.com>")
 	id := s.buy("k")
@@ -125,7 +125,7 @@ func TestTheCustomerIsToldByMail(t *testing.T) {
 	}
 }
 
-func TestWithoutAMailServerMailsAreFiles(t *testing.T) {
+func TestMail_WithoutAServerInFiles(t *testing.T) {
 	s := embedded(t)
 	id := s.buy("k")
 	dir := filepath.Join(strings.TrimSuffix(strings.TrimPrefix(s.dsn, "sqlite:"), "/spillway.db"), "mail")
@@ -142,8 +142,8 @@ func TestWithoutAMailServerMailsAreFiles(t *testing.T) {
 	}
 }
 
-// TestOrdersAreShippedOnceTheCarrierIsBack: the queue was in memory and is gone by then, so it is the rescuer who does it.
-func TestOrdersAreShippedOnceTheCarrierIsBack(t *testing.T) {
+// TestShipRescuer_CarrierIsBack: the queue was in memory and is gone by then, so it is the rescuer who does it.
+func TestShipRescuer_CarrierIsBack(t *testing.T) {
 	s := embedded(t, "--simulate-carrier", "down")
 	ids := []order.ID{s.buy("k1"), s.buy("k2")}
 	for _, id := range ids {
@@ -165,12 +165,12 @@ func TestOrdersAreShippedOnceTheCarrierIsBack(t *testing.T) {
 	}
 }
 
-func TestAnAnswerThatComesTooLateIsAskedForAgain(t *testing.T) {
+func TestShipper_LateResponseIsRetried(t *testing.T) {
 	s := embedded(t, "--simulate-carrier", "late")
 	s.becomes(startTimeout, s.buy("k"), order.Shipped)
 }
 
-func TestAllMistakesAboutMailAreToldAtOnce(t *testing.T) {
+func TestStart_AllMailMistakesAreListed(t *testing.T) {
 	out, err := command(t, binary, "all", "--data-dir", t.TempDir(), "--smtp-host", "mail.example", "--smtp-port", "70000", "--smtp-plain",
 		"--smtp-username", "u", "--smtp-password", "hunter2", "--mail-from", "nobody", "--carrier-latency=-1s").CombinedOutput()
 	if err == nil {

@@ -17,7 +17,7 @@ import (
 const (
 	watchedPaid    = spillwayv1.OrderState_ORDER_STATE_PAID
 	watchedShipped = spillwayv1.OrderState_ORDER_STATE_SHIPPED
-	// watchLimit tells the feed of Redis from the hub's own comparison of all watched orders every 15 s. An order that is placed just after
+	// watchLimit distinguishes the feed of Redis from the hub's own comparison of all watched orders every 15 s. An order that is placed just after
 	// such a comparison, because the one before it was seen by it, takes longer unless it is fed. One slow order proves nothing.
 	watchLimit = 12 * time.Second
 	// shutdownMax is less than the drain, which a shutdown that waited for watchers would use up.
@@ -86,9 +86,9 @@ func (s *shop) place(token, key string) string {
 // many is more messages than an order has states.
 const many = 100
 
-func TestAnOrderIsWatchedToItsEndOnEmbeddedParts(t *testing.T) { watchToTheEnd(t, embedded(t)) }
+func TestWatchOrder_ToItsEndEmbedded(t *testing.T) { watchToTheEnd(t, embedded(t)) }
 
-func TestAnOrderIsWatchedToItsEndOnRealParts(t *testing.T) {
+func TestWatchOrder_ToItsEndOnRealServers(t *testing.T) {
 	watchToTheEnd(t, onRealParts(t, realparts.StartRedis(t).Addr()))
 }
 
@@ -119,9 +119,9 @@ func watchToTheEnd(t *testing.T, s *shop) {
 	}
 }
 
-// TestWatchingGoesOnAfterAKill: the server is killed while an order that nothing ships is watched. Its successor, with workers, goes on
+// TestWatchOrder_ResumesAfterAKill: the server is killed while an order that nothing ships is watched. Its successor, with workers, goes on
 // after what was seen.
-func TestWatchingGoesOnAfterAKill(t *testing.T) {
+func TestWatchOrder_ResumesAfterAKill(t *testing.T) {
 	s := onRealParts(t, realparts.StartRedis(t).Addr())
 	s.kill()
 	s.args[0] = "serve"
@@ -145,8 +145,8 @@ func TestWatchingGoesOnAfterAKill(t *testing.T) {
 	}
 }
 
-// TestAShutdownDoesNotWaitForWatchers: it ends them, with `unavailable`.
-func TestAShutdownDoesNotWaitForWatchers(t *testing.T) {
+// TestShutdown_DoesNotWaitForWatchers: it ends them, with `unavailable`.
+func TestShutdown_DoesNotWaitForWatchers(t *testing.T) {
 	s := onRealParts(t, realparts.StartRedis(t).Addr())
 	s.kill()
 	s.args[0] = "serve"

@@ -1,4 +1,4 @@
-// Package realparts gives tests the real servers. Where one is missing the test fails and says how to start it.
+// Package realparts gives tests the real servers. Where one is missing the test fails with the command that starts it.
 package realparts
 
 import (
