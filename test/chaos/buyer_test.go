@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	// callTimeout is a client's patience with one call: more than a charge that is not answered takes, less than a part is frozen.
+	// callTimeout is the deadline of one call: longer than an unanswered charge takes, less than a part is frozen.
 	callTimeout = 6 * time.Second
 	// retryEvery is a client's pause before it sends the same request again.
 	retryEvery = 150 * time.Millisecond
@@ -183,16 +183,16 @@ func (b *buyer) insist(a *attempt, call string, patience time.Duration, do func(
 		code := connect.CodeOf(err)
 		switch {
 		case err == nil:
-			b.told(a, call, o)
+			b.acknowledged(a, call, o)
 			return true
-		case connect.IsWireError(err) && code == connect.CodeNotFound && b.forgiven(a):
+		case connect.IsWireError(err) && code == connect.CodeNotFound && b.mayBeLost(a):
 			a.note(call, err.Error())
 			a.lose()
 			return false
 		case connect.IsWireError(err) && code == connect.CodeFailedPrecondition:
 			b.refused(a, call, err)
 			return true
-		case connect.IsWireError(err) && !mayPass(code):
+		case connect.IsWireError(err) && !isTransient(code):
 			a.note(call, err.Error())
 			b.complain(string(a.who), a, "%s got %v", call, err)
 			return false
@@ -201,7 +201,7 @@ func (b *buyer) insist(a *attempt, call string, patience time.Duration, do func(
 		if patience > 0 && time.Since(began) > patience {
 			return false
 		}
-		if b.outOfPatience(began) {
+		if b.gaveUp(began) {
 			b.complain(string(a.who), a, "%s got no definite answer within %s although all parts were up; the last one: %v", call, calmPatience, err)
 			return false
 		}
@@ -210,8 +210,8 @@ func (b *buyer) insist(a *attempt, call string, patience time.Duration, do func(
 	return false
 }
 
-// mayPass reports whether a client is to send the same request again. A server that ends breaks off what it does.
-func mayPass(code connect.Code) bool {
+// isTransient reports whether a client is to send the same request again. A server that ends breaks off what it does.
+func isTransient(code connect.Code) bool {
 	switch code {
 	case connect.CodeUnavailable, connect.CodeResourceExhausted, connect.CodeDeadlineExceeded, connect.CodeCanceled:
 		return true
@@ -220,28 +220,28 @@ func mayPass(code connect.Code) bool {
 	}
 }
 
-func (m *market) outOfPatience(began time.Time) bool {
+func (m *market) gaveUp(began time.Time) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return !m.calmSince.IsZero() && time.Since(began) > calmPatience && time.Since(m.calmSince) > calmPatience
 }
 
-// told remembers the answer and compares it with what the client was told before.
-func (b *buyer) told(a *attempt, call string, o *spillwayv1.Order) {
+// acknowledged records the response and compares it with the one before.
+func (b *buyer) acknowledged(a *attempt, call string, o *spillwayv1.Order) {
 	state, err := wire.FromState(o.GetState())
 	a.note(call, fmt.Sprintf("order %s is %s", o.GetId(), state))
-	b.answered(false)
+	b.responded(false)
 	id := order.ID(o.GetId())
 	switch {
 	case err != nil:
-		b.complain(string(a.who), a, "%s answered %v", call, err)
-	case a.id != "" && (a.id != id || !state.Follows(a.last)) && b.forgiven(a):
+		b.complain(string(a.who), a, "%s returned %v", call, err)
+	case a.id != "" && (a.id != id || !state.Follows(a.last)) && b.mayBeLost(a):
 		a.lose()
 		a.learn(id, state)
 	case a.id != "" && a.id != id:
 		b.complain(string(a.who), a, "key %s got order %s, and before that %s", a.key, id, a.id)
 	case a.id != "" && !state.Follows(a.last):
-		b.complain(string(a.who), a, "%s answered %s for an order that was %s before", call, state, a.last)
+		b.complain(string(a.who), a, "%s returned %s for an order that was %s before", call, state, a.last)
 	default:
 		a.learn(id, state)
 	}
@@ -263,7 +263,7 @@ func (b *buyer) refused(a *attempt, call string, err error) {
 		switch detail := v.(type) {
 		case *spillwayv1.SoldOut:
 			sold = true
-			if b.forgiven(a) {
+			if b.mayBeLost(a) {
 				a.lose()
 			}
 			if a.id != "" {
@@ -273,10 +273,10 @@ func (b *buyer) refused(a *attempt, call string, err error) {
 			a.learn(order.ID(detail.GetOrderId()), order.Cancelled)
 		}
 	}
-	b.answered(sold)
+	b.responded(sold)
 }
 
-func (m *market) answered(sold bool) {
+func (m *market) responded(sold bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.answers++

@@ -101,20 +101,20 @@ func list(variable string) []string {
 	return strings.FieldsFunc(os.Getenv(variable), func(r rune) bool { return r == ',' || r == ' ' })
 }
 
-// TestChaos: whatever part dies or freezes, no order that a client was told about is lost, none is charged twice or for nothing, and
+// TestChaos: whatever part dies or freezes, no acknowledged order is lost, none is charged twice or for nothing, and
 // nothing is sold twice (I1, I4, I5, I9, I16).
 func TestChaos(t *testing.T) {
 	ctx, stop := signal.NotifyContext(t.Context(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	s := readSettings(t)
 	t.Logf("SPILLWAY_CHAOS_SEED=%d", s.seed)
-	h := newHouse(ctx, t)
+	h := newHarness(ctx, t)
 	parts := h.chosen(s.parts)
 	for n := 1; n <= s.rounds; n++ {
-		r := &round{house: h, number: n, settings: s, parts: parts, rng: rand.New(rand.NewPCG(s.seed, uint64(n)))}
+		r := &round{harness: h, number: n, settings: s, parts: parts, rng: rand.New(rand.NewPCG(s.seed, uint64(n)))}
 		r.run()
 	}
-	h.noRestlessWorkers()
+	h.noWorkerRestarts()
 }
 
 // durabilities take turns.
@@ -122,7 +122,7 @@ var durabilities = []string{"journal", "sql"}
 
 // round is each part in trouble once, then the drain, then the checks.
 type round struct {
-	*house
+	*harness
 	settings
 	number int
 	parts  []string
@@ -133,9 +133,9 @@ type round struct {
 func (r *round) run() {
 	durability := durabilities[(r.number-1)%len(durabilities)]
 	defects := r.defects()
-	r.say("round %d of %d: durability %s %s", r.number, r.rounds, durability, strings.Join(defects, " "))
+	r.logf("round %d of %d: durability %s %s", r.number, r.rounds, durability, strings.Join(defects, " "))
 	r.openShop(durability, defects)
-	r.market = newMarket(r.house, r.number, r.seed, durability)
+	r.market = newMarket(r.harness, r.number, r.seed, durability)
 	buying, stop := context.WithCancel(r.ctx)
 	defer stop()
 	var buyers sync.WaitGroup
@@ -150,10 +150,10 @@ func (r *round) run() {
 		r.pause(defectTime)
 	}
 	stop()
-	r.market.calm()
+	r.market.allUp()
 	buyers.Wait()
-	r.say("the market is closed: %s", r.market.summary())
-	r.judge(r.market)
+	r.logf("the market is closed: %s", r.market.summary())
+	r.verify(r.market)
 	r.closeShop()
 }
 
@@ -181,7 +181,7 @@ func (r *round) trouble(name string, m move) {
 	r.pause(upTo(r.rng, r.atMost(breathMax)))
 	began := time.Now()
 	m.do(r)
-	r.say("%s %s for %s; %s", name, m.name, time.Since(began).Round(time.Millisecond), r.market.summary())
+	r.logf("%s %s for %s; %s", name, m.name, time.Since(began).Round(time.Millisecond), r.market.summary())
 	r.market.flow(fmt.Sprintf("after %s was %s", name, m.name))
 }
 

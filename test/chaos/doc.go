@@ -1,5 +1,5 @@
 // Package chaos lets buyers loose on a shop of real parts, a process each, while each part in turn is killed, restarted and frozen.
-// Then everything must drain, and what the buyers were told must be what the books say: see docs/design/chaos.md.
+// Then everything must drain, and the responses to the buyers must match SQL, ledger and provider: see docs/design/chaos.md.
 //
 // Its test is the short round. `make chaos` runs longer ones; these variables set them up:
 //

@@ -11,7 +11,7 @@ import (
 	"github.com/spillway/spillway/order"
 )
 
-// logLines is how many lines of the logs a history has at most: a worker may say the same every second.
+// logLines is how many lines of the logs a history has at most: a worker may repeat a line every second.
 const logLines = 40
 
 // traces are where an order leaves some in SQL; each query has the order's id once.
@@ -28,9 +28,9 @@ var traces = []rule{
 	{"stock_dedup_log", "SELECT epoch, first_id, last_id, entries, applied_at FROM stock_dedup_log WHERE INSTR(orders, ?) > 0"},
 }
 
-// history is everything that is known of an order: what its client was told, what SQL and Redis have, and what the processes said.
+// history is everything known of an order: responses to its client, rows in SQL and Redis, log lines of the processes.
 func (r *round) history(m *market, who string) string {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.ctx), lookTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.ctx), queryTimeout)
 	defer cancel()
 	var out strings.Builder
 	fmt.Fprintf(&out, "the history of %s:\n", who)
@@ -100,7 +100,7 @@ func dump(ctx context.Context, out *strings.Builder, db *sql.DB, q rule, id orde
 }
 
 // dumpRedis shows the hot record, and which entries of the open journal name the order.
-func (h *house) dumpRedis(ctx context.Context, out *strings.Builder, id order.ID) {
+func (h *harness) dumpRedis(ctx context.Context, out *strings.Builder, id order.ID) {
 	c, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{h.redis}, DisableCache: true, ForceSingleClient: true})
 	if err != nil {
 		fmt.Fprintf(out, "  redis: %v\n", err)

@@ -21,15 +21,15 @@ const (
 // window is a time in which Redis may lose what it acknowledges.
 type window struct{ from, to time.Time } // to is zero while it lasts
 
-// acknowledgement is an order's state as a client was told it.
+// acknowledgement is an order state that a client received.
 type acknowledgement struct {
 	id    order.ID
 	state order.State
 	at    time.Time
 }
 
-// whileForgetting does what makes Redis lose something. A move is the only one at its time.
-func (m *market) whileForgetting(do func()) {
+// whileLosing does what makes Redis lose something. A move is the only one at its time.
+func (m *market) whileLosing(do func()) {
 	m.mu.Lock()
 	m.windows = append(m.windows, window{from: time.Now().Add(-forgetBefore)})
 	m.mu.Unlock()
@@ -39,39 +39,39 @@ func (m *market) whileForgetting(do func()) {
 	m.windows[len(m.windows)-1].to = time.Now().Add(forgetAfter)
 }
 
-// forgiven reports whether the shop may have lost what the attempt was told last: with durability journal, what Redis acknowledged just
+// mayBeLost reports whether the shop may have lost the last acknowledgement of the attempt: with durability journal, what Redis acknowledged just
 // before it came back older. What is shipped is in SQL.
-func (m *market) forgiven(a *attempt) bool {
+func (m *market) mayBeLost(a *attempt) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.durability != "journal" || a.id == "" || a.last == order.Shipped {
 		return false
 	}
 	for _, w := range m.windows {
-		if a.toldAt.After(w.from) && (w.to.IsZero() || a.toldAt.Before(w.to)) {
+		if a.ackedAt.After(w.from) && (w.to.IsZero() || a.ackedAt.Before(w.to)) {
 			return true
 		}
 	}
 	return false
 }
 
-// learn sets what the client was told now.
+// learn sets the newest acknowledged state.
 func (a *attempt) learn(id order.ID, state order.State) {
 	if a.id != id || a.last != state {
-		a.toldAt = time.Now()
+		a.ackedAt = time.Now()
 	}
 	a.id, a.last = id, state
 }
 
 // lose keeps an acknowledgement that turned out to be lost: its money and its units must come back.
 func (a *attempt) lose() {
-	a.lost = append(a.lost, acknowledgement{a.id, a.last, a.toldAt})
+	a.lost = append(a.lost, acknowledgement{a.id, a.last, a.ackedAt})
 	a.id, a.last = "", order.Pending
 }
 
-// lossesAreRefunded: each paid order that a client was told about, and that the shop lost with its Redis, is listed in the ledger and
+// lossesAreRefunded: each acknowledged paid order that the shop lost with its Redis, is listed in the ledger and
 // refunded. That its units are back, once, is for the rules on stock.
-func (h *house) lossesAreRefunded(ctx context.Context, m *market) ([]finding, error) {
+func (h *harness) lossesAreRefunded(ctx context.Context, m *market) ([]violation, error) {
 	states, err := h.states(ctx)
 	if err != nil {
 		return nil, err
@@ -86,11 +86,11 @@ func (h *house) lossesAreRefunded(ctx context.Context, m *market) ([]finding, er
 	}); err != nil {
 		return nil, err
 	}
-	var out []finding
+	var out []violation
 	for _, l := range m.losses(states) {
 		if charge, listed := charges[l.id]; l.state == order.Paid && (!listed || charge != store.ChargeRefunded) {
-			detail := fmt.Sprintf("it was told as %s at %s; its charge is in state %d (0: not listed)", l.state, l.at.UTC().Format(clock), charge)
-			out = append(out, finding{"what Redis lost is listed and refunded", string(l.id), detail})
+			detail := fmt.Sprintf("it was acknowledged as %s at %s; its charge is in state %d (0: not listed)", l.state, l.at.UTC().Format(clock), charge)
+			out = append(out, violation{"what Redis lost is listed and refunded", string(l.id), detail})
 		}
 	}
 	return out, nil
@@ -100,8 +100,8 @@ func (h *house) lossesAreRefunded(ctx context.Context, m *market) ([]finding, er
 func (m *market) losses(states map[order.ID]order.State) (out []acknowledgement) {
 	for _, a := range m.attempts {
 		all := a.lost
-		if m.forgiven(a) {
-			all = append(all[:len(all):len(all)], acknowledgement{a.id, a.last, a.toldAt})
+		if m.mayBeLost(a) {
+			all = append(all[:len(all):len(all)], acknowledgement{a.id, a.last, a.ackedAt})
 		}
 		for _, l := range all {
 			if _, ok := states[l.id]; !ok {

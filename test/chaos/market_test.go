@@ -35,9 +35,9 @@ type product struct {
 	units int64
 }
 
-// market is the buyers of a round and everything that they were told.
+// market is the buyers of a round and all their responses.
 type market struct {
-	*house
+	*harness
 	products   []product
 	seed       uint64
 	durability string
@@ -54,10 +54,10 @@ type market struct {
 }
 
 // newMarket puts the round's products on the shelf: one that sells out and is restocked, one that may, and one that never does.
-func newMarket(h *house, round int, seed uint64, durability string) *market {
+func newMarket(h *harness, round int, seed uint64, durability string) *market {
 	h.t.Helper()
 	name := func(what string) order.SKU { return order.SKU(fmt.Sprintf("R%d-%s", round, what)) }
-	m := &market{house: h, durability: durability, seed: seed + uint64(round)<<32, adjustments: map[string]int64{}, scarce: name("SCARCE")}
+	m := &market{harness: h, durability: durability, seed: seed + uint64(round)<<32, adjustments: map[string]int64{}, scarce: name("SCARCE")}
 	m.products = []product{{m.scarce, 60}, {name("SOME"), 600}, {name("PLENTY"), 100_000}}
 	catalog := spillwayv1connect.NewCatalogServiceClient(http.DefaultClient, h.url, h.as("operator", auth.Operator))
 	for _, p := range m.products {
@@ -73,7 +73,7 @@ func newMarket(h *house, round int, seed uint64, durability string) *market {
 }
 
 // as makes a client's calls those of the customer.
-func (h *house) as(who order.CustomerID, roles ...auth.Role) connect.ClientOption {
+func (h *harness) as(who order.CustomerID, roles ...auth.Role) connect.ClientOption {
 	h.t.Helper()
 	tokens, err := auth.NewTokens([]byte(h.key))
 	if err != nil {
@@ -109,7 +109,7 @@ func (m *market) open(ctx context.Context, wg *sync.WaitGroup) {
 	wg.Go(func() { m.restock(ctx, catalog) })
 }
 
-// restock adds units again and again, each time until it is told that they are in SQL.
+// restock adds units again and again, each time until SQL has them.
 func (m *market) restock(ctx context.Context, catalog spillwayv1connect.CatalogServiceClient) {
 	for n := 1; wait(ctx, restockEvery) == nil; n++ {
 		id := fmt.Sprintf("%s-%d", m.scarce, n)
@@ -125,7 +125,7 @@ func (m *market) restock(ctx context.Context, catalog spillwayv1connect.CatalogS
 				m.mu.Unlock()
 				break
 			}
-			if connect.IsWireError(err) && !mayPass(connect.CodeOf(err)) {
+			if connect.IsWireError(err) && !isTransient(connect.CodeOf(err)) {
 				m.complain("an operator", nil, "restocking %s: %v", id, err)
 				break
 			}
@@ -136,8 +136,8 @@ func (m *market) restock(ctx context.Context, catalog spillwayv1connect.CatalogS
 	}
 }
 
-// calm marks all parts as up: from now on each attempt must get a definite response.
-func (m *market) calm() {
+// allUp marks all parts as up: from now on each attempt must get a definite response.
+func (m *market) allUp() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.calmSince = time.Now()

@@ -55,7 +55,7 @@ func (r *round) moveOf(part, kind string) (move, bool) {
 	switch kind {
 	case moveKill:
 		if part == partRedis {
-			return move{"killed", func(r *round) { r.market.whileForgetting(func() { r.kill(p) }) }}, true
+			return move{"killed", func(r *round) { r.market.whileLosing(func() { r.kill(p) }) }}, true
 		}
 		return move{"killed", func(r *round) { r.kill(p) }}, true
 	case moveFreeze:
@@ -85,7 +85,7 @@ func (r *round) kill(p part) {
 
 // rollBack restarts Redis from a copy of its append-only files, as after a restore or on a disk that lost its last second.
 func (r *round) rollBack() {
-	r.market.whileForgetting(func() {
+	r.market.whileLosing(func() {
 		r.old.Copy()
 		r.pause(olderBy + upTo(r.rng, olderMore))
 		r.old.RestartFromCopy()
@@ -96,7 +96,7 @@ func (r *round) rollBack() {
 // and its connections stay.
 func (r *round) promoteAgain() {
 	r.standby.Follow(r.old)
-	r.market.whileForgetting(func() {
+	r.market.whileLosing(func() {
 		r.standby.Promote()
 		r.pause(olderBy + upTo(r.rng, olderMore))
 		r.old.Follow(r.standby)

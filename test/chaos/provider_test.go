@@ -13,7 +13,7 @@ import (
 )
 
 // openProvider gives all processes one payment provider, which no kill makes forget anything.
-func (h *house) openProvider() {
+func (h *harness) openProvider() {
 	h.t.Helper()
 	path := filepath.Join(h.t.TempDir(), "provider.db")
 	h.env = append(h.env, "SPILLWAY_SIMULATE_PROVIDER_FILE="+path)
@@ -41,7 +41,7 @@ func (a account) String() string {
 }
 
 // providerAgrees: what the provider took, and did not give back, is what the ledger records, order by order (I9).
-func (h *house) providerAgrees(ctx context.Context, _ *market) ([]finding, error) {
+func (h *harness) providerAgrees(ctx context.Context, _ *market) ([]violation, error) {
 	theirs, err := accounts(ctx, h.taken, "SELECT order_id, succeeded, refunded, amount FROM outcomes")
 	if err != nil {
 		return nil, fmt.Errorf("ask the provider: %w", err)
@@ -51,18 +51,18 @@ func (h *house) providerAgrees(ctx context.Context, _ *market) ([]finding, error
 	if err != nil {
 		return nil, err
 	}
-	var out []finding
+	var out []violation
 	for id, their := range theirs {
 		our := ours[id]
 		delete(ours, id)
 		holds := their.taken && !their.returned
 		if holds != (our.taken && !our.returned) || (holds && their.amount != our.amount) {
-			out = append(out, finding{"the provider has what the ledger says", string(id), fmt.Sprintf("the provider says that %s, the ledger that %s", their, our)})
+			out = append(out, violation{"the provider has what the ledger says", string(id), fmt.Sprintf("the provider says that %s, the ledger that %s", their, our)})
 		}
 	}
 	for id, our := range ours {
 		if our.taken && !our.returned {
-			out = append(out, finding{"the provider has what the ledger says", string(id), fmt.Sprintf("the provider never heard of it, the ledger says that %s", our)})
+			out = append(out, violation{"the provider has what the ledger says", string(id), fmt.Sprintf("the provider never heard of it, the ledger says that %s", our)})
 		}
 	}
 	return out, nil

@@ -9,7 +9,7 @@ import (
 	"github.com/spillway/spillway/order"
 )
 
-// attempt is one idempotency key and everything that its client was told. One goroutine writes it; it is read when that is done.
+// attempt is one idempotency key and all responses of its client. One goroutine writes it; it is read when that is done.
 type attempt struct {
 	who   order.CustomerID
 	key   string
@@ -17,10 +17,10 @@ type attempt struct {
 	lines []*spillwayv1.Line
 	began time.Time
 
-	id        order.ID // empty: never told of an order
+	id        order.ID // empty: no order acknowledged
 	last      order.State
-	toldAt    time.Time         // when it was told of that state first
-	lost      []acknowledgement // what it was told and the shop lost
+	ackedAt   time.Time         // time of the first acknowledgement of that state
+	lost      []acknowledgement // acknowledged and lost by the shop
 	cancelled bool              // the client asked for that
 	notes     []note
 }

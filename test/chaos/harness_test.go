@@ -49,11 +49,11 @@ type part interface {
 
 var (
 	_ part = (*realparts.Proc)(nil)
-	_ part = (*program)(nil)
+	_ part = (*process)(nil)
 )
 
-// house is the real parts, and the shop's processes on them.
-type house struct {
+// harness is the real parts, and the shop's processes on them.
+type harness struct {
 	ctx     context.Context
 	t       *testing.T
 	began   time.Time
@@ -62,7 +62,7 @@ type house struct {
 	key     string
 	env     []string
 	db      *sql.DB
-	taken   *sql.DB // what the payment provider took, which is not the shop's to say
+	taken   *sql.DB // what the payment provider took, which the shop cannot write
 	redis   string
 	old     *realparts.OldRedis // the same
 	standby *realparts.OldRedis // once its replica
@@ -70,13 +70,13 @@ type house struct {
 	keys    stock.Keys
 	all     map[string]part // by name
 	workers []string
-	shop    []*program // server and workers
+	shop    []*process // server and workers
 	opened  bool       // there was a round
 }
 
-func newHouse(ctx context.Context, t *testing.T) *house {
+func newHarness(ctx context.Context, t *testing.T) *harness {
 	t.Helper()
-	h := &house{ctx: ctx, t: t, began: time.Now(), key: rand.Text() + rand.Text(), keys: stock.Keys{Namespace: namespace}}
+	h := &harness{ctx: ctx, t: t, began: time.Now(), key: rand.Text() + rand.Text(), keys: stock.Keys{Namespace: namespace}}
 	var err error
 	if h.dir, err = os.MkdirTemp("", "spillway-chaos-logs-"); err != nil {
 		t.Fatal(err)
@@ -99,13 +99,13 @@ func newHouse(ctx context.Context, t *testing.T) *house {
 		"SPILLWAY_RECONCILE_AFTER=5s", "SPILLWAY_LOST_AFTER=1s", "SPILLWAY_REPAIR_AFTER=10s", "SPILLWAY_DRAIN_TIMEOUT=10s")
 	h.openProvider()
 	h.command("migrate", "up")
-	h.hire()
-	h.say("the parts are up")
+	h.addProcesses()
+	h.logf("the parts are up")
 	return h
 }
 
-// hire makes the shop's processes, without starting them: a server and one process a worker.
-func (h *house) hire() {
+// addProcesses makes the shop's processes, without starting them: a server and one process a worker.
+func (h *harness) addProcesses() {
 	h.t.Helper()
 	listen := realparts.FreeAddr(h.t)
 	h.url = "http://" + listen
@@ -116,8 +116,8 @@ func (h *house) hire() {
 	}
 }
 
-func (h *house) add(name string, args ...string) {
-	p := &program{house: h, name: name, args: args}
+func (h *harness) add(name string, args ...string) {
+	p := &process{harness: h, name: name, args: args}
 	h.all[name] = p
 	h.shop = append(h.shop, p)
 	h.t.Cleanup(p.Kill9)
@@ -126,7 +126,7 @@ func (h *house) add(name string, args ...string) {
 var quoted = regexp.MustCompile(`"([a-z-]+)"`)
 
 // workerNames reads the names from the binary, so that a new worker is treated badly from its first day.
-func (h *house) workerNames() []string {
+func (h *harness) workerNames() []string {
 	h.t.Helper()
 	ctx, cancel := context.WithTimeout(h.ctx, commandTimeout)
 	defer cancel()
@@ -145,7 +145,7 @@ func (h *house) workerNames() []string {
 }
 
 // command runs one of the binary's commands and returns what it printed.
-func (h *house) command(args ...string) string {
+func (h *harness) command(args ...string) string {
 	h.t.Helper()
 	ctx, cancel := context.WithTimeout(h.ctx, commandTimeout)
 	defer cancel()
@@ -159,7 +159,7 @@ func (h *house) command(args ...string) string {
 }
 
 // chosen are the parts that get into trouble.
-func (h *house) chosen(names []string) []string {
+func (h *harness) chosen(names []string) []string {
 	h.t.Helper()
 	known := slices.Sorted(maps.Keys(h.all))
 	if len(names) == 0 {
@@ -181,7 +181,7 @@ func (h *house) chosen(names []string) []string {
 }
 
 // openShop starts server and workers with the durability and the defects.
-func (h *house) openShop(durability string, defects []string) {
+func (h *harness) openShop(durability string, defects []string) {
 	h.t.Helper()
 	if h.opened { // The first round's is recorded by the first process.
 		h.command("durability", durability)
@@ -194,7 +194,7 @@ func (h *house) openShop(durability string, defects []string) {
 }
 
 // closeShop ends them as an operator does, all at once: a consumer of the queue takes seconds.
-func (h *house) closeShop() {
+func (h *harness) closeShop() {
 	h.t.Helper()
 	var stopping sync.WaitGroup
 	for _, p := range h.shop {
@@ -204,7 +204,7 @@ func (h *house) closeShop() {
 }
 
 // ready waits until the server takes orders.
-func (h *house) ready() {
+func (h *harness) ready() {
 	h.t.Helper()
 	h.await(readyTimeout, "the server to be ready", func() bool {
 		ctx, cancel := context.WithTimeout(h.ctx, time.Second)
@@ -223,7 +223,7 @@ func (h *house) ready() {
 }
 
 // await polls until it is done; only the test's own goroutine may.
-func (h *house) await(limit time.Duration, what string, done func() bool) {
+func (h *harness) await(limit time.Duration, what string, done func() bool) {
 	h.t.Helper()
 	for deadline := time.Now().Add(limit); !done(); h.pause(pollEvery) {
 		if time.Now().After(deadline) {
@@ -233,7 +233,7 @@ func (h *house) await(limit time.Duration, what string, done func() bool) {
 }
 
 // pause ends the test when it is interrupted.
-func (h *house) pause(d time.Duration) {
+func (h *harness) pause(d time.Duration) {
 	h.t.Helper()
 	if wait(h.ctx, d) != nil {
 		h.t.Fatal("interrupted")
@@ -251,13 +251,13 @@ func wait(ctx context.Context, d time.Duration) error {
 	}
 }
 
-func (h *house) say(format string, args ...any) {
+func (h *harness) logf(format string, args ...any) {
 	h.t.Helper()
 	h.t.Logf("%6.1fs  %s", time.Since(h.began).Seconds(), fmt.Sprintf(format, args...))
 }
 
 // keepLogs removes them unless somebody will want to read them.
-func (h *house) keepLogs() {
+func (h *harness) keepLogs() {
 	if h.t.Failed() {
 		h.t.Logf("the logs are kept in %s", h.dir)
 		return
@@ -266,7 +266,7 @@ func (h *house) keepLogs() {
 }
 
 // grep are the lines of all logs that mention the text, such as an order's id.
-func (h *house) grep(text string) []string {
+func (h *harness) grep(text string) []string {
 	var out []string
 	for _, p := range h.shop {
 		raw, err := os.ReadFile(p.logPath())

@@ -25,18 +25,18 @@ const (
 	// drainPoll is the pause between two looks, and drainLooks how many in a row must find nothing: something late must not come after.
 	drainPoll  = time.Second
 	drainLooks = 3
-	// lookTimeout bounds one look at SQL.
-	lookTimeout = 30 * time.Second
-	// sayEvery is the time between two log lines of what a long drain waits for, if that has changed.
-	sayEvery = 10 * time.Second
-	// historiesMax bounds how many orders are told about when something is wrong.
-	historiesMax = 5
+	// queryTimeout bounds one check against SQL.
+	queryTimeout = 30 * time.Second
+	// logInterval is the time between two log lines of what a long drain waits for, if that has changed.
+	logInterval = 10 * time.Second
+	// maxHistories bounds the orders that a failure prints in full.
+	maxHistories = 5
 )
 
-// finding is something that breaks a rule.
-type finding struct{ rule, who, detail string }
+// violation is something that breaks a rule.
+type violation struct{ rule, who, detail string }
 
-func (f finding) String() string { return fmt.Sprintf("%s: %s: %s", f.rule, f.who, f.detail) }
+func (f violation) String() string { return fmt.Sprintf("%s: %s: %s", f.rule, f.who, f.detail) }
 
 // rule is a query for what breaks it: who, and what is wrong.
 type rule struct{ name, query string }
@@ -71,16 +71,16 @@ var rules = []rule{
 	{"trouble makes no dead letters", `SELECT IF(order_id = '', dedup_key, order_id), CONCAT(source, ': ', reason) FROM failed_orders WHERE status = 'open'`},
 }
 
-// judge waits until the drain leaves no violation, and reports those that remain.
-func (r *round) judge(m *market) {
+// verify waits until the drain leaves no violation, and reports those that remain.
+func (r *round) verify(m *market) {
 	r.t.Helper()
 	found := r.drain(m)
 	if len(found) == 0 {
 		r.audit()
-		r.sayLosses(m)
+		r.logLosses(m)
 	}
 	for _, c := range m.complaints {
-		found = append(found, finding{"what clients are told", c.who, c.at.UTC().Format(clock) + " " + c.text})
+		found = append(found, violation{"responses to clients", c.who, c.at.UTC().Format(clock) + " " + c.text})
 	}
 	r.report(m, found)
 	if r.t.Failed() {
@@ -88,8 +88,8 @@ func (r *round) judge(m *market) {
 	}
 }
 
-// sayLosses logs how many acknowledged orders Redis lost, each of which is refunded.
-func (r *round) sayLosses(m *market) {
+// logLosses logs how many acknowledged orders Redis lost, each of which is refunded.
+func (r *round) logLosses(m *market) {
 	r.t.Helper()
 	states, err := r.states(r.ctx)
 	if err != nil {
@@ -97,19 +97,19 @@ func (r *round) sayLosses(m *market) {
 		return
 	}
 	if n := len(m.losses(states)); n > 0 {
-		r.say("%d acknowledged orders were lost with Redis; what was paid for them is refunded", n)
+		r.logf("%d acknowledged orders were lost with Redis; what was paid for them is refunded", n)
 	}
 }
 
 // drain looks until nothing is wrong, or for too long, and returns what is wrong then.
-func (r *round) drain(m *market) (found []finding) {
+func (r *round) drain(m *market) (found []violation) {
 	r.t.Helper()
 	began, said, last := time.Now(), time.Now(), ""
 	for quiet := 0; ; r.pause(drainPoll) {
 		var err error
-		if found, err = r.look(m); err == nil && len(found) == 0 {
+		if found, err = r.violations(m); err == nil && len(found) == 0 {
 			if quiet++; quiet == drainLooks {
-				r.say("drained after %s", time.Since(began).Round(time.Second))
+				r.logf("drained after %s", time.Since(began).Round(time.Second))
 				return nil
 			}
 			continue
@@ -119,18 +119,18 @@ func (r *round) drain(m *market) (found []finding) {
 			if err != nil {
 				r.t.Errorf("SQL and the server could not be asked: %v", err)
 			}
-			r.say("not drained after %s", time.Since(began).Round(time.Second))
+			r.logf("not drained after %s", time.Since(began).Round(time.Second))
 			return found
 		}
-		if now := fmt.Sprintf("%s (%v)", byRule(found), err); now != last && time.Since(said) > sayEvery {
+		if now := fmt.Sprintf("%s (%v)", byRule(found), err); now != last && time.Since(said) > logInterval {
 			said, last = time.Now(), now
-			r.say("draining: %s", now)
+			r.logf("draining: %s", now)
 		}
 	}
 }
 
 // byRule counts the findings.
-func byRule(found []finding) string {
+func byRule(found []violation) string {
 	counts := map[string]int{}
 	for _, f := range found {
 		counts[f.rule]++
@@ -142,19 +142,19 @@ func byRule(found []finding) string {
 	return strings.Join(out, ", ")
 }
 
-// look reads all violations from SQL once.
-func (r *round) look(m *market) ([]finding, error) {
-	ctx, cancel := context.WithTimeout(r.ctx, lookTimeout)
+// violations reads all violations from SQL once.
+func (r *round) violations(m *market) ([]violation, error) {
+	ctx, cancel := context.WithTimeout(r.ctx, queryTimeout)
 	defer cancel()
-	var out []finding
+	var out []violation
 	for _, rule := range rules {
-		found, err := r.broken(ctx, rule)
+		found, err := r.violationsOf(ctx, rule)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", rule.name, err)
 		}
 		out = append(out, found...)
 	}
-	for _, check := range []func(context.Context, *market) ([]finding, error){r.toldIsTrue, r.lossesAreRefunded, r.restocksAreBooked, r.countersAgree, r.providerAgrees} {
+	for _, check := range []func(context.Context, *market) ([]violation, error){r.acknowledgementsAreTrue, r.lossesAreRefunded, r.restocksAreBooked, r.countersAgree, r.providerAgrees} {
 		found, err := check(ctx, m)
 		if err != nil {
 			return nil, err
@@ -164,9 +164,9 @@ func (r *round) look(m *market) ([]finding, error) {
 	return out, nil
 }
 
-func (h *house) broken(ctx context.Context, r rule) (out []finding, err error) {
+func (h *harness) violationsOf(ctx context.Context, r rule) (out []violation, err error) {
 	err = each(ctx, h.db, r.query, func(rows *sql.Rows) error {
-		f := finding{rule: r.name}
+		f := violation{rule: r.name}
 		err := rows.Scan(&f.who, &f.detail)
 		out = append(out, f)
 		return err
@@ -189,32 +189,32 @@ func each(ctx context.Context, db *sql.DB, query string, scan func(*sql.Rows) er
 	return rows.Err()
 }
 
-// toldIsTrue: each order that a client was told about is in SQL, in the state it was told or a later one (I5).
-func (h *house) toldIsTrue(ctx context.Context, m *market) ([]finding, error) {
+// acknowledgementsAreTrue: each order that was acknowledged to a client is in SQL, in the acknowledged state or a later one (I5).
+func (h *harness) acknowledgementsAreTrue(ctx context.Context, m *market) ([]violation, error) {
 	states, err := h.states(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var out []finding
+	var out []violation
 	wrong := func(a *attempt, format string, args ...any) {
-		out = append(out, finding{"what was told is true", string(a.id), fmt.Sprintf(format, args...)})
+		out = append(out, violation{"acknowledged states are true", string(a.id), fmt.Sprintf(format, args...)})
 	}
 	for _, a := range m.attempts {
 		state, ok := states[a.id]
 		switch {
-		case a.id == "", m.forgiven(a): // The latter is for lossesAreRefunded.
+		case a.id == "", m.mayBeLost(a): // The latter is for lossesAreRefunded.
 		case !ok:
-			wrong(a, "it was told as %s and is not in SQL", a.last)
+			wrong(a, "it was acknowledged as %s and is not in SQL", a.last)
 		case !state.Follows(a.last):
-			wrong(a, "it was told as %s and is %s in SQL", a.last, state)
+			wrong(a, "it was acknowledged as %s and is %s in SQL", a.last, state)
 		case state == order.Cancelled && !a.cancelled && slices.Contains([]order.State{order.Paid, order.ShipFailed}, a.last):
-			wrong(a, "it was told as %s and is cancelled in SQL, though its client did not ask for that", a.last)
+			wrong(a, "it was acknowledged as %s and is cancelled in SQL, though its client did not cancel it", a.last)
 		}
 	}
 	return out, nil
 }
 
-func (h *house) states(ctx context.Context) (map[order.ID]order.State, error) {
+func (h *harness) states(ctx context.Context) (map[order.ID]order.State, error) {
 	out := map[order.ID]order.State{}
 	return out, each(ctx, h.db, "SELECT id, state FROM orders", func(rows *sql.Rows) error {
 		var id order.ID
@@ -226,8 +226,8 @@ func (h *house) states(ctx context.Context) (map[order.ID]order.State, error) {
 }
 
 // restocksAreBooked: each adjustment that was acknowledged is in SQL, once by its key.
-func (h *house) restocksAreBooked(ctx context.Context, m *market) ([]finding, error) {
-	var out []finding
+func (h *harness) restocksAreBooked(ctx context.Context, m *market) ([]violation, error) {
+	var out []violation
 	for id, units := range m.adjustments {
 		var n int64
 		err := h.db.QueryRowContext(ctx, "SELECT COALESCE(SUM(delta), 0) FROM stock_adjustments WHERE adjustment_id = ?", id).Scan(&n)
@@ -235,16 +235,16 @@ func (h *house) restocksAreBooked(ctx context.Context, m *market) ([]finding, er
 			return nil, err
 		}
 		if n != units {
-			out = append(out, finding{"an adjustment is booked once", id, fmt.Sprintf("%d units were acknowledged, SQL has %d", units, n)})
+			out = append(out, violation{"an adjustment is booked once", id, fmt.Sprintf("%d units were acknowledged, SQL has %d", units, n)})
 		}
 	}
 	return out, nil
 }
 
 // countersAgree: once drained, what can be bought is what SQL has left.
-func (h *house) countersAgree(ctx context.Context, m *market) ([]finding, error) {
+func (h *harness) countersAgree(ctx context.Context, m *market) ([]violation, error) {
 	catalog := spillwayv1connect.NewCatalogServiceClient(http.DefaultClient, h.url)
-	var out []finding
+	var out []violation
 	for _, sku := range m.skus() {
 		resp, err := catalog.GetProduct(ctx, &spillwayv1.GetProductRequest{Sku: string(sku)})
 		if err != nil {
@@ -255,7 +255,7 @@ func (h *house) countersAgree(ctx context.Context, m *market) ([]finding, error)
 			return nil, err
 		}
 		if n := resp.GetProduct().GetAvailable(); n != left {
-			out = append(out, finding{"the counters agree with SQL", string(sku), fmt.Sprintf("%d can be bought, SQL has %d", n, left)})
+			out = append(out, violation{"the counters agree with SQL", string(sku), fmt.Sprintf("%d can be bought, SQL has %d", n, left)})
 		}
 	}
 	return out, nil
@@ -263,7 +263,7 @@ func (h *house) countersAgree(ctx context.Context, m *market) ([]finding, error)
 
 // audit runs the shop's own audit, which checks more than the rules here. Its environment names Redis and the provider's file, so that it
 // also compares Redis' counters with SQL, and the provider with the ledger.
-func (h *house) audit() {
+func (h *harness) audit() {
 	h.t.Helper()
 	ctx, cancel := context.WithTimeout(h.ctx, commandTimeout)
 	defer cancel()
@@ -274,7 +274,7 @@ func (h *house) audit() {
 	switch {
 	case err == nil:
 		lines := strings.Split(strings.TrimSpace(string(out)), "\n")
-		h.say("audit: %s", lines[len(lines)-1])
+		h.logf("audit: %s", lines[len(lines)-1])
 	case errors.As(err, &exit):
 		h.t.Errorf("spillway audit --drained: %v\n%s", err, out)
 	default:
@@ -283,17 +283,17 @@ func (h *house) audit() {
 }
 
 // report fails the test by what was found, with the histories of the first orders.
-func (r *round) report(m *market, found []finding) {
+func (r *round) report(m *market, found []violation) {
 	r.t.Helper()
-	told := map[string]bool{}
+	shown := map[string]bool{}
 	for i, f := range found {
-		if i == 10*historiesMax {
+		if i == 10*maxHistories {
 			r.t.Errorf("... and %d more", len(found)-i)
 			break
 		}
 		r.t.Errorf("round %d: %s", r.number, f)
-		if !told[f.who] && len(told) < historiesMax {
-			told[f.who] = true
+		if !shown[f.who] && len(shown) < maxHistories {
+			shown[f.who] = true
 			r.t.Log(r.history(m, f.who))
 		}
 	}

@@ -20,9 +20,9 @@ const (
 	killTimeout = 60 * time.Second
 )
 
-// program is one process of the shop: the server, or one worker.
-type program struct {
-	*house
+// process is one process of the shop: the server, or one worker.
+type process struct {
+	*harness
 	name string
 	args []string
 	env  []string
@@ -33,10 +33,10 @@ type program struct {
 	died int           // how often it ended without a signal of this test
 }
 
-func (p *program) logPath() string { return filepath.Join(p.dir, p.name+".log") }
+func (p *process) logPath() string { return filepath.Join(p.dir, p.name+".log") }
 
 // Restart starts it, after its end if it runs. The server is waited for.
-func (p *program) Restart() {
+func (p *process) Restart() {
 	p.t.Helper()
 	p.Kill9()
 	p.mu.Lock()
@@ -51,7 +51,7 @@ func (p *program) Restart() {
 }
 
 // launch is called with the lock held.
-func (p *program) launch() error {
+func (p *process) launch() error {
 	log, err := os.OpenFile(p.logPath(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
@@ -71,7 +71,7 @@ func (p *program) launch() error {
 }
 
 // watch starts it again when it ends by itself.
-func (p *program) watch(cmd *exec.Cmd, gone chan struct{}) {
+func (p *process) watch(cmd *exec.Cmd, gone chan struct{}) {
 	_ = cmd.Wait() // Its log has the reason.
 	close(gone)
 	timer := time.NewTimer(rebirth)
@@ -94,12 +94,12 @@ func (p *program) watch(cmd *exec.Cmd, gone chan struct{}) {
 }
 
 // Kill9 ends it without a warning and returns when it is gone.
-func (p *program) Kill9() { p.end(syscall.SIGKILL) }
+func (p *process) Kill9() { p.end(syscall.SIGKILL) }
 
 // Stop ends it as an operator does.
-func (p *program) Stop() { p.end(syscall.SIGTERM) }
+func (p *process) Stop() { p.end(syscall.SIGTERM) }
 
-func (p *program) end(s syscall.Signal) {
+func (p *process) end(s syscall.Signal) {
 	p.mu.Lock()
 	cmd, gone := p.cmd, p.gone
 	p.cmd = nil
@@ -124,12 +124,12 @@ func (p *program) end(s syscall.Signal) {
 }
 
 // Pause freezes it.
-func (p *program) Pause() { p.signal(syscall.SIGSTOP) }
+func (p *process) Pause() { p.signal(syscall.SIGSTOP) }
 
 // Resume lets it go on.
-func (p *program) Resume() { p.signal(syscall.SIGCONT) }
+func (p *process) Resume() { p.signal(syscall.SIGCONT) }
 
-func (p *program) signal(s syscall.Signal) {
+func (p *process) signal(s syscall.Signal) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.cmd != nil {
@@ -137,8 +137,8 @@ func (p *program) signal(s syscall.Signal) {
 	}
 }
 
-// noRestlessWorkers: a process may end by itself when what it needs is away as it starts, but never by a panic.
-func (h *house) noRestlessWorkers() {
+// noWorkerRestarts: a process may end by itself when what it needs is away as it starts, but never by a panic.
+func (h *harness) noWorkerRestarts() {
 	h.t.Helper()
 	var died []string
 	for _, p := range h.shop {
@@ -150,6 +150,6 @@ func (h *house) noRestlessWorkers() {
 		h.t.Error(line)
 	}
 	if len(died) > 0 {
-		h.say("ended by themselves: %s", strings.Join(died, ", "))
+		h.logf("ended by themselves: %s", strings.Join(died, ", "))
 	}
 }
