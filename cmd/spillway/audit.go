@@ -3,25 +3,20 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"strings"
 	"text/tabwriter"
 	"time"
 
+	"github.com/spillway/spillway/app"
 	"github.com/spillway/spillway/audit"
-	"github.com/spillway/spillway/order"
-	"github.com/spillway/spillway/store"
-	"github.com/spillway/spillway/telemetry"
 )
 
 type auditCmd struct {
-	SQL     sqlConfig     `embed:""`
-	Redis   redisConfig   `embed:""`
+	SQL     sqlFlags      `embed:""`
+	Redis   redisFlags    `embed:""`
 	Drained bool          `help:"Demand that nothing is on its way any more: no order without its row, no cancellation unfinished, no charge without its order. For a shop that is stopped or idle."`
 	Wait    time.Duration `placeholder:"DURATION" help:"With --drained: look again until the books close, for this long at most."`
 	Grace   time.Duration `default:"15m" help:"Without --drained: how long something may be on its way before it counts as lost; more than --lost-after."`
@@ -50,19 +45,13 @@ Exit status: 0 if the books close, 1 if a rule is broken, 2 if the audit could n
 
 // The exit statuses of an audit.
 const (
-	exitBroken  = 1
-	exitCannot  = 2
-	auditPeriod = time.Second // between two looks with --wait
+	exitBroken = 1
+	exitCannot = 2
 )
 
 // Run audits and prints the report.
 func (c *auditCmd) Run(ctx context.Context, log *slog.Logger, out io.Writer) error {
-	stopMetrics, err := telemetry.PushedMetrics(ctx, log)
-	if err != nil {
-		return &exitError{exitCannot, err}
-	}
-	defer stopMetrics()
-	r, err := c.audit(ctx)
+	r, err := app.RunAudit(ctx, c.config(), log)
 	if err == nil {
 		err = c.print(out, r)
 	}
@@ -75,58 +64,10 @@ func (c *auditCmd) Run(ctx context.Context, log *slog.Logger, out io.Writer) err
 	return nil
 }
 
-func (c *auditCmd) validate() error {
-	errs := []error{c.validateOutside()}
-	if c.Wait < 0 || (c.Wait > 0 && !c.Drained) {
-		errs = append(errs, errors.New("--wait: goes with --drained, and must not be negative"))
-	}
-	if c.Grace <= 0 {
-		errs = append(errs, fmt.Errorf("--grace %s: must be more than nothing", c.Grace))
-	}
-	if c.MaxPaid <= 0 {
-		errs = append(errs, fmt.Errorf("--max-paid-age %s: must be more than nothing", c.MaxPaid))
-	}
-	if c.SQL.embedded() {
-		// Opening it would make an empty one, whose books close.
-		if _, err := os.Stat(filepath.Join(c.SQL.DataDir, "spillway.db")); err != nil {
-			errs = append(errs, fmt.Errorf("there is no database in %q (--data-dir), and no --mysql is given: %w", c.SQL.DataDir, err))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-func (c *auditCmd) audit(ctx context.Context) (r audit.Report, err error) {
-	if err := c.validate(); err != nil {
-		return r, err
-	}
-	err = withDB(ctx, c.SQL, func(db *store.DB) error {
-		if err := store.NewMigrator(db).Check(ctx); err != nil {
-			return err
-		}
-		o, closeOutside, err := c.outside()
-		if err == nil {
-			r, err = c.repeat(ctx, store.NewAudits(db), o)
-		}
-		return errors.Join(err, closeOutside())
-	})
-	return r, err
-}
-
-// repeat audits until the books close or the time is over; while SQL, Redis or the provider is unavailable, that counts as not closed yet.
-func (c *auditCmd) repeat(ctx context.Context, source *store.Audits, o audit.Options) (audit.Report, error) {
-	o.Drained, o.Grace, o.MaxPaidAge = c.Drained, c.Grace, c.MaxPaid
-	deadline := time.Now().Add(c.Wait)
-	for {
-		r, err := audit.Run(ctx, source, o)
-		final := err != nil && !errors.Is(err, order.ErrUnavailable)
-		if r.OK || final || time.Now().Add(auditPeriod).After(deadline) {
-			return r, err
-		}
-		select {
-		case <-ctx.Done():
-			return r, ctx.Err()
-		case <-time.After(auditPeriod):
-		}
+func (c *auditCmd) config() app.AuditRun {
+	return app.AuditRun{
+		SQL: c.SQL.config(), Redis: c.Redis.config(), ProviderFile: c.ProviderFile, Drained: c.Drained, Wait: c.Wait, Grace: c.Grace,
+		MaxPaidAge: c.MaxPaid,
 	}
 }
 

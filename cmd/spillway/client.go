@@ -11,6 +11,7 @@ import (
 
 	"connectrpc.com/connect"
 
+	"github.com/spillway/spillway/app"
 	"github.com/spillway/spillway/order"
 )
 
@@ -19,8 +20,8 @@ type clientConfig struct {
 	URL     string    `name:"url" env:"SPILLWAY_URL" default:"http://127.0.0.1:8080" help:"Where the API is."`
 	Token   string    `name:"token" env:"SPILLWAY_TOKEN" help:"An operator's bearer token, as 'spillway token --role operator' prints it. Without it, one is minted with --auth-key or the dev key in --data-dir."`
 	As      string    `name:"as" env:"USER" default:"operator" help:"Who you are: the name that the history keeps, if the token is minted here."`
-	DataDir string    `name:"data-dir" env:"SPILLWAY_DATA_DIR" default:"data" help:"Where the dev key is."`
-	Key     keyConfig `embed:""`
+	DataDir string    `name:"data-dir" env:"SPILLWAY_DATA_DIR" default:"${data_dir}" help:"Where the dev key is."`
+	Auth    authFlags `embed:""`
 }
 
 const (
@@ -47,13 +48,13 @@ func (c clientConfig) token() (string, error) {
 	if c.Token != "" {
 		return c.Token, nil
 	}
-	if _, err := os.Stat(devKey(c.DataDir)); c.Key.Key == "" && err != nil {
+	if _, err := os.Stat(app.DevKey(c.DataDir)); c.Auth.Key == "" && err != nil {
 		return "", fmt.Errorf("no token: give --token (SPILLWAY_TOKEN), or --auth-key (SPILLWAY_AUTH_KEY), or the --data-dir of a shop on embedded storage; there is no dev key in %q", c.DataDir)
 	}
 	if !customerPattern.MatchString(c.As) {
 		return "", fmt.Errorf("--as %q: take 1 to 64 visible ASCII characters", c.As)
 	}
-	return c.Key.operator(c.DataDir, order.CustomerID(c.As), mintedTTL)
+	return c.Auth.operator(c.DataDir, order.CustomerID(c.As), mintedTTL)
 }
 
 // bearer sends a token with every request.

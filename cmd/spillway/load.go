@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spillway/spillway/app"
 	"github.com/spillway/spillway/load"
 )
 
@@ -26,7 +27,7 @@ type loadCmd struct {
 	Retries     int           `default:"3" help:"How often an order that was shed or not answered is sent again with the same Idempotency-Key, after the delay that the shop asks for (at most 5s)."`
 	Card        string        `default:"4242424242424242" help:"The card that pays; see the README for those that fail."`
 	Token       string        `env:"SPILLWAY_OPERATOR_TOKEN" help:"An operator's bearer token, for --stock, for as many sessions as there are buyers, and for the audit at the end. Without it, one is made by --auth-key, or by the key in --data-dir."`
-	Key         keyConfig     `embed:""`
+	Auth        authFlags     `embed:""`
 	DataDir     string        `name:"data-dir" env:"SPILLWAY_DATA_DIR" help:"The data directory of a shop on embedded storage, whose key signs an operator's token."`
 	SettleWait  time.Duration `default:"60s" help:"How long to wait until the accepted orders are SHIPPED, and as long again until the audit is content."`
 	Output      string        `enum:"table,json" default:"table" help:"How to print the result: ${enum}."`
@@ -39,15 +40,15 @@ const operatorTTL = 4 * 24 * time.Hour
 
 // operator is the token for what a guest may not do; empty if there is none.
 func (c *loadCmd) operator() (string, error) {
-	if c.Token != "" || (c.Key.Key == "" && c.DataDir == "") {
+	if c.Token != "" || (c.Auth.Key == "" && c.DataDir == "") {
 		return c.Token, nil
 	}
-	if c.Key.Key == "" { // A load makes no key.
-		if _, err := os.Stat(devKey(c.DataDir)); err != nil {
+	if c.Auth.Key == "" { // A load makes no key.
+		if _, err := os.Stat(app.DevKey(c.DataDir)); err != nil {
 			return "", fmt.Errorf("--data-dir: %w", err)
 		}
 	}
-	token, err := c.Key.operator(c.DataDir, "spillway-load", operatorTTL)
+	token, err := c.Auth.operator(c.DataDir, "spillway-load", operatorTTL)
 	if err != nil {
 		return "", fmt.Errorf("--auth-key: %w", err)
 	}

@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -93,7 +92,7 @@ var errHelp = errors.New("help was printed")
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
 	var c cli
 	parser, err := kong.New(&c, kong.Name("spillway"), kong.Description(description), kong.UsageOnError(),
-		kong.Vars{"workers": strings.Join(workerNames, ",")},
+		flagDefaults(),
 		kong.Writers(stdout, stderr), kong.Exit(func(int) { panic(errHelp) }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true}))
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/spillway/spillway/store"
+	"github.com/spillway/spillway/app"
 )
 
 type migrateCmd struct {
@@ -17,60 +17,44 @@ type migrateCmd struct {
 }
 
 type migrateUpCmd struct {
-	SQL sqlConfig `embed:""`
+	SQL sqlFlags `embed:""`
 }
 
 // Run applies what is pending.
 func (c *migrateUpCmd) Run(ctx context.Context, out io.Writer) error {
-	return withDB(ctx, c.SQL, func(db *store.DB) error {
-		applied, err := store.NewMigrator(db).Up(ctx)
-		for _, name := range applied {
-			fmt.Fprintln(out, "applied", name)
-		}
-		if err == nil && len(applied) == 0 {
-			fmt.Fprintln(out, "nothing is pending")
-		}
-		return err
-	})
+	applied, err := app.MigrateUp(ctx, c.SQL.config())
+	for _, name := range applied {
+		fmt.Fprintln(out, "applied", name)
+	}
+	if err == nil && len(applied) == 0 {
+		fmt.Fprintln(out, "nothing is pending")
+	}
+	return err
 }
 
 type migrateStatusCmd struct {
-	SQL sqlConfig `embed:""`
+	SQL sqlFlags `embed:""`
 }
 
 var errPending = errors.New("migrations are pending: run `spillway migrate up`")
 
 // Run lists the migrations.
 func (c *migrateStatusCmd) Run(ctx context.Context, out io.Writer) error {
-	return withDB(ctx, c.SQL, func(db *store.DB) error {
-		all, err := store.NewMigrator(db).Status(ctx)
-		if err != nil {
-			return err
-		}
-		w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(w, "VERSION\tFILE\tAPPLIED")
-		var pending error
-		for _, s := range all {
-			applied := "pending"
-			if s.AppliedAt == nil {
-				pending = errPending
-			} else {
-				applied = s.AppliedAt.Format(time.RFC3339)
-			}
-			fmt.Fprintf(w, "%s\t%s\t%s\n", s.Version, s.Name, applied)
-		}
-		return errors.Join(w.Flush(), pending)
-	})
-}
-
-// withDB opens the database for one command.
-func withDB(ctx context.Context, cfg sqlConfig, f func(db *store.DB) error) error {
-	if err := cfg.validate(); err != nil {
-		return err
-	}
-	db, err := store.Open(ctx, cfg.dsn())
+	all, err := app.Migrations(ctx, c.SQL.config())
 	if err != nil {
 		return err
 	}
-	return errors.Join(f(db), db.Close())
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "VERSION\tFILE\tAPPLIED")
+	var pending error
+	for _, s := range all {
+		applied := "pending"
+		if s.AppliedAt == nil {
+			pending = errPending
+		} else {
+			applied = s.AppliedAt.Format(time.RFC3339)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\n", s.Version, s.Name, applied)
+	}
+	return errors.Join(w.Flush(), pending)
 }

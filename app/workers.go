@@ -1,4 +1,4 @@
-package main
+package app
 
 import (
 	"context"
@@ -27,58 +27,61 @@ const (
 	workerDrain      = "dead-letter-drain"
 )
 
+// WorkerNames lists the workers, in the order of an order's path.
+func WorkerNames() []string { return slices.Clone(workerNames) }
+
 var workerNames = []string{
 	workerFlusher, workerRelay, workerWriter, workerShipper, workerMailer,
 	workerReconciler, workerCanceller, workerRefunds, workerLost, workerRescuer, workerRepairer, workerDispatcher, workerDrain,
 }
 
 // newWorkers makes the workers of the role: first those on an order's path, in its order, because that is how they are drained.
-func newWorkers(ctx context.Context, p *parts, a *api, r role) (out turns, err error) {
-	if slices.Contains(r.workers, workerFlusher) {
+func newWorkers(ctx context.Context, p *parts, a *api, c Config) (out workerSet, err error) {
+	if slices.Contains(c.Workers, workerFlusher) {
 		f := p.flusher()
-		out = append(out, turn{name: workerFlusher, run: f.Run, once: f.RunOnce})
+		out = append(out, worker{name: workerFlusher, run: f.Run, runOnce: f.RunOnce})
 	}
-	if slices.ContainsFunc(r.workers, func(w string) bool { return slices.Contains(queueWorkers, w) }) {
-		if out, err = addQueueWorkers(ctx, p, a, r, out); err != nil {
+	if slices.ContainsFunc(c.Workers, func(w string) bool { return slices.Contains(queueWorkers, w) }) {
+		if out, err = addQueueWorkers(ctx, p, a, c, out); err != nil {
 			return nil, err
 		}
 	}
-	return append(out, sqlWorkers(p, a, r)...), nil
+	return append(out, sqlWorkers(p, a, c)...), nil
 }
 
 // queueWorkers are those that need the queue.
 var queueWorkers = []string{workerRelay, workerWriter, workerShipper, workerMailer, workerDrain}
 
-func addQueueWorkers(ctx context.Context, p *parts, a *api, r role, out turns) (turns, error) {
-	broker, err := p.openBroker(ctx, r)
+func addQueueWorkers(ctx context.Context, p *parts, a *api, c Config, out workerSet) (workerSet, error) {
+	broker, err := p.openBroker(ctx, c)
 	if err != nil {
 		return nil, err
 	}
-	if slices.Contains(r.workers, workerRelay) {
+	if slices.Contains(c.Workers, workerRelay) {
 		producer, err := broker.Producer()
 		if err != nil {
 			return nil, err
 		}
-		relay := workers.NewOrderRelay(workers.DefaultRelayConfig(r.queue.Topic, consumerName()), p.journal, store.NewStock(p.db), producer, p.log)
-		out = append(out, turn{name: workerRelay, run: relay.Run, once: relay.RunOnce})
+		relay := workers.NewOrderRelay(workers.DefaultRelayConfig(c.Queue.Topic, consumerName()), p.journal, store.NewStock(p.db), producer, p.log)
+		out = append(out, worker{name: workerRelay, run: relay.Run, runOnce: relay.RunOnce})
 	}
-	return addConsumers(p, a, r, broker, out)
+	return addConsumers(p, a, c, broker, out)
 }
 
 // sqlWorkers go on where the others stopped: they look at SQL for what is due, and for what went wrong.
-func sqlWorkers(p *parts, a *api, r role) turns {
+func sqlWorkers(p *parts, a *api, c Config) workerSet {
 	orders, intents, books := store.NewOrders(p.db), store.NewCancellations(p.db), store.NewStock(p.db)
 	reconcile, lost := workers.DefaultReconcileConfig(), workers.DefaultLostConfig()
-	reconcile.After, lost.After, lost.Partition = r.orders.ReconcileAfter, r.orders.LostAfter, partition
+	reconcile.After, lost.After, lost.Partition = c.Orders.ReconcileAfter, c.Orders.LostAfter, partition
 	dispatcher := workers.NewMailDispatcher(workers.DefaultDispatchConfig(), store.NewMails(p.db), orders, a.mail, p.log)
 	rescuer := workers.NewShipRescuer(workers.DefaultRescueConfig(), orders, a.carrier, p.log).Announcing(p.changes)
 	reconciler := workers.NewPaymentReconciler(reconcile, orders, intents, a.payments, p.stock, p.log)
 	finisher := workers.NewCancellationFinisher(intents, a.payments, p.stock, p.log)
 	refunds := workers.NewRefundRetrier(a.ledger, gateway.Payments{Client: a.payments.Client, Policy: p.policies[gateway.Refund]}, p.log)
 	finder := workers.NewLostOrders(lost, books, a.ledger, p.stock, p.journal, intents, p.log)
-	repairer := newRepairer(p, a, r)
-	all := turns{
-		{name: workerDispatcher, run: dispatcher.Run, once: dispatcher.RunOnce},
+	repairer := newRepairer(p, a, c)
+	all := workerSet{
+		{name: workerDispatcher, run: dispatcher.Run, runOnce: dispatcher.RunOnce},
 		{workerRescuer, rescuer.Run, rescuer.RunOnce, true},
 		{workerReconciler, reconciler.Run, reconciler.RunOnce, true},
 		{workerCanceller, finisher.Run, finisher.RunOnce, true},
@@ -86,5 +89,5 @@ func sqlWorkers(p *parts, a *api, r role) turns {
 		{workerLost, finder.Run, finder.RunOnce, true},
 		{workerRepairer, repairer.Run, repairer.RunOnce, true},
 	}
-	return slices.DeleteFunc(all, func(t turn) bool { return !slices.Contains(r.workers, t.name) })
+	return slices.DeleteFunc(all, func(w worker) bool { return !slices.Contains(c.Workers, w.name) })
 }

@@ -1,10 +1,8 @@
-package main
+package app
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os"
 
 	"github.com/spillway/spillway/audit"
 	"github.com/spillway/spillway/gateway"
@@ -57,44 +55,4 @@ func auditedProvider(file string, p gateway.Statement) audit.Provider {
 		return nil
 	}
 	return providerStatement{p}
-}
-
-// outside opens what the audit reads beside SQL. The caller calls close.
-func (c *auditCmd) outside() (o audit.Options, closeAll func() error, err error) {
-	var closers []func() error
-	closeAll = func() error {
-		var errs []error
-		for _, f := range closers {
-			errs = append(errs, f())
-		}
-		return errors.Join(errs...)
-	}
-	if c.Drained && !c.Redis.embedded() {
-		r, err := stock.Connect(c.Redis.stock())
-		if err != nil {
-			return o, closeAll, err
-		}
-		closers = append(closers, func() error { r.Close(); return nil })
-		o.Counters = anyRedisCounters{redisCounters{r, stock.Keys{Namespace: c.Redis.Namespace, Partition: partition}}}
-	}
-	if c.ProviderFile != "" {
-		p, err := gateway.NewSimulatedIn(c.ProviderFile)
-		if err != nil {
-			return o, closeAll, err
-		}
-		closers = append(closers, p.Close)
-		o.Provider = auditedProvider(c.ProviderFile, p)
-	}
-	return o, closeAll, nil
-}
-
-// validateOutside checks the flags of what is read beside SQL. Opening a provider's file that is not there would make an empty one.
-func (c *auditCmd) validateOutside() error {
-	err := c.Redis.validate()
-	if c.ProviderFile != "" {
-		if _, serr := os.Stat(c.ProviderFile); serr != nil {
-			err = errors.Join(err, fmt.Errorf("--simulate-provider-file %s: %w", c.ProviderFile, serr))
-		}
-	}
-	return err
 }

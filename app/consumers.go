@@ -1,4 +1,4 @@
-package main
+package app
 
 import (
 	"os"
@@ -11,42 +11,42 @@ import (
 	"github.com/spillway/spillway/workers"
 )
 
-func addConsumers(p *parts, a *api, r role, broker queue.Broker, out turns) (turns, error) {
+func addConsumers(p *parts, a *api, c Config, broker queue.Broker, out workerSet) (workerSet, error) {
 	orders, dead := store.NewOrders(p.db), store.NewDeadLetters(p.db)
 	for _, w := range []struct {
 		name, group string
-		make        func(c queue.Consumer) turn
+		make        func(c queue.Consumer) worker
 	}{
-		{workerWriter, groupOrders, func(c queue.Consumer) turn {
+		{workerWriter, groupOrders, func(c queue.Consumer) worker {
 			w := workers.NewOrderWriter(workers.DefaultWriterConfig(), c, orders, dead, p.stock, workers.NewDuplicates(p.stock, a.payments), p.log)
-			return turn{name: workerWriter, run: w.Run, once: w.RunOnce}
+			return worker{name: workerWriter, run: w.Run, runOnce: w.RunOnce}
 		}},
-		{workerShipper, groupShipping, func(c queue.Consumer) turn {
+		{workerShipper, groupShipping, func(c queue.Consumer) worker {
 			s := workers.NewShipper(workers.DefaultShipConfig(), c, orders, dead, a.carrier, p.log).Announcing(p.changes)
-			return turn{name: workerShipper, run: s.Run, once: s.RunOnce}
+			return worker{name: workerShipper, run: s.Run, runOnce: s.RunOnce}
 		}},
-		{workerMailer, groupMail, func(c queue.Consumer) turn {
+		{workerMailer, groupMail, func(c queue.Consumer) worker {
 			m := workers.NewMailer(workers.DefaultMailConfig(), c, dead, a.mail, p.log)
-			return turn{name: workerMailer, run: m.Run, once: m.RunOnce}
+			return worker{name: workerMailer, run: m.Run, runOnce: m.RunOnce}
 		}},
 	} {
-		if !slices.Contains(r.workers, w.name) {
+		if !slices.Contains(c.Workers, w.name) {
 			continue
 		}
-		c, err := broker.Consumer(r.queue.Topic, w.group)
+		consumer, err := broker.Consumer(c.Queue.Topic, w.group)
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, w.make(c))
+		out = append(out, w.make(consumer))
 	}
-	if !slices.Contains(r.workers, workerDrain) {
+	if !slices.Contains(c.Workers, workerDrain) {
 		return out, nil
 	}
 	return addDrains(p, broker, dead, out)
 }
 
 // addDrains drains what the broker gives up, if it does that at all: a loop for each group.
-func addDrains(p *parts, broker queue.Broker, dead *store.DeadLetters, out turns) (turns, error) {
+func addDrains(p *parts, broker queue.Broker, dead *store.DeadLetters, out workerSet) (workerSet, error) {
 	if !broker.Features().GivesUp {
 		return out, nil
 	}
@@ -56,7 +56,7 @@ func addDrains(p *parts, broker queue.Broker, dead *store.DeadLetters, out turns
 			return nil, err
 		}
 		d := workers.NewDeadLetterDrain(workers.DefaultDrainConfig(group), c, dead, p.log)
-		out = append(out, turn{name: workerDrain, run: d.Run, once: d.RunOnce})
+		out = append(out, worker{name: workerDrain, run: d.Run, runOnce: d.RunOnce})
 	}
 	return out, nil
 }

@@ -1,4 +1,4 @@
-package main
+package app
 
 import (
 	"context"
@@ -10,47 +10,48 @@ import (
 	"github.com/spillway/spillway/store"
 )
 
-// turn is one worker: a name and what it does once.
-type turn struct {
-	name string
-	run  func(ctx context.Context)
-	once func(ctx context.Context) (int, error)
-	// repairs says that it looks for what went wrong, and is never at its end.
+// worker is one worker: its name, its loop, and one iteration of it, which returns how much it did.
+type worker struct {
+	name    string
+	run     func(ctx context.Context)
+	runOnce func(ctx context.Context) (int, error)
+	// repairs marks a worker that scans for what went wrong: it is never done.
 	repairs bool
 }
 
-type turns []turn
+// workerSet holds the workers of a process, first those on an order's path, in its order.
+type workerSet []worker
 
 // countTimeout bounds the counting of what a drain left, which is for the log only.
 const countTimeout = 5 * time.Second
 
-// run loops every worker until ctx ends; the group waits for their last turns.
-func (ts turns) run(ctx context.Context) *sync.WaitGroup {
+// run loops every worker until ctx ends; the group waits for their last workerSet.
+func (ws workerSet) run(ctx context.Context) *sync.WaitGroup {
 	var wg sync.WaitGroup
-	for _, t := range ts {
-		wg.Go(func() { t.run(ctx) })
+	for _, w := range ws {
+		wg.Go(func() { w.run(ctx) })
 	}
 	return &wg
 }
 
 // drain runs the workers in the order of an order's path until none finds anything more, so that what ends with the process
 // holds nothing that SQL does not.
-func (ts turns) drain(ctx context.Context, limit time.Duration) error {
+func (ws workerSet) drain(ctx context.Context, limit time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	for _, t := range ts {
-		if t.repairs {
+	for _, w := range ws {
+		if w.repairs {
 			continue
 		}
-		if err := t.untilDone(ctx); err != nil {
-			return fmt.Errorf("%s was not done after %s; orders that were answered are in SQL, their shipping and mail may be late: %w", t.name, limit, err)
+		if err := w.untilDone(ctx); err != nil {
+			return fmt.Errorf("%s was not done after %s; orders that were answered are in SQL, their shipping and mail may be late: %w", w.name, limit, err)
 		}
 	}
 	return nil
 }
 
-// logDrained says after a drain what is left for the next process: orders that nobody paid, parcels that the carrier did not take, mails
-// that were not accepted.
+// logDrained logs after a drain what is left for the next process: unpaid orders, parcels that the carrier did not take, mails that were
+// not accepted.
 func logDrained(ctx context.Context, log *slog.Logger, count func(ctx context.Context) (store.Unfinished, error)) {
 	ctx, cancel := context.WithTimeout(ctx, countTimeout)
 	defer cancel()
@@ -67,9 +68,9 @@ func logDrained(ctx context.Context, log *slog.Logger, count func(ctx context.Co
 		"pending", u.Pending, "paid", u.Paid, "ship_failed", u.ShipFailed, "mails_due", u.MailsDue, "dead_letters", u.DeadLetters)
 }
 
-func (t turn) untilDone(ctx context.Context) error {
+func (w worker) untilDone(ctx context.Context) error {
 	for {
-		n, err := t.once(ctx)
+		n, err := w.runOnce(ctx)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}

@@ -1,4 +1,4 @@
-package main
+package app
 
 import (
 	"context"
@@ -17,6 +17,23 @@ import (
 	"github.com/spillway/spillway/store"
 )
 
+// QueueConfig locates the queue.
+type QueueConfig struct {
+	RocketMQ string // HOST:PORT of the gRPC proxy of a RocketMQ 5; empty: streams in Redis
+	Topic    string // topic of order events
+	Drop     string // GROUP:N loses every Nth message of the group, for tests; empty: none
+}
+
+func (c QueueConfig) validate() error {
+	if _, _, err := c.drop(); err != nil {
+		return err
+	}
+	if c.RocketMQ == "" {
+		return nil
+	}
+	return hostPort("--rocketmq", c.RocketMQ)
+}
+
 // The groups that read the topic of order events.
 const (
 	groupOrders   = "orders"
@@ -31,7 +48,7 @@ const groupDrain = "dead-letters"
 const closeTimeout = 10 * time.Second
 
 // openQueue makes the broker that the configuration names, with the defect that it names.
-func openQueue(cfg queueConfig, redis *stock.Redis, namespace string, log *slog.Logger) (queue.Broker, error) {
+func openQueue(cfg QueueConfig, redis *stock.Redis, namespace string, log *slog.Logger) (queue.Broker, error) {
 	b, err := connectQueue(cfg, redis, namespace, log)
 	if err != nil || cfg.Drop == "" {
 		return b, err
@@ -40,8 +57,8 @@ func openQueue(cfg queueConfig, redis *stock.Redis, namespace string, log *slog.
 	return queue.Drop(b, group, nth, log), err
 }
 
-// drop reads --simulate-queue-drop.
-func (c queueConfig) drop() (group string, nth int64, err error) {
+// drop parses Drop.
+func (c QueueConfig) drop() (group string, nth int64, err error) {
 	if c.Drop == "" {
 		return "", 0, nil
 	}
@@ -53,7 +70,7 @@ func (c queueConfig) drop() (group string, nth int64, err error) {
 	return group, nth, nil
 }
 
-func connectQueue(cfg queueConfig, redis *stock.Redis, namespace string, log *slog.Logger) (queue.Broker, error) {
+func connectQueue(cfg QueueConfig, redis *stock.Redis, namespace string, log *slog.Logger) (queue.Broker, error) {
 	if cfg.RocketMQ != "" {
 		b, err := rocketmq.New(rocketmq.Config{Endpoint: cfg.RocketMQ, Log: log})
 		if err != nil {
@@ -68,12 +85,12 @@ func connectQueue(cfg queueConfig, redis *stock.Redis, namespace string, log *sl
 }
 
 // openBroker opens the queue behind its breakers, for the messages of this shop only. The parts close it.
-func (p *parts) openBroker(ctx context.Context, r role) (queue.Broker, error) {
+func (p *parts) openBroker(ctx context.Context, c Config) (queue.Broker, error) {
 	shop, err := store.NewSettings(p.db).ShopID(ctx)
 	if err != nil {
 		return nil, err
 	}
-	broker, err := openQueue(r.queue, p.redis, r.redis.Namespace, p.log)
+	broker, err := openQueue(c.Queue, p.redis, c.Redis.Namespace, p.log)
 	if err != nil {
 		return nil, err
 	}

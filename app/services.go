@@ -1,4 +1,4 @@
-package main
+package app
 
 import (
 	"context"
@@ -34,13 +34,14 @@ type api struct {
 	audited audit.Provider
 }
 
-func newAPI(p *parts, redis redisConfig, orders orderConfig, dataDir string, out outsideConfig, tokens *auth.Tokens) (*api, error) {
-	sqlDurable, payWithin := p.flush.WithOrders, orders.PayWithin
+func newAPI(p *parts, c Config, tokens *auth.Tokens) (*api, error) {
+	redis, out := c.Redis, c.External
+	sqlDurable, payWithin := p.flush.WithOrders, c.Orders.PayWithin
 	rates, err := out.Rates.load(p.log)
 	if err != nil {
 		return nil, err
 	}
-	email, err := newEmail(p, out, dataDir)
+	email, err := newEmail(p, out.Mail, c.SQL.DataDir)
 	if err != nil {
 		return nil, err
 	}
@@ -54,8 +55,8 @@ func newAPI(p *parts, redis redisConfig, orders orderConfig, dataDir string, out
 	reader := server.OrderReader{Hot: p.stock, Rows: read, Log: p.log}
 	changing := server.OrderReader{Hot: p.stock, Rows: rows, Log: p.log} // over the connections of checkouts
 
-	shipping := server.Shipping{Carrier: out.carrier(), Rates: rates, Shipments: rows, Reader: reader}
-	provider, err := out.provider()
+	shipping := server.Shipping{Carrier: out.Carrier.carrier(), Rates: rates, Shipments: rows, Reader: reader}
+	provider, err := out.Provider.open()
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +64,7 @@ func newAPI(p *parts, redis redisConfig, orders orderConfig, dataDir string, out
 	payment := &server.Payment{Provider: provider, Ledger: ledger, Now: time.Now}
 	a := &api{
 		ledger:   ledger,
-		audited:  auditedProvider(out.ProviderFile, provider),
+		audited:  auditedProvider(out.Provider.File, provider),
 		rates:    rates,
 		payments: gateway.Payments{Client: payment, Policy: p.policies[gateway.Payment]},
 		shipping: gateway.Shipments{Client: shipping, Policy: p.policies[gateway.Shipping]},
@@ -120,17 +121,17 @@ func newAudit(p *parts, provider audit.Provider) func(context.Context, audit.Opt
 }
 
 // newEmail makes the EmailService. Without an SMTP server its mails go to a folder.
-func newEmail(p *parts, out outsideConfig, dataDir string) (server.Email, error) {
-	letters, err := gateway.NewLetters(out.MailFrom)
+func newEmail(p *parts, cfg MailConfig, dataDir string) (server.Email, error) {
+	letters, err := gateway.NewLetters(cfg.From)
 	if err != nil {
 		return server.Email{}, err
 	}
 	e := server.Email{Book: store.NewMails(p.db), Letters: letters}
-	if out.SMTPHost == "" {
+	if cfg.SMTPHost == "" {
 		e.Mailer = gateway.Folder{Path: filepath.Join(dataDir, "mail"), Log: p.log}
 		return e, nil
 	}
-	e.Mailer, err = gateway.NewSMTP(out.smtp())
+	e.Mailer, err = gateway.NewSMTP(cfg.smtp())
 	return e, err
 }
 

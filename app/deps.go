@@ -1,4 +1,4 @@
-package main
+package app
 
 import (
 	"context"
@@ -38,7 +38,7 @@ type parts struct {
 // partition: there is one until Redis is a cluster.
 const partition = 0
 
-func openParts(ctx context.Context, sql sqlConfig, redis redisConfig, orders orderConfig, log *slog.Logger) (p *parts, err error) {
+func openParts(ctx context.Context, sql SQLConfig, redis RedisConfig, orders OrderConfig, log *slog.Logger) (p *parts, err error) {
 	p = &parts{log: log, policies: gateway.NewPolicies(gateway.DefaultPolicies()), progress: stock.NewProgress()}
 	defer func() {
 		if err != nil {
@@ -69,7 +69,7 @@ func openParts(ctx context.Context, sql sqlConfig, redis redisConfig, orders ord
 	return p, err
 }
 
-func (p *parts) openSQL(ctx context.Context, cfg sqlConfig) error {
+func (p *parts) openSQL(ctx context.Context, cfg SQLConfig) error {
 	db, err := store.Open(ctx, cfg.dsn())
 	if err != nil {
 		return err
@@ -88,7 +88,7 @@ func (p *parts) openSQL(ctx context.Context, cfg sqlConfig) error {
 	return err
 }
 
-func (p *parts) openRedis(ctx context.Context, cfg redisConfig) error {
+func (p *parts) openRedis(ctx context.Context, cfg RedisConfig) error {
 	rc := cfg.stock()
 	if cfg.embedded() {
 		if err := p.claimRedis(ctx); err != nil {

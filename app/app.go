@@ -1,0 +1,204 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"strings"
+
+	"github.com/spillway/spillway/audit"
+	"github.com/spillway/spillway/auth"
+	"github.com/spillway/spillway/server"
+	"github.com/spillway/spillway/store"
+	"github.com/spillway/spillway/telemetry"
+)
+
+// App is one process of a shop: an API, workers, or both.
+type App struct {
+	cfg      Config
+	log      *slog.Logger
+	tokens   *auth.Tokens // nil without an API
+	listener net.Listener // nil without an API
+	parts    *parts
+	api      *api
+	workers  workerSet
+	closers  []func() error
+}
+
+// Open validates the configuration, takes what the process needs for itself (the data directory's lock, the port), connects to SQL, Redis
+// and the queue, and constructs the services and workers. Nothing runs yet, apart from what keeps connections usable: Run runs it. The
+// caller closes the App, after Run has returned. Open fails if ctx ends meanwhile.
+func Open(ctx context.Context, cfg Config, log *slog.Logger) (*App, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	a := &App{cfg: cfg, log: log}
+	if err := a.open(ctx); err != nil {
+		return nil, errors.Join(err, a.Close())
+	}
+	return a, nil
+}
+
+func (a *App) open(ctx context.Context) error {
+	if err := a.acquire(ctx); err != nil {
+		return err
+	}
+	return a.construct(ctx)
+}
+
+// acquire takes what only one process can have. It comes before the connections: a process that cannot serve must not open an epoch.
+func (a *App) acquire(ctx context.Context) error {
+	if err := os.MkdirAll(a.cfg.SQL.DataDir, 0o700); err != nil {
+		return fmt.Errorf("--data-dir: %w", err)
+	}
+	if a.cfg.Redis.embedded() {
+		unlock, err := lockDataDir(a.cfg.SQL.DataDir)
+		if err != nil {
+			return err
+		}
+		a.closers = append(a.closers, unlock)
+	}
+	stopMetrics, err := telemetry.Metrics(ctx, a.log)
+	if err != nil {
+		return err
+	}
+	a.closers = append(a.closers, func() error { stopMetrics(); return nil })
+	if !a.cfg.serves() {
+		return nil
+	}
+	if a.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", a.cfg.HTTP.Listen); err != nil {
+		return fmt.Errorf("--listen: %w", err)
+	}
+	a.closers = append(a.closers, a.closeListener)
+	return nil
+}
+
+// closeListener closes the port, unless the server has closed it already.
+func (a *App) closeListener() error {
+	if err := a.listener.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+		return err
+	}
+	return nil
+}
+
+// construct connects and makes the services and workers.
+func (a *App) construct(ctx context.Context) (err error) {
+	c := &a.cfg
+	if c.serves() {
+		if a.tokens, err = c.Auth.tokens(c.SQL.DataDir, c.SQL.embedded()); err != nil {
+			return err
+		}
+	}
+	if a.parts, err = openParts(ctx, c.SQL, c.Redis, c.Orders, a.log); err != nil {
+		return err
+	}
+	a.closers = append(a.closers, a.parts.close)
+	if a.api, err = newAPI(a.parts, *c, a.tokens); err != nil {
+		return err
+	}
+	if !c.works() && a.parts.flush.WithOrders {
+		c.Workers = []string{workerFlusher} // Its responses wait for the flush.
+	}
+	a.workers, err = newWorkers(ctx, a.parts, a.api, *c)
+	return err
+}
+
+// URL is the address of the API, "http://HOST:PORT"; empty without an API.
+func (a *App) URL() string {
+	if a.listener == nil {
+		return ""
+	}
+	return "http://" + a.listener.Addr().String()
+}
+
+// Close releases what Open took, the last first. Run must have returned, or never been called.
+func (a *App) Close() error {
+	var errs []error
+	for i := len(a.closers) - 1; i >= 0; i-- {
+		errs = append(errs, a.closers[i]())
+	}
+	a.closers = nil
+	return errors.Join(errs...)
+}
+
+// Run runs the role until ctx ends; it can be called once. Then it takes no more requests and answers those under way; on embedded storage,
+// which ends with the process, the workers finish what is in the journal and the queue before it returns.
+func (a *App) Run(ctx context.Context) error {
+	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopWork()
+	p := a.parts
+	p.goes(work, p.epochs.Run)
+	p.goes(work, a.api.rates.Run)
+	if interval := a.cfg.Audit.Interval; interval > 0 {
+		p.goes(work, func(ctx context.Context) {
+			audit.Every(ctx, store.NewAudits(p.db), interval, audit.Options{Provider: a.api.audited}, a.log)
+		})
+	}
+	loops, stopLoops := context.WithCancel(work)
+	defer stopLoops()
+	running := a.workers.run(loops)
+	var err error
+	if a.cfg.serves() {
+		err = a.serve(ctx)
+	} else {
+		a.log.InfoContext(ctx, "working", "workers", strings.Join(a.cfg.Workers, ","))
+		<-ctx.Done()
+	}
+	stopLoops()
+	running.Wait()
+	if a.cfg.SQL.embedded() && a.cfg.Redis.embedded() {
+		err = errors.Join(err, a.drain(work))
+	}
+	return err
+}
+
+// drain empties the journal and the queue.
+func (a *App) drain(ctx context.Context) error {
+	err := a.workers.drain(ctx, a.cfg.HTTP.DrainTimeout)
+	if err == nil {
+		logDrained(ctx, a.log, store.NewOrders(a.parts.db).Unfinished)
+	}
+	return err
+}
+
+// serve serves the API until ctx ends and every accepted request is answered.
+func (a *App) serve(ctx context.Context) error {
+	cfg, err := a.serverConfig()
+	if err != nil {
+		return err
+	}
+	// It ends with ctx: a client that still watches an order would hold up the shutdown.
+	watching, stopWatching := context.WithCancel(ctx)
+	defer stopWatching()
+	a.parts.goes(watching, a.api.hub.Run)
+	a.log.InfoContext(ctx, "taking orders", "url", a.URL(), "durability", a.parts.flush.Durability, "sql", a.parts.db.Dialect())
+	err = server.Serve(ctx, a.listener, server.NewHandler(cfg, a.api.services), a.cfg.HTTP.DrainTimeout, a.log)
+	a.log.InfoContext(ctx, "no requests are taken any more; every accepted one was answered", "error", err)
+	return err
+}
+
+func (a *App) serverConfig() (server.Config, error) {
+	cfg := server.Config{Tokens: a.tokens, Origins: a.cfg.HTTP.Origins, Ready: a.parts.ready(), Breakers: a.parts.policies.States, Log: a.log}
+	cfg.Sessions.PerMinute = a.cfg.HTTP.SessionsPerMinute
+	if a.cfg.Redis.embedded() {
+		cfg.Limits = map[server.Class]int{server.ClassCheckout: embeddedInFlight, server.ClassBrowse: embeddedInFlight}
+	}
+	var err error
+	cfg.Sessions.TrustedProxies, err = a.cfg.HTTP.proxies()
+	return cfg, err
+}
+
+// embeddedInFlight bounds the checkouts, and the reads, that are served at once on the embedded Redis, which runs a few hundred orders a second: more
+// would wait for it for longer than its calls may take, and fail instead of being told to come again.
+const embeddedInFlight = 128
+
+// maxCharges and embeddedMaxCharges bound the charges that one process has under way: each holds about 10 kB. At the 20 ms of a quick
+// provider 512 are 25,000 a second, at the 1.5 s of a slow one 340. They are fewer than the checkouts that are served at once, so that slow
+// cards do not keep orders from being placed without one, or cancelled.
+const (
+	maxCharges         = 512
+	embeddedMaxCharges = embeddedInFlight / 2
+)

@@ -1,0 +1,113 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"time"
+)
+
+// Role selects what a process runs.
+type Role string
+
+// The roles.
+const (
+	RoleAll   Role = "all"   // the API and all workers, on embedded storage unless real servers are configured
+	RoleServe Role = "serve" // the API
+	RoleWork  Role = "work"  // workers
+)
+
+// Config configures one process. DefaultConfig sets the defaults and Validate checks it; errors name a setting by its command-line flag.
+type Config struct {
+	Role     Role
+	HTTP     HTTPConfig // RoleAll and RoleServe
+	Auth     AuthConfig // RoleAll and RoleServe
+	SQL      SQLConfig
+	Redis    RedisConfig
+	Queue    QueueConfig // RoleAll and RoleWork
+	Orders   OrderConfig
+	Audit    AuditConfig // RoleAll and RoleWork
+	External ExternalConfig
+	Workers  []string // names of workers to run, of WorkerNames: RoleAll and RoleWork
+}
+
+// DefaultConfig is the configuration of a role without any setting.
+func DefaultConfig(role Role) Config {
+	c := Config{
+		Role: role,
+		HTTP: HTTPConfig{Listen: "127.0.0.1:8080", SessionsPerMinute: 30, DrainTimeout: 20 * time.Second},
+		SQL:  SQLConfig{DataDir: "data"}, Redis: RedisConfig{Namespace: "spillway"}, Queue: QueueConfig{Topic: "spillway-orders"},
+		Orders: OrderConfig{
+			Durability: DurabilityAuto, CustomerOrders: 300, UnitsWindow: 24 * time.Hour, UnpaidOrders: 2, UnpaidShare: 10, UnpaidTotal: 10_000,
+			PayWithin: 15 * time.Minute, ReconcileAfter: 30 * time.Second, RepairAfter: time.Minute, LostAfter: 10 * time.Minute,
+		},
+		External: ExternalConfig{
+			Mail:    MailConfig{SMTPPort: 587, From: "Spillway <orders@spillway.example>"},
+			Carrier: CarrierConfig{Mode: "ok"},
+		},
+	}
+	if role != RoleServe {
+		c.Workers = WorkerNames()
+	}
+	return c
+}
+
+// serves reports whether the role has an API.
+func (c Config) serves() bool { return c.Role != RoleWork }
+
+// works reports whether the role has a queue and workers of its choice.
+func (c Config) works() bool { return c.Role != RoleServe }
+
+var errEmbedded = errors.New("this role needs --redis and --mysql: embedded storage lives in one process, which is `spillway all`")
+
+// Validate reports every mistake in the settings that the role uses. Errors do not contain secrets.
+func (c Config) Validate() error {
+	errs := []error{c.SQL.validate(), c.Redis.validate(), c.Orders.validate(), c.External.validate()}
+	if c.serves() {
+		errs = append(errs, c.HTTP.validate())
+	}
+	if c.works() {
+		errs = append(errs, c.Queue.validate(), c.Audit.validate(), validateWorkers(c.Workers))
+	}
+	if c.Role != RoleAll && (c.SQL.embedded() || c.Redis.embedded()) {
+		errs = append(errs, errEmbedded)
+	}
+	if !slices.Contains([]Role{RoleAll, RoleServe, RoleWork}, c.Role) {
+		errs = append(errs, fmt.Errorf("role %q: must be all, serve or work", c.Role))
+	}
+	return errors.Join(errs...)
+}
+
+func validateWorkers(names []string) error {
+	var errs []error
+	if len(names) == 0 {
+		errs = append(errs, errors.New("--workers: name at least one"))
+	}
+	for _, name := range names {
+		if !slices.Contains(workerNames, name) {
+			errs = append(errs, fmt.Errorf("--workers %q: there is no such worker", name))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// AuditConfig configures the audit that a process repeats.
+type AuditConfig struct {
+	Interval time.Duration // between two audits; 0: none
+}
+
+func (c AuditConfig) validate() error {
+	if c.Interval < 0 {
+		return fmt.Errorf("--audit-every %s: must not be negative", c.Interval)
+	}
+	return nil
+}
+
+// hostPort checks an address.
+func hostPort(flag, addr string) error {
+	if _, port, err := net.SplitHostPort(addr); err != nil || port == "" {
+		return fmt.Errorf("%s %q: must be HOST:PORT", flag, addr)
+	}
+	return nil
+}

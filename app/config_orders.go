@@ -1,0 +1,90 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spillway/spillway/stock"
+	"github.com/spillway/spillway/store"
+)
+
+// OrderConfig configures how orders are taken.
+type OrderConfig struct {
+	Durability     string        // DurabilityAuto, or one that the database records
+	JournalMax     int           // journal entries that may wait for SQL; 0: a default that depends on the Redis
+	CustomerOrders int           // orders a minute and customer; 0: no limit
+	UnitsWindow    time.Duration // how long units count towards a product's maximum per customer; 0: those of one order
+	UnpaidOrders   int           // unpaid orders a customer; 0: no limit
+	UnpaidShare    int           // percent of a product's unsold units that unpaid orders may hold; 0: no limit
+	UnpaidTotal    int           // unpaid orders in all; 0: no limit
+	PayWithin      time.Duration // how long an order without a card can be paid
+	ReconcileAfter time.Duration // age at which an order with an unknown payment is reconciled
+	RepairAfter    time.Duration // age at which an order that is not in SQL is repaired from Redis
+	LostAfter      time.Duration // age at which orders of a lost Redis are cancelled and refunded
+}
+
+func (c OrderConfig) validate() error {
+	var errs []error
+	for flag, d := range map[string]time.Duration{"--pay-within": c.PayWithin, "--reconcile-after": c.ReconcileAfter, "--repair-after": c.RepairAfter, "--lost-after": c.LostAfter} {
+		if d <= 0 {
+			errs = append(errs, fmt.Errorf("%s %s: must be more than nothing", flag, d))
+		}
+	}
+	if c.JournalMax < 0 {
+		errs = append(errs, fmt.Errorf("--journal-max %d: must not be negative", c.JournalMax))
+	}
+	for flag, n := range map[string]int{"--customer-orders": c.CustomerOrders, "--unpaid-orders": c.UnpaidOrders, "--unpaid-total": c.UnpaidTotal} {
+		if n < 0 {
+			errs = append(errs, fmt.Errorf("%s %d: must not be negative", flag, n))
+		}
+	}
+	if c.UnpaidShare < 0 || c.UnpaidShare > 100 {
+		errs = append(errs, fmt.Errorf("--unpaid-share %d: must be 0 to 100", c.UnpaidShare))
+	}
+	if c.UnitsWindow != 0 && c.UnitsWindow < time.Second {
+		errs = append(errs, fmt.Errorf("--units-window %s: must be a second or more, or 0", c.UnitsWindow))
+	}
+	switch c.Durability {
+	case DurabilityAuto, store.DurabilityJournal, store.DurabilitySQL:
+	default:
+		errs = append(errs, fmt.Errorf("--durability %q: must be auto, journal or sql", c.Durability))
+	}
+	return errors.Join(errs...)
+}
+
+// unpaidSlack is how long after its expiry an unpaid order is counted at most: the reconciler cancels it seconds after that.
+const unpaidSlack = 5 * time.Minute
+
+// embeddedJournalMax: the in-process Redis walks its streams, which is slow beyond 10,000 entries.
+const embeddedJournalMax = 8000
+
+func (c OrderConfig) limits(embedded bool) stock.Limits {
+	l := stock.DefaultLimits()
+	l.CustomerOrders, l.UnitsWindow = c.CustomerOrders, c.UnitsWindow
+	l.UnpaidOrders, l.UnpaidPercent, l.UnpaidTotal = c.UnpaidOrders, c.UnpaidShare, c.UnpaidTotal
+	l.UnpaidTTL = c.PayWithin + unpaidSlack
+	switch {
+	case c.JournalMax > 0:
+		l.JournalMax = c.JournalMax
+	case embedded:
+		l.JournalMax = embeddedJournalMax
+	}
+	return l
+}
+
+// DurabilityAuto selects the durability that the database records, or else the default of the kind of Redis.
+const DurabilityAuto = "auto"
+
+// durability is the setting of this process: the configured one, or else the recorded one, or the default.
+func (c OrderConfig) durability(recorded string, embedded bool) string {
+	switch {
+	case c.Durability != DurabilityAuto:
+		return c.Durability
+	case recorded != "":
+		return recorded
+	case embedded:
+		return store.DurabilitySQL
+	}
+	return store.DurabilityJournal
+}

@@ -1,0 +1,98 @@
+package app_test
+
+import (
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spillway/spillway/app"
+)
+
+func onServers(c app.Config) app.Config {
+	c.SQL.MySQL, c.Redis.Addr = "root@tcp(127.0.0.1:3306)/shop", "127.0.0.1:6379"
+	return c
+}
+
+func TestConfig_DefaultsAreValid(t *testing.T) {
+	for name, cfg := range map[string]app.Config{
+		"all":            app.DefaultConfig(app.RoleAll),
+		"all on servers": onServers(app.DefaultConfig(app.RoleAll)),
+		"serve":          onServers(app.DefaultConfig(app.RoleServe)),
+		"work":           onServers(app.DefaultConfig(app.RoleWork)),
+	} {
+		if err := cfg.Validate(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestConfig_MistakesAreNamedByTheirFlags(t *testing.T) {
+	all, serve, work := app.DefaultConfig(app.RoleAll), app.DefaultConfig(app.RoleServe), onServers(app.DefaultConfig(app.RoleWork))
+	for flag, c := range map[string]struct {
+		from  app.Config
+		spoil func(c *app.Config)
+	}{
+		"--redis and --mysql":      {serve, func(*app.Config) {}},
+		"--data-dir":               {all, func(c *app.Config) { c.SQL.DataDir = "" }},
+		"--redis \"x\"":            {all, func(c *app.Config) { c.Redis.Addr = "x" }},
+		"--redis-namespace":        {all, func(c *app.Config) { c.Redis.Namespace = "a b" }},
+		"--rocketmq":               {all, func(c *app.Config) { c.Queue.RocketMQ = "x" }},
+		"--simulate-queue-drop":    {all, func(c *app.Config) { c.Queue.Drop = "orders:0" }},
+		"--listen":                 {all, func(c *app.Config) { c.HTTP.Listen = "8080" }},
+		"--trusted-proxies":        {all, func(c *app.Config) { c.HTTP.TrustedProxies = []string{"proxy"} }},
+		"--session-rate":           {all, func(c *app.Config) { c.HTTP.SessionsPerMinute = -1 }},
+		"--drain-timeout":          {all, func(c *app.Config) { c.HTTP.DrainTimeout = 0 }},
+		"--durability":             {all, func(c *app.Config) { c.Orders.Durability = "none" }},
+		"--journal-max":            {all, func(c *app.Config) { c.Orders.JournalMax = -1 }},
+		"--pay-within":             {all, func(c *app.Config) { c.Orders.PayWithin = 0 }},
+		"--customer-orders":        {all, func(c *app.Config) { c.Orders.CustomerOrders = -1 }},
+		"--unpaid-share":           {all, func(c *app.Config) { c.Orders.UnpaidShare = 101 }},
+		"--units-window":           {all, func(c *app.Config) { c.Orders.UnitsWindow = time.Millisecond }},
+		"--audit-every":            {all, func(c *app.Config) { c.Audit.Interval = -1 }},
+		"--rates-max-age":          {all, func(c *app.Config) { age := -time.Second; c.External.Rates.MaxAge = &age }},
+		"--mail-from":              {all, func(c *app.Config) { c.External.Mail.From = "nobody" }},
+		"--smtp-host":              {all, func(c *app.Config) { c.External.Mail.SMTPPlain = true }},
+		"--carrier-latency":        {all, func(c *app.Config) { c.External.Carrier.Latency = -1 }},
+		"--simulate-provider-flap": {all, func(c *app.Config) { c.External.Provider.Flap = -1 }},
+		"--workers: name":          {work, func(c *app.Config) { c.Workers = nil }},
+		"--workers \"sleeper\"":    {work, func(c *app.Config) { c.Workers = []string{"sleeper"} }},
+	} {
+		cfg := c.from
+		c.spoil(&cfg)
+		if err := cfg.Validate(); err == nil || !strings.Contains(err.Error(), flag) {
+			t.Errorf("%s: %v", flag, err)
+		}
+	}
+}
+
+func TestConfig_ErrorsDoNotContainSecrets(t *testing.T) {
+	cfg := app.DefaultConfig(app.RoleAll)
+	cfg.External.Mail.SMTPPassword, cfg.Redis.Password, cfg.Redis.Addr = "s3cret", "s3cret", "x"
+	if err := cfg.Validate(); err == nil || strings.Contains(err.Error(), "s3cret") {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestCommands_CreateNothing: the functions of commands that look after a database do not create one.
+func TestCommands_CreateNothing(t *testing.T) {
+	parent := t.TempDir()
+	cfg := app.SQLConfig{DataDir: filepath.Join(parent, "no-such-directory")}
+	run := app.AuditRun{SQL: cfg, Redis: app.DefaultConfig(app.RoleAll).Redis, Grace: time.Minute, MaxPaidAge: time.Minute}
+	for name, f := range map[string]func() error{
+		"Migrations": func() error { _, err := app.Migrations(t.Context(), cfg); return err },
+		"Seed":       func() error { _, err := app.Seed(t.Context(), cfg); return err },
+		"Durability": func() error { _, err := app.Durability(t.Context(), cfg, ""); return err },
+		"RunAudit":   func() error { _, err := app.RunAudit(t.Context(), run, slog.New(slog.DiscardHandler)); return err },
+		"Minter":     func() error { _, err := app.AuthConfig{}.Minter(cfg.DataDir); return err },
+	} {
+		if err := f(); err == nil || !strings.Contains(err.Error(), cfg.DataDir) {
+			t.Errorf("%s: %v, want an error that names the directory", name, err)
+		}
+		if left, err := os.ReadDir(parent); err != nil || len(left) > 0 {
+			t.Errorf("%s created %v (%v)", name, left, err)
+		}
+	}
+}

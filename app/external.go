@@ -1,0 +1,112 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"net/mail"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spillway/spillway/gateway"
+)
+
+// ExternalConfig locates the external services: the mail server, the payment provider, the carrier and the exchange rates.
+type ExternalConfig struct {
+	Mail     MailConfig
+	Rates    RatesConfig
+	Provider ProviderConfig
+	Carrier  CarrierConfig
+}
+
+// MailConfig locates the mail server.
+type MailConfig struct {
+	SMTPHost     string // server that takes mails, by SMTP with STARTTLS; empty: mails are files in the data directory
+	SMTPPort     int
+	SMTPUsername string // empty: no authentication
+	SMTPPassword string
+	SMTPPlain    bool   // without TLS and authentication
+	From         string // address that mails are from
+}
+
+// ProviderConfig configures the simulated payment provider.
+type ProviderConfig struct {
+	File string        // where it keeps what it took, shared by processes; empty: in memory
+	Flap time.Duration // it is up for so long, then down for so long; 0: always up
+}
+
+// CarrierConfig configures the simulated carrier.
+type CarrierConfig struct {
+	Mode    string        // ok, slow, down or late
+	Latency time.Duration // of each call
+}
+
+// smtpTimeout bounds one connection, within the mail policy's 10 s, so that the error names the SMTP step that failed.
+const smtpTimeout = 8 * time.Second
+
+func (c MailConfig) smtp() gateway.SMTPConfig {
+	return gateway.SMTPConfig{
+		Host: c.SMTPHost, Port: c.SMTPPort, Username: c.SMTPUsername, Password: c.SMTPPassword, Plain: c.SMTPPlain, Timeout: smtpTimeout,
+		Hello: c.hello(),
+	}
+}
+
+// hello is the host's full name, or the domain that mails are from: in a container a host's name is no domain.
+func (c MailConfig) hello() string {
+	if host, err := os.Hostname(); err == nil && strings.Contains(host, ".") {
+		return host
+	}
+	if from, err := mail.ParseAddress(c.From); err == nil {
+		return from.Address[strings.LastIndex(from.Address, "@")+1:]
+	}
+	return ""
+}
+
+func (c MailConfig) validate() error {
+	var errs []error
+	if _, err := mail.ParseAddress(c.From); err != nil {
+		errs = append(errs, fmt.Errorf("--mail-from %q: must be an address, such as 'Shop <orders@shop.example>'", c.From))
+	}
+	switch {
+	case c.SMTPHost != "":
+		errs = append(errs, c.smtp().Validate())
+	case c.SMTPUsername != "" || c.SMTPPassword != "" || c.SMTPPlain:
+		errs = append(errs, errors.New("--smtp-username, --smtp-password and --smtp-plain do nothing without --smtp-host"))
+	}
+	if (c.SMTPUsername == "") != (c.SMTPPassword == "") {
+		errs = append(errs, errors.New("--smtp-username and --smtp-password go together"))
+	}
+	return errors.Join(errs...)
+}
+
+// validate reports every mistake at once, without the password.
+func (c ExternalConfig) validate() error {
+	errs := []error{c.Rates.validate(), c.Mail.validate()}
+	if c.Carrier.Latency < 0 {
+		errs = append(errs, fmt.Errorf("--carrier-latency %s: must not be negative", c.Carrier.Latency))
+	}
+	if c.Provider.Flap < 0 {
+		errs = append(errs, fmt.Errorf("--simulate-provider-flap %s: must not be negative", c.Provider.Flap))
+	}
+	return errors.Join(errs...)
+}
+
+// open opens the simulated provider; there is no other yet.
+func (c ProviderConfig) open() (*gateway.Simulated, error) {
+	p := gateway.NewSimulated()
+	if c.File != "" {
+		var err error
+		if p, err = gateway.NewSimulatedIn(c.File); err != nil {
+			return nil, err
+		}
+	}
+	p.FlapEvery(c.Flap)
+	return p, nil
+}
+
+// carrier is the simulated one; there is no other yet.
+func (c CarrierConfig) carrier() *gateway.SimulatedCarrier {
+	out := &gateway.SimulatedCarrier{Latency: c.Latency}
+	out.SetMode(gateway.CarrierMode(c.Mode))
+	return out
+}

@@ -1,0 +1,42 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"github.com/spillway/spillway/app"
+)
+
+type allCmd struct {
+	HTTP   httpFlags  `embed:"" group:"API"`
+	SQL    sqlFlags   `embed:"" group:"SQL"`
+	Redis  redisFlags `embed:"" group:"Redis"`
+	Queue  queueFlags `embed:"" group:"Queue"`
+	Orders orderFlags `embed:"" group:"Orders"`
+	Audit  auditFlags `embed:"" group:"Orders"`
+	Auth   authFlags  `embed:"" group:"API"`
+
+	External externalFlags `embed:""`
+}
+
+func (c *allCmd) config() app.Config {
+	return app.Config{
+		Role: app.RoleAll, HTTP: c.HTTP.config(), Auth: c.Auth.config(), SQL: c.SQL.config(), Redis: c.Redis.config(), Queue: c.Queue.config(),
+		Orders: c.Orders.config(), Audit: c.Audit.config(), External: c.External.config(), Workers: app.WorkerNames(),
+	}
+}
+
+// Run runs everything.
+func (c *allCmd) Run(ctx context.Context, log *slog.Logger) error {
+	return runApp(ctx, c.config(), log)
+}
+
+// runApp runs a role until ctx ends.
+func runApp(ctx context.Context, cfg app.Config, log *slog.Logger) error {
+	a, err := app.Open(ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	return errors.Join(a.Run(ctx), a.Close())
+}

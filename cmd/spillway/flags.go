@@ -1,0 +1,96 @@
+package main
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/spillway/spillway/app"
+)
+
+// sqlFlags locate SQL.
+type sqlFlags struct {
+	MySQL   string `name:"mysql" env:"SPILLWAY_MYSQL" placeholder:"USER:PASS@tcp(HOST:PORT)/DB" help:"A MySQL 8 database. Without it, SQLite in --data-dir is used."`
+	DataDir string `name:"data-dir" env:"SPILLWAY_DATA_DIR" default:"${data_dir}" help:"Where the embedded database, the dev key and mails are kept."`
+}
+
+func (f sqlFlags) config() app.SQLConfig { return app.SQLConfig{MySQL: f.MySQL, DataDir: f.DataDir} }
+
+// redisFlags locate Redis.
+type redisFlags struct {
+	Addr      string `name:"redis" env:"SPILLWAY_REDIS" placeholder:"HOST:PORT" help:"A Redis 7. Without it, one in this process is used, which forgets everything when the process ends."`
+	Username  string `name:"redis-username" env:"SPILLWAY_REDIS_USERNAME" help:"User name for Redis' AUTH."`
+	Password  string `name:"redis-password" env:"SPILLWAY_REDIS_PASSWORD" help:"Password for Redis' AUTH; better set in the environment."`
+	TLS       bool   `name:"redis-tls" env:"SPILLWAY_REDIS_TLS" help:"Speak TLS to Redis."`
+	Namespace string `name:"redis-namespace" env:"SPILLWAY_REDIS_NAMESPACE" default:"${redis_namespace}" help:"Begins the name of each key, so that several shops can share one Redis."`
+}
+
+func (f redisFlags) config() app.RedisConfig {
+	return app.RedisConfig{Addr: f.Addr, Username: f.Username, Password: f.Password, TLS: f.TLS, Namespace: f.Namespace}
+}
+
+// queueFlags locate the queue.
+type queueFlags struct {
+	RocketMQ string `name:"rocketmq" env:"SPILLWAY_ROCKETMQ" placeholder:"HOST:PORT" help:"The gRPC proxy of a RocketMQ 5. Without it, the queue is a stream in Redis."`
+	Topic    string `name:"topic" env:"SPILLWAY_TOPIC" default:"${topic}" help:"The topic of order events, one for each shop. It must exist in RocketMQ, with the groups orders, shipping, mail and dead-letters."`
+	Drop     string `name:"simulate-queue-drop" env:"SPILLWAY_SIMULATE_QUEUE_DROP" placeholder:"GROUP:N" help:"Lose every Nth message of the group (orders, shipping or mail) for good, as a broker with a defect does: for tests only."`
+}
+
+func (f queueFlags) config() app.QueueConfig {
+	return app.QueueConfig{RocketMQ: f.RocketMQ, Topic: f.Topic, Drop: f.Drop}
+}
+
+// auditFlags configure the audit that a process repeats.
+type auditFlags struct {
+	Every time.Duration `name:"audit-every" env:"SPILLWAY_AUDIT_EVERY" default:"0s" placeholder:"DURATION" help:"Check that the books close this often, and log what breaks a rule; it also sets the metric spillway.audit.broken. It reads every order, so one process is enough. 0 is never."`
+}
+
+func (f auditFlags) config() app.AuditConfig { return app.AuditConfig{Interval: f.Every} }
+
+// authFlags hold the key by which tokens are signed.
+type authFlags struct {
+	Key string `name:"auth-key" env:"SPILLWAY_AUTH_KEY" help:"The secret that signs bearer tokens: at least 32 characters, the same in every process. On embedded storage one is made on first start."`
+}
+
+func (f authFlags) config() app.AuthConfig { return app.AuthConfig{Key: f.Key} }
+
+// flagDefaults are the values that the flags' tags interpolate. The defaults are those of package app.
+func flagDefaults() kong.Vars {
+	d := app.DefaultConfig(app.RoleAll)
+	return kong.Vars{
+		"workers":         strings.Join(app.WorkerNames(), ","),
+		"data_dir":        d.SQL.DataDir,
+		"redis_namespace": d.Redis.Namespace,
+		"topic":           d.Queue.Topic,
+		"listen":          d.HTTP.Listen,
+		"session_rate":    strconv.Itoa(d.HTTP.SessionsPerMinute),
+		"drain_timeout":   durationText(d.HTTP.DrainTimeout),
+		"durability":      d.Orders.Durability,
+		"customer_orders": strconv.Itoa(d.Orders.CustomerOrders),
+		"units_window":    durationText(d.Orders.UnitsWindow),
+		"unpaid_orders":   strconv.Itoa(d.Orders.UnpaidOrders),
+		"unpaid_share":    strconv.Itoa(d.Orders.UnpaidShare),
+		"unpaid_total":    strconv.Itoa(d.Orders.UnpaidTotal),
+		"pay_within":      durationText(d.Orders.PayWithin),
+		"reconcile_after": durationText(d.Orders.ReconcileAfter),
+		"repair_after":    durationText(d.Orders.RepairAfter),
+		"lost_after":      durationText(d.Orders.LostAfter),
+		"smtp_port":       strconv.Itoa(d.External.Mail.SMTPPort),
+		"mail_from":       d.External.Mail.From,
+		"carrier":         d.External.Carrier.Mode,
+	}
+}
+
+// durationText is "15m" for what Duration.String writes as "15m0s".
+func durationText(d time.Duration) string {
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}

@@ -1,0 +1,38 @@
+package main
+
+import (
+	"time"
+
+	"github.com/spillway/spillway/app"
+)
+
+// externalFlags locate the external services: the mail server, the payment provider, the carrier and the exchange rates.
+type externalFlags struct {
+	SMTPHost     string `name:"smtp-host" env:"SPILLWAY_SMTP_HOST" group:"Mail" help:"The server that takes mails, by SMTP with STARTTLS. Without it, mails are written to the folder mail in --data-dir, as .eml files."`
+	SMTPPort     int    `name:"smtp-port" env:"SPILLWAY_SMTP_PORT" group:"Mail" default:"${smtp_port}" help:"Its port."`
+	SMTPUsername string `name:"smtp-username" env:"SPILLWAY_SMTP_USERNAME" group:"Mail" help:"User name for SMTP; none is no signing in."`
+	SMTPPassword string `name:"smtp-password" env:"SPILLWAY_SMTP_PASSWORD" group:"Mail" help:"Password for SMTP; better set in the environment."`
+	SMTPPlain    bool   `name:"smtp-plain" env:"SPILLWAY_SMTP_PLAIN" group:"Mail" help:"Send without TLS and without signing in: for a relay on the same machine."`
+	MailFrom     string `name:"mail-from" env:"SPILLWAY_MAIL_FROM" group:"Mail" default:"${mail_from}" help:"Who mails are from."`
+
+	RatesFile   string         `name:"rates" env:"SPILLWAY_RATES" group:"Currency" placeholder:"FILE" help:"Exchange rates: a CSV file in the form of currency/rates.csv, which is read again when it changes. Without it, the rates of one day in 2025 are used, which are shipped with the program for trying it out."`
+	RatesMaxAge *time.Duration `name:"rates-max-age" env:"SPILLWAY_RATES_MAX_AGE" group:"Currency" placeholder:"DURATION" help:"How old exchange rates may be, from 00:00 UTC of their day; older ones are refused, and only prices in the catalogue's own currency can be charged. 0 is no limit. Default: 168h with --rates, no limit without."`
+
+	ProviderFile string        `name:"simulate-provider-file" env:"SPILLWAY_SIMULATE_PROVIDER_FILE" group:"Payment" placeholder:"PATH" help:"Where the simulated payment provider keeps what it took: processes share it, and it outlives them. Without it, each process has one of its own, which forgets when it ends."`
+	ProviderFlap time.Duration `name:"simulate-provider-flap" env:"SPILLWAY_SIMULATE_PROVIDER_FLAP" group:"Payment" default:"0s" help:"The simulated payment provider is up for so long, then down for so long, by turns; 0 is always up."`
+
+	CarrierMode    string        `name:"simulate-carrier" env:"SPILLWAY_SIMULATE_CARRIER" group:"Carrier" enum:"ok,slow,down,late" default:"${carrier}" help:"How the simulated carrier fares: ${enum}. late takes parcels and answers after the timeout."`
+	CarrierLatency time.Duration `name:"carrier-latency" env:"SPILLWAY_CARRIER_LATENCY" group:"Carrier" default:"0s" help:"How long the simulated carrier takes to answer."`
+}
+
+func (f externalFlags) config() app.ExternalConfig {
+	return app.ExternalConfig{
+		Mail: app.MailConfig{
+			SMTPHost: f.SMTPHost, SMTPPort: f.SMTPPort, SMTPUsername: f.SMTPUsername, SMTPPassword: f.SMTPPassword, SMTPPlain: f.SMTPPlain,
+			From: f.MailFrom,
+		},
+		Rates:    app.RatesConfig{File: f.RatesFile, MaxAge: f.RatesMaxAge},
+		Provider: app.ProviderConfig{File: f.ProviderFile, Flap: f.ProviderFlap},
+		Carrier:  app.CarrierConfig{Mode: f.CarrierMode, Latency: f.CarrierLatency},
+	}
+}

@@ -1,0 +1,44 @@
+package main
+
+import (
+	"reflect"
+	"testing"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/spillway/spillway/app"
+)
+
+// parse parses a command line as run does.
+func parse(t *testing.T, args ...string) *cli {
+	t.Helper()
+	var c cli
+	parser, err := kong.New(&c, flagDefaults())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := parser.Parse(args); err != nil {
+		t.Fatal(err)
+	}
+	return &c
+}
+
+// TestFlags_DefaultsAreThoseOfApp: every setting has a flag that keeps its default.
+func TestFlags_DefaultsAreThoseOfApp(t *testing.T) {
+	all := parse(t, "all")
+	if got, want := all.All.config(), app.DefaultConfig(app.RoleAll); !reflect.DeepEqual(got, want) {
+		t.Errorf("all:\n got %+v\nwant %+v", got, want)
+	}
+	serve := parse(t, "serve")
+	want := app.DefaultConfig(app.RoleServe)
+	want.Queue = app.QueueConfig{} // It has none.
+	if got := serve.Serve.config(); !reflect.DeepEqual(got, want) {
+		t.Errorf("serve:\n got %+v\nwant %+v", got, want)
+	}
+	work := parse(t, "work")
+	want = app.DefaultConfig(app.RoleWork)
+	want.HTTP = app.HTTPConfig{} // It has none.
+	if got := work.Work.config(); !reflect.DeepEqual(got, want) {
+		t.Errorf("work:\n got %+v\nwant %+v", got, want)
+	}
+}

@@ -1,0 +1,30 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/spillway/spillway/app"
+)
+
+type serveCmd struct {
+	HTTP   httpFlags  `embed:"" group:"API"`
+	SQL    sqlFlags   `embed:"" group:"SQL"`
+	Redis  redisFlags `embed:"" group:"Redis"`
+	Orders orderFlags `embed:"" group:"Orders"`
+	Auth   authFlags  `embed:"" group:"API"`
+
+	External externalFlags `embed:""`
+}
+
+func (c *serveCmd) config() app.Config {
+	return app.Config{
+		Role: app.RoleServe, HTTP: c.HTTP.config(), Auth: c.Auth.config(), SQL: c.SQL.config(), Redis: c.Redis.config(),
+		Orders: c.Orders.config(), External: c.External.config(),
+	}
+}
+
+// Run runs the API.
+func (c *serveCmd) Run(ctx context.Context, log *slog.Logger) error {
+	return runApp(ctx, c.config(), log)
+}

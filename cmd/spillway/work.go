@@ -1,0 +1,31 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/spillway/spillway/app"
+)
+
+type workCmd struct {
+	Workers []string   `name:"workers" default:"${workers}" enum:"${workers}" help:"Which workers to run: ${enum}. Several processes may run the same."`
+	SQL     sqlFlags   `embed:"" group:"SQL"`
+	Redis   redisFlags `embed:"" group:"Redis"`
+	Queue   queueFlags `embed:"" group:"Queue"`
+	Orders  orderFlags `embed:"" group:"Orders"`
+	Audit   auditFlags `embed:"" group:"Orders"`
+
+	External externalFlags `embed:""`
+}
+
+func (c *workCmd) config() app.Config {
+	return app.Config{
+		Role: app.RoleWork, SQL: c.SQL.config(), Redis: c.Redis.config(), Queue: c.Queue.config(),
+		Orders: c.Orders.config(), Audit: c.Audit.config(), External: c.External.config(), Workers: c.Workers,
+	}
+}
+
+// Run runs workers.
+func (c *workCmd) Run(ctx context.Context, log *slog.Logger) error {
+	return runApp(ctx, c.config(), log)
+}
