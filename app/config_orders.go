@@ -53,7 +53,8 @@ func (c OrderConfig) validate() error {
 	return errors.Join(errs...)
 }
 
-// unpaidSlack is how long after its expiry an unpaid order is counted at most: the reconciler cancels it seconds after that.
+// unpaidSlack is the time after its expiry at which an unpaid order is compared with its record, to decide whether it still counts: the
+// reconciler cancels it within seconds, unless the payment provider is unavailable.
 const unpaidSlack = 5 * time.Minute
 
 // embeddedJournalMax: the in-process Redis walks its streams, which is slow beyond 10,000 entries.

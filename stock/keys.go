@@ -22,8 +22,8 @@ import (
 //	rolledback:ID           string  24 h                                             that the stock was given back
 //	rate:CUSTOMER           string  one window (Limits.RateWindow)                   orders of the customer in the window
 //	bought:CUSTOMER         hash    one window (Limits.UnitsWindow)                  SKU → units ordered in the window, :first → its first order
-//	unpaid                  zset    for ever; an order until it is paid or released,  order id → until when it counts at most, in ms
-//	                                or until its score
+//	unpaid                  zset    for ever; an order until it is paid or released,  order id → when it is checked whether it is PENDING,
+//	                                or until its score if it is not PENDING then     in ms
 //	unpaid_notes            hash    as unpaid                                        order id → its units and customer
 //	unpaid_counts           hash    as unpaid                                        c:CUSTOMER → unpaid orders, u:SKU → units held unpaid
 //	adjusted:ID             string  24 h                                             that the adjustment was made

@@ -14,22 +14,33 @@ import (
 const unpaidRetry = time.Minute
 
 // Hold counts an order as unpaid from now on: nobody knows whether its card was charged. One that was placed without a card is counted
-// since then. Settle and Release end it. It does nothing for an order that is not pending.
+// since then. Settle and Release end it. It does nothing for an order that is not pending. An order of an earlier epoch is compared with SQL
+// first, which may be further than a Redis that lost data.
 func (s *Stock) Hold(ctx context.Context, id order.ID) error {
 	epoch, err := s.epochs.Current()
 	if err != nil {
 		return err
 	}
-	unpaid := s.keys.Unpaid()
-	reply, err := s.exec(ctx, s.scripts.hold, []string{s.keys.Epoch(), s.keys.Order(id), unpaid[0], unpaid[1], unpaid[2]},
-		[]string{strconv.FormatInt(epoch.Number, 10), string(id), s.nowMS(), s.unpaidUntil()})
-	if err != nil {
-		return err
+	reply, err := s.hold(ctx, epoch, id)
+	if err == nil && reply[0] == "UNCONFIRMED" {
+		if err := s.confirm(ctx, epoch.Number, id); err != nil {
+			return err
+		}
+		reply, err = s.hold(ctx, epoch, id)
 	}
-	if reply[0] != "OK" {
+	switch {
+	case err != nil:
+		return err
+	case reply[0] != "OK":
 		return s.refused(reply)
 	}
 	return nil
+}
+
+func (s *Stock) hold(ctx context.Context, epoch Epoch, id order.ID) ([]string, error) {
+	unpaid := s.keys.Unpaid()
+	return s.exec(ctx, s.scripts.hold, []string{s.keys.Epoch(), s.keys.Order(id), unpaid[0], unpaid[1], unpaid[2]},
+		[]string{strconv.FormatInt(epoch.Number, 10), string(id), s.nowMS(), s.unpaidUntil()})
 }
 
 func (s *Stock) unpaidUntil() string {

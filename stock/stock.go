@@ -28,7 +28,8 @@ type Limits struct {
 	// UnpaidOrders is how many unpaid orders a customer may have, UnpaidTotal how many there may be in all, and UnpaidPercent how much of
 	// the units of a SKU that are not sold unpaid orders may hold; 0 is no limit.
 	UnpaidOrders, UnpaidTotal, UnpaidPercent int
-	// UnpaidTTL is after how long an unpaid order is no longer counted at the latest: longer than it may be paid.
+	// UnpaidTTL is after how long it is checked whether an unpaid order is still PENDING: longer than it may be paid. One that is not, or that
+	// Redis has lost, is no longer counted.
 	UnpaidTTL time.Duration
 	// MarkerTTL is how long a retry meets its order by the idempotency key in Redis; whole seconds.
 	MarkerTTL time.Duration

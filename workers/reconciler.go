@@ -118,7 +118,7 @@ func (r *PaymentReconciler) stale(ctx context.Context, now time.Time) ([]order.O
 func (r *PaymentReconciler) reconcile(ctx context.Context, o order.Order) error {
 	found, err := r.money.Find(ctx, o.ID)
 	if err != nil {
-		return err
+		return r.hold(ctx, o, err)
 	}
 	switch found.State {
 	case gateway.ChargeTaken:
@@ -137,9 +137,15 @@ func (r *PaymentReconciler) reconcile(ctx context.Context, o order.Order) error 
 		if errors.Is(err, order.ErrFailedPrecondition) {
 			return nil // Charged just now: the next look settles it.
 		}
-		return err
+		return r.hold(ctx, o, err)
 	}
 	return r.release(ctx, o, r.why(o, reasonUnpaid))
+}
+
+// hold counts an order as unpaid that cannot be ended while the payment service is unavailable, and returns the reason. Redis counts it
+// since it was placed, unless that was in an earlier epoch.
+func (r *PaymentReconciler) hold(ctx context.Context, o order.Order, reason error) error {
+	return errors.Join(reason, r.stock.Hold(ctx, o.ID))
 }
 
 // why is the reason of a cancellation: an order that was to be paid later has expired.

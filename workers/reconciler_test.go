@@ -3,6 +3,7 @@ package workers_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -86,6 +87,38 @@ func (s *shop) forget(t *testing.T, id order.ID) {
 	c := s.redis.Client()
 	if err := c.Do(t.Context(), c.B().Del().Key(s.keys.Order(id)).Build()).Error(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// unavailableMoney is a payment service whose provider is unavailable: it knows of no charge, and cannot void one.
+type unavailableMoney struct{ *cashier }
+
+func (unavailableMoney) Void(context.Context, order.ID) error { return order.ErrUnavailable }
+
+// TestPaymentReconciler_UnpaidCountWhileTheProviderIsUnavailable: an expired order that cannot be voided is counted as unpaid, although Redis
+// has not counted it since its epoch ended.
+func TestPaymentReconciler_UnpaidCountWhileTheProviderIsUnavailable(t *testing.T) {
+	s := openShop(t, openSQLite(t))
+	o := freshOrder()
+	o.ExpiresAt = at
+	s.reserve(t, o)
+	drained(t, s.flusher(s.sql, withOrders).RunOnce)
+	s.nextEpoch(t)
+	for range 2 {
+		mustFail(t, s.reconciler(unavailableMoney{newCashier(&crash{})}).RunOnce, order.ErrUnavailable)
+		c := s.redis.Client()
+		counted, err := c.Do(t.Context(), c.B().Zrange().Key(s.keys.Unpaid()[0]).Min("0").Max("-1").Build()).AsStrSlice()
+		if err != nil || !slices.Equal(counted, []string{string(o.ID)}) {
+			t.Errorf("the orders %v are counted as unpaid (%v); want %s", counted, err, o.ID)
+		}
+	}
+	if _, err := s.reconciler(newCashier(&crash{})).RunOnce(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	c := s.redis.Client()
+	unpaid := s.keys.Unpaid()
+	if n, err := c.Do(t.Context(), c.B().Exists().Key(unpaid[:]...).Build()).AsInt64(); err != nil || n != 0 {
+		t.Errorf("%d keys count unpaid orders (%v); want none", n, err)
 	}
 }
 

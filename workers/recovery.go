@@ -49,6 +49,8 @@ type MoneyBack interface {
 type Finisher interface {
 	Settle(ctx context.Context, id order.ID, chargeID, trace string) (stock.Position, error)
 	Release(ctx context.Context, id order.ID, reason, trace string) (stock.Position, error)
+	// Hold counts an order as unpaid until it is settled or released.
+	Hold(ctx context.Context, id order.ID) error
 }
 
 // giveBack makes sure that the order costs nothing, and returns what goes back; zero when nothing had been taken. It is confirmed once the

@@ -4,16 +4,18 @@
 --       record     hash of the order
 --       unpaid, unpaid_notes, unpaid_counts: see unpaid.lua
 -- ARGV  epoch, order_id, now_ms, until_ms
--- Returns {"OK"}     counted, now or before; or it is not pending any more
---         {"EPOCH"}  the epoch is not the open one: nothing was done
+-- Returns {"OK"}           counted, now or before; or it is not pending any more
+--         {"EPOCH"}        the epoch is not the open one: nothing was done
+--         {"UNCONFIRMED"}  the record is from an earlier epoch: compare it with SQL, confirm, and call again
 -- Idempotent.
 local epoch_key, record, unpaid, unpaid_notes, unpaid_counts = unpack(KEYS)
 local epoch, order_id, now_ms, until_ms = unpack(ARGV)
 
 if redis.call('GET', epoch_key) ~= epoch then return { 'EPOCH' } end
-unpaid_heal(unpaid, unpaid_notes, unpaid_counts, now_ms)
-local state, deltas, customer = unpack(redis.call('HMGET', record, 'state', 'deltas', 'customer'))
-if state == '0' and customer then
-  unpaid_remember(unpaid, unpaid_notes, unpaid_counts, order_id, customer, (string.gsub(deltas, ':%-', ':')), until_ms)
-end
+unpaid_heal(unpaid, unpaid_notes, unpaid_counts, record, order_id, epoch, now_ms, until_ms)
+local state, deltas, customer, entry_epoch, confirmed =
+  unpack(redis.call('HMGET', record, 'state', 'deltas', 'customer', 'epoch', 'confirmed'))
+if state ~= '0' or not customer then return { 'OK' } end
+if entry_epoch ~= epoch and confirmed ~= epoch then return { 'UNCONFIRMED' } end
+unpaid_remember(unpaid, unpaid_notes, unpaid_counts, order_id, customer, (string.gsub(deltas, ':%-', ':')), until_ms)
 return { 'OK' }

@@ -82,7 +82,7 @@ for sku, most in string.gmatch(customer_max, '([^:,]+):([^,]+)') do
 end
 
 if pay_later == '1' then
-  unpaid_heal(unpaid, unpaid_notes, unpaid_counts, now_ms)
+  unpaid_heal(unpaid, unpaid_notes, unpaid_counts, record, order_id, epoch, now_ms, unpaid_until_ms)
   local function full(max, n) return tonumber(max) > 0 and n >= tonumber(max) end
   if full(unpaid_total_max, redis.call('ZCARD', unpaid)) then return { 'UNPAID', 'total', unpaid_total_max } end
   if full(unpaid_orders_max, tonumber(redis.call('HGET', unpaid_counts, 'c:' .. customer) or '0')) then

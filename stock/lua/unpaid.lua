@@ -1,6 +1,6 @@
 -- Functions on what customers hold without having paid, and on what they ordered lately. They come before the scripts that use them.
 --
--- unpaid   zset, order id -> until when it counts at most, in ms: what is never paid or released is forgotten by then
+-- unpaid   zset, order id -> when it is checked whether it is still PENDING, in ms: what is not is forgotten then
 -- notes    hash, order id -> "SKU:UNITS,... CUSTOMER"
 -- counts   hash, "c:CUSTOMER" -> unpaid orders, "u:SKU" -> units that unpaid orders hold
 -- bought   hash of a customer, SKU -> units ordered in the present window; ":first" -> the lowest id of the orders that count in it
@@ -20,10 +20,18 @@ local function unpaid_forget(unpaid, notes, counts, order_id)
   for sku, n in string.gmatch(lines, '([^:,]+):([^,]+)') do unpaid_count(counts, 'u:' .. sku, -tonumber(n)) end
 end
 
--- unpaid_heal: forgets a few orders whose time is over.
-local function unpaid_heal(unpaid, notes, counts, now_ms)
+-- unpaid_heal: checks a few orders whose time has come. One that is still PENDING counts until until_ms. Others are forgotten, and so are
+-- those whose record is of an earlier epoch and was not compared with SQL: their Redis may have lost that they were paid or released.
+-- record is the key of the order order_id; all records are named like it.
+local function unpaid_heal(unpaid, notes, counts, record, order_id, epoch, now_ms, until_ms)
+  local prefix = string.sub(record, 1, #record - #order_id)
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', unpaid, '-inf', '(' .. now_ms, 'LIMIT', 0, 16)) do
-    unpaid_forget(unpaid, notes, counts, id)
+    local state, entry_epoch, confirmed = unpack(redis.call('HMGET', prefix .. id, 'state', 'epoch', 'confirmed'))
+    if state == '0' and (entry_epoch == epoch or confirmed == epoch) then
+      redis.call('ZADD', unpaid, 'XX', until_ms, id)
+    else
+      unpaid_forget(unpaid, notes, counts, id)
+    end
   end
 end
 
