@@ -22,8 +22,8 @@ func (c *crier) Publish(ctx context.Context, changes []stock.Change) error {
 	return errors.Join(ctx.Err(), c.err)
 }
 
-// TestWhatIsCommittedIsAnnounced also by a worker that is being stopped, and a failure to tell is none of the work.
-func TestWhatIsCommittedIsAnnounced(t *testing.T) {
+// TestAnnouncer_CommittedStatesArePublished also by a worker that is being stopped, and a failure to tell is none of the work.
+func TestAnnouncer_CommittedStatesArePublished(t *testing.T) {
 	c := &crier{err: errors.New("no route")}
 	a := announcing{to: c, log: slog.New(slog.DiscardHandler)}
 	stopped, stop := context.WithCancel(t.Context())

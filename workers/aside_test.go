@@ -10,7 +10,7 @@ import (
 	"github.com/spillway/spillway/workers"
 )
 
-func TestARecordStaysWhenItsRowWasPutAside(t *testing.T) {
+func TestOrderWriter_RecordStaysBesideADeadLetter(t *testing.T) {
 	bad := freshOrder()
 	bad.Total++
 	d := newDesk(openSQLite(t), nil, 100, settledBody(bad))
@@ -20,7 +20,7 @@ func TestARecordStaysWhenItsRowWasPutAside(t *testing.T) {
 	}
 }
 
-func TestAReleasedOrderWhoseReservationWasPutAsideAddsNoStock(t *testing.T) {
+func TestStockFlusher_ReleaseOfADeadReservation(t *testing.T) {
 	s := openShop(t, openSQLite(t))
 	// SQL has less than Redis: an adjustment that SQL could not take was put aside.
 	if _, err := s.sql.FlushRange(t.Context(), store.Range{Epoch: 1, PrevID: "0-0", FirstID: "0-1", LastID: "0-1", Entries: 1, Deltas: map[order.SKU]int64{"B": -99}, Durability: store.DurabilityJournal}); err != nil {
@@ -35,7 +35,7 @@ func TestAReleasedOrderWhoseReservationWasPutAsideAddsNoStock(t *testing.T) {
 	s.wantStock(t, 100, 1)
 }
 
-func TestDrainOfAClosedEpochEnds(t *testing.T) {
+func TestStockFlusher_DrainOfAClosedEpochEnds(t *testing.T) {
 	s := openShop(t, openSQLite(t))
 	s.reserve(t, freshOrder())
 	s.nextEpoch(t)
@@ -47,7 +47,7 @@ func TestDrainOfAClosedEpochEnds(t *testing.T) {
 	}
 }
 
-func TestTheRelaySendsSoonWhatTheBrokerRefused(t *testing.T) {
+func TestOrderRelay_RefusedBatchIsSentSoon(t *testing.T) {
 	s, out := openShop(t, openSQLite(t)), &outbox{err: errDown}
 	r := s.relay(out, func(c *workers.RelayConfig) { c.Batch = 1 })
 	for range 10 {
@@ -67,7 +67,7 @@ func TestTheRelaySendsSoonWhatTheBrokerRefused(t *testing.T) {
 	}
 }
 
-func TestEntriesBehindAPoisonOneAreSentAtOnce(t *testing.T) {
+func TestOrderRelay_EntriesBehindAPoisonEntry(t *testing.T) {
 	s, out := openShop(t, openSQLite(t)), &outbox{}
 	const idle = 2 * patience
 	r := alwaysClaiming(s.relay(out, func(c *workers.RelayConfig) { c.ClaimIdle = idle }))

@@ -138,8 +138,8 @@ func (f fragile) Restock(ctx context.Context, epoch int64, id order.ID, customer
 	return at, err
 }
 
-// TestACancellationSurvivesACrashAtAnyStep: whatever call breaks off, before or after its effect, money and units go back once.
-func TestACancellationSurvivesACrashAtAnyStep(t *testing.T) {
+// TestCancellationFinisher_CrashAtAnyStep: whatever call breaks off, before or after its effect, money and units go back once.
+func TestCancellationFinisher_CrashAtAnyStep(t *testing.T) {
 	whole := &crash{}
 	cancelWith(t, whole)
 	if whole.calls < 7 {
@@ -191,7 +191,7 @@ func cancelWith(t *testing.T, c *crash) {
 	}
 }
 
-func TestALostOrderWithoutAChargeCostsNothing(t *testing.T) {
+func TestLostOrders_WithoutACharge(t *testing.T) {
 	s := openShop(t, openSQLite(t))
 	intents, money := store.NewCancellations(s.db), newCashier(&crash{})
 	o := freshOrder()

@@ -64,7 +64,7 @@ func mustAddDue(t *testing.T, db *store.DB, id order.ID, kind order.MailKind) {
 	}
 }
 
-func TestADueMailIsSent(t *testing.T) {
+func TestMailDispatcher_DueMailIsSent(t *testing.T) {
 	onBothShops(t, func(t *testing.T, db *store.DB) {
 		all := paidOrders(t, store.NewOrders(db), 2)
 		mustAddDue(t, db, all[0].ID, order.MailShipped)
@@ -80,7 +80,7 @@ func TestADueMailIsSent(t *testing.T) {
 	})
 }
 
-func TestAMailThatFailsIsDueAgainAndThenADeadLetter(t *testing.T) {
+func TestMailDispatcher_FailingMailBecomesADeadLetter(t *testing.T) {
 	onBothShops(t, func(t *testing.T, db *store.DB) {
 		all := paidOrders(t, store.NewOrders(db), 2)
 		mustAddDue(t, db, all[0].ID, order.MailShipped)
@@ -100,7 +100,7 @@ func TestAMailThatFailsIsDueAgainAndThenADeadLetter(t *testing.T) {
 	})
 }
 
-func TestAMailThatNobodyCanSendIsADeadLetterAtOnce(t *testing.T) {
+func TestMailDispatcher_InvalidMailIsADeadLetterAtOnce(t *testing.T) {
 	onBothShops(t, func(t *testing.T, db *store.DB) {
 		o := paidOrders(t, store.NewOrders(db), 1)[0]
 		mustAddDue(t, db, o.ID, order.MailCancelled)
@@ -128,7 +128,7 @@ func wantDead(t *testing.T, db *store.DB, o order.Order, kind order.MailKind, at
 	}
 }
 
-func TestAMailWaitsForItsOrder(t *testing.T) {
+func TestMailDispatcher_WaitsForTheOrdersRow(t *testing.T) {
 	db := shopDB(t, "sqlite:"+t.TempDir()+"/test.db")
 	o := paidOrders(t, nil, 1)[0]
 	mustAddDue(t, db, o.ID, order.MailCancelled)
@@ -167,7 +167,7 @@ func (*dueFake) ByIDs(context.Context, []order.ID) (map[order.ID]order.Order, er
 	return map[order.ID]order.Order{"O": {ID: "O"}}, nil
 }
 
-func TestThePausesBetweenMailsGrow(t *testing.T) {
+func TestMailDispatcher_BackoffGrows(t *testing.T) {
 	f, cfg := &dueFake{}, workers.DefaultDispatchConfig()
 	d := workers.NewMailDispatcher(cfg, f, f, &postbox{err: errMailDown}, noLog)
 	for n := 1; n < cfg.Attempts; n++ {

@@ -36,7 +36,7 @@ func (c *till) Refund(_ context.Context, id order.ID, reason string) error {
 	return c.refundErr
 }
 
-func TestADuplicateCostsNothing(t *testing.T) {
+func TestDuplicates_CostNothing(t *testing.T) {
 	charged := fmt.Errorf("it is charged: %w", order.ErrFailedPrecondition)
 	const revoke, void, refund = "revoke X: duplicate of Y", "void X", "refund X: duplicate of Y"
 	for name, c := range map[string]struct {
@@ -67,8 +67,8 @@ func TestADuplicateCostsNothing(t *testing.T) {
 	}
 }
 
-// TestADuplicatesStockComesBackOnce does it twice on a real Redis, to an order that was settled there.
-func TestADuplicatesStockComesBackOnce(t *testing.T) {
+// TestDuplicates_UnitsAreReturnedOnce does it twice on a real Redis, to an order that was settled there.
+func TestDuplicates_UnitsAreReturnedOnce(t *testing.T) {
 	s := openShop(t, openSQLite(t))
 	o := freshOrder()
 	s.reserve(t, o)
@@ -87,8 +87,8 @@ func TestADuplicatesStockComesBackOnce(t *testing.T) {
 	s.wantStock(t, 100, 100)
 }
 
-// TestADuplicateThatWasLostGivesItsUnitsBack: Redis forgets one before its stock was given back; another one's came back in the next epoch.
-func TestADuplicateThatWasLostGivesItsUnitsBack(t *testing.T) {
+// TestDuplicates_LostDuplicateReturnsItsUnits: Redis forgets one before its stock was given back; another one's came back in the next epoch.
+func TestDuplicates_LostDuplicateReturnsItsUnits(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		s := openShop(t, db)
 		first, lost, undone := freshOrder(), freshOrder(), freshOrder()

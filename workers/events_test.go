@@ -64,8 +64,8 @@ func poisoned(t *testing.T, good ...order.Order) *mailbag {
 	}}
 }
 
-// TestAPoisonEventCostsOnlyItself: the others are written, and it lands in failed_orders with all that an operator needs (I10).
-func TestAPoisonEventCostsOnlyItself(t *testing.T) {
+// TestOrderWriter_PoisonEvent: the others are written, and it lands in failed_orders with all that an operator needs (I10).
+func TestOrderWriter_PoisonEvent(t *testing.T) {
 	a, good1, good2 := newReplayer(t), someOrder(t, "1"), someOrder(t, "2")
 	in := poisoned(t, good1, good2)
 	w := workers.NewOrderWriter(workers.DefaultWriterConfig(), in, a.orders, a.dead, a, a, slog.New(slog.DiscardHandler))
@@ -104,8 +104,8 @@ type full struct{}
 
 func (full) Put(context.Context, store.FailedOrder) error { return order.ErrUnavailable }
 
-// TestNothingIsAcknowledgedThatIsNotPutAside: while failed_orders cannot be written, poison comes again (I10).
-func TestNothingIsAcknowledgedThatIsNotPutAside(t *testing.T) {
+// TestOrderWriter_UnwrittenDeadLetterIsNotAcknowledged: while failed_orders cannot be written, poison comes again (I10).
+func TestOrderWriter_UnwrittenDeadLetterIsNotAcknowledged(t *testing.T) {
 	a, quiet := newReplayer(t), slog.New(slog.DiscardHandler)
 	in := poisoned(t, someOrder(t, "1"), someOrder(t, "2"))
 	w := workers.NewOrderWriter(workers.DefaultWriterConfig(), in, a.orders, full{}, a, a, quiet)
@@ -119,8 +119,8 @@ func TestNothingIsAcknowledgedThatIsNotPutAside(t *testing.T) {
 	}
 }
 
-// TestWhatTheBrokerGaveUpIsPutAside once, however often it comes.
-func TestWhatTheBrokerGaveUpIsPutAside(t *testing.T) {
+// TestDeadLetterDrain_StoresTheBrokersDeadLetters once, however often it comes.
+func TestDeadLetterDrain_StoresTheBrokersDeadLetters(t *testing.T) {
 	a, o := newReplayer(t), someOrder(t, "k")
 	one := queue.Message{ID: "m1", Body: raw(t, batch(step(t, o, order.Paid))), Attempt: 501, Headers: map[string]string{"traceparent": traceparent}}
 	in := &mailbag{}
@@ -168,8 +168,8 @@ func (m *noMail) SendConfirmation(_ context.Context, o order.Order) error {
 func (*noMail) SendShipped(context.Context, order.Order) error                { return nil }
 func (*noMail) SendCancelled(context.Context, order.Order, order.Money) error { return nil }
 
-// TestAMailThatFailsCostsOnlyItself after its attempts, and its letter is the order that was to be confirmed.
-func TestAMailThatFailsCostsOnlyItself(t *testing.T) {
+// TestMailer_FailingMailCostsOnlyItself after its attempts, and its letter is the order that was to be confirmed.
+func TestMailer_FailingMailCostsOnlyItself(t *testing.T) {
 	a, good, bad := newReplayer(t), someOrder(t, "good"), someOrder(t, "bad")
 	refused := step(t, bad, order.Paid)
 	refused.Traceparent = traceparent

@@ -34,7 +34,7 @@ func (m *meeting) FlushRange(ctx context.Context, r store.Range) (store.Outcome,
 	return out, err
 }
 
-func TestOfTwoFlushersWithTheSameEntriesOneWinsAndTheOtherReadsOn(t *testing.T) {
+func TestStockFlusher_TwoWithTheSameEntries(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		s := openShop(t, db)
 		for range 10 {
@@ -63,9 +63,9 @@ func TestOfTwoFlushersWithTheSameEntriesOneWinsAndTheOtherReadsOn(t *testing.T) 
 	})
 }
 
-// TestAFlusherThatFellBehindAppliesNothingAndPromisesNothing: it slept while another one went on and the log, which might
+// TestStockFlusher_Behind: it slept while another one went on and the log, which might
 // have told, was pruned. The place in SQL alone stops it.
-func TestAFlusherThatFellBehindAppliesNothingAndPromisesNothing(t *testing.T) {
+func TestStockFlusher_Behind(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		s := openShop(t, db)
 		sleeper := s.flusher(s.sql)
@@ -98,7 +98,7 @@ func TestAFlusherThatFellBehindAppliesNothingAndPromisesNothing(t *testing.T) {
 	})
 }
 
-func TestFlushersApplyEachEntryOnceWhileOrdersComeIn(t *testing.T) {
+func TestStockFlusher_ManyApplyEachEntryOnce(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		s := openShop(t, db)
 		ctx, stop := context.WithCancel(t.Context())
@@ -142,8 +142,8 @@ func (c *crashing) FlushRange(ctx context.Context, r store.Range) (store.Outcome
 	return out, err
 }
 
-// TestACommitThatTheFlusherNeverHeardOfIsNotRepeated is the crash between commit and memory (I6).
-func TestACommitThatTheFlusherNeverHeardOfIsNotRepeated(t *testing.T) {
+// TestStockFlusher_LostCommitResponse is the crash between commit and memory (I6).
+func TestStockFlusher_LostCommitResponse(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		s := openShop(t, db)
 		s.reserve(t, freshOrder())
@@ -158,7 +158,7 @@ func TestACommitThatTheFlusherNeverHeardOfIsNotRepeated(t *testing.T) {
 	})
 }
 
-func TestABadEntryCostsOnlyItself(t *testing.T) {
+func TestStockFlusher_BadEntry(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		s := openShop(t, db)
 		unknown, tooMany, fine := freshOrder(), freshOrder(), freshOrder()
@@ -191,7 +191,7 @@ func TestABadEntryCostsOnlyItself(t *testing.T) {
 	})
 }
 
-func TestDurabilitySQLWritesTheRowWithItsStock(t *testing.T) {
+func TestStockFlusher_DurabilitySQLWritesRows(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		s := openShop(t, db)
 		f := s.flusher(s.sql, withOrders)
@@ -212,7 +212,7 @@ func TestDurabilitySQLWritesTheRowWithItsStock(t *testing.T) {
 	})
 }
 
-func TestWithoutDurabilitySQLTheFlusherWritesNoRow(t *testing.T) {
+func TestStockFlusher_DurabilityJournalWritesNoRow(t *testing.T) {
 	s := openShop(t, openSQLite(t))
 	o := freshOrder()
 	s.reserve(t, o)
@@ -221,8 +221,8 @@ func TestWithoutDurabilitySQLTheFlusherWritesNoRow(t *testing.T) {
 	wantNoRow(t, s.orders, o.ID)
 }
 
-// TestARowThatCannotBeWrittenTakesNoStock shows that both are one transaction, although stock comes first in it.
-func TestARowThatCannotBeWrittenTakesNoStock(t *testing.T) {
+// TestStockFlusher_UnwritableRowTakesNoStock shows that both are one transaction, although stock comes first in it.
+func TestStockFlusher_UnwritableRowTakesNoStock(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		s := openShop(t, db)
 		bad, unreadable, good := freshOrder(), freshOrder(), freshOrder()
@@ -246,7 +246,7 @@ func TestARowThatCannotBeWrittenTakesNoStock(t *testing.T) {
 	})
 }
 
-func TestWhoWaitsForADuplicateHearsThatItIsRefused(t *testing.T) {
+func TestStockFlusher_WaiterOfADuplicate(t *testing.T) {
 	s := openShop(t, openSQLite(t))
 	f, first, second := s.flusher(s.sql, withOrders), anOrder("k"), anOrder("k")
 	s.reserve(t, first)
@@ -264,7 +264,7 @@ func TestWhoWaitsForADuplicateHearsThatItIsRefused(t *testing.T) {
 	}
 }
 
-func TestAnAdjustmentIsBookedWithItsStock(t *testing.T) {
+func TestStockFlusher_AdjustmentIsBookedWithItsStock(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		s := openShop(t, db)
 		if _, _, err := s.Adjust(t.Context(), stock.Adjustment{ID: "a1", SKU: "A", Units: 7, Reason: "found", Actor: "op"}); err != nil {
@@ -279,8 +279,8 @@ func TestAnAdjustmentIsBookedWithItsStock(t *testing.T) {
 	})
 }
 
-// TestAClosingEpochIsFlushedToItsEnd wipes the epoch's number only: the journal is still there, bad entries included.
-func TestAClosingEpochIsFlushedToItsEnd(t *testing.T) {
+// TestStockFlusher_ClosingEpochIsFlushedToItsEnd wipes the epoch's number only: the journal is still there, bad entries included.
+func TestStockFlusher_ClosingEpochIsFlushedToItsEnd(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		s := openShop(t, db)
 		before := s.reserve(t, freshOrder())
@@ -319,7 +319,7 @@ func (s *shop) nextEpoch(t *testing.T) {
 	}
 }
 
-func TestAFlusherWaitsForTheFirstEpoch(t *testing.T) {
+func TestStockFlusher_WaitsForTheFirstEpoch(t *testing.T) {
 	s := openShop(t, openSQLite(t))
 	empty := store.NewStock(openSQLite(t))
 	mustFail(t, s.flusher(empty).RunOnce, store.ErrNoEpoch)
@@ -356,8 +356,8 @@ func (p *pruning) PruneDedupLog(_ context.Context, _ uint8, keep int) error {
 	return nil
 }
 
-// TestTheDedupLogIsPruned flushes entry by entry, so that each is a row of the log (I11).
-func TestTheDedupLogIsPruned(t *testing.T) {
+// TestStockFlusher_DedupLogIsPruned flushes entry by entry, so that each is a row of the log (I11).
+func TestStockFlusher_DedupLogIsPruned(t *testing.T) {
 	s := openShop(t, openSQLite(t))
 	fields := map[string]string{"kind": "A", "order": "a", "deltas": "A:1", "time": "1"}
 	for range workers.PruneEvery {

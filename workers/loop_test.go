@@ -36,8 +36,8 @@ func (c *clocked) Receive(ctx context.Context, most int, lease time.Duration) ([
 	return c.inbox.Receive(ctx, most, lease)
 }
 
-// TestALoopBacksOffAndComesBackWithinSeconds counts the turns of ten minutes in which the queue is away.
-func TestALoopBacksOffAndComesBackWithinSeconds(t *testing.T) {
+// TestLoop_BackoffIsBounded counts the turns of ten minutes in which the queue is away.
+func TestLoop_BackoffIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o, m := freshOrder(), &mail{}
 		c := &clocked{inbox: newInbox(settledBody(o)), fails: 30}

@@ -58,8 +58,8 @@ func newMailer(in queue.Consumer, dead workers.DeadLetters, m workers.Mail) *wor
 	return workers.NewMailer(workers.DefaultMailConfig(), in, dead, m, quiet)
 }
 
-// TestAPaidOrderIsConfirmedOnceInABatch has the payment in two messages of one turn, and states that nobody is told of.
-func TestAPaidOrderIsConfirmedOnceInABatch(t *testing.T) {
+// TestMailer_OneConfirmationABatch has the payment in two messages of one turn, and states that nobody is told of.
+func TestMailer_OneConfirmationABatch(t *testing.T) {
 	o, m := freshOrder(), &mail{}
 	declined := event(freshOrder(), released)
 	declined.Detail = order.ReasonDeclined + "lost_card"
@@ -73,7 +73,7 @@ func TestAPaidOrderIsConfirmedOnceInABatch(t *testing.T) {
 	}
 }
 
-func TestTenMailsAreUnderWayAtMost(t *testing.T) {
+func TestMailer_Concurrency(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &mail{gate: make(chan struct{})}
 		s := newMailer(newInbox(settledBody(someOrders(25)...)), &deadbox{}, m)
@@ -93,7 +93,7 @@ func TestTenMailsAreUnderWayAtMost(t *testing.T) {
 	})
 }
 
-func TestAMailThatFailsIsTriedAgain(t *testing.T) {
+func TestMailer_FailingMailIsRetried(t *testing.T) {
 	o, dead := freshOrder(), &deadbox{}
 	in, m := newInbox(settledBody(o)), &mail{fails: map[order.ID]bool{o.ID: true}}
 	s := newMailer(in, dead, m)
@@ -109,7 +109,7 @@ func TestAMailThatFailsIsTriedAgain(t *testing.T) {
 	}
 }
 
-func TestAMailThatFailsFiveTimesIsPutAsideAndItsNeighbourIsNot(t *testing.T) {
+func TestMailer_DeadLetterAfterFiveAttempts(t *testing.T) {
 	bad, good, dead := freshOrder(), freshOrder(), &deadbox{err: errDown}
 	in, m := newInbox(settledBody(bad, good)), &mail{fails: map[order.ID]bool{bad.ID: true}}
 	s := newMailer(in, dead, m)
@@ -138,7 +138,7 @@ func TestAMailThatFailsFiveTimesIsPutAsideAndItsNeighbourIsNot(t *testing.T) {
 	}
 }
 
-func TestPoisonCostsTheMailerOnlyItself(t *testing.T) {
+func TestMailer_PoisonMessage(t *testing.T) {
 	o, m, dead := freshOrder(), &mail{}, &deadbox{}
 	in := newInbox([]byte("\xff"), settledBody(o))
 	mustRun(t, newMailer(in, dead, m).RunOnce, 1)
@@ -147,7 +147,7 @@ func TestPoisonCostsTheMailerOnlyItself(t *testing.T) {
 	}
 }
 
-func TestAMailThatWasSentButNotAcknowledgedComesAgain(t *testing.T) {
+func TestMailer_SentButNotAcknowledged(t *testing.T) {
 	o, m := freshOrder(), &mail{}
 	in := newInbox(settledBody(o))
 	in.ackErr = faults([]bool{true})
@@ -161,8 +161,8 @@ func TestAMailThatWasSentButNotAcknowledgedComesAgain(t *testing.T) {
 	}
 }
 
-// TestAFreshMailKeepsItsTriesBesideAnOldOne: attempts are counted per message.
-func TestAFreshMailKeepsItsTriesBesideAnOldOne(t *testing.T) {
+// TestMailer_AttemptsAreCountedPerMail: attempts are counted per message.
+func TestMailer_AttemptsAreCountedPerMail(t *testing.T) {
 	old, fresh, good, dead := freshOrder(), freshOrder(), freshOrder(), &deadbox{}
 	in, m := newInbox(settledBody(old)), &mail{fails: map[order.ID]bool{old.ID: true, fresh.ID: true}}
 	s := newMailer(in, dead, m)

@@ -68,10 +68,10 @@ func (f *flaky) Send(ctx context.Context, topic string, messages ...queue.Outgoi
 	return err
 }
 
-// TestOrdersGoTheirWholeWayThroughFailingParts runs all workers' loops on a real Redis: the broker's yes is lost, SQL fails
+// TestWorkers_WholePathThroughFailingDependencies runs all workers' loops on a real Redis: the broker's yes is lost, SQL fails
 // before and after its commits, the carrier refuses each order once, and the mail fails once. Each order ends shipped or
 // cancelled, with its stock, one shipment and one mail.
-func TestOrdersGoTheirWholeWayThroughFailingParts(t *testing.T) {
+func TestWorkers_WholePathThroughFailingDependencies(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		s := openShop(t, db)

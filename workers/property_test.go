@@ -33,10 +33,10 @@ func faults(plan []bool) func() error {
 	}
 }
 
-// TestAnySequenceOfEventsMakesTheSameRows writes the same events twice: to one database in their own sequence and once, to
+// TestOrderWriter_AnySequenceOfEventsMakesTheSameRows writes the same events twice: to one database in their own sequence and once, to
 // the other shuffled, repeated, regrouped, and by a writer that dies before and after its commits and before its
 // acknowledgements (I7, I8).
-func TestAnySequenceOfEventsMakesTheSameRows(t *testing.T) {
+func TestOrderWriter_AnySequenceOfEventsMakesTheSameRows(t *testing.T) {
 	t.Parallel()
 	inOrder, shuffled := openSQLite(t), openSQLite(t)
 	plan := rapid.SliceOfN(rapid.Bool(), 0, 4)

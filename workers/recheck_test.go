@@ -33,9 +33,9 @@ func (a *asked) Find(ctx context.Context, id order.ID) (gateway.FoundCharge, err
 	return a.cashier.Find(ctx, id)
 }
 
-// TestEveryVoidedChargeIsAskedForAgain, however many there are: a provider may take the money late, when whoever had asked for it is
+// TestPaymentReconciler_EveryVoidedChargeIsRechecked, however many there are: a provider may take the money late, when whoever had asked for it is
 // gone. One whose answer fails costs the others nothing.
-func TestEveryVoidedChargeIsAskedForAgain(t *testing.T) {
+func TestPaymentReconciler_EveryVoidedChargeIsRechecked(t *testing.T) {
 	const voids = 250 // more than one look takes
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		s := openShop(t, db)

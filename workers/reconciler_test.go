@@ -19,8 +19,8 @@ func (s *shop) reconciler(money workers.Money) *workers.PaymentReconciler {
 	return workers.NewPaymentReconciler(cfg, store.NewOrders(s.db), store.NewCancellations(s.db), money, s.Stock, quiet)
 }
 
-// TestAPendingOrderEndsAsItsPaymentSays, whether Redis still has the order or has lost it after SQL had it.
-func TestAPendingOrderEndsAsItsPaymentSays(t *testing.T) {
+// TestPaymentReconciler_PendingOrderEndsAsItsPayment, whether Redis still has the order or has lost it after SQL had it.
+func TestPaymentReconciler_PendingOrderEndsAsItsPayment(t *testing.T) {
 	for name, c := range map[string]struct {
 		charge gateway.ChargeState
 		late   bool // it is paid later, and its time is over
@@ -122,7 +122,7 @@ func TestPaymentReconciler_UnpaidCountWhileTheProviderIsUnavailable(t *testing.T
 	}
 }
 
-func TestAnOrderThatMayStillBePaidIsLeftAlone(t *testing.T) {
+func TestPaymentReconciler_PayableOrderIsLeftAlone(t *testing.T) {
 	s := openShop(t, openSQLite(t))
 	later, declined := freshOrder(), freshOrder()
 	for _, o := range []*order.Order{&later, &declined} {
@@ -139,8 +139,8 @@ func TestAnOrderThatMayStillBePaidIsLeftAlone(t *testing.T) {
 	wantState(t, store.NewOrders(s.db), declined.ID, order.Pending)
 }
 
-// TestOrdersThatCannotBeReconciledCostOnlyThemselves, however many and old they are.
-func TestOrdersThatCannotBeReconciledCostOnlyThemselves(t *testing.T) {
+// TestPaymentReconciler_FailingOrdersCostOnlyThemselves, however many and old they are.
+func TestPaymentReconciler_FailingOrdersCostOnlyThemselves(t *testing.T) {
 	const poisoned = 100 // as many as one look takes
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		s := openShop(t, db)
@@ -172,9 +172,9 @@ func TestOrdersThatCannotBeReconciledCostOnlyThemselves(t *testing.T) {
 	})
 }
 
-// TestAChargeOfACancelledOrderGoesBack: it was in flight when the order was cancelled, and whoever made it died; or the ledger was away,
+// TestPaymentReconciler_ChargeOfACancelledOrderIsRefunded: it was in flight when the order was cancelled, and whoever made it died; or the ledger was away,
 // so that only the provider knows of it.
-func TestAChargeOfACancelledOrderGoesBack(t *testing.T) {
+func TestPaymentReconciler_ChargeOfACancelledOrderIsRefunded(t *testing.T) {
 	for name, booked := range map[string]bool{"booked": true, "not booked": false} {
 		t.Run(name, func(t *testing.T) {
 			s := openShop(t, openSQLite(t))
@@ -209,8 +209,8 @@ func TestAChargeOfACancelledOrderGoesBack(t *testing.T) {
 	}
 }
 
-// TestLostOrdersAreFoundOnceTheirTimeHasCome.
-func TestLostOrdersAreFoundOnceTheirTimeHasCome(t *testing.T) {
+// TestLostOrders_AreFoundAfterTheDelay.
+func TestLostOrders_AreFoundAfterTheDelay(t *testing.T) {
 	s := openShop(t, openSQLite(t))
 	came, lost, hot := freshOrder(), freshOrder(), freshOrder()
 	for _, o := range []order.Order{came, lost, hot} {

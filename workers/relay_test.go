@@ -91,7 +91,7 @@ func wantSent(t *testing.T, out *outbox, want ...order.Order) {
 	}
 }
 
-func TestAnEntryIsAcknowledgedOnlyAfterItWasSent(t *testing.T) {
+func TestOrderRelay_AcknowledgesOnlyWhatWasSent(t *testing.T) {
 	t.Parallel()
 	s, out := openShop(t, openSQLite(t)), &outbox{err: errDown}
 	first, second := freshOrder(), freshOrder()
@@ -113,7 +113,7 @@ func TestAnEntryIsAcknowledgedOnlyAfterItWasSent(t *testing.T) {
 	}
 }
 
-func TestWhatADeadRelayLeftIsTakenOverWhenItIsIdleLongEnough(t *testing.T) {
+func TestOrderRelay_ClaimsIdleEntriesOfADeadRelay(t *testing.T) {
 	t.Parallel()
 	s, out := openShop(t, openSQLite(t)), &outbox{}
 	o := freshOrder()
@@ -147,7 +147,7 @@ func (l looked) EpochAt(ctx context.Context, partition uint8, number int64) (sto
 	return l.Stock.EpochAt(ctx, partition, number)
 }
 
-func TestTheRelayWaitsForTheFlusher(t *testing.T) {
+func TestOrderRelay_WaitsForTheFlusher(t *testing.T) {
 	t.Parallel()
 	s, out := openShop(t, openSQLite(t)), &outbox{}
 	mustRun(t, s.relay(out).RunOnce, 0)
@@ -180,7 +180,7 @@ func TestTheRelayWaitsForTheFlusher(t *testing.T) {
 	wantSent(t, out, o)
 }
 
-func TestWithoutAFlusherTheRelaySendsNothingAndKeepsEverything(t *testing.T) {
+func TestOrderRelay_WithoutAFlusher(t *testing.T) {
 	t.Parallel()
 	s, out := openShop(t, openSQLite(t)), &outbox{}
 	r := alwaysClaiming(s.relay(out))
@@ -203,8 +203,8 @@ func TestWithoutAFlusherTheRelaySendsNothingAndKeepsEverything(t *testing.T) {
 	wantSent(t, out, flushed, held)
 }
 
-// TestTheJournalIsTrimmedBehindItsSlowestReader has two relays, one of which does not get rid of its entry (I11).
-func TestTheJournalIsTrimmedBehindItsSlowestReader(t *testing.T) {
+// TestOrderRelay_TrimsBehindTheSlowestReader has two relays, one of which does not get rid of its entry (I11).
+func TestOrderRelay_TrimsBehindTheSlowestReader(t *testing.T) {
 	t.Parallel()
 	s, out := openShop(t, openSQLite(t)), &outbox{}
 	one := func(c *workers.RelayConfig) { c.Batch, c.ClaimIdle = 1, time.Hour }
@@ -232,7 +232,7 @@ func TestTheJournalIsTrimmedBehindItsSlowestReader(t *testing.T) {
 	}
 }
 
-func TestAnOldEpochsJournalIsRelayedToItsEndAndRemoved(t *testing.T) {
+func TestOrderRelay_OldEpochsJournalIsRelayedAndRemoved(t *testing.T) {
 	t.Parallel()
 	s, out := openShop(t, openSQLite(t)), &outbox{}
 	r := s.relay(out, func(c *workers.RelayConfig) { c.Batch = 2 })
@@ -263,8 +263,8 @@ func TestAnOldEpochsJournalIsRelayedToItsEndAndRemoved(t *testing.T) {
 	}
 }
 
-// TestAnOldEpochsJournalStaysWhileAnEntryOfItIsNotAcknowledged: another relay may have died with it.
-func TestAnOldEpochsJournalStaysWhileAnEntryOfItIsNotAcknowledged(t *testing.T) {
+// TestOrderRelay_OldEpochsJournalStaysUntilAcknowledged: another relay may have died with it.
+func TestOrderRelay_OldEpochsJournalStaysUntilAcknowledged(t *testing.T) {
 	t.Parallel()
 	s, out := openShop(t, openSQLite(t)), &outbox{}
 	dies := s.relay(&outbox{err: errDown}, named("dies"))
@@ -286,7 +286,7 @@ func TestAnOldEpochsJournalStaysWhileAnEntryOfItIsNotAcknowledged(t *testing.T) 
 	wantSent(t, out, o)
 }
 
-func TestAPoisonEntryDoesNotStopTheRelay(t *testing.T) {
+func TestOrderRelay_PoisonEntry(t *testing.T) {
 	t.Parallel()
 	s, out := openShop(t, openSQLite(t)), &outbox{}
 	r := alwaysClaiming(s.relay(out))
@@ -305,8 +305,8 @@ func TestAPoisonEntryDoesNotStopTheRelay(t *testing.T) {
 	wantSent(t, out, before, after)
 }
 
-// TestAPoisonEntryWaitsForTheFlusherToo: until it is in failed_orders nobody may forget it.
-func TestAPoisonEntryWaitsForTheFlusherToo(t *testing.T) {
+// TestOrderRelay_PoisonEntryWaitsForTheFlusher: until it is in failed_orders nobody may forget it.
+func TestOrderRelay_PoisonEntryWaitsForTheFlusher(t *testing.T) {
 	t.Parallel()
 	s, out := openShop(t, openSQLite(t)), &outbox{}
 	r := alwaysClaiming(s.relay(out))
@@ -325,7 +325,7 @@ func TestAPoisonEntryWaitsForTheFlusherToo(t *testing.T) {
 	}
 }
 
-func TestEventsTellWhatTheJournalTells(t *testing.T) {
+func TestOrderRelay_EventsMatchTheJournal(t *testing.T) {
 	t.Parallel()
 	s, out := openShop(t, openSQLite(t)), &outbox{}
 	r := s.relay(out)
@@ -363,7 +363,7 @@ func TestEventsTellWhatTheJournalTells(t *testing.T) {
 	}
 }
 
-func TestABatchThatIsTooLargeForOneMessageIsSplit(t *testing.T) {
+func TestOrderRelay_LargeBatchIsSplit(t *testing.T) {
 	t.Parallel()
 	s, out := openShop(t, openSQLite(t)), &outbox{}
 	r := s.relay(out)
@@ -387,8 +387,8 @@ func TestABatchThatIsTooLargeForOneMessageIsSplit(t *testing.T) {
 	}
 }
 
-// TestNothingIsLostBetweenManyRelaysAndAFailingBroker runs the real loops until all is sent.
-func TestNothingIsLostBetweenManyRelaysAndAFailingBroker(t *testing.T) {
+// TestOrderRelay_ManyRelaysAndAFailingBroker runs the real loops until all is sent.
+func TestOrderRelay_ManyRelaysAndAFailingBroker(t *testing.T) {
 	t.Parallel()
 	s := openShop(t, openSQLite(t))
 	ctx, stop := context.WithCancel(t.Context())
@@ -418,7 +418,7 @@ func TestNothingIsLostBetweenManyRelaysAndAFailingBroker(t *testing.T) {
 	wg.Wait()
 }
 
-func TestARelayStopsWithItsContext(t *testing.T) {
+func TestOrderRelay_StopsWithItsContext(t *testing.T) {
 	t.Parallel()
 	s := openShop(t, openSQLite(t))
 	r := s.relay(&outbox{}, func(c *workers.RelayConfig) { c.FlushWait = time.Hour })

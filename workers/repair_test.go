@@ -277,8 +277,8 @@ func TestOrderRepairer_RecordWithoutTTL(t *testing.T) {
 	s.wantTTL(t, pending.ID, false)
 }
 
-// TestOrderRepairer_DuplicateThatNobodyUndid: its message never came, and whoever waited for its row died.
-func TestOrderRepairer_DuplicateThatNobodyUndid(t *testing.T) {
+// TestOrderRepairer_DuplicateThatWasNotUndone: its message never came, and whoever waited for its row died.
+func TestOrderRepairer_DuplicateThatWasNotUndone(t *testing.T) {
 	t.Parallel()
 	s := openShop(t, openSQLite(t))
 	first, second := anOrder("same"), anOrder("same")

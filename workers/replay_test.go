@@ -181,8 +181,8 @@ func (a *around) units(t *testing.T) int64 {
 	return p.Stock
 }
 
-// TestEachLetterIsReplayedAsItsWorkerWouldHave, twice and then by many at once: the second time changes nothing.
-func TestEachLetterIsReplayedAsItsWorkerWouldHave(t *testing.T) {
+// TestReplayer_EachSource, twice and then by many at once: the second time changes nothing.
+func TestReplayer_EachSource(t *testing.T) {
 	const row = "row"
 	for name, c := range map[string]struct {
 		source, typ string
@@ -242,8 +242,8 @@ func TestEachLetterIsReplayedAsItsWorkerWouldHave(t *testing.T) {
 	}
 }
 
-// TestAReplayThatFailsAgainLeavesTheLetterOpen and says why, to the operator and in its history.
-func TestAReplayThatFailsAgainLeavesTheLetterOpen(t *testing.T) {
+// TestReplayer_FailedReplayLeavesTheDeadLetterOpen and says why, to the operator and in its history.
+func TestReplayer_FailedReplayLeavesTheDeadLetterOpen(t *testing.T) {
 	a, o := newReplayer(t), someOrder(t, "k")
 	bought := someOrder(t, "bought")
 	if _, err := a.orders.Apply(t.Context(), []store.Change{{Order: bought, To: order.Paid, At: noon}}); err != nil {
@@ -291,8 +291,8 @@ func paidOf(o order.Order) order.Order {
 	return o
 }
 
-// TestAPoisonEventOfABatchCostsOnlyItselfWhenReplayed: the others are written.
-func TestAPoisonEventOfABatchCostsOnlyItselfWhenReplayed(t *testing.T) {
+// TestReplayer_PoisonEventOfABatch: the others are written.
+func TestReplayer_PoisonEventOfABatch(t *testing.T) {
 	a, good, bad := newReplayer(t), someOrder(t, "good"), someOrder(t, "bad")
 	bad.Total++
 	id := a.put(t, "broker/orders", wire.TypeBatch, raw(t, batch(step(t, bad, order.Paid), step(t, good, order.Paid))))
@@ -305,8 +305,8 @@ func TestAPoisonEventOfABatchCostsOnlyItselfWhenReplayed(t *testing.T) {
 	a.want(t, id, store.LetterOpen, "replay_failed by op")
 }
 
-// TestADuplicateThatIsReplayedIsUndone, from an event and from the journal.
-func TestADuplicateThatIsReplayedIsUndone(t *testing.T) {
+// TestReplayer_DuplicateIsUndone, from an event and from the journal.
+func TestReplayer_DuplicateIsUndone(t *testing.T) {
 	a, first, second, third := newReplayer(t), someOrder(t, "same"), someOrder(t, "same"), someOrder(t, "same")
 	if _, err := a.orders.Apply(t.Context(), []store.Change{{Order: first, To: order.Paid, At: noon}}); err != nil {
 		t.Fatal(err)
@@ -329,7 +329,7 @@ func TestADuplicateThatIsReplayedIsUndone(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoOpenLetterIsNotReplayed(t *testing.T) {
+func TestReplayer_ClosedDeadLetter(t *testing.T) {
 	a, o := newReplayer(t), someOrder(t, "k")
 	if err := a.Replay(t.Context(), 77, "op"); !errors.Is(err, order.ErrNotFound) {
 		t.Errorf("an unknown letter: %v; want ErrNotFound", err)

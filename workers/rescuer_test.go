@@ -20,7 +20,7 @@ func eager(orders *store.Orders, c workers.Carrier) *workers.ShipRescuer {
 	return workers.NewShipRescuer(cfg, orders, c, noLog)
 }
 
-func TestWhatFailedIsShippedOnceTheCarrierWorks(t *testing.T) {
+func TestShipRescuer_CarrierWorksAgain(t *testing.T) {
 	onBothShops(t, func(t *testing.T, db *store.DB) {
 		orders := store.NewOrders(db)
 		all := paidOrders(t, orders, 4)
@@ -45,7 +45,7 @@ func TestWhatFailedIsShippedOnceTheCarrierWorks(t *testing.T) {
 	})
 }
 
-func TestALateAnswerEndsAsOneParcel(t *testing.T) {
+func TestShipRescuer_LateResponseEndsAsOneParcel(t *testing.T) {
 	onBothShops(t, func(t *testing.T, db *store.DB) {
 		orders := store.NewOrders(db)
 		o := paidOrders(t, orders, 1)[0]
@@ -63,7 +63,7 @@ func TestALateAnswerEndsAsOneParcel(t *testing.T) {
 	})
 }
 
-func TestSeveralRescuersAreHarmless(t *testing.T) {
+func TestShipRescuer_SeveralAtOnce(t *testing.T) {
 	onBothShops(t, func(t *testing.T, db *store.DB) {
 		orders := store.NewOrders(db)
 		all := paidOrders(t, orders, 30)
@@ -101,7 +101,7 @@ func TestSeveralRescuersAreHarmless(t *testing.T) {
 	})
 }
 
-func TestAFreshOrderIsLeftToTheShipper(t *testing.T) {
+func TestShipRescuer_FreshOrderIsLeftToTheShipper(t *testing.T) {
 	onBothShops(t, func(t *testing.T, db *store.DB) {
 		orders := store.NewOrders(db)
 		all := paidOrders(t, orders, 1)

@@ -134,7 +134,7 @@ func someOrders(n int) []order.Order {
 	return out
 }
 
-func TestTheCarrierIsCalledForTenOrdersAtOnceAtMost(t *testing.T) {
+func TestShipper_Concurrency(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		orders := someOrders(25)
 		c, sh := &carrier{gate: make(chan struct{})}, newShelf(order.Paid, orders...)
@@ -162,7 +162,7 @@ func TestTheCarrierIsCalledForTenOrdersAtOnceAtMost(t *testing.T) {
 	})
 }
 
-func TestAnOrderThatTheCarrierRefusesIsTriedThreeTimesAndItsNeighboursAreShippedOnce(t *testing.T) {
+func TestShipper_RefusedOrderIsTriedThreeTimes(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		orders, all := store.NewOrders(db), someOrders(3)
 		refused := all[1]
@@ -187,8 +187,8 @@ func TestAnOrderThatTheCarrierRefusesIsTriedThreeTimesAndItsNeighboursAreShipped
 	})
 }
 
-// TestAMessageThatComesAgainChangesNothing: what is shipped is not offered again, and neither is what failed, which is the rescuer's.
-func TestAMessageThatComesAgainChangesNothing(t *testing.T) {
+// TestShipper_RedeliveredMessage: what is shipped is not offered again, and neither is what failed, which is the rescuer's.
+func TestShipper_RedeliveredMessage(t *testing.T) {
 	db, taken, failed := openSQLite(t), freshOrder(), freshOrder()
 	d := newDesk(db, nil, 100, settledBody(taken, failed))
 	mustRun(t, d.RunOnce, 2)
@@ -206,7 +206,7 @@ func TestAMessageThatComesAgainChangesNothing(t *testing.T) {
 	}
 }
 
-func TestOnlyPaidOrdersAreShipped(t *testing.T) {
+func TestShipper_OnlyPaidOrders(t *testing.T) {
 	db := openSQLite(t)
 	cancelled, pending, paid := freshOrder(), freshOrder(), freshOrder()
 	// Both are settled below; SQL cancelled the first one meanwhile.
@@ -223,8 +223,8 @@ func TestOnlyPaidOrdersAreShipped(t *testing.T) {
 	}
 }
 
-// TestAPaymentThatOvertakesItsRowWaits has the row come pending, then paid, a second later each.
-func TestAPaymentThatOvertakesItsRowWaits(t *testing.T) {
+// TestShipper_PaymentBeforeItsRow has the row come pending, then paid, a second later each.
+func TestShipper_PaymentBeforeItsRow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o, c, sh := freshOrder(), &carrier{}, newShelf(order.Paid)
 		in := newInbox(settledBody(o))
@@ -249,7 +249,7 @@ func TestAPaymentThatOvertakesItsRowWaits(t *testing.T) {
 	})
 }
 
-func TestARowThatDoesNotComeFailsTheTurn(t *testing.T) {
+func TestShipper_MissingRowFailsTheIteration(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o, c, sh := freshOrder(), &carrier{}, newShelf(order.Paid)
 		in := newInbox(settledBody(o))
@@ -270,8 +270,8 @@ func TestARowThatDoesNotComeFailsTheTurn(t *testing.T) {
 	})
 }
 
-// TestAParcelThatSQLDidNotHearOfIsOfferedAgain: the carrier knows the order's id.
-func TestAParcelThatSQLDidNotHearOfIsOfferedAgain(t *testing.T) {
+// TestShipper_ParcelWithoutARowIsOfferedAgain: the carrier knows the order's id.
+func TestShipper_ParcelWithoutARowIsOfferedAgain(t *testing.T) {
 	o, c := freshOrder(), &carrier{}
 	sh, in := newShelf(order.Paid, o), newInbox(settledBody(o))
 	sh.shipErr = errDown
@@ -287,7 +287,7 @@ func TestAParcelThatSQLDidNotHearOfIsOfferedAgain(t *testing.T) {
 	}
 }
 
-func TestPoisonCostsTheShipperOnlyItself(t *testing.T) {
+func TestShipper_PoisonMessage(t *testing.T) {
 	o, c := freshOrder(), &carrier{}
 	in, dead := newInbox([]byte("\xff"), settledBody(o)), &deadbox{err: errDown}
 	s := workers.NewShipper(workers.DefaultShipConfig(), in, newShelf(order.Paid, o), dead, c, quiet)

@@ -213,7 +213,7 @@ func ranTo(t *testing.T, turn func(context.Context) (int, error), want int) {
 	}
 }
 
-func TestACarrierThatIsDownFailsOrdersWhichMayThenBeCancelled(t *testing.T) {
+func TestShipper_CarrierDown(t *testing.T) {
 	onBothShops(t, func(t *testing.T, db *store.DB) {
 		orders := store.NewOrders(db)
 		all := paidOrders(t, orders, 3)
@@ -230,7 +230,7 @@ func TestACarrierThatIsDownFailsOrdersWhichMayThenBeCancelled(t *testing.T) {
 	})
 }
 
-func TestALateAnswerIsAskedForAgainAndIsOneParcel(t *testing.T) {
+func TestShipper_LateResponseIsOneParcel(t *testing.T) {
 	onBothShops(t, func(t *testing.T, db *store.DB) {
 		orders := store.NewOrders(db)
 		all := paidOrders(t, orders, 3)
@@ -243,8 +243,8 @@ func TestALateAnswerIsAskedForAgainAndIsOneParcel(t *testing.T) {
 	})
 }
 
-// TestAnUnknownOutcomeKeepsTheOrderFromBeingCancelled until the carrier says that it has the parcel, or never will.
-func TestAnUnknownOutcomeKeepsTheOrderFromBeingCancelled(t *testing.T) {
+// TestShipper_UnknownOutcomePreventsCancelling until the carrier says that it has the parcel, or never will.
+func TestShipper_UnknownOutcomePreventsCancelling(t *testing.T) {
 	onBothShops(t, func(t *testing.T, db *store.DB) {
 		orders := store.NewOrders(db)
 		o := paidOrders(t, orders, 1)[0]
@@ -289,7 +289,7 @@ func (fakeShelf) ClaimShipping(context.Context, []order.ID, time.Duration) (stor
 	return store.ShipClaims{}, nil
 }
 
-func TestWhatIsNotClaimedIsNotHandedOver(t *testing.T) {
+func TestShipper_UnclaimedOrderIsNotHandedOver(t *testing.T) {
 	all := paidOrders(t, nil, 2)
 	in := newTray(settledOf(t, all...))
 	c := carrierFunc(func(_ context.Context, o order.Order) error {
@@ -302,7 +302,7 @@ func TestWhatIsNotClaimedIsNotHandedOver(t *testing.T) {
 	}
 }
 
-func TestAnOrderWithoutARowDoesNotHoldUpItsNeighbours(t *testing.T) {
+func TestShipper_OrderWithoutARow(t *testing.T) {
 	db := shopDB(t, "sqlite:"+filepath.Join(t.TempDir(), "test.db"))
 	orders := store.NewOrders(db)
 	there, missing := paidOrders(t, orders, 2), paidOrders(t, nil, 1)
@@ -322,7 +322,7 @@ func TestAnOrderWithoutARowDoesNotHoldUpItsNeighbours(t *testing.T) {
 	}
 }
 
-func TestWhatATurnHasNoTimeForComesAgain(t *testing.T) {
+func TestShipper_IterationOutOfTime(t *testing.T) {
 	db := shopDB(t, "sqlite:"+filepath.Join(t.TempDir(), "test.db"))
 	orders := store.NewOrders(db)
 	all := paidOrders(t, orders, 3)
@@ -345,7 +345,7 @@ func TestWhatATurnHasNoTimeForComesAgain(t *testing.T) {
 	inState(t, orders, order.Shipped, all...)
 }
 
-func TestAnAnswerIsWrittenDownAlsoWhenTheShipperIsStopped(t *testing.T) {
+func TestShipper_OutcomeIsStoredWhenStopped(t *testing.T) {
 	db := shopDB(t, "sqlite:"+filepath.Join(t.TempDir(), "test.db"))
 	orders := store.NewOrders(db)
 	all := paidOrders(t, orders, 2)
@@ -361,7 +361,7 @@ func TestAnAnswerIsWrittenDownAlsoWhenTheShipperIsStopped(t *testing.T) {
 	}
 }
 
-func TestTheGateIsForAllWorkersTogether(t *testing.T) {
+func TestCarrierLimiter_SharedByAllWorkers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
 		open, underWay, most := make(chan struct{}), 0, 0

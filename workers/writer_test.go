@@ -91,7 +91,7 @@ func newDesk(db *store.DB, dead workers.DeadLetters, rows int, bodies ...[]byte)
 	return d
 }
 
-func TestEventsBecomeRowsInBatches(t *testing.T) {
+func TestOrderWriter_Batches(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		var steps []*spillwayv1.OrderEvent
 		var last order.Order
@@ -114,8 +114,8 @@ func TestEventsBecomeRowsInBatches(t *testing.T) {
 	})
 }
 
-// TestWhatCannotBeReadCostsOnlyItself: a message, or any one event of a message (I10).
-func TestWhatCannotBeReadCostsOnlyItself(t *testing.T) {
+// TestOrderWriter_UnreadableMessage: a message, or any one event of a message (I10).
+func TestOrderWriter_UnreadableMessage(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		before, after, other := freshOrder(), freshOrder(), freshOrder()
 		broken, strange, swapped := event(freshOrder(), settled), event(freshOrder(), 99), event(freshOrder(), settled)
@@ -148,7 +148,7 @@ func TestWhatCannotBeReadCostsOnlyItself(t *testing.T) {
 	})
 }
 
-func TestARowThatSQLCannotTakeCostsOnlyItself(t *testing.T) {
+func TestOrderWriter_UnwritableRow(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		before, bad, after := freshOrder(), freshOrder(), freshOrder()
 		bad.Total++
@@ -169,7 +169,7 @@ func TestARowThatSQLCannotTakeCostsOnlyItself(t *testing.T) {
 	})
 }
 
-func TestNothingIsAcknowledgedUntilTheDeadLetterIsWritten(t *testing.T) {
+func TestOrderWriter_DeadLetterBeforeTheAcknowledgement(t *testing.T) {
 	db := openSQLite(t)
 	bad, broken := freshOrder(), event(freshOrder(), settled)
 	bad.Total++
@@ -193,7 +193,7 @@ func TestNothingIsAcknowledgedUntilTheDeadLetterIsWritten(t *testing.T) {
 	}
 }
 
-func TestNothingIsAcknowledgedWhenSQLFails(t *testing.T) {
+func TestOrderWriter_SQLFails(t *testing.T) {
 	db, o := openSQLite(t), freshOrder()
 	d := newDesk(db, nil, 100, settledBody(o))
 	d.orders.before = func() error { return errDown }
@@ -206,7 +206,7 @@ func TestNothingIsAcknowledgedWhenSQLFails(t *testing.T) {
 	wantState(t, d.orders.Orders, o.ID, order.Paid)
 }
 
-func TestTheSecondOrderOfAKeyIsCancelledBeforeItsMessageIsAcknowledged(t *testing.T) {
+func TestOrderWriter_SecondOrderOfAKey(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		first, second, neighbour := anOrder("k"), anOrder("k"), freshOrder()
 		d := newDesk(db, nil, 100, settledBody(first))
@@ -231,8 +231,8 @@ func TestTheSecondOrderOfAKeyIsCancelledBeforeItsMessageIsAcknowledged(t *testin
 	})
 }
 
-// TestTheSecondOrderIsCancelledWhenItIsWrittenAloneToo: beside a bad row, orders are written one by one.
-func TestTheSecondOrderIsCancelledWhenItIsWrittenAloneToo(t *testing.T) {
+// TestOrderWriter_SecondOrderOfAKeyAlone: beside a bad row, orders are written one by one.
+func TestOrderWriter_SecondOrderOfAKeyAlone(t *testing.T) {
 	first, second, bad := anOrder("k"), anOrder("k"), freshOrder()
 	bad.Total++
 	d := newDesk(openSQLite(t), nil, 100, settledBody(first), settledBody(bad, second))
@@ -242,7 +242,7 @@ func TestTheSecondOrderIsCancelledWhenItIsWrittenAloneToo(t *testing.T) {
 	}
 }
 
-func TestARecordGoesOnlyWhenSQLHoldsItsState(t *testing.T) {
+func TestOrderWriter_RecordExpiresOnceSQLHasItsState(t *testing.T) {
 	paid, declined := freshOrder(), freshOrder()
 	d := newDesk(openSQLite(t), nil, 100, body(event(paid, settled), event(declined, released)), body(event(paid, reserved), event(declined, reserved)))
 	d.orders.after = func() error { return errDown }
@@ -261,8 +261,8 @@ func TestARecordGoesOnlyWhenSQLHoldsItsState(t *testing.T) {
 	}
 }
 
-// TestARecordInRedisLivesUntilItsRowIsThere goes from a real record to a real row.
-func TestARecordInRedisLivesUntilItsRowIsThere(t *testing.T) {
+// TestOrderWriter_RecordLivesUntilItsRow goes from a real record to a real row.
+func TestOrderWriter_RecordLivesUntilItsRow(t *testing.T) {
 	s := openShop(t, openSQLite(t))
 	o := freshOrder()
 	s.reserve(t, o)
@@ -289,7 +289,7 @@ func TestARecordInRedisLivesUntilItsRowIsThere(t *testing.T) {
 	}
 }
 
-func TestAReceiveThatFailsFailsTheTurn(t *testing.T) {
+func TestOrderWriter_ReceiveFails(t *testing.T) {
 	db := openSQLite(t)
 	d := newDesk(db, nil, 100)
 	broken := brokenInbox{d.in}
