@@ -187,7 +187,7 @@ func (a *App) serverConfig() (server.Config, error) {
 		cfg.Limits = map[server.Class]int{server.ClassCheckout: embeddedInFlight, server.ClassBrowse: embeddedInFlight}
 	}
 	var err error
-	cfg.Sessions.TrustedProxies, err = a.cfg.HTTP.proxies()
+	cfg.TrustedProxies, err = a.cfg.HTTP.proxies()
 	return cfg, err
 }
 

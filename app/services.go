@@ -62,11 +62,13 @@ func newAPI(p *parts, c Config, tokens *auth.Tokens) (*api, error) {
 	}
 	p.closers = append(p.closers, provider.Close)
 	payment := &server.Payment{Provider: provider, Ledger: ledger, Now: time.Now}
+	charging := gateway.NewCharging(p.policies[gateway.Charges], payment)
+	p.closers = append(p.closers, charging.Close)
 	a := &api{
 		ledger:   ledger,
 		audited:  auditedProvider(out.Provider.File, provider),
 		rates:    rates,
-		payments: gateway.Payments{Client: payment, Policy: p.policies[gateway.Payment]},
+		payments: gateway.Payments{Client: payment, Policy: p.policies[gateway.Payment], Charging: charging},
 		shipping: gateway.Shipments{Client: shipping, Policy: p.policies[gateway.Shipping]},
 		carrier:  workers.NewGate(workers.DefaultShippingConfig().Concurrency, gateway.Shipments{Client: shipping, Policy: p.policies[gateway.Handover]}),
 		mail:     gateway.Mails{Client: email, Policy: p.policies[gateway.Mail]},
@@ -78,7 +80,7 @@ func newAPI(p *parts, c Config, tokens *auth.Tokens) (*api, error) {
 	checkout := &server.Checkout{
 		Prices: priceList{cache}, Carts: carts, Rates: rates, Shipping: a.shipping, Cashier: a.payments, Stock: p.stock,
 		Orders: rows, Durable: durability{p: p, sql: sqlDurable}, Reader: changing, Log: p.log, Partition: partition,
-		Paying: server.NewLimiter("charges", charges), PayWithin: payWithin, Now: time.Now,
+		Paying: server.NewChargeSlots(charges), PayWithin: payWithin, Now: time.Now,
 	}
 	a.hub = server.NewHub(server.DefaultHubConfig(), stock.NewTail(p.journal, p.epochs), p.stock, read, p.log)
 	a.services = server.Services{

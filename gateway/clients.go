@@ -8,6 +8,7 @@ import (
 
 	"connectrpc.com/connect"
 
+	"github.com/spillway/spillway/breaker"
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
 	"github.com/spillway/spillway/gen/spillway/v1/spillwayv1connect"
 	"github.com/spillway/spillway/order"
@@ -26,7 +27,10 @@ type Charge struct {
 // Payments calls a PaymentService, in this process or behind a URL.
 type Payments struct {
 	Client spillwayv1connect.PaymentServiceClient
+	// Policy is that of all calls but charges.
 	Policy *Policy
+	// Charging is the policy of charges; nil in a client that makes none.
+	Charging *Charging
 }
 
 // Charge takes the order's money once. A decline is an answer. order.ErrUnknownOutcome: nobody knows yet. order.ErrFailedPrecondition: the
@@ -42,7 +46,7 @@ func (p Payments) ChargeAgain(ctx context.Context, id order.ID, amount order.Mon
 
 func (p Payments) charge(ctx context.Context, id order.ID, amount order.Money, card Card, afterDecline bool) (Charge, error) {
 	year, month := card.Expiry()
-	resp, err := Do(ctx, p.Policy, func(ctx context.Context) (*spillwayv1.ChargeResponse, error) {
+	resp, err := p.Charging.guardCharge(ctx, id, func(ctx context.Context) (*spillwayv1.ChargeResponse, error) {
 		resp, err := p.Client.Charge(ctx, &spillwayv1.ChargeRequest{
 			OrderId: string(id), Amount: wire.Money(amount), Card: &spillwayv1.Card{
 				Number: card.Number(), Cvv: card.CVV(), ExpiryYear: int32(year), ExpiryMonth: int32(month), //nolint:gosec // Validated at the edge.
@@ -63,7 +67,7 @@ func (p Payments) charge(ctx context.Context, id order.ID, amount order.Money, c
 // unlessKnown says of a charge or a parcel that failed whether its outcome is known: nothing was done when the call was not sent,
 // or was answered. Of every other failure nobody can say.
 func unlessKnown(err error) error {
-	left := errors.Is(err, context.Canceled) || errors.Is(err, errCallerLeft)
+	left := errors.Is(err, context.Canceled) || errors.Is(err, errCallerLeft) || errors.Is(err, breaker.ErrCallerLeft)
 	if errors.Is(err, order.ErrUnknownOutcome) || errors.Is(err, errNotSent) || errors.Is(err, order.ErrRejected) || !IsFailure(err) && !left {
 		return err
 	}

@@ -89,14 +89,23 @@ func newCallers(t *testing.T, s *services) map[string]callers {
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
 	p := NewPolicies(DefaultPolicies())
+	charging := func(c spillwayv1connect.PaymentServiceClient) *Charging { return newCharging(t, p[Charges], c) }
+	byURL := spillwayv1connect.NewPaymentServiceClient(server.Client(), server.URL)
 	return map[string]callers{
-		"in process": {Payments{s, p[Payment]}, Shipments{s, p[Shipping]}, Mails{s, p[Mail]}},
+		"in process": {Payments{s, p[Payment], charging(s)}, Shipments{s, p[Shipping]}, Mails{s, p[Mail]}},
 		"by URL": {
-			Payments{spillwayv1connect.NewPaymentServiceClient(server.Client(), server.URL), p[Payment]},
+			Payments{byURL, p[Payment], charging(byURL)},
 			Shipments{spillwayv1connect.NewShippingServiceClient(server.Client(), server.URL), p[Shipping]},
 			Mails{spillwayv1connect.NewEmailServiceClient(server.Client(), server.URL), p[Mail]},
 		},
 	}
+}
+
+func newCharging(t *testing.T, p *Policy, c spillwayv1connect.PaymentServiceClient) *Charging {
+	t.Helper()
+	charging := NewCharging(p, c)
+	t.Cleanup(func() { _ = charging.Close() })
+	return charging
 }
 
 func TestAChargeTravels(t *testing.T) {
@@ -277,7 +286,8 @@ func TestAServiceSaysWhenToTryAgain(t *testing.T) {
 func TestAServiceThatNeverAnswersIsAnUnknownOutcome(t *testing.T) {
 	cfg := quick
 	cfg.Timeout = time.Second // It includes the connection; without one, nothing was sent.
-	c := Payments{spillwayv1connect.NewPaymentServiceClient(http.DefaultClient, "http://"+frozen(t)), NewPolicy(Payment, cfg)}
+	c := Payments{Client: spillwayv1connect.NewPaymentServiceClient(http.DefaultClient, "http://"+frozen(t))}
+	c.Charging = newCharging(t, NewPolicy(Charges, cfg), c.Client)
 	_, err := c.Charge(t.Context(), newID(), twelve, NewCard("4242424242424242", "917", 2030, 7))
 	if !errors.Is(err, order.ErrUnknownOutcome) || !errors.Is(err, order.ErrUnavailable) {
 		t.Errorf("got %v; want an unknown outcome", err)
@@ -289,9 +299,9 @@ func TestAServiceThatNeverAnswersIsAnUnknownOutcome(t *testing.T) {
 
 func TestAnOpenBreakerChargesNobody(t *testing.T) {
 	s := &services{}
-	p := NewPolicy(Payment, quick)
+	p := NewPolicy(Charges, quick)
 	tripped(t, p)
-	_, err := Payments{s, p}.Charge(t.Context(), newID(), twelve, goodCard("4242424242424242"))
+	_, err := Payments{Client: s, Charging: newCharging(t, p, s)}.Charge(t.Context(), newID(), twelve, goodCard("4242424242424242"))
 	if !errors.Is(err, order.ErrUnavailable) || errors.Is(err, order.ErrUnknownOutcome) || s.asked != nil {
 		t.Errorf("got %v after asking %v; want a known outcome: nothing was sent", err, s.asked)
 	}

@@ -34,7 +34,10 @@ const (
 	// Queue is the broker as it is told something, QueueReceive as it is waited for.
 	Queue        = "queue"
 	QueueReceive = "queue-receive"
-	// Refund is the payment service as the refund worker calls it: a provider that confirms no refunds must not keep cards from being charged.
+	// Charges is the charging of cards, Payment the other calls of the payment service: cards that get no answer must not keep charges from
+	// being found, voided or refunded. Refund is the payment service as the refund worker calls it: a provider that confirms no refunds must
+	// not keep cards from being charged.
+	Charges = "charge"
 	Payment = "payment"
 	Refund  = "refund"
 	// Shipping is the pricing of parcels, Handover their handing over: a carrier that is down must not keep orders from being priced.
@@ -52,7 +55,7 @@ func DefaultPolicies() map[string]PolicyConfig {
 	return map[string]PolicyConfig{
 		Redis: usual(time.Second), Journal: usual(2 * time.Second), SQL: usual(10 * time.Second),
 		Queue: usual(10 * time.Second), QueueReceive: usual(10 * time.Second),
-		Payment: usual(3 * time.Second), Refund: usual(3 * time.Second), Shipping: usual(5 * time.Second), Handover: usual(5 * time.Second), Mail: usual(10 * time.Second),
+		Charges: usual(3 * time.Second), Payment: usual(3 * time.Second), Refund: usual(3 * time.Second), Shipping: usual(5 * time.Second), Handover: usual(5 * time.Second), Mail: usual(10 * time.Second),
 	}
 }
 
@@ -119,6 +122,12 @@ func (p *Policy) open() error {
 	}
 }
 
+// silent is the error of a call that took longer than the timeout: its outcome is unknown.
+func (p *Policy) silent() error {
+	return &order.RetryError{After: p.timeout, Err: fmt.Errorf("%s did not answer within %s: %w: %w",
+		p.name, p.timeout, order.ErrUnavailable, order.ErrUnknownOutcome)}
+}
+
 // Permit and Report are the policy of the hot path: they cost no closure and no allocation. The caller bounds the call by itself,
 // and reports each permitted one exactly once: a trial's permit that is never reported keeps the breaker half open for ever.
 func (p *Policy) Permit() error {
@@ -183,8 +192,7 @@ func Do[T any](ctx context.Context, p *Policy, call func(ctx context.Context) (T
 	case errors.Is(err, circuitbreaker.ErrOpen):
 		return none, p.open()
 	case errors.Is(err, timeout.ErrExceeded):
-		return none, &order.RetryError{After: p.timeout, Err: fmt.Errorf("%s did not answer within %s: %w: %w",
-			p.name, p.timeout, order.ErrUnavailable, order.ErrUnknownOutcome)}
+		return none, p.silent()
 	}
 	return none, err
 }

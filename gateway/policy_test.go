@@ -283,12 +283,12 @@ func TestDoReturnsWhatTheCallDoes(t *testing.T) {
 func TestEveryPartHasAPolicy(t *testing.T) {
 	policies := NewPolicies(DefaultPolicies())
 	states := policies.States()
-	for _, part := range []string{Redis, SQL, Queue, Payment, Refund, Shipping, Mail} {
+	for _, part := range []string{Redis, SQL, Queue, Charges, Payment, Refund, Shipping, Mail} {
 		if states[part] != "closed" || policies[part].Name() != part {
 			t.Errorf("%s is %q", part, states[part])
 		}
 	}
-	if got := DefaultPolicies()[Payment].Timeout; got != 3*time.Second {
+	if got := DefaultPolicies()[Charges].Timeout; got != 3*time.Second {
 		t.Errorf("a payment may take %s; want 3s", got)
 	}
 }

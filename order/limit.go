@@ -22,6 +22,12 @@ const (
 	LimitCustomerOrders Limit = "orders_per_customer"
 	// LimitSessions bounds the sessions that one network address may start.
 	LimitSessions Limit = "sessions_per_address"
+	// LimitCustomerCharges bounds the charges of a customer that are under way at once, LimitAddressCharges those of one network address
+	// while they are slow.
+	LimitCustomerCharges Limit = "charges_per_customer"
+	LimitAddressCharges  Limit = "slow_charges_per_address"
+	// LimitWatchers bounds the streams of one network address.
+	LimitWatchers Limit = "watchers_per_address"
 )
 
 // limitTexts describe each limit and what the caller can do. Each takes the maximum as its argument.
@@ -33,6 +39,10 @@ var limitTexts = map[Limit]string{
 	LimitUnpaidTotal:    "there are %d unpaid orders, which is the most that the shop keeps: send a card, or try again later",
 	LimitCustomerOrders: "a customer may place at most %d orders in a while: try again later",
 	LimitSessions:       "too many sessions were started from your address, which may start %d a minute: try again later",
+
+	LimitCustomerCharges: "at most %d cards of a customer are charged at once: try again when one of them has its outcome",
+	LimitAddressCharges:  "at most %d slow cards of your address are charged at once: try again later",
+	LimitWatchers:        "at most %d orders are watched from your address at once: stop watching one of them, or try again later",
 }
 
 // LimitError reports which limit a request would exceed. Nothing was done. It wraps ErrFailedPrecondition for the

@@ -1,9 +1,12 @@
 package server
 
 import (
+	"context"
 	"net/http"
 	"net/netip"
 	"strings"
+
+	"connectrpc.com/connect"
 )
 
 // forwardedHeader lists the addresses that a request came through: each proxy appends that of its peer.
@@ -34,6 +37,33 @@ func clientAddress(peer string, header http.Header, trusted []netip.Prefix) neti
 			return site.Addr()
 		}
 	}
+	return addr
+}
+
+type addressKey struct{}
+
+// addresses puts the address of the client into the context of each call.
+func addresses(trusted []netip.Prefix) connect.Interceptor {
+	with := func(ctx context.Context, peer connect.Peer, header http.Header) context.Context {
+		return context.WithValue(ctx, addressKey{}, clientAddress(peer.Addr, header, trusted))
+	}
+	return interceptor{
+		unary: func(next connect.UnaryFunc) connect.UnaryFunc {
+			return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
+				return next(with(ctx, req.Peer(), req.Header()), req)
+			}
+		},
+		stream: func(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
+			return func(ctx context.Context, conn connect.StreamingHandlerConn) error {
+				return next(with(ctx, conn.Peer(), conn.RequestHeader()), conn)
+			}
+		},
+	}
+}
+
+// addressFrom is the address of the client of a call; invalid when it is not known.
+func addressFrom(ctx context.Context) netip.Addr {
+	addr, _ := ctx.Value(addressKey{}).(netip.Addr)
 	return addr
 }
 

@@ -98,8 +98,8 @@ type Checkout struct {
 	Reader OrderReader
 	// Partition holds the orders that are placed here.
 	Partition uint8
-	// Paying bounds the charges that are under way, so that slow cards leave the rest of the process alone; nil is no bound.
-	Paying *Limiter
+	// Paying bounds the charges that are under way; nil is no bound.
+	Paying *ChargeSlots
 	// PayWithin is how long an order that was placed without a card can be paid.
 	PayWithin time.Duration
 	// Now is time.Now.
@@ -119,6 +119,8 @@ type intent struct {
 	// card is what is charged; without one the order is paid later.
 	card     gateway.Card
 	withCard bool
+	// ticket lets the card be charged; nil without one.
+	ticket *chargeTicket
 	// expected is the total that the customer agreed to; nil accepts any.
 	expected *order.Money
 }

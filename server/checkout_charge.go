@@ -50,11 +50,10 @@ func checkQuote(shipping order.Money, currency order.Currency) error {
 // charge takes the order's total. An order that is paid later may have been declined before: then this is another attempt. It returns
 // order.ErrOverloaded, and sends nothing, when too many charges are under way.
 func (c *Checkout) charge(ctx context.Context, in intent, o order.Order) (gateway.Charge, error) {
-	done, err := c.Paying.Acquire()
-	if err != nil {
+	if err := in.ticket.start(); err != nil {
 		return gateway.Charge{}, err
 	}
-	defer done()
+	defer in.ticket.release()
 	total := order.Money{Currency: o.Currency, Amount: o.Total}
 	if paidLater(o) {
 		return c.Cashier.ChargeAgain(ctx, o.ID, total, in.card)

@@ -41,9 +41,11 @@ func (c *Checkout) PlaceOrder(ctx context.Context, req *spillwayv1.PlaceOrderReq
 func (c *Checkout) place(ctx context.Context, in intent) (order.Order, error) {
 	if in.withCard {
 		// Refused before anything is reserved.
-		if err := c.Paying.Check(); err != nil {
+		var err error
+		if in.ticket, err = c.Paying.admit(ctx, in.customer); err != nil {
 			return order.Order{}, err
 		}
+		defer in.ticket.release()
 	}
 	if in.fromCart {
 		// A cart that was ordered is empty now: its order is found by the key alone.

@@ -168,7 +168,7 @@ func newCheckoutFixture(t *testing.T) *checkoutFixture {
 		quoter: &uniformQuoter{order.Money{Currency: "EUR", Amount: 500}},
 	}
 	s.payment, s.provider = newPayment(t)
-	s.payments = gateway.Payments{Client: s.payment, Policy: gateway.NewPolicies(gateway.DefaultPolicies())[gateway.Payment]}
+	s.payments = newPayments(t, s.payment)
 	log := slog.New(slog.DiscardHandler)
 	s.Checkout = &Checkout{
 		Prices: s.prices, Carts: s.carts, Rates: rates, Shipping: s.quoter, Stock: s.stock, Orders: emptyBook{}, Durable: instantly{}, Log: log,

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"connectrpc.com/connect"
@@ -50,6 +51,8 @@ type Config struct {
 	Log      *slog.Logger
 	// Limits bound the calls of each class that are served at once; a class without one has that of DefaultLimits.
 	Limits map[Class]int
+	// TrustedProxies are those whose X-Forwarded-For is believed.
+	TrustedProxies []netip.Prefix
 	// Sessions bounds the guest sessions of one address.
 	Sessions SessionLimit
 	// Interceptors run outermost, such as telemetry.
@@ -64,7 +67,7 @@ func NewHandler(cfg Config, s Services) http.Handler {
 	opts := []connect.HandlerOption{
 		// Telemetry sees a panic as the error that it becomes.
 		connect.WithInterceptors(cfg.Interceptors...), recovered(cfg.Log),
-		connect.WithInterceptors(edge(cfg.Log), patience(), limit(cfg.Limits), authenticate(cfg.Tokens), cfg.Sessions.intercept(time.Now), validator), bounded,
+		connect.WithInterceptors(edge(cfg.Log), patience(), limit(cfg.Limits), authenticate(cfg.Tokens), addresses(cfg.TrustedProxies), cfg.Sessions.intercept(time.Now), validator), bounded,
 		connect.WithCodec(strictJSON{"json"}), connect.WithCodec(strictJSON{"json; charset=utf-8"}),
 	}
 	mux := http.NewServeMux()

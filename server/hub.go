@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -18,6 +19,8 @@ type HubConfig struct {
 	Watchers int
 	// PerCustomer is how many of them one customer may have: a few pages, each with a few orders.
 	PerCustomer int
+	// PerAddress is how many of them one client address may have.
+	PerAddress int
 	// Reads bounds the orders that are read for watchers at once, so that a restart, after which all of them come back in one second,
 	// leaves room for those who buy.
 	Reads int
@@ -30,10 +33,17 @@ type HubConfig struct {
 	Lifetime time.Duration
 }
 
+const (
+	// maxWatchers is how many streams fit into a process with 1 GiB.
+	maxWatchers = 10_000
+	// addressShare is the part of all streams that one client address may have: an office behind one address watches a few hundred orders.
+	addressShare = 10
+)
+
 // DefaultHubConfig fits a process with 1 GiB.
 func DefaultHubConfig() HubConfig {
 	return HubConfig{
-		Watchers: 10_000, PerCustomer: 20, Reads: 32, ResyncInterval: 15 * time.Second,
+		Watchers: maxWatchers, PerCustomer: 20, PerAddress: maxWatchers / addressShare, Reads: 32, ResyncInterval: 15 * time.Second,
 		SendSlow: 5 * time.Second, SendMax: 15 * time.Second, Lifetime: 30 * time.Minute,
 	}
 }
@@ -77,6 +87,7 @@ type Hub struct {
 	mu       sync.Mutex
 	watchers map[order.ID]map[*Watcher]struct{}
 	of       map[order.CustomerID]int
+	from     map[netip.Addr]int
 	count    int
 	ended    bool
 }
@@ -86,7 +97,7 @@ func NewHub(cfg HubConfig, feed Feed, hot, rows StateReader, log *slog.Logger) *
 	return &Hub{
 		cfg: cfg, feed: feed, hot: hot, rows: rows, log: log, reads: make(chan struct{}, cfg.Reads),
 		first: make(chan struct{}, 1), missed: make(chan struct{}, 1), stopped: make(chan struct{}),
-		watchers: make(map[order.ID]map[*Watcher]struct{}), of: make(map[order.CustomerID]int),
+		watchers: make(map[order.ID]map[*Watcher]struct{}), of: make(map[order.CustomerID]int), from: make(map[netip.Addr]int),
 	}
 }
 
@@ -98,14 +109,15 @@ type Watcher struct {
 	hub      *Hub
 	id       order.ID
 	customer order.CustomerID
+	addr     netip.Addr
 	wake     chan struct{} // holds one: to be woken twice is to be woken
 	seen     atomic.Int32  // the order.State that it was told last
 }
 
-// Watch adds a watcher of the order, who has seen it in the state. Beyond the bounds the error is order.ErrOverloaded, and once Run ended
+// Watch adds a watcher of the order, who has seen it in the state. An address that is not valid has no bound. Beyond the bounds the error is order.ErrOverloaded, and once Run ended
 // order.ErrUnavailable, both with a hint. The watcher must be closed.
-func (h *Hub) Watch(customer order.CustomerID, id order.ID, seen order.State) (*Watcher, error) {
-	w := &Watcher{hub: h, id: id, customer: customer, wake: make(chan struct{}, 1)}
+func (h *Hub) Watch(customer order.CustomerID, addr netip.Addr, id order.ID, seen order.State) (*Watcher, error) {
+	w := &Watcher{hub: h, id: id, customer: customer, addr: addr, wake: make(chan struct{}, 1)}
 	w.seen.Store(int32(seen))
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -117,11 +129,15 @@ func (h *Hub) Watch(customer order.CustomerID, id order.ID, seen order.State) (*
 	case h.of[customer] >= h.cfg.PerCustomer:
 		return nil, &order.RetryError{After: h.cfg.ResyncInterval, Err: fmt.Errorf("one customer watches at most %d orders at once: %w", h.cfg.PerCustomer, order.ErrOverloaded)}
 	}
+	if h.from[addr] >= h.cfg.PerAddress && addr.IsValid() {
+		return nil, &order.LimitError{Limit: order.LimitWatchers, Maximum: int64(h.cfg.PerAddress), After: h.cfg.ResyncInterval}
+	}
 	if h.watchers[id] == nil {
 		h.watchers[id] = make(map[*Watcher]struct{}, 1)
 	}
 	h.watchers[id][w] = struct{}{}
 	h.of[customer]++
+	h.from[addr]++
 	h.count++
 	signal(h.first)
 	return w, nil
@@ -137,6 +153,9 @@ func (w *Watcher) Close() {
 	}
 	if h.of[w.customer]--; h.of[w.customer] == 0 {
 		delete(h.of, w.customer)
+	}
+	if h.from[w.addr]--; h.from[w.addr] == 0 {
+		delete(h.from, w.addr)
 	}
 	h.count--
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/netip"
 	"sync"
 	"testing"
 	"time"
@@ -128,7 +129,7 @@ func startHub(t *testing.T, l *ledger, change ...func(*HubConfig)) (*Hub, *feed,
 
 func mustWatch(t *testing.T, h *Hub, customer order.CustomerID, id order.ID, seen order.State) *Watcher {
 	t.Helper()
-	w, err := h.Watch(customer, id, seen)
+	w, err := h.Watch(customer, netip.Addr{}, id, seen)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -224,6 +225,38 @@ func TestNobodyIsToldTheWayBack(t *testing.T) {
 	}
 }
 
+// TestHub_WatchersOfAnAddress: many customers of one address leave room for those of others.
+func TestHub_WatchersOfAnAddress(t *testing.T) {
+	l := &ledger{o: orderOf("me", order.Paid, 0)}
+	h, _, _ := startHub(t, l, func(cfg *HubConfig) { cfg.PerAddress = 2 })
+	watch := func(customer order.CustomerID, addr string) (*Watcher, error) {
+		return h.Watch(customer, netip.MustParseAddr(addr), newID(), unseen)
+	}
+	var open []*Watcher
+	for i, c := range []struct {
+		customer order.CustomerID
+		addr     string
+	}{{"a", "198.51.100.1"}, {"b", "198.51.100.1"}, {"c", "198.51.100.2"}} {
+		w, err := watch(c.customer, c.addr)
+		if err != nil {
+			t.Fatalf("watcher %d: %v", i, err)
+		}
+		open = append(open, w)
+	}
+	_, err := watch("d", "198.51.100.1")
+	wantLimit(t, err, order.LimitWatchers)
+	open[0].Close()
+	if open[0], err = watch("d", "198.51.100.1"); err != nil {
+		t.Errorf("after another one left: %v", err)
+	}
+	for _, w := range open {
+		w.Close()
+	}
+	if len(h.from) != 0 {
+		t.Errorf("%d addresses are left", len(h.from))
+	}
+}
+
 func TestWatchersAreBounded(t *testing.T) {
 	l := &ledger{o: orderOf("me", order.Paid, 0)}
 	h, _, stop := startHub(t, l, func(cfg *HubConfig) { cfg.Watchers, cfg.PerCustomer = 3, 2 })
@@ -231,7 +264,7 @@ func TestWatchersAreBounded(t *testing.T) {
 	wantBusy := func(customer order.CustomerID) {
 		t.Helper()
 		var retry *order.RetryError
-		if _, err := h.Watch(customer, newID(), unseen); !errors.Is(err, order.ErrOverloaded) || !errors.As(err, &retry) || retry.After <= 0 {
+		if _, err := h.Watch(customer, netip.Addr{}, newID(), unseen); !errors.Is(err, order.ErrOverloaded) || !errors.As(err, &retry) || retry.After <= 0 {
 			t.Errorf("one more of %s: %v; want busy with a hint", customer, err)
 		}
 	}
@@ -242,7 +275,7 @@ func TestWatchersAreBounded(t *testing.T) {
 	four := mustWatch(t, h, "me", newID(), unseen)
 	stop()
 	await(t, "the hub to stop", h.stopped)
-	if _, err := h.Watch("me", newID(), unseen); !errors.Is(err, order.ErrUnavailable) {
+	if _, err := h.Watch("me", netip.Addr{}, newID(), unseen); !errors.Is(err, order.ErrUnavailable) {
 		t.Errorf("of a stopped hub: %v; want unavailable", err)
 	}
 	for _, w := range []*Watcher{two, three, four} {

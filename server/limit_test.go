@@ -128,7 +128,7 @@ func TestCheckout_SlowCardsHaveTheirOwnBound(t *testing.T) {
 	onBothDatabases(t, func(t *testing.T, s *testShop) {
 		entered, leave := make(chan struct{}), make(chan struct{})
 		s.provider.during = func() { close(entered); <-leave }
-		s.checkout.Paying = NewLimiter("charges", 1)
+		s.checkout.Paying = NewChargeSlots(1)
 		later := s.place(t, "later", "")
 		first := make(chan error, 1)
 		go func() {

@@ -29,8 +29,10 @@ func (l *Limiter) Acquire() (release func(), err error) {
 	if !l.sem.TryAcquire(1) {
 		return nil, l.full()
 	}
-	return func() { l.sem.Release(1) }, nil
+	return l.release, nil
 }
+
+func (l *Limiter) release() { l.sem.Release(1) }
 
 // Check returns the error of Acquire without taking a place.
 func (l *Limiter) Check() error {

@@ -43,6 +43,10 @@ func (c *Checkout) pay(ctx context.Context, o order.Order, req *spillwayv1.PayOr
 	if err := in.accepts(o); err != nil {
 		return order.Order{}, err
 	}
+	if in.ticket, err = c.Paying.admit(ctx, in.customer); err != nil {
+		return order.Order{}, err
+	}
+	defer in.ticket.release()
 	// Where the order stands in the journal is known to Redis, unless that lost it after SQL had it.
 	rec, err := c.Stock.Record(ctx, o.ID)
 	if errors.Is(err, order.ErrNotFound) {

@@ -24,8 +24,8 @@ const (
 type provider struct {
 	*gateway.Simulated
 	charges, refunds atomic.Int64
-	// lost: the money is taken but the answer does not arrive. away: nothing is done.
-	lost, away atomic.Bool
+	// lost: the money is taken but the answer does not arrive. away: nothing is charged. silent: no call is answered.
+	lost, away, silent atomic.Bool
 	// refusing: no refund is done. flapping: the first, the third and so on are not.
 	refusing, flapping atomic.Bool
 	// during runs inside a charge, before the provider acts, and after behind it.
@@ -43,7 +43,7 @@ func (p *provider) ChargeAgain(ctx context.Context, id order.ID, attempt int, am
 	if p.during != nil {
 		p.during()
 	}
-	if p.away.Load() {
+	if p.away.Load() || p.silent.Load() {
 		return gateway.ProviderOutcome{}, errAway
 	}
 	outcome, err := p.Simulated.ChargeAgain(ctx, id, attempt, amount, card)
@@ -54,6 +54,13 @@ func (p *provider) ChargeAgain(ctx context.Context, id order.ID, attempt int, am
 		return gateway.ProviderOutcome{}, errAway
 	}
 	return outcome, err
+}
+
+func (p *provider) Find(ctx context.Context, id order.ID) (gateway.ProviderOutcome, bool, error) {
+	if p.silent.Load() {
+		return gateway.ProviderOutcome{}, false, errAway
+	}
+	return p.Simulated.Find(ctx, id)
 }
 
 func (p *provider) Refund(ctx context.Context, id order.ID, refundID string, amount order.Money) error {

@@ -19,8 +19,6 @@ import (
 type SessionLimit struct {
 	// PerMinute sessions may be started by an address, that many at once after a pause; 0 is no limit.
 	PerMinute int
-	// TrustedProxies are those whose X-Forwarded-For is believed.
-	TrustedProxies []netip.Prefix
 }
 
 // addressesMax bounds the addresses that are remembered, of about 200 bytes each; beyond it the one that was seen longest ago is forgotten.
@@ -35,7 +33,7 @@ func (l SessionLimit) intercept(now func() time.Time) connect.Interceptor {
 				if !l.applies(ctx, req.Spec().Procedure) {
 					return next(ctx, req)
 				}
-				if wait := buckets.take(clientAddress(req.Peer().Addr, req.Header(), l.TrustedProxies), now()); wait > 0 {
+				if wait := buckets.take(addressFrom(ctx), now()); wait > 0 {
 					return nil, &order.LimitError{Limit: order.LimitSessions, Maximum: int64(l.PerMinute), After: wait}
 				}
 				return next(ctx, req)

@@ -50,7 +50,7 @@ func TestClientAddress(t *testing.T) {
 
 func TestSessionLimit_OneAddressCannotStartManySessions(t *testing.T) {
 	e := startServer(t, allServices(t), func(c *Config) {
-		c.Sessions = SessionLimit{PerMinute: 3, TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}}
+		c.Sessions, c.TrustedProxies = SessionLimit{PerMinute: 3}, []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}
 	})
 	start := func(token, from string) (int, http.Header, string) {
 		t.Helper()

@@ -66,7 +66,7 @@ func openTestShop(t *testing.T, dsn string) *testShop {
 	s.openStock(t)
 	s.provider = &provider{Simulated: gateway.NewSimulated()}
 	s.payment = &Payment{Provider: s.provider, Ledger: s.ledger, Now: time.Now}
-	s.payments = gateway.Payments{Client: s.payment, Policy: gateway.NewPolicies(gateway.DefaultPolicies())[gateway.Payment]}
+	s.payments = newPayments(t, s.payment)
 	rates, err := currency.Load()
 	if err != nil {
 		t.Fatal(err)
@@ -82,6 +82,15 @@ func openTestShop(t *testing.T, dsn string) *testShop {
 	}
 	s.refunder = &Refunder{Book: s.ledger, Payments: s.payments, Log: discardLog, Now: time.Now}
 	return s
+}
+
+// newPayments is a client of the service with the usual policies.
+func newPayments(t *testing.T, service *Payment) gateway.Payments {
+	t.Helper()
+	policies := gateway.NewPolicies(gateway.DefaultPolicies())
+	charging := gateway.NewCharging(policies[gateway.Charges], service)
+	t.Cleanup(func() { _ = charging.Close() })
+	return gateway.Payments{Client: service, Policy: policies[gateway.Payment], Charging: charging}
 }
 
 func openTestDB(t *testing.T, dsn string) *store.DB {

@@ -35,7 +35,7 @@ func (s Orders) WatchOrder(ctx context.Context, req *spillwayv1.WatchOrderReques
 		return err
 	}
 	// First the watcher, then the reading: what happens in between wakes it.
-	w, err := s.Hub.Watch(customer(ctx), id, seen)
+	w, err := s.Hub.Watch(customer(ctx), addressFrom(ctx), id, seen)
 	if err != nil {
 		return err
 	}

@@ -139,20 +139,21 @@ func TestPayOrder_PaidLaterOrExpires(t *testing.T) {
 // TestPayOrder_AtTheMomentOfExpiry: whichever wins, the money and the units agree with the state.
 func TestPayOrder_AtTheMomentOfExpiry(t *testing.T) {
 	s := embedded(t, "--pay-within", "1500ms", "--reconcile-after", "1s", "--customer-orders", "0")
-	token, sku := s.guest(), s.product(100)
+	sku := s.product(100)
 	ledger := store.NewCharges(s.db())
 	t.Cleanup(ledger.Close)
 	const rounds = 12
-	ids := make([]string, rounds)
+	ids, tokens := make([]string, rounds), make([]string, rounds) // One customer has 2 charges at once.
 	for i := range ids {
-		ids[i] = s.must("CheckoutService/PlaceOrder", token, payLater(sku, 1), "Idempotency-Key", fmt.Sprint(i)).Order.ID
+		tokens[i] = s.guest()
+		ids[i] = s.must("CheckoutService/PlaceOrder", tokens[i], payLater(sku, 1), "Idempotency-Key", fmt.Sprint(i)).Order.ID
 	}
 	// Each charge takes 1.5 s: some are booked before the reconciler looks, some while, some after.
 	var wg sync.WaitGroup
 	for i, id := range ids {
 		wg.Go(func() {
 			<-time.After(time.Duration(i) * 150 * time.Millisecond)
-			if _, err := s.call("CheckoutService/PayOrder", token, payBody(id, "4000000000000077")); err != nil {
+			if _, err := s.call("CheckoutService/PayOrder", tokens[i], payBody(id, "4000000000000077")); err != nil {
 				t.Error(err)
 			}
 		})

@@ -15,19 +15,23 @@ import (
 func TestBreaker_FrozenRedisFailsFast(t *testing.T) {
 	redis := realparts.StartRedis(t)
 	s := onRealParts(t, redis.Addr(), "--durability", "journal", "--customer-orders", "0")
-	token := s.guest()
-	place := func(key string) (reply, error) {
+	const calls = 40
+	tokens := make([]string, calls) // One customer has 2 charges at once.
+	for i := range tokens {
+		tokens[i] = s.guest()
+	}
+	place := func(token, key string) (reply, error) {
 		return s.call("CheckoutService/PlaceOrder", token, orderBody(hotSKU, 1, goodCard), "Idempotency-Key", key)
 	}
-	if r, err := place("before"); err != nil || r.Order.State != "ORDER_STATE_PAID" {
+	if r, err := place(tokens[0], "before"); err != nil || r.Order.State != "ORDER_STATE_PAID" {
 		t.Fatalf("before: %s (%v)", r.Raw, err)
 	}
 	redis.Pause()
 	t.Cleanup(redis.Resume) // A frozen process cannot be ended gracefully.
 	var wg sync.WaitGroup
-	for i := range 40 {
+	for i := range calls {
 		wg.Go(func() {
-			r, err := place(fmt.Sprint("frozen-", i))
+			r, err := place(tokens[i], fmt.Sprint("frozen-", i))
 			if err != nil || r.Code != "unavailable" || r.Header.Get("Retry-After") == "" {
 				t.Errorf("while Redis is frozen: %s (%v)", r.Raw, err)
 			}
@@ -39,7 +43,7 @@ func TestBreaker_FrozenRedisFailsFast(t *testing.T) {
 	}
 	redis.Resume()
 	s.eventually(startTimeout, "orders to be taken again", func() bool {
-		r, err := place("after")
+		r, err := place(tokens[0], "after")
 		return err == nil && r.Order.State == "ORDER_STATE_PAID"
 	})
 	if state := s.breakers()["redis"]; state != "closed" {

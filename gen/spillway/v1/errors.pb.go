@@ -318,10 +318,10 @@ func (x *RatesTooOld) GetMaxAge() *durationpb.Duration {
 type LimitExceeded struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Which limit: with `failed_precondition` "units_per_order" or "units_per_customer"; with `resource_exhausted`
-	// "orders_per_customer", "unpaid_orders_per_customer", "unpaid_units_of_product", "unpaid_orders" or
-	// "sessions_per_address".
+	// "orders_per_customer", "unpaid_orders_per_customer", "unpaid_units_of_product", "unpaid_orders",
+	// "sessions_per_address", "charges_per_customer", "slow_charges_per_address" or "watchers_per_address".
 	Limit string `protobuf:"bytes,1,opt,name=limit,proto3" json:"limit,omitempty"`
-	// What is allowed, in units, orders, or sessions a minute.
+	// What is allowed, in units, orders, charges, streams, or sessions a minute.
 	Maximum int64 `protobuf:"varint,2,opt,name=maximum,proto3" json:"maximum,omitempty"`
 	// The product, for a limit of units; empty otherwise.
 	Sku string `protobuf:"bytes,3,opt,name=sku,proto3" json:"sku,omitempty"`

@@ -178,15 +178,15 @@ export const RatesTooOldSchema: GenMessage<RatesTooOld> = /*@__PURE__*/
 export type LimitExceeded = Message<"spillway.v1.LimitExceeded"> & {
   /**
    * Which limit: with `failed_precondition` "units_per_order" or "units_per_customer"; with `resource_exhausted`
-   * "orders_per_customer", "unpaid_orders_per_customer", "unpaid_units_of_product", "unpaid_orders" or
-   * "sessions_per_address".
+   * "orders_per_customer", "unpaid_orders_per_customer", "unpaid_units_of_product", "unpaid_orders",
+   * "sessions_per_address", "charges_per_customer", "slow_charges_per_address" or "watchers_per_address".
    *
    * @generated from field: string limit = 1;
    */
   limit: string;
 
   /**
-   * What is allowed, in units, orders, or sessions a minute.
+   * What is allowed, in units, orders, charges, streams, or sessions a minute.
    *
    * @generated from field: int64 maximum = 2;
    */

@@ -1,0 +1,70 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/test/realparts"
+)
+
+const (
+	// badCards is how many failures in a row open a breaker.
+	badCards     = 10
+	noAnswerCard = "4000000000000259"
+	errorCard    = "4000000000000036"
+)
+
+// TestCheckout_BadCardsOpenNoBreaker: charges without an outcome say something about the cards of one customer, not about the provider (I17).
+func TestCheckout_BadCardsOpenNoBreaker(t *testing.T) {
+	for name, card := range map[string]string{"never answers": noAnswerCard, "error at once": errorCard} {
+		t.Run(name, func(t *testing.T) {
+			s := openTestShop(t, realparts.MySQL(t))
+			var wg sync.WaitGroup
+			for i := range badCards {
+				wg.Go(func() {
+					resp, err := s.checkout.PlaceOrder(as(t.Context(), "bad"), placeRequest(fmt.Sprint("bad-", i), card))
+					if err != nil || resp.GetOrder().GetState() != spillwayv1.OrderState_ORDER_STATE_PENDING {
+						t.Errorf("place with a bad card: %v, %v; want PENDING", resp.GetOrder(), err)
+					}
+				})
+			}
+			wg.Wait()
+			good := s.place(t, "good", goodCard)
+			if good.GetState() != spillwayv1.OrderState_ORDER_STATE_PAID {
+				t.Errorf("after %d bad cards of another customer the order is %s", badCards, good.GetState())
+			}
+			if _, err := s.payments.Find(t.Context(), order.ID(good.GetId())); err != nil {
+				t.Errorf("find a charge: %v", err)
+			}
+			if err := s.payments.Void(t.Context(), newID()); err != nil {
+				t.Errorf("void an order: %v", err)
+			}
+		})
+	}
+}
+
+// TestCheckout_ProviderThatIsDownOpensItsBreaker: the status requests fail as the charges do.
+func TestCheckout_ProviderThatIsDownOpensItsBreaker(t *testing.T) {
+	s := openTestShop(t, realparts.MySQL(t))
+	s.provider.silent.Store(true)
+	charge := func() error {
+		_, err := s.payments.Charge(t.Context(), newID(), order.Money{Currency: "EUR", Amount: 1200}, cardOf(testCard(goodCard)))
+		return err
+	}
+	for range badCards {
+		if err := charge(); !errors.Is(err, order.ErrUnknownOutcome) {
+			t.Fatalf("a charge of a provider that is down: %v; want an unknown outcome", err)
+		}
+	}
+	deadline := time.Now().Add(testWait)
+	for errors.Is(charge(), order.ErrUnknownOutcome) {
+		if time.Now().After(deadline) {
+			t.Fatalf("after %s the breaker is closed", testWait)
+		}
+	}
+}
