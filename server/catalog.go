@@ -2,7 +2,11 @@ package server
 
 import (
 	"context"
+	"errors"
 
+	"connectrpc.com/connect"
+
+	"github.com/spillway/spillway/auth"
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/store"
@@ -15,6 +19,8 @@ type ProductStore interface {
 	// Update changes the given fields.
 	Update(ctx context.Context, p store.Product, fields []store.ProductField) error
 	List(ctx context.Context, after order.SKU, limit int) ([]store.Product, error)
+	// ListAll is List including archived products.
+	ListAll(ctx context.Context, after order.SKU, limit int) ([]store.Product, error)
 	Search(ctx context.Context, text string, after order.SKU, limit int) ([]store.Product, error)
 }
 
@@ -43,14 +49,21 @@ type Catalog struct {
 	Adjuster  StockAdjuster
 }
 
-// ListProducts returns a page of products.
+// ListProducts returns a page of products. Only operators may include archived ones.
 func (c Catalog) ListProducts(ctx context.Context, req *spillwayv1.ListProductsRequest) (*spillwayv1.ListProductsResponse, error) {
 	after, err := pageAfter(req.GetPageToken())
 	if err != nil {
 		return nil, err
 	}
+	list := c.Products.List
+	if req.GetIncludeArchived() {
+		if caller, _ := auth.From(ctx); !caller.Has(auth.Operator) {
+			return nil, connect.NewError(connect.CodePermissionDenied, errors.New("includeArchived needs the role "+string(auth.Operator)))
+		}
+		list = c.Products.ListAll
+	}
 	n := pageSize(req.GetPageSize())
-	found, err := c.Products.List(ctx, order.SKU(after), n+1)
+	found, err := list(ctx, order.SKU(after), n+1)
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"connectrpc.com/connect"
+	"google.golang.org/protobuf/types/known/fieldmaskpb"
 
 	"github.com/spillway/spillway/auth"
 	"github.com/spillway/spillway/cart"
@@ -55,6 +56,15 @@ func (s *shelf) Update(_ context.Context, p store.Product, fields []store.Produc
 }
 
 func (s *shelf) List(_ context.Context, after order.SKU, limit int) (out []store.Product, err error) {
+	for _, p := range s.products {
+		if p.SKU > after && len(out) < limit && !p.Archived {
+			out = append(out, p)
+		}
+	}
+	return out, nil
+}
+
+func (s *shelf) ListAll(_ context.Context, after order.SKU, limit int) (out []store.Product, err error) {
 	for _, p := range s.products {
 		if p.SKU > after && len(out) < limit {
 			out = append(out, p)
@@ -123,6 +133,46 @@ func TestProductsAreListedPageByPage(t *testing.T) {
 	}
 	if !slices.Equal(pages, []int{20, 20, 5}) || !slices.IsSorted(seen) || len(slices.Compact(seen)) != 45 {
 		t.Errorf("pages of %v, products %v", pages, seen)
+	}
+}
+
+// TestListProducts_Archived: operators may include archived products, others may not.
+func TestListProducts_Archived(t *testing.T) {
+	e, operator := startCatalog(t, 3)
+	if _, err := operator.UpdateProduct(t.Context(), &spillwayv1.UpdateProductRequest{
+		Product: &spillwayv1.ProductInput{Sku: "P01", Archived: true}, UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"archived"}},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	anyone := spillwayv1connect.NewCatalogServiceClient(e.client, e.url)
+	customer := spillwayv1connect.NewCatalogServiceClient(e.client, e.url, bearer(e.token(t, "me")))
+	list := func(client spillwayv1connect.CatalogServiceClient, archived bool) (out []string, err error) {
+		for token := "-"; token != ""; {
+			resp, err := client.ListProducts(t.Context(), &spillwayv1.ListProductsRequest{
+				PageSize: 2, PageToken: strings.TrimPrefix(token, "-"), IncludeArchived: archived,
+			})
+			if err != nil {
+				return nil, err
+			}
+			for _, p := range resp.GetProducts() {
+				out = append(out, fmt.Sprint(p.GetSku(), p.GetArchived()))
+			}
+			token = resp.GetNextPageToken()
+		}
+		return out, nil
+	}
+	for name, client := range map[string]spillwayv1connect.CatalogServiceClient{"anyone": anyone, "a customer": customer, "an operator": operator} {
+		if got, err := list(client, false); err != nil || !slices.Equal(got, []string{"P00false", "P02false"}) {
+			t.Errorf("%s lists %v (%v)", name, got, err)
+		}
+		got, err := list(client, true)
+		if client == operator {
+			if err != nil || !slices.Equal(got, []string{"P00false", "P01true", "P02false"}) {
+				t.Errorf("%s lists %v including archived ones (%v)", name, got, err)
+			}
+		} else if connect.CodeOf(err) != connect.CodePermissionDenied {
+			t.Errorf("%s lists %v including archived ones (%v); want permission_denied", name, got, err)
+		}
 	}
 }
 

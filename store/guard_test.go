@@ -47,6 +47,7 @@ func calls(t *testing.T, db *store.DB) map[string]func(ctx context.Context) erro
 		"Charges.Orphans":   func(ctx context.Context) error { _, err := charges.Orphans(ctx, at, 1); return err },
 		"Products.Get":      func(ctx context.Context) error { _, err := products.Get(ctx, "A"); return err },
 		"Products.List":     func(ctx context.Context) error { _, err := products.List(ctx, "", 1); return err },
+		"Products.ListAll":  func(ctx context.Context) error { _, err := products.ListAll(ctx, "", 1); return err },
 		"Products.Update":   func(ctx context.Context) error { return products.Update(ctx, store.Product{SKU: "A"}, nil) },
 		"Stock.OpenEpoch":   func(ctx context.Context) error { _, err := epochs.OpenEpoch(ctx, 0); return err },
 		"Stock.EpochAt":     func(ctx context.Context) error { _, err := epochs.EpochAt(ctx, 0, 1); return err },

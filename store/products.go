@@ -91,6 +91,11 @@ func (p *Products) Get(ctx context.Context, sku order.SKU) (Product, error) {
 
 // List reads up to limit products that are sold, with SKUs after the given one, in the order of their SKUs.
 func (p *Products) List(ctx context.Context, after order.SKU, limit int) ([]Product, error) {
+	return find(ctx, p.db, p.db.ent.Product.Query().Where(product.Archived(false)), after, limit)
+}
+
+// ListAll is List including archived products.
+func (p *Products) ListAll(ctx context.Context, after order.SKU, limit int) ([]Product, error) {
 	return find(ctx, p.db, p.db.ent.Product.Query(), after, limit)
 }
 
@@ -108,7 +113,7 @@ func (p *Products) Search(ctx context.Context, text string, after order.SKU, lim
 		}))
 	}
 	db := p.db.searches()
-	found, err := find(ctx, db, db.ent.Product.Query().Where(contains), after, limit)
+	found, err := find(ctx, db, db.ent.Product.Query().Where(contains, product.Archived(false)), after, limit)
 	if err != nil && ctx.Err() == nil && (errors.Is(err, context.DeadlineExceeded) || mysqlCode(err) == mysqlTimedOut) {
 		return nil, &order.RetryError{After: searchRetry, Err: fmt.Errorf("the search took more than %s: %w", searchPatience, order.ErrOverloaded)}
 	}
@@ -118,7 +123,7 @@ func (p *Products) Search(ctx context.Context, text string, after order.SKU, lim
 func find(ctx context.Context, db *DB, q *ent.ProductQuery, after order.SKU, limit int) ([]Product, error) {
 	var found []*ent.Product
 	err := db.call(ctx, func(ctx context.Context) (err error) {
-		found, err = q.Where(product.IDGT(string(after)), product.Archived(false)).Order(product.ByID()).Limit(limit).All(ctx)
+		found, err = q.Where(product.IDGT(string(after))).Order(product.ByID()).Limit(limit).All(ctx)
 		return err
 	})
 	if err != nil {

@@ -51,6 +51,13 @@ func TestProducts_ArchivedOnesAreNotListed(t *testing.T) {
 			want := map[bool]int{true: 2, false: 3}[archived]
 			listed, err1 := p.List(t.Context(), "", 10)
 			found, err2 := p.Search(t.Context(), "name", "", 10)
+			all, err3 := p.ListAll(t.Context(), "", 10)
+			if err3 != nil || len(all) != 3 || all[1].SKU != "B" || all[1].Archived != archived {
+				t.Errorf("archived %v: all are %+v (%v)", archived, all, err3)
+			}
+			if page, err := p.ListAll(t.Context(), "A", 1); err != nil || len(page) != 1 || page[0].SKU != "B" {
+				t.Errorf("archived %v: the page after A is %+v (%v)", archived, page, err)
+			}
 			if err1 != nil || err2 != nil || len(listed) != want || len(found) != want {
 				t.Errorf("archived %v: %d listed (%v), %d found (%v); want %d", archived, len(listed), err1, len(found), err2, want)
 			}

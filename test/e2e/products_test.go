@@ -29,6 +29,9 @@ func TestProducts_SecondStartLeavesThemAlone(t *testing.T) {
 	if strings.Contains(list.Raw, hotSKU) || !strings.Contains(list.Raw, "Another Name") {
 		t.Errorf("products after the second start: %s", list.Raw)
 	}
+	if all := s.must("CatalogService/ListProducts", op, `{"pageSize":50,"includeArchived":true}`); !strings.Contains(all.Raw, hotSKU) {
+		t.Errorf("products including archived ones: %s", all.Raw)
+	}
 	if p := s.must("CatalogService/GetProduct", "", fmt.Sprintf(`{"sku":%q}`, hotSKU)); !strings.Contains(strings.ReplaceAll(p.Raw, " ", ""), `"archived":true`) {
 		t.Errorf("the archived product: %s", p.Raw)
 	}

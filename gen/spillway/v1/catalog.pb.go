@@ -149,9 +149,11 @@ type ListProductsRequest struct {
 	// The next_page_token of the page before; empty for the first page.
 	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// Convert the prices to this currency; empty leaves them in the catalogue's own.
-	CurrencyCode  string `protobuf:"bytes,3,opt,name=currency_code,json=currencyCode,proto3" json:"currency_code,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	CurrencyCode string `protobuf:"bytes,3,opt,name=currency_code,json=currencyCode,proto3" json:"currency_code,omitempty"`
+	// List archived products as well. It needs an operator's token; without one it is `permission_denied`.
+	IncludeArchived bool `protobuf:"varint,4,opt,name=include_archived,json=includeArchived,proto3" json:"include_archived,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *ListProductsRequest) Reset() {
@@ -203,6 +205,13 @@ func (x *ListProductsRequest) GetCurrencyCode() string {
 		return x.CurrencyCode
 	}
 	return ""
+}
+
+func (x *ListProductsRequest) GetIncludeArchived() bool {
+	if x != nil {
+		return x.IncludeArchived
+	}
+	return false
 }
 
 // ListProductsResponse is a page of products.
@@ -946,12 +955,13 @@ const file_spillway_v1_catalog_proto_rawDesc = "" +
 	"categories\x12\x1c\n" +
 	"\tavailable\x18\a \x01(\x03R\tavailable\x12\x1a\n" +
 	"\barchived\x18\b \x01(\bR\barchived\x12(\n" +
-	"\x10max_per_customer\x18\t \x01(\x05R\x0emaxPerCustomer\"\xa1\x01\n" +
+	"\x10max_per_customer\x18\t \x01(\x05R\x0emaxPerCustomer\"\xcc\x01\n" +
 	"\x13ListProductsRequest\x12&\n" +
 	"\tpage_size\x18\x01 \x01(\x05B\t\xbaH\x06\x1a\x04\x18d(\x00R\bpageSize\x12'\n" +
 	"\n" +
 	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\tpageToken\x129\n" +
-	"\rcurrency_code\x18\x03 \x01(\tB\x14\xbaH\x11r\x0f2\r^([A-Z]{3})?$R\fcurrencyCode\"p\n" +
+	"\rcurrency_code\x18\x03 \x01(\tB\x14\xbaH\x11r\x0f2\r^([A-Z]{3})?$R\fcurrencyCode\x12)\n" +
+	"\x10include_archived\x18\x04 \x01(\bR\x0fincludeArchived\"p\n" +
 	"\x14ListProductsResponse\x120\n" +
 	"\bproducts\x18\x01 \x03(\v2\x14.spillway.v1.ProductR\bproducts\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"k\n" +

@@ -55,7 +55,8 @@ const (
 
 // CatalogServiceClient is a client for the spillway.v1.CatalogService service.
 type CatalogServiceClient interface {
-	// ListProducts returns the products in the order of their SKUs, a page at a time, without archived ones.
+	// ListProducts returns the products in the order of their SKUs, a page at a time, without archived ones unless
+	// an operator includes them.
 	ListProducts(context.Context, *v1.ListProductsRequest) (*v1.ListProductsResponse, error)
 	// GetProduct returns one product, archived or not; `not_found` if there is none of that SKU.
 	GetProduct(context.Context, *v1.GetProductRequest) (*v1.GetProductResponse, error)
@@ -194,7 +195,8 @@ func (c *catalogServiceClient) AdjustStock(ctx context.Context, req *v1.AdjustSt
 
 // CatalogServiceHandler is an implementation of the spillway.v1.CatalogService service.
 type CatalogServiceHandler interface {
-	// ListProducts returns the products in the order of their SKUs, a page at a time, without archived ones.
+	// ListProducts returns the products in the order of their SKUs, a page at a time, without archived ones unless
+	// an operator includes them.
 	ListProducts(context.Context, *v1.ListProductsRequest) (*v1.ListProductsResponse, error)
 	// GetProduct returns one product, archived or not; `not_found` if there is none of that SKU.
 	GetProduct(context.Context, *v1.GetProductRequest) (*v1.GetProductResponse, error)
