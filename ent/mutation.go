@@ -3100,6 +3100,9 @@ type OrderMutation struct {
 	op                Op
 	typ               string
 	id                *string
+	cancel_code       *string
+	duplicate_of      *string
+	decline_code      *string
 	customer_id       *string
 	state             *int8
 	addstate          *int8
@@ -3233,6 +3236,114 @@ func (m *OrderMutation) IDs(ctx context.Context) ([]string, error) {
 	default:
 		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
 	}
+}
+
+// SetCancelCode sets the "cancel_code" field.
+func (m *OrderMutation) SetCancelCode(s string) {
+	m.cancel_code = &s
+}
+
+// CancelCode returns the value of the "cancel_code" field in the mutation.
+func (m *OrderMutation) CancelCode() (r string, exists bool) {
+	v := m.cancel_code
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCancelCode returns the old "cancel_code" field's value of the Order entity.
+// If the Order object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderMutation) OldCancelCode(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCancelCode is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCancelCode requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCancelCode: %w", err)
+	}
+	return oldValue.CancelCode, nil
+}
+
+// ResetCancelCode resets all changes to the "cancel_code" field.
+func (m *OrderMutation) ResetCancelCode() {
+	m.cancel_code = nil
+}
+
+// SetDuplicateOf sets the "duplicate_of" field.
+func (m *OrderMutation) SetDuplicateOf(s string) {
+	m.duplicate_of = &s
+}
+
+// DuplicateOf returns the value of the "duplicate_of" field in the mutation.
+func (m *OrderMutation) DuplicateOf() (r string, exists bool) {
+	v := m.duplicate_of
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDuplicateOf returns the old "duplicate_of" field's value of the Order entity.
+// If the Order object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderMutation) OldDuplicateOf(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDuplicateOf is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDuplicateOf requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDuplicateOf: %w", err)
+	}
+	return oldValue.DuplicateOf, nil
+}
+
+// ResetDuplicateOf resets all changes to the "duplicate_of" field.
+func (m *OrderMutation) ResetDuplicateOf() {
+	m.duplicate_of = nil
+}
+
+// SetDeclineCode sets the "decline_code" field.
+func (m *OrderMutation) SetDeclineCode(s string) {
+	m.decline_code = &s
+}
+
+// DeclineCode returns the value of the "decline_code" field in the mutation.
+func (m *OrderMutation) DeclineCode() (r string, exists bool) {
+	v := m.decline_code
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDeclineCode returns the old "decline_code" field's value of the Order entity.
+// If the Order object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderMutation) OldDeclineCode(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDeclineCode is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDeclineCode requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDeclineCode: %w", err)
+	}
+	return oldValue.DeclineCode, nil
+}
+
+// ResetDeclineCode resets all changes to the "decline_code" field.
+func (m *OrderMutation) ResetDeclineCode() {
+	m.decline_code = nil
 }
 
 // SetCustomerID sets the "customer_id" field.
@@ -4144,7 +4255,16 @@ func (m *OrderMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *OrderMutation) Fields() []string {
-	fields := make([]string, 0, 21)
+	fields := make([]string, 0, 24)
+	if m.cancel_code != nil {
+		fields = append(fields, order.FieldCancelCode)
+	}
+	if m.duplicate_of != nil {
+		fields = append(fields, order.FieldDuplicateOf)
+	}
+	if m.decline_code != nil {
+		fields = append(fields, order.FieldDeclineCode)
+	}
 	if m.customer_id != nil {
 		fields = append(fields, order.FieldCustomerID)
 	}
@@ -4216,6 +4336,12 @@ func (m *OrderMutation) Fields() []string {
 // schema.
 func (m *OrderMutation) Field(name string) (ent.Value, bool) {
 	switch name {
+	case order.FieldCancelCode:
+		return m.CancelCode()
+	case order.FieldDuplicateOf:
+		return m.DuplicateOf()
+	case order.FieldDeclineCode:
+		return m.DeclineCode()
 	case order.FieldCustomerID:
 		return m.CustomerID()
 	case order.FieldState:
@@ -4267,6 +4393,12 @@ func (m *OrderMutation) Field(name string) (ent.Value, bool) {
 // database failed.
 func (m *OrderMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
 	switch name {
+	case order.FieldCancelCode:
+		return m.OldCancelCode(ctx)
+	case order.FieldDuplicateOf:
+		return m.OldDuplicateOf(ctx)
+	case order.FieldDeclineCode:
+		return m.OldDeclineCode(ctx)
 	case order.FieldCustomerID:
 		return m.OldCustomerID(ctx)
 	case order.FieldState:
@@ -4318,6 +4450,27 @@ func (m *OrderMutation) OldField(ctx context.Context, name string) (ent.Value, e
 // type.
 func (m *OrderMutation) SetField(name string, value ent.Value) error {
 	switch name {
+	case order.FieldCancelCode:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCancelCode(v)
+		return nil
+	case order.FieldDuplicateOf:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDuplicateOf(v)
+		return nil
+	case order.FieldDeclineCode:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDeclineCode(v)
+		return nil
 	case order.FieldCustomerID:
 		v, ok := value.(string)
 		if !ok {
@@ -4586,6 +4739,15 @@ func (m *OrderMutation) ClearField(name string) error {
 // It returns an error if the field is not defined in the schema.
 func (m *OrderMutation) ResetField(name string) error {
 	switch name {
+	case order.FieldCancelCode:
+		m.ResetCancelCode()
+		return nil
+	case order.FieldDuplicateOf:
+		m.ResetDuplicateOf()
+		return nil
+	case order.FieldDeclineCode:
+		m.ResetDeclineCode()
+		return nil
 	case order.FieldCustomerID:
 		m.ResetCustomerID()
 		return nil
@@ -4707,6 +4869,9 @@ type OrderCancellationMutation struct {
 	op               Op
 	typ              string
 	id               *string
+	cancel_code      *string
+	duplicate_of     *string
+	decline_code     *string
 	reason           *string
 	actor            *string
 	units            *string
@@ -4828,6 +4993,114 @@ func (m *OrderCancellationMutation) IDs(ctx context.Context) ([]string, error) {
 	default:
 		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
 	}
+}
+
+// SetCancelCode sets the "cancel_code" field.
+func (m *OrderCancellationMutation) SetCancelCode(s string) {
+	m.cancel_code = &s
+}
+
+// CancelCode returns the value of the "cancel_code" field in the mutation.
+func (m *OrderCancellationMutation) CancelCode() (r string, exists bool) {
+	v := m.cancel_code
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCancelCode returns the old "cancel_code" field's value of the OrderCancellation entity.
+// If the OrderCancellation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderCancellationMutation) OldCancelCode(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCancelCode is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCancelCode requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCancelCode: %w", err)
+	}
+	return oldValue.CancelCode, nil
+}
+
+// ResetCancelCode resets all changes to the "cancel_code" field.
+func (m *OrderCancellationMutation) ResetCancelCode() {
+	m.cancel_code = nil
+}
+
+// SetDuplicateOf sets the "duplicate_of" field.
+func (m *OrderCancellationMutation) SetDuplicateOf(s string) {
+	m.duplicate_of = &s
+}
+
+// DuplicateOf returns the value of the "duplicate_of" field in the mutation.
+func (m *OrderCancellationMutation) DuplicateOf() (r string, exists bool) {
+	v := m.duplicate_of
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDuplicateOf returns the old "duplicate_of" field's value of the OrderCancellation entity.
+// If the OrderCancellation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderCancellationMutation) OldDuplicateOf(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDuplicateOf is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDuplicateOf requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDuplicateOf: %w", err)
+	}
+	return oldValue.DuplicateOf, nil
+}
+
+// ResetDuplicateOf resets all changes to the "duplicate_of" field.
+func (m *OrderCancellationMutation) ResetDuplicateOf() {
+	m.duplicate_of = nil
+}
+
+// SetDeclineCode sets the "decline_code" field.
+func (m *OrderCancellationMutation) SetDeclineCode(s string) {
+	m.decline_code = &s
+}
+
+// DeclineCode returns the value of the "decline_code" field in the mutation.
+func (m *OrderCancellationMutation) DeclineCode() (r string, exists bool) {
+	v := m.decline_code
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDeclineCode returns the old "decline_code" field's value of the OrderCancellation entity.
+// If the OrderCancellation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderCancellationMutation) OldDeclineCode(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDeclineCode is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDeclineCode requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDeclineCode: %w", err)
+	}
+	return oldValue.DeclineCode, nil
+}
+
+// ResetDeclineCode resets all changes to the "decline_code" field.
+func (m *OrderCancellationMutation) ResetDeclineCode() {
+	m.decline_code = nil
 }
 
 // SetReason sets the "reason" field.
@@ -5339,7 +5612,16 @@ func (m *OrderCancellationMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *OrderCancellationMutation) Fields() []string {
-	fields := make([]string, 0, 11)
+	fields := make([]string, 0, 14)
+	if m.cancel_code != nil {
+		fields = append(fields, ordercancellation.FieldCancelCode)
+	}
+	if m.duplicate_of != nil {
+		fields = append(fields, ordercancellation.FieldDuplicateOf)
+	}
+	if m.decline_code != nil {
+		fields = append(fields, ordercancellation.FieldDeclineCode)
+	}
 	if m.reason != nil {
 		fields = append(fields, ordercancellation.FieldReason)
 	}
@@ -5381,6 +5663,12 @@ func (m *OrderCancellationMutation) Fields() []string {
 // schema.
 func (m *OrderCancellationMutation) Field(name string) (ent.Value, bool) {
 	switch name {
+	case ordercancellation.FieldCancelCode:
+		return m.CancelCode()
+	case ordercancellation.FieldDuplicateOf:
+		return m.DuplicateOf()
+	case ordercancellation.FieldDeclineCode:
+		return m.DeclineCode()
 	case ordercancellation.FieldReason:
 		return m.Reason()
 	case ordercancellation.FieldActor:
@@ -5412,6 +5700,12 @@ func (m *OrderCancellationMutation) Field(name string) (ent.Value, bool) {
 // database failed.
 func (m *OrderCancellationMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
 	switch name {
+	case ordercancellation.FieldCancelCode:
+		return m.OldCancelCode(ctx)
+	case ordercancellation.FieldDuplicateOf:
+		return m.OldDuplicateOf(ctx)
+	case ordercancellation.FieldDeclineCode:
+		return m.OldDeclineCode(ctx)
 	case ordercancellation.FieldReason:
 		return m.OldReason(ctx)
 	case ordercancellation.FieldActor:
@@ -5443,6 +5737,27 @@ func (m *OrderCancellationMutation) OldField(ctx context.Context, name string) (
 // type.
 func (m *OrderCancellationMutation) SetField(name string, value ent.Value) error {
 	switch name {
+	case ordercancellation.FieldCancelCode:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCancelCode(v)
+		return nil
+	case ordercancellation.FieldDuplicateOf:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDuplicateOf(v)
+		return nil
+	case ordercancellation.FieldDeclineCode:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDeclineCode(v)
+		return nil
 	case ordercancellation.FieldReason:
 		v, ok := value.(string)
 		if !ok {
@@ -5617,6 +5932,15 @@ func (m *OrderCancellationMutation) ClearField(name string) error {
 // It returns an error if the field is not defined in the schema.
 func (m *OrderCancellationMutation) ResetField(name string) error {
 	switch name {
+	case ordercancellation.FieldCancelCode:
+		m.ResetCancelCode()
+		return nil
+	case ordercancellation.FieldDuplicateOf:
+		m.ResetDuplicateOf()
+		return nil
+	case ordercancellation.FieldDeclineCode:
+		m.ResetDeclineCode()
+		return nil
 	case ordercancellation.FieldReason:
 		m.ResetReason()
 		return nil
@@ -11779,6 +12103,9 @@ type StockReturnMutation struct {
 	op            Op
 	typ           string
 	id            *string
+	cancel_code   *string
+	duplicate_of  *string
+	decline_code  *string
 	epoch         *int64
 	addepoch      *int64
 	entry_id      *string
@@ -11892,6 +12219,114 @@ func (m *StockReturnMutation) IDs(ctx context.Context) ([]string, error) {
 	default:
 		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
 	}
+}
+
+// SetCancelCode sets the "cancel_code" field.
+func (m *StockReturnMutation) SetCancelCode(s string) {
+	m.cancel_code = &s
+}
+
+// CancelCode returns the value of the "cancel_code" field in the mutation.
+func (m *StockReturnMutation) CancelCode() (r string, exists bool) {
+	v := m.cancel_code
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCancelCode returns the old "cancel_code" field's value of the StockReturn entity.
+// If the StockReturn object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockReturnMutation) OldCancelCode(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCancelCode is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCancelCode requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCancelCode: %w", err)
+	}
+	return oldValue.CancelCode, nil
+}
+
+// ResetCancelCode resets all changes to the "cancel_code" field.
+func (m *StockReturnMutation) ResetCancelCode() {
+	m.cancel_code = nil
+}
+
+// SetDuplicateOf sets the "duplicate_of" field.
+func (m *StockReturnMutation) SetDuplicateOf(s string) {
+	m.duplicate_of = &s
+}
+
+// DuplicateOf returns the value of the "duplicate_of" field in the mutation.
+func (m *StockReturnMutation) DuplicateOf() (r string, exists bool) {
+	v := m.duplicate_of
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDuplicateOf returns the old "duplicate_of" field's value of the StockReturn entity.
+// If the StockReturn object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockReturnMutation) OldDuplicateOf(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDuplicateOf is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDuplicateOf requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDuplicateOf: %w", err)
+	}
+	return oldValue.DuplicateOf, nil
+}
+
+// ResetDuplicateOf resets all changes to the "duplicate_of" field.
+func (m *StockReturnMutation) ResetDuplicateOf() {
+	m.duplicate_of = nil
+}
+
+// SetDeclineCode sets the "decline_code" field.
+func (m *StockReturnMutation) SetDeclineCode(s string) {
+	m.decline_code = &s
+}
+
+// DeclineCode returns the value of the "decline_code" field in the mutation.
+func (m *StockReturnMutation) DeclineCode() (r string, exists bool) {
+	v := m.decline_code
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDeclineCode returns the old "decline_code" field's value of the StockReturn entity.
+// If the StockReturn object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockReturnMutation) OldDeclineCode(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDeclineCode is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDeclineCode requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDeclineCode: %w", err)
+	}
+	return oldValue.DeclineCode, nil
+}
+
+// ResetDeclineCode resets all changes to the "decline_code" field.
+func (m *StockReturnMutation) ResetDeclineCode() {
+	m.decline_code = nil
 }
 
 // SetEpoch sets the "epoch" field.
@@ -12092,7 +12527,16 @@ func (m *StockReturnMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *StockReturnMutation) Fields() []string {
-	fields := make([]string, 0, 4)
+	fields := make([]string, 0, 7)
+	if m.cancel_code != nil {
+		fields = append(fields, stockreturn.FieldCancelCode)
+	}
+	if m.duplicate_of != nil {
+		fields = append(fields, stockreturn.FieldDuplicateOf)
+	}
+	if m.decline_code != nil {
+		fields = append(fields, stockreturn.FieldDeclineCode)
+	}
 	if m.epoch != nil {
 		fields = append(fields, stockreturn.FieldEpoch)
 	}
@@ -12113,6 +12557,12 @@ func (m *StockReturnMutation) Fields() []string {
 // schema.
 func (m *StockReturnMutation) Field(name string) (ent.Value, bool) {
 	switch name {
+	case stockreturn.FieldCancelCode:
+		return m.CancelCode()
+	case stockreturn.FieldDuplicateOf:
+		return m.DuplicateOf()
+	case stockreturn.FieldDeclineCode:
+		return m.DeclineCode()
 	case stockreturn.FieldEpoch:
 		return m.Epoch()
 	case stockreturn.FieldEntryID:
@@ -12130,6 +12580,12 @@ func (m *StockReturnMutation) Field(name string) (ent.Value, bool) {
 // database failed.
 func (m *StockReturnMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
 	switch name {
+	case stockreturn.FieldCancelCode:
+		return m.OldCancelCode(ctx)
+	case stockreturn.FieldDuplicateOf:
+		return m.OldDuplicateOf(ctx)
+	case stockreturn.FieldDeclineCode:
+		return m.OldDeclineCode(ctx)
 	case stockreturn.FieldEpoch:
 		return m.OldEpoch(ctx)
 	case stockreturn.FieldEntryID:
@@ -12147,6 +12603,27 @@ func (m *StockReturnMutation) OldField(ctx context.Context, name string) (ent.Va
 // type.
 func (m *StockReturnMutation) SetField(name string, value ent.Value) error {
 	switch name {
+	case stockreturn.FieldCancelCode:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCancelCode(v)
+		return nil
+	case stockreturn.FieldDuplicateOf:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDuplicateOf(v)
+		return nil
+	case stockreturn.FieldDeclineCode:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDeclineCode(v)
+		return nil
 	case stockreturn.FieldEpoch:
 		v, ok := value.(int64)
 		if !ok {
@@ -12239,6 +12716,15 @@ func (m *StockReturnMutation) ClearField(name string) error {
 // It returns an error if the field is not defined in the schema.
 func (m *StockReturnMutation) ResetField(name string) error {
 	switch name {
+	case stockreturn.FieldCancelCode:
+		m.ResetCancelCode()
+		return nil
+	case stockreturn.FieldDuplicateOf:
+		m.ResetDuplicateOf()
+		return nil
+	case stockreturn.FieldDeclineCode:
+		m.ResetDeclineCode()
+		return nil
 	case stockreturn.FieldEpoch:
 		m.ResetEpoch()
 		return nil

@@ -17,6 +17,12 @@ type Order struct {
 	config `json:"-"`
 	// ID of the ent.
 	ID string `json:"id,omitempty"`
+	// CancelCode holds the value of the "cancel_code" field.
+	CancelCode string `json:"cancel_code,omitempty"`
+	// DuplicateOf holds the value of the "duplicate_of" field.
+	DuplicateOf string `json:"duplicate_of,omitempty"`
+	// DeclineCode holds the value of the "decline_code" field.
+	DeclineCode string `json:"decline_code,omitempty"`
 	// CustomerID holds the value of the "customer_id" field.
 	CustomerID string `json:"customer_id,omitempty"`
 	// State holds the value of the "state" field.
@@ -71,7 +77,7 @@ func (*Order) scanValues(columns []string) ([]any, error) {
 			values[i] = new([]byte)
 		case order.FieldState, order.FieldItemsTotal, order.FieldShippingTotal, order.FieldTotal:
 			values[i] = new(sql.NullInt64)
-		case order.FieldID, order.FieldCustomerID, order.FieldCurrency, order.FieldEmail, order.FieldShipName, order.FieldShipStreet, order.FieldShipCity, order.FieldShipRegion, order.FieldShipPostalCode, order.FieldShipCountry, order.FieldTrackingID, order.FieldIdempotencyKey, order.FieldCancelReason:
+		case order.FieldID, order.FieldCancelCode, order.FieldDuplicateOf, order.FieldDeclineCode, order.FieldCustomerID, order.FieldCurrency, order.FieldEmail, order.FieldShipName, order.FieldShipStreet, order.FieldShipCity, order.FieldShipRegion, order.FieldShipPostalCode, order.FieldShipCountry, order.FieldTrackingID, order.FieldIdempotencyKey, order.FieldCancelReason:
 			values[i] = new(sql.NullString)
 		case order.FieldCreatedAt, order.FieldUpdatedAt, order.FieldExpiresAt, order.FieldShipClaimedAt:
 			values[i] = new(sql.NullTime)
@@ -95,6 +101,24 @@ func (_m *Order) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field id", values[i])
 			} else if value.Valid {
 				_m.ID = value.String
+			}
+		case order.FieldCancelCode:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field cancel_code", values[i])
+			} else if value.Valid {
+				_m.CancelCode = value.String
+			}
+		case order.FieldDuplicateOf:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field duplicate_of", values[i])
+			} else if value.Valid {
+				_m.DuplicateOf = value.String
+			}
+		case order.FieldDeclineCode:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field decline_code", values[i])
+			} else if value.Valid {
+				_m.DeclineCode = value.String
 			}
 		case order.FieldCustomerID:
 			if value, ok := values[i].(*sql.NullString); !ok {
@@ -261,6 +285,15 @@ func (_m *Order) String() string {
 	var builder strings.Builder
 	builder.WriteString("Order(")
 	builder.WriteString(fmt.Sprintf("id=%v, ", _m.ID))
+	builder.WriteString("cancel_code=")
+	builder.WriteString(_m.CancelCode)
+	builder.WriteString(", ")
+	builder.WriteString("duplicate_of=")
+	builder.WriteString(_m.DuplicateOf)
+	builder.WriteString(", ")
+	builder.WriteString("decline_code=")
+	builder.WriteString(_m.DeclineCode)
+	builder.WriteString(", ")
 	builder.WriteString("customer_id=")
 	builder.WriteString(_m.CustomerID)
 	builder.WriteString(", ")

@@ -23,6 +23,48 @@ type OrderCreate struct {
 	conflict []sql.ConflictOption
 }
 
+// SetCancelCode sets the "cancel_code" field.
+func (_c *OrderCreate) SetCancelCode(v string) *OrderCreate {
+	_c.mutation.SetCancelCode(v)
+	return _c
+}
+
+// SetNillableCancelCode sets the "cancel_code" field if the given value is not nil.
+func (_c *OrderCreate) SetNillableCancelCode(v *string) *OrderCreate {
+	if v != nil {
+		_c.SetCancelCode(*v)
+	}
+	return _c
+}
+
+// SetDuplicateOf sets the "duplicate_of" field.
+func (_c *OrderCreate) SetDuplicateOf(v string) *OrderCreate {
+	_c.mutation.SetDuplicateOf(v)
+	return _c
+}
+
+// SetNillableDuplicateOf sets the "duplicate_of" field if the given value is not nil.
+func (_c *OrderCreate) SetNillableDuplicateOf(v *string) *OrderCreate {
+	if v != nil {
+		_c.SetDuplicateOf(*v)
+	}
+	return _c
+}
+
+// SetDeclineCode sets the "decline_code" field.
+func (_c *OrderCreate) SetDeclineCode(v string) *OrderCreate {
+	_c.mutation.SetDeclineCode(v)
+	return _c
+}
+
+// SetNillableDeclineCode sets the "decline_code" field if the given value is not nil.
+func (_c *OrderCreate) SetNillableDeclineCode(v *string) *OrderCreate {
+	if v != nil {
+		_c.SetDeclineCode(*v)
+	}
+	return _c
+}
+
 // SetCustomerID sets the "customer_id" field.
 func (_c *OrderCreate) SetCustomerID(v string) *OrderCreate {
 	_c.mutation.SetCustomerID(v)
@@ -186,6 +228,7 @@ func (_c *OrderCreate) Mutation() *OrderMutation {
 
 // Save creates the Order in the database.
 func (_c *OrderCreate) Save(ctx context.Context) (*Order, error) {
+	_c.defaults()
 	return withHooks(ctx, _c.sqlSave, _c.mutation, _c.hooks)
 }
 
@@ -211,8 +254,48 @@ func (_c *OrderCreate) ExecX(ctx context.Context) {
 	}
 }
 
+// defaults sets the default values of the builder before save.
+func (_c *OrderCreate) defaults() {
+	if _, ok := _c.mutation.CancelCode(); !ok {
+		v := order.DefaultCancelCode
+		_c.mutation.SetCancelCode(v)
+	}
+	if _, ok := _c.mutation.DuplicateOf(); !ok {
+		v := order.DefaultDuplicateOf
+		_c.mutation.SetDuplicateOf(v)
+	}
+	if _, ok := _c.mutation.DeclineCode(); !ok {
+		v := order.DefaultDeclineCode
+		_c.mutation.SetDeclineCode(v)
+	}
+}
+
 // check runs all checks and user-defined validators on the builder.
 func (_c *OrderCreate) check() error {
+	if _, ok := _c.mutation.CancelCode(); !ok {
+		return &ValidationError{Name: "cancel_code", err: errors.New(`ent: missing required field "Order.cancel_code"`)}
+	}
+	if v, ok := _c.mutation.CancelCode(); ok {
+		if err := order.CancelCodeValidator(v); err != nil {
+			return &ValidationError{Name: "cancel_code", err: fmt.Errorf(`ent: validator failed for field "Order.cancel_code": %w`, err)}
+		}
+	}
+	if _, ok := _c.mutation.DuplicateOf(); !ok {
+		return &ValidationError{Name: "duplicate_of", err: errors.New(`ent: missing required field "Order.duplicate_of"`)}
+	}
+	if v, ok := _c.mutation.DuplicateOf(); ok {
+		if err := order.DuplicateOfValidator(v); err != nil {
+			return &ValidationError{Name: "duplicate_of", err: fmt.Errorf(`ent: validator failed for field "Order.duplicate_of": %w`, err)}
+		}
+	}
+	if _, ok := _c.mutation.DeclineCode(); !ok {
+		return &ValidationError{Name: "decline_code", err: errors.New(`ent: missing required field "Order.decline_code"`)}
+	}
+	if v, ok := _c.mutation.DeclineCode(); ok {
+		if err := order.DeclineCodeValidator(v); err != nil {
+			return &ValidationError{Name: "decline_code", err: fmt.Errorf(`ent: validator failed for field "Order.decline_code": %w`, err)}
+		}
+	}
 	if _, ok := _c.mutation.CustomerID(); !ok {
 		return &ValidationError{Name: "customer_id", err: errors.New(`ent: missing required field "Order.customer_id"`)}
 	}
@@ -373,6 +456,18 @@ func (_c *OrderCreate) createSpec() (*Order, *sqlgraph.CreateSpec) {
 		_node.ID = id
 		_spec.ID.Value = id
 	}
+	if value, ok := _c.mutation.CancelCode(); ok {
+		_spec.SetField(order.FieldCancelCode, field.TypeString, value)
+		_node.CancelCode = value
+	}
+	if value, ok := _c.mutation.DuplicateOf(); ok {
+		_spec.SetField(order.FieldDuplicateOf, field.TypeString, value)
+		_node.DuplicateOf = value
+	}
+	if value, ok := _c.mutation.DeclineCode(); ok {
+		_spec.SetField(order.FieldDeclineCode, field.TypeString, value)
+		_node.DeclineCode = value
+	}
 	if value, ok := _c.mutation.CustomerID(); ok {
 		_spec.SetField(order.FieldCustomerID, field.TypeString, value)
 		_node.CustomerID = value
@@ -464,7 +559,7 @@ func (_c *OrderCreate) createSpec() (*Order, *sqlgraph.CreateSpec) {
 // of the `INSERT` statement. For example:
 //
 //	client.Order.Create().
-//		SetCustomerID(v).
+//		SetCancelCode(v).
 //		OnConflict(
 //			// Update the row with the new values
 //			// the was proposed for insertion.
@@ -473,7 +568,7 @@ func (_c *OrderCreate) createSpec() (*Order, *sqlgraph.CreateSpec) {
 //		// Override some of the fields with custom
 //		// update values.
 //		Update(func(u *ent.OrderUpsert) {
-//			SetCustomerID(v+v).
+//			SetCancelCode(v+v).
 //		}).
 //		Exec(ctx)
 func (_c *OrderCreate) OnConflict(opts ...sql.ConflictOption) *OrderUpsertOne {
@@ -508,6 +603,42 @@ type (
 		*sql.UpdateSet
 	}
 )
+
+// SetCancelCode sets the "cancel_code" field.
+func (u *OrderUpsert) SetCancelCode(v string) *OrderUpsert {
+	u.Set(order.FieldCancelCode, v)
+	return u
+}
+
+// UpdateCancelCode sets the "cancel_code" field to the value that was provided on create.
+func (u *OrderUpsert) UpdateCancelCode() *OrderUpsert {
+	u.SetExcluded(order.FieldCancelCode)
+	return u
+}
+
+// SetDuplicateOf sets the "duplicate_of" field.
+func (u *OrderUpsert) SetDuplicateOf(v string) *OrderUpsert {
+	u.Set(order.FieldDuplicateOf, v)
+	return u
+}
+
+// UpdateDuplicateOf sets the "duplicate_of" field to the value that was provided on create.
+func (u *OrderUpsert) UpdateDuplicateOf() *OrderUpsert {
+	u.SetExcluded(order.FieldDuplicateOf)
+	return u
+}
+
+// SetDeclineCode sets the "decline_code" field.
+func (u *OrderUpsert) SetDeclineCode(v string) *OrderUpsert {
+	u.Set(order.FieldDeclineCode, v)
+	return u
+}
+
+// UpdateDeclineCode sets the "decline_code" field to the value that was provided on create.
+func (u *OrderUpsert) UpdateDeclineCode() *OrderUpsert {
+	u.SetExcluded(order.FieldDeclineCode)
+	return u
+}
 
 // SetCustomerID sets the "customer_id" field.
 func (u *OrderUpsert) SetCustomerID(v string) *OrderUpsert {
@@ -849,6 +980,48 @@ func (u *OrderUpsertOne) Update(set func(*OrderUpsert)) *OrderUpsertOne {
 		set(&OrderUpsert{UpdateSet: update})
 	}))
 	return u
+}
+
+// SetCancelCode sets the "cancel_code" field.
+func (u *OrderUpsertOne) SetCancelCode(v string) *OrderUpsertOne {
+	return u.Update(func(s *OrderUpsert) {
+		s.SetCancelCode(v)
+	})
+}
+
+// UpdateCancelCode sets the "cancel_code" field to the value that was provided on create.
+func (u *OrderUpsertOne) UpdateCancelCode() *OrderUpsertOne {
+	return u.Update(func(s *OrderUpsert) {
+		s.UpdateCancelCode()
+	})
+}
+
+// SetDuplicateOf sets the "duplicate_of" field.
+func (u *OrderUpsertOne) SetDuplicateOf(v string) *OrderUpsertOne {
+	return u.Update(func(s *OrderUpsert) {
+		s.SetDuplicateOf(v)
+	})
+}
+
+// UpdateDuplicateOf sets the "duplicate_of" field to the value that was provided on create.
+func (u *OrderUpsertOne) UpdateDuplicateOf() *OrderUpsertOne {
+	return u.Update(func(s *OrderUpsert) {
+		s.UpdateDuplicateOf()
+	})
+}
+
+// SetDeclineCode sets the "decline_code" field.
+func (u *OrderUpsertOne) SetDeclineCode(v string) *OrderUpsertOne {
+	return u.Update(func(s *OrderUpsert) {
+		s.SetDeclineCode(v)
+	})
+}
+
+// UpdateDeclineCode sets the "decline_code" field to the value that was provided on create.
+func (u *OrderUpsertOne) UpdateDeclineCode() *OrderUpsertOne {
+	return u.Update(func(s *OrderUpsert) {
+		s.UpdateDeclineCode()
+	})
 }
 
 // SetCustomerID sets the "customer_id" field.
@@ -1251,6 +1424,7 @@ func (_c *OrderCreateBulk) Save(ctx context.Context) ([]*Order, error) {
 	for i := range _c.builders {
 		func(i int, root context.Context) {
 			builder := _c.builders[i]
+			builder.defaults()
 			var mut Mutator = MutateFunc(func(ctx context.Context, m Mutation) (Value, error) {
 				mutation, ok := m.(*OrderMutation)
 				if !ok {
@@ -1329,7 +1503,7 @@ func (_c *OrderCreateBulk) ExecX(ctx context.Context) {
 //		// Override some of the fields with custom
 //		// update values.
 //		Update(func(u *ent.OrderUpsert) {
-//			SetCustomerID(v+v).
+//			SetCancelCode(v+v).
 //		}).
 //		Exec(ctx)
 func (_c *OrderCreateBulk) OnConflict(opts ...sql.ConflictOption) *OrderUpsertBulk {
@@ -1406,6 +1580,48 @@ func (u *OrderUpsertBulk) Update(set func(*OrderUpsert)) *OrderUpsertBulk {
 		set(&OrderUpsert{UpdateSet: update})
 	}))
 	return u
+}
+
+// SetCancelCode sets the "cancel_code" field.
+func (u *OrderUpsertBulk) SetCancelCode(v string) *OrderUpsertBulk {
+	return u.Update(func(s *OrderUpsert) {
+		s.SetCancelCode(v)
+	})
+}
+
+// UpdateCancelCode sets the "cancel_code" field to the value that was provided on create.
+func (u *OrderUpsertBulk) UpdateCancelCode() *OrderUpsertBulk {
+	return u.Update(func(s *OrderUpsert) {
+		s.UpdateCancelCode()
+	})
+}
+
+// SetDuplicateOf sets the "duplicate_of" field.
+func (u *OrderUpsertBulk) SetDuplicateOf(v string) *OrderUpsertBulk {
+	return u.Update(func(s *OrderUpsert) {
+		s.SetDuplicateOf(v)
+	})
+}
+
+// UpdateDuplicateOf sets the "duplicate_of" field to the value that was provided on create.
+func (u *OrderUpsertBulk) UpdateDuplicateOf() *OrderUpsertBulk {
+	return u.Update(func(s *OrderUpsert) {
+		s.UpdateDuplicateOf()
+	})
+}
+
+// SetDeclineCode sets the "decline_code" field.
+func (u *OrderUpsertBulk) SetDeclineCode(v string) *OrderUpsertBulk {
+	return u.Update(func(s *OrderUpsert) {
+		s.SetDeclineCode(v)
+	})
+}
+
+// UpdateDeclineCode sets the "decline_code" field to the value that was provided on create.
+func (u *OrderUpsertBulk) UpdateDeclineCode() *OrderUpsertBulk {
+	return u.Update(func(s *OrderUpsert) {
+		s.UpdateDeclineCode()
+	})
 }
 
 // SetCustomerID sets the "customer_id" field.

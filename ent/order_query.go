@@ -265,12 +265,12 @@ func (_q *OrderQuery) Clone() *OrderQuery {
 // Example:
 //
 //	var v []struct {
-//		CustomerID string `json:"customer_id,omitempty"`
+//		CancelCode string `json:"cancel_code,omitempty"`
 //		Count int `json:"count,omitempty"`
 //	}
 //
 //	client.Order.Query().
-//		GroupBy(order.FieldCustomerID).
+//		GroupBy(order.FieldCancelCode).
 //		Aggregate(ent.Count()).
 //		Scan(ctx, &v)
 func (_q *OrderQuery) GroupBy(field string, fields ...string) *OrderGroupBy {
@@ -288,11 +288,11 @@ func (_q *OrderQuery) GroupBy(field string, fields ...string) *OrderGroupBy {
 // Example:
 //
 //	var v []struct {
-//		CustomerID string `json:"customer_id,omitempty"`
+//		CancelCode string `json:"cancel_code,omitempty"`
 //	}
 //
 //	client.Order.Query().
-//		Select(order.FieldCustomerID).
+//		Select(order.FieldCancelCode).
 //		Scan(ctx, &v)
 func (_q *OrderQuery) Select(fields ...string) *OrderSelect {
 	_q.ctx.Fields = append(_q.ctx.Fields, fields...)

@@ -29,6 +29,48 @@ func (_u *OrderUpdate) Where(ps ...predicate.Order) *OrderUpdate {
 	return _u
 }
 
+// SetCancelCode sets the "cancel_code" field.
+func (_u *OrderUpdate) SetCancelCode(v string) *OrderUpdate {
+	_u.mutation.SetCancelCode(v)
+	return _u
+}
+
+// SetNillableCancelCode sets the "cancel_code" field if the given value is not nil.
+func (_u *OrderUpdate) SetNillableCancelCode(v *string) *OrderUpdate {
+	if v != nil {
+		_u.SetCancelCode(*v)
+	}
+	return _u
+}
+
+// SetDuplicateOf sets the "duplicate_of" field.
+func (_u *OrderUpdate) SetDuplicateOf(v string) *OrderUpdate {
+	_u.mutation.SetDuplicateOf(v)
+	return _u
+}
+
+// SetNillableDuplicateOf sets the "duplicate_of" field if the given value is not nil.
+func (_u *OrderUpdate) SetNillableDuplicateOf(v *string) *OrderUpdate {
+	if v != nil {
+		_u.SetDuplicateOf(*v)
+	}
+	return _u
+}
+
+// SetDeclineCode sets the "decline_code" field.
+func (_u *OrderUpdate) SetDeclineCode(v string) *OrderUpdate {
+	_u.mutation.SetDeclineCode(v)
+	return _u
+}
+
+// SetNillableDeclineCode sets the "decline_code" field if the given value is not nil.
+func (_u *OrderUpdate) SetNillableDeclineCode(v *string) *OrderUpdate {
+	if v != nil {
+		_u.SetDeclineCode(*v)
+	}
+	return _u
+}
+
 // SetCustomerID sets the "customer_id" field.
 func (_u *OrderUpdate) SetCustomerID(v string) *OrderUpdate {
 	_u.mutation.SetCustomerID(v)
@@ -395,6 +437,21 @@ func (_u *OrderUpdate) ExecX(ctx context.Context) {
 
 // check runs all checks and user-defined validators on the builder.
 func (_u *OrderUpdate) check() error {
+	if v, ok := _u.mutation.CancelCode(); ok {
+		if err := order.CancelCodeValidator(v); err != nil {
+			return &ValidationError{Name: "cancel_code", err: fmt.Errorf(`ent: validator failed for field "Order.cancel_code": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.DuplicateOf(); ok {
+		if err := order.DuplicateOfValidator(v); err != nil {
+			return &ValidationError{Name: "duplicate_of", err: fmt.Errorf(`ent: validator failed for field "Order.duplicate_of": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.DeclineCode(); ok {
+		if err := order.DeclineCodeValidator(v); err != nil {
+			return &ValidationError{Name: "decline_code", err: fmt.Errorf(`ent: validator failed for field "Order.decline_code": %w`, err)}
+		}
+	}
 	if v, ok := _u.mutation.CustomerID(); ok {
 		if err := order.CustomerIDValidator(v); err != nil {
 			return &ValidationError{Name: "customer_id", err: fmt.Errorf(`ent: validator failed for field "Order.customer_id": %w`, err)}
@@ -480,6 +537,15 @@ func (_u *OrderUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 				ps[i](selector)
 			}
 		}
+	}
+	if value, ok := _u.mutation.CancelCode(); ok {
+		_spec.SetField(order.FieldCancelCode, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.DuplicateOf(); ok {
+		_spec.SetField(order.FieldDuplicateOf, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.DeclineCode(); ok {
+		_spec.SetField(order.FieldDeclineCode, field.TypeString, value)
 	}
 	if value, ok := _u.mutation.CustomerID(); ok {
 		_spec.SetField(order.FieldCustomerID, field.TypeString, value)
@@ -585,6 +651,48 @@ type OrderUpdateOne struct {
 	hooks     []Hook
 	mutation  *OrderMutation
 	modifiers []func(*sql.UpdateBuilder)
+}
+
+// SetCancelCode sets the "cancel_code" field.
+func (_u *OrderUpdateOne) SetCancelCode(v string) *OrderUpdateOne {
+	_u.mutation.SetCancelCode(v)
+	return _u
+}
+
+// SetNillableCancelCode sets the "cancel_code" field if the given value is not nil.
+func (_u *OrderUpdateOne) SetNillableCancelCode(v *string) *OrderUpdateOne {
+	if v != nil {
+		_u.SetCancelCode(*v)
+	}
+	return _u
+}
+
+// SetDuplicateOf sets the "duplicate_of" field.
+func (_u *OrderUpdateOne) SetDuplicateOf(v string) *OrderUpdateOne {
+	_u.mutation.SetDuplicateOf(v)
+	return _u
+}
+
+// SetNillableDuplicateOf sets the "duplicate_of" field if the given value is not nil.
+func (_u *OrderUpdateOne) SetNillableDuplicateOf(v *string) *OrderUpdateOne {
+	if v != nil {
+		_u.SetDuplicateOf(*v)
+	}
+	return _u
+}
+
+// SetDeclineCode sets the "decline_code" field.
+func (_u *OrderUpdateOne) SetDeclineCode(v string) *OrderUpdateOne {
+	_u.mutation.SetDeclineCode(v)
+	return _u
+}
+
+// SetNillableDeclineCode sets the "decline_code" field if the given value is not nil.
+func (_u *OrderUpdateOne) SetNillableDeclineCode(v *string) *OrderUpdateOne {
+	if v != nil {
+		_u.SetDeclineCode(*v)
+	}
+	return _u
 }
 
 // SetCustomerID sets the "customer_id" field.
@@ -966,6 +1074,21 @@ func (_u *OrderUpdateOne) ExecX(ctx context.Context) {
 
 // check runs all checks and user-defined validators on the builder.
 func (_u *OrderUpdateOne) check() error {
+	if v, ok := _u.mutation.CancelCode(); ok {
+		if err := order.CancelCodeValidator(v); err != nil {
+			return &ValidationError{Name: "cancel_code", err: fmt.Errorf(`ent: validator failed for field "Order.cancel_code": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.DuplicateOf(); ok {
+		if err := order.DuplicateOfValidator(v); err != nil {
+			return &ValidationError{Name: "duplicate_of", err: fmt.Errorf(`ent: validator failed for field "Order.duplicate_of": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.DeclineCode(); ok {
+		if err := order.DeclineCodeValidator(v); err != nil {
+			return &ValidationError{Name: "decline_code", err: fmt.Errorf(`ent: validator failed for field "Order.decline_code": %w`, err)}
+		}
+	}
 	if v, ok := _u.mutation.CustomerID(); ok {
 		if err := order.CustomerIDValidator(v); err != nil {
 			return &ValidationError{Name: "customer_id", err: fmt.Errorf(`ent: validator failed for field "Order.customer_id": %w`, err)}
@@ -1068,6 +1191,15 @@ func (_u *OrderUpdateOne) sqlSave(ctx context.Context) (_node *Order, err error)
 				ps[i](selector)
 			}
 		}
+	}
+	if value, ok := _u.mutation.CancelCode(); ok {
+		_spec.SetField(order.FieldCancelCode, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.DuplicateOf(); ok {
+		_spec.SetField(order.FieldDuplicateOf, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.DeclineCode(); ok {
+		_spec.SetField(order.FieldDeclineCode, field.TypeString, value)
 	}
 	if value, ok := _u.mutation.CustomerID(); ok {
 		_spec.SetField(order.FieldCustomerID, field.TypeString, value)

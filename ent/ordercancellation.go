@@ -17,6 +17,12 @@ type OrderCancellation struct {
 	config `json:"-"`
 	// ID of the ent.
 	ID string `json:"id,omitempty"`
+	// CancelCode holds the value of the "cancel_code" field.
+	CancelCode string `json:"cancel_code,omitempty"`
+	// DuplicateOf holds the value of the "duplicate_of" field.
+	DuplicateOf string `json:"duplicate_of,omitempty"`
+	// DeclineCode holds the value of the "decline_code" field.
+	DeclineCode string `json:"decline_code,omitempty"`
 	// Reason holds the value of the "reason" field.
 	Reason string `json:"reason,omitempty"`
 	// Actor holds the value of the "actor" field.
@@ -49,7 +55,7 @@ func (*OrderCancellation) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case ordercancellation.FieldRefundAmount, ordercancellation.FieldAttempts:
 			values[i] = new(sql.NullInt64)
-		case ordercancellation.FieldID, ordercancellation.FieldReason, ordercancellation.FieldActor, ordercancellation.FieldUnits, ordercancellation.FieldRefundCurrency:
+		case ordercancellation.FieldID, ordercancellation.FieldCancelCode, ordercancellation.FieldDuplicateOf, ordercancellation.FieldDeclineCode, ordercancellation.FieldReason, ordercancellation.FieldActor, ordercancellation.FieldUnits, ordercancellation.FieldRefundCurrency:
 			values[i] = new(sql.NullString)
 		case ordercancellation.FieldNextTryAt, ordercancellation.FieldCreatedAt, ordercancellation.FieldRefundedAt, ordercancellation.FieldRestockedAt, ordercancellation.FieldFinishedAt:
 			values[i] = new(sql.NullTime)
@@ -73,6 +79,24 @@ func (_m *OrderCancellation) assignValues(columns []string, values []any) error 
 				return fmt.Errorf("unexpected type %T for field id", values[i])
 			} else if value.Valid {
 				_m.ID = value.String
+			}
+		case ordercancellation.FieldCancelCode:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field cancel_code", values[i])
+			} else if value.Valid {
+				_m.CancelCode = value.String
+			}
+		case ordercancellation.FieldDuplicateOf:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field duplicate_of", values[i])
+			} else if value.Valid {
+				_m.DuplicateOf = value.String
+			}
+		case ordercancellation.FieldDeclineCode:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field decline_code", values[i])
+			} else if value.Valid {
+				_m.DeclineCode = value.String
 			}
 		case ordercancellation.FieldReason:
 			if value, ok := values[i].(*sql.NullString); !ok {
@@ -179,6 +203,15 @@ func (_m *OrderCancellation) String() string {
 	var builder strings.Builder
 	builder.WriteString("OrderCancellation(")
 	builder.WriteString(fmt.Sprintf("id=%v, ", _m.ID))
+	builder.WriteString("cancel_code=")
+	builder.WriteString(_m.CancelCode)
+	builder.WriteString(", ")
+	builder.WriteString("duplicate_of=")
+	builder.WriteString(_m.DuplicateOf)
+	builder.WriteString(", ")
+	builder.WriteString("decline_code=")
+	builder.WriteString(_m.DeclineCode)
+	builder.WriteString(", ")
 	builder.WriteString("reason=")
 	builder.WriteString(_m.Reason)
 	builder.WriteString(", ")

@@ -23,6 +23,48 @@ type OrderCancellationCreate struct {
 	conflict []sql.ConflictOption
 }
 
+// SetCancelCode sets the "cancel_code" field.
+func (_c *OrderCancellationCreate) SetCancelCode(v string) *OrderCancellationCreate {
+	_c.mutation.SetCancelCode(v)
+	return _c
+}
+
+// SetNillableCancelCode sets the "cancel_code" field if the given value is not nil.
+func (_c *OrderCancellationCreate) SetNillableCancelCode(v *string) *OrderCancellationCreate {
+	if v != nil {
+		_c.SetCancelCode(*v)
+	}
+	return _c
+}
+
+// SetDuplicateOf sets the "duplicate_of" field.
+func (_c *OrderCancellationCreate) SetDuplicateOf(v string) *OrderCancellationCreate {
+	_c.mutation.SetDuplicateOf(v)
+	return _c
+}
+
+// SetNillableDuplicateOf sets the "duplicate_of" field if the given value is not nil.
+func (_c *OrderCancellationCreate) SetNillableDuplicateOf(v *string) *OrderCancellationCreate {
+	if v != nil {
+		_c.SetDuplicateOf(*v)
+	}
+	return _c
+}
+
+// SetDeclineCode sets the "decline_code" field.
+func (_c *OrderCancellationCreate) SetDeclineCode(v string) *OrderCancellationCreate {
+	_c.mutation.SetDeclineCode(v)
+	return _c
+}
+
+// SetNillableDeclineCode sets the "decline_code" field if the given value is not nil.
+func (_c *OrderCancellationCreate) SetNillableDeclineCode(v *string) *OrderCancellationCreate {
+	if v != nil {
+		_c.SetDeclineCode(*v)
+	}
+	return _c
+}
+
 // SetReason sets the "reason" field.
 func (_c *OrderCancellationCreate) SetReason(v string) *OrderCancellationCreate {
 	_c.mutation.SetReason(v)
@@ -126,6 +168,7 @@ func (_c *OrderCancellationCreate) Mutation() *OrderCancellationMutation {
 
 // Save creates the OrderCancellation in the database.
 func (_c *OrderCancellationCreate) Save(ctx context.Context) (*OrderCancellation, error) {
+	_c.defaults()
 	return withHooks(ctx, _c.sqlSave, _c.mutation, _c.hooks)
 }
 
@@ -151,8 +194,48 @@ func (_c *OrderCancellationCreate) ExecX(ctx context.Context) {
 	}
 }
 
+// defaults sets the default values of the builder before save.
+func (_c *OrderCancellationCreate) defaults() {
+	if _, ok := _c.mutation.CancelCode(); !ok {
+		v := ordercancellation.DefaultCancelCode
+		_c.mutation.SetCancelCode(v)
+	}
+	if _, ok := _c.mutation.DuplicateOf(); !ok {
+		v := ordercancellation.DefaultDuplicateOf
+		_c.mutation.SetDuplicateOf(v)
+	}
+	if _, ok := _c.mutation.DeclineCode(); !ok {
+		v := ordercancellation.DefaultDeclineCode
+		_c.mutation.SetDeclineCode(v)
+	}
+}
+
 // check runs all checks and user-defined validators on the builder.
 func (_c *OrderCancellationCreate) check() error {
+	if _, ok := _c.mutation.CancelCode(); !ok {
+		return &ValidationError{Name: "cancel_code", err: errors.New(`ent: missing required field "OrderCancellation.cancel_code"`)}
+	}
+	if v, ok := _c.mutation.CancelCode(); ok {
+		if err := ordercancellation.CancelCodeValidator(v); err != nil {
+			return &ValidationError{Name: "cancel_code", err: fmt.Errorf(`ent: validator failed for field "OrderCancellation.cancel_code": %w`, err)}
+		}
+	}
+	if _, ok := _c.mutation.DuplicateOf(); !ok {
+		return &ValidationError{Name: "duplicate_of", err: errors.New(`ent: missing required field "OrderCancellation.duplicate_of"`)}
+	}
+	if v, ok := _c.mutation.DuplicateOf(); ok {
+		if err := ordercancellation.DuplicateOfValidator(v); err != nil {
+			return &ValidationError{Name: "duplicate_of", err: fmt.Errorf(`ent: validator failed for field "OrderCancellation.duplicate_of": %w`, err)}
+		}
+	}
+	if _, ok := _c.mutation.DeclineCode(); !ok {
+		return &ValidationError{Name: "decline_code", err: errors.New(`ent: missing required field "OrderCancellation.decline_code"`)}
+	}
+	if v, ok := _c.mutation.DeclineCode(); ok {
+		if err := ordercancellation.DeclineCodeValidator(v); err != nil {
+			return &ValidationError{Name: "decline_code", err: fmt.Errorf(`ent: validator failed for field "OrderCancellation.decline_code": %w`, err)}
+		}
+	}
 	if _, ok := _c.mutation.Reason(); !ok {
 		return &ValidationError{Name: "reason", err: errors.New(`ent: missing required field "OrderCancellation.reason"`)}
 	}
@@ -238,6 +321,18 @@ func (_c *OrderCancellationCreate) createSpec() (*OrderCancellation, *sqlgraph.C
 		_node.ID = id
 		_spec.ID.Value = id
 	}
+	if value, ok := _c.mutation.CancelCode(); ok {
+		_spec.SetField(ordercancellation.FieldCancelCode, field.TypeString, value)
+		_node.CancelCode = value
+	}
+	if value, ok := _c.mutation.DuplicateOf(); ok {
+		_spec.SetField(ordercancellation.FieldDuplicateOf, field.TypeString, value)
+		_node.DuplicateOf = value
+	}
+	if value, ok := _c.mutation.DeclineCode(); ok {
+		_spec.SetField(ordercancellation.FieldDeclineCode, field.TypeString, value)
+		_node.DeclineCode = value
+	}
 	if value, ok := _c.mutation.Reason(); ok {
 		_spec.SetField(ordercancellation.FieldReason, field.TypeString, value)
 		_node.Reason = value
@@ -289,7 +384,7 @@ func (_c *OrderCancellationCreate) createSpec() (*OrderCancellation, *sqlgraph.C
 // of the `INSERT` statement. For example:
 //
 //	client.OrderCancellation.Create().
-//		SetReason(v).
+//		SetCancelCode(v).
 //		OnConflict(
 //			// Update the row with the new values
 //			// the was proposed for insertion.
@@ -298,7 +393,7 @@ func (_c *OrderCancellationCreate) createSpec() (*OrderCancellation, *sqlgraph.C
 //		// Override some of the fields with custom
 //		// update values.
 //		Update(func(u *ent.OrderCancellationUpsert) {
-//			SetReason(v+v).
+//			SetCancelCode(v+v).
 //		}).
 //		Exec(ctx)
 func (_c *OrderCancellationCreate) OnConflict(opts ...sql.ConflictOption) *OrderCancellationUpsertOne {
@@ -333,6 +428,42 @@ type (
 		*sql.UpdateSet
 	}
 )
+
+// SetCancelCode sets the "cancel_code" field.
+func (u *OrderCancellationUpsert) SetCancelCode(v string) *OrderCancellationUpsert {
+	u.Set(ordercancellation.FieldCancelCode, v)
+	return u
+}
+
+// UpdateCancelCode sets the "cancel_code" field to the value that was provided on create.
+func (u *OrderCancellationUpsert) UpdateCancelCode() *OrderCancellationUpsert {
+	u.SetExcluded(ordercancellation.FieldCancelCode)
+	return u
+}
+
+// SetDuplicateOf sets the "duplicate_of" field.
+func (u *OrderCancellationUpsert) SetDuplicateOf(v string) *OrderCancellationUpsert {
+	u.Set(ordercancellation.FieldDuplicateOf, v)
+	return u
+}
+
+// UpdateDuplicateOf sets the "duplicate_of" field to the value that was provided on create.
+func (u *OrderCancellationUpsert) UpdateDuplicateOf() *OrderCancellationUpsert {
+	u.SetExcluded(ordercancellation.FieldDuplicateOf)
+	return u
+}
+
+// SetDeclineCode sets the "decline_code" field.
+func (u *OrderCancellationUpsert) SetDeclineCode(v string) *OrderCancellationUpsert {
+	u.Set(ordercancellation.FieldDeclineCode, v)
+	return u
+}
+
+// UpdateDeclineCode sets the "decline_code" field to the value that was provided on create.
+func (u *OrderCancellationUpsert) UpdateDeclineCode() *OrderCancellationUpsert {
+	u.SetExcluded(ordercancellation.FieldDeclineCode)
+	return u
+}
 
 // SetReason sets the "reason" field.
 func (u *OrderCancellationUpsert) SetReason(v string) *OrderCancellationUpsert {
@@ -542,6 +673,48 @@ func (u *OrderCancellationUpsertOne) Update(set func(*OrderCancellationUpsert)) 
 		set(&OrderCancellationUpsert{UpdateSet: update})
 	}))
 	return u
+}
+
+// SetCancelCode sets the "cancel_code" field.
+func (u *OrderCancellationUpsertOne) SetCancelCode(v string) *OrderCancellationUpsertOne {
+	return u.Update(func(s *OrderCancellationUpsert) {
+		s.SetCancelCode(v)
+	})
+}
+
+// UpdateCancelCode sets the "cancel_code" field to the value that was provided on create.
+func (u *OrderCancellationUpsertOne) UpdateCancelCode() *OrderCancellationUpsertOne {
+	return u.Update(func(s *OrderCancellationUpsert) {
+		s.UpdateCancelCode()
+	})
+}
+
+// SetDuplicateOf sets the "duplicate_of" field.
+func (u *OrderCancellationUpsertOne) SetDuplicateOf(v string) *OrderCancellationUpsertOne {
+	return u.Update(func(s *OrderCancellationUpsert) {
+		s.SetDuplicateOf(v)
+	})
+}
+
+// UpdateDuplicateOf sets the "duplicate_of" field to the value that was provided on create.
+func (u *OrderCancellationUpsertOne) UpdateDuplicateOf() *OrderCancellationUpsertOne {
+	return u.Update(func(s *OrderCancellationUpsert) {
+		s.UpdateDuplicateOf()
+	})
+}
+
+// SetDeclineCode sets the "decline_code" field.
+func (u *OrderCancellationUpsertOne) SetDeclineCode(v string) *OrderCancellationUpsertOne {
+	return u.Update(func(s *OrderCancellationUpsert) {
+		s.SetDeclineCode(v)
+	})
+}
+
+// UpdateDeclineCode sets the "decline_code" field to the value that was provided on create.
+func (u *OrderCancellationUpsertOne) UpdateDeclineCode() *OrderCancellationUpsertOne {
+	return u.Update(func(s *OrderCancellationUpsert) {
+		s.UpdateDeclineCode()
+	})
 }
 
 // SetReason sets the "reason" field.
@@ -790,6 +963,7 @@ func (_c *OrderCancellationCreateBulk) Save(ctx context.Context) ([]*OrderCancel
 	for i := range _c.builders {
 		func(i int, root context.Context) {
 			builder := _c.builders[i]
+			builder.defaults()
 			var mut Mutator = MutateFunc(func(ctx context.Context, m Mutation) (Value, error) {
 				mutation, ok := m.(*OrderCancellationMutation)
 				if !ok {
@@ -868,7 +1042,7 @@ func (_c *OrderCancellationCreateBulk) ExecX(ctx context.Context) {
 //		// Override some of the fields with custom
 //		// update values.
 //		Update(func(u *ent.OrderCancellationUpsert) {
-//			SetReason(v+v).
+//			SetCancelCode(v+v).
 //		}).
 //		Exec(ctx)
 func (_c *OrderCancellationCreateBulk) OnConflict(opts ...sql.ConflictOption) *OrderCancellationUpsertBulk {
@@ -945,6 +1119,48 @@ func (u *OrderCancellationUpsertBulk) Update(set func(*OrderCancellationUpsert))
 		set(&OrderCancellationUpsert{UpdateSet: update})
 	}))
 	return u
+}
+
+// SetCancelCode sets the "cancel_code" field.
+func (u *OrderCancellationUpsertBulk) SetCancelCode(v string) *OrderCancellationUpsertBulk {
+	return u.Update(func(s *OrderCancellationUpsert) {
+		s.SetCancelCode(v)
+	})
+}
+
+// UpdateCancelCode sets the "cancel_code" field to the value that was provided on create.
+func (u *OrderCancellationUpsertBulk) UpdateCancelCode() *OrderCancellationUpsertBulk {
+	return u.Update(func(s *OrderCancellationUpsert) {
+		s.UpdateCancelCode()
+	})
+}
+
+// SetDuplicateOf sets the "duplicate_of" field.
+func (u *OrderCancellationUpsertBulk) SetDuplicateOf(v string) *OrderCancellationUpsertBulk {
+	return u.Update(func(s *OrderCancellationUpsert) {
+		s.SetDuplicateOf(v)
+	})
+}
+
+// UpdateDuplicateOf sets the "duplicate_of" field to the value that was provided on create.
+func (u *OrderCancellationUpsertBulk) UpdateDuplicateOf() *OrderCancellationUpsertBulk {
+	return u.Update(func(s *OrderCancellationUpsert) {
+		s.UpdateDuplicateOf()
+	})
+}
+
+// SetDeclineCode sets the "decline_code" field.
+func (u *OrderCancellationUpsertBulk) SetDeclineCode(v string) *OrderCancellationUpsertBulk {
+	return u.Update(func(s *OrderCancellationUpsert) {
+		s.SetDeclineCode(v)
+	})
+}
+
+// UpdateDeclineCode sets the "decline_code" field to the value that was provided on create.
+func (u *OrderCancellationUpsertBulk) UpdateDeclineCode() *OrderCancellationUpsertBulk {
+	return u.Update(func(s *OrderCancellationUpsert) {
+		s.UpdateDeclineCode()
+	})
 }
 
 // SetReason sets the "reason" field.

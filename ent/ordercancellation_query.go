@@ -265,12 +265,12 @@ func (_q *OrderCancellationQuery) Clone() *OrderCancellationQuery {
 // Example:
 //
 //	var v []struct {
-//		Reason string `json:"reason,omitempty"`
+//		CancelCode string `json:"cancel_code,omitempty"`
 //		Count int `json:"count,omitempty"`
 //	}
 //
 //	client.OrderCancellation.Query().
-//		GroupBy(ordercancellation.FieldReason).
+//		GroupBy(ordercancellation.FieldCancelCode).
 //		Aggregate(ent.Count()).
 //		Scan(ctx, &v)
 func (_q *OrderCancellationQuery) GroupBy(field string, fields ...string) *OrderCancellationGroupBy {
@@ -288,11 +288,11 @@ func (_q *OrderCancellationQuery) GroupBy(field string, fields ...string) *Order
 // Example:
 //
 //	var v []struct {
-//		Reason string `json:"reason,omitempty"`
+//		CancelCode string `json:"cancel_code,omitempty"`
 //	}
 //
 //	client.OrderCancellation.Query().
-//		Select(ordercancellation.FieldReason).
+//		Select(ordercancellation.FieldCancelCode).
 //		Scan(ctx, &v)
 func (_q *OrderCancellationQuery) Select(fields ...string) *OrderCancellationSelect {
 	_q.ctx.Fields = append(_q.ctx.Fields, fields...)

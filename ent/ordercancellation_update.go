@@ -29,6 +29,48 @@ func (_u *OrderCancellationUpdate) Where(ps ...predicate.OrderCancellation) *Ord
 	return _u
 }
 
+// SetCancelCode sets the "cancel_code" field.
+func (_u *OrderCancellationUpdate) SetCancelCode(v string) *OrderCancellationUpdate {
+	_u.mutation.SetCancelCode(v)
+	return _u
+}
+
+// SetNillableCancelCode sets the "cancel_code" field if the given value is not nil.
+func (_u *OrderCancellationUpdate) SetNillableCancelCode(v *string) *OrderCancellationUpdate {
+	if v != nil {
+		_u.SetCancelCode(*v)
+	}
+	return _u
+}
+
+// SetDuplicateOf sets the "duplicate_of" field.
+func (_u *OrderCancellationUpdate) SetDuplicateOf(v string) *OrderCancellationUpdate {
+	_u.mutation.SetDuplicateOf(v)
+	return _u
+}
+
+// SetNillableDuplicateOf sets the "duplicate_of" field if the given value is not nil.
+func (_u *OrderCancellationUpdate) SetNillableDuplicateOf(v *string) *OrderCancellationUpdate {
+	if v != nil {
+		_u.SetDuplicateOf(*v)
+	}
+	return _u
+}
+
+// SetDeclineCode sets the "decline_code" field.
+func (_u *OrderCancellationUpdate) SetDeclineCode(v string) *OrderCancellationUpdate {
+	_u.mutation.SetDeclineCode(v)
+	return _u
+}
+
+// SetNillableDeclineCode sets the "decline_code" field if the given value is not nil.
+func (_u *OrderCancellationUpdate) SetNillableDeclineCode(v *string) *OrderCancellationUpdate {
+	if v != nil {
+		_u.SetDeclineCode(*v)
+	}
+	return _u
+}
+
 // SetReason sets the "reason" field.
 func (_u *OrderCancellationUpdate) SetReason(v string) *OrderCancellationUpdate {
 	_u.mutation.SetReason(v)
@@ -249,6 +291,21 @@ func (_u *OrderCancellationUpdate) ExecX(ctx context.Context) {
 
 // check runs all checks and user-defined validators on the builder.
 func (_u *OrderCancellationUpdate) check() error {
+	if v, ok := _u.mutation.CancelCode(); ok {
+		if err := ordercancellation.CancelCodeValidator(v); err != nil {
+			return &ValidationError{Name: "cancel_code", err: fmt.Errorf(`ent: validator failed for field "OrderCancellation.cancel_code": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.DuplicateOf(); ok {
+		if err := ordercancellation.DuplicateOfValidator(v); err != nil {
+			return &ValidationError{Name: "duplicate_of", err: fmt.Errorf(`ent: validator failed for field "OrderCancellation.duplicate_of": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.DeclineCode(); ok {
+		if err := ordercancellation.DeclineCodeValidator(v); err != nil {
+			return &ValidationError{Name: "decline_code", err: fmt.Errorf(`ent: validator failed for field "OrderCancellation.decline_code": %w`, err)}
+		}
+	}
 	if v, ok := _u.mutation.Reason(); ok {
 		if err := ordercancellation.ReasonValidator(v); err != nil {
 			return &ValidationError{Name: "reason", err: fmt.Errorf(`ent: validator failed for field "OrderCancellation.reason": %w`, err)}
@@ -289,6 +346,15 @@ func (_u *OrderCancellationUpdate) sqlSave(ctx context.Context) (_node int, err 
 				ps[i](selector)
 			}
 		}
+	}
+	if value, ok := _u.mutation.CancelCode(); ok {
+		_spec.SetField(ordercancellation.FieldCancelCode, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.DuplicateOf(); ok {
+		_spec.SetField(ordercancellation.FieldDuplicateOf, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.DeclineCode(); ok {
+		_spec.SetField(ordercancellation.FieldDeclineCode, field.TypeString, value)
 	}
 	if value, ok := _u.mutation.Reason(); ok {
 		_spec.SetField(ordercancellation.FieldReason, field.TypeString, value)
@@ -358,6 +424,48 @@ type OrderCancellationUpdateOne struct {
 	hooks     []Hook
 	mutation  *OrderCancellationMutation
 	modifiers []func(*sql.UpdateBuilder)
+}
+
+// SetCancelCode sets the "cancel_code" field.
+func (_u *OrderCancellationUpdateOne) SetCancelCode(v string) *OrderCancellationUpdateOne {
+	_u.mutation.SetCancelCode(v)
+	return _u
+}
+
+// SetNillableCancelCode sets the "cancel_code" field if the given value is not nil.
+func (_u *OrderCancellationUpdateOne) SetNillableCancelCode(v *string) *OrderCancellationUpdateOne {
+	if v != nil {
+		_u.SetCancelCode(*v)
+	}
+	return _u
+}
+
+// SetDuplicateOf sets the "duplicate_of" field.
+func (_u *OrderCancellationUpdateOne) SetDuplicateOf(v string) *OrderCancellationUpdateOne {
+	_u.mutation.SetDuplicateOf(v)
+	return _u
+}
+
+// SetNillableDuplicateOf sets the "duplicate_of" field if the given value is not nil.
+func (_u *OrderCancellationUpdateOne) SetNillableDuplicateOf(v *string) *OrderCancellationUpdateOne {
+	if v != nil {
+		_u.SetDuplicateOf(*v)
+	}
+	return _u
+}
+
+// SetDeclineCode sets the "decline_code" field.
+func (_u *OrderCancellationUpdateOne) SetDeclineCode(v string) *OrderCancellationUpdateOne {
+	_u.mutation.SetDeclineCode(v)
+	return _u
+}
+
+// SetNillableDeclineCode sets the "decline_code" field if the given value is not nil.
+func (_u *OrderCancellationUpdateOne) SetNillableDeclineCode(v *string) *OrderCancellationUpdateOne {
+	if v != nil {
+		_u.SetDeclineCode(*v)
+	}
+	return _u
 }
 
 // SetReason sets the "reason" field.
@@ -593,6 +701,21 @@ func (_u *OrderCancellationUpdateOne) ExecX(ctx context.Context) {
 
 // check runs all checks and user-defined validators on the builder.
 func (_u *OrderCancellationUpdateOne) check() error {
+	if v, ok := _u.mutation.CancelCode(); ok {
+		if err := ordercancellation.CancelCodeValidator(v); err != nil {
+			return &ValidationError{Name: "cancel_code", err: fmt.Errorf(`ent: validator failed for field "OrderCancellation.cancel_code": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.DuplicateOf(); ok {
+		if err := ordercancellation.DuplicateOfValidator(v); err != nil {
+			return &ValidationError{Name: "duplicate_of", err: fmt.Errorf(`ent: validator failed for field "OrderCancellation.duplicate_of": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.DeclineCode(); ok {
+		if err := ordercancellation.DeclineCodeValidator(v); err != nil {
+			return &ValidationError{Name: "decline_code", err: fmt.Errorf(`ent: validator failed for field "OrderCancellation.decline_code": %w`, err)}
+		}
+	}
 	if v, ok := _u.mutation.Reason(); ok {
 		if err := ordercancellation.ReasonValidator(v); err != nil {
 			return &ValidationError{Name: "reason", err: fmt.Errorf(`ent: validator failed for field "OrderCancellation.reason": %w`, err)}
@@ -650,6 +773,15 @@ func (_u *OrderCancellationUpdateOne) sqlSave(ctx context.Context) (_node *Order
 				ps[i](selector)
 			}
 		}
+	}
+	if value, ok := _u.mutation.CancelCode(); ok {
+		_spec.SetField(ordercancellation.FieldCancelCode, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.DuplicateOf(); ok {
+		_spec.SetField(ordercancellation.FieldDuplicateOf, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.DeclineCode(); ok {
+		_spec.SetField(ordercancellation.FieldDeclineCode, field.TypeString, value)
 	}
 	if value, ok := _u.mutation.Reason(); ok {
 		_spec.SetField(ordercancellation.FieldReason, field.TypeString, value)

@@ -104,8 +104,29 @@ func init() {
 	failedorderactionDescDetail := failedorderactionFields[4].Descriptor()
 	// failedorderaction.DetailValidator is a validator for the "detail" field. It is called by the builders before save.
 	failedorderaction.DetailValidator = failedorderactionDescDetail.Validators[0].(func(string) error)
+	orderMixin := schema.Order{}.Mixin()
+	orderMixinFields0 := orderMixin[0].Fields()
+	_ = orderMixinFields0
 	orderFields := schema.Order{}.Fields()
 	_ = orderFields
+	// orderDescCancelCode is the schema descriptor for cancel_code field.
+	orderDescCancelCode := orderMixinFields0[0].Descriptor()
+	// order.DefaultCancelCode holds the default value on creation for the cancel_code field.
+	order.DefaultCancelCode = orderDescCancelCode.Default.(string)
+	// order.CancelCodeValidator is a validator for the "cancel_code" field. It is called by the builders before save.
+	order.CancelCodeValidator = orderDescCancelCode.Validators[0].(func(string) error)
+	// orderDescDuplicateOf is the schema descriptor for duplicate_of field.
+	orderDescDuplicateOf := orderMixinFields0[1].Descriptor()
+	// order.DefaultDuplicateOf holds the default value on creation for the duplicate_of field.
+	order.DefaultDuplicateOf = orderDescDuplicateOf.Default.(string)
+	// order.DuplicateOfValidator is a validator for the "duplicate_of" field. It is called by the builders before save.
+	order.DuplicateOfValidator = orderDescDuplicateOf.Validators[0].(func(string) error)
+	// orderDescDeclineCode is the schema descriptor for decline_code field.
+	orderDescDeclineCode := orderMixinFields0[2].Descriptor()
+	// order.DefaultDeclineCode holds the default value on creation for the decline_code field.
+	order.DefaultDeclineCode = orderDescDeclineCode.Default.(string)
+	// order.DeclineCodeValidator is a validator for the "decline_code" field. It is called by the builders before save.
+	order.DeclineCodeValidator = orderDescDeclineCode.Validators[0].(func(string) error)
 	// orderDescCustomerID is the schema descriptor for customer_id field.
 	orderDescCustomerID := orderFields[1].Descriptor()
 	// order.CustomerIDValidator is a validator for the "customer_id" field. It is called by the builders before save.
@@ -162,8 +183,29 @@ func init() {
 	orderDescID := orderFields[0].Descriptor()
 	// order.IDValidator is a validator for the "id" field. It is called by the builders before save.
 	order.IDValidator = orderDescID.Validators[0].(func(string) error)
+	ordercancellationMixin := schema.OrderCancellation{}.Mixin()
+	ordercancellationMixinFields0 := ordercancellationMixin[0].Fields()
+	_ = ordercancellationMixinFields0
 	ordercancellationFields := schema.OrderCancellation{}.Fields()
 	_ = ordercancellationFields
+	// ordercancellationDescCancelCode is the schema descriptor for cancel_code field.
+	ordercancellationDescCancelCode := ordercancellationMixinFields0[0].Descriptor()
+	// ordercancellation.DefaultCancelCode holds the default value on creation for the cancel_code field.
+	ordercancellation.DefaultCancelCode = ordercancellationDescCancelCode.Default.(string)
+	// ordercancellation.CancelCodeValidator is a validator for the "cancel_code" field. It is called by the builders before save.
+	ordercancellation.CancelCodeValidator = ordercancellationDescCancelCode.Validators[0].(func(string) error)
+	// ordercancellationDescDuplicateOf is the schema descriptor for duplicate_of field.
+	ordercancellationDescDuplicateOf := ordercancellationMixinFields0[1].Descriptor()
+	// ordercancellation.DefaultDuplicateOf holds the default value on creation for the duplicate_of field.
+	ordercancellation.DefaultDuplicateOf = ordercancellationDescDuplicateOf.Default.(string)
+	// ordercancellation.DuplicateOfValidator is a validator for the "duplicate_of" field. It is called by the builders before save.
+	ordercancellation.DuplicateOfValidator = ordercancellationDescDuplicateOf.Validators[0].(func(string) error)
+	// ordercancellationDescDeclineCode is the schema descriptor for decline_code field.
+	ordercancellationDescDeclineCode := ordercancellationMixinFields0[2].Descriptor()
+	// ordercancellation.DefaultDeclineCode holds the default value on creation for the decline_code field.
+	ordercancellation.DefaultDeclineCode = ordercancellationDescDeclineCode.Default.(string)
+	// ordercancellation.DeclineCodeValidator is a validator for the "decline_code" field. It is called by the builders before save.
+	ordercancellation.DeclineCodeValidator = ordercancellationDescDeclineCode.Validators[0].(func(string) error)
 	// ordercancellationDescReason is the schema descriptor for reason field.
 	ordercancellationDescReason := ordercancellationFields[1].Descriptor()
 	// ordercancellation.ReasonValidator is a validator for the "reason" field. It is called by the builders before save.
@@ -340,8 +382,29 @@ func init() {
 	stockepoch.DefaultDurability = stockepochDescDurability.Default.(string)
 	// stockepoch.DurabilityValidator is a validator for the "durability" field. It is called by the builders before save.
 	stockepoch.DurabilityValidator = stockepochDescDurability.Validators[0].(func(string) error)
+	stockreturnMixin := schema.StockReturn{}.Mixin()
+	stockreturnMixinFields0 := stockreturnMixin[0].Fields()
+	_ = stockreturnMixinFields0
 	stockreturnFields := schema.StockReturn{}.Fields()
 	_ = stockreturnFields
+	// stockreturnDescCancelCode is the schema descriptor for cancel_code field.
+	stockreturnDescCancelCode := stockreturnMixinFields0[0].Descriptor()
+	// stockreturn.DefaultCancelCode holds the default value on creation for the cancel_code field.
+	stockreturn.DefaultCancelCode = stockreturnDescCancelCode.Default.(string)
+	// stockreturn.CancelCodeValidator is a validator for the "cancel_code" field. It is called by the builders before save.
+	stockreturn.CancelCodeValidator = stockreturnDescCancelCode.Validators[0].(func(string) error)
+	// stockreturnDescDuplicateOf is the schema descriptor for duplicate_of field.
+	stockreturnDescDuplicateOf := stockreturnMixinFields0[1].Descriptor()
+	// stockreturn.DefaultDuplicateOf holds the default value on creation for the duplicate_of field.
+	stockreturn.DefaultDuplicateOf = stockreturnDescDuplicateOf.Default.(string)
+	// stockreturn.DuplicateOfValidator is a validator for the "duplicate_of" field. It is called by the builders before save.
+	stockreturn.DuplicateOfValidator = stockreturnDescDuplicateOf.Validators[0].(func(string) error)
+	// stockreturnDescDeclineCode is the schema descriptor for decline_code field.
+	stockreturnDescDeclineCode := stockreturnMixinFields0[2].Descriptor()
+	// stockreturn.DefaultDeclineCode holds the default value on creation for the decline_code field.
+	stockreturn.DefaultDeclineCode = stockreturnDescDeclineCode.Default.(string)
+	// stockreturn.DeclineCodeValidator is a validator for the "decline_code" field. It is called by the builders before save.
+	stockreturn.DeclineCodeValidator = stockreturnDescDeclineCode.Validators[0].(func(string) error)
 	// stockreturnDescEntryID is the schema descriptor for entry_id field.
 	stockreturnDescEntryID := stockreturnFields[2].Descriptor()
 	// stockreturn.EntryIDValidator is a validator for the "entry_id" field. It is called by the builders before save.

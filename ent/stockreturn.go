@@ -17,6 +17,12 @@ type StockReturn struct {
 	config `json:"-"`
 	// ID of the ent.
 	ID string `json:"id,omitempty"`
+	// CancelCode holds the value of the "cancel_code" field.
+	CancelCode string `json:"cancel_code,omitempty"`
+	// DuplicateOf holds the value of the "duplicate_of" field.
+	DuplicateOf string `json:"duplicate_of,omitempty"`
+	// DeclineCode holds the value of the "decline_code" field.
+	DeclineCode string `json:"decline_code,omitempty"`
 	// Epoch holds the value of the "epoch" field.
 	Epoch int64 `json:"epoch,omitempty"`
 	// EntryID holds the value of the "entry_id" field.
@@ -35,7 +41,7 @@ func (*StockReturn) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case stockreturn.FieldEpoch:
 			values[i] = new(sql.NullInt64)
-		case stockreturn.FieldID, stockreturn.FieldEntryID, stockreturn.FieldReason:
+		case stockreturn.FieldID, stockreturn.FieldCancelCode, stockreturn.FieldDuplicateOf, stockreturn.FieldDeclineCode, stockreturn.FieldEntryID, stockreturn.FieldReason:
 			values[i] = new(sql.NullString)
 		case stockreturn.FieldReturnedAt:
 			values[i] = new(sql.NullTime)
@@ -59,6 +65,24 @@ func (_m *StockReturn) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field id", values[i])
 			} else if value.Valid {
 				_m.ID = value.String
+			}
+		case stockreturn.FieldCancelCode:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field cancel_code", values[i])
+			} else if value.Valid {
+				_m.CancelCode = value.String
+			}
+		case stockreturn.FieldDuplicateOf:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field duplicate_of", values[i])
+			} else if value.Valid {
+				_m.DuplicateOf = value.String
+			}
+		case stockreturn.FieldDeclineCode:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field decline_code", values[i])
+			} else if value.Valid {
+				_m.DeclineCode = value.String
 			}
 		case stockreturn.FieldEpoch:
 			if value, ok := values[i].(*sql.NullInt64); !ok {
@@ -120,6 +144,15 @@ func (_m *StockReturn) String() string {
 	var builder strings.Builder
 	builder.WriteString("StockReturn(")
 	builder.WriteString(fmt.Sprintf("id=%v, ", _m.ID))
+	builder.WriteString("cancel_code=")
+	builder.WriteString(_m.CancelCode)
+	builder.WriteString(", ")
+	builder.WriteString("duplicate_of=")
+	builder.WriteString(_m.DuplicateOf)
+	builder.WriteString(", ")
+	builder.WriteString("decline_code=")
+	builder.WriteString(_m.DeclineCode)
+	builder.WriteString(", ")
 	builder.WriteString("epoch=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Epoch))
 	builder.WriteString(", ")

@@ -23,6 +23,48 @@ type StockReturnCreate struct {
 	conflict []sql.ConflictOption
 }
 
+// SetCancelCode sets the "cancel_code" field.
+func (_c *StockReturnCreate) SetCancelCode(v string) *StockReturnCreate {
+	_c.mutation.SetCancelCode(v)
+	return _c
+}
+
+// SetNillableCancelCode sets the "cancel_code" field if the given value is not nil.
+func (_c *StockReturnCreate) SetNillableCancelCode(v *string) *StockReturnCreate {
+	if v != nil {
+		_c.SetCancelCode(*v)
+	}
+	return _c
+}
+
+// SetDuplicateOf sets the "duplicate_of" field.
+func (_c *StockReturnCreate) SetDuplicateOf(v string) *StockReturnCreate {
+	_c.mutation.SetDuplicateOf(v)
+	return _c
+}
+
+// SetNillableDuplicateOf sets the "duplicate_of" field if the given value is not nil.
+func (_c *StockReturnCreate) SetNillableDuplicateOf(v *string) *StockReturnCreate {
+	if v != nil {
+		_c.SetDuplicateOf(*v)
+	}
+	return _c
+}
+
+// SetDeclineCode sets the "decline_code" field.
+func (_c *StockReturnCreate) SetDeclineCode(v string) *StockReturnCreate {
+	_c.mutation.SetDeclineCode(v)
+	return _c
+}
+
+// SetNillableDeclineCode sets the "decline_code" field if the given value is not nil.
+func (_c *StockReturnCreate) SetNillableDeclineCode(v *string) *StockReturnCreate {
+	if v != nil {
+		_c.SetDeclineCode(*v)
+	}
+	return _c
+}
+
 // SetEpoch sets the "epoch" field.
 func (_c *StockReturnCreate) SetEpoch(v int64) *StockReturnCreate {
 	_c.mutation.SetEpoch(v)
@@ -60,6 +102,7 @@ func (_c *StockReturnCreate) Mutation() *StockReturnMutation {
 
 // Save creates the StockReturn in the database.
 func (_c *StockReturnCreate) Save(ctx context.Context) (*StockReturn, error) {
+	_c.defaults()
 	return withHooks(ctx, _c.sqlSave, _c.mutation, _c.hooks)
 }
 
@@ -85,8 +128,48 @@ func (_c *StockReturnCreate) ExecX(ctx context.Context) {
 	}
 }
 
+// defaults sets the default values of the builder before save.
+func (_c *StockReturnCreate) defaults() {
+	if _, ok := _c.mutation.CancelCode(); !ok {
+		v := stockreturn.DefaultCancelCode
+		_c.mutation.SetCancelCode(v)
+	}
+	if _, ok := _c.mutation.DuplicateOf(); !ok {
+		v := stockreturn.DefaultDuplicateOf
+		_c.mutation.SetDuplicateOf(v)
+	}
+	if _, ok := _c.mutation.DeclineCode(); !ok {
+		v := stockreturn.DefaultDeclineCode
+		_c.mutation.SetDeclineCode(v)
+	}
+}
+
 // check runs all checks and user-defined validators on the builder.
 func (_c *StockReturnCreate) check() error {
+	if _, ok := _c.mutation.CancelCode(); !ok {
+		return &ValidationError{Name: "cancel_code", err: errors.New(`ent: missing required field "StockReturn.cancel_code"`)}
+	}
+	if v, ok := _c.mutation.CancelCode(); ok {
+		if err := stockreturn.CancelCodeValidator(v); err != nil {
+			return &ValidationError{Name: "cancel_code", err: fmt.Errorf(`ent: validator failed for field "StockReturn.cancel_code": %w`, err)}
+		}
+	}
+	if _, ok := _c.mutation.DuplicateOf(); !ok {
+		return &ValidationError{Name: "duplicate_of", err: errors.New(`ent: missing required field "StockReturn.duplicate_of"`)}
+	}
+	if v, ok := _c.mutation.DuplicateOf(); ok {
+		if err := stockreturn.DuplicateOfValidator(v); err != nil {
+			return &ValidationError{Name: "duplicate_of", err: fmt.Errorf(`ent: validator failed for field "StockReturn.duplicate_of": %w`, err)}
+		}
+	}
+	if _, ok := _c.mutation.DeclineCode(); !ok {
+		return &ValidationError{Name: "decline_code", err: errors.New(`ent: missing required field "StockReturn.decline_code"`)}
+	}
+	if v, ok := _c.mutation.DeclineCode(); ok {
+		if err := stockreturn.DeclineCodeValidator(v); err != nil {
+			return &ValidationError{Name: "decline_code", err: fmt.Errorf(`ent: validator failed for field "StockReturn.decline_code": %w`, err)}
+		}
+	}
 	if _, ok := _c.mutation.Epoch(); !ok {
 		return &ValidationError{Name: "epoch", err: errors.New(`ent: missing required field "StockReturn.epoch"`)}
 	}
@@ -150,6 +233,18 @@ func (_c *StockReturnCreate) createSpec() (*StockReturn, *sqlgraph.CreateSpec) {
 		_node.ID = id
 		_spec.ID.Value = id
 	}
+	if value, ok := _c.mutation.CancelCode(); ok {
+		_spec.SetField(stockreturn.FieldCancelCode, field.TypeString, value)
+		_node.CancelCode = value
+	}
+	if value, ok := _c.mutation.DuplicateOf(); ok {
+		_spec.SetField(stockreturn.FieldDuplicateOf, field.TypeString, value)
+		_node.DuplicateOf = value
+	}
+	if value, ok := _c.mutation.DeclineCode(); ok {
+		_spec.SetField(stockreturn.FieldDeclineCode, field.TypeString, value)
+		_node.DeclineCode = value
+	}
 	if value, ok := _c.mutation.Epoch(); ok {
 		_spec.SetField(stockreturn.FieldEpoch, field.TypeInt64, value)
 		_node.Epoch = value
@@ -173,7 +268,7 @@ func (_c *StockReturnCreate) createSpec() (*StockReturn, *sqlgraph.CreateSpec) {
 // of the `INSERT` statement. For example:
 //
 //	client.StockReturn.Create().
-//		SetEpoch(v).
+//		SetCancelCode(v).
 //		OnConflict(
 //			// Update the row with the new values
 //			// the was proposed for insertion.
@@ -182,7 +277,7 @@ func (_c *StockReturnCreate) createSpec() (*StockReturn, *sqlgraph.CreateSpec) {
 //		// Override some of the fields with custom
 //		// update values.
 //		Update(func(u *ent.StockReturnUpsert) {
-//			SetEpoch(v+v).
+//			SetCancelCode(v+v).
 //		}).
 //		Exec(ctx)
 func (_c *StockReturnCreate) OnConflict(opts ...sql.ConflictOption) *StockReturnUpsertOne {
@@ -217,6 +312,42 @@ type (
 		*sql.UpdateSet
 	}
 )
+
+// SetCancelCode sets the "cancel_code" field.
+func (u *StockReturnUpsert) SetCancelCode(v string) *StockReturnUpsert {
+	u.Set(stockreturn.FieldCancelCode, v)
+	return u
+}
+
+// UpdateCancelCode sets the "cancel_code" field to the value that was provided on create.
+func (u *StockReturnUpsert) UpdateCancelCode() *StockReturnUpsert {
+	u.SetExcluded(stockreturn.FieldCancelCode)
+	return u
+}
+
+// SetDuplicateOf sets the "duplicate_of" field.
+func (u *StockReturnUpsert) SetDuplicateOf(v string) *StockReturnUpsert {
+	u.Set(stockreturn.FieldDuplicateOf, v)
+	return u
+}
+
+// UpdateDuplicateOf sets the "duplicate_of" field to the value that was provided on create.
+func (u *StockReturnUpsert) UpdateDuplicateOf() *StockReturnUpsert {
+	u.SetExcluded(stockreturn.FieldDuplicateOf)
+	return u
+}
+
+// SetDeclineCode sets the "decline_code" field.
+func (u *StockReturnUpsert) SetDeclineCode(v string) *StockReturnUpsert {
+	u.Set(stockreturn.FieldDeclineCode, v)
+	return u
+}
+
+// UpdateDeclineCode sets the "decline_code" field to the value that was provided on create.
+func (u *StockReturnUpsert) UpdateDeclineCode() *StockReturnUpsert {
+	u.SetExcluded(stockreturn.FieldDeclineCode)
+	return u
+}
 
 // SetEpoch sets the "epoch" field.
 func (u *StockReturnUpsert) SetEpoch(v int64) *StockReturnUpsert {
@@ -318,6 +449,48 @@ func (u *StockReturnUpsertOne) Update(set func(*StockReturnUpsert)) *StockReturn
 		set(&StockReturnUpsert{UpdateSet: update})
 	}))
 	return u
+}
+
+// SetCancelCode sets the "cancel_code" field.
+func (u *StockReturnUpsertOne) SetCancelCode(v string) *StockReturnUpsertOne {
+	return u.Update(func(s *StockReturnUpsert) {
+		s.SetCancelCode(v)
+	})
+}
+
+// UpdateCancelCode sets the "cancel_code" field to the value that was provided on create.
+func (u *StockReturnUpsertOne) UpdateCancelCode() *StockReturnUpsertOne {
+	return u.Update(func(s *StockReturnUpsert) {
+		s.UpdateCancelCode()
+	})
+}
+
+// SetDuplicateOf sets the "duplicate_of" field.
+func (u *StockReturnUpsertOne) SetDuplicateOf(v string) *StockReturnUpsertOne {
+	return u.Update(func(s *StockReturnUpsert) {
+		s.SetDuplicateOf(v)
+	})
+}
+
+// UpdateDuplicateOf sets the "duplicate_of" field to the value that was provided on create.
+func (u *StockReturnUpsertOne) UpdateDuplicateOf() *StockReturnUpsertOne {
+	return u.Update(func(s *StockReturnUpsert) {
+		s.UpdateDuplicateOf()
+	})
+}
+
+// SetDeclineCode sets the "decline_code" field.
+func (u *StockReturnUpsertOne) SetDeclineCode(v string) *StockReturnUpsertOne {
+	return u.Update(func(s *StockReturnUpsert) {
+		s.SetDeclineCode(v)
+	})
+}
+
+// UpdateDeclineCode sets the "decline_code" field to the value that was provided on create.
+func (u *StockReturnUpsertOne) UpdateDeclineCode() *StockReturnUpsertOne {
+	return u.Update(func(s *StockReturnUpsert) {
+		s.UpdateDeclineCode()
+	})
 }
 
 // SetEpoch sets the "epoch" field.
@@ -440,6 +613,7 @@ func (_c *StockReturnCreateBulk) Save(ctx context.Context) ([]*StockReturn, erro
 	for i := range _c.builders {
 		func(i int, root context.Context) {
 			builder := _c.builders[i]
+			builder.defaults()
 			var mut Mutator = MutateFunc(func(ctx context.Context, m Mutation) (Value, error) {
 				mutation, ok := m.(*StockReturnMutation)
 				if !ok {
@@ -518,7 +692,7 @@ func (_c *StockReturnCreateBulk) ExecX(ctx context.Context) {
 //		// Override some of the fields with custom
 //		// update values.
 //		Update(func(u *ent.StockReturnUpsert) {
-//			SetEpoch(v+v).
+//			SetCancelCode(v+v).
 //		}).
 //		Exec(ctx)
 func (_c *StockReturnCreateBulk) OnConflict(opts ...sql.ConflictOption) *StockReturnUpsertBulk {
@@ -595,6 +769,48 @@ func (u *StockReturnUpsertBulk) Update(set func(*StockReturnUpsert)) *StockRetur
 		set(&StockReturnUpsert{UpdateSet: update})
 	}))
 	return u
+}
+
+// SetCancelCode sets the "cancel_code" field.
+func (u *StockReturnUpsertBulk) SetCancelCode(v string) *StockReturnUpsertBulk {
+	return u.Update(func(s *StockReturnUpsert) {
+		s.SetCancelCode(v)
+	})
+}
+
+// UpdateCancelCode sets the "cancel_code" field to the value that was provided on create.
+func (u *StockReturnUpsertBulk) UpdateCancelCode() *StockReturnUpsertBulk {
+	return u.Update(func(s *StockReturnUpsert) {
+		s.UpdateCancelCode()
+	})
+}
+
+// SetDuplicateOf sets the "duplicate_of" field.
+func (u *StockReturnUpsertBulk) SetDuplicateOf(v string) *StockReturnUpsertBulk {
+	return u.Update(func(s *StockReturnUpsert) {
+		s.SetDuplicateOf(v)
+	})
+}
+
+// UpdateDuplicateOf sets the "duplicate_of" field to the value that was provided on create.
+func (u *StockReturnUpsertBulk) UpdateDuplicateOf() *StockReturnUpsertBulk {
+	return u.Update(func(s *StockReturnUpsert) {
+		s.UpdateDuplicateOf()
+	})
+}
+
+// SetDeclineCode sets the "decline_code" field.
+func (u *StockReturnUpsertBulk) SetDeclineCode(v string) *StockReturnUpsertBulk {
+	return u.Update(func(s *StockReturnUpsert) {
+		s.SetDeclineCode(v)
+	})
+}
+
+// UpdateDeclineCode sets the "decline_code" field to the value that was provided on create.
+func (u *StockReturnUpsertBulk) UpdateDeclineCode() *StockReturnUpsertBulk {
+	return u.Update(func(s *StockReturnUpsert) {
+		s.UpdateDeclineCode()
+	})
 }
 
 // SetEpoch sets the "epoch" field.

@@ -265,12 +265,12 @@ func (_q *StockReturnQuery) Clone() *StockReturnQuery {
 // Example:
 //
 //	var v []struct {
-//		Epoch int64 `json:"epoch,omitempty"`
+//		CancelCode string `json:"cancel_code,omitempty"`
 //		Count int `json:"count,omitempty"`
 //	}
 //
 //	client.StockReturn.Query().
-//		GroupBy(stockreturn.FieldEpoch).
+//		GroupBy(stockreturn.FieldCancelCode).
 //		Aggregate(ent.Count()).
 //		Scan(ctx, &v)
 func (_q *StockReturnQuery) GroupBy(field string, fields ...string) *StockReturnGroupBy {
@@ -288,11 +288,11 @@ func (_q *StockReturnQuery) GroupBy(field string, fields ...string) *StockReturn
 // Example:
 //
 //	var v []struct {
-//		Epoch int64 `json:"epoch,omitempty"`
+//		CancelCode string `json:"cancel_code,omitempty"`
 //	}
 //
 //	client.StockReturn.Query().
-//		Select(stockreturn.FieldEpoch).
+//		Select(stockreturn.FieldCancelCode).
 //		Scan(ctx, &v)
 func (_q *StockReturnQuery) Select(fields ...string) *StockReturnSelect {
 	_q.ctx.Fields = append(_q.ctx.Fields, fields...)

@@ -29,6 +29,48 @@ func (_u *StockReturnUpdate) Where(ps ...predicate.StockReturn) *StockReturnUpda
 	return _u
 }
 
+// SetCancelCode sets the "cancel_code" field.
+func (_u *StockReturnUpdate) SetCancelCode(v string) *StockReturnUpdate {
+	_u.mutation.SetCancelCode(v)
+	return _u
+}
+
+// SetNillableCancelCode sets the "cancel_code" field if the given value is not nil.
+func (_u *StockReturnUpdate) SetNillableCancelCode(v *string) *StockReturnUpdate {
+	if v != nil {
+		_u.SetCancelCode(*v)
+	}
+	return _u
+}
+
+// SetDuplicateOf sets the "duplicate_of" field.
+func (_u *StockReturnUpdate) SetDuplicateOf(v string) *StockReturnUpdate {
+	_u.mutation.SetDuplicateOf(v)
+	return _u
+}
+
+// SetNillableDuplicateOf sets the "duplicate_of" field if the given value is not nil.
+func (_u *StockReturnUpdate) SetNillableDuplicateOf(v *string) *StockReturnUpdate {
+	if v != nil {
+		_u.SetDuplicateOf(*v)
+	}
+	return _u
+}
+
+// SetDeclineCode sets the "decline_code" field.
+func (_u *StockReturnUpdate) SetDeclineCode(v string) *StockReturnUpdate {
+	_u.mutation.SetDeclineCode(v)
+	return _u
+}
+
+// SetNillableDeclineCode sets the "decline_code" field if the given value is not nil.
+func (_u *StockReturnUpdate) SetNillableDeclineCode(v *string) *StockReturnUpdate {
+	if v != nil {
+		_u.SetDeclineCode(*v)
+	}
+	return _u
+}
+
 // SetEpoch sets the "epoch" field.
 func (_u *StockReturnUpdate) SetEpoch(v int64) *StockReturnUpdate {
 	_u.mutation.ResetEpoch()
@@ -126,6 +168,21 @@ func (_u *StockReturnUpdate) ExecX(ctx context.Context) {
 
 // check runs all checks and user-defined validators on the builder.
 func (_u *StockReturnUpdate) check() error {
+	if v, ok := _u.mutation.CancelCode(); ok {
+		if err := stockreturn.CancelCodeValidator(v); err != nil {
+			return &ValidationError{Name: "cancel_code", err: fmt.Errorf(`ent: validator failed for field "StockReturn.cancel_code": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.DuplicateOf(); ok {
+		if err := stockreturn.DuplicateOfValidator(v); err != nil {
+			return &ValidationError{Name: "duplicate_of", err: fmt.Errorf(`ent: validator failed for field "StockReturn.duplicate_of": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.DeclineCode(); ok {
+		if err := stockreturn.DeclineCodeValidator(v); err != nil {
+			return &ValidationError{Name: "decline_code", err: fmt.Errorf(`ent: validator failed for field "StockReturn.decline_code": %w`, err)}
+		}
+	}
 	if v, ok := _u.mutation.EntryID(); ok {
 		if err := stockreturn.EntryIDValidator(v); err != nil {
 			return &ValidationError{Name: "entry_id", err: fmt.Errorf(`ent: validator failed for field "StockReturn.entry_id": %w`, err)}
@@ -156,6 +213,15 @@ func (_u *StockReturnUpdate) sqlSave(ctx context.Context) (_node int, err error)
 				ps[i](selector)
 			}
 		}
+	}
+	if value, ok := _u.mutation.CancelCode(); ok {
+		_spec.SetField(stockreturn.FieldCancelCode, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.DuplicateOf(); ok {
+		_spec.SetField(stockreturn.FieldDuplicateOf, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.DeclineCode(); ok {
+		_spec.SetField(stockreturn.FieldDeclineCode, field.TypeString, value)
 	}
 	if value, ok := _u.mutation.Epoch(); ok {
 		_spec.SetField(stockreturn.FieldEpoch, field.TypeInt64, value)
@@ -192,6 +258,48 @@ type StockReturnUpdateOne struct {
 	hooks     []Hook
 	mutation  *StockReturnMutation
 	modifiers []func(*sql.UpdateBuilder)
+}
+
+// SetCancelCode sets the "cancel_code" field.
+func (_u *StockReturnUpdateOne) SetCancelCode(v string) *StockReturnUpdateOne {
+	_u.mutation.SetCancelCode(v)
+	return _u
+}
+
+// SetNillableCancelCode sets the "cancel_code" field if the given value is not nil.
+func (_u *StockReturnUpdateOne) SetNillableCancelCode(v *string) *StockReturnUpdateOne {
+	if v != nil {
+		_u.SetCancelCode(*v)
+	}
+	return _u
+}
+
+// SetDuplicateOf sets the "duplicate_of" field.
+func (_u *StockReturnUpdateOne) SetDuplicateOf(v string) *StockReturnUpdateOne {
+	_u.mutation.SetDuplicateOf(v)
+	return _u
+}
+
+// SetNillableDuplicateOf sets the "duplicate_of" field if the given value is not nil.
+func (_u *StockReturnUpdateOne) SetNillableDuplicateOf(v *string) *StockReturnUpdateOne {
+	if v != nil {
+		_u.SetDuplicateOf(*v)
+	}
+	return _u
+}
+
+// SetDeclineCode sets the "decline_code" field.
+func (_u *StockReturnUpdateOne) SetDeclineCode(v string) *StockReturnUpdateOne {
+	_u.mutation.SetDeclineCode(v)
+	return _u
+}
+
+// SetNillableDeclineCode sets the "decline_code" field if the given value is not nil.
+func (_u *StockReturnUpdateOne) SetNillableDeclineCode(v *string) *StockReturnUpdateOne {
+	if v != nil {
+		_u.SetDeclineCode(*v)
+	}
+	return _u
 }
 
 // SetEpoch sets the "epoch" field.
@@ -304,6 +412,21 @@ func (_u *StockReturnUpdateOne) ExecX(ctx context.Context) {
 
 // check runs all checks and user-defined validators on the builder.
 func (_u *StockReturnUpdateOne) check() error {
+	if v, ok := _u.mutation.CancelCode(); ok {
+		if err := stockreturn.CancelCodeValidator(v); err != nil {
+			return &ValidationError{Name: "cancel_code", err: fmt.Errorf(`ent: validator failed for field "StockReturn.cancel_code": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.DuplicateOf(); ok {
+		if err := stockreturn.DuplicateOfValidator(v); err != nil {
+			return &ValidationError{Name: "duplicate_of", err: fmt.Errorf(`ent: validator failed for field "StockReturn.duplicate_of": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.DeclineCode(); ok {
+		if err := stockreturn.DeclineCodeValidator(v); err != nil {
+			return &ValidationError{Name: "decline_code", err: fmt.Errorf(`ent: validator failed for field "StockReturn.decline_code": %w`, err)}
+		}
+	}
 	if v, ok := _u.mutation.EntryID(); ok {
 		if err := stockreturn.EntryIDValidator(v); err != nil {
 			return &ValidationError{Name: "entry_id", err: fmt.Errorf(`ent: validator failed for field "StockReturn.entry_id": %w`, err)}
@@ -351,6 +474,15 @@ func (_u *StockReturnUpdateOne) sqlSave(ctx context.Context) (_node *StockReturn
 				ps[i](selector)
 			}
 		}
+	}
+	if value, ok := _u.mutation.CancelCode(); ok {
+		_spec.SetField(stockreturn.FieldCancelCode, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.DuplicateOf(); ok {
+		_spec.SetField(stockreturn.FieldDuplicateOf, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.DeclineCode(); ok {
+		_spec.SetField(stockreturn.FieldDeclineCode, field.TypeString, value)
 	}
 	if value, ok := _u.mutation.Epoch(); ok {
 		_spec.SetField(stockreturn.FieldEpoch, field.TypeInt64, value)

@@ -43,13 +43,6 @@ type Address struct {
 	CountryCode string
 }
 
-// Prefixes of cancel reasons with a detail: the provider's code of the decline, or the id of the order that has the
-// idempotency key.
-const (
-	ReasonDeclined  = "card_declined: "
-	ReasonDuplicate = "duplicate of "
-)
-
 // Order is a customer's order: its lines, prices, addresses and state.
 type Order struct {
 	ID         ID
@@ -68,8 +61,8 @@ type Order struct {
 	// IdempotencyKey and Fingerprint distinguish a retry from a different request (I4).
 	IdempotencyKey string
 	Fingerprint    []byte
-	// CancelReason is set for a CANCELLED order.
-	CancelReason string
+	// CancelReason is why a CANCELLED order was cancelled; zero otherwise.
+	CancelReason CancelReason
 	// Refunded is the confirmed refund; RefundPending is the part that is booked and not yet confirmed by the provider.
 	Refunded, RefundPending Cents
 	// ExpiresAt is the time until which a PENDING order without a card can be paid; zero for an order with a card.

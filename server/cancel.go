@@ -25,7 +25,7 @@ type Canceller struct {
 	}
 	Book interface {
 		// Cancel cancels an order in SQL, and enqueues the return of its units and its money.
-		Cancel(ctx context.Context, id order.ID, from []order.State, reason, actor string) (order.State, error)
+		Cancel(ctx context.Context, id order.ID, from []order.State, reason order.CancelReason, actor string) (order.State, error)
 	}
 	Money interface {
 		// Void makes sure that the order is never charged; order.ErrFailedPrecondition when it is already.
@@ -51,10 +51,6 @@ const (
 	rowPoll = 50 * time.Millisecond
 	// shippingRetry is when to ask again for an order that is being handed to the carrier.
 	shippingRetry = 5 * time.Second
-	// byCustomer begins the cancel reason of an order that its customer cancelled; their words follow.
-	byCustomer = "by the customer"
-	// byShop begins the reason when an operator cancelled an order of somebody else.
-	byShop = "by the shop"
 )
 
 // CancelOrder cancels one of the caller's orders.
@@ -63,14 +59,11 @@ func (s Orders) CancelOrder(ctx context.Context, req *spillwayv1.CancelOrderRequ
 	if err != nil {
 		return nil, err
 	}
-	reason := byCustomer
+	by := order.CancelByCustomer
 	if o.CustomerID != customer(ctx) { // Only an operator reads the orders of others.
-		reason = byShop
+		by = order.CancelByShop
 	}
-	if req.GetReason() != "" {
-		reason += ": " + req.GetReason()
-	}
-	if o, err = s.Canceller.Cancel(ctx, o, reason, actor(ctx)); err != nil {
+	if o, err = s.Canceller.Cancel(ctx, o, order.CancelledAs(by, req.GetReason()), actor(ctx)); err != nil {
 		return nil, err
 	}
 	return &spillwayv1.CancelOrderResponse{Order: wire.Order(o)}, nil
@@ -78,7 +71,7 @@ func (s Orders) CancelOrder(ctx context.Context, req *spillwayv1.CancelOrderRequ
 
 // Cancel cancels the order and returns it. It is not the caller's to cut short once it has begun. Concurrent callers share one
 // cancellation of an order: each polls SQL for the row of an order that is paid, over the connections of all checkouts.
-func (c *Canceller) Cancel(ctx context.Context, o order.Order, reason, actor string) (order.Order, error) {
+func (c *Canceller) Cancel(ctx context.Context, o order.Order, reason order.CancelReason, actor string) (order.Order, error) {
 	done, err, _ := c.flights.Do(string(o.ID), func() (any, error) { return c.cancel(ctx, o, reason, actor) })
 	if err != nil {
 		return order.Order{}, err
@@ -86,7 +79,7 @@ func (c *Canceller) Cancel(ctx context.Context, o order.Order, reason, actor str
 	return done.(order.Order), nil //nolint:forcetypeassert,errcheck // cancel returned it.
 }
 
-func (c *Canceller) cancel(ctx context.Context, o order.Order, reason, actor string) (order.Order, error) {
+func (c *Canceller) cancel(ctx context.Context, o order.Order, reason order.CancelReason, actor string) (order.Order, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
 	defer cancel()
 	switch o.State {
@@ -115,7 +108,7 @@ var fromPaid = []order.State{order.Paid, order.ShipFailed}
 
 var errShipped = fmt.Errorf("the order is shipped: it cannot be cancelled any more: %w", order.ErrFailedPrecondition)
 
-func (c *Canceller) cancelled(o order.Order, reason string) order.Order {
+func (c *Canceller) cancelled(o order.Order, reason order.CancelReason) order.Order {
 	o.State, o.CancelReason, o.UpdatedAt = order.Cancelled, reason, c.Now().UTC().Truncate(time.Microsecond)
 	return o
 }
@@ -124,7 +117,7 @@ func (c *Canceller) cancelled(o order.Order, reason string) order.Order {
 // tombstone in the ledger comes first: a charge in flight is refused by it, or was faster, and then the order is paid. Redis alone
 // cannot decide that, because it may have lost that the order was settled. A crash before the release leaves a pending order that
 // cannot be charged, which the payment reconciler releases.
-func (c *Canceller) release(ctx context.Context, id order.ID, reason string) error {
+func (c *Canceller) release(ctx context.Context, id order.ID, reason order.CancelReason) error {
 	err := c.Money.Void(ctx, id)
 	if errors.Is(err, order.ErrFailedPrecondition) {
 		return c.settle(ctx, id)
@@ -132,7 +125,7 @@ func (c *Canceller) release(ctx context.Context, id order.ID, reason string) err
 	if err != nil {
 		return &order.RetryError{After: durableRetry, Err: fmt.Errorf("the payment of order %s cannot be ruled out: %w: %w", id, order.ErrUnavailable, err)}
 	}
-	place, err := c.Stock.Release(ctx, id, reason, traceparent(ctx))
+	place, err := c.Stock.Release(ctx, id, reason.Encode(), traceparent(ctx))
 	if err != nil {
 		return err
 	}
@@ -162,7 +155,7 @@ func isDecidedInSQL(err error) bool {
 }
 
 // cancelRow cancels an order in SQL, once its row says what Redis says.
-func (c *Canceller) cancelRow(ctx context.Context, o order.Order, from []order.State, reason, actor string) (order.Order, error) {
+func (c *Canceller) cancelRow(ctx context.Context, o order.Order, from []order.State, reason order.CancelReason, actor string) (order.Order, error) {
 	wait, cancel := context.WithTimeout(ctx, rowWait)
 	defer cancel()
 	for {

@@ -54,7 +54,7 @@ func (r *registry) Void(context.Context, order.ID) error {
 	return r.voidErr
 }
 
-func (r *registry) Cancel(_ context.Context, _ order.ID, from []order.State, reason, actor string) (order.State, error) {
+func (r *registry) Cancel(_ context.Context, _ order.ID, from []order.State, reason order.CancelReason, actor string) (order.State, error) {
 	r.note("cancel row %v %s as %s", from, reason, actor)
 	err := r.cancelErrs[0]
 	if len(r.cancelErrs) > 1 {
@@ -73,7 +73,7 @@ func (r *registry) Wait(context.Context, stock.Position, order.ID) error { retur
 // TestWhoDecidesAboutACancellation: Redis while the order is pending, its row from then on; the money of a charge that was faster goes
 // back in the caller's name.
 func TestWhoDecidesAboutACancellation(t *testing.T) {
-	const released, voided, row = "release why", "void", "cancel row [PAID SHIP_FAILED] why as ann"
+	const released, voided, row = `release {"text":"why"}`, "void", "cancel row [PAID SHIP_FAILED] why as ann"
 	gone, notYet := fmt.Errorf("no row: %w", order.ErrNotFound), fmt.Errorf("still pending: %w", order.ErrFailedPrecondition)
 	for name, c := range map[string]struct {
 		state    order.State
@@ -101,7 +101,7 @@ func TestWhoDecidesAboutACancellation(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := &c.registry
 			canceller := server.Canceller{Stock: r, Book: r, Money: r, Changes: r, Durable: r, Log: slog.New(slog.DiscardHandler), Now: time.Now}
-			o, err := canceller.Cancel(t.Context(), order.Order{ID: "O", State: c.state}, "why", "ann")
+			o, err := canceller.Cancel(t.Context(), order.Order{ID: "O", State: c.state}, order.CancelReason{Text: "why"}, "ann")
 			if !errors.Is(err, c.err) || (err == nil && o.State != order.Cancelled) {
 				t.Errorf("it is %s (%v), want %v", o.State, err, c.err)
 			}
@@ -115,7 +115,7 @@ func TestWhoDecidesAboutACancellation(t *testing.T) {
 // slowBook counts how many cancellations are in SQL at once.
 type slowBook struct{ atOnce, most atomic.Int64 }
 
-func (b *slowBook) Cancel(context.Context, order.ID, []order.State, string, string) (order.State, error) {
+func (b *slowBook) Cancel(context.Context, order.ID, []order.State, order.CancelReason, string) (order.State, error) {
 	b.most.Store(max(b.most.Load(), b.atOnce.Add(1)))
 	defer b.atOnce.Add(-1)
 	for range 100 {
@@ -131,7 +131,7 @@ func TestCancel_ConcurrentCallersShareIt(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 50 {
 		wg.Go(func() {
-			if o, err := canceller.Cancel(t.Context(), order.Order{ID: "O", State: order.Paid}, "why", "ann"); err != nil || o.State != order.Cancelled {
+			if o, err := canceller.Cancel(t.Context(), order.Order{ID: "O", State: order.Paid}, order.CancelReason{Text: "why"}, "ann"); err != nil || o.State != order.Cancelled {
 				t.Errorf("it is %s (%v), want CANCELLED", o.State, err)
 			}
 		})

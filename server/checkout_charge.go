@@ -71,5 +71,5 @@ func (c *Checkout) declined(ctx context.Context, o order.Order, code string) err
 	if paidLater(o) {
 		return answer
 	}
-	return c.release(ctx, o, order.ReasonDeclined+code, answer)
+	return c.release(ctx, o, order.CancelledAsDeclined(code), answer)
 }

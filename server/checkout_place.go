@@ -154,7 +154,7 @@ func (c *Checkout) finish(ctx context.Context, in intent, o order.Order, reserve
 		c.hold(ctx, o)
 		return order.Order{}, err
 	case known && errors.Is(err, order.ErrFailedPrecondition):
-		return order.Order{}, c.release(ctx, o, "payment_voided", err)
+		return order.Order{}, c.release(ctx, o, order.CancelledAs(order.CancelPaymentVoided, ""), err)
 	case err != nil:
 		// Nobody knows whether the money was taken. The order stays PENDING, and a retry with the same key, or the payment's
 		// own ledger, brings the outcome. An error here would invite a second order.
@@ -175,8 +175,8 @@ func (c *Checkout) hold(ctx context.Context, o order.Order) {
 }
 
 // release gives the stock back at once and returns the answer. If that fails, the order stays pending without a charge, which the ledger knows.
-func (c *Checkout) release(ctx context.Context, o order.Order, reason string, answer error) error {
-	if _, err := c.Stock.Release(ctx, o.ID, reason, traceparent(ctx)); err != nil {
+func (c *Checkout) release(ctx context.Context, o order.Order, reason order.CancelReason, answer error) error {
+	if _, err := c.Stock.Release(ctx, o.ID, reason.Encode(), traceparent(ctx)); err != nil {
 		c.Log.ErrorContext(ctx, "the stock of an unpaid order was not given back; it stays pending", "order", o.ID, "error", err)
 	}
 	return answer
@@ -206,13 +206,16 @@ func (c *Checkout) emptyCart(ctx context.Context, in intent, o order.Order) {
 	}
 }
 
+// reasonWhileCharged is why money of an order that was cancelled meanwhile goes back.
+const reasonWhileCharged = "cancelled while it was charged"
+
 // refund gives the money of an order back that was cancelled while its charge was in flight.
 func (c *Checkout) refund(ctx context.Context, o order.Order) (order.Order, error) {
-	if err := c.Cashier.Refund(ctx, o.ID, "cancelled while it was charged"); err != nil {
+	if err := c.Cashier.Refund(ctx, o.ID, reasonWhileCharged); err != nil {
 		return order.Order{}, fmt.Errorf("refund order %s: %w", o.ID, err)
 	}
 	if o.State != order.Cancelled {
-		o.State, o.CancelReason = order.Cancelled, "cancelled while it was charged"
+		o.State, o.CancelReason = order.Cancelled, order.CancelReason{Text: reasonWhileCharged}
 	}
 	return o, nil
 }

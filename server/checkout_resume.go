@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/stock"
@@ -55,7 +54,7 @@ func (c *Checkout) resume(ctx context.Context, in intent, id order.ID) (order.Or
 	if rec.State == order.Pending {
 		return c.finish(ctx, in, o, rec.Position)
 	}
-	o.State, o.UpdatedAt, o.CancelReason = rec.State, rec.UpdatedAt, rec.Reason
+	o.State, o.UpdatedAt, o.CancelReason = rec.State, rec.UpdatedAt, order.ParseCancelReason(rec.Reason)
 	if rec.State == order.Cancelled {
 		return c.fromRow(ctx, in, o)
 	}
@@ -84,7 +83,7 @@ func (c *Checkout) fromRow(ctx context.Context, in intent, o order.Order) (order
 	switch {
 	case o.State != order.Cancelled:
 		return o, nil
-	case strings.HasPrefix(o.CancelReason, order.ReasonDuplicate):
+	case o.CancelReason.Code == order.CancelDuplicate:
 		return c.owner(ctx, in, o.ID)
 	}
 	return cancelled(o)
@@ -92,8 +91,8 @@ func (c *Checkout) fromRow(ctx context.Context, in intent, o order.Order) (order
 
 // cancelled answers a retry of a cancelled order as the first request was answered.
 func cancelled(o order.Order) (order.Order, error) {
-	if code, ok := strings.CutPrefix(o.CancelReason, order.ReasonDeclined); ok {
-		return order.Order{}, &order.DeclinedError{OrderID: o.ID, Code: code}
+	if o.CancelReason.Code == order.CancelDeclined {
+		return order.Order{}, &order.DeclinedError{OrderID: o.ID, Code: o.CancelReason.DeclineCode}
 	}
 	return o, nil
 }

@@ -47,7 +47,7 @@ func TestPlaceOrder_RetryAfterCancel(t *testing.T) {
 		if err != nil || paid.State != order.Paid {
 			t.Fatalf("the order is %s, %v", paid.State, err)
 		}
-		if _, err := s.canceller.Cancel(t.Context(), paid, "by the customer", "c1"); err != nil {
+		if _, err := s.canceller.Cancel(t.Context(), paid, order.CancelReason{Text: "by the customer"}, "c1"); err != nil {
 			t.Fatal(err)
 		}
 		for _, done := range []string{"cancelled", "refunded"} {
@@ -68,7 +68,7 @@ func TestPlaceOrder_RetryWithOlderRedis(t *testing.T) {
 		placed := s.place(t, "k1", "")
 		id := order.ID(placed.GetId())
 		s.flush(t)
-		if _, err := s.intents.Cancel(t.Context(), id, []order.State{order.Pending}, "expired", "test"); err != nil {
+		if _, err := s.intents.Cancel(t.Context(), id, []order.State{order.Pending}, order.CancelReason{Text: "expired"}, "test"); err != nil {
 			t.Fatal(err)
 		}
 		if again := s.place(t, "k1", ""); again.GetState() != spillwayv1.OrderState_ORDER_STATE_CANCELLED {

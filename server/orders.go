@@ -89,7 +89,7 @@ func (r OrderReader) hot(ctx context.Context, id order.ID) (order.Order, error) 
 	if err != nil {
 		return order.Order{}, err
 	}
-	o.State, o.UpdatedAt, o.CancelReason = rec.State, rec.UpdatedAt, rec.Reason
+	o.State, o.UpdatedAt, o.CancelReason = rec.State, rec.UpdatedAt, order.ParseCancelReason(rec.Reason)
 	return o, nil
 }
 

@@ -37,7 +37,7 @@ func (h hotOrders) Record(_ context.Context, id order.ID) (stock.Record, error) 
 		return stock.Record{}, order.ErrNotFound
 	}
 	snapshot, err := wire.MarshalSnapshot(o)
-	return stock.Record{State: o.State, Snapshot: snapshot, UpdatedAt: o.UpdatedAt, Reason: o.CancelReason}, err
+	return stock.Record{State: o.State, Snapshot: snapshot, UpdatedAt: o.UpdatedAt, Reason: o.CancelReason.Encode()}, err
 }
 
 func (h hotOrders) States(_ context.Context, ids []order.ID) (map[order.ID]order.State, error) {

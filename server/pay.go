@@ -27,7 +27,7 @@ func (c *Checkout) PayOrder(ctx context.Context, req *spillwayv1.PayOrderRequest
 func (c *Checkout) pay(ctx context.Context, o order.Order, req *spillwayv1.PayOrderRequest) (order.Order, error) {
 	switch {
 	case o.State == order.Cancelled:
-		return order.Order{}, fmt.Errorf("the order is cancelled (%s): place another one: %w", o.CancelReason, order.ErrFailedPrecondition)
+		return order.Order{}, fmt.Errorf("the order is cancelled (%s): place another one: %w", o.CancelReason.Text, order.ErrFailedPrecondition)
 	case o.State != order.Pending:
 		return o, nil
 	case !o.ExpiresAt.IsZero() && c.Now().After(o.ExpiresAt):

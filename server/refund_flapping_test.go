@@ -34,7 +34,7 @@ func TestPayOrder_CancelledWhileProviderFlaps(t *testing.T) {
 				<-timer.C
 				o, err := s.checkout.Reader.latest(t.Context(), id)
 				if err == nil {
-					_, err = s.canceller.Cancel(t.Context(), o, "by the customer", "c1")
+					_, err = s.canceller.Cancel(t.Context(), o, order.CancelReason{Text: "by the customer"}, "c1")
 				}
 				if err != nil {
 					t.Errorf("cancel: %v", err)

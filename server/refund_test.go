@@ -129,7 +129,7 @@ func TestRefundOrder_ThenCancelled(t *testing.T) {
 		}
 		paid, err := s.orders.Get(t.Context(), order.ID(placed.GetId()))
 		if err == nil {
-			_, err = s.canceller.Cancel(t.Context(), paid, "by the customer", "c1")
+			_, err = s.canceller.Cancel(t.Context(), paid, order.CancelReason{Text: "by the customer"}, "c1")
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -144,7 +144,7 @@ func TestRefundOrder_ThenCancelled(t *testing.T) {
 func TestRefundOrder_Nonsense(t *testing.T) {
 	onBothDatabases(t, func(t *testing.T, s *testShop) {
 		paid, pending, cancelled, shipped := s.place(t, "paid", goodCard), s.place(t, "pending", ""), s.place(t, "cancelled", ""), s.place(t, "shipped", goodCard)
-		if _, err := s.canceller.Cancel(t.Context(), order.Order{ID: order.ID(cancelled.GetId()), State: order.Pending}, "by the customer", "c1"); err != nil {
+		if _, err := s.canceller.Cancel(t.Context(), order.Order{ID: order.ID(cancelled.GetId()), State: order.Pending}, order.CancelReason{Text: "by the customer"}, "c1"); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := s.refund(t, paid.GetId(), "early", euroCents(1)); !errors.Is(err, order.ErrUnavailable) {

@@ -45,7 +45,8 @@ type Entry struct {
 	// Snapshot is the whole order, opaque here.
 	Snapshot []byte
 	Time     time.Time
-	// Detail is the charge id (Settled) or the reason (Released, Restocked, Adjusted).
+	// Detail is the charge id (Settled), the reason as order.CancelReason.Encode made it (Released, Restocked), or why by the operator
+	// (Adjusted).
 	Detail string
 	// Actor is who adjusted.
 	Actor string

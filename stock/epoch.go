@@ -33,7 +33,7 @@ type Epoch struct {
 type Standing struct {
 	// State is the state of the order's row, or Cancelled when SQL has given its units back; Pending when it has neither.
 	State order.State
-	// Reason is why it was cancelled, At when the state was entered.
+	// Reason is why it was cancelled, as order.CancelReason.Encode made it; At when the state was entered.
 	Reason string
 	At     time.Time
 }

@@ -22,7 +22,8 @@ func (s *Stock) Settle(ctx context.Context, id order.ID, chargeID, trace string)
 	})
 }
 
-// Release gives the stock of an order back, once, and cancels it. order.ErrFailedPrecondition means that it was charged;
+// Release gives the stock of an order back, once, and cancels it. The reason, which is opaque here, is kept in the record and in the
+// journal entry. order.ErrFailedPrecondition means that it was charged;
 // order.ErrNotFound that Redis does not know it.
 func (s *Stock) Release(ctx context.Context, id order.ID, reason, trace string) (Position, error) {
 	return s.release(ctx, id, reason, trace, "0")

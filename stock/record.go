@@ -20,7 +20,7 @@ type Record struct {
 	Snapshot []byte
 	// UpdatedAt is when the state was entered.
 	UpdatedAt time.Time
-	// Reason is why it was cancelled.
+	// Reason is why it was cancelled, as order.CancelReason.Encode made it; opaque here.
 	Reason string
 	// Position is the last journal entry of the order.
 	Position Position

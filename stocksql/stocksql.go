@@ -67,10 +67,10 @@ func (s Source) Standing(ctx context.Context, id order.ID) (stock.Standing, erro
 		return stock.Standing{}, err
 	}
 	if reason, ok := st.Cancelled(); ok {
-		return stock.Standing{State: order.Cancelled, Reason: reason, At: st.UpdatedAt}, nil
+		return stock.Standing{State: order.Cancelled, Reason: reason.Encode(), At: st.UpdatedAt}, nil
 	}
 	if !st.Exists || st.State == order.Cancelled { // The row of a duplicate: its units are still to return.
 		return stock.Standing{State: order.Pending}, nil
 	}
-	return stock.Standing{State: st.State, Reason: st.Reason, At: st.UpdatedAt}, nil
+	return stock.Standing{State: st.State, Reason: st.Reason.Encode(), At: st.UpdatedAt}, nil
 }

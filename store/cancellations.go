@@ -17,7 +17,7 @@ type Cancellation struct {
 	OrderID order.ID
 	// Customer placed the order; empty when it has no row. Due reads it.
 	Customer order.CustomerID
-	Reason   string
+	Reason   order.CancelReason
 	// Actor is who wanted it: a customer, or a worker.
 	Actor string
 	// Units go back to stock; positive.
@@ -44,7 +44,7 @@ var ErrBeingShipped = errors.New("the order is being handed to the carrier")
 // transaction, unless the shipper was faster: that is decided in the order's row. It answers the state that the order had;
 // order.ErrNotFound without a row, ErrBeingShipped while the carrier may have it, order.ErrFailedPrecondition when its state is none of those. One
 // that is cancelled already is left as it is.
-func (c *Cancellations) Cancel(ctx context.Context, id order.ID, from []order.State, reason, actor string) (was order.State, err error) {
+func (c *Cancellations) Cancel(ctx context.Context, id order.ID, from []order.State, reason order.CancelReason, actor string) (was order.State, err error) {
 	err = c.db.tx(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
 		was, err = c.db.cancel(ctx, tx, id, from, reason, actor)
 		return err
@@ -52,7 +52,7 @@ func (c *Cancellations) Cancel(ctx context.Context, id order.ID, from []order.St
 	return was, err
 }
 
-func (db *DB) cancel(ctx context.Context, tx *sql.Tx, id order.ID, from []order.State, reason, actor string) (order.State, error) {
+func (db *DB) cancel(ctx context.Context, tx *sql.Tx, id order.ID, from []order.State, reason order.CancelReason, actor string) (order.State, error) {
 	var was order.State
 	var claimed sql.NullTime
 	err := tx.QueryRowContext(ctx, "SELECT state, ship_claimed_at FROM orders WHERE id = ?"+db.forUpdate(), id).Scan(&was, &claimed)
@@ -130,16 +130,17 @@ func (db *DB) insertCancellations(ctx context.Context, tx *sql.Tx, intents []Can
 	if err != nil {
 		return err
 	}
-	args := make([]any, 0, 10*len(intents))
+	args := make([]any, 0, 13*len(intents))
 	for _, c := range intents {
 		var restocked any
 		if _, back := returned[c.OrderID]; back || len(c.Units) == 0 {
 			restocked = now
 		}
-		args = append(args, c.OrderID, clip(c.Reason, reasonMax), clip(c.Actor, 64), order.FormatDeltas(c.Units), 0, "", 0, now, now, restocked)
+		args = append(append(args, c.OrderID), reasonValues(c.Reason)...)
+		args = append(args, clip(c.Actor, 64), order.FormatDeltas(c.Units), 0, "", 0, now, now, restocked)
 	}
-	_, err = tx.ExecContext(ctx, "INSERT INTO order_cancellations (order_id, reason, actor, units, refund_amount, refund_currency, attempts, "+
-		"next_try_at, created_at, restocked_at) VALUES "+tuples(len(intents), "(?,?,?,?,?,?,?,?,?,?)")+db.orLeave("order_cancellations", "order_id"), args...)
+	_, err = tx.ExecContext(ctx, "INSERT INTO order_cancellations (order_id, "+reasonColumns+", reason, actor, units, refund_amount, refund_currency, attempts, "+
+		"next_try_at, created_at, restocked_at) VALUES "+tuples(len(intents), "(?,?,?,?,?,?,?,?,?,?,?,?,?)")+db.orLeave("order_cancellations", "order_id"), args...)
 	if err != nil {
 		return fmt.Errorf("write %d cancellations: %w", len(intents), err)
 	}
@@ -155,17 +156,17 @@ func cancellationIDs(intents []Cancellation) []order.ID {
 }
 
 // cancelledAmong are those of the orders that have an intent.
-func cancelledAmong(ctx context.Context, tx *sql.Tx, ids []order.ID) (map[order.ID]string, error) {
-	out := make(map[order.ID]string)
+func cancelledAmong(ctx context.Context, tx *sql.Tx, ids []order.ID) (map[order.ID]order.CancelReason, error) {
+	out := make(map[order.ID]order.CancelReason)
 	if len(ids) == 0 {
 		return out, nil
 	}
 	err := each(ctx, tx, "cancellations", func(r scanner) error {
 		var id order.ID
-		var reason string
-		err := r.Scan(&id, &reason)
-		out[id] = reason
+		var reason order.CancelReason
+		err := r.Scan(append([]any{&id}, reasonFields(&reason)...)...)
+		out[id] = withCode(reason)
 		return err
-	}, "SELECT order_id, reason FROM order_cancellations WHERE order_id IN ("+marks(len(ids))+")", anys(ids)...)
+	}, "SELECT order_id, "+reasonColumns+", reason FROM order_cancellations WHERE order_id IN ("+marks(len(ids))+")", anys(ids)...)
 	return out, err
 }

@@ -17,8 +17,8 @@ func (c *Cancellations) Due(ctx context.Context, now time.Time, limit int) ([]Ca
 			return nil, fmt.Errorf("note returned units: %w", err)
 		}
 		return collect(ctx, c.db.sql, "cancellations", scanCancellation,
-			"SELECT c.order_id, COALESCE(o.customer_id, ''), c.reason, c.actor, c.units, c.refund_amount, c.refund_currency, c.attempts, c.created_at, "+
-				"c.refunded_at, c.restocked_at FROM order_cancellations c LEFT JOIN orders o ON o.id = c.order_id "+
+			"SELECT c.order_id, COALESCE(o.customer_id, ''), c.actor, c.units, c.refund_amount, c.refund_currency, c.attempts, c.created_at, "+
+				"c.refunded_at, c.restocked_at, "+prefixed("c", reasonColumns)+", c.reason FROM order_cancellations c LEFT JOIN orders o ON o.id = c.order_id "+
 				"WHERE c.finished_at IS NULL AND c.next_try_at <= ? ORDER BY c.next_try_at LIMIT ?", micro(now), limit)
 	})
 }
@@ -26,13 +26,15 @@ func (c *Cancellations) Due(ctx context.Context, now time.Time, limit int) ([]Ca
 func scanCancellation(r scanner) (x Cancellation, err error) {
 	var units string
 	var refunded, restocked sql.NullTime
-	err = r.Scan(&x.OrderID, &x.Customer, &x.Reason, &x.Actor, &units, &x.Refund.Amount, &x.Refund.Currency, &x.Attempts, &x.CreatedAt, &refunded, &restocked)
+	fields := []any{&x.OrderID, &x.Customer, &x.Actor, &units, &x.Refund.Amount, &x.Refund.Currency, &x.Attempts, &x.CreatedAt, &refunded, &restocked}
+	err = r.Scan(append(fields, reasonFields(&x.Reason)...)...)
 	if err != nil {
 		return x, err
 	}
 	if x.Units, err = order.ParseDeltas(units); err != nil {
 		return x, fmt.Errorf("cancellation of %s: %w", x.OrderID, err)
 	}
+	x.Reason = withCode(x.Reason)
 	x.Refunded, x.Restocked, x.CreatedAt = refunded.Valid, restocked.Valid, x.CreatedAt.UTC()
 	return x, nil
 }

@@ -65,20 +65,20 @@ func TestCancellingIsDecidedInTheRow(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i := range 2 { // The second time changes nothing.
-			if was, err := w.intents.Cancel(t.Context(), paid.ID, fromPaid, "changed my mind", "c1"); err != nil || (i == 0 && was != order.Paid) {
+			if was, err := w.intents.Cancel(t.Context(), paid.ID, fromPaid, order.CancelReason{Text: "changed my mind"}, "c1"); err != nil || (i == 0 && was != order.Paid) {
 				t.Errorf("cancel a paid one: %s, %v", was, err)
 			}
 		}
-		if o, err := w.orders.Get(t.Context(), paid.ID); err != nil || o.State != order.Cancelled || o.CancelReason != "changed my mind" {
+		if o, err := w.orders.Get(t.Context(), paid.ID); err != nil || o.State != order.Cancelled || o.CancelReason.Text != "changed my mind" {
 			t.Errorf("it is %+v (%v)", o, err)
 		}
-		if was, err := w.intents.Cancel(t.Context(), pending.ID, fromPaid, "r", "c1"); !errors.Is(err, order.ErrFailedPrecondition) || was != order.Pending {
+		if was, err := w.intents.Cancel(t.Context(), pending.ID, fromPaid, order.CancelReason{Text: "r"}, "c1"); !errors.Is(err, order.ErrFailedPrecondition) || was != order.Pending {
 			t.Errorf("cancel a pending one: %s, %v", was, err)
 		}
-		if was, err := w.intents.Cancel(t.Context(), shipped.ID, fromPaid, "r", "c1"); !errors.Is(err, order.ErrFailedPrecondition) || was != order.Shipped {
+		if was, err := w.intents.Cancel(t.Context(), shipped.ID, fromPaid, order.CancelReason{Text: "r"}, "c1"); !errors.Is(err, order.ErrFailedPrecondition) || was != order.Shipped {
 			t.Errorf("cancel a shipped one: %s, %v", was, err)
 		}
-		if _, err := w.intents.Cancel(t.Context(), order.NewID(0, at), fromPaid, "r", "c1"); !errors.Is(err, order.ErrNotFound) {
+		if _, err := w.intents.Cancel(t.Context(), order.NewID(0, at), fromPaid, order.CancelReason{Text: "r"}, "c1"); !errors.Is(err, order.ErrNotFound) {
 			t.Errorf("cancel one without a row: %v", err)
 		}
 		due, err := w.intents.Due(t.Context(), time.Now().Add(time.Second), 10)
@@ -96,7 +96,7 @@ func TestWhatTheCarrierMayHaveIsNotCancelled(t *testing.T) {
 		if err := store.Exec(t.Context(), db, "UPDATE orders SET ship_claimed_at = ? WHERE id = ?", at, o.ID); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := w.intents.Cancel(t.Context(), o.ID, fromPaid, "r", "c1"); !errors.Is(err, store.ErrBeingShipped) {
+		if _, err := w.intents.Cancel(t.Context(), o.ID, fromPaid, order.CancelReason{Text: "r"}, "c1"); !errors.Is(err, store.ErrBeingShipped) {
 			t.Errorf("cancel: %v", err)
 		}
 		if got, err := w.orders.Get(t.Context(), o.ID); err != nil || got.State != order.Paid {
@@ -115,7 +115,7 @@ func TestUnitsGoBackOnceHoweverOftenTheEntryComes(t *testing.T) {
 		if a, b := w.units(t); a != 8 || b != 9 {
 			t.Errorf("before it was cancelled: %d and %d", a, b)
 		}
-		if _, err := w.intents.Cancel(t.Context(), o.ID, fromPaid, "r", "c1"); err != nil {
+		if _, err := w.intents.Cancel(t.Context(), o.ID, fromPaid, order.CancelReason{Text: "r"}, "c1"); err != nil {
 			t.Fatal(err)
 		}
 		if finished, err := w.intents.Finish(t.Context(), o.ID); err != nil || finished {
@@ -149,7 +149,7 @@ func TestCancellations_UnpaidOrderHasNoMailDue(t *testing.T) {
 		w := newWorld(t, db)
 		o := anOrder("k")
 		mustApply(t, w.orders, change(o, order.Cancelled))
-		if err := w.intents.Intend(t.Context(), []store.Cancellation{{OrderID: o.ID, Reason: "lost with its Redis"}}); err != nil {
+		if err := w.intents.Intend(t.Context(), []store.Cancellation{{OrderID: o.ID, Reason: order.CancelReason{Text: "lost with its Redis"}}}); err != nil {
 			t.Fatal(err)
 		}
 		if err := store.Exec(t.Context(), db, "UPDATE order_cancellations SET restocked_at = ? WHERE order_id = ?", at, o.ID); err != nil {

@@ -17,8 +17,10 @@ const FlusherSource = "stock_flusher"
 // Return is the units of one order that a journal entry gives back.
 type Return struct {
 	Hold
-	// EntryID is the journal entry, Reason why the order was cancelled.
-	EntryID, Reason string
+	// EntryID is the journal entry.
+	EntryID string
+	// Reason is why the order was cancelled.
+	Reason order.CancelReason
 }
 
 // givenBack is what the returns of a range change.
@@ -93,18 +95,18 @@ func addUnits(deltas map[order.SKU]int64, units []order.Delta) {
 }
 
 // returnedAmong returns those of the orders whose units are back, with the reason of their cancellation.
-func returnedAmong(ctx context.Context, q querier, ids []order.ID) (map[order.ID]string, error) {
-	out := make(map[order.ID]string)
+func returnedAmong(ctx context.Context, q querier, ids []order.ID) (map[order.ID]order.CancelReason, error) {
+	out := make(map[order.ID]order.CancelReason)
 	if len(ids) == 0 {
 		return out, nil
 	}
 	err := each(ctx, q, "returned units", func(r scanner) error {
 		var id order.ID
-		var reason string
-		err := r.Scan(&id, &reason)
-		out[id] = reason
+		var reason order.CancelReason
+		err := r.Scan(append([]any{&id}, reasonFields(&reason)...)...)
+		out[id] = withCode(reason)
 		return err
-	}, "SELECT order_id, reason FROM stock_returns WHERE order_id IN ("+marks(len(ids))+")", anys(ids)...)
+	}, "SELECT order_id, "+reasonColumns+", reason FROM stock_returns WHERE order_id IN ("+marks(len(ids))+")", anys(ids)...)
 	return out, err
 }
 
@@ -114,12 +116,12 @@ func insertReturns(ctx context.Context, tx *sql.Tx, epoch int64, returns []Retur
 		return nil
 	}
 	now := micro(time.Now())
-	args := make([]any, 0, 5*len(returns))
+	args := make([]any, 0, 8*len(returns))
 	for _, r := range returns {
-		args = append(args, r.OrderID, epoch, r.EntryID, clip(r.Reason, reasonMax), now)
+		args = append(append(args, r.OrderID, epoch, r.EntryID, now), reasonValues(r.Reason)...)
 	}
-	if _, err := tx.ExecContext(ctx, "INSERT INTO stock_returns (order_id, epoch, entry_id, reason, returned_at) VALUES "+
-		tuples(len(returns), "(?,?,?,?,?)"), args...); err != nil {
+	if _, err := tx.ExecContext(ctx, "INSERT INTO stock_returns (order_id, epoch, entry_id, returned_at, "+reasonColumns+", reason) VALUES "+
+		tuples(len(returns), "(?,?,?,?,?,?,?,?)"), args...); err != nil {
 		return fmt.Errorf("record %d returns: %w", len(returns), raced(err))
 	}
 	return nil

@@ -14,7 +14,7 @@ import (
 func back(o order.Order, reason string) []store.Return {
 	return []store.Return{{
 		Hold:    store.Hold{OrderID: o.ID, Deltas: []order.Delta{{SKU: "A", Units: 2}, {SKU: "B", Units: 1}}},
-		EntryID: "9-0", Reason: reason,
+		EntryID: "9-0", Reason: order.CancelReason{Text: reason},
 	}}
 }
 
@@ -52,7 +52,7 @@ func TestFlushRange_UnitsReturnOncePerOrder(t *testing.T) {
 		w.wantUnits(t, "released three times", 10, 10)
 
 		// The row never heard of it. Cancelling it in SQL finds that its units are back.
-		if _, err := w.intents.Cancel(t.Context(), o.ID, []order.State{order.Pending}, "r", "c1"); err != nil {
+		if _, err := w.intents.Cancel(t.Context(), o.ID, []order.State{order.Pending}, order.CancelReason{Text: "r"}, "c1"); err != nil {
 			t.Fatal(err)
 		}
 		due, err := w.intents.Due(t.Context(), time.Now().Add(time.Second), 10)
@@ -68,7 +68,7 @@ func TestFlushRange_ReleaseCompletesACancellation(t *testing.T) {
 		w := newWorld(t, db)
 		o := anOrder("k")
 		w.take(t, "1-0", change(o, order.Pending))
-		intent := store.Cancellation{OrderID: o.ID, Reason: "r", Actor: "c1", Units: []order.Delta{{SKU: "A", Units: 2}, {SKU: "B", Units: 1}}}
+		intent := store.Cancellation{OrderID: o.ID, Reason: order.CancelReason{Text: "r"}, Actor: "c1", Units: []order.Delta{{SKU: "A", Units: 2}, {SKU: "B", Units: 1}}}
 		if err := w.intents.Intend(t.Context(), []store.Cancellation{intent}); err != nil {
 			t.Fatal(err)
 		}
@@ -128,7 +128,7 @@ func TestMarkPaid_UnitsAreBack(t *testing.T) {
 			t.Errorf("mark as paid: %v; want ErrFailedPrecondition", err)
 		}
 		s, err := w.orders.Standing(t.Context(), o.ID)
-		if reason, cancelled := s.Cancelled(); err != nil || !cancelled || reason != "declined" || s.State != order.Pending {
+		if reason, cancelled := s.Cancelled(); err != nil || !cancelled || reason.Text != "declined" || s.State != order.Pending {
 			t.Errorf("standing %+v: cancelled %t for %q (%v)", s, cancelled, reason, err)
 		}
 	})

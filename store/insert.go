@@ -12,7 +12,7 @@ import (
 )
 
 const orderColumns = "id, customer_id, state, currency, items_total, shipping_total, total, email, ship_name, ship_street, ship_city, " +
-	"ship_region, ship_postal_code, ship_country, tracking_id, idempotency_key, fingerprint, cancel_reason, created_at, updated_at, expires_at"
+	"ship_region, ship_postal_code, ship_country, tracking_id, idempotency_key, fingerprint, " + reasonColumns + ", cancel_reason, created_at, updated_at, expires_at"
 
 // orderMarks are the placeholders of one order, in the order of orderColumns.
 var orderMarks = "(" + marks(strings.Count(orderColumns, ",")+1) + ")"
@@ -37,7 +37,7 @@ func (db *DB) insertOrders(ctx context.Context, tx *sql.Tx, changes []Change) ([
 		return nil, err
 	}
 	var duplicates []Duplicate
-	args := make([]any, 0, len(changes)*21)
+	args := make([]any, 0, len(changes)*24)
 	for _, c := range changes {
 		own := owner{string(c.Order.CustomerID), c.Order.IdempotencyKey}
 		of, dup := taken[own]
@@ -73,14 +73,14 @@ func declaredLost(ctx context.Context, tx *sql.Tx, changes []Change) ([]Change, 
 // appendOrder adds the values of one order. One whose key is another order's is CANCELLED, without the key.
 func appendOrder(args []any, c Change, duplicateOf order.ID) []any {
 	o, a := c.Order, c.Order.Address
-	state, reason := c.To, clip(c.Reason, reasonMax)
+	state, reason := c.To, c.Reason
 	key := any(o.IdempotencyKey)
 	if duplicateOf != "" {
-		state, reason, key = order.Cancelled, order.ReasonDuplicate+string(duplicateOf), nil
+		state, reason, key = order.Cancelled, order.CancelledAsDuplicate(duplicateOf), nil
 	}
-	return append(args, o.ID, o.CustomerID, state, o.Currency, o.ItemsTotal, o.ShippingTotal, o.Total, o.Email,
-		a.Name, a.Street, a.City, a.Region, a.PostalCode, a.CountryCode, o.TrackingID, key, o.Fingerprint,
-		reason, micro(o.CreatedAt), micro(c.At), nullTime(o.ExpiresAt))
+	args = append(args, o.ID, o.CustomerID, state, o.Currency, o.ItemsTotal, o.ShippingTotal, o.Total, o.Email,
+		a.Name, a.Street, a.City, a.Region, a.PostalCode, a.CountryCode, o.TrackingID, key, o.Fingerprint)
+	return append(append(args, reasonValues(reason)...), micro(o.CreatedAt), micro(c.At), nullTime(o.ExpiresAt))
 }
 
 // nullTime is null for the zero time.

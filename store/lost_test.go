@@ -37,7 +37,7 @@ func TestOrdersThatHoldUnitsAndNeverCameAreFound(t *testing.T) {
 		if err != nil || len(holds) != 1 || holds[0].OrderID != lost.ID || len(holds[0].Deltas) != 2 || holds[0].Deltas[0] != (order.Delta{SKU: "A", Units: 2}) {
 			t.Fatalf("lost: %+v (%v)", holds, err)
 		}
-		if err := w.intents.Intend(t.Context(), []store.Cancellation{{OrderID: lost.ID, Reason: "lost", Actor: "test", Units: holds[0].Deltas}}); err != nil {
+		if err := w.intents.Intend(t.Context(), []store.Cancellation{{OrderID: lost.ID, Reason: order.CancelReason{Text: "lost"}, Actor: "test", Units: holds[0].Deltas}}); err != nil {
 			t.Fatal(err)
 		}
 		if again, err := w.stock.LostHolds(t.Context(), epochs[0]); err != nil || len(again) != 0 {
@@ -51,7 +51,7 @@ func TestOrdersThatHoldUnitsAndNeverCameAreFound(t *testing.T) {
 		}
 		// It turns up after all: its units and its money are on the way back, so it is written as cancelled.
 		mustApply(t, w.orders, change(lost, order.Paid))
-		if o, err := w.orders.Get(t.Context(), lost.ID); err != nil || o.State != order.Cancelled || o.CancelReason != "lost" {
+		if o, err := w.orders.Get(t.Context(), lost.ID); err != nil || o.State != order.Cancelled || o.CancelReason.Text != "lost" {
 			t.Errorf("it is %+v (%v)", o, err)
 		}
 	})
@@ -90,7 +90,7 @@ func TestAnIntentAdoptsTheOrderThatTurnedUp(t *testing.T) {
 			adopted bool
 			state   order.State
 		}{{paid, true, order.Cancelled}, {shipped, false, order.Shipped}, {none, true, -1}} {
-			intent := store.Cancellation{OrderID: c.o.ID, Reason: "lost", Actor: "test", Units: []order.Delta{{SKU: "A", Units: 2}}}
+			intent := store.Cancellation{OrderID: c.o.ID, Reason: order.CancelReason{Text: "lost"}, Actor: "test", Units: []order.Delta{{SKU: "A", Units: 2}}}
 			if err := w.intents.Intend(t.Context(), []store.Cancellation{intent}); err != nil {
 				t.Fatal(err)
 			}
@@ -142,7 +142,7 @@ func TestChargesOfOrdersThatAreNowhereAreFound(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, o := range []order.Order{lost, unknown, declined, unbooked, voided} {
-			if _, err := w.orders.Apply(t.Context(), []store.Change{{Order: o, To: order.Cancelled, At: time.Now(), Reason: "expired"}}); err != nil {
+			if _, err := w.orders.Apply(t.Context(), []store.Change{{Order: o, To: order.Cancelled, At: time.Now(), Reason: order.CancelReason{Text: "expired"}}}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -201,7 +201,7 @@ func TestLostHolds_IntentWithoutUnits(t *testing.T) {
 		w.flush(t, "1-0", store.Range{Deltas: map[order.SKU]int64{"A": -2}, Holds: []store.Hold{took}})
 		intend := func(units []order.Delta) {
 			t.Helper()
-			if err := w.intents.Intend(t.Context(), []store.Cancellation{{OrderID: lost.ID, Reason: "lost", Actor: "test", Units: units}}); err != nil {
+			if err := w.intents.Intend(t.Context(), []store.Cancellation{{OrderID: lost.ID, Reason: order.CancelReason{Text: "lost"}, Actor: "test", Units: units}}); err != nil {
 				t.Fatal(err)
 			}
 		}

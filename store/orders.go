@@ -26,7 +26,7 @@ type Change struct {
 	// At is when it happened, UTC.
 	At time.Time
 	// Reason is why it was cancelled.
-	Reason string
+	Reason order.CancelReason
 	// Trace is the W3C traceparent of the request that caused it, or empty. It is not part of the order's row.
 	Trace string
 }
@@ -96,16 +96,7 @@ func fold(changes []Change) ([]Change, []Refusal) {
 // row is what SQL holds of an order.
 type row struct {
 	state  order.State
-	reason string
-}
-
-// duplicateOf is the order that has the key of a duplicate, or empty.
-func (r row) duplicateOf() order.ID {
-	of, _ := strings.CutPrefix(r.reason, order.ReasonDuplicate)
-	if of == r.reason {
-		return ""
-	}
-	return order.ID(of)
+	reason order.CancelReason
 }
 
 func (db *DB) applyOrders(ctx context.Context, tx *sql.Tx, changes []Change) (Outcome, error) {
@@ -125,8 +116,8 @@ func (db *DB) applyOrders(ctx context.Context, tx *sql.Tx, changes []Change) (Ou
 		switch {
 		case !ok:
 			missing = append(missing, c)
-		case r.duplicateOf() != "":
-			out.Duplicates = append(out.Duplicates, Duplicate{ID: c.Order.ID, Of: r.duplicateOf()})
+		case r.reason.Code == order.CancelDuplicate:
+			out.Duplicates = append(out.Duplicates, Duplicate{ID: c.Order.ID, Of: r.reason.DuplicateOf})
 			if c.To == order.Paid {
 				out.Refused = append(out.Refused, Refusal{ID: c.Order.ID, From: r.state, To: c.To})
 			}
@@ -160,10 +151,11 @@ func (db *DB) lockRows(ctx context.Context, tx *sql.Tx, ids []order.ID) (map[ord
 	err := each(ctx, tx, "orders", func(r scanner) error {
 		var id order.ID
 		var held row
-		err := r.Scan(&id, &held.state, &held.reason)
+		err := r.Scan(append([]any{&id, &held.state}, reasonFields(&held.reason)...)...)
+		held.reason = withCode(held.reason)
 		out[id] = held
 		return err
-	}, "SELECT id, state, cancel_reason FROM orders WHERE id IN ("+marks(len(ids))+") ORDER BY id"+db.forUpdate(), anys(ids)...)
+	}, "SELECT id, state, "+reasonColumns+", cancel_reason FROM orders WHERE id IN ("+marks(len(ids))+") ORDER BY id"+db.forUpdate(), anys(ids)...)
 	return out, err
 }
 
@@ -172,32 +164,33 @@ func (db *DB) move(ctx context.Context, tx *sql.Tx, to order.State, changes []Ch
 	if len(changes) == 0 {
 		return nil
 	}
-	var at, reason strings.Builder
-	var args []any
-	args = append(args, to)
+	set := "state = ?, updated_at = " + caseID(len(changes))
+	args := []any{to}
 	for _, c := range changes {
-		at.WriteString(" WHEN ? THEN ?")
 		args = append(args, c.Order.ID, micro(c.At))
 	}
-	for _, c := range changes {
-		reason.WriteString(" WHEN ? THEN ?")
-		args = append(args, c.Order.ID, clip(c.Reason, reasonMax))
+	if to == order.Cancelled { // An order in another state has no reason.
+		for i, column := range []string{"cancel_code", "duplicate_of", "decline_code", "cancel_reason"} {
+			set += ", " + column + " = " + caseID(len(changes))
+			for _, c := range changes {
+				args = append(args, c.Order.ID, reasonValues(c.Reason)[i])
+			}
+		}
 	}
 	args = append(args, anys(ids(changes))...)
 	from := to.Predecessors()
 	for _, s := range from {
 		args = append(args, s)
 	}
-	_, err := tx.ExecContext(ctx, "UPDATE orders SET state = ?, updated_at = CASE id"+at.String()+" END, cancel_reason = CASE id"+
-		reason.String()+" END WHERE id IN ("+marks(len(changes))+") AND state IN ("+marks(len(from))+")", args...)
+	_, err := tx.ExecContext(ctx, "UPDATE orders SET "+set+" WHERE id IN ("+marks(len(changes))+") AND state IN ("+marks(len(from))+")", args...)
 	if err != nil {
 		return fmt.Errorf("move %d orders to %s: %w", len(changes), to, err)
 	}
 	return nil
 }
 
-// reasonMax is the length of cancel_reason, in characters.
-const reasonMax = 255
+// caseID chooses a value by the id of the row, for n rows.
+func caseID(n int) string { return "CASE id" + strings.Repeat(" WHEN ? THEN ?", n) + " END" }
 
 // clip keeps a text within n characters.
 func clip(s string, n int) string {

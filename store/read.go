@@ -119,12 +119,13 @@ func scanOrder(rows scanner) (order.Order, error) {
 	var key sql.NullString
 	var expires sql.NullTime
 	a := &o.Address
-	err := rows.Scan(&o.ID, &o.CustomerID, &o.State, &o.Currency, &o.ItemsTotal, &o.ShippingTotal, &o.Total, &o.Email,
-		&a.Name, &a.Street, &a.City, &a.Region, &a.PostalCode, &a.CountryCode, &o.TrackingID, &key, &o.Fingerprint,
-		&o.CancelReason, &o.CreatedAt, &o.UpdatedAt, &expires, &o.Refunded, &o.RefundPending)
+	fields := append([]any{&o.ID, &o.CustomerID, &o.State, &o.Currency, &o.ItemsTotal, &o.ShippingTotal, &o.Total, &o.Email,
+		&a.Name, &a.Street, &a.City, &a.Region, &a.PostalCode, &a.CountryCode, &o.TrackingID, &key, &o.Fingerprint}, reasonFields(&o.CancelReason)...)
+	err := rows.Scan(append(fields, &o.CreatedAt, &o.UpdatedAt, &expires, &o.Refunded, &o.RefundPending)...)
 	if err != nil {
 		return order.Order{}, fmt.Errorf("read an order: %w", err)
 	}
+	o.CancelReason = withCode(o.CancelReason)
 	o.IdempotencyKey, o.CreatedAt, o.UpdatedAt = key.String, o.CreatedAt.UTC(), o.UpdatedAt.UTC()
 	if expires.Valid {
 		o.ExpiresAt = expires.Time.UTC()

@@ -76,13 +76,17 @@ func (o *Orders) Duplicates(ctx context.Context, ids []order.ID) ([]Duplicate, e
 		return nil, nil
 	}
 	return fetch(ctx, o.db, func(ctx context.Context) ([]Duplicate, error) {
-		return collect(ctx, o.db.sql, "duplicates", func(r scanner) (d Duplicate, err error) {
-			var held row
-			err = r.Scan(&d.ID, &held.reason)
-			d.Of = held.duplicateOf()
-			return d, err
-		}, "SELECT id, cancel_reason FROM orders WHERE state = ? AND cancel_reason LIKE ? AND id IN ("+marks(len(ids))+")",
-			append([]any{order.Cancelled, order.ReasonDuplicate + "%"}, anys(ids)...)...)
+		var out []Duplicate
+		err := each(ctx, o.db.sql, "duplicates", func(r scanner) error {
+			var id order.ID
+			var reason order.CancelReason
+			err := r.Scan(append([]any{&id}, reasonFields(&reason)...)...)
+			if reason = withCode(reason); reason.Code == order.CancelDuplicate {
+				out = append(out, Duplicate{ID: id, Of: reason.DuplicateOf})
+			}
+			return err
+		}, "SELECT id, "+reasonColumns+", cancel_reason FROM orders WHERE state = ? AND id IN ("+marks(len(ids))+")", append([]any{order.Cancelled}, anys(ids)...)...)
+		return out, err
 	})
 }
 

@@ -16,23 +16,23 @@ type Standing struct {
 	// row, when the units came back.
 	Exists    bool
 	State     order.State
-	Reason    string
+	Reason    order.CancelReason
 	UpdatedAt time.Time
 	// Returned says that its units are back in stock, for ReturnReason; the row may not say so yet.
 	Returned     bool
-	ReturnReason string
+	ReturnReason order.CancelReason
 }
 
 // Cancelled says whether SQL has undone the order, so that it must be neither settled nor released again, and why. The row of a
 // duplicate alone does not say so: its units return by its release.
-func (s Standing) Cancelled() (reason string, cancelled bool) {
+func (s Standing) Cancelled() (reason order.CancelReason, cancelled bool) {
 	switch {
-	case s.Exists && s.State == order.Cancelled && (s.Returned || (row{reason: s.Reason}).duplicateOf() == ""):
+	case s.Exists && s.State == order.Cancelled && (s.Returned || s.Reason.Code != order.CancelDuplicate):
 		return s.Reason, true
 	case s.Returned:
 		return s.ReturnReason, true
 	}
-	return "", false
+	return order.CancelReason{}, false
 }
 
 // Standing reads what SQL knows of an order.
@@ -46,15 +46,18 @@ func (o *Orders) Standing(ctx context.Context, id order.ID) (Standing, error) {
 }
 
 func standing(ctx context.Context, q querier, id order.ID) (s Standing, err error) {
-	err = q.QueryRowContext(ctx, "SELECT state, cancel_reason, updated_at FROM orders WHERE id = ?", id).Scan(&s.State, &s.Reason, &s.UpdatedAt)
+	err = q.QueryRowContext(ctx, "SELECT state, updated_at, "+reasonColumns+", cancel_reason FROM orders WHERE id = ?", id).
+		Scan(append([]any{&s.State, &s.UpdatedAt}, reasonFields(&s.Reason)...)...)
 	if s.Exists = err == nil; err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return s, err
 	}
 	var at time.Time
-	err = q.QueryRowContext(ctx, "SELECT reason, returned_at FROM stock_returns WHERE order_id = ?", id).Scan(&s.ReturnReason, &at)
+	err = q.QueryRowContext(ctx, "SELECT returned_at, "+reasonColumns+", reason FROM stock_returns WHERE order_id = ?", id).
+		Scan(append([]any{&at}, reasonFields(&s.ReturnReason)...)...)
 	if s.Returned = err == nil; err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return s, err
 	}
+	s.Reason, s.ReturnReason = withCode(s.Reason), withCode(s.ReturnReason)
 	if s.Returned && !s.Exists {
 		s.UpdatedAt = at
 	}

@@ -64,7 +64,7 @@ func anOrder(key string) order.Order {
 func change(o order.Order, to order.State) store.Change {
 	c := store.Change{Order: o, To: to, At: at.Add(time.Duration(to) * time.Second)}
 	if to == order.Cancelled {
-		c.Reason = "declined"
+		c.Reason = order.CancelReason{Text: "declined"}
 	}
 	return c
 }

@@ -20,8 +20,8 @@ type Event struct {
 	// To is the state that the event brings about.
 	To order.State
 	At time.Time
-	// Detail is the ledger's id of the charge, or why it was released.
-	Detail string
+	// Reason is why it was released; zero in other events.
+	Reason order.CancelReason
 	// Trace is the W3C traceparent of the request, or empty.
 	Trace string
 }
@@ -46,7 +46,11 @@ func FromEvent(m *spillwayv1.OrderEvent) (Event, error) {
 	if string(o.ID) != m.GetOrderId() {
 		return Event{}, fmt.Errorf("the event of order %q carries order %q", m.GetOrderId(), o.ID)
 	}
-	return Event{Order: o, To: to, At: m.GetTime().AsTime(), Detail: m.GetDetail(), Trace: m.GetTraceparent()}, nil
+	e := Event{Order: o, To: to, At: m.GetTime().AsTime(), Trace: m.GetTraceparent()}
+	if to == order.Cancelled {
+		e.Reason = cancelReason(m.GetDetail(), m)
+	}
+	return e, nil
 }
 
 // ToEvent makes the message of an event.
@@ -56,7 +60,10 @@ func ToEvent(e Event) (*spillwayv1.OrderEvent, error) {
 		return nil, err
 	}
 	m := &spillwayv1.OrderEvent{
-		OrderId: string(e.Order.ID), Snapshot: snapshot, Time: timestamppb.New(e.At), Detail: e.Detail, Traceparent: e.Trace,
+		OrderId: string(e.Order.ID), Snapshot: snapshot, Time: timestamppb.New(e.At), Traceparent: e.Trace,
+	}
+	if e.To == order.Cancelled {
+		SetReason(m, e.Reason)
 	}
 	for kind, state := range kindStates {
 		if state == e.To {

@@ -81,7 +81,10 @@ func Order(o order.Order) *spillwayv1.Order {
 		TrackingId:      o.TrackingID,
 		CreateTime:      timestamppb.New(o.CreatedAt),
 		UpdateTime:      timestamppb.New(o.UpdatedAt),
-		CancelReason:    o.CancelReason,
+		CancelReason:    o.CancelReason.Text,
+		CancelCode:      CancelCode(o.CancelReason.Code),
+		DuplicateOf:     string(o.CancelReason.DuplicateOf),
+		DeclineCode:     o.CancelReason.DeclineCode,
 		ExpireTime:      toTime(o.ExpiresAt),
 	}
 	if o.Refunded != 0 {
@@ -117,7 +120,7 @@ func FromOrder(m *spillwayv1.Order) (order.Order, error) {
 		ID: order.ID(m.GetId()), CustomerID: order.CustomerID(m.GetCustomerId()), State: state,
 		Currency: order.Currency(m.GetTotal().GetCurrencyCode()),
 		Email:    m.GetEmail(), Address: FromAddress(m.GetShippingAddress()), TrackingID: m.GetTrackingId(),
-		CancelReason: m.GetCancelReason(), CreatedAt: fromTime(m.GetCreateTime()), UpdatedAt: fromTime(m.GetUpdateTime()),
+		CancelReason: cancelReason(m.GetCancelReason(), m), CreatedAt: fromTime(m.GetCreateTime()), UpdatedAt: fromTime(m.GetUpdateTime()),
 		ExpiresAt: fromTime(m.GetExpireTime()),
 	}
 	read := amounts{currency: o.Currency}

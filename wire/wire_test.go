@@ -21,7 +21,7 @@ func anOrder(r *rapid.T) order.Order {
 		ID: order.NewID(0, at), CustomerID: order.CustomerID(text.Draw(r, "customer")), State: rapid.SampledFrom(order.States()).Draw(r, "state"),
 		Currency: rapid.SampledFrom([]order.Currency{"EUR", "JPY"}).Draw(r, "currency"), Email: text.Draw(r, "email"),
 		Address:    order.Address{Name: text.Draw(r, "name"), Street: text.Draw(r, "street"), CountryCode: "DE"},
-		TrackingID: text.Draw(r, "tracking"), CancelReason: text.Draw(r, "reason"), IdempotencyKey: text.Draw(r, "key"),
+		TrackingID: text.Draw(r, "tracking"), CancelReason: order.CancelledAs(rapid.SampledFrom(order.CancelCodes()).Draw(r, "code"), text.Draw(r, "reason")), IdempotencyKey: text.Draw(r, "key"),
 		Fingerprint: rapid.SliceOfN(rapid.Byte(), 32, 32).Draw(r, "fingerprint"), CreatedAt: at, UpdatedAt: at.Add(time.Microsecond),
 		Lines: []order.Line{},
 	}
@@ -90,6 +90,30 @@ func TestASnapshotHoldsNoCard(t *testing.T) {
 	for i := range inner.Len() {
 		if name := string(inner.Get(i).Name()); strings.Contains(name, "card") || strings.Contains(name, "cvv") {
 			t.Errorf("field %s", name)
+		}
+	}
+}
+
+// TestFromEvent_WithoutCancelCode reads an event of a version that had only the text.
+func TestFromEvent_WithoutCancelCode(t *testing.T) {
+	want := order.CancelledAsDeclined("lost_card")
+	m, err := wire.ToEvent(wire.Event{Order: someOrder(t), To: order.Cancelled, At: noon, Reason: want})
+	if err != nil || m.GetCancelCode() != spillwayv1.CancelCode_CANCEL_CODE_CARD_DECLINED || m.GetDetail() != "card_declined: lost_card" {
+		t.Fatalf("the event is %v (%v)", m, err)
+	}
+	for range 2 {
+		if e, err := wire.FromEvent(m); err != nil || e.Reason != want {
+			t.Errorf("the reason is %+v (%v), want %+v", e.Reason, err, want)
+		}
+		m.CancelCode, m.DeclineCode = 0, ""
+	}
+}
+
+// TestCancelCode_EachHasItsMessage: a code that is missing in the map would go out as unspecified.
+func TestCancelCode_EachHasItsMessage(t *testing.T) {
+	for _, code := range order.CancelCodes() {
+		if wire.CancelCode(code) == spillwayv1.CancelCode_CANCEL_CODE_UNSPECIFIED {
+			t.Errorf("%s has no value in the API", code)
 		}
 	}
 }

@@ -88,7 +88,7 @@ func (f *CancellationFinisher) advance(ctx context.Context, epoch int64, x store
 	case !finished:
 		return f.intents.Later(ctx, x.OrderID, f.now().Add(flushPause), false)
 	}
-	f.log.InfoContext(ctx, "a cancellation is finished: money and units are back", "order", x.OrderID, "reason", x.Reason)
+	f.log.InfoContext(ctx, "a cancellation is finished: money and units are back", "order", x.OrderID, "reason", x.Reason.Text)
 	return nil
 }
 
@@ -101,7 +101,7 @@ func (f *CancellationFinisher) step(ctx context.Context, epoch int64, x store.Ca
 	confirmed = x.Refunded
 	if !confirmed {
 		var amount order.Money
-		if amount, confirmed, err = giveBack(ctx, f.money, x.OrderID, x.Reason); err != nil {
+		if amount, confirmed, err = giveBack(ctx, f.money, x.OrderID, x.Reason.Text); err != nil {
 			return false, err
 		}
 		if confirmed {
@@ -113,7 +113,7 @@ func (f *CancellationFinisher) step(ctx context.Context, epoch int64, x store.Ca
 	if x.Restocked {
 		return confirmed, nil
 	}
-	_, err = f.stock.Restock(ctx, epoch, x.OrderID, x.Customer, x.Units, x.Reason)
+	_, err = f.stock.Restock(ctx, epoch, x.OrderID, x.Customer, x.Units, x.Reason.Encode())
 	return confirmed, err
 }
 

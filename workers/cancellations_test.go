@@ -164,7 +164,7 @@ func cancelWith(t *testing.T, c *crash) {
 	f := s.flusher(s.sql, withOrders)
 	drained(t, f.RunOnce)
 	intents := store.NewCancellations(s.db)
-	if _, err := intents.Cancel(t.Context(), o.ID, []order.State{order.Paid}, "changed my mind", "c1"); err != nil {
+	if _, err := intents.Cancel(t.Context(), o.ID, []order.State{order.Paid}, order.CancelReason{Text: "changed my mind"}, "c1"); err != nil {
 		t.Fatal(err)
 	}
 	money := newCashier(c, o)
@@ -195,7 +195,7 @@ func TestLostOrders_WithoutACharge(t *testing.T) {
 	s := openShop(t, openSQLite(t))
 	intents, money := store.NewCancellations(s.db), newCashier(&crash{})
 	o := freshOrder()
-	if err := intents.Intend(t.Context(), []store.Cancellation{{OrderID: o.ID, Reason: "lost", Actor: "test"}}); err != nil {
+	if err := intents.Intend(t.Context(), []store.Cancellation{{OrderID: o.ID, Reason: order.CancelReason{Text: "lost"}, Actor: "test"}}); err != nil {
 		t.Fatal(err)
 	}
 	finisher := workers.NewCancellationFinisher(intents, money, s.Stock, quiet)
@@ -217,7 +217,7 @@ func TestCancellationFinisher_WaitsForTheProvider(t *testing.T) {
 	drained(t, f.RunOnce)
 	intents, money := store.NewCancellations(s.db), newCashier(&crash{}, o)
 	money.unconfirmed = true
-	if _, err := intents.Cancel(t.Context(), o.ID, []order.State{order.Paid}, "changed my mind", "c1"); err != nil {
+	if _, err := intents.Cancel(t.Context(), o.ID, []order.State{order.Paid}, order.CancelReason{Text: "changed my mind"}, "c1"); err != nil {
 		t.Fatal(err)
 	}
 	finisher := workers.NewCancellationFinisher(intents, money, s.Stock, quiet)

@@ -28,11 +28,11 @@ func NewDuplicates(st Revoker, money MoneyBack) *Duplicates {
 
 // CancelDuplicate gives stock and money of the order back.
 func (d *Duplicates) CancelDuplicate(ctx context.Context, id, of order.ID) error {
-	reason := order.ReasonDuplicate + string(of)
-	if _, err := d.stock.Revoke(ctx, id, reason); err != nil && !errors.Is(err, order.ErrNotFound) {
+	reason := order.CancelledAsDuplicate(of)
+	if _, err := d.stock.Revoke(ctx, id, reason.Encode()); err != nil && !errors.Is(err, order.ErrNotFound) {
 		return fmt.Errorf("give the stock of %s back: %w", id, err)
 	}
-	if _, err := undoCharge(ctx, d.money, id, reason); err != nil {
+	if _, err := undoCharge(ctx, d.money, id, reason.Text); err != nil {
 		return fmt.Errorf("give the money of %s back: %w", id, err)
 	}
 	return nil

@@ -22,7 +22,7 @@ type till struct {
 }
 
 func (c *till) Revoke(_ context.Context, id order.ID, reason string) (stock.Position, error) {
-	c.calls = append(c.calls, fmt.Sprintf("revoke %s: %s", id, reason))
+	c.calls = append(c.calls, fmt.Sprintf("revoke %s: %s", id, order.ParseCancelReason(reason)))
 	return stock.Position{}, c.revokeErr
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/queue"
 	"github.com/spillway/spillway/stock"
+	"github.com/spillway/spillway/wire"
 )
 
 var kindEvents = map[stock.Kind]spillwayv1.OrderEventKind{
@@ -86,8 +87,12 @@ func marshalEvents(events []*spillwayv1.OrderEvent) (bodies [][]byte, err error)
 }
 
 func event(e stock.Entry) *spillwayv1.OrderEvent {
-	return &spillwayv1.OrderEvent{
+	m := &spillwayv1.OrderEvent{
 		Kind: kindEvents[e.Kind], OrderId: string(e.OrderID), Snapshot: e.Snapshot, Time: timestamppb.New(e.Time),
 		Detail: e.Detail, Traceparent: e.Trace,
 	}
+	if e.Kind == stock.Released {
+		wire.SetReason(m, order.ParseCancelReason(e.Detail))
+	}
+	return m
 }

@@ -76,16 +76,12 @@ func change(m *spillwayv1.OrderEvent) (store.Change, error) {
 	if err != nil {
 		return store.Change{}, err
 	}
-	c := store.Change{Order: e.Order, To: e.To, At: e.At, Trace: e.Trace}
-	if e.To == order.Cancelled {
-		c.Reason = e.Detail
-	}
-	return c, nil
+	return store.Change{Order: e.Order, To: e.To, At: e.At, Reason: e.Reason, Trace: e.Trace}, nil
 }
 
 // buryChange puts a change aside as the event that it was.
 func (r reader) buryChange(ctx context.Context, key string, c store.Change, attempts int, reason error) error {
-	m, err := wire.ToEvent(wire.Event{Order: c.Order, To: c.To, At: c.At, Detail: c.Reason, Trace: c.Trace})
+	m, err := wire.ToEvent(wire.Event{Order: c.Order, To: c.To, At: c.At, Reason: c.Reason, Trace: c.Trace})
 	if err != nil {
 		return err
 	}

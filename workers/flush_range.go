@@ -55,7 +55,7 @@ func hold(e stock.Entry) store.Hold {
 }
 
 func unitsBack(e stock.Entry) store.Return {
-	return store.Return{Hold: hold(e), EntryID: e.ID, Reason: e.Detail}
+	return store.Return{Hold: hold(e), EntryID: e.ID, Reason: order.ParseCancelReason(e.Detail)}
 }
 
 func adjustment(e stock.Entry) store.Adjustment {
@@ -77,7 +77,7 @@ func changeOf(e stock.Entry) (store.Change, error) {
 	}
 	c := store.Change{Order: o, To: kindStates[e.Kind], At: e.Time, Trace: e.Trace}
 	if e.Kind == stock.Released {
-		c.Reason = e.Detail
+		c.Reason = order.ParseCancelReason(e.Detail)
 	}
 	return c, nil
 }

@@ -204,7 +204,7 @@ func TestStockFlusher_DurabilitySQLWritesRows(t *testing.T) {
 		last := s.release(t, declined)
 		drained(t, f.RunOnce)
 		wantState(t, s.orders, paid.ID, order.Paid)
-		if o, err := s.orders.Get(t.Context(), declined.ID); err != nil || o.State != order.Cancelled || o.CancelReason != "declined" {
+		if o, err := s.orders.Get(t.Context(), declined.ID); err != nil || o.State != order.Cancelled || o.CancelReason.Text != "declined" {
 			t.Errorf("the declined order is %v %q (%v)", o.State, o.CancelReason, err)
 		}
 		s.wantStock(t, 98, 99)

@@ -111,7 +111,7 @@ func (l *LostOrders) reconcile(ctx context.Context, e store.Epoch) (int, error) 
 	var intents []store.Cancellation
 	for _, h := range holds {
 		if _, ok := hot[h.OrderID]; !ok {
-			intents = append(intents, store.Cancellation{OrderID: h.OrderID, Reason: reasonLost, Actor: lostOrdersActor, Units: h.Deltas})
+			intents = append(intents, store.Cancellation{OrderID: h.OrderID, Reason: order.CancelledAs(order.CancelLost, ""), Actor: lostOrdersActor, Units: h.Deltas})
 		}
 	}
 	if err := l.intents.Intend(ctx, intents); err != nil {
@@ -191,7 +191,7 @@ func (l *LostOrders) intendRefunds(ctx context.Context, e store.Epoch, page []st
 	var intents []store.Cancellation
 	for _, id := range ids {
 		if _, ok := hot[id]; !ok {
-			intents = append(intents, store.Cancellation{OrderID: id, Reason: reasonLost, Actor: lostOrdersActor})
+			intents = append(intents, store.Cancellation{OrderID: id, Reason: order.CancelledAs(order.CancelLost, ""), Actor: lostOrdersActor})
 		}
 	}
 	return lostCharges{refunded: len(intents), hot: len(hot)}, l.intents.Intend(ctx, intents)

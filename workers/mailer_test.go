@@ -62,7 +62,7 @@ func newMailer(in queue.Consumer, dead workers.DeadLetters, m workers.Mail) *wor
 func TestMailer_OneConfirmationABatch(t *testing.T) {
 	o, m := freshOrder(), &mail{}
 	declined := event(freshOrder(), released)
-	declined.Detail = order.ReasonDeclined + "lost_card"
+	wire.SetReason(declined, order.CancelledAsDeclined("lost_card"))
 	in := newInbox(body(event(o, reserved), event(o, settled), event(freshOrder(), reserved)), body(event(o, settled), declined))
 	mustRun(t, newMailer(in, &deadbox{}, m).RunOnce, 1)
 	if len(m.tries) != 1 || m.tries[o.ID] != 1 || in.left() != 0 {

@@ -47,7 +47,7 @@ type PendingStore interface {
 
 // Intents are the cancellations that are written down before they are carried out.
 type Intents interface {
-	Cancel(ctx context.Context, id order.ID, from []order.State, reason, actor string) (order.State, error)
+	Cancel(ctx context.Context, id order.ID, from []order.State, reason order.CancelReason, actor string) (order.State, error)
 	Intend(ctx context.Context, intents []store.Cancellation) error
 }
 
@@ -125,11 +125,11 @@ func (r *PaymentReconciler) reconcile(ctx context.Context, o order.Order) error 
 		return r.settle(ctx, o, found.ID)
 	case gateway.ChargeDeclined:
 		if o.ExpiresAt.IsZero() {
-			return r.release(ctx, o, order.ReasonDeclined+found.DeclineCode)
+			return r.release(ctx, o, order.CancelledAsDeclined(found.DeclineCode))
 		}
 		// Another card can be tried until the tombstone is written.
 	case gateway.ChargeVoided, gateway.ChargeReturning, gateway.ChargeReturned:
-		return r.release(ctx, o, r.why(o, reasonVoided))
+		return r.release(ctx, o, r.why(o, order.CancelPaymentVoided))
 	case gateway.ChargeUnknown:
 	}
 	// The tombstone first: a charge that is still on its way is refused by it, or was faster.
@@ -139,7 +139,7 @@ func (r *PaymentReconciler) reconcile(ctx context.Context, o order.Order) error 
 		}
 		return r.hold(ctx, o, err)
 	}
-	return r.release(ctx, o, r.why(o, reasonUnpaid))
+	return r.release(ctx, o, r.why(o, order.CancelPaymentUnknown))
 }
 
 // hold counts an order as unpaid that cannot be ended while the payment service is unavailable, and returns the reason. Redis counts it
@@ -149,11 +149,11 @@ func (r *PaymentReconciler) hold(ctx context.Context, o order.Order, reason erro
 }
 
 // why is the reason of a cancellation: an order that was to be paid later has expired.
-func (r *PaymentReconciler) why(o order.Order, otherwise string) string {
+func (r *PaymentReconciler) why(o order.Order, otherwise order.CancelCode) order.CancelReason {
 	if !o.ExpiresAt.IsZero() {
-		return reasonExpired
+		return order.CancelledAs(order.CancelExpired, "")
 	}
-	return otherwise
+	return order.CancelledAs(otherwise, "")
 }
 
 func (r *PaymentReconciler) settle(ctx context.Context, o order.Order, chargeID string) error {
@@ -172,8 +172,8 @@ func (r *PaymentReconciler) settle(ctx context.Context, o order.Order, chargeID 
 	return err
 }
 
-func (r *PaymentReconciler) release(ctx context.Context, o order.Order, reason string) error {
-	_, err := r.stock.Release(ctx, o.ID, reason, "")
+func (r *PaymentReconciler) release(ctx context.Context, o order.Order, reason order.CancelReason) error {
+	_, err := r.stock.Release(ctx, o.ID, reason.Encode(), "")
 	switch {
 	case errors.Is(err, order.ErrNotFound):
 		_, err = r.intents.Cancel(ctx, o.ID, []order.State{order.Pending}, reason, recoveryActor)
@@ -181,20 +181,20 @@ func (r *PaymentReconciler) release(ctx context.Context, o order.Order, reason s
 		return nil
 	}
 	if err == nil && r.brought.first(o.ID) {
-		r.log.InfoContext(ctx, "an order that was not paid is cancelled", "order", o.ID, "reason", reason)
+		r.log.InfoContext(ctx, "an order that was not paid is cancelled", "order", o.ID, "reason", reason.Text)
 	}
 	return err
 }
 
 // cancelCharged cancels the row of an order that was charged although its units are back in stock.
 func (r *PaymentReconciler) cancelCharged(ctx context.Context, o order.Order) error {
-	_, err := r.intents.Cancel(ctx, o.ID, []order.State{order.Pending}, reasonLatePaid, recoveryActor)
+	_, err := r.intents.Cancel(ctx, o.ID, []order.State{order.Pending}, order.CancelledAs(order.CancelChargedLate, ""), recoveryActor)
 	return err
 }
 
 // refund enqueues the refund of a cancelled order.
 func (r *PaymentReconciler) refund(ctx context.Context, id order.ID) error {
-	return r.intents.Intend(ctx, []store.Cancellation{{OrderID: id, Reason: reasonLatePaid, Actor: recoveryActor}})
+	return r.intents.Intend(ctx, []store.Cancellation{{OrderID: id, Reason: order.CancelledAs(order.CancelChargedLate, ""), Actor: recoveryActor}})
 }
 
 // closeCharges sees to it that cancelled orders cost nothing: a charge that was not made is forbidden, one that was goes back. It looks at

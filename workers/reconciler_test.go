@@ -66,7 +66,7 @@ func TestPaymentReconciler_PendingOrderEndsAsItsPayment(t *testing.T) {
 				}
 				drained(t, f.RunOnce)
 				got, err := store.NewOrders(s.db).Get(t.Context(), o.ID)
-				if err != nil || got.State != c.want || got.CancelReason != c.reason {
+				if err != nil || got.State != c.want || got.CancelReason.Text != c.reason {
 					t.Errorf("it is %s because %q (%v); want %s because %q", got.State, got.CancelReason, err, c.want, c.reason)
 				}
 				s.wantStock(t, c.left, c.left+1-(c.left/100))

@@ -20,13 +20,8 @@ const (
 	recoveryPause = time.Second
 )
 
-// The reasons of cancellations that workers decide, as they stand in orders.cancel_reason.
+// Who cancels in the name of the shop, as order_cancellations.actor keeps it.
 const (
-	reasonExpired   = "expired"
-	reasonUnpaid    = "payment_unknown"
-	reasonVoided    = "payment_voided"
-	reasonLost      = "lost with its Redis"
-	reasonLatePaid  = "charged after it was cancelled"
 	recoveryActor   = "payment_reconciler"
 	lostOrdersActor = "lost_orders"
 )

@@ -157,5 +157,5 @@ func (r *OrderRepairer) changeOf(ctx context.Context, id order.ID, rec stock.Rec
 		r.Log.ErrorContext(ctx, "the snapshot of a hot order cannot be read", "order", id, "error", err)
 		return c, false, nil
 	}
-	return store.Change{Order: o, To: rec.State, At: rec.UpdatedAt, Reason: rec.Reason}, true, nil
+	return store.Change{Order: o, To: rec.State, At: rec.UpdatedAt, Reason: order.ParseCancelReason(rec.Reason)}, true, nil
 }

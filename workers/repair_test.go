@@ -64,7 +64,7 @@ func TestOrderRepairer_OrderWithoutRow(t *testing.T) {
 		s.wantTTL(t, pending.ID, false)
 		s.wantTTL(t, paid.ID, true)
 		s.wantTTL(t, cancelled.ID, true)
-		if o, err := s.orders.Get(t.Context(), cancelled.ID); err != nil || o.CancelReason != "declined" {
+		if o, err := s.orders.Get(t.Context(), cancelled.ID); err != nil || o.CancelReason.Text != "declined" {
 			t.Errorf("it was cancelled because %q (%v)", o.CancelReason, err)
 		}
 		mustRepair(t, r, 0)
@@ -264,7 +264,7 @@ func TestOrderRepairer_RecordWithoutTTL(t *testing.T) {
 	s.release(t, cancelled)
 	drained(t, s.flusher(s.sql, withOrders).RunOnce)
 	_, err1 := s.orders.Ship(t.Context(), []store.Shipment{{OrderID: shipped.ID, TrackingID: "T", ShippedAt: time.Now()}})
-	_, err2 := store.NewCancellations(s.db).Cancel(t.Context(), paidThenCancelled.ID, []order.State{order.Paid}, "by the customer", "c1")
+	_, err2 := store.NewCancellations(s.db).Cancel(t.Context(), paidThenCancelled.ID, []order.State{order.Paid}, order.CancelReason{Text: "by the customer"}, "c1")
 	if err1 != nil || err2 != nil {
 		t.Fatal(err1, err2)
 	}

@@ -181,7 +181,7 @@ func TestCancellationFinisher_ReleaseLostBeforeItWasFlushed(t *testing.T) {
 		older := s.copyOf(t)
 		s.release(t, o)
 		intents := store.NewCancellations(s.db)
-		if err := intents.Intend(t.Context(), []store.Cancellation{{OrderID: o.ID, Reason: "r", Actor: "c1"}}); err != nil {
+		if err := intents.Intend(t.Context(), []store.Cancellation{{OrderID: o.ID, Reason: order.CancelReason{Text: "r"}, Actor: "c1"}}); err != nil {
 			t.Fatal(err)
 		}
 		s.wantStock(t, 98, 99)
@@ -310,7 +310,7 @@ func TestCancellationFinisher_RestockedInAnEarlierEpoch(t *testing.T) {
 		f := s.flusher(s.sql, withOrders)
 		drained(t, f.RunOnce)
 		intents := store.NewCancellations(s.db)
-		if _, err := intents.Cancel(t.Context(), o.ID, []order.State{order.Paid}, "r", "c1"); err != nil {
+		if _, err := intents.Cancel(t.Context(), o.ID, []order.State{order.Paid}, order.CancelReason{Text: "r"}, "c1"); err != nil {
 			t.Fatal(err)
 		}
 		epoch, err := s.OpenEpoch()

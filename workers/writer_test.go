@@ -105,7 +105,7 @@ func TestOrderWriter_Batches(t *testing.T) {
 		mustRun(t, d.RunOnce, 0)
 		wantState(t, d.orders.Orders, last.ID, order.Paid)
 		o, err := d.orders.Get(t.Context(), declined.ID)
-		if err != nil || o.State != order.Cancelled || o.CancelReason != "declined" || len(o.Lines) != 2 {
+		if err != nil || o.State != order.Cancelled || o.CancelReason.Text != "declined" || len(o.Lines) != 2 {
 			t.Errorf("the declined order is %+v (%v)", o, err)
 		}
 		if !slices.Equal(d.orders.batches, []int{3, 3, 1}) {

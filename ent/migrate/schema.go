@@ -126,6 +126,9 @@ var (
 	// OrdersColumns holds the columns for the "orders" table.
 	OrdersColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeString, Size: 26, SchemaType: map[string]string{"mysql": "char(26)"}},
+		{Name: "cancel_code", Type: field.TypeString, Size: 32, Default: ""},
+		{Name: "duplicate_of", Type: field.TypeString, Size: 26, Default: "", Collation: "utf8mb4_bin", SchemaType: map[string]string{"mysql": "varchar(26)"}},
+		{Name: "decline_code", Type: field.TypeString, Size: 64, Default: ""},
 		{Name: "customer_id", Type: field.TypeString, Size: 64, Collation: "utf8mb4_bin"},
 		{Name: "state", Type: field.TypeInt8, SchemaType: map[string]string{"mysql": "tinyint"}},
 		{Name: "currency", Type: field.TypeString, Size: 3, SchemaType: map[string]string{"mysql": "char(3)"}},
@@ -157,23 +160,26 @@ var (
 			{
 				Name:    "order_customer_id_idempotency_key",
 				Unique:  true,
-				Columns: []*schema.Column{OrdersColumns[1], OrdersColumns[15]},
+				Columns: []*schema.Column{OrdersColumns[4], OrdersColumns[18]},
 			},
 			{
 				Name:    "order_customer_id_id",
 				Unique:  false,
-				Columns: []*schema.Column{OrdersColumns[1], OrdersColumns[0]},
+				Columns: []*schema.Column{OrdersColumns[4], OrdersColumns[0]},
 			},
 			{
 				Name:    "order_state_updated_at",
 				Unique:  false,
-				Columns: []*schema.Column{OrdersColumns[2], OrdersColumns[19]},
+				Columns: []*schema.Column{OrdersColumns[5], OrdersColumns[22]},
 			},
 		},
 	}
 	// OrderCancellationsColumns holds the columns for the "order_cancellations" table.
 	OrderCancellationsColumns = []*schema.Column{
 		{Name: "order_id", Type: field.TypeString, Size: 26, SchemaType: map[string]string{"mysql": "char(26)"}},
+		{Name: "cancel_code", Type: field.TypeString, Size: 32, Default: ""},
+		{Name: "duplicate_of", Type: field.TypeString, Size: 26, Default: "", Collation: "utf8mb4_bin", SchemaType: map[string]string{"mysql": "varchar(26)"}},
+		{Name: "decline_code", Type: field.TypeString, Size: 64, Default: ""},
 		{Name: "reason", Type: field.TypeString, Size: 255},
 		{Name: "actor", Type: field.TypeString, Size: 64},
 		{Name: "units", Type: field.TypeString, Size: 10000, SchemaType: map[string]string{"mysql": "text"}},
@@ -195,7 +201,7 @@ var (
 			{
 				Name:    "ordercancellation_finished_at_next_try_at",
 				Unique:  false,
-				Columns: []*schema.Column{OrderCancellationsColumns[11], OrderCancellationsColumns[7]},
+				Columns: []*schema.Column{OrderCancellationsColumns[14], OrderCancellationsColumns[10]},
 			},
 		},
 	}
@@ -399,6 +405,9 @@ var (
 	// StockReturnsColumns holds the columns for the "stock_returns" table.
 	StockReturnsColumns = []*schema.Column{
 		{Name: "order_id", Type: field.TypeString, Size: 26, SchemaType: map[string]string{"mysql": "char(26)"}},
+		{Name: "cancel_code", Type: field.TypeString, Size: 32, Default: ""},
+		{Name: "duplicate_of", Type: field.TypeString, Size: 26, Default: "", Collation: "utf8mb4_bin", SchemaType: map[string]string{"mysql": "varchar(26)"}},
+		{Name: "decline_code", Type: field.TypeString, Size: 64, Default: ""},
 		{Name: "epoch", Type: field.TypeInt64},
 		{Name: "entry_id", Type: field.TypeString, Size: 41},
 		{Name: "reason", Type: field.TypeString, Size: 255},

@@ -11,6 +11,12 @@ const (
 	Label = "order"
 	// FieldID holds the string denoting the id field in the database.
 	FieldID = "id"
+	// FieldCancelCode holds the string denoting the cancel_code field in the database.
+	FieldCancelCode = "cancel_code"
+	// FieldDuplicateOf holds the string denoting the duplicate_of field in the database.
+	FieldDuplicateOf = "duplicate_of"
+	// FieldDeclineCode holds the string denoting the decline_code field in the database.
+	FieldDeclineCode = "decline_code"
 	// FieldCustomerID holds the string denoting the customer_id field in the database.
 	FieldCustomerID = "customer_id"
 	// FieldState holds the string denoting the state field in the database.
@@ -60,6 +66,9 @@ const (
 // Columns holds all SQL columns for order fields.
 var Columns = []string{
 	FieldID,
+	FieldCancelCode,
+	FieldDuplicateOf,
+	FieldDeclineCode,
 	FieldCustomerID,
 	FieldState,
 	FieldCurrency,
@@ -94,6 +103,18 @@ func ValidColumn(column string) bool {
 }
 
 var (
+	// DefaultCancelCode holds the default value on creation for the "cancel_code" field.
+	DefaultCancelCode string
+	// CancelCodeValidator is a validator for the "cancel_code" field. It is called by the builders before save.
+	CancelCodeValidator func(string) error
+	// DefaultDuplicateOf holds the default value on creation for the "duplicate_of" field.
+	DefaultDuplicateOf string
+	// DuplicateOfValidator is a validator for the "duplicate_of" field. It is called by the builders before save.
+	DuplicateOfValidator func(string) error
+	// DefaultDeclineCode holds the default value on creation for the "decline_code" field.
+	DefaultDeclineCode string
+	// DeclineCodeValidator is a validator for the "decline_code" field. It is called by the builders before save.
+	DeclineCodeValidator func(string) error
 	// CustomerIDValidator is a validator for the "customer_id" field. It is called by the builders before save.
 	CustomerIDValidator func(string) error
 	// CurrencyValidator is a validator for the "currency" field. It is called by the builders before save.
@@ -130,6 +151,21 @@ type OrderOption func(*sql.Selector)
 // ByID orders the results by the id field.
 func ByID(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldID, opts...).ToFunc()
+}
+
+// ByCancelCode orders the results by the cancel_code field.
+func ByCancelCode(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldCancelCode, opts...).ToFunc()
+}
+
+// ByDuplicateOf orders the results by the duplicate_of field.
+func ByDuplicateOf(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldDuplicateOf, opts...).ToFunc()
+}
+
+// ByDeclineCode orders the results by the decline_code field.
+func ByDeclineCode(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldDeclineCode, opts...).ToFunc()
 }
 
 // ByCustomerID orders the results by the customer_id field.

@@ -64,6 +64,21 @@ func IDContainsFold(id string) predicate.OrderCancellation {
 	return predicate.OrderCancellation(sql.FieldContainsFold(FieldID, id))
 }
 
+// CancelCode applies equality check predicate on the "cancel_code" field. It's identical to CancelCodeEQ.
+func CancelCode(v string) predicate.OrderCancellation {
+	return predicate.OrderCancellation(sql.FieldEQ(FieldCancelCode, v))
+}
+
+// DuplicateOf applies equality check predicate on the "duplicate_of" field. It's identical to DuplicateOfEQ.
+func DuplicateOf(v string) predicate.OrderCancellation {
+	return predicate.OrderCancellation(sql.FieldEQ(FieldDuplicateOf, v))
+}
+
+// DeclineCode applies equality check predicate on the "decline_code" field. It's identical to DeclineCodeEQ.
+func DeclineCode(v string) predicate.OrderCancellation {
+	return predicate.OrderCancellation(sql.FieldEQ(FieldDeclineCode, v))
+}
+
 // Reason applies equality check predicate on the "reason" field. It's identical to ReasonEQ.
 func Reason(v string) predicate.OrderCancellation {
 	return predicate.OrderCancellation(sql.FieldEQ(FieldReason, v))
@@ -117,6 +132,201 @@ func RestockedAt(v time.Time) predicate.OrderCancellation {
 // FinishedAt applies equality check predicate on the "finished_at" field. It's identical to FinishedAtEQ.
 func FinishedAt(v time.Time) predicate.OrderCancellation {
 	return predicate.OrderCancellation(sql.FieldEQ(FieldFinishedAt, v))
+}
+
+// CancelCodeEQ applies the EQ predicate on the "cancel_code" field.
+func CancelCodeEQ(v string) predicate.OrderCancellation {
+	return predicate.OrderCancellation(sql.FieldEQ(FieldCancelCode, v))
+}
+
+// CancelCodeNEQ applies the NEQ predicate on the "cancel_code" field.
+func CancelCodeNEQ(v string) predicate.OrderCancellation {
+	return predicate.OrderCancellation(sql.FieldNEQ(FieldCancelCode, v))
+}
+
+// CancelCodeIn applies the In predicate on the "cancel_code" field.
+func CancelCodeIn(vs ...string) predicate.OrderCancellation {
+	return predicate.OrderCancellation(sql.FieldIn(FieldCancelCode, vs...))
+}
+
+// CancelCodeNotIn applies the NotIn predicate on the "cancel_code" field.
+func CancelCodeNotIn(vs ...string) predicate.OrderCancellation {
+	return predicate.OrderCancellation(sql.FieldNotIn(FieldCancelCode, vs...))
+}
+
+// CancelCodeGT applies the GT predicate on the "cancel_code" field.
+func CancelCodeGT(v string) predicate.OrderCancellation {
+	return predicate.OrderCancellation(sql.FieldGT(FieldCancelCode, v))
+}
+
+// CancelCodeGTE applies the GTE predicate on the "cancel_code" field.
+func CancelCodeGTE(v string) predicate.OrderCancellation {
+	return predicate.OrderCancellation(sql.FieldGTE(FieldCancelCode, v))
+}
+
+// CancelCodeLT applies the LT predicate on the "cancel_code" field.
+func CancelCodeLT(v string) predicate.OrderCancellation {
+	return predicate.OrderCancellation(sql.FieldLT(FieldCancelCode, v))
+}
+
+// CancelCodeLTE applies the LTE predicate on the "cancel_code" field.
+func CancelCodeLTE(v string) predicate.OrderCancellation {
+	return predicate.OrderCancellation(sql.FieldLTE(FieldCancelCode, v))
+}
+
+// CancelCodeContains applies the Contains predicate on the "cancel_code" field.
+func CancelCodeContains(v string) predicate.OrderCancellation {
+	return predicate.OrderCancellation(sql.FieldContains(FieldCancelCode, v))
+}
+
+// CancelCodeHasPrefix applies the HasPrefix predicate on the "cancel_code" field.
+func CancelCodeHasPrefix(v string) predicate.OrderCancellation {
+	return predicate.OrderCancellation(sql.FieldHasPrefix(FieldCancelCode, v))
+}
+
+// CancelCodeHasSuffix applies the HasSuffix predicate on the "cancel_code" field.
+func CancelCodeHasSuffix(v string) predicate.OrderCancellation {
+	return predicate.OrderCancellation(sql.FieldHasSuffix(FieldCancelCode, v))
+}
+
+// CancelCodeEqualFold applies the EqualFold predicate on the "cancel_code" field.
+func CancelCodeEqualFold(v string) predicate.OrderCancellation {
+	return predicate.OrderCancellation(sql.FieldEqualFold(FieldCancelCode, v))
+}
+
+// CancelCodeContainsFold applies the ContainsFold predicate on the "cancel_code" field.
+func CancelCodeContainsFold(v string) predicate.OrderCancellation {
+	return predicate.OrderCancellation(sql.FieldContainsFold(FieldCancelCode, v))
+}
+
+// DuplicateOfEQ applies the EQ predicate on the "duplicate_of" field.
+func DuplicateOfEQ(v string) predicate.OrderCancellation {
+	return predicate.OrderCancellation(sql.FieldEQ(FieldDuplicateOf, v))
+}
+
+// DuplicateOfNEQ applies the NEQ predicate on the "duplicate_of" field.
+func DuplicateOfNEQ(v string) predicate.OrderCancellation {
+	return predicate.OrderCancellation(sql.FieldNEQ(FieldDuplicateOf, v))
+}
+
+// DuplicateOfIn applies the In predicate on the "duplicate_of" field.
+func DuplicateOfIn(vs ...string) predicate.OrderCancellation {
+	return predicate.OrderCancellation(sql.FieldIn(FieldDuplicateOf, vs...))
+}
+
+// DuplicateOfNotIn applies the NotIn predicate on the "duplicate_of" field.
+func DuplicateOfNotIn(vs ...string) predicate.OrderCancellation {
+	return predicate.OrderCancellation(sql.FieldNotIn(FieldDuplicateOf, vs...))
+}
+
+// DuplicateOfGT applies the GT predicate on the "duplicate_of" field.
+func DuplicateOfGT(v string) predicate.OrderCancellation {
+	return predicate.OrderCancellation(sql.FieldGT(FieldDuplicateOf, v))
+}
+
+// DuplicateOfGTE applies the GTE predicate on the "duplicate_of" field.
+func DuplicateOfGTE(v string) predicate.OrderCancellation {
+	return predicate.OrderCancellation(sql.FieldGTE(FieldDuplicateOf, v))
+}
+
+// DuplicateOfLT applies the LT predicate on the "duplicate_of" field.
+func DuplicateOfLT(v string) predicate.OrderCancellation {
+	return predicate.OrderCancellation(sql.FieldLT(FieldDuplicateOf, v))
+}
+
+// DuplicateOfLTE applies the LTE predicate on the "duplicate_of" field.
+func DuplicateOfLTE(v string) predicate.OrderCancellation {
+	return predicate.OrderCancellation(sql.FieldLTE(FieldDuplicateOf, v))
+}
+
+// DuplicateOfContains applies the Contains predicate on the "duplicate_of" field.
+func DuplicateOfContains(v string) predicate.OrderCancellation {
+	return predicate.OrderCancellation(sql.FieldContains(FieldDuplicateOf, v))
+}
+
+// DuplicateOfHasPrefix applies the HasPrefix predicate on the "duplicate_of" field.
+func DuplicateOfHasPrefix(v string) predicate.OrderCancellation {
+	return predicate.OrderCancellation(sql.FieldHasPrefix(FieldDuplicateOf, v))
+}
+
+// DuplicateOfHasSuffix applies the HasSuffix predicate on the "duplicate_of" field.
+func DuplicateOfHasSuffix(v string) predicate.OrderCancellation {
+	return predicate.OrderCancellation(sql.FieldHasSuffix(FieldDuplicateOf, v))
+}
+
+// DuplicateOfEqualFold applies the EqualFold predicate on the "duplicate_of" field.
+func DuplicateOfEqualFold(v string) predicate.OrderCancellation {
+	return predicate.OrderCancellation(sql.FieldEqualFold(FieldDuplicateOf, v))
+}
+
+// DuplicateOfContainsFold applies the ContainsFold predicate on the "duplicate_of" field.
+func DuplicateOfContainsFold(v string) predicate.OrderCancellation {
+	return predicate.OrderCancellation(sql.FieldContainsFold(FieldDuplicateOf, v))
+}
+
+// DeclineCodeEQ applies the EQ predicate on the "decline_code" field.
+func DeclineCodeEQ(v string) predicate.OrderCancellation {
+	return predicate.OrderCancellation(sql.FieldEQ(FieldDeclineCode, v))
+}
+
+// DeclineCodeNEQ applies the NEQ predicate on the "decline_code" field.
+func DeclineCodeNEQ(v string) predicate.OrderCancellation {
+	return predicate.OrderCancellation(sql.FieldNEQ(FieldDeclineCode, v))
+}
+
+// DeclineCodeIn applies the In predicate on the "decline_code" field.
+func DeclineCodeIn(vs ...string) predicate.OrderCancellation {
+	return predicate.OrderCancellation(sql.FieldIn(FieldDeclineCode, vs...))
+}
+
+// DeclineCodeNotIn applies the NotIn predicate on the "decline_code" field.
+func DeclineCodeNotIn(vs ...string) predicate.OrderCancellation {
+	return predicate.OrderCancellation(sql.FieldNotIn(FieldDeclineCode, vs...))
+}
+
+// DeclineCodeGT applies the GT predicate on the "decline_code" field.
+func DeclineCodeGT(v string) predicate.OrderCancellation {
+	return predicate.OrderCancellation(sql.FieldGT(FieldDeclineCode, v))
+}
+
+// DeclineCodeGTE applies the GTE predicate on the "decline_code" field.
+func DeclineCodeGTE(v string) predicate.OrderCancellation {
+	return predicate.OrderCancellation(sql.FieldGTE(FieldDeclineCode, v))
+}
+
+// DeclineCodeLT applies the LT predicate on the "decline_code" field.
+func DeclineCodeLT(v string) predicate.OrderCancellation {
+	return predicate.OrderCancellation(sql.FieldLT(FieldDeclineCode, v))
+}
+
+// DeclineCodeLTE applies the LTE predicate on the "decline_code" field.
+func DeclineCodeLTE(v string) predicate.OrderCancellation {
+	return predicate.OrderCancellation(sql.FieldLTE(FieldDeclineCode, v))
+}
+
+// DeclineCodeContains applies the Contains predicate on the "decline_code" field.
+func DeclineCodeContains(v string) predicate.OrderCancellation {
+	return predicate.OrderCancellation(sql.FieldContains(FieldDeclineCode, v))
+}
+
+// DeclineCodeHasPrefix applies the HasPrefix predicate on the "decline_code" field.
+func DeclineCodeHasPrefix(v string) predicate.OrderCancellation {
+	return predicate.OrderCancellation(sql.FieldHasPrefix(FieldDeclineCode, v))
+}
+
+// DeclineCodeHasSuffix applies the HasSuffix predicate on the "decline_code" field.
+func DeclineCodeHasSuffix(v string) predicate.OrderCancellation {
+	return predicate.OrderCancellation(sql.FieldHasSuffix(FieldDeclineCode, v))
+}
+
+// DeclineCodeEqualFold applies the EqualFold predicate on the "decline_code" field.
+func DeclineCodeEqualFold(v string) predicate.OrderCancellation {
+	return predicate.OrderCancellation(sql.FieldEqualFold(FieldDeclineCode, v))
+}
+
+// DeclineCodeContainsFold applies the ContainsFold predicate on the "decline_code" field.
+func DeclineCodeContainsFold(v string) predicate.OrderCancellation {
+	return predicate.OrderCancellation(sql.FieldContainsFold(FieldDeclineCode, v))
 }
 
 // ReasonEQ applies the EQ predicate on the "reason" field.

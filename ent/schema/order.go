@@ -10,6 +10,9 @@ import (
 // Order is what was bought, with its address and totals.
 type Order struct{ ent.Schema }
 
+// Mixin adds why it was cancelled.
+func (Order) Mixin() []ent.Mixin { return []ent.Mixin{cancelReason{}} }
+
 // Annotations bound the state and the money.
 func (Order) Annotations() []schema.Annotation {
 	return table("orders", map[string]string{
@@ -39,6 +42,7 @@ func (Order) Fields() []ent.Field {
 		// Null once the key turned out to belong to another order.
 		field.String("idempotency_key").MaxLen(128).Optional().Nillable().Annotations(binary()),
 		field.Bytes("fingerprint").MaxLen(32),
+		// Why it was cancelled, for people.
 		field.String("cancel_reason").MaxLen(255),
 		field.Time("created_at").SchemaType(micros),
 		field.Time("updated_at").SchemaType(micros),
@@ -89,6 +93,9 @@ func (OrderItem) Indexes() []ent.Index {
 // in the transaction that cancels the order, or declares it lost with its Redis. Its id is the order's.
 type OrderCancellation struct{ ent.Schema }
 
+// Mixin adds why it was cancelled.
+func (OrderCancellation) Mixin() []ent.Mixin { return []ent.Mixin{cancelReason{}} }
+
 // Annotations bound the refund.
 func (OrderCancellation) Annotations() []schema.Annotation {
 	return table("order_cancellations", map[string]string{"refund_not_negative": "refund_amount >= 0"})
@@ -98,6 +105,7 @@ func (OrderCancellation) Annotations() []schema.Annotation {
 func (OrderCancellation) Fields() []ent.Field {
 	return []ent.Field{
 		field.String("id").StorageKey("order_id").MaxLen(26).SchemaType(asciiID).Annotations(binary()),
+		// Why, for people.
 		field.String("reason").MaxLen(255),
 		field.String("actor").MaxLen(64),
 		// What goes back to stock, "SKU:UNITS,..."; empty for nothing.

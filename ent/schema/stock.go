@@ -71,6 +71,9 @@ func (StockDedupLog) Indexes() []ent.Index {
 // whatever Redis claims.
 type StockReturn struct{ ent.Schema }
 
+// Mixin adds why it was cancelled.
+func (StockReturn) Mixin() []ent.Mixin { return []ent.Mixin{cancelReason{}} }
+
 // Annotations name the table.
 func (StockReturn) Annotations() []schema.Annotation { return table("stock_returns", nil) }
 
@@ -81,7 +84,7 @@ func (StockReturn) Fields() []ent.Field {
 		// The journal entry that gave them back; epoch 0 for returns of versions that did not record it.
 		field.Int64("epoch"),
 		field.String("entry_id").MaxLen(41),
-		// Why the order was cancelled.
+		// Why the order was cancelled, for people.
 		field.String("reason").MaxLen(255),
 		field.Time("returned_at").SchemaType(micros),
 	}

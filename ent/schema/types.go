@@ -9,6 +9,8 @@ import (
 // Ids are compared byte by byte: "Key" and "key" are two keys. SQLite does so by itself.
 var (
 	asciiID = map[string]string{dialect.MySQL: "char(26)"}
+	// asciiVarID is an id, or empty.
+	asciiVarID = map[string]string{dialect.MySQL: "varchar(26)"}
 	// micros is to the microsecond, in UTC.
 	micros = map[string]string{dialect.MySQL: "datetime(6)"}
 	code3  = map[string]string{dialect.MySQL: "char(3)"}

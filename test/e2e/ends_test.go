@@ -81,7 +81,7 @@ func TestOrder_EveryCardReachesItsFinalState(t *testing.T) {
 				return
 			}
 			o := s.inSQL(id, c.end)
-			if o.CancelReason != c.reason {
+			if o.CancelReason.Text != c.reason {
 				t.Errorf("cancelled because %q; want %q", o.CancelReason, c.reason)
 			}
 			s.stockIs(sku, c.left)
@@ -127,7 +127,7 @@ func TestPayOrder_PaidLaterOrExpires(t *testing.T) {
 		}
 	}
 	s.inSQL(first.Order.ID, order.Shipped)
-	if o := s.inSQL(second.Order.ID, order.Cancelled); o.CancelReason != "expired" {
+	if o := s.inSQL(second.Order.ID, order.Cancelled); o.CancelReason.Text != "expired" {
 		t.Errorf("it was cancelled because %q", o.CancelReason)
 	}
 	s.stockIs(sku, 3)
@@ -202,7 +202,7 @@ func TestCancelOrder_ByTheCustomer(t *testing.T) {
 		}
 	}
 	s.stockIs(sku, 5)
-	if o := s.inSQL(id, order.Cancelled); o.CancelReason != "by the customer: changed my mind" {
+	if o := s.inSQL(id, order.Cancelled); o.CancelReason.Text != "by the customer: changed my mind" {
 		t.Errorf("cancelled because %q", o.CancelReason)
 	}
 	if r, err := s.call("CheckoutService/PayOrder", token, payBody(id, goodCard)); err != nil || r.Code != "failed_precondition" {

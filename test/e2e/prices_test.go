@@ -36,7 +36,7 @@ func TestPayOrder_AnotherCardAfterADecline(t *testing.T) {
 		t.Errorf("another card: %s", r.Raw)
 	}
 	s.inSQL(paid, order.Shipped)
-	if o := s.inSQL(expires, order.Cancelled); o.CancelReason != "expired" {
+	if o := s.inSQL(expires, order.Cancelled); o.CancelReason.Text != "expired" {
 		t.Errorf("it was cancelled because %q", o.CancelReason)
 	}
 	s.stockIs(sku, 3)

@@ -65,7 +65,7 @@ func TestCancelOrder_ByAnOperator(t *testing.T) {
 	if err != nil || r.Status != http.StatusOK {
 		t.Fatalf("cancel: %s (%v)", r.Raw, err)
 	}
-	if o := s.inSQL(id, order.Cancelled); o.CancelReason != "by the shop: out of glue" {
+	if o := s.inSQL(id, order.Cancelled); o.CancelReason.Text != "by the shop: out of glue" {
 		t.Errorf("cancelled because %q", o.CancelReason)
 	}
 	s.eventually(10*time.Second, "the reason to be readable", func() bool {

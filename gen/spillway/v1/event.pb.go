@@ -156,10 +156,16 @@ type OrderEvent struct {
 	Snapshot []byte `protobuf:"bytes,3,opt,name=snapshot,proto3" json:"snapshot,omitempty"`
 	// When it happened.
 	Time *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=time,proto3" json:"time,omitempty"`
-	// The ledger's id of the charge (SETTLED), or why it was released (RELEASED).
+	// The ledger's id of the charge (SETTLED), or why it was released, for people (RELEASED).
 	Detail string `protobuf:"bytes,5,opt,name=detail,proto3" json:"detail,omitempty"`
 	// The W3C traceparent of the request that caused it; may be empty.
-	Traceparent   string `protobuf:"bytes,6,opt,name=traceparent,proto3" json:"traceparent,omitempty"`
+	Traceparent string `protobuf:"bytes,6,opt,name=traceparent,proto3" json:"traceparent,omitempty"`
+	// Why it was released (RELEASED). Unspecified in events of versions that had only detail.
+	CancelCode CancelCode `protobuf:"varint,7,opt,name=cancel_code,json=cancelCode,proto3,enum=spillway.v1.CancelCode" json:"cancel_code,omitempty"`
+	// The order that the idempotency key belongs to (RELEASED as a duplicate).
+	DuplicateOf string `protobuf:"bytes,8,opt,name=duplicate_of,json=duplicateOf,proto3" json:"duplicate_of,omitempty"`
+	// The payment provider's code (RELEASED because the card was declined).
+	DeclineCode   string `protobuf:"bytes,9,opt,name=decline_code,json=declineCode,proto3" json:"decline_code,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -236,6 +242,27 @@ func (x *OrderEvent) GetTraceparent() string {
 	return ""
 }
 
+func (x *OrderEvent) GetCancelCode() CancelCode {
+	if x != nil {
+		return x.CancelCode
+	}
+	return CancelCode_CANCEL_CODE_UNSPECIFIED
+}
+
+func (x *OrderEvent) GetDuplicateOf() string {
+	if x != nil {
+		return x.DuplicateOf
+	}
+	return ""
+}
+
+func (x *OrderEvent) GetDeclineCode() string {
+	if x != nil {
+		return x.DeclineCode
+	}
+	return ""
+}
+
 // OrderEventBatch is the body of one message in the queue.
 type OrderEventBatch struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -290,7 +317,7 @@ const file_spillway_v1_event_proto_rawDesc = "" +
 	"\rOrderSnapshot\x12(\n" +
 	"\x05order\x18\x01 \x01(\v2\x12.spillway.v1.OrderR\x05order\x12'\n" +
 	"\x0fidempotency_key\x18\x02 \x01(\tR\x0eidempotencyKey\x12 \n" +
-	"\vfingerprint\x18\x03 \x01(\fR\vfingerprint\"\xde\x01\n" +
+	"\vfingerprint\x18\x03 \x01(\fR\vfingerprint\"\xde\x02\n" +
 	"\n" +
 	"OrderEvent\x12/\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x1b.spillway.v1.OrderEventKindR\x04kind\x12\x19\n" +
@@ -298,7 +325,11 @@ const file_spillway_v1_event_proto_rawDesc = "" +
 	"\bsnapshot\x18\x03 \x01(\fR\bsnapshot\x12.\n" +
 	"\x04time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x16\n" +
 	"\x06detail\x18\x05 \x01(\tR\x06detail\x12 \n" +
-	"\vtraceparent\x18\x06 \x01(\tR\vtraceparent\"B\n" +
+	"\vtraceparent\x18\x06 \x01(\tR\vtraceparent\x128\n" +
+	"\vcancel_code\x18\a \x01(\x0e2\x17.spillway.v1.CancelCodeR\n" +
+	"cancelCode\x12!\n" +
+	"\fduplicate_of\x18\b \x01(\tR\vduplicateOf\x12!\n" +
+	"\fdecline_code\x18\t \x01(\tR\vdeclineCode\"B\n" +
 	"\x0fOrderEventBatch\x12/\n" +
 	"\x06events\x18\x01 \x03(\v2\x17.spillway.v1.OrderEventR\x06events*\x8e\x01\n" +
 	"\x0eOrderEventKind\x12 \n" +
@@ -330,17 +361,19 @@ var file_spillway_v1_event_proto_goTypes = []any{
 	(*OrderEventBatch)(nil),       // 3: spillway.v1.OrderEventBatch
 	(*Order)(nil),                 // 4: spillway.v1.Order
 	(*timestamppb.Timestamp)(nil), // 5: google.protobuf.Timestamp
+	(CancelCode)(0),               // 6: spillway.v1.CancelCode
 }
 var file_spillway_v1_event_proto_depIdxs = []int32{
 	4, // 0: spillway.v1.OrderSnapshot.order:type_name -> spillway.v1.Order
 	0, // 1: spillway.v1.OrderEvent.kind:type_name -> spillway.v1.OrderEventKind
 	5, // 2: spillway.v1.OrderEvent.time:type_name -> google.protobuf.Timestamp
-	2, // 3: spillway.v1.OrderEventBatch.events:type_name -> spillway.v1.OrderEvent
-	4, // [4:4] is the sub-list for method output_type
-	4, // [4:4] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	6, // 3: spillway.v1.OrderEvent.cancel_code:type_name -> spillway.v1.CancelCode
+	2, // 4: spillway.v1.OrderEventBatch.events:type_name -> spillway.v1.OrderEvent
+	5, // [5:5] is the sub-list for method output_type
+	5, // [5:5] is the sub-list for method input_type
+	5, // [5:5] is the sub-list for extension type_name
+	5, // [5:5] is the sub-list for extension extendee
+	0, // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_spillway_v1_event_proto_init() }

@@ -88,6 +88,87 @@ func (OrderState) EnumDescriptor() ([]byte, []int) {
 	return file_spillway_v1_order_proto_rawDescGZIP(), []int{0}
 }
 
+// CancelCode is why an order was cancelled.
+type CancelCode int32
+
+const (
+	// The order is not cancelled, or its reason has no code.
+	CancelCode_CANCEL_CODE_UNSPECIFIED CancelCode = 0
+	// The card was declined.
+	CancelCode_CANCEL_CODE_CARD_DECLINED CancelCode = 1
+	// The idempotency key belongs to another order.
+	CancelCode_CANCEL_CODE_DUPLICATE CancelCode = 2
+	// The order was placed without a card and not paid in time.
+	CancelCode_CANCEL_CODE_EXPIRED CancelCode = 3
+	// The outcome of the charge did not become known in time.
+	CancelCode_CANCEL_CODE_PAYMENT_UNKNOWN CancelCode = 4
+	// The ledger forbids the charge.
+	CancelCode_CANCEL_CODE_PAYMENT_VOIDED CancelCode = 5
+	// Redis lost the order before SQL had it.
+	CancelCode_CANCEL_CODE_LOST CancelCode = 6
+	// The card was charged after the order was cancelled.
+	CancelCode_CANCEL_CODE_CHARGED_LATE CancelCode = 7
+	// Its customer cancelled it.
+	CancelCode_CANCEL_CODE_BY_CUSTOMER CancelCode = 8
+	// An operator cancelled the order of a customer.
+	CancelCode_CANCEL_CODE_BY_SHOP CancelCode = 9
+)
+
+// Enum value maps for CancelCode.
+var (
+	CancelCode_name = map[int32]string{
+		0: "CANCEL_CODE_UNSPECIFIED",
+		1: "CANCEL_CODE_CARD_DECLINED",
+		2: "CANCEL_CODE_DUPLICATE",
+		3: "CANCEL_CODE_EXPIRED",
+		4: "CANCEL_CODE_PAYMENT_UNKNOWN",
+		5: "CANCEL_CODE_PAYMENT_VOIDED",
+		6: "CANCEL_CODE_LOST",
+		7: "CANCEL_CODE_CHARGED_LATE",
+		8: "CANCEL_CODE_BY_CUSTOMER",
+		9: "CANCEL_CODE_BY_SHOP",
+	}
+	CancelCode_value = map[string]int32{
+		"CANCEL_CODE_UNSPECIFIED":     0,
+		"CANCEL_CODE_CARD_DECLINED":   1,
+		"CANCEL_CODE_DUPLICATE":       2,
+		"CANCEL_CODE_EXPIRED":         3,
+		"CANCEL_CODE_PAYMENT_UNKNOWN": 4,
+		"CANCEL_CODE_PAYMENT_VOIDED":  5,
+		"CANCEL_CODE_LOST":            6,
+		"CANCEL_CODE_CHARGED_LATE":    7,
+		"CANCEL_CODE_BY_CUSTOMER":     8,
+		"CANCEL_CODE_BY_SHOP":         9,
+	}
+)
+
+func (x CancelCode) Enum() *CancelCode {
+	p := new(CancelCode)
+	*p = x
+	return p
+}
+
+func (x CancelCode) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (CancelCode) Descriptor() protoreflect.EnumDescriptor {
+	return file_spillway_v1_order_proto_enumTypes[1].Descriptor()
+}
+
+func (CancelCode) Type() protoreflect.EnumType {
+	return &file_spillway_v1_order_proto_enumTypes[1]
+}
+
+func (x CancelCode) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use CancelCode.Descriptor instead.
+func (CancelCode) EnumDescriptor() ([]byte, []int) {
+	return file_spillway_v1_order_proto_rawDescGZIP(), []int{1}
+}
+
 // Address is where a parcel goes.
 type Address struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -288,7 +369,7 @@ type Order struct {
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
 	// When its state last changed.
 	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
-	// Why a CANCELLED order was cancelled, such as "card_declined: insufficient_funds"; empty otherwise.
+	// Why a CANCELLED order was cancelled, for people; empty otherwise. Programs read cancel_code.
 	CancelReason string `protobuf:"bytes,13,opt,name=cancel_reason,json=cancelReason,proto3" json:"cancel_reason,omitempty"`
 	// Until when a PENDING order without a card can be paid by CheckoutService.PayOrder; then it is
 	// cancelled. Not set for an order that was placed with a card.
@@ -297,8 +378,15 @@ type Order struct {
 	RefundedTotal *Money `protobuf:"bytes,15,opt,name=refunded_total,json=refundedTotal,proto3" json:"refunded_total,omitempty"`
 	// What is to be given back and is not confirmed yet. Not set when that is nothing.
 	RefundPendingTotal *Money `protobuf:"bytes,16,opt,name=refund_pending_total,json=refundPendingTotal,proto3" json:"refund_pending_total,omitempty"`
-	unknownFields      protoimpl.UnknownFields
-	sizeCache          protoimpl.SizeCache
+	// Why a CANCELLED order was cancelled. Unspecified for other orders.
+	CancelCode CancelCode `protobuf:"varint,17,opt,name=cancel_code,json=cancelCode,proto3,enum=spillway.v1.CancelCode" json:"cancel_code,omitempty"`
+	// The order that the idempotency key belongs to, when cancel_code is CANCEL_CODE_DUPLICATE; empty otherwise.
+	DuplicateOf string `protobuf:"bytes,18,opt,name=duplicate_of,json=duplicateOf,proto3" json:"duplicate_of,omitempty"`
+	// The payment provider's code, such as "insufficient_funds", when cancel_code is CANCEL_CODE_CARD_DECLINED; empty
+	// otherwise.
+	DeclineCode   string `protobuf:"bytes,19,opt,name=decline_code,json=declineCode,proto3" json:"decline_code,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Order) Reset() {
@@ -441,6 +529,27 @@ func (x *Order) GetRefundPendingTotal() *Money {
 		return x.RefundPendingTotal
 	}
 	return nil
+}
+
+func (x *Order) GetCancelCode() CancelCode {
+	if x != nil {
+		return x.CancelCode
+	}
+	return CancelCode_CANCEL_CODE_UNSPECIFIED
+}
+
+func (x *Order) GetDuplicateOf() string {
+	if x != nil {
+		return x.DuplicateOf
+	}
+	return ""
+}
+
+func (x *Order) GetDeclineCode() string {
+	if x != nil {
+		return x.DeclineCode
+	}
+	return ""
 }
 
 // GetOrderRequest names an order.
@@ -787,7 +896,7 @@ type CancelOrderRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The id that PlaceOrder answered.
 	OrderId string `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
-	// Why, in the caller's words; kept with the order, after "by the customer" or, for an operator, "by the shop".
+	// Why, in the caller's words; kept in cancel_reason, after "by the customer" or, for an operator, "by the shop".
 	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1117,7 +1226,7 @@ const file_spillway_v1_order_proto_rawDesc = "" +
 	"\bquantity\x18\x03 \x01(\x05R\bquantity\x121\n" +
 	"\n" +
 	"unit_price\x18\x04 \x01(\v2\x12.spillway.v1.MoneyR\tunitPrice\x12(\n" +
-	"\x05total\x18\x05 \x01(\v2\x12.spillway.v1.MoneyR\x05total\"\x84\x06\n" +
+	"\x05total\x18\x05 \x01(\v2\x12.spillway.v1.MoneyR\x05total\"\x84\a\n" +
 	"\x05Order\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12-\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x17.spillway.v1.OrderStateR\x05state\x12\x1f\n" +
@@ -1141,7 +1250,11 @@ const file_spillway_v1_order_proto_rawDesc = "" +
 	"\vexpire_time\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"expireTime\x129\n" +
 	"\x0erefunded_total\x18\x0f \x01(\v2\x12.spillway.v1.MoneyR\rrefundedTotal\x12D\n" +
-	"\x14refund_pending_total\x18\x10 \x01(\v2\x12.spillway.v1.MoneyR\x12refundPendingTotal\"7\n" +
+	"\x14refund_pending_total\x18\x10 \x01(\v2\x12.spillway.v1.MoneyR\x12refundPendingTotal\x128\n" +
+	"\vcancel_code\x18\x11 \x01(\x0e2\x17.spillway.v1.CancelCodeR\n" +
+	"cancelCode\x12!\n" +
+	"\fduplicate_of\x18\x12 \x01(\tR\vduplicateOf\x12!\n" +
+	"\fdecline_code\x18\x13 \x01(\tR\vdeclineCode\"7\n" +
 	"\x0fGetOrderRequest\x12$\n" +
 	"\border_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\aorderId\"<\n" +
 	"\x10GetOrderResponse\x12(\n" +
@@ -1190,7 +1303,19 @@ const file_spillway_v1_order_proto_rawDesc = "" +
 	"\x10ORDER_STATE_PAID\x10\x02\x12\x19\n" +
 	"\x15ORDER_STATE_CANCELLED\x10\x03\x12\x17\n" +
 	"\x13ORDER_STATE_SHIPPED\x10\x04\x12\x1b\n" +
-	"\x17ORDER_STATE_SHIP_FAILED\x10\x052\xb4\x03\n" +
+	"\x17ORDER_STATE_SHIP_FAILED\x10\x05*\xa7\x02\n" +
+	"\n" +
+	"CancelCode\x12\x1b\n" +
+	"\x17CANCEL_CODE_UNSPECIFIED\x10\x00\x12\x1d\n" +
+	"\x19CANCEL_CODE_CARD_DECLINED\x10\x01\x12\x19\n" +
+	"\x15CANCEL_CODE_DUPLICATE\x10\x02\x12\x17\n" +
+	"\x13CANCEL_CODE_EXPIRED\x10\x03\x12\x1f\n" +
+	"\x1bCANCEL_CODE_PAYMENT_UNKNOWN\x10\x04\x12\x1e\n" +
+	"\x1aCANCEL_CODE_PAYMENT_VOIDED\x10\x05\x12\x14\n" +
+	"\x10CANCEL_CODE_LOST\x10\x06\x12\x1c\n" +
+	"\x18CANCEL_CODE_CHARGED_LATE\x10\a\x12\x1b\n" +
+	"\x17CANCEL_CODE_BY_CUSTOMER\x10\b\x12\x17\n" +
+	"\x13CANCEL_CODE_BY_SHOP\x10\t2\xb4\x03\n" +
 	"\fOrderService\x12L\n" +
 	"\bGetOrder\x12\x1c.spillway.v1.GetOrderRequest\x1a\x1d.spillway.v1.GetOrderResponse\"\x03\x90\x02\x01\x12R\n" +
 	"\n" +
@@ -1214,69 +1339,71 @@ func file_spillway_v1_order_proto_rawDescGZIP() []byte {
 	return file_spillway_v1_order_proto_rawDescData
 }
 
-var file_spillway_v1_order_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_spillway_v1_order_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
 var file_spillway_v1_order_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_spillway_v1_order_proto_goTypes = []any{
 	(OrderState)(0),               // 0: spillway.v1.OrderState
-	(*Address)(nil),               // 1: spillway.v1.Address
-	(*OrderLine)(nil),             // 2: spillway.v1.OrderLine
-	(*Order)(nil),                 // 3: spillway.v1.Order
-	(*GetOrderRequest)(nil),       // 4: spillway.v1.GetOrderRequest
-	(*GetOrderResponse)(nil),      // 5: spillway.v1.GetOrderResponse
-	(*ListOrdersRequest)(nil),     // 6: spillway.v1.ListOrdersRequest
-	(*ListOrdersResponse)(nil),    // 7: spillway.v1.ListOrdersResponse
-	(*WatchOrderRequest)(nil),     // 8: spillway.v1.WatchOrderRequest
-	(*WatchOrderResponse)(nil),    // 9: spillway.v1.WatchOrderResponse
-	(*CancelOrderRequest)(nil),    // 10: spillway.v1.CancelOrderRequest
-	(*CancelOrderResponse)(nil),   // 11: spillway.v1.CancelOrderResponse
-	(*RefundOrderRequest)(nil),    // 12: spillway.v1.RefundOrderRequest
-	(*RefundOrderResponse)(nil),   // 13: spillway.v1.RefundOrderResponse
-	(*Refund)(nil),                // 14: spillway.v1.Refund
-	(*Money)(nil),                 // 15: spillway.v1.Money
-	(*timestamppb.Timestamp)(nil), // 16: google.protobuf.Timestamp
+	(CancelCode)(0),               // 1: spillway.v1.CancelCode
+	(*Address)(nil),               // 2: spillway.v1.Address
+	(*OrderLine)(nil),             // 3: spillway.v1.OrderLine
+	(*Order)(nil),                 // 4: spillway.v1.Order
+	(*GetOrderRequest)(nil),       // 5: spillway.v1.GetOrderRequest
+	(*GetOrderResponse)(nil),      // 6: spillway.v1.GetOrderResponse
+	(*ListOrdersRequest)(nil),     // 7: spillway.v1.ListOrdersRequest
+	(*ListOrdersResponse)(nil),    // 8: spillway.v1.ListOrdersResponse
+	(*WatchOrderRequest)(nil),     // 9: spillway.v1.WatchOrderRequest
+	(*WatchOrderResponse)(nil),    // 10: spillway.v1.WatchOrderResponse
+	(*CancelOrderRequest)(nil),    // 11: spillway.v1.CancelOrderRequest
+	(*CancelOrderResponse)(nil),   // 12: spillway.v1.CancelOrderResponse
+	(*RefundOrderRequest)(nil),    // 13: spillway.v1.RefundOrderRequest
+	(*RefundOrderResponse)(nil),   // 14: spillway.v1.RefundOrderResponse
+	(*Refund)(nil),                // 15: spillway.v1.Refund
+	(*Money)(nil),                 // 16: spillway.v1.Money
+	(*timestamppb.Timestamp)(nil), // 17: google.protobuf.Timestamp
 }
 var file_spillway_v1_order_proto_depIdxs = []int32{
-	15, // 0: spillway.v1.OrderLine.unit_price:type_name -> spillway.v1.Money
-	15, // 1: spillway.v1.OrderLine.total:type_name -> spillway.v1.Money
+	16, // 0: spillway.v1.OrderLine.unit_price:type_name -> spillway.v1.Money
+	16, // 1: spillway.v1.OrderLine.total:type_name -> spillway.v1.Money
 	0,  // 2: spillway.v1.Order.state:type_name -> spillway.v1.OrderState
-	2,  // 3: spillway.v1.Order.lines:type_name -> spillway.v1.OrderLine
-	15, // 4: spillway.v1.Order.items_total:type_name -> spillway.v1.Money
-	15, // 5: spillway.v1.Order.shipping_total:type_name -> spillway.v1.Money
-	15, // 6: spillway.v1.Order.total:type_name -> spillway.v1.Money
-	1,  // 7: spillway.v1.Order.shipping_address:type_name -> spillway.v1.Address
-	16, // 8: spillway.v1.Order.create_time:type_name -> google.protobuf.Timestamp
-	16, // 9: spillway.v1.Order.update_time:type_name -> google.protobuf.Timestamp
-	16, // 10: spillway.v1.Order.expire_time:type_name -> google.protobuf.Timestamp
-	15, // 11: spillway.v1.Order.refunded_total:type_name -> spillway.v1.Money
-	15, // 12: spillway.v1.Order.refund_pending_total:type_name -> spillway.v1.Money
-	3,  // 13: spillway.v1.GetOrderResponse.order:type_name -> spillway.v1.Order
-	0,  // 14: spillway.v1.ListOrdersRequest.states:type_name -> spillway.v1.OrderState
-	16, // 15: spillway.v1.ListOrdersRequest.create_time_from:type_name -> google.protobuf.Timestamp
-	16, // 16: spillway.v1.ListOrdersRequest.create_time_to:type_name -> google.protobuf.Timestamp
-	3,  // 17: spillway.v1.ListOrdersResponse.orders:type_name -> spillway.v1.Order
-	3,  // 18: spillway.v1.WatchOrderResponse.order:type_name -> spillway.v1.Order
-	3,  // 19: spillway.v1.CancelOrderResponse.order:type_name -> spillway.v1.Order
-	15, // 20: spillway.v1.RefundOrderRequest.amount:type_name -> spillway.v1.Money
-	3,  // 21: spillway.v1.RefundOrderResponse.order:type_name -> spillway.v1.Order
-	14, // 22: spillway.v1.RefundOrderResponse.refund:type_name -> spillway.v1.Refund
-	15, // 23: spillway.v1.Refund.amount:type_name -> spillway.v1.Money
-	16, // 24: spillway.v1.Refund.create_time:type_name -> google.protobuf.Timestamp
-	16, // 25: spillway.v1.Refund.confirm_time:type_name -> google.protobuf.Timestamp
-	4,  // 26: spillway.v1.OrderService.GetOrder:input_type -> spillway.v1.GetOrderRequest
-	6,  // 27: spillway.v1.OrderService.ListOrders:input_type -> spillway.v1.ListOrdersRequest
-	8,  // 28: spillway.v1.OrderService.WatchOrder:input_type -> spillway.v1.WatchOrderRequest
-	10, // 29: spillway.v1.OrderService.CancelOrder:input_type -> spillway.v1.CancelOrderRequest
-	12, // 30: spillway.v1.OrderService.RefundOrder:input_type -> spillway.v1.RefundOrderRequest
-	5,  // 31: spillway.v1.OrderService.GetOrder:output_type -> spillway.v1.GetOrderResponse
-	7,  // 32: spillway.v1.OrderService.ListOrders:output_type -> spillway.v1.ListOrdersResponse
-	9,  // 33: spillway.v1.OrderService.WatchOrder:output_type -> spillway.v1.WatchOrderResponse
-	11, // 34: spillway.v1.OrderService.CancelOrder:output_type -> spillway.v1.CancelOrderResponse
-	13, // 35: spillway.v1.OrderService.RefundOrder:output_type -> spillway.v1.RefundOrderResponse
-	31, // [31:36] is the sub-list for method output_type
-	26, // [26:31] is the sub-list for method input_type
-	26, // [26:26] is the sub-list for extension type_name
-	26, // [26:26] is the sub-list for extension extendee
-	0,  // [0:26] is the sub-list for field type_name
+	3,  // 3: spillway.v1.Order.lines:type_name -> spillway.v1.OrderLine
+	16, // 4: spillway.v1.Order.items_total:type_name -> spillway.v1.Money
+	16, // 5: spillway.v1.Order.shipping_total:type_name -> spillway.v1.Money
+	16, // 6: spillway.v1.Order.total:type_name -> spillway.v1.Money
+	2,  // 7: spillway.v1.Order.shipping_address:type_name -> spillway.v1.Address
+	17, // 8: spillway.v1.Order.create_time:type_name -> google.protobuf.Timestamp
+	17, // 9: spillway.v1.Order.update_time:type_name -> google.protobuf.Timestamp
+	17, // 10: spillway.v1.Order.expire_time:type_name -> google.protobuf.Timestamp
+	16, // 11: spillway.v1.Order.refunded_total:type_name -> spillway.v1.Money
+	16, // 12: spillway.v1.Order.refund_pending_total:type_name -> spillway.v1.Money
+	1,  // 13: spillway.v1.Order.cancel_code:type_name -> spillway.v1.CancelCode
+	4,  // 14: spillway.v1.GetOrderResponse.order:type_name -> spillway.v1.Order
+	0,  // 15: spillway.v1.ListOrdersRequest.states:type_name -> spillway.v1.OrderState
+	17, // 16: spillway.v1.ListOrdersRequest.create_time_from:type_name -> google.protobuf.Timestamp
+	17, // 17: spillway.v1.ListOrdersRequest.create_time_to:type_name -> google.protobuf.Timestamp
+	4,  // 18: spillway.v1.ListOrdersResponse.orders:type_name -> spillway.v1.Order
+	4,  // 19: spillway.v1.WatchOrderResponse.order:type_name -> spillway.v1.Order
+	4,  // 20: spillway.v1.CancelOrderResponse.order:type_name -> spillway.v1.Order
+	16, // 21: spillway.v1.RefundOrderRequest.amount:type_name -> spillway.v1.Money
+	4,  // 22: spillway.v1.RefundOrderResponse.order:type_name -> spillway.v1.Order
+	15, // 23: spillway.v1.RefundOrderResponse.refund:type_name -> spillway.v1.Refund
+	16, // 24: spillway.v1.Refund.amount:type_name -> spillway.v1.Money
+	17, // 25: spillway.v1.Refund.create_time:type_name -> google.protobuf.Timestamp
+	17, // 26: spillway.v1.Refund.confirm_time:type_name -> google.protobuf.Timestamp
+	5,  // 27: spillway.v1.OrderService.GetOrder:input_type -> spillway.v1.GetOrderRequest
+	7,  // 28: spillway.v1.OrderService.ListOrders:input_type -> spillway.v1.ListOrdersRequest
+	9,  // 29: spillway.v1.OrderService.WatchOrder:input_type -> spillway.v1.WatchOrderRequest
+	11, // 30: spillway.v1.OrderService.CancelOrder:input_type -> spillway.v1.CancelOrderRequest
+	13, // 31: spillway.v1.OrderService.RefundOrder:input_type -> spillway.v1.RefundOrderRequest
+	6,  // 32: spillway.v1.OrderService.GetOrder:output_type -> spillway.v1.GetOrderResponse
+	8,  // 33: spillway.v1.OrderService.ListOrders:output_type -> spillway.v1.ListOrdersResponse
+	10, // 34: spillway.v1.OrderService.WatchOrder:output_type -> spillway.v1.WatchOrderResponse
+	12, // 35: spillway.v1.OrderService.CancelOrder:output_type -> spillway.v1.CancelOrderResponse
+	14, // 36: spillway.v1.OrderService.RefundOrder:output_type -> spillway.v1.RefundOrderResponse
+	32, // [32:37] is the sub-list for method output_type
+	27, // [27:32] is the sub-list for method input_type
+	27, // [27:27] is the sub-list for extension type_name
+	27, // [27:27] is the sub-list for extension extendee
+	0,  // [0:27] is the sub-list for field type_name
 }
 
 func init() { file_spillway_v1_order_proto_init() }
@@ -1290,7 +1417,7 @@ func file_spillway_v1_order_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_spillway_v1_order_proto_rawDesc), len(file_spillway_v1_order_proto_rawDesc)),
-			NumEnums:      1,
+			NumEnums:      2,
 			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   1,

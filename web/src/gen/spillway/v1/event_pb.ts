@@ -6,7 +6,7 @@ import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2"
 import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
-import type { Order } from "./order_pb";
+import type { CancelCode, Order } from "./order_pb";
 import { file_spillway_v1_order } from "./order_pb";
 import type { Message } from "@bufbuild/protobuf";
 
@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file spillway/v1/event.proto.
  */
 export const file_spillway_v1_event: GenFile = /*@__PURE__*/
-  fileDesc("ChdzcGlsbHdheS92MS9ldmVudC5wcm90bxILc3BpbGx3YXkudjEiYAoNT3JkZXJTbmFwc2hvdBIhCgVvcmRlchgBIAEoCzISLnNwaWxsd2F5LnYxLk9yZGVyEhcKD2lkZW1wb3RlbmN5X2tleRgCIAEoCRITCgtmaW5nZXJwcmludBgDIAEoDCKqAQoKT3JkZXJFdmVudBIpCgRraW5kGAEgASgOMhsuc3BpbGx3YXkudjEuT3JkZXJFdmVudEtpbmQSEAoIb3JkZXJfaWQYAiABKAkSEAoIc25hcHNob3QYAyABKAwSKAoEdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGZGV0YWlsGAUgASgJEhMKC3RyYWNlcGFyZW50GAYgASgJIjoKD09yZGVyRXZlbnRCYXRjaBInCgZldmVudHMYASADKAsyFy5zcGlsbHdheS52MS5PcmRlckV2ZW50Ko4BCg5PcmRlckV2ZW50S2luZBIgChxPUkRFUl9FVkVOVF9LSU5EX1VOU1BFQ0lGSUVEEAASHQoZT1JERVJfRVZFTlRfS0lORF9SRVNFUlZFRBABEhwKGE9SREVSX0VWRU5UX0tJTkRfU0VUVExFRBACEh0KGU9SREVSX0VWRU5UX0tJTkRfUkVMRUFTRUQQA0KjAQoPY29tLnNwaWxsd2F5LnYxQgpFdmVudFByb3RvUAFaN2dpdGh1Yi5jb20vc3BpbGx3YXkvc3BpbGx3YXkvZ2VuL3NwaWxsd2F5L3YxO3NwaWxsd2F5djGiAgNTWFiqAgtTcGlsbHdheS5WMcoCC1NwaWxsd2F5XFYx4gIXU3BpbGx3YXlcVjFcR1BCTWV0YWRhdGHqAgxTcGlsbHdheTo6VjFiBnByb3RvMw", [file_google_protobuf_timestamp, file_spillway_v1_order]);
+  fileDesc("ChdzcGlsbHdheS92MS9ldmVudC5wcm90bxILc3BpbGx3YXkudjEiYAoNT3JkZXJTbmFwc2hvdBIhCgVvcmRlchgBIAEoCzISLnNwaWxsd2F5LnYxLk9yZGVyEhcKD2lkZW1wb3RlbmN5X2tleRgCIAEoCRITCgtmaW5nZXJwcmludBgDIAEoDCKEAgoKT3JkZXJFdmVudBIpCgRraW5kGAEgASgOMhsuc3BpbGx3YXkudjEuT3JkZXJFdmVudEtpbmQSEAoIb3JkZXJfaWQYAiABKAkSEAoIc25hcHNob3QYAyABKAwSKAoEdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGZGV0YWlsGAUgASgJEhMKC3RyYWNlcGFyZW50GAYgASgJEiwKC2NhbmNlbF9jb2RlGAcgASgOMhcuc3BpbGx3YXkudjEuQ2FuY2VsQ29kZRIUCgxkdXBsaWNhdGVfb2YYCCABKAkSFAoMZGVjbGluZV9jb2RlGAkgASgJIjoKD09yZGVyRXZlbnRCYXRjaBInCgZldmVudHMYASADKAsyFy5zcGlsbHdheS52MS5PcmRlckV2ZW50Ko4BCg5PcmRlckV2ZW50S2luZBIgChxPUkRFUl9FVkVOVF9LSU5EX1VOU1BFQ0lGSUVEEAASHQoZT1JERVJfRVZFTlRfS0lORF9SRVNFUlZFRBABEhwKGE9SREVSX0VWRU5UX0tJTkRfU0VUVExFRBACEh0KGU9SREVSX0VWRU5UX0tJTkRfUkVMRUFTRUQQA0KjAQoPY29tLnNwaWxsd2F5LnYxQgpFdmVudFByb3RvUAFaN2dpdGh1Yi5jb20vc3BpbGx3YXkvc3BpbGx3YXkvZ2VuL3NwaWxsd2F5L3YxO3NwaWxsd2F5djGiAgNTWFiqAgtTcGlsbHdheS5WMcoCC1NwaWxsd2F5XFYx4gIXU3BpbGx3YXlcVjFcR1BCTWV0YWRhdGHqAgxTcGlsbHdheTo6VjFiBnByb3RvMw", [file_google_protobuf_timestamp, file_spillway_v1_order]);
 
 /**
  * OrderSnapshot is an order as it was when its stock was reserved: what is marshalled once, carried by Redis
@@ -88,7 +88,7 @@ export type OrderEvent = Message<"spillway.v1.OrderEvent"> & {
   time?: Timestamp | undefined;
 
   /**
-   * The ledger's id of the charge (SETTLED), or why it was released (RELEASED).
+   * The ledger's id of the charge (SETTLED), or why it was released, for people (RELEASED).
    *
    * @generated from field: string detail = 5;
    */
@@ -100,6 +100,27 @@ export type OrderEvent = Message<"spillway.v1.OrderEvent"> & {
    * @generated from field: string traceparent = 6;
    */
   traceparent: string;
+
+  /**
+   * Why it was released (RELEASED). Unspecified in events of versions that had only detail.
+   *
+   * @generated from field: spillway.v1.CancelCode cancel_code = 7;
+   */
+  cancelCode: CancelCode;
+
+  /**
+   * The order that the idempotency key belongs to (RELEASED as a duplicate).
+   *
+   * @generated from field: string duplicate_of = 8;
+   */
+  duplicateOf: string;
+
+  /**
+   * The payment provider's code (RELEASED because the card was declined).
+   *
+   * @generated from field: string decline_code = 9;
+   */
+  declineCode: string;
 };
 
 /**

@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file spillway/v1/order.proto.
  */
 export const file_spillway_v1_order: GenFile = /*@__PURE__*/
-  fileDesc("ChdzcGlsbHdheS92MS9vcmRlci5wcm90bxILc3BpbGx3YXkudjEiuAEKB0FkZHJlc3MSGAoEbmFtZRgBIAEoCUIKukgHcgUQARjIARIaCgZzdHJlZXQYAiABKAlCCrpIB3IFEAEYyAESFwoEY2l0eRgDIAEoCUIJukgGcgQQARhkEhcKBnJlZ2lvbhgEIAEoCUIHukgEcgIYZBIcCgtwb3N0YWxfY29kZRgFIAEoCUIHukgEcgIYFBInCgxjb3VudHJ5X2NvZGUYBiABKAlCEbpIDnIMMgpeW0EtWl17Mn0kIoMBCglPcmRlckxpbmUSCwoDc2t1GAEgASgJEgwKBG5hbWUYAiABKAkSEAoIcXVhbnRpdHkYAyABKAUSJgoKdW5pdF9wcmljZRgEIAEoCzISLnNwaWxsd2F5LnYxLk1vbmV5EiEKBXRvdGFsGAUgASgLMhIuc3BpbGx3YXkudjEuTW9uZXkiywQKBU9yZGVyEgoKAmlkGAEgASgJEiYKBXN0YXRlGAIgASgOMhcuc3BpbGx3YXkudjEuT3JkZXJTdGF0ZRITCgtjdXN0b21lcl9pZBgDIAEoCRIlCgVsaW5lcxgEIAMoCzIWLnNwaWxsd2F5LnYxLk9yZGVyTGluZRInCgtpdGVtc190b3RhbBgFIAEoCzISLnNwaWxsd2F5LnYxLk1vbmV5EioKDnNoaXBwaW5nX3RvdGFsGAYgASgLMhIuc3BpbGx3YXkudjEuTW9uZXkSIQoFdG90YWwYByABKAsyEi5zcGlsbHdheS52MS5Nb25leRINCgVlbWFpbBgIIAEoCRIuChBzaGlwcGluZ19hZGRyZXNzGAkgASgLMhQuc3BpbGx3YXkudjEuQWRkcmVzcxITCgt0cmFja2luZ19pZBgKIAEoCRIvCgtjcmVhdGVfdGltZRgLIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLdXBkYXRlX3RpbWUYDCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhUKDWNhbmNlbF9yZWFzb24YDSABKAkSLwoLZXhwaXJlX3RpbWUYDiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEioKDnJlZnVuZGVkX3RvdGFsGA8gASgLMhIuc3BpbGx3YXkudjEuTW9uZXkSMAoUcmVmdW5kX3BlbmRpbmdfdG90YWwYECABKAsyEi5zcGlsbHdheS52MS5Nb25leSIuCg9HZXRPcmRlclJlcXVlc3QSGwoIb3JkZXJfaWQYASABKAlCCbpIBnIEEAEYQCI1ChBHZXRPcmRlclJlc3BvbnNlEiEKBW9yZGVyGAEgASgLMhIuc3BpbGx3YXkudjEuT3JkZXIi9QEKEUxpc3RPcmRlcnNSZXF1ZXN0EhwKCXBhZ2Vfc2l6ZRgBIAEoBUIJukgGGgQYZCgAEhwKCnBhZ2VfdG9rZW4YAiABKAlCCLpIBXIDGMgBEjoKBnN0YXRlcxgDIAMoDjIXLnNwaWxsd2F5LnYxLk9yZGVyU3RhdGVCEbpIDpIBCxAFIgeCAQQQASAAEjQKEGNyZWF0ZV90aW1lX2Zyb20YBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjIKDmNyZWF0ZV90aW1lX3RvGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJRChJMaXN0T3JkZXJzUmVzcG9uc2USIgoGb3JkZXJzGAEgAygLMhIuc3BpbGx3YXkudjEuT3JkZXISFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIlAKEVdhdGNoT3JkZXJSZXF1ZXN0EhsKCG9yZGVyX2lkGAEgASgJQgm6SAZyBBABGEASHgoMcmVzdW1lX3Rva2VuGAIgASgJQgi6SAVyAxjIASJNChJXYXRjaE9yZGVyUmVzcG9uc2USIQoFb3JkZXIYASABKAsyEi5zcGlsbHdheS52MS5PcmRlchIUCgxyZXN1bWVfdG9rZW4YAiABKAkiSwoSQ2FuY2VsT3JkZXJSZXF1ZXN0EhsKCG9yZGVyX2lkGAEgASgJQgm6SAZyBBABGEASGAoGcmVhc29uGAIgASgJQgi6SAVyAxjIASI4ChNDYW5jZWxPcmRlclJlc3BvbnNlEiEKBW9yZGVyGAEgASgLMhIuc3BpbGx3YXkudjEuT3JkZXIilAEKElJlZnVuZE9yZGVyUmVxdWVzdBIbCghvcmRlcl9pZBgBIAEoCUIJukgGcgQQARhAEiIKBmFtb3VudBgCIAEoCzISLnNwaWxsd2F5LnYxLk1vbmV5EhoKBnJlYXNvbhgDIAEoCUIKukgHcgUQARjIARIhCg9pZGVtcG90ZW5jeV9rZXkYBCABKAlCCLpIBXIDGIABIl0KE1JlZnVuZE9yZGVyUmVzcG9uc2USIQoFb3JkZXIYASABKAsyEi5zcGlsbHdheS52MS5PcmRlchIjCgZyZWZ1bmQYAiABKAsyEy5zcGlsbHdheS52MS5SZWZ1bmQiqwEKBlJlZnVuZBIKCgJpZBgBIAEoCRIiCgZhbW91bnQYAiABKAsyEi5zcGlsbHdheS52MS5Nb25leRIOCgZyZWFzb24YAyABKAkSLwoLY3JlYXRlX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDGNvbmZpcm1fdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAqqQEKCk9yZGVyU3RhdGUSGwoXT1JERVJfU1RBVEVfVU5TUEVDSUZJRUQQABIXChNPUkRFUl9TVEFURV9QRU5ESU5HEAESFAoQT1JERVJfU1RBVEVfUEFJRBACEhkKFU9SREVSX1NUQVRFX0NBTkNFTExFRBADEhcKE09SREVSX1NUQVRFX1NISVBQRUQQBBIbChdPUkRFUl9TVEFURV9TSElQX0ZBSUxFRBAFMrQDCgxPcmRlclNlcnZpY2USTAoIR2V0T3JkZXISHC5zcGlsbHdheS52MS5HZXRPcmRlclJlcXVlc3QaHS5zcGlsbHdheS52MS5HZXRPcmRlclJlc3BvbnNlIgOQAgESUgoKTGlzdE9yZGVycxIeLnNwaWxsd2F5LnYxLkxpc3RPcmRlcnNSZXF1ZXN0Gh8uc3BpbGx3YXkudjEuTGlzdE9yZGVyc1Jlc3BvbnNlIgOQAgESVAoKV2F0Y2hPcmRlchIeLnNwaWxsd2F5LnYxLldhdGNoT3JkZXJSZXF1ZXN0Gh8uc3BpbGx3YXkudjEuV2F0Y2hPcmRlclJlc3BvbnNlIgOQAgEwARJVCgtDYW5jZWxPcmRlchIfLnNwaWxsd2F5LnYxLkNhbmNlbE9yZGVyUmVxdWVzdBogLnNwaWxsd2F5LnYxLkNhbmNlbE9yZGVyUmVzcG9uc2UiA5ACAhJVCgtSZWZ1bmRPcmRlchIfLnNwaWxsd2F5LnYxLlJlZnVuZE9yZGVyUmVxdWVzdBogLnNwaWxsd2F5LnYxLlJlZnVuZE9yZGVyUmVzcG9uc2UiA5ACAkKjAQoPY29tLnNwaWxsd2F5LnYxQgpPcmRlclByb3RvUAFaN2dpdGh1Yi5jb20vc3BpbGx3YXkvc3BpbGx3YXkvZ2VuL3NwaWxsd2F5L3YxO3NwaWxsd2F5djGiAgNTWFiqAgtTcGlsbHdheS5WMcoCC1NwaWxsd2F5XFYx4gIXU3BpbGx3YXlcVjFcR1BCTWV0YWRhdGHqAgxTcGlsbHdheTo6VjFiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_timestamp, file_spillway_v1_money]);
+  fileDesc("ChdzcGlsbHdheS92MS9vcmRlci5wcm90bxILc3BpbGx3YXkudjEiuAEKB0FkZHJlc3MSGAoEbmFtZRgBIAEoCUIKukgHcgUQARjIARIaCgZzdHJlZXQYAiABKAlCCrpIB3IFEAEYyAESFwoEY2l0eRgDIAEoCUIJukgGcgQQARhkEhcKBnJlZ2lvbhgEIAEoCUIHukgEcgIYZBIcCgtwb3N0YWxfY29kZRgFIAEoCUIHukgEcgIYFBInCgxjb3VudHJ5X2NvZGUYBiABKAlCEbpIDnIMMgpeW0EtWl17Mn0kIoMBCglPcmRlckxpbmUSCwoDc2t1GAEgASgJEgwKBG5hbWUYAiABKAkSEAoIcXVhbnRpdHkYAyABKAUSJgoKdW5pdF9wcmljZRgEIAEoCzISLnNwaWxsd2F5LnYxLk1vbmV5EiEKBXRvdGFsGAUgASgLMhIuc3BpbGx3YXkudjEuTW9uZXkipQUKBU9yZGVyEgoKAmlkGAEgASgJEiYKBXN0YXRlGAIgASgOMhcuc3BpbGx3YXkudjEuT3JkZXJTdGF0ZRITCgtjdXN0b21lcl9pZBgDIAEoCRIlCgVsaW5lcxgEIAMoCzIWLnNwaWxsd2F5LnYxLk9yZGVyTGluZRInCgtpdGVtc190b3RhbBgFIAEoCzISLnNwaWxsd2F5LnYxLk1vbmV5EioKDnNoaXBwaW5nX3RvdGFsGAYgASgLMhIuc3BpbGx3YXkudjEuTW9uZXkSIQoFdG90YWwYByABKAsyEi5zcGlsbHdheS52MS5Nb25leRINCgVlbWFpbBgIIAEoCRIuChBzaGlwcGluZ19hZGRyZXNzGAkgASgLMhQuc3BpbGx3YXkudjEuQWRkcmVzcxITCgt0cmFja2luZ19pZBgKIAEoCRIvCgtjcmVhdGVfdGltZRgLIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLdXBkYXRlX3RpbWUYDCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhUKDWNhbmNlbF9yZWFzb24YDSABKAkSLwoLZXhwaXJlX3RpbWUYDiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEioKDnJlZnVuZGVkX3RvdGFsGA8gASgLMhIuc3BpbGx3YXkudjEuTW9uZXkSMAoUcmVmdW5kX3BlbmRpbmdfdG90YWwYECABKAsyEi5zcGlsbHdheS52MS5Nb25leRIsCgtjYW5jZWxfY29kZRgRIAEoDjIXLnNwaWxsd2F5LnYxLkNhbmNlbENvZGUSFAoMZHVwbGljYXRlX29mGBIgASgJEhQKDGRlY2xpbmVfY29kZRgTIAEoCSIuCg9HZXRPcmRlclJlcXVlc3QSGwoIb3JkZXJfaWQYASABKAlCCbpIBnIEEAEYQCI1ChBHZXRPcmRlclJlc3BvbnNlEiEKBW9yZGVyGAEgASgLMhIuc3BpbGx3YXkudjEuT3JkZXIi9QEKEUxpc3RPcmRlcnNSZXF1ZXN0EhwKCXBhZ2Vfc2l6ZRgBIAEoBUIJukgGGgQYZCgAEhwKCnBhZ2VfdG9rZW4YAiABKAlCCLpIBXIDGMgBEjoKBnN0YXRlcxgDIAMoDjIXLnNwaWxsd2F5LnYxLk9yZGVyU3RhdGVCEbpIDpIBCxAFIgeCAQQQASAAEjQKEGNyZWF0ZV90aW1lX2Zyb20YBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjIKDmNyZWF0ZV90aW1lX3RvGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJRChJMaXN0T3JkZXJzUmVzcG9uc2USIgoGb3JkZXJzGAEgAygLMhIuc3BpbGx3YXkudjEuT3JkZXISFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIlAKEVdhdGNoT3JkZXJSZXF1ZXN0EhsKCG9yZGVyX2lkGAEgASgJQgm6SAZyBBABGEASHgoMcmVzdW1lX3Rva2VuGAIgASgJQgi6SAVyAxjIASJNChJXYXRjaE9yZGVyUmVzcG9uc2USIQoFb3JkZXIYASABKAsyEi5zcGlsbHdheS52MS5PcmRlchIUCgxyZXN1bWVfdG9rZW4YAiABKAkiSwoSQ2FuY2VsT3JkZXJSZXF1ZXN0EhsKCG9yZGVyX2lkGAEgASgJQgm6SAZyBBABGEASGAoGcmVhc29uGAIgASgJQgi6SAVyAxjIASI4ChNDYW5jZWxPcmRlclJlc3BvbnNlEiEKBW9yZGVyGAEgASgLMhIuc3BpbGx3YXkudjEuT3JkZXIilAEKElJlZnVuZE9yZGVyUmVxdWVzdBIbCghvcmRlcl9pZBgBIAEoCUIJukgGcgQQARhAEiIKBmFtb3VudBgCIAEoCzISLnNwaWxsd2F5LnYxLk1vbmV5EhoKBnJlYXNvbhgDIAEoCUIKukgHcgUQARjIARIhCg9pZGVtcG90ZW5jeV9rZXkYBCABKAlCCLpIBXIDGIABIl0KE1JlZnVuZE9yZGVyUmVzcG9uc2USIQoFb3JkZXIYASABKAsyEi5zcGlsbHdheS52MS5PcmRlchIjCgZyZWZ1bmQYAiABKAsyEy5zcGlsbHdheS52MS5SZWZ1bmQiqwEKBlJlZnVuZBIKCgJpZBgBIAEoCRIiCgZhbW91bnQYAiABKAsyEi5zcGlsbHdheS52MS5Nb25leRIOCgZyZWFzb24YAyABKAkSLwoLY3JlYXRlX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDGNvbmZpcm1fdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAqqQEKCk9yZGVyU3RhdGUSGwoXT1JERVJfU1RBVEVfVU5TUEVDSUZJRUQQABIXChNPUkRFUl9TVEFURV9QRU5ESU5HEAESFAoQT1JERVJfU1RBVEVfUEFJRBACEhkKFU9SREVSX1NUQVRFX0NBTkNFTExFRBADEhcKE09SREVSX1NUQVRFX1NISVBQRUQQBBIbChdPUkRFUl9TVEFURV9TSElQX0ZBSUxFRBAFKqcCCgpDYW5jZWxDb2RlEhsKF0NBTkNFTF9DT0RFX1VOU1BFQ0lGSUVEEAASHQoZQ0FOQ0VMX0NPREVfQ0FSRF9ERUNMSU5FRBABEhkKFUNBTkNFTF9DT0RFX0RVUExJQ0FURRACEhcKE0NBTkNFTF9DT0RFX0VYUElSRUQQAxIfChtDQU5DRUxfQ09ERV9QQVlNRU5UX1VOS05PV04QBBIeChpDQU5DRUxfQ09ERV9QQVlNRU5UX1ZPSURFRBAFEhQKEENBTkNFTF9DT0RFX0xPU1QQBhIcChhDQU5DRUxfQ09ERV9DSEFSR0VEX0xBVEUQBxIbChdDQU5DRUxfQ09ERV9CWV9DVVNUT01FUhAIEhcKE0NBTkNFTF9DT0RFX0JZX1NIT1AQCTK0AwoMT3JkZXJTZXJ2aWNlEkwKCEdldE9yZGVyEhwuc3BpbGx3YXkudjEuR2V0T3JkZXJSZXF1ZXN0Gh0uc3BpbGx3YXkudjEuR2V0T3JkZXJSZXNwb25zZSIDkAIBElIKCkxpc3RPcmRlcnMSHi5zcGlsbHdheS52MS5MaXN0T3JkZXJzUmVxdWVzdBofLnNwaWxsd2F5LnYxLkxpc3RPcmRlcnNSZXNwb25zZSIDkAIBElQKCldhdGNoT3JkZXISHi5zcGlsbHdheS52MS5XYXRjaE9yZGVyUmVxdWVzdBofLnNwaWxsd2F5LnYxLldhdGNoT3JkZXJSZXNwb25zZSIDkAIBMAESVQoLQ2FuY2VsT3JkZXISHy5zcGlsbHdheS52MS5DYW5jZWxPcmRlclJlcXVlc3QaIC5zcGlsbHdheS52MS5DYW5jZWxPcmRlclJlc3BvbnNlIgOQAgISVQoLUmVmdW5kT3JkZXISHy5zcGlsbHdheS52MS5SZWZ1bmRPcmRlclJlcXVlc3QaIC5zcGlsbHdheS52MS5SZWZ1bmRPcmRlclJlc3BvbnNlIgOQAgJCowEKD2NvbS5zcGlsbHdheS52MUIKT3JkZXJQcm90b1ABWjdnaXRodWIuY29tL3NwaWxsd2F5L3NwaWxsd2F5L2dlbi9zcGlsbHdheS92MTtzcGlsbHdheXYxogIDU1hYqgILU3BpbGx3YXkuVjHKAgtTcGlsbHdheVxWMeICF1NwaWxsd2F5XFYxXEdQQk1ldGFkYXRh6gIMU3BpbGx3YXk6OlYxYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_timestamp, file_spillway_v1_money]);
 
 /**
  * Address is where a parcel goes.
@@ -213,7 +213,7 @@ export type Order = Message<"spillway.v1.Order"> & {
   updateTime?: Timestamp | undefined;
 
   /**
-   * Why a CANCELLED order was cancelled, such as "card_declined: insufficient_funds"; empty otherwise.
+   * Why a CANCELLED order was cancelled, for people; empty otherwise. Programs read cancel_code.
    *
    * @generated from field: string cancel_reason = 13;
    */
@@ -240,6 +240,28 @@ export type Order = Message<"spillway.v1.Order"> & {
    * @generated from field: spillway.v1.Money refund_pending_total = 16;
    */
   refundPendingTotal?: Money | undefined;
+
+  /**
+   * Why a CANCELLED order was cancelled. Unspecified for other orders.
+   *
+   * @generated from field: spillway.v1.CancelCode cancel_code = 17;
+   */
+  cancelCode: CancelCode;
+
+  /**
+   * The order that the idempotency key belongs to, when cancel_code is CANCEL_CODE_DUPLICATE; empty otherwise.
+   *
+   * @generated from field: string duplicate_of = 18;
+   */
+  duplicateOf: string;
+
+  /**
+   * The payment provider's code, such as "insufficient_funds", when cancel_code is CANCEL_CODE_CARD_DECLINED; empty
+   * otherwise.
+   *
+   * @generated from field: string decline_code = 19;
+   */
+  declineCode: string;
 };
 
 /**
@@ -438,7 +460,7 @@ export type CancelOrderRequest = Message<"spillway.v1.CancelOrderRequest"> & {
   orderId: string;
 
   /**
-   * Why, in the caller's words; kept with the order, after "by the customer" or, for an operator, "by the shop".
+   * Why, in the caller's words; kept in cancel_reason, after "by the customer" or, for an operator, "by the shop".
    *
    * @generated from field: string reason = 2;
    */
@@ -648,6 +670,89 @@ export enum OrderState {
  */
 export const OrderStateSchema: GenEnum<OrderState> = /*@__PURE__*/
   enumDesc(file_spillway_v1_order, 0);
+
+/**
+ * CancelCode is why an order was cancelled.
+ *
+ * @generated from enum spillway.v1.CancelCode
+ */
+export enum CancelCode {
+  /**
+   * The order is not cancelled, or its reason has no code.
+   *
+   * @generated from enum value: CANCEL_CODE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * The card was declined.
+   *
+   * @generated from enum value: CANCEL_CODE_CARD_DECLINED = 1;
+   */
+  CARD_DECLINED = 1,
+
+  /**
+   * The idempotency key belongs to another order.
+   *
+   * @generated from enum value: CANCEL_CODE_DUPLICATE = 2;
+   */
+  DUPLICATE = 2,
+
+  /**
+   * The order was placed without a card and not paid in time.
+   *
+   * @generated from enum value: CANCEL_CODE_EXPIRED = 3;
+   */
+  EXPIRED = 3,
+
+  /**
+   * The outcome of the charge did not become known in time.
+   *
+   * @generated from enum value: CANCEL_CODE_PAYMENT_UNKNOWN = 4;
+   */
+  PAYMENT_UNKNOWN = 4,
+
+  /**
+   * The ledger forbids the charge.
+   *
+   * @generated from enum value: CANCEL_CODE_PAYMENT_VOIDED = 5;
+   */
+  PAYMENT_VOIDED = 5,
+
+  /**
+   * Redis lost the order before SQL had it.
+   *
+   * @generated from enum value: CANCEL_CODE_LOST = 6;
+   */
+  LOST = 6,
+
+  /**
+   * The card was charged after the order was cancelled.
+   *
+   * @generated from enum value: CANCEL_CODE_CHARGED_LATE = 7;
+   */
+  CHARGED_LATE = 7,
+
+  /**
+   * Its customer cancelled it.
+   *
+   * @generated from enum value: CANCEL_CODE_BY_CUSTOMER = 8;
+   */
+  BY_CUSTOMER = 8,
+
+  /**
+   * An operator cancelled the order of a customer.
+   *
+   * @generated from enum value: CANCEL_CODE_BY_SHOP = 9;
+   */
+  BY_SHOP = 9,
+}
+
+/**
+ * Describes the enum spillway.v1.CancelCode.
+ */
+export const CancelCodeSchema: GenEnum<CancelCode> = /*@__PURE__*/
+  enumDesc(file_spillway_v1_order, 1);
 
 /**
  * OrderService reads, watches and cancels the orders of the customer that the bearer token names, and refunds orders for operators.

@@ -1,0 +1,130 @@
+package order
+
+import (
+	"encoding/json"
+	"strings"
+)
+
+// CancelCode is why an order was cancelled, for programs.
+type CancelCode string
+
+// The codes, as SQL keeps them. The empty code is that of an order that is not cancelled, or of a reason that has none.
+const (
+	// CancelDeclined: the card was declined; CancelReason.DeclineCode is the provider's code.
+	CancelDeclined CancelCode = "card_declined"
+	// CancelDuplicate: the idempotency key belongs to another order, CancelReason.DuplicateOf.
+	CancelDuplicate CancelCode = "duplicate"
+	// CancelExpired: an order that was placed without a card was not paid in time.
+	CancelExpired CancelCode = "expired"
+	// CancelPaymentUnknown: the outcome of the charge did not become known in time.
+	CancelPaymentUnknown CancelCode = "payment_unknown"
+	// CancelPaymentVoided: the ledger forbids the charge.
+	CancelPaymentVoided CancelCode = "payment_voided"
+	// CancelLost: Redis lost the order before SQL had it.
+	CancelLost CancelCode = "lost"
+	// CancelChargedLate: the card was charged after the order was cancelled.
+	CancelChargedLate CancelCode = "charged_late"
+	// CancelByCustomer: its customer cancelled it.
+	CancelByCustomer CancelCode = "by_customer"
+	// CancelByShop: an operator cancelled the order of a customer.
+	CancelByShop CancelCode = "by_shop"
+)
+
+// CancelCodes lists every code but the empty one.
+func CancelCodes() []CancelCode {
+	return []CancelCode{
+		CancelDeclined, CancelDuplicate, CancelExpired, CancelPaymentUnknown, CancelPaymentVoided, CancelLost, CancelChargedLate,
+		CancelByCustomer, CancelByShop,
+	}
+}
+
+// cancelTexts are what people read, by code. Up to this version the text was all that was kept, so ParseCancelReason reads them too.
+var cancelTexts = map[CancelCode]string{
+	CancelDeclined:       "card_declined",
+	CancelDuplicate:      "duplicate of ",
+	CancelExpired:        "expired",
+	CancelPaymentUnknown: "payment_unknown",
+	CancelPaymentVoided:  "payment_voided",
+	CancelLost:           "lost with its Redis",
+	CancelChargedLate:    "charged after it was cancelled",
+	CancelByCustomer:     "by the customer",
+	CancelByShop:         "by the shop",
+}
+
+// textSeparator stands between the text of a code and the caller's words or the provider's code.
+const textSeparator = ": "
+
+// CancelReason is why an order was cancelled.
+type CancelReason struct {
+	Code CancelCode `json:"code,omitempty"`
+	// DuplicateOf is the order that the idempotency key belongs to; empty unless Code is CancelDuplicate.
+	DuplicateOf ID `json:"duplicate_of,omitempty"`
+	// DeclineCode is the payment provider's code; empty unless Code is CancelDeclined.
+	DeclineCode string `json:"decline_code,omitempty"`
+	// Text is for people only.
+	Text string `json:"text,omitempty"`
+}
+
+// CancelledAs is the reason of a code. Words, which may be empty, are added to its text.
+func CancelledAs(code CancelCode, words string) CancelReason {
+	r := CancelReason{Code: code, Text: cancelTexts[code]}
+	if words != "" {
+		r.Text += textSeparator + words
+	}
+	return r
+}
+
+// CancelledAsDeclined is the reason of an order whose card was declined with the provider's code.
+func CancelledAsDeclined(declineCode string) CancelReason {
+	r := CancelledAs(CancelDeclined, declineCode)
+	r.DeclineCode = declineCode
+	return r
+}
+
+// CancelledAsDuplicate is the reason of an order that came with the idempotency key of another one.
+func CancelledAsDuplicate(of ID) CancelReason {
+	return CancelReason{Code: CancelDuplicate, DuplicateOf: of, Text: cancelTexts[CancelDuplicate] + string(of)}
+}
+
+// String is the text.
+func (r CancelReason) String() string { return r.Text }
+
+// Encode makes the one text that Redis keeps with an order and in the journal. ParseCancelReason reads it.
+func (r CancelReason) Encode() string {
+	if r == (CancelReason{}) {
+		return ""
+	}
+	text, err := json.Marshal(r)
+	if err != nil { // Unreachable: the fields are texts.
+		return r.Text
+	}
+	return string(text)
+}
+
+// ParseCancelReason reads what Encode made, or the text that versions before it kept, whose code is found by its beginning. A text that
+// is neither has no code.
+func ParseCancelReason(s string) CancelReason {
+	var r CancelReason
+	if strings.HasPrefix(s, "{") && json.Unmarshal([]byte(s), &r) == nil {
+		return r
+	}
+	return parseCancelText(s)
+}
+
+// parseCancelText reads the text of versions that kept no code.
+func parseCancelText(s string) CancelReason {
+	if of, ok := strings.CutPrefix(s, cancelTexts[CancelDuplicate]); ok {
+		return CancelledAsDuplicate(ID(of))
+	}
+	text, words, _ := strings.Cut(s, textSeparator)
+	for _, code := range CancelCodes() {
+		if text != cancelTexts[code] {
+			continue
+		}
+		if code == CancelDeclined {
+			return CancelledAsDeclined(words)
+		}
+		return CancelReason{Code: code, Text: s}
+	}
+	return CancelReason{Text: s}
+}
