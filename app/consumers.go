@@ -47,7 +47,7 @@ func addConsumers(p *parts, a *api, c Config, broker queue.Broker, out workerSet
 
 // addDrains drains what the broker gives up, if it does that at all: a loop for each group.
 func addDrains(p *parts, broker queue.Broker, dead *store.DeadLetters, out workerSet) (workerSet, error) {
-	if !broker.Features().GivesUp {
+	if !broker.Features().DeadLetters {
 		return out, nil
 	}
 	for _, group := range []string{groupOrders, groupShipping, groupMail} {

@@ -1,15 +1,17 @@
-// Package queue is the port to the message queue between the order relay and the workers behind it. It is shaped by
-// leases: Receive hands a message to one consumer of a group for a time, Ack ends it, and a message that was not
-// acknowledged by then comes again, to whoever asks.
+// Package queue is the port to the message queue between the order relay and its consumers. Delivery is by lease:
+// Receive gives a message to one consumer of a consumer group for a limited time, Ack completes it, and a message that
+// is not acknowledged before its lease expires is redelivered to any consumer of the group.
 //
-// What holds for every adapter (package queuetest checks it):
+// Guarantees of every adapter, checked by package queuetest:
 //
-//   - Send returns nil only after the broker stored every message. After an error the messages may be stored or not:
-//     send them again. So a message may come twice, and consumers must be idempotent.
-//   - Each group gets every message of its topic, in no promised order, at least once; consumers of one group share.
-//   - Constructors neither block nor fail because the broker is down. Calls fail with ErrUnavailable until it is back
-//     and work again within HealTime, with nothing to be made anew by the caller.
-//   - Trace context (W3C traceparent) travels in the headers: Send injects it, Message.Context takes it out.
+//   - Send returns nil only after the broker stored every message. After an error the messages may or may not be stored:
+//     send them again. Duplicates are therefore possible, and consumers must be idempotent.
+//   - Each group receives every message of its topic at least once, in no particular order. The consumers of a group share the
+//     messages.
+//   - Constructors neither block nor fail while the broker is down. Calls fail with ErrUnavailable until it is back, and work
+//     again within MaxRecoveryTime. The caller does not recreate anything.
+//   - Trace context (W3C traceparent) is carried in the headers: Send injects it, Message.Context extracts it.
 //
-// What differs is declared in Features. Package redisstream keeps the queue in Redis, package rocketmq in RocketMQ.
+// Features declares the differences between adapters. Package redisstream implements the port on Redis Streams, package
+// rocketmq on RocketMQ.
 package queue

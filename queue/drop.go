@@ -7,13 +7,13 @@ import (
 	"time"
 )
 
-// Drop loses every nth message of one group for good: it is acknowledged and never handed out. It is for tests of what a shop does when
-// its broker never redelivers an accepted message to one group, which RocketMQ has done.
+// Drop returns a Broker that acknowledges every nth message of one group without delivering it, so that the message is
+// lost. It simulates a broker that never redelivers an accepted message to one group, as RocketMQ has done.
 func Drop(b Broker, group string, nth int64, log *slog.Logger) Broker {
-	return &dropping{Broker: b, group: group, nth: nth, log: log}
+	return &dropBroker{Broker: b, group: group, nth: nth, log: log}
 }
 
-type dropping struct {
+type dropBroker struct {
 	Broker
 	group string
 	nth   int64
@@ -21,26 +21,26 @@ type dropping struct {
 }
 
 // Consumer implements Broker.
-func (d *dropping) Consumer(topic, group string) (Consumer, error) {
+func (d *dropBroker) Consumer(topic, group string) (Consumer, error) {
 	c, err := d.Broker.Consumer(topic, group)
 	if err != nil || group != d.group {
 		return c, err
 	}
-	return &droppingConsumer{Consumer: c, dropping: d}, nil
+	return &dropConsumer{Consumer: c, dropBroker: d}, nil
 }
 
-type droppingConsumer struct {
+type dropConsumer struct {
 	Consumer
-	*dropping
+	*dropBroker
 
 	received atomic.Int64
 }
 
 // Close implements Consumer, which both embedded types do.
-func (c *droppingConsumer) Close(ctx context.Context) error { return c.Consumer.Close(ctx) }
+func (c *dropConsumer) Close(ctx context.Context) error { return c.Consumer.Close(ctx) }
 
-// Receive implements Consumer. A message that could not be acknowledged is not lost: it comes again, and may be handed out then.
-func (c *droppingConsumer) Receive(ctx context.Context, max int, lease time.Duration) ([]Message, error) {
+// Receive implements Consumer. A message that could not be acknowledged is redelivered, and may be delivered then.
+func (c *dropConsumer) Receive(ctx context.Context, max int, lease time.Duration) ([]Message, error) {
 	messages, err := c.Consumer.Receive(ctx, max, lease)
 	var kept []Message
 	for _, m := range messages {
@@ -49,7 +49,7 @@ func (c *droppingConsumer) Receive(ctx context.Context, max int, lease time.Dura
 			continue
 		}
 		ackErr := c.Ack(ctx, m)
-		c.log.WarnContext(ctx, "a message was dropped, as --simulate-queue-drop says", "group", c.group, "message", m.ID, "error", ackErr)
+		c.log.WarnContext(ctx, "message dropped by --simulate-queue-drop", "group", c.group, "message_id", m.ID, "error", ackErr)
 	}
 	return kept, err
 }

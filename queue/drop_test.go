@@ -11,9 +11,9 @@ import (
 	"github.com/spillway/spillway/queue"
 )
 
-// stubConsumer hands out one message a call, and remembers what was acknowledged.
+// stubConsumer delivers one message per Receive and records the acknowledged ones.
 type stubConsumer struct {
-	port
+	fakePort
 	sent  int
 	acked []string
 }
@@ -33,6 +33,7 @@ func (c *stubConsumer) Ack(_ context.Context, messages ...queue.Message) error {
 }
 
 func TestDrop_EveryThirdOfOneGroup(t *testing.T) {
+	t.Parallel()
 	for group, want := range map[string][]string{"orders": {"1", "2", "4", "5"}, "mail": {"1", "2", "3", "4", "5", "6"}} {
 		stub := &stubConsumer{}
 		c, err := queue.Drop(stub, "orders", 3, slog.New(slog.DiscardHandler)).Consumer("topic", group)

@@ -14,21 +14,23 @@ import (
 
 const (
 	scope = "github.com/spillway/spillway/queue"
-	// foreignLogInterval is the time between two log lines about the messages of one shop: a topic may hold thousands of them.
+	// foreignLogInterval is the time between two log lines about one foreign shop, because a topic may hold thousands
+	// of its messages.
 	foreignLogInterval = time.Minute
-	// foreignShopsMax bounds the shops that are logged apart; others share one line. Whoever can send can make up identities.
-	foreignShopsMax = 16
-	// foreignNameMax is how much of an identity is logged, in bytes; ours have 26.
-	foreignNameMax = 64
+	// maxForeignShops is the number of shops with log lines of their own. The others share one, because any sender can
+	// invent identities.
+	maxForeignShops = 16
+	// maxForeignNameBytes is the length to which a logged identity is truncated; ours have 26 bytes.
+	maxForeignNameBytes = 64
 )
 
-// The names in the log of what has no identity of its own there.
+// Names in the log for messages without an identity, and for shops above maxForeignShops.
 const (
 	shopUnnamed = "(none)"
 	shopOthers  = "(others)"
 )
 
-// foreign reports messages of other shops. It is safe for concurrent use.
+// foreign counts and logs messages of other shops. It is safe for concurrent use.
 type foreign struct {
 	shop    string
 	counter metric.Int64Counter
@@ -39,7 +41,7 @@ type foreign struct {
 	seen map[string]*sighting
 }
 
-// sighting is what was seen of one shop since it was logged last.
+// sighting is the number of messages of one shop since its last log line.
 type sighting struct {
 	loggedAt time.Time
 	messages int
@@ -47,14 +49,14 @@ type sighting struct {
 
 func newForeign(shop string, log *slog.Logger, now func() time.Time) (*foreign, error) {
 	counter, err := otel.Meter(scope).Int64Counter("spillway.queue.foreign_messages", metric.WithUnit("{messages}"),
-		metric.WithDescription("Messages of other shops on this shop's topic, or without a shop, that were acknowledged and not used."))
+		metric.WithDescription("Messages of other shops, or without a shop, on this shop's topic. They are acknowledged and not used."))
 	if err != nil {
 		return nil, fmt.Errorf("spillway.queue.foreign_messages: %w", err)
 	}
 	return &foreign{shop: shop, counter: counter, log: log, now: now, seen: make(map[string]*sighting)}, nil
 }
 
-// report counts the messages, and logs each shop of them at most once in foreignLogInterval.
+// report counts the messages and logs each of their shops at most once per foreignLogInterval.
 func (f *foreign) report(ctx context.Context, topic, group string, messages []Message) {
 	f.counter.Add(ctx, int64(len(messages)), metric.WithAttributes(attribute.String("group", group)))
 	byShop := make(map[string]int)
@@ -63,22 +65,22 @@ func (f *foreign) report(ctx context.Context, topic, group string, messages []Me
 	}
 	for shop, n := range byShop {
 		if total, name, due := f.note(shop, n); due {
-			f.log.WarnContext(ctx, "messages of another shop are on this shop's topic and were not used; give each shop its own --topic",
+			f.log.WarnContext(ctx, "acknowledged messages of another shop on this shop's topic; set a different --topic for each shop",
 				"topic", topic, "group", group, "foreign_shop", name, "shop", f.shop, "messages", total)
 		}
 	}
 }
 
-// note adds up what was seen of a shop, and returns the sum and the shop's name in the log when a line is due.
+// note adds n messages to a shop's count. When a log line is due it returns the count and the name for the log.
 func (f *foreign) note(shop string, n int) (total int, name string, due bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	name = shop[:min(len(shop), foreignNameMax)]
+	name = shop[:min(len(shop), maxForeignNameBytes)]
 	if name == "" {
 		name = shopUnnamed
 	}
 	s := f.seen[name]
-	if s == nil && len(f.seen) >= foreignShopsMax {
+	if s == nil && len(f.seen) >= maxForeignShops {
 		name = shopOthers
 		s = f.seen[name]
 	}

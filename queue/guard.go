@@ -8,26 +8,27 @@ import (
 	"github.com/spillway/spillway/breaker"
 )
 
-// Breaker guards the calls to a broker: one that is known not to answer is not asked.
+// Breaker guards calls to a broker: it rejects them at once while the broker is known to be unavailable.
 type Breaker interface {
 	breaker.Breaker
-	// Timeout bounds one call; for Receive, beyond the time for which it waits for messages.
+	// Timeout is the maximum duration of one call; for Receive it is added to Features.PollTimeout.
 	Timeout() time.Duration
 }
 
-// refusedPause is how long Receive waits when the breaker refuses it, so that a loop around it does not spin. It is well below
-// the delay after which a breaker lets a call try.
-const refusedPause = 200 * time.Millisecond
+// rejectedDelay is the time that Receive waits when the breaker rejects it, so that a loop around it does not spin. It
+// is well below the delay after which a breaker lets a trial call pass.
+const rejectedDelay = 200 * time.Millisecond
 
-// Guard puts breakers before every call to the broker: one before those that say something, and one before Receive. They are
-// two, because a Receive waits for messages for seconds, and as the one trial of an open breaker would hold up all sending.
-func Guard(b Broker, say, receive Breaker) Broker {
-	return &guarded{Broker: b, say: say, receive: receive}
+// Guard returns a Broker that puts a breaker before every call: receive before Receive, and command before Send, Ack
+// and Release. They are separate because a Receive waits for messages for seconds, and as the single trial call of an
+// open breaker it would hold up all sending.
+func Guard(b Broker, command, receive Breaker) Broker {
+	return &guarded{Broker: b, command: command, receive: receive}
 }
 
 type guarded struct {
 	Broker
-	say, receive Breaker
+	command, receive Breaker
 }
 
 // Producer implements Broker.
@@ -36,7 +37,7 @@ func (g *guarded) Producer() (Producer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return guardedProducer{p, g.say}, nil
+	return guardedProducer{p, g.command}, nil
 }
 
 // Consumer implements Broker.
@@ -45,35 +46,35 @@ func (g *guarded) Consumer(topic, group string) (Consumer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return guardedConsumer{Consumer: c, say: g.say, receive: g.receive, await: g.Features().Await}, nil
+	return guardedConsumer{Consumer: c, command: g.command, receive: g.receive, pollTimeout: g.Features().PollTimeout}, nil
 }
 
 type guardedProducer struct {
 	Producer
-	say Breaker
+	command Breaker
 }
 
 // Send implements Producer.
 func (p guardedProducer) Send(ctx context.Context, topic string, messages ...Outgoing) error {
-	return call(ctx, p.say, 0, func(ctx context.Context) error { return p.Producer.Send(ctx, topic, messages...) })
+	return call(ctx, p.command, 0, func(ctx context.Context) error { return p.Producer.Send(ctx, topic, messages...) })
 }
 
 type guardedConsumer struct {
 	Consumer
-	say, receive Breaker
-	await        time.Duration
+	command, receive Breaker
+	pollTimeout      time.Duration
 }
 
 // Receive implements Consumer.
 func (c guardedConsumer) Receive(ctx context.Context, max int, lease time.Duration) (messages []Message, err error) {
-	asked := false
-	err = call(ctx, c.receive, c.await, func(ctx context.Context) (err error) {
-		asked = true
+	called := false
+	err = call(ctx, c.receive, c.pollTimeout, func(ctx context.Context) (err error) {
+		called = true
 		messages, err = c.Consumer.Receive(ctx, max, lease)
 		return err
 	})
-	if !asked {
-		pause := time.NewTimer(refusedPause)
+	if !called {
+		pause := time.NewTimer(rejectedDelay)
 		defer pause.Stop()
 		select {
 		case <-ctx.Done():
@@ -85,35 +86,36 @@ func (c guardedConsumer) Receive(ctx context.Context, max int, lease time.Durati
 
 // Ack implements Consumer.
 func (c guardedConsumer) Ack(ctx context.Context, messages ...Message) error {
-	return call(ctx, c.say, 0, func(ctx context.Context) error { return c.Consumer.Ack(ctx, messages...) })
+	return call(ctx, c.command, 0, func(ctx context.Context) error { return c.Consumer.Ack(ctx, messages...) })
 }
 
 // Release implements Consumer.
 func (c guardedConsumer) Release(ctx context.Context, messages ...Message) error {
-	return call(ctx, c.say, 0, func(ctx context.Context) error { return c.Consumer.Release(ctx, messages...) })
+	return call(ctx, c.command, 0, func(ctx context.Context) error { return c.Consumer.Release(ctx, messages...) })
 }
 
-// call runs f, which may wait for messages for a while, under the breaker.
+// call runs f under the breaker. wait is the time that f may wait for messages in addition to the breaker's timeout.
 func call(ctx context.Context, b Breaker, wait time.Duration, f func(ctx context.Context) error) error {
-	var answer error
+	var result error
 	sent := false
 	err := breaker.DoBlocking(ctx, b, b.Timeout(), wait, func(ctx context.Context) error {
-		sent, answer = true, f(ctx)
-		if isAnswer(answer) {
+		sent, result = true, f(ctx)
+		if isResult(result) {
 			return nil
 		}
-		return answer
+		return result
 	})
 	switch {
 	case err == nil, sent:
-		return answer
+		return result
 	case errors.Is(err, breaker.ErrCallerLeft):
 		return err
 	}
 	return errors.Join(ErrUnavailable, err)
 }
 
-// isAnswer reports whether a call's result shows that the broker worked. A full topic, a name that it refuses and the like do.
-func isAnswer(err error) bool {
+// isResult reports whether a call's result shows that the broker worked. A full topic or a rejected name does, for
+// example.
+func isResult(err error) bool {
 	return !errors.Is(err, ErrUnavailable) && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled)
 }

@@ -6,13 +6,14 @@ import (
 )
 
 const (
-	// MaxBodyBytes bounds one body. Brokers take 4 MiB for a whole message; the headroom is for headers and framing.
+	// MaxBodyBytes is the maximum size of one body. Brokers accept 4 MiB for a whole message; the headroom is for
+	// headers and framing.
 	MaxBodyBytes = 4<<20 - 64<<10
-	// MaxHeaders bounds the number of headers of a message, trace context included.
+	// MaxHeaders is the maximum number of headers of a message, trace context included.
 	MaxHeaders = 32
-	// MaxHeaderBytes bounds the sum of all names and values.
+	// MaxHeaderBytes is the maximum total size of all header names and values.
 	MaxHeaderBytes = 8 << 10
-	// MaxNameBytes bounds the names of topics and groups.
+	// MaxNameBytes is the maximum length of the name of a topic or group.
 	MaxNameBytes = 64
 )
 
@@ -21,7 +22,7 @@ var (
 	headerPattern = regexp.MustCompile(`^[a-z0-9_-]+$`)
 )
 
-// CheckName says, by an error wrapping ErrInvalid, why a topic or group cannot have this name in every broker.
+// CheckName returns an error that wraps ErrInvalid if a topic or group cannot have this name in every broker.
 func CheckName(kind, name string) error {
 	if len(name) > MaxNameBytes || !namePattern.MatchString(name) {
 		return fmt.Errorf("%w: %s %q: take 1 to %d letters, digits, '-' or '_'", ErrInvalid, kind, name, MaxNameBytes)
@@ -29,7 +30,7 @@ func CheckName(kind, name string) error {
 	return nil
 }
 
-// Check says, by an error wrapping ErrTooLarge or ErrInvalid, why a message cannot be sent.
+// Check returns an error that wraps ErrTooLarge or ErrInvalid if the message cannot be sent.
 func (o Outgoing) Check() error {
 	if len(o.Body) == 0 {
 		return fmt.Errorf("%w: the body is empty, and not every broker takes that", ErrInvalid)

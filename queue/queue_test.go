@@ -19,7 +19,8 @@ func headers(n, valueBytes int) map[string]string {
 	return out
 }
 
-func TestCheck(t *testing.T) {
+func TestOutgoing_Check(t *testing.T) {
+	t.Parallel()
 	body := []byte("x")
 	for name, c := range map[string]struct {
 		message queue.Outgoing
@@ -49,7 +50,8 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-func TestCheckName(t *testing.T) {
+func TestCheckName_Bounds(t *testing.T) {
+	t.Parallel()
 	for name, ok := range map[string]bool{
 		"orders": true, "spillway-test_0": true, strings.Repeat("n", queue.MaxNameBytes): true,
 		"": false, "a.b": false, "%DLQ%x": false, "a b": false, strings.Repeat("n", queue.MaxNameBytes+1): false,
@@ -60,7 +62,8 @@ func TestCheckName(t *testing.T) {
 	}
 }
 
-func TestPrepareKeepsTheTraceOfAMessage(t *testing.T) {
+func TestPrepare_MessageWithTrace(t *testing.T) {
+	t.Parallel()
 	sc := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}})
 	ctx := trace.ContextWithSpanContext(t.Context(), sc)
 	own := map[string]string{"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
@@ -83,7 +86,8 @@ func TestPrepareKeepsTheTraceOfAMessage(t *testing.T) {
 	}
 }
 
-func TestPrepareWithoutATraceAddsNothing(t *testing.T) {
+func TestPrepare_NoTrace(t *testing.T) {
+	t.Parallel()
 	got, err := queue.Prepare(t.Context(), []queue.Outgoing{{Body: []byte("x")}})
 	if err != nil || got[0].Headers != nil {
 		t.Errorf("headers = %v, %v", got[0].Headers, err)

@@ -8,14 +8,15 @@ import (
 	"time"
 )
 
-// ShopHeader is the header that names the shop of a message.
+// ShopHeader is the header with the identity of a message's shop.
 const ShopHeader = "spillway-shop"
 
-// ForShop puts the shop's identity on every message that is sent, and keeps the messages of other shops from being received: they are
-// acknowledged, logged and counted. A message without an identity is treated like that of another shop. Identities are printable ASCII.
+// ForShop returns a Broker that adds the shop's identity to every sent message and delivers only messages of this shop.
+// Messages of other shops, or without an identity, are acknowledged, logged and counted. Identities are printable
+// ASCII.
 //
-// Two shops that share a topic and its groups take each other's messages. That costs no order, because the queue is a wake-up only and
-// each shop repairs what it misses, but it makes orders late: give each shop a topic of its own.
+// Two shops that share a topic and its groups take each other's messages. No order is lost, because the queue is only a
+// wake-up and each shop repairs missing messages, but orders are late: set a different topic for each shop.
 func ForShop(b Broker, shop string, log *slog.Logger) (Broker, error) {
 	foreign, err := newForeign(shop, log, time.Now)
 	if err != nil {
@@ -53,7 +54,7 @@ type shopProducer struct {
 	shop string
 }
 
-// Send implements Producer. The caller's headers stay as they are.
+// Send implements Producer. It does not change the caller's headers.
 func (p shopProducer) Send(ctx context.Context, topic string, messages ...Outgoing) error {
 	named := make([]Outgoing, len(messages))
 	for i, m := range messages {
@@ -71,7 +72,7 @@ type shopConsumer struct {
 	foreign            *foreign
 }
 
-// Receive implements Consumer. It returns none when all messages that came were foreign.
+// Receive implements Consumer. It returns none when all received messages were foreign.
 func (c shopConsumer) Receive(ctx context.Context, max int, lease time.Duration) ([]Message, error) {
 	messages, err := c.Consumer.Receive(ctx, max, lease)
 	if err != nil {
@@ -92,7 +93,7 @@ func (c shopConsumer) Receive(ctx context.Context, max int, lease time.Duration)
 		if len(own) == 0 {
 			return nil, fmt.Errorf("acknowledge the messages of other shops: %w", err)
 		}
-		return own, nil // The others come again.
+		return own, nil // The others are redelivered.
 	}
 	c.foreign.report(ctx, c.topic, c.group, others)
 	return own, nil

@@ -18,9 +18,9 @@ import (
 	"github.com/spillway/spillway/queue"
 )
 
-// fakeTopic is a broker, a producer and a consumer of one topic, which hands out each message once.
+// fakeTopic is a broker, a producer and a consumer of one topic, which delivers each message once.
 type fakeTopic struct {
-	port
+	fakePort
 	sent, acked []queue.Message
 	ackErr      error
 }
@@ -49,7 +49,7 @@ func (f *fakeTopic) Ack(_ context.Context, messages ...queue.Message) error {
 	return f.ackErr
 }
 
-// shopEnds are a shop's producer and consumer on the topic.
+// shopEnds returns a producer and a consumer of the shop on the topic.
 func shopEnds(t *testing.T, b queue.Broker, shop string, log *slog.Logger) (queue.Producer, queue.Consumer) {
 	t.Helper()
 	b, err1 := queue.ForShop(b, shop, log)
@@ -69,7 +69,7 @@ func bodies(messages []queue.Message) string {
 	return strings.Join(out, " ")
 }
 
-// TestForShop_TwoShopsOnOneTopic: each receives its own messages only, and acknowledges the others.
+// TestForShop_TwoShopsOnOneTopic checks that each shop receives its own messages only and acknowledges the others.
 func TestForShop_TwoShopsOnOneTopic(t *testing.T) {
 	counted := countForeign(t)
 	topic := &fakeTopic{}
@@ -94,9 +94,11 @@ func TestForShop_TwoShopsOnOneTopic(t *testing.T) {
 	}
 }
 
-// TestForShop_AckOfForeignMessagesFails: own messages are handed out all the same; without any the caller hears of the failure.
+// TestForShop_AckOfForeignMessagesFails checks that own messages are delivered all the same; without any the caller
+// gets the error.
 func TestForShop_AckOfForeignMessagesFails(t *testing.T) {
-	topic := &fakeTopic{ackErr: errBlown}
+	t.Parallel()
+	topic := &fakeTopic{ackErr: errOpen}
 	quiet := slog.New(slog.DiscardHandler)
 	sendA, receiveA := shopEnds(t, topic, "A", quiet)
 	sendB, _ := shopEnds(t, topic, "B", quiet)
@@ -108,13 +110,14 @@ func TestForShop_AckOfForeignMessagesFails(t *testing.T) {
 	if got, err := receiveA.Receive(t.Context(), 2, time.Minute); err != nil || len(got) != 1 {
 		t.Errorf("received %d messages, %v; want the own one", len(got), err)
 	}
-	if got, err := receiveA.Receive(t.Context(), 2, time.Minute); !errors.Is(err, errBlown) || len(got) != 0 {
-		t.Errorf("received %d messages, %v; want %v", len(got), err, errBlown)
+	if got, err := receiveA.Receive(t.Context(), 2, time.Minute); !errors.Is(err, errOpen) || len(got) != 0 {
+		t.Errorf("received %d messages, %v; want %v", len(got), err, errOpen)
 	}
 }
 
-// TestForShop_ForeignMessagesAreLoggedOnceAMinute, with how many there were.
+// TestForShop_ForeignMessagesAreLoggedOnceAMinute checks the lines and the number of messages in them.
 func TestForShop_ForeignMessagesAreLoggedOnceAMinute(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		topic, log := &fakeTopic{}, &bytes.Buffer{}
 		_, receiveA := shopEnds(t, topic, "A", slog.New(slog.NewTextHandler(log, nil)))
@@ -142,7 +145,7 @@ func TestForShop_ForeignMessagesAreLoggedOnceAMinute(t *testing.T) {
 	})
 }
 
-// countForeign is what spillway.queue.foreign_messages counts.
+// countForeign returns the value of the counter spillway.queue.foreign_messages.
 func countForeign(t *testing.T) *foreignCounter {
 	t.Helper()
 	c := &foreignCounter{}

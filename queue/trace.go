@@ -7,11 +7,11 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 )
 
-// traceHeader is the one of the W3C's headers that is always there when there is a trace.
+// traceHeader is the one W3C header that every trace context has.
 const traceHeader = "traceparent"
 
-// Prepare checks the messages and returns them with the trace context of ctx in their headers. The caller's maps stay
-// as they are, and a message that carries a trace context of its own keeps it. Adapters call it in Send.
+// Prepare checks the messages and returns copies with the trace context of ctx in their headers. It does not change the
+// caller's maps, and a message with a trace context of its own keeps it. Adapters call it in Send.
 func Prepare(ctx context.Context, messages []Outgoing) ([]Outgoing, error) {
 	carrier := propagation.MapCarrier{}
 	propagation.TraceContext{}.Inject(ctx, carrier)
@@ -31,7 +31,8 @@ func Prepare(ctx context.Context, messages []Outgoing) ([]Outgoing, error) {
 	return out, nil
 }
 
-// Context returns ctx with the trace context that the message carries, as a remote parent. Without one it is ctx.
+// Context returns ctx with the trace context of the message as a remote parent, or ctx unchanged if the message has
+// none.
 func (m Message) Context(ctx context.Context) context.Context {
 	return propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier(m.Headers))
 }

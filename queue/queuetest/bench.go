@@ -12,14 +12,14 @@ import (
 )
 
 const (
-	// benchBody is about a relay's envelope: 200 events of 600 bytes.
+	// benchBody is the size of an envelope of the relay, in bytes: 200 events of 600 bytes.
 	benchBody = 120_000
-	// benchEvents is how many events such a body holds.
+	// benchEvents is the number of events in such a body.
 	benchEvents = 200
 )
 
-// Bench measures how many messages of a relay's size go through a topic, from sender to acknowledgement, with several
-// senders and receivers.
+// Bench measures the throughput of messages of an envelope's size, from Send to Ack, with several senders and
+// receivers.
 func Bench(b *testing.B, h Harness) {
 	for _, workers := range []int{1, 4} {
 		b.Run(fmt.Sprintf("workers=%d", workers), func(b *testing.B) { bench(b, h, workers) })
@@ -57,7 +57,7 @@ func bench(b *testing.B, h Harness, workers int) {
 	b.ReportMetric(float64(l.n)*benchEvents/b.Elapsed().Seconds(), "events/s")
 }
 
-// load is n messages on their way.
+// load sends and receives n messages.
 type load struct {
 	b              *testing.B
 	p              queue.Producer
@@ -67,7 +67,7 @@ type load struct {
 	sent, received atomic.Int64
 }
 
-// send sends until n messages are sent by all senders.
+// send sends until all senders together have sent n messages.
 func (l *load) send(ctx context.Context) {
 	body := queue.Outgoing{Body: bytes.Repeat([]byte("x"), benchBody)}
 	for l.sent.Add(1) <= l.n {

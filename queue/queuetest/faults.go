@@ -12,28 +12,28 @@ import (
 )
 
 const (
-	// failsWithin bounds one call while the server is away.
-	failsWithin = 15 * time.Second
-	// flowTime is how long messages flow before and after the kill.
-	flowTime = 2 * time.Second
+	// maxFailTime is the maximum duration of one call while the server is down.
+	maxFailTime = 15 * time.Second
+	// flowDuration is the time for which messages flow before and after the kill.
+	flowDuration = 2 * time.Second
 )
 
-// wantUnavailable fails the test unless the call fails with queue.ErrUnavailable, in bounded time.
+// wantUnavailable fails the test unless the call fails with queue.ErrUnavailable within maxFailTime.
 func wantUnavailable(t *testing.T, what string, call func() error) {
 	t.Helper()
 	start := time.Now()
 	if err := call(); !errors.Is(err, queue.ErrUnavailable) {
 		t.Errorf("%s: %v, want %v", what, err, queue.ErrUnavailable)
 	}
-	if took := time.Since(start); took > failsWithin {
-		t.Errorf("%s took %v to fail, want at most %v", what, took, failsWithin)
+	if took := time.Since(start); took > maxFailTime {
+		t.Errorf("%s took %v to fail, want at most %v", what, took, maxFailTime)
 	}
 }
 
-// sendOnceHealed sends until it succeeds, for queue.HealTime.
-func (f *fixture) sendOnceHealed(t *testing.T, p queue.Producer, body string) {
+// sendOnceRecovered retries a Send until it succeeds, for at most queue.MaxRecoveryTime.
+func (f *fixture) sendOnceRecovered(t *testing.T, p queue.Producer, body string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), queue.HealTime)
+	ctx, cancel := context.WithTimeout(t.Context(), queue.MaxRecoveryTime)
 	defer cancel()
 	var last error
 	for ctx.Err() == nil {
@@ -46,37 +46,37 @@ func (f *fixture) sendOnceHealed(t *testing.T, p queue.Producer, body string) {
 		}
 		wait(t, 100*time.Millisecond)
 	}
-	t.Fatalf("nothing could be sent within %v; the last failure was: %v", queue.HealTime, last)
+	t.Fatalf("wantNothing could be sent within %v; the last error was: %v", queue.MaxRecoveryTime, last)
 }
 
-// wantHealed fails the test unless a message goes from p to c within queue.HealTime.
-func (f *fixture) wantHealed(t *testing.T, p queue.Producer, c queue.Consumer) {
+// wantRecovered fails the test unless a message is delivered from p to c within queue.MaxRecoveryTime.
+func (f *fixture) wantRecovered(t *testing.T, p queue.Producer, c queue.Consumer) {
 	t.Helper()
 	start := time.Now()
-	f.sendOnceHealed(t, p, "healed")
+	f.sendOnceRecovered(t, p, "recovered")
 	for {
-		got := f.receiveOnceHealed(t, c, 1)
+		got := f.receiveOnceRecovered(t, c, 1)
 		ack(t, c, got...)
-		if string(got[0].Body) == "healed" {
+		if string(got[0].Body) == "recovered" {
 			break
 		}
 	}
 	took := time.Since(start)
-	if took > queue.HealTime {
-		t.Errorf("healing took %v, want at most %v", took, queue.HealTime)
+	if took > queue.MaxRecoveryTime {
+		t.Errorf("recovery took %v, want at most %v", took, queue.MaxRecoveryTime)
 	}
-	t.Logf("healed after %v", took.Round(10*time.Millisecond))
+	t.Logf("recovered after %v", took.Round(10*time.Millisecond))
 }
 
 func testFrozen(t *testing.T, h Harness) {
 	server, ok := h.Server.(Freezer)
 	if !ok {
-		t.Log("this server lives in the process of the test and cannot be frozen; down at start and kill follow")
+		t.Log("skipped the freeze: the server runs in the test's process")
 		return
 	}
 	f := newFixture(t, h, 1)
 	p, c := f.producer(t), f.consumer(t, 0)
-	f.wantHealed(t, p, c)
+	f.wantRecovered(t, p, c)
 	server.Freeze(t)
 	thaw := sync.OnceFunc(func() { server.Thaw(t) })
 	defer thaw()
@@ -86,7 +86,7 @@ func testFrozen(t *testing.T, h Harness) {
 		return err
 	})
 	thaw()
-	f.wantHealed(t, p, c)
+	f.wantRecovered(t, p, c)
 }
 
 func testDownAtStart(t *testing.T, h Harness) {
@@ -96,8 +96,8 @@ func testDownAtStart(t *testing.T, h Harness) {
 	start := time.Now()
 	f := newFixture(t, h, 1)
 	p, c := f.producer(t), f.consumer(t, 0)
-	if took := time.Since(start); took > promptly {
-		t.Errorf("the constructors took %v without a server, want at most %v", took, promptly)
+	if took := time.Since(start); took > promptTimeout {
+		t.Errorf("the constructors took %v without a server, want at most %v", took, promptTimeout)
 	}
 	wantUnavailable(t, "Send", func() error { return p.Send(t.Context(), f.topic, queue.Outgoing{Body: []byte("x")}) })
 	wantUnavailable(t, "Receive", func() error {
@@ -105,14 +105,14 @@ func testDownAtStart(t *testing.T, h Harness) {
 		return err
 	})
 	restart()
-	f.wantHealed(t, p, c)
+	f.wantRecovered(t, p, c)
 }
 
 func testKill(t *testing.T, h Harness) {
 	f := newFixture(t, h, 2)
 	p, c := f.producer(t), f.consumer(t, 0)
 	w := &flow{f: f, stored: make(map[string]bool), seen: make(map[string]int)}
-	f.wantHealed(t, p, f.consumer(t, 1))
+	f.wantRecovered(t, p, f.consumer(t, 1))
 	ctx, cancel := context.WithCancel(t.Context())
 	var receivers, senders sync.WaitGroup
 	defer receivers.Wait()
@@ -125,12 +125,12 @@ func testKill(t *testing.T, h Harness) {
 	for range 2 {
 		receivers.Go(func() { w.receive(ctx, c) })
 	}
-	wait(t, flowTime)
+	wait(t, flowDuration)
 	h.Server.Kill(t)
-	wait(t, flowTime)
+	wait(t, flowDuration)
 	h.Server.Restart(t)
-	f.wantHealed(t, p, f.consumer(t, 1))
-	wait(t, flowTime)
+	f.wantRecovered(t, p, f.consumer(t, 1))
+	wait(t, flowDuration)
 	stopSending()
 	senders.Wait()
 	w.wantAll(t)

@@ -11,17 +11,18 @@ import (
 )
 
 const (
-	// patience is how long the suite waits for what should take moments on a healthy server.
-	patience = 30 * time.Second
-	// promptly bounds what should happen at once, on a busy machine. It is less than the 5 s for which a Receive waits for messages.
-	promptly = 4 * time.Second
-	// slack is added to a wait for something that ends with the wait: it costs time only where the test fails.
+	// healthyTimeout is the timeout for operations that take moments on a healthy server.
+	healthyTimeout = 30 * time.Second
+	// promptTimeout is the timeout for operations that are immediate, on a busy machine. It is less than the 5 s of a
+	// long poll.
+	promptTimeout = 4 * time.Second
+	// slack is added to the timeout of waits that end early: it costs time only when the test fails.
 	slack = 20 * time.Second
-	// longLease outlasts any test.
+	// longLease does not expire during any test.
 	longLease = 10 * time.Minute
 )
 
-// fixture is a fresh topic with its groups on an open broker.
+// fixture is a new topic with its groups on an open broker.
 type fixture struct {
 	h      Harness
 	topic  string
@@ -50,7 +51,7 @@ type closable interface {
 // closeWithin closes what a test opened. The context of a test has ended by the time its cleanup runs.
 func closeWithin(t *testing.T, what string, c closable) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), patience)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), healthyTimeout)
 	defer cancel()
 	if err := c.Close(ctx); err != nil {
 		t.Errorf("close the %s: %v", what, err)
@@ -103,8 +104,8 @@ func receive(t *testing.T, c queue.Consumer, n int, lease, within time.Duration)
 	return out
 }
 
-// nothing fails the test when a message comes within the time.
-func nothing(t *testing.T, c queue.Consumer, lease, within time.Duration) {
+// wantNothing fails the test if a message arrives within the time.
+func wantNothing(t *testing.T, c queue.Consumer, lease, within time.Duration) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), within)
 	defer cancel()
@@ -129,7 +130,7 @@ func ack(t *testing.T, c queue.Consumer, messages ...queue.Message) {
 	}
 }
 
-// numbered are n different bodies.
+// numbered returns n different bodies.
 func numbered(n int) []string {
 	out := make([]string, n)
 	for i := range out {

@@ -10,18 +10,18 @@ import (
 	"github.com/spillway/spillway/queue"
 )
 
-// flow sends numbered messages and receives them, until it is stopped.
+// flow sends numbered messages and receives them until it is stopped.
 type flow struct {
 	f *fixture
 
 	mu     sync.Mutex
 	stored map[string]bool
 	seen   map[string]int
-	// failures are those of Send and Receive.
+	// failures is the number of failed calls.
 	failures int
 }
 
-// send sends the next number until it is stored, as a caller has to.
+// send retries each message until it is stored, as a caller has to.
 func (w *flow) send(ctx context.Context, p queue.Producer, name string) {
 	for i := 0; ctx.Err() == nil; i++ {
 		body := fmt.Sprintf("%s-%d", name, i)
@@ -36,8 +36,8 @@ func (w *flow) send(ctx context.Context, p queue.Producer, name string) {
 	}
 }
 
-// receive receives and acknowledges. A message has come when it was received: one whose acknowledgement failed may be
-// acknowledged all the same, if only the answer was lost, and then it does not come again.
+// receive receives and acknowledges. A message counts once it was received: if its acknowledgement failed it may be
+// acknowledged all the same, when only the reply was lost, and then it is not redelivered.
 func (w *flow) receive(ctx context.Context, c queue.Consumer) {
 	for ctx.Err() == nil {
 		got, err := c.Receive(ctx, 16, w.f.h.Lease)
@@ -65,7 +65,7 @@ func (w *flow) note(err error, ok func()) bool {
 	return true
 }
 
-// missing are the messages that were stored and not received.
+// missing counts the stored messages that were not received, all stored messages, and the redeliveries.
 func (w *flow) missing() (missing, stored, again int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -89,22 +89,23 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// wantAll waits until all that was stored was received. What was under a lease at the kill comes when it has run out.
+// wantAll waits until every stored message was received. Messages leased at the time of the kill are redelivered when
+// their lease expires.
 func (w *flow) wantAll(t *testing.T) {
 	t.Helper()
-	deadline := time.Now().Add(queue.HealTime + w.f.again())
+	deadline := time.Now().Add(queue.MaxRecoveryTime + w.f.redeliveryTime())
 	for {
 		missing, stored, again := w.missing()
 		if missing == 0 {
-			t.Logf("%d messages stored and received, %d more deliveries, %d calls failed", stored, again, w.failures)
+			t.Logf("stored and received %d messages, with %d redeliveries and %d failed calls", stored, again, w.failures)
 			break
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("%d of %d messages that Send said were stored never came", missing, stored)
+			t.Fatalf("%d of %d stored messages were never delivered", missing, stored)
 		}
 		wait(t, 100*time.Millisecond)
 	}
 	if w.failures == 0 {
-		t.Error("no call failed although the server was killed: the test has tested nothing")
+		t.Error("no call failed although the server was killed, so the test proves nothing")
 	}
 }

@@ -16,7 +16,7 @@ func testShare(t *testing.T, h Harness) {
 	f.send(t, numbered(n)...)
 	var got []queue.Message
 	shares := map[queue.Consumer]int{}
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), healthyTimeout)
 	defer cancel()
 	for len(got) < n {
 		for _, c := range []queue.Consumer{a, b} {
@@ -40,13 +40,13 @@ func testGroups(t *testing.T, h Harness) {
 	f.send(t, numbered(10)...)
 	for i := range f.groups {
 		c := f.consumer(t, i)
-		got := receive(t, c, 10, longLease, patience)
+		got := receive(t, c, 10, longLease, healthyTimeout)
 		wantBodies(t, got, numbered(10)...)
 		ack(t, c, got...)
 	}
 }
 
-// testUnknownGroup receives for a group that has never been there, after messages were sent.
+// testUnknownGroup receives for a group that did not exist when the messages were sent.
 func testUnknownGroup(t *testing.T, h Harness) {
 	f := newFixture(t, h, 1)
 	create := func() {}
@@ -61,27 +61,27 @@ func testUnknownGroup(t *testing.T, h Harness) {
 		if _, err := c.Receive(t.Context(), 1, longLease); !errors.Is(err, queue.ErrUnknownGroup) {
 			t.Errorf("receive for an unknown group: %v, want %v", err, queue.ErrUnknownGroup)
 		}
-		if took := time.Since(start); took > patience/2 {
-			t.Errorf("the answer took %v", took)
+		if took := time.Since(start); took > healthyTimeout/2 {
+			t.Errorf("the error took %v", took)
 		}
 	}
 	create()
-	got := f.receiveOnceHealed(t, c, 5)
+	got := f.receiveOnceRecovered(t, c, 5)
 	wantBodies(t, got, numbered(5)...)
 	ack(t, c, got...)
 }
 
-// receiveOnceHealed is receive, forgiving failures for queue.HealTime.
-func (f *fixture) receiveOnceHealed(t *testing.T, c queue.Consumer, n int) []queue.Message {
+// receiveOnceRecovered is receive, but tolerates failures for queue.MaxRecoveryTime.
+func (f *fixture) receiveOnceRecovered(t *testing.T, c queue.Consumer, n int) []queue.Message {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), queue.HealTime)
+	ctx, cancel := context.WithTimeout(t.Context(), queue.MaxRecoveryTime)
 	defer cancel()
 	var out []queue.Message
 	var last error
 	for len(out) < n {
 		got, err := c.Receive(ctx, n-len(out), longLease)
 		if ctx.Err() != nil {
-			t.Fatalf("%d of %d messages came within %v; the last failure was: %v", len(out), n, queue.HealTime, last)
+			t.Fatalf("%d of %d messages came within %v; the last failure was: %v", len(out), n, queue.MaxRecoveryTime, last)
 		}
 		if err != nil {
 			last = err

@@ -9,13 +9,13 @@ import (
 	"github.com/spillway/spillway/queue"
 )
 
-// again is how long to wait for a message whose lease runs out now.
-func (f *fixture) again() time.Duration {
+// redeliveryTime is the time to wait for a message when its lease expires now.
+func (f *fixture) redeliveryTime() time.Duration {
 	ft := f.broker.Features()
-	return f.h.Lease + ft.RedeliveryDelayMax + ft.Await + slack
+	return f.h.Lease + ft.MaxRedeliveryDelay + ft.PollTimeout + slack
 }
 
-// nextLease is what to ask for when a message received for Harness.Lease should come again.
+// nextLease is the lease to request when a message that was received for Harness.Lease should be redelivered.
 func (f *fixture) nextLease() time.Duration {
 	if f.broker.Features().LeaseOfNext {
 		return f.h.Lease
@@ -27,33 +27,34 @@ func testLeaseEnds(t *testing.T, h Harness) {
 	f := newFixture(t, h, 1)
 	c := f.consumer(t, 0)
 	f.send(t, "lease me")
-	// The lease begins when the broker hands the message out: after Receive is called and, on a busy machine, long before it returns.
+	// The lease begins when the broker delivers the message: after Receive is called and, on a busy machine, long
+	// before it returns.
 	start := time.Now()
-	first := receive(t, c, 1, h.Lease, patience)[0]
-	second := receive(t, f.consumer(t, 0), 1, f.nextLease(), f.again())[0]
+	first := receive(t, c, 1, h.Lease, healthyTimeout)[0]
+	second := receive(t, f.consumer(t, 0), 1, f.nextLease(), f.redeliveryTime())[0]
 	if early := h.Lease*3/4 - time.Since(start); early > 0 {
-		t.Errorf("the message came again %v too early", early)
+		t.Errorf("the message was redelivered %v too early", early)
 	}
 	if second.ID != first.ID || second.Attempt <= first.Attempt || string(second.Body) != "lease me" {
-		t.Errorf("again: id %s attempt %d body %q; want id %s and a later attempt", second.ID, second.Attempt, second.Body, first.ID)
+		t.Errorf("redelivery: id %s attempt %d body %q; want id %s and a later attempt", second.ID, second.Attempt, second.Body, first.ID)
 	}
 	ack(t, c, second)
-	nothing(t, c, h.Lease, h.Lease+f.broker.Features().RedeliveryDelayMax)
+	wantNothing(t, c, h.Lease, h.Lease+f.broker.Features().MaxRedeliveryDelay)
 	f.testLateAck(t, c)
 }
 
-// testLateAck acknowledges after the lease ran out, which the adapters answer as they declare.
+// testLateAck acknowledges after the lease has expired, and expects the declared behaviour of the adapter.
 func (f *fixture) testLateAck(t *testing.T, c queue.Consumer) {
 	t.Helper()
 	f.send(t, "late")
-	late := receive(t, c, 1, f.h.Lease, patience)[0]
+	late := receive(t, c, 1, f.h.Lease, healthyTimeout)[0]
 	wait(t, f.h.Lease+time.Second/4)
 	ack(t, c, late)
 	if f.broker.Features().AckAfterLease {
-		nothing(t, c, f.h.Lease, f.h.Lease+f.broker.Features().RedeliveryDelayMax)
+		wantNothing(t, c, f.h.Lease, f.h.Lease+f.broker.Features().MaxRedeliveryDelay)
 		return
 	}
-	ack(t, c, receive(t, c, 1, f.nextLease(), f.again())...)
+	ack(t, c, receive(t, c, 1, f.nextLease(), f.redeliveryTime())...)
 }
 
 func wait(t *testing.T, d time.Duration) {
@@ -70,39 +71,39 @@ func testRelease(t *testing.T, h Harness) {
 	f := newFixture(t, h, 1)
 	c := f.consumer(t, 0)
 	f.send(t, numbered(3)...)
-	first := receive(t, c, 3, longLease, patience)
+	first := receive(t, c, 3, longLease, healthyTimeout)
 	if err := c.Release(t.Context(), first...); err != nil {
 		t.Fatalf("release: %v", err)
 	}
-	again := receive(t, c, 3, longLease, f.again())
-	wantBodies(t, again, numbered(3)...)
-	for _, m := range again {
+	redelivered := receive(t, c, 3, longLease, f.redeliveryTime())
+	wantBodies(t, redelivered, numbered(3)...)
+	for _, m := range redelivered {
 		if m.Attempt != 2 {
 			t.Errorf("attempt = %d after a release, want 2", m.Attempt)
 		}
 	}
-	ack(t, c, again...)
+	ack(t, c, redelivered...)
 }
 
 func testConsumerDeath(t *testing.T, h Harness) {
 	f := newFixture(t, h, 1)
 	dying := f.consumer(t, 0)
 	f.send(t, numbered(5)...)
-	receive(t, dying, 5, h.Lease, patience)
+	receive(t, dying, 5, h.Lease, healthyTimeout)
 	closeWithin(t, "consumer", dying)
 	c := f.consumer(t, 0)
-	got := receive(t, c, 5, f.nextLease(), f.again())
+	got := receive(t, c, 5, f.nextLease(), f.redeliveryTime())
 	wantBodies(t, got, numbered(5)...)
 	ack(t, c, got...)
 }
 
-// testCancel ends the context of a waiting Receive, and sends in that very moment: the message must not be caught in
-// the lease of a caller that is gone.
+// testCancel ends the context of a waiting Receive, and sends at the same moment: the message must not stay leased to a
+// caller that has given up.
 func testCancel(t *testing.T, h Harness) {
 	f := newFixture(t, h, 1)
 	c := f.consumer(t, 0)
 	// The first Receive may have to connect.
-	nothing(t, c, longLease, 100*time.Millisecond)
+	wantNothing(t, c, longLease, 100*time.Millisecond)
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	start := time.Now()
@@ -111,11 +112,11 @@ func testCancel(t *testing.T, h Harness) {
 			t.Fatalf("receive: %v, want the context's error", err)
 		}
 	}
-	if took := time.Since(start); took > promptly {
+	if took := time.Since(start); took > promptTimeout {
 		t.Errorf("Receive returned %v after its context ended", took)
 	}
 	f.send(t, "just then")
-	got := receive(t, f.consumer(t, 0), 1, longLease, f.again())
+	got := receive(t, f.consumer(t, 0), 1, longLease, f.redeliveryTime())
 	if string(got[0].Body) != "just then" {
 		t.Errorf("body = %q", got[0].Body)
 	}
@@ -130,7 +131,7 @@ func testClose(t *testing.T, h Harness) {
 	f := newFixture(t, h, 1)
 	p, c := f.producer(t), f.consumer(t, 0)
 	f.send(t, "x")
-	m := receive(t, c, 1, longLease, patience)
+	m := receive(t, c, 1, longLease, healthyTimeout)
 	for range 2 {
 		closeWithin(t, "producer", p)
 		closeWithin(t, "consumer", c)

@@ -24,7 +24,7 @@ func testRoundTrip(t *testing.T, h Harness) {
 	if err := f.producer(t).Send(t.Context(), f.topic, sent); err != nil {
 		t.Fatalf("send: %v", err)
 	}
-	got := receive(t, c, 1, longLease, patience)[0]
+	got := receive(t, c, 1, longLease, healthyTimeout)[0]
 	if !bytes.Equal(got.Body, every) {
 		t.Errorf("body = %x", got.Body)
 	}
@@ -38,7 +38,7 @@ func testRoundTrip(t *testing.T, h Harness) {
 	}
 	ack(t, c, got)
 	ack(t, c)
-	nothing(t, c, h.Lease, time.Second)
+	wantNothing(t, c, h.Lease, time.Second)
 }
 
 func testTrace(t *testing.T, h Harness) {
@@ -54,7 +54,7 @@ func testTrace(t *testing.T, h Harness) {
 	if len(headers) != 1 {
 		t.Errorf("Send changed its caller's headers: %v", headers)
 	}
-	m := receive(t, f.consumer(t, 0), 1, longLease, patience)[0]
+	m := receive(t, f.consumer(t, 0), 1, longLease, healthyTimeout)[0]
 	got := trace.SpanContextFromContext(m.Context(t.Context()))
 	if got.TraceID() != parent.TraceID() || got.SpanID() != parent.SpanID() || !got.IsSampled() || !got.IsRemote() {
 		t.Errorf("trace context = %+v, want %+v as a remote one", got, parent)
@@ -77,14 +77,14 @@ func testRefused(t *testing.T, h Harness) {
 		"a header name with space": {queue.Outgoing{Body: []byte("x"), Headers: map[string]string{"a b": "c"}}, queue.ErrInvalid},
 		"a header value with \\n":  {queue.Outgoing{Body: []byte("x"), Headers: map[string]string{"a": "b\nc"}}, queue.ErrInvalid},
 	} {
-		// The good message beside the bad one must not be sent either.
+		// The valid message beside the invalid one must not be sent either.
 		err := p.Send(t.Context(), f.topic, queue.Outgoing{Body: []byte("good")}, bad.message)
 		if !errors.Is(err, bad.want) {
 			t.Errorf("%s: %v, want %v", name, err, bad.want)
 		}
 	}
 	ft := f.broker.Features()
-	for _, lease := range []time.Duration{0, ft.LeaseMin - 1, ft.LeaseMax + 1} {
+	for _, lease := range []time.Duration{0, ft.MinLease - 1, ft.MaxLease + 1} {
 		if _, err := c.Receive(t.Context(), 1, lease); !errors.Is(err, queue.ErrInvalid) {
 			t.Errorf("a lease of %v: %v, want %v", lease, err, queue.ErrInvalid)
 		}
@@ -95,10 +95,11 @@ func testRefused(t *testing.T, h Harness) {
 	if _, err := f.broker.Consumer(f.topic, "no such/name"); !errors.Is(err, queue.ErrInvalid) {
 		t.Errorf("a group with a slash: %v, want %v", err, queue.ErrInvalid)
 	}
-	nothing(t, c, h.Lease, time.Second)
+	wantNothing(t, c, h.Lease, time.Second)
 }
 
-// testShops: a shop receives its own messages only, and what it acknowledged of others does not come again.
+// testShops checks that a shop receives its own messages only, and that foreign messages, once acknowledged, are not
+// redelivered.
 func testShops(t *testing.T, h Harness) {
 	f := newFixture(t, h, 1)
 	plain := f.consumer(t, 0)
@@ -117,22 +118,22 @@ func testShops(t *testing.T, h Harness) {
 			t.Fatalf("send: %v", err)
 		}
 	}
-	got := receive(t, c, 2, h.Lease, patience)
+	got := receive(t, c, 2, h.Lease, healthyTimeout)
 	wantBodies(t, got, "a", "d")
 	ack(t, c, got...)
-	nothing(t, c, h.Lease, 2*h.Lease) // It takes the foreign ones that are left.
-	nothing(t, plain, h.Lease, 2*h.Lease)
+	wantNothing(t, c, h.Lease, 2*h.Lease) // It acknowledges the remaining foreign ones.
+	wantNothing(t, plain, h.Lease, 2*h.Lease)
 }
 
 func testLargest(t *testing.T, h Harness) {
 	f := newFixture(t, h, 1)
 	c := f.consumer(t, 0)
 	large := bytes.Repeat([]byte("spillway"), queue.MaxBodyBytes/8)
-	// Two, so that an adapter that puts messages together sees that they do not fit.
+	// Two, so that an adapter that batches messages notices that they do not fit.
 	if err := f.producer(t).Send(t.Context(), f.topic, queue.Outgoing{Body: large}, queue.Outgoing{Body: large}); err != nil {
 		t.Fatalf("send: %v", err)
 	}
-	got := receive(t, c, 2, longLease, patience)
+	got := receive(t, c, 2, longLease, healthyTimeout)
 	for _, m := range got {
 		if !bytes.Equal(m.Body, large) {
 			t.Errorf("a body of %d bytes came back with %d, or changed", len(large), len(m.Body))
@@ -146,7 +147,7 @@ func testTwice(t *testing.T, h Harness) {
 	c := f.consumer(t, 0)
 	f.send(t, "once more", "once more")
 	f.send(t, "once more")
-	got := receive(t, c, 3, longLease, patience)
+	got := receive(t, c, 3, longLease, healthyTimeout)
 	wantBodies(t, got, "once more", "once more", "once more")
 	if got[0].ID == got[1].ID || got[1].ID == got[2].ID || got[0].ID == got[2].ID {
 		t.Errorf("ids %s, %s, %s: three messages need three ids", got[0].ID, got[1].ID, got[2].ID)

@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// answersLost is how long a Proxy that is killed still lets requests through and no answers any more.
-const answersLost = 20 * time.Millisecond
+// repliesLostTime is the time for which a killed Proxy still forwards requests but no replies.
+const repliesLostTime = 20 * time.Millisecond
 
-// Proxy is a Freezer for a server that lives in the process of the test: it stands before it, and cuts or holds the
-// connections. What the server itself does when it dies it cannot show.
+// Proxy is a Freezer for a server in the process of the test: it forwards, cuts or holds connections to it. It cannot
+// show the effects of a crash of the server itself.
 type Proxy struct {
 	target string
 	addr   string
@@ -20,14 +20,15 @@ type Proxy struct {
 	mu       sync.Mutex
 	listener net.Listener
 	conns    map[net.Conn]bool
-	// dying says that answers are dropped.
+	// dying is set while replies are dropped.
 	dying bool
-	// thawed is closed while bytes flow.
+	// thawed is closed while bytes are forwarded.
 	thawed chan struct{}
 	wg     sync.WaitGroup
 }
 
-// NewProxy listens at addr for the server at target, until the test ends. The port must stay free while the proxy is killed.
+// NewProxy listens at addr for the server at target, until the test ends. The port must stay free while the proxy is
+// killed.
 func NewProxy(t testing.TB, addr, target string) *Proxy {
 	t.Helper()
 	p := &Proxy{target: target, addr: addr, conns: make(map[net.Conn]bool), thawed: make(chan struct{})}
@@ -37,11 +38,11 @@ func NewProxy(t testing.TB, addr, target string) *Proxy {
 	return p
 }
 
-// Addr is where to connect; it stays the same.
+// Addr is the address of the proxy; it stays the same.
 func (p *Proxy) Addr() string { return p.addr }
 
-// Kill closes the port and all connections. For the last moment the server carries out what it is asked and nobody
-// hears of it, as with a server that dies between the two.
+// Kill closes the port and all connections. For the last moment the server executes requests but its replies are lost,
+// as with a server that dies between the two.
 func (p *Proxy) Kill(testing.TB) {
 	p.mu.Lock()
 	if p.listener == nil {
@@ -50,7 +51,7 @@ func (p *Proxy) Kill(testing.TB) {
 	}
 	p.dying = true
 	p.mu.Unlock()
-	pause(context.Background(), answersLost)
+	pause(context.Background(), repliesLostTime)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.listener.Close()
@@ -73,14 +74,14 @@ func (p *Proxy) Restart(t testing.TB) {
 	p.wg.Go(func() { p.accept(l) })
 }
 
-// Freeze lets nothing through; connections stay open and new ones are accepted.
+// Freeze forwards nothing; connections stay open and new ones are accepted.
 func (p *Proxy) Freeze(testing.TB) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.thawed = make(chan struct{})
 }
 
-// Thaw lets everything through that waited.
+// Thaw forwards everything that was held.
 func (p *Proxy) Thaw(testing.TB) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -111,7 +112,7 @@ func (p *Proxy) accept(l net.Listener) {
 	}
 }
 
-// copy carries bytes, answers or requests, until one side closes; then it closes the other.
+// copy forwards requests or replies until one side closes; then it closes the other.
 func (p *Proxy) copy(to, from net.Conn, answers bool) {
 	defer to.Close()
 	defer from.Close()

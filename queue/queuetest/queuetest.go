@@ -1,5 +1,5 @@
-// Package queuetest is the suite that every adapter of package queue passes. Where adapters differ, the suite follows
-// what they declare in queue.Features.
+// Package queuetest is the test suite that every adapter of package queue passes. Where adapters differ, the suite
+// expects what they declare in queue.Features.
 package queuetest
 
 import (
@@ -9,22 +9,22 @@ import (
 	"github.com/spillway/spillway/queue"
 )
 
-// Harness is one adapter on one server that belongs to the suite alone, because the suite kills it.
+// Harness is one adapter on a private server, because the suite kills it.
 type Harness struct {
-	// Open makes a Broker on the server, which may be down. topics names each topic and all of its groups.
+	// Open makes a Broker on the server, which may be down. topics lists each topic with all of its groups.
 	Open func(t testing.TB, topics map[string][]string) queue.Broker
-	// Topic hands out a topic that holds no message and groups that have seen none, never the same ones again.
+	// Topic returns a topic without messages and groups that have received none, different ones in each call.
 	Topic func(t testing.TB, groups int) (topic string, names []string)
-	// UnknownGroup hands out a group that the server does not know, and a function that creates it. It may be nil when
+	// UnknownGroup returns a group that does not exist on the server, and a function that creates it. It may be nil if
 	// Features.CreatesGroups.
 	UnknownGroup func(t testing.TB) (name string, create func())
-	// Lease is what the suite asks for where it waits for the end of a lease: short, yet long enough for a few calls.
+	// Lease is used where the suite waits for the expiry of a lease: short, yet long enough for a few calls.
 	Lease time.Duration
-	// Server is the server.
+	// Server controls the server.
 	Server Server
 }
 
-// Server can be killed and started again with the data that it had.
+// Server can be killed and restarted with its data.
 type Server interface {
 	// Kill ends it at once, as kill -9 does.
 	Kill(t testing.TB)
@@ -32,10 +32,10 @@ type Server interface {
 	Restart(t testing.TB)
 }
 
-// Freezer is a Server that can also be stopped from answering while its sockets stay open.
+// Freezer is a Server that can also be frozen: it stops responding while its sockets stay open.
 type Freezer interface {
 	Server
-	// Freeze stops it, and Thaw lets it go on.
+	// Freeze stops the server, and Thaw resumes it.
 	Freeze(t testing.TB)
 	Thaw(t testing.TB)
 }
@@ -47,23 +47,23 @@ func Run(t *testing.T, h Harness) {
 		name string
 		run  func(*testing.T, Harness)
 	}{
-		{"messages arrive as they were sent", testRoundTrip},
-		{"trace context travels", testTrace},
-		{"what is too large or malformed is refused", testRefused},
-		{"the largest body fits", testLargest},
+		{"round trip", testRoundTrip},
+		{"trace context", testTrace},
+		{"too large or malformed", testRefused},
+		{"largest body", testLargest},
 		{"two shops on one topic", testShops},
-		{"the same message twice", testTwice},
-		{"a lease that ran out", testLeaseEnds},
-		{"a lease given back", testRelease},
-		{"a consumer that died", testConsumerDeath},
-		{"consumers of a group share", testShare},
-		{"each group gets everything", testGroups},
-		{"a group that does not exist yet", testUnknownGroup},
-		{"the end of a context", testCancel},
+		{"duplicate messages", testTwice},
+		{"expired lease", testLeaseEnds},
+		{"released lease", testRelease},
+		{"dead consumer", testConsumerDeath},
+		{"shared group", testShare},
+		{"several groups", testGroups},
+		{"unknown group", testUnknownGroup},
+		{"cancelled context", testCancel},
 		{"close", testClose},
-		{"a frozen server", testFrozen},
-		{"a server that is down at start", testDownAtStart},
-		{"a server killed while messages flow", testKill},
+		{"frozen server", testFrozen},
+		{"server down at start", testDownAtStart},
+		{"server killed under load", testKill},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.run(t, h) })
 	}

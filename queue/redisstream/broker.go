@@ -1,8 +1,9 @@
-// Package redisstream keeps the queue in Redis Streams: a stream a topic, consumer groups, one entry a message.
+// Package redisstream implements the queue on Redis Streams: one stream per topic, consumer groups, one entry per
+// message.
 //
-// It runs on real Redis and on miniredis. A topic's groups are declared up front, because a stream is trimmed behind
-// its slowest group, and a group that nobody has heard of would miss what was trimmed. Everything else comes into
-// being when it is first used, and again when Redis was wiped.
+// It works with real Redis and with miniredis. The groups of a topic are declared up front, because a stream is trimmed
+// behind its slowest group, and an undeclared group would miss trimmed entries. Streams and groups are created when
+// they are first used, and again after Redis was wiped.
 package redisstream
 
 import (
@@ -22,39 +23,41 @@ import (
 )
 
 const (
-	// DefaultMaxMessages bounds a topic when Config does not: with 200 kB a message, 1 GB.
+	// DefaultMaxMessages is the default of Config.MaxMessages: 1 GB at 200 kB per message.
 	DefaultMaxMessages = 5000
 
-	// await is the longest that one blocking read takes, and so the longest that Close waits for one.
-	await = 500 * time.Millisecond
-	// claimEvery is how often a consumer looks for leases that ran out.
-	claimEvery = 500 * time.Millisecond
-	// receiveMax bounds one read; at 4 MiB a message it is 1 GiB in the worst case, at 200 kB it is 50 MB.
-	receiveMax = 256
-	// leaseMin keeps a lease longer than the pause between two looks for expired ones.
-	leaseMin = time.Second
-	leaseMax = 12 * time.Hour
-	// opTimeout bounds one command, beyond the time that it asked to block.
+	// pollTimeout is the maximum duration of one blocking read, and so the maximum time that Close waits for one.
+	pollTimeout = 500 * time.Millisecond
+	// claimInterval is the time between two scans of a consumer for expired leases.
+	claimInterval = 500 * time.Millisecond
+	// maxReceive is the maximum number of messages of one read: 50 MB at 200 kB per message, 1 GiB in the worst case of
+	// 4 MiB.
+	maxReceive = 256
+	// minLease is longer than the time between two scans for expired leases.
+	minLease = time.Second
+	maxLease = 12 * time.Hour
+	// opTimeout is the maximum duration of one command, in addition to the time for which it blocks.
 	opTimeout = 5 * time.Second
 )
 
-// Config sets up a Broker.
+// Config configures a Broker.
 type Config struct {
-	// Topics names every topic and all of its groups.
+	// Topics lists every topic with all of its groups.
 	Topics map[string][]string
-	// Key names the stream of a topic. nil means "{spillway:queue:TOPIC}": the braces keep all that belongs to a topic
+	// Key returns the key of a topic's stream. nil means "{spillway:queue:TOPIC}"; the braces place all keys of a topic
 	// in one slot of a Redis Cluster.
 	Key func(topic string) string
-	// Consumer names this process among the consumers of a group; it is made unique by a suffix. "" means the host.
+	// Consumer is the name of this process among the consumers of a group, to which a random suffix is added. "" means
+	// the host name.
 	Consumer string
-	// MaxMessages bounds the stream of each topic: Send fails with queue.ErrFull while it is that long. 0 means
-	// DefaultMaxMessages. Producers that send at the same moment may exceed it by one Send each.
+	// MaxMessages is the maximum length of the stream of each topic: Send fails with queue.ErrFull while it is reached.
+	// 0 means DefaultMaxMessages. Concurrent producers may exceed it by one Send each.
 	MaxMessages int64
-	// Log receives what an operator should know; nil means slog.Default.
+	// Log receives warnings and errors; nil means slog.Default.
 	Log *slog.Logger
 }
 
-// Broker makes producers and consumers on one client.
+// Broker makes producers and consumers on one client. It is safe for concurrent use.
 type Broker struct {
 	client rueidis.Client
 	cfg    Config
@@ -71,9 +74,10 @@ type closer interface {
 	Close(ctx context.Context) error
 }
 
-// New makes a Broker on the client, which stays the caller's: close it after the Broker. Large messages hold up what
-// else travels on the client's connection, so give the queue a client of its own where latency matters. Set
-// AlwaysPipelining, or a context that ends closes the connection; and DisableCache and ForceSingleClient for miniredis.
+// New makes a Broker on the client, which the caller closes after the Broker. Large messages delay other commands on
+// the client's connection, so use a separate client for the queue where latency matters. Set AlwaysPipelining, because
+// otherwise a context that ends closes the connection, and for miniredis DisableCache and ForceSingleClient. New fails
+// with queue.ErrInvalid for an invalid Config and does not connect.
 func New(client rueidis.Client, cfg Config) (*Broker, error) {
 	for topic, groups := range cfg.Topics {
 		if err := checkTopic(topic, groups); err != nil {
@@ -123,11 +127,11 @@ func hostname() string {
 	return "consumer"
 }
 
-// Features declares what is special about Redis: leases are measured by whoever looks for expired ones.
+// Features returns the properties of Redis: the receiver that scans for expired leases applies its own lease.
 func (b *Broker) Features() queue.Features {
 	return queue.Features{
-		Name: "redisstream", Await: await, ReceiveMax: receiveMax, LeaseMin: leaseMin, LeaseMax: leaseMax,
-		RedeliveryDelayMax: claimEvery + await + time.Second,
+		Name: "redisstream", PollTimeout: pollTimeout, MaxReceive: maxReceive, MinLease: minLease, MaxLease: maxLease,
+		MaxRedeliveryDelay: claimInterval + pollTimeout + time.Second,
 		LeaseOfNext:        true, AckAfterLease: true, CreatesGroups: true,
 	}
 }
@@ -157,14 +161,14 @@ func (b *Broker) register(c closer) error {
 	return nil
 }
 
-// forget is called by what closes itself.
+// forget removes a producer or consumer that was closed by its owner.
 func (b *Broker) forget(c closer) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.open = slices.DeleteFunc(b.open, func(o closer) bool { return o == c })
 }
 
-// Close closes all producers and consumers, and leaves the client open.
+// Close closes every producer and consumer and leaves the client open.
 func (b *Broker) Close(ctx context.Context) error {
 	b.mu.Lock()
 	b.closed = true

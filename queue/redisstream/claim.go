@@ -11,7 +11,7 @@ import (
 	"github.com/spillway/spillway/queue"
 )
 
-// claimDue says whether it is time to look for expired leases, and sets the time of the next look.
+// claimDue reports whether the next scan for expired leases is due, and schedules the one after it.
 func (c *consumer) claimDue() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -19,12 +19,12 @@ func (c *consumer) claimDue() bool {
 	if now.Before(c.claimAt) {
 		return false
 	}
-	c.claimAt = now.Add(claimEvery)
+	c.claimAt = now.Add(claimInterval)
 	return true
 }
 
-// claim takes over messages whose lease has run out. One call looks at a bounded part of the pending entries; the
-// next goes on there, at once when there is more.
+// claim takes over messages with expired leases. One call scans a bounded part of the pending entries; the next call
+// continues there, immediately if there are more.
 func (c *consumer) claim(ctx context.Context, max int, lease time.Duration) ([]queue.Message, error) {
 	ctx, cancel := context.WithTimeout(ctx, opTimeout)
 	defer cancel()
@@ -44,10 +44,10 @@ func (c *consumer) claim(ctx context.Context, max int, lease time.Duration) ([]q
 	return c.withAttempts(ctx, entries)
 }
 
-// claimed reads the answer to XAUTOCLAIM: where to go on, the entries, and the ids of those that are gone.
+// claimed parses the reply of XAUTOCLAIM: the cursor, the entries, and the ids of deleted entries.
 func (c *consumer) claimed(ctx context.Context, reply []rueidis.RedisMessage) ([]rueidis.XRangeEntry, error) {
 	if len(reply) < 2 {
-		return nil, fmt.Errorf("XAUTOCLAIM answered with %d parts instead of 3", len(reply))
+		return nil, fmt.Errorf("XAUTOCLAIM returned %d parts instead of 3", len(reply))
 	}
 	next, err := reply[0].ToString()
 	if err != nil {
@@ -59,7 +59,7 @@ func (c *consumer) claimed(ctx context.Context, reply []rueidis.RedisMessage) ([
 	}
 	if len(reply) > 2 {
 		if gone, err := reply[2].AsStrSlice(); err == nil && len(gone) > 0 {
-			// Trimming stays behind pending entries, so somebody else deleted them.
+			// Trimming keeps pending entries, so another client deleted them.
 			c.b.log.ErrorContext(ctx, "messages were deleted before they were acknowledged", "topic", c.topic, "group", c.group, "ids", gone)
 		}
 	}
@@ -72,7 +72,7 @@ func (c *consumer) claimed(ctx context.Context, reply []rueidis.RedisMessage) ([
 	return entries, nil
 }
 
-// withAttempts asks how often each entry was delivered, which XAUTOCLAIM does not say.
+// withAttempts adds the number of deliveries to each entry, because XAUTOCLAIM does not return it.
 func (c *consumer) withAttempts(ctx context.Context, entries []rueidis.XRangeEntry) ([]queue.Message, error) {
 	cmds := make(rueidis.Commands, len(entries))
 	for i, e := range entries {
@@ -89,8 +89,8 @@ func (c *consumer) withAttempts(ctx context.Context, entries []rueidis.XRangeEnt
 	return out, nil
 }
 
-// attempts reads the answer to XPENDING: one row of id, consumer, idle time and deliveries; none if the entry was
-// acknowledged meanwhile, by the holder of the lease before. Then it is at least the second delivery.
+// attempts parses the reply of XPENDING: one row of id, consumer, idle time and deliveries, or none if the previous
+// lease holder acknowledged the entry meanwhile. In that case this is at least the second delivery.
 func attempts(r rueidis.RedisResult) (int, error) {
 	rows, err := r.ToArray()
 	if err != nil {
@@ -104,7 +104,7 @@ func attempts(r rueidis.RedisResult) (int, error) {
 		return 0, fmt.Errorf("read the row of XPENDING: %w", err)
 	}
 	if len(row) < 4 {
-		return 0, fmt.Errorf("XPENDING answered with %d columns instead of 4", len(row))
+		return 0, fmt.Errorf("XPENDING returned %d columns instead of 4", len(row))
 	}
 	n, err := row[3].AsInt64()
 	return int(n), err

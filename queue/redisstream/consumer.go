@@ -14,20 +14,20 @@ import (
 	"github.com/spillway/spillway/queue/internal/read"
 )
 
-// consumer is a queue.Consumer: one consumer of a Redis consumer group. A lease is the idle time of a pending entry;
-// who looks for expired leases measures it by the lease that it asks for itself.
+// consumer is a queue.Consumer: one consumer of a Redis consumer group. The age of a lease is the idle time of a
+// pending entry; the consumer that scans for expired leases compares it with the lease that it requests itself.
 type consumer struct {
 	b                *Broker
 	key, group, name string
 	topic            string
 	calls            *read.Calls
-	pace             read.Pace
+	backoff          read.Backoff
 
 	mu sync.Mutex
-	// cursor is where the next look for expired leases begins, and claimAt when it is due.
+	// cursor is the position of the next scan for expired leases, and claimAt the time when it is due.
 	cursor  string
 	claimAt time.Time
-	// acked says that something was acknowledged since the stream was trimmed; trimAt is when the next trim is due.
+	// acked is set when something was acknowledged since the last trim; trimAt is the time when the next trim is due.
 	acked   bool
 	trimAt  time.Time
 	sweepAt time.Time
@@ -39,23 +39,23 @@ func newConsumer(b *Broker, topic, group, name string) *consumer {
 
 // Receive implements queue.Consumer.
 func (c *consumer) Receive(ctx context.Context, max int, lease time.Duration) ([]queue.Message, error) {
-	if max < 1 || lease < leaseMin || lease > leaseMax {
-		return nil, fmt.Errorf("%w: receive %d messages for %v: ask for at least one, for %v to %v", queue.ErrInvalid, max, lease, leaseMin, leaseMax)
+	if max < 1 || lease < minLease || lease > maxLease {
+		return nil, fmt.Errorf("%w: receive %d messages for %v: request at least one, for %v to %v", queue.ErrInvalid, max, lease, minLease, maxLease)
 	}
-	if err := c.pace.Wait(ctx); err != nil {
+	if err := c.backoff.Wait(ctx); err != nil {
 		return nil, err
 	}
 	messages, err := c.calls.Do(ctx, func(ctx context.Context) ([]queue.Message, error) {
-		return c.read(ctx, min(max, receiveMax), lease)
-	}, c.giveBack)
-	c.pace.Note(ctx, err)
+		return c.read(ctx, min(max, maxReceive), lease)
+	}, c.releaseLate)
+	c.backoff.Record(ctx, err)
 	return messages, translate(ctx, fmt.Sprintf("receive from %s for %s", c.topic, c.group), err)
 }
 
-// read takes over expired leases if a look is due, and otherwise waits for new messages. A group that is not there,
-// because it is new or Redis was wiped, is made.
+// read claims expired leases if a scan is due, and otherwise waits for new messages. It creates the group if it does
+// not exist, because it is new or Redis was wiped.
 func (c *consumer) read(ctx context.Context, max int, lease time.Duration) ([]queue.Message, error) {
-	c.tidy(ctx)
+	c.maintain(ctx)
 	messages, err := c.readOnce(ctx, max, lease)
 	if !isNoGroup(err) {
 		return messages, err
@@ -76,7 +76,7 @@ func (c *consumer) readOnce(ctx context.Context, max int, lease time.Duration) (
 	return c.readNew(ctx, max)
 }
 
-// createGroup makes the group from the stream's beginning, so that it misses nothing that was sent before it.
+// createGroup creates the group at the start of the stream, so that it receives messages sent before its creation.
 func (c *consumer) createGroup(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, opTimeout)
 	defer cancel()
@@ -87,11 +87,11 @@ func (c *consumer) createGroup(ctx context.Context) error {
 	return err
 }
 
-// readNew waits for messages that were never delivered to the group. Blocking, it has a connection of its own.
+// readNew waits for messages that were never delivered to the group. It blocks, on a connection of its own.
 func (c *consumer) readNew(ctx context.Context, max int) ([]queue.Message, error) {
-	ctx, cancel := context.WithTimeout(ctx, await+opTimeout)
+	ctx, cancel := context.WithTimeout(ctx, pollTimeout+opTimeout)
 	defer cancel()
-	cmd := c.b.client.B().Xreadgroup().Group(c.group, c.name).Count(int64(max)).Block(await.Milliseconds()).
+	cmd := c.b.client.B().Xreadgroup().Group(c.group, c.name).Count(int64(max)).Block(pollTimeout.Milliseconds()).
 		Streams().Key(c.key).Id(">").Build()
 	streams, err := c.b.client.Do(ctx, cmd).AsXRead()
 	if rueidis.IsRedisNil(err) {
@@ -130,7 +130,7 @@ func (c *consumer) Ack(ctx context.Context, messages ...queue.Message) error {
 	return nil
 }
 
-// Release implements queue.Consumer: the entries' idle time becomes as long as the longest lease.
+// Release implements queue.Consumer. It sets the idle time of the entries to the maximum lease.
 func (c *consumer) Release(ctx context.Context, messages ...queue.Message) error {
 	call, leave, err := c.calls.Enter(ctx)
 	if err != nil {
@@ -150,7 +150,7 @@ func (c *consumer) release(ctx context.Context, messages []queue.Message) error 
 	for _, m := range messages {
 		for _, id := range ids([]queue.Message{m}) {
 			cmds = append(cmds, c.b.client.B().Arbitrary("XCLAIM").Keys(c.key).
-				Args(c.group, c.name, "0", id, "IDLE", strconv.FormatInt(leaseMax.Milliseconds(), 10),
+				Args(c.group, c.name, "0", id, "IDLE", strconv.FormatInt(maxLease.Milliseconds(), 10),
 					"RETRYCOUNT", strconv.Itoa(m.Attempt), "JUSTID").Build())
 		}
 	}
@@ -161,10 +161,10 @@ func (c *consumer) release(ctx context.Context, messages []queue.Message) error 
 	return errors.Join(errs...)
 }
 
-// giveBack releases what came after its caller had gone.
-func (c *consumer) giveBack(ctx context.Context, messages []queue.Message) {
+// releaseLate releases messages that arrived after their caller had given up.
+func (c *consumer) releaseLate(ctx context.Context, messages []queue.Message) {
 	if err := c.release(ctx, messages); err != nil {
-		c.b.log.WarnContext(ctx, "messages that came too late were not released; they come when their lease has run out",
+		c.b.log.WarnContext(ctx, "failed to release late messages; they are redelivered when their lease expires",
 			"topic", c.topic, "group", c.group, "messages", len(messages), "error", err)
 	}
 }

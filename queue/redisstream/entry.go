@@ -8,13 +8,13 @@ import (
 	"github.com/spillway/spillway/queue"
 )
 
-// An entry has the field "b", the body, and a field "h:NAME" for each header.
+// An entry has the field "b" for the body and a field "h:NAME" for each header.
 const (
 	bodyField    = "b"
 	headerPrefix = "h:"
 )
 
-// add is the command that stores a message.
+// add returns the command that stores a message.
 func (b *Broker) add(topic string, m queue.Outgoing) rueidis.Completed {
 	cmd := b.client.B().Xadd().Key(b.cfg.Key(topic)).Id("*").FieldValue().FieldValue(bodyField, rueidis.BinaryString(m.Body))
 	for k, v := range m.Headers {
@@ -23,7 +23,7 @@ func (b *Broker) add(topic string, m queue.Outgoing) rueidis.Completed {
 	return cmd.Build()
 }
 
-// message reads what add wrote.
+// message decodes an entry of add.
 func message(e rueidis.XRangeEntry, attempt int) queue.Message {
 	m := queue.Message{ID: e.ID, Headers: make(map[string]string), Attempt: attempt, Receipt: e.ID}
 	for k, v := range e.FieldValues {
@@ -36,7 +36,7 @@ func message(e rueidis.XRangeEntry, attempt int) queue.Message {
 	return m
 }
 
-// ids are those of the messages that came from this adapter.
+// ids returns the ids of those messages that this adapter delivered.
 func ids(messages []queue.Message) []string {
 	out := make([]string, 0, len(messages))
 	for _, m := range messages {

@@ -11,10 +11,10 @@ import (
 	"github.com/spillway/spillway/queue"
 )
 
-// away are the beginnings of the answers of a Redis that is starting, failing over or unable to persist.
-var away = []string{"LOADING", "MASTERDOWN", "CLUSTERDOWN", "READONLY", "TRYAGAIN", "MISCONF", "NOREPLICAS", "UNBLOCKED", "BUSY "}
+// unavailableReplies are the prefixes of error replies of a Redis that is starting, failing over or unable to persist.
+var unavailableReplies = []string{"LOADING", "MASTERDOWN", "CLUSTERDOWN", "READONLY", "TRYAGAIN", "MISCONF", "NOREPLICAS", "UNBLOCKED", "BUSY "}
 
-// translate makes an error of Redis one of the port's. ctx is the caller's: when it ended, that is the error.
+// translate maps an error of Redis to one of the port. When the caller's ctx has ended, its error is returned.
 func translate(ctx context.Context, doing string, err error) error {
 	if err == nil || errors.Is(err, queue.ErrClosed) || errors.Is(err, queue.ErrFull) {
 		return err
@@ -30,7 +30,7 @@ func translate(ctx context.Context, doing string, err error) error {
 	if strings.HasPrefix(text, "OOM") {
 		return fmt.Errorf("%s: %w: redis has no memory left: %w", doing, queue.ErrFull, err)
 	}
-	for _, prefix := range away {
+	for _, prefix := range unavailableReplies {
 		if strings.HasPrefix(text, prefix) {
 			return fmt.Errorf("%s: %w: %w", doing, queue.ErrUnavailable, err)
 		}
@@ -38,7 +38,7 @@ func translate(ctx context.Context, doing string, err error) error {
 	return fmt.Errorf("%s: %w", doing, err)
 }
 
-// detail keeps our own time-outs from looking like the end of the caller's context.
+// detail hides our own timeouts from errors.Is, so that they do not look like the end of the caller's context.
 func detail(err error) error {
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		return errors.New("redis did not answer in time")

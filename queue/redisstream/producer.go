@@ -11,8 +11,8 @@ import (
 	"github.com/spillway/spillway/queue/internal/read"
 )
 
-// sendBytesMax bounds what one pipeline carries, so that other commands on the connection get their turn.
-const sendBytesMax = 4 << 20
+// maxSendBytes is the maximum size of one pipeline, so that other commands on the connection are not delayed for long.
+const maxSendBytes = 4 << 20
 
 // producer is a queue.Producer.
 type producer struct {
@@ -20,7 +20,7 @@ type producer struct {
 	calls *read.Calls
 
 	mu sync.Mutex
-	// full holds the topics that were at their bound when last seen.
+	// full is the set of topics that were at their maximum when last measured.
 	full map[string]bool
 }
 
@@ -54,19 +54,19 @@ func (p *producer) Send(ctx context.Context, topic string, messages ...queue.Out
 	return nil
 }
 
-// pipelineLen is how many of the messages, at least one, fit into a pipeline.
+// pipelineLen returns the number of messages that fit into a pipeline, at least one.
 func pipelineLen(messages []queue.Outgoing) int {
 	sum := 0
 	for i, m := range messages {
 		sum += len(m.Body)
-		if i > 0 && sum > sendBytesMax {
+		if i > 0 && sum > maxSendBytes {
 			return i
 		}
 	}
 	return len(messages)
 }
 
-// add stores the messages and looks how long the stream has become.
+// add stores the messages and measures the length of the stream.
 func (p *producer) add(ctx context.Context, topic string, messages []queue.Outgoing) error {
 	ctx, cancel := context.WithTimeout(ctx, opTimeout)
 	defer cancel()
@@ -81,14 +81,15 @@ func (p *producer) add(ctx context.Context, topic string, messages []queue.Outgo
 			return err
 		}
 	}
-	// The messages are stored, whatever becomes of the look.
+	// The messages are stored, even if the length is unknown.
 	if length, err := results[len(messages)].AsInt64(); err == nil {
 		p.note(topic, length)
 	}
 	return nil
 }
 
-// checkRoom fails with queue.ErrFull while the topic is at its bound. Only a topic that was full costs a command.
+// checkRoom fails with queue.ErrFull while the topic is at its maximum. It sends a command only for a topic that was
+// full.
 func (p *producer) checkRoom(ctx context.Context, topic string) error {
 	p.mu.Lock()
 	full := p.full[topic]
@@ -103,7 +104,7 @@ func (p *producer) checkRoom(ctx context.Context, topic string) error {
 		return err
 	}
 	if p.note(topic, length) {
-		return fmt.Errorf("%w: topic %q holds %d messages, its bound is %d: its consumers are behind", queue.ErrFull, topic, length, p.b.cfg.MaxMessages)
+		return fmt.Errorf("%w: topic %q holds %d messages of at most %d: its consumers are behind", queue.ErrFull, topic, length, p.b.cfg.MaxMessages)
 	}
 	return nil
 }

@@ -18,7 +18,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// server is a Redis of the suite's own.
+// server is a private Redis of the suite.
 type server struct{ *realparts.Proc }
 
 func (s server) Kill(testing.TB)    { s.Kill9() }
@@ -26,13 +26,13 @@ func (s server) Restart(testing.TB) { s.Proc.Restart() }
 func (s server) Freeze(testing.TB)  { s.Pause() }
 func (s server) Thaw(testing.TB)    { s.Resume() }
 
-func TestSuiteOnRedis(t *testing.T) {
+func TestBroker_SuiteOnRedis(t *testing.T) {
 	s := server{realparts.StartRedis(t)}
 	queuetest.Run(t, harness(s.Addr(), s))
 }
 
-func TestSuiteOnMiniredis(t *testing.T) {
-	// A miniredis that was closed answers no blocking command after its restart, so its connections are cut instead.
+func TestBroker_SuiteOnMiniredis(t *testing.T) {
+	// A miniredis that was closed serves no blocking command after its restart, so its connections are cut instead.
 	proxy := queuetest.NewProxy(t, realparts.FreeAddr(t), miniredis.RunT(t).Addr())
 	queuetest.Run(t, harness(proxy.Addr(), proxy))
 }
@@ -55,7 +55,8 @@ func harness(addr string, server queuetest.Server) queuetest.Harness {
 	}
 }
 
-// connect makes a client. It may come with an error when the server is down, and works once it is up.
+// connect makes a client. rueidis may return an error with it while the server is down; the client works once the
+// server is up.
 func connect(t testing.TB, addr string) rueidis.Client {
 	t.Helper()
 	client, err := rueidis.NewClient(rueidis.ClientOption{

@@ -2,7 +2,7 @@ package redisstream
 
 import _ "embed"
 
-// Each script's contract stands at the head of its file.
+// The contract of each script is at the top of its file.
 var (
 	//go:embed lua/trim.lua
 	trimScript string

@@ -34,7 +34,7 @@ func closeBroker(t *testing.T, b *redisstream.Broker) {
 	}
 }
 
-// ends are a producer, and a consumer of each group, of topic "t".
+// ends returns a producer, and a consumer of each group, of topic "t".
 func ends(t *testing.T, client rueidis.Client, maxMessages int64, groups ...string) (queue.Producer, []queue.Consumer) {
 	t.Helper()
 	b := open(t, client, redisstream.Config{
@@ -99,7 +99,7 @@ func length(t *testing.T, client rueidis.Client) int64 {
 	return n
 }
 
-// wantLength keeps the consumers receiving, because they trim, until the stream has the length.
+// wantLength polls the consumers, because they trim, until the stream has the length.
 func wantLength(t *testing.T, client rueidis.Client, want int64, consumers ...queue.Consumer) {
 	t.Helper()
 	deadline := time.Now().Add(10 * time.Second)
@@ -107,18 +107,18 @@ func wantLength(t *testing.T, client rueidis.Client, want int64, consumers ...qu
 		if time.Now().After(deadline) {
 			t.Fatalf("the stream has %d entries, want %d", length(t, client), want)
 		}
-		turn(t, consumers...)
+		poll(t, consumers...)
 	}
-	// It stays so.
-	turn(t, consumers...)
-	turn(t, consumers...)
+	// It stays at this length.
+	poll(t, consumers...)
+	poll(t, consumers...)
 	if got := length(t, client); got != want {
 		t.Fatalf("the stream has %d entries, want %d", got, want)
 	}
 }
 
-// turn lets the consumers trim. Their lease is long, so that they take over nothing.
-func turn(t *testing.T, consumers ...queue.Consumer) {
+// poll lets the consumers trim. Their lease is long, so that they claim nothing.
+func poll(t *testing.T, consumers ...queue.Consumer) {
 	t.Helper()
 	for _, c := range consumers {
 		got, err := c.Receive(t.Context(), 1, time.Hour)
@@ -128,7 +128,7 @@ func turn(t *testing.T, consumers ...queue.Consumer) {
 	}
 }
 
-func TestTrimStaysBehindTheSlowestGroup(t *testing.T) {
+func TestTrim_StaysBehindSlowestGroup(t *testing.T) {
 	onBoth(t, func(t *testing.T, client rueidis.Client) {
 		p, c := ends(t, client, 0, "fast", "slow")
 		send(t, p, 20)
@@ -136,11 +136,11 @@ func TestTrimStaysBehindTheSlowestGroup(t *testing.T) {
 		// The group "slow" does not exist yet.
 		wantLength(t, client, 20, c[0])
 		slow := receive(t, c[1], 20)
-		// All are delivered; the first one stays under its lease, and so does what is behind it.
+		// All are delivered; the first one is still leased, so it and all entries behind it stay.
 		ack(t, c[1], slow[1:]...)
 		wantLength(t, client, 20, c[0], c[1])
 		ack(t, c[1], slow[0])
-		// The last one delivered stays: it marks the place.
+		// The last delivered entry stays, because the trim keeps the last delivered id.
 		wantLength(t, client, 1, c[0], c[1])
 		send(t, p, 3)
 		ack(t, c[0], receive(t, c[0], 3)...)
@@ -154,7 +154,7 @@ func TestTrimStaysBehindTheSlowestGroup(t *testing.T) {
 	})
 }
 
-func TestFullTopicRefusesUntilItsConsumersCatchUp(t *testing.T) {
+func TestProducer_FullTopic(t *testing.T) {
 	onBoth(t, func(t *testing.T, client rueidis.Client) {
 		p, c := ends(t, client, 10, "g")
 		send(t, p, 10)
@@ -168,7 +168,7 @@ func TestFullTopicRefusesUntilItsConsumersCatchUp(t *testing.T) {
 	})
 }
 
-func TestFlushAll(t *testing.T) {
+func TestBroker_FlushAll(t *testing.T) {
 	onBoth(t, func(t *testing.T, client rueidis.Client) {
 		p, c := ends(t, client, 0, "g")
 		send(t, p, 2)
@@ -187,8 +187,8 @@ func TestFlushAll(t *testing.T) {
 	})
 }
 
-// TestManyExpiredLeases has more of them than one look takes, behind others that are alive.
-func TestManyExpiredLeases(t *testing.T) {
+// TestBroker_ManyExpiredLeases has more of them than one scan covers, behind entries with valid leases.
+func TestBroker_ManyExpiredLeases(t *testing.T) {
 	onBoth(t, func(t *testing.T, client rueidis.Client) {
 		const n = 500
 		p, c := ends(t, client, 0, "g")
@@ -215,7 +215,7 @@ func TestManyExpiredLeases(t *testing.T) {
 	})
 }
 
-func TestConfig(t *testing.T) {
+func TestNew_InvalidConfig(t *testing.T) {
 	client := connect(t, miniredis.RunT(t).Addr())
 	for name, cfg := range map[string]redisstream.Config{
 		"no topic":         {},

@@ -8,8 +8,9 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// TestSweepForgetsOnlyWhoIsSilentAndHoldsNothing runs the script by itself, because an hour of silence takes an hour.
-func TestSweepForgetsOnlyWhoIsSilentAndHoldsNothing(t *testing.T) {
+// TestSweep_OnlyIdleWithoutPending runs the script by itself, because the adapter sweeps consumers that are idle for an
+// hour.
+func TestSweep_OnlyIdleWithoutPending(t *testing.T) {
 	source, err := os.ReadFile("lua/sweep.lua")
 	if err != nil {
 		t.Fatal(err)

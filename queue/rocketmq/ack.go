@@ -12,7 +12,7 @@ import (
 	"github.com/spillway/spillway/queue"
 )
 
-// releaseAfter is the lease that a released message keeps; a look for expired leases takes the broker about as long.
+// releaseAfter is the remaining lease of a released message. The broker takes about as long to find expired leases.
 const releaseAfter = time.Second
 
 // Ack implements queue.Consumer.
@@ -23,7 +23,7 @@ func (c *consumer) Ack(ctx context.Context, messages ...queue.Message) error {
 	}
 	defer leave()
 	for len(messages) > 0 {
-		n := min(len(messages), receiveMax)
+		n := min(len(messages), maxReceive)
 		if err := c.ack(call, messages[:n]); err != nil {
 			return translate(ctx, fmt.Sprintf("acknowledge to %s for %s", c.topic, c.group), err)
 		}
@@ -45,20 +45,20 @@ func (c *consumer) ack(ctx context.Context, messages []queue.Message) error {
 			req.Entries = append(req.Entries, &v2.AckMessageEntry{MessageId: m.ID, ReceiptHandle: receipt})
 		}
 	}
-	answer, err := api.AckMessage(ctx, req)
+	reply, err := api.AckMessage(ctx, req)
 	c.link.note(err)
 	if err != nil {
 		return err
 	}
 	var errs []error
-	for _, e := range answer.GetEntries() {
-		// An expired lease is no error: the message has come again, or will.
+	for _, e := range reply.GetEntries() {
+		// An expired lease is no error: the message has been or will be redelivered.
 		if err := check(e.GetStatus()); codeOf(err) != v2.Code_INVALID_RECEIPT_HANDLE {
 			errs = append(errs, err)
 		}
 	}
-	if len(errs) == 0 && len(answer.GetEntries()) == 0 {
-		return check(answer.GetStatus())
+	if len(errs) == 0 && len(reply.GetEntries()) == 0 {
+		return check(reply.GetStatus())
 	}
 	return errors.Join(errs...)
 }
@@ -85,13 +85,13 @@ func (c *consumer) release(ctx context.Context, messages []queue.Message) error 
 		if !ok {
 			continue
 		}
-		answer, err := api.ChangeInvisibleDuration(ctx, &v2.ChangeInvisibleDurationRequest{
+		reply, err := api.ChangeInvisibleDuration(ctx, &v2.ChangeInvisibleDurationRequest{
 			Group: resource(c.group), Topic: resource(c.topic), MessageId: m.ID, ReceiptHandle: receipt,
 			InvisibleDuration: durationpb.New(releaseAfter),
 		})
 		c.link.note(err)
 		if err == nil {
-			err = check(answer.GetStatus())
+			err = check(reply.GetStatus())
 		}
 		if err != nil && codeOf(err) != v2.Code_INVALID_RECEIPT_HANDLE {
 			return err
@@ -100,10 +100,10 @@ func (c *consumer) release(ctx context.Context, messages []queue.Message) error 
 	return nil
 }
 
-// giveBack releases what came after its caller had gone.
-func (c *consumer) giveBack(ctx context.Context, messages []queue.Message) {
+// releaseLate releases messages that arrived after their caller had given up.
+func (c *consumer) releaseLate(ctx context.Context, messages []queue.Message) {
 	if err := c.release(ctx, messages); err != nil {
-		c.b.log.WarnContext(ctx, "messages that came too late were not released; they come when their lease has run out",
+		c.b.log.WarnContext(ctx, "failed to release late messages; they are redelivered when their lease expires",
 			"topic", c.topic, "group", c.group, "messages", len(messages), "error", err)
 	}
 }

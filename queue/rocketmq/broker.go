@@ -1,14 +1,14 @@
-// Package rocketmq keeps the queue in Apache RocketMQ 5, through the gRPC API of its proxy.
+// Package rocketmq implements the queue on Apache RocketMQ 5, through the gRPC API of its proxy.
 //
-// It speaks that API with the stubs of the official Go client (its module's package protocol/v2) rather than through
-// the client itself; docs/design/queue.md says why. Any proxy serves: address one, or a load balancer before several
-// in cluster mode.
+// It uses the generated stubs of the official Go client (package protocol/v2 of its module) rather than the client
+// itself; docs/design/queue.md gives the reasons. Any proxy works: configure the address of one proxy, or of a load
+// balancer before several proxies in cluster mode.
 //
-// Topics (of message type NORMAL) and groups must exist. RocketMQ moves a message to the dead-letter topic of its
-// group after retryMaxTimes redeliveries, also when nothing is wrong with it but its consumer's database is away: give
-// the groups a retryMaxTimes that an outage cannot use up. A group that has never received begins with the oldest
-// message only while the broker has deleted none of the topic and holds them in memory, and with the newest otherwise:
-// let a new group receive once before its topic is old.
+// Topics (of message type NORMAL) and groups must exist. RocketMQ moves a message to the dead-letter topic of its group
+// after retryMaxTimes redeliveries, also when only the consumer's database is down: set a retryMaxTimes that an outage
+// cannot exhaust. A group that has never received begins with the oldest message only while the broker has deleted no
+// message of the topic and holds all of them in memory, and with the newest otherwise: let a new group receive once
+// before its topic is old.
 package rocketmq
 
 import (
@@ -27,39 +27,40 @@ import (
 )
 
 const (
-	// DefaultAwait is the shortest long poll that a proxy accepts as it is shipped.
-	DefaultAwait = 5 * time.Second
-	// DefaultLeaseMin is the shortest lease that a proxy accepts as it is shipped.
-	DefaultLeaseMin = 10 * time.Second
+	// DefaultPollTimeout is the shortest long poll that a proxy accepts in its default configuration.
+	DefaultPollTimeout = 5 * time.Second
+	// DefaultMinLease is the shortest lease that a proxy accepts in its default configuration.
+	DefaultMinLease = 10 * time.Second
 
-	leaseMax = 12 * time.Hour
-	// receiveMax is the most messages that a proxy hands out at once.
-	receiveMax = 32
-	// redeliveryDelayMax is what the broker's search for expired leases takes at most; one or two seconds were seen.
-	redeliveryDelayMax = 5 * time.Second
-	// deadLetterPrefix begins the name of the topic of what RocketMQ gave up for a group.
+	maxLease = 12 * time.Hour
+	// maxReceive is the maximum number of messages that a proxy returns from one call.
+	maxReceive = 32
+	// maxRedeliveryDelay is the maximum time that the broker takes to find an expired lease; one to two seconds were
+	// measured.
+	maxRedeliveryDelay = 5 * time.Second
+	// deadLetterPrefix is the start of the name of a group's dead-letter topic.
 	deadLetterPrefix = "%DLQ%"
-	// opTimeout bounds one call, beyond the time that it asked the proxy to wait.
+	// opTimeout is the maximum duration of one call, in addition to the time of its long poll.
 	opTimeout = 5 * time.Second
 )
 
-// Config sets up a Broker.
+// Config configures a Broker.
 type Config struct {
-	// Endpoint is host:port of the proxy's gRPC port.
+	// Endpoint is the host:port of the proxy's gRPC port.
 	Endpoint string
 	// TLS is nil for plain text.
 	TLS *tls.Config
-	// Await is how long Receive waits; 0 means DefaultAwait. A shorter one needs a proxy that is configured for it
-	// (grpcClientConsumerMinLongPollingTimeoutMillis), which otherwise waits as long as it wants to.
-	Await time.Duration
-	// LeaseMin is the shortest lease; 0 means DefaultLeaseMin. A shorter one needs a proxy that is configured for it
+	// PollTimeout is the time that Receive waits for messages; 0 means DefaultPollTimeout. A shorter one requires a
+	// proxy that is configured for it (grpcClientConsumerMinLongPollingTimeoutMillis); other proxies wait longer.
+	PollTimeout time.Duration
+	// MinLease is the shortest lease; 0 means DefaultMinLease. A shorter one requires a proxy that is configured for it
 	// (minInvisibleTimeMillsForRecv).
-	LeaseMin time.Duration
-	// Log receives what an operator should know; nil means slog.Default.
+	MinLease time.Duration
+	// Log receives warnings and errors; nil means slog.Default.
 	Log *slog.Logger
 }
 
-// Broker makes producers and consumers for one proxy.
+// Broker makes producers and consumers for one proxy. It is safe for concurrent use.
 type Broker struct {
 	cfg Config
 	log *slog.Logger
@@ -73,19 +74,19 @@ type closer interface {
 	Close(ctx context.Context) error
 }
 
-// New makes a Broker. It connects to nothing yet, and fails only for a configuration that can never work.
+// New makes a Broker. It does not connect, and fails with queue.ErrInvalid for a configuration that can never work.
 func New(cfg Config) (*Broker, error) {
 	if _, _, err := net.SplitHostPort(cfg.Endpoint); err != nil {
 		return nil, fmt.Errorf("%w: the address of the RocketMQ proxy must be host:port: %w", queue.ErrInvalid, err)
 	}
-	if cfg.Await < 0 || cfg.LeaseMin < 0 || cfg.LeaseMin > leaseMax {
-		return nil, fmt.Errorf("%w: await %v or shortest lease %v out of range", queue.ErrInvalid, cfg.Await, cfg.LeaseMin)
+	if cfg.PollTimeout < 0 || cfg.MinLease < 0 || cfg.MinLease > maxLease {
+		return nil, fmt.Errorf("%w: poll timeout %v or minimum lease %v out of range", queue.ErrInvalid, cfg.PollTimeout, cfg.MinLease)
 	}
-	if cfg.Await == 0 {
-		cfg.Await = DefaultAwait
+	if cfg.PollTimeout == 0 {
+		cfg.PollTimeout = DefaultPollTimeout
 	}
-	if cfg.LeaseMin == 0 {
-		cfg.LeaseMin = DefaultLeaseMin
+	if cfg.MinLease == 0 {
+		cfg.MinLease = DefaultMinLease
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
@@ -93,15 +94,15 @@ func New(cfg Config) (*Broker, error) {
 	return &Broker{cfg: cfg, log: cfg.Log.With("queue", "rocketmq")}, nil
 }
 
-// Features declares what is special about RocketMQ.
+// Features returns the properties of RocketMQ.
 func (b *Broker) Features() queue.Features {
 	return queue.Features{
-		Name: "rocketmq", Await: b.cfg.Await, ReceiveMax: receiveMax, LeaseMin: b.cfg.LeaseMin, LeaseMax: leaseMax,
-		RedeliveryDelayMax: redeliveryDelayMax, GivesUp: true, DeadLetterPrefix: deadLetterPrefix,
+		Name: "rocketmq", PollTimeout: b.cfg.PollTimeout, MaxReceive: maxReceive, MinLease: b.cfg.MinLease, MaxLease: maxLease,
+		MaxRedeliveryDelay: maxRedeliveryDelay, DeadLetters: true, DeadLetterPrefix: deadLetterPrefix,
 	}
 }
 
-// Producer makes a producer.
+// Producer makes a producer for any topic. It connects with its first call.
 func (b *Broker) Producer() (queue.Producer, error) {
 	p := newProducer(b)
 	return p, b.register(p)
@@ -130,14 +131,14 @@ func (b *Broker) register(c closer) error {
 	return nil
 }
 
-// forget is called by what closes itself.
+// forget removes a producer or consumer that was closed by its owner.
 func (b *Broker) forget(c closer) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.open = slices.DeleteFunc(b.open, func(o closer) bool { return o == c })
 }
 
-// Close closes all producers and consumers.
+// Close closes every producer and consumer.
 func (b *Broker) Close(ctx context.Context) error {
 	b.mu.Lock()
 	b.closed = true

@@ -15,14 +15,14 @@ import (
 	"github.com/spillway/spillway/queue/internal/read"
 )
 
-// consumer is a queue.Consumer: a simple consumer, in RocketMQ's words.
+// consumer is a queue.Consumer: a "simple consumer" in RocketMQ's terms.
 type consumer struct {
 	b            *Broker
 	topic, group string
 	link         *link
 	session      *session
 	calls        *read.Calls
-	pace         read.Pace
+	backoff      read.Backoff
 	running      sync.WaitGroup
 }
 
@@ -30,42 +30,42 @@ func newConsumer(b *Broker, topic, group string) *consumer {
 	l := newLink(b.cfg.Endpoint, b.cfg.TLS)
 	return &consumer{
 		b: b, topic: topic, group: group, link: l, calls: read.NewCalls(),
-		session: newSession(l, topic, group, b.cfg.Await, b.log),
+		session: newSession(l, topic, group, b.cfg.PollTimeout, b.log),
 	}
 }
 
-// start keeps the session up until Close.
+// start runs the session until Close.
 func (c *consumer) start() {
 	c.running.Go(func() { c.session.run(c.calls.Closing()) })
 }
 
 // Receive implements queue.Consumer.
 func (c *consumer) Receive(ctx context.Context, max int, lease time.Duration) ([]queue.Message, error) {
-	if max < 1 || lease < c.b.cfg.LeaseMin || lease > leaseMax {
-		return nil, fmt.Errorf("%w: receive %d messages for %v: ask for at least one, for %v to %v", queue.ErrInvalid, max, lease, c.b.cfg.LeaseMin, leaseMax)
+	if max < 1 || lease < c.b.cfg.MinLease || lease > maxLease {
+		return nil, fmt.Errorf("%w: receive %d messages for %v: request at least one, for %v to %v", queue.ErrInvalid, max, lease, c.b.cfg.MinLease, maxLease)
 	}
-	if err := c.pace.Wait(ctx); err != nil {
+	if err := c.backoff.Wait(ctx); err != nil {
 		return nil, err
 	}
 	messages, err := c.calls.Do(ctx, func(ctx context.Context) ([]queue.Message, error) {
-		return c.read(ctx, min(max, receiveMax), lease)
-	}, c.giveBack)
-	c.pace.Note(ctx, err)
+		return c.read(ctx, min(max, maxReceive), lease)
+	}, c.releaseLate)
+	c.backoff.Record(ctx, err)
 	return messages, translate(ctx, fmt.Sprintf("receive from %s for %s", c.topic, c.group), err)
 }
 
-// read asks once, as soon as the session is up.
+// read polls once, as soon as the session is up.
 func (c *consumer) read(ctx context.Context, max int, lease time.Duration) ([]queue.Message, error) {
 	if err := c.session.wait(ctx); err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.b.cfg.Await+opTimeout)
+	ctx, cancel := context.WithTimeout(ctx, c.b.cfg.PollTimeout+opTimeout)
 	defer cancel()
 	messages, err := c.poll(ctx, max, lease)
 	c.link.note(err)
 	switch {
 	case len(messages) > 0:
-		// They are under a lease, so they are the caller's, whatever happened next.
+		// They are leased to the caller, whatever happened next.
 		return messages, nil
 	case err == nil || codeOf(err) == v2.Code_MESSAGE_NOT_FOUND:
 		return nil, nil
@@ -83,29 +83,29 @@ func (c *consumer) poll(ctx context.Context, max int, lease time.Duration) ([]qu
 	}
 	stream, err := api.ReceiveMessage(ctx, &v2.ReceiveMessageRequest{
 		Group: resource(c.group),
-		// Without a broker's name the proxy takes one by turns.
+		// Without a broker's name the proxy selects one round robin.
 		MessageQueue:       &v2.MessageQueue{Topic: resource(c.topic), Broker: &v2.Broker{}},
 		FilterExpression:   everything(),
-		BatchSize:          int32(max), //nolint:gosec // At most receiveMax.
+		BatchSize:          int32(max), //nolint:gosec // At most maxReceive.
 		InvisibleDuration:  durationpb.New(lease),
-		LongPollingTimeout: durationpb.New(c.b.cfg.Await),
+		LongPollingTimeout: durationpb.New(c.b.cfg.PollTimeout),
 	})
 	if err != nil {
 		return nil, err
 	}
 	var messages []queue.Message
-	var answer error
+	var reply error
 	for {
 		part, err := stream.Recv()
 		if errors.Is(err, io.EOF) {
-			return messages, answer
+			return messages, reply
 		}
 		if err != nil {
 			return messages, err
 		}
 		switch content := part.GetContent().(type) {
 		case *v2.ReceiveMessageResponse_Status:
-			answer = check(content.Status)
+			reply = check(content.Status)
 		case *v2.ReceiveMessageResponse_Message:
 			messages = append(messages, received(content.Message))
 		}

@@ -13,16 +13,16 @@ import (
 	"github.com/spillway/spillway/queue"
 )
 
-// statusError is an answer of the proxy that is not OK.
+// statusError is a response of the proxy with a code other than OK.
 type statusError struct {
 	code    v2.Code
 	message string
 }
 
-// Error says what the proxy said.
+// Error contains the proxy's code and message.
 func (e *statusError) Error() string { return fmt.Sprintf("%s: %s", e.code, e.message) }
 
-// check makes an error of an answer that is not OK.
+// check returns an error for a status other than OK.
 func check(s *v2.Status) error {
 	if s.GetCode() == v2.Code_OK {
 		return nil
@@ -30,7 +30,7 @@ func check(s *v2.Status) error {
 	return &statusError{code: s.GetCode(), message: s.GetMessage()}
 }
 
-// codeOf is the proxy's answer in err, or Code_CODE_UNSPECIFIED.
+// codeOf returns the proxy's code in err, or Code_CODE_UNSPECIFIED.
 func codeOf(err error) v2.Code {
 	var e *statusError
 	if errors.As(err, &e) {
@@ -39,8 +39,8 @@ func codeOf(err error) v2.Code {
 	return v2.Code_CODE_UNSPECIFIED
 }
 
-// sentinels are the answers that mean something to users of the port. All others mean ErrUnavailable: a broker that
-// comes up, or a proxy that lost touch with it, answers in many ways, and all of them pass.
+// sentinels maps the codes that have a meaning for users of the port. All others become ErrUnavailable: a starting
+// broker, or a proxy that lost its connection to it, returns many codes, all of them transient.
 var sentinels = map[v2.Code]error{
 	v2.Code_CONSUMER_GROUP_NOT_FOUND:     queue.ErrUnknownGroup,
 	v2.Code_TOO_MANY_REQUESTS:            queue.ErrFull,
@@ -56,8 +56,7 @@ var sentinels = map[v2.Code]error{
 	v2.Code_MESSAGE_PROPERTY_CONFLICT_WITH_TYPE: queue.ErrInvalid,
 }
 
-// groupNotFound is what a proxy says on the session of a group that it does not know, beside a code that means many
-// things.
+// groupNotFound is the proxy's message on the session of an unknown group; its status code alone is ambiguous.
 const groupNotFound = "group not found"
 
 func unknownGroup(err error) bool {
@@ -65,7 +64,7 @@ func unknownGroup(err error) bool {
 		status.Code(err) == codes.InvalidArgument && strings.Contains(err.Error(), groupNotFound)
 }
 
-// translate makes an error of a call one of the port's. ctx is the caller's: when it ended, that is the error.
+// translate maps an error of a call to one of the port. When the caller's ctx has ended, its error is returned.
 func translate(ctx context.Context, doing string, err error) error {
 	if err == nil || errors.Is(err, queue.ErrClosed) {
 		return err
@@ -84,10 +83,10 @@ func translate(ctx context.Context, doing string, err error) error {
 	return fmt.Errorf("%s: %w: %w", doing, queue.ErrUnavailable, detail(err))
 }
 
-// detail keeps our own time-outs from looking like the end of the caller's context.
+// detail hides our own timeouts from errors.Is, so that they do not look like the end of the caller's context.
 func detail(err error) error {
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
-		return errors.New("the proxy did not answer in time")
+		return errors.New("the proxy did not reply in time")
 	}
 	if s, ok := status.FromError(err); ok && codeOf(err) == v2.Code_CODE_UNSPECIFIED {
 		return fmt.Errorf("%s: %s", s.Code(), s.Message())

@@ -19,24 +19,24 @@ import (
 	"github.com/spillway/spillway/queue/rocketmq"
 )
 
-// fake is a proxy that answers what a real one answers on bad days only.
-type fake struct {
+// fakeProxy is a proxy that returns errors which a real one returns only in failures.
+type fakeProxy struct {
 	v2.UnimplementedMessagingServiceServer
 
 	mu sync.Mutex
-	// introduced counts the sessions. forgotten says that the proxy knows nobody until the next one.
+	// introduced is the number of sessions. forgotten makes the proxy forget all consumers until the next session.
 	introduced int
 	forgotten  bool
-	// attempts is what the group's settings allow, and acks are the answers to the entries of an Ack.
+	// attempts is the maximum in the group's settings, and acks are the statuses of the entries of an Ack.
 	attempts int32
 	acks     []v2.Code
-	// send is the answer to SendMessage.
+	// send is the status of SendMessage.
 	send v2.Code
-	// metadata is the last heartbeat's.
+	// metadata is that of the last heartbeat.
 	metadata metadata.MD
 }
 
-func (f *fake) Telemetry(s v2.MessagingService_TelemetryServer) error {
+func (f *fakeProxy) Telemetry(s v2.MessagingService_TelemetryServer) error {
 	command, err := s.Recv()
 	if err != nil {
 		return err
@@ -54,14 +54,14 @@ func (f *fake) Telemetry(s v2.MessagingService_TelemetryServer) error {
 	return s.Context().Err()
 }
 
-func (f *fake) Heartbeat(ctx context.Context, _ *v2.HeartbeatRequest) (*v2.HeartbeatResponse, error) {
+func (f *fakeProxy) Heartbeat(ctx context.Context, _ *v2.HeartbeatRequest) (*v2.HeartbeatResponse, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.metadata, _ = metadata.FromIncomingContext(ctx)
 	return &v2.HeartbeatResponse{Status: &v2.Status{Code: v2.Code_OK}}, nil
 }
 
-func (f *fake) ReceiveMessage(_ *v2.ReceiveMessageRequest, s v2.MessagingService_ReceiveMessageServer) error {
+func (f *fakeProxy) ReceiveMessage(_ *v2.ReceiveMessageRequest, s v2.MessagingService_ReceiveMessageServer) error {
 	f.mu.Lock()
 	code := v2.Code_MESSAGE_NOT_FOUND
 	if f.forgotten {
@@ -71,23 +71,23 @@ func (f *fake) ReceiveMessage(_ *v2.ReceiveMessageRequest, s v2.MessagingService
 	return s.Send(&v2.ReceiveMessageResponse{Content: &v2.ReceiveMessageResponse_Status{Status: &v2.Status{Code: code}}})
 }
 
-func (f *fake) AckMessage(_ context.Context, r *v2.AckMessageRequest) (*v2.AckMessageResponse, error) {
-	answer := &v2.AckMessageResponse{Status: &v2.Status{Code: v2.Code_MULTIPLE_RESULTS}}
+func (f *fakeProxy) AckMessage(_ context.Context, r *v2.AckMessageRequest) (*v2.AckMessageResponse, error) {
+	reply := &v2.AckMessageResponse{Status: &v2.Status{Code: v2.Code_MULTIPLE_RESULTS}}
 	for i, e := range r.GetEntries() {
-		answer.Entries = append(answer.Entries, &v2.AckMessageResultEntry{MessageId: e.GetMessageId(), Status: &v2.Status{Code: f.acks[i]}})
+		reply.Entries = append(reply.Entries, &v2.AckMessageResultEntry{MessageId: e.GetMessageId(), Status: &v2.Status{Code: f.acks[i]}})
 	}
-	return answer, nil
+	return reply, nil
 }
 
-func (f *fake) SendMessage(context.Context, *v2.SendMessageRequest) (*v2.SendMessageResponse, error) {
+func (f *fakeProxy) SendMessage(context.Context, *v2.SendMessageRequest) (*v2.SendMessageResponse, error) {
 	return &v2.SendMessageResponse{
 		Status:  &v2.Status{Code: v2.Code_OK},
 		Entries: []*v2.SendResultEntry{{Status: &v2.Status{Code: v2.Code_OK}}, {Status: &v2.Status{Code: f.send}}},
 	}, nil
 }
 
-// serve starts the fake and opens a broker on it, whose log it returns.
-func serve(t *testing.T, f *fake) (*rocketmq.Broker, func() string) {
+// serve starts the fakeProxy and opens a broker on it. It returns the broker and a function for the broker's log.
+func serve(t *testing.T, f *fakeProxy) (*rocketmq.Broker, func() string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -99,7 +99,7 @@ func serve(t *testing.T, f *fake) (*rocketmq.Broker, func() string) {
 	go func() { done <- s.Serve(l) }()
 	log := &safeBuffer{}
 	b, err := rocketmq.New(rocketmq.Config{
-		Endpoint: l.Addr().String(), Await: 100 * time.Millisecond, Log: slog.New(slog.NewTextHandler(log, nil)),
+		Endpoint: l.Addr().String(), PollTimeout: 100 * time.Millisecond, Log: slog.New(slog.NewTextHandler(log, nil)),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -131,13 +131,13 @@ func (s *safeBuffer) String() string {
 	return s.b.String()
 }
 
-// receiveNothing receives until that works.
+// receiveNothing receives until a call succeeds, and returns the failures.
 func receiveNothing(t *testing.T, c queue.Consumer) (failures []error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	for {
-		got, err := c.Receive(ctx, 1, rocketmq.DefaultLeaseMin)
+		got, err := c.Receive(ctx, 1, rocketmq.DefaultMinLease)
 		if err == nil && len(got) == 0 {
 			return failures
 		}
@@ -148,8 +148,8 @@ func receiveNothing(t *testing.T, c queue.Consumer) (failures []error) {
 	}
 }
 
-func TestProxyThatForgotItsConsumersIsToldAgain(t *testing.T) {
-	f := &fake{attempts: 500}
+func TestSession_ProxyForgotConsumers(t *testing.T) {
+	f := &fakeProxy{attempts: 500}
 	b, _ := serve(t, f)
 	c, err := b.Consumer("t", "g")
 	if err != nil {
@@ -173,9 +173,9 @@ func TestProxyThatForgotItsConsumersIsToldAgain(t *testing.T) {
 	}
 }
 
-func TestFewAttemptsAreSaid(t *testing.T) {
+func TestSession_LogsFewAttempts(t *testing.T) {
 	for attempts, want := range map[int32]bool{17: true, 500: false} {
-		b, log := serve(t, &fake{attempts: attempts})
+		b, log := serve(t, &fakeProxy{attempts: attempts})
 		c, err := b.Consumer("t", "g")
 		if err != nil {
 			t.Fatal(err)
@@ -187,7 +187,7 @@ func TestFewAttemptsAreSaid(t *testing.T) {
 	}
 }
 
-func TestEachAckCounts(t *testing.T) {
+func TestConsumer_AckStatuses(t *testing.T) {
 	messages := []queue.Message{{ID: "1", Receipt: "r1"}, {ID: "2", Receipt: "r2"}}
 	for name, c := range map[string]struct {
 		acks []v2.Code
@@ -197,7 +197,7 @@ func TestEachAckCounts(t *testing.T) {
 		"one whose lease ended": {[]v2.Code{v2.Code_OK, v2.Code_INVALID_RECEIPT_HANDLE}, nil},
 		"one that failed":       {[]v2.Code{v2.Code_OK, v2.Code_INTERNAL_SERVER_ERROR}, queue.ErrUnavailable},
 	} {
-		b, _ := serve(t, &fake{acks: c.acks})
+		b, _ := serve(t, &fakeProxy{acks: c.acks})
 		consumer, err := b.Consumer("t", "g")
 		if err != nil {
 			t.Fatal(err)
@@ -208,7 +208,7 @@ func TestEachAckCounts(t *testing.T) {
 	}
 }
 
-func TestEachSentMessageCounts(t *testing.T) {
+func TestProducer_SendStatuses(t *testing.T) {
 	for code, want := range map[v2.Code]error{
 		v2.Code_OK:                         nil,
 		v2.Code_MASTER_PERSISTENCE_TIMEOUT: queue.ErrUnavailable,
@@ -216,7 +216,7 @@ func TestEachSentMessageCounts(t *testing.T) {
 		v2.Code_TOO_MANY_REQUESTS:          queue.ErrFull,
 		v2.Code_MESSAGE_BODY_TOO_LARGE:     queue.ErrTooLarge,
 	} {
-		b, _ := serve(t, &fake{send: code})
+		b, _ := serve(t, &fakeProxy{send: code})
 		p, err := b.Producer()
 		if err != nil {
 			t.Fatal(err)

@@ -21,22 +21,22 @@ import (
 )
 
 const (
-	// reconnectMax bounds gRPC's pause between two attempts to connect, far below queue.HealTime. Its default is two
-	// minutes.
-	reconnectMax = 2 * time.Second
-	// connectTimeout bounds one attempt.
+	// maxReconnectDelay is the maximum delay between two attempts of gRPC to connect, far below queue.MaxRecoveryTime.
+	// gRPC's default is two minutes.
+	maxReconnectDelay = 2 * time.Second
+	// connectTimeout is the maximum duration of one attempt.
 	connectTimeout = 3 * time.Second
-	// recvBytesMax bounds one received message: its body, with room for properties.
-	recvBytesMax = queue.MaxBodyBytes + 1<<20
-	// lateMax is after how many calls in a row without an answer a connection is replaced. A peer that vanished without
-	// a word would otherwise be noticed by TCP alone, after a quarter of an hour.
-	lateMax = 2
+	// maxReceiveBytes is the maximum size of one received message: its body, with room for properties.
+	maxReceiveBytes = queue.MaxBodyBytes + 1<<20
+	// maxTimeouts is the number of consecutive calls without a response after which a connection is replaced. TCP alone
+	// notices a peer that vanished only after a quarter of an hour.
+	maxTimeouts = 2
 
-	// clientVersion is what the proxy is told; some of its behaviour depends on it.
+	// clientVersion is the version in the client's metadata; some behaviour of the proxy depends on it.
 	clientVersion = "5.1.3"
 )
 
-// link is a connection to the proxy that replaces itself when it is stuck. gRPC itself reconnects one that broke.
+// link is a connection to the proxy that replaces itself when it hangs. gRPC itself reconnects one that broke.
 type link struct {
 	target string
 	opts   []grpc.DialOption
@@ -47,7 +47,7 @@ type link struct {
 	closed bool
 }
 
-// newLink connects to nothing yet. Each link is a client of its own to the proxy.
+// newLink returns a link that is not connected yet. Each link is a separate client of the proxy.
 func newLink(target string, tlsConfig *tls.Config) *link {
 	security := insecure.NewCredentials()
 	if tlsConfig != nil {
@@ -59,10 +59,10 @@ func newLink(target string, tlsConfig *tls.Config) *link {
 	return &link{target: target, opts: []grpc.DialOption{
 		grpc.WithTransportCredentials(security),
 		grpc.WithConnectParams(grpc.ConnectParams{
-			Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: reconnectMax},
+			Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: maxReconnectDelay},
 			MinConnectTimeout: connectTimeout,
 		}),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(recvBytesMax)),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxReceiveBytes)),
 		grpc.WithDisableServiceConfig(),
 		grpc.WithUnaryInterceptor(func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, next grpc.UnaryInvoker, o ...grpc.CallOption) error {
 			return next(metadata.AppendToOutgoingContext(ctx, pairs...), method, req, reply, cc, o...)
@@ -73,7 +73,7 @@ func newLink(target string, tlsConfig *tls.Config) *link {
 	}}
 }
 
-// api returns the stubs on the present connection.
+// api returns the stubs on the current connection.
 func (l *link) api() (v2.MessagingServiceClient, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -90,7 +90,7 @@ func (l *link) api() (v2.MessagingServiceClient, error) {
 	return v2.NewMessagingServiceClient(l.conn), nil
 }
 
-// note takes the outcome of a call that had a time limit of its own.
+// note records the result of a call that had its own timeout.
 func (l *link) note(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -99,8 +99,8 @@ func (l *link) note(err error) {
 		return
 	}
 	l.late++
-	if l.late >= lateMax && l.conn != nil {
-		// The error of closing what is given up says nothing.
+	if l.late >= maxTimeouts && l.conn != nil {
+		// The error of closing an abandoned connection is of no use.
 		_ = l.conn.Close()
 		l.conn, l.late = nil, 0
 	}

@@ -15,9 +15,9 @@ import (
 )
 
 const (
-	// batchBytesMax and batchMessagesMax bound what one call stores together. The broker's bound of 4 MiB is for the whole batch.
-	batchBytesMax    = 2 << 20
-	batchMessagesMax = 64
+	// maxBatchBytes and maxBatchMessages bound one batch. The broker's maximum of 4 MiB applies to the whole batch.
+	maxBatchBytes    = 2 << 20
+	maxBatchMessages = 64
 )
 
 // producer is a queue.Producer.
@@ -29,7 +29,7 @@ type producer struct {
 }
 
 func newProducer(b *Broker) *producer {
-	// The host is for whoever looks at a message; without a name it works as well.
+	// The host helps an operator who inspects a message; it may be empty.
 	host, _ := os.Hostname()
 	return &producer{b: b, link: newLink(b.cfg.Endpoint, b.cfg.TLS), calls: read.NewCalls(), host: host}
 }
@@ -57,19 +57,19 @@ func (p *producer) Send(ctx context.Context, topic string, messages ...queue.Out
 	return nil
 }
 
-// batchLen is how many of the messages, at least one, fit into a batch.
+// batchLen returns the number of messages that fit into a batch, at least one.
 func batchLen(messages []queue.Outgoing) int {
 	sum := 0
 	for i, m := range messages {
 		sum += len(m.Body)
-		if i > 0 && (sum > batchBytesMax || i == batchMessagesMax) {
+		if i > 0 && (sum > maxBatchBytes || i == maxBatchMessages) {
 			return i
 		}
 	}
 	return len(messages)
 }
 
-// send stores a batch, all of it or none.
+// send stores a batch atomically.
 func (p *producer) send(ctx context.Context, topic string, messages []queue.Outgoing) error {
 	ctx, cancel := context.WithTimeout(ctx, opTimeout)
 	defer cancel()
@@ -81,12 +81,12 @@ func (p *producer) send(ctx context.Context, topic string, messages []queue.Outg
 	for i, m := range messages {
 		req.Messages[i] = p.message(topic, m)
 	}
-	answer, err := api.SendMessage(ctx, req)
+	reply, err := api.SendMessage(ctx, req)
 	p.link.note(err)
 	if err != nil {
 		return err
 	}
-	return stored(answer, len(messages))
+	return stored(reply, len(messages))
 }
 
 func (p *producer) message(topic string, m queue.Outgoing) *v2.Message {
@@ -101,17 +101,17 @@ func (p *producer) message(topic string, m queue.Outgoing) *v2.Message {
 	}
 }
 
-// stored says whether all n messages are stored. A batch has one answer or one for each message.
-func stored(answer *v2.SendMessageResponse, n int) error {
-	if err := check(answer.GetStatus()); err != nil {
+// stored returns nil if all n messages are stored. A batch has one status, or one for each message.
+func stored(reply *v2.SendMessageResponse, n int) error {
+	if err := check(reply.GetStatus()); err != nil {
 		return err
 	}
 	var errs []error
-	for _, e := range answer.GetEntries() {
+	for _, e := range reply.GetEntries() {
 		errs = append(errs, check(e.GetStatus()))
 	}
 	if len(errs) == 0 {
-		return fmt.Errorf("the proxy answered nothing about %d messages", n)
+		return fmt.Errorf("the proxy returned no status for %d messages", n)
 	}
 	return errors.Join(errs...)
 }

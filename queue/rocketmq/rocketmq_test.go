@@ -16,22 +16,22 @@ import (
 )
 
 const (
-	// topicsMax and groupsMax are enough for the suite; RocketMQ wants them made before the start.
-	topicsMax = 24
-	groupsMax = 32
-	// shortAwait needs a proxy that allows it, as that of the tests does.
-	shortAwait = time.Second
+	// maxTopics and maxGroups are enough for the suite; RocketMQ needs them created before the start.
+	maxTopics = 24
+	maxGroups = 32
+	// shortPollTimeout requires a proxy that is configured for it, as the one of the tests is.
+	shortPollTimeout = time.Second
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func TestSuite(t *testing.T) { queuetest.Run(t, harness(t)) }
+func TestBroker_Suite(t *testing.T) { queuetest.Run(t, harness(t)) }
 
 func BenchmarkQueue(b *testing.B) { queuetest.Bench(b, harness(b)) }
 
 func harness(t testing.TB) queuetest.Harness {
 	t.Helper()
-	topics, groups := names("topic", topicsMax), names("group", groupsMax)
+	topics, groups := names("topic", maxTopics), names("group", maxGroups)
 	s := startServer(t, topics, groups)
 	lease := shortestLease(t, s, topics[0], groups[0])
 	var nextTopic, nextGroup, late atomic.Int64
@@ -40,8 +40,8 @@ func harness(t testing.TB) queuetest.Harness {
 		Topic: func(t testing.TB, n int) (string, []string) {
 			last := nextGroup.Add(int64(n))
 			topic := nextTopic.Add(1)
-			if topic >= topicsMax || last >= groupsMax {
-				t.Fatal("the suite needs more topics or groups: raise topicsMax or groupsMax")
+			if topic >= maxTopics || last >= maxGroups {
+				t.Fatal("the suite needs more topics or groups: raise maxTopics or maxGroups")
 			}
 			return topics[topic], groups[last-int64(n)+1 : last+1]
 		},
@@ -62,16 +62,16 @@ func names(kind string, n int) []string {
 	return out
 }
 
-func open(t testing.TB, addr string, leaseMin time.Duration) *rocketmq.Broker {
+func open(t testing.TB, addr string, minLease time.Duration) *rocketmq.Broker {
 	t.Helper()
-	b, err := rocketmq.New(rocketmq.Config{Endpoint: addr, Await: shortAwait, LeaseMin: leaseMin})
+	b, err := rocketmq.New(rocketmq.Config{Endpoint: addr, PollTimeout: shortPollTimeout, MinLease: minLease})
 	if err != nil {
 		t.Fatalf("make a broker: %v", err)
 	}
 	return b
 }
 
-// shortestLease asks the proxy, which may be configured for shorter ones than it is shipped with.
+// shortestLease returns the proxy's minimum lease, which may be configured below the default.
 func shortestLease(t testing.TB, s *server, topic, group string) time.Duration {
 	t.Helper()
 	const short = 2 * time.Second
@@ -86,7 +86,7 @@ func shortestLease(t testing.TB, s *server, topic, group string) time.Duration {
 		return short
 	case errors.Is(err, queue.ErrInvalid):
 		t.Logf("this proxy refuses leases of %v, so the suite takes longer: %v", short, err)
-		return rocketmq.DefaultLeaseMin
+		return rocketmq.DefaultMinLease
 	default:
 		t.Fatalf("receive: %v", err)
 		return 0
@@ -102,13 +102,13 @@ func closeBroker(t testing.TB, b *rocketmq.Broker) {
 	}
 }
 
-func TestConfig(t *testing.T) {
+func TestNew_InvalidConfig(t *testing.T) {
 	for name, cfg := range map[string]rocketmq.Config{
-		"no address":      {},
-		"no port":         {Endpoint: "localhost"},
-		"negative await":  {Endpoint: "localhost:1", Await: -1},
-		"negative lease":  {Endpoint: "localhost:1", LeaseMin: -1},
-		"a lease of days": {Endpoint: "localhost:1", LeaseMin: 48 * time.Hour},
+		"no address":           {},
+		"no port":              {Endpoint: "localhost"},
+		"negative pollTimeout": {Endpoint: "localhost:1", PollTimeout: -1},
+		"negative lease":       {Endpoint: "localhost:1", MinLease: -1},
+		"a lease of days":      {Endpoint: "localhost:1", MinLease: 48 * time.Hour},
 	} {
 		if _, err := rocketmq.New(cfg); !errors.Is(err, queue.ErrInvalid) {
 			t.Errorf("%s: %v, want %v", name, err, queue.ErrInvalid)

@@ -15,11 +15,11 @@ import (
 	"github.com/spillway/spillway/test/realparts"
 )
 
-// server is a nameserver, a broker and a proxy of the suite's own.
+// server is a private nameserver, broker and proxy of the suite.
 type server struct {
 	*realparts.Proc
 
-	// broker is the address of the broker itself, for its operator's calls.
+	// broker is the address of the broker itself, for administrative calls.
 	broker string
 }
 
@@ -35,7 +35,7 @@ func (s *server) Restart(testing.TB) { s.Proc.Restart() }
 func (s *server) Freeze(testing.TB)  { s.Pause() }
 func (s *server) Thaw(testing.TB)    { s.Resume() }
 
-// setting reads one from a file that the server was started with, in a temporary directory of the same test.
+// setting returns a setting from a configuration file of the server, in a temporary directory of the same test.
 func setting(t testing.TB, file, name string) string {
 	t.Helper()
 	found, err := filepath.Glob(filepath.Join(filepath.Dir(t.TempDir()), "*", "conf", file))
@@ -56,13 +56,13 @@ func setting(t testing.TB, file, name string) string {
 }
 
 const (
-	// createGroupCode is the number of the broker's command UPDATE_AND_CREATE_SUBSCRIPTIONGROUP.
+	// createGroupCode is the code of the broker's command UPDATE_AND_CREATE_SUBSCRIPTIONGROUP.
 	createGroupCode = 200
-	// answerBytesMax bounds the broker's answer.
-	answerBytesMax = 1 << 20
+	// maxReplyBytes is the maximum size of the broker's reply.
+	maxReplyBytes = 1 << 20
 )
 
-// createGroup does what `mqadmin updateSubGroup` does, which takes seconds to start.
+// createGroup has the effect of `mqadmin updateSubGroup`, which takes seconds to start.
 func (s *server) createGroup(t testing.TB, name string) {
 	t.Helper()
 	conn, err := net.DialTimeout("tcp", s.broker, 5*time.Second)
@@ -79,31 +79,31 @@ func (s *server) createGroup(t testing.TB, name string) {
 	frame = binary.BigEndian.AppendUint32(frame, uint32(len(header)))
 	frame = append(append(frame, header...), body...)
 	if _, err := conn.Write(frame); err != nil {
-		t.Fatalf("ask the broker for a group: %v", err)
+		t.Fatalf("send the command to the broker: %v", err)
 	}
-	if code, remark := answer(t, conn); code != 0 {
-		t.Fatalf("the broker refused to make group %s: %d %s", name, code, remark)
+	if code, remark := readReply(t, conn); code != 0 {
+		t.Fatalf("the broker failed to create group %s: %d %s", name, code, remark)
 	}
 }
 
-// answer reads the header of the broker's answer; code 0 is success.
-func answer(t testing.TB, conn net.Conn) (code int, remark string) {
+// readReply reads the header of the broker's reply; code 0 is success.
+func readReply(t testing.TB, conn net.Conn) (code int, remark string) {
 	t.Helper()
 	var lengths [2]uint32
 	if err := binary.Read(conn, binary.BigEndian, &lengths); err != nil {
-		t.Fatalf("read the broker's answer: %v", err)
+		t.Fatalf("read the broker's reply: %v", err)
 	}
-	// The first byte of the header's length says how it is serialized; 0 is JSON.
-	header := make([]byte, min(lengths[1], answerBytesMax))
+	// The first byte of the header's length is its serialization; 0 is JSON.
+	header := make([]byte, min(lengths[1], maxReplyBytes))
 	if _, err := io.ReadFull(conn, header); err != nil {
-		t.Fatalf("read the broker's answer: %v", err)
+		t.Fatalf("read the broker's reply: %v", err)
 	}
 	var h struct {
 		Code   int    `json:"code"`
 		Remark string `json:"remark"`
 	}
 	if err := json.Unmarshal(header, &h); err != nil {
-		t.Fatalf("read the broker's answer: %v", err)
+		t.Fatalf("read the broker's reply: %v", err)
 	}
 	return h.Code, h.Remark
 }

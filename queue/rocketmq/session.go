@@ -15,53 +15,54 @@ import (
 )
 
 const (
-	// heartbeatEvery keeps the proxy from forgetting the client, which it does after two minutes.
-	heartbeatEvery = 10 * time.Second
-	// attemptsFew is a bound on redeliveries that an outage of some minutes can use up.
-	attemptsFew = 100
+	// heartbeatInterval keeps the proxy from forgetting the client, which it does after two minutes of silence.
+	heartbeatInterval = 10 * time.Second
+	// minSafeAttempts is the number of attempts below which an outage of some minutes can exhaust them.
+	minSafeAttempts = 100
 )
 
-// session tells the proxy who the consumer is, on a stream that both keep open, and goes on doing so: a proxy that
-// restarted knows nobody, and answers INTERNAL_SERVER_ERROR to everybody until it is told again.
+// session registers the consumer with the proxy, on a stream that both sides keep open, and registers it again when
+// necessary: a proxy that restarted has forgotten every consumer, and returns INTERNAL_SERVER_ERROR until they register
+// again.
 type session struct {
-	link  *link
-	topic string
-	group string
-	await time.Duration
-	log   *slog.Logger
-	// redo asks for a new stream.
+	link        *link
+	topic       string
+	group       string
+	pollTimeout time.Duration
+	log         *slog.Logger
+	// redo requests a new stream.
 	redo chan struct{}
 
 	mu sync.Mutex
-	// ready is closed while the proxy knows the consumer. err is why it does not.
+	// ready is closed while the consumer is registered. err is the reason why it is not.
 	ready chan struct{}
 	err   error
 }
 
-func newSession(l *link, topic, group string, await time.Duration, log *slog.Logger) *session {
+func newSession(l *link, topic, group string, pollTimeout time.Duration, log *slog.Logger) *session {
 	return &session{
-		link: l, topic: topic, group: group, await: await, log: log.With("topic", topic, "group", group),
+		link: l, topic: topic, group: group, pollTimeout: pollTimeout, log: log.With("topic", topic, "group", group),
 		redo: make(chan struct{}, 1), ready: make(chan struct{}), err: errors.New("not connected yet"),
 	}
 }
 
-// run keeps the session up until ctx ends.
+// run keeps the consumer registered until ctx ends.
 func (s *session) run(ctx context.Context) {
-	var pace read.Pace
-	for pace.Wait(ctx) == nil {
-		err := s.once(ctx, func() { pace.Note(ctx, nil) })
+	var backoff read.Backoff
+	for backoff.Wait(ctx) == nil {
+		err := s.runOnce(ctx, func() { backoff.Record(ctx, nil) })
 		if ctx.Err() != nil {
 			return
 		}
-		pace.Note(ctx, err)
-		if s.down(err) {
-			s.log.WarnContext(ctx, "the queue's consumer lost its session; connecting again", "error", err)
+		backoff.Record(ctx, err)
+		if s.markDown(err) {
+			s.log.WarnContext(ctx, "lost the session of a queue consumer, reconnecting", "error", err)
 		}
 	}
 }
 
-// down notes that the session is lost, and says whether it was up.
-func (s *session) down(err error) bool {
+// markDown records the loss of the session, and reports whether it was up.
+func (s *session) markDown(err error) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.err = err
@@ -74,8 +75,8 @@ func (s *session) down(err error) bool {
 	}
 }
 
-// once opens a stream, introduces the consumer, and stays until the stream breaks or somebody asks for a new one.
-func (s *session) once(ctx context.Context, up func()) error {
+// runOnce opens a stream, registers the consumer, and returns when the stream breaks or a new one is requested.
+func (s *session) runOnce(ctx context.Context, up func()) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	api, err := s.link.api()
@@ -86,31 +87,31 @@ func (s *session) once(ctx context.Context, up func()) error {
 	if err != nil {
 		return fmt.Errorf("open the session: %w", err)
 	}
-	// What was asked for before this stream began is answered by it.
+	// This stream fulfils earlier requests for a new one.
 	select {
 	case <-s.redo:
 	default:
 	}
 	commands, broken := make(chan *v2.TelemetryCommand), make(chan error, 1)
 	go func() { broken <- listen(ctx, stream, commands) }()
-	if err := stream.Send(s.introduction()); err != nil {
-		return fmt.Errorf("introduce the consumer: %w", err)
+	if err := stream.Send(s.settings()); err != nil {
+		return fmt.Errorf("register the consumer: %w", err)
 	}
-	if err := s.welcome(ctx, commands, broken); err != nil {
+	if err := s.awaitSettings(ctx, commands, broken); err != nil {
 		s.link.note(err)
 		return err
 	}
-	if err := s.beat(ctx, api); err != nil {
+	if err := s.heartbeat(ctx, api); err != nil {
 		return err
 	}
 	up()
 	s.mu.Lock()
 	close(s.ready)
 	s.mu.Unlock()
-	return s.stay(ctx, api, commands, broken)
+	return s.keepAlive(ctx, api, commands, broken)
 }
 
-// listen hands on what the proxy sends until the stream breaks.
+// listen passes on the proxy's commands until the stream breaks.
 func listen(ctx context.Context, stream v2.MessagingService_TelemetryClient, commands chan<- *v2.TelemetryCommand) error {
 	for {
 		command, err := stream.Recv()
@@ -125,8 +126,8 @@ func listen(ctx context.Context, stream v2.MessagingService_TelemetryClient, com
 	}
 }
 
-// welcome waits for the proxy to return the settings, completed with the group's.
-func (s *session) welcome(ctx context.Context, commands <-chan *v2.TelemetryCommand, broken <-chan error) error {
+// awaitSettings waits until the proxy returns the settings, with those of the group added.
+func (s *session) awaitSettings(ctx context.Context, commands <-chan *v2.TelemetryCommand, broken <-chan error) error {
 	ctx, cancel := context.WithTimeout(ctx, opTimeout)
 	defer cancel()
 	for {
@@ -140,18 +141,18 @@ func (s *session) welcome(ctx context.Context, commands <-chan *v2.TelemetryComm
 			if settings == nil {
 				continue
 			}
-			if n := settings.GetBackoffPolicy().GetMaxAttempts(); n > 0 && n < attemptsFew {
-				s.log.WarnContext(ctx, "RocketMQ gives messages of this group up after few attempts, which an outage can use up; raise its retryMaxTimes", "attempts", n)
+			if n := settings.GetBackoffPolicy().GetMaxAttempts(); n > 0 && n < minSafeAttempts {
+				s.log.WarnContext(ctx, "RocketMQ moves messages of this group to its dead-letter topic after few attempts, which an outage can exhaust; raise its retryMaxTimes", "max_attempts", n)
 			}
 			return nil
 		}
 	}
 }
 
-// stay keeps the session up.
-func (s *session) stay(ctx context.Context, api v2.MessagingServiceClient, commands <-chan *v2.TelemetryCommand, broken <-chan error) error {
-	beat := time.NewTicker(heartbeatEvery)
-	defer beat.Stop()
+// keepAlive sends heartbeats until the session ends.
+func (s *session) keepAlive(ctx context.Context, api v2.MessagingServiceClient, commands <-chan *v2.TelemetryCommand, broken <-chan error) error {
+	heartbeat := time.NewTicker(heartbeatInterval)
+	defer heartbeat.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -161,23 +162,23 @@ func (s *session) stay(ctx context.Context, api v2.MessagingServiceClient, comma
 		case <-s.redo:
 			return errors.New("the proxy no longer knows the consumer")
 		case <-commands:
-			// Changed settings, and requests for diagnostics: nothing that a consumer without push needs.
-		case <-beat.C:
-			if err := s.beat(ctx, api); err != nil {
+			// Changed settings, and requests for diagnostics: a consumer without push needs neither.
+		case <-heartbeat.C:
+			if err := s.heartbeat(ctx, api); err != nil {
 				return err
 			}
 		}
 	}
 }
 
-// beat sends one heartbeat.
-func (s *session) beat(ctx context.Context, api v2.MessagingServiceClient) error {
+// heartbeat sends one heartbeat.
+func (s *session) heartbeat(ctx context.Context, api v2.MessagingServiceClient) error {
 	ctx, cancel := context.WithTimeout(ctx, opTimeout)
 	defer cancel()
-	answer, err := api.Heartbeat(ctx, &v2.HeartbeatRequest{Group: resource(s.group), ClientType: v2.ClientType_SIMPLE_CONSUMER})
+	reply, err := api.Heartbeat(ctx, &v2.HeartbeatRequest{Group: resource(s.group), ClientType: v2.ClientType_SIMPLE_CONSUMER})
 	s.link.note(err)
 	if err == nil {
-		err = check(answer.GetStatus())
+		err = check(reply.GetStatus())
 	}
 	if err != nil {
 		return fmt.Errorf("heartbeat: %w", err)
@@ -185,9 +186,9 @@ func (s *session) beat(ctx context.Context, api v2.MessagingServiceClient) error
 	return nil
 }
 
-// wait returns when the session is up. After the time for one Receive it fails with the reason why it is not.
+// wait returns when the session is up. After the poll timeout it fails with the reason why it is not.
 func (s *session) wait(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, s.await)
+	ctx, cancel := context.WithTimeout(ctx, s.pollTimeout)
 	defer cancel()
 	s.mu.Lock()
 	ready := s.ready
@@ -205,7 +206,7 @@ func (s *session) wait(ctx context.Context) error {
 	}
 }
 
-// renew asks for a new session.
+// renew requests a new session.
 func (s *session) renew() {
 	select {
 	case s.redo <- struct{}{}:

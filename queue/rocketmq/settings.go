@@ -5,8 +5,8 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 )
 
-// introduction says who the consumer is and what it wants.
-func (s *session) introduction() *v2.TelemetryCommand {
+// settings returns the command that registers the consumer with its group and subscription.
+func (s *session) settings() *v2.TelemetryCommand {
 	kind := v2.ClientType_SIMPLE_CONSUMER
 	return &v2.TelemetryCommand{Command: &v2.TelemetryCommand_Settings{Settings: &v2.Settings{
 		ClientType:     &kind,
@@ -14,7 +14,7 @@ func (s *session) introduction() *v2.TelemetryCommand {
 		UserAgent:      &v2.UA{Language: v2.Language_GOLANG, Version: clientVersion},
 		PubSub: &v2.Settings_Subscription{Subscription: &v2.Subscription{
 			Group:              resource(s.group),
-			LongPollingTimeout: durationpb.New(s.await),
+			LongPollingTimeout: durationpb.New(s.pollTimeout),
 			Subscriptions:      []*v2.SubscriptionEntry{{Topic: resource(s.topic), Expression: everything()}},
 		}},
 	}}}

@@ -183,7 +183,7 @@ func TestDeadLetterDrain_BrokersDeadLettersAreReplayed(t *testing.T) {
 func exhaust(t *testing.T, addr string, message queue.Outgoing) {
 	t.Helper()
 	const lease = time.Second
-	b, err := rocketmq.New(rocketmq.Config{Endpoint: addr, Await: time.Second, LeaseMin: lease})
+	b, err := rocketmq.New(rocketmq.Config{Endpoint: addr, PollTimeout: time.Second, MinLease: lease})
 	if err != nil {
 		t.Fatal(err)
 	}

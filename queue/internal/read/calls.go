@@ -8,9 +8,9 @@ import (
 	"github.com/spillway/spillway/queue"
 )
 
-// Calls are the reads of one consumer that are under way. A broker that was asked for messages may have handed them
-// out by the time the caller loses interest; dropping them then would hide them until their lease has run out. So a
-// read is always seen through to its own, bounded end, and what it brings too late is released.
+// Calls is the set of reads in progress of one consumer. The broker may already have delivered messages to a read when
+// its caller gives up; dropBroker them would hide them until their lease expires. A read therefore always runs to its
+// own, bounded end, and messages that arrive too late are released.
 type Calls struct {
 	base   context.Context
 	cancel context.CancelFunc
@@ -20,14 +20,14 @@ type Calls struct {
 	closed bool
 }
 
-// NewCalls makes an empty set.
+// NewCalls returns an empty set.
 func NewCalls() *Calls {
 	ctx, cancel := context.WithCancel(context.Background())
 	return &Calls{base: ctx, cancel: cancel}
 }
 
-// Enter counts a call that Close waits for; leave ends it. The context that it returns ends with ctx, and when Close
-// gives up. It fails with queue.ErrClosed after Close.
+// Enter registers a call that Close waits for; leave unregisters it. The returned context ends with ctx, or when Close
+// stops waiting. Enter fails with queue.ErrClosed after Close.
 func (c *Calls) Enter(ctx context.Context) (within context.Context, leave func(), err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -40,18 +40,18 @@ func (c *Calls) Enter(ctx context.Context) (within context.Context, leave func()
 	return within, func() { stop(); cancel(); c.wg.Done() }, nil
 }
 
-// Closing is done once Close gave up waiting.
+// Closing returns a context that ends when Close has stopped waiting.
 func (c *Calls) Closing() context.Context { return c.base }
 
-// Do runs read, whose context does not end with its caller's, but when Close gives up. When ctx ends first, Do returns
-// its error, and what read brings later goes to release.
+// Do runs read, with a context that does not end with ctx but when Close stops waiting. When ctx ends first, Do returns
+// its error, and the messages that read returns later are passed to release.
 func (c *Calls) Do(ctx context.Context,
 	read func(context.Context) ([]queue.Message, error), release func(context.Context, []queue.Message),
 ) ([]queue.Message, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	// The values of ctx stay, for traces.
+	// The values of ctx are kept, for traces.
 	detached, leave, err := c.Enter(context.WithoutCancel(ctx))
 	if err != nil {
 		return nil, err
@@ -60,7 +60,7 @@ func (c *Calls) Do(ctx context.Context,
 		messages []queue.Message
 		err      error
 	}
-	// Unbuffered: a result is either taken by the caller or known not to have been.
+	// Unbuffered: a result is either received by the caller or known not to have been.
 	results := make(chan result)
 	go func() {
 		defer leave()
@@ -81,8 +81,8 @@ func (c *Calls) Do(ctx context.Context,
 	}
 }
 
-// Close refuses new calls and waits for those under way until ctx ends; then it cancels them, waits for that, and
-// returns the error. Further calls return nil.
+// Close rejects new calls and waits for those in progress until ctx ends; then it cancels them, waits for their end,
+// and returns the error. Further calls return nil.
 func (c *Calls) Close(ctx context.Context) error {
 	c.mu.Lock()
 	first := !c.closed
@@ -97,7 +97,7 @@ func (c *Calls) Close(ctx context.Context) error {
 	select {
 	case <-done:
 	case <-ctx.Done():
-		err = fmt.Errorf("reads from the queue were cut off: %w", ctx.Err())
+		err = fmt.Errorf("cancelled reads from the queue: %w", ctx.Err())
 	}
 	c.cancel()
 	<-done

@@ -22,7 +22,8 @@ func keep(t *testing.T) func(context.Context, []queue.Message) {
 	return func(_ context.Context, m []queue.Message) { t.Errorf("%d messages were released", len(m)) }
 }
 
-func TestDoReturnsWhatWasRead(t *testing.T) {
+func TestCalls_Do(t *testing.T) {
+	t.Parallel()
 	calls := read.NewCalls()
 	got, err := calls.Do(t.Context(), func(context.Context) ([]queue.Message, error) { return some, nil }, keep(t))
 	if err != nil || len(got) != 1 {
@@ -36,7 +37,8 @@ func TestDoReturnsWhatWasRead(t *testing.T) {
 	}
 }
 
-func TestWhatComesTooLateIsReleased(t *testing.T) {
+func TestCalls_LateMessagesAreReleased(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		calls := read.NewCalls()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -64,7 +66,8 @@ func TestWhatComesTooLateIsReleased(t *testing.T) {
 	})
 }
 
-func TestCloseCutsOffWhatDoesNotEnd(t *testing.T) {
+func TestCalls_CloseCancelsHangingReads(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		calls := read.NewCalls()
 		done := make(chan error, 1)
@@ -90,14 +93,15 @@ func TestCloseCutsOffWhatDoesNotEnd(t *testing.T) {
 	})
 }
 
-func TestPaceGrowsToItsBoundAndEndsWithASuccess(t *testing.T) {
+func TestBackoff_GrowsToMaximumAndResets(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		var pace read.Pace
+		var backoff read.Backoff
 		var last time.Duration
 		for range 20 {
-			pace.Note(t.Context(), errors.New("down"))
+			backoff.Record(t.Context(), errors.New("down"))
 			start := time.Now()
-			if err := pace.Wait(t.Context()); err != nil {
+			if err := backoff.Wait(t.Context()); err != nil {
 				t.Fatalf("Wait: %v", err)
 			}
 			last = time.Since(start)
@@ -107,13 +111,13 @@ func TestPaceGrowsToItsBoundAndEndsWithASuccess(t *testing.T) {
 		}
 		ended, cancel := context.WithCancel(t.Context())
 		cancel()
-		pace.Note(ended, errors.New("the caller went"))
-		if err := pace.Wait(ended); !errors.Is(err, context.Canceled) {
+		backoff.Record(ended, errors.New("the caller went"))
+		if err := backoff.Wait(ended); !errors.Is(err, context.Canceled) {
 			t.Errorf("Wait with an ended context: %v", err)
 		}
-		pace.Note(t.Context(), nil)
+		backoff.Record(t.Context(), nil)
 		start := time.Now()
-		if err := pace.Wait(t.Context()); err != nil || time.Since(start) != 0 {
+		if err := backoff.Wait(t.Context()); err != nil || time.Since(start) != 0 {
 			t.Errorf("Wait after a success took %v: %v", time.Since(start), err)
 		}
 	})

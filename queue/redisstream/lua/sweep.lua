@@ -1,12 +1,12 @@
--- sweep: forgets consumers of a group that are gone.
+-- sweep: deletes dead consumers of a group.
 --
 -- KEYS[1]  the stream
 -- ARGV[1]  the group
--- ARGV[2]  milliseconds without a sign of life after which a consumer counts as gone
+-- ARGV[2]  idle time in milliseconds above which a consumer is dead
 --
--- Returns how many were forgotten. A consumer with pending entries stays, because they would go with it; they are
--- claimed by others first. One that was only asleep comes into being again with its next read. It is one script so
--- that no entry becomes pending between the look and the deletion. Idempotent.
+-- Returns the number of deleted consumers. A consumer with pending entries is kept, because they would be deleted with
+-- it; other consumers claim them first. A consumer that was only paused is created again by its next read. It is one
+-- script, so that no entry becomes pending between the check and the deletion. Idempotent.
 local key, group, idle = KEYS[1], ARGV[1], tonumber(ARGV[2])
 local n = 0
 for _, fields in ipairs(redis.call('XINFO', 'CONSUMERS', key, group)) do

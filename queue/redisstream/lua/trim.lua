@@ -1,13 +1,13 @@
--- trim: drops from a topic's stream what every group has dealt with.
+-- trim: deletes the entries of a topic's stream that every group has completed.
 --
 -- KEYS[1]  the stream
--- ARGV[1]  most nodes of the stream that one call drops, so that it stays short
--- ARGV[2…] the groups of the topic, all of them
+-- ARGV[1]  maximum number of stream nodes to delete in one call, so that it stays short
+-- ARGV[2…] all groups of the topic
 --
--- Returns how many entries were dropped. A group that does not exist yet has dealt with nothing, so nothing is
--- dropped. A group that exists has dealt with all before its oldest pending entry, or before its last delivered one.
--- It is one script because the groups and their pending entries must be of one moment: between two commands Redis
--- could restart with older data. Idempotent.
+-- Returns the number of deleted entries. A group that does not exist yet has completed nothing, so nothing is deleted.
+-- An existing group has completed everything before its oldest pending entry, or before its last delivered entry if
+-- none is pending. It is one script, because the groups and their pending entries must be read at one moment: between
+-- two commands Redis could restart with older data. Idempotent.
 local function parse(id)
   local ms, seq = string.match(id, '^(%d+)-(%d+)$')
   return tonumber(ms), tonumber(seq)
