@@ -25,15 +25,15 @@ func TestPaymentReconciler_PendingOrderEndsAsItsPayment(t *testing.T) {
 		charge gateway.ChargeState
 		late   bool // it is paid later, and its time is over
 		want   order.State
-		reason string
+		reason order.CancelCode
 		left   int64
 	}{
 		"charged":       {gateway.ChargeTaken, false, order.Paid, "", 98},
-		"declined":      {gateway.ChargeDeclined, false, order.Cancelled, "card_declined: ", 100},
-		"voided":        {gateway.ChargeVoided, false, order.Cancelled, "payment_voided", 100},
-		"never charged": {gateway.ChargeUnknown, false, order.Cancelled, "payment_unknown", 100},
-		"expired":       {gateway.ChargeUnknown, true, order.Cancelled, "expired", 100},
-		"declined late": {gateway.ChargeDeclined, true, order.Cancelled, "expired", 100},
+		"declined":      {gateway.ChargeDeclined, false, order.Cancelled, order.CancelDeclined, 100},
+		"voided":        {gateway.ChargeVoided, false, order.Cancelled, order.CancelPaymentVoided, 100},
+		"never charged": {gateway.ChargeUnknown, false, order.Cancelled, order.CancelPaymentUnknown, 100},
+		"expired":       {gateway.ChargeUnknown, true, order.Cancelled, order.CancelExpired, 100},
+		"declined late": {gateway.ChargeDeclined, true, order.Cancelled, order.CancelExpired, 100},
 		"paid in time":  {gateway.ChargeTaken, true, order.Paid, "", 98},
 	} {
 		for _, lost := range []bool{false, true} {
@@ -66,8 +66,8 @@ func TestPaymentReconciler_PendingOrderEndsAsItsPayment(t *testing.T) {
 				}
 				drained(t, f.RunOnce)
 				got, err := store.NewOrders(s.db).Get(t.Context(), o.ID)
-				if err != nil || got.State != c.want || got.CancelReason.Text != c.reason {
-					t.Errorf("it is %s because %q (%v); want %s because %q", got.State, got.CancelReason, err, c.want, c.reason)
+				if err != nil || got.State != c.want || got.CancelReason.Code != c.reason {
+					t.Errorf("it is %s because %v (%v); want %s because %q", got.State, got.CancelReason, err, c.want, c.reason)
 				}
 				s.wantStock(t, c.left, c.left+1-(c.left/100))
 				if c.want == order.Cancelled && money.charges[o.ID].State == gateway.ChargeUnknown {
