@@ -139,7 +139,9 @@ $(BIN)/%: tools/go.mod tools/go.sum
 	go -C tools build -o "$(CURDIR)/$@" "$$(go -C tools list tool | grep '/$*$$')"
 	touch $@
 
+# npm ci empties node_modules first: behind a symbolic link, that of another checkout.
 $(NODE_BIN)/buf: package.json package-lock.json
+	@if [ -L node_modules ]; then echo "node_modules is a symbolic link, and npm ci would empty its target: rm node_modules" >&2; exit 1; fi
 	npm ci --loglevel=error
 	touch $@
 
