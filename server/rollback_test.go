@@ -5,47 +5,23 @@ import (
 	"errors"
 	"testing"
 
-	"github.com/redis/rueidis"
-
 	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/test/realparts"
 )
 
-func (s *testShop) redisKeys(t *testing.T) []string {
-	t.Helper()
-	c := s.redis.Client()
-	names, err := c.Do(t.Context(), c.B().Keys().Pattern("{"+s.keys.Namespace+":*").Build()).AsStrSlice()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return names
-}
+// keyPrefix begins the names of all keys of the shop in Redis.
+func (s *testShop) keyPrefix() string { return "{" + s.keys.Namespace + ":" }
 
-func (s *testShop) copyRedis(t *testing.T) map[string]string {
+func (s *testShop) copyRedis(t *testing.T) realparts.Keys {
 	t.Helper()
-	c, out := s.redis.Client(), make(map[string]string)
-	for _, name := range s.redisKeys(t) {
-		dump, err := c.Do(t.Context(), c.B().Dump().Key(name).Build()).ToString()
-		if err != nil {
-			t.Fatal(err)
-		}
-		out[name] = dump
-	}
-	return out
+	return realparts.CopyKeys(t, s.redis.Client(), s.keyPrefix())
 }
 
 // rollBack replaces what Redis holds of the shop by an older copy, as a promoted replica or a truncated append-only file does, and opens
 // the next epoch.
-func (s *testShop) rollBack(t *testing.T, older map[string]string) {
+func (s *testShop) rollBack(t *testing.T, older realparts.Keys) {
 	t.Helper()
-	c := s.redis.Client()
-	if err := c.Do(t.Context(), c.B().Del().Key(s.redisKeys(t)...).Build()).Error(); err != nil {
-		t.Fatal(err)
-	}
-	for name, dump := range older {
-		if err := c.Do(t.Context(), c.B().Restore().Key(name).Ttl(0).SerializedValue(rueidis.BinaryString([]byte(dump))).Build()).Error(); err != nil {
-			t.Fatal(err)
-		}
-	}
+	realparts.RestoreKeys(t, s.redis.Client(), s.keyPrefix(), older)
 	if err := s.epochs.Check(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +33,7 @@ func TestPlaceOrder_RetryAfterARollback(t *testing.T) {
 	onBothDatabases(t, func(t *testing.T, s *testShop) {
 		s.place(t, "before", goodCard) // Its counter is loaded.
 		s.flush(t)
-		var older map[string]string
+		var older realparts.Keys
 		s.provider.during = func() { older = s.copyRedis(t) } // "Charge in flight".
 		if _, err := s.checkout.PlaceOrder(as(t.Context(), "c1"), placeRequest("k1", declinedCard)); err == nil {
 			t.Fatal("the card was not declined")

@@ -7,13 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"slices"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/redis/rueidis"
 
 	"github.com/spillway/spillway/gateway"
 	"github.com/spillway/spillway/order"
@@ -22,46 +19,19 @@ import (
 	"github.com/spillway/spillway/workers"
 )
 
-// names are the shop's keys in Redis.
-func (s *shop) names(t *testing.T) []string {
-	t.Helper()
-	c := s.redis.Client()
-	names, err := c.Do(t.Context(), c.B().Keys().Pattern("{"+s.keys.Namespace+":*").Build()).AsStrSlice()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return names
-}
+// keyPrefix begins the names of all keys of the shop in Redis.
+func (s *shop) keyPrefix() string { return "{" + s.keys.Namespace + ":" }
 
 // copyOf is a copy of all that Redis holds of the shop, as a replica has it.
-func (s *shop) copyOf(t *testing.T) map[string]string {
+func (s *shop) copyOf(t *testing.T) realparts.Keys {
 	t.Helper()
-	out := make(map[string]string)
-	c := s.redis.Client()
-	for _, name := range s.names(t) {
-		dump, err := c.Do(t.Context(), c.B().Dump().Key(name).Build()).ToString()
-		if err != nil {
-			t.Fatal(err)
-		}
-		out[name] = dump
-	}
-	return out
+	return realparts.CopyKeys(t, s.redis.Client(), s.keyPrefix())
 }
 
 // promote replaces all that Redis holds of the shop by the copy, as when an older replica becomes the primary, and opens the next epoch.
-func (s *shop) promote(t *testing.T, older map[string]string) {
+func (s *shop) promote(t *testing.T, older realparts.Keys) {
 	t.Helper()
-	c := s.redis.Client()
-	for _, name := range s.names(t) {
-		if err := c.Do(t.Context(), c.B().Del().Key(name).Build()).Error(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(older)) {
-		if err := c.Do(t.Context(), c.B().Restore().Key(name).Ttl(0).SerializedValue(rueidis.BinaryString([]byte(older[name]))).Build()).Error(); err != nil {
-			t.Fatal(err)
-		}
-	}
+	realparts.RestoreKeys(t, s.redis.Client(), s.keyPrefix(), older)
 	before, err := s.sql.OpenEpoch(t.Context(), 0)
 	if err != nil {
 		t.Fatal(err)
