@@ -134,7 +134,7 @@ func (a *App) Run(ctx context.Context) error {
 	p.goes(work, a.api.rates.Run)
 	if interval := a.cfg.Audit.Interval; interval > 0 {
 		p.goes(work, func(ctx context.Context) {
-			audit.Every(ctx, store.NewAudits(p.db), interval, audit.Options{Provider: a.api.audited}, a.log)
+			audit.RunPeriodically(ctx, store.NewAudits(p.db), interval, audit.Options{Provider: a.api.audited}, a.log)
 		})
 	}
 	loops, stopLoops := context.WithCancel(work)

@@ -10,15 +10,15 @@ import (
 	"github.com/spillway/spillway/store"
 )
 
-func TestAnEmptyDatabaseCloses(t *testing.T) {
-	onBoth(t, func(_ *testing.T, w *world) {
+func TestAudit_EmptyDatabase(t *testing.T) {
+	onBoth(t, func(_ *testing.T, w *fixture) {
 		w.wants("running", w.audit(audit.Options{}), nil)
 		w.wants("drained", w.audit(audit.Options{Drained: true}), nil)
 	})
 }
 
-func TestAHealthyShopCloses(t *testing.T) {
-	onBoth(t, func(t *testing.T, w *world) {
+func TestAudit_HealthyShop(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *fixture) {
 		w.populate()
 		w.wants("running", w.audit(audit.Options{}), nil)
 		r := w.audit(audit.Options{Drained: true})
@@ -40,9 +40,10 @@ func TestAHealthyShopCloses(t *testing.T) {
 	})
 }
 
-// TestWhatIsInFlight: the stock in SQL may be ahead of the orders' rows, by what the journal's log says, until it is drained.
-func TestWhatIsInFlight(t *testing.T) {
-	onBoth(t, func(t *testing.T, w *world) {
+// TestAudit_OrdersInFlight checks that the stock in SQL may be ahead of the orders' rows, by the log of the journal,
+// until it is drained.
+func TestAudit_OrdersInFlight(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *fixture) {
 		w.populate()
 		reserved, released, pruned, duplicate := w.order("reserved"), w.order("released"), w.order("pruned"), w.order("duplicate")
 		var want []string
@@ -65,7 +66,7 @@ func TestWhatIsInFlight(t *testing.T) {
 		w.write(released, order.Pending)
 		w.flush(took(released))
 		w.flush(gives(released))
-		// Their differences cancel each other out, so that the sums of the SKUs close. The orders are named all the same.
+		// The differences cancel out, so that the sums of the SKUs are right. The orders are reported all the same.
 		want = slices.DeleteFunc(want, func(s string) bool { return s[:5] == "stock" })
 		step("a release to come", 2, "row_matches_journal released")
 
@@ -93,9 +94,9 @@ func TestWhatIsInFlight(t *testing.T) {
 	})
 }
 
-// TestACancellationAtWork: the order is CANCELLED, and neither its money nor its units are back.
-func TestACancellationAtWork(t *testing.T) {
-	onBoth(t, func(_ *testing.T, w *world) {
+// TestAudit_CancellationInProgress covers a CANCELLED order before its money and its units are returned.
+func TestAudit_CancellationInProgress(t *testing.T) {
+	onBoth(t, func(_ *testing.T, w *fixture) {
 		w.populate()
 		w.exec("UPDATE orders SET state = 2, updated_at = '2020-01-01 00:00:00+00:00' WHERE id = {paid}")
 		w.exec("UPDATE charges SET updated_at = '2020-01-01 00:00:00+00:00' WHERE order_id = {paid}")
@@ -103,7 +104,7 @@ func TestACancellationAtWork(t *testing.T) {
 		w.wants("running", w.audit(audit.Options{}), nil)
 		w.wants("drained", w.audit(audit.Options{Drained: true}), []string{"cancellation_is_finished paid", "cancelled_is_refunded paid"})
 
-		// The same of an order that was lost with its Redis.
+		// The same for an order that was lost with its Redis.
 		w.flush(took(w.order("gone")))
 		w.exec(cancellation + "({gone}, 'r', 'c1', 'A:2,B:1', 0, 'EUR', 1, CURRENT_TIMESTAMP, CURRENT_TIMESTAMP, NULL, NULL, NULL)")
 		r := w.audit(audit.Options{})
@@ -112,7 +113,7 @@ func TestACancellationAtWork(t *testing.T) {
 			w.t.Errorf("%d are in flight: a lost order is not", r.OrdersInFlight)
 		}
 
-		// One turns up after all: until its cancellation is taken up, both are there.
+		// One is written after all: until its cancellation is leased, both exist.
 		back := w.order("back")
 		w.flush(took(back))
 		w.write(back, order.Pending)
@@ -125,9 +126,10 @@ func TestACancellationAtWork(t *testing.T) {
 	})
 }
 
-// TestRules_DeclinedOrderThatMayStillBePaid keeps its stock until it expires, because another card can be tried.
-func TestRules_DeclinedOrderThatMayStillBePaid(t *testing.T) {
-	onBoth(t, func(_ *testing.T, w *world) {
+// TestAudit_DeclinedOrderThatMayStillBePaid covers an order that keeps its stock until it expires, because another card
+// can be tried.
+func TestAudit_DeclinedOrderThatMayStillBePaid(t *testing.T) {
+	onBoth(t, func(_ *testing.T, w *fixture) {
 		w.populate()
 		w.exec(newCharge + "({pending}, 'x', 3, 898, 'EUR', '', '2020-01-01 00:00:00+00:00', '2020-01-01 00:00:00+00:00')")
 		w.exec("UPDATE orders SET expires_at = '2120-01-01 00:00:00+00:00' WHERE id = {pending}")
@@ -136,9 +138,9 @@ func TestRules_DeclinedOrderThatMayStillBePaid(t *testing.T) {
 	})
 }
 
-// TestFindingsAreBoundedAndShared: a rule that everybody breaks hides none that one order breaks.
-func TestFindingsAreBoundedAndShared(t *testing.T) {
-	onBoth(t, func(t *testing.T, w *world) {
+// TestAudit_ViolationsAreBoundedAndShared checks that a rule with very many violations hides no rule with a single one.
+func TestAudit_ViolationsAreBoundedAndShared(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *fixture) {
 		w.populate()
 		w.exec("INSERT INTO stock_adjustments (adjustment_id, sku, delta, reason, actor, created_at) " +
 			"WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 600) " +
@@ -149,23 +151,24 @@ func TestFindingsAreBoundedAndShared(t *testing.T) {
 		w.exec("DELETE FROM shipments")
 		r := w.audit(audit.Options{Drained: true})
 		kept := map[string]int{}
-		for _, f := range r.Findings {
+		for _, f := range r.Violations {
 			kept[f.Rule]++
 		}
-		if len(r.Findings) != audit.FindingsMax || kept["stock_adds_up"] != 500 || kept["items_have_order"] != 499 || kept["shipped_has_shipment"] != 1 {
-			t.Errorf("%d findings are kept: %v", len(r.Findings), kept)
+		if len(r.Violations) != audit.MaxViolations || kept["stock_adds_up"] != 500 || kept["items_have_order"] != 499 || kept["shipped_has_shipment"] != 1 {
+			t.Errorf("kept %d violations: %v", len(r.Violations), kept)
 		}
 		for _, rule := range r.Rules {
-			if want := map[string]int64{"stock_adds_up": 600, "items_have_order": 700, "shipped_has_shipment": 1}[rule.Rule]; rule.Broken != want {
-				t.Errorf("%s: %d are broken; want %d", rule.Rule, rule.Broken, want)
+			if want := map[string]int64{"stock_adds_up": 600, "items_have_order": 700, "shipped_has_shipment": 1}[rule.Rule]; rule.Violations != want {
+				t.Errorf("%s: %d violations; want %d", rule.Rule, rule.Violations, want)
 			}
 		}
 	})
 }
 
-// TestAudit_RefundedShippedOrder: an operator may give all of a shipped order's money back, and the provider has time to confirm it.
+// TestAudit_RefundedShippedOrder covers a full refund of a shipped order by an operator, which the provider may confirm
+// later.
 func TestAudit_RefundedShippedOrder(t *testing.T) {
-	onBoth(t, func(t *testing.T, w *world) {
+	onBoth(t, func(t *testing.T, w *fixture) {
 		w.populate()
 		refund, err := w.ledger.RefundOrder(t.Context(), store.RefundRequest{OrderID: w.ids["shipped"], RefundID: "all", Key: "k", Reason: "broken", Actor: "ops"})
 		w.must(err)
@@ -177,9 +180,10 @@ func TestAudit_RefundedShippedOrder(t *testing.T) {
 	})
 }
 
-// TestAudit_LogPrunedWithFlushersClocksApart: pruning leaves no gap behind, also when a later range was applied by a slower clock.
+// TestAudit_LogPrunedWithFlushersClocksApart checks that pruning leaves no gap, also when a later range was applied by
+// a flusher with a slower clock.
 func TestAudit_LogPrunedWithFlushersClocksApart(t *testing.T) {
-	onBoth(t, func(_ *testing.T, w *world) {
+	onBoth(t, func(_ *testing.T, w *fixture) {
 		w.populate()
 		w.exec("UPDATE stock_dedup_log SET applied_at = " + old + " WHERE last_id = '1002-0'")
 		w.must(w.stock.PruneDedupLog(w.t.Context(), 0, 1))
@@ -187,9 +191,10 @@ func TestAudit_LogPrunedWithFlushersClocksApart(t *testing.T) {
 	})
 }
 
-// TestAudit_MailsThatAreDueOrDead are not missing, nor are those of orders that are too old to have a record of them.
+// TestAudit_MailsThatAreDueOrDead checks that such mails are not missing, nor are those of orders that are too old to
+// have a record of them.
 func TestAudit_MailsThatAreDueOrDead(t *testing.T) {
-	onBoth(t, func(_ *testing.T, w *world) {
+	onBoth(t, func(_ *testing.T, w *fixture) {
 		w.populate()
 		w.exec("DELETE FROM sent_mails")
 		w.exec("UPDATE orders SET updated_at = " + old + " WHERE id = {failed}")
@@ -202,11 +207,12 @@ func TestAudit_MailsThatAreDueOrDead(t *testing.T) {
 	})
 }
 
-// TestAudit_RedisAndProvider are read where they are given, and an audit without their answer cannot be done.
+// TestAudit_RedisAndProvider checks that they are read if the options have them, and that the audit fails when one of
+// them is unavailable.
 func TestAudit_RedisAndProvider(t *testing.T) {
-	onBoth(t, func(t *testing.T, w *world) {
+	onBoth(t, func(t *testing.T, w *fixture) {
 		w.populate()
-		o := w.outside()
+		o := w.external()
 		checked := func(r audit.Report) map[string]int64 {
 			out := map[string]int64{}
 			for _, rule := range r.Rules {

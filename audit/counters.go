@@ -9,9 +9,9 @@ import (
 	"github.com/spillway/spillway/store"
 )
 
-// countersMatchSQL compares Redis' counters with SQL's stock. They are the same only when SQL has applied all of the journal, so a drained
-// shop is demanded, and only then the rule is checked. A counter that is not loaded is right.
-func countersMatchSQL(ctx context.Context, b *books, flaw func(store.Flaw)) (int64, error) {
+// countersMatchSQL compares the counters in Redis with the stock in SQL. They are equal only after SQL has applied the
+// whole journal, so the rule is checked only for a drained shop. A counter that is not loaded is correct.
+func countersMatchSQL(ctx context.Context, b *snapshot, report func(store.Flaw)) (int64, error) {
 	i := slices.IndexFunc(b.epochs, func(e store.Epoch) bool { return !e.Closed })
 	if i < 0 {
 		return 0, nil
@@ -23,10 +23,10 @@ func countersMatchSQL(ctx context.Context, b *books, flaw func(store.Flaw)) (int
 	}
 	switch {
 	case state.Epoch != epoch.Number:
-		flaw(store.Flaw{Detail: fmt.Sprintf("SQL's open epoch is %d, that of Redis is %d", epoch.Number, state.Epoch)})
+		report(store.Flaw{Detail: fmt.Sprintf("SQL's open epoch is %d, that of Redis is %d", epoch.Number, state.Epoch)})
 		return 0, nil
 	case state.LastID != "" && precedes(epoch.LastID, state.LastID):
-		flaw(store.Flaw{Detail: fmt.Sprintf("the journal ends at %s, and SQL has applied it up to %s: the counters cannot be compared", state.LastID, epoch.LastID)})
+		report(store.Flaw{Detail: fmt.Sprintf("the journal ends at %s, and SQL has applied it up to %s: the counters cannot be compared", state.LastID, epoch.LastID)})
 		return 0, nil
 	}
 	onHand, err := b.view.OnHand(ctx)
@@ -35,7 +35,7 @@ func countersMatchSQL(ctx context.Context, b *books, flaw func(store.Flaw)) (int
 	}
 	for _, sku := range slices.Sorted(maps.Keys(state.Units)) {
 		if n, known := onHand[sku]; !known || n != state.Units[sku] {
-			flaw(store.Flaw{SKU: sku, Detail: counterDetail(state.Units[sku], n, known)})
+			report(store.Flaw{SKU: sku, Detail: counterDetail(state.Units[sku], n, known)})
 		}
 	}
 	return int64(len(state.Units)), nil

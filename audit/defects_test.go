@@ -9,15 +9,15 @@ import (
 	"github.com/spillway/spillway/audit"
 )
 
-// defect is one way to break the data.
+// defect is one way to corrupt the data.
 type defect struct {
 	name string
-	// breaks are statements; {name} is an order's id.
+	// breaks are SQL statements; {name} is the id of an order.
 	breaks []string
-	// outside changes what Redis and the provider have; without it, they are not looked at.
-	outside func(o outside)
-	// drained is what the audit must find, and nothing else: "RULE WHOM". running is the same while orders are taken; nil means
-	// the same.
+	// external changes the data of Redis and of the provider; if it is nil, they are not read.
+	external func(o external)
+	// drained lists the expected violations, as "RULE ORDER-OR-SKU". running is the same while the shop is running; nil
+	// means the same list.
 	drained, running []string
 }
 
@@ -32,7 +32,7 @@ const (
 	nowhere   = "UPDATE stock_dedup_log SET orders = NULL"
 )
 
-// anHourAgo is a while ago: longer than the grace, and not too long for the mails.
+// anHourAgo is older than the grace and not too old for the rule about mails.
 var anHourAgo = "'" + time.Now().Add(-61*time.Minute).UTC().Format("2006-01-02 15:04:05+00:00") + "'"
 
 var defects = []defect{
@@ -75,7 +75,7 @@ var defects = []defect{
 		drained: []string{"stock_adds_up A", "stock_adds_up B", "units_return_once refunded"},
 	},
 	{
-		// The sums of both SKUs close: one order's second return hides that the other's units never came back.
+		// The sums of both SKUs are right: the second return of one order hides the missing return of the other.
 		name: "the units of one order returned twice, and those of another never",
 		breaks: []string{
 			"UPDATE products SET stock = stock + CASE sku WHEN 'A' THEN 2 ELSE 1 END WHERE sku IN ('A', 'B')",
@@ -369,15 +369,15 @@ var tables = []string{
 	"stock_returns", "sent_mails", "due_mails",
 }
 
-// TestPlantedDefectsAreNamed breaks a healthy shop in each way, and mends it again.
-func TestPlantedDefectsAreNamed(t *testing.T) {
-	onBoth(t, func(t *testing.T, w *world) {
+// TestRules_PlantedDefects corrupts a healthy shop in each way, and repairs it again.
+func TestRules_PlantedDefects(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *fixture) {
 		w.populate()
 		w.unchecked()
 		for _, table := range tables {
 			w.exec("CREATE TABLE good_" + table + " AS SELECT * FROM " + table)
 		}
-		for _, d := range slices.Concat(defects, outsideDefects) {
+		for _, d := range slices.Concat(defects, externalDefects) {
 			t.Run(d.name, func(t *testing.T) {
 				w := w.within(t)
 				for _, statement := range d.breaks {
@@ -387,9 +387,9 @@ func TestPlantedDefectsAreNamed(t *testing.T) {
 					d.running = d.drained
 				}
 				drained, running := audit.Options{Drained: true}, audit.Options{}
-				if d.outside != nil {
-					o := w.outside()
-					d.outside(o)
+				if d.external != nil {
+					o := w.external()
+					d.external(o)
 					drained, running = o.options(true), o.options(false)
 				}
 				w.wants("drained", w.audit(drained), d.drained)
@@ -405,8 +405,8 @@ func TestPlantedDefectsAreNamed(t *testing.T) {
 	})
 }
 
-// unchecked lets the CHECKs be violated: the audit must not rely on them.
-func (w *world) unchecked() {
+// unchecked disables the CHECK constraints, because the audit must not rely on them.
+func (w *fixture) unchecked() {
 	if w.db.Dialect() != "mysql" {
 		w.exec("PRAGMA ignore_check_constraints = 1")
 		return
@@ -416,13 +416,13 @@ func (w *world) unchecked() {
 	}
 }
 
-// TestEachRuleHasADefect: a rule that no planted defect breaks is not known to find anything.
-func TestEachRuleHasADefect(t *testing.T) {
+// TestRules_EachHasADefect fails for a rule without a planted defect, because nothing shows that it finds anything.
+func TestRules_EachHasADefect(t *testing.T) {
 	for _, rule := range audit.Rules() {
-		if !slices.ContainsFunc(slices.Concat(defects, outsideDefects), func(d defect) bool {
+		if !slices.ContainsFunc(slices.Concat(defects, externalDefects), func(d defect) bool {
 			return slices.ContainsFunc(d.drained, func(s string) bool { name, _, _ := strings.Cut(s, " "); return name == rule })
 		}) {
-			t.Errorf("no defect is planted that breaks %s", rule)
+			t.Errorf("no planted defect violates the rule %s", rule)
 		}
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/spillway/spillway/order"
 )
 
-// fakeCounters is a Redis that has what it is told.
+// fakeCounters is a Redis with the given counters.
 type fakeCounters struct {
 	audit.CounterState
 	err error
@@ -19,7 +19,7 @@ func (f *fakeCounters) Counters(context.Context, int64) (audit.CounterState, err
 	return f.CounterState, f.err
 }
 
-// fakeProvider is a provider that did what it is told.
+// fakeProvider is a provider with the given statement.
 type fakeProvider struct {
 	lines map[order.ID]audit.StatementLine
 	err   error
@@ -37,16 +37,16 @@ func (f *fakeProvider) Statement(_ context.Context, after order.ID, limit int) (
 	return out[:min(limit, len(out), 2)], f.err
 }
 
-// outside are a Redis and a provider that agree with SQL after populate, and an id of an order that SQL has never seen.
-type outside struct {
+// external is a Redis and a provider that agree with SQL after populate, and the id of an order that is not in SQL.
+type external struct {
 	counters *fakeCounters
 	provider *fakeProvider
 	ids      map[string]order.ID
 }
 
-func (w *world) outside() outside {
+func (w *fixture) external() external {
 	full := order.Money{Currency: "EUR", Amount: 898}
-	o := outside{
+	o := external{
 		ids:      w.ids,
 		counters: &fakeCounters{CounterState: audit.CounterState{Epoch: 1, LastID: w.place, Units: map[order.SKU]int64{"A": 92, "B": 46}}},
 		provider: &fakeProvider{lines: map[order.ID]audit.StatementLine{
@@ -58,13 +58,13 @@ func (w *world) outside() outside {
 	return o
 }
 
-// says changes what the provider says of an order.
-func (o outside) says(name string, change func(l *audit.StatementLine)) {
+// line changes the provider's line of an order.
+func (o external) line(name string, change func(l *audit.StatementLine)) {
 	l := o.provider.lines[o.ids[name]]
 	change(&l)
 	o.provider.lines[o.ids[name]] = l
 }
 
-func (o outside) options(drained bool) audit.Options {
+func (o external) options(drained bool) audit.Options {
 	return audit.Options{Drained: drained, Counters: o.counters, Provider: o.provider}
 }

@@ -12,52 +12,53 @@ import (
 	"github.com/spillway/spillway/store"
 )
 
-// epochKey names an epoch of a partition.
+// epochKey identifies an epoch of a partition.
 type epochKey struct {
 	partition uint8
 	number    int64
 }
 
-// journalLog is what stock_dedup_log says of the journal, as far back as it goes.
+// journalLog is the content of stock_dedup_log, as far back as it goes.
 type journalLog struct {
-	ranges   int64
-	mentions map[order.ID]*mention
-	// reached is the last entry of each epoch; flaws is what is wrong with the log itself; gaps are entries that were left out.
+	ranges int64
+	orders map[order.ID]*orderEntries
+	// reached is the last entry of each epoch; flaws are violations of the log itself; gaps are entries that were left
+	// out.
 	reached     map[epochKey]string
 	flaws, gaps []store.Flaw
 }
 
 func readLog(ctx context.Context, v *store.AuditView) (journalLog, error) {
-	l := journalLog{mentions: make(map[order.ID]*mention), reached: make(map[epochKey]string)}
+	l := journalLog{orders: make(map[order.ID]*orderEntries), reached: make(map[epochKey]string)}
 	return l, v.Applied(ctx, l.take)
 }
 
-// take reads one range, which must begin after the one before it ended: otherwise an entry was applied twice.
+// take reads one range, which must begin after the end of the range before it: otherwise an entry was applied repeatedReturns.
 func (l *journalLog) take(r store.AppliedRange) {
 	l.ranges++
 	key := epochKey{r.Partition, r.Epoch}
 	l.follow(key, r)
 	holds, err := store.ParseHolds(r.Orders)
 	if err != nil {
-		l.flaw("%s: the orders of the range %s to %s cannot be read: %v", key, r.FirstID, r.LastID, err)
+		l.report("%s: the orders of the range %s to %s cannot be read: %v", key, r.FirstID, r.LastID, err)
 	}
 	for _, h := range holds {
-		m := l.mentions[h.OrderID]
+		m := l.orders[h.OrderID]
 		if m == nil {
-			m = &mention{}
-			l.mentions[h.OrderID] = m
+			m = &orderEntries{}
+			l.orders[h.OrderID] = m
 		}
-		m.add(h.Deltas, span{key, r.FirstID, r.LastID})
+		m.add(h.Deltas, entryRange{key, r.FirstID, r.LastID})
 		m.last = r.AppliedAt
 	}
 }
 
-// follow compares a range with the one before it in the log, whose beginning is pruned.
+// follow compares a range with the one before it in the log. The start of the log is pruned.
 func (l *journalLog) follow(key epochKey, r store.AppliedRange) {
 	before, ok := l.reached[key]
 	switch {
 	case ok && !precedes(before, r.FirstID):
-		l.flaw("%s: the range %s to %s was applied after %s had been", key, r.FirstID, r.LastID, before)
+		l.report("%s: the range %s to %s was applied after %s had been", key, r.FirstID, r.LastID, before)
 	case ok && r.PrevID != "" && r.PrevID != before:
 		l.gaps = append(l.gaps, store.Flaw{Detail: fmt.Sprintf("%s: the range %s to %s follows %s, but the range before it ends at %s: what lies between is not logged as applied",
 			key, r.FirstID, r.LastID, r.PrevID, before)})
@@ -65,31 +66,31 @@ func (l *journalLog) follow(key epochKey, r store.AppliedRange) {
 	l.reached[key] = r.LastID
 }
 
-// journalHasNoGaps: between two applied ranges of an epoch no entry is left out.
-func journalHasNoGaps(_ context.Context, b *books, flaw func(store.Flaw)) (int64, error) {
+// journalHasNoGaps checks that no entry is left out between two applied ranges of an epoch.
+func journalHasNoGaps(_ context.Context, b *snapshot, report func(store.Flaw)) (int64, error) {
 	for _, f := range b.log.gaps {
-		flaw(f)
+		report(f)
 	}
 	return b.log.ranges, nil
 }
 
-func (l *journalLog) flaw(format string, args ...any) {
+func (l *journalLog) report(format string, args ...any) {
 	l.flaws = append(l.flaws, store.Flaw{Detail: fmt.Sprintf(format, args...)})
 }
 
-// String is the epoch as findings name it.
+// String formats the epoch for the details of violations.
 func (k epochKey) String() string {
 	return fmt.Sprintf("partition %d, epoch %d", k.partition, k.number)
 }
 
-// precedes compares two ids of a stream, "MILLISECONDS-SEQUENCE".
+// precedes compares two stream ids, "MILLISECONDS-SEQUENCE".
 func precedes(a, b string) bool {
 	ams, aseq := streamID(a)
 	bms, bseq := streamID(b)
 	return ams < bms || (ams == bms && aseq < bseq)
 }
 
-// streamID reads an id; what is none precedes nothing.
+// streamID parses an id; malformed ids become 0-0.
 func streamID(id string) (ms, seq uint64) {
 	first, second, _ := strings.Cut(id, "-")
 	ms, err := strconv.ParseUint(first, 10, 64)
@@ -102,13 +103,13 @@ func streamID(id string) (ms, seq uint64) {
 	return ms, seq
 }
 
-// journalAppliedOnce: the recorded place, from which the flusher reads on, is where the last applied range ended. Were it before
-// that, entries would be applied again; were it after, some would be left out.
-func journalAppliedOnce(_ context.Context, b *books, flaw func(store.Flaw)) (int64, error) {
+// journalAppliedOnce checks that the recorded offset, from which the flusher continues, is the end of the last applied
+// range. If it were lower, entries would be applied again; if it were higher, some would be left out.
+func journalAppliedOnce(_ context.Context, b *snapshot, report func(store.Flaw)) (int64, error) {
 	for _, f := range b.log.flaws {
-		flaw(f)
+		report(f)
 	}
-	say := func(format string, args ...any) { flaw(store.Flaw{Detail: fmt.Sprintf(format, args...)}) }
+	violation := func(format string, args ...any) { report(store.Flaw{Detail: fmt.Sprintf(format, args...)}) }
 	open := make(map[uint8]int64)
 	reached := maps.Clone(b.log.reached)
 	for _, e := range b.epochs {
@@ -117,20 +118,20 @@ func journalAppliedOnce(_ context.Context, b *books, flaw func(store.Flaw)) (int
 		delete(reached, key)
 		switch {
 		case logged && last != e.LastID:
-			say("%s: the place is %s, but the last range that was applied ends at %s", key, e.LastID, last)
+			violation("%s: the offset is %s, but the last range that was applied ends at %s", key, e.LastID, last)
 		case !logged && !e.Closed && e.LastID != "0-0":
-			say("%s: the place is %s, but no range was applied", key, e.LastID)
+			violation("%s: the offset is %s, but no range was applied", key, e.LastID)
 		}
 		if e.Closed {
 			continue
 		}
 		if other, ok := open[e.Partition]; ok {
-			say("partition %d: the epochs %d and %d are open at once", e.Partition, other, e.Number)
+			violation("partition %d: the epochs %d and %d are open at once", e.Partition, other, e.Number)
 		}
 		open[e.Partition] = e.Number
 	}
 	for key := range reached {
-		say("%s: ranges of it were applied, but there is no such epoch", key)
+		violation("%s: ranges of it were applied, but there is no such epoch", key)
 	}
 	return b.log.ranges + int64(len(b.epochs)), nil
 }

@@ -11,16 +11,16 @@ import (
 
 const scope = "github.com/spillway/spillway/audit"
 
-// measure records how many findings each rule had, with whatever meter provider the process has. Rules that hold say 0, so that
-// an alert can end.
+// measure records the number of violations of each rule, with the global meter provider. Rules that hold record 0, so
+// that an alert can end.
 func measure(ctx context.Context, r Report) error {
-	broken, err := otel.Meter(scope).Int64Gauge("spillway.audit.broken", metric.WithUnit("{findings}"),
-		metric.WithDescription("Orders, SKUs or rows that broke the rule at the last audit."))
+	violations, err := otel.Meter(scope).Int64Gauge("spillway.audit.violations", metric.WithUnit("{violations}"),
+		metric.WithDescription("Orders, SKUs or rows that violated the rule in the last audit."))
 	if err != nil {
-		return fmt.Errorf("spillway.audit.broken: %w", err)
+		return fmt.Errorf("spillway.audit.violations: %w", err)
 	}
 	for _, res := range r.Rules {
-		broken.Record(ctx, res.Broken, metric.WithAttributes(attribute.String("rule", res.Rule)))
+		violations.Record(ctx, res.Violations, metric.WithAttributes(attribute.String("rule", res.Rule)))
 	}
 	return nil
 }

@@ -11,23 +11,23 @@ import (
 	"github.com/spillway/spillway/audit"
 )
 
-// TestBrokenRulesAreMeasured: each run records the findings of each rule, 0 where there are none.
-func TestBrokenRulesAreMeasured(t *testing.T) {
+// TestMeasure_ViolationsPerRule checks that each run records the violations of each rule, 0 where there are none.
+func TestMeasure_ViolationsPerRule(t *testing.T) {
 	seen := &gauges{values: map[string]int64{}}
 	before := otel.GetMeterProvider()
 	otel.SetMeterProvider(seen)
 	t.Cleanup(func() { otel.SetMeterProvider(before) })
-	onBoth(t, func(t *testing.T, w *world) {
+	onBoth(t, func(t *testing.T, w *fixture) {
 		w.populate()
 		w.exec("DELETE FROM shipments")
-		w.audit(w.outside().options(true))
+		w.audit(w.external().options(true))
 		if len(seen.values) != len(audit.Rules()) || seen.values["shipped_has_shipment"] != 1 || seen.values["stock_adds_up"] != 0 {
 			t.Errorf("measured %v", seen.values)
 		}
 	})
 }
 
-// gauges is a meter provider that remembers what spillway.audit.broken says of each rule.
+// gauges is a meter provider that keeps the last value of spillway.audit.violations per rule.
 type gauges struct {
 	noop.MeterProvider
 	values map[string]int64
@@ -41,7 +41,7 @@ type meter struct {
 }
 
 func (m meter) Int64Gauge(name string, _ ...metric.Int64GaugeOption) (metric.Int64Gauge, error) {
-	if name != "spillway.audit.broken" {
+	if name != "spillway.audit.violations" {
 		return noop.Int64Gauge{}, nil
 	}
 	return gauge{gauges: m.gauges}, nil

@@ -11,14 +11,14 @@ import (
 )
 
 const (
-	// statementPage is how many lines of the provider are read at once.
+	// statementPage is the number of the provider's lines per request.
 	statementPage = 1000
-	// statementMax bounds the lines that are kept in memory, some 150 bytes each.
-	statementMax = 2_000_000
+	// maxStatementLines bounds the lines that are kept in memory, about 150 bytes each.
+	maxStatementLines = 2_000_000
 )
 
-// readStatement reads all that the provider did. It is read before SQL's view is opened: then the ledger knows of everything in it, but for
-// what is booked just now.
+// readStatement reads the provider's whole statement. It is read before the view of SQL is opened, so that the ledger
+// contains everything in it, except for charges that are being booked.
 func readStatement(ctx context.Context, p Provider) (map[order.ID]StatementLine, error) {
 	if p == nil {
 		return nil, nil
@@ -35,36 +35,37 @@ func readStatement(ctx context.Context, p Provider) (map[order.ID]StatementLine,
 		for _, l := range page {
 			out[l.OrderID], after = l, l.OrderID
 		}
-		if len(out) > statementMax {
-			return nil, fmt.Errorf("the provider's statement has more than %d lines; audit without it: %w", statementMax, order.ErrFailedPrecondition)
+		if len(out) > maxStatementLines {
+			return nil, fmt.Errorf("the provider's statement has more than %d lines; audit without it: %w", maxStatementLines, order.ErrFailedPrecondition)
 		}
 	}
 }
 
-// providerMatchesLedger compares, order by order, what the provider took and gave back with what the ledger says. While running, orders
-// whose money moved within the grace are left out: one side is ahead of the other for a moment.
-func providerMatchesLedger(ctx context.Context, b *books, flaw func(store.Flaw)) (int64, error) {
+// providerMatchesLedger compares the amounts that the provider took and refunded with the ledger, order by order. While
+// the shop is running it skips orders with a charge or refund that changed within the grace, because one side may be
+// ahead of the other.
+func providerMatchesLedger(ctx context.Context, b *snapshot, report func(store.Flaw)) (int64, error) {
 	left := maps.Clone(b.statement)
 	err := b.view.Ledger(ctx, func(l store.LedgerLine) {
 		theirs, known := left[l.OrderID]
 		delete(left, l.OrderID)
 		if detail := disagreement(l, theirs, known); detail != "" && (b.horizon.Drained || !l.Moving) {
-			flaw(store.Flaw{OrderID: l.OrderID, Detail: detail})
+			report(store.Flaw{OrderID: l.OrderID, Detail: detail})
 		}
 	})
 	if err != nil {
 		return 0, err
 	}
 	maps.DeleteFunc(left, func(_ order.ID, l StatementLine) bool { return !l.Taken })
-	return int64(len(b.statement)), b.takenUnknown(ctx, slices.Sorted(maps.Keys(left)), flaw)
+	return int64(len(b.statement)), b.takenUnknown(ctx, slices.Sorted(maps.Keys(left)), report)
 }
 
-// disagreement is what the two sides do not agree on; empty when they do.
+// disagreement describes the difference between the two sides; empty if there is none.
 func disagreement(ours store.LedgerLine, theirs StatementLine, known bool) string {
 	taken := ours.State == store.ChargeSucceeded || ours.State == store.ChargeRefunding || ours.State == store.ChargeRefunded
 	switch {
 	case taken && !known:
-		return fmt.Sprintf("the ledger took %s, the provider has never heard of it", ours.Amount)
+		return fmt.Sprintf("the ledger took %s, the provider has no record of it", ours.Amount)
 	case taken && !theirs.Taken:
 		return fmt.Sprintf("the ledger took %s, the provider nothing", ours.Amount)
 	case !taken && theirs.Taken:
@@ -72,17 +73,17 @@ func disagreement(ours store.LedgerLine, theirs StatementLine, known bool) strin
 	case taken && ours.Amount != theirs.Amount:
 		return fmt.Sprintf("the ledger took %s, the provider %s", ours.Amount, theirs.Amount)
 	case theirs.Returned < ours.Confirmed:
-		return fmt.Sprintf("the ledger has confirmed refunds of %d, the provider gave back %d of %s", ours.Confirmed, theirs.Returned, theirs.Amount)
+		return fmt.Sprintf("the ledger has confirmed refunds of %d, the provider refunded %d of %s", ours.Confirmed, theirs.Returned, theirs.Amount)
 	case theirs.Returned > ours.Booked:
-		return fmt.Sprintf("the ledger has booked refunds of %d, the provider gave back %d of %s", ours.Booked, theirs.Returned, theirs.Amount)
+		return fmt.Sprintf("the ledger has booked refunds of %d, the provider refunded %d of %s", ours.Booked, theirs.Returned, theirs.Amount)
 	}
 	return ""
 }
 
-// takenUnknown finds money that the provider took and of which the ledger has no line. While running, a young order's line may follow, and
-// the reconciler finds the charge of one that is PENDING.
-func (b *books) takenUnknown(ctx context.Context, ids []order.ID, flaw func(store.Flaw)) error {
-	for chunk := range slices.Chunk(ids, rowsAtOnce) {
+// takenUnknown finds charges of the provider that are not in the ledger. While the shop is running, the line of a young
+// order may follow, and the reconciler finds the charge of one that is PENDING.
+func (b *snapshot) takenUnknown(ctx context.Context, ids []order.ID, report func(store.Flaw)) error {
+	for chunk := range slices.Chunk(ids, maxRowsPerQuery) {
 		rows, err := b.view.Rows(ctx, chunk)
 		if err != nil {
 			return err
@@ -92,7 +93,7 @@ func (b *books) takenUnknown(ctx context.Context, ids []order.ID, flaw func(stor
 			undecided := ok && row.State == order.Pending || !id.Time().Before(b.horizon.Since)
 			if b.horizon.Drained || !undecided {
 				l := b.statement[id]
-				flaw(store.Flaw{OrderID: id, Detail: fmt.Sprintf("the provider took %s and gave back %d of it, the ledger has no line of it", l.Amount, l.Returned)})
+				report(store.Flaw{OrderID: id, Detail: fmt.Sprintf("the provider took %s and refunded %d of it, the ledger has no line for it", l.Amount, l.Returned)})
 			}
 		}
 	}

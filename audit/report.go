@@ -7,71 +7,73 @@ import (
 	"github.com/spillway/spillway/store"
 )
 
-// FindingsMax bounds the findings of one report: whoever has more than that is helped by the counts, not by another page.
-const FindingsMax = 1000
+// MaxViolations is the maximum number of violations in one report; the counts per rule are complete.
+const MaxViolations = 1000
 
-// Report is the outcome of an audit. Its JSON has the names of the RPC's answer.
+// Report is the result of an audit. Its JSON names are those of RunAuditResponse.
 type Report struct {
-	// OK says that no rule is broken.
+	// OK means that no rule is violated.
 	OK bool `json:"ok"`
-	// Drained says that nothing was allowed to be on its way.
+	// Drained means that the audit allowed nothing in flight.
 	Drained bool `json:"drained"`
-	// Rules are all rules, in the order in which they were checked.
+	// Rules are the checked rules, in the order of their checks.
 	Rules []Result `json:"rules"`
-	// Findings say who breaks a rule, at most FindingsMax; each broken rule has its share of them.
-	Findings []Finding `json:"findings"`
-	// OrdersInFlight are those whose stock is booked, or given back, and whose row does not say so yet.
+	// Violations lists the first violations, at most MaxViolations; each violated rule has its share of them.
+	Violations []Violation `json:"findings"`
+	// OrdersInFlight is the number of orders with stock that is taken or returned, and a row that does not reflect it
+	// yet.
 	OrdersInFlight int64 `json:"ordersInFlight"`
-	// ReadTime is when the data was read, UTC.
+	// ReadTime is the time when the data was read, in UTC.
 	ReadTime time.Time `json:"readTime"`
 }
 
-// Result is what became of one rule.
+// Result is the result of one rule.
 type Result struct {
 	Rule        string `json:"rule"`
 	Description string `json:"description"`
-	// Checked is how many SKUs, orders or rows were looked at, Broken how many findings that gave.
-	Checked int64 `json:"checked"`
-	Broken  int64 `json:"broken"`
+	// Checked is the number of SKUs, orders or rows that were read, Violations the number of those that violate the
+	// rule.
+	Checked    int64 `json:"checked"`
+	Violations int64 `json:"broken"`
 }
 
-// Finding is one order or SKU that breaks a rule.
-type Finding struct {
+// Violation is one order or SKU that violates a rule.
+type Violation struct {
 	Rule string `json:"rule"`
-	// SKU and OrderID are empty where the rule is not about one.
+	// SKU and OrderID are empty if the rule is not about one.
 	SKU     order.SKU `json:"sku,omitempty"`
 	OrderID order.ID  `json:"orderId,omitempty"`
-	// Detail says what is wrong, with the numbers.
+	// Detail describes the violation, with the numbers.
 	Detail string `json:"detail"`
 }
 
-// BrokenRules is how many rules are broken.
-func (r Report) BrokenRules() int {
+// ViolatedRules returns the number of violated rules.
+func (r Report) ViolatedRules() int {
 	n := 0
 	for _, res := range r.Rules {
-		if res.Broken > 0 {
+		if res.Violations > 0 {
 			n++
 		}
 	}
 	return n
 }
 
-// tally takes the flaws that one rule finds: it counts all and keeps the first.
+// tally collects the violations of one rule: it counts all and keeps the first.
 type tally struct {
-	rule   string
-	broken int64
-	kept   []Finding
+	rule       string
+	violations int64
+	kept       []Violation
 }
 
 func (t *tally) add(f store.Flaw) {
-	if t.broken++; len(t.kept) < FindingsMax {
-		t.kept = append(t.kept, Finding{Rule: t.rule, SKU: f.SKU, OrderID: f.OrderID, Detail: f.Detail})
+	if t.violations++; len(t.kept) < MaxViolations {
+		t.kept = append(t.kept, Violation{Rule: t.rule, SKU: f.SKU, OrderID: f.OrderID, Detail: f.Detail})
 	}
 }
 
-// share takes findings from all rules in turn until there are enough, so that one with a million of them does not hide another
-// with one. They come in the order of the rules.
-func share(tallies []*tally, limit int) []Finding {
+// share takes violations from all rules in turn up to the limit, so that a rule with a million of them does not hide
+// one with a single one. They are sorted by rule.
+func share(tallies []*tally, limit int) []Violation {
 	take, left := make([]int, len(tallies)), limit
 	for more := true; more && left > 0; {
 		more = false
@@ -83,7 +85,7 @@ func share(tallies []*tally, limit int) []Finding {
 			}
 		}
 	}
-	out := make([]Finding, 0, limit-left)
+	out := make([]Violation, 0, limit-left)
 	for i, t := range tallies {
 		out = append(out, t.kept[:take[i]]...)
 	}

@@ -8,33 +8,35 @@ import (
 	"github.com/spillway/spillway/store"
 )
 
-// DefaultGrace is how long a change may be ahead of what follows it, while orders are being taken. The drain takes seconds, and an
-// order that was lost with its Redis is declared so after ten minutes: what is older than this, nobody is at work on.
+// DefaultGrace is the default of Options.Grace. The drain takes seconds, and an order that was lost with its Redis is
+// declared lost after ten minutes; no worker is still processing older changes.
 const DefaultGrace = 15 * time.Minute
 
-// DefaultMaxPaidAge is how long an order may be PAID and not shipped, 1 h by default: it is handed to the carrier within seconds, or is
-// SHIP_FAILED when that does not take it; a backlog of a flood drains within minutes.
+// DefaultMaxPaidAge is the default of Options.MaxPaidAge. An order is shipped, or SHIP_FAILED, within seconds of its
+// payment; the backlog of a flood drains within minutes.
 const DefaultMaxPaidAge = time.Hour
 
-// mailLookBack is the age up to which orders need a record of their mails: the repair worker finds missing confirmations that far back.
-// Versions that kept no such record are longer ago.
+// mailLookBack is the age up to which orders need a record of their mails: the repair worker finds missing
+// confirmations that far back. Versions that kept no such record are older.
 const mailLookBack = 24 * time.Hour
 
-// Options say how strict an audit is.
+// Options configure the strictness of an audit and its sources besides SQL.
 type Options struct {
-	// Drained demands that nothing is on its way any more: then all books must close exactly.
+	// Drained means that nothing may be in flight: every sum must be exact.
 	Drained bool
-	// Grace is how long something may be on its way otherwise; 0 is DefaultGrace.
+	// Grace is the time for which a change may be in flight otherwise; 0 means DefaultGrace.
 	Grace time.Duration
-	// MaxPaidAge is how long an order may be PAID and not shipped; 0 is DefaultMaxPaidAge.
+	// MaxPaidAge is the maximum time for which an order may be PAID and not shipped; 0 means DefaultMaxPaidAge.
 	MaxPaidAge time.Duration
-	// Counters is Redis, whose counters are compared with SQL once drained; nil leaves that out.
+	// Counters reads the counters in Redis, which are compared with SQL once drained; nil skips that.
 	Counters Counters
-	// Provider is compared with the ledger; nil leaves that out.
+	// Provider is compared with the ledger; nil skips that.
 	Provider Provider
 }
 
-// Run checks all rules on one moment of SQL, and those about Redis and the provider where the options have them. An error means that it could not be done, not that a rule is broken.
+// Run checks all rules on one snapshot of SQL, and those about Redis and the provider if the options have them.
+// Violations are in the report; an error means that the audit could not be completed. It runs one read-only
+// transaction, takes no locks, and is safe for concurrent use.
 func Run(ctx context.Context, source *store.Audits, o Options) (Report, error) {
 	if o.Grace <= 0 {
 		o.Grace = DefaultGrace
@@ -52,12 +54,12 @@ func Run(ctx context.Context, source *store.Audits, o Options) (Report, error) {
 	}
 	r := Report{Drained: o.Drained, ReadTime: now}
 	err = source.View(ctx, h, func(ctx context.Context, v *store.AuditView) error {
-		b, err := readBooks(ctx, v, h)
+		b, err := readSnapshot(ctx, v, h)
 		if err != nil {
 			return err
 		}
 		b.counters, b.statement = o.Counters, theirs
-		r.OrdersInFlight = b.onTheirWay
+		r.OrdersInFlight = b.inFlight
 		return r.check(ctx, b, o)
 	})
 	if err != nil {
@@ -66,7 +68,7 @@ func Run(ctx context.Context, source *store.Audits, o Options) (Report, error) {
 	return r, measure(ctx, r)
 }
 
-func (r *Report) check(ctx context.Context, b *books, o Options) error {
+func (r *Report) check(ctx context.Context, b *snapshot, o Options) error {
 	tallies := make([]*tally, 0, len(rules))
 	for _, rule := range rules {
 		if rule.needs != nil && !rule.needs(o) {
@@ -77,10 +79,10 @@ func (r *Report) check(ctx context.Context, b *books, o Options) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", rule.name, err)
 		}
-		r.Rules = append(r.Rules, Result{Rule: rule.name, Description: rule.description, Checked: checked, Broken: t.broken})
+		r.Rules = append(r.Rules, Result{Rule: rule.name, Description: rule.description, Checked: checked, Violations: t.violations})
 		tallies = append(tallies, t)
 	}
-	r.OK = r.BrokenRules() == 0
-	r.Findings = share(tallies, FindingsMax)
+	r.OK = r.ViolatedRules() == 0
+	r.Violations = share(tallies, MaxViolations)
 	return nil
 }

@@ -57,10 +57,10 @@ func auditMessage(r audit.Report) *spillwayv1.RunAuditResponse {
 	out := &spillwayv1.RunAuditResponse{Ok: r.OK, OrdersInFlight: r.OrdersInFlight, ReadTime: timestamppb.New(r.ReadTime)}
 	for _, res := range r.Rules {
 		out.Rules = append(out.Rules, &spillwayv1.AuditRule{
-			Rule: res.Rule, Description: res.Description, Checked: res.Checked, Broken: res.Broken,
+			Rule: res.Rule, Description: res.Description, Checked: res.Checked, Broken: res.Violations,
 		})
 	}
-	for _, f := range r.Findings {
+	for _, f := range r.Violations {
 		out.Findings = append(out.Findings, &spillwayv1.AuditFinding{
 			Rule: f.Rule, Sku: string(f.SKU), OrderId: string(f.OrderID), Detail: f.Detail,
 		})

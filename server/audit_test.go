@@ -19,8 +19,8 @@ func TestAnAuditIsAnsweredAsItCame(t *testing.T) {
 			t.Error("the audit is not told that the shop is drained")
 		}
 		return audit.Report{
-			Rules:    []audit.Result{{Rule: "r", Description: "d", Checked: 3, Broken: 2}},
-			Findings: []audit.Finding{{Rule: "r", SKU: "A", Detail: "x"}, {Rule: "r", OrderID: "O", Detail: "y"}}, OrdersInFlight: 4,
+			Rules:      []audit.Result{{Rule: "r", Description: "d", Checked: 3, Violations: 2}},
+			Violations: []audit.Violation{{Rule: "r", SKU: "A", Detail: "x"}, {Rule: "r", OrderID: "O", Detail: "y"}}, OrdersInFlight: 4,
 			ReadTime: time.Unix(1, 0),
 		}, nil
 	})

@@ -49,7 +49,7 @@ func TestPayOrder_CancelledWhileProviderFlaps(t *testing.T) {
 		}
 		report, err := audit.Run(t.Context(), store.NewAudits(s.db), audit.Options{Drained: true})
 		if err != nil || !report.OK {
-			t.Errorf("the audit found %+v (%v)", report.Findings, err)
+			t.Errorf("the audit found %+v (%v)", report.Violations, err)
 		}
 	})
 }

@@ -50,7 +50,7 @@ func (s *testShop) wantBooks(t *testing.T, id string, returned order.Cents) {
 	s.confirmAll(t)
 	report, err := audit.Run(t.Context(), store.NewAudits(s.db), audit.Options{Drained: true})
 	if err != nil || !report.OK {
-		t.Errorf("the audit found %+v (%v)", report.Findings, err)
+		t.Errorf("the audit found %+v (%v)", report.Violations, err)
 	}
 }
 

@@ -102,7 +102,7 @@ func runDropping(t *testing.T, s *shop, group string, sqlDurable bool) {
 	}
 	report, err := audit.Run(t.Context(), store.NewAudits(s.db), audit.Options{Drained: true})
 	if err != nil || !report.OK {
-		t.Errorf("the audit found %+v, %v", report.Findings, err)
+		t.Errorf("the audit found %+v, %v", report.Violations, err)
 	}
 }
 

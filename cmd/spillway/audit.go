@@ -59,7 +59,7 @@ func (c *auditCmd) Run(ctx context.Context, log *slog.Logger, out io.Writer) err
 		return &exitError{exitCannot, fmt.Errorf("the audit could not be done: %w", err)}
 	}
 	if !r.OK {
-		return &exitError{exitBroken, fmt.Errorf("the books do not close: %d of %d rules are broken", r.BrokenRules(), len(r.Rules))}
+		return &exitError{exitBroken, fmt.Errorf("the books do not close: %d of %d rules are broken", r.ViolatedRules(), len(r.Rules))}
 	}
 	return nil
 }
@@ -81,27 +81,27 @@ func (c *auditCmd) print(out io.Writer, r audit.Report) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "RULE\tCHECKED\tBROKEN\tWHAT IT DEMANDS")
 	for _, res := range r.Rules {
-		fmt.Fprintf(w, "%s\t%d\t%d\t%s\n", res.Rule, res.Checked, res.Broken, res.Description)
+		fmt.Fprintf(w, "%s\t%d\t%d\t%s\n", res.Rule, res.Checked, res.Violations, res.Description)
 	}
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	if len(r.Findings) > 0 {
+	if len(r.Violations) > 0 {
 		fmt.Fprintln(w, "\nBROKEN RULE\tWHO\tWHAT IS WRONG")
-		for _, f := range r.Findings {
+		for _, f := range r.Violations {
 			fmt.Fprintf(w, "%s\t%s\t%s\n", f.Rule, who(f), f.Detail)
 		}
 	}
 	verdict := "the books close"
 	if !r.OK {
-		verdict = fmt.Sprintf("%d of %d rules are broken", r.BrokenRules(), len(r.Rules))
+		verdict = fmt.Sprintf("%d of %d rules are broken", r.ViolatedRules(), len(r.Rules))
 	}
 	fmt.Fprintf(w, "\n%s: %s, with %d orders in flight\n", r.ReadTime.Format(time.RFC3339), verdict, r.OrdersInFlight)
 	return w.Flush()
 }
 
 // who names the order or the SKU of a finding, or both.
-func who(f audit.Finding) string {
+func who(f audit.Violation) string {
 	var parts []string
 	if f.SKU != "" {
 		parts = append(parts, "SKU "+string(f.SKU))

@@ -28,7 +28,7 @@ func TestMetrics_ViolationIsScraped(t *testing.T) {
 	s := embedded(t, "--audit-every", "200ms")
 	id := s.buy("k")
 	says := func(rule, value string) func() bool {
-		line := regexp.MustCompile(`(?m)^spillway_audit_broken\{.*rule="` + rule + `".*\} ` + value + `$`)
+		line := regexp.MustCompile(`(?m)^spillway_audit_violations\{.*rule="` + rule + `".*\} ` + value + `$`)
 		return func() bool { return line.MatchString(scrape(t, "http://127.0.0.1:"+port+"/metrics")) }
 	}
 	s.eventually(measuredWithin, "the books to be measured as closed", says("charge_is_total", "0"))
@@ -65,7 +65,7 @@ func TestMetrics_AuditCommandPushes(t *testing.T) {
 	if a := s.audit("--drained"); a.status != 0 {
 		t.Errorf("with a collector: %+v", a)
 	}
-	for _, want := range []string{"spillway.audit.broken", "stock_adds_up", "service.name", "spillway"} {
+	for _, want := range []string{"spillway.audit.violations", "stock_adds_up", "service.name", "spillway"} {
 		if !strings.Contains(pushed.String(), want) {
 			t.Errorf("the collector got no %q: %q", want, pushed.String())
 		}

@@ -20,7 +20,7 @@ import (
 )
 
 // onBoth runs the test on MySQL and on SQLite, migrated and empty.
-func onBoth(t *testing.T, test func(t *testing.T, w *world)) {
+func onBoth(t *testing.T, test func(t *testing.T, w *fixture)) {
 	t.Run("mysql", func(t *testing.T) {
 		dsn := realparts.MySQL(t)
 		test(t, open(t, dsn, "mysql", dsn))
@@ -31,8 +31,8 @@ func onBoth(t *testing.T, test func(t *testing.T, w *world)) {
 	})
 }
 
-// world is a little shop's database, and a way around the repositories to break it.
-type world struct {
+// fixture is the database of a small shop, with a raw connection to corrupt it.
+type fixture struct {
 	t       *testing.T
 	db      *store.DB
 	orders  *store.Orders
@@ -45,7 +45,7 @@ type world struct {
 	ranges  int
 }
 
-func open(t *testing.T, dsn, driver, rawDSN string) *world {
+func open(t *testing.T, dsn, driver, rawDSN string) *fixture {
 	t.Helper()
 	db, err := store.Open(t.Context(), dsn)
 	if err != nil {
@@ -62,7 +62,7 @@ func open(t *testing.T, dsn, driver, rawDSN string) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{
+	w := &fixture{
 		t: t, db: db, orders: store.NewOrders(db), ledger: store.NewCharges(db), stock: store.NewStock(db), intents: store.NewCancellations(db), raw: raw,
 		ids: map[string]order.ID{}, place: "0-0",
 	}
@@ -77,13 +77,13 @@ func open(t *testing.T, dsn, driver, rawDSN string) *world {
 	return w
 }
 
-// within says that what follows belongs to another test.
-func (w world) within(t *testing.T) *world {
+// within returns a copy for a subtest.
+func (w fixture) within(t *testing.T) *fixture {
 	w.t = t
 	return &w
 }
 
-func (w *world) must(err error) {
+func (w *fixture) must(err error) {
 	w.t.Helper()
 	if err != nil {
 		w.t.Fatal(err)
@@ -91,7 +91,7 @@ func (w *world) must(err error) {
 }
 
 // exec runs a statement in which {name} is the id of an order.
-func (w *world) exec(statement string, args ...any) {
+func (w *fixture) exec(statement string, args ...any) {
 	w.t.Helper()
 	for name, id := range w.ids {
 		statement = strings.ReplaceAll(statement, "{"+name+"}", "'"+string(id)+"'")
@@ -107,7 +107,7 @@ func (w *world) exec(statement string, args ...any) {
 }
 
 // order makes an order of 2 A and 1 B; its total is 898 cents.
-func (w *world) order(name string) order.Order {
+func (w *fixture) order(name string) order.Order {
 	now := time.Now().UTC().Truncate(time.Microsecond)
 	o := order.Order{
 		ID: order.NewID(0, now), CustomerID: "c1", Currency: "EUR", Email: "a@example.com", TrackingID: "T-" + name,
@@ -131,8 +131,8 @@ func held(o order.Order, times int64) store.Hold {
 	return h
 }
 
-// flush applies what the entries did to the stock, as the flusher does.
-func (w *world) flush(holds ...store.Hold) {
+// flush applies the stock changes of the entries, as the flusher does.
+func (w *fixture) flush(holds ...store.Hold) {
 	w.t.Helper()
 	r := store.Range{Deltas: map[order.SKU]int64{}}
 	for _, h := range holds {
@@ -148,7 +148,7 @@ func (w *world) flush(holds ...store.Hold) {
 	w.apply(r)
 }
 
-func (w *world) apply(r store.Range) {
+func (w *fixture) apply(r store.Range) {
 	w.t.Helper()
 	w.ranges++
 	last := fmt.Sprintf("%d-0", 1000+w.ranges)
@@ -163,13 +163,13 @@ func (w *world) apply(r store.Range) {
 	w.place = last
 }
 
-func (w *world) write(o order.Order, to order.State) {
+func (w *fixture) write(o order.Order, to order.State) {
 	w.t.Helper()
 	_, err := w.orders.Apply(w.t.Context(), []store.Change{{Order: o, To: to, At: time.Now()}})
 	w.must(err)
 }
 
-func (w *world) charge(o order.Order, state store.ChargeState) {
+func (w *fixture) charge(o order.Order, state store.ChargeState) {
 	w.t.Helper()
 	_, err := w.ledger.Record(w.t.Context(), store.Charge{
 		OrderID: o.ID, ChargeID: string(order.NewID(0, time.Now())), State: state, Amount: order.Money{Currency: o.Currency, Amount: o.Total},
@@ -180,8 +180,8 @@ func (w *world) charge(o order.Order, state store.ChargeState) {
 const cancellation = "INSERT INTO order_cancellations (order_id, reason, actor, units, refund_amount, refund_currency, attempts, next_try_at, " +
 	"created_at, refunded_at, restocked_at, finished_at) VALUES "
 
-// populate makes one order for each way in which an order can stand, through the repositories.
-func (w *world) populate() {
+// populate makes one order in each possible situation, through the repositories.
+func (w *fixture) populate() {
 	w.t.Helper()
 	ctx := w.t.Context()
 	for sku, n := range map[order.SKU]int64{"A": 100, "B": 50, "C": 0} {
@@ -213,7 +213,7 @@ func (w *world) populate() {
 	w.must(err)
 	w.must(w.orders.MarkShipFailed(ctx, []order.ID{failed.ID}))
 
-	// An operator gave a part of one back.
+	// An operator refunded a part of one.
 	part, err := w.ledger.RefundOrder(ctx, store.RefundRequest{
 		OrderID: failed.ID, RefundID: "part", Key: "k", Amount: order.Money{Currency: "EUR", Amount: 100}, Reason: "late", Actor: "ops",
 	})
@@ -239,7 +239,7 @@ func (w *world) populate() {
 	}
 }
 
-func (w *world) audit(o audit.Options) audit.Report {
+func (w *fixture) audit(o audit.Options) audit.Report {
 	w.t.Helper()
 	r, err := audit.Run(context.WithoutCancel(w.t.Context()), store.NewAudits(w.db), o)
 	if err != nil {
@@ -248,10 +248,10 @@ func (w *world) audit(o audit.Options) audit.Report {
 	return r
 }
 
-// found lists the findings as "RULE WHOM", with the names of the orders.
-func (w *world) found(r audit.Report) []string {
+// found lists the violations as "RULE ORDER-OR-SKU", with the names of the orders.
+func (w *fixture) found(r audit.Report) []string {
 	out := []string{}
-	for _, f := range r.Findings {
+	for _, f := range r.Violations {
 		whom := string(f.SKU)
 		for name, id := range w.ids {
 			if id == f.OrderID {
@@ -264,16 +264,16 @@ func (w *world) found(r audit.Report) []string {
 	return out
 }
 
-// wants checks that exactly these findings are there, and that the counts say the same.
-func (w *world) wants(mode string, r audit.Report, want []string) {
+// wants checks that exactly these violations are reported, and that the counts agree.
+func (w *fixture) wants(mode string, r audit.Report, want []string) {
 	w.t.Helper()
 	want = slices.Sorted(slices.Values(want))
 	if got := w.found(r); !slices.Equal(got, want) {
-		w.t.Errorf("%s: found %q\nwant %q\n%+v", mode, got, want, r.Findings)
+		w.t.Errorf("%s: found %q\nwant %q\n%+v", mode, got, want, r.Violations)
 	}
 	var broken int64
 	for _, rule := range r.Rules {
-		broken += rule.Broken
+		broken += rule.Violations
 	}
 	if r.OK != (len(want) == 0) || broken != int64(len(want)) {
 		w.t.Errorf("%s: ok is %v with %d broken; want %d", mode, r.OK, broken, len(want))
