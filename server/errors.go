@@ -97,7 +97,7 @@ func translate(ctx context.Context, log *slog.Logger, procedure string, err erro
 	}
 	for _, c := range codes {
 		if errors.Is(err, c.err) {
-			return coded(ctx, log, procedure, c.code, err)
+			return coded(ctx, log, procedure, c.code, withoutClass(err, c.err))
 		}
 	}
 	id := rand.Text()

@@ -149,6 +149,31 @@ func TestErrorsBecomeConnectErrors(t *testing.T) {
 	}
 }
 
+// TestTranslate_TextWithoutItsClass: the text that clients get does not end with that of the sentinel, which the code stands for.
+func TestTranslate_TextWithoutItsClass(t *testing.T) {
+	var answer error
+	e := startServer(t, Services{Checkout: checkoutFunc{place: func(context.Context, *spillwayv1.PlaceOrderRequest) (*spillwayv1.PlaceOrderResponse, error) {
+		return nil, answer
+	}}})
+	client := spillwayv1connect.NewCheckoutServiceClient(h2cClient(t), e.url, connect.WithGRPC(), bearer(e.token(t, "c")))
+	for _, class := range []error{
+		order.ErrInvalid, order.ErrNotFound, order.ErrAlreadyExists, order.ErrKeyReused, order.ErrFailedPrecondition, order.ErrOverloaded, order.ErrRejected,
+	} {
+		for text, err := range map[string]error{
+			"the order is shipped: it stays": fmt.Errorf("the order is shipped: it stays: %w", class),
+			"why: inner":                     fmt.Errorf("why: %w", fmt.Errorf("inner: %w", class)),
+			class.Error():                    class,
+		} {
+			answer = err
+			_, err := client.PlaceOrder(t.Context(), placeOrder())
+			var ce *connect.Error
+			if !errors.As(err, &ce) || ce.Message() != text {
+				t.Errorf("%v goes out as %v; want %q", answer, err, text)
+			}
+		}
+	}
+}
+
 // fromWire is an error as a client of another service gets it.
 func fromWire(code connect.Code) error {
 	err := connect.NewWireError(code, errors.New(secretText))

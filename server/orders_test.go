@@ -108,7 +108,7 @@ func TestYoursIsYours(t *testing.T) {
 		"another's": theirs.ID, "another's, hot": hot.ID, "nobody's": newID(), "malformed": "x", "with a quote": "'; DROP TABLE orders --",
 	} {
 		status, body := get(me, id)
-		want := fmt.Sprintf(`{"code":"not_found","message":"there is no order %s among yours: not found"}`, jsonQuoted(string(id)))
+		want := fmt.Sprintf(`{"code":"not_found","message":"there is no order %s among yours"}`, jsonQuoted(string(id)))
 		if status != http.StatusNotFound || body != want {
 			t.Errorf("%s order: %d %s; want %s", name, status, body, want)
 		}
