@@ -233,7 +233,7 @@ func (f *StockFlusher) poisoned(ctx context.Context, err error) (int, error) {
 
 func (f *StockFlusher) skip(ctx context.Context, entryID string, letter store.FailedOrder) error {
 	at := stock.Position{Epoch: f.at.Epoch, ID: entryID}
-	letter.DedupKey = fmt.Sprintf("journal/%d/%d/%s", f.cfg.Partition, f.at.Epoch, entryID)
+	letter.DedupKey = store.EntryKey{Partition: f.cfg.Partition, Epoch: f.at.Epoch, ID: entryID}.String()
 	letter.Source, letter.PayloadType, letter.Attempts = store.FlusherSource, stock.LetterType, 1
 	if err := f.store.SkipEntry(ctx, f.rangeOf(entryID, entryID, 1), letter); err != nil {
 		f.at = stock.Position{}

@@ -141,8 +141,10 @@ func (r *Replayer) entry(ctx context.Context, l store.FailedOrder, by store.Lett
 		return err
 	}
 	content := store.Range{FirstID: e.ID, LastID: e.ID, Entries: 1}
-	// Where the entry stood says its key; a letter with another one has no row in the log of what was applied.
-	_, _ = fmt.Sscanf(l.DedupKey, "journal/%d/%d/", &content.Partition, &content.Epoch)
+	// A letter whose key is no entry's has no row in the log of what was applied.
+	if key, ok := store.ParseEntryKey(l.DedupKey); ok {
+		content.Partition, content.Epoch = key.Partition, key.Epoch
+	}
 	if err := include(&content, []stock.Entry{e}, true); err != nil {
 		return err
 	}
