@@ -13,6 +13,8 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/spillway/spillway/requestid"
 )
 
 // cli is the command line. Every flag may also be set by the environment variable that its help names.
@@ -43,9 +45,9 @@ func (c logConfig) logger(w io.Writer) *slog.Logger {
 	_ = level.UnmarshalText([]byte(c.Level)) // kong checked that it is one.
 	opts := &slog.HandlerOptions{Level: level}
 	if c.Format == "json" {
-		return slog.New(slog.NewJSONHandler(w, opts))
+		return slog.New(requestid.NewLogHandler(slog.NewJSONHandler(w, opts)))
 	}
-	return slog.New(slog.NewTextHandler(w, opts))
+	return slog.New(requestid.NewLogHandler(slog.NewTextHandler(w, opts)))
 }
 
 const description = `Spillway takes orders when everybody orders at once, and sells nothing twice.
