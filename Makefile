@@ -120,6 +120,7 @@ breaking: $(NODE_BIN)/buf ## compare the API with the one of AGAINST (default: t
 .PHONY: generate
 generate: $(BIN)/protoc-gen-go $(BIN)/protoc-gen-connect-go $(NODE_BIN)/buf ## generate gen/, web/src/gen/ and ent/ anew
 	buf generate
+	buf generate --template buf.gen.rpc.yaml
 	go generate ./ent
 
 .PHONY: fmt

@@ -131,9 +131,9 @@ func (c *Carts) change(ctx context.Context, customer order.CustomerID, d order.D
 	case err != nil:
 		return Cart{}, unavailable(err)
 	case answer == "QUANTITY":
-		return Cart{}, fmt.Errorf("a cart holds at most %d of %s: %w", order.MaxQuantity, d.SKU, order.ErrInvalid)
+		return Cart{}, order.Refuse(order.ErrInvalid, order.ReasonCartFull, "a cart holds at most %d of %s", order.MaxQuantity, d.SKU)
 	case answer == "LINES":
-		return Cart{}, fmt.Errorf("a cart holds at most %d products: %w", order.MaxLines, order.ErrInvalid)
+		return Cart{}, order.Refuse(order.ErrInvalid, order.ReasonCartFull, "a cart holds at most %d products", order.MaxLines)
 	}
 	return c.Get(ctx, customer)
 }

@@ -74,7 +74,8 @@ func (t *Table) Convert(m order.Money, to order.Currency) (order.Money, error) {
 func (t *Table) rate(c order.Currency) (*big.Rat, error) {
 	r, ok := t.rates[c]
 	if !ok {
-		return nil, fmt.Errorf("currency %q is not supported; GetSupportedCurrencies lists those that are: %w", string(c), order.ErrInvalid)
+		return nil, order.Refuse(order.ErrInvalid, order.ReasonUnsupportedCurrency,
+			"currency %q is not supported; GetSupportedCurrencies lists those that are", string(c)).With("currency", string(c))
 	}
 	return r, nil
 }

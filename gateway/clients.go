@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 
 	"github.com/spillway/spillway/breaker"
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
@@ -272,7 +273,7 @@ const retryMax = time.Minute
 func retryLater(ce *connect.Error, err error) error {
 	for _, d := range ce.Details() {
 		if m, derr := d.Value(); derr == nil {
-			if info, ok := m.(*spillwayv1.RetryInfo); ok {
+			if info, ok := m.(*errdetails.RetryInfo); ok {
 				return &order.RetryError{After: min(info.GetRetryDelay().AsDuration(), retryMax), Err: err}
 			}
 		}

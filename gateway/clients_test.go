@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
@@ -268,7 +269,7 @@ func TestMailsTravel(t *testing.T) {
 func TestAServiceSaysWhenToTryAgain(t *testing.T) {
 	for asked, want := range map[time.Duration]time.Duration{2500 * time.Millisecond: 2500 * time.Millisecond, time.Hour: retryMax} {
 		busy := connect.NewError(connect.CodeResourceExhausted, errors.New("full"))
-		detail, err := connect.NewErrorDetail(&spillwayv1.RetryInfo{RetryDelay: durationpb.New(asked)})
+		detail, err := connect.NewErrorDetail(&errdetails.RetryInfo{RetryDelay: durationpb.New(asked)})
 		if err != nil {
 			t.Fatal(err)
 		}

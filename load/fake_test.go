@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -139,7 +140,7 @@ func wire(code connect.Code, details ...proto.Message) error {
 
 // busy is a shop that sheds, and wants to be asked again after d.
 func busy(d time.Duration) error {
-	return wire(connect.CodeResourceExhausted, &spillwayv1.RetryInfo{RetryDelay: durationpb.New(d)})
+	return wire(connect.CodeResourceExhausted, &errdetails.RetryInfo{RetryDelay: durationpb.New(d)})
 }
 
 // someConfig is 100 a second for 3 s, of 5 buyers.

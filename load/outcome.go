@@ -5,8 +5,10 @@ import (
 	"errors"
 
 	"connectrpc.com/connect"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
+	"github.com/spillway/spillway/order"
 )
 
 // Outcome is what became of an arrival.
@@ -75,6 +77,9 @@ func classify(o *spillwayv1.Order, err error) answer {
 	return a
 }
 
+// reasonUnitLimit is the reason of an order with more units than its customer may have.
+const reasonUnitLimit = string(order.ReasonUnitLimitExceeded)
+
 // classifyError does so for an error of any call.
 func classifyError(err error) answer {
 	var ce *connect.Error
@@ -88,8 +93,8 @@ func classifyError(err error) answer {
 			a.outcome = SoldOut
 		} else if d := detail[*spillwayv1.PaymentDeclined](ce); d != nil {
 			a.outcome, a.orderID = Declined, d.GetOrderId()
-		} else if l := detail[*spillwayv1.LimitExceeded](ce); l != nil {
-			a.outcome, a.code = Shed, l.GetLimit()
+		} else if info := detail[*errdetails.ErrorInfo](ce); info.GetReason() == reasonUnitLimit {
+			a.outcome, a.code = Shed, info.GetMetadata()["limit"]
 		}
 		return a
 	case connect.CodeInvalidArgument, connect.CodeNotFound, connect.CodeAlreadyExists, connect.CodePermissionDenied,

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"connectrpc.com/connect"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
 )
@@ -30,7 +31,9 @@ func TestClassify(t *testing.T) {
 		{"sold out", nil, wire(connect.CodeFailedPrecondition, &spillwayv1.SoldOut{}), answer{outcome: SoldOut, code: "failed_precondition"}},
 		{"declined", nil, wire(connect.CodeFailedPrecondition, declined), answer{outcome: Declined, code: "failed_precondition", orderID: "X"}},
 		{
-			"a limit of the customer", nil, wire(connect.CodeFailedPrecondition, &spillwayv1.LimitExceeded{Limit: "units_per_customer"}),
+			"a limit of the customer", nil, wire(connect.CodeFailedPrecondition, &errdetails.ErrorInfo{
+				Reason: "UNIT_LIMIT_EXCEEDED", Metadata: map[string]string{"limit": "units_per_customer"},
+			}),
 			answer{outcome: Shed, code: "units_per_customer"},
 		},
 		{"another precondition", nil, wire(connect.CodeFailedPrecondition), answer{outcome: Failed, code: "failed_precondition"}},

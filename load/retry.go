@@ -8,8 +8,7 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
-
-	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 )
 
 const (
@@ -68,7 +67,7 @@ func retryHint(err error) (time.Duration, bool) {
 	if !errors.As(err, &ce) {
 		return 0, false
 	}
-	if info := detail[*spillwayv1.RetryInfo](ce); info != nil && info.GetRetryDelay().AsDuration() > 0 {
+	if info := detail[*errdetails.RetryInfo](ce); info != nil && info.GetRetryDelay().AsDuration() > 0 {
 		return info.GetRetryDelay().AsDuration(), true
 	}
 	// A proxy on the way knows the header alone.

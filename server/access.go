@@ -2,13 +2,13 @@ package server
 
 import (
 	"context"
-	"errors"
 	"strings"
 
 	"connectrpc.com/connect"
 
 	"github.com/spillway/spillway/auth"
 	"github.com/spillway/spillway/gen/spillway/v1/spillwayv1connect"
+	"github.com/spillway/spillway/order"
 )
 
 // access says who may call a procedure.
@@ -112,33 +112,39 @@ func authenticate(tokens *auth.Tokens) connect.Interceptor {
 func admit(ctx context.Context, tokens *auth.Tokens, procedure, header string) (context.Context, error) {
 	may, known := permissions[procedure]
 	if !known {
-		return ctx, connect.NewError(connect.CodePermissionDenied, errors.New("nobody may call this procedure"))
+		return ctx, order.Refuse(errUnimplemented, order.ReasonProcedureNotServed, "procedure %s has no permissions yet", procedure).With(metaProcedure, procedure)
 	}
 	if may.internal {
-		return ctx, connect.NewError(connect.CodeUnimplemented, errors.New("this procedure is internal and not served here; operators use OrderService"))
+		return ctx, order.Refuse(errUnimplemented, order.ReasonProcedureNotServed,
+			"procedure %s is internal and not served here; operators use OrderService", procedure).With(metaProcedure, procedure)
 	}
 	if header == "" && may.public {
 		return ctx, nil
 	}
 	caller, err := callerOf(tokens, header)
 	if err != nil {
-		ce := connect.NewError(connect.CodeUnauthenticated, err)
-		ce.Meta().Set("WWW-Authenticate", "Bearer")
-		return ctx, ce
+		return ctx, err
 	}
 	if len(may.roles) > 0 && !caller.Has(may.roles...) {
-		return ctx, connect.NewError(connect.CodePermissionDenied, errors.New("this needs the role "+string(may.roles[0])))
+		role := string(may.roles[0])
+		return ctx, order.Refuse(errPermissionDenied, order.ReasonRoleRequired, "this needs the role %s", role).With("role", role)
 	}
 	return auth.With(ctx, caller), nil
 }
 
+// callerOf reads the token in the header. Its errors are errUnauthenticated.
 func callerOf(tokens *auth.Tokens, header string) (auth.Caller, error) {
 	if header == "" {
-		return auth.Caller{}, errors.New("send a token: `Authorization: Bearer …`; SessionService/StartGuestSession hands one out")
+		return auth.Caller{}, order.Refuse(errUnauthenticated, order.ReasonTokenMissing,
+			"send a token: `Authorization: Bearer …`; SessionService/StartGuestSession hands one out")
 	}
 	scheme, token, ok := strings.Cut(header, " ")
 	if !ok || !strings.EqualFold(scheme, bearerScheme) {
-		return auth.Caller{}, errors.New("the Authorization header must be `Bearer …`")
+		return auth.Caller{}, order.Refuse(errUnauthenticated, order.ReasonTokenInvalid, "the Authorization header must be `Bearer …`")
 	}
-	return tokens.Verify(strings.TrimSpace(token))
+	caller, err := tokens.Verify(strings.TrimSpace(token))
+	if err != nil {
+		return auth.Caller{}, order.Refuse(errUnauthenticated, order.ReasonTokenInvalid, "%s", err)
+	}
+	return caller, nil
 }

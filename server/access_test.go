@@ -15,8 +15,8 @@ import (
 	"github.com/spillway/spillway/gen/spillway/v1/spillwayv1connect"
 )
 
-// procedures are all RPCs of the API, by reflection, so that a new one cannot be forgotten.
-func procedures(t *testing.T) []string {
+// allProcedures are all RPCs of the API, by reflection, so that a new one cannot be forgotten.
+func allProcedures(t *testing.T) []string {
 	t.Helper()
 	var out []string
 	protoregistry.GlobalFiles.RangeFilesByPackage("spillway.v1", func(f protoreflect.FileDescriptor) bool {
@@ -41,7 +41,7 @@ func procedures(t *testing.T) []string {
 }
 
 func TestEveryProcedureHasItsPermission(t *testing.T) {
-	all := procedures(t)
+	all := allProcedures(t)
 	known := map[string]bool{}
 	for _, p := range all {
 		known[p] = true
@@ -92,7 +92,7 @@ func TestWhoMayCallWhat(t *testing.T) {
 		s + "DeadLetterService/EditDeadLetter": "operators", s + "DeadLetterService/ReplayDeadLetter": "operators",
 		s + "DeadLetterService/DiscardDeadLetter": "operators", s + "AuditService/RunAudit": "operators",
 	}
-	for _, procedure := range procedures(t) {
+	for _, procedure := range allProcedures(t) {
 		door, ok := doorOf[procedure]
 		if !ok {
 			door = "customers"

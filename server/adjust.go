@@ -33,7 +33,7 @@ func (a Adjustments) Adjust(ctx context.Context, adj stock.Adjustment) (int64, e
 	done, err := a.Book.FindAdjustment(ctx, adj.ID)
 	switch {
 	case err == nil && (done.SKU != adj.SKU || done.Delta != adj.Units):
-		return 0, fmt.Errorf("adjustment %s was made before with another SKU or delta: %w", adj.ID, order.ErrAlreadyExists)
+		return 0, order.Refuse(order.ErrAlreadyExists, order.ReasonAdjustmentExists, "adjustment %s was made before with another SKU or delta", adj.ID)
 	case err == nil:
 		left, err := a.Available.Available(ctx, []order.SKU{adj.SKU})
 		return left[adj.SKU], err
@@ -47,8 +47,9 @@ func (a Adjustments) Adjust(ctx context.Context, adj stock.Adjustment) (int64, e
 	ctx, cancel := context.WithTimeout(ctx, adjustWait)
 	defer cancel()
 	if err := a.InSQL(ctx, place); err != nil {
-		return 0, &order.RetryError{After: defaultRetry, Err: fmt.Errorf(
-			"the adjustment is made but not in SQL yet; send it again with the same adjustmentId: %w: %w", order.ErrUnavailable, err)}
+		refused := order.Refuse(order.ErrUnavailable, order.ReasonNotDurableYet,
+			"the adjustment is made but not in SQL yet; send it again with the same adjustmentId")
+		return 0, &order.RetryError{After: defaultRetry, Err: fmt.Errorf("%w: %w", refused, err)}
 	}
 	return left, nil
 }

@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -39,13 +38,13 @@ func (s *Audit) RunAudit(ctx context.Context, req *spillwayv1.RunAuditRequest) (
 	case s.places <- struct{}{}:
 		defer func() { <-s.places }()
 	default:
-		return nil, &order.RetryError{After: auditRetry, Err: fmt.Errorf("an audit is under way: %w", order.ErrOverloaded)}
+		return nil, &order.RetryError{After: auditRetry, Err: order.Refuse(order.ErrOverloaded, order.ReasonAuditRunning, "an audit is running")}
 	}
 	bounded, cancel := context.WithTimeout(ctx, auditTimeout)
 	defer cancel()
 	r, err := s.run(bounded, audit.Options{Drained: req.GetDrained()})
 	if err != nil && errors.Is(bounded.Err(), context.DeadlineExceeded) {
-		return nil, fmt.Errorf("the audit takes more than %s; run `spillway audit` instead: %w", auditTimeout, order.ErrFailedPrecondition)
+		return nil, order.Refuse(order.ErrFailedPrecondition, order.ReasonAuditTooLong, "the audit takes more than %s; run `spillway audit` instead", auditTimeout)
 	}
 	if err != nil {
 		return nil, err

@@ -106,7 +106,7 @@ func (c *Canceller) cancel(ctx context.Context, o order.Order, reason order.Canc
 // fromPaid are the states in which SQL decides about a cancellation.
 var fromPaid = []order.State{order.Paid, order.ShipFailed}
 
-var errShipped = fmt.Errorf("the order is shipped: it cannot be cancelled any more: %w", order.ErrFailedPrecondition)
+var errShipped = order.Refuse(order.ErrFailedPrecondition, order.ReasonOrderShipped, "the order is shipped: it cannot be cancelled any more")
 
 func (c *Canceller) cancelled(o order.Order, reason order.CancelReason) order.Order {
 	o.State, o.CancelReason, o.UpdatedAt = order.Cancelled, reason, c.Now().UTC().Truncate(time.Microsecond)
@@ -123,14 +123,14 @@ func (c *Canceller) release(ctx context.Context, id order.ID, reason order.Cance
 		return c.settle(ctx, id)
 	}
 	if err != nil {
-		return &order.RetryError{After: durableRetry, Err: fmt.Errorf("the payment of order %s cannot be ruled out: %w: %w", id, order.ErrUnavailable, err)}
+		return &order.RetryError{After: durableRetry, Err: fmt.Errorf("void the payment of order %s: %w: %w", id, order.ErrUnavailable, err)}
 	}
 	place, err := c.Stock.Release(ctx, id, reason.Encode(), traceparent(ctx))
 	if err != nil {
 		return err
 	}
 	if err := c.Durable.Wait(ctx, place, id); err != nil && !isDecidedInSQL(err) {
-		return &order.RetryError{After: durableRetry, Err: fmt.Errorf("the order is cancelled but not yet durable: %w: %w", order.ErrUnavailable, err)}
+		return notDurableYet(id, "the order is cancelled but not yet durable; send the same request again", err)
 	}
 	return nil
 }
@@ -168,14 +168,15 @@ func (c *Canceller) cancelRow(ctx context.Context, o order.Order, from []order.S
 			}
 			return o, nil
 		case errors.Is(err, store.ErrBeingShipped):
-			return order.Order{}, &order.RetryError{After: shippingRetry, Err: fmt.Errorf("%w: %w", err, order.ErrUnavailable)}
+			return order.Order{}, &order.RetryError{After: shippingRetry, Err: order.Refuse(order.ErrUnavailable, order.ReasonOrderBeingShipped,
+				"the order is being handed to the carrier; send the same request again").With(metaOrderID, string(o.ID))}
 		case errors.Is(err, order.ErrFailedPrecondition) && was == order.Shipped:
 			return order.Order{}, errShipped
 		case !errors.Is(err, order.ErrNotFound) && (!errors.Is(err, order.ErrFailedPrecondition) || was != order.Pending):
 			return order.Order{}, err
 		}
 		if pause(wait, rowPoll) != nil {
-			return order.Order{}, &order.RetryError{After: durableRetry, Err: fmt.Errorf("the order's payment is not written down yet: %w", order.ErrUnavailable)}
+			return order.Order{}, notDurableYet(o.ID, textNotWritten, nil)
 		}
 	}
 }

@@ -49,6 +49,9 @@ type Catalog struct {
 	Adjuster  StockAdjuster
 }
 
+// fieldCurrencyCode is the field with the currency that the caller wants, in JSON.
+const fieldCurrencyCode = "currencyCode"
+
 // ListProducts returns a page of products. Only operators may include archived ones.
 func (c Catalog) ListProducts(ctx context.Context, req *spillwayv1.ListProductsRequest) (*spillwayv1.ListProductsResponse, error) {
 	after, err := pageAfter(req.GetPageToken())
@@ -123,7 +126,7 @@ func (c Catalog) messages(ctx context.Context, products []store.Product, currenc
 		price := p.Price
 		if currency != "" {
 			if price, err = c.Rates.Convert(price, order.Currency(currency)); err != nil {
-				return nil, err
+				return nil, inField(fieldCurrencyCode, err)
 			}
 		}
 		out[i] = &spillwayv1.Product{

@@ -36,6 +36,7 @@ func (c Catalog) input(m *spillwayv1.ProductInput) (store.Product, error) {
 	if err == nil {
 		_, err = c.Rates.Convert(price, price.Currency)
 	}
+	err = inField("product.price", err)
 	categories := m.GetCategories()
 	if categories == nil {
 		categories = []string{}

@@ -2,12 +2,9 @@ package server
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"slices"
 
 	"buf.build/go/protovalidate"
-	"connectrpc.com/connect"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
 
@@ -53,7 +50,7 @@ func maskedFields(mask *fieldmaskpb.FieldMask) ([]store.ProductField, error) {
 	for _, path := range mask.GetPaths() {
 		f := store.ProductField(path)
 		if !slices.Contains(all, f) {
-			return nil, fmt.Errorf("updateMask names %q: a product's fields are %v: %w", path, all, order.ErrInvalid)
+			return nil, invalidField("updateMask", "it names %q: a product's fields are %v", path, all)
 		}
 		out = append(out, f)
 	}
@@ -65,7 +62,7 @@ func maskedFields(mask *fieldmaskpb.FieldMask) ([]store.ProductField, error) {
 func (c Catalog) merged(ctx context.Context, req *spillwayv1.UpdateProductRequest, fields []store.ProductField) (*spillwayv1.ProductInput, error) {
 	in := req.GetProduct()
 	if in.GetSku() == "" {
-		return nil, fmt.Errorf("product.sku says which product to change: %w", order.ErrInvalid)
+		return nil, invalidField("product.sku", "must be that of the product to change")
 	}
 	m := proto.CloneOf(in)
 	if len(req.GetUpdateMask().GetPaths()) > 0 {
@@ -79,18 +76,9 @@ func (c Catalog) merged(ctx context.Context, req *spillwayv1.UpdateProductReques
 		}
 	}
 	if err := protovalidate.Validate(m); err != nil {
-		return nil, violations(err)
+		return nil, inField("product", err)
 	}
 	return m, nil
-}
-
-// violations is the answer to a message that breaks its rules, as the edge gives it for whole requests.
-func violations(err error) error {
-	ce := connect.NewError(connect.CodeInvalidArgument, err)
-	if v := new(protovalidate.ValidationError); errors.As(err, &v) {
-		return with(ce, v.ToProto())
-	}
-	return ce
 }
 
 func inputOf(p store.Product) *spillwayv1.ProductInput {
@@ -122,7 +110,7 @@ func copyField(to, from *spillwayv1.ProductInput, f store.ProductField) {
 // forSale returns order.ErrFailedPrecondition for a product that is no longer sold.
 func forSale(sku order.SKU, archived bool) error {
 	if archived {
-		return fmt.Errorf("product %s is archived: it is no longer sold: %w", sku, order.ErrFailedPrecondition)
+		return order.Refuse(order.ErrFailedPrecondition, order.ReasonProductArchived, "product %s is archived: it is no longer sold", sku).With(metaSKU, string(sku))
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -129,7 +130,7 @@ type intent struct {
 func (c *Checkout) intent(ctx context.Context, req *spillwayv1.PlaceOrderRequest) (intent, error) {
 	caller, ok := auth.From(ctx)
 	if !ok {
-		return intent{}, fmt.Errorf("no caller in the context: %w", order.ErrNotFound)
+		return intent{}, errors.New("no caller in the context")
 	}
 	key, err := idempotencyKey(ctx, req)
 	if err != nil {
@@ -150,7 +151,7 @@ func (c *Checkout) intent(ctx context.Context, req *spillwayv1.PlaceOrderRequest
 	if in.fromCart = len(req.GetLines()) == 0; !in.fromCart {
 		in.demand, err = wire.FromDemand(req.GetLines())
 	}
-	return in, err
+	return in, inField("lines", err)
 }
 
 func cardOf(card *spillwayv1.Card) gateway.Card {
@@ -160,8 +161,11 @@ func cardOf(card *spillwayv1.Card) gateway.Card {
 // keyHeader may carry the idempotency key instead of the request.
 const keyHeader = "Idempotency-Key"
 
-// keyMax is the length of a key, as the request's own rule has it.
-const keyMax = 128
+// maxKeyLen is the maximum length of a key, the same as in the validation rule of the field.
+const maxKeyLen = 128
+
+// fieldIdempotencyKey is the field that may carry the key, in JSON.
+const fieldIdempotencyKey = "idempotencyKey"
 
 func idempotencyKey(ctx context.Context, req *spillwayv1.PlaceOrderRequest) (string, error) {
 	return requestKey(ctx, req.GetIdempotencyKey(), "order")
@@ -175,16 +179,15 @@ func requestKey(ctx context.Context, key, what string) (string, error) {
 	}
 	switch {
 	case key == "" && header == "":
-		return "", fmt.Errorf("send an %s header (or the field idempotencyKey), fresh for each %s and the same for its retries: %w",
-			keyHeader, what, order.ErrInvalid)
+		return "", invalidField(fieldIdempotencyKey, "send an %s header (or this field), fresh for each %s and the same for its retries", keyHeader, what)
 	case key != "" && header != "" && key != header:
-		return "", fmt.Errorf("the %s header and the field idempotencyKey differ: send one of them: %w", keyHeader, order.ErrInvalid)
+		return "", invalidField(fieldIdempotencyKey, "it differs from the %s header: send one of them", keyHeader)
 	case key == "":
 		key = header
 	}
 	for i := range len(key) {
-		if len(key) > keyMax || key[i] < '!' || key[i] > '~' {
-			return "", fmt.Errorf("the idempotency key must be 1 to %d visible ASCII characters: %w", keyMax, order.ErrInvalid)
+		if len(key) > maxKeyLen || key[i] < '!' || key[i] > '~' {
+			return "", invalidField(fieldIdempotencyKey, "must be 1 to %d visible ASCII characters", maxKeyLen)
 		}
 	}
 	return key, nil
@@ -261,7 +264,7 @@ func (c *Checkout) priceLines(ctx context.Context, demand []order.Demand, curren
 		}
 		price, err := c.Rates.Convert(prices[d.SKU].Price, currency)
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, inField(fieldCurrencyCode, err)
 		}
 		most[d.SKU] = prices[d.SKU].MaxPerCustomer
 		lines[i] = order.Line{SKU: d.SKU, Name: prices[d.SKU].Name, Quantity: d.Quantity, UnitPrice: price.Amount}

@@ -16,7 +16,7 @@ func expectedTotal(m *spillwayv1.Money) (*order.Money, error) {
 		return nil, nil //nolint:nilnil // No total is expected.
 	}
 	total, err := wire.FromMoney(m)
-	return &total, err
+	return &total, inField("expectedTotal", err)
 }
 
 // accepts returns a *order.PriceChangedError when the order's total is not what the customer agreed to.

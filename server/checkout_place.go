@@ -65,7 +65,7 @@ func (c *Checkout) place(ctx context.Context, in intent) (order.Order, error) {
 			return order.Order{}, err
 		}
 		if len(in.demand) == 0 {
-			return order.Order{}, fmt.Errorf("the cart is empty: add items to it, or send lines: %w", order.ErrFailedPrecondition)
+			return order.Order{}, errCartEmpty
 		}
 	}
 	d, err := c.draft(ctx, in)
@@ -226,7 +226,7 @@ func (c *Checkout) settleInSQL(ctx context.Context, o order.Order) (order.Order,
 	now := c.Now().UTC().Truncate(time.Microsecond)
 	held, err := c.Orders.Get(ctx, o.ID)
 	if errors.Is(err, order.ErrNotFound) {
-		return order.Order{}, &order.RetryError{After: durableRetry, Err: fmt.Errorf("the order was lost with its Redis: %w", order.ErrUnavailable)}
+		return order.Order{}, notInSQLYet(o.ID)
 	}
 	if err == nil && held.State == order.Pending {
 		err = c.Orders.MarkPaid(ctx, o, now)
@@ -271,8 +271,7 @@ func (c *Checkout) durable(ctx context.Context, place stock.Position, id order.I
 		}
 		err = errors.Join(err, gerr)
 	}
-	return &order.RetryError{After: durableRetry, Err: fmt.Errorf(
-		"order %s is accepted but not yet durable; send the same request with the same key again: %w: %w", id, order.ErrUnavailable, err)}
+	return notDurableYet(id, fmt.Sprintf("order %s is accepted but not yet durable; send the same request with the same key again", id), err)
 }
 
 // traceparent is the W3C trace context of the request, or empty.

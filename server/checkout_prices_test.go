@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 
 	"github.com/spillway/spillway/auth"
 	"github.com/spillway/spillway/currency"
@@ -377,8 +378,7 @@ func TestPlaceOrder_RatesTooOld(t *testing.T) {
 	if !errors.As(translate(t.Context(), s.Log, "p", err), &ce) || ce.Code() != connect.CodeUnavailable || len(ce.Details()) != 2 || ce.Meta().Get("Retry-After") != "60" {
 		t.Fatalf("answered as %v with %v; want unavailable with two details", ce, ce.Meta())
 	}
-	detail, err := ce.Details()[0].Value()
-	if got, ok := detail.(*spillwayv1.RatesTooOld); err != nil || !ok || got.GetRateDate() != "2025-10-21" || got.GetMaxAge().AsDuration() != time.Hour {
-		t.Errorf("detail = %v, %v", detail, err)
+	if info := detailOf[*errdetails.ErrorInfo](ce); info.GetReason() != "RATES_TOO_OLD" || info.GetMetadata()["rateDate"] != "2025-10-21" || info.GetMetadata()["maxAge"] != "1h0m0s" {
+		t.Errorf("ErrorInfo = %v", info)
 	}
 }

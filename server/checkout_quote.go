@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/spillway/spillway/auth"
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
@@ -28,15 +27,18 @@ func (c *Checkout) Quote(ctx context.Context, req *spillwayv1.QuoteRequest) (*sp
 	}, nil
 }
 
+var errCartEmpty = order.Refuse(order.ErrFailedPrecondition, order.ReasonCartEmpty, "the cart is empty: add items to it, or send lines")
+
 // demandOf are the lines, or the cart of the caller when there are none.
 func (c *Checkout) demandOf(ctx context.Context, lines []*spillwayv1.Line) ([]order.Demand, error) {
 	if len(lines) > 0 {
-		return wire.FromDemand(lines)
+		demand, err := wire.FromDemand(lines)
+		return demand, inField("lines", err)
 	}
 	caller, _ := auth.From(ctx)
 	demand, err := c.Carts.Contents(ctx, caller.Customer)
 	if err == nil && len(demand) == 0 {
-		err = fmt.Errorf("the cart is empty: add items to it, or send lines: %w", order.ErrFailedPrecondition)
+		err = errCartEmpty
 	}
 	return demand, err
 }

@@ -75,7 +75,16 @@ func (c *Checkout) resumeFromSQL(ctx context.Context, in intent, id order.ID) (o
 }
 
 func notInSQLYet(id order.ID) error {
-	return &order.RetryError{After: durableRetry, Err: fmt.Errorf("order %s is not in SQL yet: %w", id, order.ErrUnavailable)}
+	return notDurableYet(id, fmt.Sprintf("order %s is not in SQL yet", id), nil)
+}
+
+// notDurableYet is order.ErrUnavailable for an order whose state is not where it has to be. The cause is for the log; it may be nil.
+func notDurableYet(id order.ID, text string, cause error) error {
+	var err error = order.Refuse(order.ErrUnavailable, order.ReasonNotDurableYet, "%s", text).With(metaOrderID, string(id))
+	if cause != nil {
+		err = fmt.Errorf("%w: %w", err, cause)
+	}
+	return &order.RetryError{After: durableRetry, Err: err}
 }
 
 // fromRow answers with an order about which there is nothing more to do, or, if it is a duplicate, with the original.

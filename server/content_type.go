@@ -1,43 +1,44 @@
 package server
 
 import (
-	"fmt"
 	"mime"
 	"net/http"
 	"strings"
+
+	"connectrpc.com/connect"
+
+	"github.com/spillway/spillway/order"
 )
 
-// contentTypes answers a POST that is in no language of a procedure, and says which there are. Connect would answer with an
-// empty 415.
-func contentTypes(next http.Handler) http.Handler {
+// contentTypes refuses a POST whose content type is of no protocol, and lists those that are. Connect's own response is an empty 415.
+func contentTypes(errs rpcErrors, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if say := complaint(r); say != "" {
-			w.Header().Set("Content-Type", "application/json")
-			w.WriteHeader(http.StatusUnsupportedMediaType)
-			fmt.Fprintf(w, `{"code":"invalid_argument","message":%q}`+"\n", say)
+		if text := contentTypeError(r); text != "" {
+			f := refusal{code: connect.CodeInvalidArgument, reason: order.ReasonUnsupportedContentType, text: text}
+			errs.write(w, r, f, http.StatusUnsupportedMediaType)
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
 }
 
-// complaint is what is wrong with the language of a request; empty when nothing is.
-func complaint(r *http.Request) string {
+// contentTypeError is the error of a request's content type, or "".
+func contentTypeError(r *http.Request) string {
 	contentType := r.Header.Get("Content-Type")
 	switch {
 	case r.Method != http.MethodPost:
 		return ""
-	case !spoken(contentType):
+	case !isProtocol(contentType):
 		return "send Content-Type: application/json (or application/proto, application/grpc)"
-	case streams[r.URL.Path] && unaryOnly(contentType):
-		return "the answer is a stream: send Content-Type: application/connect+json (or application/connect+proto, application/grpc, " +
+	case streams[r.URL.Path] && isUnaryType(contentType):
+		return "the response is a stream: send Content-Type: application/connect+json (or application/connect+proto, application/grpc, " +
 			"application/grpc-web), with the message in an envelope"
 	}
 	return ""
 }
 
-// spoken says whether the content type is one that the protocols know, in UTF-8.
-func spoken(contentType string) bool {
+// isProtocol reports whether the content type is one of the protocols, in UTF-8.
+func isProtocol(contentType string) bool {
 	kind, params, err := mime.ParseMediaType(contentType)
 	if charset := params["charset"]; err != nil || (charset != "" && !strings.EqualFold(charset, "utf-8")) {
 		return false
@@ -51,8 +52,8 @@ func spoken(contentType string) bool {
 	return false
 }
 
-// unaryOnly says whether the content type, one that is spoken, is of calls that are answered once.
-func unaryOnly(contentType string) bool {
+// isUnaryType reports whether the content type, one of isProtocol, is of Connect's unary calls.
+func isUnaryType(contentType string) bool {
 	kind, _, _ := mime.ParseMediaType(contentType) // It was parsed before.
 	return kind == "application/json" || kind == "application/proto"
 }

@@ -39,11 +39,11 @@ func (c Currency) GetSupportedCurrencies(context.Context, *spillwayv1.GetSupport
 func (c Currency) Convert(_ context.Context, req *spillwayv1.ConvertRequest) (*spillwayv1.ConvertResponse, error) {
 	from, err := wire.FromMoney(req.GetFrom())
 	if err != nil {
-		return nil, err
+		return nil, inField("from", err)
 	}
 	to, err := c.Rates.Convert(from, order.Currency(req.GetToCode()))
 	if err != nil {
-		return nil, err
+		return nil, inField("toCode", err)
 	}
 	return &spillwayv1.ConvertResponse{Money: wire.Money(to), RateDate: c.Rates.Date()}, nil
 }

@@ -2,13 +2,11 @@ package server
 
 import (
 	"context"
-	"fmt"
 	"strconv"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
-	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/store"
 )
 
@@ -65,7 +63,7 @@ func letterBefore(token string) (int64, error) {
 	}
 	id, err := strconv.ParseInt(after, 10, 64)
 	if err != nil || id < 1 {
-		return 0, fmt.Errorf("the pageToken is not one of this list: send the nextPageToken of the page before: %w", order.ErrInvalid)
+		return 0, invalidField(fieldPageToken, "it is not a token of this list: send the nextPageToken of the page before")
 	}
 	return id, nil
 }
@@ -84,7 +82,7 @@ func (d DeadLetters) EditDeadLetter(ctx context.Context, req *spillwayv1.EditDea
 	}
 	raw, orderID, err := readPayload(f.PayloadType, []byte(req.GetPayloadJson()))
 	if err != nil {
-		return nil, fmt.Errorf("payloadJson: %w", err)
+		return nil, inField("payloadJson", err)
 	}
 	if err := d.Letters.Edit(ctx, f.ID, raw, orderID, store.LetterAction{Actor: actor(ctx), Detail: req.GetReason()}); err != nil {
 		return nil, err

@@ -58,7 +58,7 @@ func showEntry(raw []byte) (json.RawMessage, error) {
 func readEntry(text []byte) (raw []byte, orderID string, err error) {
 	raw, orderID, err = entryOf(text)
 	if err != nil {
-		return nil, "", fmt.Errorf("this is no journal entry that can be applied: %w: %w", err, order.ErrInvalid)
+		return nil, "", order.Refuse(order.ErrInvalid, order.ReasonInvalidField, "this is not a journal entry that can be applied: %s", err)
 	}
 	return raw, orderID, nil
 }

@@ -18,6 +18,7 @@ import (
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
 	"github.com/spillway/spillway/gen/spillway/v1/spillwayv1connect"
 	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/requestid"
 )
 
 // drainTimeout is how long a test's server may take to stop.
@@ -57,7 +58,7 @@ func startServer(t *testing.T, s Services, change ...func(*Config)) *edgeServer 
 		t.Fatal(err)
 	}
 	e := &edgeServer{tokens: tokens, log: &journal{}, client: &http.Client{Transport: &http.Transport{}}}
-	cfg := Config{Tokens: tokens, Log: slog.New(slog.NewTextHandler(e.log, &slog.HandlerOptions{Level: slog.LevelDebug}))}
+	cfg := Config{Tokens: tokens, Log: slog.New(requestid.NewLogHandler(slog.NewTextHandler(e.log, &slog.HandlerOptions{Level: slog.LevelDebug})))}
 	for _, c := range change {
 		c(&cfg)
 	}

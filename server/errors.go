@@ -2,48 +2,145 @@ package server
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"log/slog"
-	"strconv"
 	"time"
 
+	"buf.build/go/protovalidate"
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/durationpb"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
-	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
 	"github.com/spillway/spillway/order"
-	"github.com/spillway/spillway/wire"
+	"github.com/spillway/spillway/requestid"
 )
 
-// defaultRetry is the hint where an error that may pass does not say when.
-const defaultRetry = time.Second
+const (
+	// defaultRetry is the retry hint of an error that may pass and has none of its own.
+	defaultRetry = time.Second
+	// ratesRetry is the retry hint without fresh exchange rates: they are loaded once a minute.
+	ratesRetry = time.Minute
+)
 
-// codes says which answer has which code. The first that matches counts: an unknown outcome of a part that is away is
-// unavailable.
-var codes = []struct {
-	err  error
-	code connect.Code
-}{
-	{order.ErrKeyReused, connect.CodeAlreadyExists},
-	{order.ErrAlreadyExists, connect.CodeAlreadyExists},
-	{order.ErrOverloaded, connect.CodeResourceExhausted},
-	{errSlow, connect.CodeAborted},
-	// Known to have done nothing, which unavailable leaves open: gateway.Shipments tells the two apart by this code.
-	{order.ErrRejected, connect.CodeAborted},
-	{order.ErrUnavailable, connect.CodeUnavailable},
-	{order.ErrUnknownOutcome, connect.CodeUnavailable},
-	{order.ErrInvalid, connect.CodeInvalidArgument},
-	{order.ErrNotFound, connect.CodeNotFound},
-	{order.ErrFailedPrecondition, connect.CodeFailedPrecondition},
-	{context.DeadlineExceeded, connect.CodeDeadlineExceeded},
-	{context.Canceled, connect.CodeCanceled},
+// The texts of errors whose own text stays in the log, because it may name hosts.
+const (
+	textUnavailable = "temporarily unavailable; send the same request again, with the same idempotency key if it has one"
+	textEnded       = "the call ended before its work did"
+	textInternal    = "internal error; the server's log has more under request id "
+)
+
+// refusal is an error as the caller gets it.
+type refusal struct {
+	code     connect.Code
+	reason   order.Reason
+	text     string
+	metadata map[string]string
+	fields   []fieldViolation
+	// retry is when to send the same request again; 0 is never.
+	retry time.Duration
+	// detail is a message of our own; nil for most errors.
+	detail proto.Message
 }
 
-// edge is the one place where errors become Connect's. What it does not know goes out as `internal` without its text, which
-// is logged under an id that the caller is given.
+// classes maps the error classes to codes. The first match counts: an unknown outcome of a dependency that is down is unavailable.
+var classes = []struct {
+	err    error
+	code   connect.Code
+	reason order.Reason
+}{
+	{order.ErrKeyReused, connect.CodeAlreadyExists, order.ReasonIdempotencyKeyReused},
+	{order.ErrAlreadyExists, connect.CodeAlreadyExists, order.ReasonAlreadyExists},
+	{order.ErrOverloaded, connect.CodeResourceExhausted, order.ReasonOverloaded},
+	{errSlowReader, connect.CodeAborted, order.ReasonSlowReader},
+	// Known to have done nothing, which unavailable leaves open: gateway.Shipments distinguishes the two by this code.
+	{order.ErrRejected, connect.CodeAborted, order.ReasonRejected},
+	{order.ErrUnavailable, connect.CodeUnavailable, order.ReasonUnavailable},
+	{order.ErrUnknownOutcome, connect.CodeUnavailable, order.ReasonUnavailable},
+	{order.ErrInvalid, connect.CodeInvalidArgument, order.ReasonInvalidField},
+	{order.ErrNotFound, connect.CodeNotFound, order.ReasonNotFound},
+	{order.ErrFailedPrecondition, connect.CodeFailedPrecondition, order.ReasonFailedPrecondition},
+	{errUnauthenticated, connect.CodeUnauthenticated, order.ReasonTokenInvalid},
+	{errPermissionDenied, connect.CodePermissionDenied, order.ReasonRoleRequired},
+	{errUnimplemented, connect.CodeUnimplemented, order.ReasonProcedureNotServed},
+	{context.DeadlineExceeded, connect.CodeDeadlineExceeded, order.ReasonDeadlineExceeded},
+	{context.Canceled, connect.CodeCanceled, order.ReasonCanceled},
+}
+
+// The error classes that only the server has.
+var (
+	errUnauthenticated  = errors.New("unauthenticated")
+	errPermissionDenied = errors.New("permission denied")
+	errUnimplemented    = errors.New("not served")
+)
+
+// refusalOf translates an error. It is `internal` unless the error has a class.
+func refusalOf(err error) refusal {
+	if f, ok := detailed(err); ok {
+		return f
+	}
+	f := refusal{code: connect.CodeInternal, reason: order.ReasonInternal, text: textInternal}
+	for _, c := range classes {
+		if errors.Is(err, c.err) {
+			f.code, f.reason, f.text = c.code, c.reason, withoutClass(err, c.err)
+			break
+		}
+	}
+	switch f.code { //nolint:exhaustive // The others have the error's own text, and no retry hint.
+	case connect.CodeUnavailable:
+		f.text, f.retry = textUnavailable, defaultRetry
+	case connect.CodeResourceExhausted, connect.CodeAborted:
+		f.retry = defaultRetry
+	case connect.CodeDeadlineExceeded, connect.CodeCanceled:
+		f.text = textEnded
+	}
+	return f.with(err)
+}
+
+// with adds what the errors that err wraps have: reason and metadata, a retry hint, and the invalid fields.
+func (f refusal) with(err error) refusal {
+	var refused *order.RefusalError
+	if errors.As(err, &refused) && f.code != connect.CodeInternal {
+		f.reason, f.metadata = refused.Reason, refused.Metadata
+		if f.code == connect.CodeUnavailable {
+			f.text = refused.Error() // Without the texts of what wraps it.
+		}
+	}
+	var retry *order.RetryError
+	if errors.As(err, &retry) && f.retry > 0 {
+		f.retry = retry.After
+	}
+	if f.code == connect.CodeInvalidArgument {
+		f.fields = violationsOf(err)
+	}
+	return f
+}
+
+// detailed translates the error types that carry data.
+func detailed(err error) (refusal, bool) {
+	var limit *order.LimitError
+	var sold *order.SoldOutError
+	var declined *order.DeclinedError
+	var price *order.PriceChangedError
+	var rates *order.RatesTooOldError
+	var invalid *protovalidate.ValidationError
+	switch {
+	case errors.As(err, &limit):
+		return limitExceeded(limit), true
+	case errors.As(err, &sold):
+		return failedPrecondition(order.ReasonSoldOut, sold, soldOut(sold)), true
+	case errors.As(err, &declined):
+		return failedPrecondition(order.ReasonPaymentDeclined, declined, paymentDeclined(declined)), true
+	case errors.As(err, &price):
+		return failedPrecondition(order.ReasonPriceChanged, price, priceChanged(price)), true
+	case errors.As(err, &rates):
+		return ratesTooOld(rates), true
+	case errors.As(err, &invalid):
+		return invalidFields(violationsOf(err)), true
+	}
+	return refusal{}, false
+}
+
+// edge is the one place where errors become Connect's. An error without a class is sent as `internal` without its text, which is logged
+// under the request's id.
 func edge(log *slog.Logger) connect.Interceptor {
 	return interceptor{
 		unary: func(next connect.UnaryFunc) connect.UnaryFunc {
@@ -67,117 +164,25 @@ func edge(log *slog.Logger) connect.Interceptor {
 	}
 }
 
+// translate logs what is not sent, and returns the error to send.
 func translate(ctx context.Context, log *slog.Logger, procedure string, err error) error {
-	var limit *order.LimitError
-	var sold *order.SoldOutError
-	var declined *order.DeclinedError
-	var price *order.PriceChangedError
-	var rates *order.RatesTooOldError
 	var ce *connect.Error
-	switch {
-	case errors.As(err, &ce) && !connect.IsWireError(err):
-		// It was made on purpose here. One that another service answered is an error like any other: its text and its headers
-		// are between the two of us.
-		return ce
-	case errors.As(err, &limit):
-		return limitExceeded(limit)
-	case errors.As(err, &sold):
-		return with(connect.NewError(connect.CodeFailedPrecondition, err), soldOut(sold))
-	case errors.As(err, &declined):
-		return with(connect.NewError(connect.CodeFailedPrecondition, err), paymentDeclined(declined))
-	case errors.As(err, &price):
-		return with(connect.NewError(connect.CodeFailedPrecondition, err),
-			&spillwayv1.PriceChanged{Expected: wire.Money(price.Expected), Actual: wire.Money(price.Actual)})
-	case errors.As(err, &rates):
-		return ratesTooOld(rates)
+	if errors.As(err, &ce) && !connect.IsWireError(err) {
+		// Connect made it in this process, such as for a message that it cannot read. One that another service sent is an error like any
+		// other: its text and its headers are between the two services.
+		return complete(ctx, ce)
 	}
 	if ended := ctx.Err(); ended != nil && errors.Is(err, ended) {
-		// The caller hears of its own end, also where that made a dependency look slow.
-		err = ended
+		err = ended // Also where the end of the call made a dependency look slow.
 	}
-	for _, c := range codes {
-		if errors.Is(err, c.err) {
-			return coded(ctx, log, procedure, c.code, withoutClass(err, c.err))
-		}
+	f := refusalOf(err)
+	switch f.code { //nolint:exhaustive // The text of the others is sent.
+	case connect.CodeInternal:
+		f.text += requestid.From(ctx)
+		log.ErrorContext(ctx, "rpc failed", "procedure", procedure, "error", err)
+	case connect.CodeUnavailable, connect.CodeCanceled, connect.CodeDeadlineExceeded:
+		// Debug, because the dependency's failure is logged where it is found: a line a request would flood the log just then.
+		log.DebugContext(ctx, "rpc refused", "procedure", procedure, "reason", f.reason, "error", err)
 	}
-	id := rand.Text()
-	log.ErrorContext(ctx, "an RPC failed", "procedure", procedure, "error_id", id, "error", err)
-	return connect.NewError(connect.CodeInternal, errors.New("internal error "+id+"; the log says more"))
-}
-
-// coded makes an error of a known code. Those that may pass carry when to try again; the cause of a part that is away or slow
-// stays in the log, because it may name hosts.
-func coded(ctx context.Context, log *slog.Logger, procedure string, code connect.Code, err error) error {
-	switch code {
-	case connect.CodeCanceled, connect.CodeDeadlineExceeded:
-		log.DebugContext(ctx, "an RPC ran out of time, or its caller left", "procedure", procedure, "error", err)
-		return connect.NewError(code, errors.New("the call ended before its work did"))
-	case connect.CodeUnavailable, connect.CodeResourceExhausted, connect.CodeAborted:
-	default:
-		return connect.NewError(code, err)
-	}
-	after := defaultRetry
-	var retry *order.RetryError
-	if errors.As(err, &retry) {
-		after = retry.After
-	}
-	text := err
-	if code == connect.CodeUnavailable {
-		// Every caller is told, and whoever found the part away has said so: a line a request would flood the log just then.
-		log.DebugContext(ctx, "an RPC found a part unavailable", "procedure", procedure, "error", err)
-		text = errors.New("temporarily unavailable; send the same request again, with the same idempotency key if it has one")
-	}
-	return retryAfter(connect.NewError(code, text), after)
-}
-
-// retryAfter says when to send the request again.
-func retryAfter(ce *connect.Error, after time.Duration) error {
-	ce.Meta().Set("Retry-After", strconv.Itoa(int((after+time.Second-1)/time.Second)))
-	return with(ce, &spillwayv1.RetryInfo{RetryDelay: durationpb.New(after)})
-}
-
-// ratesRetry is when to try again without fresh rates: they are looked for once a minute.
-const ratesRetry = time.Minute
-
-func ratesTooOld(e *order.RatesTooOldError) error {
-	ce := connect.NewError(connect.CodeUnavailable, e)
-	_ = with(ce, &spillwayv1.RatesTooOld{RateDate: e.Date, MaxAge: durationpb.New(e.MaxAge)})
-	return retryAfter(ce, ratesRetry)
-}
-
-// limitExceeded names the limit, and says when to try again if that helps.
-func limitExceeded(e *order.LimitError) error {
-	detail := &spillwayv1.LimitExceeded{Limit: string(e.Limit), Maximum: e.Maximum, Sku: string(e.SKU)}
-	if e.After > 0 {
-		detail.RetryDelay = durationpb.New(e.After)
-	}
-	if !errors.Is(e, order.ErrOverloaded) {
-		return with(connect.NewError(connect.CodeFailedPrecondition, e), detail)
-	}
-	ce := connect.NewError(connect.CodeResourceExhausted, e)
-	_ = with(ce, detail)
-	return retryAfter(ce, e.After)
-}
-
-func soldOut(e *order.SoldOutError) *spillwayv1.SoldOut {
-	out := &spillwayv1.SoldOut{}
-	for _, s := range e.Shortages {
-		out.Items = append(out.Items, &spillwayv1.SoldOutItem{Sku: string(s.SKU), Requested: s.Requested, Available: s.Available})
-	}
-	return out
-}
-
-func paymentDeclined(e *order.DeclinedError) *spillwayv1.PaymentDeclined {
-	out := &spillwayv1.PaymentDeclined{OrderId: string(e.OrderID), DeclineCode: e.Code}
-	if !e.PayUntil.IsZero() {
-		out.ExpireTime = timestamppb.New(e.PayUntil)
-	}
-	return out
-}
-
-func with(ce *connect.Error, detail proto.Message) error {
-	if d, err := connect.NewErrorDetail(detail); err == nil {
-		ce.AddDetail(d)
-	}
-	return ce
+	return f.connectError(ctx)
 }

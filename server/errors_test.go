@@ -5,18 +5,21 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"connectrpc.com/connect"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
 	"github.com/spillway/spillway/gen/spillway/v1/spillwayv1connect"
 	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/requestid"
 )
 
 // placeOrder is a request that the validation rules accept.
@@ -68,84 +71,112 @@ func bearer(token string) connect.ClientOption {
 	}))
 }
 
-func TestErrorsBecomeConnectErrors(t *testing.T) {
+// refusedCase is an error of a handler and what the caller gets.
+type refusedCase struct {
+	err    error
+	code   connect.Code
+	reason order.Reason
+	// metadata has one pair that the ErrorInfo contains.
+	metadata [2]string
+	// retry is the RetryInfo's delay; 0 for an error without one.
+	retry  time.Duration
+	detail proto.Message
+	// hidden errors do not send their text.
+	hidden bool
+}
+
+var refusedCases = map[string]refusedCase{
+	"invalid": {err: fmt.Errorf("currency: %w", order.ErrInvalid), code: connect.CodeInvalidArgument, reason: "INVALID_FIELD"},
+	"invalid field": {
+		err: invalidField("pageToken", "too old"), code: connect.CodeInvalidArgument, reason: "INVALID_FIELD",
+		detail: &errdetails.BadRequest{FieldViolations: []*errdetails.BadRequest_FieldViolation{{
+			Field: "pageToken", Description: "too old", Reason: "INVALID_FIELD",
+		}}},
+	},
+	"not found":  {err: fmt.Errorf("product: %w", order.ErrNotFound), code: connect.CodeNotFound, reason: "NOT_FOUND"},
+	"exists":     {err: fmt.Errorf("product: %w", order.ErrAlreadyExists), code: connect.CodeAlreadyExists, reason: "ALREADY_EXISTS"},
+	"key reused": {err: order.ErrKeyReused, code: connect.CodeAlreadyExists, reason: "IDEMPOTENCY_KEY_REUSED"},
+	"state":      {err: fmt.Errorf("cart: %w", order.ErrFailedPrecondition), code: connect.CodeFailedPrecondition, reason: "FAILED_PRECONDITION"},
+	"with a reason": {
+		err:  fmt.Errorf("read: %w", order.ProductNotFound("A")),
+		code: connect.CodeNotFound, reason: "PRODUCT_NOT_FOUND", metadata: [2]string{"sku", "A"},
+	},
+	"sold out": {
+		err:  &order.SoldOutError{Shortages: []order.Shortage{{SKU: "A", Requested: 3, Available: 2}}},
+		code: connect.CodeFailedPrecondition, reason: "SOLD_OUT",
+		detail: &spillwayv1.SoldOut{Items: []*spillwayv1.SoldOutItem{{Sku: "A", Requested: 3, Available: 2}}},
+	},
+	"declined": {
+		err: &order.DeclinedError{OrderID: "O", Code: "lost_card"}, code: connect.CodeFailedPrecondition, reason: "PAYMENT_DECLINED",
+		detail: &spillwayv1.PaymentDeclined{OrderId: "O", DeclineCode: "lost_card"},
+	},
+	"declined, to be paid with another card": {
+		err:  &order.DeclinedError{OrderID: "O", Code: "lost_card", PayUntil: time.Unix(60, 0)},
+		code: connect.CodeFailedPrecondition, reason: "PAYMENT_DECLINED",
+		detail: &spillwayv1.PaymentDeclined{OrderId: "O", DeclineCode: "lost_card", ExpireTime: &timestamppb.Timestamp{Seconds: 60}},
+	},
+	"price changed": {
+		err: &order.PriceChangedError{
+			Expected: order.Money{Currency: "EUR", Amount: 1894}, Actual: order.Money{Currency: "EUR", Amount: 11586},
+		},
+		code: connect.CodeFailedPrecondition, reason: "PRICE_CHANGED",
+		detail: &spillwayv1.PriceChanged{
+			Expected: &spillwayv1.Money{CurrencyCode: "EUR", Units: 18, Nanos: 940_000_000},
+			Actual:   &spillwayv1.Money{CurrencyCode: "EUR", Units: 115, Nanos: 860_000_000},
+		},
+	},
+	"limit of units": {
+		err:  fmt.Errorf("reserve: %w", &order.LimitError{Limit: order.LimitOrderUnits, Maximum: 10, SKU: "A"}),
+		code: connect.CodeFailedPrecondition, reason: "UNIT_LIMIT_EXCEEDED", metadata: [2]string{"limit", "units_per_order"},
+	},
+	"limit of a rate": {
+		err:  &order.LimitError{Limit: order.LimitSessions, Maximum: 30, After: 2 * time.Second},
+		code: connect.CodeResourceExhausted, reason: "LIMIT_EXCEEDED", metadata: [2]string{"maximum", "30"}, retry: 2 * time.Second,
+	},
+	"overloaded": {
+		err:  &order.RetryError{After: time.Second, Err: order.ErrOverloaded},
+		code: connect.CodeResourceExhausted, reason: "OVERLOADED", retry: time.Second,
+	},
+	"unavailable": {
+		err:  fmt.Errorf("%s: %w", secretText, order.ErrUnavailable),
+		code: connect.CodeUnavailable, reason: "UNAVAILABLE", retry: time.Second, hidden: true,
+	},
+	"unavailable, with a reason": {
+		err:  notDurableYet("O", "not durable yet", errors.New(secretText)),
+		code: connect.CodeUnavailable, reason: "NOT_DURABLE_YET", metadata: [2]string{"orderId", "O"}, retry: time.Second, hidden: true,
+	},
+	"unknown outcome": {
+		err:  fmt.Errorf("%s: %w", secretText, order.ErrUnknownOutcome),
+		code: connect.CodeUnavailable, reason: "UNAVAILABLE", retry: time.Second, hidden: true,
+	},
+	"deadline":   {err: fmt.Errorf("x: %w", context.DeadlineExceeded), code: connect.CodeDeadlineExceeded, reason: "DEADLINE_EXCEEDED"},
+	"cancelled":  {err: fmt.Errorf("x: %w", context.Canceled), code: connect.CodeCanceled, reason: "CANCELED"},
+	"unforeseen": {err: errors.New(secretText), code: connect.CodeInternal, reason: "INTERNAL", hidden: true},
+	"unavailable, of another service": {
+		err:  fmt.Errorf("%w: %w", order.ErrUnavailable, fromWire(connect.CodeUnavailable)),
+		code: connect.CodeUnavailable, reason: "UNAVAILABLE", retry: time.Second, hidden: true,
+	},
+	"unforeseen, of another service": {err: fromWire(connect.CodeInternal), code: connect.CodeInternal, reason: "INTERNAL", hidden: true},
+}
+
+func TestEdge_EachErrorOverEachProtocol(t *testing.T) {
 	var answer error
 	e := startServer(t, Services{Checkout: checkoutFunc{place: func(context.Context, *spillwayv1.PlaceOrderRequest) (*spillwayv1.PlaceOrderResponse, error) {
 		return nil, answer
 	}}})
-	cases := map[string]struct {
-		err    error
-		code   connect.Code
-		detail proto.Message
-		// hides says that the error's text stays inside.
-		hides bool
-	}{
-		"invalid":    {err: fmt.Errorf("currency: %w", order.ErrInvalid), code: connect.CodeInvalidArgument},
-		"not found":  {err: fmt.Errorf("product: %w", order.ErrNotFound), code: connect.CodeNotFound},
-		"exists":     {err: fmt.Errorf("product: %w", order.ErrAlreadyExists), code: connect.CodeAlreadyExists},
-		"key reused": {err: order.ErrKeyReused, code: connect.CodeAlreadyExists},
-		"state":      {err: fmt.Errorf("cart: %w", order.ErrFailedPrecondition), code: connect.CodeFailedPrecondition},
-		"sold out": {
-			err: &order.SoldOutError{Shortages: []order.Shortage{{SKU: "A", Requested: 3, Available: 2}}}, code: connect.CodeFailedPrecondition,
-			detail: &spillwayv1.SoldOut{Items: []*spillwayv1.SoldOutItem{{Sku: "A", Requested: 3, Available: 2}}},
-		},
-		"declined": {
-			err: &order.DeclinedError{OrderID: "O", Code: "lost_card"}, code: connect.CodeFailedPrecondition,
-			detail: &spillwayv1.PaymentDeclined{OrderId: "O", DeclineCode: "lost_card"},
-		},
-		"declined, to be paid with another card": {
-			err:  &order.DeclinedError{OrderID: "O", Code: "lost_card", PayUntil: time.Unix(60, 0)},
-			code: connect.CodeFailedPrecondition,
-			detail: &spillwayv1.PaymentDeclined{
-				OrderId: "O", DeclineCode: "lost_card", ExpireTime: &timestamppb.Timestamp{Seconds: 60},
-			},
-		},
-		"price changed": {
-			err: &order.PriceChangedError{
-				Expected: order.Money{Currency: "EUR", Amount: 1894}, Actual: order.Money{Currency: "EUR", Amount: 11586},
-			},
-			code: connect.CodeFailedPrecondition,
-			detail: &spillwayv1.PriceChanged{
-				Expected: &spillwayv1.Money{CurrencyCode: "EUR", Units: 18, Nanos: 940_000_000},
-				Actual:   &spillwayv1.Money{CurrencyCode: "EUR", Units: 115, Nanos: 860_000_000},
-			},
-		},
-		"limit of units": {
-			err:  fmt.Errorf("reserve: %w", &order.LimitError{Limit: order.LimitOrderUnits, Maximum: 10, SKU: "A"}),
-			code: connect.CodeFailedPrecondition, detail: &spillwayv1.LimitExceeded{Limit: "units_per_order", Maximum: 10, Sku: "A"},
-		},
-		"limit of a rate": {
-			err: &order.LimitError{Limit: order.LimitSessions, Maximum: 30, After: 2 * time.Second}, code: connect.CodeResourceExhausted,
-			detail: &spillwayv1.LimitExceeded{Limit: "sessions_per_address", Maximum: 30, RetryDelay: durationpb.New(2 * time.Second)},
-		},
-		"busy":            {err: &order.RetryError{After: time.Second, Err: order.ErrOverloaded}, code: connect.CodeResourceExhausted, detail: &spillwayv1.RetryInfo{}},
-		"unavailable":     {err: fmt.Errorf("%s: %w", secretText, order.ErrUnavailable), code: connect.CodeUnavailable, detail: &spillwayv1.RetryInfo{}, hides: true},
-		"unknown outcome": {err: fmt.Errorf("%s: %w", secretText, order.ErrUnknownOutcome), code: connect.CodeUnavailable, hides: true},
-		"deadline":        {err: fmt.Errorf("x: %w", context.DeadlineExceeded), code: connect.CodeDeadlineExceeded},
-		"cancelled":       {err: fmt.Errorf("x: %w", context.Canceled), code: connect.CodeCanceled},
-		"unforeseen":      {err: errors.New(secretText), code: connect.CodeInternal, hides: true},
-		"of another service, that was away": {
-			err:  fmt.Errorf("%w: %w", order.ErrUnavailable, fromWire(connect.CodeUnavailable)),
-			code: connect.CodeUnavailable, detail: &spillwayv1.RetryInfo{}, hides: true,
-		},
-		"of another service, unforeseen": {err: fromWire(connect.CodeInternal), code: connect.CodeInternal, hides: true},
-	}
 	token := e.token(t, "c")
 	for protocol, p := range protocols(h2cClient(t), e.client) {
 		client := spillwayv1connect.NewCheckoutServiceClient(p.client, e.url, append(p.opts, bearer(token))...)
-		for name, c := range cases {
+		for name, c := range refusedCases {
 			t.Run(protocol+"/"+name, func(t *testing.T) {
 				answer = c.err
 				_, err := client.PlaceOrder(t.Context(), placeOrder())
-				checkError(t, err, c.code, c.detail)
-				if c.hides && strings.Contains(err.Error(), secretText) {
-					t.Errorf("the text left the server: %v", err)
-				}
+				c.check(t, err)
 			})
 		}
 	}
 	if !strings.Contains(e.log.String(), secretText) {
-		t.Error("what is not sent is not logged either")
+		t.Error("a text that is not sent is not in the log")
 	}
 }
 
@@ -174,6 +205,52 @@ func TestTranslate_TextWithoutItsClass(t *testing.T) {
 	}
 }
 
+func (c refusedCase) check(t *testing.T, err error) {
+	t.Helper()
+	var ce *connect.Error
+	if !errors.As(err, &ce) || ce.Code() != c.code {
+		t.Fatalf("error = %v; want %v", err, c.code)
+	}
+	info := detailOf[*errdetails.ErrorInfo](ce)
+	if info.GetReason() != string(c.reason) || info.GetDomain() != "spillway" || info.GetMetadata()[c.metadata[0]] != c.metadata[1] {
+		t.Errorf("ErrorInfo = %v; want reason %s and metadata %s", info, c.reason, c.metadata)
+	}
+	if id := info.GetMetadata()[metaRequestID]; id == "" || id != ce.Meta().Get(requestid.Header) {
+		t.Errorf("the request id is %q in the ErrorInfo and %q in the header", id, ce.Meta().Get(requestid.Header))
+	}
+	wantSeconds := ""
+	if c.retry > 0 {
+		wantSeconds = strconv.Itoa(int(c.retry.Seconds()))
+	}
+	if got := detailOf[*errdetails.RetryInfo](ce).GetRetryDelay().AsDuration(); got != c.retry || ce.Meta().Get("Retry-After") != wantSeconds {
+		t.Errorf("RetryInfo %s, Retry-After %q; want %s", got, ce.Meta().Get("Retry-After"), c.retry)
+	}
+	if c.detail != nil && !slices.ContainsFunc(ce.Details(), func(d *connect.ErrorDetail) bool {
+		got, err := d.Value()
+		return err == nil && proto.Equal(got, c.detail)
+	}) {
+		t.Errorf("details = %v; want %v", ce.Details(), c.detail)
+	}
+	if ce.Meta().Get("X-Inside") != "" {
+		t.Error("a header of another service's response is passed on")
+	}
+	if c.hidden && strings.Contains(err.Error(), secretText) {
+		t.Errorf("the text left the server: %v", err)
+	}
+}
+
+// detailOf is the error's detail of the type, or nil.
+func detailOf[T proto.Message](ce *connect.Error) (found T) {
+	for _, d := range ce.Details() {
+		if v, err := d.Value(); err == nil {
+			if m, ok := v.(T); ok {
+				return m
+			}
+		}
+	}
+	return found
+}
+
 // fromWire is an error as a client of another service gets it.
 func fromWire(code connect.Code) error {
 	err := connect.NewWireError(code, errors.New(secretText))
@@ -181,54 +258,23 @@ func fromWire(code connect.Code) error {
 	return err
 }
 
-func checkError(t *testing.T, err error, code connect.Code, detail proto.Message) {
-	t.Helper()
-	var ce *connect.Error
-	if !errors.As(err, &ce) || ce.Code() != code {
-		t.Fatalf("error = %v; want %v", err, code)
-	}
-	if _, ok := detail.(*spillwayv1.RetryInfo); ok && ce.Meta().Get("Retry-After") != "1" {
-		t.Errorf("Retry-After = %q; want 1 second", ce.Meta().Get("Retry-After"))
-	}
-	if ce.Meta().Get("X-Inside") != "" {
-		t.Error("a header of another service's answer was passed on")
-	}
-	if detail == nil {
-		return
-	}
-	for _, d := range ce.Details() {
-		got, err := d.Value()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if retry, ok := got.(*spillwayv1.RetryInfo); ok && retry.GetRetryDelay().AsDuration() == time.Second {
-			return
-		}
-		if proto.Equal(got, detail) {
-			return
-		}
-	}
-	t.Errorf("details = %v; want %v", ce.Details(), detail)
-}
-
-func TestAnUnforeseenErrorIsFoundInTheLogByItsID(t *testing.T) {
+func TestEdge_UnforeseenErrorIsLoggedUnderItsRequestID(t *testing.T) {
 	e := startServer(t, Services{Checkout: checkoutFunc{place: func(context.Context, *spillwayv1.PlaceOrderRequest) (*spillwayv1.PlaceOrderResponse, error) {
 		return nil, errors.New(secretText)
 	}}})
 	client := spillwayv1connect.NewCheckoutServiceClient(e.client, e.url, bearer(e.token(t, "c")))
 	_, err := client.PlaceOrder(t.Context(), placeOrder())
-	if err == nil {
-		t.Fatal("no error")
+	var ce *connect.Error
+	if !errors.As(err, &ce) {
+		t.Fatalf("error = %v", err)
 	}
-	for word := range strings.FieldsSeq(e.log.String()) {
-		if id, ok := strings.CutPrefix(word, "error_id="); ok && strings.Contains(err.Error(), id) {
-			return
-		}
+	id := ce.Meta().Get(requestid.Header)
+	if id == "" || !strings.Contains(ce.Message(), id) || !strings.Contains(e.log.String(), "request_id="+id) {
+		t.Errorf("%q does not contain the request id %q, or the log does not:\n%s", err, id, e.log)
 	}
-	t.Errorf("%q names no error_id of the log:\n%s", err, e.log)
 }
 
-func TestAPanicIsAnInternalError(t *testing.T) {
+func TestRecovered_PanicIsAnInternalError(t *testing.T) {
 	e := startServer(t, Services{Checkout: checkoutFunc{place: func(context.Context, *spillwayv1.PlaceOrderRequest) (*spillwayv1.PlaceOrderResponse, error) {
 		panic(secretText)
 	}}})

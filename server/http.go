@@ -14,19 +14,17 @@ import (
 	connectcors "connectrpc.com/cors"
 	"connectrpc.com/grpchealth"
 	"connectrpc.com/grpcreflect"
-	"connectrpc.com/validate"
 	"github.com/rs/cors"
 
 	"github.com/spillway/spillway/auth"
+	"github.com/spillway/spillway/requestid"
 )
 
 type httpHeader = http.Header
 
 const (
-	// bodyMax bounds a request's body, in bytes: an order of 100 lines has about 6 kB.
-	bodyMax = 64 << 10
-	// headerMax bounds a request's headers, in bytes: a token has about 250.
-	headerMax = 16 << 10
+	// maxHeaderBytes bounds a request's headers: a token has about 250 bytes.
+	maxHeaderBytes = 16 << 10
 	// headerTimeout bounds how long a client may take to send its headers, readTimeout the whole request.
 	headerTimeout = 5 * time.Second
 	readTimeout   = 30 * time.Second
@@ -62,23 +60,25 @@ type Config struct {
 // NewHandler serves all services on one port: Connect, gRPC and gRPC-Web, reflection, health, /livez and /readyz.
 func NewHandler(cfg Config, s Services) http.Handler {
 	cfg.Ready = oneAtATime(cfg.Ready)
-	validator := validate.NewInterceptor()
-	bounded := connect.WithReadMaxBytes(bodyMax)
+	bounded := connect.WithReadMaxBytes(maxBodyBytes)
 	opts := []connect.HandlerOption{
 		// Telemetry sees a panic as the error that it becomes.
 		connect.WithInterceptors(cfg.Interceptors...), recovered(cfg.Log),
-		connect.WithInterceptors(edge(cfg.Log), patience(), limit(cfg.Limits), authenticate(cfg.Tokens), addresses(cfg.TrustedProxies), cfg.Sessions.intercept(time.Now), validator), bounded,
-		connect.WithCodec(strictJSON{"json"}), connect.WithCodec(strictJSON{"json; charset=utf-8"}),
+		connect.WithInterceptors(edge(cfg.Log), patience(), limit(cfg.Limits), authenticate(cfg.Tokens),
+			addresses(cfg.TrustedProxies), cfg.Sessions.intercept(time.Now), requests()),
+		connect.WithCodec(strictJSON{"json"}), connect.WithCodec(strictJSON{"json; charset=utf-8"}), connect.WithCodec(binaryProto{}),
+		connect.WithCompression("gzip", newBoundedGzip, newGzip),
 	}
-	mux := http.NewServeMux()
-	names := mount(mux, s, opts)
+	mux, errs := http.NewServeMux(), newRPCErrors()
+	names := mount(mux, s, errs, opts)
 	mux.Handle(grpcreflect.NewHandlerV1(grpcreflect.NewStaticReflector(names...), bounded))
 	mux.Handle(grpcreflect.NewHandlerV1Alpha(grpcreflect.NewStaticReflector(names...), bounded))
 	mux.Handle(grpchealth.NewHandler(health{checks: cfg.Ready, names: names}, bounded))
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { readyz(w, r, cfg) })
-	mux.HandleFunc("/", home)
-	return contentTypes(origins(cfg.Origins, reachable(mux)))
+	mux.HandleFunc("GET /{$}", home)
+	mux.HandleFunc("/", errs.notFound)
+	return requestid.Middleware(origins(cfg.Origins, reachable(mux)))
 }
 
 // corsMaxAge is after how long a browser asks again; most cap it there.
@@ -91,19 +91,14 @@ func origins(allowed []string, next http.Handler) http.Handler {
 	}
 	return cors.New(cors.Options{
 		AllowedOrigins: allowed, AllowedMethods: connectcors.AllowedMethods(),
-		AllowedHeaders: append(connectcors.AllowedHeaders(), "Authorization", keyHeader, "Traceparent"),
-		ExposedHeaders: append(connectcors.ExposedHeaders(), "Retry-After", "WWW-Authenticate"),
+		AllowedHeaders: append(connectcors.AllowedHeaders(), "Authorization", keyHeader, "Traceparent", requestid.Header),
+		ExposedHeaders: append(connectcors.ExposedHeaders(), "Retry-After", "WWW-Authenticate", requestid.Header),
 		MaxAge:         int(corsMaxAge.Seconds()),
 	}).Handler(next)
 }
 
-// home answers what is no procedure.
+// home shows a first call.
 func home(w http.ResponseWriter, r *http.Request) {
-	if r.URL.Path != "/" {
-		w.WriteHeader(http.StatusNotFound)
-		fmt.Fprintf(w, "There is nothing at this path. Procedures look like POST /spillway.v1.CatalogService/ListProducts.\n")
-		return
-	}
 	fmt.Fprintf(w, "Spillway takes orders. Try: curl -H 'Content-Type: application/json' -d '{}' http://%s/spillway.v1.CatalogService/ListProducts\n", r.Host)
 }
 
@@ -112,7 +107,7 @@ func home(w http.ResponseWriter, r *http.Request) {
 func Serve(ctx context.Context, l net.Listener, h http.Handler, drain time.Duration, log *slog.Logger) error {
 	srv := &http.Server{
 		Handler: h, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
-		MaxHeaderBytes: headerMax, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug), Protocols: new(http.Protocols),
+		MaxHeaderBytes: maxHeaderBytes, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug), Protocols: new(http.Protocols),
 	}
 	srv.Protocols.SetHTTP1(true)
 	srv.Protocols.SetUnencryptedHTTP2(true) // gRPC without TLS

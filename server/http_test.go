@@ -192,7 +192,7 @@ func waitClosed(t *testing.T, addr string) {
 // TestBodiesAreBoundedEverywhere sends too much to what is not one of our services.
 func TestBodiesAreBoundedEverywhere(t *testing.T) {
 	e := startServer(t, allServices(t))
-	body := `{"service":"` + strings.Repeat("x", 8*bodyMax) + `"}`
+	body := `{"service":"` + strings.Repeat("x", 8*maxBodyBytes) + `"}`
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, e.url+"/grpc.health.v1.Health/Check", io.NopCloser(strings.NewReader(body)))
 	if err != nil {
 		t.Fatal(err)

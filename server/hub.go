@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"net/netip"
 	"slices"
@@ -125,9 +124,9 @@ func (h *Hub) Watch(customer order.CustomerID, addr netip.Addr, id order.ID, see
 	case h.ended:
 		return nil, errStopping()
 	case h.count >= h.cfg.Watchers:
-		return nil, &order.RetryError{After: h.cfg.ResyncInterval, Err: fmt.Errorf("%d orders are being watched: %w", h.cfg.Watchers, order.ErrOverloaded)}
+		return nil, &order.RetryError{After: h.cfg.ResyncInterval, Err: order.Refuse(order.ErrOverloaded, order.ReasonTooManyWatchers, "%d orders are being watched", h.cfg.Watchers)}
 	case h.of[customer] >= h.cfg.PerCustomer:
-		return nil, &order.RetryError{After: h.cfg.ResyncInterval, Err: fmt.Errorf("one customer watches at most %d orders at once: %w", h.cfg.PerCustomer, order.ErrOverloaded)}
+		return nil, &order.RetryError{After: h.cfg.ResyncInterval, Err: order.Refuse(order.ErrOverloaded, order.ReasonTooManyWatchers, "one customer watches at most %d orders at once", h.cfg.PerCustomer)}
 	}
 	if h.from[addr] >= h.cfg.PerAddress && addr.IsValid() {
 		return nil, &order.LimitError{Limit: order.LimitWatchers, Maximum: int64(h.cfg.PerAddress), After: h.cfg.ResyncInterval}
@@ -162,7 +161,7 @@ func (w *Watcher) Close() {
 
 // errStopping is what watchers are told when the process ends.
 func errStopping() error {
-	return &order.RetryError{After: defaultRetry, Err: fmt.Errorf("the server is stopping: %w", order.ErrUnavailable)}
+	return &order.RetryError{After: defaultRetry, Err: order.Refuse(order.ErrUnavailable, order.ReasonServerStopping, "the server is stopping")}
 }
 
 func signal(c chan struct{}) {

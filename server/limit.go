@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"runtime/debug"
 	"slices"
@@ -11,6 +10,8 @@ import (
 
 	"github.com/spillway/spillway/auth"
 	"github.com/spillway/spillway/gen/spillway/v1/spillwayv1connect"
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/requestid"
 )
 
 // Class is a kind of calls that has its own bound, so that a flood of one kind leaves the others alone. Streams have none: they last for
@@ -93,7 +94,7 @@ func limit(limits map[Class]int) connect.Interceptor {
 // recovered turns a panic into an internal error that is logged with its stack.
 func recovered(log *slog.Logger) connect.HandlerOption {
 	return connect.WithRecover(func(ctx context.Context, spec connect.Spec, _ httpHeader, r any) error {
-		log.ErrorContext(ctx, "an RPC panicked", "procedure", spec.Procedure, "panic", r, "stack", string(debug.Stack()))
-		return connect.NewError(connect.CodeInternal, errors.New("internal error; the log says more"))
+		log.ErrorContext(ctx, "rpc panicked", "procedure", spec.Procedure, "panic", r, "stack", string(debug.Stack()))
+		return refusal{code: connect.CodeInternal, reason: order.ReasonInternal, text: textInternal + requestid.From(ctx)}.connectError(ctx)
 	})
 }

@@ -1,7 +1,7 @@
 package server
 
 import (
-	"fmt"
+	"strconv"
 
 	"golang.org/x/sync/semaphore"
 
@@ -44,5 +44,6 @@ func (l *Limiter) Check() error {
 }
 
 func (l *Limiter) full() error {
-	return &order.RetryError{After: defaultRetry, Err: fmt.Errorf("%d %s are under way, which is the limit of this server: %w", l.max, l.name, order.ErrOverloaded)}
+	return &order.RetryError{After: defaultRetry, Err: order.Refuse(order.ErrOverloaded, order.ReasonTooManyCalls,
+		"%d %s are in progress, which is the limit of this server", l.max, l.name).With("limit", l.name).With("maximum", strconv.FormatInt(l.max, 10))}
 }

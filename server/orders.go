@@ -43,7 +43,7 @@ type OrderReader struct {
 
 // Read returns an order that the caller may see; every other one is order.ErrNotFound, whether it exists or not (I14).
 func (r OrderReader) Read(ctx context.Context, id string) (order.Order, error) {
-	notFound := fmt.Errorf("there is no order %q among yours: %w", id, order.ErrNotFound)
+	notFound := order.Refuse(order.ErrNotFound, order.ReasonOrderNotFound, "there is no order %q among yours", id).With(metaOrderID, id)
 	parsed, err := order.ParseID(id)
 	if err != nil {
 		return order.Order{}, notFound
@@ -128,7 +128,7 @@ func (s Orders) ListOrders(ctx context.Context, req *spillwayv1.ListOrdersReques
 	if before != "" {
 		id, ok := strings.CutPrefix(before, filter)
 		if !ok {
-			return nil, fmt.Errorf("the pageToken belongs to other filters: send those of the page before, or no token: %w", order.ErrInvalid)
+			return nil, invalidField(fieldPageToken, "it belongs to other filters: send those of the page before, or no token")
 		}
 		opt.Before = order.ID(id)
 	}
@@ -152,7 +152,7 @@ func listOptions(req *spillwayv1.ListOrdersRequest) (opt store.ListOptions, err 
 	for _, wanted := range req.GetStates() {
 		state, err := wire.FromState(wanted)
 		if err != nil {
-			return opt, err
+			return opt, inField("states", err)
 		}
 		opt.States = append(opt.States, state)
 	}
@@ -171,7 +171,7 @@ func bound(name string, t *timestamppb.Timestamp) (time.Time, error) {
 		return time.Time{}, nil
 	}
 	if err := t.CheckValid(); err != nil {
-		return time.Time{}, fmt.Errorf("%s: %w: %w", name, err, order.ErrInvalid)
+		return time.Time{}, invalidField(name, "%s", err)
 	}
 	switch at := t.AsTime(); {
 	case at.Before(earliest):

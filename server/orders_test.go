@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -108,9 +109,10 @@ func TestYoursIsYours(t *testing.T) {
 		"another's": theirs.ID, "another's, hot": hot.ID, "nobody's": newID(), "malformed": "x", "with a quote": "'; DROP TABLE orders --",
 	} {
 		status, body := get(me, id)
-		want := fmt.Sprintf(`{"code":"not_found","message":"there is no order %s among yours"}`, jsonQuoted(string(id)))
-		if status != http.StatusNotFound || body != want {
-			t.Errorf("%s order: %d %s; want %s", name, status, body, want)
+		want := fmt.Sprintf(`{"code":"not_found","message":"there is no order %s among yours","details":[`, jsonQuoted(string(id)))
+		info := `"debug":{"reason":"ORDER_NOT_FOUND",`
+		if status != http.StatusNotFound || !strings.HasPrefix(body, want) || strings.Count(body, `"type"`) != 1 || !strings.Contains(body, info) {
+			t.Errorf("%s order: %d %s; want %s and one detail with %s", name, status, body, want, info)
 		}
 	}
 	for _, id := range []order.ID{mine.ID, theirs.ID, hot.ID} {

@@ -2,22 +2,21 @@ package server
 
 import (
 	"encoding/base64"
-	"fmt"
 	"strings"
-
-	"github.com/spillway/spillway/order"
 )
 
 const (
-	// pageDefault is how many things a page holds when the caller does not say.
-	pageDefault = 20
+	// defaultPageSize is the number of items of a page when the request has no page size.
+	defaultPageSize = 20
 	// pageVersion begins what a token holds, so that its form can change.
 	pageVersion = "1:"
+	// fieldPageToken is the field with the token, in JSON.
+	fieldPageToken = "pageToken"
 )
 
 func pageSize(asked int32) int {
 	if asked == 0 {
-		return pageDefault
+		return defaultPageSize
 	}
 	return int(asked)
 }
@@ -35,7 +34,7 @@ func pageAfter(token string) (string, error) {
 	raw, err := base64.RawURLEncoding.DecodeString(token)
 	after, ok := strings.CutPrefix(string(raw), pageVersion)
 	if err != nil || !ok {
-		return "", fmt.Errorf("the pageToken is not one of ours: send the nextPageToken of the page before: %w", order.ErrInvalid)
+		return "", invalidField(fieldPageToken, "it is not a token of this server: send the nextPageToken of the page before")
 	}
 	return after, nil
 }

@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
 	"github.com/spillway/spillway/order"
@@ -27,11 +26,13 @@ func (c *Checkout) PayOrder(ctx context.Context, req *spillwayv1.PayOrderRequest
 func (c *Checkout) pay(ctx context.Context, o order.Order, req *spillwayv1.PayOrderRequest) (order.Order, error) {
 	switch {
 	case o.State == order.Cancelled:
-		return order.Order{}, fmt.Errorf("the order is cancelled (%s): place another one: %w", o.CancelReason.Text, order.ErrFailedPrecondition)
+		return order.Order{}, order.Refuse(order.ErrFailedPrecondition, order.ReasonOrderCancelled,
+			"the order is cancelled (%s): place another one", o.CancelReason.Text).With(metaOrderID, string(o.ID))
 	case o.State != order.Pending:
 		return o, nil
 	case !o.ExpiresAt.IsZero() && c.Now().After(o.ExpiresAt):
-		return order.Order{}, fmt.Errorf("the order could be paid until %s: place another one: %w", o.ExpiresAt.Format(timeFormat), order.ErrFailedPrecondition)
+		return order.Order{}, order.Refuse(order.ErrFailedPrecondition, order.ReasonOrderExpired,
+			"the order could be paid until %s: place another one", o.ExpiresAt.Format(timeFormat)).With(metaOrderID, string(o.ID))
 	}
 	expected, err := expectedTotal(req.GetExpectedTotal())
 	if err != nil {

@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"time"
 
@@ -62,10 +61,10 @@ func (f *Refunder) request(ctx context.Context, req *spillwayv1.RefundOrderReque
 		return r, nil
 	}
 	if r.Amount, err = wire.FromMoney(req.GetAmount()); err != nil {
-		return r, err
+		return r, inField("amount", err)
 	}
 	if r.Amount.Amount <= 0 {
-		return r, fmt.Errorf("%s cannot be refunded: send an amount above 0, or none for all that is left: %w", r.Amount, order.ErrInvalid)
+		return r, invalidField("amount", "%s cannot be refunded: send an amount above 0, or none for all that is left", r.Amount)
 	}
 	return r, nil
 }
@@ -76,9 +75,9 @@ func (f *Refunder) refund(ctx context.Context, r store.RefundRequest, seen order
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
 	defer cancel()
 	refund, err := f.Book.RefundOrder(ctx, r)
-	switch {
+	switch err = inField("amount", err); {
 	case errors.Is(err, order.ErrNotFound), errors.Is(err, store.ErrNotPaid):
-		return refund, notPaid(err, seen)
+		return refund, notPaid(err, r.OrderID, seen)
 	case err != nil, !refund.ConfirmedAt.IsZero():
 		return refund, err
 	}
@@ -89,12 +88,15 @@ func (f *Refunder) refund(ctx context.Context, r store.RefundRequest, seen order
 	return f.Book.GetRefund(ctx, refund.RefundID)
 }
 
+// textNotWritten is the text for an order that is PAID in Redis, and whose row is on its way.
+const textNotWritten = "the order's payment is not in SQL yet; send the same request again"
+
 // notPaid is the error for an order that is not paid in SQL. Where Redis has it as paid, its row is on its way.
-func notPaid(err error, seen order.State) error {
+func notPaid(err error, id order.ID, seen order.State) error {
 	if seen == order.Pending || seen == order.Cancelled {
 		return store.ErrNotPaid
 	}
-	return &order.RetryError{After: durableRetry, Err: fmt.Errorf("the order's payment is not written down yet: %w: %w", order.ErrUnavailable, err)}
+	return notDurableYet(id, textNotWritten, err)
 }
 
 func refundMessage(r store.Refund) *spillwayv1.Refund {

@@ -23,9 +23,10 @@ type Services struct {
 	Audit       spillwayv1connect.AuditServiceHandler
 }
 
-func mount(mux *http.ServeMux, s Services, opts []connect.HandlerOption) (names []string) {
+// mount serves the services below their paths, and returns their names.
+func mount(mux *http.ServeMux, s Services, errs rpcErrors, opts []connect.HandlerOption) (names []string) {
 	add := func(name, path string, h http.Handler) {
-		mux.Handle(path, h)
+		mux.Handle(path, procedures(errs, h))
 		names = append(names, name)
 	}
 	if s.Session != nil {

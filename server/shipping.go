@@ -31,12 +31,12 @@ type Shipping struct {
 func (s Shipping) GetQuote(_ context.Context, req *spillwayv1.GetQuoteRequest) (*spillwayv1.GetQuoteResponse, error) {
 	items, err := wire.FromDemand(req.GetLines())
 	if err != nil {
-		return nil, err
+		return nil, inField("lines", err)
 	}
 	cost := gateway.ShippingCost(wire.FromAddress(req.GetAddress()), items)
 	if code := req.GetCurrencyCode(); code != "" {
 		if cost, err = s.Rates.Convert(cost, order.Currency(code)); err != nil {
-			return nil, err
+			return nil, inField(fieldCurrencyCode, err)
 		}
 	}
 	return &spillwayv1.GetQuoteResponse{Cost: wire.Money(cost)}, nil

@@ -18,8 +18,8 @@ import (
 	"github.com/spillway/spillway/wire"
 )
 
-// errSlow means that a watcher did not read what it was sent in time.
-var errSlow = errors.New("the messages were not read in time; watch again with the last resume token")
+// errSlowReader means that a watcher did not read what it was sent in time.
+var errSlowReader = errors.New("the messages were not read in time; watch again with the last resume token")
 
 // rereadAfter is when a watched order is read again that could not be read.
 const rereadAfter = time.Second
@@ -27,7 +27,7 @@ const rereadAfter = time.Second
 // WatchOrder sends the order as it is, unless the caller saw that, and again after each change, until a final state.
 func (s Orders) WatchOrder(ctx context.Context, req *spillwayv1.WatchOrderRequest, stream *connect.ServerStream[spillwayv1.WatchOrderResponse]) error {
 	if s.Hub == nil {
-		return connect.NewError(connect.CodeUnimplemented, errors.New("this process lets nobody watch"))
+		return order.Refuse(errUnimplemented, order.ReasonProcedureNotServed, "this process does not serve watching")
 	}
 	id := order.ID(req.GetOrderId())
 	seen, err := seenBy(req.GetResumeToken(), id)
@@ -48,7 +48,7 @@ func (s Orders) WatchOrder(ctx context.Context, req *spillwayv1.WatchOrderReques
 		began := time.Now()
 		err := stream.Send(m)
 		if time.Since(began) >= s.Hub.cfg.SendSlow {
-			return &order.RetryError{After: defaultRetry, Err: errors.Join(errSlow, err)}
+			return &order.RetryError{After: defaultRetry, Err: errors.Join(errSlowReader, err)}
 		}
 		conn.unbound()
 		return err
@@ -118,7 +118,8 @@ func (w *Watcher) await(ctx context.Context, again time.Duration) error {
 		if err := context.Cause(ctx); !errors.Is(err, errLifetime) {
 			return err
 		}
-		return &order.RetryError{After: defaultRetry, Err: fmt.Errorf("watch again with the last resume token: %w", order.ErrUnavailable)}
+		return &order.RetryError{After: defaultRetry, Err: order.Refuse(order.ErrUnavailable, order.ReasonStreamExpired,
+			"a stream does not last longer: watch again with the last resume token")}
 	}
 	return nil
 }
@@ -153,7 +154,7 @@ func seenBy(token string, id order.ID) (order.State, error) {
 	if state := order.State(n); err == nil && ok && nerr == nil && state.Valid() {
 		return state, nil
 	}
-	return unseen, fmt.Errorf("the resumeToken is not one of this order: send that of the last message, or none: %w", order.ErrInvalid)
+	return unseen, invalidField("resumeToken", "it is not a token of this order: send that of the last message, or none")
 }
 
 // streams are the procedures whose answer is a stream: they are served for longer than a request may take.

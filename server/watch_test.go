@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 
 	"github.com/spillway/spillway/auth"
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
@@ -121,12 +122,8 @@ func (s watching) wantHint(code connect.Code) {
 	s.t.Helper()
 	s.wantEnd(code)
 	var ce *connect.Error
-	if !errors.As(s.Err(), &ce) || len(ce.Details()) != 1 {
-		s.t.Fatalf("%v has no details", s.Err())
-	}
-	v, err := ce.Details()[0].Value()
-	if info, ok := v.(*spillwayv1.RetryInfo); err != nil || !ok || info.GetRetryDelay().AsDuration() <= 0 {
-		s.t.Errorf("detail %v, %v; want a RetryInfo", v, err)
+	if !errors.As(s.Err(), &ce) || detailOf[*errdetails.RetryInfo](ce).GetRetryDelay().AsDuration() <= 0 {
+		s.t.Errorf("%v has no RetryInfo", s.Err())
 	}
 }
 

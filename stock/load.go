@@ -49,7 +49,7 @@ func (s *Stock) loadCounters(ctx context.Context, skus []order.SKU) error {
 	for _, sku := range skus {
 		n, ok := units[sku]
 		if !ok {
-			return fmt.Errorf("sku %s: %w", sku, order.ErrNotFound)
+			return order.ProductNotFound(sku)
 		}
 		args = append(args, string(sku), strconv.FormatInt(n, 10))
 	}
@@ -170,7 +170,7 @@ func (s *Stock) adjusted(epoch Epoch, a Adjustment, reply []string) (Position, i
 		left, err := strconv.ParseInt(reply[2], 10, 64)
 		return Position{Epoch: epoch.Number, ID: reply[1]}, left, err
 	case "MISMATCH":
-		return Position{}, 0, fmt.Errorf("adjustment %s was made before with another SKU or delta: %w", a.ID, order.ErrAlreadyExists)
+		return Position{}, 0, order.Refuse(order.ErrAlreadyExists, order.ReasonAdjustmentExists, "adjustment %s was made before with another SKU or delta", a.ID)
 	case "SHORT":
 		left, _ := strconv.ParseInt(reply[1], 10, 64)
 		return Position{}, 0, &order.SoldOutError{Shortages: []order.Shortage{{SKU: a.SKU, Requested: -a.Units, Available: left}}}

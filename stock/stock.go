@@ -169,7 +169,7 @@ func (s *Stock) reserved(epoch Epoch, reply []string) (Reservation, error) {
 	case "MISMATCH":
 		return Reservation{}, order.ErrKeyReused
 	case "BUSY":
-		return Reservation{}, &order.RetryError{After: retryAfter, Err: fmt.Errorf("the journal is full: %w", order.ErrOverloaded)}
+		return Reservation{}, &order.RetryError{After: retryAfter, Err: order.Refuse(order.ErrOverloaded, order.ReasonJournalFull, "the journal is full")}
 	case "LIMIT", "UNITS", "UNPAID":
 		return Reservation{}, s.limited(reply)
 	case "SOLD_OUT":

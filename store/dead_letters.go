@@ -87,7 +87,7 @@ func (d *DeadLetters) Get(ctx context.Context, id int64) (FailedOrder, error) {
 }
 
 func noLetter(id int64) error {
-	return fmt.Errorf("there is no dead letter %d: %w", id, order.ErrNotFound)
+	return order.Refuse(order.ErrNotFound, order.ReasonDeadLetterNotFound, "there is no dead letter %d", id)
 }
 
 func (d *DeadLetters) history(ctx context.Context, id int64) ([]LetterAction, error) {

@@ -20,7 +20,7 @@ func (d *DeadLetters) Edit(ctx context.Context, id int64, payload []byte, orderI
 		case err != nil:
 			return err
 		case status != LetterOpen:
-			return fmt.Errorf("dead letter %d is %s; only an open one can be edited: %w", id, status, order.ErrFailedPrecondition)
+			return order.Refuse(order.ErrFailedPrecondition, order.ReasonDeadLetterClosed, "dead letter %d is %s; only an open one can be edited", id, status)
 		}
 		_, err = tx.ExecContext(ctx, "UPDATE failed_orders SET payload = ?, order_id = CASE WHEN ? = '' THEN order_id ELSE ? END, updated_at = ? WHERE id = ?",
 			payload, orderID, clip(orderID, letterOrderMax), micro(time.Now()), id)
@@ -77,9 +77,9 @@ func (db *DB) closeLetter(ctx context.Context, tx *sql.Tx, id int64, to string, 
 	case status == to:
 		return false, nil
 	case status == LetterOpen:
-		return false, fmt.Errorf("dead letter %d was edited meanwhile; look at it again: %w", id, order.ErrFailedPrecondition)
+		return false, order.Refuse(order.ErrFailedPrecondition, order.ReasonDeadLetterEdited, "dead letter %d was edited meanwhile; look at it again", id)
 	}
-	return false, fmt.Errorf("dead letter %d is %s already: %w", id, status, order.ErrFailedPrecondition)
+	return false, order.Refuse(order.ErrFailedPrecondition, order.ReasonDeadLetterClosed, "dead letter %d is %s already", id, status)
 }
 
 // errUnchanged says that a letter was not open, or not with this payload.

@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
@@ -48,7 +47,7 @@ func (p *Products) create(ctx context.Context, pr Product, actor string) error {
 	if err := insertProduct(ctx, tx, pr, actor); err != nil {
 		err = errors.Join(err, tx.Rollback())
 		if isDuplicate(err) {
-			return fmt.Errorf("product %s: %w", pr.SKU, order.ErrAlreadyExists)
+			return order.Refuse(order.ErrAlreadyExists, order.ReasonProductExists, "product %s exists already", pr.SKU)
 		}
 		return err
 	}
@@ -79,7 +78,7 @@ func (p *Products) Get(ctx context.Context, sku order.SKU) (Product, error) {
 	err := p.db.call(ctx, func(ctx context.Context) error {
 		found, err := p.db.ent.Product.Get(ctx, string(sku))
 		if ent.IsNotFound(err) {
-			return fmt.Errorf("product %s: %w", sku, order.ErrNotFound)
+			return order.ProductNotFound(sku)
 		}
 		if err == nil {
 			out = fromEnt(found)
@@ -115,7 +114,7 @@ func (p *Products) Search(ctx context.Context, text string, after order.SKU, lim
 	db := p.db.searches()
 	found, err := find(ctx, db, db.ent.Product.Query().Where(contains, product.Archived(false)), after, limit)
 	if err != nil && ctx.Err() == nil && (errors.Is(err, context.DeadlineExceeded) || mysqlCode(err) == mysqlTimedOut) {
-		return nil, &order.RetryError{After: searchRetry, Err: fmt.Errorf("the search took more than %s: %w", searchPatience, order.ErrOverloaded)}
+		return nil, &order.RetryError{After: searchRetry, Err: order.Refuse(order.ErrOverloaded, order.ReasonSearchTooSlow, "the search took more than %s", searchPatience)}
 	}
 	return found, err
 }

@@ -41,7 +41,7 @@ func (p *Products) Update(ctx context.Context, pr Product, fields []ProductField
 		}
 		err := u.Exec(ctx)
 		if ent.IsNotFound(err) {
-			return fmt.Errorf("product %s: %w", pr.SKU, order.ErrNotFound)
+			return order.ProductNotFound(pr.SKU)
 		}
 		return err
 	})

@@ -23,7 +23,7 @@ type RefundRequest struct {
 }
 
 // ErrNotPaid is the order.ErrFailedPrecondition of an order whose row is PENDING: its payment may be on its way to SQL.
-var ErrNotPaid = fmt.Errorf("the order is not paid: cancel it with CancelOrder: %w", order.ErrFailedPrecondition)
+var ErrNotPaid error = order.Refuse(order.ErrFailedPrecondition, order.ReasonOrderNotPaid, "the order is not paid: cancel it with CancelOrder")
 
 // RefundOrder books a refund of a paid order, once a key, in one transaction that is decided in the order's row against cancelling and
 // shipping. Nothing was sent to the provider yet. It is order.ErrNotFound without a row, order.ErrKeyReused when the key made another refund,
@@ -102,18 +102,18 @@ func refundable(state order.State, ch Charge, r RefundRequest, left order.Money)
 	case state == order.Pending:
 		return ErrNotPaid
 	case state == order.Cancelled:
-		return fmt.Errorf("the order is cancelled: what was paid goes back by that: %w", order.ErrFailedPrecondition)
+		return order.Refuse(order.ErrFailedPrecondition, order.ReasonOrderCancelled, "the order is cancelled: what was paid goes back by that")
 	case ch.State != ChargeSucceeded:
-		return fmt.Errorf("nothing is left of the order's charge to give back: %w", order.ErrFailedPrecondition)
+		return order.Refuse(order.ErrFailedPrecondition, order.ReasonNothingToRefund, "nothing is left of the order's charge to give back")
 	case r.Amount.Currency != left.Currency:
-		return fmt.Errorf("the order was paid in %s, not %s: %w", left.Currency, r.Amount.Currency, order.ErrInvalid)
+		return order.Refuse(order.ErrInvalid, order.ReasonInvalidField, "the order was paid in %s, not %s", left.Currency, r.Amount.Currency)
 	case r.Amount.Amount <= 0:
-		return fmt.Errorf("%s cannot be refunded: send an amount above 0, or none for all that is left: %w", r.Amount, order.ErrInvalid)
+		return order.Refuse(order.ErrInvalid, order.ReasonInvalidField, "%s cannot be refunded: send an amount above 0, or none for all that is left", r.Amount)
 	case r.Amount.Amount > left.Amount:
-		return fmt.Errorf("%s is more than the %s that are left of the order's charge: %w", r.Amount, left, order.ErrFailedPrecondition)
+		return order.Refuse(order.ErrFailedPrecondition, order.ReasonRefundTooLarge, "%s is more than the %s that are left of the order's charge", r.Amount, left)
 	case r.Amount == left && state != order.Shipped:
-		return fmt.Errorf("%s is all that is left of the charge, and the order is not shipped: cancel it with CancelOrder, which refunds it and "+
-			"gives its stock back: %w", r.Amount, order.ErrFailedPrecondition)
+		return order.Refuse(order.ErrFailedPrecondition, order.ReasonCancelInstead,
+			"%s is all that is left of the charge, and the order is not shipped: cancel it with CancelOrder, which refunds it and gives its stock back", r.Amount)
 	}
 	return nil
 }

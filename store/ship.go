@@ -160,7 +160,7 @@ func (o *Orders) Shipment(ctx context.Context, id order.ID) (Shipment, error) {
 	err := o.db.call(ctx, func(ctx context.Context) error {
 		err := o.db.sql.QueryRowContext(ctx, "SELECT tracking_id, shipped_at FROM shipments WHERE order_id = ?", id).Scan(&s.TrackingID, &s.ShippedAt)
 		if errors.Is(err, sql.ErrNoRows) {
-			return order.ErrNotFound
+			return order.Refuse(order.ErrNotFound, order.ReasonShipmentNotFound, "order %s has no shipment", id)
 		}
 		return err
 	})

@@ -4,12 +4,14 @@
 // 	protoc        (unknown)
 // source: spillway/v1/errors.proto
 
+// The details of errors that only this API has. Every error also has a google.rpc.ErrorInfo with a stable reason, and where they apply a
+// google.rpc.BadRequest and a google.rpc.RetryInfo: docs/errors.md lists the reasons.
+
 package spillwayv1
 
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
-	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -23,7 +25,7 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// SoldOut is the detail of a `failed_precondition` error: what was asked for and what is left.
+// SoldOut is the detail of a `failed_precondition` error with reason SOLD_OUT: what was requested and what is left.
 type SoldOut struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The SKUs that fell short. The SKUs that are not here were available.
@@ -74,7 +76,7 @@ type SoldOutItem struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The stock keeping unit.
 	Sku string `protobuf:"bytes,1,opt,name=sku,proto3" json:"sku,omitempty"`
-	// How many units were asked for, over all lines.
+	// How many units were requested, over all lines.
 	Requested int64 `protobuf:"varint,2,opt,name=requested,proto3" json:"requested,omitempty"`
 	// How many units are left.
 	Available     int64 `protobuf:"varint,3,opt,name=available,proto3" json:"available,omitempty"`
@@ -133,7 +135,7 @@ func (x *SoldOutItem) GetAvailable() int64 {
 	return 0
 }
 
-// PaymentDeclined is the detail of a `failed_precondition` error: the provider refused the card.
+// PaymentDeclined is the detail of a `failed_precondition` error with reason PAYMENT_DECLINED: the provider refused the card.
 //
 // An order that was placed with the card is cancelled and its stock is given back: use a new idempotency
 // key to try another card. An order that was placed without a card stays PENDING: call PayOrder again.
@@ -200,7 +202,7 @@ func (x *PaymentDeclined) GetExpireTime() *timestamppb.Timestamp {
 	return nil
 }
 
-// PriceChanged is the detail of a `failed_precondition` error: the order costs something else than the
+// PriceChanged is the detail of a `failed_precondition` error with reason PRICE_CHANGED: the total is not the
 // expected_total of the request. Nothing was reserved or charged. Show the new total to the customer, and
 // send the request again with it, with the same idempotency key.
 type PriceChanged struct {
@@ -257,189 +259,11 @@ func (x *PriceChanged) GetActual() *Money {
 	return nil
 }
 
-// RatesTooOld is a detail of an `unavailable` error: the exchange rates are older than the server's limit.
-// Prices in the catalogue's own currency can still be charged.
-type RatesTooOld struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The day of the rates, as YYYY-MM-DD.
-	RateDate string `protobuf:"bytes,1,opt,name=rate_date,json=rateDate,proto3" json:"rate_date,omitempty"`
-	// How old they may be.
-	MaxAge        *durationpb.Duration `protobuf:"bytes,2,opt,name=max_age,json=maxAge,proto3" json:"max_age,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *RatesTooOld) Reset() {
-	*x = RatesTooOld{}
-	mi := &file_spillway_v1_errors_proto_msgTypes[4]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *RatesTooOld) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*RatesTooOld) ProtoMessage() {}
-
-func (x *RatesTooOld) ProtoReflect() protoreflect.Message {
-	mi := &file_spillway_v1_errors_proto_msgTypes[4]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use RatesTooOld.ProtoReflect.Descriptor instead.
-func (*RatesTooOld) Descriptor() ([]byte, []int) {
-	return file_spillway_v1_errors_proto_rawDescGZIP(), []int{4}
-}
-
-func (x *RatesTooOld) GetRateDate() string {
-	if x != nil {
-		return x.RateDate
-	}
-	return ""
-}
-
-func (x *RatesTooOld) GetMaxAge() *durationpb.Duration {
-	if x != nil {
-		return x.MaxAge
-	}
-	return nil
-}
-
-// LimitExceeded is a detail of `failed_precondition` and `resource_exhausted` errors: the request would exceed a limit
-// that keeps one client from taking what others need. Nothing was reserved or charged.
-type LimitExceeded struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Which limit: with `failed_precondition` "units_per_order" or "units_per_customer"; with `resource_exhausted`
-	// "orders_per_customer", "unpaid_orders_per_customer", "unpaid_units_of_product", "unpaid_orders",
-	// "sessions_per_address", "charges_per_customer", "slow_charges_per_address" or "watchers_per_address".
-	Limit string `protobuf:"bytes,1,opt,name=limit,proto3" json:"limit,omitempty"`
-	// What is allowed, in units, orders, charges, streams, or sessions a minute.
-	Maximum int64 `protobuf:"varint,2,opt,name=maximum,proto3" json:"maximum,omitempty"`
-	// The product, for a limit of units; empty otherwise.
-	Sku string `protobuf:"bytes,3,opt,name=sku,proto3" json:"sku,omitempty"`
-	// After how long the same request may be accepted. Not set when it never will be.
-	RetryDelay    *durationpb.Duration `protobuf:"bytes,4,opt,name=retry_delay,json=retryDelay,proto3" json:"retry_delay,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *LimitExceeded) Reset() {
-	*x = LimitExceeded{}
-	mi := &file_spillway_v1_errors_proto_msgTypes[5]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *LimitExceeded) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*LimitExceeded) ProtoMessage() {}
-
-func (x *LimitExceeded) ProtoReflect() protoreflect.Message {
-	mi := &file_spillway_v1_errors_proto_msgTypes[5]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use LimitExceeded.ProtoReflect.Descriptor instead.
-func (*LimitExceeded) Descriptor() ([]byte, []int) {
-	return file_spillway_v1_errors_proto_rawDescGZIP(), []int{5}
-}
-
-func (x *LimitExceeded) GetLimit() string {
-	if x != nil {
-		return x.Limit
-	}
-	return ""
-}
-
-func (x *LimitExceeded) GetMaximum() int64 {
-	if x != nil {
-		return x.Maximum
-	}
-	return 0
-}
-
-func (x *LimitExceeded) GetSku() string {
-	if x != nil {
-		return x.Sku
-	}
-	return ""
-}
-
-func (x *LimitExceeded) GetRetryDelay() *durationpb.Duration {
-	if x != nil {
-		return x.RetryDelay
-	}
-	return nil
-}
-
-// RetryInfo is the detail of `resource_exhausted` and `unavailable` errors: the same request may succeed later.
-type RetryInfo struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// How long to wait before the same request, with the same idempotency key, is sent again.
-	RetryDelay    *durationpb.Duration `protobuf:"bytes,1,opt,name=retry_delay,json=retryDelay,proto3" json:"retry_delay,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *RetryInfo) Reset() {
-	*x = RetryInfo{}
-	mi := &file_spillway_v1_errors_proto_msgTypes[6]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *RetryInfo) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*RetryInfo) ProtoMessage() {}
-
-func (x *RetryInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_spillway_v1_errors_proto_msgTypes[6]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use RetryInfo.ProtoReflect.Descriptor instead.
-func (*RetryInfo) Descriptor() ([]byte, []int) {
-	return file_spillway_v1_errors_proto_rawDescGZIP(), []int{6}
-}
-
-func (x *RetryInfo) GetRetryDelay() *durationpb.Duration {
-	if x != nil {
-		return x.RetryDelay
-	}
-	return nil
-}
-
 var File_spillway_v1_errors_proto protoreflect.FileDescriptor
 
 const file_spillway_v1_errors_proto_rawDesc = "" +
 	"\n" +
-	"\x18spillway/v1/errors.proto\x12\vspillway.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17spillway/v1/money.proto\"9\n" +
+	"\x18spillway/v1/errors.proto\x12\vspillway.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17spillway/v1/money.proto\"9\n" +
 	"\aSoldOut\x12.\n" +
 	"\x05items\x18\x01 \x03(\v2\x18.spillway.v1.SoldOutItemR\x05items\"[\n" +
 	"\vSoldOutItem\x12\x10\n" +
@@ -453,19 +277,7 @@ const file_spillway_v1_errors_proto_rawDesc = "" +
 	"expireTime\"j\n" +
 	"\fPriceChanged\x12.\n" +
 	"\bexpected\x18\x01 \x01(\v2\x12.spillway.v1.MoneyR\bexpected\x12*\n" +
-	"\x06actual\x18\x02 \x01(\v2\x12.spillway.v1.MoneyR\x06actual\"^\n" +
-	"\vRatesTooOld\x12\x1b\n" +
-	"\trate_date\x18\x01 \x01(\tR\brateDate\x122\n" +
-	"\amax_age\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x06maxAge\"\x8d\x01\n" +
-	"\rLimitExceeded\x12\x14\n" +
-	"\x05limit\x18\x01 \x01(\tR\x05limit\x12\x18\n" +
-	"\amaximum\x18\x02 \x01(\x03R\amaximum\x12\x10\n" +
-	"\x03sku\x18\x03 \x01(\tR\x03sku\x12:\n" +
-	"\vretry_delay\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\n" +
-	"retryDelay\"G\n" +
-	"\tRetryInfo\x12:\n" +
-	"\vretry_delay\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\n" +
-	"retryDelayB\xa4\x01\n" +
+	"\x06actual\x18\x02 \x01(\v2\x12.spillway.v1.MoneyR\x06actualB\xa4\x01\n" +
 	"\x0fcom.spillway.v1B\vErrorsProtoP\x01Z7github.com/spillway/spillway/gen/spillway/v1;spillwayv1\xa2\x02\x03SXX\xaa\x02\vSpillway.V1\xca\x02\vSpillway\\V1\xe2\x02\x17Spillway\\V1\\GPBMetadata\xea\x02\fSpillway::V1b\x06proto3"
 
 var (
@@ -480,32 +292,25 @@ func file_spillway_v1_errors_proto_rawDescGZIP() []byte {
 	return file_spillway_v1_errors_proto_rawDescData
 }
 
-var file_spillway_v1_errors_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_spillway_v1_errors_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
 var file_spillway_v1_errors_proto_goTypes = []any{
 	(*SoldOut)(nil),               // 0: spillway.v1.SoldOut
 	(*SoldOutItem)(nil),           // 1: spillway.v1.SoldOutItem
 	(*PaymentDeclined)(nil),       // 2: spillway.v1.PaymentDeclined
 	(*PriceChanged)(nil),          // 3: spillway.v1.PriceChanged
-	(*RatesTooOld)(nil),           // 4: spillway.v1.RatesTooOld
-	(*LimitExceeded)(nil),         // 5: spillway.v1.LimitExceeded
-	(*RetryInfo)(nil),             // 6: spillway.v1.RetryInfo
-	(*timestamppb.Timestamp)(nil), // 7: google.protobuf.Timestamp
-	(*Money)(nil),                 // 8: spillway.v1.Money
-	(*durationpb.Duration)(nil),   // 9: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 4: google.protobuf.Timestamp
+	(*Money)(nil),                 // 5: spillway.v1.Money
 }
 var file_spillway_v1_errors_proto_depIdxs = []int32{
 	1, // 0: spillway.v1.SoldOut.items:type_name -> spillway.v1.SoldOutItem
-	7, // 1: spillway.v1.PaymentDeclined.expire_time:type_name -> google.protobuf.Timestamp
-	8, // 2: spillway.v1.PriceChanged.expected:type_name -> spillway.v1.Money
-	8, // 3: spillway.v1.PriceChanged.actual:type_name -> spillway.v1.Money
-	9, // 4: spillway.v1.RatesTooOld.max_age:type_name -> google.protobuf.Duration
-	9, // 5: spillway.v1.LimitExceeded.retry_delay:type_name -> google.protobuf.Duration
-	9, // 6: spillway.v1.RetryInfo.retry_delay:type_name -> google.protobuf.Duration
-	7, // [7:7] is the sub-list for method output_type
-	7, // [7:7] is the sub-list for method input_type
-	7, // [7:7] is the sub-list for extension type_name
-	7, // [7:7] is the sub-list for extension extendee
-	0, // [0:7] is the sub-list for field type_name
+	4, // 1: spillway.v1.PaymentDeclined.expire_time:type_name -> google.protobuf.Timestamp
+	5, // 2: spillway.v1.PriceChanged.expected:type_name -> spillway.v1.Money
+	5, // 3: spillway.v1.PriceChanged.actual:type_name -> spillway.v1.Money
+	4, // [4:4] is the sub-list for method output_type
+	4, // [4:4] is the sub-list for method input_type
+	4, // [4:4] is the sub-list for extension type_name
+	4, // [4:4] is the sub-list for extension extendee
+	0, // [0:4] is the sub-list for field type_name
 }
 
 func init() { file_spillway_v1_errors_proto_init() }
@@ -520,7 +325,7 @@ func file_spillway_v1_errors_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_spillway_v1_errors_proto_rawDesc), len(file_spillway_v1_errors_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   7,
+			NumMessages:   4,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -54,7 +54,7 @@ type CheckoutServiceClient interface {
 	//
 	// Errors: `failed_precondition` with a SoldOut detail (which SKUs, and what is left), a PriceChanged
 	// detail (the total is not expected_total) or a PaymentDeclined detail; `invalid_argument` with field violations; `not_found` for an unknown SKU;
-	// `resource_exhausted` (too many orders at once) and `unavailable` (a part is down) with a RetryInfo
+	// `resource_exhausted` (too many orders at once) and `unavailable` (a dependency is down) with a google.rpc.RetryInfo
 	// detail: send the same request with the same key again after that delay.
 	//
 	// Without a card the stock is reserved and the order is PENDING until its expire_time: PayOrder pays it.
@@ -149,7 +149,7 @@ type CheckoutServiceHandler interface {
 	//
 	// Errors: `failed_precondition` with a SoldOut detail (which SKUs, and what is left), a PriceChanged
 	// detail (the total is not expected_total) or a PaymentDeclined detail; `invalid_argument` with field violations; `not_found` for an unknown SKU;
-	// `resource_exhausted` (too many orders at once) and `unavailable` (a part is down) with a RetryInfo
+	// `resource_exhausted` (too many orders at once) and `unavailable` (a dependency is down) with a google.rpc.RetryInfo
 	// detail: send the same request with the same key again after that delay.
 	//
 	// Without a card the stock is reserved and the order is PENDING until its expire_time: PayOrder pays it.

@@ -47,7 +47,7 @@ type CurrencyServiceClient interface {
 	// Convert changes an amount into another currency: exactly, through the euro, rounded once to the minor
 	// unit of the target, half away from zero. What is not nothing stays at least one minor unit.
 	//
-	// Errors: `unavailable` with a RatesTooOld detail when the rates are older than the server's limit.
+	// Errors: `unavailable` with reason RATES_TOO_OLD when the rates are older than the server's limit.
 	Convert(context.Context, *v1.ConvertRequest) (*v1.ConvertResponse, error)
 }
 
@@ -110,7 +110,7 @@ type CurrencyServiceHandler interface {
 	// Convert changes an amount into another currency: exactly, through the euro, rounded once to the minor
 	// unit of the target, half away from zero. What is not nothing stays at least one minor unit.
 	//
-	// Errors: `unavailable` with a RatesTooOld detail when the rates are older than the server's limit.
+	// Errors: `unavailable` with reason RATES_TOO_OLD when the rates are older than the server's limit.
 	Convert(context.Context, *v1.ConvertRequest) (*v1.ConvertResponse, error)
 }
 

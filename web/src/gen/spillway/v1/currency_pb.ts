@@ -145,7 +145,7 @@ export const CurrencyService: GenService<{
    * Convert changes an amount into another currency: exactly, through the euro, rounded once to the minor
    * unit of the target, half away from zero. What is not nothing stays at least one minor unit.
    *
-   * Errors: `unavailable` with a RatesTooOld detail when the rates are older than the server's limit.
+   * Errors: `unavailable` with reason RATES_TOO_OLD when the rates are older than the server's limit.
    *
    * @generated from rpc spillway.v1.CurrencyService.Convert
    */

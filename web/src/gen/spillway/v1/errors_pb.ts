@@ -2,10 +2,13 @@
 // @generated from file spillway/v1/errors.proto (package spillway.v1, syntax proto3)
 /* eslint-disable */
 
+// The details of errors that only this API has. Every error also has a google.rpc.ErrorInfo with a stable reason, and where they apply a
+// google.rpc.BadRequest and a google.rpc.RetryInfo: docs/errors.md lists the reasons.
+
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
-import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Money } from "./money_pb";
 import { file_spillway_v1_money } from "./money_pb";
 import type { Message } from "@bufbuild/protobuf";
@@ -14,10 +17,10 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file spillway/v1/errors.proto.
  */
 export const file_spillway_v1_errors: GenFile = /*@__PURE__*/
-  fileDesc("ChhzcGlsbHdheS92MS9lcnJvcnMucHJvdG8SC3NwaWxsd2F5LnYxIjIKB1NvbGRPdXQSJwoFaXRlbXMYASADKAsyGC5zcGlsbHdheS52MS5Tb2xkT3V0SXRlbSJACgtTb2xkT3V0SXRlbRILCgNza3UYASABKAkSEQoJcmVxdWVzdGVkGAIgASgDEhEKCWF2YWlsYWJsZRgDIAEoAyJqCg9QYXltZW50RGVjbGluZWQSEAoIb3JkZXJfaWQYASABKAkSFAoMZGVjbGluZV9jb2RlGAIgASgJEi8KC2V4cGlyZV90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJYCgxQcmljZUNoYW5nZWQSJAoIZXhwZWN0ZWQYASABKAsyEi5zcGlsbHdheS52MS5Nb25leRIiCgZhY3R1YWwYAiABKAsyEi5zcGlsbHdheS52MS5Nb25leSJMCgtSYXRlc1Rvb09sZBIRCglyYXRlX2RhdGUYASABKAkSKgoHbWF4X2FnZRgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJsCg1MaW1pdEV4Y2VlZGVkEg0KBWxpbWl0GAEgASgJEg8KB21heGltdW0YAiABKAMSCwoDc2t1GAMgASgJEi4KC3JldHJ5X2RlbGF5GAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIjsKCVJldHJ5SW5mbxIuCgtyZXRyeV9kZWxheRgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkKkAQoPY29tLnNwaWxsd2F5LnYxQgtFcnJvcnNQcm90b1ABWjdnaXRodWIuY29tL3NwaWxsd2F5L3NwaWxsd2F5L2dlbi9zcGlsbHdheS92MTtzcGlsbHdheXYxogIDU1hYqgILU3BpbGx3YXkuVjHKAgtTcGlsbHdheVxWMeICF1NwaWxsd2F5XFYxXEdQQk1ldGFkYXRh6gIMU3BpbGx3YXk6OlYxYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_spillway_v1_money]);
+  fileDesc("ChhzcGlsbHdheS92MS9lcnJvcnMucHJvdG8SC3NwaWxsd2F5LnYxIjIKB1NvbGRPdXQSJwoFaXRlbXMYASADKAsyGC5zcGlsbHdheS52MS5Tb2xkT3V0SXRlbSJACgtTb2xkT3V0SXRlbRILCgNza3UYASABKAkSEQoJcmVxdWVzdGVkGAIgASgDEhEKCWF2YWlsYWJsZRgDIAEoAyJqCg9QYXltZW50RGVjbGluZWQSEAoIb3JkZXJfaWQYASABKAkSFAoMZGVjbGluZV9jb2RlGAIgASgJEi8KC2V4cGlyZV90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJYCgxQcmljZUNoYW5nZWQSJAoIZXhwZWN0ZWQYASABKAsyEi5zcGlsbHdheS52MS5Nb25leRIiCgZhY3R1YWwYAiABKAsyEi5zcGlsbHdheS52MS5Nb25leUKkAQoPY29tLnNwaWxsd2F5LnYxQgtFcnJvcnNQcm90b1ABWjdnaXRodWIuY29tL3NwaWxsd2F5L3NwaWxsd2F5L2dlbi9zcGlsbHdheS92MTtzcGlsbHdheXYxogIDU1hYqgILU3BpbGx3YXkuVjHKAgtTcGlsbHdheVxWMeICF1NwaWxsd2F5XFYxXEdQQk1ldGFkYXRh6gIMU3BpbGx3YXk6OlYxYgZwcm90bzM", [file_google_protobuf_timestamp, file_spillway_v1_money]);
 
 /**
- * SoldOut is the detail of a `failed_precondition` error: what was asked for and what is left.
+ * SoldOut is the detail of a `failed_precondition` error with reason SOLD_OUT: what was requested and what is left.
  *
  * @generated from message spillway.v1.SoldOut
  */
@@ -51,7 +54,7 @@ export type SoldOutItem = Message<"spillway.v1.SoldOutItem"> & {
   sku: string;
 
   /**
-   * How many units were asked for, over all lines.
+   * How many units were requested, over all lines.
    *
    * @generated from field: int64 requested = 2;
    */
@@ -73,7 +76,7 @@ export const SoldOutItemSchema: GenMessage<SoldOutItem> = /*@__PURE__*/
   messageDesc(file_spillway_v1_errors, 1);
 
 /**
- * PaymentDeclined is the detail of a `failed_precondition` error: the provider refused the card.
+ * PaymentDeclined is the detail of a `failed_precondition` error with reason PAYMENT_DECLINED: the provider refused the card.
  *
  * An order that was placed with the card is cancelled and its stock is given back: use a new idempotency
  * key to try another card. An order that was placed without a card stays PENDING: call PayOrder again.
@@ -111,7 +114,7 @@ export const PaymentDeclinedSchema: GenMessage<PaymentDeclined> = /*@__PURE__*/
   messageDesc(file_spillway_v1_errors, 2);
 
 /**
- * PriceChanged is the detail of a `failed_precondition` error: the order costs something else than the
+ * PriceChanged is the detail of a `failed_precondition` error with reason PRICE_CHANGED: the total is not the
  * expected_total of the request. Nothing was reserved or charged. Show the new total to the customer, and
  * send the request again with it, with the same idempotency key.
  *
@@ -139,99 +142,4 @@ export type PriceChanged = Message<"spillway.v1.PriceChanged"> & {
  */
 export const PriceChangedSchema: GenMessage<PriceChanged> = /*@__PURE__*/
   messageDesc(file_spillway_v1_errors, 3);
-
-/**
- * RatesTooOld is a detail of an `unavailable` error: the exchange rates are older than the server's limit.
- * Prices in the catalogue's own currency can still be charged.
- *
- * @generated from message spillway.v1.RatesTooOld
- */
-export type RatesTooOld = Message<"spillway.v1.RatesTooOld"> & {
-  /**
-   * The day of the rates, as YYYY-MM-DD.
-   *
-   * @generated from field: string rate_date = 1;
-   */
-  rateDate: string;
-
-  /**
-   * How old they may be.
-   *
-   * @generated from field: google.protobuf.Duration max_age = 2;
-   */
-  maxAge?: Duration | undefined;
-};
-
-/**
- * Describes the message spillway.v1.RatesTooOld.
- * Use `create(RatesTooOldSchema)` to create a new message.
- */
-export const RatesTooOldSchema: GenMessage<RatesTooOld> = /*@__PURE__*/
-  messageDesc(file_spillway_v1_errors, 4);
-
-/**
- * LimitExceeded is a detail of `failed_precondition` and `resource_exhausted` errors: the request would exceed a limit
- * that keeps one client from taking what others need. Nothing was reserved or charged.
- *
- * @generated from message spillway.v1.LimitExceeded
- */
-export type LimitExceeded = Message<"spillway.v1.LimitExceeded"> & {
-  /**
-   * Which limit: with `failed_precondition` "units_per_order" or "units_per_customer"; with `resource_exhausted`
-   * "orders_per_customer", "unpaid_orders_per_customer", "unpaid_units_of_product", "unpaid_orders",
-   * "sessions_per_address", "charges_per_customer", "slow_charges_per_address" or "watchers_per_address".
-   *
-   * @generated from field: string limit = 1;
-   */
-  limit: string;
-
-  /**
-   * What is allowed, in units, orders, charges, streams, or sessions a minute.
-   *
-   * @generated from field: int64 maximum = 2;
-   */
-  maximum: bigint;
-
-  /**
-   * The product, for a limit of units; empty otherwise.
-   *
-   * @generated from field: string sku = 3;
-   */
-  sku: string;
-
-  /**
-   * After how long the same request may be accepted. Not set when it never will be.
-   *
-   * @generated from field: google.protobuf.Duration retry_delay = 4;
-   */
-  retryDelay?: Duration | undefined;
-};
-
-/**
- * Describes the message spillway.v1.LimitExceeded.
- * Use `create(LimitExceededSchema)` to create a new message.
- */
-export const LimitExceededSchema: GenMessage<LimitExceeded> = /*@__PURE__*/
-  messageDesc(file_spillway_v1_errors, 5);
-
-/**
- * RetryInfo is the detail of `resource_exhausted` and `unavailable` errors: the same request may succeed later.
- *
- * @generated from message spillway.v1.RetryInfo
- */
-export type RetryInfo = Message<"spillway.v1.RetryInfo"> & {
-  /**
-   * How long to wait before the same request, with the same idempotency key, is sent again.
-   *
-   * @generated from field: google.protobuf.Duration retry_delay = 1;
-   */
-  retryDelay?: Duration | undefined;
-};
-
-/**
- * Describes the message spillway.v1.RetryInfo.
- * Use `create(RetryInfoSchema)` to create a new message.
- */
-export const RetryInfoSchema: GenMessage<RetryInfo> = /*@__PURE__*/
-  messageDesc(file_spillway_v1_errors, 6);
 
