@@ -51,13 +51,13 @@ func (a *Audits) View(ctx context.Context, h Horizon, f func(ctx context.Context
 	if a.db.isMySQL() {
 		opts.Isolation = sql.LevelRepeatableRead
 	}
-	tx, err := a.db.views.BeginTx(ctx, opts)
+	tx, err := a.db.viewsEnt.BeginTx(ctx, opts)
 	if err != nil {
 		return translate(err)
 	}
-	defer tx.Rollback()
+	defer func() { _ = tx.Rollback() }() // It only reads.
 	h.Since, h.PaidSince, h.MailSince = micro(h.Since), micro(h.PaidSince), micro(h.MailSince)
-	return translate(f(ctx, &AuditView{tx: tx, horizon: h, counts: make(map[string]int64)}))
+	return translate(f(ctx, &AuditView{tx: tx.Client(), horizon: h, counts: make(map[string]int64)}))
 }
 
 // question is what the rows of one kind are asked.
@@ -108,7 +108,7 @@ func (v *AuditView) count(ctx context.Context, query string) (int64, error) {
 		return n, nil
 	}
 	var n int64
-	if err := v.tx.QueryRowContext(ctx, query).Scan(&n); err != nil {
+	if err := queryRow(ctx, v.tx, query).Scan(&n); err != nil {
 		return 0, fmt.Errorf("audit: %w", err)
 	}
 	v.counts[query] = n

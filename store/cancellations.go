@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spillway/spillway/ent"
 	"github.com/spillway/spillway/order"
 )
 
@@ -45,17 +46,17 @@ var ErrBeingShipped = errors.New("the order is being handed to the carrier")
 // order.ErrNotFound without a row, ErrBeingShipped while the carrier may have it, order.ErrFailedPrecondition when its state is none of those. One
 // that is cancelled already is left as it is.
 func (c *Cancellations) Cancel(ctx context.Context, id order.ID, from []order.State, reason order.CancelReason, actor string) (was order.State, err error) {
-	err = c.db.tx(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
+	err = c.db.tx(ctx, func(ctx context.Context, tx *ent.Client) (err error) {
 		was, err = c.db.cancel(ctx, tx, id, from, reason, actor)
 		return err
 	})
 	return was, err
 }
 
-func (db *DB) cancel(ctx context.Context, tx *sql.Tx, id order.ID, from []order.State, reason order.CancelReason, actor string) (order.State, error) {
+func (db *DB) cancel(ctx context.Context, tx *ent.Client, id order.ID, from []order.State, reason order.CancelReason, actor string) (order.State, error) {
 	var was order.State
 	var claimed sql.NullTime
-	err := tx.QueryRowContext(ctx, "SELECT state, ship_claimed_at FROM orders WHERE id = ?"+db.forUpdate(), id).Scan(&was, &claimed)
+	err := queryRow(ctx, tx, "SELECT state, ship_claimed_at FROM orders WHERE id = ?"+db.forUpdate(), id).Scan(&was, &claimed)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return 0, fmt.Errorf("order %s: %w", id, order.ErrNotFound)
@@ -79,7 +80,7 @@ func (db *DB) cancel(ctx context.Context, tx *sql.Tx, id order.ID, from []order.
 }
 
 // itemsOf are the units of an order.
-func itemsOf(ctx context.Context, tx *sql.Tx, id order.ID) ([]order.Delta, error) {
+func itemsOf(ctx context.Context, tx *ent.Client, id order.ID) ([]order.Delta, error) {
 	return collect(ctx, tx, "the items of "+string(id), func(r scanner) (d order.Delta, err error) {
 		err = r.Scan(&d.SKU, &d.Units)
 		return d, err
@@ -93,7 +94,7 @@ func (c *Cancellations) Intend(ctx context.Context, intents []Cancellation) erro
 	if len(intents) == 0 {
 		return nil
 	}
-	return c.db.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	return c.db.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
 		complete := slices.Clone(intents)
 		for i, x := range complete {
 			if len(x.Units) > 0 {
@@ -113,7 +114,7 @@ func (c *Cancellations) Intend(ctx context.Context, intents []Cancellation) erro
 }
 
 // addUnits completes an intent that was written without units, unless they are back.
-func (db *DB) addUnits(ctx context.Context, tx *sql.Tx, x Cancellation) error {
+func (db *DB) addUnits(ctx context.Context, tx *ent.Client, x Cancellation) error {
 	_, err := tx.ExecContext(ctx, "UPDATE order_cancellations SET units = ?, restocked_at = NULL, finished_at = NULL WHERE order_id = ? AND units = '' "+
 		"AND NOT EXISTS (SELECT 1 FROM stock_returns r WHERE r.order_id = order_cancellations.order_id)", order.FormatDeltas(x.Units), x.OrderID)
 	if err != nil {
@@ -122,7 +123,7 @@ func (db *DB) addUnits(ctx context.Context, tx *sql.Tx, x Cancellation) error {
 	return nil
 }
 
-func (db *DB) insertCancellations(ctx context.Context, tx *sql.Tx, intents []Cancellation) error {
+func (db *DB) insertCancellations(ctx context.Context, tx *ent.Client, intents []Cancellation) error {
 	intents = slices.Clone(intents)
 	slices.SortFunc(intents, func(a, b Cancellation) int { return strings.Compare(string(a.OrderID), string(b.OrderID)) })
 	now := micro(time.Now())
@@ -156,7 +157,7 @@ func cancellationIDs(intents []Cancellation) []order.ID {
 }
 
 // cancelledAmong are those of the orders that have an intent.
-func cancelledAmong(ctx context.Context, tx *sql.Tx, ids []order.ID) (map[order.ID]order.CancelReason, error) {
+func cancelledAmong(ctx context.Context, tx *ent.Client, ids []order.ID) (map[order.ID]order.CancelReason, error) {
 	out := make(map[order.ID]order.CancelReason)
 	if len(ids) == 0 {
 		return out, nil

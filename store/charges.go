@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spillway/spillway/ent"
 	"github.com/spillway/spillway/order"
 )
 
@@ -81,7 +82,7 @@ func (c *Charges) commit(ctx context.Context, charges []Charge) ([]Charge, error
 		return charges, err
 	}
 	held := make(map[order.ID]Charge, len(charges))
-	err := c.db.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	err := c.db.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
 		clear(held)
 		if err := leaveCharges(ctx, c.db, tx, charges); err != nil {
 			return err
@@ -105,7 +106,7 @@ func (c *Charges) insertFresh(ctx context.Context, charges []Charge) (bool, erro
 	for i := range charges {
 		charges[i].CreatedAt, charges[i].UpdatedAt, charges[i].Attempt = now, now, max(1, charges[i].Attempt)
 	}
-	err := c.db.call(ctx, func(ctx context.Context) error { return insertCharges(ctx, c.db.sql, charges, "") })
+	err := c.db.call(ctx, func(ctx context.Context) error { return insertCharges(ctx, c.db.ent, charges, "") })
 	if isDuplicate(err) || isRetryable(err) {
 		return false, nil
 	}
@@ -113,7 +114,7 @@ func (c *Charges) insertFresh(ctx context.Context, charges []Charge) (bool, erro
 }
 
 // leaveCharges leaves the line that is there.
-func leaveCharges(ctx context.Context, db *DB, tx *sql.Tx, charges []Charge) error {
+func leaveCharges(ctx context.Context, db *DB, tx *ent.Client, charges []Charge) error {
 	charges = slices.Clone(charges)
 	slices.SortStableFunc(charges, func(a, b Charge) int { return strings.Compare(string(a.OrderID), string(b.OrderID)) })
 	charges = slices.CompactFunc(charges, func(a, b Charge) bool { return a.OrderID == b.OrderID })
@@ -137,7 +138,7 @@ func insertCharges(ctx context.Context, ex execer, charges []Charge, upsert stri
 	return nil
 }
 
-func readCharges(ctx context.Context, tx *sql.Tx, charges []Charge, into map[order.ID]Charge) error {
+func readCharges(ctx context.Context, tx *ent.Client, charges []Charge, into map[order.ID]Charge) error {
 	args := make([]any, len(charges))
 	for i, ch := range charges {
 		args[i] = ch.OrderID
@@ -158,7 +159,7 @@ func scanCharge(r scanner) (Charge, error) {
 
 // Get reads an order's line; order.ErrNotFound when no charge was asked for.
 func (c *Charges) Get(ctx context.Context, id order.ID) (Charge, error) {
-	return fetch(ctx, c.db, func(ctx context.Context) (Charge, error) { return getCharge(ctx, c.db.sql, id) })
+	return fetch(ctx, c.db, func(ctx context.Context) (Charge, error) { return getCharge(ctx, c.db.ent, id) })
 }
 
 func getCharge(ctx context.Context, q querier, id order.ID) (Charge, error) {
@@ -166,12 +167,12 @@ func getCharge(ctx context.Context, q querier, id order.ID) (Charge, error) {
 }
 
 // lockCharge is getCharge that keeps others from changing the line until the commit.
-func (db *DB) lockCharge(ctx context.Context, tx *sql.Tx, id order.ID) (Charge, error) {
+func (db *DB) lockCharge(ctx context.Context, tx *ent.Client, id order.ID) (Charge, error) {
 	return readCharge(ctx, tx, id, db.forUpdate())
 }
 
 func readCharge(ctx context.Context, q querier, id order.ID, lock string) (Charge, error) {
-	ch, err := scanCharge(q.QueryRowContext(ctx, "SELECT "+chargeColumns+" FROM charges WHERE order_id = ?"+lock, id))
+	ch, err := scanCharge(queryRow(ctx, q, "SELECT "+chargeColumns+" FROM charges WHERE order_id = ?"+lock, id))
 	if errors.Is(err, sql.ErrNoRows) {
 		return Charge{}, fmt.Errorf("charge of order %s: %w", id, order.ErrNotFound)
 	}
@@ -185,12 +186,12 @@ func (c *Charges) Resolve(ctx context.Context, id order.ID, from, to ChargeState
 	err := c.db.call(ctx, func(ctx context.Context) error {
 		now := micro(c.now())
 		voided, recheck := voidTimes(to, now)
-		_, err := c.db.sql.ExecContext(ctx, "UPDATE charges SET state = ?, decline_code = ?, updated_at = ?, voided_at = ?, recheck_at = ? "+
+		_, err := c.db.ent.ExecContext(ctx, "UPDATE charges SET state = ?, decline_code = ?, updated_at = ?, voided_at = ?, recheck_at = ? "+
 			"WHERE order_id = ? AND state = ?", to, clip(declineCode, 64), now, voided, recheck, id, from)
 		if err != nil {
 			return fmt.Errorf("resolve the charge of %s: %w", id, err)
 		}
-		ch, err = getCharge(ctx, c.db.sql, id)
+		ch, err = getCharge(ctx, c.db.ent, id)
 		return err
 	})
 	return ch, err
@@ -213,7 +214,7 @@ func (c *Charges) Void(ctx context.Context, id order.ID, chargeID string, curren
 // the order with its data. Their money is to be refunded.
 func (c *Charges) Orphans(ctx context.Context, olderThan time.Time, limit int) ([]Charge, error) {
 	return fetch(ctx, c.db, func(ctx context.Context) ([]Charge, error) {
-		return collect(ctx, c.db.sql, "charges without orders", scanCharge, "SELECT "+prefixed("c", chargeColumns)+" FROM charges c "+
+		return collect(ctx, c.db.ent, "charges without orders", scanCharge, "SELECT "+prefixed("c", chargeColumns)+" FROM charges c "+
 			"LEFT JOIN orders o ON o.id = c.order_id WHERE c.state = ? AND c.created_at < ? AND o.id IS NULL ORDER BY c.created_at LIMIT ?",
 			ChargeSucceeded, micro(olderThan), limit)
 	})

@@ -50,10 +50,10 @@ func (c *Charges) voidUncharged(ctx context.Context, ch Charge) (Charge, error) 
 func (c *Charges) update(ctx context.Context, id order.ID, query string, args ...any) (Charge, error) {
 	var ch Charge
 	err := c.db.call(ctx, func(ctx context.Context) (err error) {
-		if _, err = c.db.sql.ExecContext(ctx, query, args...); err != nil {
+		if _, err = c.db.ent.ExecContext(ctx, query, args...); err != nil {
 			return fmt.Errorf("change the charge of %s: %w", id, err)
 		}
-		ch, err = getCharge(ctx, c.db.sql, id)
+		ch, err = getCharge(ctx, c.db.ent, id)
 		return err
 	})
 	return ch, err

@@ -39,7 +39,8 @@ const (
 type DB struct {
 	sql *sql.DB
 	// views is for audits, whose reads take longer than any other's may.
-	views *sql.DB
+	views    *sql.DB
+	viewsEnt *ent.Client
 	// reads is for what customers read, searchPool for searches.
 	reads, searchPool pool
 	ent               *ent.Client
@@ -139,7 +140,7 @@ func connectMySQL(cfg *mysql.Config, conns int) (*sql.DB, error) {
 
 func wrap(db, views, reads, searches *sql.DB, name string) *DB {
 	return &DB{
-		sql: db, views: views, reads: newPool(reads, name, readConns, readPatience),
+		sql: db, views: views, viewsEnt: ent.NewClient(ent.Driver(entsql.OpenDB(name, views))), reads: newPool(reads, name, readConns, readPatience),
 		searchPool: newPool(searches, name, searchConns, searchPatience), ent: ent.NewClient(ent.Driver(entsql.OpenDB(name, db))), dialect: name, breaker: unguarded{},
 	}
 }
@@ -172,7 +173,7 @@ const txTries = 5
 const txPause = 5 * time.Millisecond
 
 // tx runs f in a transaction, again when it was chosen as a deadlock's victim.
-func (db *DB) tx(ctx context.Context, f func(ctx context.Context, tx *sql.Tx) error) error {
+func (db *DB) tx(ctx context.Context, f func(ctx context.Context, tx *ent.Client) error) error {
 	return db.call(ctx, func(ctx context.Context) (err error) {
 		for try := range txTries {
 			if err = db.txOnce(ctx, f); err == nil || !isRetryable(err) {
@@ -188,8 +189,8 @@ func (db *DB) tx(ctx context.Context, f func(ctx context.Context, tx *sql.Tx) er
 	})
 }
 
-func (db *DB) txOnce(ctx context.Context, f func(ctx context.Context, tx *sql.Tx) error) (err error) {
-	tx, err := db.sql.BeginTx(ctx, nil)
+func (db *DB) txOnce(ctx context.Context, f func(ctx context.Context, tx *ent.Client) error) (err error) {
+	tx, err := db.ent.Tx(ctx)
 	if err != nil {
 		return err
 	}
@@ -198,7 +199,7 @@ func (db *DB) txOnce(ctx context.Context, f func(ctx context.Context, tx *sql.Tx
 			err = errors.Join(err, ignoreDone(tx.Rollback()))
 		}
 	}()
-	if err := f(ctx, tx); err != nil {
+	if err := f(ctx, tx.Client()); err != nil {
 		return err
 	}
 	return tx.Commit()

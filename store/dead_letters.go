@@ -54,7 +54,7 @@ func (d *DeadLetters) List(ctx context.Context, f LetterFilter, before int64, li
 		args = append(args, before)
 	}
 	return fetch(ctx, d.db, func(ctx context.Context) ([]FailedOrder, error) {
-		return collect(ctx, d.db.sql, "failed orders", func(r scanner) (FailedOrder, error) { return scanLetter(r) },
+		return collect(ctx, d.db.ent, "failed orders", func(r scanner) (FailedOrder, error) { return scanLetter(r) },
 			"SELECT "+letterColumns+" FROM failed_orders WHERE "+where+" ORDER BY id DESC LIMIT ?", append(args, limit)...)
 	})
 }
@@ -73,7 +73,7 @@ func scanLetter(r scanner, more ...any) (FailedOrder, error) {
 func (d *DeadLetters) Get(ctx context.Context, id int64) (FailedOrder, error) {
 	return fetch(ctx, d.db, func(ctx context.Context) (FailedOrder, error) {
 		var payload []byte
-		f, err := scanLetter(d.db.sql.QueryRowContext(ctx, "SELECT "+letterColumns+", payload FROM failed_orders WHERE id = ?", id), &payload)
+		f, err := scanLetter(queryRow(ctx, d.db.ent, "SELECT "+letterColumns+", payload FROM failed_orders WHERE id = ?", id), &payload)
 		if errors.Is(err, sql.ErrNoRows) {
 			return f, noLetter(id)
 		}
@@ -91,7 +91,7 @@ func noLetter(id int64) error {
 }
 
 func (d *DeadLetters) history(ctx context.Context, id int64) ([]LetterAction, error) {
-	return collect(ctx, d.db.sql, fmt.Sprintf("the history of failed order %d", id), func(r scanner) (a LetterAction, err error) {
+	return collect(ctx, d.db.ent, fmt.Sprintf("the history of failed order %d", id), func(r scanner) (a LetterAction, err error) {
 		err = r.Scan(&a.Action, &a.Actor, &a.Detail, &a.At)
 		a.At = a.At.UTC()
 		return a, err

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/spillway/spillway/ent"
 	"github.com/spillway/spillway/order"
 )
 
@@ -14,7 +15,7 @@ import (
 // order.ErrFailedPrecondition means that the letter is closed.
 func (d *DeadLetters) Edit(ctx context.Context, id int64, payload []byte, orderID string, by LetterAction) error {
 	by.Action = ActionEdited
-	return d.db.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	return d.db.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
 		status, err := d.db.letterStatus(ctx, tx, id)
 		switch {
 		case err != nil:
@@ -35,7 +36,7 @@ func (d *DeadLetters) Edit(ctx context.Context, id int64, payload []byte, orderI
 // was replayed.
 func (d *DeadLetters) Discard(ctx context.Context, id int64, by LetterAction) error {
 	by.Action = ActionDiscarded
-	return d.db.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	return d.db.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
 		_, err := d.db.closeLetter(ctx, tx, id, LetterDiscarded, nil, by)
 		return err
 	})
@@ -45,7 +46,7 @@ func (d *DeadLetters) Discard(ctx context.Context, id int64, by LetterAction) er
 // stays as it is.
 func (d *DeadLetters) CloseReplayed(ctx context.Context, id int64, payload []byte, by LetterAction) error {
 	by.Action = ActionReplayed
-	return d.db.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	return d.db.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
 		_, err := d.db.closeLetter(ctx, tx, id, LetterReplayed, payload, by)
 		return err
 	})
@@ -54,13 +55,13 @@ func (d *DeadLetters) CloseReplayed(ctx context.Context, id int64, payload []byt
 // NoteFailure remembers that a replay failed; the letter stays as it is.
 func (d *DeadLetters) NoteFailure(ctx context.Context, id int64, by LetterAction) error {
 	by.Action = ActionReplayFailed
-	return d.db.tx(ctx, func(ctx context.Context, tx *sql.Tx) error { return d.db.note(ctx, tx, id, by) })
+	return d.db.tx(ctx, func(ctx context.Context, tx *ent.Client) error { return d.db.note(ctx, tx, id, by) })
 }
 
 // closeLetter moves an open letter to the status and notes who did it, in the caller's transaction. It returns false when the
 // letter is in that status already, so that of two callers one gets true. A payload that is not nil must be the letter's, so
 // that what was read is what is closed.
-func (db *DB) closeLetter(ctx context.Context, tx *sql.Tx, id int64, to string, payload []byte, by LetterAction) (bool, error) {
+func (db *DB) closeLetter(ctx context.Context, tx *ent.Client, id int64, to string, payload []byte, by LetterAction) (bool, error) {
 	// The row's lock comes first: what is read below holds until the commit.
 	err := one(errUnchanged)(tx.ExecContext(ctx, "UPDATE failed_orders SET status = ?, updated_at = ? WHERE id = ? AND status = ? AND (? OR payload = ?)",
 		to, micro(time.Now()), id, LetterOpen, payload == nil, payload))
@@ -86,8 +87,8 @@ func (db *DB) closeLetter(ctx context.Context, tx *sql.Tx, id int64, to string, 
 var errUnchanged = errors.New("no open letter was changed")
 
 // letterStatus reads and locks a letter.
-func (db *DB) letterStatus(ctx context.Context, tx *sql.Tx, id int64) (status string, err error) {
-	err = tx.QueryRowContext(ctx, "SELECT status FROM failed_orders WHERE id = ?"+db.forUpdate(), id).Scan(&status)
+func (db *DB) letterStatus(ctx context.Context, tx *ent.Client, id int64) (status string, err error) {
+	err = queryRow(ctx, tx, "SELECT status FROM failed_orders WHERE id = ?"+db.forUpdate(), id).Scan(&status)
 	if errors.Is(err, sql.ErrNoRows) {
 		return "", noLetter(id)
 	}
@@ -98,7 +99,7 @@ func (db *DB) letterStatus(ctx context.Context, tx *sql.Tx, id int64) (status st
 }
 
 // note adds to a letter's history.
-func (*DB) note(ctx context.Context, tx *sql.Tx, id int64, a LetterAction) error {
+func (*DB) note(ctx context.Context, tx *ent.Client, id int64, a LetterAction) error {
 	_, err := tx.ExecContext(ctx, "INSERT INTO failed_order_actions (failed_order_id, action, actor, detail, created_at) VALUES (?,?,?,?,?)",
 		id, a.Action, clip(a.Actor, actionActorMax), clip(a.Detail, actionDetailsMax), micro(time.Now()))
 	if err != nil {

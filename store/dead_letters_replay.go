@@ -2,8 +2,8 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
+	"github.com/spillway/spillway/ent"
 )
 
 // DuplicatesError means that orders came with the keys of other orders, so that money and stock must go back before the letter
@@ -23,7 +23,7 @@ func (e *DuplicatesError) Error() string {
 // first, after which the caller passes undone.
 func (s *Stock) ReplayEntry(ctx context.Context, letter FailedOrder, content Range, undone bool, by LetterAction) (out Outcome, applied bool, err error) {
 	by.Action = ActionReplayed
-	err = s.db.tx(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
+	err = s.db.tx(ctx, func(ctx context.Context, tx *ent.Client) (err error) {
 		if applied, err = s.db.closeLetter(ctx, tx, letter.ID, LetterReplayed, letter.Payload, by); err != nil || !applied {
 			return err
 		}

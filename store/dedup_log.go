@@ -18,7 +18,7 @@ func (s *Stock) PruneDedupLog(ctx context.Context, partition uint8, keep int) er
 
 func (s *Stock) pruneDedupLog(ctx context.Context, partition uint8, keep int) error {
 	var cut int64
-	err := s.db.sql.QueryRowContext(ctx, "SELECT id FROM stock_dedup_log WHERE partition_no = ? ORDER BY id DESC LIMIT 1 OFFSET ?",
+	err := queryRow(ctx, s.db.ent, "SELECT id FROM stock_dedup_log WHERE partition_no = ? ORDER BY id DESC LIMIT 1 OFFSET ?",
 		partition, max(keep, 1)-1).Scan(&cut)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil
@@ -28,13 +28,13 @@ func (s *Stock) pruneDedupLog(ctx context.Context, partition uint8, keep int) er
 	}
 	// What is deleted of an epoch is its beginning, whatever several flushers' clocks say: a gap in the log is a violation.
 	var young sql.NullInt64
-	err = s.db.sql.QueryRowContext(ctx, "SELECT MIN(id) FROM stock_dedup_log WHERE partition_no = ? AND applied_at >= ?",
+	err = queryRow(ctx, s.db.ent, "SELECT MIN(id) FROM stock_dedup_log WHERE partition_no = ? AND applied_at >= ?",
 		partition, micro(time.Now().Add(-logAge))).Scan(&young)
 	if young.Valid {
 		cut = min(cut, young.Int64)
 	}
 	if err == nil {
-		_, err = s.db.sql.ExecContext(ctx, "DELETE FROM stock_dedup_log WHERE partition_no = ? AND id < ? AND epoch NOT IN "+
+		_, err = s.db.ent.ExecContext(ctx, "DELETE FROM stock_dedup_log WHERE partition_no = ? AND id < ? AND epoch NOT IN "+
 			"(SELECT epoch FROM stock_epochs WHERE partition_no = ? AND closed_at IS NOT NULL AND reconciled_at IS NULL)", partition, cut, partition)
 	}
 	return err

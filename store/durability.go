@@ -24,6 +24,6 @@ func (s *Stock) SetDurability(ctx context.Context, partition uint8, to string) e
 		return fmt.Errorf("durability %q is neither %s nor %s: %w", to, DurabilityJournal, DurabilitySQL, order.ErrInvalid)
 	}
 	return s.db.call(ctx, func(ctx context.Context) error {
-		return one(ErrNoEpoch)(s.db.sql.ExecContext(ctx, "UPDATE stock_epochs SET durability = ? WHERE partition_no = ? AND closed_at IS NULL", to, partition))
+		return one(ErrNoEpoch)(s.db.ent.ExecContext(ctx, "UPDATE stock_epochs SET durability = ? WHERE partition_no = ? AND closed_at IS NULL", to, partition))
 	})
 }

@@ -2,8 +2,8 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
+	"github.com/spillway/spillway/ent"
 	"time"
 )
 
@@ -62,10 +62,10 @@ const (
 // Put writes a letter. The same DedupKey again only raises its attempts: what an operator has closed stays closed, because it is
 // the same payload that came again.
 func (d *DeadLetters) Put(ctx context.Context, f FailedOrder) error {
-	return d.db.tx(ctx, func(ctx context.Context, tx *sql.Tx) error { return d.db.putFailed(ctx, tx, f) })
+	return d.db.tx(ctx, func(ctx context.Context, tx *ent.Client) error { return d.db.putFailed(ctx, tx, f) })
 }
 
-func (db *DB) putFailed(ctx context.Context, tx *sql.Tx, f FailedOrder) error {
+func (db *DB) putFailed(ctx context.Context, tx *ent.Client, f FailedOrder) error {
 	now := micro(time.Now())
 	upsert := " ON CONFLICT (dedup_key) DO UPDATE SET attempts = failed_orders.attempts + 1, updated_at = excluded.updated_at"
 	if db.isMySQL() {

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"maps"
@@ -10,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spillway/spillway/ent"
 	"github.com/spillway/spillway/order"
 )
 
@@ -42,7 +42,7 @@ type Range struct {
 // closed; an error for which IsRowError holds, that an entry of it cannot be applied. Either way nothing was done.
 func (s *Stock) FlushRange(ctx context.Context, r Range) (Outcome, error) {
 	var out Outcome
-	err := s.db.tx(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
+	err := s.db.tx(ctx, func(ctx context.Context, tx *ent.Client) (err error) {
 		if err := s.advance(ctx, tx, r); err != nil {
 			return err
 		}
@@ -56,7 +56,7 @@ func (s *Stock) FlushRange(ctx context.Context, r Range) (Outcome, error) {
 }
 
 // content applies what the entries of a range say. It returns the units that were taken and given back, an order each.
-func (s *Stock) content(ctx context.Context, tx *sql.Tx, r Range) (Outcome, []Hold, error) {
+func (s *Stock) content(ctx context.Context, tx *ent.Client, r Range) (Outcome, []Hold, error) {
 	if err := s.adjust(ctx, tx, r.Adjustments); err != nil {
 		return Outcome{}, nil, err
 	}
@@ -74,7 +74,7 @@ func (s *Stock) content(ctx context.Context, tx *sql.Tx, r Range) (Outcome, []Ho
 
 // SkipEntry moves the place over one entry that cannot be applied, and puts it aside, in one transaction.
 func (s *Stock) SkipEntry(ctx context.Context, r Range, f FailedOrder) error {
-	return s.db.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	return s.db.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
 		if err := s.advance(ctx, tx, r); err != nil {
 			return err
 		}
@@ -85,7 +85,7 @@ func (s *Stock) SkipEntry(ctx context.Context, r Range, f FailedOrder) error {
 	})
 }
 
-func (*Stock) advance(ctx context.Context, tx *sql.Tx, r Range) error {
+func (*Stock) advance(ctx context.Context, tx *ent.Client, r Range) error {
 	err := one(ErrFlushConflict)(tx.ExecContext(ctx,
 		"UPDATE stock_epochs SET last_id = ? WHERE partition_no = ? AND epoch = ? AND last_id = ? AND closed_at IS NULL AND durability IN ('', ?)",
 		r.LastID, r.Partition, r.Epoch, r.PrevID, r.Durability))
@@ -96,7 +96,7 @@ func (*Stock) advance(ctx context.Context, tx *sql.Tx, r Range) error {
 }
 
 // logRange writes the range's row of the dedup log.
-func (*Stock) logRange(ctx context.Context, tx *sql.Tx, r Range, holds []Hold) error {
+func (*Stock) logRange(ctx context.Context, tx *ent.Client, r Range, holds []Hold) error {
 	var text any
 	if len(holds) > 0 {
 		text = FormatHolds(holds)
@@ -109,7 +109,7 @@ func (*Stock) logRange(ctx context.Context, tx *sql.Tx, r Range, holds []Hold) e
 	return err
 }
 
-func (*Stock) adjust(ctx context.Context, tx *sql.Tx, adjustments []Adjustment) error {
+func (*Stock) adjust(ctx context.Context, tx *ent.Client, adjustments []Adjustment) error {
 	for _, a := range adjustments {
 		_, err := tx.ExecContext(ctx, "INSERT INTO stock_adjustments (adjustment_id, sku, delta, reason, actor, created_at) VALUES (?,?,?,?,?,?)",
 			a.ID, a.SKU, a.Delta, clip(a.Reason, 200), clip(a.Actor, 64), micro(a.At))
@@ -121,7 +121,7 @@ func (*Stock) adjust(ctx context.Context, tx *sql.Tx, adjustments []Adjustment) 
 }
 
 // deduct changes the stock of all SKUs in one statement. Every id in the IN list has its WHEN, or it would be set to NULL.
-func (*Stock) deduct(ctx context.Context, tx *sql.Tx, deltas map[order.SKU]int64) error {
+func (*Stock) deduct(ctx context.Context, tx *ent.Client, deltas map[order.SKU]int64) error {
 	skus := slices.Sorted(maps.Keys(deltas))
 	skus = slices.DeleteFunc(skus, func(sku order.SKU) bool { return deltas[sku] == 0 })
 	if len(skus) == 0 {

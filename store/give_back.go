@@ -2,12 +2,12 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"maps"
 	"slices"
 	"time"
 
+	"github.com/spillway/spillway/ent"
 	"github.com/spillway/spillway/order"
 )
 
@@ -34,7 +34,7 @@ type givenBack struct {
 
 // giveBack adds the returns of a range to its deltas and records them: each order's units return once. Those of an order whose
 // reservation is a dead letter were never taken, and do not return. A restock also needs the cancellation that it belongs to.
-func (db *DB) giveBack(ctx context.Context, tx *sql.Tx, r Range) (givenBack, error) {
+func (db *DB) giveBack(ctx context.Context, tx *ent.Client, r Range) (givenBack, error) {
 	if len(r.Releases)+len(r.Restocks) == 0 {
 		return givenBack{deltas: r.Deltas}, nil
 	}
@@ -111,7 +111,7 @@ func returnedAmong(ctx context.Context, q querier, ids []order.ID) (map[order.ID
 }
 
 // insertReturns records returns. A duplicate was inserted by another transaction since it was looked for.
-func insertReturns(ctx context.Context, tx *sql.Tx, epoch int64, returns []Return) error {
+func insertReturns(ctx context.Context, tx *ent.Client, epoch int64, returns []Return) error {
 	if len(returns) == 0 {
 		return nil
 	}
@@ -129,7 +129,7 @@ func insertReturns(ctx context.Context, tx *sql.Tx, epoch int64, returns []Retur
 
 // putAside returns those of the orders whose reservation is a dead letter that was not replayed. Their open dead letters are
 // discarded: reservation and release cancel each other out, and a replay of the one would now take stock.
-func (db *DB) putAside(ctx context.Context, tx *sql.Tx, returns []Return) ([]order.ID, error) {
+func (db *DB) putAside(ctx context.Context, tx *ent.Client, returns []Return) ([]order.ID, error) {
 	letters, err := db.lockLetters(ctx, tx, returns)
 	if err != nil {
 		return nil, fmt.Errorf("read dead letters of reservations: %w", err)
@@ -149,7 +149,7 @@ func (db *DB) putAside(ctx context.Context, tx *sql.Tx, returns []Return) ([]ord
 }
 
 // lockLetters reads the flusher's dead letters of the orders that were not replayed, and keeps them from being replayed meanwhile.
-func (db *DB) lockLetters(ctx context.Context, tx *sql.Tx, returns []Return) ([]FailedOrder, error) {
+func (db *DB) lockLetters(ctx context.Context, tx *ent.Client, returns []Return) ([]FailedOrder, error) {
 	args := []any{FlusherSource, LetterReplayed}
 	for _, h := range returns {
 		args = append(args, h.OrderID)

@@ -15,7 +15,7 @@ import (
 // Unreconciled reads the partition's epochs that were closed before the time and whose lost orders were not looked for, oldest first.
 func (s *Stock) Unreconciled(ctx context.Context, partition uint8, closedBefore time.Time) ([]Epoch, error) {
 	return fetch(ctx, s.db, func(ctx context.Context) ([]Epoch, error) {
-		return collect(ctx, s.db.sql, "closed epochs", scanEpoch,
+		return collect(ctx, s.db.ent, "closed epochs", scanEpoch,
 			"SELECT "+epochColumns+" FROM stock_epochs WHERE partition_no = ? AND closed_at < ? AND reconciled_at IS NULL ORDER BY epoch",
 			partition, micro(closedBefore))
 	})
@@ -24,7 +24,7 @@ func (s *Stock) Unreconciled(ctx context.Context, partition uint8, closedBefore 
 // Reconciled notes that the lost orders of a closed epoch have all been found.
 func (s *Stock) Reconciled(ctx context.Context, partition uint8, epoch int64) error {
 	return s.db.call(ctx, func(ctx context.Context) error {
-		_, err := s.db.sql.ExecContext(ctx, "UPDATE stock_epochs SET reconciled_at = ? WHERE partition_no = ? AND epoch = ?", micro(time.Now()), partition, epoch)
+		_, err := s.db.ent.ExecContext(ctx, "UPDATE stock_epochs SET reconciled_at = ? WHERE partition_no = ? AND epoch = ?", micro(time.Now()), partition, epoch)
 		return err
 	})
 }
@@ -77,7 +77,7 @@ func (s *Stock) unreturned(ctx context.Context, e Epoch, ids []order.ID) ([]orde
 		return nil, nil
 	}
 	return fetch(ctx, s.db, func(ctx context.Context) ([]order.ID, error) {
-		return collect(ctx, s.db.sql, "cancelled orders that hold units", scanValue[order.ID], "SELECT id FROM orders o WHERE id IN ("+marks(len(ids))+") AND state = ? "+
+		return collect(ctx, s.db.ent, "cancelled orders that hold units", scanValue[order.ID], "SELECT id FROM orders o WHERE id IN ("+marks(len(ids))+") AND state = ? "+
 			"AND NOT EXISTS (SELECT 1 FROM order_cancellations x WHERE x.order_id = o.id AND x.units <> '') "+
 			"AND NOT EXISTS (SELECT 1 FROM stock_returns r WHERE r.order_id = o.id) "+
 			"AND NOT EXISTS (SELECT 1 FROM failed_orders f WHERE f.order_id = o.id AND f.status = 'open') "+
@@ -89,7 +89,7 @@ func (s *Stock) unreturned(ctx context.Context, e Epoch, ids []order.ID) ([]orde
 // unitless are those of the orders without a row whose cancellation names no units: only their charge was known when it was written.
 func (s *Stock) unitless(ctx context.Context, ids []order.ID) ([]order.ID, error) {
 	return fetch(ctx, s.db, func(ctx context.Context) ([]order.ID, error) {
-		return collect(ctx, s.db.sql, "cancellations without units", scanValue[order.ID], "SELECT order_id FROM order_cancellations x WHERE order_id IN ("+
+		return collect(ctx, s.db.ent, "cancellations without units", scanValue[order.ID], "SELECT order_id FROM order_cancellations x WHERE order_id IN ("+
 			marks(len(ids))+") AND units = '' AND NOT EXISTS (SELECT 1 FROM orders o WHERE o.id = x.order_id) "+
 			"AND NOT EXISTS (SELECT 1 FROM stock_returns r WHERE r.order_id = x.order_id) ORDER BY order_id", anys(ids)...)
 	})
@@ -99,7 +99,7 @@ func (s *Stock) unitless(ctx context.Context, ids []order.ID) ([]order.ID, error
 func (s *Stock) readHolds(ctx context.Context, partition uint8, epoch, after int64, held map[order.ID]map[order.SKU]int64) (int64, error) {
 	last := after
 	err := s.db.call(ctx, func(ctx context.Context) error {
-		return each(ctx, s.db.sql, fmt.Sprintf("the log of epoch %d", epoch), func(r scanner) error {
+		return each(ctx, s.db.ent, fmt.Sprintf("the log of epoch %d", epoch), func(r scanner) error {
 			var text sql.RawBytes
 			if err := r.Scan(&last, &text); err != nil {
 				return err
@@ -143,7 +143,7 @@ func taken(units map[order.SKU]int64) []order.Delta {
 func (s *Stock) unknown(ctx context.Context, ids []order.ID) ([]order.ID, error) {
 	known, err := fetch(ctx, s.db, func(ctx context.Context) ([]order.ID, error) {
 		in := "IN (" + marks(len(ids)) + ")"
-		return collect(ctx, s.db.sql, "known orders", scanValue[order.ID], "SELECT id FROM orders WHERE id "+in+
+		return collect(ctx, s.db.ent, "known orders", scanValue[order.ID], "SELECT id FROM orders WHERE id "+in+
 			" UNION SELECT order_id FROM order_cancellations WHERE order_id "+in+
 			" UNION SELECT order_id FROM failed_orders WHERE status = 'open' AND order_id "+in, slices.Concat(anys(ids), anys(ids), anys(ids))...)
 	})
@@ -153,7 +153,7 @@ func (s *Stock) unknown(ctx context.Context, ids []order.ID) ([]order.ID, error)
 // LostCharges are up to limit charges that took money between the times, or may have taken it, for orders that nothing in SQL knows, oldest first.
 func (c *Charges) LostCharges(ctx context.Context, from, to time.Time, limit int) ([]Charge, error) {
 	return fetch(ctx, c.db, func(ctx context.Context) ([]Charge, error) {
-		return collect(ctx, c.db.sql, "lost charges", scanCharge, "SELECT "+prefixed("c", chargeColumns)+" FROM charges c LEFT JOIN orders o ON o.id = c.order_id "+
+		return collect(ctx, c.db.ent, "lost charges", scanCharge, "SELECT "+prefixed("c", chargeColumns)+" FROM charges c LEFT JOIN orders o ON o.id = c.order_id "+
 			"LEFT JOIN order_cancellations x ON x.order_id = c.order_id LEFT JOIN failed_orders f ON f.order_id = c.order_id AND f.status = 'open' "+
 			"WHERE c.state IN (?, ?) AND c.created_at >= ? AND c.created_at < ? AND o.id IS NULL AND x.order_id IS NULL AND f.id IS NULL ORDER BY c.created_at LIMIT ?",
 			ChargeSucceeded, ChargePending, micro(from), micro(to), limit)

@@ -2,11 +2,11 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"slices"
 	"time"
 
+	"github.com/spillway/spillway/ent"
 	"github.com/spillway/spillway/order"
 )
 
@@ -20,7 +20,7 @@ func NewMails(db *DB) *Mails { return &Mails{db: db} }
 func (m *Mails) Sent(ctx context.Context, id order.ID, kind order.MailKind) (bool, error) {
 	var n int
 	err := m.db.call(ctx, func(ctx context.Context) error {
-		return m.db.sql.QueryRowContext(ctx, "SELECT COUNT(*) FROM sent_mails WHERE order_id = ? AND kind = ?", id, kind).Scan(&n)
+		return queryRow(ctx, m.db.ent, "SELECT COUNT(*) FROM sent_mails WHERE order_id = ? AND kind = ?", id, kind).Scan(&n)
 	})
 	return n > 0, err
 }
@@ -28,7 +28,7 @@ func (m *Mails) Sent(ctx context.Context, id order.ID, kind order.MailKind) (boo
 // MarkSent remembers that it was; a second time does nothing.
 func (m *Mails) MarkSent(ctx context.Context, id order.ID, kind order.MailKind) error {
 	return m.db.call(ctx, func(ctx context.Context) error {
-		_, err := m.db.sql.ExecContext(ctx, "INSERT INTO sent_mails (order_id, kind, sent_at) VALUES (?,?,?)", id, kind, micro(time.Now()))
+		_, err := m.db.ent.ExecContext(ctx, "INSERT INTO sent_mails (order_id, kind, sent_at) VALUES (?,?,?)", id, kind, micro(time.Now()))
 		if isDuplicate(err) {
 			return nil
 		}
@@ -50,11 +50,13 @@ type DueMail struct {
 // AddDue notes that the order's mail of the kind is to be sent; one that is due already stays as it is. Whether it was sent is not
 // looked at: the sender knows.
 func (m *Mails) AddDue(ctx context.Context, id order.ID, kind order.MailKind) error {
-	return m.db.tx(ctx, func(ctx context.Context, tx *sql.Tx) error { return m.db.addDueMails(ctx, tx, kind, []order.ID{id}) })
+	return m.db.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
+		return m.db.addDueMails(ctx, tx, kind, []order.ID{id})
+	})
 }
 
 // addDueMails writes them in the transaction of what they tell.
-func (db *DB) addDueMails(ctx context.Context, tx *sql.Tx, kind order.MailKind, ids []order.ID) error {
+func (db *DB) addDueMails(ctx context.Context, tx *ent.Client, kind order.MailKind, ids []order.ID) error {
 	if len(ids) == 0 {
 		return nil
 	}
@@ -74,7 +76,7 @@ func (db *DB) addDueMails(ctx context.Context, tx *sql.Tx, kind order.MailKind, 
 // neither done nor postponed by then is due again.
 func (m *Mails) TakeDue(ctx context.Context, limit int, lease time.Duration) ([]DueMail, error) {
 	var out []DueMail
-	err := m.db.tx(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
+	err := m.db.tx(ctx, func(ctx context.Context, tx *ent.Client) (err error) {
 		now := time.Now()
 		if out, err = m.due(ctx, tx, now, limit); err != nil || len(out) == 0 {
 			return err
@@ -93,7 +95,7 @@ func (m *Mails) TakeDue(ctx context.Context, limit int, lease time.Duration) ([]
 	return out, nil
 }
 
-func (m *Mails) due(ctx context.Context, tx *sql.Tx, now time.Time, limit int) ([]DueMail, error) {
+func (m *Mails) due(ctx context.Context, tx *ent.Client, now time.Time, limit int) ([]DueMail, error) {
 	query := "SELECT d.id, d.order_id, d.kind, d.attempts, COALESCE(c.refund_amount, 0), COALESCE(c.refund_currency, '') FROM due_mails d " +
 		"LEFT JOIN order_cancellations c ON c.order_id = d.order_id WHERE d.next_try_at <= ? ORDER BY d.next_try_at LIMIT ?"
 	if m.db.isMySQL() {
@@ -111,7 +113,7 @@ func (m *Mails) DropDue(ctx context.Context, ids []int64) error {
 		return nil
 	}
 	return m.db.call(ctx, func(ctx context.Context) error {
-		_, err := m.db.sql.ExecContext(ctx, "DELETE FROM due_mails WHERE id IN ("+marks(len(ids))+")", anys(slices.Sorted(slices.Values(ids)))...)
+		_, err := m.db.ent.ExecContext(ctx, "DELETE FROM due_mails WHERE id IN ("+marks(len(ids))+")", anys(slices.Sorted(slices.Values(ids)))...)
 		return err
 	})
 }
@@ -119,14 +121,14 @@ func (m *Mails) DropDue(ctx context.Context, ids []int64) error {
 // PostponeDue lets a mail be due again at that time.
 func (m *Mails) PostponeDue(ctx context.Context, id int64, until time.Time) error {
 	return m.db.call(ctx, func(ctx context.Context) error {
-		_, err := m.db.sql.ExecContext(ctx, "UPDATE due_mails SET next_try_at = ? WHERE id = ?", micro(until), id)
+		_, err := m.db.ent.ExecContext(ctx, "UPDATE due_mails SET next_try_at = ? WHERE id = ?", micro(until), id)
 		return err
 	})
 }
 
 // BuryDue makes a dead letter of a mail that is no longer due, in one transaction.
 func (m *Mails) BuryDue(ctx context.Context, id int64, f FailedOrder) error {
-	return m.db.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	return m.db.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
 		if err := m.db.putFailed(ctx, tx, f); err != nil {
 			return err
 		}

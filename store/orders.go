@@ -2,12 +2,12 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/spillway/spillway/ent"
 	"github.com/spillway/spillway/order"
 )
 
@@ -55,7 +55,7 @@ type Duplicate struct{ ID, Of order.ID }
 // any order and any grouping, with the same rows as the outcome (I8).
 func (o *Orders) Apply(ctx context.Context, changes []Change) (Outcome, error) {
 	var out Outcome
-	err := o.db.tx(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
+	err := o.db.tx(ctx, func(ctx context.Context, tx *ent.Client) (err error) {
 		out, err = o.db.applyOrders(ctx, tx, changes)
 		return err
 	})
@@ -99,7 +99,7 @@ type row struct {
 	reason order.CancelReason
 }
 
-func (db *DB) applyOrders(ctx context.Context, tx *sql.Tx, changes []Change) (Outcome, error) {
+func (db *DB) applyOrders(ctx context.Context, tx *ent.Client, changes []Change) (Outcome, error) {
 	if len(changes) == 0 {
 		return Outcome{}, nil
 	}
@@ -146,7 +146,7 @@ func ids(changes []Change) []order.ID {
 }
 
 // lockRows reads the states of those of the orders that exist, and keeps others from changing them meanwhile.
-func (db *DB) lockRows(ctx context.Context, tx *sql.Tx, ids []order.ID) (map[order.ID]row, error) {
+func (db *DB) lockRows(ctx context.Context, tx *ent.Client, ids []order.ID) (map[order.ID]row, error) {
 	out := make(map[order.ID]row, len(ids))
 	err := each(ctx, tx, "orders", func(r scanner) error {
 		var id order.ID
@@ -160,7 +160,7 @@ func (db *DB) lockRows(ctx context.Context, tx *sql.Tx, ids []order.ID) (map[ord
 }
 
 // move brings the orders into the state in one statement, guarded by the state's predecessors.
-func (db *DB) move(ctx context.Context, tx *sql.Tx, to order.State, changes []Change) error {
+func (db *DB) move(ctx context.Context, tx *ent.Client, to order.State, changes []Change) error {
 	if len(changes) == 0 {
 		return nil
 	}

@@ -26,7 +26,7 @@ func (o *Orders) StalePending(ctx context.Context, after Place, before, now time
 // took the money: the order was PENDING then, and its cancellation could not leave a tombstone either.
 func (o *Orders) OpenCharges(ctx context.Context, from, to time.Time, limit int) ([]order.ID, error) {
 	return fetch(ctx, o.db, func(ctx context.Context) ([]order.ID, error) {
-		return collect(ctx, o.db.sql, "charges of cancelled orders", scanValue[order.ID],
+		return collect(ctx, o.db.ent, "charges of cancelled orders", scanValue[order.ID],
 			"SELECT o.id FROM orders o LEFT JOIN charges c ON c.order_id = o.id LEFT JOIN order_cancellations x ON x.order_id = o.id "+
 				"WHERE o.state = ? AND o.updated_at >= ? AND o.updated_at < ? AND (c.order_id IS NULL OR c.state IN (?, ?)) AND x.order_id IS NULL "+
 				"ORDER BY o.updated_at LIMIT ?",

@@ -81,8 +81,37 @@ func (db *DB) orLeave(table string, key ...string) string {
 	return " ON CONFLICT (" + strings.Join(key, ", ") + ") DO NOTHING"
 }
 
-// querier is a database or a transaction.
+// querier is ent's client over a database, or in a transaction.
 type querier interface {
-	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+// queryRow is for a query of at most one row. Scan returns sql.ErrNoRows when there is none.
+func queryRow(ctx context.Context, q querier, query string, args ...any) scanner {
+	rows, err := q.QueryContext(ctx, query, args...)
+	return rowScanner{rows: rows, err: err}
+}
+
+// rowScanner scans the first of the rows, as sql.Row does.
+type rowScanner struct {
+	rows *sql.Rows
+	err  error
+}
+
+// Scan reads the row and closes the rows.
+func (r rowScanner) Scan(dest ...any) error {
+	if r.err != nil {
+		return r.err
+	}
+	defer r.rows.Close()
+	if !r.rows.Next() {
+		if err := r.rows.Err(); err != nil {
+			return err
+		}
+		return sql.ErrNoRows
+	}
+	if err := r.rows.Scan(dest...); err != nil {
+		return err
+	}
+	return r.rows.Close()
 }

@@ -88,7 +88,7 @@ func (o *Orders) States(ctx context.Context, ids []order.ID) (map[order.ID]order
 	}
 	return fetch(ctx, o.db, func(ctx context.Context) (map[order.ID]order.State, error) {
 		out := make(map[order.ID]order.State, len(ids))
-		err := each(ctx, o.db.sql, fmt.Sprintf("the states of %d orders", len(ids)), func(r scanner) error {
+		err := each(ctx, o.db.ent, fmt.Sprintf("the states of %d orders", len(ids)), func(r scanner) error {
 			var id order.ID
 			var state order.State
 			err := r.Scan(&id, &state)
@@ -106,7 +106,7 @@ const orderRefunds = ", (SELECT COALESCE(SUM(r.amount), 0) FROM refunds r WHERE 
 // query reads orders and, in a second query, the items of all of them.
 func (o *Orders) query(ctx context.Context, where string, args ...any) ([]order.Order, error) {
 	return fetch(ctx, o.db, func(ctx context.Context) ([]order.Order, error) {
-		out, err := collect(ctx, o.db.sql, "orders", scanOrder, "SELECT "+orderColumns+orderRefunds+" FROM orders WHERE "+where, args...)
+		out, err := collect(ctx, o.db.ent, "orders", scanOrder, "SELECT "+orderColumns+orderRefunds+" FROM orders WHERE "+where, args...)
 		if err != nil {
 			return nil, err
 		}
@@ -142,7 +142,7 @@ func (o *Orders) addItems(ctx context.Context, orders []order.Order) error {
 	for i := range orders {
 		at[orders[i].ID], args[i] = i, orders[i].ID
 	}
-	return each(ctx, o.db.sql, "items", func(r scanner) error {
+	return each(ctx, o.db.ent, "items", func(r scanner) error {
 		var id order.ID
 		var l order.Line
 		if err := r.Scan(&id, &l.SKU, &l.Name, &l.Quantity, &l.UnitPrice); err != nil {
@@ -157,7 +157,7 @@ func (o *Orders) addItems(ctx context.Context, orders []order.Order) error {
 func (o *Orders) UnitsTaken(ctx context.Context, sku order.SKU) (int64, error) {
 	var n sql.NullInt64
 	err := o.db.call(ctx, func(ctx context.Context) error {
-		return o.db.sql.QueryRowContext(ctx, "SELECT SUM(i.quantity) FROM order_items i JOIN orders o ON o.id = i.order_id WHERE i.sku = ? AND o.state <> ?",
+		return queryRow(ctx, o.db.ent, "SELECT SUM(i.quantity) FROM order_items i JOIN orders o ON o.id = i.order_id WHERE i.sku = ? AND o.state <> ?",
 			sku, order.Cancelled).Scan(&n)
 	})
 	return n.Int64, err

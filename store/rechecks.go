@@ -30,7 +30,7 @@ type Recheck struct {
 // DueRechecks reads up to limit voided charges whose recheck is due, the longest due first.
 func (o *Orders) DueRechecks(ctx context.Context, now time.Time, limit int) ([]Recheck, error) {
 	return fetch(ctx, o.db, func(ctx context.Context) ([]Recheck, error) {
-		return collect(ctx, o.db.sql, "rechecks", func(r scanner) (c Recheck, err error) {
+		return collect(ctx, o.db.ent, "rechecks", func(r scanner) (c Recheck, err error) {
 			err = r.Scan(&c.OrderID, &c.VoidedAt)
 			c.VoidedAt = c.VoidedAt.UTC()
 			return c, err
@@ -75,7 +75,7 @@ func (o *Orders) setRecheck(ctx context.Context, charges []Recheck, at any, now 
 		args = append(args, c.OrderID)
 	}
 	return o.db.call(ctx, func(ctx context.Context) error {
-		_, err := o.db.sql.ExecContext(ctx, "UPDATE charges SET recheck_at = ? WHERE recheck_at <= ? AND state = ? AND order_id IN ("+marks(len(charges))+")", args...)
+		_, err := o.db.ent.ExecContext(ctx, "UPDATE charges SET recheck_at = ? WHERE recheck_at <= ? AND state = ? AND order_id IN ("+marks(len(charges))+")", args...)
 		return err
 	})
 }
@@ -84,7 +84,7 @@ func (o *Orders) setRecheck(ctx context.Context, charges []Recheck, at any, now 
 func (c *Charges) Revoid(ctx context.Context, id order.ID) error {
 	return c.db.call(ctx, func(ctx context.Context) error {
 		voided, recheck := voidTimes(ChargeVoided, micro(c.now()))
-		_, err := c.db.sql.ExecContext(ctx, "UPDATE charges SET voided_at = ?, recheck_at = ? WHERE order_id = ? AND state = ?", voided, recheck, id, ChargeVoided)
+		_, err := c.db.ent.ExecContext(ctx, "UPDATE charges SET voided_at = ?, recheck_at = ? WHERE order_id = ? AND state = ?", voided, recheck, id, ChargeVoided)
 		return err
 	})
 }

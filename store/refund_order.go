@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/spillway/spillway/ent"
 	"github.com/spillway/spillway/order"
 )
 
@@ -30,16 +31,16 @@ var ErrNotPaid error = order.Refuse(order.ErrFailedPrecondition, order.ReasonOrd
 // order.ErrInvalid for another currency, and order.ErrFailedPrecondition when the order cannot be refunded so.
 func (c *Charges) RefundOrder(ctx context.Context, r RefundRequest) (Refund, error) {
 	var out Refund
-	err := c.db.tx(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
+	err := c.db.tx(ctx, func(ctx context.Context, tx *ent.Client) (err error) {
 		out, err = c.refundOrder(ctx, tx, r)
 		return err
 	})
 	return out, err
 }
 
-func (c *Charges) refundOrder(ctx context.Context, tx *sql.Tx, r RefundRequest) (Refund, error) {
+func (c *Charges) refundOrder(ctx context.Context, tx *ent.Client, r RefundRequest) (Refund, error) {
 	var state order.State
-	err := tx.QueryRowContext(ctx, "SELECT state FROM orders WHERE id = ?"+c.db.forUpdate(), r.OrderID).Scan(&state)
+	err := queryRow(ctx, tx, "SELECT state FROM orders WHERE id = ?"+c.db.forUpdate(), r.OrderID).Scan(&state)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Refund{}, fmt.Errorf("order %s: %w", r.OrderID, order.ErrNotFound)
 	}
@@ -74,7 +75,7 @@ func (c *Charges) refundOrder(ctx context.Context, tx *sql.Tx, r RefundRequest) 
 }
 
 func refundByKey(ctx context.Context, q querier, r RefundRequest) (Refund, error) {
-	return scanRefund(q.QueryRowContext(ctx, "SELECT "+refundColumns+" FROM refunds WHERE order_id = ? AND request_key = ?", r.OrderID, r.Key))
+	return scanRefund(queryRow(ctx, q, "SELECT "+refundColumns+" FROM refunds WHERE order_id = ? AND request_key = ?", r.OrderID, r.Key))
 }
 
 // sameRefund is order.ErrKeyReused unless the request asks for the refund that its key made before. One without an amount asked for all that

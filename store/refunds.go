@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/spillway/spillway/ent"
 	"github.com/spillway/spillway/order"
 )
 
@@ -48,7 +49,7 @@ func scanRefund(r scanner) (f Refund, err error) {
 func (c *Charges) Refund(ctx context.Context, id order.ID, refundID, reason string) (Refund, Charge, error) {
 	var out Refund
 	var ch Charge
-	err := c.db.tx(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
+	err := c.db.tx(ctx, func(ctx context.Context, tx *ent.Client) (err error) {
 		if ch, err = c.db.lockCharge(ctx, tx, id); err != nil {
 			return err
 		}
@@ -75,7 +76,7 @@ func (c *Charges) Refund(ctx context.Context, id order.ID, refundID, reason stri
 func (c *Charges) TookLate(ctx context.Context, id order.ID, amount order.Money, refundID, reason string) (Refund, Charge, error) {
 	var out Refund
 	var ch Charge
-	err := c.db.tx(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
+	err := c.db.tx(ctx, func(ctx context.Context, tx *ent.Client) (err error) {
 		if ch, err = c.db.lockCharge(ctx, tx, id); err != nil {
 			return err
 		}
@@ -100,7 +101,7 @@ func (c *Charges) TookLate(ctx context.Context, id order.ID, amount order.Money,
 }
 
 // bookRefund writes a refund of everything that is left, and makes its charge REFUNDING.
-func (c *Charges) bookRefund(ctx context.Context, tx *sql.Tx, ch *Charge, r *Refund) error {
+func (c *Charges) bookRefund(ctx context.Context, tx *ent.Client, ch *Charge, r *Refund) error {
 	now := micro(c.now())
 	ch.State, ch.UpdatedAt = ChargeRefunding, now
 	_, err := tx.ExecContext(ctx, "UPDATE charges SET state = ?, amount = ?, currency = ?, updated_at = ?, recheck_at = NULL WHERE order_id = ?",
@@ -111,7 +112,7 @@ func (c *Charges) bookRefund(ctx context.Context, tx *sql.Tx, ch *Charge, r *Ref
 	return insertRefund(ctx, tx, r, now)
 }
 
-func insertRefund(ctx context.Context, tx *sql.Tx, r *Refund, now time.Time) error {
+func insertRefund(ctx context.Context, tx *ent.Client, r *Refund, now time.Time) error {
 	r.Reason, r.CreatedAt = clip(r.Reason, refundReasonMax), now
 	_, err := tx.ExecContext(ctx, "INSERT INTO refunds ("+refundColumns+", next_try_at) VALUES (?,?,?,?,?,?,?,?,NULL,0,?)",
 		r.RefundID, r.OrderID, r.Amount.Amount, r.Amount.Currency, r.Reason, clip(r.Actor, 64), nullText(r.Key), now, now.Add(refundGrace))
@@ -135,20 +136,20 @@ func nullText(s string) any {
 // bookedRefunds is what was or is to be given back of an order's charge, in minor units.
 func bookedRefunds(ctx context.Context, q querier, id order.ID) (order.Cents, error) {
 	var n order.Cents
-	if err := q.QueryRowContext(ctx, "SELECT COALESCE(SUM(amount), 0) FROM refunds WHERE order_id = ?", id).Scan(&n); err != nil {
+	if err := queryRow(ctx, q, "SELECT COALESCE(SUM(amount), 0) FROM refunds WHERE order_id = ?", id).Scan(&n); err != nil {
 		return 0, fmt.Errorf("sum the refunds of %s: %w", id, err)
 	}
 	return n, nil
 }
 
 func lastRefund(ctx context.Context, q querier, id order.ID) (Refund, error) {
-	return scanRefund(q.QueryRowContext(ctx, "SELECT "+refundColumns+" FROM refunds WHERE order_id = ? ORDER BY created_at DESC, refund_id DESC LIMIT 1", id))
+	return scanRefund(queryRow(ctx, q, "SELECT "+refundColumns+" FROM refunds WHERE order_id = ? ORDER BY created_at DESC, refund_id DESC LIMIT 1", id))
 }
 
 // GetRefund reads a refund; order.ErrNotFound when there is none.
 func (c *Charges) GetRefund(ctx context.Context, refundID string) (Refund, error) {
 	return fetch(ctx, c.db, func(ctx context.Context) (Refund, error) {
-		r, err := scanRefund(c.db.sql.QueryRowContext(ctx, "SELECT "+refundColumns+" FROM refunds WHERE refund_id = ?", refundID))
+		r, err := scanRefund(queryRow(ctx, c.db.ent, "SELECT "+refundColumns+" FROM refunds WHERE refund_id = ?", refundID))
 		if errors.Is(err, sql.ErrNoRows) {
 			return Refund{}, fmt.Errorf("refund %s: %w", refundID, order.ErrNotFound)
 		}
@@ -160,7 +161,7 @@ func (c *Charges) GetRefund(ctx context.Context, refundID string) (Refund, error
 // order's cancellation, which waits for that, becomes due.
 func (c *Charges) ConfirmRefund(ctx context.Context, r Refund) (Charge, error) {
 	var ch Charge
-	err := c.db.tx(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
+	err := c.db.tx(ctx, func(ctx context.Context, tx *ent.Client) (err error) {
 		if ch, err = c.db.lockCharge(ctx, tx, r.OrderID); err != nil {
 			return err
 		}
@@ -169,7 +170,7 @@ func (c *Charges) ConfirmRefund(ctx context.Context, r Refund) (Charge, error) {
 			return err
 		}
 		var open int
-		err = tx.QueryRowContext(ctx, "SELECT COUNT(*) FROM refunds WHERE order_id = ? AND confirmed_at IS NULL", r.OrderID).Scan(&open)
+		err = queryRow(ctx, tx, "SELECT COUNT(*) FROM refunds WHERE order_id = ? AND confirmed_at IS NULL", r.OrderID).Scan(&open)
 		if err != nil || open > 0 || ch.State != ChargeRefunding {
 			return err
 		}
@@ -189,14 +190,14 @@ func (c *Charges) ConfirmRefund(ctx context.Context, r Refund) (Charge, error) {
 // OpenRefunds reads the refunds of an order that the provider has not confirmed.
 func (c *Charges) OpenRefunds(ctx context.Context, id order.ID) ([]Refund, error) {
 	return fetch(ctx, c.db, func(ctx context.Context) ([]Refund, error) {
-		return collect(ctx, c.db.sql, "refunds", scanRefund, "SELECT "+refundColumns+" FROM refunds WHERE order_id = ? AND confirmed_at IS NULL ORDER BY refund_id", id)
+		return collect(ctx, c.db.ent, "refunds", scanRefund, "SELECT "+refundColumns+" FROM refunds WHERE order_id = ? AND confirmed_at IS NULL ORDER BY refund_id", id)
 	})
 }
 
 // DueRefunds reads up to limit unconfirmed refunds whose time has come, the longest due first.
 func (c *Charges) DueRefunds(ctx context.Context, now time.Time, limit int) ([]Refund, error) {
 	return fetch(ctx, c.db, func(ctx context.Context) ([]Refund, error) {
-		return collect(ctx, c.db.sql, "refunds", scanRefund,
+		return collect(ctx, c.db.ent, "refunds", scanRefund,
 			"SELECT "+refundColumns+" FROM refunds WHERE confirmed_at IS NULL AND next_try_at <= ? ORDER BY next_try_at, refund_id LIMIT ?", micro(now), limit)
 	})
 }
@@ -204,7 +205,7 @@ func (c *Charges) DueRefunds(ctx context.Context, now time.Time, limit int) ([]R
 // DeferRefund counts a failed attempt and schedules the next one.
 func (c *Charges) DeferRefund(ctx context.Context, refundID string, at time.Time) error {
 	return c.db.call(ctx, func(ctx context.Context) error {
-		_, err := c.db.sql.ExecContext(ctx, "UPDATE refunds SET attempts = attempts + 1, next_try_at = ? WHERE refund_id = ? AND confirmed_at IS NULL", micro(at), refundID)
+		_, err := c.db.ent.ExecContext(ctx, "UPDATE refunds SET attempts = attempts + 1, next_try_at = ? WHERE refund_id = ? AND confirmed_at IS NULL", micro(at), refundID)
 		return err
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/spillway/spillway/ent"
 	"github.com/spillway/spillway/order"
 )
 
@@ -21,7 +22,7 @@ type LogRow struct {
 // ReadLog reads up to limit rows of the partition's log after the id, oldest first.
 func (s *Stock) ReadLog(ctx context.Context, partition uint8, after int64, limit int) ([]LogRow, error) {
 	return fetch(ctx, s.db, func(ctx context.Context) ([]LogRow, error) {
-		return collect(ctx, s.db.sql, "the log of applied ranges", scanLogRow,
+		return collect(ctx, s.db.ent, "the log of applied ranges", scanLogRow,
 			"SELECT id, applied_at, orders FROM stock_dedup_log WHERE partition_no = ? AND id > ? ORDER BY id LIMIT ?", partition, after, limit)
 	})
 }
@@ -53,7 +54,7 @@ func (d *DeadLetters) Lettered(ctx context.Context, ids []order.ID) ([]order.ID,
 		return nil, nil
 	}
 	return fetch(ctx, d.db, func(ctx context.Context) ([]order.ID, error) {
-		return collect(ctx, d.db.sql, "orders with dead letters", scanValue[order.ID],
+		return collect(ctx, d.db.ent, "orders with dead letters", scanValue[order.ID],
 			"SELECT DISTINCT order_id FROM failed_orders WHERE status = ? AND order_id IN ("+marks(len(ids))+")", append([]any{LetterOpen}, anys(ids)...)...)
 	})
 }
@@ -61,7 +62,7 @@ func (d *DeadLetters) Lettered(ctx context.Context, ids []order.ID) ([]order.ID,
 // InState reads up to limit orders after the place that entered the state before the time, oldest first.
 func (o *Orders) InState(ctx context.Context, state order.State, after Place, before time.Time, limit int) ([]Place, error) {
 	return fetch(ctx, o.db, func(ctx context.Context) ([]Place, error) {
-		return collect(ctx, o.db.sql, fmt.Sprintf("orders that are %s", state), func(r scanner) (p Place, err error) {
+		return collect(ctx, o.db.ent, fmt.Sprintf("orders that are %s", state), func(r scanner) (p Place, err error) {
 			err = r.Scan(&p.At, &p.OrderID)
 			p.At = p.At.UTC()
 			return p, err
@@ -77,7 +78,7 @@ func (o *Orders) Duplicates(ctx context.Context, ids []order.ID) ([]Duplicate, e
 	}
 	return fetch(ctx, o.db, func(ctx context.Context) ([]Duplicate, error) {
 		var out []Duplicate
-		err := each(ctx, o.db.sql, "duplicates", func(r scanner) error {
+		err := each(ctx, o.db.ent, "duplicates", func(r scanner) error {
 			var id order.ID
 			var reason order.CancelReason
 			err := r.Scan(append([]any{&id}, reasonFields(&reason)...)...)
@@ -104,7 +105,7 @@ func (m *Mails) Unsent(ctx context.Context, kind order.MailKind, ids []order.ID,
 		args = append(args, anys(deadKeys)...)
 	}
 	known, err := fetch(ctx, m.db, func(ctx context.Context) ([]order.ID, error) {
-		return collect(ctx, m.db.sql, "mails", scanValue[order.ID], query, args...)
+		return collect(ctx, m.db.ent, "mails", scanValue[order.ID], query, args...)
 	})
 	if err != nil {
 		return nil, err
@@ -118,13 +119,13 @@ func (m *Mails) Unsent(ctx context.Context, kind order.MailKind, ids []order.ID,
 
 // AddAllDue is AddDue for many orders.
 func (m *Mails) AddAllDue(ctx context.Context, kind order.MailKind, ids []order.ID) error {
-	return m.db.tx(ctx, func(ctx context.Context, tx *sql.Tx) error { return m.db.addDueMails(ctx, tx, kind, ids) })
+	return m.db.tx(ctx, func(ctx context.Context, tx *ent.Client) error { return m.db.addDueMails(ctx, tx, kind, ids) })
 }
 
 // CountDue returns how many mails are due, up to limit.
 func (m *Mails) CountDue(ctx context.Context, limit int) (n int, err error) {
 	err = m.db.call(ctx, func(ctx context.Context) error {
-		return m.db.sql.QueryRowContext(ctx, "SELECT COUNT(*) FROM (SELECT 1 FROM due_mails LIMIT ?) due", limit).Scan(&n)
+		return queryRow(ctx, m.db.ent, "SELECT COUNT(*) FROM (SELECT 1 FROM due_mails LIMIT ?) due", limit).Scan(&n)
 	})
 	return n, err
 }

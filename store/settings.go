@@ -20,9 +20,9 @@ func NewSettings(db *DB) *Settings { return &Settings{db: db} }
 func (s *Settings) ShopID(ctx context.Context) (string, error) {
 	id, err := fetch(ctx, s.db, func(ctx context.Context) (id string, err error) {
 		// Of two processes that start at once, one inserts and both read what it inserted.
-		_, err = s.db.sql.ExecContext(ctx, "INSERT INTO settings (name, value) VALUES (?,?)"+s.db.orLeave("settings", "name"), settingShop, rand.Text())
+		_, err = s.db.ent.ExecContext(ctx, "INSERT INTO settings (name, value) VALUES (?,?)"+s.db.orLeave("settings", "name"), settingShop, rand.Text())
 		if err == nil {
-			err = s.db.sql.QueryRowContext(ctx, "SELECT value FROM settings WHERE name = ?", settingShop).Scan(&id)
+			err = queryRow(ctx, s.db.ent, "SELECT value FROM settings WHERE name = ?", settingShop).Scan(&id)
 		}
 		return id, err
 	})

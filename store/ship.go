@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spillway/spillway/ent"
 	"github.com/spillway/spillway/order"
 )
 
@@ -36,7 +37,7 @@ func (o *Orders) ClaimShipping(ctx context.Context, ids []order.ID, lease time.D
 	if len(ids) == 0 {
 		return out, nil
 	}
-	err := o.db.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	err := o.db.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
 		clear(out.Orders) // The transaction may be run again.
 		out.At = micro(time.Now())
 		if err := o.db.claimable(ctx, tx, ids, out.At.Add(-lease), out.Orders); err != nil || len(out.Orders) == 0 {
@@ -56,7 +57,7 @@ func (o *Orders) ClaimShipping(ctx context.Context, ids []order.ID, lease time.D
 var shippable = order.Shipped.Predecessors()
 
 // claimable adds the orders that may be claimed, and locks their rows. The value says whether there is an old claim.
-func (db *DB) claimable(ctx context.Context, tx *sql.Tx, ids []order.ID, before time.Time, out map[order.ID]bool) error {
+func (db *DB) claimable(ctx context.Context, tx *ent.Client, ids []order.ID, before time.Time, out map[order.ID]bool) error {
 	args := append(anys(ids), anys(shippable)...)
 	return each(ctx, tx, "orders to be shipped", func(r scanner) error {
 		var id order.ID
@@ -77,7 +78,7 @@ func (o *Orders) ReleaseShippingClaims(ctx context.Context, ids []order.ID, clai
 	args := append([]any{claimedAt}, anys(slices.Sorted(slices.Values(ids)))...)
 	args = append(args, anys(shippable)...)
 	return o.db.call(ctx, func(ctx context.Context) error {
-		_, err := o.db.sql.ExecContext(ctx, "UPDATE orders SET ship_claimed_at = NULL WHERE ship_claimed_at = ? AND id IN ("+marks(len(ids))+") "+
+		_, err := o.db.ent.ExecContext(ctx, "UPDATE orders SET ship_claimed_at = NULL WHERE ship_claimed_at = ? AND id IN ("+marks(len(ids))+") "+
 			"AND state IN ("+marks(len(shippable))+")", args...)
 		if err != nil {
 			return fmt.Errorf("release %d claims: %w", len(ids), err)
@@ -89,14 +90,14 @@ func (o *Orders) ReleaseShippingClaims(ctx context.Context, ids []order.ID, clai
 // Ship writes the shipments, brings their orders to SHIPPED and notes their mails as due, in batched statements of one transaction. Orders whose
 // state does not allow it, and those that do not exist, are refused and get no row; those that are SHIPPED already stay.
 func (o *Orders) Ship(ctx context.Context, shipments []Shipment) (refused []order.ID, err error) {
-	err = o.db.tx(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
+	err = o.db.tx(ctx, func(ctx context.Context, tx *ent.Client) (err error) {
 		refused, err = o.db.ship(ctx, tx, shipments)
 		return err
 	})
 	return refused, err
 }
 
-func (db *DB) ship(ctx context.Context, tx *sql.Tx, shipments []Shipment) (refused []order.ID, err error) {
+func (db *DB) ship(ctx context.Context, tx *ent.Client, shipments []Shipment) (refused []order.ID, err error) {
 	shipments = slices.Clone(shipments)
 	slices.SortFunc(shipments, func(a, b Shipment) int { return strings.Compare(string(a.OrderID), string(b.OrderID)) })
 	shipments = slices.CompactFunc(shipments, func(a, b Shipment) bool { return a.OrderID == b.OrderID })
@@ -146,7 +147,7 @@ func (o *Orders) MarkShipFailed(ctx context.Context, ids []order.ID) error {
 	args := append([]any{order.ShipFailed, micro(time.Now())}, anys(slices.Sorted(slices.Values(ids)))...)
 	args = append(args, anys(from)...)
 	return o.db.call(ctx, func(ctx context.Context) error {
-		_, err := o.db.sql.ExecContext(ctx, "UPDATE orders SET state = ?, updated_at = ? WHERE id IN ("+marks(len(ids))+") AND state IN ("+marks(len(from))+")", args...)
+		_, err := o.db.ent.ExecContext(ctx, "UPDATE orders SET state = ?, updated_at = ? WHERE id IN ("+marks(len(ids))+") AND state IN ("+marks(len(from))+")", args...)
 		if err != nil {
 			return fmt.Errorf("mark %d orders as SHIP_FAILED: %w", len(ids), err)
 		}
@@ -158,7 +159,7 @@ func (o *Orders) MarkShipFailed(ctx context.Context, ids []order.ID) error {
 func (o *Orders) Shipment(ctx context.Context, id order.ID) (Shipment, error) {
 	s := Shipment{OrderID: id}
 	err := o.db.call(ctx, func(ctx context.Context) error {
-		err := o.db.sql.QueryRowContext(ctx, "SELECT tracking_id, shipped_at FROM shipments WHERE order_id = ?", id).Scan(&s.TrackingID, &s.ShippedAt)
+		err := queryRow(ctx, o.db.ent, "SELECT tracking_id, shipped_at FROM shipments WHERE order_id = ?", id).Scan(&s.TrackingID, &s.ShippedAt)
 		if errors.Is(err, sql.ErrNoRows) {
 			return order.Refuse(order.ErrNotFound, order.ReasonShipmentNotFound, "order %s has no shipment", id)
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/spillway/spillway/ent"
 	"github.com/spillway/spillway/order"
 )
 
@@ -38,7 +39,7 @@ func (s Standing) Cancelled() (reason order.CancelReason, cancelled bool) {
 // Standing reads what SQL knows of an order.
 func (o *Orders) Standing(ctx context.Context, id order.ID) (Standing, error) {
 	return fetch(ctx, o.db, func(ctx context.Context) (s Standing, err error) {
-		if s, err = standing(ctx, o.db.sql, id); err != nil {
+		if s, err = standing(ctx, o.db.ent, id); err != nil {
 			err = fmt.Errorf("read the standing of order %s: %w", id, err)
 		}
 		return s, err
@@ -46,13 +47,13 @@ func (o *Orders) Standing(ctx context.Context, id order.ID) (Standing, error) {
 }
 
 func standing(ctx context.Context, q querier, id order.ID) (s Standing, err error) {
-	err = q.QueryRowContext(ctx, "SELECT state, updated_at, "+reasonColumns+", cancel_reason FROM orders WHERE id = ?", id).
+	err = queryRow(ctx, q, "SELECT state, updated_at, "+reasonColumns+", cancel_reason FROM orders WHERE id = ?", id).
 		Scan(append([]any{&s.State, &s.UpdatedAt}, reasonFields(&s.Reason)...)...)
 	if s.Exists = err == nil; err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return s, err
 	}
 	var at time.Time
-	err = q.QueryRowContext(ctx, "SELECT returned_at, "+reasonColumns+", reason FROM stock_returns WHERE order_id = ?", id).
+	err = queryRow(ctx, q, "SELECT returned_at, "+reasonColumns+", reason FROM stock_returns WHERE order_id = ?", id).
 		Scan(append([]any{&at}, reasonFields(&s.ReturnReason)...)...)
 	if s.Returned = err == nil; err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return s, err
@@ -67,7 +68,7 @@ func standing(ctx context.Context, q querier, id order.ID) (s Standing, err erro
 // MarkPaid brings one pending order to PAID without an event, because Redis has lost the order. It returns order.ErrFailedPrecondition when the
 // order's units are back in stock, so that its charge must be refunded.
 func (o *Orders) MarkPaid(ctx context.Context, ord order.Order, at time.Time) error {
-	return o.db.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	return o.db.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
 		returned, err := returnedAmong(ctx, tx, []order.ID{ord.ID})
 		if err != nil {
 			return err

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/spillway/spillway/ent"
 	"github.com/spillway/spillway/order"
 )
 
@@ -63,7 +64,7 @@ func scanEpoch(r scanner) (Epoch, error) {
 }
 
 func openEpoch(ctx context.Context, q querier, partition uint8) (Epoch, error) {
-	e, err := scanEpoch(q.QueryRowContext(ctx, "SELECT "+epochColumns+" FROM stock_epochs WHERE partition_no = ? AND closed_at IS NULL", partition))
+	e, err := scanEpoch(queryRow(ctx, q, "SELECT "+epochColumns+" FROM stock_epochs WHERE partition_no = ? AND closed_at IS NULL", partition))
 	if errors.Is(err, sql.ErrNoRows) {
 		return Epoch{}, ErrNoEpoch
 	}
@@ -72,13 +73,13 @@ func openEpoch(ctx context.Context, q querier, partition uint8) (Epoch, error) {
 
 // OpenEpoch reads the open epoch; ErrNoEpoch when there was none yet.
 func (s *Stock) OpenEpoch(ctx context.Context, partition uint8) (Epoch, error) {
-	return fetch(ctx, s.db, func(ctx context.Context) (Epoch, error) { return openEpoch(ctx, s.db.sql, partition) })
+	return fetch(ctx, s.db, func(ctx context.Context) (Epoch, error) { return openEpoch(ctx, s.db.ent, partition) })
 }
 
 // EpochAt reads an epoch, open or closed; ErrNoEpoch when there is none of that number.
 func (s *Stock) EpochAt(ctx context.Context, partition uint8, number int64) (Epoch, error) {
 	return fetch(ctx, s.db, func(ctx context.Context) (Epoch, error) {
-		e, err := scanEpoch(s.db.sql.QueryRowContext(ctx, "SELECT "+epochColumns+" FROM stock_epochs WHERE partition_no = ? AND epoch = ?", partition, number))
+		e, err := scanEpoch(queryRow(ctx, s.db.ent, "SELECT "+epochColumns+" FROM stock_epochs WHERE partition_no = ? AND epoch = ?", partition, number))
 		if errors.Is(err, sql.ErrNoRows) {
 			err = ErrNoEpoch
 		}
@@ -93,7 +94,7 @@ func (s *Stock) CloseAndOpen(ctx context.Context, expect int64, next Epoch) (Epo
 	now := micro(time.Now())
 	e := next
 	e.Number, e.LastID, e.OpenedAt = expect+1, startID, now
-	err := s.db.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	err := s.db.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
 		if expect > 0 {
 			err := one(ErrEpochConflict)(tx.ExecContext(ctx,
 				"UPDATE stock_epochs SET closed_at = ? WHERE partition_no = ? AND epoch = ? AND closed_at IS NULL AND durability IN ('', ?)",
@@ -144,16 +145,16 @@ func (s *Stock) snapshot(ctx context.Context, partition uint8, skus []order.SKU)
 	if s.db.isMySQL() {
 		opts.Isolation = sql.LevelRepeatableRead
 	}
-	tx, err := s.db.sql.BeginTx(ctx, opts)
+	tx, err := s.db.ent.BeginTx(ctx, opts)
 	if err != nil {
 		return Epoch{}, nil, err
 	}
-	defer tx.Rollback()
-	e, err := openEpoch(ctx, tx, partition)
+	defer func() { _ = tx.Rollback() }() // It only reads.
+	e, err := openEpoch(ctx, tx.Client(), partition)
 	if err != nil {
 		return Epoch{}, nil, err
 	}
-	units, err := unitsOf(ctx, tx, skus)
+	units, err := unitsOf(ctx, tx.Client(), skus)
 	return e, units, err
 }
 
@@ -185,7 +186,7 @@ type Adjustment struct {
 func (s *Stock) FindAdjustment(ctx context.Context, id string) (Adjustment, error) {
 	a := Adjustment{ID: id}
 	err := s.db.call(ctx, func(ctx context.Context) error {
-		err := s.db.sql.QueryRowContext(ctx, "SELECT sku, delta, reason, actor, created_at FROM stock_adjustments WHERE adjustment_id = ?", id).
+		err := queryRow(ctx, s.db.ent, "SELECT sku, delta, reason, actor, created_at FROM stock_adjustments WHERE adjustment_id = ?", id).
 			Scan(&a.SKU, &a.Delta, &a.Reason, &a.Actor, &a.At)
 		if errors.Is(err, sql.ErrNoRows) {
 			return order.ErrNotFound

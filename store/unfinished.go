@@ -19,7 +19,7 @@ type Unfinished struct {
 func (o *Orders) Unfinished(ctx context.Context) (Unfinished, error) {
 	return fetch(ctx, o.db, func(ctx context.Context) (u Unfinished, err error) {
 		counts := map[order.State]*int{order.Pending: &u.Pending, order.Paid: &u.Paid, order.ShipFailed: &u.ShipFailed}
-		err = each(ctx, o.db.sql, "the number of unfinished orders", func(r scanner) error {
+		err = each(ctx, o.db.ent, "the number of unfinished orders", func(r scanner) error {
 			var state order.State
 			var n int
 			err := r.Scan(&state, &n)
@@ -27,7 +27,7 @@ func (o *Orders) Unfinished(ctx context.Context) (Unfinished, error) {
 			return err
 		}, "SELECT state, COUNT(*) FROM orders WHERE state IN (?,?,?) GROUP BY state", order.Pending, order.Paid, order.ShipFailed)
 		if err == nil {
-			err = o.db.sql.QueryRowContext(ctx, "SELECT (SELECT COUNT(*) FROM due_mails), (SELECT COUNT(*) FROM failed_orders WHERE status = ?)",
+			err = queryRow(ctx, o.db.ent, "SELECT (SELECT COUNT(*) FROM due_mails), (SELECT COUNT(*) FROM failed_orders WHERE status = ?)",
 				LetterOpen).Scan(&u.MailsDue, &u.DeadLetters)
 		}
 		if err != nil {
