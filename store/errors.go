@@ -12,6 +12,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 	"modernc.org/sqlite"
 
+	"github.com/spillway/spillway/ent"
 	"github.com/spillway/spillway/order"
 )
 
@@ -79,7 +80,7 @@ func sqliteCode(err error) int {
 // IsRowError says whether an error is due to the content of a row rather than to the server. The caller then writes row
 // by row, so that a bad one costs only itself (I10).
 func IsRowError(err error) bool {
-	if errors.Is(err, ErrRow) || slices.Contains(mysqlRowErrors, mysqlCode(err)) {
+	if errors.Is(err, ErrRow) || ent.IsValidationError(err) || slices.Contains(mysqlRowErrors, mysqlCode(err)) {
 		return true
 	}
 	code := sqliteCode(err) & primaryCodeMask

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/spillway/spillway/order"
@@ -127,4 +128,19 @@ func TestProducts_MaxPerCustomer(t *testing.T) {
 			want(0)
 		})
 	}
+}
+
+// TestProducts_LengthIsInCharacters: a name may have 200 characters, however many bytes each takes.
+func TestProducts_LengthIsInCharacters(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *store.DB) {
+		products := store.NewProducts(db)
+		p := store.Product{SKU: "A", Name: strings.Repeat("ä", 200), Price: order.Money{Currency: "EUR", Amount: 100}}
+		if err := products.Create(t.Context(), p, "test"); err != nil {
+			t.Fatal(err)
+		}
+		p.Name += "ä"
+		if err := products.Update(t.Context(), p, []store.ProductField{store.ProductName}); !store.IsRowError(err) {
+			t.Errorf("a name of 201 characters: %v; want a row error", err)
+		}
+	})
 }

@@ -13,10 +13,10 @@ type cancelReason struct{ mixin.Schema }
 func (cancelReason) Fields() []ent.Field {
 	return []ent.Field{
 		// One of order.CancelCodes.
-		field.String("cancel_code").MaxLen(32).Default(""),
+		field.String("cancel_code").MaxRuneLen(32).Default(""),
 		// The order that the idempotency key belongs to.
-		field.String("duplicate_of").MaxLen(26).Default("").SchemaType(asciiVarID).Annotations(binary()),
+		field.String("duplicate_of").MaxRuneLen(26).Default("").SchemaType(asciiVarID).Annotations(binary()),
 		// The payment provider's code.
-		field.String("decline_code").MaxLen(64).Default(""),
+		field.String("decline_code").MaxRuneLen(64).Default(""),
 	}
 }

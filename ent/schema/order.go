@@ -24,26 +24,26 @@ func (Order) Annotations() []schema.Annotation {
 // Fields of an order. Amounts are in minor units of the currency.
 func (Order) Fields() []ent.Field {
 	return []ent.Field{
-		field.String("id").MaxLen(26).SchemaType(asciiID).Annotations(binary()),
-		field.String("customer_id").MaxLen(64).Annotations(binary()),
+		field.String("id").MaxRuneLen(26).SchemaType(asciiID).Annotations(binary()),
+		field.String("customer_id").MaxRuneLen(64).Annotations(binary()),
 		field.Int8("state").SchemaType(tiny),
-		field.String("currency").MaxLen(3).SchemaType(code3),
+		field.String("currency").MaxRuneLen(3).SchemaType(code3),
 		field.Int64("items_total"),
 		field.Int64("shipping_total"),
 		field.Int64("total"),
-		field.String("email").MaxLen(254),
-		field.String("ship_name").MaxLen(200),
-		field.String("ship_street").MaxLen(200),
-		field.String("ship_city").MaxLen(100),
-		field.String("ship_region").MaxLen(100),
-		field.String("ship_postal_code").MaxLen(20),
-		field.String("ship_country").MaxLen(2),
-		field.String("tracking_id").MaxLen(64),
+		field.String("email").MaxRuneLen(254),
+		field.String("ship_name").MaxRuneLen(200),
+		field.String("ship_street").MaxRuneLen(200),
+		field.String("ship_city").MaxRuneLen(100),
+		field.String("ship_region").MaxRuneLen(100),
+		field.String("ship_postal_code").MaxRuneLen(20),
+		field.String("ship_country").MaxRuneLen(2),
+		field.String("tracking_id").MaxRuneLen(64),
 		// Null once the key turned out to belong to another order.
-		field.String("idempotency_key").MaxLen(128).Optional().Nillable().Annotations(binary()),
+		field.String("idempotency_key").MaxRuneLen(128).Optional().Nillable().Annotations(binary()),
 		field.Bytes("fingerprint").MaxLen(32),
 		// Why it was cancelled, for people.
-		field.String("cancel_reason").MaxLen(255),
+		field.String("cancel_reason").MaxRuneLen(255),
 		field.Time("created_at").SchemaType(micros),
 		field.Time("updated_at").SchemaType(micros),
 		// Until when a pending order without a card can be paid; null for one with a card.
@@ -76,9 +76,9 @@ func (OrderItem) Annotations() []schema.Annotation {
 func (OrderItem) Fields() []ent.Field {
 	return []ent.Field{
 		field.Int64("id"),
-		field.String("order_id").MaxLen(26).SchemaType(asciiID).Annotations(binary()),
-		field.String("sku").MaxLen(64).Annotations(binary()),
-		field.String("name").MaxLen(200),
+		field.String("order_id").MaxRuneLen(26).SchemaType(asciiID).Annotations(binary()),
+		field.String("sku").MaxRuneLen(64).Annotations(binary()),
+		field.String("name").MaxRuneLen(200),
 		field.Int("quantity"),
 		field.Int64("unit_price"),
 	}
@@ -104,15 +104,15 @@ func (OrderCancellation) Annotations() []schema.Annotation {
 // Fields of a cancellation.
 func (OrderCancellation) Fields() []ent.Field {
 	return []ent.Field{
-		field.String("id").StorageKey("order_id").MaxLen(26).SchemaType(asciiID).Annotations(binary()),
+		field.String("id").StorageKey("order_id").MaxRuneLen(26).SchemaType(asciiID).Annotations(binary()),
 		// Why, for people.
-		field.String("reason").MaxLen(255),
-		field.String("actor").MaxLen(64),
+		field.String("reason").MaxRuneLen(255),
+		field.String("actor").MaxRuneLen(64),
 		// What goes back to stock, "SKU:UNITS,..."; empty for nothing.
-		field.String("units").MaxLen(10000).SchemaType(text),
+		field.String("units").MaxRuneLen(10000).SchemaType(text),
 		// What was given back, in minor units; 0 when nothing had been taken.
 		field.Int64("refund_amount"),
-		field.String("refund_currency").MaxLen(3),
+		field.String("refund_currency").MaxRuneLen(3),
 		field.Int("attempts"),
 		field.Time("next_try_at").SchemaType(micros),
 		field.Time("created_at").SchemaType(micros),

@@ -18,12 +18,12 @@ func (Charge) Annotations() []schema.Annotation {
 // Fields of a charge.
 func (Charge) Fields() []ent.Field {
 	return []ent.Field{
-		field.String("id").StorageKey("order_id").MaxLen(26).SchemaType(asciiID).Annotations(binary()),
-		field.String("charge_id").MaxLen(26).SchemaType(asciiID).Annotations(binary()).Unique(),
+		field.String("id").StorageKey("order_id").MaxRuneLen(26).SchemaType(asciiID).Annotations(binary()),
+		field.String("charge_id").MaxRuneLen(26).SchemaType(asciiID).Annotations(binary()).Unique(),
 		field.Int8("state").SchemaType(tiny),
 		field.Int64("amount"),
-		field.String("currency").MaxLen(3),
-		field.String("decline_code").MaxLen(64),
+		field.String("currency").MaxRuneLen(3),
+		field.String("decline_code").MaxRuneLen(64),
 		field.Time("created_at").SchemaType(micros),
 		field.Time("updated_at").SchemaType(micros),
 		// When the charge was forbidden, or a forbidden one was last asked for.
@@ -52,16 +52,16 @@ func (Refund) Annotations() []schema.Annotation {
 // Fields of a refund.
 func (Refund) Fields() []ent.Field {
 	return []ent.Field{
-		field.String("id").StorageKey("refund_id").MaxLen(26).SchemaType(asciiID).Annotations(binary()),
-		field.String("order_id").MaxLen(26).SchemaType(asciiID).Annotations(binary()),
+		field.String("id").StorageKey("refund_id").MaxRuneLen(26).SchemaType(asciiID).Annotations(binary()),
+		field.String("order_id").MaxRuneLen(26).SchemaType(asciiID).Annotations(binary()),
 		field.Int64("amount"),
-		field.String("currency").MaxLen(3).SchemaType(code3),
-		field.String("reason").MaxLen(200),
+		field.String("currency").MaxRuneLen(3).SchemaType(code3),
+		field.String("reason").MaxRuneLen(200),
 		field.Time("created_at").SchemaType(micros),
 		// Who asked for it: an operator, or empty for the shop itself.
-		field.String("actor").MaxLen(64).Default(""),
+		field.String("actor").MaxRuneLen(64).Default(""),
 		// The operator's idempotency key; null for a refund of the shop itself.
-		field.String("request_key").MaxLen(128).Optional().Nillable().Annotations(binary()),
+		field.String("request_key").MaxRuneLen(128).Optional().Nillable().Annotations(binary()),
 		// When the provider confirmed it.
 		field.Time("confirmed_at").SchemaType(micros).Optional().Nillable(),
 		// How often the provider was asked in vain.

@@ -18,12 +18,12 @@ func (Product) Annotations() []schema.Annotation {
 // Fields of a product.
 func (Product) Fields() []ent.Field {
 	return []ent.Field{
-		field.String("id").StorageKey("sku").MaxLen(64).Annotations(binary()),
-		field.String("name").MaxLen(200),
-		field.String("description").MaxLen(4000).SchemaType(text),
-		field.String("picture").MaxLen(500),
+		field.String("id").StorageKey("sku").MaxRuneLen(64).Annotations(binary()),
+		field.String("name").MaxRuneLen(200),
+		field.String("description").MaxRuneLen(4000).SchemaType(text),
+		field.String("picture").MaxRuneLen(500),
 		field.Int64("price_minor"),
-		field.String("currency").MaxLen(3).SchemaType(code3),
+		field.String("currency").MaxRuneLen(3).SchemaType(code3),
 		field.JSON("categories", []string{}),
 		field.Int64("stock"),
 		field.Time("created_at").SchemaType(micros),
@@ -44,11 +44,11 @@ func (StockAdjustment) Annotations() []schema.Annotation { return table("stock_a
 // Fields of an adjustment.
 func (StockAdjustment) Fields() []ent.Field {
 	return []ent.Field{
-		field.String("id").StorageKey("adjustment_id").MaxLen(140).Annotations(binary()),
-		field.String("sku").MaxLen(64).Annotations(binary()),
+		field.String("id").StorageKey("adjustment_id").MaxRuneLen(140).Annotations(binary()),
+		field.String("sku").MaxRuneLen(64).Annotations(binary()),
 		field.Int64("delta"),
-		field.String("reason").MaxLen(200),
-		field.String("actor").MaxLen(64),
+		field.String("reason").MaxRuneLen(200),
+		field.String("actor").MaxRuneLen(64),
 		field.Time("created_at").SchemaType(micros),
 	}
 }

@@ -15,7 +15,7 @@ func (Setting) Annotations() []schema.Annotation { return table("settings", nil)
 // Fields of a setting.
 func (Setting) Fields() []ent.Field {
 	return []ent.Field{
-		field.String("id").StorageKey("name").MaxLen(64).Annotations(binary()),
-		field.String("value").MaxLen(255),
+		field.String("id").StorageKey("name").MaxRuneLen(64).Annotations(binary()),
+		field.String("value").MaxRuneLen(255),
 	}
 }

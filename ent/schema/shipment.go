@@ -16,8 +16,8 @@ func (Shipment) Annotations() []schema.Annotation { return table("shipments", ni
 // Fields of a shipment.
 func (Shipment) Fields() []ent.Field {
 	return []ent.Field{
-		field.String("id").StorageKey("order_id").MaxLen(26).SchemaType(asciiID).Annotations(binary()),
-		field.String("tracking_id").MaxLen(64),
+		field.String("id").StorageKey("order_id").MaxRuneLen(26).SchemaType(asciiID).Annotations(binary()),
+		field.String("tracking_id").MaxRuneLen(64),
 		field.Time("shipped_at").SchemaType(micros),
 		field.Time("created_at").SchemaType(micros),
 	}
@@ -33,8 +33,8 @@ func (SentMail) Annotations() []schema.Annotation { return table("sent_mails", n
 func (SentMail) Fields() []ent.Field {
 	return []ent.Field{
 		field.Int64("id"),
-		field.String("order_id").MaxLen(26).SchemaType(asciiID).Annotations(binary()),
-		field.String("kind").MaxLen(32),
+		field.String("order_id").MaxRuneLen(26).SchemaType(asciiID).Annotations(binary()),
+		field.String("kind").MaxRuneLen(32),
 		field.Time("sent_at").SchemaType(micros),
 	}
 }
@@ -53,18 +53,18 @@ func (FailedOrder) Fields() []ent.Field {
 	return []ent.Field{
 		field.Int64("id"),
 		// The same failure again is the same letter.
-		field.String("dedup_key").MaxLen(191).Annotations(binary()).Unique(),
-		field.String("source").MaxLen(64),
-		field.String("order_id").MaxLen(64),
-		field.String("reason").MaxLen(2000).SchemaType(text),
+		field.String("dedup_key").MaxRuneLen(191).Annotations(binary()).Unique(),
+		field.String("source").MaxRuneLen(64),
+		field.String("order_id").MaxRuneLen(64),
+		field.String("reason").MaxRuneLen(2000).SchemaType(text),
 		field.Bytes("payload").SchemaType(blob),
-		field.String("trace_id").MaxLen(64),
+		field.String("trace_id").MaxRuneLen(64),
 		field.Int("attempts"),
-		field.String("status").MaxLen(16),
+		field.String("status").MaxRuneLen(16),
 		field.Time("created_at").SchemaType(micros),
 		field.Time("updated_at").SchemaType(micros),
 		// The full name of the payload's protobuf message, or "journal_entry".
-		field.String("payload_type").MaxLen(64).Default(""),
+		field.String("payload_type").MaxRuneLen(64).Default(""),
 	}
 }
 
@@ -84,9 +84,9 @@ func (FailedOrderAction) Fields() []ent.Field {
 	return []ent.Field{
 		field.Int64("id"),
 		field.Int64("failed_order_id"),
-		field.String("action").MaxLen(16),
-		field.String("actor").MaxLen(64),
-		field.String("detail").MaxLen(2000).SchemaType(text),
+		field.String("action").MaxRuneLen(16),
+		field.String("actor").MaxRuneLen(64),
+		field.String("detail").MaxRuneLen(2000).SchemaType(text),
 		field.Time("created_at").SchemaType(micros),
 	}
 }
@@ -106,8 +106,8 @@ func (DueMail) Annotations() []schema.Annotation { return table("due_mails", nil
 func (DueMail) Fields() []ent.Field {
 	return []ent.Field{
 		field.Int64("id"),
-		field.String("order_id").MaxLen(26).SchemaType(asciiID).Annotations(binary()),
-		field.String("kind").MaxLen(32),
+		field.String("order_id").MaxRuneLen(26).SchemaType(asciiID).Annotations(binary()),
+		field.String("kind").MaxRuneLen(32),
 		field.Int("attempts"),
 		field.Time("next_try_at").SchemaType(micros),
 		field.Time("created_at").SchemaType(micros),

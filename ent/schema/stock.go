@@ -19,15 +19,15 @@ func (StockEpoch) Fields() []ent.Field {
 		field.Int16("partition_no"),
 		field.Int64("epoch"),
 		// The Redis history on which the epoch was opened: the instance's run_id and its replication id, "RUN_ID/REPLID".
-		field.String("run_id").MaxLen(128),
+		field.String("run_id").MaxRuneLen(128),
 		// The id of the last journal entry that products.stock includes.
-		field.String("last_id").MaxLen(41),
+		field.String("last_id").MaxRuneLen(41),
 		field.Time("opened_at").SchemaType(micros),
 		field.Time("closed_at").SchemaType(micros).Optional().Nillable(),
 		// When the orders that were lost with this closed epoch had all been found.
 		field.Time("reconciled_at").SchemaType(micros).Optional().Nillable(),
 		// What an answer promises in this epoch: "journal" or "sql". Empty in epochs of versions that did not record it.
-		field.String("durability").MaxLen(16).Default(""),
+		field.String("durability").MaxRuneLen(16).Default(""),
 		// When Redis last came back without data that SQL has, so that idempotency records from before may be missing there.
 		field.Time("records_lost_at").SchemaType(micros).Optional().Nillable(),
 	}
@@ -51,9 +51,9 @@ func (StockDedupLog) Fields() []ent.Field {
 		field.Int16("partition_no"),
 		field.Int64("epoch"),
 		// The id of the last entry before the range: where the flusher stood. Null in ranges of versions that did not record it.
-		field.String("prev_id").MaxLen(41).Optional().Nillable(),
-		field.String("first_id").MaxLen(41),
-		field.String("last_id").MaxLen(41),
+		field.String("prev_id").MaxRuneLen(41).Optional().Nillable(),
+		field.String("first_id").MaxRuneLen(41),
+		field.String("last_id").MaxRuneLen(41),
 		field.Int("entries"),
 		field.Time("applied_at").SchemaType(micros),
 		// Whose stock the range took or gave back, a line an entry: "ORDER SKU:UNITS,...", units negative when taken. Null when
@@ -80,12 +80,12 @@ func (StockReturn) Annotations() []schema.Annotation { return table("stock_retur
 // Fields of a return.
 func (StockReturn) Fields() []ent.Field {
 	return []ent.Field{
-		field.String("id").StorageKey("order_id").MaxLen(26).SchemaType(asciiID).Annotations(binary()),
+		field.String("id").StorageKey("order_id").MaxRuneLen(26).SchemaType(asciiID).Annotations(binary()),
 		// The journal entry that gave them back; epoch 0 for returns of versions that did not record it.
 		field.Int64("epoch"),
-		field.String("entry_id").MaxLen(41),
+		field.String("entry_id").MaxRuneLen(41),
 		// Why the order was cancelled, for people.
-		field.String("reason").MaxLen(255),
+		field.String("reason").MaxRuneLen(255),
 		field.Time("returned_at").SchemaType(micros),
 	}
 }
