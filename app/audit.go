@@ -10,8 +10,9 @@ import (
 
 	"github.com/spillway/spillway/audit"
 	"github.com/spillway/spillway/gateway"
+	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
-	"github.com/spillway/spillway/stock"
+	"github.com/spillway/spillway/redisconn"
 	"github.com/spillway/spillway/store"
 	"github.com/spillway/spillway/telemetry"
 )
@@ -103,12 +104,12 @@ func (c AuditRun) open() (o audit.Options, closeAll func() error, err error) {
 		return errors.Join(errs...)
 	}
 	if c.Drained && !c.Redis.embedded() {
-		r, err := stock.Connect(c.Redis.stock())
+		r, err := redisconn.Connect(c.Redis.stock())
 		if err != nil {
 			return o, closeAll, err
 		}
 		closers = append(closers, func() error { r.Close(); return nil })
-		o.Counters = anyRedisCounters{redisCounters{r, stock.Keys{Namespace: c.Redis.Namespace, Partition: partition}}}
+		o.Counters = anyRedisCounters{redisCounters{r, journal.Keys{Namespace: c.Redis.Namespace, Partition: partition}}}
 	}
 	if c.ProviderFile != "" {
 		p, err := gateway.NewSimulatedIn(c.ProviderFile)

@@ -6,14 +6,16 @@ import (
 
 	"github.com/spillway/spillway/audit"
 	"github.com/spillway/spillway/gateway"
+	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/redisconn"
 	"github.com/spillway/spillway/stock"
 )
 
 // redisCounters lets the audit read the counters of a Redis that this process may use.
 type redisCounters struct {
-	redis *stock.Redis
-	keys  stock.Keys
+	redis *redisconn.Conn
+	keys  journal.Keys
 }
 
 // Counters reads the counters of the epoch.

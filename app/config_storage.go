@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 	"regexp"
 
-	"github.com/spillway/spillway/stock"
+	"github.com/spillway/spillway/redisconn"
 )
 
 // SQLConfig locates the SQL database.
@@ -60,8 +60,8 @@ func (c RedisConfig) validate() error {
 	return errors.Join(errs...)
 }
 
-func (c RedisConfig) stock() stock.RedisConfig {
-	cfg := stock.RedisConfig{Addr: c.Addr, Username: c.Username, Password: c.Password}
+func (c RedisConfig) stock() redisconn.Config {
+	cfg := redisconn.Config{Addr: c.Addr, Username: c.Username, Password: c.Password}
 	if c.TLS {
 		cfg.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
 	}

@@ -11,8 +11,9 @@ import (
 	"github.com/alicebob/miniredis/v2"
 
 	"github.com/spillway/spillway/gateway"
+	"github.com/spillway/spillway/journal"
+	"github.com/spillway/spillway/redisconn"
 	"github.com/spillway/spillway/stock"
-	"github.com/spillway/spillway/stocksql"
 	"github.com/spillway/spillway/store"
 	"github.com/spillway/spillway/workers"
 )
@@ -22,13 +23,13 @@ type parts struct {
 	log      *slog.Logger
 	policies gateway.Policies
 	db       *store.DB
-	redis    *stock.Redis
-	keys     stock.Keys
-	epochs   *stock.Epochs
+	redis    *redisconn.Conn
+	keys     journal.Keys
+	epochs   *journal.Epochs
 	stock    *stock.Stock
-	journal  *stock.Journal
-	changes  *stock.Changes
-	progress *stock.Progress
+	journal  *journal.Journal
+	changes  *journal.Changes
+	progress *journal.Progress
 	flush    workers.FlushConfig
 
 	background sync.WaitGroup
@@ -39,7 +40,7 @@ type parts struct {
 const partition = 0
 
 func openParts(ctx context.Context, sql SQLConfig, redis RedisConfig, orders OrderConfig, log *slog.Logger) (p *parts, err error) {
-	p = &parts{log: log, policies: gateway.NewPolicies(gateway.DefaultPolicies()), progress: stock.NewProgress()}
+	p = &parts{log: log, policies: gateway.NewPolicies(gateway.DefaultPolicies()), progress: journal.NewProgress()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.close())
@@ -58,13 +59,15 @@ func openParts(ctx context.Context, sql SQLConfig, redis RedisConfig, orders Ord
 	p.flush = workers.DefaultFlushConfig()
 	p.flush.Partition, p.flush.Durability = partition, orders.durability(recorded, redis.embedded())
 	p.flush.WithOrders = p.flush.Durability == store.DurabilitySQL
-	p.keys = stock.Keys{Namespace: redis.Namespace, Partition: partition}
+	p.keys = journal.Keys{Namespace: redis.Namespace, Partition: partition}
 	breaker := p.policies[gateway.Redis]
-	p.journal = stock.NewJournal(p.keys, p.redis, p.policies[gateway.Journal])
-	p.changes = stock.NewChanges(p.keys, p.redis, breaker)
-	books := stocksql.New(p.db)
-	p.epochs = stock.NewEpochs(p.keys, p.redis, books, p.flusher().Drain, p.flush.Durability, log)
-	p.stock = stock.New(p.keys, p.redis, p.epochs, books, orders.limits(redis.embedded()), breaker)
+	p.journal = journal.New(p.keys, p.redis, p.policies[gateway.Journal])
+	p.changes = journal.NewChanges(p.keys, p.redis, breaker)
+	inSQL := store.NewStock(p.db)
+	p.epochs = journal.NewEpochs(journal.EpochsConfig{
+		Keys: p.keys, Conn: p.redis, Store: inSQL, Drain: p.flusher().Drain, Rewind: stock.Rewind(p.keys), Durability: p.flush.Durability, Log: log,
+	})
+	p.stock = stock.New(p.keys, p.redis, p.epochs, inSQL, orders.limits(redis.embedded()), breaker)
 	err = p.firstEpoch(ctx)
 	return p, err
 }
@@ -100,9 +103,9 @@ func (p *parts) openRedis(ctx context.Context, cfg RedisConfig) error {
 		}
 		p.closers = append(p.closers, func() error { m.Close(); return nil })
 		p.keepTime(m)
-		rc = stock.RedisConfig{Addr: m.Addr(), Embedded: true}
+		rc = redisconn.Config{Addr: m.Addr(), Embedded: true}
 	}
-	r, err := stock.Connect(rc)
+	r, err := redisconn.Connect(rc)
 	if err != nil {
 		return err
 	}
@@ -133,7 +136,7 @@ func (p *parts) keepTime(m *miniredis.Miniredis) {
 // unavailable is waited for in the background, while /readyz and every order say so.
 func (p *parts) firstEpoch(ctx context.Context) error {
 	err := p.epochs.Check(ctx)
-	if errors.Is(err, stock.ErrEviction) || errors.Is(err, stock.ErrDurability) {
+	if errors.Is(err, redisconn.ErrEviction) || errors.Is(err, journal.ErrDurability) {
 		return err
 	}
 	if err != nil {
@@ -145,7 +148,7 @@ func (p *parts) firstEpoch(ctx context.Context) error {
 // flusher makes a stock flusher: each goroutine needs its own.
 func (p *parts) flusher() *workers.StockFlusher {
 	return workers.NewStockFlusher(p.flush, p.journal, store.NewStock(p.db), p.progress, p.log).Distrusting(func(epoch int64) {
-		p.epochs.Distrust(epoch)
+		p.epochs.Invalidate(epoch)
 	})
 }
 

@@ -13,7 +13,7 @@ import (
 	"github.com/spillway/spillway/queue"
 	"github.com/spillway/spillway/queue/redisstream"
 	"github.com/spillway/spillway/queue/rocketmq"
-	"github.com/spillway/spillway/stock"
+	"github.com/spillway/spillway/redisconn"
 	"github.com/spillway/spillway/store"
 )
 
@@ -48,7 +48,7 @@ const groupDrain = "dead-letters"
 const closeTimeout = 10 * time.Second
 
 // openQueue makes the broker that the configuration names, with the defect that it names.
-func openQueue(cfg QueueConfig, redis *stock.Redis, namespace string, log *slog.Logger) (queue.Broker, error) {
+func openQueue(cfg QueueConfig, redis *redisconn.Conn, namespace string, log *slog.Logger) (queue.Broker, error) {
 	b, err := connectQueue(cfg, redis, namespace, log)
 	if err != nil || cfg.Drop == "" {
 		return b, err
@@ -70,7 +70,7 @@ func (c QueueConfig) drop() (group string, nth int64, err error) {
 	return group, nth, nil
 }
 
-func connectQueue(cfg QueueConfig, redis *stock.Redis, namespace string, log *slog.Logger) (queue.Broker, error) {
+func connectQueue(cfg QueueConfig, redis *redisconn.Conn, namespace string, log *slog.Logger) (queue.Broker, error) {
 	if cfg.RocketMQ != "" {
 		b, err := rocketmq.New(rocketmq.Config{Endpoint: cfg.RocketMQ, Log: log})
 		if err != nil {

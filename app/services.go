@@ -12,9 +12,9 @@ import (
 	"github.com/spillway/spillway/catalog"
 	"github.com/spillway/spillway/currency"
 	"github.com/spillway/spillway/gateway"
+	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/server"
-	"github.com/spillway/spillway/stock"
 	"github.com/spillway/spillway/store"
 	"github.com/spillway/spillway/workers"
 )
@@ -82,7 +82,7 @@ func newAPI(p *parts, c Config, tokens *auth.Tokens) (*api, error) {
 		Orders: rows, Durable: durability{p: p, sql: sqlDurable}, Reader: changing, Log: p.log, Partition: partition,
 		Paying: server.NewChargeSlots(charges), PayWithin: payWithin, Now: time.Now,
 	}
-	a.hub = server.NewHub(server.DefaultHubConfig(), stock.NewTail(p.journal, p.epochs), p.stock, read, p.log)
+	a.hub = server.NewHub(server.DefaultHubConfig(), journal.NewTail(p.journal, p.epochs), p.stock, read, p.log)
 	a.services = server.Services{
 		Session: server.Session{Tokens: tokens},
 		Catalog: server.Catalog{Products: store.NewProducts(p.db.Reads()), Cache: browsing, Available: p.stock, Rates: rates, Adjuster: server.Adjustments{
@@ -164,7 +164,7 @@ type durability struct {
 const pollSQL = 50 * time.Millisecond
 
 // Wait returns when the place is durable.
-func (d durability) Wait(ctx context.Context, place stock.Position, id order.ID) error {
+func (d durability) Wait(ctx context.Context, place journal.Offset, id order.ID) error {
 	if !d.sql {
 		return nil
 	}
@@ -172,17 +172,17 @@ func (d durability) Wait(ctx context.Context, place stock.Position, id order.ID)
 }
 
 // inSQL returns when SQL includes the place, whichever process flushes.
-func (d durability) inSQL(ctx context.Context, place stock.Position) error {
+func (d durability) inSQL(ctx context.Context, place journal.Offset) error {
 	st := store.NewStock(d.p.db)
 	for {
 		e, err := st.EpochAt(ctx, partition, place.Epoch)
 		switch {
 		case err != nil:
 			return err
-		case stock.CompareIDs(e.LastID, place.ID) >= 0:
+		case journal.CompareIDs(e.LastID, place.ID) >= 0:
 			return nil
 		case e.Closed:
-			return errors.Join(stock.ErrEpochPassed, order.ErrUnavailable)
+			return errors.Join(journal.ErrEpochPassed, order.ErrUnavailable)
 		}
 		wait, cancel := context.WithTimeout(ctx, pollSQL)
 		err = d.p.progress.Wait(wait, place, "")

@@ -6,13 +6,14 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/store"
 )
 
 // countersMatchSQL compares the counters in Redis with the stock in SQL. They are equal only after SQL has applied the
 // whole journal, so the rule is checked only for a drained shop. A counter that is not loaded is correct.
 func countersMatchSQL(ctx context.Context, b *snapshot, report func(store.Flaw)) (int64, error) {
-	i := slices.IndexFunc(b.epochs, func(e store.Epoch) bool { return !e.Closed })
+	i := slices.IndexFunc(b.epochs, func(e journal.Epoch) bool { return !e.Closed })
 	if i < 0 {
 		return 0, nil
 	}

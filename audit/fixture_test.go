@@ -14,6 +14,7 @@ import (
 	_ "modernc.org/sqlite"
 
 	"github.com/spillway/spillway/audit"
+	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/store"
 	"github.com/spillway/spillway/test/realparts"
@@ -189,7 +190,7 @@ func (w *fixture) populate() {
 			SKU: sku, Name: "x", Price: order.Money{Currency: "EUR", Amount: 1}, Stock: n,
 		}, "test"))
 	}
-	_, err := w.stock.CloseAndOpen(ctx, 0, store.Epoch{Instance: "run1", Durability: store.DurabilityJournal})
+	_, err := w.stock.NextEpoch(ctx, 0, journal.Epoch{Instance: "run1", Durability: store.DurabilityJournal})
 	w.must(err)
 	w.exec("UPDATE stock_epochs SET opened_at = " + old)
 

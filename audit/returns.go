@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/store"
 )
@@ -31,7 +32,7 @@ func (b *snapshot) checkReturns(id order.ID, recorded map[order.ID]store.StockRe
 // recordsReturns reports whether the epoch was opened by a version that records returns: those versions record the
 // durability too.
 func (b *snapshot) recordsReturns(key epochKey) bool {
-	return slices.ContainsFunc(b.epochs, func(e store.Epoch) bool {
+	return slices.ContainsFunc(b.epochs, func(e journal.Epoch) bool {
 		return e.Partition == key.partition && e.Number == key.number && e.Durability != ""
 	})
 }

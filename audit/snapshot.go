@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/store"
 )
@@ -93,7 +94,7 @@ type snapshot struct {
 	returning  map[order.ID][]order.Delta
 	unreadable []store.Flaw
 	log        journalLog
-	epochs     []store.Epoch
+	epochs     []journal.Epoch
 	// repeatedReturns are orders with units that returned more than once, or could do so again, by the log.
 	repeatedReturns []store.Flaw
 	// counters reads Redis, and statement is the provider's; nil if the options have none.

@@ -3,6 +3,7 @@ package order
 import (
 	"fmt"
 	"slices"
+	"time"
 )
 
 // State is the state of an order. SQL and Redis store its number, which has no rank: only the table of transitions
@@ -33,6 +34,14 @@ var transitions = map[State][]State{
 	ShipFailed: {Shipped, Cancelled},
 	Shipped:    {},
 	Cancelled:  {},
+}
+
+// Status is the state of an order, why it is in it, and since when.
+type Status struct {
+	State State
+	// Reason is why it was cancelled; zero in other states.
+	Reason CancelReason
+	At     time.Time
 }
 
 var stateNames = map[State]string{

@@ -6,9 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
-	"github.com/spillway/spillway/stock"
-	"github.com/spillway/spillway/store"
 )
 
 // adjustWait bounds how long an adjustment waits for SQL: many batches of the flusher.
@@ -18,21 +17,21 @@ const adjustWait = 10 * time.Second
 // durability of orders is. An operator must not be told of units that a wiped Redis forgets.
 type Adjustments struct {
 	Counters interface {
-		Adjust(ctx context.Context, a stock.Adjustment) (stock.Position, int64, error)
+		Adjust(ctx context.Context, a order.Adjustment) (journal.Offset, int64, error)
 	}
 	Book interface {
-		FindAdjustment(ctx context.Context, id string) (store.Adjustment, error)
+		FindAdjustment(ctx context.Context, id string) (order.Adjustment, error)
 	}
 	Available Availability
 	// InSQL returns when SQL includes the place.
-	InSQL func(ctx context.Context, place stock.Position) error
+	InSQL func(ctx context.Context, place journal.Offset) error
 }
 
 // Adjust makes the adjustment once: SQL knows those that Redis has forgotten.
-func (a Adjustments) Adjust(ctx context.Context, adj stock.Adjustment) (int64, error) {
+func (a Adjustments) Adjust(ctx context.Context, adj order.Adjustment) (int64, error) {
 	done, err := a.Book.FindAdjustment(ctx, adj.ID)
 	switch {
-	case err == nil && (done.SKU != adj.SKU || done.Delta != adj.Units):
+	case err == nil && (done.SKU != adj.SKU || done.Units != adj.Units):
 		return 0, order.Refuse(order.ErrAlreadyExists, order.ReasonAdjustmentExists, "adjustment %s was made before with another SKU or delta", adj.ID)
 	case err == nil:
 		left, err := a.Available.Available(ctx, []order.SKU{adj.SKU})

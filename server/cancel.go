@@ -11,8 +11,8 @@ import (
 
 	"github.com/spillway/spillway/gateway"
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
+	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
-	"github.com/spillway/spillway/stock"
 	"github.com/spillway/spillway/store"
 	"github.com/spillway/spillway/wire"
 )
@@ -20,8 +20,8 @@ import (
 // Canceller cancels orders for their customers. While an order is pending Redis decides, from then on its row in SQL does.
 type Canceller struct {
 	Stock interface {
-		Settle(ctx context.Context, id order.ID, chargeID, trace string) (stock.Position, error)
-		Release(ctx context.Context, id order.ID, reason, trace string) (stock.Position, error)
+		Settle(ctx context.Context, id order.ID, chargeID, trace string) (journal.Offset, error)
+		Release(ctx context.Context, id order.ID, reason, trace string) (journal.Offset, error)
 	}
 	Book interface {
 		// Cancel cancels an order in SQL, and enqueues the return of its units and its money.
@@ -35,7 +35,7 @@ type Canceller struct {
 	}
 	// Changes tells those who watch what SQL decided; they hear of it a little later if that fails.
 	Changes interface {
-		Publish(ctx context.Context, changes []stock.Change) error
+		Publish(ctx context.Context, changes []journal.Change) error
 	}
 	Durable Durable
 	Log     *slog.Logger
@@ -151,7 +151,7 @@ func (c *Canceller) settle(ctx context.Context, id order.ID) error {
 
 // isDecidedInSQL says whether a wait ended with SQL holding the place, or with its epoch: what became of the order there is in its row.
 func isDecidedInSQL(err error) bool {
-	return errors.Is(err, stock.ErrStepNotApplied) || errors.Is(err, stock.ErrUnverified) || errors.Is(err, stock.ErrEpochPassed)
+	return errors.Is(err, journal.ErrStepNotApplied) || errors.Is(err, journal.ErrUnverified) || errors.Is(err, journal.ErrEpochPassed)
 }
 
 // cancelRow cancels an order in SQL, once its row says what Redis says.
@@ -163,7 +163,7 @@ func (c *Canceller) cancelRow(ctx context.Context, o order.Order, from []order.S
 		switch {
 		case err == nil:
 			o = c.cancelled(o, reason)
-			if err := c.Changes.Publish(ctx, []stock.Change{{OrderID: o.ID, State: o.State, At: o.UpdatedAt}}); err != nil {
+			if err := c.Changes.Publish(ctx, []journal.Change{{OrderID: o.ID, State: o.State, At: o.UpdatedAt}}); err != nil {
 				c.Log.WarnContext(ctx, "a cancellation was not announced", "order", o.ID, "error", err)
 			}
 			return o, nil

@@ -14,9 +14,9 @@ import (
 	"time"
 
 	"github.com/spillway/spillway/gateway"
+	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/server"
-	"github.com/spillway/spillway/stock"
 	"github.com/spillway/spillway/store"
 )
 
@@ -34,14 +34,14 @@ func (r *registry) note(format string, args ...any) {
 	r.calls = append(r.calls, fmt.Sprintf(format, args...))
 }
 
-func (r *registry) Release(_ context.Context, _ order.ID, reason, _ string) (stock.Position, error) {
+func (r *registry) Release(_ context.Context, _ order.ID, reason, _ string) (journal.Offset, error) {
 	r.note("release %s", reason)
-	return stock.Position{}, r.releaseErr
+	return journal.Offset{}, r.releaseErr
 }
 
-func (r *registry) Settle(_ context.Context, _ order.ID, chargeID, _ string) (stock.Position, error) {
+func (r *registry) Settle(_ context.Context, _ order.ID, chargeID, _ string) (journal.Offset, error) {
 	r.note("settle %s", chargeID)
-	return stock.Position{}, r.settleErr
+	return journal.Offset{}, r.settleErr
 }
 
 func (r *registry) Find(context.Context, order.ID) (gateway.FoundCharge, error) {
@@ -63,12 +63,12 @@ func (r *registry) Cancel(_ context.Context, _ order.ID, from []order.State, rea
 	return r.was, err
 }
 
-func (r *registry) Publish(_ context.Context, changes []stock.Change) error {
+func (r *registry) Publish(_ context.Context, changes []journal.Change) error {
 	r.note("publish %s", changes[0].State)
 	return nil
 }
 
-func (r *registry) Wait(context.Context, stock.Position, order.ID) error { return r.durableErr }
+func (r *registry) Wait(context.Context, journal.Offset, order.ID) error { return r.durableErr }
 
 // TestWhoDecidesAboutACancellation: Redis while the order is pending, its row from then on; the money of a charge that was faster goes
 // back in the caller's name.
@@ -145,4 +145,4 @@ func TestCancel_ConcurrentCallersShareIt(t *testing.T) {
 // stubChanges tells nobody.
 type stubChanges struct{}
 
-func (stubChanges) Publish(context.Context, []stock.Change) error { return nil }
+func (stubChanges) Publish(context.Context, []journal.Change) error { return nil }

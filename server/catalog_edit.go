@@ -6,14 +6,13 @@ import (
 	"github.com/spillway/spillway/auth"
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
 	"github.com/spillway/spillway/order"
-	"github.com/spillway/spillway/stock"
 	"github.com/spillway/spillway/store"
 	"github.com/spillway/spillway/wire"
 )
 
 // StockAdjuster changes stock by hand, and answers when that is durable.
 type StockAdjuster interface {
-	Adjust(ctx context.Context, a stock.Adjustment) (available int64, err error)
+	Adjust(ctx context.Context, a order.Adjustment) (available int64, err error)
 }
 
 // CreateProduct adds a product with its first stock.
@@ -53,7 +52,7 @@ func (c Catalog) input(m *spillwayv1.ProductInput) (store.Product, error) {
 
 // AdjustStock changes a SKU's stock.
 func (c Catalog) AdjustStock(ctx context.Context, req *spillwayv1.AdjustStockRequest) (*spillwayv1.AdjustStockResponse, error) {
-	left, err := c.Adjuster.Adjust(ctx, stock.Adjustment{
+	left, err := c.Adjuster.Adjust(ctx, order.Adjustment{
 		ID: req.GetAdjustmentId(), SKU: order.SKU(req.GetSku()), Units: req.GetDelta(), Reason: req.GetReason(), Actor: actor(ctx),
 	})
 	if err != nil {

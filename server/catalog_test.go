@@ -16,8 +16,8 @@ import (
 	"github.com/spillway/spillway/currency"
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
 	"github.com/spillway/spillway/gen/spillway/v1/spillwayv1connect"
+	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
-	"github.com/spillway/spillway/stock"
 	"github.com/spillway/spillway/store"
 )
 
@@ -219,19 +219,19 @@ func TestProductsAreKeptInOrder(t *testing.T) {
 }
 
 // counters make adjustments, and remember none: that is the book's.
-type counters struct{ made []stock.Adjustment }
+type counters struct{ made []order.Adjustment }
 
-func (c *counters) Adjust(_ context.Context, a stock.Adjustment) (stock.Position, int64, error) {
+func (c *counters) Adjust(_ context.Context, a order.Adjustment) (journal.Offset, int64, error) {
 	c.made = append(c.made, a)
-	return stock.Position{Epoch: 1, ID: "1-0"}, 42, nil
+	return journal.Offset{Epoch: 1, ID: "1-0"}, 42, nil
 }
 
-type adjustmentBook map[string]store.Adjustment
+type adjustmentBook map[string]order.Adjustment
 
-func (b adjustmentBook) FindAdjustment(_ context.Context, id string) (store.Adjustment, error) {
+func (b adjustmentBook) FindAdjustment(_ context.Context, id string) (order.Adjustment, error) {
 	a, ok := b[id]
 	if !ok {
-		return store.Adjustment{}, order.ErrNotFound
+		return order.Adjustment{}, order.ErrNotFound
 	}
 	return a, nil
 }
@@ -240,20 +240,20 @@ func TestAnAdjustmentIsMadeOnceAndAnsweredWhenItIsInSQL(t *testing.T) {
 	c := &counters{}
 	inSQL := errors.New("not yet")
 	a := Adjustments{
-		Counters: c, Book: adjustmentBook{"done": {SKU: "A", Delta: 5}}, Available: &shelf{products: []store.Product{{SKU: "A", Stock: 9}}},
-		InSQL: func(context.Context, stock.Position) error { return inSQL },
+		Counters: c, Book: adjustmentBook{"done": {SKU: "A", Units: 5}}, Available: &shelf{products: []store.Product{{SKU: "A", Stock: 9}}},
+		InSQL: func(context.Context, journal.Offset) error { return inSQL },
 	}
-	if left, err := a.Adjust(t.Context(), stock.Adjustment{ID: "done", SKU: "A", Units: 5}); err != nil || left != 9 || len(c.made) != 0 {
+	if left, err := a.Adjust(t.Context(), order.Adjustment{ID: "done", SKU: "A", Units: 5}); err != nil || left != 9 || len(c.made) != 0 {
 		t.Errorf("again: %d left, %v, made %v; want 9 and nothing made", left, err, c.made)
 	}
-	if _, err := a.Adjust(t.Context(), stock.Adjustment{ID: "done", SKU: "A", Units: 6}); !errors.Is(err, order.ErrAlreadyExists) {
+	if _, err := a.Adjust(t.Context(), order.Adjustment{ID: "done", SKU: "A", Units: 6}); !errors.Is(err, order.ErrAlreadyExists) {
 		t.Errorf("again with another delta: %v; want ErrAlreadyExists", err)
 	}
-	if _, err := a.Adjust(t.Context(), stock.Adjustment{ID: "new", SKU: "A", Units: 6}); !errors.Is(err, order.ErrUnavailable) {
+	if _, err := a.Adjust(t.Context(), order.Adjustment{ID: "new", SKU: "A", Units: 6}); !errors.Is(err, order.ErrUnavailable) {
 		t.Errorf("not in SQL yet: %v; want ErrUnavailable, so that it is sent again", err)
 	}
 	inSQL = nil
-	if left, err := a.Adjust(t.Context(), stock.Adjustment{ID: "new", SKU: "A", Units: 6}); err != nil || left != 42 {
+	if left, err := a.Adjust(t.Context(), order.Adjustment{ID: "new", SKU: "A", Units: 6}); err != nil || left != 42 {
 		t.Errorf("new: %d left, %v", left, err)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/spillway/spillway/auth"
 	"github.com/spillway/spillway/gateway"
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
+	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/stock"
 	"github.com/spillway/spillway/wire"
@@ -60,14 +61,14 @@ type Cashier interface {
 // Reserver is the authority on stock.
 type Reserver interface {
 	Reserve(ctx context.Context, r stock.Request) (stock.Reservation, error)
-	Settle(ctx context.Context, id order.ID, chargeID, trace string) (stock.Position, error)
-	Release(ctx context.Context, id order.ID, reason, trace string) (stock.Position, error)
+	Settle(ctx context.Context, id order.ID, chargeID, trace string) (journal.Offset, error)
+	Release(ctx context.Context, id order.ID, reason, trace string) (journal.Offset, error)
 	// Hold counts an order whose payment is not known as unpaid.
 	Hold(ctx context.Context, id order.ID) error
 	Record(ctx context.Context, id order.ID) (stock.Record, error)
 	Replay(ctx context.Context, customer order.CustomerID, key string, fingerprint []byte) (order.ID, error)
-	// MarkersMayBeLost says that Redis may have forgotten idempotency keys that are still to be honoured.
-	MarkersMayBeLost() bool
+	// IdempotencyRecordsMayBeLost says that Redis may have forgotten idempotency keys that are still to be honoured.
+	IdempotencyRecordsMayBeLost() bool
 }
 
 // OrderBook is what SQL knows of orders.
@@ -81,7 +82,7 @@ type OrderBook interface {
 // Durable waits until what an answer promises is safe.
 type Durable interface {
 	// Wait returns when the place in the journal is as durable as the setting says.
-	Wait(ctx context.Context, place stock.Position, id order.ID) error
+	Wait(ctx context.Context, place journal.Offset, id order.ID) error
 }
 
 // Checkout is the CheckoutService.

@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
+	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/stock"
 	"github.com/spillway/spillway/wire"
@@ -53,7 +54,7 @@ func (c *Checkout) place(ctx context.Context, in intent) (order.Order, error) {
 			return c.resumeOr(ctx, in, id, err)
 		}
 	}
-	lost := c.Stock.MarkersMayBeLost()
+	lost := c.Stock.IdempotencyRecordsMayBeLost()
 	if lost {
 		if o, found, err := c.placedBefore(ctx, in); err != nil || found {
 			return o, err
@@ -86,7 +87,7 @@ func (c *Checkout) place(ctx context.Context, in intent) (order.Order, error) {
 	if in.fromCart && !in.withCard {
 		c.emptyCart(ctx, in, o)
 	}
-	return c.finish(ctx, in, o, res.Position)
+	return c.finish(ctx, in, o, res.Offset)
 }
 
 func (c *Checkout) resumeOr(ctx context.Context, in intent, id order.ID, err error) (order.Order, error) {
@@ -124,7 +125,7 @@ func (c *Checkout) reserve(ctx context.Context, d draft, trustMarker bool) (stoc
 	}
 	req := stock.Request{
 		OrderID: o.ID, Customer: o.CustomerID, Key: o.IdempotencyKey, Fingerprint: o.Fingerprint,
-		Demand: o.Demand(), Snapshot: snapshot, MaxUnits: d.maxUnits, PayLater: paidLater(o), TrustMarker: trustMarker,
+		Demand: o.Demand(), Snapshot: snapshot, MaxUnits: d.maxUnits, PayLater: paidLater(o), SkippedSQL: trustMarker,
 		Trace: traceparent(ctx),
 	}
 	for range reserveTries - 1 {
@@ -132,14 +133,14 @@ func (c *Checkout) reserve(ctx context.Context, d draft, trustMarker bool) (stoc
 		if !errors.Is(err, order.ErrUnknownOutcome) {
 			return res, err
 		}
-		req.Epoch = res.Position.Epoch
+		req.Epoch = res.Offset.Epoch
 	}
 	return c.Stock.Reserve(ctx, req)
 }
 
 // finish charges a reserved order and settles or releases it. One without a card waits for PayOrder, and one whose total the request does
 // not accept for a request that does.
-func (c *Checkout) finish(ctx context.Context, in intent, o order.Order, reserved stock.Position) (order.Order, error) {
+func (c *Checkout) finish(ctx context.Context, in intent, o order.Order, reserved journal.Offset) (order.Order, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
 	defer cancel()
 	if !in.withCard || in.accepts(o) != nil {
@@ -245,19 +246,19 @@ func (c *Checkout) settleInSQL(ctx context.Context, o order.Order) (order.Order,
 
 // whenDurable answers with the order once its state, whose journal entry is at the place, is as safe as the durability setting promises. When
 // SQL refused that state, it answers with what SQL has for the idempotency key.
-func (c *Checkout) whenDurable(ctx context.Context, in intent, o order.Order, place stock.Position) (order.Order, error) {
+func (c *Checkout) whenDurable(ctx context.Context, in intent, o order.Order, place journal.Offset) (order.Order, error) {
 	err := c.durable(ctx, place, o.ID, o.State)
-	if errors.Is(err, stock.ErrStepNotApplied) {
+	if errors.Is(err, journal.ErrStepNotApplied) {
 		return c.owner(ctx, in, o.ID)
 	}
 	return o, err
 }
 
-// durable waits until the order's state is as safe as the durability setting promises. It is stock.ErrStepNotApplied when SQL has the order
+// durable waits until the order's state is as safe as the durability setting promises. It is journal.ErrStepNotApplied when SQL has the order
 // CANCELLED instead.
-func (c *Checkout) durable(ctx context.Context, place stock.Position, id order.ID, state order.State) error {
+func (c *Checkout) durable(ctx context.Context, place journal.Offset, id order.ID, state order.State) error {
 	err := c.Durable.Wait(ctx, place, id)
-	if err == nil || errors.Is(err, stock.ErrStepNotApplied) {
+	if err == nil || errors.Is(err, journal.ErrStepNotApplied) {
 		return err
 	}
 	if isDecidedInSQL(err) {
@@ -265,7 +266,7 @@ func (c *Checkout) durable(ctx context.Context, place stock.Position, id order.I
 		o, gerr := c.Orders.Get(ctx, id)
 		switch {
 		case gerr == nil && o.State == order.Cancelled:
-			return stock.ErrStepNotApplied
+			return journal.ErrStepNotApplied
 		case gerr == nil && o.State.Follows(state):
 			return nil
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/spillway/spillway/currency"
 	"github.com/spillway/spillway/gateway"
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
+	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/stock"
 	"github.com/spillway/spillway/wire"
@@ -61,26 +62,26 @@ func (f *fakeReservations) Replay(_ context.Context, customer order.CustomerID, 
 	return f.lookUp(customer, key, fingerprint)
 }
 
-func (f *fakeReservations) move(id order.ID, to order.State, reason string) (stock.Position, error) {
+func (f *fakeReservations) move(id order.ID, to order.State, reason string) (journal.Offset, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	rec, ok := f.records[id]
 	switch {
 	case !ok:
-		return stock.Position{}, order.ErrNotFound
+		return journal.Offset{}, order.ErrNotFound
 	case rec.State != order.Pending && rec.State != to:
-		return stock.Position{}, order.ErrFailedPrecondition
+		return journal.Offset{}, order.ErrFailedPrecondition
 	}
 	rec.State, rec.Reason = to, reason
 	f.records[id] = rec
-	return stock.Position{}, nil
+	return journal.Offset{}, nil
 }
 
-func (f *fakeReservations) Settle(_ context.Context, id order.ID, _, _ string) (stock.Position, error) {
+func (f *fakeReservations) Settle(_ context.Context, id order.ID, _, _ string) (journal.Offset, error) {
 	return f.move(id, order.Paid, "")
 }
 
-func (f *fakeReservations) Release(_ context.Context, id order.ID, reason, _ string) (stock.Position, error) {
+func (f *fakeReservations) Release(_ context.Context, id order.ID, reason, _ string) (journal.Offset, error) {
 	return f.move(id, order.Cancelled, reason)
 }
 
@@ -98,7 +99,7 @@ func (f *fakeReservations) States(context.Context, []order.ID) (map[order.ID]ord
 	return map[order.ID]order.State{}, nil
 }
 
-func (*fakeReservations) MarkersMayBeLost() bool { return false }
+func (*fakeReservations) IdempotencyRecordsMayBeLost() bool { return false }
 
 // fakeCart is one customer's cart.
 type fakeCart struct{ items []order.Demand }

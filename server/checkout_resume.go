@@ -6,8 +6,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
-	"github.com/spillway/spillway/stock"
 	"github.com/spillway/spillway/wire"
 )
 
@@ -52,13 +52,13 @@ func (c *Checkout) resume(ctx context.Context, in intent, id order.ID) (order.Or
 		return order.Order{}, err
 	}
 	if rec.State == order.Pending {
-		return c.finish(ctx, in, o, rec.Position)
+		return c.finish(ctx, in, o, rec.Offset)
 	}
 	o.State, o.UpdatedAt, o.CancelReason = rec.State, rec.UpdatedAt, order.ParseCancelReason(rec.Reason)
 	if rec.State == order.Cancelled {
 		return c.fromRow(ctx, in, o)
 	}
-	return c.whenDurable(ctx, in, o, rec.Position)
+	return c.whenDurable(ctx, in, o, rec.Offset)
 }
 
 func (c *Checkout) resumeFromSQL(ctx context.Context, in intent, id order.ID) (order.Order, error) {
@@ -69,7 +69,7 @@ func (c *Checkout) resumeFromSQL(ctx context.Context, in intent, id order.ID) (o
 	case err != nil:
 		return order.Order{}, err
 	case o.State == order.Pending:
-		return c.finish(ctx, in, o, stock.Position{})
+		return c.finish(ctx, in, o, journal.Offset{})
 	}
 	return c.fromRow(ctx, in, o)
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
+	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/stock"
 	"github.com/spillway/spillway/store"
@@ -16,7 +17,7 @@ import (
 func (s *testShop) forgetKey(t *testing.T, key string) {
 	t.Helper()
 	c := s.redis.Client()
-	if n, err := c.Do(t.Context(), c.B().Del().Key(s.keys.Marker("c1", key)).Build()).AsInt64(); err != nil || n != 1 {
+	if n, err := c.Do(t.Context(), c.B().Del().Key(s.keys.Idempotency("c1", key)).Build()).AsInt64(); err != nil || n != 1 {
 		t.Fatalf("forget key %s: %d, %v", key, n, err)
 	}
 }
@@ -24,14 +25,14 @@ func (s *testShop) forgetKey(t *testing.T, key string) {
 // followSQL moves the progress to where another process' flusher brings SQL, until the test ends.
 func (s *testShop) followSQL(t *testing.T) {
 	t.Helper()
-	s.runFlusher(t, stock.NewProgress())
+	s.runFlusher(t, journal.NewProgress())
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		for pause(ctx, time.Millisecond) == nil {
 			if e, err := store.NewStock(s.db).OpenEpoch(ctx, 0); err == nil {
-				s.progress.Set(stock.Position{Epoch: e.Number, ID: e.LastID})
+				s.progress.Set(journal.Offset{Epoch: e.Number, ID: e.LastID})
 			}
 		}
 	}()
@@ -124,7 +125,7 @@ type breakingOff struct {
 
 func (b *breakingOff) Reserve(_ context.Context, r stock.Request) (stock.Reservation, error) {
 	b.sent = append(b.sent, r)
-	return stock.Reservation{Position: stock.Position{Epoch: 7}}, order.ErrUnknownOutcome
+	return stock.Reservation{Offset: journal.Offset{Epoch: 7}}, order.ErrUnknownOutcome
 }
 
 // TestCheckout_SendsAgainToTheSameEpoch: in another one the same order would take its units twice.

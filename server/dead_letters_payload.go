@@ -6,15 +6,15 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
-	"github.com/spillway/spillway/stock"
 	"github.com/spillway/spillway/wire"
 )
 
 // showPayload is a letter's payload as JSON; one that cannot be read is {"base64": "..."}.
 func showPayload(typ string, raw []byte) string {
 	show := wire.PayloadJSON
-	if typ == stock.LetterType {
+	if typ == journal.DeadLetterType {
 		show = func(_ string, raw []byte) (json.RawMessage, error) { return showEntry(raw) }
 	}
 	if text, err := show(typ, raw); err == nil {
@@ -25,13 +25,13 @@ func showPayload(typ string, raw []byte) string {
 
 // readPayload reads what showPayload showed, perhaps edited since, and says which order it concerns, if it is one.
 func readPayload(typ string, text []byte) (raw []byte, orderID string, err error) {
-	if typ == stock.LetterType {
+	if typ == journal.DeadLetterType {
 		return readEntry(text)
 	}
 	return wire.PayloadFromJSON(typ, text)
 }
 
-// entryFields is a stock.Letter whose snapshot is shown as the message that it is.
+// entryFields is a journal.DeadLetter whose snapshot is shown as the message that it is.
 type entryFields struct {
 	ID       string            `json:"id"`
 	Fields   map[string]string `json:"fields"`
@@ -82,7 +82,7 @@ func entryOf(text []byte) (raw []byte, orderID string, err error) {
 	if raw, err = json.Marshal(e); err != nil {
 		return nil, "", err
 	}
-	entry, err := stock.UnmarshalLetter(raw)
+	entry, err := journal.UnmarshalDeadLetter(raw)
 	if err != nil {
 		return nil, "", err
 	}
@@ -90,9 +90,9 @@ func entryOf(text []byte) (raw []byte, orderID string, err error) {
 }
 
 // checkEntry says what of an entry that can be read could not be applied.
-func checkEntry(e stock.Entry) error {
+func checkEntry(e journal.Entry) error {
 	switch e.Kind {
-	case stock.Reserved, stock.Settled, stock.Released:
+	case journal.Reserved, journal.Settled, journal.Released:
 	default: // It carries no order.
 		return nil
 	}

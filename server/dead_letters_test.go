@@ -13,8 +13,8 @@ import (
 
 	"github.com/spillway/spillway/auth"
 	"github.com/spillway/spillway/gen/spillway/v1/spillwayv1connect"
+	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
-	"github.com/spillway/spillway/stock"
 	"github.com/spillway/spillway/store"
 	"github.com/spillway/spillway/wire"
 )
@@ -237,20 +237,20 @@ func TestAJournalEntryIsShownAndMended(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	entry := stock.Entry{ID: "1-0", Kind: stock.Reserved, OrderID: o.ID, Deltas: []order.Delta{{SKU: "A", Units: -2}}, Snapshot: snapshot, Time: o.CreatedAt}
-	good, err := stock.MarshalLetter(entry)
+	entry := journal.Entry{ID: "1-0", Kind: journal.Reserved, OrderID: o.ID, Deltas: []order.Delta{{SKU: "A", Units: -2}}, Snapshot: snapshot, Time: o.CreatedAt}
+	good, err := journal.MarshalDeadLetter(entry)
 	if err != nil {
 		t.Fatal(err)
 	}
-	shown := showPayload(stock.LetterType, good)
+	shown := showPayload(journal.DeadLetterType, good)
 	if !strings.Contains(shown, `"deltas":"A:-2"`) || !strings.Contains(shown, `"customerId":"me"`) {
 		t.Errorf("it is shown as %s", shown)
 	}
-	raw, id, err := readPayload(stock.LetterType, []byte(shown))
+	raw, id, err := readPayload(journal.DeadLetterType, []byte(shown))
 	if err != nil || id != string(o.ID) {
 		t.Fatalf("read: %q, %v", id, err)
 	}
-	read, err := stock.UnmarshalLetter(raw)
+	read, err := journal.UnmarshalDeadLetter(raw)
 	if err != nil || len(read.Deltas) != 1 || read.Deltas[0] != entry.Deltas[0] || !bytes.Equal(read.Snapshot, snapshot) || read.Kind != entry.Kind {
 		t.Errorf("read %+v, %v", read, err)
 	}
@@ -263,21 +263,21 @@ func TestAJournalEntryIsShownAndMended(t *testing.T) {
 		"an unknown member": {`{"id"`, `{"colour":1,"id"`, "colour"},
 	} {
 		text := strings.Replace(shown, c.from, c.to, 1)
-		if _, _, err := readPayload(stock.LetterType, []byte(text)); !errors.Is(err, order.ErrInvalid) || !strings.Contains(err.Error(), c.names) {
+		if _, _, err := readPayload(journal.DeadLetterType, []byte(text)); !errors.Is(err, order.ErrInvalid) || !strings.Contains(err.Error(), c.names) {
 			t.Errorf("%s: %v; want ErrInvalid that names %s", name, err, c.names)
 		}
 	}
-	poison, err := stock.MarshalPoison(&stock.PoisonError{ID: "1-0", Raw: map[string]string{
+	poison, err := journal.MarshalPoison(&journal.PoisonError{ID: "1-0", Raw: map[string]string{
 		"kind": "?", "order": string(o.ID), "deltas": "A:-2", "time": "1764072000000", "snapshot": string(snapshot),
 	}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	mended := strings.Replace(showPayload(stock.LetterType, poison), `"kind":"?"`, `"kind":"R"`, 1)
-	if raw, _, err = readPayload(stock.LetterType, []byte(mended)); err != nil {
+	mended := strings.Replace(showPayload(journal.DeadLetterType, poison), `"kind":"?"`, `"kind":"R"`, 1)
+	if raw, _, err = readPayload(journal.DeadLetterType, []byte(mended)); err != nil {
 		t.Fatal(err)
 	}
-	if read, err = stock.UnmarshalLetter(raw); err != nil || !bytes.Equal(read.Snapshot, snapshot) || read.OrderID != o.ID {
+	if read, err = journal.UnmarshalDeadLetter(raw); err != nil || !bytes.Equal(read.Snapshot, snapshot) || read.OrderID != o.ID {
 		t.Errorf("a mended entry is %+v, %v", read, err)
 	}
 }

@@ -24,19 +24,19 @@ import (
 // drainTimeout is how long a test's server may take to stop.
 const drainTimeout = 15 * time.Second
 
-// journal is a log that many goroutines write and a test reads.
-type journal struct {
+// logBuffer is a log that many goroutines write and a test reads.
+type logBuffer struct {
 	mu   sync.Mutex
 	text bytes.Buffer
 }
 
-func (j *journal) Write(p []byte) (int, error) {
+func (j *logBuffer) Write(p []byte) (int, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.text.Write(p)
 }
 
-func (j *journal) String() string {
+func (j *logBuffer) String() string {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.text.String()
@@ -46,7 +46,7 @@ func (j *journal) String() string {
 type edgeServer struct {
 	url    string
 	tokens *auth.Tokens
-	log    *journal
+	log    *logBuffer
 	client *http.Client
 }
 
@@ -57,7 +57,7 @@ func startServer(t *testing.T, s Services, change ...func(*Config)) *edgeServer 
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := &edgeServer{tokens: tokens, log: &journal{}, client: &http.Client{Transport: &http.Transport{}}}
+	e := &edgeServer{tokens: tokens, log: &logBuffer{}, client: &http.Client{Transport: &http.Transport{}}}
 	cfg := Config{Tokens: tokens, Log: slog.New(requestid.NewLogHandler(slog.NewTextHandler(e.log, &slog.HandlerOptions{Level: slog.LevelDebug})))}
 	for _, c := range change {
 		c(&cfg)

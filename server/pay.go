@@ -59,7 +59,7 @@ func (c *Checkout) pay(ctx context.Context, o order.Order, req *spillwayv1.PayOr
 	if rec.State != order.Pending { // Paid or cancelled since it was read.
 		return c.resume(ctx, in, o.ID)
 	}
-	return c.finish(ctx, in, o, rec.Position)
+	return c.finish(ctx, in, o, rec.Offset)
 }
 
 // timeFormat is how messages show a time: RFC 3339 in UTC, to the second.

@@ -4,8 +4,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
-	"github.com/spillway/spillway/stock"
 )
 
 type permitAll struct{}
@@ -17,7 +17,7 @@ func (permitAll) Timeout() time.Duration { return testWait }
 // instantly is durability journal.
 type instantly struct{}
 
-func (instantly) Wait(context.Context, stock.Position, order.ID) error { return nil }
+func (instantly) Wait(context.Context, journal.Offset, order.ID) error { return nil }
 
 // stubPrices sells everything at 10 EUR.
 type stubPrices struct{}

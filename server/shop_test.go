@@ -11,9 +11,10 @@ import (
 	"github.com/spillway/spillway/currency"
 	"github.com/spillway/spillway/gateway"
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
+	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/redisconn"
 	"github.com/spillway/spillway/stock"
-	"github.com/spillway/spillway/stocksql"
 	"github.com/spillway/spillway/store"
 	"github.com/spillway/spillway/test/realparts"
 	"github.com/spillway/spillway/workers"
@@ -35,10 +36,10 @@ type testShop struct {
 	*stock.Stock
 	db        *store.DB
 	keys      stock.Keys
-	redis     *stock.Redis
-	epochs    *stock.Epochs
-	journal   *stock.Journal
-	progress  *stock.Progress
+	redis     *redisconn.Conn
+	epochs    *journal.Epochs
+	journal   *journal.Journal
+	progress  *journal.Progress
 	orders    *store.Orders
 	ledger    *store.Charges
 	intents   *store.Cancellations
@@ -60,7 +61,7 @@ func onBothDatabases(t *testing.T, test func(t *testing.T, s *testShop)) {
 // openTestShop opens a shop on the empty database.
 func openTestShop(t *testing.T, dsn string) *testShop {
 	t.Helper()
-	s := &testShop{db: openTestDB(t, dsn), keys: stock.Keys{Namespace: "test-" + rand.Text()}, progress: stock.NewProgress()}
+	s := &testShop{db: openTestDB(t, dsn), keys: stock.Keys{Keys: journal.Keys{Namespace: "test-" + rand.Text()}}, progress: journal.NewProgress()}
 	s.orders, s.intents, s.ledger = store.NewOrders(s.db), store.NewCancellations(s.db), store.NewCharges(s.db)
 	t.Cleanup(s.ledger.Close)
 	s.openStock(t)
@@ -77,7 +78,7 @@ func openTestShop(t *testing.T, dsn string) *testShop {
 		Durable: instantly{}, Reader: reader, Log: discardLog, PayWithin: time.Hour, Now: time.Now,
 	}
 	s.canceller = &Canceller{
-		Stock: s.Stock, Book: s.intents, Money: s.payments, Changes: stock.NewChanges(s.keys, s.redis, permitAll{}), Durable: instantly{},
+		Stock: s.Stock, Book: s.intents, Money: s.payments, Changes: journal.NewChanges(s.keys.Keys, s.redis, permitAll{}), Durable: instantly{},
 		Log: discardLog, Now: time.Now,
 	}
 	s.refunder = &Refunder{Book: s.ledger, Payments: s.payments, Log: discardLog, Now: time.Now}
@@ -113,7 +114,7 @@ func openTestDB(t *testing.T, dsn string) *store.DB {
 // openStock connects to Redis, seeds the products and opens the first epoch.
 func (s *testShop) openStock(t *testing.T) {
 	t.Helper()
-	r, err := stock.Connect(stock.RedisConfig{Addr: realparts.Redis(t)})
+	r, err := redisconn.Connect(redisconn.Config{Addr: realparts.Redis(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,11 +123,13 @@ func (s *testShop) openStock(t *testing.T) {
 	t.Cleanup(func() { s.clean(t) })
 	limits := stock.DefaultLimits()
 	limits.CustomerOrders, limits.UnpaidOrders, limits.Timeout = 0, 0, testWait
-	sql := stocksql.New(s.db)
-	s.journal = stock.NewJournal(s.keys, r, permitAll{})
+	sql := store.NewStock(s.db)
+	s.journal = journal.New(s.keys.Keys, r, permitAll{})
 	drain := func(ctx context.Context, epoch int64) error { return s.flusher(s.progress).Drain(ctx, epoch) }
-	s.epochs = stock.NewEpochs(s.keys, r, sql, drain, store.DurabilityJournal, discardLog)
-	s.Stock = stock.New(s.keys, r, s.epochs, sql, limits, permitAll{})
+	s.epochs = journal.NewEpochs(journal.EpochsConfig{
+		Keys: s.keys.Keys, Conn: r, Store: sql, Drain: drain, Rewind: stock.Rewind(s.keys.Keys), Durability: store.DurabilityJournal, Log: discardLog,
+	})
+	s.Stock = stock.New(s.keys.Keys, r, s.epochs, sql, limits, permitAll{})
 	price := order.Money{Currency: "EUR", Amount: 1000}
 	products := []store.Product{{SKU: "A", Name: "a", Price: price, Stock: 100}, {SKU: "B", Name: "b", Price: price, Stock: 100}}
 	if _, err := store.NewProducts(s.db).Seed(t.Context(), products); err != nil {
@@ -152,7 +155,7 @@ func (s *testShop) clean(t *testing.T) {
 }
 
 // flusher is a flusher that writes rows and reports to the progress: that of the shop, or of another process.
-func (s *testShop) flusher(p *stock.Progress) *workers.StockFlusher {
+func (s *testShop) flusher(p *journal.Progress) *workers.StockFlusher {
 	cfg := workers.DefaultFlushConfig()
 	cfg.Block, cfg.WithOrders = testBlock, true
 	return workers.NewStockFlusher(cfg, s.journal, store.NewStock(s.db), p, discardLog)
@@ -174,7 +177,7 @@ func (s *testShop) flush(t *testing.T) {
 func (s *testShop) sqlDurable() { s.checkout.Durable, s.canceller.Durable = s.progress, s.progress }
 
 // runFlusher flushes in the background until the test ends, and reports to the progress.
-func (s *testShop) runFlusher(t *testing.T, p *stock.Progress) {
+func (s *testShop) runFlusher(t *testing.T, p *journal.Progress) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})

@@ -13,7 +13,7 @@ import (
 // that lost data may hold an order as pending that SQL has released, whose units must not return again. Another epoch that opened
 // meanwhile is no error: the caller's next step finds it.
 func (s *Stock) confirm(ctx context.Context, epoch int64, id order.ID) error {
-	st, err := s.books.Standing(ctx, id)
+	st, err := s.store.OrderStatus(ctx, id)
 	if err != nil {
 		return fmt.Errorf("compare order %s with SQL: %w", id, err)
 	}
@@ -27,7 +27,7 @@ func (s *Stock) confirm(ctx context.Context, epoch int64, id order.ID) error {
 	case order.Pending:
 	}
 	reply, err := s.exec(ctx, s.scripts.confirm, []string{s.keys.Epoch(), s.keys.Order(id)},
-		[]string{strconv.FormatInt(epoch, 10), state, st.Reason, strconv.FormatInt(st.At.UnixMilli(), 10)})
+		[]string{strconv.FormatInt(epoch, 10), state, st.Reason.Encode(), strconv.FormatInt(st.At.UnixMilli(), 10)})
 	if err != nil {
 		return err
 	}

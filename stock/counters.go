@@ -6,7 +6,9 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/redisconn"
 )
 
 // countersTimeout bounds the reading of all counters of an epoch: some thousand products take milliseconds.
@@ -23,10 +25,10 @@ type Counters struct {
 }
 
 // ReadCounters reads the counters of the given epoch. An order.ErrUnavailable means that Redis could not be reached.
-func ReadCounters(ctx context.Context, r *Redis, keys Keys, epoch int64) (Counters, error) {
+func ReadCounters(ctx context.Context, conn *redisconn.Conn, keys journal.Keys, epoch int64) (Counters, error) {
 	ctx, cancel := context.WithTimeout(ctx, countersTimeout)
 	defer cancel()
-	reply, err := newScripts().counters.Exec(ctx, r.Client(), []string{keys.Epoch(), keys.Journal(epoch), keys.Stock(epoch)}, nil).AsStrSlice()
+	reply, err := newScripts().counters.Exec(ctx, conn.Client(), []string{keys.Epoch(), keys.Journal(epoch), keys.Stock(epoch)}, nil).AsStrSlice()
 	if err != nil {
 		return Counters{}, fmt.Errorf("read the counters in Redis: %w: %w", order.ErrUnavailable, err)
 	}

@@ -11,7 +11,9 @@ import (
 	"github.com/alicebob/miniredis/v2/server"
 
 	"github.com/spillway/spillway/breaker"
+	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/redisconn"
 	"github.com/spillway/spillway/stock"
 )
 
@@ -42,10 +44,10 @@ func slowRedis(t *testing.T) (addr string, slow *atomic.Int64) {
 // count against Redis, or one guest closes the shop to everybody.
 func TestStock_CallerWithTinyDeadlineIsNoFailureOfRedis(t *testing.T) {
 	addr, slow := slowRedis(t)
-	shop := openShop(t, stock.RedisConfig{Addr: addr, Embedded: true}, stock.DefaultLimits(), map[order.SKU]int64{"A": 9})
+	shop := openShop(t, redisconn.Config{Addr: addr, Embedded: true}, stock.DefaultLimits(), map[order.SKU]int64{"A": 9})
 	b := &fakeBreaker{}
-	s := stock.New(shop.keys, shop.redis, shop.epochs, shop.books, stock.DefaultLimits(), b)
-	journal := stock.NewJournal(shop.keys, shop.redis, b)
+	s := stock.New(shop.keys.Keys, shop.redis, shop.epochs, shop.sql, stock.DefaultLimits(), b)
+	j := journal.New(shop.keys.Keys, shop.redis, b)
 	placed := request("k", units("A", 1))
 	shop.mustReserve(t, placed)
 	calls := map[string]func(ctx context.Context) error{
@@ -60,7 +62,7 @@ func TestStock_CallerWithTinyDeadlineIsNoFailureOfRedis(t *testing.T) {
 			_, err := s.Available(ctx, []order.SKU{"A"})
 			return errors.Join(err, ctx.Err()) // SQL answers instead.
 		},
-		"Journal.Read": func(ctx context.Context) error { _, err := journal.Read(ctx, 1, stock.StartID, 1); return err },
+		"Journal.Read": func(ctx context.Context) error { _, err := j.Read(ctx, 1, journal.StartID, 1); return err },
 	}
 	slow.Store(int64(20 * time.Millisecond))
 	for name, call := range calls {
@@ -82,10 +84,10 @@ func TestStock_CallerWithTinyDeadlineIsNoFailureOfRedis(t *testing.T) {
 
 // TestStock_ErrorReplyIsNoFailureOfRedis: what Redis says, it says because it works.
 func TestStock_ErrorReplyIsNoFailureOfRedis(t *testing.T) {
-	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 		shop := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 9})
 		b := &fakeBreaker{}
-		s := stock.New(shop.keys, shop.redis, shop.epochs, shop.books, stock.DefaultLimits(), b)
+		s := stock.New(shop.keys.Keys, shop.redis, shop.epochs, shop.sql, stock.DefaultLimits(), b)
 		client := shop.redis.Client()
 		if err := client.Do(t.Context(), client.B().Set().Key(shop.keys.Journal(1)).Value("no stream").Build()).Error(); err != nil {
 			t.Fatal(err)
@@ -103,7 +105,7 @@ func TestStock_ErrorReplyIsNoFailureOfRedis(t *testing.T) {
 // TestStock_ReservationWhoseCallerLeftIsResumed: the caller gives up before Redis answers, and its retry under the same key gets the
 // one order that was made.
 func TestStock_ReservationWhoseCallerLeftIsResumed(t *testing.T) {
-	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 		shop := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 9})
 		shop.mustReserve(t, request("warm", units("A", 1)))
 		ctx, cancel := context.WithCancel(t.Context())

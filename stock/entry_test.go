@@ -7,7 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/redisconn"
 	"github.com/spillway/spillway/stock"
 )
 
@@ -60,24 +62,24 @@ var garbage = map[string]map[string]string{
 }
 
 func TestJournal_EntriesThatNoScriptWrites(t *testing.T) {
-	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 		for name, fields := range garbage {
 			s := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 10, "B": 10})
 			if _, err := s.journal.Next(t.Context(), 1, "me", 1, 0); err != nil { // It makes the group.
 				t.Fatal(err)
 			}
 			s.add(t, 1, fields)
-			var poison *stock.PoisonError
-			if _, err := s.journal.Read(t.Context(), 1, stock.StartID, 10); !errors.As(err, &poison) || len(poison.Raw) != len(fields) {
+			var poison *journal.PoisonError
+			if _, err := s.journal.Read(t.Context(), 1, journal.StartID, 10); !errors.As(err, &poison) || len(poison.Raw) != len(fields) {
 				t.Errorf("%s: Read returned %v; want a PoisonError with its %d fields", name, err, len(fields))
 			}
-			if _, err := s.journal.Await(t.Context(), 1, stock.StartID, 10, time.Millisecond); !errors.As(err, &poison) {
+			if _, err := s.journal.Await(t.Context(), 1, journal.StartID, 10, time.Millisecond); !errors.As(err, &poison) {
 				t.Errorf("%s: Await returned %v; want a PoisonError", name, err)
 			}
-			if got, err := s.journal.Next(t.Context(), 1, "me", 10, 0); err != nil || len(got) != 1 || got[0].Kind != stock.Unreadable {
+			if got, err := s.journal.Next(t.Context(), 1, "me", 10, 0); err != nil || len(got) != 1 || got[0].Kind != journal.Unreadable {
 				t.Errorf("%s: Next returned %v, %v; want one Unreadable", name, got, err)
 			}
-			if got, err := s.journal.Claim(t.Context(), 1, "other", 0, 10); err != nil || len(got) != 1 || got[0].Kind != stock.Unreadable {
+			if got, err := s.journal.Claim(t.Context(), 1, "other", 0, 10); err != nil || len(got) != 1 || got[0].Kind != journal.Unreadable {
 				t.Errorf("%s: Claim returned %v, %v; want one Unreadable", name, got, err)
 			}
 		}
@@ -86,7 +88,7 @@ func TestJournal_EntriesThatNoScriptWrites(t *testing.T) {
 
 // TestLoad_EntriesThatNoScriptWrites: the flusher leaves them out, so a counter that includes them would sell what SQL does not have.
 func TestLoad_EntriesThatNoScriptWrites(t *testing.T) {
-	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 		s := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 10, "B": 10})
 		for _, fields := range garbage {
 			s.add(t, 1, fields)
@@ -100,9 +102,9 @@ func TestLoad_EntriesThatNoScriptWrites(t *testing.T) {
 }
 
 func TestTail_EntriesThatNoScriptWrites(t *testing.T) {
-	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 		s := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 10})
-		tail := stock.NewTail(s.journal, s.epochs)
+		tail := journal.NewTail(s.journal, s.epochs)
 		next(t, tail) // The first reading finds the end.
 		s.add(t, 1, with(map[string]string{"order": "\xff"}))
 		s.add(t, 1, map[string]string{"a": "b"})
@@ -113,7 +115,7 @@ func TestTail_EntriesThatNoScriptWrites(t *testing.T) {
 }
 
 func TestRewind_EntriesThatNoScriptWrites(t *testing.T) {
-	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 		s := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 10, "B": 10})
 		for _, fields := range garbage {
 			s.add(t, 1, fields)
@@ -133,14 +135,14 @@ func TestRewind_EntriesThatNoScriptWrites(t *testing.T) {
 
 // TestJournal_TextThatIsNotUTF8 does not cost the order: its reason decides nothing.
 func TestJournal_TextThatIsNotUTF8(t *testing.T) {
-	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 		s := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 10})
 		r := request("k", units("A", 1))
 		s.mustReserve(t, r)
 		if _, err := s.Release(t.Context(), r.OrderID, "bad \xff", "\xfe"); err != nil {
 			t.Fatal(err)
 		}
-		got, err := s.journal.Read(t.Context(), 1, stock.StartID, 10)
+		got, err := s.journal.Read(t.Context(), 1, journal.StartID, 10)
 		if err != nil || len(got) != 2 || got[1].Detail != "bad \ufffd" || got[1].Trace != "\ufffd" {
 			t.Errorf("read %+v, %v", got, err)
 		}
@@ -152,7 +154,7 @@ func TestJournal_TextThatIsNotUTF8(t *testing.T) {
 
 func TestLetter_KeepsWhatIsNotUTF8(t *testing.T) {
 	fields := with(map[string]string{"order": "\xff\xfe", "detail": strings.Repeat("x", 100_000), "\xff": "odd"})
-	raw, err := stock.MarshalPoison(&stock.PoisonError{ID: "1-0", Raw: fields})
+	raw, err := journal.MarshalPoison(&journal.PoisonError{ID: "1-0", Raw: fields})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,12 +163,12 @@ func TestLetter_KeepsWhatIsNotUTF8(t *testing.T) {
 			t.Errorf("%s is not in %.300s", want, raw)
 		}
 	}
-	if _, err := stock.UnmarshalLetter(raw); !errors.Is(err, order.ErrInvalid) {
+	if _, err := journal.UnmarshalDeadLetter(raw); !errors.Is(err, order.ErrInvalid) {
 		t.Errorf("unmarshal: %v; want ErrInvalid", err)
 	}
 	id := order.NewID(0, time.Now())
 	mended := strings.Replace(string(raw), `"fields":{`, `"fields":{"order":"`+string(id)+`",`, 1)
-	if e, err := stock.UnmarshalLetter([]byte(mended)); err != nil || e.OrderID != id {
+	if e, err := journal.UnmarshalDeadLetter([]byte(mended)); err != nil || e.OrderID != id {
 		t.Errorf("a mended entry is %+v, %v", e, err)
 	}
 }

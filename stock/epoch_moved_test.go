@@ -9,6 +9,7 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/redisconn"
 	"github.com/spillway/spillway/stock"
 	"github.com/spillway/spillway/test/realparts"
 )
@@ -61,7 +62,7 @@ func TestEpochs_TheAddressMovedAndConnectionsStayed(t *testing.T) {
 	var target atomic.Value
 	target.Store(first.Addr())
 	addr := forward(t, &target)
-	s := openShop(t, stock.RedisConfig{Addr: addr}, stock.DefaultLimits(), map[order.SKU]int64{"A": 10})
+	s := openShop(t, redisconn.Config{Addr: addr}, stock.DefaultLimits(), map[order.SKU]int64{"A": 10})
 	s.mustReserve(t, request("k1", units("A", 1)))
 	s.flushAll(t)
 	replicate(t, b, first.Addr())

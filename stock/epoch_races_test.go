@@ -4,28 +4,29 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"testing"
 	"time"
 
+	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/redisconn"
 	"github.com/spillway/spillway/stock"
 	"github.com/spillway/spillway/test/realparts"
 )
 
-// busyBooks is SQL on which something happens right after the open epoch was read once, or that is away.
-type busyBooks struct {
-	*books
+// busyStore is SQL on which something happens right after the open epoch was read once, or that is away.
+type busyStore struct {
+	*fakeStore
 
 	then func()
 	away error // SQL does not answer
 }
 
-func (b *busyBooks) OpenEpoch(ctx context.Context, partition uint8) (stock.Epoch, error) {
+func (b *busyStore) OpenEpoch(ctx context.Context, partition uint8) (journal.Epoch, error) {
 	if b.away != nil {
-		return stock.Epoch{}, b.away
+		return journal.Epoch{}, b.away
 	}
-	e, err := b.books.OpenEpoch(ctx, partition)
+	e, err := b.fakeStore.OpenEpoch(ctx, partition)
 	if then := b.then; then != nil {
 		b.then = nil
 		then()
@@ -35,12 +36,12 @@ func (b *busyBooks) OpenEpoch(ctx context.Context, partition uint8) (stock.Epoch
 
 // TestEpochs_FlushedAndTrimmedBetweenTheReads: SQL is read before Redis. What is flushed and trimmed between the two is no loss.
 func TestEpochs_FlushedAndTrimmedBetweenTheReads(t *testing.T) {
-	s := openShop(t, stock.RedisConfig{Addr: realparts.Redis(t)}, stock.DefaultLimits(), map[order.SKU]int64{"A": 10})
-	b := &busyBooks{books: s.books}
+	s := openShop(t, redisconn.Config{Addr: realparts.Redis(t)}, stock.DefaultLimits(), map[order.SKU]int64{"A": 10})
+	b := &busyStore{fakeStore: s.sql}
 	drain := func(context.Context, int64) error { return nil }
-	epochs := stock.NewEpochs(s.keys, s.redis, b, drain, "journal", slog.New(slog.DiscardHandler))
+	epochs := s.newEpochs(b, drain, "journal")
 	s.mustReserve(t, request("k1", units("A", 1)))
-	last := s.mustReserve(t, request("k2", units("A", 1))).Position
+	last := s.mustReserve(t, request("k2", units("A", 1))).Offset
 	b.then = func() {
 		s.flushAll(t)
 		if _, err := s.journal.Trim(t.Context(), last.Epoch, last.ID); err != nil {
@@ -58,17 +59,17 @@ func TestEpochs_FlushedAndTrimmedBetweenTheReads(t *testing.T) {
 // TestEpochs_CommittedWhileRedisWentBack: a flusher had read the entries from the Redis of before, and commits them after the check has read
 // SQL's offset. The journal that is closed ends before them, so that idempotency records are lost too.
 func TestEpochs_CommittedWhileRedisWentBack(t *testing.T) {
-	s := openShop(t, stock.RedisConfig{Addr: realparts.Redis(t)}, stock.DefaultLimits(), map[order.SKU]int64{"A": 10})
+	s := openShop(t, redisconn.Config{Addr: realparts.Redis(t)}, stock.DefaultLimits(), map[order.SKU]int64{"A": 10})
 	s.mustReserve(t, request("k1", units("A", 1)))
 	s.flushAll(t)
 	drain := func(context.Context, int64) error {
-		s.books.mu.Lock()
-		defer s.books.mu.Unlock()
-		s.books.epoch.LastID = fmt.Sprintf("%d-0", time.Now().Add(time.Minute).UnixMilli())
+		s.sql.mu.Lock()
+		defer s.sql.mu.Unlock()
+		s.sql.epoch.LastID = fmt.Sprintf("%d-0", time.Now().Add(time.Minute).UnixMilli())
 		return nil
 	}
-	epochs := stock.NewEpochs(s.keys, s.redis, s.books, drain, "journal", slog.New(slog.DiscardHandler))
-	epochs.Distrust(1)
+	epochs := s.newEpochs(s.sql, drain, "journal")
+	epochs.Invalidate(1)
 	if err := epochs.Check(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -80,13 +81,13 @@ func TestEpochs_CommittedWhileRedisWentBack(t *testing.T) {
 // TestRewind_BeforeTheRelayReads: connections are let through while the epoch before is flushed. The relay drops what a closed journal holds
 // beyond SQL's offset, and the journal. What this Redis remembers of it must be undone before.
 func TestRewind_BeforeTheRelayReads(t *testing.T) {
-	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 		s := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 10})
 		lost := request("lost", units("A", 1))
 		s.mustReserve(t, lost)
 		s.elsewhere(t)
 		relayed := func(ctx context.Context, _ int64) error { return s.journal.Remove(ctx, 1) }
-		epochs := stock.NewEpochs(s.keys, s.redis, s.books, relayed, "journal", slog.New(slog.DiscardHandler))
+		epochs := s.newEpochs(s.sql, relayed, "journal")
 		if err := epochs.Check(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -99,9 +100,9 @@ func TestRewind_BeforeTheRelayReads(t *testing.T) {
 // TestEpochs_AnotherInstanceWhileSQLIsAway: an epoch goes on without SQL, but not when another Redis answers.
 func TestEpochs_AnotherInstanceWhileSQLIsAway(t *testing.T) {
 	redis := realparts.StartRedis(t)
-	s := openShop(t, stock.RedisConfig{Addr: redis.Addr()}, stock.DefaultLimits(), map[order.SKU]int64{"A": 10})
-	b := &busyBooks{books: s.books}
-	epochs := stock.NewEpochs(s.keys, s.redis, b, nil, "journal", slog.New(slog.DiscardHandler))
+	s := openShop(t, redisconn.Config{Addr: redis.Addr()}, stock.DefaultLimits(), map[order.SKU]int64{"A": 10})
+	b := &busyStore{fakeStore: s.sql}
+	epochs := s.newEpochs(b, nil, "journal")
 	if err := epochs.Check(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -122,16 +123,16 @@ func TestEpochs_AnotherInstanceWhileSQLIsAway(t *testing.T) {
 // TestReserve_SentAgainInTheNextEpoch: the first attempt was answered too late, its units were deducted in SQL, and Redis lost it. Taken
 // again, they would be taken twice for an order that gives them back once.
 func TestReserve_SentAgainInTheNextEpoch(t *testing.T) {
-	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 		s := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 10})
 		r := request("k", units("A", 2))
-		r.Epoch = s.mustReserve(t, r).Position.Epoch
+		r.Epoch = s.mustReserve(t, r).Offset.Epoch
 		if again := s.mustReserve(t, r); again.Replay != "" {
 			t.Errorf("sent again in the same epoch: %+v", again)
 		}
 		s.flushAll(t)
 		c := s.redis.Client()
-		gone := []string{s.keys.Epoch(), s.keys.Journal(1), s.keys.Stock(1), s.keys.Order(r.OrderID), s.keys.Marker(r.Customer, r.Key)}
+		gone := []string{s.keys.Epoch(), s.keys.Journal(1), s.keys.Stock(1), s.keys.Order(r.OrderID), s.keys.Idempotency(r.Customer, r.Key)}
 		if err := c.Do(t.Context(), c.B().Del().Key(gone...).Build()).Error(); err != nil {
 			t.Fatal(err)
 		}

@@ -3,11 +3,11 @@ package stock_test
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"testing"
 	"time"
 
 	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/redisconn"
 	"github.com/spillway/spillway/stock"
 	"github.com/spillway/spillway/test/realparts"
 )
@@ -23,14 +23,14 @@ func (s *shop) setEpochKey(t *testing.T, value string) {
 // TestEpochs_NoConnectionBeforeTheOldEpochIsClosed: until then a request that holds the old epoch's number would be served by the
 // counters of an older Redis.
 func TestEpochs_NoConnectionBeforeTheOldEpochIsClosed(t *testing.T) {
-	cfg := stock.RedisConfig{Addr: realparts.Redis(t)}
+	cfg := redisconn.Config{Addr: realparts.Redis(t)}
 	s := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 10})
 	s.setEpochKey(t, fmt.Sprintf("rebuild:ANOTHER:%d", time.Now().Unix()))
-	fresh := &shop{keys: s.keys, books: s.books}
+	fresh := &shop{keys: s.keys, sql: s.sql}
 	fresh.connect(t, cfg, stock.DefaultLimits())
-	s.books.mu.Lock()
-	s.books.epoch.Instance = "another/history"
-	s.books.mu.Unlock()
+	s.sql.mu.Lock()
+	s.sql.epoch.Instance = "another/history"
+	s.sql.mu.Unlock()
 	if err := fresh.epochs.Check(t.Context()); err == nil {
 		t.Fatal("an epoch was opened while another process opens one")
 	}
@@ -44,11 +44,11 @@ func TestEpochs_NoConnectionBeforeTheOldEpochIsClosed(t *testing.T) {
 
 // TestEpochs_AnotherProcessTookOver: the epoch that SQL has recorded must not open in Redis by one whose token was replaced.
 func TestEpochs_AnotherProcessTookOver(t *testing.T) {
-	s := openShop(t, stock.RedisConfig{Addr: realparts.Redis(t)}, stock.DefaultLimits(), map[order.SKU]int64{"A": 10})
+	s := openShop(t, redisconn.Config{Addr: realparts.Redis(t)}, stock.DefaultLimits(), map[order.SKU]int64{"A": 10})
 	theirs := fmt.Sprintf("rebuild:ANOTHER:%d", time.Now().Unix())
 	drain := func(context.Context, int64) error { s.setEpochKey(t, theirs); return nil }
-	epochs := stock.NewEpochs(s.keys, s.redis, s.books, drain, "journal", slog.New(slog.DiscardHandler))
-	epochs.Distrust(1)
+	epochs := s.newEpochs(s.sql, drain, "journal")
+	epochs.Invalidate(1)
 	if err := epochs.Check(t.Context()); err == nil {
 		t.Error("the epoch was opened with another process' token")
 	}
@@ -61,7 +61,7 @@ func TestEpochs_AnotherProcessTookOver(t *testing.T) {
 // TestRewind_ReleaseOfAPaidOrder: SQL refused a paid order, which was released for that, and the release is lost. The order is PAID again,
 // not pending: its charge was taken.
 func TestRewind_ReleaseOfAPaidOrder(t *testing.T) {
-	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 		s := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 10})
 		r := request("k", units("A", 2))
 		s.mustReserve(t, r)

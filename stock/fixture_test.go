@@ -10,66 +10,68 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 
+	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/redisconn"
 	"github.com/spillway/spillway/stock"
 	"github.com/spillway/spillway/test/realparts"
 )
 
-// books is SQL as far as this package needs it: the epochs and the stock at the flushed position.
-type books struct {
+// fakeStore is SQL as far as stock and journal use it: the epochs and the stock at the flushed offset.
+type fakeStore struct {
 	mu    sync.Mutex
-	epoch stock.Epoch
+	epoch journal.Epoch
 	units map[order.SKU]int64
 	// closed are the epochs before.
-	closed map[int64]stock.Epoch
+	closed map[int64]journal.Epoch
 	// standing is what SQL knows of orders, beside the stock.
-	standing map[order.ID]stock.Standing
+	standing map[order.ID]order.Status
 }
 
-func (b *books) Standing(_ context.Context, id order.ID) (stock.Standing, error) {
+func (b *fakeStore) OrderStatus(_ context.Context, id order.ID) (order.Status, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.standing[id], nil
 }
 
-func (b *books) OpenEpoch(context.Context, uint8) (stock.Epoch, error) {
+func (b *fakeStore) OpenEpoch(context.Context, uint8) (journal.Epoch, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.epoch.Number == 0 {
-		return stock.Epoch{}, order.ErrNotFound
+		return journal.Epoch{}, journal.ErrNoEpoch
 	}
 	return b.epoch, nil
 }
 
-func (b *books) NextEpoch(_ context.Context, _ uint8, expect int64, next stock.Epoch) (stock.Epoch, error) {
+func (b *fakeStore) NextEpoch(_ context.Context, expect int64, next journal.Epoch) (journal.Epoch, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.epoch.Number != expect {
-		return stock.Epoch{}, order.ErrAlreadyExists
+		return journal.Epoch{}, journal.ErrEpochConflict
 	}
 	if b.closed == nil {
-		b.closed = map[int64]stock.Epoch{}
+		b.closed = map[int64]journal.Epoch{}
 	}
 	b.epoch.Closed = true
 	b.closed[b.epoch.Number] = b.epoch
 	b.epoch = next
-	b.epoch.Number, b.epoch.LastID, b.epoch.OpenedAt = expect+1, stock.StartID, time.Now()
+	b.epoch.Number, b.epoch.LastID, b.epoch.OpenedAt = expect+1, journal.StartID, time.Now()
 	return b.epoch, nil
 }
 
-func (b *books) EpochAt(_ context.Context, _ uint8, number int64) (stock.Epoch, error) {
+func (b *fakeStore) EpochAt(_ context.Context, _ uint8, number int64) (journal.Epoch, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if e, ok := b.closed[number]; ok {
 		return e, nil
 	}
 	if b.epoch.Number != number {
-		return stock.Epoch{}, order.ErrNotFound
+		return journal.Epoch{}, journal.ErrNoEpoch
 	}
 	return b.epoch, nil
 }
 
-func (b *books) Snapshot(_ context.Context, _ uint8, skus []order.SKU) (stock.Epoch, map[order.SKU]int64, error) {
+func (b *fakeStore) Snapshot(_ context.Context, _ uint8, skus []order.SKU) (journal.Epoch, map[order.SKU]int64, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	out := map[order.SKU]int64{}
@@ -82,7 +84,7 @@ func (b *books) Snapshot(_ context.Context, _ uint8, skus []order.SKU) (stock.Ep
 }
 
 // apply is the stock flusher in one line: it moves SQL's stock and position over the entries.
-func (b *books) apply(entries []stock.Entry) {
+func (b *fakeStore) apply(entries []journal.Entry) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, e := range entries {
@@ -100,27 +102,27 @@ func (alwaysPermit) Report(error)  {}
 
 func (alwaysPermit) Timeout() time.Duration { return time.Second }
 
-// shop is a stock on one Redis with its books.
+// shop is a stock on one Redis with its SQL.
 type shop struct {
 	*stock.Stock
 	keys    stock.Keys
-	redis   *stock.Redis
-	epochs  *stock.Epochs
-	journal *stock.Journal
-	books   *books
+	redis   *redisconn.Conn
+	epochs  *journal.Epochs
+	journal *journal.Journal
+	sql     *fakeStore
 }
 
 // onBoth runs the test on a real Redis and on the embedded one, which must behave the same.
-func onBoth(t *testing.T, test func(t *testing.T, cfg stock.RedisConfig)) {
-	t.Run("redis", func(t *testing.T) { test(t, stock.RedisConfig{Addr: realparts.Redis(t)}) })
+func onBoth(t *testing.T, test func(t *testing.T, cfg redisconn.Config)) {
+	t.Run("redis", func(t *testing.T) { test(t, redisconn.Config{Addr: realparts.Redis(t)}) })
 	t.Run("miniredis", func(t *testing.T) {
-		test(t, stock.RedisConfig{Addr: miniredis.RunT(t).Addr(), Embedded: true})
+		test(t, redisconn.Config{Addr: miniredis.RunT(t).Addr(), Embedded: true})
 	})
 }
 
-func openShop(t *testing.T, cfg stock.RedisConfig, limits stock.Limits, units map[order.SKU]int64) *shop {
+func openShop(t *testing.T, cfg redisconn.Config, limits stock.Limits, units map[order.SKU]int64) *shop {
 	t.Helper()
-	s := &shop{keys: stock.Keys{Namespace: "test-" + rand.Text()}, books: &books{units: units}}
+	s := &shop{keys: stock.Keys{Keys: journal.Keys{Namespace: "test-" + rand.Text()}}, sql: &fakeStore{units: units}}
 	s.connect(t, cfg, limits)
 	if err := s.epochs.Check(t.Context()); err != nil {
 		t.Fatalf("open the first epoch: %v", err)
@@ -128,27 +130,34 @@ func openShop(t *testing.T, cfg stock.RedisConfig, limits stock.Limits, units ma
 	return s
 }
 
-func (s *shop) connect(t *testing.T, cfg stock.RedisConfig, limits stock.Limits) {
+func (s *shop) connect(t *testing.T, cfg redisconn.Config, limits stock.Limits) {
 	t.Helper()
-	r, err := stock.Connect(cfg)
+	r, err := redisconn.Connect(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(r.Close)
 	s.redis = r
-	s.journal = stock.NewJournal(s.keys, r, alwaysPermit{})
+	s.journal = journal.New(s.keys.Keys, r, alwaysPermit{})
 	drain := func(ctx context.Context, epoch int64) error {
 		for {
-			from, _ := s.books.OpenEpoch(ctx, 0)
+			from, _ := s.sql.OpenEpoch(ctx, 0)
 			entries, err := s.journal.ReadRemaining(ctx, epoch, from.LastID, 100)
 			if err != nil || len(entries) == 0 {
 				return err
 			}
-			s.books.apply(entries)
+			s.sql.apply(entries)
 		}
 	}
-	s.epochs = stock.NewEpochs(s.keys, r, s.books, drain, "journal", slog.New(slog.DiscardHandler))
-	s.Stock = stock.New(s.keys, r, s.epochs, s.books, limits, alwaysPermit{})
+	s.epochs = s.newEpochs(s.sql, drain, "journal")
+	s.Stock = stock.New(s.keys.Keys, r, s.epochs, s.sql, limits, alwaysPermit{})
+}
+
+func (s *shop) newEpochs(sql journal.EpochStore, drain func(context.Context, int64) error, durability string) *journal.Epochs {
+	return journal.NewEpochs(journal.EpochsConfig{
+		Keys: s.keys.Keys, Conn: s.redis, Store: sql, Drain: drain, Rewind: stock.Rewind(s.keys.Keys), Durability: durability,
+		Log: slog.New(slog.DiscardHandler),
+	})
 }
 
 func request(key string, demand ...order.Demand) stock.Request {

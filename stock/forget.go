@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/redisconn"
 )
 
 // Forget lets the counters of the SKUs go after SQL's stock was changed beside the journal: who asks for them next loads them from
@@ -20,10 +21,10 @@ func (s *Stock) Forget(ctx context.Context, skus []order.SKU) error {
 	for i, sku := range skus {
 		fields[i] = string(sku)
 	}
-	c := s.redis.Client()
+	c := s.conn.Client()
 	r, err := s.read(ctx, c.B().Hdel().Key(s.keys.Stock(epoch.Number)).Field(fields...).Build())
 	if err == nil && r.Error() != nil {
-		err = unavailable(r.Error())
+		err = redisconn.Unavailable(r.Error())
 	}
 	return err
 }

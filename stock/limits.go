@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
 )
 
@@ -37,7 +38,7 @@ func (s *Stock) Hold(ctx context.Context, id order.ID) error {
 	return nil
 }
 
-func (s *Stock) hold(ctx context.Context, epoch Epoch, id order.ID) ([]string, error) {
+func (s *Stock) hold(ctx context.Context, epoch journal.Epoch, id order.ID) ([]string, error) {
 	unpaid := s.keys.Unpaid()
 	return s.exec(ctx, s.scripts.hold, []string{s.keys.Epoch(), s.keys.Order(id), unpaid[0], unpaid[1], unpaid[2]},
 		[]string{strconv.FormatInt(epoch.Number, 10), string(id), s.nowMS(), s.unpaidUntil()})

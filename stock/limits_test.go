@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/redisconn"
 	"github.com/spillway/spillway/stock"
 )
 
@@ -73,7 +74,7 @@ func (s *shop) wantNothingUnpaid(t *testing.T) {
 }
 
 func TestLimits_UnitsOfAProductForEachCustomer(t *testing.T) {
-	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 		s := openShop(t, cfg, limitless(), map[order.SKU]int64{"A": 1000, "B": 1000})
 		_, err := s.Reserve(t.Context(), atMost(10, request("too many at once", units("A", 11))))
 		wantLimit(t, err, order.LimitOrderUnits, 10)
@@ -101,7 +102,7 @@ func TestLimits_UnitsOfAProductForEachCustomer(t *testing.T) {
 }
 
 func TestLimits_RestockedUnitsMayBeOrderedAgain(t *testing.T) {
-	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 		s := openShop(t, cfg, limitless(), map[order.SKU]int64{"A": 1000})
 		paid := atMost(10, request("k1", units("A", 10)))
 		s.mustReserve(t, paid)
@@ -143,7 +144,7 @@ func TestLimits_UnitsOfAnEarlierWindow(t *testing.T) {
 	}
 	for name, giveBack := range giveBack {
 		t.Run(name, func(t *testing.T) {
-			onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+			onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 				s := openShop(t, cfg, limitless(), map[order.SKU]int64{"A": 1000})
 				// Its id is older than those of the next window, as that of an order of yesterday is.
 				before := atMost(10, request("k1", units("A", 10)))
@@ -169,7 +170,7 @@ func TestLimits_UnitsOfAnEarlierWindow(t *testing.T) {
 // TestLimits_OrderOlderThanTheWindowsFirst: two orders are placed at once, and the one with the older id reserves second. It counts in the
 // window that the other one opened, and its units come back to it.
 func TestLimits_OrderOlderThanTheWindowsFirst(t *testing.T) {
-	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 		s := openShop(t, cfg, limitless(), map[order.SKU]int64{"A": 1000})
 		second := atMost(10, request("k2", units("A", 4)))
 		second.OrderID = order.NewID(0, time.Now().Add(-time.Second))
@@ -184,7 +185,7 @@ func TestLimits_OrderOlderThanTheWindowsFirst(t *testing.T) {
 
 // TestLimits_WindowOfAnOlderVersion: it does not record its first order. Units come back to it until it ends.
 func TestLimits_WindowOfAnOlderVersion(t *testing.T) {
-	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 		s := openShop(t, cfg, limitless(), map[order.SKU]int64{"A": 1000})
 		first := atMost(10, request("k1", units("A", 5)))
 		s.mustReserve(t, first)
@@ -204,7 +205,7 @@ func TestLimits_WindowOfAnOlderVersion(t *testing.T) {
 func TestLimits_WithoutWindowOnlyTheOrderCounts(t *testing.T) {
 	limits := limitless()
 	limits.UnitsWindow = 0
-	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 		s := openShop(t, cfg, limits, map[order.SKU]int64{"A": 1000})
 		for i := range 3 {
 			s.mustReserve(t, atMost(10, request(fmt.Sprint(i), units("A", 10))))
@@ -217,7 +218,7 @@ func TestLimits_WithoutWindowOnlyTheOrderCounts(t *testing.T) {
 func TestLimits_UnpaidOrdersOfACustomer(t *testing.T) {
 	limits := limitless()
 	limits.UnpaidOrders = 2
-	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 		s := openShop(t, cfg, limits, map[order.SKU]int64{"A": 1000})
 		first, second := later(request("k1", units("A", 1))), later(request("k2", units("A", 1)))
 		s.mustReserve(t, first)
@@ -253,7 +254,7 @@ func TestLimits_UnpaidOrdersOfACustomer(t *testing.T) {
 func TestLimits_UnpaidOrdersHoldAShareOfTheStock(t *testing.T) {
 	limits := limitless()
 	limits.UnpaidPercent = 10
-	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 		s := openShop(t, cfg, limits, map[order.SKU]int64{"A": 100, "few": 3})
 		holding := later(of("g0", request("k", units("A", 4))))
 		s.mustReserve(t, holding)
@@ -278,7 +279,7 @@ func TestLimits_UnpaidOrdersHoldAShareOfTheStock(t *testing.T) {
 func TestLimits_UnpaidOrdersInAll(t *testing.T) {
 	limits := limitless()
 	limits.UnpaidTotal = 3
-	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 		s := openShop(t, cfg, limits, map[order.SKU]int64{"A": 1000})
 		for i := range 3 {
 			s.mustReserve(t, later(of(order.CustomerID(fmt.Sprint("g", i)), request("k", units("A", 1)))))
@@ -293,7 +294,7 @@ func TestLimits_UnpaidOrdersInAll(t *testing.T) {
 func TestLimits_UnknownPaymentCountsAsUnpaid(t *testing.T) {
 	limits := limitless()
 	limits.UnpaidOrders = 1
-	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 		s := openShop(t, cfg, limits, map[order.SKU]int64{"A": 1000, "B": 1000})
 		unknown := request("k1", units("A", 3), units("B", 1))
 		s.mustReserve(t, unknown)
@@ -321,7 +322,7 @@ func TestLimits_UnknownPaymentCountsAsUnpaid(t *testing.T) {
 func TestLimits_ForgottenOrdersHeal(t *testing.T) {
 	limits := limitless()
 	limits.UnpaidOrders, limits.UnpaidTTL = 1, time.Millisecond
-	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 		s := openShop(t, cfg, limits, map[order.SKU]int64{"A": 1000})
 		for i := range 40 { // More than one reservation forgets.
 			r := later(of(order.CustomerID(fmt.Sprint("g", i)), request("k", units("A", 1))))
@@ -342,7 +343,7 @@ func TestLimits_ForgottenOrdersHeal(t *testing.T) {
 func TestLimits_PendingOrdersCountBeyondTheirEnd(t *testing.T) {
 	limits := limitless()
 	limits.UnpaidOrders, limits.UnpaidTTL = 1, time.Millisecond
-	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 		s := openShop(t, cfg, limits, map[order.SKU]int64{"A": 1000})
 		first := later(request("k", units("A", 1)))
 		s.mustReserve(t, first)
@@ -394,12 +395,12 @@ func TestLimits_PendingOrdersOfAnEarlierEpoch(t *testing.T) {
 		refused bool
 	}{"pending in SQL": {order.Pending, 1, true}, "cancelled in SQL": {order.Cancelled, 0, false}} {
 		t.Run(name, func(t *testing.T) {
-			onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+			onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 				s := openShop(t, cfg, limits, map[order.SKU]int64{"A": 1000})
 				old := later(request("k", units("A", 1)))
 				s.mustReserve(t, old)
 				s.nextEpoch(t)
-				s.books.standing = map[order.ID]stock.Standing{old.OrderID: {State: c.in}}
+				s.sql.standing = map[order.ID]order.Status{old.OrderID: {State: c.in}}
 				<-time.After(2 * time.Millisecond)
 				s.mustReserve(t, later(of("c2", request("k", units("A", 1)))))
 				if n, sums := s.counts(t); n != 1 || sums["c:c2"] != "1" {
@@ -427,7 +428,7 @@ func TestLimits_PendingOrdersOfAnEarlierEpoch(t *testing.T) {
 func TestLimits_SurviveANewEpoch(t *testing.T) {
 	limits := limitless()
 	limits.UnpaidOrders = 1
-	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 		s := openShop(t, cfg, limits, map[order.SKU]int64{"A": 1000})
 		first := later(request("k1", units("A", 1)))
 		s.mustReserve(t, first)

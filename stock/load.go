@@ -7,7 +7,9 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/redisconn"
 )
 
 // errNotYet means that counters could not be loaded this time, and that a moment later they may.
@@ -41,7 +43,7 @@ func (s *Stock) load(ctx context.Context, skus []order.SKU) error {
 // loadCounters makes the counters of the SKUs, where they are missing, from SQL's stock at the flusher's position and the
 // journal beyond it.
 func (s *Stock) loadCounters(ctx context.Context, skus []order.SKU) error {
-	epoch, units, err := s.books.Snapshot(ctx, s.keys.Partition, skus)
+	epoch, units, err := s.store.Snapshot(ctx, s.keys.Partition, skus)
 	if err != nil {
 		return fmt.Errorf("read the stock in SQL: %w", err)
 	}
@@ -90,7 +92,7 @@ func (s *Stock) Available(ctx context.Context, skus []order.SKU) (map[order.SKU]
 	if len(missing) == 0 {
 		return out, nil
 	}
-	_, units, err := s.books.Snapshot(ctx, s.keys.Partition, missing)
+	_, units, err := s.store.Snapshot(ctx, s.keys.Partition, missing)
 	if err != nil {
 		return nil, fmt.Errorf("read the stock in SQL: %w", err)
 	}
@@ -106,7 +108,7 @@ func (s *Stock) counters(ctx context.Context, epoch int64, skus []order.SKU, out
 	for i, sku := range skus {
 		fields[i] = string(sku)
 	}
-	r, err := s.read(ctx, s.redis.Client().B().Hmget().Key(s.keys.Stock(epoch)).Field(fields...).Build())
+	r, err := s.read(ctx, s.conn.Client().B().Hmget().Key(s.keys.Stock(epoch)).Field(fields...).Build())
 	if err != nil {
 		return skus
 	}
@@ -127,53 +129,43 @@ func (s *Stock) counters(ctx context.Context, epoch int64, skus []order.SKU, out
 	return missing
 }
 
-// Adjustment changes a SKU's stock by hand.
-type Adjustment struct {
-	// ID makes a retry the same adjustment.
-	ID  string
-	SKU order.SKU
-	// Units are added, or taken away when negative.
-	Units         int64
-	Reason, Actor string
-}
-
 // Adjust changes the counter and journals the change; SQL follows at the returned position. Taking more than is left
 // is a *order.SoldOutError, an id that was used for something else order.ErrAlreadyExists.
-func (s *Stock) Adjust(ctx context.Context, a Adjustment) (Position, int64, error) {
+func (s *Stock) Adjust(ctx context.Context, a order.Adjustment) (journal.Offset, int64, error) {
 	for range loadTries {
 		epoch, err := s.epochs.Current()
 		if err != nil {
-			return Position{}, 0, err
+			return journal.Offset{}, 0, err
 		}
 		reply, err := s.exec(ctx, s.scripts.adjust, []string{
 			s.keys.Epoch(), s.keys.Journal(epoch.Number), s.keys.Stock(epoch.Number), s.keys.Adjusted(a.ID),
 		}, []string{
 			strconv.FormatInt(epoch.Number, 10), a.ID, string(a.SKU), strconv.FormatInt(a.Units, 10), a.Reason, a.Actor,
-			s.nowMS(), seconds(s.limits.MarkerTTL), replicationID(epoch.Instance),
+			s.nowMS(), seconds(s.limits.IdempotencyTTL), redisconn.ReplicationID(epoch.Instance),
 		})
 		if err != nil {
-			return Position{}, 0, err
+			return journal.Offset{}, 0, err
 		}
 		if reply[0] != "LOAD" {
 			return s.adjusted(epoch, a, reply)
 		}
 		if err := s.load(ctx, skus(reply[1:])); err != nil && !errors.Is(err, errNotYet) {
-			return Position{}, 0, err
+			return journal.Offset{}, 0, err
 		}
 	}
-	return Position{}, 0, &order.RetryError{After: retryAfter, Err: fmt.Errorf("the counter is still being loaded: %w", order.ErrUnavailable)}
+	return journal.Offset{}, 0, &order.RetryError{After: redisconn.RetryAfter, Err: fmt.Errorf("the counter is still being loaded: %w", order.ErrUnavailable)}
 }
 
-func (s *Stock) adjusted(epoch Epoch, a Adjustment, reply []string) (Position, int64, error) {
+func (s *Stock) adjusted(epoch journal.Epoch, a order.Adjustment, reply []string) (journal.Offset, int64, error) {
 	switch reply[0] {
 	case "OK":
 		left, err := strconv.ParseInt(reply[2], 10, 64)
-		return Position{Epoch: epoch.Number, ID: reply[1]}, left, err
+		return journal.Offset{Epoch: epoch.Number, ID: reply[1]}, left, err
 	case "MISMATCH":
-		return Position{}, 0, order.Refuse(order.ErrAlreadyExists, order.ReasonAdjustmentExists, "adjustment %s was made before with another SKU or delta", a.ID)
+		return journal.Offset{}, 0, order.Refuse(order.ErrAlreadyExists, order.ReasonAdjustmentExists, "adjustment %s was made before with another SKU or delta", a.ID)
 	case "SHORT":
 		left, _ := strconv.ParseInt(reply[1], 10, 64)
-		return Position{}, 0, &order.SoldOutError{Shortages: []order.Shortage{{SKU: a.SKU, Requested: -a.Units, Available: left}}}
+		return journal.Offset{}, 0, &order.SoldOutError{Shortages: []order.Shortage{{SKU: a.SKU, Requested: -a.Units, Available: left}}}
 	}
-	return Position{}, 0, s.refused(reply)
+	return journal.Offset{}, 0, s.refused(reply)
 }

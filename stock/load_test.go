@@ -4,22 +4,24 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/redisconn"
 	"github.com/spillway/spillway/stock"
 )
 
 func TestALoadedCounterIncludesTheJournalBeyondSQL(t *testing.T) {
-	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 		s := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 10})
 		res := s.mustReserve(t, request("k1", units("A", 3)))
-		entries, err := s.journal.Read(t.Context(), res.Position.Epoch, stock.StartID, 10)
+		entries, err := s.journal.Read(t.Context(), res.Offset.Epoch, journal.StartID, 10)
 		if err != nil {
 			t.Fatal(err)
 		}
-		s.books.apply(entries) // SQL: 7
+		s.sql.apply(entries) // SQL: 7
 		s.mustReserve(t, request("k2", units("A", 2)))
 		c := s.redis.Client()
-		if err := c.Do(t.Context(), c.B().Del().Key(s.keys.Stock(res.Position.Epoch)).Build()).Error(); err != nil {
+		if err := c.Do(t.Context(), c.B().Del().Key(s.keys.Stock(res.Offset.Epoch)).Build()).Error(); err != nil {
 			t.Fatal(err)
 		}
 		s.mustReserve(t, request("k3", units("A", 1)))
@@ -28,7 +30,7 @@ func TestALoadedCounterIncludesTheJournalBeyondSQL(t *testing.T) {
 }
 
 func TestALoadNeverRaisesACounter(t *testing.T) {
-	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 		s := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 10, "B": 1})
 		s.mustReserve(t, request("k1", units("A", 9)))
 		// B is loaded now, together with A, whose counter must stay although SQL still says 10.
@@ -38,14 +40,14 @@ func TestALoadNeverRaisesACounter(t *testing.T) {
 }
 
 func TestAWipedRedisIsRebuiltFromSQL(t *testing.T) {
-	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 		s := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 10})
 		res := s.mustReserve(t, request("k1", units("A", 3)))
-		entries, err := s.journal.Read(t.Context(), res.Position.Epoch, stock.StartID, 10)
+		entries, err := s.journal.Read(t.Context(), res.Offset.Epoch, journal.StartID, 10)
 		if err != nil {
 			t.Fatal(err)
 		}
-		s.books.apply(entries)
+		s.sql.apply(entries)
 		s.mustReserve(t, request("k2", units("A", 1))) // not in SQL: lost with the wipe
 		c := s.redis.Client()
 		var keys []string
@@ -62,8 +64,8 @@ func TestAWipedRedisIsRebuiltFromSQL(t *testing.T) {
 			t.Fatal(err)
 		}
 		again := s.mustReserve(t, request("k4", units("A", 1)))
-		if again.Position.Epoch != res.Position.Epoch+1 {
-			t.Errorf("epoch = %d after %d", again.Position.Epoch, res.Position.Epoch)
+		if again.Offset.Epoch != res.Offset.Epoch+1 {
+			t.Errorf("epoch = %d after %d", again.Offset.Epoch, res.Offset.Epoch)
 		}
 		s.wantLeft(t, "A", 6)
 	})

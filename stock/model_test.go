@@ -9,7 +9,9 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/redisconn"
 	"github.com/spillway/spillway/stock"
 )
 
@@ -30,7 +32,7 @@ type modelOrder struct {
 // TestTheScriptsDoWhatASimpleModelDoes: whatever is reserved, retried, settled, released, restocked, adjusted and forgotten in whatever
 // sequence, after each step counters, states and journal agree with the model (I1, I2, I4, I6).
 func TestTheScriptsDoWhatASimpleModelDoes(t *testing.T) {
-	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 		rapid.Check(t, func(r *rapid.T) {
 			m := &machine{t: t, shop: openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 10, "B": 3, "C": 0}), model: model{
 				left:   map[order.SKU]int64{"A": 10, "B": 3, "C": 0},
@@ -192,7 +194,7 @@ func (m *machine) adjustStock(r *rapid.T) {
 	delta := rapid.Int64Range(-5, 5).Draw(r, "delta")
 	id := fmt.Sprintf("%s-%d", sku, rapid.IntRange(0, 3).Draw(r, "id"))
 	before, seen := m.adjust[id]
-	_, left, err := m.shop.Adjust(m.t.Context(), stock.Adjustment{ID: id, SKU: sku, Units: delta, Reason: "r", Actor: "a"})
+	_, left, err := m.shop.Adjust(m.t.Context(), order.Adjustment{ID: id, SKU: sku, Units: delta, Reason: "r", Actor: "a"})
 	var sold *order.SoldOutError
 	switch {
 	case seen && before != delta:
@@ -227,9 +229,9 @@ func (m *machine) forget(r *rapid.T) {
 	}
 }
 
-// flush applies a part of the journal to the books, as the flusher does.
+// flush applies a part of the journal to SQL, as the flusher does.
 func (m *machine) flush(r *rapid.T) {
-	at, err := m.shop.books.OpenEpoch(m.t.Context(), 0)
+	at, err := m.shop.sql.OpenEpoch(m.t.Context(), 0)
 	if err != nil {
 		r.Fatal(err)
 	}
@@ -238,7 +240,7 @@ func (m *machine) flush(r *rapid.T) {
 		r.Fatal(err)
 	}
 	if len(entries) > 0 {
-		m.shop.books.apply(entries)
+		m.shop.sql.apply(entries)
 	}
 }
 
@@ -249,7 +251,7 @@ func (m *machine) check(r *rapid.T) {
 	if err != nil {
 		r.Fatal(err)
 	}
-	entries, err := m.shop.journal.Read(ctx, epoch, stock.StartID, 10_000)
+	entries, err := m.shop.journal.Read(ctx, epoch, journal.StartID, 10_000)
 	if err != nil {
 		r.Fatal(err)
 	}

@@ -9,8 +9,9 @@ import (
 
 	"github.com/redis/rueidis"
 
-	"github.com/spillway/spillway/breaker"
+	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/redisconn"
 )
 
 // Record is what Redis remembers of an order while it is hot.
@@ -22,8 +23,8 @@ type Record struct {
 	UpdatedAt time.Time
 	// Reason is why it was cancelled, as order.CancelReason.Encode made it; opaque here.
 	Reason string
-	// Position is the last journal entry of the order.
-	Position Position
+	// Offset is that of the last journal entry of the order.
+	Offset journal.Offset
 }
 
 // Record reads an order's record; order.ErrNotFound when Redis does not know the order. A pending one of an earlier epoch is compared
@@ -34,7 +35,7 @@ func (s *Stock) Record(ctx context.Context, id order.ID) (Record, error) {
 		return rec, err
 	}
 	epoch, err := s.epochs.Current()
-	if err != nil || rec.Position.Epoch == epoch.Number || confirmed == epoch.Number {
+	if err != nil || rec.Offset.Epoch == epoch.Number || confirmed == epoch.Number {
 		return rec, nil //nolint:nilerr // While no epoch is open the record is all there is; settle and release compare it again.
 	}
 	if err := s.confirm(ctx, epoch.Number, id); err != nil {
@@ -46,14 +47,14 @@ func (s *Stock) Record(ctx context.Context, id order.ID) (Record, error) {
 
 // record reads a record and the epoch in which it was compared with SQL, or 0.
 func (s *Stock) record(ctx context.Context, id order.ID) (rec Record, confirmed int64, err error) {
-	c := s.redis.Client()
+	c := s.conn.Client()
 	reply, err := s.read(ctx, c.B().Hgetall().Key(s.keys.Order(id)).Build())
 	if err != nil {
 		return Record{}, 0, err
 	}
 	fields, err := reply.AsStrMap()
 	if err != nil {
-		return Record{}, 0, unavailable(err)
+		return Record{}, 0, redisconn.Unavailable(err)
 	}
 	if len(fields) == 0 {
 		return Record{}, 0, order.ErrNotFound
@@ -67,13 +68,13 @@ func (s *Stock) record(ctx context.Context, id order.ID) (rec Record, confirmed 
 	confirmed, _ = strconv.ParseInt(fields["confirmed"], 10, 64) // Absent is 0.
 	return Record{
 		State: order.State(state), Snapshot: []byte(fields["snapshot"]), UpdatedAt: time.UnixMilli(ms).UTC(),
-		Reason: cleanText(fields["reason"]), Position: Position{Epoch: epoch, ID: fields["entry"]},
+		Reason: journal.CleanText(fields["reason"]), Offset: journal.Offset{Epoch: epoch, ID: fields["entry"]},
 	}, confirmed, nil
 }
 
 // States reads the states of many orders; those that Redis does not know are absent.
 func (s *Stock) States(ctx context.Context, ids []order.ID) (map[order.ID]order.State, error) {
-	c := s.redis.Client()
+	c := s.conn.Client()
 	cmds := make(rueidis.Commands, len(ids))
 	for i, id := range ids {
 		cmds[i] = c.B().Hget().Key(s.keys.Order(id)).Field("state").Build()
@@ -81,9 +82,9 @@ func (s *Stock) States(ctx context.Context, ids []order.ID) (map[order.ID]order.
 	var replies []rueidis.RedisResult
 	if err := s.guard(ctx, func(ctx context.Context) error {
 		replies = c.DoMulti(ctx, cmds...)
-		return nonRedisError(replies)
+		return redisconn.NonRedisError(replies)
 	}); err != nil {
-		return nil, unavailable(err)
+		return nil, redisconn.Unavailable(err)
 	}
 	return statesIn(ids, replies)
 }
@@ -97,7 +98,7 @@ func statesIn(ids []order.ID, replies []rueidis.RedisResult) (map[order.ID]order
 			continue
 		}
 		if err != nil {
-			return nil, unavailable(err)
+			return nil, redisconn.Unavailable(err)
 		}
 		n, err := strconv.ParseInt(text, 10, 8)
 		if err != nil {
@@ -108,24 +109,14 @@ func statesIn(ids []order.ID, replies []rueidis.RedisResult) (map[order.ID]order
 	return out, nil
 }
 
-// nonRedisError is the first error of the replies that Redis itself did not answer.
-func nonRedisError(replies []rueidis.RedisResult) error {
-	for _, r := range replies {
-		if err := r.NonRedisError(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // markerIDLen is the length of the order id at the head of an idempotency marker.
 const markerIDLen = order.IDLen
 
 // Replay looks up the order that the customer's key made before, without reserving. Empty means none;
 // order.ErrKeyReused that the key stands for another request.
 func (s *Stock) Replay(ctx context.Context, customer order.CustomerID, key string, fingerprint []byte) (order.ID, error) {
-	c := s.redis.Client()
-	reply, err := s.read(ctx, c.B().Get().Key(s.keys.Marker(customer, key)).Build())
+	c := s.conn.Client()
+	reply, err := s.read(ctx, c.B().Get().Key(s.keys.Idempotency(customer, key)).Build())
 	if err != nil {
 		return "", err
 	}
@@ -134,7 +125,7 @@ func (s *Stock) Replay(ctx context.Context, customer order.CustomerID, key strin
 	case rueidis.IsRedisNil(err):
 		return "", nil
 	case err != nil:
-		return "", unavailable(err)
+		return "", redisconn.Unavailable(err)
 	case len(seen) < markerIDLen || seen[markerIDLen:] != string(fingerprint):
 		return "", order.ErrKeyReused
 	}
@@ -153,7 +144,7 @@ func (s *Stock) Expire(ctx context.Context, states map[order.ID]order.State) err
 	}
 	var r rueidis.RedisResult
 	if err := s.guard(ctx, func(ctx context.Context) error {
-		r = s.scripts.expire.Exec(ctx, s.redis.Client(), keys, args)
+		r = s.scripts.expire.Exec(ctx, s.conn.Client(), keys, args)
 		return r.NonRedisError()
 	}); err != nil {
 		return err
@@ -164,20 +155,11 @@ func (s *Stock) Expire(ctx context.Context, states map[order.ID]order.State) err
 // read runs one reading command under the breaker.
 func (s *Stock) read(ctx context.Context, cmd rueidis.Completed) (r rueidis.RedisResult, err error) {
 	err = s.guard(ctx, func(ctx context.Context) error {
-		r = s.redis.Client().Do(ctx, cmd)
+		r = s.conn.Client().Do(ctx, cmd)
 		return r.NonRedisError()
 	})
 	if err != nil {
-		err = unavailable(err)
+		err = redisconn.Unavailable(err)
 	}
 	return r, err
-}
-
-// unavailable marks an error of a call to Redis as one to retry. The breaker's refusal says by itself when.
-func unavailable(err error) error {
-	var retry *order.RetryError
-	if errors.As(err, &retry) || errors.Is(err, breaker.ErrCallerLeft) {
-		return err
-	}
-	return &order.RetryError{After: retryAfter, Err: fmt.Errorf("redis: %w: %w", order.ErrUnavailable, err)}
 }

@@ -10,7 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/spillway/spillway/stock"
+	"github.com/spillway/spillway/journal"
+	"github.com/spillway/spillway/redisconn"
 )
 
 // restartingRedis answers INFO with another run_id on each connection, as a Redis that is restarted again and again.
@@ -50,12 +51,14 @@ const rebuildAbortMax = 20 * time.Second
 
 // TestEpochs_RedisRestartedDuringRebuild: the rebuild is given up at once, to begin again on the new instance.
 func TestEpochs_RedisRestartedDuringRebuild(t *testing.T) {
-	r, err := stock.Connect(stock.RedisConfig{Addr: restartingRedis(t)})
+	r, err := redisconn.Connect(redisconn.Config{Addr: restartingRedis(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(r.Close)
-	epochs := stock.NewEpochs(stock.Keys{Namespace: "test"}, r, &books{}, nil, "journal", slog.New(slog.DiscardHandler))
+	epochs := journal.NewEpochs(journal.EpochsConfig{
+		Keys: journal.Keys{Namespace: "test"}, Conn: r, Store: &fakeStore{}, Durability: "journal", Log: slog.New(slog.DiscardHandler),
+	})
 	began := time.Now()
 	if err := epochs.Check(t.Context()); err == nil {
 		t.Error("an epoch was opened on a Redis that is another one for each connection")

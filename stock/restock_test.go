@@ -4,12 +4,14 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/redisconn"
 	"github.com/spillway/spillway/stock"
 )
 
 func TestUnitsOfACancelledOrderComeBackOnce(t *testing.T) {
-	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 		s := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 5, "B": 7})
 		r := request("k", units("A", 2))
 		if _, err := s.Reserve(t.Context(), r); err != nil {
@@ -33,11 +35,11 @@ func TestUnitsOfACancelledOrderComeBackOnce(t *testing.T) {
 		if err != nil || left["A"] != 5 {
 			t.Errorf("%d of A are left (%v); want 5", left["A"], err)
 		}
-		entries, err := s.journal.Read(t.Context(), epoch, stock.StartID, 10)
+		entries, err := s.journal.Read(t.Context(), epoch, journal.StartID, 10)
 		if err != nil || len(entries) != 2 {
 			t.Fatalf("the journal holds %v (%v)", entries, err)
 		}
-		if e := entries[1]; e.Kind != stock.Restocked || e.OrderID != r.OrderID || len(e.Deltas) != 2 || e.Deltas[1] != back[1] || e.ID != first.ID {
+		if e := entries[1]; e.Kind != journal.Restocked || e.OrderID != r.OrderID || len(e.Deltas) != 2 || e.Deltas[1] != back[1] || e.ID != first.ID {
 			t.Errorf("the entry is %+v", e)
 		}
 		// B's first buyer loads the counter: 7 in SQL and 1 in the journal.
@@ -48,7 +50,7 @@ func TestUnitsOfACancelledOrderComeBackOnce(t *testing.T) {
 }
 
 func TestUnitsAreNotGivenBackOnTheWordOfAnotherEpoch(t *testing.T) {
-	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 		s := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 5})
 		epoch, err := s.OpenEpoch()
 		if err != nil {
@@ -58,7 +60,7 @@ func TestUnitsAreNotGivenBackOnTheWordOfAnotherEpoch(t *testing.T) {
 		if !errors.Is(err, order.ErrUnavailable) {
 			t.Errorf("with another epoch's number: %v", err)
 		}
-		if entries, err := s.journal.Read(t.Context(), epoch, stock.StartID, 10); err != nil || len(entries) != 0 {
+		if entries, err := s.journal.Read(t.Context(), epoch, journal.StartID, 10); err != nil || len(entries) != 0 {
 			t.Errorf("the journal holds %v (%v)", entries, err)
 		}
 	})

@@ -4,18 +4,20 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/redisconn"
 	"github.com/spillway/spillway/stock"
 )
 
 // elsewhere opens the next epoch on another Redis, which is then gone again: nobody flushed what this one's journal still held.
 func (s *shop) elsewhere(t *testing.T) {
 	t.Helper()
-	open, err := s.books.OpenEpoch(t.Context(), 0)
+	open, err := s.sql.OpenEpoch(t.Context(), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.books.NextEpoch(t.Context(), 0, open.Number, stock.Epoch{Instance: "another", Durability: "journal"}); err != nil {
+	if _, err := s.sql.NextEpoch(t.Context(), open.Number, journal.Epoch{Instance: "another", Durability: "journal"}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -23,13 +25,13 @@ func (s *shop) elsewhere(t *testing.T) {
 // flushAll applies everything that the open epoch's journal holds.
 func (s *shop) flushAll(t *testing.T) {
 	t.Helper()
-	at, _ := s.books.OpenEpoch(t.Context(), 0)
+	at, _ := s.sql.OpenEpoch(t.Context(), 0)
 	entries, err := s.journal.Read(t.Context(), at.Number, at.LastID, 100)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(entries) > 0 {
-		s.books.apply(entries)
+		s.sql.apply(entries)
 	}
 }
 
@@ -37,7 +39,7 @@ func (s *shop) flushAll(t *testing.T) {
 // remembers of them never happened: settled or released now, its orders would be sold, or their units come back, without ever having
 // been deducted (I1, I3).
 func TestARedisThatComesBackForgetsWhatWasLost(t *testing.T) {
-	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 		s := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 10})
 		ctx := t.Context()
 		reserve := func(key string) stock.Request {
@@ -58,7 +60,7 @@ func TestARedisThatComesBackForgetsWhatWasLost(t *testing.T) {
 		if _, err := s.Release(ctx, releasedLate.OrderID, "declined", ""); err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := s.Adjust(ctx, stock.Adjustment{ID: "a", SKU: "A", Units: 5}); err != nil {
+		if _, _, err := s.Adjust(ctx, order.Adjustment{ID: "a", SKU: "A", Units: 5}); err != nil {
 			t.Fatal(err)
 		}
 		s.elsewhere(t)
@@ -89,12 +91,12 @@ func TestARedisThatComesBackForgetsWhatWasLost(t *testing.T) {
 		if res, err := s.Reserve(ctx, request("lost", units("A", 1))); err != nil || res.Replay != "" {
 			t.Errorf("the key of a lost order: %+v (%v)", res, err)
 		}
-		if _, left, err := s.Adjust(ctx, stock.Adjustment{ID: "a", SKU: "A", Units: 5}); err != nil || left != 12 {
+		if _, left, err := s.Adjust(ctx, order.Adjustment{ID: "a", SKU: "A", Units: 5}); err != nil || left != 12 {
 			t.Errorf("the adjustment leaves %d (%v); want 10 - known - paid late - lost, + 5", left, err)
 		}
 		s.flushAll(t)
-		if s.books.units["A"] != 12 {
-			t.Errorf("SQL has %d; Redis 12", s.books.units["A"])
+		if s.sql.units["A"] != 12 {
+			t.Errorf("SQL has %d; Redis 12", s.sql.units["A"])
 		}
 	})
 }
@@ -102,7 +104,7 @@ func TestARedisThatComesBackForgetsWhatWasLost(t *testing.T) {
 // TestRewind_LostOrderLeavesTheLimits: an order that never happened counts towards no limit, so that its customer's retry is not refused.
 // A release that is lost as well has returned the units already.
 func TestRewind_LostOrderLeavesTheLimits(t *testing.T) {
-	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 		limits := limitless()
 		limits.UnpaidOrders = 1
 		s := openShop(t, cfg, limits, map[order.SKU]int64{"A": 100})

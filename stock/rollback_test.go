@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"strings"
 	"sync"
@@ -14,7 +13,9 @@ import (
 
 	"github.com/redis/rueidis"
 
+	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/redisconn"
 	"github.com/spillway/spillway/stock"
 	"github.com/spillway/spillway/test/realparts"
 )
@@ -80,7 +81,7 @@ func replicate(t *testing.T, replica rueidis.Client, primary string) {
 func TestEpochs_DemotedResyncedAndPromoted(t *testing.T) {
 	first, second := realparts.StartRedis(t), realparts.StartRedis(t)
 	a, b := admin(t, first.Addr()), admin(t, second.Addr())
-	s := openShop(t, stock.RedisConfig{Addr: first.Addr()}, stock.DefaultLimits(), map[order.SKU]int64{"A": 100})
+	s := openShop(t, redisconn.Config{Addr: first.Addr()}, stock.DefaultLimits(), map[order.SKU]int64{"A": 100})
 	ctx := t.Context()
 	replicate(t, b, first.Addr())
 	command(t, b, "REPLICAOF", "NO", "ONE") // It is cut off here, as by a partition.
@@ -106,7 +107,7 @@ func TestEpochs_DemotedResyncedAndPromoted(t *testing.T) {
 	if _, err := s.Reserve(ctx, request("at once", units("A", 61))); !errors.Is(err, order.ErrUnavailable) {
 		t.Errorf("a reservation on the older data: %v; want ErrUnavailable", err)
 	}
-	if _, _, err := s.Adjust(ctx, stock.Adjustment{ID: "a", SKU: "A", Units: -61}); !errors.Is(err, order.ErrUnavailable) {
+	if _, _, err := s.Adjust(ctx, order.Adjustment{ID: "a", SKU: "A", Units: -61}); !errors.Is(err, order.ErrUnavailable) {
 		t.Errorf("an adjustment on the older data: %v; want ErrUnavailable", err)
 	}
 	if err := s.epochs.Check(ctx); err != nil {
@@ -116,7 +117,7 @@ func TestEpochs_DemotedResyncedAndPromoted(t *testing.T) {
 	if err != nil || after.Number != before.Number+1 {
 		t.Fatalf("epoch %d is open (%v); want the one after %d", after.Number, err, before.Number)
 	}
-	if after.RecordsLostAt.IsZero() || !s.MarkersMayBeLost() {
+	if after.RecordsLostAt.IsZero() || !s.IdempotencyRecordsMayBeLost() {
 		t.Error("the epoch does not say that idempotency records were lost")
 	}
 	s.wantLeft(t, "A", 60)
@@ -131,7 +132,7 @@ func TestEpochs_DemotedResyncedAndPromoted(t *testing.T) {
 func TestStock_NoEntryOnAnOlderCopy(t *testing.T) {
 	first, second := realparts.StartRedis(t), realparts.StartRedis(t)
 	a, b := admin(t, first.Addr()), admin(t, second.Addr())
-	s := openShop(t, stock.RedisConfig{Addr: first.Addr()}, stock.DefaultLimits(), map[order.SKU]int64{"A": 100})
+	s := openShop(t, redisconn.Config{Addr: first.Addr()}, stock.DefaultLimits(), map[order.SKU]int64{"A": 100})
 	replicate(t, b, first.Addr())
 	if err := s.epochs.Check(t.Context()); err != nil {
 		t.Fatal(err) // The first replica changes the replication id.
@@ -142,7 +143,7 @@ func TestStock_NoEntryOnAnOlderCopy(t *testing.T) {
 	}
 	settled, released := request("settled", units("A", 1)), request("released", units("A", 1))
 	s.mustReserve(t, settled)
-	at := s.mustReserve(t, released).Position
+	at := s.mustReserve(t, released).Offset
 	eventually(t, "the replica to have both orders", func() bool {
 		return length(t, b, s.keys.Journal(before.Number)) == 2
 	})
@@ -173,13 +174,13 @@ func TestStock_NoEntryOnAnOlderCopy(t *testing.T) {
 
 // TestEpochs_JournalEndsBeforeSQL: whatever the instance is called, a journal that ends before SQL's offset is an older one.
 func TestEpochs_JournalEndsBeforeSQL(t *testing.T) {
-	s := openShop(t, stock.RedisConfig{Addr: realparts.Redis(t)}, stock.DefaultLimits(), map[order.SKU]int64{"A": 10})
+	s := openShop(t, redisconn.Config{Addr: realparts.Redis(t)}, stock.DefaultLimits(), map[order.SKU]int64{"A": 10})
 	s.mustReserve(t, request("k1", units("A", 3)))
 	s.flushAll(t)
-	s.books.mu.Lock()
-	s.books.epoch.LastID = fmt.Sprintf("%d-0", time.Now().Add(time.Minute).UnixMilli())
-	s.books.units["A"] = 5 // Two more were sold, which Redis has lost.
-	s.books.mu.Unlock()
+	s.sql.mu.Lock()
+	s.sql.epoch.LastID = fmt.Sprintf("%d-0", time.Now().Add(time.Minute).UnixMilli())
+	s.sql.units["A"] = 5 // Two more were sold, which Redis has lost.
+	s.sql.mu.Unlock()
 	if err := s.epochs.Check(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -192,13 +193,13 @@ func TestEpochs_JournalEndsBeforeSQL(t *testing.T) {
 
 // TestEpochs_SQLLostCommits: an offset before what is trimmed means that SQL has forgotten what it had applied.
 func TestEpochs_SQLLostCommits(t *testing.T) {
-	s := openShop(t, stock.RedisConfig{Addr: realparts.Redis(t)}, stock.DefaultLimits(), map[order.SKU]int64{"A": 10})
+	s := openShop(t, redisconn.Config{Addr: realparts.Redis(t)}, stock.DefaultLimits(), map[order.SKU]int64{"A": 10})
 	s.mustReserve(t, request("k1", units("A", 1)))
-	last := s.mustReserve(t, request("k2", units("A", 1))).Position
+	last := s.mustReserve(t, request("k2", units("A", 1))).Offset
 	if _, err := s.journal.Trim(t.Context(), last.Epoch, last.ID); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.journal.Read(t.Context(), last.Epoch, stock.StartID, 10); !errors.Is(err, stock.ErrTrimmed) {
+	if _, err := s.journal.Read(t.Context(), last.Epoch, journal.StartID, 10); !errors.Is(err, journal.ErrTrimmed) {
 		t.Errorf("reading behind trimmed entries: %v; want ErrTrimmed", err)
 	}
 	if err := s.epochs.Check(t.Context()); err != nil {
@@ -213,7 +214,7 @@ func TestEpochs_SQLLostCommits(t *testing.T) {
 // missing and no reservation needs to read SQL.
 func TestEpochs_RestartOnACompleteFile(t *testing.T) {
 	redis := realparts.StartRedis(t)
-	s := openShop(t, stock.RedisConfig{Addr: redis.Addr()}, stock.DefaultLimits(), map[order.SKU]int64{"A": 10})
+	s := openShop(t, redisconn.Config{Addr: redis.Addr()}, stock.DefaultLimits(), map[order.SKU]int64{"A": 10})
 	s.mustReserve(t, request("k1", units("A", 3)))
 	s.flushAll(t)
 	redis.Restart()
@@ -222,7 +223,7 @@ func TestEpochs_RestartOnACompleteFile(t *testing.T) {
 	if err != nil || epoch.Number != 2 {
 		t.Fatalf("epoch %+v (%v); want number 2", epoch, err)
 	}
-	if s.MarkersMayBeLost() {
+	if s.IdempotencyRecordsMayBeLost() {
 		t.Error("idempotency records are taken for lost after a restart that lost nothing")
 	}
 	if res := s.mustReserve(t, request("k1", units("A", 3))); res.Replay == "" {
@@ -232,7 +233,7 @@ func TestEpochs_RestartOnACompleteFile(t *testing.T) {
 
 // TestEpochs_LossIsInherited: a loss counts for as long as idempotency records live, also when epochs open without one meanwhile.
 func TestEpochs_LossIsInherited(t *testing.T) {
-	s := openShop(t, stock.RedisConfig{Addr: realparts.Redis(t)}, stock.DefaultLimits(), map[order.SKU]int64{"A": 10})
+	s := openShop(t, redisconn.Config{Addr: realparts.Redis(t)}, stock.DefaultLimits(), map[order.SKU]int64{"A": 10})
 	c := s.redis.Client()
 	if err := c.Do(t.Context(), c.B().Del().Key(s.keys.Epoch()).Build()).Error(); err != nil {
 		t.Fatal(err)
@@ -241,18 +242,18 @@ func TestEpochs_LossIsInherited(t *testing.T) {
 		if err := s.epochs.Check(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if epoch, err := s.epochs.Current(); err != nil || epoch.Number != number || !s.MarkersMayBeLost() {
+		if epoch, err := s.epochs.Current(); err != nil || epoch.Number != number || !s.IdempotencyRecordsMayBeLost() {
 			t.Errorf("epoch %+v (%v); want number %d, with the loss recorded", epoch, err, number)
 		}
-		s.epochs.Distrust(number)
+		s.epochs.Invalidate(number)
 	}
 }
 
 func TestEpochs_OtherDurability(t *testing.T) {
-	s := openShop(t, stock.RedisConfig{Addr: realparts.Redis(t)}, stock.DefaultLimits(), map[order.SKU]int64{"A": 10})
+	s := openShop(t, redisconn.Config{Addr: realparts.Redis(t)}, stock.DefaultLimits(), map[order.SKU]int64{"A": 10})
 	drain := func(context.Context, int64) error { return nil }
-	other := stock.NewEpochs(s.keys, s.redis, s.books, drain, "sql", slog.New(slog.DiscardHandler))
-	if err := other.Check(t.Context()); !errors.Is(err, stock.ErrDurability) {
+	other := s.newEpochs(s.sql, drain, "sql")
+	if err := other.Check(t.Context()); !errors.Is(err, journal.ErrDurability) {
 		t.Errorf("check with another setting: %v; want ErrDurability", err)
 	}
 	if _, err := other.Current(); !errors.Is(err, order.ErrUnavailable) {
@@ -265,31 +266,31 @@ func TestStock_SQLIsFurtherThanTheRecord(t *testing.T) {
 	at := time.Now().UTC().Truncate(time.Millisecond)
 	for _, c := range []struct {
 		name       string
-		sql        stock.Standing
+		sql        order.Status
 		state      order.State
 		settles    bool
 		releases   bool
 		returnedTo int64
 	}{
-		{"released", stock.Standing{State: order.Cancelled, Reason: "declined", At: at}, order.Cancelled, false, true, 10},
-		{"paid", stock.Standing{State: order.Paid, At: at}, order.Paid, true, false, 10},
-		{"shipped", stock.Standing{State: order.Shipped, At: at}, order.Paid, true, false, 10},
-		{"pending", stock.Standing{State: order.Pending, At: at}, order.Pending, true, false, 10},
+		{"released", order.Status{State: order.Cancelled, Reason: order.CancelledAsDeclined("insufficient_funds"), At: at}, order.Cancelled, false, true, 10},
+		{"paid", order.Status{State: order.Paid, At: at}, order.Paid, true, false, 10},
+		{"shipped", order.Status{State: order.Shipped, At: at}, order.Paid, true, false, 10},
+		{"pending", order.Status{State: order.Pending, At: at}, order.Pending, true, false, 10},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+			onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 				s := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 10})
 				r := request("k1", units("A", 3))
 				s.mustReserve(t, r)
-				s.books.units["A"] = c.returnedTo
-				s.books.standing = map[order.ID]stock.Standing{r.OrderID: c.sql}
-				s.books.epoch.LastID = fmt.Sprintf("%d-0", at.Add(time.Minute).UnixMilli())
-				s.epochs.Distrust(1)
+				s.sql.units["A"] = c.returnedTo
+				s.sql.standing = map[order.ID]order.Status{r.OrderID: c.sql}
+				s.sql.epoch.LastID = fmt.Sprintf("%d-0", at.Add(time.Minute).UnixMilli())
+				s.epochs.Invalidate(1)
 				if err := s.epochs.Check(t.Context()); err != nil {
 					t.Fatal(err)
 				}
 				s.wantLeft(t, "A", c.returnedTo)
-				if rec, err := s.Record(t.Context(), r.OrderID); err != nil || rec.State != c.state || rec.Reason != c.sql.Reason {
+				if rec, err := s.Record(t.Context(), r.OrderID); err != nil || rec.State != c.state || rec.Reason != c.sql.Reason.Encode() {
 					t.Errorf("the record is %s for %q (%v); want %s", rec.State, rec.Reason, err, c.state)
 				}
 				if _, err := s.Settle(t.Context(), r.OrderID, "ch", ""); (err == nil) != c.settles {
@@ -304,18 +305,18 @@ func TestStock_SQLIsFurtherThanTheRecord(t *testing.T) {
 	}
 }
 
-// countingBooks counts the reads of SQL's stock, each of which waits until all callers miss the counter.
-type countingBooks struct {
-	*books
+// countingStore counts the reads of SQL's stock, each of which waits until all callers miss the counter.
+type countingStore struct {
+	*fakeStore
 
 	reads   atomic.Int32
 	waiting chan struct{}
 }
 
-func (b *countingBooks) Snapshot(ctx context.Context, partition uint8, skus []order.SKU) (stock.Epoch, map[order.SKU]int64, error) {
+func (b *countingStore) Snapshot(ctx context.Context, partition uint8, skus []order.SKU) (journal.Epoch, map[order.SKU]int64, error) {
 	b.reads.Add(1)
 	<-b.waiting
-	return b.books.Snapshot(ctx, partition, skus)
+	return b.fakeStore.Snapshot(ctx, partition, skus)
 }
 
 // countingPermit counts the calls of Redis that are over.
@@ -325,10 +326,10 @@ func (*countingPermit) Permit() error  { return nil }
 func (p *countingPermit) Report(error) { p.reports.Add(1) }
 
 func TestStock_LoadsACounterOnce(t *testing.T) {
-	s := openShop(t, stock.RedisConfig{Addr: realparts.Redis(t)}, stock.DefaultLimits(), map[order.SKU]int64{"A": 1000})
-	b := &countingBooks{books: s.books, waiting: make(chan struct{})}
+	s := openShop(t, redisconn.Config{Addr: realparts.Redis(t)}, stock.DefaultLimits(), map[order.SKU]int64{"A": 1000})
+	b := &countingStore{fakeStore: s.sql, waiting: make(chan struct{})}
 	calls := &countingPermit{}
-	st := stock.New(s.keys, s.redis, s.epochs, b, stock.DefaultLimits(), calls)
+	st := stock.New(s.keys.Keys, s.redis, s.epochs, b, stock.DefaultLimits(), calls)
 	const callers = 50
 	var done sync.WaitGroup
 	for i := range callers {

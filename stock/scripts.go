@@ -4,6 +4,8 @@ import (
 	_ "embed" // The scripts are part of the program.
 
 	"github.com/redis/rueidis"
+
+	"github.com/spillway/spillway/journal"
 )
 
 var (
@@ -25,43 +27,32 @@ var (
 	loadLua string
 	//go:embed lua/adjust.lua
 	adjustLua string
-	//go:embed lua/epoch_close.lua
-	epochCloseLua string
-	//go:embed lua/epoch_open.lua
-	epochOpenLua string
-	//go:embed lua/trim.lua
-	trimLua string
 	//go:embed lua/expire.lua
 	expireLua string
-	//go:embed lua/open_epoch.lua
-	openEpochLua string
 	//go:embed lua/confirm.lua
 	confirmLua string
 	//go:embed lua/counters.lua
 	countersLua string
 )
 
-// scripts are all idempotent, each by what its head says, and so all are marked retryable: rueidis may send one
-// again when a connection broke and its outcome is unknown.
+// scripts are all idempotent, as the head of each describes, and so all are retryable: rueidis may send one again when a connection
+// broke and the outcome is unknown.
 type scripts struct {
-	reserve, settle, release, restock, hold, rewind, load, adjust, epochClose, epochOpen, trim, expire, confirm, counters *rueidis.Lua
+	reserve, settle, release, restock, hold, rewind, load, adjust, expire, confirm, counters *rueidis.Lua
 }
 
 func newScripts() scripts {
 	return scripts{
-		reserve:    rueidis.NewLuaScriptRetryable(openEpochLua + unpaidLua + reserveLua),
-		settle:     rueidis.NewLuaScriptRetryable(openEpochLua + unpaidLua + settleLua),
-		release:    rueidis.NewLuaScriptRetryable(openEpochLua + unpaidLua + releaseLua),
-		hold:       rueidis.NewLuaScriptRetryable(unpaidLua + holdLua),
-		restock:    rueidis.NewLuaScriptRetryable(openEpochLua + unpaidLua + restockLua),
-		rewind:     rueidis.NewLuaScriptRetryable(unpaidLua + rewindLua),
-		load:       rueidis.NewLuaScriptRetryable(loadLua),
-		adjust:     rueidis.NewLuaScriptRetryable(openEpochLua + adjustLua),
-		epochClose: rueidis.NewLuaScriptRetryable(epochCloseLua),
-		epochOpen:  rueidis.NewLuaScriptRetryable(epochOpenLua),
-		trim:       rueidis.NewLuaScriptRetryable(trimLua),
-		expire:     rueidis.NewLuaScriptRetryable(expireLua),
-		confirm:    rueidis.NewLuaScriptRetryable(confirmLua),
-		counters:   rueidis.NewLuaScriptRetryable(countersLua),
+		reserve:  rueidis.NewLuaScriptRetryable(journal.FenceLua + unpaidLua + reserveLua),
+		settle:   rueidis.NewLuaScriptRetryable(journal.FenceLua + unpaidLua + settleLua),
+		release:  rueidis.NewLuaScriptRetryable(journal.FenceLua + unpaidLua + releaseLua),
+		hold:     rueidis.NewLuaScriptRetryable(unpaidLua + holdLua),
+		restock:  rueidis.NewLuaScriptRetryable(journal.FenceLua + unpaidLua + restockLua),
+		rewind:   rueidis.NewLuaScriptRetryable(unpaidLua + rewindLua),
+		load:     rueidis.NewLuaScriptRetryable(loadLua),
+		adjust:   rueidis.NewLuaScriptRetryable(journal.FenceLua + adjustLua),
+		expire:   rueidis.NewLuaScriptRetryable(expireLua),
+		confirm:  rueidis.NewLuaScriptRetryable(confirmLua),
+		counters: rueidis.NewLuaScriptRetryable(countersLua),
 	}
 }

@@ -11,7 +11,9 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/spillway/spillway/breaker"
+	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/redisconn"
 )
 
 // Limits are the bounds of the hot path.
@@ -31,8 +33,8 @@ type Limits struct {
 	// UnpaidTTL is after how long it is checked whether an unpaid order is still PENDING: longer than it may be paid. One that is not, or that
 	// Redis has lost, is no longer counted.
 	UnpaidTTL time.Duration
-	// MarkerTTL is how long a retry meets its order by the idempotency key in Redis; whole seconds.
-	MarkerTTL time.Duration
+	// IdempotencyTTL is how long a retry meets its order by the idempotency key in Redis; whole seconds.
+	IdempotencyTTL time.Duration
 	// RecordTTL is how long the record of an order stays in Redis once its state is in SQL; whole seconds.
 	RecordTTL time.Duration
 	// Timeout bounds one call to Redis.
@@ -42,7 +44,7 @@ type Limits struct {
 // DefaultLimits fit a Redis with 1 GiB: 200,000 entries of about 700 bytes are 140 MB.
 func DefaultLimits() Limits {
 	return Limits{
-		JournalMax: 200_000, CustomerOrders: 300, RateWindow: time.Minute, MarkerTTL: 24 * time.Hour,
+		JournalMax: 200_000, CustomerOrders: 300, RateWindow: time.Minute, IdempotencyTTL: 24 * time.Hour,
 		RecordTTL: time.Minute, Timeout: time.Second,
 		// An unpaid order takes 7 kB in Redis: 10,000 are 70 MB.
 		UnitsWindow: 24 * time.Hour, UnpaidOrders: 2, UnpaidTotal: 10_000, UnpaidPercent: 10, UnpaidTTL: 20 * time.Minute,
@@ -63,12 +65,21 @@ const (
 	epochWait = 5 * time.Second
 )
 
-// Stock reserves, settles and releases.
+// Store is SQL's record of the stock.
+type Store interface {
+	// Snapshot reads the open epoch and the SKUs' stock at its offset, in one consistent read.
+	Snapshot(ctx context.Context, partition uint8, skus []order.SKU) (journal.Epoch, map[order.SKU]int64, error)
+	// OrderStatus reads the status of an order that may be further in SQL than in Redis: Cancelled when SQL has given its units back, else
+	// the state of its row; Pending when it has neither.
+	OrderStatus(ctx context.Context, id order.ID) (order.Status, error)
+}
+
+// Stock reserves, settles and releases. It is safe for concurrent use.
 type Stock struct {
 	keys    Keys
-	redis   *Redis
-	epochs  *Epochs
-	books   Books
+	conn    *redisconn.Conn
+	epochs  *journal.Epochs
+	store   Store
 	limits  Limits
 	breaker breaker.Breaker
 	scripts scripts
@@ -77,9 +88,9 @@ type Stock struct {
 }
 
 // New makes the authority for one partition.
-func New(keys Keys, redis *Redis, epochs *Epochs, books Books, limits Limits, b breaker.Breaker) *Stock {
+func New(keys journal.Keys, conn *redisconn.Conn, epochs *journal.Epochs, store Store, limits Limits, b breaker.Breaker) *Stock {
 	return &Stock{
-		keys: keys, redis: redis, epochs: epochs, books: books, limits: limits, breaker: b,
+		keys: Keys{keys}, conn: conn, epochs: epochs, store: store, limits: limits, breaker: b,
 		scripts: newScripts(), now: time.Now,
 	}
 }
@@ -100,8 +111,8 @@ type Request struct {
 	PayLater bool
 	// Trace is the W3C traceparent, or empty.
 	Trace string
-	// TrustMarker says that the key was not looked up in SQL, because MarkersMayBeLost said that this is not needed.
-	TrustMarker bool
+	// SkippedSQL says that the key was not looked up in SQL, because IdempotencyRecordsMayBeLost said that this is not needed.
+	SkippedSQL bool
 	// Epoch is where the same request was sent before, with an unknown outcome; otherwise 0. It is reserved in no other: what it took there
 	// may be in SQL already, and would be taken for one order twice.
 	Epoch int64
@@ -111,8 +122,8 @@ type Request struct {
 type Reservation struct {
 	// Replay is the order that the key made before; empty when this request made its own.
 	Replay order.ID
-	// Position is where the reservation stands in the journal; not set for a replay. Of one with an unknown outcome it is the epoch.
-	Position Position
+	// Offset is the reservation's offset in the journal; not set for a replay. With an unknown outcome only its epoch is set.
+	Offset journal.Offset
 }
 
 // Reserve takes the stock of all lines, or of none. A *order.SoldOutError says which SKUs fell short;
@@ -125,12 +136,12 @@ func (s *Stock) Reserve(ctx context.Context, r Request) (Reservation, error) {
 		if err != nil {
 			return Reservation{}, err
 		}
-		if r.Epoch != 0 && r.Epoch != epoch.Number || r.TrustMarker && s.markersMayBeLost(epoch) {
-			return Reservation{}, &order.RetryError{After: retryAfter, Err: fmt.Errorf("redis changed meanwhile: %w", order.ErrUnavailable)}
+		if r.Epoch != 0 && r.Epoch != epoch.Number || r.SkippedSQL && s.recordsMayBeLost(epoch) {
+			return Reservation{}, &order.RetryError{After: redisconn.RetryAfter, Err: fmt.Errorf("redis changed meanwhile: %w", order.ErrUnavailable)}
 		}
 		reply, err := s.exec(ctx, s.scripts.reserve, s.reserveKeys(epoch.Number, r), s.reserveArgs(epoch, r))
 		if err != nil {
-			return Reservation{Position: Position{Epoch: epoch.Number}}, err
+			return Reservation{Offset: journal.Offset{Epoch: epoch.Number}}, err
 		}
 		if reply[0] != "LOAD" {
 			return s.reserved(epoch, reply)
@@ -139,37 +150,37 @@ func (s *Stock) Reserve(ctx context.Context, r Request) (Reservation, error) {
 			return Reservation{}, err
 		}
 	}
-	return Reservation{}, &order.RetryError{After: retryAfter, Err: fmt.Errorf("stock counters are still being loaded: %w", order.ErrUnavailable)}
+	return Reservation{}, &order.RetryError{After: redisconn.RetryAfter, Err: fmt.Errorf("stock counters are still being loaded: %w", order.ErrUnavailable)}
 }
 
 func (s *Stock) reserveKeys(epoch int64, r Request) []string {
 	unpaid := s.keys.Unpaid()
 	return []string{
 		s.keys.Epoch(), s.keys.Journal(epoch), s.keys.Stock(epoch), s.keys.Order(r.OrderID),
-		s.keys.Marker(r.Customer, r.Key), s.keys.Rate(r.Customer), s.keys.Bought(r.Customer), unpaid[0], unpaid[1], unpaid[2],
+		s.keys.Idempotency(r.Customer, r.Key), s.keys.Rate(r.Customer), s.keys.Bought(r.Customer), unpaid[0], unpaid[1], unpaid[2],
 	}
 }
 
-func (s *Stock) reserveArgs(epoch Epoch, r Request) []string {
+func (s *Stock) reserveArgs(epoch journal.Epoch, r Request) []string {
 	return []string{
 		strconv.FormatInt(epoch.Number, 10), string(r.OrderID), rueidis.BinaryString(r.Fingerprint), formatDemand(r.Demand),
-		rueidis.BinaryString(r.Snapshot), s.nowMS(), seconds(s.limits.MarkerTTL), strconv.Itoa(s.limits.JournalMax),
+		rueidis.BinaryString(r.Snapshot), s.nowMS(), seconds(s.limits.IdempotencyTTL), strconv.Itoa(s.limits.JournalMax),
 		strconv.Itoa(s.limits.CustomerOrders), seconds(s.limits.RateWindow), strconv.Itoa(order.MaxQuantity), r.Trace,
-		replicationID(epoch.Instance), string(r.Customer), formatMaxUnits(r.MaxUnits), seconds(s.limits.UnitsWindow), flag(r.PayLater),
+		redisconn.ReplicationID(epoch.Instance), string(r.Customer), formatMaxUnits(r.MaxUnits), seconds(s.limits.UnitsWindow), flag(r.PayLater),
 		s.unpaidUntil(), strconv.Itoa(s.limits.UnpaidOrders), strconv.Itoa(s.limits.UnpaidPercent), strconv.Itoa(s.limits.UnpaidTotal),
 	}
 }
 
-func (s *Stock) reserved(epoch Epoch, reply []string) (Reservation, error) {
+func (s *Stock) reserved(epoch journal.Epoch, reply []string) (Reservation, error) {
 	switch reply[0] {
 	case "OK":
-		return Reservation{Position: Position{Epoch: epoch.Number, ID: reply[1]}}, nil
+		return Reservation{Offset: journal.Offset{Epoch: epoch.Number, ID: reply[1]}}, nil
 	case "REPLAY":
 		return Reservation{Replay: order.ID(reply[1])}, nil
 	case "MISMATCH":
 		return Reservation{}, order.ErrKeyReused
 	case "BUSY":
-		return Reservation{}, &order.RetryError{After: retryAfter, Err: order.Refuse(order.ErrOverloaded, order.ReasonJournalFull, "the journal is full")}
+		return Reservation{}, &order.RetryError{After: redisconn.RetryAfter, Err: order.Refuse(order.ErrOverloaded, order.ReasonJournalFull, "the journal is full")}
 	case "LIMIT", "UNITS", "UNPAID":
 		return Reservation{}, s.limited(reply)
 	case "SOLD_OUT":
@@ -183,8 +194,8 @@ func (s *Stock) reserved(epoch Epoch, reply []string) (Reservation, error) {
 // refused handles the answers that every script may give.
 func (s *Stock) refused(reply []string) error {
 	if reply[0] == "EPOCH" {
-		s.epochs.Suspect()
-		return &order.RetryError{After: retryAfter, Err: fmt.Errorf("redis changed; stock is being rebuilt: %w: %w", order.ErrUnavailable, errEpoch)}
+		s.epochs.RequestCheck()
+		return &order.RetryError{After: redisconn.RetryAfter, Err: fmt.Errorf("redis changed; stock is being rebuilt: %w: %w", order.ErrUnavailable, errEpoch)}
 	}
 	return fmt.Errorf("unexpected answer %q of a stock script", reply[0])
 }
@@ -207,7 +218,7 @@ func (s *Stock) exec(ctx context.Context, script *rueidis.Lua, keys, args []stri
 	var r rueidis.RedisResult
 	sent := false
 	err := s.guard(ctx, func(ctx context.Context) error {
-		sent, r = true, script.Exec(ctx, s.redis.Client(), keys, args)
+		sent, r = true, script.Exec(ctx, s.conn.Client(), keys, args)
 		return r.NonRedisError()
 	})
 	if !sent {
@@ -215,10 +226,10 @@ func (s *Stock) exec(ctx context.Context, script *rueidis.Lua, keys, args []stri
 	}
 	reply, err := r.AsStrSlice()
 	if err != nil {
-		if errors.Is(err, errInstance) {
-			s.epochs.Suspect()
+		if errors.Is(err, redisconn.ErrInstance) {
+			s.epochs.RequestCheck()
 		}
-		return nil, &order.RetryError{After: retryAfter, Err: fmt.Errorf("redis: %w: %w: %w", order.ErrUnavailable, order.ErrUnknownOutcome, err)}
+		return nil, &order.RetryError{After: redisconn.RetryAfter, Err: fmt.Errorf("redis: %w: %w: %w", order.ErrUnavailable, order.ErrUnknownOutcome, err)}
 	}
 	return reply, nil
 }
@@ -240,13 +251,22 @@ func skus(names []string) []order.SKU {
 	return out
 }
 
-// MarkersMayBeLost says that idempotency records younger than their TTL may be missing in Redis, because it lost data less than
+// IdempotencyRecordsMayBeLost says that idempotency records younger than their TTL may be missing in Redis, because it lost data less than
 // that TTL ago. Then SQL has to be read. A restart on a complete append-only file loses none.
-func (s *Stock) MarkersMayBeLost() bool {
+func (s *Stock) IdempotencyRecordsMayBeLost() bool {
 	epoch, err := s.epochs.Current()
-	return err == nil && s.markersMayBeLost(epoch)
+	return err == nil && s.recordsMayBeLost(epoch)
 }
 
-func (s *Stock) markersMayBeLost(epoch Epoch) bool {
-	return !epoch.RecordsLostAt.IsZero() && s.now().Sub(epoch.RecordsLostAt) < s.limits.MarkerTTL
+func (s *Stock) recordsMayBeLost(epoch journal.Epoch) bool {
+	return !epoch.RecordsLostAt.IsZero() && s.now().Sub(epoch.RecordsLostAt) < s.limits.IdempotencyTTL
+}
+
+// formatDemand is the form in which the scripts read an order's lines.
+func formatDemand(demand []order.Demand) string {
+	deltas := make([]order.Delta, len(demand))
+	for i, d := range demand {
+		deltas[i] = order.Delta{SKU: d.SKU, Units: int64(d.Quantity)}
+	}
+	return order.FormatDeltas(deltas)
 }

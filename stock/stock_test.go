@@ -8,12 +8,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/redisconn"
 	"github.com/spillway/spillway/stock"
 )
 
 func TestReserveTakesAllLinesOrNone(t *testing.T) {
-	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 		s := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 5, "B": 1})
 		_, err := s.Reserve(t.Context(), request("k1", units("A", 2), units("B", 2)))
 		var sold *order.SoldOutError
@@ -28,7 +30,7 @@ func TestReserveTakesAllLinesOrNone(t *testing.T) {
 }
 
 func TestReserveSumsLinesOfOneSKU(t *testing.T) {
-	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 		s := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 3})
 		var sold *order.SoldOutError
 		if _, err := s.Reserve(t.Context(), request("k", units("A", 2), units("A", 2))); !errors.As(err, &sold) {
@@ -39,7 +41,7 @@ func TestReserveSumsLinesOfOneSKU(t *testing.T) {
 }
 
 func TestReserveRefusesQuantitiesOutOfBounds(t *testing.T) {
-	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 		s := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 5})
 		for _, n := range []int{0, -1, order.MaxQuantity + 1, 1_000_000_000} {
 			if _, err := s.Reserve(t.Context(), request("k", units("A", n))); !errors.Is(err, order.ErrInvalid) {
@@ -51,7 +53,7 @@ func TestReserveRefusesQuantitiesOutOfBounds(t *testing.T) {
 }
 
 func TestReserveKnowsARetryByItsKey(t *testing.T) {
-	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 		s := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 5})
 		first := request("k", units("A", 1))
 		s.mustReserve(t, first)
@@ -74,7 +76,7 @@ func TestReserveKnowsARetryByItsKey(t *testing.T) {
 }
 
 func TestReserveSentAgainAfterABrokenConnectionTakesOnce(t *testing.T) {
-	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 		s := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 5})
 		r := request("k", units("A", 1))
 		first, second := s.mustReserve(t, r), s.mustReserve(t, r)
@@ -86,7 +88,7 @@ func TestReserveSentAgainAfterABrokenConnectionTakesOnce(t *testing.T) {
 }
 
 func TestReserveRefusesWhenTheJournalIsFull(t *testing.T) {
-	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 		limits := stock.DefaultLimits()
 		limits.JournalMax = 2
 		s := openShop(t, cfg, limits, map[order.SKU]int64{"A": 5})
@@ -102,7 +104,7 @@ func TestReserveRefusesWhenTheJournalIsFull(t *testing.T) {
 }
 
 func TestReserveLimitsACustomer(t *testing.T) {
-	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 		limits := stock.DefaultLimits()
 		limits.CustomerOrders = 2
 		s := openShop(t, cfg, limits, map[order.SKU]int64{"A": 5})
@@ -118,7 +120,7 @@ func TestReserveLimitsACustomer(t *testing.T) {
 }
 
 func TestReserveOfAnUnknownSKU(t *testing.T) {
-	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 		s := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 5})
 		if _, err := s.Reserve(t.Context(), request("k", units("A", 1), units("nope", 1))); !errors.Is(err, order.ErrNotFound) {
 			t.Errorf("err = %v; want ErrNotFound", err)
@@ -128,7 +130,7 @@ func TestReserveOfAnUnknownSKU(t *testing.T) {
 }
 
 func TestManyBuyersNeverTakeMoreThanThereIs(t *testing.T) {
-	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 		limits := stock.DefaultLimits()
 		limits.CustomerOrders = 0
 		s := openShop(t, cfg, limits, map[order.SKU]int64{"A": 100})
@@ -160,7 +162,7 @@ func TestManyBuyersNeverTakeMoreThanThereIs(t *testing.T) {
 }
 
 func TestSettleAndReleaseHappenOnce(t *testing.T) {
-	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 		s := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 5})
 		paid, declined := request("k1", units("A", 1)), request("k2", units("A", 2))
 		s.mustReserve(t, paid)
@@ -191,42 +193,42 @@ func TestSettleAndReleaseHappenOnce(t *testing.T) {
 }
 
 func TestJournalTellsWhatHappened(t *testing.T) {
-	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 		s := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 5, "B": 5})
 		r := request("k", units("A", 2), units("B", 1))
 		res := s.mustReserve(t, r)
 		if _, err := s.Settle(t.Context(), r.OrderID, "charge-1", "trace-1"); err != nil {
 			t.Fatal(err)
 		}
-		entries, err := s.journal.Read(t.Context(), res.Position.Epoch, stock.StartID, 10)
+		entries, err := s.journal.Read(t.Context(), res.Offset.Epoch, journal.StartID, 10)
 		if err != nil || len(entries) != 2 {
 			t.Fatalf("entries = %v, %v; want 2", entries, err)
 		}
 		got := entries[0]
-		if got.Kind != stock.Reserved || got.OrderID != r.OrderID || !bytes.Equal(got.Snapshot, r.Snapshot) || got.ID != res.Position.ID ||
+		if got.Kind != journal.Reserved || got.OrderID != r.OrderID || !bytes.Equal(got.Snapshot, r.Snapshot) || got.ID != res.Offset.ID ||
 			len(got.Deltas) != 2 || got.Deltas[0] != (order.Delta{SKU: "A", Units: -2}) || got.Deltas[1] != (order.Delta{SKU: "B", Units: -1}) {
 			t.Errorf("first entry = %+v", got)
 		}
 		got = entries[1]
-		if got.Kind != stock.Settled || !bytes.Equal(got.Snapshot, r.Snapshot) || len(got.Deltas) != 0 || got.Detail != "charge-1" || got.Trace != "trace-1" {
+		if got.Kind != journal.Settled || !bytes.Equal(got.Snapshot, r.Snapshot) || len(got.Deltas) != 0 || got.Detail != "charge-1" || got.Trace != "trace-1" {
 			t.Errorf("second entry = %+v", got)
 		}
 	})
 }
 
 func TestAdjustIsIdempotentAndNeverTakesWhatIsSold(t *testing.T) {
-	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 		s := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 5})
 		for range 2 {
-			if _, left, err := s.Adjust(t.Context(), stock.Adjustment{ID: "a1", SKU: "A", Units: 10, Reason: "r"}); err != nil || left != 15 {
+			if _, left, err := s.Adjust(t.Context(), order.Adjustment{ID: "a1", SKU: "A", Units: 10, Reason: "r"}); err != nil || left != 15 {
 				t.Fatalf("adjust = %d, %v; want 15 left", left, err)
 			}
 		}
-		if _, _, err := s.Adjust(t.Context(), stock.Adjustment{ID: "a1", SKU: "A", Units: 11}); !errors.Is(err, order.ErrAlreadyExists) {
+		if _, _, err := s.Adjust(t.Context(), order.Adjustment{ID: "a1", SKU: "A", Units: 11}); !errors.Is(err, order.ErrAlreadyExists) {
 			t.Errorf("same id, other delta: %v; want ErrAlreadyExists", err)
 		}
 		var short *order.SoldOutError
-		if _, _, err := s.Adjust(t.Context(), stock.Adjustment{ID: "a2", SKU: "A", Units: -16}); !errors.As(err, &short) {
+		if _, _, err := s.Adjust(t.Context(), order.Adjustment{ID: "a2", SKU: "A", Units: -16}); !errors.As(err, &short) {
 			t.Errorf("taking 16 of 15: %v; want a shortage", err)
 		}
 		s.wantLeft(t, "A", 15)
@@ -234,7 +236,7 @@ func TestAdjustIsIdempotentAndNeverTakesWhatIsSold(t *testing.T) {
 }
 
 func TestExpireLetsOnlySettledRecordsGo(t *testing.T) {
-	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 		s := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 10})
 		pending, paid := request("k1", units("A", 1)), request("k2", units("A", 1))
 		s.mustReserve(t, pending)

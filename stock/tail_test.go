@@ -6,7 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/redisconn"
 	"github.com/spillway/spillway/stock"
 )
 
@@ -14,7 +16,7 @@ import (
 const changesMany = 10_000
 
 // next reads until something was changed or missed.
-func next(t *testing.T, tail *stock.Tail) ([]order.ID, bool) {
+func next(t *testing.T, tail *journal.Tail) ([]order.ID, bool) {
 	t.Helper()
 	for {
 		changed, missed, err := tail.Next(t.Context())
@@ -27,7 +29,7 @@ func next(t *testing.T, tail *stock.Tail) ([]order.ID, bool) {
 	}
 }
 
-func wantChanged(t *testing.T, tail *stock.Tail, want ...order.ID) {
+func wantChanged(t *testing.T, tail *journal.Tail, want ...order.ID) {
 	t.Helper()
 	var got []order.ID
 	for len(got) < len(want) {
@@ -43,9 +45,9 @@ func wantChanged(t *testing.T, tail *stock.Tail, want ...order.ID) {
 }
 
 func TestTailFollowsJournalAndChanges(t *testing.T) {
-	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 		s := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 10})
-		changes, tail := stock.NewChanges(s.keys, s.redis, alwaysPermit{}), stock.NewTail(s.journal, s.epochs)
+		changes, tail := journal.NewChanges(s.keys.Keys, s.redis, alwaysPermit{}), journal.NewTail(s.journal, s.epochs)
 		before := request("before", units("A", 1))
 		s.mustReserve(t, before)
 		if changed, missed := next(t, tail); !missed || len(changed) > 0 {
@@ -54,14 +56,14 @@ func TestTailFollowsJournalAndChanges(t *testing.T) {
 		r := request("k", units("A", 1))
 		s.mustReserve(t, r)
 		wantChanged(t, tail, r.OrderID)
-		if _, _, err := s.Adjust(t.Context(), stock.Adjustment{ID: "a1", SKU: "A", Units: 1, Reason: "r", Actor: "o"}); err != nil {
+		if _, _, err := s.Adjust(t.Context(), order.Adjustment{ID: "a1", SKU: "A", Units: 1, Reason: "r", Actor: "o"}); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := s.Settle(t.Context(), r.OrderID, "ch", ""); err != nil {
 			t.Fatal(err)
 		}
 		wantChanged(t, tail, r.OrderID) // and not the adjustment
-		published := []stock.Change{{OrderID: before.OrderID, State: order.Shipped, At: time.Now()}, {OrderID: r.OrderID, State: order.ShipFailed, At: time.Now()}}
+		published := []journal.Change{{OrderID: before.OrderID, State: order.Shipped, At: time.Now()}, {OrderID: r.OrderID, State: order.ShipFailed, At: time.Now()}}
 		if err := changes.Publish(t.Context(), published); err != nil {
 			t.Fatal(err)
 		}
@@ -75,9 +77,9 @@ func TestTailFollowsJournalAndChanges(t *testing.T) {
 
 // TestTailSaysWhatItWasTooSlowFor trims away what it has not read, in either stream, and only then does it say so.
 func TestTailSaysWhatItWasTooSlowFor(t *testing.T) {
-	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 		s := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 10})
-		changes, tail := stock.NewChanges(s.keys, s.redis, alwaysPermit{}), stock.NewTail(s.journal, s.epochs)
+		changes, tail := journal.NewChanges(s.keys.Keys, s.redis, alwaysPermit{}), journal.NewTail(s.journal, s.epochs)
 		next(t, tail)
 		var last stock.Reservation
 		var r stock.Request
@@ -85,7 +87,7 @@ func TestTailSaysWhatItWasTooSlowFor(t *testing.T) {
 			r = request(key, units("A", 1))
 			last = s.mustReserve(t, r)
 		}
-		if _, err := s.journal.Trim(t.Context(), last.Position.Epoch, last.Position.ID); err != nil {
+		if _, err := s.journal.Trim(t.Context(), last.Offset.Epoch, last.Offset.ID); err != nil {
 			t.Fatal(err)
 		}
 		if changed, missed := next(t, tail); !missed || !slices.Equal(changed, []order.ID{r.OrderID}) {
@@ -94,12 +96,12 @@ func TestTailSaysWhatItWasTooSlowFor(t *testing.T) {
 		if changed, missed, err := tail.Next(t.Context()); err != nil || missed || len(changed) > 0 {
 			t.Errorf("with nothing new: %v, missed %v, %v", changed, missed, err)
 		}
-		one := stock.Change{OrderID: r.OrderID, State: order.Shipped, At: time.Now()}
-		if err := changes.Publish(t.Context(), []stock.Change{one}); err != nil {
+		one := journal.Change{OrderID: r.OrderID, State: order.Shipped, At: time.Now()}
+		if err := changes.Publish(t.Context(), []journal.Change{one}); err != nil {
 			t.Fatal(err)
 		}
 		wantChanged(t, tail, r.OrderID)
-		if err := changes.Publish(t.Context(), slices.Repeat([]stock.Change{one}, changesMany)); err != nil {
+		if err := changes.Publish(t.Context(), slices.Repeat([]journal.Change{one}, changesMany)); err != nil {
 			t.Fatal(err)
 		}
 		if _, missed := next(t, tail); !missed {
@@ -109,9 +111,9 @@ func TestTailSaysWhatItWasTooSlowFor(t *testing.T) {
 }
 
 func TestTailGoesOnInTheNextEpoch(t *testing.T) {
-	onBoth(t, func(t *testing.T, cfg stock.RedisConfig) {
+	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 		s := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 10})
-		tail := stock.NewTail(s.journal, s.epochs)
+		tail := journal.NewTail(s.journal, s.epochs)
 		next(t, tail)
 		c := s.redis.Client()
 		if err := c.Do(t.Context(), c.B().Del().Key(s.keys.Epoch()).Build()).Error(); err != nil {
@@ -130,12 +132,12 @@ func TestTailGoesOnInTheNextEpoch(t *testing.T) {
 }
 
 func TestPublishingWithoutRedisFails(t *testing.T) {
-	r, err := stock.Connect(stock.RedisConfig{Addr: "127.0.0.1:1"})
+	r, err := redisconn.Connect(redisconn.Config{Addr: "127.0.0.1:1"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(r.Close)
-	err = stock.NewChanges(stock.Keys{Namespace: "x"}, r, alwaysPermit{}).Publish(t.Context(), []stock.Change{{OrderID: "o"}})
+	err = journal.NewChanges(journal.Keys{Namespace: "x"}, r, alwaysPermit{}).Publish(t.Context(), []journal.Change{{OrderID: "o"}})
 	if !errors.Is(err, order.ErrUnavailable) {
 		t.Errorf("publish: %v; want ErrUnavailable", err)
 	}

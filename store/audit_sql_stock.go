@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
 )
 
@@ -126,7 +127,7 @@ func (v *AuditView) Applied(ctx context.Context, take func(AppliedRange)) error 
 }
 
 // Epochs reads all epochs, oldest first.
-func (v *AuditView) Epochs(ctx context.Context) ([]Epoch, error) {
+func (v *AuditView) Epochs(ctx context.Context) ([]journal.Epoch, error) {
 	return collect(ctx, v.tx, "the epochs", scanEpoch, "SELECT "+epochColumns+" FROM stock_epochs ORDER BY partition_no, epoch")
 }
 

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/store"
 	"github.com/spillway/spillway/test/realparts"
@@ -55,7 +56,7 @@ func benchChanges(op, n int, to order.State) []store.Change {
 func benchFlush(withOrders bool) func(b *testing.B, db *store.DB) {
 	return func(b *testing.B, db *store.DB) {
 		stock := store.NewStock(db)
-		if _, err := stock.CloseAndOpen(b.Context(), 0, store.Epoch{Instance: "bench", Durability: store.DurabilitySQL}); err != nil {
+		if _, err := stock.NextEpoch(b.Context(), 0, journal.Epoch{Instance: "bench", Durability: store.DurabilitySQL}); err != nil {
 			b.Fatal(err)
 		}
 		last := "0-0"

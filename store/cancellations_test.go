@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/store"
 )
@@ -27,7 +28,7 @@ func newWorld(t *testing.T, db *store.DB) *world {
 			t.Fatal(err)
 		}
 	}
-	if _, err := w.stock.CloseAndOpen(t.Context(), 0, store.Epoch{Instance: "run"}); err != nil {
+	if _, err := w.stock.NextEpoch(t.Context(), 0, journal.Epoch{Instance: "run"}); err != nil {
 		t.Fatal(err)
 	}
 	return w

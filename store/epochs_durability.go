@@ -5,25 +5,26 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
 )
 
 // Durability reads the setting that the partition's open epoch records; empty when there is no epoch yet, or it records none.
 func (s *Stock) Durability(ctx context.Context, partition uint8) (string, error) {
 	e, err := s.OpenEpoch(ctx, partition)
-	if errors.Is(err, ErrNoEpoch) {
+	if errors.Is(err, journal.ErrNoEpoch) {
 		return "", nil
 	}
 	return e.Durability, err
 }
 
 // SetDurability changes the setting of the partition's open epoch. Processes that run with another one stop taking and flushing orders.
-// ErrNoEpoch means that there is no epoch yet: the first process to start records its own setting.
+// journal.ErrNoEpoch means that there is no epoch yet: the first process to start records its own setting.
 func (s *Stock) SetDurability(ctx context.Context, partition uint8, to string) error {
 	if to != DurabilityJournal && to != DurabilitySQL {
 		return fmt.Errorf("durability %q is neither %s nor %s: %w", to, DurabilityJournal, DurabilitySQL, order.ErrInvalid)
 	}
 	return s.db.call(ctx, func(ctx context.Context) error {
-		return one(ErrNoEpoch)(s.db.ent.ExecContext(ctx, "UPDATE stock_epochs SET durability = ? WHERE partition_no = ? AND closed_at IS NULL", to, partition))
+		return one(journal.ErrNoEpoch)(s.db.ent.ExecContext(ctx, "UPDATE stock_epochs SET durability = ? WHERE partition_no = ? AND closed_at IS NULL", to, partition))
 	})
 }

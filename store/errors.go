@@ -24,10 +24,6 @@ var (
 	// ErrFlushConflict means that the place in the journal is not where the caller thought, or that its epoch is closed:
 	// nothing was done.
 	ErrFlushConflict = errors.New("the journal's place in SQL has moved")
-	// ErrNoEpoch means that no epoch was opened yet.
-	ErrNoEpoch = errors.New("no epoch was opened yet")
-	// ErrEpochConflict means that another caller opened an epoch first.
-	ErrEpochConflict = errors.New("another epoch was opened")
 	// ErrNotMigrated means that the tables are not those of this program.
 	ErrNotMigrated = errors.New("the database is not migrated")
 )

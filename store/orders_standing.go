@@ -46,6 +46,22 @@ func (o *Orders) Standing(ctx context.Context, id order.ID) (Standing, error) {
 	})
 }
 
+// OrderStatus reads the status that an order has for Redis: Cancelled when its units are back in stock, else the state of its row, and
+// Pending without one.
+func (s *Stock) OrderStatus(ctx context.Context, id order.ID) (order.Status, error) {
+	st, err := NewOrders(s.db).Standing(ctx, id)
+	if err != nil {
+		return order.Status{}, err
+	}
+	if reason, ok := st.Cancelled(); ok {
+		return order.Status{State: order.Cancelled, Reason: reason, At: st.UpdatedAt}, nil
+	}
+	if !st.Exists || st.State == order.Cancelled { // The row of a duplicate: its units are still to return.
+		return order.Status{State: order.Pending}, nil
+	}
+	return order.Status{State: st.State, Reason: st.Reason, At: st.UpdatedAt}, nil
+}
+
 func standing(ctx context.Context, q querier, id order.ID) (s Standing, err error) {
 	err = queryRow(ctx, q, "SELECT state, updated_at, "+reasonColumns+", cancel_reason FROM orders WHERE id = ?", id).
 		Scan(append([]any{&s.State, &s.UpdatedAt}, reasonFields(&s.Reason)...)...)

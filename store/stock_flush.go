@@ -28,7 +28,7 @@ type Range struct {
 	// Releases are units that go back because an order was released. Those of an order whose reservation was put aside, and so never
 	// taken, do not; and no order's units go back twice.
 	Releases    []Return
-	Adjustments []Adjustment
+	Adjustments []order.Adjustment
 	// Restocks are units of cancelled orders that go back, once an order. They are not in Deltas.
 	Restocks []Return
 	// Holds are the units that the range took, an order each; they are logged with it, as are the releases that were applied.
@@ -109,10 +109,10 @@ func (*Stock) logRange(ctx context.Context, tx *ent.Client, r Range, holds []Hol
 	return err
 }
 
-func (*Stock) adjust(ctx context.Context, tx *ent.Client, adjustments []Adjustment) error {
+func (*Stock) adjust(ctx context.Context, tx *ent.Client, adjustments []order.Adjustment) error {
 	for _, a := range adjustments {
 		_, err := tx.ExecContext(ctx, "INSERT INTO stock_adjustments (adjustment_id, sku, delta, reason, actor, created_at) VALUES (?,?,?,?,?,?)",
-			a.ID, a.SKU, a.Delta, clip(a.Reason, 200), clip(a.Actor, 64), micro(a.At))
+			a.ID, a.SKU, a.Units, clip(a.Reason, 200), clip(a.Actor, 64), micro(a.At))
 		if err != nil {
 			return fmt.Errorf("adjustment %s: %w", a.ID, err)
 		}

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/store"
 )
@@ -19,7 +20,7 @@ func flushing(t *testing.T, db *store.DB) *store.Stock {
 		t.Fatalf("seed: %d, %v", n, err)
 	}
 	st := store.NewStock(db)
-	if _, err := st.CloseAndOpen(t.Context(), 0, store.Epoch{Instance: "run1"}); err != nil {
+	if _, err := st.NextEpoch(t.Context(), 0, journal.Epoch{Instance: "run1"}); err != nil {
 		t.Fatal(err)
 	}
 	return st
@@ -69,14 +70,14 @@ func TestARangeIsAppliedOnce(t *testing.T) {
 func TestAClosedEpochTakesNothingMore(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		st := flushing(t, db)
-		if _, err := st.CloseAndOpen(t.Context(), 1, store.Epoch{Instance: "run2"}); err != nil {
+		if _, err := st.NextEpoch(t.Context(), 1, journal.Epoch{Instance: "run2"}); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := st.FlushRange(t.Context(), aRange("0-0", "1-0", -3)); !errors.Is(err, store.ErrFlushConflict) {
 			t.Errorf("flush of a closed epoch: %v; want ErrFlushConflict", err)
 		}
-		if _, err := st.CloseAndOpen(t.Context(), 1, store.Epoch{Instance: "run3"}); !errors.Is(err, store.ErrEpochConflict) {
-			t.Errorf("closing an epoch twice: %v; want ErrEpochConflict", err)
+		if _, err := st.NextEpoch(t.Context(), 1, journal.Epoch{Instance: "run3"}); !errors.Is(err, journal.ErrEpochConflict) {
+			t.Errorf("closing an epoch twice: %v; want journal.ErrEpochConflict", err)
 		}
 		wantStock(t, st, 10)
 	})

@@ -9,12 +9,13 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
 )
 
 // Unreconciled reads the partition's epochs that were closed before the time and whose lost orders were not looked for, oldest first.
-func (s *Stock) Unreconciled(ctx context.Context, partition uint8, closedBefore time.Time) ([]Epoch, error) {
-	return fetch(ctx, s.db, func(ctx context.Context) ([]Epoch, error) {
+func (s *Stock) Unreconciled(ctx context.Context, partition uint8, closedBefore time.Time) ([]journal.Epoch, error) {
+	return fetch(ctx, s.db, func(ctx context.Context) ([]journal.Epoch, error) {
 		return collect(ctx, s.db.ent, "closed epochs", scanEpoch,
 			"SELECT "+epochColumns+" FROM stock_epochs WHERE partition_no = ? AND closed_at < ? AND reconciled_at IS NULL ORDER BY epoch",
 			partition, micro(closedBefore))
@@ -35,7 +36,7 @@ const lostPage = 100
 // LostHolds returns the orders of a closed epoch whose stock SQL deducted and which nothing in SQL accounts for: they have no row, no
 // cancellation and no open dead letter; or their row is CANCELLED, and their units, which return by an entry of the journal, never did.
 // Units are what they hold, positive.
-func (s *Stock) LostHolds(ctx context.Context, e Epoch) ([]Hold, error) {
+func (s *Stock) LostHolds(ctx context.Context, e journal.Epoch) ([]Hold, error) {
 	held := make(map[order.ID]map[order.SKU]int64)
 	for after := int64(0); ; {
 		last, err := s.readHolds(ctx, e.Partition, e.Number, after, held)
@@ -72,7 +73,7 @@ func (s *Stock) LostHolds(ctx context.Context, e Epoch) ([]Hold, error) {
 // unreturned returns those of the orders that are CANCELLED and whose units are not back. An epoch that does not record its durability
 // is of a version that did not record returns: for it the dedup log shows them, as long as that is complete. Beyond that they are left
 // to the audit, because units that return twice would be sold twice.
-func (s *Stock) unreturned(ctx context.Context, e Epoch, ids []order.ID) ([]order.ID, error) {
+func (s *Stock) unreturned(ctx context.Context, e journal.Epoch, ids []order.ID) ([]order.ID, error) {
 	if e.Durability == "" && time.Since(e.ClosedAt) > logAge {
 		return nil, nil
 	}

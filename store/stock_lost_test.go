@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/store"
 )
@@ -19,7 +20,7 @@ func TestOrdersThatHoldUnitsAndNeverCameAreFound(t *testing.T) {
 		w.flush(t, "1-0", store.Range{Deltas: map[order.SKU]int64{"A": -6, "B": -3}, Holds: []store.Hold{take(came, -1), take(lost, -1), take(released, -1)}})
 		w.flush(t, "2-0", store.Range{Deltas: map[order.SKU]int64{"A": 2, "B": 1}, Holds: []store.Hold{take(released, 1)}})
 		mustApply(t, w.orders, change(came, order.Paid))
-		if _, err := w.stock.CloseAndOpen(t.Context(), 1, store.Epoch{Instance: "run2"}); err != nil {
+		if _, err := w.stock.NextEpoch(t.Context(), 1, journal.Epoch{Instance: "run2"}); err != nil {
 			t.Fatal(err)
 		}
 		epochs, err := w.stock.Unreconciled(t.Context(), 0, time.Now().Add(time.Second))
@@ -69,7 +70,7 @@ func TestALostDuplicateIsLeftAloneOnceTheLogMayBeIncomplete(t *testing.T) {
 			t.Fatalf("%+v", out)
 		}
 		for age, want := range map[time.Duration]int{time.Minute: 1, time.Hour: 0} {
-			holds, err := w.stock.LostHolds(t.Context(), store.Epoch{Number: 1, Closed: true, ClosedAt: time.Now().Add(-age)})
+			holds, err := w.stock.LostHolds(t.Context(), journal.Epoch{Number: 1, Closed: true, ClosedAt: time.Now().Add(-age)})
 			if err != nil || len(holds) != want {
 				t.Errorf("%s after the epoch: %+v (%v), want %d", age, holds, err, want)
 			}
@@ -170,7 +171,7 @@ func TestPruneDedupLog_KeepsUnreconciledEpochs(t *testing.T) {
 				}
 			}
 			if i < 2 {
-				if _, err := w.stock.CloseAndOpen(t.Context(), epoch, store.Epoch{Instance: "next"}); err != nil {
+				if _, err := w.stock.NextEpoch(t.Context(), epoch, journal.Epoch{Instance: "next"}); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -206,7 +207,7 @@ func TestLostHolds_IntentWithoutUnits(t *testing.T) {
 			}
 		}
 		intend(nil)
-		holds, err := w.stock.LostHolds(t.Context(), store.Epoch{Number: 1, Closed: true, ClosedAt: time.Now(), Durability: store.DurabilityJournal})
+		holds, err := w.stock.LostHolds(t.Context(), journal.Epoch{Number: 1, Closed: true, ClosedAt: time.Now(), Durability: store.DurabilityJournal})
 		if err != nil || len(holds) != 1 {
 			t.Fatalf("lost: %+v (%v); want the order", holds, err)
 		}

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/store"
 )
@@ -42,7 +43,7 @@ func TestFlushRange_UnitsReturnOncePerOrder(t *testing.T) {
 		if out := w.flush(t, "3-0", store.Range{Releases: back(o, "declined")}); !slices.Equal(out.ReturnedBefore, []order.ID{o.ID}) {
 			t.Errorf("released again in this epoch: %v was reported", out.ReturnedBefore)
 		}
-		if _, err := w.stock.CloseAndOpen(t.Context(), 1, store.Epoch{Instance: "promoted"}); err != nil {
+		if _, err := w.stock.NextEpoch(t.Context(), 1, journal.Epoch{Instance: "promoted"}); err != nil {
 			t.Fatal(err)
 		}
 		r := store.Range{Epoch: 2, PrevID: "0-0", FirstID: "1-0", LastID: "1-0", Entries: 1, Releases: back(o, "again")}
@@ -134,19 +135,19 @@ func TestMarkPaid_UnitsAreBack(t *testing.T) {
 	})
 }
 
-// TestCloseAndOpen_OtherDurability: the setting was changed while the next epoch was prepared. The change is not lost with the epoch.
-func TestCloseAndOpen_OtherDurability(t *testing.T) {
+// TestStock_NextEpochOfOtherDurability: the setting was changed while the next epoch was prepared. The change is not lost with the epoch.
+func TestStock_NextEpochOfOtherDurability(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		w := newWorld(t, db)
 		if err := w.stock.SetDurability(t.Context(), 0, store.DurabilitySQL); err != nil {
 			t.Fatal(err)
 		}
-		next := store.Epoch{Instance: "run2", Durability: store.DurabilityJournal}
-		if _, err := w.stock.CloseAndOpen(t.Context(), 1, next); !errors.Is(err, store.ErrEpochConflict) {
-			t.Errorf("an epoch of another durability: %v; want ErrEpochConflict", err)
+		next := journal.Epoch{Instance: "run2", Durability: store.DurabilityJournal}
+		if _, err := w.stock.NextEpoch(t.Context(), 1, next); !errors.Is(err, journal.ErrEpochConflict) {
+			t.Errorf("an epoch of another durability: %v; want journal.ErrEpochConflict", err)
 		}
 		next.Durability = store.DurabilitySQL
-		if _, err := w.stock.CloseAndOpen(t.Context(), 1, next); err != nil {
+		if _, err := w.stock.NextEpoch(t.Context(), 1, next); err != nil {
 			t.Error(err)
 		}
 	})

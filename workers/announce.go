@@ -5,13 +5,13 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
-	"github.com/spillway/spillway/stock"
 )
 
 // Announcer tells those who watch orders what SQL decided about them. What Redis decides they read in the journal.
 type Announcer interface {
-	Publish(ctx context.Context, changes []stock.Change) error
+	Publish(ctx context.Context, changes []journal.Change) error
 }
 
 // announcing is a worker's way to its Announcer; the zero value tells nobody.
@@ -26,9 +26,9 @@ func (a announcing) became(ctx context.Context, state order.State, ids []order.I
 	if a.to == nil || len(ids) == 0 {
 		return
 	}
-	changes, now := make([]stock.Change, len(ids)), time.Now()
+	changes, now := make([]journal.Change, len(ids)), time.Now()
 	for i, id := range ids {
-		changes[i] = stock.Change{OrderID: id, State: state, At: now}
+		changes[i] = journal.Change{OrderID: id, State: state, At: now}
 	}
 	// The commit is made, so a worker that is being stopped tells it too. Publish has a bound of its own.
 	if err := a.to.Publish(context.WithoutCancel(ctx), changes); err != nil {

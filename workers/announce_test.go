@@ -7,17 +7,17 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
-	"github.com/spillway/spillway/stock"
 )
 
 // crier is an Announcer that remembers.
 type crier struct {
-	told []stock.Change
+	told []journal.Change
 	err  error
 }
 
-func (c *crier) Publish(ctx context.Context, changes []stock.Change) error {
+func (c *crier) Publish(ctx context.Context, changes []journal.Change) error {
 	c.told = append(c.told, changes...)
 	return errors.Join(ctx.Err(), c.err)
 }

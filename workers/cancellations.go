@@ -7,8 +7,8 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
-	"github.com/spillway/spillway/stock"
 	"github.com/spillway/spillway/store"
 )
 
@@ -33,7 +33,7 @@ type CancellationStore interface {
 // Restocker gives units back through Redis and the journal.
 type Restocker interface {
 	OpenEpoch() (int64, error)
-	Restock(ctx context.Context, epoch int64, id order.ID, customer order.CustomerID, units []order.Delta, reason string) (stock.Position, error)
+	Restock(ctx context.Context, epoch int64, id order.ID, customer order.CustomerID, units []order.Delta, reason string) (journal.Offset, error)
 }
 
 // CancellationFinisher carries out what the intents say: the money goes back, then the units, then the customer is told. Each step is

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/spillway/spillway/gateway"
+	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/stock"
 	"github.com/spillway/spillway/store"
@@ -133,7 +134,7 @@ func (f fragile) Finish(ctx context.Context, id order.ID) (ok bool, err error) {
 
 func (f fragile) OpenEpoch() (int64, error) { return f.stock.OpenEpoch() }
 
-func (f fragile) Restock(ctx context.Context, epoch int64, id order.ID, customer order.CustomerID, units []order.Delta, reason string) (at stock.Position, err error) {
+func (f fragile) Restock(ctx context.Context, epoch int64, id order.ID, customer order.CustomerID, units []order.Delta, reason string) (at journal.Offset, err error) {
 	err = f.around(func() (err error) { at, err = f.stock.Restock(ctx, epoch, id, customer, units, reason); return err })
 	return at, err
 }

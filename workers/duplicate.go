@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
-	"github.com/spillway/spillway/stock"
 )
 
 // Revoker gives the stock of an order back that SQL refused.
 type Revoker interface {
-	Revoke(ctx context.Context, id order.ID, reason string) (stock.Position, error)
+	Revoke(ctx context.Context, id order.ID, reason string) (journal.Offset, error)
 }
 
 // Duplicates cancels orders whose idempotency key belongs to another order: the marker in Redis had expired, or was

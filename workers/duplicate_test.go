@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/spillway/spillway/audit"
+	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
-	"github.com/spillway/spillway/stock"
 	"github.com/spillway/spillway/store"
 	"github.com/spillway/spillway/workers"
 )
@@ -21,9 +21,9 @@ type till struct {
 	calls                         []string
 }
 
-func (c *till) Revoke(_ context.Context, id order.ID, reason string) (stock.Position, error) {
+func (c *till) Revoke(_ context.Context, id order.ID, reason string) (journal.Offset, error) {
 	c.calls = append(c.calls, fmt.Sprintf("revoke %s: %s", id, order.ParseCancelReason(reason)))
-	return stock.Position{}, c.revokeErr
+	return journal.Offset{}, c.revokeErr
 }
 
 func (c *till) Void(_ context.Context, id order.ID) error {

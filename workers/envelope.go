@@ -9,20 +9,20 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
+	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/queue"
-	"github.com/spillway/spillway/stock"
 	"github.com/spillway/spillway/wire"
 )
 
-var kindEvents = map[stock.Kind]spillwayv1.OrderEventKind{
-	stock.Reserved: spillwayv1.OrderEventKind_ORDER_EVENT_KIND_RESERVED,
-	stock.Settled:  spillwayv1.OrderEventKind_ORDER_EVENT_KIND_SETTLED,
-	stock.Released: spillwayv1.OrderEventKind_ORDER_EVENT_KIND_RELEASED,
+var kindEvents = map[journal.Kind]spillwayv1.OrderEventKind{
+	journal.Reserved: spillwayv1.OrderEventKind_ORDER_EVENT_KIND_RESERVED,
+	journal.Settled:  spillwayv1.OrderEventKind_ORDER_EVENT_KIND_SETTLED,
+	journal.Released: spillwayv1.OrderEventKind_ORDER_EVENT_KIND_RELEASED,
 }
 
 // carriesOrder says whether entries of the kind say something of an order's state.
-func carriesOrder(k stock.Kind) bool {
+func carriesOrder(k journal.Kind) bool {
 	_, ok := kindEvents[k]
 	return ok
 }
@@ -30,7 +30,7 @@ func carriesOrder(k stock.Kind) bool {
 // envelopes packs the entries into as few messages as their size allows. A reservation that is settled or released in
 // the same batch is left out: the later event carries the whole order. An event that cannot be marshalled is left out
 // and returned as an error beside the messages: no retry helps, and it must not hold up the others (I10).
-func envelopes(entries []stock.Entry) ([]queue.Outgoing, error) {
+func envelopes(entries []journal.Entry) ([]queue.Outgoing, error) {
 	var out []queue.Outgoing
 	var errs []error
 	batch, size := []*spillwayv1.OrderEvent{}, 0
@@ -54,15 +54,15 @@ func envelopes(entries []stock.Entry) ([]queue.Outgoing, error) {
 }
 
 // lastEvents are the entries that are sent: of those that the flusher could not read it made dead letters.
-func lastEvents(entries []stock.Entry) []stock.Entry {
+func lastEvents(entries []journal.Entry) []journal.Entry {
 	finished := make(map[order.ID]bool)
 	for _, e := range entries {
-		if e.Kind == stock.Settled || e.Kind == stock.Released {
+		if e.Kind == journal.Settled || e.Kind == journal.Released {
 			finished[e.OrderID] = true
 		}
 	}
-	return slices.DeleteFunc(slices.Clone(entries), func(e stock.Entry) bool {
-		return !carriesOrder(e.Kind) || (e.Kind == stock.Reserved && finished[e.OrderID])
+	return slices.DeleteFunc(slices.Clone(entries), func(e journal.Entry) bool {
+		return !carriesOrder(e.Kind) || (e.Kind == journal.Reserved && finished[e.OrderID])
 	})
 }
 
@@ -86,12 +86,12 @@ func marshalEvents(events []*spillwayv1.OrderEvent) (bodies [][]byte, err error)
 	return bodies, errors.Join(errs...)
 }
 
-func event(e stock.Entry) *spillwayv1.OrderEvent {
+func event(e journal.Entry) *spillwayv1.OrderEvent {
 	m := &spillwayv1.OrderEvent{
 		Kind: kindEvents[e.Kind], OrderId: string(e.OrderID), Snapshot: e.Snapshot, Time: timestamppb.New(e.Time),
 		Detail: e.Detail, Traceparent: e.Trace,
 	}
-	if e.Kind == stock.Released {
+	if e.Kind == journal.Released {
 		wire.SetReason(m, order.ParseCancelReason(e.Detail))
 	}
 	return m

@@ -12,9 +12,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/redisconn"
 	"github.com/spillway/spillway/stock"
-	"github.com/spillway/spillway/stocksql"
 	"github.com/spillway/spillway/store"
 	"github.com/spillway/spillway/test/realparts"
 	"github.com/spillway/spillway/wire"
@@ -109,10 +110,10 @@ func openDB(t *testing.T, dsn string) *store.DB {
 type shop struct {
 	*stock.Stock
 	keys     stock.Keys
-	redis    *stock.Redis
-	epochs   *stock.Epochs
-	journal  *stock.Journal
-	progress *stock.Progress
+	redis    *redisconn.Conn
+	epochs   *journal.Epochs
+	journal  *journal.Journal
+	progress *journal.Progress
 	db       *store.DB
 	sql      *store.Stock
 	orders   *store.Orders
@@ -121,22 +122,24 @@ type shop struct {
 
 func openShop(t *testing.T, db *store.DB) *shop {
 	t.Helper()
-	r, err := stock.Connect(stock.RedisConfig{Addr: realparts.Redis(t)})
+	r, err := redisconn.Connect(redisconn.Config{Addr: realparts.Redis(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(r.Close)
 	s := &shop{
-		keys: stock.Keys{Namespace: "test-" + rand.Text()}, redis: r, progress: stock.NewProgress(), db: db,
+		keys: stock.Keys{Keys: journal.Keys{Namespace: "test-" + rand.Text()}}, redis: r, progress: journal.NewProgress(), db: db,
 		sql: store.NewStock(db), orders: store.NewOrders(db), dead: store.NewDeadLetters(db),
 	}
 	t.Cleanup(func() { s.clean(t) })
 	limits := stock.DefaultLimits()
 	limits.CustomerOrders, limits.Timeout = 0, patience
-	s.journal = stock.NewJournal(s.keys, r, alwaysPermit{})
+	s.journal = journal.New(s.keys.Keys, r, alwaysPermit{})
 	drain := func(ctx context.Context, epoch int64) error { return s.flusher(s.sql).Drain(ctx, epoch) }
-	s.epochs = stock.NewEpochs(s.keys, r, stocksql.New(db), drain, store.DurabilityJournal, quiet)
-	s.Stock = stock.New(s.keys, r, s.epochs, stocksql.New(db), limits, alwaysPermit{})
+	s.epochs = journal.NewEpochs(journal.EpochsConfig{
+		Keys: s.keys.Keys, Conn: r, Store: s.sql, Drain: drain, Rewind: stock.Rewind(s.keys.Keys), Durability: store.DurabilityJournal, Log: quiet,
+	})
+	s.Stock = stock.New(s.keys.Keys, r, s.epochs, s.sql, limits, alwaysPermit{})
 	price := order.Money{Currency: "EUR", Amount: 100}
 	products := []store.Product{{SKU: "A", Name: "a", Price: price, Stock: 100}, {SKU: "B", Name: "b", Price: price, Stock: 100}}
 	if _, err := store.NewProducts(db).Seed(t.Context(), products); err != nil {
@@ -219,7 +222,7 @@ func snapshot(o order.Order) []byte {
 	return b
 }
 
-func (s *shop) reserve(t *testing.T, o order.Order) stock.Position {
+func (s *shop) reserve(t *testing.T, o order.Order) journal.Offset {
 	t.Helper()
 	res, err := s.Reserve(t.Context(), stock.Request{
 		OrderID: o.ID, Customer: o.CustomerID, Key: string(o.ID), Fingerprint: o.Fingerprint, Demand: o.Demand(), Snapshot: snapshot(o),
@@ -227,10 +230,10 @@ func (s *shop) reserve(t *testing.T, o order.Order) stock.Position {
 	if err != nil {
 		t.Fatalf("reserve: %v", err)
 	}
-	return res.Position
+	return res.Offset
 }
 
-func (s *shop) settle(t *testing.T, o order.Order) stock.Position {
+func (s *shop) settle(t *testing.T, o order.Order) journal.Offset {
 	t.Helper()
 	p, err := s.Settle(t.Context(), o.ID, "ch-"+string(o.ID), "")
 	if err != nil {
@@ -239,7 +242,7 @@ func (s *shop) settle(t *testing.T, o order.Order) stock.Position {
 	return p
 }
 
-func (s *shop) release(t *testing.T, o order.Order) stock.Position {
+func (s *shop) release(t *testing.T, o order.Order) journal.Offset {
 	t.Helper()
 	p, err := s.Release(t.Context(), o.ID, "declined", "")
 	if err != nil {
@@ -267,7 +270,7 @@ func (s *shop) add(t *testing.T, epoch int64, fields map[string]string) (id stri
 func (s *shop) addReserved(t *testing.T, epoch int64, o order.Order, deltas string, snapshot []byte) (id string) {
 	t.Helper()
 	return s.add(t, epoch, map[string]string{
-		"kind": string(stock.Reserved), "order": string(o.ID), "deltas": deltas, "snapshot": string(snapshot),
+		"kind": string(journal.Reserved), "order": string(o.ID), "deltas": deltas, "snapshot": string(snapshot),
 		"time": strconv.FormatInt(at.UnixMilli(), 10),
 	})
 }
@@ -280,7 +283,7 @@ func (s *shop) wantStock(t *testing.T, a, b int64) {
 	}
 }
 
-func (s *shop) wantPlace(t *testing.T, want stock.Position) {
+func (s *shop) wantPlace(t *testing.T, want journal.Offset) {
 	t.Helper()
 	e, err := s.sql.EpochAt(t.Context(), 0, want.Epoch)
 	if err != nil || e.LastID != want.ID {

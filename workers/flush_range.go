@@ -3,14 +3,14 @@ package workers
 import (
 	"fmt"
 
+	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
-	"github.com/spillway/spillway/stock"
 	"github.com/spillway/spillway/store"
 	"github.com/spillway/spillway/wire"
 )
 
 // include adds what the entries say to the range.
-func include(r *store.Range, entries []stock.Entry, withOrders bool) error {
+func include(r *store.Range, entries []journal.Entry, withOrders bool) error {
 	r.Deltas = make(map[order.SKU]int64)
 	for _, e := range entries {
 		if err := add(r, e, withOrders); err != nil {
@@ -21,23 +21,23 @@ func include(r *store.Range, entries []stock.Entry, withOrders bool) error {
 }
 
 // add puts an entry into the range.
-func add(r *store.Range, e stock.Entry, withOrders bool) error {
+func add(r *store.Range, e journal.Entry, withOrders bool) error {
 	switch e.Kind {
-	case stock.Restocked:
+	case journal.Restocked:
 		r.Restocks = append(r.Restocks, unitsBack(e))
 		return nil
-	case stock.Released:
+	case journal.Released:
 		r.Releases = append(r.Releases, unitsBack(e))
 	default:
 		for _, d := range e.Deltas {
 			r.Deltas[d.SKU] += d.Units
 		}
 	}
-	if e.Kind == stock.Adjusted {
+	if e.Kind == journal.Adjusted {
 		r.Adjustments = append(r.Adjustments, adjustment(e))
 		return nil
 	}
-	if e.Kind != stock.Released && len(e.Deltas) > 0 {
+	if e.Kind != journal.Released && len(e.Deltas) > 0 {
 		r.Holds = append(r.Holds, hold(e))
 	}
 	if !withOrders {
@@ -50,33 +50,33 @@ func add(r *store.Range, e stock.Entry, withOrders bool) error {
 	return err
 }
 
-func hold(e stock.Entry) store.Hold {
+func hold(e journal.Entry) store.Hold {
 	return store.Hold{OrderID: e.OrderID, Deltas: e.Deltas}
 }
 
-func unitsBack(e stock.Entry) store.Return {
+func unitsBack(e journal.Entry) store.Return {
 	return store.Return{Hold: hold(e), EntryID: e.ID, Reason: order.ParseCancelReason(e.Detail)}
 }
 
-func adjustment(e stock.Entry) store.Adjustment {
-	return store.Adjustment{
-		ID: e.AdjustmentID, SKU: e.Deltas[0].SKU, Delta: e.Deltas[0].Units, Reason: e.Detail, Actor: e.Actor, At: e.Time,
+func adjustment(e journal.Entry) order.Adjustment {
+	return order.Adjustment{
+		ID: e.AdjustmentID, SKU: e.Deltas[0].SKU, Units: e.Deltas[0].Units, Reason: e.Detail, Actor: e.Actor, At: e.Time,
 	}
 }
 
 // kindStates says which state each kind of entry brings about.
-var kindStates = map[stock.Kind]order.State{
-	stock.Reserved: order.Pending, stock.Settled: order.Paid, stock.Released: order.Cancelled,
+var kindStates = map[journal.Kind]order.State{
+	journal.Reserved: order.Pending, journal.Settled: order.Paid, journal.Released: order.Cancelled,
 }
 
 // changeOf reads the order in an entry. What it cannot read is a row error: no retry helps.
-func changeOf(e stock.Entry) (store.Change, error) {
+func changeOf(e journal.Entry) (store.Change, error) {
 	o, err := wire.UnmarshalSnapshot(e.Snapshot)
 	if err != nil {
 		return store.Change{}, fmt.Errorf("journal entry %s: %w: %w", e.ID, store.ErrRow, err)
 	}
 	c := store.Change{Order: o, To: kindStates[e.Kind], At: e.Time, Trace: e.Trace}
-	if e.Kind == stock.Released {
+	if e.Kind == journal.Released {
 		c.Reason = order.ParseCancelReason(e.Detail)
 	}
 	return c, nil

@@ -7,8 +7,8 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
-	"github.com/spillway/spillway/stock"
 	"github.com/spillway/spillway/store"
 	"github.com/spillway/spillway/wire"
 )
@@ -39,8 +39,8 @@ const pruneEvery = 1000
 
 // FlushStore is what a StockFlusher needs of SQL.
 type FlushStore interface {
-	OpenEpoch(ctx context.Context, partition uint8) (store.Epoch, error)
-	EpochAt(ctx context.Context, partition uint8, number int64) (store.Epoch, error)
+	OpenEpoch(ctx context.Context, partition uint8) (journal.Epoch, error)
+	EpochAt(ctx context.Context, partition uint8, number int64) (journal.Epoch, error)
 	FlushRange(ctx context.Context, r store.Range) (store.Outcome, error)
 	SkipEntry(ctx context.Context, r store.Range, f store.FailedOrder) error
 	PruneDedupLog(ctx context.Context, partition uint8, keep int) error
@@ -50,19 +50,19 @@ type FlushStore interface {
 // compare-and-set, so of two flushers one wins and the other reads on from there.
 type StockFlusher struct {
 	cfg      FlushConfig
-	journal  *stock.Journal
+	journal  *journal.Journal
 	store    FlushStore
-	progress *stock.Progress
+	progress *journal.Progress
 	log      *slog.Logger
 	distrust func(epoch int64)
 
-	at      stock.Position // the place in SQL as last seen; Epoch 0 when it must be read again
+	at      journal.Offset // the place in SQL as last seen; Epoch 0 when it must be read again
 	flushes int
 }
 
 // NewStockFlusher makes a flusher. It is not safe for concurrent use: each loop has its own.
-func NewStockFlusher(cfg FlushConfig, journal *stock.Journal, st FlushStore, progress *stock.Progress, log *slog.Logger) *StockFlusher {
-	return &StockFlusher{cfg: cfg, journal: journal, store: st, progress: progress, log: log.With("worker", "stock_flusher"), distrust: func(int64) {}}
+func NewStockFlusher(cfg FlushConfig, j *journal.Journal, st FlushStore, progress *journal.Progress, log *slog.Logger) *StockFlusher {
+	return &StockFlusher{cfg: cfg, journal: j, store: st, progress: progress, log: log.With("worker", "stock_flusher"), distrust: func(int64) {}}
 }
 
 // Distrusting sets what is called when an epoch's journal contradicts SQL, so that its counters must be rebuilt.
@@ -82,14 +82,14 @@ func (f *StockFlusher) RunOnce(ctx context.Context) (int, error) {
 		}
 	}
 	entries, err := f.journal.Await(ctx, f.at.Epoch, f.at.ID, f.cfg.Batch, f.cfg.Block)
-	if errors.Is(err, stock.ErrTrimmed) {
+	if errors.Is(err, journal.ErrTrimmed) {
 		return 0, f.trimmed(ctx, err)
 	}
 	if err != nil {
 		return f.poisoned(ctx, err)
 	}
 	if len(entries) == 0 {
-		f.at = stock.Position{} // Perhaps another epoch is open by now.
+		f.at = journal.Offset{} // Perhaps another epoch is open by now.
 		return 0, nil
 	}
 	return len(entries), f.flush(ctx, entries)
@@ -105,9 +105,9 @@ func (f *StockFlusher) Drain(ctx context.Context, epoch int64) error {
 		if e.Closed {
 			return nil // Whoever closed it has drained it; nothing of it is applied any more.
 		}
-		f.at = stock.Position{Epoch: epoch, ID: e.LastID}
+		f.at = journal.Offset{Epoch: epoch, ID: e.LastID}
 		entries, err := f.journal.Read(ctx, epoch, e.LastID, f.cfg.Batch)
-		if errors.Is(err, stock.ErrTrimmed) {
+		if errors.Is(err, journal.ErrTrimmed) {
 			now, lookErr := f.store.EpochAt(ctx, f.cfg.Partition, epoch)
 			if lookErr != nil {
 				return lookErr
@@ -137,18 +137,18 @@ func (f *StockFlusher) Drain(ctx context.Context, epoch int64) error {
 // continue behind them: the epoch is closed.
 func (f *StockFlusher) trimmed(ctx context.Context, cause error) error {
 	before := f.at
-	f.at = stock.Position{}
+	f.at = journal.Offset{}
 	if err := f.locate(ctx); err != nil || f.at != before {
 		return err
 	}
-	f.at = stock.Position{}
+	f.at = journal.Offset{}
 	f.distrust(before.Epoch)
 	return fmt.Errorf("SQL lost commits: %w", cause)
 }
 
 func (f *StockFlusher) locate(ctx context.Context) error {
 	e, err := f.store.OpenEpoch(ctx, f.cfg.Partition)
-	if errors.Is(err, store.ErrNoEpoch) {
+	if errors.Is(err, journal.ErrNoEpoch) {
 		sleep(ctx, f.cfg.Block)
 		return fmt.Errorf("no epoch was opened yet: %w", err)
 	}
@@ -156,38 +156,38 @@ func (f *StockFlusher) locate(ctx context.Context) error {
 		return err
 	}
 	if e.Durability != f.cfg.Durability {
-		return fmt.Errorf("the epoch runs with durability %q, this flusher with %q: %w", e.Durability, f.cfg.Durability, stock.ErrDurability)
+		return fmt.Errorf("the epoch runs with durability %q, this flusher with %q: %w", e.Durability, f.cfg.Durability, journal.ErrDurability)
 	}
-	f.at = stock.Position{Epoch: e.Number, ID: e.LastID}
+	f.at = journal.Offset{Epoch: e.Number, ID: e.LastID}
 	f.progress.Set(f.at)
 	return nil
 }
 
 // moved notes what this flusher has flushed.
-func (f *StockFlusher) moved(at stock.Position) {
+func (f *StockFlusher) moved(at journal.Offset) {
 	from := f.at
 	f.at = at
 	f.progress.Flushed(from, at)
 }
 
 // flush applies the entries in one transaction, or one by one when a row of them is bad.
-func (f *StockFlusher) flush(ctx context.Context, entries []stock.Entry) error {
+func (f *StockFlusher) flush(ctx context.Context, entries []journal.Entry) error {
 	err := f.apply(ctx, entries)
 	switch {
 	case err == nil:
 		return f.prune(ctx)
 	case errors.Is(err, store.ErrFlushConflict):
 		// Another flusher was faster, or the epoch was closed. What it did is done: read on from there.
-		f.at = stock.Position{}
+		f.at = journal.Offset{}
 		return f.locate(ctx)
 	case !store.IsRowError(err):
-		f.at = stock.Position{}
+		f.at = journal.Offset{}
 		return err
 	}
 	f.log.WarnContext(ctx, "a batch has a bad entry; flushing one by one", "error", err, "entries", len(entries))
 	for _, e := range entries {
 		if err := f.flushOne(ctx, e); err != nil {
-			f.at = stock.Position{}
+			f.at = journal.Offset{}
 			return err
 		}
 	}
@@ -195,48 +195,48 @@ func (f *StockFlusher) flush(ctx context.Context, entries []stock.Entry) error {
 }
 
 // flushOne applies one entry; one that SQL cannot take is put aside with its reason, and the place moves on (I10).
-func (f *StockFlusher) flushOne(ctx context.Context, e stock.Entry) error {
-	err := f.apply(ctx, []stock.Entry{e})
+func (f *StockFlusher) flushOne(ctx context.Context, e journal.Entry) error {
+	err := f.apply(ctx, []journal.Entry{e})
 	if err == nil || !store.IsRowError(err) {
 		return err
 	}
 	f.log.ErrorContext(ctx, "SQL cannot take a journal entry; it is in failed_orders", "entry", e.ID, "order", e.OrderID, "error", err)
-	payload, merr := stock.MarshalLetter(e)
+	payload, merr := journal.MarshalDeadLetter(e)
 	if merr != nil {
 		return merr
 	}
 	if e.OrderID != "" {
-		f.progress.Refuse(e.OrderID)
+		f.progress.MarkNotApplied(e.OrderID)
 	}
 	return f.skip(ctx, e.ID, store.FailedOrder{OrderID: string(e.OrderID), Reason: err.Error(), Payload: payload, TraceID: wire.TraceID(e.Trace)})
 }
 
 // poisoned puts an entry aside that cannot even be read.
 func (f *StockFlusher) poisoned(ctx context.Context, err error) (int, error) {
-	var poison *stock.PoisonError
+	var poison *journal.PoisonError
 	if !errors.As(err, &poison) {
-		f.at = stock.Position{}
+		f.at = journal.Offset{}
 		return 0, err
 	}
-	payload, merr := stock.MarshalPoison(poison)
+	payload, merr := journal.MarshalPoison(poison)
 	if merr != nil {
 		return 0, merr
 	}
 	f.log.ErrorContext(ctx, "a journal entry cannot be read; it is in failed_orders", "entry", poison.ID, "error", err)
 	letter := store.FailedOrder{Reason: err.Error(), Payload: payload, TraceID: wire.TraceID(poison.Raw["trace"])}
 	// A release gives nothing back while a letter of the flusher names its order, so only a lost reservation may name it.
-	if id, err := order.ParseID(poison.Raw["order"]); err == nil && stock.Kind(poison.Raw["kind"]) == stock.Reserved {
+	if id, err := order.ParseID(poison.Raw["order"]); err == nil && journal.Kind(poison.Raw["kind"]) == journal.Reserved {
 		letter.OrderID = string(id)
 	}
 	return 1, f.skip(ctx, poison.ID, letter)
 }
 
 func (f *StockFlusher) skip(ctx context.Context, entryID string, letter store.FailedOrder) error {
-	at := stock.Position{Epoch: f.at.Epoch, ID: entryID}
+	at := journal.Offset{Epoch: f.at.Epoch, ID: entryID}
 	letter.DedupKey = store.EntryKey{Partition: f.cfg.Partition, Epoch: f.at.Epoch, ID: entryID}.String()
-	letter.Source, letter.PayloadType, letter.Attempts = store.FlusherSource, stock.LetterType, 1
+	letter.Source, letter.PayloadType, letter.Attempts = store.FlusherSource, journal.DeadLetterType, 1
 	if err := f.store.SkipEntry(ctx, f.rangeOf(entryID, entryID, 1), letter); err != nil {
-		f.at = stock.Position{}
+		f.at = journal.Offset{}
 		return err
 	}
 	f.moved(at)
@@ -250,7 +250,7 @@ func (f *StockFlusher) rangeOf(first, last string, entries int) store.Range {
 	}
 }
 
-func (f *StockFlusher) apply(ctx context.Context, entries []stock.Entry) error {
+func (f *StockFlusher) apply(ctx context.Context, entries []journal.Entry) error {
 	last := entries[len(entries)-1].ID
 	r := f.rangeOf(entries[0].ID, last, len(entries))
 	if err := include(&r, entries, f.cfg.WithOrders); err != nil {
@@ -261,17 +261,17 @@ func (f *StockFlusher) apply(ctx context.Context, entries []stock.Entry) error {
 		return err
 	}
 	for _, d := range out.Duplicates {
-		f.progress.Refuse(d.ID)
+		f.progress.MarkNotApplied(d.ID)
 	}
 	for _, d := range out.Refused {
-		f.progress.Refuse(d.ID)
+		f.progress.MarkNotApplied(d.ID)
 	}
 	if len(out.ReturnedBefore) > 0 {
 		f.log.ErrorContext(ctx, "units of orders were to return a second time: Redis lost that they had; its counters are rebuilt",
 			"orders", out.ReturnedBefore, "epoch", r.Epoch)
 		f.distrust(r.Epoch)
 	}
-	f.moved(stock.Position{Epoch: r.Epoch, ID: last})
+	f.moved(journal.Offset{Epoch: r.Epoch, ID: last})
 	return nil
 }
 

@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
-	"github.com/spillway/spillway/stock"
 	"github.com/spillway/spillway/store"
 	"github.com/spillway/spillway/workers"
 )
@@ -23,7 +23,7 @@ type meeting struct {
 }
 
 func (m *meeting) FlushRange(ctx context.Context, r store.Range) (store.Outcome, error) {
-	if r.PrevID == stock.StartID {
+	if r.PrevID == journal.StartID {
 		m.together.Done()
 		m.together.Wait()
 	}
@@ -71,13 +71,13 @@ func TestStockFlusher_Behind(t *testing.T) {
 		sleeper := s.flusher(s.sql)
 		s.reserve(t, freshOrder())
 		mustRun(t, sleeper.RunOnce, 1)
-		var last stock.Position
+		var last journal.Offset
 		for range 3 {
 			last = s.reserve(t, freshOrder())
 		}
 		cfg := workers.DefaultFlushConfig()
 		cfg.Batch = 1
-		elsewhere := workers.NewStockFlusher(cfg, s.journal, s.sql, stock.NewProgress(), quiet)
+		elsewhere := workers.NewStockFlusher(cfg, s.journal, s.sql, journal.NewProgress(), quiet)
 		mustRun(t, elsewhere.RunOnce, 1)
 		mustRun(t, elsewhere.RunOnce, 1)
 		if err := s.sql.PruneDedupLog(t.Context(), 0, 1); err != nil {
@@ -107,7 +107,7 @@ func TestStockFlusher_ManyApplyEachEntryOnce(t *testing.T) {
 			f := s.flusher(s.sql, func(c *workers.FlushConfig) { c.Batch = 4 })
 			wg.Go(func() { f.Run(ctx) })
 		}
-		var last stock.Position
+		var last journal.Offset
 		for i := range 30 {
 			o := freshOrder()
 			last = s.reserve(t, o)
@@ -182,7 +182,7 @@ func TestStockFlusher_BadEntry(t *testing.T) {
 		if len(got) != 3 {
 			t.Errorf("%d letters: %v; want 3", len(got), got)
 		}
-		if err := s.progress.Wait(t.Context(), last, unknown.ID); !errors.Is(err, stock.ErrStepNotApplied) {
+		if err := s.progress.Wait(t.Context(), last, unknown.ID); !errors.Is(err, journal.ErrStepNotApplied) {
 			t.Errorf("who waits for a refused order hears %v; want ErrStepNotApplied", err)
 		}
 		if err := s.progress.Wait(t.Context(), last, fine.ID); err != nil {
@@ -239,7 +239,7 @@ func TestStockFlusher_UnwritableRowTakesNoStock(t *testing.T) {
 			t.Errorf("letters = %v; want those of both orders", got)
 		}
 		for _, o := range []order.Order{bad, unreadable} {
-			if err := s.progress.Wait(t.Context(), last, o.ID); !errors.Is(err, stock.ErrStepNotApplied) {
+			if err := s.progress.Wait(t.Context(), last, o.ID); !errors.Is(err, journal.ErrStepNotApplied) {
 				t.Errorf("who waits for %s hears %v; want ErrStepNotApplied", o.ID, err)
 			}
 		}
@@ -259,7 +259,7 @@ func TestStockFlusher_WaiterOfADuplicate(t *testing.T) {
 	if err := s.progress.Wait(t.Context(), last, first.ID); err != nil {
 		t.Errorf("the first order: %v", err)
 	}
-	if err := s.progress.Wait(t.Context(), last, second.ID); !errors.Is(err, stock.ErrStepNotApplied) {
+	if err := s.progress.Wait(t.Context(), last, second.ID); !errors.Is(err, journal.ErrStepNotApplied) {
 		t.Errorf("the second order: %v; want ErrStepNotApplied", err)
 	}
 }
@@ -267,13 +267,13 @@ func TestStockFlusher_WaiterOfADuplicate(t *testing.T) {
 func TestStockFlusher_AdjustmentIsBookedWithItsStock(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		s := openShop(t, db)
-		if _, _, err := s.Adjust(t.Context(), stock.Adjustment{ID: "a1", SKU: "A", Units: 7, Reason: "found", Actor: "op"}); err != nil {
+		if _, _, err := s.Adjust(t.Context(), order.Adjustment{ID: "a1", SKU: "A", Units: 7, Reason: "found", Actor: "op"}); err != nil {
 			t.Fatal(err)
 		}
 		drained(t, s.flusher(s.sql, withOrders).RunOnce)
 		s.wantStock(t, 107, 100)
 		a, err := s.sql.FindAdjustment(t.Context(), "a1")
-		if err != nil || a.SKU != "A" || a.Delta != 7 || a.Reason != "found" || a.Actor != "op" {
+		if err != nil || a.SKU != "A" || a.Units != 7 || a.Reason != "found" || a.Actor != "op" {
 			t.Errorf("the adjustment is %+v (%v)", a, err)
 		}
 	})
@@ -322,7 +322,7 @@ func (s *shop) nextEpoch(t *testing.T) {
 func TestStockFlusher_WaitsForTheFirstEpoch(t *testing.T) {
 	s := openShop(t, openSQLite(t))
 	empty := store.NewStock(openSQLite(t))
-	mustFail(t, s.flusher(empty).RunOnce, store.ErrNoEpoch)
+	mustFail(t, s.flusher(empty).RunOnce, journal.ErrNoEpoch)
 }
 
 // pruning is SQL that counts how often the log is pruned.
@@ -332,14 +332,14 @@ type pruning struct {
 	pruned []int
 }
 
-func (p *pruning) OpenEpoch(ctx context.Context, partition uint8) (store.Epoch, error) {
+func (p *pruning) OpenEpoch(ctx context.Context, partition uint8) (journal.Epoch, error) {
 	return p.EpochAt(ctx, partition, 1)
 }
 
-func (p *pruning) EpochAt(context.Context, uint8, int64) (store.Epoch, error) {
+func (p *pruning) EpochAt(context.Context, uint8, int64) (journal.Epoch, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return store.Epoch{Number: 1, LastID: p.at, Durability: store.DurabilityJournal}, nil
+	return journal.Epoch{Number: 1, LastID: p.at, Durability: store.DurabilityJournal}, nil
 }
 
 func (p *pruning) FlushRange(_ context.Context, r store.Range) (store.Outcome, error) {
@@ -363,7 +363,7 @@ func TestStockFlusher_DedupLogIsPruned(t *testing.T) {
 	for range workers.PruneEvery {
 		s.add(t, 1, fields)
 	}
-	p := &pruning{at: stock.StartID}
+	p := &pruning{at: journal.StartID}
 	f := s.flusher(p, func(c *workers.FlushConfig) { c.Batch, c.KeepLog, c.Block = 1, 17, time.Millisecond })
 	drained(t, f.RunOnce)
 	if len(p.pruned) != 1 || p.pruned[0] != 17 {

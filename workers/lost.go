@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/store"
 )
@@ -28,8 +29,8 @@ const chargeInFlight = 20 * time.Second
 
 // LostBooks is what SQL knows of epochs and of whose stock was taken in them.
 type LostBooks interface {
-	Unreconciled(ctx context.Context, partition uint8, closedBefore time.Time) ([]store.Epoch, error)
-	LostHolds(ctx context.Context, e store.Epoch) ([]store.Hold, error)
+	Unreconciled(ctx context.Context, partition uint8, closedBefore time.Time) ([]journal.Epoch, error)
+	LostHolds(ctx context.Context, e journal.Epoch) ([]store.Hold, error)
 	Reconciled(ctx context.Context, partition uint8, epoch int64) error
 }
 
@@ -95,7 +96,7 @@ func (l *LostOrders) RunOnce(ctx context.Context) (int, error) {
 	return total, nil
 }
 
-func (l *LostOrders) reconcile(ctx context.Context, e store.Epoch) (int, error) {
+func (l *LostOrders) reconcile(ctx context.Context, e journal.Epoch) (int, error) {
 	holds, err := l.books.LostHolds(ctx, e)
 	if err != nil {
 		return 0, err
@@ -160,7 +161,7 @@ func (c *lostCharges) add(o lostCharges) {
 }
 
 // refundLost writes down the refunds of the epoch's charges for orders that are nowhere else.
-func (l *LostOrders) refundLost(ctx context.Context, e store.Epoch) (lostCharges, error) {
+func (l *LostOrders) refundLost(ctx context.Context, e journal.Epoch) (lostCharges, error) {
 	var total lostCharges
 	for from := e.OpenedAt; ; {
 		page, err := l.ledger.LostCharges(ctx, from, e.ClosedAt.Add(chargeInFlight), lostChargesPage)
@@ -177,7 +178,7 @@ func (l *LostOrders) refundLost(ctx context.Context, e store.Epoch) (lostCharges
 }
 
 // intendRefunds leaves out orders of the next epoch, which were charged while this one's last charges were in flight, and hot orders.
-func (l *LostOrders) intendRefunds(ctx context.Context, e store.Epoch, page []store.Charge) (lostCharges, error) {
+func (l *LostOrders) intendRefunds(ctx context.Context, e journal.Epoch, page []store.Charge) (lostCharges, error) {
 	var ids []order.ID
 	for _, ch := range page {
 		if ch.OrderID.Time().Before(e.ClosedAt) {

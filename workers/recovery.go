@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"github.com/spillway/spillway/gateway"
+	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
-	"github.com/spillway/spillway/stock"
 )
 
 const (
@@ -42,8 +42,8 @@ type MoneyBack interface {
 
 // Finisher settles and releases orders in Redis, which decides while they are pending.
 type Finisher interface {
-	Settle(ctx context.Context, id order.ID, chargeID, trace string) (stock.Position, error)
-	Release(ctx context.Context, id order.ID, reason, trace string) (stock.Position, error)
+	Settle(ctx context.Context, id order.ID, chargeID, trace string) (journal.Offset, error)
+	Release(ctx context.Context, id order.ID, reason, trace string) (journal.Offset, error)
 	// Hold counts an order as unpaid until it is settled or released.
 	Hold(ctx context.Context, id order.ID) error
 }

@@ -8,9 +8,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/queue"
-	"github.com/spillway/spillway/stock"
-	"github.com/spillway/spillway/store"
 )
 
 // RelayConfig sets up an OrderRelay.
@@ -49,7 +48,7 @@ const (
 
 // RelayStore is what an OrderRelay needs of SQL: how far the stock of an epoch is flushed.
 type RelayStore interface {
-	EpochAt(ctx context.Context, partition uint8, number int64) (store.Epoch, error)
+	EpochAt(ctx context.Context, partition uint8, number int64) (journal.Epoch, error)
 }
 
 // OrderRelay sends what the journal holds to the queue, many events in one message, and acknowledges an entry only
@@ -57,7 +56,7 @@ type RelayStore interface {
 // become a row although a wiped Redis sells its units again.
 type OrderRelay struct {
 	cfg       RelayConfig
-	journal   *stock.Journal
+	journal   *journal.Journal
 	store     RelayStore
 	producer  queue.Producer
 	log       *slog.Logger
@@ -65,12 +64,12 @@ type OrderRelay struct {
 	lastClaim time.Time
 	// held are the entries of each epoch that were read and could not be handed on. They come first in the next turn: claiming them
 	// would take as long as if this relay had died.
-	held map[int64][]stock.Entry
+	held map[int64][]journal.Entry
 }
 
 // NewOrderRelay makes a relay. It is not safe for concurrent use.
-func NewOrderRelay(cfg RelayConfig, journal *stock.Journal, st RelayStore, producer queue.Producer, log *slog.Logger) *OrderRelay {
-	return &OrderRelay{cfg: cfg, journal: journal, store: st, producer: producer, log: log.With("worker", "order_relay"), now: time.Now, held: make(map[int64][]stock.Entry)}
+func NewOrderRelay(cfg RelayConfig, j *journal.Journal, st RelayStore, producer queue.Producer, log *slog.Logger) *OrderRelay {
+	return &OrderRelay{cfg: cfg, journal: j, store: st, producer: producer, log: log.With("worker", "order_relay"), now: time.Now, held: make(map[int64][]journal.Entry)}
 }
 
 // Run relays until ctx ends.
@@ -141,7 +140,7 @@ func (r *OrderRelay) relayEpoch(ctx context.Context, epoch int64, claim, newest 
 }
 
 // relay sends the entries and acknowledges them, or holds them for the next turn.
-func (r *OrderRelay) relay(ctx context.Context, epoch int64, entries []stock.Entry) (int, error) {
+func (r *OrderRelay) relay(ctx context.Context, epoch int64, entries []journal.Entry) (int, error) {
 	n, err := r.handOn(ctx, epoch, entries)
 	if err != nil {
 		r.held[epoch] = entries
@@ -151,7 +150,7 @@ func (r *OrderRelay) relay(ctx context.Context, epoch int64, entries []stock.Ent
 	return n, nil
 }
 
-func (r *OrderRelay) handOn(ctx context.Context, epoch int64, entries []stock.Entry) (int, error) {
+func (r *OrderRelay) handOn(ctx context.Context, epoch int64, entries []journal.Entry) (int, error) {
 	if len(entries) == 0 {
 		return 0, nil
 	}
@@ -177,7 +176,7 @@ func (r *OrderRelay) handOn(ctx context.Context, epoch int64, entries []stock.En
 
 // flushed waits until the stock of the entries is in SQL and returns those of which that is true: of a closed epoch,
 // what Redis lost before it was flushed never happened.
-func (r *OrderRelay) flushed(ctx context.Context, epoch int64, entries []stock.Entry) ([]stock.Entry, error) {
+func (r *OrderRelay) flushed(ctx context.Context, epoch int64, entries []journal.Entry) ([]journal.Entry, error) {
 	deadline := r.now().Add(r.cfg.FlushWait)
 	last := entries[len(entries)-1].ID
 	for {
@@ -186,7 +185,7 @@ func (r *OrderRelay) flushed(ctx context.Context, epoch int64, entries []stock.E
 			return nil, fmt.Errorf("read the flusher's place: %w", err)
 		}
 		switch {
-		case stock.CompareIDs(e.LastID, last) >= 0:
+		case journal.CompareIDs(e.LastID, last) >= 0:
 			return entries, nil
 		case e.Closed:
 			return r.dropLost(ctx, epoch, entries, e.LastID)
@@ -199,7 +198,7 @@ func (r *OrderRelay) flushed(ctx context.Context, epoch int64, entries []stock.E
 
 // dropLost leaves out what never happened. Redis still remembers it until the next epoch opens there, when it is rewound: until then the
 // entries stay, also where another Redis has the shop.
-func (r *OrderRelay) dropLost(ctx context.Context, epoch int64, entries []stock.Entry, flushedTo string) ([]stock.Entry, error) {
+func (r *OrderRelay) dropLost(ctx context.Context, epoch int64, entries []journal.Entry, flushedTo string) ([]journal.Entry, error) {
 	epochs, err := r.journal.Epochs(ctx)
 	if err != nil {
 		return nil, err
@@ -209,7 +208,7 @@ func (r *OrderRelay) dropLost(ctx context.Context, epoch int64, entries []stock.
 	}
 	kept := entries[:0:0]
 	for _, e := range entries {
-		if stock.CompareIDs(e.ID, flushedTo) <= 0 {
+		if journal.CompareIDs(e.ID, flushedTo) <= 0 {
 			kept = append(kept, e)
 			continue
 		}

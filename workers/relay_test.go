@@ -11,8 +11,8 @@ import (
 	"time"
 
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
+	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
-	"github.com/spillway/spillway/stock"
 	"github.com/spillway/spillway/store"
 	"github.com/spillway/spillway/workers"
 )
@@ -63,7 +63,7 @@ func (s *shop) unacked(t *testing.T, epoch int64) int64 {
 
 func (s *shop) journalled(t *testing.T, epoch int64) []string {
 	t.Helper()
-	entries, err := s.journal.ReadRemaining(t.Context(), epoch, stock.StartID, 100)
+	entries, err := s.journal.ReadRemaining(t.Context(), epoch, journal.StartID, 100)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +137,7 @@ type looked struct {
 	looks chan struct{}
 }
 
-func (l looked) EpochAt(ctx context.Context, partition uint8, number int64) (store.Epoch, error) {
+func (l looked) EpochAt(ctx context.Context, partition uint8, number int64) (journal.Epoch, error) {
 	defer func() {
 		select {
 		case l.looks <- struct{}{}:
@@ -210,7 +210,7 @@ func TestOrderRelay_TrimsBehindTheSlowestReader(t *testing.T) {
 	one := func(c *workers.RelayConfig) { c.Batch, c.ClaimIdle = 1, time.Hour }
 	quick, slow := s.relay(out, named("quick"), one), s.relay(&outbox{err: errDown}, named("slow"), one)
 	mustRun(t, quick.RunOnce, 0)
-	places := make([]stock.Position, 4)
+	places := make([]journal.Offset, 4)
 	for i := range places {
 		places[i] = s.reserve(t, freshOrder())
 	}
@@ -336,7 +336,7 @@ func TestOrderRelay_EventsMatchTheJournal(t *testing.T) {
 	}
 	s.settle(t, paid)
 	s.release(t, declined)
-	if _, _, err := s.Adjust(t.Context(), stock.Adjustment{ID: "a1", SKU: "A", Units: 1, Reason: "r", Actor: "op"}); err != nil {
+	if _, _, err := s.Adjust(t.Context(), order.Adjustment{ID: "a1", SKU: "A", Units: 1, Reason: "r", Actor: "op"}); err != nil {
 		t.Fatal(err)
 	}
 	s.flush(t)
@@ -442,7 +442,7 @@ func TestOrderRelay_KeepsWhatAnotherRedisClosed(t *testing.T) {
 	mustRun(t, r.RunOnce, 0)
 	o := freshOrder()
 	s.reserve(t, o)
-	if _, err := s.sql.CloseAndOpen(t.Context(), 1, store.Epoch{Instance: "another", Durability: store.DurabilityJournal}); err != nil {
+	if _, err := s.sql.NextEpoch(t.Context(), 1, journal.Epoch{Instance: "another", Durability: store.DurabilityJournal}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := r.RunOnce(t.Context()); err == nil {

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/stock"
 	"github.com/spillway/spillway/store"
@@ -43,7 +44,7 @@ func DefaultRepairConfig() RepairConfig {
 
 // RepairBooks is what SQL knows of the journal.
 type RepairBooks interface {
-	EpochAt(ctx context.Context, partition uint8, number int64) (store.Epoch, error)
+	EpochAt(ctx context.Context, partition uint8, number int64) (journal.Epoch, error)
 	ReadLog(ctx context.Context, partition uint8, after int64, limit int) ([]store.LogRow, error)
 	Unknown(ctx context.Context, ids []order.ID) ([]order.ID, error)
 }

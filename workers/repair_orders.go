@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/stock"
 	"github.com/spillway/spillway/store"
@@ -104,7 +105,7 @@ func placedOrders(page []store.Place) []order.ID {
 // reconciler ends PENDING ones, and lost-orders those without a row, when their epoch is closed.
 func (r *OrderRepairer) repair(ctx context.Context, ids []order.ID, scan string) (int, error) {
 	var changes []store.Change
-	epochs := make(map[int64]store.Epoch)
+	epochs := make(map[int64]journal.Epoch)
 	for _, id := range ids {
 		rec, err := r.Cache.Record(ctx, id)
 		if errors.Is(err, order.ErrNotFound) {
@@ -136,17 +137,17 @@ func (r *OrderRepairer) repair(ctx context.Context, ids []order.ID, scan string)
 
 // changeOf makes the change that a record says. There is none while the record's entry is not flushed: the relay would not have sent it
 // either, and what a closed epoch did not flush never happened.
-func (r *OrderRepairer) changeOf(ctx context.Context, id order.ID, rec stock.Record, epochs map[int64]store.Epoch) (c store.Change, ok bool, err error) {
-	at := rec.Position
+func (r *OrderRepairer) changeOf(ctx context.Context, id order.ID, rec stock.Record, epochs map[int64]journal.Epoch) (c store.Change, ok bool, err error) {
+	at := rec.Offset
 	epoch, seen := epochs[at.Epoch]
 	if !seen {
 		epoch, err = r.Books.EpochAt(ctx, r.cfg.Partition, at.Epoch)
-		if err != nil && !errors.Is(err, store.ErrNoEpoch) {
+		if err != nil && !errors.Is(err, journal.ErrNoEpoch) {
 			return c, false, err
 		}
 		epochs[at.Epoch] = epoch
 	}
-	if stock.CompareIDs(epoch.LastID, at.ID) < 0 {
+	if journal.CompareIDs(epoch.LastID, at.ID) < 0 {
 		return c, false, nil
 	}
 	o, err := wire.UnmarshalSnapshot(rec.Snapshot)

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sync/singleflight"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
-	"github.com/spillway/spillway/stock"
 	"github.com/spillway/spillway/store"
 )
 
@@ -115,7 +115,7 @@ func failedAgain(id int64, err error) error {
 }
 
 func (r *Replayer) apply(ctx context.Context, l store.FailedOrder, by store.LetterAction) error {
-	if l.PayloadType == stock.LetterType {
+	if l.PayloadType == journal.DeadLetterType {
 		return r.entry(ctx, l, by)
 	}
 	if l.Status != store.LetterOpen {
@@ -136,7 +136,7 @@ func (r *Replayer) apply(ctx context.Context, l store.FailedOrder, by store.Lett
 // entry applies a journal entry exactly once. Redis' counters follow: also when the letter was closed before, because that replay
 // may have died in between.
 func (r *Replayer) entry(ctx context.Context, l store.FailedOrder, by store.LetterAction) error {
-	e, err := stock.UnmarshalLetter(l.Payload)
+	e, err := journal.UnmarshalDeadLetter(l.Payload)
 	if err != nil {
 		return err
 	}
@@ -145,7 +145,7 @@ func (r *Replayer) entry(ctx context.Context, l store.FailedOrder, by store.Lett
 	if key, ok := store.ParseEntryKey(l.DedupKey); ok {
 		content.Partition, content.Epoch = key.Partition, key.Epoch
 	}
-	if err := include(&content, []stock.Entry{e}, true); err != nil {
+	if err := include(&content, []journal.Entry{e}, true); err != nil {
 		return err
 	}
 	if l.Status == store.LetterOpen {

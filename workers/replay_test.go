@@ -14,8 +14,8 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
+	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
-	"github.com/spillway/spillway/stock"
 	"github.com/spillway/spillway/store"
 	"github.com/spillway/spillway/wire"
 	"github.com/spillway/spillway/workers"
@@ -134,8 +134,8 @@ func entry(t *testing.T, o order.Order, units int64) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := stock.MarshalLetter(stock.Entry{
-		ID: "1-0", Kind: stock.Reserved, OrderID: o.ID, Deltas: []order.Delta{{SKU: "A", Units: units}}, Snapshot: snapshot, Time: noon,
+	out, err := journal.MarshalDeadLetter(journal.Entry{
+		ID: "1-0", Kind: journal.Reserved, OrderID: o.ID, Deltas: []order.Delta{{SKU: "A", Units: units}}, Snapshot: snapshot, Time: noon,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -195,7 +195,7 @@ func TestReplayer_EachSource(t *testing.T) {
 		}, row},
 		"what the broker gave up":        {"broker/orders", wire.TypeBatch, func(t *testing.T, o order.Order) []byte { return raw(t, batch(step(t, o, order.Paid))) }, row},
 		"an event of the shipper":        {"shipper", wire.TypeEvent, func(t *testing.T, o order.Order) []byte { return raw(t, step(t, o, order.Paid)) }, row},
-		"a journal entry":                {"stock_flusher", stock.LetterType, func(t *testing.T, o order.Order) []byte { return entry(t, o, -3) }, row + " and stock"},
+		"a journal entry":                {"stock_flusher", journal.DeadLetterType, func(t *testing.T, o order.Order) []byte { return entry(t, o, -3) }, row + " and stock"},
 		"an event of the mailer":         {"mailer", wire.TypeEvent, func(t *testing.T, o order.Order) []byte { return raw(t, step(t, o, order.Paid)) }, "SendOrderConfirmationRequest"},
 		"mails that the broker gave up":  {"broker/mail", wire.TypeBatch, func(t *testing.T, o order.Order) []byte { return raw(t, batch(step(t, o, order.Paid))) }, "SendOrderConfirmationRequest"},
 		"a reservation asks for no mail": {"mailer", wire.TypeEvent, func(t *testing.T, o order.Order) []byte { return raw(t, step(t, o, order.Pending)) }, ""},
@@ -259,7 +259,7 @@ func TestReplayer_FailedReplayLeavesTheDeadLetterOpen(t *testing.T) {
 	}{
 		"what cannot be read":          {"order_writer", wire.TypeBatch, []byte("garbage"), "unmarshal"},
 		"a row that SQL refuses":       {"order_writer", wire.TypeEvent, raw(t, step(t, tooLong, order.Paid)), "insert"},
-		"more than there is":           {"stock_flusher", stock.LetterType, entry(t, o, -11), "stock"},
+		"more than there is":           {"stock_flusher", journal.DeadLetterType, entry(t, o, -11), "stock"},
 		"a state that is not allowed":  {"order_writer", wire.TypeEvent, raw(t, step(t, bought, order.Cancelled)), "CANCELLED"},
 		"a mail that nobody takes":     {"mailer", wire.TypeEvent, raw(t, step(t, o, order.Paid)), "no such mailbox"},
 		"a type that nobody can apply": {"order_writer", "colour", []byte("x"), "colour"},
@@ -313,7 +313,7 @@ func TestReplayer_DuplicateIsUndone(t *testing.T) {
 	}
 	for o, id := range map[order.ID]int64{
 		second.ID: a.put(t, "order_writer", wire.TypeEvent, raw(t, step(t, second, order.Paid))),
-		third.ID:  a.put(t, "stock_flusher", stock.LetterType, entry(t, third, -3)),
+		third.ID:  a.put(t, "stock_flusher", journal.DeadLetterType, entry(t, third, -3)),
 	} {
 		a.cancelled = nil
 		if err := a.Replay(t.Context(), id, "op"); err != nil {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/spillway/spillway/gateway"
+	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/store"
 	"github.com/spillway/spillway/test/realparts"
@@ -245,7 +246,7 @@ type overtaken struct {
 	then func()
 }
 
-func (o *overtaken) EpochAt(ctx context.Context, partition uint8, number int64) (store.Epoch, error) {
+func (o *overtaken) EpochAt(ctx context.Context, partition uint8, number int64) (journal.Epoch, error) {
 	e, err := o.FlushStore.EpochAt(ctx, partition, number)
 	if then := o.then; then != nil {
 		o.then = nil

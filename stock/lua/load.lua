@@ -25,7 +25,7 @@ end
 -- order, and what AdjustStock accepts.
 local kinds = { R = { -1000, -1, 100 }, L = { 1, 1000, 100 }, B = { 1, 1000, 100 }, A = { -1000000000, 1000000000, 1 } }
 
--- The deltas of an entry, SKU -> units. None of an entry that the flusher refuses (stock/entry_read.go): SQL's stock never changes by it.
+-- The deltas of an entry, SKU -> units. None of an entry that the flusher refuses (journal/entry_read.go): SQL's stock never changes by it.
 local function deltas_of(fields)
   local f, out, n = {}, {}, 0
   for i = 1, #fields, 2 do f[fields[i]] = fields[i + 1] end

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/stock"
 	"github.com/spillway/spillway/test/realparts"
 )
@@ -76,7 +77,7 @@ type harness struct {
 
 func newHarness(ctx context.Context, t *testing.T) *harness {
 	t.Helper()
-	h := &harness{ctx: ctx, t: t, began: time.Now(), key: rand.Text() + rand.Text(), keys: stock.Keys{Namespace: namespace}}
+	h := &harness{ctx: ctx, t: t, began: time.Now(), key: rand.Text() + rand.Text(), keys: stock.Keys{Keys: journal.Keys{Namespace: namespace}}}
 	var err error
 	if h.dir, err = os.MkdirTemp("", "spillway-chaos-logs-"); err != nil {
 		t.Fatal(err)

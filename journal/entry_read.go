@@ -1,4 +1,4 @@
-package stock
+package journal
 
 import (
 	"errors"
@@ -15,15 +15,15 @@ import (
 )
 
 const (
-	// adjustedUnitsMax is the largest change that AdjustStock accepts, in units.
-	adjustedUnitsMax = 1_000_000_000
-	// snapshotBytesMax bounds one order. The largest one that the API accepts, of 100 lines, has about 60 kB; a message of the queue
+	// maxAdjustedUnits is the largest change that AdjustStock accepts, in units.
+	maxAdjustedUnits = 1_000_000_000
+	// maxSnapshotBytes bounds one order. The largest one that the API accepts, of 100 lines, has about 60 kB; a message of the queue
 	// holds 4 MiB.
-	snapshotBytesMax = 1 << 20
-	// entryTextMax bounds the free text of an entry, in bytes: the API accepts 200 characters, SQL keeps 255.
-	entryTextMax = 1024
-	// entryTimeMax is the first time that is out of range, in milliseconds since 1970: the year 5138. SQL ends with the year 9999.
-	entryTimeMax = 100_000_000_000_000
+	maxSnapshotBytes = 1 << 20
+	// maxTextBytes bounds the free text of an entry, in bytes: the API accepts 200 characters, SQL keeps 255.
+	maxTextBytes = 1024
+	// timeLimitMS is the first time that is out of range, in milliseconds since 1970: the year 5138. SQL's range ends in the year 9999.
+	timeLimitMS = 100_000_000_000_000
 )
 
 // adjustmentPattern is what the API accepts as an adjustment's id, skuPattern what it accepts as a SKU.
@@ -35,11 +35,11 @@ var (
 // unitLimits are the smallest and the largest delta of each kind of entry that has deltas.
 var unitLimits = map[Kind]struct{ lowest, highest int64 }{
 	Reserved: {-order.MaxQuantity, -1}, Released: {1, order.MaxQuantity}, Restocked: {1, order.MaxQuantity},
-	Adjusted: {-adjustedUnitsMax, adjustedUnitsMax},
+	Adjusted: {-maxAdjustedUnits, maxAdjustedUnits},
 }
 
-// parseEntry reads an entry and refuses what no script writes, so that no reader of the journal has to expect it. lua/load.lua has the
-// same rules: SQL's stock must not change by an entry that a counter leaves out, nor the reverse. Free text, which decides nothing, is
+// parseEntry parses an entry and rejects what no script writes, so that readers of the journal need not handle it. stock/lua/load.lua has
+// the same rules: SQL's stock must not change by an entry that a counter leaves out, nor the reverse. Free text, which decides nothing, is
 // cleaned instead: an order must not be lost for a bad byte in its reason.
 func parseEntry(x rueidis.XRangeEntry) (Entry, error) {
 	e, err := readFields(x.FieldValues)
@@ -56,7 +56,7 @@ func parseEntry(x rueidis.XRangeEntry) (Entry, error) {
 func readFields(f map[string]string) (Entry, error) {
 	e := Entry{
 		Kind: Kind(f["kind"]), Snapshot: []byte(f["snapshot"]),
-		Detail: cleanText(f["detail"]), Actor: cleanText(f["actor"]), Trace: cleanText(f["trace"]),
+		Detail: CleanText(f["detail"]), Actor: CleanText(f["actor"]), Trace: CleanText(f["trace"]),
 	}
 	switch e.Kind {
 	case Reserved, Settled, Released, Restocked:
@@ -67,7 +67,7 @@ func readFields(f map[string]string) (Entry, error) {
 		return e, fmt.Errorf("unknown kind %q", shorten(f["kind"]))
 	}
 	ms, err := strconv.ParseInt(f["time"], 10, 64)
-	if err != nil || ms < 0 || ms >= entryTimeMax {
+	if err != nil || ms < 0 || ms >= timeLimitMS {
 		return e, fmt.Errorf("the time %q is not in milliseconds since 1970", shorten(f["time"]))
 	}
 	e.Time = time.UnixMilli(ms).UTC()
@@ -79,15 +79,15 @@ func readFields(f map[string]string) (Entry, error) {
 
 // check returns an error for an entry that no script writes.
 func (e Entry) check() error {
-	if len(e.Snapshot) > snapshotBytesMax {
-		return fmt.Errorf("the snapshot has %d bytes, more than %d", len(e.Snapshot), snapshotBytesMax)
+	if len(e.Snapshot) > maxSnapshotBytes {
+		return fmt.Errorf("the snapshot has %d bytes, more than %d", len(e.Snapshot), maxSnapshotBytes)
 	}
 	if e.Kind == Adjusted {
 		if !adjustmentPattern.MatchString(e.AdjustmentID) {
 			return fmt.Errorf("the adjustment id %q is not 1 to 128 visible ASCII characters", shorten(e.AdjustmentID))
 		}
 	} else if _, err := order.ParseID(string(e.OrderID)); err != nil {
-		return fmt.Errorf("the order %q: %s", shorten(string(e.OrderID)), err) //nolint:errorlint // Nobody looked for that order.
+		return fmt.Errorf("the order %q: %s", shorten(string(e.OrderID)), err) //nolint:errorlint // It must not look like an order that was not found.
 	}
 	if err := e.checkCount(); err != nil {
 		return err
@@ -125,19 +125,19 @@ func (e Entry) checkDelta(d order.Delta) error {
 	return nil
 }
 
-// cleanText replaces what is not UTF-8 and cuts what is too long.
-func cleanText(s string) string {
-	if len(s) > entryTextMax {
-		s = s[:entryTextMax]
+// CleanText replaces bytes that are not UTF-8 and truncates to maxTextBytes.
+func CleanText(s string) string {
+	if len(s) > maxTextBytes {
+		s = s[:maxTextBytes]
 	}
 	return strings.ToValidUTF8(s, string(utf8.RuneError))
 }
 
 // shorten bounds what an error quotes, in bytes.
 func shorten(s string) string {
-	const quotedMax = 64
-	if len(s) > quotedMax {
-		return s[:quotedMax] + "..."
+	const maxQuoted = 64
+	if len(s) > maxQuoted {
+		return s[:maxQuoted] + "..."
 	}
 	return s
 }

@@ -1,4 +1,4 @@
-package stock
+package journal
 
 import (
 	"context"
@@ -11,10 +11,10 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// compare returns why Redis cannot go on in SQL's open epoch; empty when it can. Redis may be older than SQL although it has the
-// epoch's key: a replica was promoted, or an older copy restored. Then its journal ends before SQL's offset. The mirror of it is a
-// SQL that lost commits: its offset lies before what Redis has trimmed.
-func (e *Epochs) compare(ctx context.Context, epoch Epoch, instance string) (why string, err error) {
+// compare returns the reason why Redis cannot go on in SQL's open epoch; empty when it can. Redis may be older than SQL although it has
+// the epoch's key: a replica was promoted, or an older copy restored. Then its journal ends before SQL's offset. The opposite is a SQL
+// that lost commits: its offset is before what Redis has trimmed.
+func (e *Epochs) compare(ctx context.Context, epoch Epoch, instance string) (reason string, err error) {
 	switch {
 	case epoch.Number == 0:
 		return "there was no epoch yet", nil
@@ -22,21 +22,21 @@ func (e *Epochs) compare(ctx context.Context, epoch Epoch, instance string) (why
 		return "redis was restarted, promoted or replaced", nil
 	case epoch.Durability == "":
 		return "the epoch does not record the durability setting", nil
-	case e.isDistrusted(epoch.Number):
+	case e.isInvalidated(epoch.Number):
 		return "redis contradicts SQL", nil
 	}
-	e.redis.Allow(instance)
-	if e.redis.cfg.Embedded {
+	e.cfg.Conn.Allow(instance)
+	if e.cfg.Conn.Embedded() {
 		return e.compareEmbedded(ctx, epoch.Number)
 	}
-	in, err := e.inRedis(ctx, epoch.Number)
+	in, err := e.readRedisEpoch(ctx, epoch.Number)
 	switch {
 	case err != nil:
 		return "", err
 	case in.epoch != strconv.FormatInt(epoch.Number, 10):
-		return "redis was wiped, or another process opens an epoch", nil
+		return "redis was wiped, or another process is opening an epoch", nil
 	case CompareIDs(in.lastID, epoch.LastID) < 0:
-		return fmt.Sprintf("redis went back in time: its journal ends at %s, and SQL has applied it up to %s", in.lastID, epoch.LastID), nil
+		return fmt.Sprintf("redis is older than SQL: its journal ends at %s, and SQL has applied it up to %s", in.lastID, epoch.LastID), nil
 	case CompareIDs(in.trimmed, epoch.LastID) > 0:
 		return e.compareTrimmed(ctx, epoch.Number, in.trimmed)
 	}
@@ -45,8 +45,8 @@ func (e *Epochs) compare(ctx context.Context, epoch Epoch, instance string) (why
 
 // compareTrimmed is compare for a journal that is trimmed beyond the offset that was read before. The offset is read once more: it may have
 // moved on meanwhile, and the trimming followed.
-func (e *Epochs) compareTrimmed(ctx context.Context, number int64, trimmed string) (why string, err error) {
-	epoch, err := e.books.EpochAt(ctx, e.keys.Partition, number)
+func (e *Epochs) compareTrimmed(ctx context.Context, number int64, trimmed string) (reason string, err error) {
+	epoch, err := e.cfg.Store.EpochAt(ctx, e.cfg.Keys.Partition, number)
 	if err != nil || CompareIDs(trimmed, epoch.LastID) <= 0 {
 		return "", err
 	}
@@ -54,9 +54,9 @@ func (e *Epochs) compareTrimmed(ctx context.Context, number int64, trimmed strin
 }
 
 // compareEmbedded is compare for the Redis in this process, which loses all of its data or nothing.
-func (e *Epochs) compareEmbedded(ctx context.Context, number int64) (why string, err error) {
-	c := e.redis.Client()
-	held, err := c.Do(ctx, c.B().Get().Key(e.keys.Epoch()).Build()).ToString()
+func (e *Epochs) compareEmbedded(ctx context.Context, number int64) (reason string, err error) {
+	c := e.cfg.Conn.Client()
+	held, err := c.Do(ctx, c.B().Get().Key(e.cfg.Keys.Epoch()).Build()).ToString()
 	if err != nil && !rueidis.IsRedisNil(err) {
 		return "", fmt.Errorf("read the epoch in Redis: %w", err)
 	}
@@ -66,18 +66,18 @@ func (e *Epochs) compareEmbedded(ctx context.Context, number int64) (why string,
 	return "", nil
 }
 
-// redisEpoch is what Redis holds of an epoch.
+// redisEpoch is the state of an epoch in Redis.
 type redisEpoch struct {
 	// epoch is the value of the epoch key; lastID the id that the journal generated last; trimmed the id below which it was trimmed.
 	epoch, lastID, trimmed string
 }
 
-func (e *Epochs) inRedis(ctx context.Context, number int64) (in redisEpoch, err error) {
-	c := e.redis.Client()
+func (e *Epochs) readRedisEpoch(ctx context.Context, number int64) (in redisEpoch, err error) {
+	c := e.cfg.Conn.Client()
 	replies := c.DoMulti(ctx,
-		c.B().Get().Key(e.keys.Epoch()).Build(),
-		c.B().Get().Key(e.keys.Trimmed(number)).Build(),
-		c.B().XinfoStream().Key(e.keys.Journal(number)).Build())
+		c.B().Get().Key(e.cfg.Keys.Epoch()).Build(),
+		c.B().Get().Key(e.cfg.Keys.Trimmed(number)).Build(),
+		c.B().XinfoStream().Key(e.cfg.Keys.Journal(number)).Build())
 	for i, into := range []*string{&in.epoch, &in.trimmed} {
 		if *into, err = replies[i].ToString(); err != nil && !rueidis.IsRedisNil(err) {
 			return in, fmt.Errorf("read the epoch in Redis: %w", err)
@@ -104,24 +104,10 @@ func lastGenerated(r rueidis.RedisResult) (string, error) {
 	return id, nil
 }
 
-// Distrust makes the next check close the epoch and rebuild the counters from SQL, because Redis and SQL contradict each other.
-func (e *Epochs) Distrust(epoch int64) {
-	e.mu.Lock()
-	e.distrusted = epoch
-	e.mu.Unlock()
-	e.Suspect()
-}
-
-func (e *Epochs) isDistrusted(epoch int64) bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.distrusted == epoch
-}
-
-// found notes, for the epoch that is closed just now, whether Redis lost data that SQL has. It lost none if it still held the
+// recordLoss records, for the epoch that was just closed, whether Redis lost data that SQL has. It lost none if it still held the
 // epoch's key and a journal that reaches SQL's offset: the data of one history is a prefix of it, so everything before is there too.
-// After a crash of the process that closed it nobody knows, which counts as a loss.
-func (e *Epochs) found(old Epoch, before, lastID string) {
+// After a crash of the process that closed it this is unknown, which counts as a loss.
+func (e *Epochs) recordLoss(old Epoch, before, lastID string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if _, known := e.lost[old.Number]; known && strings.HasPrefix(before, "rebuild:"+e.token+":") {
@@ -131,10 +117,10 @@ func (e *Epochs) found(old Epoch, before, lastID string) {
 	e.lost[old.Number] = before != strconv.FormatInt(old.Number, 10) || CompareIDs(lastID, old.LastID) < 0
 }
 
-// drained notes, for the epoch whose journal ended at the id, that Redis lost data after all if SQL has more by now: a flusher had read it
-// from the Redis of before, and committed it since SQL's offset was compared.
-func (e *Epochs) drained(ctx context.Context, number int64, end string) error {
-	epoch, err := e.books.EpochAt(ctx, e.keys.Partition, number)
+// recheckLoss records, for the epoch whose journal ended at the id, that Redis lost data after all if SQL has more by now: a flusher had
+// read it from the previous Redis, and committed it since SQL's offset was compared.
+func (e *Epochs) recheckLoss(ctx context.Context, number int64, end string) error {
+	epoch, err := e.cfg.Store.EpochAt(ctx, e.cfg.Keys.Partition, number)
 	if err != nil {
 		return fmt.Errorf("read the offset of epoch %d: %w", number, err)
 	}
@@ -146,11 +132,11 @@ func (e *Epochs) drained(ctx context.Context, number int64, end string) error {
 	return nil
 }
 
-// following describes the epoch after the one that is closed.
-func (e *Epochs) following(old Epoch, instance string) Epoch {
+// nextEpoch describes the epoch after the one that is closed.
+func (e *Epochs) nextEpoch(old Epoch, instance string) Epoch {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	next := Epoch{Instance: instance, Durability: e.durability, RecordsLostAt: old.RecordsLostAt}
+	next := Epoch{Partition: e.cfg.Keys.Partition, Instance: instance, Durability: e.cfg.Durability, RecordsLostAt: old.RecordsLostAt}
 	if old.Number > 0 && e.lost[old.Number] {
 		next.RecordsLostAt = time.Now()
 	}

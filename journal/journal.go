@@ -1,4 +1,4 @@
-package stock
+package journal
 
 import (
 	"context"
@@ -10,67 +10,68 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/spillway/spillway/breaker"
+	"github.com/spillway/spillway/redisconn"
 )
 
-// Journal reads and trims the streams of one partition.
+// Journal reads and trims the streams of one partition. It is safe for concurrent use.
 type Journal struct {
 	keys    Keys
-	redis   *Redis
-	breaker JournalBreaker
+	conn    *redisconn.Conn
+	breaker Breaker
 	scripts scripts
 }
 
-// JournalBreaker guards the calls of workers, and bounds them.
-type JournalBreaker interface {
+// Breaker guards the calls of workers, and bounds them.
+type Breaker interface {
 	breaker.Breaker
-	// Timeout bounds one call, beyond the time for which it was asked to block.
+	// Timeout bounds one call, in addition to the time for which the call blocks.
 	Timeout() time.Duration
 }
 
-// NewJournal makes a reader.
-func NewJournal(keys Keys, redis *Redis, b JournalBreaker) *Journal {
-	return &Journal{keys: keys, redis: redis, breaker: b, scripts: newScripts()}
+// New makes a reader.
+func New(keys Keys, conn *redisconn.Conn, b Breaker) *Journal {
+	return &Journal{keys: keys, conn: conn, breaker: b, scripts: newScripts()}
 }
 
-// PoisonError is an entry that cannot be read. It costs only itself: ID says where it stands.
+// PoisonError is an entry that cannot be parsed. Entries after it are not affected.
 type PoisonError struct {
+	// ID is the id of the entry, Raw its fields, Err the cause.
 	ID  string
 	Raw map[string]string
 	Err error
 }
 
-// Error says why the entry cannot be read.
+// Error returns the cause as text.
 func (e *PoisonError) Error() string { return e.Err.Error() }
 
-// Unwrap is the cause.
+// Unwrap returns the cause.
 func (e *PoisonError) Unwrap() error { return e.Err }
 
-// ErrTrimmed means that entries after the position were trimmed away: another flusher applied them, or SQL lost commits.
-var ErrTrimmed = errors.New("the journal is trimmed beyond the position")
+// ErrTrimmed means that entries after the offset were trimmed away: another flusher applied them, or SQL lost commits.
+var ErrTrimmed = errors.New("the journal is trimmed beyond the offset")
 
-// Read returns up to count entries after the position, oldest first; none when there are none. When it meets an entry
-// that it cannot read, it returns those before it, and a *PoisonError only if there are none before it. It returns ErrTrimmed rather than
-// leave entries out.
+// Read returns up to count entries after the id, oldest first; none when there are none. At an entry that cannot be parsed it returns
+// those before it, and a *PoisonError only if there are none before it. It returns ErrTrimmed rather than leave entries out.
 func (j *Journal) Read(ctx context.Context, epoch int64, after string, count int64) ([]Entry, error) {
-	c := j.redis.Client()
+	c := j.conn.Client()
 	replies, err := j.doMulti(ctx, 0, j.getTrimmed(epoch),
 		c.B().Xrange().Key(j.keys.Journal(epoch)).Start("("+after).End("+").Count(count).Build())
 	if err != nil {
-		return nil, unavailable(err)
+		return nil, redisconn.Unavailable(err)
 	}
 	if err := untrimmed(replies[0], after); err != nil {
 		return nil, err
 	}
 	raw, err := replies[1].AsXRange()
 	if err != nil && !rueidis.IsRedisNil(err) {
-		return nil, unavailable(err)
+		return nil, redisconn.Unavailable(err)
 	}
 	return parseEntries(raw)
 }
 
 // getTrimmed reads the id below which the journal is trimmed. It precedes the reading of entries in a pipeline.
 func (j *Journal) getTrimmed(epoch int64) rueidis.Completed {
-	return j.redis.Client().B().Get().Key(j.keys.Trimmed(epoch)).Build()
+	return j.conn.Client().B().Get().Key(j.keys.Trimmed(epoch)).Build()
 }
 
 func untrimmed(r rueidis.RedisResult, after string) error {
@@ -79,32 +80,32 @@ func untrimmed(r rueidis.RedisResult, after string) error {
 	case rueidis.IsRedisNil(err):
 		return nil
 	case err != nil:
-		return unavailable(err)
+		return redisconn.Unavailable(err)
 	case CompareIDs(trimmed, after) > 0:
 		return fmt.Errorf("entries between %s and %s are gone: %w", after, trimmed, ErrTrimmed)
 	}
 	return nil
 }
 
-// ReadRemaining is Read for a journal that is known to lack entries: it returns those that are left.
+// ReadRemaining is Read for a journal that is known to be trimmed: it returns the entries that are left.
 func (j *Journal) ReadRemaining(ctx context.Context, epoch int64, after string, count int64) ([]Entry, error) {
-	c := j.redis.Client()
+	c := j.conn.Client()
 	cmd := c.B().Xrange().Key(j.keys.Journal(epoch)).Start("(" + after).End("+").Count(count).Build()
 	raw, err := j.do(ctx, cmd, 0).AsXRange()
 	if err != nil && !rueidis.IsRedisNil(err) {
-		return nil, unavailable(err)
+		return nil, redisconn.Unavailable(err)
 	}
 	return parseEntries(raw)
 }
 
 // Await is Read, blocking up to the given time for a first entry.
 func (j *Journal) Await(ctx context.Context, epoch int64, after string, count int64, block time.Duration) ([]Entry, error) {
-	c := j.redis.Client()
+	c := j.conn.Client()
 	key := j.keys.Journal(epoch)
 	replies, err := j.doMulti(ctx, block, j.getTrimmed(epoch),
 		c.B().Xread().Count(count).Block(block.Milliseconds()).Streams().Key(key).Id(after).Build())
 	if err != nil {
-		return nil, unavailable(err)
+		return nil, redisconn.Unavailable(err)
 	}
 	if err := untrimmed(replies[0], after); err != nil {
 		return nil, err
@@ -114,7 +115,7 @@ func (j *Journal) Await(ctx context.Context, epoch int64, after string, count in
 		return nil, nil
 	}
 	if err != nil {
-		return nil, unavailable(err)
+		return nil, redisconn.Unavailable(err)
 	}
 	return parseEntries(streams[key])
 }
@@ -137,7 +138,7 @@ func parseEntries(raw []rueidis.XRangeEntry) ([]Entry, error) {
 // do runs one command, which may block for a while, under the breaker.
 func (j *Journal) do(ctx context.Context, cmd rueidis.Completed, block time.Duration) (r rueidis.RedisResult) {
 	err := guarded(ctx, j.breaker, block, func(ctx context.Context) error {
-		r = j.redis.Client().Do(ctx, cmd)
+		r = j.conn.Client().Do(ctx, cmd)
 		return r.NonRedisError()
 	})
 	if err != nil && r.Error() == nil {
@@ -149,31 +150,31 @@ func (j *Journal) do(ctx context.Context, cmd rueidis.Completed, block time.Dura
 // doMulti runs commands in one pipeline, which may block for a while, under the breaker.
 func (j *Journal) doMulti(ctx context.Context, block time.Duration, cmds ...rueidis.Completed) (replies []rueidis.RedisResult, err error) {
 	err = guarded(ctx, j.breaker, block, func(ctx context.Context) error {
-		replies = j.redis.Client().DoMulti(ctx, cmds...)
-		return nonRedisError(replies)
+		replies = j.conn.Client().DoMulti(ctx, cmds...)
+		return redisconn.NonRedisError(replies)
 	})
 	return replies, err
 }
 
-// guarded runs f under the breaker. What f returns is whether Redis worked, not what it answered.
-func guarded(ctx context.Context, b JournalBreaker, block time.Duration, f func(ctx context.Context) error) error {
+// guarded runs f under the breaker. f returns an error if Redis did not work; an error reply is none.
+func guarded(ctx context.Context, b Breaker, block time.Duration, f func(ctx context.Context) error) error {
 	return breaker.DoBlocking(ctx, b, b.Timeout(), block, f)
 }
 
 // Epochs lists the epochs whose journals are not relayed to their end, oldest first.
 func (j *Journal) Epochs(ctx context.Context) ([]int64, error) {
-	return epochsIn(j.do(ctx, listJournals(j.redis, j.keys), 0))
+	return parseEpochs(j.do(ctx, listJournals(j.conn.Client(), j.keys), 0))
 }
 
-func listJournals(r *Redis, keys Keys) rueidis.Completed {
-	return r.Client().B().Zrange().Key(keys.Journals()).Min("0").Max("-1").Build()
+func listJournals(c rueidis.Client, keys Keys) rueidis.Completed {
+	return c.B().Zrange().Key(keys.Journals()).Min("0").Max("-1").Build()
 }
 
-// epochsIn reads the answer to listJournals.
-func epochsIn(r rueidis.RedisResult) ([]int64, error) {
+// parseEpochs reads the reply to listJournals.
+func parseEpochs(r rueidis.RedisResult) ([]int64, error) {
 	names, err := r.AsStrSlice()
 	if err != nil {
-		return nil, unavailable(err)
+		return nil, redisconn.Unavailable(err)
 	}
 	out := make([]int64, len(names))
 	for i, n := range names {

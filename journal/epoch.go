@@ -1,0 +1,47 @@
+package journal
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Epoch is one life of the Redis data of a partition, as SQL records it.
+type Epoch struct {
+	Partition uint8
+	// Number counts from 1; 0 means that there was none yet.
+	Number int64
+	// Instance is the Redis history on which it was opened, run_id and replication id: see redisconn.Conn.Instance.
+	Instance string
+	// LastID is the id of the last journal entry that SQL has applied.
+	LastID   string
+	OpenedAt time.Time
+	// Closed is set once a later epoch was opened: no entry of this one is applied any more.
+	Closed bool
+	// ClosedAt is when it was closed; zero while it is open.
+	ClosedAt time.Time
+	// Durability is what a response promises in this epoch, the same for all processes of a shop; empty when it was not recorded.
+	Durability string
+	// RecordsLostAt is when Redis last came back without data that SQL has; zero for never.
+	RecordsLostAt time.Time
+}
+
+// EpochStore is SQL's record of the epochs.
+type EpochStore interface {
+	// OpenEpoch reads the open epoch; ErrNoEpoch when there was none yet.
+	OpenEpoch(ctx context.Context, partition uint8) (Epoch, error)
+	// EpochAt reads an epoch, open or closed; ErrNoEpoch when there is none of that number.
+	EpochAt(ctx context.Context, partition uint8, number int64) (Epoch, error)
+	// NextEpoch closes the epoch `expect` (0 = none) and opens the next one with the Partition, Instance, Durability and RecordsLostAt
+	// of next, in one transaction; ErrEpochConflict when another caller was faster.
+	NextEpoch(ctx context.Context, expect int64, next Epoch) (Epoch, error)
+}
+
+var (
+	// ErrNoEpoch means that SQL records no such epoch.
+	ErrNoEpoch = errors.New("no epoch was opened yet")
+	// ErrEpochConflict means that another caller opened an epoch first.
+	ErrEpochConflict = errors.New("another epoch was opened")
+	// ErrDurability means that the shop runs with another durability setting than this process.
+	ErrDurability = errors.New("another durability setting")
+)

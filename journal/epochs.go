@@ -1,0 +1,226 @@
+package journal
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/redisconn"
+)
+
+const (
+	// checkInterval is the time between two checks of the instance and the epoch key when none was requested.
+	checkInterval = time.Second
+	// checkTimeout bounds one check without a rebuild.
+	checkTimeout = 5 * time.Second
+	// rebuildTimeout bounds one rebuild: flushing a full journal takes a few seconds.
+	rebuildTimeout = 60 * time.Second
+	// takeoverAfter is the age, in seconds, at which the unfinished rebuild of another process is taken over.
+	takeoverAfter = 5
+)
+
+// EpochsConfig is what Epochs works on.
+type EpochsConfig struct {
+	Keys  Keys
+	Conn  *redisconn.Conn
+	Store EpochStore
+	// Drain flushes to SQL what the journal of a closing epoch still holds. It is called when no entry can be added any more.
+	Drain func(ctx context.Context, epoch int64) error
+	// Rewind undoes in Redis what the scripts wrote beside entries that SQL never applied, oldest first. It is called while no epoch is
+	// open, over the given client.
+	Rewind func(ctx context.Context, client rueidis.Client, entries []Entry) error
+	// Durability is the setting of this process: an epoch of another one is not used.
+	Durability string
+	Log        *slog.Logger
+}
+
+// Epochs keeps this process on the open epoch, and opens a new one when Redis was wiped, restarted or replaced. It is safe for
+// concurrent use.
+type Epochs struct {
+	cfg       EpochsConfig
+	scripts   scripts
+	token     string
+	requested chan struct{}
+
+	mu          sync.Mutex
+	current     Epoch         // Number 0 while no epoch is open
+	opened      chan struct{} // closed when current becomes usable
+	unusable    error         // why no epoch is open
+	invalidated int64         // the epoch that Invalidate was called for
+	lost        map[int64]bool
+	abort       func() // cancels the rebuild that has allowed its instance; nil while there is none
+}
+
+// NewEpochs makes the keeper of one partition's epochs.
+func NewEpochs(cfg EpochsConfig) *Epochs {
+	e := &Epochs{
+		cfg: cfg, scripts: newScripts(), token: rand.Text(), requested: make(chan struct{}, 1), opened: make(chan struct{}),
+		lost: make(map[int64]bool), unusable: errors.New("redis was not checked yet"),
+	}
+	cfg.Conn.OnChange(e.instanceChanged)
+	return e
+}
+
+// Run checks the epoch at every interval, and soon after RequestCheck, until ctx ends.
+func (e *Epochs) Run(ctx context.Context) {
+	tick := time.NewTicker(checkInterval)
+	defer tick.Stop()
+	for {
+		if err := e.Check(ctx); err != nil && ctx.Err() == nil {
+			e.cfg.Log.WarnContext(ctx, "no epoch is open, retrying", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-e.requested:
+			// A rebuild that fails at once must not be retried in a hot loop.
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(checkInterval / 10):
+			}
+		case <-tick.C:
+		}
+	}
+}
+
+// RequestCheck makes Run check soon: a script saw another epoch, or a connection another instance.
+func (e *Epochs) RequestCheck() {
+	select {
+	case e.requested <- struct{}{}:
+	default: // One is requested already.
+	}
+}
+
+// Invalidate makes the next check close the epoch and rebuild the counters from SQL, because Redis and SQL contradict each other.
+func (e *Epochs) Invalidate(epoch int64) {
+	e.mu.Lock()
+	e.invalidated = epoch
+	e.mu.Unlock()
+	e.RequestCheck()
+}
+
+func (e *Epochs) isInvalidated(epoch int64) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.invalidated == epoch
+}
+
+// instanceChanged cancels a rebuild in progress: its Redis is gone, and the client would try to reach it until the rebuild times out.
+func (e *Epochs) instanceChanged() {
+	e.mu.Lock()
+	abort := e.abort
+	e.mu.Unlock()
+	if abort != nil {
+		abort()
+	}
+	e.RequestCheck()
+}
+
+// allow lets the commands of this process reach the rebuild's instance, and calls abort when it is replaced. Before that, the connections
+// of other callers meet the wrong instance all the time.
+func (e *Epochs) allow(instance string, abort func()) (done func()) {
+	e.cfg.Conn.Allow(instance)
+	set := func(f func()) {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.abort = f
+	}
+	set(abort)
+	return func() { set(nil) }
+}
+
+// Current returns the open epoch. While there is none, it returns an order.RetryError with the cause and a retry hint.
+func (e *Epochs) Current() (Epoch, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.current.Number == 0 {
+		return Epoch{}, &order.RetryError{After: redisconn.RetryAfter, Err: fmt.Errorf("stock: %w: %w", order.ErrUnavailable, e.unusable)}
+	}
+	return e.current, nil
+}
+
+// Wait is Current, but waits until an epoch is open or ctx ends.
+func (e *Epochs) Wait(ctx context.Context) (Epoch, error) {
+	for {
+		e.mu.Lock()
+		current, opened := e.current, e.opened
+		e.mu.Unlock()
+		if current.Number != 0 {
+			return current, nil
+		}
+		select {
+		case <-ctx.Done():
+			_, err := e.Current()
+			return Epoch{}, err
+		case <-opened:
+		}
+	}
+}
+
+// suspend makes Current fail until the next successful check.
+func (e *Epochs) suspend(cause error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.unusable = cause
+	if e.current.Number != 0 {
+		e.current, e.opened = Epoch{}, make(chan struct{})
+	}
+}
+
+func (e *Epochs) adopt(epoch Epoch) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.current.Number == 0 {
+		close(e.opened)
+	}
+	e.current, e.unusable = epoch, nil
+}
+
+// Check compares Redis with SQL once, adopts the open epoch if both agree on it, and opens a new one if they do not.
+func (e *Epochs) Check(ctx context.Context) error {
+	checkCtx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	instance, err := e.cfg.Conn.Instance(checkCtx)
+	if err != nil {
+		e.suspend(err)
+		return err
+	}
+	// SQL first: its offset never exceeds what Redis has, unless Redis lost data.
+	epoch, err := e.cfg.Store.OpenEpoch(checkCtx, e.cfg.Keys.Partition)
+	if err != nil && !errors.Is(err, ErrNoEpoch) {
+		err = fmt.Errorf("read the open epoch: %w", err)
+		// SQL is unavailable: what Redis knows stays true, so an open epoch goes on where it was opened.
+		if current, _ := e.Current(); current.Instance != instance {
+			e.suspend(err)
+		}
+		return err
+	}
+	if epoch.Durability != "" && epoch.Durability != e.cfg.Durability {
+		err := fmt.Errorf("this shop runs with durability %q and this process with %q: start it with --durability %s, or change the shop's "+
+			"by `spillway durability`: %w", epoch.Durability, e.cfg.Durability, epoch.Durability, ErrDurability)
+		e.suspend(err)
+		return err
+	}
+	reason, err := e.compare(checkCtx, epoch, instance)
+	if err != nil {
+		e.suspend(err)
+		return err
+	}
+	if reason == "" {
+		e.adopt(epoch)
+		return nil
+	}
+	e.suspend(fmt.Errorf("%s; the counters are being rebuilt from SQL", reason))
+	if epoch.Number > 0 {
+		e.cfg.Log.WarnContext(ctx, "closing the epoch", "epoch", epoch.Number, "reason", reason)
+	}
+	return e.rebuild(ctx, epoch, instance)
+}

@@ -1,0 +1,46 @@
+package journal
+
+import (
+	"fmt"
+	"strconv"
+)
+
+// Keys names what one partition keeps in Redis. Each name carries the hash tag {NAMESPACE:pN}, so that all keys of a partition live in
+// one slot of a Redis Cluster and one script may use them. Those below belong to the journal; package stock adds its own (stock/keys.go).
+//
+//	name            type    TTL, or removed                               holds
+//	epoch           string  none                                          number of the open epoch; missing means wiped
+//	journals        zset    none                                          epochs whose journals are not relayed to their end
+//	journal:EPOCH   stream  once relayed; trimmed behind the relay        what happened: see Entry
+//	trimmed:EPOCH   string  with its journal                              id below which the journal was trimmed
+//	stock:EPOCH     hash    when the next epoch opens                     SKU → units left (written by package stock)
+//	changes         stream  none; trimmed to about maxChanges entries     orders that SQL decided about: see Change
+type Keys struct {
+	// Namespace separates several shops on one Redis; "spillway" by default.
+	Namespace string
+	// Partition is 0 until there are several.
+	Partition uint8
+}
+
+// Name puts the partition's hash tag before the rest of a key.
+func (k Keys) Name(rest string) string {
+	return fmt.Sprintf("{%s:p%d}:%s", k.Namespace, k.Partition, rest)
+}
+
+// Epoch is the key of the open epoch's number.
+func (k Keys) Epoch() string { return k.Name("epoch") }
+
+// Journals is the key of the set of journals that are not relayed to their end.
+func (k Keys) Journals() string { return k.Name("journals") }
+
+// Journal is the key of an epoch's stream.
+func (k Keys) Journal(epoch int64) string { return k.Name("journal:" + strconv.FormatInt(epoch, 10)) }
+
+// Trimmed is the key of the id below which an epoch's stream was trimmed.
+func (k Keys) Trimmed(epoch int64) string { return k.Name("trimmed:" + strconv.FormatInt(epoch, 10)) }
+
+// Stock is the key of an epoch's counters.
+func (k Keys) Stock(epoch int64) string { return k.Name("stock:" + strconv.FormatInt(epoch, 10)) }
+
+// Changes is the key of the stream of what SQL decided.
+func (k Keys) Changes() string { return k.Name("changes") }

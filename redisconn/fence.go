@@ -1,0 +1,208 @@
+package redisconn
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	// handshakeTimeout bounds the instance check of a new connection: a frozen Redis must not hold up the dial.
+	handshakeTimeout = 2 * time.Second
+	// maxInfoBytes bounds the INFO reply: the two sections are about 2 kB.
+	maxInfoBytes = 64 << 10
+	// instanceSeparator separates run_id and replication id.
+	instanceSeparator = "/"
+)
+
+// fence accepts connections to one Redis instance only. It checks each new connection before rueidis may use it, so that also after a
+// reconnect no command reaches an instance that was not checked (I3).
+type fence struct {
+	username, password string
+	changed            func() // called when another instance is behind the address
+
+	mu      sync.Mutex
+	allowed string                 // the only instance that is accepted
+	open    map[*fencedConn]string // the run_id behind each accepted connection
+}
+
+// fencedConn is a connection that was accepted.
+type fencedConn struct {
+	net.Conn
+
+	fence *fence
+}
+
+// Close closes the connection and removes it from the fence.
+func (c *fencedConn) Close() error {
+	c.fence.mu.Lock()
+	delete(c.fence.open, c)
+	c.fence.mu.Unlock()
+	return c.Conn.Close()
+}
+
+// allow accepts connections to the instance from now on, and closes those to another one: the address may have moved while the old Redis
+// lives on. An instance that is demoted, resynced and promoted again keeps its connections; the scripts that write to the journal check
+// the replication id themselves.
+func (f *fence) allow(instance string) {
+	f.mu.Lock()
+	f.allowed = instance
+	var others []*fencedConn
+	for c, id := range f.open {
+		if id != runID(instance) {
+			others = append(others, c)
+		}
+	}
+	f.mu.Unlock()
+	for _, c := range others {
+		_ = c.Close()
+	}
+}
+
+// runID is the part of an instance's identity that changes when it is restarted.
+func runID(instance string) string {
+	id, _, _ := strings.Cut(instance, instanceSeparator)
+	return id
+}
+
+// ReplicationID is the part of an instance's identity that changes when it is promoted; empty for the embedded Redis.
+func ReplicationID(instance string) string {
+	_, id, _ := strings.Cut(instance, instanceSeparator)
+	return id
+}
+
+// dial is rueidis' DialCtxFn.
+func (f *fence) dial(ctx context.Context, addr string, d *net.Dialer, cfg *tls.Config) (net.Conn, error) {
+	conn, instance, err := f.connect(ctx, addr, d, cfg)
+	if err != nil {
+		return nil, err
+	}
+	accepted := f.accept(conn, instance)
+	if accepted == nil {
+		_ = conn.Close()
+		f.changed()
+		return nil, ErrInstance
+	}
+	return accepted, nil
+}
+
+// accept returns nil for a connection to an instance that is not allowed.
+func (f *fence) accept(conn net.Conn, instance string) *fencedConn {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if instance != f.allowed {
+		return nil
+	}
+	if f.open == nil {
+		f.open = make(map[*fencedConn]string)
+	}
+	c := &fencedConn{Conn: conn, fence: f}
+	f.open[c] = runID(instance)
+	return c
+}
+
+// instance reads the identity of the Redis behind the address.
+func (f *fence) instance(ctx context.Context, addr string, cfg *tls.Config) (string, error) {
+	conn, id, err := f.connect(ctx, addr, &net.Dialer{Timeout: handshakeTimeout}, cfg)
+	if err != nil {
+		return "", err
+	}
+	return id, conn.Close()
+}
+
+// connect dials, and reads the identity of the instance behind the connection.
+func (f *fence) connect(ctx context.Context, addr string, d *net.Dialer, cfg *tls.Config) (net.Conn, string, error) {
+	conn, err := dialRedis(ctx, addr, d, cfg)
+	if err != nil {
+		return nil, "", fmt.Errorf("connect to Redis at %s: %w", addr, err)
+	}
+	id, err := f.handshake(conn)
+	if err != nil {
+		_ = conn.Close()
+		return nil, "", fmt.Errorf("read the identity of Redis at %s: %w", addr, err)
+	}
+	return conn, id, nil
+}
+
+func dialRedis(ctx context.Context, addr string, d *net.Dialer, cfg *tls.Config) (net.Conn, error) {
+	if cfg != nil {
+		return (&tls.Dialer{NetDialer: d, Config: cfg}).DialContext(ctx, "tcp", addr)
+	}
+	return d.DialContext(ctx, "tcp", addr)
+}
+
+// handshake reads run_id and replication id over RESP2, the protocol of every connection before rueidis sends HELLO. It reads all
+// of the replies and nothing more, so the connection is as new afterwards.
+func (f *fence) handshake(conn net.Conn) (string, error) {
+	if err := conn.SetDeadline(time.Now().Add(handshakeTimeout)); err != nil {
+		return "", err
+	}
+	r := bufio.NewReader(conn)
+	if f.password != "" {
+		args := []string{"AUTH", f.password}
+		if f.username != "" {
+			args = []string{"AUTH", f.username, f.password}
+		}
+		if _, err := roundTrip(conn, r, args...); err != nil {
+			return "", err
+		}
+	}
+	fields := make(map[string]string)
+	for _, section := range []string{"server", "replication"} {
+		info, err := roundTrip(conn, r, "INFO", section)
+		if err != nil {
+			return "", err
+		}
+		for line := range strings.Lines(info) {
+			name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
+			fields[name] = value
+		}
+	}
+	if fields["role"] == "slave" {
+		return "", errors.New("it is a replica: configure the address of the primary")
+	}
+	if fields["run_id"] == "" || fields["master_replid"] == "" {
+		return "", errors.New("INFO has no run_id or no master_replid")
+	}
+	return fields["run_id"] + instanceSeparator + fields["master_replid"], conn.SetDeadline(time.Time{})
+}
+
+// roundTrip sends one command and reads a simple string or a bulk string.
+func roundTrip(w io.Writer, r *bufio.Reader, args ...string) (string, error) {
+	var b strings.Builder
+	fmt.Fprintf(&b, "*%d\r\n", len(args))
+	for _, a := range args {
+		fmt.Fprintf(&b, "$%d\r\n%s\r\n", len(a), a)
+	}
+	if _, err := io.WriteString(w, b.String()); err != nil {
+		return "", err
+	}
+	line, err := r.ReadString('\n')
+	if err != nil {
+		return "", err
+	}
+	line = strings.TrimSuffix(line, "\r\n")
+	switch {
+	case strings.HasPrefix(line, "-"):
+		return "", fmt.Errorf("redis replied %s to %s", line, args[0])
+	case !strings.HasPrefix(line, "$"):
+		return line, nil
+	}
+	n, err := strconv.Atoi(line[1:])
+	if err != nil || n < 0 || n > maxInfoBytes {
+		return "", fmt.Errorf("redis replied %q to %s", line, args[0])
+	}
+	buf := make([]byte, n+len("\r\n"))
+	if _, err := io.ReadFull(r, buf); err != nil {
+		return "", err
+	}
+	return string(buf[:n]), nil
+}
