@@ -10,7 +10,7 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 
-	"github.com/spillway/spillway/gateway"
+	"github.com/spillway/spillway/breaker"
 	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/redisconn"
 	"github.com/spillway/spillway/stock"
@@ -21,7 +21,7 @@ import (
 // parts are what every role stands on: SQL, Redis, the epoch, and the policies. This package alone constructs them.
 type parts struct {
 	log      *slog.Logger
-	policies gateway.Policies
+	policies breaker.Policies
 	db       *store.DB
 	redis    *redisconn.Conn
 	keys     journal.Keys
@@ -40,7 +40,7 @@ type parts struct {
 const partition = 0
 
 func openParts(ctx context.Context, sql SQLConfig, redis RedisConfig, orders OrderConfig, log *slog.Logger) (p *parts, err error) {
-	p = &parts{log: log, policies: gateway.NewPolicies(gateway.DefaultPolicies()), progress: journal.NewProgress()}
+	p = &parts{log: log, policies: breaker.NewPolicies(breaker.DefaultPolicies()), progress: journal.NewProgress()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.close())
@@ -60,14 +60,14 @@ func openParts(ctx context.Context, sql SQLConfig, redis RedisConfig, orders Ord
 	p.flush.Partition, p.flush.Durability = partition, orders.durability(recorded, redis.embedded())
 	p.flush.WithOrders = p.flush.Durability == store.DurabilitySQL
 	p.keys = journal.Keys{Namespace: redis.Namespace, Partition: partition}
-	breaker := p.policies[gateway.Redis]
-	p.journal = journal.New(p.keys, p.redis, p.policies[gateway.Journal])
-	p.changes = journal.NewChanges(p.keys, p.redis, breaker)
+	hot := p.policies[breaker.Redis]
+	p.journal = journal.New(p.keys, p.redis, p.policies[breaker.Journal])
+	p.changes = journal.NewChanges(p.keys, p.redis, hot)
 	inSQL := store.NewStock(p.db)
 	p.epochs = journal.NewEpochs(journal.EpochsConfig{
 		Keys: p.keys, Conn: p.redis, Store: inSQL, Drain: p.flusher().Drain, Rewind: stock.Rewind(p.keys), Durability: p.flush.Durability, Log: log,
 	})
-	p.stock = stock.New(p.keys, p.redis, p.epochs, inSQL, orders.limits(redis.embedded()), breaker)
+	p.stock = stock.New(p.keys, p.redis, p.epochs, inSQL, orders.limits(redis.embedded()), hot)
 	err = p.firstEpoch(ctx)
 	return p, err
 }
@@ -79,7 +79,7 @@ func (p *parts) openSQL(ctx context.Context, cfg SQLConfig) error {
 	}
 	p.db = db
 	p.closers = append(p.closers, db.Close)
-	db.Guard(p.policies[gateway.SQL])
+	db.Guard(p.policies[breaker.SQL])
 	m := store.NewMigrator(db)
 	if !cfg.embedded() {
 		return m.Check(ctx)

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/spillway/spillway/gateway"
+	"github.com/spillway/spillway/breaker"
 	"github.com/spillway/spillway/queue"
 	"github.com/spillway/spillway/queue/redisstream"
 	"github.com/spillway/spillway/queue/rocketmq"
@@ -95,7 +95,7 @@ func (p *parts) openBroker(ctx context.Context, c Config) (queue.Broker, error) 
 		return nil, err
 	}
 	p.closers = append(p.closers, closeQueue(broker))
-	return queue.ForShop(queue.Guard(broker, p.policies[gateway.Queue], p.policies[gateway.QueueReceive]), shop, p.log)
+	return queue.ForShop(queue.Guard(broker, p.policies[breaker.Queue], p.policies[breaker.QueueReceive]), shop, p.log)
 }
 
 func closeQueue(b queue.Broker) func() error {

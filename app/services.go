@@ -8,6 +8,7 @@ import (
 
 	"github.com/spillway/spillway/audit"
 	"github.com/spillway/spillway/auth"
+	"github.com/spillway/spillway/breaker"
 	"github.com/spillway/spillway/cart"
 	"github.com/spillway/spillway/catalog"
 	"github.com/spillway/spillway/currency"
@@ -49,9 +50,9 @@ func newAPI(p *parts, c Config, tokens *auth.Tokens) (*api, error) {
 	read := store.NewOrders(p.db.Reads()) // as customers read them
 	ledger := store.NewCharges(p.db)
 	p.closers = append(p.closers, func() error { ledger.Close(); return nil })
-	cache := catalog.NewCache(redis.Namespace, p.redis.Client(), p.policies[gateway.Redis], products, p.log)
+	cache := catalog.NewCache(redis.Namespace, p.redis.Client(), p.policies[breaker.Redis], products, p.log)
 	browsing := cache.Browsing(store.NewProducts(p.db.Reads()))
-	carts := cart.New(redis.Namespace, p.redis.Client(), p.policies[gateway.Redis])
+	carts := cart.New(redis.Namespace, p.redis.Client(), p.policies[breaker.Redis])
 	reader := server.OrderReader{Hot: p.stock, Rows: read, Log: p.log}
 	changing := server.OrderReader{Hot: p.stock, Rows: rows, Log: p.log} // over the connections of checkouts
 
@@ -62,16 +63,16 @@ func newAPI(p *parts, c Config, tokens *auth.Tokens) (*api, error) {
 	}
 	p.closers = append(p.closers, provider.Close)
 	payment := &server.Payment{Provider: provider, Ledger: ledger, Now: time.Now}
-	charging := gateway.NewCharging(p.policies[gateway.Charges], payment)
+	charging := gateway.NewCharging(p.policies[breaker.Charges], payment)
 	p.closers = append(p.closers, charging.Close)
 	a := &api{
 		ledger:   ledger,
 		audited:  auditedProvider(out.Provider.File, provider),
 		rates:    rates,
-		payments: gateway.Payments{Client: payment, Policy: p.policies[gateway.Payment], Charging: charging},
-		shipping: gateway.Shipments{Client: shipping, Policy: p.policies[gateway.Shipping]},
-		carrier:  workers.NewGate(workers.DefaultShippingConfig().Concurrency, gateway.Shipments{Client: shipping, Policy: p.policies[gateway.Handover]}),
-		mail:     gateway.Mails{Client: email, Policy: p.policies[gateway.Mail]},
+		payments: gateway.Payments{Client: payment, Policy: p.policies[breaker.Payment], Charging: charging},
+		shipping: gateway.Shipments{Client: shipping, Policy: p.policies[breaker.Shipping]},
+		carrier:  workers.NewGate(workers.DefaultShippingConfig().Concurrency, gateway.Shipments{Client: shipping, Policy: p.policies[breaker.Handover]}),
+		mail:     gateway.Mails{Client: email, Policy: p.policies[breaker.Mail]},
 	}
 	charges := maxCharges
 	if redis.embedded() {
@@ -95,7 +96,7 @@ func newAPI(p *parts, c Config, tokens *auth.Tokens) (*api, error) {
 			Stock: p.stock, Book: store.NewCancellations(p.db), Money: a.payments, Changes: p.changes,
 			Durable: durability{p: p, sql: sqlDurable}, Log: p.log, Now: time.Now,
 		}, Refunder: &server.Refunder{
-			Book: ledger, Payments: gateway.Payments{Client: payment, Policy: p.policies[gateway.Refund]}, Log: p.log, Now: time.Now,
+			Book: ledger, Payments: gateway.Payments{Client: payment, Policy: p.policies[breaker.Refund]}, Log: p.log, Now: time.Now,
 		}},
 		Shipping: shipping,
 		Audit:    server.NewAudit(newAudit(p, a.audited)),

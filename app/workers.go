@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"github.com/spillway/spillway/breaker"
 	"github.com/spillway/spillway/gateway"
 	"github.com/spillway/spillway/store"
 	"github.com/spillway/spillway/workers"
@@ -77,7 +78,7 @@ func sqlWorkers(p *parts, a *api, c Config) workerSet {
 	rescuer := workers.NewShipRescuer(workers.DefaultRescueConfig(), orders, a.carrier, p.log).Announcing(p.changes)
 	reconciler := workers.NewPaymentReconciler(reconcile, orders, intents, a.payments, p.stock, p.log)
 	finisher := workers.NewCancellationFinisher(intents, a.payments, p.stock, p.log)
-	refunds := workers.NewRefundRetrier(a.ledger, gateway.Payments{Client: a.payments.Client, Policy: p.policies[gateway.Refund]}, p.log)
+	refunds := workers.NewRefundRetrier(a.ledger, gateway.Payments{Client: a.payments.Client, Policy: p.policies[breaker.Refund]}, p.log)
 	finder := workers.NewLostOrders(lost, books, a.ledger, p.stock, p.journal, intents, p.log)
 	repairer := newRepairer(p, a, c)
 	all := workerSet{

@@ -1,4 +1,3 @@
-// Package breaker makes guarded calls to a dependency: the one way in which Redis, SQL and the queue are called.
 package breaker
 
 import (

@@ -7,9 +7,8 @@ import (
 	"time"
 
 	"github.com/spillway/spillway/breaker"
-	"github.com/spillway/spillway/gen/spillway/v1/spillwayv1connect"
-
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
+	"github.com/spillway/spillway/gen/spillway/v1/spillwayv1connect"
 	"github.com/spillway/spillway/order"
 )
 
@@ -24,7 +23,7 @@ const (
 // request, which has nothing to do with a card, fails too. One status request at a time runs in the background; no caller waits for it. Each
 // permit is reported exactly once: a charge that failed is reported when the status request ends, at most probeTimeout later.
 type Charging struct {
-	policy *Policy
+	policy *breaker.Policy
 	client spillwayv1connect.PaymentServiceClient
 
 	ctx     context.Context //nolint:containedctx // It ends with Close, not with a call.
@@ -41,7 +40,7 @@ type Charging struct {
 }
 
 // NewCharging makes the policy of charges by the client. It must be closed.
-func NewCharging(policy *Policy, client spillwayv1connect.PaymentServiceClient) *Charging {
+func NewCharging(policy *breaker.Policy, client spillwayv1connect.PaymentServiceClient) *Charging {
 	c := &Charging{policy: policy, client: client}
 	c.ctx, c.stop = context.WithCancel(context.Background())
 	return c
@@ -69,7 +68,7 @@ func (b chargeBreaker) Permit() error { return b.policy.Permit() }
 
 // Report reports all but failures at once. A failure waits for a status request about the order.
 func (b chargeBreaker) Report(err error) {
-	if errors.Is(err, breaker.ErrCallerLeft) || !IsFailure(err) {
+	if errors.Is(err, breaker.ErrCallerLeft) || !breaker.IsFailure(err) {
 		b.policy.Report(err)
 		return
 	}
@@ -110,30 +109,13 @@ func (c *Charging) ask(id order.ID) error {
 	ctx, cancel := context.WithTimeout(c.ctx, probeTimeout)
 	defer cancel()
 	_, err := c.client.GetCharge(ctx, &spillwayv1.GetChargeRequest{OrderId: string(id)})
-	if err = FromConnect(err); IsFailure(err) && c.ctx.Err() == nil {
+	if err = FromConnect(err); breaker.IsFailure(err) && c.ctx.Err() == nil {
 		return err
 	}
 	return breaker.ErrCallerLeft
 }
 
-// guardCharge makes the charge of an order. One that takes longer than the policy's timeout has an unknown outcome.
-func (c *Charging) guardCharge(ctx context.Context, id order.ID, charge func(context.Context) (*spillwayv1.ChargeResponse, error)) (*spillwayv1.ChargeResponse, error) {
-	var resp *spillwayv1.ChargeResponse
-	var outcome error
-	err := breaker.Do(ctx, chargeBreaker{c, id}, c.policy.timeout, func(bounded context.Context) error {
-		if resp, outcome = charge(bounded); outcome != nil && bounded.Err() != nil && ctx.Err() == nil {
-			outcome = c.policy.silent()
-		}
-		if IsFailure(outcome) {
-			return outcome
-		}
-		return nil
-	})
-	if outcome != nil {
-		err = outcome
-	}
-	if err != nil {
-		return nil, err
-	}
-	return resp, nil
+// guard makes the charge of an order.
+func (c *Charging) guard(ctx context.Context, id order.ID, charge func(context.Context) (*spillwayv1.ChargeResponse, error)) (*spillwayv1.ChargeResponse, error) {
+	return breaker.CallUnder(ctx, chargeBreaker{c, id}, c.policy, charge)
 }

@@ -7,9 +7,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/spillway/spillway/gen/spillway/v1/spillwayv1connect"
-
+	"github.com/spillway/spillway/breaker"
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
+	"github.com/spillway/spillway/gen/spillway/v1/spillwayv1connect"
 	"github.com/spillway/spillway/order"
 )
 
@@ -35,11 +35,11 @@ func statusIs(err error) func(context.Context) error {
 }
 
 // newFailingCharges is a client whose charges have no outcome, under a policy that four failures of eight calls open.
-func newFailingCharges(t *testing.T, delay time.Duration, status func(context.Context) error) (*fakeCharges, Payments, *Policy) {
+func newFailingCharges(t *testing.T, delay time.Duration, status func(context.Context) error) (*fakeCharges, Payments, *breaker.Policy) {
 	t.Helper()
 	cfg := quick
 	cfg.Timeout, cfg.Delay = patience, delay
-	f, p := &fakeCharges{chargeErr: order.ErrUnavailable, status: status}, NewPolicy(Charges, cfg)
+	f, p := &fakeCharges{chargeErr: order.ErrUnavailable, status: status}, breaker.NewPolicy(breaker.Charges, cfg)
 	return f, Payments{Client: f, Charging: newCharging(t, p, f)}, p
 }
 
@@ -57,7 +57,11 @@ func TestCharging_AnsweredStatusIsNoFailure(t *testing.T) {
 				t.Fatalf("%s: %v; want an unknown outcome", name, err)
 			}
 		}
-		if n := f.probes.Load(); p.State() != "closed" || n == 0 || n > 5 {
+		eventually(t, "a status request", func() bool { return f.probes.Load() > 0 })
+		if err := c.Charging.Close(); err != nil { // It waits for the one that is under way.
+			t.Fatal(err)
+		}
+		if n := f.probes.Load(); p.State() != "closed" || n > 5 {
 			t.Errorf("%s: the breaker is %s after %d status requests", name, p.State(), n)
 		}
 	}

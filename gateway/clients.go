@@ -29,7 +29,7 @@ type Charge struct {
 type Payments struct {
 	Client spillwayv1connect.PaymentServiceClient
 	// Policy is that of all calls but charges.
-	Policy *Policy
+	Policy *breaker.Policy
 	// Charging is the policy of charges; nil in a client that makes none.
 	Charging *Charging
 }
@@ -47,7 +47,7 @@ func (p Payments) ChargeAgain(ctx context.Context, id order.ID, amount order.Mon
 
 func (p Payments) charge(ctx context.Context, id order.ID, amount order.Money, card Card, afterDecline bool) (Charge, error) {
 	year, month := card.Expiry()
-	resp, err := p.Charging.guardCharge(ctx, id, func(ctx context.Context) (*spillwayv1.ChargeResponse, error) {
+	resp, err := p.Charging.guard(ctx, id, func(ctx context.Context) (*spillwayv1.ChargeResponse, error) {
 		resp, err := p.Client.Charge(ctx, &spillwayv1.ChargeRequest{
 			OrderId: string(id), Amount: wire.Money(amount), Card: &spillwayv1.Card{
 				Number: card.Number(), Cvv: card.CVV(), ExpiryYear: int32(year), ExpiryMonth: int32(month), //nolint:gosec // Validated at the edge.
@@ -57,22 +57,12 @@ func (p Payments) charge(ctx context.Context, id order.ID, amount order.Money, c
 		return resp, FromConnect(err)
 	})
 	if err != nil {
-		return Charge{}, unlessKnown(err)
+		return Charge{}, breaker.WithOutcome(err)
 	}
 	ch := resp.GetCharge()
 	return Charge{
 		ID: ch.GetChargeId(), DeclineCode: ch.GetDeclineCode(), Succeeded: ch.GetState() == spillwayv1.ChargeState_CHARGE_STATE_SUCCEEDED,
 	}, nil
-}
-
-// unlessKnown says of a charge or a parcel that failed whether its outcome is known: nothing was done when the call was not sent,
-// or was answered. Of every other failure nobody can say.
-func unlessKnown(err error) error {
-	left := errors.Is(err, context.Canceled) || errors.Is(err, errCallerLeft) || errors.Is(err, breaker.ErrCallerLeft)
-	if errors.Is(err, order.ErrUnknownOutcome) || errors.Is(err, errNotSent) || errors.Is(err, order.ErrRejected) || !IsFailure(err) && !left {
-		return err
-	}
-	return fmt.Errorf("%w: %w", order.ErrUnknownOutcome, err)
 }
 
 // ChargeState says what the payment service knows of an order's charge.
@@ -113,7 +103,7 @@ var chargeStates = map[spillwayv1.ChargeState]ChargeState{
 
 // Find asks what became of the order's charge. That there is none is an answer: ChargeUnknown.
 func (p Payments) Find(ctx context.Context, id order.ID) (FoundCharge, error) {
-	resp, err := Do(ctx, p.Policy, func(ctx context.Context) (*spillwayv1.GetChargeResponse, error) {
+	resp, err := breaker.Call(ctx, p.Policy, func(ctx context.Context) (*spillwayv1.GetChargeResponse, error) {
 		resp, err := p.Client.GetCharge(ctx, &spillwayv1.GetChargeRequest{OrderId: string(id)})
 		return resp, FromConnect(err)
 	})
@@ -134,7 +124,7 @@ func (p Payments) Find(ctx context.Context, id order.ID) (FoundCharge, error) {
 // Refund asks for all of the order's money to be given back, once; order.ErrFailedPrecondition when nothing was taken. After nil that is certain to
 // happen; Find says whether the provider has confirmed it.
 func (p Payments) Refund(ctx context.Context, id order.ID, reason string) error {
-	_, err := Do(ctx, p.Policy, func(ctx context.Context) (*spillwayv1.RefundResponse, error) {
+	_, err := breaker.Call(ctx, p.Policy, func(ctx context.Context) (*spillwayv1.RefundResponse, error) {
 		resp, err := p.Client.Refund(ctx, &spillwayv1.RefundRequest{OrderId: string(id), Reason: reason})
 		return resp, FromConnect(err)
 	})
@@ -143,7 +133,7 @@ func (p Payments) Refund(ctx context.Context, id order.ID, reason string) error 
 
 // ExecuteRefund has the provider give back what a booked refund says, once, and returns when it has confirmed that.
 func (p Payments) ExecuteRefund(ctx context.Context, refundID string) error {
-	_, err := Do(ctx, p.Policy, func(ctx context.Context) (*spillwayv1.ExecuteRefundResponse, error) {
+	_, err := breaker.Call(ctx, p.Policy, func(ctx context.Context) (*spillwayv1.ExecuteRefundResponse, error) {
 		resp, err := p.Client.ExecuteRefund(ctx, &spillwayv1.ExecuteRefundRequest{RefundId: refundID})
 		return resp, FromConnect(err)
 	})
@@ -152,7 +142,7 @@ func (p Payments) ExecuteRefund(ctx context.Context, refundID string) error {
 
 // Void makes sure that the order is never charged; order.ErrFailedPrecondition when it is already.
 func (p Payments) Void(ctx context.Context, id order.ID) error {
-	_, err := Do(ctx, p.Policy, func(ctx context.Context) (*spillwayv1.VoidResponse, error) {
+	_, err := breaker.Call(ctx, p.Policy, func(ctx context.Context) (*spillwayv1.VoidResponse, error) {
 		resp, err := p.Client.Void(ctx, &spillwayv1.VoidRequest{OrderId: string(id)})
 		return resp, FromConnect(err)
 	})
@@ -162,12 +152,12 @@ func (p Payments) Void(ctx context.Context, id order.ID) error {
 // Shipments calls a ShippingService.
 type Shipments struct {
 	Client spillwayv1connect.ShippingServiceClient
-	Policy *Policy
+	Policy *breaker.Policy
 }
 
 // Quote prices a parcel in the currency.
 func (s Shipments) Quote(ctx context.Context, to order.Address, items []order.Demand, currency order.Currency) (order.Money, error) {
-	resp, err := Do(ctx, s.Policy, func(ctx context.Context) (*spillwayv1.GetQuoteResponse, error) {
+	resp, err := breaker.Call(ctx, s.Policy, func(ctx context.Context) (*spillwayv1.GetQuoteResponse, error) {
 		resp, err := s.Client.GetQuote(ctx, &spillwayv1.GetQuoteRequest{
 			Address: wire.Address(to), Lines: wire.Demand(items), CurrencyCode: string(currency),
 		})
@@ -182,14 +172,14 @@ func (s Shipments) Quote(ctx context.Context, to order.Address, items []order.De
 // Ship hands a paid order to the carrier, which takes it once. order.ErrUnknownOutcome: the carrier may have it. order.ErrInvalid:
 // the carrier does not have it and will not take it. After any other error it was not taken this time.
 func (s Shipments) Ship(ctx context.Context, o order.Order) error {
-	_, err := Do(ctx, s.Policy, func(ctx context.Context) (*spillwayv1.ShipOrderResponse, error) {
+	_, err := breaker.Call(ctx, s.Policy, func(ctx context.Context) (*spillwayv1.ShipOrderResponse, error) {
 		resp, err := s.Client.ShipOrder(ctx, &spillwayv1.ShipOrderRequest{
 			OrderId: string(o.ID), TrackingId: o.TrackingID, Address: wire.Address(o.Address), Lines: wire.Demand(o.Demand()),
 		})
 		return resp, refused(err)
 	})
 	if err != nil {
-		return unlessKnown(err)
+		return breaker.WithOutcome(err)
 	}
 	return nil
 }
@@ -206,12 +196,12 @@ func refused(err error) error {
 // Mails calls an EmailService.
 type Mails struct {
 	Client spillwayv1connect.EmailServiceClient
-	Policy *Policy
+	Policy *breaker.Policy
 }
 
 // SendConfirmation tells the customer that the order is paid.
 func (m Mails) SendConfirmation(ctx context.Context, o order.Order) error {
-	_, err := Do(ctx, m.Policy, func(ctx context.Context) (*spillwayv1.SendOrderConfirmationResponse, error) {
+	_, err := breaker.Call(ctx, m.Policy, func(ctx context.Context) (*spillwayv1.SendOrderConfirmationResponse, error) {
 		resp, err := m.Client.SendOrderConfirmation(ctx, &spillwayv1.SendOrderConfirmationRequest{Order: wire.Order(o)})
 		return resp, FromConnect(err)
 	})
@@ -220,7 +210,7 @@ func (m Mails) SendConfirmation(ctx context.Context, o order.Order) error {
 
 // SendShipped tells the customer that the carrier has the parcel.
 func (m Mails) SendShipped(ctx context.Context, o order.Order) error {
-	_, err := Do(ctx, m.Policy, func(ctx context.Context) (*spillwayv1.SendOrderShippedResponse, error) {
+	_, err := breaker.Call(ctx, m.Policy, func(ctx context.Context) (*spillwayv1.SendOrderShippedResponse, error) {
 		resp, err := m.Client.SendOrderShipped(ctx, &spillwayv1.SendOrderShippedRequest{Order: wire.Order(o)})
 		return resp, FromConnect(err)
 	})
@@ -233,7 +223,7 @@ func (m Mails) SendCancelled(ctx context.Context, o order.Order, refund order.Mo
 	if refund.Amount != 0 {
 		req.Refund = wire.Money(refund)
 	}
-	_, err := Do(ctx, m.Policy, func(ctx context.Context) (*spillwayv1.SendOrderCancelledResponse, error) {
+	_, err := breaker.Call(ctx, m.Policy, func(ctx context.Context) (*spillwayv1.SendOrderCancelledResponse, error) {
 		resp, err := m.Client.SendOrderCancelled(ctx, req)
 		return resp, FromConnect(err)
 	})

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/spillway/spillway/breaker"
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
 	"github.com/spillway/spillway/gen/spillway/v1/spillwayv1connect"
 	"github.com/spillway/spillway/order"
@@ -89,20 +90,20 @@ func newCallers(t *testing.T, s *services) map[string]callers {
 	mux.Handle(spillwayv1connect.NewEmailServiceHandler(s))
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
-	p := NewPolicies(DefaultPolicies())
-	charging := func(c spillwayv1connect.PaymentServiceClient) *Charging { return newCharging(t, p[Charges], c) }
+	p := breaker.NewPolicies(breaker.DefaultPolicies())
+	charging := func(c spillwayv1connect.PaymentServiceClient) *Charging { return newCharging(t, p[breaker.Charges], c) }
 	byURL := spillwayv1connect.NewPaymentServiceClient(server.Client(), server.URL)
 	return map[string]callers{
-		"in process": {Payments{s, p[Payment], charging(s)}, Shipments{s, p[Shipping]}, Mails{s, p[Mail]}},
+		"in process": {Payments{s, p[breaker.Payment], charging(s)}, Shipments{s, p[breaker.Shipping]}, Mails{s, p[breaker.Mail]}},
 		"by URL": {
-			Payments{byURL, p[Payment], charging(byURL)},
-			Shipments{spillwayv1connect.NewShippingServiceClient(server.Client(), server.URL), p[Shipping]},
-			Mails{spillwayv1connect.NewEmailServiceClient(server.Client(), server.URL), p[Mail]},
+			Payments{byURL, p[breaker.Payment], charging(byURL)},
+			Shipments{spillwayv1connect.NewShippingServiceClient(server.Client(), server.URL), p[breaker.Shipping]},
+			Mails{spillwayv1connect.NewEmailServiceClient(server.Client(), server.URL), p[breaker.Mail]},
 		},
 	}
 }
 
-func newCharging(t *testing.T, p *Policy, c spillwayv1connect.PaymentServiceClient) *Charging {
+func newCharging(t *testing.T, p *breaker.Policy, c spillwayv1connect.PaymentServiceClient) *Charging {
 	t.Helper()
 	charging := NewCharging(p, c)
 	t.Cleanup(func() { _ = charging.Close() })
@@ -204,7 +205,7 @@ func TestCodesBecomeTheDomainsErrors(t *testing.T) {
 			if !errors.Is(err, c.want) || errors.Is(err, order.ErrUnknownOutcome) != c.unknown {
 				t.Errorf("%s: %s became %v", how, code, err)
 			}
-			if got := IsFailure(FromConnect(s.err)); got != c.failure {
+			if got := breaker.IsFailure(FromConnect(s.err)); got != c.failure {
 				t.Errorf("%s counts as a failure: %v", code, got)
 			}
 		}
@@ -234,12 +235,12 @@ func TestWhatIsKnownOfAParcelTravels(t *testing.T) {
 			}
 		}
 	}
-	s, p := &services{}, NewPolicy(Handover, quick)
+	s, p := &services{}, breaker.NewPolicy(breaker.Handover, quick)
 	tripped(t, p)
 	if err := (Shipments{s, p}).Ship(t.Context(), mugs(t)); err == nil || errors.Is(err, order.ErrUnknownOutcome) || s.asked != nil {
 		t.Errorf("an open breaker: %v, after asking %v; want a known outcome: nothing was sent", err, s.asked)
 	}
-	if !IsFailure(order.ErrRejected) {
+	if !breaker.IsFailure(order.ErrRejected) {
 		t.Error("a carrier that takes nothing is not working")
 	}
 }
@@ -288,7 +289,7 @@ func TestAServiceThatNeverAnswersIsAnUnknownOutcome(t *testing.T) {
 	cfg := quick
 	cfg.Timeout = time.Second // It includes the connection; without one, nothing was sent.
 	c := Payments{Client: spillwayv1connect.NewPaymentServiceClient(http.DefaultClient, "http://"+frozen(t))}
-	c.Charging = newCharging(t, NewPolicy(Charges, cfg), c.Client)
+	c.Charging = newCharging(t, breaker.NewPolicy(breaker.Charges, cfg), c.Client)
 	_, err := c.Charge(t.Context(), newID(), twelve, NewCard("4242424242424242", "917", 2030, 7))
 	if !errors.Is(err, order.ErrUnknownOutcome) || !errors.Is(err, order.ErrUnavailable) {
 		t.Errorf("got %v; want an unknown outcome", err)
@@ -300,7 +301,7 @@ func TestAServiceThatNeverAnswersIsAnUnknownOutcome(t *testing.T) {
 
 func TestAnOpenBreakerChargesNobody(t *testing.T) {
 	s := &services{}
-	p := NewPolicy(Charges, quick)
+	p := breaker.NewPolicy(breaker.Charges, quick)
 	tripped(t, p)
 	_, err := Payments{Client: s, Charging: newCharging(t, p, s)}.Charge(t.Context(), newID(), twelve, goodCard("4242424242424242"))
 	if !errors.Is(err, order.ErrUnavailable) || errors.Is(err, order.ErrUnknownOutcome) || s.asked != nil {

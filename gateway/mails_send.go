@@ -6,13 +6,14 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/spillway/spillway/breaker"
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
 	"github.com/spillway/spillway/order"
 )
 
 // Send sends the mail that the EmailService's request asks for, of whichever kind.
 func (m Mails) Send(ctx context.Context, request proto.Message) error {
-	_, err := Do(ctx, m.Policy, func(ctx context.Context) (struct{}, error) {
+	_, err := breaker.Call(ctx, m.Policy, func(ctx context.Context) (struct{}, error) {
 		var err error
 		switch req := request.(type) {
 		case *spillwayv1.SendOrderConfirmationRequest:

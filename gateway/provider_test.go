@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spillway/spillway/breaker"
 	"github.com/spillway/spillway/order"
 )
 
@@ -71,7 +72,7 @@ func TestEveryTestCardDoesWhatItsTableSays(t *testing.T) {
 			}
 		}
 	})
-	if slowCharge >= DefaultPolicies()[Payment].Timeout {
+	if slowCharge >= breaker.DefaultPolicies()[breaker.Payment].Timeout {
 		t.Errorf("the slow card takes %s, more than a payment may", slowCharge)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spillway/spillway/breaker"
 	"github.com/spillway/spillway/order"
 )
 
@@ -150,7 +151,7 @@ func TestOnlyARefusedRecipientIsAnAnswer(t *testing.T) {
 	} {
 		server := startMailServer(t, c.answers)
 		err := mailer(t, server.port).Send(t.Context(), confirmation(t, mugs(t)), "x")
-		if !errors.Is(err, c.want) || IsFailure(err) != errors.Is(c.want, order.ErrUnavailable) {
+		if !errors.Is(err, c.want) || breaker.IsFailure(err) != errors.Is(c.want, order.ErrUnavailable) {
 			t.Errorf("%s: %v; want %v", name, err, c.want)
 		}
 		if err != nil && strings.Contains(err.Error(), "ada@example.com") {
@@ -167,7 +168,7 @@ func TestASilentServerIsNotWaitedForLonger(t *testing.T) {
 		t.Fatal(err)
 	}
 	began := time.Now()
-	if err := m.Send(context.Background(), confirmation(t, mugs(t)), "x"); err == nil || !IsFailure(err) || time.Since(began) > patience {
+	if err := m.Send(context.Background(), confirmation(t, mugs(t)), "x"); err == nil || !breaker.IsFailure(err) || time.Since(began) > patience {
 		t.Errorf("after %s: %v", time.Since(began), err)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"connectrpc.com/connect"
 	"github.com/wneessen/go-mail"
 
+	"github.com/spillway/spillway/breaker"
 	"github.com/spillway/spillway/gateway"
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
 	"github.com/spillway/spillway/gen/spillway/v1/spillwayv1connect"
@@ -126,7 +127,7 @@ func TestAMailThatFailsSaysWhetherItEverWillGo(t *testing.T) {
 	} {
 		e := newEmail(t, &outTray{err: cause})
 		_, err := e.SendOrderShipped(t.Context(), &spillwayv1.SendOrderShippedRequest{Order: wire.Order(anOrderToTellOf(t))})
-		if !errors.Is(err, want) || !errors.Is(err, cause) || gateway.IsFailure(err) != errors.Is(want, order.ErrUnavailable) {
+		if !errors.Is(err, want) || !errors.Is(err, cause) || breaker.IsFailure(err) != errors.Is(want, order.ErrUnavailable) {
 			t.Errorf("%v became %v; want %v", cause, err, want)
 		}
 	}
@@ -145,11 +146,11 @@ func TestTheWorkersLearnWhetherTheCarrierMayHaveAParcel(t *testing.T) {
 	mux.Handle(spillwayv1connect.NewShippingServiceHandler(service, connect.WithInterceptors(edge(slog.New(slog.DiscardHandler)))))
 	behind := httptest.NewServer(mux)
 	t.Cleanup(behind.Close)
-	cfg := gateway.PolicyConfig{Timeout: 300 * time.Millisecond, Failures: 100, Window: 100, Delay: time.Second}
+	cfg := breaker.Config{Timeout: 300 * time.Millisecond, Failures: 100, Window: 100, Delay: time.Second}
 	for how, client := range map[string]spillwayv1connect.ShippingServiceClient{
 		"in process": service, "by URL": spillwayv1connect.NewShippingServiceClient(behind.Client(), behind.URL),
 	} {
-		caller := gateway.Shipments{Client: client, Policy: gateway.NewPolicy(gateway.Handover, cfg)}
+		caller := gateway.Shipments{Client: client, Policy: breaker.NewPolicy(breaker.Handover, cfg)}
 		before := carrier.Parcels()
 		for _, step := range []struct {
 			mode          gateway.CarrierMode

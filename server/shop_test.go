@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spillway/spillway/breaker"
 	"github.com/spillway/spillway/currency"
 	"github.com/spillway/spillway/gateway"
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
@@ -88,10 +89,10 @@ func openTestShop(t *testing.T, dsn string) *testShop {
 // newPayments is a client of the service with the usual policies.
 func newPayments(t *testing.T, service *Payment) gateway.Payments {
 	t.Helper()
-	policies := gateway.NewPolicies(gateway.DefaultPolicies())
-	charging := gateway.NewCharging(policies[gateway.Charges], service)
+	policies := breaker.NewPolicies(breaker.DefaultPolicies())
+	charging := gateway.NewCharging(policies[breaker.Charges], service)
 	t.Cleanup(func() { _ = charging.Close() })
-	return gateway.Payments{Client: service, Policy: policies[gateway.Payment], Charging: charging}
+	return gateway.Payments{Client: service, Policy: policies[breaker.Payment], Charging: charging}
 }
 
 func openTestDB(t *testing.T, dsn string) *store.DB {

@@ -1,4 +1,4 @@
-package gateway
+package breaker
 
 import (
 	"context"
@@ -9,12 +9,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/spillway/spillway/breaker"
 	"github.com/spillway/spillway/order"
 )
 
 // quick is a policy for tests: four failures of eight calls open it.
-var quick = PolicyConfig{Timeout: 30 * time.Millisecond, Failures: 4, Window: 8, Delay: time.Hour}
+var quick = Config{Timeout: 30 * time.Millisecond, Failures: 4, Window: 8, Delay: time.Hour}
 
 // patience bounds what tests wait for.
 const patience = 30 * time.Second
@@ -83,7 +82,7 @@ func TestAFrozenPartTripsItsBreaker(t *testing.T) {
 	p, addr := NewPolicy(Payment, quick), frozen(t)
 	var calls atomic.Int64
 	call := func() error {
-		_, err := Do(t.Context(), p, func(ctx context.Context) (byte, error) {
+		_, err := Call(t.Context(), p, func(ctx context.Context) (byte, error) {
 			calls.Add(1)
 			return ask(ctx, addr)
 		})
@@ -94,7 +93,7 @@ func TestAFrozenPartTripsItsBreaker(t *testing.T) {
 		if !errors.Is(err, order.ErrUnavailable) {
 			t.Fatalf("a frozen part: %v; want ErrUnavailable", err)
 		}
-		if !errors.Is(err, order.ErrUnknownOutcome) || errors.Is(err, errNotSent) {
+		if !errors.Is(err, order.ErrUnknownOutcome) || errors.Is(err, ErrNotSent) {
 			t.Fatalf("a frozen part: %v; want an unknown outcome", err)
 		}
 	}
@@ -128,7 +127,7 @@ func TestAnswersNeverTripABreaker(t *testing.T) {
 		}
 		p := NewPolicy(Payment, quick)
 		for range 3 * quick.Window {
-			_, err := Do(t.Context(), p, func(context.Context) (int, error) { return 1, wrapped })
+			_, err := Call(t.Context(), p, func(context.Context) (int, error) { return 1, wrapped })
 			if !errors.Is(err, answer) {
 				t.Fatalf("%v became %v", answer, err)
 			}
@@ -151,7 +150,7 @@ func TestImpatientCallersDoNotTripABreaker(t *testing.T) {
 	p := NewPolicy(Shipping, cfg)
 	for range 3 * quick.Window {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
-		_, err := Do(ctx, p, func(ctx context.Context) (int, error) {
+		_, err := Call(ctx, p, func(ctx context.Context) (int, error) {
 			<-ctx.Done()
 			return 0, ctx.Err()
 		})
@@ -171,7 +170,7 @@ func TestPatientCallersTripTheBreakerOfASilentPart(t *testing.T) {
 	p := NewPolicy(Shipping, cfg)
 	for range quick.Window {
 		ctx, cancel := context.WithTimeout(t.Context(), 60*time.Millisecond) // more than half of what the part may take
-		if _, err := Do(ctx, p, func(ctx context.Context) (int, error) { <-ctx.Done(); return 0, ctx.Err() }); err == nil {
+		if _, err := Call(ctx, p, func(ctx context.Context) (int, error) { <-ctx.Done(); return 0, ctx.Err() }); err == nil {
 			t.Fatal("a silent part answered")
 		}
 		cancel()
@@ -221,7 +220,7 @@ func TestPolicy_CallersThatLeaveDecideNothing(t *testing.T) {
 	p := NewPolicy(Redis, cfg)
 	for range cfg.Failures {
 		for range 3 * cfg.Window { // As successes, these would have pushed the failures out of the window.
-			p.Report(breaker.ErrCallerLeft)
+			p.Report(ErrCallerLeft)
 		}
 		p.Report(order.ErrUnavailable)
 	}
@@ -229,7 +228,7 @@ func TestPolicy_CallersThatLeaveDecideNothing(t *testing.T) {
 		t.Fatalf("after %d failures between callers that left the breaker is %s", cfg.Failures, p.State())
 	}
 	eventually(t, "a trial", func() bool { return p.Permit() == nil })
-	p.Report(breaker.ErrCallerLeft)
+	p.Report(ErrCallerLeft)
 	if p.State() != "half-open" {
 		t.Errorf("after a trial whose caller left the breaker is %s", p.State())
 	}
@@ -253,7 +252,7 @@ func TestAPanicGivesItsTrialBack(t *testing.T) {
 	// trial answers whether the breaker let it through.
 	trial := func(call func(context.Context) (int, error)) (through bool) {
 		defer func() { _ = recover() }()
-		_, _ = Do(t.Context(), p, func(ctx context.Context) (int, error) { through = true; return call(ctx) })
+		_, _ = Call(t.Context(), p, func(ctx context.Context) (int, error) { through = true; return call(ctx) })
 		return through
 	}
 	eventually(t, "a trial", func() bool {
@@ -269,13 +268,13 @@ func TestAPanicGivesItsTrialBack(t *testing.T) {
 
 func TestDoReturnsWhatTheCallDoes(t *testing.T) {
 	p := NewPolicy(Mail, quick)
-	if n, err := Do(t.Context(), p, func(context.Context) (int, error) { return 7, nil }); n != 7 || err != nil {
+	if n, err := Call(t.Context(), p, func(context.Context) (int, error) { return 7, nil }); n != 7 || err != nil {
 		t.Errorf("got %d, %v", n, err)
 	}
-	if none, err := Do(t.Context(), p, func(context.Context) (error, error) { return nil, nil }); none != nil || err != nil {
+	if none, err := Call(t.Context(), p, func(context.Context) (error, error) { return nil, nil }); none != nil || err != nil {
 		t.Errorf("got %v, %v", none, err)
 	}
-	if n, err := Do(t.Context(), p, func(context.Context) (int, error) { return 7, order.ErrFailedPrecondition }); n != 0 || !errors.Is(err, order.ErrFailedPrecondition) {
+	if n, err := Call(t.Context(), p, func(context.Context) (int, error) { return 7, order.ErrFailedPrecondition }); n != 0 || !errors.Is(err, order.ErrFailedPrecondition) {
 		t.Errorf("beside an error came %d, %v", n, err)
 	}
 }
@@ -321,6 +320,6 @@ func BenchmarkDo(b *testing.B) {
 	p, ctx := NewPolicy(Payment, DefaultPolicies()[Payment]), b.Context()
 	b.ReportAllocs()
 	for b.Loop() {
-		_, _ = Do(ctx, p, func(context.Context) (int, error) { return 1, nil })
+		_, _ = Call(ctx, p, func(context.Context) (int, error) { return 1, nil })
 	}
 }
