@@ -230,6 +230,16 @@ func (m Mails) SendCancelled(ctx context.Context, o order.Order, refund order.Mo
 	return err
 }
 
+// SendRefunded tells the customer that a part or all of the order was refunded, once a refund.
+func (m Mails) SendRefunded(ctx context.Context, o order.Order, refundID string, refund order.Money) error {
+	req := &spillwayv1.SendOrderRefundedRequest{Order: wire.Order(o), RefundId: refundID, Refund: wire.Money(refund)}
+	_, err := breaker.Call(ctx, m.Policy, func(ctx context.Context) (*spillwayv1.SendOrderRefundedResponse, error) {
+		resp, err := m.Client.SendOrderRefunded(ctx, req)
+		return resp, FromConnect(err)
+	})
+	return err
+}
+
 // FromConnect turns the code of a service behind a URL back into the domain's error. What is no Connect error came from a
 // service in this process and is the domain's already.
 func FromConnect(err error) error {

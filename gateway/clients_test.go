@@ -75,6 +75,11 @@ func (s *services) SendOrderCancelled(_ context.Context, req *spillwayv1.SendOrd
 	return &spillwayv1.SendOrderCancelledResponse{}, s.err
 }
 
+func (s *services) SendOrderRefunded(_ context.Context, req *spillwayv1.SendOrderRefundedRequest) (*spillwayv1.SendOrderRefundedResponse, error) {
+	s.asked = req
+	return &spillwayv1.SendOrderRefundedResponse{}, s.err
+}
+
 // callers are the clients of the services: once in this process, once behind a URL.
 type callers struct {
 	payments Payments
@@ -249,6 +254,12 @@ func TestMailsTravel(t *testing.T) {
 	o, refund := mugs(t), order.Money{Currency: "EUR", Amount: 3645}
 	s := &services{}
 	for how, c := range newCallers(t, s) {
+		if err := c.mail.SendRefunded(t.Context(), o, "R1", refund); err != nil {
+			t.Errorf("%s: %v", how, err)
+		}
+		if q, ok := s.asked.(*spillwayv1.SendOrderRefundedRequest); !ok || q.GetRefundId() != "R1" || !proto.Equal(q.GetRefund(), wire.Money(refund)) {
+			t.Errorf("%s: asked %v", how, s.asked)
+		}
 		if err := c.mail.SendShipped(t.Context(), o); err != nil {
 			t.Errorf("%s: %v", how, err)
 		}

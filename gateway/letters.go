@@ -19,6 +19,7 @@ var mailTypes = map[order.MailKind]struct{ subject, heading string }{
 	order.MailConfirmation: {"Your order ", "Thank you for your order"},
 	order.MailShipped:      {"On its way: your order ", "Your parcel is on its way"},
 	order.MailCancelled:    {"Cancelled: your order ", "Your order was cancelled"},
+	order.MailRefund:       {"Refund: your order ", "We gave money back"},
 }
 
 //go:embed mails/*.tmpl
@@ -55,20 +56,21 @@ func NewLetters(from string) (*Letters, error) {
 	return l, nil
 }
 
-// Write makes the order's mail of the kind. The refund is told in that of a cancellation; zero means that nothing was given back.
+// Write makes the order's mail of the kind. The refund is in that of a cancellation, where zero means that nothing was given back, and in that of a refund.
 // The library encodes every header, so that nothing a customer wrote adds one.
 func (l *Letters) Write(kind order.MailKind, o order.Order, refund order.Money) (*mail.Msg, error) {
-	about, ok := mailTypes[kind]
+	base := kind.Base()
+	about, ok := mailTypes[base]
 	if !ok {
 		return nil, fmt.Errorf("there is no mail of kind %q: %w", kind, order.ErrInvalid)
 	}
 	o.Address = singleLines(o.Address)
 	data := letter{Order: o, Refund: refund, Subject: about.subject + string(o.ID), Heading: about.heading}
 	var text, html bytes.Buffer
-	if err := l.text[kind].Execute(&text, data); err != nil {
+	if err := l.text[base].Execute(&text, data); err != nil {
 		return nil, fmt.Errorf("%s of %s: %w", kind, o.ID, err)
 	}
-	if err := l.html[kind].Execute(&html, data); err != nil {
+	if err := l.html[base].Execute(&html, data); err != nil {
 		return nil, fmt.Errorf("%s of %s: %w", kind, o.ID, err)
 	}
 	m := mail.NewMsg()

@@ -30,6 +30,13 @@ func TestEachKindOfMailSaysWhatHappened(t *testing.T) {
 			[]string{"was cancelled", "36.45 EUR", "few days"},
 			[]string{"was not paid", o.TrackingID},
 		},
+		"part": {
+			order.RefundMail("01J00000000000000000000000"),
+			order.Money{Currency: "EUR", Amount: 300},
+			"Refund: your order ",
+			[]string{"3.00 EUR", "few days"},
+			[]string{"cancelled", "was not paid", o.TrackingID},
+		},
 		"unpaid": {order.MailCancelled, order.Money{}, "Cancelled: your order ", []string{"was cancelled", "was not paid"}, []string{"few days", o.TrackingID}},
 	} {
 		t.Run(name, func(t *testing.T) {

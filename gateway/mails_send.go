@@ -22,6 +22,8 @@ func (m Mails) Send(ctx context.Context, request proto.Message) error {
 			_, err = m.Client.SendOrderShipped(ctx, req)
 		case *spillwayv1.SendOrderCancelledRequest:
 			_, err = m.Client.SendOrderCancelled(ctx, req)
+		case *spillwayv1.SendOrderRefundedRequest:
+			_, err = m.Client.SendOrderRefunded(ctx, req)
 		default:
 			err = fmt.Errorf("%T asks for no mail: %w", request, order.ErrInvalid)
 		}

@@ -1,5 +1,7 @@
 package order
 
+import "strings"
+
 // MailKind is the kind of a mail to the customer. Each order gets at most one mail of each kind.
 type MailKind string
 
@@ -11,7 +13,28 @@ const (
 	MailShipped MailKind = "shipped"
 	// MailCancelled announces that the order was cancelled, with the refunded amount.
 	MailCancelled MailKind = "cancelled"
+	// MailRefund announces that a part or all of the order's money was refunded. Each refund has a kind of its own: see RefundMail.
+	MailRefund MailKind = "refund"
 )
 
 // MailKinds returns every kind.
-func MailKinds() []MailKind { return []MailKind{MailConfirmation, MailShipped, MailCancelled} }
+func MailKinds() []MailKind {
+	return []MailKind{MailConfirmation, MailShipped, MailCancelled, MailRefund}
+}
+
+// RefundMail returns the kind of the mail of one refund: MailRefund and its id, which has the form of an ID. That is as long as SQL stores.
+func RefundMail(refundID string) MailKind { return MailRefund + MailKind(refundID) }
+
+// RefundID returns the refund of a kind that RefundMail returned.
+func (k MailKind) RefundID() (refundID string, ok bool) {
+	refundID, ok = strings.CutPrefix(string(k), string(MailRefund))
+	return refundID, ok && refundID != ""
+}
+
+// Base returns the kind without the id of a refund: one of MailKinds.
+func (k MailKind) Base() MailKind {
+	if _, ok := k.RefundID(); ok {
+		return MailRefund
+	}
+	return k
+}

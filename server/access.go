@@ -71,6 +71,7 @@ var permissions = map[string]access{
 	spillwayv1connect.EmailServiceSendOrderConfirmationProcedure: internal,
 	spillwayv1connect.EmailServiceSendOrderShippedProcedure:      internal,
 	spillwayv1connect.EmailServiceSendOrderCancelledProcedure:    internal,
+	spillwayv1connect.EmailServiceSendOrderRefundedProcedure:     internal,
 
 	spillwayv1connect.DeadLetterServiceListDeadLettersProcedure:   operators,
 	spillwayv1connect.DeadLetterServiceGetDeadLetterProcedure:     operators,

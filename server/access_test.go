@@ -88,6 +88,7 @@ func TestWhoMayCallWhat(t *testing.T) {
 		s + "PaymentService/Charge": "internal", s + "PaymentService/GetCharge": "internal", s + "PaymentService/Refund": "internal",
 		s + "PaymentService/Void": "internal", s + "PaymentService/ExecuteRefund": "internal", s + "EmailService/SendOrderConfirmation": "internal",
 		s + "EmailService/SendOrderShipped": "internal", s + "EmailService/SendOrderCancelled": "internal",
+		s + "EmailService/SendOrderRefunded":    "internal",
 		s + "DeadLetterService/ListDeadLetters": "operators", s + "DeadLetterService/GetDeadLetter": "operators",
 		s + "DeadLetterService/EditDeadLetter": "operators", s + "DeadLetterService/ReplayDeadLetter": "operators",
 		s + "DeadLetterService/DiscardDeadLetter": "operators", s + "AuditService/RunAudit": "operators",

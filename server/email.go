@@ -46,6 +46,22 @@ func (e Email) SendOrderCancelled(ctx context.Context, req *spillwayv1.SendOrder
 	return &spillwayv1.SendOrderCancelledResponse{}, e.send(ctx, order.MailCancelled, req.GetOrder(), refund)
 }
 
+// SendOrderRefunded tells the customer that a part or all of the order was refunded.
+func (e Email) SendOrderRefunded(ctx context.Context, req *spillwayv1.SendOrderRefundedRequest) (*spillwayv1.SendOrderRefundedResponse, error) {
+	id, err := order.ParseID(req.GetRefundId()) // Refunds have ids of the same form.
+	if err != nil {
+		return nil, fmt.Errorf("%q is not the id of a refund: %w", req.GetRefundId(), order.ErrInvalid)
+	}
+	refund, err := wire.FromMoney(req.GetRefund())
+	if err != nil {
+		return nil, err
+	}
+	if refund.Amount <= 0 {
+		return nil, fmt.Errorf("refund %s is of %s: %w", id, refund, order.ErrInvalid)
+	}
+	return &spillwayv1.SendOrderRefundedResponse{}, e.send(ctx, order.RefundMail(string(id)), req.GetOrder(), refund)
+}
+
 // send mails the order to its customer, once a kind as far as mail allows: a crash between the sending and the remembering sends it
 // again, with the same Message-ID (docs/design/mail.md).
 func (e Email) send(ctx context.Context, kind order.MailKind, msg *spillwayv1.Order, refund order.Money) error {

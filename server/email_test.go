@@ -84,6 +84,7 @@ func anOrderToTellOf(t *testing.T) order.Order {
 func TestEachMailIsSentOnceAKind(t *testing.T) {
 	tray := &outTray{}
 	e, o := newEmail(t, tray), anOrderToTellOf(t)
+	refunds := []string{string(order.NewID(0, time.Now())), string(order.NewID(0, time.Now()))}
 	for range 2 {
 		if _, err := e.SendOrderConfirmation(t.Context(), &spillwayv1.SendOrderConfirmationRequest{Order: wire.Order(o)}); err != nil {
 			t.Fatal(err)
@@ -95,11 +96,24 @@ func TestEachMailIsSentOnceAKind(t *testing.T) {
 		if _, err := e.SendOrderCancelled(t.Context(), &spillwayv1.SendOrderCancelledRequest{Order: wire.Order(o), Refund: refund}); err != nil {
 			t.Fatal(err)
 		}
+		for _, id := range refunds {
+			if _, err := e.SendOrderRefunded(t.Context(), &spillwayv1.SendOrderRefundedRequest{Order: wire.Order(o), Refund: refund, RefundId: id}); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
-	if tray.sent != 3 || len(tray.mails) != 3 {
-		t.Errorf("%d mails went out", tray.sent)
+	if tray.sent != 5 || len(tray.mails) != 5 {
+		t.Errorf("%d mails went out; want one of each kind, and one of each refund", tray.sent)
 	}
-	for kind, want := range map[order.MailKind]string{order.MailConfirmation: "is paid", order.MailShipped: "SPW1", order.MailCancelled: "gave back 36.45 EUR"} {
+	for _, bad := range []*spillwayv1.SendOrderRefundedRequest{
+		{Order: wire.Order(o), Refund: wire.Money(order.Money{Currency: "EUR", Amount: 1}), RefundId: "../../etc"},
+		{Order: wire.Order(o), Refund: wire.Money(order.Money{Currency: "EUR"}), RefundId: refunds[0]},
+	} {
+		if _, err := e.SendOrderRefunded(t.Context(), bad); !errors.Is(err, order.ErrInvalid) {
+			t.Errorf("a mail of refund %q of %v: %v; want ErrInvalid", bad.GetRefundId(), bad.GetRefund(), err)
+		}
+	}
+	for kind, want := range map[order.MailKind]string{order.MailConfirmation: "is paid", order.MailShipped: "SPW1", order.MailCancelled: "gave back 36.45 EUR", order.RefundMail(refunds[0]): "gave back 36.45 EUR"} {
 		if text := tray.mails[string(o.ID)+"."+string(kind)]; !strings.Contains(text, want) || !strings.Contains(text, "ada@example.com") {
 			t.Errorf("the %s lacks %q: %s", kind, want, text)
 		}

@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -97,6 +98,73 @@ func TestRefundOrder_Shipped(t *testing.T) {
 		if _, err := s.refund(t, placed.GetId(), "r4", euroCents(1)); !errors.Is(err, order.ErrFailedPrecondition) {
 			t.Errorf("more than everything: %v; want ErrFailedPrecondition", err)
 		}
+	})
+}
+
+// wantRefundMails takes the mails that are due and checks the amounts of those of refunds, in cents.
+func (s *testShop) wantRefundMails(t *testing.T, id string, want ...order.Cents) {
+	t.Helper()
+	due, err := store.NewMails(s.db).TakeDue(t.Context(), 100, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []order.Cents
+	for _, m := range due {
+		if _, ok := m.Kind.RefundID(); ok && m.OrderID == order.ID(id) {
+			got = append(got, m.Refund.Amount)
+		}
+	}
+	slices.Sort(got)
+	if !slices.Equal(got, want) {
+		t.Errorf("mails of refunds of %v are due; want %v", got, want)
+	}
+}
+
+// TestRefundOrder_Mails: each refund has one mail with its amount, whether the order is shipped or not. A request that is refused has none.
+func TestRefundOrder_Mails(t *testing.T) {
+	onBothDatabases(t, func(t *testing.T, s *testShop) {
+		placed := s.place(t, "k1", goodCard) // 12 EUR
+		s.flush(t)
+		must := func(key string, amount *spillwayv1.Money) {
+			t.Helper()
+			if _, err := s.refund(t, placed.GetId(), key, amount); err != nil {
+				t.Fatal(err)
+			}
+		}
+		must("r1", euroCents(300))
+		s.wantRefundMails(t, placed.GetId(), 300)
+		s.ship(t, placed.GetId())
+		must("r1", euroCents(300))
+		must("r2", euroCents(300))
+		must("r3", nil)
+		must("r3", nil)
+		s.wantRefundMails(t, placed.GetId(), 300, 300, 600)
+		if _, err := s.refund(t, placed.GetId(), "r4", euroCents(1)); !errors.Is(err, order.ErrFailedPrecondition) {
+			t.Errorf("more than everything: %v; want ErrFailedPrecondition", err)
+		}
+		unpaid := s.place(t, "k2", "")
+		s.flush(t)
+		if _, err := s.refund(t, unpaid.GetId(), "r1", euroCents(1)); !errors.Is(err, order.ErrFailedPrecondition) {
+			t.Errorf("an unpaid order: %v; want ErrFailedPrecondition", err)
+		}
+		s.wantRefundMails(t, unpaid.GetId())
+	})
+}
+
+// TestRefundOrder_MailWaitsForTheProvider: a refund that is not confirmed has no mail.
+func TestRefundOrder_MailWaitsForTheProvider(t *testing.T) {
+	onBothDatabases(t, func(t *testing.T, s *testShop) {
+		placed := s.place(t, "k1", goodCard)
+		s.flush(t)
+		s.provider.refusing.Store(true)
+		if _, err := s.refund(t, placed.GetId(), "r1", euroCents(300)); err != nil {
+			t.Fatal(err)
+		}
+		s.wantRefundMails(t, placed.GetId())
+		s.provider.refusing.Store(false)
+		s.runRepairs(t)
+		s.runRepairs(t)
+		s.wantRefundMails(t, placed.GetId(), 300)
 	})
 }
 

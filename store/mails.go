@@ -43,7 +43,7 @@ type DueMail struct {
 	Kind    order.MailKind
 	// Attempts is how often it was tried, the attempt for which it was taken included.
 	Attempts int
-	// Refund is what the order's cancellation gave back; zero when there is none, or nothing had been taken.
+	// Refund is what the refund of the kind, or else the order's cancellation, gave back; zero when there is none, or nothing had been taken.
 	Refund order.Money
 }
 
@@ -101,10 +101,39 @@ func (m *Mails) due(ctx context.Context, tx *ent.Client, now time.Time, limit in
 	if m.db.isMySQL() {
 		query += " FOR UPDATE OF d SKIP LOCKED"
 	}
-	return collect(ctx, tx, "due mails", func(r scanner) (d DueMail, err error) {
+	out, err := collect(ctx, tx, "due mails", func(r scanner) (d DueMail, err error) {
 		err = r.Scan(&d.ID, &d.OrderID, &d.Kind, &d.Attempts, &d.Refund.Amount, &d.Refund.Currency)
 		return d, err
 	}, query, micro(now), limit)
+	if err != nil {
+		return nil, err
+	}
+	return out, addRefunds(ctx, tx, out)
+}
+
+// addRefunds sets the amounts of the mails of refunds.
+func addRefunds(ctx context.Context, tx *ent.Client, due []DueMail) error {
+	var ids []any
+	for _, d := range due {
+		if id, ok := d.Kind.RefundID(); ok {
+			ids = append(ids, id)
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	refunds, err := collect(ctx, tx, "refunds", scanRefund, "SELECT "+refundColumns+" FROM refunds WHERE refund_id IN ("+marks(len(ids))+")", ids...)
+	if err != nil {
+		return err
+	}
+	for _, r := range refunds {
+		for i := range due {
+			if due[i].Kind == order.RefundMail(r.RefundID) {
+				due[i].Refund = r.Amount
+			}
+		}
+	}
+	return nil
 }
 
 // DropDue forgets mails that were sent.

@@ -158,7 +158,7 @@ func (c *Charges) GetRefund(ctx context.Context, refundID string) (Refund, error
 }
 
 // ConfirmRefund notes that the provider has given the money back, and returns the charge: REFUNDED once all of it is confirmed. The
-// order's cancellation, which waits for that, becomes due.
+// order's cancellation, which waits for that, becomes due. So does the mail of an operator's refund, once.
 func (c *Charges) ConfirmRefund(ctx context.Context, r Refund) (Charge, error) {
 	var ch Charge
 	err := c.db.tx(ctx, func(ctx context.Context, tx *ent.Client) (err error) {
@@ -166,7 +166,7 @@ func (c *Charges) ConfirmRefund(ctx context.Context, r Refund) (Charge, error) {
 			return err
 		}
 		now := micro(c.now())
-		if _, err = tx.ExecContext(ctx, "UPDATE refunds SET confirmed_at = ? WHERE refund_id = ? AND confirmed_at IS NULL", now, r.RefundID); err != nil {
+		if err := c.confirm(ctx, tx, r, now); err != nil {
 			return err
 		}
 		var open int
@@ -186,6 +186,21 @@ func (c *Charges) ConfirmRefund(ctx context.Context, r Refund) (Charge, error) {
 	}
 	return ch, nil
 }
+
+// confirm sets the time of a refund's confirmation, and makes its mail due if an operator requested it. The mail of a cancellation announces
+// the refund of that.
+func (c *Charges) confirm(ctx context.Context, tx *ent.Client, r Refund, now time.Time) error {
+	err := one(errConfirmed)(tx.ExecContext(ctx, "UPDATE refunds SET confirmed_at = ? WHERE refund_id = ? AND confirmed_at IS NULL", now, r.RefundID))
+	if errors.Is(err, errConfirmed) {
+		return nil
+	}
+	if err != nil || r.Key == "" {
+		return err
+	}
+	return c.db.addDueMails(ctx, tx, order.RefundMail(r.RefundID), []order.ID{r.OrderID})
+}
+
+var errConfirmed = errors.New("the refund is confirmed already")
 
 // OpenRefunds reads the refunds of an order that the provider has not confirmed.
 func (c *Charges) OpenRefunds(ctx context.Context, id order.ID) ([]Refund, error) {

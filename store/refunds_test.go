@@ -66,6 +66,9 @@ func TestCharges_RefundIsDoneWhenConfirmed(t *testing.T) {
 				t.Errorf("confirm: %+v, %v", ch, err)
 			}
 		}
+		if n, err := store.Count(t.Context(), db, "SELECT COUNT(*) FROM due_mails"); err != nil || n != 0 {
+			t.Errorf("%d mails are due (%v); want none for a refund of the shop itself", n, err)
+		}
 		again, err := ledger.GetRefund(t.Context(), "r1")
 		if err != nil || again.ConfirmedAt.IsZero() || len(due(time.Hour)) != 0 {
 			t.Errorf("confirmed: %+v (%v); due: %v", again, err, due(time.Hour))

@@ -22,6 +22,7 @@ var (
 	TypeMailConfirmation = TypeOf(&spillwayv1.SendOrderConfirmationRequest{})
 	TypeMailShipped      = TypeOf(&spillwayv1.SendOrderShippedRequest{})
 	TypeMailCancelled    = TypeOf(&spillwayv1.SendOrderCancelledRequest{})
+	TypeMailRefunded     = TypeOf(&spillwayv1.SendOrderRefundedRequest{})
 )
 
 // TypeOf is the full name of a message.
@@ -45,6 +46,7 @@ var payloads = map[string]payload{
 	TypeMailConfirmation: plain(func() proto.Message { return &spillwayv1.SendOrderConfirmationRequest{} }),
 	TypeMailShipped:      plain(func() proto.Message { return &spillwayv1.SendOrderShippedRequest{} }),
 	TypeMailCancelled:    plain(func() proto.Message { return &spillwayv1.SendOrderCancelledRequest{} }),
+	TypeMailRefunded:     plain(func() proto.Message { return &spillwayv1.SendOrderRefundedRequest{} }),
 }
 
 // PayloadJSON shows a payload. It fails for a type that is not known and for what is not of its type.

@@ -59,6 +59,7 @@ func TestAPayloadIsShownAndReadAsItWas(t *testing.T) {
 		wire.TypeMailConfirmation: &spillwayv1.SendOrderConfirmationRequest{Order: snapshot.GetOrder()},
 		wire.TypeMailShipped:      &spillwayv1.SendOrderShippedRequest{Order: snapshot.GetOrder()},
 		wire.TypeMailCancelled:    &spillwayv1.SendOrderCancelledRequest{Order: snapshot.GetOrder(), Refund: snapshot.GetOrder().GetTotal()},
+		wire.TypeMailRefunded:     &spillwayv1.SendOrderRefundedRequest{Order: snapshot.GetOrder(), Refund: snapshot.GetOrder().GetTotal(), RefundId: "R1"},
 	} {
 		raw := marshal(t, m)
 		text, err := wire.PayloadJSON(typ, raw)

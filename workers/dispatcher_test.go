@@ -48,6 +48,10 @@ func (p *postbox) SendCancelled(_ context.Context, o order.Order, refund order.M
 	return p.put(order.MailCancelled, o, refund.String())
 }
 
+func (p *postbox) SendRefunded(_ context.Context, o order.Order, refundID string, refund order.Money) error {
+	return p.put(order.RefundMail(refundID), o, refund.String())
+}
+
 var errMailDown = errors.New("the mail server is down")
 
 // brisk is a dispatcher whose pauses are over at once.
@@ -77,6 +81,56 @@ func TestMailDispatcher_DueMailIsSent(t *testing.T) {
 		if want := []string{"cancelled " + string(all[1].ID), "shipped " + string(all[0].ID)}; !slices.Equal(p.sent, want) {
 			t.Errorf("sent %q; want %q", p.sent, want)
 		}
+	})
+}
+
+// TestMailDispatcher_Refunds: each refund of an order has its own mail, with its own amount, beside that of the order's cancellation.
+func TestMailDispatcher_Refunds(t *testing.T) {
+	onBothShops(t, func(t *testing.T, db *store.DB) {
+		o := paidOrders(t, store.NewOrders(db), 1)[0]
+		ledger := store.NewCharges(db)
+		t.Cleanup(ledger.Close)
+		total := order.Money{Currency: o.Currency, Amount: o.Total}
+		if _, err := ledger.Record(t.Context(), store.Charge{OrderID: o.ID, ChargeID: string(order.NewID(0, at)), State: store.ChargeSucceeded, Amount: total}); err != nil {
+			t.Fatal(err)
+		}
+		var want []string
+		for i, key := range []string{"r1", "r2"} {
+			amount := order.Money{Currency: o.Currency, Amount: order.Cents(i + 1)}
+			refund, err := ledger.RefundOrder(t.Context(), store.RefundRequest{OrderID: o.ID, RefundID: string(order.NewID(0, at)), Amount: amount, Reason: "r", Key: key})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range 2 {
+				if _, err := ledger.ConfirmRefund(t.Context(), refund); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want = append(want, "refund"+refund.RefundID+" "+string(o.ID)+" "+amount.String())
+		}
+		p := &postbox{err: order.ErrInvalid}
+		mustAddDue(t, db, o.ID, order.MailCancelled)
+		want = append(want, "cancelled "+string(o.ID))
+		p.err = nil
+		d := brisk(db, p)
+		ranTo(t, d.RunOnce, 3)
+		ranTo(t, d.RunOnce, 0)
+		slices.Sort(p.sent)
+		slices.Sort(want)
+		if !slices.Equal(p.sent, want) {
+			t.Errorf("sent %q; want %q", p.sent, want)
+		}
+	})
+}
+
+// TestMailDispatcher_RefundBecomesADeadLetter: it carries the refund, so that it can be replayed.
+func TestMailDispatcher_RefundBecomesADeadLetter(t *testing.T) {
+	onBothShops(t, func(t *testing.T, db *store.DB) {
+		o := paidOrders(t, store.NewOrders(db), 1)[0]
+		kind := order.RefundMail(string(order.NewID(0, at)))
+		mustAddDue(t, db, o.ID, kind)
+		ranTo(t, brisk(db, &postbox{err: order.ErrInvalid}).RunOnce, 0)
+		wantDead(t, db, o, kind, 1)
 	})
 }
 

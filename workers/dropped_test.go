@@ -52,6 +52,10 @@ func (f fakeMail) SendCancelled(ctx context.Context, o order.Order, _ order.Mone
 	return f.book.MarkSent(ctx, o.ID, order.MailCancelled)
 }
 
+func (f fakeMail) SendRefunded(ctx context.Context, o order.Order, refundID string, _ order.Money) error {
+	return f.book.MarkSent(ctx, o.ID, order.RefundMail(refundID))
+}
+
 type fakeCarrier struct{}
 
 func (fakeCarrier) Ship(context.Context, order.Order) error { return nil }

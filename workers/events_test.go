@@ -168,6 +168,8 @@ func (m *noMail) SendConfirmation(_ context.Context, o order.Order) error {
 func (*noMail) SendShipped(context.Context, order.Order) error                { return nil }
 func (*noMail) SendCancelled(context.Context, order.Order, order.Money) error { return nil }
 
+func (*noMail) SendRefunded(context.Context, order.Order, string, order.Money) error { return nil }
+
 // TestMailer_FailingMailCostsOnlyItself after its attempts, and its letter is the order that was to be confirmed.
 func TestMailer_FailingMailCostsOnlyItself(t *testing.T) {
 	a, good, bad := newReplayer(t), someOrder(t, "good"), someOrder(t, "bad")

@@ -47,8 +47,8 @@ type OrderLookup interface {
 	ByIDs(ctx context.Context, ids []order.ID) (map[order.ID]order.Order, error)
 }
 
-// MailDispatcher sends the mails that were noted as due in the transaction of what they tell: that an order was shipped, or cancelled with a
-// refund.
+// MailDispatcher sends the mails that were noted as due in the transaction of what they tell: that an order was shipped, refunded, or
+// cancelled with a refund.
 type MailDispatcher struct {
 	cfg    DispatchConfig
 	due    DueMails

@@ -40,6 +40,8 @@ type Mail interface {
 	SendConfirmation(ctx context.Context, o order.Order) error
 	SendShipped(ctx context.Context, o order.Order) error
 	SendCancelled(ctx context.Context, o order.Order, refund order.Money) error
+	// SendRefunded is sent once a refund.
+	SendRefunded(ctx context.Context, o order.Order, refundID string, refund order.Money) error
 }
 
 // mailing is one mail to be sent.
@@ -53,13 +55,16 @@ type mailing struct {
 }
 
 func (l mailing) send(ctx context.Context, mail Mail) error {
-	switch l.kind {
+	switch l.kind.Base() {
 	case order.MailConfirmation:
 		return mail.SendConfirmation(ctx, l.order)
 	case order.MailShipped:
 		return mail.SendShipped(ctx, l.order)
 	case order.MailCancelled:
 		return mail.SendCancelled(ctx, l.order, l.refund)
+	case order.MailRefund:
+		id, _ := l.kind.RefundID()
+		return mail.SendRefunded(ctx, l.order, id, l.refund)
 	}
 	return fmt.Errorf("a mail of kind %q: %w", l.kind, order.ErrInvalid)
 }
@@ -199,7 +204,7 @@ func (m *Mailer) bury(ctx context.Context, letters []mailing, failed map[string]
 
 // request asks the EmailService for the mail; nil for a kind that it does not know.
 func (l mailing) request() proto.Message {
-	switch l.kind {
+	switch l.kind.Base() {
 	case order.MailConfirmation:
 		return &spillwayv1.SendOrderConfirmationRequest{Order: wire.Order(l.order)}
 	case order.MailShipped:
@@ -210,6 +215,9 @@ func (l mailing) request() proto.Message {
 			req.Refund = wire.Money(l.refund)
 		}
 		return req
+	case order.MailRefund:
+		id, _ := l.kind.RefundID()
+		return &spillwayv1.SendOrderRefundedRequest{Order: wire.Order(l.order), Refund: wire.Money(l.refund), RefundId: id}
 	}
 	return nil
 }

@@ -54,6 +54,10 @@ func (m *mail) SendCancelled(ctx context.Context, o order.Order, _ order.Money) 
 	return m.SendConfirmation(ctx, o)
 }
 
+func (m *mail) SendRefunded(ctx context.Context, o order.Order, _ string, _ order.Money) error {
+	return m.SendConfirmation(ctx, o)
+}
+
 func newMailer(in queue.Consumer, dead workers.DeadLetters, m workers.Mail) *workers.Mailer {
 	return workers.NewMailer(workers.DefaultMailConfig(), in, dead, m, quiet)
 }

@@ -167,6 +167,10 @@ func (m *moody) SendCancelled(ctx context.Context, o order.Order, _ order.Money)
 	return m.Ship(ctx, o)
 }
 
+func (m *moody) SendRefunded(ctx context.Context, o order.Order, _ string, _ order.Money) error {
+	return m.Ship(ctx, o)
+}
+
 func (m *moody) count(id order.ID) int {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -121,6 +121,8 @@ func requestsOf(l store.FailedOrder) ([]proto.Message, error) {
 		one = &spillwayv1.SendOrderShippedRequest{}
 	case wire.TypeMailCancelled:
 		one = &spillwayv1.SendOrderCancelledRequest{}
+	case wire.TypeMailRefunded:
+		one = &spillwayv1.SendOrderRefundedRequest{}
 	default:
 		changes, err := changesOf(l)
 		if err != nil {

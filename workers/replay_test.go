@@ -210,6 +210,9 @@ func TestReplayer_EachSource(t *testing.T) {
 		"a mail of a cancellation": {"mailer", wire.TypeMailCancelled, func(t *testing.T, o order.Order) []byte {
 			return raw(t, &spillwayv1.SendOrderCancelledRequest{Order: wire.Order(o)})
 		}, "SendOrderCancelledRequest"},
+		"a mail of a refund": {"mailer", wire.TypeMailRefunded, func(t *testing.T, o order.Order) []byte {
+			return raw(t, &spillwayv1.SendOrderRefundedRequest{Order: wire.Order(o), RefundId: "R1"})
+		}, "SendOrderRefundedRequest"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a, o := newReplayer(t), someOrder(t, name)

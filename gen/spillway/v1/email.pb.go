@@ -280,6 +280,107 @@ func (*SendOrderCancelledResponse) Descriptor() ([]byte, []int) {
 	return file_spillway_v1_email_proto_rawDescGZIP(), []int{5}
 }
 
+// SendOrderRefundedRequest carries the order and what was refunded.
+type SendOrderRefundedRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The order; its email says where the mail goes.
+	Order *Order `protobuf:"bytes,1,opt,name=order,proto3" json:"order,omitempty"`
+	// What was refunded: more than 0.
+	Refund *Money `protobuf:"bytes,2,opt,name=refund,proto3" json:"refund,omitempty"`
+	// The id of the refund. Each refund has one mail.
+	RefundId      string `protobuf:"bytes,3,opt,name=refund_id,json=refundId,proto3" json:"refund_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SendOrderRefundedRequest) Reset() {
+	*x = SendOrderRefundedRequest{}
+	mi := &file_spillway_v1_email_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SendOrderRefundedRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SendOrderRefundedRequest) ProtoMessage() {}
+
+func (x *SendOrderRefundedRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_spillway_v1_email_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SendOrderRefundedRequest.ProtoReflect.Descriptor instead.
+func (*SendOrderRefundedRequest) Descriptor() ([]byte, []int) {
+	return file_spillway_v1_email_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *SendOrderRefundedRequest) GetOrder() *Order {
+	if x != nil {
+		return x.Order
+	}
+	return nil
+}
+
+func (x *SendOrderRefundedRequest) GetRefund() *Money {
+	if x != nil {
+		return x.Refund
+	}
+	return nil
+}
+
+func (x *SendOrderRefundedRequest) GetRefundId() string {
+	if x != nil {
+		return x.RefundId
+	}
+	return ""
+}
+
+// SendOrderRefundedResponse is empty.
+type SendOrderRefundedResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SendOrderRefundedResponse) Reset() {
+	*x = SendOrderRefundedResponse{}
+	mi := &file_spillway_v1_email_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SendOrderRefundedResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SendOrderRefundedResponse) ProtoMessage() {}
+
+func (x *SendOrderRefundedResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_spillway_v1_email_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SendOrderRefundedResponse.ProtoReflect.Descriptor instead.
+func (*SendOrderRefundedResponse) Descriptor() ([]byte, []int) {
+	return file_spillway_v1_email_proto_rawDescGZIP(), []int{7}
+}
+
 var File_spillway_v1_email_proto protoreflect.FileDescriptor
 
 const file_spillway_v1_email_proto_rawDesc = "" +
@@ -294,11 +395,17 @@ const file_spillway_v1_email_proto_rawDesc = "" +
 	"\x19SendOrderCancelledRequest\x120\n" +
 	"\x05order\x18\x01 \x01(\v2\x12.spillway.v1.OrderB\x06\xbaH\x03\xc8\x01\x01R\x05order\x12*\n" +
 	"\x06refund\x18\x02 \x01(\v2\x12.spillway.v1.MoneyR\x06refund\"\x1c\n" +
-	"\x1aSendOrderCancelledResponse2\xd5\x02\n" +
+	"\x1aSendOrderCancelledResponse\"\xa8\x01\n" +
+	"\x18SendOrderRefundedRequest\x120\n" +
+	"\x05order\x18\x01 \x01(\v2\x12.spillway.v1.OrderB\x06\xbaH\x03\xc8\x01\x01R\x05order\x122\n" +
+	"\x06refund\x18\x02 \x01(\v2\x12.spillway.v1.MoneyB\x06\xbaH\x03\xc8\x01\x01R\x06refund\x12&\n" +
+	"\trefund_id\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\brefundId\"\x1b\n" +
+	"\x19SendOrderRefundedResponse2\xbe\x03\n" +
 	"\fEmailService\x12s\n" +
 	"\x15SendOrderConfirmation\x12).spillway.v1.SendOrderConfirmationRequest\x1a*.spillway.v1.SendOrderConfirmationResponse\"\x03\x90\x02\x02\x12d\n" +
 	"\x10SendOrderShipped\x12$.spillway.v1.SendOrderShippedRequest\x1a%.spillway.v1.SendOrderShippedResponse\"\x03\x90\x02\x02\x12j\n" +
-	"\x12SendOrderCancelled\x12&.spillway.v1.SendOrderCancelledRequest\x1a'.spillway.v1.SendOrderCancelledResponse\"\x03\x90\x02\x02B\xa3\x01\n" +
+	"\x12SendOrderCancelled\x12&.spillway.v1.SendOrderCancelledRequest\x1a'.spillway.v1.SendOrderCancelledResponse\"\x03\x90\x02\x02\x12g\n" +
+	"\x11SendOrderRefunded\x12%.spillway.v1.SendOrderRefundedRequest\x1a&.spillway.v1.SendOrderRefundedResponse\"\x03\x90\x02\x02B\xa3\x01\n" +
 	"\x0fcom.spillway.v1B\n" +
 	"EmailProtoP\x01Z7github.com/spillway/spillway/gen/spillway/v1;spillwayv1\xa2\x02\x03SXX\xaa\x02\vSpillway.V1\xca\x02\vSpillway\\V1\xe2\x02\x17Spillway\\V1\\GPBMetadata\xea\x02\fSpillway::V1b\x06proto3"
 
@@ -314,7 +421,7 @@ func file_spillway_v1_email_proto_rawDescGZIP() []byte {
 	return file_spillway_v1_email_proto_rawDescData
 }
 
-var file_spillway_v1_email_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_spillway_v1_email_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_spillway_v1_email_proto_goTypes = []any{
 	(*SendOrderConfirmationRequest)(nil),  // 0: spillway.v1.SendOrderConfirmationRequest
 	(*SendOrderConfirmationResponse)(nil), // 1: spillway.v1.SendOrderConfirmationResponse
@@ -322,25 +429,31 @@ var file_spillway_v1_email_proto_goTypes = []any{
 	(*SendOrderShippedResponse)(nil),      // 3: spillway.v1.SendOrderShippedResponse
 	(*SendOrderCancelledRequest)(nil),     // 4: spillway.v1.SendOrderCancelledRequest
 	(*SendOrderCancelledResponse)(nil),    // 5: spillway.v1.SendOrderCancelledResponse
-	(*Order)(nil),                         // 6: spillway.v1.Order
-	(*Money)(nil),                         // 7: spillway.v1.Money
+	(*SendOrderRefundedRequest)(nil),      // 6: spillway.v1.SendOrderRefundedRequest
+	(*SendOrderRefundedResponse)(nil),     // 7: spillway.v1.SendOrderRefundedResponse
+	(*Order)(nil),                         // 8: spillway.v1.Order
+	(*Money)(nil),                         // 9: spillway.v1.Money
 }
 var file_spillway_v1_email_proto_depIdxs = []int32{
-	6, // 0: spillway.v1.SendOrderConfirmationRequest.order:type_name -> spillway.v1.Order
-	6, // 1: spillway.v1.SendOrderShippedRequest.order:type_name -> spillway.v1.Order
-	6, // 2: spillway.v1.SendOrderCancelledRequest.order:type_name -> spillway.v1.Order
-	7, // 3: spillway.v1.SendOrderCancelledRequest.refund:type_name -> spillway.v1.Money
-	0, // 4: spillway.v1.EmailService.SendOrderConfirmation:input_type -> spillway.v1.SendOrderConfirmationRequest
-	2, // 5: spillway.v1.EmailService.SendOrderShipped:input_type -> spillway.v1.SendOrderShippedRequest
-	4, // 6: spillway.v1.EmailService.SendOrderCancelled:input_type -> spillway.v1.SendOrderCancelledRequest
-	1, // 7: spillway.v1.EmailService.SendOrderConfirmation:output_type -> spillway.v1.SendOrderConfirmationResponse
-	3, // 8: spillway.v1.EmailService.SendOrderShipped:output_type -> spillway.v1.SendOrderShippedResponse
-	5, // 9: spillway.v1.EmailService.SendOrderCancelled:output_type -> spillway.v1.SendOrderCancelledResponse
-	7, // [7:10] is the sub-list for method output_type
-	4, // [4:7] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	8,  // 0: spillway.v1.SendOrderConfirmationRequest.order:type_name -> spillway.v1.Order
+	8,  // 1: spillway.v1.SendOrderShippedRequest.order:type_name -> spillway.v1.Order
+	8,  // 2: spillway.v1.SendOrderCancelledRequest.order:type_name -> spillway.v1.Order
+	9,  // 3: spillway.v1.SendOrderCancelledRequest.refund:type_name -> spillway.v1.Money
+	8,  // 4: spillway.v1.SendOrderRefundedRequest.order:type_name -> spillway.v1.Order
+	9,  // 5: spillway.v1.SendOrderRefundedRequest.refund:type_name -> spillway.v1.Money
+	0,  // 6: spillway.v1.EmailService.SendOrderConfirmation:input_type -> spillway.v1.SendOrderConfirmationRequest
+	2,  // 7: spillway.v1.EmailService.SendOrderShipped:input_type -> spillway.v1.SendOrderShippedRequest
+	4,  // 8: spillway.v1.EmailService.SendOrderCancelled:input_type -> spillway.v1.SendOrderCancelledRequest
+	6,  // 9: spillway.v1.EmailService.SendOrderRefunded:input_type -> spillway.v1.SendOrderRefundedRequest
+	1,  // 10: spillway.v1.EmailService.SendOrderConfirmation:output_type -> spillway.v1.SendOrderConfirmationResponse
+	3,  // 11: spillway.v1.EmailService.SendOrderShipped:output_type -> spillway.v1.SendOrderShippedResponse
+	5,  // 12: spillway.v1.EmailService.SendOrderCancelled:output_type -> spillway.v1.SendOrderCancelledResponse
+	7,  // 13: spillway.v1.EmailService.SendOrderRefunded:output_type -> spillway.v1.SendOrderRefundedResponse
+	10, // [10:14] is the sub-list for method output_type
+	6,  // [6:10] is the sub-list for method input_type
+	6,  // [6:6] is the sub-list for extension type_name
+	6,  // [6:6] is the sub-list for extension extendee
+	0,  // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_spillway_v1_email_proto_init() }
@@ -356,7 +469,7 @@ func file_spillway_v1_email_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_spillway_v1_email_proto_rawDesc), len(file_spillway_v1_email_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   6,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

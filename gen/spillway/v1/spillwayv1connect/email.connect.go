@@ -42,6 +42,9 @@ const (
 	// EmailServiceSendOrderCancelledProcedure is the fully-qualified name of the EmailService's
 	// SendOrderCancelled RPC.
 	EmailServiceSendOrderCancelledProcedure = "/spillway.v1.EmailService/SendOrderCancelled"
+	// EmailServiceSendOrderRefundedProcedure is the fully-qualified name of the EmailService's
+	// SendOrderRefunded RPC.
+	EmailServiceSendOrderRefundedProcedure = "/spillway.v1.EmailService/SendOrderRefunded"
 )
 
 // EmailServiceClient is a client for the spillway.v1.EmailService service.
@@ -54,6 +57,9 @@ type EmailServiceClient interface {
 	// SendOrderCancelled tells the customer that the order was cancelled, and what was refunded, once as far as
 	// mail allows.
 	SendOrderCancelled(context.Context, *v1.SendOrderCancelledRequest) (*v1.SendOrderCancelledResponse, error)
+	// SendOrderRefunded tells the customer that an operator refunded a part or all of the order, once a refund as
+	// far as mail allows.
+	SendOrderRefunded(context.Context, *v1.SendOrderRefundedRequest) (*v1.SendOrderRefundedResponse, error)
 }
 
 // NewEmailServiceClient constructs a client for the spillway.v1.EmailService service. By default,
@@ -88,6 +94,13 @@ func NewEmailServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithIdempotency(connect.IdempotencyIdempotent),
 			connect.WithClientOptions(opts...),
 		),
+		sendOrderRefunded: connect.NewClient[v1.SendOrderRefundedRequest, v1.SendOrderRefundedResponse](
+			httpClient,
+			baseURL+EmailServiceSendOrderRefundedProcedure,
+			connect.WithSchema(emailServiceMethods.ByName("SendOrderRefunded")),
+			connect.WithIdempotency(connect.IdempotencyIdempotent),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -96,6 +109,7 @@ type emailServiceClient struct {
 	sendOrderConfirmation *connect.Client[v1.SendOrderConfirmationRequest, v1.SendOrderConfirmationResponse]
 	sendOrderShipped      *connect.Client[v1.SendOrderShippedRequest, v1.SendOrderShippedResponse]
 	sendOrderCancelled    *connect.Client[v1.SendOrderCancelledRequest, v1.SendOrderCancelledResponse]
+	sendOrderRefunded     *connect.Client[v1.SendOrderRefundedRequest, v1.SendOrderRefundedResponse]
 }
 
 // SendOrderConfirmation calls spillway.v1.EmailService.SendOrderConfirmation.
@@ -125,6 +139,15 @@ func (c *emailServiceClient) SendOrderCancelled(ctx context.Context, req *v1.Sen
 	return nil, err
 }
 
+// SendOrderRefunded calls spillway.v1.EmailService.SendOrderRefunded.
+func (c *emailServiceClient) SendOrderRefunded(ctx context.Context, req *v1.SendOrderRefundedRequest) (*v1.SendOrderRefundedResponse, error) {
+	response, err := c.sendOrderRefunded.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // EmailServiceHandler is an implementation of the spillway.v1.EmailService service.
 type EmailServiceHandler interface {
 	// SendOrderConfirmation mails the order to its customer, once per order as far as mail allows: a crash
@@ -135,6 +158,9 @@ type EmailServiceHandler interface {
 	// SendOrderCancelled tells the customer that the order was cancelled, and what was refunded, once as far as
 	// mail allows.
 	SendOrderCancelled(context.Context, *v1.SendOrderCancelledRequest) (*v1.SendOrderCancelledResponse, error)
+	// SendOrderRefunded tells the customer that an operator refunded a part or all of the order, once a refund as
+	// far as mail allows.
+	SendOrderRefunded(context.Context, *v1.SendOrderRefundedRequest) (*v1.SendOrderRefundedResponse, error)
 }
 
 // NewEmailServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -165,6 +191,13 @@ func NewEmailServiceHandler(svc EmailServiceHandler, opts ...connect.HandlerOpti
 		connect.WithIdempotency(connect.IdempotencyIdempotent),
 		connect.WithHandlerOptions(opts...),
 	)
+	emailServiceSendOrderRefundedHandler := connect.NewUnaryHandlerSimple(
+		EmailServiceSendOrderRefundedProcedure,
+		svc.SendOrderRefunded,
+		connect.WithSchema(emailServiceMethods.ByName("SendOrderRefunded")),
+		connect.WithIdempotency(connect.IdempotencyIdempotent),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/spillway.v1.EmailService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case EmailServiceSendOrderConfirmationProcedure:
@@ -173,6 +206,8 @@ func NewEmailServiceHandler(svc EmailServiceHandler, opts ...connect.HandlerOpti
 			emailServiceSendOrderShippedHandler.ServeHTTP(w, r)
 		case EmailServiceSendOrderCancelledProcedure:
 			emailServiceSendOrderCancelledHandler.ServeHTTP(w, r)
+		case EmailServiceSendOrderRefundedProcedure:
+			emailServiceSendOrderRefundedHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -192,4 +227,8 @@ func (UnimplementedEmailServiceHandler) SendOrderShipped(context.Context, *v1.Se
 
 func (UnimplementedEmailServiceHandler) SendOrderCancelled(context.Context, *v1.SendOrderCancelledRequest) (*v1.SendOrderCancelledResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("spillway.v1.EmailService.SendOrderCancelled is not implemented"))
+}
+
+func (UnimplementedEmailServiceHandler) SendOrderRefunded(context.Context, *v1.SendOrderRefundedRequest) (*v1.SendOrderRefundedResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("spillway.v1.EmailService.SendOrderRefunded is not implemented"))
 }

@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file spillway/v1/email.proto.
  */
 export const file_spillway_v1_email: GenFile = /*@__PURE__*/
-  fileDesc("ChdzcGlsbHdheS92MS9lbWFpbC5wcm90bxILc3BpbGx3YXkudjEiSQocU2VuZE9yZGVyQ29uZmlybWF0aW9uUmVxdWVzdBIpCgVvcmRlchgBIAEoCzISLnNwaWxsd2F5LnYxLk9yZGVyQga6SAPIAQEiHwodU2VuZE9yZGVyQ29uZmlybWF0aW9uUmVzcG9uc2UiRAoXU2VuZE9yZGVyU2hpcHBlZFJlcXVlc3QSKQoFb3JkZXIYASABKAsyEi5zcGlsbHdheS52MS5PcmRlckIGukgDyAEBIhoKGFNlbmRPcmRlclNoaXBwZWRSZXNwb25zZSJqChlTZW5kT3JkZXJDYW5jZWxsZWRSZXF1ZXN0EikKBW9yZGVyGAEgASgLMhIuc3BpbGx3YXkudjEuT3JkZXJCBrpIA8gBARIiCgZyZWZ1bmQYAiABKAsyEi5zcGlsbHdheS52MS5Nb25leSIcChpTZW5kT3JkZXJDYW5jZWxsZWRSZXNwb25zZTLVAgoMRW1haWxTZXJ2aWNlEnMKFVNlbmRPcmRlckNvbmZpcm1hdGlvbhIpLnNwaWxsd2F5LnYxLlNlbmRPcmRlckNvbmZpcm1hdGlvblJlcXVlc3QaKi5zcGlsbHdheS52MS5TZW5kT3JkZXJDb25maXJtYXRpb25SZXNwb25zZSIDkAICEmQKEFNlbmRPcmRlclNoaXBwZWQSJC5zcGlsbHdheS52MS5TZW5kT3JkZXJTaGlwcGVkUmVxdWVzdBolLnNwaWxsd2F5LnYxLlNlbmRPcmRlclNoaXBwZWRSZXNwb25zZSIDkAICEmoKElNlbmRPcmRlckNhbmNlbGxlZBImLnNwaWxsd2F5LnYxLlNlbmRPcmRlckNhbmNlbGxlZFJlcXVlc3QaJy5zcGlsbHdheS52MS5TZW5kT3JkZXJDYW5jZWxsZWRSZXNwb25zZSIDkAICQqMBCg9jb20uc3BpbGx3YXkudjFCCkVtYWlsUHJvdG9QAVo3Z2l0aHViLmNvbS9zcGlsbHdheS9zcGlsbHdheS9nZW4vc3BpbGx3YXkvdjE7c3BpbGx3YXl2MaICA1NYWKoCC1NwaWxsd2F5LlYxygILU3BpbGx3YXlcVjHiAhdTcGlsbHdheVxWMVxHUEJNZXRhZGF0YeoCDFNwaWxsd2F5OjpWMWIGcHJvdG8z", [file_buf_validate_validate, file_spillway_v1_money, file_spillway_v1_order]);
+  fileDesc("ChdzcGlsbHdheS92MS9lbWFpbC5wcm90bxILc3BpbGx3YXkudjEiSQocU2VuZE9yZGVyQ29uZmlybWF0aW9uUmVxdWVzdBIpCgVvcmRlchgBIAEoCzISLnNwaWxsd2F5LnYxLk9yZGVyQga6SAPIAQEiHwodU2VuZE9yZGVyQ29uZmlybWF0aW9uUmVzcG9uc2UiRAoXU2VuZE9yZGVyU2hpcHBlZFJlcXVlc3QSKQoFb3JkZXIYASABKAsyEi5zcGlsbHdheS52MS5PcmRlckIGukgDyAEBIhoKGFNlbmRPcmRlclNoaXBwZWRSZXNwb25zZSJqChlTZW5kT3JkZXJDYW5jZWxsZWRSZXF1ZXN0EikKBW9yZGVyGAEgASgLMhIuc3BpbGx3YXkudjEuT3JkZXJCBrpIA8gBARIiCgZyZWZ1bmQYAiABKAsyEi5zcGlsbHdheS52MS5Nb25leSIcChpTZW5kT3JkZXJDYW5jZWxsZWRSZXNwb25zZSKPAQoYU2VuZE9yZGVyUmVmdW5kZWRSZXF1ZXN0EikKBW9yZGVyGAEgASgLMhIuc3BpbGx3YXkudjEuT3JkZXJCBrpIA8gBARIqCgZyZWZ1bmQYAiABKAsyEi5zcGlsbHdheS52MS5Nb25leUIGukgDyAEBEhwKCXJlZnVuZF9pZBgDIAEoCUIJukgGcgQQARhAIhsKGVNlbmRPcmRlclJlZnVuZGVkUmVzcG9uc2UyvgMKDEVtYWlsU2VydmljZRJzChVTZW5kT3JkZXJDb25maXJtYXRpb24SKS5zcGlsbHdheS52MS5TZW5kT3JkZXJDb25maXJtYXRpb25SZXF1ZXN0Giouc3BpbGx3YXkudjEuU2VuZE9yZGVyQ29uZmlybWF0aW9uUmVzcG9uc2UiA5ACAhJkChBTZW5kT3JkZXJTaGlwcGVkEiQuc3BpbGx3YXkudjEuU2VuZE9yZGVyU2hpcHBlZFJlcXVlc3QaJS5zcGlsbHdheS52MS5TZW5kT3JkZXJTaGlwcGVkUmVzcG9uc2UiA5ACAhJqChJTZW5kT3JkZXJDYW5jZWxsZWQSJi5zcGlsbHdheS52MS5TZW5kT3JkZXJDYW5jZWxsZWRSZXF1ZXN0Gicuc3BpbGx3YXkudjEuU2VuZE9yZGVyQ2FuY2VsbGVkUmVzcG9uc2UiA5ACAhJnChFTZW5kT3JkZXJSZWZ1bmRlZBIlLnNwaWxsd2F5LnYxLlNlbmRPcmRlclJlZnVuZGVkUmVxdWVzdBomLnNwaWxsd2F5LnYxLlNlbmRPcmRlclJlZnVuZGVkUmVzcG9uc2UiA5ACAkKjAQoPY29tLnNwaWxsd2F5LnYxQgpFbWFpbFByb3RvUAFaN2dpdGh1Yi5jb20vc3BpbGx3YXkvc3BpbGx3YXkvZ2VuL3NwaWxsd2F5L3YxO3NwaWxsd2F5djGiAgNTWFiqAgtTcGlsbHdheS5WMcoCC1NwaWxsd2F5XFYx4gIXU3BpbGx3YXlcVjFcR1BCTWV0YWRhdGHqAgxTcGlsbHdheTo6VjFiBnByb3RvMw", [file_buf_validate_validate, file_spillway_v1_money, file_spillway_v1_order]);
 
 /**
  * SendOrderConfirmationRequest carries the order to be confirmed.
@@ -133,6 +133,56 @@ export const SendOrderCancelledResponseSchema: GenMessage<SendOrderCancelledResp
   messageDesc(file_spillway_v1_email, 5);
 
 /**
+ * SendOrderRefundedRequest carries the order and what was refunded.
+ *
+ * @generated from message spillway.v1.SendOrderRefundedRequest
+ */
+export type SendOrderRefundedRequest = Message<"spillway.v1.SendOrderRefundedRequest"> & {
+  /**
+   * The order; its email says where the mail goes.
+   *
+   * @generated from field: spillway.v1.Order order = 1;
+   */
+  order?: Order | undefined;
+
+  /**
+   * What was refunded: more than 0.
+   *
+   * @generated from field: spillway.v1.Money refund = 2;
+   */
+  refund?: Money | undefined;
+
+  /**
+   * The id of the refund. Each refund has one mail.
+   *
+   * @generated from field: string refund_id = 3;
+   */
+  refundId: string;
+};
+
+/**
+ * Describes the message spillway.v1.SendOrderRefundedRequest.
+ * Use `create(SendOrderRefundedRequestSchema)` to create a new message.
+ */
+export const SendOrderRefundedRequestSchema: GenMessage<SendOrderRefundedRequest> = /*@__PURE__*/
+  messageDesc(file_spillway_v1_email, 6);
+
+/**
+ * SendOrderRefundedResponse is empty.
+ *
+ * @generated from message spillway.v1.SendOrderRefundedResponse
+ */
+export type SendOrderRefundedResponse = Message<"spillway.v1.SendOrderRefundedResponse"> & {
+};
+
+/**
+ * Describes the message spillway.v1.SendOrderRefundedResponse.
+ * Use `create(SendOrderRefundedResponseSchema)` to create a new message.
+ */
+export const SendOrderRefundedResponseSchema: GenMessage<SendOrderRefundedResponse> = /*@__PURE__*/
+  messageDesc(file_spillway_v1_email, 7);
+
+/**
  * EmailService writes to customers. It is internal: the workers call it, and the public port does not serve it.
  *
  * @generated from service spillway.v1.EmailService
@@ -169,6 +219,17 @@ export const EmailService: GenService<{
     methodKind: "unary";
     input: typeof SendOrderCancelledRequestSchema;
     output: typeof SendOrderCancelledResponseSchema;
+  },
+  /**
+   * SendOrderRefunded tells the customer that an operator refunded a part or all of the order, once a refund as
+   * far as mail allows.
+   *
+   * @generated from rpc spillway.v1.EmailService.SendOrderRefunded
+   */
+  sendOrderRefunded: {
+    methodKind: "unary";
+    input: typeof SendOrderRefundedRequestSchema;
+    output: typeof SendOrderRefundedResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_spillway_v1_email, 0);
