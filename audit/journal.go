@@ -33,7 +33,7 @@ func readLog(ctx context.Context, v *store.AuditView) (journalLog, error) {
 	return l, v.Applied(ctx, l.take)
 }
 
-// take reads one range, which must begin after the end of the range before it: otherwise an entry was applied repeatedReturns.
+// take reads one range, which must begin after the end of the range before it: otherwise an entry was applied twice.
 func (l *journalLog) take(r store.AppliedRange) {
 	l.ranges++
 	key := epochKey{r.Partition, r.Epoch}

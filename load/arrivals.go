@@ -7,14 +7,15 @@ import (
 	"time"
 )
 
-// arrivals is a schedule: when each order is meant to be sent, as an offset from the start. It knows nothing of answers.
+// arrivals is a schedule: the planned time of each order, as an offset from the start. It does not depend on responses.
 type arrivals struct {
 	rate   float64
-	random *rand.Rand // nil: at the same distance
+	random *rand.Rand // nil means equal gaps
 	n      int
 	at     float64 // seconds
 }
 
+// newArrivals returns the schedule for the rate in arrivals per second; random is used for Poisson only.
 func newArrivals(kind string, rate float64, random *rand.Rand) *arrivals {
 	a := &arrivals{rate: rate}
 	if kind == Poisson {
@@ -23,10 +24,10 @@ func newArrivals(kind string, rate float64, random *rand.Rand) *arrivals {
 	return a
 }
 
-// next is the offset of the next arrival. The gaps of a Poisson process are exponential.
+// next returns the offset of the next arrival. The gaps of a Poisson process are exponential.
 func (a *arrivals) next() time.Duration {
 	if a.random == nil {
-		a.at = float64(a.n) / a.rate // Not a sum, whose rounding would drift.
+		a.at = float64(a.n) / a.rate // Not a sum: its rounding would drift.
 		a.n++
 	} else {
 		a.at += a.random.ExpFloat64() / a.rate
@@ -34,12 +35,12 @@ func (a *arrivals) next() time.Duration {
 	return time.Duration(math.Round(a.at * float64(time.Second)))
 }
 
-// sleeper waits for moments, one after the other.
+// sleeper waits for a series of times.
 type sleeper struct{ timer *time.Timer }
 
 func newSleeper() sleeper { return sleeper{timer: time.NewTimer(0)} }
 
-// until returns at the moment, at once if it has passed, and says whether ctx still lives.
+// until waits for the time, if it is not in the past, and reports whether ctx is still alive.
 func (s sleeper) until(ctx context.Context, moment time.Time) bool {
 	wait := time.Until(moment)
 	if wait <= 0 {
@@ -54,7 +55,7 @@ func (s sleeper) until(ctx context.Context, moment time.Time) bool {
 	}
 }
 
-// pause waits for d.
+// pause waits for d, and reports whether ctx is still alive.
 func pause(ctx context.Context, d time.Duration) bool {
 	s := newSleeper()
 	defer s.timer.Stop()

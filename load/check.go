@@ -12,27 +12,27 @@ import (
 
 // The rules of the client's own record.
 const (
-	// ruleThere: an order that the client was told of is still there.
-	ruleThere = "answered_order_is_there"
-	// ruleState: it is in the state that was told, or in a later one.
-	ruleState = "state_follows_the_answer"
-	// ruleOneKey: one key is one order.
+	// ruleExists: an order that was acknowledged to the client still exists.
+	ruleExists = "acknowledged_order_exists"
+	// ruleState: its state is the acknowledged one or a later one.
+	ruleState = "state_never_goes_back"
+	// ruleOneKey: one idempotency key is one order.
 	ruleOneKey = "one_key_one_order"
-	// ruleTold: there are no more orders than calls that may have made one.
-	ruleTold = "no_order_from_nowhere"
-	// ruleStock: no more units are sold than there were (only of a SKU that this load created).
+	// ruleExpected: there are no more orders than calls that may have made one.
+	ruleExpected = "no_unexpected_order"
+	// ruleStock: no more units are sold than were in stock (only for a SKU that this load created).
 	ruleStock = "no_oversell"
 )
 
 const (
-	// violationsMax bounds what is listed; what is beyond it is counted.
-	violationsMax = 100
-	// replaysMax bounds the accepted orders that are sent a second time with the same key: all up to it, spread evenly
-	// beyond. Each is an order request to a shop that is busy shipping.
-	replaysMax = 200
+	// maxViolations is the maximum number of listed violations; all are counted.
+	maxViolations = 100
+	// maxReplays is the maximum number of accepted orders that are sent a second time with the same key; of more orders
+	// an even sample is replayed. Each replay is a request to a shop that is still shipping.
+	maxReplays = 200
 )
 
-// check settles the orders and holds them against the record; then the shop's own audit is asked for.
+// check waits until the orders have settled, compares them with the record, and then runs the shop's own audit.
 func (r *run) check(ctx context.Context, res *Result, progress *Progress) {
 	b := r.settle(ctx, progress)
 	r.shipped(res)
@@ -40,17 +40,17 @@ func (r *run) check(ctx context.Context, res *Result, progress *Progress) {
 		res.notChecked("interrupted while the orders settled")
 		return
 	}
-	progress.say("sending up to %d orders again with the same key", replaysMax)
+	progress.report("sending up to %d orders again with the same key", maxReplays)
 	replayed, found, err := r.replay(ctx)
-	violations := slices.Concat(r.record.twice, found, r.compare(b), r.oversold(b))
-	res.Record = RecordCheck{Status: StatusOK, Orders: int64(len(r.record.orders)), Replayed: replayed, Broken: int64(len(violations))}
-	for _, orders := range b.strangers {
-		res.Record.Untold += int64(len(orders))
+	violations := slices.Concat(r.record.duplicates, found, r.compare(b), r.oversold(b))
+	res.Record = RecordCheck{Status: StatusOK, Orders: int64(len(r.record.orders)), Replayed: replayed, Violated: int64(len(violations))}
+	for _, orders := range b.unexpected {
+		res.Record.Unacknowledged += int64(len(orders))
 	}
 	res.Record.States = r.record.states()
 	switch {
 	case len(violations) > 0:
-		res.Record.Status, res.Record.Violations = StatusBroken, violations[:min(len(violations), violationsMax)]
+		res.Record.Status, res.Record.Violations = StatusViolated, violations[:min(len(violations), maxViolations)]
 	case len(b.unread) > 0:
 		res.Record.Status, res.Record.Note = StatusNotRun, fmt.Sprintf("the orders of %d buyers could not be read: %v", len(b.unread), anyOf(b.unread))
 	case err != nil:
@@ -59,6 +59,7 @@ func (r *run) check(ctx context.Context, res *Result, progress *Progress) {
 	res.Audit = r.audit(ctx, progress)
 }
 
+// anyOf returns one of the errors, or nil.
 func anyOf(errs map[int32]error) error {
 	for _, err := range errs {
 		return err
@@ -66,23 +67,23 @@ func anyOf(errs map[int32]error) error {
 	return nil
 }
 
-// compare holds each order against what the client was told.
-func (r *run) compare(b *books) []Violation {
+// compare compares each order with what was acknowledged to the client.
+func (r *run) compare(b *shopOrders) []Violation {
 	var out []Violation
 	for id, e := range r.record.orders {
 		if b.unread[e.buyer] != nil {
 			continue
 		}
-		if v, broken := e.broken(); broken {
+		if v, violated := e.violation(); violated {
 			v.OrderID = id
 			out = append(out, v)
 		}
 	}
-	for who, orders := range b.strangers {
+	for who, orders := range b.unexpected {
 		if more := len(orders) - r.record.unknown[who]; more > 0 {
 			for id := range orders {
-				out = append(out, Violation{Rule: ruleTold, OrderID: id, Detail: fmt.Sprintf(
-					"its buyer has %d orders that no answer named, but only %d calls without a definite answer", len(orders), r.record.unknown[who])})
+				out = append(out, Violation{Rule: ruleExpected, OrderID: id, Detail: fmt.Sprintf(
+					"its buyer has %d orders that no response named, but only %d calls without a definite response", len(orders), r.record.unknown[who])})
 			}
 		}
 	}
@@ -92,8 +93,8 @@ func (r *run) compare(b *books) []Violation {
 	return out
 }
 
-// broken says what is wrong with the order, if anything.
-func (e *entry) broken() (Violation, bool) {
+// violation returns the violated rule of the order, if any.
+func (e *entry) violation() (Violation, bool) {
 	const (
 		none      = spillwayv1.OrderState_ORDER_STATE_UNSPECIFIED
 		pending   = spillwayv1.OrderState_ORDER_STATE_PENDING
@@ -101,9 +102,9 @@ func (e *entry) broken() (Violation, bool) {
 	)
 	switch {
 	case e.outcome == Declined && (e.state == none || e.state == cancelled):
-		return Violation{}, false // Nothing obliges the shop to keep it.
+		return Violation{}, false // The shop need not keep it.
 	case e.state == none:
-		return Violation{Rule: ruleThere, Detail: "it was answered as " + e.outcome.String() + " and is gone"}, true
+		return Violation{Rule: ruleExists, Detail: "it was answered as " + e.outcome.String() + " and is gone"}, true
 	case e.outcome == Declined,
 		e.outcome == Accepted && (e.state == pending || e.state == cancelled):
 		return Violation{Rule: ruleState, Detail: "it was answered as " + e.outcome.String() + " and is now " + e.state.String()}, true
@@ -111,8 +112,8 @@ func (e *entry) broken() (Violation, bool) {
 	return Violation{}, false
 }
 
-// oversold counts the units of a SKU that nobody else can have bought.
-func (r *run) oversold(b *books) []Violation {
+// oversold counts the units of a SKU that only this load can have bought.
+func (r *run) oversold(b *shopOrders) []Violation {
 	if r.cfg.Stock == 0 {
 		return nil
 	}
@@ -122,7 +123,7 @@ func (r *run) oversold(b *books) []Violation {
 			sold += int64(e.visit.quantity)
 		}
 	}
-	for _, orders := range b.strangers {
+	for _, orders := range b.unexpected {
 		for _, o := range orders {
 			for _, l := range o.GetLines() {
 				if o.GetState() != spillwayv1.OrderState_ORDER_STATE_CANCELLED {
@@ -137,7 +138,7 @@ func (r *run) oversold(b *books) []Violation {
 	return []Violation{{Rule: ruleStock, Detail: fmt.Sprintf("%s had %d units, and %d are sold", r.cfg.SKU, r.cfg.Stock, sold)}}
 }
 
-// replay sends accepted orders again: each must be answered with the same order.
+// replay sends accepted orders again: each response must be the same order.
 func (r *run) replay(ctx context.Context) (replayed int64, found []Violation, err error) {
 	ids := make([]string, 0, len(r.record.orders))
 	for id, e := range r.record.orders {
@@ -146,14 +147,14 @@ func (r *run) replay(ctx context.Context) (replayed int64, found []Violation, er
 		}
 	}
 	slices.Sort(ids)
-	n := min(len(ids), replaysMax)
+	n := min(len(ids), maxReplays)
 	var mu sync.Mutex
-	again := caller{retries: r.cfg.Retries, stats: newStats(r.cfg.Duration)} // What it measures is of no interest.
+	again := caller{retries: r.cfg.Retries, stats: newStats(r.cfg.Duration)} // Its measurements are not used.
 	err = parallel(ctx, n, func(ctx context.Context, i int) error {
 		id := ids[i*len(ids)/n]
 		e := r.record.orders[id]
 		req := r.request(e.visit)
-		a := again.attempts(ctx, stepPlace, func(ctx context.Context) (answer, error) {
+		a := again.attempts(ctx, stepPlace, func(ctx context.Context) (response, error) {
 			o, err := r.shop.Place(ctx, r.buyers.all[e.buyer].token, req)
 			return classify(o, err), err
 		})

@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-func TestEveryMistakeIsReportedAtOnce(t *testing.T) {
+func TestConfig_Validate_AllErrors(t *testing.T) {
+	t.Parallel()
 	c := Config{
 		URL: "ftp://x", Rate: math.NaN(), Duration: -1, Arrivals: "waves", Scenario: "riot", SKU: "a b", Stock: -1, Buyers: -1,
 		Retries: 101, Card: "1", SettleWait: -1,
@@ -30,7 +31,8 @@ func TestEveryMistakeIsReportedAtOnce(t *testing.T) {
 	}
 }
 
-func TestWhatScenariosNeed(t *testing.T) {
+func TestConfig_Validate_Scenarios(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name   string
 		change func(*Config)
@@ -57,7 +59,8 @@ func TestWhatScenariosNeed(t *testing.T) {
 	}
 }
 
-func TestArrivals(t *testing.T) {
+func TestArrivals_Rates(t *testing.T) {
+	t.Parallel()
 	const rate, n = 1000, 100_000
 	constant := newArrivals(Constant, rate, nil)
 	for i := range n {
@@ -86,7 +89,8 @@ func TestArrivals(t *testing.T) {
 	}
 }
 
-func TestTheSameSeedDrawsTheSame(t *testing.T) {
+func TestScenario_SameSeed(t *testing.T) {
+	t.Parallel()
 	draw := func(seed uint64) (out []visit) {
 		r := run{cfg: Config{Seed: seed}}
 		s := scenario{kind: Mixed, skus: []string{"A", "B", "C"}, random: r.random(1)}

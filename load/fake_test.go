@@ -17,11 +17,11 @@ import (
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
 )
 
-// fakeShop sells out of memory, and ships at once.
+// fakeShop keeps its orders in memory and ships them immediately.
 type fakeShop struct {
-	// before is called first in each Place; its error is the answer.
+	// before is called first in each Place; its error is returned.
 	before func(ctx context.Context, token string, n int) error
-	// change may spoil an order as it is read after the load; nil takes it away.
+	// change may corrupt an order that is read after the load; nil deletes it.
 	change func(o *spillwayv1.Order) *spillwayv1.Order
 	audits func(n int) (*spillwayv1.RunAuditResponse, error)
 
@@ -125,7 +125,7 @@ func (f *fakeShop) Audit(context.Context, string, bool) (*spillwayv1.RunAuditRes
 	return f.audits(f.audited)
 }
 
-// wire is an error as it comes from a shop.
+// wire returns an error as a client receives it.
 func wire(code connect.Code, details ...proto.Message) error {
 	ce := connect.NewWireError(code, errors.New(code.String()))
 	for _, m := range details {
@@ -138,12 +138,12 @@ func wire(code connect.Code, details ...proto.Message) error {
 	return ce
 }
 
-// busy is a shop that sheds, and wants to be asked again after d.
-func busy(d time.Duration) error {
+// overloaded returns the error of a shop that sheds the call, with a retry hint of d.
+func overloaded(d time.Duration) error {
 	return wire(connect.CodeResourceExhausted, &errdetails.RetryInfo{RetryDelay: durationpb.New(d)})
 }
 
-// someConfig is 100 a second for 3 s, of 5 buyers.
+// someConfig is 100 arrivals per second for 3 s, of 5 buyers.
 func someConfig() Config {
 	return Config{
 		URL: "http://127.0.0.1:1", Rate: 100, Duration: 3 * time.Second, Arrivals: Constant, Scenario: FlashSale, SKU: "HOT", Buyers: 5,

@@ -16,7 +16,7 @@ var reportText string
 
 var reportTemplate = template.Must(template.New("report").Parse(reportText))
 
-// page is what the template shows.
+// page is the data of the template.
 type page struct {
 	*Result
 	Tone    string // of the verdict: good, partly or bad
@@ -50,7 +50,7 @@ type check struct {
 	Rules  []AuditRule
 }
 
-// HTML writes the report: one page that needs nothing else, no network and no script.
+// HTML writes the report as one page without external resources or scripts.
 func (r *Result) HTML(w io.Writer) error {
 	p := page{
 		Result: r, Tone: r.tone(), Summary: r.summary(), When: r.Started.Format(time.RFC1123), Remarks: clean(r.remarks()),
@@ -62,7 +62,7 @@ func (r *Result) HTML(w io.Writer) error {
 		r.ratePlot(), r.latencyPlot(),
 		r.curvePlot("Percentiles", "From the intended moment, by outcome; both axes logarithmic.", func(n string) bool { return !followed(n) }),
 		r.curvePlot("How long accepted orders take afterwards",
-			"To durable: from the answer until the order is in its buyer's list. To shipped: from its creation to SHIPPED, by the shop's clock.", followed),
+			"To durable: from the response until the order is in its buyer's list. To shipped: from its creation to SHIPPED, by the shop's clock.", followed),
 	}
 	p.Checks = []check{
 		{Title: "The client's own record", Status: r.Record.Status, Lines: clean(r.Record.lines())},
@@ -72,10 +72,10 @@ func (r *Result) HTML(w io.Writer) error {
 	return reportTemplate.Execute(w, p)
 }
 
-// tone is good only when everything was checked.
+// tone is good only if everything was checked.
 func (r *Result) tone() string {
 	switch {
-	case r.Verdict() == StatusBroken:
+	case r.Verdict() == StatusViolated:
 		return "bad"
 	case r.Verdict() == StatusOK && r.Audit.Status == StatusOK:
 		return "good"
@@ -83,7 +83,7 @@ func (r *Result) tone() string {
 	return "partly"
 }
 
-// clean leaves out empty lines.
+// clean removes empty lines.
 func clean(lines []string) []string {
 	var out []string
 	for _, l := range lines {
@@ -114,12 +114,12 @@ func (p *page) rows() {
 	slices.SortStableFunc(p.Rows, func(a, b reportRow) int { return followRank(a.Name) - followRank(b.Name) })
 }
 
-// followRank puts the two follow-ups at the end, in the order in which they happen.
+// followRank sorts the two follow-ups to the end, in the order of their events.
 func followRank(name string) int {
 	return slices.Index([]string{curveDurable, curveShipped}, name)
 }
 
-// grouped writes 1234567 as 1 234 567, with narrow spaces.
+// grouped formats 1234567 as 1 234 567, with narrow spaces.
 func grouped(n int64) string {
 	digits := []rune(strconv.FormatInt(n, 10))
 	var out []rune

@@ -11,59 +11,59 @@ import (
 	"github.com/spillway/spillway/order"
 )
 
-// Outcome is what became of an arrival.
+// Outcome is the result of an arrival.
 type Outcome uint8
 
 const (
 	// Accepted is an order that is PAID.
 	Accepted Outcome = iota
-	// Pending is an order whose payment is not known yet.
+	// Pending is an order without a known outcome of its payment.
 	Pending
-	// SoldOut is a definite no: too few units are left.
+	// SoldOut means that too few units are left. It is final.
 	SoldOut
-	// Declined is an order that ended CANCELLED because of its card.
+	// Declined is an order that is CANCELLED because its card was declined.
 	Declined
-	// Shed is a refusal under load (resource_exhausted), or by a limit of the customer: nothing was done.
+	// Shed is a rejection under load (resource_exhausted), or by a limit of the customer: nothing was done.
 	Shed
-	// Unavailable is a part of the shop that is away, said by the shop.
+	// Unavailable is the shop's own error that a dependency is unavailable.
 	Unavailable
-	// Failed is everything else, such as no answer at all.
+	// Failed is any other result, such as no response.
 	Failed
 	// Browsed is a visit that bought nothing.
 	Browsed
-	// NotSent is an arrival that found --max-in-flight others under way. It is counted, because an order that waits in the
-	// client is an order that the shop was never seen to keep waiting.
+	// NotSent is an arrival at a time when --max-in-flight others were in progress. It is counted and dropped: an order
+	// that waited in the client would hide the shop's latency.
 	NotSent
 	outcomes
 )
 
 var outcomeNames = [outcomes]string{"accepted", "pending", "sold_out", "declined", "shed", "unavailable", "failed", "browsed", "not_sent"}
 
-// String is the outcome's name in tables and JSON.
+// String returns the outcome's name in tables and JSON.
 func (o Outcome) String() string { return outcomeNames[o] }
 
-// answer is what one call says.
-type answer struct {
+// response is the result of one call.
+type response struct {
 	outcome Outcome
-	// code is Connect's, or codeNoAnswer; empty for an order.
+	// code is the Connect code, or codeNoResponse; empty for an order.
 	code string
-	// orderID names the order, also the cancelled one of a declined card.
+	// orderID is the id of the order, also of a cancelled one with a declined card.
 	orderID string
-	// again says that the same may succeed later.
+	// again means that the same call may succeed later.
 	again bool
-	// unknown says that the call may have had an effect that it does not tell.
+	// unknown means that the call may have had an effect that is not in the response.
 	unknown bool
 }
 
-// codeNoAnswer is for calls that were never answered.
-const codeNoAnswer = "no_answer"
+// codeNoResponse is the code of calls without a response.
+const codeNoResponse = "no_response"
 
-// classify says what an answer to PlaceOrder means.
-func classify(o *spillwayv1.Order, err error) answer {
+// classify returns the outcome of a response to PlaceOrder.
+func classify(o *spillwayv1.Order, err error) response {
 	if err != nil {
 		return classifyError(err)
 	}
-	a := answer{orderID: o.GetId()}
+	a := response{orderID: o.GetId()}
 	switch o.GetState() {
 	case spillwayv1.OrderState_ORDER_STATE_PAID, spillwayv1.OrderState_ORDER_STATE_SHIPPED, spillwayv1.OrderState_ORDER_STATE_SHIP_FAILED:
 		a.outcome = Accepted
@@ -80,13 +80,13 @@ func classify(o *spillwayv1.Order, err error) answer {
 // reasonUnitLimit is the reason of an order with more units than its customer may have.
 const reasonUnitLimit = string(order.ReasonUnitLimitExceeded)
 
-// classifyError does so for an error of any call.
-func classifyError(err error) answer {
+// classifyError returns the outcome of an error of any call.
+func classifyError(err error) response {
 	var ce *connect.Error
 	if !errors.As(err, &ce) {
-		return noAnswer(err)
+		return noResponse(err)
 	}
-	a := answer{outcome: Failed, code: ce.Code().String()}
+	a := response{outcome: Failed, code: ce.Code().String()}
 	switch ce.Code() {
 	case connect.CodeFailedPrecondition:
 		if detail[*spillwayv1.SoldOut](ce) != nil {
@@ -101,14 +101,15 @@ func classifyError(err error) answer {
 		connect.CodeUnauthenticated, connect.CodeUnimplemented, connect.CodeOutOfRange:
 		return a
 	default:
-		return passing(a, ce)
+		return transient(a, ce)
 	}
 }
 
-// passing completes the answer of an error that may pass. One that the client made up itself is no answer.
-func passing(a answer, ce *connect.Error) answer {
+// transient completes the outcome of an error that may be transient. An error that the client made up itself counts as
+// no response.
+func transient(a response, ce *connect.Error) response {
 	if !connect.IsWireError(ce) {
-		return noAnswer(ce)
+		return noResponse(ce)
 	}
 	switch ce.Code() {
 	case connect.CodeResourceExhausted:
@@ -121,13 +122,13 @@ func passing(a answer, ce *connect.Error) answer {
 	return a
 }
 
-// noAnswer is a broken connection or a call that took too long. It may have had its effect, and the same key makes sending it
-// again safe; unless it was given up here.
-func noAnswer(err error) answer {
-	return answer{outcome: Failed, code: codeNoAnswer, again: !errors.Is(err, context.Canceled), unknown: true}
+// noResponse is a broken connection or a timeout. The call may have had its effect, and the same idempotency key makes
+// a retry safe, unless the load was cancelled.
+func noResponse(err error) response {
+	return response{outcome: Failed, code: codeNoResponse, again: !errors.Is(err, context.Canceled), unknown: true}
 }
 
-// detail is the error's detail of the type, or nil.
+// detail returns the error's detail of the type, or nil.
 func detail[T any](ce *connect.Error) (found T) {
 	for _, d := range ce.Details() {
 		if v, err := d.Value(); err == nil {

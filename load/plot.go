@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// The plots' size, in SVG units. The frame leaves room for the labels.
+// The size of the plots in SVG units. The frame leaves space for the labels.
 const (
 	plotWidth, plotHeight = 860.0, 280.0
 	frameLeft, frameTop   = 64.0, 12.0
@@ -16,7 +16,7 @@ const (
 	frameBottom           = plotHeight - 40
 )
 
-// plot is what the template draws.
+// plot is the data that the template draws.
 type plot struct {
 	Title, Note    string
 	XLabel, YLabel string
@@ -31,10 +31,10 @@ type tick struct {
 	Label string
 }
 
-// shape is a filled or stroked path in the colour of its class.
+// shape is a filled or stroked path with the colour of its class.
 type shape struct{ Name, Class, Path string }
 
-// scale maps values to the plot.
+// scale maps values to positions on the plot.
 type scale struct {
 	from, to   float64 // values
 	start, end float64 // on the plot
@@ -49,7 +49,7 @@ func (s scale) at(v float64) float64 {
 	return s.start + (v-from)/(to-from)*(s.end-s.start)
 }
 
-// niceStep is 1, 2 or 5 times a power of ten, so that about n of them fill the range.
+// niceStep returns 1, 2 or 5 times a power of ten, so that about n steps fill the range.
 func niceStep(length float64, n int) float64 {
 	raw := length / float64(n)
 	power := math.Pow(10, math.Floor(math.Log10(raw)))
@@ -78,13 +78,13 @@ func (s scale) ticks(n int, label func(v float64) string) []tick {
 
 func linearX(to float64) scale { return scale{from: 0, to: to, start: frameLeft, end: frameRight} }
 
-// linearY leaves some room above the largest value.
+// linearY leaves some space above the largest value.
 func linearY(largest float64) scale {
 	step := niceStep(max(largest, 1), 5)
 	return scale{from: 0, to: math.Ceil(max(largest, 1)/step) * step, start: frameBottom, end: frameTop}
 }
 
-// latencyY is logarithmic, in whole decades: a tail of seconds over a median of milliseconds is what one looks for.
+// latencyY is logarithmic, in whole decades, to show a tail of seconds beside a median of milliseconds.
 func latencyY(smallest, largest float64) scale {
 	from := math.Pow(10, math.Floor(math.Log10(max(smallest, 0.01))))
 	to := math.Pow(10, math.Ceil(math.Log10(max(largest, from*1.01))))
@@ -100,7 +100,7 @@ func latencyLabel(ms float64) string {
 	return plain(ms) + " ms"
 }
 
-// path writes an SVG path through the points; NaN ends a piece.
+// path returns an SVG path through the points; NaN ends a segment.
 func path(points [][2]float64) string {
 	var b strings.Builder
 	pen := "M"
@@ -115,7 +115,7 @@ func path(points [][2]float64) string {
 	return b.String()
 }
 
-// ratePlot stacks what became of the arrivals of each moment.
+// ratePlot stacks the outcomes of the arrivals over time.
 func (r *Result) ratePlot() plot {
 	p := plot{Title: "Arrivals a second, by what became of them", XLabel: "seconds since the start, when they were meant to be sent", YLabel: "per second"}
 	largest := 0.0
@@ -149,7 +149,7 @@ func (r *Result) ratePlot() plot {
 	return p
 }
 
-// latencyPlot shows the percentiles of each moment.
+// latencyPlot shows the latency percentiles over time.
 func (r *Result) latencyPlot() plot {
 	p := plot{
 		Title: "Latency over time", Note: "All arrivals that had an outcome, from the intended moment; logarithmic.",
@@ -189,7 +189,7 @@ func (r *Result) latencyPlot() plot {
 	return p
 }
 
-// curvePlot shows the percentile curves of the names.
+// curvePlot shows the percentile curves of the selected names.
 func (r *Result) curvePlot(title, note string, want func(name string) bool) plot {
 	p := plot{Title: title, Note: note, XLabel: "percentile", YLabel: "at most"}
 	smallest, largest, nines := math.Inf(1), 0.0, 1.0

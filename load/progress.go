@@ -7,16 +7,17 @@ import (
 	"time"
 )
 
-// progressEvery is the pause between two lines of progress.
-const progressEvery = time.Second
+// progressInterval is the time between two lines of progress.
+const progressInterval = time.Second
 
-// Progress tells what goes on: on a terminal in one line that is written anew, elsewhere a line each time. A nil one is silent.
+// Progress reports progress: on a terminal in one line that is overwritten, otherwise in one line per report. A nil
+// Progress is silent.
 type Progress struct {
 	W        io.Writer
 	Terminal bool
 }
 
-func (p *Progress) say(format string, args ...any) {
+func (p *Progress) report(format string, args ...any) {
 	if p != nil {
 		fmt.Fprintf(p.W, "spillway load: "+format+"\n", args...)
 	}
@@ -30,7 +31,7 @@ func (p *Progress) every(line func() string) (stop func()) {
 	done := make(chan struct{})
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		tick := time.NewTicker(progressEvery)
+		tick := time.NewTicker(progressInterval)
 		defer tick.Stop()
 		for {
 			select {
@@ -50,13 +51,13 @@ func (p *Progress) write(line string, last bool) {
 		fmt.Fprintln(p.W, line)
 		return
 	}
-	fmt.Fprint(p.W, "\r\x1b[K"+line) // Back to the beginning, and clear what was there.
+	fmt.Fprint(p.W, "\r\x1b[K"+line) // Move to the start of the line, and clear it.
 	if last {
 		fmt.Fprintln(p.W)
 	}
 }
 
-// short is a duration with three digits or so.
+// short formats a duration with about three digits.
 func short(d time.Duration) string {
 	switch {
 	case d >= 10*time.Second:

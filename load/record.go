@@ -8,34 +8,35 @@ import (
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
 )
 
-// entry is one order that the shop told the client of.
+// entry is one order that was acknowledged to the client.
 type entry struct {
 	visit   visit
 	buyer   int32
 	outcome Outcome
 	// state is the last one that was read after the load, 0 before.
 	state spillwayv1.OrderState
-	// listed says that a list showed it: its row exists.
+	// listed means that a list contained it, so that its row exists.
 	listed bool
-	// shippedAfter is from the order's creation to its SHIPPED, both by the shop's clock.
+	// shippedAfter is the time from the order's creation to its SHIPPED, both by the shop's clock.
 	shippedAfter time.Duration
 }
 
-// record is what the client knows by itself, to be held against what the shop says later.
+// record is the client's own knowledge, which is compared with the shop's data after the load.
 type record struct {
 	mu     sync.Mutex
 	orders map[string]*entry
-	// unknown counts, by buyer, the arrivals that may be orders without the client's knowing.
+	// unknown counts, by buyer, the arrivals that may have made an order unknown to the client.
 	unknown map[int32]int
-	// twice are orders that were the answer to two keys.
-	twice []Violation
+	// duplicates are orders that were the response to two idempotency keys.
+	duplicates []Violation
 }
 
 func newRecord() *record {
 	return &record{orders: make(map[string]*entry), unknown: make(map[int32]int)}
 }
 
-func (r *record) note(v visit, b *buyer, a answer) {
+// note records the response of a visit.
+func (r *record) note(v visit, b *buyer, a response) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if a.unknown {
@@ -45,13 +46,13 @@ func (r *record) note(v visit, b *buyer, a answer) {
 		return
 	}
 	if _, there := r.orders[a.orderID]; there {
-		r.twice = append(r.twice, Violation{Rule: ruleOneKey, OrderID: a.orderID, Detail: "two keys were answered with this one order"})
+		r.duplicates = append(r.duplicates, Violation{Rule: ruleOneKey, OrderID: a.orderID, Detail: "two keys were answered with this one order"})
 		return
 	}
 	r.orders[a.orderID] = &entry{visit: v, buyer: b.index, outcome: a.outcome}
 }
 
-// ofBuyers is the orders' ids by buyer, of those buyers who have or may have any.
+// ofBuyers returns the ids of the orders by buyer, for the buyers that have or may have any.
 func (r *record) ofBuyers() map[int32][]string {
 	out := make(map[int32][]string)
 	for id, e := range r.orders {
@@ -65,7 +66,7 @@ func (r *record) ofBuyers() map[int32][]string {
 	return out
 }
 
-// states counts the orders by the state that was read last.
+// states counts the orders by their last state.
 func (r *record) states() map[string]int64 {
 	out := make(map[string]int64)
 	for _, e := range r.orders {

@@ -16,7 +16,7 @@ import (
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
 )
 
-// someResult has every kind of thing that can be shown, with names that want to be markup.
+// someResult contains every kind of value that a report shows, with names that contain markup.
 func someResult(t *testing.T) *Result {
 	t.Helper()
 	var res *Result
@@ -31,7 +31,7 @@ func someResult(t *testing.T) *Result {
 		shop.before = func(_ context.Context, _ string, n int) error {
 			switch n % 10 {
 			case 3:
-				return busy(time.Second)
+				return overloaded(time.Second)
 			case 7:
 				return errors.New("reset")
 			}
@@ -46,9 +46,10 @@ func someResult(t *testing.T) *Result {
 
 var outside = regexp.MustCompile(`(?i)(src|href|url\(|@import|<script|<link|<iframe|<img|xmlns|//[a-z])`)
 
-func TestTheReportStandsAlone(t *testing.T) {
+func TestHTML_SelfContained(t *testing.T) {
+	t.Parallel()
 	res := someResult(t)
-	res.URL = "shop" // The shop's address is shown as text.
+	res.URL = "shop" // The report shows the shop's address as text.
 	var out bytes.Buffer
 	if err := res.HTML(&out); err != nil {
 		t.Fatal(err)
@@ -59,7 +60,7 @@ func TestTheReportStandsAlone(t *testing.T) {
 		i := strings.Index(text, found)
 		t.Errorf("the report has %q: …%s…", found, text[max(0, i-60):min(len(text), i+60)])
 	}
-	for _, want := range []string{"THE BOOKS DO NOT CLOSE", "stock_adds_up", "&lt;b&gt;HOT&lt;/b&gt;", `class="area accepted"`, `class="curve p99"`, "99 %"} {
+	for _, want := range []string{"VIOLATIONS FOUND", "stock_adds_up", "&lt;b&gt;HOT&lt;/b&gt;", `class="area accepted"`, `class="curve p99"`, "99 %"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the report lacks %q", want)
 		}
@@ -74,8 +75,9 @@ func TestTheReportStandsAlone(t *testing.T) {
 	}
 }
 
-// TestHTML_VerdictIsReadable: rules for other elements must not colour the verdict's text, which is white.
+// TestHTML_VerdictIsReadable checks that rules for other elements do not colour the verdict's text, which is white.
 func TestHTML_VerdictIsReadable(t *testing.T) {
+	t.Parallel()
 	res := someResult(t)
 	var out bytes.Buffer
 	if err := res.HTML(&out); err != nil {
@@ -108,8 +110,9 @@ func wellFormed(text string) error {
 	}
 }
 
-// TestTheReportOfNothing has empty plots, and no division by nothing.
-func TestTheReportOfNothing(t *testing.T) {
+// TestHTML_EmptyResult has empty plots, and no division by zero.
+func TestHTML_EmptyResult(t *testing.T) {
+	t.Parallel()
 	cfg := someConfig()
 	r := &run{cfg: cfg, stats: newStats(cfg.Duration), record: newRecord(), probes: newProber(nil), buyers: &buyers{}, start: time.Now()}
 	res := r.result(0)
@@ -124,15 +127,16 @@ func TestTheReportOfNothing(t *testing.T) {
 	}
 }
 
-func TestTheTableAndTheJSONSayTheSame(t *testing.T) {
+func TestWrite_TableAndJSONAgree(t *testing.T) {
+	t.Parallel()
 	res := someResult(t)
 	var table, text bytes.Buffer
 	if err := errors.Join(res.Write(&table, "table"), res.Write(&text, "json")); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"p99.9 ms", "accepted", "sold out", "shed", "failed", "time to durable", "time to shipped", "× no_answer",
-		"stock_adds_up", "1 broken", "THE BOOKS DO NOT CLOSE",
+		"p99.9 ms", "accepted", "sold out", "shed", "failed", "time to durable", "time to shipped", "× no_response",
+		"stock_adds_up", "1 violations", "VIOLATIONS FOUND",
 	} {
 		if !strings.Contains(table.String(), want) {
 			t.Errorf("the table lacks %q:\n%s", want, table.String())
@@ -142,7 +146,7 @@ func TestTheTableAndTheJSONSayTheSame(t *testing.T) {
 	if err := json.Unmarshal(text.Bytes(), &back); err != nil {
 		t.Fatal(err)
 	}
-	if back.Outcomes["accepted"].Count != 150 || back.Outcomes["shed"].Count == 0 || back.Audit.Status != StatusBroken || len(back.Series) != 15 {
+	if back.Outcomes["accepted"].Count != 150 || back.Outcomes["shed"].Count == 0 || back.Audit.Status != StatusViolated || len(back.Series) != 15 {
 		t.Errorf("what came back: %s", text.String())
 	}
 }

@@ -6,23 +6,23 @@ import (
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
 )
 
-// Status is how a check ended.
+// Status is the result of a check.
 type Status string
 
 const (
-	// StatusOK means that it was made and found nothing.
+	// StatusOK means that the check ran and found no violation.
 	StatusOK Status = "ok"
-	// StatusBroken means that it was made and found something.
-	StatusBroken Status = "broken"
-	// StatusNotRun means that it could not be made.
+	// StatusViolated means that the check ran and found violations.
+	StatusViolated Status = "violated"
+	// StatusNotRun means that the check could not run.
 	StatusNotRun Status = "not_run"
-	// StatusSkipped means that it was not asked for.
+	// StatusSkipped means that the check was not requested.
 	StatusSkipped Status = "skipped"
-	// StatusUnimplemented means that the shop does not offer it.
+	// StatusUnimplemented means that the shop does not offer the check.
 	StatusUnimplemented Status = "unimplemented"
 )
 
-// Result is what a run found; its JSON is what --output json prints. Durations are in milliseconds.
+// Result is the result of a load. Its JSON is the output of --output json. Durations are in milliseconds.
 type Result struct {
 	Run      string  `json:"run"`
 	URL      string  `json:"url"`
@@ -36,20 +36,21 @@ type Result struct {
 	Buyers   int     `json:"buyers"`
 
 	Started time.Time `json:"started"`
-	// Took is until the last arrival had its outcome.
+	// Took is the time until the last arrival had its outcome.
 	Took        float64 `json:"took_s"`
 	Interrupted bool    `json:"interrupted,omitempty"`
-	// Arrived is how many arrivals the schedule had, Sent how many of them were sent.
+	// Arrived is the number of scheduled arrivals, Sent the number of those that were sent.
 	Arrived int64 `json:"arrived"`
 	Sent    int64 `json:"sent"`
 	Retries int64 `json:"retries"`
-	// Outcomes has every outcome, also those that did not happen. Latencies are from the intended moment to the last answer.
+	// Outcomes contains every outcome, also those with a count of 0. Latencies are from the planned time to the last
+	// response.
 	Outcomes map[string]OutcomeRow `json:"outcomes"`
-	// Codes are the errors behind the outcomes.
+	// Codes counts the errors behind the outcomes.
 	Codes map[string]int64 `json:"codes,omitempty"`
-	// Calls are single attempts, from when they were really sent: what a closed loop would have seen.
+	// Calls are single attempts, measured from their actual sending, as a closed loop would measure them.
 	Calls map[string]Percentiles `json:"calls"`
-	// Lag is how late the generator itself was.
+	// Lag is the delay of the generator itself.
 	Lag Percentiles `json:"generator_lag_ms"`
 
 	TimeToDurable Follow `json:"time_to_durable"`
@@ -62,14 +63,14 @@ type Result struct {
 	curves []curve
 }
 
-// OutcomeRow is how often an outcome was, and how long it took.
+// OutcomeRow is the count and the latency of an outcome.
 type OutcomeRow struct {
 	Count     int64       `json:"count"`
 	PerSecond float64     `json:"per_second"`
 	Latency   Percentiles `json:"latency_ms"`
 }
 
-// Percentiles are of an HDR histogram, in milliseconds; all 0 when it is empty.
+// Percentiles are those of an HDR histogram, in milliseconds; all 0 if it is empty.
 type Percentiles struct {
 	Count int64   `json:"count"`
 	P50   float64 `json:"p50"`
@@ -79,15 +80,15 @@ type Percentiles struct {
 	Max   float64 `json:"max"`
 }
 
-// Follow is how long it took accepted orders to come somewhere.
+// Follow is the time that accepted orders took to reach a later stage.
 type Follow struct {
-	// Followed is how many orders were looked at, Arrived how many of them had come.
+	// Followed is the number of observed orders, Arrived the number of those that reached the stage.
 	Followed int64       `json:"followed"`
 	Arrived  int64       `json:"arrived"`
 	Latency  Percentiles `json:"ms"`
 }
 
-// Violation is something that must not be.
+// Violation is a violated rule, with the order or SKU that violates it.
 type Violation struct {
 	Rule    string `json:"rule"`
 	SKU     string `json:"sku,omitempty"`
@@ -95,30 +96,30 @@ type Violation struct {
 	Detail  string `json:"detail"`
 }
 
-// RecordCheck is how the client's own record compares with what the shop says after the load.
+// RecordCheck compares the client's own record with the shop's data after the load.
 type RecordCheck struct {
 	Status Status `json:"status"`
 	Note   string `json:"note,omitempty"`
-	// Orders is how many orders the client was told of.
+	// Orders is the number of orders that were acknowledged to the client.
 	Orders int64 `json:"orders"`
-	// States is how many of them were in which state at last.
+	// States counts them by their last state.
 	States map[string]int64 `json:"states,omitempty"`
-	// Replayed is how many were sent again with the same key and answered with the same order.
+	// Replayed is the number of orders that were sent again with the same key and returned the same order.
 	Replayed int64 `json:"replayed"`
-	// Untold is how many orders the client was not told of; each needs a call that was not answered.
-	Untold int64 `json:"untold"`
-	// Broken is how many violations there are; Violations are the first of them.
-	Broken     int64       `json:"broken"`
+	// Unacknowledged is the number of orders unknown to the client; each needs a call without a response.
+	Unacknowledged int64 `json:"unacknowledged"`
+	// Violated is the number of violations; Violations lists the first of them.
+	Violated   int64       `json:"violated"`
 	Violations []Violation `json:"violations,omitempty"`
 }
 
-// AuditCheck is what the shop's own audit said.
+// AuditCheck is the result of the shop's own audit.
 type AuditCheck struct {
-	Status   Status      `json:"status"`
-	Note     string      `json:"note,omitempty"`
-	InFlight int64       `json:"orders_in_flight"`
-	Rules    []AuditRule `json:"rules,omitempty"`
-	Findings []Violation `json:"findings,omitempty"`
+	Status     Status      `json:"status"`
+	Note       string      `json:"note,omitempty"`
+	InFlight   int64       `json:"orders_in_flight"`
+	Rules      []AuditRule `json:"rules,omitempty"`
+	Violations []Violation `json:"violations,omitempty"`
 }
 
 // AuditRule is one rule of the audit.
@@ -126,10 +127,10 @@ type AuditRule struct {
 	Rule        string `json:"rule"`
 	Description string `json:"description"`
 	Checked     int64  `json:"checked"`
-	Broken      int64  `json:"broken"`
+	Violations  int64  `json:"violations"`
 }
 
-// Point is a stretch of the run.
+// Point is a time interval of the run.
 type Point struct {
 	At        float64          `json:"at_s"`
 	Width     float64          `json:"width_s"`
@@ -137,10 +138,10 @@ type Point struct {
 	LatencyMS Percentiles      `json:"latency_ms"`
 }
 
-// Verdict is StatusBroken when a check found something, StatusNotRun when one could not be made, and StatusOK otherwise: also
-// when there was no audit to ask for, which Audit says.
+// Verdict is StatusViolated if a check found a violation, StatusNotRun if one could not run, and StatusOK otherwise,
+// also if the shop has no audit (see Audit).
 func (r *Result) Verdict() Status {
-	for _, s := range []Status{StatusBroken, StatusNotRun} {
+	for _, s := range []Status{StatusViolated, StatusNotRun} {
 		if r.Record.Status == s || r.Audit.Status == s {
 			return s
 		}
@@ -148,6 +149,7 @@ func (r *Result) Verdict() Status {
 	return StatusOK
 }
 
+// notChecked marks both checks as not run, with the reason.
 func (r *Result) notChecked(why string) {
 	r.Record = RecordCheck{Status: StatusNotRun, Note: why}
 	r.Audit = AuditCheck{Status: StatusNotRun, Note: why}
@@ -162,7 +164,7 @@ func percentiles(h histogram) Percentiles {
 
 func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
-// result sums up what was measured; the checks come later.
+// result summarizes the measurements; the checks follow.
 func (r *run) result(took time.Duration) *Result {
 	s := r.stats
 	res := &Result{
@@ -196,7 +198,7 @@ func (r *run) result(took time.Duration) *Result {
 	return res
 }
 
-// shipped fills in the time to shipped, of every accepted order: from its creation to its SHIPPED, as the shop says.
+// shipped fills in the time to shipped of every accepted order: from its creation to its SHIPPED, by the shop's clock.
 func (r *run) shipped(res *Result) {
 	h := newHistogram(digits)
 	for _, e := range r.record.orders {

@@ -12,22 +12,22 @@ import (
 )
 
 const (
-	// attemptTimeout bounds one call: longer than the 15 s within which a shop finishes an order.
+	// attemptTimeout is the maximum duration of one call: longer than the 15 s within which a shop completes an order.
 	attemptTimeout = 20 * time.Second
-	// retryWaitMax bounds what a retry hint may ask for; a longer one is cut.
-	retryWaitMax = 5 * time.Second
-	// retryWaitMin is the first pause where there is no hint; it doubles.
-	retryWaitMin = 100 * time.Millisecond
+	// maxRetryWait is the maximum delay before a retry; longer hints are shortened to it.
+	maxRetryWait = 5 * time.Second
+	// minRetryWait is the first delay without a hint; it doubles.
+	minRetryWait = 100 * time.Millisecond
 )
 
-// caller makes calls, and measures each.
+// caller makes calls with retries, and measures each.
 type caller struct {
 	retries int
 	stats   *stats
 }
 
-// attempts makes a call, and the same again while that may help.
-func (c caller) attempts(ctx context.Context, step string, call func(ctx context.Context) (answer, error)) answer {
+// attempts makes a call, and retries it while that may help.
+func (c caller) attempts(ctx context.Context, step string, call func(ctx context.Context) (response, error)) response {
 	unknown := false
 	for n := 0; ; n++ {
 		begin := time.Now()
@@ -38,30 +38,32 @@ func (c caller) attempts(ctx context.Context, step string, call func(ctx context
 			c.stats.retried()
 			continue
 		}
-		// A later refusal says nothing of an earlier attempt that nobody answered, unless it is definite: the shop looks for
-		// the key before it looks for stock.
+		// A later rejection does not reveal the effect of an earlier attempt without a response, unless it is final:
+		// the shop looks up the idempotency key before it checks the stock.
 		a.unknown = unknown && a.orderID == "" && a.outcome != SoldOut
 		return a
 	}
 }
 
-func attempt(ctx context.Context, call func(ctx context.Context) (answer, error)) (answer, error) {
+// attempt makes one call with the timeout of one attempt.
+func attempt(ctx context.Context, call func(ctx context.Context) (response, error)) (response, error) {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
 	return call(ctx)
 }
 
-// retryWait is the shop's hint, or a growing pause, and up to half as much again, so that those who were refused together do
-// not come back together.
+// retryWait returns the shop's hint, or an exponential backoff, plus up to half of it as jitter, so that calls that
+// were rejected together are not retried together.
 func retryWait(err error, n int) time.Duration {
 	d, ok := retryHint(err)
 	if !ok {
-		d = retryWaitMin << min(n, 10)
+		d = minRetryWait << min(n, 10)
 	}
-	d = min(d, retryWaitMax)
-	return d + time.Duration(rand.Int64N(int64(d)/2+1)) //nolint:gosec // Nothing is guessed from it.
+	d = min(d, maxRetryWait)
+	return d + time.Duration(rand.Int64N(int64(d)/2+1)) //nolint:gosec // Jitter needs no secrecy.
 }
 
+// retryHint returns the delay that the shop requested, from the error's details or its Retry-After header.
 func retryHint(err error) (time.Duration, bool) {
 	var ce *connect.Error
 	if !errors.As(err, &ce) {
@@ -70,10 +72,10 @@ func retryHint(err error) (time.Duration, bool) {
 	if info := detail[*errdetails.RetryInfo](ce); info != nil && info.GetRetryDelay().AsDuration() > 0 {
 		return info.GetRetryDelay().AsDuration(), true
 	}
-	// A proxy on the way knows the header alone.
+	// A proxy in between may send the header alone.
 	seconds, err := strconv.Atoi(ce.Meta().Get("Retry-After"))
 	if err != nil || seconds < 0 {
 		return 0, false
 	}
-	return time.Duration(min(seconds, int(retryWaitMax/time.Second))) * time.Second, true
+	return time.Duration(min(seconds, int(maxRetryWait/time.Second))) * time.Second, true
 }

@@ -11,14 +11,14 @@ import (
 	"time"
 )
 
-// ErrSetup means that the load could not begin.
+// ErrSetup means that the load could not start.
 var ErrSetup = errors.New("the load cannot begin")
 
-// run is one load.
+// run is the state of one load.
 type run struct {
 	cfg    Config
 	shop   Shop
-	id     string // begins the idempotency keys
+	id     string // prefix of the idempotency keys
 	stats  *stats
 	calls  caller
 	record *record
@@ -27,14 +27,14 @@ type run struct {
 	start  time.Time
 }
 
-// Run sends the load, waits for the orders to settle, and checks. The result is not nil once the load has begun, also when the
-// checks could not be made. A context that ends stops the sending; what was seen until then is the result.
+// Run sends the load, waits until the orders have settled, and checks them. The result is not nil once the load has
+// started, also if the checks could not run. When ctx ends, Run stops sending and returns the result so far.
 func Run(ctx context.Context, cfg Config, shop Shop, progress *Progress) (*Result, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
 	if cfg.Seed == 0 {
-		cfg.Seed = 1 + mathrand.Uint64N(1<<53-1) //nolint:gosec // Nothing is guessed from it; JSON keeps 53 bits.
+		cfg.Seed = 1 + mathrand.Uint64N(1<<53-1) //nolint:gosec // A seed needs no secrecy; JSON keeps 53 bits.
 	}
 	r := &run{cfg: cfg, shop: shop, id: strings.ToLower(rand.Text()[:12]), stats: newStats(cfg.Duration), record: newRecord(), probes: newProber(shop)}
 	r.calls = caller{retries: cfg.Retries, stats: r.stats}
@@ -55,7 +55,7 @@ func Run(ctx context.Context, cfg Config, shop Shop, progress *Progress) (*Resul
 	return res, nil
 }
 
-// prepare makes the product, if one is asked for, and the buyers.
+// prepare creates the product, if requested, and the buyers.
 func (r *run) prepare(ctx context.Context, progress *Progress) (*scenario, error) {
 	s := &scenario{kind: r.cfg.Scenario, random: r.random(1)}
 	var err error
@@ -78,17 +78,17 @@ func (r *run) prepare(ctx context.Context, progress *Progress) (*scenario, error
 		}
 		s.skus = []string{r.cfg.SKU}
 	}
-	progress.say("starting %d sessions", r.cfg.buyers())
+	progress.report("starting %d sessions", r.cfg.buyers())
 	r.buyers, err = startSessions(ctx, r.shop, r.cfg.Token, r.cfg.buyers(), r.cfg.Scenario == Mixed)
 	return s, err
 }
 
-// random makes one of several generators, so that a seed gives the same schedule whatever else is drawn.
+// random returns one of several generators, so that a seed gives the same schedule independent of other draws.
 func (r *run) random(stream uint64) *mathrand.Rand {
-	return mathrand.New(mathrand.NewPCG(r.cfg.Seed, stream)) //nolint:gosec // Nothing is guessed from it.
+	return mathrand.New(mathrand.NewPCG(r.cfg.Seed, stream)) //nolint:gosec // A schedule needs no secrecy.
 }
 
-// send sends every visit at its moment, whatever became of the others, and returns when the last one has its outcome.
+// send sends every visit at its planned time, independent of the others, and returns when the last one has its outcome.
 func (r *run) send(ctx context.Context, s *scenario) (took time.Duration) {
 	schedule := newArrivals(r.cfg.Arrivals, r.cfg.Rate, r.random(2))
 	slots := make(chan struct{}, r.cfg.MaxInFlight)
@@ -116,9 +116,9 @@ func (r *run) send(ctx context.Context, s *scenario) (took time.Duration) {
 	return time.Since(r.start)
 }
 
-// arrive serves one visit. Its latency is from when it was meant to be sent, not from when this machine got round to it.
+// arrive serves one visit. Its latency is from the planned time, not from the time when this machine sent it.
 func (r *run) arrive(ctx context.Context, v visit, at time.Duration) {
-	b := r.buyers.lend(v.n)
+	b := r.buyers.lease(v.n)
 	defer r.buyers.back(b)
 	a := r.visit(ctx, v, b)
 	r.stats.done(at, a, time.Since(r.start)-at)
@@ -128,7 +128,7 @@ func (r *run) arrive(ctx context.Context, v visit, at time.Duration) {
 	}
 }
 
-// line is the live progress.
+// line returns the current progress.
 func (r *run) line() string {
 	at := time.Since(r.start)
 	g := r.stats.glance(at)

@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-func TestAFlashSaleSellsWhatThereIs(t *testing.T) {
+func TestRun_FlashSale(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		cfg := someConfig()
 		cfg.Stock, cfg.Token = 50, "op"
@@ -23,8 +24,10 @@ func TestAFlashSaleSellsWhatThereIs(t *testing.T) {
 	})
 }
 
-// TestAStalledShopDoesNotSlowTheArrivals: a closed loop would have sent one order and waited for its answer.
-func TestAStalledShopDoesNotSlowTheArrivals(t *testing.T) {
+// TestRun_StalledShop checks that a stall does not slow the arrivals: a closed loop would have sent one order and
+// waited for its response.
+func TestRun_StalledShop(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		shop := newFakeShop(1000)
 		start := time.Now()
@@ -42,7 +45,7 @@ func TestAStalledShopDoesNotSlowTheArrivals(t *testing.T) {
 				t.Fatalf("arrival %d was sent at %s, not at %s", i, at, want)
 			}
 		}
-		// Those that arrived in the 2 s of the stall waited from their own moment to its end: evenly from 2 s to nothing.
+		// The arrivals during the stall of 2 s waited from their planned time to its end: evenly from 2 s to 0.
 		latency := res.Outcomes[Accepted.String()].Latency
 		if res.count(Accepted) != 300 || !near(latency.P50, 510) || !near(latency.P90, 1710) || !near(latency.Max, 2000) {
 			t.Errorf("%d accepted, latencies %+v", res.count(Accepted), latency)
@@ -50,9 +53,10 @@ func TestAStalledShopDoesNotSlowTheArrivals(t *testing.T) {
 	})
 }
 
-// TestLatencyIsFromTheIntendedMoment: coordinated omission. An arrival that is sent late, because the machine was busy,
-// counts from when it was meant to be sent.
-func TestLatencyIsFromTheIntendedMoment(t *testing.T) {
+// TestStats_LatencyIsFromPlannedTime covers coordinated omission: the latency of an arrival that is sent late, because
+// the machine was overloaded, counts from its planned time.
+func TestStats_LatencyIsFromPlannedTime(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		cfg := someConfig()
 		r := &run{cfg: cfg, shop: newFakeShop(1000), stats: newStats(cfg.Duration), record: newRecord(), probes: newProber(newFakeShop(0))}
@@ -62,7 +66,7 @@ func TestLatencyIsFromTheIntendedMoment(t *testing.T) {
 		r.arrive(t.Context(), visit{sku: "HOT", buys: true, quantity: 1}, 400*time.Millisecond)
 		r.probes.wg.Wait()
 		if got := r.stats.latencies[Accepted].max(); !near(ms(got), 600) {
-			t.Errorf("an answer at 1 s to what was meant for 0.4 s took %s", got)
+			t.Errorf("latency of a response at 1 s, planned for 0.4 s: %s", got)
 		}
 		if got := r.stats.steps[stepPlace].max(); got > time.Millisecond {
 			t.Errorf("the call alone took %s", got)
@@ -70,8 +74,9 @@ func TestLatencyIsFromTheIntendedMoment(t *testing.T) {
 	})
 }
 
-// TestWhatIsBeyondTheBoundIsNotSent rather than sent late.
-func TestWhatIsBeyondTheBoundIsNotSent(t *testing.T) {
+// TestRun_MaxInFlight checks that further arrivals are dropped rather than sent late.
+func TestRun_MaxInFlight(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		cfg := someConfig()
 		cfg.MaxInFlight = 20
@@ -95,14 +100,15 @@ func TestWhatIsBeyondTheBoundIsNotSent(t *testing.T) {
 	})
 }
 
-func TestARetryUsesTheSameKeyAfterTheHint(t *testing.T) {
+func TestRun_RetryAfterHint(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		cfg := someConfig()
 		cfg.Rate, cfg.Duration, cfg.Retries = 1, time.Second, 3
 		shop := newFakeShop(10)
 		shop.before = func(_ context.Context, _ string, n int) error {
 			if n <= 2 {
-				return busy(time.Second)
+				return overloaded(time.Second)
 			}
 			return nil
 		}
@@ -119,17 +125,18 @@ func TestARetryUsesTheSameKeyAfterTheHint(t *testing.T) {
 	})
 }
 
-func TestAHintIsBounded(t *testing.T) {
+func TestRetryWait_Bounds(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		err      error
 		n        int
 		min, max time.Duration
 	}{
-		{busy(time.Second), 0, time.Second, 1500 * time.Millisecond},
-		{busy(time.Hour), 0, retryWaitMax, retryWaitMax * 3 / 2},
-		{errors.New("eof"), 0, retryWaitMin, retryWaitMin * 3 / 2},
-		{errors.New("eof"), 2, 4 * retryWaitMin, 6 * retryWaitMin},
-		{errors.New("eof"), 99, retryWaitMax, retryWaitMax * 3 / 2},
+		{overloaded(time.Second), 0, time.Second, 1500 * time.Millisecond},
+		{overloaded(time.Hour), 0, maxRetryWait, maxRetryWait * 3 / 2},
+		{errors.New("eof"), 0, minRetryWait, minRetryWait * 3 / 2},
+		{errors.New("eof"), 2, 4 * minRetryWait, 6 * minRetryWait},
+		{errors.New("eof"), 99, maxRetryWait, maxRetryWait * 3 / 2},
 	} {
 		if got := retryWait(c.err, c.n); got < c.min || got > c.max {
 			t.Errorf("%v, attempt %d: %s, want %s to %s", c.err, c.n, got, c.min, c.max)
@@ -137,8 +144,10 @@ func TestAHintIsBounded(t *testing.T) {
 	}
 }
 
-// TestAnOrderNobodyAnsweredIsExpected: a call without an answer may be an order, and its buyer is allowed that one.
-func TestAnOrderNobodyAnsweredIsExpected(t *testing.T) {
+// TestRun_OrderWithoutResponse checks that a call without a response may be an order, and that its buyer is allowed
+// one.
+func TestRun_OrderWithoutResponse(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		shop := newFakeShop(1000)
 		shop.before = func(_ context.Context, token string, n int) error {
@@ -147,17 +156,18 @@ func TestAnOrderNobodyAnsweredIsExpected(t *testing.T) {
 			}
 			shop.mu.Lock()
 			defer shop.mu.Unlock()
-			shop.sell(token, "lost answer")
+			shop.sell(token, "lost response")
 			return errors.New("connection reset")
 		}
 		res := mustRun(t, someConfig(), shop)
-		if res.count(Failed) != 1 || res.Record.Untold != 1 || res.Verdict() != StatusOK {
+		if res.count(Failed) != 1 || res.Record.Unacknowledged != 1 || res.Verdict() != StatusOK {
 			t.Errorf("failed %d, record %+v", res.count(Failed), res.Record)
 		}
 	})
 }
 
-func TestAnInterruptedLoadSaysWhatItSaw(t *testing.T) {
+func TestRun_Interrupted(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
@@ -168,7 +178,8 @@ func TestAnInterruptedLoadSaysWhatItSaw(t *testing.T) {
 	})
 }
 
-func TestMixedVisitsLeaseTheirBuyers(t *testing.T) {
+func TestRun_MixedVisitsLeaseBuyers(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		cfg := someConfig()
 		cfg.Scenario, cfg.SKU, cfg.MaxInFlight, cfg.Buyers = Mixed, "", 30, 30
@@ -177,7 +188,7 @@ func TestMixedVisitsLeaseTheirBuyers(t *testing.T) {
 		end := time.Now().Add(cfg.Duration)
 		shop.before = func(ctx context.Context, token string, _ int) error {
 			shop.mu.Lock()
-			if busyBuyers[token] && time.Now().Before(end) { // Afterwards each order is sent again, whosever it is.
+			if busyBuyers[token] && time.Now().Before(end) { // Afterwards each order is replayed, by any buyer.
 				t.Errorf("%s has two visits at once", token)
 			}
 			busyBuyers[token] = true
@@ -195,7 +206,8 @@ func TestMixedVisitsLeaseTheirBuyers(t *testing.T) {
 	})
 }
 
-func TestProgressIsALineASecond(t *testing.T) {
+func TestProgress_LinePerSecond(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var out strings.Builder
 		res, err := Run(t.Context(), someConfig(), newFakeShop(7), &Progress{W: &out})
@@ -214,5 +226,5 @@ func stall(ctx context.Context, until time.Time) {
 	s.until(ctx, until)
 }
 
-// near allows for the precision of a histogram, and for one arrival.
+// near tolerates the precision of a histogram, and one arrival.
 func near(got, want float64) bool { return got > want-11 && got < want+11 }

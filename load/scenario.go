@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	// catalogueMax bounds how many products the scenarios uniform and mixed choose among.
-	catalogueMax = 1000
+	// maxCatalogue is the maximum number of products from which the scenarios uniform and mixed choose.
+	maxCatalogue = 1000
 	// cartShare of the visits of the scenario mixed fill a cart, and buyShare of those buy it.
 	cartShare = 0.4
 	buyShare  = 0.6
@@ -25,7 +25,7 @@ const (
 	stepSetQty = "SetQuantity"
 )
 
-// visit is one arrival: all that is left to chance is decided before it is sent, so that a seed decides it.
+// visit is one arrival. Every random choice is made before it is sent, so that the seed determines it.
 type visit struct {
 	n        int // counts the arrivals
 	sku      string
@@ -36,7 +36,7 @@ type visit struct {
 	quantity int32
 }
 
-// scenario makes visits.
+// scenario generates visits.
 type scenario struct {
 	kind   string
 	skus   []string
@@ -44,6 +44,7 @@ type scenario struct {
 	n      int
 }
 
+// next draws the next visit.
 func (s *scenario) next() visit {
 	v := visit{n: s.n, sku: s.skus[s.random.IntN(len(s.skus))], buys: true, quantity: 1}
 	s.n++
@@ -56,10 +57,10 @@ func (s *scenario) next() visit {
 	return v
 }
 
-// catalogue lists what can be chosen.
+// catalogue returns the SKUs to choose from.
 func catalogue(ctx context.Context, shop Shop) ([]string, error) {
 	var skus []string
-	for page := ""; len(skus) < catalogueMax; {
+	for page := ""; len(skus) < maxCatalogue; {
 		products, next, err := shop.Products(ctx, page)
 		if err != nil {
 			return nil, fmt.Errorf("list the products: %w", err)
@@ -77,7 +78,7 @@ func catalogue(ctx context.Context, shop Shop) ([]string, error) {
 	return skus, nil
 }
 
-// request is the order of a visit, the same each time that it is sent.
+// request returns the order of a visit, the same for each attempt.
 func (r *run) request(v visit) *spillwayv1.PlaceOrderRequest {
 	req := &spillwayv1.PlaceOrderRequest{
 		CurrencyCode: "EUR", Email: "load@example.com", IdempotencyKey: fmt.Sprintf("load-%s-%d", r.id, v.n),
@@ -90,27 +91,27 @@ func (r *run) request(v visit) *spillwayv1.PlaceOrderRequest {
 	return req
 }
 
-// visit does what the arrival came for.
-func (r *run) visit(ctx context.Context, v visit, b *buyer) answer {
+// visit makes the calls of the arrival.
+func (r *run) visit(ctx context.Context, v visit, b *buyer) response {
 	for _, s := range r.beforehand(v, b) {
 		if !s.when {
 			continue
 		}
-		a := r.calls.attempts(ctx, s.name, func(ctx context.Context) (answer, error) {
+		a := r.calls.attempts(ctx, s.name, func(ctx context.Context) (response, error) {
 			if err := s.do(ctx); err != nil {
 				return classifyError(err), err
 			}
-			return answer{outcome: Browsed}, nil
+			return response{outcome: Browsed}, nil
 		})
 		if a.unknown = false; a.outcome != Browsed { // No order was sent yet.
 			return a
 		}
 	}
 	if !v.buys {
-		return answer{outcome: Browsed}
+		return response{outcome: Browsed}
 	}
 	req := r.request(v)
-	a := r.calls.attempts(ctx, stepPlace, func(ctx context.Context) (answer, error) {
+	a := r.calls.attempts(ctx, stepPlace, func(ctx context.Context) (response, error) {
 		o, err := r.shop.Place(ctx, b.token, req)
 		return classify(o, err), err
 	})
@@ -127,6 +128,7 @@ type step struct {
 	do   func(ctx context.Context) error
 }
 
+// beforehand returns the calls of a visit before its order, in their sequence.
 func (r *run) beforehand(v visit, b *buyer) []step {
 	if !v.browses {
 		return nil
@@ -134,7 +136,7 @@ func (r *run) beforehand(v visit, b *buyer) []step {
 	return []step{
 		{stepList, true, func(ctx context.Context) error { _, _, err := r.shop.Products(ctx, ""); return err }},
 		{stepRead, true, func(ctx context.Context) error { _, err := r.shop.Product(ctx, v.sku); return err }},
-		// What an earlier visit left behind may be sold out by now.
+		// Products that an earlier visit left in the cart may be sold out by now.
 		{stepEmpty, v.fills && b.dirty, func(ctx context.Context) error { return r.shop.EmptyCart(ctx, b.token) }},
 		{stepSetQty, v.fills, func(ctx context.Context) error {
 			b.dirty = true

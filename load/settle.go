@@ -9,21 +9,21 @@ import (
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
 )
 
-// settlePoll is the pause between two readings of the lists of those buyers whose orders have not ended.
-const settlePoll = 500 * time.Millisecond
+// settleInterval is the time between two reads of the lists of buyers with unfinished orders.
+const settleInterval = 500 * time.Millisecond
 
-// books is what the shop says about the orders after the load.
-type books struct {
+// shopOrders is the shop's data about the orders after the load.
+type shopOrders struct {
 	mu sync.Mutex
-	// strangers are orders, by buyer, that the client was never told of.
-	strangers map[int32]map[string]*spillwayv1.Order
-	// unread are the buyers whose last reading failed, with the error.
+	// unexpected are orders, by buyer, that were not acknowledged to the client.
+	unexpected map[int32]map[string]*spillwayv1.Order
+	// unread are the buyers with a failed last read, and its error.
 	unread map[int32]error
 }
 
-// settle reads the orders of every buyer until all have ended, at most for SettleWait.
-func (r *run) settle(ctx context.Context, progress *Progress) *books {
-	b := &books{strangers: make(map[int32]map[string]*spillwayv1.Order), unread: make(map[int32]error)}
+// settle reads the orders of every buyer until all are final, for at most SettleWait.
+func (r *run) settle(ctx context.Context, progress *Progress) *shopOrders {
+	b := &shopOrders{unexpected: make(map[int32]map[string]*spillwayv1.Order), unread: make(map[int32]error)}
 	deadline := time.Now().Add(r.cfg.SettleWait)
 	stop := progress.every(r.settled)
 	defer stop()
@@ -36,14 +36,14 @@ func (r *run) settle(ctx context.Context, progress *Progress) *books {
 			}
 		}
 		r.record.mu.Unlock()
-		if len(todo) == 0 || time.Now().Add(settlePoll).After(deadline) || !pause(ctx, settlePoll) {
+		if len(todo) == 0 || time.Now().Add(settleInterval).After(deadline) || !pause(ctx, settleInterval) {
 			break
 		}
 	}
 	return b
 }
 
-// ended says whether all of the orders are in a state that does not change any more.
+// ended reports whether all of the orders are in a final state.
 func (r *record) ended(ids []string) bool {
 	for _, id := range ids {
 		e := r.orders[id]
@@ -55,6 +55,7 @@ func (r *record) ended(ids []string) bool {
 	return true
 }
 
+// settled describes the progress of the settling.
 func (r *run) settled() string {
 	r.record.mu.Lock()
 	defer r.record.mu.Unlock()
@@ -70,13 +71,13 @@ func (r *run) settled() string {
 	return fmt.Sprintf("settling: %d of %d orders are SHIPPED", shipped, all)
 }
 
-// readAll reads the lists of the buyers, and asks for the orders that are in none.
-func (r *run) readAll(ctx context.Context, b *books, todo map[int32][]string) {
+// readAll reads the lists of the buyers, and the orders that are in none of them.
+func (r *run) readAll(ctx context.Context, b *shopOrders, todo map[int32][]string) {
 	who := make([]int32, 0, len(todo))
 	for w := range todo {
 		who = append(who, w)
 	}
-	// A failed reading is noted with its buyer and tried again; it ends nothing.
+	// A failed read is recorded with its buyer and retried; it does not stop the others.
 	_ = parallel(ctx, len(who), func(ctx context.Context, i int) error {
 		err := r.read(ctx, b, who[i], todo[who[i]])
 		b.mu.Lock()
@@ -88,7 +89,7 @@ func (r *run) readAll(ctx context.Context, b *books, todo map[int32][]string) {
 	})
 }
 
-func (r *run) read(ctx context.Context, b *books, who int32, ids []string) error {
+func (r *run) read(ctx context.Context, b *shopOrders, who int32, ids []string) error {
 	token := r.buyers.all[who].token
 	for page := ""; ; {
 		orders, next, err := r.shop.Orders(ctx, token, page)
@@ -116,14 +117,15 @@ func (r *run) read(ctx context.Context, b *books, who int32, ids []string) error
 	return nil
 }
 
+// missing reports whether no list contained the order.
 func (r *run) missing(id string) bool {
 	r.record.mu.Lock()
 	defer r.record.mu.Unlock()
 	return !r.record.orders[id].listed
 }
 
-// see notes an order as the shop shows it.
-func (r *run) see(b *books, who int32, o *spillwayv1.Order, listed bool) {
+// see records an order as the shop returned it.
+func (r *run) see(b *shopOrders, who int32, o *spillwayv1.Order, listed bool) {
 	r.record.mu.Lock()
 	e, known := r.record.orders[o.GetId()]
 	if known {
@@ -138,8 +140,8 @@ func (r *run) see(b *books, who int32, o *spillwayv1.Order, listed bool) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.strangers[who] == nil {
-		b.strangers[who] = make(map[string]*spillwayv1.Order)
+	if b.unexpected[who] == nil {
+		b.unexpected[who] = make(map[string]*spillwayv1.Order)
 	}
-	b.strangers[who][o.GetId()] = o
+	b.unexpected[who][o.GetId()] = o
 }

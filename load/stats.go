@@ -8,43 +8,44 @@ import (
 )
 
 const (
-	// latencyMin and latencyMax are the ends of the histograms, in microseconds: a longer one counts as an hour.
-	latencyMin = 1
-	latencyMax = int64(time.Hour / time.Microsecond)
-	// digits is the precision of the percentiles; digitsOverTime of those that are plotted, of which there are many.
+	// minLatency and maxLatency are the ends of the histograms, in microseconds: a longer one counts as an hour.
+	minLatency = 1
+	maxLatency = int64(time.Hour / time.Microsecond)
+	// digits is the precision of the percentiles; digitsOverTime that of the plotted ones, of which there are many.
 	digits         = 3
 	digitsOverTime = 2
-	// bucketsMax bounds the points of a plot; each holds a histogram of about 60 kB while the run lasts.
-	bucketsMax = 300
+	// maxBuckets is the maximum number of points of a plot; each holds a histogram of about 60 kB during the run.
+	maxBuckets = 300
 )
 
 // histogram is an HDR histogram of durations.
 type histogram struct{ h *hdrhistogram.Histogram }
 
 func newHistogram(digits int) histogram {
-	return histogram{hdrhistogram.New(latencyMin, latencyMax, digits)}
+	return histogram{hdrhistogram.New(minLatency, maxLatency, digits)}
 }
 
 func (h histogram) record(d time.Duration) {
-	_ = h.h.RecordValue(min(max(d.Microseconds(), latencyMin), latencyMax)) // It is within the bounds.
+	_ = h.h.RecordValue(min(max(d.Microseconds(), minLatency), maxLatency)) // It is within the bounds.
 }
 
 func (h histogram) count() int64 { return h.h.TotalCount() }
 
-// at is the duration that p percent do not exceed.
+// at returns the duration that p percent do not exceed.
 func (h histogram) at(p float64) time.Duration {
 	return time.Duration(h.h.ValueAtPercentile(p)) * time.Microsecond
 }
 
 func (h histogram) max() time.Duration { return time.Duration(h.h.Max()) * time.Microsecond }
 
-// bucket is a stretch of the run.
+// bucket is a time interval of the run.
 type bucket struct {
 	counts  [outcomes]int64
-	latency histogram // of all that were answered
+	latency histogram // of all with a response
 }
 
-// stats is what is counted while the load runs. Everything is filed under the moment at which it was meant to be sent.
+// stats holds the counters of a running load. Everything is filed under its planned time. It is safe for concurrent
+// use.
 type stats struct {
 	width time.Duration // of a bucket
 
@@ -52,7 +53,7 @@ type stats struct {
 	latencies [outcomes]histogram
 	steps     map[string]histogram
 	codes     map[string]int64
-	lag       histogram // how late the generator itself was
+	lag       histogram // delay of the generator itself
 	buckets   []bucket
 	retries   int64
 	inFlight  int64
@@ -73,19 +74,19 @@ func newStats(length time.Duration) *stats {
 	return s
 }
 
-// bucketWidth is a second, or as many as the bound of buckets needs; short runs get finer ones.
+// bucketWidth returns a second, or as many as maxBuckets needs; short runs get finer ones.
 func bucketWidth(length time.Duration) time.Duration {
-	if length <= bucketsMax/10*time.Second {
+	if length <= maxBuckets/10*time.Second {
 		return 200 * time.Millisecond
 	}
-	return max(time.Second, (length/bucketsMax).Truncate(time.Second)+time.Second)
+	return max(time.Second, (length/maxBuckets).Truncate(time.Second)+time.Second)
 }
 
 func (s *stats) bucket(at time.Duration) *bucket {
 	return &s.buckets[min(max(int(at/s.width), 0), len(s.buckets)-1)]
 }
 
-// sent notes that the arrival of the moment went out, so much too late.
+// sent records that an arrival was sent, with its delay.
 func (s *stats) sent(late time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -93,7 +94,7 @@ func (s *stats) sent(late time.Duration) {
 	s.lag.record(late)
 }
 
-// notSent notes an arrival that was not.
+// notSent records an arrival that was dropped.
 func (s *stats) notSent(at time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -101,8 +102,8 @@ func (s *stats) notSent(at time.Duration) {
 	s.bucket(at).counts[NotSent]++
 }
 
-// done notes what became of the arrival of the moment, and how long that took from then.
-func (s *stats) done(at time.Duration, a answer, latency time.Duration) {
+// done records the outcome of the arrival at the planned time, and its latency.
+func (s *stats) done(at time.Duration, a response, latency time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.inFlight--
@@ -116,7 +117,7 @@ func (s *stats) done(at time.Duration, a answer, latency time.Duration) {
 	}
 }
 
-// step notes one attempt of one call, from when it was really sent.
+// step records one attempt of one call, measured from its actual sending.
 func (s *stats) step(name string, d time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -128,20 +129,22 @@ func (s *stats) step(name string, d time.Duration) {
 	h.record(d)
 }
 
+// retried counts a retry.
 func (s *stats) retried() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.retries++
 }
 
-// glance is what the live progress shows.
+// glance is the data of the live progress.
 type glance struct {
 	counts   [outcomes]int64
 	inFlight int64
 	retries  int64
-	p50, p99 time.Duration // of the bucket that was meant to be sent last, as far as it was answered
+	p50, p99 time.Duration // of the last planned bucket, as far as it has responses
 }
 
+// glance returns the counters, and the latencies of the bucket before the given time.
 func (s *stats) glance(at time.Duration) glance {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -12,11 +12,12 @@ import (
 	"time"
 )
 
-// findingsShown bounds the violations and findings in the table; the JSON has more.
-const findingsShown = 20
+// maxShown is the maximum number of violations in the table; the JSON has more.
+const maxShown = 20
 
-// lagTold is from which lag of the generator on the table says that this machine was too slow, in milliseconds.
-const lagTold = 20
+// minReportedLag is the lag of the generator, in milliseconds, from which the table warns that this machine was too
+// slow.
+const minReportedLag = 20
 
 // Write prints the result as "table" or "json".
 func (r *Result) Write(w io.Writer, form string) error {
@@ -28,6 +29,7 @@ func (r *Result) Write(w io.Writer, form string) error {
 	return r.table(w)
 }
 
+// table writes the result as aligned text.
 func (r *Result) table(w io.Writer) error {
 	fmt.Fprintln(w, r.summary())
 	fmt.Fprintln(w)
@@ -65,6 +67,7 @@ func (p Percentiles) cells() []string {
 	return out
 }
 
+// summary is the first line of the table.
 func (r *Result) summary() string {
 	text := fmt.Sprintf("%s at %s: %g arrivals/s (%s) for %s by %d buyers, seed %d; %d arrived, %d sent, %d retries",
 		r.Scenario, r.URL, r.Rate, r.Arrivals, seconds(r.Duration), r.Buyers, r.Seed, r.Arrived, r.Sent, r.Retries)
@@ -81,7 +84,7 @@ func seconds(s float64) string {
 	return time.Duration(s * float64(time.Second)).Round(time.Millisecond).String()
 }
 
-// remarks are what one should know before believing the table.
+// remarks returns caveats about the validity of the table.
 func (r *Result) remarks() []string {
 	var out []string
 	if len(r.Codes) > 0 {
@@ -92,12 +95,12 @@ func (r *Result) remarks() []string {
 		out = append(out, "error codes: "+strings.Join(parts, ", "))
 	}
 	if f := r.TimeToDurable; f.Followed > f.Arrived {
-		out = append(out, fmt.Sprintf("%d of the %d orders that were looked for did not appear in their lists within %s", f.Followed-f.Arrived, f.Followed, probeLimit))
+		out = append(out, fmt.Sprintf("%d of the %d orders that were looked for did not appear in their lists within %s", f.Followed-f.Arrived, f.Followed, probeTimeout))
 	}
 	if f := r.TimeToShipped; f.Followed > f.Arrived {
 		out = append(out, fmt.Sprintf("%d of %d accepted orders were not SHIPPED within --settle-wait", f.Followed-f.Arrived, f.Followed))
 	}
-	if r.Lag.P99 > lagTold {
+	if r.Lag.P99 > minReportedLag {
 		out = append(out, fmt.Sprintf("THIS MACHINE was late in sending by %.0f ms (p99): the latencies include that", r.Lag.P99))
 	}
 	if r.Interrupted {
@@ -112,11 +115,11 @@ func (c RecordCheck) lines() []string {
 		text += fmt.Sprintf(", %d %s", c.States[state], state)
 	}
 	text += fmt.Sprintf("; %d sent again with the same key", c.Replayed)
-	if c.Untold > 0 {
-		text += fmt.Sprintf(", %d that no answer named", c.Untold)
+	if c.Unacknowledged > 0 {
+		text += fmt.Sprintf(", %d without acknowledgement", c.Unacknowledged)
 	}
-	if c.Broken > 0 {
-		text += fmt.Sprintf(", %d VIOLATIONS", c.Broken)
+	if c.Violated > 0 {
+		text += fmt.Sprintf(", %d VIOLATIONS", c.Violated)
 	}
 	return append([]string{text + noted(c.Note)}, listed(c.Violations)...)
 }
@@ -125,12 +128,12 @@ func (a AuditCheck) lines() []string {
 	out := []string{fmt.Sprintf("the shop's audit: %s", a.Status) + noted(a.Note)}
 	for _, rule := range a.Rules {
 		mark := "  "
-		if rule.Broken > 0 {
+		if rule.Violations > 0 {
 			mark = "✗ "
 		}
-		out = append(out, fmt.Sprintf("  %s%-32s %d checked, %d broken", mark, rule.Rule, rule.Checked, rule.Broken))
+		out = append(out, fmt.Sprintf("  %s%-32s %d checked, %d violations", mark, rule.Rule, rule.Checked, rule.Violations))
 	}
-	return append(out, listed(a.Findings)...)
+	return append(out, listed(a.Violations)...)
 }
 
 func noted(note string) string {
@@ -140,26 +143,27 @@ func noted(note string) string {
 	return ": " + note
 }
 
+// listed formats the first maxShown violations.
 func listed(vs []Violation) []string {
 	var out []string
-	for _, v := range vs[:min(len(vs), findingsShown)] {
+	for _, v := range vs[:min(len(vs), maxShown)] {
 		out = append(out, "  ✗ "+strings.Join(strings.Fields(v.Rule+" "+v.SKU+" "+v.OrderID), " ")+": "+v.Detail)
 	}
-	if more := len(vs) - findingsShown; more > 0 {
+	if more := len(vs) - maxShown; more > 0 {
 		out = append(out, fmt.Sprintf("  … and %d more", more))
 	}
 	return out
 }
 
-// VerdictText is the last line.
+// VerdictText returns the last line of the table.
 func (r *Result) VerdictText() string {
 	switch {
-	case r.Verdict() == StatusBroken:
-		return "THE BOOKS DO NOT CLOSE"
+	case r.Verdict() == StatusViolated:
+		return "VIOLATIONS FOUND"
 	case r.Verdict() == StatusNotRun:
-		return "the books could not be checked"
+		return "the checks could not run"
 	case r.Audit.Status != StatusOK:
-		return "the client's record closes; the shop was not audited"
+		return "no violations in the client's record; the shop was not audited"
 	}
-	return "the books close"
+	return "no violations"
 }

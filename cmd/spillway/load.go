@@ -96,7 +96,7 @@ func (c *loadCmd) Run(ctx context.Context, out io.Writer, diagnostics errWriter)
 		return &exitError{exitCannot, err}
 	}
 	switch res.Verdict() {
-	case load.StatusBroken:
+	case load.StatusViolated:
 		return &exitError{exitBroken, errBroken}
 	case load.StatusNotRun:
 		return &exitError{exitCannot, errNotChecked}

@@ -46,7 +46,7 @@ func (f *fixture) sendOnceRecovered(t *testing.T, p queue.Producer, body string)
 		}
 		wait(t, 100*time.Millisecond)
 	}
-	t.Fatalf("wantNothing could be sent within %v; the last error was: %v", queue.MaxRecoveryTime, last)
+	t.Fatalf("nothing could be sent within %v; the last error was: %v", queue.MaxRecoveryTime, last)
 }
 
 // wantRecovered fails the test unless a message is delivered from p to c within queue.MaxRecoveryTime.

@@ -106,7 +106,7 @@ func TestNew_InvalidConfig(t *testing.T) {
 	for name, cfg := range map[string]rocketmq.Config{
 		"no address":           {},
 		"no port":              {Endpoint: "localhost"},
-		"negative pollTimeout": {Endpoint: "localhost:1", PollTimeout: -1},
+		"negative poll timeout": {Endpoint: "localhost:1", PollTimeout: -1},
 		"negative lease":       {Endpoint: "localhost:1", MinLease: -1},
 		"a lease of days":      {Endpoint: "localhost:1", MinLease: 48 * time.Hour},
 	} {
