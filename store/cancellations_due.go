@@ -96,7 +96,7 @@ func (c *Cancellations) Finish(ctx context.Context, id order.ID) (finished bool,
 		if err != nil {
 			return err
 		}
-		return c.db.addDueMails(ctx, tx, order.MailCancelled, withRow)
+		return addDueMails(ctx, tx, order.MailCancelled, withRow)
 	})
 	if errors.Is(err, errNotDone) {
 		return false, nil

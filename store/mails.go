@@ -3,10 +3,14 @@ package store
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
+	entsql "entgo.io/ent/dialect/sql"
+
 	"github.com/spillway/spillway/ent"
+	"github.com/spillway/spillway/ent/duemail"
+	"github.com/spillway/spillway/ent/ordercancellation"
+	"github.com/spillway/spillway/ent/sentmail"
 	"github.com/spillway/spillway/order"
 )
 
@@ -18,17 +22,15 @@ func NewMails(db *DB) *Mails { return &Mails{db: db} }
 
 // Sent says whether the order's mail of the kind was sent.
 func (m *Mails) Sent(ctx context.Context, id order.ID, kind order.MailKind) (bool, error) {
-	var n int
-	err := m.db.call(ctx, func(ctx context.Context) error {
-		return queryRow(ctx, m.db.ent, "SELECT COUNT(*) FROM sent_mails WHERE order_id = ? AND kind = ?", id, kind).Scan(&n)
+	return fetch(ctx, m.db, func(ctx context.Context) (bool, error) {
+		return m.db.ent.SentMail.Query().Where(sentmail.OrderID(string(id)), sentmail.Kind(string(kind))).Exist(ctx)
 	})
-	return n > 0, err
 }
 
 // MarkSent remembers that it was; a second time does nothing.
 func (m *Mails) MarkSent(ctx context.Context, id order.ID, kind order.MailKind) error {
 	return m.db.call(ctx, func(ctx context.Context) error {
-		_, err := m.db.ent.ExecContext(ctx, "INSERT INTO sent_mails (order_id, kind, sent_at) VALUES (?,?,?)", id, kind, micro(time.Now()))
+		err := m.db.ent.SentMail.Create().SetOrderID(string(id)).SetKind(string(kind)).SetSentAt(micro(time.Now())).Exec(ctx)
 		if isDuplicate(err) {
 			return nil
 		}
@@ -48,65 +50,76 @@ type DueMail struct {
 }
 
 // AddDue notes that the order's mail of the kind is to be sent; one that is due already stays as it is. Whether it was sent is not
-// looked at: the sender knows.
+// checked: the sender does that.
 func (m *Mails) AddDue(ctx context.Context, id order.ID, kind order.MailKind) error {
-	return m.db.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
-		return m.db.addDueMails(ctx, tx, kind, []order.ID{id})
-	})
+	return m.AddAllDue(ctx, kind, []order.ID{id})
 }
 
-// addDueMails writes them in the transaction of what they tell.
-func (db *DB) addDueMails(ctx context.Context, tx *ent.Client, kind order.MailKind, ids []order.ID) error {
+// AddAllDue is AddDue for many orders.
+func (m *Mails) AddAllDue(ctx context.Context, kind order.MailKind, ids []order.ID) error {
+	return m.db.tx(ctx, func(ctx context.Context, tx *ent.Client) error { return addDueMails(ctx, tx, kind, ids) })
+}
+
+// addDueMails writes them in the transaction of what they are about.
+func addDueMails(ctx context.Context, tx *ent.Client, kind order.MailKind, ids []order.ID) error {
 	if len(ids) == 0 {
 		return nil
 	}
 	now := micro(time.Now())
-	args := make([]any, 0, 4*len(ids))
-	for _, id := range ids {
-		args = append(args, id, kind, now, now)
+	rows := make([]*ent.DueMailCreate, len(ids))
+	for i, id := range ids {
+		rows[i] = tx.DueMail.Create().SetOrderID(string(id)).SetKind(string(kind)).SetAttempts(0).SetNextTryAt(now).SetCreatedAt(now)
 	}
-	if _, err := tx.ExecContext(ctx, "INSERT INTO due_mails (order_id, kind, attempts, next_try_at, created_at) VALUES "+tuples(len(ids), "(?,?,0,?,?)")+
-		db.orLeave("due_mails", "order_id", "kind"), args...); err != nil {
-		return fmt.Errorf("note %d mails as due: %w", len(ids), err)
+	err := tx.DueMail.CreateBulk(rows...).OnConflict(onConflictDoNothing(duemail.FieldOrderID, duemail.FieldKind)...).Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("write %d due mails: %w", len(ids), err)
 	}
 	return nil
 }
 
-// TakeDue takes up to limit mails whose time has come, the longest due first. Nobody else is given them within the lease; one that is
-// neither done nor postponed by then is due again.
-func (m *Mails) TakeDue(ctx context.Context, limit int, lease time.Duration) ([]DueMail, error) {
+// LeaseDue leases up to limit mails whose time has come, the longest due first. No other caller gets them within the lease; one that is
+// neither dropped nor postponed by then is due again.
+func (m *Mails) LeaseDue(ctx context.Context, limit int, lease time.Duration) ([]DueMail, error) {
 	var out []DueMail
 	err := m.db.tx(ctx, func(ctx context.Context, tx *ent.Client) (err error) {
 		now := time.Now()
 		if out, err = m.due(ctx, tx, now, limit); err != nil || len(out) == 0 {
 			return err
 		}
-		args := []any{micro(now.Add(lease))}
+		ids := make([]int64, len(out))
 		for i := range out {
-			args = append(args, out[i].ID)
+			ids[i] = out[i].ID
 			out[i].Attempts++
 		}
-		_, err = tx.ExecContext(ctx, "UPDATE due_mails SET attempts = attempts + 1, next_try_at = ? WHERE id IN ("+marks(len(out))+")", args...)
-		return err
+		return tx.DueMail.Update().Where(duemail.IDIn(ids...)).AddAttempts(1).SetNextTryAt(micro(now.Add(lease))).Exec(ctx)
 	})
 	if err != nil {
-		return nil, fmt.Errorf("take the mails that are due: %w", err)
+		return nil, fmt.Errorf("lease the mails that are due: %w", err)
 	}
 	return out, nil
 }
 
 func (m *Mails) due(ctx context.Context, tx *ent.Client, now time.Time, limit int) ([]DueMail, error) {
-	query := "SELECT d.id, d.order_id, d.kind, d.attempts, COALESCE(c.refund_amount, 0), COALESCE(c.refund_currency, '') FROM due_mails d " +
-		"LEFT JOIN order_cancellations c ON c.order_id = d.order_id WHERE d.next_try_at <= ? ORDER BY d.next_try_at LIMIT ?"
-	if m.db.isMySQL() {
-		query += " FOR UPDATE OF d SKIP LOCKED"
+	found, err := locked(m.db, tx.DueMail.Query().Where(duemail.NextTryAtLTE(micro(now))).Order(duemail.ByNextTryAt()).Limit(limit),
+		entsql.WithLockAction(entsql.SkipLocked)).All(ctx)
+	if err != nil || len(found) == 0 {
+		return nil, err
 	}
-	out, err := collect(ctx, tx, "due mails", func(r scanner) (d DueMail, err error) {
-		err = r.Scan(&d.ID, &d.OrderID, &d.Kind, &d.Attempts, &d.Refund.Amount, &d.Refund.Currency)
-		return d, err
-	}, query, micro(now), limit)
+	out, ids := make([]DueMail, len(found)), make([]string, len(found))
+	for i, f := range found {
+		ids[i] = f.OrderID
+		out[i] = DueMail{ID: f.ID, OrderID: order.ID(f.OrderID), Kind: order.MailKind(f.Kind), Attempts: f.Attempts}
+	}
+	cancelled, err := tx.OrderCancellation.Query().Where(ordercancellation.IDIn(ids...)).All(ctx)
 	if err != nil {
 		return nil, err
+	}
+	refunds := make(map[order.ID]order.Money, len(cancelled))
+	for _, c := range cancelled {
+		refunds[order.ID(c.ID)] = money(c.RefundAmount, c.RefundCurrency)
+	}
+	for i := range out {
+		out[i].Refund = refunds[out[i].OrderID]
 	}
 	return out, addRefunds(ctx, tx, out)
 }
@@ -136,13 +149,13 @@ func addRefunds(ctx context.Context, tx *ent.Client, due []DueMail) error {
 	return nil
 }
 
-// DropDue forgets mails that were sent.
+// DropDue deletes due mails that were sent.
 func (m *Mails) DropDue(ctx context.Context, ids []int64) error {
 	if len(ids) == 0 {
 		return nil
 	}
 	return m.db.call(ctx, func(ctx context.Context) error {
-		_, err := m.db.ent.ExecContext(ctx, "DELETE FROM due_mails WHERE id IN ("+marks(len(ids))+")", anys(slices.Sorted(slices.Values(ids)))...)
+		_, err := m.db.ent.DueMail.Delete().Where(duemail.IDIn(ids...)).Exec(ctx)
 		return err
 	})
 }
@@ -150,18 +163,17 @@ func (m *Mails) DropDue(ctx context.Context, ids []int64) error {
 // PostponeDue lets a mail be due again at that time.
 func (m *Mails) PostponeDue(ctx context.Context, id int64, until time.Time) error {
 	return m.db.call(ctx, func(ctx context.Context) error {
-		_, err := m.db.ent.ExecContext(ctx, "UPDATE due_mails SET next_try_at = ? WHERE id = ?", micro(until), id)
-		return err
+		return m.db.ent.DueMail.Update().Where(duemail.ID(id)).SetNextTryAt(micro(until)).Exec(ctx)
 	})
 }
 
-// BuryDue makes a dead letter of a mail that is no longer due, in one transaction.
-func (m *Mails) BuryDue(ctx context.Context, id int64, f FailedOrder) error {
+// DeadLetterDue makes a dead letter of a mail that is no longer due, in one transaction.
+func (m *Mails) DeadLetterDue(ctx context.Context, id int64, f FailedOrder) error {
 	return m.db.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
 		if err := m.db.putFailed(ctx, tx, f); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, "DELETE FROM due_mails WHERE id = ?", id)
+		_, err := tx.DueMail.Delete().Where(duemail.ID(id)).Exec(ctx)
 		return err
 	})
 }

@@ -20,7 +20,7 @@ func TestADueMailIsOneDispatchersAtATime(t *testing.T) {
 			"VALUES (?, 'r', 'a', '', 3645, 'EUR', 0, ?, ?)", id, at, at)
 		take := func(want int) []store.DueMail {
 			t.Helper()
-			due, err := mails.TakeDue(t.Context(), 10, lease)
+			due, err := mails.LeaseDue(t.Context(), 10, lease)
 			if err != nil || len(due) != want {
 				t.Fatalf("took %+v, %v; want %d", due, err, want)
 			}
@@ -51,11 +51,11 @@ func TestAMailThatIsGivenUpIsADeadLetter(t *testing.T) {
 		if err := mails.AddDue(t.Context(), id, order.MailShipped); err != nil {
 			t.Fatal(err)
 		}
-		due, err := mails.TakeDue(t.Context(), 1, lease)
+		due, err := mails.LeaseDue(t.Context(), 1, lease)
 		if err != nil || len(due) != 1 {
 			t.Fatal(due, err)
 		}
-		err = mails.BuryDue(t.Context(), due[0].ID, store.FailedOrder{DedupKey: "mailer/x", Source: "mailer", OrderID: string(id), Reason: "no", Attempts: 12})
+		err = mails.DeadLetterDue(t.Context(), due[0].ID, store.FailedOrder{DedupKey: "mailer/x", Source: "mailer", OrderID: string(id), Reason: "no", Attempts: 12})
 		if err != nil {
 			t.Fatal(err)
 		}

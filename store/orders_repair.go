@@ -4,10 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"slices"
 	"time"
 
-	"github.com/spillway/spillway/ent"
 	"github.com/spillway/spillway/order"
 )
 
@@ -89,43 +87,4 @@ func (o *Orders) Duplicates(ctx context.Context, ids []order.ID) ([]Duplicate, e
 		}, "SELECT id, "+reasonColumns+", cancel_reason FROM orders WHERE state = ? AND id IN ("+marks(len(ids))+")", append([]any{order.Cancelled}, anys(ids)...)...)
 		return out, err
 	})
-}
-
-// Unsent returns those of the orders whose mail of the kind was neither sent, nor is due, nor is a dead letter. deadKeys are the dedup
-// keys that such letters have.
-func (m *Mails) Unsent(ctx context.Context, kind order.MailKind, ids []order.ID, deadKeys []string) ([]order.ID, error) {
-	if len(ids) == 0 {
-		return nil, nil
-	}
-	in := " IN (" + marks(len(ids)) + ")"
-	query := "SELECT order_id FROM sent_mails WHERE kind = ? AND order_id" + in + " UNION SELECT order_id FROM due_mails WHERE kind = ? AND order_id" + in
-	args := slices.Concat([]any{kind}, anys(ids), []any{kind}, anys(ids))
-	if len(deadKeys) > 0 {
-		query += " UNION SELECT order_id FROM failed_orders WHERE dedup_key IN (" + marks(len(deadKeys)) + ")"
-		args = append(args, anys(deadKeys)...)
-	}
-	known, err := fetch(ctx, m.db, func(ctx context.Context) ([]order.ID, error) {
-		return collect(ctx, m.db.ent, "mails", scanValue[order.ID], query, args...)
-	})
-	if err != nil {
-		return nil, err
-	}
-	seen := make(map[order.ID]bool, len(known))
-	for _, id := range known {
-		seen[id] = true
-	}
-	return slices.DeleteFunc(slices.Clone(ids), func(id order.ID) bool { return seen[id] }), nil
-}
-
-// AddAllDue is AddDue for many orders.
-func (m *Mails) AddAllDue(ctx context.Context, kind order.MailKind, ids []order.ID) error {
-	return m.db.tx(ctx, func(ctx context.Context, tx *ent.Client) error { return m.db.addDueMails(ctx, tx, kind, ids) })
-}
-
-// CountDue returns how many mails are due, up to limit.
-func (m *Mails) CountDue(ctx context.Context, limit int) (n int, err error) {
-	err = m.db.call(ctx, func(ctx context.Context) error {
-		return queryRow(ctx, m.db.ent, "SELECT COUNT(*) FROM (SELECT 1 FROM due_mails LIMIT ?) due", limit).Scan(&n)
-	})
-	return n, err
 }

@@ -5,6 +5,10 @@ import (
 	"database/sql"
 	"fmt"
 	"strings"
+
+	entsql "entgo.io/ent/dialect/sql"
+
+	"github.com/spillway/spillway/order"
 )
 
 // scanner is a row, or the present one of rows.
@@ -71,6 +75,47 @@ func (db *DB) forUpdate() string {
 		return " FOR UPDATE"
 	}
 	return ""
+}
+
+// locked keeps the rows that a query reads from others until the commit. SQLite has one writer, which the transaction is.
+func locked[Q interface {
+	ForUpdate(opts ...entsql.LockOption) Q
+}](db *DB, q Q, opts ...entsql.LockOption) Q {
+	if db.isMySQL() {
+		return q.ForUpdate(opts...)
+	}
+	return q
+}
+
+// onConflictDoNothing leaves rows whose unique key is there. IGNORE would hide a violated CHECK as well.
+func onConflictDoNothing(key ...string) []entsql.ConflictOption {
+	return []entsql.ConflictOption{
+		entsql.ConflictColumns(key...), entsql.ResolveWith(func(u *entsql.UpdateSet) { u.SetIgnore(key[0]) }),
+	}
+}
+
+// expectOneRow checks that an update matched exactly one row.
+func expectOneRow(otherwise error) func(n int, err error) error {
+	return func(n int, err error) error {
+		if err == nil && n != 1 {
+			return otherwise
+		}
+		return err
+	}
+}
+
+// money is an amount in minor units as it is kept.
+func money(amount int64, currency string) order.Money {
+	return order.Money{Currency: order.Currency(currency), Amount: order.Cents(amount)}
+}
+
+// texts are the texts of names.
+func texts[T ~string](in []T) []string {
+	out := make([]string, len(in))
+	for i, v := range in {
+		out[i] = string(v)
+	}
+	return out
 }
 
 // orLeave ends an INSERT that leaves rows whose unique key is there. IGNORE would hide a violated CHECK as well.

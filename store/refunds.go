@@ -197,7 +197,7 @@ func (c *Charges) confirm(ctx context.Context, tx *ent.Client, r Refund, now tim
 	if err != nil || r.Key == "" {
 		return err
 	}
-	return c.db.addDueMails(ctx, tx, order.RefundMail(r.RefundID), []order.ID{r.OrderID})
+	return addDueMails(ctx, tx, order.RefundMail(r.RefundID), []order.ID{r.OrderID})
 }
 
 var errConfirmed = errors.New("the refund is confirmed already")

@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+
+	"github.com/spillway/spillway/ent/setting"
 )
 
 // settingShop is the name of the setting that holds the shop's identity.
@@ -20,11 +22,15 @@ func NewSettings(db *DB) *Settings { return &Settings{db: db} }
 func (s *Settings) ShopID(ctx context.Context) (string, error) {
 	id, err := fetch(ctx, s.db, func(ctx context.Context) (id string, err error) {
 		// Of two processes that start at once, one inserts and both read what it inserted.
-		_, err = s.db.ent.ExecContext(ctx, "INSERT INTO settings (name, value) VALUES (?,?)"+s.db.orLeave("settings", "name"), settingShop, rand.Text())
-		if err == nil {
-			err = queryRow(ctx, s.db.ent, "SELECT value FROM settings WHERE name = ?", settingShop).Scan(&id)
+		err = s.db.ent.Setting.Create().SetID(settingShop).SetValue(rand.Text()).OnConflict(onConflictDoNothing(setting.FieldID)...).Exec(ctx)
+		if err != nil {
+			return "", err
 		}
-		return id, err
+		stored, err := s.db.ent.Setting.Get(ctx, settingShop)
+		if err != nil {
+			return "", err
+		}
+		return stored.Value, nil
 	})
 	if err != nil {
 		return "", fmt.Errorf("read the shop's identity: %w", err)

@@ -126,7 +126,7 @@ func (db *DB) ship(ctx context.Context, tx *ent.Client, shipments []Shipment) (r
 	if _, err := tx.ExecContext(ctx, "INSERT INTO shipments (order_id, tracking_id, shipped_at, created_at) VALUES "+tuples(len(moves), "(?,?,?,?)"), args...); err != nil {
 		return nil, fmt.Errorf("insert %d shipments: %w", len(moves), err)
 	}
-	return refused, db.addDueMails(ctx, tx, order.MailShipped, ids(moves))
+	return refused, addDueMails(ctx, tx, order.MailShipped, ids(moves))
 }
 
 func shipmentIDs(shipments []Shipment) []order.ID {

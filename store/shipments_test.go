@@ -148,7 +148,7 @@ func TestAShippedOrderHasAMailDue(t *testing.T) {
 		if refused, err := orders.Ship(t.Context(), again); err != nil || len(refused) != 0 { // a second time
 			t.Fatal(refused, err)
 		}
-		due, err := mails.TakeDue(t.Context(), 10, lease)
+		due, err := mails.LeaseDue(t.Context(), 10, lease)
 		if err != nil || len(due) != 1 || due[0].OrderID != o.ID || due[0].Kind != order.MailShipped || due[0].Attempts != 1 || due[0].Refund != (order.Money{}) {
 			t.Errorf("due: %+v, %v", due, err)
 		}

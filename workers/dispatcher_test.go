@@ -205,7 +205,7 @@ type dueFake struct {
 	until    []time.Time
 }
 
-func (f *dueFake) TakeDue(context.Context, int, time.Duration) ([]store.DueMail, error) {
+func (f *dueFake) LeaseDue(context.Context, int, time.Duration) ([]store.DueMail, error) {
 	f.attempts++
 	return []store.DueMail{{ID: 1, OrderID: "O", Kind: order.MailShipped, Attempts: f.attempts}}, nil
 }

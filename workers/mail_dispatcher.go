@@ -36,10 +36,10 @@ func DefaultDispatchConfig() DispatchConfig {
 
 // DueMails are the mails that SQL says are to be sent.
 type DueMails interface {
-	TakeDue(ctx context.Context, limit int, lease time.Duration) ([]store.DueMail, error)
+	LeaseDue(ctx context.Context, limit int, lease time.Duration) ([]store.DueMail, error)
 	DropDue(ctx context.Context, ids []int64) error
 	PostponeDue(ctx context.Context, id int64, until time.Time) error
-	BuryDue(ctx context.Context, id int64, f store.FailedOrder) error
+	DeadLetterDue(ctx context.Context, id int64, f store.FailedOrder) error
 }
 
 // OrderLookup reads whole orders.
@@ -71,7 +71,7 @@ var errNoRow = errors.New("the order is not in SQL")
 
 // RunOnce sends what is due and returns how many mails were sent. One that was not sent is due again later, or becomes a dead letter.
 func (d *MailDispatcher) RunOnce(ctx context.Context) (int, error) {
-	due, err := d.due.TakeDue(ctx, d.cfg.Mails, d.cfg.Lease)
+	due, err := d.due.LeaseDue(ctx, d.cfg.Mails, d.cfg.Lease)
 	if err != nil || len(due) == 0 {
 		return 0, err
 	}
@@ -134,7 +134,7 @@ func (d *MailDispatcher) failed(ctx context.Context, m store.DueMail, o order.Or
 		return fmt.Errorf("make a dead letter of a mail: %w", err)
 	}
 	d.log.ErrorContext(ctx, "a mail could not be sent; it is in failed_orders", "order", m.OrderID, "kind", m.Kind, "attempts", m.Attempts, "error", reason)
-	return d.due.BuryDue(ctx, m.ID, dead)
+	return d.due.DeadLetterDue(ctx, m.ID, dead)
 }
 
 // pause is that after the n-th attempt.

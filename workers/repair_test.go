@@ -193,7 +193,7 @@ func TestOrderRepairer_ConfirmationMissing(t *testing.T) {
 		mustRepair(t, r, 0)
 		mustRepair(t, s.repairer(&canceller{}), 0)
 		got := map[order.ID]order.MailKind{}
-		all, err := mails.TakeDue(t.Context(), 100, time.Minute)
+		all, err := mails.LeaseDue(t.Context(), 100, time.Minute)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -222,7 +222,7 @@ func TestOrderRepairer_ManyMailsDue(t *testing.T) {
 	}
 	r := s.repairer(&canceller{}, func(c *workers.RepairConfig) { c.MailsDueMax = 1 })
 	mustRepair(t, r, 0)
-	all, err := mails.TakeDue(t.Context(), 1, time.Minute)
+	all, err := mails.LeaseDue(t.Context(), 1, time.Minute)
 	if err == nil {
 		err = mails.DropDue(t.Context(), []int64{all[0].ID})
 	}

@@ -38,7 +38,7 @@ func TestShipRescuer_CarrierWorksAgain(t *testing.T) {
 		if c.Parcels() != 4 {
 			t.Errorf("%d parcels; want 4", c.Parcels())
 		}
-		due, err := store.NewMails(db).TakeDue(t.Context(), 10, time.Minute)
+		due, err := store.NewMails(db).LeaseDue(t.Context(), 10, time.Minute)
 		if err != nil || len(due) != 4 {
 			t.Errorf("%d mails are due (%v); want one an order", len(due), err)
 		}
