@@ -13,7 +13,7 @@ const (
 
 // reasonValues are the values of the reasonColumns and, last, of the text.
 func reasonValues(r order.CancelReason) []any {
-	return []any{r.Code, r.DuplicateOf, clip(r.DeclineCode, maxDeclineCode), clip(r.Text, maxReason)}
+	return []any{r.Code, r.DuplicateOf, truncate(r.DeclineCode, maxDeclineCode), truncate(r.Text, maxReason)}
 }
 
 // reasonFields are where the reasonColumns and, last, the text are read to.

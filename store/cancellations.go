@@ -138,7 +138,7 @@ func (db *DB) insertCancellations(ctx context.Context, tx *ent.Client, intents [
 			restocked = now
 		}
 		args = append(append(args, c.OrderID), reasonValues(c.Reason)...)
-		args = append(args, clip(c.Actor, 64), order.FormatDeltas(c.Units), 0, "", 0, now, now, restocked)
+		args = append(args, truncate(c.Actor, 64), order.FormatDeltas(c.Units), 0, "", 0, now, now, restocked)
 	}
 	_, err = tx.ExecContext(ctx, "INSERT INTO order_cancellations (order_id, "+reasonColumns+", reason, actor, units, refund_amount, refund_currency, attempts, "+
 		"next_try_at, created_at, restocked_at) VALUES "+tuples(len(intents), "(?,?,?,?,?,?,?,?,?,?,?,?,?)")+db.orLeave("order_cancellations", "order_id"), args...)

@@ -129,7 +129,7 @@ func insertCharges(ctx context.Context, ex execer, charges []Charge, upsert stri
 	args := make([]any, 0, 11*len(charges))
 	for _, ch := range charges {
 		voided, recheck := voidTimes(ch.State, ch.UpdatedAt)
-		args = append(args, ch.OrderID, ch.ChargeID, ch.State, ch.Amount.Amount, ch.Amount.Currency, clip(ch.DeclineCode, 64), ch.CreatedAt, ch.UpdatedAt,
+		args = append(args, ch.OrderID, ch.ChargeID, ch.State, ch.Amount.Amount, ch.Amount.Currency, truncate(ch.DeclineCode, 64), ch.CreatedAt, ch.UpdatedAt,
 			max(1, ch.Attempt), voided, recheck)
 	}
 	if _, err := ex.ExecContext(ctx, "INSERT INTO charges ("+chargeColumns+", voided_at, recheck_at) VALUES "+tuples(len(charges), "(?,?,?,?,?,?,?,?,?,?,?)")+upsert, args...); err != nil {
@@ -187,7 +187,7 @@ func (c *Charges) Resolve(ctx context.Context, id order.ID, from, to ChargeState
 		now := micro(c.now())
 		voided, recheck := voidTimes(to, now)
 		_, err := c.db.ent.ExecContext(ctx, "UPDATE charges SET state = ?, decline_code = ?, updated_at = ?, voided_at = ?, recheck_at = ? "+
-			"WHERE order_id = ? AND state = ?", to, clip(declineCode, 64), now, voided, recheck, id, from)
+			"WHERE order_id = ? AND state = ?", to, truncate(declineCode, 64), now, voided, recheck, id, from)
 		if err != nil {
 			return fmt.Errorf("resolve the charge of %s: %w", id, err)
 		}

@@ -23,7 +23,7 @@ func (c *Charges) NextAttempt(ctx context.Context, declined Charge, chargeID str
 // attempt is never recorded for another. It returns the line as it is afterwards.
 func (c *Charges) ResolveAttempt(ctx context.Context, read Charge, to ChargeState, declineCode string) (Charge, error) {
 	return c.update(ctx, read.OrderID, "UPDATE charges SET state = ?, decline_code = ?, updated_at = ? WHERE order_id = ? AND state = ? AND attempt = ?",
-		to, clip(declineCode, 64), micro(c.now()), read.OrderID, read.State, read.Attempt)
+		to, truncate(declineCode, 64), micro(c.now()), read.OrderID, read.State, read.Attempt)
 }
 
 // voidTries bounds how often a line is voided that moves between PENDING and DECLINED meanwhile, as one does when a card is tried.

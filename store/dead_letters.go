@@ -2,16 +2,17 @@ package store
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
-	"strings"
+	"slices"
 	"time"
 
+	"github.com/spillway/spillway/ent"
+	"github.com/spillway/spillway/ent/failedorder"
+	"github.com/spillway/spillway/ent/failedorderaction"
 	"github.com/spillway/spillway/order"
 )
 
-// What may have been done with a letter.
+// What may have been done with a dead letter.
 const (
 	ActionEdited       = "edited"
 	ActionReplayed     = "replayed"
@@ -19,7 +20,7 @@ const (
 	ActionDiscarded    = "discarded"
 )
 
-// LetterAction is one thing that was done with a letter.
+// LetterAction is one thing that was done with a dead letter.
 type LetterAction struct {
 	// Action is one of the Action constants.
 	Action string
@@ -30,57 +31,52 @@ type LetterAction struct {
 	At     time.Time
 }
 
-// LetterFilter says which letters are meant; what is empty means all.
+// LetterFilter selects dead letters; an empty field selects all.
 type LetterFilter struct{ Status, Source, OrderID string }
 
-func (f LetterFilter) where() (where string, args []any) {
-	conditions := []string{"1 = 1"}
-	for _, c := range []struct{ column, value string }{{"status", f.Status}, {"source", f.Source}, {"order_id", f.OrderID}} {
-		if c.value != "" {
-			conditions = append(conditions, c.column+" = ?")
-			args = append(args, c.value)
-		}
-	}
-	return strings.Join(conditions, " AND "), args
-}
-
-const letterColumns = "id, dedup_key, source, order_id, reason, payload_type, trace_id, attempts, status, created_at, updated_at"
-
-// List reads up to limit letters, newest first and without their payloads: those before the id, or from the newest when it is 0.
+// List reads up to limit dead letters, newest first and without their payloads: those before the id, or from the newest when it is 0.
 func (d *DeadLetters) List(ctx context.Context, f LetterFilter, before int64, limit int) ([]FailedOrder, error) {
-	where, args := f.where()
+	q := d.db.ent.FailedOrder.Query().Order(ent.Desc(failedorder.FieldID)).Limit(limit)
+	if f.Status != "" {
+		q.Where(failedorder.Status(f.Status))
+	}
+	if f.Source != "" {
+		q.Where(failedorder.Source(f.Source))
+	}
+	if f.OrderID != "" {
+		q.Where(failedorder.OrderID(f.OrderID))
+	}
 	if before > 0 {
-		where += " AND id < ?"
-		args = append(args, before)
+		q.Where(failedorder.IDLT(before))
 	}
 	return fetch(ctx, d.db, func(ctx context.Context) ([]FailedOrder, error) {
-		return collect(ctx, d.db.ent, "failed orders", func(r scanner) (FailedOrder, error) { return scanLetter(r) },
-			"SELECT "+letterColumns+" FROM failed_orders WHERE "+where+" ORDER BY id DESC LIMIT ?", append(args, limit)...)
+		withoutPayload := slices.DeleteFunc(slices.Clone(failedorder.Columns), func(c string) bool { return c == failedorder.FieldPayload })
+		found, err := q.Select(withoutPayload...).All(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("read dead letters: %w", err)
+		}
+		return convert(found, toDeadLetter), nil
 	})
 }
 
-// scanLetter reads the letterColumns, and further ones into more.
-func scanLetter(r scanner, more ...any) (FailedOrder, error) {
-	var f FailedOrder
-	err := r.Scan(append([]any{
-		&f.ID, &f.DedupKey, &f.Source, &f.OrderID, &f.Reason, &f.PayloadType, &f.TraceID, &f.Attempts, &f.Status, &f.CreatedAt, &f.UpdatedAt,
-	}, more...)...)
-	f.CreatedAt, f.UpdatedAt = f.CreatedAt.UTC(), f.UpdatedAt.UTC()
-	return f, err
+func toDeadLetter(f *ent.FailedOrder) FailedOrder {
+	return FailedOrder{
+		ID: f.ID, DedupKey: f.DedupKey, Source: f.Source, OrderID: f.OrderID, Reason: f.Reason, PayloadType: f.PayloadType, Payload: f.Payload,
+		TraceID: f.TraceID, Attempts: f.Attempts, Status: f.Status, CreatedAt: f.CreatedAt.UTC(), UpdatedAt: f.UpdatedAt.UTC(),
+	}
 }
 
-// Get reads a letter with its payload and history; order.ErrNotFound when there is none.
+// Get reads a dead letter with its payload and history; order.ErrNotFound when there is none.
 func (d *DeadLetters) Get(ctx context.Context, id int64) (FailedOrder, error) {
 	return fetch(ctx, d.db, func(ctx context.Context) (FailedOrder, error) {
-		var payload []byte
-		f, err := scanLetter(queryRow(ctx, d.db.ent, "SELECT "+letterColumns+", payload FROM failed_orders WHERE id = ?", id), &payload)
-		if errors.Is(err, sql.ErrNoRows) {
-			return f, noLetter(id)
+		found, err := d.db.ent.FailedOrder.Get(ctx, id)
+		if ent.IsNotFound(err) {
+			return FailedOrder{}, noLetter(id)
 		}
 		if err != nil {
-			return f, fmt.Errorf("read failed order %d: %w", id, err)
+			return FailedOrder{}, fmt.Errorf("read dead letter %d: %w", id, err)
 		}
-		f.Payload = payload
+		f := toDeadLetter(found)
 		f.History, err = d.history(ctx, id)
 		return f, err
 	})
@@ -91,9 +87,23 @@ func noLetter(id int64) error {
 }
 
 func (d *DeadLetters) history(ctx context.Context, id int64) ([]LetterAction, error) {
-	return collect(ctx, d.db.ent, fmt.Sprintf("the history of failed order %d", id), func(r scanner) (a LetterAction, err error) {
-		err = r.Scan(&a.Action, &a.Actor, &a.Detail, &a.At)
-		a.At = a.At.UTC()
-		return a, err
-	}, "SELECT action, actor, detail, created_at FROM failed_order_actions WHERE failed_order_id = ? ORDER BY id", id)
+	found, err := d.db.ent.FailedOrderAction.Query().Where(failedorderaction.FailedOrderID(id)).Order(failedorderaction.ByID()).All(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read the history of dead letter %d: %w", id, err)
+	}
+	return convert(found, func(a *ent.FailedOrderAction) LetterAction {
+		return LetterAction{Action: a.Action, Actor: a.Actor, Detail: a.Detail, At: a.CreatedAt.UTC()}
+	}), nil
+}
+
+// Lettered returns those of the orders that an open dead letter names.
+func (d *DeadLetters) Lettered(ctx context.Context, ids []order.ID) ([]order.ID, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	return fetch(ctx, d.db, func(ctx context.Context) ([]order.ID, error) {
+		found, err := d.db.ent.FailedOrder.Query().Where(failedorder.Status(LetterOpen), failedorder.OrderIDIn(texts(ids)...)).
+			Unique(true).Select(failedorder.FieldOrderID).Strings(ctx)
+		return named[order.ID](found), err
+	})
 }

@@ -2,12 +2,12 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"time"
 
 	"github.com/spillway/spillway/ent"
+	"github.com/spillway/spillway/ent/failedorder"
 	"github.com/spillway/spillway/order"
 )
 
@@ -23,12 +23,15 @@ func (d *DeadLetters) Edit(ctx context.Context, id int64, payload []byte, orderI
 		case status != LetterOpen:
 			return order.Refuse(order.ErrFailedPrecondition, order.ReasonDeadLetterClosed, "dead letter %d is %s; only an open one can be edited", id, status)
 		}
-		_, err = tx.ExecContext(ctx, "UPDATE failed_orders SET payload = ?, order_id = CASE WHEN ? = '' THEN order_id ELSE ? END, updated_at = ? WHERE id = ?",
-			payload, orderID, clip(orderID, letterOrderMax), micro(time.Now()), id)
-		if err != nil {
-			return fmt.Errorf("edit failed order %d: %w", id, err)
+		edit := tx.FailedOrder.Update().Where(failedorder.ID(id)).SetPayload(payload).SetUpdatedAt(micro(time.Now()))
+		if orderID != "" {
+			edit.SetOrderID(truncate(orderID, maxLetterOrder))
 		}
-		return d.db.note(ctx, tx, id, by)
+		err = edit.Exec(ctx)
+		if err != nil {
+			return fmt.Errorf("edit dead letter %d: %w", id, err)
+		}
+		return note(ctx, tx, id, by)
 	})
 }
 
@@ -55,7 +58,7 @@ func (d *DeadLetters) CloseReplayed(ctx context.Context, id int64, payload []byt
 // NoteFailure remembers that a replay failed; the letter stays as it is.
 func (d *DeadLetters) NoteFailure(ctx context.Context, id int64, by LetterAction) error {
 	by.Action = ActionReplayFailed
-	return d.db.tx(ctx, func(ctx context.Context, tx *ent.Client) error { return d.db.note(ctx, tx, id, by) })
+	return d.db.tx(ctx, func(ctx context.Context, tx *ent.Client) error { return note(ctx, tx, id, by) })
 }
 
 // closeLetter moves an open letter to the status and notes who did it, in the caller's transaction. It returns false when the
@@ -63,13 +66,16 @@ func (d *DeadLetters) NoteFailure(ctx context.Context, id int64, by LetterAction
 // that what was read is what is closed.
 func (db *DB) closeLetter(ctx context.Context, tx *ent.Client, id int64, to string, payload []byte, by LetterAction) (bool, error) {
 	// The row's lock comes first: what is read below holds until the commit.
-	err := one(errUnchanged)(tx.ExecContext(ctx, "UPDATE failed_orders SET status = ?, updated_at = ? WHERE id = ? AND status = ? AND (? OR payload = ?)",
-		to, micro(time.Now()), id, LetterOpen, payload == nil, payload))
+	closing := tx.FailedOrder.Update().Where(failedorder.ID(id), failedorder.Status(LetterOpen)).SetStatus(to).SetUpdatedAt(micro(time.Now()))
+	if payload != nil {
+		closing.Where(failedorder.Payload(payload))
+	}
+	err := expectOneRow(errUnchanged)(closing.Save(ctx))
 	if err == nil {
-		return true, db.note(ctx, tx, id, by)
+		return true, note(ctx, tx, id, by)
 	}
 	if !errors.Is(err, errUnchanged) {
-		return false, fmt.Errorf("close failed order %d: %w", id, err)
+		return false, fmt.Errorf("close dead letter %d: %w", id, err)
 	}
 	status, err := db.letterStatus(ctx, tx, id)
 	switch {
@@ -86,24 +92,24 @@ func (db *DB) closeLetter(ctx context.Context, tx *ent.Client, id int64, to stri
 // errUnchanged says that a letter was not open, or not with this payload.
 var errUnchanged = errors.New("no open letter was changed")
 
-// letterStatus reads and locks a letter.
-func (db *DB) letterStatus(ctx context.Context, tx *ent.Client, id int64) (status string, err error) {
-	err = queryRow(ctx, tx, "SELECT status FROM failed_orders WHERE id = ?"+db.forUpdate(), id).Scan(&status)
-	if errors.Is(err, sql.ErrNoRows) {
+// letterStatus reads and locks a dead letter.
+func (db *DB) letterStatus(ctx context.Context, tx *ent.Client, id int64) (string, error) {
+	found, err := locked(db, tx.FailedOrder.Query().Where(failedorder.ID(id))).Select(failedorder.FieldStatus).Strings(ctx)
+	if err != nil {
+		return "", fmt.Errorf("read dead letter %d: %w", id, err)
+	}
+	if len(found) == 0 {
 		return "", noLetter(id)
 	}
-	if err != nil {
-		return "", fmt.Errorf("read failed order %d: %w", id, err)
-	}
-	return status, nil
+	return found[0], nil
 }
 
 // note adds to a letter's history.
-func (*DB) note(ctx context.Context, tx *ent.Client, id int64, a LetterAction) error {
-	_, err := tx.ExecContext(ctx, "INSERT INTO failed_order_actions (failed_order_id, action, actor, detail, created_at) VALUES (?,?,?,?,?)",
-		id, a.Action, clip(a.Actor, actionActorMax), clip(a.Detail, actionDetailsMax), micro(time.Now()))
+func note(ctx context.Context, tx *ent.Client, id int64, a LetterAction) error {
+	err := tx.FailedOrderAction.Create().SetFailedOrderID(id).SetAction(a.Action).SetActor(truncate(a.Actor, maxActionActor)).
+		SetDetail(truncate(a.Detail, maxActionDetail)).SetCreatedAt(micro(time.Now())).Exec(ctx)
 	if err != nil {
-		return fmt.Errorf("note that failed order %d was %s: %w", id, a.Action, err)
+		return fmt.Errorf("note that dead letter %d was %s: %w", id, a.Action, err)
 	}
 	return nil
 }

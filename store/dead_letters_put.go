@@ -2,8 +2,11 @@ package store
 
 import (
 	"context"
+	entsql "entgo.io/ent/dialect/sql"
 	"fmt"
+
 	"github.com/spillway/spillway/ent"
+	"github.com/spillway/spillway/ent/failedorder"
 	"time"
 )
 
@@ -17,10 +20,10 @@ const (
 	LetterDiscarded = "discarded"
 )
 
-// FailedOrder is a dead letter: what no retry could help.
+// FailedOrder is a dead letter: a message, entry or mail that no retry helps.
 type FailedOrder struct {
 	ID int64
-	// DedupKey names the failure: the same failure again is the same letter with more attempts.
+	// DedupKey names the failure: the same failure again is the same dead letter with more attempts.
 	DedupKey string
 	// Source is the worker that gave up, or "broker/GROUP".
 	Source  string
@@ -41,7 +44,7 @@ type FailedOrder struct {
 	History []LetterAction
 }
 
-// DeadLetters keeps failed orders.
+// DeadLetters keeps dead letters, in the table failed_orders.
 type DeadLetters struct{ db *DB }
 
 // NewDeadLetters makes the repository.
@@ -49,37 +52,38 @@ func NewDeadLetters(db *DB) *DeadLetters { return &DeadLetters{db: db} }
 
 // The lengths of the columns, in characters.
 const (
-	dedupKeyMax      = 191
-	letterSourceMax  = 64
-	letterOrderMax   = 64
-	letterTypeMax    = 64
-	traceIDMax       = 64
-	letterReasonMax  = 2000
-	actionActorMax   = 64
-	actionDetailsMax = 2000
+	maxDedupKey     = 191
+	maxLetterSource = 64
+	maxLetterOrder  = 64
+	maxLetterType   = 64
+	maxTraceID      = 64
+	maxLetterReason = 2000
+	maxActionActor  = 64
+	maxActionDetail = 2000
 )
 
-// Put writes a letter. The same DedupKey again only raises its attempts: what an operator has closed stays closed, because it is
+// Put writes a dead letter. The same DedupKey again only raises its attempts: what an operator has closed stays closed, because it is
 // the same payload that came again.
 func (d *DeadLetters) Put(ctx context.Context, f FailedOrder) error {
-	return d.db.tx(ctx, func(ctx context.Context, tx *ent.Client) error { return d.db.putFailed(ctx, tx, f) })
+	return d.db.tx(ctx, func(ctx context.Context, tx *ent.Client) error { return putDeadLetter(ctx, tx, f) })
 }
 
-func (db *DB) putFailed(ctx context.Context, tx *ent.Client, f FailedOrder) error {
+func putDeadLetter(ctx context.Context, tx *ent.Client, f FailedOrder) error {
 	now := micro(time.Now())
-	upsert := " ON CONFLICT (dedup_key) DO UPDATE SET attempts = failed_orders.attempts + 1, updated_at = excluded.updated_at"
-	if db.isMySQL() {
-		upsert = " AS new ON DUPLICATE KEY UPDATE attempts = failed_orders.attempts + 1, updated_at = new.updated_at"
-	}
 	if f.Payload == nil {
 		f.Payload = []byte{}
 	}
-	_, err := tx.ExecContext(ctx, "INSERT INTO failed_orders (dedup_key, source, order_id, reason, payload_type, payload, trace_id, attempts, status, "+
-		"created_at, updated_at) VALUES (?,?,?,?,?,?,?,?,?,?,?)"+upsert,
-		clip(f.DedupKey, dedupKeyMax), clip(f.Source, letterSourceMax), clip(f.OrderID, letterOrderMax), clip(f.Reason, letterReasonMax),
-		clip(f.PayloadType, letterTypeMax), f.Payload, clip(f.TraceID, traceIDMax), f.Attempts, LetterOpen, now, now)
+	again := entsql.ResolveWith(func(u *entsql.UpdateSet) {
+		u.Add(failedorder.FieldAttempts, 1)
+		u.Set(failedorder.FieldUpdatedAt, now)
+	})
+	err := tx.FailedOrder.Create().SetDedupKey(truncate(f.DedupKey, maxDedupKey)).SetSource(truncate(f.Source, maxLetterSource)).
+		SetOrderID(truncate(f.OrderID, maxLetterOrder)).SetReason(truncate(f.Reason, maxLetterReason)).
+		SetPayloadType(truncate(f.PayloadType, maxLetterType)).SetPayload(f.Payload).SetTraceID(truncate(f.TraceID, maxTraceID)).
+		SetAttempts(f.Attempts).SetStatus(LetterOpen).SetCreatedAt(now).SetUpdatedAt(now).
+		OnConflict(entsql.ConflictColumns(failedorder.FieldDedupKey), again).Exec(ctx)
 	if err != nil {
-		return fmt.Errorf("write failed order %s: %w", f.DedupKey, err)
+		return fmt.Errorf("write dead letter %s: %w", f.DedupKey, err)
 	}
 	return nil
 }

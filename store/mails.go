@@ -170,7 +170,7 @@ func (m *Mails) PostponeDue(ctx context.Context, id int64, until time.Time) erro
 // DeadLetterDue makes a dead letter of a mail that is no longer due, in one transaction.
 func (m *Mails) DeadLetterDue(ctx context.Context, id int64, f FailedOrder) error {
 	return m.db.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
-		if err := m.db.putFailed(ctx, tx, f); err != nil {
+		if err := putDeadLetter(ctx, tx, f); err != nil {
 			return err
 		}
 		_, err := tx.DueMail.Delete().Where(duemail.ID(id)).Exec(ctx)

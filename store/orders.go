@@ -192,8 +192,8 @@ func (db *DB) move(ctx context.Context, tx *ent.Client, to order.State, changes 
 // caseID chooses a value by the id of the row, for n rows.
 func caseID(n int) string { return "CASE id" + strings.Repeat(" WHEN ? THEN ?", n) + " END" }
 
-// clip keeps a text within n characters.
-func clip(s string, n int) string {
+// truncate keeps a text within n characters.
+func truncate(s string, n int) string {
 	if r := []rune(s); len(r) > n {
 		return string(r[:n])
 	}

@@ -46,17 +46,6 @@ func (s *Stock) Unknown(ctx context.Context, ids []order.ID) ([]order.ID, error)
 	return s.unknown(ctx, ids)
 }
 
-// Lettered returns those of the orders that an open dead letter names.
-func (d *DeadLetters) Lettered(ctx context.Context, ids []order.ID) ([]order.ID, error) {
-	if len(ids) == 0 {
-		return nil, nil
-	}
-	return fetch(ctx, d.db, func(ctx context.Context) ([]order.ID, error) {
-		return collect(ctx, d.db.ent, "orders with dead letters", scanValue[order.ID],
-			"SELECT DISTINCT order_id FROM failed_orders WHERE status = ? AND order_id IN ("+marks(len(ids))+")", append([]any{LetterOpen}, anys(ids)...)...)
-	})
-}
-
 // InState reads up to limit orders after the place that entered the state before the time, oldest first.
 func (o *Orders) InState(ctx context.Context, state order.State, after Place, before time.Time, limit int) ([]Place, error) {
 	return fetch(ctx, o.db, func(ctx context.Context) ([]Place, error) {

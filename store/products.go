@@ -69,7 +69,7 @@ func insertProduct(ctx context.Context, tx *ent.Tx, pr Product, actor string) er
 		return err
 	}
 	return tx.StockAdjustment.Create().SetID("initial:" + string(pr.SKU)).SetSku(string(pr.SKU)).SetDelta(pr.Stock).
-		SetReason("initial stock").SetActor(clip(actor, 64)).SetCreatedAt(now).Exec(ctx)
+		SetReason("initial stock").SetActor(truncate(actor, 64)).SetCreatedAt(now).Exec(ctx)
 }
 
 // Get reads a product; order.ErrNotFound when there is none of that SKU.

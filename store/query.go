@@ -109,13 +109,23 @@ func money(amount int64, currency string) order.Money {
 	return order.Money{Currency: order.Currency(currency), Amount: order.Cents(amount)}
 }
 
-// texts are the texts of names.
-func texts[T ~string](in []T) []string {
-	out := make([]string, len(in))
+// convert makes a list of another type.
+func convert[From, To any](in []From, f func(From) To) []To {
+	out := make([]To, len(in))
 	for i, v := range in {
-		out[i] = string(v)
+		out[i] = f(v)
 	}
 	return out
+}
+
+// named are the names of texts.
+func named[T ~string](in []string) []T {
+	return convert(in, func(s string) T { return T(s) })
+}
+
+// texts are the texts of names.
+func texts[T ~string](in []T) []string {
+	return convert(in, func(v T) string { return string(v) })
 }
 
 // orLeave ends an INSERT that leaves rows whose unique key is there. IGNORE would hide a violated CHECK as well.

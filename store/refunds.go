@@ -113,9 +113,9 @@ func (c *Charges) bookRefund(ctx context.Context, tx *ent.Client, ch *Charge, r 
 }
 
 func insertRefund(ctx context.Context, tx *ent.Client, r *Refund, now time.Time) error {
-	r.Reason, r.CreatedAt = clip(r.Reason, refundReasonMax), now
+	r.Reason, r.CreatedAt = truncate(r.Reason, refundReasonMax), now
 	_, err := tx.ExecContext(ctx, "INSERT INTO refunds ("+refundColumns+", next_try_at) VALUES (?,?,?,?,?,?,?,?,NULL,0,?)",
-		r.RefundID, r.OrderID, r.Amount.Amount, r.Amount.Currency, r.Reason, clip(r.Actor, 64), nullText(r.Key), now, now.Add(refundGrace))
+		r.RefundID, r.OrderID, r.Amount.Amount, r.Amount.Currency, r.Reason, truncate(r.Actor, 64), nullText(r.Key), now, now.Add(refundGrace))
 	if err != nil {
 		return fmt.Errorf("write a refund of %s: %w", r.OrderID, err)
 	}

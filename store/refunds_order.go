@@ -81,7 +81,7 @@ func refundByKey(ctx context.Context, q querier, r RefundRequest) (Refund, error
 // sameRefund is order.ErrKeyReused unless the request asks for the refund that its key made before. One without an amount asked for all that
 // was left, after which there is no other refund.
 func sameRefund(ctx context.Context, q querier, before Refund, r RefundRequest, ch Charge) error {
-	same := before.Reason == clip(r.Reason, refundReasonMax)
+	same := before.Reason == truncate(r.Reason, refundReasonMax)
 	if r.Amount != (order.Money{}) {
 		same = same && before.Amount == r.Amount
 	} else if same {

@@ -81,7 +81,7 @@ func (s *Stock) SkipEntry(ctx context.Context, r Range, f FailedOrder) error {
 		if err := s.logRange(ctx, tx, r, nil); err != nil {
 			return err
 		}
-		return s.db.putFailed(ctx, tx, f)
+		return putDeadLetter(ctx, tx, f)
 	})
 }
 
@@ -112,7 +112,7 @@ func (*Stock) logRange(ctx context.Context, tx *ent.Client, r Range, holds []Hol
 func (*Stock) adjust(ctx context.Context, tx *ent.Client, adjustments []order.Adjustment) error {
 	for _, a := range adjustments {
 		_, err := tx.ExecContext(ctx, "INSERT INTO stock_adjustments (adjustment_id, sku, delta, reason, actor, created_at) VALUES (?,?,?,?,?,?)",
-			a.ID, a.SKU, a.Units, clip(a.Reason, 200), clip(a.Actor, 64), micro(a.At))
+			a.ID, a.SKU, a.Units, truncate(a.Reason, 200), truncate(a.Actor, 64), micro(a.At))
 		if err != nil {
 			return fmt.Errorf("adjustment %s: %w", a.ID, err)
 		}
