@@ -104,7 +104,7 @@ func TestRefundOrder_Shipped(t *testing.T) {
 // wantRefundMails takes the mails that are due and checks the amounts of those of refunds, in cents.
 func (s *testShop) wantRefundMails(t *testing.T, id string, want ...order.Cents) {
 	t.Helper()
-	due, err := store.NewMails(s.db).TakeDue(t.Context(), 100, 0)
+	due, err := store.NewMails(s.db).LeaseDue(t.Context(), 100, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
