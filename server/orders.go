@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"connectrpc.com/connect"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/spillway/spillway/auth"
@@ -114,13 +115,19 @@ func (s Orders) GetOrder(ctx context.Context, req *spillwayv1.GetOrderRequest) (
 	return &spillwayv1.GetOrderResponse{Order: wire.Order(o)}, nil
 }
 
-// ListOrders returns a page of the caller's orders, newest first. Filters look at SQL: Redis has no index by customer.
+// ListOrders returns a page of the caller's orders, newest first, or for an operator of those of another customer or of all. Filters look at
+// SQL: Redis has no index by customer.
 func (s Orders) ListOrders(ctx context.Context, req *spillwayv1.ListOrdersRequest) (*spillwayv1.ListOrdersResponse, error) {
 	opt, err := listOptions(req)
 	if err != nil {
 		return nil, err
 	}
-	filter := filterMark(opt)
+	whose, err := listedCustomer(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	opt.AllCustomers = req.GetAllCustomers()
+	filter := filterMark(opt, whose)
 	before, err := pageAfter(req.GetPageToken())
 	if err != nil {
 		return nil, err
@@ -134,7 +141,7 @@ func (s Orders) ListOrders(ctx context.Context, req *spillwayv1.ListOrdersReques
 	}
 	n := pageSize(req.GetPageSize())
 	opt.Limit = n + 1
-	found, err := s.Reader.Rows.ListByCustomer(ctx, customer(ctx), opt)
+	found, err := s.Reader.Rows.ListByCustomer(ctx, whose, opt)
 	if err != nil {
 		return nil, err
 	}
@@ -145,6 +152,21 @@ func (s Orders) ListOrders(ctx context.Context, req *spillwayv1.ListOrdersReques
 		resp.Orders = append(resp.Orders, wire.Order(o))
 	}
 	return resp, nil
+}
+
+// listedCustomer returns the customer of the orders that are listed, after a check that the caller may list them.
+func listedCustomer(ctx context.Context, req *spillwayv1.ListOrdersRequest) (order.CustomerID, error) {
+	own, wanted := customer(ctx), order.CustomerID(req.GetCustomerId())
+	switch {
+	case req.GetAllCustomers() && wanted != "":
+		return "", fmt.Errorf("allCustomers goes with an empty customerId: %w", order.ErrInvalid)
+	case !req.GetAllCustomers() && (wanted == "" || wanted == own):
+		return own, nil
+	}
+	if caller, ok := auth.From(ctx); !ok || !caller.Has(auth.Operator) {
+		return "", connect.NewError(connect.CodePermissionDenied, errors.New("the orders of other customers need the role "+string(auth.Operator)))
+	}
+	return wanted, nil
 }
 
 // listOptions are the filters of the request.
@@ -190,8 +212,8 @@ var (
 )
 
 // filterMark stands for the filters in a page token, which goes on in the list that it was made for and in no other.
-func filterMark(opt store.ListOptions) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%d %s %s", opt.States, opt.From.Format(time.RFC3339Nano), opt.To.Format(time.RFC3339Nano)))
+func filterMark(opt store.ListOptions, whose order.CustomerID) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%t %q %d %s %s", opt.AllCustomers, whose, opt.States, opt.From.Format(time.RFC3339Nano), opt.To.Format(time.RFC3339Nano)))
 	return hex.EncodeToString(sum[:filterMarkLen]) + ":"
 }
 

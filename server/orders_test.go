@@ -72,7 +72,7 @@ func (r rows) Get(_ context.Context, id order.ID) (order.Order, error) {
 func (r rows) ListByCustomer(_ context.Context, customer order.CustomerID, opt store.ListOptions) (out []order.Order, err error) {
 	for i := len(r.orders) - 1; i >= 0 && len(out) < opt.Limit; i-- {
 		o := r.orders[i]
-		if o.CustomerID == customer && (opt.Before == "" || o.ID < opt.Before) && (len(opt.States) == 0 || slices.Contains(opt.States, o.State)) &&
+		if (o.CustomerID == customer || opt.AllCustomers) && (opt.Before == "" || o.ID < opt.Before) && (len(opt.States) == 0 || slices.Contains(opt.States, o.State)) &&
 			!o.CreatedAt.Before(opt.From) && (opt.To.IsZero() || o.CreatedAt.Before(opt.To)) {
 			out = append(out, o)
 		}
@@ -223,6 +223,44 @@ func TestOrdersAreListedPageByPage(t *testing.T) {
 		if _, err := client.ListOrders(t.Context(), listOrders(2, bad)); err == nil {
 			t.Errorf("the page token %q was taken", bad)
 		}
+	}
+}
+
+// TestListOrders_OtherCustomers: only operators list orders of others, and a token of one list is none of another.
+func TestListOrders_OtherCustomers(t *testing.T) {
+	var all rows
+	for i := range 4 {
+		all.orders = append(all.orders, orderOf([]order.CustomerID{"me", "they"}[i%2], order.Paid, time.Duration(4-i)*time.Second))
+	}
+	e := startServer(t, Services{Order: Orders{Reader: OrderReader{Hot: hotOrders{}, Rows: all, Log: slog.New(slog.DiscardHandler)}}})
+	mine := spillwayv1connect.NewOrderServiceClient(e.client, e.url, bearer(e.token(t, "me")))
+	operators := spillwayv1connect.NewOrderServiceClient(e.client, e.url, bearer(e.token(t, "op", auth.Operator)))
+	for name, c := range map[string]struct {
+		client spillwayv1connect.OrderServiceClient
+		req    *spillwayv1.ListOrdersRequest
+		want   int
+		code   connect.Code
+	}{
+		"my own by name":           {mine, &spillwayv1.ListOrdersRequest{CustomerId: "me"}, 2, 0},
+		"theirs":                   {mine, &spillwayv1.ListOrdersRequest{CustomerId: "they"}, 0, connect.CodePermissionDenied},
+		"all":                      {mine, &spillwayv1.ListOrdersRequest{AllCustomers: true}, 0, connect.CodePermissionDenied},
+		"an operator's own":        {operators, &spillwayv1.ListOrdersRequest{}, 0, 0},
+		"a customer's":             {operators, &spillwayv1.ListOrdersRequest{CustomerId: "they"}, 2, 0},
+		"all, for an operator":     {operators, &spillwayv1.ListOrdersRequest{AllCustomers: true}, 4, 0},
+		"all and one, contradicts": {operators, &spillwayv1.ListOrdersRequest{AllCustomers: true, CustomerId: "me"}, 0, connect.CodeInvalidArgument},
+	} {
+		resp, err := c.client.ListOrders(t.Context(), c.req)
+		if len(resp.GetOrders()) != c.want || (c.code == 0) != (err == nil) || (err != nil && connect.CodeOf(err) != c.code) {
+			t.Errorf("%s: %d orders, %v; want %d, %v", name, len(resp.GetOrders()), err, c.want, c.code)
+		}
+	}
+	page, err := operators.ListOrders(t.Context(), &spillwayv1.ListOrdersRequest{AllCustomers: true, PageSize: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := &spillwayv1.ListOrdersRequest{CustomerId: "me", PageSize: 1, PageToken: page.GetNextPageToken()}
+	if _, err := operators.ListOrders(t.Context(), other); connect.CodeOf(err) != connect.CodeInvalidArgument {
+		t.Errorf("the token of another list: %v; want invalid_argument", err)
 	}
 }
 

@@ -72,3 +72,29 @@ func TestListByCustomerFiltersExactly(t *testing.T) {
 		}
 	})
 }
+
+func TestListByCustomer_AllCustomers(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *store.DB) {
+		orders := store.NewOrders(db)
+		var want []order.ID
+		for i, customer := range []order.CustomerID{"c1", "c2", "c3"} {
+			o := anOrder(string(rune('a' + i)))
+			o.CustomerID = customer
+			mustApply(t, orders, change(o, order.Paid))
+			want = append(want, o.ID)
+		}
+		slices.Sort(want)
+		slices.Reverse(want)
+		got, err := orders.ListByCustomer(t.Context(), "", store.ListOptions{AllCustomers: true, Limit: 10})
+		var ids []order.ID
+		for _, o := range got {
+			ids = append(ids, o.ID)
+		}
+		if err != nil || !slices.Equal(ids, want) {
+			t.Errorf("all customers: %v, %v; want %v", ids, err, want)
+		}
+		if got, err := orders.ListByCustomer(t.Context(), "", store.ListOptions{Limit: 10}); err != nil || len(got) > 0 {
+			t.Errorf("a customer without a name: %d orders, %v; want none", len(got), err)
+		}
+	})
+}

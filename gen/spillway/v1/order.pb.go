@@ -656,7 +656,11 @@ type ListOrdersRequest struct {
 	// Only orders placed at this time or later.
 	CreateTimeFrom *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=create_time_from,json=createTimeFrom,proto3" json:"create_time_from,omitempty"`
 	// Only orders placed before this time.
-	CreateTimeTo  *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=create_time_to,json=createTimeTo,proto3" json:"create_time_to,omitempty"`
+	CreateTimeTo *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=create_time_to,json=createTimeTo,proto3" json:"create_time_to,omitempty"`
+	// The customer whose orders are listed; the caller's own when empty. Another customer's need the role `operator`.
+	CustomerId string `protobuf:"bytes,6,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	// The orders of all customers are listed. It needs the role `operator`, and an empty customer_id.
+	AllCustomers  bool `protobuf:"varint,7,opt,name=all_customers,json=allCustomers,proto3" json:"all_customers,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -724,6 +728,20 @@ func (x *ListOrdersRequest) GetCreateTimeTo() *timestamppb.Timestamp {
 		return x.CreateTimeTo
 	}
 	return nil
+}
+
+func (x *ListOrdersRequest) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+func (x *ListOrdersRequest) GetAllCustomers() bool {
+	if x != nil {
+		return x.AllCustomers
+	}
+	return false
 }
 
 // ListOrdersResponse is a page of orders, newest first.
@@ -1258,14 +1276,17 @@ const file_spillway_v1_order_proto_rawDesc = "" +
 	"\x0fGetOrderRequest\x12$\n" +
 	"\border_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\aorderId\"<\n" +
 	"\x10GetOrderResponse\x12(\n" +
-	"\x05order\x18\x01 \x01(\v2\x12.spillway.v1.OrderR\x05order\"\xb0\x02\n" +
+	"\x05order\x18\x01 \x01(\v2\x12.spillway.v1.OrderR\x05order\"\xff\x02\n" +
 	"\x11ListOrdersRequest\x12&\n" +
 	"\tpage_size\x18\x01 \x01(\x05B\t\xbaH\x06\x1a\x04\x18d(\x00R\bpageSize\x12'\n" +
 	"\n" +
 	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\tpageToken\x12B\n" +
 	"\x06states\x18\x03 \x03(\x0e2\x17.spillway.v1.OrderStateB\x11\xbaH\x0e\x92\x01\v\x10\x05\"\a\x82\x01\x04\x10\x01 \x00R\x06states\x12D\n" +
 	"\x10create_time_from\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x0ecreateTimeFrom\x12@\n" +
-	"\x0ecreate_time_to\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\fcreateTimeTo\"h\n" +
+	"\x0ecreate_time_to\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\fcreateTimeTo\x12(\n" +
+	"\vcustomer_id\x18\x06 \x01(\tB\a\xbaH\x04r\x02\x18@R\n" +
+	"customerId\x12#\n" +
+	"\rall_customers\x18\a \x01(\bR\fallCustomers\"h\n" +
 	"\x12ListOrdersResponse\x12*\n" +
 	"\x06orders\x18\x01 \x03(\v2\x12.spillway.v1.OrderR\x06orders\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"f\n" +

@@ -53,7 +53,7 @@ type OrderServiceClient interface {
 	// row exists in SQL, so that what was just placed can be read. An order of another customer is
 	// `not_found`; an operator may read every order.
 	GetOrder(context.Context, *v1.GetOrderRequest) (*v1.GetOrderResponse, error)
-	// ListOrders returns the caller's orders, newest first. The state of an order that is still hot is
+	// ListOrders returns the caller's orders, or for an operator those of another customer or of all, newest first. The state of an order that is still hot is
 	// taken from Redis; an order appears in the list once its row exists.
 	ListOrders(context.Context, *v1.ListOrdersRequest) (*v1.ListOrdersResponse, error)
 	// WatchOrder streams the order: first as it is, unless the caller has seen that already (resume_token),
@@ -178,7 +178,7 @@ type OrderServiceHandler interface {
 	// row exists in SQL, so that what was just placed can be read. An order of another customer is
 	// `not_found`; an operator may read every order.
 	GetOrder(context.Context, *v1.GetOrderRequest) (*v1.GetOrderResponse, error)
-	// ListOrders returns the caller's orders, newest first. The state of an order that is still hot is
+	// ListOrders returns the caller's orders, or for an operator those of another customer or of all, newest first. The state of an order that is still hot is
 	// taken from Redis; an order appears in the list once its row exists.
 	ListOrders(context.Context, *v1.ListOrdersRequest) (*v1.ListOrdersResponse, error)
 	// WatchOrder streams the order: first as it is, unless the caller has seen that already (resume_token),
