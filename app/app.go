@@ -8,6 +8,8 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/spillway/spillway/audit"
 	"github.com/spillway/spillway/auth"
@@ -148,15 +150,35 @@ func (a *App) Run(ctx context.Context) error {
 		<-ctx.Done()
 	}
 	stopLoops()
-	running.Wait()
+	err = errors.Join(err, a.awaitWorkers(ctx, running))
 	if a.cfg.SQL.embedded() && a.cfg.Redis.embedded() {
 		err = errors.Join(err, a.drain(work))
 	}
 	return err
 }
 
+// workersTimeout bounds how long a shutdown waits for iterations that have begun. Their contexts have ended; what they wait for has time
+// limits of 10 s at most.
+const workersTimeout = 20 * time.Second
+
+// awaitWorkers waits for the iterations that have begun.
+func (a *App) awaitWorkers(ctx context.Context, running *sync.WaitGroup) error {
+	a.log.InfoContext(ctx, "shutting down: waiting for the iterations of workers to end",
+		"workers", len(a.workers), "deadline", time.Now().Add(workersTimeout))
+	ended := make(chan struct{})
+	go func() { running.Wait(); close(ended) }()
+	select {
+	case <-ended:
+		return nil
+	case <-time.After(workersTimeout):
+		return fmt.Errorf("the workers did not end within %s", workersTimeout)
+	}
+}
+
 // drain empties the journal and the queue.
 func (a *App) drain(ctx context.Context) error {
+	a.log.InfoContext(ctx, "shutting down: waiting for the workers to empty the journal and the queue",
+		"deadline", time.Now().Add(a.cfg.HTTP.DrainTimeout))
 	err := a.workers.drain(ctx, a.cfg.HTTP.DrainTimeout)
 	if err == nil {
 		logDrained(ctx, a.log, store.NewOrders(a.parts.db).Unfinished)
@@ -175,6 +197,10 @@ func (a *App) serve(ctx context.Context) error {
 	defer stopWatching()
 	a.parts.goes(watching, a.api.hub.Run)
 	a.log.InfoContext(ctx, "taking orders", "url", a.URL(), "durability", a.parts.flush.Durability, "sql", a.parts.db.Dialect())
+	stopLogging := context.AfterFunc(ctx, func() {
+		a.log.InfoContext(ctx, "shutting down: waiting for requests under way", "deadline", time.Now().Add(a.cfg.HTTP.DrainTimeout))
+	})
+	defer stopLogging()
 	err = server.Serve(ctx, a.listener, server.NewHandler(cfg, a.api.services), a.cfg.HTTP.DrainTimeout, a.log)
 	a.log.InfoContext(ctx, "no requests are taken any more; every accepted one was answered", "error", err)
 	return err

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -112,6 +113,11 @@ func TestApp_PlacedOrderIsShipped(t *testing.T) {
 	}
 	if !strings.Contains(log.String(), "shipped or cancelled; no mail is due") {
 		t.Errorf("the shutdown left something to do; log:\n%s", &log)
+	}
+	for _, phase := range []string{"requests under way", "iterations of workers", "empty the journal and the queue"} {
+		if !regexp.MustCompile("shutting down: waiting for .*" + phase + ".* deadline=").MatchString(log.String()) {
+			t.Errorf("the shutdown did not log that it waits for %s, with a deadline; log:\n%s", phase, &log)
+		}
 	}
 	if _, err := http.Get(a.URL() + "/livez"); err == nil {
 		t.Error("the port is open after the shutdown")

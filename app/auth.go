@@ -32,13 +32,25 @@ func (c AuthConfig) Minter(dataDir string) (*auth.Tokens, error) {
 	return auth.NewTokens(key)
 }
 
+// validate checks that a key is given where one is needed, and that it is long enough.
+func (c AuthConfig) validate(embedded bool) error {
+	if c.Key != "" {
+		_, err := auth.NewTokens([]byte(c.Key))
+		return err
+	}
+	if !embedded {
+		return errors.New("--auth-key (SPILLWAY_AUTH_KEY) is needed on real storage, the same in every process: make one with `openssl rand -hex 32`")
+	}
+	return nil
+}
+
 // tokens makes the minter and verifier of an API. Without a configured key, embedded storage keeps one of its own in the data directory.
 func (c AuthConfig) tokens(dataDir string, embedded bool) (*auth.Tokens, error) {
-	switch {
-	case c.Key != "":
+	if err := c.validate(embedded); err != nil {
+		return nil, err
+	}
+	if c.Key != "" {
 		return auth.NewTokens([]byte(c.Key))
-	case !embedded:
-		return nil, errors.New("--auth-key (SPILLWAY_AUTH_KEY) is needed on real storage, the same in every process: make one with `openssl rand -hex 32`")
 	}
 	key, err := auth.LoadOrCreateKey(DevKey(dataDir))
 	if err != nil {

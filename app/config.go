@@ -65,7 +65,7 @@ var errEmbedded = errors.New("this role needs --redis and --mysql: embedded stor
 func (c Config) Validate() error {
 	errs := []error{c.SQL.validate(), c.Redis.validate(), c.Orders.validate(), c.External.validate()}
 	if c.serves() {
-		errs = append(errs, c.HTTP.validate())
+		errs = append(errs, c.HTTP.validate(), c.Auth.validate(c.SQL.embedded()))
 	}
 	if c.works() {
 		errs = append(errs, c.Queue.validate(), c.Audit.validate(), validateWorkers(c.Workers))

@@ -6,14 +6,18 @@ import (
 	"fmt"
 	"path/filepath"
 	"regexp"
+	"strings"
+
+	"github.com/go-sql-driver/mysql"
 
 	"github.com/spillway/spillway/redisconn"
 )
 
 // SQLConfig locates the SQL database.
 type SQLConfig struct {
-	MySQL   string // DSN of a MySQL 8 database; empty: SQLite in DataDir
-	DataDir string // directory of the embedded database, the development key and mails
+	MySQL    string // DSN of a MySQL 8 database; empty: SQLite in DataDir
+	Password string // replaces the DSN's, if not empty
+	DataDir  string // directory of the embedded database, the development key and mails
 }
 
 func (c SQLConfig) embedded() bool { return c.MySQL == "" }
@@ -26,14 +30,36 @@ func (c SQLConfig) dsn() string {
 	if c.embedded() {
 		return "sqlite:" + c.sqlitePath()
 	}
-	return c.MySQL
+	if c.Password == "" {
+		return c.MySQL
+	}
+	cfg, err := c.parse()
+	if err != nil {
+		return c.MySQL // store.Open explains what is wrong; Validate has refused it before.
+	}
+	cfg.Passwd = c.Password
+	return cfg.FormatDSN()
+}
+
+func (c SQLConfig) parse() (*mysql.Config, error) {
+	return mysql.ParseDSN(strings.TrimPrefix(c.MySQL, "mysql:"))
 }
 
 func (c SQLConfig) validate() error {
+	var errs []error
 	if c.DataDir == "" {
-		return errors.New("--data-dir: must not be empty")
+		errs = append(errs, errors.New("--data-dir: must not be empty"))
 	}
-	return nil
+	if c.embedded() && c.Password != "" {
+		errs = append(errs, errors.New("--mysql-password does nothing without --mysql"))
+	}
+	if !c.embedded() {
+		// The driver's error may quote the DSN, and with it the password.
+		if cfg, err := c.parse(); err != nil || cfg.DBName == "" {
+			errs = append(errs, errors.New("--mysql: must be of the form USER:PASSWORD@tcp(HOST:PORT)/DATABASE"))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // RedisConfig locates Redis.

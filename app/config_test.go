@@ -13,6 +13,7 @@ import (
 
 func onServers(c app.Config) app.Config {
 	c.SQL.MySQL, c.Redis.Addr = "root@tcp(127.0.0.1:3306)/shop", "127.0.0.1:6379"
+	c.Auth.Key = strings.Repeat("k", 32)
 	return c
 }
 
@@ -36,6 +37,10 @@ func TestConfig_MistakesAreNamedByTheirFlags(t *testing.T) {
 		spoil func(c *app.Config)
 	}{
 		"--redis and --mysql":      {serve, func(*app.Config) {}},
+		"--auth-key":               {onServers(serve), func(c *app.Config) { c.Auth.Key = "" }},
+		"auth key has 1 bytes":     {all, func(c *app.Config) { c.Auth.Key = "k" }},
+		"--mysql: must be":         {work, func(c *app.Config) { c.SQL.MySQL = "user:s3cret@host" }},
+		"--mysql-password":         {all, func(c *app.Config) { c.SQL.Password = "s3cret" }},
 		"--data-dir":               {all, func(c *app.Config) { c.SQL.DataDir = "" }},
 		"--redis \"x\"":            {all, func(c *app.Config) { c.Redis.Addr = "x" }},
 		"--redis-namespace":        {all, func(c *app.Config) { c.Redis.Namespace = "a b" }},
@@ -71,6 +76,7 @@ func TestConfig_MistakesAreNamedByTheirFlags(t *testing.T) {
 func TestConfig_ErrorsDoNotContainSecrets(t *testing.T) {
 	cfg := app.DefaultConfig(app.RoleAll)
 	cfg.External.Mail.SMTPPassword, cfg.Redis.Password, cfg.Redis.Addr = "s3cret", "s3cret", "x"
+	cfg.SQL.MySQL, cfg.SQL.Password, cfg.Auth.Key = "user:s3cret@host", "s3cret", "s3cret"
 	if err := cfg.Validate(); err == nil || strings.Contains(err.Error(), "s3cret") {
 		t.Errorf("%v", err)
 	}

@@ -10,7 +10,7 @@ import (
 // MaxViolations is the maximum number of violations in one report; the counts per rule are complete.
 const MaxViolations = 1000
 
-// Report is the result of an audit. Its JSON names are those of RunAuditResponse.
+// Report is the result of an audit. Its JSON names are those of RunAuditResponse in the .proto file.
 type Report struct {
 	// OK means that no rule is violated.
 	OK bool `json:"ok"`
@@ -22,9 +22,9 @@ type Report struct {
 	Violations []Violation `json:"findings"`
 	// OrdersInFlight is the number of orders with stock that is taken or returned, and a row that does not reflect it
 	// yet.
-	OrdersInFlight int64 `json:"ordersInFlight"`
+	OrdersInFlight int64 `json:"orders_in_flight"`
 	// ReadTime is the time when the data was read, in UTC.
-	ReadTime time.Time `json:"readTime"`
+	ReadTime time.Time `json:"read_time"`
 }
 
 // Result is the result of one rule.
@@ -42,7 +42,7 @@ type Violation struct {
 	Rule string `json:"rule"`
 	// SKU and OrderID are empty if the rule is not about one.
 	SKU     order.SKU `json:"sku,omitempty"`
-	OrderID order.ID  `json:"orderId,omitempty"`
+	OrderID order.ID  `json:"order_id,omitempty"`
 	// Detail describes the violation, with the numbers.
 	Detail string `json:"detail"`
 }

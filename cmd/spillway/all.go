@@ -20,6 +20,15 @@ type allCmd struct {
 	External externalFlags `embed:""`
 }
 
+// Help is the end of the command's --help.
+func (*allCmd) Help() string {
+	return `Examples:
+
+    spillway all
+    spillway all --listen 127.0.0.1:9090 --data-dir /var/lib/spillway
+    spillway all --redis 127.0.0.1:6379 --rocketmq 127.0.0.1:8081 --mysql-file /run/secrets/mysql --auth-key-file /run/secrets/auth-key`
+}
+
 func (c *allCmd) config() app.Config {
 	return app.Config{
 		Role: app.RoleAll, HTTP: c.HTTP.config(), Auth: c.Auth.config(), SQL: c.SQL.config(), Redis: c.Redis.config(), Queue: c.Queue.config(),
@@ -34,6 +43,9 @@ func (c *allCmd) Run(ctx context.Context, log *slog.Logger) error {
 
 // runApp runs a role until ctx ends.
 func runApp(ctx context.Context, cfg app.Config, log *slog.Logger) error {
+	if err := cfg.Validate(); err != nil {
+		return usageError(err)
+	}
 	a, err := app.Open(ctx, cfg, log)
 	if err != nil {
 		return err

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -24,10 +23,10 @@ type auditCmd struct {
 
 	ProviderFile string `name:"simulate-provider-file" env:"SPILLWAY_SIMULATE_PROVIDER_FILE" placeholder:"PATH" help:"The file of the simulated payment provider: what it took and gave back is compared with the ledger."`
 
-	Output string `enum:"table,json" default:"table" help:"What to print: ${enum}."`
+	outputFlags
 }
 
-// Help is what `spillway audit --help` says below the flags' summary.
+// Help is the end of the command's --help.
 func (*auditCmd) Help() string {
 	return `It reads SQL at one moment and changes nothing, so it may run at any time, also beside a busy shop. It checks that
 stock adds up per SKU, that each order is charged or refunded exactly once and in full, that states, cancellations,
@@ -37,29 +36,29 @@ it; docs/design/audit.md explains them.
 With --drained and --redis it also compares Redis' counters with SQL, and with --simulate-provider-file what the payment
 provider took and gave back with the ledger. Without them these rules are left out.
 
-Exit status: 0 if the books close, 1 if a rule is broken, 2 if the audit could not be done.
+Exit status: 0 if the books close, 1 if the audit could not be done, 3 if a rule is broken.
 
-    spillway audit                               the embedded shop in ./data
+Examples:
+
+    spillway audit
     spillway audit --mysql 'USER:PASS@tcp(HOST:3306)/DB' --drained --wait 60s --output json`
 }
 
-// The exit statuses of an audit.
-const (
-	exitBroken = 1
-	exitCannot = 2
-)
-
 // Run audits and prints the report.
 func (c *auditCmd) Run(ctx context.Context, log *slog.Logger, out io.Writer) error {
-	r, err := app.RunAudit(ctx, c.config(), log)
+	cfg := c.config()
+	if err := cfg.Validate(); err != nil {
+		return usageError(err)
+	}
+	r, err := app.RunAudit(ctx, cfg, log)
 	if err == nil {
 		err = c.print(out, r)
 	}
 	if err != nil {
-		return &exitError{exitCannot, fmt.Errorf("the audit could not be done: %w", err)}
+		return fmt.Errorf("the audit could not be done: %w", err)
 	}
 	if !r.OK {
-		return &exitError{exitBroken, fmt.Errorf("the books do not close: %d of %d rules are broken", r.ViolatedRules(), len(r.Rules))}
+		return &exitError{exitViolated, fmt.Errorf("the books do not close: %d of %d rules are broken", r.ViolatedRules(), len(r.Rules))}
 	}
 	return nil
 }
@@ -72,11 +71,8 @@ func (c *auditCmd) config() app.AuditRun {
 }
 
 func (c *auditCmd) print(out io.Writer, r audit.Report) error {
-	if c.Output == "json" {
-		e := json.NewEncoder(out)
-		e.SetIndent("", "  ")
-		e.SetEscapeHTML(false)
-		return e.Encode(r)
+	if c.json() {
+		return printJSON(out, r)
 	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "RULE\tCHECKED\tBROKEN\tWHAT IT DEMANDS")

@@ -15,13 +15,14 @@ import (
 	"github.com/spillway/spillway/order"
 )
 
-// clientConfig says which shop a command talks to, and as whom.
-type clientConfig struct {
-	URL     string    `name:"url" env:"SPILLWAY_URL" default:"http://127.0.0.1:8080" help:"Where the API is."`
-	Token   string    `name:"token" env:"SPILLWAY_TOKEN" help:"An operator's bearer token, as 'spillway token --role operator' prints it. Without it, one is minted with --auth-key or the dev key in --data-dir."`
-	As      string    `name:"as" env:"USER" default:"operator" help:"Who you are: the name that the history keeps, if the token is minted here."`
-	DataDir string    `name:"data-dir" env:"SPILLWAY_DATA_DIR" default:"${data_dir}" help:"Where the dev key is."`
-	Auth    authFlags `embed:""`
+// clientFlags locate the API and hold the caller's token.
+type clientFlags struct {
+	URL       string    `name:"url" env:"SPILLWAY_URL" default:"http://127.0.0.1:8080" help:"Where the API is."`
+	Token     string    `name:"token" env:"SPILLWAY_TOKEN" help:"An operator's bearer token, as 'spillway token --role operator' prints it. Without it, one is minted with --auth-key or the dev key in --data-dir."`
+	TokenFile string    `name:"token-file" env:"SPILLWAY_TOKEN_FILE" secret:"token" placeholder:"PATH" help:"A file that holds it."`
+	As        string    `name:"as" env:"USER" default:"operator" help:"Who you are: the name that the history keeps, if the token is minted here."`
+	DataDir   string    `name:"data-dir" env:"SPILLWAY_DATA_DIR" default:"${data_dir}" help:"Where the dev key is."`
+	Auth      authFlags `embed:""`
 }
 
 const (
@@ -32,10 +33,10 @@ const (
 )
 
 // client is what the generated clients need: an HTTP client that sends the token, and the API's address.
-func (c clientConfig) client() (*http.Client, string, error) {
+func (c clientFlags) client() (*http.Client, string, error) {
 	u, err := url.Parse(c.URL)
 	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
-		return nil, "", fmt.Errorf("--url %q: must be http://HOST:PORT or https://HOST", c.URL)
+		return nil, "", usageErrorf("--url %q: must be http://HOST:PORT or https://HOST", c.URL)
 	}
 	token, err := c.token()
 	if err != nil {
@@ -44,15 +45,15 @@ func (c clientConfig) client() (*http.Client, string, error) {
 	return &http.Client{Timeout: callTimeout, Transport: bearer{token: token, next: http.DefaultTransport}}, c.URL, nil
 }
 
-func (c clientConfig) token() (string, error) {
+func (c clientFlags) token() (string, error) {
 	if c.Token != "" {
 		return c.Token, nil
 	}
 	if _, err := os.Stat(app.DevKey(c.DataDir)); c.Auth.Key == "" && err != nil {
-		return "", fmt.Errorf("no token: give --token (SPILLWAY_TOKEN), or --auth-key (SPILLWAY_AUTH_KEY), or the --data-dir of a shop on embedded storage; there is no dev key in %q", c.DataDir)
+		return "", usageErrorf("no token: give --token (SPILLWAY_TOKEN), or --auth-key (SPILLWAY_AUTH_KEY), or the --data-dir of a shop on embedded storage; there is no dev key in %q", c.DataDir)
 	}
 	if !customerPattern.MatchString(c.As) {
-		return "", fmt.Errorf("--as %q: take 1 to 64 visible ASCII characters", c.As)
+		return "", usageErrorf("--as %q: take 1 to 64 visible ASCII characters", c.As)
 	}
 	return c.Auth.operator(c.DataDir, order.CustomerID(c.As), mintedTTL)
 }
@@ -71,7 +72,7 @@ func (b bearer) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // explain says what a failed call means to whoever typed the command.
-func (c clientConfig) explain(err error) error {
+func (c clientFlags) explain(err error) error {
 	var ce *connect.Error
 	switch {
 	case err == nil || !errors.As(err, &ce):

@@ -2,15 +2,11 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strings"
-
-	"google.golang.org/protobuf/encoding/protojson"
-	"google.golang.org/protobuf/proto"
 
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
 	"github.com/spillway/spillway/gen/spillway/v1/spillwayv1connect"
@@ -27,8 +23,8 @@ type deadLettersCmd struct {
 
 // lettersClient is what all of them need.
 type lettersClient struct {
-	Client clientConfig `embed:"" group:"Shop"`
-	Output string       `name:"output" short:"o" enum:"table,json" default:"table" help:"The form of the output: ${enum}."`
+	Client clientFlags `embed:"" group:"Shop"`
+	outputFlags
 }
 
 func (c lettersClient) open() (spillwayv1connect.DeadLetterServiceClient, error) {
@@ -48,6 +44,14 @@ type deadLettersListCmd struct {
 	Limit  int    `default:"50" help:"How many at most."`
 }
 
+// Help is the end of the command's --help.
+func (*deadLettersListCmd) Help() string {
+	return `Examples:
+
+    spillway dead-letters list
+    spillway dead-letters list --status all --source mailer --output json`
+}
+
 var statusFlags = map[string]spillwayv1.DeadLetterStatus{
 	"open": spillwayv1.DeadLetterStatus_DEAD_LETTER_STATUS_OPEN, "replayed": spillwayv1.DeadLetterStatus_DEAD_LETTER_STATUS_REPLAYED,
 	"discarded": spillwayv1.DeadLetterStatus_DEAD_LETTER_STATUS_DISCARDED, "all": spillwayv1.DeadLetterStatus_DEAD_LETTER_STATUS_UNSPECIFIED,
@@ -59,7 +63,7 @@ const letterPageMax = 100
 // Run lists letters.
 func (c *deadLettersListCmd) Run(ctx context.Context, out io.Writer) error {
 	if c.Limit < 1 {
-		return fmt.Errorf("--limit %d: must be at least 1", c.Limit)
+		return usageErrorf("--limit %d: must be at least 1", c.Limit)
 	}
 	client, err := c.open()
 	if err != nil {
@@ -79,8 +83,8 @@ func (c *deadLettersListCmd) Run(ctx context.Context, out io.Writer) error {
 			break
 		}
 	}
-	if c.Output == "json" {
-		return printJSON(out, &spillwayv1.ListDeadLettersResponse{Letters: letters, NextPageToken: req.GetPageToken()})
+	if c.json() {
+		return printMessage(out, &spillwayv1.ListDeadLettersResponse{Letters: letters, NextPageToken: req.GetPageToken()})
 	}
 	return letterTable(out, letters, req.GetPageToken() != "")
 }
@@ -89,6 +93,13 @@ type deadLettersShowCmd struct {
 	lettersClient
 
 	ID int64 `arg:"" help:"The letter's id, as list prints it."`
+}
+
+// Help is the end of the command's --help.
+func (*deadLettersShowCmd) Help() string {
+	return `Examples:
+
+    spillway dead-letters show 7`
 }
 
 // Run shows one letter.
@@ -105,8 +116,8 @@ func (c *deadLettersShowCmd) Run(ctx context.Context, out io.Writer) error {
 }
 
 func (c lettersClient) print(out io.Writer, l *spillwayv1.DeadLetter) error {
-	if c.Output == "json" {
-		return printJSON(out, l)
+	if c.json() {
+		return printMessage(out, l)
 	}
 	return letterPage(out, l)
 }
@@ -119,7 +130,14 @@ type deadLettersEditCmd struct {
 	Reason string `help:"Why, for the history."`
 }
 
-// payloadBytesMax is what the API takes.
+// Help is the end of the command's --help.
+func (*deadLettersEditCmd) Help() string {
+	return `Examples:
+
+    spillway dead-letters edit 7 --file payload.json --reason 'the SKU was misspelt'`
+}
+
+// payloadBytesMax is what the API accepts.
 const payloadBytesMax = 60_000
 
 // Run edits one letter.
@@ -161,6 +179,13 @@ type deadLettersReplayCmd struct {
 	IDs []int64 `arg:"" name:"id" help:"The letters' ids."`
 }
 
+// Help is the end of the command's --help.
+func (*deadLettersReplayCmd) Help() string {
+	return `Examples:
+
+    spillway dead-letters replay 7 8`
+}
+
 // Run replays letters, each whatever became of the others.
 func (c *deadLettersReplayCmd) Run(ctx context.Context, out io.Writer) error {
 	client, err := c.open()
@@ -178,6 +203,13 @@ type deadLettersDiscardCmd struct {
 
 	IDs    []int64 `arg:"" name:"id" help:"The letters' ids."`
 	Reason string  `required:"" help:"Why, for the history."`
+}
+
+// Help is the end of the command's --help.
+func (*deadLettersDiscardCmd) Help() string {
+	return `Examples:
+
+    spillway dead-letters discard 9 --reason 'a test order'`
 }
 
 // Run discards letters, each whatever became of the others.
@@ -203,27 +235,14 @@ func (c lettersClient) each(out io.Writer, ids []int64, do func(id int64) (*spil
 			continue
 		}
 		done = append(done, l)
-		if c.Output == "table" {
+		if !c.json() {
 			fmt.Fprintf(out, "letter %d: %s\n", id, statusName(l))
 		}
 	}
-	if c.Output == "json" {
-		errs = append(errs, printJSON(out, &spillwayv1.ListDeadLettersResponse{Letters: done}))
+	if c.json() {
+		errs = append(errs, printMessage(out, &spillwayv1.ListDeadLettersResponse{Letters: done}))
 	}
 	return errors.Join(errs...)
-}
-
-// printJSON prints a message as the API would, indented.
-func printJSON(out io.Writer, m proto.Message) error {
-	raw, err := protojson.MarshalOptions{EmitDefaultValues: true}.Marshal(m)
-	if err != nil {
-		return err
-	}
-	text, err := json.MarshalIndent(json.RawMessage(raw), "", "  ")
-	if err == nil {
-		fmt.Fprintln(out, string(text))
-	}
-	return err
 }
 
 func statusName(l *spillwayv1.DeadLetter) string {

@@ -13,6 +13,14 @@ type durabilityCmd struct {
 	SQL sqlFlags `embed:"" group:"SQL"`
 }
 
+// Help is the end of the command's --help.
+func (*durabilityCmd) Help() string {
+	return `Examples:
+
+    spillway durability
+    spillway durability sql --mysql-file /run/secrets/mysql`
+}
+
 // Run prints the recorded durability setting, after changing it if a new one is given.
 func (c *durabilityCmd) Run(ctx context.Context, out io.Writer) error {
 	recorded, err := app.Durability(ctx, c.SQL.config(), c.To)

@@ -12,19 +12,25 @@ import (
 
 // sqlFlags locate SQL.
 type sqlFlags struct {
-	MySQL   string `name:"mysql" env:"SPILLWAY_MYSQL" placeholder:"USER:PASS@tcp(HOST:PORT)/DB" help:"A MySQL 8 database. Without it, SQLite in --data-dir is used."`
-	DataDir string `name:"data-dir" env:"SPILLWAY_DATA_DIR" default:"${data_dir}" help:"Where the embedded database, the dev key and mails are kept."`
+	MySQL        string `name:"mysql" env:"SPILLWAY_MYSQL" placeholder:"USER:PASS@tcp(HOST:PORT)/DB" help:"A MySQL 8 database. Without it, SQLite in --data-dir is used."`
+	MySQLFile    string `name:"mysql-file" env:"SPILLWAY_MYSQL_FILE" secret:"mysql" placeholder:"PATH" help:"A file that holds --mysql."`
+	Password     string `name:"mysql-password" env:"SPILLWAY_MYSQL_PASSWORD" help:"The password, instead of the one in --mysql; better set in the environment."`
+	PasswordFile string `name:"mysql-password-file" env:"SPILLWAY_MYSQL_PASSWORD_FILE" secret:"mysql-password" placeholder:"PATH" help:"A file that holds it."`
+	DataDir      string `name:"data-dir" env:"SPILLWAY_DATA_DIR" default:"${data_dir}" help:"Where the embedded database, the dev key and mails are kept."`
 }
 
-func (f sqlFlags) config() app.SQLConfig { return app.SQLConfig{MySQL: f.MySQL, DataDir: f.DataDir} }
+func (f sqlFlags) config() app.SQLConfig {
+	return app.SQLConfig{MySQL: f.MySQL, Password: f.Password, DataDir: f.DataDir}
+}
 
 // redisFlags locate Redis.
 type redisFlags struct {
-	Addr      string `name:"redis" env:"SPILLWAY_REDIS" placeholder:"HOST:PORT" help:"A Redis 7. Without it, one in this process is used, which forgets everything when the process ends."`
-	Username  string `name:"redis-username" env:"SPILLWAY_REDIS_USERNAME" help:"User name for Redis' AUTH."`
-	Password  string `name:"redis-password" env:"SPILLWAY_REDIS_PASSWORD" help:"Password for Redis' AUTH; better set in the environment."`
-	TLS       bool   `name:"redis-tls" env:"SPILLWAY_REDIS_TLS" help:"Speak TLS to Redis."`
-	Namespace string `name:"redis-namespace" env:"SPILLWAY_REDIS_NAMESPACE" default:"${redis_namespace}" help:"Begins the name of each key, so that several shops can share one Redis."`
+	Addr         string `name:"redis" env:"SPILLWAY_REDIS" placeholder:"HOST:PORT" help:"A Redis 7. Without it, one in this process is used, which forgets everything when the process ends."`
+	Username     string `name:"redis-username" env:"SPILLWAY_REDIS_USERNAME" help:"User name for Redis' AUTH."`
+	Password     string `name:"redis-password" env:"SPILLWAY_REDIS_PASSWORD" help:"Password for Redis' AUTH; better set in the environment."`
+	PasswordFile string `name:"redis-password-file" env:"SPILLWAY_REDIS_PASSWORD_FILE" secret:"redis-password" placeholder:"PATH" help:"A file that holds it."`
+	TLS          bool   `name:"redis-tls" env:"SPILLWAY_REDIS_TLS" help:"Speak TLS to Redis."`
+	Namespace    string `name:"redis-namespace" env:"SPILLWAY_REDIS_NAMESPACE" default:"${redis_namespace}" help:"Begins the name of each key, so that several shops can share one Redis."`
 }
 
 func (f redisFlags) config() app.RedisConfig {
@@ -51,7 +57,8 @@ func (f auditFlags) config() app.AuditConfig { return app.AuditConfig{Interval: 
 
 // authFlags hold the key by which tokens are signed.
 type authFlags struct {
-	Key string `name:"auth-key" env:"SPILLWAY_AUTH_KEY" help:"The secret that signs bearer tokens: at least 32 characters, the same in every process. On embedded storage one is made on first start."`
+	Key     string `name:"auth-key" env:"SPILLWAY_AUTH_KEY" help:"The secret that signs bearer tokens: at least 32 characters, the same in every process. On embedded storage one is made on first start."`
+	KeyFile string `name:"auth-key-file" env:"SPILLWAY_AUTH_KEY_FILE" secret:"auth-key" placeholder:"PATH" help:"A file that holds it."`
 }
 
 func (f authFlags) config() app.AuthConfig { return app.AuthConfig{Key: f.Key} }

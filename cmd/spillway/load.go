@@ -15,7 +15,7 @@ import (
 )
 
 type loadCmd struct {
-	URL         string        `name:"url" default:"http://127.0.0.1:8080" help:"Where the shop is."`
+	URL         string        `name:"url" env:"SPILLWAY_URL" default:"http://127.0.0.1:8080" help:"Where the API is."`
 	Rate        float64       `default:"100" help:"How many orders (or visits) arrive a second, whether the shop answers or not."`
 	Duration    time.Duration `default:"10s" help:"For how long they arrive."`
 	Arrivals    string        `enum:"poisson,constant" default:"poisson" help:"poisson: at random, as customers do who do not know of each other; constant: at the same distance."`
@@ -26,13 +26,26 @@ type loadCmd struct {
 	MaxInFlight int           `default:"2000" help:"How many arrivals may be under way at once, waiting for a retry included. What arrives beyond is counted as not sent, rather than made to wait."`
 	Retries     int           `default:"3" help:"How often an order that was shed or not answered is sent again with the same Idempotency-Key, after the delay that the shop asks for (at most 5s)."`
 	Card        string        `default:"4242424242424242" help:"The card that pays; see the README for those that fail."`
-	Token       string        `env:"SPILLWAY_OPERATOR_TOKEN" help:"An operator's bearer token, for --stock, for as many sessions as there are buyers, and for the audit at the end. Without it, one is made by --auth-key, or by the key in --data-dir."`
+	Token       string        `env:"SPILLWAY_TOKEN" help:"An operator's bearer token, for --stock, for as many sessions as there are buyers, and for the audit at the end. Without it, one is made by --auth-key, or by the key in --data-dir."`
+	TokenFile   string        `name:"token-file" env:"SPILLWAY_TOKEN_FILE" secret:"token" placeholder:"PATH" help:"A file that holds it."`
 	Auth        authFlags     `embed:""`
 	DataDir     string        `name:"data-dir" env:"SPILLWAY_DATA_DIR" help:"The data directory of a shop on embedded storage, whose key signs an operator's token."`
 	SettleWait  time.Duration `default:"60s" help:"How long to wait until the accepted orders are SHIPPED, and as long again until the audit is content."`
-	Output      string        `enum:"table,json" default:"table" help:"How to print the result: ${enum}."`
 	Report      string        `placeholder:"FILE.html" help:"Write a report with plots: one page that needs no network."`
 	Seed        uint64        `help:"Draw the same arrivals and visits again; 0 takes a fresh one, which the result names."`
+	outputFlags
+}
+
+// Help is the end of the command's --help.
+func (*loadCmd) Help() string {
+	return `Exit status: 0 if the books close or there was no token to audit with, 1 if the load could not be done or checked, 3 if the books do
+not close. docs/design/load.md explains the numbers.
+
+Examples:
+
+    spillway load --rate 50 --duration 30s
+    spillway load --data-dir data --scenario flash-sale --stock 500 --rate 200 --report sale.html
+    spillway load --scenario mixed --token-file /run/secrets/token --output json`
 }
 
 // operatorTTL outlasts the longest load with its waiting.
@@ -81,25 +94,25 @@ var (
 )
 
 // Run sends the load, prints what came of it, and fails if the books do not close. Its exit statuses are those of an audit, so
-// that scripts can tell a shop that is wrong from a load that told nothing.
+// that scripts can distinguish a shop with violations from a load that could not be checked.
 func (c *loadCmd) Run(ctx context.Context, out io.Writer, diagnostics errWriter) error {
 	cfg, err := c.config()
 	if err != nil {
-		return &exitError{exitCannot, err}
+		return usageError(err)
 	}
 	progress := &load.Progress{W: diagnostics, Terminal: isTerminal(diagnostics.Writer)}
 	res, err := load.Run(ctx, cfg, load.Dial(strings.TrimRight(c.URL, "/"), c.MaxInFlight), progress)
 	if err != nil {
-		return &exitError{exitCannot, err}
+		return err
 	}
 	if err := errors.Join(res.Write(out, c.Output), c.report(res)); err != nil {
-		return &exitError{exitCannot, err}
+		return err
 	}
 	switch res.Verdict() {
 	case load.StatusViolated:
-		return &exitError{exitBroken, errBroken}
+		return &exitError{exitViolated, errBroken}
 	case load.StatusNotRun:
-		return &exitError{exitCannot, errNotChecked}
+		return errNotChecked
 	default:
 		return nil
 	}

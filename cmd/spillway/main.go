@@ -9,10 +9,9 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/alecthomas/kong"
+	"github.com/willabides/kongplete"
 
 	"github.com/spillway/spillway/requestid"
 )
@@ -24,15 +23,19 @@ type cli struct {
 	All        allCmd        `cmd:"" help:"Run everything in one process: the API and all workers. Needs nothing installed: SQLite and an in-process Redis are used unless --mysql, --redis and --rocketmq name real ones."`
 	Serve      serveCmd      `cmd:"" help:"Run the API only, on real parts (--redis, --mysql)."`
 	Work       workCmd       `cmd:"" help:"Run workers only, on real parts (--redis, --mysql, --rocketmq)."`
-	Migrate    migrateCmd    `cmd:"" help:"Bring the database's tables up to date, or say what is pending."`
+	Migrate    migrateCmd    `cmd:"" help:"Bring the database's tables up to date, or list what is pending."`
 	Seed       seedCmd       `cmd:"" help:"Create the products of the demonstration catalogue in a database that never had products. Does nothing in any other."`
 	Durability durabilityCmd `cmd:"" help:"Print what an answer promises in this shop, or change it while no process runs."`
 
-	Audit auditCmd `cmd:"" help:"Check that the books close: stock, money, states and shipments of every order."`
-	Token tokenCmd `cmd:"" help:"Mint a bearer token and print it."`
-	Load  loadCmd  `cmd:"" help:"Send a shop orders at a given rate, and then check that its books close. Exit status 1: they do not; 2: that could not be checked."`
+	Orders      ordersCmd      `cmd:"" help:"List, show, cancel and refund orders, by the API."`
+	DeadLetters deadLettersCmd `cmd:"" name:"dead-letters" help:"List, edit, replay and discard what the workers could not process, by the API."`
 
-	DeadLetters deadLettersCmd `cmd:"" name:"dead-letters" help:"Look at what no retry could help, and replay or discard it."`
+	Audit auditCmd `cmd:"" help:"Check that the books close: stock, money, states and shipments of every order. Exit status 3 if a rule is broken."`
+	Token tokenCmd `cmd:"" help:"Mint a bearer token and print it."`
+	Load  loadCmd  `cmd:"" help:"Send a shop orders at a given rate, and then check that its books close. Exit status 3 if they do not."`
+
+	Version    versionCmd    `cmd:"" help:"Print the version, the revision that it was built from, and the version of Go."`
+	Completion completionCmd `cmd:"" help:"Print a script that lets your shell complete commands, flags and their values."`
 }
 
 type logConfig struct {
@@ -52,72 +55,77 @@ func (c logConfig) logger(w io.Writer) *slog.Logger {
 
 const description = `Spillway takes orders when everybody orders at once, and sells nothing twice.
 
-Start with "spillway all" and see README.md for the first order.`
+Start with "spillway all" and see README.md for the first order. "spillway COMMAND --help" has examples.
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
+Exit status: 0 success, 1 failure, 2 a mistake in the command line or a setting, 3 violations found by audit or load.`
+
+func main() { os.Exit(execute(os.Args[1:], os.Stdout, os.Stderr)) }
+
+// execute runs a command line until it ends or a signal comes, and returns the exit status.
+func execute(args []string, stdout, stderr io.Writer) int {
+	ctx, stop := withSignals(context.Background(), stderr)
+	defer stop()
+	err := run(ctx, args, stdout, stderr)
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "spillway:", err)
-		os.Exit(exitStatus(err))
+		fmt.Fprintln(stderr, "spillway:", err)
 	}
+	return exitStatus(err)
 }
 
-// exitError ends the process with a status of its own.
-type exitError struct {
-	status int
-	err    error
+// errEnd ends a command that only printed its help, or completed a command line for a shell.
+var errEnd = errors.New("nothing is left to do")
+
+// newParser makes the parser of the command line. Where kong would end the process, it panics with errEnd.
+func newParser(c *cli, stdout, stderr io.Writer) (*kong.Kong, error) {
+	return kong.New(c, kong.Name("spillway"), kong.Description(description), flagDefaults(),
+		kong.Writers(stdout, stderr), kong.Exit(func(int) { panic(errEnd) }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true}))
 }
-
-// Error is the cause's text.
-func (e *exitError) Error() string { return e.err.Error() }
-
-// Unwrap lets errors.Is see the cause.
-func (e *exitError) Unwrap() error { return e.err }
-
-// exitStatus is 1 for errors that ask for no other.
-func exitStatus(err error) int {
-	var e *exitError
-	if errors.As(err, &e) {
-		return e.status
-	}
-	return 1
-}
-
-// exitUsage is the status of a command line that cannot be understood.
-const exitUsage = 2
-
-// errHelp ends a command that only printed its help.
-var errHelp = errors.New("help was printed")
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
-	var c cli
-	parser, err := kong.New(&c, kong.Name("spillway"), kong.Description(description), kong.UsageOnError(),
-		flagDefaults(),
-		kong.Writers(stdout, stderr), kong.Exit(func(int) { panic(errHelp) }),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true}))
-	if err != nil {
-		return err
-	}
 	defer func() {
 		if r := recover(); r != nil {
-			if e, ok := r.(error); !ok || !errors.Is(e, errHelp) {
+			if e, ok := r.(error); !ok || !errors.Is(e, errEnd) {
 				panic(r)
 			}
 			err = nil
 		}
 	}()
+	var c cli
+	parser, err := newParser(&c, stdout, stderr)
+	if err != nil {
+		return err
+	}
+	kongplete.Complete(parser)
 	if len(args) == 0 {
 		args = []string{"--help"}
 	}
 	k, err := parser.Parse(args)
 	if err != nil {
-		return &exitError{exitUsage, fmt.Errorf("%w; see `spillway --help`", err)}
+		return withHelp(usageError(err), parser, err)
 	}
-	log := c.Log.logger(stderr)
+	if err := readSecrets(k); err != nil {
+		return withHelp(err, parser, &kong.ParseError{Context: k})
+	}
 	k.BindTo(ctx, (*context.Context)(nil))
 	k.BindTo(stdout, (*io.Writer)(nil))
-	k.Bind(log, errWriter{stderr})
-	return k.Run()
+	k.Bind(c.Log.logger(stderr), errWriter{stderr})
+	return withHelp(k.Run(), parser, &kong.ParseError{Context: k})
+}
+
+// withHelp lets a mistake in the command line point to the help of its subcommand.
+func withHelp(err error, parser *kong.Kong, from error) error {
+	if exitStatus(err) != exitUsage {
+		return err
+	}
+	command := parser.Model.Name
+	var parsed *kong.ParseError
+	if errors.As(from, &parsed) {
+		for _, p := range parsed.Context.Path {
+			if p.Command != nil {
+				command += " " + p.Command.Name
+			}
+		}
+	}
+	return fmt.Errorf("%w; see `%s --help`", err, command)
 }

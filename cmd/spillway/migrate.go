@@ -20,6 +20,14 @@ type migrateUpCmd struct {
 	SQL sqlFlags `embed:""`
 }
 
+// Help is the end of the command's --help.
+func (*migrateUpCmd) Help() string {
+	return `Examples:
+
+    spillway migrate up
+    spillway migrate up --mysql 'USER:PASS@tcp(HOST:3306)/DB'`
+}
+
 // Run applies what is pending.
 func (c *migrateUpCmd) Run(ctx context.Context, out io.Writer) error {
 	applied, err := app.MigrateUp(ctx, c.SQL.config())
@@ -34,9 +42,25 @@ func (c *migrateUpCmd) Run(ctx context.Context, out io.Writer) error {
 
 type migrateStatusCmd struct {
 	SQL sqlFlags `embed:""`
+	outputFlags
 }
 
 var errPending = errors.New("migrations are pending: run `spillway migrate up`")
+
+// Help is the end of the command's --help.
+func (*migrateStatusCmd) Help() string {
+	return `Examples:
+
+    spillway migrate status
+    spillway migrate status --mysql-file /run/secrets/mysql --output json`
+}
+
+// migrationLine is one migration as json prints it.
+type migrationLine struct {
+	Version   string     `json:"version"`
+	File      string     `json:"file"`
+	AppliedAt *time.Time `json:"applied_at"` // null while it is pending
+}
 
 // Run lists the migrations.
 func (c *migrateStatusCmd) Run(ctx context.Context, out io.Writer) error {
@@ -44,17 +68,29 @@ func (c *migrateStatusCmd) Run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "VERSION\tFILE\tAPPLIED")
+	lines := make([]migrationLine, len(all))
 	var pending error
-	for _, s := range all {
-		applied := "pending"
+	for i, s := range all {
+		lines[i] = migrationLine{s.Version, s.Name, s.AppliedAt}
 		if s.AppliedAt == nil {
 			pending = errPending
-		} else {
-			applied = s.AppliedAt.Format(time.RFC3339)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\n", s.Version, s.Name, applied)
 	}
-	return errors.Join(w.Flush(), pending)
+	if c.json() {
+		return errors.Join(printJSON(out, map[string]any{"migrations": lines}), pending)
+	}
+	return errors.Join(migrationTable(out, lines), pending)
+}
+
+func migrationTable(out io.Writer, lines []migrationLine) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "VERSION\tFILE\tAPPLIED")
+	for _, l := range lines {
+		applied := "pending"
+		if l.AppliedAt != nil {
+			applied = l.AppliedAt.Format(time.RFC3339)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\n", l.Version, l.File, applied)
+	}
+	return w.Flush()
 }

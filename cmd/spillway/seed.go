@@ -12,6 +12,14 @@ type seedCmd struct {
 	SQL sqlFlags `embed:""`
 }
 
+// Help is the end of the command's --help.
+func (*seedCmd) Help() string {
+	return `Examples:
+
+    spillway seed
+    spillway seed --mysql 'USER:PASS@tcp(HOST:3306)/DB'`
+}
+
 // Run creates the products, if there never were any.
 func (c *seedCmd) Run(ctx context.Context, out io.Writer) error {
 	created, err := app.Seed(ctx, c.SQL.config())

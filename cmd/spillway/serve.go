@@ -17,6 +17,14 @@ type serveCmd struct {
 	External externalFlags `embed:""`
 }
 
+// Help is the end of the command's --help.
+func (*serveCmd) Help() string {
+	return `Examples:
+
+    spillway serve --redis 10.0.0.5:6379 --mysql-file /run/secrets/mysql --auth-key-file /run/secrets/auth-key
+    spillway serve --redis 10.0.0.5:6379 --mysql-file /run/secrets/mysql --listen 0.0.0.0:8080 --trusted-proxies 10.0.0.0/8`
+}
+
 func (c *serveCmd) config() app.Config {
 	return app.Config{
 		Role: app.RoleServe, HTTP: c.HTTP.config(), Auth: c.Auth.config(), SQL: c.SQL.config(), Redis: c.Redis.config(),

@@ -18,15 +18,23 @@ type tokenCmd struct {
 	Auth     authFlags     `embed:""`
 }
 
+// Help is the end of the command's --help.
+func (*tokenCmd) Help() string {
+	return `Examples:
+
+    spillway token --customer ada
+    spillway token --customer me --role operator --ttl 1h --auth-key-file /run/secrets/auth-key`
+}
+
 var customerPattern = regexp.MustCompile(`^[[:graph:]]{1,64}$`)
 
 // Run prints a token.
 func (c *tokenCmd) Run(out io.Writer) error {
 	if !customerPattern.MatchString(c.Customer) {
-		return fmt.Errorf("--customer %q: take 1 to 64 visible ASCII characters", c.Customer)
+		return usageErrorf("--customer %q: take 1 to 64 visible ASCII characters", c.Customer)
 	}
 	if c.TTL <= 0 {
-		return fmt.Errorf("--ttl %s: must be more than nothing", c.TTL)
+		return usageErrorf("--ttl %s: must be more than nothing", c.TTL)
 	}
 	tokens, err := c.Auth.config().Minter(c.DataDir)
 	if err != nil {

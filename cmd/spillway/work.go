@@ -18,6 +18,14 @@ type workCmd struct {
 	External externalFlags `embed:""`
 }
 
+// Help is the end of the command's --help.
+func (*workCmd) Help() string {
+	return `Examples:
+
+    spillway work --redis 10.0.0.5:6379 --mysql-file /run/secrets/mysql --rocketmq 10.0.0.6:8081
+    spillway work --redis 10.0.0.5:6379 --mysql-file /run/secrets/mysql --workers order-writer,shipper`
+}
+
 func (c *workCmd) config() app.Config {
 	return app.Config{
 		Role: app.RoleWork, SQL: c.SQL.config(), Redis: c.Redis.config(), Queue: c.Queue.config(),

@@ -94,15 +94,16 @@ func TestLoad_MixedVisits(t *testing.T) {
 func TestLoad_CannotRun(t *testing.T) {
 	s := embedded(t)
 	for name, c := range map[string]struct {
-		args []string
-		want []string
+		args   []string
+		status int
+		want   []string
 	}{
-		"mistakes, all at once": {[]string{"--rate=-1", "--scenario", "flash-sale", "--retries=-1"}, []string{"--rate", "--sku", "--retries"}},
-		"no such flag":          {[]string{"--speed", "9"}, []string{"--speed"}},
-		"no such SKU":           {[]string{"--scenario", "flash-sale", "--sku", "NOTHING"}, []string{"NOTHING"}},
-		"no shop":               {[]string{"--url", "http://127.0.0.1:1"}, []string{"refused"}},
+		"mistakes, all at once": {[]string{"--rate=-1", "--scenario", "flash-sale", "--retries=-1"}, 2, []string{"--rate", "--sku", "--retries"}},
+		"no such flag":          {[]string{"--speed", "9"}, 2, []string{"--speed"}},
+		"no such SKU":           {[]string{"--scenario", "flash-sale", "--sku", "NOTHING"}, 1, []string{"NOTHING"}},
+		"no shop":               {[]string{"--url", "http://127.0.0.1:1"}, 1, []string{"refused"}},
 	} {
-		if _, status, stderr := s.load(c.args...); status != 2 {
+		if _, status, stderr := s.load(c.args...); status != c.status {
 			t.Errorf("%s: exit status %d: %s", name, status, stderr)
 		} else {
 			for _, want := range c.want {
