@@ -37,7 +37,7 @@ func TestMetrics_ViolationIsScraped(t *testing.T) {
 	s.eventually(measuredWithin, "the charge to be measured as wrong", says("charge_is_total", "1"))
 	s.eventually(measuredWithin, "the log to name the order", func() bool {
 		log, err := os.ReadFile(s.log.Name())
-		return err == nil && strings.Contains(string(log), "rule=charge_is_total") && strings.Contains(string(log), "order="+string(id))
+		return err == nil && strings.Contains(string(log), "rule=charge_is_total") && strings.Contains(string(log), "order_id="+string(id))
 	})
 	// One look from outside does not ask for the port.
 	if a := s.audit(); a.status != 3 {
