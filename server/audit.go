@@ -25,11 +25,13 @@ const (
 type Audit struct {
 	run    func(ctx context.Context, o audit.Options) (audit.Report, error)
 	places chan struct{}
+	// timeout is auditTimeout.
+	timeout time.Duration
 }
 
 // NewAudit makes the service of what runs an audit.
 func NewAudit(run func(ctx context.Context, o audit.Options) (audit.Report, error)) *Audit {
-	return &Audit{run: run, places: make(chan struct{}, auditsMax)}
+	return &Audit{run: run, places: make(chan struct{}, auditsMax), timeout: auditTimeout}
 }
 
 // RunAudit checks the invariants on one moment of SQL.
@@ -40,11 +42,11 @@ func (s *Audit) RunAudit(ctx context.Context, req *spillwayv1.RunAuditRequest) (
 	default:
 		return nil, &order.RetryError{After: auditRetry, Err: order.Refuse(order.ErrOverloaded, order.ReasonAuditRunning, "an audit is running")}
 	}
-	bounded, cancel := context.WithTimeout(ctx, auditTimeout)
+	bounded, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	r, err := s.run(bounded, audit.Options{Drained: req.GetDrained()})
-	if err != nil && errors.Is(bounded.Err(), context.DeadlineExceeded) {
-		return nil, order.Refuse(order.ErrFailedPrecondition, order.ReasonAuditTooLong, "the audit takes more than %s; run `spillway audit` instead", auditTimeout)
+	if err != nil && ctx.Err() == nil && errors.Is(bounded.Err(), context.DeadlineExceeded) {
+		return nil, order.Refuse(order.ErrFailedPrecondition, order.ReasonAuditTooLong, "the audit takes more than %s; run `spillway audit` instead", s.timeout)
 	}
 	if err != nil {
 		return nil, err
