@@ -79,7 +79,7 @@ func newAPI(p *parts, c Config, tokens *auth.Tokens) (*api, error) {
 		charges = embeddedMaxCharges
 	}
 	checkout := &server.Checkout{
-		Prices: priceList{cache}, Carts: carts, Rates: rates, Shipping: a.shipping, Cashier: a.payments, Stock: p.stock,
+		Prices: priceList{cache}, Carts: carts, Rates: rates, Shipping: a.shipping, Payments: a.payments, Stock: p.stock,
 		Orders: rows, Durable: durability{p: p, sql: sqlDurable}, Reader: changing, Log: p.log, Partition: partition,
 		Paying: server.NewChargeSlots(charges), PayWithin: payWithin, Now: time.Now,
 	}
@@ -87,16 +87,16 @@ func newAPI(p *parts, c Config, tokens *auth.Tokens) (*api, error) {
 	a.services = server.Services{
 		Session: server.Session{Tokens: tokens},
 		Catalog: server.Catalog{Products: store.NewProducts(p.db.Reads()), Cache: browsing, Available: p.stock, Rates: rates, Adjuster: server.Adjustments{
-			Counters: p.stock, Book: store.NewStock(p.db), Available: p.stock, InSQL: durability{p: p, sql: true}.inSQL,
+			Counters: p.stock, Store: store.NewStock(p.db), Available: p.stock, InSQL: durability{p: p, sql: true}.inSQL,
 		}},
 		Cart:     server.Cart{Carts: carts, Products: browsing},
 		Currency: server.Currency{Rates: rates},
 		Checkout: checkout,
 		Order: server.Orders{Reader: reader, Changing: changing, Hub: a.hub, Canceller: &server.Canceller{
-			Stock: p.stock, Book: store.NewCancellations(p.db), Money: a.payments, Changes: p.changes,
+			Stock: p.stock, Store: store.NewCancellations(p.db), Payments: a.payments, Changes: p.changes,
 			Durable: durability{p: p, sql: sqlDurable}, Log: p.log, Now: time.Now,
 		}, Refunder: &server.Refunder{
-			Book: ledger, Payments: gateway.Payments{Client: payment, Policy: p.policies[breaker.Refund]}, Log: p.log, Now: time.Now,
+			Ledger: ledger, Payments: gateway.Payments{Client: payment, Policy: p.policies[breaker.Refund]}, Log: p.log, Now: time.Now,
 		}},
 		Shipping: shipping,
 		Audit:    server.NewAudit(newAudit(p, a.audited)),
@@ -108,7 +108,7 @@ func newAPI(p *parts, c Config, tokens *auth.Tokens) (*api, error) {
 // deadLetters is the operators' service; the replayer does what the workers do, in the process that is asked.
 func deadLetters(p *parts, a *api) server.DeadLetters {
 	letters := store.NewDeadLetters(p.db)
-	return server.DeadLetters{Letters: letters, Replayer: workers.NewReplayer(workers.ReplayParts{
+	return server.DeadLetters{Store: letters, Replayer: workers.NewReplayer(workers.ReplayParts{
 		Letters: letters, Entries: store.NewStock(p.db), Orders: store.NewOrders(p.db), Hot: p.stock, Counters: p.stock,
 		Cancel: workers.NewDuplicates(p.stock, a.payments), Mail: a.mail, Log: p.log,
 	})}
@@ -142,14 +142,14 @@ func newEmail(p *parts, cfg MailConfig, dataDir string) (server.Email, error) {
 type priceList struct{ cache *catalog.Cache }
 
 // Prices answers for all of the SKUs.
-func (l priceList) Prices(ctx context.Context, skus []order.SKU) (map[order.SKU]server.Priced, error) {
-	out := make(map[order.SKU]server.Priced, len(skus))
+func (l priceList) Prices(ctx context.Context, skus []order.SKU) (map[order.SKU]server.ProductPrice, error) {
+	out := make(map[order.SKU]server.ProductPrice, len(skus))
 	for _, sku := range skus {
 		p, err := l.cache.Get(ctx, sku)
 		if err != nil {
 			return nil, err
 		}
-		out[sku] = server.Priced{Name: p.Name, Price: p.Price, Archived: p.Archived, MaxPerCustomer: p.MaxPerCustomer}
+		out[sku] = server.ProductPrice{Name: p.Name, Price: p.Price, Archived: p.Archived, MaxPerCustomer: p.MaxPerCustomer}
 	}
 	return out, nil
 }

@@ -12,8 +12,8 @@ import (
 // forwardedHeader lists the addresses that a request came through: each proxy appends that of its peer.
 const forwardedHeader = "X-Forwarded-For"
 
-// forwardedMax bounds the entries of the header that are looked at, from the right: more proxies than that are not in front of a shop.
-const forwardedMax = 16
+// maxForwarded bounds the entries of the header that are looked at, from the right: more proxies than that are not in front of a shop.
+const maxForwarded = 16
 
 // ipv6Site is the length of the prefix that one IPv6 customer has for themselves.
 const ipv6Site = 64
@@ -24,7 +24,7 @@ const ipv6Site = 64
 func clientAddress(peer string, header http.Header, trusted []netip.Prefix) netip.Addr {
 	addr := parseAddress(peer)
 	entries := strings.Split(strings.Join(header.Values(forwardedHeader), ","), ",")
-	for i := len(entries) - 1; i >= max(0, len(entries)-forwardedMax) && isTrusted(addr, trusted); i-- {
+	for i := len(entries) - 1; i >= max(0, len(entries)-maxForwarded) && isTrusted(addr, trusted); i-- {
 		next := parseAddress(strings.TrimSpace(entries[i]))
 		if !next.IsValid() {
 			break // The last proxy that can be named stands for what is behind it.

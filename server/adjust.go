@@ -10,8 +10,8 @@ import (
 	"github.com/spillway/spillway/order"
 )
 
-// adjustWait bounds how long an adjustment waits for SQL: many batches of the flusher.
-const adjustWait = 10 * time.Second
+// adjustTimeout bounds how long an adjustment waits for SQL: many batches of the flusher.
+const adjustTimeout = 10 * time.Second
 
 // Adjustments changes stock by hand: through Redis and the journal like an order, and answered once it is in SQL, whatever the
 // durability of orders is. An operator must not be told of units that a wiped Redis forgets.
@@ -19,7 +19,7 @@ type Adjustments struct {
 	Counters interface {
 		Adjust(ctx context.Context, a order.Adjustment) (journal.Offset, int64, error)
 	}
-	Book interface {
+	Store interface {
 		FindAdjustment(ctx context.Context, id string) (order.Adjustment, error)
 	}
 	Available Availability
@@ -29,7 +29,7 @@ type Adjustments struct {
 
 // Adjust makes the adjustment once: SQL knows those that Redis has forgotten.
 func (a Adjustments) Adjust(ctx context.Context, adj order.Adjustment) (int64, error) {
-	done, err := a.Book.FindAdjustment(ctx, adj.ID)
+	done, err := a.Store.FindAdjustment(ctx, adj.ID)
 	switch {
 	case err == nil && (done.SKU != adj.SKU || done.Units != adj.Units):
 		return 0, order.Refuse(order.ErrAlreadyExists, order.ReasonAdjustmentExists, "adjustment %s was made before with another SKU or delta", adj.ID)
@@ -43,12 +43,12 @@ func (a Adjustments) Adjust(ctx context.Context, adj order.Adjustment) (int64, e
 	if err != nil {
 		return 0, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, adjustWait)
+	ctx, cancel := context.WithTimeout(ctx, adjustTimeout)
 	defer cancel()
 	if err := a.InSQL(ctx, place); err != nil {
 		refused := order.Refuse(order.ErrUnavailable, order.ReasonNotDurableYet,
 			"the adjustment is made but not in SQL yet; send it again with the same adjustmentId")
-		return 0, &order.RetryError{After: defaultRetry, Err: fmt.Errorf("%w: %w", refused, err)}
+		return 0, &order.RetryError{After: defaultRetryDelay, Err: fmt.Errorf("%w: %w", refused, err)}
 	}
 	return left, nil
 }

@@ -13,12 +13,12 @@ import (
 )
 
 const (
-	// auditsMax bounds the audits that one process runs at once: each reads every order there is.
-	auditsMax = 1
+	// maxAudits bounds the audits that one process runs at once: each reads every order there is.
+	maxAudits = 1
 	// auditTimeout bounds one, so that its answer comes before writeTimeout. A larger shop takes `spillway audit`.
 	auditTimeout = 25 * time.Second
-	// auditRetry is the hint for whoever finds another audit under way.
-	auditRetry = 5 * time.Second
+	// auditRetryDelay is the hint for whoever finds another audit under way.
+	auditRetryDelay = 5 * time.Second
 )
 
 // Audit is the AuditService.
@@ -31,7 +31,7 @@ type Audit struct {
 
 // NewAudit makes the service of what runs an audit.
 func NewAudit(run func(ctx context.Context, o audit.Options) (audit.Report, error)) *Audit {
-	return &Audit{run: run, places: make(chan struct{}, auditsMax), timeout: auditTimeout}
+	return &Audit{run: run, places: make(chan struct{}, maxAudits), timeout: auditTimeout}
 }
 
 // RunAudit checks the invariants on one moment of SQL.
@@ -40,7 +40,7 @@ func (s *Audit) RunAudit(ctx context.Context, req *spillwayv1.RunAuditRequest) (
 	case s.places <- struct{}{}:
 		defer func() { <-s.places }()
 	default:
-		return nil, &order.RetryError{After: auditRetry, Err: order.Refuse(order.ErrOverloaded, order.ReasonAuditRunning, "an audit is running")}
+		return nil, &order.RetryError{After: auditRetryDelay, Err: order.Refuse(order.ErrOverloaded, order.ReasonAuditRunning, "an audit is running")}
 	}
 	bounded, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()

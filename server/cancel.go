@@ -23,11 +23,11 @@ type Canceller struct {
 		Settle(ctx context.Context, id order.ID, chargeID, trace string) (journal.Offset, error)
 		Release(ctx context.Context, id order.ID, reason, trace string) (journal.Offset, error)
 	}
-	Book interface {
+	Store interface {
 		// Cancel cancels an order in SQL, and enqueues the return of its units and its money.
 		Cancel(ctx context.Context, id order.ID, from []order.State, reason order.CancelReason, actor string) (order.State, error)
 	}
-	Money interface {
+	Payments interface {
 		// Void makes sure that the order is never charged; order.ErrFailedPrecondition when it is already.
 		Void(ctx context.Context, id order.ID) error
 		// Find reads what became of the order's charge.
@@ -37,7 +37,7 @@ type Canceller struct {
 	Changes interface {
 		Publish(ctx context.Context, changes []journal.Change) error
 	}
-	Durable Durable
+	Durable DurabilityWaiter
 	Log     *slog.Logger
 	Now     func() time.Time
 
@@ -45,12 +45,12 @@ type Canceller struct {
 }
 
 const (
-	// rowWait bounds how long a cancellation waits for the row of a paid order, which is on its way through the queue.
-	rowWait = 3 * time.Second
+	// rowTimeout bounds how long a cancellation waits for the row of a paid order, which is on its way through the queue.
+	rowTimeout = 3 * time.Second
 	// rowPoll is the pause between two looks at it.
 	rowPoll = 50 * time.Millisecond
-	// shippingRetry is when to ask again for an order that is being handed to the carrier.
-	shippingRetry = 5 * time.Second
+	// shippingRetryDelay is when to ask again for an order that is being handed to the carrier.
+	shippingRetryDelay = 5 * time.Second
 )
 
 // CancelOrder cancels one of the caller's orders.
@@ -118,12 +118,12 @@ func (c *Canceller) cancelled(o order.Order, reason order.CancelReason) order.Or
 // cannot decide that, because it may have lost that the order was settled. A crash before the release leaves a pending order that
 // cannot be charged, which the payment reconciler releases.
 func (c *Canceller) release(ctx context.Context, id order.ID, reason order.CancelReason) error {
-	err := c.Money.Void(ctx, id)
+	err := c.Payments.Void(ctx, id)
 	if errors.Is(err, order.ErrFailedPrecondition) {
 		return c.settle(ctx, id)
 	}
 	if err != nil {
-		return &order.RetryError{After: durableRetry, Err: fmt.Errorf("void the payment of order %s: %w: %w", id, order.ErrUnavailable, err)}
+		return &order.RetryError{After: durableRetryDelay, Err: fmt.Errorf("void the payment of order %s: %w: %w", id, order.ErrUnavailable, err)}
 	}
 	place, err := c.Stock.Release(ctx, id, reason.Encode(), traceparent(ctx))
 	if err != nil {
@@ -137,7 +137,7 @@ func (c *Canceller) release(ctx context.Context, id order.ID, reason order.Cance
 
 // settle makes a pending order that was charged PAID, and returns order.ErrFailedPrecondition when it is.
 func (c *Canceller) settle(ctx context.Context, id order.ID) error {
-	charge, err := c.Money.Find(ctx, id)
+	charge, err := c.Payments.Find(ctx, id)
 	if err != nil {
 		return err
 	}
@@ -156,10 +156,10 @@ func isDecidedInSQL(err error) bool {
 
 // cancelRow cancels an order in SQL, once its row says what Redis says.
 func (c *Canceller) cancelRow(ctx context.Context, o order.Order, from []order.State, reason order.CancelReason, actor string) (order.Order, error) {
-	wait, cancel := context.WithTimeout(ctx, rowWait)
+	wait, cancel := context.WithTimeout(ctx, rowTimeout)
 	defer cancel()
 	for {
-		was, err := c.Book.Cancel(ctx, o.ID, from, reason, actor)
+		was, err := c.Store.Cancel(ctx, o.ID, from, reason, actor)
 		switch {
 		case err == nil:
 			o = c.cancelled(o, reason)
@@ -168,7 +168,7 @@ func (c *Canceller) cancelRow(ctx context.Context, o order.Order, from []order.S
 			}
 			return o, nil
 		case errors.Is(err, store.ErrBeingShipped):
-			return order.Order{}, &order.RetryError{After: shippingRetry, Err: order.Refuse(order.ErrUnavailable, order.ReasonOrderBeingShipped,
+			return order.Order{}, &order.RetryError{After: shippingRetryDelay, Err: order.Refuse(order.ErrUnavailable, order.ReasonOrderBeingShipped,
 				"the order is being handed to the carrier; send the same request again").With(metaOrderID, string(o.ID))}
 		case errors.Is(err, order.ErrFailedPrecondition) && was == order.Shipped:
 			return order.Order{}, errShipped

@@ -100,7 +100,7 @@ func TestWhoDecidesAboutACancellation(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := &c.registry
-			canceller := server.Canceller{Stock: r, Book: r, Money: r, Changes: r, Durable: r, Log: slog.New(slog.DiscardHandler), Now: time.Now}
+			canceller := server.Canceller{Stock: r, Store: r, Payments: r, Changes: r, Durable: r, Log: slog.New(slog.DiscardHandler), Now: time.Now}
 			o, err := canceller.Cancel(t.Context(), order.Order{ID: "O", State: c.state}, order.CancelReason{Text: "why"}, "ann")
 			if !errors.Is(err, c.err) || (err == nil && o.State != order.Cancelled) {
 				t.Errorf("it is %s (%v), want %v", o.State, err, c.err)
@@ -127,7 +127,7 @@ func (b *slowBook) Cancel(context.Context, order.ID, []order.State, order.Cancel
 // TestCancel_ConcurrentCallersShareIt: one customer who cancels an order a thousand times at once takes one connection to SQL.
 func TestCancel_ConcurrentCallersShareIt(t *testing.T) {
 	book := &slowBook{}
-	canceller := server.Canceller{Book: book, Changes: stubChanges{}, Log: slog.New(slog.DiscardHandler), Now: time.Now}
+	canceller := server.Canceller{Store: book, Changes: stubChanges{}, Log: slog.New(slog.DiscardHandler), Now: time.Now}
 	var wg sync.WaitGroup
 	for range 50 {
 		wg.Go(func() {

@@ -70,7 +70,7 @@ func (c Catalog) ListProducts(ctx context.Context, req *spillwayv1.ListProductsR
 	if err != nil {
 		return nil, err
 	}
-	page, next := cut(found, n, skuOf)
+	page, next := paginate(found, n, skuOf)
 	products, err := c.messages(ctx, page, req.GetCurrencyCode())
 	return &spillwayv1.ListProductsResponse{Products: products, NextPageToken: next}, err
 }
@@ -86,7 +86,7 @@ func (c Catalog) SearchProducts(ctx context.Context, req *spillwayv1.SearchProdu
 	if err != nil {
 		return nil, err
 	}
-	page, next := cut(found, n, skuOf)
+	page, next := paginate(found, n, skuOf)
 	products, err := c.messages(ctx, page, req.GetCurrencyCode())
 	return &spillwayv1.SearchProductsResponse{Products: products, NextPageToken: next}, err
 }

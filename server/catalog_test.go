@@ -240,7 +240,7 @@ func TestAnAdjustmentIsMadeOnceAndAnsweredWhenItIsInSQL(t *testing.T) {
 	c := &counters{}
 	inSQL := errors.New("not yet")
 	a := Adjustments{
-		Counters: c, Book: adjustmentBook{"done": {SKU: "A", Units: 5}}, Available: &shelf{products: []store.Product{{SKU: "A", Stock: 9}}},
+		Counters: c, Store: adjustmentBook{"done": {SKU: "A", Units: 5}}, Available: &shelf{products: []store.Product{{SKU: "A", Stock: 9}}},
 		InSQL: func(context.Context, journal.Offset) error { return inSQL },
 	}
 	if left, err := a.Adjust(t.Context(), order.Adjustment{ID: "done", SKU: "A", Units: 5}); err != nil || left != 9 || len(c.made) != 0 {

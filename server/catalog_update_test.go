@@ -106,7 +106,7 @@ func TestCancelOrder_SaysWhoCancelled(t *testing.T) {
 			t.Fatal(err)
 		}
 		orders := Orders{Changing: s.Reader, Canceller: &Canceller{
-			Stock: s.stock, Money: s.payments, Durable: instantly{}, Log: s.Log, Now: s.Now,
+			Stock: s.stock, Payments: s.payments, Durable: instantly{}, Log: s.Log, Now: s.Now,
 		}}
 		ctx := auth.With(t.Context(), auth.Caller{Customer: caller, Roles: []auth.Role{auth.Operator}})
 		resp, err := orders.CancelOrder(ctx, &spillwayv1.CancelOrderRequest{OrderId: placed.GetId(), Reason: "late"})

@@ -20,8 +20,8 @@ const (
 	// slowMemory is how long an address is held to its share after its slow charges reached it: without it, a client could fill all slots
 	// again and again, because charges are not slow at first.
 	slowMemory = 10 * time.Second
-	// chargeRetry is when to try again after a refusal: by then each charge that was under way has ended.
-	chargeRetry = 3 * time.Second
+	// chargeRetryDelay is when to try again after a refusal: by then each charge that was under way has ended.
+	chargeRetryDelay = 3 * time.Second
 )
 
 // ChargeSlots bound the charges that one process has under way: all of them, those of one customer, and the slow ones of one client address.
@@ -78,7 +78,7 @@ func (t *chargeTicket) enter() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.customers[t.customer] >= maxCustomerCharges {
-		return &order.LimitError{Limit: order.LimitCustomerCharges, Maximum: maxCustomerCharges, After: chargeRetry}
+		return &order.LimitError{Limit: order.LimitCustomerCharges, Maximum: maxCustomerCharges, After: chargeRetryDelay}
 	}
 	if err := s.checkAddress(t.addr); err != nil {
 		return err
@@ -150,7 +150,7 @@ func (s *ChargeSlots) checkAddress(addr netip.Addr) error {
 	if running == nil || running.Len() < s.share || !now.Before(s.slow[addr]) {
 		return nil
 	}
-	return &order.LimitError{Limit: order.LimitAddressCharges, Maximum: int64(s.share), After: chargeRetry}
+	return &order.LimitError{Limit: order.LimitAddressCharges, Maximum: int64(s.share), After: chargeRetryDelay}
 }
 
 // noteSlow remembers an address whose slow charges have reached its share. It looks at slow charges only, of which the oldest come first.

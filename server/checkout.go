@@ -20,14 +20,14 @@ import (
 	"github.com/spillway/spillway/wire"
 )
 
-// PriceList knows what products are called and cost.
-type PriceList interface {
+// PriceSource knows what products are called and cost.
+type PriceSource interface {
 	// Prices answers for all of the SKUs, or order.ErrNotFound naming one that does not exist.
-	Prices(ctx context.Context, skus []order.SKU) (map[order.SKU]Priced, error)
+	Prices(ctx context.Context, skus []order.SKU) (map[order.SKU]ProductPrice, error)
 }
 
-// Priced is a product's name and price, in the catalogue's currency.
-type Priced struct {
+// ProductPrice is a product's name and price, in the catalogue's currency.
+type ProductPrice struct {
 	Name  string
 	Price order.Money
 	// Archived products are not sold any more.
@@ -48,8 +48,8 @@ type Quoter interface {
 	Quote(ctx context.Context, to order.Address, demand []order.Demand, currency order.Currency) (order.Money, error)
 }
 
-// Cashier charges cards, once per order.
-type Cashier interface {
+// PaymentClient charges cards, once per order.
+type PaymentClient interface {
 	// Charge answers whether the money was taken. order.ErrUnknownOutcome means that nobody knows yet; order.ErrFailedPrecondition
 	// that the order must not be charged any more.
 	Charge(ctx context.Context, id order.ID, amount order.Money, card gateway.Card) (gateway.Charge, error)
@@ -71,30 +71,30 @@ type Reserver interface {
 	IdempotencyRecordsMayBeLost() bool
 }
 
-// OrderBook is what SQL knows of orders.
-type OrderBook interface {
+// OrderStore is what SQL knows of orders.
+type OrderStore interface {
 	Get(ctx context.Context, id order.ID) (order.Order, error)
 	FindByKey(ctx context.Context, customer order.CustomerID, key string) (order.Order, error)
 	// MarkPaid brings a pending order to PAID, in SQL alone.
 	MarkPaid(ctx context.Context, o order.Order, at time.Time) error
 }
 
-// Durable waits until what an answer promises is safe.
-type Durable interface {
+// DurabilityWaiter waits until a state is as durable as the setting of the shop promises.
+type DurabilityWaiter interface {
 	// Wait returns when the place in the journal is as durable as the setting says.
 	Wait(ctx context.Context, place journal.Offset, id order.ID) error
 }
 
 // Checkout is the CheckoutService.
 type Checkout struct {
-	Prices   PriceList
+	Prices   PriceSource
 	Carts    CartContents
 	Rates    Converter
 	Shipping Quoter
-	Cashier  Cashier
+	Payments PaymentClient
 	Stock    Reserver
-	Orders   OrderBook
-	Durable  Durable
+	Orders   OrderStore
+	Durable  DurabilityWaiter
 	Log      *slog.Logger
 	// Reader reads the orders that are paid later, as their customers see them. As with Orders.Changing, browsing must not slow it down.
 	Reader OrderReader
@@ -108,8 +108,8 @@ type Checkout struct {
 	Now func() time.Time
 }
 
-// intent is what a caller asks for, checked.
-type intent struct {
+// checkedRequest is what a caller asks for, checked.
+type checkedRequest struct {
 	customer    order.CustomerID
 	key         string
 	fingerprint []byte
@@ -127,27 +127,27 @@ type intent struct {
 	expected *order.Money
 }
 
-// intent checks the request. Its idempotency key may come as a field or as a header.
-func (c *Checkout) intent(ctx context.Context, req *spillwayv1.PlaceOrderRequest) (intent, error) {
+// check checks the request. Its idempotency key may come as a field or as a header.
+func (c *Checkout) intent(ctx context.Context, req *spillwayv1.PlaceOrderRequest) (checkedRequest, error) {
 	caller, ok := auth.From(ctx)
 	if !ok {
-		return intent{}, errors.New("no caller in the context")
+		return checkedRequest{}, errors.New("no caller in the context")
 	}
 	key, err := idempotencyKey(ctx, req)
 	if err != nil {
-		return intent{}, err
+		return checkedRequest{}, err
 	}
 	fingerprint, err := fingerprintOf(req)
 	if err != nil {
-		return intent{}, err
+		return checkedRequest{}, err
 	}
-	in := intent{
+	in := checkedRequest{
 		customer: caller.Customer, key: key, fingerprint: fingerprint, currency: order.Currency(req.GetCurrencyCode()),
 		email: req.GetEmail(), address: wire.FromAddress(req.GetShippingAddress()),
 		card: cardOf(req.GetCard()), withCard: req.GetCard() != nil,
 	}
 	if in.expected, err = expectedTotal(req.GetExpectedTotal()); err != nil {
-		return intent{}, err
+		return checkedRequest{}, err
 	}
 	if in.fromCart = len(req.GetLines()) == 0; !in.fromCart {
 		in.demand, err = wire.FromDemand(req.GetLines())
@@ -221,7 +221,7 @@ type draft struct {
 }
 
 // draft prices what is asked for.
-func (c *Checkout) draft(ctx context.Context, in intent) (draft, error) {
+func (c *Checkout) draft(ctx context.Context, in checkedRequest) (draft, error) {
 	lines, most, err := c.priceLines(ctx, in.demand, in.currency)
 	if err != nil {
 		return draft{}, err

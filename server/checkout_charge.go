@@ -20,7 +20,7 @@ func expectedTotal(m *spillwayv1.Money) (*order.Money, error) {
 }
 
 // accepts returns a *order.PriceChangedError when the order's total is not what the customer agreed to.
-func (in intent) accepts(o order.Order) error {
+func (in checkedRequest) accepts(o order.Order) error {
 	actual := order.Money{Currency: o.Currency, Amount: o.Total}
 	if in.expected == nil || *in.expected == actual {
 		return nil
@@ -30,7 +30,7 @@ func (in intent) accepts(o order.Order) error {
 
 // replayOr returns the order that the key made, or the refusal if it made none: since the first request a price may have changed, a product
 // may have been archived, or rates have become too old, and a retry gets its order all the same (I4).
-func (c *Checkout) replayOr(ctx context.Context, in intent, refusal error) (order.Order, error) {
+func (c *Checkout) replayOr(ctx context.Context, in checkedRequest, refusal error) (order.Order, error) {
 	id, err := c.Stock.Replay(ctx, in.customer, in.key, in.fingerprint)
 	if err == nil && id == "" {
 		err = refusal
@@ -49,16 +49,16 @@ func checkQuote(shipping order.Money, currency order.Currency) error {
 
 // charge takes the order's total. An order that is paid later may have been declined before: then this is another attempt. It returns
 // order.ErrOverloaded, and sends nothing, when too many charges are under way.
-func (c *Checkout) charge(ctx context.Context, in intent, o order.Order) (gateway.Charge, error) {
+func (c *Checkout) charge(ctx context.Context, in checkedRequest, o order.Order) (gateway.Charge, error) {
 	if err := in.ticket.start(); err != nil {
 		return gateway.Charge{}, err
 	}
 	defer in.ticket.release()
 	total := order.Money{Currency: o.Currency, Amount: o.Total}
 	if paidLater(o) {
-		return c.Cashier.ChargeAgain(ctx, o.ID, total, in.card)
+		return c.Payments.ChargeAgain(ctx, o.ID, total, in.card)
 	}
-	return c.Cashier.Charge(ctx, o.ID, total, in.card)
+	return c.Payments.Charge(ctx, o.ID, total, in.card)
 }
 
 // paidLater says whether the order was placed without a card.

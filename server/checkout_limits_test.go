@@ -14,7 +14,7 @@ import (
 // limitedPrices are stubPrices for products of which a customer may order so many units.
 type limitedPrices struct{ most int }
 
-func (p limitedPrices) Prices(ctx context.Context, skus []order.SKU) (map[order.SKU]Priced, error) {
+func (p limitedPrices) Prices(ctx context.Context, skus []order.SKU) (map[order.SKU]ProductPrice, error) {
 	out, err := stubPrices{}.Prices(ctx, skus)
 	for sku, priced := range out {
 		priced.MaxPerCustomer = p.most

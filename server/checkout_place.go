@@ -22,8 +22,8 @@ const (
 	finishTimeout = 15 * time.Second
 	// reserveTries is how often a reservation is sent again under the same id when Redis broke off.
 	reserveTries = 2
-	// durableRetry is when to ask again for an order that is paid but not yet as durable as promised.
-	durableRetry = time.Second
+	// durableRetryDelay is when to ask again for an order that is paid but not yet as durable as promised.
+	durableRetryDelay = time.Second
 )
 
 // PlaceOrder reserves the stock, charges the card and answers with the order: see docs/order.md.
@@ -39,7 +39,7 @@ func (c *Checkout) PlaceOrder(ctx context.Context, req *spillwayv1.PlaceOrderReq
 	return &spillwayv1.PlaceOrderResponse{Order: wire.Order(o)}, nil
 }
 
-func (c *Checkout) place(ctx context.Context, in intent) (order.Order, error) {
+func (c *Checkout) place(ctx context.Context, in checkedRequest) (order.Order, error) {
 	if in.withCard {
 		// Refused before anything is reserved.
 		var err error
@@ -56,7 +56,7 @@ func (c *Checkout) place(ctx context.Context, in intent) (order.Order, error) {
 	}
 	lost := c.Stock.IdempotencyRecordsMayBeLost()
 	if lost {
-		if o, found, err := c.placedBefore(ctx, in); err != nil || found {
+		if o, found, err := c.findInSQL(ctx, in); err != nil || found {
 			return o, err
 		}
 	}
@@ -90,15 +90,15 @@ func (c *Checkout) place(ctx context.Context, in intent) (order.Order, error) {
 	return c.finish(ctx, in, o, res.Offset)
 }
 
-func (c *Checkout) resumeOr(ctx context.Context, in intent, id order.ID, err error) (order.Order, error) {
+func (c *Checkout) resumeOr(ctx context.Context, in checkedRequest, id order.ID, err error) (order.Order, error) {
 	if err != nil {
 		return order.Order{}, err
 	}
 	return c.resume(ctx, in, id)
 }
 
-// placedBefore looks for the key in SQL, where Redis may have forgotten it: after a wipe or a restart (I4).
-func (c *Checkout) placedBefore(ctx context.Context, in intent) (order.Order, bool, error) {
+// findInSQL looks for the key in SQL, where Redis may have forgotten it: after a wipe or a restart (I4).
+func (c *Checkout) findInSQL(ctx context.Context, in checkedRequest) (order.Order, bool, error) {
 	o, err := c.Orders.FindByKey(ctx, in.customer, in.key)
 	switch {
 	case errors.Is(err, order.ErrNotFound):
@@ -116,7 +116,7 @@ func (c *Checkout) placedBefore(ctx context.Context, in intent) (order.Order, bo
 // a caller whose deadline is about to end. trustMarker says that the key was not looked up in SQL.
 func (c *Checkout) reserve(ctx context.Context, d draft, trustMarker bool) (stock.Reservation, error) {
 	o := d.Order
-	if err := enoughTime(ctx); err != nil {
+	if err := checkTime(ctx); err != nil {
 		return stock.Reservation{}, err
 	}
 	snapshot, err := wire.MarshalSnapshot(o)
@@ -140,7 +140,7 @@ func (c *Checkout) reserve(ctx context.Context, d draft, trustMarker bool) (stoc
 
 // finish charges a reserved order and settles or releases it. One without a card waits for PayOrder, and one whose total the request does
 // not accept for a request that does.
-func (c *Checkout) finish(ctx context.Context, in intent, o order.Order, reserved journal.Offset) (order.Order, error) {
+func (c *Checkout) finish(ctx context.Context, in checkedRequest, o order.Order, reserved journal.Offset) (order.Order, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
 	defer cancel()
 	if !in.withCard || in.accepts(o) != nil {
@@ -184,7 +184,7 @@ func (c *Checkout) release(ctx context.Context, o order.Order, reason order.Canc
 }
 
 // settle makes a charged order PAID and answers once that is durable.
-func (c *Checkout) settle(ctx context.Context, in intent, o order.Order, chargeID string) (order.Order, error) {
+func (c *Checkout) settle(ctx context.Context, in checkedRequest, o order.Order, chargeID string) (order.Order, error) {
 	place, err := c.Stock.Settle(ctx, o.ID, chargeID, traceparent(ctx))
 	switch {
 	case errors.Is(err, order.ErrFailedPrecondition):
@@ -201,7 +201,7 @@ func (c *Checkout) settle(ctx context.Context, in intent, o order.Order, chargeI
 	return c.whenDurable(ctx, in, o, place)
 }
 
-func (c *Checkout) emptyCart(ctx context.Context, in intent, o order.Order) {
+func (c *Checkout) emptyCart(ctx context.Context, in checkedRequest, o order.Order) {
 	if err := c.Carts.EmptyIf(ctx, in.customer, o.Demand()); err != nil {
 		c.Log.WarnContext(ctx, "a cart that was ordered was not emptied", "order", o.ID, "error", err)
 	}
@@ -212,7 +212,7 @@ const reasonWhileCharged = "cancelled while it was charged"
 
 // refund gives the money of an order back that was cancelled while its charge was in flight.
 func (c *Checkout) refund(ctx context.Context, o order.Order) (order.Order, error) {
-	if err := c.Cashier.Refund(ctx, o.ID, reasonWhileCharged); err != nil {
+	if err := c.Payments.Refund(ctx, o.ID, reasonWhileCharged); err != nil {
 		return order.Order{}, fmt.Errorf("refund order %s: %w", o.ID, err)
 	}
 	if o.State != order.Cancelled {
@@ -246,7 +246,7 @@ func (c *Checkout) settleInSQL(ctx context.Context, o order.Order) (order.Order,
 
 // whenDurable answers with the order once its state, whose journal entry is at the place, is as safe as the durability setting promises. When
 // SQL refused that state, it answers with what SQL has for the idempotency key.
-func (c *Checkout) whenDurable(ctx context.Context, in intent, o order.Order, place journal.Offset) (order.Order, error) {
+func (c *Checkout) whenDurable(ctx context.Context, in checkedRequest, o order.Order, place journal.Offset) (order.Order, error) {
 	err := c.durable(ctx, place, o.ID, o.State)
 	if errors.Is(err, journal.ErrStepNotApplied) {
 		return c.owner(ctx, in, o.ID)

@@ -119,10 +119,10 @@ type uniformPrices struct {
 	archived bool
 }
 
-func (s *uniformPrices) Prices(_ context.Context, skus []order.SKU) (map[order.SKU]Priced, error) {
-	out := map[order.SKU]Priced{}
+func (s *uniformPrices) Prices(_ context.Context, skus []order.SKU) (map[order.SKU]ProductPrice, error) {
+	out := map[order.SKU]ProductPrice{}
 	for _, sku := range skus {
-		out[sku] = Priced{Name: "thing", Price: s.price, Archived: s.archived}
+		out[sku] = ProductPrice{Name: "thing", Price: s.price, Archived: s.archived}
 	}
 	return out, nil
 }
@@ -174,8 +174,8 @@ func newCheckoutFixture(t *testing.T) *checkoutFixture {
 	log := slog.New(slog.DiscardHandler)
 	s.Checkout = &Checkout{
 		Prices: s.prices, Carts: s.carts, Rates: rates, Shipping: s.quoter, Stock: s.stock, Orders: emptyBook{}, Durable: instantly{}, Log: log,
-		Cashier: s.payments,
-		Reader:  OrderReader{Hot: s.stock, Rows: rows{}, Log: log}, PayWithin: time.Hour, Now: time.Now,
+		Payments: s.payments,
+		Reader:   OrderReader{Hot: s.stock, Rows: rows{}, Log: log}, PayWithin: time.Hour, Now: time.Now,
 	}
 	return s
 }

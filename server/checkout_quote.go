@@ -15,7 +15,7 @@ func (c *Checkout) Quote(ctx context.Context, req *spillwayv1.QuoteRequest) (*sp
 	if err != nil {
 		return nil, err
 	}
-	o, err := c.draft(ctx, intent{
+	o, err := c.draft(ctx, checkedRequest{
 		demand: demand, currency: order.Currency(req.GetCurrencyCode()), address: wire.FromAddress(req.GetShippingAddress()),
 	})
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 
 // owner answers with the order that the key belongs to in SQL, which refused the given one: that is a duplicate, whose stock and money go
 // back, or was cancelled meanwhile.
-func (c *Checkout) owner(ctx context.Context, in intent, refused order.ID) (order.Order, error) {
+func (c *Checkout) owner(ctx context.Context, in checkedRequest, refused order.ID) (order.Order, error) {
 	o, err := c.Orders.FindByKey(ctx, in.customer, in.key)
 	switch {
 	case errors.Is(err, order.ErrNotFound):
@@ -32,7 +32,7 @@ func (c *Checkout) owner(ctx context.Context, in intent, refused order.ID) (orde
 
 // resume answers a retry with the order that its key made, and drives one that is still pending to its end: the request that
 // began it may have died. While the order is PENDING in SQL, or not there yet, Redis decides about it, and from then on its row does.
-func (c *Checkout) resume(ctx context.Context, in intent, id order.ID) (order.Order, error) {
+func (c *Checkout) resume(ctx context.Context, in checkedRequest, id order.ID) (order.Order, error) {
 	rec, err := c.Stock.Record(ctx, id)
 	if errors.Is(err, order.ErrNotFound) {
 		return c.resumeFromSQL(ctx, in, id)
@@ -61,7 +61,7 @@ func (c *Checkout) resume(ctx context.Context, in intent, id order.ID) (order.Or
 	return c.whenDurable(ctx, in, o, rec.Offset)
 }
 
-func (c *Checkout) resumeFromSQL(ctx context.Context, in intent, id order.ID) (order.Order, error) {
+func (c *Checkout) resumeFromSQL(ctx context.Context, in checkedRequest, id order.ID) (order.Order, error) {
 	o, err := c.Orders.Get(ctx, id)
 	switch {
 	case errors.Is(err, order.ErrNotFound):
@@ -84,11 +84,11 @@ func notDurableYet(id order.ID, text string, cause error) error {
 	if cause != nil {
 		err = fmt.Errorf("%w: %w", err, cause)
 	}
-	return &order.RetryError{After: durableRetry, Err: err}
+	return &order.RetryError{After: durableRetryDelay, Err: err}
 }
 
 // fromRow answers with an order about which there is nothing more to do, or, if it is a duplicate, with the original.
-func (c *Checkout) fromRow(ctx context.Context, in intent, o order.Order) (order.Order, error) {
+func (c *Checkout) fromRow(ctx context.Context, in checkedRequest, o order.Order) (order.Order, error) {
 	switch {
 	case o.State != order.Cancelled:
 		return o, nil

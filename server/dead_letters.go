@@ -10,8 +10,8 @@ import (
 	"github.com/spillway/spillway/store"
 )
 
-// Letters are the dead letters in SQL.
-type Letters interface {
+// DeadLetterStore is the dead-letter store in SQL.
+type DeadLetterStore interface {
 	List(ctx context.Context, f store.LetterFilter, before int64, limit int) ([]store.FailedOrder, error)
 	Get(ctx context.Context, id int64) (store.FailedOrder, error)
 	Edit(ctx context.Context, id int64, payload []byte, orderID string, by store.LetterAction) error
@@ -25,11 +25,11 @@ type Replayer interface {
 
 // DeadLetters is the DeadLetterService.
 type DeadLetters struct {
-	Letters  Letters
+	Store    DeadLetterStore
 	Replayer Replayer
 }
 
-var letterStatuses = map[spillwayv1.DeadLetterStatus]string{
+var deadLetterStatuses = map[spillwayv1.DeadLetterStatus]string{
 	spillwayv1.DeadLetterStatus_DEAD_LETTER_STATUS_OPEN:      store.LetterOpen,
 	spillwayv1.DeadLetterStatus_DEAD_LETTER_STATUS_REPLAYED:  store.LetterReplayed,
 	spillwayv1.DeadLetterStatus_DEAD_LETTER_STATUS_DISCARDED: store.LetterDiscarded,
@@ -37,26 +37,26 @@ var letterStatuses = map[spillwayv1.DeadLetterStatus]string{
 
 // ListDeadLetters returns a page of letters, newest first.
 func (d DeadLetters) ListDeadLetters(ctx context.Context, req *spillwayv1.ListDeadLettersRequest) (*spillwayv1.ListDeadLettersResponse, error) {
-	before, err := letterBefore(req.GetPageToken())
+	before, err := deadLetterCursor(req.GetPageToken())
 	if err != nil {
 		return nil, err
 	}
 	n := pageSize(req.GetPageSize())
-	filter := store.LetterFilter{Status: letterStatuses[req.GetStatus()], Source: req.GetSource(), OrderID: req.GetOrderId()}
-	found, err := d.Letters.List(ctx, filter, before, n+1)
+	filter := store.LetterFilter{Status: deadLetterStatuses[req.GetStatus()], Source: req.GetSource(), OrderID: req.GetOrderId()}
+	found, err := d.Store.List(ctx, filter, before, n+1)
 	if err != nil {
 		return nil, err
 	}
-	page, next := cut(found, n, func(f store.FailedOrder) string { return strconv.FormatInt(f.ID, 10) })
+	page, next := paginate(found, n, func(f store.FailedOrder) string { return strconv.FormatInt(f.ID, 10) })
 	resp := &spillwayv1.ListDeadLettersResponse{NextPageToken: next}
 	for _, f := range page {
-		resp.Letters = append(resp.Letters, letterMessage(f))
+		resp.Letters = append(resp.Letters, deadLetterMessage(f))
 	}
 	return resp, nil
 }
 
-// letterBefore is the id before which a page begins, 0 for the first one.
-func letterBefore(token string) (int64, error) {
+// deadLetterCursor is the id before which a page begins, 0 for the first one.
+func deadLetterCursor(token string) (int64, error) {
 	after, err := pageAfter(token)
 	if err != nil || after == "" {
 		return 0, err
@@ -76,7 +76,7 @@ func (d DeadLetters) GetDeadLetter(ctx context.Context, req *spillwayv1.GetDeadL
 
 // EditDeadLetter replaces the payload of an open letter by one that can be applied.
 func (d DeadLetters) EditDeadLetter(ctx context.Context, req *spillwayv1.EditDeadLetterRequest) (*spillwayv1.EditDeadLetterResponse, error) {
-	f, err := d.Letters.Get(ctx, req.GetId())
+	f, err := d.Store.Get(ctx, req.GetId())
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +84,7 @@ func (d DeadLetters) EditDeadLetter(ctx context.Context, req *spillwayv1.EditDea
 	if err != nil {
 		return nil, inField("payloadJson", err)
 	}
-	if err := d.Letters.Edit(ctx, f.ID, raw, orderID, store.LetterAction{Actor: actor(ctx), Detail: req.GetReason()}); err != nil {
+	if err := d.Store.Edit(ctx, f.ID, raw, orderID, store.LetterAction{Actor: actor(ctx), Detail: req.GetReason()}); err != nil {
 		return nil, err
 	}
 	m, err := d.get(ctx, f.ID)
@@ -102,7 +102,7 @@ func (d DeadLetters) ReplayDeadLetter(ctx context.Context, req *spillwayv1.Repla
 
 // DiscardDeadLetter closes an open letter without applying it.
 func (d DeadLetters) DiscardDeadLetter(ctx context.Context, req *spillwayv1.DiscardDeadLetterRequest) (*spillwayv1.DiscardDeadLetterResponse, error) {
-	if err := d.Letters.Discard(ctx, req.GetId(), store.LetterAction{Actor: actor(ctx), Detail: req.GetReason()}); err != nil {
+	if err := d.Store.Discard(ctx, req.GetId(), store.LetterAction{Actor: actor(ctx), Detail: req.GetReason()}); err != nil {
 		return nil, err
 	}
 	m, err := d.get(ctx, req.GetId())
@@ -110,11 +110,11 @@ func (d DeadLetters) DiscardDeadLetter(ctx context.Context, req *spillwayv1.Disc
 }
 
 func (d DeadLetters) get(ctx context.Context, id int64) (*spillwayv1.DeadLetter, error) {
-	f, err := d.Letters.Get(ctx, id)
+	f, err := d.Store.Get(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	m := letterMessage(f)
+	m := deadLetterMessage(f)
 	m.PayloadJson = showPayload(f.PayloadType, f.Payload)
 	for _, a := range f.History {
 		m.History = append(m.History, &spillwayv1.DeadLetterAction{Action: a.Action, Actor: a.Actor, Time: timestamppb.New(a.At), Detail: a.Detail})
@@ -122,13 +122,13 @@ func (d DeadLetters) get(ctx context.Context, id int64) (*spillwayv1.DeadLetter,
 	return m, nil
 }
 
-func letterMessage(f store.FailedOrder) *spillwayv1.DeadLetter {
+func deadLetterMessage(f store.FailedOrder) *spillwayv1.DeadLetter {
 	m := &spillwayv1.DeadLetter{
 		Id: f.ID, Source: f.Source, OrderId: f.OrderID, Reason: f.Reason, PayloadType: f.PayloadType, TraceId: f.TraceID,
 		Attempts:   int32(f.Attempts), //nolint:gosec // The broker counts in 32 bits as well.
 		CreateTime: timestamppb.New(f.CreatedAt), UpdateTime: timestamppb.New(f.UpdatedAt),
 	}
-	for status, name := range letterStatuses {
+	for status, name := range deadLetterStatuses {
 		if name == f.Status {
 			m.Status = status
 		}

@@ -62,7 +62,7 @@ func openDesk(t *testing.T) desk {
 	}
 	dead := store.NewDeadLetters(db)
 	r := &replays{dead: dead}
-	return desk{startServer(t, Services{DeadLetters: DeadLetters{Letters: dead, Replayer: r}}), dead, r}
+	return desk{startServer(t, Services{DeadLetters: DeadLetters{Store: dead, Replayer: r}}), dead, r}
 }
 
 // put writes a letter and returns its id.

@@ -15,10 +15,10 @@ import (
 )
 
 const (
-	// defaultRetry is the retry hint of an error that may pass and has none of its own.
-	defaultRetry = time.Second
-	// ratesRetry is the retry hint without fresh exchange rates: they are loaded once a minute.
-	ratesRetry = time.Minute
+	// defaultRetryDelay is the retry hint of an error that may pass and has none of its own.
+	defaultRetryDelay = time.Second
+	// ratesRetryDelay is the retry hint without fresh exchange rates: they are loaded once a minute.
+	ratesRetryDelay = time.Minute
 )
 
 // The texts of errors whose own text stays in the log, because it may name hosts.
@@ -86,9 +86,9 @@ func refusalOf(err error) refusal {
 	}
 	switch f.code { //nolint:exhaustive // The others have the error's own text, and no retry hint.
 	case connect.CodeUnavailable:
-		f.text, f.retry = textUnavailable, defaultRetry
+		f.text, f.retry = textUnavailable, defaultRetryDelay
 	case connect.CodeResourceExhausted, connect.CodeAborted:
-		f.retry = defaultRetry
+		f.retry = defaultRetryDelay
 	case connect.CodeDeadlineExceeded, connect.CodeCanceled:
 		f.text = textEnded
 	}

@@ -107,7 +107,7 @@ func limitExceeded(e *order.LimitError) refusal {
 // ratesTooOld has the day of the rates and their maximum age in its metadata.
 func ratesTooOld(e *order.RatesTooOldError) refusal {
 	return refusal{
-		code: connect.CodeUnavailable, reason: order.ReasonRatesTooOld, text: e.Error(), retry: ratesRetry,
+		code: connect.CodeUnavailable, reason: order.ReasonRatesTooOld, text: e.Error(), retry: ratesRetryDelay,
 		metadata: map[string]string{"rateDate": e.Date, "maxAge": e.MaxAge.String()},
 	}
 }

@@ -36,9 +36,9 @@ func ask(ctx context.Context, check func(context.Context) error) error {
 	return check(ctx)
 }
 
-// oneAtATime lets concurrent callers share one run of each check: anybody may ask whether this process is ready, and a check takes a
+// shareChecks lets concurrent callers share one run of each check: anybody may ask whether this process is ready, and a check takes a
 // connection from those who order.
-func oneAtATime(checks map[string]func(context.Context) error) map[string]func(context.Context) error {
+func shareChecks(checks map[string]func(context.Context) error) map[string]func(context.Context) error {
 	var flights singleflight.Group
 	out := make(map[string]func(context.Context) error, len(checks))
 	for name, check := range checks {

@@ -59,12 +59,12 @@ type Config struct {
 
 // NewHandler serves all services on one port: Connect, gRPC and gRPC-Web, reflection, health, /livez and /readyz.
 func NewHandler(cfg Config, s Services) http.Handler {
-	cfg.Ready = oneAtATime(cfg.Ready)
+	cfg.Ready = shareChecks(cfg.Ready)
 	bounded := connect.WithReadMaxBytes(maxBodyBytes)
 	opts := []connect.HandlerOption{
 		// Telemetry sees a panic as the error that it becomes.
 		connect.WithInterceptors(cfg.Interceptors...), recovered(cfg.Log),
-		connect.WithInterceptors(edge(cfg.Log), patience(), limit(cfg.Limits), authenticate(cfg.Tokens),
+		connect.WithInterceptors(edge(cfg.Log), minimumTime(), limit(cfg.Limits), authenticate(cfg.Tokens),
 			addresses(cfg.TrustedProxies), cfg.Sessions.intercept(time.Now), requests()),
 		connect.WithCodec(strictJSON{"json"}), connect.WithCodec(strictJSON{"json; charset=utf-8"}), connect.WithCodec(binaryProto{}),
 		connect.WithCompression("gzip", newBoundedGzip, newGzip),
@@ -78,7 +78,7 @@ func NewHandler(cfg Config, s Services) http.Handler {
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { readyz(w, r, cfg) })
 	mux.HandleFunc("GET /{$}", home)
 	mux.HandleFunc("/", errs.notFound)
-	return requestid.Middleware(origins(cfg.Origins, reachable(mux)))
+	return requestid.Middleware(origins(cfg.Origins, withConn(mux)))
 }
 
 // corsMaxAge is after how long a browser asks again; most cap it there.

@@ -51,7 +51,7 @@ func TestOnlyConfiguredOriginsMayCall(t *testing.T) {
 // TestReadyz_ConcurrentCallersShareACheck: nobody needs a token for it, so a flood of calls must not take the connections to SQL.
 func TestReadyz_ConcurrentCallersShareACheck(t *testing.T) {
 	var atOnce, most atomic.Int64
-	checks := oneAtATime(map[string]func(context.Context) error{"sql": func(context.Context) error {
+	checks := shareChecks(map[string]func(context.Context) error{"sql": func(context.Context) error {
 		most.Store(max(most.Load(), atOnce.Add(1)))
 		defer atOnce.Add(-1)
 		for range 100 {

@@ -25,9 +25,9 @@ type HubConfig struct {
 	Reads int
 	// ResyncInterval is after how long all watched orders are compared with what their watchers saw.
 	ResyncInterval time.Duration
-	// SendSlow is how long a message may take to be sent; who takes longer is ended with `aborted`. SendMax is when the connection of one
+	// SlowSend is how long a message may take to be sent; who takes longer is ended with `aborted`. MaxSend is when the connection of one
 	// who takes nothing at all is cut off: no code can reach that one.
-	SendSlow, SendMax time.Duration
+	SlowSend, MaxSend time.Duration
 	// Lifetime ends a stream, so that a token that expired does not watch for ever, and watchers spread over new processes.
 	Lifetime time.Duration
 }
@@ -43,7 +43,7 @@ const (
 func DefaultHubConfig() HubConfig {
 	return HubConfig{
 		Watchers: maxWatchers, PerCustomer: 20, PerAddress: maxWatchers / addressShare, Reads: 32, ResyncInterval: 15 * time.Second,
-		SendSlow: 5 * time.Second, SendMax: 15 * time.Second, Lifetime: 30 * time.Minute,
+		SlowSend: 5 * time.Second, MaxSend: 15 * time.Second, Lifetime: 30 * time.Minute,
 	}
 }
 
@@ -52,9 +52,9 @@ const (
 	healBatch = 500
 	// healPause is at least between two comparisons, so that a feed that misses something again and again does not read SQL in a loop.
 	healPause = time.Second
-	// feedBackoffMin and feedBackoffMax bound the pause after the feed failed.
-	feedBackoffMin = 50 * time.Millisecond
-	feedBackoffMax = 2 * time.Second
+	// minFeedBackoff and maxFeedBackoff bound the pause after the feed failed.
+	minFeedBackoff = 50 * time.Millisecond
+	maxFeedBackoff = 2 * time.Second
 )
 
 // Feed says which orders changed.
@@ -161,7 +161,7 @@ func (w *Watcher) Close() {
 
 // errStopping is what watchers are told when the process ends.
 func errStopping() error {
-	return &order.RetryError{After: defaultRetry, Err: order.Refuse(order.ErrUnavailable, order.ReasonServerStopping, "the server is stopping")}
+	return &order.RetryError{After: defaultRetryDelay, Err: order.Refuse(order.ErrUnavailable, order.ReasonServerStopping, "the server is stopping")}
 }
 
 func signal(c chan struct{}) {
@@ -188,7 +188,7 @@ func (h *Hub) Run(ctx context.Context) {
 
 // follow reads the feed while anybody watches: with nobody to tell, a copy of every order need not leave Redis.
 func (h *Hub) follow(ctx context.Context) {
-	backoff := feedBackoffMin
+	backoff := minFeedBackoff
 	for ctx.Err() == nil {
 		if h.idle() {
 			h.feed.Reset()
@@ -206,12 +206,12 @@ func (h *Hub) follow(ctx context.Context) {
 			// Whoever looks after the epoch says what is wrong with Redis, once; watchers are healed meanwhile.
 			h.log.DebugContext(ctx, "watchers are not fed; trying again", "error", err)
 			_ = pause(ctx, backoff) // The loop sees the end of ctx.
-			backoff = min(2*backoff, feedBackoffMax)
+			backoff = min(2*backoff, maxFeedBackoff)
 			continue
 		case missed:
 			signal(h.missed)
 		}
-		backoff = feedBackoffMin
+		backoff = minFeedBackoff
 		h.changed(changed)
 	}
 }
@@ -277,13 +277,13 @@ func (h *Hub) compare(ctx context.Context, ids []order.ID) {
 		lost := !inSQL && !inRedis && rowsErr == nil && hotErr == nil
 		for w := range h.watchers[id] {
 			seen := order.State(w.seen.Load()) //nolint:gosec // It was stored from one.
-			if lost || (inSQL && isNews(seen, row)) || (inRedis && isNews(seen, record)) {
+			if lost || (inSQL && isNewer(seen, row)) || (inRedis && isNewer(seen, record)) {
 				signal(w.wake)
 			}
 		}
 	}
 }
 
-// isNews says whether who saw the one state has to be told the other. A state that comes before what was seen is none: it is what a part
+// isNewer says whether who saw the one state has to be told the other. A state that comes before what was seen is none: it is what a part
 // knows that is behind, or went back in time.
-func isNews(seen, now order.State) bool { return seen == unseen || (now != seen && now.Follows(seen)) }
+func isNewer(seen, now order.State) bool { return seen == unseen || (now != seen && now.Follows(seen)) }

@@ -219,7 +219,7 @@ func TestNobodyIsToldTheWayBack(t *testing.T) {
 		{order.ShipFailed, order.Cancelled, true},
 		{order.Cancelled, order.Shipped, false},
 	} {
-		if got := isNews(c.seen, c.now); got != c.news {
+		if got := isNewer(c.seen, c.now); got != c.news {
 			t.Errorf("seen %v, now %v: news %v", c.seen, c.now, got)
 		}
 	}
@@ -303,15 +303,15 @@ func TestNothingIsReadForNobody(t *testing.T) {
 func TestResumeTokens(t *testing.T) {
 	id := newID()
 	for _, state := range order.States() {
-		if got, err := seenBy(resumeToken(id, state), id); err != nil || got != state {
+		if got, err := seenState(resumeToken(id, state), id); err != nil || got != state {
 			t.Errorf("%v came back as %v, %v", state, got, err)
 		}
 	}
-	if got, err := seenBy("", id); err != nil || got != unseen {
+	if got, err := seenState("", id); err != nil || got != unseen {
 		t.Errorf("no token: %v, %v", got, err)
 	}
 	for _, bad := range []string{"x", "!!", resumeToken(newID(), order.Paid), resumeToken(id, 9), resumeToken(id, -1), resumeToken(id, order.Paid) + "AA"} {
-		if _, err := seenBy(bad, id); !errors.Is(err, order.ErrInvalid) {
+		if _, err := seenState(bad, id); !errors.Is(err, order.ErrInvalid) {
 			t.Errorf("token %q: %v; want ErrInvalid", bad, err)
 		}
 	}

@@ -22,8 +22,8 @@ import (
 	"github.com/spillway/spillway/wire"
 )
 
-// HotRecords are the orders that Redis remembers.
-type HotRecords interface {
+// OrderCache are the orders that Redis remembers.
+type OrderCache interface {
 	Record(ctx context.Context, id order.ID) (stock.Record, error)
 	States(ctx context.Context, ids []order.ID) (map[order.ID]order.State, error)
 }
@@ -37,7 +37,7 @@ type OrderRows interface {
 // OrderReader reads orders as their customers see them: what was just placed from Redis, before its row exists (I15). While an
 // order is pending Redis decides, from then on SQL does, so of two states the one that follows the other counts.
 type OrderReader struct {
-	Hot  HotRecords
+	Hot  OrderCache
 	Rows OrderRows
 	Log  *slog.Logger
 }
@@ -122,12 +122,12 @@ func (s Orders) ListOrders(ctx context.Context, req *spillwayv1.ListOrdersReques
 	if err != nil {
 		return nil, err
 	}
-	whose, err := listedCustomer(ctx, req)
+	customer, err := listedCustomer(ctx, req)
 	if err != nil {
 		return nil, err
 	}
 	opt.AllCustomers = req.GetAllCustomers()
-	filter := filterMark(opt, whose)
+	filter := filterHash(opt, customer)
 	before, err := pageAfter(req.GetPageToken())
 	if err != nil {
 		return nil, err
@@ -141,11 +141,11 @@ func (s Orders) ListOrders(ctx context.Context, req *spillwayv1.ListOrdersReques
 	}
 	n := pageSize(req.GetPageSize())
 	opt.Limit = n + 1
-	found, err := s.Reader.Rows.ListByCustomer(ctx, whose, opt)
+	found, err := s.Reader.Rows.ListByCustomer(ctx, customer, opt)
 	if err != nil {
 		return nil, err
 	}
-	page, next := cut(found, n, func(o order.Order) string { return filter + string(o.ID) })
+	page, next := paginate(found, n, func(o order.Order) string { return filter + string(o.ID) })
 	s.Reader.overlay(ctx, page)
 	resp := &spillwayv1.ListOrdersResponse{NextPageToken: next}
 	for _, o := range page {
@@ -211,14 +211,14 @@ var (
 	latest   = time.Date(9999, time.December, 31, 23, 59, 59, 0, time.UTC)
 )
 
-// filterMark stands for the filters in a page token, which goes on in the list that it was made for and in no other.
-func filterMark(opt store.ListOptions, whose order.CustomerID) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%t %q %d %s %s", opt.AllCustomers, whose, opt.States, opt.From.Format(time.RFC3339Nano), opt.To.Format(time.RFC3339Nano)))
-	return hex.EncodeToString(sum[:filterMarkLen]) + ":"
+// filterHash stands for the filters in a page token, which goes on in the list that it was made for and in no other.
+func filterHash(opt store.ListOptions, customer order.CustomerID) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%t %q %d %s %s", opt.AllCustomers, customer, opt.States, opt.From.Format(time.RFC3339Nano), opt.To.Format(time.RFC3339Nano)))
+	return hex.EncodeToString(sum[:filterHashBytes]) + ":"
 }
 
-// filterMarkLen is in bytes: the mark tells a mistake, it keeps nobody out.
-const filterMarkLen = 6
+// filterHashBytes is in bytes: the mark tells a mistake, it keeps nobody out.
+const filterHashBytes = 6
 
 // overlay takes the states of hot orders from Redis, where that is further than SQL.
 func (r OrderReader) overlay(ctx context.Context, page []order.Order) {

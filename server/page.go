@@ -39,8 +39,8 @@ func pageAfter(token string) (string, error) {
 	return after, nil
 }
 
-// cut splits what was read for a page of n, one more than n, into the page and the token of the next.
-func cut[T any](found []T, n int, key func(T) string) (page []T, next string) {
+// paginate splits what was read for a page of n, one more than n, into the page and the token of the next.
+func paginate[T any](found []T, n int, key func(T) string) (page []T, next string) {
 	if len(found) <= n {
 		return found, ""
 	}

@@ -38,7 +38,7 @@ func (c *Checkout) pay(ctx context.Context, o order.Order, req *spillwayv1.PayOr
 	if err != nil {
 		return order.Order{}, err
 	}
-	in := intent{
+	in := checkedRequest{
 		customer: o.CustomerID, key: o.IdempotencyKey, fingerprint: o.Fingerprint, card: cardOf(req.GetCard()), withCard: true, expected: expected,
 	}
 	if err := in.accepts(o); err != nil {

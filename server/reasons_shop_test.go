@@ -56,13 +56,13 @@ func openRefusingShop(t *testing.T) *refusingShop {
 	s.services = Services{
 		Session: Session{Tokens: tokens},
 		Catalog: Catalog{Products: products, Cache: cache, Available: s.Stock, Rates: rates, Adjuster: Adjustments{
-			Counters: s.Stock, Book: store.NewStock(s.db), Available: s.Stock,
+			Counters: s.Stock, Store: store.NewStock(s.db), Available: s.Stock,
 			InSQL: func(context.Context, journal.Offset) error { s.flush(t); return nil },
 		}},
 		Cart: Cart{Carts: carts, Products: cache}, Currency: Currency{Rates: live}, Checkout: s.checkout,
 		Order:       Orders{Reader: s.checkout.Reader, Changing: s.checkout.Reader, Canceller: s.canceller, Refunder: s.refunder},
 		Shipping:    Shipping{Rates: rates, Shipments: s.orders, Reader: s.checkout.Reader},
-		DeadLetters: DeadLetters{Letters: s.dead, Replayer: staleReplayer{s.dead}},
+		DeadLetters: DeadLetters{Store: s.dead, Replayer: staleReplayer{s.dead}},
 		Audit:       NewAudit(func(context.Context, audit.Options) (audit.Report, error) { return audit.Report{}, nil }),
 	}
 	return s
@@ -379,7 +379,7 @@ var provocations = map[order.Reason]provocation{
 		return s.watch(t, false, func(c *HubConfig) { c.Lifetime = 200 * time.Millisecond })
 	},
 	"SLOW_READER": func(t *testing.T, s *refusingShop) string {
-		return s.watch(t, false, func(c *HubConfig) { c.SendSlow = 0 })
+		return s.watch(t, false, func(c *HubConfig) { c.SlowSend = 0 })
 	},
 	"REJECTED": fails(fmt.Errorf("the carrier: %w", order.ErrRejected)),
 	"DEADLINE_EXCEEDED": func(t *testing.T, s *refusingShop) string {

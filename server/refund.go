@@ -16,7 +16,7 @@ import (
 
 // Refunder refunds paid orders for operators: what is booked in the order's row is executed by the payment service.
 type Refunder struct {
-	Book interface {
+	Ledger interface {
 		// RefundOrder books a refund, once a key.
 		RefundOrder(ctx context.Context, r store.RefundRequest) (store.Refund, error)
 		GetRefund(ctx context.Context, refundID string) (store.Refund, error)
@@ -74,7 +74,7 @@ func (f *Refunder) request(ctx context.Context, req *spillwayv1.RefundOrderReque
 func (f *Refunder) refund(ctx context.Context, r store.RefundRequest, seen order.State) (store.Refund, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
 	defer cancel()
-	refund, err := f.Book.RefundOrder(ctx, r)
+	refund, err := f.Ledger.RefundOrder(ctx, r)
 	switch err = inField("amount", err); {
 	case errors.Is(err, order.ErrNotFound), errors.Is(err, store.ErrNotPaid):
 		return refund, notPaid(err, r.OrderID, seen)
@@ -85,7 +85,7 @@ func (f *Refunder) refund(ctx context.Context, r store.RefundRequest, seen order
 		f.Log.WarnContext(ctx, "a refund is booked but not confirmed; it is retried", "refund_id", refund.RefundID, "order_id", r.OrderID, "error", err)
 		return refund, nil
 	}
-	return f.Book.GetRefund(ctx, refund.RefundID)
+	return f.Ledger.GetRefund(ctx, refund.RefundID)
 }
 
 // textNotWritten is the text for an order that is PAID in Redis, and whose row is on its way.

@@ -21,12 +21,12 @@ type SessionLimit struct {
 	PerMinute int
 }
 
-// addressesMax bounds the addresses that are remembered, of about 200 bytes each; beyond it the one that was seen longest ago is forgotten.
-const addressesMax = 50_000
+// maxAddresses bounds the addresses that are remembered, of about 200 bytes each; beyond it the one that was seen longest ago is forgotten.
+const maxAddresses = 50_000
 
 // intercept limits StartGuestSession. Operators and services are exempt: an application server starts sessions for many visitors.
 func (l SessionLimit) intercept(now func() time.Time) connect.Interceptor {
-	buckets := newBuckets(l.PerMinute, addressesMax)
+	buckets := newBuckets(l.PerMinute, maxAddresses)
 	return interceptor{
 		unary: func(next connect.UnaryFunc) connect.UnaryFunc {
 			return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {

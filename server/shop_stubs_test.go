@@ -22,10 +22,10 @@ func (instantly) Wait(context.Context, journal.Offset, order.ID) error { return 
 // stubPrices sells everything at 10 EUR.
 type stubPrices struct{}
 
-func (stubPrices) Prices(_ context.Context, skus []order.SKU) (map[order.SKU]Priced, error) {
-	out := make(map[order.SKU]Priced, len(skus))
+func (stubPrices) Prices(_ context.Context, skus []order.SKU) (map[order.SKU]ProductPrice, error) {
+	out := make(map[order.SKU]ProductPrice, len(skus))
 	for _, sku := range skus {
-		out[sku] = Priced{Name: string(sku), Price: order.Money{Currency: "EUR", Amount: 1000}}
+		out[sku] = ProductPrice{Name: string(sku), Price: order.Money{Currency: "EUR", Amount: 1000}}
 	}
 	return out, nil
 }

@@ -75,14 +75,14 @@ func openTestShop(t *testing.T, dsn string) *testShop {
 	}
 	reader := OrderReader{Hot: s.Stock, Rows: s.orders, Log: discardLog}
 	s.checkout = &Checkout{
-		Prices: stubPrices{}, Carts: stubCarts{}, Rates: rates, Shipping: stubQuoter{}, Cashier: s.payments, Stock: s.Stock, Orders: s.orders,
+		Prices: stubPrices{}, Carts: stubCarts{}, Rates: rates, Shipping: stubQuoter{}, Payments: s.payments, Stock: s.Stock, Orders: s.orders,
 		Durable: instantly{}, Reader: reader, Log: discardLog, PayWithin: time.Hour, Now: time.Now,
 	}
 	s.canceller = &Canceller{
-		Stock: s.Stock, Book: s.intents, Money: s.payments, Changes: journal.NewChanges(s.keys.Keys, s.redis, permitAll{}), Durable: instantly{},
+		Stock: s.Stock, Store: s.intents, Payments: s.payments, Changes: journal.NewChanges(s.keys.Keys, s.redis, permitAll{}), Durable: instantly{},
 		Log: discardLog, Now: time.Now,
 	}
-	s.refunder = &Refunder{Book: s.ledger, Payments: s.payments, Log: discardLog, Now: time.Now}
+	s.refunder = &Refunder{Ledger: s.ledger, Payments: s.payments, Log: discardLog, Now: time.Now}
 	return s
 }
 

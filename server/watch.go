@@ -21,8 +21,8 @@ import (
 // errSlowReader means that a watcher did not read what it was sent in time.
 var errSlowReader = errors.New("the messages were not read in time; watch again with the last resume token")
 
-// rereadAfter is when a watched order is read again that could not be read.
-const rereadAfter = time.Second
+// rereadDelay is when a watched order is read again that could not be read.
+const rereadDelay = time.Second
 
 // WatchOrder sends the order as it is, unless the caller saw that, and again after each change, until a final state.
 func (s Orders) WatchOrder(ctx context.Context, req *spillwayv1.WatchOrderRequest, stream *connect.ServerStream[spillwayv1.WatchOrderResponse]) error {
@@ -30,7 +30,7 @@ func (s Orders) WatchOrder(ctx context.Context, req *spillwayv1.WatchOrderReques
 		return order.Refuse(errUnimplemented, order.ReasonProcedureNotServed, "this process does not serve watching")
 	}
 	id := order.ID(req.GetOrderId())
-	seen, err := seenBy(req.GetResumeToken(), id)
+	seen, err := seenState(req.GetResumeToken(), id)
 	if err != nil {
 		return err
 	}
@@ -41,16 +41,16 @@ func (s Orders) WatchOrder(ctx context.Context, req *spillwayv1.WatchOrderReques
 	}
 	defer w.Close()
 	conn := connOf(ctx)
-	conn.unbound()
-	defer conn.mustWriteIn(writeTimeout) // what ends the stream
+	conn.clearDeadlines()
+	defer conn.setWriteDeadline(writeTimeout) // what ends the stream
 	return s.watch(ctx, w, func(m *spillwayv1.WatchOrderResponse) error {
-		conn.mustWriteIn(s.Hub.cfg.SendMax)
+		conn.setWriteDeadline(s.Hub.cfg.MaxSend)
 		began := time.Now()
 		err := stream.Send(m)
-		if time.Since(began) >= s.Hub.cfg.SendSlow {
-			return &order.RetryError{After: defaultRetry, Err: errors.Join(errSlowReader, err)}
+		if time.Since(began) >= s.Hub.cfg.SlowSend {
+			return &order.RetryError{After: defaultRetryDelay, Err: errors.Join(errSlowReader, err)}
 		}
-		conn.unbound()
+		conn.clearDeadlines()
 		return err
 	})
 }
@@ -74,9 +74,9 @@ func (s Orders) watch(ctx context.Context, w *Watcher, send func(*spillwayv1.Wat
 			return err
 		case errors.Is(err, order.ErrNotFound):
 			// Its record went with Redis, and its row is not written yet, or never will be.
-			return &order.RetryError{After: defaultRetry, Err: fmt.Errorf("the order cannot be read any more: %w", order.ErrUnavailable)}
+			return &order.RetryError{After: defaultRetryDelay, Err: fmt.Errorf("the order cannot be read any more: %w", order.ErrUnavailable)}
 		default:
-			again = rereadAfter // A part is away. To end everybody's stream would make them all come back at once.
+			again = rereadDelay // A part is away. To end everybody's stream would make them all come back at once.
 		}
 		if err := w.await(ctx, again); err != nil {
 			return err
@@ -87,7 +87,7 @@ func (s Orders) watch(ctx context.Context, w *Watcher, send func(*spillwayv1.Wat
 // tell sends the order if it is news. Done means that nothing can follow.
 func (w *Watcher) tell(o order.Order, first bool, send func(*spillwayv1.WatchOrderResponse) error) (done bool, err error) {
 	switch {
-	case isNews(order.State(w.seen.Load()), o.State): //nolint:gosec // It was stored from one.
+	case isNewer(order.State(w.seen.Load()), o.State): //nolint:gosec // It was stored from one.
 		if err := send(&spillwayv1.WatchOrderResponse{Order: wire.Order(o), ResumeToken: resumeToken(o.ID, o.State)}); err != nil {
 			return false, err
 		}
@@ -118,7 +118,7 @@ func (w *Watcher) await(ctx context.Context, again time.Duration) error {
 		if err := context.Cause(ctx); !errors.Is(err, errLifetime) {
 			return err
 		}
-		return &order.RetryError{After: defaultRetry, Err: order.Refuse(order.ErrUnavailable, order.ReasonStreamExpired,
+		return &order.RetryError{After: defaultRetryDelay, Err: order.Refuse(order.ErrUnavailable, order.ReasonStreamExpired,
 			"a stream does not last longer: watch again with the last resume token")}
 	}
 	return nil
@@ -143,8 +143,8 @@ func resumeToken(id order.ID, state order.State) string {
 	return base64.RawURLEncoding.EncodeToString([]byte(tokenVersion + ":" + string(id) + ":" + strconv.Itoa(int(state))))
 }
 
-// seenBy reads a resume token of the order; none means that nothing was seen.
-func seenBy(token string, id order.ID) (order.State, error) {
+// seenState reads a resume token of the order; none means that nothing was seen.
+func seenState(token string, id order.ID) (order.State, error) {
 	if token == "" {
 		return unseen, nil
 	}
@@ -165,8 +165,8 @@ type connKey struct{}
 // conn is the connection of a stream.
 type conn struct{ c *http.ResponseController }
 
-// reachable lets the handlers of streams set the deadlines of their connections.
-func reachable(next http.Handler) http.Handler {
+// withConn lets the handlers of streams set the deadlines of their connections.
+func withConn(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if streams[r.URL.Path] {
 			r = r.WithContext(context.WithValue(r.Context(), connKey{}, http.NewResponseController(w)))
@@ -181,17 +181,17 @@ func connOf(ctx context.Context) conn {
 	return conn{c}
 }
 
-// unbound lets the stream idle for as long as it likes. The port's bounds count from the request: readTimeout would end an HTTP/1.1
+// clearDeadlines lets the stream idle for as long as it likes. The port's bounds count from the request: readTimeout would end an HTTP/1.1
 // stream although its request was read, because net/http goes on reading to see whether the client is there.
-func (c conn) unbound() {
+func (c conn) clearDeadlines() {
 	if c.c != nil {
 		_ = c.c.SetReadDeadline(time.Time{})  // A connection that is gone is noticed by the next Send.
 		_ = c.c.SetWriteDeadline(time.Time{}) // The same.
 	}
 }
 
-// mustWriteIn cuts the connection off when what is written from now on does not get through in time.
-func (c conn) mustWriteIn(d time.Duration) {
+// setWriteDeadline cuts the connection off when what is written from now on does not get through in time.
+func (c conn) setWriteDeadline(d time.Duration) {
 	if c.c != nil {
 		_ = c.c.SetWriteDeadline(time.Now().Add(d)) // A connection that is gone is noticed by the next Send.
 	}

@@ -281,14 +281,14 @@ func (w *watched) big() {
 	w.set(func(l *ledger) { l.o.Lines = []order.Line{{SKU: "A", Name: strings.Repeat("n", 16<<20), Quantity: 1}} })
 }
 
-// TestASlowReaderIsDropped: one that takes too long for a message gets it, and then `aborted`; one that takes nothing is cut off.
+// TestASlowReaderIsDropped: one that takes too long for a message gets it, and then `aborted`; one that takes nothing is paginate off.
 func TestASlowReaderIsDropped(t *testing.T) {
 	t.Run("slow", func(t *testing.T) {
-		w := serveWatched(t, order.Paid, func(cfg *HubConfig) { cfg.SendSlow, cfg.SendMax = 50*time.Millisecond, 2*watchWait })
+		w := serveWatched(t, order.Paid, func(cfg *HubConfig) { cfg.SlowSend, cfg.MaxSend = 50*time.Millisecond, 2*watchWait })
 		w.big()
 		conn := w.frozen(t)
 		w.eventuallyWatched(t, 1)
-		<-time.After(4 * w.hub.cfg.SendSlow)
+		<-time.After(4 * w.hub.cfg.SlowSend)
 		if err := conn.SetReadDeadline(time.Now().Add(2 * watchWait)); err != nil {
 			t.Fatal(err)
 		}
@@ -304,7 +304,7 @@ func TestASlowReaderIsDropped(t *testing.T) {
 		w.eventuallyWatched(t, 0)
 	})
 	t.Run("takes nothing", func(t *testing.T) {
-		w := serveWatched(t, order.Paid, func(cfg *HubConfig) { cfg.SendSlow, cfg.SendMax = 50*time.Millisecond, time.Second })
+		w := serveWatched(t, order.Paid, func(cfg *HubConfig) { cfg.SlowSend, cfg.MaxSend = 50*time.Millisecond, time.Second })
 		w.big()
 		w.frozen(t)
 		w.eventuallyWatched(t, 1)

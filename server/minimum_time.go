@@ -12,8 +12,8 @@ import (
 // answer has to travel. A call with less would take stock for a caller that is gone when it is answered.
 const minRemaining = 5 * time.Millisecond
 
-// enoughTime fails with context.DeadlineExceeded if the caller's deadline is too near for any work.
-func enoughTime(ctx context.Context) error {
+// checkTime fails with context.DeadlineExceeded if the caller's deadline is too near for any work.
+func checkTime(ctx context.Context) error {
 	deadline, ok := ctx.Deadline()
 	if left := time.Until(deadline); ok && left < minRemaining {
 		return fmt.Errorf("the call's deadline leaves %s, and at least %s are needed: %w", max(left, 0), minRemaining, context.DeadlineExceeded)
@@ -21,12 +21,12 @@ func enoughTime(ctx context.Context) error {
 	return nil
 }
 
-// patience refuses calls whose deadline is too near before anything is done for them.
-func patience() connect.Interceptor {
+// minimumTime refuses calls whose deadline is too near before anything is done for them.
+func minimumTime() connect.Interceptor {
 	return interceptor{
 		unary: func(next connect.UnaryFunc) connect.UnaryFunc {
 			return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
-				if err := enoughTime(ctx); err != nil {
+				if err := checkTime(ctx); err != nil {
 					return nil, err
 				}
 				return next(ctx, req)
