@@ -63,9 +63,9 @@ type Reserver interface {
 	Reserve(ctx context.Context, r stock.Request) (stock.Reservation, error)
 	Settle(ctx context.Context, id order.ID, chargeID, trace string) (journal.Offset, error)
 	Release(ctx context.Context, id order.ID, reason, trace string) (journal.Offset, error)
-	// Hold counts an order whose payment is not known as unpaid.
-	Hold(ctx context.Context, id order.ID) error
-	Record(ctx context.Context, id order.ID) (stock.Record, error)
+	// MarkUnpaid counts an order whose payment is not known as unpaid.
+	MarkUnpaid(ctx context.Context, id order.ID) error
+	HotOrder(ctx context.Context, id order.ID) (stock.HotOrder, error)
 	Replay(ctx context.Context, customer order.CustomerID, key string, fingerprint []byte) (order.ID, error)
 	// IdempotencyRecordsMayBeLost says that Redis may have forgotten idempotency keys that are still to be honoured.
 	IdempotencyRecordsMayBeLost() bool

@@ -170,7 +170,7 @@ func (c *Checkout) finish(ctx context.Context, in checkedRequest, o order.Order,
 
 // hold counts the order as unpaid: with cards that do not answer, a client could hold as much stock as with none.
 func (c *Checkout) hold(ctx context.Context, o order.Order) {
-	if err := c.Stock.Hold(ctx, o.ID); err != nil {
+	if err := c.Stock.MarkUnpaid(ctx, o.ID); err != nil {
 		c.Log.WarnContext(ctx, "an order whose payment is not known is not counted as unpaid", "order", o.ID, "error", err)
 	}
 }

@@ -25,7 +25,7 @@ import (
 // fakeReservations is the stock in a map. It knows neither quantities nor epochs.
 type fakeReservations struct {
 	mu       sync.Mutex
-	records  map[order.ID]stock.Record
+	records  map[order.ID]stock.HotOrder
 	keys     map[string]order.ID
 	reserved int
 }
@@ -38,11 +38,11 @@ func (f *fakeReservations) Reserve(_ context.Context, r stock.Request) (stock.Re
 	}
 	f.reserved++
 	f.keys[string(r.Customer)+r.Key] = r.OrderID
-	f.records[r.OrderID] = stock.Record{State: order.Pending, Snapshot: r.Snapshot}
+	f.records[r.OrderID] = stock.HotOrder{State: order.Pending, Snapshot: r.Snapshot}
 	return stock.Reservation{}, nil
 }
 
-func (f *fakeReservations) Hold(context.Context, order.ID) error { return nil }
+func (f *fakeReservations) MarkUnpaid(context.Context, order.ID) error { return nil }
 
 func (f *fakeReservations) lookUp(customer order.CustomerID, key string, fingerprint []byte) (order.ID, error) {
 	id, ok := f.keys[string(customer)+key]
@@ -85,12 +85,12 @@ func (f *fakeReservations) Release(_ context.Context, id order.ID, reason, _ str
 	return f.move(id, order.Cancelled, reason)
 }
 
-func (f *fakeReservations) Record(_ context.Context, id order.ID) (stock.Record, error) {
+func (f *fakeReservations) HotOrder(_ context.Context, id order.ID) (stock.HotOrder, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	rec, ok := f.records[id]
 	if !ok {
-		return stock.Record{}, order.ErrNotFound
+		return stock.HotOrder{}, order.ErrNotFound
 	}
 	return rec, nil
 }
@@ -164,7 +164,7 @@ func newCheckoutFixture(t *testing.T) *checkoutFixture {
 	}
 	s := &checkoutFixture{
 		ctx:    auth.With(t.Context(), auth.Caller{Customer: "c1"}),
-		stock:  &fakeReservations{records: map[order.ID]stock.Record{}, keys: map[string]order.ID{}},
+		stock:  &fakeReservations{records: map[order.ID]stock.HotOrder{}, keys: map[string]order.ID{}},
 		carts:  &fakeCart{},
 		prices: &uniformPrices{price: order.Money{Currency: "EUR", Amount: 1000}},
 		quoter: &uniformQuoter{order.Money{Currency: "EUR", Amount: 500}},

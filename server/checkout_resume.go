@@ -33,7 +33,7 @@ func (c *Checkout) owner(ctx context.Context, in checkedRequest, refused order.I
 // resume answers a retry with the order that its key made, and drives one that is still pending to its end: the request that
 // began it may have died. While the order is PENDING in SQL, or not there yet, Redis decides about it, and from then on its row does.
 func (c *Checkout) resume(ctx context.Context, in checkedRequest, id order.ID) (order.Order, error) {
-	rec, err := c.Stock.Record(ctx, id)
+	rec, err := c.Stock.HotOrder(ctx, id)
 	if errors.Is(err, order.ErrNotFound) {
 		return c.resumeFromSQL(ctx, in, id)
 	}

@@ -24,7 +24,7 @@ import (
 
 // OrderCache are the orders that Redis remembers.
 type OrderCache interface {
-	Record(ctx context.Context, id order.ID) (stock.Record, error)
+	HotOrder(ctx context.Context, id order.ID) (stock.HotOrder, error)
 	States(ctx context.Context, ids []order.ID) (map[order.ID]order.State, error)
 }
 
@@ -82,7 +82,7 @@ func (r OrderReader) latest(ctx context.Context, id order.ID) (order.Order, erro
 }
 
 func (r OrderReader) hot(ctx context.Context, id order.ID) (order.Order, error) {
-	rec, err := r.Hot.Record(ctx, id)
+	rec, err := r.Hot.HotOrder(ctx, id)
 	if err != nil {
 		return order.Order{}, err
 	}

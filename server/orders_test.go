@@ -29,16 +29,16 @@ type hotOrders struct {
 	err    error
 }
 
-func (h hotOrders) Record(_ context.Context, id order.ID) (stock.Record, error) {
+func (h hotOrders) HotOrder(_ context.Context, id order.ID) (stock.HotOrder, error) {
 	o, ok := h.orders[id]
 	if h.err != nil {
-		return stock.Record{}, h.err
+		return stock.HotOrder{}, h.err
 	}
 	if !ok {
-		return stock.Record{}, order.ErrNotFound
+		return stock.HotOrder{}, order.ErrNotFound
 	}
 	snapshot, err := wire.MarshalSnapshot(o)
-	return stock.Record{State: o.State, Snapshot: snapshot, UpdatedAt: o.UpdatedAt, Reason: o.CancelReason.Encode()}, err
+	return stock.HotOrder{State: o.State, Snapshot: snapshot, UpdatedAt: o.UpdatedAt, Reason: o.CancelReason.Encode()}, err
 }
 
 func (h hotOrders) States(_ context.Context, ids []order.ID) (map[order.ID]order.State, error) {

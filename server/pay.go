@@ -49,9 +49,9 @@ func (c *Checkout) pay(ctx context.Context, o order.Order, req *spillwayv1.PayOr
 	}
 	defer in.ticket.release()
 	// Where the order stands in the journal is known to Redis, unless that lost it after SQL had it.
-	rec, err := c.Stock.Record(ctx, o.ID)
+	rec, err := c.Stock.HotOrder(ctx, o.ID)
 	if errors.Is(err, order.ErrNotFound) {
-		rec, err = stock.Record{State: order.Pending}, nil
+		rec, err = stock.HotOrder{State: order.Pending}, nil
 	}
 	if err != nil {
 		return order.Order{}, err

@@ -14,17 +14,17 @@ import (
 // countersTimeout bounds the reading of all counters of an epoch: some thousand products take milliseconds.
 const countersTimeout = 5 * time.Second
 
-// Counters is what Redis holds of the stock of one epoch, at one moment.
+// Counters are the counters of one epoch in Redis, at one moment.
 type Counters struct {
 	// Epoch is the open epoch; 0 when Redis has none.
 	Epoch int64
-	// LastID is the last journal entry of the epoch that was read; empty when the journal has none (any more).
+	// LastID is the id of the last journal entry of the epoch that was read; empty when the journal has none (any more).
 	LastID string
 	// Units are those of the SKUs whose counter is loaded.
 	Units map[order.SKU]int64
 }
 
-// ReadCounters reads the counters of the given epoch. An order.ErrUnavailable means that Redis could not be reached.
+// ReadCounters reads the counters of the given epoch. It returns order.ErrUnavailable when Redis cannot be reached.
 func ReadCounters(ctx context.Context, conn *redisconn.Conn, keys journal.Keys, epoch int64) (Counters, error) {
 	ctx, cancel := context.WithTimeout(ctx, countersTimeout)
 	defer cancel()

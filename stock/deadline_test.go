@@ -51,10 +51,10 @@ func TestStock_CallerWithTinyDeadlineIsNoFailureOfRedis(t *testing.T) {
 	placed := request("k", units("A", 1))
 	shop.mustReserve(t, placed)
 	calls := map[string]func(ctx context.Context) error{
-		"Reserve": func(ctx context.Context) error { _, err := s.Reserve(ctx, request("new", units("A", 1))); return err },
-		"Record":  func(ctx context.Context) error { _, err := s.Record(ctx, placed.OrderID); return err },
-		"States":  func(ctx context.Context) error { _, err := s.States(ctx, []order.ID{placed.OrderID}); return err },
-		"Replay":  func(ctx context.Context) error { _, err := s.Replay(ctx, "c1", "k", nil); return err },
+		"Reserve":  func(ctx context.Context) error { _, err := s.Reserve(ctx, request("new", units("A", 1))); return err },
+		"HotOrder": func(ctx context.Context) error { _, err := s.HotOrder(ctx, placed.OrderID); return err },
+		"States":   func(ctx context.Context) error { _, err := s.States(ctx, []order.ID{placed.OrderID}); return err },
+		"Replay":   func(ctx context.Context) error { _, err := s.Replay(ctx, "c1", "k", nil); return err },
 		"Expire": func(ctx context.Context) error {
 			return s.Expire(ctx, map[order.ID]order.State{placed.OrderID: order.Paid})
 		},

@@ -127,7 +127,7 @@ func TestRewind_EntriesThatNoScriptWrites(t *testing.T) {
 		if err := s.epochs.Check(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.Record(t.Context(), lost.OrderID); !errors.Is(err, order.ErrNotFound) {
+		if _, err := s.HotOrder(t.Context(), lost.OrderID); !errors.Is(err, order.ErrNotFound) {
 			t.Errorf("the record of a lost order: %v; want ErrNotFound", err)
 		}
 	})
@@ -146,7 +146,7 @@ func TestJournal_TextThatIsNotUTF8(t *testing.T) {
 		if err != nil || len(got) != 2 || got[1].Detail != "bad \ufffd" || got[1].Trace != "\ufffd" {
 			t.Errorf("read %+v, %v", got, err)
 		}
-		if rec, err := s.Record(t.Context(), r.OrderID); err != nil || rec.Reason != "bad \ufffd" {
+		if rec, err := s.HotOrder(t.Context(), r.OrderID); err != nil || rec.Reason != "bad \ufffd" {
 			t.Errorf("the reason is %q, %v", rec.Reason, err)
 		}
 	})

@@ -91,7 +91,7 @@ func TestRewind_BeforeTheRelayReads(t *testing.T) {
 		if err := epochs.Check(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if rec, err := s.Record(t.Context(), lost.OrderID); !errors.Is(err, order.ErrNotFound) {
+		if rec, err := s.HotOrder(t.Context(), lost.OrderID); !errors.Is(err, order.ErrNotFound) {
 			t.Errorf("Redis still has an order that never happened: %+v (%v)", rec, err)
 		}
 	})

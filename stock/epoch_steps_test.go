@@ -76,7 +76,7 @@ func TestRewind_ReleaseOfAPaidOrder(t *testing.T) {
 		if err := s.epochs.Check(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if rec, err := s.Record(t.Context(), r.OrderID); err != nil || rec.State != order.Paid || rec.Reason != "" {
+		if rec, err := s.HotOrder(t.Context(), r.OrderID); err != nil || rec.State != order.Paid || rec.Reason != "" {
 			t.Errorf("the record is %s for %q (%v); want PAID", rec.State, rec.Reason, err)
 		}
 	})

@@ -10,7 +10,7 @@ import (
 // Keys names what this package keeps in Redis, beside the keys of the journal (journal/keys.go), which it embeds.
 //
 //	name                    type    TTL                                              holds
-//	order:ID                hash    none; Limits.RecordTTL once its state is in SQL  hot order: state, snapshot, deltas, entries
+//	order:ID                hash    none; Limits.HotOrderTTL once its state is in SQL  hot order: state, snapshot, deltas, entries
 //	key:LEN:CUSTOMER:KEY    string  Limits.IdempotencyTTL (24 h)                     idempotency record: order id and fingerprint
 //	rolledback:ID           string  24 h                                             id of the entry that gave the stock back
 //	rate:CUSTOMER           string  Limits.RateWindow                                orders of the customer in the window

@@ -11,23 +11,58 @@ import (
 	"github.com/spillway/spillway/order"
 )
 
-// unpaidRetry is when to try again at a limit of unpaid orders: they are paid, cancelled or expire all the time.
+// Limits are the bounds of the hot path.
+type Limits struct {
+	// JournalMax is how many entries a journal may hold before reservations are refused with order.ErrOverloaded.
+	JournalMax int
+	// CustomerOrders is how many orders a customer may place in one RateWindow; 0 is no limit.
+	CustomerOrders int
+	// RateWindow is the window of CustomerOrders; whole seconds.
+	RateWindow time.Duration
+	// UnitsWindow is how long the units that a customer ordered count towards a product's limit for each customer; whole seconds. With 0
+	// the limit applies to each order alone.
+	UnitsWindow time.Duration
+	// UnpaidOrders is how many unpaid orders a customer may have, UnpaidTotal how many there may be in all, and UnpaidPercent how much of
+	// the units of a SKU that are not sold unpaid orders may hold; 0 is no limit.
+	UnpaidOrders, UnpaidTotal, UnpaidPercent int
+	// UnpaidTTL is after how long it is checked whether an unpaid order is still PENDING: longer than it may be paid. One that is not, or that
+	// Redis has lost, is no longer counted.
+	UnpaidTTL time.Duration
+	// IdempotencyTTL is the TTL of idempotency records; whole seconds.
+	IdempotencyTTL time.Duration
+	// HotOrderTTL is the TTL of a hot order once its state is in SQL; whole seconds.
+	HotOrderTTL time.Duration
+	// Timeout bounds one call to Redis.
+	Timeout time.Duration
+}
+
+// DefaultLimits fit a Redis with 1 GiB: 200,000 entries of about 700 bytes are 140 MB.
+func DefaultLimits() Limits {
+	return Limits{
+		JournalMax: 200_000, CustomerOrders: 300, RateWindow: time.Minute, IdempotencyTTL: 24 * time.Hour,
+		HotOrderTTL: time.Minute, Timeout: time.Second,
+		// An unpaid order takes 7 kB in Redis: 10,000 are 70 MB.
+		UnitsWindow: 24 * time.Hour, UnpaidOrders: 2, UnpaidTotal: 10_000, UnpaidPercent: 10, UnpaidTTL: 20 * time.Minute,
+	}
+}
+
+// unpaidRetry is the retry hint at a limit of unpaid orders: they are paid, cancelled or expire all the time.
 const unpaidRetry = time.Minute
 
 // Hold counts an order as unpaid from now on: nobody knows whether its card was charged. One that was placed without a card is counted
 // since then. Settle and Release end it. It does nothing for an order that is not pending. An order of an earlier epoch is compared with SQL
 // first, which may be further than a Redis that lost data.
-func (s *Stock) Hold(ctx context.Context, id order.ID) error {
+func (s *Stock) MarkUnpaid(ctx context.Context, id order.ID) error {
 	epoch, err := s.epochs.Current()
 	if err != nil {
 		return err
 	}
-	reply, err := s.hold(ctx, epoch, id)
+	reply, err := s.markUnpaid(ctx, epoch, id)
 	if err == nil && reply[0] == "UNCONFIRMED" {
 		if err := s.confirm(ctx, epoch.Number, id); err != nil {
 			return err
 		}
-		reply, err = s.hold(ctx, epoch, id)
+		reply, err = s.markUnpaid(ctx, epoch, id)
 	}
 	switch {
 	case err != nil:
@@ -38,9 +73,9 @@ func (s *Stock) Hold(ctx context.Context, id order.ID) error {
 	return nil
 }
 
-func (s *Stock) hold(ctx context.Context, epoch journal.Epoch, id order.ID) ([]string, error) {
+func (s *Stock) markUnpaid(ctx context.Context, epoch journal.Epoch, id order.ID) ([]string, error) {
 	unpaid := s.keys.Unpaid()
-	return s.exec(ctx, s.scripts.hold, []string{s.keys.Epoch(), s.keys.Order(id), unpaid[0], unpaid[1], unpaid[2]},
+	return s.exec(ctx, s.scripts.markUnpaid, []string{s.keys.Epoch(), s.keys.Order(id), unpaid[0], unpaid[1], unpaid[2]},
 		[]string{strconv.FormatInt(epoch.Number, 10), string(id), s.nowMS(), s.unpaidUntil()})
 }
 
@@ -48,7 +83,7 @@ func (s *Stock) unpaidUntil() string {
 	return strconv.FormatInt(s.now().Add(s.limits.UnpaidTTL).UnixMilli(), 10)
 }
 
-// limited reads which limit the reserve script named.
+// limited makes the error of the limit in the reply of the reserve script.
 func (s *Stock) limited(reply []string) error {
 	number := func(i int) int64 { n, _ := strconv.ParseInt(reply[i], 10, 64); return n }
 	switch {
@@ -69,10 +104,10 @@ func (s *Stock) limited(reply []string) error {
 	case reply[1] == "total":
 		return &order.LimitError{Limit: order.LimitUnpaidTotal, Maximum: number(2), After: unpaidRetry}
 	}
-	return fmt.Errorf("the reserve script named an unknown limit: %q", reply)
+	return fmt.Errorf("the reserve script returned an unknown limit: %q", reply)
 }
 
-// formatMaxUnits writes "SKU:UNITS,..." of the SKUs that have a limit.
+// formatMaxUnits formats "SKU:UNITS,..." of the SKUs that have a limit.
 func formatMaxUnits(most map[order.SKU]int) string {
 	var b strings.Builder
 	for sku, n := range most {

@@ -299,7 +299,7 @@ func TestLimits_UnknownPaymentCountsAsUnpaid(t *testing.T) {
 		unknown := request("k1", units("A", 3), units("B", 1))
 		s.mustReserve(t, unknown)
 		for range 2 {
-			if err := s.Hold(t.Context(), unknown.OrderID); err != nil {
+			if err := s.MarkUnpaid(t.Context(), unknown.OrderID); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -311,7 +311,7 @@ func TestLimits_UnknownPaymentCountsAsUnpaid(t *testing.T) {
 		if _, err := s.Settle(t.Context(), unknown.OrderID, "ch", ""); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.Hold(t.Context(), unknown.OrderID); err != nil { // It was settled meanwhile.
+		if err := s.MarkUnpaid(t.Context(), unknown.OrderID); err != nil { // It was settled meanwhile.
 			t.Fatal(err)
 		}
 		s.wantNothingUnpaid(t)
@@ -349,7 +349,7 @@ func TestLimits_PendingOrdersCountBeyondTheirEnd(t *testing.T) {
 		s.mustReserve(t, first)
 		unknown := of("c2", request("k", units("A", 2)))
 		s.mustReserve(t, unknown)
-		if err := s.Hold(t.Context(), unknown.OrderID); err != nil {
+		if err := s.MarkUnpaid(t.Context(), unknown.OrderID); err != nil {
 			t.Fatal(err)
 		}
 		for i := range 3 { // Each comes after the end that the one before extended.
@@ -406,7 +406,7 @@ func TestLimits_PendingOrdersOfAnEarlierEpoch(t *testing.T) {
 				if n, sums := s.counts(t); n != 1 || sums["c:c2"] != "1" {
 					t.Errorf("%d orders are counted as unpaid, and %v; want that of the new epoch", n, sums)
 				}
-				if err := s.Hold(t.Context(), old.OrderID); err != nil {
+				if err := s.MarkUnpaid(t.Context(), old.OrderID); err != nil {
 					t.Fatal(err)
 				}
 				if n, sums := s.counts(t); n != 1+c.orders {

@@ -9,10 +9,10 @@ import (
 	"github.com/spillway/spillway/redisconn"
 )
 
-// Restock gives back the units of an order that SQL cancelled, or that was lost with an earlier Redis, and returns where that
-// stands in the journal. The epoch is the one that was open before SQL was asked whether the units are back already: when another
-// is open by now, an order.RetryError says so and nothing was done. Again in the same epoch, it answers the same. The customer, if
-// known, may order the units again.
+// Restock gives back the units of an order that SQL cancelled, or that was lost with an earlier Redis, and returns the offset of the entry.
+// The epoch is the one that was open before the caller read in SQL whether the units are back already: when another one is open by now,
+// Restock does nothing and returns an order.RetryError. A repeated call in the same epoch returns the same. The customer, if known, may order
+// the units again.
 func (s *Stock) Restock(ctx context.Context, epoch int64, id order.ID, customer order.CustomerID, units []order.Delta, reason string) (journal.Offset, error) {
 	open, err := s.epochs.Current()
 	if err != nil {

@@ -8,7 +8,8 @@ import (
 	"github.com/spillway/spillway/journal"
 )
 
-// Rewind returns the function that undoes what the scripts wrote to orders, customers' limits and adjustments beside the entries (journal.EpochsConfig.Rewind).
+// Rewind returns the function that undoes what the scripts wrote beside the entries to hot orders, limits and adjustments, for
+// journal.EpochsConfig.
 func Rewind(of journal.Keys) func(ctx context.Context, c rueidis.Client, entries []journal.Entry) error {
 	keys, script := Keys{of}, newScripts().rewind
 	return func(ctx context.Context, c rueidis.Client, entries []journal.Entry) error {

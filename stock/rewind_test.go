@@ -77,7 +77,7 @@ func TestARedisThatComesBackForgetsWhatWasLost(t *testing.T) {
 		}
 		// What SQL knows of is as SQL knows it, so that the step can be taken again, in this epoch's journal.
 		for _, r := range []stock.Request{known, paidLate, releasedLate} {
-			if rec, err := s.Record(ctx, r.OrderID); err != nil || rec.State != order.Pending {
+			if rec, err := s.HotOrder(ctx, r.OrderID); err != nil || rec.State != order.Pending {
 				t.Errorf("%s is %s (%v)", r.Key, rec.State, err)
 			}
 		}

@@ -290,7 +290,7 @@ func TestStock_SQLIsFurtherThanTheRecord(t *testing.T) {
 					t.Fatal(err)
 				}
 				s.wantLeft(t, "A", c.returnedTo)
-				if rec, err := s.Record(t.Context(), r.OrderID); err != nil || rec.State != c.state || rec.Reason != c.sql.Reason.Encode() {
+				if rec, err := s.HotOrder(t.Context(), r.OrderID); err != nil || rec.State != c.state || rec.Reason != c.sql.Reason.Encode() {
 					t.Errorf("the record is %s for %q (%v); want %s", rec.State, rec.Reason, err, c.state)
 				}
 				if _, err := s.Settle(t.Context(), r.OrderID, "ch", ""); (err == nil) != c.settles {

@@ -13,8 +13,8 @@ var (
 	reserveLua string
 	//go:embed lua/unpaid.lua
 	unpaidLua string
-	//go:embed lua/hold.lua
-	holdLua string
+	//go:embed lua/mark_unpaid.lua
+	markUnpaidLua string
 	//go:embed lua/settle.lua
 	settleLua string
 	//go:embed lua/release.lua
@@ -38,21 +38,21 @@ var (
 // scripts are all idempotent, as the head of each describes, and so all are retryable: rueidis may send one again when a connection
 // broke and the outcome is unknown.
 type scripts struct {
-	reserve, settle, release, restock, hold, rewind, load, adjust, expire, confirm, counters *rueidis.Lua
+	reserve, settle, release, restock, markUnpaid, rewind, load, adjust, expire, confirm, counters *rueidis.Lua
 }
 
 func newScripts() scripts {
 	return scripts{
-		reserve:  rueidis.NewLuaScriptRetryable(journal.FenceLua + unpaidLua + reserveLua),
-		settle:   rueidis.NewLuaScriptRetryable(journal.FenceLua + unpaidLua + settleLua),
-		release:  rueidis.NewLuaScriptRetryable(journal.FenceLua + unpaidLua + releaseLua),
-		hold:     rueidis.NewLuaScriptRetryable(unpaidLua + holdLua),
-		restock:  rueidis.NewLuaScriptRetryable(journal.FenceLua + unpaidLua + restockLua),
-		rewind:   rueidis.NewLuaScriptRetryable(unpaidLua + rewindLua),
-		load:     rueidis.NewLuaScriptRetryable(loadLua),
-		adjust:   rueidis.NewLuaScriptRetryable(journal.FenceLua + adjustLua),
-		expire:   rueidis.NewLuaScriptRetryable(expireLua),
-		confirm:  rueidis.NewLuaScriptRetryable(confirmLua),
-		counters: rueidis.NewLuaScriptRetryable(countersLua),
+		reserve:    rueidis.NewLuaScriptRetryable(journal.FenceLua + unpaidLua + reserveLua),
+		settle:     rueidis.NewLuaScriptRetryable(journal.FenceLua + unpaidLua + settleLua),
+		release:    rueidis.NewLuaScriptRetryable(journal.FenceLua + unpaidLua + releaseLua),
+		markUnpaid: rueidis.NewLuaScriptRetryable(unpaidLua + markUnpaidLua),
+		restock:    rueidis.NewLuaScriptRetryable(journal.FenceLua + unpaidLua + restockLua),
+		rewind:     rueidis.NewLuaScriptRetryable(unpaidLua + rewindLua),
+		load:       rueidis.NewLuaScriptRetryable(loadLua),
+		adjust:     rueidis.NewLuaScriptRetryable(journal.FenceLua + adjustLua),
+		expire:     rueidis.NewLuaScriptRetryable(expireLua),
+		confirm:    rueidis.NewLuaScriptRetryable(confirmLua),
+		counters:   rueidis.NewLuaScriptRetryable(countersLua),
 	}
 }

@@ -16,53 +16,18 @@ import (
 	"github.com/spillway/spillway/redisconn"
 )
 
-// Limits are the bounds of the hot path.
-type Limits struct {
-	// JournalMax is how many entries a journal may hold before reservations are refused with order.ErrOverloaded.
-	JournalMax int
-	// CustomerOrders is how many orders a customer may place in one RateWindow; 0 is no limit.
-	CustomerOrders int
-	// RateWindow is the window of CustomerOrders; whole seconds.
-	RateWindow time.Duration
-	// UnitsWindow is how long the units that a customer ordered count towards a product's limit for each customer; whole seconds. 0 means
-	// that the limit is one of each order.
-	UnitsWindow time.Duration
-	// UnpaidOrders is how many unpaid orders a customer may have, UnpaidTotal how many there may be in all, and UnpaidPercent how much of
-	// the units of a SKU that are not sold unpaid orders may hold; 0 is no limit.
-	UnpaidOrders, UnpaidTotal, UnpaidPercent int
-	// UnpaidTTL is after how long it is checked whether an unpaid order is still PENDING: longer than it may be paid. One that is not, or that
-	// Redis has lost, is no longer counted.
-	UnpaidTTL time.Duration
-	// IdempotencyTTL is how long a retry meets its order by the idempotency key in Redis; whole seconds.
-	IdempotencyTTL time.Duration
-	// RecordTTL is how long the record of an order stays in Redis once its state is in SQL; whole seconds.
-	RecordTTL time.Duration
-	// Timeout bounds one call to Redis.
-	Timeout time.Duration
-}
-
-// DefaultLimits fit a Redis with 1 GiB: 200,000 entries of about 700 bytes are 140 MB.
-func DefaultLimits() Limits {
-	return Limits{
-		JournalMax: 200_000, CustomerOrders: 300, RateWindow: time.Minute, IdempotencyTTL: 24 * time.Hour,
-		RecordTTL: time.Minute, Timeout: time.Second,
-		// An unpaid order takes 7 kB in Redis: 10,000 are 70 MB.
-		UnitsWindow: 24 * time.Hour, UnpaidOrders: 2, UnpaidTotal: 10_000, UnpaidPercent: 10, UnpaidTTL: 20 * time.Minute,
-	}
-}
-
 const (
-	// loadTries is how often a reservation loads missing counters before it gives up as unavailable.
-	loadTries = 3
-	// loadEntriesMax is how far the flusher may be behind for a counter to be loaded, in journal entries: reading
-	// them holds Redis up for about 10 ms.
-	loadEntriesMax = 10_000
-	// loadWait is the pause before a load is tried again: about one batch of the flusher.
-	loadWait = 50 * time.Millisecond
-	// rolledBackTTL is how long a second release of an order is known to be one (I6).
+	// maxLoads is how often a reservation loads missing counters before it fails as unavailable.
+	maxLoads = 3
+	// maxLoadEntries is how many journal entries the flusher may be behind for a counter to be loaded: reading them blocks Redis for
+	// about 10 ms.
+	maxLoadEntries = 10_000
+	// loadBackoff is the time before a load is retried: about one batch of the flusher.
+	loadBackoff = 50 * time.Millisecond
+	// rolledBackTTL is how long a second release of an order is recognized as one (I6).
 	rolledBackTTL = 24 * time.Hour
-	// epochWait bounds how long a step that must not be dropped waits for a new epoch to open.
-	epochWait = 5 * time.Second
+	// maxEpochWait bounds how long a step that must not be dropped waits for a new epoch to open.
+	maxEpochWait = 5 * time.Second
 )
 
 // Store is SQL's record of the stock.
@@ -95,125 +60,19 @@ func New(keys journal.Keys, conn *redisconn.Conn, epochs *journal.Epochs, store 
 	}
 }
 
-// Request is one order to be reserved.
-type Request struct {
-	OrderID  order.ID
-	Customer order.CustomerID
-	// Key and Fingerprint are the idempotency key and what it stands for (I4).
-	Key         string
-	Fingerprint []byte
-	Demand      []order.Demand
-	// Snapshot is the marshalled order.
-	Snapshot []byte
-	// MaxUnits is how many units of a SKU the customer may have; a SKU that is not in it has no limit.
-	MaxUnits map[order.SKU]int
-	// PayLater says that the order is placed without a card, and so subject to the limits of unpaid orders.
-	PayLater bool
-	// Trace is the W3C traceparent, or empty.
-	Trace string
-	// SkippedSQL says that the key was not looked up in SQL, because IdempotencyRecordsMayBeLost said that this is not needed.
-	SkippedSQL bool
-	// Epoch is where the same request was sent before, with an unknown outcome; otherwise 0. It is reserved in no other: what it took there
-	// may be in SQL already, and would be taken for one order twice.
-	Epoch int64
-}
-
-// Reservation is what came of a request.
-type Reservation struct {
-	// Replay is the order that the key made before; empty when this request made its own.
-	Replay order.ID
-	// Offset is the reservation's offset in the journal; not set for a replay. With an unknown outcome only its epoch is set.
-	Offset journal.Offset
-}
-
-// Reserve takes the stock of all lines, or of none. A *order.SoldOutError says which SKUs fell short;
-// order.ErrKeyReused that the key stands for another request; order.ErrNotFound that a SKU is unknown; a
-// *order.RetryError that it is worth trying again. order.ErrUnknownOutcome means that Redis broke off: calling again
-// with the same OrderID, and the Epoch that it returns, is safe.
-func (s *Stock) Reserve(ctx context.Context, r Request) (Reservation, error) {
-	for range loadTries {
-		epoch, err := s.epochs.Current()
-		if err != nil {
-			return Reservation{}, err
-		}
-		if r.Epoch != 0 && r.Epoch != epoch.Number || r.SkippedSQL && s.recordsMayBeLost(epoch) {
-			return Reservation{}, &order.RetryError{After: redisconn.RetryAfter, Err: fmt.Errorf("redis changed meanwhile: %w", order.ErrUnavailable)}
-		}
-		reply, err := s.exec(ctx, s.scripts.reserve, s.reserveKeys(epoch.Number, r), s.reserveArgs(epoch, r))
-		if err != nil {
-			return Reservation{Offset: journal.Offset{Epoch: epoch.Number}}, err
-		}
-		if reply[0] != "LOAD" {
-			return s.reserved(epoch, reply)
-		}
-		if err := s.load(ctx, skus(reply[1:])); err != nil && !errors.Is(err, errNotYet) {
-			return Reservation{}, err
-		}
-	}
-	return Reservation{}, &order.RetryError{After: redisconn.RetryAfter, Err: fmt.Errorf("stock counters are still being loaded: %w", order.ErrUnavailable)}
-}
-
-func (s *Stock) reserveKeys(epoch int64, r Request) []string {
-	unpaid := s.keys.Unpaid()
-	return []string{
-		s.keys.Epoch(), s.keys.Journal(epoch), s.keys.Stock(epoch), s.keys.Order(r.OrderID),
-		s.keys.Idempotency(r.Customer, r.Key), s.keys.Rate(r.Customer), s.keys.Bought(r.Customer), unpaid[0], unpaid[1], unpaid[2],
-	}
-}
-
-func (s *Stock) reserveArgs(epoch journal.Epoch, r Request) []string {
-	return []string{
-		strconv.FormatInt(epoch.Number, 10), string(r.OrderID), rueidis.BinaryString(r.Fingerprint), formatDemand(r.Demand),
-		rueidis.BinaryString(r.Snapshot), s.nowMS(), seconds(s.limits.IdempotencyTTL), strconv.Itoa(s.limits.JournalMax),
-		strconv.Itoa(s.limits.CustomerOrders), seconds(s.limits.RateWindow), strconv.Itoa(order.MaxQuantity), r.Trace,
-		redisconn.ReplicationID(epoch.Instance), string(r.Customer), formatMaxUnits(r.MaxUnits), seconds(s.limits.UnitsWindow), flag(r.PayLater),
-		s.unpaidUntil(), strconv.Itoa(s.limits.UnpaidOrders), strconv.Itoa(s.limits.UnpaidPercent), strconv.Itoa(s.limits.UnpaidTotal),
-	}
-}
-
-func (s *Stock) reserved(epoch journal.Epoch, reply []string) (Reservation, error) {
-	switch reply[0] {
-	case "OK":
-		return Reservation{Offset: journal.Offset{Epoch: epoch.Number, ID: reply[1]}}, nil
-	case "REPLAY":
-		return Reservation{Replay: order.ID(reply[1])}, nil
-	case "MISMATCH":
-		return Reservation{}, order.ErrKeyReused
-	case "BUSY":
-		return Reservation{}, &order.RetryError{After: redisconn.RetryAfter, Err: order.Refuse(order.ErrOverloaded, order.ReasonJournalFull, "the journal is full")}
-	case "LIMIT", "UNITS", "UNPAID":
-		return Reservation{}, s.limited(reply)
-	case "SOLD_OUT":
-		return Reservation{}, soldOut(reply[1:])
-	case "INVALID":
-		return Reservation{}, fmt.Errorf("a quantity is not 1 to %d: %w", order.MaxQuantity, order.ErrInvalid)
-	}
-	return Reservation{}, s.refused(reply)
-}
-
-// refused handles the answers that every script may give.
+// refused makes the error of a reply that every script may return.
 func (s *Stock) refused(reply []string) error {
 	if reply[0] == "EPOCH" {
 		s.epochs.RequestCheck()
-		return &order.RetryError{After: redisconn.RetryAfter, Err: fmt.Errorf("redis changed; stock is being rebuilt: %w: %w", order.ErrUnavailable, errEpoch)}
+		return &order.RetryError{After: redisconn.RetryAfter, Err: fmt.Errorf("redis was replaced; stock is being rebuilt: %w: %w", order.ErrUnavailable, errEpoch)}
 	}
-	return fmt.Errorf("unexpected answer %q of a stock script", reply[0])
+	return fmt.Errorf("unexpected reply %q of a stock script", reply[0])
 }
 
-// errEpoch marks the answer of a script that saw another epoch.
+// errEpoch means that a script saw another epoch.
 var errEpoch = errors.New("another epoch is open")
 
-func soldOut(triples []string) error {
-	e := &order.SoldOutError{}
-	for i := 0; i+2 < len(triples); i += 3 {
-		want, _ := strconv.ParseInt(triples[i+1], 10, 64)
-		left, _ := strconv.ParseInt(triples[i+2], 10, 64)
-		e.Shortages = append(e.Shortages, order.Shortage{SKU: order.SKU(triples[i]), Requested: want, Available: left})
-	}
-	return e
-}
-
-// exec runs a script under the breaker. A failed call's outcome is unknown if it was sent; every script may be called again.
+// exec runs a script under the breaker. The outcome of a failed call is unknown if it was sent; every script may be retried.
 func (s *Stock) exec(ctx context.Context, script *rueidis.Lua, keys, args []string) ([]string, error) {
 	var r rueidis.RedisResult
 	sent := false
@@ -234,7 +93,7 @@ func (s *Stock) exec(ctx context.Context, script *rueidis.Lua, keys, args []stri
 	return reply, nil
 }
 
-// guard runs f under the breaker of the hot path. f returns whether Redis worked, not what it answered.
+// guard runs f under the breaker of the hot path. f returns an error if Redis did not work; an error reply is none.
 func (s *Stock) guard(ctx context.Context, f func(ctx context.Context) error) error {
 	return breaker.DoDetached(ctx, s.breaker, s.limits.Timeout, f)
 }
@@ -251,22 +110,14 @@ func skus(names []string) []order.SKU {
 	return out
 }
 
-// IdempotencyRecordsMayBeLost says that idempotency records younger than their TTL may be missing in Redis, because it lost data less than
-// that TTL ago. Then SQL has to be read. A restart on a complete append-only file loses none.
-func (s *Stock) IdempotencyRecordsMayBeLost() bool {
-	epoch, err := s.epochs.Current()
-	return err == nil && s.recordsMayBeLost(epoch)
-}
-
-func (s *Stock) recordsMayBeLost(epoch journal.Epoch) bool {
-	return !epoch.RecordsLostAt.IsZero() && s.now().Sub(epoch.RecordsLostAt) < s.limits.IdempotencyTTL
-}
-
-// formatDemand is the form in which the scripts read an order's lines.
-func formatDemand(demand []order.Demand) string {
-	deltas := make([]order.Delta, len(demand))
-	for i, d := range demand {
-		deltas[i] = order.Delta{SKU: d.SKU, Units: int64(d.Quantity)}
+// read runs one reading command under the breaker.
+func (s *Stock) read(ctx context.Context, cmd rueidis.Completed) (r rueidis.RedisResult, err error) {
+	err = s.guard(ctx, func(ctx context.Context) error {
+		r = s.conn.Client().Do(ctx, cmd)
+		return r.NonRedisError()
+	})
+	if err != nil {
+		err = redisconn.Unavailable(err)
 	}
-	return order.FormatDeltas(deltas)
+	return r, err
 }

@@ -145,7 +145,7 @@ func (r *PaymentReconciler) reconcile(ctx context.Context, o order.Order) error 
 // hold counts an order as unpaid that cannot be ended while the payment service is unavailable, and returns the reason. Redis counts it
 // since it was placed, unless that was in an earlier epoch.
 func (r *PaymentReconciler) hold(ctx context.Context, o order.Order, reason error) error {
-	return errors.Join(reason, r.stock.Hold(ctx, o.ID))
+	return errors.Join(reason, r.stock.MarkUnpaid(ctx, o.ID))
 }
 
 // why is the reason of a cancellation: an order that was to be paid later has expired.

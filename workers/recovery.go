@@ -44,8 +44,8 @@ type MoneyBack interface {
 type Finisher interface {
 	Settle(ctx context.Context, id order.ID, chargeID, trace string) (journal.Offset, error)
 	Release(ctx context.Context, id order.ID, reason, trace string) (journal.Offset, error)
-	// Hold counts an order as unpaid until it is settled or released.
-	Hold(ctx context.Context, id order.ID) error
+	// MarkUnpaid counts an order as unpaid until it is settled or released.
+	MarkUnpaid(ctx context.Context, id order.ID) error
 }
 
 // giveBack makes sure that the order costs nothing, and returns what goes back; zero when nothing had been taken. It is confirmed once the

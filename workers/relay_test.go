@@ -454,7 +454,7 @@ func TestOrderRelay_KeepsWhatAnotherRedisClosed(t *testing.T) {
 	if err := s.epochs.Check(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if rec, err := s.Record(t.Context(), o.ID); !errors.Is(err, order.ErrNotFound) {
+	if rec, err := s.HotOrder(t.Context(), o.ID); !errors.Is(err, order.ErrNotFound) {
 		t.Errorf("Redis still has the order: %+v (%v)", rec, err)
 	}
 	eventually(t, "the old journal to go", func() bool {

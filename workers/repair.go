@@ -71,7 +71,7 @@ type RepairMails interface {
 type OrderCache interface {
 	HotStates
 	HotRecords
-	Record(ctx context.Context, id order.ID) (stock.Record, error)
+	HotOrder(ctx context.Context, id order.ID) (stock.HotOrder, error)
 }
 
 // RepairParts are what an OrderRepairer works on. Writer applies what is missing, as it would have applied the message; it needs no

@@ -107,7 +107,7 @@ func (r *OrderRepairer) repair(ctx context.Context, ids []order.ID, scan string)
 	var changes []store.Change
 	epochs := make(map[int64]journal.Epoch)
 	for _, id := range ids {
-		rec, err := r.Cache.Record(ctx, id)
+		rec, err := r.Cache.HotOrder(ctx, id)
 		if errors.Is(err, order.ErrNotFound) {
 			r.Log.ErrorContext(ctx, "neither SQL nor Redis has an order that holds stock; lost-orders ends it when its epoch is closed", "order", id)
 			continue
@@ -137,7 +137,7 @@ func (r *OrderRepairer) repair(ctx context.Context, ids []order.ID, scan string)
 
 // changeOf makes the change that a record says. There is none while the record's entry is not flushed: the relay would not have sent it
 // either, and what a closed epoch did not flush never happened.
-func (r *OrderRepairer) changeOf(ctx context.Context, id order.ID, rec stock.Record, epochs map[int64]journal.Epoch) (c store.Change, ok bool, err error) {
+func (r *OrderRepairer) changeOf(ctx context.Context, id order.ID, rec stock.HotOrder, epochs map[int64]journal.Epoch) (c store.Change, ok bool, err error) {
 	at := rec.Offset
 	epoch, seen := epochs[at.Epoch]
 	if !seen {

@@ -30,7 +30,7 @@ type EntryStore interface {
 
 // Counters lets Redis' counters of stock go that SQL's stock has overtaken.
 type Counters interface {
-	Forget(ctx context.Context, skus []order.SKU) error
+	DropCounters(ctx context.Context, skus []order.SKU) error
 }
 
 // Postman sends the mail that a request of the EmailService asks for, once.
@@ -157,7 +157,7 @@ func (r *Replayer) entry(ctx context.Context, l store.FailedOrder, by store.Lett
 	for i, d := range e.Deltas {
 		skus[i] = d.SKU
 	}
-	return r.Counters.Forget(ctx, skus)
+	return r.Counters.DropCounters(ctx, skus)
 }
 
 // applyEntry undoes an order that came with another's key before the letter is closed: after a crash it is still open.

@@ -53,7 +53,7 @@ func (a *around) CancelDuplicate(_ context.Context, id, _ order.ID) error {
 	return nil
 }
 
-func (a *around) Forget(_ context.Context, skus []order.SKU) error {
+func (a *around) DropCounters(_ context.Context, skus []order.SKU) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.forgotten = append(a.forgotten, skus...)

@@ -335,7 +335,7 @@ func TestStock_WhenAnOrderWithoutARowWasReleased(t *testing.T) {
 		s.release(t, o)
 		s.flush(t)
 		s.promote(t, older)
-		rec, err := s.Record(t.Context(), o.ID)
+		rec, err := s.HotOrder(t.Context(), o.ID)
 		if err != nil || rec.State != order.Cancelled {
 			t.Fatalf("the record is %s (%v); want CANCELLED", rec.State, err)
 		}

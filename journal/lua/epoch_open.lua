@@ -1,11 +1,11 @@
--- epoch_open: opens the epoch that SQL just recorded. Counters are loaded as they are asked for.
+-- epoch_open: opens the epoch that SQL just recorded. Counters are loaded when they are first needed.
 --
 -- KEYS  epoch_key    string, "rebuild:TOKEN:SECONDS" of the caller
 --       journals     sorted set of the epochs whose journals are not relayed to their end
 --       old_stock    hash of the closed epoch's counters: removed
 -- ARGV  epoch, token
 -- Returns {"OK"}     open
---         {"LOST"}   another process took over, or the data is gone again: look again
+--         {"LOST"}   another process took over, or the data is gone again: check again
 -- Idempotent for the holder of the token.
 local epoch_key, journals, old_stock = unpack(KEYS)
 local epoch, token = unpack(ARGV)

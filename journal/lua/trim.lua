@@ -3,7 +3,7 @@
 -- KEYS  journal   stream of the epoch
 --       trimmed   string, the id below which entries were trimmed away
 -- ARGV  min_id    entries with lower ids go
--- Returns the number of entries removed. Idempotent. The mark lets load see that a position is too old.
+-- Returns the number of entries removed. Idempotent. By `trimmed` load recognizes an offset that is too old.
 local journal, trimmed = unpack(KEYS)
 local min_id = ARGV[1]
 local removed = redis.call('XTRIM', journal, 'MINID', min_id)

@@ -3,20 +3,20 @@
 -- KEYS  epoch_key   string, the number of the open epoch
 --       journal     stream of the epoch
 --       stock       hash of the epoch, SKU -> units left
---       marker      string, the adjustment's marker: entry id, SKU and delta
--- ARGV  epoch, adjustment_id, sku, delta, reason, actor, now_ms, marker_ttl_s, replid (as for reserve)
+--       adjusted    string, the record of the adjustment: entry id, SKU and delta
+-- ARGV  epoch, adjustment_id, sku, delta, reason, actor, now_ms, idempotency_ttl_s, replid (as for reserve)
 -- Returns {"OK", entry id, left}   adjusted, now or before
 --         {"EPOCH"}                the epoch is not the open one: nothing was done
 --         {"MISMATCH"}             the id was used before for another SKU or delta
 --         {"LOAD", sku}            the SKU has no counter: load it and call again
 --         {"SHORT", left}          fewer are left than would be taken
--- Idempotent by adjustment_id while the marker lives; after that SQL's own record of it is.
-local epoch_key, journal, stock, marker = unpack(KEYS)
-local epoch, adjustment_id, sku, delta, reason, actor, now_ms, marker_ttl_s, replid = unpack(ARGV)
+-- Idempotent by adjustment_id until the TTL of the key `adjusted`; after that SQL records the adjustment.
+local epoch_key, journal, stock, adjusted = unpack(KEYS)
+local epoch, adjustment_id, sku, delta, reason, actor, now_ms, idempotency_ttl_s, replid = unpack(ARGV)
 
 if not open_epoch(epoch_key, epoch, replid) then return { 'EPOCH' } end
 local what = sku .. ':' .. delta
-local seen = redis.call('GET', marker)
+local seen = redis.call('GET', adjusted)
 if seen then
   local id, seen_what = string.match(seen, '^(%S+) (.*)$')
   if seen_what ~= what then return { 'MISMATCH' } end
@@ -32,5 +32,5 @@ if tonumber(left) + tonumber(delta) < 0 then return { 'SHORT', left } end
 left = redis.call('HINCRBY', stock, sku, delta)
 local id = redis.call('XADD', journal, '*', 'kind', 'A', 'order', adjustment_id, 'deltas', what,
   'time', now_ms, 'detail', reason, 'actor', actor)
-redis.call('SET', marker, id .. ' ' .. what, 'EX', marker_ttl_s)
+redis.call('SET', adjusted, id .. ' ' .. what, 'EX', idempotency_ttl_s)
 return { 'OK', id, tostring(left) }

@@ -1,22 +1,22 @@
--- confirm: notes that an order of an earlier epoch was compared with SQL, and that SQL was further if it was.
+-- confirm: records that a hot order of an earlier epoch was compared with SQL, and brings it to SQL's state if that is further.
 --
 -- KEYS  epoch_key   string, the number of the open epoch
---       record      hash of the order
--- ARGV  epoch, state (what SQL holds, if that is further than the record; else empty), reason, time_ms
+--       hot_order   hash of the order
+-- ARGV  epoch, state (what SQL holds, if that is further than the hot order; else empty), reason, time_ms
 -- Returns {"OK"}        settle and release may proceed in this epoch
 --         {"EPOCH"}     the epoch is not the open one: nothing was done
 --         {"MISSING"}   there is no such order in Redis
--- Idempotent. It writes no journal entry: SQL has what it says.
-local epoch_key, record = unpack(KEYS)
+-- Idempotent. It appends no journal entry: SQL has the state already.
+local epoch_key, hot_order = unpack(KEYS)
 local epoch, state, reason, time_ms = unpack(ARGV)
 
 if redis.call('GET', epoch_key) ~= epoch then return { 'EPOCH' } end
-local held, entry_epoch, confirmed = unpack(redis.call('HMGET', record, 'state', 'epoch', 'confirmed'))
+local held, entry_epoch, confirmed = unpack(redis.call('HMGET', hot_order, 'state', 'epoch', 'confirmed'))
 if not entry_epoch then return { 'MISSING' } end
 if entry_epoch == epoch or confirmed == epoch then return { 'OK' } end
 if state ~= '' and held ~= '2' then
-  -- The place before all entries of this epoch: SQL holds the state already.
-  redis.call('HSET', record, 'state', state, 'time', time_ms, 'entry', '0-0', 'epoch', epoch, 'reason', reason)
+  -- The offset before all entries of this epoch: SQL holds the state already.
+  redis.call('HSET', hot_order, 'state', state, 'time', time_ms, 'entry', '0-0', 'epoch', epoch, 'reason', reason)
 end
-redis.call('HSET', record, 'confirmed', epoch)
+redis.call('HSET', hot_order, 'confirmed', epoch)
 return { 'OK' }

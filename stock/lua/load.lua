@@ -1,17 +1,17 @@
--- load: makes the counters that are missing, from SQL and from what the journal holds beyond SQL's position.
+-- load: makes the counters that are missing, from SQL and from what the journal holds beyond SQL's offset.
 --
 -- KEYS  epoch_key   string, the number of the open epoch
 --       journal     stream of the epoch
 --       stock       hash of the epoch, SKU -> units left
 --       trimmed     string, the id below which entries were trimmed away
--- ARGV  epoch, position (the last id that SQL's stock includes), entries_max, then pairs: sku, units in SQL
+-- ARGV  epoch, offset (the last id that SQL's stock includes), entries_max, then pairs: sku, units in SQL
 -- Returns {"OK"}      every counter is there; one that was there before is not touched (I2)
 --         {"EPOCH"}   the epoch is not the open one: nothing was done
---         {"STALE"}   entries after the position were trimmed: read SQL again
---         {"FAR"}     more than entries_max entries after the position: wait for the flusher
+--         {"STALE"}   entries after the offset were trimmed: read SQL again
+--         {"FAR"}     more than entries_max entries after the offset: wait for the flusher
 -- Idempotent.
 local epoch_key, journal, stock, trimmed = unpack(KEYS)
-local epoch, position, entries_max = unpack(ARGV, 1, 3)
+local epoch, offset, entries_max = unpack(ARGV, 1, 3)
 local first_pair = 4
 
 local function less(a, b)
@@ -44,7 +44,7 @@ local function deltas_of(fields)
 end
 
 if redis.call('GET', epoch_key) ~= epoch then return { 'EPOCH' } end
-if less(position, redis.call('GET', trimmed) or '0-0') then return { 'STALE' } end
+if less(offset, redis.call('GET', trimmed) or '0-0') then return { 'STALE' } end
 
 local units = {}
 for i = first_pair, #ARGV, 2 do
@@ -52,7 +52,7 @@ for i = first_pair, #ARGV, 2 do
 end
 if next(units) == nil then return { 'OK' } end
 
-local entries = redis.call('XRANGE', journal, '(' .. position, '+', 'COUNT', tonumber(entries_max) + 1)
+local entries = redis.call('XRANGE', journal, '(' .. offset, '+', 'COUNT', tonumber(entries_max) + 1)
 if #entries > tonumber(entries_max) then return { 'FAR' } end
 for _, entry in ipairs(entries) do
   for sku, delta in pairs(deltas_of(entry[2])) do

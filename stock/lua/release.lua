@@ -3,26 +3,26 @@
 -- KEYS  epoch_key    string, the number of the open epoch
 --       journal      stream of the epoch
 --       stock        hash of the epoch, SKU -> units left
---       record       hash of the order
+--       hot_order    hash of the order
 --       rolled_back  string, set once the stock was given back
 --       unpaid, unpaid_notes, unpaid_counts: see unpaid.lua
 -- ARGV  epoch, order_id, reason, now_ms, rolled_back_ttl_s, also_paid ("1": release it though it is PAID, because
---       SQL refused it), traceparent, replid (as for reserve)
+--       SQL did not apply it), traceparent, replid (as for reserve)
 -- Returns {"OK", epoch, entry id}    given back, now or before
 --         {"EPOCH"}                  the epoch is not the open one: nothing was done
---         {"MISSING"}                there is no such order in Redis: it was never reserved, or is long in SQL
+--         {"MISSING"}                there is no such order in Redis: it was never reserved, or it expired after it reached SQL
 --         {"PAID"}                   it was charged: nothing was done
---         {"UNCONFIRMED"}            the record is from an earlier epoch: compare it with SQL, confirm, and call again
--- Idempotent: the record's state and the marker let it happen once.
-local epoch_key, journal, stock, record, rolled_back, unpaid, unpaid_notes, unpaid_counts = unpack(KEYS)
+--         {"UNCONFIRMED"}            the hot order is from an earlier epoch: compare it with SQL, confirm, and call again
+-- Idempotent: the hot order's state and rolled_back let it happen once.
+local epoch_key, journal, stock, hot_order, rolled_back, unpaid, unpaid_notes, unpaid_counts = unpack(KEYS)
 local epoch, order_id, reason, now_ms, rolled_back_ttl_s, also_paid, traceparent, replid = unpack(ARGV)
 
 if not open_epoch(epoch_key, epoch, replid) then return { 'EPOCH' } end
 local state, snapshot, reserved, entry, entry_epoch, confirmed =
-  unpack(redis.call('HMGET', record, 'state', 'snapshot', 'deltas', 'entry', 'epoch', 'confirmed'))
+  unpack(redis.call('HMGET', hot_order, 'state', 'snapshot', 'deltas', 'entry', 'epoch', 'confirmed'))
 if not state then return { 'MISSING' } end
 if entry_epoch ~= epoch and confirmed ~= epoch then return { 'UNCONFIRMED' } end
-unpaid_forget(unpaid, unpaid_notes, unpaid_counts, order_id)
+unpaid_remove(unpaid, unpaid_notes, unpaid_counts, order_id)
 if state == '2' or redis.call('EXISTS', rolled_back) == 1 then return { 'OK', entry_epoch, entry } end
 if state == '1' and also_paid ~= '1' then return { 'PAID' } end
 
@@ -33,11 +33,11 @@ for sku, delta in string.gmatch(reserved, '([^:,]+):([^,]+)') do
   if redis.call('HEXISTS', stock, sku) == 1 then redis.call('HINCRBY', stock, sku, units) end
   back[#back + 1] = sku .. ':' .. units
 end
-local bought = redis.call('HGET', record, 'bought')
+local bought = redis.call('HGET', hot_order, 'bought')
 if bought then bought_return(bought, order_id, table.concat(back, ',')) end -- It has the hash tag of all keys.
 local id = redis.call('XADD', journal, '*', 'kind', 'L', 'order', order_id, 'deltas', table.concat(back, ','),
   'time', now_ms, 'detail', reason, 'trace', traceparent, 'snapshot', snapshot)
-redis.call('HSET', record, 'state', '2', 'time', now_ms, 'entry', id, 'epoch', epoch, 'reason', reason)
-redis.call('PERSIST', record)
+redis.call('HSET', hot_order, 'state', '2', 'time', now_ms, 'entry', id, 'epoch', epoch, 'reason', reason)
+redis.call('PERSIST', hot_order)
 redis.call('SET', rolled_back, id, 'EX', rolled_back_ttl_s)
 return { 'OK', epoch, id }

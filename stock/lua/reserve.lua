@@ -1,42 +1,42 @@
--- reserve: takes the stock of all lines of one order, or of none, and remembers the order.
+-- reserve: takes the stock of all lines of one order, or of none, and caches the order.
 --
 -- KEYS  epoch_key    string, the number of the open epoch
 --       journal      stream of the epoch
 --       stock        hash of the epoch, SKU -> units left
---       record       hash of the order
---       marker       string, the idempotency marker: order id, then fingerprint
+--       hot_order    hash of the order
+--       idempotency  string, the idempotency record: order id, then fingerprint
 --       rate         string, the customer's orders in the present window
 --       bought, unpaid, unpaid_notes, unpaid_counts: see unpaid.lua
--- ARGV  epoch, order_id, fingerprint, lines ("sku:quantity,..."), snapshot (opaque), now_ms, marker_ttl_s,
+-- ARGV  epoch, order_id, fingerprint, lines ("sku:quantity,..."), snapshot (opaque), now_ms, idempotency_ttl_s,
 --       journal_max (entries), rate_max (orders a window, 0 = no limit), rate_window_s, quantity_max, traceparent,
 --       replid (the replication id that the epoch was opened on; empty for the embedded Redis), customer, customer_max
 --       ("sku:units,...", of SKUs that have a limit for each customer), bought_window_s (0 = only the order itself counts),
 --       pay_later ("1": the order is placed without a card), unpaid_until_ms, unpaid_orders_max (of the customer), unpaid_percent
 --       (of a SKU's units, 0 = no limit), unpaid_total_max
--- Returns {"OK", entry id}           reserved; sent again with the same order_id it answers the same
+-- Returns {"OK", entry id}           reserved, now or before with the same order_id
 --         {"EPOCH"}                  the epoch is not the open one: nothing was done
 --         {"REPLAY", order id}       the key was used before with this fingerprint
 --         {"MISMATCH"}               the key was used before with another fingerprint
 --         {"BUSY"}                   the journal is at its bound
---         {"LIMIT", seconds}         the customer is at their limit for that long
+--         {"LIMIT", seconds}         the customer is at their limit of orders for that long
 --         {"UNITS", sku, max, ordered before, seconds}   the customer would have more units of the SKU than they may
 --         {"UNPAID", "orders" or "total", max}, {"UNPAID", "share", max, sku}   there would be too many unpaid orders or units
 --         {"INVALID"}                a quantity is not 1..quantity_max
 --         {"LOAD", sku, ...}         these SKUs have no counter: load them and call again
 --         {"SOLD_OUT", sku, requested, left, ...}
 -- Idempotent by order_id.
-local epoch_key, journal, stock, record, marker, rate, bought, unpaid, unpaid_notes, unpaid_counts = unpack(KEYS)
-local epoch, order_id, fingerprint, lines, snapshot, now_ms, marker_ttl_s,
+local epoch_key, journal, stock, hot_order, idempotency, rate, bought, unpaid, unpaid_notes, unpaid_counts = unpack(KEYS)
+local epoch, order_id, fingerprint, lines, snapshot, now_ms, idempotency_ttl_s,
   journal_max, rate_max, rate_window_s, quantity_max, traceparent, replid,
   customer, customer_max, bought_window_s, pay_later, unpaid_until_ms, unpaid_orders_max, unpaid_percent, unpaid_total_max = unpack(ARGV)
 local order_id_length = 26
 
 if not open_epoch(epoch_key, epoch, replid) then return { 'EPOCH' } end
 
-local seen = redis.call('GET', marker)
+local seen = redis.call('GET', idempotency)
 if seen then
   local seen_id = string.sub(seen, 1, order_id_length)
-  if seen_id == order_id then return { 'OK', redis.call('HGET', record, 'reserved') or '' } end
+  if seen_id == order_id then return { 'OK', redis.call('HGET', hot_order, 'reserved') or '' } end
   if string.sub(seen, order_id_length + 1) ~= fingerprint then return { 'MISMATCH' } end
   return { 'REPLAY', seen_id }
 end
@@ -82,7 +82,7 @@ for sku, most in string.gmatch(customer_max, '([^:,]+):([^,]+)') do
 end
 
 if pay_later == '1' then
-  unpaid_heal(unpaid, unpaid_notes, unpaid_counts, record, order_id, epoch, now_ms, unpaid_until_ms)
+  unpaid_expire(unpaid, unpaid_notes, unpaid_counts, hot_order, order_id, epoch, now_ms, unpaid_until_ms)
   local function full(max, n) return tonumber(max) > 0 and n >= tonumber(max) end
   if full(unpaid_total_max, redis.call('ZCARD', unpaid)) then return { 'UNPAID', 'total', unpaid_total_max } end
   if full(unpaid_orders_max, tonumber(redis.call('HGET', unpaid_counts, 'c:' .. customer) or '0')) then
@@ -105,14 +105,14 @@ end
 local reserved = table.concat(deltas, ',')
 local id = redis.call('XADD', journal, '*', 'kind', 'R', 'order', order_id, 'deltas', reserved,
   'time', now_ms, 'trace', traceparent, 'snapshot', snapshot)
-redis.call('HSET', record, 'state', '0', 'deltas', reserved, 'snapshot', snapshot, 'time', now_ms,
-  'reserved', id, 'entry', id, 'epoch', epoch, 'marker', marker, 'customer', customer)
-redis.call('SET', marker, order_id .. fingerprint, 'EX', marker_ttl_s)
+redis.call('HSET', hot_order, 'state', '0', 'deltas', reserved, 'snapshot', snapshot, 'time', now_ms,
+  'reserved', id, 'entry', id, 'epoch', epoch, 'marker', idempotency, 'customer', customer)
+redis.call('SET', idempotency, order_id .. fingerprint, 'EX', idempotency_ttl_s)
 if tonumber(rate_max) > 0 and redis.call('INCR', rate) == 1 then
   redis.call('EXPIRE', rate, rate_window_s)
 end
 if bought_window_s ~= '0' and customer_max ~= '' then
-  redis.call('HSET', record, 'bought', bought)
+  redis.call('HSET', hot_order, 'bought', bought)
   local counted = {}
   for sku in string.gmatch(customer_max, '([^:,]+):') do
     if want[sku] then counted[#counted + 1] = sku .. ':' .. string.format('%d', want[sku]) end
@@ -120,6 +120,6 @@ if bought_window_s ~= '0' and customer_max ~= '' then
   bought_count(bought, order_id, table.concat(counted, ','), bought_window_s)
 end
 if pay_later == '1' then
-  unpaid_remember(unpaid, unpaid_notes, unpaid_counts, order_id, customer, table.concat(held_lines, ','), unpaid_until_ms)
+  unpaid_add(unpaid, unpaid_notes, unpaid_counts, order_id, customer, table.concat(held_lines, ','), unpaid_until_ms)
 end
 return { 'OK', id }

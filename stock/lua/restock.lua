@@ -5,12 +5,12 @@
 --       stock        hash of the epoch, SKU -> units left
 --       rolled_back  string, set once the stock was given back
 --       bought       see unpaid.lua
--- ARGV  epoch (read before SQL was asked whether the units are back), order_id, units ("SKU:UNITS,..."), reason, now_ms,
+-- ARGV  epoch (read before the caller read in SQL whether the units are back), order_id, units ("SKU:UNITS,..."), reason, now_ms,
 --       rolled_back_ttl_s, replid (as for reserve)
 -- Returns {"OK", epoch, entry id}   given back, now or before in this life of the Redis data
---         {"EPOCH"}                 the epoch is not the open one: nothing was done; ask SQL again
--- Idempotent while the marker lives. Beyond that, and in the next epoch, SQL's record of the cancellation is: the flusher
--- applies the entry once, and the caller asks there first.
+--         {"EPOCH"}                 the epoch is not the open one: nothing was done; read SQL again
+-- Idempotent until the TTL of rolled_back. After that, and in the next epoch, SQL's record of the cancellation is: the flusher
+-- applies the entry once, and the caller reads it first.
 local epoch_key, journal, stock, rolled_back, bought = unpack(KEYS)
 local epoch, order_id, units, reason, now_ms, rolled_back_ttl_s, replid = unpack(ARGV)
 

@@ -1,38 +1,38 @@
--- rewind: undoes what an entry did here that never happened: its epoch was closed in SQL, by another Redis, before it was flushed.
+-- rewind: undoes what a script wrote beside an entry that SQL never applied: its epoch was closed in SQL, by another Redis, before that.
 -- The entries of an epoch are rewound oldest first, before the next epoch opens. Counters need nothing: they are SQL's then.
 --
--- KEYS  record       hash of the order
+-- KEYS  hot_order    hash of the order
 --       rolled_back  string, set once the order's stock was given back
---       adjusted     string, the adjustment's marker: entry id, SKU and delta
+--       adjusted     string, the record of the adjustment: entry id, SKU and delta
 --       unpaid, unpaid_notes, unpaid_counts: see unpaid.lua
 -- ARGV  kind ("R", "S", "L", "B" or "A"), entry_id, order_id
--- Returns nothing. Idempotent: what a later step did to the record is not touched.
-local record, rolled_back, adjusted, unpaid, unpaid_notes, unpaid_counts = unpack(KEYS)
+-- Returns nothing. Idempotent: what a later step wrote to the hot order stays.
+local hot_order, rolled_back, adjusted, unpaid, unpaid_notes, unpaid_counts = unpack(KEYS)
 local kind, entry_id, order_id = unpack(ARGV)
 
 if kind == 'R' then
-  local reserved, marker, bought, deltas, state = unpack(redis.call('HMGET', record, 'reserved', 'marker', 'bought', 'deltas', 'state'))
+  local reserved, idempotency, bought, deltas, state = unpack(redis.call('HMGET', hot_order, 'reserved', 'marker', 'bought', 'deltas', 'state'))
   if reserved ~= entry_id then return end
   -- It must not count towards its customer's limits any more: they would refuse the retry. A release has returned the units of one that
   -- is CANCELLED. The key has the hash tag of all keys.
-  unpaid_forget(unpaid, unpaid_notes, unpaid_counts, order_id)
+  unpaid_remove(unpaid, unpaid_notes, unpaid_counts, order_id)
   if bought and state ~= '2' then bought_return(bought, order_id, (string.gsub(deltas, ':%-', ':'))) end
-  redis.call('DEL', record, rolled_back)
+  redis.call('DEL', hot_order, rolled_back)
   -- Its key is free again: the customer's retry makes an order that exists. It has the hash tag of all keys.
-  if marker then redis.call('DEL', marker) end
+  if idempotency then redis.call('DEL', idempotency) end
 elseif kind == 'S' then
-  if redis.call('HGET', record, 'settled') == entry_id then redis.call('HDEL', record, 'settled') end
-  if redis.call('HGET', record, 'entry') == entry_id then
-    redis.call('HSET', record, 'state', '0', 'entry', redis.call('HGET', record, 'reserved'))
-    redis.call('PERSIST', record)
+  if redis.call('HGET', hot_order, 'settled') == entry_id then redis.call('HDEL', hot_order, 'settled') end
+  if redis.call('HGET', hot_order, 'entry') == entry_id then
+    redis.call('HSET', hot_order, 'state', '0', 'entry', redis.call('HGET', hot_order, 'reserved'))
+    redis.call('PERSIST', hot_order)
   end
 elseif kind == 'L' then
   if redis.call('GET', rolled_back) == entry_id then redis.call('DEL', rolled_back) end
-  if redis.call('HGET', record, 'entry') == entry_id then
-    local reserved, settled = unpack(redis.call('HMGET', record, 'reserved', 'settled'))
-    redis.call('HSET', record, 'state', settled and '1' or '0', 'entry', settled or reserved)
-    redis.call('HDEL', record, 'reason')
-    redis.call('PERSIST', record)
+  if redis.call('HGET', hot_order, 'entry') == entry_id then
+    local reserved, settled = unpack(redis.call('HMGET', hot_order, 'reserved', 'settled'))
+    redis.call('HSET', hot_order, 'state', settled and '1' or '0', 'entry', settled or reserved)
+    redis.call('HDEL', hot_order, 'reason')
+    redis.call('PERSIST', hot_order)
   end
 elseif kind == 'B' then
   if redis.call('GET', rolled_back) == entry_id then redis.call('DEL', rolled_back) end

@@ -2,30 +2,30 @@
 --
 -- KEYS  epoch_key   string, the number of the open epoch
 --       journal     stream of the epoch
---       record      hash of the order
+--       hot_order   hash of the order
 --       unpaid, unpaid_notes, unpaid_counts: see unpaid.lua
 -- ARGV  epoch, order_id, charge_id, now_ms, traceparent, replid (as for reserve)
 -- Returns {"OK", epoch, entry id}    PAID, now or before
 --         {"EPOCH"}                  the epoch is not the open one: nothing was done
 --         {"MISSING"}                there is no such order in Redis
 --         {"CANCELLED"}              the stock was given back before: the charge must be refunded
---         {"UNCONFIRMED"}            the record is from an earlier epoch: compare it with SQL, confirm, and call again
+--         {"UNCONFIRMED"}            the hot order is from an earlier epoch: compare it with SQL, confirm, and call again
 -- Idempotent.
-local epoch_key, journal, record, unpaid, unpaid_notes, unpaid_counts = unpack(KEYS)
+local epoch_key, journal, hot_order, unpaid, unpaid_notes, unpaid_counts = unpack(KEYS)
 local epoch, order_id, charge_id, now_ms, traceparent, replid = unpack(ARGV)
 
 if not open_epoch(epoch_key, epoch, replid) then return { 'EPOCH' } end
 local state, snapshot, entry, entry_epoch, confirmed =
-  unpack(redis.call('HMGET', record, 'state', 'snapshot', 'entry', 'epoch', 'confirmed'))
+  unpack(redis.call('HMGET', hot_order, 'state', 'snapshot', 'entry', 'epoch', 'confirmed'))
 if not state then return { 'MISSING' } end
 if entry_epoch ~= epoch and confirmed ~= epoch then return { 'UNCONFIRMED' } end
-unpaid_forget(unpaid, unpaid_notes, unpaid_counts, order_id)
+unpaid_remove(unpaid, unpaid_notes, unpaid_counts, order_id)
 if state == '1' then return { 'OK', entry_epoch, entry } end
 if state ~= '0' then return { 'CANCELLED' } end
 
 -- The entry carries the whole order, so that it may reach SQL before the reservation's own entry.
 local id = redis.call('XADD', journal, '*', 'kind', 'S', 'order', order_id, 'time', now_ms,
   'detail', charge_id, 'trace', traceparent, 'snapshot', snapshot)
-redis.call('HSET', record, 'state', '1', 'time', now_ms, 'entry', id, 'settled', id, 'epoch', epoch)
-redis.call('PERSIST', record)
+redis.call('HSET', hot_order, 'state', '1', 'time', now_ms, 'entry', id, 'settled', id, 'epoch', epoch)
+redis.call('PERSIST', hot_order)
 return { 'OK', epoch, id }

@@ -7,9 +7,9 @@ import (
 	"github.com/spillway/spillway/redisconn"
 )
 
-// Forget lets the counters of the SKUs go after SQL's stock was changed beside the journal: who asks for them next loads them from
-// SQL and the journal. A counter is never raised by that above what SQL and the journal say (I2).
-func (s *Stock) Forget(ctx context.Context, skus []order.SKU) error {
+// DropCounters deletes the counters of the SKUs after SQL's stock was changed beside the journal: the next reservation loads them from
+// SQL and the journal. A counter never exceeds SQL's stock and the journal by that (I2).
+func (s *Stock) DropCounters(ctx context.Context, skus []order.SKU) error {
 	if len(skus) == 0 {
 		return nil
 	}

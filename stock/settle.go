@@ -1,0 +1,67 @@
+package stock
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/spillway/spillway/journal"
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/redisconn"
+)
+
+// Settle makes an order that was charged PAID and returns the offset of the entry; a repeated call returns the same. It returns
+// order.ErrFailedPrecondition when the order was cancelled, so that the charge must be refunded, and order.ErrNotFound when Redis does not hold
+// the order (any more). Because the money was taken, it waits up to maxEpochWait for a new epoch.
+func (s *Stock) Settle(ctx context.Context, id order.ID, chargeID, trace string) (journal.Offset, error) {
+	unpaid := s.keys.Unpaid()
+	return s.finish(ctx, id, func(epoch journal.Epoch) ([]string, error) {
+		return s.exec(ctx, s.scripts.settle,
+			[]string{s.keys.Epoch(), s.keys.Journal(epoch.Number), s.keys.Order(id), unpaid[0], unpaid[1], unpaid[2]},
+			[]string{strconv.FormatInt(epoch.Number, 10), string(id), chargeID, s.nowMS(), trace, redisconn.ReplicationID(epoch.Instance)})
+	})
+}
+
+// finish runs a step of an order that is reserved, and retries it on the next epoch when one is being opened. An order of an earlier
+// epoch is compared with SQL first, which may be further than a Redis that lost data.
+func (s *Stock) finish(ctx context.Context, id order.ID, step func(epoch journal.Epoch) ([]string, error)) (journal.Offset, error) {
+	ctx, cancel := context.WithTimeout(ctx, maxEpochWait)
+	defer cancel()
+	for {
+		epoch, err := s.epochs.Wait(ctx)
+		if err != nil {
+			return journal.Offset{}, err
+		}
+		reply, err := step(epoch)
+		if err == nil && reply[0] == "UNCONFIRMED" {
+			if err := s.confirm(ctx, epoch.Number, id); err != nil {
+				return journal.Offset{}, err
+			}
+			continue
+		}
+		if err == nil {
+			pos, err := s.finished(reply)
+			if !errors.Is(err, errEpoch) {
+				return pos, err
+			}
+		}
+		if pause(ctx, loadBackoff) != nil {
+			return journal.Offset{}, &order.RetryError{After: redisconn.RetryAfter, Err: fmt.Errorf("redis was unavailable for %s: %w: %w",
+				maxEpochWait, order.ErrUnavailable, order.ErrUnknownOutcome)}
+		}
+	}
+}
+
+func (s *Stock) finished(reply []string) (journal.Offset, error) {
+	switch reply[0] {
+	case "OK":
+		epoch, err := strconv.ParseInt(reply[1], 10, 64)
+		return journal.Offset{Epoch: epoch, ID: reply[2]}, err
+	case "MISSING":
+		return journal.Offset{}, fmt.Errorf("redis does not hold the order: %w", order.ErrNotFound)
+	case "CANCELLED", "PAID":
+		return journal.Offset{}, fmt.Errorf("the order is %s: %w", reply[0], order.ErrFailedPrecondition)
+	}
+	return journal.Offset{}, s.refused(reply)
+}
