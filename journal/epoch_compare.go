@@ -117,7 +117,7 @@ func (e *Epochs) recordLoss(old Epoch, before, lastID string) {
 	e.lost[old.Number] = before != strconv.FormatInt(old.Number, 10) || CompareIDs(lastID, old.LastID) < 0
 }
 
-// recheckLoss records, for the epoch whose journal ended at the id, that Redis lost data after all if SQL has more by now: a flusher had
+// recheckLoss records, for the epoch with the journal that ended at the id, that Redis lost data after all if SQL has more by now: a flusher had
 // read it from the previous Redis, and committed it since SQL's offset was compared.
 func (e *Epochs) recheckLoss(ctx context.Context, number int64, end string) error {
 	epoch, err := e.cfg.Store.EpochAt(ctx, e.cfg.Keys.Partition, number)

@@ -161,7 +161,7 @@ func guarded(ctx context.Context, b Breaker, block time.Duration, f func(ctx con
 	return breaker.DoBlocking(ctx, b, b.Timeout(), block, f)
 }
 
-// Epochs lists the epochs whose journals are not relayed to their end, oldest first.
+// Epochs lists the epochs with a journal that is not relayed to its end, oldest first.
 func (j *Journal) Epochs(ctx context.Context) ([]int64, error) {
 	return parseEpochs(j.do(ctx, listJournals(j.conn.Client(), j.keys), 0))
 }

@@ -10,7 +10,7 @@ import (
 //
 //	name            type    TTL, or removed                               holds
 //	epoch           string  none                                          number of the open epoch; missing means wiped
-//	journals        zset    none                                          epochs whose journals are not relayed to their end
+//	journals        zset    none                                          epochs with a journal that is not relayed to its end
 //	journal:EPOCH   stream  once relayed; trimmed behind the relay        what happened: see Entry
 //	trimmed:EPOCH   string  with its journal                              id below which the journal was trimmed
 //	stock:EPOCH     hash    when the next epoch opens                     SKU → units left (written by package stock)

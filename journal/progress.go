@@ -12,7 +12,7 @@ import (
 type Progress struct {
 	mu sync.Mutex
 	at Offset
-	// since is the offset after which this process flushed everything up to at: it knows the orders whose step was not applied there.
+	// since is the offset after which this process flushed everything up to at: it knows which orders' steps were not applied there.
 	since      Offset
 	moved      chan struct{}
 	notApplied map[order.ID]struct{}
@@ -70,7 +70,7 @@ func (p *Progress) Set(at Offset) {
 	p.move(at, at)
 }
 
-// Flushed moves to the offset after a flush of this process, whose steps that were not applied are marked by now. from is SQL's offset
+// Flushed moves to the offset after a flush of this process; steps that were not applied are marked by now. from is SQL's offset
 // before the flush: no other process has flushed in between.
 func (p *Progress) Flushed(from, at Offset) {
 	p.mu.Lock()

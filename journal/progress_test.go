@@ -39,7 +39,7 @@ func TestProgress_KnowsWhatItFlushed(t *testing.T) {
 	p.MarkNotApplied("O")
 	wants("13-0", journal.ErrStepNotApplied)
 	if err := p.Wait(t.Context(), at("5-0"), ""); err != nil {
-		t.Errorf("wait for a place alone: %v", err)
+		t.Errorf("wait for an offset alone: %v", err)
 	}
 	p.Flushed(journal.Offset{Epoch: 2, ID: "0-0"}, journal.Offset{Epoch: 2, ID: "1-0"})
 	if err := p.Wait(t.Context(), journal.Offset{Epoch: 2, ID: "1-0"}, "P"); err != nil {

@@ -34,7 +34,7 @@ const (
 	embeddedInstance = "embedded"
 )
 
-// Conn is a client whose connections reach only the allowed instance. It is safe for concurrent use.
+// Conn is a client that connects only to the allowed instance. It is safe for concurrent use.
 type Conn struct {
 	cfg   Config
 	fence *fence

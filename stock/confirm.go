@@ -10,7 +10,7 @@ import (
 )
 
 // confirm compares a hot order of an earlier epoch with SQL, and brings it to SQL's state if that is further: a Redis that lost data may
-// hold an order as pending that SQL has released, whose units must not return again. It returns nil if another epoch opened meanwhile: the
+// hold an order as pending that SQL has released: its units must not return again. It returns nil if another epoch opened meanwhile: the
 // caller's next step fails with errEpoch.
 func (s *Stock) confirm(ctx context.Context, epoch int64, id order.ID) error {
 	st, err := s.store.OrderStatus(ctx, id)

@@ -20,7 +20,7 @@ type Counters struct {
 	Epoch int64
 	// LastID is the id of the last journal entry of the epoch that was read; empty when the journal has none (any more).
 	LastID string
-	// Units are those of the SKUs whose counter is loaded.
+	// Units are the units left, by SKU, of the loaded counters.
 	Units map[order.SKU]int64
 }
 

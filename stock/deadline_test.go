@@ -60,7 +60,7 @@ func TestStock_CallerWithTinyDeadlineIsNoFailureOfRedis(t *testing.T) {
 		},
 		"Available": func(ctx context.Context) error {
 			_, err := s.Available(ctx, []order.SKU{"A"})
-			return errors.Join(err, ctx.Err()) // SQL answers instead.
+			return errors.Join(err, ctx.Err()) // SQL is read instead.
 		},
 		"Journal.Read": func(ctx context.Context) error { _, err := j.Read(ctx, 1, journal.StartID, 1); return err },
 	}
@@ -82,7 +82,7 @@ func TestStock_CallerWithTinyDeadlineIsNoFailureOfRedis(t *testing.T) {
 	}
 }
 
-// TestStock_ErrorReplyIsNoFailureOfRedis: what Redis says, it says because it works.
+// TestStock_ErrorReplyIsNoFailureOfRedis: a Redis that replies with an error works.
 func TestStock_ErrorReplyIsNoFailureOfRedis(t *testing.T) {
 	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 		shop := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 9})
@@ -102,7 +102,7 @@ func TestStock_ErrorReplyIsNoFailureOfRedis(t *testing.T) {
 	})
 }
 
-// TestStock_ReservationWhoseCallerLeftIsResumed: the caller gives up before Redis answers, and its retry under the same key gets the
+// TestStock_ReservationWhoseCallerLeftIsResumed: the caller gives up before Redis replies, and its retry under the same key gets the
 // one order that was made.
 func TestStock_ReservationWhoseCallerLeftIsResumed(t *testing.T) {
 	onBoth(t, func(t *testing.T, cfg redisconn.Config) {

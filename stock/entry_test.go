@@ -122,7 +122,7 @@ func TestRewind_EntriesThatNoScriptWrites(t *testing.T) {
 		}
 		lost := request("lost", units("A", 1))
 		s.mustReserve(t, lost)
-		s.elsewhere(t)
+		s.failOver(t)
 		s.connect(t, cfg, stock.DefaultLimits())
 		if err := s.epochs.Check(t.Context()); err != nil {
 			t.Fatal(err)
@@ -152,7 +152,7 @@ func TestJournal_TextThatIsNotUTF8(t *testing.T) {
 	})
 }
 
-func TestLetter_KeepsWhatIsNotUTF8(t *testing.T) {
+func TestDeadLetter_KeepsWhatIsNotUTF8(t *testing.T) {
 	fields := with(map[string]string{"order": "\xff\xfe", "detail": strings.Repeat("x", 100_000), "\xff": "odd"})
 	raw, err := journal.MarshalPoison(&journal.PoisonError{ID: "1-0", Raw: fields})
 	if err != nil {

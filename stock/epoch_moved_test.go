@@ -54,9 +54,9 @@ func forward(t *testing.T, target *atomic.Value) (addr string) {
 	return l.Addr().String()
 }
 
-// TestEpochs_TheAddressMovedAndConnectionsStayed: the old Redis lives on, cut off from the others, and this process' connections to it with
+// TestEpochs_AddressMovedWhileConnectionsStay: the old Redis lives on, cut off from the others, and this process' connections to it with
 // it. They must not be used any more once another instance has the shop.
-func TestEpochs_TheAddressMovedAndConnectionsStayed(t *testing.T) {
+func TestEpochs_AddressMovedWhileConnectionsStay(t *testing.T) {
 	first, second := realparts.StartRedis(t), realparts.StartRedis(t)
 	b := admin(t, second.Addr())
 	var target atomic.Value

@@ -14,17 +14,17 @@ import (
 	"github.com/spillway/spillway/test/realparts"
 )
 
-// busyStore is SQL on which something happens right after the open epoch was read once, or that is away.
+// busyStore is SQL on which something happens right after the open epoch was read once, or that is unavailable.
 type busyStore struct {
 	*fakeStore
 
 	then func()
-	away error // SQL does not answer
+	down error // SQL is unavailable
 }
 
 func (b *busyStore) OpenEpoch(ctx context.Context, partition uint8) (journal.Epoch, error) {
-	if b.away != nil {
-		return journal.Epoch{}, b.away
+	if b.down != nil {
+		return journal.Epoch{}, b.down
 	}
 	e, err := b.fakeStore.OpenEpoch(ctx, partition)
 	if then := b.then; then != nil {
@@ -56,9 +56,9 @@ func TestEpochs_FlushedAndTrimmedBetweenTheReads(t *testing.T) {
 	}
 }
 
-// TestEpochs_CommittedWhileRedisWentBack: a flusher had read the entries from the Redis of before, and commits them after the check has read
+// TestEpochs_CommittedWhileRedisLostData: a flusher had read the entries from the previous Redis, and commits them after the check has read
 // SQL's offset. The journal that is closed ends before them, so that idempotency records are lost too.
-func TestEpochs_CommittedWhileRedisWentBack(t *testing.T) {
+func TestEpochs_CommittedWhileRedisLostData(t *testing.T) {
 	s := openShop(t, redisconn.Config{Addr: realparts.Redis(t)}, stock.DefaultLimits(), map[order.SKU]int64{"A": 10})
 	s.mustReserve(t, request("k1", units("A", 1)))
 	s.flushAll(t)
@@ -78,14 +78,14 @@ func TestEpochs_CommittedWhileRedisWentBack(t *testing.T) {
 	}
 }
 
-// TestRewind_BeforeTheRelayReads: connections are let through while the epoch before is flushed. The relay drops what a closed journal holds
+// TestRewind_BeforeTheRelayReads: connections are allowed while the previous epoch is flushed. The relay drops what a closed journal holds
 // beyond SQL's offset, and the journal. What this Redis remembers of it must be undone before.
 func TestRewind_BeforeTheRelayReads(t *testing.T) {
 	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 		s := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 10})
 		lost := request("lost", units("A", 1))
 		s.mustReserve(t, lost)
-		s.elsewhere(t)
+		s.failOver(t)
 		relayed := func(ctx context.Context, _ int64) error { return s.journal.Remove(ctx, 1) }
 		epochs := s.newEpochs(s.sql, relayed, "journal")
 		if err := epochs.Check(t.Context()); err != nil {
@@ -97,8 +97,8 @@ func TestRewind_BeforeTheRelayReads(t *testing.T) {
 	})
 }
 
-// TestEpochs_AnotherInstanceWhileSQLIsAway: an epoch goes on without SQL, but not when another Redis answers.
-func TestEpochs_AnotherInstanceWhileSQLIsAway(t *testing.T) {
+// TestEpochs_AnotherInstanceWhileSQLIsUnavailable: an epoch goes on without SQL, but not on another Redis.
+func TestEpochs_AnotherInstanceWhileSQLIsUnavailable(t *testing.T) {
 	redis := realparts.StartRedis(t)
 	s := openShop(t, redisconn.Config{Addr: redis.Addr()}, stock.DefaultLimits(), map[order.SKU]int64{"A": 10})
 	b := &busyStore{fakeStore: s.sql}
@@ -106,21 +106,21 @@ func TestEpochs_AnotherInstanceWhileSQLIsAway(t *testing.T) {
 	if err := epochs.Check(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	b.away = errors.New("SQL is away")
-	if err := epochs.Check(t.Context()); !errors.Is(err, b.away) {
+	b.down = errors.New("SQL is away")
+	if err := epochs.Check(t.Context()); !errors.Is(err, b.down) {
 		t.Errorf("check: %v", err)
 	}
 	if _, err := epochs.Current(); err != nil {
 		t.Errorf("the epoch does not go on without SQL: %v", err)
 	}
 	redis.Restart()
-	eventually(t, "another instance", func() bool { return errors.Is(epochs.Check(t.Context()), b.away) })
+	eventually(t, "another instance", func() bool { return errors.Is(epochs.Check(t.Context()), b.down) })
 	if epoch, err := epochs.Current(); err == nil {
 		t.Errorf("epoch %d goes on, though another Redis answers", epoch.Number)
 	}
 }
 
-// TestReserve_SentAgainInTheNextEpoch: the first attempt was answered too late, its units were deducted in SQL, and Redis lost it. Taken
+// TestReserve_SentAgainInTheNextEpoch: the first attempt succeeded too late, its units were deducted in SQL, and Redis lost it. Taken
 // again, they would be taken twice for an order that gives them back once.
 func TestReserve_SentAgainInTheNextEpoch(t *testing.T) {
 	onBoth(t, func(t *testing.T, cfg redisconn.Config) {

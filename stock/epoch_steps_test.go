@@ -42,7 +42,7 @@ func TestEpochs_NoConnectionBeforeTheOldEpochIsClosed(t *testing.T) {
 	}
 }
 
-// TestEpochs_AnotherProcessTookOver: the epoch that SQL has recorded must not open in Redis by one whose token was replaced.
+// TestEpochs_AnotherProcessTookOver: the epoch that SQL has recorded must not open in Redis after the token was replaced.
 func TestEpochs_AnotherProcessTookOver(t *testing.T) {
 	s := openShop(t, redisconn.Config{Addr: realparts.Redis(t)}, stock.DefaultLimits(), map[order.SKU]int64{"A": 10})
 	theirs := fmt.Sprintf("rebuild:ANOTHER:%d", time.Now().Unix())
@@ -58,7 +58,7 @@ func TestEpochs_AnotherProcessTookOver(t *testing.T) {
 	}
 }
 
-// TestRewind_ReleaseOfAPaidOrder: SQL refused a paid order, which was released for that, and the release is lost. The order is PAID again,
+// TestRewind_ReleaseOfAPaidOrder: SQL did not apply a paid order, which was released for that, and the release is lost. The order is PAID again,
 // not pending: its charge was taken.
 func TestRewind_ReleaseOfAPaidOrder(t *testing.T) {
 	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
@@ -72,7 +72,7 @@ func TestRewind_ReleaseOfAPaidOrder(t *testing.T) {
 		if _, err := s.Revoke(t.Context(), r.OrderID, "duplicate"); err != nil {
 			t.Fatal(err)
 		}
-		s.elsewhere(t)
+		s.failOver(t)
 		if err := s.epochs.Check(t.Context()); err != nil {
 			t.Fatal(err)
 		}

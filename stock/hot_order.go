@@ -109,7 +109,7 @@ func parseStates(ids []order.ID, replies []rueidis.RedisResult) (map[order.ID]or
 	return out, nil
 }
 
-// Expire sets the TTL of hot orders whose state SQL holds. It leaves out a hot order that is in another state by now.
+// Expire sets the TTL of the hot orders that SQL holds in the given states. It leaves out a hot order that is in another state by now.
 func (s *Stock) Expire(ctx context.Context, states map[order.ID]order.State) error {
 	if len(states) == 0 {
 		return nil

@@ -13,20 +13,20 @@ import (
 
 // Limits are the bounds of the hot path.
 type Limits struct {
-	// JournalMax is how many entries a journal may hold before reservations are refused with order.ErrOverloaded.
+	// JournalMax is the number of entries in the journal at which Reserve returns order.ErrOverloaded.
 	JournalMax int
-	// CustomerOrders is how many orders a customer may place in one RateWindow; 0 is no limit.
+	// CustomerOrders is the number of orders that a customer may place in one RateWindow; 0 is no limit.
 	CustomerOrders int
 	// RateWindow is the window of CustomerOrders; whole seconds.
 	RateWindow time.Duration
-	// UnitsWindow is how long the units that a customer ordered count towards a product's limit for each customer; whole seconds. With 0
+	// UnitsWindow is the time for which the units that a customer ordered count towards a product's limit for each customer; whole seconds. With 0
 	// the limit applies to each order alone.
 	UnitsWindow time.Duration
-	// UnpaidOrders is how many unpaid orders a customer may have, UnpaidTotal how many there may be in all, and UnpaidPercent how much of
-	// the units of a SKU that are not sold unpaid orders may hold; 0 is no limit.
+	// UnpaidOrders bounds the unpaid orders of a customer, UnpaidTotal those of all customers, and UnpaidPercent the share of a SKU's unsold
+	// units that unpaid orders hold; 0 is no limit.
 	UnpaidOrders, UnpaidTotal, UnpaidPercent int
-	// UnpaidTTL is after how long it is checked whether an unpaid order is still PENDING: longer than it may be paid. One that is not, or that
-	// Redis has lost, is no longer counted.
+	// UnpaidTTL is the time after which it is checked whether an unpaid order is still PENDING: longer than it may be paid. One that is not,
+	// or that Redis has lost, is no longer counted.
 	UnpaidTTL time.Duration
 	// IdempotencyTTL is the TTL of idempotency records; whole seconds.
 	IdempotencyTTL time.Duration
@@ -49,9 +49,9 @@ func DefaultLimits() Limits {
 // unpaidRetry is the retry hint at a limit of unpaid orders: they are paid, cancelled or expire all the time.
 const unpaidRetry = time.Minute
 
-// Hold counts an order as unpaid from now on: nobody knows whether its card was charged. One that was placed without a card is counted
-// since then. Settle and Release end it. It does nothing for an order that is not pending. An order of an earlier epoch is compared with SQL
-// first, which may be further than a Redis that lost data.
+// MarkUnpaid counts an order as unpaid from now on, because it is unknown whether its card was charged. An order that was placed without a
+// card is counted since then. Settle and Release end it. It does nothing for an order that is not pending. An order of an earlier epoch is
+// compared with SQL first, which may be further than a Redis that lost data.
 func (s *Stock) MarkUnpaid(ctx context.Context, id order.ID) error {
 	epoch, err := s.epochs.Current()
 	if err != nil {

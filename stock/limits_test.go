@@ -24,7 +24,7 @@ func wantLimit(t *testing.T, err error, limit order.Limit, maximum int64) {
 	}
 }
 
-// limitless are limits that bind nobody; the tests set the one that they are about.
+// limitless are no limits; each test sets the one that it is about.
 func limitless() stock.Limits {
 	l := stock.DefaultLimits()
 	l.UnpaidOrders, l.UnpaidTotal, l.UnpaidPercent = 0, 0, 0
@@ -201,7 +201,7 @@ func TestLimits_WindowOfAnOlderVersion(t *testing.T) {
 	})
 }
 
-// TestLimits_WithoutWindowOnlyTheOrderCounts: the setting for shops whose customers order often.
+// TestLimits_WithoutWindowOnlyTheOrderCounts: the setting for shops with customers that order often.
 func TestLimits_WithoutWindowOnlyTheOrderCounts(t *testing.T) {
 	limits := limitless()
 	limits.UnitsWindow = 0
@@ -290,7 +290,7 @@ func TestLimits_UnpaidOrdersInAll(t *testing.T) {
 	})
 }
 
-// TestLimits_UnknownPaymentCountsAsUnpaid: a card that does not answer holds the stock as an order without a card does.
+// TestLimits_UnknownPaymentCountsAsUnpaid: a charge without an outcome holds the stock as an order without a card does.
 func TestLimits_UnknownPaymentCountsAsUnpaid(t *testing.T) {
 	limits := limitless()
 	limits.UnpaidOrders = 1
@@ -318,8 +318,8 @@ func TestLimits_UnknownPaymentCountsAsUnpaid(t *testing.T) {
 	})
 }
 
-// TestLimits_ForgottenOrdersHeal: what was never paid or released, because Redis went back or its record is gone, stops counting by itself.
-func TestLimits_ForgottenOrdersHeal(t *testing.T) {
+// TestLimits_LostOrdersExpire: what was never paid or released, because Redis lost data or the hot order is gone, stops counting by itself.
+func TestLimits_LostOrdersExpire(t *testing.T) {
 	limits := limitless()
 	limits.UnpaidOrders, limits.UnpaidTTL = 1, time.Millisecond
 	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
@@ -372,7 +372,7 @@ func TestLimits_PendingOrdersCountBeyondTheirEnd(t *testing.T) {
 	})
 }
 
-// nextEpoch lets Redis forget the epoch, as after FLUSHALL, and opens the next one.
+// nextEpoch deletes the epoch key, as FLUSHALL does, and opens the next one.
 func (s *shop) nextEpoch(t *testing.T) {
 	t.Helper()
 	c := s.redis.Client()
@@ -385,7 +385,7 @@ func (s *shop) nextEpoch(t *testing.T) {
 }
 
 // TestLimits_PendingOrdersOfAnEarlierEpoch: a Redis that lost data may have an order as PENDING that SQL has ended. At its time it is
-// forgotten; Hold counts it again if SQL has it as PENDING as well.
+// removed; MarkUnpaid counts it again if SQL has it as PENDING as well.
 func TestLimits_PendingOrdersOfAnEarlierEpoch(t *testing.T) {
 	limits := limitless()
 	limits.UnpaidOrders, limits.UnpaidTTL = 1, time.Millisecond

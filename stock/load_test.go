@@ -10,7 +10,7 @@ import (
 	"github.com/spillway/spillway/stock"
 )
 
-func TestALoadedCounterIncludesTheJournalBeyondSQL(t *testing.T) {
+func TestLoad_IncludesTheJournalBeyondSQL(t *testing.T) {
 	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 		s := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 10})
 		res := s.mustReserve(t, request("k1", units("A", 3)))
@@ -29,17 +29,17 @@ func TestALoadedCounterIncludesTheJournalBeyondSQL(t *testing.T) {
 	})
 }
 
-func TestALoadNeverRaisesACounter(t *testing.T) {
+func TestLoad_NeverRaisesACounter(t *testing.T) {
 	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 		s := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 10, "B": 1})
 		s.mustReserve(t, request("k1", units("A", 9)))
-		// B is loaded now, together with A, whose counter must stay although SQL still says 10.
+		// B is loaded now, together with A: its counter must stay although SQL still has 10.
 		s.mustReserve(t, request("k2", units("A", 1), units("B", 1)))
 		s.wantLeft(t, "A", 0)
 	})
 }
 
-func TestAWipedRedisIsRebuiltFromSQL(t *testing.T) {
+func TestEpochs_WipedRedisIsRebuiltFromSQL(t *testing.T) {
 	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 		s := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 10})
 		res := s.mustReserve(t, request("k1", units("A", 3)))

@@ -29,9 +29,9 @@ type modelOrder struct {
 	state   order.State
 }
 
-// TestTheScriptsDoWhatASimpleModelDoes: whatever is reserved, retried, settled, released, restocked, adjusted and forgotten in whatever
+// TestScripts_MatchASimpleModel: whatever is reserved, retried, settled, released, restocked, adjusted and dropped in whatever
 // sequence, after each step counters, states and journal agree with the model (I1, I2, I4, I6).
-func TestTheScriptsDoWhatASimpleModelDoes(t *testing.T) {
+func TestScripts_MatchASimpleModel(t *testing.T) {
 	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 		rapid.Check(t, func(r *rapid.T) {
 			m := &machine{t: t, shop: openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 10, "B": 3, "C": 0}), model: model{
@@ -41,7 +41,7 @@ func TestTheScriptsDoWhatASimpleModelDoes(t *testing.T) {
 			defer m.shop.redis.Close()
 			r.Repeat(map[string]func(*rapid.T){
 				"reserve": m.reserve, "retry": m.retry, "settle": m.settle, "release": m.release, "restock": m.restock,
-				"adjust": m.adjustStock, "forget a counter": m.forget, "flush": m.flush, "": m.check,
+				"adjust": m.adjustStock, "drop a counter": m.dropCounter, "flush": m.flush, "": m.check,
 			})
 		})
 	})
@@ -216,8 +216,8 @@ func (m *machine) adjustStock(r *rapid.T) {
 	}
 }
 
-// forget drops a counter, which the next reservation loads from SQL and the journal.
-func (m *machine) forget(r *rapid.T) {
+// dropCounter drops a counter, which the next reservation loads from SQL and the journal.
+func (m *machine) dropCounter(r *rapid.T) {
 	epoch, err := m.shop.OpenEpoch()
 	if err != nil {
 		r.Fatal(err)

@@ -9,15 +9,14 @@ import (
 	"github.com/spillway/spillway/redisconn"
 )
 
-// Release gives the stock of an order back, once, and cancels it. The reason, which is opaque here, is kept in the record and in the
-// journal entry. order.ErrFailedPrecondition means that it was charged;
-// order.ErrNotFound that Redis does not know it.
+// Release gives the stock of an order back, once, and cancels it, and returns the offset of the entry. The reason, which is opaque here, is
+// kept in the hot order and in the entry. It returns order.ErrFailedPrecondition when the order was charged, and order.ErrNotFound when Redis
+// does not hold it.
 func (s *Stock) Release(ctx context.Context, id order.ID, reason, trace string) (journal.Offset, error) {
 	return s.release(ctx, id, reason, trace, "0")
 }
 
-// Revoke is Release for an order that SQL refused for good although it may be PAID in Redis: its key belongs to
-// another order.
+// Revoke is Release also for a PAID order, because SQL will never apply it: its idempotency key belongs to another order.
 func (s *Stock) Revoke(ctx context.Context, id order.ID, reason string) (journal.Offset, error) {
 	return s.release(ctx, id, reason, "", "1")
 }

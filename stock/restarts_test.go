@@ -14,7 +14,7 @@ import (
 	"github.com/spillway/spillway/redisconn"
 )
 
-// restartingRedis answers INFO with another run_id on each connection, as a Redis that is restarted again and again.
+// restartingRedis replies to INFO with another run_id on each connection, as a Redis that is restarted again and again.
 func restartingRedis(t *testing.T) (addr string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -29,13 +29,13 @@ func restartingRedis(t *testing.T) (addr string) {
 			if err != nil {
 				return
 			}
-			go answerInfo(conn, instances.Add(1))
+			go replyInfo(conn, instances.Add(1))
 		}
 	}()
 	return l.Addr().String()
 }
 
-func answerInfo(conn net.Conn, instance int64) {
+func replyInfo(conn net.Conn, instance int64) {
 	defer conn.Close()
 	for lines := bufio.NewScanner(conn); lines.Scan(); {
 		if !strings.EqualFold(lines.Text(), "server") && !strings.EqualFold(lines.Text(), "replication") {
@@ -49,7 +49,7 @@ func answerInfo(conn net.Conn, instance int64) {
 // rebuildAbortMax is far below the time limit of a rebuild, which the client's own retries would use up, and far above what one takes.
 const rebuildAbortMax = 20 * time.Second
 
-// TestEpochs_RedisRestartedDuringRebuild: the rebuild is given up at once, to begin again on the new instance.
+// TestEpochs_RedisRestartedDuringRebuild: the rebuild is cancelled at once, to start again on the new instance.
 func TestEpochs_RedisRestartedDuringRebuild(t *testing.T) {
 	r, err := redisconn.Connect(redisconn.Config{Addr: restartingRedis(t)})
 	if err != nil {

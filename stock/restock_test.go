@@ -10,7 +10,7 @@ import (
 	"github.com/spillway/spillway/stock"
 )
 
-func TestUnitsOfACancelledOrderComeBackOnce(t *testing.T) {
+func TestRestock_UnitsComeBackOnce(t *testing.T) {
 	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 		s := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 5, "B": 7})
 		r := request("k", units("A", 2))
@@ -49,7 +49,7 @@ func TestUnitsOfACancelledOrderComeBackOnce(t *testing.T) {
 	})
 }
 
-func TestUnitsAreNotGivenBackOnTheWordOfAnotherEpoch(t *testing.T) {
+func TestRestock_EpochThatClosedMeanwhile(t *testing.T) {
 	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 		s := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 5})
 		epoch, err := s.OpenEpoch()

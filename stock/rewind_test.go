@@ -10,8 +10,8 @@ import (
 	"github.com/spillway/spillway/stock"
 )
 
-// elsewhere opens the next epoch on another Redis, which is then gone again: nobody flushed what this one's journal still held.
-func (s *shop) elsewhere(t *testing.T) {
+// failOver opens the next epoch on another Redis, which is then gone again: what this one's journal still held was never flushed.
+func (s *shop) failOver(t *testing.T) {
 	t.Helper()
 	open, err := s.sql.OpenEpoch(t.Context(), 0)
 	if err != nil {
@@ -35,10 +35,10 @@ func (s *shop) flushAll(t *testing.T) {
 	}
 }
 
-// TestARedisThatComesBackForgetsWhatWasLost: its journal held entries that SQL never saw, and meanwhile another Redis had the shop. What it
+// TestRewind_RedisThatComesBack: its journal held entries that SQL never applied, and meanwhile another Redis was in use. What it
 // remembers of them never happened: settled or released now, its orders would be sold, or their units come back, without ever having
 // been deducted (I1, I3).
-func TestARedisThatComesBackForgetsWhatWasLost(t *testing.T) {
+func TestRewind_RedisThatComesBack(t *testing.T) {
 	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 		s := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 10})
 		ctx := t.Context()
@@ -63,7 +63,7 @@ func TestARedisThatComesBackForgetsWhatWasLost(t *testing.T) {
 		if _, _, err := s.Adjust(ctx, order.Adjustment{ID: "a", SKU: "A", Units: 5}); err != nil {
 			t.Fatal(err)
 		}
-		s.elsewhere(t)
+		s.failOver(t)
 		if err := s.epochs.Check(ctx); err != nil {
 			t.Fatal(err)
 		}
@@ -116,7 +116,7 @@ func TestRewind_LostOrderLeavesTheLimits(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.mustReserve(t, later(atMost(10, request("lost", units("A", 7)))))
-		s.elsewhere(t)
+		s.failOver(t)
 		if err := s.epochs.Check(t.Context()); err != nil {
 			t.Fatal(err)
 		}

@@ -191,7 +191,7 @@ func TestEpochs_JournalEndsBeforeSQL(t *testing.T) {
 	s.wantLeft(t, "A", 5)
 }
 
-// TestEpochs_SQLLostCommits: an offset before what is trimmed means that SQL has forgotten what it had applied.
+// TestEpochs_SQLLostCommits: an offset before what is trimmed means that SQL lost what it had applied.
 func TestEpochs_SQLLostCommits(t *testing.T) {
 	s := openShop(t, redisconn.Config{Addr: realparts.Redis(t)}, stock.DefaultLimits(), map[order.SKU]int64{"A": 10})
 	s.mustReserve(t, request("k1", units("A", 1)))
@@ -261,8 +261,8 @@ func TestEpochs_OtherDurability(t *testing.T) {
 	}
 }
 
-// TestStock_SQLIsFurtherThanTheRecord: Redis holds the order as pending, from an earlier epoch; SQL knows what became of it.
-func TestStock_SQLIsFurtherThanTheRecord(t *testing.T) {
+// TestStock_SQLIsFurtherThanTheHotOrder: Redis holds the order as pending, from an earlier epoch; SQL has its later state.
+func TestStock_SQLIsFurtherThanTheHotOrder(t *testing.T) {
 	at := time.Now().UTC().Truncate(time.Millisecond)
 	for _, c := range []struct {
 		name       string

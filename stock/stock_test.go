@@ -14,7 +14,7 @@ import (
 	"github.com/spillway/spillway/stock"
 )
 
-func TestReserveTakesAllLinesOrNone(t *testing.T) {
+func TestReserve_AllLinesOrNone(t *testing.T) {
 	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 		s := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 5, "B": 1})
 		_, err := s.Reserve(t.Context(), request("k1", units("A", 2), units("B", 2)))
@@ -29,7 +29,7 @@ func TestReserveTakesAllLinesOrNone(t *testing.T) {
 	})
 }
 
-func TestReserveSumsLinesOfOneSKU(t *testing.T) {
+func TestReserve_SumsLinesOfOneSKU(t *testing.T) {
 	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 		s := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 3})
 		var sold *order.SoldOutError
@@ -40,7 +40,7 @@ func TestReserveSumsLinesOfOneSKU(t *testing.T) {
 	})
 }
 
-func TestReserveRefusesQuantitiesOutOfBounds(t *testing.T) {
+func TestReserve_QuantityOutOfBounds(t *testing.T) {
 	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 		s := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 5})
 		for _, n := range []int{0, -1, order.MaxQuantity + 1, 1_000_000_000} {
@@ -52,7 +52,7 @@ func TestReserveRefusesQuantitiesOutOfBounds(t *testing.T) {
 	})
 }
 
-func TestReserveKnowsARetryByItsKey(t *testing.T) {
+func TestReserve_RetryWithItsKey(t *testing.T) {
 	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 		s := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 5})
 		first := request("k", units("A", 1))
@@ -75,7 +75,7 @@ func TestReserveKnowsARetryByItsKey(t *testing.T) {
 	})
 }
 
-func TestReserveSentAgainAfterABrokenConnectionTakesOnce(t *testing.T) {
+func TestReserve_RetriedAfterABrokenConnection(t *testing.T) {
 	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 		s := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 5})
 		r := request("k", units("A", 1))
@@ -87,7 +87,7 @@ func TestReserveSentAgainAfterABrokenConnectionTakesOnce(t *testing.T) {
 	})
 }
 
-func TestReserveRefusesWhenTheJournalIsFull(t *testing.T) {
+func TestReserve_JournalFull(t *testing.T) {
 	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 		limits := stock.DefaultLimits()
 		limits.JournalMax = 2
@@ -103,7 +103,7 @@ func TestReserveRefusesWhenTheJournalIsFull(t *testing.T) {
 	})
 }
 
-func TestReserveLimitsACustomer(t *testing.T) {
+func TestReserve_CustomerOrderLimit(t *testing.T) {
 	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 		limits := stock.DefaultLimits()
 		limits.CustomerOrders = 2
@@ -119,7 +119,7 @@ func TestReserveLimitsACustomer(t *testing.T) {
 	})
 }
 
-func TestReserveOfAnUnknownSKU(t *testing.T) {
+func TestReserve_UnknownSKU(t *testing.T) {
 	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 		s := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 5})
 		if _, err := s.Reserve(t.Context(), request("k", units("A", 1), units("nope", 1))); !errors.Is(err, order.ErrNotFound) {
@@ -129,7 +129,7 @@ func TestReserveOfAnUnknownSKU(t *testing.T) {
 	})
 }
 
-func TestManyBuyersNeverTakeMoreThanThereIs(t *testing.T) {
+func TestReserve_ConcurrentBuyersNeverOversell(t *testing.T) {
 	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 		limits := stock.DefaultLimits()
 		limits.CustomerOrders = 0
@@ -161,7 +161,7 @@ func TestManyBuyersNeverTakeMoreThanThereIs(t *testing.T) {
 	})
 }
 
-func TestSettleAndReleaseHappenOnce(t *testing.T) {
+func TestSettle_AndReleaseHappenOnce(t *testing.T) {
 	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 		s := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 5})
 		paid, declined := request("k1", units("A", 1)), request("k2", units("A", 2))
@@ -192,7 +192,7 @@ func TestSettleAndReleaseHappenOnce(t *testing.T) {
 	})
 }
 
-func TestJournalTellsWhatHappened(t *testing.T) {
+func TestJournal_EntriesOfAnOrder(t *testing.T) {
 	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 		s := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 5, "B": 5})
 		r := request("k", units("A", 2), units("B", 1))
@@ -216,7 +216,7 @@ func TestJournalTellsWhatHappened(t *testing.T) {
 	})
 }
 
-func TestAdjustIsIdempotentAndNeverTakesWhatIsSold(t *testing.T) {
+func TestAdjust_RepeatedAndBelowZero(t *testing.T) {
 	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 		s := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 5})
 		for range 2 {
@@ -235,7 +235,7 @@ func TestAdjustIsIdempotentAndNeverTakesWhatIsSold(t *testing.T) {
 	})
 }
 
-func TestExpireLetsOnlySettledRecordsGo(t *testing.T) {
+func TestExpire_OnlySettledOrders(t *testing.T) {
 	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 		s := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 10})
 		pending, paid := request("k1", units("A", 1)), request("k2", units("A", 1))

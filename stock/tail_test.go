@@ -44,7 +44,7 @@ func wantChanged(t *testing.T, tail *journal.Tail, want ...order.ID) {
 	}
 }
 
-func TestTailFollowsJournalAndChanges(t *testing.T) {
+func TestTail_JournalAndChanges(t *testing.T) {
 	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 		s := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 10})
 		changes, tail := journal.NewChanges(s.keys.Keys, s.redis, alwaysPermit{}), journal.NewTail(s.journal, s.epochs)
@@ -75,8 +75,8 @@ func TestTailFollowsJournalAndChanges(t *testing.T) {
 	})
 }
 
-// TestTailSaysWhatItWasTooSlowFor trims away what it has not read, in either stream, and only then does it say so.
-func TestTailSaysWhatItWasTooSlowFor(t *testing.T) {
+// TestTail_SlowerThanTrimming trims away what it has not read, in either stream, and expects it to report that only then.
+func TestTail_SlowerThanTrimming(t *testing.T) {
 	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 		s := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 10})
 		changes, tail := journal.NewChanges(s.keys.Keys, s.redis, alwaysPermit{}), journal.NewTail(s.journal, s.epochs)
@@ -110,7 +110,7 @@ func TestTailSaysWhatItWasTooSlowFor(t *testing.T) {
 	})
 }
 
-func TestTailGoesOnInTheNextEpoch(t *testing.T) {
+func TestTail_NextEpoch(t *testing.T) {
 	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 		s := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 10})
 		tail := journal.NewTail(s.journal, s.epochs)
@@ -131,7 +131,7 @@ func TestTailGoesOnInTheNextEpoch(t *testing.T) {
 	})
 }
 
-func TestPublishingWithoutRedisFails(t *testing.T) {
+func TestChanges_PublishWithoutRedis(t *testing.T) {
 	r, err := redisconn.Connect(redisconn.Config{Addr: "127.0.0.1:1"})
 	if err != nil {
 		t.Fatal(err)

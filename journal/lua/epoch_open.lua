@@ -1,7 +1,7 @@
 -- epoch_open: opens the epoch that SQL just recorded. Counters are loaded when they are first needed.
 --
 -- KEYS  epoch_key    string, "rebuild:TOKEN:SECONDS" of the caller
---       journals     sorted set of the epochs whose journals are not relayed to their end
+--       journals     sorted set of the epochs with a journal that is not relayed to its end
 --       old_stock    hash of the closed epoch's counters: removed
 -- ARGV  epoch, token
 -- Returns {"OK"}     open

@@ -1,4 +1,4 @@
--- expire: sets the TTL of hot orders whose state has reached SQL. A pending order has none.
+-- expire: sets the TTL of hot orders that SQL holds in the same state. A pending order has none.
 --
 -- KEYS  the hot orders
 -- ARGV  ttl_s, then the state that SQL holds, one an order
