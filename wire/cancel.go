@@ -17,10 +17,10 @@ var cancelCodeToWire = map[order.CancelCode]spillwayv1.CancelCode{
 	order.CancelByShop:         spillwayv1.CancelCode_CANCEL_CODE_BY_SHOP,
 }
 
-// CancelCode makes the message's code; one that is unknown becomes UNSPECIFIED.
+// CancelCode converts a code to its message; an unknown one becomes UNSPECIFIED.
 func CancelCode(c order.CancelCode) spillwayv1.CancelCode { return cancelCodeToWire[c] }
 
-// fromCancelCode reads a code. UNSPECIFIED, and a code that this program does not know, become the empty code.
+// fromCancelCode converts a message to its code. UNSPECIFIED, and codes unknown to this version, become the empty code.
 func fromCancelCode(c spillwayv1.CancelCode) order.CancelCode {
 	for domain, msg := range cancelCodeToWire {
 		if msg == c {
@@ -37,7 +37,7 @@ type carriesReason interface {
 	GetDeclineCode() string
 }
 
-// cancelReason reads a message's reason. Messages of versions that had no code are read by their text.
+// cancelReason reads a message's reason. The reason of older versions, which had no code, is parsed from their text.
 func cancelReason(text string, m carriesReason) order.CancelReason {
 	if m.GetCancelCode() == spillwayv1.CancelCode_CANCEL_CODE_UNSPECIFIED {
 		return order.ParseCancelReason(text)
@@ -47,7 +47,7 @@ func cancelReason(text string, m carriesReason) order.CancelReason {
 	}
 }
 
-// SetReason puts the reason into an event.
+// SetReason sets the reason of an event.
 func SetReason(m *spillwayv1.OrderEvent, r order.CancelReason) {
 	m.Detail, m.CancelCode, m.DuplicateOf, m.DeclineCode = r.Text, CancelCode(r.Code), string(r.DuplicateOf), r.DeclineCode
 }

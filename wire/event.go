@@ -13,27 +13,27 @@ import (
 	"github.com/spillway/spillway/order"
 )
 
-// Event is what an OrderEvent says.
+// Event is the content of an OrderEvent.
 type Event struct {
-	// Order is the order as it was reserved.
+	// Order is the order at the time of its reservation.
 	Order order.Order
-	// To is the state that the event brings about.
+	// To is the state to which the event moves the order.
 	To order.State
 	At time.Time
-	// Reason is why it was released; zero in other events.
+	// Reason is the reason of a release; zero in other events.
 	Reason order.CancelReason
 	// Trace is the W3C traceparent of the request, or empty.
 	Trace string
 }
 
-// kindStates says which state each kind of event brings about.
+// kindStates maps each kind of event to the state to which it moves the order.
 var kindStates = map[spillwayv1.OrderEventKind]order.State{
 	spillwayv1.OrderEventKind_ORDER_EVENT_KIND_RESERVED: order.Pending,
 	spillwayv1.OrderEventKind_ORDER_EVENT_KIND_SETTLED:  order.Paid,
 	spillwayv1.OrderEventKind_ORDER_EVENT_KIND_RELEASED: order.Cancelled,
 }
 
-// FromEvent reads an event. What it cannot read is poison: no retry will help.
+// FromEvent converts a message to an event. A message that it rejects is poison: it is not retryable.
 func FromEvent(m *spillwayv1.OrderEvent) (Event, error) {
 	to, ok := kindStates[m.GetKind()]
 	if !ok {
@@ -53,7 +53,7 @@ func FromEvent(m *spillwayv1.OrderEvent) (Event, error) {
 	return e, nil
 }
 
-// ToEvent makes the message of an event.
+// ToEvent converts an event to its message.
 func ToEvent(e Event) (*spillwayv1.OrderEvent, error) {
 	snapshot, err := MarshalSnapshot(e.Order)
 	if err != nil {
@@ -73,8 +73,8 @@ func ToEvent(e Event) (*spillwayv1.OrderEvent, error) {
 	return m, nil
 }
 
-// UnmarshalBatch reads the body of a message of the queue. One without events is unreadable too: nobody sends it, but much that is
-// no such message reads as one.
+// UnmarshalBatch parses the body of a queue message. It rejects a batch without events: none is ever sent, but many
+// bodies of other types parse as an empty batch.
 func UnmarshalBatch(body []byte) (*spillwayv1.OrderEventBatch, error) {
 	var m spillwayv1.OrderEventBatch
 	if err := proto.Unmarshal(body, &m); err != nil {

@@ -7,14 +7,14 @@ import (
 	"github.com/spillway/spillway/order"
 )
 
-// Money makes the message of an amount.
+// Money converts an amount to its message.
 func Money(m order.Money) *spillwayv1.Money {
 	units, nanos := m.UnitsNanos()
 	return &spillwayv1.Money{CurrencyCode: string(m.Currency), Units: units, Nanos: nanos}
 }
 
-// FromMoney reads an amount. It fails with order.ErrInvalid when there is none, when units and nanos differ
-// in sign, and when the amount is finer than the currency's minor unit.
+// FromMoney converts a message to an amount. It fails with order.ErrInvalid when the amount is missing, when units and
+// nanos differ in sign, or when it is finer than the currency's minor unit.
 func FromMoney(m *spillwayv1.Money) (order.Money, error) {
 	if m == nil || m.GetCurrencyCode() == "" {
 		return order.Money{}, fmt.Errorf("an amount with its currencyCode is needed: %w", order.ErrInvalid)

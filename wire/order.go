@@ -18,11 +18,11 @@ var stateToWire = map[order.State]spillwayv1.OrderState{
 	order.ShipFailed: spillwayv1.OrderState_ORDER_STATE_SHIP_FAILED,
 }
 
-// State makes the message's state; one that is unknown becomes UNSPECIFIED.
+// State converts a state to its message; an unknown one becomes UNSPECIFIED.
 func State(s order.State) spillwayv1.OrderState { return stateToWire[s] }
 
-// FromState reads a state. It fails with order.ErrInvalid for UNSPECIFIED and for one that this program does
-// not know.
+// FromState converts a message to a state. It fails with order.ErrInvalid for UNSPECIFIED and for states unknown to
+// this version.
 func FromState(s spillwayv1.OrderState) (order.State, error) {
 	for domain, msg := range stateToWire {
 		if msg == s {
@@ -32,7 +32,7 @@ func FromState(s spillwayv1.OrderState) (order.State, error) {
 	return 0, fmt.Errorf("order state %v: %w", s, order.ErrInvalid)
 }
 
-// Address makes the message of an address.
+// Address converts an address to its message.
 func Address(a order.Address) *spillwayv1.Address {
 	return &spillwayv1.Address{
 		Name: a.Name, Street: a.Street, City: a.City, Region: a.Region,
@@ -40,7 +40,7 @@ func Address(a order.Address) *spillwayv1.Address {
 	}
 }
 
-// FromAddress reads an address; none is the empty address.
+// FromAddress converts a message to an address; nil becomes the empty address.
 func FromAddress(a *spillwayv1.Address) order.Address {
 	return order.Address{
 		Name: a.GetName(), Street: a.GetStreet(), City: a.GetCity(), Region: a.GetRegion(),
@@ -48,7 +48,7 @@ func FromAddress(a *spillwayv1.Address) order.Address {
 	}
 }
 
-// Demand makes the lines that ask for units.
+// Demand converts the requested units to lines.
 func Demand(demand []order.Demand) []*spillwayv1.Line {
 	out := make([]*spillwayv1.Line, len(demand))
 	for i, d := range demand {
@@ -57,7 +57,7 @@ func Demand(demand []order.Demand) []*spillwayv1.Line {
 	return out
 }
 
-// FromDemand reads and sums the lines that ask for units; see order.SumDemand for what it refuses.
+// FromDemand converts lines to the requested units per SKU. It fails as order.SumDemand does.
 func FromDemand(lines []*spillwayv1.Line) ([]order.Demand, error) {
 	out := make([]order.Demand, len(lines))
 	for i, l := range lines {
@@ -66,7 +66,7 @@ func FromDemand(lines []*spillwayv1.Line) ([]order.Demand, error) {
 	return order.SumDemand(out)
 }
 
-// Order makes the message of an order. It carries neither the idempotency key nor the fingerprint.
+// Order converts an order to its message, without the idempotency key and the fingerprint.
 func Order(o order.Order) *spillwayv1.Order {
 	msg := &spillwayv1.Order{
 		Id:              string(o.ID),
@@ -96,6 +96,7 @@ func Order(o order.Order) *spillwayv1.Order {
 	return msg
 }
 
+// lines converts the lines of an order to their messages.
 func lines(o order.Order) []*spillwayv1.OrderLine {
 	out := make([]*spillwayv1.OrderLine, len(o.Lines))
 	for i, l := range o.Lines {
@@ -109,8 +110,8 @@ func lines(o order.Order) []*spillwayv1.OrderLine {
 	return out
 }
 
-// FromOrder reads an order. It fails with order.ErrInvalid when a state or an amount is not valid, or when
-// the amounts are not all of one currency.
+// FromOrder converts a message to an order. It fails with order.ErrInvalid when a state or an amount is invalid, or
+// when the amounts have different currencies.
 func FromOrder(m *spillwayv1.Order) (order.Order, error) {
 	state, err := FromState(m.GetState())
 	if err != nil {
@@ -137,7 +138,7 @@ func FromOrder(m *spillwayv1.Order) (order.Order, error) {
 	return o, nil
 }
 
-// toTime makes no message of the zero time.
+// toTime returns nil for the zero time.
 func toTime(t time.Time) *timestamppb.Timestamp {
 	if t.IsZero() {
 		return nil
@@ -145,7 +146,7 @@ func toTime(t time.Time) *timestamppb.Timestamp {
 	return timestamppb.New(t)
 }
 
-// fromTime is to the microsecond, which is what SQL keeps, so that an order reads the same from everywhere.
+// fromTime truncates to the microsecond, the precision of SQL, so that an order is the same from every source.
 func fromTime(t *timestamppb.Timestamp) time.Time {
 	if t == nil {
 		return time.Time{}
@@ -153,12 +154,13 @@ func fromTime(t *timestamppb.Timestamp) time.Time {
 	return t.AsTime().Truncate(time.Microsecond)
 }
 
-// amounts reads amounts of one currency and keeps the first error.
+// amounts converts amounts of one currency and keeps the first error.
 type amounts struct {
 	currency order.Currency
 	err      error
 }
 
+// cents returns the amount of the message in minor units, or 0 after an error.
 func (a *amounts) cents(m *spillwayv1.Money) order.Cents {
 	money, err := FromMoney(m)
 	if err == nil && money.Currency != a.currency {

@@ -14,7 +14,7 @@ import (
 	"github.com/spillway/spillway/order"
 )
 
-// The types of the payloads of dead letters that are messages: their full names.
+// The full names of the message types in dead letters.
 var (
 	TypeBatch            = TypeOf(&spillwayv1.OrderEventBatch{})
 	TypeEvent            = TypeOf(&spillwayv1.OrderEvent{})
@@ -25,15 +25,15 @@ var (
 	TypeMailRefunded     = TypeOf(&spillwayv1.SendOrderRefundedRequest{})
 )
 
-// TypeOf is the full name of a message.
+// TypeOf returns the full name of a message.
 func TypeOf(m proto.Message) string { return string(m.ProtoReflect().Descriptor().FullName()) }
 
-// payload is how one type is shown and read. An OrderSnapshot inside of it is shown as what it says, not as the bytes that it is
-// elsewhere, so that an operator can mend it.
+// payload converts one type of payload to JSON and back. An OrderSnapshot inside of it is shown as a JSON object
+// instead of bytes, so that an operator can edit it.
 type payload struct {
 	show func(raw []byte) (any, error)
 	read func(text []byte) ([]byte, error)
-	// check says what cannot be applied, and which order it concerns if it is one.
+	// check fails if the payload cannot be applied, and returns the id of its order if it is about one.
 	check func(raw []byte) (orderID string, err error)
 }
 
@@ -49,7 +49,7 @@ var payloads = map[string]payload{
 	TypeMailRefunded:     plain(func() proto.Message { return &spillwayv1.SendOrderRefundedRequest{} }),
 }
 
-// PayloadJSON shows a payload. It fails for a type that is not known and for what is not of its type.
+// PayloadJSON formats a payload as JSON. It fails for an unknown type and for bytes that are not of the type.
 func PayloadJSON(typ string, raw []byte) (json.RawMessage, error) {
 	p, ok := payloads[typ]
 	if !ok {
@@ -62,8 +62,9 @@ func PayloadJSON(typ string, raw []byte) (json.RawMessage, error) {
 	return json.Marshal(shown)
 }
 
-// PayloadFromJSON reads what PayloadJSON showed, perhaps edited since. It fails with order.ErrInvalid, naming what is wrong, unless
-// every event and order in it can be applied. orderID is the order that it concerns, if it is one.
+// PayloadFromJSON parses the JSON of PayloadJSON, which may have been edited. It fails with order.ErrInvalid, with the
+// position of the error, unless every event and order in it can be applied. orderID is the id of the order, if the
+// payload is about one.
 func PayloadFromJSON(typ string, text []byte) (raw []byte, orderID string, err error) {
 	p, ok := payloads[typ]
 	if !ok {
@@ -73,14 +74,14 @@ func PayloadFromJSON(typ string, text []byte) (raw []byte, orderID string, err e
 		orderID, err = p.check(raw)
 	}
 	if err != nil {
-		// Protojson's spaces are random on purpose, and some of them are no spaces.
+		// Protojson inserts random spaces on purpose, some of them non-breaking.
 		text := strings.TrimPrefix(strings.ReplaceAll(err.Error(), "\u00a0", " "), "proto: ")
 		return nil, "", fmt.Errorf("this is no %s that can be applied: %s: %w", typ, text, order.ErrInvalid)
 	}
 	return raw, orderID, nil
 }
 
-// plain is a message that carries its order as a message.
+// plain is the payload of a message with an order as a message.
 func plain(empty func() proto.Message) payload {
 	return payload{
 		show: func(raw []byte) (any, error) {
@@ -110,9 +111,10 @@ func plain(empty func() proto.Message) payload {
 	}
 }
 
-// carriesOrder is what all plain messages do.
+// carriesOrder is implemented by all plain messages.
 type carriesOrder interface{ GetOrder() *spillwayv1.Order }
 
+// orderOf returns the order in a plain message, or nil.
 func orderOf(m proto.Message) *spillwayv1.Order {
 	if c, ok := m.(carriesOrder); ok {
 		return c.GetOrder()
@@ -120,8 +122,10 @@ func orderOf(m proto.Message) *spillwayv1.Order {
 	return nil
 }
 
+// hasOrder reports whether a plain message contains an order.
 func hasOrder(m proto.Message) bool { return orderOf(m) != nil }
 
+// checkOrder fails if the order cannot be applied, and returns its id.
 func checkOrder(m *spillwayv1.Order) (string, error) {
 	o, err := FromOrder(m)
 	if err != nil {
@@ -131,12 +135,13 @@ func checkOrder(m *spillwayv1.Order) (string, error) {
 	return string(o.ID), err
 }
 
+// protoJSON formats a message as JSON without random spaces.
 func protoJSON(m proto.Message) (json.RawMessage, error) {
 	raw, err := protojson.Marshal(m)
 	if err != nil {
 		return nil, err
 	}
-	// Protojson's spaces are random on purpose.
+	// Protojson inserts random spaces on purpose.
 	var out bytes.Buffer
 	err = json.Compact(&out, raw)
 	return out.Bytes(), err

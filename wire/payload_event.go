@@ -17,7 +17,7 @@ import (
 // fieldSnapshot is the field of an OrderEvent that holds a marshalled OrderSnapshot.
 const fieldSnapshot = "snapshot"
 
-// ShowSnapshot shows a marshalled OrderSnapshot as the message that it is, or as base64 when it cannot be read.
+// ShowSnapshot formats a marshalled OrderSnapshot as JSON, or as a base64 string if it cannot be parsed.
 func ShowSnapshot(raw []byte) json.RawMessage {
 	if shown, err := snapshotPayload.show(raw); err == nil {
 		if text, ok := shown.(json.RawMessage); ok {
@@ -27,7 +27,7 @@ func ShowSnapshot(raw []byte) json.RawMessage {
 	return json.RawMessage(`"` + base64.StdEncoding.EncodeToString(raw) + `"`)
 }
 
-// ReadSnapshot reads what ShowSnapshot showed.
+// ReadSnapshot is the inverse of ShowSnapshot.
 func ReadSnapshot(text json.RawMessage) ([]byte, error) {
 	if bytes.HasPrefix(bytes.TrimSpace(text), []byte(`{`)) {
 		var m spillwayv1.OrderSnapshot
@@ -43,6 +43,7 @@ func ReadSnapshot(text json.RawMessage) ([]byte, error) {
 	return raw, nil
 }
 
+// showEvent formats a marshalled OrderEvent, with its snapshot as JSON.
 func showEvent(raw []byte) (any, error) {
 	var m spillwayv1.OrderEvent
 	if err := proto.Unmarshal(raw, &m); err != nil {
@@ -51,6 +52,7 @@ func showEvent(raw []byte) (any, error) {
 	return eventFields(&m)
 }
 
+// eventFields returns the JSON fields of an event, with its snapshot as JSON.
 func eventFields(m *spillwayv1.OrderEvent) (map[string]json.RawMessage, error) {
 	snapshot := m.GetSnapshot()
 	rest, ok := proto.Clone(m).(*spillwayv1.OrderEvent)
@@ -70,6 +72,7 @@ func eventFields(m *spillwayv1.OrderEvent) (map[string]json.RawMessage, error) {
 	return fields, nil
 }
 
+// readEvent is the inverse of showEvent.
 func readEvent(text []byte) ([]byte, error) {
 	m, err := eventOf(text)
 	if err != nil {
@@ -78,6 +81,7 @@ func readEvent(text []byte) ([]byte, error) {
 	return proto.Marshal(m)
 }
 
+// eventOf parses the JSON of an event, with its snapshot as JSON or in base64.
 func eventOf(text []byte) (*spillwayv1.OrderEvent, error) {
 	fields := map[string]json.RawMessage{}
 	if err := json.Unmarshal(text, &fields); err != nil {
@@ -100,6 +104,7 @@ func eventOf(text []byte) (*spillwayv1.OrderEvent, error) {
 	return &m, err
 }
 
+// checkEvent fails if the event cannot be applied, and returns the id of its order.
 func checkEvent(raw []byte) (string, error) {
 	var m spillwayv1.OrderEvent
 	if err := proto.Unmarshal(raw, &m); err != nil {
@@ -108,7 +113,7 @@ func checkEvent(raw []byte) (string, error) {
 	return m.GetOrderId(), applicable(&m)
 }
 
-// applicable says why an event could not be applied.
+// applicable returns the reason why an event cannot be applied, or nil.
 func applicable(m *spillwayv1.OrderEvent) error {
 	if m.GetTime() == nil {
 		return errors.New("the event has no time")
@@ -120,11 +125,12 @@ func applicable(m *spillwayv1.OrderEvent) error {
 	return err
 }
 
-// batchFields is an OrderEventBatch as it is shown and read.
+// batchFields is the JSON form of an OrderEventBatch.
 type batchFields[T any] struct {
 	Events []T `json:"events"`
 }
 
+// showBatch formats a marshalled OrderEventBatch, with the snapshots as JSON.
 func showBatch(raw []byte) (any, error) {
 	m, err := UnmarshalBatch(raw)
 	if err != nil {
@@ -141,6 +147,7 @@ func showBatch(raw []byte) (any, error) {
 	return out, nil
 }
 
+// readBatch is the inverse of showBatch.
 func readBatch(text []byte) ([]byte, error) {
 	var in batchFields[json.RawMessage]
 	d := json.NewDecoder(bytes.NewReader(text))
@@ -159,6 +166,7 @@ func readBatch(text []byte) ([]byte, error) {
 	return proto.Marshal(out)
 }
 
+// checkBatch fails if an event of the batch cannot be applied. It returns no order id.
 func checkBatch(raw []byte) (string, error) {
 	m, err := UnmarshalBatch(raw)
 	if err != nil {

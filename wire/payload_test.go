@@ -47,8 +47,9 @@ func marshal(t *testing.T, m proto.Message) []byte {
 	return raw
 }
 
-// TestAPayloadIsShownAndReadAsItWas, each type of it, with the order inside of it in the open.
-func TestAPayloadIsShownAndReadAsItWas(t *testing.T) {
+// TestPayload_RoundTrip covers each type, with the order inside of it as JSON.
+func TestPayload_RoundTrip(t *testing.T) {
+	t.Parallel()
 	event := anEvent(t)
 	var snapshot spillwayv1.OrderSnapshot
 	if err := proto.Unmarshal(event.GetSnapshot(), &snapshot); err != nil {
@@ -73,8 +74,9 @@ func TestAPayloadIsShownAndReadAsItWas(t *testing.T) {
 	}
 }
 
-// TestAnEventWhoseSnapshotCannotBeReadIsShownAsFarAsItCan, and mended by an order in the open.
-func TestAnEventWhoseSnapshotCannotBeReadIsShownAsFarAsItCan(t *testing.T) {
+// TestPayload_MalformedSnapshot checks that the rest of the event is shown, and that an order as JSON repairs it.
+func TestPayload_MalformedSnapshot(t *testing.T) {
+	t.Parallel()
 	good := anEvent(t)
 	bad := proto.Clone(good).(*spillwayv1.OrderEvent) //nolint:errcheck,forcetypeassert // It is one.
 	bad.Snapshot = []byte{0xff}
@@ -88,7 +90,8 @@ func TestAnEventWhoseSnapshotCannotBeReadIsShownAsFarAsItCan(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoPayloadIsNotShown(t *testing.T) {
+func TestPayloadJSON_Malformed(t *testing.T) {
+	t.Parallel()
 	for typ, raw := range map[string][]byte{
 		wire.TypeEvent: {0xff}, wire.TypeBatch: nil, wire.TypeSnapshot: []byte("garbage"), wire.TypeMailShipped: nil, "nothing": nil,
 	} {
@@ -98,8 +101,9 @@ func TestWhatIsNoPayloadIsNotShown(t *testing.T) {
 	}
 }
 
-// TestAnEditIsRefusedByName: the error says what is wrong.
-func TestAnEditIsRefusedByName(t *testing.T) {
+// TestPayloadFromJSON_NamesTheError covers edits that are rejected.
+func TestPayloadFromJSON_NamesTheError(t *testing.T) {
+	t.Parallel()
 	event := anEvent(t)
 	text, err := wire.PayloadJSON(wire.TypeEvent, marshal(t, event))
 	if err != nil {
@@ -142,7 +146,8 @@ func TestAnEditIsRefusedByName(t *testing.T) {
 	}
 }
 
-func TestATraceIDIsRead(t *testing.T) {
+func TestTraceID_Formats(t *testing.T) {
+	t.Parallel()
 	const id = "0af7651916cd43dd8448eb211c80319c"
 	for traceparent, want := range map[string]string{
 		"00-" + id + "-b7ad6b7169203331-01": id, "": "", "x": "", "00-short-b7ad6b7169203331-01": "", "00-" + strings.ToUpper(id) + "-b7ad6b7169203331-01": "",

@@ -9,8 +9,8 @@ import (
 	"github.com/spillway/spillway/order"
 )
 
-// MarshalSnapshot makes the bytes that travel with an order from its reservation to its row: marshalled once
-// here, opaque to Redis and the queue.
+// MarshalSnapshot returns the bytes of an order that are carried from its reservation to its row: marshalled once here,
+// opaque to Redis and the queue.
 func MarshalSnapshot(o order.Order) ([]byte, error) {
 	b, err := proto.Marshal(&spillwayv1.OrderSnapshot{
 		Order: Order(o), IdempotencyKey: o.IdempotencyKey, Fingerprint: o.Fingerprint,
@@ -21,7 +21,7 @@ func MarshalSnapshot(o order.Order) ([]byte, error) {
 	return b, nil
 }
 
-// UnmarshalSnapshot reads those bytes. What it cannot read is a poison event: no retry will help.
+// UnmarshalSnapshot is the inverse of MarshalSnapshot. A snapshot that it rejects is poison: it is not retryable.
 func UnmarshalSnapshot(b []byte) (order.Order, error) {
 	var m spillwayv1.OrderSnapshot
 	if err := proto.Unmarshal(b, &m); err != nil {

@@ -37,7 +37,8 @@ func anOrder(r *rapid.T) order.Order {
 	return o
 }
 
-func TestAnOrderSurvivesItsSnapshot(t *testing.T) {
+func TestSnapshot_RoundTrip(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(r *rapid.T) {
 		o := anOrder(r)
 		b, err := wire.MarshalSnapshot(o)
@@ -50,7 +51,8 @@ func TestAnOrderSurvivesItsSnapshot(t *testing.T) {
 	})
 }
 
-func TestWhatCannotBeReadIsReported(t *testing.T) {
+func TestUnmarshalSnapshot_Malformed(t *testing.T) {
+	t.Parallel()
 	if _, err := wire.UnmarshalSnapshot([]byte("\xff\xff")); err == nil {
 		t.Error("bytes that are no snapshot were read")
 	}
@@ -78,7 +80,8 @@ func TestWhatCannotBeReadIsReported(t *testing.T) {
 	}
 }
 
-func TestASnapshotHoldsNoCard(t *testing.T) {
+func TestSnapshot_HasNoCardField(t *testing.T) {
+	t.Parallel()
 	// The message has no field for one (I13).
 	fields := (&spillwayv1.OrderSnapshot{}).ProtoReflect().Descriptor().Fields()
 	for i := range fields.Len() {
@@ -96,6 +99,7 @@ func TestASnapshotHoldsNoCard(t *testing.T) {
 
 // TestFromEvent_WithoutCancelCode reads an event of a version that had only the text.
 func TestFromEvent_WithoutCancelCode(t *testing.T) {
+	t.Parallel()
 	want := order.CancelledAsDeclined("lost_card")
 	m, err := wire.ToEvent(wire.Event{Order: someOrder(t), To: order.Cancelled, At: noon, Reason: want})
 	if err != nil || m.GetCancelCode() != spillwayv1.CancelCode_CANCEL_CODE_CARD_DECLINED || m.GetDetail() != "card_declined: lost_card" {
@@ -109,8 +113,9 @@ func TestFromEvent_WithoutCancelCode(t *testing.T) {
 	}
 }
 
-// TestCancelCode_EachHasItsMessage: a code that is missing in the map would go out as unspecified.
+// TestCancelCode_EachHasItsMessage fails for a code without an entry in the map, which would be sent as UNSPECIFIED.
 func TestCancelCode_EachHasItsMessage(t *testing.T) {
+	t.Parallel()
 	for _, code := range order.CancelCodes() {
 		if wire.CancelCode(code) == spillwayv1.CancelCode_CANCEL_CODE_UNSPECIFIED {
 			t.Errorf("%s has no value in the API", code)
