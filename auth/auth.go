@@ -1,5 +1,5 @@
-// Package auth says who calls: a signed JWT in the Authorization header names the customer and their roles. No request field
-// and no forwarded header is ever believed (I14).
+// Package auth identifies callers: a signed JWT in the Authorization header contains the customer id and the roles.
+// Request fields and forwarded headers are never trusted (I14).
 package auth
 
 import (
@@ -18,68 +18,69 @@ import (
 	"github.com/spillway/spillway/order"
 )
 
-// Role allows what a customer may not do.
+// Role grants permissions that a customer does not have.
 type Role string
 
 const (
-	// Operator changes the catalogue and reads every order.
+	// Operator may change the catalogue and read every order.
 	Operator Role = "operator"
-	// Service is for the shop's own processes. No procedure of the public port needs it.
+	// Service is the role of the shop's own processes. No procedure of the public port requires it.
 	Service Role = "service"
 )
 
-// Roles lists all roles.
+// Roles returns all roles.
 func Roles() []Role { return []Role{Operator, Service} }
 
-// Caller is who calls.
+// Caller is the identity of a caller.
 type Caller struct {
 	Customer order.CustomerID
 	Roles    []Role
 }
 
-// Has says whether the caller has one of the roles.
+// Has reports whether the caller has at least one of the roles.
 func (c Caller) Has(roles ...Role) bool {
 	return slices.ContainsFunc(roles, func(r Role) bool { return slices.Contains(c.Roles, r) })
 }
 
 type contextKey struct{}
 
-// With puts the caller into the context.
+// With returns a context with the caller.
 func With(ctx context.Context, c Caller) context.Context {
 	return context.WithValue(ctx, contextKey{}, c)
 }
 
-// From takes the caller out of the context.
+// From returns the caller of the context, if there is one.
 func From(ctx context.Context) (Caller, bool) {
 	c, ok := ctx.Value(contextKey{}).(Caller)
 	return c, ok
 }
 
 const (
-	// KeyMin is the length of the signing key, in bytes: that of the hash, so that guessing it is as hard as breaking the hash.
-	KeyMin = 32
-	// GuestTTL is how long a guest's token is good: a guest comes back within the month or is forgotten.
+	// MinKeyBytes is the minimum length of the signing key: the length of the hash, so that guessing the key is as hard
+	// as breaking the hash.
+	MinKeyBytes = 32
+	// GuestTTL is the lifetime of a guest's token. A guest who does not return within it loses the session.
 	GuestTTL = 30 * 24 * time.Hour
-	// leeway is by how much the clocks of two machines may differ.
+	// leeway is the maximum difference between the clocks of two machines.
 	leeway = 30 * time.Second
 	issuer = "spillway"
-	// tokenMax bounds a token, in bytes; ours have about 250.
-	tokenMax = 4096
+	// maxTokenBytes is the maximum length of a token; ours have about 250 bytes.
+	maxTokenBytes = 4096
 )
 
-// ErrToken means that a token is not good. The text says why and is safe to show.
+// ErrToken means that a token is not valid. Its text contains the reason and is safe to show to the caller.
 var ErrToken = errors.New("the bearer token is not valid")
 
-// Tokens mints and verifies tokens with one key.
+// Tokens mints and verifies tokens with one key. It is safe for concurrent use.
 type Tokens struct {
 	key []byte
 	now func() time.Time
 }
 
-// NewTokens takes the signing key.
+// NewTokens returns Tokens with the signing key. It fails for a key shorter than MinKeyBytes.
 func NewTokens(key []byte) (*Tokens, error) {
-	if len(key) < KeyMin {
-		return nil, fmt.Errorf("the auth key has %d bytes; it needs at least %d: make one with `openssl rand -hex 32`", len(key), KeyMin)
+	if len(key) < MinKeyBytes {
+		return nil, fmt.Errorf("the auth key has %d bytes; it needs at least %d: make one with `openssl rand -hex 32`", len(key), MinKeyBytes)
 	}
 	return &Tokens{key: key, now: time.Now}, nil
 }
@@ -89,7 +90,7 @@ type claims struct {
 	jwt.RegisteredClaims
 }
 
-// Mint signs a token for the caller that is good for ttl, and says when it ends.
+// Mint returns a signed token for the caller that is valid for ttl, and the time of its expiry.
 func (t *Tokens) Mint(c Caller, ttl time.Duration) (token string, expires time.Time, err error) {
 	now := t.now()
 	expires = now.Add(ttl).Truncate(time.Second).UTC()
@@ -102,9 +103,10 @@ func (t *Tokens) Mint(c Caller, ttl time.Duration) (token string, expires time.T
 	return token, expires, nil
 }
 
-// Verify reads a token. Only HS256 is accepted, so that no token chooses its own check.
+// Verify returns the caller of a token, or ErrToken. It accepts HS256 only, so that a token cannot choose the
+// algorithm.
 func (t *Tokens) Verify(token string) (Caller, error) {
-	if len(token) > tokenMax {
+	if len(token) > maxTokenBytes {
 		return Caller{}, fmt.Errorf("%w: it is too long", ErrToken)
 	}
 	var c claims
@@ -122,11 +124,11 @@ func (t *Tokens) Verify(token string) (Caller, error) {
 	return Caller{Customer: order.CustomerID(c.Subject), Roles: c.Roles}, nil
 }
 
-// NewGuest makes a fresh customer with 130 random bits in the name.
+// NewGuest returns a new customer id with 130 random bits.
 func NewGuest() order.CustomerID { return order.CustomerID("guest_" + strings.ToLower(rand.Text())) }
 
-// LoadOrCreateKey reads the key file, or makes one that only this user can read. Of two processes that start at once, both
-// end with the same key.
+// LoadOrCreateKey reads the key file, or creates one that only this user can read. Two processes that start
+// concurrently end with the same key.
 func LoadOrCreateKey(path string) ([]byte, error) {
 	if key, err := os.ReadFile(path); err == nil || !errors.Is(err, os.ErrNotExist) {
 		return key, err
@@ -138,12 +140,12 @@ func LoadOrCreateKey(path string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a dev key: %w", err)
 	}
-	defer os.Remove(tmp.Name()) //nolint:errcheck // It is linked under its name, or worth nothing.
+	defer os.Remove(tmp.Name()) //nolint:errcheck // It is linked under its final name, or not needed.
 	_, werr := tmp.WriteString(rand.Text() + rand.Text())
 	if err := errors.Join(werr, tmp.Close()); err != nil {
 		return nil, fmt.Errorf("write the dev key: %w", err)
 	}
-	// Linking fails when the file is there: then the other process' key counts.
+	// Linking fails when the file exists: then the key of the other process is used.
 	if err := os.Link(tmp.Name(), path); err != nil && !errors.Is(err, os.ErrExist) {
 		return nil, fmt.Errorf("write the dev key: %w", err)
 	}

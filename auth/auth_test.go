@@ -21,9 +21,10 @@ func tokens(t *testing.T, key string) *Tokens {
 	return tk
 }
 
-var key = strings.Repeat("k", KeyMin)
+var key = strings.Repeat("k", MinKeyBytes)
 
-func TestATokenNamesItsCaller(t *testing.T) {
+func TestTokens_RoundTrip(t *testing.T) {
+	t.Parallel()
 	tk := tokens(t, key)
 	token, _, err := tk.Mint(Caller{Customer: "c1", Roles: []Role{Operator}}, time.Hour)
 	if err != nil {
@@ -35,7 +36,8 @@ func TestATokenNamesItsCaller(t *testing.T) {
 	}
 }
 
-func TestVerifyRefuses(t *testing.T) {
+func TestTokens_Verify_Invalid(t *testing.T) {
+	t.Parallel()
 	tk := tokens(t, key)
 	good, _, err := tk.Mint(Caller{Customer: "c1"}, time.Hour)
 	if err != nil {
@@ -43,7 +45,7 @@ func TestVerifyRefuses(t *testing.T) {
 	}
 	expired, _, _ := tk.Mint(Caller{Customer: "c1"}, -time.Hour)
 	nobody, _, _ := tk.Mint(Caller{}, time.Hour)
-	other, _, _ := tokens(t, strings.Repeat("x", KeyMin)).Mint(Caller{Customer: "c1"}, time.Hour)
+	other, _, _ := tokens(t, strings.Repeat("x", MinKeyBytes)).Mint(Caller{Customer: "c1"}, time.Hour)
 	none, err := jwt.NewWithClaims(jwt.SigningMethodNone, jwt.MapClaims{"iss": issuer, "sub": "c1", "exp": time.Now().Add(time.Hour).Unix()}).
 		SignedString(jwt.UnsafeAllowNoneSignatureType)
 	if err != nil {
@@ -55,7 +57,7 @@ func TestVerifyRefuses(t *testing.T) {
 	}
 	for name, token := range map[string]string{
 		"expired": expired, "nobody": nobody, "another key": other, "alg none": none, "no expiry": eternal, "changed": good[:len(good)-2] + "xx",
-		"empty": "", "garbage": "a.b.c", "too long": strings.Repeat("x", tokenMax+1),
+		"empty": "", "garbage": "a.b.c", "too long": strings.Repeat("x", maxTokenBytes+1),
 	} {
 		if c, err := tk.Verify(token); !errors.Is(err, ErrToken) {
 			t.Errorf("%s: %+v, %v; want ErrToken", name, c, err)
@@ -63,13 +65,15 @@ func TestVerifyRefuses(t *testing.T) {
 	}
 }
 
-func TestAShortKeyIsRefused(t *testing.T) {
+func TestNewTokens_ShortKey(t *testing.T) {
+	t.Parallel()
 	if _, err := NewTokens([]byte("short")); err == nil {
 		t.Error("a key of 5 bytes was taken")
 	}
 }
 
-func TestTheDevKeyIsMadeOnce(t *testing.T) {
+func TestLoadOrCreateKey_Concurrent(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "sub", "key")
 	keys := make([][]byte, 8)
 	var wg sync.WaitGroup
@@ -83,7 +87,7 @@ func TestTheDevKeyIsMadeOnce(t *testing.T) {
 	}
 	wg.Wait()
 	for _, k := range keys {
-		if !bytes.Equal(k, keys[0]) || len(k) < KeyMin {
+		if !bytes.Equal(k, keys[0]) || len(k) < MinKeyBytes {
 			t.Errorf("keys differ or are short: %q, %q", k, keys[0])
 		}
 	}

@@ -53,7 +53,7 @@ type edgeServer struct {
 // startServer serves the services as the program does, on a free port, until the test ends.
 func startServer(t *testing.T, s Services, change ...func(*Config)) *edgeServer {
 	t.Helper()
-	tokens, err := auth.NewTokens([]byte(strings.Repeat("k", auth.KeyMin)))
+	tokens, err := auth.NewTokens([]byte(strings.Repeat("k", auth.MinKeyBytes)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -133,7 +133,7 @@ func TestReflectionListsTheServices(t *testing.T) {
 // TestShutdownAnswersWhatWasAccepted stops the server while an order is under way.
 func TestShutdownAnswersWhatWasAccepted(t *testing.T) {
 	entered, leave := make(chan struct{}), make(chan struct{})
-	tokens, err := auth.NewTokens([]byte(strings.Repeat("k", auth.KeyMin)))
+	tokens, err := auth.NewTokens([]byte(strings.Repeat("k", auth.MinKeyBytes)))
 	if err != nil {
 		t.Fatal(err)
 	}
