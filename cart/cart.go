@@ -1,5 +1,5 @@
-// Package cart keeps carts in Redis: what customers mean to buy. A cart reserves nothing, and is forgotten a while after its
-// last change.
+// Package cart keeps carts in Redis: the products that customers intend to buy. A cart reserves no stock, and expires
+// some time after its last change.
 package cart
 
 import (
@@ -19,18 +19,18 @@ import (
 )
 
 const (
-	// TTL is how long a cart lives after its last change.
+	// TTL is the lifetime of a cart after its last change.
 	TTL = 7 * 24 * time.Hour
-	// retryAfter is what callers are told while Redis does not answer.
+	// retryAfter is the retry hint while Redis is unavailable.
 	retryAfter = time.Second
-	// timeout bounds one call.
+	// timeout is the maximum duration of one call.
 	timeout = time.Second
 )
 
 // Cart is the items of a customer, sorted by SKU.
 type Cart struct {
 	Items []order.Demand
-	// Expires is when it is forgotten; zero for an empty cart.
+	// Expires is the time of its expiry; zero for an empty cart.
 	Expires time.Time
 }
 
@@ -40,7 +40,7 @@ var setLua string
 //go:embed lua/empty_if.lua
 var emptyIfLua string
 
-// Carts keeps all carts.
+// Carts is the repository of all carts. It is safe for concurrent use.
 type Carts struct {
 	namespace string
 	client    rueidis.Client
@@ -50,11 +50,11 @@ type Carts struct {
 	now       func() time.Time
 }
 
-// New makes the repository. Keys are {NAMESPACE:cart:CUSTOMER}, a hash SKU → quantity each.
+// New returns the repository. Keys are {NAMESPACE:cart:CUSTOMER}, each a hash SKU → quantity.
 func New(namespace string, client rueidis.Client, b breaker.Breaker) *Carts {
 	return &Carts{
 		namespace: namespace, client: client, breaker: b, now: time.Now,
-		// Adding twice would double, so an unknown outcome is the caller's to see.
+		// Repeating an addition would double it, so set is not retryable: an unknown outcome is returned to the caller.
 		set: rueidis.NewLuaScript(setLua), emptyIf: rueidis.NewLuaScriptRetryable(emptyIfLua),
 	}
 }
@@ -63,7 +63,7 @@ func (c *Carts) key(customer order.CustomerID) string {
 	return "{" + c.namespace + ":cart:" + string(customer) + "}"
 }
 
-// Get reads the cart; an empty one if there is none.
+// Get returns the customer's cart, which is empty if there is none.
 func (c *Carts) Get(ctx context.Context, customer order.CustomerID) (Cart, error) {
 	var replies []rueidis.RedisResult
 	if err := c.guard(ctx, func(ctx context.Context) error {
@@ -89,7 +89,7 @@ func (c *Carts) Get(ctx context.Context, customer order.CustomerID) (Cart, error
 	return cart, nil
 }
 
-// Contents are the items of the cart.
+// Contents returns the items of the cart.
 func (c *Carts) Contents(ctx context.Context, customer order.CustomerID) ([]order.Demand, error) {
 	cart, err := c.Get(ctx, customer)
 	return cart.Items, err
@@ -108,12 +108,12 @@ func parse(fields map[string]string) ([]order.Demand, error) {
 	return out, nil
 }
 
-// Add adds units of a SKU; order.ErrInvalid when the cart is full.
+// Add adds units of a SKU. It fails with order.ErrInvalid when the cart is full.
 func (c *Carts) Add(ctx context.Context, customer order.CustomerID, d order.Demand) (Cart, error) {
 	return c.change(ctx, customer, d, "add")
 }
 
-// Set sets the units of a SKU; 0 takes it out.
+// Set sets the units of a SKU; 0 removes it.
 func (c *Carts) Set(ctx context.Context, customer order.CustomerID, d order.Demand) (Cart, error) {
 	return c.change(ctx, customer, d, "set")
 }
@@ -138,14 +138,14 @@ func (c *Carts) change(ctx context.Context, customer order.CustomerID, d order.D
 	return c.Get(ctx, customer)
 }
 
-// Empty takes everything out.
+// Empty removes all items.
 func (c *Carts) Empty(ctx context.Context, customer order.CustomerID) error {
 	return c.guard(ctx, func(ctx context.Context) error {
 		return c.client.Do(ctx, c.client.B().Del().Key(c.key(customer)).Build()).Error()
 	})
 }
 
-// EmptyIf empties the cart if it still holds just these items: what was added since the order is kept.
+// EmptyIf empties the cart if it still contains exactly these items, so that later additions are kept.
 func (c *Carts) EmptyIf(ctx context.Context, customer order.CustomerID, items []order.Demand) error {
 	args := make([]string, 0, 2*len(items))
 	for _, d := range items {
@@ -167,7 +167,7 @@ func (c *Carts) exec(ctx context.Context, script *rueidis.Lua, customer order.Cu
 	return r, err
 }
 
-// guard runs f under the breaker. f returns whether Redis worked, not what it answered.
+// guard runs f under the breaker. f returns whether Redis worked, not the result of the command.
 func (c *Carts) guard(ctx context.Context, f func(ctx context.Context) error) error {
 	err := breaker.DoDetached(ctx, c.breaker, timeout, f)
 	var retry *order.RetryError

@@ -20,10 +20,10 @@ import (
 	"github.com/spillway/spillway/test/realparts"
 )
 
-type permit struct{}
+type closedBreaker struct{}
 
-func (permit) Permit() error { return nil }
-func (permit) Report(error)  {}
+func (closedBreaker) Permit() error { return nil }
+func (closedBreaker) Report(error)  {}
 
 func onBoth(t *testing.T, test func(t *testing.T, c *cart.Carts)) {
 	for name, addr := range map[string]func(t *testing.T) string{
@@ -36,12 +36,12 @@ func onBoth(t *testing.T, test func(t *testing.T, c *cart.Carts)) {
 				t.Fatal(err)
 			}
 			t.Cleanup(client.Close)
-			test(t, cart.New("test-"+rand.Text(), client, permit{}))
+			test(t, cart.New("test-"+rand.Text(), client, closedBreaker{}))
 		})
 	}
 }
 
-func TestCart(t *testing.T) {
+func TestCarts_Changes(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *cart.Carts) {
 		ctx := t.Context()
 		if got, err := c.Get(ctx, "c1"); err != nil || len(got.Items) != 0 || !got.Expires.IsZero() {
@@ -75,7 +75,7 @@ func TestCart(t *testing.T) {
 	})
 }
 
-func TestACartIsBounded(t *testing.T) {
+func TestCarts_Bounds(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *cart.Carts) {
 		if _, err := c.Set(t.Context(), "c", order.Demand{SKU: "A", Quantity: order.MaxQuantity}); err != nil {
 			t.Fatal(err)
@@ -97,7 +97,7 @@ func TestACartIsBounded(t *testing.T) {
 	})
 }
 
-// fakeBreaker counts what would open a breaker.
+// fakeBreaker counts the calls, and the failures that would open a breaker.
 type fakeBreaker struct{ permits, reports, failures atomic.Int64 }
 
 func (b *fakeBreaker) Permit() error { b.permits.Add(1); return nil }
@@ -108,7 +108,8 @@ func (b *fakeBreaker) Report(err error) {
 	}
 }
 
-// TestCarts_CallerWithTinyDeadlineIsNoFailureOfRedis: a deadline that passes during the call counts for nothing.
+// TestCarts_CallerWithTinyDeadlineIsNoFailureOfRedis checks that a deadline that passes during the call is not counted
+// as a failure.
 func TestCarts_CallerWithTinyDeadlineIsNoFailureOfRedis(t *testing.T) {
 	m, slow := miniredis.RunT(t), &atomic.Bool{}
 	m.Server().SetPreHook(func(*server.Peer, string, ...string) bool {
@@ -152,7 +153,7 @@ func TestCarts_CallerWithTinyDeadlineIsNoFailureOfRedis(t *testing.T) {
 	}
 }
 
-// TestCarts_FullCartIsNoFailureOfRedis: what the script refuses, it refuses because Redis works.
+// TestCarts_FullCartIsNoFailureOfRedis checks that a rejection by the script is not counted as a failure.
 func TestCarts_FullCartIsNoFailureOfRedis(t *testing.T) {
 	client, err := rueidis.NewClient(rueidis.ClientOption{
 		InitAddress: []string{miniredis.RunT(t).Addr()}, DisableCache: true, ForceSingleClient: true,

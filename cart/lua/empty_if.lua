@@ -1,8 +1,8 @@
--- empty_if: empties a cart that holds just these items.
+-- empty_if: empties a cart that contains exactly these items.
 --
 -- KEYS  cart   hash SKU -> units
 -- ARGV  pairs: sku, units
--- Returns 1 if it was emptied, 0 if it holds something else. Idempotent.
+-- Returns 1 if it was emptied, 0 if its content differs. Idempotent.
 local cart = KEYS[1]
 if redis.call('HLEN', cart) ~= #ARGV / 2 then return 0 end
 for i = 1, #ARGV, 2 do

@@ -1,9 +1,9 @@
 -- set: changes the units of one SKU in a cart.
 --
 -- KEYS  cart   hash SKU -> units
--- ARGV  sku, units, how ("add" to what is there, or "set"), units_max (of one SKU), lines_max (SKUs), ttl_s
--- Returns "OK", "QUANTITY" (more than units_max) or "LINES" (more than lines_max): then nothing was done.
--- Not idempotent when it adds.
+-- ARGV  sku, units, how ("add" to the present units, or "set"), units_max (of one SKU), lines_max (SKUs), ttl_s
+-- Returns "OK", or "QUANTITY" (more than units_max) or "LINES" (more than lines_max) if nothing was done. Not
+-- idempotent with "add".
 local cart = KEYS[1]
 local sku, units, how, units_max, lines_max, ttl_s = unpack(ARGV)
 
