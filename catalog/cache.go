@@ -20,33 +20,34 @@ import (
 )
 
 const (
-	// sharedTTL and sharedJitter are how long Redis keeps a product: the jitter keeps products that were read together from
-	// expiring together.
+	// sharedTTL and sharedJitter define the TTL of a product in Redis: the jitter keeps products that were read
+	// together from expiring together.
 	sharedTTL    = 10 * time.Minute
 	sharedJitter = time.Minute
-	// localTTL is how long this process keeps one, so that a hot product costs the hot path no round trip. A changed price is
-	// sold at the old one for that long at most.
+	// localTTL is the TTL of a product in this process, so that a hot product costs the hot path no round trip. After a
+	// change of price the old one is used for at most that long.
 	localTTL = 2 * time.Second
-	// localMax bounds this process' products; beyond it the local cache starts over.
-	localMax = 10_000
-	// replaceTries bounds the looks at a row that others keep changing.
-	replaceTries = 5
-	// retryAfter is what an operator is told when Redis could not be given the change.
+	// maxLocal is the maximum number of products in this process; beyond it the local cache is cleared.
+	maxLocal = 10_000
+	// maxReplaceTries is the maximum number of reads of a row that is being changed concurrently.
+	maxReplaceTries = 5
+	// retryAfter is the retry hint for an operator when a change could not be written to Redis.
 	retryAfter = time.Second
-	// redisTimeout bounds one call; SQL answers as well, only slower.
+	// redisTimeout is the maximum duration of one call; SQL has the product as well, only slower.
 	redisTimeout = 500 * time.Millisecond
 )
 
-// Source is where products come from: SQL.
+// Source reads products, from SQL.
 type Source interface {
 	Get(ctx context.Context, sku order.SKU) (store.Product, error)
 }
 
-// Cache reads products through this process' memory, then Redis, then SQL. Many readers of one missing product make one query.
+// Cache reads products through this process' memory, then Redis, then SQL. Concurrent reads of one missing product make
+// one query. It is safe for concurrent use.
 //
-// A reader writes back by SET NX and Replaced by a plain SET of the row as it is after the commit. So a slow reader that still
-// holds the old row cannot overwrite the new one while that is cached. Of two changes at once, each looks at the row again
-// after its SET: the one whose SET came last sees both commits.
+// A reader writes back by SET NX, and Replaced by a plain SET of the row after the commit. So a slow reader with the
+// old row cannot overwrite the new one while that is cached. Of two concurrent changes, each reads the row again after
+// its SET: the later SET sees both commits.
 type Cache struct {
 	namespace string
 	client    rueidis.Client
@@ -65,7 +66,7 @@ type localProduct struct {
 	until   time.Time
 }
 
-// NewCache makes a cache. Its keys are NAMESPACE:product:SKU, strings of JSON.
+// NewCache returns a cache. Its keys are NAMESPACE:product:SKU, strings of JSON.
 func NewCache(namespace string, client rueidis.Client, b breaker.Breaker, source Source, log *slog.Logger) *Cache {
 	return &Cache{
 		namespace: namespace, client: client, breaker: b, source: source, log: log, now: time.Now,
@@ -75,23 +76,23 @@ func NewCache(namespace string, client rueidis.Client, b breaker.Breaker, source
 
 func (c *Cache) key(sku order.SKU) string { return c.namespace + ":product:" + string(sku) }
 
-// Get reads a product; order.ErrNotFound when there is none of that SKU. Its Stock is as old as the cache.
+// Get returns a product, or order.ErrNotFound. Its Stock is as old as the cache.
 func (c *Cache) Get(ctx context.Context, sku order.SKU) (store.Product, error) {
 	return c.get(ctx, sku, &c.flights, c.source)
 }
 
-// Browsing is the cache as those who browse use it: it reads what is not cached from a source of their own. A flood of requests for
-// products that do not exist, which are never cached, keeps no connection from those who order.
+// Browsing is the cache for readers who do not order: it reads missing products from a source of its own. A flood of
+// requests for products that do not exist, which are never cached, therefore takes no connection from orders.
 type Browsing struct {
 	*Cache
 	own     Source
 	flights singleflight.Group
 }
 
-// Browsing makes a view of the cache that reads from the source.
+// Browsing returns a view of the cache that reads from the source.
 func (c *Cache) Browsing(own Source) *Browsing { return &Browsing{Cache: c, own: own} }
 
-// Get is Cache.Get over the view's source.
+// Get is Cache.Get with the view's source.
 func (b *Browsing) Get(ctx context.Context, sku order.SKU) (store.Product, error) {
 	return b.get(ctx, sku, &b.flights, b.own)
 }
@@ -101,7 +102,7 @@ func (c *Cache) get(ctx context.Context, sku order.SKU, flights *singleflight.Gr
 		return p, nil
 	}
 	found, err, _ := flights.Do(string(sku), func() (any, error) {
-		// The flight serves many callers, so the first one's hanging up must not end it.
+		// The flight serves many callers, so it does not end with the context of the first one.
 		return c.fetch(context.WithoutCancel(ctx), sku, source)
 	})
 	if err != nil {
@@ -120,7 +121,7 @@ func (c *Cache) remembered(sku order.SKU) (store.Product, bool) {
 func (c *Cache) remember(p store.Product) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.local) >= localMax {
+	if len(c.local) >= maxLocal {
 		clear(c.local)
 	}
 	c.local[p.SKU] = localProduct{product: p, until: c.now().Add(localTTL)}
@@ -142,7 +143,7 @@ func (c *Cache) fetch(ctx context.Context, sku order.SKU, source Source) (store.
 
 var errMiss = errors.New("not in Redis")
 
-// shared reads a product from Redis. Any error sends the reader to SQL.
+// shared reads a product from Redis. After any error the caller reads SQL.
 func (c *Cache) shared(ctx context.Context, sku order.SKU) (store.Product, error) {
 	var p store.Product
 	r, err := c.do(ctx, c.client.B().Get().Key(c.key(sku)).Build())
@@ -162,7 +163,7 @@ func (c *Cache) shared(ctx context.Context, sku order.SKU) (store.Product, error
 	return p, nil
 }
 
-// write puts a product into Redis, or leaves the one that is there when only a new one may be written.
+// write puts a product into Redis; with onlyNew it keeps an existing one.
 func (c *Cache) write(ctx context.Context, p store.Product, onlyNew bool) error {
 	text, err := json.Marshal(p)
 	if err != nil {
@@ -195,16 +196,17 @@ func (c *Cache) do(ctx context.Context, cmd rueidis.Completed) (r rueidis.RedisR
 	return r, err
 }
 
-// Replaced tells that a product was changed in SQL: every cache is given the row as it is now. When Redis cannot be told, it is
-// order.ErrUnavailable: the old row may be served until it expires, so the change is to be sent again.
+// Replaced updates every cache with the current row of a product that was changed in SQL. It fails with
+// order.ErrUnavailable when Redis cannot be written: the old row may be served until it expires, so send the change
+// again.
 func (c *Cache) Replaced(ctx context.Context, sku order.SKU) error {
 	var written store.Product
-	for range replaceTries {
+	for range maxReplaceTries {
 		p, err := c.source.Get(ctx, sku)
 		if err != nil {
 			return err
 		}
-		p.Stock = 0 // It changes all the time, and nobody reads it here.
+		p.Stock = 0 // It changes all the time, and is not read from here.
 		if reflect.DeepEqual(p, written) {
 			break
 		}

@@ -21,19 +21,19 @@ import (
 	"github.com/spillway/spillway/test/realparts"
 )
 
-type permit struct{}
+type closedBreaker struct{}
 
-func (permit) Permit() error { return nil }
-func (permit) Report(error)  {}
+func (closedBreaker) Permit() error { return nil }
+func (closedBreaker) Report(error)  {}
 
-// source counts its reads, and holds each until it is let go.
-type source struct {
+// fakeSource counts its reads, and holds each until it is released.
+type fakeSource struct {
 	reads   atomic.Int64
 	price   atomic.Int64
 	holding chan struct{}
 }
 
-func (s *source) Get(_ context.Context, sku order.SKU) (store.Product, error) {
+func (s *fakeSource) Get(_ context.Context, sku order.SKU) (store.Product, error) {
 	s.reads.Add(1)
 	if s.holding != nil {
 		<-s.holding
@@ -54,9 +54,9 @@ func client(t *testing.T) rueidis.Client {
 	return c
 }
 
-func TestManyReadersMakeOneQuery(t *testing.T) {
-	src := &source{holding: make(chan struct{})}
-	c := catalog.NewCache("test-"+rand.Text(), client(t), permit{}, src, slog.New(slog.DiscardHandler))
+func TestCache_ConcurrentReadsMakeOneQuery(t *testing.T) {
+	src := &fakeSource{holding: make(chan struct{})}
+	c := catalog.NewCache("test-"+rand.Text(), client(t), closedBreaker{}, src, slog.New(slog.DiscardHandler))
 	var wg sync.WaitGroup
 	for range 50 {
 		wg.Go(func() {
@@ -75,11 +75,11 @@ func TestManyReadersMakeOneQuery(t *testing.T) {
 	}
 }
 
-// TestBrowsing_ReadsFromItsOwnSource: those who browse wait for connections of their own, so that requests for products that do not exist
-// delay nobody who orders. What either has read is cached for both.
+// TestBrowsing_ReadsFromItsOwnSource checks that readers who browse wait for connections of their own, so that requests
+// for products that do not exist delay no order. Both share the cached products.
 func TestBrowsing_ReadsFromItsOwnSource(t *testing.T) {
-	orders, reads := &source{}, &source{}
-	c := catalog.NewCache("test-"+rand.Text(), client(t), permit{}, orders, slog.New(slog.DiscardHandler))
+	orders, reads := &fakeSource{}, &fakeSource{}
+	c := catalog.NewCache("test-"+rand.Text(), client(t), closedBreaker{}, orders, slog.New(slog.DiscardHandler))
 	browsing := c.Browsing(reads)
 	for range 3 {
 		if _, err := browsing.Get(t.Context(), "nope"); !errors.Is(err, order.ErrNotFound) {
@@ -97,10 +97,10 @@ func TestBrowsing_ReadsFromItsOwnSource(t *testing.T) {
 	}
 }
 
-func TestAChangeReachesOtherProcesses(t *testing.T) {
-	src, redis, namespace := &source{}, client(t), "test-"+rand.Text()
+func TestCache_ReplacedReachesOtherProcesses(t *testing.T) {
+	src, redis, namespace := &fakeSource{}, client(t), "test-"+rand.Text()
 	src.price.Store(1)
-	mine := catalog.NewCache(namespace, redis, permit{}, src, slog.New(slog.DiscardHandler))
+	mine := catalog.NewCache(namespace, redis, closedBreaker{}, src, slog.New(slog.DiscardHandler))
 	if _, err := mine.Get(t.Context(), "A"); err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +109,7 @@ func TestAChangeReachesOtherProcesses(t *testing.T) {
 		t.Fatal(err)
 	}
 	reads := src.reads.Load()
-	theirs := catalog.NewCache(namespace, redis, permit{}, src, slog.New(slog.DiscardHandler))
+	theirs := catalog.NewCache(namespace, redis, closedBreaker{}, src, slog.New(slog.DiscardHandler))
 	for _, c := range []*catalog.Cache{mine, theirs} {
 		if p, err := c.Get(t.Context(), "A"); err != nil || p.Price.Amount != 2 {
 			t.Errorf("price = %v, %v; want the new one", p.Price, err)
@@ -120,24 +120,24 @@ func TestAChangeReachesOtherProcesses(t *testing.T) {
 	}
 }
 
-// overtaken is a source in which another change happens between the first read and its use.
-type overtaken struct {
-	*source
+// overtakenSource is a source in which another change happens between the first read and its use.
+type overtakenSource struct {
+	*fakeSource
 	once sync.Once
 	hook func()
 }
 
-func (o *overtaken) Get(ctx context.Context, sku order.SKU) (store.Product, error) {
-	p, err := o.source.Get(ctx, sku)
+func (o *overtakenSource) Get(ctx context.Context, sku order.SKU) (store.Product, error) {
+	p, err := o.fakeSource.Get(ctx, sku)
 	o.once.Do(o.hook)
 	return p, err
 }
 
-func TestOfTwoChangesAtOnceTheLastCounts(t *testing.T) {
-	src, redis, namespace, log := &source{}, client(t), "test-"+rand.Text(), slog.New(slog.DiscardHandler)
+func TestCache_ConcurrentReplaced(t *testing.T) {
+	src, redis, namespace, log := &fakeSource{}, client(t), "test-"+rand.Text(), slog.New(slog.DiscardHandler)
 	src.price.Store(2)
-	theirs := catalog.NewCache(namespace, redis, permit{}, src, log)
-	mine := catalog.NewCache(namespace, redis, permit{}, &overtaken{source: src, hook: func() {
+	theirs := catalog.NewCache(namespace, redis, closedBreaker{}, src, log)
+	mine := catalog.NewCache(namespace, redis, closedBreaker{}, &overtakenSource{fakeSource: src, hook: func() {
 		src.price.Store(3)
 		if err := theirs.Replaced(t.Context(), "A"); err != nil {
 			t.Error(err)
@@ -146,7 +146,7 @@ func TestOfTwoChangesAtOnceTheLastCounts(t *testing.T) {
 	if err := mine.Replaced(t.Context(), "A"); err != nil {
 		t.Fatal(err)
 	}
-	fresh := catalog.NewCache(namespace, redis, permit{}, src, log)
+	fresh := catalog.NewCache(namespace, redis, closedBreaker{}, src, log)
 	for name, c := range map[string]*catalog.Cache{"the slow one": mine, "the quick one": theirs, "a fresh one": fresh} {
 		if p, err := c.Get(t.Context(), "A"); err != nil || p.Price.Amount != 3 {
 			t.Errorf("%s sells at %v, %v; want the last price", name, p.Price, err)
@@ -154,15 +154,15 @@ func TestOfTwoChangesAtOnceTheLastCounts(t *testing.T) {
 	}
 }
 
-// open is a breaker that lets nobody through.
-type open struct{}
+// openBreaker rejects every call.
+type openBreaker struct{}
 
-func (open) Permit() error { return order.ErrUnavailable }
-func (open) Report(error)  {}
+func (openBreaker) Permit() error { return order.ErrUnavailable }
+func (openBreaker) Report(error)  {}
 
-func TestWithoutRedisSQLIsRead(t *testing.T) {
-	src := &source{}
-	c := catalog.NewCache("test-"+rand.Text(), client(t), open{}, src, slog.New(slog.DiscardHandler))
+func TestCache_RedisUnavailable(t *testing.T) {
+	src := &fakeSource{}
+	c := catalog.NewCache("test-"+rand.Text(), client(t), openBreaker{}, src, slog.New(slog.DiscardHandler))
 	if p, err := c.Get(t.Context(), "A"); err != nil || p.SKU != "A" {
 		t.Errorf("get: %+v, %v", p, err)
 	}
@@ -171,7 +171,7 @@ func TestWithoutRedisSQLIsRead(t *testing.T) {
 	}
 }
 
-// fakeBreaker counts what would open a breaker.
+// fakeBreaker counts the calls, and the failures that would open a breaker.
 type fakeBreaker struct{ permits, reports, failures atomic.Int64 }
 
 func (b *fakeBreaker) Permit() error { b.permits.Add(1); return nil }
@@ -182,7 +182,8 @@ func (b *fakeBreaker) Report(err error) {
 	}
 }
 
-// TestCache_CallerWithTinyDeadlineIsNoFailureOfRedis: a deadline that passes during the call counts for nothing.
+// TestCache_CallerWithTinyDeadlineIsNoFailureOfRedis checks that a deadline that passes during the call is not counted
+// as a failure.
 func TestCache_CallerWithTinyDeadlineIsNoFailureOfRedis(t *testing.T) {
 	m, slow := miniredis.RunT(t), &atomic.Bool{}
 	m.Server().SetPreHook(func(*server.Peer, string, ...string) bool {
@@ -199,7 +200,7 @@ func TestCache_CallerWithTinyDeadlineIsNoFailureOfRedis(t *testing.T) {
 	}
 	t.Cleanup(redis.Close)
 	b := &fakeBreaker{}
-	c := catalog.NewCache("test", redis, b, &source{}, slog.New(slog.DiscardHandler))
+	c := catalog.NewCache("test", redis, b, &fakeSource{}, slog.New(slog.DiscardHandler))
 	slow.Store(true)
 	for _, deadline := range []time.Duration{-time.Second, time.Millisecond} {
 		ctx, cancel := context.WithTimeout(t.Context(), deadline)
@@ -215,13 +216,13 @@ func TestCache_CallerWithTinyDeadlineIsNoFailureOfRedis(t *testing.T) {
 
 func TestCache_MissIsNoFailureOfRedis(t *testing.T) {
 	b := &fakeBreaker{}
-	c := catalog.NewCache("test-"+rand.Text(), client(t), b, &source{}, slog.New(slog.DiscardHandler))
+	c := catalog.NewCache("test-"+rand.Text(), client(t), b, &fakeSource{}, slog.New(slog.DiscardHandler))
 	if _, err := c.Get(t.Context(), "A"); err != nil || b.failures.Load() > 0 || b.reports.Load() == 0 {
 		t.Errorf("a miss is %v and %d failures", err, b.failures.Load())
 	}
 }
 
-func TestTheSeedIsWhole(t *testing.T) {
+func TestSeed_Complete(t *testing.T) {
 	products, err := catalog.Seed()
 	if err != nil || len(products) < 9 {
 		t.Fatalf("seed: %d products, %v", len(products), err)

@@ -1,3 +1,3 @@
-// Package catalog knows the products: the demonstration catalogue that `spillway seed` creates, and the cache through which
-// names and prices are read.
+// Package catalog is the catalogue of products: the demonstration catalogue that `spillway seed` creates, and the cache
+// of names and prices.
 package catalog

@@ -12,7 +12,7 @@ import (
 //go:embed seed.json
 var seedJSON []byte
 
-// seedProduct is a product as seed.json has it; prices are in US cents.
+// seedProduct is a product in seed.json; prices are in US cents.
 type seedProduct struct {
 	SKU         order.SKU   `json:"sku"`
 	Name        string      `json:"name"`
@@ -23,7 +23,7 @@ type seedProduct struct {
 	Stock       int64       `json:"stock"`
 }
 
-// Seed is the demonstration catalogue.
+// Seed returns the demonstration catalogue.
 func Seed() ([]store.Product, error) {
 	var seeds []seedProduct
 	if err := json.Unmarshal(seedJSON, &seeds); err != nil {
