@@ -1,5 +1,5 @@
-// Package currency converts money by euro reference rates, such as those of the European Central Bank. The rates of one day are
-// shipped as data, and newer ones are read from a file; arithmetic is exact, with one rounding at the end.
+// Package currency converts money by euro reference rates, such as those of the European Central Bank. The rates of one
+// day are embedded, and newer ones are read from a file; arithmetic is exact, with one rounding at the end.
 package currency
 
 import (
@@ -15,22 +15,22 @@ import (
 //go:embed rates.csv
 var ratesCSV string
 
-// euro is the currency that all rates are against.
+// euro is the base currency of all rates.
 const euro order.Currency = "EUR"
 
-// Table is the rates of one day.
+// Table holds the rates of one day. It is immutable.
 type Table struct {
 	date  time.Time                   // 00:00 UTC of the day
 	rates map[order.Currency]*big.Rat // units of the currency for one euro
 }
 
-// Load reads the rates that are shipped with the program.
+// Load returns the embedded rates.
 func Load() (*Table, error) { return parse(ratesCSV, nil) }
 
-// Date is the day of the rates, as YYYY-MM-DD.
+// Date returns the day of the rates, as YYYY-MM-DD.
 func (t *Table) Date() string { return t.date.Format(time.DateOnly) }
 
-// Codes lists the currencies, sorted.
+// Codes returns the currencies, sorted.
 func (t *Table) Codes() []order.Currency {
 	out := make([]order.Currency, 0, len(t.rates))
 	for c := range t.rates {
@@ -40,10 +40,10 @@ func (t *Table) Codes() []order.Currency {
 	return out
 }
 
-// Convert changes an amount into another currency: exactly, through the euro, rounded once to the target's minor unit, half
-// away from zero, as a shop's customer would do it by hand. An amount that is not zero stays at least one minor unit, because nothing
-// is sold for nothing: 1 IDR is 0.01 EUR. An unknown currency, or an amount that does not fit, is order.ErrInvalid. The same currency
-// is left as it is.
+// Convert converts an amount to another currency: exactly, through the euro, rounded once to the target's minor unit,
+// half away from zero, as a customer would by hand. A nonzero amount stays at least one minor unit, because nothing is
+// sold for free: 1 IDR is 0.01 EUR. It fails with order.ErrInvalid for an unknown currency or on overflow. An amount in
+// the target currency is returned unchanged.
 func (t *Table) Convert(m order.Money, to order.Currency) (order.Money, error) {
 	from, err := t.rate(m.Currency)
 	if err != nil {
@@ -71,6 +71,7 @@ func (t *Table) Convert(m order.Money, to order.Currency) (order.Money, error) {
 	return order.Money{Currency: to, Amount: order.Cents(minor.Int64())}, nil
 }
 
+// rate returns the rate of a currency, or order.ErrInvalid if it is not in the table.
 func (t *Table) rate(c order.Currency) (*big.Rat, error) {
 	r, ok := t.rates[c]
 	if !ok {
@@ -80,7 +81,7 @@ func (t *Table) rate(c order.Currency) (*big.Rat, error) {
 	return r, nil
 }
 
-// round is the nearest integer, half away from zero: (2·|n| + d) / 2d, with the sign of n.
+// round returns the nearest integer, half away from zero: (2·|n| + d) / 2d, with the sign of n.
 func round(x *big.Rat) *big.Int {
 	n := new(big.Int).Abs(x.Num())
 	n.Lsh(n, 1).Add(n, x.Denom())

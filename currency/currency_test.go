@@ -22,7 +22,8 @@ func load(t *testing.T) *Table {
 	return table
 }
 
-func TestConvert(t *testing.T) {
+func TestTable_Convert(t *testing.T) {
+	t.Parallel()
 	table := load(t)
 	for _, c := range []struct {
 		amount   order.Cents
@@ -46,7 +47,8 @@ func TestConvert(t *testing.T) {
 	}
 }
 
-func TestRoundHalfAwayFromZero(t *testing.T) {
+func TestRound_HalfAwayFromZero(t *testing.T) {
+	t.Parallel()
 	for x, want := range map[string]int64{"1/2": 1, "-1/2": -1, "3/2": 2, "-3/2": -2, "49/100": 0, "-51/100": -1, "7": 7} {
 		r, _ := new(big.Rat).SetString(x)
 		if got := round(r).Int64(); got != want {
@@ -55,7 +57,8 @@ func TestRoundHalfAwayFromZero(t *testing.T) {
 	}
 }
 
-func TestConvertRefuses(t *testing.T) {
+func TestTable_Convert_Invalid(t *testing.T) {
+	t.Parallel()
 	table := load(t)
 	for _, c := range []struct {
 		m  order.Money
@@ -71,7 +74,8 @@ func TestConvertRefuses(t *testing.T) {
 	}
 }
 
-func TestThereAndBackIsWithinRounding(t *testing.T) {
+func TestTable_Convert_RoundTrip(t *testing.T) {
+	t.Parallel()
 	table := load(t)
 	rapid.Check(t, func(r *rapid.T) {
 		from, to := rapid.SampledFrom(table.Codes()).Draw(r, "from"), rapid.SampledFrom(table.Codes()).Draw(r, "to")
@@ -84,7 +88,8 @@ func TestThereAndBackIsWithinRounding(t *testing.T) {
 		if err != nil {
 			r.Fatal(err)
 		}
-		// Half a minor unit of the target, in minor units of the source, and half of one of those for the way back.
+		// Half a minor unit of the target, in minor units of the source, and half of one of those for the conversion
+		// back.
 		step, err := table.Convert(order.Money{Currency: to, Amount: 1}, from)
 		if err != nil {
 			r.Fatal(err)
@@ -95,7 +100,8 @@ func TestThereAndBackIsWithinRounding(t *testing.T) {
 	})
 }
 
-func TestMoreStaysMore(t *testing.T) {
+func TestTable_Convert_Monotonic(t *testing.T) {
+	t.Parallel()
 	table := load(t)
 	rapid.Check(t, func(r *rapid.T) {
 		from, to := rapid.SampledFrom(table.Codes()).Draw(r, "from"), rapid.SampledFrom(table.Codes()).Draw(r, "to")
@@ -113,7 +119,8 @@ func TestMoreStaysMore(t *testing.T) {
 	})
 }
 
-func TestEveryCurrencyHasADate(t *testing.T) {
+func TestLoad_EmbeddedRates(t *testing.T) {
+	t.Parallel()
 	table := load(t)
 	if table.Date() != "2025-10-21" || len(table.Codes()) != 31 || !slices.IsSorted(table.Codes()) {
 		t.Errorf("rates of %s: %v", table.Date(), table.Codes())
@@ -121,6 +128,7 @@ func TestEveryCurrencyHasADate(t *testing.T) {
 }
 
 func TestParse_InvalidTables(t *testing.T) {
+	t.Parallel()
 	known := load(t).rates
 	const head = "base,EUR\ndate,2025-10-21\n"
 	if _, err := parse(head+"# a comment\nUSD,1.1607\n", known); err != nil {
@@ -154,7 +162,8 @@ func TestParse_InvalidTables(t *testing.T) {
 	}
 }
 
-func TestConvert_PriceNeverBecomesNothing(t *testing.T) {
+func TestTable_Convert_NeverZero(t *testing.T) {
+	t.Parallel()
 	table := load(t)
 	for amount, want := range map[order.Cents]order.Cents{1: 1, 9600: 1, 9637: 1, -1: -1, 0: 0} { // 0.01 EUR are 192.73 IDR.
 		got, err := table.Convert(order.Money{Currency: "IDR", Amount: amount}, "EUR")
@@ -167,6 +176,34 @@ func TestConvert_PriceNeverBecomesNothing(t *testing.T) {
 		amount := order.Cents(rapid.Int64Range(1, 1e6).Draw(r, "amount"))
 		if got, err := table.Convert(order.Money{Currency: from, Amount: amount}, to); err != nil || got.Amount < 1 {
 			r.Fatalf("%d %s = %v, %v; want at least one minor unit", amount, from, got, err)
+		}
+	})
+}
+
+// FuzzParse checks that an accepted table has a base, a day and rates above 0 for known currencies.
+func FuzzParse(f *testing.F) {
+	known, err := Load()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(ratesCSV)
+	f.Add("base,EUR\ndate,2026-03-09\nUSD,1.1607\n")
+	f.Add("base,EUR\ndate,2026-03-09\nUSD,1e-9\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		table, err := parse(text, known.rates)
+		if err != nil {
+			if !errors.Is(err, order.ErrInvalid) {
+				t.Errorf("%v is not ErrInvalid", err)
+			}
+			return
+		}
+		if table.Date() == "" || len(table.Codes()) == 0 {
+			t.Errorf("%q gives a table without a day or rates", text)
+		}
+		for _, code := range table.Codes() {
+			if known.rates[code] == nil || table.rates[code].Sign() <= 0 {
+				t.Errorf("%q gives %s the rate %v", text, code, table.rates[code])
+			}
 		}
 	})
 }

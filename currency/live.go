@@ -13,41 +13,42 @@ import (
 )
 
 const (
-	// pollInterval is how often a rates file is looked at: rates are published once a day, and a stat costs nothing.
+	// pollInterval is the time between two checks of a rates file: rates are published once a day, and a stat is cheap.
 	pollInterval = time.Minute
-	// maxFileBytes bounds a rates file; one of all currencies has 500 bytes.
+	// maxFileBytes is the maximum size of a rates file; one of all currencies has 500 bytes.
 	maxFileBytes = 64 << 10
-	// maxAhead is how far the day of rates may lie ahead: where the day begins first, it does so 14 hours before UTC.
+	// maxAhead is how far the day of the rates may be in the future: in the earliest time zone a day begins 14 hours
+	// before UTC.
 	maxAhead = 24 * time.Hour
 )
 
-// Config says which rates are used.
+// Config selects the rates.
 type Config struct {
-	// File is a CSV file of rates, which is read again when it changes. Without one the shipped rates are used.
+	// File is a CSV file of rates, which is read again when it changes. If it is empty, the embedded rates are used.
 	File string
-	// MaxAge is how old rates may be, from 00:00 UTC of their day; 0 is no limit.
+	// MaxAge is the maximum age of the rates, from 00:00 UTC of their day; 0 means no limit.
 	MaxAge time.Duration
 }
 
-// Live is the rates that a process uses now. It may be used by many goroutines.
+// Live holds the current rates of a process. It is safe for concurrent use.
 type Live struct {
 	cfg   Config
 	known *Table
 	table atomic.Pointer[Table]
 	log   *slog.Logger
 	now   func() time.Time
-	// seen and problem are what the last poll found: only Run uses them.
+	// seen and problem are the results of the last poll, used by Run only.
 	seen    stamp
 	problem string
 }
 
-// stamp tells versions of a file apart.
+// stamp identifies a version of a file.
 type stamp struct {
 	modified time.Time
 	size     int64
 }
 
-// New loads the rates. It returns an error for a file that cannot be read or is not valid, and for rates that are too old.
+// New loads the rates. It fails for a file that cannot be read or is invalid, and for rates that are too old.
 func New(cfg Config, log *slog.Logger) (*Live, error) { return newLive(cfg, log, time.Now) }
 
 func newLive(cfg Config, log *slog.Logger, now func() time.Time) (*Live, error) {
@@ -69,15 +70,16 @@ func newLive(cfg Config, log *slog.Logger, now func() time.Time) (*Live, error) 
 	return l, err
 }
 
-// Date is the day of the rates, as YYYY-MM-DD.
+// Date returns the day of the current rates, as YYYY-MM-DD.
 func (l *Live) Date() string { return l.table.Load().Date() }
 
-// Codes lists the currencies, sorted.
+// Codes returns the currencies, sorted.
 func (l *Live) Codes() []order.Currency { return l.table.Load().Codes() }
 
-// Expires is when the rates become too old to be used; the zero time when they may be of any age.
+// Expires returns the time when the rates become too old; zero without a maximum age.
 func (l *Live) Expires() time.Time { return l.expires(l.table.Load()) }
 
+// expires returns the time when the table becomes too old.
 func (l *Live) expires(t *Table) time.Time {
 	if l.cfg.MaxAge == 0 {
 		return time.Time{}
@@ -85,8 +87,8 @@ func (l *Live) expires(t *Table) time.Time {
 	return t.date.Add(l.cfg.MaxAge)
 }
 
-// Convert is Table.Convert. Rates that have become too old convert nothing: a *order.RatesTooOldError. An amount that is in the target
-// currency already needs none, so that prices in the catalogue's own currency stay valid.
+// Convert is Table.Convert with the current rates. It fails with a *order.RatesTooOldError when they are too old. An
+// amount in the target currency needs no rate, so that prices in the catalogue's own currency stay valid.
 func (l *Live) Convert(m order.Money, to order.Currency) (order.Money, error) {
 	t := l.table.Load()
 	out, err := t.Convert(m, to)
@@ -99,7 +101,7 @@ func (l *Live) Convert(m order.Money, to order.Currency) (order.Money, error) {
 	return out, nil
 }
 
-// fresh returns a *order.RatesTooOldError for rates beyond the limit.
+// fresh returns a *order.RatesTooOldError for rates above the maximum age.
 func (l *Live) fresh(t *Table) error {
 	if at := l.expires(t); !at.IsZero() && l.now().After(at) {
 		return &order.RatesTooOldError{Date: t.Date(), MaxAge: l.cfg.MaxAge}
@@ -107,8 +109,8 @@ func (l *Live) fresh(t *Table) error {
 	return nil
 }
 
-// Run reads the file again when it has changed, until ctx ends. A file that is not valid or too old is logged, and the rates from before
-// stay in use.
+// Run polls the file until ctx ends, and reloads it after a change. A file that is invalid or too old is logged, and
+// the previous rates stay in use.
 func (l *Live) Run(ctx context.Context) {
 	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
@@ -133,11 +135,12 @@ func (l *Live) poll(ctx context.Context) {
 		problem = err.Error()
 	}
 	if problem != "" && problem != l.problem {
-		l.log.ErrorContext(ctx, "exchange rates need attention", "rate_date", l.Date(), "file", l.cfg.File, "error", err)
+		l.log.ErrorContext(ctx, "failed to load the exchange rates", "rate_date", l.Date(), "file", l.cfg.File, "error", err)
 	}
 	l.problem = problem
 }
 
+// reload replaces the rates by those of the file.
 func (l *Live) reload(ctx context.Context) error {
 	if l.cfg.File == "" {
 		return nil
@@ -156,7 +159,7 @@ func (l *Live) reload(ctx context.Context) error {
 	return nil
 }
 
-// read reads and checks the file.
+// read reads and validates the file.
 func (l *Live) read() (*Table, error) {
 	f, err := os.Open(l.cfg.File)
 	if err != nil {
@@ -180,6 +183,7 @@ func (l *Live) read() (*Table, error) {
 	return t, l.fresh(t)
 }
 
+// stampOf returns the stamp of the file at the path.
 func stampOf(path string) (stamp, error) {
 	info, err := os.Stat(path)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/spillway/spillway/order"
 )
 
-// today is when these tests take place.
+// today is the date of these tests.
 var today = time.Date(2026, 3, 10, 12, 0, 0, 0, time.UTC)
 
 // stubClock is a clock that a test sets.
@@ -23,7 +23,7 @@ func (c *stubClock) now() time.Time { return c.at }
 
 func ratesOf(date, usd string) string { return "base,EUR\ndate," + date + "\nUSD," + usd + "\n" }
 
-// write replaces the file and makes sure that its stamp differs.
+// write replaces the file and ensures that its stamp differs.
 func write(t *testing.T, path, text string, modified time.Time) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
@@ -42,7 +42,8 @@ func wantRate(t *testing.T, l *Live, want order.Cents) {
 	}
 }
 
-func TestNew_RatesThatAreRefused(t *testing.T) {
+func TestNew_InvalidRates(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "rates.csv")
 	open := func(maxAge time.Duration) error {
 		_, err := newLive(Config{File: path, MaxAge: maxAge}, slog.New(slog.DiscardHandler), (&stubClock{today}).now)
@@ -81,6 +82,7 @@ func TestNew_RatesThatAreRefused(t *testing.T) {
 }
 
 func TestLive_RatesBecomeTooOld(t *testing.T) {
+	t.Parallel()
 	path, clock := filepath.Join(t.TempDir(), "rates.csv"), &stubClock{today}
 	write(t, path, ratesOf("2026-03-10", "1.1"), today)
 	var log bytes.Buffer
@@ -105,7 +107,7 @@ func TestLive_RatesBecomeTooOld(t *testing.T) {
 	for range 3 {
 		l.poll(t.Context())
 	}
-	if n := strings.Count(log.String(), "exchange rates need attention"); n != 1 {
+	if n := strings.Count(log.String(), "failed to load the exchange rates"); n != 1 {
 		t.Errorf("logged %d times:\n%s", n, log.String())
 	}
 	write(t, path, ratesOf("2026-03-11", "1.2"), today.Add(time.Hour))
@@ -114,6 +116,7 @@ func TestLive_RatesBecomeTooOld(t *testing.T) {
 }
 
 func TestLive_ReloadsAChangedFile(t *testing.T) {
+	t.Parallel()
 	path, clock := filepath.Join(t.TempDir(), "rates.csv"), &stubClock{today}
 	write(t, path, ratesOf("2026-03-09", "1.1"), today)
 	var log bytes.Buffer
@@ -131,7 +134,7 @@ func TestLive_ReloadsAChangedFile(t *testing.T) {
 	}
 	l.poll(t.Context())
 	wantRate(t, l, 110)
-	if n := strings.Count(log.String(), "exchange rates need attention"); n != 5 {
+	if n := strings.Count(log.String(), "failed to load the exchange rates"); n != 5 {
 		t.Errorf("logged %d problems of 5:\n%s", n, log.String())
 	}
 	write(t, path, ratesOf("2026-03-10", "1.2"), today.Add(time.Minute))

@@ -13,7 +13,7 @@ import (
 	"github.com/spillway/spillway/order"
 )
 
-// The names of the two lines of a rates file that are no rates.
+// The names of the two lines of a rates file that are not rates.
 const (
 	baseLine = "base"
 	dateLine = "date"
@@ -22,9 +22,9 @@ const (
 // rateFormat is a positive decimal of at most 12 digits on each side: no sign, exponent, fraction or NaN.
 var rateFormat = regexp.MustCompile(`^[0-9]{1,12}(\.[0-9]{1,12})?$`)
 
-// parse reads a table from CSV of two columns: a line `base,EUR`, a line `date,YYYY-MM-DD`, and a line `CODE,RATE` for each currency;
-// lines that begin with # are comments. Currencies that are not in known are refused, because their minor unit is unknown; nil knows
-// all. Errors name the line.
+// parse parses CSV of two columns: a line `base,EUR`, a line `date,YYYY-MM-DD`, and a line `CODE,RATE` for each
+// currency; lines that begin with # are comments. Currencies that are not in known are rejected, because their minor
+// unit is unknown; nil accepts all. Errors contain the line number.
 func parse(text string, known map[order.Currency]*big.Rat) (*Table, error) {
 	p := parser{known: known, table: &Table{rates: map[order.Currency]*big.Rat{}}}
 	r := csv.NewReader(strings.NewReader(text))
@@ -51,12 +51,14 @@ func parse(text string, known map[order.Currency]*big.Rat) (*Table, error) {
 	return p.table, nil
 }
 
+// parser collects a table line by line.
 type parser struct {
 	known map[order.Currency]*big.Rat
 	table *Table
 	based bool
 }
 
+// row reads one line of two columns.
 func (p *parser) row(name, value string) error {
 	switch name {
 	case baseLine:
@@ -71,6 +73,7 @@ func (p *parser) row(name, value string) error {
 	return p.rate(order.Currency(name), value)
 }
 
+// date reads the day of the rates.
 func (p *parser) date(value string) error {
 	date, err := time.Parse(time.DateOnly, value)
 	if err != nil || !p.table.date.IsZero() {
@@ -80,6 +83,7 @@ func (p *parser) date(value string) error {
 	return nil
 }
 
+// rate reads the rate of a currency.
 func (p *parser) rate(code order.Currency, value string) error {
 	if _, ok := p.known[code]; code == euro || (p.known != nil && !ok) {
 		return fmt.Errorf("currency %q cannot be used: take one of those in currency/rates.csv, without the base", string(code))
@@ -95,6 +99,7 @@ func (p *parser) rate(code order.Currency, value string) error {
 	return nil
 }
 
+// complete fails if the base, the day or all rates are missing.
 func (p *parser) complete() error {
 	switch {
 	case !p.based:
