@@ -1,5 +1,5 @@
-// Package telemetry exports what the other packages measure, where OpenTelemetry's own environment variables say. The packages use the
-// API alone, so that whoever embeds them brings providers of their own instead.
+// Package telemetry exports the metrics of the other packages to the destination of OpenTelemetry's own environment
+// variables. The other packages use the API alone, so that a program that embeds them can set its own providers.
 package telemetry
 
 import (
@@ -16,14 +16,15 @@ import (
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 )
 
-// metricsExporter is OpenTelemetry's variable: otlp, prometheus or console. Without it nothing is exported, and nothing is measured.
+// metricsExporter is OpenTelemetry's variable: otlp, prometheus or console. Without it nothing is exported or measured.
 const metricsExporter = "OTEL_METRICS_EXPORTER"
 
-// flushTimeout bounds the last export. A collector that is away must not hold up the end.
+// flushTimeout is the maximum duration of the last export, so that an unreachable collector does not delay the
+// shutdown.
 const flushTimeout = 5 * time.Second
 
-// Metrics exports the process's metrics until stop is called, which exports once more. An error means that the variables ask for
-// something that does not exist, or that a port is taken; a collector that is away is logged, and costs nothing else.
+// Metrics exports the process's metrics until stop is called, which exports once more. It fails if a variable has an
+// unknown value or a port is taken; an unreachable collector is only logged.
 func Metrics(ctx context.Context, log *slog.Logger) (stop func(), err error) {
 	if os.Getenv(metricsExporter) == "" {
 		return func() {}, nil
@@ -33,7 +34,7 @@ func Metrics(ctx context.Context, log *slog.Logger) (stop func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s=%s: %w; take otlp, prometheus, console or none", metricsExporter, os.Getenv(metricsExporter), err)
 	}
-	// The variables come last, so that OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES win.
+	// The variables come last, so that OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES take precedence.
 	about, err := resource.New(ctx, resource.WithTelemetrySDK(), resource.WithAttributes(semconv.ServiceName("spillway")), resource.WithFromEnv())
 	if err != nil {
 		return nil, fmt.Errorf("OTEL_RESOURCE_ATTRIBUTES: %w", err)
@@ -49,8 +50,8 @@ func Metrics(ctx context.Context, log *slog.Logger) (stop func(), err error) {
 	}, nil
 }
 
-// PushedMetrics is Metrics for a command that ends by itself: there is nothing to scrape by the time Prometheus asks, and its port is the
-// running shop's.
+// PushedMetrics is Metrics for a command that ends by itself: Prometheus could not scrape it in time, and its port
+// belongs to the running shop.
 func PushedMetrics(ctx context.Context, log *slog.Logger) (stop func(), err error) {
 	if os.Getenv(metricsExporter) == "prometheus" {
 		return func() {}, nil
