@@ -22,10 +22,10 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// RunAuditRequest asks for an audit.
+// RunAuditRequest configures an audit.
 type RunAuditRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Demands that nothing is on its way any more: then every book must close exactly.
+	// Demands that nothing is in flight: every sum must be exact.
 	Drained       bool `protobuf:"varint,1,opt,name=drained,proto3" json:"drained,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -68,16 +68,16 @@ func (x *RunAuditRequest) GetDrained() bool {
 	return false
 }
 
-// AuditFinding is one rule that one order or SKU breaks.
+// AuditFinding is a violation of a rule by one order or SKU.
 type AuditFinding struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The rule, such as "stock_adds_up" or "paid_is_charged_once"; docs/design/audit.md lists them.
 	Rule string `protobuf:"bytes,1,opt,name=rule,proto3" json:"rule,omitempty"`
-	// The SKU that breaks it, if it is one.
+	// The SKU that violates it, if the rule is about SKUs.
 	Sku string `protobuf:"bytes,2,opt,name=sku,proto3" json:"sku,omitempty"`
-	// The order that breaks it, if it is one.
+	// The order that violates it, if the rule is about orders.
 	OrderId string `protobuf:"bytes,3,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
-	// What is wrong, with the numbers.
+	// The details, with the numbers.
 	Detail        string `protobuf:"bytes,4,opt,name=detail,proto3" json:"detail,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -146,11 +146,11 @@ type AuditRule struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The rule's name.
 	Rule string `protobuf:"bytes,1,opt,name=rule,proto3" json:"rule,omitempty"`
-	// What it demands.
+	// The condition that it checks.
 	Description string `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"`
-	// How many SKUs, orders or rows were looked at.
+	// How many SKUs, orders or rows were checked.
 	Checked int64 `protobuf:"varint,3,opt,name=checked,proto3" json:"checked,omitempty"`
-	// How many of them break it. Findings may be fewer: they are bounded.
+	// How many of them violate it. The list of findings may be shorter: it is bounded.
 	Broken        int64 `protobuf:"varint,4,opt,name=broken,proto3" json:"broken,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -214,16 +214,16 @@ func (x *AuditRule) GetBroken() int64 {
 	return 0
 }
 
-// RunAuditResponse is the outcome.
+// RunAuditResponse is the result.
 type RunAuditResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Whether no rule is broken.
+	// Whether no rule is violated.
 	Ok bool `protobuf:"varint,1,opt,name=ok,proto3" json:"ok,omitempty"`
 	// The rules, in the order in which they were checked.
 	Rules []*AuditRule `protobuf:"bytes,2,rep,name=rules,proto3" json:"rules,omitempty"`
-	// What is broken, at most 1,000 findings.
+	// The violations, at most 1,000.
 	Findings []*AuditFinding `protobuf:"bytes,3,rep,name=findings,proto3" json:"findings,omitempty"`
-	// Orders whose stock is booked but whose row is still on its way.
+	// The number of orders with stock that is booked, and a row that does not reflect it yet.
 	OrdersInFlight int64 `protobuf:"varint,4,opt,name=orders_in_flight,json=ordersInFlight,proto3" json:"orders_in_flight,omitempty"`
 	// When the data was read: everything in one consistent view of SQL.
 	ReadTime      *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=read_time,json=readTime,proto3" json:"read_time,omitempty"`

@@ -78,12 +78,12 @@ func (x *CartItem) GetQuantity() int32 {
 	return 0
 }
 
-// Cart is what a customer means to buy. It reserves nothing.
+// Cart is a list of products that a customer intends to buy. It reserves no stock.
 type Cart struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The items in the order of their SKUs.
 	Items []*CartItem `protobuf:"bytes,1,rep,name=items,proto3" json:"items,omitempty"`
-	// When the cart is forgotten if it does not change; not set for an empty cart.
+	// When the cart expires if it does not change; not set for an empty cart.
 	ExpireTime    *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -239,7 +239,7 @@ type SetQuantityRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The stock keeping unit.
 	Sku string `protobuf:"bytes,1,opt,name=sku,proto3" json:"sku,omitempty"`
-	// How many units: 0 to 1,000; 0 takes the SKU out.
+	// How many units: 0 to 1,000; 0 removes the SKU.
 	Quantity      int32 `protobuf:"varint,2,opt,name=quantity,proto3" json:"quantity,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -335,7 +335,7 @@ func (x *SetQuantityResponse) GetCart() *Cart {
 	return nil
 }
 
-// GetCartRequest is empty: the token says whose cart.
+// GetCartRequest is empty: the cart is that of the token's customer.
 type GetCartRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -418,7 +418,7 @@ func (x *GetCartResponse) GetCart() *Cart {
 	return nil
 }
 
-// EmptyCartRequest is empty: the token says whose cart.
+// EmptyCartRequest is empty: the cart is that of the token's customer.
 type EmptyCartRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields

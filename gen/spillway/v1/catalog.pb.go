@@ -23,7 +23,7 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Product is something that can be bought.
+// Product is a product that can be bought.
 type Product struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The stock keeping unit: the product's id.
@@ -34,7 +34,7 @@ type Product struct {
 	Description string `protobuf:"bytes,3,opt,name=description,proto3" json:"description,omitempty"`
 	// A path or URL of a picture; may be empty.
 	Picture string `protobuf:"bytes,4,opt,name=picture,proto3" json:"picture,omitempty"`
-	// The price of one unit, in the asked currency or in the catalogue's own.
+	// The price of one unit, in the requested currency or in the catalogue's own.
 	Price *Money `protobuf:"bytes,5,opt,name=price,proto3" json:"price,omitempty"`
 	// What it is filed under, such as "kitchen".
 	Categories []string `protobuf:"bytes,6,rep,name=categories,proto3" json:"categories,omitempty"`
@@ -141,7 +141,7 @@ func (x *Product) GetMaxPerCustomer() int32 {
 	return 0
 }
 
-// ListProductsRequest asks for a page of products.
+// ListProductsRequest requests a page of products.
 type ListProductsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// How many products at most: 1 to 100, 20 when 0.
@@ -219,7 +219,7 @@ type ListProductsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The products of this page.
 	Products []*Product `protobuf:"bytes,1,rep,name=products,proto3" json:"products,omitempty"`
-	// Asks for the next page; empty on the last one.
+	// The page_token of the next page; empty on the last one.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -370,7 +370,7 @@ func (x *GetProductResponse) GetProduct() *Product {
 	return nil
 }
 
-// SearchProductsRequest asks for products by words.
+// SearchProductsRequest searches products by words.
 type SearchProductsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What to look for in names and descriptions.
@@ -448,7 +448,7 @@ type SearchProductsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The products of this page, in the order of their SKUs.
 	Products []*Product `protobuf:"bytes,1,rep,name=products,proto3" json:"products,omitempty"`
-	// Asks for the next page; empty on the last one.
+	// The page_token of the next page; empty on the last one.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -498,7 +498,7 @@ func (x *SearchProductsResponse) GetNextPageToken() string {
 	return ""
 }
 
-// ProductInput is what an operator says about a product.
+// ProductInput is the description of a product by an operator.
 type ProductInput struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The stock keeping unit: letters, digits, '_', '.', '-'; up to 64.
@@ -712,7 +712,7 @@ func (x *CreateProductResponse) GetProduct() *Product {
 // UpdateProductRequest describes a product anew.
 type UpdateProductRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The product; its SKU says which. Fields that update_mask does not name are ignored, and may be empty.
+	// The product, identified by its SKU. Fields that update_mask does not name are ignored, and may be empty.
 	Product *ProductInput `protobuf:"bytes,1,opt,name=product,proto3" json:"product,omitempty"`
 	// The fields to change: name, description, picture, price, categories, archived, max_per_customer. None means all
 	// of them but archived and max_per_customer.
@@ -818,7 +818,7 @@ type AdjustStockRequest struct {
 	Sku string `protobuf:"bytes,1,opt,name=sku,proto3" json:"sku,omitempty"`
 	// How many units to add; negative to take away. Not 0.
 	Delta int64 `protobuf:"varint,2,opt,name=delta,proto3" json:"delta,omitempty"`
-	// Why, for the books.
+	// The reason, for the records.
 	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
 	// Makes a retry the same adjustment: 1 to 128 visible ASCII characters, fresh for each adjustment.
 	AdjustmentId  string `protobuf:"bytes,4,opt,name=adjustment_id,json=adjustmentId,proto3" json:"adjustment_id,omitempty"`
@@ -884,7 +884,7 @@ func (x *AdjustStockRequest) GetAdjustmentId() string {
 	return ""
 }
 
-// AdjustStockResponse says what can be bought after the change.
+// AdjustStockResponse carries the stock after the change.
 type AdjustStockResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The stock keeping unit.

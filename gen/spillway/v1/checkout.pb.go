@@ -22,7 +22,7 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Line asks for units of one SKU.
+// Line requests units of one SKU.
 type Line struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The stock keeping unit.
@@ -77,12 +77,12 @@ func (x *Line) GetQuantity() int32 {
 	return 0
 }
 
-// QuoteRequest asks what an order would cost.
+// QuoteRequest requests the price of an order.
 type QuoteRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What to price; none means the caller's cart. Lines of the same SKU are added up.
 	Lines []*Line `protobuf:"bytes,1,rep,name=lines,proto3" json:"lines,omitempty"`
-	// The currency of the answer.
+	// The currency of the prices.
 	CurrencyCode string `protobuf:"bytes,2,opt,name=currency_code,json=currencyCode,proto3" json:"currency_code,omitempty"`
 	// Where it would be shipped.
 	ShippingAddress *Address `protobuf:"bytes,3,opt,name=shipping_address,json=shippingAddress,proto3" json:"shipping_address,omitempty"`
@@ -141,10 +141,10 @@ func (x *QuoteRequest) GetShippingAddress() *Address {
 	return nil
 }
 
-// QuoteResponse says what an order would cost now.
+// QuoteResponse carries the current price of an order.
 type QuoteResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The lines with their prices in the asked currency.
+	// The lines with their prices in the requested currency.
 	Lines []*OrderLine `protobuf:"bytes,1,rep,name=lines,proto3" json:"lines,omitempty"`
 	// The sum of the lines.
 	ItemsTotal *Money `protobuf:"bytes,2,opt,name=items_total,json=itemsTotal,proto3" json:"items_total,omitempty"`
@@ -214,7 +214,7 @@ func (x *QuoteResponse) GetTotal() *Money {
 	return nil
 }
 
-// PlaceOrderRequest is an order to be placed for the customer that the token names.
+// PlaceOrderRequest places an order for the customer of the token.
 type PlaceOrderRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What to buy; none means the caller's cart, which is emptied once the order is paid. Lines of the same
@@ -232,11 +232,11 @@ type PlaceOrderRequest struct {
 	// Makes a retry the same order: 1 to 128 visible ASCII characters, fresh for each order. The
 	// `Idempotency-Key` header may be used instead; if both are sent they must agree.
 	IdempotencyKey string `protobuf:"bytes,6,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
-	// The total that the customer agreed to, usually QuoteResponse.total. When the order would cost another
-	// amount, or the amount is in another currency, it is refused with a PriceChanged detail: nothing is
-	// reserved or charged, the cart is kept, and the idempotency key can be used again. It is not part of the
-	// comparison of requests with one key: a retry with another one gets the order that its key made, and does
-	// not charge it if it is still PENDING. None means that any price is accepted.
+	// The total that the customer agreed to, usually QuoteResponse.total. When the order would cost another amount, or
+	// the amount is in another currency, it is rejected with a PriceChanged detail: nothing is reserved or charged, the
+	// cart is kept, and the idempotency key can be used again. It is not part of the comparison of requests with one key:
+	// a retry with another one gets the order that its key made, and does not charge it if it is still PENDING. None
+	// means that any price is accepted.
 	ExpectedTotal *Money `protobuf:"bytes,7,opt,name=expected_total,json=expectedTotal,proto3" json:"expected_total,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -325,7 +325,7 @@ func (x *PlaceOrderRequest) GetExpectedTotal() *Money {
 // not known.
 type PlaceOrderResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The order as it was remembered.
+	// The order.
 	Order         *Order `protobuf:"bytes,1,opt,name=order,proto3" json:"order,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -371,12 +371,12 @@ func (x *PlaceOrderResponse) GetOrder() *Order {
 // PayOrderRequest pays an order that was placed without a card.
 type PayOrderRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The id that PlaceOrder answered.
+	// The id that PlaceOrder returned.
 	OrderId string `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
 	// What is charged. It reaches the payment service and nothing else.
 	Card *Card `protobuf:"bytes,2,opt,name=card,proto3" json:"card,omitempty"`
-	// The total that the customer agreed to. When it is not the order's total, nothing is charged, and the
-	// order stays as it is. An order that is paid already is answered without this comparison.
+	// The total that the customer agreed to. When it is not the order's total, nothing is charged, and the order stays as
+	// it is. An order that is paid already is returned without this comparison.
 	ExpectedTotal *Money `protobuf:"bytes,3,opt,name=expected_total,json=expectedTotal,proto3" json:"expected_total,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

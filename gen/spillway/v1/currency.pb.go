@@ -125,7 +125,7 @@ func (x *GetSupportedCurrenciesResponse) GetRateExpireTime() *timestamppb.Timest
 	return nil
 }
 
-// ConvertRequest asks for an amount in another currency.
+// ConvertRequest converts an amount to another currency.
 type ConvertRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The amount to convert.

@@ -23,7 +23,7 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// DeadLetterStatus says what became of a letter.
+// DeadLetterStatus is the status of a dead letter.
 type DeadLetterStatus int32
 
 const (
@@ -80,12 +80,12 @@ func (DeadLetterStatus) EnumDescriptor() ([]byte, []int) {
 	return file_spillway_v1_dead_letter_proto_rawDescGZIP(), []int{0}
 }
 
-// DeadLetterAction is one thing that was done with a letter.
+// DeadLetterAction is one action on a dead letter.
 type DeadLetterAction struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What: "edited", "replayed", "replay_failed" or "discarded".
+	// The action: "edited", "replayed", "replay_failed" or "discarded".
 	Action string `protobuf:"bytes,1,opt,name=action,proto3" json:"action,omitempty"`
-	// Who, by the customer id of the token.
+	// The operator, by the customer id of the token.
 	Actor string `protobuf:"bytes,2,opt,name=actor,proto3" json:"actor,omitempty"`
 	// When.
 	Time *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=time,proto3" json:"time,omitempty"`
@@ -153,13 +153,13 @@ func (x *DeadLetterAction) GetDetail() string {
 	return ""
 }
 
-// DeadLetter is what no retry could help.
+// DeadLetter is a message that no retry could process.
 type DeadLetter struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The letter's id.
+	// The dead letter's id.
 	Id int64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
-	// Who gave up: "order_writer", "stock_flusher", "shipper", "mailer", or "broker/GROUP" for what the broker
-	// itself put aside.
+	// The worker that gave up: "order_writer", "stock_flusher", "shipper", "mailer", or "broker/GROUP" for messages that
+	// the broker itself moved to a dead-letter topic.
 	Source string `protobuf:"bytes,2,opt,name=source,proto3" json:"source,omitempty"`
 	// The order that it concerns; empty when the payload could not be read.
 	OrderId string `protobuf:"bytes,3,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
@@ -173,13 +173,13 @@ type DeadLetter struct {
 	TraceId string `protobuf:"bytes,7,opt,name=trace_id,json=traceId,proto3" json:"trace_id,omitempty"`
 	// How often it was tried.
 	Attempts int32 `protobuf:"varint,8,opt,name=attempts,proto3" json:"attempts,omitempty"`
-	// What became of it.
+	// Its status.
 	Status DeadLetterStatus `protobuf:"varint,9,opt,name=status,proto3,enum=spillway.v1.DeadLetterStatus" json:"status,omitempty"`
-	// When it was put aside first.
+	// When it was first stored.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
 	// When it last changed.
 	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
-	// What was done with it, oldest first. Only GetDeadLetter fills it.
+	// Its history, oldest first. Only GetDeadLetter fills it.
 	History       []*DeadLetterAction `protobuf:"bytes,12,rep,name=history,proto3" json:"history,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -299,18 +299,18 @@ func (x *DeadLetter) GetHistory() []*DeadLetterAction {
 	return nil
 }
 
-// ListDeadLettersRequest asks for a page of letters.
+// ListDeadLettersRequest requests a page of dead letters.
 type ListDeadLettersRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// How many letters at most: 1 to 100, 20 when 0.
+	// How many dead letters at most: 1 to 100, 20 when 0.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// The next_page_token of the page before; empty for the first page.
 	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
-	// Only letters of this status; unspecified means all.
+	// Only dead letters of this status; unspecified means all.
 	Status DeadLetterStatus `protobuf:"varint,3,opt,name=status,proto3,enum=spillway.v1.DeadLetterStatus" json:"status,omitempty"`
-	// Only letters of this source; empty means all.
+	// Only dead letters of this source; empty means all.
 	Source string `protobuf:"bytes,4,opt,name=source,proto3" json:"source,omitempty"`
-	// Only letters of this order; empty means all.
+	// Only dead letters of this order; empty means all.
 	OrderId       string `protobuf:"bytes,5,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -381,12 +381,12 @@ func (x *ListDeadLettersRequest) GetOrderId() string {
 	return ""
 }
 
-// ListDeadLettersResponse is a page of letters, newest first.
+// ListDeadLettersResponse is a page of dead letters, newest first.
 type ListDeadLettersResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The letters of this page.
+	// The dead letters of this page.
 	Letters []*DeadLetter `protobuf:"bytes,1,rep,name=letters,proto3" json:"letters,omitempty"`
-	// Asks for the next page; empty on the last one.
+	// The page_token of the next page; empty on the last one.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -436,10 +436,10 @@ func (x *ListDeadLettersResponse) GetNextPageToken() string {
 	return ""
 }
 
-// GetDeadLetterRequest names a letter.
+// GetDeadLetterRequest names a dead letter.
 type GetDeadLetterRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The letter's id.
+	// The dead letter's id.
 	Id            int64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -482,10 +482,10 @@ func (x *GetDeadLetterRequest) GetId() int64 {
 	return 0
 }
 
-// GetDeadLetterResponse carries the letter.
+// GetDeadLetterResponse carries the dead letter.
 type GetDeadLetterResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The letter with its payload and history.
+	// The dead letter with its payload and history.
 	Letter        *DeadLetter `protobuf:"bytes,1,opt,name=letter,proto3" json:"letter,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -528,12 +528,12 @@ func (x *GetDeadLetterResponse) GetLetter() *DeadLetter {
 	return nil
 }
 
-// EditDeadLetterRequest replaces a letter's payload.
+// EditDeadLetterRequest replaces a dead letter's payload.
 type EditDeadLetterRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The letter's id.
+	// The dead letter's id.
 	Id int64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
-	// The new payload as JSON, of the letter's payload_type.
+	// The new payload as JSON, of the dead letter's payload_type.
 	PayloadJson string `protobuf:"bytes,2,opt,name=payload_json,json=payloadJson,proto3" json:"payload_json,omitempty"`
 	// Why, for the history.
 	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
@@ -592,10 +592,10 @@ func (x *EditDeadLetterRequest) GetReason() string {
 	return ""
 }
 
-// EditDeadLetterResponse carries the letter.
+// EditDeadLetterResponse carries the dead letter.
 type EditDeadLetterResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The letter as it is now.
+	// The dead letter as it is now.
 	Letter        *DeadLetter `protobuf:"bytes,1,opt,name=letter,proto3" json:"letter,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -638,10 +638,10 @@ func (x *EditDeadLetterResponse) GetLetter() *DeadLetter {
 	return nil
 }
 
-// ReplayDeadLetterRequest names a letter to be applied.
+// ReplayDeadLetterRequest names a dead letter to apply.
 type ReplayDeadLetterRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The letter's id.
+	// The dead letter's id.
 	Id            int64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -684,10 +684,10 @@ func (x *ReplayDeadLetterRequest) GetId() int64 {
 	return 0
 }
 
-// ReplayDeadLetterResponse carries the letter.
+// ReplayDeadLetterResponse carries the dead letter.
 type ReplayDeadLetterResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The letter, replayed.
+	// The dead letter, replayed.
 	Letter        *DeadLetter `protobuf:"bytes,1,opt,name=letter,proto3" json:"letter,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -730,10 +730,10 @@ func (x *ReplayDeadLetterResponse) GetLetter() *DeadLetter {
 	return nil
 }
 
-// DiscardDeadLetterRequest names a letter to be closed.
+// DiscardDeadLetterRequest names a dead letter to close.
 type DiscardDeadLetterRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The letter's id.
+	// The dead letter's id.
 	Id int64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
 	// Why, for the history.
 	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
@@ -785,10 +785,10 @@ func (x *DiscardDeadLetterRequest) GetReason() string {
 	return ""
 }
 
-// DiscardDeadLetterResponse carries the letter.
+// DiscardDeadLetterResponse carries the dead letter.
 type DiscardDeadLetterResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The letter, discarded.
+	// The dead letter, discarded.
 	Letter        *DeadLetter `protobuf:"bytes,1,opt,name=letter,proto3" json:"letter,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -25,7 +25,7 @@ const (
 // SendOrderConfirmationRequest carries the order to be confirmed.
 type SendOrderConfirmationRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The order; its email says where the mail goes.
+	// The order; the mail goes to its email address.
 	Order         *Order `protobuf:"bytes,1,opt,name=order,proto3" json:"order,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -108,7 +108,7 @@ func (*SendOrderConfirmationResponse) Descriptor() ([]byte, []int) {
 // SendOrderShippedRequest carries the order that was shipped.
 type SendOrderShippedRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The order; its email says where the mail goes, its tracking_id is in it.
+	// The order; the mail goes to its email address and contains its tracking_id.
 	Order         *Order `protobuf:"bytes,1,opt,name=order,proto3" json:"order,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -191,9 +191,9 @@ func (*SendOrderShippedResponse) Descriptor() ([]byte, []int) {
 // SendOrderCancelledRequest carries the order that was cancelled.
 type SendOrderCancelledRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The order; its email says where the mail goes.
+	// The order; the mail goes to its email address.
 	Order *Order `protobuf:"bytes,1,opt,name=order,proto3" json:"order,omitempty"`
-	// What was given back; not set when nothing had been taken.
+	// The refunded amount; not set when nothing had been taken.
 	Refund        *Money `protobuf:"bytes,2,opt,name=refund,proto3" json:"refund,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -28,7 +28,7 @@ const (
 // SoldOut is the detail of a `failed_precondition` error with reason SOLD_OUT: what was requested and what is left.
 type SoldOut struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The SKUs that fell short. The SKUs that are not here were available.
+	// The SKUs that are short. All other SKUs were available.
 	Items         []*SoldOutItem `protobuf:"bytes,1,rep,name=items,proto3" json:"items,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -71,7 +71,7 @@ func (x *SoldOut) GetItems() []*SoldOutItem {
 	return nil
 }
 
-// SoldOutItem is one SKU that fell short.
+// SoldOutItem is one SKU that is short.
 type SoldOutItem struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The stock keeping unit.

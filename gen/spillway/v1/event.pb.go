@@ -22,7 +22,7 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// OrderEventKind says what happened to an order or to a SKU.
+// OrderEventKind is the kind of a change of an order or a SKU.
 type OrderEventKind int32
 
 const (

@@ -23,7 +23,7 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// OrderState says how far an order came. The states move only forward along one table.
+// OrderState is the state of an order. States move only forward along one table.
 type OrderState int32
 
 const (
@@ -37,7 +37,7 @@ const (
 	OrderState_ORDER_STATE_CANCELLED OrderState = 3
 	// The carrier has the parcel.
 	OrderState_ORDER_STATE_SHIPPED OrderState = 4
-	// The carrier refused the parcel; shipping is tried again.
+	// The carrier refused the parcel; shipping is retried.
 	OrderState_ORDER_STATE_SHIP_FAILED OrderState = 5
 )
 
@@ -169,7 +169,7 @@ func (CancelCode) EnumDescriptor() ([]byte, []int) {
 	return file_spillway_v1_order_proto_rawDescGZIP(), []int{1}
 }
 
-// Address is where a parcel goes.
+// Address is the destination of a parcel.
 type Address struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The person or company that receives the parcel.
@@ -342,12 +342,12 @@ func (x *OrderLine) GetTotal() *Money {
 	return nil
 }
 
-// Order is what was bought, at which prices, and how far it came.
+// Order is a customer's order: its lines, prices, addresses and state.
 type Order struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The order's id: 26 characters, unguessable, sorting by time.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// How far the order came.
+	// The state of the order.
 	State OrderState `protobuf:"varint,2,opt,name=state,proto3,enum=spillway.v1.OrderState" json:"state,omitempty"`
 	// Who placed it.
 	CustomerId string `protobuf:"bytes,3,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
@@ -374,9 +374,9 @@ type Order struct {
 	// Until when a PENDING order without a card can be paid by CheckoutService.PayOrder; then it is
 	// cancelled. Not set for an order that was placed with a card.
 	ExpireTime *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
-	// What was given back, as the payment provider has confirmed it. Not set when that is nothing.
+	// The refunded amount, as confirmed by the payment provider. Not set when it is zero.
 	RefundedTotal *Money `protobuf:"bytes,15,opt,name=refunded_total,json=refundedTotal,proto3" json:"refunded_total,omitempty"`
-	// What is to be given back and is not confirmed yet. Not set when that is nothing.
+	// The amount that is to be refunded and is not confirmed yet. Not set when it is zero.
 	RefundPendingTotal *Money `protobuf:"bytes,16,opt,name=refund_pending_total,json=refundPendingTotal,proto3" json:"refund_pending_total,omitempty"`
 	// Why a CANCELLED order was cancelled. Unspecified for other orders.
 	CancelCode CancelCode `protobuf:"varint,17,opt,name=cancel_code,json=cancelCode,proto3,enum=spillway.v1.CancelCode" json:"cancel_code,omitempty"`
@@ -555,7 +555,7 @@ func (x *Order) GetDeclineCode() string {
 // GetOrderRequest names an order.
 type GetOrderRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The id that PlaceOrder answered.
+	// The id that PlaceOrder returned.
 	OrderId       string `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -644,7 +644,7 @@ func (x *GetOrderResponse) GetOrder() *Order {
 	return nil
 }
 
-// ListOrdersRequest asks for a page of the caller's orders.
+// ListOrdersRequest requests a page of the caller's orders.
 type ListOrdersRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// How many orders at most: 1 to 100, 20 when 0.
@@ -749,7 +749,7 @@ type ListOrdersResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The orders of this page.
 	Orders []*Order `protobuf:"bytes,1,rep,name=orders,proto3" json:"orders,omitempty"`
-	// Asks for the next page; empty on the last one.
+	// The page_token of the next page; empty on the last one.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -802,9 +802,9 @@ func (x *ListOrdersResponse) GetNextPageToken() string {
 // WatchOrderRequest names an order to be watched.
 type WatchOrderRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The id that PlaceOrder answered.
+	// The id that PlaceOrder returned.
 	OrderId string `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
-	// The resume_token of the last message that was seen; empty to begin with the order as it is.
+	// The resume_token of the last received message; empty to begin with the current order.
 	ResumeToken   string `protobuf:"bytes,2,opt,name=resume_token,json=resumeToken,proto3" json:"resume_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -859,7 +859,7 @@ type WatchOrderResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The order in its present state.
 	Order *Order `protobuf:"bytes,1,opt,name=order,proto3" json:"order,omitempty"`
-	// Watching with it goes on after this message.
+	// Token to resume the watch after this message.
 	ResumeToken   string `protobuf:"bytes,2,opt,name=resume_token,json=resumeToken,proto3" json:"resume_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -912,7 +912,7 @@ func (x *WatchOrderResponse) GetResumeToken() string {
 // CancelOrderRequest names an order to be cancelled.
 type CancelOrderRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The id that PlaceOrder answered.
+	// The id that PlaceOrder returned.
 	OrderId string `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
 	// Why, in the caller's words; kept in cancel_reason, after "by the customer" or, for an operator, "by the shop".
 	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
@@ -1010,7 +1010,7 @@ func (x *CancelOrderResponse) GetOrder() *Order {
 	return nil
 }
 
-// RefundOrderRequest asks to give money of an order back.
+// RefundOrderRequest refunds an order.
 type RefundOrderRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The order.
@@ -1140,7 +1140,7 @@ func (x *RefundOrderResponse) GetRefund() *Refund {
 	return nil
 }
 
-// Refund is money that is given back.
+// Refund is a refund of a charge, in whole or in part.
 type Refund struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The ledger's id.
@@ -1149,7 +1149,7 @@ type Refund struct {
 	Amount *Money `protobuf:"bytes,2,opt,name=amount,proto3" json:"amount,omitempty"`
 	// Why.
 	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
-	// When it was asked for.
+	// When it was requested.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
 	// When the payment provider confirmed it; not set until then.
 	ConfirmTime   *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=confirm_time,json=confirmTime,proto3" json:"confirm_time,omitempty"`

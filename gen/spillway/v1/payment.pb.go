@@ -23,23 +23,23 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// ChargeState says what became of a charge.
+// ChargeState is the state of a charge.
 type ChargeState int32
 
 const (
 	// Never sent by the server.
 	ChargeState_CHARGE_STATE_UNSPECIFIED ChargeState = 0
-	// Asked for; the outcome is not known yet.
+	// Requested; the outcome is not known yet.
 	ChargeState_CHARGE_STATE_PENDING ChargeState = 1
 	// The money was taken.
 	ChargeState_CHARGE_STATE_SUCCEEDED ChargeState = 2
-	// The provider refused the card; nothing was taken.
+	// The provider declined the card; nothing was taken.
 	ChargeState_CHARGE_STATE_DECLINED ChargeState = 3
 	// Void was called first; nothing was nor will be taken.
 	ChargeState_CHARGE_STATE_VOIDED ChargeState = 4
-	// The money was taken and given back; the provider confirmed it.
+	// The money was taken and refunded; the provider confirmed it.
 	ChargeState_CHARGE_STATE_REFUNDED ChargeState = 5
-	// The money was taken and is to be given back; the provider has not confirmed that yet.
+	// The money was taken and is to be refunded; the provider has not confirmed that yet.
 	ChargeState_CHARGE_STATE_REFUNDING ChargeState = 6
 )
 
@@ -172,13 +172,13 @@ type ChargeRecord struct {
 	OrderId string `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
 	// The ledger's id of the charge.
 	ChargeId string `protobuf:"bytes,2,opt,name=charge_id,json=chargeId,proto3" json:"charge_id,omitempty"`
-	// What became of it.
+	// The state of the charge.
 	State ChargeState `protobuf:"varint,3,opt,name=state,proto3,enum=spillway.v1.ChargeState" json:"state,omitempty"`
 	// How much.
 	Amount *Money `protobuf:"bytes,4,opt,name=amount,proto3" json:"amount,omitempty"`
 	// Why the provider declined, such as "insufficient_funds"; empty otherwise.
 	DeclineCode string `protobuf:"bytes,5,opt,name=decline_code,json=declineCode,proto3" json:"decline_code,omitempty"`
-	// When it was asked for.
+	// When it was requested.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
 	// How many cards were tried, this one included: 1 for the first.
 	Attempt       int32 `protobuf:"varint,7,opt,name=attempt,proto3" json:"attempt,omitempty"`
@@ -265,7 +265,7 @@ func (x *ChargeRecord) GetAttempt() int32 {
 	return 0
 }
 
-// ChargeRequest asks for an order's money.
+// ChargeRequest requests the charge of an order.
 type ChargeRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The order that is paid: the idempotency key.
@@ -274,8 +274,8 @@ type ChargeRequest struct {
 	Amount *Money `protobuf:"bytes,2,opt,name=amount,proto3" json:"amount,omitempty"`
 	// The card.
 	Card *Card `protobuf:"bytes,3,opt,name=card,proto3" json:"card,omitempty"`
-	// Starts another attempt when the last one was declined. At most 10 attempts an order; then the answer is
-	// DECLINED with the code "too_many_attempts".
+	// Starts another attempt when the last one was declined. At most 10 attempts an order; then the outcome is DECLINED
+	// with the code "too_many_attempts".
 	AfterDecline  bool `protobuf:"varint,4,opt,name=after_decline,json=afterDecline,proto3" json:"after_decline,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -477,12 +477,12 @@ func (x *GetChargeResponse) GetCharge() *ChargeRecord {
 	return nil
 }
 
-// RefundRequest asks to give an order's money back.
+// RefundRequest requests the refund of an order.
 type RefundRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The order.
 	OrderId string `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
-	// Why, for the books.
+	// The reason, for the records.
 	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -636,7 +636,7 @@ func (x *ExecuteRefundRequest) GetRefundId() string {
 // ExecuteRefundResponse carries the charge after the provider's confirmation.
 type ExecuteRefundResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The ledger's entry; REFUNDED once all of it was given back.
+	// The ledger's entry; REFUNDED once all of it was refunded.
 	Charge        *ChargeRecord `protobuf:"bytes,1,opt,name=charge,proto3" json:"charge,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -23,14 +23,14 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// GetQuoteRequest asks what shipping costs.
+// GetQuoteRequest requests the cost of shipping.
 type GetQuoteRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Where the parcel goes.
 	Address *Address `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"`
 	// What is in it.
 	Lines []*Line `protobuf:"bytes,2,rep,name=lines,proto3" json:"lines,omitempty"`
-	// The currency of the answer; US dollars when empty.
+	// The currency of the cost; US dollars when empty.
 	CurrencyCode  string `protobuf:"bytes,3,opt,name=currency_code,json=currencyCode,proto3" json:"currency_code,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -87,7 +87,7 @@ func (x *GetQuoteRequest) GetCurrencyCode() string {
 	return ""
 }
 
-// GetQuoteResponse says what shipping costs.
+// GetQuoteResponse carries the cost of shipping.
 type GetQuoteResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The cost.
@@ -206,7 +206,7 @@ func (x *ShipOrderRequest) GetLines() []*Line {
 	return nil
 }
 
-// ShipOrderResponse says that the carrier has the parcel.
+// ShipOrderResponse confirms that the carrier has the parcel.
 type ShipOrderResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The tracking id under which it travels.

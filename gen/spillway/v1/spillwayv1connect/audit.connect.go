@@ -39,8 +39,8 @@ const (
 
 // AuditServiceClient is a client for the spillway.v1.AuditService service.
 type AuditServiceClient interface {
-	// RunAudit checks the invariants from data alone: units per SKU, money per order, states, shipments. It may run
-	// while orders are being taken; what is still on its way is then accounted for and said.
+	// RunAudit checks the invariants from data alone: units per SKU, money per order, states, shipments. It may run while
+	// orders are being taken; it then accounts for changes in flight and reports them.
 	RunAudit(context.Context, *v1.RunAuditRequest) (*v1.RunAuditResponse, error)
 }
 
@@ -81,8 +81,8 @@ func (c *auditServiceClient) RunAudit(ctx context.Context, req *v1.RunAuditReque
 
 // AuditServiceHandler is an implementation of the spillway.v1.AuditService service.
 type AuditServiceHandler interface {
-	// RunAudit checks the invariants from data alone: units per SKU, money per order, states, shipments. It may run
-	// while orders are being taken; what is still on its way is then accounted for and said.
+	// RunAudit checks the invariants from data alone: units per SKU, money per order, states, shipments. It may run while
+	// orders are being taken; it then accounts for changes in flight and reports them.
 	RunAudit(context.Context, *v1.RunAuditRequest) (*v1.RunAuditResponse, error)
 }
 

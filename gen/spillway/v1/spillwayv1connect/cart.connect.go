@@ -47,11 +47,11 @@ const (
 type CartServiceClient interface {
 	// AddItem adds units of a SKU to the cart; `not_found` if there is no such product.
 	AddItem(context.Context, *v1.AddItemRequest) (*v1.AddItemResponse, error)
-	// SetQuantity sets the units of a SKU; 0 takes it out of the cart.
+	// SetQuantity sets the units of a SKU; 0 removes it from the cart.
 	SetQuantity(context.Context, *v1.SetQuantityRequest) (*v1.SetQuantityResponse, error)
 	// GetCart returns the cart; an empty one if there is none.
 	GetCart(context.Context, *v1.GetCartRequest) (*v1.GetCartResponse, error)
-	// EmptyCart takes everything out of the cart.
+	// EmptyCart removes everything from the cart.
 	EmptyCart(context.Context, *v1.EmptyCartRequest) (*v1.EmptyCartResponse, error)
 }
 
@@ -144,11 +144,11 @@ func (c *cartServiceClient) EmptyCart(ctx context.Context, req *v1.EmptyCartRequ
 type CartServiceHandler interface {
 	// AddItem adds units of a SKU to the cart; `not_found` if there is no such product.
 	AddItem(context.Context, *v1.AddItemRequest) (*v1.AddItemResponse, error)
-	// SetQuantity sets the units of a SKU; 0 takes it out of the cart.
+	// SetQuantity sets the units of a SKU; 0 removes it from the cart.
 	SetQuantity(context.Context, *v1.SetQuantityRequest) (*v1.SetQuantityResponse, error)
 	// GetCart returns the cart; an empty one if there is none.
 	GetCart(context.Context, *v1.GetCartRequest) (*v1.GetCartResponse, error)
-	// EmptyCart takes everything out of the cart.
+	// EmptyCart removes everything from the cart.
 	EmptyCart(context.Context, *v1.EmptyCartRequest) (*v1.EmptyCartResponse, error)
 }
 

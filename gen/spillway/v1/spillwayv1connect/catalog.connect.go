@@ -60,8 +60,8 @@ type CatalogServiceClient interface {
 	ListProducts(context.Context, *v1.ListProductsRequest) (*v1.ListProductsResponse, error)
 	// GetProduct returns one product, archived or not; `not_found` if there is none of that SKU.
 	GetProduct(context.Context, *v1.GetProductRequest) (*v1.GetProductResponse, error)
-	// SearchProducts returns the products whose name or description contains the query, ignoring case, without
-	// archived ones.
+	// SearchProducts returns the products with the query in their name or description, ignoring case, without archived
+	// ones.
 	SearchProducts(context.Context, *v1.SearchProductsRequest) (*v1.SearchProductsResponse, error)
 	// CreateProduct adds a product with its first stock (operator). The same SKU again is `already_exists`.
 	CreateProduct(context.Context, *v1.CreateProductRequest) (*v1.CreateProductResponse, error)
@@ -69,8 +69,8 @@ type CatalogServiceClient interface {
 	// SKU, stock and archived. To stop selling a product, set `archived`: it is no longer listed, searched or
 	// ordered, while orders keep what they bought. Other processes may sell it for two more seconds.
 	UpdateProduct(context.Context, *v1.UpdateProductRequest) (*v1.UpdateProductResponse, error)
-	// AdjustStock adds units to a SKU's stock, or takes unsold ones away (operator). It is idempotent by
-	// adjustment_id, and answers once the change is in SQL. Taking more than is left is `failed_precondition`.
+	// AdjustStock adds units to a SKU's stock, or removes unsold ones (operator). It is idempotent by adjustment_id, and
+	// returns once the change is in SQL. Removing more than is left is `failed_precondition`.
 	AdjustStock(context.Context, *v1.AdjustStockRequest) (*v1.AdjustStockResponse, error)
 }
 
@@ -200,8 +200,8 @@ type CatalogServiceHandler interface {
 	ListProducts(context.Context, *v1.ListProductsRequest) (*v1.ListProductsResponse, error)
 	// GetProduct returns one product, archived or not; `not_found` if there is none of that SKU.
 	GetProduct(context.Context, *v1.GetProductRequest) (*v1.GetProductResponse, error)
-	// SearchProducts returns the products whose name or description contains the query, ignoring case, without
-	// archived ones.
+	// SearchProducts returns the products with the query in their name or description, ignoring case, without archived
+	// ones.
 	SearchProducts(context.Context, *v1.SearchProductsRequest) (*v1.SearchProductsResponse, error)
 	// CreateProduct adds a product with its first stock (operator). The same SKU again is `already_exists`.
 	CreateProduct(context.Context, *v1.CreateProductRequest) (*v1.CreateProductResponse, error)
@@ -209,8 +209,8 @@ type CatalogServiceHandler interface {
 	// SKU, stock and archived. To stop selling a product, set `archived`: it is no longer listed, searched or
 	// ordered, while orders keep what they bought. Other processes may sell it for two more seconds.
 	UpdateProduct(context.Context, *v1.UpdateProductRequest) (*v1.UpdateProductResponse, error)
-	// AdjustStock adds units to a SKU's stock, or takes unsold ones away (operator). It is idempotent by
-	// adjustment_id, and answers once the change is in SQL. Taking more than is left is `failed_precondition`.
+	// AdjustStock adds units to a SKU's stock, or removes unsold ones (operator). It is idempotent by adjustment_id, and
+	// returns once the change is in SQL. Removing more than is left is `failed_precondition`.
 	AdjustStock(context.Context, *v1.AdjustStockRequest) (*v1.AdjustStockResponse, error)
 }
 

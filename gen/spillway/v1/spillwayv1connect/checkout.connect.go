@@ -47,22 +47,22 @@ const (
 type CheckoutServiceClient interface {
 	// Quote prices lines (or the cart) with shipping, without reserving anything.
 	Quote(context.Context, *v1.QuoteRequest) (*v1.QuoteResponse, error)
-	// PlaceOrder reserves the stock, charges the card and answers with the order. The caller sends an
-	// idempotency key, in the `Idempotency-Key` header or in the request: the same key with the same
-	// request returns the same order, however often it is sent; with another request it is refused with
-	// `already_exists`. The card is not part of that comparison, because it is stored nowhere.
+	// PlaceOrder reserves the stock, charges the card and returns the order. The caller sends an idempotency key, in the
+	// `Idempotency-Key` header or in the request: the same key with the same request returns the same order, however
+	// often it is sent; with another request it is rejected with `already_exists`. The card is not part of that
+	// comparison, because it is never stored.
 	//
-	// Errors: `failed_precondition` with a SoldOut detail (which SKUs, and what is left), a PriceChanged
-	// detail (the total is not expected_total) or a PaymentDeclined detail; `invalid_argument` with field violations; `not_found` for an unknown SKU;
-	// `resource_exhausted` (too many orders at once) and `unavailable` (a dependency is down) with a google.rpc.RetryInfo
-	// detail: send the same request with the same key again after that delay.
+	// Errors: `failed_precondition` with a SoldOut detail (which SKUs, and what is left), a PriceChanged detail (the
+	// total is not expected_total) or a PaymentDeclined detail; `invalid_argument` with field violations; `not_found` for
+	// an unknown SKU; `resource_exhausted` (too many orders at once) and `unavailable` (a dependency is down) with a
+	// google.rpc.RetryInfo detail: send the same request with the same key again after that delay.
 	//
 	// Without a card the stock is reserved and the order is PENDING until its expire_time: PayOrder pays it.
 	PlaceOrder(context.Context, *v1.PlaceOrderRequest) (*v1.PlaceOrderResponse, error)
-	// PayOrder charges a card for one of the caller's orders that is PENDING, once, and answers with the order:
-	// PAID, or PENDING while the outcome of the payment is not known. An order that is paid already is answered
-	// as it is. A declined card leaves an order that was placed without a card PENDING until its expire_time: call
-	// PayOrder again with another card, up to 10 cards an order.
+	// PayOrder charges a card for one of the caller's orders that is PENDING, once, and returns the order: PAID, or
+	// PENDING while the outcome of the payment is not known. An order that is paid already is returned unchanged. A
+	// declined card leaves an order that was placed without a card PENDING until its expire_time: call PayOrder again
+	// with another card, up to 10 cards an order.
 	//
 	// Errors: `failed_precondition` when the order is cancelled or expired, with a PaymentDeclined detail, or
 	// with a PriceChanged detail (the order's total is not expected_total);
@@ -142,22 +142,22 @@ func (c *checkoutServiceClient) PayOrder(ctx context.Context, req *v1.PayOrderRe
 type CheckoutServiceHandler interface {
 	// Quote prices lines (or the cart) with shipping, without reserving anything.
 	Quote(context.Context, *v1.QuoteRequest) (*v1.QuoteResponse, error)
-	// PlaceOrder reserves the stock, charges the card and answers with the order. The caller sends an
-	// idempotency key, in the `Idempotency-Key` header or in the request: the same key with the same
-	// request returns the same order, however often it is sent; with another request it is refused with
-	// `already_exists`. The card is not part of that comparison, because it is stored nowhere.
+	// PlaceOrder reserves the stock, charges the card and returns the order. The caller sends an idempotency key, in the
+	// `Idempotency-Key` header or in the request: the same key with the same request returns the same order, however
+	// often it is sent; with another request it is rejected with `already_exists`. The card is not part of that
+	// comparison, because it is never stored.
 	//
-	// Errors: `failed_precondition` with a SoldOut detail (which SKUs, and what is left), a PriceChanged
-	// detail (the total is not expected_total) or a PaymentDeclined detail; `invalid_argument` with field violations; `not_found` for an unknown SKU;
-	// `resource_exhausted` (too many orders at once) and `unavailable` (a dependency is down) with a google.rpc.RetryInfo
-	// detail: send the same request with the same key again after that delay.
+	// Errors: `failed_precondition` with a SoldOut detail (which SKUs, and what is left), a PriceChanged detail (the
+	// total is not expected_total) or a PaymentDeclined detail; `invalid_argument` with field violations; `not_found` for
+	// an unknown SKU; `resource_exhausted` (too many orders at once) and `unavailable` (a dependency is down) with a
+	// google.rpc.RetryInfo detail: send the same request with the same key again after that delay.
 	//
 	// Without a card the stock is reserved and the order is PENDING until its expire_time: PayOrder pays it.
 	PlaceOrder(context.Context, *v1.PlaceOrderRequest) (*v1.PlaceOrderResponse, error)
-	// PayOrder charges a card for one of the caller's orders that is PENDING, once, and answers with the order:
-	// PAID, or PENDING while the outcome of the payment is not known. An order that is paid already is answered
-	// as it is. A declined card leaves an order that was placed without a card PENDING until its expire_time: call
-	// PayOrder again with another card, up to 10 cards an order.
+	// PayOrder charges a card for one of the caller's orders that is PENDING, once, and returns the order: PAID, or
+	// PENDING while the outcome of the payment is not known. An order that is paid already is returned unchanged. A
+	// declined card leaves an order that was placed without a card PENDING until its expire_time: call PayOrder again
+	// with another card, up to 10 cards an order.
 	//
 	// Errors: `failed_precondition` when the order is cancelled or expired, with a PaymentDeclined detail, or
 	// with a PriceChanged detail (the order's total is not expected_total);

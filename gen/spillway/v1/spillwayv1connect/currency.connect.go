@@ -44,8 +44,8 @@ const (
 type CurrencyServiceClient interface {
 	// GetSupportedCurrencies lists the currencies that Convert and PlaceOrder know.
 	GetSupportedCurrencies(context.Context, *v1.GetSupportedCurrenciesRequest) (*v1.GetSupportedCurrenciesResponse, error)
-	// Convert changes an amount into another currency: exactly, through the euro, rounded once to the minor
-	// unit of the target, half away from zero. What is not nothing stays at least one minor unit.
+	// Convert changes an amount into another currency: exactly, through the euro, rounded once to the minor unit of the
+	// target, half away from zero. A nonzero amount stays at least one minor unit.
 	//
 	// Errors: `unavailable` with reason RATES_TOO_OLD when the rates are older than the server's limit.
 	Convert(context.Context, *v1.ConvertRequest) (*v1.ConvertResponse, error)
@@ -107,8 +107,8 @@ func (c *currencyServiceClient) Convert(ctx context.Context, req *v1.ConvertRequ
 type CurrencyServiceHandler interface {
 	// GetSupportedCurrencies lists the currencies that Convert and PlaceOrder know.
 	GetSupportedCurrencies(context.Context, *v1.GetSupportedCurrenciesRequest) (*v1.GetSupportedCurrenciesResponse, error)
-	// Convert changes an amount into another currency: exactly, through the euro, rounded once to the minor
-	// unit of the target, half away from zero. What is not nothing stays at least one minor unit.
+	// Convert changes an amount into another currency: exactly, through the euro, rounded once to the minor unit of the
+	// target, half away from zero. A nonzero amount stays at least one minor unit.
 	//
 	// Errors: `unavailable` with reason RATES_TOO_OLD when the rates are older than the server's limit.
 	Convert(context.Context, *v1.ConvertRequest) (*v1.ConvertResponse, error)

@@ -52,18 +52,17 @@ const (
 
 // DeadLetterServiceClient is a client for the spillway.v1.DeadLetterService service.
 type DeadLetterServiceClient interface {
-	// ListDeadLetters returns a page of letters, newest first, without their payloads.
+	// ListDeadLetters returns a page of dead letters, newest first, without their payloads.
 	ListDeadLetters(context.Context, *v1.ListDeadLettersRequest) (*v1.ListDeadLettersResponse, error)
-	// GetDeadLetter returns one letter with its payload, decoded to JSON, and its history.
+	// GetDeadLetter returns one dead letter with its payload, decoded to JSON, and its history.
 	GetDeadLetter(context.Context, *v1.GetDeadLetterRequest) (*v1.GetDeadLetterResponse, error)
-	// EditDeadLetter replaces the payload of an open letter. `invalid_argument` says what in the new one cannot be
-	// read.
+	// EditDeadLetter replaces the payload of an open dead letter. `invalid_argument` names the error in the new payload.
 	EditDeadLetter(context.Context, *v1.EditDeadLetterRequest) (*v1.EditDeadLetterResponse, error)
-	// ReplayDeadLetter applies an open letter's payload as if it came for the first time, and closes the letter
-	// when that worked. A letter that was replayed already is answered as it is: replaying twice changes nothing.
-	// `failed_precondition` says why it failed again; the letter stays open.
+	// ReplayDeadLetter applies an open dead letter's payload as if it arrived for the first time, and closes the dead
+	// letter on success. One that was replayed already is returned unchanged: replaying twice changes nothing.
+	// `failed_precondition` contains the reason when it failed again; the dead letter stays open.
 	ReplayDeadLetter(context.Context, *v1.ReplayDeadLetterRequest) (*v1.ReplayDeadLetterResponse, error)
-	// DiscardDeadLetter closes an open letter without applying it.
+	// DiscardDeadLetter closes an open dead letter without applying it.
 	DiscardDeadLetter(context.Context, *v1.DiscardDeadLetterRequest) (*v1.DiscardDeadLetterResponse, error)
 }
 
@@ -171,18 +170,17 @@ func (c *deadLetterServiceClient) DiscardDeadLetter(ctx context.Context, req *v1
 
 // DeadLetterServiceHandler is an implementation of the spillway.v1.DeadLetterService service.
 type DeadLetterServiceHandler interface {
-	// ListDeadLetters returns a page of letters, newest first, without their payloads.
+	// ListDeadLetters returns a page of dead letters, newest first, without their payloads.
 	ListDeadLetters(context.Context, *v1.ListDeadLettersRequest) (*v1.ListDeadLettersResponse, error)
-	// GetDeadLetter returns one letter with its payload, decoded to JSON, and its history.
+	// GetDeadLetter returns one dead letter with its payload, decoded to JSON, and its history.
 	GetDeadLetter(context.Context, *v1.GetDeadLetterRequest) (*v1.GetDeadLetterResponse, error)
-	// EditDeadLetter replaces the payload of an open letter. `invalid_argument` says what in the new one cannot be
-	// read.
+	// EditDeadLetter replaces the payload of an open dead letter. `invalid_argument` names the error in the new payload.
 	EditDeadLetter(context.Context, *v1.EditDeadLetterRequest) (*v1.EditDeadLetterResponse, error)
-	// ReplayDeadLetter applies an open letter's payload as if it came for the first time, and closes the letter
-	// when that worked. A letter that was replayed already is answered as it is: replaying twice changes nothing.
-	// `failed_precondition` says why it failed again; the letter stays open.
+	// ReplayDeadLetter applies an open dead letter's payload as if it arrived for the first time, and closes the dead
+	// letter on success. One that was replayed already is returned unchanged: replaying twice changes nothing.
+	// `failed_precondition` contains the reason when it failed again; the dead letter stays open.
 	ReplayDeadLetter(context.Context, *v1.ReplayDeadLetterRequest) (*v1.ReplayDeadLetterResponse, error)
-	// DiscardDeadLetter closes an open letter without applying it.
+	// DiscardDeadLetter closes an open dead letter without applying it.
 	DiscardDeadLetter(context.Context, *v1.DiscardDeadLetterRequest) (*v1.DiscardDeadLetterResponse, error)
 }
 

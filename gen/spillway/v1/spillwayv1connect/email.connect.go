@@ -49,13 +49,12 @@ const (
 
 // EmailServiceClient is a client for the spillway.v1.EmailService service.
 type EmailServiceClient interface {
-	// SendOrderConfirmation mails the order to its customer, once per order as far as mail allows: a crash
-	// between the sending and the remembering sends it again.
+	// SendOrderConfirmation mails the order to its customer, at least once: it is sent again only after a crash between
+	// the sending and the recording.
 	SendOrderConfirmation(context.Context, *v1.SendOrderConfirmationRequest) (*v1.SendOrderConfirmationResponse, error)
-	// SendOrderShipped tells the customer that the parcel is on its way, once as far as mail allows.
+	// SendOrderShipped announces that the parcel is on its way, at least once.
 	SendOrderShipped(context.Context, *v1.SendOrderShippedRequest) (*v1.SendOrderShippedResponse, error)
-	// SendOrderCancelled tells the customer that the order was cancelled, and what was refunded, once as far as
-	// mail allows.
+	// SendOrderCancelled announces that the order was cancelled, with the refunded amount, at least once.
 	SendOrderCancelled(context.Context, *v1.SendOrderCancelledRequest) (*v1.SendOrderCancelledResponse, error)
 	// SendOrderRefunded tells the customer that an operator refunded a part or all of the order, once a refund as
 	// far as mail allows.
@@ -150,13 +149,12 @@ func (c *emailServiceClient) SendOrderRefunded(ctx context.Context, req *v1.Send
 
 // EmailServiceHandler is an implementation of the spillway.v1.EmailService service.
 type EmailServiceHandler interface {
-	// SendOrderConfirmation mails the order to its customer, once per order as far as mail allows: a crash
-	// between the sending and the remembering sends it again.
+	// SendOrderConfirmation mails the order to its customer, at least once: it is sent again only after a crash between
+	// the sending and the recording.
 	SendOrderConfirmation(context.Context, *v1.SendOrderConfirmationRequest) (*v1.SendOrderConfirmationResponse, error)
-	// SendOrderShipped tells the customer that the parcel is on its way, once as far as mail allows.
+	// SendOrderShipped announces that the parcel is on its way, at least once.
 	SendOrderShipped(context.Context, *v1.SendOrderShippedRequest) (*v1.SendOrderShippedResponse, error)
-	// SendOrderCancelled tells the customer that the order was cancelled, and what was refunded, once as far as
-	// mail allows.
+	// SendOrderCancelled announces that the order was cancelled, with the refunded amount, at least once.
 	SendOrderCancelled(context.Context, *v1.SendOrderCancelledRequest) (*v1.SendOrderCancelledResponse, error)
 	// SendOrderRefunded tells the customer that an operator refunded a part or all of the order, once a refund as
 	// far as mail allows.

@@ -49,27 +49,26 @@ const (
 
 // OrderServiceClient is a client for the spillway.v1.OrderService service.
 type OrderServiceClient interface {
-	// GetOrder returns one order of the caller. It answers from the hot record in Redis before the order's
-	// row exists in SQL, so that what was just placed can be read. An order of another customer is
-	// `not_found`; an operator may read every order.
+	// GetOrder returns one order of the caller. It reads the hot order in Redis before the order's row exists in SQL, so
+	// that a new order is visible at once. An order of another customer is `not_found`; an operator may read every order.
 	GetOrder(context.Context, *v1.GetOrderRequest) (*v1.GetOrderResponse, error)
 	// ListOrders returns the caller's orders, or for an operator those of another customer or of all, newest first. The state of an order that is still hot is
 	// taken from Redis; an order appears in the list once its row exists.
 	ListOrders(context.Context, *v1.ListOrdersRequest) (*v1.ListOrdersResponse, error)
-	// WatchOrder streams the order: first as it is, unless the caller has seen that already (resume_token),
-	// then after each change of its state, until a final one. States that came and went between two
-	// messages are not repeated. A watcher that reads too slowly is ended with `aborted`, and one that is
-	// beyond the server's bound with `resource_exhausted`: watch again with the last resume token.
+	// WatchOrder streams the order: first as it is, unless the caller has that state already (resume_token), then after
+	// each change of its state, until a final one. States between two messages may be skipped. A watcher that reads too
+	// slowly is ended with `aborted`, and one beyond the server's maximum with `resource_exhausted`: watch again with the
+	// last resume token.
 	WatchOrder(context.Context, *v1.WatchOrderRequest) (*connect.ServerStreamForClient[v1.WatchOrderResponse], error)
-	// CancelOrder cancels one of the caller's orders; of one that is cancelled already it answers that. What
-	// was paid is refunded and the stock goes back, soon after the answer. `failed_precondition` when it is
-	// shipped; `unavailable` with a RetryInfo detail while it is being handed to the carrier, or while its
-	// payment is not yet written down.
+	// CancelOrder cancels one of the caller's orders; one that is cancelled already is returned unchanged. What was paid
+	// is refunded and the stock goes back, soon after the response. `failed_precondition` when it is shipped;
+	// `unavailable` with a RetryInfo detail while it is being handed to the carrier, or while its payment is not yet
+	// recorded.
 	CancelOrder(context.Context, *v1.CancelOrderRequest) (*v1.CancelOrderResponse, error)
-	// RefundOrder gives money of a paid order back: a part of it, also before the order is shipped, or all that is
-	// left of a SHIPPED order. The provider does it soon after the answer. It needs the role `operator`.
-	// `failed_precondition` when the order was never paid, is cancelled, or has less left than the amount, and when
-	// all that is left of an order that is not shipped is to go back: cancel it with CancelOrder.
+	// RefundOrder refunds a paid order: a part of it, also before the order is shipped, or all that is left of a SHIPPED
+	// order. The provider executes it soon after the response. It needs the role `operator`. `failed_precondition` when
+	// the order was never paid, is cancelled, or has less left than the amount, and when all that is left of an order
+	// that is not shipped is to be refunded: cancel it with CancelOrder.
 	RefundOrder(context.Context, *v1.RefundOrderRequest) (*v1.RefundOrderResponse, error)
 }
 
@@ -174,27 +173,26 @@ func (c *orderServiceClient) RefundOrder(ctx context.Context, req *v1.RefundOrde
 
 // OrderServiceHandler is an implementation of the spillway.v1.OrderService service.
 type OrderServiceHandler interface {
-	// GetOrder returns one order of the caller. It answers from the hot record in Redis before the order's
-	// row exists in SQL, so that what was just placed can be read. An order of another customer is
-	// `not_found`; an operator may read every order.
+	// GetOrder returns one order of the caller. It reads the hot order in Redis before the order's row exists in SQL, so
+	// that a new order is visible at once. An order of another customer is `not_found`; an operator may read every order.
 	GetOrder(context.Context, *v1.GetOrderRequest) (*v1.GetOrderResponse, error)
 	// ListOrders returns the caller's orders, or for an operator those of another customer or of all, newest first. The state of an order that is still hot is
 	// taken from Redis; an order appears in the list once its row exists.
 	ListOrders(context.Context, *v1.ListOrdersRequest) (*v1.ListOrdersResponse, error)
-	// WatchOrder streams the order: first as it is, unless the caller has seen that already (resume_token),
-	// then after each change of its state, until a final one. States that came and went between two
-	// messages are not repeated. A watcher that reads too slowly is ended with `aborted`, and one that is
-	// beyond the server's bound with `resource_exhausted`: watch again with the last resume token.
+	// WatchOrder streams the order: first as it is, unless the caller has that state already (resume_token), then after
+	// each change of its state, until a final one. States between two messages may be skipped. A watcher that reads too
+	// slowly is ended with `aborted`, and one beyond the server's maximum with `resource_exhausted`: watch again with the
+	// last resume token.
 	WatchOrder(context.Context, *v1.WatchOrderRequest, *connect.ServerStream[v1.WatchOrderResponse]) error
-	// CancelOrder cancels one of the caller's orders; of one that is cancelled already it answers that. What
-	// was paid is refunded and the stock goes back, soon after the answer. `failed_precondition` when it is
-	// shipped; `unavailable` with a RetryInfo detail while it is being handed to the carrier, or while its
-	// payment is not yet written down.
+	// CancelOrder cancels one of the caller's orders; one that is cancelled already is returned unchanged. What was paid
+	// is refunded and the stock goes back, soon after the response. `failed_precondition` when it is shipped;
+	// `unavailable` with a RetryInfo detail while it is being handed to the carrier, or while its payment is not yet
+	// recorded.
 	CancelOrder(context.Context, *v1.CancelOrderRequest) (*v1.CancelOrderResponse, error)
-	// RefundOrder gives money of a paid order back: a part of it, also before the order is shipped, or all that is
-	// left of a SHIPPED order. The provider does it soon after the answer. It needs the role `operator`.
-	// `failed_precondition` when the order was never paid, is cancelled, or has less left than the amount, and when
-	// all that is left of an order that is not shipped is to go back: cancel it with CancelOrder.
+	// RefundOrder refunds a paid order: a part of it, also before the order is shipped, or all that is left of a SHIPPED
+	// order. The provider executes it soon after the response. It needs the role `operator`. `failed_precondition` when
+	// the order was never paid, is cancelled, or has less left than the amount, and when all that is left of an order
+	// that is not shipped is to be refunded: cancel it with CancelOrder.
 	RefundOrder(context.Context, *v1.RefundOrderRequest) (*v1.RefundOrderResponse, error)
 }
 

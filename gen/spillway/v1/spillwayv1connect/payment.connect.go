@@ -49,22 +49,22 @@ const (
 
 // PaymentServiceClient is a client for the spillway.v1.PaymentService service.
 type PaymentServiceClient interface {
-	// Charge takes the amount once for the order. Charging again answers the first outcome, also after a
-	// decline unless after_decline is set; another amount is refused with `already_exists`. After Void it is refused with
-	// `failed_precondition`. `deadline_exceeded` or `unavailable` mean that the outcome is unknown: ask GetCharge.
+	// Charge takes the amount once for the order. Charging again returns the first outcome, also after a decline unless
+	// after_decline is set; another amount is rejected with `already_exists`. After Void it is rejected with
+	// `failed_precondition`. `deadline_exceeded` or `unavailable` mean that the outcome is unknown: call GetCharge.
 	Charge(context.Context, *v1.ChargeRequest) (*v1.ChargeResponse, error)
-	// GetCharge says what became of an order's charge; `not_found` if none was ever asked for. It asks the
-	// provider when the ledger does not know the outcome.
+	// GetCharge returns the outcome of an order's charge; `not_found` if none was ever requested. It queries the provider
+	// when the ledger does not have the outcome.
 	GetCharge(context.Context, *v1.GetChargeRequest) (*v1.GetChargeResponse, error)
-	// Refund books that what is left of the charge is to be given back, once, and asks the provider to do it. The
-	// charge is REFUNDED when the provider has confirmed that, and REFUNDING until then: the refund worker asks the
-	// provider again until it has. Refunding again returns the first refund.
+	// Refund books a refund of what is left of the charge, once, and requests it from the provider. The charge is
+	// REFUNDED when the provider has confirmed that, and REFUNDING until then: the refund worker retries the request
+	// until it is confirmed. Refunding again returns the first refund.
 	Refund(context.Context, *v1.RefundRequest) (*v1.RefundResponse, error)
-	// ExecuteRefund asks the provider to do a refund that is booked, once, and books its confirmation;
-	// `not_found` if there is no such refund.
+	// ExecuteRefund requests a booked refund from the provider, once, and books its confirmation; `not_found` if there is
+	// no such refund.
 	ExecuteRefund(context.Context, *v1.ExecuteRefundRequest) (*v1.ExecuteRefundResponse, error)
-	// Void makes sure that the order will never be charged: it leaves a tombstone in the ledger by which a
-	// late Charge is refused. An order that is already charged is `failed_precondition`: refund it.
+	// Void ensures that the order will never be charged: it leaves a tombstone in the ledger that makes a late Charge
+	// fail. An order that is already charged is `failed_precondition`: refund it.
 	Void(context.Context, *v1.VoidRequest) (*v1.VoidResponse, error)
 }
 
@@ -172,22 +172,22 @@ func (c *paymentServiceClient) Void(ctx context.Context, req *v1.VoidRequest) (*
 
 // PaymentServiceHandler is an implementation of the spillway.v1.PaymentService service.
 type PaymentServiceHandler interface {
-	// Charge takes the amount once for the order. Charging again answers the first outcome, also after a
-	// decline unless after_decline is set; another amount is refused with `already_exists`. After Void it is refused with
-	// `failed_precondition`. `deadline_exceeded` or `unavailable` mean that the outcome is unknown: ask GetCharge.
+	// Charge takes the amount once for the order. Charging again returns the first outcome, also after a decline unless
+	// after_decline is set; another amount is rejected with `already_exists`. After Void it is rejected with
+	// `failed_precondition`. `deadline_exceeded` or `unavailable` mean that the outcome is unknown: call GetCharge.
 	Charge(context.Context, *v1.ChargeRequest) (*v1.ChargeResponse, error)
-	// GetCharge says what became of an order's charge; `not_found` if none was ever asked for. It asks the
-	// provider when the ledger does not know the outcome.
+	// GetCharge returns the outcome of an order's charge; `not_found` if none was ever requested. It queries the provider
+	// when the ledger does not have the outcome.
 	GetCharge(context.Context, *v1.GetChargeRequest) (*v1.GetChargeResponse, error)
-	// Refund books that what is left of the charge is to be given back, once, and asks the provider to do it. The
-	// charge is REFUNDED when the provider has confirmed that, and REFUNDING until then: the refund worker asks the
-	// provider again until it has. Refunding again returns the first refund.
+	// Refund books a refund of what is left of the charge, once, and requests it from the provider. The charge is
+	// REFUNDED when the provider has confirmed that, and REFUNDING until then: the refund worker retries the request
+	// until it is confirmed. Refunding again returns the first refund.
 	Refund(context.Context, *v1.RefundRequest) (*v1.RefundResponse, error)
-	// ExecuteRefund asks the provider to do a refund that is booked, once, and books its confirmation;
-	// `not_found` if there is no such refund.
+	// ExecuteRefund requests a booked refund from the provider, once, and books its confirmation; `not_found` if there is
+	// no such refund.
 	ExecuteRefund(context.Context, *v1.ExecuteRefundRequest) (*v1.ExecuteRefundResponse, error)
-	// Void makes sure that the order will never be charged: it leaves a tombstone in the ledger by which a
-	// late Charge is refused. An order that is already charged is `failed_precondition`: refund it.
+	// Void ensures that the order will never be charged: it leaves a tombstone in the ledger that makes a late Charge
+	// fail. An order that is already charged is `failed_precondition`: refund it.
 	Void(context.Context, *v1.VoidRequest) (*v1.VoidResponse, error)
 }
 

@@ -40,8 +40,8 @@ const (
 
 // SessionServiceClient is a client for the spillway.v1.SessionService service.
 type SessionServiceClient interface {
-	// StartGuestSession makes a new customer and a bearer token for it. Send the token with each later
-	// call: `Authorization: Bearer <token>`.
+	// StartGuestSession creates a new customer and a bearer token for it. Send the token with each later call:
+	// `Authorization: Bearer <token>`.
 	StartGuestSession(context.Context, *v1.StartGuestSessionRequest) (*v1.StartGuestSessionResponse, error)
 }
 
@@ -81,8 +81,8 @@ func (c *sessionServiceClient) StartGuestSession(ctx context.Context, req *v1.St
 
 // SessionServiceHandler is an implementation of the spillway.v1.SessionService service.
 type SessionServiceHandler interface {
-	// StartGuestSession makes a new customer and a bearer token for it. Send the token with each later
-	// call: `Authorization: Bearer <token>`.
+	// StartGuestSession creates a new customer and a bearer token for it. Send the token with each later call:
+	// `Authorization: Bearer <token>`.
 	StartGuestSession(context.Context, *v1.StartGuestSessionRequest) (*v1.StartGuestSessionResponse, error)
 }
 

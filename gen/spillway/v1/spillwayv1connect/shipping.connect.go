@@ -46,7 +46,7 @@ const (
 
 // ShippingServiceClient is a client for the spillway.v1.ShippingService service.
 type ShippingServiceClient interface {
-	// GetQuote says what shipping the lines to the address costs. It needs no token.
+	// GetQuote returns the cost of shipping the lines to the address. It needs no token.
 	GetQuote(context.Context, *v1.GetQuoteRequest) (*v1.GetQuoteResponse, error)
 	// ShipOrder hands a paid order to the carrier, once per order id. It is internal: the workers call it, once they have
 	// claimed the order, and the public port does not serve it.
@@ -126,7 +126,7 @@ func (c *shippingServiceClient) GetShipment(ctx context.Context, req *v1.GetShip
 
 // ShippingServiceHandler is an implementation of the spillway.v1.ShippingService service.
 type ShippingServiceHandler interface {
-	// GetQuote says what shipping the lines to the address costs. It needs no token.
+	// GetQuote returns the cost of shipping the lines to the address. It needs no token.
 	GetQuote(context.Context, *v1.GetQuoteRequest) (*v1.GetQuoteResponse, error)
 	// ShipOrder hands a paid order to the carrier, once per order id. It is internal: the workers call it, once they have
 	// claimed the order, and the public port does not serve it.

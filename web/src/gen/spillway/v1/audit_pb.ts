@@ -15,13 +15,13 @@ export const file_spillway_v1_audit: GenFile = /*@__PURE__*/
   fileDesc("ChdzcGlsbHdheS92MS9hdWRpdC5wcm90bxILc3BpbGx3YXkudjEiIgoPUnVuQXVkaXRSZXF1ZXN0Eg8KB2RyYWluZWQYASABKAgiSwoMQXVkaXRGaW5kaW5nEgwKBHJ1bGUYASABKAkSCwoDc2t1GAIgASgJEhAKCG9yZGVyX2lkGAMgASgJEg4KBmRldGFpbBgEIAEoCSJPCglBdWRpdFJ1bGUSDAoEcnVsZRgBIAEoCRITCgtkZXNjcmlwdGlvbhgCIAEoCRIPCgdjaGVja2VkGAMgASgDEg4KBmJyb2tlbhgEIAEoAyK7AQoQUnVuQXVkaXRSZXNwb25zZRIKCgJvaxgBIAEoCBIlCgVydWxlcxgCIAMoCzIWLnNwaWxsd2F5LnYxLkF1ZGl0UnVsZRIrCghmaW5kaW5ncxgDIAMoCzIZLnNwaWxsd2F5LnYxLkF1ZGl0RmluZGluZxIYChBvcmRlcnNfaW5fZmxpZ2h0GAQgASgDEi0KCXJlYWRfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAyXAoMQXVkaXRTZXJ2aWNlEkwKCFJ1bkF1ZGl0Ehwuc3BpbGx3YXkudjEuUnVuQXVkaXRSZXF1ZXN0Gh0uc3BpbGx3YXkudjEuUnVuQXVkaXRSZXNwb25zZSIDkAIBQqMBCg9jb20uc3BpbGx3YXkudjFCCkF1ZGl0UHJvdG9QAVo3Z2l0aHViLmNvbS9zcGlsbHdheS9zcGlsbHdheS9nZW4vc3BpbGx3YXkvdjE7c3BpbGx3YXl2MaICA1NYWKoCC1NwaWxsd2F5LlYxygILU3BpbGx3YXlcVjHiAhdTcGlsbHdheVxWMVxHUEJNZXRhZGF0YeoCDFNwaWxsd2F5OjpWMWIGcHJvdG8z", [file_google_protobuf_timestamp]);
 
 /**
- * RunAuditRequest asks for an audit.
+ * RunAuditRequest configures an audit.
  *
  * @generated from message spillway.v1.RunAuditRequest
  */
 export type RunAuditRequest = Message<"spillway.v1.RunAuditRequest"> & {
   /**
-   * Demands that nothing is on its way any more: then every book must close exactly.
+   * Demands that nothing is in flight: every sum must be exact.
    *
    * @generated from field: bool drained = 1;
    */
@@ -36,7 +36,7 @@ export const RunAuditRequestSchema: GenMessage<RunAuditRequest> = /*@__PURE__*/
   messageDesc(file_spillway_v1_audit, 0);
 
 /**
- * AuditFinding is one rule that one order or SKU breaks.
+ * AuditFinding is a violation of a rule by one order or SKU.
  *
  * @generated from message spillway.v1.AuditFinding
  */
@@ -49,21 +49,21 @@ export type AuditFinding = Message<"spillway.v1.AuditFinding"> & {
   rule: string;
 
   /**
-   * The SKU that breaks it, if it is one.
+   * The SKU that violates it, if the rule is about SKUs.
    *
    * @generated from field: string sku = 2;
    */
   sku: string;
 
   /**
-   * The order that breaks it, if it is one.
+   * The order that violates it, if the rule is about orders.
    *
    * @generated from field: string order_id = 3;
    */
   orderId: string;
 
   /**
-   * What is wrong, with the numbers.
+   * The details, with the numbers.
    *
    * @generated from field: string detail = 4;
    */
@@ -91,21 +91,21 @@ export type AuditRule = Message<"spillway.v1.AuditRule"> & {
   rule: string;
 
   /**
-   * What it demands.
+   * The condition that it checks.
    *
    * @generated from field: string description = 2;
    */
   description: string;
 
   /**
-   * How many SKUs, orders or rows were looked at.
+   * How many SKUs, orders or rows were checked.
    *
    * @generated from field: int64 checked = 3;
    */
   checked: bigint;
 
   /**
-   * How many of them break it. Findings may be fewer: they are bounded.
+   * How many of them violate it. The list of findings may be shorter: it is bounded.
    *
    * @generated from field: int64 broken = 4;
    */
@@ -120,13 +120,13 @@ export const AuditRuleSchema: GenMessage<AuditRule> = /*@__PURE__*/
   messageDesc(file_spillway_v1_audit, 2);
 
 /**
- * RunAuditResponse is the outcome.
+ * RunAuditResponse is the result.
  *
  * @generated from message spillway.v1.RunAuditResponse
  */
 export type RunAuditResponse = Message<"spillway.v1.RunAuditResponse"> & {
   /**
-   * Whether no rule is broken.
+   * Whether no rule is violated.
    *
    * @generated from field: bool ok = 1;
    */
@@ -140,14 +140,14 @@ export type RunAuditResponse = Message<"spillway.v1.RunAuditResponse"> & {
   rules: AuditRule[];
 
   /**
-   * What is broken, at most 1,000 findings.
+   * The violations, at most 1,000.
    *
    * @generated from field: repeated spillway.v1.AuditFinding findings = 3;
    */
   findings: AuditFinding[];
 
   /**
-   * Orders whose stock is booked but whose row is still on its way.
+   * The number of orders with stock that is booked, and a row that does not reflect it yet.
    *
    * @generated from field: int64 orders_in_flight = 4;
    */
@@ -169,14 +169,14 @@ export const RunAuditResponseSchema: GenMessage<RunAuditResponse> = /*@__PURE__*
   messageDesc(file_spillway_v1_audit, 3);
 
 /**
- * AuditService checks that the books close (role `operator`).
+ * AuditService checks that the data of the shop is consistent (role `operator`).
  *
  * @generated from service spillway.v1.AuditService
  */
 export const AuditService: GenService<{
   /**
-   * RunAudit checks the invariants from data alone: units per SKU, money per order, states, shipments. It may run
-   * while orders are being taken; what is still on its way is then accounted for and said.
+   * RunAudit checks the invariants from data alone: units per SKU, money per order, states, shipments. It may run while
+   * orders are being taken; it then accounts for changes in flight and reports them.
    *
    * @generated from rpc spillway.v1.AuditService.RunAudit
    */

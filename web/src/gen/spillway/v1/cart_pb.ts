@@ -44,7 +44,7 @@ export const CartItemSchema: GenMessage<CartItem> = /*@__PURE__*/
   messageDesc(file_spillway_v1_cart, 0);
 
 /**
- * Cart is what a customer means to buy. It reserves nothing.
+ * Cart is a list of products that a customer intends to buy. It reserves no stock.
  *
  * @generated from message spillway.v1.Cart
  */
@@ -57,7 +57,7 @@ export type Cart = Message<"spillway.v1.Cart"> & {
   items: CartItem[];
 
   /**
-   * When the cart is forgotten if it does not change; not set for an empty cart.
+   * When the cart expires if it does not change; not set for an empty cart.
    *
    * @generated from field: google.protobuf.Timestamp expire_time = 2;
    */
@@ -134,7 +134,7 @@ export type SetQuantityRequest = Message<"spillway.v1.SetQuantityRequest"> & {
   sku: string;
 
   /**
-   * How many units: 0 to 1,000; 0 takes the SKU out.
+   * How many units: 0 to 1,000; 0 removes the SKU.
    *
    * @generated from field: int32 quantity = 2;
    */
@@ -170,7 +170,7 @@ export const SetQuantityResponseSchema: GenMessage<SetQuantityResponse> = /*@__P
   messageDesc(file_spillway_v1_cart, 5);
 
 /**
- * GetCartRequest is empty: the token says whose cart.
+ * GetCartRequest is empty: the cart is that of the token's customer.
  *
  * @generated from message spillway.v1.GetCartRequest
  */
@@ -206,7 +206,7 @@ export const GetCartResponseSchema: GenMessage<GetCartResponse> = /*@__PURE__*/
   messageDesc(file_spillway_v1_cart, 7);
 
 /**
- * EmptyCartRequest is empty: the token says whose cart.
+ * EmptyCartRequest is empty: the cart is that of the token's customer.
  *
  * @generated from message spillway.v1.EmptyCartRequest
  */
@@ -236,8 +236,8 @@ export const EmptyCartResponseSchema: GenMessage<EmptyCartResponse> = /*@__PURE_
   messageDesc(file_spillway_v1_cart, 9);
 
 /**
- * CartService keeps the cart of the customer that the bearer token names. A cart holds up to 100 SKUs
- * and is forgotten a while after its last change.
+ * CartService keeps the cart of the customer of the bearer token. A cart holds up to 100 SKUs and expires some time
+ * after its last change.
  *
  * @generated from service spillway.v1.CartService
  */
@@ -253,7 +253,7 @@ export const CartService: GenService<{
     output: typeof AddItemResponseSchema;
   },
   /**
-   * SetQuantity sets the units of a SKU; 0 takes it out of the cart.
+   * SetQuantity sets the units of a SKU; 0 removes it from the cart.
    *
    * @generated from rpc spillway.v1.CartService.SetQuantity
    */
@@ -273,7 +273,7 @@ export const CartService: GenService<{
     output: typeof GetCartResponseSchema;
   },
   /**
-   * EmptyCart takes everything out of the cart.
+   * EmptyCart removes everything from the cart.
    *
    * @generated from rpc spillway.v1.CartService.EmptyCart
    */

@@ -18,7 +18,7 @@ export const file_spillway_v1_catalog: GenFile = /*@__PURE__*/
   fileDesc("ChlzcGlsbHdheS92MS9jYXRhbG9nLnByb3RvEgtzcGlsbHdheS52MSLAAQoHUHJvZHVjdBILCgNza3UYASABKAkSDAoEbmFtZRgCIAEoCRITCgtkZXNjcmlwdGlvbhgDIAEoCRIPCgdwaWN0dXJlGAQgASgJEiEKBXByaWNlGAUgASgLMhIuc3BpbGx3YXkudjEuTW9uZXkSEgoKY2F0ZWdvcmllcxgGIAMoCRIRCglhdmFpbGFibGUYByABKAMSEAoIYXJjaGl2ZWQYCCABKAgSGAoQbWF4X3Blcl9jdXN0b21lchgJIAEoBSKYAQoTTGlzdFByb2R1Y3RzUmVxdWVzdBIcCglwYWdlX3NpemUYASABKAVCCbpIBhoEGGQoABIcCgpwYWdlX3Rva2VuGAIgASgJQgi6SAVyAxjIARIrCg1jdXJyZW5jeV9jb2RlGAMgASgJQhS6SBFyDzINXihbQS1aXXszfSk/JBIYChBpbmNsdWRlX2FyY2hpdmVkGAQgASgIIlcKFExpc3RQcm9kdWN0c1Jlc3BvbnNlEiYKCHByb2R1Y3RzGAEgAygLMhQuc3BpbGx3YXkudjEuUHJvZHVjdBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiWAoRR2V0UHJvZHVjdFJlcXVlc3QSFgoDc2t1GAEgASgJQgm6SAZyBBABGEASKwoNY3VycmVuY3lfY29kZRgCIAEoCUIUukgRcg8yDV4oW0EtWl17M30pPyQiOwoSR2V0UHJvZHVjdFJlc3BvbnNlEiUKB3Byb2R1Y3QYASABKAsyFC5zcGlsbHdheS52MS5Qcm9kdWN0IpoBChVTZWFyY2hQcm9kdWN0c1JlcXVlc3QSGAoFcXVlcnkYASABKAlCCbpIBnIEEAEYZBIcCglwYWdlX3NpemUYAiABKAVCCbpIBhoEGGQoABIcCgpwYWdlX3Rva2VuGAMgASgJQgi6SAVyAxjIARIrCg1jdXJyZW5jeV9jb2RlGAQgASgJQhS6SBFyDzINXihbQS1aXXszfSk/JCJZChZTZWFyY2hQcm9kdWN0c1Jlc3BvbnNlEiYKCHByb2R1Y3RzGAEgAygLMhQuc3BpbGx3YXkudjEuUHJvZHVjdBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkitAMKDFByb2R1Y3RJbnB1dBI1CgNza3UYASABKAlCKLpIJXIjMiFeW0EtWmEtejAtOV1bQS1aYS16MC05Xy4tXXswLDYzfSQSGAoEbmFtZRgCIAEoCUIKukgHcgUQARjIARIdCgtkZXNjcmlwdGlvbhgDIAEoCUIIukgFcgMYoB8SGQoHcGljdHVyZRgEIAEoCUIIukgFcgMY9AMSoAEKBXByaWNlGAUgASgLMhIuc3BpbGx3YXkudjEuTW9uZXlCfbpIeroBdAoWcHJvZHVjdC5wcmljZS5wb3NpdGl2ZRIjdGhlIHByaWNlIG11c3QgYmUgbW9yZSB0aGFuIG5vdGhpbmcaNXRoaXMudW5pdHMgPiAwIHx8ICh0aGlzLnVuaXRzID09IDAgJiYgdGhpcy5uYW5vcyA+IDApyAEBEiQKCmNhdGVnb3JpZXMYBiADKAlCELpIDZIBChAUIgZyBBABGDISEAoIYXJjaGl2ZWQYByABKAgSKQoQbWF4X3Blcl9jdXN0b21lchgIIAEoBUIKukgHGgUY6AcoAEgAiAEBQhMKEV9tYXhfcGVyX2N1c3RvbWVyInAKFENyZWF0ZVByb2R1Y3RSZXF1ZXN0EjIKB3Byb2R1Y3QYASABKAsyGS5zcGlsbHdheS52MS5Qcm9kdWN0SW5wdXRCBrpIA8gBARIkCg1pbml0aWFsX3N0b2NrGAIgASgDQg26SAoiCBiAlOvcAygAIj4KFUNyZWF0ZVByb2R1Y3RSZXNwb25zZRIlCgdwcm9kdWN0GAEgASgLMhQuc3BpbGx3YXkudjEuUHJvZHVjdCJ7ChRVcGRhdGVQcm9kdWN0UmVxdWVzdBIyCgdwcm9kdWN0GAEgASgLMhkuc3BpbGx3YXkudjEuUHJvZHVjdElucHV0Qga6SAPYAQMSLwoLdXBkYXRlX21hc2sYAiABKAsyGi5nb29nbGUucHJvdG9idWYuRmllbGRNYXNrIj4KFVVwZGF0ZVByb2R1Y3RSZXNwb25zZRIlCgdwcm9kdWN0GAEgASgLMhQuc3BpbGx3YXkudjEuUHJvZHVjdCKfAQoSQWRqdXN0U3RvY2tSZXF1ZXN0EhYKA3NrdRgBIAEoCUIJukgGcgQQARhAEicKBWRlbHRhGAIgASgDQhi6SBUiEzgAGICU69wDKIDslKP8/////wESGgoGcmVhc29uGAMgASgJQgq6SAdyBRABGMgBEiwKDWFkanVzdG1lbnRfaWQYBCABKAlCFbpIEnIQMg5eWyEtfl17MSwxMjh9JCI1ChNBZGp1c3RTdG9ja1Jlc3BvbnNlEgsKA3NrdRgBIAEoCRIRCglhdmFpbGFibGUYAiABKAMyqgQKDkNhdGFsb2dTZXJ2aWNlElgKDExpc3RQcm9kdWN0cxIgLnNwaWxsd2F5LnYxLkxpc3RQcm9kdWN0c1JlcXVlc3QaIS5zcGlsbHdheS52MS5MaXN0UHJvZHVjdHNSZXNwb25zZSIDkAIBElIKCkdldFByb2R1Y3QSHi5zcGlsbHdheS52MS5HZXRQcm9kdWN0UmVxdWVzdBofLnNwaWxsd2F5LnYxLkdldFByb2R1Y3RSZXNwb25zZSIDkAIBEl4KDlNlYXJjaFByb2R1Y3RzEiIuc3BpbGx3YXkudjEuU2VhcmNoUHJvZHVjdHNSZXF1ZXN0GiMuc3BpbGx3YXkudjEuU2VhcmNoUHJvZHVjdHNSZXNwb25zZSIDkAIBElYKDUNyZWF0ZVByb2R1Y3QSIS5zcGlsbHdheS52MS5DcmVhdGVQcm9kdWN0UmVxdWVzdBoiLnNwaWxsd2F5LnYxLkNyZWF0ZVByb2R1Y3RSZXNwb25zZRJbCg1VcGRhdGVQcm9kdWN0EiEuc3BpbGx3YXkudjEuVXBkYXRlUHJvZHVjdFJlcXVlc3QaIi5zcGlsbHdheS52MS5VcGRhdGVQcm9kdWN0UmVzcG9uc2UiA5ACAhJVCgtBZGp1c3RTdG9jaxIfLnNwaWxsd2F5LnYxLkFkanVzdFN0b2NrUmVxdWVzdBogLnNwaWxsd2F5LnYxLkFkanVzdFN0b2NrUmVzcG9uc2UiA5ACAkKlAQoPY29tLnNwaWxsd2F5LnYxQgxDYXRhbG9nUHJvdG9QAVo3Z2l0aHViLmNvbS9zcGlsbHdheS9zcGlsbHdheS9nZW4vc3BpbGx3YXkvdjE7c3BpbGx3YXl2MaICA1NYWKoCC1NwaWxsd2F5LlYxygILU3BpbGx3YXlcVjHiAhdTcGlsbHdheVxWMVxHUEJNZXRhZGF0YeoCDFNwaWxsd2F5OjpWMWIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_field_mask, file_spillway_v1_money]);
 
 /**
- * Product is something that can be bought.
+ * Product is a product that can be bought.
  *
  * @generated from message spillway.v1.Product
  */
@@ -52,7 +52,7 @@ export type Product = Message<"spillway.v1.Product"> & {
   picture: string;
 
   /**
-   * The price of one unit, in the asked currency or in the catalogue's own.
+   * The price of one unit, in the requested currency or in the catalogue's own.
    *
    * @generated from field: spillway.v1.Money price = 5;
    */
@@ -95,7 +95,7 @@ export const ProductSchema: GenMessage<Product> = /*@__PURE__*/
   messageDesc(file_spillway_v1_catalog, 0);
 
 /**
- * ListProductsRequest asks for a page of products.
+ * ListProductsRequest requests a page of products.
  *
  * @generated from message spillway.v1.ListProductsRequest
  */
@@ -150,7 +150,7 @@ export type ListProductsResponse = Message<"spillway.v1.ListProductsResponse"> &
   products: Product[];
 
   /**
-   * Asks for the next page; empty on the last one.
+   * The page_token of the next page; empty on the last one.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -214,7 +214,7 @@ export const GetProductResponseSchema: GenMessage<GetProductResponse> = /*@__PUR
   messageDesc(file_spillway_v1_catalog, 4);
 
 /**
- * SearchProductsRequest asks for products by words.
+ * SearchProductsRequest searches products by words.
  *
  * @generated from message spillway.v1.SearchProductsRequest
  */
@@ -269,7 +269,7 @@ export type SearchProductsResponse = Message<"spillway.v1.SearchProductsResponse
   products: Product[];
 
   /**
-   * Asks for the next page; empty on the last one.
+   * The page_token of the next page; empty on the last one.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -284,7 +284,7 @@ export const SearchProductsResponseSchema: GenMessage<SearchProductsResponse> = 
   messageDesc(file_spillway_v1_catalog, 6);
 
 /**
- * ProductInput is what an operator says about a product.
+ * ProductInput is the description of a product by an operator.
  *
  * @generated from message spillway.v1.ProductInput
  */
@@ -410,7 +410,7 @@ export const CreateProductResponseSchema: GenMessage<CreateProductResponse> = /*
  */
 export type UpdateProductRequest = Message<"spillway.v1.UpdateProductRequest"> & {
   /**
-   * The product; its SKU says which. Fields that update_mask does not name are ignored, and may be empty.
+   * The product, identified by its SKU. Fields that update_mask does not name are ignored, and may be empty.
    *
    * @generated from field: spillway.v1.ProductInput product = 1;
    */
@@ -474,7 +474,7 @@ export type AdjustStockRequest = Message<"spillway.v1.AdjustStockRequest"> & {
   delta: bigint;
 
   /**
-   * Why, for the books.
+   * The reason, for the records.
    *
    * @generated from field: string reason = 3;
    */
@@ -496,7 +496,7 @@ export const AdjustStockRequestSchema: GenMessage<AdjustStockRequest> = /*@__PUR
   messageDesc(file_spillway_v1_catalog, 12);
 
 /**
- * AdjustStockResponse says what can be bought after the change.
+ * AdjustStockResponse carries the stock after the change.
  *
  * @generated from message spillway.v1.AdjustStockResponse
  */
@@ -524,7 +524,7 @@ export const AdjustStockResponseSchema: GenMessage<AdjustStockResponse> = /*@__P
   messageDesc(file_spillway_v1_catalog, 13);
 
 /**
- * CatalogService lists what can be bought. Reading needs no token; changing needs the role `operator`.
+ * CatalogService lists products. Reading needs no token; changing needs the role `operator`.
  *
  * @generated from service spillway.v1.CatalogService
  */
@@ -551,8 +551,8 @@ export const CatalogService: GenService<{
     output: typeof GetProductResponseSchema;
   },
   /**
-   * SearchProducts returns the products whose name or description contains the query, ignoring case, without
-   * archived ones.
+   * SearchProducts returns the products with the query in their name or description, ignoring case, without archived
+   * ones.
    *
    * @generated from rpc spillway.v1.CatalogService.SearchProducts
    */
@@ -584,8 +584,8 @@ export const CatalogService: GenService<{
     output: typeof UpdateProductResponseSchema;
   },
   /**
-   * AdjustStock adds units to a SKU's stock, or takes unsold ones away (operator). It is idempotent by
-   * adjustment_id, and answers once the change is in SQL. Taking more than is left is `failed_precondition`.
+   * AdjustStock adds units to a SKU's stock, or removes unsold ones (operator). It is idempotent by adjustment_id, and
+   * returns once the change is in SQL. Removing more than is left is `failed_precondition`.
    *
    * @generated from rpc spillway.v1.CatalogService.AdjustStock
    */

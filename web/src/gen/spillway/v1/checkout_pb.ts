@@ -20,7 +20,7 @@ export const file_spillway_v1_checkout: GenFile = /*@__PURE__*/
   fileDesc("ChpzcGlsbHdheS92MS9jaGVja291dC5wcm90bxILc3BpbGx3YXkudjEiWwoETGluZRI1CgNza3UYASABKAlCKLpIJXIjMiFeW0EtWmEtejAtOV1bQS1aYS16MC05Xy4tXXswLDYzfSQSHAoIcXVhbnRpdHkYAiABKAVCCrpIBxoFGOgHKAEinAEKDFF1b3RlUmVxdWVzdBIqCgVsaW5lcxgBIAMoCzIRLnNwaWxsd2F5LnYxLkxpbmVCCLpIBZIBAhBkEigKDWN1cnJlbmN5X2NvZGUYAiABKAlCEbpIDnIMMgpeW0EtWl17M30kEjYKEHNoaXBwaW5nX2FkZHJlc3MYAyABKAsyFC5zcGlsbHdheS52MS5BZGRyZXNzQga6SAPIAQEirgEKDVF1b3RlUmVzcG9uc2USJQoFbGluZXMYASADKAsyFi5zcGlsbHdheS52MS5PcmRlckxpbmUSJwoLaXRlbXNfdG90YWwYAiABKAsyEi5zcGlsbHdheS52MS5Nb25leRIqCg5zaGlwcGluZ190b3RhbBgDIAEoCzISLnNwaWxsd2F5LnYxLk1vbmV5EiEKBXRvdGFsGAQgASgLMhIuc3BpbGx3YXkudjEuTW9uZXkiuQIKEVBsYWNlT3JkZXJSZXF1ZXN0EioKBWxpbmVzGAEgAygLMhEuc3BpbGx3YXkudjEuTGluZUIIukgFkgECEGQSKAoNY3VycmVuY3lfY29kZRgCIAEoCUIRukgOcgwyCl5bQS1aXXszfSQSGQoFZW1haWwYAyABKAlCCrpIB3IFGP4BYAESNgoQc2hpcHBpbmdfYWRkcmVzcxgEIAEoCzIULnNwaWxsd2F5LnYxLkFkZHJlc3NCBrpIA8gBARIfCgRjYXJkGAUgASgLMhEuc3BpbGx3YXkudjEuQ2FyZBIuCg9pZGVtcG90ZW5jeV9rZXkYBiABKAlCFbpIEnIQMg5eWyEtfl17MCwxMjh9JBIqCg5leHBlY3RlZF90b3RhbBgHIAEoCzISLnNwaWxsd2F5LnYxLk1vbmV5IjcKElBsYWNlT3JkZXJSZXNwb25zZRIhCgVvcmRlchgBIAEoCzISLnNwaWxsd2F5LnYxLk9yZGVyIoMBCg9QYXlPcmRlclJlcXVlc3QSGwoIb3JkZXJfaWQYASABKAlCCbpIBnIEEAEYQBInCgRjYXJkGAIgASgLMhEuc3BpbGx3YXkudjEuQ2FyZEIGukgDyAEBEioKDmV4cGVjdGVkX3RvdGFsGAMgASgLMhIuc3BpbGx3YXkudjEuTW9uZXkiNQoQUGF5T3JkZXJSZXNwb25zZRIhCgVvcmRlchgBIAEoCzISLnNwaWxsd2F5LnYxLk9yZGVyMvMBCg9DaGVja291dFNlcnZpY2USQwoFUXVvdGUSGS5zcGlsbHdheS52MS5RdW90ZVJlcXVlc3QaGi5zcGlsbHdheS52MS5RdW90ZVJlc3BvbnNlIgOQAgESTQoKUGxhY2VPcmRlchIeLnNwaWxsd2F5LnYxLlBsYWNlT3JkZXJSZXF1ZXN0Gh8uc3BpbGx3YXkudjEuUGxhY2VPcmRlclJlc3BvbnNlEkwKCFBheU9yZGVyEhwuc3BpbGx3YXkudjEuUGF5T3JkZXJSZXF1ZXN0Gh0uc3BpbGx3YXkudjEuUGF5T3JkZXJSZXNwb25zZSIDkAICQqYBCg9jb20uc3BpbGx3YXkudjFCDUNoZWNrb3V0UHJvdG9QAVo3Z2l0aHViLmNvbS9zcGlsbHdheS9zcGlsbHdheS9nZW4vc3BpbGx3YXkvdjE7c3BpbGx3YXl2MaICA1NYWKoCC1NwaWxsd2F5LlYxygILU3BpbGx3YXlcVjHiAhdTcGlsbHdheVxWMVxHUEJNZXRhZGF0YeoCDFNwaWxsd2F5OjpWMWIGcHJvdG8z", [file_buf_validate_validate, file_spillway_v1_money, file_spillway_v1_order, file_spillway_v1_payment]);
 
 /**
- * Line asks for units of one SKU.
+ * Line requests units of one SKU.
  *
  * @generated from message spillway.v1.Line
  */
@@ -48,7 +48,7 @@ export const LineSchema: GenMessage<Line> = /*@__PURE__*/
   messageDesc(file_spillway_v1_checkout, 0);
 
 /**
- * QuoteRequest asks what an order would cost.
+ * QuoteRequest requests the price of an order.
  *
  * @generated from message spillway.v1.QuoteRequest
  */
@@ -61,7 +61,7 @@ export type QuoteRequest = Message<"spillway.v1.QuoteRequest"> & {
   lines: Line[];
 
   /**
-   * The currency of the answer.
+   * The currency of the prices.
    *
    * @generated from field: string currency_code = 2;
    */
@@ -83,13 +83,13 @@ export const QuoteRequestSchema: GenMessage<QuoteRequest> = /*@__PURE__*/
   messageDesc(file_spillway_v1_checkout, 1);
 
 /**
- * QuoteResponse says what an order would cost now.
+ * QuoteResponse carries the current price of an order.
  *
  * @generated from message spillway.v1.QuoteResponse
  */
 export type QuoteResponse = Message<"spillway.v1.QuoteResponse"> & {
   /**
-   * The lines with their prices in the asked currency.
+   * The lines with their prices in the requested currency.
    *
    * @generated from field: repeated spillway.v1.OrderLine lines = 1;
    */
@@ -125,7 +125,7 @@ export const QuoteResponseSchema: GenMessage<QuoteResponse> = /*@__PURE__*/
   messageDesc(file_spillway_v1_checkout, 2);
 
 /**
- * PlaceOrderRequest is an order to be placed for the customer that the token names.
+ * PlaceOrderRequest places an order for the customer of the token.
  *
  * @generated from message spillway.v1.PlaceOrderRequest
  */
@@ -176,11 +176,11 @@ export type PlaceOrderRequest = Message<"spillway.v1.PlaceOrderRequest"> & {
   idempotencyKey: string;
 
   /**
-   * The total that the customer agreed to, usually QuoteResponse.total. When the order would cost another
-   * amount, or the amount is in another currency, it is refused with a PriceChanged detail: nothing is
-   * reserved or charged, the cart is kept, and the idempotency key can be used again. It is not part of the
-   * comparison of requests with one key: a retry with another one gets the order that its key made, and does
-   * not charge it if it is still PENDING. None means that any price is accepted.
+   * The total that the customer agreed to, usually QuoteResponse.total. When the order would cost another amount, or
+   * the amount is in another currency, it is rejected with a PriceChanged detail: nothing is reserved or charged, the
+   * cart is kept, and the idempotency key can be used again. It is not part of the comparison of requests with one key:
+   * a retry with another one gets the order that its key made, and does not charge it if it is still PENDING. None
+   * means that any price is accepted.
    *
    * @generated from field: spillway.v1.Money expected_total = 7;
    */
@@ -202,7 +202,7 @@ export const PlaceOrderRequestSchema: GenMessage<PlaceOrderRequest> = /*@__PURE_
  */
 export type PlaceOrderResponse = Message<"spillway.v1.PlaceOrderResponse"> & {
   /**
-   * The order as it was remembered.
+   * The order.
    *
    * @generated from field: spillway.v1.Order order = 1;
    */
@@ -223,7 +223,7 @@ export const PlaceOrderResponseSchema: GenMessage<PlaceOrderResponse> = /*@__PUR
  */
 export type PayOrderRequest = Message<"spillway.v1.PayOrderRequest"> & {
   /**
-   * The id that PlaceOrder answered.
+   * The id that PlaceOrder returned.
    *
    * @generated from field: string order_id = 1;
    */
@@ -237,8 +237,8 @@ export type PayOrderRequest = Message<"spillway.v1.PayOrderRequest"> & {
   card?: Card | undefined;
 
   /**
-   * The total that the customer agreed to. When it is not the order's total, nothing is charged, and the
-   * order stays as it is. An order that is paid already is answered without this comparison.
+   * The total that the customer agreed to. When it is not the order's total, nothing is charged, and the order stays as
+   * it is. An order that is paid already is returned without this comparison.
    *
    * @generated from field: spillway.v1.Money expected_total = 3;
    */
@@ -290,15 +290,15 @@ export const CheckoutService: GenService<{
     output: typeof QuoteResponseSchema;
   },
   /**
-   * PlaceOrder reserves the stock, charges the card and answers with the order. The caller sends an
-   * idempotency key, in the `Idempotency-Key` header or in the request: the same key with the same
-   * request returns the same order, however often it is sent; with another request it is refused with
-   * `already_exists`. The card is not part of that comparison, because it is stored nowhere.
+   * PlaceOrder reserves the stock, charges the card and returns the order. The caller sends an idempotency key, in the
+   * `Idempotency-Key` header or in the request: the same key with the same request returns the same order, however
+   * often it is sent; with another request it is rejected with `already_exists`. The card is not part of that
+   * comparison, because it is never stored.
    *
-   * Errors: `failed_precondition` with a SoldOut detail (which SKUs, and what is left), a PriceChanged
-   * detail (the total is not expected_total) or a PaymentDeclined detail; `invalid_argument` with field violations; `not_found` for an unknown SKU;
-   * `resource_exhausted` (too many orders at once) and `unavailable` (a dependency is down) with a google.rpc.RetryInfo
-   * detail: send the same request with the same key again after that delay.
+   * Errors: `failed_precondition` with a SoldOut detail (which SKUs, and what is left), a PriceChanged detail (the
+   * total is not expected_total) or a PaymentDeclined detail; `invalid_argument` with field violations; `not_found` for
+   * an unknown SKU; `resource_exhausted` (too many orders at once) and `unavailable` (a dependency is down) with a
+   * google.rpc.RetryInfo detail: send the same request with the same key again after that delay.
    *
    * Without a card the stock is reserved and the order is PENDING until its expire_time: PayOrder pays it.
    *
@@ -310,10 +310,10 @@ export const CheckoutService: GenService<{
     output: typeof PlaceOrderResponseSchema;
   },
   /**
-   * PayOrder charges a card for one of the caller's orders that is PENDING, once, and answers with the order:
-   * PAID, or PENDING while the outcome of the payment is not known. An order that is paid already is answered
-   * as it is. A declined card leaves an order that was placed without a card PENDING until its expire_time: call
-   * PayOrder again with another card, up to 10 cards an order.
+   * PayOrder charges a card for one of the caller's orders that is PENDING, once, and returns the order: PAID, or
+   * PENDING while the outcome of the payment is not known. An order that is paid already is returned unchanged. A
+   * declined card leaves an order that was placed without a card PENDING until its expire_time: call PayOrder again
+   * with another card, up to 10 cards an order.
    *
    * Errors: `failed_precondition` when the order is cancelled or expired, with a PaymentDeclined detail, or
    * with a PriceChanged detail (the order's total is not expected_total);

@@ -69,7 +69,7 @@ export const GetSupportedCurrenciesResponseSchema: GenMessage<GetSupportedCurren
   messageDesc(file_spillway_v1_currency, 1);
 
 /**
- * ConvertRequest asks for an amount in another currency.
+ * ConvertRequest converts an amount to another currency.
  *
  * @generated from message spillway.v1.ConvertRequest
  */
@@ -142,8 +142,8 @@ export const CurrencyService: GenService<{
     output: typeof GetSupportedCurrenciesResponseSchema;
   },
   /**
-   * Convert changes an amount into another currency: exactly, through the euro, rounded once to the minor
-   * unit of the target, half away from zero. What is not nothing stays at least one minor unit.
+   * Convert changes an amount into another currency: exactly, through the euro, rounded once to the minor unit of the
+   * target, half away from zero. A nonzero amount stays at least one minor unit.
    *
    * Errors: `unavailable` with reason RATES_TOO_OLD when the rates are older than the server's limit.
    *

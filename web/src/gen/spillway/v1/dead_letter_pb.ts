@@ -16,20 +16,20 @@ export const file_spillway_v1_dead_letter: GenFile = /*@__PURE__*/
   fileDesc("Ch1zcGlsbHdheS92MS9kZWFkX2xldHRlci5wcm90bxILc3BpbGx3YXkudjEiawoQRGVhZExldHRlckFjdGlvbhIOCgZhY3Rpb24YASABKAkSDQoFYWN0b3IYAiABKAkSKAoEdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGZGV0YWlsGAQgASgJItsCCgpEZWFkTGV0dGVyEgoKAmlkGAEgASgDEg4KBnNvdXJjZRgCIAEoCRIQCghvcmRlcl9pZBgDIAEoCRIOCgZyZWFzb24YBCABKAkSFAoMcGF5bG9hZF90eXBlGAUgASgJEhQKDHBheWxvYWRfanNvbhgGIAEoCRIQCgh0cmFjZV9pZBgHIAEoCRIQCghhdHRlbXB0cxgIIAEoBRItCgZzdGF0dXMYCSABKA4yHS5zcGlsbHdheS52MS5EZWFkTGV0dGVyU3RhdHVzEi8KC2NyZWF0ZV90aW1lGAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgt1cGRhdGVfdGltZRgLIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoHaGlzdG9yeRgMIAMoCzIdLnNwaWxsd2F5LnYxLkRlYWRMZXR0ZXJBY3Rpb24iwQEKFkxpc3REZWFkTGV0dGVyc1JlcXVlc3QSHAoJcGFnZV9zaXplGAEgASgFQgm6SAYaBBhkKAASHAoKcGFnZV90b2tlbhgCIAEoCUIIukgFcgMYyAESNwoGc3RhdHVzGAMgASgOMh0uc3BpbGx3YXkudjEuRGVhZExldHRlclN0YXR1c0IIukgFggECEAESFwoGc291cmNlGAQgASgJQge6SARyAhhAEhkKCG9yZGVyX2lkGAUgASgJQge6SARyAhhAIlwKF0xpc3REZWFkTGV0dGVyc1Jlc3BvbnNlEigKB2xldHRlcnMYASADKAsyFy5zcGlsbHdheS52MS5EZWFkTGV0dGVyEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIrChRHZXREZWFkTGV0dGVyUmVxdWVzdBITCgJpZBgBIAEoA0IHukgEIgIgACJAChVHZXREZWFkTGV0dGVyUmVzcG9uc2USJwoGbGV0dGVyGAEgASgLMhcuc3BpbGx3YXkudjEuRGVhZExldHRlciJpChVFZGl0RGVhZExldHRlclJlcXVlc3QSEwoCaWQYASABKANCB7pIBCICIAASIQoMcGF5bG9hZF9qc29uGAIgASgJQgu6SAhyBhACGODUAxIYCgZyZWFzb24YAyABKAlCCLpIBXIDGMgBIkEKFkVkaXREZWFkTGV0dGVyUmVzcG9uc2USJwoGbGV0dGVyGAEgASgLMhcuc3BpbGx3YXkudjEuRGVhZExldHRlciIuChdSZXBsYXlEZWFkTGV0dGVyUmVxdWVzdBITCgJpZBgBIAEoA0IHukgEIgIgACJDChhSZXBsYXlEZWFkTGV0dGVyUmVzcG9uc2USJwoGbGV0dGVyGAEgASgLMhcuc3BpbGx3YXkudjEuRGVhZExldHRlciJLChhEaXNjYXJkRGVhZExldHRlclJlcXVlc3QSEwoCaWQYASABKANCB7pIBCICIAASGgoGcmVhc29uGAIgASgJQgq6SAdyBRABGMgBIkQKGURpc2NhcmREZWFkTGV0dGVyUmVzcG9uc2USJwoGbGV0dGVyGAEgASgLMhcuc3BpbGx3YXkudjEuRGVhZExldHRlciqWAQoQRGVhZExldHRlclN0YXR1cxIiCh5ERUFEX0xFVFRFUl9TVEFUVVNfVU5TUEVDSUZJRUQQABIbChdERUFEX0xFVFRFUl9TVEFUVVNfT1BFThABEh8KG0RFQURfTEVUVEVSX1NUQVRVU19SRVBMQVlFRBACEiAKHERFQURfTEVUVEVSX1NUQVRVU19ESVNDQVJERUQQAzL9AwoRRGVhZExldHRlclNlcnZpY2USYQoPTGlzdERlYWRMZXR0ZXJzEiMuc3BpbGx3YXkudjEuTGlzdERlYWRMZXR0ZXJzUmVxdWVzdBokLnNwaWxsd2F5LnYxLkxpc3REZWFkTGV0dGVyc1Jlc3BvbnNlIgOQAgESWwoNR2V0RGVhZExldHRlchIhLnNwaWxsd2F5LnYxLkdldERlYWRMZXR0ZXJSZXF1ZXN0GiIuc3BpbGx3YXkudjEuR2V0RGVhZExldHRlclJlc3BvbnNlIgOQAgESWQoORWRpdERlYWRMZXR0ZXISIi5zcGlsbHdheS52MS5FZGl0RGVhZExldHRlclJlcXVlc3QaIy5zcGlsbHdheS52MS5FZGl0RGVhZExldHRlclJlc3BvbnNlEmQKEFJlcGxheURlYWRMZXR0ZXISJC5zcGlsbHdheS52MS5SZXBsYXlEZWFkTGV0dGVyUmVxdWVzdBolLnNwaWxsd2F5LnYxLlJlcGxheURlYWRMZXR0ZXJSZXNwb25zZSIDkAICEmcKEURpc2NhcmREZWFkTGV0dGVyEiUuc3BpbGx3YXkudjEuRGlzY2FyZERlYWRMZXR0ZXJSZXF1ZXN0GiYuc3BpbGx3YXkudjEuRGlzY2FyZERlYWRMZXR0ZXJSZXNwb25zZSIDkAICQqgBCg9jb20uc3BpbGx3YXkudjFCD0RlYWRMZXR0ZXJQcm90b1ABWjdnaXRodWIuY29tL3NwaWxsd2F5L3NwaWxsd2F5L2dlbi9zcGlsbHdheS92MTtzcGlsbHdheXYxogIDU1hYqgILU3BpbGx3YXkuVjHKAgtTcGlsbHdheVxWMeICF1NwaWxsd2F5XFYxXEdQQk1ldGFkYXRh6gIMU3BpbGx3YXk6OlYxYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_timestamp]);
 
 /**
- * DeadLetterAction is one thing that was done with a letter.
+ * DeadLetterAction is one action on a dead letter.
  *
  * @generated from message spillway.v1.DeadLetterAction
  */
 export type DeadLetterAction = Message<"spillway.v1.DeadLetterAction"> & {
   /**
-   * What: "edited", "replayed", "replay_failed" or "discarded".
+   * The action: "edited", "replayed", "replay_failed" or "discarded".
    *
    * @generated from field: string action = 1;
    */
   action: string;
 
   /**
-   * Who, by the customer id of the token.
+   * The operator, by the customer id of the token.
    *
    * @generated from field: string actor = 2;
    */
@@ -58,21 +58,21 @@ export const DeadLetterActionSchema: GenMessage<DeadLetterAction> = /*@__PURE__*
   messageDesc(file_spillway_v1_dead_letter, 0);
 
 /**
- * DeadLetter is what no retry could help.
+ * DeadLetter is a message that no retry could process.
  *
  * @generated from message spillway.v1.DeadLetter
  */
 export type DeadLetter = Message<"spillway.v1.DeadLetter"> & {
   /**
-   * The letter's id.
+   * The dead letter's id.
    *
    * @generated from field: int64 id = 1;
    */
   id: bigint;
 
   /**
-   * Who gave up: "order_writer", "stock_flusher", "shipper", "mailer", or "broker/GROUP" for what the broker
-   * itself put aside.
+   * The worker that gave up: "order_writer", "stock_flusher", "shipper", "mailer", or "broker/GROUP" for messages that
+   * the broker itself moved to a dead-letter topic.
    *
    * @generated from field: string source = 2;
    */
@@ -121,14 +121,14 @@ export type DeadLetter = Message<"spillway.v1.DeadLetter"> & {
   attempts: number;
 
   /**
-   * What became of it.
+   * Its status.
    *
    * @generated from field: spillway.v1.DeadLetterStatus status = 9;
    */
   status: DeadLetterStatus;
 
   /**
-   * When it was put aside first.
+   * When it was first stored.
    *
    * @generated from field: google.protobuf.Timestamp create_time = 10;
    */
@@ -142,7 +142,7 @@ export type DeadLetter = Message<"spillway.v1.DeadLetter"> & {
   updateTime?: Timestamp | undefined;
 
   /**
-   * What was done with it, oldest first. Only GetDeadLetter fills it.
+   * Its history, oldest first. Only GetDeadLetter fills it.
    *
    * @generated from field: repeated spillway.v1.DeadLetterAction history = 12;
    */
@@ -157,13 +157,13 @@ export const DeadLetterSchema: GenMessage<DeadLetter> = /*@__PURE__*/
   messageDesc(file_spillway_v1_dead_letter, 1);
 
 /**
- * ListDeadLettersRequest asks for a page of letters.
+ * ListDeadLettersRequest requests a page of dead letters.
  *
  * @generated from message spillway.v1.ListDeadLettersRequest
  */
 export type ListDeadLettersRequest = Message<"spillway.v1.ListDeadLettersRequest"> & {
   /**
-   * How many letters at most: 1 to 100, 20 when 0.
+   * How many dead letters at most: 1 to 100, 20 when 0.
    *
    * @generated from field: int32 page_size = 1;
    */
@@ -177,21 +177,21 @@ export type ListDeadLettersRequest = Message<"spillway.v1.ListDeadLettersRequest
   pageToken: string;
 
   /**
-   * Only letters of this status; unspecified means all.
+   * Only dead letters of this status; unspecified means all.
    *
    * @generated from field: spillway.v1.DeadLetterStatus status = 3;
    */
   status: DeadLetterStatus;
 
   /**
-   * Only letters of this source; empty means all.
+   * Only dead letters of this source; empty means all.
    *
    * @generated from field: string source = 4;
    */
   source: string;
 
   /**
-   * Only letters of this order; empty means all.
+   * Only dead letters of this order; empty means all.
    *
    * @generated from field: string order_id = 5;
    */
@@ -206,20 +206,20 @@ export const ListDeadLettersRequestSchema: GenMessage<ListDeadLettersRequest> = 
   messageDesc(file_spillway_v1_dead_letter, 2);
 
 /**
- * ListDeadLettersResponse is a page of letters, newest first.
+ * ListDeadLettersResponse is a page of dead letters, newest first.
  *
  * @generated from message spillway.v1.ListDeadLettersResponse
  */
 export type ListDeadLettersResponse = Message<"spillway.v1.ListDeadLettersResponse"> & {
   /**
-   * The letters of this page.
+   * The dead letters of this page.
    *
    * @generated from field: repeated spillway.v1.DeadLetter letters = 1;
    */
   letters: DeadLetter[];
 
   /**
-   * Asks for the next page; empty on the last one.
+   * The page_token of the next page; empty on the last one.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -234,13 +234,13 @@ export const ListDeadLettersResponseSchema: GenMessage<ListDeadLettersResponse> 
   messageDesc(file_spillway_v1_dead_letter, 3);
 
 /**
- * GetDeadLetterRequest names a letter.
+ * GetDeadLetterRequest names a dead letter.
  *
  * @generated from message spillway.v1.GetDeadLetterRequest
  */
 export type GetDeadLetterRequest = Message<"spillway.v1.GetDeadLetterRequest"> & {
   /**
-   * The letter's id.
+   * The dead letter's id.
    *
    * @generated from field: int64 id = 1;
    */
@@ -255,13 +255,13 @@ export const GetDeadLetterRequestSchema: GenMessage<GetDeadLetterRequest> = /*@_
   messageDesc(file_spillway_v1_dead_letter, 4);
 
 /**
- * GetDeadLetterResponse carries the letter.
+ * GetDeadLetterResponse carries the dead letter.
  *
  * @generated from message spillway.v1.GetDeadLetterResponse
  */
 export type GetDeadLetterResponse = Message<"spillway.v1.GetDeadLetterResponse"> & {
   /**
-   * The letter with its payload and history.
+   * The dead letter with its payload and history.
    *
    * @generated from field: spillway.v1.DeadLetter letter = 1;
    */
@@ -276,20 +276,20 @@ export const GetDeadLetterResponseSchema: GenMessage<GetDeadLetterResponse> = /*
   messageDesc(file_spillway_v1_dead_letter, 5);
 
 /**
- * EditDeadLetterRequest replaces a letter's payload.
+ * EditDeadLetterRequest replaces a dead letter's payload.
  *
  * @generated from message spillway.v1.EditDeadLetterRequest
  */
 export type EditDeadLetterRequest = Message<"spillway.v1.EditDeadLetterRequest"> & {
   /**
-   * The letter's id.
+   * The dead letter's id.
    *
    * @generated from field: int64 id = 1;
    */
   id: bigint;
 
   /**
-   * The new payload as JSON, of the letter's payload_type.
+   * The new payload as JSON, of the dead letter's payload_type.
    *
    * @generated from field: string payload_json = 2;
    */
@@ -311,13 +311,13 @@ export const EditDeadLetterRequestSchema: GenMessage<EditDeadLetterRequest> = /*
   messageDesc(file_spillway_v1_dead_letter, 6);
 
 /**
- * EditDeadLetterResponse carries the letter.
+ * EditDeadLetterResponse carries the dead letter.
  *
  * @generated from message spillway.v1.EditDeadLetterResponse
  */
 export type EditDeadLetterResponse = Message<"spillway.v1.EditDeadLetterResponse"> & {
   /**
-   * The letter as it is now.
+   * The dead letter as it is now.
    *
    * @generated from field: spillway.v1.DeadLetter letter = 1;
    */
@@ -332,13 +332,13 @@ export const EditDeadLetterResponseSchema: GenMessage<EditDeadLetterResponse> = 
   messageDesc(file_spillway_v1_dead_letter, 7);
 
 /**
- * ReplayDeadLetterRequest names a letter to be applied.
+ * ReplayDeadLetterRequest names a dead letter to apply.
  *
  * @generated from message spillway.v1.ReplayDeadLetterRequest
  */
 export type ReplayDeadLetterRequest = Message<"spillway.v1.ReplayDeadLetterRequest"> & {
   /**
-   * The letter's id.
+   * The dead letter's id.
    *
    * @generated from field: int64 id = 1;
    */
@@ -353,13 +353,13 @@ export const ReplayDeadLetterRequestSchema: GenMessage<ReplayDeadLetterRequest> 
   messageDesc(file_spillway_v1_dead_letter, 8);
 
 /**
- * ReplayDeadLetterResponse carries the letter.
+ * ReplayDeadLetterResponse carries the dead letter.
  *
  * @generated from message spillway.v1.ReplayDeadLetterResponse
  */
 export type ReplayDeadLetterResponse = Message<"spillway.v1.ReplayDeadLetterResponse"> & {
   /**
-   * The letter, replayed.
+   * The dead letter, replayed.
    *
    * @generated from field: spillway.v1.DeadLetter letter = 1;
    */
@@ -374,13 +374,13 @@ export const ReplayDeadLetterResponseSchema: GenMessage<ReplayDeadLetterResponse
   messageDesc(file_spillway_v1_dead_letter, 9);
 
 /**
- * DiscardDeadLetterRequest names a letter to be closed.
+ * DiscardDeadLetterRequest names a dead letter to close.
  *
  * @generated from message spillway.v1.DiscardDeadLetterRequest
  */
 export type DiscardDeadLetterRequest = Message<"spillway.v1.DiscardDeadLetterRequest"> & {
   /**
-   * The letter's id.
+   * The dead letter's id.
    *
    * @generated from field: int64 id = 1;
    */
@@ -402,13 +402,13 @@ export const DiscardDeadLetterRequestSchema: GenMessage<DiscardDeadLetterRequest
   messageDesc(file_spillway_v1_dead_letter, 10);
 
 /**
- * DiscardDeadLetterResponse carries the letter.
+ * DiscardDeadLetterResponse carries the dead letter.
  *
  * @generated from message spillway.v1.DiscardDeadLetterResponse
  */
 export type DiscardDeadLetterResponse = Message<"spillway.v1.DiscardDeadLetterResponse"> & {
   /**
-   * The letter, discarded.
+   * The dead letter, discarded.
    *
    * @generated from field: spillway.v1.DeadLetter letter = 1;
    */
@@ -423,7 +423,7 @@ export const DiscardDeadLetterResponseSchema: GenMessage<DiscardDeadLetterRespon
   messageDesc(file_spillway_v1_dead_letter, 11);
 
 /**
- * DeadLetterStatus says what became of a letter.
+ * DeadLetterStatus is the status of a dead letter.
  *
  * @generated from enum spillway.v1.DeadLetterStatus
  */
@@ -464,14 +464,15 @@ export const DeadLetterStatusSchema: GenEnum<DeadLetterStatus> = /*@__PURE__*/
   enumDesc(file_spillway_v1_dead_letter, 0);
 
 /**
- * DeadLetterService is for operators (role `operator`): what no retry could help, to be looked at, edited,
- * replayed or discarded. Each letter keeps the history of what was done with it, by whom and when.
+ * DeadLetterService is for operators (role `operator`): it lists messages that no retry could process, which can be
+ * inspected, edited, replayed or discarded. Each dead letter keeps the history of its changes, with the operator and
+ * the time.
  *
  * @generated from service spillway.v1.DeadLetterService
  */
 export const DeadLetterService: GenService<{
   /**
-   * ListDeadLetters returns a page of letters, newest first, without their payloads.
+   * ListDeadLetters returns a page of dead letters, newest first, without their payloads.
    *
    * @generated from rpc spillway.v1.DeadLetterService.ListDeadLetters
    */
@@ -481,7 +482,7 @@ export const DeadLetterService: GenService<{
     output: typeof ListDeadLettersResponseSchema;
   },
   /**
-   * GetDeadLetter returns one letter with its payload, decoded to JSON, and its history.
+   * GetDeadLetter returns one dead letter with its payload, decoded to JSON, and its history.
    *
    * @generated from rpc spillway.v1.DeadLetterService.GetDeadLetter
    */
@@ -491,8 +492,7 @@ export const DeadLetterService: GenService<{
     output: typeof GetDeadLetterResponseSchema;
   },
   /**
-   * EditDeadLetter replaces the payload of an open letter. `invalid_argument` says what in the new one cannot be
-   * read.
+   * EditDeadLetter replaces the payload of an open dead letter. `invalid_argument` names the error in the new payload.
    *
    * @generated from rpc spillway.v1.DeadLetterService.EditDeadLetter
    */
@@ -502,9 +502,9 @@ export const DeadLetterService: GenService<{
     output: typeof EditDeadLetterResponseSchema;
   },
   /**
-   * ReplayDeadLetter applies an open letter's payload as if it came for the first time, and closes the letter
-   * when that worked. A letter that was replayed already is answered as it is: replaying twice changes nothing.
-   * `failed_precondition` says why it failed again; the letter stays open.
+   * ReplayDeadLetter applies an open dead letter's payload as if it arrived for the first time, and closes the dead
+   * letter on success. One that was replayed already is returned unchanged: replaying twice changes nothing.
+   * `failed_precondition` contains the reason when it failed again; the dead letter stays open.
    *
    * @generated from rpc spillway.v1.DeadLetterService.ReplayDeadLetter
    */
@@ -514,7 +514,7 @@ export const DeadLetterService: GenService<{
     output: typeof ReplayDeadLetterResponseSchema;
   },
   /**
-   * DiscardDeadLetter closes an open letter without applying it.
+   * DiscardDeadLetter closes an open dead letter without applying it.
    *
    * @generated from rpc spillway.v1.DeadLetterService.DiscardDeadLetter
    */

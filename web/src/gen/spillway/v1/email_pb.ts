@@ -24,7 +24,7 @@ export const file_spillway_v1_email: GenFile = /*@__PURE__*/
  */
 export type SendOrderConfirmationRequest = Message<"spillway.v1.SendOrderConfirmationRequest"> & {
   /**
-   * The order; its email says where the mail goes.
+   * The order; the mail goes to its email address.
    *
    * @generated from field: spillway.v1.Order order = 1;
    */
@@ -60,7 +60,7 @@ export const SendOrderConfirmationResponseSchema: GenMessage<SendOrderConfirmati
  */
 export type SendOrderShippedRequest = Message<"spillway.v1.SendOrderShippedRequest"> & {
   /**
-   * The order; its email says where the mail goes, its tracking_id is in it.
+   * The order; the mail goes to its email address and contains its tracking_id.
    *
    * @generated from field: spillway.v1.Order order = 1;
    */
@@ -96,14 +96,14 @@ export const SendOrderShippedResponseSchema: GenMessage<SendOrderShippedResponse
  */
 export type SendOrderCancelledRequest = Message<"spillway.v1.SendOrderCancelledRequest"> & {
   /**
-   * The order; its email says where the mail goes.
+   * The order; the mail goes to its email address.
    *
    * @generated from field: spillway.v1.Order order = 1;
    */
   order?: Order | undefined;
 
   /**
-   * What was given back; not set when nothing had been taken.
+   * The refunded amount; not set when nothing had been taken.
    *
    * @generated from field: spillway.v1.Money refund = 2;
    */
@@ -183,14 +183,14 @@ export const SendOrderRefundedResponseSchema: GenMessage<SendOrderRefundedRespon
   messageDesc(file_spillway_v1_email, 7);
 
 /**
- * EmailService writes to customers. It is internal: the workers call it, and the public port does not serve it.
+ * EmailService sends mails to customers. It is internal: the workers call it, and the public port does not serve it.
  *
  * @generated from service spillway.v1.EmailService
  */
 export const EmailService: GenService<{
   /**
-   * SendOrderConfirmation mails the order to its customer, once per order as far as mail allows: a crash
-   * between the sending and the remembering sends it again.
+   * SendOrderConfirmation mails the order to its customer, at least once: it is sent again only after a crash between
+   * the sending and the recording.
    *
    * @generated from rpc spillway.v1.EmailService.SendOrderConfirmation
    */
@@ -200,7 +200,7 @@ export const EmailService: GenService<{
     output: typeof SendOrderConfirmationResponseSchema;
   },
   /**
-   * SendOrderShipped tells the customer that the parcel is on its way, once as far as mail allows.
+   * SendOrderShipped announces that the parcel is on its way, at least once.
    *
    * @generated from rpc spillway.v1.EmailService.SendOrderShipped
    */
@@ -210,8 +210,7 @@ export const EmailService: GenService<{
     output: typeof SendOrderShippedResponseSchema;
   },
   /**
-   * SendOrderCancelled tells the customer that the order was cancelled, and what was refunded, once as far as
-   * mail allows.
+   * SendOrderCancelled announces that the order was cancelled, with the refunded amount, at least once.
    *
    * @generated from rpc spillway.v1.EmailService.SendOrderCancelled
    */

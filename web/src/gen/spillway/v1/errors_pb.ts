@@ -26,7 +26,7 @@ export const file_spillway_v1_errors: GenFile = /*@__PURE__*/
  */
 export type SoldOut = Message<"spillway.v1.SoldOut"> & {
   /**
-   * The SKUs that fell short. The SKUs that are not here were available.
+   * The SKUs that are short. All other SKUs were available.
    *
    * @generated from field: repeated spillway.v1.SoldOutItem items = 1;
    */
@@ -41,7 +41,7 @@ export const SoldOutSchema: GenMessage<SoldOut> = /*@__PURE__*/
   messageDesc(file_spillway_v1_errors, 0);
 
 /**
- * SoldOutItem is one SKU that fell short.
+ * SoldOutItem is one SKU that is short.
  *
  * @generated from message spillway.v1.SoldOutItem
  */

@@ -152,7 +152,7 @@ export const OrderEventBatchSchema: GenMessage<OrderEventBatch> = /*@__PURE__*/
   messageDesc(file_spillway_v1_event, 2);
 
 /**
- * OrderEventKind says what happened to an order or to a SKU.
+ * OrderEventKind is the kind of a change of an order or a SKU.
  *
  * @generated from enum spillway.v1.OrderEventKind
  */

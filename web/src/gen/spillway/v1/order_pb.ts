@@ -18,7 +18,7 @@ export const file_spillway_v1_order: GenFile = /*@__PURE__*/
   fileDesc("ChdzcGlsbHdheS92MS9vcmRlci5wcm90bxILc3BpbGx3YXkudjEiuAEKB0FkZHJlc3MSGAoEbmFtZRgBIAEoCUIKukgHcgUQARjIARIaCgZzdHJlZXQYAiABKAlCCrpIB3IFEAEYyAESFwoEY2l0eRgDIAEoCUIJukgGcgQQARhkEhcKBnJlZ2lvbhgEIAEoCUIHukgEcgIYZBIcCgtwb3N0YWxfY29kZRgFIAEoCUIHukgEcgIYFBInCgxjb3VudHJ5X2NvZGUYBiABKAlCEbpIDnIMMgpeW0EtWl17Mn0kIoMBCglPcmRlckxpbmUSCwoDc2t1GAEgASgJEgwKBG5hbWUYAiABKAkSEAoIcXVhbnRpdHkYAyABKAUSJgoKdW5pdF9wcmljZRgEIAEoCzISLnNwaWxsd2F5LnYxLk1vbmV5EiEKBXRvdGFsGAUgASgLMhIuc3BpbGx3YXkudjEuTW9uZXkipQUKBU9yZGVyEgoKAmlkGAEgASgJEiYKBXN0YXRlGAIgASgOMhcuc3BpbGx3YXkudjEuT3JkZXJTdGF0ZRITCgtjdXN0b21lcl9pZBgDIAEoCRIlCgVsaW5lcxgEIAMoCzIWLnNwaWxsd2F5LnYxLk9yZGVyTGluZRInCgtpdGVtc190b3RhbBgFIAEoCzISLnNwaWxsd2F5LnYxLk1vbmV5EioKDnNoaXBwaW5nX3RvdGFsGAYgASgLMhIuc3BpbGx3YXkudjEuTW9uZXkSIQoFdG90YWwYByABKAsyEi5zcGlsbHdheS52MS5Nb25leRINCgVlbWFpbBgIIAEoCRIuChBzaGlwcGluZ19hZGRyZXNzGAkgASgLMhQuc3BpbGx3YXkudjEuQWRkcmVzcxITCgt0cmFja2luZ19pZBgKIAEoCRIvCgtjcmVhdGVfdGltZRgLIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLdXBkYXRlX3RpbWUYDCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhUKDWNhbmNlbF9yZWFzb24YDSABKAkSLwoLZXhwaXJlX3RpbWUYDiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEioKDnJlZnVuZGVkX3RvdGFsGA8gASgLMhIuc3BpbGx3YXkudjEuTW9uZXkSMAoUcmVmdW5kX3BlbmRpbmdfdG90YWwYECABKAsyEi5zcGlsbHdheS52MS5Nb25leRIsCgtjYW5jZWxfY29kZRgRIAEoDjIXLnNwaWxsd2F5LnYxLkNhbmNlbENvZGUSFAoMZHVwbGljYXRlX29mGBIgASgJEhQKDGRlY2xpbmVfY29kZRgTIAEoCSIuCg9HZXRPcmRlclJlcXVlc3QSGwoIb3JkZXJfaWQYASABKAlCCbpIBnIEEAEYQCI1ChBHZXRPcmRlclJlc3BvbnNlEiEKBW9yZGVyGAEgASgLMhIuc3BpbGx3YXkudjEuT3JkZXIiqgIKEUxpc3RPcmRlcnNSZXF1ZXN0EhwKCXBhZ2Vfc2l6ZRgBIAEoBUIJukgGGgQYZCgAEhwKCnBhZ2VfdG9rZW4YAiABKAlCCLpIBXIDGMgBEjoKBnN0YXRlcxgDIAMoDjIXLnNwaWxsd2F5LnYxLk9yZGVyU3RhdGVCEbpIDpIBCxAFIgeCAQQQASAAEjQKEGNyZWF0ZV90aW1lX2Zyb20YBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjIKDmNyZWF0ZV90aW1lX3RvGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIcCgtjdXN0b21lcl9pZBgGIAEoCUIHukgEcgIYQBIVCg1hbGxfY3VzdG9tZXJzGAcgASgIIlEKEkxpc3RPcmRlcnNSZXNwb25zZRIiCgZvcmRlcnMYASADKAsyEi5zcGlsbHdheS52MS5PcmRlchIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiUAoRV2F0Y2hPcmRlclJlcXVlc3QSGwoIb3JkZXJfaWQYASABKAlCCbpIBnIEEAEYQBIeCgxyZXN1bWVfdG9rZW4YAiABKAlCCLpIBXIDGMgBIk0KEldhdGNoT3JkZXJSZXNwb25zZRIhCgVvcmRlchgBIAEoCzISLnNwaWxsd2F5LnYxLk9yZGVyEhQKDHJlc3VtZV90b2tlbhgCIAEoCSJLChJDYW5jZWxPcmRlclJlcXVlc3QSGwoIb3JkZXJfaWQYASABKAlCCbpIBnIEEAEYQBIYCgZyZWFzb24YAiABKAlCCLpIBXIDGMgBIjgKE0NhbmNlbE9yZGVyUmVzcG9uc2USIQoFb3JkZXIYASABKAsyEi5zcGlsbHdheS52MS5PcmRlciKUAQoSUmVmdW5kT3JkZXJSZXF1ZXN0EhsKCG9yZGVyX2lkGAEgASgJQgm6SAZyBBABGEASIgoGYW1vdW50GAIgASgLMhIuc3BpbGx3YXkudjEuTW9uZXkSGgoGcmVhc29uGAMgASgJQgq6SAdyBRABGMgBEiEKD2lkZW1wb3RlbmN5X2tleRgEIAEoCUIIukgFcgMYgAEiXQoTUmVmdW5kT3JkZXJSZXNwb25zZRIhCgVvcmRlchgBIAEoCzISLnNwaWxsd2F5LnYxLk9yZGVyEiMKBnJlZnVuZBgCIAEoCzITLnNwaWxsd2F5LnYxLlJlZnVuZCKrAQoGUmVmdW5kEgoKAmlkGAEgASgJEiIKBmFtb3VudBgCIAEoCzISLnNwaWxsd2F5LnYxLk1vbmV5Eg4KBnJlYXNvbhgDIAEoCRIvCgtjcmVhdGVfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMY29uZmlybV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCqpAQoKT3JkZXJTdGF0ZRIbChdPUkRFUl9TVEFURV9VTlNQRUNJRklFRBAAEhcKE09SREVSX1NUQVRFX1BFTkRJTkcQARIUChBPUkRFUl9TVEFURV9QQUlEEAISGQoVT1JERVJfU1RBVEVfQ0FOQ0VMTEVEEAMSFwoTT1JERVJfU1RBVEVfU0hJUFBFRBAEEhsKF09SREVSX1NUQVRFX1NISVBfRkFJTEVEEAUqpwIKCkNhbmNlbENvZGUSGwoXQ0FOQ0VMX0NPREVfVU5TUEVDSUZJRUQQABIdChlDQU5DRUxfQ09ERV9DQVJEX0RFQ0xJTkVEEAESGQoVQ0FOQ0VMX0NPREVfRFVQTElDQVRFEAISFwoTQ0FOQ0VMX0NPREVfRVhQSVJFRBADEh8KG0NBTkNFTF9DT0RFX1BBWU1FTlRfVU5LTk9XThAEEh4KGkNBTkNFTF9DT0RFX1BBWU1FTlRfVk9JREVEEAUSFAoQQ0FOQ0VMX0NPREVfTE9TVBAGEhwKGENBTkNFTF9DT0RFX0NIQVJHRURfTEFURRAHEhsKF0NBTkNFTF9DT0RFX0JZX0NVU1RPTUVSEAgSFwoTQ0FOQ0VMX0NPREVfQllfU0hPUBAJMrQDCgxPcmRlclNlcnZpY2USTAoIR2V0T3JkZXISHC5zcGlsbHdheS52MS5HZXRPcmRlclJlcXVlc3QaHS5zcGlsbHdheS52MS5HZXRPcmRlclJlc3BvbnNlIgOQAgESUgoKTGlzdE9yZGVycxIeLnNwaWxsd2F5LnYxLkxpc3RPcmRlcnNSZXF1ZXN0Gh8uc3BpbGx3YXkudjEuTGlzdE9yZGVyc1Jlc3BvbnNlIgOQAgESVAoKV2F0Y2hPcmRlchIeLnNwaWxsd2F5LnYxLldhdGNoT3JkZXJSZXF1ZXN0Gh8uc3BpbGx3YXkudjEuV2F0Y2hPcmRlclJlc3BvbnNlIgOQAgEwARJVCgtDYW5jZWxPcmRlchIfLnNwaWxsd2F5LnYxLkNhbmNlbE9yZGVyUmVxdWVzdBogLnNwaWxsd2F5LnYxLkNhbmNlbE9yZGVyUmVzcG9uc2UiA5ACAhJVCgtSZWZ1bmRPcmRlchIfLnNwaWxsd2F5LnYxLlJlZnVuZE9yZGVyUmVxdWVzdBogLnNwaWxsd2F5LnYxLlJlZnVuZE9yZGVyUmVzcG9uc2UiA5ACAkKjAQoPY29tLnNwaWxsd2F5LnYxQgpPcmRlclByb3RvUAFaN2dpdGh1Yi5jb20vc3BpbGx3YXkvc3BpbGx3YXkvZ2VuL3NwaWxsd2F5L3YxO3NwaWxsd2F5djGiAgNTWFiqAgtTcGlsbHdheS5WMcoCC1NwaWxsd2F5XFYx4gIXU3BpbGx3YXlcVjFcR1BCTWV0YWRhdGHqAgxTcGlsbHdheTo6VjFiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_timestamp, file_spillway_v1_money]);
 
 /**
- * Address is where a parcel goes.
+ * Address is the destination of a parcel.
  *
  * @generated from message spillway.v1.Address
  */
@@ -123,7 +123,7 @@ export const OrderLineSchema: GenMessage<OrderLine> = /*@__PURE__*/
   messageDesc(file_spillway_v1_order, 1);
 
 /**
- * Order is what was bought, at which prices, and how far it came.
+ * Order is a customer's order: its lines, prices, addresses and state.
  *
  * @generated from message spillway.v1.Order
  */
@@ -136,7 +136,7 @@ export type Order = Message<"spillway.v1.Order"> & {
   id: string;
 
   /**
-   * How far the order came.
+   * The state of the order.
    *
    * @generated from field: spillway.v1.OrderState state = 2;
    */
@@ -228,14 +228,14 @@ export type Order = Message<"spillway.v1.Order"> & {
   expireTime?: Timestamp | undefined;
 
   /**
-   * What was given back, as the payment provider has confirmed it. Not set when that is nothing.
+   * The refunded amount, as confirmed by the payment provider. Not set when it is zero.
    *
    * @generated from field: spillway.v1.Money refunded_total = 15;
    */
   refundedTotal?: Money | undefined;
 
   /**
-   * What is to be given back and is not confirmed yet. Not set when that is nothing.
+   * The amount that is to be refunded and is not confirmed yet. Not set when it is zero.
    *
    * @generated from field: spillway.v1.Money refund_pending_total = 16;
    */
@@ -278,7 +278,7 @@ export const OrderSchema: GenMessage<Order> = /*@__PURE__*/
  */
 export type GetOrderRequest = Message<"spillway.v1.GetOrderRequest"> & {
   /**
-   * The id that PlaceOrder answered.
+   * The id that PlaceOrder returned.
    *
    * @generated from field: string order_id = 1;
    */
@@ -314,7 +314,7 @@ export const GetOrderResponseSchema: GenMessage<GetOrderResponse> = /*@__PURE__*
   messageDesc(file_spillway_v1_order, 4);
 
 /**
- * ListOrdersRequest asks for a page of the caller's orders.
+ * ListOrdersRequest requests a page of the caller's orders.
  *
  * @generated from message spillway.v1.ListOrdersRequest
  */
@@ -390,7 +390,7 @@ export type ListOrdersResponse = Message<"spillway.v1.ListOrdersResponse"> & {
   orders: Order[];
 
   /**
-   * Asks for the next page; empty on the last one.
+   * The page_token of the next page; empty on the last one.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -411,14 +411,14 @@ export const ListOrdersResponseSchema: GenMessage<ListOrdersResponse> = /*@__PUR
  */
 export type WatchOrderRequest = Message<"spillway.v1.WatchOrderRequest"> & {
   /**
-   * The id that PlaceOrder answered.
+   * The id that PlaceOrder returned.
    *
    * @generated from field: string order_id = 1;
    */
   orderId: string;
 
   /**
-   * The resume_token of the last message that was seen; empty to begin with the order as it is.
+   * The resume_token of the last received message; empty to begin with the current order.
    *
    * @generated from field: string resume_token = 2;
    */
@@ -446,7 +446,7 @@ export type WatchOrderResponse = Message<"spillway.v1.WatchOrderResponse"> & {
   order?: Order | undefined;
 
   /**
-   * Watching with it goes on after this message.
+   * Token to resume the watch after this message.
    *
    * @generated from field: string resume_token = 2;
    */
@@ -467,7 +467,7 @@ export const WatchOrderResponseSchema: GenMessage<WatchOrderResponse> = /*@__PUR
  */
 export type CancelOrderRequest = Message<"spillway.v1.CancelOrderRequest"> & {
   /**
-   * The id that PlaceOrder answered.
+   * The id that PlaceOrder returned.
    *
    * @generated from field: string order_id = 1;
    */
@@ -510,7 +510,7 @@ export const CancelOrderResponseSchema: GenMessage<CancelOrderResponse> = /*@__P
   messageDesc(file_spillway_v1_order, 10);
 
 /**
- * RefundOrderRequest asks to give money of an order back.
+ * RefundOrderRequest refunds an order.
  *
  * @generated from message spillway.v1.RefundOrderRequest
  */
@@ -582,7 +582,7 @@ export const RefundOrderResponseSchema: GenMessage<RefundOrderResponse> = /*@__P
   messageDesc(file_spillway_v1_order, 12);
 
 /**
- * Refund is money that is given back.
+ * Refund is a refund of a charge, in whole or in part.
  *
  * @generated from message spillway.v1.Refund
  */
@@ -609,7 +609,7 @@ export type Refund = Message<"spillway.v1.Refund"> & {
   reason: string;
 
   /**
-   * When it was asked for.
+   * When it was requested.
    *
    * @generated from field: google.protobuf.Timestamp create_time = 4;
    */
@@ -631,7 +631,7 @@ export const RefundSchema: GenMessage<Refund> = /*@__PURE__*/
   messageDesc(file_spillway_v1_order, 13);
 
 /**
- * OrderState says how far an order came. The states move only forward along one table.
+ * OrderState is the state of an order. States move only forward along one table.
  *
  * @generated from enum spillway.v1.OrderState
  */
@@ -672,7 +672,7 @@ export enum OrderState {
   SHIPPED = 4,
 
   /**
-   * The carrier refused the parcel; shipping is tried again.
+   * The carrier refused the parcel; shipping is retried.
    *
    * @generated from enum value: ORDER_STATE_SHIP_FAILED = 5;
    */
@@ -775,9 +775,8 @@ export const CancelCodeSchema: GenEnum<CancelCode> = /*@__PURE__*/
  */
 export const OrderService: GenService<{
   /**
-   * GetOrder returns one order of the caller. It answers from the hot record in Redis before the order's
-   * row exists in SQL, so that what was just placed can be read. An order of another customer is
-   * `not_found`; an operator may read every order.
+   * GetOrder returns one order of the caller. It reads the hot order in Redis before the order's row exists in SQL, so
+   * that a new order is visible at once. An order of another customer is `not_found`; an operator may read every order.
    *
    * @generated from rpc spillway.v1.OrderService.GetOrder
    */
@@ -798,10 +797,10 @@ export const OrderService: GenService<{
     output: typeof ListOrdersResponseSchema;
   },
   /**
-   * WatchOrder streams the order: first as it is, unless the caller has seen that already (resume_token),
-   * then after each change of its state, until a final one. States that came and went between two
-   * messages are not repeated. A watcher that reads too slowly is ended with `aborted`, and one that is
-   * beyond the server's bound with `resource_exhausted`: watch again with the last resume token.
+   * WatchOrder streams the order: first as it is, unless the caller has that state already (resume_token), then after
+   * each change of its state, until a final one. States between two messages may be skipped. A watcher that reads too
+   * slowly is ended with `aborted`, and one beyond the server's maximum with `resource_exhausted`: watch again with the
+   * last resume token.
    *
    * @generated from rpc spillway.v1.OrderService.WatchOrder
    */
@@ -811,10 +810,10 @@ export const OrderService: GenService<{
     output: typeof WatchOrderResponseSchema;
   },
   /**
-   * CancelOrder cancels one of the caller's orders; of one that is cancelled already it answers that. What
-   * was paid is refunded and the stock goes back, soon after the answer. `failed_precondition` when it is
-   * shipped; `unavailable` with a RetryInfo detail while it is being handed to the carrier, or while its
-   * payment is not yet written down.
+   * CancelOrder cancels one of the caller's orders; one that is cancelled already is returned unchanged. What was paid
+   * is refunded and the stock goes back, soon after the response. `failed_precondition` when it is shipped;
+   * `unavailable` with a RetryInfo detail while it is being handed to the carrier, or while its payment is not yet
+   * recorded.
    *
    * @generated from rpc spillway.v1.OrderService.CancelOrder
    */
@@ -824,10 +823,10 @@ export const OrderService: GenService<{
     output: typeof CancelOrderResponseSchema;
   },
   /**
-   * RefundOrder gives money of a paid order back: a part of it, also before the order is shipped, or all that is
-   * left of a SHIPPED order. The provider does it soon after the answer. It needs the role `operator`.
-   * `failed_precondition` when the order was never paid, is cancelled, or has less left than the amount, and when
-   * all that is left of an order that is not shipped is to go back: cancel it with CancelOrder.
+   * RefundOrder refunds a paid order: a part of it, also before the order is shipped, or all that is left of a SHIPPED
+   * order. The provider executes it soon after the response. It needs the role `operator`. `failed_precondition` when
+   * the order was never paid, is cancelled, or has less left than the amount, and when all that is left of an order
+   * that is not shipped is to be refunded: cancel it with CancelOrder.
    *
    * @generated from rpc spillway.v1.OrderService.RefundOrder
    */

@@ -80,7 +80,7 @@ export type ChargeRecord = Message<"spillway.v1.ChargeRecord"> & {
   chargeId: string;
 
   /**
-   * What became of it.
+   * The state of the charge.
    *
    * @generated from field: spillway.v1.ChargeState state = 3;
    */
@@ -101,7 +101,7 @@ export type ChargeRecord = Message<"spillway.v1.ChargeRecord"> & {
   declineCode: string;
 
   /**
-   * When it was asked for.
+   * When it was requested.
    *
    * @generated from field: google.protobuf.Timestamp create_time = 6;
    */
@@ -123,7 +123,7 @@ export const ChargeRecordSchema: GenMessage<ChargeRecord> = /*@__PURE__*/
   messageDesc(file_spillway_v1_payment, 1);
 
 /**
- * ChargeRequest asks for an order's money.
+ * ChargeRequest requests the charge of an order.
  *
  * @generated from message spillway.v1.ChargeRequest
  */
@@ -150,8 +150,8 @@ export type ChargeRequest = Message<"spillway.v1.ChargeRequest"> & {
   card?: Card | undefined;
 
   /**
-   * Starts another attempt when the last one was declined. At most 10 attempts an order; then the answer is
-   * DECLINED with the code "too_many_attempts".
+   * Starts another attempt when the last one was declined. At most 10 attempts an order; then the outcome is DECLINED
+   * with the code "too_many_attempts".
    *
    * @generated from field: bool after_decline = 4;
    */
@@ -229,7 +229,7 @@ export const GetChargeResponseSchema: GenMessage<GetChargeResponse> = /*@__PURE_
   messageDesc(file_spillway_v1_payment, 5);
 
 /**
- * RefundRequest asks to give an order's money back.
+ * RefundRequest requests the refund of an order.
  *
  * @generated from message spillway.v1.RefundRequest
  */
@@ -242,7 +242,7 @@ export type RefundRequest = Message<"spillway.v1.RefundRequest"> & {
   orderId: string;
 
   /**
-   * Why, for the books.
+   * The reason, for the records.
    *
    * @generated from field: string reason = 2;
    */
@@ -312,7 +312,7 @@ export const ExecuteRefundRequestSchema: GenMessage<ExecuteRefundRequest> = /*@_
  */
 export type ExecuteRefundResponse = Message<"spillway.v1.ExecuteRefundResponse"> & {
   /**
-   * The ledger's entry; REFUNDED once all of it was given back.
+   * The ledger's entry; REFUNDED once all of it was refunded.
    *
    * @generated from field: spillway.v1.ChargeRecord charge = 1;
    */
@@ -369,7 +369,7 @@ export const VoidResponseSchema: GenMessage<VoidResponse> = /*@__PURE__*/
   messageDesc(file_spillway_v1_payment, 11);
 
 /**
- * ChargeState says what became of a charge.
+ * ChargeState is the state of a charge.
  *
  * @generated from enum spillway.v1.ChargeState
  */
@@ -382,7 +382,7 @@ export enum ChargeState {
   UNSPECIFIED = 0,
 
   /**
-   * Asked for; the outcome is not known yet.
+   * Requested; the outcome is not known yet.
    *
    * @generated from enum value: CHARGE_STATE_PENDING = 1;
    */
@@ -396,7 +396,7 @@ export enum ChargeState {
   SUCCEEDED = 2,
 
   /**
-   * The provider refused the card; nothing was taken.
+   * The provider declined the card; nothing was taken.
    *
    * @generated from enum value: CHARGE_STATE_DECLINED = 3;
    */
@@ -410,14 +410,14 @@ export enum ChargeState {
   VOIDED = 4,
 
   /**
-   * The money was taken and given back; the provider confirmed it.
+   * The money was taken and refunded; the provider confirmed it.
    *
    * @generated from enum value: CHARGE_STATE_REFUNDED = 5;
    */
   REFUNDED = 5,
 
   /**
-   * The money was taken and is to be given back; the provider has not confirmed that yet.
+   * The money was taken and is to be refunded; the provider has not confirmed that yet.
    *
    * @generated from enum value: CHARGE_STATE_REFUNDING = 6;
    */
@@ -439,9 +439,9 @@ export const ChargeStateSchema: GenEnum<ChargeState> = /*@__PURE__*/
  */
 export const PaymentService: GenService<{
   /**
-   * Charge takes the amount once for the order. Charging again answers the first outcome, also after a
-   * decline unless after_decline is set; another amount is refused with `already_exists`. After Void it is refused with
-   * `failed_precondition`. `deadline_exceeded` or `unavailable` mean that the outcome is unknown: ask GetCharge.
+   * Charge takes the amount once for the order. Charging again returns the first outcome, also after a decline unless
+   * after_decline is set; another amount is rejected with `already_exists`. After Void it is rejected with
+   * `failed_precondition`. `deadline_exceeded` or `unavailable` mean that the outcome is unknown: call GetCharge.
    *
    * @generated from rpc spillway.v1.PaymentService.Charge
    */
@@ -451,8 +451,8 @@ export const PaymentService: GenService<{
     output: typeof ChargeResponseSchema;
   },
   /**
-   * GetCharge says what became of an order's charge; `not_found` if none was ever asked for. It asks the
-   * provider when the ledger does not know the outcome.
+   * GetCharge returns the outcome of an order's charge; `not_found` if none was ever requested. It queries the provider
+   * when the ledger does not have the outcome.
    *
    * @generated from rpc spillway.v1.PaymentService.GetCharge
    */
@@ -462,9 +462,9 @@ export const PaymentService: GenService<{
     output: typeof GetChargeResponseSchema;
   },
   /**
-   * Refund books that what is left of the charge is to be given back, once, and asks the provider to do it. The
-   * charge is REFUNDED when the provider has confirmed that, and REFUNDING until then: the refund worker asks the
-   * provider again until it has. Refunding again returns the first refund.
+   * Refund books a refund of what is left of the charge, once, and requests it from the provider. The charge is
+   * REFUNDED when the provider has confirmed that, and REFUNDING until then: the refund worker retries the request
+   * until it is confirmed. Refunding again returns the first refund.
    *
    * @generated from rpc spillway.v1.PaymentService.Refund
    */
@@ -474,8 +474,8 @@ export const PaymentService: GenService<{
     output: typeof RefundResponseSchema;
   },
   /**
-   * ExecuteRefund asks the provider to do a refund that is booked, once, and books its confirmation;
-   * `not_found` if there is no such refund.
+   * ExecuteRefund requests a booked refund from the provider, once, and books its confirmation; `not_found` if there is
+   * no such refund.
    *
    * @generated from rpc spillway.v1.PaymentService.ExecuteRefund
    */
@@ -485,8 +485,8 @@ export const PaymentService: GenService<{
     output: typeof ExecuteRefundResponseSchema;
   },
   /**
-   * Void makes sure that the order will never be charged: it leaves a tombstone in the ledger by which a
-   * late Charge is refused. An order that is already charged is `failed_precondition`: refund it.
+   * Void ensures that the order will never be charged: it leaves a tombstone in the ledger that makes a late Charge
+   * fail. An order that is already charged is `failed_precondition`: refund it.
    *
    * @generated from rpc spillway.v1.PaymentService.Void
    */

@@ -50,7 +50,7 @@ export type StartGuestSessionResponse = Message<"spillway.v1.StartGuestSessionRe
   customerId: string;
 
   /**
-   * When the token stops being accepted.
+   * When the token expires.
    *
    * @generated from field: google.protobuf.Timestamp expire_time = 3;
    */
@@ -65,14 +65,14 @@ export const StartGuestSessionResponseSchema: GenMessage<StartGuestSessionRespon
   messageDesc(file_spillway_v1_session, 1);
 
 /**
- * SessionService hands out tokens. It is the one service that needs none.
+ * SessionService issues tokens. It is the one service that needs none.
  *
  * @generated from service spillway.v1.SessionService
  */
 export const SessionService: GenService<{
   /**
-   * StartGuestSession makes a new customer and a bearer token for it. Send the token with each later
-   * call: `Authorization: Bearer <token>`.
+   * StartGuestSession creates a new customer and a bearer token for it. Send the token with each later call:
+   * `Authorization: Bearer <token>`.
    *
    * @generated from rpc spillway.v1.SessionService.StartGuestSession
    */

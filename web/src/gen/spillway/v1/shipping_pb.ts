@@ -22,7 +22,7 @@ export const file_spillway_v1_shipping: GenFile = /*@__PURE__*/
   fileDesc("ChpzcGlsbHdheS92MS9zaGlwcGluZy5wcm90bxILc3BpbGx3YXkudjEimwEKD0dldFF1b3RlUmVxdWVzdBItCgdhZGRyZXNzGAEgASgLMhQuc3BpbGx3YXkudjEuQWRkcmVzc0IGukgDyAEBEiwKBWxpbmVzGAIgAygLMhEuc3BpbGx3YXkudjEuTGluZUIKukgHkgEECAEQZBIrCg1jdXJyZW5jeV9jb2RlGAMgASgJQhS6SBFyDzINXihbQS1aXXszfSk/JCI0ChBHZXRRdW90ZVJlc3BvbnNlEiAKBGNvc3QYASABKAsyEi5zcGlsbHdheS52MS5Nb25leSKsAQoQU2hpcE9yZGVyUmVxdWVzdBIbCghvcmRlcl9pZBgBIAEoCUIJukgGcgQQARhAEh4KC3RyYWNraW5nX2lkGAIgASgJQgm6SAZyBBABGEASLQoHYWRkcmVzcxgDIAEoCzIULnNwaWxsd2F5LnYxLkFkZHJlc3NCBrpIA8gBARIsCgVsaW5lcxgEIAMoCzIRLnNwaWxsd2F5LnYxLkxpbmVCCrpIB5IBBAgBEGQiKAoRU2hpcE9yZGVyUmVzcG9uc2USEwoLdHJhY2tpbmdfaWQYASABKAkiYAoIU2hpcG1lbnQSEAoIb3JkZXJfaWQYASABKAkSEwoLdHJhY2tpbmdfaWQYAiABKAkSLQoJc2hpcF90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCIxChJHZXRTaGlwbWVudFJlcXVlc3QSGwoIb3JkZXJfaWQYASABKAlCCbpIBnIEEAEYQCI+ChNHZXRTaGlwbWVudFJlc3BvbnNlEicKCHNoaXBtZW50GAEgASgLMhUuc3BpbGx3YXkudjEuU2hpcG1lbnQyhwIKD1NoaXBwaW5nU2VydmljZRJMCghHZXRRdW90ZRIcLnNwaWxsd2F5LnYxLkdldFF1b3RlUmVxdWVzdBodLnNwaWxsd2F5LnYxLkdldFF1b3RlUmVzcG9uc2UiA5ACARJPCglTaGlwT3JkZXISHS5zcGlsbHdheS52MS5TaGlwT3JkZXJSZXF1ZXN0Gh4uc3BpbGx3YXkudjEuU2hpcE9yZGVyUmVzcG9uc2UiA5ACAhJVCgtHZXRTaGlwbWVudBIfLnNwaWxsd2F5LnYxLkdldFNoaXBtZW50UmVxdWVzdBogLnNwaWxsd2F5LnYxLkdldFNoaXBtZW50UmVzcG9uc2UiA5ACAUKmAQoPY29tLnNwaWxsd2F5LnYxQg1TaGlwcGluZ1Byb3RvUAFaN2dpdGh1Yi5jb20vc3BpbGx3YXkvc3BpbGx3YXkvZ2VuL3NwaWxsd2F5L3YxO3NwaWxsd2F5djGiAgNTWFiqAgtTcGlsbHdheS5WMcoCC1NwaWxsd2F5XFYx4gIXU3BpbGx3YXlcVjFcR1BCTWV0YWRhdGHqAgxTcGlsbHdheTo6VjFiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_timestamp, file_spillway_v1_checkout, file_spillway_v1_money, file_spillway_v1_order]);
 
 /**
- * GetQuoteRequest asks what shipping costs.
+ * GetQuoteRequest requests the cost of shipping.
  *
  * @generated from message spillway.v1.GetQuoteRequest
  */
@@ -42,7 +42,7 @@ export type GetQuoteRequest = Message<"spillway.v1.GetQuoteRequest"> & {
   lines: Line[];
 
   /**
-   * The currency of the answer; US dollars when empty.
+   * The currency of the cost; US dollars when empty.
    *
    * @generated from field: string currency_code = 3;
    */
@@ -57,7 +57,7 @@ export const GetQuoteRequestSchema: GenMessage<GetQuoteRequest> = /*@__PURE__*/
   messageDesc(file_spillway_v1_shipping, 0);
 
 /**
- * GetQuoteResponse says what shipping costs.
+ * GetQuoteResponse carries the cost of shipping.
  *
  * @generated from message spillway.v1.GetQuoteResponse
  */
@@ -120,7 +120,7 @@ export const ShipOrderRequestSchema: GenMessage<ShipOrderRequest> = /*@__PURE__*
   messageDesc(file_spillway_v1_shipping, 2);
 
 /**
- * ShipOrderResponse says that the carrier has the parcel.
+ * ShipOrderResponse confirms that the carrier has the parcel.
  *
  * @generated from message spillway.v1.ShipOrderResponse
  */
@@ -224,7 +224,7 @@ export const GetShipmentResponseSchema: GenMessage<GetShipmentResponse> = /*@__P
  */
 export const ShippingService: GenService<{
   /**
-   * GetQuote says what shipping the lines to the address costs. It needs no token.
+   * GetQuote returns the cost of shipping the lines to the address. It needs no token.
    *
    * @generated from rpc spillway.v1.ShippingService.GetQuote
    */
