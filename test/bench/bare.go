@@ -17,15 +17,15 @@ import (
 	"github.com/spillway/spillway/order"
 )
 
-// bareCmd is the other end of the first measurement, in a process of its own like the real server.
+// bareCmd serves the bare handler of the first measurement, in a process of its own like the real server.
 type bareCmd struct {
 	Listen string `required:"" help:"Where to listen."`
 }
 
-// headerTimeout is the real server's.
+// headerTimeout is that of the real server.
 const headerTimeout = 5 * time.Second
 
-// Run serves until it is told to end.
+// Run serves until ctx ends.
 func (c *bareCmd) Run(ctx context.Context) error {
 	mux := http.NewServeMux()
 	mux.Handle(spillwayv1connect.NewCheckoutServiceHandler(bareCheckout{order: fixedOrder()}))
@@ -43,18 +43,18 @@ func (c *bareCmd) Run(ctx context.Context) error {
 	return nil
 }
 
-// bareCheckout answers, and does nothing else.
+// bareCheckout returns a fixed response and does nothing else.
 type bareCheckout struct {
 	spillwayv1connect.UnimplementedCheckoutServiceHandler
 	order *spillwayv1.Order
 }
 
-// PlaceOrder answers with the same order to everybody.
+// PlaceOrder returns the same order to every caller.
 func (b bareCheckout) PlaceOrder(context.Context, *spillwayv1.PlaceOrderRequest) (*spillwayv1.PlaceOrderResponse, error) {
 	return &spillwayv1.PlaceOrderResponse{Order: b.order}, nil
 }
 
-// fixedOrder is as large as a real answer.
+// fixedOrder returns an order of the size of a real response.
 func fixedOrder() *spillwayv1.Order {
 	money := &spillwayv1.Money{CurrencyCode: "EUR", Units: 1, Nanos: 990_000_000}
 	now := time.Now()

@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-func TestPercentile(t *testing.T) {
+func TestPercentile_Values(t *testing.T) {
+	t.Parallel()
 	hundred := make([]time.Duration, 100)
 	for i := range hundred {
 		hundred[i] = time.Duration(i + 1)
@@ -34,7 +35,8 @@ func TestPercentile(t *testing.T) {
 	}
 }
 
-func TestRatesOfNothingAreNothing(t *testing.T) {
+func TestRate_Zero(t *testing.T) {
+	t.Parallel()
 	if got := rate(100, 0); got != 0 {
 		t.Errorf("rate without time: %v", got)
 	}
@@ -47,7 +49,8 @@ func TestRatesOfNothingAreNothing(t *testing.T) {
 	}
 }
 
-func TestCompare(t *testing.T) {
+func TestReport_Compare(t *testing.T) {
+	t.Parallel()
 	rows := []row{{What: rowBare, PerSecond: 1000}, {What: rowPlace, PerSecond: 500}, {What: rowSQL, PerSecond: 100}, {What: rowDrained}}
 	compare(rows)
 	for i, want := range [][2]float64{{1, 10}, {0.5, 5}, {0.1, 1}, {0, 0}} {
@@ -74,7 +77,8 @@ func someReport() *report {
 	return r
 }
 
-func TestTable(t *testing.T) {
+func TestReport_Table(t *testing.T) {
+	t.Parallel()
 	var out bytes.Buffer
 	if err := someReport().write(&out, "table"); err != nil {
 		t.Fatal(err)
@@ -82,7 +86,7 @@ func TestTable(t *testing.T) {
 	text := out.String()
 	for _, want := range []string{
 		"2 cores", "64 clients", "p99 ms", "a remark", rowPlace + ": 3 × unavailable",
-		rowPlace + "                500    40.0    40.0     0.50    0.00", "THE BOOKS DO NOT CLOSE",
+		rowPlace + "                500    40.0    40.0     0.50    0.00", "INCONSISTENT TOTALS",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the table lacks %q:\n%s", want, text)
@@ -90,7 +94,8 @@ func TestTable(t *testing.T) {
 	}
 }
 
-func TestJSON(t *testing.T) {
+func TestReport_JSON(t *testing.T) {
+	t.Parallel()
 	var out bytes.Buffer
 	if err := someReport().write(&out, "json"); err != nil {
 		t.Fatal(err)
@@ -104,26 +109,27 @@ func TestJSON(t *testing.T) {
 	}
 }
 
-func TestBooks(t *testing.T) {
+func TestTotals_Consistent(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name string
-		b    books
+		b    totals
 		want bool
 	}{
-		{"all shipped", books{InitialStock: 10, StockLeft: 7, Accepted: 3, Shipped: 3}, true},
-		{"an order is missing", books{InitialStock: 10, StockLeft: 7, Accepted: 3, Shipped: 2}, false},
-		{"a unit too many was taken", books{InitialStock: 10, StockLeft: 6, Accepted: 3, Shipped: 3}, false},
-		{"an order that nobody placed", books{InitialStock: 10, StockLeft: 6, Accepted: 3, Shipped: 4}, false},
-		{"an unanswered call that became an order", books{InitialStock: 10, StockLeft: 6, Accepted: 3, Shipped: 4, Unknown: 1}, true},
-		{"an unanswered call that did not", books{InitialStock: 10, StockLeft: 7, Accepted: 3, Shipped: 3, Unknown: 1}, true},
+		{"all shipped", totals{InitialStock: 10, StockLeft: 7, Accepted: 3, Shipped: 3}, true},
+		{"an order is missing", totals{InitialStock: 10, StockLeft: 7, Accepted: 3, Shipped: 2}, false},
+		{"a unit too many was taken", totals{InitialStock: 10, StockLeft: 6, Accepted: 3, Shipped: 3}, false},
+		{"an order that nobody placed", totals{InitialStock: 10, StockLeft: 6, Accepted: 3, Shipped: 4}, false},
+		{"an unanswered call that became an order", totals{InitialStock: 10, StockLeft: 6, Accepted: 3, Shipped: 4, Unknown: 1}, true},
+		{"an unanswered call that did not", totals{InitialStock: 10, StockLeft: 7, Accepted: 3, Shipped: 3, Unknown: 1}, true},
 	} {
-		if got := c.b.add(); got != c.want {
+		if got := c.b.consistent(); got != c.want {
 			t.Errorf("%s: %v", c.name, got)
 		}
 	}
 }
 
-// counter is a caller that succeeds now and then.
+// counter is a caller that succeeds in some of its calls.
 type counter struct{ calls int }
 
 func (c *counter) close() {}
@@ -135,7 +141,8 @@ func (c *counter) call(context.Context) string {
 	return ""
 }
 
-func TestLoadCountsAll(t *testing.T) {
+func TestLoad_CountsAll(t *testing.T) {
+	t.Parallel()
 	clients := []*counter{{}, {}}
 	o, err := load{clients: 2, length: 50 * time.Millisecond}.run(t.Context(), func(i int) caller { return clients[i] })
 	if err != nil {

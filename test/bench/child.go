@@ -16,13 +16,14 @@ import (
 )
 
 const (
-	// startTimeout bounds the start of a server; RocketMQ's first route takes some seconds.
+	// startTimeout is the maximum duration of the start of a server; RocketMQ's first route takes some seconds.
 	startTimeout = 30 * time.Second
-	// stopTimeout bounds a graceful end: longer than the server's own bounds for requests and queue together.
+	// stopTimeout is the maximum duration of a graceful shutdown: longer than the server's own timeouts for requests
+	// and queue together.
 	stopTimeout = 30 * time.Second
-	// startPoll is the pause between two looks at whether a child is ready.
-	startPoll = 50 * time.Millisecond
-	// logTail is how many lines of its log are shown when a child fails.
+	// startInterval is the time between two checks whether a child is ready.
+	startInterval = 50 * time.Millisecond
+	// logTail is the number of log lines in the error of a failed child.
 	logTail = 20
 )
 
@@ -37,7 +38,7 @@ type child struct {
 	logPath string
 }
 
-// start runs a server on a free port and returns when it is ready. The stage ends it, at the latest.
+// start runs a server on a free port and returns when it is ready. The stage stops it at the latest.
 func (s *stage) start(ctx context.Context, name, binary, readyPath string, env []string, args ...string) (*child, error) {
 	addr, err := freeAddr()
 	if err != nil {
@@ -49,7 +50,7 @@ func (s *stage) start(ctx context.Context, name, binary, readyPath string, env [
 	}
 	cmd := exec.Command(binary, append(args, "--listen", addr)...)
 	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = s.dir, env, log, log
-	// Ctrl-C is for this process, which ends its children in order.
+	// Ctrl-C is handled by this process, which ends its children in order.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
 		return nil, errors.Join(err, log.Close())
@@ -71,11 +72,11 @@ func freeAddr() (string, error) {
 	return l.Addr().String(), l.Close()
 }
 
-// ready waits for a 200 at the path.
+// ready polls the path until it returns 200.
 func (c *child) ready(ctx context.Context, path string) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	tick := time.NewTicker(startPoll)
+	tick := time.NewTicker(startInterval)
 	defer tick.Stop()
 	for {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+c.addr+path, http.NoBody)
@@ -99,7 +100,7 @@ func (c *child) ready(ctx context.Context, path string) error {
 	}
 }
 
-// stop ends the child, kindly first, and returns when it is gone. A second call does nothing.
+// stop ends the child, gracefully first, and returns when it has ended. Further calls have no effect.
 func (c *child) stop() error {
 	if c.log == nil {
 		return nil
@@ -110,7 +111,7 @@ func (c *child) stop() error {
 	select {
 	case <-c.exit:
 	case <-timer.C:
-		say("%s did not end within %s and is killed", c.name, stopTimeout)
+		progress("%s did not end within %s and is killed", c.name, stopTimeout)
 		_ = c.cmd.Process.Kill()
 		<-c.exit
 	}
@@ -119,13 +120,13 @@ func (c *child) stop() error {
 	return err
 }
 
-// tail is the end of the child's log.
+// tail returns the end of the child's log.
 func (c *child) tail(n int) string {
 	lines := c.lines(func(string) bool { return true })
 	return strings.Join(lines[max(0, len(lines)-n):], "\n")
 }
 
-// complaints says how often the child warned, and what it said last; empty when it did not.
+// complaints returns the number of the child's warnings and the last one; empty if there were none.
 func (c *child) complaints() string {
 	lines := c.lines(func(line string) bool {
 		return strings.Contains(line, "level=WARN") || strings.Contains(line, "level=ERROR")
@@ -136,7 +137,7 @@ func (c *child) complaints() string {
 	return fmt.Sprintf("\n%s warned %d times; first: %s; last: %s", c.name, len(lines), lines[0], lines[len(lines)-1])
 }
 
-// lines are those of the log that are wanted.
+// lines returns the selected lines of the log.
 func (c *child) lines(wanted func(string) bool) []string {
 	f, err := os.Open(c.logPath)
 	if err != nil {

@@ -14,23 +14,23 @@ import (
 )
 
 const (
-	// callTimeout bounds one call: longer than the 15 s within which the server finishes an order would hide a hang, and an
-	// order takes milliseconds.
+	// callTimeout is the maximum duration of one call. An order takes milliseconds; more than the 15 s within which the
+	// server completes an order would hide a hang.
 	callTimeout = 10 * time.Second
-	// answerMax bounds the body of one answer, in bytes; an order has about 1,000.
-	answerMax = 64 << 10
+	// maxResponseBytes is the maximum size of the body of one response; an order has about 1,000 bytes.
+	maxResponseBytes = 64 << 10
 	// placeOrder is the path of the measured procedure.
 	placeOrder = "/spillway.v1.CheckoutService/PlaceOrder"
-	// paid is how the answer says that the order was accepted and charged; nothing else in it can hold this text.
+	// paid marks a response with an accepted and charged order; no other field can contain this text.
 	paid = `"ORDER_STATE_PAID"`
 )
 
-// shopper is one client that places orders over one HTTP/1.1 connection. It is written out, instead of net/http's, because it
-// shares the cores with what it measures: a client that costs as much as the server would halve every number.
+// shopper is one client that places orders over one HTTP/1.1 connection. It replaces net/http's client because it
+// shares the cores with the measured server: a client as expensive as the server would halve every number.
 type shopper struct {
 	addr   string
 	tokens []string
-	name   string // begins the idempotency keys
+	name   string // prefix of the idempotency keys
 	body   string
 	calls  int
 	conn   net.Conn
@@ -39,7 +39,7 @@ type shopper struct {
 	stop   func() bool
 }
 
-// call places one order, each with a key of its own. The code is empty for an order that is PAID.
+// call places one order with a new idempotency key. The code is empty for an order that is PAID.
 func (s *shopper) call(ctx context.Context) (code string) {
 	if s.conn == nil {
 		if err := s.dial(ctx); err != nil {
@@ -47,14 +47,14 @@ func (s *shopper) call(ctx context.Context) (code string) {
 		}
 	}
 	s.calls++
-	status, answer, err := s.post()
+	status, response, err := s.post()
 	switch {
 	case err != nil:
 		s.close()
-		return codeNoAnswer
+		return codeNoResponse
 	case status != 200:
-		return errorCode(status, answer)
-	case !bytes.Contains(answer, []byte(paid)):
+		return errorCode(status, response)
+	case !bytes.Contains(response, []byte(paid)):
 		return codeNotPaid
 	}
 	return ""
@@ -78,8 +78,8 @@ func (s *shopper) close() {
 	}
 }
 
-// post sends one order and reads the answer, which is good until the next call.
-func (s *shopper) post() (status int, answer []byte, err error) {
+// post sends one order and reads the response, which is valid until the next call.
+func (s *shopper) post() (status int, response []byte, err error) {
 	if err := s.conn.SetDeadline(time.Now().Add(callTimeout)); err != nil {
 		return 0, nil, err
 	}
@@ -109,11 +109,11 @@ func (s *shopper) post() (status int, answer []byte, err error) {
 }
 
 var (
-	errHead   = errors.New("this is not the head of an HTTP/1.1 answer")
-	errLength = fmt.Errorf("the answer says no length, or one beyond %d bytes", answerMax)
+	errHead   = errors.New("malformed head of an HTTP/1.1 response")
+	errLength = fmt.Errorf("the response has no length, or one above %d bytes", maxResponseBytes)
 )
 
-// readHead reads the status line and the headers, of which only the length matters.
+// readHead reads the status line and the headers, and returns the status and the length.
 func readHead(in *bufio.Reader) (status, length int, err error) {
 	line, err := in.ReadSlice('\n')
 	if err != nil {
@@ -140,18 +140,18 @@ func readHead(in *bufio.Reader) (status, length int, err error) {
 			}
 		}
 	}
-	if length < 0 || length > answerMax {
+	if length < 0 || length > maxResponseBytes {
 		return 0, 0, errLength
 	}
 	return status, length, nil
 }
 
-// errorCode is Connect's code in the answer, or its status.
-func errorCode(status int, answer []byte) string {
+// errorCode returns the Connect code of the response, or its HTTP status.
+func errorCode(status int, response []byte) string {
 	var e struct {
 		Code string `json:"code"`
 	}
-	if err := json.Unmarshal(answer, &e); err != nil || e.Code == "" {
+	if err := json.Unmarshal(response, &e); err != nil || e.Code == "" {
 		return "http_" + strconv.Itoa(status)
 	}
 	return e.Code

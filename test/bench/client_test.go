@@ -11,7 +11,8 @@ import (
 	"testing"
 )
 
-func TestReadHead(t *testing.T) {
+func TestReadHead_Responses(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		head           string
 		status, length int
@@ -32,16 +33,18 @@ func TestReadHead(t *testing.T) {
 	}
 }
 
-func TestErrorCode(t *testing.T) {
-	for answer, want := range map[string]string{`{"code":"resource_exhausted"}`: "resource_exhausted", `{}`: "http_503", "<html>": "http_503"} {
-		if got := errorCode(503, []byte(answer)); got != want {
-			t.Errorf("%s: %s, want %s", answer, got, want)
+func TestErrorCode_Responses(t *testing.T) {
+	t.Parallel()
+	for response, want := range map[string]string{`{"code":"resource_exhausted"}`: "resource_exhausted", `{}`: "http_503", "<html>": "http_503"} {
+		if got := errorCode(503, []byte(response)); got != want {
+			t.Errorf("%s: %s, want %s", response, got, want)
 		}
 	}
 }
 
-// TestShopper lets a shopper meet an answer of each kind on one connection, and the end of the connection.
-func TestShopper(t *testing.T) {
+// TestShopper_Responses covers a response of each kind on one connection, and the end of the connection.
+func TestShopper_Responses(t *testing.T) {
+	t.Parallel()
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -49,10 +52,10 @@ func TestShopper(t *testing.T) {
 	defer l.Close()
 	served := make(chan string, 1)
 	go func() {
-		served <- answerAll(l, `{"order":{"state":"ORDER_STATE_PAID"}}`, `{"order":{"state":"ORDER_STATE_PENDING"}}`)
+		served <- respondAll(l, `{"order":{"state":"ORDER_STATE_PAID"}}`, `{"order":{"state":"ORDER_STATE_PENDING"}}`)
 	}()
 	s := shoppers(l.Addr().String(), "A", []string{"t1", "t2"})(0)
-	for _, want := range []string{"", codeNotPaid, codeNoAnswer} {
+	for _, want := range []string{"", codeNotPaid, codeNoResponse} {
 		if got := s.call(t.Context()); got != want {
 			t.Errorf("the call's code is %q, want %q", got, want)
 		}
@@ -63,8 +66,8 @@ func TestShopper(t *testing.T) {
 	}
 }
 
-// answerAll answers one request with each of the bodies and closes; it returns the idempotency keys.
-func answerAll(l net.Listener, bodies ...string) (keys string) {
+// respondAll responds to one request with each of the bodies and closes; it returns the idempotency keys.
+func respondAll(l net.Listener, bodies ...string) (keys string) {
 	conn, err := l.Accept()
 	if err != nil {
 		return err.Error()

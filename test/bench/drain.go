@@ -10,21 +10,22 @@ import (
 )
 
 const (
-	// drainPoll is the pause between two counts. A count reads an index of all orders: more often would slow down what is
-	// measured, and a drain takes seconds.
-	drainPoll = 200 * time.Millisecond
-	// stillWait is for how long the last unanswered calls may still become orders when the books are closed.
-	stillWait = 5 * time.Second
-	// abandonWait bounds how long an interrupted run waits for its topic to run empty.
-	abandonWait = 20 * time.Second
+	// drainInterval is the time between two counts. A count reads an index of all orders: more of them would slow down
+	// what is measured, and a drain takes seconds.
+	drainInterval = 200 * time.Millisecond
+	// settleTimeout is the time for which calls without a response may still become orders before the totals are
+	// compared.
+	settleTimeout = 5 * time.Second
+	// abandonTimeout is the maximum time that an interrupted run waits until its topic is empty.
+	abandonTimeout = 20 * time.Second
 )
 
-// drained is how the accepted orders became SHIPPED rows.
+// drained is the result of the drain from accepted orders to SHIPPED rows.
 type drained struct {
 	shipped int
 	// duringLoad of them were SHIPPED when the load stopped.
 	duringLoad int
-	// whole is from the first accepted order to the last SHIPPED one, backlog from the end of the load.
+	// whole is the time from the first accepted order to the last SHIPPED one, backlog from the end of the load.
 	whole, backlog time.Duration
 }
 
@@ -34,12 +35,12 @@ func (d drained) perSecond() float64 { return rate(d.shipped, d.whole) }
 // backlogPerSecond is the rate after the load stopped.
 func (d drained) backlogPerSecond() float64 { return rate(d.shipped-d.duringLoad, d.backlog) }
 
-// loadPerSecond is the rate beside the load.
+// loadPerSecond is the rate during the load.
 func (d drained) loadPerSecond() float64 { return rate(d.duringLoad, d.whole-d.backlog) }
 
 var errDrain = errors.New("not all accepted orders are SHIPPED")
 
-// drain waits until the accepted orders are SHIPPED. What it returns counts also after an error.
+// drain waits until the accepted orders are SHIPPED. Its result is valid also after an error.
 func (s *shop) drain(ctx context.Context, placed outcome, wait time.Duration) (drained, error) {
 	var d drained
 	var err error
@@ -47,7 +48,7 @@ func (s *shop) drain(ctx context.Context, placed outcome, wait time.Duration) (d
 		return d, err
 	}
 	err = poll(ctx, wait, func() (bool, error) {
-		// The cheap count includes orders of others who use the topic.
+		// The cheap count includes orders of other shops on the topic.
 		n, err := s.count(ctx, "SELECT COUNT(*) FROM orders WHERE state = ?", order.Shipped)
 		if err == nil && n >= placed.accepted {
 			n, err = s.shipped(ctx)
@@ -63,11 +64,11 @@ func (s *shop) drain(ctx context.Context, placed outcome, wait time.Duration) (d
 	return d, err
 }
 
-// poll calls done until it says so, at most for the wait.
+// poll calls done until it returns true, at most for the wait.
 func poll(ctx context.Context, wait time.Duration, done func() (bool, error)) error {
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	tick := time.NewTicker(drainPoll)
+	tick := time.NewTicker(drainInterval)
 	defer tick.Stop()
 	for {
 		if ok, err := done(); ok || err != nil {
@@ -93,7 +94,7 @@ func (s *shop) count(ctx context.Context, query string, args ...any) (n int, err
 	return n, err
 }
 
-// states says how many orders of the hot product are in which state.
+// states counts the orders of the hot product by state.
 func (s *shop) states(ctx context.Context) (string, error) {
 	out := ""
 	for _, state := range order.States() {
@@ -107,47 +108,47 @@ func (s *shop) states(ctx context.Context) (string, error) {
 	return out + fmt.Sprintf("%d in failed_orders", failed), err
 }
 
-// books are what must add up at the end.
-type books struct {
+// totals are the numbers that must be consistent at the end.
+type totals struct {
 	InitialStock int  `json:"initial_stock"`
 	StockLeft    int  `json:"stock_left"`
 	Accepted     int  `json:"accepted"`
-	Unknown      int  `json:"unknown"` // calls without a definite answer, which may be orders or not
+	Unknown      int  `json:"unknown"` // calls without a definite response, which may be orders or not
 	Shipped      int  `json:"shipped"`
-	Foreign      int  `json:"foreign"` // orders of others who use the topic
+	Foreign      int  `json:"foreign"` // orders of other shops on the topic
 	Close        bool `json:"close"`
 }
 
-// add says whether they do: each accepted order is SHIPPED, and the stock fell by as many units.
-func (b books) add() bool {
+// consistent reports whether each accepted order is SHIPPED and the stock fell by as many units.
+func (b totals) consistent() bool {
 	sold := b.InitialStock - b.StockLeft
 	return sold == b.Shipped && b.Shipped >= b.Accepted && b.Shipped <= b.Accepted+b.Unknown
 }
 
-var errBooks = errors.New("the books do not close")
+var errInconsistent = errors.New("the totals are inconsistent")
 
-// close closes the books. A call that was not answered may still become an order, so they are looked at until they add up, for
-// a short while.
-func (s *shop) close(ctx context.Context, placed outcome, d drained) (books, error) {
-	b := books{InitialStock: initialStock, Accepted: placed.accepted, Unknown: placed.unknown(), Shipped: d.shipped}
-	err := poll(ctx, stillWait, func() (_ bool, err error) {
+// compare reads the totals until they are consistent, for at most settleTimeout, because a call without a response may
+// still become an order.
+func (s *shop) compare(ctx context.Context, placed outcome, d drained) (totals, error) {
+	b := totals{InitialStock: initialStock, Accepted: placed.accepted, Unknown: placed.unknown(), Shipped: d.shipped}
+	err := poll(ctx, settleTimeout, func() (_ bool, err error) {
 		if b.Shipped, err = s.shipped(ctx); err != nil {
 			return false, err
 		}
 		b.StockLeft, err = s.count(ctx, "SELECT stock FROM products WHERE sku = ?", s.sku)
-		b.Close = err == nil && b.add()
+		b.Close = err == nil && b.consistent()
 		return b.Close, err
 	})
 	all, cerr := s.count(ctx, "SELECT COUNT(*) FROM orders")
 	own, oerr := s.count(ctx, "SELECT COUNT(*) FROM order_items WHERE sku = ?", s.sku)
 	b.Foreign = all - own
 	if !b.Close {
-		err = fmt.Errorf("%w (%w)", errBooks, err)
+		err = fmt.Errorf("%w (%w)", errInconsistent, err)
 	}
 	return b, errors.Join(err, cerr, oerr)
 }
 
-// mails waits for the mails, so that the next run does not find their messages, and says how fast they went.
+// mails waits for the mails, so that the next run does not receive their messages, and returns their rate as text.
 func (s *shop) mails(ctx context.Context, placed outcome, wait time.Duration) string {
 	sent := 0
 	err := poll(ctx, wait, func() (_ bool, err error) {
@@ -161,17 +162,17 @@ func (s *shop) mails(ctx context.Context, placed outcome, wait time.Duration) st
 	return text
 }
 
-// abandon lets the orders of an interrupted run drain. Its database goes: what stayed in the topic would hold up the shipper of
-// the next run, which would wait for rows that never come.
+// abandon lets the orders of an interrupted run drain. Its database is dropped: messages that stayed in the topic would
+// delay the shipper of the next run, which would wait for rows that never arrive.
 func (s *shop) abandon(placed outcome) {
 	if placed.accepted == 0 {
 		return
 	}
-	say("interrupted; letting %d orders drain, for at most %s ...", placed.accepted, 2*abandonWait)
+	progress("interrupted; letting %d orders drain, for at most %s ...", placed.accepted, 2*abandonTimeout)
 	ctx := context.Background()
-	if _, err := s.drain(ctx, placed, abandonWait); err != nil {
-		say("%v", err)
+	if _, err := s.drain(ctx, placed, abandonTimeout); err != nil {
+		progress("%v", err)
 		return
 	}
-	say("%s", s.mails(ctx, placed, abandonWait))
+	progress("%s", s.mails(ctx, placed, abandonTimeout))
 }

@@ -14,13 +14,13 @@ import (
 )
 
 const (
-	// cleanTimeout bounds what is cleaned up in one server after the run.
+	// cleanTimeout is the maximum duration of the cleanup in one server after the run.
 	cleanTimeout = 2 * time.Minute
-	// scanBatch is how many keys one SCAN looks at.
+	// scanBatch is the number of keys per SCAN.
 	scanBatch = 2000
 )
 
-// createDatabase makes the fresh database and connects to it as the server does.
+// createDatabase creates the fresh database and connects to it as the server does.
 func (s *stage) createDatabase(ctx context.Context) error {
 	dsn := os.Getenv("SPILLWAY_TEST_MYSQL")
 	if dsn == "" {
@@ -49,21 +49,21 @@ func (s *stage) createDatabase(ctx context.Context) error {
 	})
 	cfg.DBName = name
 	s.dsn = cfg.FormatDSN()
-	// As the store's own: one round trip a statement, and no gap locks.
+	// As the store's own: one round trip per statement, and no gap locks.
 	cfg.ParseTime, cfg.Loc, cfg.InterpolateParams = true, time.UTC, true
 	cfg.Timeout, cfg.ReadTimeout, cfg.WriteTimeout = callTimeout, callTimeout, callTimeout
 	cfg.Params = map[string]string{"transaction_isolation": "'READ-COMMITTED'", "time_zone": "'+00:00'"}
 	if s.db, err = sql.Open("mysql", cfg.FormatDSN()); err != nil {
 		return err
 	}
-	s.db.SetMaxOpenConns(clientsMax)
-	s.db.SetMaxIdleConns(clientsMax)
+	s.db.SetMaxOpenConns(maxClients)
+	s.db.SetMaxIdleConns(maxClients)
 	s.cleaners = append(s.cleaners, s.db.Close)
 	return nil
 }
 
-// forgetKeys removes the run's keys from Redis, where markers would stay for a day.
-func (s *stage) forgetKeys() error {
+// deleteKeys removes the run's keys from Redis, where idempotency records would stay for a day.
+func (s *stage) deleteKeys() error {
 	ctx, cancel := context.WithTimeout(context.Background(), cleanTimeout)
 	defer cancel()
 	client, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{s.redis}, DisableCache: true})

@@ -9,16 +9,16 @@ import (
 )
 
 const (
-	// warmUp lets connections, caches and the runtime get going before anything counts.
+	// warmUp is the time for connections, caches and the runtime to warm up before the measurement.
 	warmUp = time.Second
 	// errorPause keeps a client from spinning while its calls fail at once.
 	errorPause = 10 * time.Millisecond
 
-	codeNoAnswer = "no_answer"
-	codeNotPaid  = "not_paid"
+	codeNoResponse = "no_response"
+	codeNotPaid    = "not_paid"
 )
 
-// load is how hard and for how long to call.
+// load is the number of clients and the duration.
 type load struct {
 	clients        int
 	warmUp, length time.Duration
@@ -30,25 +30,25 @@ type caller interface {
 	close()
 }
 
-// outcome is what came of a load.
+// outcome is the result of a load.
 type outcome struct {
 	// latencies are those of the calls that succeeded within the measured time, sorted.
 	latencies []time.Duration
 	perSecond float64
-	// accepted counts all calls that succeeded, those of the warm-up and the last ones under way included.
+	// accepted counts all successful calls, including those of the warm-up and the last ones in progress.
 	accepted int
 	errors   map[string]int
-	// first is when the first call of all succeeded, stopped when the last one had returned.
+	// first is the time of the first successful call, stopped the time when the last one had returned.
 	first, stopped time.Time
 }
 
-// unknown is how many calls may or may not have had an effect.
-func (o outcome) unknown() int { return o.errors[codeNoAnswer] + o.errors[codeNotPaid] }
+// unknown is the number of calls that may or may not have had an effect.
+func (o outcome) unknown() int { return o.errors[codeNoResponse] + o.errors[codeNotPaid] }
 
 var errNothing = errors.New("no call succeeded")
 
-// run lets each client call again as soon as it was answered, until the time is over. A call that is under way then is waited
-// for, at most callTimeout.
+// run is a closed loop: each client calls again after each response until the time is over. It waits for the calls in
+// progress, for at most callTimeout.
 func (l load) run(ctx context.Context, client func(i int) caller) (outcome, error) {
 	from := time.Now().Add(l.warmUp)
 	to := from.Add(l.length)
@@ -74,7 +74,7 @@ func (l load) run(ctx context.Context, client func(i int) caller) (outcome, erro
 	return all, nil
 }
 
-// drive is one client's life.
+// drive runs the calls of one client.
 func drive(ctx context.Context, c caller, from, to time.Time) outcome {
 	o := outcome{errors: make(map[string]int)}
 	pause := time.NewTimer(0)

@@ -1,15 +1,15 @@
-// Command bench measures how many orders a second this machine takes, beside what that can be compared with: `make bench`.
+// Command bench measures how many orders a second this machine takes, beside reference measurements: `make bench`.
 //
 // One run, on the real Redis, MySQL and RocketMQ, measures one after the other
 //
-//   - a bare Connect handler that only answers: what HTTP, JSON and this load generator cost by themselves;
-//   - the obvious way: one MySQL transaction an order on one hot row;
+//   - a bare Connect handler with a fixed response: the cost of HTTP, JSON and this load generator;
+//   - the obvious way: one MySQL transaction per order on one hot row;
 //   - PlaceOrder on one hot SKU of a `spillway all` on fresh data, with durability journal;
-//   - the drain: how fast those orders become SHIPPED rows in MySQL, through RocketMQ.
+//   - the drain: the rate at which those orders become SHIPPED rows in MySQL, through RocketMQ.
 //
-// The ratios are the result. The absolute numbers belong to the machine, and the load generator runs on the same cores as
-// what it measures. At the end the books must close: each accepted order is a SHIPPED row, and the stock fell by as many
-// units. Otherwise, or when the drain did not finish in time, the exit status is 1.
+// The ratios are the result. The absolute numbers belong to the machine, and the load generator runs on the same cores
+// as the server. At the end the totals must be consistent: each accepted order is a SHIPPED row, and the stock fell by
+// as many units. Otherwise, or when the drain did not finish in time, the exit status is 1.
 package main
 
 import (
@@ -58,19 +58,20 @@ type runCmd struct {
 }
 
 const (
-	// secondsMax bounds one measurement: its latencies are kept in memory, and its orders in a Redis of 512 MB.
-	secondsMax = 60
-	// clientsMax stays below the connections that MySQL takes (151 unless configured), with room for the server's 32.
-	clientsMax = 100
+	// maxSeconds is the maximum duration of one measurement: its latencies are kept in memory, and its orders in a
+	// Redis of 512 MB.
+	maxSeconds = 60
+	// maxClients is below the maximum of MySQL's connections (151 by default), with room for the server's 32.
+	maxClients = 100
 )
 
 func (c *runCmd) validate() error {
 	var errs []error
-	if c.Seconds < 1 || c.Seconds > secondsMax {
-		errs = append(errs, fmt.Errorf("--seconds %d: take 1 to %d", c.Seconds, secondsMax))
+	if c.Seconds < 1 || c.Seconds > maxSeconds {
+		errs = append(errs, fmt.Errorf("--seconds %d: take 1 to %d", c.Seconds, maxSeconds))
 	}
-	if c.Clients < 1 || c.Clients > clientsMax {
-		errs = append(errs, fmt.Errorf("--clients %d: take 1 to %d", c.Clients, clientsMax))
+	if c.Clients < 1 || c.Clients > maxClients {
+		errs = append(errs, fmt.Errorf("--clients %d: take 1 to %d", c.Clients, maxClients))
 	}
 	if c.DrainWait <= 0 {
 		errs = append(errs, fmt.Errorf("--drain-wait %s: must be more than nothing", c.DrainWait))
@@ -78,7 +79,7 @@ func (c *runCmd) validate() error {
 	return errors.Join(errs...)
 }
 
-// Run measures and prints. What it started is gone when it returns.
+// Run measures and prints. Everything that it started has ended when it returns.
 func (c *runCmd) Run(ctx context.Context, out io.Writer) error {
 	if err := c.validate(); err != nil {
 		return err
@@ -97,17 +98,17 @@ func (c *runCmd) Run(ctx context.Context, out io.Writer) error {
 // measure runs all measurements. The report is nil when there is nothing to print.
 func (c *runCmd) measure(ctx context.Context, s *stage) (*report, error) {
 	l := load{clients: c.Clients, warmUp: warmUp, length: time.Duration(c.Seconds) * time.Second}
-	say("a bare handler ...")
+	progress("a bare handler ...")
 	bare, err := measureBare(ctx, s, l)
 	if err != nil {
 		return nil, fmt.Errorf("the bare handler: %w", err)
 	}
-	say("one SQL transaction an order ...")
+	progress("one SQL transaction an order ...")
 	plain, err := measureSQL(ctx, s, l)
 	if err != nil {
 		return nil, fmt.Errorf("the SQL transactions: %w", err)
 	}
-	say("PlaceOrder ...")
+	progress("PlaceOrder ...")
 	shop, err := openShop(ctx, s, c.Topic)
 	if err != nil {
 		return nil, err
@@ -117,14 +118,14 @@ func (c *runCmd) measure(ctx context.Context, s *stage) (*report, error) {
 		shop.abandon(placed)
 		return nil, fmt.Errorf("PlaceOrder: %w", err)
 	}
-	say("the drain of %d orders ...", placed.accepted)
+	progress("the drain of %d orders ...", placed.accepted)
 	drained, drainErr := shop.drain(ctx, placed, c.DrainWait)
 	if ctx.Err() != nil {
 		shop.abandon(placed)
 		return nil, ctx.Err()
 	}
 	r := newReport(c, s, bare, plain, placed, drained)
-	r.Books, err = shop.close(ctx, placed, drained)
+	r.Totals, err = shop.compare(ctx, placed, drained)
 	if drainErr == nil {
 		r.note(shop.mails(ctx, placed, c.DrainWait))
 	}
@@ -132,7 +133,7 @@ func (c *runCmd) measure(ctx context.Context, s *stage) (*report, error) {
 	return r, errors.Join(drainErr, err)
 }
 
-// say tells on stderr what goes on, so that stdout holds the result alone.
-func say(format string, args ...any) {
+// progress writes to stderr, so that stdout contains the result alone.
+func progress(format string, args ...any) {
 	fmt.Fprintf(os.Stderr, "bench: "+format+"\n", args...)
 }

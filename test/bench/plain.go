@@ -13,15 +13,15 @@ import (
 	"github.com/spillway/spillway/order"
 )
 
-// plainShop is the obvious way to take an order: one SQL transaction that locks the product's row, takes a unit and writes the
-// order. Its tables are made like the real ones, with their indexes and checks, so that a row costs the same.
+// plainShop is the obvious way to take an order: one SQL transaction that locks the product's row, takes a unit and
+// writes the order. Its tables copy the real ones with their indexes and checks, so that a row costs the same.
 type plainShop struct {
 	db       *sql.DB
 	sku      string
 	customer order.CustomerID
 }
 
-// plainTables are made like the tables without the prefix.
+// plainTables are copies of the tables without the prefix.
 var plainTables = []string{
 	"CREATE TABLE plain_products LIKE products", "CREATE TABLE plain_orders LIKE orders",
 	"CREATE TABLE plain_order_items LIKE order_items",
@@ -40,7 +40,7 @@ func openPlainShop(ctx context.Context, db *sql.DB) (*plainShop, error) {
 	return s, err
 }
 
-// measureSQL measures the obvious way, with as many clients as the others have.
+// measureSQL measures the obvious way, with as many clients as the other measurements.
 func measureSQL(ctx context.Context, st *stage, l load) (outcome, error) {
 	s, err := openPlainShop(ctx, st.db)
 	if err != nil {
@@ -62,7 +62,7 @@ func measureSQL(ctx context.Context, st *stage, l load) (outcome, error) {
 
 var errSoldOut = errors.New("sold out")
 
-// call places one order. An error's number is its code.
+// call places one order. The number of a MySQL error is its code.
 func (s *plainShop) call(ctx context.Context) (code string) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -76,7 +76,7 @@ func (s *plainShop) call(ctx context.Context) (code string) {
 	case errors.Is(err, errSoldOut):
 		return "sold_out"
 	}
-	return codeNoAnswer
+	return codeNoResponse
 }
 
 func (s *plainShop) close() {}
@@ -112,7 +112,7 @@ func (s *plainShop) place(ctx context.Context) error {
 	return tx.Commit()
 }
 
-// durability says what a commit of this MySQL promises: the ratios mean little where it promises less than the disk.
+// durability describes the durability of a commit of this MySQL: the ratios mean little if it is below the disk.
 func (s *stage) durability() string {
 	var version, binlog string
 	var flush int

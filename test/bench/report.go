@@ -33,7 +33,7 @@ type row struct {
 	Errors      map[string]int `json:"errors,omitempty"`
 }
 
-// report is what a run prints.
+// report is the output of a run.
 type report struct {
 	Cores   int      `json:"cores"`
 	Go      string   `json:"go"`
@@ -41,7 +41,7 @@ type report struct {
 	Clients int      `json:"clients"`
 	Seconds int      `json:"seconds"`
 	Rows    []row    `json:"rows"`
-	Books   books    `json:"books"`
+	Totals  totals   `json:"books"`
 	Notes   []string `json:"notes,omitempty"`
 }
 
@@ -78,7 +78,7 @@ func compare(rows []row) {
 	}
 }
 
-// note adds a remark, if there is one.
+// note adds a remark, if it is not empty.
 func (r *report) note(text string) {
 	if text = strings.TrimSpace(text); text != "" {
 		r.Notes = append(r.Notes, text)
@@ -113,7 +113,7 @@ func (r *report) table(out io.Writer) error {
 	for _, note := range r.Notes {
 		fmt.Fprintln(out, note)
 	}
-	_, err := fmt.Fprintln(out, r.Books)
+	_, err := fmt.Fprintln(out, r.Totals)
 	return err
 }
 
@@ -124,18 +124,18 @@ func latency(ms *float64) string {
 	return fmt.Sprintf("%.1f", *ms)
 }
 
-// String says how the books stand.
-func (b books) String() string {
-	verdict := "THE BOOKS DO NOT CLOSE"
+// String formats the totals with the verdict.
+func (b totals) String() string {
+	verdict := "INCONSISTENT TOTALS"
 	if b.Close {
-		verdict = "the books close"
+		verdict = "consistent totals"
 	}
 	text := fmt.Sprintf("%s: %d accepted, %d SHIPPED, stock %d - %d = %d", verdict, b.Accepted, b.Shipped, b.InitialStock, b.InitialStock-b.StockLeft, b.StockLeft)
 	if b.Unknown > 0 {
-		text += fmt.Sprintf("; %d calls had no definite answer", b.Unknown)
+		text += fmt.Sprintf("; %d calls without a definite response", b.Unknown)
 	}
 	if b.Foreign > 0 {
-		text += fmt.Sprintf("; %d orders of others came through the topic", b.Foreign)
+		text += fmt.Sprintf("; %d orders of other shops on the topic", b.Foreign)
 	}
 	return text
 }

@@ -15,11 +15,12 @@ import (
 )
 
 const (
-	// initialStock is more than any run can sell: a minute of 100,000 orders a second, which no single row of SQL has seen.
+	// initialStock is more than any run can sell: a minute of 100,000 orders a second, far above the rate of a single
+	// SQL row.
 	initialStock = 6_000_000
-	// guestsMax is the pool of customers; more of them than clients, as in a shop.
-	guestsMax = 1000
-	// tokenTTL outlasts every run.
+	// maxGuests is the number of customers; more than clients, as in a shop.
+	maxGuests = 1000
+	// tokenTTL is longer than every run.
 	tokenTTL    = 24 * time.Hour
 	productName = "thing"
 )
@@ -32,7 +33,7 @@ type shop struct {
 	tokens []string
 }
 
-// openShop starts the shop on the real servers and puts the product on its shelf.
+// openShop starts the shop on the real servers and creates the product.
 func openShop(ctx context.Context, s *stage, topic string) (*shop, error) {
 	key := rand.Text() + rand.Text()
 	server, err := s.start(ctx, "spillway", s.spillway, "/readyz", s.environment("SPILLWAY_AUTH_KEY="+key),
@@ -51,12 +52,12 @@ func openShop(ctx context.Context, s *stage, topic string) (*shop, error) {
 	return shop, nil
 }
 
-// newSKU makes a name that no earlier run has used: its messages may still be in the topic.
+// newSKU returns a name that no earlier run has used: its messages may still be in the topic.
 func newSKU() string { return "BENCH" + rand.Text()[:10] }
 
 // guests mints the tokens of the customers.
 func guests(key string) ([]string, error) {
-	out := make([]string, guestsMax)
+	out := make([]string, maxGuests)
 	for i := range out {
 		var err error
 		if out[i], err = mint(key, auth.Caller{Customer: auth.NewGuest()}); err != nil {
@@ -102,12 +103,12 @@ func (s *shop) measure(ctx context.Context, l load) (outcome, error) {
 	return l.run(ctx, shoppers(s.server.addr, s.sku, s.tokens))
 }
 
-// shoppers makes the clients that buy one unit of the SKU again and again, each time as another customer.
+// shoppers returns the clients, which buy one unit of the SKU per call, each time as another customer.
 func shoppers(addr, sku string, tokens []string) func(i int) caller {
 	body := fmt.Sprintf(`{"lines":[{"sku":%q,"quantity":1}],"currencyCode":"EUR","email":"a@example.com",`+
 		`"shippingAddress":{"name":"A","street":"S 1","city":"Berlin","postalCode":"10115","countryCode":"DE"},`+
 		`"card":{"number":"4242424242424242","cvv":"123","expiryYear":2040,"expiryMonth":1}}`, sku)
 	return func(i int) caller {
-		return &shopper{addr: addr, tokens: tokens, name: fmt.Sprintf("bench-%d-", i), body: body, calls: i * len(tokens) / clientsMax}
+		return &shopper{addr: addr, tokens: tokens, name: fmt.Sprintf("bench-%d-", i), body: body, calls: i * len(tokens) / maxClients}
 	}
 }

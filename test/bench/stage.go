@@ -15,15 +15,15 @@ import (
 )
 
 const (
-	// dialTimeout bounds the look whether a server is there.
+	// dialTimeout is the timeout of the check whether a server listens.
 	dialTimeout = 2 * time.Second
-	// buildTimeout bounds `go build` with an empty cache; the RocketMQ client alone takes 45 s.
+	// buildTimeout is the maximum duration of `go build` with an empty cache; the RocketMQ client alone takes 45 s.
 	buildTimeout = 10 * time.Minute
-	// commandTimeout bounds `spillway migrate` and `seed`.
+	// commandTimeout is the maximum duration of `spillway migrate` and `seed`.
 	commandTimeout = time.Minute
 )
 
-// stage is what a run stands on: the real servers, a fresh database, a folder, and the programs under test.
+// stage is the environment of a run: the real servers, a fresh database, a directory, and the programs under test.
 type stage struct {
 	redis, rocketmq string
 	dsn             string // of the fresh database
@@ -48,11 +48,11 @@ func openStage(ctx context.Context) (*stage, error) {
 	if s.dir, err = os.MkdirTemp("", "spillway-bench-"); err != nil {
 		return s, err
 	}
-	s.cleaners = append(s.cleaners, func() error { return os.RemoveAll(s.dir) }, s.forgetKeys)
+	s.cleaners = append(s.cleaners, func() error { return os.RemoveAll(s.dir) }, s.deleteKeys)
 	if err := s.createDatabase(ctx); err != nil {
 		return s, err
 	}
-	say("building spillway ...")
+	progress("building spillway ...")
 	s.spillway = filepath.Join(s.dir, "spillway")
 	if err := s.command(ctx, buildTimeout, "", "go", "build", "-o", s.spillway, "github.com/spillway/spillway/cmd/spillway"); err != nil {
 		return s, err
@@ -67,7 +67,7 @@ func openStage(ctx context.Context) (*stage, error) {
 
 var errServices = errors.New("run `make services`, or `make bench`, which does")
 
-// server is the address in the variable, where something listens.
+// server returns the address in the variable, if a server listens there.
 func server(variable, what string) (string, error) {
 	addr := os.Getenv(variable)
 	if addr == "" {
@@ -96,7 +96,7 @@ func (s *stage) command(ctx context.Context, limit time.Duration, dir, name stri
 	return nil
 }
 
-// environment is this one without settings of spillway, which would be measured instead of the defaults.
+// environment returns this process' environment without settings of spillway, so that the defaults are measured.
 func (s *stage) environment(more ...string) []string {
 	var out []string
 	for _, v := range os.Environ() {
@@ -107,7 +107,7 @@ func (s *stage) environment(more ...string) []string {
 	return append(out, append(more, "SPILLWAY_MYSQL="+s.dsn)...)
 }
 
-// close ends the children and removes what the run left behind.
+// close ends the children and removes everything that the run created.
 func (s *stage) close() error {
 	var errs []error
 	for _, c := range s.children {

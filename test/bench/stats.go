@@ -7,7 +7,7 @@ import (
 
 func sortLatencies(l []time.Duration) { slices.Sort(l) }
 
-// percentile is the smallest of the sorted values that p percent of them do not exceed; 0 when there are none.
+// percentile returns the smallest of the sorted values that p percent of them do not exceed; 0 if there are none.
 func percentile(sorted []time.Duration, p int) time.Duration {
 	if len(sorted) == 0 {
 		return 0
@@ -16,7 +16,7 @@ func percentile(sorted []time.Duration, p int) time.Duration {
 	return sorted[min(max(rank, 1), len(sorted))-1]
 }
 
-// ratio is 0 when there is nothing to compare with.
+// ratio returns a / b, or 0 if b is 0.
 func ratio(a, b float64) float64 {
 	if b <= 0 {
 		return 0
@@ -24,5 +24,5 @@ func ratio(a, b float64) float64 {
 	return a / b
 }
 
-// rate is n a second; 0 when no time passed.
+// rate returns n per second; 0 if no time passed.
 func rate(n int, d time.Duration) float64 { return ratio(float64(n), d.Seconds()) }
