@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// tcpListen is how /proc/net/tcp writes the state of a listening socket.
+// tcpListen is the state of a listening socket in /proc/net/tcp.
 const tcpListen = "0A"
 
 // listens reports whether the process holds a socket that listens on the port.
@@ -25,7 +25,7 @@ func listens(pid, port int) bool {
 	return false
 }
 
-// listeners are the sockets that listen on the port, as the links in /proc/PID/fd name them.
+// listeners returns the sockets that listen on the port, as the names of the links in /proc/PID/fd.
 func listeners(port int) map[string]bool {
 	out := map[string]bool{}
 	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {

@@ -18,11 +18,11 @@ import (
 	"github.com/go-sql-driver/mysql"
 )
 
-// mysqlDatabase is the one that StartMySQL makes.
+// mysqlDatabase is the database that StartMySQL creates.
 const mysqlDatabase = "spillway"
 
-// StartMySQL starts a MySQL with a data directory of the test's own, durable as by default. It is the server that
-// deploy/native/mysql.sh unpacked, so that it can be killed by its process, which one in a container cannot.
+// StartMySQL starts a private MySQL with a data directory of the test and default durability. It uses the server that
+// deploy/native/mysql.sh unpacked, so that the test can kill its process, which would not be possible in a container.
 func StartMySQL(t testing.TB) *Proc {
 	t.Helper()
 	program := mysqld(t)
@@ -50,7 +50,7 @@ func StartMySQL(t testing.TB) *Proc {
 		if err != nil {
 			return nil, fmt.Errorf("start a MySQL: %w", err)
 		}
-		err = running.started("MySQL", func() bool { return mysqlAnswers(p.MySQL()) })
+		err = running.started("MySQL", func() bool { return mysqlReady(p.MySQL()) })
 		return running, err
 	}
 	t.Cleanup(p.Kill9)
@@ -58,11 +58,11 @@ func StartMySQL(t testing.TB) *Proc {
 	return p
 }
 
-// MySQL is the DSN of the database that StartMySQL made.
+// MySQL returns the DSN of the database that StartMySQL created.
 func (p *Proc) MySQL() string { return "root@tcp(" + p.addr + ")/" + mysqlDatabase }
 
-// mysqld is the server's command line as far as it does not depend on the test. It runs by the loader of its own root, so that it
-// may use files outside of that, such as the test's directory.
+// mysqld returns the part of the server's command line that does not depend on the test. It runs by the loader of its
+// own root, so that it may use files outside of it, such as the test's directory.
 func mysqld(t testing.TB) []string {
 	t.Helper()
 	_, here, _, _ := runtime.Caller(0)
@@ -87,7 +87,7 @@ func mysqld(t testing.TB) []string {
 	}
 }
 
-// match finds the files of the root that one of the patterns names.
+// match returns the files of the root that match one of the patterns.
 func match(t testing.TB, root string, patterns ...string) []string {
 	t.Helper()
 	var out []string
@@ -104,13 +104,13 @@ func match(t testing.TB, root string, patterns ...string) []string {
 	return out
 }
 
-// mysqlAnswers is false while it still recovers from a crash.
-func mysqlAnswers(dsn string) bool {
+// mysqlReady is false while the server still recovers from a crash.
+func mysqlReady(dsn string) bool {
 	cfg, err := mysql.ParseDSN(dsn)
 	if err != nil {
 		return false
 	}
-	// A look at the port first: the driver logs each failed handshake.
+	// The port is checked first, because the driver logs each failed handshake.
 	c, err := net.DialTimeout("tcp", cfg.Addr, time.Second)
 	if err != nil {
 		return false

@@ -7,8 +7,8 @@ import (
 	"github.com/spillway/spillway/test/realparts"
 )
 
-// TestAMySQLThatIsKilledKeepsWhatItCommitted: the chaos tests stand on that, and on its port staying the same.
-func TestAMySQLThatIsKilledKeepsWhatItCommitted(t *testing.T) {
+// TestStartMySQL_KeepsCommitsAfterKill covers what the chaos tests rely on, also that the port stays the same.
+func TestStartMySQL_KeepsCommitsAfterKill(t *testing.T) {
 	p := realparts.StartMySQL(t)
 	db, err := sql.Open("mysql", p.MySQL())
 	if err != nil {

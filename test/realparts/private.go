@@ -12,21 +12,22 @@ import (
 	"time"
 )
 
-// Proc is a server of the test's own, to be killed, frozen and started again on the same port while clients are connected.
+// Proc is a private server of a test, which can be killed, frozen and restarted on the same port while clients are
+// connected.
 type Proc struct {
 	t     testing.TB
 	addr  string
-	start func() (*process, error) // returns when the server answers
+	start func() (*process, error) // returns when the server is ready
 	now   *process                 // nil while there is none
 }
 
-// Addr is host:port; it stays over restarts.
+// Addr returns host:port; it stays the same over restarts.
 func (p *Proc) Addr() string { return p.addr }
 
-// Kill9 ends the server without a warning, and returns when no thread of it is left.
+// Kill9 ends the server by SIGKILL, and returns when its last thread has ended.
 func (p *Proc) Kill9() { p.t.Helper(); p.end(syscall.SIGKILL, killTimeout) }
 
-// Stop ends the server as an operator does, and returns when no thread of it is left.
+// Stop ends the server by SIGTERM, and returns when its last thread has ended.
 func (p *Proc) Stop() { p.t.Helper(); p.end(syscall.SIGTERM, stopTimeout) }
 
 func (p *Proc) end(s syscall.Signal, limit time.Duration) {
@@ -40,14 +41,14 @@ func (p *Proc) end(s syscall.Signal, limit time.Duration) {
 	p.now = nil
 }
 
-// Restart starts it again on the same port with the data that it left.
+// Restart starts it again on the same port with its data.
 func (p *Proc) Restart() {
 	p.t.Helper()
 	p.Kill9()
 	p.run()
 }
 
-// run fails the test within moments if the server ends while it starts.
+// run fails the test quickly if the server ends while it starts.
 func (p *Proc) run() {
 	p.t.Helper()
 	var err error
@@ -56,21 +57,22 @@ func (p *Proc) run() {
 	}
 }
 
-// Pause freezes the server: its connections stay open, and nothing answers.
+// Pause freezes the server: its connections stay open, but it does not respond.
 func (p *Proc) Pause() { p.t.Helper(); p.now.signal(p.t, syscall.SIGSTOP) }
 
-// Resume lets it go on.
+// Resume ends the freeze.
 func (p *Proc) Resume() { p.t.Helper(); p.now.signal(p.t, syscall.SIGCONT) }
 
-// StartRedis starts a Redis with an append-only file in a directory of the test's own. Unlike with everysec, a kill loses nothing that it
-// had acknowledged: that setting lets even the write wait while an earlier fsync is under way, which takes long on a busy disk.
+// StartRedis starts a private Redis with an append-only file that is synced on every write, so that a kill loses
+// nothing acknowledged. With everysec a write also waits while an earlier fsync is in progress, which takes long on a
+// busy disk.
 func StartRedis(t testing.TB) *Proc {
 	t.Helper()
 	dir, port := t.TempDir(), FreePort(t)
 	return startRedis(t, dir, port, "always")
 }
 
-// startRedis registers the end before the start: a start that fails may leave a process.
+// startRedis registers the cleanup before the start, because a failed start may leave a process.
 func startRedis(t testing.TB, dir, port, fsync string) *Proc {
 	t.Helper()
 	p := &Proc{t: t, addr: net.JoinHostPort("127.0.0.1", port)}
@@ -92,12 +94,12 @@ func launchRedis(dir, port, fsync string) (*process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start a Redis: %w; run `make services`, which installs it", err)
 	}
-	err = p.started("Redis", func() bool { return redisAnswers(net.JoinHostPort("127.0.0.1", port)) })
+	err = p.started("Redis", func() bool { return redisReady(net.JoinHostPort("127.0.0.1", port)) })
 	return p, err
 }
 
-// redisAnswers is false while Redis still loads its file.
-func redisAnswers(addr string) bool {
+// redisReady is false while Redis still loads its file.
+func redisReady(addr string) bool {
 	c, err := net.DialTimeout("tcp", addr, time.Second)
 	if err != nil {
 		return false

@@ -14,46 +14,50 @@ import (
 )
 
 const (
-	// startTimeout bounds the start of one server that lives; RocketMQ's topics are routable after about 12 s on an idle machine.
+	// startTimeout is the maximum duration of the start of one server; RocketMQ's topics are routable after about 12 s
+	// on an idle machine.
 	startTimeout = 120 * time.Second
-	// killTimeout bounds the end after SIGKILL: a thread in fsync ends when the disk is done, which takes seconds on a busy one.
+	// killTimeout is the maximum time from SIGKILL to the end: a thread in fsync ends when the disk is done, which
+	// takes seconds on a busy one.
 	killTimeout = 60 * time.Second
-	// stopTimeout bounds the end after SIGTERM: a broker needs 20 s on an idle machine.
+	// stopTimeout is the maximum time from SIGTERM to the end: a broker needs 20 s on an idle machine.
 	stopTimeout = 90 * time.Second
-	// commandTimeout bounds a script; that of RocketMQ has limits of its own, which add up to 150 s for `up`.
+	// commandTimeout is the maximum duration of a script; that of RocketMQ has timeouts of its own, which add up to 150
+	// s for `up`.
 	commandTimeout = 180 * time.Second
-	// outputDelay is how long the output of a command that has ended is read on.
+	// outputDelay is the time for which the output of an ended command is still read.
 	outputDelay = 5 * time.Second
-	// pollInterval is the time between two checks whether a starting server answers.
+	// pollInterval is the time between two checks whether a starting server is ready.
 	pollInterval = 20 * time.Millisecond
-	// logTail is how many bytes of a log a failure shows: the directory of the test is gone when somebody wants to read it.
+	// logTail is the number of log bytes in the error of a failure: the directory of the test is removed afterwards.
 	logTail = 3000
 )
 
-// process is a running server. Its end is the end of its last thread, which holds the listening socket until then: the state in
-// /proc/PID/stat is that of the first thread only, and says Z while another one is still in fsync.
+// process is a running server. It ends with its last thread, which holds the listening socket until then: the state in
+// /proc/PID/stat is that of the first thread only, and is Z while another one is still in fsync.
 type process struct {
 	pid   int
-	port  int           // it listens there when it has started
+	port  int           // where it listens once it has started
 	log   string        // its log file
 	ended chan struct{} // closed at its end
 }
 
-// child starts cmd. It is reaped here: wait4 returns when no thread of it is left.
+// child starts cmd and reaps it: wait4 returns when its last thread has ended.
 func child(cmd *exec.Cmd, port int, log string) (*process, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
 	p := &process{pid: cmd.Process.Pid, port: port, log: log, ended: make(chan struct{})}
 	go func() {
-		_ = cmd.Wait() // Its log says why it ended.
+		_ = cmd.Wait() // The reason of its end is in its log.
 		close(p.ended)
 	}()
 	return p, nil
 }
 
-// adopt observes a process that a script left behind, which is no child of the test: wait4 refuses it. A pidfd becomes readable when no
-// thread of the process is left, reaped or not, and it never means another process that got the same number later.
+// adopt observes a process that a script started in the background and that is no child of the test, so that wait4
+// cannot be used. A pidfd becomes readable when the last thread of the process has ended, reaped or not, and never
+// refers to a later process with the same number.
 func adopt(pid, port int, log string) (*process, error) {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
@@ -73,9 +77,9 @@ func adopt(pid, port int, log string) (*process, error) {
 	return p, nil
 }
 
-// started waits until the server answers and the answer is its own: another one that still listens on the port must not be taken for it.
-// It fails at once when the process ends.
-func (p *process) started(what string, answers func() bool) error {
+// started waits until ready returns true and this process itself listens on the port: another server there must not be
+// mistaken for it. It fails at once when the process ends.
+func (p *process) started(what string, ready func() bool) error {
 	limit := time.NewTimer(startTimeout)
 	defer limit.Stop()
 	tick := time.NewTicker(pollInterval)
@@ -85,16 +89,16 @@ func (p *process) started(what string, answers func() bool) error {
 		case <-p.ended:
 			return fmt.Errorf("%s ended while it started; the end of its log:\n%s", what, tail(p.log))
 		case <-limit.C:
-			return fmt.Errorf("%s did not answer on port %d within %s; the end of its log:\n%s", what, p.port, startTimeout, tail(p.log))
+			return fmt.Errorf("%s was not ready on port %d within %s; the end of its log:\n%s", what, p.port, startTimeout, tail(p.log))
 		case <-tick.C:
 		}
-		if answers() && listens(p.pid, p.port) {
+		if ready() && listens(p.pid, p.port) {
 			return nil
 		}
 	}
 }
 
-// end sends the signal and waits until the process is gone.
+// end sends the signal and waits until the process has ended.
 func (p *process) end(s syscall.Signal, limit time.Duration) error {
 	_ = syscall.Kill(p.pid, s) // It may have ended by itself.
 	timer := time.NewTimer(limit)
@@ -107,7 +111,7 @@ func (p *process) end(s syscall.Signal, limit time.Duration) error {
 	}
 }
 
-// signal is for a process that must be there.
+// signal fails the test if the process has ended.
 func (p *process) signal(t testing.TB, s syscall.Signal) {
 	t.Helper()
 	if err := syscall.Kill(p.pid, s); err != nil {
@@ -115,8 +119,8 @@ func (p *process) signal(t testing.TB, s syscall.Signal) {
 	}
 }
 
-// output runs a command that ends by itself, and returns what it wrote. What it leaves in the background may keep its output open, so
-// that is only waited for a moment.
+// output runs a command that ends by itself, and returns its output. Its background processes may keep the output open,
+// so it waits for that only for outputDelay.
 func output(env []string, name string, args ...string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), commandTimeout)
 	defer cancel()
@@ -129,7 +133,7 @@ func output(env []string, name string, args ...string) ([]byte, error) {
 	return out, err
 }
 
-// tail is the end of a log file.
+// tail returns the end of a log file.
 func tail(log string) string {
 	text, err := os.ReadFile(log)
 	if err != nil {

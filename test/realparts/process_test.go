@@ -16,12 +16,12 @@ import (
 )
 
 const (
-	// lingerVariable makes the test's binary a server on the port that it holds: see linger.
+	// lingerVariable makes the test's binary a server on the port in its value: see linger.
 	lingerVariable = "REALPARTS_LINGER_ON_PORT"
 	// lingerTime is how long its socket outlives its first thread.
 	lingerTime = 500 * time.Millisecond
-	// failureMax bounds how long a start that cannot succeed may take to fail.
-	failureMax = 10 * time.Second
+	// maxFailure is the maximum duration of a start that cannot succeed.
+	maxFailure = 10 * time.Second
 )
 
 // lingerPort is set before main, while the code still runs on the first thread, and keeps it there.
@@ -40,8 +40,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// linger is a server that ends as a Redis that is killed in fsync: its first thread is a zombie at once, another one holds the listening
-// socket for a while.
+// linger is a server that ends like a Redis that is killed in fsync: its first thread is a zombie at once, another one
+// holds the listening socket for some time.
 func linger(port string) {
 	ended := make(chan os.Signal, 1)
 	signal.Notify(ended, syscall.SIGTERM)
@@ -99,7 +99,8 @@ func lingeringOrphan(_ *testing.T, port int) (*process, error) {
 	return adopt(pid, port, os.DevNull)
 }
 
-// TestStartRedis_PortTaken: the Redis that still listens there must not be taken for the one that could not start.
+// TestStartRedis_PortTaken checks that the Redis that already listens there is not mistaken for the one that could not
+// start.
 func TestStartRedis_PortTaken(t *testing.T) {
 	_, port, err := net.SplitHostPort(StartRedis(t).Addr())
 	if err != nil {
@@ -110,7 +111,7 @@ func TestStartRedis_PortTaken(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "in use") {
 		t.Errorf("a Redis on a taken port: %v; want an error with the end of its log", err)
 	}
-	if took := time.Since(began); took > failureMax {
+	if took := time.Since(began); took > maxFailure {
 		t.Errorf("the start failed after %s; want at once", took)
 	}
 	if p == nil {
@@ -121,8 +122,9 @@ func TestStartRedis_PortTaken(t *testing.T) {
 	}
 }
 
-// TestProcess_AnotherAnswers: a start goes on waiting, and fails when the process ends, while another server answers on the port.
-func TestProcess_AnotherAnswers(t *testing.T) {
+// TestProcess_AnotherServerOnPort checks that a start keeps waiting, and fails when the process ends, while another
+// server listens on the port.
+func TestProcess_AnotherServerOnPort(t *testing.T) {
 	port := freePorts(t, 0)
 	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 	if err != nil {
@@ -138,6 +140,6 @@ func TestProcess_AnotherAnswers(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := p.started("sleep", func() bool { return true }); err == nil || !strings.Contains(err.Error(), "no room") {
-		t.Errorf("a start that another server answered: %v; want the end of its log", err)
+		t.Errorf("a start with another server on the port: %v; want the end of its log", err)
 	}
 }

@@ -1,4 +1,5 @@
-// Package realparts gives tests the real servers. Where one is missing the test fails with the command that starts it.
+// Package realparts provides tests with real servers. If one is missing, the test fails with the command that starts
+// it.
 package realparts
 
 import (
@@ -14,10 +15,10 @@ import (
 	"github.com/go-sql-driver/mysql"
 )
 
-// dialTimeout bounds the look whether a server is there.
+// dialTimeout is the timeout of the check whether a server listens.
 const dialTimeout = 2 * time.Second
 
-// Redis is the address of the shared Redis.
+// Redis returns the address of the shared Redis.
 func Redis(t testing.TB) string {
 	t.Helper()
 	addr := env("SPILLWAY_TEST_REDIS", "127.0.0.1:16379")
@@ -25,7 +26,7 @@ func Redis(t testing.TB) string {
 	return addr
 }
 
-// RocketMQ is the address of the shared gRPC proxy.
+// RocketMQ returns the address of the shared gRPC proxy.
 func RocketMQ(t testing.TB) string {
 	t.Helper()
 	addr := env("SPILLWAY_TEST_ROCKETMQ", "127.0.0.1:18081")
@@ -33,7 +34,7 @@ func RocketMQ(t testing.TB) string {
 	return addr
 }
 
-// MySQL is the DSN of an empty database on the shared MySQL, which goes when the test ends.
+// MySQL returns the DSN of an empty database on the shared MySQL, which is dropped when the test ends.
 func MySQL(t testing.TB) string {
 	t.Helper()
 	cfg, err := mysql.ParseDSN(env("SPILLWAY_TEST_MYSQL", "root@tcp(127.0.0.1:13306)/"))

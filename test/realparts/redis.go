@@ -14,28 +14,28 @@ import (
 	"time"
 )
 
-// redisTimeout bounds one command to a private Redis.
+// redisTimeout is the maximum duration of one command to a private Redis.
 const redisTimeout = 10 * time.Second
 
-// appendOnlyDir is where Redis keeps its append-only files, in its own directory.
+// appendOnlyDir is the directory of Redis' append-only files, in its own directory.
 const appendOnlyDir = "appendonlydir"
 
-// OldRedis is a private Redis as `make services` runs it, with an append-only file that is synced every second, which can come back with
-// older data.
+// OldRedis is a private Redis in the configuration of `make services`, with an append-only file that is synced every
+// second, which can restart with older data.
 type OldRedis struct {
 	*Proc
 
 	dir string
 }
 
-// StartOldRedis starts one.
+// StartOldRedis starts an OldRedis.
 func StartOldRedis(t testing.TB) *OldRedis {
 	t.Helper()
 	dir := t.TempDir()
 	return &OldRedis{Proc: startRedis(t, dir, FreePort(t), "everysec"), dir: dir}
 }
 
-// Copy copies the append-only files while it runs, as a backup of the disk does. The last command may be cut off in the middle.
+// Copy copies the append-only files while Redis runs, as a backup of the disk does. The last command may be truncated.
 func (r *OldRedis) Copy() {
 	r.t.Helper()
 	copied := filepath.Join(r.dir, "copy")
@@ -47,7 +47,7 @@ func (r *OldRedis) Copy() {
 	}
 }
 
-// RestartFromCopy kills it and starts it with the files as they were copied.
+// RestartFromCopy kills Redis and restarts it with the copied files.
 func (r *OldRedis) RestartFromCopy() {
 	r.t.Helper()
 	r.Kill9()
@@ -61,7 +61,7 @@ func (r *OldRedis) RestartFromCopy() {
 	r.Restart()
 }
 
-// Follow makes it a replica of the other one and returns when it has the other's data and nothing of its own.
+// Follow makes it a replica of the other one and returns when it has the other's data only.
 func (r *OldRedis) Follow(primary *OldRedis) {
 	r.t.Helper()
 	host, port, err := net.SplitHostPort(primary.Addr())
@@ -70,12 +70,12 @@ func (r *OldRedis) Follow(primary *OldRedis) {
 	}
 	r.must("REPLICAOF", host, port)
 	await(r.t, "the replica at "+r.Addr()+" to be in sync", func() bool {
-		info, err := r.ask("INFO", "replication")
+		info, err := r.command("INFO", "replication")
 		return err == nil && strings.Contains(info, "master_link_status:up")
 	})
 }
 
-// Promote makes it a primary again: its run_id stays, its replication id is a new one.
+// Promote makes it a primary again: its run_id stays, its replication id changes.
 func (r *OldRedis) Promote() {
 	r.t.Helper()
 	r.must("REPLICAOF", "NO", "ONE")
@@ -83,15 +83,15 @@ func (r *OldRedis) Promote() {
 
 func (r *OldRedis) must(args ...string) string {
 	r.t.Helper()
-	reply, err := r.ask(args...)
+	reply, err := r.command(args...)
 	if err != nil {
 		r.t.Fatalf("%v to Redis at %s: %v", args, r.Addr(), err)
 	}
 	return reply
 }
 
-// ask sends one command whose answer is a status or a bulk string.
-func (r *OldRedis) ask(args ...string) (string, error) {
+// command sends one command with a status or a bulk string as its reply, and returns the reply.
+func (r *OldRedis) command(args ...string) (string, error) {
 	c, err := net.DialTimeout("tcp", r.Addr(), redisTimeout)
 	if err != nil {
 		return "", err
@@ -118,7 +118,7 @@ func (r *OldRedis) ask(args ...string) (string, error) {
 	}
 	n, err := strconv.Atoi(size)
 	if err != nil || n < 0 {
-		return "", fmt.Errorf("answered %q", line)
+		return "", fmt.Errorf("unexpected reply %q", line)
 	}
 	text := make([]byte, n)
 	_, err = io.ReadFull(in, text)

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// field is one of INFO.
+// field returns a field of INFO.
 func (r *OldRedis) field(section, name string) string {
 	r.t.Helper()
 	for line := range strings.Lines(r.must("INFO", section)) {
@@ -32,7 +32,7 @@ func TestOldRedis_RestartFromCopy(t *testing.T) {
 	}
 }
 
-// TestOldRedis_PromotedAgain: it was resynced from an older one, its process and its run_id stay.
+// TestOldRedis_PromotedAgain covers a resync from an older one, in the same process with the same run_id.
 func TestOldRedis_PromotedAgain(t *testing.T) {
 	r, other := StartOldRedis(t), StartOldRedis(t)
 	r.must("SET", "k", "old")

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// rocketMQ is a directory of the test's own, with the ports and names that its servers have.
+// rocketMQ is a directory of the test, with the ports and names of its servers.
 type rocketMQ struct {
 	t   testing.TB
 	dir string
@@ -38,7 +38,7 @@ func (r *rocketMQ) run(command string) error {
 	return nil
 }
 
-// down ends everything in the directory, also what a failed start left.
+// down ends everything in the directory, also after a failed start.
 func (r *rocketMQ) down() {
 	r.t.Helper()
 	if err := r.run("down"); err != nil {
@@ -58,13 +58,14 @@ func (r *rocketMQ) logs() string {
 	return out.String()
 }
 
-// brokerPort is a port with which the two others are free that the broker takes: two below it and one above.
+// brokerPort returns a port for which the broker's other two ports are free: two below it and one above.
 func brokerPort(t testing.TB) string {
 	t.Helper()
 	return strconv.Itoa(freePorts(t, -2, 0, 1))
 }
 
-// proc is the server that the command starts and that listens on the port; its pid file is NAME.pid and its log NAME.out.
+// proc is the server that the command starts and that listens on the port; its pid file is NAME.pid and its log
+// NAME.out.
 func (r *rocketMQ) proc(name, command, port string) *Proc {
 	p := &Proc{t: r.t, addr: "127.0.0.1:" + r.grpc}
 	p.start = func() (*process, error) {
@@ -93,16 +94,17 @@ func (r *rocketMQ) adopt(name, port string) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = p.started("RocketMQ's "+name, func() bool { return true }) // The script waited until it answers.
+	err = p.started("RocketMQ's "+name, func() bool { return true }) // The script waited until it is ready.
 	return p, err
 }
 
-// StartRocketMQ starts a nameserver and a broker with its proxy; Addr is the proxy's. Kill9 and Restart concern the broker.
+// StartRocketMQ starts a nameserver and a broker with its proxy; Addr is the proxy's. Kill9 and Restart apply to the
+// broker.
 func StartRocketMQ(t testing.TB, topics, groups []string) *Proc {
 	t.Helper()
 	r := newRocketMQ(t, "ROCKETMQ_TOPICS="+strings.Join(topics, " "), "ROCKETMQ_GROUPS="+strings.Join(groups, " "))
 	p := r.proc("broker", "up", r.grpc)
-	t.Cleanup(func() { // First: a start that fails leaves what did start.
+	t.Cleanup(func() { // First, because a failed start may leave processes.
 		p.Kill9()
 		r.down()
 	})
@@ -110,8 +112,9 @@ func StartRocketMQ(t testing.TB, topics, groups []string) *Proc {
 	return p
 }
 
-// StartRocketMQCluster starts a nameserver, a broker and a proxy, each a server of its own, with the topics and groups of a shop. Addr
-// is the proxy's in both. Restart does not wait until the topics are routable: that takes seconds more.
+// StartRocketMQCluster starts a nameserver, a broker and a proxy as separate servers, with the topics and groups of a
+// shop. Addr is the proxy's in both. Restart does not wait until the topics are routable, which takes some more
+// seconds.
 func StartRocketMQCluster(t testing.TB) (broker, proxy *Proc) {
 	t.Helper()
 	r := newRocketMQ(t, "ROCKETMQ_PROXY=own")
