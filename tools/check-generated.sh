@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Generates everything anew and fails if that changed anything: then the generated code in the tree is not what its
-# sources say. It compares with the tree as it was, not with the last commit, so that it also works before a commit.
+# Generates all generated code again and fails if that changes a file: then the generated code in the tree is out of
+# date. It compares with the working tree, not with the last commit, so that it also works before a commit.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# The browser that test/e2e drives: $SPILLWAY_TEST_CHROMIUM, or what PATH has of Chromium and Chrome. chromium.sh find|prepare
+# Finds or installs the browser that test/e2e drives: $SPILLWAY_TEST_CHROMIUM, or Chromium or Chrome in PATH. Usage:
+# chromium.sh find|prepare
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-# locate prints its path.
+# locate prints the path of the browser, or fails with the reason.
 locate() {
   command -v "${SPILLWAY_TEST_CHROMIUM:-chromium}" && return 0
   [ -z "${SPILLWAY_TEST_CHROMIUM:-}" ] || die "SPILLWAY_TEST_CHROMIUM: there is no program $SPILLWAY_TEST_CHROMIUM"
@@ -13,7 +14,7 @@ locate() {
 
 prepare() {
   (locate >/dev/null 2>&1) && return 0
-  # What is named is not replaced by another; locate says what is wrong.
+  # A browser that is set explicitly is not replaced by another.
   if [ -n "${SPILLWAY_TEST_CHROMIUM:-}" ] || ! command -v apt-get >/dev/null; then locate; fi
   mkdir -p "$SERVICES_DIR"
   apt_install chromium --no-install-recommends chromium

@@ -1,7 +1,7 @@
-# What the scripts in this folder share. Sourced, not run.
+# Functions that the scripts in this directory share. Sourced, not run.
 # shellcheck shell=bash
 
-# Everything downloaded or written lives here, outside the checkout, so that a fresh clone starts warm.
+# Everything that is downloaded or written is stored here, outside the checkout, so that a fresh clone can use it.
 SERVICES_DIR=${SPILLWAY_SERVICES_DIR:-$HOME/.cache/spillway/services}
 export REDIS_PORT=${REDIS_PORT:-16379} MYSQL_PORT=${MYSQL_PORT:-13306}
 export ROCKETMQ_NAMESRV_PORT=${ROCKETMQ_NAMESRV_PORT:-19876} ROCKETMQ_BROKER_PORT=${ROCKETMQ_BROKER_PORT:-20911}
@@ -10,22 +10,22 @@ export ROCKETMQ_GRPC_PORT=${ROCKETMQ_GRPC_PORT:-18081} ROCKETMQ_REMOTING_PORT=${
 say() { printf 'services: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
 
-# process PIDFILE: prints the pid of the file, if there is one.
+# process PIDFILE: prints the pid in the file, if there is one.
 process() { grep -Esx '[0-9]+' "$1"; }
 
-# alive PIDFILE: is a thread of that process left that is no zombie? Its own entry, /proc/PID, shows the first thread only: that one may be
-# a zombie while another one is still in fsync and holds the listening socket. The command line says nothing here: it is empty for a
-# moment whenever the process executes another program, as it does while it starts.
+# alive PIDFILE: succeeds if a thread of the process is left that is not a zombie. /proc/PID itself shows the first
+# thread only, which may be a zombie while another one is still in fsync and holds the listening socket. The command
+# line is not checked: it is empty for a moment while the process executes another program, as it does when it starts.
 alive() { local pid; pid=$(process "$1") && grep -aqsvE '^[0-9]+ \(.*\) [ZX] ' "/proc/$pid/task/"*/stat; }
 
-# running PIDFILE WORD: is it alive, and is WORD in its command line (so that a number that the system gave to another process since is
-# not mistaken for ours)?
+# running PIDFILE WORD: succeeds if the process is alive with WORD in its command line, so that a later process with the
+# same pid is not mistaken for it.
 running() { local pid; pid=$(process "$1") && grep -aqs -- "$2" "/proc/$pid/task/"*/cmdline; }
 
-# killed_within is how many seconds a process has to end after kill -9: a thread in fsync ends when the disk is done.
+# killed_within is the maximum time from kill -9 to the end, in seconds: a thread in fsync ends when the disk is done.
 killed_within=60
 
-# stop_pid PIDFILE WORD SECONDS: ends that process, gracefully first, and returns when it is gone.
+# stop_pid PIDFILE WORD SECONDS: ends the process, gracefully first, and returns when it has ended.
 stop_pid() {
   local pid
   if running "$1" "$2"; then
@@ -39,7 +39,7 @@ stop_pid() {
   rm -f "$1"
 }
 
-# gone_within SECONDS PIDFILE WORD: does that process end in time?
+# gone_within SECONDS PIDFILE WORD: succeeds if the process ends in time.
 gone_within() {
   local deadline=$((SECONDS + $1))
   while running "$2" "$3"; do
@@ -48,11 +48,11 @@ gone_within() {
   done
 }
 
-# log_tail is how many lines of its log a server that does not start shows.
+# log_tail is the number of log lines that are shown for a server that does not start.
 log_tail=20
 
-# wait_for SECONDS WHAT LOG PIDFILE COMMAND...: until the command succeeds. Fails at once when the process of the pid file ends; without
-# a pid file (''), only when the time is over.
+# wait_for SECONDS WHAT LOG PIDFILE COMMAND...: waits until the command succeeds. Fails at once when the process of the
+# pid file ends; without a pid file (''), only at the timeout.
 wait_for() {
   local limit=$1 what=$2 log=$3 pidfile=$4 deadline
   shift 4
@@ -64,13 +64,13 @@ wait_for() {
   done
 }
 
-# give_up WHY LOG: dies with the end of the log.
+# give_up WHY LOG: exits with the reason and the end of the log.
 give_up() {
   tail -n "$log_tail" "$2" >&2 || true
   die "$1; see $2"
 }
 
-# port_open PORT: does anything listen on 127.0.0.1?
+# port_open PORT: succeeds if a process listens on the port of 127.0.0.1.
 port_open() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
 # apt_install COMMAND PACKAGE...: installs the packages if the command is missing (Debian, as root).
@@ -81,10 +81,10 @@ apt_install() {
   command -v apt-get >/dev/null || die "$command is missing, and this is no Debian: install $* or a Docker engine"
   [ "$(id -u)" = 0 ] || die "$command is missing: run as root once, or: apt-get install $*"
   say "installing $*"
-  # Two services may install at the same time: apt's own lock makes one wait.
+  # Two services may be installed at the same time: apt's own lock makes one wait.
   local apt=(apt-get -qq -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3)
   "${apt[@]}" update >/dev/null || true
-  # A package whose service starts by itself would take the default port: that is not what was asked for.
+  # A package with a service that starts by itself would occupy the default port, so services are disabled meanwhile.
   printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d.spillway
   chmod +x /usr/sbin/policy-rc.d.spillway
   if [ ! -e /usr/sbin/policy-rc.d ]; then

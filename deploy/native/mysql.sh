@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# MySQL on 127.0.0.1, in a directory of its own: Debian 12 has no MySQL server, Debian sid has mysql-server-core, which is
-# unpacked into a root that nothing else sees. mysql.sh up|down|status|prepare
+# Runs MySQL on 127.0.0.1, in a directory of its own. Debian 12 has no MySQL server, but Debian sid has
+# mysql-server-core, which is unpacked into a separate root. Usage: mysql.sh up|down|status|prepare
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 dir=$SERVICES_DIR/mysql
 root=$dir/root
 pidfile=$dir/mysql.pid
 
-# mirror prints the first Debian mirror that this machine's apt uses.
+# mirror prints the first Debian mirror in the configuration of apt.
 mirror() {
   cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list 2>/dev/null |
     awk '$1 == "deb" { for (i = 2; i <= NF; i++) if ($i ~ /^https?:.*\/debian\/?$/) { print $i; exit } }' | head -n 1 | grep . ||
@@ -44,15 +44,16 @@ initialize() {
     die "MySQL could not be initialized; see $dir/init.log"
 }
 
-# answers: the port opens when the server takes connections. The client is not part of the package.
-answers() { port_open "$MYSQL_PORT" && grep -q 'ready for connections' "$dir/mysql.log"; }
+# ready succeeds when the server accepts connections, which is when the port opens. The client is not part of the
+# package.
+ready() { port_open "$MYSQL_PORT" && grep -q 'ready for connections' "$dir/mysql.log"; }
 
 up() {
   prepare
   initialize
   if ! running "$pidfile" mysqld; then
     if port_open "$MYSQL_PORT"; then die "port $MYSQL_PORT is taken by another program: set MYSQL_PORT"; fi
-    # The database that the README names is made at each start, if it is missing.
+    # The database in the README's examples is created at each start, if it is missing.
     echo 'CREATE DATABASE IF NOT EXISTS spillway CHARACTER SET utf8mb4;' >"$root/var/lib/spillway-init.sql"
     : >"$dir/mysql.log"
     setsid chroot "$root" mysqld --no-defaults --datadir=/var/lib/mysql --user=root --port="$MYSQL_PORT" \
@@ -62,8 +63,8 @@ up() {
       --init-file=/var/lib/spillway-init.sql >"$dir/mysql.log" 2>&1 </dev/null &
     echo $! >"$pidfile"
   fi
-  wait_for 120 MySQL "$dir/mysql.log" "$pidfile" answers
-  say "MySQL answers on 127.0.0.1:$MYSQL_PORT (user root, no password, database spillway)"
+  wait_for 120 MySQL "$dir/mysql.log" "$pidfile" ready
+  say "MySQL is ready on 127.0.0.1:$MYSQL_PORT (user root, no password, database spillway)"
 }
 
 case ${1:-} in

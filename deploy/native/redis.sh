@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Redis on 127.0.0.1, append-only file on, never evicting. redis.sh up|down|status|prepare
+# Runs Redis on 127.0.0.1 with an append-only file and without eviction. Usage: redis.sh up|down|status|prepare
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 dir=$SERVICES_DIR/redis
 pidfile=$dir/redis.pid
 
-answers() { redis-cli -h 127.0.0.1 -p "$REDIS_PORT" ping | grep -q PONG; }
+ready() { redis-cli -h 127.0.0.1 -p "$REDIS_PORT" ping | grep -q PONG; }
 
 prepare() {
   mkdir -p "$dir"
@@ -16,20 +16,20 @@ up() {
   prepare
   if ! running "$pidfile" redis-server; then
     if port_open "$REDIS_PORT"; then die "port $REDIS_PORT is taken by another program: set REDIS_PORT"; fi
-    # The background process must hold none of the caller's files: a caller that reads our output would wait for it.
+    # The background process must not inherit the caller's files: a caller that reads our output would wait for it.
     setsid redis-server --port "$REDIS_PORT" --bind 127.0.0.1 --dir "$dir" --appendonly yes \
       --appendfsync everysec --save '' --maxmemory 512mb --maxmemory-policy noeviction --databases 1 \
       >"$dir/redis.log" 2>&1 </dev/null &
     echo $! >"$pidfile"
   fi
-  wait_for 60 Redis "$dir/redis.log" "$pidfile" answers
-  say "Redis answers on 127.0.0.1:$REDIS_PORT"
+  wait_for 60 Redis "$dir/redis.log" "$pidfile" ready
+  say "Redis is ready on 127.0.0.1:$REDIS_PORT"
 }
 
 case ${1:-} in
 prepare) prepare ;;
 up) up ;;
 down) stop_pid "$pidfile" redis-server 10 ;;
-status) if running "$pidfile" redis-server && answers; then say "Redis: up"; else say "Redis: down"; exit 1; fi ;;
+status) if running "$pidfile" redis-server && ready; then say "Redis: up"; else say "Redis: down"; exit 1; fi ;;
 *) die "usage: redis.sh up|down|status|prepare" ;;
 esac

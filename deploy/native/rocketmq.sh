@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# RocketMQ on 127.0.0.1 in two JVMs: a nameserver, and a broker with the gRPC proxy in it. Its jars come from Maven Central.
-# rocketmq.sh up|down|status|prepare [DIR]. With ROCKETMQ_PROXY=own the proxy is a third JVM, as where brokers are many: `start` then
-# starts which of them does not run. DIR holds the data; the tests give their own, with ports and names in the environment.
+# Runs RocketMQ on 127.0.0.1 in two JVMs: a nameserver, and a broker with the gRPC proxy in it. The jars come from Maven
+# Central. Usage: rocketmq.sh up|down|status|prepare [DIR]. With ROCKETMQ_PROXY=own the proxy is a third JVM, as in a
+# cluster with several brokers: `start` then starts those of them that are not running. DIR is the data directory; tests
+# set their own, with ports and names in the environment.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -12,12 +13,12 @@ broker_pid=$dir/broker.pid
 proxy_pid=$dir/proxy.pid
 if [ "${ROCKETMQ_PROXY:-}" = own ]; then broker_main=BrokerStartup; else broker_main=ProxyStartup; fi
 
-# The topic of order events and its groups, and what the tests use. A group may be NAME:RETRIES.
+# The topic of order events and its groups, and those of the tests. A group may be NAME:RETRIES.
 TOPICS=${ROCKETMQ_TOPICS:-"spillway-orders $(echo spillway-test-{0..7})"}
 GROUPS_REAL=${ROCKETMQ_GROUPS:-"orders shipping mail"}
 GROUPS_TEST=${ROCKETMQ_TEST_GROUPS-$(echo spillway-test-g{0..15})}
-# This group reads the dead-letter topics of all others. A message keeps its count of attempts when it gets there, so the group of the
-# topic itself would give it up at once, over and over.
+# This group reads the dead-letter topics of all others. A message keeps its count of attempts in the dead-letter topic,
+# so the group of the topic itself would move it there again at once, without end.
 DRAIN=dead-letters:1000000000
 
 prepare() {
@@ -38,13 +39,13 @@ prepare() {
   die "RocketMQ could not be downloaded; see $SERVICES_DIR/rocketmq/install.log"
 }
 
-# topic NAME QUEUES TYPE: one entry of topics.json.
+# topic NAME QUEUES TYPE: prints one entry of topics.json.
 topic() {
   printf '"%s":{"topicName":"%s","readQueueNums":%s,"writeQueueNums":%s,"perm":6,"topicFilterType":"SINGLE_TAG","topicSysFlag":0,"order":false,"attributes":{%s}}' \
     "$1" "$1" "$2" "$2" "$3"
 }
 
-# group NAME RETRIES: one entry of subscriptionGroup.json.
+# group NAME RETRIES: prints one entry of subscriptionGroup.json.
 group() {
   printf '"%s":{"groupName":"%s","consumeEnable":true,"consumeFromMinEnable":true,"consumeBroadcastEnable":true,"consumeMessageOrderly":false,"retryQueueNums":1,"retryMaxTimes":%s,"brokerId":0,"whichBrokerWhenConsumeSlowly":1,"notifyConsumerIdsChangedEnable":true,"groupSysFlag":0,"consumeTimeoutMinute":15,"attributes":{}}' \
     "$1" "$1" "$2"
@@ -52,13 +53,13 @@ group() {
 
 join_by_comma() { local IFS=,; printf '%s' "$*"; }
 
-# seed writes topics and groups before the first start: mqadmin would take seconds for each.
+# seed writes topics and groups before the first start, because mqadmin takes seconds for each.
 seed() {
   local config=$dir/store/config version='{"counter":1,"stateVersion":0,"timestamp":1}' topics=() groups=() name retries
   mkdir -p "$config"
   for name in $TOPICS; do topics+=("$(topic "$name" 4 '"message.type":"NORMAL"')"); done
-  # A message comes again when its lease of a minute runs out: 500 attempts outlast an outage of a working day. Only what is
-  # really poison ends in the dead-letter topic.
+  # A message is redelivered when its lease of a minute expires: 500 attempts last longer than an outage of a working
+  # day. Only poison messages reach the dead-letter topic.
   for name in $GROUPS_REAL $GROUPS_TEST $DRAIN; do
     retries=500
     case $name in *:*) retries=${name#*:} name=${name%%:*} ;; esac
@@ -70,7 +71,7 @@ seed() {
     >"$config/subscriptionGroup.json"
 }
 
-# upgrade adds the group of the dead-letter topics where it was seeded before there was one.
+# upgrade adds the group of the dead-letter topics to older data directories.
 upgrade() {
   local config=$dir/store/config/subscriptionGroup.json
   grep -q '"dead-letters"' "$config" || sed -i "s|\"subscriptionGroupTable\":{|&$(group "${DRAIN%%:*}" "${DRAIN#*:}"),|" "$config"
@@ -83,7 +84,8 @@ listenPort=$ROCKETMQ_NAMESRV_PORT
 bindAddress=127.0.0.1
 rocketmqHome=$dir
 CONF
-  # Small mapped files keep the disk small; SYNC_FLUSH would put each message on disk before the answer, at half the speed.
+  # Small mapped files save disk space; SYNC_FLUSH would write each message to disk before the response, at half the
+  # speed.
   cat >"$dir/conf/broker.conf" <<CONF
 brokerClusterName=DefaultCluster
 brokerName=broker-a
@@ -111,7 +113,7 @@ CONF
     "$ROCKETMQ_NAMESRV_PORT" "$ROCKETMQ_GRPC_PORT" "$ROCKETMQ_REMOTING_PORT" >"$dir/conf/proxy.json"
 }
 
-# jvm PIDFILE LOG ARGUMENTS...: starts a JVM in the background that holds none of the caller's files.
+# jvm PIDFILE LOG ARGUMENTS...: starts a JVM in the background that inherits none of the caller's files.
 jvm() {
   local pidfile=$1 log=$2
   shift 2
@@ -148,20 +150,21 @@ start_broker() {
   wait_for 60 "RocketMQ's broker" "$dir/logs/broker.out" "$broker_pid" grep -q 'boot success' "$dir/logs/broker.out"
 }
 
-# start_proxy comes after the broker: a proxy that finds none at the nameserver, which hears of it a moment later, ends and is started
-# again.
+# start_proxy runs after the broker's start: a proxy that does not find the broker at the nameserver, where it registers
+# a moment later, ends and is started again.
 start_proxy() { wait_for 90 "RocketMQ's proxy" "$dir/logs/proxy.out" '' proxy_started; }
 
 proxy_started() {
   if ! running "$proxy_pid" ProxyStartup; then
     jvm "$proxy_pid" "$dir/logs/proxy.out" -Xms64m -Xmx256m -XX:MaxDirectMemorySize=128m -Dcom.rocketmq.mq.proxy=1 \
       org.apache.rocketmq.proxy.ProxyStartup -pm cluster -n "127.0.0.1:$ROCKETMQ_NAMESRV_PORT" -pc "$dir/conf/proxy.json"
-    sleep 1 # Until the process is what its pid file says.
+    sleep 1 # Wait until the pid file names the running process.
   fi
   grep -q 'startup successfully' "$dir/logs/proxy.out"
 }
 
-# routable: the broker registers its topics about 10 s after its start; until then nobody can send. mqadmin asks the nameserver.
+# routable succeeds when messages can be sent: the broker registers its topics about 10 s after its start. mqadmin
+# queries the nameserver.
 routable() {
   ROCKETMQ_HOME=$dir java -Xmx64m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Duser.home="$dir" -cp "$lib/*" \
     org.apache.rocketmq.tools.command.MQAdminStartup topicRoute -n "127.0.0.1:$ROCKETMQ_NAMESRV_PORT" -t "${TOPICS%% *}" 2>&1 |
@@ -171,14 +174,14 @@ routable() {
 up() {
   prepare
   if running "$broker_pid" "$broker_main" && port_open "$ROCKETMQ_GRPC_PORT" && [ -e "$dir/ready.$(cat "$broker_pid")" ]; then
-    say "RocketMQ answers on 127.0.0.1:$ROCKETMQ_GRPC_PORT"
+    say "RocketMQ is ready on 127.0.0.1:$ROCKETMQ_GRPC_PORT"
     return 0
   fi
   start
   wait_for 60 "RocketMQ's topics" "$dir/logs/broker.out" "$broker_pid" routable
   rm -f "$dir"/ready.*
   touch "$dir/ready.$(cat "$broker_pid")"
-  say "RocketMQ answers on 127.0.0.1:$ROCKETMQ_GRPC_PORT (gRPC proxy)"
+  say "RocketMQ is ready on 127.0.0.1:$ROCKETMQ_GRPC_PORT (gRPC proxy)"
 }
 
 case ${1:-} in

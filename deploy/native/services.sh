@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
-# Starts and stops the real parts on 127.0.0.1: Redis, MySQL and RocketMQ. services.sh up|down|status [redis|mysql|rocketmq]
-# Where a Docker engine answers it uses compose.yaml, otherwise it installs and starts them natively on Debian.
+# Starts and stops the real servers on 127.0.0.1: Redis, MySQL and RocketMQ. Usage:
+#   services.sh up|down|status [redis|mysql|rocketmq]
+# With a running Docker engine it uses compose.yaml, otherwise it installs and starts them
+# natively on Debian.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -12,12 +14,12 @@ for part in "${parts[@]}"; do
   case $part in redis | mysql | rocketmq) ;; *) die "unknown part '$part': redis, mysql or rocketmq" ;; esac
 done
 
-# A Docker client without an engine must not hold us up.
+# A Docker client without an engine must not block the script.
 engine() { command -v docker >/dev/null && timeout 5 docker info >/dev/null 2>&1; }
 
 native_up() {
   mkdir -p "$SERVICES_DIR"
-  # Installing is done in turn (apt has one lock), starting side by side.
+  # Installations run one after the other (apt has one lock), starts in parallel.
   local part pids=() failed=0
   for part in "${parts[@]}"; do "$here/$part.sh" prepare; done
   for part in "${parts[@]}"; do
@@ -25,7 +27,7 @@ native_up() {
     pids+=($!)
   done
   for pid in "${pids[@]}"; do wait "$pid" || failed=1; done
-  [ "$failed" = 0 ] || die "not everything answers"
+  [ "$failed" = 0 ] || die "not every server is ready"
 }
 
 each() {
