@@ -60,7 +60,7 @@ func TestAudit_OrdersInFlight(t *testing.T) {
 		w.flush(took(reserved))
 		step("a row to come", 1, "row_matches_journal reserved", "stock_adds_up A", "stock_adds_up B")
 
-		w.charge(reserved, store.ChargeSucceeded)
+		w.charge(reserved, order.ChargeSucceeded)
 		step("and its charge", 1, "charge_has_order reserved")
 
 		w.write(released, order.Pending)
@@ -87,7 +87,7 @@ func TestAudit_OrdersInFlight(t *testing.T) {
 		w.write(pruned, order.Cancelled)
 		w.flush(gives(duplicate))
 		for _, o := range []order.Order{released, pruned, duplicate} {
-			w.charge(o, store.ChargeVoided)
+			w.charge(o, order.ChargeVoided)
 		}
 		want = nil
 		step("all of it drained", 0)

@@ -170,9 +170,9 @@ func (w *fixture) write(o order.Order, to order.State) {
 	w.must(err)
 }
 
-func (w *fixture) charge(o order.Order, state store.ChargeState) {
+func (w *fixture) charge(o order.Order, state order.ChargeState) {
 	w.t.Helper()
-	_, err := w.ledger.Record(w.t.Context(), store.Charge{
+	_, err := w.ledger.Record(w.t.Context(), order.Charge{
 		OrderID: o.ID, ChargeID: string(order.NewID(0, time.Now())), State: state, Amount: order.Money{Currency: o.Currency, Amount: o.Total},
 	})
 	w.must(err)
@@ -202,15 +202,15 @@ func (w *fixture) populate() {
 	w.flush(gives(declined))
 	w.write(pending, order.Pending)
 	for _, o := range []order.Order{paid, shipped, failed, refunded} {
-		w.charge(o, store.ChargeSucceeded)
+		w.charge(o, order.ChargeSucceeded)
 		w.write(o, order.Paid)
 	}
-	w.charge(declined, store.ChargeDeclined)
+	w.charge(declined, order.ChargeDeclined)
 	w.write(declined, order.Cancelled)
 	for _, o := range []order.Order{paid, shipped, failed} {
 		w.must(store.NewMails(w.db).MarkSent(ctx, o.ID, order.MailConfirmation))
 	}
-	_, err = w.orders.Ship(ctx, []store.Shipment{{OrderID: shipped.ID, TrackingID: "T", ShippedAt: time.Now()}})
+	_, err = w.orders.Ship(ctx, []order.Shipment{{OrderID: shipped.ID, TrackingID: "T", ShippedAt: time.Now()}})
 	w.must(err)
 	w.must(w.orders.MarkShipFailed(ctx, []order.ID{failed.ID}))
 
@@ -230,7 +230,7 @@ func (w *fixture) populate() {
 	w.must(err)
 	_, err = w.ledger.ConfirmRefund(ctx, refund)
 	w.must(err)
-	w.charge(lost, store.ChargeVoided)
+	w.charge(lost, order.ChargeVoided)
 	w.apply(store.Range{Restocks: []store.Return{{Hold: gives(refunded)}, {Hold: gives(lost)}}})
 	for id, amount := range map[order.ID]order.Money{refunded.ID: {Currency: "EUR", Amount: refunded.Total}, lost.ID: {}} {
 		w.must(w.intents.Refunded(ctx, id, amount))

@@ -62,7 +62,7 @@ func providerMatchesLedger(ctx context.Context, b *snapshot, report func(store.F
 
 // disagreement describes the difference between the two sides; empty if there is none.
 func disagreement(ours store.LedgerLine, theirs StatementLine, known bool) string {
-	taken := ours.State == store.ChargeSucceeded || ours.State == store.ChargeRefunding || ours.State == store.ChargeRefunded
+	taken := ours.State == order.ChargeSucceeded || ours.State == order.ChargeRefunding || ours.State == order.ChargeRefunded
 	switch {
 	case taken && !known:
 		return fmt.Sprintf("the ledger took %s, the provider has no record of it", ours.Amount)

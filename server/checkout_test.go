@@ -8,7 +8,6 @@ import (
 
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
 	"github.com/spillway/spillway/order"
-	"github.com/spillway/spillway/store"
 )
 
 // TestCheckout_CancelledWhileCharged: the charge succeeds after the order was released. The money goes back and the stock stays.
@@ -84,8 +83,8 @@ type brokenLedger struct {
 	err error
 }
 
-func (l brokenLedger) Record(context.Context, store.Charge) (store.Charge, error) {
-	return store.Charge{}, l.err
+func (l brokenLedger) Record(context.Context, order.Charge) (order.Charge, error) {
+	return order.Charge{}, l.err
 }
 
 // TestPlaceOrder_ChargedAndNotBooked: the provider took the money and the ledger did not take the outcome, whatever error it had. The order

@@ -6,30 +6,28 @@ import (
 	"fmt"
 	"time"
 
-	"google.golang.org/protobuf/types/known/timestamppb"
-
 	"golang.org/x/sync/singleflight"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/spillway/spillway/gateway"
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
 	"github.com/spillway/spillway/order"
-	"github.com/spillway/spillway/store"
 	"github.com/spillway/spillway/wire"
 )
 
 // Ledger keeps one line of each order's money in SQL.
 type Ledger interface {
-	Record(ctx context.Context, ch store.Charge) (store.Charge, error)
-	Get(ctx context.Context, id order.ID) (store.Charge, error)
-	NextAttempt(ctx context.Context, declined store.Charge, chargeID string) (store.Charge, error)
-	ResolveAttempt(ctx context.Context, read store.Charge, to store.ChargeState, declineCode string) (store.Charge, error)
-	Void(ctx context.Context, id order.ID, chargeID string, currency order.Currency) (store.Charge, error)
+	Record(ctx context.Context, ch order.Charge) (order.Charge, error)
+	Get(ctx context.Context, id order.ID) (order.Charge, error)
+	NextAttempt(ctx context.Context, declined order.Charge, chargeID string) (order.Charge, error)
+	ResolveAttempt(ctx context.Context, read order.Charge, to order.ChargeState, declineCode string) (order.Charge, error)
+	Void(ctx context.Context, id order.ID, chargeID string, currency order.Currency) (order.Charge, error)
 	Revoid(ctx context.Context, id order.ID) error
-	Refund(ctx context.Context, id order.ID, refundID, reason string) (store.Refund, store.Charge, error)
-	TookLate(ctx context.Context, id order.ID, amount order.Money, refundID, reason string) (store.Refund, store.Charge, error)
-	GetRefund(ctx context.Context, refundID string) (store.Refund, error)
-	OpenRefunds(ctx context.Context, id order.ID) ([]store.Refund, error)
-	ConfirmRefund(ctx context.Context, r store.Refund) (store.Charge, error)
+	Refund(ctx context.Context, id order.ID, refundID, reason string) (order.Refund, order.Charge, error)
+	TookLate(ctx context.Context, id order.ID, amount order.Money, refundID, reason string) (order.Refund, order.Charge, error)
+	GetRefund(ctx context.Context, refundID string) (order.Refund, error)
+	OpenRefunds(ctx context.Context, id order.ID) ([]order.Refund, error)
+	ConfirmRefund(ctx context.Context, r order.Refund) (order.Charge, error)
 }
 
 // providerTimeout is how long the provider is waited for. It is less than the 3 s after which callers give up on this service,
@@ -71,55 +69,55 @@ func (p *Payment) Charge(ctx context.Context, req *spillwayv1.ChargeRequest) (*s
 	if err != nil {
 		return nil, err
 	}
-	ch := booked.(store.Charge) //nolint:forcetypeassert,errcheck // charge returned it.
+	ch := booked.(order.Charge) //nolint:forcetypeassert,errcheck // charge returned it.
 	if ch.Amount != amount {
 		return nil, fmt.Errorf("order %s was charged %s before, not %s: %w", id, ch.Amount, amount, order.ErrAlreadyExists)
 	}
 	return &spillwayv1.ChargeResponse{Charge: chargeMessage(ch)}, nil
 }
 
-func (p *Payment) charge(ctx context.Context, id order.ID, amount order.Money, card gateway.Card) (store.Charge, error) {
+func (p *Payment) charge(ctx context.Context, id order.ID, amount order.Money, card gateway.Card) (order.Charge, error) {
 	callCtx, cancel := context.WithTimeout(ctx, providerTimeout)
 	defer cancel()
 	outcome, perr := p.Provider.Charge(callCtx, id, amount, card)
 	line := p.attemptLine(id, 1, amount, outcome, perr)
 	booked, err := p.Ledger.Record(ctx, line)
 	if err != nil {
-		return store.Charge{}, fmt.Errorf("book the charge of %s: %w: %w", id, order.ErrUnknownOutcome, err)
+		return order.Charge{}, fmt.Errorf("book the charge of %s: %w: %w", id, order.ErrUnknownOutcome, err)
 	}
 	return p.booked(ctx, booked, line, perr)
 }
 
 // newLine is the ledger's line of an outcome.
-func (p *Payment) newLine(id order.ID, amount order.Money, outcome gateway.ProviderOutcome) store.Charge {
-	line := store.Charge{OrderID: id, ChargeID: string(order.NewID(0, p.Now())), Amount: amount, State: store.ChargeSucceeded}
+func (p *Payment) newLine(id order.ID, amount order.Money, outcome gateway.ProviderOutcome) order.Charge {
+	line := order.Charge{OrderID: id, ChargeID: string(order.NewID(0, p.Now())), Amount: amount, State: order.ChargeSucceeded}
 	if !outcome.Succeeded {
-		line.State, line.DeclineCode = store.ChargeDeclined, outcome.DeclineCode
+		line.State, line.DeclineCode = order.ChargeDeclined, outcome.DeclineCode
 	}
 	return line
 }
 
 // booked compares what was asked of the provider with the ledger's line, which may be older.
-func (p *Payment) booked(ctx context.Context, held, line store.Charge, perr error) (store.Charge, error) {
+func (p *Payment) booked(ctx context.Context, held, line order.Charge, perr error) (order.Charge, error) {
 	var err error
-	if held.State == store.ChargePending && resolves(line, held) {
+	if held.State == order.ChargePending && resolves(line, held) {
 		if held, err = p.Ledger.ResolveAttempt(ctx, held, line.State, line.DeclineCode); err != nil {
-			return store.Charge{}, fmt.Errorf("book the charge of %s: %w: %w", line.OrderID, order.ErrUnknownOutcome, err)
+			return order.Charge{}, fmt.Errorf("book the charge of %s: %w: %w", line.OrderID, order.ErrUnknownOutcome, err)
 		}
 	}
 	switch held.State {
-	case store.ChargePending:
-		return store.Charge{}, fmt.Errorf("the provider did not answer for order %s; ask GetCharge: %w: %w", line.OrderID, order.ErrUnknownOutcome, perr)
-	case store.ChargeVoided, store.ChargeRefunding, store.ChargeRefunded:
-		return store.Charge{}, p.refuse(ctx, held, line, perr)
-	case store.ChargeDeclined:
-		if line.State == store.ChargeSucceeded {
+	case order.ChargePending:
+		return order.Charge{}, fmt.Errorf("the provider did not answer for order %s; ask GetCharge: %w: %w", line.OrderID, order.ErrUnknownOutcome, perr)
+	case order.ChargeVoided, order.ChargeRefunding, order.ChargeRefunded:
+		return order.Charge{}, p.refuse(ctx, held, line, perr)
+	case order.ChargeDeclined:
+		if line.State == order.ChargeSucceeded {
 			// The provider forgot that it had declined, and the customer was told so: what it took now goes back.
 			if _, err := p.returnLate(ctx, line.OrderID, line.Amount); err != nil {
-				return store.Charge{}, err
+				return order.Charge{}, err
 			}
 		}
-	case store.ChargeSucceeded:
+	case order.ChargeSucceeded:
 	}
 	return held, nil
 }
@@ -140,15 +138,15 @@ func (p *Payment) GetCharge(ctx context.Context, req *spillwayv1.GetChargeReques
 
 // line is the ledger's line of an order, after asking the provider where that is pending, or missing: a process that died
 // between the provider's answer and the commit left none.
-func (p *Payment) line(ctx context.Context, id order.ID) (store.Charge, error) {
+func (p *Payment) line(ctx context.Context, id order.ID) (order.Charge, error) {
 	ch, err := p.Ledger.Get(ctx, id)
 	missing := errors.Is(err, order.ErrNotFound)
 	switch {
 	case err != nil && !missing:
 		return ch, err
-	case err == nil && ch.State == store.ChargeVoided:
+	case err == nil && ch.State == order.ChargeVoided:
 		return p.recheck(ctx, ch)
-	case err == nil && ch.State != store.ChargePending:
+	case err == nil && ch.State != order.ChargePending:
 		return ch, nil
 	}
 	callCtx, cancel := context.WithTimeout(ctx, providerTimeout)
@@ -156,7 +154,7 @@ func (p *Payment) line(ctx context.Context, id order.ID) (store.Charge, error) {
 	outcome, found, ferr := p.Provider.Find(callCtx, id)
 	switch {
 	case ferr != nil:
-		return store.Charge{}, fmt.Errorf("ask the provider for the charge of %s: %w: %w", id, order.ErrUnavailable, ferr)
+		return order.Charge{}, fmt.Errorf("ask the provider for the charge of %s: %w: %w", id, order.ErrUnavailable, ferr)
 	case !found || !answers(outcome, ch.Attempt):
 		return ch, err // Nobody knows; Void makes sure that it stays uncharged.
 	}
@@ -184,19 +182,19 @@ func (p *Payment) Void(ctx context.Context, req *spillwayv1.VoidRequest) (*spill
 	return &spillwayv1.VoidResponse{Charge: chargeMessage(ch)}, nil
 }
 
-var chargeStates = map[store.ChargeState]spillwayv1.ChargeState{
-	store.ChargePending:   spillwayv1.ChargeState_CHARGE_STATE_PENDING,
-	store.ChargeSucceeded: spillwayv1.ChargeState_CHARGE_STATE_SUCCEEDED,
-	store.ChargeDeclined:  spillwayv1.ChargeState_CHARGE_STATE_DECLINED,
-	store.ChargeVoided:    spillwayv1.ChargeState_CHARGE_STATE_VOIDED,
-	store.ChargeRefunded:  spillwayv1.ChargeState_CHARGE_STATE_REFUNDED,
+var chargeStates = map[order.ChargeState]spillwayv1.ChargeState{
+	order.ChargePending:   spillwayv1.ChargeState_CHARGE_STATE_PENDING,
+	order.ChargeSucceeded: spillwayv1.ChargeState_CHARGE_STATE_SUCCEEDED,
+	order.ChargeDeclined:  spillwayv1.ChargeState_CHARGE_STATE_DECLINED,
+	order.ChargeVoided:    spillwayv1.ChargeState_CHARGE_STATE_VOIDED,
+	order.ChargeRefunded:  spillwayv1.ChargeState_CHARGE_STATE_REFUNDED,
 
-	store.ChargeRefunding: spillwayv1.ChargeState_CHARGE_STATE_REFUNDING,
+	order.ChargeRefunding: spillwayv1.ChargeState_CHARGE_STATE_REFUNDING,
 }
 
-func chargeMessage(ch store.Charge) *spillwayv1.ChargeRecord {
+func chargeMessage(ch order.Charge) *spillwayv1.ChargeRecord {
 	return &spillwayv1.ChargeRecord{
 		OrderId: string(ch.OrderID), ChargeId: ch.ChargeID, State: chargeStates[ch.State], Amount: wire.Money(ch.Amount),
-		DeclineCode: ch.DeclineCode, CreateTime: timestamppb.New(ch.CreatedAt), Attempt: int32(ch.Attempt), //nolint:gosec // At most store.MaxAttempts.
+		DeclineCode: ch.DeclineCode, CreateTime: timestamppb.New(ch.CreatedAt), Attempt: int32(ch.Attempt), //nolint:gosec // At most order.MaxChargeAttempts.
 	}
 }

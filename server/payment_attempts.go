@@ -7,7 +7,6 @@ import (
 
 	"github.com/spillway/spillway/gateway"
 	"github.com/spillway/spillway/order"
-	"github.com/spillway/spillway/store"
 )
 
 // tooManyAttempts is the decline code of an order whose cards are used up. No provider was asked.
@@ -19,27 +18,27 @@ var errOtherAttempt = errors.New("the provider answered for an earlier attempt")
 // chargeAgain charges an order that may have been declined before. The ledger's line decides which attempt this is: a declined one
 // becomes pending under the next number before the provider is called, by compare-and-set, and the provider takes the money of one
 // attempt once. So an attempt is only ever made after the one before was declined, and concurrent callers share it.
-func (p *Payment) chargeAgain(ctx context.Context, id order.ID, amount order.Money, card gateway.Card) (store.Charge, error) {
+func (p *Payment) chargeAgain(ctx context.Context, id order.ID, amount order.Money, card gateway.Card) (order.Charge, error) {
 	held, err := p.Ledger.Get(ctx, id)
 	if errors.Is(err, order.ErrNotFound) {
 		return p.charge(ctx, id, amount, card)
 	}
-	if err == nil && held.State == store.ChargeDeclined && held.Amount == amount {
-		if held.Attempt >= store.MaxAttempts {
+	if err == nil && held.State == order.ChargeDeclined && held.Amount == amount {
+		if held.Attempt >= order.MaxChargeAttempts {
 			held.DeclineCode = tooManyAttempts
 			return held, nil
 		}
 		held, err = p.Ledger.NextAttempt(ctx, held, string(order.NewID(0, p.Now())))
 	}
 	if err != nil {
-		return store.Charge{}, fmt.Errorf("start a charge of %s: %w", id, err)
+		return order.Charge{}, fmt.Errorf("start a charge of %s: %w", id, err)
 	}
 	switch held.State {
-	case store.ChargeVoided, store.ChargeRefunding, store.ChargeRefunded:
-		return store.Charge{}, fmt.Errorf("order %s must not be charged any more: %w", id, order.ErrFailedPrecondition)
-	case store.ChargeSucceeded, store.ChargeDeclined: // Another caller was faster.
+	case order.ChargeVoided, order.ChargeRefunding, order.ChargeRefunded:
+		return order.Charge{}, fmt.Errorf("order %s must not be charged any more: %w", id, order.ErrFailedPrecondition)
+	case order.ChargeSucceeded, order.ChargeDeclined: // Another caller was faster.
 		return held, nil
-	case store.ChargePending:
+	case order.ChargePending:
 	}
 	if held.Amount != amount {
 		return held, nil
@@ -48,7 +47,7 @@ func (p *Payment) chargeAgain(ctx context.Context, id order.ID, amount order.Mon
 }
 
 // attempt calls the provider for the attempt of a pending line.
-func (p *Payment) attempt(ctx context.Context, held store.Charge, card gateway.Card) (store.Charge, error) {
+func (p *Payment) attempt(ctx context.Context, held order.Charge, card gateway.Card) (order.Charge, error) {
 	callCtx, cancel := context.WithTimeout(ctx, providerTimeout)
 	defer cancel()
 	outcome, perr := p.Provider.ChargeAgain(callCtx, held.OrderID, held.Attempt, held.Amount, card)
@@ -59,17 +58,17 @@ func (p *Payment) attempt(ctx context.Context, held store.Charge, card gateway.C
 	// The tombstone of a cancellation may have been written meanwhile.
 	held, err := p.Ledger.Get(ctx, held.OrderID)
 	if err != nil {
-		return store.Charge{}, fmt.Errorf("book the charge of %s: %w: %w", line.OrderID, order.ErrUnknownOutcome, err)
+		return order.Charge{}, fmt.Errorf("book the charge of %s: %w: %w", line.OrderID, order.ErrUnknownOutcome, err)
 	}
 	return p.booked(ctx, held, line, perr)
 }
 
 // attemptLine is the ledger's line of an attempt; PENDING when the provider did not answer.
-func (p *Payment) attemptLine(id order.ID, attempt int, amount order.Money, outcome gateway.ProviderOutcome, perr error) store.Charge {
+func (p *Payment) attemptLine(id order.ID, attempt int, amount order.Money, outcome gateway.ProviderOutcome, perr error) order.Charge {
 	line := p.newLine(id, amount, outcome)
 	line.Attempt = max(attempt, outcome.Attempt)
 	if perr != nil {
-		line.State, line.DeclineCode = store.ChargePending, ""
+		line.State, line.DeclineCode = order.ChargePending, ""
 	}
 	return line
 }
@@ -81,6 +80,6 @@ func answers(outcome gateway.ProviderOutcome, attempt int) bool {
 }
 
 // resolves says whether the line has the outcome of the pending line that the ledger holds.
-func resolves(line, held store.Charge) bool {
-	return line.State == store.ChargeSucceeded || (line.State != store.ChargePending && line.Attempt >= held.Attempt)
+func resolves(line, held order.Charge) bool {
+	return line.State == order.ChargeSucceeded || (line.State != order.ChargePending && line.Attempt >= held.Attempt)
 }

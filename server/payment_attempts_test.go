@@ -8,7 +8,6 @@ import (
 	"github.com/spillway/spillway/gateway"
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
 	"github.com/spillway/spillway/order"
-	"github.com/spillway/spillway/store"
 )
 
 func chargeAgain(t *testing.T, p *Payment, id order.ID, units int64, number string) (*spillwayv1.ChargeRecord, error) {
@@ -163,7 +162,7 @@ func TestPayment_VoidRefusesAnotherCard(t *testing.T) {
 func TestPayment_TooManyCards(t *testing.T) {
 	p, provider := newPayment(t)
 	id := newID()
-	for range store.MaxAttempts {
+	for range order.MaxChargeAttempts {
 		if ch, err := chargeAgain(t, p, id, 12, declinedCard); err != nil || ch.GetDeclineCode() != "generic_decline" {
 			t.Fatalf("charge: %v, %v", ch, err)
 		}

@@ -6,7 +6,6 @@ import (
 
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
 	"github.com/spillway/spillway/order"
-	"github.com/spillway/spillway/store"
 )
 
 // reasonLateCharge is the reason of refunds of what the provider took although the charge was forbidden or declined.
@@ -44,10 +43,10 @@ func (p *Payment) ExecuteRefund(ctx context.Context, req *spillwayv1.ExecuteRefu
 func (p *Payment) newRefundID() string { return string(order.NewID(0, p.Now())) }
 
 // execute calls the provider, bounded by callCtx, and books its confirmation. It is idempotent.
-func (p *Payment) execute(ctx, callCtx context.Context, r store.Refund) (store.Charge, error) {
+func (p *Payment) execute(ctx, callCtx context.Context, r order.Refund) (order.Charge, error) {
 	if r.ConfirmedAt.IsZero() {
 		if err := p.Provider.Refund(callCtx, r.OrderID, r.RefundID, r.Amount); err != nil {
-			return store.Charge{}, fmt.Errorf("the provider has not confirmed refund %s of order %s: %w: %w", r.RefundID, r.OrderID, order.ErrUnavailable, err)
+			return order.Charge{}, fmt.Errorf("the provider has not confirmed refund %s of order %s: %w: %w", r.RefundID, r.OrderID, order.ErrUnavailable, err)
 		}
 	}
 	return p.Ledger.ConfirmRefund(ctx, r)
@@ -55,8 +54,8 @@ func (p *Payment) execute(ctx, callCtx context.Context, r store.Refund) (store.C
 
 // executeOpen executes the refunds of the charge that are not confirmed, and returns the charge as it is then. What fails is left to the
 // refund worker: each refund is booked.
-func (p *Payment) executeOpen(ctx context.Context, ch store.Charge) store.Charge {
-	if ch.State != store.ChargeRefunding {
+func (p *Payment) executeOpen(ctx context.Context, ch order.Charge) order.Charge {
+	if ch.State != order.ChargeRefunding {
 		return ch
 	}
 	callCtx, cancel := context.WithTimeout(ctx, providerTimeout)
@@ -74,15 +73,15 @@ func (p *Payment) executeOpen(ctx context.Context, ch store.Charge) store.Charge
 
 // refuse returns order.ErrFailedPrecondition for the charge of an order that must not be charged any more, once it is certain that what the provider
 // took, or may yet take, goes back.
-func (p *Payment) refuse(ctx context.Context, held, line store.Charge, perr error) error {
+func (p *Payment) refuse(ctx context.Context, held, line order.Charge, perr error) error {
 	var err error
 	switch {
-	case held.State != store.ChargeVoided: // What was taken is on its way back.
-	case line.State == store.ChargeSucceeded:
+	case held.State != order.ChargeVoided: // What was taken is on its way back.
+	case line.State == order.ChargeSucceeded:
 		_, err = p.returnLate(ctx, line.OrderID, line.Amount)
 	case perr != nil:
 		// Nobody knows whether the provider took the money, or still will: it is asked now, and again and again later.
-		if ch, rerr := p.recheck(ctx, held); rerr != nil || ch.State == store.ChargeVoided {
+		if ch, rerr := p.recheck(ctx, held); rerr != nil || ch.State == order.ChargeVoided {
 			err = p.Ledger.Revoid(ctx, line.OrderID)
 		}
 	}
@@ -94,7 +93,7 @@ func (p *Payment) refuse(ctx context.Context, held, line store.Charge, perr erro
 
 // recheck asks the provider whether it took the money of a voided charge all the same. It returns the charge, which is then no longer
 // voided: a refund of what was taken is booked.
-func (p *Payment) recheck(ctx context.Context, voided store.Charge) (store.Charge, error) {
+func (p *Payment) recheck(ctx context.Context, voided order.Charge) (order.Charge, error) {
 	callCtx, cancel := context.WithTimeout(ctx, providerTimeout)
 	defer cancel()
 	outcome, found, err := p.Provider.Find(callCtx, voided.OrderID)
@@ -108,10 +107,10 @@ func (p *Payment) recheck(ctx context.Context, voided store.Charge) (store.Charg
 }
 
 // returnLate books what the provider took although the charge is voided or declined, with a refund of all of it, and executes that.
-func (p *Payment) returnLate(ctx context.Context, id order.ID, amount order.Money) (store.Charge, error) {
+func (p *Payment) returnLate(ctx context.Context, id order.ID, amount order.Money) (order.Charge, error) {
 	_, ch, err := p.Ledger.TookLate(ctx, id, amount, p.newRefundID(), reasonLateCharge)
 	if err != nil {
-		return store.Charge{}, fmt.Errorf("book the late charge of %s: %w: %w", id, order.ErrUnknownOutcome, err)
+		return order.Charge{}, fmt.Errorf("book the late charge of %s: %w: %w", id, order.ErrUnknownOutcome, err)
 	}
 	return p.executeOpen(ctx, ch), nil
 }

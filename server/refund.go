@@ -18,8 +18,8 @@ import (
 type Refunder struct {
 	Ledger interface {
 		// RefundOrder books a refund, once a key.
-		RefundOrder(ctx context.Context, r store.RefundRequest) (store.Refund, error)
-		GetRefund(ctx context.Context, refundID string) (store.Refund, error)
+		RefundOrder(ctx context.Context, r store.RefundRequest) (order.Refund, error)
+		GetRefund(ctx context.Context, refundID string) (order.Refund, error)
 	}
 	Payments interface {
 		// ExecuteRefund has the provider do a refund that is booked.
@@ -71,7 +71,7 @@ func (f *Refunder) request(ctx context.Context, req *spillwayv1.RefundOrderReque
 
 // refund books the refund and has it executed. What the provider does not confirm now, the refund worker has confirmed later. It is not the
 // caller's to cut short.
-func (f *Refunder) refund(ctx context.Context, r store.RefundRequest, seen order.State) (store.Refund, error) {
+func (f *Refunder) refund(ctx context.Context, r store.RefundRequest, seen order.State) (order.Refund, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
 	defer cancel()
 	refund, err := f.Ledger.RefundOrder(ctx, r)
@@ -99,7 +99,7 @@ func notPaid(err error, id order.ID, seen order.State) error {
 	return notDurableYet(id, textNotWritten, err)
 }
 
-func refundMessage(r store.Refund) *spillwayv1.Refund {
+func refundMessage(r order.Refund) *spillwayv1.Refund {
 	out := &spillwayv1.Refund{Id: r.RefundID, Amount: wire.Money(r.Amount), Reason: r.Reason, CreateTime: timestamppb.New(r.CreatedAt)}
 	if !r.ConfirmedAt.IsZero() {
 		out.ConfirmTime = timestamppb.New(r.ConfirmedAt)

@@ -80,7 +80,7 @@ const muchLater = time.Hour
 
 type laterRefunds struct{ *store.Charges }
 
-func (l laterRefunds) DueRefunds(ctx context.Context, now time.Time, limit int) ([]store.Refund, error) {
+func (l laterRefunds) DueRefunds(ctx context.Context, now time.Time, limit int) ([]order.Refund, error) {
 	return l.Charges.DueRefunds(ctx, now.Add(muchLater), limit)
 }
 

@@ -34,7 +34,7 @@ func (s *testShop) refund(t *testing.T, id, key string, amount *spillwayv1.Money
 // ship brings the order's row to SHIPPED.
 func (s *testShop) ship(t *testing.T, id string) {
 	t.Helper()
-	_, err := s.orders.Ship(t.Context(), []store.Shipment{{OrderID: order.ID(id), TrackingID: "T", ShippedAt: time.Now()}})
+	_, err := s.orders.Ship(t.Context(), []order.Shipment{{OrderID: order.ID(id), TrackingID: "T", ShippedAt: time.Now()}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,13 +10,12 @@ import (
 	"github.com/spillway/spillway/gateway"
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
 	"github.com/spillway/spillway/order"
-	"github.com/spillway/spillway/store"
 	"github.com/spillway/spillway/wire"
 )
 
 // ShipmentStore reads shipments.
 type ShipmentStore interface {
-	Shipment(ctx context.Context, id order.ID) (store.Shipment, error)
+	Shipment(ctx context.Context, id order.ID) (order.Shipment, error)
 }
 
 // Shipping is the ShippingService.

@@ -9,7 +9,7 @@ import (
 // LedgerLine is what the ledger says of one order's money.
 type LedgerLine struct {
 	OrderID order.ID
-	State   ChargeState
+	State   order.ChargeState
 	Amount  order.Money
 	// Booked is what its refunds sum to, Confirmed what those sum to that the provider has confirmed.
 	Booked, Confirmed order.Cents

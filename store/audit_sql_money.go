@@ -13,15 +13,15 @@ const (
 	allRefunds = "SELECT COUNT(*) FROM refunds"
 )
 
-var chargeNames = map[ChargeState]string{
-	ChargePending: "PENDING", ChargeSucceeded: "SUCCEEDED", ChargeDeclined: "DECLINED", ChargeVoided: "VOIDED", ChargeRefunded: "REFUNDED",
-	ChargeRefunding: "REFUNDING",
+var chargeNames = map[order.ChargeState]string{
+	order.ChargePending: "PENDING", order.ChargeSucceeded: "SUCCEEDED", order.ChargeDeclined: "DECLINED", order.ChargeVoided: "VOIDED", order.ChargeRefunded: "REFUNDED",
+	order.ChargeRefunding: "REFUNDING",
 }
 
 // chargeName is the name of a charge's state that was read as text.
 func chargeName(text string) string {
 	n, err := strconv.ParseInt(text, 10, 8)
-	if name, ok := chargeNames[ChargeState(n)]; err == nil && ok {
+	if name, ok := chargeNames[order.ChargeState(n)]; err == nil && ok {
 		return name
 	}
 	return "in state " + text
@@ -40,7 +40,7 @@ func sum(amount, currency string) string {
 // of a part, or of all of a SHIPPED order.
 func (v *AuditView) UnchargedOrders(ctx context.Context, each func(Flaw)) (int64, error) {
 	sold := stateIs("state", order.Paid, order.Shipped, order.ShipFailed)
-	charged := "(" + chargeIs("c.state", ChargeSucceeded) + " OR (" + stateIs("o.state", order.Shipped) + " AND " + chargeIs("c.state", ChargeRefunding, ChargeRefunded) + "))"
+	charged := "(" + chargeIs("c.state", order.ChargeSucceeded) + " OR (" + stateIs("o.state", order.Shipped) + " AND " + chargeIs("c.state", order.ChargeRefunding, order.ChargeRefunded) + "))"
 	return v.ask(ctx, question{
 		counts: allOrders + " WHERE " + sold,
 		flaws: "SELECT o.id, o.state, c.state, NULL FROM orders o LEFT JOIN charges c ON c.order_id = o.id WHERE o." + sold +
@@ -64,7 +64,7 @@ func (v *AuditView) UnchargedOrders(ctx context.Context, each func(Flaw)) (int64
 
 // WrongAmounts finds charges that took another amount than the order's total.
 func (v *AuditView) WrongAmounts(ctx context.Context, each func(Flaw)) (int64, error) {
-	taken := chargeIs("state", ChargeSucceeded, ChargeRefunding, ChargeRefunded)
+	taken := chargeIs("state", order.ChargeSucceeded, order.ChargeRefunding, order.ChargeRefunded)
 	return v.ask(ctx, question{
 		counts: allCharges + " WHERE " + taken,
 		flaws: "SELECT c.order_id, c.amount, c.currency, o.total, o.currency FROM charges c JOIN orders o ON o.id = c.order_id WHERE c." + taken +
@@ -86,7 +86,7 @@ func (v *AuditView) CancelledAndCharged(ctx context.Context, each func(Flaw)) (i
 	return v.ask(ctx, question{
 		counts: allOrders + " WHERE " + stateIs("state", order.Cancelled),
 		flaws: "SELECT o.id, c.state, c.amount, c.currency FROM orders o LEFT JOIN charges c ON c.order_id = o.id" + unfinished("o.id") +
-			"WHERE " + stateIs("o.state", order.Cancelled) + " AND (c.order_id IS NULL OR " + chargeIs("c.state", ChargePending, ChargeSucceeded) + ")" +
+			"WHERE " + stateIs("o.state", order.Cancelled) + " AND (c.order_id IS NULL OR " + chargeIs("c.state", order.ChargePending, order.ChargeSucceeded) + ")" +
 			" AND (? OR (x.order_id IS NULL AND (c.order_id IS NULL OR c.updated_at < ?) AND o.updated_at < ?))",
 		args: []any{v.horizon.Drained, v.horizon.Since, v.horizon.Since},
 		say: func(r []string) Flaw {
@@ -103,7 +103,7 @@ func (v *AuditView) ChargesWithoutOrder(ctx context.Context, each func(Flaw)) (i
 	return v.ask(ctx, question{
 		counts: allCharges,
 		flaws: "SELECT c.order_id, c.state, c.amount, c.currency FROM charges c LEFT JOIN orders o ON o.id = c.order_id" + unfinished("c.order_id") +
-			"WHERE o.id IS NULL AND " + chargeIs("c.state", ChargePending, ChargeSucceeded) + " AND (? OR (x.order_id IS NULL AND c.updated_at < ?))",
+			"WHERE o.id IS NULL AND " + chargeIs("c.state", order.ChargePending, order.ChargeSucceeded) + " AND (? OR (x.order_id IS NULL AND c.updated_at < ?))",
 		args: []any{v.horizon.Drained, v.horizon.Since},
 		say: func(r []string) Flaw {
 			return Flaw{OrderID: order.ID(r[0]), Detail: "its charge of " + sum(r[2], r[3]) + " is " + chargeName(r[1]) + ", but the order has no row"}
@@ -118,8 +118,8 @@ func (v *AuditView) DecidedAndPending(ctx context.Context, each func(Flaw)) (int
 	return v.ask(ctx, question{
 		counts: allOrders + " WHERE " + pending,
 		flaws: "SELECT o.id, c.state FROM orders o JOIN charges c ON c.order_id = o.id WHERE o." + pending +
-			" AND NOT " + chargeIs("c.state", ChargePending) + " AND (? OR c.updated_at < ?)" +
-			" AND NOT (" + chargeIs("c.state", ChargeDeclined) + " AND o.expires_at IS NOT NULL AND o.expires_at > ?)",
+			" AND NOT " + chargeIs("c.state", order.ChargePending) + " AND (? OR c.updated_at < ?)" +
+			" AND NOT (" + chargeIs("c.state", order.ChargeDeclined) + " AND o.expires_at IS NOT NULL AND o.expires_at > ?)",
 		args: []any{v.horizon.Drained, v.horizon.Since, v.horizon.Since},
 		say: func(r []string) Flaw {
 			return Flaw{OrderID: order.ID(r[0]), Detail: "it is PENDING, but its charge is " + chargeName(r[1])}
@@ -137,10 +137,10 @@ func (v *AuditView) RefundsBeyondCharges(ctx context.Context, each func(Flaw)) (
 	return v.ask(ctx, question{
 		counts: allRefunds,
 		flaws: "SELECT c.order_id, c.state, c.amount, c.currency, r.booked, r.unconfirmed FROM charges c LEFT JOIN " + refundSums + " r ON r.order_id = c.order_id WHERE " +
-			"(" + chargeIs("c.state", ChargeRefunded) + " AND (r.order_id IS NULL OR r.booked <> c.amount OR r.unconfirmed > 0)) OR " +
-			"(" + chargeIs("c.state", ChargeRefunding) + " AND (r.order_id IS NULL OR r.booked <> c.amount OR r.unconfirmed = 0)) OR " +
-			"(" + chargeIs("c.state", ChargeSucceeded) + " AND r.booked >= c.amount) OR " +
-			"(" + chargeIs("c.state", ChargePending, ChargeDeclined, ChargeVoided) + " AND r.order_id IS NOT NULL) OR r.low <> c.currency OR r.high <> c.currency " +
+			"(" + chargeIs("c.state", order.ChargeRefunded) + " AND (r.order_id IS NULL OR r.booked <> c.amount OR r.unconfirmed > 0)) OR " +
+			"(" + chargeIs("c.state", order.ChargeRefunding) + " AND (r.order_id IS NULL OR r.booked <> c.amount OR r.unconfirmed = 0)) OR " +
+			"(" + chargeIs("c.state", order.ChargeSucceeded) + " AND r.booked >= c.amount) OR " +
+			"(" + chargeIs("c.state", order.ChargePending, order.ChargeDeclined, order.ChargeVoided) + " AND r.order_id IS NOT NULL) OR r.low <> c.currency OR r.high <> c.currency " +
 			"UNION ALL SELECT r.order_id, NULL, 0, r.low, r.booked, r.unconfirmed FROM " + refundSums + " r LEFT JOIN charges c ON c.order_id = r.order_id WHERE c.order_id IS NULL",
 		say: func(r []string) Flaw {
 			f := Flaw{OrderID: order.ID(r[0])}

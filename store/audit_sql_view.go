@@ -125,7 +125,7 @@ func stateIs(column string, states ...order.State) string {
 }
 
 // chargeIs is a condition on charges' states.
-func chargeIs(column string, states ...ChargeState) string {
+func chargeIs(column string, states ...order.ChargeState) string {
 	parts := make([]string, len(states))
 	for i, s := range states {
 		parts[i] = fmt.Sprint(int8(s))

@@ -62,7 +62,7 @@ func TestCancellingIsDecidedInTheRow(t *testing.T) {
 		w := newWorld(t, db)
 		paid, pending, shipped := anOrder("paid"), anOrder("pending"), anOrder("shipped")
 		mustApply(t, w.orders, change(paid, order.Paid), change(pending, order.Pending), change(shipped, order.Paid))
-		if _, err := w.orders.Ship(t.Context(), []store.Shipment{{OrderID: shipped.ID, TrackingID: "T", ShippedAt: at}}); err != nil {
+		if _, err := w.orders.Ship(t.Context(), []order.Shipment{{OrderID: shipped.ID, TrackingID: "T", ShippedAt: at}}); err != nil {
 			t.Fatal(err)
 		}
 		for i := range 2 { // The second time changes nothing.

@@ -7,21 +7,18 @@ import (
 	"github.com/spillway/spillway/order"
 )
 
-// MaxAttempts bounds the cards that are tried for one order. People have a few; who tries more tests stolen numbers.
-const MaxAttempts = 10
-
 // NextAttempt makes a declined line PENDING again, for another card, under a new charge id and the next attempt number. It compares
 // state and attempt with the declined line that the caller has read, so that of concurrent callers one starts an attempt. It returns
-// the line as it is afterwards; the line is unchanged after MaxAttempts.
-func (c *Charges) NextAttempt(ctx context.Context, declined Charge, chargeID string) (Charge, error) {
+// the line as it is afterwards; the line is unchanged after order.MaxChargeAttempts.
+func (c *Charges) NextAttempt(ctx context.Context, declined order.Charge, chargeID string) (order.Charge, error) {
 	return c.update(ctx, declined.OrderID, "UPDATE charges SET state = ?, attempt = attempt + 1, charge_id = ?, decline_code = '', updated_at = ? "+
 		"WHERE order_id = ? AND state = ? AND attempt = ? AND attempt < ?",
-		ChargePending, chargeID, micro(c.now()), declined.OrderID, ChargeDeclined, declined.Attempt, MaxAttempts)
+		order.ChargePending, chargeID, micro(c.now()), declined.OrderID, order.ChargeDeclined, declined.Attempt, order.MaxChargeAttempts)
 }
 
 // ResolveAttempt moves a line that the caller has read to another state. It compares state and attempt, so that the outcome of one
 // attempt is never recorded for another. It returns the line as it is afterwards.
-func (c *Charges) ResolveAttempt(ctx context.Context, read Charge, to ChargeState, declineCode string) (Charge, error) {
+func (c *Charges) ResolveAttempt(ctx context.Context, read order.Charge, to order.ChargeState, declineCode string) (order.Charge, error) {
 	return c.update(ctx, read.OrderID, "UPDATE charges SET state = ?, decline_code = ?, updated_at = ? WHERE order_id = ? AND state = ? AND attempt = ?",
 		to, truncate(declineCode, 64), micro(c.now()), read.OrderID, read.State, read.Attempt)
 }
@@ -30,25 +27,25 @@ func (c *Charges) ResolveAttempt(ctx context.Context, read Charge, to ChargeStat
 const voidTries = 5
 
 // voidUncharged makes a line VOIDED that is PENDING or DECLINED, whichever attempt it is at. It keeps the last decline code.
-func (c *Charges) voidUncharged(ctx context.Context, ch Charge) (Charge, error) {
+func (c *Charges) voidUncharged(ctx context.Context, ch order.Charge) (order.Charge, error) {
 	for range voidTries {
-		if ch.State != ChargePending && ch.State != ChargeDeclined {
+		if ch.State != order.ChargePending && ch.State != order.ChargeDeclined {
 			return ch, nil
 		}
 		var err error
-		if ch, err = c.Resolve(ctx, ch.OrderID, ch.State, ChargeVoided, ch.DeclineCode); err != nil {
+		if ch, err = c.Resolve(ctx, ch.OrderID, ch.State, order.ChargeVoided, ch.DeclineCode); err != nil {
 			return ch, err
 		}
 	}
-	if ch.State == ChargePending || ch.State == ChargeDeclined {
+	if ch.State == order.ChargePending || ch.State == order.ChargeDeclined {
 		return ch, fmt.Errorf("order %s is being charged: %w", ch.OrderID, order.ErrUnavailable)
 	}
 	return ch, nil
 }
 
 // update changes at most one line and reads it.
-func (c *Charges) update(ctx context.Context, id order.ID, query string, args ...any) (Charge, error) {
-	var ch Charge
+func (c *Charges) update(ctx context.Context, id order.ID, query string, args ...any) (order.Charge, error) {
+	var ch order.Charge
 	err := c.db.call(ctx, func(ctx context.Context) (err error) {
 		if _, err = c.db.ent.ExecContext(ctx, query, args...); err != nil {
 			return fmt.Errorf("change the charge of %s: %w", id, err)

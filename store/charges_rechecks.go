@@ -13,8 +13,8 @@ import (
 var recheckAges = []time.Duration{time.Minute, 15 * time.Minute, 2 * time.Hour, 24 * time.Hour}
 
 // voidTimes are the columns voided_at and recheck_at of a charge that enters the state now.
-func voidTimes(state ChargeState, now time.Time) (voided, recheck any) {
-	if state != ChargeVoided {
+func voidTimes(state order.ChargeState, now time.Time) (voided, recheck any) {
+	if state != order.ChargeVoided {
 		return nil, nil
 	}
 	return now, now.Add(recheckAges[0])
@@ -34,7 +34,7 @@ func (o *Orders) DueRechecks(ctx context.Context, now time.Time, limit int) ([]R
 			err = r.Scan(&c.OrderID, &c.VoidedAt)
 			c.VoidedAt = c.VoidedAt.UTC()
 			return c, err
-		}, "SELECT order_id, voided_at FROM charges WHERE recheck_at <= ? AND state = ? ORDER BY recheck_at, order_id LIMIT ?", micro(now), ChargeVoided, limit)
+		}, "SELECT order_id, voided_at FROM charges WHERE recheck_at <= ? AND state = ? ORDER BY recheck_at, order_id LIMIT ?", micro(now), order.ChargeVoided, limit)
 	})
 }
 
@@ -70,7 +70,7 @@ func (o *Orders) setRecheck(ctx context.Context, charges []Recheck, at any, now 
 	if len(charges) == 0 {
 		return nil
 	}
-	args := []any{at, micro(now), ChargeVoided}
+	args := []any{at, micro(now), order.ChargeVoided}
 	for _, c := range charges {
 		args = append(args, c.OrderID)
 	}
@@ -83,8 +83,8 @@ func (o *Orders) setRecheck(ctx context.Context, charges []Recheck, at any, now 
 // Revoid restarts the rechecks of a voided charge: the provider was sent a request just now, and its outcome is not known.
 func (c *Charges) Revoid(ctx context.Context, id order.ID) error {
 	return c.db.call(ctx, func(ctx context.Context) error {
-		voided, recheck := voidTimes(ChargeVoided, micro(c.now()))
-		_, err := c.db.ent.ExecContext(ctx, "UPDATE charges SET voided_at = ?, recheck_at = ? WHERE order_id = ? AND state = ?", voided, recheck, id, ChargeVoided)
+		voided, recheck := voidTimes(order.ChargeVoided, micro(c.now()))
+		_, err := c.db.ent.ExecContext(ctx, "UPDATE charges SET voided_at = ?, recheck_at = ? WHERE order_id = ? AND state = ?", voided, recheck, id, order.ChargeVoided)
 		return err
 	})
 }

@@ -20,8 +20,8 @@ func TestTheLedgerHasOneLineAnOrder(t *testing.T) {
 		id := order.NewID(0, at)
 		for range 32 {
 			wg.Go(func() {
-				ch, err := ledger.Record(t.Context(), store.Charge{
-					OrderID: id, ChargeID: string(order.NewID(0, at)), State: store.ChargeSucceeded, Amount: order.Money{Currency: "EUR", Amount: 5},
+				ch, err := ledger.Record(t.Context(), order.Charge{
+					OrderID: id, ChargeID: string(order.NewID(0, at)), State: order.ChargeSucceeded, Amount: order.Money{Currency: "EUR", Amount: 5},
 				})
 				if err != nil {
 					t.Errorf("record: %v", err)
@@ -40,7 +40,7 @@ func TestTheLedgerHasOneLineAnOrder(t *testing.T) {
 		}
 		first, _, err1 := ledger.Refund(t.Context(), id, "r1", "why")
 		again, ch, err2 := ledger.Refund(t.Context(), id, "r2", "why")
-		if err1 != nil || err2 != nil || first.RefundID != again.RefundID || ch.State != store.ChargeRefunding {
+		if err1 != nil || err2 != nil || first.RefundID != again.RefundID || ch.State != order.ChargeRefunding {
 			t.Errorf("refund twice: %+v %v, %+v %v", first, err1, again, err2)
 		}
 	})
@@ -54,8 +54,8 @@ func TestAVoidedOrderIsNeverCharged(t *testing.T) {
 		if _, err := ledger.Void(t.Context(), id, "v1", "EUR"); err != nil {
 			t.Fatal(err)
 		}
-		ch, err := ledger.Record(t.Context(), store.Charge{OrderID: id, ChargeID: "c1", State: store.ChargeSucceeded, Amount: order.Money{Currency: "EUR", Amount: 5}})
-		if err != nil || ch.State != store.ChargeVoided {
+		ch, err := ledger.Record(t.Context(), order.Charge{OrderID: id, ChargeID: "c1", State: order.ChargeSucceeded, Amount: order.Money{Currency: "EUR", Amount: 5}})
+		if err != nil || ch.State != order.ChargeVoided {
 			t.Errorf("a late charge answered %+v, %v; want the tombstone", ch, err)
 		}
 		if _, _, err := ledger.Refund(t.Context(), id, "r", "why"); !errors.Is(err, order.ErrFailedPrecondition) {
@@ -71,7 +71,7 @@ func TestOrphansAreChargesWithoutAnOrder(t *testing.T) {
 		kept, lost := anOrder("kept"), anOrder("lost")
 		mustApply(t, store.NewOrders(db), change(kept, order.Paid))
 		for _, o := range []order.Order{kept, lost} {
-			if _, err := ledger.Record(t.Context(), store.Charge{OrderID: o.ID, ChargeID: string(o.ID), State: store.ChargeSucceeded, Amount: order.Money{Currency: "EUR", Amount: 5}}); err != nil {
+			if _, err := ledger.Record(t.Context(), order.Charge{OrderID: o.ID, ChargeID: string(o.ID), State: order.ChargeSucceeded, Amount: order.Money{Currency: "EUR", Amount: 5}}); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -41,7 +41,7 @@ func calls(t *testing.T, db *store.DB) map[string]func(ctx context.Context) erro
 		"Orders.UnitsTaken": func(ctx context.Context) error { _, err := orders.UnitsTaken(ctx, "A"); return err },
 		"Charges.Get":       func(ctx context.Context) error { _, err := charges.Get(ctx, id); return err },
 		"Charges.NextAttempt": func(ctx context.Context) error {
-			_, err := charges.NextAttempt(ctx, store.Charge{OrderID: id}, "c")
+			_, err := charges.NextAttempt(ctx, order.Charge{OrderID: id}, "c")
 			return err
 		},
 		"Charges.Orphans":   func(ctx context.Context) error { _, err := charges.Orphans(ctx, at, 1); return err },

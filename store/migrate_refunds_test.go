@@ -21,8 +21,8 @@ func TestMigrator_RefundConfirmation(t *testing.T) {
 			}
 			refunded, voided := order.NewID(0, at), order.NewID(0, at)
 			const line = "INSERT INTO charges (order_id, charge_id, state, amount, currency, decline_code, created_at, updated_at) VALUES (?,?,?,5,'EUR','',?,?)"
-			db.RawSQL(t, line, refunded, refunded, store.ChargeRefunded, at, at)
-			db.RawSQL(t, line, voided, voided, store.ChargeVoided, at, at.Add(time.Hour))
+			db.RawSQL(t, line, refunded, refunded, order.ChargeRefunded, at, at)
+			db.RawSQL(t, line, voided, voided, order.ChargeVoided, at, at.Add(time.Hour))
 			db.RawSQL(t, "INSERT INTO refunds (refund_id, order_id, amount, currency, reason, created_at) VALUES ('r', ?, 5, 'EUR', 'why', ?)", refunded, at)
 			if _, err := m.Up(t.Context()); err != nil {
 				t.Fatal(err)

@@ -30,6 +30,6 @@ func (o *Orders) OpenCharges(ctx context.Context, from, to time.Time, limit int)
 			"SELECT o.id FROM orders o LEFT JOIN charges c ON c.order_id = o.id LEFT JOIN order_cancellations x ON x.order_id = o.id "+
 				"WHERE o.state = ? AND o.updated_at >= ? AND o.updated_at < ? AND (c.order_id IS NULL OR c.state IN (?, ?)) AND x.order_id IS NULL "+
 				"ORDER BY o.updated_at LIMIT ?",
-			order.Cancelled, micro(from), micro(to), ChargeSucceeded, ChargePending, limit)
+			order.Cancelled, micro(from), micro(to), order.ChargeSucceeded, order.ChargePending, limit)
 	})
 }

@@ -139,7 +139,7 @@ func bring(t *testing.T, orders *store.Orders, o order.Order, to order.State) {
 	switch to {
 	case order.Shipped:
 		mustApply(t, orders, change(o, order.Paid))
-		if refused, err := orders.Ship(t.Context(), []store.Shipment{{OrderID: o.ID, TrackingID: "T", ShippedAt: at}}); err != nil || len(refused) > 0 {
+		if refused, err := orders.Ship(t.Context(), []order.Shipment{{OrderID: o.ID, TrackingID: "T", ShippedAt: at}}); err != nil || len(refused) > 0 {
 			t.Fatalf("ship: %v %v", refused, err)
 		}
 	case order.ShipFailed:

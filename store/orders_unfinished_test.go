@@ -20,7 +20,7 @@ func TestOrders_Unfinished(t *testing.T) {
 		}
 		_, err1 := orders.Apply(t.Context(), changes)
 		err2 := orders.MarkShipFailed(t.Context(), []order.ID{changes[1].Order.ID})
-		_, err3 := orders.Ship(t.Context(), []store.Shipment{{OrderID: changes[2].Order.ID, TrackingID: "T", ShippedAt: time.Now()}})
+		_, err3 := orders.Ship(t.Context(), []order.Shipment{{OrderID: changes[2].Order.ID, TrackingID: "T", ShippedAt: time.Now()}})
 		err4 := mails.AddDue(t.Context(), changes[2].Order.ID, order.MailConfirmation)
 		err5 := store.NewDeadLetters(db).Put(t.Context(), store.FailedOrder{DedupKey: "k"})
 		for _, err := range []error{err1, err2, err3, err4, err5} {

@@ -11,29 +11,12 @@ import (
 	"github.com/spillway/spillway/order"
 )
 
-// Refund is money that is to be given back, or was.
-type Refund struct {
-	RefundID string
-	OrderID  order.ID
-	Amount   order.Money
-	Reason   string
-	// Actor is the operator who asked for it; empty for a refund of the shop itself.
-	Actor string
-	// Key is the operator's idempotency key; empty for a refund of the shop itself.
-	Key       string
-	CreatedAt time.Time
-	// ConfirmedAt is when the provider confirmed it; zero until then.
-	ConfirmedAt time.Time
-	// Attempts is how often the refund worker asked the provider in vain.
-	Attempts int
-}
-
 // refundGrace is how long whoever wrote a refund has to have it confirmed before the refund worker does: longer than its call may take.
 const refundGrace = 10 * time.Second
 
 const refundColumns = "refund_id, order_id, amount, currency, reason, actor, request_key, created_at, confirmed_at, attempts"
 
-func scanRefund(r scanner) (f Refund, err error) {
+func scanRefund(r scanner) (f order.Refund, err error) {
 	var key sql.NullString
 	var confirmed sql.NullTime
 	err = r.Scan(&f.RefundID, &f.OrderID, &f.Amount.Amount, &f.Amount.Currency, &f.Reason, &f.Actor, &key, &f.CreatedAt, &confirmed, &f.Attempts)
@@ -46,18 +29,18 @@ func scanRefund(r scanner) (f Refund, err error) {
 
 // Refund books that what is left of the charge is to be given back, once: again, it returns the last refund. The charge is
 // REFUNDING until the provider has confirmed all refunds of it, which ConfirmRefund notes. order.ErrFailedPrecondition when nothing was taken.
-func (c *Charges) Refund(ctx context.Context, id order.ID, refundID, reason string) (Refund, Charge, error) {
-	var out Refund
-	var ch Charge
+func (c *Charges) Refund(ctx context.Context, id order.ID, refundID, reason string) (order.Refund, order.Charge, error) {
+	var out order.Refund
+	var ch order.Charge
 	err := c.db.tx(ctx, func(ctx context.Context, tx *ent.Client) (err error) {
 		if ch, err = c.db.lockCharge(ctx, tx, id); err != nil {
 			return err
 		}
 		switch ch.State {
-		case ChargeRefunding, ChargeRefunded:
+		case order.ChargeRefunding, order.ChargeRefunded:
 			out, err = lastRefund(ctx, tx, id)
 			return err
-		case ChargeSucceeded:
+		case order.ChargeSucceeded:
 		default:
 			return fmt.Errorf("nothing was taken for order %s: %w", id, order.ErrFailedPrecondition)
 		}
@@ -65,7 +48,7 @@ func (c *Charges) Refund(ctx context.Context, id order.ID, refundID, reason stri
 		if err != nil {
 			return err
 		}
-		out = Refund{RefundID: refundID, OrderID: id, Amount: order.Money{Currency: ch.Amount.Currency, Amount: ch.Amount.Amount - booked}, Reason: reason}
+		out = order.Refund{RefundID: refundID, OrderID: id, Amount: order.Money{Currency: ch.Amount.Currency, Amount: ch.Amount.Amount - booked}, Reason: reason}
 		return c.bookRefund(ctx, tx, &ch, &out)
 	})
 	return out, ch, err
@@ -73,23 +56,23 @@ func (c *Charges) Refund(ctx context.Context, id order.ID, refundID, reason stri
 
 // TookLate books that the provider took money for an order whose charge is voided or declined, and that it is to be given back. Again,
 // it returns the last refund. order.ErrFailedPrecondition when the charge stands.
-func (c *Charges) TookLate(ctx context.Context, id order.ID, amount order.Money, refundID, reason string) (Refund, Charge, error) {
-	var out Refund
-	var ch Charge
+func (c *Charges) TookLate(ctx context.Context, id order.ID, amount order.Money, refundID, reason string) (order.Refund, order.Charge, error) {
+	var out order.Refund
+	var ch order.Charge
 	err := c.db.tx(ctx, func(ctx context.Context, tx *ent.Client) (err error) {
 		if ch, err = c.db.lockCharge(ctx, tx, id); err != nil {
 			return err
 		}
 		switch ch.State {
-		case ChargeRefunding, ChargeRefunded:
+		case order.ChargeRefunding, order.ChargeRefunded:
 			out, err = lastRefund(ctx, tx, id)
 			return err
-		case ChargeVoided, ChargeDeclined:
+		case order.ChargeVoided, order.ChargeDeclined:
 		default:
 			return fmt.Errorf("the charge of order %s is not forbidden: %w", id, order.ErrFailedPrecondition)
 		}
 		ch.Amount = amount
-		out = Refund{RefundID: refundID, OrderID: id, Amount: amount, Reason: reason}
+		out = order.Refund{RefundID: refundID, OrderID: id, Amount: amount, Reason: reason}
 		if err := c.bookRefund(ctx, tx, &ch, &out); err != nil {
 			return err
 		}
@@ -101,9 +84,9 @@ func (c *Charges) TookLate(ctx context.Context, id order.ID, amount order.Money,
 }
 
 // bookRefund writes a refund of everything that is left, and makes its charge REFUNDING.
-func (c *Charges) bookRefund(ctx context.Context, tx *ent.Client, ch *Charge, r *Refund) error {
+func (c *Charges) bookRefund(ctx context.Context, tx *ent.Client, ch *order.Charge, r *order.Refund) error {
 	now := micro(c.now())
-	ch.State, ch.UpdatedAt = ChargeRefunding, now
+	ch.State, ch.UpdatedAt = order.ChargeRefunding, now
 	_, err := tx.ExecContext(ctx, "UPDATE charges SET state = ?, amount = ?, currency = ?, updated_at = ?, recheck_at = NULL WHERE order_id = ?",
 		ch.State, ch.Amount.Amount, ch.Amount.Currency, now, ch.OrderID)
 	if err != nil {
@@ -112,7 +95,7 @@ func (c *Charges) bookRefund(ctx context.Context, tx *ent.Client, ch *Charge, r 
 	return insertRefund(ctx, tx, r, now)
 }
 
-func insertRefund(ctx context.Context, tx *ent.Client, r *Refund, now time.Time) error {
+func insertRefund(ctx context.Context, tx *ent.Client, r *order.Refund, now time.Time) error {
 	r.Reason, r.CreatedAt = truncate(r.Reason, refundReasonMax), now
 	_, err := tx.ExecContext(ctx, "INSERT INTO refunds ("+refundColumns+", next_try_at) VALUES (?,?,?,?,?,?,?,?,NULL,0,?)",
 		r.RefundID, r.OrderID, r.Amount.Amount, r.Amount.Currency, r.Reason, truncate(r.Actor, 64), nullText(r.Key), now, now.Add(refundGrace))
@@ -142,16 +125,16 @@ func bookedRefunds(ctx context.Context, q querier, id order.ID) (order.Cents, er
 	return n, nil
 }
 
-func lastRefund(ctx context.Context, q querier, id order.ID) (Refund, error) {
+func lastRefund(ctx context.Context, q querier, id order.ID) (order.Refund, error) {
 	return scanRefund(queryRow(ctx, q, "SELECT "+refundColumns+" FROM refunds WHERE order_id = ? ORDER BY created_at DESC, refund_id DESC LIMIT 1", id))
 }
 
 // GetRefund reads a refund; order.ErrNotFound when there is none.
-func (c *Charges) GetRefund(ctx context.Context, refundID string) (Refund, error) {
-	return fetch(ctx, c.db, func(ctx context.Context) (Refund, error) {
+func (c *Charges) GetRefund(ctx context.Context, refundID string) (order.Refund, error) {
+	return fetch(ctx, c.db, func(ctx context.Context) (order.Refund, error) {
 		r, err := scanRefund(queryRow(ctx, c.db.ent, "SELECT "+refundColumns+" FROM refunds WHERE refund_id = ?", refundID))
 		if errors.Is(err, sql.ErrNoRows) {
-			return Refund{}, fmt.Errorf("refund %s: %w", refundID, order.ErrNotFound)
+			return order.Refund{}, fmt.Errorf("refund %s: %w", refundID, order.ErrNotFound)
 		}
 		return r, err
 	})
@@ -159,8 +142,8 @@ func (c *Charges) GetRefund(ctx context.Context, refundID string) (Refund, error
 
 // ConfirmRefund notes that the provider has given the money back, and returns the charge: REFUNDED once all of it is confirmed. The
 // order's cancellation, which waits for that, becomes due. So does the mail of an operator's refund, once.
-func (c *Charges) ConfirmRefund(ctx context.Context, r Refund) (Charge, error) {
-	var ch Charge
+func (c *Charges) ConfirmRefund(ctx context.Context, r order.Refund) (order.Charge, error) {
+	var ch order.Charge
 	err := c.db.tx(ctx, func(ctx context.Context, tx *ent.Client) (err error) {
 		if ch, err = c.db.lockCharge(ctx, tx, r.OrderID); err != nil {
 			return err
@@ -171,10 +154,10 @@ func (c *Charges) ConfirmRefund(ctx context.Context, r Refund) (Charge, error) {
 		}
 		var open int
 		err = queryRow(ctx, tx, "SELECT COUNT(*) FROM refunds WHERE order_id = ? AND confirmed_at IS NULL", r.OrderID).Scan(&open)
-		if err != nil || open > 0 || ch.State != ChargeRefunding {
+		if err != nil || open > 0 || ch.State != order.ChargeRefunding {
 			return err
 		}
-		ch.State, ch.UpdatedAt = ChargeRefunded, now
+		ch.State, ch.UpdatedAt = order.ChargeRefunded, now
 		if _, err = tx.ExecContext(ctx, "UPDATE charges SET state = ?, updated_at = ? WHERE order_id = ?", ch.State, now, r.OrderID); err != nil {
 			return err
 		}
@@ -189,7 +172,7 @@ func (c *Charges) ConfirmRefund(ctx context.Context, r Refund) (Charge, error) {
 
 // confirm sets the time of a refund's confirmation, and makes its mail due if an operator requested it. The mail of a cancellation announces
 // the refund of that.
-func (c *Charges) confirm(ctx context.Context, tx *ent.Client, r Refund, now time.Time) error {
+func (c *Charges) confirm(ctx context.Context, tx *ent.Client, r order.Refund, now time.Time) error {
 	err := one(errConfirmed)(tx.ExecContext(ctx, "UPDATE refunds SET confirmed_at = ? WHERE refund_id = ? AND confirmed_at IS NULL", now, r.RefundID))
 	if errors.Is(err, errConfirmed) {
 		return nil
@@ -203,15 +186,15 @@ func (c *Charges) confirm(ctx context.Context, tx *ent.Client, r Refund, now tim
 var errConfirmed = errors.New("the refund is confirmed already")
 
 // OpenRefunds reads the refunds of an order that the provider has not confirmed.
-func (c *Charges) OpenRefunds(ctx context.Context, id order.ID) ([]Refund, error) {
-	return fetch(ctx, c.db, func(ctx context.Context) ([]Refund, error) {
+func (c *Charges) OpenRefunds(ctx context.Context, id order.ID) ([]order.Refund, error) {
+	return fetch(ctx, c.db, func(ctx context.Context) ([]order.Refund, error) {
 		return collect(ctx, c.db.ent, "refunds", scanRefund, "SELECT "+refundColumns+" FROM refunds WHERE order_id = ? AND confirmed_at IS NULL ORDER BY refund_id", id)
 	})
 }
 
 // DueRefunds reads up to limit unconfirmed refunds whose time has come, the longest due first.
-func (c *Charges) DueRefunds(ctx context.Context, now time.Time, limit int) ([]Refund, error) {
-	return fetch(ctx, c.db, func(ctx context.Context) ([]Refund, error) {
+func (c *Charges) DueRefunds(ctx context.Context, now time.Time, limit int) ([]order.Refund, error) {
+	return fetch(ctx, c.db, func(ctx context.Context) ([]order.Refund, error) {
 		return collect(ctx, c.db.ent, "refunds", scanRefund,
 			"SELECT "+refundColumns+" FROM refunds WHERE confirmed_at IS NULL AND next_try_at <= ? ORDER BY next_try_at, refund_id LIMIT ?", micro(now), limit)
 	})

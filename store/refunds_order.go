@@ -29,8 +29,8 @@ var ErrNotPaid error = order.Refuse(order.ErrFailedPrecondition, order.ReasonOrd
 // RefundOrder books a refund of a paid order, once a key, in one transaction that is decided in the order's row against cancelling and
 // shipping. Nothing was sent to the provider yet. It is order.ErrNotFound without a row, order.ErrKeyReused when the key made another refund,
 // order.ErrInvalid for another currency, and order.ErrFailedPrecondition when the order cannot be refunded so.
-func (c *Charges) RefundOrder(ctx context.Context, r RefundRequest) (Refund, error) {
-	var out Refund
+func (c *Charges) RefundOrder(ctx context.Context, r RefundRequest) (order.Refund, error) {
+	var out order.Refund
 	err := c.db.tx(ctx, func(ctx context.Context, tx *ent.Client) (err error) {
 		out, err = c.refundOrder(ctx, tx, r)
 		return err
@@ -38,22 +38,22 @@ func (c *Charges) RefundOrder(ctx context.Context, r RefundRequest) (Refund, err
 	return out, err
 }
 
-func (c *Charges) refundOrder(ctx context.Context, tx *ent.Client, r RefundRequest) (Refund, error) {
+func (c *Charges) refundOrder(ctx context.Context, tx *ent.Client, r RefundRequest) (order.Refund, error) {
 	var state order.State
 	err := queryRow(ctx, tx, "SELECT state FROM orders WHERE id = ?"+c.db.forUpdate(), r.OrderID).Scan(&state)
 	if errors.Is(err, sql.ErrNoRows) {
-		return Refund{}, fmt.Errorf("order %s: %w", r.OrderID, order.ErrNotFound)
+		return order.Refund{}, fmt.Errorf("order %s: %w", r.OrderID, order.ErrNotFound)
 	}
 	if err != nil {
-		return Refund{}, fmt.Errorf("read order %s: %w", r.OrderID, err)
+		return order.Refund{}, fmt.Errorf("read order %s: %w", r.OrderID, err)
 	}
 	ch, err := c.db.lockCharge(ctx, tx, r.OrderID)
 	if err != nil && !errors.Is(err, order.ErrNotFound) {
-		return Refund{}, err
+		return order.Refund{}, err
 	}
 	booked, err := bookedRefunds(ctx, tx, r.OrderID)
 	if err != nil {
-		return Refund{}, err
+		return order.Refund{}, err
 	}
 	if before, err := refundByKey(ctx, tx, r); !errors.Is(err, sql.ErrNoRows) {
 		return before, errors.Join(err, sameRefund(ctx, tx, before, r, ch))
@@ -63,9 +63,9 @@ func (c *Charges) refundOrder(ctx context.Context, tx *ent.Client, r RefundReque
 		r.Amount = left
 	}
 	if err := refundable(state, ch, r, left); err != nil {
-		return Refund{}, err
+		return order.Refund{}, err
 	}
-	out := Refund{RefundID: r.RefundID, OrderID: r.OrderID, Amount: r.Amount, Reason: r.Reason, Actor: r.Actor, Key: r.Key}
+	out := order.Refund{RefundID: r.RefundID, OrderID: r.OrderID, Amount: r.Amount, Reason: r.Reason, Actor: r.Actor, Key: r.Key}
 	if r.Amount == left {
 		err = c.bookRefund(ctx, tx, &ch, &out)
 	} else {
@@ -74,13 +74,13 @@ func (c *Charges) refundOrder(ctx context.Context, tx *ent.Client, r RefundReque
 	return out, err
 }
 
-func refundByKey(ctx context.Context, q querier, r RefundRequest) (Refund, error) {
+func refundByKey(ctx context.Context, q querier, r RefundRequest) (order.Refund, error) {
 	return scanRefund(queryRow(ctx, q, "SELECT "+refundColumns+" FROM refunds WHERE order_id = ? AND request_key = ?", r.OrderID, r.Key))
 }
 
 // sameRefund is order.ErrKeyReused unless the request asks for the refund that its key made before. One without an amount asked for all that
 // was left, after which there is no other refund.
-func sameRefund(ctx context.Context, q querier, before Refund, r RefundRequest, ch Charge) error {
+func sameRefund(ctx context.Context, q querier, before order.Refund, r RefundRequest, ch order.Charge) error {
 	same := before.Reason == truncate(r.Reason, refundReasonMax)
 	if r.Amount != (order.Money{}) {
 		same = same && before.Amount == r.Amount
@@ -89,7 +89,7 @@ func sameRefund(ctx context.Context, q querier, before Refund, r RefundRequest, 
 		if err != nil {
 			return err
 		}
-		same = ch.State != ChargeSucceeded && last.RefundID == before.RefundID
+		same = ch.State != order.ChargeSucceeded && last.RefundID == before.RefundID
 	}
 	if !same {
 		return fmt.Errorf("refund %s of %s was made with the key: %w", before.RefundID, before.Amount, order.ErrKeyReused)
@@ -98,13 +98,13 @@ func sameRefund(ctx context.Context, q querier, before Refund, r RefundRequest, 
 }
 
 // refundable says why the order cannot be refunded so, if it cannot.
-func refundable(state order.State, ch Charge, r RefundRequest, left order.Money) error {
+func refundable(state order.State, ch order.Charge, r RefundRequest, left order.Money) error {
 	switch {
 	case state == order.Pending:
 		return ErrNotPaid
 	case state == order.Cancelled:
 		return order.Refuse(order.ErrFailedPrecondition, order.ReasonOrderCancelled, "the order is cancelled: what was paid goes back by that")
-	case ch.State != ChargeSucceeded:
+	case ch.State != order.ChargeSucceeded:
 		return order.Refuse(order.ErrFailedPrecondition, order.ReasonNothingToRefund, "nothing is left of the order's charge to give back")
 	case r.Amount.Currency != left.Currency:
 		return order.Refuse(order.ErrInvalid, order.ReasonInvalidField, "the order was paid in %s, not %s", left.Currency, r.Amount.Currency)

@@ -18,17 +18,17 @@ func openLedger(t *testing.T, db *store.DB) *store.Charges {
 }
 
 // aCharge records a charge of 5 cents in the state.
-func aCharge(t *testing.T, ledger *store.Charges, state store.ChargeState) order.ID {
+func aCharge(t *testing.T, ledger *store.Charges, state order.ChargeState) order.ID {
 	t.Helper()
 	id := order.NewID(0, time.Now())
-	_, err := ledger.Record(t.Context(), store.Charge{OrderID: id, ChargeID: string(id), State: state, Amount: order.Money{Currency: "EUR", Amount: 5}})
+	_, err := ledger.Record(t.Context(), order.Charge{OrderID: id, ChargeID: string(id), State: state, Amount: order.Money{Currency: "EUR", Amount: 5}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return id
 }
 
-func wantCharge(t *testing.T, ledger *store.Charges, id order.ID, want store.ChargeState) {
+func wantCharge(t *testing.T, ledger *store.Charges, id order.ID, want order.ChargeState) {
 	t.Helper()
 	if ch, err := ledger.Get(t.Context(), id); err != nil || ch.State != want {
 		t.Errorf("the charge is in state %d (%v), want %d", ch.State, err, want)
@@ -39,12 +39,12 @@ func wantCharge(t *testing.T, ledger *store.Charges, id order.ID, want store.Cha
 func TestCharges_RefundIsDoneWhenConfirmed(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		ledger := openLedger(t, db)
-		id := aCharge(t, ledger, store.ChargeSucceeded)
+		id := aCharge(t, ledger, order.ChargeSucceeded)
 		refund, ch, err := ledger.Refund(t.Context(), id, "r1", "why")
-		if err != nil || ch.State != store.ChargeRefunding || refund.Amount.Amount != 5 || !refund.ConfirmedAt.IsZero() {
+		if err != nil || ch.State != order.ChargeRefunding || refund.Amount.Amount != 5 || !refund.ConfirmedAt.IsZero() {
 			t.Fatalf("refund: %+v of %+v, %v", refund, ch, err)
 		}
-		due := func(in time.Duration) []store.Refund {
+		due := func(in time.Duration) []order.Refund {
 			t.Helper()
 			found, err := ledger.DueRefunds(t.Context(), time.Now().Add(in), 10)
 			if err != nil {
@@ -62,7 +62,7 @@ func TestCharges_RefundIsDoneWhenConfirmed(t *testing.T) {
 			t.Errorf("after a failed attempt %d are due in 30 s and %+v in a minute", len(due(30*time.Second)), found)
 		}
 		for range 2 {
-			if ch, err := ledger.ConfirmRefund(t.Context(), refund); err != nil || ch.State != store.ChargeRefunded {
+			if ch, err := ledger.ConfirmRefund(t.Context(), refund); err != nil || ch.State != order.ChargeRefunded {
 				t.Errorf("confirm: %+v, %v", ch, err)
 			}
 		}
@@ -79,7 +79,7 @@ func TestCharges_RefundIsDoneWhenConfirmed(t *testing.T) {
 func TestCharges_RefundConcurrently(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		ledger := openLedger(t, db)
-		id := aCharge(t, ledger, store.ChargeSucceeded)
+		id := aCharge(t, ledger, order.ChargeSucceeded)
 		var wg sync.WaitGroup
 		for range 8 {
 			wg.Go(func() {
@@ -99,20 +99,20 @@ func TestCharges_RefundConcurrently(t *testing.T) {
 func TestCharges_TookLate(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		ledger, intents := openLedger(t, db), store.NewCancellations(db)
-		for state, want := range map[store.ChargeState]error{
-			store.ChargeVoided: nil, store.ChargeDeclined: nil, store.ChargeSucceeded: order.ErrFailedPrecondition, store.ChargePending: order.ErrFailedPrecondition,
+		for state, want := range map[order.ChargeState]error{
+			order.ChargeVoided: nil, order.ChargeDeclined: nil, order.ChargeSucceeded: order.ErrFailedPrecondition, order.ChargePending: order.ErrFailedPrecondition,
 		} {
 			id := aCharge(t, ledger, state)
 			for range 2 {
 				_, ch, err := ledger.TookLate(t.Context(), id, order.Money{Currency: "JPY", Amount: 7}, "late-"+string(id)[5:], "late")
-				if !errors.Is(err, want) || (err == nil && (ch.State != store.ChargeRefunding || ch.Amount != order.Money{Currency: "JPY", Amount: 7})) {
+				if !errors.Is(err, want) || (err == nil && (ch.State != order.ChargeRefunding || ch.Amount != order.Money{Currency: "JPY", Amount: 7})) {
 					t.Errorf("in state %d: %+v, %v; want %v", state, ch, err, want)
 				}
 			}
 		}
 		// A cancellation says what went back, whether it is noted before or after.
 		for _, first := range []bool{true, false} {
-			id := aCharge(t, ledger, store.ChargeVoided)
+			id := aCharge(t, ledger, order.ChargeVoided)
 			noted := func() {
 				if err := intents.Refunded(t.Context(), id, order.Money{}); err != nil {
 					t.Fatal(err)
@@ -140,9 +140,9 @@ func TestCharges_TookLate(t *testing.T) {
 func TestCharges_ResolveFromAnotherState(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		ledger := openLedger(t, db)
-		for _, state := range []store.ChargeState{store.ChargeSucceeded, store.ChargeDeclined, store.ChargeVoided, store.ChargeRefunding, store.ChargeRefunded} {
+		for _, state := range []order.ChargeState{order.ChargeSucceeded, order.ChargeDeclined, order.ChargeVoided, order.ChargeRefunding, order.ChargeRefunded} {
 			id := aCharge(t, ledger, state)
-			ch, err := ledger.Resolve(t.Context(), id, store.ChargePending, store.ChargeSucceeded, "")
+			ch, err := ledger.Resolve(t.Context(), id, order.ChargePending, order.ChargeSucceeded, "")
 			if err != nil || ch.State != state {
 				t.Errorf("resolve a charge in state %d as if it were pending: %+v, %v", state, ch, err)
 			}
@@ -154,7 +154,7 @@ func TestCharges_ResolveFromAnotherState(t *testing.T) {
 func TestCharges_VoidAfterTheMoneyWasTaken(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		ledger := openLedger(t, db)
-		for _, state := range []store.ChargeState{store.ChargeSucceeded, store.ChargeRefunding, store.ChargeRefunded} {
+		for _, state := range []order.ChargeState{order.ChargeSucceeded, order.ChargeRefunding, order.ChargeRefunded} {
 			id := aCharge(t, ledger, state)
 			if _, err := ledger.Void(t.Context(), id, string(id), "XXX"); !errors.Is(err, order.ErrFailedPrecondition) {
 				t.Errorf("void a charge in state %d: %v; want ErrFailedPrecondition", state, err)
@@ -168,7 +168,7 @@ func TestCharges_VoidAfterTheMoneyWasTaken(t *testing.T) {
 func TestCharges_GroupCommitAnswersEachCaller(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		ledger := openLedger(t, db)
-		held := aCharge(t, ledger, store.ChargeVoided) // One that is there makes its whole group go the longer way.
+		held := aCharge(t, ledger, order.ChargeVoided) // One that is there makes its whole group go the longer way.
 		for _, with := range [][]order.ID{nil, {held}} {
 			ids := append([]order.ID{}, with...)
 			for range 64 {
@@ -177,8 +177,8 @@ func TestCharges_GroupCommitAnswersEachCaller(t *testing.T) {
 			var wg sync.WaitGroup
 			for _, id := range ids {
 				wg.Go(func() {
-					ch, err := ledger.Record(t.Context(), store.Charge{OrderID: id, ChargeID: string(id), State: store.ChargeSucceeded, Amount: order.Money{Currency: "EUR", Amount: 5}})
-					if err != nil || ch.OrderID != id || ch.ChargeID != string(id) || (ch.State == store.ChargeVoided) != (id == held) {
+					ch, err := ledger.Record(t.Context(), order.Charge{OrderID: id, ChargeID: string(id), State: order.ChargeSucceeded, Amount: order.Money{Currency: "EUR", Amount: 5}})
+					if err != nil || ch.OrderID != id || ch.ChargeID != string(id) || (ch.State == order.ChargeVoided) != (id == held) {
 						t.Errorf("the charge of %s was answered with %+v, %v", id, ch, err)
 					}
 				})

@@ -14,14 +14,6 @@ import (
 	"github.com/spillway/spillway/order"
 )
 
-// Shipment is a parcel that the carrier has.
-type Shipment struct {
-	OrderID    order.ID
-	TrackingID string
-	// ShippedAt is when the carrier took it, UTC.
-	ShippedAt time.Time
-}
-
 // ShipClaims says which orders their claimant may hand to the carrier.
 type ShipClaims struct {
 	// At is the claims' own time: they are released by it.
@@ -89,7 +81,7 @@ func (o *Orders) ReleaseShippingClaims(ctx context.Context, ids []order.ID, clai
 
 // Ship writes the shipments, brings their orders to SHIPPED and notes their mails as due, in batched statements of one transaction. Orders whose
 // state does not allow it, and those that do not exist, are refused and get no row; those that are SHIPPED already stay.
-func (o *Orders) Ship(ctx context.Context, shipments []Shipment) (refused []order.ID, err error) {
+func (o *Orders) Ship(ctx context.Context, shipments []order.Shipment) (refused []order.ID, err error) {
 	err = o.db.tx(ctx, func(ctx context.Context, tx *ent.Client) (err error) {
 		refused, err = o.db.ship(ctx, tx, shipments)
 		return err
@@ -97,10 +89,10 @@ func (o *Orders) Ship(ctx context.Context, shipments []Shipment) (refused []orde
 	return refused, err
 }
 
-func (db *DB) ship(ctx context.Context, tx *ent.Client, shipments []Shipment) (refused []order.ID, err error) {
+func (db *DB) ship(ctx context.Context, tx *ent.Client, shipments []order.Shipment) (refused []order.ID, err error) {
 	shipments = slices.Clone(shipments)
-	slices.SortFunc(shipments, func(a, b Shipment) int { return strings.Compare(string(a.OrderID), string(b.OrderID)) })
-	shipments = slices.CompactFunc(shipments, func(a, b Shipment) bool { return a.OrderID == b.OrderID })
+	slices.SortFunc(shipments, func(a, b order.Shipment) int { return strings.Compare(string(a.OrderID), string(b.OrderID)) })
+	shipments = slices.CompactFunc(shipments, func(a, b order.Shipment) bool { return a.OrderID == b.OrderID })
 	held, err := db.lockRows(ctx, tx, shipmentIDs(shipments))
 	if err != nil {
 		return nil, err
@@ -129,7 +121,7 @@ func (db *DB) ship(ctx context.Context, tx *ent.Client, shipments []Shipment) (r
 	return refused, addDueMails(ctx, tx, order.MailShipped, ids(moves))
 }
 
-func shipmentIDs(shipments []Shipment) []order.ID {
+func shipmentIDs(shipments []order.Shipment) []order.ID {
 	out := make([]order.ID, len(shipments))
 	for i, s := range shipments {
 		out[i] = s.OrderID
@@ -156,8 +148,8 @@ func (o *Orders) MarkShipFailed(ctx context.Context, ids []order.ID) error {
 }
 
 // Shipment reads the shipment of an order; order.ErrNotFound when it was not shipped.
-func (o *Orders) Shipment(ctx context.Context, id order.ID) (Shipment, error) {
-	s := Shipment{OrderID: id}
+func (o *Orders) Shipment(ctx context.Context, id order.ID) (order.Shipment, error) {
+	s := order.Shipment{OrderID: id}
 	err := o.db.call(ctx, func(ctx context.Context) error {
 		err := queryRow(ctx, o.db.ent, "SELECT tracking_id, shipped_at FROM shipments WHERE order_id = ?", id).Scan(&s.TrackingID, &s.ShippedAt)
 		if errors.Is(err, sql.ErrNoRows) {
@@ -166,7 +158,7 @@ func (o *Orders) Shipment(ctx context.Context, id order.ID) (Shipment, error) {
 		return err
 	})
 	if err != nil {
-		return Shipment{}, err
+		return order.Shipment{}, err
 	}
 	s.ShippedAt = s.ShippedAt.UTC()
 	return s, nil

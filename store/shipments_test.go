@@ -144,7 +144,7 @@ func TestAShippedOrderHasAMailDue(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		orders, mails, o := store.NewOrders(db), store.NewMails(db), anOrder("k")
 		bring(t, orders, o, order.Shipped)
-		again := []store.Shipment{{OrderID: o.ID, TrackingID: "T", ShippedAt: at}}
+		again := []order.Shipment{{OrderID: o.ID, TrackingID: "T", ShippedAt: at}}
 		if refused, err := orders.Ship(t.Context(), again); err != nil || len(refused) != 0 { // a second time
 			t.Fatal(refused, err)
 		}

@@ -152,12 +152,12 @@ func (s *Stock) unknown(ctx context.Context, ids []order.ID) ([]order.ID, error)
 }
 
 // LostCharges are up to limit charges that took money between the times, or may have taken it, for orders that nothing in SQL knows, oldest first.
-func (c *Charges) LostCharges(ctx context.Context, from, to time.Time, limit int) ([]Charge, error) {
-	return fetch(ctx, c.db, func(ctx context.Context) ([]Charge, error) {
+func (c *Charges) LostCharges(ctx context.Context, from, to time.Time, limit int) ([]order.Charge, error) {
+	return fetch(ctx, c.db, func(ctx context.Context) ([]order.Charge, error) {
 		return collect(ctx, c.db.ent, "lost charges", scanCharge, "SELECT "+prefixed("c", chargeColumns)+" FROM charges c LEFT JOIN orders o ON o.id = c.order_id "+
 			"LEFT JOIN order_cancellations x ON x.order_id = c.order_id LEFT JOIN failed_orders f ON f.order_id = c.order_id AND f.status = 'open' "+
 			"WHERE c.state IN (?, ?) AND c.created_at >= ? AND c.created_at < ? AND o.id IS NULL AND x.order_id IS NULL AND f.id IS NULL ORDER BY c.created_at LIMIT ?",
-			ChargeSucceeded, ChargePending, micro(from), micro(to), limit)
+			order.ChargeSucceeded, order.ChargePending, micro(from), micro(to), limit)
 	})
 }
 

@@ -83,7 +83,7 @@ func TestAnIntentAdoptsTheOrderThatTurnedUp(t *testing.T) {
 		w := newWorld(t, db)
 		paid, shipped, none := anOrder("paid"), anOrder("shipped"), anOrder("none")
 		mustApply(t, w.orders, change(paid, order.Paid), change(shipped, order.Paid))
-		if _, err := w.orders.Ship(t.Context(), []store.Shipment{{OrderID: shipped.ID, TrackingID: "T", ShippedAt: at}}); err != nil {
+		if _, err := w.orders.Ship(t.Context(), []order.Shipment{{OrderID: shipped.ID, TrackingID: "T", ShippedAt: at}}); err != nil {
 			t.Fatal(err)
 		}
 		for _, c := range []struct {
@@ -116,10 +116,10 @@ func TestChargesOfOrdersThatAreNowhereAreFound(t *testing.T) {
 		t.Cleanup(ledger.Close)
 		known, lost, unknown, declined := anOrder("known"), anOrder("lost"), anOrder("unknown"), anOrder("declined")
 		mustApply(t, w.orders, change(known, order.Paid))
-		for o, state := range map[*order.Order]store.ChargeState{
-			&known: store.ChargeSucceeded, &lost: store.ChargeSucceeded, &unknown: store.ChargePending, &declined: store.ChargeDeclined,
+		for o, state := range map[*order.Order]order.ChargeState{
+			&known: order.ChargeSucceeded, &lost: order.ChargeSucceeded, &unknown: order.ChargePending, &declined: order.ChargeDeclined,
 		} {
-			ch := store.Charge{OrderID: o.ID, ChargeID: string(order.NewID(0, at)), State: state, Amount: order.Money{Currency: "EUR", Amount: o.Total}}
+			ch := order.Charge{OrderID: o.ID, ChargeID: string(order.NewID(0, at)), State: state, Amount: order.Money{Currency: "EUR", Amount: o.Total}}
 			if _, err := ledger.Record(t.Context(), ch); err != nil {
 				t.Fatal(err)
 			}

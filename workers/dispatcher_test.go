@@ -91,7 +91,7 @@ func TestMailDispatcher_Refunds(t *testing.T) {
 		ledger := store.NewCharges(db)
 		t.Cleanup(ledger.Close)
 		total := order.Money{Currency: o.Currency, Amount: o.Total}
-		if _, err := ledger.Record(t.Context(), store.Charge{OrderID: o.ID, ChargeID: string(order.NewID(0, at)), State: store.ChargeSucceeded, Amount: total}); err != nil {
+		if _, err := ledger.Record(t.Context(), order.Charge{OrderID: o.ID, ChargeID: string(order.NewID(0, at)), State: order.ChargeSucceeded, Amount: total}); err != nil {
 			t.Fatal(err)
 		}
 		var want []string

@@ -113,8 +113,8 @@ func TestDuplicates_LostDuplicateReturnsItsUnits(t *testing.T) {
 		s.forget(t, undone.ID) // Its record expired.
 		ledger, money := store.NewCharges(s.db), newCashier(&crash{})
 		t.Cleanup(ledger.Close)
-		if _, err := ledger.Record(t.Context(), store.Charge{
-			OrderID: first.ID, ChargeID: "ch", State: store.ChargeSucceeded, Amount: order.Money{Currency: first.Currency, Amount: first.Total},
+		if _, err := ledger.Record(t.Context(), order.Charge{
+			OrderID: first.ID, ChargeID: "ch", State: order.ChargeSucceeded, Amount: order.Money{Currency: first.Currency, Amount: first.Total},
 		}); err != nil {
 			t.Fatal(err)
 		}

@@ -36,7 +36,7 @@ type LostBooks interface {
 
 // LostLedger knows charges of orders that nothing else knows.
 type LostLedger interface {
-	LostCharges(ctx context.Context, from, to time.Time, limit int) ([]store.Charge, error)
+	LostCharges(ctx context.Context, from, to time.Time, limit int) ([]order.Charge, error)
 }
 
 // HotStates are the states of the orders that Redis remembers.
@@ -178,7 +178,7 @@ func (l *LostOrders) refundLost(ctx context.Context, e journal.Epoch) (lostCharg
 }
 
 // intendRefunds leaves out orders of the next epoch, which were charged while this one's last charges were in flight, and hot orders.
-func (l *LostOrders) intendRefunds(ctx context.Context, e journal.Epoch, page []store.Charge) (lostCharges, error) {
+func (l *LostOrders) intendRefunds(ctx context.Context, e journal.Epoch, page []order.Charge) (lostCharges, error) {
 	var ids []order.ID
 	for _, ch := range page {
 		if ch.OrderID.Time().Before(e.ClosedAt) {

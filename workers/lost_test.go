@@ -12,8 +12,8 @@ import (
 // charge writes the order's successful charge to the ledger.
 func charge(t *testing.T, ledger *store.Charges, o order.Order) {
 	t.Helper()
-	if _, err := ledger.Record(t.Context(), store.Charge{
-		OrderID: o.ID, ChargeID: string(order.NewID(0, time.Now())), State: store.ChargeSucceeded, Amount: order.Money{Currency: "EUR", Amount: 898},
+	if _, err := ledger.Record(t.Context(), order.Charge{
+		OrderID: o.ID, ChargeID: string(order.NewID(0, time.Now())), State: order.ChargeSucceeded, Amount: order.Money{Currency: "EUR", Amount: 898},
 	}); err != nil {
 		t.Fatal(err)
 	}

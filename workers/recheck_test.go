@@ -120,7 +120,7 @@ func TestCharges_RecheckedFromTheTimeOfVoiding(t *testing.T) {
 		orders, ledger := store.NewOrders(db), store.NewCharges(db)
 		t.Cleanup(ledger.Close)
 		id := order.NewID(0, time.Now())
-		if _, err := ledger.Record(t.Context(), store.Charge{OrderID: id, ChargeID: string(id), State: store.ChargePending, Amount: order.Money{Currency: "EUR", Amount: 5}}); err != nil {
+		if _, err := ledger.Record(t.Context(), order.Charge{OrderID: id, ChargeID: string(id), State: order.ChargePending, Amount: order.Money{Currency: "EUR", Amount: 5}}); err != nil {
 			t.Fatal(err)
 		}
 		due := func(in time.Duration) int {

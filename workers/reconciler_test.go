@@ -187,7 +187,7 @@ func TestPaymentReconciler_ChargeOfACancelledOrderIsRefunded(t *testing.T) {
 			ledger := store.NewCharges(s.db)
 			t.Cleanup(ledger.Close)
 			if booked {
-				charge := store.Charge{OrderID: o.ID, ChargeID: "ch", State: store.ChargeSucceeded, Amount: order.Money{Currency: o.Currency, Amount: o.Total}}
+				charge := order.Charge{OrderID: o.ID, ChargeID: "ch", State: order.ChargeSucceeded, Amount: order.Money{Currency: o.Currency, Amount: o.Total}}
 				if _, err := ledger.Record(t.Context(), charge); err != nil {
 					t.Fatal(err)
 				}

@@ -7,7 +7,7 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/spillway/spillway/store"
+	"github.com/spillway/spillway/order"
 )
 
 const (
@@ -19,7 +19,7 @@ const (
 
 // RefundStore keeps the refunds that are booked.
 type RefundStore interface {
-	DueRefunds(ctx context.Context, now time.Time, limit int) ([]store.Refund, error)
+	DueRefunds(ctx context.Context, now time.Time, limit int) ([]order.Refund, error)
 	DeferRefund(ctx context.Context, refundID string, at time.Time) error
 }
 
@@ -50,7 +50,7 @@ func (r *RefundRetrier) RunOnce(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	return tryEach(ctx, recoveryConcurrency, due, func(f store.Refund) error {
+	return tryEach(ctx, recoveryConcurrency, due, func(f order.Refund) error {
 		err := r.payments.ExecuteRefund(ctx, f.RefundID)
 		if err == nil {
 			r.log.InfoContext(ctx, "a refund is confirmed", "refund_id", f.RefundID, "order_id", f.OrderID, "attempt", f.Attempts+1)

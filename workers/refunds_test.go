@@ -38,7 +38,7 @@ func TestRefundRetrier_RetriesUntilConfirmed(t *testing.T) {
 		ledger := store.NewCharges(db)
 		t.Cleanup(ledger.Close)
 		id := order.NewID(0, time.Now())
-		if _, err := ledger.Record(t.Context(), store.Charge{OrderID: id, ChargeID: string(id), State: store.ChargeSucceeded, Amount: order.Money{Currency: "EUR", Amount: 5}}); err != nil {
+		if _, err := ledger.Record(t.Context(), order.Charge{OrderID: id, ChargeID: string(id), State: order.ChargeSucceeded, Amount: order.Money{Currency: "EUR", Amount: 5}}); err != nil {
 			t.Fatal(err)
 		}
 		if _, _, err := ledger.Refund(t.Context(), id, "r1", "why"); err != nil {
@@ -63,7 +63,7 @@ func TestRefundRetrier_RetriesUntilConfirmed(t *testing.T) {
 			}
 		}
 		ch, err := ledger.Get(t.Context(), id)
-		if err != nil || ch.State != store.ChargeRefunded || len(f.at) < 10 {
+		if err != nil || ch.State != order.ChargeRefunded || len(f.at) < 10 {
 			t.Errorf("after %d attempts the charge is in state %d (%v), want it refunded", len(f.at), ch.State, err)
 		}
 	})

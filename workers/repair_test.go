@@ -178,7 +178,7 @@ func TestOrderRepairer_ConfirmationMissing(t *testing.T) {
 		if _, err := s.orders.Apply(t.Context(), changes); err != nil {
 			t.Fatal(err)
 		}
-		_, err := s.orders.Ship(t.Context(), []store.Shipment{{OrderID: shipped.ID, TrackingID: "T", ShippedAt: time.Now()}})
+		_, err := s.orders.Ship(t.Context(), []order.Shipment{{OrderID: shipped.ID, TrackingID: "T", ShippedAt: time.Now()}})
 		for _, e := range []error{
 			err, s.orders.MarkShipFailed(t.Context(), []order.ID{failed.ID}), mails.MarkSent(t.Context(), sent.ID, order.MailConfirmation),
 			mails.AddDue(t.Context(), due.ID, order.MailConfirmation),
@@ -263,7 +263,7 @@ func TestOrderRepairer_RecordWithoutTTL(t *testing.T) {
 	s.settleAll(t, paid, shipped, paidThenCancelled)
 	s.release(t, cancelled)
 	drained(t, s.flusher(s.sql, withOrders).RunOnce)
-	_, err1 := s.orders.Ship(t.Context(), []store.Shipment{{OrderID: shipped.ID, TrackingID: "T", ShippedAt: time.Now()}})
+	_, err1 := s.orders.Ship(t.Context(), []order.Shipment{{OrderID: shipped.ID, TrackingID: "T", ShippedAt: time.Now()}})
 	_, err2 := store.NewCancellations(s.db).Cancel(t.Context(), paidThenCancelled.ID, []order.State{order.Paid}, order.CancelReason{Text: "by the customer"}, "c1")
 	if err1 != nil || err2 != nil {
 		t.Fatal(err1, err2)

@@ -312,8 +312,8 @@ func TestLostOrders_ChargeOfTheNextEpoch(t *testing.T) {
 	t.Cleanup(ledger.Close)
 	next := freshOrder()
 	next.ID = order.NewID(0, time.Now().Add(time.Second))
-	if _, err := ledger.Record(t.Context(), store.Charge{
-		OrderID: next.ID, ChargeID: string(order.NewID(0, time.Now())), State: store.ChargeSucceeded, Amount: order.Money{Currency: "EUR", Amount: 898},
+	if _, err := ledger.Record(t.Context(), order.Charge{
+		OrderID: next.ID, ChargeID: string(order.NewID(0, time.Now())), State: order.ChargeSucceeded, Amount: order.Money{Currency: "EUR", Amount: 898},
 	}); err != nil {
 		t.Fatal(err)
 	}

@@ -56,7 +56,7 @@ type shelf struct {
 	mu      sync.Mutex
 	states  map[order.ID]order.State
 	looks   int
-	shipped [][]store.Shipment
+	shipped [][]order.Shipment
 	failed  [][]order.ID
 	shipErr error
 }
@@ -82,7 +82,7 @@ func (s *shelf) States(_ context.Context, ids []order.ID) (map[order.ID]order.St
 	return out, nil
 }
 
-func (s *shelf) Ship(_ context.Context, shipments []store.Shipment) ([]order.ID, error) {
+func (s *shelf) Ship(_ context.Context, shipments []order.Shipment) ([]order.ID, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.shipErr != nil {

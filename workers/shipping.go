@@ -46,7 +46,7 @@ type ShipStore interface {
 	States(ctx context.Context, ids []order.ID) (map[order.ID]order.State, error)
 	ClaimShipping(ctx context.Context, ids []order.ID, lease time.Duration) (store.ShipClaims, error)
 	ReleaseShippingClaims(ctx context.Context, ids []order.ID, claimedAt time.Time) error
-	Ship(ctx context.Context, shipments []store.Shipment) (refused []order.ID, err error)
+	Ship(ctx context.Context, shipments []order.Shipment) (refused []order.ID, err error)
 	MarkShipFailed(ctx context.Context, ids []order.ID) error
 }
 
@@ -110,7 +110,7 @@ func (s *shipping) ship(ctx context.Context, orders []order.Order) (shipped int,
 type verdicts struct {
 	mu sync.Mutex
 	// taken are with the carrier.
-	taken []store.Shipment
+	taken []order.Shipment
 	// refused surely are not, and never were. declined were not taken this time. Of unknown nobody can say. untried were not offered.
 	refused, declined, unknown, untried []order.ID
 }
@@ -176,7 +176,7 @@ func (v *verdicts) add(log *slog.Logger, o order.Order, err error, now time.Time
 		v.refused = append(v.refused, o.ID)
 		return
 	}
-	v.taken = append(v.taken, store.Shipment{OrderID: o.ID, TrackingID: o.TrackingID, ShippedAt: now.UTC()})
+	v.taken = append(v.taken, order.Shipment{OrderID: o.ID, TrackingID: o.TrackingID, ShippedAt: now.UTC()})
 }
 
 // record writes down what came of the batch. The claims of orders that the carrier may have stay: those of unknown outcome, and
@@ -206,7 +206,7 @@ func (s *shipping) record(ctx context.Context, claims store.ShipClaims, v *verdi
 	return errors.Join(errs...)
 }
 
-func (s *shipping) recordTaken(ctx context.Context, taken []store.Shipment) error {
+func (s *shipping) recordTaken(ctx context.Context, taken []order.Shipment) error {
 	refused, err := s.store.Ship(ctx, taken)
 	if err != nil {
 		return err

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/spillway/spillway/order"
-	"github.com/spillway/spillway/store"
 )
 
 const (
@@ -76,10 +75,10 @@ func (h *harness) lossesAreRefunded(ctx context.Context, m *market) ([]violation
 	if err != nil {
 		return nil, err
 	}
-	charges := map[order.ID]store.ChargeState{}
+	charges := map[order.ID]order.ChargeState{}
 	if err := each(ctx, h.db, "SELECT order_id, state FROM charges", func(rows *sql.Rows) error {
 		var id order.ID
-		var s store.ChargeState
+		var s order.ChargeState
 		err := rows.Scan(&id, &s)
 		charges[id] = s
 		return err
@@ -88,7 +87,7 @@ func (h *harness) lossesAreRefunded(ctx context.Context, m *market) ([]violation
 	}
 	var out []violation
 	for _, l := range m.losses(states) {
-		if charge, listed := charges[l.id]; l.state == order.Paid && (!listed || charge != store.ChargeRefunded) {
+		if charge, listed := charges[l.id]; l.state == order.Paid && (!listed || charge != order.ChargeRefunded) {
 			detail := fmt.Sprintf("it was acknowledged as %s at %s; its charge is in state %d (0: not listed)", l.state, l.at.UTC().Format(clock), charge)
 			out = append(out, violation{"what Redis lost is listed and refunded", string(l.id), detail})
 		}

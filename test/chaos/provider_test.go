@@ -9,7 +9,6 @@ import (
 	_ "modernc.org/sqlite" // What the simulated provider keeps its charges in.
 
 	"github.com/spillway/spillway/order"
-	"github.com/spillway/spillway/store"
 )
 
 // openProvider gives all processes one payment provider, which no kill makes forget anything.
@@ -47,7 +46,7 @@ func (h *harness) providerAgrees(ctx context.Context, _ *market) ([]violation, e
 		return nil, fmt.Errorf("ask the provider: %w", err)
 	}
 	ours, err := accounts(ctx, h.db, fmt.Sprintf("SELECT order_id, state IN (%d, %d, %d), state = %d, amount FROM charges",
-		store.ChargeSucceeded, store.ChargeRefunding, store.ChargeRefunded, store.ChargeRefunded))
+		order.ChargeSucceeded, order.ChargeRefunding, order.ChargeRefunded, order.ChargeRefunded))
 	if err != nil {
 		return nil, err
 	}

@@ -167,18 +167,18 @@ func TestPayOrder_AtTheMomentOfExpiry(t *testing.T) {
 			o, err = store.NewOrders(s.db()).Get(t.Context(), order.ID(id))
 			return err == nil && o.State.Final()
 		})
-		var ch store.Charge
+		var ch order.Charge
 		var err error
 		s.eventually(30*time.Second, "the refund of "+id+", if there is one, to be confirmed", func() bool {
 			ch, err = ledger.Get(t.Context(), order.ID(id))
-			return err != nil || ch.State != store.ChargeRefunding
+			return err != nil || ch.State != order.ChargeRefunding
 		})
 		switch {
 		case err != nil:
 			t.Errorf("order %s is %s and has no line in the ledger: %v", id, o.State, err)
-		case o.State == order.Shipped && ch.State == store.ChargeSucceeded:
+		case o.State == order.Shipped && ch.State == order.ChargeSucceeded:
 			sold++
-		case o.State == order.Cancelled && (ch.State == store.ChargeVoided || ch.State == store.ChargeRefunded): // Refunded is what was taken late.
+		case o.State == order.Cancelled && (ch.State == order.ChargeVoided || ch.State == order.ChargeRefunded): // Refunded is what was taken late.
 		default:
 			t.Errorf("order %s is %s and its charge is in state %d", id, o.State, ch.State)
 		}
