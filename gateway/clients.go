@@ -16,15 +16,6 @@ import (
 	"github.com/spillway/spillway/wire"
 )
 
-// Charge is what came of charging a card.
-type Charge struct {
-	// ID is the ledger's.
-	ID        string
-	Succeeded bool
-	// DeclineCode is why not.
-	DeclineCode string
-}
-
 // Payments calls a PaymentService, in this process or behind a URL.
 type Payments struct {
 	Client spillwayv1connect.PaymentServiceClient
@@ -36,16 +27,16 @@ type Payments struct {
 
 // Charge takes the order's money once. A decline is an answer. order.ErrUnknownOutcome: nobody knows yet. order.ErrFailedPrecondition: the
 // order was voided.
-func (p Payments) Charge(ctx context.Context, id order.ID, amount order.Money, card Card) (Charge, error) {
+func (p Payments) Charge(ctx context.Context, id order.ID, amount order.Money, card Card) (order.Charge, error) {
 	return p.charge(ctx, id, amount, card, false)
 }
 
 // ChargeAgain is Charge, except that a charge that was declined before is tried again with this card.
-func (p Payments) ChargeAgain(ctx context.Context, id order.ID, amount order.Money, card Card) (Charge, error) {
+func (p Payments) ChargeAgain(ctx context.Context, id order.ID, amount order.Money, card Card) (order.Charge, error) {
 	return p.charge(ctx, id, amount, card, true)
 }
 
-func (p Payments) charge(ctx context.Context, id order.ID, amount order.Money, card Card, afterDecline bool) (Charge, error) {
+func (p Payments) charge(ctx context.Context, id order.ID, amount order.Money, card Card, afterDecline bool) (order.Charge, error) {
 	year, month := card.Expiry()
 	resp, err := p.Charging.guard(ctx, id, func(ctx context.Context) (*spillwayv1.ChargeResponse, error) {
 		resp, err := p.Client.Charge(ctx, &spillwayv1.ChargeRequest{
@@ -57,68 +48,30 @@ func (p Payments) charge(ctx context.Context, id order.ID, amount order.Money, c
 		return resp, FromConnect(err)
 	})
 	if err != nil {
-		return Charge{}, breaker.WithOutcome(err)
+		return order.Charge{}, breaker.WithOutcome(err)
 	}
 	ch := resp.GetCharge()
-	return Charge{
-		ID: ch.GetChargeId(), DeclineCode: ch.GetDeclineCode(), Succeeded: ch.GetState() == spillwayv1.ChargeState_CHARGE_STATE_SUCCEEDED,
-	}, nil
+	return order.Charge{OrderID: id, ChargeID: ch.GetChargeId(), State: wire.FromChargeState(ch.GetState()), DeclineCode: ch.GetDeclineCode()}, nil
 }
 
-// ChargeState says what the payment service knows of an order's charge.
-type ChargeState int
-
-const (
-	// ChargeUnknown: nobody has asked for a charge, or nobody knows yet what came of it.
-	ChargeUnknown ChargeState = iota
-	// ChargeTaken: the money was taken.
-	ChargeTaken
-	// ChargeDeclined: the provider refused; nothing was taken.
-	ChargeDeclined
-	// ChargeVoided: it will never be taken.
-	ChargeVoided
-	// ChargeReturned: it was taken and given back; the provider confirmed that.
-	ChargeReturned
-	// ChargeReturning: it was taken and is to be given back, which the provider has not confirmed yet.
-	ChargeReturning
-)
-
-// FoundCharge is what the payment service knows of an order's charge.
-type FoundCharge struct {
-	// ID is the ledger's; empty when there is none.
-	ID     string
-	State  ChargeState
-	Amount order.Money
-	// DeclineCode is why it was declined.
-	DeclineCode string
-}
-
-var chargeStates = map[spillwayv1.ChargeState]ChargeState{
-	spillwayv1.ChargeState_CHARGE_STATE_SUCCEEDED: ChargeTaken,
-	spillwayv1.ChargeState_CHARGE_STATE_DECLINED:  ChargeDeclined,
-	spillwayv1.ChargeState_CHARGE_STATE_VOIDED:    ChargeVoided,
-	spillwayv1.ChargeState_CHARGE_STATE_REFUNDED:  ChargeReturned,
-	spillwayv1.ChargeState_CHARGE_STATE_REFUNDING: ChargeReturning,
-}
-
-// Find asks what became of the order's charge. That there is none is an answer: ChargeUnknown.
-func (p Payments) Find(ctx context.Context, id order.ID) (FoundCharge, error) {
+// Find returns the order's charge, after asking the provider where its outcome is not known. Without any its state is order.ChargeNone.
+func (p Payments) Find(ctx context.Context, id order.ID) (order.Charge, error) {
 	resp, err := breaker.Call(ctx, p.Policy, func(ctx context.Context) (*spillwayv1.GetChargeResponse, error) {
 		resp, err := p.Client.GetCharge(ctx, &spillwayv1.GetChargeRequest{OrderId: string(id)})
 		return resp, FromConnect(err)
 	})
 	if errors.Is(err, order.ErrNotFound) {
-		return FoundCharge{}, nil
+		return order.Charge{OrderID: id}, nil
 	}
 	if err != nil {
-		return FoundCharge{}, err
+		return order.Charge{}, err
 	}
-	ch := resp.GetCharge()
-	amount, err := wire.FromMoney(ch.GetAmount())
-	if state := chargeStates[ch.GetState()]; err != nil && (state == ChargeTaken || state == ChargeReturning || state == ChargeReturned) {
-		return FoundCharge{}, fmt.Errorf("the charge of %s: %w", id, err)
+	found := resp.GetCharge()
+	ch := order.Charge{OrderID: id, ChargeID: found.GetChargeId(), State: wire.FromChargeState(found.GetState()), DeclineCode: found.GetDeclineCode()}
+	if ch.Amount, err = wire.FromMoney(found.GetAmount()); err != nil && ch.State.Taken() {
+		return order.Charge{}, fmt.Errorf("the charge of %s: %w", id, err)
 	}
-	return FoundCharge{ID: ch.GetChargeId(), State: chargeStates[ch.GetState()], Amount: amount, DeclineCode: ch.GetDeclineCode()}, nil
+	return ch, nil
 }
 
 // Refund asks for all of the order's money to be given back, once; order.ErrFailedPrecondition when nothing was taken. After nil that is certain to

@@ -116,13 +116,14 @@ func newCharging(t *testing.T, p *breaker.Policy, c spillwayv1connect.PaymentSer
 }
 
 func TestAChargeTravels(t *testing.T) {
-	for state, want := range map[spillwayv1.ChargeState]Charge{
-		spillwayv1.ChargeState_CHARGE_STATE_SUCCEEDED: {ID: "ch1", Succeeded: true},
-		spillwayv1.ChargeState_CHARGE_STATE_DECLINED:  {ID: "ch1", DeclineCode: "lost_card"},
+	for state, want := range map[spillwayv1.ChargeState]order.Charge{
+		spillwayv1.ChargeState_CHARGE_STATE_SUCCEEDED: {ChargeID: "ch1", State: order.ChargeSucceeded},
+		spillwayv1.ChargeState_CHARGE_STATE_DECLINED:  {ChargeID: "ch1", State: order.ChargeDeclined, DeclineCode: "lost_card"},
 	} {
 		s := &services{charge: &spillwayv1.ChargeRecord{ChargeId: "ch1", State: state, DeclineCode: want.DeclineCode}}
 		for how, c := range newCallers(t, s) {
 			id := newID()
+			want.OrderID = id
 			got, err := c.payments.Charge(t.Context(), id, twelve, NewCard("4242424242424242", "123", 2030, 7))
 			if err != nil || got != want {
 				t.Errorf("%s: %+v, %v; want %+v", how, got, err, want)

@@ -9,7 +9,6 @@ import (
 
 	"golang.org/x/sync/singleflight"
 
-	"github.com/spillway/spillway/gateway"
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
 	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
@@ -31,7 +30,7 @@ type Canceller struct {
 		// Void makes sure that the order is never charged; order.ErrFailedPrecondition when it is already.
 		Void(ctx context.Context, id order.ID) error
 		// Find reads what became of the order's charge.
-		Find(ctx context.Context, id order.ID) (gateway.FoundCharge, error)
+		Find(ctx context.Context, id order.ID) (order.Charge, error)
 	}
 	// Changes tells those who watch what SQL decided; they hear of it a little later if that fails.
 	Changes interface {
@@ -141,8 +140,8 @@ func (c *Canceller) settle(ctx context.Context, id order.ID) error {
 	if err != nil {
 		return err
 	}
-	if charge.State == gateway.ChargeTaken {
-		if _, err := c.Stock.Settle(ctx, id, charge.ID, traceparent(ctx)); err != nil {
+	if charge.State == order.ChargeSucceeded {
+		if _, err := c.Stock.Settle(ctx, id, charge.ChargeID, traceparent(ctx)); err != nil {
 			return err
 		}
 	}

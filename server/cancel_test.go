@@ -13,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/spillway/spillway/gateway"
 	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/server"
@@ -24,7 +23,7 @@ import (
 type registry struct {
 	releaseErr, voidErr, durableErr error
 	settleErr                       error
-	charge                          gateway.ChargeState
+	charge                          order.ChargeState
 	was                             order.State
 	cancelErrs                      []error // one a call; the last one stays
 	calls                           []string
@@ -44,9 +43,9 @@ func (r *registry) Settle(_ context.Context, _ order.ID, chargeID, _ string) (jo
 	return journal.Offset{}, r.settleErr
 }
 
-func (r *registry) Find(context.Context, order.ID) (gateway.FoundCharge, error) {
+func (r *registry) Find(context.Context, order.ID) (order.Charge, error) {
 	r.note("find")
-	return gateway.FoundCharge{ID: "ch", State: r.charge}, nil
+	return order.Charge{ChargeID: "ch", State: r.charge}, nil
 }
 
 func (r *registry) Void(context.Context, order.ID) error {
@@ -82,9 +81,9 @@ func TestWhoDecidesAboutACancellation(t *testing.T) {
 		err      error
 	}{
 		"pending":                   {order.Pending, registry{}, []string{voided, released}, nil},
-		"pending, charged":          {order.Pending, registry{voidErr: order.ErrFailedPrecondition, charge: gateway.ChargeTaken, cancelErrs: []error{nil}}, []string{voided, "find", "settle ch", row, "publish CANCELLED"}, nil},
-		"pending, refunded":         {order.Pending, registry{voidErr: order.ErrFailedPrecondition, charge: gateway.ChargeReturned, cancelErrs: []error{nil}}, []string{voided, "find", row, "publish CANCELLED"}, nil},
-		"pending, charged and lost": {order.Pending, registry{voidErr: order.ErrFailedPrecondition, charge: gateway.ChargeTaken, settleErr: order.ErrNotFound, cancelErrs: []error{nil}}, []string{voided, "find", "settle ch", "cancel row [PENDING PAID SHIP_FAILED] why as ann", "publish CANCELLED"}, nil},
+		"pending, charged":          {order.Pending, registry{voidErr: order.ErrFailedPrecondition, charge: order.ChargeSucceeded, cancelErrs: []error{nil}}, []string{voided, "find", "settle ch", row, "publish CANCELLED"}, nil},
+		"pending, refunded":         {order.Pending, registry{voidErr: order.ErrFailedPrecondition, charge: order.ChargeRefunded, cancelErrs: []error{nil}}, []string{voided, "find", row, "publish CANCELLED"}, nil},
+		"pending, charged and lost": {order.Pending, registry{voidErr: order.ErrFailedPrecondition, charge: order.ChargeSucceeded, settleErr: order.ErrNotFound, cancelErrs: []error{nil}}, []string{voided, "find", "settle ch", "cancel row [PENDING PAID SHIP_FAILED] why as ann", "publish CANCELLED"}, nil},
 		"pending, payment is away":  {order.Pending, registry{voidErr: order.ErrUnavailable}, []string{voided}, order.ErrUnavailable},
 		"pending, SQL is away":      {order.Pending, registry{durableErr: order.ErrUnavailable}, []string{voided, released}, order.ErrUnavailable},
 		"pending, Redis is away":    {order.Pending, registry{releaseErr: order.ErrUnavailable}, []string{voided, released}, order.ErrUnavailable},

@@ -52,9 +52,9 @@ type Quoter interface {
 type PaymentClient interface {
 	// Charge answers whether the money was taken. order.ErrUnknownOutcome means that nobody knows yet; order.ErrFailedPrecondition
 	// that the order must not be charged any more.
-	Charge(ctx context.Context, id order.ID, amount order.Money, card gateway.Card) (gateway.Charge, error)
+	Charge(ctx context.Context, id order.ID, amount order.Money, card gateway.Card) (order.Charge, error)
 	// ChargeAgain is Charge, except that an order whose card was declined is charged with this one.
-	ChargeAgain(ctx context.Context, id order.ID, amount order.Money, card gateway.Card) (gateway.Charge, error)
+	ChargeAgain(ctx context.Context, id order.ID, amount order.Money, card gateway.Card) (order.Charge, error)
 	Refund(ctx context.Context, id order.ID, reason string) error
 }
 

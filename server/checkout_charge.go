@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/spillway/spillway/gateway"
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/wire"
@@ -49,9 +48,9 @@ func checkQuote(shipping order.Money, currency order.Currency) error {
 
 // charge takes the order's total. An order that is paid later may have been declined before: then this is another attempt. It returns
 // order.ErrOverloaded, and sends nothing, when too many charges are under way.
-func (c *Checkout) charge(ctx context.Context, in checkedRequest, o order.Order) (gateway.Charge, error) {
+func (c *Checkout) charge(ctx context.Context, in checkedRequest, o order.Order) (order.Charge, error) {
 	if err := in.ticket.start(); err != nil {
-		return gateway.Charge{}, err
+		return order.Charge{}, err
 	}
 	defer in.ticket.release()
 	total := order.Money{Currency: o.Currency, Amount: o.Total}

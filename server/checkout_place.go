@@ -162,10 +162,10 @@ func (c *Checkout) finish(ctx context.Context, in checkedRequest, o order.Order,
 		c.Log.WarnContext(ctx, "the outcome of a charge is not known; the order stays pending", "order", o.ID, "error", err)
 		c.hold(ctx, o)
 		return c.whenDurable(ctx, in, o, reserved)
-	case !charge.Succeeded:
+	case charge.State != order.ChargeSucceeded:
 		return order.Order{}, c.declined(ctx, o, charge.DeclineCode)
 	}
-	return c.settle(ctx, in, o, charge.ID)
+	return c.settle(ctx, in, o, charge.ChargeID)
 }
 
 // hold counts the order as unpaid: with cards that do not answer, a client could hold as much stock as with none.

@@ -182,19 +182,9 @@ func (p *Payment) Void(ctx context.Context, req *spillwayv1.VoidRequest) (*spill
 	return &spillwayv1.VoidResponse{Charge: chargeMessage(ch)}, nil
 }
 
-var chargeStates = map[order.ChargeState]spillwayv1.ChargeState{
-	order.ChargePending:   spillwayv1.ChargeState_CHARGE_STATE_PENDING,
-	order.ChargeSucceeded: spillwayv1.ChargeState_CHARGE_STATE_SUCCEEDED,
-	order.ChargeDeclined:  spillwayv1.ChargeState_CHARGE_STATE_DECLINED,
-	order.ChargeVoided:    spillwayv1.ChargeState_CHARGE_STATE_VOIDED,
-	order.ChargeRefunded:  spillwayv1.ChargeState_CHARGE_STATE_REFUNDED,
-
-	order.ChargeRefunding: spillwayv1.ChargeState_CHARGE_STATE_REFUNDING,
-}
-
 func chargeMessage(ch order.Charge) *spillwayv1.ChargeRecord {
 	return &spillwayv1.ChargeRecord{
-		OrderId: string(ch.OrderID), ChargeId: ch.ChargeID, State: chargeStates[ch.State], Amount: wire.Money(ch.Amount),
+		OrderId: string(ch.OrderID), ChargeId: ch.ChargeID, State: wire.ChargeState(ch.State), Amount: wire.Money(ch.Amount),
 		DeclineCode: ch.DeclineCode, CreateTime: timestamppb.New(ch.CreatedAt), Attempt: int32(ch.Attempt), //nolint:gosec // At most order.MaxChargeAttempts.
 	}
 }

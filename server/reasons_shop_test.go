@@ -44,7 +44,7 @@ func openRefusingShop(t *testing.T) *refusingShop {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tokens, err := auth.NewTokens([]byte(strings.Repeat("k", auth.KeyMin)))
+	tokens, err := auth.NewTokens([]byte(strings.Repeat("k", auth.MinKeyBytes)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/spillway/spillway/gateway"
 	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/stock"
@@ -44,25 +43,25 @@ func (c *crash) around(effect func() error) error {
 type cashier struct {
 	*crash
 	mu      sync.Mutex
-	charges map[order.ID]gateway.FoundCharge
+	charges map[order.ID]order.Charge
 	refunds map[order.ID]int // times that money went back
 	// unconfirmed: the provider does not confirm refunds.
 	unconfirmed bool
 }
 
 func newCashier(c *crash, paid ...order.Order) *cashier {
-	k := &cashier{crash: c, charges: map[order.ID]gateway.FoundCharge{}, refunds: map[order.ID]int{}}
+	k := &cashier{crash: c, charges: map[order.ID]order.Charge{}, refunds: map[order.ID]int{}}
 	for _, o := range paid {
-		k.set(o, gateway.ChargeTaken)
+		k.set(o, order.ChargeSucceeded)
 	}
 	return k
 }
 
-func (k *cashier) set(o order.Order, state gateway.ChargeState) {
-	k.charges[o.ID] = gateway.FoundCharge{ID: "ch", State: state, Amount: order.Money{Currency: o.Currency, Amount: o.Total}}
+func (k *cashier) set(o order.Order, state order.ChargeState) {
+	k.charges[o.ID] = order.Charge{ChargeID: "ch", State: state, Amount: order.Money{Currency: o.Currency, Amount: o.Total}}
 }
 
-func (k *cashier) Find(_ context.Context, id order.ID) (found gateway.FoundCharge, err error) {
+func (k *cashier) Find(_ context.Context, id order.ID) (found order.Charge, err error) {
 	err = k.around(func() error {
 		k.mu.Lock()
 		defer k.mu.Unlock()
@@ -77,11 +76,11 @@ func (k *cashier) Void(_ context.Context, id order.ID) error {
 		k.mu.Lock()
 		defer k.mu.Unlock()
 		switch k.charges[id].State {
-		case gateway.ChargeTaken, gateway.ChargeReturning, gateway.ChargeReturned:
+		case order.ChargeSucceeded, order.ChargeRefunding, order.ChargeRefunded:
 			return order.ErrFailedPrecondition
-		case gateway.ChargeUnknown, gateway.ChargeDeclined:
-			k.charges[id] = gateway.FoundCharge{ID: "ch", State: gateway.ChargeVoided}
-		case gateway.ChargeVoided:
+		case order.ChargeNone, order.ChargeDeclined:
+			k.charges[id] = order.Charge{ChargeID: "ch", State: order.ChargeVoided}
+		case order.ChargeVoided:
 		}
 		return nil
 	})
@@ -93,14 +92,14 @@ func (k *cashier) Refund(_ context.Context, id order.ID, _ string) error {
 		defer k.mu.Unlock()
 		ch := k.charges[id]
 		switch ch.State {
-		case gateway.ChargeTaken:
+		case order.ChargeSucceeded:
 			k.refunds[id]++
-			if ch.State = gateway.ChargeReturned; k.unconfirmed {
-				ch.State = gateway.ChargeReturning
+			if ch.State = order.ChargeRefunded; k.unconfirmed {
+				ch.State = order.ChargeRefunding
 			}
 			k.charges[id] = ch
-		case gateway.ChargeReturning, gateway.ChargeReturned:
-		case gateway.ChargeUnknown, gateway.ChargeDeclined, gateway.ChargeVoided:
+		case order.ChargeRefunding, order.ChargeRefunded:
+		case order.ChargeNone, order.ChargeDeclined, order.ChargeVoided:
 			return order.ErrFailedPrecondition
 		}
 		return nil
@@ -202,7 +201,7 @@ func TestLostOrders_WithoutACharge(t *testing.T) {
 	finisher := workers.NewCancellationFinisher(intents, money, s.Stock, quiet)
 	mustRun(t, finisher.RunOnce, 1)
 	due, err := intents.Due(t.Context(), time.Now().Add(time.Hour), 10)
-	if err != nil || len(due) != 0 || money.charges[o.ID].State != gateway.ChargeVoided {
+	if err != nil || len(due) != 0 || money.charges[o.ID].State != order.ChargeVoided {
 		t.Errorf("due %v (%v); the charge is %+v", due, err, money.charges[o.ID])
 	}
 	s.wantStock(t, 100, 100)
@@ -234,7 +233,7 @@ func TestCancellationFinisher_WaitsForTheProvider(t *testing.T) {
 	if err != nil || len(due) != 1 || due[0].Refunded || !due[0].Restocked || due[0].Attempts != 4 {
 		t.Fatalf("due is %+v (%v), want the cancellation, restocked and not refunded", due, err)
 	}
-	money.set(o, gateway.ChargeReturned)
+	money.set(o, order.ChargeRefunded)
 	mustRun(t, finisher.RunOnce, 1)
 	if due, err := intents.Due(t.Context(), now.Add(time.Hour), 10); err != nil || len(due) != 0 || money.refunds[o.ID] != 1 {
 		t.Errorf("due is %+v (%v); the money went back %d times", due, err, money.refunds[o.ID])

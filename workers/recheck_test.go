@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/spillway/spillway/gateway"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/store"
 )
@@ -23,12 +22,12 @@ func newAsked() *asked {
 	return &asked{cashier: newCashier(&crash{}), times: map[order.ID]int{}, poison: map[order.ID]bool{}}
 }
 
-func (a *asked) Find(ctx context.Context, id order.ID) (gateway.FoundCharge, error) {
+func (a *asked) Find(ctx context.Context, id order.ID) (order.Charge, error) {
 	a.mu.Lock()
 	a.times[id]++
 	a.mu.Unlock()
 	if a.poison[id] {
-		return gateway.FoundCharge{}, errDown
+		return order.Charge{}, errDown
 	}
 	return a.cashier.Find(ctx, id)
 }

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/spillway/spillway/gateway"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/store"
 )
@@ -121,16 +120,16 @@ func (r *PaymentReconciler) reconcile(ctx context.Context, o order.Order) error 
 		return r.hold(ctx, o, err)
 	}
 	switch found.State {
-	case gateway.ChargeTaken:
-		return r.settle(ctx, o, found.ID)
-	case gateway.ChargeDeclined:
+	case order.ChargeSucceeded:
+		return r.settle(ctx, o, found.ChargeID)
+	case order.ChargeDeclined:
 		if o.ExpiresAt.IsZero() {
 			return r.release(ctx, o, order.CancelledAsDeclined(found.DeclineCode))
 		}
 		// Another card can be tried until the tombstone is written.
-	case gateway.ChargeVoided, gateway.ChargeReturning, gateway.ChargeReturned:
+	case order.ChargeVoided, order.ChargeRefunding, order.ChargeRefunded:
 		return r.release(ctx, o, r.why(o, order.CancelPaymentVoided))
-	case gateway.ChargeUnknown:
+	case order.ChargeNone, order.ChargePending:
 	}
 	// The tombstone first: a charge that is still on its way is refused by it, or was faster.
 	if err := r.money.Void(ctx, o.ID); err != nil {

@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/spillway/spillway/gateway"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/stock"
 	"github.com/spillway/spillway/store"
@@ -22,19 +21,19 @@ func (s *shop) reconciler(money workers.Money) *workers.PaymentReconciler {
 // TestPaymentReconciler_PendingOrderEndsAsItsPayment, whether Redis still has the order or has lost it after SQL had it.
 func TestPaymentReconciler_PendingOrderEndsAsItsPayment(t *testing.T) {
 	for name, c := range map[string]struct {
-		charge gateway.ChargeState
+		charge order.ChargeState
 		late   bool // it is paid later, and its time is over
 		want   order.State
 		reason order.CancelCode
 		left   int64
 	}{
-		"charged":       {gateway.ChargeTaken, false, order.Paid, "", 98},
-		"declined":      {gateway.ChargeDeclined, false, order.Cancelled, order.CancelDeclined, 100},
-		"voided":        {gateway.ChargeVoided, false, order.Cancelled, order.CancelPaymentVoided, 100},
-		"never charged": {gateway.ChargeUnknown, false, order.Cancelled, order.CancelPaymentUnknown, 100},
-		"expired":       {gateway.ChargeUnknown, true, order.Cancelled, order.CancelExpired, 100},
-		"declined late": {gateway.ChargeDeclined, true, order.Cancelled, order.CancelExpired, 100},
-		"paid in time":  {gateway.ChargeTaken, true, order.Paid, "", 98},
+		"charged":       {order.ChargeSucceeded, false, order.Paid, "", 98},
+		"declined":      {order.ChargeDeclined, false, order.Cancelled, order.CancelDeclined, 100},
+		"voided":        {order.ChargeVoided, false, order.Cancelled, order.CancelPaymentVoided, 100},
+		"never charged": {order.ChargeNone, false, order.Cancelled, order.CancelPaymentUnknown, 100},
+		"expired":       {order.ChargeNone, true, order.Cancelled, order.CancelExpired, 100},
+		"declined late": {order.ChargeDeclined, true, order.Cancelled, order.CancelExpired, 100},
+		"paid in time":  {order.ChargeSucceeded, true, order.Paid, "", 98},
 	} {
 		for _, lost := range []bool{false, true} {
 			t.Run(name+map[bool]string{true: ", lost by Redis"}[lost], func(t *testing.T) {
@@ -51,7 +50,7 @@ func TestPaymentReconciler_PendingOrderEndsAsItsPayment(t *testing.T) {
 					s.forget(t, o.ID)
 				}
 				money := newCashier(&crash{})
-				if c.charge != gateway.ChargeUnknown {
+				if c.charge != order.ChargeNone {
 					money.set(o, c.charge)
 				}
 				if _, err := s.reconciler(money).RunOnce(t.Context()); err != nil {
@@ -70,10 +69,10 @@ func TestPaymentReconciler_PendingOrderEndsAsItsPayment(t *testing.T) {
 					t.Errorf("it is %s because %v (%v); want %s because %q", got.State, got.CancelReason, err, c.want, c.reason)
 				}
 				s.wantStock(t, c.left, c.left+1-(c.left/100))
-				if c.want == order.Cancelled && money.charges[o.ID].State == gateway.ChargeUnknown {
+				if c.want == order.Cancelled && money.charges[o.ID].State == order.ChargeNone {
 					t.Error("nothing refuses a late charge")
 				}
-				if c.late && c.want == order.Cancelled && money.charges[o.ID].State != gateway.ChargeVoided {
+				if c.late && c.want == order.Cancelled && money.charges[o.ID].State != order.ChargeVoided {
 					t.Error("nothing refuses another card")
 				}
 			})
@@ -131,7 +130,7 @@ func TestPaymentReconciler_PayableOrderIsLeftAlone(t *testing.T) {
 	}
 	drained(t, s.flusher(s.sql, withOrders).RunOnce)
 	money := newCashier(&crash{})
-	money.set(declined, gateway.ChargeDeclined) // Another card can be tried.
+	money.set(declined, order.ChargeDeclined) // Another card can be tried.
 	if n, err := s.reconciler(money).RunOnce(t.Context()); err != nil || n != 0 {
 		t.Errorf("it brought %d orders on (%v)", n, err)
 	}
@@ -157,7 +156,7 @@ func TestPaymentReconciler_FailingOrdersCostOnlyThemselves(t *testing.T) {
 		if _, err := s.orders.Apply(t.Context(), changes); err != nil {
 			t.Fatal(err)
 		}
-		money.set(good, gateway.ChargeDeclined)
+		money.set(good, order.ChargeDeclined)
 		r := s.reconciler(money)
 		for range 2 {
 			if _, err := r.RunOnce(t.Context()); !errors.Is(err, errDown) && err != nil {
@@ -197,7 +196,7 @@ func TestPaymentReconciler_ChargeOfACancelledOrderIsRefunded(t *testing.T) {
 			mustRun(t, r.RunOnce, 0)
 			r.SetClock(func() time.Time { return time.Now().Add(time.Minute) }) // What is younger may still be on its way back.
 			mustRun(t, r.RunOnce, 2)
-			if money.charges[unpaid.ID].State != gateway.ChargeVoided {
+			if money.charges[unpaid.ID].State != order.ChargeVoided {
 				t.Error("nothing refuses a late charge of the order that was not paid")
 			}
 			mustRun(t, workers.NewCancellationFinisher(intents, money, s.Stock, quiet).RunOnce, 1)

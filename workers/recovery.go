@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/spillway/spillway/gateway"
 	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
 )
@@ -29,7 +28,7 @@ const (
 // Money is what the repairing workers need of the payment service. Every call is idempotent by the order's id.
 type Money interface {
 	MoneyBack
-	Find(ctx context.Context, id order.ID) (gateway.FoundCharge, error)
+	Find(ctx context.Context, id order.ID) (order.Charge, error)
 }
 
 // MoneyBack makes sure that an order costs nothing.
@@ -56,7 +55,7 @@ func giveBack(ctx context.Context, money Money, id order.ID, reason string) (amo
 		return order.Money{}, err == nil, err
 	}
 	found, err := money.Find(ctx, id)
-	return found.Amount, err == nil && found.State == gateway.ChargeReturned, err
+	return found.Amount, err == nil && found.State == order.ChargeRefunded, err
 }
 
 // undoCharge forbids a charge that was not made, and refunds one that was.

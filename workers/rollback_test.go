@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/spillway/spillway/gateway"
 	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/store"
@@ -82,7 +81,7 @@ func TestPaymentReconciler_ReleaseLostByRedis(t *testing.T) {
 					s.reserve(t, other) // Loads the counters, which a release raises.
 
 					money := newCashier(&crash{}, other)
-					money.set(o, gateway.ChargeDeclined)
+					money.set(o, order.ChargeDeclined)
 					finisher := workers.NewCancellationFinisher(store.NewCancellations(s.db), money, s.Stock, quiet)
 					for range 3 {
 						if _, err := s.reconciler(money).RunOnce(t.Context()); err != nil {
