@@ -24,7 +24,7 @@ type App struct {
 	log      *slog.Logger
 	tokens   *auth.Tokens // nil without an API
 	listener net.Listener // nil without an API
-	parts    *parts
+	deps     *dependencies
 	api      *api
 	workers  workerSet
 	closers  []func() error
@@ -94,17 +94,17 @@ func (a *App) construct(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	if a.parts, err = openParts(ctx, c.SQL, c.Redis, c.Orders, a.log); err != nil {
+	if a.deps, err = openDependencies(ctx, c.SQL, c.Redis, c.Orders, a.log); err != nil {
 		return err
 	}
-	a.closers = append(a.closers, a.parts.close)
-	if a.api, err = newAPI(a.parts, *c, a.tokens); err != nil {
+	a.closers = append(a.closers, a.deps.close)
+	if a.api, err = newAPI(a.deps, *c, a.tokens); err != nil {
 		return err
 	}
-	if !c.works() && a.parts.flush.WithOrders {
+	if !c.works() && a.deps.flush.WithOrders {
 		c.Workers = []string{workerFlusher} // Its responses wait for the flush.
 	}
-	a.workers, err = newWorkers(ctx, a.parts, a.api, *c)
+	a.workers, err = newWorkers(ctx, a.deps, a.api, *c)
 	return err
 }
 
@@ -126,17 +126,16 @@ func (a *App) Close() error {
 	return errors.Join(errs...)
 }
 
-// Run runs the role until ctx ends; it can be called once. Then it takes no more requests and answers those under way; on embedded storage,
+// Run runs the role until ctx ends; it can be called once. Then it takes no more requests and completes those under way; on embedded storage,
 // which ends with the process, the workers finish what is in the journal and the queue before it returns.
 func (a *App) Run(ctx context.Context) error {
 	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWork()
-	p := a.parts
-	p.goes(work, p.epochs.Run)
-	p.goes(work, a.api.rates.Run)
+	a.deps.goBackground(work, a.deps.epochs.Run)
+	a.deps.goBackground(work, a.api.rates.Run)
 	if interval := a.cfg.Audit.Interval; interval > 0 {
-		p.goes(work, func(ctx context.Context) {
-			audit.RunPeriodically(ctx, store.NewAudits(p.db), interval, audit.Options{Provider: a.api.audited}, a.log)
+		a.deps.goBackground(work, func(ctx context.Context) {
+			audit.RunPeriodically(ctx, store.NewAudits(a.deps.db), interval, audit.Options{Provider: a.api.audited}, a.log)
 		})
 	}
 	loops, stopLoops := context.WithCancel(work)
@@ -181,12 +180,12 @@ func (a *App) drain(ctx context.Context) error {
 		"deadline", time.Now().Add(a.cfg.HTTP.DrainTimeout))
 	err := a.workers.drain(ctx, a.cfg.HTTP.DrainTimeout)
 	if err == nil {
-		logDrained(ctx, a.log, store.NewOrders(a.parts.db).Unfinished)
+		logDrained(ctx, a.log, store.NewOrders(a.deps.db).Unfinished)
 	}
 	return err
 }
 
-// serve serves the API until ctx ends and every accepted request is answered.
+// serve serves the API until ctx ends and every accepted request is completed.
 func (a *App) serve(ctx context.Context) error {
 	cfg, err := a.serverConfig()
 	if err != nil {
@@ -195,8 +194,8 @@ func (a *App) serve(ctx context.Context) error {
 	// It ends with ctx: a client that still watches an order would hold up the shutdown.
 	watching, stopWatching := context.WithCancel(ctx)
 	defer stopWatching()
-	a.parts.goes(watching, a.api.hub.Run)
-	a.log.InfoContext(ctx, "taking orders", "url", a.URL(), "durability", a.parts.flush.Durability, "sql", a.parts.db.Dialect())
+	a.deps.goBackground(watching, a.api.hub.Run)
+	a.log.InfoContext(ctx, "taking orders", "url", a.URL(), "durability", a.deps.flush.Durability, "sql", a.deps.db.Dialect())
 	stopLogging := context.AfterFunc(ctx, func() {
 		a.log.InfoContext(ctx, "shutting down: waiting for requests under way", "deadline", time.Now().Add(a.cfg.HTTP.DrainTimeout))
 	})
@@ -207,7 +206,7 @@ func (a *App) serve(ctx context.Context) error {
 }
 
 func (a *App) serverConfig() (server.Config, error) {
-	cfg := server.Config{Tokens: a.tokens, Origins: a.cfg.HTTP.Origins, Ready: a.parts.ready(), Breakers: a.parts.policies.States, Log: a.log}
+	cfg := server.Config{Tokens: a.tokens, Origins: a.cfg.HTTP.Origins, Ready: a.deps.ready(), Breakers: a.deps.policies.States, Log: a.log}
 	cfg.Sessions.PerMinute = a.cfg.HTTP.SessionsPerMinute
 	if a.cfg.Redis.embedded() {
 		cfg.Limits = map[server.Class]int{server.ClassCheckout: embeddedInFlight, server.ClassBrowse: embeddedInFlight}

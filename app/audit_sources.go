@@ -24,7 +24,7 @@ func (c redisCounters) Counters(ctx context.Context, epoch int64) (audit.Counter
 	return audit.CounterState{Epoch: s.Epoch, LastID: s.LastID, Units: s.Units}, err
 }
 
-// anyRedisCounters is redisCounters on whichever instance answers: an audit reads only, and compares what it finds.
+// anyRedisCounters is redisCounters on any instance: an audit only reads, and compares.
 type anyRedisCounters struct{ redisCounters }
 
 // Counters reads the counters of the epoch.
@@ -50,7 +50,7 @@ func (p providerStatement) Statement(ctx context.Context, after order.ID, limit 
 	return out, err
 }
 
-// auditedProvider is the provider as the audit asks it. A simulated one without a file forgets when its process ends, and does not
+// auditedProvider is the provider as the audit reads it. A simulated one without a file forgets when its process ends, and does not
 // know what others did: it cannot be compared with the ledger.
 func auditedProvider(file string, p gateway.Statement) audit.Provider {
 	if file == "" {

@@ -11,22 +11,22 @@ import (
 	"github.com/spillway/spillway/workers"
 )
 
-func addConsumers(p *parts, a *api, c Config, broker queue.Broker, out workerSet) (workerSet, error) {
-	orders, dead := store.NewOrders(p.db), store.NewDeadLetters(p.db)
+func addConsumers(deps *dependencies, a *api, c Config, broker queue.Broker, out workerSet) (workerSet, error) {
+	orders, dead := store.NewOrders(deps.db), store.NewDeadLetters(deps.db)
 	for _, w := range []struct {
 		name, group string
 		make        func(c queue.Consumer) worker
 	}{
 		{workerWriter, groupOrders, func(c queue.Consumer) worker {
-			w := workers.NewOrderWriter(workers.DefaultWriterConfig(), c, orders, dead, p.stock, workers.NewDuplicates(p.stock, a.payments), p.log)
+			w := workers.NewOrderWriter(workers.DefaultWriterConfig(), c, orders, dead, deps.stock, workers.NewDuplicates(deps.stock, a.payments), deps.log)
 			return worker{name: workerWriter, run: w.Run, runOnce: w.RunOnce}
 		}},
 		{workerShipper, groupShipping, func(c queue.Consumer) worker {
-			s := workers.NewShipper(workers.DefaultShipConfig(), c, orders, dead, a.carrier, p.log).Announcing(p.changes)
+			s := workers.NewShipper(workers.DefaultShipConfig(), c, orders, dead, a.carrier, deps.log).Announcing(deps.changes)
 			return worker{name: workerShipper, run: s.Run, runOnce: s.RunOnce}
 		}},
 		{workerMailer, groupMail, func(c queue.Consumer) worker {
-			m := workers.NewMailer(workers.DefaultMailConfig(), c, dead, a.mail, p.log)
+			m := workers.NewMailer(workers.DefaultMailConfig(), c, dead, a.mail, deps.log)
 			return worker{name: workerMailer, run: m.Run, runOnce: m.RunOnce}
 		}},
 	} {
@@ -42,11 +42,11 @@ func addConsumers(p *parts, a *api, c Config, broker queue.Broker, out workerSet
 	if !slices.Contains(c.Workers, workerDrain) {
 		return out, nil
 	}
-	return addDrains(p, broker, dead, out)
+	return addDrains(deps, broker, dead, out)
 }
 
 // addDrains drains what the broker gives up, if it does that at all: a loop for each group.
-func addDrains(p *parts, broker queue.Broker, dead *store.DeadLetters, out workerSet) (workerSet, error) {
+func addDrains(deps *dependencies, broker queue.Broker, dead *store.DeadLetters, out workerSet) (workerSet, error) {
 	if !broker.Features().DeadLetters {
 		return out, nil
 	}
@@ -55,7 +55,7 @@ func addDrains(p *parts, broker queue.Broker, dead *store.DeadLetters, out worke
 		if err != nil {
 			return nil, err
 		}
-		d := workers.NewDeadLetterDrain(workers.DefaultDrainConfig(group), c, dead, p.log)
+		d := workers.NewDeadLetterDrain(workers.DefaultDrainConfig(group), c, dead, deps.log)
 		out = append(out, worker{name: workerDrain, run: d.Run, runOnce: d.RunOnce})
 	}
 	return out, nil

@@ -26,8 +26,8 @@ func lockDataDir(dir string) (unlock func() error, err error) {
 }
 
 // claimRedis keeps a second shop with a Redis of its own off a MySQL, which may run on another machine; a SQLite is in the data directory.
-func (p *parts) claimRedis(ctx context.Context) error {
-	claim, err := p.db.ClaimRedis(ctx)
+func (deps *dependencies) claimRedis(ctx context.Context) error {
+	claim, err := deps.db.ClaimRedis(ctx)
 	if errors.Is(err, store.ErrClaimed) {
 		return errors.New("another `spillway all` with an embedded Redis is running on this MySQL database: several processes need one real --redis. " +
 			"(If its machine went down, try again in two minutes)")
@@ -36,7 +36,7 @@ func (p *parts) claimRedis(ctx context.Context) error {
 		return err
 	}
 	keeping, stop := context.WithCancel(context.WithoutCancel(ctx))
-	p.goes(keeping, func(ctx context.Context) { claim.Keep(ctx, p.log) })
-	p.closers = append(p.closers, func() error { stop(); return nil })
+	deps.goBackground(keeping, func(ctx context.Context) { claim.Keep(ctx, deps.log) })
+	deps.closers = append(deps.closers, func() error { stop(); return nil })
 	return nil
 }

@@ -84,18 +84,18 @@ func connectQueue(cfg QueueConfig, redis *redisconn.Conn, namespace string, log 
 	})
 }
 
-// openBroker opens the queue behind its breakers, for the messages of this shop only. The parts close it.
-func (p *parts) openBroker(ctx context.Context, c Config) (queue.Broker, error) {
-	shop, err := store.NewSettings(p.db).ShopID(ctx)
+// openBroker opens the queue behind its breakers, for the messages of this shop only. The dependencies close it.
+func (deps *dependencies) openBroker(ctx context.Context, c Config) (queue.Broker, error) {
+	shop, err := store.NewSettings(deps.db).ShopID(ctx)
 	if err != nil {
 		return nil, err
 	}
-	broker, err := openQueue(c.Queue, p.redis, c.Redis.Namespace, p.log)
+	broker, err := openQueue(c.Queue, deps.redis, c.Redis.Namespace, deps.log)
 	if err != nil {
 		return nil, err
 	}
-	p.closers = append(p.closers, closeQueue(broker))
-	return queue.ForShop(queue.Guard(broker, p.policies[breaker.Queue], p.policies[breaker.QueueReceive]), shop, p.log)
+	deps.closers = append(deps.closers, closeQueue(broker))
+	return queue.ForShop(queue.Guard(broker, deps.policies[breaker.Queue], deps.policies[breaker.QueueReceive]), shop, deps.log)
 }
 
 func closeQueue(b queue.Broker) func() error {

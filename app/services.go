@@ -28,95 +28,95 @@ type api struct {
 	shipping gateway.Shipments
 	hub      *server.Hub
 	rates    *currency.Live
-	// carrier is who takes parcels, for all workers of the process together.
+	// carrier takes parcels, within one limit for all workers of the process together.
 	carrier *workers.Gate
 	mail    gateway.Mails
-	// audited is the provider as the audit asks it; nil when it cannot be compared with the ledger.
+	// audited is the provider as the audit reads it; nil when it cannot be compared with the ledger.
 	audited audit.Provider
 }
 
-func newAPI(p *parts, c Config, tokens *auth.Tokens) (*api, error) {
+func newAPI(deps *dependencies, c Config, tokens *auth.Tokens) (*api, error) {
 	redis, out := c.Redis, c.External
-	sqlDurable, payWithin := p.flush.WithOrders, c.Orders.PayWithin
-	rates, err := out.Rates.load(p.log)
+	sqlDurable, payWithin := deps.flush.WithOrders, c.Orders.PayWithin
+	rates, err := out.Rates.load(deps.log)
 	if err != nil {
 		return nil, err
 	}
-	email, err := newEmail(p, out.Mail, c.SQL.DataDir)
+	email, err := newEmail(deps, out.Mail, c.SQL.DataDir)
 	if err != nil {
 		return nil, err
 	}
-	rows, products := store.NewOrders(p.db), store.NewProducts(p.db)
-	read := store.NewOrders(p.db.Reads()) // as customers read them
-	ledger := store.NewCharges(p.db)
-	p.closers = append(p.closers, func() error { ledger.Close(); return nil })
-	cache := catalog.NewCache(redis.Namespace, p.redis.Client(), p.policies[breaker.Redis], products, p.log)
-	browsing := cache.Browsing(store.NewProducts(p.db.Reads()))
-	carts := cart.New(redis.Namespace, p.redis.Client(), p.policies[breaker.Redis])
-	reader := server.OrderReader{Hot: p.stock, Rows: read, Log: p.log}
-	changing := server.OrderReader{Hot: p.stock, Rows: rows, Log: p.log} // over the connections of checkouts
+	rows, products := store.NewOrders(deps.db), store.NewProducts(deps.db)
+	read := store.NewOrders(deps.db.Reads()) // as customers read them
+	ledger := store.NewCharges(deps.db)
+	deps.closers = append(deps.closers, func() error { ledger.Close(); return nil })
+	cache := catalog.NewCache(redis.Namespace, deps.redis.Client(), deps.policies[breaker.Redis], products, deps.log)
+	browsing := cache.Browsing(store.NewProducts(deps.db.Reads()))
+	carts := cart.New(redis.Namespace, deps.redis.Client(), deps.policies[breaker.Redis])
+	reader := server.OrderReader{Hot: deps.stock, Rows: read, Log: deps.log}
+	changing := server.OrderReader{Hot: deps.stock, Rows: rows, Log: deps.log} // over the connections of checkouts
 
 	shipping := server.Shipping{Carrier: out.Carrier.carrier(), Rates: rates, Shipments: rows, Reader: reader}
 	provider, err := out.Provider.open()
 	if err != nil {
 		return nil, err
 	}
-	p.closers = append(p.closers, provider.Close)
+	deps.closers = append(deps.closers, provider.Close)
 	payment := &server.Payment{Provider: provider, Ledger: ledger, Now: time.Now}
-	charging := gateway.NewCharging(p.policies[breaker.Charges], payment)
-	p.closers = append(p.closers, charging.Close)
+	charging := gateway.NewCharging(deps.policies[breaker.Charges], payment)
+	deps.closers = append(deps.closers, charging.Close)
 	a := &api{
 		ledger:   ledger,
 		audited:  auditedProvider(out.Provider.File, provider),
 		rates:    rates,
-		payments: gateway.Payments{Client: payment, Policy: p.policies[breaker.Payment], Charging: charging},
-		shipping: gateway.Shipments{Client: shipping, Policy: p.policies[breaker.Shipping]},
-		carrier:  workers.NewGate(workers.DefaultShippingConfig().Concurrency, gateway.Shipments{Client: shipping, Policy: p.policies[breaker.Handover]}),
-		mail:     gateway.Mails{Client: email, Policy: p.policies[breaker.Mail]},
+		payments: gateway.Payments{Client: payment, Policy: deps.policies[breaker.Payment], Charging: charging},
+		shipping: gateway.Shipments{Client: shipping, Policy: deps.policies[breaker.Shipping]},
+		carrier:  workers.NewGate(workers.DefaultShippingConfig().Concurrency, gateway.Shipments{Client: shipping, Policy: deps.policies[breaker.Handover]}),
+		mail:     gateway.Mails{Client: email, Policy: deps.policies[breaker.Mail]},
 	}
 	charges := maxCharges
 	if redis.embedded() {
 		charges = embeddedMaxCharges
 	}
 	checkout := &server.Checkout{
-		Prices: priceList{cache}, Carts: carts, Rates: rates, Shipping: a.shipping, Payments: a.payments, Stock: p.stock,
-		Orders: rows, Durable: durability{p: p, sql: sqlDurable}, Reader: changing, Log: p.log, Partition: partition,
+		Prices: priceList{cache}, Carts: carts, Rates: rates, Shipping: a.shipping, Payments: a.payments, Stock: deps.stock,
+		Orders: rows, Durable: durabilityWaiter{deps: deps, sql: sqlDurable}, Reader: changing, Log: deps.log, Partition: partition,
 		Paying: server.NewChargeSlots(charges), PayWithin: payWithin, Now: time.Now,
 	}
-	a.hub = server.NewHub(server.DefaultHubConfig(), journal.NewTail(p.journal, p.epochs), p.stock, read, p.log)
+	a.hub = server.NewHub(server.DefaultHubConfig(), journal.NewTail(deps.journal, deps.epochs), deps.stock, read, deps.log)
 	a.services = server.Services{
 		Session: server.Session{Tokens: tokens},
-		Catalog: server.Catalog{Products: store.NewProducts(p.db.Reads()), Cache: browsing, Available: p.stock, Rates: rates, Adjuster: server.Adjustments{
-			Counters: p.stock, Store: store.NewStock(p.db), Available: p.stock, InSQL: durability{p: p, sql: true}.inSQL,
+		Catalog: server.Catalog{Products: store.NewProducts(deps.db.Reads()), Cache: browsing, Available: deps.stock, Rates: rates, Adjuster: server.Adjustments{
+			Counters: deps.stock, Store: store.NewStock(deps.db), Available: deps.stock, InSQL: durabilityWaiter{deps: deps, sql: true}.inSQL,
 		}},
 		Cart:     server.Cart{Carts: carts, Products: browsing},
 		Currency: server.Currency{Rates: rates},
 		Checkout: checkout,
 		Order: server.Orders{Reader: reader, Changing: changing, Hub: a.hub, Canceller: &server.Canceller{
-			Stock: p.stock, Store: store.NewCancellations(p.db), Payments: a.payments, Changes: p.changes,
-			Durable: durability{p: p, sql: sqlDurable}, Log: p.log, Now: time.Now,
+			Stock: deps.stock, Store: store.NewCancellations(deps.db), Payments: a.payments, Changes: deps.changes,
+			Durable: durabilityWaiter{deps: deps, sql: sqlDurable}, Log: deps.log, Now: time.Now,
 		}, Refunder: &server.Refunder{
-			Ledger: ledger, Payments: gateway.Payments{Client: payment, Policy: p.policies[breaker.Refund]}, Log: p.log, Now: time.Now,
+			Ledger: ledger, Payments: gateway.Payments{Client: payment, Policy: deps.policies[breaker.Refund]}, Log: deps.log, Now: time.Now,
 		}},
 		Shipping: shipping,
-		Audit:    server.NewAudit(newAudit(p, a.audited)),
+		Audit:    server.NewAudit(newAudit(deps, a.audited)),
 	}
-	a.services.DeadLetters = deadLetters(p, a)
+	a.services.DeadLetters = deadLetters(deps, a)
 	return a, nil
 }
 
 // deadLetters is the operators' service; the replayer does what the workers do, in the process that is asked.
-func deadLetters(p *parts, a *api) server.DeadLetters {
-	letters := store.NewDeadLetters(p.db)
+func deadLetters(deps *dependencies, a *api) server.DeadLetters {
+	letters := store.NewDeadLetters(deps.db)
 	return server.DeadLetters{Store: letters, Replayer: workers.NewReplayer(workers.ReplayParts{
-		Letters: letters, Entries: store.NewStock(p.db), Orders: store.NewOrders(p.db), Hot: p.stock, Counters: p.stock,
-		Cancel: workers.NewDuplicates(p.stock, a.payments), Mail: a.mail, Log: p.log,
+		Letters: letters, Entries: store.NewStock(deps.db), Orders: store.NewOrders(deps.db), Hot: deps.stock, Counters: deps.stock,
+		Cancel: workers.NewDuplicates(deps.stock, a.payments), Mail: a.mail, Log: deps.log,
 	})}
 }
 
 // newAudit audits the database, and once drained the Redis of this process; and the provider, if it can be.
-func newAudit(p *parts, provider audit.Provider) func(context.Context, audit.Options) (audit.Report, error) {
-	audits, counters := store.NewAudits(p.db), redisCounters{p.redis, p.keys}
+func newAudit(deps *dependencies, provider audit.Provider) func(context.Context, audit.Options) (audit.Report, error) {
+	audits, counters := store.NewAudits(deps.db), redisCounters{deps.redis, deps.keys}
 	return func(ctx context.Context, o audit.Options) (audit.Report, error) {
 		o.Counters, o.Provider = counters, provider
 		return audit.Run(ctx, audits, o)
@@ -124,14 +124,14 @@ func newAudit(p *parts, provider audit.Provider) func(context.Context, audit.Opt
 }
 
 // newEmail makes the EmailService. Without an SMTP server its mails go to a folder.
-func newEmail(p *parts, cfg MailConfig, dataDir string) (server.Email, error) {
+func newEmail(deps *dependencies, cfg MailConfig, dataDir string) (server.Email, error) {
 	letters, err := gateway.NewLetters(cfg.From)
 	if err != nil {
 		return server.Email{}, err
 	}
-	e := server.Email{Book: store.NewMails(p.db), Letters: letters}
+	e := server.Email{Book: store.NewMails(deps.db), Letters: letters}
 	if cfg.SMTPHost == "" {
-		e.Mailer = gateway.Folder{Path: filepath.Join(dataDir, "mail"), Log: p.log}
+		e.Mailer = gateway.Folder{Path: filepath.Join(dataDir, "mail"), Log: deps.log}
 		return e, nil
 	}
 	e.Mailer, err = gateway.NewSMTP(cfg.smtp())
@@ -141,7 +141,7 @@ func newEmail(p *parts, cfg MailConfig, dataDir string) (server.Email, error) {
 // priceList reads names and prices from the cache.
 type priceList struct{ cache *catalog.Cache }
 
-// Prices answers for all of the SKUs.
+// Prices returns the prices of all SKUs; one that is unknown is an error.
 func (l priceList) Prices(ctx context.Context, skus []order.SKU) (map[order.SKU]server.ProductPrice, error) {
 	out := make(map[order.SKU]server.ProductPrice, len(skus))
 	for _, sku := range skus {
@@ -154,27 +154,27 @@ func (l priceList) Prices(ctx context.Context, skus []order.SKU) (map[order.SKU]
 	return out, nil
 }
 
-// durability waits for SQL, if that is the setting. The journal is as durable as Redis once the script has answered.
-type durability struct {
-	p   *parts
-	sql bool
+// durabilityWaiter waits for SQL, if that is the setting. The journal is as durable as Redis once the script has returned.
+type durabilityWaiter struct {
+	deps *dependencies
+	sql  bool
 }
 
-// pollSQL is the pause between two looks at SQL's place. The flusher in this process is quicker to tell; the look is for one
-// that runs elsewhere.
-const pollSQL = 50 * time.Millisecond
+// sqlPollInterval is the time between two reads of SQL's offset. The flusher in this process signals sooner; reading is for one that runs
+// elsewhere.
+const sqlPollInterval = 50 * time.Millisecond
 
 // Wait returns when the place is durable.
-func (d durability) Wait(ctx context.Context, place journal.Offset, id order.ID) error {
+func (d durabilityWaiter) Wait(ctx context.Context, place journal.Offset, id order.ID) error {
 	if !d.sql {
 		return nil
 	}
-	return d.p.progress.Wait(ctx, place, id)
+	return d.deps.progress.Wait(ctx, place, id)
 }
 
 // inSQL returns when SQL includes the place, whichever process flushes.
-func (d durability) inSQL(ctx context.Context, place journal.Offset) error {
-	st := store.NewStock(d.p.db)
+func (d durabilityWaiter) inSQL(ctx context.Context, place journal.Offset) error {
+	st := store.NewStock(d.deps.db)
 	for {
 		e, err := st.EpochAt(ctx, partition, place.Epoch)
 		switch {
@@ -185,8 +185,8 @@ func (d durability) inSQL(ctx context.Context, place journal.Offset) error {
 		case e.Closed:
 			return errors.Join(journal.ErrEpochPassed, order.ErrUnavailable)
 		}
-		wait, cancel := context.WithTimeout(ctx, pollSQL)
-		err = d.p.progress.Wait(wait, place, "")
+		wait, cancel := context.WithTimeout(ctx, sqlPollInterval)
+		err = d.deps.progress.Wait(wait, place, "")
 		cancel()
 		if err != nil && ctx.Err() != nil {
 			return ctx.Err()

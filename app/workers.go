@@ -37,24 +37,24 @@ var workerNames = []string{
 }
 
 // newWorkers makes the workers of the role: first those on an order's path, in its order, because that is how they are drained.
-func newWorkers(ctx context.Context, p *parts, a *api, c Config) (out workerSet, err error) {
+func newWorkers(ctx context.Context, deps *dependencies, a *api, c Config) (out workerSet, err error) {
 	if slices.Contains(c.Workers, workerFlusher) {
-		f := p.flusher()
+		f := deps.flusher()
 		out = append(out, worker{name: workerFlusher, run: f.Run, runOnce: f.RunOnce})
 	}
 	if slices.ContainsFunc(c.Workers, func(w string) bool { return slices.Contains(queueWorkers, w) }) {
-		if out, err = addQueueWorkers(ctx, p, a, c, out); err != nil {
+		if out, err = addQueueWorkers(ctx, deps, a, c, out); err != nil {
 			return nil, err
 		}
 	}
-	return append(out, sqlWorkers(p, a, c)...), nil
+	return append(out, sqlWorkers(deps, a, c)...), nil
 }
 
 // queueWorkers are those that need the queue.
 var queueWorkers = []string{workerRelay, workerWriter, workerShipper, workerMailer, workerDrain}
 
-func addQueueWorkers(ctx context.Context, p *parts, a *api, c Config, out workerSet) (workerSet, error) {
-	broker, err := p.openBroker(ctx, c)
+func addQueueWorkers(ctx context.Context, deps *dependencies, a *api, c Config, out workerSet) (workerSet, error) {
+	broker, err := deps.openBroker(ctx, c)
 	if err != nil {
 		return nil, err
 	}
@@ -63,24 +63,24 @@ func addQueueWorkers(ctx context.Context, p *parts, a *api, c Config, out worker
 		if err != nil {
 			return nil, err
 		}
-		relay := workers.NewOrderRelay(workers.DefaultRelayConfig(c.Queue.Topic, consumerName()), p.journal, store.NewStock(p.db), producer, p.log)
+		relay := workers.NewOrderRelay(workers.DefaultRelayConfig(c.Queue.Topic, consumerName()), deps.journal, store.NewStock(deps.db), producer, deps.log)
 		out = append(out, worker{name: workerRelay, run: relay.Run, runOnce: relay.RunOnce})
 	}
-	return addConsumers(p, a, c, broker, out)
+	return addConsumers(deps, a, c, broker, out)
 }
 
 // sqlWorkers go on where the others stopped: they look at SQL for what is due, and for what went wrong.
-func sqlWorkers(p *parts, a *api, c Config) workerSet {
-	orders, intents, books := store.NewOrders(p.db), store.NewCancellations(p.db), store.NewStock(p.db)
+func sqlWorkers(deps *dependencies, a *api, c Config) workerSet {
+	orders, intents, books := store.NewOrders(deps.db), store.NewCancellations(deps.db), store.NewStock(deps.db)
 	reconcile, lost := workers.DefaultReconcileConfig(), workers.DefaultLostConfig()
 	reconcile.After, lost.After, lost.Partition = c.Orders.ReconcileAfter, c.Orders.LostAfter, partition
-	dispatcher := workers.NewMailDispatcher(workers.DefaultDispatchConfig(), store.NewMails(p.db), orders, a.mail, p.log)
-	rescuer := workers.NewShipRescuer(workers.DefaultRescueConfig(), orders, a.carrier, p.log).Announcing(p.changes)
-	reconciler := workers.NewPaymentReconciler(reconcile, orders, intents, a.payments, p.stock, p.log)
-	finisher := workers.NewCancellationFinisher(intents, a.payments, p.stock, p.log)
-	refunds := workers.NewRefundRetrier(a.ledger, gateway.Payments{Client: a.payments.Client, Policy: p.policies[breaker.Refund]}, p.log)
-	finder := workers.NewLostOrders(lost, books, a.ledger, p.stock, p.journal, intents, p.log)
-	repairer := newRepairer(p, a, c)
+	dispatcher := workers.NewMailDispatcher(workers.DefaultDispatchConfig(), store.NewMails(deps.db), orders, a.mail, deps.log)
+	rescuer := workers.NewShipRescuer(workers.DefaultRescueConfig(), orders, a.carrier, deps.log).Announcing(deps.changes)
+	reconciler := workers.NewPaymentReconciler(reconcile, orders, intents, a.payments, deps.stock, deps.log)
+	finisher := workers.NewCancellationFinisher(intents, a.payments, deps.stock, deps.log)
+	refunds := workers.NewRefundRetrier(a.ledger, gateway.Payments{Client: a.payments.Client, Policy: deps.policies[breaker.Refund]}, deps.log)
+	finder := workers.NewLostOrders(lost, books, a.ledger, deps.stock, deps.journal, intents, deps.log)
+	repairer := newRepairer(deps, a, c)
 	all := workerSet{
 		{name: workerDispatcher, run: dispatcher.Run, runOnce: dispatcher.RunOnce},
 		{workerRescuer, rescuer.Run, rescuer.RunOnce, true},

@@ -71,7 +71,7 @@ func (b bearer) RoundTrip(r *http.Request) (*http.Response, error) {
 	return b.next.RoundTrip(r)
 }
 
-// explain says what a failed call means to whoever typed the command.
+// explain turns the error of a call into one that names what the operator can do.
 func (c clientFlags) explain(err error) error {
 	var ce *connect.Error
 	switch {

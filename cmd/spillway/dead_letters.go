@@ -224,7 +224,7 @@ func (c *deadLettersDiscardCmd) Run(ctx context.Context, out io.Writer) error {
 	})
 }
 
-// each does one thing with each letter and says what came of it.
+// each does one thing with each letter and prints the result.
 func (c lettersClient) each(out io.Writer, ids []int64, do func(id int64) (*spillwayv1.DeadLetter, error)) error {
 	var errs []error
 	var done []*spillwayv1.DeadLetter

@@ -85,7 +85,7 @@ func (c *loadCmd) config() (load.Config, error) {
 	return cfg, errors.Join(err, cfg.Validate())
 }
 
-// errWriter is stderr, for commands whose result goes to stdout.
+// errWriter is stderr, for commands that print their result to stdout.
 type errWriter struct{ io.Writer }
 
 var (
@@ -129,7 +129,7 @@ func (c *loadCmd) report(res *load.Result) error {
 	return errors.Join(res.HTML(f), f.Close())
 }
 
-// isTerminal says whether somebody watches.
+// isTerminal reports whether w is a terminal.
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	if !ok {

@@ -20,9 +20,9 @@ import (
 type cli struct {
 	Log logConfig `embed:"" prefix:"log-"`
 
-	All        allCmd        `cmd:"" help:"Run everything in one process: the API and all workers. Needs nothing installed: SQLite and an in-process Redis are used unless --mysql, --redis and --rocketmq name real ones."`
-	Serve      serveCmd      `cmd:"" help:"Run the API only, on real parts (--redis, --mysql)."`
-	Work       workCmd       `cmd:"" help:"Run workers only, on real parts (--redis, --mysql, --rocketmq)."`
+	All        allCmd        `cmd:"" help:"Run everything in one process: the API and all workers. Needs nothing installed: SQLite and an in-process Redis are used unless --mysql, --redis and --rocketmq name external ones."`
+	Serve      serveCmd      `cmd:"" help:"Run the API only, on external servers (--redis, --mysql)."`
+	Work       workCmd       `cmd:"" help:"Run workers only, on external servers (--redis, --mysql, --rocketmq)."`
 	Migrate    migrateCmd    `cmd:"" help:"Bring the database's tables up to date, or list what is pending."`
 	Seed       seedCmd       `cmd:"" help:"Create the products of the demonstration catalogue in a database that never had products. Does nothing in any other."`
 	Durability durabilityCmd `cmd:"" help:"Print what an answer promises in this shop, or change it while no process runs."`

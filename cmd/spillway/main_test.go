@@ -35,7 +35,7 @@ func spillway(t *testing.T, args ...string) (stdout, stderr string, status int) 
 	return out.String(), diagnostics.String(), exitStatus(err)
 }
 
-// emptyEnvironment keeps variables of whoever runs the tests from changing what they test.
+// emptyEnvironment unsets the environment's SPILLWAY_ variables, which would change what is tested.
 func emptyEnvironment(t *testing.T) {
 	t.Helper()
 	for _, v := range os.Environ() {
@@ -133,7 +133,7 @@ func words(line string) []string {
 	return out
 }
 
-// parses fails the test unless the line is a command line, whose command it returns.
+// parses fails the test unless the line is a command line, and returns its command.
 func parses(t *testing.T, line string) (command string) {
 	t.Helper()
 	args := words(line)

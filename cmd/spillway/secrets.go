@@ -15,7 +15,7 @@ const secretTag = "secret"
 // maxSecretBytes bounds the file of a secret: the longest is a DSN or a token, of less than 4 kB.
 const maxSecretBytes = 64 << 10
 
-// readSecrets sets each secret whose file is given. A trailing line break is no part of it.
+// readSecrets sets each secret with a given file. A trailing line break is no part of it.
 func readSecrets(k *kong.Context) error {
 	flags := map[string]*kong.Flag{}
 	for _, f := range k.Flags() {
