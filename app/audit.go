@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"github.com/spillway/spillway/audit"
-	"github.com/spillway/spillway/gateway"
 	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/payment/simulated"
 	"github.com/spillway/spillway/redisconn"
 	"github.com/spillway/spillway/store"
 	"github.com/spillway/spillway/telemetry"
@@ -112,7 +112,7 @@ func (c AuditRun) open() (o audit.Options, closeAll func() error, err error) {
 		o.Counters = anyRedisCounters{redisCounters{r, journal.Keys{Namespace: c.Redis.Namespace, Partition: partition}}}
 	}
 	if c.ProviderFile != "" {
-		p, err := gateway.NewSimulatedIn(c.ProviderFile)
+		p, err := simulated.Open(c.ProviderFile)
 		if err != nil {
 			return o, closeAll, err
 		}

@@ -5,9 +5,9 @@ import (
 	"fmt"
 
 	"github.com/spillway/spillway/audit"
-	"github.com/spillway/spillway/gateway"
 	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/payment"
 	"github.com/spillway/spillway/redisconn"
 	"github.com/spillway/spillway/stock"
 )
@@ -38,7 +38,7 @@ func (c anyRedisCounters) Counters(ctx context.Context, epoch int64) (audit.Coun
 }
 
 // providerStatement lets the audit read what a payment provider did.
-type providerStatement struct{ source gateway.Statement }
+type providerStatement struct{ source payment.Statement }
 
 // Statement lists orders after the given one.
 func (p providerStatement) Statement(ctx context.Context, after order.ID, limit int) ([]audit.StatementLine, error) {
@@ -52,7 +52,7 @@ func (p providerStatement) Statement(ctx context.Context, after order.ID, limit 
 
 // auditedProvider is the provider as the audit reads it. A simulated one without a file forgets when its process ends, and does not
 // know what others did: it cannot be compared with the ledger.
-func auditedProvider(file string, p gateway.Statement) audit.Provider {
+func auditedProvider(file string, p payment.Statement) audit.Provider {
 	if file == "" {
 		return nil
 	}

@@ -8,7 +8,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/spillway/spillway/gateway"
+	shopmail "github.com/spillway/spillway/mail"
+	"github.com/spillway/spillway/payment/simulated"
+	carriers "github.com/spillway/spillway/shipping/simulated"
 )
 
 // ExternalConfig locates the external services: the mail server, the payment provider, the carrier and the exchange rates.
@@ -44,8 +46,8 @@ type CarrierConfig struct {
 // smtpTimeout bounds one connection, within the mail policy's 10 s, so that the error names the SMTP step that failed.
 const smtpTimeout = 8 * time.Second
 
-func (c MailConfig) smtp() gateway.SMTPConfig {
-	return gateway.SMTPConfig{
+func (c MailConfig) smtp() shopmail.SMTPConfig {
+	return shopmail.SMTPConfig{
 		Host: c.SMTPHost, Port: c.SMTPPort, Username: c.SMTPUsername, Password: c.SMTPPassword, Plain: c.SMTPPlain, Timeout: smtpTimeout,
 		Hello: c.hello(),
 	}
@@ -92,11 +94,11 @@ func (c ExternalConfig) validate() error {
 }
 
 // open opens the simulated provider; there is no other yet.
-func (c ProviderConfig) open() (*gateway.Simulated, error) {
-	p := gateway.NewSimulated()
+func (c ProviderConfig) open() (*simulated.Provider, error) {
+	p := simulated.New()
 	if c.File != "" {
 		var err error
-		if p, err = gateway.NewSimulatedIn(c.File); err != nil {
+		if p, err = simulated.Open(c.File); err != nil {
 			return nil, err
 		}
 	}
@@ -105,8 +107,8 @@ func (c ProviderConfig) open() (*gateway.Simulated, error) {
 }
 
 // carrier is the simulated one; there is no other yet.
-func (c CarrierConfig) carrier() *gateway.SimulatedCarrier {
-	out := &gateway.SimulatedCarrier{Latency: c.Latency}
-	out.SetMode(gateway.CarrierMode(c.Mode))
+func (c CarrierConfig) carrier() *carriers.Carrier {
+	out := &carriers.Carrier{Latency: c.Latency}
+	out.SetMode(carriers.Mode(c.Mode))
 	return out
 }

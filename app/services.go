@@ -12,10 +12,12 @@ import (
 	"github.com/spillway/spillway/cart"
 	"github.com/spillway/spillway/catalog"
 	"github.com/spillway/spillway/currency"
-	"github.com/spillway/spillway/gateway"
 	"github.com/spillway/spillway/journal"
+	"github.com/spillway/spillway/mail"
 	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/payment"
 	"github.com/spillway/spillway/server"
+	"github.com/spillway/spillway/shipping"
 	"github.com/spillway/spillway/store"
 	"github.com/spillway/spillway/workers"
 )
@@ -23,14 +25,14 @@ import (
 // api is the services of one process. Within it they call each other directly, by the interfaces that a client would use.
 type api struct {
 	services server.Services
-	payments gateway.Payments
+	payments payment.Client
 	ledger   *store.Charges
-	shipping gateway.Shipments
+	shipping shipping.Client
 	hub      *server.Hub
 	rates    *currency.Live
 	// carrier takes parcels, within one limit for all workers of the process together.
 	carrier *workers.Gate
-	mail    gateway.Mails
+	mail    mail.Client
 	// audited is the provider as the audit reads it; nil when it cannot be compared with the ledger.
 	audited audit.Provider
 }
@@ -42,7 +44,7 @@ func newAPI(deps *dependencies, c Config, tokens *auth.Tokens) (*api, error) {
 	if err != nil {
 		return nil, err
 	}
-	email, err := newEmail(deps, out.Mail, c.SQL.DataDir)
+	mails, err := newMail(deps, out.Mail, c.SQL.DataDir)
 	if err != nil {
 		return nil, err
 	}
@@ -56,23 +58,23 @@ func newAPI(deps *dependencies, c Config, tokens *auth.Tokens) (*api, error) {
 	reader := server.OrderReader{Hot: deps.stock, Rows: read, Log: deps.log}
 	changing := server.OrderReader{Hot: deps.stock, Rows: rows, Log: deps.log} // over the connections of checkouts
 
-	shipping := server.Shipping{Carrier: out.Carrier.carrier(), Rates: rates, Shipments: rows, Reader: reader}
+	parcels := shipping.Service{Carrier: out.Carrier.carrier(), Rates: rates, Shipments: rows, Orders: reader}
 	provider, err := out.Provider.open()
 	if err != nil {
 		return nil, err
 	}
 	deps.closers = append(deps.closers, provider.Close)
-	payment := &server.Payment{Provider: provider, Ledger: ledger, Now: time.Now}
-	charging := gateway.NewCharging(deps.policies[breaker.Charges], payment)
+	money := &payment.Service{Provider: provider, Ledger: ledger, Now: time.Now}
+	charging := payment.NewCharging(deps.policies[breaker.Charges], money)
 	deps.closers = append(deps.closers, charging.Close)
 	a := &api{
 		ledger:   ledger,
 		audited:  auditedProvider(out.Provider.File, provider),
 		rates:    rates,
-		payments: gateway.Payments{Client: payment, Policy: deps.policies[breaker.Payment], Charging: charging},
-		shipping: gateway.Shipments{Client: shipping, Policy: deps.policies[breaker.Shipping]},
-		carrier:  workers.NewGate(workers.DefaultShippingConfig().Concurrency, gateway.Shipments{Client: shipping, Policy: deps.policies[breaker.Handover]}),
-		mail:     gateway.Mails{Client: email, Policy: deps.policies[breaker.Mail]},
+		payments: payment.Client{Service: money, Policy: deps.policies[breaker.Payment], Charging: charging},
+		shipping: shipping.Client{Service: parcels, Policy: deps.policies[breaker.Shipping]},
+		carrier:  workers.NewGate(workers.DefaultShippingConfig().Concurrency, shipping.Client{Service: parcels, Policy: deps.policies[breaker.Handover]}),
+		mail:     mail.Client{Service: mails, Policy: deps.policies[breaker.Mail]},
 	}
 	charges := maxCharges
 	if redis.embedded() {
@@ -96,9 +98,9 @@ func newAPI(deps *dependencies, c Config, tokens *auth.Tokens) (*api, error) {
 			Stock: deps.stock, Store: store.NewCancellations(deps.db), Payments: a.payments, Changes: deps.changes,
 			Durable: durabilityWaiter{deps: deps, sql: sqlDurable}, Log: deps.log, Now: time.Now,
 		}, Refunder: &server.Refunder{
-			Ledger: ledger, Payments: gateway.Payments{Client: payment, Policy: deps.policies[breaker.Refund]}, Log: deps.log, Now: time.Now,
+			Ledger: ledger, Payments: payment.Client{Service: money, Policy: deps.policies[breaker.Refund]}, Log: deps.log, Now: time.Now,
 		}},
-		Shipping: shipping,
+		Shipping: parcels,
 		Audit:    server.NewAudit(newAudit(deps, a.audited)),
 	}
 	a.services.DeadLetters = deadLetters(deps, a)
@@ -123,18 +125,18 @@ func newAudit(deps *dependencies, provider audit.Provider) func(context.Context,
 	}
 }
 
-// newEmail makes the EmailService. Without an SMTP server its mails go to a folder.
-func newEmail(deps *dependencies, cfg MailConfig, dataDir string) (server.Email, error) {
-	letters, err := gateway.NewLetters(cfg.From)
+// newMail makes the EmailService. Without an SMTP server its mails go to a folder.
+func newMail(deps *dependencies, cfg MailConfig, dataDir string) (mail.Service, error) {
+	messages, err := mail.NewMessages(cfg.From)
 	if err != nil {
-		return server.Email{}, err
+		return mail.Service{}, err
 	}
-	e := server.Email{Book: store.NewMails(deps.db), Letters: letters}
+	e := mail.Service{Sent: store.NewMails(deps.db), Messages: messages}
 	if cfg.SMTPHost == "" {
-		e.Mailer = gateway.Folder{Path: filepath.Join(dataDir, "mail"), Log: deps.log}
+		e.Sender = mail.Folder{Path: filepath.Join(dataDir, "mail"), Log: deps.log}
 		return e, nil
 	}
-	e.Mailer, err = gateway.NewSMTP(cfg.smtp())
+	e.Sender, err = mail.NewSMTP(cfg.smtp())
 	return e, err
 }
 

@@ -5,7 +5,7 @@ import (
 	"slices"
 
 	"github.com/spillway/spillway/breaker"
-	"github.com/spillway/spillway/gateway"
+	"github.com/spillway/spillway/payment"
 	"github.com/spillway/spillway/store"
 	"github.com/spillway/spillway/workers"
 )
@@ -78,7 +78,7 @@ func sqlWorkers(deps *dependencies, a *api, c Config) workerSet {
 	rescuer := workers.NewShipRescuer(workers.DefaultRescueConfig(), orders, a.carrier, deps.log).Announcing(deps.changes)
 	reconciler := workers.NewPaymentReconciler(reconcile, orders, intents, a.payments, deps.stock, deps.log)
 	finisher := workers.NewCancellationFinisher(intents, a.payments, deps.stock, deps.log)
-	refunds := workers.NewRefundRetrier(a.ledger, gateway.Payments{Client: a.payments.Client, Policy: deps.policies[breaker.Refund]}, deps.log)
+	refunds := workers.NewRefundRetrier(a.ledger, payment.Client{Service: a.payments.Service, Policy: deps.policies[breaker.Refund]}, deps.log)
 	finder := workers.NewLostOrders(lost, books, a.ledger, deps.stock, deps.journal, intents, deps.log)
 	repairer := newRepairer(deps, a, c)
 	all := workerSet{

@@ -12,10 +12,11 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/spillway/spillway/auth"
-	"github.com/spillway/spillway/gateway"
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
 	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/payment"
+	"github.com/spillway/spillway/shipping"
 	"github.com/spillway/spillway/stock"
 	"github.com/spillway/spillway/wire"
 )
@@ -52,9 +53,9 @@ type Quoter interface {
 type PaymentClient interface {
 	// Charge answers whether the money was taken. order.ErrUnknownOutcome means that nobody knows yet; order.ErrFailedPrecondition
 	// that the order must not be charged any more.
-	Charge(ctx context.Context, id order.ID, amount order.Money, card gateway.Card) (order.Charge, error)
+	Charge(ctx context.Context, id order.ID, amount order.Money, card payment.Card) (order.Charge, error)
 	// ChargeAgain is Charge, except that an order whose card was declined is charged with this one.
-	ChargeAgain(ctx context.Context, id order.ID, amount order.Money, card gateway.Card) (order.Charge, error)
+	ChargeAgain(ctx context.Context, id order.ID, amount order.Money, card payment.Card) (order.Charge, error)
 	Refund(ctx context.Context, id order.ID, reason string) error
 }
 
@@ -119,7 +120,7 @@ type checkedRequest struct {
 	email       string
 	address     order.Address
 	// card is what is charged; without one the order is paid later.
-	card     gateway.Card
+	card     payment.Card
 	withCard bool
 	// ticket lets the card be charged; nil without one.
 	ticket *chargeTicket
@@ -155,8 +156,8 @@ func (c *Checkout) intent(ctx context.Context, req *spillwayv1.PlaceOrderRequest
 	return in, inField("lines", err)
 }
 
-func cardOf(card *spillwayv1.Card) gateway.Card {
-	return gateway.NewCard(card.GetNumber(), card.GetCvv(), int(card.GetExpiryYear()), int(card.GetExpiryMonth()))
+func cardOf(card *spillwayv1.Card) payment.Card {
+	return payment.NewCard(card.GetNumber(), card.GetCvv(), int(card.GetExpiryYear()), int(card.GetExpiryMonth()))
 }
 
 // keyHeader may carry the idempotency key instead of the request.
@@ -226,9 +227,9 @@ func (c *Checkout) draft(ctx context.Context, in checkedRequest) (draft, error) 
 	if err != nil {
 		return draft{}, err
 	}
-	shipping, err := c.Shipping.Quote(ctx, in.address, in.demand, in.currency)
+	quote, err := c.Shipping.Quote(ctx, in.address, in.demand, in.currency)
 	if err == nil {
-		err = checkQuote(shipping, in.currency)
+		err = checkQuote(quote, in.currency)
 	}
 	if err != nil {
 		return draft{}, err
@@ -237,13 +238,13 @@ func (c *Checkout) draft(ctx context.Context, in checkedRequest) (draft, error) 
 	id := order.NewID(c.Partition, now)
 	o := order.Order{
 		ID: id, CustomerID: in.customer, State: order.Pending, Lines: lines, Currency: in.currency, Email: in.email,
-		Address: in.address, TrackingID: gateway.NewTrackingID(id), IdempotencyKey: in.key, Fingerprint: in.fingerprint,
+		Address: in.address, TrackingID: shipping.NewTrackingID(id), IdempotencyKey: in.key, Fingerprint: in.fingerprint,
 		CreatedAt: now, UpdatedAt: now,
 	}
 	if !in.withCard {
 		o.ExpiresAt = now.Add(c.PayWithin)
 	}
-	err = o.Price(shipping.Amount)
+	err = o.Price(quote.Amount)
 	return draft{o, most}, err
 }
 

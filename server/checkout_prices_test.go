@@ -14,10 +14,10 @@ import (
 
 	"github.com/spillway/spillway/auth"
 	"github.com/spillway/spillway/currency"
-	"github.com/spillway/spillway/gateway"
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
 	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/payment"
 	"github.com/spillway/spillway/stock"
 	"github.com/spillway/spillway/wire"
 )
@@ -151,9 +151,9 @@ type checkoutFixture struct {
 	carts    *fakeCart
 	prices   *uniformPrices
 	quoter   *uniformQuoter
-	payment  *Payment
-	payments gateway.Payments
-	provider *provider
+	payment  *payment.Service
+	payments payment.Client
+	provider *fakeProvider
 }
 
 func newCheckoutFixture(t *testing.T) *checkoutFixture {

@@ -8,6 +8,7 @@ import (
 
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
 	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/payment"
 )
 
 // TestCheckout_CancelledWhileCharged: the charge succeeds after the order was released. The money goes back and the stock stays.
@@ -79,7 +80,7 @@ func TestCheckout_DurabilitySQL(t *testing.T) {
 
 // brokenLedger cannot book the outcome of a charge.
 type brokenLedger struct {
-	Ledger
+	payment.Ledger
 	err error
 }
 

@@ -51,7 +51,7 @@ var classes = []struct {
 	{order.ErrAlreadyExists, connect.CodeAlreadyExists, order.ReasonAlreadyExists},
 	{order.ErrOverloaded, connect.CodeResourceExhausted, order.ReasonOverloaded},
 	{errSlowReader, connect.CodeAborted, order.ReasonSlowReader},
-	// Known to have done nothing, which unavailable leaves open: gateway.Shipments distinguishes the two by this code.
+	// Known to have done nothing, which unavailable leaves open: shipping.Client distinguishes the two by this code.
 	{order.ErrRejected, connect.CodeAborted, order.ReasonRejected},
 	{order.ErrUnavailable, connect.CodeUnavailable, order.ReasonUnavailable},
 	{order.ErrUnknownOutcome, connect.CodeUnavailable, order.ReasonUnavailable},

@@ -25,46 +25,34 @@ type fieldViolation struct {
 	reason string
 }
 
-// fieldError is the error of one field of a request.
-type fieldError struct {
-	field string
-	err   error
-}
-
-// Error begins with the field's path.
-func (e *fieldError) Error() string { return e.field + ": " + e.err.Error() }
-
-// Unwrap lets errors.Is see the class.
-func (e *fieldError) Unwrap() error { return e.err }
-
 // invalidField returns an order.ErrInvalid for the field. The text describes the field: it does not begin with its name.
 func invalidField(field, format string, args ...any) error {
-	return &fieldError{field: field, err: order.Refuse(order.ErrInvalid, order.ReasonInvalidField, format, args...)}
+	return &order.FieldError{Field: field, Err: order.Refuse(order.ErrInvalid, order.ReasonInvalidField, format, args...)}
 }
 
 // inField adds the field to an error about its value; errors of other classes, and nil, stay as they are.
 func inField(field string, err error) error {
 	var invalid *protovalidate.ValidationError
-	if errors.Is(err, order.ErrInvalid) || errors.As(err, &invalid) {
-		return &fieldError{field: field, err: err}
+	if errors.As(err, &invalid) {
+		return &order.FieldError{Field: field, Err: err}
 	}
-	return err
+	return order.InField(field, err)
 }
 
 // violationsOf are the fields that the error names.
 func violationsOf(err error) []fieldViolation {
-	var field *fieldError
+	var field *order.FieldError
 	var invalid *protovalidate.ValidationError
 	named := errors.As(err, &field)
 	switch {
 	case errors.As(err, &invalid):
 		prefix := ""
 		if named {
-			prefix = field.field + "."
+			prefix = field.Field + "."
 		}
 		return ruleViolations(invalid, prefix)
 	case named:
-		return []fieldViolation{{field: field.field, description: field.err.Error(), reason: string(reasonOf(field.err, order.ReasonInvalidField))}}
+		return []fieldViolation{{field: field.Field, description: field.Err.Error(), reason: string(reasonOf(field.Err, order.ReasonInvalidField))}}
 	}
 	return nil
 }

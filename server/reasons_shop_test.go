@@ -16,6 +16,7 @@ import (
 	"github.com/spillway/spillway/gen/spillway/v1/spillwayv1connect"
 	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/shipping"
 	"github.com/spillway/spillway/stock"
 	"github.com/spillway/spillway/store"
 	"github.com/spillway/spillway/wire"
@@ -61,7 +62,7 @@ func openRefusingShop(t *testing.T) *refusingShop {
 		}},
 		Cart: Cart{Carts: carts, Products: cache}, Currency: Currency{Rates: live}, Checkout: s.checkout,
 		Order:       Orders{Reader: s.checkout.Reader, Changing: s.checkout.Reader, Canceller: s.canceller, Refunder: s.refunder},
-		Shipping:    Shipping{Rates: rates, Shipments: s.orders, Reader: s.checkout.Reader},
+		Shipping:    shipping.Service{Rates: rates, Shipments: s.orders, Orders: s.checkout.Reader},
 		DeadLetters: DeadLetters{Store: s.dead, Replayer: staleReplayer{s.dead}},
 		Audit:       NewAudit(func(context.Context, audit.Options) (audit.Report, error) { return audit.Report{}, nil }),
 	}

@@ -10,10 +10,11 @@ import (
 
 	"github.com/spillway/spillway/breaker"
 	"github.com/spillway/spillway/currency"
-	"github.com/spillway/spillway/gateway"
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
 	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/payment"
+	"github.com/spillway/spillway/payment/simulated"
 	"github.com/spillway/spillway/redisconn"
 	"github.com/spillway/spillway/stock"
 	"github.com/spillway/spillway/store"
@@ -44,9 +45,9 @@ type testShop struct {
 	orders    *store.Orders
 	ledger    *store.Charges
 	intents   *store.Cancellations
-	provider  *provider
-	payment   *Payment
-	payments  gateway.Payments
+	provider  *fakeProvider
+	payment   *payment.Service
+	payments  payment.Client
 	checkout  *Checkout
 	canceller *Canceller
 	refunder  *Refunder
@@ -66,8 +67,8 @@ func openTestShop(t *testing.T, dsn string) *testShop {
 	s.orders, s.intents, s.ledger = store.NewOrders(s.db), store.NewCancellations(s.db), store.NewCharges(s.db)
 	t.Cleanup(s.ledger.Close)
 	s.openStock(t)
-	s.provider = &provider{Simulated: gateway.NewSimulated()}
-	s.payment = &Payment{Provider: s.provider, Ledger: s.ledger, Now: time.Now}
+	s.provider = &fakeProvider{Provider: simulated.New()}
+	s.payment = &payment.Service{Provider: s.provider, Ledger: s.ledger, Now: time.Now}
 	s.payments = newPayments(t, s.payment)
 	rates, err := currency.Load()
 	if err != nil {
@@ -87,12 +88,12 @@ func openTestShop(t *testing.T, dsn string) *testShop {
 }
 
 // newPayments is a client of the service with the usual policies.
-func newPayments(t *testing.T, service *Payment) gateway.Payments {
+func newPayments(t *testing.T, service *payment.Service) payment.Client {
 	t.Helper()
 	policies := breaker.NewPolicies(breaker.DefaultPolicies())
-	charging := gateway.NewCharging(policies[breaker.Charges], service)
+	charging := payment.NewCharging(policies[breaker.Charges], service)
 	t.Cleanup(func() { _ = charging.Close() })
-	return gateway.Payments{Client: service, Policy: policies[breaker.Payment], Charging: charging}
+	return payment.Client{Service: service, Policy: policies[breaker.Payment], Charging: charging}
 }
 
 func openTestDB(t *testing.T, dsn string) *store.DB {

@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/spillway/spillway/gateway"
 	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/shipping/simulated"
 	"github.com/spillway/spillway/store"
 	"github.com/spillway/spillway/workers"
 )
@@ -24,14 +24,14 @@ func TestShipRescuer_CarrierWorksAgain(t *testing.T) {
 	onBothShops(t, func(t *testing.T, db *store.DB) {
 		orders := store.NewOrders(db)
 		all := paidOrders(t, orders, 4)
-		c := newVan(gateway.CarrierDown)
+		c := newVan(simulated.Down)
 		// Two of them never reached a shipper.
 		ranTo(t, workers.NewShipper(quickly(2), newTray(settledOf(t, all[:2]...)), orders, noLetters{t}, c, noLog).RunOnce, 0)
 		inState(t, orders, order.ShipFailed, all[:2]...)
 		r := eager(orders, c)
 		ranTo(t, r.RunOnce, 0)
 		inState(t, orders, order.ShipFailed, all...)
-		c.SetMode(gateway.CarrierOK)
+		c.SetMode(simulated.OK)
 		ranTo(t, r.RunOnce, 4)
 		inState(t, orders, order.Shipped, all...)
 		ranTo(t, r.RunOnce, 0)
@@ -49,7 +49,7 @@ func TestShipRescuer_LateResponseEndsAsOneParcel(t *testing.T) {
 	onBothShops(t, func(t *testing.T, db *store.DB) {
 		orders := store.NewOrders(db)
 		o := paidOrders(t, orders, 1)[0]
-		c := newVan(gateway.CarrierLate)
+		c := newVan(simulated.Late)
 		ranTo(t, workers.NewShipper(quickly(1), newTray(settledOf(t, o)), orders, noLetters{t}, c, noLog).RunOnce, 0)
 		inState(t, orders, order.ShipFailed, o)
 		if mayBeCancelled(t, orders, o.ID) {
@@ -69,7 +69,7 @@ func TestShipRescuer_SeveralAtOnce(t *testing.T) {
 		all := paidOrders(t, orders, 30)
 		var mu sync.Mutex
 		calls := map[order.ID]int{}
-		c := newVan(gateway.CarrierOK)
+		c := newVan(simulated.OK)
 		counting := carrierFunc(func(ctx context.Context, o order.Order) error {
 			mu.Lock()
 			calls[o.ID]++
@@ -105,7 +105,7 @@ func TestShipRescuer_FreshOrderIsLeftToTheShipper(t *testing.T) {
 	onBothShops(t, func(t *testing.T, db *store.DB) {
 		orders := store.NewOrders(db)
 		all := paidOrders(t, orders, 1)
-		ranTo(t, workers.NewShipRescuer(workers.DefaultRescueConfig(), orders, newVan(gateway.CarrierOK), noLog).RunOnce, 0)
+		ranTo(t, workers.NewShipRescuer(workers.DefaultRescueConfig(), orders, newVan(simulated.OK), noLog).RunOnce, 0)
 		inState(t, orders, order.Paid, all...)
 	})
 }

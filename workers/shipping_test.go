@@ -16,10 +16,11 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"github.com/spillway/spillway/gateway"
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/queue"
+	"github.com/spillway/spillway/shipping"
+	"github.com/spillway/spillway/shipping/simulated"
 	"github.com/spillway/spillway/store"
 	"github.com/spillway/spillway/test/realparts"
 	"github.com/spillway/spillway/wire"
@@ -61,7 +62,7 @@ func paidOrders(t *testing.T, orders *store.Orders, n int) []order.Order {
 			Lines:   []order.Line{{SKU: "A", Name: "Äpfel", Quantity: 2, UnitPrice: 150}},
 			Address: order.Address{Name: "N", Street: "S", City: "C", CountryCode: "DE"}, CreatedAt: now, UpdatedAt: now,
 		}
-		o.TrackingID, o.IdempotencyKey = gateway.NewTrackingID(o.ID), string(o.ID)
+		o.TrackingID, o.IdempotencyKey = shipping.NewTrackingID(o.ID), string(o.ID)
 		if err := o.Price(499); err != nil {
 			t.Fatal(err)
 		}
@@ -171,24 +172,24 @@ func (n noLetters) Put(_ context.Context, f store.FailedOrder) error {
 	return nil
 }
 
-// van calls the simulated carrier as gateway.Shipments does: one that does not answer in time leaves the outcome unknown.
+// van calls the simulated carrier as shipping.Client does: one that does not answer in time leaves the outcome unknown.
 type van struct {
-	*gateway.SimulatedCarrier
+	*simulated.Carrier
 	timeout time.Duration
 }
 
 func (v van) Ship(ctx context.Context, o order.Order) error {
 	ctx, cancel := context.WithTimeout(ctx, v.timeout)
 	defer cancel()
-	err := v.SimulatedCarrier.Ship(ctx, gateway.Parcel{OrderID: o.ID, TrackingID: o.TrackingID, To: o.Address, Items: o.Demand()})
+	err := v.Carrier.Ship(ctx, shipping.Parcel{OrderID: o.ID, TrackingID: o.TrackingID, To: o.Address, Items: o.Demand()})
 	if errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("%w: %w", order.ErrUnknownOutcome, err)
 	}
 	return err
 }
 
-func newVan(mode gateway.CarrierMode) van {
-	v := van{&gateway.SimulatedCarrier{}, 30 * time.Millisecond}
+func newVan(mode simulated.Mode) van {
+	v := van{&simulated.Carrier{}, 30 * time.Millisecond}
 	v.SetMode(mode)
 	return v
 }
@@ -217,7 +218,7 @@ func TestShipper_CarrierDown(t *testing.T) {
 	onBothShops(t, func(t *testing.T, db *store.DB) {
 		orders := store.NewOrders(db)
 		all := paidOrders(t, orders, 3)
-		in, down := newTray(settledOf(t, all...)), newVan(gateway.CarrierDown)
+		in, down := newTray(settledOf(t, all...)), newVan(simulated.Down)
 		s := workers.NewShipper(quickly(3), in, orders, noLetters{t}, down, noLog)
 		ranTo(t, s.RunOnce, 0)
 		inState(t, orders, order.ShipFailed, all...)
@@ -234,7 +235,7 @@ func TestShipper_LateResponseIsOneParcel(t *testing.T) {
 	onBothShops(t, func(t *testing.T, db *store.DB) {
 		orders := store.NewOrders(db)
 		all := paidOrders(t, orders, 3)
-		in, late := newTray(settledOf(t, all...)), newVan(gateway.CarrierLate)
+		in, late := newTray(settledOf(t, all...)), newVan(simulated.Late)
 		ranTo(t, workers.NewShipper(quickly(3), in, orders, noLetters{t}, late, noLog).RunOnce, 3)
 		inState(t, orders, order.Shipped, all...)
 		if late.Parcels() != 3 || len(in.messages) != 0 {
@@ -307,7 +308,7 @@ func TestShipper_OrderWithoutARow(t *testing.T) {
 	orders := store.NewOrders(db)
 	there, missing := paidOrders(t, orders, 2), paidOrders(t, nil, 1)
 	in := newTray(settledOf(t, there[0], missing[0]), settledOf(t, there[1]))
-	s := workers.NewShipper(quickly(1), in, orders, noLetters{t}, newVan(gateway.CarrierOK), noLog)
+	s := workers.NewShipper(quickly(1), in, orders, noLetters{t}, newVan(simulated.OK), noLog)
 	for attempt := range workers.DefaultShipConfig().Attempts {
 		if len(in.messages) == 0 {
 			t.Fatalf("the message was acknowledged after %d attempts", attempt)

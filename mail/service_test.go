@@ -1,0 +1,147 @@
+package mail
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	gomail "github.com/wneessen/go-mail"
+
+	"github.com/spillway/spillway/breaker"
+	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/store"
+	"github.com/spillway/spillway/wire"
+)
+
+// outTray keeps the mails that are sent, by name, unless it is told to fail.
+type outTray struct {
+	mails map[string]string
+	sent  int
+	err   error
+	then  func()
+}
+
+func (o *outTray) Send(_ context.Context, m *gomail.Msg, name string) error {
+	if o.err != nil {
+		return o.err
+	}
+	var raw bytes.Buffer
+	if _, err := m.WriteTo(&raw); err != nil {
+		return err
+	}
+	if o.mails == nil {
+		o.mails = map[string]string{}
+	}
+	o.mails[name] = raw.String()
+	o.sent++
+	if o.then != nil {
+		o.then()
+	}
+	return nil
+}
+
+func newEmail(t *testing.T, tray *outTray) Service {
+	t.Helper()
+	db, err := store.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "mail.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	if _, err := store.NewMigrator(db).Up(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	letters, err := NewMessages("Shop <shop@example.com>")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Service{Sent: store.NewMails(db), Sender: tray, Messages: letters}
+}
+
+func anOrderToTellOf(t *testing.T) order.Order {
+	t.Helper()
+	o := order.Order{
+		ID: order.NewID(0, time.Now()), State: order.Paid, Currency: "EUR", Email: "ada@example.com", TrackingID: "SPW1",
+		Lines:   []order.Line{{SKU: "MUG", Name: "Mug", Quantity: 3, UnitPrice: 899}},
+		Address: order.Address{Name: "Ada", Street: "Weg 1", City: "Berlin", CountryCode: "DE"},
+	}
+	if err := o.Price(948); err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+func TestEachMailIsSentOnceAKind(t *testing.T) {
+	tray := &outTray{}
+	e, o := newEmail(t, tray), anOrderToTellOf(t)
+	refunds := []string{string(order.NewID(0, time.Now())), string(order.NewID(0, time.Now()))}
+	for range 2 {
+		if _, err := e.SendOrderConfirmation(t.Context(), &spillwayv1.SendOrderConfirmationRequest{Order: wire.Order(o)}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := e.SendOrderShipped(t.Context(), &spillwayv1.SendOrderShippedRequest{Order: wire.Order(o)}); err != nil {
+			t.Fatal(err)
+		}
+		refund := wire.Money(order.Money{Currency: "EUR", Amount: 3645})
+		if _, err := e.SendOrderCancelled(t.Context(), &spillwayv1.SendOrderCancelledRequest{Order: wire.Order(o), Refund: refund}); err != nil {
+			t.Fatal(err)
+		}
+		for _, id := range refunds {
+			if _, err := e.SendOrderRefunded(t.Context(), &spillwayv1.SendOrderRefundedRequest{Order: wire.Order(o), Refund: refund, RefundId: id}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if tray.sent != 5 || len(tray.mails) != 5 {
+		t.Errorf("%d mails went out; want one of each kind, and one of each refund", tray.sent)
+	}
+	for _, bad := range []*spillwayv1.SendOrderRefundedRequest{
+		{Order: wire.Order(o), Refund: wire.Money(order.Money{Currency: "EUR", Amount: 1}), RefundId: "../../etc"},
+		{Order: wire.Order(o), Refund: wire.Money(order.Money{Currency: "EUR"}), RefundId: refunds[0]},
+	} {
+		if _, err := e.SendOrderRefunded(t.Context(), bad); !errors.Is(err, order.ErrInvalid) {
+			t.Errorf("a mail of refund %q of %v: %v; want ErrInvalid", bad.GetRefundId(), bad.GetRefund(), err)
+		}
+	}
+	for kind, want := range map[order.MailKind]string{order.MailConfirmation: "is paid", order.MailShipped: "SPW1", order.MailCancelled: "gave back 36.45 EUR", order.RefundMail(refunds[0]): "gave back 36.45 EUR"} {
+		if text := tray.mails[string(o.ID)+"."+string(kind)]; !strings.Contains(text, want) || !strings.Contains(text, "ada@example.com") {
+			t.Errorf("the %s lacks %q: %s", kind, want, text)
+		}
+	}
+}
+
+func TestAMailThatWentOutIsRememberedAlsoWhenItsCallerLeft(t *testing.T) {
+	ctx, leave := context.WithCancel(t.Context())
+	tray := &outTray{then: leave}
+	e, req := newEmail(t, tray), &spillwayv1.SendOrderShippedRequest{Order: wire.Order(anOrderToTellOf(t))}
+	for _, ctx := range []context.Context{ctx, t.Context()} {
+		if _, err := e.SendOrderShipped(ctx, req); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if tray.sent != 1 {
+		t.Errorf("%d mails went out; want 1", tray.sent)
+	}
+}
+
+func TestAMailThatFailsSaysWhetherItEverWillGo(t *testing.T) {
+	for cause, want := range map[error]error{
+		order.ErrInvalid:        order.ErrInvalid,
+		errors.New("no answer"): order.ErrUnavailable,
+	} {
+		e := newEmail(t, &outTray{err: cause})
+		_, err := e.SendOrderShipped(t.Context(), &spillwayv1.SendOrderShippedRequest{Order: wire.Order(anOrderToTellOf(t))})
+		if !errors.Is(err, want) || !errors.Is(err, cause) || breaker.IsFailure(err) != errors.Is(want, order.ErrUnavailable) {
+			t.Errorf("%v became %v; want %v", cause, err, want)
+		}
+	}
+	o := anOrderToTellOf(t)
+	o.ID = "../../etc/passwd"
+	if _, err := newEmail(t, &outTray{}).SendOrderShipped(t.Context(), &spillwayv1.SendOrderShippedRequest{Order: wire.Order(o)}); err == nil {
+		t.Errorf("an id that is none: %v", err)
+	}
+}

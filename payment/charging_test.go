@@ -1,0 +1,128 @@
+package payment
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/spillway/spillway/breaker"
+	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
+	"github.com/spillway/spillway/gen/spillway/v1/spillwayv1connect"
+	"github.com/spillway/spillway/order"
+)
+
+// fakeCharges fails each charge, and answers status requests as the test wants.
+type fakeCharges struct {
+	spillwayv1connect.UnimplementedPaymentServiceHandler
+	chargeErr error
+	status    func(ctx context.Context) error
+	probes    atomic.Int64
+}
+
+func (f *fakeCharges) Charge(context.Context, *spillwayv1.ChargeRequest) (*spillwayv1.ChargeResponse, error) {
+	return &spillwayv1.ChargeResponse{}, f.chargeErr
+}
+
+func (f *fakeCharges) GetCharge(ctx context.Context, _ *spillwayv1.GetChargeRequest) (*spillwayv1.GetChargeResponse, error) {
+	f.probes.Add(1)
+	return nil, f.status(ctx)
+}
+
+func statusIs(err error) func(context.Context) error {
+	return func(context.Context) error { return err }
+}
+
+// newFailingCharges is a client whose charges have no outcome, under a policy that four failures of eight calls open.
+func newFailingCharges(t *testing.T, delay time.Duration, status func(context.Context) error) (*fakeCharges, Client, *breaker.Policy) {
+	t.Helper()
+	cfg := quick
+	cfg.Timeout, cfg.Delay = patience, delay
+	f, p := &fakeCharges{chargeErr: order.ErrUnavailable, status: status}, breaker.NewPolicy(breaker.Charges, cfg)
+	return f, Client{Service: f, Charging: newCharging(t, p, f)}, p
+}
+
+func chargeOnce(t *testing.T, p Client) error {
+	t.Helper()
+	_, err := p.Charge(t.Context(), newID(), twelve, goodCard("4242424242424242"))
+	return err
+}
+
+func TestCharging_AnsweredStatusIsNoFailure(t *testing.T) {
+	for name, status := range map[string]error{"found": nil, "not found": order.ErrNotFound} {
+		f, c, p := newFailingCharges(t, time.Hour, statusIs(status))
+		for range 5 * quick.Window {
+			if err := chargeOnce(t, c); !errors.Is(err, order.ErrUnknownOutcome) {
+				t.Fatalf("%s: %v; want an unknown outcome", name, err)
+			}
+		}
+		eventually(t, "a status request", func() bool { return f.probes.Load() > 0 })
+		if err := c.Charging.Close(); err != nil { // It waits for the one that is under way.
+			t.Fatal(err)
+		}
+		if n := f.probes.Load(); p.State() != "closed" || n > 5 {
+			t.Errorf("%s: the breaker is %s after %d status requests", name, p.State(), n)
+		}
+	}
+}
+
+func TestCharging_FailedStatusOpensTheBreaker(t *testing.T) {
+	leave := make(chan struct{})
+	f, c, p := newFailingCharges(t, time.Hour, func(context.Context) error { <-leave; return order.ErrUnavailable })
+	for range quick.Failures { // No caller waits for the status request.
+		if err := chargeOnce(t, c); !errors.Is(err, order.ErrUnknownOutcome) {
+			t.Fatalf("%v; want an unknown outcome", err)
+		}
+	}
+	eventually(t, "a status request", func() bool { return f.probes.Load() > 0 })
+	if p.State() != "closed" {
+		t.Errorf("before the status request ended the breaker is %s", p.State())
+	}
+	close(leave)
+	eventually(t, "the breaker to open", func() bool { return p.State() == "open" })
+	if n := f.probes.Load(); n != 1 {
+		t.Errorf("%d status requests; want 1 for all charges", n)
+	}
+}
+
+// TestCharging_TrialsEnd: every permit of a half open breaker is reported, whichever way its charge ends.
+func TestCharging_TrialsEnd(t *testing.T) {
+	var works atomic.Bool
+	f, c, p := newFailingCharges(t, time.Millisecond, func(context.Context) error {
+		if works.Load() {
+			return nil
+		}
+		return order.ErrUnavailable
+	})
+	eventually(t, "the breaker to open", func() bool { _ = chargeOnce(t, c); return p.State() == "open" })
+	sent := func(err error) bool { return errors.Is(err, order.ErrUnknownOutcome) }
+	eventually(t, "a trial", func() bool { return sent(chargeOnce(t, c)) })
+	eventually(t, "a trial after one that failed", func() bool { return sent(chargeOnce(t, c)) })
+	works.Store(true)
+	eventually(t, "a trial that is given to the next caller", func() bool { _ = chargeOnce(t, c); return p.State() == "half-open" })
+	f.chargeErr = nil
+	eventually(t, "a good trial", func() bool { _ = chargeOnce(t, c); return p.State() == "closed" })
+}
+
+func TestCharging_CloseReportsWhatWaits(t *testing.T) {
+	f, c, p := newFailingCharges(t, time.Hour, silentStatus)
+	for range quick.Failures {
+		_ = chargeOnce(t, c)
+	}
+	eventually(t, "a status request", func() bool { return f.probes.Load() > 0 })
+	if err := c.Charging.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for range quick.Failures {
+		_ = chargeOnce(t, c)
+	}
+	if n := f.probes.Load(); n != 1 || p.State() != "closed" {
+		t.Errorf("after it was closed: %d status requests, the breaker is %s", n, p.State())
+	}
+}
+
+func silentStatus(ctx context.Context) error {
+	<-ctx.Done()
+	return ctx.Err()
+}

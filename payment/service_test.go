@@ -1,0 +1,383 @@
+package payment_test
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/payment"
+	"github.com/spillway/spillway/payment/simulated"
+	"github.com/spillway/spillway/store"
+)
+
+const (
+	goodCard     = "4242424242424242"
+	declinedCard = "4000000000000002"
+)
+
+// fakeProvider is the simulated one with faults of the test's choice.
+type fakeProvider struct {
+	*simulated.Provider
+	charges, refunds atomic.Int64
+	// lost: the money is taken but the answer does not arrive. away: nothing is charged. silent: no call is answered.
+	lost, away, silent atomic.Bool
+	// refusing: no refund is done. flapping: the first, the third and so on are not.
+	refusing, flapping atomic.Bool
+	// during runs inside a charge, before the provider acts, and after behind it.
+	during, after func()
+}
+
+var errAway = errors.New("the provider does not answer")
+
+func (p *fakeProvider) Charge(ctx context.Context, id order.ID, amount order.Money, card payment.Card) (payment.Outcome, error) {
+	return p.ChargeAgain(ctx, id, 1, amount, card)
+}
+
+func (p *fakeProvider) ChargeAgain(ctx context.Context, id order.ID, attempt int, amount order.Money, card payment.Card) (payment.Outcome, error) {
+	p.charges.Add(1)
+	if p.during != nil {
+		p.during()
+	}
+	if p.away.Load() || p.silent.Load() {
+		return payment.Outcome{}, errAway
+	}
+	outcome, err := p.Provider.ChargeAgain(ctx, id, attempt, amount, card)
+	if p.after != nil {
+		p.after()
+	}
+	if p.lost.Load() {
+		return payment.Outcome{}, errAway
+	}
+	return outcome, err
+}
+
+func (p *fakeProvider) Find(ctx context.Context, id order.ID) (payment.Outcome, bool, error) {
+	if p.silent.Load() {
+		return payment.Outcome{}, false, errAway
+	}
+	return p.Provider.Find(ctx, id)
+}
+
+func (p *fakeProvider) Refund(ctx context.Context, id order.ID, refundID string, amount order.Money) error {
+	n := p.refunds.Add(1)
+	if p.refusing.Load() || p.flapping.Load() && n%2 == 1 {
+		return errAway
+	}
+	return p.Provider.Refund(ctx, id, refundID, amount)
+}
+
+// newPayment is the service on a ledger in a real database.
+func newPayment(t *testing.T) (*payment.Service, *fakeProvider) {
+	t.Helper()
+	db, err := store.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "ledger.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.NewMigrator(db).Up(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ledger := store.NewCharges(db)
+	t.Cleanup(func() {
+		ledger.Close()
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	p := &fakeProvider{Provider: simulated.New()}
+	return &payment.Service{Provider: p, Ledger: ledger, Now: time.Now}, p
+}
+
+func newID() order.ID { return order.NewID(0, time.Now()) }
+
+func charge(t *testing.T, p *payment.Service, id order.ID, units int64, number string) (*spillwayv1.ChargeRecord, error) {
+	t.Helper()
+	resp, err := p.Charge(t.Context(), &spillwayv1.ChargeRequest{
+		OrderId: string(id), Amount: &spillwayv1.Money{CurrencyCode: "EUR", Units: units},
+		Card: &spillwayv1.Card{Number: number, Cvv: "123", ExpiryYear: 2090, ExpiryMonth: 1},
+	})
+	return resp.GetCharge(), err
+}
+
+// wantState asks GetCharge.
+func wantState(t *testing.T, p *payment.Service, id order.ID, want spillwayv1.ChargeState) {
+	t.Helper()
+	resp, err := p.GetCharge(t.Context(), &spillwayv1.GetChargeRequest{OrderId: string(id)})
+	if err != nil || resp.GetCharge().GetState() != want {
+		t.Errorf("charge of the order = %v, %v; want %v", resp.GetCharge().GetState(), err, want)
+	}
+}
+
+func TestAnOrderIsChargedOnce(t *testing.T) {
+	p, _ := newPayment(t)
+	id := newID()
+	ids := make([]string, 32)
+	var wg sync.WaitGroup
+	for i := range ids {
+		wg.Go(func() {
+			ch, err := charge(t, p, id, 12, goodCard)
+			if err != nil || ch.GetState() != spillwayv1.ChargeState_CHARGE_STATE_SUCCEEDED {
+				t.Errorf("charge: %v, %v", ch.GetState(), err)
+			}
+			ids[i] = ch.GetChargeId()
+		})
+	}
+	wg.Wait()
+	for _, got := range ids {
+		if got != ids[0] || got == "" {
+			t.Fatalf("two charges for one order: %v", ids)
+		}
+	}
+	if _, err := charge(t, p, id, 13, goodCard); !errors.Is(err, order.ErrAlreadyExists) {
+		t.Errorf("another amount: %v; want ErrAlreadyExists", err)
+	}
+}
+
+func TestADeclineStays(t *testing.T) {
+	p, _ := newPayment(t)
+	id := newID()
+	for _, number := range []string{declinedCard, goodCard} {
+		ch, err := charge(t, p, id, 12, number)
+		if err != nil || ch.GetState() != spillwayv1.ChargeState_CHARGE_STATE_DECLINED || ch.GetDeclineCode() != "generic_decline" {
+			t.Errorf("charge: %v, %v; want the first decline", ch, err)
+		}
+	}
+}
+
+func TestWhatCannotBeChargedIsRefusedBeforeTheProvider(t *testing.T) {
+	p, provider := newPayment(t)
+	for name, c := range map[string]struct {
+		id    order.ID
+		units int64
+		want  error
+	}{
+		"an id of nothing":  {"x", 12, order.ErrNotFound},
+		"a negative amount": {newID(), -12, order.ErrInvalid},
+		"nothing":           {newID(), 0, order.ErrInvalid},
+	} {
+		if _, err := charge(t, p, c.id, c.units, goodCard); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v; want %v", name, err, c.want)
+		}
+	}
+	if n := provider.charges.Load(); n != 0 {
+		t.Errorf("the provider was called %d times", n)
+	}
+}
+
+func TestAnUnknownOutcomeIsFoundByAsking(t *testing.T) {
+	p, provider := newPayment(t)
+	id := newID()
+	provider.lost.Store(true)
+	if _, err := charge(t, p, id, 12, goodCard); !errors.Is(err, order.ErrUnknownOutcome) {
+		t.Fatalf("a lost answer: %v; want ErrUnknownOutcome", err)
+	}
+	wantState(t, p, id, spillwayv1.ChargeState_CHARGE_STATE_SUCCEEDED)
+	provider.lost.Store(false)
+	if ch, err := charge(t, p, id, 12, goodCard); err != nil || ch.GetState() != spillwayv1.ChargeState_CHARGE_STATE_SUCCEEDED {
+		t.Errorf("the retry: %v, %v", ch, err)
+	}
+
+	never := newID()
+	provider.away.Store(true)
+	if _, err := charge(t, p, never, 12, goodCard); !errors.Is(err, order.ErrUnknownOutcome) {
+		t.Fatalf("no answer: %v; want ErrUnknownOutcome", err)
+	}
+	wantState(t, p, never, spillwayv1.ChargeState_CHARGE_STATE_PENDING)
+}
+
+// TestAChargeWithoutALineIsFound: the process died after the provider took the money and before the commit.
+func TestAChargeWithoutALineIsFound(t *testing.T) {
+	p, provider := newPayment(t)
+	id, amount := newID(), order.Money{Currency: "EUR", Amount: 1200}
+	card := payment.NewCard(goodCard, "123", 2090, 1)
+	if _, err := provider.Provider.Charge(t.Context(), id, amount, card); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Void(t.Context(), &spillwayv1.VoidRequest{OrderId: string(id)}); !errors.Is(err, order.ErrFailedPrecondition) {
+		t.Errorf("void: %v; want ErrFailedPrecondition: the money was taken", err)
+	}
+	resp, err := p.GetCharge(t.Context(), &spillwayv1.GetChargeRequest{OrderId: string(id)})
+	if err != nil || resp.GetCharge().GetState() != spillwayv1.ChargeState_CHARGE_STATE_SUCCEEDED || resp.GetCharge().GetAmount().GetUnits() != 12 {
+		t.Errorf("charge = %v, %v; want 12 EUR taken", resp.GetCharge(), err)
+	}
+	if _, err := p.GetCharge(t.Context(), &spillwayv1.GetChargeRequest{OrderId: string(newID())}); !errors.Is(err, order.ErrNotFound) {
+		t.Errorf("an order that was never charged: %v; want ErrNotFound", err)
+	}
+}
+
+func TestAVoidedOrderKeepsItsMoney(t *testing.T) {
+	void := func(t *testing.T, p *payment.Service, id order.ID) {
+		t.Helper()
+		for range 2 {
+			resp, err := p.Void(t.Context(), &spillwayv1.VoidRequest{OrderId: string(id)})
+			if err != nil || resp.GetCharge().GetState() != spillwayv1.ChargeState_CHARGE_STATE_VOIDED {
+				t.Fatalf("void: %v, %v", resp, err)
+			}
+		}
+	}
+	for name, lost := range map[string]bool{"answered": false, "with the answer lost": true} {
+		t.Run("charged later, "+name, func(t *testing.T) {
+			p, provider := newPayment(t)
+			provider.lost.Store(lost)
+			id := newID()
+			void(t, p, id)
+			if _, err := charge(t, p, id, 12, goodCard); !errors.Is(err, order.ErrFailedPrecondition) {
+				t.Errorf("charge: %v; want ErrFailedPrecondition", err)
+			}
+			wantRefunded(t, provider, id)
+		})
+		t.Run("charged meanwhile, "+name, func(t *testing.T) {
+			p, provider := newPayment(t)
+			provider.lost.Store(lost)
+			id := newID()
+			provider.during = func() { void(t, p, id) }
+			if _, err := charge(t, p, id, 12, goodCard); !errors.Is(err, order.ErrFailedPrecondition) {
+				t.Errorf("charge: %v; want ErrFailedPrecondition", err)
+			}
+			wantRefunded(t, provider, id)
+		})
+	}
+}
+
+func wantRefunded(t *testing.T, p *fakeProvider, id order.ID) {
+	t.Helper()
+	outcome, found, err := p.Find(t.Context(), id)
+	if err != nil || (found && outcome.Succeeded && !outcome.Refunded) {
+		t.Errorf("the provider kept the money of a voided order: %+v, %v", outcome, err)
+	}
+}
+
+func TestARefundHappensOnce(t *testing.T) {
+	p, provider := newPayment(t)
+	id := newID()
+	refund := func() (*spillwayv1.RefundResponse, error) {
+		return p.Refund(t.Context(), &spillwayv1.RefundRequest{OrderId: string(id), Reason: "lost"})
+	}
+	if _, err := refund(); !errors.Is(err, order.ErrNotFound) {
+		t.Errorf("nothing charged: %v; want ErrNotFound", err)
+	}
+	if _, err := charge(t, p, id, 12, goodCard); err != nil {
+		t.Fatal(err)
+	}
+	first, err := refund()
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := refund()
+	if err != nil || again.GetRefundId() != first.GetRefundId() || first.GetRefundId() == "" {
+		t.Errorf("refunds %q and %q, %v; want one", first.GetRefundId(), again.GetRefundId(), err)
+	}
+	wantState(t, p, id, spillwayv1.ChargeState_CHARGE_STATE_REFUNDED)
+	wantRefunded(t, provider, id)
+	if _, err := charge(t, p, id, 12, goodCard); !errors.Is(err, order.ErrFailedPrecondition) {
+		t.Errorf("a charge after the refund: %v; want ErrFailedPrecondition", err)
+	}
+}
+
+// TestAChargeThatComesAfterTheTombstoneGoesBack: whoever asked for it died, so that nobody books it.
+func TestAChargeThatComesAfterTheTombstoneGoesBack(t *testing.T) {
+	p, provider := newPayment(t)
+	id := newID()
+	if _, err := p.Void(t.Context(), &spillwayv1.VoidRequest{OrderId: string(id)}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := provider.Charge(t.Context(), id, order.Money{Currency: "EUR", Amount: 1200}, payment.NewCard(goodCard, "123", 2090, 1)); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		wantState(t, p, id, spillwayv1.ChargeState_CHARGE_STATE_REFUNDED)
+	}
+	if outcome, _, err := provider.Find(t.Context(), id); err != nil || !outcome.Refunded || provider.refunds.Load() != 1 {
+		t.Errorf("the provider has %+v (%v) after %d refunds", outcome, err, provider.refunds.Load())
+	}
+}
+
+// TestPayment_RefundIsConfirmedLater: the refund is booked whatever the provider does, and done when the provider has confirmed it.
+func TestPayment_RefundIsConfirmedLater(t *testing.T) {
+	p, provider := newPayment(t)
+	id := newID()
+	if _, err := charge(t, p, id, 12, goodCard); err != nil {
+		t.Fatal(err)
+	}
+	provider.refusing.Store(true)
+	var refundID string
+	for range 2 {
+		resp, err := p.Refund(t.Context(), &spillwayv1.RefundRequest{OrderId: string(id), Reason: "lost"})
+		if err != nil || resp.GetCharge().GetState() != spillwayv1.ChargeState_CHARGE_STATE_REFUNDING {
+			t.Fatalf("refund: %v, %v; want REFUNDING", resp, err)
+		}
+		refundID = resp.GetRefundId()
+	}
+	if _, err := p.Void(t.Context(), &spillwayv1.VoidRequest{OrderId: string(id)}); !errors.Is(err, order.ErrFailedPrecondition) {
+		t.Errorf("void: %v; want ErrFailedPrecondition", err)
+	}
+	if _, err := charge(t, p, id, 12, goodCard); !errors.Is(err, order.ErrFailedPrecondition) {
+		t.Errorf("a charge beside the refund: %v; want ErrFailedPrecondition", err)
+	}
+	execute := func() error {
+		_, err := p.ExecuteRefund(t.Context(), &spillwayv1.ExecuteRefundRequest{RefundId: refundID})
+		return err
+	}
+	if err := execute(); !errors.Is(err, order.ErrUnavailable) {
+		t.Errorf("execute while the provider refuses: %v; want ErrUnavailable", err)
+	}
+	provider.refusing.Store(false)
+	for range 2 {
+		if err := execute(); err != nil {
+			t.Error(err)
+		}
+	}
+	wantState(t, p, id, spillwayv1.ChargeState_CHARGE_STATE_REFUNDED)
+	wantRefunded(t, provider, id)
+	if _, err := p.ExecuteRefund(t.Context(), &spillwayv1.ExecuteRefundRequest{RefundId: "nothing"}); !errors.Is(err, order.ErrNotFound) {
+		t.Errorf("a refund that is not booked: %v; want ErrNotFound", err)
+	}
+}
+
+// TestPayment_LateChargeIsBooked: what the provider took for a voided order, while it does no refunds, is in the ledger as money that goes back.
+func TestPayment_LateChargeIsBooked(t *testing.T) {
+	for name, lost := range map[string]bool{"answered": false, "with the answer lost": true} {
+		t.Run(name, func(t *testing.T) {
+			p, provider := newPayment(t)
+			provider.refusing.Store(true)
+			provider.lost.Store(lost)
+			id := newID()
+			provider.during = func() {
+				if _, err := p.Void(t.Context(), &spillwayv1.VoidRequest{OrderId: string(id)}); err != nil {
+					t.Error(err)
+				}
+			}
+			if _, err := charge(t, p, id, 12, goodCard); !errors.Is(err, order.ErrFailedPrecondition) {
+				t.Errorf("charge: %v; want ErrFailedPrecondition: its money is certain to go back", err)
+			}
+			resp, err := p.GetCharge(t.Context(), &spillwayv1.GetChargeRequest{OrderId: string(id)})
+			if ch := resp.GetCharge(); err != nil || ch.GetState() != spillwayv1.ChargeState_CHARGE_STATE_REFUNDING || ch.GetAmount().GetUnits() != 12 {
+				t.Errorf("the ledger has %v (%v), want 12 EUR REFUNDING", ch, err)
+			}
+		})
+	}
+}
+
+// TestPayment_UnknownChargeOfVoidedOrderIsRechecked: the provider did not answer, and takes the money after everybody is gone.
+func TestPayment_UnknownChargeOfVoidedOrderIsRechecked(t *testing.T) {
+	p, provider := newPayment(t)
+	id := newID()
+	if _, err := p.Void(t.Context(), &spillwayv1.VoidRequest{OrderId: string(id)}); err != nil {
+		t.Fatal(err)
+	}
+	provider.away.Store(true)
+	if _, err := charge(t, p, id, 12, goodCard); !errors.Is(err, order.ErrFailedPrecondition) {
+		t.Errorf("charge: %v; want ErrFailedPrecondition", err)
+	}
+	wantState(t, p, id, spillwayv1.ChargeState_CHARGE_STATE_VOIDED)
+	if _, err := provider.Provider.Charge(t.Context(), id, order.Money{Currency: "EUR", Amount: 1200}, payment.NewCard(goodCard, "123", 2090, 1)); err != nil {
+		t.Fatal(err)
+	}
+	wantState(t, p, id, spillwayv1.ChargeState_CHARGE_STATE_REFUNDED)
+	wantRefunded(t, provider, id)
+}

@@ -1,0 +1,2 @@
+// Package simulated is a carrier for trials, tests, benchmarks.
+package simulated

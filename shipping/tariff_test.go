@@ -1,0 +1,41 @@
+package shipping
+
+import (
+	"testing"
+	"time"
+
+	"github.com/spillway/spillway/order"
+)
+
+func TestTrackingIDsAreOneToAnOrder(t *testing.T) {
+	a, b := order.NewID(0, time.Now()), order.NewID(0, time.Now())
+	first, again := NewTrackingID(a), NewTrackingID(a)
+	if first != again || first == NewTrackingID(b) {
+		t.Error("a tracking id must be the order's own, and the same each time")
+	}
+}
+
+func TestCost(t *testing.T) {
+	one := []order.Demand{{SKU: "A", Quantity: 1}}
+	for _, c := range []struct {
+		country string
+		items   []order.Demand
+		want    order.Cents
+	}{
+		{"US", one, 548},  // 4.99 + 0.49
+		{"DE", one, 948},  // 8.99 + 0.49
+		{"SK", one, 948},  // the last of the Union's members
+		{"GB", one, 1348}, // 12.99 + 0.49
+		{"", one, 1348},
+		{"us", one, 1348},
+		{"US", []order.Demand{{SKU: "A", Quantity: 2}, {SKU: "B", Quantity: 3}}, 744}, // 4.99 + 5 × 0.49
+		{"US", []order.Demand{{SKU: "A", Quantity: 20}}, 1479},                        // 4.99 + 20 × 0.49
+		{"US", []order.Demand{{SKU: "A", Quantity: 21}}, 1479},                        // from here on the shop pays
+		{"JP", []order.Demand{{SKU: "A", Quantity: order.MaxQuantity}, {SKU: "B", Quantity: order.MaxQuantity}}, 2279},
+	} {
+		got := Cost(order.Address{CountryCode: c.country}, c.items)
+		if got != (order.Money{Currency: "USD", Amount: c.want}) {
+			t.Errorf("%v to %q costs %v; want %d cents", c.items, c.country, got, c.want)
+		}
+	}
+}
