@@ -74,14 +74,14 @@ func CancelledAs(code CancelCode, words string) CancelReason {
 	return r
 }
 
-// CancelledAsDeclined is the reason of an order whose card was declined with the provider's code.
+// CancelledAsDeclined returns the reason of a card that was declined with the provider's code.
 func CancelledAsDeclined(declineCode string) CancelReason {
 	r := CancelledAs(CancelDeclined, declineCode)
 	r.DeclineCode = declineCode
 	return r
 }
 
-// CancelledAsDuplicate is the reason of an order that came with the idempotency key of another one.
+// CancelledAsDuplicate returns the reason of an order with the idempotency key of another one.
 func CancelledAsDuplicate(of ID) CancelReason {
 	return CancelReason{Code: CancelDuplicate, DuplicateOf: of, Text: cancelTexts[CancelDuplicate] + string(of)}
 }
@@ -89,7 +89,7 @@ func CancelledAsDuplicate(of ID) CancelReason {
 // String is the text.
 func (r CancelReason) String() string { return r.Text }
 
-// Encode makes the one text that Redis keeps with an order and in the journal. ParseCancelReason reads it.
+// Encode returns the reason as one text, the form in Redis and the journal. ParseCancelReason is its inverse.
 func (r CancelReason) Encode() string {
 	if r == (CancelReason{}) {
 		return ""
@@ -101,8 +101,8 @@ func (r CancelReason) Encode() string {
 	return string(text)
 }
 
-// ParseCancelReason reads what Encode made, or the text that versions before it kept, whose code is found by its beginning. A text that
-// is neither has no code.
+// ParseCancelReason parses the text of Encode, or that of older versions, which had the code as a prefix. Any other text becomes
+// a reason without a code.
 func ParseCancelReason(s string) CancelReason {
 	var r CancelReason
 	if strings.HasPrefix(s, "{") && json.Unmarshal([]byte(s), &r) == nil {

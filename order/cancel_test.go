@@ -3,13 +3,16 @@ package order_test
 import (
 	"slices"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/spillway/spillway/order"
 )
 
 func TestCancelReason_EncodedAndParsed(t *testing.T) {
 	reasons := []order.CancelReason{
-		{}, {Text: "why"}, order.CancelledAsDeclined("insufficient_funds"), order.CancelledAsDuplicate("01ARZ3NDEKTSV4RRFFQ69G5FAV"),
+		{},
+		{Text: "why"},
+		order.CancelledAsDeclined("insufficient_funds"), order.CancelledAsDuplicate("01ARZ3NDEKTSV4RRFFQ69G5FAV"),
 		order.CancelledAs(order.CancelByCustomer, `"{code}": changed my mind`),
 	}
 	for _, code := range order.CancelCodes() {
@@ -61,4 +64,21 @@ func TestCancelCodes_EachHasItsText(t *testing.T) {
 		}
 		texts = append(texts, text)
 	}
+}
+
+// FuzzParseCancelReason checks that every text in UTF-8, which protobuf guarantees, gives a reason that survives the next round trip.
+func FuzzParseCancelReason(f *testing.F) {
+	f.Add(order.CancelledAsDeclined("insufficient_funds").Encode())
+	f.Add(order.CancelledAsDuplicate("X").Encode())
+	f.Add("card_declined: lost_card")
+	f.Add("")
+	f.Fuzz(func(t *testing.T, text string) {
+		if !utf8.ValidString(text) {
+			return
+		}
+		r := order.ParseCancelReason(text)
+		if again := order.ParseCancelReason(r.Encode()); again != r {
+			t.Errorf("%q gives %+v, and that gives %+v", text, r, again)
+		}
+	})
 }

@@ -2,25 +2,25 @@ package order
 
 import "time"
 
-// ChargeState is what became of an order's charge. The numbers are those of SQL.
+// ChargeState is the state of an order's charge. SQL stores its number.
 type ChargeState int8
 
 // The states of a charge.
 const (
-	// ChargeNone: no charge was asked for, as far as the payment service knows.
+	// ChargeNone means that the payment service has no record of a charge.
 	ChargeNone ChargeState = 0
-	// ChargePending: asked for, the outcome is not known.
+	// ChargePending means that the charge was requested and its outcome is not known.
 	ChargePending ChargeState = 1
-	// ChargeSucceeded: the money was taken.
+	// ChargeSucceeded means that the money was taken.
 	ChargeSucceeded ChargeState = 2
-	// ChargeDeclined: the provider refused; nothing was taken.
+	// ChargeDeclined means that the provider declined the card; nothing was taken.
 	ChargeDeclined ChargeState = 3
-	// ChargeVoided: a tombstone; a late charge is refused.
+	// ChargeVoided is a tombstone: a late charge fails.
 	ChargeVoided ChargeState = 4
-	// ChargeRefunded: taken and given back; the provider confirmed it.
+	// ChargeRefunded means that the money was taken and refunded; the provider confirmed it.
 	ChargeRefunded ChargeState = 5
-	// ChargeRefunding: taken, and all of it is to be given back, which the provider has not confirmed yet. It can be neither charged nor
-	// refunded again.
+	// ChargeRefunding means that the money was taken and is to be refunded in full, which the provider has not confirmed yet. It can
+	// be neither charged nor refunded again.
 	ChargeRefunding ChargeState = 6
 )
 
@@ -29,7 +29,7 @@ func (s ChargeState) Taken() bool {
 	return s == ChargeSucceeded || s == ChargeRefunding || s == ChargeRefunded
 }
 
-// MaxChargeAttempts bounds the cards that are tried for one order. People have a few; who tries more tests stolen numbers.
+// MaxChargeAttempts is the maximum number of cards per order. Customers have a few; more attempts are tests of stolen numbers.
 const MaxChargeAttempts = 10
 
 // Charge is the ledger's line of one order. It holds no card data (I13).
@@ -45,20 +45,20 @@ type Charge struct {
 	Attempt int
 }
 
-// Refund is money that is to be given back, or was.
+// Refund is a booked refund of a charge, in whole or in part.
 type Refund struct {
 	RefundID string
 	OrderID  ID
 	Amount   Money
 	Reason   string
-	// Actor is the operator who asked for it; empty for a refund of the shop itself.
+	// Actor is the operator who requested it; empty for a refund of the shop itself.
 	Actor string
 	// Key is the operator's idempotency key; empty for a refund of the shop itself.
 	Key       string
 	CreatedAt time.Time
 	// ConfirmedAt is when the provider confirmed it; zero until then.
 	ConfirmedAt time.Time
-	// Attempts is how often the refund worker asked the provider in vain.
+	// Attempts is the number of failed attempts of the refund worker.
 	Attempts int
 }
 
