@@ -283,7 +283,7 @@ func (*SendOrderCancelledResponse) Descriptor() ([]byte, []int) {
 // SendOrderRefundedRequest carries the order and what was refunded.
 type SendOrderRefundedRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The order; its email says where the mail goes.
+	// The order; the mail goes to its email address.
 	Order *Order `protobuf:"bytes,1,opt,name=order,proto3" json:"order,omitempty"`
 	// What was refunded: more than 0.
 	Refund *Money `protobuf:"bytes,2,opt,name=refund,proto3" json:"refund,omitempty"`

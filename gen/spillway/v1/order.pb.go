@@ -657,7 +657,7 @@ type ListOrdersRequest struct {
 	CreateTimeFrom *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=create_time_from,json=createTimeFrom,proto3" json:"create_time_from,omitempty"`
 	// Only orders placed before this time.
 	CreateTimeTo *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=create_time_to,json=createTimeTo,proto3" json:"create_time_to,omitempty"`
-	// The customer whose orders are listed; the caller's own when empty. Another customer's need the role `operator`.
+	// The customer of the listed orders; the caller when empty. Another customer requires the role `operator`.
 	CustomerId string `protobuf:"bytes,6,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
 	// The orders of all customers are listed. It needs the role `operator`, and an empty customer_id.
 	AllCustomers  bool `protobuf:"varint,7,opt,name=all_customers,json=allCustomers,proto3" json:"all_customers,omitempty"`

@@ -56,8 +56,7 @@ type EmailServiceClient interface {
 	SendOrderShipped(context.Context, *v1.SendOrderShippedRequest) (*v1.SendOrderShippedResponse, error)
 	// SendOrderCancelled announces that the order was cancelled, with the refunded amount, at least once.
 	SendOrderCancelled(context.Context, *v1.SendOrderCancelledRequest) (*v1.SendOrderCancelledResponse, error)
-	// SendOrderRefunded tells the customer that an operator refunded a part or all of the order, once a refund as
-	// far as mail allows.
+	// SendOrderRefunded announces that an operator refunded a part or all of the order, at least once per refund.
 	SendOrderRefunded(context.Context, *v1.SendOrderRefundedRequest) (*v1.SendOrderRefundedResponse, error)
 }
 
@@ -156,8 +155,7 @@ type EmailServiceHandler interface {
 	SendOrderShipped(context.Context, *v1.SendOrderShippedRequest) (*v1.SendOrderShippedResponse, error)
 	// SendOrderCancelled announces that the order was cancelled, with the refunded amount, at least once.
 	SendOrderCancelled(context.Context, *v1.SendOrderCancelledRequest) (*v1.SendOrderCancelledResponse, error)
-	// SendOrderRefunded tells the customer that an operator refunded a part or all of the order, once a refund as
-	// far as mail allows.
+	// SendOrderRefunded announces that an operator refunded a part or all of the order, at least once per refund.
 	SendOrderRefunded(context.Context, *v1.SendOrderRefundedRequest) (*v1.SendOrderRefundedResponse, error)
 }
 

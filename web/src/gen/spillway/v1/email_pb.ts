@@ -139,7 +139,7 @@ export const SendOrderCancelledResponseSchema: GenMessage<SendOrderCancelledResp
  */
 export type SendOrderRefundedRequest = Message<"spillway.v1.SendOrderRefundedRequest"> & {
   /**
-   * The order; its email says where the mail goes.
+   * The order; the mail goes to its email address.
    *
    * @generated from field: spillway.v1.Order order = 1;
    */
@@ -220,8 +220,7 @@ export const EmailService: GenService<{
     output: typeof SendOrderCancelledResponseSchema;
   },
   /**
-   * SendOrderRefunded tells the customer that an operator refunded a part or all of the order, once a refund as
-   * far as mail allows.
+   * SendOrderRefunded announces that an operator refunded a part or all of the order, at least once per refund.
    *
    * @generated from rpc spillway.v1.EmailService.SendOrderRefunded
    */

@@ -355,7 +355,7 @@ export type ListOrdersRequest = Message<"spillway.v1.ListOrdersRequest"> & {
   createTimeTo?: Timestamp | undefined;
 
   /**
-   * The customer whose orders are listed; the caller's own when empty. Another customer's need the role `operator`.
+   * The customer of the listed orders; the caller when empty. Another customer requires the role `operator`.
    *
    * @generated from field: string customer_id = 6;
    */
