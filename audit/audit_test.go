@@ -71,7 +71,7 @@ func TestAudit_OrdersInFlight(t *testing.T) {
 		step("a release to come", 2, "row_matches_journal released")
 
 		w.flush(took(pruned))
-		w.exec("UPDATE stock_dedup_log SET orders = NULL WHERE last_id = ?", w.place)
+		w.exec("UPDATE stock_dedup_log SET orders = NULL WHERE last_id = ?", w.offset)
 		w.flush(gives(pruned))
 		w.write(pruned, order.Pending)
 		step("a release of which the log has no beginning", 3, "row_matches_journal pruned", "stock_adds_up A", "stock_adds_up B")

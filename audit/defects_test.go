@@ -120,8 +120,8 @@ var defects = []defect{
 
 	// The journal.
 	{name: "a range left out", breaks: []string{"DELETE FROM stock_dedup_log WHERE last_id = '1002-0'"}, drained: []string{"journal_has_no_gaps"}},
-	{name: "the place moved back", breaks: []string{"UPDATE stock_epochs SET last_id = '1002-0'"}, drained: []string{"journal_applied_once"}},
-	{name: "the place moved on", breaks: []string{"UPDATE stock_epochs SET last_id = '2000-0'"}, drained: []string{"journal_applied_once"}},
+	{name: "the offset moved back", breaks: []string{"UPDATE stock_epochs SET last_id = '1002-0'"}, drained: []string{"journal_applied_once"}},
+	{name: "the offset moved on", breaks: []string{"UPDATE stock_epochs SET last_id = '2000-0'"}, drained: []string{"journal_applied_once"}},
 	{name: "the log deleted", breaks: []string{"DELETE FROM stock_dedup_log"}, drained: []string{"journal_applied_once"}},
 	{name: "an epoch deleted", breaks: []string{"DELETE FROM stock_epochs"}, drained: []string{"journal_applied_once"}},
 	{name: "two epochs open", breaks: []string{newEpoch + "(0, 2, 'run2', '0-0', " + stamp + ")"}, drained: []string{"journal_applied_once"}},

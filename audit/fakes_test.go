@@ -48,7 +48,7 @@ func (w *fixture) external() external {
 	full := order.Money{Currency: "EUR", Amount: 898}
 	o := external{
 		ids:      w.ids,
-		counters: &fakeCounters{CounterState: audit.CounterState{Epoch: 1, LastID: w.place, Units: map[order.SKU]int64{"A": 92, "B": 46}}},
+		counters: &fakeCounters{CounterState: audit.CounterState{Epoch: 1, LastID: w.offset, Units: map[order.SKU]int64{"A": 92, "B": 46}}},
 		provider: &fakeProvider{lines: map[order.ID]audit.StatementLine{
 			w.ids["paid"]: {Taken: true, Amount: full}, w.ids["shipped"]: {Taken: true, Amount: full},
 			w.ids["failed"]: {Taken: true, Amount: full, Returned: 100}, w.ids["refunded"]: {Taken: true, Amount: full, Returned: 898},

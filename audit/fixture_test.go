@@ -42,7 +42,7 @@ type fixture struct {
 	intents *store.Cancellations
 	raw     *sql.Conn
 	ids     map[string]order.ID
-	place   string
+	offset  string
 	ranges  int
 }
 
@@ -65,7 +65,7 @@ func open(t *testing.T, dsn, driver, rawDSN string) *fixture {
 	}
 	w := &fixture{
 		t: t, db: db, orders: store.NewOrders(db), ledger: store.NewCharges(db), stock: store.NewStock(db), intents: store.NewCancellations(db), raw: raw,
-		ids: map[string]order.ID{}, place: "0-0",
+		ids: map[string]order.ID{}, offset: "0-0",
 	}
 	t.Cleanup(func() {
 		w.ledger.Close()
@@ -153,7 +153,7 @@ func (w *fixture) apply(r store.Range) {
 	w.t.Helper()
 	w.ranges++
 	last := fmt.Sprintf("%d-0", 1000+w.ranges)
-	r.Epoch, r.PrevID, r.FirstID, r.LastID, r.Entries, r.Durability = 1, w.place, last, last, 1, store.DurabilityJournal
+	r.Epoch, r.PrevID, r.FirstID, r.LastID, r.Entries, r.Durability = 1, w.offset, last, last, 1, store.DurabilityJournal
 	for _, returns := range [][]store.Return{r.Releases, r.Restocks} {
 		for i := range returns {
 			returns[i].EntryID = last
@@ -161,7 +161,7 @@ func (w *fixture) apply(r store.Range) {
 	}
 	_, err := w.stock.FlushRange(w.t.Context(), r)
 	w.must(err)
-	w.place = last
+	w.offset = last
 }
 
 func (w *fixture) write(o order.Order, to order.State) {

@@ -112,14 +112,14 @@ func TestVerdict_Audit(t *testing.T) {
 			return &spillwayv1.RunAuditResponse{Ok: n == 3}, nil
 		}, StatusOK, StatusOK},
 		{"never content", func(int) (*spillwayv1.RunAuditResponse, error) { return violated, nil }, StatusViolated, StatusViolated},
-		{"away for a moment", func(n int) (*spillwayv1.RunAuditResponse, error) {
+		{"unavailable once", func(n int) (*spillwayv1.RunAuditResponse, error) {
 			if n < 3 {
 				return nil, wire(connect.CodeUnavailable)
 			}
 			return &spillwayv1.RunAuditResponse{Ok: true}, nil
 		}, StatusOK, StatusOK},
 		{"refused", func(int) (*spillwayv1.RunAuditResponse, error) { return nil, wire(connect.CodePermissionDenied) }, StatusNotRun, StatusNotRun},
-		{"away", func(int) (*spillwayv1.RunAuditResponse, error) { return nil, errors.New("reset") }, StatusNotRun, StatusNotRun},
+		{"unavailable", func(int) (*spillwayv1.RunAuditResponse, error) { return nil, errors.New("reset") }, StatusNotRun, StatusNotRun},
 		{"not there", func(int) (*spillwayv1.RunAuditResponse, error) { return nil, wire(connect.CodeUnimplemented) }, StatusUnimplemented, StatusOK},
 	} {
 		t.Run(c.name, func(t *testing.T) {

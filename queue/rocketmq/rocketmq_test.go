@@ -104,11 +104,11 @@ func closeBroker(t testing.TB, b *rocketmq.Broker) {
 
 func TestNew_InvalidConfig(t *testing.T) {
 	for name, cfg := range map[string]rocketmq.Config{
-		"no address":           {},
-		"no port":              {Endpoint: "localhost"},
+		"no address":            {},
+		"no port":               {Endpoint: "localhost"},
 		"negative poll timeout": {Endpoint: "localhost:1", PollTimeout: -1},
-		"negative lease":       {Endpoint: "localhost:1", MinLease: -1},
-		"a lease of days":      {Endpoint: "localhost:1", MinLease: 48 * time.Hour},
+		"negative lease":        {Endpoint: "localhost:1", MinLease: -1},
+		"a lease of days":       {Endpoint: "localhost:1", MinLease: 48 * time.Hour},
 	} {
 		if _, err := rocketmq.New(cfg); !errors.Is(err, queue.ErrInvalid) {
 			t.Errorf("%s: %v, want %v", name, err, queue.ErrInvalid)

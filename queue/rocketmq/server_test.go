@@ -40,7 +40,7 @@ func setting(t testing.TB, file, name string) string {
 	t.Helper()
 	found, err := filepath.Glob(filepath.Join(filepath.Dir(t.TempDir()), "*", "conf", file))
 	if err != nil || len(found) != 1 {
-		t.Fatalf("look for the server's %s: %v, %v", file, found, err)
+		t.Fatalf("find the server's %s: %v, %v", file, found, err)
 	}
 	text, err := os.ReadFile(found[0])
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 	"github.com/redis/rueidis"
 )
 
-func TestRestoreKeys(t *testing.T) {
+func TestRestoreKeys_RoundTrip(t *testing.T) {
 	c, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{Redis(t)}})
 	if err != nil {
 		t.Fatal(err)
