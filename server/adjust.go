@@ -24,7 +24,7 @@ type Adjustments struct {
 	}
 	Available Availability
 	// InSQL returns when SQL includes the place.
-	InSQL func(ctx context.Context, place journal.Offset) error
+	InSQL func(ctx context.Context, offset journal.Offset) error
 }
 
 // Adjust makes the adjustment once: SQL knows those that Redis has forgotten.
@@ -39,13 +39,13 @@ func (a Adjustments) Adjust(ctx context.Context, adj order.Adjustment) (int64, e
 	case !errors.Is(err, order.ErrNotFound):
 		return 0, err
 	}
-	place, left, err := a.Counters.Adjust(ctx, adj)
+	offset, left, err := a.Counters.Adjust(ctx, adj)
 	if err != nil {
 		return 0, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, adjustTimeout)
 	defer cancel()
-	if err := a.InSQL(ctx, place); err != nil {
+	if err := a.InSQL(ctx, offset); err != nil {
 		refused := order.Refuse(order.ErrUnavailable, order.ReasonNotDurableYet,
 			"the adjustment is made but not in SQL yet; send it again with the same adjustmentId")
 		return 0, &order.RetryError{After: defaultRetryDelay, Err: fmt.Errorf("%w: %w", refused, err)}

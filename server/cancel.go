@@ -124,11 +124,11 @@ func (c *Canceller) release(ctx context.Context, id order.ID, reason order.Cance
 	if err != nil {
 		return &order.RetryError{After: durableRetryDelay, Err: fmt.Errorf("void the payment of order %s: %w: %w", id, order.ErrUnavailable, err)}
 	}
-	place, err := c.Stock.Release(ctx, id, reason.Encode(), traceparent(ctx))
+	offset, err := c.Stock.Release(ctx, id, reason.Encode(), traceparent(ctx))
 	if err != nil {
 		return err
 	}
-	if err := c.Durable.Wait(ctx, place, id); err != nil && !isDecidedInSQL(err) {
+	if err := c.Durable.Wait(ctx, offset, id); err != nil && !isDecidedInSQL(err) {
 		return notDurableYet(id, "the order is cancelled but not yet durable; send the same request again", err)
 	}
 	return nil

@@ -4,31 +4,29 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"go.opentelemetry.io/otel/propagation"
 
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
-	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/stock"
 	"github.com/spillway/spillway/wire"
 )
 
 const (
-	// finishTimeout bounds what follows a reservation: 3 s for the charge, 5 s for a Redis that is being rebuilt, and the
-	// wait for SQL. It is not the caller's to cut short: one who hangs up would leave an order that nobody finishes.
+	// finishTimeout bounds the steps after a reservation: 3 s for the charge, 5 s for a Redis that is being rebuilt, and the wait
+	// for SQL. The caller's own deadline does not end them: that would leave an unfinished order.
 	finishTimeout = 15 * time.Second
-	// reserveTries is how often a reservation is sent again under the same id when Redis broke off.
+	// reserveTries bounds the attempts of a reservation, with the same order id, when Redis breaks the connection.
 	reserveTries = 2
-	// durableRetryDelay is when to ask again for an order that is paid but not yet as durable as promised.
+	// durableRetryDelay is the retry delay for an order with a state that is not durable yet.
 	durableRetryDelay = time.Second
 )
 
-// PlaceOrder reserves the stock, charges the card and answers with the order: see docs/order.md.
+// PlaceOrder reserves the stock, charges the card and returns the order: see docs/order.md.
 func (c *Checkout) PlaceOrder(ctx context.Context, req *spillwayv1.PlaceOrderRequest) (*spillwayv1.PlaceOrderResponse, error) {
-	in, err := c.intent(ctx, req)
+	in, err := c.check(ctx, req)
 	if err != nil {
 		return nil, err
 	}
@@ -39,6 +37,7 @@ func (c *Checkout) PlaceOrder(ctx context.Context, req *spillwayv1.PlaceOrderReq
 	return &spillwayv1.PlaceOrderResponse{Order: wire.Order(o)}, nil
 }
 
+// place prices and reserves the order, unless an order exists for the key already, and finishes it.
 func (c *Checkout) place(ctx context.Context, in checkedRequest) (order.Order, error) {
 	if in.withCard {
 		// Refused before anything is reserved.
@@ -49,7 +48,7 @@ func (c *Checkout) place(ctx context.Context, in checkedRequest) (order.Order, e
 		defer in.ticket.release()
 	}
 	if in.fromCart {
-		// A cart that was ordered is empty now: its order is found by the key alone.
+		// An ordered cart is empty now, so that its order can be found by the key alone.
 		if id, err := c.Stock.Replay(ctx, in.customer, in.key, in.fingerprint); err != nil || id != "" {
 			return c.resumeOr(ctx, in, id, err)
 		}
@@ -90,14 +89,7 @@ func (c *Checkout) place(ctx context.Context, in checkedRequest) (order.Order, e
 	return c.finish(ctx, in, o, res.Offset)
 }
 
-func (c *Checkout) resumeOr(ctx context.Context, in checkedRequest, id order.ID, err error) (order.Order, error) {
-	if err != nil {
-		return order.Order{}, err
-	}
-	return c.resume(ctx, in, id)
-}
-
-// findInSQL looks for the key in SQL, where Redis may have forgotten it: after a wipe or a restart (I4).
+// findInSQL looks the key up in SQL, because Redis may have lost its record in a wipe or a restart (I4).
 func (c *Checkout) findInSQL(ctx context.Context, in checkedRequest) (order.Order, bool, error) {
 	o, err := c.Orders.FindByKey(ctx, in.customer, in.key)
 	switch {
@@ -112,8 +104,26 @@ func (c *Checkout) findInSQL(ctx context.Context, in checkedRequest) (order.Orde
 	return o, true, err
 }
 
-// reserve sends the order to Redis, and again under the same id when Redis broke off: the script knows it then. It reserves nothing for
-// a caller whose deadline is about to end. trustMarker says that the key was not looked up in SQL.
+// replayOr returns the order of the key, or refusal if there is none. A retry gets its order (I4) even if a price has changed, a product was
+// archived, or rates have become too old since the first request.
+func (c *Checkout) replayOr(ctx context.Context, in checkedRequest, refusal error) (order.Order, error) {
+	id, err := c.Stock.Replay(ctx, in.customer, in.key, in.fingerprint)
+	if err == nil && id == "" {
+		err = refusal
+	}
+	return c.resumeOr(ctx, in, id, err)
+}
+
+// resumeOr returns err, or the order after resuming it.
+func (c *Checkout) resumeOr(ctx context.Context, in checkedRequest, id order.ID, err error) (order.Order, error) {
+	if err != nil {
+		return order.Order{}, err
+	}
+	return c.resume(ctx, in, id)
+}
+
+// reserve reserves the stock of the order in Redis. It retries with the same order id when Redis breaks the connection: the script detects a
+// repeated id. It reserves nothing when the caller's deadline is too near. trustMarker means that the key was not looked up in SQL.
 func (c *Checkout) reserve(ctx context.Context, d draft, trustMarker bool) (stock.Reservation, error) {
 	o := d.Order
 	if err := checkTime(ctx); err != nil {
@@ -136,143 +146,6 @@ func (c *Checkout) reserve(ctx context.Context, d draft, trustMarker bool) (stoc
 		req.Epoch = res.Offset.Epoch
 	}
 	return c.Stock.Reserve(ctx, req)
-}
-
-// finish charges a reserved order and settles or releases it. One without a card waits for PayOrder, and one whose total the request does
-// not accept for a request that does.
-func (c *Checkout) finish(ctx context.Context, in checkedRequest, o order.Order, reserved journal.Offset) (order.Order, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
-	defer cancel()
-	if !in.withCard || in.accepts(o) != nil {
-		// A retry that does not accept the total gets the order of its key and charges nothing.
-		return c.whenDurable(ctx, in, o, reserved)
-	}
-	charge, err := c.charge(ctx, in, o)
-	// With an unknown outcome, the class of the error is that of the ledger, which may be busy after the provider took the money.
-	known := !errors.Is(err, order.ErrUnknownOutcome)
-	switch {
-	case known && errors.Is(err, order.ErrOverloaded): // Nothing was sent: a retry with the same key goes on from here.
-		c.hold(ctx, o)
-		return order.Order{}, err
-	case known && errors.Is(err, order.ErrFailedPrecondition):
-		return order.Order{}, c.release(ctx, o, order.CancelledAs(order.CancelPaymentVoided, ""), err)
-	case err != nil:
-		// Nobody knows whether the money was taken. The order stays PENDING, and a retry with the same key, or the payment's
-		// own ledger, brings the outcome. An error here would invite a second order.
-		c.Log.WarnContext(ctx, "the outcome of a charge is not known; the order stays pending", "order", o.ID, "error", err)
-		c.hold(ctx, o)
-		return c.whenDurable(ctx, in, o, reserved)
-	case charge.State != order.ChargeSucceeded:
-		return order.Order{}, c.declined(ctx, o, charge.DeclineCode)
-	}
-	return c.settle(ctx, in, o, charge.ChargeID)
-}
-
-// hold counts the order as unpaid: with cards that do not answer, a client could hold as much stock as with none.
-func (c *Checkout) hold(ctx context.Context, o order.Order) {
-	if err := c.Stock.MarkUnpaid(ctx, o.ID); err != nil {
-		c.Log.WarnContext(ctx, "an order whose payment is not known is not counted as unpaid", "order", o.ID, "error", err)
-	}
-}
-
-// release gives the stock back at once and returns the answer. If that fails, the order stays pending without a charge, which the ledger knows.
-func (c *Checkout) release(ctx context.Context, o order.Order, reason order.CancelReason, answer error) error {
-	if _, err := c.Stock.Release(ctx, o.ID, reason.Encode(), traceparent(ctx)); err != nil {
-		c.Log.ErrorContext(ctx, "the stock of an unpaid order was not given back; it stays pending", "order", o.ID, "error", err)
-	}
-	return answer
-}
-
-// settle makes a charged order PAID and answers once that is durable.
-func (c *Checkout) settle(ctx context.Context, in checkedRequest, o order.Order, chargeID string) (order.Order, error) {
-	place, err := c.Stock.Settle(ctx, o.ID, chargeID, traceparent(ctx))
-	switch {
-	case errors.Is(err, order.ErrFailedPrecondition):
-		return c.refund(ctx, o)
-	case errors.Is(err, order.ErrNotFound):
-		return c.settleInSQL(ctx, o)
-	case err != nil:
-		return order.Order{}, err
-	}
-	if in.fromCart {
-		c.emptyCart(ctx, in, o)
-	}
-	o.State, o.UpdatedAt = order.Paid, c.Now().UTC().Truncate(time.Microsecond)
-	return c.whenDurable(ctx, in, o, place)
-}
-
-func (c *Checkout) emptyCart(ctx context.Context, in checkedRequest, o order.Order) {
-	if err := c.Carts.EmptyIf(ctx, in.customer, o.Demand()); err != nil {
-		c.Log.WarnContext(ctx, "a cart that was ordered was not emptied", "order", o.ID, "error", err)
-	}
-}
-
-// reasonWhileCharged is why money of an order that was cancelled meanwhile goes back.
-const reasonWhileCharged = "cancelled while it was charged"
-
-// refund gives the money of an order back that was cancelled while its charge was in flight.
-func (c *Checkout) refund(ctx context.Context, o order.Order) (order.Order, error) {
-	if err := c.Payments.Refund(ctx, o.ID, reasonWhileCharged); err != nil {
-		return order.Order{}, fmt.Errorf("refund order %s: %w", o.ID, err)
-	}
-	if o.State != order.Cancelled {
-		o.State, o.CancelReason = order.Cancelled, order.CancelReason{Text: reasonWhileCharged}
-	}
-	return o, nil
-}
-
-// settleInSQL makes an order PAID that Redis lost after SQL had it: nobody else decides about it any more. One that SQL does
-// not have either is lost; its charge is found in the ledger and refunded.
-func (c *Checkout) settleInSQL(ctx context.Context, o order.Order) (order.Order, error) {
-	now := c.Now().UTC().Truncate(time.Microsecond)
-	held, err := c.Orders.Get(ctx, o.ID)
-	if errors.Is(err, order.ErrNotFound) {
-		return order.Order{}, notInSQLYet(o.ID)
-	}
-	if err == nil && held.State == order.Pending {
-		err = c.Orders.MarkPaid(ctx, o, now)
-		if errors.Is(err, order.ErrFailedPrecondition) { // Its units are back: it was cancelled.
-			return c.refund(ctx, o)
-		}
-		if err == nil {
-			held, err = c.Orders.Get(ctx, o.ID)
-		}
-	}
-	if err == nil && held.State == order.Cancelled {
-		return c.refund(ctx, held)
-	}
-	return held, err
-}
-
-// whenDurable answers with the order once its state, whose journal entry is at the place, is as safe as the durability setting promises. When
-// SQL refused that state, it answers with what SQL has for the idempotency key.
-func (c *Checkout) whenDurable(ctx context.Context, in checkedRequest, o order.Order, place journal.Offset) (order.Order, error) {
-	err := c.durable(ctx, place, o.ID, o.State)
-	if errors.Is(err, journal.ErrStepNotApplied) {
-		return c.owner(ctx, in, o.ID)
-	}
-	return o, err
-}
-
-// durable waits until the order's state is as safe as the durability setting promises. It is journal.ErrStepNotApplied when SQL has the order
-// CANCELLED instead.
-func (c *Checkout) durable(ctx context.Context, place journal.Offset, id order.ID, state order.State) error {
-	err := c.Durable.Wait(ctx, place, id)
-	if err == nil || errors.Is(err, journal.ErrStepNotApplied) {
-		return err
-	}
-	if isDecidedInSQL(err) {
-		// Its row alone says whether the state reached SQL: another process flushed it, or its Redis went.
-		o, gerr := c.Orders.Get(ctx, id)
-		switch {
-		case gerr == nil && o.State == order.Cancelled:
-			return journal.ErrStepNotApplied
-		case gerr == nil && o.State.Follows(state):
-			return nil
-		}
-		err = errors.Join(err, gerr)
-	}
-	return notDurableYet(id, fmt.Sprintf("order %s is accepted but not yet durable; send the same request with the same key again", id), err)
 }
 
 // traceparent is the W3C trace context of the request, or empty.

@@ -9,7 +9,7 @@ import (
 	"github.com/spillway/spillway/wire"
 )
 
-// Quote prices lines or the caller's cart, reserving nothing.
+// Quote prices lines or the caller's cart. It reserves nothing.
 func (c *Checkout) Quote(ctx context.Context, req *spillwayv1.QuoteRequest) (*spillwayv1.QuoteResponse, error) {
 	demand, err := c.demandOf(ctx, req.GetLines())
 	if err != nil {
@@ -29,7 +29,7 @@ func (c *Checkout) Quote(ctx context.Context, req *spillwayv1.QuoteRequest) (*sp
 
 var errCartEmpty = order.Refuse(order.ErrFailedPrecondition, order.ReasonCartEmpty, "the cart is empty: add items to it, or send lines")
 
-// demandOf are the lines, or the cart of the caller when there are none.
+// demandOf returns the lines, or the caller's cart if there are none.
 func (c *Checkout) demandOf(ctx context.Context, lines []*spillwayv1.Line) ([]order.Demand, error) {
 	if len(lines) > 0 {
 		demand, err := wire.FromDemand(lines)

@@ -4,16 +4,15 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/wire"
 )
 
-// owner answers with the order that the key belongs to in SQL, which refused the given one: that is a duplicate, whose stock and money go
-// back, or was cancelled meanwhile.
-func (c *Checkout) owner(ctx context.Context, in checkedRequest, refused order.ID) (order.Order, error) {
+// orderOfKey returns the order that SQL has for the key. SQL did not apply the given one: it is a duplicate, which gets its stock and money
+// back, or it was cancelled meanwhile.
+func (c *Checkout) orderOfKey(ctx context.Context, in checkedRequest, refused order.ID) (order.Order, error) {
 	o, err := c.Orders.FindByKey(ctx, in.customer, in.key)
 	switch {
 	case errors.Is(err, order.ErrNotFound):
@@ -30,8 +29,8 @@ func (c *Checkout) owner(ctx context.Context, in checkedRequest, refused order.I
 	return c.resume(ctx, in, o.ID)
 }
 
-// resume answers a retry with the order that its key made, and drives one that is still pending to its end: the request that
-// began it may have died. While the order is PENDING in SQL, or not there yet, Redis decides about it, and from then on its row does.
+// resume returns the order of a retried request. It finishes an order that is still PENDING, because the process that began it may have died.
+// While the order is PENDING in SQL, or not in SQL yet, its state in Redis counts; afterwards that of its row.
 func (c *Checkout) resume(ctx context.Context, in checkedRequest, id order.ID) (order.Order, error) {
 	rec, err := c.Stock.HotOrder(ctx, id)
 	if errors.Is(err, order.ErrNotFound) {
@@ -74,31 +73,18 @@ func (c *Checkout) resumeFromSQL(ctx context.Context, in checkedRequest, id orde
 	return c.fromRow(ctx, in, o)
 }
 
-func notInSQLYet(id order.ID) error {
-	return notDurableYet(id, fmt.Sprintf("order %s is not in SQL yet", id), nil)
-}
-
-// notDurableYet is order.ErrUnavailable for an order whose state is not where it has to be. The cause is for the log; it may be nil.
-func notDurableYet(id order.ID, text string, cause error) error {
-	var err error = order.Refuse(order.ErrUnavailable, order.ReasonNotDurableYet, "%s", text).With(metaOrderID, string(id))
-	if cause != nil {
-		err = fmt.Errorf("%w: %w", err, cause)
-	}
-	return &order.RetryError{After: durableRetryDelay, Err: err}
-}
-
-// fromRow answers with an order about which there is nothing more to do, or, if it is a duplicate, with the original.
+// fromRow returns an order that needs no further step; for a duplicate, the original.
 func (c *Checkout) fromRow(ctx context.Context, in checkedRequest, o order.Order) (order.Order, error) {
 	switch {
 	case o.State != order.Cancelled:
 		return o, nil
 	case o.CancelReason.Code == order.CancelDuplicate:
-		return c.owner(ctx, in, o.ID)
+		return c.orderOfKey(ctx, in, o.ID)
 	}
 	return cancelled(o)
 }
 
-// cancelled answers a retry of a cancelled order as the first request was answered.
+// cancelled returns for a retry what the first request got for the cancelled order: the order, or the error of a declined card.
 func cancelled(o order.Order) (order.Order, error) {
 	if o.CancelReason.Code == order.CancelDeclined {
 		return order.Order{}, &order.DeclinedError{OrderID: o.ID, Code: o.CancelReason.DeclineCode}

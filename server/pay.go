@@ -10,8 +10,9 @@ import (
 	"github.com/spillway/spillway/wire"
 )
 
-// PayOrder charges a card for a pending order of the caller, once. Against its expiry the ledger's one line decides: either the charge is
-// in it, or the tombstone that refuses the charge. A declined card leaves the order PENDING: another one can be tried until it expires.
+// PayOrder charges a card for a PENDING order of the caller, once. The order's row in the ledger serializes it with expiry: it holds either the
+// charge or the tombstone that refuses the charge. A declined card leaves the order PENDING, so that another one can be charged until it
+// expires.
 func (c *Checkout) PayOrder(ctx context.Context, req *spillwayv1.PayOrderRequest) (*spillwayv1.PayOrderResponse, error) {
 	o, err := c.Reader.Read(ctx, req.GetOrderId())
 	if err != nil {
@@ -48,7 +49,7 @@ func (c *Checkout) pay(ctx context.Context, o order.Order, req *spillwayv1.PayOr
 		return order.Order{}, err
 	}
 	defer in.ticket.release()
-	// Where the order stands in the journal is known to Redis, unless that lost it after SQL had it.
+	// Redis has the offset of the order's last entry, unless it lost the order after SQL had it.
 	rec, err := c.Stock.HotOrder(ctx, o.ID)
 	if errors.Is(err, order.ErrNotFound) {
 		rec, err = stock.HotOrder{State: order.Pending}, nil
@@ -62,5 +63,5 @@ func (c *Checkout) pay(ctx context.Context, o order.Order, req *spillwayv1.PayOr
 	return c.finish(ctx, in, o, rec.Offset)
 }
 
-// timeFormat is how messages show a time: RFC 3339 in UTC, to the second.
+// timeFormat is the format of times in messages: RFC 3339 in UTC, to the second.
 const timeFormat = "2006-01-02T15:04:05Z07:00"
