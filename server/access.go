@@ -11,13 +11,13 @@ import (
 	"github.com/spillway/spillway/order"
 )
 
-// access says who may call a procedure.
+// access is the permission to call a procedure.
 type access struct {
-	// public needs no token.
+	// public procedures need no token.
 	public bool
 	// roles, if any: the caller must have one of them. None means any customer.
 	roles []auth.Role
-	// internal procedures are called within the process alone: they act on what the order's services decided.
+	// internal procedures are called within the process only: they carry out what the order's services decided.
 	internal bool
 }
 
@@ -28,7 +28,7 @@ var (
 	internal  = access{internal: true}
 )
 
-// permissions is who may call what. What is not in it nobody may call, so that a new RPC is closed until somebody decides.
+// permissions has the access of each procedure. A procedure that is missing cannot be called, so that a new RPC is closed at first.
 var permissions = map[string]access{
 	spillwayv1connect.SessionServiceStartGuestSessionProcedure: anyone,
 

@@ -40,7 +40,7 @@ func allProcedures(t *testing.T) []string {
 	return out
 }
 
-func TestEveryProcedureHasItsPermission(t *testing.T) {
+func TestPermissions_EveryProcedureHasOne(t *testing.T) {
 	all := allProcedures(t)
 	known := map[string]bool{}
 	for _, p := range all {
@@ -56,9 +56,9 @@ func TestEveryProcedureHasItsPermission(t *testing.T) {
 	}
 }
 
-// TestWhoMayCallWhat calls every procedure with every kind of token. An empty request that gets past the door is met by the
+// TestAuthenticate_EachProcedureByEachRole calls every procedure with every kind of token. An empty request that gets past the door is met by the
 // validation rules or the handler.
-func TestWhoMayCallWhat(t *testing.T) {
+func TestAuthenticate_EachProcedureByEachRole(t *testing.T) {
 	e := startServer(t, allServices(t))
 	tokens := map[string]string{
 		"nobody": "", "guest": e.token(t, "g"), "operator": e.token(t, "o", auth.Operator), "service": e.token(t, "s", auth.Service),
@@ -138,7 +138,7 @@ func (e *edgeServer) try(t *testing.T, procedure, token string, headers ...strin
 	return status, end.Metadata, body
 }
 
-func TestABadTokenIsRefusedEverywhere(t *testing.T) {
+func TestAuthenticate_BadToken(t *testing.T) {
 	e := startServer(t, allServices(t))
 	expired, _, err := e.tokens.Mint(auth.Caller{Customer: "c"}, -time.Hour)
 	if err != nil {
@@ -168,7 +168,7 @@ func TestABadTokenIsRefusedEverywhere(t *testing.T) {
 	}
 }
 
-func TestForwardedHeadersAreNotBelieved(t *testing.T) {
+func TestAuthenticate_ForwardedHeadersAreIgnored(t *testing.T) {
 	e := startServer(t, allServices(t))
 	for _, name := range []string{"X-Forwarded-User", "X-Customer-Id", "X-User-Id", "X-Forwarded-For", "Forwarded", "X-Roles"} {
 		if status, _, body := e.post(t, spillwayv1connect.CartServiceGetCartProcedure, "", "{}", name, "operator"); status != http.StatusUnauthorized {

@@ -13,8 +13,8 @@ import (
 // adjustTimeout bounds how long an adjustment waits for SQL: many batches of the flusher.
 const adjustTimeout = 10 * time.Second
 
-// Adjustments changes stock by hand: through Redis and the journal like an order, and answered once it is in SQL, whatever the
-// durability of orders is. An operator must not be told of units that a wiped Redis forgets.
+// Adjustments changes stock by hand, through Redis and the journal like an order. It returns once the change is in SQL, whatever the
+// durability of orders is: an operator must not see units that a wiped Redis loses.
 type Adjustments struct {
 	Counters interface {
 		Adjust(ctx context.Context, a order.Adjustment) (journal.Offset, int64, error)
@@ -23,11 +23,11 @@ type Adjustments struct {
 		FindAdjustment(ctx context.Context, id string) (order.Adjustment, error)
 	}
 	Available Availability
-	// InSQL returns when SQL includes the place.
+	// InSQL returns when SQL includes the offset.
 	InSQL func(ctx context.Context, offset journal.Offset) error
 }
 
-// Adjust makes the adjustment once: SQL knows those that Redis has forgotten.
+// Adjust makes the adjustment once. SQL has the adjustments that Redis has lost.
 func (a Adjustments) Adjust(ctx context.Context, adj order.Adjustment) (int64, error) {
 	done, err := a.Store.FindAdjustment(ctx, adj.ID)
 	switch {

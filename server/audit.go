@@ -13,11 +13,11 @@ import (
 )
 
 const (
-	// maxAudits bounds the audits that one process runs at once: each reads every order there is.
+	// maxAudits bounds the audits that one process runs at once: each reads all orders.
 	maxAudits = 1
-	// auditTimeout bounds one, so that its answer comes before writeTimeout. A larger shop takes `spillway audit`.
+	// auditTimeout bounds an audit, so that its response precedes writeTimeout. Larger shops run `spillway audit`.
 	auditTimeout = 25 * time.Second
-	// auditRetryDelay is the hint for whoever finds another audit under way.
+	// auditRetryDelay is the retry delay while another audit runs.
 	auditRetryDelay = 5 * time.Second
 )
 
@@ -29,7 +29,7 @@ type Audit struct {
 	timeout time.Duration
 }
 
-// NewAudit makes the service of what runs an audit.
+// NewAudit returns the service; run runs an audit.
 func NewAudit(run func(ctx context.Context, o audit.Options) (audit.Report, error)) *Audit {
 	return &Audit{run: run, places: make(chan struct{}, maxAudits), timeout: auditTimeout}
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/spillway/spillway/order"
 )
 
-func TestAnAuditIsAnsweredAsItCame(t *testing.T) {
+func TestAudit_ReportIsReturned(t *testing.T) {
 	s := NewAudit(func(_ context.Context, o audit.Options) (audit.Report, error) {
 		if !o.Drained {
 			t.Error("the audit is not told that the shop is drained")
@@ -37,8 +37,8 @@ func TestAnAuditIsAnsweredAsItCame(t *testing.T) {
 	}
 }
 
-// TestOneAuditAtATime: each reads every order, so that a second one is told to come back.
-func TestOneAuditAtATime(t *testing.T) {
+// TestAudit_OneAtATime: each reads every order, so that a second one is told to come back.
+func TestAudit_OneAtATime(t *testing.T) {
 	started, finish := make(chan struct{}), make(chan struct{})
 	s := NewAudit(func(context.Context, audit.Options) (audit.Report, error) {
 		close(started)

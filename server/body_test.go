@@ -18,7 +18,7 @@ import (
 )
 
 // notCalled fails every order.
-var notCalled = checkoutFunc{place: func(context.Context, *spillwayv1.PlaceOrderRequest) (*spillwayv1.PlaceOrderResponse, error) {
+var notCalled = fakeCheckout{place: func(context.Context, *spillwayv1.PlaceOrderRequest) (*spillwayv1.PlaceOrderResponse, error) {
 	return nil, errNotCalled
 }}
 

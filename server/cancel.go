@@ -16,7 +16,7 @@ import (
 	"github.com/spillway/spillway/wire"
 )
 
-// Canceller cancels orders for their customers. While an order is pending Redis decides, from then on its row in SQL does.
+// Canceller cancels orders. A PENDING order is cancelled in Redis, any other one in its row in SQL.
 type Canceller struct {
 	Stock interface {
 		Settle(ctx context.Context, id order.ID, chargeID, trace string) (journal.Offset, error)
@@ -27,12 +27,12 @@ type Canceller struct {
 		Cancel(ctx context.Context, id order.ID, from []order.State, reason order.CancelReason, actor string) (order.State, error)
 	}
 	Payments interface {
-		// Void makes sure that the order is never charged; order.ErrFailedPrecondition when it is already.
+		// Void makes sure that the order is never charged. It returns order.ErrFailedPrecondition if it was charged.
 		Void(ctx context.Context, id order.ID) error
-		// Find reads what became of the order's charge.
+		// Find reads the outcome of the order's charge.
 		Find(ctx context.Context, id order.ID) (order.Charge, error)
 	}
-	// Changes tells those who watch what SQL decided; they hear of it a little later if that fails.
+	// Changes publishes the cancellation to watchers. If that fails, they get it from the next resync.
 	Changes interface {
 		Publish(ctx context.Context, changes []journal.Change) error
 	}
@@ -44,11 +44,11 @@ type Canceller struct {
 }
 
 const (
-	// rowTimeout bounds how long a cancellation waits for the row of a paid order, which is on its way through the queue.
+	// rowTimeout bounds the wait for the row of a paid order, which is on its way through the queue.
 	rowTimeout = 3 * time.Second
-	// rowPoll is the pause between two looks at it.
+	// rowPoll is the interval in which the row is polled.
 	rowPoll = 50 * time.Millisecond
-	// shippingRetryDelay is when to ask again for an order that is being handed to the carrier.
+	// shippingRetryDelay is the retry delay for an order that is being handed to the carrier.
 	shippingRetryDelay = 5 * time.Second
 )
 
@@ -68,8 +68,8 @@ func (s Orders) CancelOrder(ctx context.Context, req *spillwayv1.CancelOrderRequ
 	return &spillwayv1.CancelOrderResponse{Order: wire.Order(o)}, nil
 }
 
-// Cancel cancels the order and returns it. It is not the caller's to cut short once it has begun. Concurrent callers share one
-// cancellation of an order: each polls SQL for the row of an order that is paid, over the connections of all checkouts.
+// Cancel cancels the order and returns it. Once begun it does not end with the caller's deadline. Concurrent callers share one cancellation
+// of an order, because each would poll SQL for the row of a paid order, over the connections of all checkouts.
 func (c *Canceller) Cancel(ctx context.Context, o order.Order, reason order.CancelReason, actor string) (order.Order, error) {
 	done, err, _ := c.flights.Do(string(o.ID), func() (any, error) { return c.cancel(ctx, o, reason, actor) })
 	if err != nil {
@@ -102,7 +102,7 @@ func (c *Canceller) cancel(ctx context.Context, o order.Order, reason order.Canc
 	return c.cancelled(o, reason), nil
 }
 
-// fromPaid are the states in which SQL decides about a cancellation.
+// fromPaid are the states in which an order is cancelled in SQL.
 var fromPaid = []order.State{order.Paid, order.ShipFailed}
 
 var errShipped = order.Refuse(order.ErrFailedPrecondition, order.ReasonOrderShipped, "the order is shipped: it cannot be cancelled any more")
@@ -112,10 +112,10 @@ func (c *Canceller) cancelled(o order.Order, reason order.CancelReason) order.Or
 	return o
 }
 
-// release cancels a pending order in Redis; order.ErrFailedPrecondition means that it is paid, order.ErrNotFound that Redis does not have it. The
-// tombstone in the ledger comes first: a charge in flight is refused by it, or was faster, and then the order is paid. Redis alone
-// cannot decide that, because it may have lost that the order was settled. A crash before the release leaves a pending order that
-// cannot be charged, which the payment reconciler releases.
+// release cancels a PENDING order in Redis. order.ErrFailedPrecondition means that it is paid, order.ErrNotFound that Redis does not have it.
+// The tombstone in the ledger is written first: it refuses a charge in progress, or the charge was faster, and then the order is paid. The
+// state in Redis is not enough, because Redis may have lost that the order was settled. A crash before the release leaves a PENDING order
+// that cannot be charged; the payment reconciler releases it.
 func (c *Canceller) release(ctx context.Context, id order.ID, reason order.CancelReason) error {
 	err := c.Payments.Void(ctx, id)
 	if errors.Is(err, order.ErrFailedPrecondition) {
@@ -134,7 +134,7 @@ func (c *Canceller) release(ctx context.Context, id order.ID, reason order.Cance
 	return nil
 }
 
-// settle makes a pending order that was charged PAID, and returns order.ErrFailedPrecondition when it is.
+// settle changes a PENDING order that was charged to PAID, and then returns order.ErrFailedPrecondition.
 func (c *Canceller) settle(ctx context.Context, id order.ID) error {
 	charge, err := c.Payments.Find(ctx, id)
 	if err != nil {
@@ -148,12 +148,12 @@ func (c *Canceller) settle(ctx context.Context, id order.ID) error {
 	return fmt.Errorf("order %s is charged: %w", id, order.ErrFailedPrecondition)
 }
 
-// isDecidedInSQL says whether a wait ended with SQL holding the place, or with its epoch: what became of the order there is in its row.
+// isDecidedInSQL reports whether a wait ended because SQL includes the offset, or because its epoch ended. Then the order's row has the outcome.
 func isDecidedInSQL(err error) bool {
 	return errors.Is(err, journal.ErrStepNotApplied) || errors.Is(err, journal.ErrUnverified) || errors.Is(err, journal.ErrEpochPassed)
 }
 
-// cancelRow cancels an order in SQL, once its row says what Redis says.
+// cancelRow cancels an order in SQL, once its row has the state that Redis has.
 func (c *Canceller) cancelRow(ctx context.Context, o order.Order, from []order.State, reason order.CancelReason, actor string) (order.Order, error) {
 	wait, cancel := context.WithTimeout(ctx, rowTimeout)
 	defer cancel()
@@ -163,7 +163,7 @@ func (c *Canceller) cancelRow(ctx context.Context, o order.Order, from []order.S
 		case err == nil:
 			o = c.cancelled(o, reason)
 			if err := c.Changes.Publish(ctx, []journal.Change{{OrderID: o.ID, State: o.State, At: o.UpdatedAt}}); err != nil {
-				c.Log.WarnContext(ctx, "a cancellation was not announced", "order", o.ID, "error", err)
+				c.Log.WarnContext(ctx, "failed to publish a cancellation", "order", o.ID, "error", err)
 			}
 			return o, nil
 		case errors.Is(err, store.ErrBeingShipped):

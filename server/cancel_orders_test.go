@@ -12,8 +12,8 @@ import (
 // nonetheless, and one that is shipped is refunded, because neither reads over them.
 func TestCancelOrder_ReadsAreFull(t *testing.T) {
 	onBothDatabases(t, func(t *testing.T, s *testShop) {
-		full := OrderReader{Hot: hotOrders{}, Rows: rows{err: order.ErrUnavailable}, Log: discardLog}
-		service := Orders{Reader: full, Changing: OrderReader{Hot: hotOrders{}, Rows: s.orders, Log: discardLog}, Canceller: s.canceller, Refunder: s.refunder}
+		full := OrderReader{Hot: stubHotOrders{}, Rows: rows{err: order.ErrUnavailable}, Log: discardLog}
+		service := Orders{Reader: full, Changing: OrderReader{Hot: stubHotOrders{}, Rows: s.orders, Log: discardLog}, Canceller: s.canceller, Refunder: s.refunder}
 		cancelled, shipped := s.place(t, "k1", goodCard), s.place(t, "k2", goodCard)
 		s.flush(t)
 		s.ship(t, shipped.GetId())

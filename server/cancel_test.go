@@ -19,8 +19,8 @@ import (
 	"github.com/spillway/spillway/store"
 )
 
-// registry is what decides about a cancellation, for one order, and what it was asked.
-type registry struct {
+// fakeCancelBackend is all dependencies of a Canceller, for one order. It records the calls.
+type fakeCancelBackend struct {
 	releaseErr, voidErr, durableErr error
 	settleErr                       error
 	charge                          order.ChargeState
@@ -29,31 +29,31 @@ type registry struct {
 	calls                           []string
 }
 
-func (r *registry) note(format string, args ...any) {
+func (r *fakeCancelBackend) note(format string, args ...any) {
 	r.calls = append(r.calls, fmt.Sprintf(format, args...))
 }
 
-func (r *registry) Release(_ context.Context, _ order.ID, reason, _ string) (journal.Offset, error) {
+func (r *fakeCancelBackend) Release(_ context.Context, _ order.ID, reason, _ string) (journal.Offset, error) {
 	r.note("release %s", reason)
 	return journal.Offset{}, r.releaseErr
 }
 
-func (r *registry) Settle(_ context.Context, _ order.ID, chargeID, _ string) (journal.Offset, error) {
+func (r *fakeCancelBackend) Settle(_ context.Context, _ order.ID, chargeID, _ string) (journal.Offset, error) {
 	r.note("settle %s", chargeID)
 	return journal.Offset{}, r.settleErr
 }
 
-func (r *registry) Find(context.Context, order.ID) (order.Charge, error) {
+func (r *fakeCancelBackend) Find(context.Context, order.ID) (order.Charge, error) {
 	r.note("find")
 	return order.Charge{ChargeID: "ch", State: r.charge}, nil
 }
 
-func (r *registry) Void(context.Context, order.ID) error {
+func (r *fakeCancelBackend) Void(context.Context, order.ID) error {
 	r.note("void")
 	return r.voidErr
 }
 
-func (r *registry) Cancel(_ context.Context, _ order.ID, from []order.State, reason order.CancelReason, actor string) (order.State, error) {
+func (r *fakeCancelBackend) Cancel(_ context.Context, _ order.ID, from []order.State, reason order.CancelReason, actor string) (order.State, error) {
 	r.note("cancel row %v %s as %s", from, reason, actor)
 	err := r.cancelErrs[0]
 	if len(r.cancelErrs) > 1 {
@@ -62,43 +62,45 @@ func (r *registry) Cancel(_ context.Context, _ order.ID, from []order.State, rea
 	return r.was, err
 }
 
-func (r *registry) Publish(_ context.Context, changes []journal.Change) error {
+func (r *fakeCancelBackend) Publish(_ context.Context, changes []journal.Change) error {
 	r.note("publish %s", changes[0].State)
 	return nil
 }
 
-func (r *registry) Wait(context.Context, journal.Offset, order.ID) error { return r.durableErr }
+func (r *fakeCancelBackend) Wait(context.Context, journal.Offset, order.ID) error {
+	return r.durableErr
+}
 
-// TestWhoDecidesAboutACancellation: Redis while the order is pending, its row from then on; the money of a charge that was faster goes
+// TestCanceller_StateDecidesBetweenRedisAndSQL: Redis while the order is pending, its row from then on; the money of a charge that was faster goes
 // back in the caller's name.
-func TestWhoDecidesAboutACancellation(t *testing.T) {
+func TestCanceller_StateDecidesBetweenRedisAndSQL(t *testing.T) {
 	const released, voided, row = `release {"text":"why"}`, "void", "cancel row [PAID SHIP_FAILED] why as ann"
 	gone, notYet := fmt.Errorf("no row: %w", order.ErrNotFound), fmt.Errorf("still pending: %w", order.ErrFailedPrecondition)
 	for name, c := range map[string]struct {
-		state    order.State
-		registry registry
-		want     []string
-		err      error
+		state   order.State
+		backend fakeCancelBackend
+		want    []string
+		err     error
 	}{
-		"pending":                   {order.Pending, registry{}, []string{voided, released}, nil},
-		"pending, charged":          {order.Pending, registry{voidErr: order.ErrFailedPrecondition, charge: order.ChargeSucceeded, cancelErrs: []error{nil}}, []string{voided, "find", "settle ch", row, "publish CANCELLED"}, nil},
-		"pending, refunded":         {order.Pending, registry{voidErr: order.ErrFailedPrecondition, charge: order.ChargeRefunded, cancelErrs: []error{nil}}, []string{voided, "find", row, "publish CANCELLED"}, nil},
-		"pending, charged and lost": {order.Pending, registry{voidErr: order.ErrFailedPrecondition, charge: order.ChargeSucceeded, settleErr: order.ErrNotFound, cancelErrs: []error{nil}}, []string{voided, "find", "settle ch", "cancel row [PENDING PAID SHIP_FAILED] why as ann", "publish CANCELLED"}, nil},
-		"pending, payment is away":  {order.Pending, registry{voidErr: order.ErrUnavailable}, []string{voided}, order.ErrUnavailable},
-		"pending, SQL is away":      {order.Pending, registry{durableErr: order.ErrUnavailable}, []string{voided, released}, order.ErrUnavailable},
-		"pending, Redis is away":    {order.Pending, registry{releaseErr: order.ErrUnavailable}, []string{voided, released}, order.ErrUnavailable},
-		"pending, paid just now":    {order.Pending, registry{releaseErr: order.ErrFailedPrecondition, cancelErrs: []error{nil}}, []string{voided, released, row, "publish CANCELLED"}, nil},
-		"pending, Redis lost it":    {order.Pending, registry{releaseErr: order.ErrNotFound, cancelErrs: []error{nil}}, []string{voided, released, "cancel row [PENDING PAID SHIP_FAILED] why as ann", "publish CANCELLED"}, nil},
-		"paid":                      {order.Paid, registry{cancelErrs: []error{nil}}, []string{row, "publish CANCELLED"}, nil},
-		"paid, its row comes later": {order.Paid, registry{was: order.Pending, cancelErrs: []error{gone, notYet, nil}}, []string{row, row, row, "publish CANCELLED"}, nil},
-		"paid, at the carrier's":    {order.Paid, registry{cancelErrs: []error{store.ErrBeingShipped}}, []string{row}, order.ErrUnavailable},
-		"paid, shipped meanwhile":   {order.Paid, registry{was: order.Shipped, cancelErrs: []error{order.ErrFailedPrecondition}}, []string{row}, order.ErrFailedPrecondition},
-		"not shipped yet":           {order.ShipFailed, registry{cancelErrs: []error{nil}}, []string{row, "publish CANCELLED"}, nil},
-		"shipped":                   {order.Shipped, registry{}, nil, order.ErrFailedPrecondition},
-		"cancelled":                 {order.Cancelled, registry{}, nil, nil},
+		"pending":                   {order.Pending, fakeCancelBackend{}, []string{voided, released}, nil},
+		"pending, charged":          {order.Pending, fakeCancelBackend{voidErr: order.ErrFailedPrecondition, charge: order.ChargeSucceeded, cancelErrs: []error{nil}}, []string{voided, "find", "settle ch", row, "publish CANCELLED"}, nil},
+		"pending, refunded":         {order.Pending, fakeCancelBackend{voidErr: order.ErrFailedPrecondition, charge: order.ChargeRefunded, cancelErrs: []error{nil}}, []string{voided, "find", row, "publish CANCELLED"}, nil},
+		"pending, charged and lost": {order.Pending, fakeCancelBackend{voidErr: order.ErrFailedPrecondition, charge: order.ChargeSucceeded, settleErr: order.ErrNotFound, cancelErrs: []error{nil}}, []string{voided, "find", "settle ch", "cancel row [PENDING PAID SHIP_FAILED] why as ann", "publish CANCELLED"}, nil},
+		"pending, payment is away":  {order.Pending, fakeCancelBackend{voidErr: order.ErrUnavailable}, []string{voided}, order.ErrUnavailable},
+		"pending, SQL is away":      {order.Pending, fakeCancelBackend{durableErr: order.ErrUnavailable}, []string{voided, released}, order.ErrUnavailable},
+		"pending, Redis is away":    {order.Pending, fakeCancelBackend{releaseErr: order.ErrUnavailable}, []string{voided, released}, order.ErrUnavailable},
+		"pending, paid just now":    {order.Pending, fakeCancelBackend{releaseErr: order.ErrFailedPrecondition, cancelErrs: []error{nil}}, []string{voided, released, row, "publish CANCELLED"}, nil},
+		"pending, Redis lost it":    {order.Pending, fakeCancelBackend{releaseErr: order.ErrNotFound, cancelErrs: []error{nil}}, []string{voided, released, "cancel row [PENDING PAID SHIP_FAILED] why as ann", "publish CANCELLED"}, nil},
+		"paid":                      {order.Paid, fakeCancelBackend{cancelErrs: []error{nil}}, []string{row, "publish CANCELLED"}, nil},
+		"paid, its row comes later": {order.Paid, fakeCancelBackend{was: order.Pending, cancelErrs: []error{gone, notYet, nil}}, []string{row, row, row, "publish CANCELLED"}, nil},
+		"paid, at the carrier's":    {order.Paid, fakeCancelBackend{cancelErrs: []error{store.ErrBeingShipped}}, []string{row}, order.ErrUnavailable},
+		"paid, shipped meanwhile":   {order.Paid, fakeCancelBackend{was: order.Shipped, cancelErrs: []error{order.ErrFailedPrecondition}}, []string{row}, order.ErrFailedPrecondition},
+		"not shipped yet":           {order.ShipFailed, fakeCancelBackend{cancelErrs: []error{nil}}, []string{row, "publish CANCELLED"}, nil},
+		"shipped":                   {order.Shipped, fakeCancelBackend{}, nil, order.ErrFailedPrecondition},
+		"cancelled":                 {order.Cancelled, fakeCancelBackend{}, nil, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := &c.registry
+			r := &c.backend
 			canceller := server.Canceller{Stock: r, Store: r, Payments: r, Changes: r, Durable: r, Log: slog.New(slog.DiscardHandler), Now: time.Now}
 			o, err := canceller.Cancel(t.Context(), order.Order{ID: "O", State: c.state}, order.CancelReason{Text: "why"}, "ann")
 			if !errors.Is(err, c.err) || (err == nil && o.State != order.Cancelled) {
@@ -111,10 +113,10 @@ func TestWhoDecidesAboutACancellation(t *testing.T) {
 	}
 }
 
-// slowBook counts how many cancellations are in SQL at once.
-type slowBook struct{ atOnce, most atomic.Int64 }
+// fakeSlowStore counts how many cancellations are in SQL at once.
+type fakeSlowStore struct{ atOnce, most atomic.Int64 }
 
-func (b *slowBook) Cancel(context.Context, order.ID, []order.State, order.CancelReason, string) (order.State, error) {
+func (b *fakeSlowStore) Cancel(context.Context, order.ID, []order.State, order.CancelReason, string) (order.State, error) {
 	b.most.Store(max(b.most.Load(), b.atOnce.Add(1)))
 	defer b.atOnce.Add(-1)
 	for range 100 {
@@ -125,7 +127,7 @@ func (b *slowBook) Cancel(context.Context, order.ID, []order.State, order.Cancel
 
 // TestCancel_ConcurrentCallersShareIt: one customer who cancels an order a thousand times at once takes one connection to SQL.
 func TestCancel_ConcurrentCallersShareIt(t *testing.T) {
-	book := &slowBook{}
+	book := &fakeSlowStore{}
 	canceller := server.Canceller{Store: book, Changes: stubChanges{}, Log: slog.New(slog.DiscardHandler), Now: time.Now}
 	var wg sync.WaitGroup
 	for range 50 {

@@ -11,7 +11,7 @@ import (
 	"github.com/spillway/spillway/order"
 )
 
-// CartStore keeps carts.
+// CartStore reads and changes carts.
 type CartStore interface {
 	Get(ctx context.Context, customer order.CustomerID) (cart.Cart, error)
 	Add(ctx context.Context, customer order.CustomerID, d order.Demand) (cart.Cart, error)
@@ -26,7 +26,7 @@ type Cart struct {
 }
 
 func customer(ctx context.Context) order.CustomerID {
-	c, _ := auth.From(ctx) // The edge let nobody in without.
+	c, _ := auth.From(ctx) // authenticate refuses calls without one.
 	return c.Customer
 }
 

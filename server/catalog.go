@@ -30,7 +30,7 @@ type ProductCache interface {
 	Replaced(ctx context.Context, sku order.SKU) error
 }
 
-// Availability says how many units can be bought now.
+// Availability reads how many units can be bought now.
 type Availability interface {
 	Available(ctx context.Context, skus []order.SKU) (map[order.SKU]int64, error)
 }
@@ -111,7 +111,7 @@ func (c Catalog) one(ctx context.Context, sku order.SKU, currency string) (*spil
 
 func skuOf(p store.Product) string { return string(p.SKU) }
 
-// messages adds what can be bought, and converts prices where a currency is asked for.
+// messages adds the available units, and converts prices if the request has a currency.
 func (c Catalog) messages(ctx context.Context, products []store.Product, currency string) ([]*spillwayv1.Product, error) {
 	skus := make([]order.SKU, len(products))
 	for i, p := range products {

@@ -10,7 +10,7 @@ import (
 	"github.com/spillway/spillway/wire"
 )
 
-// StockAdjuster changes stock by hand, and answers when that is durable.
+// StockAdjuster changes stock by hand, and returns when the change is durable.
 type StockAdjuster interface {
 	Adjust(ctx context.Context, a order.Adjustment) (available int64, err error)
 }
@@ -29,7 +29,7 @@ func (c Catalog) CreateProduct(ctx context.Context, req *spillwayv1.CreateProduc
 	return &spillwayv1.CreateProductResponse{Product: m}, err
 }
 
-// input reads a product. Its price must be in a currency that can be converted, or nobody could buy it in another.
+// input reads a product. Its price must be in a currency that can be converted, so that it can be bought in others.
 func (c Catalog) input(m *spillwayv1.ProductInput) (store.Product, error) {
 	price, err := wire.FromMoney(m.GetPrice())
 	if err == nil {

@@ -21,18 +21,18 @@ import (
 	"github.com/spillway/spillway/store"
 )
 
-// shelf is a catalogue in memory: the store, the cache and the availability at once.
-type shelf struct {
+// fakeCatalog is a catalogue in memory: the store, the cache and the availability at once.
+type fakeCatalog struct {
 	products []store.Product
 	// changed are the fields of each update.
 	changed [][]store.ProductField
 }
 
-func (s *shelf) find(sku order.SKU) int {
+func (s *fakeCatalog) find(sku order.SKU) int {
 	return slices.IndexFunc(s.products, func(p store.Product) bool { return p.SKU == sku })
 }
 
-func (s *shelf) Create(_ context.Context, p store.Product, _ string) error {
+func (s *fakeCatalog) Create(_ context.Context, p store.Product, _ string) error {
 	if s.find(p.SKU) >= 0 {
 		return order.ErrAlreadyExists
 	}
@@ -41,7 +41,7 @@ func (s *shelf) Create(_ context.Context, p store.Product, _ string) error {
 	return nil
 }
 
-func (s *shelf) Update(_ context.Context, p store.Product, fields []store.ProductField) error {
+func (s *fakeCatalog) Update(_ context.Context, p store.Product, fields []store.ProductField) error {
 	i := s.find(p.SKU)
 	if i < 0 {
 		return order.ErrNotFound
@@ -55,7 +55,7 @@ func (s *shelf) Update(_ context.Context, p store.Product, fields []store.Produc
 	return nil
 }
 
-func (s *shelf) List(_ context.Context, after order.SKU, limit int) (out []store.Product, err error) {
+func (s *fakeCatalog) List(_ context.Context, after order.SKU, limit int) (out []store.Product, err error) {
 	for _, p := range s.products {
 		if p.SKU > after && len(out) < limit && !p.Archived {
 			out = append(out, p)
@@ -64,7 +64,7 @@ func (s *shelf) List(_ context.Context, after order.SKU, limit int) (out []store
 	return out, nil
 }
 
-func (s *shelf) ListAll(_ context.Context, after order.SKU, limit int) (out []store.Product, err error) {
+func (s *fakeCatalog) ListAll(_ context.Context, after order.SKU, limit int) (out []store.Product, err error) {
 	for _, p := range s.products {
 		if p.SKU > after && len(out) < limit {
 			out = append(out, p)
@@ -73,11 +73,11 @@ func (s *shelf) ListAll(_ context.Context, after order.SKU, limit int) (out []st
 	return out, nil
 }
 
-func (s *shelf) Search(ctx context.Context, _ string, after order.SKU, limit int) ([]store.Product, error) {
+func (s *fakeCatalog) Search(ctx context.Context, _ string, after order.SKU, limit int) ([]store.Product, error) {
 	return s.List(ctx, after, limit)
 }
 
-func (s *shelf) Get(_ context.Context, sku order.SKU) (store.Product, error) {
+func (s *fakeCatalog) Get(_ context.Context, sku order.SKU) (store.Product, error) {
 	i := s.find(sku)
 	if i < 0 {
 		return store.Product{}, fmt.Errorf("product %s: %w", sku, order.ErrNotFound)
@@ -85,9 +85,9 @@ func (s *shelf) Get(_ context.Context, sku order.SKU) (store.Product, error) {
 	return s.products[i], nil
 }
 
-func (*shelf) Replaced(context.Context, order.SKU) error { return nil }
+func (*fakeCatalog) Replaced(context.Context, order.SKU) error { return nil }
 
-func (s *shelf) Available(_ context.Context, skus []order.SKU) (map[order.SKU]int64, error) {
+func (s *fakeCatalog) Available(_ context.Context, skus []order.SKU) (map[order.SKU]int64, error) {
 	out := map[order.SKU]int64{}
 	for _, sku := range skus {
 		if i := s.find(sku); i >= 0 {
@@ -100,7 +100,7 @@ func (s *shelf) Available(_ context.Context, skus []order.SKU) (map[order.SKU]in
 // startCatalog serves a shelf of n products that cost 10 USD each.
 func startCatalog(t *testing.T, n int) (*edgeServer, spillwayv1connect.CatalogServiceClient) {
 	t.Helper()
-	s := &shelf{}
+	s := &fakeCatalog{}
 	for i := range n {
 		s.products = append(s.products, store.Product{
 			SKU: order.SKU(fmt.Sprintf("P%02d", i)), Name: "p", Price: order.Money{Currency: "USD", Amount: 1000}, Stock: int64(i),
@@ -114,7 +114,7 @@ func startCatalog(t *testing.T, n int) (*edgeServer, spillwayv1connect.CatalogSe
 	return e, spillwayv1connect.NewCatalogServiceClient(e.client, e.url, bearer(e.token(t, "boss", auth.Operator)))
 }
 
-func TestProductsAreListedPageByPage(t *testing.T) {
+func TestListProducts_Pages(t *testing.T) {
 	_, client := startCatalog(t, 45)
 	var seen []string
 	var pages []int
@@ -176,7 +176,7 @@ func TestListProducts_Archived(t *testing.T) {
 	}
 }
 
-func TestProductsAreKeptInOrder(t *testing.T) {
+func TestCatalog_CreateAndUpdate(t *testing.T) {
 	_, client := startCatalog(t, 1)
 	in := &spillwayv1.ProductInput{Sku: "NEW", Name: "n", Price: &spillwayv1.Money{CurrencyCode: "USD", Units: 5}}
 	made, err := client.CreateProduct(t.Context(), &spillwayv1.CreateProductRequest{Product: in, InitialStock: 7})
@@ -218,17 +218,17 @@ func TestProductsAreKeptInOrder(t *testing.T) {
 	}
 }
 
-// counters make adjustments, and remember none: that is the book's.
-type counters struct{ made []order.Adjustment }
+// fakeCounters make adjustments, and remember none: that is the book's.
+type fakeCounters struct{ made []order.Adjustment }
 
-func (c *counters) Adjust(_ context.Context, a order.Adjustment) (journal.Offset, int64, error) {
+func (c *fakeCounters) Adjust(_ context.Context, a order.Adjustment) (journal.Offset, int64, error) {
 	c.made = append(c.made, a)
 	return journal.Offset{Epoch: 1, ID: "1-0"}, 42, nil
 }
 
-type adjustmentBook map[string]order.Adjustment
+type stubAdjustments map[string]order.Adjustment
 
-func (b adjustmentBook) FindAdjustment(_ context.Context, id string) (order.Adjustment, error) {
+func (b stubAdjustments) FindAdjustment(_ context.Context, id string) (order.Adjustment, error) {
 	a, ok := b[id]
 	if !ok {
 		return order.Adjustment{}, order.ErrNotFound
@@ -236,11 +236,11 @@ func (b adjustmentBook) FindAdjustment(_ context.Context, id string) (order.Adju
 	return a, nil
 }
 
-func TestAnAdjustmentIsMadeOnceAndAnsweredWhenItIsInSQL(t *testing.T) {
-	c := &counters{}
+func TestAdjustments_OnceAndReturnedWhenInSQL(t *testing.T) {
+	c := &fakeCounters{}
 	inSQL := errors.New("not yet")
 	a := Adjustments{
-		Counters: c, Store: adjustmentBook{"done": {SKU: "A", Units: 5}}, Available: &shelf{products: []store.Product{{SKU: "A", Stock: 9}}},
+		Counters: c, Store: stubAdjustments{"done": {SKU: "A", Units: 5}}, Available: &fakeCatalog{products: []store.Product{{SKU: "A", Stock: 9}}},
 		InSQL: func(context.Context, journal.Offset) error { return inSQL },
 	}
 	if left, err := a.Adjust(t.Context(), order.Adjustment{ID: "done", SKU: "A", Units: 5}); err != nil || left != 9 || len(c.made) != 0 {
@@ -258,34 +258,34 @@ func TestAnAdjustmentIsMadeOnceAndAnsweredWhenItIsInSQL(t *testing.T) {
 	}
 }
 
-// cartsOf remembers whose cart was asked for.
-type cartsOf struct{ asked []order.CustomerID }
+// fakeCarts remembers whose cart was asked for.
+type fakeCarts struct{ asked []order.CustomerID }
 
-func (c *cartsOf) answer(customer order.CustomerID, d ...order.Demand) (cart.Cart, error) {
+func (c *fakeCarts) answer(customer order.CustomerID, d ...order.Demand) (cart.Cart, error) {
 	c.asked = append(c.asked, customer)
 	return cart.Cart{Items: d}, nil
 }
 
-func (c *cartsOf) Get(_ context.Context, customer order.CustomerID) (cart.Cart, error) {
+func (c *fakeCarts) Get(_ context.Context, customer order.CustomerID) (cart.Cart, error) {
 	return c.answer(customer)
 }
 
-func (c *cartsOf) Add(_ context.Context, customer order.CustomerID, d order.Demand) (cart.Cart, error) {
+func (c *fakeCarts) Add(_ context.Context, customer order.CustomerID, d order.Demand) (cart.Cart, error) {
 	return c.answer(customer, d)
 }
 
-func (c *cartsOf) Set(_ context.Context, customer order.CustomerID, d order.Demand) (cart.Cart, error) {
+func (c *fakeCarts) Set(_ context.Context, customer order.CustomerID, d order.Demand) (cart.Cart, error) {
 	return c.answer(customer, d)
 }
 
-func (c *cartsOf) Empty(_ context.Context, customer order.CustomerID) error {
+func (c *fakeCarts) Empty(_ context.Context, customer order.CustomerID) error {
 	_, err := c.answer(customer)
 	return err
 }
 
-func TestTheCartIsTheCallersAndHoldsWhatExists(t *testing.T) {
-	carts := &cartsOf{}
-	e := startServer(t, Services{Cart: Cart{Carts: carts, Products: &shelf{products: []store.Product{{SKU: "A"}}}}})
+func TestCart_IsTheCallersAndHoldsExistingProducts(t *testing.T) {
+	carts := &fakeCarts{}
+	e := startServer(t, Services{Cart: Cart{Carts: carts, Products: &fakeCatalog{products: []store.Product{{SKU: "A"}}}}})
 	client := spillwayv1connect.NewCartServiceClient(e.client, e.url, bearer(e.token(t, "me")))
 	ctx := t.Context()
 	added, err := client.AddItem(ctx, &spillwayv1.AddItemRequest{Sku: "A", Quantity: 2})

@@ -53,8 +53,8 @@ func TestUpdateProduct_FieldMask(t *testing.T) {
 
 // TestUpdateProduct_ChangesNoOtherField, so that two operators do not undo each other's changes.
 func TestUpdateProduct_ChangesNoOtherField(t *testing.T) {
-	s := &shelf{products: []store.Product{{SKU: "A", Name: "a", Price: order.Money{Currency: "USD", Amount: 1000}}}}
-	c := Catalog{Products: s, Cache: s, Available: s, Rates: oldRates{}}
+	s := &fakeCatalog{products: []store.Product{{SKU: "A", Name: "a", Price: order.Money{Currency: "USD", Amount: 1000}}}}
+	c := Catalog{Products: s, Cache: s, Available: s, Rates: stubOldRates{}}
 	in := &spillwayv1.ProductInput{Sku: "A", Name: "b"}
 	if _, err := c.UpdateProduct(t.Context(), &spillwayv1.UpdateProductRequest{Product: in, UpdateMask: maskOf("name")}); err != nil {
 		t.Fatal(err)
@@ -65,8 +65,8 @@ func TestUpdateProduct_ChangesNoOtherField(t *testing.T) {
 }
 
 func TestCart_ArchivedProduct(t *testing.T) {
-	carts := &cartsOf{}
-	e := startServer(t, Services{Cart: Cart{Carts: carts, Products: &shelf{products: []store.Product{{SKU: "A", Archived: true}}}}})
+	carts := &fakeCarts{}
+	e := startServer(t, Services{Cart: Cart{Carts: carts, Products: &fakeCatalog{products: []store.Product{{SKU: "A", Archived: true}}}}})
 	client := spillwayv1connect.NewCartServiceClient(e.client, e.url, bearer(e.token(t, "me")))
 	if _, err := client.AddItem(t.Context(), &spillwayv1.AddItemRequest{Sku: "A", Quantity: 1}); connect.CodeOf(err) != connect.CodeFailedPrecondition {
 		t.Errorf("add: %v; want failed_precondition", err)
@@ -106,7 +106,7 @@ func TestCancelOrder_SaysWhoCancelled(t *testing.T) {
 			t.Fatal(err)
 		}
 		orders := Orders{Changing: s.Reader, Canceller: &Canceller{
-			Stock: s.stock, Payments: s.payments, Durable: instantly{}, Log: s.Log, Now: s.Now,
+			Stock: s.stock, Payments: s.payments, Durable: stubDurable{}, Log: s.Log, Now: s.Now,
 		}}
 		ctx := auth.With(t.Context(), auth.Caller{Customer: caller, Roles: []auth.Role{auth.Operator}})
 		resp, err := orders.CancelOrder(ctx, &spillwayv1.CancelOrderRequest{OrderId: placed.GetId(), Reason: "late"})

@@ -11,10 +11,10 @@ import (
 	"github.com/spillway/spillway/order"
 )
 
-// limitedPrices are stubPrices for products of which a customer may order so many units.
-type limitedPrices struct{ most int }
+// stubLimitedPrices are stubPrices for products of which a customer may order so many units.
+type stubLimitedPrices struct{ most int }
 
-func (p limitedPrices) Prices(ctx context.Context, skus []order.SKU) (map[order.SKU]ProductPrice, error) {
+func (p stubLimitedPrices) Prices(ctx context.Context, skus []order.SKU) (map[order.SKU]ProductPrice, error) {
 	out, err := stubPrices{}.Prices(ctx, skus)
 	for sku, priced := range out {
 		priced.MaxPerCustomer = p.most
@@ -34,7 +34,7 @@ func wantLimit(t *testing.T, err error, limit order.Limit) {
 
 func TestPlaceOrder_UnitsOfAProductForEachCustomer(t *testing.T) {
 	onBothDatabases(t, func(t *testing.T, s *testShop) {
-		s.checkout.Prices = limitedPrices{most: 2}
+		s.checkout.Prices = stubLimitedPrices{most: 2}
 		s.place(t, "k1", goodCard)
 		s.place(t, "k2", "")
 		_, err := s.checkout.PlaceOrder(as(t.Context(), "c1"), placeRequest("k3", goodCard))

@@ -113,13 +113,13 @@ func (f *fakeCart) EmptyIf(context.Context, order.CustomerID, []order.Demand) er
 	return nil
 }
 
-// uniformPrices has one price for every product.
-type uniformPrices struct {
+// fakeUniformPrices has one price for every product.
+type fakeUniformPrices struct {
 	price    order.Money
 	archived bool
 }
 
-func (s *uniformPrices) Prices(_ context.Context, skus []order.SKU) (map[order.SKU]ProductPrice, error) {
+func (s *fakeUniformPrices) Prices(_ context.Context, skus []order.SKU) (map[order.SKU]ProductPrice, error) {
 	out := map[order.SKU]ProductPrice{}
 	for _, sku := range skus {
 		out[sku] = ProductPrice{Name: "thing", Price: s.price, Archived: s.archived}
@@ -127,21 +127,21 @@ func (s *uniformPrices) Prices(_ context.Context, skus []order.SKU) (map[order.S
 	return out, nil
 }
 
-// uniformQuoter has one price for every parcel.
-type uniformQuoter struct{ cost order.Money }
+// stubUniformQuoter has one price for every parcel.
+type stubUniformQuoter struct{ cost order.Money }
 
-func (s *uniformQuoter) Quote(context.Context, order.Address, []order.Demand, order.Currency) (order.Money, error) {
+func (s *stubUniformQuoter) Quote(context.Context, order.Address, []order.Demand, order.Currency) (order.Money, error) {
 	return s.cost, nil
 }
 
-// emptyBook has no rows, as SQL before the drain.
-type emptyBook struct{ rows }
+// stubEmptyOrders has no rows, as SQL before the drain.
+type stubEmptyOrders struct{ rows }
 
-func (emptyBook) FindByKey(context.Context, order.CustomerID, string) (order.Order, error) {
+func (stubEmptyOrders) FindByKey(context.Context, order.CustomerID, string) (order.Order, error) {
 	return order.Order{}, order.ErrNotFound
 }
 
-func (emptyBook) MarkPaid(context.Context, order.Order, time.Time) error { return nil }
+func (stubEmptyOrders) MarkPaid(context.Context, order.Order, time.Time) error { return nil }
 
 // checkoutFixture is a checkout with a real ledger, on which a test can change prices.
 type checkoutFixture struct {
@@ -149,8 +149,8 @@ type checkoutFixture struct {
 	ctx      context.Context //nolint:containedctx // It names the customer of the test.
 	stock    *fakeReservations
 	carts    *fakeCart
-	prices   *uniformPrices
-	quoter   *uniformQuoter
+	prices   *fakeUniformPrices
+	quoter   *stubUniformQuoter
 	payment  *payment.Service
 	payments payment.Client
 	provider *fakeProvider
@@ -166,14 +166,14 @@ func newCheckoutFixture(t *testing.T) *checkoutFixture {
 		ctx:    auth.With(t.Context(), auth.Caller{Customer: "c1"}),
 		stock:  &fakeReservations{records: map[order.ID]stock.HotOrder{}, keys: map[string]order.ID{}},
 		carts:  &fakeCart{},
-		prices: &uniformPrices{price: order.Money{Currency: "EUR", Amount: 1000}},
-		quoter: &uniformQuoter{order.Money{Currency: "EUR", Amount: 500}},
+		prices: &fakeUniformPrices{price: order.Money{Currency: "EUR", Amount: 1000}},
+		quoter: &stubUniformQuoter{order.Money{Currency: "EUR", Amount: 500}},
 	}
 	s.payment, s.provider = newPayment(t)
 	s.payments = newPayments(t, s.payment)
 	log := slog.New(slog.DiscardHandler)
 	s.Checkout = &Checkout{
-		Prices: s.prices, Carts: s.carts, Rates: rates, Shipping: s.quoter, Stock: s.stock, Orders: emptyBook{}, Durable: instantly{}, Log: log,
+		Prices: s.prices, Carts: s.carts, Rates: rates, Shipping: s.quoter, Stock: s.stock, Orders: stubEmptyOrders{}, Durable: stubDurable{}, Log: log,
 		Payments: s.payments,
 		Reader:   OrderReader{Hot: s.stock, Rows: rows{}, Log: log}, PayWithin: time.Hour, Now: time.Now,
 	}
@@ -352,12 +352,12 @@ func TestPlaceOrder_ShippingQuotedInAnotherCurrency(t *testing.T) {
 	}
 }
 
-// oldRates are too old to convert anything.
-type oldRates struct{}
+// stubOldRates are too old to convert anything.
+type stubOldRates struct{}
 
 var errOldRates = &order.RatesTooOldError{Date: "2025-10-21", MaxAge: time.Hour}
 
-func (oldRates) Convert(m order.Money, to order.Currency) (order.Money, error) {
+func (stubOldRates) Convert(m order.Money, to order.Currency) (order.Money, error) {
 	if m.Currency == to {
 		return m, nil
 	}
@@ -366,7 +366,7 @@ func (oldRates) Convert(m order.Money, to order.Currency) (order.Money, error) {
 
 func TestPlaceOrder_RatesTooOld(t *testing.T) {
 	s := newCheckoutFixture(t)
-	s.Rates = oldRates{}
+	s.Rates = stubOldRates{}
 	if _, err := s.place("k", goodCard, nil); err != nil {
 		t.Errorf("an order in the catalogue's own currency: %v", err)
 	}

@@ -116,21 +116,21 @@ func TestPlaceOrder_DuplicateKey(t *testing.T) {
 	}
 }
 
-// breakingOff is a Redis that breaks off in epoch 7.
-type breakingOff struct {
+// fakeBreakingStock is a Redis that breaks off in epoch 7.
+type fakeBreakingStock struct {
 	Reserver
 
 	sent []stock.Request
 }
 
-func (b *breakingOff) Reserve(_ context.Context, r stock.Request) (stock.Reservation, error) {
+func (b *fakeBreakingStock) Reserve(_ context.Context, r stock.Request) (stock.Reservation, error) {
 	b.sent = append(b.sent, r)
 	return stock.Reservation{Offset: journal.Offset{Epoch: 7}}, order.ErrUnknownOutcome
 }
 
 // TestCheckout_SendsAgainToTheSameEpoch: in another one the same order would take its units twice.
 func TestCheckout_SendsAgainToTheSameEpoch(t *testing.T) {
-	b := &breakingOff{}
+	b := &fakeBreakingStock{}
 	c := &Checkout{Stock: b}
 	id := order.NewID(0, time.Now())
 	if _, err := c.reserve(t.Context(), draft{Order: order.Order{ID: id}}, true); !errors.Is(err, order.ErrUnknownOutcome) {

@@ -78,13 +78,13 @@ func TestCheckout_DurabilitySQL(t *testing.T) {
 	})
 }
 
-// brokenLedger cannot book the outcome of a charge.
-type brokenLedger struct {
+// fakeBrokenLedger cannot book the outcome of a charge.
+type fakeBrokenLedger struct {
 	payment.Ledger
 	err error
 }
 
-func (l brokenLedger) Record(context.Context, order.Charge) (order.Charge, error) {
+func (l fakeBrokenLedger) Record(context.Context, order.Charge) (order.Charge, error) {
 	return order.Charge{}, l.err
 }
 
@@ -93,7 +93,7 @@ func (l brokenLedger) Record(context.Context, order.Charge) (order.Charge, error
 func TestPlaceOrder_ChargedAndNotBooked(t *testing.T) {
 	onBothDatabases(t, func(t *testing.T, s *testShop) {
 		for key, cause := range map[string]error{"busy": order.ErrOverloaded, "state": order.ErrFailedPrecondition, "away": order.ErrUnavailable} {
-			s.payment.Ledger = brokenLedger{s.ledger, cause}
+			s.payment.Ledger = fakeBrokenLedger{s.ledger, cause}
 			resp, err := s.checkout.PlaceOrder(as(t.Context(), "c1"), placeRequest(key, goodCard))
 			if err != nil || resp.GetOrder().GetState() != spillwayv1.OrderState_ORDER_STATE_PENDING {
 				t.Errorf("%v: got %v, %v; want PENDING", cause, resp.GetOrder().GetState(), err)

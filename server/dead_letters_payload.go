@@ -23,7 +23,7 @@ func showPayload(typ string, raw []byte) string {
 	return `{"base64":"` + base64.StdEncoding.EncodeToString(raw) + `"}`
 }
 
-// readPayload reads what showPayload showed, perhaps edited since, and says which order it concerns, if it is one.
+// readPayload reads the JSON of showPayload, which may have been edited, and returns the order that it belongs to, if it is one.
 func readPayload(typ string, text []byte) (raw []byte, orderID string, err error) {
 	if typ == journal.DeadLetterType {
 		return readEntry(text)
@@ -89,7 +89,7 @@ func entryOf(text []byte) (raw []byte, orderID string, err error) {
 	return raw, string(entry.OrderID), checkEntry(entry)
 }
 
-// checkEntry says what of an entry that can be read could not be applied.
+// checkEntry returns the reason why an entry that can be read cannot be applied.
 func checkEntry(e journal.Entry) error {
 	switch e.Kind {
 	case journal.Reserved, journal.Settled, journal.Released:

@@ -19,14 +19,14 @@ import (
 	"github.com/spillway/spillway/wire"
 )
 
-// replays is a replayer that remembers who asked.
-type replays struct {
+// fakeReplayer is a replayer that remembers who asked.
+type fakeReplayer struct {
 	dead *store.DeadLetters
 	by   []string
 	err  error
 }
 
-func (r *replays) Replay(ctx context.Context, id int64, actor string) error {
+func (r *fakeReplayer) Replay(ctx context.Context, id int64, actor string) error {
 	r.by = append(r.by, actor)
 	if r.err != nil {
 		return r.err
@@ -38,15 +38,15 @@ func (r *replays) Replay(ctx context.Context, id int64, actor string) error {
 	return r.dead.CloseReplayed(ctx, id, l.Payload, store.LetterAction{Actor: actor})
 }
 
-// desk is a server of dead letters on a database of its own.
-type desk struct {
+// deadLetterServer is a server of dead letters on a database of its own.
+type deadLetterServer struct {
 	*edgeServer
 
 	dead     *store.DeadLetters
-	replayer *replays
+	replayer *fakeReplayer
 }
 
-func openDesk(t *testing.T) desk {
+func startDeadLetterServer(t *testing.T) deadLetterServer {
 	t.Helper()
 	db, err := store.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "test.db"))
 	if err != nil {
@@ -61,12 +61,12 @@ func openDesk(t *testing.T) desk {
 		t.Fatal(err)
 	}
 	dead := store.NewDeadLetters(db)
-	r := &replays{dead: dead}
-	return desk{startServer(t, Services{DeadLetters: DeadLetters{Store: dead, Replayer: r}}), dead, r}
+	r := &fakeReplayer{dead: dead}
+	return deadLetterServer{startServer(t, Services{DeadLetters: DeadLetters{Store: dead, Replayer: r}}), dead, r}
 }
 
 // put writes a letter and returns its id.
-func (d desk) put(t *testing.T, typ string, payload []byte) int64 {
+func (d deadLetterServer) put(t *testing.T, typ string, payload []byte) int64 {
 	t.Helper()
 	d.fill(t, typ, payload)
 	found, err := d.dead.List(t.Context(), store.LetterFilter{}, 0, 1)
@@ -76,7 +76,7 @@ func (d desk) put(t *testing.T, typ string, payload []byte) int64 {
 	return found[0].ID
 }
 
-func (d desk) fill(t *testing.T, typ string, payload []byte) {
+func (d deadLetterServer) fill(t *testing.T, typ string, payload []byte) {
 	t.Helper()
 	f := store.FailedOrder{DedupKey: string(newID()), Source: "order_writer", Reason: "why", PayloadType: typ, Payload: payload, Attempts: 2}
 	if err := d.dead.Put(t.Context(), f); err != nil {
@@ -84,15 +84,15 @@ func (d desk) fill(t *testing.T, typ string, payload []byte) {
 	}
 }
 
-// letterReply is what the service answers.
-type letterReply struct {
+// deadLetterReply is what the service answers.
+type deadLetterReply struct {
 	Code, Message string
-	Letters       []letterBody
-	Letter        letterBody
+	Letters       []deadLetterBody
+	Letter        deadLetterBody
 	NextPageToken string
 }
 
-type letterBody struct {
+type deadLetterBody struct {
 	ID          string
 	Status      string
 	OrderID     string
@@ -102,10 +102,10 @@ type letterBody struct {
 	History     []struct{ Action, Actor, Time, Detail string }
 }
 
-func (d desk) call(t *testing.T, procedure, token, body string) (int, letterReply) {
+func (d deadLetterServer) call(t *testing.T, procedure, token, body string) (int, deadLetterReply) {
 	t.Helper()
 	status, _, text := d.post(t, procedure, token, body)
-	var r letterReply
+	var r deadLetterReply
 	if err := json.Unmarshal([]byte(text), &r); err != nil {
 		t.Fatalf("%s answered %s", procedure, text)
 	}
@@ -120,8 +120,8 @@ const (
 	discardLetter = spillwayv1connect.DeadLetterServiceDiscardDeadLetterProcedure
 )
 
-func TestDeadLettersAreForOperators(t *testing.T) {
-	d := openDesk(t)
+func TestDeadLetters_OperatorsOnly(t *testing.T) {
+	d := startDeadLetterServer(t)
 	id := d.put(t, wire.TypeBatch, []byte("garbage"))
 	one := fmt.Sprintf(`{"id":"%d"}`, id)
 	for procedure, body := range map[string]string{listLetters: "{}", getLetter: one, editLetter: one, replayLetter: one, discardLetter: one} {
@@ -134,8 +134,8 @@ func TestDeadLettersAreForOperators(t *testing.T) {
 	}
 }
 
-func TestDeadLettersComeInPages(t *testing.T) {
-	d := openDesk(t)
+func TestDeadLetters_Pages(t *testing.T) {
+	d := startDeadLetterServer(t)
 	op := d.token(t, "op", auth.Operator)
 	for range 5 {
 		d.fill(t, wire.TypeBatch, []byte("garbage"))
@@ -165,9 +165,9 @@ func TestDeadLettersComeInPages(t *testing.T) {
 	}
 }
 
-// TestALetterIsMendedAndReplayed: the payload is shown, edited where it cannot be read, and each step is remembered.
-func TestALetterIsMendedAndReplayed(t *testing.T) {
-	d := openDesk(t)
+// TestDeadLetters_EditAndReplay: the payload is shown, edited where it cannot be read, and each step is remembered.
+func TestDeadLetters_EditAndReplay(t *testing.T) {
+	d := startDeadLetterServer(t)
 	ann, bob := d.token(t, "ann", auth.Operator), d.token(t, "bob", auth.Operator)
 	id := d.put(t, wire.TypeBatch, []byte("garbage"))
 	_, r := d.call(t, getLetter, ann, fmt.Sprintf(`{"id":"%d"}`, id))
@@ -180,7 +180,7 @@ func TestALetterIsMendedAndReplayed(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := fmt.Sprintf(`{"events":[{"kind":"ORDER_EVENT_KIND_SETTLED","orderId":%q,"time":"2026-11-25T12:00:00Z","snapshot":%s}]}`, o.ID, wire.ShowSnapshot(m.GetSnapshot()))
-	edit := func(payload string) letterReply {
+	edit := func(payload string) deadLetterReply {
 		body, err := json.Marshal(map[string]any{"id": fmt.Sprint(id), "payloadJson": payload, "reason": "mended"})
 		if err != nil {
 			t.Fatal(err)
@@ -213,8 +213,8 @@ func TestALetterIsMendedAndReplayed(t *testing.T) {
 	}
 }
 
-func TestAFailedReplaySaysWhy(t *testing.T) {
-	d := openDesk(t)
+func TestDeadLetters_FailedReplayReturnsItsError(t *testing.T) {
+	d := startDeadLetterServer(t)
 	op, id := d.token(t, "op", auth.Operator), d.put(t, wire.TypeBatch, []byte("garbage"))
 	d.replayer.err = fmt.Errorf("no stock left: %w", order.ErrFailedPrecondition)
 	if _, r := d.call(t, replayLetter, op, fmt.Sprintf(`{"id":"%d"}`, id)); r.Code != "failed_precondition" || !strings.Contains(r.Message, "no stock left") {
@@ -230,8 +230,8 @@ func TestAFailedReplaySaysWhy(t *testing.T) {
 	}
 }
 
-// TestAJournalEntryIsShownAndMended, whether it can be read or not.
-func TestAJournalEntryIsShownAndMended(t *testing.T) {
+// TestDeadLetters_JournalEntryIsShownAndEdited, whether it can be read or not.
+func TestDeadLetters_JournalEntryIsShownAndEdited(t *testing.T) {
 	o := orderOf("me", order.Paid, 0)
 	snapshot, err := wire.MarshalSnapshot(o)
 	if err != nil {

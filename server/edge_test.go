@@ -121,13 +121,13 @@ func (e *edgeServer) do(t *testing.T, req *http.Request) (int, http.Header, stri
 	return resp.StatusCode, resp.Header, string(answer)
 }
 
-// checkoutFunc is a CheckoutService whose PlaceOrder is the function.
-type checkoutFunc struct {
+// fakeCheckout is a CheckoutService whose PlaceOrder is the function.
+type fakeCheckout struct {
 	spillwayv1connect.UnimplementedCheckoutServiceHandler
 	place func(ctx context.Context, req *spillwayv1.PlaceOrderRequest) (*spillwayv1.PlaceOrderResponse, error)
 }
 
-func (c checkoutFunc) PlaceOrder(ctx context.Context, req *spillwayv1.PlaceOrderRequest) (*spillwayv1.PlaceOrderResponse, error) {
+func (c fakeCheckout) PlaceOrder(ctx context.Context, req *spillwayv1.PlaceOrderRequest) (*spillwayv1.PlaceOrderResponse, error) {
 	return c.place(ctx, req)
 }
 

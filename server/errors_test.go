@@ -161,7 +161,7 @@ var refusedCases = map[string]refusedCase{
 
 func TestEdge_EachErrorOverEachProtocol(t *testing.T) {
 	var answer error
-	e := startServer(t, Services{Checkout: checkoutFunc{place: func(context.Context, *spillwayv1.PlaceOrderRequest) (*spillwayv1.PlaceOrderResponse, error) {
+	e := startServer(t, Services{Checkout: fakeCheckout{place: func(context.Context, *spillwayv1.PlaceOrderRequest) (*spillwayv1.PlaceOrderResponse, error) {
 		return nil, answer
 	}}})
 	token := e.token(t, "c")
@@ -183,7 +183,7 @@ func TestEdge_EachErrorOverEachProtocol(t *testing.T) {
 // TestTranslate_TextWithoutItsClass: the text that clients get does not end with that of the sentinel, which the code stands for.
 func TestTranslate_TextWithoutItsClass(t *testing.T) {
 	var answer error
-	e := startServer(t, Services{Checkout: checkoutFunc{place: func(context.Context, *spillwayv1.PlaceOrderRequest) (*spillwayv1.PlaceOrderResponse, error) {
+	e := startServer(t, Services{Checkout: fakeCheckout{place: func(context.Context, *spillwayv1.PlaceOrderRequest) (*spillwayv1.PlaceOrderResponse, error) {
 		return nil, answer
 	}}})
 	client := spillwayv1connect.NewCheckoutServiceClient(h2cClient(t), e.url, connect.WithGRPC(), bearer(e.token(t, "c")))
@@ -259,7 +259,7 @@ func fromWire(code connect.Code) error {
 }
 
 func TestEdge_UnforeseenErrorIsLoggedUnderItsRequestID(t *testing.T) {
-	e := startServer(t, Services{Checkout: checkoutFunc{place: func(context.Context, *spillwayv1.PlaceOrderRequest) (*spillwayv1.PlaceOrderResponse, error) {
+	e := startServer(t, Services{Checkout: fakeCheckout{place: func(context.Context, *spillwayv1.PlaceOrderRequest) (*spillwayv1.PlaceOrderResponse, error) {
 		return nil, errors.New(secretText)
 	}}})
 	client := spillwayv1connect.NewCheckoutServiceClient(e.client, e.url, bearer(e.token(t, "c")))
@@ -275,7 +275,7 @@ func TestEdge_UnforeseenErrorIsLoggedUnderItsRequestID(t *testing.T) {
 }
 
 func TestRecovered_PanicIsAnInternalError(t *testing.T) {
-	e := startServer(t, Services{Checkout: checkoutFunc{place: func(context.Context, *spillwayv1.PlaceOrderRequest) (*spillwayv1.PlaceOrderResponse, error) {
+	e := startServer(t, Services{Checkout: fakeCheckout{place: func(context.Context, *spillwayv1.PlaceOrderRequest) (*spillwayv1.PlaceOrderResponse, error) {
 		panic(secretText)
 	}}})
 	client := spillwayv1connect.NewCheckoutServiceClient(e.client, e.url, bearer(e.token(t, "c")))

@@ -36,15 +36,14 @@ func ask(ctx context.Context, check func(context.Context) error) error {
 	return check(ctx)
 }
 
-// shareChecks lets concurrent callers share one run of each check: anybody may ask whether this process is ready, and a check takes a
-// connection from those who order.
+// shareChecks lets concurrent callers share one run of each check: /readyz needs no token, and a check takes a connection from checkouts.
 func shareChecks(checks map[string]func(context.Context) error) map[string]func(context.Context) error {
 	var flights singleflight.Group
 	out := make(map[string]func(context.Context) error, len(checks))
 	for name, check := range checks {
 		out[name] = func(ctx context.Context) error {
 			_, err, _ := flights.Do(name, func() (any, error) {
-				return nil, ask(context.WithoutCancel(ctx), check) // The first caller's leaving says nothing to the others.
+				return nil, ask(context.WithoutCancel(ctx), check) // The others need the result although the first caller left.
 			})
 			return err
 		}
@@ -52,13 +51,13 @@ func shareChecks(checks map[string]func(context.Context) error) map[string]func(
 	return out
 }
 
-// health is grpchealth's checker: a service is serving while all parts work.
+// health is grpchealth's checker: a service is SERVING while all checks pass.
 type health struct {
 	checks map[string]func(ctx context.Context) error
 	names  []string
 }
 
-// Check answers for one service, or for all when none is named.
+// Check returns the status of one service, or of all if the request has none.
 func (h health) Check(ctx context.Context, req *grpchealth.CheckRequest) (*grpchealth.CheckResponse, error) {
 	if req.Service != "" && !slices.Contains(h.names, req.Service) {
 		return nil, connect.NewError(connect.CodeNotFound, fmt.Errorf("there is no service %q", req.Service))

@@ -28,9 +28,9 @@ const (
 	// headerTimeout bounds how long a client may take to send its headers, readTimeout the whole request.
 	headerTimeout = 5 * time.Second
 	readTimeout   = 30 * time.Second
-	// writeTimeout bounds the answer: a checkout may take finishTimeout.
+	// writeTimeout bounds the response: a checkout may take finishTimeout.
 	writeTimeout = 30 * time.Second
-	// idleTimeout lets connections go that nobody uses.
+	// idleTimeout closes unused connections.
 	idleTimeout = 2 * time.Minute
 	// readyTimeout bounds the look at each part for /readyz.
 	readyTimeout = 2 * time.Second
@@ -39,17 +39,17 @@ const (
 // Config sets up the port.
 type Config struct {
 	Tokens *auth.Tokens
-	// Origins are those whose pages may call.
+	// Origins are the origins of pages that may call.
 	Origins []string
-	// Ready says of each part whether it works; an error says what is wrong.
+	// Ready has a check for each dependency, which returns what is wrong.
 	Ready map[string]func(ctx context.Context) error
-	// Breakers says of each part whether its circuit breaker is closed, open or half-open; nil leaves that out. One that is open
-	// does not make this process unready: callers are told what does not work, and the rest goes on.
+	// Breakers returns the state of each circuit breaker: closed, open or half-open; nil leaves that out. An open one does not make
+	// this process unready: calls that need its dependency fail, and the others are served.
 	Breakers func() map[string]string
 	Log      *slog.Logger
 	// Limits bound the calls of each class that are served at once; a class without one has that of DefaultLimits.
 	Limits map[Class]int
-	// TrustedProxies are those whose X-Forwarded-For is believed.
+	// TrustedProxies are the proxies that are trusted to send X-Forwarded-For.
 	TrustedProxies []netip.Prefix
 	// Sessions bounds the guest sessions of one address.
 	Sessions SessionLimit
@@ -81,7 +81,7 @@ func NewHandler(cfg Config, s Services) http.Handler {
 	return requestid.Middleware(origins(cfg.Origins, withConn(mux)))
 }
 
-// corsMaxAge is after how long a browser asks again; most cap it there.
+// corsMaxAge is how long a browser may cache a preflight response; most browsers cap it at this.
 const corsMaxAge = 2 * time.Hour
 
 // origins lets pages of the allowed origins call. Without any, none may: the library would take that for all of them.
@@ -103,7 +103,7 @@ func home(w http.ResponseWriter, r *http.Request) {
 }
 
 // Serve listens until ctx ends, and then waits for the requests under way, as long as drain allows. When it returns without
-// an error, every request that was accepted was answered.
+// an error, every accepted request got its response.
 func Serve(ctx context.Context, l net.Listener, h http.Handler, drain time.Duration, log *slog.Logger) error {
 	srv := &http.Server{
 		Handler: h, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,

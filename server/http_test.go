@@ -22,7 +22,7 @@ import (
 	"github.com/spillway/spillway/gen/spillway/v1/spillwayv1connect"
 )
 
-func TestOnlyConfiguredOriginsMayCall(t *testing.T) {
+func TestOrigins_OnlyConfiguredOnes(t *testing.T) {
 	const shop, evil = "https://shop.example", "https://evil.example"
 	preflight := func(e *edgeServer, origin string) http.Header {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodOptions, e.url+placeProcedure, http.NoBody)
@@ -73,7 +73,7 @@ func TestReadyz_ConcurrentCallersShareACheck(t *testing.T) {
 	}
 }
 
-func TestReadinessNamesWhatIsMissing(t *testing.T) {
+func TestReadyz_NamesFailedChecks(t *testing.T) {
 	sick := false
 	e := startServer(t, allServices(t), func(c *Config) {
 		c.Ready = map[string]func(context.Context) error{
@@ -116,7 +116,7 @@ func TestReadinessNamesWhatIsMissing(t *testing.T) {
 	}
 }
 
-func TestReflectionListsTheServices(t *testing.T) {
+func TestReflection_ListsServices(t *testing.T) {
 	e := startServer(t, allServices(t))
 	stream := grpcreflect.NewClient(h2cClient(t), e.url).NewStream(t.Context())
 	defer stream.Close() //nolint:errcheck // What was asked for is read by then.
@@ -130,8 +130,8 @@ func TestReflectionListsTheServices(t *testing.T) {
 	}
 }
 
-// TestShutdownAnswersWhatWasAccepted stops the server while an order is under way.
-func TestShutdownAnswersWhatWasAccepted(t *testing.T) {
+// TestServe_ShutdownFinishesAcceptedRequests stops the server while an order is under way.
+func TestServe_ShutdownFinishesAcceptedRequests(t *testing.T) {
 	entered, leave := make(chan struct{}), make(chan struct{})
 	tokens, err := auth.NewTokens([]byte(strings.Repeat("k", auth.MinKeyBytes)))
 	if err != nil {
@@ -141,7 +141,7 @@ func TestShutdownAnswersWhatWasAccepted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := NewHandler(Config{Tokens: tokens, Log: slog.New(slog.DiscardHandler)}, Services{Checkout: checkoutFunc{
+	h := NewHandler(Config{Tokens: tokens, Log: slog.New(slog.DiscardHandler)}, Services{Checkout: fakeCheckout{
 		place: func(context.Context, *spillwayv1.PlaceOrderRequest) (*spillwayv1.PlaceOrderResponse, error) {
 			close(entered)
 			<-leave
@@ -189,8 +189,8 @@ func waitClosed(t *testing.T, addr string) {
 	t.Fatal("the server still listens")
 }
 
-// TestBodiesAreBoundedEverywhere sends too much to what is not one of our services.
-func TestBodiesAreBoundedEverywhere(t *testing.T) {
+// TestBoundBody_HealthAndReflection sends too much to what is not one of our services.
+func TestBoundBody_HealthAndReflection(t *testing.T) {
 	e := startServer(t, allServices(t))
 	body := `{"service":"` + strings.Repeat("x", 8*maxBodyBytes) + `"}`
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, e.url+"/grpc.health.v1.Health/Check", io.NopCloser(strings.NewReader(body)))

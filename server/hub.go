@@ -57,11 +57,11 @@ const (
 	maxFeedBackoff = 2 * time.Second
 )
 
-// Feed says which orders changed.
+// Feed reads which orders changed.
 type Feed interface {
 	// Next waits a moment for changes. With missed there may have been others.
 	Next(ctx context.Context) (changed []order.ID, missed bool, err error)
-	// Reset forgets the place: the next reading begins at the present, and says that something was missed.
+	// Reset forgets the offset: the next call of Next begins at the end of the feed and returns missed.
 	Reset()
 }
 
@@ -79,7 +79,7 @@ type Hub struct {
 	log       *slog.Logger
 
 	reads   chan struct{}
-	first   chan struct{} // somebody watches, after nobody did
+	first   chan struct{} // the first watcher is there
 	missed  chan struct{} // compare soon
 	stopped chan struct{}
 
@@ -110,7 +110,7 @@ type Watcher struct {
 	customer order.CustomerID
 	addr     netip.Addr
 	wake     chan struct{} // holds one: to be woken twice is to be woken
-	seen     atomic.Int32  // the order.State that it was told last
+	seen     atomic.Int32  // the order.State that was sent last
 }
 
 // Watch adds a watcher of the order, who has seen it in the state. An address that is not valid has no bound. Beyond the bounds the error is order.ErrOverloaded, and once Run ended
@@ -159,7 +159,7 @@ func (w *Watcher) Close() {
 	h.count--
 }
 
-// errStopping is what watchers are told when the process ends.
+// errStopping is the error of streams when the process ends.
 func errStopping() error {
 	return &order.RetryError{After: defaultRetryDelay, Err: order.Refuse(order.ErrUnavailable, order.ReasonServerStopping, "the server is stopping")}
 }
@@ -167,7 +167,7 @@ func errStopping() error {
 func signal(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
-	default: // It is told already.
+	default: // A signal is waiting already.
 	}
 }
 
@@ -186,7 +186,7 @@ func (h *Hub) Run(ctx context.Context) {
 	wg.Wait()
 }
 
-// follow reads the feed while anybody watches: with nobody to tell, a copy of every order need not leave Redis.
+// follow reads the feed while there are watchers. Without them it would copy every order from Redis for nothing.
 func (h *Hub) follow(ctx context.Context) {
 	backoff := minFeedBackoff
 	for ctx.Err() == nil {
@@ -284,6 +284,6 @@ func (h *Hub) compare(ctx context.Context, ids []order.ID) {
 	}
 }
 
-// isNewer says whether who saw the one state has to be told the other. A state that comes before what was seen is none: it is what a part
-// knows that is behind, or went back in time.
+// isNewer reports whether a watcher that saw the one state has to get the other. An earlier state is not newer: it is from a dependency that
+// lags behind, or lost data.
 func isNewer(seen, now order.State) bool { return seen == unseen || (now != seen && now.Follows(seen)) }

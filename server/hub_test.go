@@ -35,13 +35,13 @@ func (l *ledger) set(change func(*ledger)) {
 	change(l)
 }
 
-func (l *ledger) parts() (hotOrders, rows) {
+func (l *ledger) parts() (stubHotOrders, rows) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.gone {
-		return hotOrders{err: l.err}, rows{err: l.err}
+		return stubHotOrders{err: l.err}, rows{err: l.err}
 	}
-	return hotOrders{err: l.err}, rows{orders: []order.Order{l.o}, err: l.err}
+	return stubHotOrders{err: l.err}, rows{orders: []order.Order{l.o}, err: l.err}
 }
 
 // ledgerRows and ledgerHot are the parts as the readers want them.
@@ -119,7 +119,7 @@ func startHub(t *testing.T, l *ledger, change ...func(*HubConfig)) (*Hub, *feed,
 		c(&cfg)
 	}
 	f := newFeed()
-	h := NewHub(cfg, f, hotOrders{}, ledgerRows{l: l}, slog.New(slog.DiscardHandler))
+	h := NewHub(cfg, f, stubHotOrders{}, ledgerRows{l: l}, slog.New(slog.DiscardHandler))
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() { defer close(done); h.Run(ctx) }()
@@ -154,7 +154,7 @@ func (w *Watcher) wantAsleep(t *testing.T, why string) {
 	}
 }
 
-func TestTheHubWakesWhoWatches(t *testing.T) {
+func TestHub_WakesWatchersOfChangedOrders(t *testing.T) {
 	l := &ledger{o: orderOf("me", order.Paid, 0)}
 	h, f, _ := startHub(t, l)
 	one, two := mustWatch(t, h, "me", l.o.ID, order.Paid), mustWatch(t, h, "me", l.o.ID, order.Paid)
@@ -177,8 +177,8 @@ func TestTheHubWakesWhoWatches(t *testing.T) {
 	}
 }
 
-// TestTheHubHeals: what the feed lost is found by comparing, and only what is news wakes anybody.
-func TestTheHubHeals(t *testing.T) {
+// TestHub_ResyncWakesWatchersThatMissedAChange: what the feed lost is found by comparing, and only what is news wakes anybody.
+func TestHub_ResyncWakesWatchersThatMissedAChange(t *testing.T) {
 	l := &ledger{o: orderOf("me", order.Shipped, 0)}
 	for name, c := range map[string]struct {
 		every   time.Duration
@@ -204,7 +204,7 @@ func TestTheHubHeals(t *testing.T) {
 	}
 }
 
-func TestNobodyIsToldTheWayBack(t *testing.T) {
+func TestHub_EarlierStateWakesNoWatcher(t *testing.T) {
 	for _, c := range []struct {
 		seen, now order.State
 		news      bool
@@ -257,7 +257,7 @@ func TestHub_WatchersOfAnAddress(t *testing.T) {
 	}
 }
 
-func TestWatchersAreBounded(t *testing.T) {
+func TestHub_BoundsWatchers(t *testing.T) {
 	l := &ledger{o: orderOf("me", order.Paid, 0)}
 	h, _, stop := startHub(t, l, func(cfg *HubConfig) { cfg.Watchers, cfg.PerCustomer = 3, 2 })
 	one, two := mustWatch(t, h, "me", newID(), unseen), mustWatch(t, h, "me", newID(), unseen)
@@ -283,8 +283,8 @@ func TestWatchersAreBounded(t *testing.T) {
 	}
 }
 
-// TestNothingIsReadForNobody: the journal carries whole orders, which leave Redis only if somebody watches.
-func TestNothingIsReadForNobody(t *testing.T) {
+// TestHub_ReadsNoFeedWithoutWatchers: the journal carries whole orders, which leave Redis only if somebody watches.
+func TestHub_ReadsNoFeedWithoutWatchers(t *testing.T) {
 	h, f, _ := startHub(t, &ledger{})
 	await(t, "the feed to be reset", f.resets)
 	select {
@@ -300,7 +300,7 @@ func TestNothingIsReadForNobody(t *testing.T) {
 	await(t, "the feed to be reset", f.resets)
 }
 
-func TestResumeTokens(t *testing.T) {
+func TestResumeToken_RoundTripAndForeignTokens(t *testing.T) {
 	id := newID()
 	for _, state := range order.States() {
 		if got, err := seenState(resumeToken(id, state), id); err != nil || got != state {

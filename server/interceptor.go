@@ -2,13 +2,13 @@ package server
 
 import "connectrpc.com/connect"
 
-// interceptor does the same for calls that answer once and for streams. This server is no client of itself.
+// interceptor wraps unary calls and streams. It does not wrap clients.
 type interceptor struct {
 	unary  func(next connect.UnaryFunc) connect.UnaryFunc
 	stream func(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc
 }
 
-// WrapUnary wraps what answers once.
+// WrapUnary wraps a unary call.
 func (i interceptor) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc { return i.unary(next) }
 
 // WrapStreamingHandler wraps a stream.

@@ -49,7 +49,7 @@ var checkouts = []string{
 	spillwayv1connect.CheckoutServicePayOrderProcedure, spillwayv1connect.OrderServiceCancelOrderProcedure,
 }
 
-// classOf says to which class a procedure belongs.
+// classOf returns the class of a procedure.
 func classOf(procedure string) Class {
 	may := permissions[procedure]
 	switch {

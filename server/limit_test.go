@@ -39,14 +39,14 @@ func TestClassOf_EveryClassHasItsProcedures(t *testing.T) {
 	}
 }
 
-// blockedServices has handlers of every class. Those of one class do not return until leave is closed, and send on entered when they
+// fakeBlockedServices has handlers of every class. Those of one class do not return until leave is closed, and send on entered when they
 // are called.
-type blockedServices struct {
+type fakeBlockedServices struct {
 	class          Class
 	entered, leave chan struct{}
 }
 
-func (b blockedServices) serve(class Class) error {
+func (b fakeBlockedServices) serve(class Class) error {
 	if class == b.class {
 		b.entered <- struct{}{}
 		<-b.leave
@@ -57,15 +57,15 @@ func (b blockedServices) serve(class Class) error {
 type (
 	blockedCheckout struct {
 		spillwayv1connect.UnimplementedCheckoutServiceHandler
-		blockedServices
+		fakeBlockedServices
 	}
 	blockedCatalog struct {
 		spillwayv1connect.UnimplementedCatalogServiceHandler
-		blockedServices
+		fakeBlockedServices
 	}
 	blockedDeadLetters struct {
 		spillwayv1connect.UnimplementedDeadLetterServiceHandler
-		blockedServices
+		fakeBlockedServices
 	}
 )
 
@@ -91,10 +91,10 @@ func TestLimit_FullClassLeavesTheOthersAlone(t *testing.T) {
 	const places = 3
 	for full := range probes {
 		t.Run(string(full), func(t *testing.T) {
-			b := blockedServices{class: full, entered: make(chan struct{}, places), leave: make(chan struct{})}
+			b := fakeBlockedServices{class: full, entered: make(chan struct{}, places), leave: make(chan struct{})}
 			e := startServer(t, Services{
-				Checkout: blockedCheckout{blockedServices: b}, Catalog: blockedCatalog{blockedServices: b},
-				DeadLetters: blockedDeadLetters{blockedServices: b},
+				Checkout: blockedCheckout{fakeBlockedServices: b}, Catalog: blockedCatalog{fakeBlockedServices: b},
+				DeadLetters: blockedDeadLetters{fakeBlockedServices: b},
 			}, func(c *Config) { c.Limits = map[Class]int{full: places} })
 			token := e.token(t, "op", auth.Operator)
 			done := make(chan struct{}, places)

@@ -15,12 +15,12 @@ type Limiter struct {
 	sem  *semaphore.Weighted
 }
 
-// NewLimiter makes a limiter; the name says in errors what is bounded.
+// NewLimiter returns a limiter. Its errors contain the name of what is bounded.
 func NewLimiter(name string, atOnce int) *Limiter {
 	return &Limiter{name: name, max: int64(atOnce), sem: semaphore.NewWeighted(int64(atOnce))}
 }
 
-// Acquire takes a place, which the caller gives back with release. It does not wait: when there is none, it returns an order.RetryError of
+// Acquire takes a slot, which the caller returns with release. It does not wait: without a free slot it returns an order.RetryError of
 // order.ErrOverloaded.
 func (l *Limiter) Acquire() (release func(), err error) {
 	if l == nil {
@@ -34,7 +34,7 @@ func (l *Limiter) Acquire() (release func(), err error) {
 
 func (l *Limiter) release() { l.sem.Release(1) }
 
-// Check returns the error of Acquire without taking a place.
+// Check returns the error of Acquire without taking a slot.
 func (l *Limiter) Check() error {
 	release, err := l.Acquire()
 	if err == nil {

@@ -9,7 +9,7 @@ import (
 )
 
 // minRemaining is the least time that a call must have left for work to begin: a reservation alone takes about a millisecond, and its
-// answer has to travel. A call with less would take stock for a caller that is gone when it is answered.
+// response has to travel. A call with less would take stock for a caller that does not wait for the response.
 const minRemaining = 5 * time.Millisecond
 
 // checkTime fails with context.DeadlineExceeded if the caller's deadline is too near for any work.
@@ -21,7 +21,7 @@ func checkTime(ctx context.Context) error {
 	return nil
 }
 
-// minimumTime refuses calls whose deadline is too near before anything is done for them.
+// minimumTime refuses calls with a deadline that is too near, before any work is done for them.
 func minimumTime() connect.Interceptor {
 	return interceptor{
 		unary: func(next connect.UnaryFunc) connect.UnaryFunc {

@@ -16,7 +16,7 @@ import (
 
 func TestPatience_TinyDeadlineIsRefusedBeforeAnyWork(t *testing.T) {
 	served := false
-	e := startServer(t, Services{Checkout: checkoutFunc{place: func(context.Context, *spillwayv1.PlaceOrderRequest) (*spillwayv1.PlaceOrderResponse, error) {
+	e := startServer(t, Services{Checkout: fakeCheckout{place: func(context.Context, *spillwayv1.PlaceOrderRequest) (*spillwayv1.PlaceOrderResponse, error) {
 		served = true
 		return &spillwayv1.PlaceOrderResponse{}, nil
 	}}})
@@ -46,13 +46,13 @@ func TestPatience_TinyDeadlineIsRefusedBeforeAnyWork(t *testing.T) {
 	}
 }
 
-// untouchedStock fails the test when anything is reserved.
-type untouchedStock struct {
+// fakeUntouchedStock fails the test when anything is reserved.
+type fakeUntouchedStock struct {
 	Reserver
 	t *testing.T
 }
 
-func (s untouchedStock) Reserve(context.Context, stock.Request) (stock.Reservation, error) {
+func (s fakeUntouchedStock) Reserve(context.Context, stock.Request) (stock.Reservation, error) {
 	s.t.Error("stock was reserved for a caller that is gone when it is answered")
 	return stock.Reservation{}, nil
 }
@@ -60,7 +60,7 @@ func (s untouchedStock) Reserve(context.Context, stock.Request) (stock.Reservati
 func TestCheckout_NothingIsReservedShortlyBeforeTheDeadline(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), minRemaining/2)
 	defer cancel()
-	c := &Checkout{Stock: untouchedStock{t: t}}
+	c := &Checkout{Stock: fakeUntouchedStock{t: t}}
 	if _, err := c.reserve(ctx, draft{Order: order.Order{ID: order.NewID(0, time.Now())}}, true); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v; want DeadlineExceeded", err)
 	}

@@ -22,9 +22,9 @@ func orderBody(replace ...string) string {
 		`"card":{"number":"` + cardNumber + `","cvv":"987","expiryYear":2030,"expiryMonth":1}}`)
 }
 
-// TestNonsenseIsAnsweredClearly sends what no client should. No answer and no line of the log holds the card (I13).
-func TestNonsenseIsAnsweredClearly(t *testing.T) {
-	e := startServer(t, Services{Checkout: checkoutFunc{place: func(context.Context, *spillwayv1.PlaceOrderRequest) (*spillwayv1.PlaceOrderResponse, error) {
+// TestPlaceOrder_InvalidRequests sends what no client should. No answer and no line of the log holds the card (I13).
+func TestPlaceOrder_InvalidRequests(t *testing.T) {
+	e := startServer(t, Services{Checkout: fakeCheckout{place: func(context.Context, *spillwayv1.PlaceOrderRequest) (*spillwayv1.PlaceOrderResponse, error) {
 		return nil, errNotCalled
 	}}})
 	token := e.token(t, "c")
@@ -89,7 +89,7 @@ func TestNonsenseIsAnsweredClearly(t *testing.T) {
 	}
 }
 
-func TestContentTypesOfJSON(t *testing.T) {
+func TestContentTypes_JSON(t *testing.T) {
 	e := startServer(t, allServices(t))
 	for _, kind := range []string{"application/json", "application/json; charset=utf-8", "application/json;charset=UTF-8", "Application/JSON"} {
 		status, _, body := e.post(t, spillwayv1connect.CurrencyServiceGetSupportedCurrenciesProcedure, "", "{}", "Content-Type", kind)
@@ -99,7 +99,7 @@ func TestContentTypesOfJSON(t *testing.T) {
 	}
 }
 
-func TestZeroValuesAreShown(t *testing.T) {
+func TestStrictJSON_WritesZeroValues(t *testing.T) {
 	b, err := strictJSON{"json"}.Marshal(&spillwayv1.ListProductsResponse{Products: []*spillwayv1.Product{{Sku: "A"}}})
 	if err != nil {
 		t.Fatal(err)

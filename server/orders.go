@@ -69,7 +69,7 @@ func (r OrderReader) latest(ctx context.Context, id order.ID) (order.Order, erro
 	case hotErr == nil && errors.Is(err, order.ErrNotFound):
 		return hot, nil
 	case err != nil && hotErr == nil:
-		r.Log.WarnContext(ctx, "an order is read from Redis alone", "order", id, "error", err)
+		r.Log.WarnContext(ctx, "failed to read an order from sql, using redis", "order", id, "error", err)
 		return hot, nil
 	case errors.Is(err, order.ErrNotFound) && !errors.Is(hotErr, order.ErrNotFound):
 		return order.Order{}, hotErr // It may be hot: not found would be a guess.
@@ -97,10 +97,10 @@ func (r OrderReader) hot(ctx context.Context, id order.ID) (order.Order, error) 
 // Orders is the OrderService.
 type Orders struct {
 	Reader OrderReader
-	// Changing reads the orders that are cancelled or refunded. It must not wait for connections that customers read with: however many
-	// browse, an order can be cancelled.
+	// Changing reads the orders that are cancelled or refunded. It must not share connections with browsing, so that an order can be
+	// cancelled however many customers browse.
 	Changing OrderReader
-	// Hub wakes those who watch; without one nobody can.
+	// Hub wakes watchers; without one WatchOrder is not served.
 	Hub       *Hub
 	Canceller *Canceller
 	Refunder  *Refunder
@@ -217,7 +217,7 @@ func filterHash(opt store.ListOptions, customer order.CustomerID) string {
 	return hex.EncodeToString(sum[:filterHashBytes]) + ":"
 }
 
-// filterHashBytes is in bytes: the mark tells a mistake, it keeps nobody out.
+// filterHashBytes is the length of the hash in a page token. It detects mistakes, not attacks.
 const filterHashBytes = 6
 
 // overlay takes the states of hot orders from Redis, where that is further than SQL.
@@ -231,7 +231,7 @@ func (r OrderReader) overlay(ctx context.Context, page []order.Order) {
 	}
 	states, err := r.Hot.States(ctx, ids)
 	if err != nil {
-		r.Log.WarnContext(ctx, "a list of orders is from SQL alone", "error", err)
+		r.Log.WarnContext(ctx, "failed to read hot states for a list of orders, using sql", "error", err)
 		return
 	}
 	for i, o := range page {

@@ -23,13 +23,13 @@ import (
 	"github.com/spillway/spillway/wire"
 )
 
-// hotOrders are the orders that Redis remembers.
-type hotOrders struct {
+// stubHotOrders are the orders that Redis remembers.
+type stubHotOrders struct {
 	orders map[order.ID]order.Order
 	err    error
 }
 
-func (h hotOrders) HotOrder(_ context.Context, id order.ID) (stock.HotOrder, error) {
+func (h stubHotOrders) HotOrder(_ context.Context, id order.ID) (stock.HotOrder, error) {
 	o, ok := h.orders[id]
 	if h.err != nil {
 		return stock.HotOrder{}, h.err
@@ -41,7 +41,7 @@ func (h hotOrders) HotOrder(_ context.Context, id order.ID) (stock.HotOrder, err
 	return stock.HotOrder{State: o.State, Snapshot: snapshot, UpdatedAt: o.UpdatedAt, Reason: o.CancelReason.Encode()}, err
 }
 
-func (h hotOrders) States(_ context.Context, ids []order.ID) (map[order.ID]order.State, error) {
+func (h stubHotOrders) States(_ context.Context, ids []order.ID) (map[order.ID]order.State, error) {
 	out := map[order.ID]order.State{}
 	for _, id := range ids {
 		if o, ok := h.orders[id]; ok {
@@ -89,12 +89,12 @@ func as(ctx context.Context, customer order.CustomerID, roles ...auth.Role) cont
 	return auth.With(ctx, auth.Caller{Customer: customer, Roles: roles})
 }
 
-// TestYoursIsYours: what belongs to another looks exactly like what does not exist (I14).
-func TestYoursIsYours(t *testing.T) {
+// TestOrderReader_OrdersOfOthersAreNotFound: what belongs to another looks exactly like what does not exist (I14).
+func TestOrderReader_OrdersOfOthersAreNotFound(t *testing.T) {
 	mine, theirs := orderOf("me", order.Paid, 0), orderOf("they", order.Paid, 0)
 	hot := orderOf("they", order.Pending, 0)
 	reader := OrderReader{
-		Hot: hotOrders{orders: map[order.ID]order.Order{hot.ID: hot}}, Rows: rows{orders: []order.Order{mine, theirs}}, Log: slog.New(slog.DiscardHandler),
+		Hot: stubHotOrders{orders: map[order.ID]order.Order{hot.ID: hot}}, Rows: rows{orders: []order.Order{mine, theirs}}, Log: slog.New(slog.DiscardHandler),
 	}
 	e := startServer(t, Services{Order: Orders{Reader: reader}})
 	get := func(token string, id order.ID) (int, string) {
@@ -128,8 +128,8 @@ func TestYoursIsYours(t *testing.T) {
 // jsonQuoted is how a quoted id looks inside of a JSON string.
 func jsonQuoted(id string) string { return `\"` + id + `\"` }
 
-// TestWhichStateCounts: while an order is pending Redis decides, from then on SQL does (I15).
-func TestWhichStateCounts(t *testing.T) {
+// TestOrderReader_LaterStateCounts: while an order is pending Redis decides, from then on SQL does (I15).
+func TestOrderReader_LaterStateCounts(t *testing.T) {
 	const none = order.State(-1)
 	for _, c := range []struct{ hot, row, want order.State }{
 		{order.Pending, none, order.Pending},
@@ -143,7 +143,7 @@ func TestWhichStateCounts(t *testing.T) {
 		{order.Pending, order.Cancelled, order.Cancelled},
 	} {
 		o := orderOf("me", order.Pending, 0)
-		hot, sql := hotOrders{orders: map[order.ID]order.Order{}}, rows{}
+		hot, sql := stubHotOrders{orders: map[order.ID]order.Order{}}, rows{}
 		if c.hot != none {
 			o.State = c.hot
 			hot.orders[o.ID] = o
@@ -167,20 +167,20 @@ func TestWhichStateCounts(t *testing.T) {
 	}
 }
 
-func TestReadingWithAPartAway(t *testing.T) {
+func TestOrderReader_DependencyUnavailable(t *testing.T) {
 	o := orderOf("me", order.Paid, 0)
 	away := fmt.Errorf("no route: %w", order.ErrUnavailable)
 	held := rows{orders: []order.Order{o}}
-	hot := hotOrders{orders: map[order.ID]order.Order{o.ID: o}}
+	hot := stubHotOrders{orders: map[order.ID]order.Order{o.ID: o}}
 	for name, c := range map[string]struct {
 		reader OrderReader
 		want   error
 	}{
-		"Redis away, row there":  {OrderReader{Hot: hotOrders{err: away}, Rows: held}, nil},
-		"Redis away, no row":     {OrderReader{Hot: hotOrders{err: away}, Rows: rows{}}, order.ErrUnavailable},
+		"Redis away, row there":  {OrderReader{Hot: stubHotOrders{err: away}, Rows: held}, nil},
+		"Redis away, no row":     {OrderReader{Hot: stubHotOrders{err: away}, Rows: rows{}}, order.ErrUnavailable},
 		"SQL away, record there": {OrderReader{Hot: hot, Rows: rows{err: away}}, nil},
-		"SQL away, no record":    {OrderReader{Hot: hotOrders{}, Rows: rows{err: away}}, order.ErrUnavailable},
-		"nowhere":                {OrderReader{Hot: hotOrders{}, Rows: rows{}}, order.ErrNotFound},
+		"SQL away, no record":    {OrderReader{Hot: stubHotOrders{}, Rows: rows{err: away}}, order.ErrUnavailable},
+		"nowhere":                {OrderReader{Hot: stubHotOrders{}, Rows: rows{}}, order.ErrNotFound},
 	} {
 		c.reader.Log = slog.New(slog.DiscardHandler)
 		got, err := c.reader.Read(as(t.Context(), "me"), string(o.ID))
@@ -194,12 +194,12 @@ func listOrders(size int32, token string) *spillwayv1.ListOrdersRequest {
 	return &spillwayv1.ListOrdersRequest{PageSize: size, PageToken: token}
 }
 
-func TestOrdersAreListedPageByPage(t *testing.T) {
+func TestListOrders_Pages(t *testing.T) {
 	var all rows
 	for i := range 5 {
 		all.orders = append(all.orders, orderOf("me", order.Paid, time.Duration(5-i)*time.Second), orderOf("they", order.Paid, 0))
 	}
-	e := startServer(t, Services{Order: Orders{Reader: OrderReader{Hot: hotOrders{}, Rows: all, Log: slog.New(slog.DiscardHandler)}}})
+	e := startServer(t, Services{Order: Orders{Reader: OrderReader{Hot: stubHotOrders{}, Rows: all, Log: slog.New(slog.DiscardHandler)}}})
 	client := spillwayv1connect.NewOrderServiceClient(e.client, e.url, bearer(e.token(t, "me")))
 	var seen []string
 	token := ""
@@ -232,7 +232,7 @@ func TestListOrders_OtherCustomers(t *testing.T) {
 	for i := range 4 {
 		all.orders = append(all.orders, orderOf([]order.CustomerID{"me", "they"}[i%2], order.Paid, time.Duration(4-i)*time.Second))
 	}
-	e := startServer(t, Services{Order: Orders{Reader: OrderReader{Hot: hotOrders{}, Rows: all, Log: slog.New(slog.DiscardHandler)}}})
+	e := startServer(t, Services{Order: Orders{Reader: OrderReader{Hot: stubHotOrders{}, Rows: all, Log: slog.New(slog.DiscardHandler)}}})
 	mine := spillwayv1connect.NewOrderServiceClient(e.client, e.url, bearer(e.token(t, "me")))
 	operators := spillwayv1connect.NewOrderServiceClient(e.client, e.url, bearer(e.token(t, "op", auth.Operator)))
 	for name, c := range map[string]struct {
@@ -264,13 +264,13 @@ func TestListOrders_OtherCustomers(t *testing.T) {
 	}
 }
 
-// TestOrdersAreFiltered pages through the filtered list, and takes no token to another one.
-func TestOrdersAreFiltered(t *testing.T) {
+// TestListOrders_Filters pages through the filtered list, and takes no token to another one.
+func TestListOrders_Filters(t *testing.T) {
 	var all rows
 	for i := range 6 {
 		all.orders = append(all.orders, orderOf("me", []order.State{order.Paid, order.Shipped, order.Cancelled}[i%3], time.Duration(6-i)*time.Hour))
 	}
-	e := startServer(t, Services{Order: Orders{Reader: OrderReader{Hot: hotOrders{}, Rows: all, Log: slog.New(slog.DiscardHandler)}}})
+	e := startServer(t, Services{Order: Orders{Reader: OrderReader{Hot: stubHotOrders{}, Rows: all, Log: slog.New(slog.DiscardHandler)}}})
 	client := spillwayv1connect.NewOrderServiceClient(e.client, e.url, bearer(e.token(t, "me")))
 	from, to := timestamppb.New(all.orders[1].CreatedAt), timestamppb.New(all.orders[5].CreatedAt)
 	req := func(token string) *spillwayv1.ListOrdersRequest {

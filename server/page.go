@@ -21,7 +21,7 @@ func pageSize(asked int32) int {
 	return int(asked)
 }
 
-// pageToken says where the next page begins: after this key.
+// pageToken returns the token of the page that begins after the key.
 func pageToken(after string) string {
 	return base64.RawURLEncoding.EncodeToString([]byte(pageVersion + after))
 }

@@ -51,8 +51,8 @@ func openRefusingShop(t *testing.T) *refusingShop {
 	}
 	namespace := s.keys.Namespace
 	products := store.NewProducts(s.db)
-	cache := catalog.NewCache("{"+namespace, s.redis.Client(), permitAll{}, products, discardLog)
-	carts := cart.New(namespace, s.redis.Client(), permitAll{})
+	cache := catalog.NewCache("{"+namespace, s.redis.Client(), stubBreaker{}, products, discardLog)
+	carts := cart.New(namespace, s.redis.Client(), stubBreaker{})
 	s.checkout.Carts, s.dead = carts, store.NewDeadLetters(s.db)
 	s.services = Services{
 		Session: Session{Tokens: tokens},
@@ -63,16 +63,16 @@ func openRefusingShop(t *testing.T) *refusingShop {
 		Cart: Cart{Carts: carts, Products: cache}, Currency: Currency{Rates: live}, Checkout: s.checkout,
 		Order:       Orders{Reader: s.checkout.Reader, Changing: s.checkout.Reader, Canceller: s.canceller, Refunder: s.refunder},
 		Shipping:    shipping.Service{Rates: rates, Shipments: s.orders, Orders: s.checkout.Reader},
-		DeadLetters: DeadLetters{Store: s.dead, Replayer: staleReplayer{s.dead}},
+		DeadLetters: DeadLetters{Store: s.dead, Replayer: fakeStaleReplayer{s.dead}},
 		Audit:       NewAudit(func(context.Context, audit.Options) (audit.Report, error) { return audit.Report{}, nil }),
 	}
 	return s
 }
 
-// staleReplayer replays a dead letter that was edited since it was read.
-type staleReplayer struct{ dead *store.DeadLetters }
+// fakeStaleReplayer replays a dead letter that was edited since it was read.
+type fakeStaleReplayer struct{ dead *store.DeadLetters }
 
-func (r staleReplayer) Replay(ctx context.Context, id int64, actor string) error {
+func (r fakeStaleReplayer) Replay(ctx context.Context, id int64, actor string) error {
 	return r.dead.CloseReplayed(ctx, id, []byte("older"), store.LetterAction{Actor: actor})
 }
 
@@ -194,20 +194,20 @@ func (s *refusingShop) withCheckout(t *testing.T, change func(*Checkout)) caller
 func (s *refusingShop) fullStock() *stock.Stock {
 	limits := stock.DefaultLimits()
 	limits.JournalMax, limits.Timeout = 1, testWait
-	return stock.New(s.keys.Keys, s.redis, s.epochs, store.NewStock(s.db), limits, permitAll{})
+	return stock.New(s.keys.Keys, s.redis, s.epochs, store.NewStock(s.db), limits, stubBreaker{})
 }
 
-// neverDurable is a wait that ends without the place being durable.
-type neverDurable struct{}
+// stubNeverDurable is a wait that ends without the place being durable.
+type stubNeverDurable struct{}
 
-func (neverDurable) Wait(context.Context, journal.Offset, order.ID) error {
+func (stubNeverDurable) Wait(context.Context, journal.Offset, order.ID) error {
 	return journal.ErrEpochPassed
 }
 
-// slowSearches are products of which no search ends in time.
-type slowSearches struct{ ProductStore }
+// stubSlowSearches are products of which no search ends in time.
+type stubSlowSearches struct{ ProductStore }
 
-func (slowSearches) Search(context.Context, string, order.SKU, int) ([]store.Product, error) {
+func (stubSlowSearches) Search(context.Context, string, order.SKU, int) ([]store.Product, error) {
 	return nil, &order.RetryError{After: time.Second, Err: order.Refuse(order.ErrOverloaded, order.ReasonSearchTooSlow, "the search took too long")}
 }
 
@@ -279,7 +279,7 @@ var provocations = map[order.Reason]provocation{
 		return s.serve(t, nil).order(`"currencyCode"`, `"expectedTotal":{"currencyCode":"EUR","units":"1"},"currencyCode"`)
 	},
 	"UNIT_LIMIT_EXCEEDED": func(t *testing.T, s *refusingShop) string {
-		return s.withCheckout(t, func(c *Checkout) { c.Prices = limitedPrices{most: 1} }).order(`"quantity":1`, `"quantity":2`)
+		return s.withCheckout(t, func(c *Checkout) { c.Prices = stubLimitedPrices{most: 1} }).order(`"quantity":1`, `"quantity":2`)
 	},
 	"CART_EMPTY": func(t *testing.T, s *refusingShop) string {
 		c := s.serve(t, nil)
@@ -353,7 +353,7 @@ var provocations = map[order.Reason]provocation{
 		return s.withCheckout(t, func(c *Checkout) { c.Stock = s.fullStock() }).order()
 	},
 	"SEARCH_TOO_SLOW": func(t *testing.T, s *refusingShop) string {
-		c := s.serve(t, func(v *Services) { v.Catalog = Catalog{Products: slowSearches{}} })
+		c := s.serve(t, func(v *Services) { v.Catalog = Catalog{Products: stubSlowSearches{}} })
 		return c.call(spillwayv1connect.CatalogServiceSearchProductsProcedure, `{"query":"a"}`)
 	},
 	"AUDIT_RUNNING": func(t *testing.T, s *refusingShop) string {
@@ -363,10 +363,10 @@ var provocations = map[order.Reason]provocation{
 	},
 	"UNAVAILABLE": fails(fmt.Errorf("dial redis: %w", order.ErrUnavailable)),
 	"RATES_TOO_OLD": func(t *testing.T, s *refusingShop) string {
-		return s.withCheckout(t, func(c *Checkout) { c.Rates = oldRates{} }).order("EUR", "USD")
+		return s.withCheckout(t, func(c *Checkout) { c.Rates = stubOldRates{} }).order("EUR", "USD")
 	},
 	"NOT_DURABLE_YET": func(t *testing.T, s *refusingShop) string {
-		return s.withCheckout(t, func(c *Checkout) { c.Durable = neverDurable{} }).order()
+		return s.withCheckout(t, func(c *Checkout) { c.Durable = stubNeverDurable{} }).order()
 	},
 	"ORDER_BEING_SHIPPED": func(t *testing.T, s *refusingShop) string {
 		id := s.paid(t)

@@ -141,7 +141,7 @@ func refusedAs(t *testing.T, body string) refusedBody {
 func fails(err error) provocation {
 	return func(t *testing.T, _ *refusingShop) string {
 		t.Helper()
-		e := startServer(t, Services{Checkout: checkoutFunc{place: func(context.Context, *spillwayv1.PlaceOrderRequest) (*spillwayv1.PlaceOrderResponse, error) {
+		e := startServer(t, Services{Checkout: fakeCheckout{place: func(context.Context, *spillwayv1.PlaceOrderRequest) (*spillwayv1.PlaceOrderResponse, error) {
 			return nil, err
 		}}})
 		_, _, body := e.post(t, spillwayv1connect.CheckoutServicePlaceOrderProcedure, e.token(t, "c"), orderBody(), keyHeader, "k")

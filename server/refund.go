@@ -69,8 +69,8 @@ func (f *Refunder) request(ctx context.Context, req *spillwayv1.RefundOrderReque
 	return r, nil
 }
 
-// refund books the refund and has it executed. What the provider does not confirm now, the refund worker has confirmed later. It is not the
-// caller's to cut short.
+// refund books the refund and has it executed. What the provider does not confirm now, the refund worker has confirmed later. It does not
+// end with the caller's deadline.
 func (f *Refunder) refund(ctx context.Context, r store.RefundRequest, seen order.State) (order.Refund, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
 	defer cancel()
@@ -82,13 +82,13 @@ func (f *Refunder) refund(ctx context.Context, r store.RefundRequest, seen order
 		return refund, err
 	}
 	if err := f.Payments.ExecuteRefund(ctx, refund.RefundID); err != nil {
-		f.Log.WarnContext(ctx, "a refund is booked but not confirmed; it is retried", "refund_id", refund.RefundID, "order_id", r.OrderID, "error", err)
+		f.Log.WarnContext(ctx, "refund is not confirmed, it will be retried", "refund_id", refund.RefundID, "order_id", r.OrderID, "error", err)
 		return refund, nil
 	}
 	return f.Ledger.GetRefund(ctx, refund.RefundID)
 }
 
-// textNotWritten is the text for an order that is PAID in Redis, and whose row is on its way.
+// textNotWritten is the text for an order that is PAID in Redis and not yet in SQL.
 const textNotWritten = "the order's payment is not in SQL yet; send the same request again"
 
 // notPaid is the error for an order that is not paid in SQL. Where Redis has it as paid, its row is on its way.

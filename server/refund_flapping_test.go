@@ -57,15 +57,15 @@ func TestPayOrder_CancelledWhileProviderFlaps(t *testing.T) {
 // runRepairs runs the workers that finish payments, as if much time passed between two iterations, until nothing of them is left.
 func (s *testShop) runRepairs(t *testing.T) {
 	t.Helper()
-	finisher := workers.NewCancellationFinisher(laterIntents{s.intents}, s.payments, s.Stock, discardLog)
-	refunds := workers.NewRefundRetrier(laterRefunds{s.ledger}, s.payments, discardLog)
+	finisher := workers.NewCancellationFinisher(fakeLaterCancellations{s.intents}, s.payments, s.Stock, discardLog)
+	refunds := workers.NewRefundRetrier(fakeLaterRefunds{s.ledger}, s.payments, discardLog)
 	deadline := time.Now().Add(testWait)
 	for {
 		_, _ = refunds.RunOnce(t.Context())
 		_, _ = finisher.RunOnce(t.Context())
 		s.flush(t)
-		open, err1 := laterRefunds{s.ledger}.DueRefunds(t.Context(), time.Now(), 1)
-		due, err2 := laterIntents{s.intents}.Due(t.Context(), time.Now(), 1)
+		open, err1 := fakeLaterRefunds{s.ledger}.DueRefunds(t.Context(), time.Now(), 1)
+		due, err2 := fakeLaterCancellations{s.intents}.Due(t.Context(), time.Now(), 1)
 		if err1 == nil && err2 == nil && len(open)+len(due) == 0 {
 			return
 		}
@@ -78,14 +78,14 @@ func (s *testShop) runRepairs(t *testing.T) {
 // muchLater is longer than any wait between two attempts.
 const muchLater = time.Hour
 
-type laterRefunds struct{ *store.Charges }
+type fakeLaterRefunds struct{ *store.Charges }
 
-func (l laterRefunds) DueRefunds(ctx context.Context, now time.Time, limit int) ([]order.Refund, error) {
+func (l fakeLaterRefunds) DueRefunds(ctx context.Context, now time.Time, limit int) ([]order.Refund, error) {
 	return l.Charges.DueRefunds(ctx, now.Add(muchLater), limit)
 }
 
-type laterIntents struct{ *store.Cancellations }
+type fakeLaterCancellations struct{ *store.Cancellations }
 
-func (l laterIntents) Due(ctx context.Context, now time.Time, limit int) ([]store.Cancellation, error) {
+func (l fakeLaterCancellations) Due(ctx context.Context, now time.Time, limit int) ([]store.Cancellation, error) {
 	return l.Cancellations.Due(ctx, now.Add(muchLater), limit)
 }

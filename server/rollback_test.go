@@ -58,14 +58,14 @@ func TestPlaceOrder_RetryAfterARollback(t *testing.T) {
 	})
 }
 
-// meanwhile is a quoter during whose call something happens, once.
-type meanwhile struct {
+// fakeConcurrentStock is a quoter during whose call something happens, once.
+type fakeConcurrentStock struct {
 	stubQuoter
 
 	happens func()
 }
 
-func (m *meanwhile) Quote(ctx context.Context, to order.Address, demand []order.Demand, currency order.Currency) (order.Money, error) {
+func (m *fakeConcurrentStock) Quote(ctx context.Context, to order.Address, demand []order.Demand, currency order.Currency) (order.Money, error) {
 	if happens := m.happens; happens != nil {
 		m.happens = nil
 		happens()
@@ -79,7 +79,7 @@ func TestPlaceOrder_KeysLostWhileItIsPriced(t *testing.T) {
 	onBothDatabases(t, func(t *testing.T, s *testShop) {
 		placed := s.place(t, "k", goodCard)
 		s.flush(t)
-		s.checkout.Shipping = &meanwhile{happens: func() { s.rollBack(t, nil) }}
+		s.checkout.Shipping = &fakeConcurrentStock{happens: func() { s.rollBack(t, nil) }}
 		if _, err := s.checkout.PlaceOrder(as(t.Context(), "c1"), placeRequest("k", goodCard)); !errors.Is(err, order.ErrUnavailable) {
 			t.Errorf("the retry: %v; want ErrUnavailable", err)
 		}

@@ -14,8 +14,8 @@ import (
 	"github.com/spillway/spillway/order"
 )
 
-// SessionLimit bounds the guest sessions that one address may start in this process. A session is a fresh customer, so that without it the
-// limits of a customer bind nobody.
+// SessionLimit bounds the guest sessions that one address may start in this process. Each session is a new customer, so that
+// without it the limits of a customer could be evaded.
 type SessionLimit struct {
 	// PerMinute sessions may be started by an address, that many at once after a pause; 0 is no limit.
 	PerMinute int

@@ -13,7 +13,7 @@ import (
 
 const startSession = spillwayv1connect.SessionServiceStartGuestSessionProcedure
 
-func TestClientAddress(t *testing.T) {
+func TestClientAddress_Proxies(t *testing.T) {
 	trusted := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}
 	for name, c := range map[string]struct {
 		peer      string

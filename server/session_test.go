@@ -9,7 +9,7 @@ import (
 	"github.com/spillway/spillway/gen/spillway/v1/spillwayv1connect"
 )
 
-func TestEachGuestIsAnother(t *testing.T) {
+func TestStartGuestSession_NewCustomerEachTime(t *testing.T) {
 	e := startServer(t, Services{})
 	session := Session{Tokens: e.tokens}
 	e = startServer(t, Services{Session: session})

@@ -8,16 +8,16 @@ import (
 	"github.com/spillway/spillway/order"
 )
 
-type permitAll struct{}
+type stubBreaker struct{}
 
-func (permitAll) Permit() error          { return nil }
-func (permitAll) Report(error)           {}
-func (permitAll) Timeout() time.Duration { return testWait }
+func (stubBreaker) Permit() error          { return nil }
+func (stubBreaker) Report(error)           {}
+func (stubBreaker) Timeout() time.Duration { return testWait }
 
-// instantly is durability journal.
-type instantly struct{}
+// stubDurable is durability journal.
+type stubDurable struct{}
 
-func (instantly) Wait(context.Context, journal.Offset, order.ID) error { return nil }
+func (stubDurable) Wait(context.Context, journal.Offset, order.ID) error { return nil }
 
 // stubPrices sells everything at 10 EUR.
 type stubPrices struct{}

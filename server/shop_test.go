@@ -77,10 +77,10 @@ func openTestShop(t *testing.T, dsn string) *testShop {
 	reader := OrderReader{Hot: s.Stock, Rows: s.orders, Log: discardLog}
 	s.checkout = &Checkout{
 		Prices: stubPrices{}, Carts: stubCarts{}, Rates: rates, Shipping: stubQuoter{}, Payments: s.payments, Stock: s.Stock, Orders: s.orders,
-		Durable: instantly{}, Reader: reader, Log: discardLog, PayWithin: time.Hour, Now: time.Now,
+		Durable: stubDurable{}, Reader: reader, Log: discardLog, PayWithin: time.Hour, Now: time.Now,
 	}
 	s.canceller = &Canceller{
-		Stock: s.Stock, Store: s.intents, Payments: s.payments, Changes: journal.NewChanges(s.keys.Keys, s.redis, permitAll{}), Durable: instantly{},
+		Stock: s.Stock, Store: s.intents, Payments: s.payments, Changes: journal.NewChanges(s.keys.Keys, s.redis, stubBreaker{}), Durable: stubDurable{},
 		Log: discardLog, Now: time.Now,
 	}
 	s.refunder = &Refunder{Ledger: s.ledger, Payments: s.payments, Log: discardLog, Now: time.Now}
@@ -126,12 +126,12 @@ func (s *testShop) openStock(t *testing.T) {
 	limits := stock.DefaultLimits()
 	limits.CustomerOrders, limits.UnpaidOrders, limits.Timeout = 0, 0, testWait
 	sql := store.NewStock(s.db)
-	s.journal = journal.New(s.keys.Keys, r, permitAll{})
+	s.journal = journal.New(s.keys.Keys, r, stubBreaker{})
 	drain := func(ctx context.Context, epoch int64) error { return s.flusher(s.progress).Drain(ctx, epoch) }
 	s.epochs = journal.NewEpochs(journal.EpochsConfig{
 		Keys: s.keys.Keys, Conn: r, Store: sql, Drain: drain, Rewind: stock.Rewind(s.keys.Keys), Durability: store.DurabilityJournal, Log: discardLog,
 	})
-	s.Stock = stock.New(s.keys.Keys, r, s.epochs, sql, limits, permitAll{})
+	s.Stock = stock.New(s.keys.Keys, r, s.epochs, sql, limits, stubBreaker{})
 	price := order.Money{Currency: "EUR", Amount: 1000}
 	products := []store.Product{{SKU: "A", Name: "a", Price: price, Stock: 100}, {SKU: "B", Name: "b", Price: price, Stock: 100}}
 	if _, err := store.NewProducts(s.db).Seed(t.Context(), products); err != nil {

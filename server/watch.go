@@ -66,7 +66,7 @@ func (s Orders) watch(ctx context.Context, w *Watcher, send func(*spillwayv1.Wat
 		again := time.Duration(-1)
 		switch {
 		case err == nil:
-			if done, err := w.tell(o, !read, send); done || err != nil {
+			if done, err := w.sendIfNewer(o, !read, send); done || err != nil {
 				return err
 			}
 			read = true
@@ -76,7 +76,7 @@ func (s Orders) watch(ctx context.Context, w *Watcher, send func(*spillwayv1.Wat
 			// Its record went with Redis, and its row is not written yet, or never will be.
 			return &order.RetryError{After: defaultRetryDelay, Err: fmt.Errorf("the order cannot be read any more: %w", order.ErrUnavailable)}
 		default:
-			again = rereadDelay // A part is away. To end everybody's stream would make them all come back at once.
+			again = rereadDelay // A dependency is down. If all streams ended, all clients would reconnect at once.
 		}
 		if err := w.await(ctx, again); err != nil {
 			return err
@@ -84,8 +84,8 @@ func (s Orders) watch(ctx context.Context, w *Watcher, send func(*spillwayv1.Wat
 	}
 }
 
-// tell sends the order if it is news. Done means that nothing can follow.
-func (w *Watcher) tell(o order.Order, first bool, send func(*spillwayv1.WatchOrderResponse) error) (done bool, err error) {
+// sendIfNewer sends the order if its state is newer than what the watcher saw. Done means that no state can follow.
+func (w *Watcher) sendIfNewer(o order.Order, first bool, send func(*spillwayv1.WatchOrderResponse) error) (done bool, err error) {
 	switch {
 	case isNewer(order.State(w.seen.Load()), o.State): //nolint:gosec // It was stored from one.
 		if err := send(&spillwayv1.WatchOrderResponse{Order: wire.Order(o), ResumeToken: resumeToken(o.ID, o.State)}); err != nil {
@@ -138,7 +138,7 @@ func (h *Hub) read(ctx context.Context, r OrderReader, id order.ID) (order.Order
 // tokenVersion begins what a resume token holds, so that its form can change.
 const tokenVersion = "1"
 
-// resumeToken says that the order was seen in the state. No state comes twice, so it needs nothing else.
+// resumeToken returns the token of a watcher that saw the order in the state. No state is entered twice, so that it needs nothing else.
 func resumeToken(id order.ID, state order.State) string {
 	return base64.RawURLEncoding.EncodeToString([]byte(tokenVersion + ":" + string(id) + ":" + strconv.Itoa(int(state))))
 }
@@ -157,7 +157,7 @@ func seenState(token string, id order.ID) (order.State, error) {
 	return unseen, invalidField("resumeToken", "it is not a token of this order: send that of the last message, or none")
 }
 
-// streams are the procedures whose answer is a stream: they are served for longer than a request may take.
+// streams are the procedures that return a stream: they are served for longer than a request may take.
 var streams = map[string]bool{spillwayv1connect.OrderServiceWatchOrderProcedure: true}
 
 type connKey struct{}

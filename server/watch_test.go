@@ -43,7 +43,7 @@ func serveWatched(t *testing.T, state order.State, change ...func(*HubConfig)) *
 	t.Helper()
 	l := &ledger{o: orderOf("me", state, 0)}
 	hub, f, stop := startHub(t, l, change...)
-	reader := OrderReader{Hot: hotOrders{}, Rows: ledgerRows{l: l}, Log: slog.New(slog.DiscardHandler)}
+	reader := OrderReader{Hot: stubHotOrders{}, Rows: ledgerRows{l: l}, Log: slog.New(slog.DiscardHandler)}
 	return &watched{edgeServer: startServer(t, Services{Order: Orders{Reader: reader, Hub: hub}}), ledger: l, hub: hub, feed: f, stop: stop}
 }
 
@@ -127,8 +127,8 @@ func (s watching) wantHint(code connect.Code) {
 	}
 }
 
-// TestWatchingAnOrder follows it to its end over each protocol, and goes on from where a caller left off.
-func TestWatchingAnOrder(t *testing.T) {
+// TestWatchOrder_ToItsFinalStateOverEachProtocol follows it to its end over each protocol, and goes on from where a caller left off.
+func TestWatchOrder_ToItsFinalStateOverEachProtocol(t *testing.T) {
 	for name, p := range protocols(h2cClient(t), &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}) {
 		t.Run(name, func(t *testing.T) {
 			w := serveWatched(t, order.Paid)
@@ -172,8 +172,8 @@ func (w *watched) eventuallyWatched(t *testing.T, n int) {
 	t.Fatalf("%d watchers; want %d", got, n)
 }
 
-// TestWatchingIsForWhoMayRead: streams are authenticated, validated and translated like everything else.
-func TestWatchingIsForWhoMayRead(t *testing.T) {
+// TestWatchOrder_OrdersOfOthersAreNotFound: streams are authenticated, validated and translated like everything else.
+func TestWatchOrder_OrdersOfOthersAreNotFound(t *testing.T) {
 	w := serveWatched(t, order.Shipped)
 	for name, p := range protocols(h2cClient(t), w.client) {
 		theirs := w.watch(t, "they", "", p.client, p.opts...)
@@ -205,7 +205,7 @@ func TestWatchingIsForWhoMayRead(t *testing.T) {
 	_ = stream.Close()
 }
 
-func TestWatchersBeyondTheBoundAreRefused(t *testing.T) {
+func TestWatchOrder_TooManyWatchers(t *testing.T) {
 	w := serveWatched(t, order.Paid, func(cfg *HubConfig) { cfg.Watchers = 2 })
 	first := w.watch(t, "me", "", w.client)
 	first.want(paidState)
@@ -220,8 +220,8 @@ func TestWatchersBeyondTheBoundAreRefused(t *testing.T) {
 	w.watch(t, "me", "", w.client).want(paidState)
 }
 
-// TestStoppingEndsWatchers: with `unavailable` and a hint, at once, so that the shutdown does not wait for them.
-func TestStoppingEndsWatchers(t *testing.T) {
+// TestWatchOrder_ServerStops: with `unavailable` and a hint, at once, so that the shutdown does not wait for them.
+func TestWatchOrder_ServerStops(t *testing.T) {
 	for name, p := range protocols(h2cClient(t), &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}) {
 		w := serveWatched(t, order.Paid)
 		s := w.watch(t, "me", "", p.client, p.opts...)
@@ -235,15 +235,15 @@ func TestStoppingEndsWatchers(t *testing.T) {
 	}
 }
 
-func TestAStreamHasALifetime(t *testing.T) {
+func TestWatchOrder_Lifetime(t *testing.T) {
 	w := serveWatched(t, order.Paid, func(cfg *HubConfig) { cfg.Lifetime = time.Second })
 	s := w.watch(t, "me", "", w.client)
 	s.want(paidState)
 	s.wantHint(connect.CodeUnavailable)
 }
 
-// TestWatchingWithAPartAway: a stream outlives what it cannot read for a while, but not an order that is gone.
-func TestWatchingWithAPartAway(t *testing.T) {
+// TestWatchOrder_DependencyUnavailable: a stream outlives what it cannot read for a while, but not an order that is gone.
+func TestWatchOrder_DependencyUnavailable(t *testing.T) {
 	w := serveWatched(t, order.Paid)
 	s := w.watch(t, "me", "", w.client)
 	s.want(paidState)
@@ -281,8 +281,8 @@ func (w *watched) big() {
 	w.set(func(l *ledger) { l.o.Lines = []order.Line{{SKU: "A", Name: strings.Repeat("n", 16<<20), Quantity: 1}} })
 }
 
-// TestASlowReaderIsDropped: one that takes too long for a message gets it, and then `aborted`; one that takes nothing is paginate off.
-func TestASlowReaderIsDropped(t *testing.T) {
+// TestWatchOrder_SlowReader: one that takes too long for a message gets it, and then `aborted`; one that takes nothing is paginate off.
+func TestWatchOrder_SlowReader(t *testing.T) {
 	t.Run("slow", func(t *testing.T) {
 		w := serveWatched(t, order.Paid, func(cfg *HubConfig) { cfg.SlowSend, cfg.MaxSend = 50*time.Millisecond, 2*watchWait })
 		w.big()
@@ -312,12 +312,12 @@ func TestASlowReaderIsDropped(t *testing.T) {
 	})
 }
 
-// TestAStreamOutlivesThePortsBounds on a port whose bounds are short.
-func TestAStreamOutlivesThePortsBounds(t *testing.T) {
+// TestWatchOrder_OutlivesReadAndWriteTimeouts on a port whose bounds are short.
+func TestWatchOrder_OutlivesReadAndWriteTimeouts(t *testing.T) {
 	l := &ledger{o: orderOf("me", order.Paid, 0)}
 	hub, f, _ := startHub(t, l)
 	w := &watched{edgeServer: startServer(t, Services{}), ledger: l, hub: hub, feed: f}
-	reader := OrderReader{Hot: hotOrders{}, Rows: ledgerRows{l: l}, Log: slog.New(slog.DiscardHandler)}
+	reader := OrderReader{Hot: stubHotOrders{}, Rows: ledgerRows{l: l}, Log: slog.New(slog.DiscardHandler)}
 	const short = 500 * time.Millisecond
 	srv := &http.Server{
 		Handler:     NewHandler(Config{Tokens: w.tokens, Log: slog.New(slog.DiscardHandler)}, Services{Order: Orders{Reader: reader, Hub: hub}}),
@@ -351,7 +351,7 @@ func TestAStreamOutlivesThePortsBounds(t *testing.T) {
 	}
 }
 
-func TestWhoAsksForAStreamAsForAnAnswerIsToldHow(t *testing.T) {
+func TestContentTypes_UnaryCallOfAStream(t *testing.T) {
 	w := serveWatched(t, order.Paid)
 	status, _, body := w.post(t, spillwayv1connect.OrderServiceWatchOrderProcedure, w.token(t, "me"), fmt.Sprintf(`{"orderId":%q}`, w.o.ID))
 	if status != http.StatusUnsupportedMediaType || !strings.Contains(body, "application/connect+json") {
