@@ -166,7 +166,7 @@ func (w *fixture) apply(r store.Range) {
 
 func (w *fixture) write(o order.Order, to order.State) {
 	w.t.Helper()
-	_, err := w.orders.Apply(w.t.Context(), []store.Change{{Order: o, To: to, At: time.Now()}})
+	_, err := w.orders.Apply(w.t.Context(), []order.Event{{Order: o, To: to, At: time.Now()}})
 	w.must(err)
 }
 

@@ -25,6 +25,20 @@ const (
 	Unreadable Kind = ""
 )
 
+// State is the state of the order that entries of the kind lead to; ok is false for kinds that lead to none.
+func (k Kind) State() (to order.State, ok bool) {
+	switch k {
+	case Reserved:
+		return order.Pending, true
+	case Settled:
+		return order.Paid, true
+	case Released:
+		return order.Cancelled, true
+	case Restocked, Adjusted, Unreadable:
+	}
+	return 0, false
+}
+
 // Entry is one record of the journal.
 type Entry struct {
 	// ID is the stream's id, "milliseconds-sequence". Within one epoch it only grows.

@@ -175,7 +175,7 @@ func TestDeadLetters_EditAndReplay(t *testing.T) {
 		t.Errorf("it is shown as %+v", r.Letter)
 	}
 	o := orderOf("me", order.Paid, 0)
-	m, err := wire.ToEvent(wire.Event{Order: o, To: order.Paid, At: o.CreatedAt})
+	m, err := wire.ToEvent(order.Event{Order: o, To: order.Paid, At: o.CreatedAt})
 	if err != nil {
 		t.Fatal(err)
 	}

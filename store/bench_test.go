@@ -61,8 +61,8 @@ func cpuTime(b *testing.B) time.Duration {
 }
 
 // benchChanges are changes of as many new orders.
-func benchChanges(op, n int, to order.State) []store.Change {
-	out := make([]store.Change, n)
+func benchChanges(op, n int, to order.State) []order.Event {
+	out := make([]order.Event, n)
 	for i := range out {
 		out[i] = change(anOrder(fmt.Sprint(op, "/", i)), to)
 	}
@@ -122,14 +122,14 @@ func benchSettle(b *testing.B, db *store.DB) (cpu time.Duration) {
 	for op := 0; b.Loop(); op++ {
 		b.StopTimer()
 		changes := benchChanges(op, benchBatch, order.Pending)
-		paid := make([]store.Change, len(changes))
+		paid := make([]order.Event, len(changes))
 		for i, c := range changes {
 			paid[i] = c
 			paid[i].To, paid[i].At = order.Paid, c.At.Add(time.Second)
 		}
 		b.StartTimer()
 		begun := cpuTime(b)
-		for _, batch := range [][]store.Change{changes, paid} {
+		for _, batch := range [][]order.Event{changes, paid} {
 			if _, err := orders.Apply(b.Context(), batch); err != nil {
 				b.Fatal(err)
 			}

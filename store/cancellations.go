@@ -69,7 +69,7 @@ func (db *DB) cancel(ctx context.Context, tx *ent.Client, id order.ID, from []or
 	case claimed.Valid:
 		return was, ErrBeingShipped
 	}
-	if err := db.move(ctx, tx, order.Cancelled, []Change{{Order: order.Order{ID: id}, At: time.Now(), Reason: reason}}); err != nil {
+	if err := db.move(ctx, tx, order.Cancelled, []order.Event{{Order: order.Order{ID: id}, At: time.Now(), Reason: reason}}); err != nil {
 		return was, err
 	}
 	units, err := itemsOf(ctx, tx, id)

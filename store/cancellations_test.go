@@ -110,7 +110,7 @@ func TestUnitsGoBackOnceHoweverOftenTheEntryComes(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		w := newWorld(t, db)
 		o := anOrder("k")
-		w.flush(t, "1-0", store.Range{Deltas: map[order.SKU]int64{"A": -2, "B": -1}, Changes: []store.Change{change(o, order.Paid)}})
+		w.flush(t, "1-0", store.Range{Deltas: map[order.SKU]int64{"A": -2, "B": -1}, Changes: []order.Event{change(o, order.Paid)}})
 		back := []store.Return{{Hold: store.Hold{OrderID: o.ID, Deltas: []order.Delta{{SKU: "A", Units: 2}, {SKU: "B", Units: 1}}}}}
 		w.flush(t, "2-0", store.Range{Restocks: back}) // Nobody cancelled it: nothing goes back.
 		if a, b := w.units(t); a != 8 || b != 9 {

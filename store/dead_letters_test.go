@@ -190,7 +190,7 @@ func TestAnEntryIsReplayedOnce(t *testing.T) {
 		st, dead := flushing(t, db), store.NewDeadLetters(db)
 		o := anOrder("replayed")
 		r := aRange("0-0", "1-0", -3)
-		r.Changes = []store.Change{change(o, order.Paid)}
+		r.Changes = []order.Event{change(o, order.Paid)}
 		if err := st.SkipEntry(t.Context(), r, aLetter("journal/0/1/1-0")); err != nil {
 			t.Fatal(err)
 		}
@@ -238,7 +238,7 @@ func TestAnEntryThatStillFailsLeavesItsLetterOpen(t *testing.T) {
 		st, dead := flushing(t, db), store.NewDeadLetters(db)
 		o := anOrder("too many")
 		r := aRange("0-0", "1-0", -11)
-		r.Changes = []store.Change{change(o, order.Paid)}
+		r.Changes = []order.Event{change(o, order.Paid)}
 		l := put(t, dead, aLetter("journal/0/1/1-0"))
 		if _, did, err := st.ReplayEntry(t.Context(), l, r, false, store.LetterAction{}); did || !store.IsRowError(err) {
 			t.Errorf("taking 11 of 10: %v, %v; want a row error", did, err)
@@ -260,7 +260,7 @@ func TestADuplicateIsUndoneBeforeItsLetterIsClosed(t *testing.T) {
 		first, second := anOrder("same"), anOrder("same")
 		mustApply(t, orders, change(first, order.Paid))
 		r := aRange("0-0", "1-0", -3)
-		r.Changes = []store.Change{change(second, order.Paid)}
+		r.Changes = []order.Event{change(second, order.Paid)}
 		l := put(t, dead, aLetter("journal/0/1/1-0"))
 		_, did, err := st.ReplayEntry(t.Context(), l, r, false, store.LetterAction{})
 		var dup *store.DuplicatesError

@@ -35,7 +35,7 @@ func calls(t *testing.T, db *store.DB) map[string]func(ctx context.Context) erro
 		"Orders.States":   func(ctx context.Context) error { _, err := orders.States(ctx, []order.ID{id}); return err },
 		"Orders.Shipment": func(ctx context.Context) error { _, err := orders.Shipment(ctx, id); return err },
 		"Orders.Apply": func(ctx context.Context) error {
-			_, err := orders.Apply(ctx, []store.Change{change(anOrder("k"), order.Paid)})
+			_, err := orders.Apply(ctx, []order.Event{change(anOrder("k"), order.Paid)})
 			return err
 		},
 		"Orders.UnitsTaken": func(ctx context.Context) error { _, err := orders.UnitsTaken(ctx, "A"); return err },

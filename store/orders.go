@@ -17,20 +17,6 @@ type Orders struct{ db *DB }
 // NewOrders makes the repository.
 func NewOrders(db *DB) *Orders { return &Orders{db: db} }
 
-// Change is one step in an order's life, with the whole order, so that steps may arrive in any order (I8).
-type Change struct {
-	// Order is the order as it was reserved.
-	Order order.Order
-	// To is the state that the step brings about: Pending, Paid or Cancelled.
-	To order.State
-	// At is when it happened, UTC.
-	At time.Time
-	// Reason is why it was cancelled.
-	Reason order.CancelReason
-	// Trace is the W3C traceparent of the request that caused it, or empty. It is not part of the order's row.
-	Trace string
-}
-
 // Outcome says what a set of changes did not do.
 type Outcome struct {
 	// Refused are the steps that the order's state does not allow. One that was taken before is not among them.
@@ -53,7 +39,7 @@ type Duplicate struct{ ID, Of order.ID }
 // Apply writes the changes in one transaction: orders that are missing are inserted in the state that their last step
 // brings about, and existing ones move along the table of states (I7). It may be called with the same changes again, in
 // any order and any grouping, with the same rows as the outcome (I8).
-func (o *Orders) Apply(ctx context.Context, changes []Change) (Outcome, error) {
+func (o *Orders) Apply(ctx context.Context, changes []order.Event) (Outcome, error) {
 	var out Outcome
 	err := o.db.tx(ctx, func(ctx context.Context, tx *ent.Client) (err error) {
 		out, err = o.db.applyOrders(ctx, tx, changes)
@@ -68,8 +54,8 @@ func drains(from, to order.State) bool { return from == order.Pending && from.Ca
 
 // fold makes one change of each order: the last step that was taken. Of two that exclude each other the payment stands,
 // because money was taken.
-func fold(changes []Change) ([]Change, []Refusal) {
-	byID := make(map[order.ID]Change, len(changes))
+func fold(changes []order.Event) ([]order.Event, []Refusal) {
+	byID := make(map[order.ID]order.Event, len(changes))
 	var refused []Refusal
 	for _, c := range changes {
 		seen, ok := byID[c.Order.ID]
@@ -84,12 +70,12 @@ func fold(changes []Change) ([]Change, []Refusal) {
 			refused = append(refused, Refusal{ID: c.Order.ID, From: seen.To, To: c.To})
 		}
 	}
-	out := make([]Change, 0, len(byID))
+	out := make([]order.Event, 0, len(byID))
 	for _, c := range byID {
 		out = append(out, c)
 	}
 	// Rows are written in one sequence by everyone, so that two writers do not deadlock.
-	slices.SortFunc(out, func(a, b Change) int { return strings.Compare(string(a.Order.ID), string(b.Order.ID)) })
+	slices.SortFunc(out, func(a, b order.Event) int { return strings.Compare(string(a.Order.ID), string(b.Order.ID)) })
 	return out, refused
 }
 
@@ -99,7 +85,7 @@ type row struct {
 	reason order.CancelReason
 }
 
-func (db *DB) applyOrders(ctx context.Context, tx *ent.Client, changes []Change) (Outcome, error) {
+func (db *DB) applyOrders(ctx context.Context, tx *ent.Client, changes []order.Event) (Outcome, error) {
 	if len(changes) == 0 {
 		return Outcome{}, nil
 	}
@@ -109,8 +95,8 @@ func (db *DB) applyOrders(ctx context.Context, tx *ent.Client, changes []Change)
 	if err != nil {
 		return Outcome{}, err
 	}
-	var missing []Change
-	moves := map[order.State][]Change{}
+	var missing []order.Event
+	moves := map[order.State][]order.Event{}
 	for _, c := range folded {
 		r, ok := held[c.Order.ID]
 		switch {
@@ -137,7 +123,7 @@ func (db *DB) applyOrders(ctx context.Context, tx *ent.Client, changes []Change)
 	return out, err
 }
 
-func ids(changes []Change) []order.ID {
+func ids(changes []order.Event) []order.ID {
 	out := make([]order.ID, len(changes))
 	for i, c := range changes {
 		out[i] = c.Order.ID
@@ -160,7 +146,7 @@ func (db *DB) lockRows(ctx context.Context, tx *ent.Client, ids []order.ID) (map
 }
 
 // move brings the orders into the state in one statement, guarded by the state's predecessors.
-func (db *DB) move(ctx context.Context, tx *ent.Client, to order.State, changes []Change) error {
+func (db *DB) move(ctx context.Context, tx *ent.Client, to order.State, changes []order.Event) error {
 	if len(changes) == 0 {
 		return nil
 	}

@@ -25,7 +25,7 @@ const itemRowsMax = 1000
 type owner struct{ customer, key string }
 
 // insertOrders inserts orders that do not exist, with their items. Those whose key another order has become duplicates.
-func (db *DB) insertOrders(ctx context.Context, tx *ent.Client, changes []Change) ([]Duplicate, error) {
+func (db *DB) insertOrders(ctx context.Context, tx *ent.Client, changes []order.Event) ([]Duplicate, error) {
 	if len(changes) == 0 {
 		return nil, nil
 	}
@@ -56,7 +56,7 @@ func (db *DB) insertOrders(ctx context.Context, tx *ent.Client, changes []Change
 
 // declaredLost makes those of the changes CANCELLED whose orders were declared lost with their Redis and turned up after all: their
 // money and their units are on the way back.
-func declaredLost(ctx context.Context, tx *ent.Client, changes []Change) ([]Change, error) {
+func declaredLost(ctx context.Context, tx *ent.Client, changes []order.Event) ([]order.Event, error) {
 	lost, err := cancelledAmong(ctx, tx, ids(changes))
 	if err != nil || len(lost) == 0 {
 		return changes, err
@@ -71,7 +71,7 @@ func declaredLost(ctx context.Context, tx *ent.Client, changes []Change) ([]Chan
 }
 
 // appendOrder adds the values of one order. One whose key is another order's is CANCELLED, without the key.
-func appendOrder(args []any, c Change, duplicateOf order.ID) []any {
+func appendOrder(args []any, c order.Event, duplicateOf order.ID) []any {
 	o, a := c.Order, c.Order.Address
 	state, reason := c.To, c.Reason
 	key := any(o.IdempotencyKey)
@@ -92,7 +92,7 @@ func nullTime(t time.Time) any {
 }
 
 // keyOwners says which orders have the keys already.
-func (db *DB) keyOwners(ctx context.Context, tx *ent.Client, changes []Change) (map[owner]order.ID, error) {
+func (db *DB) keyOwners(ctx context.Context, tx *ent.Client, changes []order.Event) (map[owner]order.ID, error) {
 	args := make([]any, 0, 2*len(changes))
 	for _, c := range changes {
 		args = append(args, c.Order.CustomerID, c.Order.IdempotencyKey)
@@ -112,7 +112,7 @@ func (db *DB) keyOwners(ctx context.Context, tx *ent.Client, changes []Change) (
 	return out, err
 }
 
-func (db *DB) insertItems(ctx context.Context, tx *ent.Client, changes []Change) error {
+func (db *DB) insertItems(ctx context.Context, tx *ent.Client, changes []order.Event) error {
 	var args []any
 	n := 0
 	flush := func() error {

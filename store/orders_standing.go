@@ -92,7 +92,7 @@ func (o *Orders) MarkPaid(ctx context.Context, ord order.Order, at time.Time) er
 		if _, back := returned[ord.ID]; back {
 			return fmt.Errorf("the units of order %s were given back: %w", ord.ID, order.ErrFailedPrecondition)
 		}
-		_, err = o.db.applyOrders(ctx, tx, []Change{{Order: ord, To: order.Paid, At: at}})
+		_, err = o.db.applyOrders(ctx, tx, []order.Event{{Order: ord, To: order.Paid, At: at}})
 		return err
 	})
 }

@@ -61,15 +61,15 @@ func anOrder(key string) order.Order {
 	return o
 }
 
-func change(o order.Order, to order.State) store.Change {
-	c := store.Change{Order: o, To: to, At: at.Add(time.Duration(to) * time.Second)}
+func change(o order.Order, to order.State) order.Event {
+	c := order.Event{Order: o, To: to, At: at.Add(time.Duration(to) * time.Second)}
 	if to == order.Cancelled {
 		c.Reason = order.CancelReason{Text: "declined"}
 	}
 	return c
 }
 
-func mustApply(t *testing.T, o *store.Orders, changes ...store.Change) store.Outcome {
+func mustApply(t *testing.T, o *store.Orders, changes ...order.Event) store.Outcome {
 	t.Helper()
 	out, err := o.Apply(t.Context(), changes)
 	if err != nil {
@@ -159,7 +159,7 @@ func TestAnyOrderOfEventsHasOneOutcome(t *testing.T) {
 		orders := store.NewOrders(db)
 		rapid.Check(t, func(r *rapid.T) {
 			final := map[order.ID]order.State{}
-			var events []store.Change
+			var events []order.Event
 			for i := range rapid.IntRange(1, 4).Draw(r, "orders") {
 				o := anOrder(fmt.Sprintf("%s-%d", order.NewID(0, at), i))
 				last := rapid.SampledFrom([]order.State{order.Pending, order.Paid, order.Cancelled}).Draw(r, "last")
@@ -204,7 +204,7 @@ func TestAKeyBelongsToOneOrder(t *testing.T) {
 func TestTwoWritersOfOneOrder(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		orders := store.NewOrders(db)
-		var batch []store.Change
+		var batch []order.Event
 		for i := range 50 {
 			batch = append(batch, change(anOrder(fmt.Sprint(i)), order.Paid))
 		}
@@ -225,7 +225,7 @@ func TestABadRowIsARowError(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		orders, good, bad := store.NewOrders(db), anOrder("good"), anOrder("bad")
 		bad.Total++
-		_, err := orders.Apply(t.Context(), []store.Change{change(good, order.Paid), change(bad, order.Paid)})
+		_, err := orders.Apply(t.Context(), []order.Event{change(good, order.Paid), change(bad, order.Paid)})
 		if !store.IsRowError(err) {
 			t.Errorf("a total that does not add up: %v; want a row error", err)
 		}

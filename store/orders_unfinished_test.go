@@ -14,9 +14,9 @@ func TestOrders_Unfinished(t *testing.T) {
 		if got, err := orders.Unfinished(t.Context()); err != nil || got != (store.Unfinished{}) {
 			t.Errorf("of no orders: %+v, %v", got, err)
 		}
-		var changes []store.Change
+		var changes []order.Event
 		for i, to := range []order.State{order.Pending, order.Paid, order.Paid, order.Paid, order.Cancelled} {
-			changes = append(changes, store.Change{Order: anOrder(string(rune('a' + i))), To: to, At: time.Now()})
+			changes = append(changes, order.Event{Order: anOrder(string(rune('a' + i))), To: to, At: time.Now()})
 		}
 		_, err1 := orders.Apply(t.Context(), changes)
 		err2 := orders.MarkShipFailed(t.Context(), []order.ID{changes[1].Order.ID})

@@ -97,13 +97,13 @@ func (db *DB) ship(ctx context.Context, tx *ent.Client, shipments []order.Shipme
 	if err != nil {
 		return nil, err
 	}
-	var moves []Change
+	var moves []order.Event
 	var args []any
 	for _, s := range shipments {
 		r, ok := held[s.OrderID]
 		switch {
 		case ok && r.state.CanBecome(order.Shipped):
-			moves = append(moves, Change{Order: order.Order{ID: s.OrderID}, To: order.Shipped, At: s.ShippedAt})
+			moves = append(moves, order.Event{Order: order.Order{ID: s.OrderID}, To: order.Shipped, At: s.ShippedAt})
 			args = append(args, s.OrderID, s.TrackingID, micro(s.ShippedAt), micro(time.Now()))
 		case !ok || r.state != order.Shipped:
 			refused = append(refused, s.OrderID)

@@ -34,7 +34,7 @@ type Range struct {
 	// Holds are the units that the range took, an order each; they are logged with it, as are the releases that were applied.
 	Holds []Hold
 	// Changes are the orders to write in the same transaction (durability sql), or none.
-	Changes []Change
+	Changes []order.Event
 }
 
 // FlushRange applies a range in one transaction: it moves the place by compare-and-set, logs the range, changes the stock of

@@ -143,7 +143,7 @@ func TestChargesOfOrdersThatAreNowhereAreFound(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, o := range []order.Order{lost, unknown, declined, unbooked, voided} {
-			if _, err := w.orders.Apply(t.Context(), []store.Change{{Order: o, To: order.Cancelled, At: time.Now(), Reason: order.CancelReason{Text: "expired"}}}); err != nil {
+			if _, err := w.orders.Apply(t.Context(), []order.Event{{Order: o, To: order.Cancelled, At: time.Now(), Reason: order.CancelReason{Text: "expired"}}}); err != nil {
 				t.Fatal(err)
 			}
 		}

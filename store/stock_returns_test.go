@@ -19,7 +19,7 @@ func back(o order.Order, reason string) []store.Return {
 	}}
 }
 
-func (w *world) take(t *testing.T, at string, changes ...store.Change) {
+func (w *world) take(t *testing.T, at string, changes ...order.Event) {
 	t.Helper()
 	w.flush(t, at, store.Range{Deltas: map[order.SKU]int64{"A": -2, "B": -1}, Changes: changes})
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -13,40 +12,49 @@ import (
 	"github.com/spillway/spillway/order"
 )
 
-// Event is the content of an OrderEvent.
-type Event struct {
-	// Order is the order at the time of its reservation.
-	Order order.Order
-	// To is the state to which the event moves the order.
-	To order.State
-	At time.Time
-	// Reason is the reason of a release; zero in other events.
-	Reason order.CancelReason
-	// Trace is the W3C traceparent of the request, or empty.
-	Trace string
+// eventKinds pairs each kind of event with the state that it leads to.
+var eventKinds = [...]struct {
+	kind spillwayv1.OrderEventKind
+	to   order.State
+}{
+	{spillwayv1.OrderEventKind_ORDER_EVENT_KIND_RESERVED, order.Pending},
+	{spillwayv1.OrderEventKind_ORDER_EVENT_KIND_SETTLED, order.Paid},
+	{spillwayv1.OrderEventKind_ORDER_EVENT_KIND_RELEASED, order.Cancelled},
 }
 
-// kindStates maps each kind of event to the state to which it moves the order.
-var kindStates = map[spillwayv1.OrderEventKind]order.State{
-	spillwayv1.OrderEventKind_ORDER_EVENT_KIND_RESERVED: order.Pending,
-	spillwayv1.OrderEventKind_ORDER_EVENT_KIND_SETTLED:  order.Paid,
-	spillwayv1.OrderEventKind_ORDER_EVENT_KIND_RELEASED: order.Cancelled,
+// EventKind returns the kind of the event that leads to the state; unspecified when there is none.
+func EventKind(to order.State) spillwayv1.OrderEventKind {
+	for _, e := range eventKinds {
+		if e.to == to {
+			return e.kind
+		}
+	}
+	return spillwayv1.OrderEventKind_ORDER_EVENT_KIND_UNSPECIFIED
+}
+
+func eventState(kind spillwayv1.OrderEventKind) (to order.State, ok bool) {
+	for _, e := range eventKinds {
+		if e.kind == kind {
+			return e.to, true
+		}
+	}
+	return 0, false
 }
 
 // FromEvent converts a message to an event. A message that it rejects is poison: it is not retryable.
-func FromEvent(m *spillwayv1.OrderEvent) (Event, error) {
-	to, ok := kindStates[m.GetKind()]
+func FromEvent(m *spillwayv1.OrderEvent) (order.Event, error) {
+	to, ok := eventState(m.GetKind())
 	if !ok {
-		return Event{}, fmt.Errorf("event kind %v is unknown", m.GetKind())
+		return order.Event{}, fmt.Errorf("event kind %v is unknown", m.GetKind())
 	}
 	o, err := UnmarshalSnapshot(m.GetSnapshot())
 	if err != nil {
-		return Event{}, err
+		return order.Event{}, err
 	}
 	if string(o.ID) != m.GetOrderId() {
-		return Event{}, fmt.Errorf("the event of order %q carries order %q", m.GetOrderId(), o.ID)
+		return order.Event{}, fmt.Errorf("the event of order %q carries order %q", m.GetOrderId(), o.ID)
 	}
-	e := Event{Order: o, To: to, At: m.GetTime().AsTime(), Trace: m.GetTraceparent()}
+	e := order.Event{Order: o, To: to, At: m.GetTime().AsTime(), Trace: m.GetTraceparent()}
 	if to == order.Cancelled {
 		e.Reason = cancelReason(m.GetDetail(), m)
 	}
@@ -54,21 +62,16 @@ func FromEvent(m *spillwayv1.OrderEvent) (Event, error) {
 }
 
 // ToEvent converts an event to its message.
-func ToEvent(e Event) (*spillwayv1.OrderEvent, error) {
+func ToEvent(e order.Event) (*spillwayv1.OrderEvent, error) {
 	snapshot, err := MarshalSnapshot(e.Order)
 	if err != nil {
 		return nil, err
 	}
 	m := &spillwayv1.OrderEvent{
-		OrderId: string(e.Order.ID), Snapshot: snapshot, Time: timestamppb.New(e.At), Traceparent: e.Trace,
+		Kind: EventKind(e.To), OrderId: string(e.Order.ID), Snapshot: snapshot, Time: timestamppb.New(e.At), Traceparent: e.Trace,
 	}
 	if e.To == order.Cancelled {
 		SetReason(m, e.Reason)
-	}
-	for kind, state := range kindStates {
-		if state == e.To {
-			m.Kind = kind
-		}
 	}
 	return m, nil
 }

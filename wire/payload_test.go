@@ -31,7 +31,7 @@ func someOrder(t *testing.T) order.Order {
 
 func anEvent(t *testing.T) *spillwayv1.OrderEvent {
 	t.Helper()
-	m, err := wire.ToEvent(wire.Event{Order: someOrder(t), To: order.Paid, At: noon, Trace: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"})
+	m, err := wire.ToEvent(order.Event{Order: someOrder(t), To: order.Paid, At: noon, Trace: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"})
 	if err != nil {
 		t.Fatal(err)
 	}

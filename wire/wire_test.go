@@ -101,7 +101,7 @@ func TestSnapshot_HasNoCardField(t *testing.T) {
 func TestFromEvent_WithoutCancelCode(t *testing.T) {
 	t.Parallel()
 	want := order.CancelledAsDeclined("lost_card")
-	m, err := wire.ToEvent(wire.Event{Order: someOrder(t), To: order.Cancelled, At: noon, Reason: want})
+	m, err := wire.ToEvent(order.Event{Order: someOrder(t), To: order.Cancelled, At: noon, Reason: want})
 	if err != nil || m.GetCancelCode() != spillwayv1.CancelCode_CANCEL_CODE_CARD_DECLINED || m.GetDetail() != "card_declined: lost_card" {
 		t.Fatalf("the event is %v (%v)", m, err)
 	}

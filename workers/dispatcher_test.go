@@ -189,7 +189,7 @@ func TestMailDispatcher_WaitsForTheOrdersRow(t *testing.T) {
 	p := &postbox{}
 	d := brisk(db, p)
 	ranTo(t, d.RunOnce, 0)
-	if _, err := store.NewOrders(db).Apply(t.Context(), []store.Change{{Order: o, To: order.Cancelled, At: time.Now()}}); err != nil {
+	if _, err := store.NewOrders(db).Apply(t.Context(), []order.Event{{Order: o, To: order.Cancelled, At: time.Now()}}); err != nil {
 		t.Fatal(err)
 	}
 	ranTo(t, d.RunOnce, 1)

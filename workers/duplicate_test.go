@@ -99,7 +99,7 @@ func TestDuplicates_LostDuplicateReturnsItsUnits(t *testing.T) {
 		}
 		s.flush(t)
 		for _, o := range []order.Order{first, lost, undone} {
-			out, err := s.orders.Apply(t.Context(), []store.Change{{Order: o, To: order.Paid, At: at}})
+			out, err := s.orders.Apply(t.Context(), []order.Event{{Order: o, To: order.Paid, At: at}})
 			if err != nil || (len(out.Duplicates) == 1) != (o.ID != first.ID) {
 				t.Fatalf("%+v (%v)", out, err)
 			}

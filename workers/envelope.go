@@ -15,15 +15,9 @@ import (
 	"github.com/spillway/spillway/wire"
 )
 
-var kindEvents = map[journal.Kind]spillwayv1.OrderEventKind{
-	journal.Reserved: spillwayv1.OrderEventKind_ORDER_EVENT_KIND_RESERVED,
-	journal.Settled:  spillwayv1.OrderEventKind_ORDER_EVENT_KIND_SETTLED,
-	journal.Released: spillwayv1.OrderEventKind_ORDER_EVENT_KIND_RELEASED,
-}
-
-// carriesOrder says whether entries of the kind say something of an order's state.
+// carriesOrder reports whether entries of the kind lead to a state of an order.
 func carriesOrder(k journal.Kind) bool {
-	_, ok := kindEvents[k]
+	_, ok := k.State()
 	return ok
 }
 
@@ -87,8 +81,9 @@ func marshalEvents(events []*spillwayv1.OrderEvent) (bodies [][]byte, err error)
 }
 
 func event(e journal.Entry) *spillwayv1.OrderEvent {
+	to, _ := e.Kind.State()
 	m := &spillwayv1.OrderEvent{
-		Kind: kindEvents[e.Kind], OrderId: string(e.OrderID), Snapshot: e.Snapshot, Time: timestamppb.New(e.Time),
+		Kind: wire.EventKind(to), OrderId: string(e.OrderID), Snapshot: e.Snapshot, Time: timestamppb.New(e.Time),
 		Detail: e.Detail, Traceparent: e.Trace,
 	}
 	if e.Kind == journal.Released {

@@ -43,8 +43,8 @@ const headerTrace = "traceparent"
 
 // read returns the changes in the messages. A message or event that cannot be read is written to failed_orders; only
 // when that fails does read fail, so that nothing unread is acknowledged (I10).
-func (r reader) read(ctx context.Context, messages []queue.Message) ([]store.Change, error) {
-	var out []store.Change
+func (r reader) read(ctx context.Context, messages []queue.Message) ([]order.Event, error) {
+	var out []order.Event
 	for _, m := range messages {
 		batch, err := wire.UnmarshalBatch(m.Body)
 		if err != nil {
@@ -57,7 +57,7 @@ func (r reader) read(ctx context.Context, messages []queue.Message) ([]store.Cha
 			continue
 		}
 		for i, e := range batch.GetEvents() {
-			c, err := change(e)
+			c, err := wire.FromEvent(e)
 			if err == nil {
 				out = append(out, c)
 				continue
@@ -70,18 +70,9 @@ func (r reader) read(ctx context.Context, messages []queue.Message) ([]store.Cha
 	return out, nil
 }
 
-// change is what an event changes.
-func change(m *spillwayv1.OrderEvent) (store.Change, error) {
-	e, err := wire.FromEvent(m)
-	if err != nil {
-		return store.Change{}, err
-	}
-	return store.Change{Order: e.Order, To: e.To, At: e.At, Reason: e.Reason, Trace: e.Trace}, nil
-}
-
-// buryChange puts a change aside as the event that it was.
-func (r reader) buryChange(ctx context.Context, key string, c store.Change, attempts int, reason error) error {
-	m, err := wire.ToEvent(wire.Event{Order: c.Order, To: c.To, At: c.At, Reason: c.Reason, Trace: c.Trace})
+// buryChange writes a change to the dead-letter store as the event that it was.
+func (r reader) buryChange(ctx context.Context, key string, c order.Event, attempts int, reason error) error {
+	m, err := wire.ToEvent(c)
 	if err != nil {
 		return err
 	}
@@ -115,7 +106,7 @@ func plainly(err error) string {
 }
 
 // paid are the orders that the changes made PAID, each once, as they were reserved.
-func paid(changes []store.Change) []order.Order {
+func paid(changes []order.Event) []order.Order {
 	seen := make(map[order.ID]bool, len(changes))
 	var out []order.Order
 	for _, c := range changes {

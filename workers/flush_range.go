@@ -64,18 +64,14 @@ func adjustment(e journal.Entry) order.Adjustment {
 	}
 }
 
-// kindStates says which state each kind of entry brings about.
-var kindStates = map[journal.Kind]order.State{
-	journal.Reserved: order.Pending, journal.Settled: order.Paid, journal.Released: order.Cancelled,
-}
-
 // changeOf reads the order in an entry. What it cannot read is a row error: no retry helps.
-func changeOf(e journal.Entry) (store.Change, error) {
+func changeOf(e journal.Entry) (order.Event, error) {
 	o, err := wire.UnmarshalSnapshot(e.Snapshot)
 	if err != nil {
-		return store.Change{}, fmt.Errorf("journal entry %s: %w: %w", e.ID, store.ErrRow, err)
+		return order.Event{}, fmt.Errorf("journal entry %s: %w: %w", e.ID, store.ErrRow, err)
 	}
-	c := store.Change{Order: o, To: kindStates[e.Kind], At: e.Time, Trace: e.Trace}
+	to, _ := e.Kind.State()
+	c := order.Event{Order: o, To: to, At: e.Time, Trace: e.Trace}
 	if e.Kind == journal.Released {
 		c.Reason = order.ParseCancelReason(e.Detail)
 	}

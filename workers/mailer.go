@@ -152,7 +152,7 @@ func once(letters [][]mailing) []mailing {
 
 // news returns the mails that the changes cause, each once: confirmations of paid orders. An order that was never paid causes none, also
 // when it expires or is cancelled: its address and text are whatever an unknown guest wrote, and the mail would go to a victim.
-func news(changes []store.Change) []mailing {
+func news(changes []order.Event) []mailing {
 	seen := make(map[order.ID]bool, len(changes))
 	var out []mailing
 	for _, c := range changes {

@@ -144,15 +144,15 @@ func TestPaymentReconciler_FailingOrdersCostOnlyThemselves(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		s := openShop(t, db)
 		money := newAsked()
-		var changes []store.Change
+		var changes []order.Event
 		for range poisoned {
 			o := freshOrder()
 			money.poison[o.ID] = true
-			changes = append(changes, store.Change{Order: o, To: order.Pending, At: at})
+			changes = append(changes, order.Event{Order: o, To: order.Pending, At: at})
 		}
 		good := freshOrder()
 		s.reserve(t, good)
-		changes = append(changes, store.Change{Order: good, To: order.Pending, At: at.Add(time.Second)})
+		changes = append(changes, order.Event{Order: good, To: order.Pending, At: at.Add(time.Second)})
 		if _, err := s.orders.Apply(t.Context(), changes); err != nil {
 			t.Fatal(err)
 		}
@@ -218,7 +218,7 @@ func TestLostOrders_AreFoundAfterTheDelay(t *testing.T) {
 	}
 	s.flush(t)
 	orders := store.NewOrders(s.db)
-	if _, err := orders.Apply(t.Context(), []store.Change{{Order: came, To: order.Paid, At: at}}); err != nil {
+	if _, err := orders.Apply(t.Context(), []order.Event{{Order: came, To: order.Paid, At: at}}); err != nil {
 		t.Fatal(err)
 	}
 	s.forget(t, lost.ID)
@@ -233,7 +233,7 @@ func TestLostOrders_AreFoundAfterTheDelay(t *testing.T) {
 	unrelayed = journals{2}
 	mustRun(t, worker.RunOnce, 1) // One that Redis still has does not hold up the others.
 	mustRun(t, worker.RunOnce, 0)
-	if _, err := orders.Apply(t.Context(), []store.Change{{Order: hot, To: order.Paid, At: at}}); err != nil {
+	if _, err := orders.Apply(t.Context(), []order.Event{{Order: hot, To: order.Paid, At: at}}); err != nil {
 		t.Fatal(err)
 	}
 	mustRun(t, worker.RunOnce, 0)

@@ -104,7 +104,7 @@ func placedOrders(page []store.Place) []order.ID {
 // repair applies what Redis knows of the orders, and returns how many it knew. scan is the kind of scan that found them. Those that Redis does not know are left: the payment
 // reconciler ends PENDING ones, and lost-orders those without a row, when their epoch is closed.
 func (r *OrderRepairer) repair(ctx context.Context, ids []order.ID, scan string) (int, error) {
-	var changes []store.Change
+	var changes []order.Event
 	epochs := make(map[int64]journal.Epoch)
 	for _, id := range ids {
 		rec, err := r.Cache.HotOrder(ctx, id)
@@ -137,7 +137,7 @@ func (r *OrderRepairer) repair(ctx context.Context, ids []order.ID, scan string)
 
 // changeOf makes the change that a record says. There is none while the record's entry is not flushed: the relay would not have sent it
 // either, and what a closed epoch did not flush never happened.
-func (r *OrderRepairer) changeOf(ctx context.Context, id order.ID, rec stock.HotOrder, epochs map[int64]journal.Epoch) (c store.Change, ok bool, err error) {
+func (r *OrderRepairer) changeOf(ctx context.Context, id order.ID, rec stock.HotOrder, epochs map[int64]journal.Epoch) (c order.Event, ok bool, err error) {
 	at := rec.Offset
 	epoch, seen := epochs[at.Epoch]
 	if !seen {
@@ -158,5 +158,5 @@ func (r *OrderRepairer) changeOf(ctx context.Context, id order.ID, rec stock.Hot
 		r.Log.ErrorContext(ctx, "the snapshot of a hot order cannot be read", "order", id, "error", err)
 		return c, false, nil
 	}
-	return store.Change{Order: o, To: rec.State, At: rec.UpdatedAt, Reason: order.ParseCancelReason(rec.Reason)}, true, nil
+	return order.Event{Order: o, To: rec.State, At: rec.UpdatedAt, Reason: order.ParseCancelReason(rec.Reason)}, true, nil
 }

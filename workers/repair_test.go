@@ -117,7 +117,7 @@ func TestOrderRepairer_YoungOrders(t *testing.T) {
 	s.settle(t, pending)
 	s.settleAll(t, missing)
 	s.flush(t)
-	if _, err := s.orders.Apply(t.Context(), []store.Change{{Order: freshOrder(), To: order.Paid, At: time.Now()}}); err != nil {
+	if _, err := s.orders.Apply(t.Context(), []order.Event{{Order: freshOrder(), To: order.Paid, At: time.Now()}}); err != nil {
 		t.Fatal(err)
 	}
 	r := s.repairer(&canceller{}, func(c *workers.RepairConfig) { c.After, c.MailAfter = time.Minute, time.Minute })
@@ -170,11 +170,11 @@ func TestOrderRepairer_ConfirmationMissing(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		s, mails := openShop(t, db), store.NewMails(db)
 		paid, shipped, failed, sent, due, dead, pending := freshOrder(), freshOrder(), freshOrder(), freshOrder(), freshOrder(), freshOrder(), freshOrder()
-		var changes []store.Change
+		var changes []order.Event
 		for _, o := range []order.Order{paid, shipped, failed, sent, due, dead} {
-			changes = append(changes, store.Change{Order: o, To: order.Paid, At: time.Now()})
+			changes = append(changes, order.Event{Order: o, To: order.Paid, At: time.Now()})
 		}
-		changes = append(changes, store.Change{Order: pending, To: order.Pending, At: time.Now()})
+		changes = append(changes, order.Event{Order: pending, To: order.Pending, At: time.Now()})
 		if _, err := s.orders.Apply(t.Context(), changes); err != nil {
 			t.Fatal(err)
 		}
@@ -217,7 +217,7 @@ func TestOrderRepairer_ManyMailsDue(t *testing.T) {
 	if err := mails.AddDue(t.Context(), due.ID, order.MailShipped); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.orders.Apply(t.Context(), []store.Change{{Order: missing, To: order.Paid, At: time.Now()}}); err != nil {
+	if _, err := s.orders.Apply(t.Context(), []order.Event{{Order: missing, To: order.Paid, At: time.Now()}}); err != nil {
 		t.Fatal(err)
 	}
 	r := s.repairer(&canceller{}, func(c *workers.RepairConfig) { c.MailsDueMax = 1 })
@@ -241,7 +241,7 @@ func TestOrderRepairer_RowWrittenLate(t *testing.T) {
 	r.SetClock(func() time.Time { return now })
 	write := func(ago time.Duration) {
 		t.Helper()
-		if _, err := s.orders.Apply(t.Context(), []store.Change{{Order: freshOrder(), To: order.Paid, At: now.Add(-ago)}}); err != nil {
+		if _, err := s.orders.Apply(t.Context(), []order.Event{{Order: freshOrder(), To: order.Paid, At: now.Add(-ago)}}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -33,7 +33,7 @@ func (r *Replayer) events(ctx context.Context, l store.FailedOrder) error {
 }
 
 // changesOf reads the events of a letter.
-func changesOf(l store.FailedOrder) ([]store.Change, error) {
+func changesOf(l store.FailedOrder) ([]order.Event, error) {
 	batch := &spillwayv1.OrderEventBatch{}
 	switch l.PayloadType {
 	case wire.TypeBatch:
@@ -50,13 +50,13 @@ func changesOf(l store.FailedOrder) ([]store.Change, error) {
 		batch.Events = append(batch.Events, &e)
 	case wire.TypeSnapshot:
 		o, err := wire.UnmarshalSnapshot(l.Payload)
-		return []store.Change{{Order: o, To: o.State, At: o.UpdatedAt, Reason: o.CancelReason}}, err
+		return []order.Event{{Order: o, To: o.State, At: o.UpdatedAt, Reason: o.CancelReason}}, err
 	default:
 		return nil, fmt.Errorf("a letter of %s with a payload of type %q cannot be replayed", l.Source, l.PayloadType)
 	}
-	out := make([]store.Change, len(batch.GetEvents()))
+	out := make([]order.Event, len(batch.GetEvents()))
 	for i, e := range batch.GetEvents() {
-		c, err := change(e)
+		c, err := wire.FromEvent(e)
 		if err != nil {
 			return nil, fmt.Errorf("events[%d]: %w", i, err)
 		}
@@ -66,7 +66,7 @@ func changesOf(l store.FailedOrder) ([]store.Change, error) {
 }
 
 // write applies the changes in one transaction, or one by one when a row of them is bad, so that it costs only itself.
-func (r *Replayer) write(ctx context.Context, changes []store.Change) error {
+func (r *Replayer) write(ctx context.Context, changes []order.Event) error {
 	out, err := r.Orders.Apply(ctx, changes)
 	switch {
 	case err == nil:
@@ -76,7 +76,7 @@ func (r *Replayer) write(ctx context.Context, changes []store.Change) error {
 	}
 	var errs []error
 	for _, c := range changes {
-		errs = append(errs, r.write(ctx, []store.Change{c}))
+		errs = append(errs, r.write(ctx, []order.Event{c}))
 	}
 	return errors.Join(errs...)
 }

@@ -107,7 +107,7 @@ func someOrder(t *testing.T, key string) order.Order {
 
 func step(t *testing.T, o order.Order, to order.State) *spillwayv1.OrderEvent {
 	t.Helper()
-	m, err := wire.ToEvent(wire.Event{Order: o, To: to, At: noon})
+	m, err := wire.ToEvent(order.Event{Order: o, To: to, At: noon})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -249,7 +249,7 @@ func TestReplayer_EachSource(t *testing.T) {
 func TestReplayer_FailedReplayLeavesTheDeadLetterOpen(t *testing.T) {
 	a, o := newReplayer(t), someOrder(t, "k")
 	bought := someOrder(t, "bought")
-	if _, err := a.orders.Apply(t.Context(), []store.Change{{Order: bought, To: order.Paid, At: noon}}); err != nil {
+	if _, err := a.orders.Apply(t.Context(), []order.Event{{Order: bought, To: order.Paid, At: noon}}); err != nil {
 		t.Fatal(err)
 	}
 	tooLong := someOrder(t, "long")
@@ -311,7 +311,7 @@ func TestReplayer_PoisonEventOfABatch(t *testing.T) {
 // TestReplayer_DuplicateIsUndone, from an event and from the journal.
 func TestReplayer_DuplicateIsUndone(t *testing.T) {
 	a, first, second, third := newReplayer(t), someOrder(t, "same"), someOrder(t, "same"), someOrder(t, "same")
-	if _, err := a.orders.Apply(t.Context(), []store.Change{{Order: first, To: order.Paid, At: noon}}); err != nil {
+	if _, err := a.orders.Apply(t.Context(), []order.Event{{Order: first, To: order.Paid, At: noon}}); err != nil {
 		t.Fatal(err)
 	}
 	for o, id := range map[order.ID]int64{

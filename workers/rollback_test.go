@@ -65,7 +65,7 @@ func TestPaymentReconciler_ReleaseLostByRedis(t *testing.T) {
 					f := s.flusher(s.sql, func(c *workers.FlushConfig) { c.WithOrders = durability == store.DurabilitySQL })
 					drained(t, f.RunOnce)
 					if durability == store.DurabilityJournal { // Its row comes through the queue; its release never does.
-						if _, err := s.orders.Apply(t.Context(), []store.Change{{Order: o, To: order.Pending, At: at}}); err != nil {
+						if _, err := s.orders.Apply(t.Context(), []order.Event{{Order: o, To: order.Pending, At: at}}); err != nil {
 							t.Fatal(err)
 						}
 					}
@@ -113,7 +113,7 @@ func TestPaymentReconciler_ChargedAfterItsUnitsReturned(t *testing.T) {
 		s.reserve(t, o)
 		f := s.flusher(s.sql)
 		drained(t, f.RunOnce)
-		if _, err := s.orders.Apply(t.Context(), []store.Change{{Order: o, To: order.Pending, At: at}}); err != nil {
+		if _, err := s.orders.Apply(t.Context(), []order.Event{{Order: o, To: order.Pending, At: at}}); err != nil {
 			t.Fatal(err)
 		}
 		s.release(t, o)

@@ -71,9 +71,9 @@ func paidOrders(t *testing.T, orders *store.Orders, n int) []order.Order {
 	if orders == nil {
 		return out
 	}
-	changes := make([]store.Change, n)
+	changes := make([]order.Event, n)
 	for i, o := range out {
-		changes[i] = store.Change{Order: o, To: order.Paid, At: time.Now()}
+		changes[i] = order.Event{Order: o, To: order.Paid, At: time.Now()}
 	}
 	if _, err := orders.Apply(t.Context(), changes); err != nil {
 		t.Fatal(err)

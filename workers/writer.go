@@ -30,7 +30,7 @@ func DefaultWriterConfig() WriterConfig {
 
 // OrderStore is what an OrderWriter needs of SQL.
 type OrderStore interface {
-	Apply(ctx context.Context, changes []store.Change) (store.Outcome, error)
+	Apply(ctx context.Context, changes []order.Event) (store.Outcome, error)
 }
 
 // HotRecords lets the records of orders go that SQL holds, and takes back orders that SQL refused.
@@ -89,18 +89,18 @@ func (w *OrderWriter) RunOnce(ctx context.Context) (int, error) {
 }
 
 // apply commits the changes, or makes dead letters of those that SQL cannot take, and returns the others.
-func (w *OrderWriter) apply(ctx context.Context, changes []store.Change) ([]store.Change, error) {
+func (w *OrderWriter) apply(ctx context.Context, changes []order.Event) ([]order.Event, error) {
 	aside := make(map[order.ID]bool)
 	for chunk := range slices.Chunk(changes, w.cfg.Rows) {
 		if err := w.write(ctx, chunk, aside); err != nil {
 			return nil, err
 		}
 	}
-	return slices.DeleteFunc(slices.Clone(changes), func(c store.Change) bool { return aside[c.Order.ID] }), nil
+	return slices.DeleteFunc(slices.Clone(changes), func(c order.Event) bool { return aside[c.Order.ID] }), nil
 }
 
 // write applies the changes in one transaction, or one by one when a row of them is bad; it notes the orders that it put aside.
-func (w *OrderWriter) write(ctx context.Context, changes []store.Change, aside map[order.ID]bool) error {
+func (w *OrderWriter) write(ctx context.Context, changes []order.Event, aside map[order.ID]bool) error {
 	out, err := w.orders.Apply(ctx, changes)
 	if err == nil {
 		return w.settle(ctx, out)
@@ -117,8 +117,8 @@ func (w *OrderWriter) write(ctx context.Context, changes []store.Change, aside m
 	return nil
 }
 
-func (w *OrderWriter) writeOne(ctx context.Context, c store.Change, aside map[order.ID]bool) error {
-	out, err := w.orders.Apply(ctx, []store.Change{c})
+func (w *OrderWriter) writeOne(ctx context.Context, c order.Event, aside map[order.ID]bool) error {
+	out, err := w.orders.Apply(ctx, []order.Event{c})
 	switch {
 	case err == nil:
 		return w.settle(ctx, out)
@@ -145,7 +145,7 @@ func (w *OrderWriter) settle(ctx context.Context, out store.Outcome) error {
 }
 
 // expire is best effort: a record without TTL costs memory until the order repairer sets it.
-func (w *OrderWriter) expire(ctx context.Context, changes []store.Change) {
+func (w *OrderWriter) expire(ctx context.Context, changes []order.Event) {
 	states := reached(changes)
 	if err := w.hot.Expire(ctx, states); err != nil {
 		w.log.WarnContext(ctx, "failed to set the TTL of hot orders; the order repairer sets it", "orders", len(states), "error", err)
@@ -153,7 +153,7 @@ func (w *OrderWriter) expire(ctx context.Context, changes []store.Change) {
 }
 
 // reached are the last states that the changes bring their orders to.
-func reached(changes []store.Change) map[order.ID]order.State {
+func reached(changes []order.Event) map[order.ID]order.State {
 	states := make(map[order.ID]order.State, len(changes))
 	for _, c := range changes {
 		if s, ok := states[c.Order.ID]; !ok || c.To.Follows(s) {

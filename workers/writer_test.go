@@ -23,7 +23,7 @@ type fickle struct {
 	batches       []int
 }
 
-func (f *fickle) Apply(ctx context.Context, changes []store.Change) (store.Outcome, error) {
+func (f *fickle) Apply(ctx context.Context, changes []order.Event) (store.Outcome, error) {
 	f.batches = append(f.batches, len(changes))
 	if f.before != nil {
 		if err := f.before(); err != nil {

@@ -41,7 +41,7 @@ func paidEvent(t testing.TB, key string) (order.Order, *spillwayv1.OrderEvent) {
 	if err := o.Price(499); err != nil {
 		t.Fatal(err)
 	}
-	m, err := wire.ToEvent(wire.Event{Order: o, To: order.Paid, At: now, Trace: traceparent})
+	m, err := wire.ToEvent(order.Event{Order: o, To: order.Paid, At: now, Trace: traceparent})
 	if err != nil {
 		t.Fatal(err)
 	}
