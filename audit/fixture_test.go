@@ -225,7 +225,7 @@ func (w *fixture) populate() {
 	// One was cancelled after it was paid, and one was lost with its Redis after its stock was taken.
 	_, err = w.intents.Cancel(ctx, refunded.ID, []order.State{order.Paid}, order.CancelReason{Text: "changed my mind"}, "c1")
 	w.must(err)
-	w.must(w.intents.Intend(ctx, []store.Cancellation{{OrderID: lost.ID, Reason: order.CancelReason{Text: "lost"}, Actor: "test", Units: gives(lost).Deltas}}))
+	w.must(w.intents.Enqueue(ctx, []store.Cancellation{{OrderID: lost.ID, Reason: order.CancelReason{Text: "lost"}, Actor: "test", Units: gives(lost).Deltas}}))
 	refund, _, err := w.ledger.Refund(ctx, refunded.ID, string(order.NewID(0, time.Now())), "changed my mind")
 	w.must(err)
 	_, err = w.ledger.ConfirmRefund(ctx, refund)

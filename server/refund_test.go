@@ -60,7 +60,7 @@ func (s *testShop) confirmAll(t *testing.T) {
 	t.Helper()
 	const all = 1000
 	for _, state := range []order.State{order.Paid, order.Shipped, order.ShipFailed} {
-		page, err := s.orders.InState(t.Context(), state, store.Place{}, time.Now().Add(time.Minute), all)
+		page, err := s.orders.InState(t.Context(), state, store.Cursor{}, time.Now().Add(time.Minute), all)
 		if err != nil {
 			t.Fatal(err)
 		}

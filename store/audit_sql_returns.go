@@ -23,7 +23,7 @@ func (v *AuditView) Returns(ctx context.Context, ids []order.ID) (map[order.ID]S
 		err := r.Scan(&id, &ret.Epoch, &ret.EntryID)
 		out[id] = ret
 		return err
-	}, "SELECT order_id, epoch, entry_id FROM stock_returns WHERE order_id IN ("+marks(len(ids))+")", anys(ids)...)
+	}, "SELECT order_id, epoch, entry_id FROM stock_returns WHERE order_id IN ("+placeholders(len(ids))+")", anys(ids)...)
 	return out, err
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/spillway/spillway/ent/stockepoch"
 	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
 )
@@ -55,7 +56,7 @@ func (v *AuditView) Returning(ctx context.Context, take func(id order.ID, units 
 // Restocked calls take for those of the orders that have a cancellation, and whose units are back.
 func (v *AuditView) Restocked(ctx context.Context, ids []order.ID, take func(id order.ID, units string)) error {
 	return v.cancellations(ctx, take, "SELECT x.order_id, x.units FROM order_cancellations x JOIN stock_returns r ON r.order_id = x.order_id "+
-		"WHERE x.units <> '' AND x.order_id IN ("+marks(len(ids))+")", anys(ids)...)
+		"WHERE x.units <> '' AND x.order_id IN ("+placeholders(len(ids))+")", anys(ids)...)
 }
 
 func (v *AuditView) cancellations(ctx context.Context, take func(id order.ID, units string), query string, args ...any) error {
@@ -128,7 +129,11 @@ func (v *AuditView) Applied(ctx context.Context, take func(AppliedRange)) error 
 
 // Epochs reads all epochs, oldest first.
 func (v *AuditView) Epochs(ctx context.Context) ([]journal.Epoch, error) {
-	return collect(ctx, v.tx, "the epochs", scanEpoch, "SELECT "+epochColumns+" FROM stock_epochs ORDER BY partition_no, epoch")
+	found, err := v.tx.StockEpoch.Query().Order(stockepoch.ByPartitionNo(), stockepoch.ByEpoch()).All(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read the epochs: %w", err)
+	}
+	return convert(found, toEpoch), nil
 }
 
 // Row is what SQL holds of an order, as far as the stock is concerned.
@@ -156,6 +161,6 @@ func (v *AuditView) Rows(ctx context.Context, ids []order.ID) (map[order.ID]Row,
 		out[id] = row
 		return nil
 	}, "SELECT o.id, o.state, i.sku, i.quantity FROM orders o LEFT JOIN order_items i ON i.order_id = o.id "+
-		"WHERE o.id IN ("+marks(len(ids))+")", anys(ids)...)
+		"WHERE o.id IN ("+placeholders(len(ids))+")", anys(ids)...)
 	return out, err
 }

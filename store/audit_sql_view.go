@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spillway/spillway/ent"
 	"github.com/spillway/spillway/order"
 )
 
@@ -39,7 +40,7 @@ type Flaw struct {
 // AuditView is all of SQL at one moment. Its questions about orders call each for every flaw that they find, which must not
 // ask the view anything, and return how many rows were looked at.
 type AuditView struct {
-	tx      querier
+	tx      *ent.Client
 	horizon Horizon
 	counts  map[string]int64
 }
@@ -108,7 +109,8 @@ func (v *AuditView) count(ctx context.Context, query string) (int64, error) {
 		return n, nil
 	}
 	var n int64
-	if err := queryRow(ctx, v.tx, query).Scan(&n); err != nil {
+	err := each(ctx, v.tx, "the number of rows", func(r scanner) error { return r.Scan(&n) }, query)
+	if err != nil {
 		return 0, fmt.Errorf("audit: %w", err)
 	}
 	v.counts[query] = n

@@ -11,20 +11,29 @@ const (
 	maxDeclineCode = 64
 )
 
+// reasonSetter is an ent builder of a table with the reasonColumns.
+type reasonSetter[B any] interface {
+	SetCancelCode(code string) B
+	SetDuplicateOf(id string) B
+	SetDeclineCode(code string) B
+}
+
+// setReason sets the reasonColumns. The text is set by the caller.
+func setReason[B reasonSetter[B]](b B, r order.CancelReason) B {
+	b.SetCancelCode(string(r.Code))
+	b.SetDuplicateOf(string(r.DuplicateOf))
+	return b.SetDeclineCode(truncate(r.DeclineCode, maxDeclineCode))
+}
+
 // reasonValues are the values of the reasonColumns and, last, of the text.
 func reasonValues(r order.CancelReason) []any {
 	return []any{r.Code, r.DuplicateOf, truncate(r.DeclineCode, maxDeclineCode), truncate(r.Text, maxReason)}
 }
 
-// reasonFields are where the reasonColumns and, last, the text are read to.
-func reasonFields(r *order.CancelReason) []any {
-	return []any{&r.Code, &r.DuplicateOf, &r.DeclineCode, &r.Text}
-}
-
-// withCode finds the code of a row of a version that kept only the text.
-func withCode(r order.CancelReason) order.CancelReason {
-	if r.Code == "" {
-		return order.ParseCancelReason(r.Text)
+// toReason makes the reason of a row. One of a version that kept only the text has its code found in that.
+func toReason(code, duplicateOf, declineCode, text string) order.CancelReason {
+	if code == "" {
+		return order.ParseCancelReason(text)
 	}
-	return r
+	return order.CancelReason{Code: order.CancelCode(code), DuplicateOf: order.ID(duplicateOf), DeclineCode: declineCode, Text: text}
 }

@@ -2,14 +2,19 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
+	entsql "entgo.io/ent/dialect/sql"
+
 	"github.com/spillway/spillway/ent"
+	entorder "github.com/spillway/spillway/ent/order"
+	"github.com/spillway/spillway/ent/ordercancellation"
+	"github.com/spillway/spillway/ent/orderitem"
+	"github.com/spillway/spillway/ent/stockreturn"
 	"github.com/spillway/spillway/order"
 )
 
@@ -54,43 +59,55 @@ func (c *Cancellations) Cancel(ctx context.Context, id order.ID, from []order.St
 }
 
 func (db *DB) cancel(ctx context.Context, tx *ent.Client, id order.ID, from []order.State, reason order.CancelReason, actor string) (order.State, error) {
-	var was order.State
-	var claimed sql.NullTime
-	err := queryRow(ctx, tx, "SELECT state, ship_claimed_at FROM orders WHERE id = ?"+db.forUpdate(), id).Scan(&was, &claimed)
-	switch {
-	case errors.Is(err, sql.ErrNoRows):
+	row, err := locked(db, tx.Order.Query().Where(entorder.ID(string(id)))).Select(entorder.FieldState, entorder.FieldShipClaimedAt).Only(ctx)
+	if ent.IsNotFound(err) {
 		return 0, fmt.Errorf("order %s: %w", id, order.ErrNotFound)
-	case err != nil:
+	}
+	if err != nil {
 		return 0, fmt.Errorf("read order %s: %w", id, err)
+	}
+	was := order.State(row.State)
+	switch {
 	case was == order.Cancelled:
 		return was, nil
 	case !slices.Contains(from, was) || !was.CanBecome(order.Cancelled):
 		return was, fmt.Errorf("the order is %s: %w", was, order.ErrFailedPrecondition)
-	case claimed.Valid:
+	case row.ShipClaimedAt != nil:
 		return was, ErrBeingShipped
 	}
-	if err := db.move(ctx, tx, order.Cancelled, []order.Event{{Order: order.Order{ID: id}, At: time.Now(), Reason: reason}}); err != nil {
-		return was, err
+	err = setReason(tx.Order.Update(), reason).SetCancelReason(truncate(reason.Text, maxReason)).
+		SetState(int8(order.Cancelled)).SetUpdatedAt(micro(time.Now())).
+		Where(entorder.ID(string(id)), entorder.StateIn(states(order.Cancelled.Predecessors())...)).Exec(ctx)
+	if err != nil {
+		return was, fmt.Errorf("cancel order %s: %w", id, err)
 	}
 	units, err := itemsOf(ctx, tx, id)
 	if err != nil {
 		return was, err
 	}
-	return was, db.insertCancellations(ctx, tx, []Cancellation{{OrderID: id, Reason: reason, Actor: actor, Units: units}})
+	return was, insertCancellations(ctx, tx, []Cancellation{{OrderID: id, Reason: reason, Actor: actor, Units: units}})
+}
+
+// states are the states as SQL keeps them.
+func states(in []order.State) []int8 {
+	return convert(in, func(s order.State) int8 { return int8(s) })
 }
 
 // itemsOf are the units of an order.
 func itemsOf(ctx context.Context, tx *ent.Client, id order.ID) ([]order.Delta, error) {
-	return collect(ctx, tx, "the items of "+string(id), func(r scanner) (d order.Delta, err error) {
-		err = r.Scan(&d.SKU, &d.Units)
-		return d, err
-	}, "SELECT sku, quantity FROM order_items WHERE order_id = ? ORDER BY sku", id)
+	items, err := tx.OrderItem.Query().Where(orderitem.OrderID(string(id))).Order(orderitem.BySku()).All(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read the items of %s: %w", id, err)
+	}
+	return convert(items, func(i *ent.OrderItem) order.Delta {
+		return order.Delta{SKU: order.SKU(i.Sku), Units: int64(i.Quantity)}
+	}), nil
 }
 
-// Intend writes intents without touching the orders: of orders that are lost, or cancelled already. Those that exist stay, but for units that they lack. An intent
-// without units gets those of the order's row, if it has one: their release may be lost with Redis before it is flushed, and SQL
+// Enqueue writes intents without touching the orders: of orders that are lost, or cancelled already. Those that exist stay, but for units
+// that they lack. An intent without units gets those of the order's row, if it has one: their release may be lost with Redis before it is flushed, and SQL
 // returns an order's units once.
-func (c *Cancellations) Intend(ctx context.Context, intents []Cancellation) error {
+func (c *Cancellations) Enqueue(ctx context.Context, intents []Cancellation) error {
 	if len(intents) == 0 {
 		return nil
 	}
@@ -98,7 +115,7 @@ func (c *Cancellations) Intend(ctx context.Context, intents []Cancellation) erro
 		complete := slices.Clone(intents)
 		for i, x := range complete {
 			if len(x.Units) > 0 {
-				if err := c.db.addUnits(ctx, tx, x); err != nil {
+				if err := completeUnits(ctx, tx, x); err != nil {
 					return err
 				}
 				continue
@@ -109,65 +126,71 @@ func (c *Cancellations) Intend(ctx context.Context, intents []Cancellation) erro
 			}
 			complete[i].Units = units
 		}
-		return c.db.insertCancellations(ctx, tx, complete)
+		return insertCancellations(ctx, tx, complete)
 	})
 }
 
-// addUnits completes an intent that was written without units, unless they are back.
-func (db *DB) addUnits(ctx context.Context, tx *ent.Client, x Cancellation) error {
-	_, err := tx.ExecContext(ctx, "UPDATE order_cancellations SET units = ?, restocked_at = NULL, finished_at = NULL WHERE order_id = ? AND units = '' "+
-		"AND NOT EXISTS (SELECT 1 FROM stock_returns r WHERE r.order_id = order_cancellations.order_id)", order.FormatDeltas(x.Units), x.OrderID)
+// completeUnits completes an intent that was written without units, unless they are back.
+func completeUnits(ctx context.Context, tx *ent.Client, x Cancellation) error {
+	err := tx.OrderCancellation.Update().Where(ordercancellation.ID(string(x.OrderID)), ordercancellation.Units(""), ordercancellation.Not(unitsReturned)).
+		SetUnits(order.FormatDeltas(x.Units)).ClearRestockedAt().ClearFinishedAt().Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("add the units of order %s to its cancellation: %w", x.OrderID, err)
 	}
 	return nil
 }
 
-func (db *DB) insertCancellations(ctx context.Context, tx *ent.Client, intents []Cancellation) error {
+// unitsReturned selects the cancellations whose units are back in stock, as stock_returns records it.
+func unitsReturned(s *entsql.Selector) {
+	exists(s, stockreturn.Table, stockreturn.FieldID, ordercancellation.FieldID)
+}
+
+func insertCancellations(ctx context.Context, tx *ent.Client, intents []Cancellation) error {
 	intents = slices.Clone(intents)
 	slices.SortFunc(intents, func(a, b Cancellation) int { return strings.Compare(string(a.OrderID), string(b.OrderID)) })
 	now := micro(time.Now())
-	returned, err := returnedAmong(ctx, tx, cancellationIDs(intents))
+	returned, err := returnedAmong(ctx, tx, convert(intents, func(c Cancellation) order.ID { return c.OrderID }))
 	if err != nil {
 		return err
 	}
-	args := make([]any, 0, 13*len(intents))
-	for _, c := range intents {
-		var restocked any
+	rows := make([]*ent.OrderCancellationCreate, len(intents))
+	for i, c := range intents {
+		row := setReason(tx.OrderCancellation.Create(), c.Reason).SetReason(truncate(c.Reason.Text, maxReason)).
+			SetID(string(c.OrderID)).SetActor(truncate(c.Actor, maxActor)).SetUnits(order.FormatDeltas(c.Units)).
+			SetRefundAmount(0).SetRefundCurrency("").SetAttempts(0).SetNextTryAt(now).SetCreatedAt(now)
 		if _, back := returned[c.OrderID]; back || len(c.Units) == 0 {
-			restocked = now
+			row.SetRestockedAt(now)
 		}
-		args = append(append(args, c.OrderID), reasonValues(c.Reason)...)
-		args = append(args, truncate(c.Actor, 64), order.FormatDeltas(c.Units), 0, "", 0, now, now, restocked)
+		rows[i] = row
 	}
-	_, err = tx.ExecContext(ctx, "INSERT INTO order_cancellations (order_id, "+reasonColumns+", reason, actor, units, refund_amount, refund_currency, attempts, "+
-		"next_try_at, created_at, restocked_at) VALUES "+tuples(len(intents), "(?,?,?,?,?,?,?,?,?,?,?,?,?)")+db.orLeave("order_cancellations", "order_id"), args...)
+	err = tx.OrderCancellation.CreateBulk(rows...).OnConflict(onConflictDoNothing(ordercancellation.FieldID)...).Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("write %d cancellations: %w", len(intents), err)
 	}
 	return nil
 }
 
-func cancellationIDs(intents []Cancellation) []order.ID {
-	out := make([]order.ID, len(intents))
-	for i, c := range intents {
-		out[i] = c.OrderID
-	}
-	return out
-}
+// maxActor is the length of the columns called actor, in characters.
+const maxActor = 64
 
-// cancelledAmong are those of the orders that have an intent.
+// cancelledAmong returns the reasons of those of the orders that have a cancellation.
 func cancelledAmong(ctx context.Context, tx *ent.Client, ids []order.ID) (map[order.ID]order.CancelReason, error) {
 	out := make(map[order.ID]order.CancelReason)
 	if len(ids) == 0 {
 		return out, nil
 	}
-	err := each(ctx, tx, "cancellations", func(r scanner) error {
-		var id order.ID
-		var reason order.CancelReason
-		err := r.Scan(append([]any{&id}, reasonFields(&reason)...)...)
-		out[id] = withCode(reason)
-		return err
-	}, "SELECT order_id, "+reasonColumns+", reason FROM order_cancellations WHERE order_id IN ("+marks(len(ids))+")", anys(ids)...)
-	return out, err
+	found, err := tx.OrderCancellation.Query().Where(ordercancellation.IDIn(texts(ids)...)).Select(cancellationReason...).All(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read cancellations: %w", err)
+	}
+	for _, c := range found {
+		out[order.ID(c.ID)] = toReason(c.CancelCode, c.DuplicateOf, c.DeclineCode, c.Reason)
+	}
+	return out, nil
+}
+
+// cancellationReason are the columns of a cancellation's order and reason.
+var cancellationReason = []string{
+	ordercancellation.FieldID, ordercancellation.FieldCancelCode, ordercancellation.FieldDuplicateOf, ordercancellation.FieldDeclineCode,
+	ordercancellation.FieldReason,
 }

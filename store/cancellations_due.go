@@ -2,12 +2,14 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"time"
 
 	"github.com/spillway/spillway/ent"
+	entorder "github.com/spillway/spillway/ent/order"
+	"github.com/spillway/spillway/ent/ordercancellation"
+	"github.com/spillway/spillway/ent/predicate"
 	"github.com/spillway/spillway/order"
 )
 
@@ -17,68 +19,98 @@ func (c *Cancellations) Due(ctx context.Context, now time.Time, limit int) ([]Ca
 		if err := c.db.markReturned(ctx); err != nil {
 			return nil, fmt.Errorf("note returned units: %w", err)
 		}
-		return collect(ctx, c.db.ent, "cancellations", scanCancellation,
-			"SELECT c.order_id, COALESCE(o.customer_id, ''), c.actor, c.units, c.refund_amount, c.refund_currency, c.attempts, c.created_at, "+
-				"c.refunded_at, c.restocked_at, "+prefixed("c", reasonColumns)+", c.reason FROM order_cancellations c LEFT JOIN orders o ON o.id = c.order_id "+
-				"WHERE c.finished_at IS NULL AND c.next_try_at <= ? ORDER BY c.next_try_at LIMIT ?", micro(now), limit)
+		found, err := c.db.ent.OrderCancellation.Query().
+			Where(ordercancellation.FinishedAtIsNil(), ordercancellation.NextTryAtLTE(micro(now))).
+			Order(ordercancellation.ByNextTryAt()).Limit(limit).All(ctx)
+		if err != nil || len(found) == 0 {
+			return nil, err
+		}
+		customers, err := c.customers(ctx, found)
+		if err != nil {
+			return nil, err
+		}
+		out := make([]Cancellation, len(found))
+		for i, f := range found {
+			if out[i], err = toCancellation(f, customers[f.ID]); err != nil {
+				return nil, err
+			}
+		}
+		return out, nil
 	})
 }
 
-func scanCancellation(r scanner) (x Cancellation, err error) {
-	var units string
-	var refunded, restocked sql.NullTime
-	fields := []any{&x.OrderID, &x.Customer, &x.Actor, &units, &x.Refund.Amount, &x.Refund.Currency, &x.Attempts, &x.CreatedAt, &refunded, &restocked}
-	err = r.Scan(append(fields, reasonFields(&x.Reason)...)...)
+// customers returns who placed the orders of the cancellations, by the order; orders without a row are absent.
+func (c *Cancellations) customers(ctx context.Context, of []*ent.OrderCancellation) (map[string]string, error) {
+	ids := convert(of, func(x *ent.OrderCancellation) string { return x.ID })
+	rows, err := c.db.ent.Order.Query().Where(entorder.IDIn(ids...)).Select(entorder.FieldID, entorder.FieldCustomerID).All(ctx)
 	if err != nil {
-		return x, err
+		return nil, fmt.Errorf("read the customers of cancellations: %w", err)
 	}
-	if x.Units, err = order.ParseDeltas(units); err != nil {
-		return x, fmt.Errorf("cancellation of %s: %w", x.OrderID, err)
+	out := make(map[string]string, len(rows))
+	for _, r := range rows {
+		out[r.ID] = r.CustomerID
 	}
-	x.Reason = withCode(x.Reason)
-	x.Refunded, x.Restocked, x.CreatedAt = refunded.Valid, restocked.Valid, x.CreatedAt.UTC()
-	return x, nil
+	return out, nil
 }
 
-// Adopt makes sure that the order of an intent is CANCELLED, if it has a row: one that was declared lost may have turned up in the
-// very moment. When it is beyond cancelling, the intent goes, and adopted is false.
-func (c *Cancellations) Adopt(ctx context.Context, x Cancellation) (adopted bool, err error) {
+func toCancellation(f *ent.OrderCancellation, customer string) (Cancellation, error) {
+	units, err := order.ParseDeltas(f.Units)
+	if err != nil {
+		return Cancellation{}, fmt.Errorf("cancellation of %s: %w", f.ID, err)
+	}
+	return Cancellation{
+		OrderID: order.ID(f.ID), Customer: order.CustomerID(customer), Reason: toReason(f.CancelCode, f.DuplicateOf, f.DeclineCode, f.Reason),
+		Actor: f.Actor, Units: units, Refund: money(f.RefundAmount, f.RefundCurrency), Attempts: f.Attempts,
+		Refunded: f.RefundedAt != nil, Restocked: f.RestockedAt != nil, CreatedAt: f.CreatedAt.UTC(),
+	}, nil
+}
+
+// EnsureCancelled makes sure that the order of an intent is CANCELLED, if it has a row: one that was declared lost may have turned up in the
+// very moment. When it is beyond cancelling, the intent is deleted, and cancelled is false.
+func (c *Cancellations) EnsureCancelled(ctx context.Context, x Cancellation) (cancelled bool, err error) {
 	err = c.db.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
 		from := []order.State{order.Pending, order.Paid, order.ShipFailed}
 		_, err := c.db.cancel(ctx, tx, x.OrderID, from, x.Reason, x.Actor)
-		adopted = err == nil || errors.Is(err, order.ErrNotFound)
+		cancelled = err == nil || errors.Is(err, order.ErrNotFound)
 		switch {
-		case adopted:
+		case cancelled:
 			return nil
 		case errors.Is(err, order.ErrFailedPrecondition):
-			_, err = tx.ExecContext(ctx, "DELETE FROM order_cancellations WHERE order_id = ? AND refunded_at IS NULL", x.OrderID)
+			_, err = tx.OrderCancellation.Delete().Where(ordercancellation.ID(string(x.OrderID)), ordercancellation.RefundedAtIsNil()).Exec(ctx)
 		}
 		return err
 	})
-	return adopted, err
+	return cancelled, err
 }
 
 // Refunded notes what was given back. What Charges.TookLate noted meanwhile is more, and stays.
 func (c *Cancellations) Refunded(ctx context.Context, id order.ID, amount order.Money) error {
-	return c.db.call(ctx, func(ctx context.Context) error {
-		// The currency comes first: MySQL assigns from left to right.
-		_, err := c.db.ent.ExecContext(ctx, "UPDATE order_cancellations SET refunded_at = ?, refund_currency = CASE WHEN refund_amount > ? THEN refund_currency ELSE ? END, "+
-			"refund_amount = CASE WHEN refund_amount > ? THEN refund_amount ELSE ? END WHERE order_id = ? AND refunded_at IS NULL",
-			micro(time.Now()), amount.Amount, amount.Currency, amount.Amount, amount.Amount, id)
-		return err
+	return c.db.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
+		open := []predicate.OrderCancellation{ordercancellation.ID(string(id)), ordercancellation.RefundedAtIsNil()}
+		held, err := locked(c.db, tx.OrderCancellation.Query().Where(open...)).Only(ctx)
+		if ent.IsNotFound(err) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		done := tx.OrderCancellation.Update().Where(open...).SetRefundedAt(micro(time.Now()))
+		if held.RefundAmount <= int64(amount.Amount) {
+			done.SetRefundAmount(int64(amount.Amount)).SetRefundCurrency(string(amount.Currency))
+		}
+		return done.Exec(ctx)
 	})
 }
 
-// Later puts an intent off; failed counts the attempt.
-func (c *Cancellations) Later(ctx context.Context, id order.ID, at time.Time, failed bool) error {
+// Defer schedules the next attempt at an intent; failed counts this one.
+func (c *Cancellations) Defer(ctx context.Context, id order.ID, at time.Time, failed bool) error {
 	n := 0
 	if failed {
 		n = 1
 	}
 	return c.db.call(ctx, func(ctx context.Context) error {
-		_, err := c.db.ent.ExecContext(ctx, "UPDATE order_cancellations SET next_try_at = ?, attempts = attempts + ? WHERE order_id = ? AND finished_at IS NULL",
-			micro(at), n, id)
-		return err
+		return c.db.ent.OrderCancellation.Update().Where(ordercancellation.ID(string(id)), ordercancellation.FinishedAtIsNil()).
+			SetNextTryAt(micro(at)).AddAttempts(n).Exec(ctx)
 	})
 }
 
@@ -86,17 +118,21 @@ func (c *Cancellations) Later(ctx context.Context, id order.ID, at time.Time, fa
 // whether that was so. An order that was never paid causes no mail, and one that was lost before it had a row has no address.
 func (c *Cancellations) Finish(ctx context.Context, id order.ID) (finished bool, err error) {
 	err = c.db.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
-		err := one(errNotDone)(tx.ExecContext(ctx, "UPDATE order_cancellations SET finished_at = ? WHERE order_id = ? AND finished_at IS NULL "+
-			"AND refunded_at IS NOT NULL AND restocked_at IS NOT NULL", micro(time.Now()), id))
+		err := expectOneRow(errNotDone)(tx.OrderCancellation.Update().
+			Where(ordercancellation.ID(string(id)), ordercancellation.FinishedAtIsNil(), ordercancellation.RefundedAtNotNil(), ordercancellation.RestockedAtNotNil()).
+			SetFinishedAt(micro(time.Now())).Save(ctx))
 		if finished = err == nil; !finished {
 			return err
 		}
-		withRow, err := collect(ctx, tx, "the order", scanValue[order.ID],
-			"SELECT o.id FROM orders o JOIN order_cancellations c ON c.order_id = o.id WHERE o.id = ? AND c.refund_amount > 0", id)
+		refunded, err := tx.OrderCancellation.Query().Where(ordercancellation.ID(string(id)), ordercancellation.RefundAmountGT(0)).Exist(ctx)
+		if err != nil || !refunded {
+			return err
+		}
+		withRow, err := tx.Order.Query().Where(entorder.ID(string(id))).IDs(ctx)
 		if err != nil {
 			return err
 		}
-		return addDueMails(ctx, tx, order.MailCancelled, withRow)
+		return addDueMails(ctx, tx, order.MailCancelled, named[order.ID](withRow))
 	})
 	if errors.Is(err, errNotDone) {
 		return false, nil
@@ -112,8 +148,8 @@ func markRestocked(ctx context.Context, tx *ent.Client, ids []order.ID) error {
 	if len(ids) == 0 {
 		return nil
 	}
-	_, err := tx.ExecContext(ctx, "UPDATE order_cancellations SET restocked_at = ? WHERE restocked_at IS NULL AND order_id IN ("+marks(len(ids))+")",
-		append([]any{micro(time.Now())}, anys(ids)...)...)
+	err := tx.OrderCancellation.Update().Where(ordercancellation.RestockedAtIsNil(), ordercancellation.IDIn(texts(ids)...)).
+		SetRestockedAt(micro(time.Now())).Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("note %d orders as restocked: %w", len(ids), err)
 	}
@@ -122,7 +158,6 @@ func markRestocked(ctx context.Context, tx *ent.Client, ids []order.ID) error {
 
 // markReturned notes in unfinished cancellations that their units are back, where that was recorded while they were written.
 func (db *DB) markReturned(ctx context.Context) error {
-	_, err := db.ent.ExecContext(ctx, "UPDATE order_cancellations SET restocked_at = ? WHERE finished_at IS NULL AND restocked_at IS NULL "+
-		"AND EXISTS (SELECT 1 FROM stock_returns r WHERE r.order_id = order_cancellations.order_id)", micro(time.Now()))
-	return err
+	return db.ent.OrderCancellation.Update().Where(ordercancellation.FinishedAtIsNil(), ordercancellation.RestockedAtIsNil(), unitsReturned).
+		SetRestockedAt(micro(time.Now())).Exec(ctx)
 }

@@ -150,7 +150,7 @@ func TestCancellations_UnpaidOrderHasNoMailDue(t *testing.T) {
 		w := newWorld(t, db)
 		o := anOrder("k")
 		mustApply(t, w.orders, change(o, order.Cancelled))
-		if err := w.intents.Intend(t.Context(), []store.Cancellation{{OrderID: o.ID, Reason: order.CancelReason{Text: "lost with its Redis"}}}); err != nil {
+		if err := w.intents.Enqueue(t.Context(), []store.Cancellation{{OrderID: o.ID, Reason: order.CancelReason{Text: "lost with its Redis"}}}); err != nil {
 			t.Fatal(err)
 		}
 		if err := store.Exec(t.Context(), db, "UPDATE order_cancellations SET restocked_at = ? WHERE order_id = ?", at, o.ID); err != nil {

@@ -2,14 +2,15 @@ package store
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
+	entsql "entgo.io/ent/dialect/sql"
+
 	"github.com/spillway/spillway/ent"
+	"github.com/spillway/spillway/ent/charge"
 	"github.com/spillway/spillway/order"
 )
 
@@ -36,8 +37,6 @@ func (c *Charges) Record(ctx context.Context, ch order.Charge) (stored order.Cha
 	return c.group.do(ctx, ch)
 }
 
-const chargeColumns = "order_id, charge_id, state, amount, currency, decline_code, created_at, updated_at, attempt"
-
 func (c *Charges) commit(ctx context.Context, charges []order.Charge) ([]order.Charge, error) {
 	ctx, cancel := context.WithTimeout(ctx, mysqlTimeout)
 	defer cancel()
@@ -47,7 +46,7 @@ func (c *Charges) commit(ctx context.Context, charges []order.Charge) ([]order.C
 	held := make(map[order.ID]order.Charge, len(charges))
 	err := c.db.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
 		clear(held)
-		if err := leaveCharges(ctx, c.db, tx, charges); err != nil {
+		if err := insertMissing(ctx, tx, charges); err != nil {
 			return err
 		}
 		return readCharges(ctx, tx, charges, held)
@@ -69,55 +68,60 @@ func (c *Charges) insertFresh(ctx context.Context, charges []order.Charge) (bool
 	for i := range charges {
 		charges[i].CreatedAt, charges[i].UpdatedAt, charges[i].Attempt = now, now, max(1, charges[i].Attempt)
 	}
-	err := c.db.call(ctx, func(ctx context.Context) error { return insertCharges(ctx, c.db.ent, charges, "") })
+	err := c.db.call(ctx, func(ctx context.Context) error { return insertCharges(ctx, c.db.ent, charges) })
 	if isDuplicate(err) || isRetryable(err) {
 		return false, nil
 	}
 	return err == nil, err
 }
 
-// leaveCharges leaves the line that is there.
-func leaveCharges(ctx context.Context, db *DB, tx *ent.Client, charges []order.Charge) error {
+// insertMissing writes the lines of orders that have none; the others stay.
+func insertMissing(ctx context.Context, tx *ent.Client, charges []order.Charge) error {
 	charges = slices.Clone(charges)
 	slices.SortStableFunc(charges, func(a, b order.Charge) int { return strings.Compare(string(a.OrderID), string(b.OrderID)) })
 	charges = slices.CompactFunc(charges, func(a, b order.Charge) bool { return a.OrderID == b.OrderID })
-	return insertCharges(ctx, tx, charges, db.orLeave("charges", "order_id"))
+	return insertCharges(ctx, tx, charges, onConflictDoNothing(charge.FieldID)...)
 }
 
-type execer interface {
-	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
-}
-
-func insertCharges(ctx context.Context, ex execer, charges []order.Charge, upsert string) error {
-	args := make([]any, 0, 11*len(charges))
-	for _, ch := range charges {
+func insertCharges(ctx context.Context, client *ent.Client, charges []order.Charge, conflict ...entsql.ConflictOption) error {
+	rows := make([]*ent.ChargeCreate, len(charges))
+	for i, ch := range charges {
 		voided, recheck := voidTimes(ch.State, ch.UpdatedAt)
-		args = append(args, ch.OrderID, ch.ChargeID, ch.State, ch.Amount.Amount, ch.Amount.Currency, truncate(ch.DeclineCode, 64), ch.CreatedAt, ch.UpdatedAt,
-			max(1, ch.Attempt), voided, recheck)
+		rows[i] = client.Charge.Create().SetID(string(ch.OrderID)).SetChargeID(ch.ChargeID).SetState(int8(ch.State)).
+			SetAmount(int64(ch.Amount.Amount)).SetCurrency(string(ch.Amount.Currency)).SetDeclineCode(truncate(ch.DeclineCode, maxDeclineCode)).
+			SetCreatedAt(ch.CreatedAt).SetUpdatedAt(ch.UpdatedAt).SetAttempt(attempt(ch.Attempt)).
+			SetNillableVoidedAt(voided).SetNillableRecheckAt(recheck)
 	}
-	if _, err := ex.ExecContext(ctx, "INSERT INTO charges ("+chargeColumns+", voided_at, recheck_at) VALUES "+tuples(len(charges), "(?,?,?,?,?,?,?,?,?,?,?)")+upsert, args...); err != nil {
+	insert := client.Charge.CreateBulk(rows...)
+	if len(conflict) > 0 {
+		insert.OnConflict(conflict...)
+	}
+	if err := insert.Exec(ctx); err != nil {
 		return fmt.Errorf("record %d charges: %w", len(charges), err)
 	}
 	return nil
 }
 
+// attempt is the number of an attempt as SQL keeps it; 0 is the first.
+func attempt(n int) int8 { return int8(min(max(1, n), order.MaxChargeAttempts)) } //nolint:gosec // At most order.MaxChargeAttempts.
+
 func readCharges(ctx context.Context, tx *ent.Client, charges []order.Charge, into map[order.ID]order.Charge) error {
-	args := make([]any, len(charges))
-	for i, ch := range charges {
-		args[i] = ch.OrderID
+	ids := convert(charges, func(ch order.Charge) string { return string(ch.OrderID) })
+	found, err := tx.Charge.Query().Where(charge.IDIn(ids...)).All(ctx)
+	if err != nil {
+		return fmt.Errorf("read charges: %w", err)
 	}
-	return each(ctx, tx, "charges", func(r scanner) error {
-		ch, err := scanCharge(r)
-		into[ch.OrderID] = ch
-		return err
-	}, "SELECT "+chargeColumns+" FROM charges WHERE order_id IN ("+marks(len(args))+")", args...)
+	for _, f := range found {
+		into[order.ID(f.ID)] = toCharge(f)
+	}
+	return nil
 }
 
-func scanCharge(r scanner) (order.Charge, error) {
-	var ch order.Charge
-	err := r.Scan(&ch.OrderID, &ch.ChargeID, &ch.State, &ch.Amount.Amount, &ch.Amount.Currency, &ch.DeclineCode, &ch.CreatedAt, &ch.UpdatedAt, &ch.Attempt)
-	ch.CreatedAt, ch.UpdatedAt = ch.CreatedAt.UTC(), ch.UpdatedAt.UTC()
-	return ch, err
+func toCharge(f *ent.Charge) order.Charge {
+	return order.Charge{
+		OrderID: order.ID(f.ID), ChargeID: f.ChargeID, State: order.ChargeState(f.State), Amount: money(f.Amount, f.Currency), DeclineCode: f.DeclineCode,
+		CreatedAt: f.CreatedAt.UTC(), UpdatedAt: f.UpdatedAt.UTC(), Attempt: int(f.Attempt),
+	}
 }
 
 // Get reads an order's line; order.ErrNotFound when no charge was asked for.
@@ -125,39 +129,38 @@ func (c *Charges) Get(ctx context.Context, id order.ID) (order.Charge, error) {
 	return fetch(ctx, c.db, func(ctx context.Context) (order.Charge, error) { return getCharge(ctx, c.db.ent, id) })
 }
 
-func getCharge(ctx context.Context, q querier, id order.ID) (order.Charge, error) {
-	return readCharge(ctx, q, id, "")
+func getCharge(ctx context.Context, client *ent.Client, id order.ID) (order.Charge, error) {
+	return onlyCharge(ctx, client.Charge.Query(), id)
 }
 
 // lockCharge is getCharge that keeps others from changing the line until the commit.
 func (db *DB) lockCharge(ctx context.Context, tx *ent.Client, id order.ID) (order.Charge, error) {
-	return readCharge(ctx, tx, id, db.forUpdate())
+	return onlyCharge(ctx, locked(db, tx.Charge.Query()), id)
 }
 
-func readCharge(ctx context.Context, q querier, id order.ID, lock string) (order.Charge, error) {
-	ch, err := scanCharge(queryRow(ctx, q, "SELECT "+chargeColumns+" FROM charges WHERE order_id = ?"+lock, id))
-	if errors.Is(err, sql.ErrNoRows) {
+func onlyCharge(ctx context.Context, q *ent.ChargeQuery, id order.ID) (order.Charge, error) {
+	found, err := q.Where(charge.ID(string(id))).All(ctx)
+	if err != nil {
+		return order.Charge{}, err
+	}
+	if len(found) == 0 {
 		return order.Charge{}, fmt.Errorf("charge of order %s: %w", id, order.ErrNotFound)
 	}
-	return ch, err
+	return toCharge(found[0]), nil
 }
 
 // Resolve moves a line from one state to another and answers the line; when it was not in that state, it answers the line as
 // it is.
 func (c *Charges) Resolve(ctx context.Context, id order.ID, from, to order.ChargeState, declineCode string) (order.Charge, error) {
-	var ch order.Charge
-	err := c.db.call(ctx, func(ctx context.Context) error {
-		now := micro(c.now())
-		voided, recheck := voidTimes(to, now)
-		_, err := c.db.ent.ExecContext(ctx, "UPDATE charges SET state = ?, decline_code = ?, updated_at = ?, voided_at = ?, recheck_at = ? "+
-			"WHERE order_id = ? AND state = ?", to, truncate(declineCode, 64), now, voided, recheck, id, from)
-		if err != nil {
-			return fmt.Errorf("resolve the charge of %s: %w", id, err)
-		}
-		ch, err = getCharge(ctx, c.db.ent, id)
-		return err
-	})
-	return ch, err
+	now := micro(c.now())
+	change := c.db.ent.Charge.Update().Where(charge.ID(string(id)), charge.State(int8(from))).
+		SetState(int8(to)).SetDeclineCode(truncate(declineCode, maxDeclineCode)).SetUpdatedAt(now)
+	if voided, recheck := voidTimes(to, now); voided != nil {
+		change.SetVoidedAt(*voided).SetRecheckAt(*recheck)
+	} else {
+		change.ClearVoidedAt().ClearRecheckAt()
+	}
+	return c.update(ctx, id, change)
 }
 
 // Void leaves a tombstone, so that the order is never charged: a line that is missing is written as VOIDED under the given
@@ -171,14 +174,4 @@ func (c *Charges) Void(ctx context.Context, id order.ID, chargeID string, curren
 		err = fmt.Errorf("order %s is charged already: %w", id, order.ErrFailedPrecondition)
 	}
 	return ch, err
-}
-
-// Orphans are charges that took money for orders that SQL does not have, although they are old enough to be there: Redis lost
-// the order with its data. Their money is to be refunded.
-func (c *Charges) Orphans(ctx context.Context, olderThan time.Time, limit int) ([]order.Charge, error) {
-	return fetch(ctx, c.db, func(ctx context.Context) ([]order.Charge, error) {
-		return collect(ctx, c.db.ent, "charges without orders", scanCharge, "SELECT "+prefixed("c", chargeColumns)+" FROM charges c "+
-			"LEFT JOIN orders o ON o.id = c.order_id WHERE c.state = ? AND c.created_at < ? AND o.id IS NULL ORDER BY c.created_at LIMIT ?",
-			order.ChargeSucceeded, micro(olderThan), limit)
-	})
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/spillway/spillway/ent"
+	"github.com/spillway/spillway/ent/charge"
 	"github.com/spillway/spillway/order"
 )
 
@@ -11,16 +13,17 @@ import (
 // state and attempt with the declined line that the caller has read, so that of concurrent callers one starts an attempt. It returns
 // the line as it is afterwards; the line is unchanged after order.MaxChargeAttempts.
 func (c *Charges) NextAttempt(ctx context.Context, declined order.Charge, chargeID string) (order.Charge, error) {
-	return c.update(ctx, declined.OrderID, "UPDATE charges SET state = ?, attempt = attempt + 1, charge_id = ?, decline_code = '', updated_at = ? "+
-		"WHERE order_id = ? AND state = ? AND attempt = ? AND attempt < ?",
-		order.ChargePending, chargeID, micro(c.now()), declined.OrderID, order.ChargeDeclined, declined.Attempt, order.MaxChargeAttempts)
+	return c.update(ctx, declined.OrderID, c.db.ent.Charge.Update().
+		Where(charge.ID(string(declined.OrderID)), charge.State(int8(order.ChargeDeclined)), charge.Attempt(int8(declined.Attempt)), charge.AttemptLT(order.MaxChargeAttempts)).
+		SetState(int8(order.ChargePending)).AddAttempt(1).SetChargeID(chargeID).SetDeclineCode("").SetUpdatedAt(micro(c.now())))
 }
 
 // ResolveAttempt moves a line that the caller has read to another state. It compares state and attempt, so that the outcome of one
 // attempt is never recorded for another. It returns the line as it is afterwards.
 func (c *Charges) ResolveAttempt(ctx context.Context, read order.Charge, to order.ChargeState, declineCode string) (order.Charge, error) {
-	return c.update(ctx, read.OrderID, "UPDATE charges SET state = ?, decline_code = ?, updated_at = ? WHERE order_id = ? AND state = ? AND attempt = ?",
-		to, truncate(declineCode, 64), micro(c.now()), read.OrderID, read.State, read.Attempt)
+	return c.update(ctx, read.OrderID, c.db.ent.Charge.Update().
+		Where(charge.ID(string(read.OrderID)), charge.State(int8(read.State)), charge.Attempt(int8(read.Attempt))).
+		SetState(int8(to)).SetDeclineCode(truncate(declineCode, maxDeclineCode)).SetUpdatedAt(micro(c.now())))
 }
 
 // voidTries bounds how often a line is voided that moves between PENDING and DECLINED meanwhile, as one does when a card is tried.
@@ -44,14 +47,11 @@ func (c *Charges) voidUncharged(ctx context.Context, ch order.Charge) (order.Cha
 }
 
 // update changes at most one line and reads it.
-func (c *Charges) update(ctx context.Context, id order.ID, query string, args ...any) (order.Charge, error) {
-	var ch order.Charge
-	err := c.db.call(ctx, func(ctx context.Context) (err error) {
-		if _, err = c.db.ent.ExecContext(ctx, query, args...); err != nil {
-			return fmt.Errorf("change the charge of %s: %w", id, err)
+func (c *Charges) update(ctx context.Context, id order.ID, change *ent.ChargeUpdate) (order.Charge, error) {
+	return fetch(ctx, c.db, func(ctx context.Context) (order.Charge, error) {
+		if err := change.Exec(ctx); err != nil {
+			return order.Charge{}, fmt.Errorf("change the charge of %s: %w", id, err)
 		}
-		ch, err = getCharge(ctx, c.db.ent, id)
-		return err
+		return getCharge(ctx, c.db.ent, id)
 	})
-	return ch, err
 }

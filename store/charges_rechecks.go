@@ -2,9 +2,11 @@ package store
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
+	"github.com/spillway/spillway/ent/charge"
 	"github.com/spillway/spillway/order"
 )
 
@@ -13,11 +15,12 @@ import (
 var recheckAges = []time.Duration{time.Minute, 15 * time.Minute, 2 * time.Hour, 24 * time.Hour}
 
 // voidTimes are the columns voided_at and recheck_at of a charge that enters the state now.
-func voidTimes(state order.ChargeState, now time.Time) (voided, recheck any) {
+func voidTimes(state order.ChargeState, now time.Time) (voided, recheck *time.Time) {
 	if state != order.ChargeVoided {
 		return nil, nil
 	}
-	return now, now.Add(recheckAges[0])
+	first := now.Add(recheckAges[0])
+	return &now, &first
 }
 
 // Recheck is a voided charge whose provider is to be asked once more.
@@ -30,11 +33,18 @@ type Recheck struct {
 // DueRechecks reads up to limit voided charges whose recheck is due, the longest due first.
 func (o *Orders) DueRechecks(ctx context.Context, now time.Time, limit int) ([]Recheck, error) {
 	return fetch(ctx, o.db, func(ctx context.Context) ([]Recheck, error) {
-		return collect(ctx, o.db.ent, "rechecks", func(r scanner) (c Recheck, err error) {
-			err = r.Scan(&c.OrderID, &c.VoidedAt)
-			c.VoidedAt = c.VoidedAt.UTC()
-			return c, err
-		}, "SELECT order_id, voided_at FROM charges WHERE recheck_at <= ? AND state = ? ORDER BY recheck_at, order_id LIMIT ?", micro(now), order.ChargeVoided, limit)
+		found, err := o.db.ent.Charge.Query().Where(charge.RecheckAtLTE(micro(now)), charge.State(int8(order.ChargeVoided))).
+			Order(charge.ByRecheckAt(), charge.ByID()).Limit(limit).All(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("read rechecks: %w", err)
+		}
+		out := make([]Recheck, len(found))
+		for i, f := range found {
+			if out[i].OrderID = order.ID(f.ID); f.VoidedAt != nil {
+				out[i].VoidedAt = f.VoidedAt.UTC()
+			}
+		}
+		return out, nil
 	})
 }
 
@@ -49,12 +59,12 @@ func (o *Orders) Rechecked(ctx context.Context, done []Recheck, now time.Time) e
 	for i, group := range byAge {
 		if i < len(recheckAges) {
 			last := slices.MaxFunc(group, func(a, b Recheck) int { return a.VoidedAt.Compare(b.VoidedAt) })
-			if err := o.setRecheck(ctx, group, micro(last.VoidedAt.Add(recheckAges[i])), now); err != nil {
+			if err := o.setRecheck(ctx, group, last.VoidedAt.Add(recheckAges[i]), now); err != nil {
 				return err
 			}
 			continue
 		}
-		if err := o.setRecheck(ctx, group, nil, now); err != nil {
+		if err := o.setRecheck(ctx, group, time.Time{}, now); err != nil {
 			return err
 		}
 	}
@@ -63,28 +73,29 @@ func (o *Orders) Rechecked(ctx context.Context, done []Recheck, now time.Time) e
 
 // PutOffRechecks schedules the rechecks of the charges anew, at the time: the provider could not be asked.
 func (o *Orders) PutOffRechecks(ctx context.Context, failed []Recheck, at, now time.Time) error {
-	return o.setRecheck(ctx, failed, micro(at), now)
+	return o.setRecheck(ctx, failed, at, now)
 }
 
-func (o *Orders) setRecheck(ctx context.Context, charges []Recheck, at any, now time.Time) error {
+// setRecheck schedules rechecks; the zero time is never.
+func (o *Orders) setRecheck(ctx context.Context, charges []Recheck, at, now time.Time) error {
 	if len(charges) == 0 {
 		return nil
 	}
-	args := []any{at, micro(now), order.ChargeVoided}
-	for _, c := range charges {
-		args = append(args, c.OrderID)
+	ids := convert(charges, func(c Recheck) string { return string(c.OrderID) })
+	change := o.db.ent.Charge.Update().Where(charge.RecheckAtLTE(micro(now)), charge.State(int8(order.ChargeVoided)), charge.IDIn(ids...))
+	if at.IsZero() {
+		change.ClearRecheckAt()
+	} else {
+		change.SetRecheckAt(micro(at))
 	}
-	return o.db.call(ctx, func(ctx context.Context) error {
-		_, err := o.db.ent.ExecContext(ctx, "UPDATE charges SET recheck_at = ? WHERE recheck_at <= ? AND state = ? AND order_id IN ("+marks(len(charges))+")", args...)
-		return err
-	})
+	return o.db.call(ctx, change.Exec)
 }
 
 // Revoid restarts the rechecks of a voided charge: the provider was sent a request just now, and its outcome is not known.
 func (c *Charges) Revoid(ctx context.Context, id order.ID) error {
 	return c.db.call(ctx, func(ctx context.Context) error {
 		voided, recheck := voidTimes(order.ChargeVoided, micro(c.now()))
-		_, err := c.db.ent.ExecContext(ctx, "UPDATE charges SET voided_at = ?, recheck_at = ? WHERE order_id = ? AND state = ?", voided, recheck, id, order.ChargeVoided)
-		return err
+		return c.db.ent.Charge.Update().Where(charge.ID(string(id)), charge.State(int8(order.ChargeVoided))).
+			SetNillableVoidedAt(voided).SetNillableRecheckAt(recheck).Exec(ctx)
 	})
 }

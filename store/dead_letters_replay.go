@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"github.com/spillway/spillway/ent"
+	"github.com/spillway/spillway/ent/stockdeduplog"
 )
 
 // DuplicatesError means that orders came with the keys of other orders, so that money and stock must go back before the letter
@@ -35,9 +36,8 @@ func (s *Stock) ReplayEntry(ctx context.Context, letter FailedOrder, content Ran
 			return err
 		}
 		// The row of the log that was written when the entry was skipped says now whose stock it took, if it is not pruned yet.
-		_, err = tx.ExecContext(ctx, "UPDATE stock_dedup_log SET orders = ? WHERE partition_no = ? AND epoch = ? AND first_id = ?",
-			FormatHolds(holds), content.Partition, content.Epoch, content.FirstID)
-		return err
+		return tx.StockDedupLog.Update().Where(stockdeduplog.PartitionNo(int16(content.Partition)), stockdeduplog.Epoch(content.Epoch),
+			stockdeduplog.FirstID(content.FirstID)).SetOrders(FormatHolds(holds)).Exec(ctx)
 	})
 	if err != nil {
 		return Outcome{}, false, err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/spillway/spillway/ent/stockepoch"
 	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
 )
@@ -25,6 +26,7 @@ func (s *Stock) SetDurability(ctx context.Context, partition uint8, to string) e
 		return fmt.Errorf("durability %q is neither %s nor %s: %w", to, DurabilityJournal, DurabilitySQL, order.ErrInvalid)
 	}
 	return s.db.call(ctx, func(ctx context.Context) error {
-		return one(journal.ErrNoEpoch)(s.db.ent.ExecContext(ctx, "UPDATE stock_epochs SET durability = ? WHERE partition_no = ? AND closed_at IS NULL", to, partition))
+		n, err := s.db.ent.StockEpoch.Update().Where(stockepoch.PartitionNo(int16(partition)), stockepoch.ClosedAtIsNil()).SetDurability(to).Save(ctx)
+		return expectOneRow(journal.ErrNoEpoch)(n, err)
 	})
 }

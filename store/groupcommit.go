@@ -30,15 +30,15 @@ type answer[R any] struct {
 }
 
 const (
-	// groupMax bounds the items of one commit; see DESIGN: beyond a few hundred rows a statement gets no cheaper per row.
-	groupMax = 200
-	// groupQueue bounds the callers that wait: a few commits' worth. When it is full they are refused at once.
-	groupQueue = 4096
+	// maxGroup bounds the items of one commit; see DESIGN: beyond a few hundred rows a statement gets no cheaper per row.
+	maxGroup = 200
+	// maxGroupQueue bounds the callers that wait: a few commits' worth. When it is full they are refused at once.
+	maxGroupQueue = 4096
 )
 
 // newGroup starts the one goroutine that commits. commit answers one result an item, in their order.
 func newGroup[T, R any](commit func(ctx context.Context, items []T) ([]R, error)) *group[T, R] {
-	g := &group[T, R]{commit: commit, queue: make(chan call[T, R], groupQueue), done: make(chan struct{})}
+	g := &group[T, R]{commit: commit, queue: make(chan call[T, R], maxGroupQueue), done: make(chan struct{})}
 	go g.run()
 	return g
 }
@@ -69,7 +69,7 @@ func (g *group[T, R]) enqueue(c call[T, R]) error {
 	case g.queue <- c:
 		return nil
 	default:
-		return fmt.Errorf("%d calls wait for a commit: %w", groupQueue, order.ErrOverloaded)
+		return fmt.Errorf("%d calls wait for a commit: %w", maxGroupQueue, order.ErrOverloaded)
 	}
 }
 
@@ -77,7 +77,7 @@ func (g *group[T, R]) run() {
 	defer close(g.done)
 	for first := range g.queue {
 		calls := []call[T, R]{first}
-		for len(calls) < groupMax {
+		for len(calls) < maxGroup {
 			more, ok := g.poll()
 			if !ok {
 				break

@@ -10,6 +10,7 @@ import (
 	"github.com/spillway/spillway/ent"
 	"github.com/spillway/spillway/ent/duemail"
 	"github.com/spillway/spillway/ent/ordercancellation"
+	"github.com/spillway/spillway/ent/refund"
 	"github.com/spillway/spillway/ent/sentmail"
 	"github.com/spillway/spillway/order"
 )
@@ -126,7 +127,7 @@ func (m *Mails) due(ctx context.Context, tx *ent.Client, now time.Time, limit in
 
 // addRefunds sets the amounts of the mails of refunds.
 func addRefunds(ctx context.Context, tx *ent.Client, due []DueMail) error {
-	var ids []any
+	var ids []string
 	for _, d := range due {
 		if id, ok := d.Kind.RefundID(); ok {
 			ids = append(ids, id)
@@ -135,14 +136,14 @@ func addRefunds(ctx context.Context, tx *ent.Client, due []DueMail) error {
 	if len(ids) == 0 {
 		return nil
 	}
-	refunds, err := collect(ctx, tx, "refunds", scanRefund, "SELECT "+refundColumns+" FROM refunds WHERE refund_id IN ("+marks(len(ids))+")", ids...)
+	refunds, err := tx.Refund.Query().Where(refund.IDIn(ids...)).All(ctx)
 	if err != nil {
 		return err
 	}
 	for _, r := range refunds {
 		for i := range due {
-			if due[i].Kind == order.RefundMail(r.RefundID) {
-				due[i].Refund = r.Amount
+			if due[i].Kind == order.RefundMail(r.ID) {
+				due[i].Refund = money(r.Amount, r.Currency)
 			}
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/spillway/spillway/ent"
+	entorder "github.com/spillway/spillway/ent/order"
 	"github.com/spillway/spillway/order"
 )
 
@@ -133,50 +134,18 @@ func ids(changes []order.Event) []order.ID {
 
 // lockRows reads the states of those of the orders that exist, and keeps others from changing them meanwhile.
 func (db *DB) lockRows(ctx context.Context, tx *ent.Client, ids []order.ID) (map[order.ID]row, error) {
-	out := make(map[order.ID]row, len(ids))
-	err := each(ctx, tx, "orders", func(r scanner) error {
-		var id order.ID
-		var held row
-		err := r.Scan(append([]any{&id, &held.state}, reasonFields(&held.reason)...)...)
-		held.reason = withCode(held.reason)
-		out[id] = held
-		return err
-	}, "SELECT id, state, "+reasonColumns+", cancel_reason FROM orders WHERE id IN ("+marks(len(ids))+") ORDER BY id"+db.forUpdate(), anys(ids)...)
-	return out, err
-}
-
-// move brings the orders into the state in one statement, guarded by the state's predecessors.
-func (db *DB) move(ctx context.Context, tx *ent.Client, to order.State, changes []order.Event) error {
-	if len(changes) == 0 {
-		return nil
-	}
-	set := "state = ?, updated_at = " + caseID(len(changes))
-	args := []any{to}
-	for _, c := range changes {
-		args = append(args, c.Order.ID, micro(c.At))
-	}
-	if to == order.Cancelled { // An order in another state has no reason.
-		for i, column := range []string{"cancel_code", "duplicate_of", "decline_code", "cancel_reason"} {
-			set += ", " + column + " = " + caseID(len(changes))
-			for _, c := range changes {
-				args = append(args, c.Order.ID, reasonValues(c.Reason)[i])
-			}
-		}
-	}
-	args = append(args, anys(ids(changes))...)
-	from := to.Predecessors()
-	for _, s := range from {
-		args = append(args, s)
-	}
-	_, err := tx.ExecContext(ctx, "UPDATE orders SET "+set+" WHERE id IN ("+marks(len(changes))+") AND state IN ("+marks(len(from))+")", args...)
+	found, err := locked(db, tx.Order.Query().Where(entorder.IDIn(texts(ids)...)).Order(entorder.ByID())).
+		Select(entorder.FieldID, entorder.FieldState, entorder.FieldCancelCode, entorder.FieldDuplicateOf, entorder.FieldDeclineCode, entorder.FieldCancelReason).
+		All(ctx)
 	if err != nil {
-		return fmt.Errorf("move %d orders to %s: %w", len(changes), to, err)
+		return nil, fmt.Errorf("read orders: %w", err)
 	}
-	return nil
+	out := make(map[order.ID]row, len(found))
+	for _, f := range found {
+		out[order.ID(f.ID)] = row{state: order.State(f.State), reason: toReason(f.CancelCode, f.DuplicateOf, f.DeclineCode, f.CancelReason)}
+	}
+	return out, nil
 }
-
-// caseID chooses a value by the id of the row, for n rows.
-func caseID(n int) string { return "CASE id" + strings.Repeat(" WHEN ? THEN ?", n) + " END" }
 
 // truncate keeps a text within n characters.
 func truncate(s string, n int) string {

@@ -11,15 +11,52 @@ import (
 	"github.com/spillway/spillway/order"
 )
 
+// The statements of this file write many rows of orders at once, in the drain's hot path. They are SQL and not ent's builders because a
+// CASE per column moves a whole batch in one UPDATE, keys are looked up as tuples of customer and key, and ent would build a mutation for
+// every order and item.
+
+// move brings the orders into the state in one statement, guarded by the state's predecessors.
+func (db *DB) move(ctx context.Context, tx *ent.Client, to order.State, changes []order.Event) error {
+	if len(changes) == 0 {
+		return nil
+	}
+	set := "state = ?, updated_at = " + caseID(len(changes))
+	args := []any{to}
+	for _, c := range changes {
+		args = append(args, c.Order.ID, micro(c.At))
+	}
+	if to == order.Cancelled { // An order in another state has no reason.
+		for i, column := range []string{"cancel_code", "duplicate_of", "decline_code", "cancel_reason"} {
+			set += ", " + column + " = " + caseID(len(changes))
+			for _, c := range changes {
+				args = append(args, c.Order.ID, reasonValues(c.Reason)[i])
+			}
+		}
+	}
+	args = append(args, anys(ids(changes))...)
+	from := to.Predecessors()
+	for _, s := range from {
+		args = append(args, s)
+	}
+	_, err := tx.ExecContext(ctx, "UPDATE orders SET "+set+" WHERE id IN ("+placeholders(len(changes))+") AND state IN ("+placeholders(len(from))+")", args...)
+	if err != nil {
+		return fmt.Errorf("move %d orders to %s: %w", len(changes), to, err)
+	}
+	return nil
+}
+
+// caseID chooses a value by the id of the row, for n rows.
+func caseID(n int) string { return "CASE id" + strings.Repeat(" WHEN ? THEN ?", n) + " END" }
+
 const orderColumns = "id, customer_id, state, currency, items_total, shipping_total, total, email, ship_name, ship_street, ship_city, " +
 	"ship_region, ship_postal_code, ship_country, tracking_id, idempotency_key, fingerprint, " + reasonColumns + ", cancel_reason, created_at, updated_at, expires_at"
 
 // orderMarks are the placeholders of one order, in the order of orderColumns.
-var orderMarks = "(" + marks(strings.Count(orderColumns, ",")+1) + ")"
+var orderMarks = "(" + placeholders(strings.Count(orderColumns, ",")+1) + ")"
 
-// itemRowsMax bounds the rows of one statement that inserts items, so that it stays far below max_allowed_packet and
+// maxItemRows bounds the rows of one statement that inserts items, so that it stays far below max_allowed_packet and
 // SQLite's 32,766 placeholders.
-const itemRowsMax = 1000
+const maxItemRows = 1000
 
 // owner is whose key it is.
 type owner struct{ customer, key string }
@@ -129,7 +166,7 @@ func (db *DB) insertItems(ctx context.Context, tx *ent.Client, changes []order.E
 	for _, c := range changes {
 		for _, l := range c.Order.Lines {
 			args = append(args, c.Order.ID, l.SKU, l.Name, l.Quantity, l.UnitPrice)
-			if n++; n == itemRowsMax {
+			if n++; n == maxItemRows {
 				if err := flush(); err != nil {
 					return err
 				}

@@ -2,9 +2,10 @@ package store
 
 import (
 	"context"
-	"strings"
 	"time"
 
+	entorder "github.com/spillway/spillway/ent/order"
+	"github.com/spillway/spillway/ent/predicate"
 	"github.com/spillway/spillway/order"
 )
 
@@ -25,36 +26,33 @@ func (o *Orders) StaleForShipping(ctx context.Context, old Staleness, limit int)
 	now := time.Now()
 	// Two queries, because one with OR would sort all candidates instead of reading the index in its order. Each gets its share of
 	// the limit, so that a carrier that refuses some orders for ever does not hide the ones that it was never asked for.
-	paid, err := o.query(ctx, "state = ? AND updated_at < ? ORDER BY updated_at LIMIT ?", order.Paid, micro(now.Add(-old.Paid)), max(1, limit/2))
+	q := o.db.ent.Order.Query
+	paid, err := o.read(ctx, q().Where(entorder.State(int8(order.Paid)), entorder.UpdatedAtLT(micro(now.Add(-old.Paid)))).
+		Order(entorder.ByUpdatedAt()).Limit(max(1, limit/2)))
 	if err != nil || len(paid) >= limit {
 		return paid, err
 	}
-	where, args := failedFor(old.Failed, now)
-	args = append([]any{order.ShipFailed}, args...)
-	failed, err := o.query(ctx, "state = ? AND "+where+" ORDER BY updated_at LIMIT ?", append(args, limit-len(paid))...)
+	failed, err := o.read(ctx, q().Where(entorder.State(int8(order.ShipFailed)), pauseIsOver(old.Failed, now)).
+		Order(entorder.ByUpdatedAt()).Limit(limit-len(paid)))
 	return append(paid, failed...), err
 }
 
-// failedFor is the condition that an order's pause is over.
-func failedFor(pauses []RetryPause, now time.Time) (string, []any) {
-	var parts []string
-	var args []any
-	shortest := now
-	older := now
+// pauseIsOver selects the orders whose pause is over.
+func pauseIsOver(pauses []RetryPause, now time.Time) predicate.Order {
+	var ages []predicate.Order
+	shortest, older := now, now
 	for i, p := range pauses {
 		touched := micro(now.Add(-p.Pause))
 		if i == 0 {
 			shortest = touched
 		}
-		part := "(created_at <= ? AND updated_at < ?"
-		args = append(args, micro(older), touched)
+		age := []predicate.Order{entorder.CreatedAtLTE(micro(older)), entorder.UpdatedAtLT(touched)}
 		if i < len(pauses)-1 {
 			older = now.Add(-p.Age)
-			part += " AND created_at > ?"
-			args = append(args, micro(older))
+			age = append(age, entorder.CreatedAtGT(micro(older)))
 		}
-		parts = append(parts, part+")")
+		ages = append(ages, entorder.And(age...))
 	}
 	// The first bound alone lets the index (state, updated_at) end the search.
-	return "updated_at < ? AND (" + strings.Join(parts, " OR ") + ")", append([]any{shortest}, args...)
+	return entorder.And(entorder.UpdatedAtLT(shortest), entorder.Or(ages...))
 }

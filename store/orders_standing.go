@@ -2,8 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
 	"time"
 
@@ -62,21 +60,24 @@ func (s *Stock) OrderStatus(ctx context.Context, id order.ID) (order.Status, err
 	return order.Status{State: st.State, Reason: st.Reason, At: st.UpdatedAt}, nil
 }
 
-func standing(ctx context.Context, q querier, id order.ID) (s Standing, err error) {
-	err = queryRow(ctx, q, "SELECT state, updated_at, "+reasonColumns+", cancel_reason FROM orders WHERE id = ?", id).
-		Scan(append([]any{&s.State, &s.UpdatedAt}, reasonFields(&s.Reason)...)...)
-	if s.Exists = err == nil; err != nil && !errors.Is(err, sql.ErrNoRows) {
+func standing(ctx context.Context, client *ent.Client, id order.ID) (s Standing, err error) {
+	row, err := client.Order.Get(ctx, string(id))
+	if s.Exists = err == nil; s.Exists {
+		s.State, s.UpdatedAt = order.State(row.State), row.UpdatedAt
+		s.Reason = toReason(row.CancelCode, row.DuplicateOf, row.DeclineCode, row.CancelReason)
+	} else if !ent.IsNotFound(err) {
 		return s, err
 	}
-	var at time.Time
-	err = queryRow(ctx, q, "SELECT returned_at, "+reasonColumns+", reason FROM stock_returns WHERE order_id = ?", id).
-		Scan(append([]any{&at}, reasonFields(&s.ReturnReason)...)...)
-	if s.Returned = err == nil; err != nil && !errors.Is(err, sql.ErrNoRows) {
+	back, err := client.StockReturn.Get(ctx, string(id))
+	if ent.IsNotFound(err) {
+		return s, nil
+	}
+	if err != nil {
 		return s, err
 	}
-	s.Reason, s.ReturnReason = withCode(s.Reason), withCode(s.ReturnReason)
-	if s.Returned && !s.Exists {
-		s.UpdatedAt = at
+	s.Returned, s.ReturnReason = true, toReason(back.CancelCode, back.DuplicateOf, back.DeclineCode, back.Reason)
+	if !s.Exists {
+		s.UpdatedAt = back.ReturnedAt
 	}
 	return s, nil
 }

@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/spillway/spillway/ent"
+	"github.com/spillway/spillway/ent/failedorder"
+	entorder "github.com/spillway/spillway/ent/order"
 	"github.com/spillway/spillway/order"
 )
 
@@ -18,17 +21,20 @@ type Unfinished struct {
 // Unfinished counts what is not at its end.
 func (o *Orders) Unfinished(ctx context.Context) (Unfinished, error) {
 	return fetch(ctx, o.db, func(ctx context.Context) (u Unfinished, err error) {
-		counts := map[order.State]*int{order.Pending: &u.Pending, order.Paid: &u.Paid, order.ShipFailed: &u.ShipFailed}
-		err = each(ctx, o.db.ent, "the number of unfinished orders", func(r scanner) error {
-			var state order.State
-			var n int
-			err := r.Scan(&state, &n)
-			*counts[state] = n
-			return err
-		}, "SELECT state, COUNT(*) FROM orders WHERE state IN (?,?,?) GROUP BY state", order.Pending, order.Paid, order.ShipFailed)
+		var counts []struct {
+			State order.State `sql:"state"`
+			Count int         `sql:"count"`
+		}
+		err = o.db.ent.Order.Query().Where(entorder.StateIn(int8(order.Pending), int8(order.Paid), int8(order.ShipFailed))).
+			GroupBy(entorder.FieldState).Aggregate(ent.As(ent.Count(), "count")).Scan(ctx, &counts)
+		for _, c := range counts {
+			*map[order.State]*int{order.Pending: &u.Pending, order.Paid: &u.Paid, order.ShipFailed: &u.ShipFailed}[c.State] = c.Count
+		}
 		if err == nil {
-			err = queryRow(ctx, o.db.ent, "SELECT (SELECT COUNT(*) FROM due_mails), (SELECT COUNT(*) FROM failed_orders WHERE status = ?)",
-				LetterOpen).Scan(&u.MailsDue, &u.DeadLetters)
+			u.MailsDue, err = o.db.ent.DueMail.Query().Count(ctx)
+		}
+		if err == nil {
+			u.DeadLetters, err = o.db.ent.FailedOrder.Query().Where(failedorder.Status(LetterOpen)).Count(ctx)
 		}
 		if err != nil {
 			return u, fmt.Errorf("count what is unfinished: %w", err)

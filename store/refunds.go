@@ -2,29 +2,33 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"time"
 
 	"github.com/spillway/spillway/ent"
+	"github.com/spillway/spillway/ent/charge"
+	"github.com/spillway/spillway/ent/ordercancellation"
+	"github.com/spillway/spillway/ent/predicate"
+	"github.com/spillway/spillway/ent/refund"
 	"github.com/spillway/spillway/order"
 )
 
 // refundGrace is how long whoever wrote a refund has to have it confirmed before the refund worker does: longer than its call may take.
 const refundGrace = 10 * time.Second
 
-const refundColumns = "refund_id, order_id, amount, currency, reason, actor, request_key, created_at, confirmed_at, attempts"
-
-func scanRefund(r scanner) (f order.Refund, err error) {
-	var key sql.NullString
-	var confirmed sql.NullTime
-	err = r.Scan(&f.RefundID, &f.OrderID, &f.Amount.Amount, &f.Amount.Currency, &f.Reason, &f.Actor, &key, &f.CreatedAt, &confirmed, &f.Attempts)
-	f.Key, f.CreatedAt = key.String, f.CreatedAt.UTC()
-	if confirmed.Valid {
-		f.ConfirmedAt = confirmed.Time.UTC()
+func toRefund(f *ent.Refund) order.Refund {
+	out := order.Refund{
+		RefundID: f.ID, OrderID: order.ID(f.OrderID), Amount: money(f.Amount, f.Currency), Reason: f.Reason, Actor: f.Actor,
+		CreatedAt: f.CreatedAt.UTC(), Attempts: f.Attempts,
 	}
-	return f, err
+	if f.RequestKey != nil {
+		out.Key = *f.RequestKey
+	}
+	if f.ConfirmedAt != nil {
+		out.ConfirmedAt = f.ConfirmedAt.UTC()
+	}
+	return out
 }
 
 // Refund books that what is left of the charge is to be given back, once: again, it returns the last refund. The charge is
@@ -77,8 +81,8 @@ func (c *Charges) TookLate(ctx context.Context, id order.ID, amount order.Money,
 			return err
 		}
 		// A cancellation that was finished before says that nothing was given back.
-		_, err = tx.ExecContext(ctx, "UPDATE order_cancellations SET refund_amount = ?, refund_currency = ? WHERE order_id = ?", amount.Amount, amount.Currency, id)
-		return err
+		return tx.OrderCancellation.Update().Where(ordercancellation.ID(string(id))).
+			SetRefundAmount(int64(amount.Amount)).SetRefundCurrency(string(amount.Currency)).Exec(ctx)
 	})
 	return out, ch, err
 }
@@ -87,8 +91,8 @@ func (c *Charges) TookLate(ctx context.Context, id order.ID, amount order.Money,
 func (c *Charges) bookRefund(ctx context.Context, tx *ent.Client, ch *order.Charge, r *order.Refund) error {
 	now := micro(c.now())
 	ch.State, ch.UpdatedAt = order.ChargeRefunding, now
-	_, err := tx.ExecContext(ctx, "UPDATE charges SET state = ?, amount = ?, currency = ?, updated_at = ?, recheck_at = NULL WHERE order_id = ?",
-		ch.State, ch.Amount.Amount, ch.Amount.Currency, now, ch.OrderID)
+	err := tx.Charge.Update().Where(charge.ID(string(ch.OrderID))).SetState(int8(ch.State)).SetAmount(int64(ch.Amount.Amount)).
+		SetCurrency(string(ch.Amount.Currency)).SetUpdatedAt(now).ClearRecheckAt().Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("book the refund of %s: %w", ch.OrderID, err)
 	}
@@ -96,47 +100,54 @@ func (c *Charges) bookRefund(ctx context.Context, tx *ent.Client, ch *order.Char
 }
 
 func insertRefund(ctx context.Context, tx *ent.Client, r *order.Refund, now time.Time) error {
-	r.Reason, r.CreatedAt = truncate(r.Reason, refundReasonMax), now
-	_, err := tx.ExecContext(ctx, "INSERT INTO refunds ("+refundColumns+", next_try_at) VALUES (?,?,?,?,?,?,?,?,NULL,0,?)",
-		r.RefundID, r.OrderID, r.Amount.Amount, r.Amount.Currency, r.Reason, truncate(r.Actor, 64), nullText(r.Key), now, now.Add(refundGrace))
+	r.Reason, r.CreatedAt = truncate(r.Reason, maxRefundReason), now
+	row := tx.Refund.Create().SetID(r.RefundID).SetOrderID(string(r.OrderID)).SetAmount(int64(r.Amount.Amount)).SetCurrency(string(r.Amount.Currency)).
+		SetReason(r.Reason).SetActor(truncate(r.Actor, maxActor)).SetCreatedAt(now).SetAttempts(0).SetNextTryAt(now.Add(refundGrace))
+	if r.Key != "" {
+		row.SetRequestKey(r.Key)
+	}
+	err := row.Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("write a refund of %s: %w", r.OrderID, err)
 	}
 	return nil
 }
 
-// refundReasonMax is the length of refunds.reason, in characters.
-const refundReasonMax = 200
-
-// nullText is null for the empty text.
-func nullText(s string) any {
-	if s == "" {
-		return nil
-	}
-	return s
-}
+// maxRefundReason is the length of refunds.reason, in characters.
+const maxRefundReason = 200
 
 // bookedRefunds is what was or is to be given back of an order's charge, in minor units.
-func bookedRefunds(ctx context.Context, q querier, id order.ID) (order.Cents, error) {
-	var n order.Cents
-	if err := queryRow(ctx, q, "SELECT COALESCE(SUM(amount), 0) FROM refunds WHERE order_id = ?", id).Scan(&n); err != nil {
+func bookedRefunds(ctx context.Context, tx *ent.Client, id order.ID) (order.Cents, error) {
+	booked, err := tx.Refund.Query().Where(refund.OrderID(string(id))).All(ctx)
+	if err != nil {
 		return 0, fmt.Errorf("sum the refunds of %s: %w", id, err)
 	}
-	return n, nil
+	var sum order.Cents
+	for _, b := range booked {
+		sum += order.Cents(b.Amount)
+	}
+	return sum, nil
 }
 
-func lastRefund(ctx context.Context, q querier, id order.ID) (order.Refund, error) {
-	return scanRefund(queryRow(ctx, q, "SELECT "+refundColumns+" FROM refunds WHERE order_id = ? ORDER BY created_at DESC, refund_id DESC LIMIT 1", id))
+func lastRefund(ctx context.Context, tx *ent.Client, id order.ID) (order.Refund, error) {
+	last, err := tx.Refund.Query().Where(refund.OrderID(string(id))).Order(ent.Desc(refund.FieldCreatedAt, refund.FieldID)).First(ctx)
+	if err != nil {
+		return order.Refund{}, fmt.Errorf("read the last refund of %s: %w", id, err)
+	}
+	return toRefund(last), nil
 }
 
 // GetRefund reads a refund; order.ErrNotFound when there is none.
 func (c *Charges) GetRefund(ctx context.Context, refundID string) (order.Refund, error) {
 	return fetch(ctx, c.db, func(ctx context.Context) (order.Refund, error) {
-		r, err := scanRefund(queryRow(ctx, c.db.ent, "SELECT "+refundColumns+" FROM refunds WHERE refund_id = ?", refundID))
-		if errors.Is(err, sql.ErrNoRows) {
+		found, err := c.db.ent.Refund.Get(ctx, refundID)
+		if ent.IsNotFound(err) {
 			return order.Refund{}, fmt.Errorf("refund %s: %w", refundID, order.ErrNotFound)
 		}
-		return r, err
+		if err != nil {
+			return order.Refund{}, err
+		}
+		return toRefund(found), nil
 	})
 }
 
@@ -149,20 +160,19 @@ func (c *Charges) ConfirmRefund(ctx context.Context, r order.Refund) (order.Char
 			return err
 		}
 		now := micro(c.now())
+		unconfirmed := []predicate.Refund{refund.OrderID(string(r.OrderID)), refund.ConfirmedAtIsNil()}
 		if err := c.confirm(ctx, tx, r, now); err != nil {
 			return err
 		}
-		var open int
-		err = queryRow(ctx, tx, "SELECT COUNT(*) FROM refunds WHERE order_id = ? AND confirmed_at IS NULL", r.OrderID).Scan(&open)
-		if err != nil || open > 0 || ch.State != order.ChargeRefunding {
+		open, err := tx.Refund.Query().Where(unconfirmed...).Exist(ctx)
+		if err != nil || open || ch.State != order.ChargeRefunding {
 			return err
 		}
 		ch.State, ch.UpdatedAt = order.ChargeRefunded, now
-		if _, err = tx.ExecContext(ctx, "UPDATE charges SET state = ?, updated_at = ? WHERE order_id = ?", ch.State, now, r.OrderID); err != nil {
+		if err = tx.Charge.Update().Where(charge.ID(string(r.OrderID))).SetState(int8(ch.State)).SetUpdatedAt(now).Exec(ctx); err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, "UPDATE order_cancellations SET next_try_at = ? WHERE order_id = ? AND finished_at IS NULL", now, r.OrderID)
-		return err
+		return tx.OrderCancellation.Update().Where(ordercancellation.ID(string(r.OrderID)), ordercancellation.FinishedAtIsNil()).SetNextTryAt(now).Exec(ctx)
 	})
 	if err != nil {
 		return ch, fmt.Errorf("confirm refund %s: %w", r.RefundID, err)
@@ -173,7 +183,7 @@ func (c *Charges) ConfirmRefund(ctx context.Context, r order.Refund) (order.Char
 // confirm sets the time of a refund's confirmation, and makes its mail due if an operator requested it. The mail of a cancellation announces
 // the refund of that.
 func (c *Charges) confirm(ctx context.Context, tx *ent.Client, r order.Refund, now time.Time) error {
-	err := one(errConfirmed)(tx.ExecContext(ctx, "UPDATE refunds SET confirmed_at = ? WHERE refund_id = ? AND confirmed_at IS NULL", now, r.RefundID))
+	err := expectOneRow(errConfirmed)(tx.Refund.Update().Where(refund.ID(r.RefundID), refund.ConfirmedAtIsNil()).SetConfirmedAt(now).Save(ctx))
 	if errors.Is(err, errConfirmed) {
 		return nil
 	}
@@ -187,23 +197,28 @@ var errConfirmed = errors.New("the refund is confirmed already")
 
 // OpenRefunds reads the refunds of an order that the provider has not confirmed.
 func (c *Charges) OpenRefunds(ctx context.Context, id order.ID) ([]order.Refund, error) {
+	return c.refunds(ctx, c.db.ent.Refund.Query().Where(refund.OrderID(string(id)), refund.ConfirmedAtIsNil()).Order(refund.ByID()))
+}
+
+func (c *Charges) refunds(ctx context.Context, q *ent.RefundQuery) ([]order.Refund, error) {
 	return fetch(ctx, c.db, func(ctx context.Context) ([]order.Refund, error) {
-		return collect(ctx, c.db.ent, "refunds", scanRefund, "SELECT "+refundColumns+" FROM refunds WHERE order_id = ? AND confirmed_at IS NULL ORDER BY refund_id", id)
+		found, err := q.All(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("read refunds: %w", err)
+		}
+		return convert(found, toRefund), nil
 	})
 }
 
 // DueRefunds reads up to limit unconfirmed refunds whose time has come, the longest due first.
 func (c *Charges) DueRefunds(ctx context.Context, now time.Time, limit int) ([]order.Refund, error) {
-	return fetch(ctx, c.db, func(ctx context.Context) ([]order.Refund, error) {
-		return collect(ctx, c.db.ent, "refunds", scanRefund,
-			"SELECT "+refundColumns+" FROM refunds WHERE confirmed_at IS NULL AND next_try_at <= ? ORDER BY next_try_at, refund_id LIMIT ?", micro(now), limit)
-	})
+	return c.refunds(ctx, c.db.ent.Refund.Query().Where(refund.ConfirmedAtIsNil(), refund.NextTryAtLTE(micro(now))).
+		Order(refund.ByNextTryAt(), refund.ByID()).Limit(limit))
 }
 
 // DeferRefund counts a failed attempt and schedules the next one.
 func (c *Charges) DeferRefund(ctx context.Context, refundID string, at time.Time) error {
 	return c.db.call(ctx, func(ctx context.Context) error {
-		_, err := c.db.ent.ExecContext(ctx, "UPDATE refunds SET attempts = attempts + 1, next_try_at = ? WHERE refund_id = ? AND confirmed_at IS NULL", micro(at), refundID)
-		return err
+		return c.db.ent.Refund.Update().Where(refund.ID(refundID), refund.ConfirmedAtIsNil()).AddAttempts(1).SetNextTryAt(micro(at)).Exec(ctx)
 	})
 }

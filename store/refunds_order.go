@@ -2,11 +2,12 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 
 	"github.com/spillway/spillway/ent"
+	entorder "github.com/spillway/spillway/ent/order"
+	"github.com/spillway/spillway/ent/refund"
 	"github.com/spillway/spillway/order"
 )
 
@@ -39,9 +40,8 @@ func (c *Charges) RefundOrder(ctx context.Context, r RefundRequest) (order.Refun
 }
 
 func (c *Charges) refundOrder(ctx context.Context, tx *ent.Client, r RefundRequest) (order.Refund, error) {
-	var state order.State
-	err := queryRow(ctx, tx, "SELECT state FROM orders WHERE id = ?"+c.db.forUpdate(), r.OrderID).Scan(&state)
-	if errors.Is(err, sql.ErrNoRows) {
+	row, err := locked(c.db, tx.Order.Query().Where(entorder.ID(string(r.OrderID)))).Select(entorder.FieldState).Only(ctx)
+	if ent.IsNotFound(err) {
 		return order.Refund{}, fmt.Errorf("order %s: %w", r.OrderID, order.ErrNotFound)
 	}
 	if err != nil {
@@ -55,14 +55,18 @@ func (c *Charges) refundOrder(ctx context.Context, tx *ent.Client, r RefundReque
 	if err != nil {
 		return order.Refund{}, err
 	}
-	if before, err := refundByKey(ctx, tx, r); !errors.Is(err, sql.ErrNoRows) {
-		return before, errors.Join(err, sameRefund(ctx, tx, before, r, ch))
+	before, err := tx.Refund.Query().Where(refund.OrderID(string(r.OrderID)), refund.RequestKey(r.Key)).Only(ctx)
+	if err == nil {
+		return toRefund(before), sameRefund(ctx, tx, toRefund(before), r, ch)
+	}
+	if !ent.IsNotFound(err) {
+		return order.Refund{}, fmt.Errorf("read the refunds of %s: %w", r.OrderID, err)
 	}
 	left := order.Money{Currency: ch.Amount.Currency, Amount: ch.Amount.Amount - booked}
 	if r.Amount == (order.Money{}) {
 		r.Amount = left
 	}
-	if err := refundable(state, ch, r, left); err != nil {
+	if err := refundable(order.State(row.State), ch, r, left); err != nil {
 		return order.Refund{}, err
 	}
 	out := order.Refund{RefundID: r.RefundID, OrderID: r.OrderID, Amount: r.Amount, Reason: r.Reason, Actor: r.Actor, Key: r.Key}
@@ -74,18 +78,14 @@ func (c *Charges) refundOrder(ctx context.Context, tx *ent.Client, r RefundReque
 	return out, err
 }
 
-func refundByKey(ctx context.Context, q querier, r RefundRequest) (order.Refund, error) {
-	return scanRefund(queryRow(ctx, q, "SELECT "+refundColumns+" FROM refunds WHERE order_id = ? AND request_key = ?", r.OrderID, r.Key))
-}
-
 // sameRefund is order.ErrKeyReused unless the request asks for the refund that its key made before. One without an amount asked for all that
 // was left, after which there is no other refund.
-func sameRefund(ctx context.Context, q querier, before order.Refund, r RefundRequest, ch order.Charge) error {
-	same := before.Reason == truncate(r.Reason, refundReasonMax)
+func sameRefund(ctx context.Context, tx *ent.Client, before order.Refund, r RefundRequest, ch order.Charge) error {
+	same := before.Reason == truncate(r.Reason, maxRefundReason)
 	if r.Amount != (order.Money{}) {
 		same = same && before.Amount == r.Amount
 	} else if same {
-		last, err := lastRefund(ctx, q, r.OrderID)
+		last, err := lastRefund(ctx, tx, r.OrderID)
 		if err != nil {
 			return err
 		}

@@ -118,7 +118,7 @@ func TestCharges_TookLate(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if err := intents.Intend(t.Context(), []store.Cancellation{{OrderID: id, Reason: order.CancelReason{Text: "r"}, Actor: "a"}}); err != nil {
+			if err := intents.Enqueue(t.Context(), []store.Cancellation{{OrderID: id, Reason: order.CancelReason{Text: "r"}, Actor: "a"}}); err != nil {
 				t.Fatal(err)
 			}
 			if first {

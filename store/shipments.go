@@ -2,8 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -11,6 +9,7 @@ import (
 	"time"
 
 	"github.com/spillway/spillway/ent"
+	entorder "github.com/spillway/spillway/ent/order"
 	"github.com/spillway/spillway/order"
 )
 
@@ -35,9 +34,8 @@ func (o *Orders) ClaimShipping(ctx context.Context, ids []order.ID, lease time.D
 		if err := o.db.claimable(ctx, tx, ids, out.At.Add(-lease), out.Orders); err != nil || len(out.Orders) == 0 {
 			return err
 		}
-		args := append([]any{out.At}, anys(slices.Sorted(maps.Keys(out.Orders)))...)
-		_, err := tx.ExecContext(ctx, "UPDATE orders SET ship_claimed_at = ? WHERE id IN ("+marks(len(out.Orders))+")", args...)
-		return err
+		ids := texts(slices.Sorted(maps.Keys(out.Orders)))
+		return tx.Order.Update().Where(entorder.IDIn(ids...)).SetShipClaimedAt(out.At).Exec(ctx)
 	})
 	if err != nil {
 		return ShipClaims{}, fmt.Errorf("claim %d orders for shipping: %w", len(ids), err)
@@ -50,15 +48,17 @@ var shippable = order.Shipped.Predecessors()
 
 // claimable adds the orders that may be claimed, and locks their rows. The value says whether there is an old claim.
 func (db *DB) claimable(ctx context.Context, tx *ent.Client, ids []order.ID, before time.Time, out map[order.ID]bool) error {
-	args := append(anys(ids), anys(shippable)...)
-	return each(ctx, tx, "orders to be shipped", func(r scanner) error {
-		var id order.ID
-		var claimed sql.NullTime
-		err := r.Scan(&id, &claimed)
-		out[id] = claimed.Valid
-		return err
-	}, "SELECT id, ship_claimed_at FROM orders WHERE id IN ("+marks(len(ids))+") AND state IN ("+marks(len(shippable))+") "+
-		"AND (ship_claimed_at IS NULL OR ship_claimed_at < ?) ORDER BY id"+db.forUpdate(), append(args, before)...)
+	found, err := locked(db, tx.Order.Query().Where(
+		entorder.IDIn(texts(ids)...), entorder.StateIn(states(shippable)...),
+		entorder.Or(entorder.ShipClaimedAtIsNil(), entorder.ShipClaimedAtLT(before)),
+	).Order(entorder.ByID())).Select(entorder.FieldID, entorder.FieldShipClaimedAt).All(ctx)
+	if err != nil {
+		return fmt.Errorf("read orders to be shipped: %w", err)
+	}
+	for _, f := range found {
+		out[order.ID(f.ID)] = f.ShipClaimedAt != nil
+	}
+	return nil
 }
 
 // ReleaseShippingClaims lets orders be cancelled again whose parcels the carrier surely does not have. Claims that were taken at another
@@ -67,11 +67,10 @@ func (o *Orders) ReleaseShippingClaims(ctx context.Context, ids []order.ID, clai
 	if len(ids) == 0 {
 		return nil
 	}
-	args := append([]any{claimedAt}, anys(slices.Sorted(slices.Values(ids)))...)
-	args = append(args, anys(shippable)...)
 	return o.db.call(ctx, func(ctx context.Context) error {
-		_, err := o.db.ent.ExecContext(ctx, "UPDATE orders SET ship_claimed_at = NULL WHERE ship_claimed_at = ? AND id IN ("+marks(len(ids))+") "+
-			"AND state IN ("+marks(len(shippable))+")", args...)
+		err := o.db.ent.Order.Update().Where(
+			entorder.ShipClaimedAt(claimedAt), entorder.IDIn(texts(slices.Sorted(slices.Values(ids)))...), entorder.StateIn(states(shippable)...),
+		).ClearShipClaimedAt().Exec(ctx)
 		if err != nil {
 			return fmt.Errorf("release %d claims: %w", len(ids), err)
 		}
@@ -98,13 +97,14 @@ func (db *DB) ship(ctx context.Context, tx *ent.Client, shipments []order.Shipme
 		return nil, err
 	}
 	var moves []order.Event
-	var args []any
+	var rows []*ent.ShipmentCreate
 	for _, s := range shipments {
 		r, ok := held[s.OrderID]
 		switch {
 		case ok && r.state.CanBecome(order.Shipped):
 			moves = append(moves, order.Event{Order: order.Order{ID: s.OrderID}, To: order.Shipped, At: s.ShippedAt})
-			args = append(args, s.OrderID, s.TrackingID, micro(s.ShippedAt), micro(time.Now()))
+			rows = append(rows, tx.Shipment.Create().SetID(string(s.OrderID)).SetTrackingID(s.TrackingID).
+				SetShippedAt(micro(s.ShippedAt)).SetCreatedAt(micro(time.Now())))
 		case !ok || r.state != order.Shipped:
 			refused = append(refused, s.OrderID)
 		}
@@ -115,7 +115,7 @@ func (db *DB) ship(ctx context.Context, tx *ent.Client, shipments []order.Shipme
 	if err := db.move(ctx, tx, order.Shipped, moves); err != nil {
 		return nil, err
 	}
-	if _, err := tx.ExecContext(ctx, "INSERT INTO shipments (order_id, tracking_id, shipped_at, created_at) VALUES "+tuples(len(moves), "(?,?,?,?)"), args...); err != nil {
+	if err := tx.Shipment.CreateBulk(rows...).Exec(ctx); err != nil {
 		return nil, fmt.Errorf("insert %d shipments: %w", len(moves), err)
 	}
 	return refused, addDueMails(ctx, tx, order.MailShipped, ids(moves))
@@ -136,10 +136,9 @@ func (o *Orders) MarkShipFailed(ctx context.Context, ids []order.ID) error {
 		return nil
 	}
 	from := append(order.ShipFailed.Predecessors(), order.ShipFailed)
-	args := append([]any{order.ShipFailed, micro(time.Now())}, anys(slices.Sorted(slices.Values(ids)))...)
-	args = append(args, anys(from)...)
 	return o.db.call(ctx, func(ctx context.Context) error {
-		_, err := o.db.ent.ExecContext(ctx, "UPDATE orders SET state = ?, updated_at = ? WHERE id IN ("+marks(len(ids))+") AND state IN ("+marks(len(from))+")", args...)
+		err := o.db.ent.Order.Update().Where(entorder.IDIn(texts(slices.Sorted(slices.Values(ids)))...), entorder.StateIn(states(from)...)).
+			SetState(int8(order.ShipFailed)).SetUpdatedAt(micro(time.Now())).Exec(ctx)
 		if err != nil {
 			return fmt.Errorf("mark %d orders as SHIP_FAILED: %w", len(ids), err)
 		}
@@ -149,17 +148,14 @@ func (o *Orders) MarkShipFailed(ctx context.Context, ids []order.ID) error {
 
 // Shipment reads the shipment of an order; order.ErrNotFound when it was not shipped.
 func (o *Orders) Shipment(ctx context.Context, id order.ID) (order.Shipment, error) {
-	s := order.Shipment{OrderID: id}
-	err := o.db.call(ctx, func(ctx context.Context) error {
-		err := queryRow(ctx, o.db.ent, "SELECT tracking_id, shipped_at FROM shipments WHERE order_id = ?", id).Scan(&s.TrackingID, &s.ShippedAt)
-		if errors.Is(err, sql.ErrNoRows) {
-			return order.Refuse(order.ErrNotFound, order.ReasonShipmentNotFound, "order %s has no shipment", id)
+	return fetch(ctx, o.db, func(ctx context.Context) (order.Shipment, error) {
+		found, err := o.db.ent.Shipment.Get(ctx, string(id))
+		if ent.IsNotFound(err) {
+			return order.Shipment{}, order.Refuse(order.ErrNotFound, order.ReasonShipmentNotFound, "order %s has no shipment", id)
 		}
-		return err
+		if err != nil {
+			return order.Shipment{}, err
+		}
+		return order.Shipment{OrderID: id, TrackingID: found.TrackingID, ShippedAt: found.ShippedAt.UTC()}, nil
 	})
-	if err != nil {
-		return order.Shipment{}, err
-	}
-	s.ShippedAt = s.ShippedAt.UTC()
-	return s, nil
 }

@@ -2,14 +2,12 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spillway/spillway/ent"
+	"github.com/spillway/spillway/ent/stockepoch"
 	"github.com/spillway/spillway/order"
 )
 
@@ -86,9 +84,10 @@ func (s *Stock) SkipEntry(ctx context.Context, r Range, f FailedOrder) error {
 }
 
 func (*Stock) advance(ctx context.Context, tx *ent.Client, r Range) error {
-	err := one(ErrFlushConflict)(tx.ExecContext(ctx,
-		"UPDATE stock_epochs SET last_id = ? WHERE partition_no = ? AND epoch = ? AND last_id = ? AND closed_at IS NULL AND durability IN ('', ?)",
-		r.LastID, r.Partition, r.Epoch, r.PrevID, r.Durability))
+	err := expectOneRow(ErrFlushConflict)(tx.StockEpoch.Update().Where(
+		stockepoch.PartitionNo(int16(r.Partition)), stockepoch.Epoch(r.Epoch), stockepoch.LastID(r.PrevID), stockepoch.ClosedAtIsNil(),
+		stockepoch.DurabilityIn("", r.Durability),
+	).SetLastID(r.LastID).Save(ctx))
 	if err != nil {
 		return fmt.Errorf("move the offset from %s to %s: %w", r.PrevID, r.LastID, err)
 	}
@@ -97,50 +96,28 @@ func (*Stock) advance(ctx context.Context, tx *ent.Client, r Range) error {
 
 // logRange writes the range's row of the dedup log.
 func (*Stock) logRange(ctx context.Context, tx *ent.Client, r Range, holds []Hold) error {
-	var text any
+	row := tx.StockDedupLog.Create().SetPartitionNo(int16(r.Partition)).SetEpoch(r.Epoch).SetPrevID(r.PrevID).SetFirstID(r.FirstID).
+		SetLastID(r.LastID).SetEntries(r.Entries).SetAppliedAt(micro(time.Now()))
 	if len(holds) > 0 {
-		text = FormatHolds(holds)
+		row.SetOrders(FormatHolds(holds))
 	}
-	_, err := tx.ExecContext(ctx, "INSERT INTO stock_dedup_log (partition_no, epoch, prev_id, first_id, last_id, entries, applied_at, orders) VALUES (?,?,?,?,?,?,?,?)",
-		r.Partition, r.Epoch, r.PrevID, r.FirstID, r.LastID, r.Entries, micro(time.Now()), text)
+	err := row.Exec(ctx)
 	if isDuplicate(err) {
 		return ErrFlushConflict
 	}
 	return err
 }
 
+// maxAdjustmentReason is the length of stock_adjustments.reason, in characters.
+const maxAdjustmentReason = 200
+
 func (*Stock) adjust(ctx context.Context, tx *ent.Client, adjustments []order.Adjustment) error {
 	for _, a := range adjustments {
-		_, err := tx.ExecContext(ctx, "INSERT INTO stock_adjustments (adjustment_id, sku, delta, reason, actor, created_at) VALUES (?,?,?,?,?,?)",
-			a.ID, a.SKU, a.Units, truncate(a.Reason, 200), truncate(a.Actor, 64), micro(a.At))
+		err := tx.StockAdjustment.Create().SetID(a.ID).SetSku(string(a.SKU)).SetDelta(a.Units).SetReason(truncate(a.Reason, maxAdjustmentReason)).
+			SetActor(truncate(a.Actor, maxActor)).SetCreatedAt(micro(a.At)).Exec(ctx)
 		if err != nil {
 			return fmt.Errorf("adjustment %s: %w", a.ID, err)
 		}
-	}
-	return nil
-}
-
-// deduct changes the stock of all SKUs in one statement. Every id in the IN list has its WHEN, or it would be set to NULL.
-func (*Stock) deduct(ctx context.Context, tx *ent.Client, deltas map[order.SKU]int64) error {
-	skus := slices.Sorted(maps.Keys(deltas))
-	skus = slices.DeleteFunc(skus, func(sku order.SKU) bool { return deltas[sku] == 0 })
-	if len(skus) == 0 {
-		return nil
-	}
-	var when strings.Builder
-	args := make([]any, 0, 3*len(skus)+1)
-	for _, sku := range skus {
-		when.WriteString(" WHEN ? THEN stock + ?")
-		args = append(args, sku, deltas[sku])
-	}
-	args = append(args, micro(time.Now()))
-	args = append(args, anys(skus)...)
-	r, err := tx.ExecContext(ctx, "UPDATE products SET stock = CASE sku"+when.String()+" END, updated_at = ? WHERE sku IN ("+marks(len(skus))+")", args...)
-	if err != nil {
-		return fmt.Errorf("change the stock of %d SKUs: %w", len(skus), err)
-	}
-	if n, err := r.RowsAffected(); err != nil || n != int64(len(skus)) {
-		return errors.Join(err, fmt.Errorf("%d of the SKUs %v exist: %w", n, skus, ErrUnknownSKU))
 	}
 	return nil
 }

@@ -2,10 +2,54 @@ package store
 
 import (
 	"context"
-	"database/sql"
-	"errors"
+	"fmt"
 	"time"
+
+	entsql "entgo.io/ent/dialect/sql"
+
+	"github.com/spillway/spillway/ent"
+	"github.com/spillway/spillway/ent/stockdeduplog"
+	"github.com/spillway/spillway/ent/stockepoch"
+	"github.com/spillway/spillway/order"
 )
+
+// LogRow is a row of the dedup log: a range of journal entries that was applied.
+type LogRow struct {
+	ID        int64
+	AppliedAt time.Time
+	// Orders are those whose stock the range took or gave back.
+	Orders []order.ID
+}
+
+// ReadLog reads up to limit rows of the partition's log after the id, oldest first.
+func (s *Stock) ReadLog(ctx context.Context, partition uint8, after int64, limit int) ([]LogRow, error) {
+	return fetch(ctx, s.db, func(ctx context.Context) ([]LogRow, error) {
+		found, err := s.db.ent.StockDedupLog.Query().Where(stockdeduplog.PartitionNo(int16(partition)), stockdeduplog.IDGT(after)).
+			Order(stockdeduplog.ByID()).Limit(limit).All(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("read the log of applied ranges: %w", err)
+		}
+		out := make([]LogRow, len(found))
+		for i, f := range found {
+			if out[i], err = toLogRow(f); err != nil {
+				return nil, fmt.Errorf("read the log of applied ranges: %w", err)
+			}
+		}
+		return out, nil
+	})
+}
+
+func toLogRow(f *ent.StockDedupLog) (LogRow, error) {
+	row := LogRow{ID: f.ID, AppliedAt: f.AppliedAt}
+	if f.Orders == nil {
+		return row, nil
+	}
+	holds, err := ParseHolds(*f.Orders)
+	for _, h := range holds {
+		row.Orders = append(row.Orders, h.OrderID)
+	}
+	return row, err
+}
 
 // logAge is how long the log says whose stock was taken, at least: longer than an order's row may be on its way to SQL.
 const logAge = 20 * time.Minute
@@ -17,25 +61,33 @@ func (s *Stock) PruneDedupLog(ctx context.Context, partition uint8, keep int) er
 }
 
 func (s *Stock) pruneDedupLog(ctx context.Context, partition uint8, keep int) error {
-	var cut int64
-	err := queryRow(ctx, s.db.ent, "SELECT id FROM stock_dedup_log WHERE partition_no = ? ORDER BY id DESC LIMIT 1 OFFSET ?",
-		partition, max(keep, 1)-1).Scan(&cut)
-	if errors.Is(err, sql.ErrNoRows) {
+	ofPartition := stockdeduplog.PartitionNo(int16(partition))
+	cut, err := s.db.ent.StockDedupLog.Query().Where(ofPartition).Order(ent.Desc(stockdeduplog.FieldID)).Offset(max(keep, 1) - 1).FirstID(ctx)
+	if ent.IsNotFound(err) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
 	// What is deleted of an epoch is its beginning, whatever several flushers' clocks say: a gap in the log is a violation.
-	var young sql.NullInt64
-	err = queryRow(ctx, s.db.ent, "SELECT MIN(id) FROM stock_dedup_log WHERE partition_no = ? AND applied_at >= ?",
-		partition, micro(time.Now().Add(-logAge))).Scan(&young)
-	if young.Valid {
-		cut = min(cut, young.Int64)
+	young, err := s.db.ent.StockDedupLog.Query().Where(ofPartition, stockdeduplog.AppliedAtGTE(micro(time.Now().Add(-logAge)))).
+		Order(stockdeduplog.ByID()).FirstID(ctx)
+	switch {
+	case err == nil:
+		cut = min(cut, young)
+	case !ent.IsNotFound(err):
+		return err
 	}
-	if err == nil {
-		_, err = s.db.ent.ExecContext(ctx, "DELETE FROM stock_dedup_log WHERE partition_no = ? AND id < ? AND epoch NOT IN "+
-			"(SELECT epoch FROM stock_epochs WHERE partition_no = ? AND closed_at IS NOT NULL AND reconciled_at IS NULL)", partition, cut, partition)
-	}
+	_, err = s.db.ent.StockDedupLog.Delete().Where(ofPartition, stockdeduplog.IDLT(cut), stockdeduplog.Not(ofUnreconciledEpoch)).Exec(ctx)
 	return err
+}
+
+// ofUnreconciledEpoch selects the rows of closed epochs whose lost orders have not all been found.
+func ofUnreconciledEpoch(s *entsql.Selector) {
+	epochs := entsql.Table(stockepoch.Table)
+	s.Where(entsql.Exists(entsql.Dialect(s.Dialect()).Select(epochs.C(stockepoch.FieldEpoch)).From(epochs).Where(entsql.And(
+		entsql.ColumnsEQ(epochs.C(stockepoch.FieldPartitionNo), s.C(stockdeduplog.FieldPartitionNo)),
+		entsql.ColumnsEQ(epochs.C(stockepoch.FieldEpoch), s.C(stockdeduplog.FieldEpoch)),
+		entsql.NotNull(epochs.C(stockepoch.FieldClosedAt)), entsql.IsNull(epochs.C(stockepoch.FieldReconciledAt)),
+	))))
 }

@@ -2,33 +2,22 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
+	entsql "entgo.io/ent/dialect/sql"
+
+	"github.com/spillway/spillway/ent/failedorder"
+	entorder "github.com/spillway/spillway/ent/order"
+	"github.com/spillway/spillway/ent/ordercancellation"
+	"github.com/spillway/spillway/ent/predicate"
+	"github.com/spillway/spillway/ent/stockdeduplog"
+	"github.com/spillway/spillway/ent/stockreturn"
 	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
 )
-
-// Unreconciled reads the partition's epochs that were closed before the time and whose lost orders were not looked for, oldest first.
-func (s *Stock) Unreconciled(ctx context.Context, partition uint8, closedBefore time.Time) ([]journal.Epoch, error) {
-	return fetch(ctx, s.db, func(ctx context.Context) ([]journal.Epoch, error) {
-		return collect(ctx, s.db.ent, "closed epochs", scanEpoch,
-			"SELECT "+epochColumns+" FROM stock_epochs WHERE partition_no = ? AND closed_at < ? AND reconciled_at IS NULL ORDER BY epoch",
-			partition, micro(closedBefore))
-	})
-}
-
-// Reconciled notes that the lost orders of a closed epoch have all been found.
-func (s *Stock) Reconciled(ctx context.Context, partition uint8, epoch int64) error {
-	return s.db.call(ctx, func(ctx context.Context) error {
-		_, err := s.db.ent.ExecContext(ctx, "UPDATE stock_epochs SET reconciled_at = ? WHERE partition_no = ? AND epoch = ?", micro(time.Now()), partition, epoch)
-		return err
-	})
-}
 
 // lostPage is how many ranges of the log are read at once: 200 entries each are about 10 kB.
 const lostPage = 100
@@ -78,21 +67,66 @@ func (s *Stock) unreturned(ctx context.Context, e journal.Epoch, ids []order.ID)
 		return nil, nil
 	}
 	return fetch(ctx, s.db, func(ctx context.Context) ([]order.ID, error) {
-		return collect(ctx, s.db.ent, "cancelled orders that hold units", scanValue[order.ID], "SELECT id FROM orders o WHERE id IN ("+marks(len(ids))+") AND state = ? "+
-			"AND NOT EXISTS (SELECT 1 FROM order_cancellations x WHERE x.order_id = o.id AND x.units <> '') "+
-			"AND NOT EXISTS (SELECT 1 FROM stock_returns r WHERE r.order_id = o.id) "+
-			"AND NOT EXISTS (SELECT 1 FROM failed_orders f WHERE f.order_id = o.id AND f.status = 'open') "+
-			"AND NOT EXISTS (SELECT 1 FROM stock_dedup_log l WHERE l.partition_no = ? AND l.epoch > ? AND INSTR(l.orders, o.id) > 0) ORDER BY id",
-			append(anys(ids), order.Cancelled, e.Partition, e.Number)...)
+		found, err := s.db.ent.Order.Query().Where(
+			entorder.IDIn(texts(ids)...), entorder.State(int8(order.Cancelled)), entorder.Not(hasUnitsToReturn), entorder.Not(hasReturn),
+			entorder.Not(hasOpenDeadLetter), entorder.Not(isLoggedAfter(e)),
+		).Order(entorder.ByID()).IDs(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("read cancelled orders that hold units: %w", err)
+		}
+		return named[order.ID](found), nil
 	})
+}
+
+// exists selects the rows to which the other table has a row of the same order, on which the further conditions hold.
+func exists(s *entsql.Selector, table, orderColumn, ofColumn string, and ...func(t *entsql.SelectTable) *entsql.Predicate) {
+	t := entsql.Table(table)
+	conditions := []*entsql.Predicate{entsql.ColumnsEQ(t.C(orderColumn), s.C(ofColumn))}
+	for _, c := range and {
+		conditions = append(conditions, c(t))
+	}
+	s.Where(entsql.Exists(entsql.Dialect(s.Dialect()).Select(t.C(orderColumn)).From(t).Where(entsql.And(conditions...))))
+}
+
+func hasUnitsToReturn(s *entsql.Selector) {
+	exists(s, ordercancellation.Table, ordercancellation.FieldID, entorder.FieldID, func(t *entsql.SelectTable) *entsql.Predicate {
+		return entsql.NEQ(t.C(ordercancellation.FieldUnits), "")
+	})
+}
+
+func hasReturn(s *entsql.Selector) {
+	exists(s, stockreturn.Table, stockreturn.FieldID, entorder.FieldID)
+}
+
+func hasOpenDeadLetter(s *entsql.Selector) {
+	exists(s, failedorder.Table, failedorder.FieldOrderID, entorder.FieldID, func(t *entsql.SelectTable) *entsql.Predicate {
+		return entsql.EQ(t.C(failedorder.FieldStatus), LetterOpen)
+	})
+}
+
+// isLoggedAfter selects the orders that the log names in a later epoch of the partition.
+func isLoggedAfter(e journal.Epoch) predicate.Order {
+	return func(s *entsql.Selector) {
+		t := entsql.Table(stockdeduplog.Table)
+		names := entsql.P(func(b *entsql.Builder) {
+			b.WriteString("INSTR(").Ident(t.C(stockdeduplog.FieldOrders)).WriteString(", ").Ident(s.C(entorder.FieldID)).WriteString(") > 0")
+		})
+		s.Where(entsql.Exists(entsql.Dialect(s.Dialect()).Select(t.C(stockdeduplog.FieldID)).From(t).Where(entsql.And(
+			entsql.EQ(t.C(stockdeduplog.FieldPartitionNo), e.Partition), entsql.GT(t.C(stockdeduplog.FieldEpoch), e.Number), names))))
+	}
 }
 
 // unitless are those of the orders without a row whose cancellation names no units: only their charge was known when it was written.
 func (s *Stock) unitless(ctx context.Context, ids []order.ID) ([]order.ID, error) {
 	return fetch(ctx, s.db, func(ctx context.Context) ([]order.ID, error) {
-		return collect(ctx, s.db.ent, "cancellations without units", scanValue[order.ID], "SELECT order_id FROM order_cancellations x WHERE order_id IN ("+
-			marks(len(ids))+") AND units = '' AND NOT EXISTS (SELECT 1 FROM orders o WHERE o.id = x.order_id) "+
-			"AND NOT EXISTS (SELECT 1 FROM stock_returns r WHERE r.order_id = x.order_id) ORDER BY order_id", anys(ids)...)
+		found, err := s.db.ent.OrderCancellation.Query().Where(
+			ordercancellation.IDIn(texts(ids)...), ordercancellation.Units(""), ordercancellation.Not(unitsReturned),
+			ordercancellation.Not(func(s *entsql.Selector) { exists(s, entorder.Table, entorder.FieldID, ordercancellation.FieldID) }),
+		).Order(ordercancellation.ByID()).IDs(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("read cancellations without units: %w", err)
+		}
+		return named[order.ID](found), nil
 	})
 }
 
@@ -100,13 +134,21 @@ func (s *Stock) unitless(ctx context.Context, ids []order.ID) ([]order.ID, error
 func (s *Stock) readHolds(ctx context.Context, partition uint8, epoch, after int64, held map[order.ID]map[order.SKU]int64) (int64, error) {
 	last := after
 	err := s.db.call(ctx, func(ctx context.Context) error {
-		return each(ctx, s.db.ent, fmt.Sprintf("the log of epoch %d", epoch), func(r scanner) error {
-			var text sql.RawBytes
-			if err := r.Scan(&last, &text); err != nil {
-				return err
+		found, err := s.db.ent.StockDedupLog.Query().
+			Where(stockdeduplog.PartitionNo(int16(partition)), stockdeduplog.Epoch(epoch), stockdeduplog.IDGT(after)).
+			Order(stockdeduplog.ByID()).Limit(lostPage).Select(stockdeduplog.FieldID, stockdeduplog.FieldOrders).All(ctx)
+		if err != nil {
+			return fmt.Errorf("read the log of epoch %d: %w", epoch, err)
+		}
+		for _, f := range found {
+			if last = f.ID; f.Orders == nil {
+				continue
 			}
-			return addHolds(held, text)
-		}, "SELECT id, orders FROM stock_dedup_log WHERE partition_no = ? AND epoch = ? AND id > ? ORDER BY id LIMIT ?", partition, epoch, after, lostPage)
+			if err := addHolds(held, *f.Orders); err != nil {
+				return fmt.Errorf("read the log of epoch %d: %w", epoch, err)
+			}
+		}
+		return nil
 	})
 	return last, err
 }
@@ -140,28 +182,32 @@ func taken(units map[order.SKU]int64) []order.Delta {
 	return out
 }
 
-// unknown are those of the orders that nothing in SQL knows.
+// Unknown returns those of the orders that nothing in SQL knows: no row, no cancellation, no open dead letter.
+func (s *Stock) Unknown(ctx context.Context, ids []order.ID) ([]order.ID, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	return s.unknown(ctx, ids)
+}
+
+// unknown are those of the orders that nothing in SQL knows. The cancellations come first: the row of an order that was declared lost is
+// written while its cancellation is there, and a dead letter is closed when its order has a row.
 func (s *Stock) unknown(ctx context.Context, ids []order.ID) ([]order.ID, error) {
-	known, err := fetch(ctx, s.db, func(ctx context.Context) ([]order.ID, error) {
-		in := "IN (" + marks(len(ids)) + ")"
-		return collect(ctx, s.db.ent, "known orders", scanValue[order.ID], "SELECT id FROM orders WHERE id "+in+
-			" UNION SELECT order_id FROM order_cancellations WHERE order_id "+in+
-			" UNION SELECT order_id FROM failed_orders WHERE status = 'open' AND order_id "+in, slices.Concat(anys(ids), anys(ids), anys(ids))...)
+	known, err := fetch(ctx, s.db, func(ctx context.Context) ([]string, error) {
+		cancelled, err := s.db.ent.OrderCancellation.Query().Where(ordercancellation.IDIn(texts(ids)...)).IDs(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("read known orders: %w", err)
+		}
+		dead, err := s.db.ent.FailedOrder.Query().Where(failedorder.Status(LetterOpen), failedorder.OrderIDIn(texts(ids)...)).
+			Select(failedorder.FieldOrderID).Strings(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("read known orders: %w", err)
+		}
+		rows, err := s.db.ent.Order.Query().Where(entorder.IDIn(texts(ids)...)).IDs(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("read known orders: %w", err)
+		}
+		return slices.Concat(cancelled, dead, rows), nil
 	})
-	return slices.DeleteFunc(slices.Clone(ids), func(id order.ID) bool { return slices.Contains(known, id) }), err
-}
-
-// LostCharges are up to limit charges that took money between the times, or may have taken it, for orders that nothing in SQL knows, oldest first.
-func (c *Charges) LostCharges(ctx context.Context, from, to time.Time, limit int) ([]order.Charge, error) {
-	return fetch(ctx, c.db, func(ctx context.Context) ([]order.Charge, error) {
-		return collect(ctx, c.db.ent, "lost charges", scanCharge, "SELECT "+prefixed("c", chargeColumns)+" FROM charges c LEFT JOIN orders o ON o.id = c.order_id "+
-			"LEFT JOIN order_cancellations x ON x.order_id = c.order_id LEFT JOIN failed_orders f ON f.order_id = c.order_id AND f.status = 'open' "+
-			"WHERE c.state IN (?, ?) AND c.created_at >= ? AND c.created_at < ? AND o.id IS NULL AND x.order_id IS NULL AND f.id IS NULL ORDER BY c.created_at LIMIT ?",
-			order.ChargeSucceeded, order.ChargePending, micro(from), micro(to), limit)
-	})
-}
-
-// prefixed names the table of each column.
-func prefixed(table, columns string) string {
-	return table + "." + strings.ReplaceAll(columns, ", ", ", "+table+".")
+	return slices.DeleteFunc(slices.Clone(ids), func(id order.ID) bool { return slices.Contains(known, string(id)) }), err
 }

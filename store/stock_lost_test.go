@@ -38,7 +38,7 @@ func TestOrdersThatHoldUnitsAndNeverCameAreFound(t *testing.T) {
 		if err != nil || len(holds) != 1 || holds[0].OrderID != lost.ID || len(holds[0].Deltas) != 2 || holds[0].Deltas[0] != (order.Delta{SKU: "A", Units: 2}) {
 			t.Fatalf("lost: %+v (%v)", holds, err)
 		}
-		if err := w.intents.Intend(t.Context(), []store.Cancellation{{OrderID: lost.ID, Reason: order.CancelReason{Text: "lost"}, Actor: "test", Units: holds[0].Deltas}}); err != nil {
+		if err := w.intents.Enqueue(t.Context(), []store.Cancellation{{OrderID: lost.ID, Reason: order.CancelReason{Text: "lost"}, Actor: "test", Units: holds[0].Deltas}}); err != nil {
 			t.Fatal(err)
 		}
 		if again, err := w.stock.LostHolds(t.Context(), epochs[0]); err != nil || len(again) != 0 {
@@ -92,10 +92,10 @@ func TestAnIntentAdoptsTheOrderThatTurnedUp(t *testing.T) {
 			state   order.State
 		}{{paid, true, order.Cancelled}, {shipped, false, order.Shipped}, {none, true, -1}} {
 			intent := store.Cancellation{OrderID: c.o.ID, Reason: order.CancelReason{Text: "lost"}, Actor: "test", Units: []order.Delta{{SKU: "A", Units: 2}}}
-			if err := w.intents.Intend(t.Context(), []store.Cancellation{intent}); err != nil {
+			if err := w.intents.Enqueue(t.Context(), []store.Cancellation{intent}); err != nil {
 				t.Fatal(err)
 			}
-			if adopted, err := w.intents.Adopt(t.Context(), intent); err != nil || adopted != c.adopted {
+			if adopted, err := w.intents.EnsureCancelled(t.Context(), intent); err != nil || adopted != c.adopted {
 				t.Errorf("%s: adopted %v (%v)", c.o.IdempotencyKey, adopted, err)
 			}
 			if o, err := w.orders.Get(t.Context(), c.o.ID); c.state >= 0 && (err != nil || o.State != c.state) {
@@ -202,7 +202,7 @@ func TestLostHolds_IntentWithoutUnits(t *testing.T) {
 		w.flush(t, "1-0", store.Range{Deltas: map[order.SKU]int64{"A": -2}, Holds: []store.Hold{took}})
 		intend := func(units []order.Delta) {
 			t.Helper()
-			if err := w.intents.Intend(t.Context(), []store.Cancellation{{OrderID: lost.ID, Reason: order.CancelReason{Text: "lost"}, Actor: "test", Units: units}}); err != nil {
+			if err := w.intents.Enqueue(t.Context(), []store.Cancellation{{OrderID: lost.ID, Reason: order.CancelReason{Text: "lost"}, Actor: "test", Units: units}}); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/spillway/spillway/ent"
+	"github.com/spillway/spillway/ent/failedorder"
+	"github.com/spillway/spillway/ent/stockreturn"
 	"github.com/spillway/spillway/order"
 )
 
@@ -43,7 +45,7 @@ func (db *DB) giveBack(ctx context.Context, tx *ent.Client, r Range) (givenBack,
 		out.deltas = make(map[order.SKU]int64)
 	}
 	all := slices.Concat(r.Releases, r.Restocks)
-	neverTaken, err := db.putAside(ctx, tx, all)
+	neverTaken, err := db.neverTaken(ctx, tx, all)
 	if err != nil {
 		return givenBack{}, err
 	}
@@ -95,19 +97,19 @@ func addUnits(deltas map[order.SKU]int64, units []order.Delta) {
 }
 
 // returnedAmong returns those of the orders whose units are back, with the reason of their cancellation.
-func returnedAmong(ctx context.Context, q querier, ids []order.ID) (map[order.ID]order.CancelReason, error) {
+func returnedAmong(ctx context.Context, client *ent.Client, ids []order.ID) (map[order.ID]order.CancelReason, error) {
 	out := make(map[order.ID]order.CancelReason)
 	if len(ids) == 0 {
 		return out, nil
 	}
-	err := each(ctx, q, "returned units", func(r scanner) error {
-		var id order.ID
-		var reason order.CancelReason
-		err := r.Scan(append([]any{&id}, reasonFields(&reason)...)...)
-		out[id] = withCode(reason)
-		return err
-	}, "SELECT order_id, "+reasonColumns+", reason FROM stock_returns WHERE order_id IN ("+marks(len(ids))+")", anys(ids)...)
-	return out, err
+	found, err := client.StockReturn.Query().Where(stockreturn.IDIn(texts(ids)...)).All(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read returned units: %w", err)
+	}
+	for _, r := range found {
+		out[order.ID(r.ID)] = toReason(r.CancelCode, r.DuplicateOf, r.DeclineCode, r.Reason)
+	}
+	return out, nil
 }
 
 // insertReturns records returns. A duplicate was inserted by another transaction since it was looked for.
@@ -116,46 +118,37 @@ func insertReturns(ctx context.Context, tx *ent.Client, epoch int64, returns []R
 		return nil
 	}
 	now := micro(time.Now())
-	args := make([]any, 0, 8*len(returns))
-	for _, r := range returns {
-		args = append(append(args, r.OrderID, epoch, r.EntryID, now), reasonValues(r.Reason)...)
+	rows := make([]*ent.StockReturnCreate, len(returns))
+	for i, r := range returns {
+		rows[i] = setReason(tx.StockReturn.Create(), r.Reason).SetReason(truncate(r.Reason.Text, maxReason)).
+			SetID(string(r.OrderID)).SetEpoch(epoch).SetEntryID(r.EntryID).SetReturnedAt(now)
 	}
-	if _, err := tx.ExecContext(ctx, "INSERT INTO stock_returns (order_id, epoch, entry_id, returned_at, "+reasonColumns+", reason) VALUES "+
-		tuples(len(returns), "(?,?,?,?,?,?,?,?)"), args...); err != nil {
+	if err := tx.StockReturn.CreateBulk(rows...).Exec(ctx); err != nil {
 		return fmt.Errorf("record %d returns: %w", len(returns), raced(err))
 	}
 	return nil
 }
 
-// putAside returns those of the orders whose reservation is a dead letter that was not replayed. Their open dead letters are
+// neverTaken returns those of the orders whose reservation is a dead letter that was not replayed. Their open dead letters are
 // discarded: reservation and release cancel each other out, and a replay of the one would now take stock.
-func (db *DB) putAside(ctx context.Context, tx *ent.Client, returns []Return) ([]order.ID, error) {
-	letters, err := db.lockLetters(ctx, tx, returns)
+func (db *DB) neverTaken(ctx context.Context, tx *ent.Client, returns []Return) ([]order.ID, error) {
+	ids := convert(returns, func(r Return) string { return string(r.OrderID) })
+	dead, err := locked(db, tx.FailedOrder.Query().
+		Where(failedorder.Source(FlusherSource), failedorder.StatusNEQ(LetterReplayed), failedorder.OrderIDIn(ids...)).Order(failedorder.ByID())).
+		Select(failedorder.FieldID, failedorder.FieldOrderID, failedorder.FieldStatus).All(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read dead letters of reservations: %w", err)
 	}
-	aside := make([]order.ID, len(letters))
-	for i, l := range letters {
-		aside[i] = order.ID(l.OrderID)
-		if l.Status != LetterOpen {
+	out := make([]order.ID, len(dead))
+	for i, d := range dead {
+		out[i] = order.ID(d.OrderID)
+		if d.Status != LetterOpen {
 			continue
 		}
 		by := LetterAction{Action: ActionDiscarded, Actor: FlusherSource, Detail: "the order was released: nothing was taken, and nothing goes back"}
-		if _, err := db.closeLetter(ctx, tx, l.ID, LetterDiscarded, nil, by); err != nil {
+		if _, err := db.closeLetter(ctx, tx, d.ID, LetterDiscarded, nil, by); err != nil {
 			return nil, err
 		}
 	}
-	return aside, nil
-}
-
-// lockLetters reads the flusher's dead letters of the orders that were not replayed, and keeps them from being replayed meanwhile.
-func (db *DB) lockLetters(ctx context.Context, tx *ent.Client, returns []Return) ([]FailedOrder, error) {
-	args := []any{FlusherSource, LetterReplayed}
-	for _, h := range returns {
-		args = append(args, h.OrderID)
-	}
-	return collect(ctx, tx, "dead letters", func(r scanner) (f FailedOrder, err error) {
-		err = r.Scan(&f.ID, &f.OrderID, &f.Status)
-		return f, err
-	}, "SELECT id, order_id, status FROM failed_orders WHERE source = ? AND status <> ? AND order_id IN ("+marks(len(returns))+") ORDER BY id"+db.forUpdate(), args...)
+	return out, nil
 }

@@ -70,7 +70,7 @@ func TestFlushRange_ReleaseCompletesACancellation(t *testing.T) {
 		o := anOrder("k")
 		w.take(t, "1-0", change(o, order.Pending))
 		intent := store.Cancellation{OrderID: o.ID, Reason: order.CancelReason{Text: "r"}, Actor: "c1", Units: []order.Delta{{SKU: "A", Units: 2}, {SKU: "B", Units: 1}}}
-		if err := w.intents.Intend(t.Context(), []store.Cancellation{intent}); err != nil {
+		if err := w.intents.Enqueue(t.Context(), []store.Cancellation{intent}); err != nil {
 			t.Fatal(err)
 		}
 		w.flush(t, "2-0", store.Range{Releases: back(o, "declined")})

@@ -24,9 +24,9 @@ const (
 // CancellationStore keeps the intents.
 type CancellationStore interface {
 	Due(ctx context.Context, now time.Time, limit int) ([]store.Cancellation, error)
-	Adopt(ctx context.Context, x store.Cancellation) (adopted bool, err error)
+	EnsureCancelled(ctx context.Context, x store.Cancellation) (adopted bool, err error)
 	Refunded(ctx context.Context, id order.ID, amount order.Money) error
-	Later(ctx context.Context, id order.ID, at time.Time, failed bool) error
+	Defer(ctx context.Context, id order.ID, at time.Time, failed bool) error
 	Finish(ctx context.Context, id order.ID) (finished bool, err error)
 }
 
@@ -77,16 +77,16 @@ func (f *CancellationFinisher) RunOnce(ctx context.Context) (int, error) {
 func (f *CancellationFinisher) advance(ctx context.Context, epoch int64, x store.Cancellation) error {
 	confirmed, err := f.step(ctx, epoch, x)
 	if err != nil {
-		return errors.Join(err, f.intents.Later(ctx, x.OrderID, f.now().Add(cancelBackoff(x.Attempts)), true))
+		return errors.Join(err, f.intents.Defer(ctx, x.OrderID, f.now().Add(cancelBackoff(x.Attempts)), true))
 	}
 	finished, err := f.intents.Finish(ctx, x.OrderID)
 	switch {
 	case err != nil:
 		return err
 	case !finished && !confirmed: // The confirmation makes it due at once.
-		return f.intents.Later(ctx, x.OrderID, f.now().Add(cancelBackoff(x.Attempts)), true)
+		return f.intents.Defer(ctx, x.OrderID, f.now().Add(cancelBackoff(x.Attempts)), true)
 	case !finished:
-		return f.intents.Later(ctx, x.OrderID, f.now().Add(flushPause), false)
+		return f.intents.Defer(ctx, x.OrderID, f.now().Add(flushPause), false)
 	}
 	f.log.InfoContext(ctx, "a cancellation is finished: money and units are back", "order", x.OrderID, "reason", x.Reason.Text)
 	return nil
@@ -94,7 +94,7 @@ func (f *CancellationFinisher) advance(ctx context.Context, epoch int64, x store
 
 // step takes the steps that are left, and says whether the provider has confirmed the refund, if there is one: the units do not wait for that.
 func (f *CancellationFinisher) step(ctx context.Context, epoch int64, x store.Cancellation) (confirmed bool, err error) {
-	adopted, err := f.intents.Adopt(ctx, x)
+	adopted, err := f.intents.EnsureCancelled(ctx, x)
 	if err != nil || !adopted {
 		return true, err
 	}

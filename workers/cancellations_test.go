@@ -113,8 +113,8 @@ type fragile struct {
 	stock *stock.Stock
 }
 
-func (f fragile) Adopt(ctx context.Context, x store.Cancellation) (ok bool, err error) {
-	err = f.around(func() (err error) { ok, err = f.Cancellations.Adopt(ctx, x); return err })
+func (f fragile) EnsureCancelled(ctx context.Context, x store.Cancellation) (ok bool, err error) {
+	err = f.around(func() (err error) { ok, err = f.Cancellations.EnsureCancelled(ctx, x); return err })
 	return ok, err
 }
 
@@ -122,8 +122,8 @@ func (f fragile) Refunded(ctx context.Context, id order.ID, amount order.Money) 
 	return f.around(func() error { return f.Cancellations.Refunded(ctx, id, amount) })
 }
 
-func (f fragile) Later(ctx context.Context, id order.ID, _ time.Time, failed bool) error {
-	return f.around(func() error { return f.Cancellations.Later(ctx, id, time.Now().Add(-time.Second), failed) })
+func (f fragile) Defer(ctx context.Context, id order.ID, _ time.Time, failed bool) error {
+	return f.around(func() error { return f.Cancellations.Defer(ctx, id, time.Now().Add(-time.Second), failed) })
 }
 
 func (f fragile) Finish(ctx context.Context, id order.ID) (ok bool, err error) {
@@ -177,7 +177,7 @@ func cancelWith(t *testing.T, c *crash) {
 		// A new finisher each time, as after a crash of its process.
 		_, _ = workers.NewCancellationFinisher(parts, money, parts, quiet).RunOnce(t.Context())
 		drained(t, f.RunOnce)
-		if err := store.NewCancellations(s.db).Later(t.Context(), o.ID, time.Now().Add(-time.Second), false); err != nil {
+		if err := store.NewCancellations(s.db).Defer(t.Context(), o.ID, time.Now().Add(-time.Second), false); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -195,7 +195,7 @@ func TestLostOrders_WithoutACharge(t *testing.T) {
 	s := openShop(t, openSQLite(t))
 	intents, money := store.NewCancellations(s.db), newCashier(&crash{})
 	o := freshOrder()
-	if err := intents.Intend(t.Context(), []store.Cancellation{{OrderID: o.ID, Reason: order.CancelReason{Text: "lost"}, Actor: "test"}}); err != nil {
+	if err := intents.Enqueue(t.Context(), []store.Cancellation{{OrderID: o.ID, Reason: order.CancelReason{Text: "lost"}, Actor: "test"}}); err != nil {
 		t.Fatal(err)
 	}
 	finisher := workers.NewCancellationFinisher(intents, money, s.Stock, quiet)

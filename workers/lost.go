@@ -115,7 +115,7 @@ func (l *LostOrders) reconcile(ctx context.Context, e journal.Epoch) (int, error
 			intents = append(intents, store.Cancellation{OrderID: h.OrderID, Reason: order.CancelledAs(order.CancelLost, ""), Actor: lostOrdersActor, Units: h.Deltas})
 		}
 	}
-	if err := l.intents.Intend(ctx, intents); err != nil {
+	if err := l.intents.Enqueue(ctx, intents); err != nil {
 		return 0, err
 	}
 	charges, err := l.refundLost(ctx, e)
@@ -195,5 +195,5 @@ func (l *LostOrders) intendRefunds(ctx context.Context, e journal.Epoch, page []
 			intents = append(intents, store.Cancellation{OrderID: id, Reason: order.CancelledAs(order.CancelLost, ""), Actor: lostOrdersActor})
 		}
 	}
-	return lostCharges{refunded: len(intents), hot: len(hot)}, l.intents.Intend(ctx, intents)
+	return lostCharges{refunded: len(intents), hot: len(hot)}, l.intents.Enqueue(ctx, intents)
 }

@@ -35,7 +35,7 @@ const (
 
 // PendingStore is what a PaymentReconciler needs of SQL.
 type PendingStore interface {
-	StalePending(ctx context.Context, after store.Place, before, now time.Time, limit int) ([]order.Order, error)
+	StalePending(ctx context.Context, after store.Cursor, before, now time.Time, limit int) ([]order.Order, error)
 	OpenCharges(ctx context.Context, from, to time.Time, limit int) ([]order.ID, error)
 	DueRechecks(ctx context.Context, now time.Time, limit int) ([]store.Recheck, error)
 	Rechecked(ctx context.Context, done []store.Recheck, now time.Time) error
@@ -47,7 +47,7 @@ type PendingStore interface {
 // Intents are the cancellations that are written down before they are carried out.
 type Intents interface {
 	Cancel(ctx context.Context, id order.ID, from []order.State, reason order.CancelReason, actor string) (order.State, error)
-	Intend(ctx context.Context, intents []store.Cancellation) error
+	Enqueue(ctx context.Context, intents []store.Cancellation) error
 }
 
 // PaymentReconciler brings orders that stay PENDING to their end by asking the payment service: charged ones are settled, others are
@@ -61,7 +61,7 @@ type PaymentReconciler struct {
 	log     *slog.Logger
 	now     func() time.Time
 	// place is where the last look at pending orders ended, if there were more.
-	place store.Place
+	place store.Cursor
 	// brought are the orders that were settled or released in Redis and that SQL does not know so yet. The queue brings it there, or
 	// after a minute the order repairer.
 	brought seen
@@ -103,12 +103,12 @@ func (r *PaymentReconciler) stale(ctx context.Context, now time.Time) ([]order.O
 	if err != nil {
 		return nil, err
 	}
-	r.place = store.Place{}
+	r.place = store.Cursor{}
 	if len(page) < recoveryBatch {
 		r.brought.next()
 	} else {
 		last := page[len(page)-1]
-		r.place = store.Place{At: last.UpdatedAt, OrderID: last.ID}
+		r.place = store.Cursor{At: last.UpdatedAt, OrderID: last.ID}
 	}
 	return page, nil
 }
@@ -193,7 +193,7 @@ func (r *PaymentReconciler) cancelCharged(ctx context.Context, o order.Order) er
 
 // refund enqueues the refund of a cancelled order.
 func (r *PaymentReconciler) refund(ctx context.Context, id order.ID) error {
-	return r.intents.Intend(ctx, []store.Cancellation{{OrderID: id, Reason: order.CancelledAs(order.CancelChargedLate, ""), Actor: recoveryActor}})
+	return r.intents.Enqueue(ctx, []store.Cancellation{{OrderID: id, Reason: order.CancelledAs(order.CancelChargedLate, ""), Actor: recoveryActor}})
 }
 
 // closeCharges sees to it that cancelled orders cost nothing: a charge that was not made is forbidden, one that was goes back. It looks at

@@ -51,7 +51,7 @@ type RepairBooks interface {
 
 // RepairOrders is what an OrderRepairer needs of the orders' rows.
 type RepairOrders interface {
-	InState(ctx context.Context, state order.State, after store.Place, before time.Time, limit int) ([]store.Place, error)
+	InState(ctx context.Context, state order.State, after store.Cursor, before time.Time, limit int) ([]store.Cursor, error)
 	Duplicates(ctx context.Context, ids []order.ID) ([]store.Duplicate, error)
 }
 
@@ -98,16 +98,16 @@ type OrderRepairer struct {
 	// logID is the row of the dedup log up to which all orders have a row.
 	logID int64
 	// pending is the place in the PENDING orders where the last scan ended, if there were more.
-	pending store.Place
+	pending store.Cursor
 	// ended are the places in the orders of each state from PAID on, rescanned when they last went back.
-	ended     map[order.State]store.Place
+	ended     map[order.State]store.Cursor
 	rescanned time.Time
 }
 
 // NewOrderRepairer makes a repairer.
 func NewOrderRepairer(cfg RepairConfig, p RepairParts) *OrderRepairer {
 	p.Log = p.Log.With("worker", "order_repairer")
-	return &OrderRepairer{RepairParts: p, cfg: cfg, now: time.Now, ended: make(map[order.State]store.Place)}
+	return &OrderRepairer{RepairParts: p, cfg: cfg, now: time.Now, ended: make(map[order.State]store.Cursor)}
 }
 
 // Run repairs until ctx ends.

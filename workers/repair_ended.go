@@ -49,7 +49,7 @@ func (r *OrderRepairer) resetPlaces(now time.Time) {
 	for _, state := range append([]order.State{order.Cancelled}, confirmed...) {
 		// A scan that is further behind goes on from where it is.
 		if at := r.ended[state].At; at.IsZero() || at.After(start) {
-			r.ended[state] = store.Place{At: start}
+			r.ended[state] = store.Cursor{At: start}
 		}
 	}
 }

@@ -68,7 +68,7 @@ func (r *OrderRepairer) scanPending(ctx context.Context, now time.Time) (int, bo
 			return n, false, err
 		}
 		if len(page) < r.cfg.Page {
-			r.pending = store.Place{} // The next iteration begins at the oldest again.
+			r.pending = store.Cursor{} // The next iteration begins at the oldest again.
 			return n, false, nil
 		}
 		r.pending = page[len(page)-1]
@@ -93,7 +93,7 @@ func (r *OrderRepairer) repairPending(ctx context.Context, ids []order.ID) (int,
 	return r.repair(ctx, decided, "pending")
 }
 
-func placedOrders(page []store.Place) []order.ID {
+func placedOrders(page []store.Cursor) []order.ID {
 	out := make([]order.ID, len(page))
 	for i, p := range page {
 		out[i] = p.OrderID

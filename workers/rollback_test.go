@@ -151,7 +151,7 @@ func TestCancellationFinisher_ReleaseLostBeforeItWasFlushed(t *testing.T) {
 		older := s.copyOf(t)
 		s.release(t, o)
 		intents := store.NewCancellations(s.db)
-		if err := intents.Intend(t.Context(), []store.Cancellation{{OrderID: o.ID, Reason: order.CancelReason{Text: "r"}, Actor: "c1"}}); err != nil {
+		if err := intents.Enqueue(t.Context(), []store.Cancellation{{OrderID: o.ID, Reason: order.CancelReason{Text: "r"}, Actor: "c1"}}); err != nil {
 			t.Fatal(err)
 		}
 		s.wantStock(t, 98, 99)
@@ -168,7 +168,7 @@ func TestCancellationFinisher_ReleaseLostBeforeItWasFlushed(t *testing.T) {
 				t.Fatal(err)
 			}
 			drained(t, f.RunOnce)
-			if err := intents.Later(t.Context(), o.ID, time.Now().Add(-time.Second), false); err != nil {
+			if err := intents.Defer(t.Context(), o.ID, time.Now().Add(-time.Second), false); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -1,0 +1,113 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spillway/spillway/ent"
+	"github.com/spillway/spillway/ent/predicate"
+	"github.com/spillway/spillway/ent/stockepoch"
+	"github.com/spillway/spillway/journal"
+)
+
+// The durability settings as stock_epochs records them.
+const (
+	DurabilityJournal = "journal"
+	DurabilitySQL     = "sql"
+)
+
+func toEpoch(f *ent.StockEpoch) journal.Epoch {
+	e := journal.Epoch{
+		Partition: uint8(f.PartitionNo), //nolint:gosec // It was one when it was written.
+		Number:    f.Epoch, Instance: f.RunID, LastID: f.LastID, OpenedAt: f.OpenedAt.UTC(), Closed: f.ClosedAt != nil, Durability: f.Durability,
+	}
+	if f.ClosedAt != nil {
+		e.ClosedAt = f.ClosedAt.UTC()
+	}
+	if f.RecordsLostAt != nil {
+		e.RecordsLostAt = f.RecordsLostAt.UTC()
+	}
+	return e
+}
+
+func openEpoch(ctx context.Context, client *ent.Client, partition uint8) (journal.Epoch, error) {
+	return onlyEpoch(ctx, client, stockepoch.PartitionNo(int16(partition)), stockepoch.ClosedAtIsNil())
+}
+
+func onlyEpoch(ctx context.Context, client *ent.Client, where ...predicate.StockEpoch) (journal.Epoch, error) {
+	found, err := client.StockEpoch.Query().Where(where...).First(ctx)
+	if ent.IsNotFound(err) {
+		return journal.Epoch{}, journal.ErrNoEpoch
+	}
+	if err != nil {
+		return journal.Epoch{}, err
+	}
+	return toEpoch(found), nil
+}
+
+// OpenEpoch reads the open epoch; journal.ErrNoEpoch when there was none yet.
+func (s *Stock) OpenEpoch(ctx context.Context, partition uint8) (journal.Epoch, error) {
+	return fetch(ctx, s.db, func(ctx context.Context) (journal.Epoch, error) { return openEpoch(ctx, s.db.ent, partition) })
+}
+
+// EpochAt reads an epoch, open or closed; journal.ErrNoEpoch when there is none of that number.
+func (s *Stock) EpochAt(ctx context.Context, partition uint8, number int64) (journal.Epoch, error) {
+	return fetch(ctx, s.db, func(ctx context.Context) (journal.Epoch, error) {
+		return onlyEpoch(ctx, s.db.ent, stockepoch.PartitionNo(int16(partition)), stockepoch.Epoch(number))
+	})
+}
+
+// NextEpoch closes the epoch `expect` (0 when there is none) and opens the next one as described by its Partition, Instance,
+// Durability and RecordsLostAt, in one transaction. Of two callers one gets journal.ErrEpochConflict, and so does one with another durability than the
+// epoch's: it was changed since the caller read it.
+func (s *Stock) NextEpoch(ctx context.Context, expect int64, next journal.Epoch) (journal.Epoch, error) {
+	now := micro(time.Now())
+	e := next
+	e.Number, e.LastID, e.OpenedAt = expect+1, journal.StartID, now
+	err := s.db.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
+		if expect > 0 {
+			err := expectOneRow(journal.ErrEpochConflict)(tx.StockEpoch.Update().Where(
+				stockepoch.PartitionNo(int16(e.Partition)), stockepoch.Epoch(expect), stockepoch.ClosedAtIsNil(), stockepoch.DurabilityIn("", e.Durability),
+			).SetClosedAt(now).Save(ctx))
+			if err != nil {
+				return err
+			}
+		}
+		row := tx.StockEpoch.Create().SetPartitionNo(int16(e.Partition)).SetEpoch(e.Number).SetRunID(e.Instance).SetLastID(journal.StartID).
+			SetOpenedAt(now).SetDurability(e.Durability)
+		if !e.RecordsLostAt.IsZero() {
+			row.SetRecordsLostAt(micro(e.RecordsLostAt))
+		}
+		err := row.Exec(ctx)
+		if isDuplicate(err) {
+			return journal.ErrEpochConflict
+		}
+		return err
+	})
+	if err != nil {
+		return journal.Epoch{}, fmt.Errorf("open epoch %d of partition %d: %w", e.Number, e.Partition, err)
+	}
+	return e, nil
+}
+
+// Unreconciled reads the partition's epochs that were closed before the time and whose lost orders were not looked for, oldest first.
+func (s *Stock) Unreconciled(ctx context.Context, partition uint8, closedBefore time.Time) ([]journal.Epoch, error) {
+	return fetch(ctx, s.db, func(ctx context.Context) ([]journal.Epoch, error) {
+		found, err := s.db.ent.StockEpoch.Query().Where(
+			stockepoch.PartitionNo(int16(partition)), stockepoch.ClosedAtLT(micro(closedBefore)), stockepoch.ReconciledAtIsNil(),
+		).Order(stockepoch.ByEpoch()).All(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("read closed epochs: %w", err)
+		}
+		return convert(found, toEpoch), nil
+	})
+}
+
+// Reconciled notes that the lost orders of a closed epoch have all been found.
+func (s *Stock) Reconciled(ctx context.Context, partition uint8, epoch int64) error {
+	return s.db.call(ctx, func(ctx context.Context) error {
+		return s.db.ent.StockEpoch.Update().Where(stockepoch.PartitionNo(int16(partition)), stockepoch.Epoch(epoch)).
+			SetReconciledAt(micro(time.Now())).Exec(ctx)
+	})
+}
