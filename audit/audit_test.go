@@ -200,7 +200,7 @@ func TestAudit_MailsThatAreDueOrDead(t *testing.T) {
 		w.exec("UPDATE orders SET updated_at = " + old + " WHERE id = {failed}")
 		ctx, mails := w.t.Context(), store.NewMails(w.db)
 		w.must(mails.AddDue(ctx, w.ids["shipped"], order.MailConfirmation))
-		w.must(store.NewDeadLetters(w.db).Put(ctx, store.FailedOrder{DedupKey: "mailer/order/" + string(w.ids["paid"]), Source: "mailer", OrderID: string(w.ids["paid"])}))
+		w.must(store.NewDeadLetters(w.db).Put(ctx, store.DeadLetter{DedupKey: "mailer/order/" + string(w.ids["paid"]), Source: "mailer", OrderID: string(w.ids["paid"])}))
 		w.wants("drained", w.audit(audit.Options{Drained: true}), nil)
 		w.exec("UPDATE failed_orders SET dedup_key = CONCAT(dedup_key, '/cancelled')")
 		w.wants("another mail is dead, drained", w.audit(audit.Options{Drained: true}), []string{"paid_has_mail paid"})

@@ -12,10 +12,10 @@ import (
 
 // DeadLetterStore is the dead-letter store in SQL.
 type DeadLetterStore interface {
-	List(ctx context.Context, f store.LetterFilter, before int64, limit int) ([]store.FailedOrder, error)
-	Get(ctx context.Context, id int64) (store.FailedOrder, error)
-	Edit(ctx context.Context, id int64, payload []byte, orderID string, by store.LetterAction) error
-	Discard(ctx context.Context, id int64, by store.LetterAction) error
+	List(ctx context.Context, f store.DeadLetterFilter, before int64, limit int) ([]store.DeadLetter, error)
+	Get(ctx context.Context, id int64) (store.DeadLetter, error)
+	Edit(ctx context.Context, id int64, payload []byte, orderID string, by store.DeadLetterAction) error
+	Discard(ctx context.Context, id int64, by store.DeadLetterAction) error
 }
 
 // Replayer applies dead letters again, idempotently.
@@ -30,9 +30,9 @@ type DeadLetters struct {
 }
 
 var deadLetterStatuses = map[spillwayv1.DeadLetterStatus]string{
-	spillwayv1.DeadLetterStatus_DEAD_LETTER_STATUS_OPEN:      store.LetterOpen,
-	spillwayv1.DeadLetterStatus_DEAD_LETTER_STATUS_REPLAYED:  store.LetterReplayed,
-	spillwayv1.DeadLetterStatus_DEAD_LETTER_STATUS_DISCARDED: store.LetterDiscarded,
+	spillwayv1.DeadLetterStatus_DEAD_LETTER_STATUS_OPEN:      store.DeadLetterOpen,
+	spillwayv1.DeadLetterStatus_DEAD_LETTER_STATUS_REPLAYED:  store.DeadLetterReplayed,
+	spillwayv1.DeadLetterStatus_DEAD_LETTER_STATUS_DISCARDED: store.DeadLetterDiscarded,
 }
 
 // ListDeadLetters returns a page of letters, newest first.
@@ -42,12 +42,12 @@ func (d DeadLetters) ListDeadLetters(ctx context.Context, req *spillwayv1.ListDe
 		return nil, err
 	}
 	n := pageSize(req.GetPageSize())
-	filter := store.LetterFilter{Status: deadLetterStatuses[req.GetStatus()], Source: req.GetSource(), OrderID: req.GetOrderId()}
+	filter := store.DeadLetterFilter{Status: deadLetterStatuses[req.GetStatus()], Source: req.GetSource(), OrderID: req.GetOrderId()}
 	found, err := d.Store.List(ctx, filter, before, n+1)
 	if err != nil {
 		return nil, err
 	}
-	page, next := paginate(found, n, func(f store.FailedOrder) string { return strconv.FormatInt(f.ID, 10) })
+	page, next := paginate(found, n, func(f store.DeadLetter) string { return strconv.FormatInt(f.ID, 10) })
 	resp := &spillwayv1.ListDeadLettersResponse{NextPageToken: next}
 	for _, f := range page {
 		resp.Letters = append(resp.Letters, deadLetterMessage(f))
@@ -84,7 +84,7 @@ func (d DeadLetters) EditDeadLetter(ctx context.Context, req *spillwayv1.EditDea
 	if err != nil {
 		return nil, inField("payloadJson", err)
 	}
-	if err := d.Store.Edit(ctx, f.ID, raw, orderID, store.LetterAction{Actor: actor(ctx), Detail: req.GetReason()}); err != nil {
+	if err := d.Store.Edit(ctx, f.ID, raw, orderID, store.DeadLetterAction{Actor: actor(ctx), Detail: req.GetReason()}); err != nil {
 		return nil, err
 	}
 	m, err := d.get(ctx, f.ID)
@@ -102,7 +102,7 @@ func (d DeadLetters) ReplayDeadLetter(ctx context.Context, req *spillwayv1.Repla
 
 // DiscardDeadLetter closes an open letter without applying it.
 func (d DeadLetters) DiscardDeadLetter(ctx context.Context, req *spillwayv1.DiscardDeadLetterRequest) (*spillwayv1.DiscardDeadLetterResponse, error) {
-	if err := d.Store.Discard(ctx, req.GetId(), store.LetterAction{Actor: actor(ctx), Detail: req.GetReason()}); err != nil {
+	if err := d.Store.Discard(ctx, req.GetId(), store.DeadLetterAction{Actor: actor(ctx), Detail: req.GetReason()}); err != nil {
 		return nil, err
 	}
 	m, err := d.get(ctx, req.GetId())
@@ -122,7 +122,7 @@ func (d DeadLetters) get(ctx context.Context, id int64) (*spillwayv1.DeadLetter,
 	return m, nil
 }
 
-func deadLetterMessage(f store.FailedOrder) *spillwayv1.DeadLetter {
+func deadLetterMessage(f store.DeadLetter) *spillwayv1.DeadLetter {
 	m := &spillwayv1.DeadLetter{
 		Id: f.ID, Source: f.Source, OrderId: f.OrderID, Reason: f.Reason, PayloadType: f.PayloadType, TraceId: f.TraceID,
 		Attempts:   int32(f.Attempts), //nolint:gosec // The broker counts in 32 bits as well.

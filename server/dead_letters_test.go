@@ -35,7 +35,7 @@ func (r *fakeReplayer) Replay(ctx context.Context, id int64, actor string) error
 	if err != nil {
 		return err
 	}
-	return r.dead.CloseReplayed(ctx, id, l.Payload, store.LetterAction{Actor: actor})
+	return r.dead.CloseReplayed(ctx, id, l.Payload, store.DeadLetterAction{Actor: actor})
 }
 
 // deadLetterServer is a server of dead letters on a database of its own.
@@ -69,7 +69,7 @@ func startDeadLetterServer(t *testing.T) deadLetterServer {
 func (d deadLetterServer) put(t *testing.T, typ string, payload []byte) int64 {
 	t.Helper()
 	d.fill(t, typ, payload)
-	found, err := d.dead.List(t.Context(), store.LetterFilter{}, 0, 1)
+	found, err := d.dead.List(t.Context(), store.DeadLetterFilter{}, 0, 1)
 	if err != nil || len(found) != 1 {
 		t.Fatalf("list: %v, %v", found, err)
 	}
@@ -78,7 +78,7 @@ func (d deadLetterServer) put(t *testing.T, typ string, payload []byte) int64 {
 
 func (d deadLetterServer) fill(t *testing.T, typ string, payload []byte) {
 	t.Helper()
-	f := store.FailedOrder{DedupKey: string(newID()), Source: "order_writer", Reason: "why", PayloadType: typ, Payload: payload, Attempts: 2}
+	f := store.DeadLetter{DedupKey: string(newID()), Source: "order_writer", Reason: "why", PayloadType: typ, Payload: payload, Attempts: 2}
 	if err := d.dead.Put(t.Context(), f); err != nil {
 		t.Fatal(err)
 	}

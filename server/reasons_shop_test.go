@@ -73,7 +73,7 @@ func openRefusingShop(t *testing.T) *refusingShop {
 type fakeStaleReplayer struct{ dead *store.DeadLetters }
 
 func (r fakeStaleReplayer) Replay(ctx context.Context, id int64, actor string) error {
-	return r.dead.CloseReplayed(ctx, id, []byte("older"), store.LetterAction{Actor: actor})
+	return r.dead.CloseReplayed(ctx, id, []byte("older"), store.DeadLetterAction{Actor: actor})
 }
 
 // caller sends requests to a server of the shop.
@@ -155,11 +155,11 @@ func (c caller) pay(id string) string {
 // deadLetter puts an open dead letter, and returns a request for it.
 func (s *refusingShop) deadLetter(t *testing.T) string {
 	t.Helper()
-	f := store.FailedOrder{DedupKey: s.key(), Source: "order_writer", Reason: "why", PayloadType: wire.TypeBatch, Payload: []byte("garbage")}
+	f := store.DeadLetter{DedupKey: s.key(), Source: "order_writer", Reason: "why", PayloadType: wire.TypeBatch, Payload: []byte("garbage")}
 	if err := s.dead.Put(t.Context(), f); err != nil {
 		t.Fatal(err)
 	}
-	found, err := s.dead.List(t.Context(), store.LetterFilter{}, 0, 1)
+	found, err := s.dead.List(t.Context(), store.DeadLetterFilter{}, 0, 1)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -64,7 +64,7 @@ func (v *AuditView) CancelledWithoutReturn(ctx context.Context, each func(Flaw))
 			"WHERE o." + cancelled + " AND r.order_id IS NULL AND (x.order_id IS NULL OR x.units = '') AND (? OR o.updated_at < ?) " +
 			"AND o.updated_at >= (SELECT MIN(opened_at) FROM stock_epochs WHERE durability <> '') " +
 			"AND NOT EXISTS (SELECT 1 FROM failed_orders f WHERE f.order_id = o.id AND f.source = ? AND f.status <> ?)",
-		args: []any{v.horizon.Drained, v.horizon.Since, FlusherSource, LetterReplayed},
+		args: []any{v.horizon.Drained, v.horizon.Since, FlusherSource, DeadLetterReplayed},
 		say: func(r []string) Flaw {
 			return Flaw{OrderID: order.ID(r[0]), Detail: "it is CANCELLED (" + r[1] + "), but its units never returned to stock"}
 		},

@@ -24,7 +24,7 @@ func (c *Charges) LostCharges(ctx context.Context, from, to time.Time, limit int
 		}),
 		charge.Not(func(s *entsql.Selector) {
 			exists(s, failedorder.Table, failedorder.FieldOrderID, charge.FieldID, func(t *entsql.SelectTable) *entsql.Predicate {
-				return entsql.EQ(t.C(failedorder.FieldStatus), LetterOpen)
+				return entsql.EQ(t.C(failedorder.FieldStatus), DeadLetterOpen)
 			})
 		}))
 }

@@ -20,8 +20,8 @@ const (
 	ActionDiscarded    = "discarded"
 )
 
-// LetterAction is one thing that was done with a dead letter.
-type LetterAction struct {
+// DeadLetterAction is one thing that was done with a dead letter.
+type DeadLetterAction struct {
 	// Action is one of the Action constants.
 	Action string
 	// Actor is who did it.
@@ -31,11 +31,11 @@ type LetterAction struct {
 	At     time.Time
 }
 
-// LetterFilter selects dead letters; an empty field selects all.
-type LetterFilter struct{ Status, Source, OrderID string }
+// DeadLetterFilter selects dead letters; an empty field selects all.
+type DeadLetterFilter struct{ Status, Source, OrderID string }
 
 // List reads up to limit dead letters, newest first and without their payloads: those before the id, or from the newest when it is 0.
-func (d *DeadLetters) List(ctx context.Context, f LetterFilter, before int64, limit int) ([]FailedOrder, error) {
+func (d *DeadLetters) List(ctx context.Context, f DeadLetterFilter, before int64, limit int) ([]DeadLetter, error) {
 	q := d.db.ent.FailedOrder.Query().Order(ent.Desc(failedorder.FieldID)).Limit(limit)
 	if f.Status != "" {
 		q.Where(failedorder.Status(f.Status))
@@ -49,7 +49,7 @@ func (d *DeadLetters) List(ctx context.Context, f LetterFilter, before int64, li
 	if before > 0 {
 		q.Where(failedorder.IDLT(before))
 	}
-	return fetch(ctx, d.db, func(ctx context.Context) ([]FailedOrder, error) {
+	return fetch(ctx, d.db, func(ctx context.Context) ([]DeadLetter, error) {
 		withoutPayload := slices.DeleteFunc(slices.Clone(failedorder.Columns), func(c string) bool { return c == failedorder.FieldPayload })
 		found, err := q.Select(withoutPayload...).All(ctx)
 		if err != nil {
@@ -59,22 +59,22 @@ func (d *DeadLetters) List(ctx context.Context, f LetterFilter, before int64, li
 	})
 }
 
-func toDeadLetter(f *ent.FailedOrder) FailedOrder {
-	return FailedOrder{
+func toDeadLetter(f *ent.FailedOrder) DeadLetter {
+	return DeadLetter{
 		ID: f.ID, DedupKey: f.DedupKey, Source: f.Source, OrderID: f.OrderID, Reason: f.Reason, PayloadType: f.PayloadType, Payload: f.Payload,
 		TraceID: f.TraceID, Attempts: f.Attempts, Status: f.Status, CreatedAt: f.CreatedAt.UTC(), UpdatedAt: f.UpdatedAt.UTC(),
 	}
 }
 
 // Get reads a dead letter with its payload and history; order.ErrNotFound when there is none.
-func (d *DeadLetters) Get(ctx context.Context, id int64) (FailedOrder, error) {
-	return fetch(ctx, d.db, func(ctx context.Context) (FailedOrder, error) {
+func (d *DeadLetters) Get(ctx context.Context, id int64) (DeadLetter, error) {
+	return fetch(ctx, d.db, func(ctx context.Context) (DeadLetter, error) {
 		found, err := d.db.ent.FailedOrder.Get(ctx, id)
 		if ent.IsNotFound(err) {
-			return FailedOrder{}, noLetter(id)
+			return DeadLetter{}, deadLetterNotFound(id)
 		}
 		if err != nil {
-			return FailedOrder{}, fmt.Errorf("read dead letter %d: %w", id, err)
+			return DeadLetter{}, fmt.Errorf("read dead letter %d: %w", id, err)
 		}
 		f := toDeadLetter(found)
 		f.History, err = d.history(ctx, id)
@@ -82,27 +82,27 @@ func (d *DeadLetters) Get(ctx context.Context, id int64) (FailedOrder, error) {
 	})
 }
 
-func noLetter(id int64) error {
+func deadLetterNotFound(id int64) error {
 	return order.Refuse(order.ErrNotFound, order.ReasonDeadLetterNotFound, "there is no dead letter %d", id)
 }
 
-func (d *DeadLetters) history(ctx context.Context, id int64) ([]LetterAction, error) {
+func (d *DeadLetters) history(ctx context.Context, id int64) ([]DeadLetterAction, error) {
 	found, err := d.db.ent.FailedOrderAction.Query().Where(failedorderaction.FailedOrderID(id)).Order(failedorderaction.ByID()).All(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read the history of dead letter %d: %w", id, err)
 	}
-	return convert(found, func(a *ent.FailedOrderAction) LetterAction {
-		return LetterAction{Action: a.Action, Actor: a.Actor, Detail: a.Detail, At: a.CreatedAt.UTC()}
+	return convert(found, func(a *ent.FailedOrderAction) DeadLetterAction {
+		return DeadLetterAction{Action: a.Action, Actor: a.Actor, Detail: a.Detail, At: a.CreatedAt.UTC()}
 	}), nil
 }
 
-// Lettered returns those of the orders that an open dead letter names.
-func (d *DeadLetters) Lettered(ctx context.Context, ids []order.ID) ([]order.ID, error) {
+// OpenFor returns those of the orders that an open dead letter names.
+func (d *DeadLetters) OpenFor(ctx context.Context, ids []order.ID) ([]order.ID, error) {
 	if len(ids) == 0 {
 		return nil, nil
 	}
 	return fetch(ctx, d.db, func(ctx context.Context) ([]order.ID, error) {
-		found, err := d.db.ent.FailedOrder.Query().Where(failedorder.Status(LetterOpen), failedorder.OrderIDIn(texts(ids)...)).
+		found, err := d.db.ent.FailedOrder.Query().Where(failedorder.Status(DeadLetterOpen), failedorder.OrderIDIn(texts(ids)...)).
 			Unique(true).Select(failedorder.FieldOrderID).Strings(ctx)
 		return named[order.ID](found), err
 	})

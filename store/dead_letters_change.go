@@ -13,19 +13,19 @@ import (
 
 // Edit replaces the payload of an open letter, and the order that it concerns unless that is empty, and notes who did it.
 // order.ErrFailedPrecondition means that the letter is closed.
-func (d *DeadLetters) Edit(ctx context.Context, id int64, payload []byte, orderID string, by LetterAction) error {
+func (d *DeadLetters) Edit(ctx context.Context, id int64, payload []byte, orderID string, by DeadLetterAction) error {
 	by.Action = ActionEdited
 	return d.db.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
-		status, err := d.db.letterStatus(ctx, tx, id)
+		status, err := d.db.deadLetterStatus(ctx, tx, id)
 		switch {
 		case err != nil:
 			return err
-		case status != LetterOpen:
+		case status != DeadLetterOpen:
 			return order.Refuse(order.ErrFailedPrecondition, order.ReasonDeadLetterClosed, "dead letter %d is %s; only an open one can be edited", id, status)
 		}
 		edit := tx.FailedOrder.Update().Where(failedorder.ID(id)).SetPayload(payload).SetUpdatedAt(micro(time.Now()))
 		if orderID != "" {
-			edit.SetOrderID(truncate(orderID, maxLetterOrder))
+			edit.SetOrderID(truncate(orderID, maxDeadLetterOrder))
 		}
 		err = edit.Exec(ctx)
 		if err != nil {
@@ -37,36 +37,36 @@ func (d *DeadLetters) Edit(ctx context.Context, id int64, payload []byte, orderI
 
 // Discard closes an open letter without applying it. One that was discarded before stays as it is; order.ErrFailedPrecondition means that it
 // was replayed.
-func (d *DeadLetters) Discard(ctx context.Context, id int64, by LetterAction) error {
+func (d *DeadLetters) Discard(ctx context.Context, id int64, by DeadLetterAction) error {
 	by.Action = ActionDiscarded
 	return d.db.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
-		_, err := d.db.closeLetter(ctx, tx, id, LetterDiscarded, nil, by)
+		_, err := d.db.closeDeadLetter(ctx, tx, id, DeadLetterDiscarded, nil, by)
 		return err
 	})
 }
 
 // CloseReplayed closes an open letter whose payload, which must still be this one, was applied. One that was replayed before
 // stays as it is.
-func (d *DeadLetters) CloseReplayed(ctx context.Context, id int64, payload []byte, by LetterAction) error {
+func (d *DeadLetters) CloseReplayed(ctx context.Context, id int64, payload []byte, by DeadLetterAction) error {
 	by.Action = ActionReplayed
 	return d.db.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
-		_, err := d.db.closeLetter(ctx, tx, id, LetterReplayed, payload, by)
+		_, err := d.db.closeDeadLetter(ctx, tx, id, DeadLetterReplayed, payload, by)
 		return err
 	})
 }
 
 // NoteFailure remembers that a replay failed; the letter stays as it is.
-func (d *DeadLetters) NoteFailure(ctx context.Context, id int64, by LetterAction) error {
+func (d *DeadLetters) NoteFailure(ctx context.Context, id int64, by DeadLetterAction) error {
 	by.Action = ActionReplayFailed
 	return d.db.tx(ctx, func(ctx context.Context, tx *ent.Client) error { return note(ctx, tx, id, by) })
 }
 
-// closeLetter moves an open letter to the status and notes who did it, in the caller's transaction. It returns false when the
+// closeDeadLetter moves an open letter to the status and notes who did it, in the caller's transaction. It returns false when the
 // letter is in that status already, so that of two callers one gets true. A payload that is not nil must be the letter's, so
 // that what was read is what is closed.
-func (db *DB) closeLetter(ctx context.Context, tx *ent.Client, id int64, to string, payload []byte, by LetterAction) (bool, error) {
+func (db *DB) closeDeadLetter(ctx context.Context, tx *ent.Client, id int64, to string, payload []byte, by DeadLetterAction) (bool, error) {
 	// The row's lock comes first: what is read below holds until the commit.
-	closing := tx.FailedOrder.Update().Where(failedorder.ID(id), failedorder.Status(LetterOpen)).SetStatus(to).SetUpdatedAt(micro(time.Now()))
+	closing := tx.FailedOrder.Update().Where(failedorder.ID(id), failedorder.Status(DeadLetterOpen)).SetStatus(to).SetUpdatedAt(micro(time.Now()))
 	if payload != nil {
 		closing.Where(failedorder.Payload(payload))
 	}
@@ -77,13 +77,13 @@ func (db *DB) closeLetter(ctx context.Context, tx *ent.Client, id int64, to stri
 	if !errors.Is(err, errUnchanged) {
 		return false, fmt.Errorf("close dead letter %d: %w", id, err)
 	}
-	status, err := db.letterStatus(ctx, tx, id)
+	status, err := db.deadLetterStatus(ctx, tx, id)
 	switch {
 	case err != nil:
 		return false, err
 	case status == to:
 		return false, nil
-	case status == LetterOpen:
+	case status == DeadLetterOpen:
 		return false, order.Refuse(order.ErrFailedPrecondition, order.ReasonDeadLetterEdited, "dead letter %d was edited meanwhile; look at it again", id)
 	}
 	return false, order.Refuse(order.ErrFailedPrecondition, order.ReasonDeadLetterClosed, "dead letter %d is %s already", id, status)
@@ -92,20 +92,20 @@ func (db *DB) closeLetter(ctx context.Context, tx *ent.Client, id int64, to stri
 // errUnchanged says that a letter was not open, or not with this payload.
 var errUnchanged = errors.New("no open letter was changed")
 
-// letterStatus reads and locks a dead letter.
-func (db *DB) letterStatus(ctx context.Context, tx *ent.Client, id int64) (string, error) {
+// deadLetterStatus reads and locks a dead letter.
+func (db *DB) deadLetterStatus(ctx context.Context, tx *ent.Client, id int64) (string, error) {
 	found, err := locked(db, tx.FailedOrder.Query().Where(failedorder.ID(id))).Select(failedorder.FieldStatus).Strings(ctx)
 	if err != nil {
 		return "", fmt.Errorf("read dead letter %d: %w", id, err)
 	}
 	if len(found) == 0 {
-		return "", noLetter(id)
+		return "", deadLetterNotFound(id)
 	}
 	return found[0], nil
 }
 
 // note adds to a letter's history.
-func note(ctx context.Context, tx *ent.Client, id int64, a LetterAction) error {
+func note(ctx context.Context, tx *ent.Client, id int64, a DeadLetterAction) error {
 	err := tx.FailedOrderAction.Create().SetFailedOrderID(id).SetAction(a.Action).SetActor(truncate(a.Actor, maxActionActor)).
 		SetDetail(truncate(a.Detail, maxActionDetail)).SetCreatedAt(micro(time.Now())).Exec(ctx)
 	if err != nil {

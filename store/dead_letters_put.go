@@ -12,16 +12,16 @@ import (
 
 // The states of a dead letter. Only an open one is edited or closed.
 const (
-	// LetterOpen waits for an operator.
-	LetterOpen = "open"
-	// LetterReplayed was applied.
-	LetterReplayed = "replayed"
-	// LetterDiscarded was closed without being applied.
-	LetterDiscarded = "discarded"
+	// DeadLetterOpen waits for an operator.
+	DeadLetterOpen = "open"
+	// DeadLetterReplayed was applied.
+	DeadLetterReplayed = "replayed"
+	// DeadLetterDiscarded was closed without being applied.
+	DeadLetterDiscarded = "discarded"
 )
 
-// FailedOrder is a dead letter: a message, entry or mail that no retry helps.
-type FailedOrder struct {
+// DeadLetter is a dead letter: a message, entry or mail that no retry helps.
+type DeadLetter struct {
 	ID int64
 	// DedupKey names the failure: the same failure again is the same dead letter with more attempts.
 	DedupKey string
@@ -37,11 +37,11 @@ type FailedOrder struct {
 	TraceID string
 	// Attempts is how often it was tried.
 	Attempts int
-	// Status is LetterOpen until an operator decides.
+	// Status is DeadLetterOpen until an operator decides.
 	Status               string
 	CreatedAt, UpdatedAt time.Time
 	// History is what was done with it, oldest first. Only Get fills it.
-	History []LetterAction
+	History []DeadLetterAction
 }
 
 // DeadLetters keeps dead letters, in the table failed_orders.
@@ -52,23 +52,23 @@ func NewDeadLetters(db *DB) *DeadLetters { return &DeadLetters{db: db} }
 
 // The lengths of the columns, in characters.
 const (
-	maxDedupKey     = 191
-	maxLetterSource = 64
-	maxLetterOrder  = 64
-	maxLetterType   = 64
-	maxTraceID      = 64
-	maxLetterReason = 2000
-	maxActionActor  = 64
-	maxActionDetail = 2000
+	maxDedupKey         = 191
+	maxDeadLetterSource = 64
+	maxDeadLetterOrder  = 64
+	maxPayloadType      = 64
+	maxTraceID          = 64
+	maxDeadLetterReason = 2000
+	maxActionActor      = 64
+	maxActionDetail     = 2000
 )
 
 // Put writes a dead letter. The same DedupKey again only raises its attempts: what an operator has closed stays closed, because it is
 // the same payload that came again.
-func (d *DeadLetters) Put(ctx context.Context, f FailedOrder) error {
+func (d *DeadLetters) Put(ctx context.Context, f DeadLetter) error {
 	return d.db.tx(ctx, func(ctx context.Context, tx *ent.Client) error { return putDeadLetter(ctx, tx, f) })
 }
 
-func putDeadLetter(ctx context.Context, tx *ent.Client, f FailedOrder) error {
+func putDeadLetter(ctx context.Context, tx *ent.Client, f DeadLetter) error {
 	now := micro(time.Now())
 	if f.Payload == nil {
 		f.Payload = []byte{}
@@ -77,10 +77,10 @@ func putDeadLetter(ctx context.Context, tx *ent.Client, f FailedOrder) error {
 		u.Add(failedorder.FieldAttempts, 1)
 		u.Set(failedorder.FieldUpdatedAt, now)
 	})
-	err := tx.FailedOrder.Create().SetDedupKey(truncate(f.DedupKey, maxDedupKey)).SetSource(truncate(f.Source, maxLetterSource)).
-		SetOrderID(truncate(f.OrderID, maxLetterOrder)).SetReason(truncate(f.Reason, maxLetterReason)).
-		SetPayloadType(truncate(f.PayloadType, maxLetterType)).SetPayload(f.Payload).SetTraceID(truncate(f.TraceID, maxTraceID)).
-		SetAttempts(f.Attempts).SetStatus(LetterOpen).SetCreatedAt(now).SetUpdatedAt(now).
+	err := tx.FailedOrder.Create().SetDedupKey(truncate(f.DedupKey, maxDedupKey)).SetSource(truncate(f.Source, maxDeadLetterSource)).
+		SetOrderID(truncate(f.OrderID, maxDeadLetterOrder)).SetReason(truncate(f.Reason, maxDeadLetterReason)).
+		SetPayloadType(truncate(f.PayloadType, maxPayloadType)).SetPayload(f.Payload).SetTraceID(truncate(f.TraceID, maxTraceID)).
+		SetAttempts(f.Attempts).SetStatus(DeadLetterOpen).SetCreatedAt(now).SetUpdatedAt(now).
 		OnConflict(entsql.ConflictColumns(failedorder.FieldDedupKey), again).Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("write dead letter %s: %w", f.DedupKey, err)

@@ -22,10 +22,10 @@ func (e *DuplicatesError) Error() string {
 //
 // An error for which IsRowError holds means that SQL still cannot take it; a *DuplicatesError that duplicates must be undone
 // first, after which the caller passes undone.
-func (s *Stock) ReplayEntry(ctx context.Context, letter FailedOrder, content Range, undone bool, by LetterAction) (out Outcome, applied bool, err error) {
+func (s *Stock) ReplayEntry(ctx context.Context, letter DeadLetter, content Range, undone bool, by DeadLetterAction) (out Outcome, applied bool, err error) {
 	by.Action = ActionReplayed
 	err = s.db.tx(ctx, func(ctx context.Context, tx *ent.Client) (err error) {
-		if applied, err = s.db.closeLetter(ctx, tx, letter.ID, LetterReplayed, letter.Payload, by); err != nil || !applied {
+		if applied, err = s.db.closeDeadLetter(ctx, tx, letter.ID, DeadLetterReplayed, letter.Payload, by); err != nil || !applied {
 			return err
 		}
 		var holds []Hold

@@ -14,19 +14,19 @@ import (
 )
 
 // put writes a letter and returns it with its id.
-func put(t *testing.T, dead *store.DeadLetters, f store.FailedOrder) store.FailedOrder {
+func put(t *testing.T, dead *store.DeadLetters, f store.DeadLetter) store.DeadLetter {
 	t.Helper()
 	if err := dead.Put(t.Context(), f); err != nil {
 		t.Fatal(err)
 	}
-	found, err := dead.List(t.Context(), store.LetterFilter{}, 0, 1)
+	found, err := dead.List(t.Context(), store.DeadLetterFilter{}, 0, 1)
 	if err != nil || len(found) != 1 || found[0].DedupKey != f.DedupKey {
 		t.Fatalf("the newest letter is %+v (%v); want %s", found, err, f.DedupKey)
 	}
 	return get(t, dead, found[0].ID)
 }
 
-func get(t *testing.T, dead *store.DeadLetters, id int64) store.FailedOrder {
+func get(t *testing.T, dead *store.DeadLetters, id int64) store.DeadLetter {
 	t.Helper()
 	f, err := dead.Get(t.Context(), id)
 	if err != nil {
@@ -35,14 +35,14 @@ func get(t *testing.T, dead *store.DeadLetters, id int64) store.FailedOrder {
 	return f
 }
 
-func aLetter(key string) store.FailedOrder {
-	return store.FailedOrder{
+func aLetter(key string) store.DeadLetter {
+	return store.DeadLetter{
 		DedupKey: key, Source: "order_writer", OrderID: "o-" + key, Reason: "why", PayloadType: "spillway.v1.OrderEvent",
 		Payload: []byte{0, 0xff, 1}, TraceID: "0af7651916cd43dd8448eb211c80319c", Attempts: 3,
 	}
 }
 
-func actions(f store.FailedOrder) string {
+func actions(f store.DeadLetter) string {
 	var out []string
 	for _, a := range f.History {
 		out = append(out, a.Action+" by "+a.Actor+": "+a.Detail)
@@ -54,7 +54,7 @@ func TestALetterReadsAsItWasWritten(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		dead, want := store.NewDeadLetters(db), aLetter("k")
 		got := put(t, dead, want)
-		if got.CreatedAt.IsZero() || !got.CreatedAt.Equal(got.UpdatedAt) || got.Status != store.LetterOpen || got.ID == 0 {
+		if got.CreatedAt.IsZero() || !got.CreatedAt.Equal(got.UpdatedAt) || got.Status != store.DeadLetterOpen || got.ID == 0 {
 			t.Errorf("read %+v", got)
 		}
 		want.ID, want.Status, want.CreatedAt, want.UpdatedAt = got.ID, got.Status, got.CreatedAt, got.UpdatedAt
@@ -79,12 +79,12 @@ func TestLettersAreListedNewestFirstByFilterAndPage(t *testing.T) {
 				f.Source = "mailer"
 			}
 			if l := put(t, dead, f); i == 4 {
-				if err := dead.Discard(t.Context(), l.ID, store.LetterAction{Actor: "a", Detail: "d"}); err != nil {
+				if err := dead.Discard(t.Context(), l.ID, store.DeadLetterAction{Actor: "a", Detail: "d"}); err != nil {
 					t.Fatal(err)
 				}
 			}
 		}
-		keys := func(f store.LetterFilter, before int64, limit int) (string, int64) {
+		keys := func(f store.DeadLetterFilter, before int64, limit int) (string, int64) {
 			found, err := dead.List(t.Context(), f, before, limit)
 			if err != nil {
 				t.Fatal(err)
@@ -98,7 +98,7 @@ func TestLettersAreListedNewestFirstByFilterAndPage(t *testing.T) {
 			}
 			return strings.Join(out, ","), last
 		}
-		for want, f := range map[string]store.LetterFilter{
+		for want, f := range map[string]store.DeadLetterFilter{
 			"4,3,2,1,0": {}, "3,2,1,0": {Status: "open"}, "4": {Status: "discarded"}, "": {Status: "replayed"},
 			"3,1": {Source: "mailer"}, "2": {OrderID: "o-2", Source: "order_writer", Status: "open"},
 		} {
@@ -108,7 +108,7 @@ func TestLettersAreListedNewestFirstByFilterAndPage(t *testing.T) {
 		}
 		var pages []string
 		for before := int64(0); ; {
-			page, last := keys(store.LetterFilter{}, before, 2)
+			page, last := keys(store.DeadLetterFilter{}, before, 2)
 			if page == "" {
 				break
 			}
@@ -124,16 +124,16 @@ func TestLettersAreListedNewestFirstByFilterAndPage(t *testing.T) {
 func TestALetterIsClosedOnceAndRemembersByWhom(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		dead, ctx := store.NewDeadLetters(db), t.Context()
-		discard := func(l store.FailedOrder) error {
-			return dead.Discard(ctx, l.ID, store.LetterAction{Actor: "ann", Detail: "a test"})
+		discard := func(l store.DeadLetter) error {
+			return dead.Discard(ctx, l.ID, store.DeadLetterAction{Actor: "ann", Detail: "a test"})
 		}
-		replay := func(l store.FailedOrder) error {
-			return dead.CloseReplayed(ctx, l.ID, l.Payload, store.LetterAction{Actor: "bob"})
+		replay := func(l store.DeadLetter) error {
+			return dead.CloseReplayed(ctx, l.ID, l.Payload, store.DeadLetterAction{Actor: "bob"})
 		}
-		edit := func(l store.FailedOrder) error {
-			return dead.Edit(ctx, l.ID, []byte("new"), "", store.LetterAction{Actor: "cy", Detail: "typo"})
+		edit := func(l store.DeadLetter) error {
+			return dead.Edit(ctx, l.ID, []byte("new"), "", store.DeadLetterAction{Actor: "cy", Detail: "typo"})
 		}
-		type step = func(store.FailedOrder) error
+		type step = func(store.DeadLetter) error
 		for name, c := range map[string]struct {
 			steps   []step
 			fails   bool // the last one, with ErrFailedPrecondition
@@ -161,7 +161,7 @@ func TestALetterIsClosedOnceAndRemembersByWhom(t *testing.T) {
 				t.Errorf("%s: it is %s after %q; want %s after %q", name, got.Status, actions(got), c.status, c.history)
 			}
 		}
-		for name, err := range map[string]error{"discard": discard(store.FailedOrder{ID: 1e6}), "edit": edit(store.FailedOrder{ID: 1e6}), "replay": replay(store.FailedOrder{ID: 1e6})} {
+		for name, err := range map[string]error{"discard": discard(store.DeadLetter{ID: 1e6}), "edit": edit(store.DeadLetter{ID: 1e6}), "replay": replay(store.DeadLetter{ID: 1e6})} {
 			if !errors.Is(err, order.ErrNotFound) {
 				t.Errorf("%s of an unknown letter: %v; want ErrNotFound", name, err)
 			}
@@ -174,7 +174,7 @@ func TestAnEditMayNameTheOrder(t *testing.T) {
 		dead := store.NewDeadLetters(db)
 		l := put(t, dead, aLetter("k"))
 		for _, c := range []struct{ give, want string }{{"", l.OrderID}, {"other", "other"}} {
-			if err := dead.Edit(t.Context(), l.ID, []byte("new"), c.give, store.LetterAction{Actor: "a"}); err != nil {
+			if err := dead.Edit(t.Context(), l.ID, []byte("new"), c.give, store.DeadLetterAction{Actor: "a"}); err != nil {
 				t.Fatal(err)
 			}
 			if got := get(t, dead, l.ID); got.OrderID != c.want || !bytes.Equal(got.Payload, []byte("new")) {
@@ -202,7 +202,7 @@ func TestAnEntryIsReplayedOnce(t *testing.T) {
 		var wg sync.WaitGroup
 		for i := range 8 {
 			wg.Go(func() {
-				_, did, err := st.ReplayEntry(t.Context(), l, r, false, store.LetterAction{Actor: fmt.Sprint("op", i)})
+				_, did, err := st.ReplayEntry(t.Context(), l, r, false, store.DeadLetterAction{Actor: fmt.Sprint("op", i)})
 				mu.Lock()
 				defer mu.Unlock()
 				if err != nil {
@@ -223,7 +223,7 @@ func TestAnEntryIsReplayedOnce(t *testing.T) {
 		if n, err := store.Count(t.Context(), db, "SELECT COUNT(*) FROM stock_dedup_log WHERE orders = ?", store.FormatHolds(r.Holds)); n != 1 || err != nil {
 			t.Errorf("the log says %d times whose stock was taken, %v", n, err)
 		}
-		if got := get(t, dead, 1); got.Status != store.LetterReplayed || actions(got) != fmt.Sprintf("replayed by op%d: ", applied[0]) {
+		if got := get(t, dead, 1); got.Status != store.DeadLetterReplayed || actions(got) != fmt.Sprintf("replayed by op%d: ", applied[0]) {
 			t.Errorf("it is %s after %q", got.Status, actions(got))
 		}
 		if e, err := st.OpenEpoch(t.Context(), 0); err != nil || e.LastID != "1-0" {
@@ -240,11 +240,11 @@ func TestAnEntryThatStillFailsLeavesItsLetterOpen(t *testing.T) {
 		r := aRange("0-0", "1-0", -11)
 		r.Changes = []order.Event{change(o, order.Paid)}
 		l := put(t, dead, aLetter("journal/0/1/1-0"))
-		if _, did, err := st.ReplayEntry(t.Context(), l, r, false, store.LetterAction{}); did || !store.IsRowError(err) {
+		if _, did, err := st.ReplayEntry(t.Context(), l, r, false, store.DeadLetterAction{}); did || !store.IsRowError(err) {
 			t.Errorf("taking 11 of 10: %v, %v; want a row error", did, err)
 		}
 		wantStock(t, st, 10)
-		if got := get(t, dead, l.ID); got.Status != store.LetterOpen || len(got.History) > 0 {
+		if got := get(t, dead, l.ID); got.Status != store.DeadLetterOpen || len(got.History) > 0 {
 			t.Errorf("it is %+v", got)
 		}
 		if _, err := store.NewOrders(db).Get(t.Context(), o.ID); !errors.Is(err, order.ErrNotFound) {
@@ -262,13 +262,13 @@ func TestADuplicateIsUndoneBeforeItsLetterIsClosed(t *testing.T) {
 		r := aRange("0-0", "1-0", -3)
 		r.Changes = []order.Event{change(second, order.Paid)}
 		l := put(t, dead, aLetter("journal/0/1/1-0"))
-		_, did, err := st.ReplayEntry(t.Context(), l, r, false, store.LetterAction{})
+		_, did, err := st.ReplayEntry(t.Context(), l, r, false, store.DeadLetterAction{})
 		var dup *store.DuplicatesError
 		if did || !errors.As(err, &dup) || !slices.Equal(dup.Duplicates, []store.Duplicate{{ID: second.ID, Of: first.ID}}) {
 			t.Fatalf("replay: %v, %v; want a DuplicatesError", did, err)
 		}
 		wantStock(t, st, 10)
-		if _, did, err := st.ReplayEntry(t.Context(), l, r, true, store.LetterAction{}); !did || err != nil {
+		if _, did, err := st.ReplayEntry(t.Context(), l, r, true, store.DeadLetterAction{}); !did || err != nil {
 			t.Errorf("replay when it is undone: %v, %v", did, err)
 		}
 		wantStock(t, st, 7)
@@ -281,9 +281,9 @@ func TestAReservationThatWasPutAsideAndItsReleaseMakeNothing(t *testing.T) {
 	for name, c := range map[string]struct {
 		first, status, history string
 	}{
-		"replayed, then released":  {"replay", store.LetterReplayed, "replayed by op: "},
-		"released, then replayed":  {"release", store.LetterDiscarded, "discarded by stock_flusher: the order was released: nothing was taken, and nothing goes back"},
-		"discarded, then released": {"discard", store.LetterDiscarded, "discarded by op: "},
+		"replayed, then released":  {"replay", store.DeadLetterReplayed, "replayed by op: "},
+		"released, then replayed":  {"release", store.DeadLetterDiscarded, "discarded by stock_flusher: the order was released: nothing was taken, and nothing goes back"},
+		"discarded, then released": {"discard", store.DeadLetterDiscarded, "discarded by op: "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			onBoth(t, func(t *testing.T, db *store.DB) { reservationMeetsRelease(t, db, c.first, c.status, c.history) })
@@ -303,7 +303,7 @@ func reservationMeetsRelease(t *testing.T, db *store.DB, first, status, history 
 	}
 	l := get(t, dead, 1)
 	replay := func() error {
-		_, _, err := st.ReplayEntry(t.Context(), l, reservation, false, store.LetterAction{Actor: "op"})
+		_, _, err := st.ReplayEntry(t.Context(), l, reservation, false, store.DeadLetterAction{Actor: "op"})
 		return err
 	}
 	switch first {
@@ -313,7 +313,7 @@ func reservationMeetsRelease(t *testing.T, db *store.DB, first, status, history 
 		}
 		wantStock(t, st, 7)
 	case "discard":
-		if err := dead.Discard(t.Context(), l.ID, store.LetterAction{Actor: "op"}); err != nil {
+		if err := dead.Discard(t.Context(), l.ID, store.DeadLetterAction{Actor: "op"}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -54,13 +54,13 @@ func calls(t *testing.T, db *store.DB) map[string]func(ctx context.Context) erro
 		"Stock.Snapshot":    func(ctx context.Context) error { _, _, err := epochs.Snapshot(ctx, 0, nil); return err },
 		"Stock.Prune":       func(ctx context.Context) error { return epochs.PruneDedupLog(ctx, 0, 1) },
 		"Stock.FindAdjust":  func(ctx context.Context) error { _, err := epochs.FindAdjustment(ctx, "a"); return err },
-		"DeadLetters.List":  func(ctx context.Context) error { _, err := dead.List(ctx, store.LetterFilter{}, 0, 1); return err },
+		"DeadLetters.List":  func(ctx context.Context) error { _, err := dead.List(ctx, store.DeadLetterFilter{}, 0, 1); return err },
 		"DeadLetters.Get":   func(ctx context.Context) error { _, err := dead.Get(ctx, 1); return err },
-		"DeadLetters.Edit":  func(ctx context.Context) error { return dead.Edit(ctx, 1, nil, "", store.LetterAction{}) },
-		"DeadLetters.Close": func(ctx context.Context) error { return dead.Discard(ctx, 1, store.LetterAction{}) },
-		"DeadLetters.Note":  func(ctx context.Context) error { return dead.NoteFailure(ctx, 1, store.LetterAction{}) },
+		"DeadLetters.Edit":  func(ctx context.Context) error { return dead.Edit(ctx, 1, nil, "", store.DeadLetterAction{}) },
+		"DeadLetters.Close": func(ctx context.Context) error { return dead.Discard(ctx, 1, store.DeadLetterAction{}) },
+		"DeadLetters.Note":  func(ctx context.Context) error { return dead.NoteFailure(ctx, 1, store.DeadLetterAction{}) },
 		"Stock.ReplayEntry": func(ctx context.Context) error {
-			_, _, err := epochs.ReplayEntry(ctx, store.FailedOrder{ID: 1}, store.Range{}, false, store.LetterAction{})
+			_, _, err := epochs.ReplayEntry(ctx, store.DeadLetter{ID: 1}, store.Range{}, false, store.DeadLetterAction{})
 			return err
 		},
 		"Mails.Sent":     func(ctx context.Context) error { _, err := mails.Sent(ctx, id, "k"); return err },

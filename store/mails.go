@@ -169,7 +169,7 @@ func (m *Mails) PostponeDue(ctx context.Context, id int64, until time.Time) erro
 }
 
 // DeadLetterDue makes a dead letter of a mail that is no longer due, in one transaction.
-func (m *Mails) DeadLetterDue(ctx context.Context, id int64, f FailedOrder) error {
+func (m *Mails) DeadLetterDue(ctx context.Context, id int64, f DeadLetter) error {
 	return m.db.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
 		if err := putDeadLetter(ctx, tx, f); err != nil {
 			return err

@@ -55,7 +55,7 @@ func TestAMailThatIsGivenUpIsADeadLetter(t *testing.T) {
 		if err != nil || len(due) != 1 {
 			t.Fatal(due, err)
 		}
-		err = mails.DeadLetterDue(t.Context(), due[0].ID, store.FailedOrder{DedupKey: "mailer/x", Source: "mailer", OrderID: string(id), Reason: "no", Attempts: 12})
+		err = mails.DeadLetterDue(t.Context(), due[0].ID, store.DeadLetter{DedupKey: "mailer/x", Source: "mailer", OrderID: string(id), Reason: "no", Attempts: 12})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -34,7 +34,7 @@ func (o *Orders) Unfinished(ctx context.Context) (Unfinished, error) {
 			u.MailsDue, err = o.db.ent.DueMail.Query().Count(ctx)
 		}
 		if err == nil {
-			u.DeadLetters, err = o.db.ent.FailedOrder.Query().Where(failedorder.Status(LetterOpen)).Count(ctx)
+			u.DeadLetters, err = o.db.ent.FailedOrder.Query().Where(failedorder.Status(DeadLetterOpen)).Count(ctx)
 		}
 		if err != nil {
 			return u, fmt.Errorf("count what is unfinished: %w", err)

@@ -22,7 +22,7 @@ func TestOrders_Unfinished(t *testing.T) {
 		err2 := orders.MarkShipFailed(t.Context(), []order.ID{changes[1].Order.ID})
 		_, err3 := orders.Ship(t.Context(), []order.Shipment{{OrderID: changes[2].Order.ID, TrackingID: "T", ShippedAt: time.Now()}})
 		err4 := mails.AddDue(t.Context(), changes[2].Order.ID, order.MailConfirmation)
-		err5 := store.NewDeadLetters(db).Put(t.Context(), store.FailedOrder{DedupKey: "k"})
+		err5 := store.NewDeadLetters(db).Put(t.Context(), store.DeadLetter{DedupKey: "k"})
 		for _, err := range []error{err1, err2, err3, err4, err5} {
 			if err != nil {
 				t.Fatal(err)

@@ -70,8 +70,8 @@ func (s *Stock) content(ctx context.Context, tx *ent.Client, r Range) (Outcome, 
 	return out, slices.Concat(r.Holds, back.holds), err
 }
 
-// SkipEntry moves the place over one entry that cannot be applied, and puts it aside, in one transaction.
-func (s *Stock) SkipEntry(ctx context.Context, r Range, f FailedOrder) error {
+// SkipEntry moves the offset over one entry that cannot be applied, and makes it a dead letter, in one transaction.
+func (s *Stock) SkipEntry(ctx context.Context, r Range, f DeadLetter) error {
 	return s.db.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
 		if err := s.advance(ctx, tx, r); err != nil {
 			return err

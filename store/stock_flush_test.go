@@ -95,11 +95,11 @@ func TestSQLNeverGoesBelowNothing(t *testing.T) {
 			t.Errorf("an unknown SKU: %v; want ErrUnknownSKU", err)
 		}
 		wantStock(t, st, 10)
-		letter := store.FailedOrder{DedupKey: "x", Source: "test", Reason: "r", Attempts: 1}
+		letter := store.DeadLetter{DedupKey: "x", Source: "test", Reason: "r", Attempts: 1}
 		if err := st.SkipEntry(t.Context(), aRange("0-0", "1-0", -11), letter); err != nil {
 			t.Fatal(err)
 		}
-		letters, err := store.NewDeadLetters(db).List(t.Context(), store.LetterFilter{}, 0, 10)
+		letters, err := store.NewDeadLetters(db).List(t.Context(), store.DeadLetterFilter{}, 0, 10)
 		if err != nil || len(letters) != 1 || letters[0].DedupKey != "x" {
 			t.Errorf("letters = %+v, %v", letters, err)
 		}

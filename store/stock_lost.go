@@ -100,7 +100,7 @@ func hasReturn(s *entsql.Selector) {
 
 func hasOpenDeadLetter(s *entsql.Selector) {
 	exists(s, failedorder.Table, failedorder.FieldOrderID, entorder.FieldID, func(t *entsql.SelectTable) *entsql.Predicate {
-		return entsql.EQ(t.C(failedorder.FieldStatus), LetterOpen)
+		return entsql.EQ(t.C(failedorder.FieldStatus), DeadLetterOpen)
 	})
 }
 
@@ -198,7 +198,7 @@ func (s *Stock) unknown(ctx context.Context, ids []order.ID) ([]order.ID, error)
 		if err != nil {
 			return nil, fmt.Errorf("read known orders: %w", err)
 		}
-		dead, err := s.db.ent.FailedOrder.Query().Where(failedorder.Status(LetterOpen), failedorder.OrderIDIn(texts(ids)...)).
+		dead, err := s.db.ent.FailedOrder.Query().Where(failedorder.Status(DeadLetterOpen), failedorder.OrderIDIn(texts(ids)...)).
 			Select(failedorder.FieldOrderID).Strings(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("read known orders: %w", err)

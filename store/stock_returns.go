@@ -134,7 +134,7 @@ func insertReturns(ctx context.Context, tx *ent.Client, epoch int64, returns []R
 func (db *DB) neverTaken(ctx context.Context, tx *ent.Client, returns []Return) ([]order.ID, error) {
 	ids := convert(returns, func(r Return) string { return string(r.OrderID) })
 	dead, err := locked(db, tx.FailedOrder.Query().
-		Where(failedorder.Source(FlusherSource), failedorder.StatusNEQ(LetterReplayed), failedorder.OrderIDIn(ids...)).Order(failedorder.ByID())).
+		Where(failedorder.Source(FlusherSource), failedorder.StatusNEQ(DeadLetterReplayed), failedorder.OrderIDIn(ids...)).Order(failedorder.ByID())).
 		Select(failedorder.FieldID, failedorder.FieldOrderID, failedorder.FieldStatus).All(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read dead letters of reservations: %w", err)
@@ -142,11 +142,11 @@ func (db *DB) neverTaken(ctx context.Context, tx *ent.Client, returns []Return) 
 	out := make([]order.ID, len(dead))
 	for i, d := range dead {
 		out[i] = order.ID(d.OrderID)
-		if d.Status != LetterOpen {
+		if d.Status != DeadLetterOpen {
 			continue
 		}
-		by := LetterAction{Action: ActionDiscarded, Actor: FlusherSource, Detail: "the order was released: nothing was taken, and nothing goes back"}
-		if _, err := db.closeLetter(ctx, tx, d.ID, LetterDiscarded, nil, by); err != nil {
+		by := DeadLetterAction{Action: ActionDiscarded, Actor: FlusherSource, Detail: "the order was released: nothing was taken, and nothing goes back"}
+		if _, err := db.closeDeadLetter(ctx, tx, d.ID, DeadLetterDiscarded, nil, by); err != nil {
 			return nil, err
 		}
 	}

@@ -165,7 +165,7 @@ func TestMailDispatcher_InvalidMailIsADeadLetterAtOnce(t *testing.T) {
 
 func wantDead(t *testing.T, db *store.DB, o order.Order, kind order.MailKind, attempts int) {
 	t.Helper()
-	letters, err := store.NewDeadLetters(db).List(t.Context(), store.LetterFilter{}, 0, 10)
+	letters, err := store.NewDeadLetters(db).List(t.Context(), store.DeadLetterFilter{}, 0, 10)
 	if err != nil || len(letters) != 1 {
 		t.Fatalf("letters: %+v, %v; want one", letters, err)
 	}

@@ -63,9 +63,9 @@ func (d *DeadLetterDrain) RunOnce(ctx context.Context) (int, error) {
 	return len(messages), nil
 }
 
-func (d *DeadLetterDrain) letter(m queue.Message) store.FailedOrder {
+func (d *DeadLetterDrain) letter(m queue.Message) store.DeadLetter {
 	source := sourceBroker + d.cfg.Group
-	f := store.FailedOrder{
+	f := store.DeadLetter{
 		DedupKey: source + "/" + m.ID, Source: source, PayloadType: wire.TypeBatch, Payload: m.Body,
 		Attempts: m.Attempt, TraceID: wire.TraceID(m.Headers[headerTrace]),
 		Reason: fmt.Sprintf("the broker gave the message up after %d deliveries to the group %s; the workers' log says why each failed", m.Attempt, d.cfg.Group),

@@ -16,7 +16,7 @@ import (
 
 // DeadLetters takes what no retry can help.
 type DeadLetters interface {
-	Put(ctx context.Context, f store.FailedOrder) error
+	Put(ctx context.Context, f store.DeadLetter) error
 }
 
 // reader turns messages into changes and puts aside what cannot be read.
@@ -90,7 +90,7 @@ func (r reader) buryEvent(ctx context.Context, key string, m *spillwayv1.OrderEv
 }
 
 func (r reader) bury(ctx context.Context, l letter) error {
-	err := r.dead.Put(ctx, store.FailedOrder{
+	err := r.dead.Put(ctx, store.DeadLetter{
 		DedupKey: r.source + "/" + l.key, Source: r.source, OrderID: l.orderID, Reason: plainly(l.reason), PayloadType: l.typ,
 		Payload: l.payload, TraceID: wire.TraceID(l.trace), Attempts: l.attempts,
 	})

@@ -80,7 +80,7 @@ func TestOrderWriter_PoisonEvent(t *testing.T) {
 	if !slices.Equal(in.acked, []string{"m1", "m2", "m3", "m4"}) {
 		t.Errorf("acknowledged: %v", in.acked)
 	}
-	letters, err := a.dead.List(t.Context(), store.LetterFilter{Status: store.LetterOpen, Source: "order_writer"}, 0, 10)
+	letters, err := a.dead.List(t.Context(), store.DeadLetterFilter{Status: store.DeadLetterOpen, Source: "order_writer"}, 0, 10)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +102,7 @@ func TestOrderWriter_PoisonEvent(t *testing.T) {
 // full is a table that takes nothing.
 type full struct{}
 
-func (full) Put(context.Context, store.FailedOrder) error { return order.ErrUnavailable }
+func (full) Put(context.Context, store.DeadLetter) error { return order.ErrUnavailable }
 
 // TestOrderWriter_UnwrittenDeadLetterIsNotAcknowledged: while failed_orders cannot be written, poison comes again (I10).
 func TestOrderWriter_UnwrittenDeadLetterIsNotAcknowledged(t *testing.T) {
@@ -134,7 +134,7 @@ func TestDeadLetterDrain_StoresTheBrokersDeadLetters(t *testing.T) {
 	if len(in.acked) != 4 {
 		t.Errorf("acknowledged: %v", in.acked)
 	}
-	letters, err := a.dead.List(t.Context(), store.LetterFilter{Source: "broker/shipping"}, 0, 10)
+	letters, err := a.dead.List(t.Context(), store.DeadLetterFilter{Source: "broker/shipping"}, 0, 10)
 	if err != nil || len(letters) != 2 {
 		t.Fatalf("letters: %+v, %v", letters, err)
 	}
@@ -186,7 +186,7 @@ func TestMailer_FailingMailCostsOnlyItself(t *testing.T) {
 	if !slices.Equal(mail.sent, []order.ID{good.ID}) || !slices.Equal(in.acked, []string{"m"}) {
 		t.Errorf("sent %v, acknowledged %v", mail.sent, in.acked)
 	}
-	letters, err := a.dead.List(t.Context(), store.LetterFilter{Source: "mailer", OrderID: string(bad.ID)}, 0, 10)
+	letters, err := a.dead.List(t.Context(), store.DeadLetterFilter{Source: "mailer", OrderID: string(bad.ID)}, 0, 10)
 	if err != nil || len(letters) != 1 || letters[0].PayloadType != wire.TypeMailConfirmation || letters[0].TraceID != traceID {
 		t.Fatalf("letters: %+v, %v", letters, err)
 	}

@@ -172,10 +172,10 @@ func (p *outbox) messages() [][]byte {
 type deadbox struct {
 	mu      sync.Mutex
 	err     error
-	letters []store.FailedOrder
+	letters []store.DeadLetter
 }
 
-func (d *deadbox) Put(_ context.Context, f store.FailedOrder) error {
+func (d *deadbox) Put(_ context.Context, f store.DeadLetter) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.err != nil {

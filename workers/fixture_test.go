@@ -306,13 +306,13 @@ func wantNoRow(t *testing.T, orders *store.Orders, id order.ID) {
 }
 
 // letters reads failed_orders, by their dedup key.
-func letters(t *testing.T, db *store.DB) map[string]store.FailedOrder {
+func letters(t *testing.T, db *store.DB) map[string]store.DeadLetter {
 	t.Helper()
-	list, err := store.NewDeadLetters(db).List(t.Context(), store.LetterFilter{}, 0, 100)
+	list, err := store.NewDeadLetters(db).List(t.Context(), store.DeadLetterFilter{}, 0, 100)
 	if err != nil {
 		t.Fatal(err)
 	}
-	out := make(map[string]store.FailedOrder, len(list))
+	out := make(map[string]store.DeadLetter, len(list))
 	for _, f := range list {
 		if out[f.DedupKey], err = store.NewDeadLetters(db).Get(t.Context(), f.ID); err != nil {
 			t.Fatal(err)

@@ -42,7 +42,7 @@ type FlushStore interface {
 	OpenEpoch(ctx context.Context, partition uint8) (journal.Epoch, error)
 	EpochAt(ctx context.Context, partition uint8, number int64) (journal.Epoch, error)
 	FlushRange(ctx context.Context, r store.Range) (store.Outcome, error)
-	SkipEntry(ctx context.Context, r store.Range, f store.FailedOrder) error
+	SkipEntry(ctx context.Context, r store.Range, f store.DeadLetter) error
 	PruneDedupLog(ctx context.Context, partition uint8, keep int) error
 }
 
@@ -208,7 +208,7 @@ func (f *StockFlusher) flushOne(ctx context.Context, e journal.Entry) error {
 	if e.OrderID != "" {
 		f.progress.MarkNotApplied(e.OrderID)
 	}
-	return f.skip(ctx, e.ID, store.FailedOrder{OrderID: string(e.OrderID), Reason: err.Error(), Payload: payload, TraceID: wire.TraceID(e.Trace)})
+	return f.skip(ctx, e.ID, store.DeadLetter{OrderID: string(e.OrderID), Reason: err.Error(), Payload: payload, TraceID: wire.TraceID(e.Trace)})
 }
 
 // poisoned puts an entry aside that cannot even be read.
@@ -223,7 +223,7 @@ func (f *StockFlusher) poisoned(ctx context.Context, err error) (int, error) {
 		return 0, merr
 	}
 	f.log.ErrorContext(ctx, "a journal entry cannot be read; it is in failed_orders", "entry", poison.ID, "error", err)
-	letter := store.FailedOrder{Reason: err.Error(), Payload: payload, TraceID: wire.TraceID(poison.Raw["trace"])}
+	letter := store.DeadLetter{Reason: err.Error(), Payload: payload, TraceID: wire.TraceID(poison.Raw["trace"])}
 	// A release gives nothing back while a letter of the flusher names its order, so only a lost reservation may name it.
 	if id, err := order.ParseID(poison.Raw["order"]); err == nil && journal.Kind(poison.Raw["kind"]) == journal.Reserved {
 		letter.OrderID = string(id)
@@ -231,7 +231,7 @@ func (f *StockFlusher) poisoned(ctx context.Context, err error) (int, error) {
 	return 1, f.skip(ctx, poison.ID, letter)
 }
 
-func (f *StockFlusher) skip(ctx context.Context, entryID string, letter store.FailedOrder) error {
+func (f *StockFlusher) skip(ctx context.Context, entryID string, letter store.DeadLetter) error {
 	at := journal.Offset{Epoch: f.at.Epoch, ID: entryID}
 	letter.DedupKey = store.EntryKey{Partition: f.cfg.Partition, Epoch: f.at.Epoch, ID: entryID}.String()
 	letter.Source, letter.PayloadType, letter.Attempts = store.FlusherSource, journal.DeadLetterType, 1

@@ -349,7 +349,7 @@ func (p *pruning) FlushRange(_ context.Context, r store.Range) (store.Outcome, e
 	return store.Outcome{}, nil
 }
 
-func (*pruning) SkipEntry(context.Context, store.Range, store.FailedOrder) error { return errDown }
+func (*pruning) SkipEntry(context.Context, store.Range, store.DeadLetter) error { return errDown }
 
 func (p *pruning) PruneDedupLog(_ context.Context, _ uint8, keep int) error {
 	p.pruned = append(p.pruned, keep)

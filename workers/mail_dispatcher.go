@@ -39,7 +39,7 @@ type DueMails interface {
 	LeaseDue(ctx context.Context, limit int, lease time.Duration) ([]store.DueMail, error)
 	DropDue(ctx context.Context, ids []int64) error
 	PostponeDue(ctx context.Context, id int64, until time.Time) error
-	DeadLetterDue(ctx context.Context, id int64, f store.FailedOrder) error
+	DeadLetterDue(ctx context.Context, id int64, f store.DeadLetter) error
 }
 
 // OrderLookup reads whole orders.

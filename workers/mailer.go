@@ -223,8 +223,8 @@ func (l mailing) request() proto.Message {
 }
 
 // dead is the letter for failed_orders: the request, to be sent again. Of a mail of an unknown kind it is the order.
-func (l mailing) dead(attempts int, reason error) (f store.FailedOrder, err error) {
-	f = store.FailedOrder{
+func (l mailing) dead(attempts int, reason error) (f store.DeadLetter, err error) {
+	f = store.DeadLetter{
 		DedupKey: mailSource + "/" + l.key(), Source: mailSource, OrderID: string(l.order.ID), Reason: plainly(reason),
 		TraceID: wire.TraceID(l.trace), Attempts: attempts,
 	}

@@ -57,7 +57,7 @@ type RepairOrders interface {
 
 // RepairLetters knows which orders wait for an operator.
 type RepairLetters interface {
-	Lettered(ctx context.Context, ids []order.ID) ([]order.ID, error)
+	OpenFor(ctx context.Context, ids []order.ID) ([]order.ID, error)
 }
 
 // RepairMails knows which confirmations are missing, and makes them due.

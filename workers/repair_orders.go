@@ -85,7 +85,7 @@ func (r *OrderRepairer) repairPending(ctx context.Context, ids []order.ID) (int,
 		return 0, err
 	}
 	decided := slices.DeleteFunc(ids, func(id order.ID) bool { s, ok := states[id]; return !ok || s == order.Pending })
-	lettered, err := r.Letters.Lettered(ctx, decided)
+	lettered, err := r.Letters.OpenFor(ctx, decided)
 	if err != nil {
 		return 0, err
 	}

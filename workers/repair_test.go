@@ -142,7 +142,7 @@ func TestOrderRepairer_OrderWithDeadLetter(t *testing.T) {
 	o := freshOrder()
 	s.settleAll(t, o)
 	s.flush(t)
-	if err := s.dead.Put(t.Context(), store.FailedOrder{DedupKey: "k", Source: "order_writer", OrderID: string(o.ID), Reason: "r"}); err != nil {
+	if err := s.dead.Put(t.Context(), store.DeadLetter{DedupKey: "k", Source: "order_writer", OrderID: string(o.ID), Reason: "r"}); err != nil {
 		t.Fatal(err)
 	}
 	mustRepair(t, s.repairer(&canceller{}), 0)
@@ -182,7 +182,7 @@ func TestOrderRepairer_ConfirmationMissing(t *testing.T) {
 		for _, e := range []error{
 			err, s.orders.MarkShipFailed(t.Context(), []order.ID{failed.ID}), mails.MarkSent(t.Context(), sent.ID, order.MailConfirmation),
 			mails.AddDue(t.Context(), due.ID, order.MailConfirmation),
-			s.dead.Put(t.Context(), store.FailedOrder{DedupKey: "mailer/order/" + string(dead.ID), Source: "mailer", OrderID: string(dead.ID), Reason: "r"}),
+			s.dead.Put(t.Context(), store.DeadLetter{DedupKey: "mailer/order/" + string(dead.ID), Source: "mailer", OrderID: string(dead.ID), Reason: "r"}),
 		} {
 			if e != nil {
 				t.Fatal(e)

@@ -18,14 +18,14 @@ import (
 
 // LetterStore is what a Replayer needs of the dead letters.
 type LetterStore interface {
-	Get(ctx context.Context, id int64) (store.FailedOrder, error)
-	CloseReplayed(ctx context.Context, id int64, payload []byte, by store.LetterAction) error
-	NoteFailure(ctx context.Context, id int64, by store.LetterAction) error
+	Get(ctx context.Context, id int64) (store.DeadLetter, error)
+	CloseReplayed(ctx context.Context, id int64, payload []byte, by store.DeadLetterAction) error
+	NoteFailure(ctx context.Context, id int64, by store.DeadLetterAction) error
 }
 
 // EntryStore applies journal entries that the flusher had put aside.
 type EntryStore interface {
-	ReplayEntry(ctx context.Context, letter store.FailedOrder, content store.Range, undone bool, by store.LetterAction) (store.Outcome, bool, error)
+	ReplayEntry(ctx context.Context, letter store.DeadLetter, content store.Range, undone bool, by store.DeadLetterAction) (store.Outcome, bool, error)
 }
 
 // Counters lets Redis' counters of stock go that SQL's stock has overtaken.
@@ -85,11 +85,11 @@ func (r *Replayer) replay(ctx context.Context, id int64, actor string) error {
 	if err != nil {
 		return err
 	}
-	if l.Status == store.LetterDiscarded {
+	if l.Status == store.DeadLetterDiscarded {
 		return fmt.Errorf("dead letter %d was discarded: %w", id, order.ErrFailedPrecondition)
 	}
-	err = r.apply(ctx, l, store.LetterAction{Actor: actor})
-	if err == nil && l.Status == store.LetterReplayed {
+	err = r.apply(ctx, l, store.DeadLetterAction{Actor: actor})
+	if err == nil && l.Status == store.DeadLetterReplayed {
 		return nil
 	}
 	if err == nil {
@@ -97,7 +97,7 @@ func (r *Replayer) replay(ctx context.Context, id int64, actor string) error {
 		return nil
 	}
 	r.Log.WarnContext(ctx, "a dead letter could not be replayed", "letter", id, "source", l.Source, "order", l.OrderID, "actor", actor, "error", err)
-	if nerr := r.Letters.NoteFailure(ctx, id, store.LetterAction{Actor: actor, Detail: plainly(err)}); nerr != nil {
+	if nerr := r.Letters.NoteFailure(ctx, id, store.DeadLetterAction{Actor: actor, Detail: plainly(err)}); nerr != nil {
 		r.Log.WarnContext(ctx, "the failed replay is not in the letter's history", "letter", id, "error", nerr)
 	}
 	return failedAgain(id, err)
@@ -114,11 +114,11 @@ func failedAgain(id int64, err error) error {
 	return fmt.Errorf("dead letter %d stays open, it failed again: %s: %w", id, plainly(err), order.ErrFailedPrecondition)
 }
 
-func (r *Replayer) apply(ctx context.Context, l store.FailedOrder, by store.LetterAction) error {
+func (r *Replayer) apply(ctx context.Context, l store.DeadLetter, by store.DeadLetterAction) error {
 	if l.PayloadType == journal.DeadLetterType {
 		return r.entry(ctx, l, by)
 	}
-	if l.Status != store.LetterOpen {
+	if l.Status != store.DeadLetterOpen {
 		return nil
 	}
 	var err error
@@ -135,7 +135,7 @@ func (r *Replayer) apply(ctx context.Context, l store.FailedOrder, by store.Lett
 
 // entry applies a journal entry exactly once. Redis' counters follow: also when the letter was closed before, because that replay
 // may have died in between.
-func (r *Replayer) entry(ctx context.Context, l store.FailedOrder, by store.LetterAction) error {
+func (r *Replayer) entry(ctx context.Context, l store.DeadLetter, by store.DeadLetterAction) error {
 	e, err := journal.UnmarshalDeadLetter(l.Payload)
 	if err != nil {
 		return err
@@ -148,7 +148,7 @@ func (r *Replayer) entry(ctx context.Context, l store.FailedOrder, by store.Lett
 	if err := include(&content, []journal.Entry{e}, true); err != nil {
 		return err
 	}
-	if l.Status == store.LetterOpen {
+	if l.Status == store.DeadLetterOpen {
 		if err := r.applyEntry(ctx, l, content, by); err != nil {
 			return err
 		}
@@ -161,7 +161,7 @@ func (r *Replayer) entry(ctx context.Context, l store.FailedOrder, by store.Lett
 }
 
 // applyEntry undoes an order that came with another's key before the letter is closed: after a crash it is still open.
-func (r *Replayer) applyEntry(ctx context.Context, l store.FailedOrder, content store.Range, by store.LetterAction) error {
+func (r *Replayer) applyEntry(ctx context.Context, l store.DeadLetter, content store.Range, by store.DeadLetterAction) error {
 	_, _, err := r.Entries.ReplayEntry(ctx, l, content, false, by)
 	var duplicates *store.DuplicatesError
 	if !errors.As(err, &duplicates) {

@@ -18,7 +18,7 @@ import (
 func isMail(source string) bool { return source == mailSource || source == sourceBroker+"mail" }
 
 // events writes the events of a letter as the order writer does.
-func (r *Replayer) events(ctx context.Context, l store.FailedOrder) error {
+func (r *Replayer) events(ctx context.Context, l store.DeadLetter) error {
 	changes, err := changesOf(l)
 	if err != nil {
 		return err
@@ -33,7 +33,7 @@ func (r *Replayer) events(ctx context.Context, l store.FailedOrder) error {
 }
 
 // changesOf reads the events of a letter.
-func changesOf(l store.FailedOrder) ([]order.Event, error) {
+func changesOf(l store.DeadLetter) ([]order.Event, error) {
 	batch := &spillwayv1.OrderEventBatch{}
 	switch l.PayloadType {
 	case wire.TypeBatch:
@@ -99,7 +99,7 @@ func (r *Replayer) settle(ctx context.Context, out store.Outcome) error {
 }
 
 // mails sends the mails of a letter. Those that were sent before are not sent again.
-func (r *Replayer) mails(ctx context.Context, l store.FailedOrder) error {
+func (r *Replayer) mails(ctx context.Context, l store.DeadLetter) error {
 	requests, err := requestsOf(l)
 	if err != nil {
 		return err
@@ -112,7 +112,7 @@ func (r *Replayer) mails(ctx context.Context, l store.FailedOrder) error {
 }
 
 // requestsOf are the mails that a letter asks for: those of which its events are news, or the one that it holds.
-func requestsOf(l store.FailedOrder) ([]proto.Message, error) {
+func requestsOf(l store.DeadLetter) ([]proto.Message, error) {
 	var one proto.Message
 	switch l.PayloadType {
 	case wire.TypeMailConfirmation:

@@ -146,11 +146,11 @@ func entry(t *testing.T, o order.Order, units int64) []byte {
 // put writes a letter and returns its id.
 func (a *around) put(t *testing.T, source, typ string, payload []byte) int64 {
 	t.Helper()
-	f := store.FailedOrder{DedupKey: fmt.Sprintf("%s/%x", source, payload[:min(40, len(payload))]), Source: source, Reason: "why", PayloadType: typ, Payload: payload}
+	f := store.DeadLetter{DedupKey: fmt.Sprintf("%s/%x", source, payload[:min(40, len(payload))]), Source: source, Reason: "why", PayloadType: typ, Payload: payload}
 	if err := a.dead.Put(t.Context(), f); err != nil {
 		t.Fatal(err)
 	}
-	found, err := a.dead.List(t.Context(), store.LetterFilter{}, 0, 1)
+	found, err := a.dead.List(t.Context(), store.DeadLetterFilter{}, 0, 1)
 	if err != nil || len(found) != 1 {
 		t.Fatalf("list: %v, %v", found, err)
 	}
@@ -228,7 +228,7 @@ func TestReplayer_EachSource(t *testing.T) {
 				}
 				wg.Wait()
 			}
-			a.want(t, id, store.LetterReplayed, "replayed by op")
+			a.want(t, id, store.DeadLetterReplayed, "replayed by op")
 			var got []string
 			if found, err := a.orders.Get(t.Context(), o.ID); err == nil && found.State != order.Cancelled {
 				got = append(got, row)
@@ -272,7 +272,7 @@ func TestReplayer_FailedReplayLeavesTheDeadLetterOpen(t *testing.T) {
 		if !errors.Is(err, order.ErrFailedPrecondition) || errors.Is(err, order.ErrInvalid) || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: %v; want ErrFailedPrecondition that says %q", name, err, c.says)
 		}
-		a.want(t, id, store.LetterOpen, "replay_failed by op")
+		a.want(t, id, store.DeadLetterOpen, "replay_failed by op")
 	}
 	if n := a.units(t); n != 10 {
 		t.Errorf("the stock is %d", n)
@@ -286,7 +286,7 @@ func TestReplayer_FailedReplayLeavesTheDeadLetterOpen(t *testing.T) {
 	if err := a.Replay(t.Context(), id, "op2"); err != nil {
 		t.Errorf("when it is back: %v", err)
 	}
-	a.want(t, id, store.LetterReplayed, "replay_failed by op", "replayed by op2")
+	a.want(t, id, store.DeadLetterReplayed, "replay_failed by op", "replayed by op2")
 }
 
 func paidOf(o order.Order) order.Order {
@@ -305,7 +305,7 @@ func TestReplayer_PoisonEventOfABatch(t *testing.T) {
 	if o, err := a.orders.Get(t.Context(), good.ID); err != nil || o.State != order.Paid {
 		t.Errorf("the good one is %v, %v", o.State, err)
 	}
-	a.want(t, id, store.LetterOpen, "replay_failed by op")
+	a.want(t, id, store.DeadLetterOpen, "replay_failed by op")
 }
 
 // TestReplayer_DuplicateIsUndone, from an event and from the journal.
@@ -322,7 +322,7 @@ func TestReplayer_DuplicateIsUndone(t *testing.T) {
 		if err := a.Replay(t.Context(), id, "op"); err != nil {
 			t.Errorf("replay: %v", err)
 		}
-		a.want(t, id, store.LetterReplayed, "replayed by op")
+		a.want(t, id, store.DeadLetterReplayed, "replayed by op")
 		if len(a.cancelled) != 1 || a.cancelled[0] != o {
 			t.Errorf("undone: %v; want %s", a.cancelled, o)
 		}
@@ -338,7 +338,7 @@ func TestReplayer_ClosedDeadLetter(t *testing.T) {
 		t.Errorf("an unknown letter: %v; want ErrNotFound", err)
 	}
 	id := a.put(t, "order_writer", wire.TypeEvent, raw(t, step(t, o, order.Paid)))
-	if err := a.dead.Discard(t.Context(), id, store.LetterAction{Actor: "op"}); err != nil {
+	if err := a.dead.Discard(t.Context(), id, store.DeadLetterAction{Actor: "op"}); err != nil {
 		t.Fatal(err)
 	}
 	if err := a.Replay(t.Context(), id, "op"); !errors.Is(err, order.ErrFailedPrecondition) {

@@ -167,7 +167,7 @@ func (*tray) Close(context.Context) error                     { return nil }
 // noLetters fails the test when something is put aside.
 type noLetters struct{ t *testing.T }
 
-func (n noLetters) Put(_ context.Context, f store.FailedOrder) error {
+func (n noLetters) Put(_ context.Context, f store.DeadLetter) error {
 	n.t.Errorf("put aside: %+v", f)
 	return nil
 }

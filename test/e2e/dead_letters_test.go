@@ -121,7 +121,7 @@ func TestDeadLetter_PoisonMessageCostsOnlyItself(t *testing.T) {
 	}
 	for _, source := range []string{"order_writer", "shipper", "mailer"} {
 		s.eventually(10*time.Second, "the poison of the "+source, func() bool {
-			letters := s.letters(store.LetterFilter{Source: source, Status: store.LetterOpen})
+			letters := s.letters(store.DeadLetterFilter{Source: source, Status: store.DeadLetterOpen})
 			for _, l := range letters {
 				if l.TraceID != traceparent[3:35] || l.Reason == "" || l.PayloadType == "" {
 					t.Errorf("a letter is %+v", l)
@@ -133,12 +133,12 @@ func TestDeadLetter_PoisonMessageCostsOnlyItself(t *testing.T) {
 	if got, err := store.NewOrders(s.db()).Get(t.Context(), foreign.ID); !errors.Is(err, order.ErrNotFound) {
 		t.Errorf("the order of another shop is %v, %v; want no row", got.State, err)
 	}
-	if n := len(s.letters(store.LetterFilter{})); n != 6 {
+	if n := len(s.letters(store.DeadLetterFilter{})); n != 6 {
 		t.Errorf("%d letters; want two of each worker, and none of foreign messages", n)
 	}
 }
 
-func (s *shop) letters(f store.LetterFilter) []store.FailedOrder {
+func (s *shop) letters(f store.DeadLetterFilter) []store.DeadLetter {
 	s.t.Helper()
 	found, err := store.NewDeadLetters(s.db()).List(s.t.Context(), f, 0, 100)
 	if err != nil {
@@ -162,9 +162,9 @@ func TestDeadLetterDrain_BrokersDeadLettersAreReplayed(t *testing.T) {
 	if _, err := store.NewOrders(s.db()).Get(t.Context(), o.ID); !errors.Is(err, order.ErrNotFound) {
 		t.Fatalf("the order is there, %v; the broker did not give the message up", err)
 	}
-	var letter store.FailedOrder
+	var letter store.DeadLetter
 	s.eventually(60*time.Second, "what the broker gave up", func() bool {
-		found := s.letters(store.LetterFilter{Source: "broker/orders"})
+		found := s.letters(store.DeadLetterFilter{Source: "broker/orders"})
 		if len(found) == 1 {
 			letter = found[0]
 		}
@@ -232,22 +232,22 @@ func (s *shop) deadLetters(args ...string) (stdout, stderr string, exit int) {
 }
 
 // plant puts a letter into the shop's database and returns its id.
-func (s *shop) plant(f store.FailedOrder) string {
+func (s *shop) plant(f store.DeadLetter) string {
 	s.t.Helper()
 	f.DedupKey, f.Reason, f.Attempts = fmt.Sprint("planted/", time.Now().UnixNano()), "planted", 5
 	if err := store.NewDeadLetters(s.db()).Put(s.t.Context(), f); err != nil {
 		s.t.Fatal(err)
 	}
-	return strconv.FormatInt(s.letters(store.LetterFilter{})[0].ID, 10)
+	return strconv.FormatInt(s.letters(store.DeadLetterFilter{})[0].ID, 10)
 }
 
 // TestDeadLetters_Command looks at planted letters, mends, replays and discards them, as an operator at a terminal does.
 func TestDeadLetters_Command(t *testing.T) {
 	s := embedded(t)
 	o, event := paidEvent(t, "planted")
-	replayed := s.plant(store.FailedOrder{Source: "order_writer", OrderID: string(o.ID), PayloadType: wire.TypeEvent, Payload: marshalled(t, event)})
-	broken := s.plant(store.FailedOrder{Source: "order_writer", PayloadType: wire.TypeBatch, Payload: []byte("garbage")})
-	unwanted := s.plant(store.FailedOrder{Source: "mailer", PayloadType: wire.TypeBatch, Payload: []byte("garbage")})
+	replayed := s.plant(store.DeadLetter{Source: "order_writer", OrderID: string(o.ID), PayloadType: wire.TypeEvent, Payload: marshalled(t, event)})
+	broken := s.plant(store.DeadLetter{Source: "order_writer", PayloadType: wire.TypeBatch, Payload: []byte("garbage")})
+	unwanted := s.plant(store.DeadLetter{Source: "mailer", PayloadType: wire.TypeBatch, Payload: []byte("garbage")})
 	run := func(wantExit int, says string, args ...string) string {
 		t.Helper()
 		out, errs, exit := s.deadLetters(args...)
