@@ -12,7 +12,7 @@ import (
 
 // countersMatchSQL compares the counters in Redis with the stock in SQL. They are equal only after SQL has applied the
 // whole journal, so the rule is checked only for a drained shop. A counter that is not loaded is correct.
-func countersMatchSQL(ctx context.Context, b *snapshot, report func(store.Flaw)) (int64, error) {
+func countersMatchSQL(ctx context.Context, b *snapshot, report func(store.Violation)) (int64, error) {
 	i := slices.IndexFunc(b.epochs, func(e journal.Epoch) bool { return !e.Closed })
 	if i < 0 {
 		return 0, nil
@@ -24,10 +24,10 @@ func countersMatchSQL(ctx context.Context, b *snapshot, report func(store.Flaw))
 	}
 	switch {
 	case state.Epoch != epoch.Number:
-		report(store.Flaw{Detail: fmt.Sprintf("SQL's open epoch is %d, that of Redis is %d", epoch.Number, state.Epoch)})
+		report(store.Violation{Detail: fmt.Sprintf("SQL's open epoch is %d, that of Redis is %d", epoch.Number, state.Epoch)})
 		return 0, nil
 	case state.LastID != "" && precedes(epoch.LastID, state.LastID):
-		report(store.Flaw{Detail: fmt.Sprintf("the journal ends at %s, and SQL has applied it up to %s: the counters cannot be compared", state.LastID, epoch.LastID)})
+		report(store.Violation{Detail: fmt.Sprintf("the journal ends at %s, and SQL has applied it up to %s: the counters cannot be compared", state.LastID, epoch.LastID)})
 		return 0, nil
 	}
 	onHand, err := b.view.OnHand(ctx)
@@ -36,7 +36,7 @@ func countersMatchSQL(ctx context.Context, b *snapshot, report func(store.Flaw))
 	}
 	for _, sku := range slices.Sorted(maps.Keys(state.Units)) {
 		if n, known := onHand[sku]; !known || n != state.Units[sku] {
-			report(store.Flaw{SKU: sku, Detail: counterDetail(state.Units[sku], n, known)})
+			report(store.Violation{SKU: sku, Detail: counterDetail(state.Units[sku], n, known)})
 		}
 	}
 	return int64(len(state.Units)), nil

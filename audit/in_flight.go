@@ -109,10 +109,10 @@ func (m *orderEntries) holds(row store.Row, restocked units) (taken, held units)
 
 // rowMatchesJournal reports the orders with a row that differs from the journal and cannot follow, or should have
 // followed.
-func rowMatchesJournal(_ context.Context, b *snapshot, report func(store.Flaw)) (int64, error) {
+func rowMatchesJournal(_ context.Context, b *snapshot, report func(store.Violation)) (int64, error) {
 	for _, d := range b.differences {
 		if b.horizon.Drained || !d.inFlight || d.late {
-			report(store.Flaw{OrderID: d.id, Detail: d.detail})
+			report(store.Violation{OrderID: d.id, Detail: d.detail})
 		}
 	}
 	return int64(len(b.log.orders)), nil

@@ -25,7 +25,7 @@ type journalLog struct {
 	// reached is the last entry of each epoch; flaws are violations of the log itself; gaps are entries that were left
 	// out.
 	reached     map[epochKey]string
-	flaws, gaps []store.Flaw
+	flaws, gaps []store.Violation
 }
 
 func readLog(ctx context.Context, v *store.AuditView) (journalLog, error) {
@@ -60,14 +60,14 @@ func (l *journalLog) follow(key epochKey, r store.AppliedRange) {
 	case ok && !precedes(before, r.FirstID):
 		l.report("%s: the range %s to %s was applied after %s had been", key, r.FirstID, r.LastID, before)
 	case ok && r.PrevID != "" && r.PrevID != before:
-		l.gaps = append(l.gaps, store.Flaw{Detail: fmt.Sprintf("%s: the range %s to %s follows %s, but the range before it ends at %s: what lies between is not logged as applied",
+		l.gaps = append(l.gaps, store.Violation{Detail: fmt.Sprintf("%s: the range %s to %s follows %s, but the range before it ends at %s: what lies between is not logged as applied",
 			key, r.FirstID, r.LastID, r.PrevID, before)})
 	}
 	l.reached[key] = r.LastID
 }
 
 // journalHasNoGaps checks that no entry is left out between two applied ranges of an epoch.
-func journalHasNoGaps(_ context.Context, b *snapshot, report func(store.Flaw)) (int64, error) {
+func journalHasNoGaps(_ context.Context, b *snapshot, report func(store.Violation)) (int64, error) {
 	for _, f := range b.log.gaps {
 		report(f)
 	}
@@ -75,7 +75,7 @@ func journalHasNoGaps(_ context.Context, b *snapshot, report func(store.Flaw)) (
 }
 
 func (l *journalLog) report(format string, args ...any) {
-	l.flaws = append(l.flaws, store.Flaw{Detail: fmt.Sprintf(format, args...)})
+	l.flaws = append(l.flaws, store.Violation{Detail: fmt.Sprintf(format, args...)})
 }
 
 // String formats the epoch for the details of violations.
@@ -105,11 +105,11 @@ func streamID(id string) (ms, seq uint64) {
 
 // journalAppliedOnce checks that the recorded offset, from which the flusher continues, is the end of the last applied
 // range. If it were lower, entries would be applied again; if it were higher, some would be left out.
-func journalAppliedOnce(_ context.Context, b *snapshot, report func(store.Flaw)) (int64, error) {
+func journalAppliedOnce(_ context.Context, b *snapshot, report func(store.Violation)) (int64, error) {
 	for _, f := range b.log.flaws {
 		report(f)
 	}
-	violation := func(format string, args ...any) { report(store.Flaw{Detail: fmt.Sprintf(format, args...)}) }
+	violation := func(format string, args ...any) { report(store.Violation{Detail: fmt.Sprintf(format, args...)}) }
 	open := make(map[uint8]int64)
 	reached := maps.Clone(b.log.reached)
 	for _, e := range b.epochs {

@@ -44,13 +44,13 @@ func readStatement(ctx context.Context, p Provider) (map[order.ID]StatementLine,
 // providerMatchesLedger compares the amounts that the provider took and refunded with the ledger, order by order. While
 // the shop is running it skips orders with a charge or refund that changed within the grace, because one side may be
 // ahead of the other.
-func providerMatchesLedger(ctx context.Context, b *snapshot, report func(store.Flaw)) (int64, error) {
+func providerMatchesLedger(ctx context.Context, b *snapshot, report func(store.Violation)) (int64, error) {
 	left := maps.Clone(b.statement)
 	err := b.view.Ledger(ctx, func(l store.LedgerLine) {
 		theirs, known := left[l.OrderID]
 		delete(left, l.OrderID)
 		if detail := disagreement(l, theirs, known); detail != "" && (b.horizon.Drained || !l.Moving) {
-			report(store.Flaw{OrderID: l.OrderID, Detail: detail})
+			report(store.Violation{OrderID: l.OrderID, Detail: detail})
 		}
 	})
 	if err != nil {
@@ -82,7 +82,7 @@ func disagreement(ours store.LedgerLine, theirs StatementLine, known bool) strin
 
 // takenUnknown finds charges of the provider that are not in the ledger. While the shop is running, the line of a young
 // order may follow, and the reconciler finds the charge of one that is PENDING.
-func (b *snapshot) takenUnknown(ctx context.Context, ids []order.ID, report func(store.Flaw)) error {
+func (b *snapshot) takenUnknown(ctx context.Context, ids []order.ID, report func(store.Violation)) error {
 	for chunk := range slices.Chunk(ids, maxRowsPerQuery) {
 		rows, err := b.view.Rows(ctx, chunk)
 		if err != nil {
@@ -93,7 +93,7 @@ func (b *snapshot) takenUnknown(ctx context.Context, ids []order.ID, report func
 			undecided := ok && row.State == order.Pending || !id.Time().Before(b.horizon.Since)
 			if b.horizon.Drained || !undecided {
 				l := b.statement[id]
-				report(store.Flaw{OrderID: id, Detail: fmt.Sprintf("the provider took %s and refunded %d of it, the ledger has no line for it", l.Amount, l.Returned)})
+				report(store.Violation{OrderID: id, Detail: fmt.Sprintf("the provider took %s and refunded %d of it, the ledger has no line for it", l.Amount, l.Returned)})
 			}
 		}
 	}

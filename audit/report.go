@@ -65,7 +65,7 @@ type tally struct {
 	kept       []Violation
 }
 
-func (t *tally) add(f store.Flaw) {
+func (t *tally) add(f store.Violation) {
 	if t.violations++; len(t.kept) < MaxViolations {
 		t.kept = append(t.kept, Violation{Rule: t.rule, SKU: f.SKU, OrderID: f.OrderID, Detail: f.Detail})
 	}

@@ -16,7 +16,7 @@ func (b *snapshot) checkReturns(id order.ID, recorded map[order.ID]store.StockRe
 	m := b.log.orders[id]
 	r, known := recorded[id]
 	report := func(format string, args ...any) {
-		b.repeatedReturns = append(b.repeatedReturns, store.Flaw{OrderID: id, Detail: fmt.Sprintf(format, args...)})
+		b.repeatedReturns = append(b.repeatedReturns, store.Violation{OrderID: id, Detail: fmt.Sprintf(format, args...)})
 	}
 	switch {
 	case len(m.returns) == 0:
@@ -39,7 +39,7 @@ func (b *snapshot) recordsReturns(key epochKey) bool {
 
 // unitsReturnOnce checks that the units of an order return at most once, that the return is recorded, and that the
 // order is not one that was paid.
-func unitsReturnOnce(ctx context.Context, b *snapshot, report func(store.Flaw)) (int64, error) {
+func unitsReturnOnce(ctx context.Context, b *snapshot, report func(store.Violation)) (int64, error) {
 	for _, f := range b.repeatedReturns {
 		report(f)
 	}

@@ -7,11 +7,11 @@ import (
 )
 
 // check calls report for each order or SKU that violates the rule, and returns the number of checked ones.
-type check func(ctx context.Context, b *snapshot, report func(store.Flaw)) (checked int64, err error)
+type check func(ctx context.Context, b *snapshot, report func(store.Violation)) (checked int64, err error)
 
 // query makes a check of a query of the view.
-func query(q func(v *store.AuditView, ctx context.Context, report func(store.Flaw)) (int64, error)) check {
-	return func(ctx context.Context, b *snapshot, report func(store.Flaw)) (int64, error) {
+func query(q func(v *store.AuditView, ctx context.Context, report func(store.Violation)) (int64, error)) check {
+	return func(ctx context.Context, b *snapshot, report func(store.Violation)) (int64, error) {
 		return q(b.view, ctx, report)
 	}
 }

@@ -92,11 +92,11 @@ type snapshot struct {
 	// returning are the units of cancellations that are not yet back in stock; unreadable the violations of those that
 	// cannot be parsed.
 	returning  map[order.ID][]order.Delta
-	unreadable []store.Flaw
+	unreadable []store.Violation
 	log        journalLog
 	epochs     []journal.Epoch
 	// repeatedReturns are orders with units that returned more than once, or could do so again, by the log.
-	repeatedReturns []store.Flaw
+	repeatedReturns []store.Violation
 	// counters reads Redis, and statement is the provider's; nil if the options have none.
 	counters  Counters
 	statement map[order.ID]StatementLine
@@ -111,7 +111,7 @@ func readSnapshot(ctx context.Context, v *store.AuditView, h store.Horizon) (*sn
 	err := v.Returning(ctx, func(id order.ID, text string) {
 		list, err := order.ParseDeltas(text)
 		if err != nil {
-			b.unreadable = append(b.unreadable, store.Flaw{OrderID: id, Detail: "its cancellation's units cannot be parsed: " + err.Error()})
+			b.unreadable = append(b.unreadable, store.Violation{OrderID: id, Detail: "its cancellation's units cannot be parsed: " + err.Error()})
 		}
 		b.returning[id] = list
 	})
@@ -132,7 +132,7 @@ func readSnapshot(ctx context.Context, v *store.AuditView, h store.Horizon) (*sn
 
 // stockAddsUp checks that all adjustments of a SKU are on hand, in orders that hold or bought it, or returning from
 // cancelled orders. While the shop is running, the stock may be ahead of the orders' rows by the units in flight.
-func stockAddsUp(ctx context.Context, b *snapshot, report func(store.Flaw)) (int64, error) {
+func stockAddsUp(ctx context.Context, b *snapshot, report func(store.Violation)) (int64, error) {
 	back, inFlight := units{}, units{}
 	for _, list := range b.returning {
 		back.add(list, 1)
@@ -149,7 +149,7 @@ func stockAddsUp(ctx context.Context, b *snapshot, report func(store.Flaw)) (int
 		checked++
 		missing := s.Adjusted - s.OnHand - s.Taken - back[s.SKU] - inFlight[s.SKU]
 		if missing != 0 {
-			report(store.Flaw{SKU: s.SKU, Detail: fmt.Sprintf(
+			report(store.Violation{SKU: s.SKU, Detail: fmt.Sprintf(
 				"%d adjusted; %d on hand + %d in orders + %d returning + %d in flight = %d; %d %s",
 				s.Adjusted, s.OnHand, s.Taken, back[s.SKU], inFlight[s.SKU], s.Adjusted-missing, max(missing, -missing), tooMany(missing))})
 		}
@@ -175,7 +175,7 @@ func tooMany(missing int64) string {
 }
 
 // cancellationGivesBackAll compares the units of cancellations with the orders' items.
-func cancellationGivesBackAll(ctx context.Context, b *snapshot, report func(store.Flaw)) (int64, error) {
+func cancellationGivesBackAll(ctx context.Context, b *snapshot, report func(store.Violation)) (int64, error) {
 	checked := int64(len(b.unreadable))
 	for _, f := range b.unreadable {
 		report(f)
@@ -187,7 +187,7 @@ func cancellationGivesBackAll(ctx context.Context, b *snapshot, report func(stor
 		}
 		checked++
 		if gives, took := sumOf(list), sumOf(items); !maps.Equal(gives, took) {
-			report(store.Flaw{OrderID: id, Detail: fmt.Sprintf("its cancellation returns %s; the order took %s", gives, took)})
+			report(store.Violation{OrderID: id, Detail: fmt.Sprintf("its cancellation returns %s; the order took %s", gives, took)})
 		}
 	})
 	return checked, err

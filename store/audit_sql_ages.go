@@ -9,15 +9,15 @@ import (
 // OverdueStates finds orders that have been in a state for longer than it may last: PENDING ones that have expired, or are to be paid at
 // once, since before Since; and PAID ones that are not shipped since before PaidSince. SHIP_FAILED has no maximum: the carrier may be down
 // for as long as it likes, and the ship rescuer tries again.
-func (v *AuditView) OverdueStates(ctx context.Context, each func(Flaw)) (int64, error) {
+func (v *AuditView) OverdueStates(ctx context.Context, each func(Violation)) (int64, error) {
 	pending, paid := stateIs("state", order.Pending), stateIs("state", order.Paid)
-	return v.ask(ctx, question{
+	return v.find(ctx, rule{
 		counts: allOrders + " WHERE " + stateIs("state", order.Pending, order.Paid),
-		flaws: "SELECT id, state, updated_at, expires_at FROM orders WHERE (" + pending + " AND (expires_at IS NULL OR expires_at < ?) AND updated_at < ?) " +
+		violations: "SELECT id, state, updated_at, expires_at FROM orders WHERE (" + pending + " AND (expires_at IS NULL OR expires_at < ?) AND updated_at < ?) " +
 			"OR (" + paid + " AND updated_at < ?)",
 		args: []any{v.horizon.Since, v.horizon.Since, v.horizon.PaidSince},
-		say: func(r []string) Flaw {
-			f := Flaw{OrderID: order.ID(r[0]), Detail: "it is " + stateName(r[1]) + " since " + r[2]}
+		describe: func(r []string) Violation {
+			f := Violation{OrderID: order.ID(r[0]), Detail: "it is " + stateName(r[1]) + " since " + r[2]}
 			if r[3] != "" {
 				f.Detail += " and could be paid until " + r[3]
 			}
@@ -31,15 +31,15 @@ var confirmedByMail = []order.State{order.Paid, order.Shipped, order.ShipFailed}
 
 // MissingMails finds orders that were paid and whose confirmation, or SHIPPED ones whose mail about that, was neither sent, nor is due,
 // nor is a dead letter. Orders that changed last before MailSince are left out: the repair worker does not look at them any more.
-func (v *AuditView) MissingMails(ctx context.Context, each func(Flaw)) (int64, error) {
+func (v *AuditView) MissingMails(ctx context.Context, each func(Violation)) (int64, error) {
 	confirmation, cargs := v.withoutMail(order.MailConfirmation, "", confirmedByMail...)
 	shipped, sargs := v.withoutMail(order.MailShipped, "/shipped", order.Shipped)
-	return v.ask(ctx, question{
-		counts: allOrders + " WHERE " + stateIs("state", confirmedByMail...),
-		flaws:  confirmation + " UNION ALL " + shipped,
-		args:   append(cargs, sargs...),
-		say: func(r []string) Flaw {
-			return Flaw{OrderID: order.ID(r[0]), Detail: "it is " + stateName(r[1]) + " since " + r[2] + ", but its mail of kind " + r[3] + " was not sent and is not due"}
+	return v.find(ctx, rule{
+		counts:     allOrders + " WHERE " + stateIs("state", confirmedByMail...),
+		violations: confirmation + " UNION ALL " + shipped,
+		args:       append(cargs, sargs...),
+		describe: func(r []string) Violation {
+			return Violation{OrderID: order.ID(r[0]), Detail: "it is " + stateName(r[1]) + " since " + r[2] + ", but its mail of kind " + r[3] + " was not sent and is not due"}
 		},
 	}, each)
 }

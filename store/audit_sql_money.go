@@ -38,17 +38,17 @@ func sum(amount, currency string) string {
 
 // UnchargedOrders finds orders that are PAID, or further, whose money was not taken, or went back without an operator's refund. Such a refund is
 // of a part, or of all of a SHIPPED order.
-func (v *AuditView) UnchargedOrders(ctx context.Context, each func(Flaw)) (int64, error) {
+func (v *AuditView) UnchargedOrders(ctx context.Context, each func(Violation)) (int64, error) {
 	sold := stateIs("state", order.Paid, order.Shipped, order.ShipFailed)
 	charged := "(" + chargeIs("c.state", order.ChargeSucceeded) + " OR (" + stateIs("o.state", order.Shipped) + " AND " + chargeIs("c.state", order.ChargeRefunding, order.ChargeRefunded) + "))"
-	return v.ask(ctx, question{
+	return v.find(ctx, rule{
 		counts: allOrders + " WHERE " + sold,
-		flaws: "SELECT o.id, o.state, c.state, NULL FROM orders o LEFT JOIN charges c ON c.order_id = o.id WHERE o." + sold +
+		violations: "SELECT o.id, o.state, c.state, NULL FROM orders o LEFT JOIN charges c ON c.order_id = o.id WHERE o." + sold +
 			" AND (c.order_id IS NULL OR NOT " + charged + ") UNION ALL " +
 			"SELECT o.id, o.state, c.state, SUM(r.amount) FROM refunds r JOIN orders o ON o.id = r.order_id JOIN charges c ON c.order_id = r.order_id " +
 			"WHERE r.request_key IS NULL AND o." + sold + " AND " + charged + " GROUP BY o.id, o.state, c.state",
-		say: func(r []string) Flaw {
-			f := Flaw{OrderID: order.ID(r[0])}
+		describe: func(r []string) Violation {
+			f := Violation{OrderID: order.ID(r[0])}
 			switch {
 			case r[3] != "":
 				f.Detail = "it is " + stateName(r[1]) + ", but " + r[3] + " of its charge go back, or went, which no operator asked for"
@@ -63,14 +63,14 @@ func (v *AuditView) UnchargedOrders(ctx context.Context, each func(Flaw)) (int64
 }
 
 // WrongAmounts finds charges that took another amount than the order's total.
-func (v *AuditView) WrongAmounts(ctx context.Context, each func(Flaw)) (int64, error) {
+func (v *AuditView) WrongAmounts(ctx context.Context, each func(Violation)) (int64, error) {
 	taken := chargeIs("state", order.ChargeSucceeded, order.ChargeRefunding, order.ChargeRefunded)
-	return v.ask(ctx, question{
+	return v.find(ctx, rule{
 		counts: allCharges + " WHERE " + taken,
-		flaws: "SELECT c.order_id, c.amount, c.currency, o.total, o.currency FROM charges c JOIN orders o ON o.id = c.order_id WHERE c." + taken +
+		violations: "SELECT c.order_id, c.amount, c.currency, o.total, o.currency FROM charges c JOIN orders o ON o.id = c.order_id WHERE c." + taken +
 			" AND (c.amount <> o.total OR c.currency <> o.currency)",
-		say: func(r []string) Flaw {
-			return Flaw{OrderID: order.ID(r[0]), Detail: fmt.Sprintf("%s was charged for a total of %s", sum(r[1], r[2]), sum(r[3], r[4]))}
+		describe: func(r []string) Violation {
+			return Violation{OrderID: order.ID(r[0]), Detail: fmt.Sprintf("%s was charged for a total of %s", sum(r[1], r[2]), sum(r[3], r[4]))}
 		},
 	}, each)
 }
@@ -82,47 +82,47 @@ func unfinished(column string) string {
 
 // CancelledAndCharged finds CANCELLED orders whose money was taken, or may have been, and is not on its way back. Without a line in the
 // ledger nothing forbids the charge, and nobody asked whether it was made.
-func (v *AuditView) CancelledAndCharged(ctx context.Context, each func(Flaw)) (int64, error) {
-	return v.ask(ctx, question{
+func (v *AuditView) CancelledAndCharged(ctx context.Context, each func(Violation)) (int64, error) {
+	return v.find(ctx, rule{
 		counts: allOrders + " WHERE " + stateIs("state", order.Cancelled),
-		flaws: "SELECT o.id, c.state, c.amount, c.currency FROM orders o LEFT JOIN charges c ON c.order_id = o.id" + unfinished("o.id") +
+		violations: "SELECT o.id, c.state, c.amount, c.currency FROM orders o LEFT JOIN charges c ON c.order_id = o.id" + unfinished("o.id") +
 			"WHERE " + stateIs("o.state", order.Cancelled) + " AND (c.order_id IS NULL OR " + chargeIs("c.state", order.ChargePending, order.ChargeSucceeded) + ")" +
 			" AND (? OR (x.order_id IS NULL AND (c.order_id IS NULL OR c.updated_at < ?) AND o.updated_at < ?))",
 		args: []any{v.horizon.Drained, v.horizon.Since, v.horizon.Since},
-		say: func(r []string) Flaw {
+		describe: func(r []string) Violation {
 			if r[1] == "" {
-				return Flaw{OrderID: order.ID(r[0]), Detail: "it is CANCELLED, but the ledger does not say that it was not charged"}
+				return Violation{OrderID: order.ID(r[0]), Detail: "it is CANCELLED, but the ledger does not say that it was not charged"}
 			}
-			return Flaw{OrderID: order.ID(r[0]), Detail: "it is CANCELLED, but its charge of " + sum(r[2], r[3]) + " is " + chargeName(r[1])}
+			return Violation{OrderID: order.ID(r[0]), Detail: "it is CANCELLED, but its charge of " + sum(r[2], r[3]) + " is " + chargeName(r[1])}
 		},
 	}, each)
 }
 
 // ChargesWithoutOrder finds charges that took money, or may have, for orders that have no row.
-func (v *AuditView) ChargesWithoutOrder(ctx context.Context, each func(Flaw)) (int64, error) {
-	return v.ask(ctx, question{
+func (v *AuditView) ChargesWithoutOrder(ctx context.Context, each func(Violation)) (int64, error) {
+	return v.find(ctx, rule{
 		counts: allCharges,
-		flaws: "SELECT c.order_id, c.state, c.amount, c.currency FROM charges c LEFT JOIN orders o ON o.id = c.order_id" + unfinished("c.order_id") +
+		violations: "SELECT c.order_id, c.state, c.amount, c.currency FROM charges c LEFT JOIN orders o ON o.id = c.order_id" + unfinished("c.order_id") +
 			"WHERE o.id IS NULL AND " + chargeIs("c.state", order.ChargePending, order.ChargeSucceeded) + " AND (? OR (x.order_id IS NULL AND c.updated_at < ?))",
 		args: []any{v.horizon.Drained, v.horizon.Since},
-		say: func(r []string) Flaw {
-			return Flaw{OrderID: order.ID(r[0]), Detail: "its charge of " + sum(r[2], r[3]) + " is " + chargeName(r[1]) + ", but the order has no row"}
+		describe: func(r []string) Violation {
+			return Violation{OrderID: order.ID(r[0]), Detail: "its charge of " + sum(r[2], r[3]) + " is " + chargeName(r[1]) + ", but the order has no row"}
 		},
 	}, each)
 }
 
 // DecidedAndPending finds PENDING orders whose charge's outcome is known: they should have become PAID or CANCELLED by it. An order that
 // was placed without a card may be declined and PENDING until it expires, because another card can be tried.
-func (v *AuditView) DecidedAndPending(ctx context.Context, each func(Flaw)) (int64, error) {
+func (v *AuditView) DecidedAndPending(ctx context.Context, each func(Violation)) (int64, error) {
 	pending := stateIs("state", order.Pending)
-	return v.ask(ctx, question{
+	return v.find(ctx, rule{
 		counts: allOrders + " WHERE " + pending,
-		flaws: "SELECT o.id, c.state FROM orders o JOIN charges c ON c.order_id = o.id WHERE o." + pending +
+		violations: "SELECT o.id, c.state FROM orders o JOIN charges c ON c.order_id = o.id WHERE o." + pending +
 			" AND NOT " + chargeIs("c.state", order.ChargePending) + " AND (? OR c.updated_at < ?)" +
 			" AND NOT (" + chargeIs("c.state", order.ChargeDeclined) + " AND o.expires_at IS NOT NULL AND o.expires_at > ?)",
 		args: []any{v.horizon.Drained, v.horizon.Since, v.horizon.Since},
-		say: func(r []string) Flaw {
-			return Flaw{OrderID: order.ID(r[0]), Detail: "it is PENDING, but its charge is " + chargeName(r[1])}
+		describe: func(r []string) Violation {
+			return Violation{OrderID: order.ID(r[0]), Detail: "it is PENDING, but its charge is " + chargeName(r[1])}
 		},
 	}, each)
 }
@@ -133,17 +133,17 @@ const refundSums = "(SELECT order_id, SUM(amount) AS booked, SUM(CASE WHEN confi
 
 // RefundsBeyondCharges finds charges whose refunds do not fit their state: those of a REFUNDING or REFUNDED one sum to its amount, and are
 // confirmed if it is REFUNDED; those of a SUCCEEDED one are less; any other has none. It also finds refunds without a charge.
-func (v *AuditView) RefundsBeyondCharges(ctx context.Context, each func(Flaw)) (int64, error) {
-	return v.ask(ctx, question{
+func (v *AuditView) RefundsBeyondCharges(ctx context.Context, each func(Violation)) (int64, error) {
+	return v.find(ctx, rule{
 		counts: allRefunds,
-		flaws: "SELECT c.order_id, c.state, c.amount, c.currency, r.booked, r.unconfirmed FROM charges c LEFT JOIN " + refundSums + " r ON r.order_id = c.order_id WHERE " +
+		violations: "SELECT c.order_id, c.state, c.amount, c.currency, r.booked, r.unconfirmed FROM charges c LEFT JOIN " + refundSums + " r ON r.order_id = c.order_id WHERE " +
 			"(" + chargeIs("c.state", order.ChargeRefunded) + " AND (r.order_id IS NULL OR r.booked <> c.amount OR r.unconfirmed > 0)) OR " +
 			"(" + chargeIs("c.state", order.ChargeRefunding) + " AND (r.order_id IS NULL OR r.booked <> c.amount OR r.unconfirmed = 0)) OR " +
 			"(" + chargeIs("c.state", order.ChargeSucceeded) + " AND r.booked >= c.amount) OR " +
 			"(" + chargeIs("c.state", order.ChargePending, order.ChargeDeclined, order.ChargeVoided) + " AND r.order_id IS NOT NULL) OR r.low <> c.currency OR r.high <> c.currency " +
 			"UNION ALL SELECT r.order_id, NULL, 0, r.low, r.booked, r.unconfirmed FROM " + refundSums + " r LEFT JOIN charges c ON c.order_id = r.order_id WHERE c.order_id IS NULL",
-		say: func(r []string) Flaw {
-			f := Flaw{OrderID: order.ID(r[0])}
+		describe: func(r []string) Violation {
+			f := Violation{OrderID: order.ID(r[0])}
 			switch {
 			case r[1] == "":
 				f.Detail = "refunds of " + sum(r[4], r[3]) + " are booked, but nothing was ever charged"
@@ -158,13 +158,13 @@ func (v *AuditView) RefundsBeyondCharges(ctx context.Context, each func(Flaw)) (
 }
 
 // UnconfirmedRefunds finds refunds that the provider has not confirmed for too long, or, if nothing may be on its way, at all.
-func (v *AuditView) UnconfirmedRefunds(ctx context.Context, each func(Flaw)) (int64, error) {
-	return v.ask(ctx, question{
-		counts: allRefunds,
-		flaws:  "SELECT order_id, refund_id, amount, currency, attempts FROM refunds WHERE confirmed_at IS NULL AND (? OR created_at < ?)",
-		args:   []any{v.horizon.Drained, v.horizon.Since},
-		say: func(r []string) Flaw {
-			return Flaw{OrderID: order.ID(r[0]), Detail: fmt.Sprintf("the provider has not confirmed refund %s of %s after %s attempts", r[1], sum(r[2], r[3]), r[4])}
+func (v *AuditView) UnconfirmedRefunds(ctx context.Context, each func(Violation)) (int64, error) {
+	return v.find(ctx, rule{
+		counts:     allRefunds,
+		violations: "SELECT order_id, refund_id, amount, currency, attempts FROM refunds WHERE confirmed_at IS NULL AND (? OR created_at < ?)",
+		args:       []any{v.horizon.Drained, v.horizon.Since},
+		describe: func(r []string) Violation {
+			return Violation{OrderID: order.ID(r[0]), Detail: fmt.Sprintf("the provider has not confirmed refund %s of %s after %s attempts", r[1], sum(r[2], r[3]), r[4])}
 		},
 	}, each)
 }

@@ -12,12 +12,12 @@ import (
 )
 
 // NegativeStock finds SKUs of which there are fewer than none.
-func (v *AuditView) NegativeStock(ctx context.Context, each func(Flaw)) (int64, error) {
-	return v.ask(ctx, question{
-		counts: "SELECT COUNT(*) FROM products",
-		flaws:  "SELECT sku, stock FROM products WHERE stock < 0",
-		say: func(r []string) Flaw {
-			return Flaw{SKU: order.SKU(r[0]), Detail: r[1] + " units are on hand"}
+func (v *AuditView) NegativeStock(ctx context.Context, each func(Violation)) (int64, error) {
+	return v.find(ctx, rule{
+		counts:     "SELECT COUNT(*) FROM products",
+		violations: "SELECT sku, stock FROM products WHERE stock < 0",
+		describe: func(r []string) Violation {
+			return Violation{SKU: order.SKU(r[0]), Detail: r[1] + " units are on hand"}
 		},
 	}, each)
 }

@@ -11,7 +11,10 @@ import (
 	"github.com/spillway/spillway/order"
 )
 
-// Audits lets the audit look at everything at one moment.
+// The audit's queries, in the files audit_sql_*.go, are SQL and not ent's builders: they are aggregates and joins over whole tables, and
+// their rows are passed on one by one, because a table may not fit into memory.
+
+// Audits lets the audit read everything at one moment.
 type Audits struct{ db *DB }
 
 // NewAudits makes the repository.
@@ -29,16 +32,16 @@ type Horizon struct {
 	MailSince time.Time
 }
 
-// Flaw is an order or a SKU that is not as it should be.
-type Flaw struct {
+// Violation is an order or a SKU that violates a rule.
+type Violation struct {
 	OrderID order.ID
 	SKU     order.SKU
 	// Detail says what is wrong, with the numbers.
 	Detail string
 }
 
-// AuditView is all of SQL at one moment. Its questions about orders call each for every flaw that they find, which must not
-// ask the view anything, and return how many rows were looked at.
+// AuditView is all of SQL at one moment. Its rules call each for every violation that they find, and return how many rows were
+// checked. each must not use the view.
 type AuditView struct {
 	tx      *ent.Client
 	horizon Horizon
@@ -61,23 +64,23 @@ func (a *Audits) View(ctx context.Context, h Horizon, f func(ctx context.Context
 	return translate(f(ctx, &AuditView{tx: tx.Client(), horizon: h, counts: make(map[string]int64)}))
 }
 
-// question is what the rows of one kind are asked.
-type question struct {
+// rule is a condition on the rows of one kind.
+type rule struct {
 	// counts is a query for how many rows are looked at.
 	counts string
-	// flaws is a query for those that are not as they should be.
-	flaws string
-	args  []any
-	// say makes the flaw of a row; columns that are null are empty.
-	say func(row []string) Flaw
+	// violations is a query for those that are not as they should be.
+	violations string
+	args       []any
+	// describe makes the violation of a row; columns that are null are empty.
+	describe func(row []string) Violation
 }
 
-func (v *AuditView) ask(ctx context.Context, q question, each func(Flaw)) (int64, error) {
+func (v *AuditView) find(ctx context.Context, q rule, each func(Violation)) (int64, error) {
 	n, err := v.count(ctx, q.counts)
 	if err != nil {
 		return 0, err
 	}
-	rows, err := v.tx.QueryContext(ctx, q.flaws, q.args...)
+	rows, err := v.tx.QueryContext(ctx, q.violations, q.args...)
 	if err != nil {
 		return 0, fmt.Errorf("audit: %w", err)
 	}
@@ -98,12 +101,12 @@ func (v *AuditView) ask(ctx context.Context, q question, each func(Flaw)) (int64
 		for i, value := range values {
 			texts[i] = value.String
 		}
-		each(q.say(texts))
+		each(q.describe(texts))
 	}
 	return n, rows.Err()
 }
 
-// count asks each query once: many questions are about the same rows.
+// count runs each query once: many rules are about the same rows.
 func (v *AuditView) count(ctx context.Context, query string) (int64, error) {
 	if n, ok := v.counts[query]; ok {
 		return n, nil

@@ -31,7 +31,7 @@ const (
 	mysqlTimeout = 10 * time.Second
 	// viewConns bounds the audits that one process runs at once; more wait.
 	viewConns = 2
-	// viewTimeout bounds a single read of an audit: the answer to a question about every order begins late.
+	// viewTimeout bounds a single read of an audit: the first row of a query over every order comes late.
 	viewTimeout = 10 * time.Minute
 )
 
