@@ -14,7 +14,7 @@ import (
 // the line as it is afterwards; the line is unchanged after order.MaxChargeAttempts.
 func (c *Charges) NextAttempt(ctx context.Context, declined order.Charge, chargeID string) (order.Charge, error) {
 	return c.update(ctx, declined.OrderID, c.db.ent.Charge.Update().
-		Where(charge.ID(string(declined.OrderID)), charge.State(int8(order.ChargeDeclined)), charge.Attempt(int8(declined.Attempt)), charge.AttemptLT(order.MaxChargeAttempts)).
+		Where(charge.ID(string(declined.OrderID)), charge.State(int8(order.ChargeDeclined)), charge.Attempt(attempt(declined.Attempt)), charge.AttemptLT(order.MaxChargeAttempts)).
 		SetState(int8(order.ChargePending)).AddAttempt(1).SetChargeID(chargeID).SetDeclineCode("").SetUpdatedAt(micro(c.now())))
 }
 
@@ -22,7 +22,7 @@ func (c *Charges) NextAttempt(ctx context.Context, declined order.Charge, charge
 // attempt is never recorded for another. It returns the line as it is afterwards.
 func (c *Charges) ResolveAttempt(ctx context.Context, read order.Charge, to order.ChargeState, declineCode string) (order.Charge, error) {
 	return c.update(ctx, read.OrderID, c.db.ent.Charge.Update().
-		Where(charge.ID(string(read.OrderID)), charge.State(int8(read.State)), charge.Attempt(int8(read.Attempt))).
+		Where(charge.ID(string(read.OrderID)), charge.State(int8(read.State)), charge.Attempt(attempt(read.Attempt))).
 		SetState(int8(to)).SetDeclineCode(truncate(declineCode, maxDeclineCode)).SetUpdatedAt(micro(c.now())))
 }
 

@@ -2,12 +2,13 @@ package store
 
 import (
 	"context"
-	entsql "entgo.io/ent/dialect/sql"
 	"fmt"
+	"time"
+
+	entsql "entgo.io/ent/dialect/sql"
 
 	"github.com/spillway/spillway/ent"
 	"github.com/spillway/spillway/ent/failedorder"
-	"time"
 )
 
 // The states of a dead letter. Only an open one is edited or closed.

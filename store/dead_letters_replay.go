@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+
 	"github.com/spillway/spillway/ent"
 	"github.com/spillway/spillway/ent/stockdeduplog"
 )

@@ -169,7 +169,7 @@ func (c *Charges) ConfirmRefund(ctx context.Context, r order.Refund) (order.Char
 			return err
 		}
 		ch.State, ch.UpdatedAt = order.ChargeRefunded, now
-		if err = tx.Charge.Update().Where(charge.ID(string(r.OrderID))).SetState(int8(ch.State)).SetUpdatedAt(now).Exec(ctx); err != nil {
+		if err := tx.Charge.Update().Where(charge.ID(string(r.OrderID))).SetState(int8(ch.State)).SetUpdatedAt(now).Exec(ctx); err != nil {
 			return err
 		}
 		return tx.OrderCancellation.Update().Where(ordercancellation.ID(string(r.OrderID)), ordercancellation.FinishedAtIsNil()).SetNextTryAt(now).Exec(ctx)
