@@ -55,11 +55,11 @@ func newEmail(t *testing.T, tray *outTray) Service {
 	if _, err := store.NewMigrator(db).Up(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	letters, err := NewMessages("Shop <shop@example.com>")
+	messages, err := NewMessages("Shop <shop@example.com>")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Service{Sent: store.NewMails(db), Sender: tray, Messages: letters}
+	return Service{Sent: store.NewMails(db), Sender: tray, Messages: messages}
 }
 
 func anOrderToTellOf(t *testing.T) order.Order {

@@ -16,7 +16,7 @@ type Checkout struct {
 	Prices   PriceSource
 	Carts    CartContents
 	Rates    Converter
-	Shipping Quoter
+	Shipping ShippingClient
 	Payments PaymentClient
 	Stock    Reserver
 	Orders   OrderStore
@@ -57,8 +57,8 @@ type CartContents interface {
 	EmptyIf(ctx context.Context, customer order.CustomerID, items []order.Demand) error
 }
 
-// Quoter prices parcels.
-type Quoter interface {
+// ShippingClient prices parcels.
+type ShippingClient interface {
 	Quote(ctx context.Context, to order.Address, demand []order.Demand, currency order.Currency) (order.Money, error)
 }
 

@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/spillway/spillway/shipping"
 	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/shipping"
 )
 
 // draft is a priced order with the limits of its customer, in units of each SKU.

@@ -10,9 +10,9 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/spillway/spillway/auth"
-	"github.com/spillway/spillway/payment"
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
 	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/payment"
 	"github.com/spillway/spillway/wire"
 )
 

@@ -40,14 +40,14 @@ type Restocker interface {
 // idempotent and written down, so that a crash between any two costs a repetition.
 type CancellationFinisher struct {
 	intents CancellationStore
-	money   Money
+	money   PaymentClient
 	stock   Restocker
 	log     *slog.Logger
 	now     func() time.Time
 }
 
 // NewCancellationFinisher makes a finisher. Several may run.
-func NewCancellationFinisher(intents CancellationStore, money Money, st Restocker, log *slog.Logger) *CancellationFinisher {
+func NewCancellationFinisher(intents CancellationStore, money PaymentClient, st Restocker, log *slog.Logger) *CancellationFinisher {
 	return &CancellationFinisher{intents: intents, money: money, stock: st, now: time.Now, log: log.With("worker", "cancellation_finisher")}
 }
 

@@ -18,11 +18,11 @@ type Revoker interface {
 // lost with its Redis, and SQL's unique index is the last to know (I4). Each step is idempotent.
 type Duplicates struct {
 	stock Revoker
-	money MoneyBack
+	money PaymentClient
 }
 
 // NewDuplicates makes the canceller.
-func NewDuplicates(st Revoker, money MoneyBack) *Duplicates {
+func NewDuplicates(st Revoker, money PaymentClient) *Duplicates {
 	return &Duplicates{stock: st, money: money}
 }
 

@@ -26,6 +26,8 @@ func (c *till) Revoke(_ context.Context, id order.ID, reason string) (journal.Of
 	return journal.Offset{}, c.revokeErr
 }
 
+func (*till) Find(context.Context, order.ID) (order.Charge, error) { return order.Charge{}, nil }
+
 func (c *till) Void(_ context.Context, id order.ID) error {
 	c.calls = append(c.calls, fmt.Sprintf("void %s", id))
 	return c.voidErr

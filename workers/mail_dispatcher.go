@@ -53,13 +53,13 @@ type MailDispatcher struct {
 	cfg    DispatchConfig
 	due    DueMails
 	orders OrderLookup
-	mail   Mail
+	mail   MailClient
 	log    *slog.Logger
 	now    func() time.Time
 }
 
 // NewMailDispatcher makes a dispatcher.
-func NewMailDispatcher(cfg DispatchConfig, due DueMails, orders OrderLookup, mail Mail, log *slog.Logger) *MailDispatcher {
+func NewMailDispatcher(cfg DispatchConfig, due DueMails, orders OrderLookup, mail MailClient, log *slog.Logger) *MailDispatcher {
 	return &MailDispatcher{cfg: cfg, due: due, orders: orders, mail: mail, log: log.With("worker", "mail_dispatcher"), now: time.Now}
 }
 

@@ -35,8 +35,8 @@ func DefaultMailConfig() MailConfig {
 	return MailConfig{Messages: 4, Concurrency: 10, Lease: 60 * time.Second, Attempts: 5}
 }
 
-// Mail writes to customers, each order once of each kind. order.ErrInvalid: this mail can never be sent.
-type Mail interface {
+// MailClient writes to customers, each order once of each kind. order.ErrInvalid: this mail can never be sent.
+type MailClient interface {
 	SendConfirmation(ctx context.Context, o order.Order) error
 	SendShipped(ctx context.Context, o order.Order) error
 	SendCancelled(ctx context.Context, o order.Order, refund order.Money) error
@@ -54,7 +54,7 @@ type mailing struct {
 	trace string
 }
 
-func (l mailing) send(ctx context.Context, mail Mail) error {
+func (l mailing) send(ctx context.Context, mail MailClient) error {
 	switch l.kind.Base() {
 	case order.MailConfirmation:
 		return mail.SendConfirmation(ctx, l.order)
@@ -81,13 +81,13 @@ func (l mailing) key() string {
 type Mailer struct {
 	cfg      MailConfig
 	consumer queue.Consumer
-	mail     Mail
+	mail     MailClient
 	reader   reader
 	log      *slog.Logger
 }
 
 // NewMailer makes a mailer on the consumer of group "mail".
-func NewMailer(cfg MailConfig, c queue.Consumer, dead DeadLetters, mail Mail, log *slog.Logger) *Mailer {
+func NewMailer(cfg MailConfig, c queue.Consumer, dead DeadLetters, mail MailClient, log *slog.Logger) *Mailer {
 	return &Mailer{
 		cfg: cfg, consumer: c, mail: mail,
 		reader: reader{source: mailSource, dead: dead}, log: log.With("worker", "mailer"),

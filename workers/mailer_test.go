@@ -58,7 +58,7 @@ func (m *mail) SendRefunded(ctx context.Context, o order.Order, _ string, _ orde
 	return m.SendConfirmation(ctx, o)
 }
 
-func newMailer(in queue.Consumer, dead workers.DeadLetters, m workers.Mail) *workers.Mailer {
+func newMailer(in queue.Consumer, dead workers.DeadLetters, m workers.MailClient) *workers.Mailer {
 	return workers.NewMailer(workers.DefaultMailConfig(), in, dead, m, quiet)
 }
 

@@ -56,7 +56,7 @@ type PaymentReconciler struct {
 	cfg     ReconcileConfig
 	orders  PendingStore
 	intents Intents
-	money   Money
+	money   PaymentClient
 	stock   Finisher
 	log     *slog.Logger
 	now     func() time.Time
@@ -70,7 +70,7 @@ type PaymentReconciler struct {
 }
 
 // NewPaymentReconciler makes a reconciler. Several may run: each step is idempotent.
-func NewPaymentReconciler(cfg ReconcileConfig, orders PendingStore, intents Intents, money Money, st Finisher, log *slog.Logger) *PaymentReconciler {
+func NewPaymentReconciler(cfg ReconcileConfig, orders PendingStore, intents Intents, money PaymentClient, st Finisher, log *slog.Logger) *PaymentReconciler {
 	return &PaymentReconciler{
 		cfg: cfg, orders: orders, intents: intents, money: money, stock: st, now: time.Now, log: log.With("worker", "payment_reconciler"),
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/spillway/spillway/workers"
 )
 
-func (s *shop) reconciler(money workers.Money) *workers.PaymentReconciler {
+func (s *shop) reconciler(money workers.PaymentClient) *workers.PaymentReconciler {
 	cfg := workers.ReconcileConfig{After: time.Millisecond, Lookback: 24 * 365 * 100 * time.Hour}
 	return workers.NewPaymentReconciler(cfg, store.NewOrders(s.db), store.NewCancellations(s.db), money, s.Stock, quiet)
 }

@@ -25,18 +25,13 @@ const (
 	lostOrdersActor = "lost_orders"
 )
 
-// Money is what the repairing workers need of the payment service. Every call is idempotent by the order's id.
-type Money interface {
-	MoneyBack
-	Find(ctx context.Context, id order.ID) (order.Charge, error)
-}
-
-// MoneyBack makes sure that an order costs nothing.
-type MoneyBack interface {
+// PaymentClient is what the workers need of the payment service. Every call is idempotent by the order's id.
+type PaymentClient interface {
 	// Void makes sure that the order is never charged; order.ErrFailedPrecondition when it is already.
 	Void(ctx context.Context, id order.ID) error
 	// Refund books that the money goes back, once, and that is then certain; order.ErrFailedPrecondition when nothing was taken.
 	Refund(ctx context.Context, id order.ID, reason string) error
+	Find(ctx context.Context, id order.ID) (order.Charge, error)
 }
 
 // Finisher settles and releases orders in Redis, which decides while they are pending.
@@ -49,7 +44,7 @@ type Finisher interface {
 
 // giveBack makes sure that the order costs nothing, and returns what goes back; zero when nothing had been taken. It is confirmed once the
 // provider has done it; until then the refund worker sees to that.
-func giveBack(ctx context.Context, money Money, id order.ID, reason string) (amount order.Money, confirmed bool, err error) {
+func giveBack(ctx context.Context, money PaymentClient, id order.ID, reason string) (amount order.Money, confirmed bool, err error) {
 	refunded, err := undoCharge(ctx, money, id, reason)
 	if err != nil || !refunded {
 		return order.Money{}, err == nil, err
@@ -59,7 +54,7 @@ func giveBack(ctx context.Context, money Money, id order.ID, reason string) (amo
 }
 
 // undoCharge forbids a charge that was not made, and refunds one that was.
-func undoCharge(ctx context.Context, money MoneyBack, id order.ID, reason string) (refunded bool, err error) {
+func undoCharge(ctx context.Context, money PaymentClient, id order.ID, reason string) (refunded bool, err error) {
 	if err := money.Void(ctx, id); !errors.Is(err, order.ErrFailedPrecondition) {
 		return false, err
 	}

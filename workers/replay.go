@@ -33,8 +33,8 @@ type Counters interface {
 	DropCounters(ctx context.Context, skus []order.SKU) error
 }
 
-// Postman sends the mail that a request of the EmailService asks for, once.
-type Postman interface {
+// MailReplayer sends the mail that a request of the EmailService asks for, once.
+type MailReplayer interface {
 	Send(ctx context.Context, request proto.Message) error
 }
 
@@ -46,7 +46,7 @@ type ReplayParts struct {
 	Cancel   Canceller
 	Hot      HotRecords
 	Counters Counters
-	Mail     Postman
+	Mail     MailReplayer
 	Log      *slog.Logger
 }
 

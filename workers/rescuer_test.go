@@ -13,7 +13,7 @@ import (
 )
 
 // eager is a rescuer for whom every order is too old, and every claim.
-func eager(orders *store.Orders, c workers.Carrier) *workers.ShipRescuer {
+func eager(orders *store.Orders, c workers.ShippingClient) *workers.ShipRescuer {
 	cfg := workers.DefaultRescueConfig()
 	cfg.Old = store.Staleness{Paid: -time.Second, Failed: []store.RetryPause{{Pause: -time.Second}}}
 	cfg.Shipping.Claim = 0

@@ -53,7 +53,7 @@ type ShipRescuer struct {
 }
 
 // NewShipRescuer makes a rescuer.
-func NewShipRescuer(cfg RescueConfig, st StaleStore, carrier Carrier, log *slog.Logger) *ShipRescuer {
+func NewShipRescuer(cfg RescueConfig, st StaleStore, carrier ShippingClient, log *slog.Logger) *ShipRescuer {
 	log = log.With("worker", "ship_rescuer")
 	return &ShipRescuer{
 		cfg: cfg, store: st, log: log,

@@ -40,7 +40,7 @@ type Shipper struct {
 }
 
 // NewShipper makes a shipper on the consumer of group "shipping".
-func NewShipper(cfg ShipConfig, c queue.Consumer, st ShipStore, dead DeadLetters, carrier Carrier, log *slog.Logger) *Shipper {
+func NewShipper(cfg ShipConfig, c queue.Consumer, st ShipStore, dead DeadLetters, carrier ShippingClient, log *slog.Logger) *Shipper {
 	log = log.With("worker", "shipper")
 	return &Shipper{
 		cfg: cfg, consumer: c, log: log, reader: reader{source: "shipper", dead: dead},

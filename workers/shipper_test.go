@@ -122,7 +122,7 @@ func (s *shelf) set(id order.ID, state order.State) {
 	s.states[id] = state
 }
 
-func newShipper(in *inbox, st workers.ShipStore, c workers.Carrier) *workers.Shipper {
+func newShipper(in *inbox, st workers.ShipStore, c workers.ShippingClient) *workers.Shipper {
 	return workers.NewShipper(workers.DefaultShipConfig(), in, st, &deadbox{}, c, quiet)
 }
 

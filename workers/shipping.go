@@ -50,20 +50,20 @@ type ShipStore interface {
 	MarkShipFailed(ctx context.Context, ids []order.ID) error
 }
 
-// Carrier takes parcels, each order once. order.ErrUnknownOutcome: it may have the parcel. order.ErrInvalid: it does not have it and will
+// ShippingClient hands over parcels, each order once. order.ErrUnknownOutcome: it may have the parcel. order.ErrInvalid: it does not have it and will
 // not take it. Any other error: it did not take it this time.
-type Carrier interface {
+type ShippingClient interface {
 	Ship(ctx context.Context, o order.Order) error
 }
 
-// Gate is a Carrier that has so many calls under way at most, whoever makes them.
+// Gate is a ShippingClient that has so many calls under way at most, whoever makes them.
 type Gate struct {
-	carrier Carrier
+	carrier ShippingClient
 	slots   chan struct{}
 }
 
 // NewGate puts a gate before the carrier.
-func NewGate(n int, c Carrier) *Gate { return &Gate{carrier: c, slots: make(chan struct{}, n)} }
+func NewGate(n int, c ShippingClient) *Gate { return &Gate{carrier: c, slots: make(chan struct{}, n)} }
 
 // Ship waits for a free slot and makes the call.
 func (g *Gate) Ship(ctx context.Context, o order.Order) error {
@@ -81,7 +81,7 @@ func (g *Gate) Ship(ctx context.Context, o order.Order) error {
 type shipping struct {
 	cfg     ShippingConfig
 	store   ShipStore
-	carrier Carrier
+	carrier ShippingClient
 	// announce tells the watchers.
 	announce announcing
 	log      *slog.Logger

@@ -249,7 +249,7 @@ func TestShipper_UnknownOutcomePreventsCancelling(t *testing.T) {
 	onBothShops(t, func(t *testing.T, db *store.DB) {
 		orders := store.NewOrders(db)
 		o := paidOrders(t, orders, 1)[0]
-		offer := func(c workers.Carrier, want int) {
+		offer := func(c workers.ShippingClient, want int) {
 			t.Helper()
 			ranTo(t, eager(orders, c).RunOnce, want)
 		}
