@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -78,27 +79,32 @@ func TestCheckout_DurabilitySQL(t *testing.T) {
 	})
 }
 
-// fakeBrokenLedger cannot book the outcome of a charge.
+// fakeBrokenLedger cannot book the outcome of a charge while it has an error. A status request reads it in the background.
 type fakeBrokenLedger struct {
 	payment.Ledger
-	err error
+	err atomic.Pointer[error]
 }
 
-func (l fakeBrokenLedger) Record(context.Context, order.Charge) (order.Charge, error) {
-	return order.Charge{}, l.err
+func (l *fakeBrokenLedger) Record(ctx context.Context, c order.Charge) (order.Charge, error) {
+	if err := l.err.Load(); err != nil {
+		return order.Charge{}, *err
+	}
+	return l.Ledger.Record(ctx, c)
 }
 
 // TestPlaceOrder_ChargedAndNotBooked: the provider took the money and the ledger did not take the outcome, whatever error it had. The order
 // stays PENDING; an error would invite a second order, and a released one would not be delivered although it is charged.
 func TestPlaceOrder_ChargedAndNotBooked(t *testing.T) {
 	onBothDatabases(t, func(t *testing.T, s *testShop) {
+		ledger := &fakeBrokenLedger{Ledger: s.ledger}
+		s.payment.Ledger = ledger
 		for key, cause := range map[string]error{"busy": order.ErrOverloaded, "state": order.ErrFailedPrecondition, "away": order.ErrUnavailable} {
-			s.payment.Ledger = fakeBrokenLedger{s.ledger, cause}
+			ledger.err.Store(&cause)
 			resp, err := s.checkout.PlaceOrder(as(t.Context(), "c1"), placeRequest(key, goodCard))
 			if err != nil || resp.GetOrder().GetState() != spillwayv1.OrderState_ORDER_STATE_PENDING {
 				t.Errorf("%v: got %v, %v; want PENDING", cause, resp.GetOrder().GetState(), err)
 			}
-			s.payment.Ledger = s.ledger
+			ledger.err.Store(nil)
 			if o := s.place(t, key, goodCard); o.GetState() != spillwayv1.OrderState_ORDER_STATE_PAID {
 				t.Errorf("%v: the retry is %s, want PAID", cause, o.GetState())
 			}
