@@ -88,10 +88,11 @@ bench: services ## measure orders a second on the real servers, beside a bare ha
 	go run ./test/bench $(ARGS)
 
 .PHONY: lint
-lint: lint-go lint-proto lint-scripts lint-ts check-generated ## check style, dependency arrows, .proto files, scripts, types and generated code
+lint: lint-go lint-proto lint-scripts lint-ts lint-words check-generated ## check style, dependency arrows, .proto files, scripts, types, words and generated code
 
 .PHONY: lint-go
 lint-go: $(BIN)/golangci-lint
+	go mod tidy -diff
 	golangci-lint run --allow-parallel-runners ./...
 
 .PHONY: lint-proto
@@ -107,6 +108,11 @@ lint-scripts:
 lint-ts: $(NODE_BIN)/buf
 	tsc --project test/e2e/browser
 
+# Comments and documentation in plain words, and enough of them.
+.PHONY: lint-words
+lint-words:
+	tools/words.sh
+
 .PHONY: check-generated
 check-generated:
 	tools/check-generated.sh
@@ -118,10 +124,12 @@ breaking: $(NODE_BIN)/buf ## compare the API with the one of AGAINST (default: t
 ##@ Change
 
 .PHONY: generate
-generate: $(BIN)/protoc-gen-go $(BIN)/protoc-gen-connect-go $(NODE_BIN)/buf ## generate gen/, web/src/gen/ and ent/ anew
+generate: $(BIN)/protoc-gen-go $(BIN)/protoc-gen-connect-go $(NODE_BIN)/buf ## generate gen/, web/src/gen/, ent/ and docs/configuration.md anew
 	buf generate
 	buf generate --template buf.gen.rpc.yaml
 	go generate ./ent
+	go run ./cmd/spillway reference > docs/configuration.md.new
+	mv docs/configuration.md.new docs/configuration.md
 
 .PHONY: fmt
 fmt: $(BIN)/golangci-lint $(NODE_BIN)/buf ## format Go and .proto files

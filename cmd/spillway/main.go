@@ -36,6 +36,7 @@ type cli struct {
 
 	Version    versionCmd    `cmd:"" help:"Print the version, the revision that it was built from, and the version of Go."`
 	Completion completionCmd `cmd:"" help:"Print a script that lets your shell complete commands, flags and their values."`
+	Reference  referenceCmd  `cmd:"" hidden:"" help:"Print the reference of all settings, in Markdown."`
 }
 
 type logConfig struct {
