@@ -78,7 +78,7 @@ func (k *cashier) Void(_ context.Context, id order.ID) error {
 		switch k.charges[id].State {
 		case order.ChargeSucceeded, order.ChargeRefunding, order.ChargeRefunded:
 			return order.ErrFailedPrecondition
-		case order.ChargeNone, order.ChargeDeclined:
+		case order.ChargeNone, order.ChargePending, order.ChargeDeclined:
 			k.charges[id] = order.Charge{ChargeID: "ch", State: order.ChargeVoided}
 		case order.ChargeVoided:
 		}
@@ -99,7 +99,7 @@ func (k *cashier) Refund(_ context.Context, id order.ID, _ string) error {
 			}
 			k.charges[id] = ch
 		case order.ChargeRefunding, order.ChargeRefunded:
-		case order.ChargeNone, order.ChargeDeclined, order.ChargeVoided:
+		case order.ChargeNone, order.ChargePending, order.ChargeDeclined, order.ChargeVoided:
 			return order.ErrFailedPrecondition
 		}
 		return nil
