@@ -84,7 +84,7 @@ var permissions = map[string]access{
 
 const bearerScheme = "bearer"
 
-// authenticate puts the caller of the token into the context and refuses who may not call the procedure.
+// authenticate puts the caller of the token into the context. It refuses callers without permission for the procedure.
 func authenticate(tokens *auth.Tokens) connect.Interceptor {
 	return interceptor{
 		unary: func(next connect.UnaryFunc) connect.UnaryFunc {

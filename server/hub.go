@@ -21,12 +21,12 @@ type HubConfig struct {
 	// PerAddress is how many of them one client address may have.
 	PerAddress int
 	// Reads bounds the orders that are read for watchers at once, so that a restart, after which all of them come back in one second,
-	// leaves room for those who buy.
+	// leaves room for checkouts.
 	Reads int
 	// ResyncInterval is after how long all watched orders are compared with what their watchers saw.
 	ResyncInterval time.Duration
-	// SlowSend is how long a message may take to be sent; who takes longer is ended with `aborted`. MaxSend is when the connection of one
-	// who takes nothing at all is cut off: no code can reach that one.
+	// SlowSend bounds the time to send a message; a slower stream ends with `aborted`. MaxSend bounds the time in which a client reads
+	// nothing at all; then its connection is cut off, because no code can reach it.
 	SlowSend, MaxSend time.Duration
 	// Lifetime ends a stream, so that a token that expired does not watch for ever, and watchers spread over new processes.
 	Lifetime time.Duration
@@ -70,7 +70,7 @@ type StateReader interface {
 	States(ctx context.Context, ids []order.ID) (map[order.ID]order.State, error)
 }
 
-// Hub wakes those who watch an order when it changes. One feed serves all of them. A watcher is only woken and reads the order by
+// Hub wakes the watchers of an order when it changes. One feed serves all of them. A watcher is only woken and reads the order by
 // itself, so there is nothing to queue for a slow one: it sees the newest state when it comes back.
 type Hub struct {
 	cfg       HubConfig
@@ -103,7 +103,7 @@ func NewHub(cfg HubConfig, feed Feed, hot, rows StateReader, log *slog.Logger) *
 // unseen stands for the state of a watcher that saw none.
 const unseen order.State = -1
 
-// Watcher is one who watches one order.
+// Watcher is a stream that watches one order.
 type Watcher struct {
 	hub      *Hub
 	id       order.ID
@@ -113,8 +113,8 @@ type Watcher struct {
 	seen     atomic.Int32  // the order.State that was sent last
 }
 
-// Watch adds a watcher of the order, who has seen it in the state. An address that is not valid has no bound. Beyond the bounds the error is order.ErrOverloaded, and once Run ended
-// order.ErrUnavailable, both with a hint. The watcher must be closed.
+// Watch adds a watcher that has seen the order in the state. An address that is not valid has no bound. Beyond the bounds it returns
+// order.ErrOverloaded, and after Run ended order.ErrUnavailable, both with a retry delay. The watcher must be closed.
 func (h *Hub) Watch(customer order.CustomerID, addr netip.Addr, id order.ID, seen order.State) (*Watcher, error) {
 	w := &Watcher{hub: h, id: id, customer: customer, addr: addr, wake: make(chan struct{}, 1)}
 	w.seen.Store(int32(seen))
@@ -203,8 +203,8 @@ func (h *Hub) follow(ctx context.Context) {
 		case ctx.Err() != nil:
 			return
 		case err != nil:
-			// Whoever looks after the epoch says what is wrong with Redis, once; watchers are healed meanwhile.
-			h.log.DebugContext(ctx, "watchers are not fed; trying again", "error", err)
+			// The epoch keeper logs what is wrong with Redis, once; meanwhile resyncs wake the watchers.
+			h.log.DebugContext(ctx, "failed to read the feed of watchers, retrying", "error", err)
 			_ = pause(ctx, backoff) // The loop sees the end of ctx.
 			backoff = min(2*backoff, maxFeedBackoff)
 			continue
@@ -262,12 +262,12 @@ func (h *Hub) watched() []order.ID {
 	return out
 }
 
-// compare wakes those of the orders' watchers who have not seen the newest state. With one part away the other's states count.
+// compare wakes the watchers that have not seen the newest state of their order. If Redis or SQL is unavailable, the states of the other count.
 func (h *Hub) compare(ctx context.Context, ids []order.ID) {
 	rows, rowsErr := h.rows.States(ctx, ids)
 	hot, hotErr := h.hot.States(ctx, ids)
 	if rowsErr != nil || hotErr != nil {
-		h.log.DebugContext(ctx, "watched orders were not compared with all parts", "sql", rowsErr, "redis", hotErr)
+		h.log.DebugContext(ctx, "failed to compare watched orders with redis or sql", "sql", rowsErr, "redis", hotErr)
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -15,7 +15,7 @@ import (
 )
 
 // Class is a kind of calls that has its own bound, so that a flood of one kind leaves the others alone. Streams have none: they last for
-// minutes and do nothing nearly all the time, and who serves them bounds them (Hub).
+// minutes and do nothing nearly all the time, and Hub bounds them.
 type Class string
 
 // The classes.

@@ -55,8 +55,8 @@ func (s Orders) WatchOrder(ctx context.Context, req *spillwayv1.WatchOrderReques
 	})
 }
 
-// watch reads the order whenever the watcher is woken, and sends what is news. To send nil is to send the headers alone: a caller who has
-// seen the order as it is must hear that the stream is open.
+// watch reads the order whenever the watcher is woken, and sends it if its state is newer. Sending nil sends the headers alone, so that a
+// caller that has seen the current state knows that the stream is open.
 func (s Orders) watch(ctx context.Context, w *Watcher, send func(*spillwayv1.WatchOrderResponse) error) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, s.Hub.cfg.Lifetime, errLifetime)
 	defer cancel()
