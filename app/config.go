@@ -99,7 +99,7 @@ type AuditConfig struct {
 
 func (c AuditConfig) validate() error {
 	if c.Interval < 0 {
-		return fmt.Errorf("--audit-every %s: must not be negative", c.Interval)
+		return fmt.Errorf("--audit-interval %s: must not be negative", c.Interval)
 	}
 	return nil
 }

@@ -63,7 +63,7 @@ func (fakeCarrier) Ship(context.Context, order.Order) error { return nil }
 // soon takes the place of the minute after which the repairing workers begin.
 const soon = 300 * time.Millisecond
 
-// TestQueue_EveryNthMessageOfOneGroupIsLost: all orders come to their end all the same, with their mails, and the books close (I5).
+// TestQueue_EveryNthMessageOfOneGroupIsLost: all orders come to their end all the same, with their mails, and the audit passes (I5).
 func TestQueue_EveryNthMessageOfOneGroupIsLost(t *testing.T) {
 	for _, group := range []string{"orders", "shipping", "mail"} {
 		for _, durability := range []string{"journal", "sql"} {

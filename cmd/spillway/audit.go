@@ -17,7 +17,7 @@ type auditCmd struct {
 	SQL     sqlFlags      `embed:""`
 	Redis   redisFlags    `embed:""`
 	Drained bool          `help:"Demand that nothing is on its way any more: no order without its row, no cancellation unfinished, no charge without its order. For a shop that is stopped or idle."`
-	Wait    time.Duration `placeholder:"DURATION" help:"With --drained: look again until the books close, for this long at most."`
+	Wait    time.Duration `placeholder:"DURATION" help:"With --drained: repeat the audit until it finds no violation, for this long at most."`
 	Grace   time.Duration `default:"15m" help:"Without --drained: how long something may be on its way before it counts as lost; more than --lost-after."`
 	MaxPaid time.Duration `name:"max-paid-age" default:"1h" help:"How long an order may be PAID and not shipped."`
 
@@ -36,7 +36,7 @@ it; docs/design/audit.md explains them.
 With --drained and --redis it also compares Redis' counters with SQL, and with --simulate-provider-file what the payment
 provider took and gave back with the ledger. Without them these rules are left out.
 
-Exit status: 0 if the books close, 1 if the audit could not be done, 3 if a rule is broken.
+Exit status: 0 without a violation, 1 if the audit failed, 3 if a rule is violated.
 
 Examples:
 
@@ -58,7 +58,7 @@ func (c *auditCmd) Run(ctx context.Context, log *slog.Logger, out io.Writer) err
 		return fmt.Errorf("the audit could not be done: %w", err)
 	}
 	if !r.OK {
-		return &exitError{exitViolated, fmt.Errorf("the books do not close: %d of %d rules are broken", r.ViolatedRules(), len(r.Rules))}
+		return &exitError{exitViolated, fmt.Errorf("%d of %d rules are violated", r.ViolatedRules(), len(r.Rules))}
 	}
 	return nil
 }
@@ -88,7 +88,7 @@ func (c *auditCmd) print(out io.Writer, r audit.Report) error {
 			fmt.Fprintf(w, "%s\t%s\t%s\n", f.Rule, who(f), f.Detail)
 		}
 	}
-	verdict := "the books close"
+	verdict := "no violations"
 	if !r.OK {
 		verdict = fmt.Sprintf("%d of %d rules are broken", r.ViolatedRules(), len(r.Rules))
 	}

@@ -50,7 +50,7 @@ func (f queueFlags) config() app.QueueConfig {
 
 // auditFlags configure the audit that a process repeats.
 type auditFlags struct {
-	Every time.Duration `name:"audit-every" env:"SPILLWAY_AUDIT_EVERY" default:"0s" placeholder:"DURATION" help:"Check that the books close this often, and log what breaks a rule; it also sets the metric spillway.audit.violations. It reads every order, so one process is enough. 0 is never."`
+	Every time.Duration `name:"audit-interval" env:"SPILLWAY_AUDIT_INTERVAL" default:"0s" placeholder:"DURATION" help:"The time between two audits of the shop by itself; violations are logged; it also sets the metric spillway.audit.violations. It reads every order, so one process is enough. 0 is never."`
 }
 
 func (f auditFlags) config() app.AuditConfig { return app.AuditConfig{Interval: f.Every} }

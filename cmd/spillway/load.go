@@ -16,7 +16,7 @@ import (
 
 type loadCmd struct {
 	URL         string        `name:"url" env:"SPILLWAY_URL" default:"http://127.0.0.1:8080" help:"Where the API is."`
-	Rate        float64       `default:"100" help:"How many orders (or visits) arrive a second, whether the shop answers or not."`
+	Rate        float64       `default:"100" help:"How many orders (or visits) arrive a second, whether the shop keeps up or not."`
 	Duration    time.Duration `default:"10s" help:"For how long they arrive."`
 	Arrivals    string        `enum:"poisson,constant" default:"poisson" help:"poisson: at random, as customers do who do not know of each other; constant: at the same distance."`
 	Scenario    string        `enum:"flash-sale,uniform,mixed" default:"uniform" help:"flash-sale: one unit of one SKU; uniform: one unit of any product; mixed: visits that browse, of which some fill a cart and fewer buy it."`
@@ -24,12 +24,12 @@ type loadCmd struct {
 	Stock       int64         `help:"Create the SKU of the flash sale with so many units, under a fresh name if there is no --sku. Needs an operator's token."`
 	Buyers      int           `help:"How many guests buy; 0 is as many as the rate needs."`
 	MaxInFlight int           `default:"2000" help:"How many arrivals may be under way at once, waiting for a retry included. What arrives beyond is counted as not sent, rather than made to wait."`
-	Retries     int           `default:"3" help:"How often an order that was shed or not answered is sent again with the same Idempotency-Key, after the delay that the shop asks for (at most 5s)."`
+	Retries     int           `default:"3" help:"How often an order that was shed or not answered is sent again with the same Idempotency-Key, after the delay in the retry hint (at most 5s)."`
 	Card        string        `default:"4242424242424242" help:"The card that pays; see the README for those that fail."`
 	Token       string        `env:"SPILLWAY_TOKEN" help:"An operator's bearer token, for --stock, for as many sessions as there are buyers, and for the audit at the end. Without it, one is made by --auth-key, or by the key in --data-dir."`
 	TokenFile   string        `name:"token-file" env:"SPILLWAY_TOKEN_FILE" secret:"token" placeholder:"PATH" help:"A file that holds it."`
 	Auth        authFlags     `embed:""`
-	DataDir     string        `name:"data-dir" env:"SPILLWAY_DATA_DIR" help:"The data directory of a shop on embedded storage, whose key signs an operator's token."`
+	DataDir     string        `name:"data-dir" env:"SPILLWAY_DATA_DIR" help:"The data directory of a shop on embedded storage; its key signs an operator's token."`
 	SettleWait  time.Duration `default:"60s" help:"How long to wait until the accepted orders are SHIPPED, and as long again until the audit is content."`
 	Report      string        `placeholder:"FILE.html" help:"Write a report with plots: one page that needs no network."`
 	Seed        uint64        `help:"Draw the same arrivals and visits again; 0 takes a fresh one, which the result names."`
@@ -38,8 +38,8 @@ type loadCmd struct {
 
 // Help is the end of the command's --help.
 func (*loadCmd) Help() string {
-	return `Exit status: 0 if the books close or there was no token to audit with, 1 if the load could not be done or checked, 3 if the books do
-not close. docs/design/load.md explains the numbers.
+	return `Exit status: 0 without a violation, or without a token for the audit, 1 if the load could not be done or checked, 3 if there are
+violations. docs/design/load.md explains the numbers.
 
 Examples:
 
@@ -89,11 +89,11 @@ func (c *loadCmd) config() (load.Config, error) {
 type errWriter struct{ io.Writer }
 
 var (
-	errBroken     = errors.New("the books do not close")
-	errNotChecked = errors.New("the books could not be checked")
+	errBroken     = errors.New("the check found violations")
+	errNotChecked = errors.New("the check could not be done")
 )
 
-// Run sends the load, prints what came of it, and fails if the books do not close. Its exit statuses are those of an audit, so
+// Run sends the load, prints what came of it, and fails if the check finds violations. Its exit statuses are those of an audit, so
 // that scripts can distinguish a shop with violations from a load that could not be checked.
 func (c *loadCmd) Run(ctx context.Context, out io.Writer, diagnostics errWriter) error {
 	cfg, err := c.config()

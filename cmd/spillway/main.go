@@ -30,9 +30,9 @@ type cli struct {
 	Orders      ordersCmd      `cmd:"" help:"List, show, cancel and refund orders, by the API."`
 	DeadLetters deadLettersCmd `cmd:"" name:"dead-letters" help:"List, edit, replay and discard what the workers could not process, by the API."`
 
-	Audit auditCmd `cmd:"" help:"Check that the books close: stock, money, states and shipments of every order. Exit status 3 if a rule is broken."`
+	Audit auditCmd `cmd:"" help:"Check stock, money, states and shipments of every order. Exit status 3 if a rule is violated."`
 	Token tokenCmd `cmd:"" help:"Mint a bearer token and print it."`
-	Load  loadCmd  `cmd:"" help:"Send a shop orders at a given rate, and then check that its books close. Exit status 3 if they do not."`
+	Load  loadCmd  `cmd:"" help:"Send orders to a shop at a given rate, and check afterwards that none is lost, doubled or wrong. Exit status 3 if one is."`
 
 	Version    versionCmd    `cmd:"" help:"Print the version, the revision that it was built from, and the version of Go."`
 	Completion completionCmd `cmd:"" help:"Print a script that lets your shell complete commands, flags and their values."`

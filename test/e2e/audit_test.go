@@ -158,7 +158,7 @@ func TestAudit_RunningShopHasNoViolation(t *testing.T) {
 	}
 }
 
-// TestAudit_CannotRun must not look like books that close, nor like some that do not.
+// TestAudit_CannotRun must not look like a verdict.
 func TestAudit_CannotRun(t *testing.T) {
 	for name, c := range map[string]struct {
 		status int

@@ -306,7 +306,7 @@ func TestContention_RedisIsWiped(t *testing.T) {
 			f.quiet()
 			taken, left := int64(f.taken()), f.stockInSQL()
 			t.Logf("paid %d, pending %d, sold out %d; rows %v, stock %d", len(f.paid), len(f.pending), f.soldOut, f.rows(), left)
-			// What was deducted for an order that was lost before its row was written comes back later: see booksClose.
+			// What was deducted for an order that was lost before its row was written comes back later: see totalsAddUp.
 			if taken+left > fightUnits || left < 0 || (durability == "sql" && taken+left != fightUnits) {
 				t.Errorf("%d units are taken and %d left of %d", taken, left, fightUnits)
 			}
@@ -317,7 +317,7 @@ func TestContention_RedisIsWiped(t *testing.T) {
 				}
 			}
 			f.lostChargesAreListed()
-			f.booksClose()
+			f.totalsAddUp()
 		})
 	}
 }
@@ -375,8 +375,8 @@ func (f *fight) lostChargesAreListed() {
 	f.t.Logf("%d orders were lost with their Redis; %d charges are listed to be refunded", lost, len(orphans))
 }
 
-// booksClose waits until the lost orders are found, and what was taken for them is given back: their units, and their money, once.
-func (f *fight) booksClose() {
+// totalsAddUp waits until the lost orders are found, and what was taken for them is given back: their units, and their money, once.
+func (f *fight) totalsAddUp() {
 	f.t.Helper()
 	f.eventually(drainTime, "units and money of lost orders to be back", func() bool {
 		return int64(f.taken())+f.stockInSQL() == fightUnits && f.keptForNothing() == 0
@@ -393,7 +393,7 @@ func (f *fight) booksClose() {
 	}
 	f.t.Logf("%d charges were refunded", refunded)
 	if a := f.audit("--drained", "--wait", "60s"); a.status != 0 {
-		f.t.Errorf("the books do not close: %+v", a)
+		f.t.Errorf("the totals do not add up: %+v", a)
 	}
 }
 

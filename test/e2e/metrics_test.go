@@ -25,13 +25,13 @@ func TestMetrics_ViolationIsScraped(t *testing.T) {
 	t.Setenv("OTEL_METRICS_EXPORTER", "prometheus")
 	t.Setenv("OTEL_EXPORTER_PROMETHEUS_HOST", "127.0.0.1")
 	t.Setenv("OTEL_EXPORTER_PROMETHEUS_PORT", port)
-	s := embedded(t, "--audit-every", "200ms")
+	s := embedded(t, "--audit-interval", "200ms")
 	id := s.buy("k")
 	says := func(rule, value string) func() bool {
 		line := regexp.MustCompile(`(?m)^spillway_audit_violations\{.*rule="` + rule + `".*\} ` + value + `$`)
 		return func() bool { return line.MatchString(scrape(t, "http://127.0.0.1:"+port+"/metrics")) }
 	}
-	s.eventually(measuredWithin, "the books to be measured as closed", says("charge_is_total", "0"))
+	s.eventually(measuredWithin, "no violation to be measured", says("charge_is_total", "0"))
 	s.becomes(measuredWithin, id, order.Shipped)
 	s.breaks("UPDATE charges SET amount = amount + 1 WHERE order_id = ?", id)
 	s.eventually(measuredWithin, "the charge to be measured as wrong", says("charge_is_total", "1"))
@@ -44,7 +44,7 @@ func TestMetrics_ViolationIsScraped(t *testing.T) {
 		t.Errorf("beside the running shop: %+v", a)
 	}
 	s.breaks("UPDATE charges SET amount = amount - 1 WHERE order_id = ?", id)
-	s.eventually(measuredWithin, "the books to be measured as closed again", says("charge_is_total", "0"))
+	s.eventually(measuredWithin, "no violation to be measured again", says("charge_is_total", "0"))
 }
 
 // TestMetrics_AuditCommandPushes: the command hands what it measured to a collector before it ends, and does not depend on one.
@@ -94,7 +94,7 @@ func scrape(t *testing.T, url string) string {
 	return string(text)
 }
 
-// breaks changes the embedded shop's books behind its back.
+// breaks changes the rows of the embedded shop behind its back.
 func (s *shop) breaks(statement string, args ...any) {
 	s.t.Helper()
 	driver, dsn := "mysql", s.dsn

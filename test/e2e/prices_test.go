@@ -43,7 +43,7 @@ func TestPayOrder_AnotherCardAfterADecline(t *testing.T) {
 	if r, err := s.call("CheckoutService/PayOrder", token, payBody(expires, goodCard)); err != nil || r.Code != "failed_precondition" {
 		t.Errorf("paying an expired order: %s (%v)", r.Raw, err)
 	}
-	s.eventually(20*time.Second, "the books to close", func() bool {
+	s.eventually(20*time.Second, "the audit to pass", func() bool {
 		r, err := s.call("AuditService/RunAudit", s.operator(), `{"drained":true}`)
 		return err == nil && strings.Contains(strings.ReplaceAll(r.Raw, " ", ""), `"ok":true`)
 	})
