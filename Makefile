@@ -99,6 +99,7 @@ lint-go: $(BIN)/golangci-lint
 lint-proto: $(NODE_BIN)/buf
 	buf lint
 	buf format --diff --exit-code proto
+	buf breaking proto --against proto/baseline.binpb
 
 .PHONY: lint-scripts
 lint-scripts:
@@ -118,8 +119,8 @@ check-generated:
 	tools/check-generated.sh
 
 .PHONY: breaking
-breaking: $(NODE_BIN)/buf ## compare the API with the one of AGAINST (default: the branch main)
-	buf breaking --against '$(or $(AGAINST),.git#branch=main)'
+breaking: $(NODE_BIN)/buf ## compare the API with another revision: make breaking AGAINST='.git#branch=main,subdir=proto'
+	buf breaking proto --against '$(or $(AGAINST),proto/baseline.binpb)'
 
 ##@ Change
 
@@ -130,6 +131,11 @@ generate: $(BIN)/protoc-gen-go $(BIN)/protoc-gen-connect-go $(NODE_BIN)/buf ## g
 	go generate ./ent
 	go run ./cmd/spillway reference > docs/configuration.md.new
 	mv docs/configuration.md.new docs/configuration.md
+
+# What `make lint` compares the API with. Change it on purpose only, and list what breaks in CHANGELOG.md.
+.PHONY: baseline
+baseline: $(NODE_BIN)/buf ## accept the API as it is as the one that later changes must be compatible with
+	buf build proto --exclude-source-info --output proto/baseline.binpb
 
 .PHONY: fmt
 fmt: $(BIN)/golangci-lint $(NODE_BIN)/buf ## format Go and .proto files
