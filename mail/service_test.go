@@ -12,7 +12,6 @@ import (
 	gomail "github.com/wneessen/go-mail"
 
 	"github.com/spillway/spillway/breaker"
-	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/store"
 	"github.com/spillway/spillway/wire"
@@ -80,18 +79,12 @@ func TestEachMailIsSentOnceAKind(t *testing.T) {
 	e, o := newEmail(t, tray), anOrderToTellOf(t)
 	refunds := []string{string(order.NewID(0, time.Now())), string(order.NewID(0, time.Now()))}
 	for range 2 {
-		if _, err := e.SendOrderConfirmation(t.Context(), &spillwayv1.SendOrderConfirmationRequest{Order: wire.Order(o)}); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := e.SendOrderShipped(t.Context(), &spillwayv1.SendOrderShippedRequest{Order: wire.Order(o)}); err != nil {
-			t.Fatal(err)
-		}
-		refund := wire.Money(order.Money{Currency: "EUR", Amount: 3645})
-		if _, err := e.SendOrderCancelled(t.Context(), &spillwayv1.SendOrderCancelledRequest{Order: wire.Order(o), Refund: refund}); err != nil {
-			t.Fatal(err)
-		}
-		for _, id := range refunds {
-			if _, err := e.SendOrderRefunded(t.Context(), &spillwayv1.SendOrderRefundedRequest{Order: wire.Order(o), Refund: refund, RefundId: id}); err != nil {
+		refund := order.Money{Currency: "EUR", Amount: 3645}
+		for _, m := range []order.Mail{
+			{Kind: order.MailConfirmation, Order: o}, {Kind: order.MailShipped, Order: o}, {Kind: order.MailCancelled, Order: o, Refund: refund},
+			{Kind: order.RefundMail(refunds[0]), Order: o, Refund: refund}, {Kind: order.RefundMail(refunds[1]), Order: o, Refund: refund},
+		} {
+			if _, err := e.SendOrderMail(t.Context(), wire.MailRequest(m)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -99,12 +92,12 @@ func TestEachMailIsSentOnceAKind(t *testing.T) {
 	if tray.sent != 5 || len(tray.mails) != 5 {
 		t.Errorf("%d mails went out; want one of each kind, and one of each refund", tray.sent)
 	}
-	for _, bad := range []*spillwayv1.SendOrderRefundedRequest{
-		{Order: wire.Order(o), Refund: wire.Money(order.Money{Currency: "EUR", Amount: 1}), RefundId: "../../etc"},
-		{Order: wire.Order(o), Refund: wire.Money(order.Money{Currency: "EUR"}), RefundId: refunds[0]},
+	for _, bad := range []order.Mail{
+		{Kind: order.RefundMail("../../etc"), Order: o, Refund: order.Money{Currency: "EUR", Amount: 1}}, {Kind: order.RefundMail(refunds[0]), Order: o},
+		{Kind: order.MailRefund, Order: o, Refund: order.Money{Currency: "EUR", Amount: 1}}, {Kind: "newsletter", Order: o}, {Order: o},
 	} {
-		if _, err := e.SendOrderRefunded(t.Context(), bad); !errors.Is(err, order.ErrInvalid) {
-			t.Errorf("a mail of refund %q of %v: %v; want ErrInvalid", bad.GetRefundId(), bad.GetRefund(), err)
+		if _, err := e.SendOrderMail(t.Context(), wire.MailRequest(bad)); !errors.Is(err, order.ErrInvalid) {
+			t.Errorf("a mail of kind %q with %s: %v; want ErrInvalid", bad.Kind, bad.Refund, err)
 		}
 	}
 	for kind, want := range map[order.MailKind]string{order.MailConfirmation: "is paid", order.MailShipped: "SPW1", order.MailCancelled: "gave back 36.45 EUR", order.RefundMail(refunds[0]): "gave back 36.45 EUR"} {
@@ -117,9 +110,9 @@ func TestEachMailIsSentOnceAKind(t *testing.T) {
 func TestAMailThatWentOutIsRememberedAlsoWhenItsCallerLeft(t *testing.T) {
 	ctx, leave := context.WithCancel(t.Context())
 	tray := &outTray{then: leave}
-	e, req := newEmail(t, tray), &spillwayv1.SendOrderShippedRequest{Order: wire.Order(anOrderToTellOf(t))}
+	e, req := newEmail(t, tray), wire.MailRequest(order.Mail{Kind: order.MailShipped, Order: anOrderToTellOf(t)})
 	for _, ctx := range []context.Context{ctx, t.Context()} {
-		if _, err := e.SendOrderShipped(ctx, req); err != nil {
+		if _, err := e.SendOrderMail(ctx, req); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -134,14 +127,14 @@ func TestAMailThatFailsSaysWhetherItEverWillGo(t *testing.T) {
 		errors.New("no answer"): order.ErrUnavailable,
 	} {
 		e := newEmail(t, &outTray{err: cause})
-		_, err := e.SendOrderShipped(t.Context(), &spillwayv1.SendOrderShippedRequest{Order: wire.Order(anOrderToTellOf(t))})
+		_, err := e.SendOrderMail(t.Context(), wire.MailRequest(order.Mail{Kind: order.MailShipped, Order: anOrderToTellOf(t)}))
 		if !errors.Is(err, want) || !errors.Is(err, cause) || breaker.IsFailure(err) != errors.Is(want, order.ErrUnavailable) {
 			t.Errorf("%v became %v; want %v", cause, err, want)
 		}
 	}
 	o := anOrderToTellOf(t)
 	o.ID = "../../etc/passwd"
-	if _, err := newEmail(t, &outTray{}).SendOrderShipped(t.Context(), &spillwayv1.SendOrderShippedRequest{Order: wire.Order(o)}); err == nil {
+	if _, err := newEmail(t, &outTray{}).SendOrderMail(t.Context(), wire.MailRequest(order.Mail{Kind: order.MailShipped, Order: o})); err == nil {
 		t.Errorf("an id that is none: %v", err)
 	}
 }

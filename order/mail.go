@@ -38,3 +38,11 @@ func (k MailKind) Base() MailKind {
 	}
 	return k
 }
+
+// Mail is a mail to a customer.
+type Mail struct {
+	Kind  MailKind
+	Order Order
+	// Refund is the refunded amount of a cancellation, or of a refund; zero for none.
+	Refund Money
+}

@@ -68,10 +68,7 @@ var permissions = map[string]access{
 
 	spillwayv1connect.PaymentServiceExecuteRefundProcedure: internal,
 
-	spillwayv1connect.EmailServiceSendOrderConfirmationProcedure: internal,
-	spillwayv1connect.EmailServiceSendOrderShippedProcedure:      internal,
-	spillwayv1connect.EmailServiceSendOrderCancelledProcedure:    internal,
-	spillwayv1connect.EmailServiceSendOrderRefundedProcedure:     internal,
+	spillwayv1connect.EmailServiceSendOrderMailProcedure: internal,
 
 	spillwayv1connect.DeadLetterServiceListDeadLettersProcedure:   operators,
 	spillwayv1connect.DeadLetterServiceGetDeadLetterProcedure:     operators,

@@ -32,8 +32,8 @@ var confirmedByMail = []order.State{order.Paid, order.Shipped, order.ShipFailed}
 // MissingMails finds orders that were paid and whose confirmation, or SHIPPED ones whose mail about that, was neither sent, nor is due,
 // nor is a dead letter. Orders that changed last before MailSince are left out: the repair worker does not look at them any more.
 func (v *AuditView) MissingMails(ctx context.Context, each func(Violation)) (int64, error) {
-	confirmation, cargs := v.withoutMail(order.MailConfirmation, "", confirmedByMail...)
-	shipped, sargs := v.withoutMail(order.MailShipped, "/shipped", order.Shipped)
+	confirmation, cargs := v.withoutMail(order.MailConfirmation, confirmedByMail...)
+	shipped, sargs := v.withoutMail(order.MailShipped, order.Shipped)
 	return v.find(ctx, rule{
 		counts:     allOrders + " WHERE " + stateIs("state", confirmedByMail...),
 		violations: confirmation + " UNION ALL " + shipped,
@@ -44,11 +44,11 @@ func (v *AuditView) MissingMails(ctx context.Context, each func(Violation)) (int
 	}, each)
 }
 
-// withoutMail queries orders in the states without any trace of the mail. suffix ends the key of the mail's dead letter.
-func (v *AuditView) withoutMail(kind order.MailKind, suffix string, states ...order.State) (query string, args []any) {
+// withoutMail queries orders in the states without any trace of the mail.
+func (v *AuditView) withoutMail(kind order.MailKind, states ...order.State) (query string, args []any) {
 	return "SELECT o.id, o.state, o.updated_at, '" + string(kind) + "' FROM orders o LEFT JOIN sent_mails m ON m.order_id = o.id AND m.kind = ? WHERE " +
 			stateIs("o.state", states...) + " AND m.id IS NULL AND (? OR o.updated_at < ?) AND o.updated_at >= ? " +
 			"AND NOT EXISTS (SELECT 1 FROM due_mails d WHERE d.order_id = o.id AND d.kind = ?) " +
-			"AND NOT EXISTS (SELECT 1 FROM failed_orders f WHERE f.dedup_key = CONCAT('mailer/order/', o.id, ?))",
-		[]any{kind, v.horizon.Drained, v.horizon.Since, v.horizon.MailSince, kind, suffix}
+			"AND NOT EXISTS (SELECT 1 FROM failed_orders f WHERE f.dedup_key = CONCAT(?, o.id, ?))",
+		[]any{kind, v.horizon.Drained, v.horizon.Since, v.horizon.MailSince, kind, mailKeyPrefix, mailKeySuffix(kind)}
 }

@@ -4,7 +4,27 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/spillway/spillway/order"
 )
+
+// MailerSource is the source of dead letters that are mails.
+const MailerSource = "mailer"
+
+const mailKeyPrefix = MailerSource + "/order/"
+
+// MailKey is the dedup key of the dead letter of an order's mail.
+func MailKey(id order.ID, kind order.MailKind) string {
+	return mailKeyPrefix + string(id) + mailKeySuffix(kind)
+}
+
+// mailKeySuffix is what follows the order's id in the key. The key of a confirmation is older than the other kinds.
+func mailKeySuffix(kind order.MailKind) string {
+	if kind == order.MailConfirmation {
+		return ""
+	}
+	return "/" + string(kind)
+}
 
 // EntryKey names a journal entry among the dead letters.
 type EntryKey struct {

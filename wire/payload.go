@@ -16,13 +16,9 @@ import (
 
 // The full names of the message types in dead letters.
 var (
-	TypeBatch            = TypeOf(&spillwayv1.OrderEventBatch{})
-	TypeEvent            = TypeOf(&spillwayv1.OrderEvent{})
-	TypeSnapshot         = TypeOf(&spillwayv1.OrderSnapshot{})
-	TypeMailConfirmation = TypeOf(&spillwayv1.SendOrderConfirmationRequest{})
-	TypeMailShipped      = TypeOf(&spillwayv1.SendOrderShippedRequest{})
-	TypeMailCancelled    = TypeOf(&spillwayv1.SendOrderCancelledRequest{})
-	TypeMailRefunded     = TypeOf(&spillwayv1.SendOrderRefundedRequest{})
+	TypeBatch    = TypeOf(&spillwayv1.OrderEventBatch{})
+	TypeEvent    = TypeOf(&spillwayv1.OrderEvent{})
+	TypeSnapshot = TypeOf(&spillwayv1.OrderSnapshot{})
 )
 
 // TypeOf returns the full name of a message.
@@ -40,18 +36,24 @@ type payload struct {
 var snapshotPayload = plain(func() proto.Message { return &spillwayv1.OrderSnapshot{} })
 
 var payloads = map[string]payload{
-	TypeBatch:            {showBatch, readBatch, checkBatch},
-	TypeEvent:            {showEvent, readEvent, checkEvent},
-	TypeSnapshot:         snapshotPayload,
-	TypeMailConfirmation: plain(func() proto.Message { return &spillwayv1.SendOrderConfirmationRequest{} }),
-	TypeMailShipped:      plain(func() proto.Message { return &spillwayv1.SendOrderShippedRequest{} }),
-	TypeMailCancelled:    plain(func() proto.Message { return &spillwayv1.SendOrderCancelledRequest{} }),
-	TypeMailRefunded:     plain(func() proto.Message { return &spillwayv1.SendOrderRefundedRequest{} }),
+	TypeBatch:    {showBatch, readBatch, checkBatch},
+	TypeEvent:    {showEvent, readEvent, checkEvent},
+	TypeSnapshot: snapshotPayload,
+	TypeMail:     mailPayload(),
+}
+
+// payloadOf returns how payloads of the type are shown and read.
+func payloadOf(typ string) (payload, bool) {
+	if older, ok := olderMails[typ]; ok {
+		return plain(older.empty), true
+	}
+	p, ok := payloads[typ]
+	return p, ok
 }
 
 // PayloadJSON formats a payload as JSON. It fails for an unknown type and for bytes that are not of the type.
 func PayloadJSON(typ string, raw []byte) (json.RawMessage, error) {
-	p, ok := payloads[typ]
+	p, ok := payloadOf(typ)
 	if !ok {
 		return nil, fmt.Errorf("a payload of type %q is unknown: %w", typ, order.ErrInvalid)
 	}
@@ -66,7 +68,7 @@ func PayloadJSON(typ string, raw []byte) (json.RawMessage, error) {
 // position of the error, unless every event and order in it can be applied. orderID is the id of the order, if the
 // payload is about one.
 func PayloadFromJSON(typ string, text []byte) (raw []byte, orderID string, err error) {
-	p, ok := payloads[typ]
+	p, ok := payloadOf(typ)
 	if !ok {
 		return nil, "", fmt.Errorf("a payload of type %q is unknown: %w", typ, order.ErrInvalid)
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
@@ -57,10 +58,8 @@ func TestPayload_RoundTrip(t *testing.T) {
 	}
 	for typ, m := range map[string]proto.Message{
 		wire.TypeEvent: event, wire.TypeBatch: &spillwayv1.OrderEventBatch{Events: []*spillwayv1.OrderEvent{event}}, wire.TypeSnapshot: &snapshot,
-		wire.TypeMailConfirmation: &spillwayv1.SendOrderConfirmationRequest{Order: snapshot.GetOrder()},
-		wire.TypeMailShipped:      &spillwayv1.SendOrderShippedRequest{Order: snapshot.GetOrder()},
-		wire.TypeMailCancelled:    &spillwayv1.SendOrderCancelledRequest{Order: snapshot.GetOrder(), Refund: snapshot.GetOrder().GetTotal()},
-		wire.TypeMailRefunded:     &spillwayv1.SendOrderRefundedRequest{Order: snapshot.GetOrder(), Refund: snapshot.GetOrder().GetTotal(), RefundId: "R1"},
+		wire.TypeMail: &spillwayv1.SendOrderMailRequest{Kind: spillwayv1.MailKind_MAIL_KIND_SHIPPED, Order: snapshot.GetOrder()},
+		wire.TypeOf(&spillwayv1.SendOrderShippedRequest{}): &spillwayv1.SendOrderShippedRequest{Order: snapshot.GetOrder()},
 	} {
 		raw := marshal(t, m)
 		text, err := wire.PayloadJSON(typ, raw)
@@ -93,12 +92,22 @@ func TestPayload_MalformedSnapshot(t *testing.T) {
 func TestPayloadJSON_Malformed(t *testing.T) {
 	t.Parallel()
 	for typ, raw := range map[string][]byte{
-		wire.TypeEvent: {0xff}, wire.TypeBatch: nil, wire.TypeSnapshot: []byte("garbage"), wire.TypeMailShipped: nil, "nothing": nil,
+		wire.TypeEvent: {0xff}, wire.TypeBatch: nil, wire.TypeSnapshot: []byte("garbage"), wire.TypeMail: nil, "nothing": nil,
 	} {
 		if text, err := wire.PayloadJSON(typ, raw); err == nil {
 			t.Errorf("%x is shown as the %s %s", raw, typ, text)
 		}
 	}
+}
+
+// orderJSON is an order as JSON.
+func orderJSON(t *testing.T) []byte {
+	t.Helper()
+	out, err := protojson.Marshal(wire.Order(someOrder(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
 }
 
 // TestPayloadFromJSON_NamesTheError covers edits that are rejected.
@@ -136,7 +145,8 @@ func TestPayloadFromJSON_NamesTheError(t *testing.T) {
 		"no events":          {wire.TypeBatch, `{"events":[]}`, "no events"},
 		"a bad event":        {wire.TypeBatch, `{"events":[` + string(text) + `,{}]}`, "events[1]"},
 		"a bare event":       {wire.TypeBatch, string(text), "unknown field"},
-		"a mail of nothing":  {wire.TypeMailCancelled, `{}`, "order state"},
+		"a mail of nothing":  {wire.TypeMail, `{}`, "order state"},
+		"a mail of no kind":  {wire.TypeMail, `{"order":` + string(orderJSON(t)) + `}`, "MAIL_KIND_UNSPECIFIED"},
 		"an unknown type":    {"colour", `{}`, `"colour"`},
 	} {
 		_, _, err := wire.PayloadFromJSON(c.typ, []byte(c.text))

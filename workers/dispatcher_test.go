@@ -33,23 +33,11 @@ func (p *postbox) put(kind order.MailKind, o order.Order, refund string) error {
 	return nil
 }
 
-func (p *postbox) SendConfirmation(_ context.Context, o order.Order) error {
-	return p.put(order.MailConfirmation, o, "")
-}
-
-func (p *postbox) SendShipped(_ context.Context, o order.Order) error {
-	return p.put(order.MailShipped, o, "")
-}
-
-func (p *postbox) SendCancelled(_ context.Context, o order.Order, refund order.Money) error {
-	if refund.Amount == 0 {
-		return p.put(order.MailCancelled, o, "")
+func (p *postbox) Send(_ context.Context, m order.Mail) error {
+	if m.Refund.Amount == 0 {
+		return p.put(m.Kind, m.Order, "")
 	}
-	return p.put(order.MailCancelled, o, refund.String())
-}
-
-func (p *postbox) SendRefunded(_ context.Context, o order.Order, refundID string, refund order.Money) error {
-	return p.put(order.RefundMail(refundID), o, refund.String())
+	return p.put(m.Kind, m.Order, m.Refund.String())
 }
 
 var errMailDown = errors.New("the mail server is down")

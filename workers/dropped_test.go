@@ -40,20 +40,8 @@ func (d *dropping) Receive(ctx context.Context, max int, lease time.Duration) ([
 // fakeMail remembers in SQL what it sent, as the EmailService does.
 type fakeMail struct{ book *store.Mails }
 
-func (f fakeMail) SendConfirmation(ctx context.Context, o order.Order) error {
-	return f.book.MarkSent(ctx, o.ID, order.MailConfirmation)
-}
-
-func (f fakeMail) SendShipped(ctx context.Context, o order.Order) error {
-	return f.book.MarkSent(ctx, o.ID, order.MailShipped)
-}
-
-func (f fakeMail) SendCancelled(ctx context.Context, o order.Order, _ order.Money) error {
-	return f.book.MarkSent(ctx, o.ID, order.MailCancelled)
-}
-
-func (f fakeMail) SendRefunded(ctx context.Context, o order.Order, refundID string, _ order.Money) error {
-	return f.book.MarkSent(ctx, o.ID, order.RefundMail(refundID))
+func (f fakeMail) Send(ctx context.Context, m order.Mail) error {
+	return f.book.MarkSent(ctx, m.Order.ID, m.Kind)
 }
 
 type fakeCarrier struct{}

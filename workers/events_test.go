@@ -157,18 +157,13 @@ type noMail struct {
 	sent    []order.ID
 }
 
-func (m *noMail) SendConfirmation(_ context.Context, o order.Order) error {
-	if o.ID == m.refused {
+func (m *noMail) Send(_ context.Context, sent order.Mail) error {
+	if sent.Order.ID == m.refused {
 		return fmt.Errorf("no such mailbox: %w", order.ErrInvalid)
 	}
-	m.sent = append(m.sent, o.ID)
+	m.sent = append(m.sent, sent.Order.ID)
 	return nil
 }
-
-func (*noMail) SendShipped(context.Context, order.Order) error                { return nil }
-func (*noMail) SendCancelled(context.Context, order.Order, order.Money) error { return nil }
-
-func (*noMail) SendRefunded(context.Context, order.Order, string, order.Money) error { return nil }
 
 // TestMailer_FailingMailCostsOnlyItself after its attempts, and its letter is the order that was to be confirmed.
 func TestMailer_FailingMailCostsOnlyItself(t *testing.T) {
@@ -187,14 +182,14 @@ func TestMailer_FailingMailCostsOnlyItself(t *testing.T) {
 		t.Errorf("sent %v, acknowledged %v", mail.sent, in.acked)
 	}
 	letters, err := a.dead.List(t.Context(), store.DeadLetterFilter{Source: "mailer", OrderID: string(bad.ID)}, 0, 10)
-	if err != nil || len(letters) != 1 || letters[0].PayloadType != wire.TypeMailConfirmation || letters[0].TraceID != traceID {
+	if err != nil || len(letters) != 1 || letters[0].PayloadType != wire.TypeMail || letters[0].TraceID != traceID {
 		t.Fatalf("letters: %+v, %v", letters, err)
 	}
 	f, err := a.dead.Get(t.Context(), letters[0].ID)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var s spillwayv1.SendOrderConfirmationRequest
+	var s spillwayv1.SendOrderMailRequest
 	if err := proto.Unmarshal(f.Payload, &s); err != nil || s.GetOrder().GetId() != string(bad.ID) {
 		t.Errorf("its payload is of order %q, %v", s.GetOrder().GetId(), err)
 	}

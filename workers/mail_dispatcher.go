@@ -102,7 +102,7 @@ func (d *MailDispatcher) send(ctx context.Context, m store.DueMail, orders map[o
 	if !ok {
 		return errNoRow
 	}
-	return mailing{kind: m.Kind, order: o, refund: m.Refund}.send(ctx, d.mail)
+	return d.mail.Send(ctx, order.Mail{Kind: m.Kind, Order: o, Refund: m.Refund})
 }
 
 // settle writes down what came of each mail: first those that were sent.
@@ -129,7 +129,7 @@ func (d *MailDispatcher) failed(ctx context.Context, m store.DueMail, o order.Or
 		return d.due.PostponeDue(ctx, m.ID, d.now().Add(pause))
 	}
 	o.ID = m.OrderID
-	dead, err := mailing{kind: m.Kind, order: o, refund: m.Refund}.dead(m.Attempts, reason)
+	dead, err := mailing{Mail: order.Mail{Kind: m.Kind, Order: o, Refund: m.Refund}}.dead(m.Attempts, reason)
 	if err != nil {
 		return fmt.Errorf("make a dead letter of a mail: %w", err)
 	}

@@ -35,47 +35,20 @@ func DefaultMailConfig() MailConfig {
 	return MailConfig{Messages: 4, Concurrency: 10, Lease: 60 * time.Second, Attempts: 5}
 }
 
-// MailClient writes to customers, each order once of each kind. order.ErrInvalid: this mail can never be sent.
+// MailClient sends mails to customers, each order once of each kind. order.ErrInvalid: this mail can never be sent.
 type MailClient interface {
-	SendConfirmation(ctx context.Context, o order.Order) error
-	SendShipped(ctx context.Context, o order.Order) error
-	SendCancelled(ctx context.Context, o order.Order, refund order.Money) error
-	// SendRefunded is sent once a refund.
-	SendRefunded(ctx context.Context, o order.Order, refundID string, refund order.Money) error
+	Send(ctx context.Context, m order.Mail) error
 }
 
 // mailing is one mail to be sent.
 type mailing struct {
-	kind  order.MailKind
-	order order.Order
-	// refund is what a cancellation gave back; zero for nothing.
-	refund order.Money
+	order.Mail
 	// trace is the W3C traceparent of the request that caused it, or empty.
 	trace string
 }
 
-func (l mailing) send(ctx context.Context, mail MailClient) error {
-	switch l.kind.Base() {
-	case order.MailConfirmation:
-		return mail.SendConfirmation(ctx, l.order)
-	case order.MailShipped:
-		return mail.SendShipped(ctx, l.order)
-	case order.MailCancelled:
-		return mail.SendCancelled(ctx, l.order, l.refund)
-	case order.MailRefund:
-		id, _ := l.kind.RefundID()
-		return mail.SendRefunded(ctx, l.order, id, l.refund)
-	}
-	return fmt.Errorf("a mail of kind %q: %w", l.kind, order.ErrInvalid)
-}
-
-// key names the letter among the dead ones. That of a confirmation is older than the other kinds.
-func (l mailing) key() string {
-	if l.kind == order.MailConfirmation {
-		return "order/" + string(l.order.ID)
-	}
-	return "order/" + string(l.order.ID) + "/" + string(l.kind)
-}
+// key is the dedup key of its dead letter.
+func (l mailing) key() string { return store.MailKey(l.Order.ID, l.Kind) }
 
 // Mailer confirms paid orders by mail. The other mails are the MailDispatcher's. Orders that were never paid cause no mail.
 type Mailer struct {
@@ -90,12 +63,9 @@ type Mailer struct {
 func NewMailer(cfg MailConfig, c queue.Consumer, dead DeadLetters, mail MailClient, log *slog.Logger) *Mailer {
 	return &Mailer{
 		cfg: cfg, consumer: c, mail: mail,
-		reader: reader{source: mailSource, dead: dead}, log: log.With("worker", "mailer"),
+		reader: reader{source: store.MailerSource, dead: dead}, log: log.With("worker", "mailer"),
 	}
 }
-
-// mailSource is whose the dead letters of mails are.
-const mailSource = "mailer"
 
 // Run sends until ctx ends.
 func (m *Mailer) Run(ctx context.Context) { loop(ctx, m.log, m.RunOnce) }
@@ -160,8 +130,8 @@ func news(changes []order.Event) []mailing {
 			continue
 		}
 		seen[c.Order.ID] = true
-		l := mailing{kind: order.MailConfirmation, order: c.Order, trace: c.Trace}
-		l.order.State, l.order.UpdatedAt = c.To, c.At
+		l := mailing{Mail: order.Mail{Kind: order.MailConfirmation, Order: c.Order}, trace: c.Trace}
+		l.Order.State, l.Order.UpdatedAt = c.To, c.At
 		out = append(out, l)
 	}
 	return out
@@ -172,7 +142,7 @@ func (m *Mailer) send(ctx context.Context, letters []mailing) map[string]error {
 	var mu sync.Mutex
 	failed := make(map[string]error)
 	each(ctx, m.cfg.Concurrency, letters, func(l mailing) {
-		if err := l.send(ctx, m.mail); err != nil {
+		if err := m.mail.Send(ctx, l.Mail); err != nil {
 			mu.Lock()
 			defer mu.Unlock()
 			failed[l.key()] = err
@@ -193,7 +163,7 @@ func (m *Mailer) bury(ctx context.Context, letters []mailing, failed map[string]
 		if err != nil {
 			return err
 		}
-		m.log.ErrorContext(ctx, "a mail could not be sent; it is in failed_orders", "order", l.order.ID, "kind", l.kind, "error", reason)
+		m.log.ErrorContext(ctx, "a mail could not be sent; it is in failed_orders", "order", l.Order.ID, "kind", l.Kind, "error", reason)
 		if err := m.reader.dead.Put(ctx, dead); err != nil {
 			return fmt.Errorf("write to failed_orders: %w", err)
 		}
@@ -202,38 +172,18 @@ func (m *Mailer) bury(ctx context.Context, letters []mailing, failed map[string]
 	return nil
 }
 
-// request asks the EmailService for the mail; nil for a kind that it does not know.
-func (l mailing) request() proto.Message {
-	switch l.kind.Base() {
-	case order.MailConfirmation:
-		return &spillwayv1.SendOrderConfirmationRequest{Order: wire.Order(l.order)}
-	case order.MailShipped:
-		return &spillwayv1.SendOrderShippedRequest{Order: wire.Order(l.order)}
-	case order.MailCancelled:
-		req := &spillwayv1.SendOrderCancelledRequest{Order: wire.Order(l.order)}
-		if l.refund.Amount != 0 {
-			req.Refund = wire.Money(l.refund)
-		}
-		return req
-	case order.MailRefund:
-		id, _ := l.kind.RefundID()
-		return &spillwayv1.SendOrderRefundedRequest{Order: wire.Order(l.order), Refund: wire.Money(l.refund), RefundId: id}
-	}
-	return nil
-}
-
 // dead is the letter for failed_orders: the request, to be sent again. Of a mail of an unknown kind it is the order.
 func (l mailing) dead(attempts int, reason error) (f store.DeadLetter, err error) {
 	f = store.DeadLetter{
-		DedupKey: mailSource + "/" + l.key(), Source: mailSource, OrderID: string(l.order.ID), Reason: plainly(reason),
+		DedupKey: l.key(), Source: store.MailerSource, OrderID: string(l.Order.ID), Reason: plainly(reason),
 		TraceID: wire.TraceID(l.trace), Attempts: attempts,
 	}
-	if req := l.request(); req != nil {
+	if req := wire.MailRequest(l.Mail); req.GetKind() != spillwayv1.MailKind_MAIL_KIND_UNSPECIFIED {
 		f.PayloadType = wire.TypeOf(req)
 		f.Payload, err = proto.Marshal(req)
 		return f, err
 	}
 	f.PayloadType = wire.TypeSnapshot
-	f.Payload, err = wire.MarshalSnapshot(l.order)
+	f.Payload, err = wire.MarshalSnapshot(l.Order)
 	return f, err
 }

@@ -25,7 +25,8 @@ type mail struct {
 	inFlight int
 }
 
-func (m *mail) SendConfirmation(_ context.Context, o order.Order) error {
+func (m *mail) Send(_ context.Context, sent order.Mail) error {
+	o := sent.Order
 	m.mu.Lock()
 	m.inFlight++
 	m.mu.Unlock()
@@ -44,18 +45,6 @@ func (m *mail) SendConfirmation(_ context.Context, o order.Order) error {
 		return errDown
 	}
 	return nil
-}
-
-func (m *mail) SendShipped(ctx context.Context, o order.Order) error {
-	return m.SendConfirmation(ctx, o)
-}
-
-func (m *mail) SendCancelled(ctx context.Context, o order.Order, _ order.Money) error {
-	return m.SendConfirmation(ctx, o)
-}
-
-func (m *mail) SendRefunded(ctx context.Context, o order.Order, _ string, _ order.Money) error {
-	return m.SendConfirmation(ctx, o)
 }
 
 func newMailer(in queue.Consumer, dead workers.DeadLetters, m workers.MailClient) *workers.Mailer {
@@ -137,7 +126,7 @@ func TestMailer_DeadLetterAfterFiveAttempts(t *testing.T) {
 	paid := bad
 	paid.State, paid.UpdatedAt = order.Paid, event(bad, settled).GetTime().AsTime()
 	if f.DedupKey != "mailer/order/"+string(bad.ID) || f.Source != "mailer" || f.OrderID != string(bad.ID) || f.Reason != errDown.Error() ||
-		f.Attempts != 6 || f.PayloadType != wire.TypeMailConfirmation || !bytes.Equal(f.Payload, raw(t, &spillwayv1.SendOrderConfirmationRequest{Order: wire.Order(paid)})) {
+		f.Attempts != 6 || f.PayloadType != wire.TypeMail || !bytes.Equal(f.Payload, raw(t, &spillwayv1.SendOrderMailRequest{Kind: spillwayv1.MailKind_MAIL_KIND_CONFIRMATION, Order: wire.Order(paid)})) {
 		t.Errorf("the letter is %+v", f)
 	}
 }

@@ -159,17 +159,7 @@ func (m *moody) Ship(_ context.Context, o order.Order) error {
 	return nil
 }
 
-func (m *moody) SendConfirmation(ctx context.Context, o order.Order) error { return m.Ship(ctx, o) }
-
-func (m *moody) SendShipped(ctx context.Context, o order.Order) error { return m.Ship(ctx, o) }
-
-func (m *moody) SendCancelled(ctx context.Context, o order.Order, _ order.Money) error {
-	return m.Ship(ctx, o)
-}
-
-func (m *moody) SendRefunded(ctx context.Context, o order.Order, _ string, _ order.Money) error {
-	return m.Ship(ctx, o)
-}
+func (m *moody) Send(ctx context.Context, mail order.Mail) error { return m.Ship(ctx, mail.Order) }
 
 func (m *moody) count(id order.ID) int {
 	m.mu.Lock()

@@ -79,7 +79,7 @@ func (r *OrderRepairer) confirm(ctx context.Context, ids []order.ID) (int, error
 	}
 	deadKeys := make([]string, len(ids))
 	for i, id := range ids {
-		deadKeys[i] = mailSource + "/" + mailing{kind: order.MailConfirmation, order: order.Order{ID: id}}.key()
+		deadKeys[i] = store.MailKey(id, order.MailConfirmation)
 	}
 	unsent, err := r.Mails.Unsent(ctx, order.MailConfirmation, ids, deadKeys)
 	if err != nil || len(unsent) == 0 {

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"golang.org/x/sync/singleflight"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
@@ -33,11 +32,6 @@ type Counters interface {
 	DropCounters(ctx context.Context, skus []order.SKU) error
 }
 
-// MailReplayer sends the mail that a request of the EmailService asks for, once.
-type MailReplayer interface {
-	Send(ctx context.Context, request proto.Message) error
-}
-
 // ReplayParts are what a Replayer works on.
 type ReplayParts struct {
 	Letters  LetterStore
@@ -46,7 +40,7 @@ type ReplayParts struct {
 	Cancel   Canceller
 	Hot      HotRecords
 	Counters Counters
-	Mail     MailReplayer
+	Mail     MailClient
 	Log      *slog.Logger
 }
 

@@ -15,7 +15,7 @@ import (
 
 // isMail says whether the letters of the source ask for mails. All others are replayed into the orders' rows; what the shipper
 // could not read is shipped from there, by the ship rescuer.
-func isMail(source string) bool { return source == mailSource || source == sourceBroker+"mail" }
+func isMail(source string) bool { return source == store.MailerSource || source == sourceBroker+"mail" }
 
 // events writes the events of a letter as the order writer does.
 func (r *Replayer) events(ctx context.Context, l store.DeadLetter) error {
@@ -100,42 +100,30 @@ func (r *Replayer) settle(ctx context.Context, out store.Outcome) error {
 
 // mails sends the mails of a letter. Those that were sent before are not sent again.
 func (r *Replayer) mails(ctx context.Context, l store.DeadLetter) error {
-	requests, err := requestsOf(l)
+	mails, err := mailsOf(l)
 	if err != nil {
 		return err
 	}
 	var errs []error
-	for _, req := range requests {
-		errs = append(errs, r.Mail.Send(ctx, req))
+	for _, m := range mails {
+		errs = append(errs, r.Mail.Send(ctx, m))
 	}
 	return errors.Join(errs...)
 }
 
-// requestsOf are the mails that a letter asks for: those of which its events are news, or the one that it holds.
-func requestsOf(l store.DeadLetter) ([]proto.Message, error) {
-	var one proto.Message
-	switch l.PayloadType {
-	case wire.TypeMailConfirmation:
-		one = &spillwayv1.SendOrderConfirmationRequest{}
-	case wire.TypeMailShipped:
-		one = &spillwayv1.SendOrderShippedRequest{}
-	case wire.TypeMailCancelled:
-		one = &spillwayv1.SendOrderCancelledRequest{}
-	case wire.TypeMailRefunded:
-		one = &spillwayv1.SendOrderRefundedRequest{}
-	default:
-		changes, err := changesOf(l)
-		if err != nil {
-			return nil, err
-		}
-		var out []proto.Message
-		for _, l := range news(changes) {
-			out = append(out, l.request())
-		}
-		return out, nil
+// mailsOf are the mails of a dead letter: those that its events cause, or the one that it holds.
+func mailsOf(l store.DeadLetter) ([]order.Mail, error) {
+	if wire.IsMail(l.PayloadType) {
+		m, err := wire.UnmarshalMail(l.PayloadType, l.Payload)
+		return []order.Mail{m}, err
 	}
-	if err := proto.Unmarshal(l.Payload, one); err != nil {
-		return nil, fmt.Errorf("unmarshal the request for a mail: %w", err)
+	changes, err := changesOf(l)
+	if err != nil {
+		return nil, err
 	}
-	return []proto.Message{one}, nil
+	var out []order.Mail
+	for _, m := range news(changes) {
+		out = append(out, m.Mail)
+	}
+	return out, nil
 }

@@ -39,10 +39,10 @@ type around struct {
 	expired   map[order.ID]order.State
 }
 
-func (a *around) Send(_ context.Context, req proto.Message) error {
+func (a *around) Send(_ context.Context, m order.Mail) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.mails = append(a.mails, string(req.ProtoReflect().Descriptor().Name()))
+	a.mails = append(a.mails, string(m.Kind))
 	return a.mailErr
 }
 
@@ -183,7 +183,7 @@ func (a *around) units(t *testing.T) int64 {
 
 // TestReplayer_EachSource, twice and then by many at once: the second time changes nothing.
 func TestReplayer_EachSource(t *testing.T) {
-	const row = "row"
+	const row, refundID = "row", "01ARZ3NDEKTSV4RRFFQ69G5FAV"
 	for name, c := range map[string]struct {
 		source, typ string
 		payload     func(t *testing.T, o order.Order) []byte
@@ -196,8 +196,8 @@ func TestReplayer_EachSource(t *testing.T) {
 		"what the broker gave up":        {"broker/orders", wire.TypeBatch, func(t *testing.T, o order.Order) []byte { return raw(t, batch(step(t, o, order.Paid))) }, row},
 		"an event of the shipper":        {"shipper", wire.TypeEvent, func(t *testing.T, o order.Order) []byte { return raw(t, step(t, o, order.Paid)) }, row},
 		"a journal entry":                {"stock_flusher", journal.DeadLetterType, func(t *testing.T, o order.Order) []byte { return entry(t, o, -3) }, row + " and stock"},
-		"an event of the mailer":         {"mailer", wire.TypeEvent, func(t *testing.T, o order.Order) []byte { return raw(t, step(t, o, order.Paid)) }, "SendOrderConfirmationRequest"},
-		"mails that the broker gave up":  {"broker/mail", wire.TypeBatch, func(t *testing.T, o order.Order) []byte { return raw(t, batch(step(t, o, order.Paid))) }, "SendOrderConfirmationRequest"},
+		"an event of the mailer":         {"mailer", wire.TypeEvent, func(t *testing.T, o order.Order) []byte { return raw(t, step(t, o, order.Paid)) }, "confirmation"},
+		"mails that the broker gave up":  {"broker/mail", wire.TypeBatch, func(t *testing.T, o order.Order) []byte { return raw(t, batch(step(t, o, order.Paid))) }, "confirmation"},
 		"a reservation asks for no mail": {"mailer", wire.TypeEvent, func(t *testing.T, o order.Order) []byte { return raw(t, step(t, o, order.Pending)) }, ""},
 		"a confirmation": {"mailer", wire.TypeSnapshot, func(t *testing.T, o order.Order) []byte {
 			o.State = order.Paid
@@ -206,13 +206,16 @@ func TestReplayer_EachSource(t *testing.T) {
 				t.Fatal(err)
 			}
 			return b
-		}, "SendOrderConfirmationRequest"},
-		"a mail of a cancellation": {"mailer", wire.TypeMailCancelled, func(t *testing.T, o order.Order) []byte {
-			return raw(t, &spillwayv1.SendOrderCancelledRequest{Order: wire.Order(o)})
-		}, "SendOrderCancelledRequest"},
-		"a mail of a refund": {"mailer", wire.TypeMailRefunded, func(t *testing.T, o order.Order) []byte {
-			return raw(t, &spillwayv1.SendOrderRefundedRequest{Order: wire.Order(o), RefundId: "R1"})
-		}, "SendOrderRefundedRequest"},
+		}, "confirmation"},
+		"a mail of a cancellation": {"mailer", wire.TypeMail, func(t *testing.T, o order.Order) []byte {
+			return raw(t, wire.MailRequest(order.Mail{Kind: order.MailCancelled, Order: o}))
+		}, "cancelled"},
+		"a mail of a refund": {"mailer", wire.TypeMail, func(t *testing.T, o order.Order) []byte {
+			return raw(t, wire.MailRequest(order.Mail{Kind: order.RefundMail(refundID), Order: o, Refund: order.Money{Currency: "EUR", Amount: 1}}))
+		}, "refund" + refundID},
+		"a mail of a version with an RPC for each kind": {"mailer", wire.TypeOf(&spillwayv1.SendOrderRefundedRequest{}), func(t *testing.T, o order.Order) []byte {
+			return raw(t, &spillwayv1.SendOrderRefundedRequest{Order: wire.Order(o), RefundId: refundID, Refund: wire.Money(order.Money{Currency: "EUR", Amount: 1})})
+		}, "refund" + refundID},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a, o := newReplayer(t), someOrder(t, name)

@@ -22,6 +22,177 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// MailKind is the kind of a mail to a customer.
+type MailKind int32
+
+const (
+	// Never sent.
+	MailKind_MAIL_KIND_UNSPECIFIED MailKind = 0
+	// The order was placed and paid.
+	MailKind_MAIL_KIND_CONFIRMATION MailKind = 1
+	// The parcel is on its way.
+	MailKind_MAIL_KIND_SHIPPED MailKind = 2
+	// The order was cancelled; the request has the refunded amount, if there is one.
+	MailKind_MAIL_KIND_CANCELLED MailKind = 3
+	// An operator refunded a part or all of the order. Each refund has one mail.
+	MailKind_MAIL_KIND_REFUND MailKind = 4
+)
+
+// Enum value maps for MailKind.
+var (
+	MailKind_name = map[int32]string{
+		0: "MAIL_KIND_UNSPECIFIED",
+		1: "MAIL_KIND_CONFIRMATION",
+		2: "MAIL_KIND_SHIPPED",
+		3: "MAIL_KIND_CANCELLED",
+		4: "MAIL_KIND_REFUND",
+	}
+	MailKind_value = map[string]int32{
+		"MAIL_KIND_UNSPECIFIED":  0,
+		"MAIL_KIND_CONFIRMATION": 1,
+		"MAIL_KIND_SHIPPED":      2,
+		"MAIL_KIND_CANCELLED":    3,
+		"MAIL_KIND_REFUND":       4,
+	}
+)
+
+func (x MailKind) Enum() *MailKind {
+	p := new(MailKind)
+	*p = x
+	return p
+}
+
+func (x MailKind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (MailKind) Descriptor() protoreflect.EnumDescriptor {
+	return file_spillway_v1_email_proto_enumTypes[0].Descriptor()
+}
+
+func (MailKind) Type() protoreflect.EnumType {
+	return &file_spillway_v1_email_proto_enumTypes[0]
+}
+
+func (x MailKind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use MailKind.Descriptor instead.
+func (MailKind) EnumDescriptor() ([]byte, []int) {
+	return file_spillway_v1_email_proto_rawDescGZIP(), []int{0}
+}
+
+// SendOrderMailRequest carries what a mail is about.
+type SendOrderMailRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which mail.
+	Kind MailKind `protobuf:"varint,1,opt,name=kind,proto3,enum=spillway.v1.MailKind" json:"kind,omitempty"`
+	// The order; the mail goes to its email address.
+	Order *Order `protobuf:"bytes,2,opt,name=order,proto3" json:"order,omitempty"`
+	// The refunded amount; not set when there is none.
+	Refund *Money `protobuf:"bytes,3,opt,name=refund,proto3" json:"refund,omitempty"`
+	// The id of the refund that the mail is about; empty for other kinds.
+	RefundId      string `protobuf:"bytes,4,opt,name=refund_id,json=refundId,proto3" json:"refund_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SendOrderMailRequest) Reset() {
+	*x = SendOrderMailRequest{}
+	mi := &file_spillway_v1_email_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SendOrderMailRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SendOrderMailRequest) ProtoMessage() {}
+
+func (x *SendOrderMailRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_spillway_v1_email_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SendOrderMailRequest.ProtoReflect.Descriptor instead.
+func (*SendOrderMailRequest) Descriptor() ([]byte, []int) {
+	return file_spillway_v1_email_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *SendOrderMailRequest) GetKind() MailKind {
+	if x != nil {
+		return x.Kind
+	}
+	return MailKind_MAIL_KIND_UNSPECIFIED
+}
+
+func (x *SendOrderMailRequest) GetOrder() *Order {
+	if x != nil {
+		return x.Order
+	}
+	return nil
+}
+
+func (x *SendOrderMailRequest) GetRefund() *Money {
+	if x != nil {
+		return x.Refund
+	}
+	return nil
+}
+
+func (x *SendOrderMailRequest) GetRefundId() string {
+	if x != nil {
+		return x.RefundId
+	}
+	return ""
+}
+
+// SendOrderMailResponse is empty.
+type SendOrderMailResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SendOrderMailResponse) Reset() {
+	*x = SendOrderMailResponse{}
+	mi := &file_spillway_v1_email_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SendOrderMailResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SendOrderMailResponse) ProtoMessage() {}
+
+func (x *SendOrderMailResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_spillway_v1_email_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SendOrderMailResponse.ProtoReflect.Descriptor instead.
+func (*SendOrderMailResponse) Descriptor() ([]byte, []int) {
+	return file_spillway_v1_email_proto_rawDescGZIP(), []int{1}
+}
+
 // SendOrderConfirmationRequest carries the order to be confirmed.
 type SendOrderConfirmationRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -33,7 +204,7 @@ type SendOrderConfirmationRequest struct {
 
 func (x *SendOrderConfirmationRequest) Reset() {
 	*x = SendOrderConfirmationRequest{}
-	mi := &file_spillway_v1_email_proto_msgTypes[0]
+	mi := &file_spillway_v1_email_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -45,7 +216,7 @@ func (x *SendOrderConfirmationRequest) String() string {
 func (*SendOrderConfirmationRequest) ProtoMessage() {}
 
 func (x *SendOrderConfirmationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_spillway_v1_email_proto_msgTypes[0]
+	mi := &file_spillway_v1_email_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -58,7 +229,7 @@ func (x *SendOrderConfirmationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendOrderConfirmationRequest.ProtoReflect.Descriptor instead.
 func (*SendOrderConfirmationRequest) Descriptor() ([]byte, []int) {
-	return file_spillway_v1_email_proto_rawDescGZIP(), []int{0}
+	return file_spillway_v1_email_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *SendOrderConfirmationRequest) GetOrder() *Order {
@@ -66,43 +237,6 @@ func (x *SendOrderConfirmationRequest) GetOrder() *Order {
 		return x.Order
 	}
 	return nil
-}
-
-// SendOrderConfirmationResponse is empty.
-type SendOrderConfirmationResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *SendOrderConfirmationResponse) Reset() {
-	*x = SendOrderConfirmationResponse{}
-	mi := &file_spillway_v1_email_proto_msgTypes[1]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *SendOrderConfirmationResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*SendOrderConfirmationResponse) ProtoMessage() {}
-
-func (x *SendOrderConfirmationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_spillway_v1_email_proto_msgTypes[1]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use SendOrderConfirmationResponse.ProtoReflect.Descriptor instead.
-func (*SendOrderConfirmationResponse) Descriptor() ([]byte, []int) {
-	return file_spillway_v1_email_proto_rawDescGZIP(), []int{1}
 }
 
 // SendOrderShippedRequest carries the order that was shipped.
@@ -116,7 +250,7 @@ type SendOrderShippedRequest struct {
 
 func (x *SendOrderShippedRequest) Reset() {
 	*x = SendOrderShippedRequest{}
-	mi := &file_spillway_v1_email_proto_msgTypes[2]
+	mi := &file_spillway_v1_email_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -128,7 +262,7 @@ func (x *SendOrderShippedRequest) String() string {
 func (*SendOrderShippedRequest) ProtoMessage() {}
 
 func (x *SendOrderShippedRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_spillway_v1_email_proto_msgTypes[2]
+	mi := &file_spillway_v1_email_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -141,7 +275,7 @@ func (x *SendOrderShippedRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendOrderShippedRequest.ProtoReflect.Descriptor instead.
 func (*SendOrderShippedRequest) Descriptor() ([]byte, []int) {
-	return file_spillway_v1_email_proto_rawDescGZIP(), []int{2}
+	return file_spillway_v1_email_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *SendOrderShippedRequest) GetOrder() *Order {
@@ -149,43 +283,6 @@ func (x *SendOrderShippedRequest) GetOrder() *Order {
 		return x.Order
 	}
 	return nil
-}
-
-// SendOrderShippedResponse is empty.
-type SendOrderShippedResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *SendOrderShippedResponse) Reset() {
-	*x = SendOrderShippedResponse{}
-	mi := &file_spillway_v1_email_proto_msgTypes[3]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *SendOrderShippedResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*SendOrderShippedResponse) ProtoMessage() {}
-
-func (x *SendOrderShippedResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_spillway_v1_email_proto_msgTypes[3]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use SendOrderShippedResponse.ProtoReflect.Descriptor instead.
-func (*SendOrderShippedResponse) Descriptor() ([]byte, []int) {
-	return file_spillway_v1_email_proto_rawDescGZIP(), []int{3}
 }
 
 // SendOrderCancelledRequest carries the order that was cancelled.
@@ -243,43 +340,6 @@ func (x *SendOrderCancelledRequest) GetRefund() *Money {
 	return nil
 }
 
-// SendOrderCancelledResponse is empty.
-type SendOrderCancelledResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *SendOrderCancelledResponse) Reset() {
-	*x = SendOrderCancelledResponse{}
-	mi := &file_spillway_v1_email_proto_msgTypes[5]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *SendOrderCancelledResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*SendOrderCancelledResponse) ProtoMessage() {}
-
-func (x *SendOrderCancelledResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_spillway_v1_email_proto_msgTypes[5]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use SendOrderCancelledResponse.ProtoReflect.Descriptor instead.
-func (*SendOrderCancelledResponse) Descriptor() ([]byte, []int) {
-	return file_spillway_v1_email_proto_rawDescGZIP(), []int{5}
-}
-
 // SendOrderRefundedRequest carries the order and what was refunded.
 type SendOrderRefundedRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -295,7 +355,7 @@ type SendOrderRefundedRequest struct {
 
 func (x *SendOrderRefundedRequest) Reset() {
 	*x = SendOrderRefundedRequest{}
-	mi := &file_spillway_v1_email_proto_msgTypes[6]
+	mi := &file_spillway_v1_email_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -307,7 +367,7 @@ func (x *SendOrderRefundedRequest) String() string {
 func (*SendOrderRefundedRequest) ProtoMessage() {}
 
 func (x *SendOrderRefundedRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_spillway_v1_email_proto_msgTypes[6]
+	mi := &file_spillway_v1_email_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -320,7 +380,7 @@ func (x *SendOrderRefundedRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendOrderRefundedRequest.ProtoReflect.Descriptor instead.
 func (*SendOrderRefundedRequest) Descriptor() ([]byte, []int) {
-	return file_spillway_v1_email_proto_rawDescGZIP(), []int{6}
+	return file_spillway_v1_email_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *SendOrderRefundedRequest) GetOrder() *Order {
@@ -344,68 +404,37 @@ func (x *SendOrderRefundedRequest) GetRefundId() string {
 	return ""
 }
 
-// SendOrderRefundedResponse is empty.
-type SendOrderRefundedResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *SendOrderRefundedResponse) Reset() {
-	*x = SendOrderRefundedResponse{}
-	mi := &file_spillway_v1_email_proto_msgTypes[7]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *SendOrderRefundedResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*SendOrderRefundedResponse) ProtoMessage() {}
-
-func (x *SendOrderRefundedResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_spillway_v1_email_proto_msgTypes[7]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use SendOrderRefundedResponse.ProtoReflect.Descriptor instead.
-func (*SendOrderRefundedResponse) Descriptor() ([]byte, []int) {
-	return file_spillway_v1_email_proto_rawDescGZIP(), []int{7}
-}
-
 var File_spillway_v1_email_proto protoreflect.FileDescriptor
 
 const file_spillway_v1_email_proto_rawDesc = "" +
 	"\n" +
-	"\x17spillway/v1/email.proto\x12\vspillway.v1\x1a\x1bbuf/validate/validate.proto\x1a\x17spillway/v1/money.proto\x1a\x17spillway/v1/order.proto\"P\n" +
+	"\x17spillway/v1/email.proto\x12\vspillway.v1\x1a\x1bbuf/validate/validate.proto\x1a\x17spillway/v1/money.proto\x1a\x17spillway/v1/order.proto\"\xd1\x01\n" +
+	"\x14SendOrderMailRequest\x125\n" +
+	"\x04kind\x18\x01 \x01(\x0e2\x15.spillway.v1.MailKindB\n" +
+	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x04kind\x120\n" +
+	"\x05order\x18\x02 \x01(\v2\x12.spillway.v1.OrderB\x06\xbaH\x03\xc8\x01\x01R\x05order\x12*\n" +
+	"\x06refund\x18\x03 \x01(\v2\x12.spillway.v1.MoneyR\x06refund\x12$\n" +
+	"\trefund_id\x18\x04 \x01(\tB\a\xbaH\x04r\x02\x18@R\brefundId\"\x17\n" +
+	"\x15SendOrderMailResponse\"P\n" +
 	"\x1cSendOrderConfirmationRequest\x120\n" +
-	"\x05order\x18\x01 \x01(\v2\x12.spillway.v1.OrderB\x06\xbaH\x03\xc8\x01\x01R\x05order\"\x1f\n" +
-	"\x1dSendOrderConfirmationResponse\"K\n" +
+	"\x05order\x18\x01 \x01(\v2\x12.spillway.v1.OrderB\x06\xbaH\x03\xc8\x01\x01R\x05order\"K\n" +
 	"\x17SendOrderShippedRequest\x120\n" +
-	"\x05order\x18\x01 \x01(\v2\x12.spillway.v1.OrderB\x06\xbaH\x03\xc8\x01\x01R\x05order\"\x1a\n" +
-	"\x18SendOrderShippedResponse\"y\n" +
+	"\x05order\x18\x01 \x01(\v2\x12.spillway.v1.OrderB\x06\xbaH\x03\xc8\x01\x01R\x05order\"y\n" +
 	"\x19SendOrderCancelledRequest\x120\n" +
 	"\x05order\x18\x01 \x01(\v2\x12.spillway.v1.OrderB\x06\xbaH\x03\xc8\x01\x01R\x05order\x12*\n" +
-	"\x06refund\x18\x02 \x01(\v2\x12.spillway.v1.MoneyR\x06refund\"\x1c\n" +
-	"\x1aSendOrderCancelledResponse\"\xa8\x01\n" +
+	"\x06refund\x18\x02 \x01(\v2\x12.spillway.v1.MoneyR\x06refund\"\xa8\x01\n" +
 	"\x18SendOrderRefundedRequest\x120\n" +
 	"\x05order\x18\x01 \x01(\v2\x12.spillway.v1.OrderB\x06\xbaH\x03\xc8\x01\x01R\x05order\x122\n" +
 	"\x06refund\x18\x02 \x01(\v2\x12.spillway.v1.MoneyB\x06\xbaH\x03\xc8\x01\x01R\x06refund\x12&\n" +
-	"\trefund_id\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\brefundId\"\x1b\n" +
-	"\x19SendOrderRefundedResponse2\xbe\x03\n" +
-	"\fEmailService\x12s\n" +
-	"\x15SendOrderConfirmation\x12).spillway.v1.SendOrderConfirmationRequest\x1a*.spillway.v1.SendOrderConfirmationResponse\"\x03\x90\x02\x02\x12d\n" +
-	"\x10SendOrderShipped\x12$.spillway.v1.SendOrderShippedRequest\x1a%.spillway.v1.SendOrderShippedResponse\"\x03\x90\x02\x02\x12j\n" +
-	"\x12SendOrderCancelled\x12&.spillway.v1.SendOrderCancelledRequest\x1a'.spillway.v1.SendOrderCancelledResponse\"\x03\x90\x02\x02\x12g\n" +
-	"\x11SendOrderRefunded\x12%.spillway.v1.SendOrderRefundedRequest\x1a&.spillway.v1.SendOrderRefundedResponse\"\x03\x90\x02\x02B\xa3\x01\n" +
+	"\trefund_id\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\brefundId*\x87\x01\n" +
+	"\bMailKind\x12\x19\n" +
+	"\x15MAIL_KIND_UNSPECIFIED\x10\x00\x12\x1a\n" +
+	"\x16MAIL_KIND_CONFIRMATION\x10\x01\x12\x15\n" +
+	"\x11MAIL_KIND_SHIPPED\x10\x02\x12\x17\n" +
+	"\x13MAIL_KIND_CANCELLED\x10\x03\x12\x14\n" +
+	"\x10MAIL_KIND_REFUND\x10\x042k\n" +
+	"\fEmailService\x12[\n" +
+	"\rSendOrderMail\x12!.spillway.v1.SendOrderMailRequest\x1a\".spillway.v1.SendOrderMailResponse\"\x03\x90\x02\x02B\xa3\x01\n" +
 	"\x0fcom.spillway.v1B\n" +
 	"EmailProtoP\x01Z7github.com/spillway/spillway/gen/spillway/v1;spillwayv1\xa2\x02\x03SXX\xaa\x02\vSpillway.V1\xca\x02\vSpillway\\V1\xe2\x02\x17Spillway\\V1\\GPBMetadata\xea\x02\fSpillway::V1b\x06proto3"
 
@@ -421,39 +450,36 @@ func file_spillway_v1_email_proto_rawDescGZIP() []byte {
 	return file_spillway_v1_email_proto_rawDescData
 }
 
-var file_spillway_v1_email_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_spillway_v1_email_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_spillway_v1_email_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_spillway_v1_email_proto_goTypes = []any{
-	(*SendOrderConfirmationRequest)(nil),  // 0: spillway.v1.SendOrderConfirmationRequest
-	(*SendOrderConfirmationResponse)(nil), // 1: spillway.v1.SendOrderConfirmationResponse
-	(*SendOrderShippedRequest)(nil),       // 2: spillway.v1.SendOrderShippedRequest
-	(*SendOrderShippedResponse)(nil),      // 3: spillway.v1.SendOrderShippedResponse
-	(*SendOrderCancelledRequest)(nil),     // 4: spillway.v1.SendOrderCancelledRequest
-	(*SendOrderCancelledResponse)(nil),    // 5: spillway.v1.SendOrderCancelledResponse
-	(*SendOrderRefundedRequest)(nil),      // 6: spillway.v1.SendOrderRefundedRequest
-	(*SendOrderRefundedResponse)(nil),     // 7: spillway.v1.SendOrderRefundedResponse
-	(*Order)(nil),                         // 8: spillway.v1.Order
-	(*Money)(nil),                         // 9: spillway.v1.Money
+	(MailKind)(0),                        // 0: spillway.v1.MailKind
+	(*SendOrderMailRequest)(nil),         // 1: spillway.v1.SendOrderMailRequest
+	(*SendOrderMailResponse)(nil),        // 2: spillway.v1.SendOrderMailResponse
+	(*SendOrderConfirmationRequest)(nil), // 3: spillway.v1.SendOrderConfirmationRequest
+	(*SendOrderShippedRequest)(nil),      // 4: spillway.v1.SendOrderShippedRequest
+	(*SendOrderCancelledRequest)(nil),    // 5: spillway.v1.SendOrderCancelledRequest
+	(*SendOrderRefundedRequest)(nil),     // 6: spillway.v1.SendOrderRefundedRequest
+	(*Order)(nil),                        // 7: spillway.v1.Order
+	(*Money)(nil),                        // 8: spillway.v1.Money
 }
 var file_spillway_v1_email_proto_depIdxs = []int32{
-	8,  // 0: spillway.v1.SendOrderConfirmationRequest.order:type_name -> spillway.v1.Order
-	8,  // 1: spillway.v1.SendOrderShippedRequest.order:type_name -> spillway.v1.Order
-	8,  // 2: spillway.v1.SendOrderCancelledRequest.order:type_name -> spillway.v1.Order
-	9,  // 3: spillway.v1.SendOrderCancelledRequest.refund:type_name -> spillway.v1.Money
-	8,  // 4: spillway.v1.SendOrderRefundedRequest.order:type_name -> spillway.v1.Order
-	9,  // 5: spillway.v1.SendOrderRefundedRequest.refund:type_name -> spillway.v1.Money
-	0,  // 6: spillway.v1.EmailService.SendOrderConfirmation:input_type -> spillway.v1.SendOrderConfirmationRequest
-	2,  // 7: spillway.v1.EmailService.SendOrderShipped:input_type -> spillway.v1.SendOrderShippedRequest
-	4,  // 8: spillway.v1.EmailService.SendOrderCancelled:input_type -> spillway.v1.SendOrderCancelledRequest
-	6,  // 9: spillway.v1.EmailService.SendOrderRefunded:input_type -> spillway.v1.SendOrderRefundedRequest
-	1,  // 10: spillway.v1.EmailService.SendOrderConfirmation:output_type -> spillway.v1.SendOrderConfirmationResponse
-	3,  // 11: spillway.v1.EmailService.SendOrderShipped:output_type -> spillway.v1.SendOrderShippedResponse
-	5,  // 12: spillway.v1.EmailService.SendOrderCancelled:output_type -> spillway.v1.SendOrderCancelledResponse
-	7,  // 13: spillway.v1.EmailService.SendOrderRefunded:output_type -> spillway.v1.SendOrderRefundedResponse
-	10, // [10:14] is the sub-list for method output_type
-	6,  // [6:10] is the sub-list for method input_type
-	6,  // [6:6] is the sub-list for extension type_name
-	6,  // [6:6] is the sub-list for extension extendee
-	0,  // [0:6] is the sub-list for field type_name
+	0,  // 0: spillway.v1.SendOrderMailRequest.kind:type_name -> spillway.v1.MailKind
+	7,  // 1: spillway.v1.SendOrderMailRequest.order:type_name -> spillway.v1.Order
+	8,  // 2: spillway.v1.SendOrderMailRequest.refund:type_name -> spillway.v1.Money
+	7,  // 3: spillway.v1.SendOrderConfirmationRequest.order:type_name -> spillway.v1.Order
+	7,  // 4: spillway.v1.SendOrderShippedRequest.order:type_name -> spillway.v1.Order
+	7,  // 5: spillway.v1.SendOrderCancelledRequest.order:type_name -> spillway.v1.Order
+	8,  // 6: spillway.v1.SendOrderCancelledRequest.refund:type_name -> spillway.v1.Money
+	7,  // 7: spillway.v1.SendOrderRefundedRequest.order:type_name -> spillway.v1.Order
+	8,  // 8: spillway.v1.SendOrderRefundedRequest.refund:type_name -> spillway.v1.Money
+	1,  // 9: spillway.v1.EmailService.SendOrderMail:input_type -> spillway.v1.SendOrderMailRequest
+	2,  // 10: spillway.v1.EmailService.SendOrderMail:output_type -> spillway.v1.SendOrderMailResponse
+	10, // [10:11] is the sub-list for method output_type
+	9,  // [9:10] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_spillway_v1_email_proto_init() }
@@ -468,13 +494,14 @@ func file_spillway_v1_email_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_spillway_v1_email_proto_rawDesc), len(file_spillway_v1_email_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   8,
+			NumEnums:      1,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_spillway_v1_email_proto_goTypes,
 		DependencyIndexes: file_spillway_v1_email_proto_depIdxs,
+		EnumInfos:         file_spillway_v1_email_proto_enumTypes,
 		MessageInfos:      file_spillway_v1_email_proto_msgTypes,
 	}.Build()
 	File_spillway_v1_email_proto = out.File

@@ -33,31 +33,16 @@ const (
 // reflection-formatted method names, remove the leading slash and convert the remaining slash to a
 // period.
 const (
-	// EmailServiceSendOrderConfirmationProcedure is the fully-qualified name of the EmailService's
-	// SendOrderConfirmation RPC.
-	EmailServiceSendOrderConfirmationProcedure = "/spillway.v1.EmailService/SendOrderConfirmation"
-	// EmailServiceSendOrderShippedProcedure is the fully-qualified name of the EmailService's
-	// SendOrderShipped RPC.
-	EmailServiceSendOrderShippedProcedure = "/spillway.v1.EmailService/SendOrderShipped"
-	// EmailServiceSendOrderCancelledProcedure is the fully-qualified name of the EmailService's
-	// SendOrderCancelled RPC.
-	EmailServiceSendOrderCancelledProcedure = "/spillway.v1.EmailService/SendOrderCancelled"
-	// EmailServiceSendOrderRefundedProcedure is the fully-qualified name of the EmailService's
-	// SendOrderRefunded RPC.
-	EmailServiceSendOrderRefundedProcedure = "/spillway.v1.EmailService/SendOrderRefunded"
+	// EmailServiceSendOrderMailProcedure is the fully-qualified name of the EmailService's
+	// SendOrderMail RPC.
+	EmailServiceSendOrderMailProcedure = "/spillway.v1.EmailService/SendOrderMail"
 )
 
 // EmailServiceClient is a client for the spillway.v1.EmailService service.
 type EmailServiceClient interface {
-	// SendOrderConfirmation mails the order to its customer, at least once: it is sent again only after a crash between
-	// the sending and the recording.
-	SendOrderConfirmation(context.Context, *v1.SendOrderConfirmationRequest) (*v1.SendOrderConfirmationResponse, error)
-	// SendOrderShipped announces that the parcel is on its way, at least once.
-	SendOrderShipped(context.Context, *v1.SendOrderShippedRequest) (*v1.SendOrderShippedResponse, error)
-	// SendOrderCancelled announces that the order was cancelled, with the refunded amount, at least once.
-	SendOrderCancelled(context.Context, *v1.SendOrderCancelledRequest) (*v1.SendOrderCancelledResponse, error)
-	// SendOrderRefunded announces that an operator refunded a part or all of the order, at least once per refund.
-	SendOrderRefunded(context.Context, *v1.SendOrderRefundedRequest) (*v1.SendOrderRefundedResponse, error)
+	// SendOrderMail sends the order's mail of the kind to its customer, at least once: it is sent again only after a crash
+	// between the sending and the recording.
+	SendOrderMail(context.Context, *v1.SendOrderMailRequest) (*v1.SendOrderMailResponse, error)
 }
 
 // NewEmailServiceClient constructs a client for the spillway.v1.EmailService service. By default,
@@ -71,31 +56,10 @@ func NewEmailServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 	baseURL = strings.TrimRight(baseURL, "/")
 	emailServiceMethods := v1.File_spillway_v1_email_proto.Services().ByName("EmailService").Methods()
 	return &emailServiceClient{
-		sendOrderConfirmation: connect.NewClient[v1.SendOrderConfirmationRequest, v1.SendOrderConfirmationResponse](
+		sendOrderMail: connect.NewClient[v1.SendOrderMailRequest, v1.SendOrderMailResponse](
 			httpClient,
-			baseURL+EmailServiceSendOrderConfirmationProcedure,
-			connect.WithSchema(emailServiceMethods.ByName("SendOrderConfirmation")),
-			connect.WithIdempotency(connect.IdempotencyIdempotent),
-			connect.WithClientOptions(opts...),
-		),
-		sendOrderShipped: connect.NewClient[v1.SendOrderShippedRequest, v1.SendOrderShippedResponse](
-			httpClient,
-			baseURL+EmailServiceSendOrderShippedProcedure,
-			connect.WithSchema(emailServiceMethods.ByName("SendOrderShipped")),
-			connect.WithIdempotency(connect.IdempotencyIdempotent),
-			connect.WithClientOptions(opts...),
-		),
-		sendOrderCancelled: connect.NewClient[v1.SendOrderCancelledRequest, v1.SendOrderCancelledResponse](
-			httpClient,
-			baseURL+EmailServiceSendOrderCancelledProcedure,
-			connect.WithSchema(emailServiceMethods.ByName("SendOrderCancelled")),
-			connect.WithIdempotency(connect.IdempotencyIdempotent),
-			connect.WithClientOptions(opts...),
-		),
-		sendOrderRefunded: connect.NewClient[v1.SendOrderRefundedRequest, v1.SendOrderRefundedResponse](
-			httpClient,
-			baseURL+EmailServiceSendOrderRefundedProcedure,
-			connect.WithSchema(emailServiceMethods.ByName("SendOrderRefunded")),
+			baseURL+EmailServiceSendOrderMailProcedure,
+			connect.WithSchema(emailServiceMethods.ByName("SendOrderMail")),
 			connect.WithIdempotency(connect.IdempotencyIdempotent),
 			connect.WithClientOptions(opts...),
 		),
@@ -104,42 +68,12 @@ func NewEmailServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 
 // emailServiceClient implements EmailServiceClient.
 type emailServiceClient struct {
-	sendOrderConfirmation *connect.Client[v1.SendOrderConfirmationRequest, v1.SendOrderConfirmationResponse]
-	sendOrderShipped      *connect.Client[v1.SendOrderShippedRequest, v1.SendOrderShippedResponse]
-	sendOrderCancelled    *connect.Client[v1.SendOrderCancelledRequest, v1.SendOrderCancelledResponse]
-	sendOrderRefunded     *connect.Client[v1.SendOrderRefundedRequest, v1.SendOrderRefundedResponse]
+	sendOrderMail *connect.Client[v1.SendOrderMailRequest, v1.SendOrderMailResponse]
 }
 
-// SendOrderConfirmation calls spillway.v1.EmailService.SendOrderConfirmation.
-func (c *emailServiceClient) SendOrderConfirmation(ctx context.Context, req *v1.SendOrderConfirmationRequest) (*v1.SendOrderConfirmationResponse, error) {
-	response, err := c.sendOrderConfirmation.CallUnary(ctx, connect.NewRequest(req))
-	if response != nil {
-		return response.Msg, err
-	}
-	return nil, err
-}
-
-// SendOrderShipped calls spillway.v1.EmailService.SendOrderShipped.
-func (c *emailServiceClient) SendOrderShipped(ctx context.Context, req *v1.SendOrderShippedRequest) (*v1.SendOrderShippedResponse, error) {
-	response, err := c.sendOrderShipped.CallUnary(ctx, connect.NewRequest(req))
-	if response != nil {
-		return response.Msg, err
-	}
-	return nil, err
-}
-
-// SendOrderCancelled calls spillway.v1.EmailService.SendOrderCancelled.
-func (c *emailServiceClient) SendOrderCancelled(ctx context.Context, req *v1.SendOrderCancelledRequest) (*v1.SendOrderCancelledResponse, error) {
-	response, err := c.sendOrderCancelled.CallUnary(ctx, connect.NewRequest(req))
-	if response != nil {
-		return response.Msg, err
-	}
-	return nil, err
-}
-
-// SendOrderRefunded calls spillway.v1.EmailService.SendOrderRefunded.
-func (c *emailServiceClient) SendOrderRefunded(ctx context.Context, req *v1.SendOrderRefundedRequest) (*v1.SendOrderRefundedResponse, error) {
-	response, err := c.sendOrderRefunded.CallUnary(ctx, connect.NewRequest(req))
+// SendOrderMail calls spillway.v1.EmailService.SendOrderMail.
+func (c *emailServiceClient) SendOrderMail(ctx context.Context, req *v1.SendOrderMailRequest) (*v1.SendOrderMailResponse, error) {
+	response, err := c.sendOrderMail.CallUnary(ctx, connect.NewRequest(req))
 	if response != nil {
 		return response.Msg, err
 	}
@@ -148,15 +82,9 @@ func (c *emailServiceClient) SendOrderRefunded(ctx context.Context, req *v1.Send
 
 // EmailServiceHandler is an implementation of the spillway.v1.EmailService service.
 type EmailServiceHandler interface {
-	// SendOrderConfirmation mails the order to its customer, at least once: it is sent again only after a crash between
-	// the sending and the recording.
-	SendOrderConfirmation(context.Context, *v1.SendOrderConfirmationRequest) (*v1.SendOrderConfirmationResponse, error)
-	// SendOrderShipped announces that the parcel is on its way, at least once.
-	SendOrderShipped(context.Context, *v1.SendOrderShippedRequest) (*v1.SendOrderShippedResponse, error)
-	// SendOrderCancelled announces that the order was cancelled, with the refunded amount, at least once.
-	SendOrderCancelled(context.Context, *v1.SendOrderCancelledRequest) (*v1.SendOrderCancelledResponse, error)
-	// SendOrderRefunded announces that an operator refunded a part or all of the order, at least once per refund.
-	SendOrderRefunded(context.Context, *v1.SendOrderRefundedRequest) (*v1.SendOrderRefundedResponse, error)
+	// SendOrderMail sends the order's mail of the kind to its customer, at least once: it is sent again only after a crash
+	// between the sending and the recording.
+	SendOrderMail(context.Context, *v1.SendOrderMailRequest) (*v1.SendOrderMailResponse, error)
 }
 
 // NewEmailServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -166,44 +94,17 @@ type EmailServiceHandler interface {
 // and JSON codecs. They also support gzip compression.
 func NewEmailServiceHandler(svc EmailServiceHandler, opts ...connect.HandlerOption) (string, http.Handler) {
 	emailServiceMethods := v1.File_spillway_v1_email_proto.Services().ByName("EmailService").Methods()
-	emailServiceSendOrderConfirmationHandler := connect.NewUnaryHandlerSimple(
-		EmailServiceSendOrderConfirmationProcedure,
-		svc.SendOrderConfirmation,
-		connect.WithSchema(emailServiceMethods.ByName("SendOrderConfirmation")),
-		connect.WithIdempotency(connect.IdempotencyIdempotent),
-		connect.WithHandlerOptions(opts...),
-	)
-	emailServiceSendOrderShippedHandler := connect.NewUnaryHandlerSimple(
-		EmailServiceSendOrderShippedProcedure,
-		svc.SendOrderShipped,
-		connect.WithSchema(emailServiceMethods.ByName("SendOrderShipped")),
-		connect.WithIdempotency(connect.IdempotencyIdempotent),
-		connect.WithHandlerOptions(opts...),
-	)
-	emailServiceSendOrderCancelledHandler := connect.NewUnaryHandlerSimple(
-		EmailServiceSendOrderCancelledProcedure,
-		svc.SendOrderCancelled,
-		connect.WithSchema(emailServiceMethods.ByName("SendOrderCancelled")),
-		connect.WithIdempotency(connect.IdempotencyIdempotent),
-		connect.WithHandlerOptions(opts...),
-	)
-	emailServiceSendOrderRefundedHandler := connect.NewUnaryHandlerSimple(
-		EmailServiceSendOrderRefundedProcedure,
-		svc.SendOrderRefunded,
-		connect.WithSchema(emailServiceMethods.ByName("SendOrderRefunded")),
+	emailServiceSendOrderMailHandler := connect.NewUnaryHandlerSimple(
+		EmailServiceSendOrderMailProcedure,
+		svc.SendOrderMail,
+		connect.WithSchema(emailServiceMethods.ByName("SendOrderMail")),
 		connect.WithIdempotency(connect.IdempotencyIdempotent),
 		connect.WithHandlerOptions(opts...),
 	)
 	return "/spillway.v1.EmailService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
-		case EmailServiceSendOrderConfirmationProcedure:
-			emailServiceSendOrderConfirmationHandler.ServeHTTP(w, r)
-		case EmailServiceSendOrderShippedProcedure:
-			emailServiceSendOrderShippedHandler.ServeHTTP(w, r)
-		case EmailServiceSendOrderCancelledProcedure:
-			emailServiceSendOrderCancelledHandler.ServeHTTP(w, r)
-		case EmailServiceSendOrderRefundedProcedure:
-			emailServiceSendOrderRefundedHandler.ServeHTTP(w, r)
+		case EmailServiceSendOrderMailProcedure:
+			emailServiceSendOrderMailHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -213,18 +114,6 @@ func NewEmailServiceHandler(svc EmailServiceHandler, opts ...connect.HandlerOpti
 // UnimplementedEmailServiceHandler returns CodeUnimplemented from all methods.
 type UnimplementedEmailServiceHandler struct{}
 
-func (UnimplementedEmailServiceHandler) SendOrderConfirmation(context.Context, *v1.SendOrderConfirmationRequest) (*v1.SendOrderConfirmationResponse, error) {
-	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("spillway.v1.EmailService.SendOrderConfirmation is not implemented"))
-}
-
-func (UnimplementedEmailServiceHandler) SendOrderShipped(context.Context, *v1.SendOrderShippedRequest) (*v1.SendOrderShippedResponse, error) {
-	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("spillway.v1.EmailService.SendOrderShipped is not implemented"))
-}
-
-func (UnimplementedEmailServiceHandler) SendOrderCancelled(context.Context, *v1.SendOrderCancelledRequest) (*v1.SendOrderCancelledResponse, error) {
-	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("spillway.v1.EmailService.SendOrderCancelled is not implemented"))
-}
-
-func (UnimplementedEmailServiceHandler) SendOrderRefunded(context.Context, *v1.SendOrderRefundedRequest) (*v1.SendOrderRefundedResponse, error) {
-	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("spillway.v1.EmailService.SendOrderRefunded is not implemented"))
+func (UnimplementedEmailServiceHandler) SendOrderMail(context.Context, *v1.SendOrderMailRequest) (*v1.SendOrderMailResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("spillway.v1.EmailService.SendOrderMail is not implemented"))
 }

@@ -2,8 +2,8 @@
 // @generated from file spillway/v1/email.proto (package spillway.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "../../buf/validate/validate_pb";
 import type { Money } from "./money_pb";
 import { file_spillway_v1_money } from "./money_pb";
@@ -15,7 +15,64 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file spillway/v1/email.proto.
  */
 export const file_spillway_v1_email: GenFile = /*@__PURE__*/
-  fileDesc("ChdzcGlsbHdheS92MS9lbWFpbC5wcm90bxILc3BpbGx3YXkudjEiSQocU2VuZE9yZGVyQ29uZmlybWF0aW9uUmVxdWVzdBIpCgVvcmRlchgBIAEoCzISLnNwaWxsd2F5LnYxLk9yZGVyQga6SAPIAQEiHwodU2VuZE9yZGVyQ29uZmlybWF0aW9uUmVzcG9uc2UiRAoXU2VuZE9yZGVyU2hpcHBlZFJlcXVlc3QSKQoFb3JkZXIYASABKAsyEi5zcGlsbHdheS52MS5PcmRlckIGukgDyAEBIhoKGFNlbmRPcmRlclNoaXBwZWRSZXNwb25zZSJqChlTZW5kT3JkZXJDYW5jZWxsZWRSZXF1ZXN0EikKBW9yZGVyGAEgASgLMhIuc3BpbGx3YXkudjEuT3JkZXJCBrpIA8gBARIiCgZyZWZ1bmQYAiABKAsyEi5zcGlsbHdheS52MS5Nb25leSIcChpTZW5kT3JkZXJDYW5jZWxsZWRSZXNwb25zZSKPAQoYU2VuZE9yZGVyUmVmdW5kZWRSZXF1ZXN0EikKBW9yZGVyGAEgASgLMhIuc3BpbGx3YXkudjEuT3JkZXJCBrpIA8gBARIqCgZyZWZ1bmQYAiABKAsyEi5zcGlsbHdheS52MS5Nb25leUIGukgDyAEBEhwKCXJlZnVuZF9pZBgDIAEoCUIJukgGcgQQARhAIhsKGVNlbmRPcmRlclJlZnVuZGVkUmVzcG9uc2UyvgMKDEVtYWlsU2VydmljZRJzChVTZW5kT3JkZXJDb25maXJtYXRpb24SKS5zcGlsbHdheS52MS5TZW5kT3JkZXJDb25maXJtYXRpb25SZXF1ZXN0Giouc3BpbGx3YXkudjEuU2VuZE9yZGVyQ29uZmlybWF0aW9uUmVzcG9uc2UiA5ACAhJkChBTZW5kT3JkZXJTaGlwcGVkEiQuc3BpbGx3YXkudjEuU2VuZE9yZGVyU2hpcHBlZFJlcXVlc3QaJS5zcGlsbHdheS52MS5TZW5kT3JkZXJTaGlwcGVkUmVzcG9uc2UiA5ACAhJqChJTZW5kT3JkZXJDYW5jZWxsZWQSJi5zcGlsbHdheS52MS5TZW5kT3JkZXJDYW5jZWxsZWRSZXF1ZXN0Gicuc3BpbGx3YXkudjEuU2VuZE9yZGVyQ2FuY2VsbGVkUmVzcG9uc2UiA5ACAhJnChFTZW5kT3JkZXJSZWZ1bmRlZBIlLnNwaWxsd2F5LnYxLlNlbmRPcmRlclJlZnVuZGVkUmVxdWVzdBomLnNwaWxsd2F5LnYxLlNlbmRPcmRlclJlZnVuZGVkUmVzcG9uc2UiA5ACAkKjAQoPY29tLnNwaWxsd2F5LnYxQgpFbWFpbFByb3RvUAFaN2dpdGh1Yi5jb20vc3BpbGx3YXkvc3BpbGx3YXkvZ2VuL3NwaWxsd2F5L3YxO3NwaWxsd2F5djGiAgNTWFiqAgtTcGlsbHdheS5WMcoCC1NwaWxsd2F5XFYx4gIXU3BpbGx3YXlcVjFcR1BCTWV0YWRhdGHqAgxTcGlsbHdheTo6VjFiBnByb3RvMw", [file_buf_validate_validate, file_spillway_v1_money, file_spillway_v1_order]);
+  fileDesc("ChdzcGlsbHdheS92MS9lbWFpbC5wcm90bxILc3BpbGx3YXkudjEisgEKFFNlbmRPcmRlck1haWxSZXF1ZXN0Ei8KBGtpbmQYASABKA4yFS5zcGlsbHdheS52MS5NYWlsS2luZEIKukgHggEEEAEgABIpCgVvcmRlchgCIAEoCzISLnNwaWxsd2F5LnYxLk9yZGVyQga6SAPIAQESIgoGcmVmdW5kGAMgASgLMhIuc3BpbGx3YXkudjEuTW9uZXkSGgoJcmVmdW5kX2lkGAQgASgJQge6SARyAhhAIhcKFVNlbmRPcmRlck1haWxSZXNwb25zZSJJChxTZW5kT3JkZXJDb25maXJtYXRpb25SZXF1ZXN0EikKBW9yZGVyGAEgASgLMhIuc3BpbGx3YXkudjEuT3JkZXJCBrpIA8gBASJEChdTZW5kT3JkZXJTaGlwcGVkUmVxdWVzdBIpCgVvcmRlchgBIAEoCzISLnNwaWxsd2F5LnYxLk9yZGVyQga6SAPIAQEiagoZU2VuZE9yZGVyQ2FuY2VsbGVkUmVxdWVzdBIpCgVvcmRlchgBIAEoCzISLnNwaWxsd2F5LnYxLk9yZGVyQga6SAPIAQESIgoGcmVmdW5kGAIgASgLMhIuc3BpbGx3YXkudjEuTW9uZXkijwEKGFNlbmRPcmRlclJlZnVuZGVkUmVxdWVzdBIpCgVvcmRlchgBIAEoCzISLnNwaWxsd2F5LnYxLk9yZGVyQga6SAPIAQESKgoGcmVmdW5kGAIgASgLMhIuc3BpbGx3YXkudjEuTW9uZXlCBrpIA8gBARIcCglyZWZ1bmRfaWQYAyABKAlCCbpIBnIEEAEYQCqHAQoITWFpbEtpbmQSGQoVTUFJTF9LSU5EX1VOU1BFQ0lGSUVEEAASGgoWTUFJTF9LSU5EX0NPTkZJUk1BVElPThABEhUKEU1BSUxfS0lORF9TSElQUEVEEAISFwoTTUFJTF9LSU5EX0NBTkNFTExFRBADEhQKEE1BSUxfS0lORF9SRUZVTkQQBDJrCgxFbWFpbFNlcnZpY2USWwoNU2VuZE9yZGVyTWFpbBIhLnNwaWxsd2F5LnYxLlNlbmRPcmRlck1haWxSZXF1ZXN0GiIuc3BpbGx3YXkudjEuU2VuZE9yZGVyTWFpbFJlc3BvbnNlIgOQAgJCowEKD2NvbS5zcGlsbHdheS52MUIKRW1haWxQcm90b1ABWjdnaXRodWIuY29tL3NwaWxsd2F5L3NwaWxsd2F5L2dlbi9zcGlsbHdheS92MTtzcGlsbHdheXYxogIDU1hYqgILU3BpbGx3YXkuVjHKAgtTcGlsbHdheVxWMeICF1NwaWxsd2F5XFYxXEdQQk1ldGFkYXRh6gIMU3BpbGx3YXk6OlYxYgZwcm90bzM", [file_buf_validate_validate, file_spillway_v1_money, file_spillway_v1_order]);
+
+/**
+ * SendOrderMailRequest carries what a mail is about.
+ *
+ * @generated from message spillway.v1.SendOrderMailRequest
+ */
+export type SendOrderMailRequest = Message<"spillway.v1.SendOrderMailRequest"> & {
+  /**
+   * Which mail.
+   *
+   * @generated from field: spillway.v1.MailKind kind = 1;
+   */
+  kind: MailKind;
+
+  /**
+   * The order; the mail goes to its email address.
+   *
+   * @generated from field: spillway.v1.Order order = 2;
+   */
+  order?: Order | undefined;
+
+  /**
+   * The refunded amount; not set when there is none.
+   *
+   * @generated from field: spillway.v1.Money refund = 3;
+   */
+  refund?: Money | undefined;
+
+  /**
+   * The id of the refund that the mail is about; empty for other kinds.
+   *
+   * @generated from field: string refund_id = 4;
+   */
+  refundId: string;
+};
+
+/**
+ * Describes the message spillway.v1.SendOrderMailRequest.
+ * Use `create(SendOrderMailRequestSchema)` to create a new message.
+ */
+export const SendOrderMailRequestSchema: GenMessage<SendOrderMailRequest> = /*@__PURE__*/
+  messageDesc(file_spillway_v1_email, 0);
+
+/**
+ * SendOrderMailResponse is empty.
+ *
+ * @generated from message spillway.v1.SendOrderMailResponse
+ */
+export type SendOrderMailResponse = Message<"spillway.v1.SendOrderMailResponse"> & {
+};
+
+/**
+ * Describes the message spillway.v1.SendOrderMailResponse.
+ * Use `create(SendOrderMailResponseSchema)` to create a new message.
+ */
+export const SendOrderMailResponseSchema: GenMessage<SendOrderMailResponse> = /*@__PURE__*/
+  messageDesc(file_spillway_v1_email, 1);
 
 /**
  * SendOrderConfirmationRequest carries the order to be confirmed.
@@ -36,22 +93,7 @@ export type SendOrderConfirmationRequest = Message<"spillway.v1.SendOrderConfirm
  * Use `create(SendOrderConfirmationRequestSchema)` to create a new message.
  */
 export const SendOrderConfirmationRequestSchema: GenMessage<SendOrderConfirmationRequest> = /*@__PURE__*/
-  messageDesc(file_spillway_v1_email, 0);
-
-/**
- * SendOrderConfirmationResponse is empty.
- *
- * @generated from message spillway.v1.SendOrderConfirmationResponse
- */
-export type SendOrderConfirmationResponse = Message<"spillway.v1.SendOrderConfirmationResponse"> & {
-};
-
-/**
- * Describes the message spillway.v1.SendOrderConfirmationResponse.
- * Use `create(SendOrderConfirmationResponseSchema)` to create a new message.
- */
-export const SendOrderConfirmationResponseSchema: GenMessage<SendOrderConfirmationResponse> = /*@__PURE__*/
-  messageDesc(file_spillway_v1_email, 1);
+  messageDesc(file_spillway_v1_email, 2);
 
 /**
  * SendOrderShippedRequest carries the order that was shipped.
@@ -72,21 +114,6 @@ export type SendOrderShippedRequest = Message<"spillway.v1.SendOrderShippedReque
  * Use `create(SendOrderShippedRequestSchema)` to create a new message.
  */
 export const SendOrderShippedRequestSchema: GenMessage<SendOrderShippedRequest> = /*@__PURE__*/
-  messageDesc(file_spillway_v1_email, 2);
-
-/**
- * SendOrderShippedResponse is empty.
- *
- * @generated from message spillway.v1.SendOrderShippedResponse
- */
-export type SendOrderShippedResponse = Message<"spillway.v1.SendOrderShippedResponse"> & {
-};
-
-/**
- * Describes the message spillway.v1.SendOrderShippedResponse.
- * Use `create(SendOrderShippedResponseSchema)` to create a new message.
- */
-export const SendOrderShippedResponseSchema: GenMessage<SendOrderShippedResponse> = /*@__PURE__*/
   messageDesc(file_spillway_v1_email, 3);
 
 /**
@@ -116,21 +143,6 @@ export type SendOrderCancelledRequest = Message<"spillway.v1.SendOrderCancelledR
  */
 export const SendOrderCancelledRequestSchema: GenMessage<SendOrderCancelledRequest> = /*@__PURE__*/
   messageDesc(file_spillway_v1_email, 4);
-
-/**
- * SendOrderCancelledResponse is empty.
- *
- * @generated from message spillway.v1.SendOrderCancelledResponse
- */
-export type SendOrderCancelledResponse = Message<"spillway.v1.SendOrderCancelledResponse"> & {
-};
-
-/**
- * Describes the message spillway.v1.SendOrderCancelledResponse.
- * Use `create(SendOrderCancelledResponseSchema)` to create a new message.
- */
-export const SendOrderCancelledResponseSchema: GenMessage<SendOrderCancelledResponse> = /*@__PURE__*/
-  messageDesc(file_spillway_v1_email, 5);
 
 /**
  * SendOrderRefundedRequest carries the order and what was refunded.
@@ -165,22 +177,55 @@ export type SendOrderRefundedRequest = Message<"spillway.v1.SendOrderRefundedReq
  * Use `create(SendOrderRefundedRequestSchema)` to create a new message.
  */
 export const SendOrderRefundedRequestSchema: GenMessage<SendOrderRefundedRequest> = /*@__PURE__*/
-  messageDesc(file_spillway_v1_email, 6);
+  messageDesc(file_spillway_v1_email, 5);
 
 /**
- * SendOrderRefundedResponse is empty.
+ * MailKind is the kind of a mail to a customer.
  *
- * @generated from message spillway.v1.SendOrderRefundedResponse
+ * @generated from enum spillway.v1.MailKind
  */
-export type SendOrderRefundedResponse = Message<"spillway.v1.SendOrderRefundedResponse"> & {
-};
+export enum MailKind {
+  /**
+   * Never sent.
+   *
+   * @generated from enum value: MAIL_KIND_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * The order was placed and paid.
+   *
+   * @generated from enum value: MAIL_KIND_CONFIRMATION = 1;
+   */
+  CONFIRMATION = 1,
+
+  /**
+   * The parcel is on its way.
+   *
+   * @generated from enum value: MAIL_KIND_SHIPPED = 2;
+   */
+  SHIPPED = 2,
+
+  /**
+   * The order was cancelled; the request has the refunded amount, if there is one.
+   *
+   * @generated from enum value: MAIL_KIND_CANCELLED = 3;
+   */
+  CANCELLED = 3,
+
+  /**
+   * An operator refunded a part or all of the order. Each refund has one mail.
+   *
+   * @generated from enum value: MAIL_KIND_REFUND = 4;
+   */
+  REFUND = 4,
+}
 
 /**
- * Describes the message spillway.v1.SendOrderRefundedResponse.
- * Use `create(SendOrderRefundedResponseSchema)` to create a new message.
+ * Describes the enum spillway.v1.MailKind.
  */
-export const SendOrderRefundedResponseSchema: GenMessage<SendOrderRefundedResponse> = /*@__PURE__*/
-  messageDesc(file_spillway_v1_email, 7);
+export const MailKindSchema: GenEnum<MailKind> = /*@__PURE__*/
+  enumDesc(file_spillway_v1_email, 0);
 
 /**
  * EmailService sends mails to customers. It is internal: the workers call it, and the public port does not serve it.
@@ -189,45 +234,15 @@ export const SendOrderRefundedResponseSchema: GenMessage<SendOrderRefundedRespon
  */
 export const EmailService: GenService<{
   /**
-   * SendOrderConfirmation mails the order to its customer, at least once: it is sent again only after a crash between
-   * the sending and the recording.
+   * SendOrderMail sends the order's mail of the kind to its customer, at least once: it is sent again only after a crash
+   * between the sending and the recording.
    *
-   * @generated from rpc spillway.v1.EmailService.SendOrderConfirmation
+   * @generated from rpc spillway.v1.EmailService.SendOrderMail
    */
-  sendOrderConfirmation: {
+  sendOrderMail: {
     methodKind: "unary";
-    input: typeof SendOrderConfirmationRequestSchema;
-    output: typeof SendOrderConfirmationResponseSchema;
-  },
-  /**
-   * SendOrderShipped announces that the parcel is on its way, at least once.
-   *
-   * @generated from rpc spillway.v1.EmailService.SendOrderShipped
-   */
-  sendOrderShipped: {
-    methodKind: "unary";
-    input: typeof SendOrderShippedRequestSchema;
-    output: typeof SendOrderShippedResponseSchema;
-  },
-  /**
-   * SendOrderCancelled announces that the order was cancelled, with the refunded amount, at least once.
-   *
-   * @generated from rpc spillway.v1.EmailService.SendOrderCancelled
-   */
-  sendOrderCancelled: {
-    methodKind: "unary";
-    input: typeof SendOrderCancelledRequestSchema;
-    output: typeof SendOrderCancelledResponseSchema;
-  },
-  /**
-   * SendOrderRefunded announces that an operator refunded a part or all of the order, at least once per refund.
-   *
-   * @generated from rpc spillway.v1.EmailService.SendOrderRefunded
-   */
-  sendOrderRefunded: {
-    methodKind: "unary";
-    input: typeof SendOrderRefundedRequestSchema;
-    output: typeof SendOrderRefundedResponseSchema;
+    input: typeof SendOrderMailRequestSchema;
+    output: typeof SendOrderMailResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_spillway_v1_email, 0);

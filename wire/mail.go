@@ -1,0 +1,124 @@
+package wire
+
+import (
+	"fmt"
+
+	"google.golang.org/protobuf/proto"
+
+	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
+	"github.com/spillway/spillway/order"
+)
+
+// TypeMail is the type of the payload of a dead letter that is a mail.
+var TypeMail = TypeOf(&spillwayv1.SendOrderMailRequest{})
+
+var mailKindToWire = map[order.MailKind]spillwayv1.MailKind{
+	order.MailConfirmation: spillwayv1.MailKind_MAIL_KIND_CONFIRMATION,
+	order.MailShipped:      spillwayv1.MailKind_MAIL_KIND_SHIPPED,
+	order.MailCancelled:    spillwayv1.MailKind_MAIL_KIND_CANCELLED,
+	order.MailRefund:       spillwayv1.MailKind_MAIL_KIND_REFUND,
+}
+
+// MailRequest makes the request for a mail. A kind that is unknown becomes UNSPECIFIED.
+func MailRequest(m order.Mail) *spillwayv1.SendOrderMailRequest {
+	req := &spillwayv1.SendOrderMailRequest{Kind: mailKindToWire[m.Kind.Base()], Order: Order(m.Order)}
+	if m.Refund.Amount != 0 {
+		req.Refund = Money(m.Refund)
+	}
+	if id, ok := m.Kind.RefundID(); ok {
+		req.RefundId = id
+	}
+	return req
+}
+
+// FromMailRequest reads a request. It fails with order.ErrInvalid unless the kind is known, the order is valid, and a mail of a refund
+// has its id and amount.
+func FromMailRequest(req *spillwayv1.SendOrderMailRequest) (order.Mail, error) {
+	o, err := FromOrder(req.GetOrder())
+	if err != nil {
+		return order.Mail{}, err
+	}
+	if _, err := order.ParseID(string(o.ID)); err != nil {
+		return order.Mail{}, err
+	}
+	m := order.Mail{Order: o}
+	if req.GetRefund() != nil {
+		if m.Refund, err = FromMoney(req.GetRefund()); err != nil {
+			return order.Mail{}, err
+		}
+	}
+	m.Kind, err = fromMailKind(req, m.Refund)
+	return m, err
+}
+
+func fromMailKind(req *spillwayv1.SendOrderMailRequest, refund order.Money) (order.MailKind, error) {
+	for kind, msg := range mailKindToWire {
+		switch {
+		case msg != req.GetKind():
+		case kind == order.MailRefund:
+			return fromRefundMail(req.GetRefundId(), refund)
+		default:
+			return kind, nil
+		}
+	}
+	return "", fmt.Errorf("there is no mail of kind %v: %w", req.GetKind(), order.ErrInvalid)
+}
+
+func fromRefundMail(refundID string, refund order.Money) (order.MailKind, error) {
+	id, err := order.ParseID(refundID) // Refunds have ids of the same form.
+	if err != nil {
+		return "", fmt.Errorf("%q is not the id of a refund: %w", refundID, order.ErrInvalid)
+	}
+	if refund.Amount <= 0 {
+		return "", fmt.Errorf("refund %s is of %s: %w", id, refund, order.ErrInvalid)
+	}
+	return order.RefundMail(string(id)), nil
+}
+
+// mailPayload is plain for mails, whose kind and refund are checked too.
+func mailPayload() payload {
+	p := plain(func() proto.Message { return &spillwayv1.SendOrderMailRequest{} })
+	p.check = func(raw []byte) (string, error) {
+		m, err := UnmarshalMail(TypeMail, raw)
+		return string(m.Order.ID), err
+	}
+	return p
+}
+
+// olderMails are the requests of versions with an RPC for each kind. Dead letters of those versions hold them.
+var olderMails = map[string]struct {
+	kind  spillwayv1.MailKind
+	empty func() proto.Message
+}{
+	TypeOf(&spillwayv1.SendOrderConfirmationRequest{}): {spillwayv1.MailKind_MAIL_KIND_CONFIRMATION, func() proto.Message { return &spillwayv1.SendOrderConfirmationRequest{} }},
+	TypeOf(&spillwayv1.SendOrderShippedRequest{}):      {spillwayv1.MailKind_MAIL_KIND_SHIPPED, func() proto.Message { return &spillwayv1.SendOrderShippedRequest{} }},
+	TypeOf(&spillwayv1.SendOrderCancelledRequest{}):    {spillwayv1.MailKind_MAIL_KIND_CANCELLED, func() proto.Message { return &spillwayv1.SendOrderCancelledRequest{} }},
+	TypeOf(&spillwayv1.SendOrderRefundedRequest{}):     {spillwayv1.MailKind_MAIL_KIND_REFUND, func() proto.Message { return &spillwayv1.SendOrderRefundedRequest{} }},
+}
+
+// IsMail reports whether payloads of the type are mails.
+func IsMail(typ string) bool {
+	_, older := olderMails[typ]
+	return older || typ == TypeMail
+}
+
+// UnmarshalMail reads a payload for whose type IsMail holds.
+func UnmarshalMail(typ string, raw []byte) (order.Mail, error) {
+	req := &spillwayv1.SendOrderMailRequest{}
+	if older, ok := olderMails[typ]; ok {
+		m := older.empty()
+		if err := proto.Unmarshal(raw, m); err != nil {
+			return order.Mail{}, fmt.Errorf("unmarshal the request for a mail: %w", err)
+		}
+		req.Kind, req.Order = older.kind, orderOf(m)
+		if r, ok := m.(interface{ GetRefund() *spillwayv1.Money }); ok {
+			req.Refund = r.GetRefund()
+		}
+		if r, ok := m.(interface{ GetRefundId() string }); ok {
+			req.RefundId = r.GetRefundId()
+		}
+	} else if err := proto.Unmarshal(raw, req); err != nil {
+		return order.Mail{}, fmt.Errorf("unmarshal the request for a mail: %w", err)
+	}
+	return FromMailRequest(req)
+}
