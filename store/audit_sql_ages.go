@@ -30,7 +30,7 @@ func (v *AuditView) OverdueStates(ctx context.Context, each func(Violation)) (in
 var confirmedByMail = []order.State{order.Paid, order.Shipped, order.ShipFailed}
 
 // MissingMails finds orders that were paid and whose confirmation, or SHIPPED ones whose mail about that, was neither sent, nor is due,
-// nor is a dead letter. Orders that changed last before MailSince are left out: the repair worker does not look at them any more.
+// nor is a dead letter. Orders that changed last before MailSince are left out: the repair worker does not scan them any more.
 func (v *AuditView) MissingMails(ctx context.Context, each func(Violation)) (int64, error) {
 	confirmation, cargs := v.withoutMail(order.MailConfirmation, confirmedByMail...)
 	shipped, sargs := v.withoutMail(order.MailShipped, order.Shipped)

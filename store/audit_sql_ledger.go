@@ -6,14 +6,14 @@ import (
 	"github.com/spillway/spillway/order"
 )
 
-// LedgerLine is what the ledger says of one order's money.
+// LedgerLine is the ledger's state of one order's money.
 type LedgerLine struct {
 	OrderID order.ID
 	State   order.ChargeState
 	Amount  order.Money
 	// Booked is what its refunds sum to, Confirmed what those sum to that the provider has confirmed.
 	Booked, Confirmed order.Cents
-	// Moving says that the charge or a refund of it changed after Since.
+	// Moving reports that the charge or a refund of it changed after Since.
 	Moving bool
 }
 

@@ -81,7 +81,7 @@ func unfinished(column string) string {
 }
 
 // CancelledAndCharged finds CANCELLED orders whose money was taken, or may have been, and is not on its way back. Without a line in the
-// ledger nothing forbids the charge, and nobody asked whether it was made.
+// ledger nothing forbids the charge, and whether it was made is unknown.
 func (v *AuditView) CancelledAndCharged(ctx context.Context, each func(Violation)) (int64, error) {
 	return v.find(ctx, rule{
 		counts: allOrders + " WHERE " + stateIs("state", order.Cancelled),

@@ -52,7 +52,7 @@ func (v *AuditView) TotalsThatDoNotAddUp(ctx context.Context, each func(Violatio
 	}, each)
 }
 
-// ItemsWithoutOrder finds items whose order there is not.
+// ItemsWithoutOrder finds items of orders that do not exist.
 func (v *AuditView) ItemsWithoutOrder(ctx context.Context, each func(Violation)) (int64, error) {
 	return v.find(ctx, rule{
 		counts:     allItems,

@@ -20,7 +20,7 @@ type Audits struct{ db *DB }
 // NewAudits makes the repository.
 func NewAudits(db *DB) *Audits { return &Audits{db: db} }
 
-// Horizon says what may still be on its way.
+// Horizon bounds what may still be on its way.
 type Horizon struct {
 	// Drained: nothing may.
 	Drained bool
@@ -36,7 +36,7 @@ type Horizon struct {
 type Violation struct {
 	OrderID order.ID
 	SKU     order.SKU
-	// Detail says what is wrong, with the numbers.
+	// Detail describes the violation, with the numbers.
 	Detail string
 }
 
@@ -66,7 +66,7 @@ func (a *Audits) View(ctx context.Context, h Horizon, f func(ctx context.Context
 
 // rule is a condition on the rows of one kind.
 type rule struct {
-	// counts is a query for how many rows are looked at.
+	// counts is a query for how many rows are checked.
 	counts string
 	// violations is a query for those that are not as they should be.
 	violations string

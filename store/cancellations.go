@@ -32,7 +32,7 @@ type Cancellation struct {
 	Refund order.Money
 	// Attempts is how often it was tried to finish it.
 	Attempts int
-	// Refunded and Restocked say which halves are done.
+	// Refunded and Restocked are the two halves.
 	Refunded, Restocked bool
 	CreatedAt           time.Time
 }
@@ -43,11 +43,11 @@ type Cancellations struct{ db *DB }
 // NewCancellations makes the repository.
 func NewCancellations(db *DB) *Cancellations { return &Cancellations{db: db} }
 
-// ErrBeingShipped means that the carrier may have the parcel: whether the order can be cancelled is known once it has answered.
+// ErrBeingShipped means that the carrier may have the parcel: whether the order can be cancelled is known after its response.
 var ErrBeingShipped = errors.New("the order is being handed to the carrier")
 
 // Cancel brings an order from one of the states to CANCELLED and writes down that its units and its money go back, in one
-// transaction, unless the shipper was faster: that is decided in the order's row. It answers the state that the order had;
+// transaction, unless the shipper was faster: that is decided in the order's row. It returns the state that the order had;
 // order.ErrNotFound without a row, ErrBeingShipped while the carrier may have it, order.ErrFailedPrecondition when its state is none of those. One
 // that is cancelled already is left as it is.
 func (c *Cancellations) Cancel(ctx context.Context, id order.ID, from []order.State, reason order.CancelReason, actor string) (was order.State, err error) {

@@ -114,8 +114,8 @@ func (c *Cancellations) Defer(ctx context.Context, id order.ID, at time.Time, fa
 	})
 }
 
-// Finish closes an intent of which both halves are done, and makes its mail due if something was refunded, in one transaction. It says
-// whether that was so. An order that was never paid causes no mail, and one that was lost before it had a row has no address.
+// Finish closes an intent of which both halves are done, and makes its mail due if something was refunded, in one transaction. It returns
+// whether it did. An order that was never paid causes no mail, and one that was lost before it had a row has no address.
 func (c *Cancellations) Finish(ctx context.Context, id order.ID) (finished bool, err error) {
 	err = c.db.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
 		err := expectOneRow(errNotDone)(tx.OrderCancellation.Update().

@@ -31,8 +31,8 @@ func NewCharges(db *DB) *Charges {
 // Close commits what waits.
 func (c *Charges) Close() { c.group.close() }
 
-// Record writes a line if the order has none, and answers the line that it has now: its own, or an earlier one. Concurrent
-// calls share one INSERT, and each is answered after the commit.
+// Record writes a line if the order has none, and returns the line that it has now: its own, or an earlier one. Concurrent
+// calls share one INSERT, and each returns after the commit.
 func (c *Charges) Record(ctx context.Context, ch order.Charge) (stored order.Charge, err error) {
 	return c.group.do(ctx, ch)
 }
@@ -124,7 +124,7 @@ func toCharge(f *ent.Charge) order.Charge {
 	}
 }
 
-// Get reads an order's line; order.ErrNotFound when no charge was asked for.
+// Get reads an order's line; order.ErrNotFound when no charge was requested.
 func (c *Charges) Get(ctx context.Context, id order.ID) (order.Charge, error) {
 	return fetch(ctx, c.db, func(ctx context.Context) (order.Charge, error) { return getCharge(ctx, c.db.ent, id) })
 }
@@ -149,7 +149,7 @@ func onlyCharge(ctx context.Context, q *ent.ChargeQuery, id order.ID) (order.Cha
 	return toCharge(found[0]), nil
 }
 
-// Resolve moves a line from one state to another and answers the line; when it was not in that state, it answers the line as
+// Resolve moves a line from one state to another and returns it; when it was not in that state, it returns the line as
 // it is.
 func (c *Charges) Resolve(ctx context.Context, id order.ID, from, to order.ChargeState, declineCode string) (order.Charge, error) {
 	now := micro(c.now())

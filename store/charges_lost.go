@@ -48,7 +48,7 @@ func (c *Charges) withoutOrder(ctx context.Context, limit int, where ...predicat
 }
 
 // OpenCharges are up to limit orders that were cancelled between the times, and may have cost money that is not on its way back: their charge
-// succeeded, or nobody knows its outcome, or the ledger has no line of it. The last happens when the ledger was away while the provider
+// succeeded, or its outcome is unknown, or the ledger has no line of it. The last happens when the ledger was away while the provider
 // took the money: the order was PENDING then, and its cancellation could not leave a tombstone either.
 func (o *Orders) OpenCharges(ctx context.Context, from, to time.Time, limit int) ([]order.ID, error) {
 	return fetch(ctx, o.db, func(ctx context.Context) ([]order.ID, error) {

@@ -10,7 +10,7 @@ import (
 	"github.com/spillway/spillway/order"
 )
 
-// recheckAges are the ages of a tombstone at which the provider is asked whether it took the money all the same: the request that it was
+// recheckAges are the ages of a tombstone at which PaymentService queries the provider whether it took the money all the same: the request that it was
 // sent may have outlived its caller. Providers answer or give up within minutes; an outage of theirs, or of ours, may last hours.
 var recheckAges = []time.Duration{time.Minute, 15 * time.Minute, 2 * time.Hour, 24 * time.Hour}
 
@@ -23,7 +23,7 @@ func voidTimes(state order.ChargeState, now time.Time) (voided, recheck *time.Ti
 	return &now, &first
 }
 
-// Recheck is a voided charge whose provider is to be asked once more.
+// Recheck is a voided charge that is to be checked with the provider once more.
 type Recheck struct {
 	OrderID order.ID
 	// VoidedAt is when the tombstone was written, or last met a charge.
@@ -71,8 +71,8 @@ func (o *Orders) Rechecked(ctx context.Context, done []Recheck, now time.Time) e
 	return nil
 }
 
-// PutOffRechecks schedules the rechecks of the charges anew, at the time: the provider could not be asked.
-func (o *Orders) PutOffRechecks(ctx context.Context, failed []Recheck, at, now time.Time) error {
+// DeferRechecks schedules the rechecks of the charges anew, at the time: the provider was unavailable.
+func (o *Orders) DeferRechecks(ctx context.Context, failed []Recheck, at, now time.Time) error {
 	return o.setRecheck(ctx, failed, at, now)
 }
 

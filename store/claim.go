@@ -16,7 +16,7 @@ var ErrClaimed = errors.New("another process has the claim")
 const (
 	// claimWait is how long a claim waits for one that is just being let go: MySQL notices within moments that a process was killed.
 	claimWait = 3 * time.Second
-	// claimIdle is after how long MySQL lets the claim of a process go whose machine vanished, so that its TCP connection was never closed.
+	// claimIdle is after how long MySQL releases the claim of a process on a machine that vanished, so that its TCP connection was never closed.
 	claimIdle = 90 * time.Second
 	// claimEvery keeps a claim from looking idle.
 	claimEvery = claimIdle / 3
@@ -25,7 +25,7 @@ const (
 // claimName is a name for the database among all locks of its server, which has at most 64 characters.
 const claimName = "CONCAT('spillway-redis-', LEFT(SHA2(DATABASE(), 256), 32))"
 
-// RedisClaim says that this process alone has a Redis of its own for the database: two would take each other's for one that was lost. It
+// RedisClaim is the claim that this process alone has a Redis of its own for the database: two would take each other's for one that was lost. It
 // is a lock of MySQL's, so it goes with the process. SQLite needs none: its file is on one machine, where a locked file does the same.
 type RedisClaim struct {
 	db   *DB
@@ -43,7 +43,7 @@ func (db *DB) ClaimRedis(ctx context.Context) (*RedisClaim, error) {
 	return c, nil
 }
 
-// take asks for the lock on the connection that has it, which gets it again, or on a new one.
+// take requests the lock on the connection that has it, which gets it again, or on a new one.
 func (c *RedisClaim) take(ctx context.Context) (err error) {
 	if c.conn != nil {
 		if err = ask(ctx, c.conn); err == nil {
@@ -76,13 +76,13 @@ func ask(ctx context.Context, conn *sql.Conn) error {
 
 // drop closes the connection, and with it the lock; back in the pool it would keep both.
 func (c *RedisClaim) drop() {
-	_ = c.conn.Raw(func(any) error { return driver.ErrBadConn }) // That is what it answers.
+	_ = c.conn.Raw(func(any) error { return driver.ErrBadConn }) // That is what it returns.
 	_ = c.conn.Close()                                           // It is closed.
 	c.conn = nil
 }
 
 // Keep renews the claim until ctx ends, and then lets it go. A MySQL that was away has forgotten it; if another process was faster then,
-// the log says so.
+// that is logged.
 func (c *RedisClaim) Keep(ctx context.Context, log *slog.Logger) {
 	if !c.db.isMySQL() {
 		return

@@ -25,7 +25,7 @@ const (
 	connLife = 5 * time.Minute
 	// sqliteConns: SQLite has one writer; more connections only serve reads beside it.
 	sqliteConns = 8
-	// pingTimeout bounds the look at a server when it is opened.
+	// pingTimeout bounds the ping of a server when it is opened.
 	pingTimeout = 5 * time.Second
 	// mysqlTimeout bounds a dial, and a single read or write on a connection: a frozen server must not hold a request.
 	mysqlTimeout = 10 * time.Second
@@ -51,7 +51,7 @@ type DB struct {
 }
 
 // sqlitePragmas: WAL lets readers go on beside the one writer. synchronous(FULL) puts each commit on disk, so that an
-// answered order survives a power cut as well as a kill.
+// acknowledged order survives a power cut as well as a kill.
 const sqlitePragmas = "_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=foreign_keys(1)&_pragma=synchronous(FULL)" +
 	"&_txlock=immediate&_time_format=sqlite&_timezone=UTC"
 
@@ -148,7 +148,7 @@ func wrap(db, views, reads, searches *sql.DB, name string) *DB {
 // Dialect is "mysql" or "sqlite3".
 func (db *DB) Dialect() string { return db.dialect }
 
-// Ping asks whether the server answers.
+// Ping checks that the server responds.
 func (db *DB) Ping(ctx context.Context) error {
 	if err := db.sql.PingContext(ctx); err != nil {
 		return fmt.Errorf("the database (%s) does not answer: %w: %w", db.dialect, order.ErrUnavailable, err)

@@ -11,8 +11,8 @@ import (
 	"github.com/spillway/spillway/order"
 )
 
-// Edit replaces the payload of an open letter, and the order that it concerns unless that is empty, and notes who did it.
-// order.ErrFailedPrecondition means that the letter is closed.
+// Edit replaces the payload of an open dead letter, and the order that it concerns unless that is empty, and notes who did it.
+// order.ErrFailedPrecondition means that it is closed.
 func (d *DeadLetters) Edit(ctx context.Context, id int64, payload []byte, orderID string, by DeadLetterAction) error {
 	by.Action = ActionEdited
 	return d.db.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
@@ -35,7 +35,7 @@ func (d *DeadLetters) Edit(ctx context.Context, id int64, payload []byte, orderI
 	})
 }
 
-// Discard closes an open letter without applying it. One that was discarded before stays as it is; order.ErrFailedPrecondition means that it
+// Discard closes an open dead letter without applying it. One that was discarded before stays as it is; order.ErrFailedPrecondition means that it
 // was replayed.
 func (d *DeadLetters) Discard(ctx context.Context, id int64, by DeadLetterAction) error {
 	by.Action = ActionDiscarded
@@ -45,7 +45,7 @@ func (d *DeadLetters) Discard(ctx context.Context, id int64, by DeadLetterAction
 	})
 }
 
-// CloseReplayed closes an open letter whose payload, which must still be this one, was applied. One that was replayed before
+// CloseReplayed closes an open dead letter after its payload, which must still be this one, was applied. One that was replayed before
 // stays as it is.
 func (d *DeadLetters) CloseReplayed(ctx context.Context, id int64, payload []byte, by DeadLetterAction) error {
 	by.Action = ActionReplayed
@@ -55,14 +55,14 @@ func (d *DeadLetters) CloseReplayed(ctx context.Context, id int64, payload []byt
 	})
 }
 
-// NoteFailure remembers that a replay failed; the letter stays as it is.
+// NoteFailure adds a failed replay to the history; the dead letter stays as it is.
 func (d *DeadLetters) NoteFailure(ctx context.Context, id int64, by DeadLetterAction) error {
 	by.Action = ActionReplayFailed
 	return d.db.tx(ctx, func(ctx context.Context, tx *ent.Client) error { return note(ctx, tx, id, by) })
 }
 
-// closeDeadLetter moves an open letter to the status and notes who did it, in the caller's transaction. It returns false when the
-// letter is in that status already, so that of two callers one gets true. A payload that is not nil must be the letter's, so
+// closeDeadLetter moves an open dead letter to the status and notes who did it, in the caller's transaction. It returns false when the
+// dead letter is in that status already, so that of two callers one gets true. A payload that is not nil must be the stored one, so
 // that what was read is what is closed.
 func (db *DB) closeDeadLetter(ctx context.Context, tx *ent.Client, id int64, to string, payload []byte, by DeadLetterAction) (bool, error) {
 	// The row's lock comes first: what is read below holds until the commit.
@@ -89,7 +89,7 @@ func (db *DB) closeDeadLetter(ctx context.Context, tx *ent.Client, id int64, to 
 	return false, order.Refuse(order.ErrFailedPrecondition, order.ReasonDeadLetterClosed, "dead letter %d is %s already", id, status)
 }
 
-// errUnchanged says that a letter was not open, or not with this payload.
+// errUnchanged means that a dead letter was not open, or not with this payload.
 var errUnchanged = errors.New("no open letter was changed")
 
 // deadLetterStatus reads and locks a dead letter.
@@ -104,7 +104,7 @@ func (db *DB) deadLetterStatus(ctx context.Context, tx *ent.Client, id int64) (s
 	return found[0], nil
 }
 
-// note adds to a letter's history.
+// note adds to a dead letter's history.
 func note(ctx context.Context, tx *ent.Client, id int64, a DeadLetterAction) error {
 	err := tx.FailedOrderAction.Create().SetFailedOrderID(id).SetAction(a.Action).SetActor(truncate(a.Actor, maxActionActor)).
 		SetDetail(truncate(a.Detail, maxActionDetail)).SetCreatedAt(micro(time.Now())).Exec(ctx)

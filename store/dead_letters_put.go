@@ -30,7 +30,7 @@ type DeadLetter struct {
 	Source  string
 	OrderID string
 	Reason  string
-	// PayloadType says what the payload is: the full name of its protobuf message, or "journal_entry".
+	// PayloadType is the type of the payload: the full name of its protobuf message, or "journal_entry".
 	PayloadType string
 	// Payload is opaque here. List leaves it out.
 	Payload []byte

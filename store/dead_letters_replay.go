@@ -8,7 +8,7 @@ import (
 	"github.com/spillway/spillway/ent/stockdeduplog"
 )
 
-// DuplicatesError means that orders came with the keys of other orders, so that money and stock must go back before the letter
+// DuplicatesError means that orders came with the keys of other orders, so that money and stock must go back before the dead letter
 // that carries them is closed. Nothing was done.
 type DuplicatesError struct{ Duplicates []Duplicate }
 
@@ -17,9 +17,9 @@ func (e *DuplicatesError) Error() string {
 	return fmt.Sprintf("%d orders have the idempotency keys of others, such as %s that of %s", len(e.Duplicates), e.Duplicates[0].ID, e.Duplicates[0].Of)
 }
 
-// ReplayEntry applies the journal entry of an open letter, as FlushRange would have done, and closes the letter in the same
-// transaction: of two callers one applies it. The place in the journal, which is long beyond it, stays. applied is false when
-// the letter was replayed before.
+// ReplayEntry applies the journal entry of an open dead letter, as FlushRange would have done, and closes it in the same
+// transaction: of two callers one applies it. The offset in the journal, which is long beyond it, stays. applied is false when
+// it was replayed before.
 //
 // An error for which IsRowError holds means that SQL still cannot take it; a *DuplicatesError that duplicates must be undone
 // first, after which the caller passes undone.
@@ -36,7 +36,7 @@ func (s *Stock) ReplayEntry(ctx context.Context, letter DeadLetter, content Rang
 		if err != nil || len(holds) == 0 {
 			return err
 		}
-		// The row of the log that was written when the entry was skipped says now whose stock it took, if it is not pruned yet.
+		// The row of the log that was written when the entry was skipped gets the orders that it took stock for, if it is not pruned yet.
 		return tx.StockDedupLog.Update().Where(stockdeduplog.PartitionNo(int16(content.Partition)), stockdeduplog.Epoch(content.Epoch),
 			stockdeduplog.FirstID(content.FirstID)).SetOrders(FormatHolds(holds)).Exec(ctx)
 	})

@@ -91,7 +91,7 @@ func (s *Stock) NextEpoch(ctx context.Context, expect int64, next journal.Epoch)
 	return e, nil
 }
 
-// Unreconciled reads the partition's epochs that were closed before the time and whose lost orders were not looked for, oldest first.
+// Unreconciled reads the partition's epochs that were closed before the time and have not been reconciled, oldest first.
 func (s *Stock) Unreconciled(ctx context.Context, partition uint8, closedBefore time.Time) ([]journal.Epoch, error) {
 	return fetch(ctx, s.db, func(ctx context.Context) ([]journal.Epoch, error) {
 		found, err := s.db.ent.StockEpoch.Query().Where(

@@ -17,13 +17,13 @@ import (
 )
 
 var (
-	// ErrRow means that SQL cannot take what a row says: no retry helps, but the other rows may be written without it.
+	// ErrRow means that SQL cannot store a row: no retry helps, but the other rows may be written without it.
 	ErrRow = errors.New("SQL cannot take the row")
 	// ErrUnknownSKU is an ErrRow: stock of a product that does not exist was to be changed.
 	ErrUnknownSKU = fmt.Errorf("unknown SKU: %w", ErrRow)
-	// ErrFlushConflict means that the place in the journal is not where the caller thought, or that its epoch is closed:
+	// ErrFlushConflict means that the offset in the journal is not the one that the caller read, or that its epoch is closed:
 	// nothing was done.
-	ErrFlushConflict = errors.New("the journal's place in SQL has moved")
+	ErrFlushConflict = errors.New("the journal's offset in SQL has moved")
 	// ErrNotMigrated means that the tables are not those of this program.
 	ErrNotMigrated = errors.New("the database is not migrated")
 )
@@ -41,7 +41,7 @@ const (
 // mysqlRowErrors are what a row's own content causes: null, out of range, too long, wrong value, duplicate, CHECK.
 var mysqlRowErrors = []uint16{1048, 1264, 1265, 1292, 1366, 1406, 3140, mysqlDuplicate, mysqlCheck}
 
-// mysqlAway is what a server says that ends, fails over or has no room: too many connections, shutdown in progress, read-only (two
+// mysqlAway are the errors of a server that ends, fails over or has no room: too many connections, shutdown in progress, read-only (two
 // of them), statement interrupted, offline, session killed, disconnected for idling.
 var mysqlAway = []uint16{1040, 1053, 1290, 1317, 1836, 3032, 3169, 4031}
 
@@ -73,7 +73,7 @@ func sqliteCode(err error) int {
 	return 0
 }
 
-// IsRowError says whether an error is due to the content of a row rather than to the server. The caller then writes row
+// IsRowError reports whether an error is due to the content of a row rather than to the server. The caller then writes row
 // by row, so that a bad one costs only itself (I10).
 func IsRowError(err error) bool {
 	if errors.Is(err, ErrRow) || ent.IsValidationError(err) || slices.Contains(mysqlRowErrors, mysqlCode(err)) {
@@ -88,7 +88,7 @@ func isDuplicate(err error) bool {
 	return mysqlCode(err) == mysqlDuplicate || code == sqliteUnique || code == sqlitePrimaryKey
 }
 
-// errRaced marks a row that another transaction inserted between our look and our insert: look again.
+// errRaced marks a row that another transaction inserted between our read and our insert: read again.
 var errRaced = errors.New("another transaction was faster")
 
 // raced marks duplicates as such a race. One that persists is a row error.

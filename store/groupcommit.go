@@ -36,7 +36,7 @@ const (
 	maxGroupQueue = 4096
 )
 
-// newGroup starts the one goroutine that commits. commit answers one result an item, in their order.
+// newGroup starts the one goroutine that commits. commit returns one result an item, in their order.
 func newGroup[T, R any](commit func(ctx context.Context, items []T) ([]R, error)) *group[T, R] {
 	g := &group[T, R]{commit: commit, queue: make(chan call[T, R], maxGroupQueue), done: make(chan struct{})}
 	go g.run()

@@ -9,7 +9,7 @@ import (
 	"github.com/spillway/spillway/order"
 )
 
-// Breaker guards the calls to SQL: one that is known not to answer is not asked.
+// Breaker guards the calls to SQL: one that is known to be unavailable is not called.
 type Breaker interface {
 	breaker.Breaker
 	// Timeout bounds one call.
@@ -47,13 +47,13 @@ func isAnswer(err error) bool {
 	return !errors.Is(err, order.ErrUnavailable) && !errors.Is(err, context.Canceled)
 }
 
-// unguarded is the breaker of a database that nobody guards: commands and tests.
+// unguarded is the breaker of a database without one: that of commands and tests.
 type unguarded struct{}
 
 // Permit always permits.
 func (unguarded) Permit() error { return nil }
 
-// Report tells nobody.
+// Report does nothing.
 func (unguarded) Report(error) {}
 
 // Timeout is that of a connection's single read.

@@ -21,7 +21,7 @@ type Mails struct{ db *DB }
 // NewMails makes the repository.
 func NewMails(db *DB) *Mails { return &Mails{db: db} }
 
-// Sent says whether the order's mail of the kind was sent.
+// Sent reports whether the order's mail of the kind was sent.
 func (m *Mails) Sent(ctx context.Context, id order.ID, kind order.MailKind) (bool, error) {
 	return fetch(ctx, m.db, func(ctx context.Context) (bool, error) {
 		return m.db.ent.SentMail.Query().Where(sentmail.OrderID(string(id)), sentmail.Kind(string(kind))).Exist(ctx)

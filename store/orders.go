@@ -18,7 +18,7 @@ type Orders struct{ db *DB }
 // NewOrders makes the repository.
 func NewOrders(db *DB) *Orders { return &Orders{db: db} }
 
-// Outcome says what a set of changes did not do.
+// Outcome is what a set of events did not do.
 type Outcome struct {
 	// Refused are the steps that the order's state does not allow. One that was taken before is not among them.
 	Refused []Refusal
@@ -49,7 +49,7 @@ func (o *Orders) Apply(ctx context.Context, changes []order.Event) (Outcome, err
 	return out, err
 }
 
-// drains says whether an event of the drain may bring an order from one state to another: only a pending order is paid or
+// drains reports whether an event of the drain may bring an order from one state to another: only a pending order is paid or
 // cancelled by an event. A paid one is cancelled with a refund, which is decided in SQL.
 func drains(from, to order.State) bool { return from == order.Pending && from.CanBecome(to) }
 

@@ -58,7 +58,7 @@ var orderMarks = "(" + placeholders(strings.Count(orderColumns, ",")+1) + ")"
 // SQLite's 32,766 placeholders.
 const maxItemRows = 1000
 
-// owner is whose key it is.
+// owner is a customer and an idempotency key.
 type owner struct{ customer, key string }
 
 // insertOrders inserts orders that do not exist, with their items. Those whose key another order has become duplicates.
@@ -91,7 +91,7 @@ func (db *DB) insertOrders(ctx context.Context, tx *ent.Client, changes []order.
 	return duplicates, db.insertItems(ctx, tx, changes)
 }
 
-// declaredLost makes those of the changes CANCELLED whose orders were declared lost with their Redis and turned up after all: their
+// declaredLost makes the events of orders CANCELLED that were declared lost with their Redis and turned up after all: their
 // money and their units are on the way back.
 func declaredLost(ctx context.Context, tx *ent.Client, changes []order.Event) ([]order.Event, error) {
 	lost, err := cancelledAmong(ctx, tx, ids(changes))
@@ -128,7 +128,7 @@ func nullTime(t time.Time) any {
 	return micro(t)
 }
 
-// keyOwners says which orders have the keys already.
+// keyOwners returns the orders that have the keys already.
 func (db *DB) keyOwners(ctx context.Context, tx *ent.Client, changes []order.Event) (map[owner]order.ID, error) {
 	args := make([]any, 0, 2*len(changes))
 	for _, c := range changes {

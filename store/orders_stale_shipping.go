@@ -9,7 +9,7 @@ import (
 	"github.com/spillway/spillway/order"
 )
 
-// Staleness says when an order has waited for the carrier for too long.
+// Staleness is for how long an order may wait for the carrier.
 type Staleness struct {
 	// Paid is for how long an order may be PAID.
 	Paid time.Duration
@@ -25,7 +25,7 @@ type RetryPause struct{ Age, Pause time.Duration }
 func (o *Orders) StaleForShipping(ctx context.Context, old Staleness, limit int) ([]order.Order, error) {
 	now := time.Now()
 	// Two queries, because one with OR would sort all candidates instead of reading the index in its order. Each gets its share of
-	// the limit, so that a carrier that refuses some orders for ever does not hide the ones that it was never asked for.
+	// the limit, so that a carrier that refuses some orders for ever does not hide the ones that were never offered to it.
 	q := o.db.ent.Order.Query
 	paid, err := o.read(ctx, q().Where(entorder.State(int8(order.Paid)), entorder.UpdatedAtLT(micro(now.Add(-old.Paid)))).
 		Order(entorder.ByUpdatedAt()).Limit(max(1, limit/2)))

@@ -11,19 +11,19 @@ import (
 
 // Standing is what SQL knows of an order that Redis may have forgotten.
 type Standing struct {
-	// Exists says whether the order has a row; State and Reason are the row's. UpdatedAt is when the row entered its state, or, without a
+	// Exists reports whether the order has a row; State and Reason are the row's. UpdatedAt is when the row entered its state, or, without a
 	// row, when the units came back.
 	Exists    bool
 	State     order.State
 	Reason    order.CancelReason
 	UpdatedAt time.Time
-	// Returned says that its units are back in stock, for ReturnReason; the row may not say so yet.
+	// Returned reports that its units are back in stock, for ReturnReason; the row may still have another state.
 	Returned     bool
 	ReturnReason order.CancelReason
 }
 
-// Cancelled says whether SQL has undone the order, so that it must be neither settled nor released again, and why. The row of a
-// duplicate alone does not say so: its units return by its release.
+// Cancelled reports whether SQL has undone the order, so that it must be neither settled nor released again, and why. The row of a
+// duplicate alone is no sign of that: its units return by its release.
 func (s Standing) Cancelled() (reason order.CancelReason, cancelled bool) {
 	switch {
 	case s.Exists && s.State == order.Cancelled && (s.Returned || s.Reason.Code != order.CancelDuplicate):

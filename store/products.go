@@ -19,7 +19,7 @@ type Product struct {
 	Name, Description, Picture string
 	Price                      order.Money
 	Categories                 []string
-	// Stock is in units, at the flusher's place in the journal.
+	// Stock is in units, at the flusher's offset in the journal.
 	Stock int64
 	// Archived products are not sold any more.
 	Archived bool

@@ -23,7 +23,7 @@ func fetch[T any](ctx context.Context, db *DB, read func(ctx context.Context) (T
 	return out, err
 }
 
-// each scans every row of a query. what says in errors what is read.
+// each scans every row of a query. what names in errors what is read.
 func each(ctx context.Context, q querier, what string, scan func(scanner) error, query string, args ...any) (err error) {
 	defer func() {
 		if err != nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/spillway/spillway/order"
 )
 
-// refundGrace is how long whoever wrote a refund has to have it confirmed before the refund worker does: longer than its call may take.
+// refundGrace is how long the caller that wrote a refund has to have it confirmed before the refund worker does: longer than its call may take.
 const refundGrace = 10 * time.Second
 
 func toRefund(f *ent.Refund) order.Refund {
@@ -80,7 +80,7 @@ func (c *Charges) TookLate(ctx context.Context, id order.ID, amount order.Money,
 		if err := c.bookRefund(ctx, tx, &ch, &out); err != nil {
 			return err
 		}
-		// A cancellation that was finished before says that nothing was given back.
+		// A cancellation that was finished before has a refund of nothing.
 		return tx.OrderCancellation.Update().Where(ordercancellation.ID(string(id))).
 			SetRefundAmount(int64(amount.Amount)).SetRefundCurrency(string(amount.Currency)).Exec(ctx)
 	})

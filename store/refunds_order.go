@@ -97,7 +97,7 @@ func sameRefund(ctx context.Context, tx *ent.Client, before order.Refund, r Refu
 	return nil
 }
 
-// refundable says why the order cannot be refunded so, if it cannot.
+// refundable returns why the order cannot be refunded so, if it cannot.
 func refundable(state order.State, ch order.Charge, r RefundRequest, left order.Money) error {
 	switch {
 	case state == order.Pending:

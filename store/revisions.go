@@ -95,7 +95,7 @@ func (r *revisions) DeleteRevision(ctx context.Context, version string) error {
 	return err
 }
 
-// isNoTable says that the table of revisions was never made.
+// isNoTable reports that the table of revisions does not exist.
 func isNoTable(err error) bool {
 	return mysqlCode(err) == mysqlNoTable || (err != nil && strings.Contains(err.Error(), "no such table"))
 }

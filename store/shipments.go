@@ -13,16 +13,16 @@ import (
 	"github.com/spillway/spillway/order"
 )
 
-// ShipClaims says which orders their claimant may hand to the carrier.
+// ShipClaims are the orders that their claimant may hand to the carrier.
 type ShipClaims struct {
 	// At is the claims' own time: they are released by it.
 	At time.Time
-	// Orders are the claimed ones. The value says whether there was a claim before, so that the carrier may have the parcel already.
+	// Orders are the claimed ones. The value is whether there was a claim before, so that the carrier may have the parcel already.
 	Orders map[order.ID]bool
 }
 
 // ClaimShipping keeps those of the orders that are PAID or SHIP_FAILED from being cancelled, and from being claimed by another for
-// as long as the lease. Orders in other states, and those that another one claimed within the lease, are not among the answer.
+// as long as the lease. Orders in other states, and those that another one claimed within the lease, are not in the result.
 func (o *Orders) ClaimShipping(ctx context.Context, ids []order.ID, lease time.Duration) (ShipClaims, error) {
 	out := ShipClaims{Orders: make(map[order.ID]bool, len(ids))}
 	if len(ids) == 0 {
@@ -46,7 +46,7 @@ func (o *Orders) ClaimShipping(ctx context.Context, ids []order.ID, lease time.D
 // shippable are the states from which an order is shipped.
 var shippable = order.Shipped.Predecessors()
 
-// claimable adds the orders that may be claimed, and locks their rows. The value says whether there is an old claim.
+// claimable adds the orders that may be claimed, and locks their rows. The value is whether there is an old claim.
 func (db *DB) claimable(ctx context.Context, tx *ent.Client, ids []order.ID, before time.Time, out map[order.ID]bool) error {
 	found, err := locked(db, tx.Order.Query().Where(
 		entorder.IDIn(texts(ids)...), entorder.StateIn(states(shippable)...),

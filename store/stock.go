@@ -17,7 +17,7 @@ type Stock struct{ db *DB }
 // NewStock makes the repository.
 func NewStock(db *DB) *Stock { return &Stock{db: db} }
 
-// Snapshot reads the open epoch and the units of the SKUs at its place in the journal, in one consistent read. Unknown SKUs
+// Snapshot reads the open epoch and the units of the SKUs at its offset in the journal, in one consistent read. Unknown SKUs
 // are absent.
 func (s *Stock) Snapshot(ctx context.Context, partition uint8, skus []order.SKU) (e journal.Epoch, units map[order.SKU]int64, err error) {
 	err = s.db.call(ctx, func(ctx context.Context) (err error) {

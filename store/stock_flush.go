@@ -15,7 +15,7 @@ import (
 type Range struct {
 	Partition uint8
 	Epoch     int64
-	// PrevID is the place from which the caller read on; FirstID and LastID are the first and last entry.
+	// PrevID is the offset from which the caller read on; FirstID and LastID are the first and last entry.
 	PrevID, FirstID, LastID string
 	Entries                 int
 	// Durability is the caller's setting: a range is applied only in an epoch of the same one, or in one of an older version, which
@@ -23,8 +23,8 @@ type Range struct {
 	Durability string
 	// Deltas are the units of all entries but Releases, summed per SKU, adjustments included.
 	Deltas map[order.SKU]int64
-	// Releases are units that go back because an order was released. Those of an order whose reservation was put aside, and so never
-	// taken, do not; and no order's units go back twice.
+	// Releases are units that go back because an order was released. Those of an order whose reservation is a dead letter, and so took none,
+	// do not; and no order's units go back twice.
 	Releases    []Return
 	Adjustments []order.Adjustment
 	// Restocks are units of cancelled orders that go back, once an order. They are not in Deltas.
@@ -35,7 +35,7 @@ type Range struct {
 	Changes []order.Event
 }
 
-// FlushRange applies a range in one transaction: it moves the place by compare-and-set, logs the range, changes the stock of
+// FlushRange applies a range in one transaction: it moves the offset by compare-and-set, logs the range, changes the stock of
 // all SKUs in one UPDATE, and writes the orders. ErrFlushConflict means that another flusher applied it, or that the epoch is
 // closed; an error for which IsRowError holds, that an entry of it cannot be applied. Either way nothing was done.
 func (s *Stock) FlushRange(ctx context.Context, r Range) (Outcome, error) {
@@ -53,7 +53,7 @@ func (s *Stock) FlushRange(ctx context.Context, r Range) (Outcome, error) {
 	return out, err
 }
 
-// content applies what the entries of a range say. It returns the units that were taken and given back, an order each.
+// content applies the entries of a range. It returns the units that were taken and given back, an order each.
 func (s *Stock) content(ctx context.Context, tx *ent.Client, r Range) (Outcome, []Hold, error) {
 	if err := s.adjust(ctx, tx, r.Adjustments); err != nil {
 		return Outcome{}, nil, err

@@ -17,7 +17,7 @@ import (
 type LogRow struct {
 	ID        int64
 	AppliedAt time.Time
-	// Orders are those whose stock the range took or gave back.
+	// Orders are those that the range took stock for or gave it back.
 	Orders []order.ID
 }
 
@@ -51,7 +51,7 @@ func toLogRow(f *ent.StockDedupLog) (LogRow, error) {
 	return row, err
 }
 
-// logAge is how long the log says whose stock was taken, at least: longer than an order's row may be on its way to SQL.
+// logAge is how long the log keeps a range, at least: longer than an order's row may be on its way to SQL.
 const logAge = 20 * time.Minute
 
 // PruneDedupLog forgets all but the newest rows of the partition's log. It always keeps one, those that are young, and those of closed epochs whose lost

@@ -72,7 +72,7 @@ func (db *DB) giveBack(ctx context.Context, tx *ent.Client, r Range) (givenBack,
 			continue
 		}
 		addUnits(out.deltas, ret.Deltas)
-		if i < len(r.Releases) { // The cancellation itself says what was restocked.
+		if i < len(r.Releases) { // The cancellation itself has what was restocked.
 			out.holds = append(out.holds, ret.Hold)
 		}
 	}

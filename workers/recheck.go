@@ -54,6 +54,6 @@ func (r *PaymentReconciler) recheckPage(ctx context.Context, now time.Time) (mor
 	if len(done) == 0 {
 		return false, err
 	}
-	err = errors.Join(err, r.orders.Rechecked(ctx, done, now), r.orders.PutOffRechecks(ctx, failed, now.Add(recheckRetry), now))
+	err = errors.Join(err, r.orders.Rechecked(ctx, done, now), r.orders.DeferRechecks(ctx, failed, now.Add(recheckRetry), now))
 	return len(page) == recoveryBatch, err
 }

@@ -39,7 +39,7 @@ type PendingStore interface {
 	OpenCharges(ctx context.Context, from, to time.Time, limit int) ([]order.ID, error)
 	DueRechecks(ctx context.Context, now time.Time, limit int) ([]store.Recheck, error)
 	Rechecked(ctx context.Context, done []store.Recheck, now time.Time) error
-	PutOffRechecks(ctx context.Context, failed []store.Recheck, at, now time.Time) error
+	DeferRechecks(ctx context.Context, failed []store.Recheck, at, now time.Time) error
 	// MarkPaid brings a pending order to PAID, in SQL alone.
 	MarkPaid(ctx context.Context, o order.Order, at time.Time) error
 }
