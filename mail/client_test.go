@@ -47,8 +47,11 @@ func TestClient_EachKind(t *testing.T) {
 	s := &fakeService{}
 	for how, c := range newCallers(t, s) {
 		for _, want := range []order.Mail{
-			{Kind: order.MailConfirmation, Order: o}, {Kind: order.MailShipped, Order: o}, {Kind: order.MailCancelled, Order: o},
-			{Kind: order.MailCancelled, Order: o, Refund: refund}, {Kind: order.RefundMail(string(o.ID)), Order: o, Refund: refund},
+			{Kind: order.MailConfirmation, Order: o},
+			{Kind: order.MailShipped, Order: o},
+			{Kind: order.MailCancelled, Order: o},
+			{Kind: order.MailCancelled, Order: o, Refund: refund},
+			{Kind: order.RefundMail(string(o.ID)), Order: o, Refund: refund},
 		} {
 			if err := c.Send(t.Context(), want); err != nil {
 				t.Errorf("%s: %v", how, err)

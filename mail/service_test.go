@@ -81,8 +81,11 @@ func TestEachMailIsSentOnceAKind(t *testing.T) {
 	for range 2 {
 		refund := order.Money{Currency: "EUR", Amount: 3645}
 		for _, m := range []order.Mail{
-			{Kind: order.MailConfirmation, Order: o}, {Kind: order.MailShipped, Order: o}, {Kind: order.MailCancelled, Order: o, Refund: refund},
-			{Kind: order.RefundMail(refunds[0]), Order: o, Refund: refund}, {Kind: order.RefundMail(refunds[1]), Order: o, Refund: refund},
+			{Kind: order.MailConfirmation, Order: o},
+			{Kind: order.MailShipped, Order: o},
+			{Kind: order.MailCancelled, Order: o, Refund: refund},
+			{Kind: order.RefundMail(refunds[0]), Order: o, Refund: refund},
+			{Kind: order.RefundMail(refunds[1]), Order: o, Refund: refund},
 		} {
 			if _, err := e.SendOrderMail(t.Context(), wire.MailRequest(m)); err != nil {
 				t.Fatal(err)
@@ -93,8 +96,11 @@ func TestEachMailIsSentOnceAKind(t *testing.T) {
 		t.Errorf("%d mails went out; want one of each kind, and one of each refund", tray.sent)
 	}
 	for _, bad := range []order.Mail{
-		{Kind: order.RefundMail("../../etc"), Order: o, Refund: order.Money{Currency: "EUR", Amount: 1}}, {Kind: order.RefundMail(refunds[0]), Order: o},
-		{Kind: order.MailRefund, Order: o, Refund: order.Money{Currency: "EUR", Amount: 1}}, {Kind: "newsletter", Order: o}, {Order: o},
+		{Kind: order.RefundMail("../../etc"), Order: o, Refund: order.Money{Currency: "EUR", Amount: 1}},
+		{Kind: order.RefundMail(refunds[0]), Order: o},
+		{Kind: order.MailRefund, Order: o, Refund: order.Money{Currency: "EUR", Amount: 1}},
+		{Kind: "newsletter", Order: o},
+		{Order: o},
 	} {
 		if _, err := e.SendOrderMail(t.Context(), wire.MailRequest(bad)); !errors.Is(err, order.ErrInvalid) {
 			t.Errorf("a mail of kind %q with %s: %v; want ErrInvalid", bad.Kind, bad.Refund, err)
