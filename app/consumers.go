@@ -18,11 +18,11 @@ func addConsumers(deps *dependencies, a *api, c Config, broker queue.Broker, out
 		make        func(c queue.Consumer) worker
 	}{
 		{workerWriter, groupOrders, func(c queue.Consumer) worker {
-			w := workers.NewOrderWriter(workers.DefaultWriterConfig(), c, orders, dead, deps.stock, workers.NewDuplicates(deps.stock, a.payments), deps.log)
+			w := workers.NewOrderWriter(workers.DefaultWriterConfig(), c, orders, dead, deps.stock, workers.NewDuplicateCanceller(deps.stock, a.payments), deps.log)
 			return worker{name: workerWriter, run: w.Run, runOnce: w.RunOnce}
 		}},
 		{workerShipper, groupShipping, func(c queue.Consumer) worker {
-			s := workers.NewShipper(workers.DefaultShipConfig(), c, orders, dead, a.carrier, deps.log).Announcing(deps.changes)
+			s := workers.NewShipper(workers.DefaultShipConfig(), c, orders, dead, a.carrier, deps.log).WithPublisher(deps.changes)
 			return worker{name: workerShipper, run: s.Run, runOnce: s.RunOnce}
 		}},
 		{workerMailer, groupMail, func(c queue.Consumer) worker {

@@ -147,7 +147,7 @@ func (deps *dependencies) firstEpoch(ctx context.Context) error {
 
 // flusher makes a stock flusher: each goroutine needs its own.
 func (deps *dependencies) flusher() *workers.StockFlusher {
-	return workers.NewStockFlusher(deps.flush, deps.journal, store.NewStock(deps.db), deps.progress, deps.log).Distrusting(func(epoch int64) {
+	return workers.NewStockFlusher(deps.flush, deps.journal, store.NewStock(deps.db), deps.progress, deps.log).OnInconsistency(func(epoch int64) {
 		deps.epochs.Invalidate(epoch)
 	})
 }

@@ -31,7 +31,7 @@ type api struct {
 	hub      *server.Hub
 	rates    *currency.Live
 	// carrier takes parcels, within one limit for all workers of the process together.
-	carrier *workers.Gate
+	carrier *workers.CarrierLimiter
 	mail    mail.Client
 	// audited is the provider as the audit reads it; nil when it cannot be compared with the ledger.
 	audited audit.Provider
@@ -73,7 +73,7 @@ func newAPI(deps *dependencies, c Config, tokens *auth.Tokens) (*api, error) {
 		rates:    rates,
 		payments: payment.Client{Service: money, Policy: deps.policies[breaker.Payment], Charging: charging},
 		shipping: shipping.Client{Service: parcels, Policy: deps.policies[breaker.Shipping]},
-		carrier:  workers.NewGate(workers.DefaultShippingConfig().Concurrency, shipping.Client{Service: parcels, Policy: deps.policies[breaker.Handover]}),
+		carrier:  workers.NewCarrierLimiter(workers.DefaultShippingConfig().Concurrency, shipping.Client{Service: parcels, Policy: deps.policies[breaker.Handover]}),
 		mail:     mail.Client{Service: mails, Policy: deps.policies[breaker.Mail]},
 	}
 	charges := maxCharges
@@ -112,7 +112,7 @@ func deadLetters(deps *dependencies, a *api) server.DeadLetters {
 	letters := store.NewDeadLetters(deps.db)
 	return server.DeadLetters{Store: letters, Replayer: workers.NewReplayer(workers.ReplayParts{
 		Letters: letters, Entries: store.NewStock(deps.db), Orders: store.NewOrders(deps.db), Hot: deps.stock, Counters: deps.stock,
-		Cancel: workers.NewDuplicates(deps.stock, a.payments), Mail: a.mail, Log: deps.log,
+		Cancel: workers.NewDuplicateCanceller(deps.stock, a.payments), Mail: a.mail, Log: deps.log,
 	})}
 }
 

@@ -45,7 +45,7 @@ var errMailDown = errors.New("the mail server is down")
 // brisk is a dispatcher whose pauses are over at once.
 func brisk(db *store.DB, p *postbox) *workers.MailDispatcher {
 	cfg := workers.DefaultDispatchConfig()
-	cfg.Attempts, cfg.PauseMin, cfg.PauseMax = 3, 0, 0
+	cfg.Attempts, cfg.MinBackoff, cfg.MaxBackoff = 3, 0, 0
 	return workers.NewMailDispatcher(cfg, store.NewMails(db), store.NewOrders(db), p, noLog)
 }
 
@@ -215,7 +215,7 @@ func TestMailDispatcher_BackoffGrows(t *testing.T) {
 	for n := 1; n < cfg.Attempts; n++ {
 		before := time.Now()
 		ranTo(t, d.RunOnce, 0)
-		want := min(cfg.PauseMin<<(n-1), cfg.PauseMax)
+		want := min(cfg.MinBackoff<<(n-1), cfg.MaxBackoff)
 		if got := f.until[n-1].Sub(before); got < want || got > want+10*time.Second {
 			t.Errorf("the pause after attempt %d is %s; want %s", n, got, want)
 		}

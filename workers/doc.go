@@ -7,10 +7,10 @@
 //	              behind the flusher                                             entries a message         and sent again
 //	OrderWriter   topic, group "orders"      orders, order_items, failed_orders  WriterConfig.Rows         the message comes again; rows are
 //	                                                                             rows a statement          written once
-//	Shipper       topic, group "shipping"    orders.ship_claimed_at, state,      Gate: 10 calls at once,   the message comes again; the carrier
+//	Shipper       topic, group "shipping"    orders.ship_claimed_at, state,      CarrierLimiter: 10 calls at once,   the message comes again; the carrier
 //	                                         shipments, due_mails                with the rescuer's        knows the order id
 //	ShipRescuer   orders PAID or             the same                            RescueConfig.Orders       the next one reads the same rows when
-//	              SHIP_FAILED too long                                           a turn, the same Gate     their claims are over
+//	              SHIP_FAILED too long                                           a turn, the same CarrierLimiter     their claims are over
 //	Mailer        topic, group "mail"        mails, sent_mails, failed_orders    MailConfig.Concurrency    the message comes again; a mail may be
 //	                                                                             calls at once             sent twice
 //	MailDispatcher due_mails                 the same, due_mails                 DispatchConfig.Mails      the mail is due again when its lease
@@ -25,7 +25,7 @@
 //	                                             due_mails                                                     noted: it is repeated
 //	RefundRetrier         refunds that are       refunds and charges, by             recoveryBatch a look      each refund is idempotent by
 //	                      not confirmed          PaymentService                                                its id: it is repeated
-//	OrderRepairer         log, hot orders in     orders, failed_orders, due_mails,   RepairConfig.PagesMax     the next one scans from the
+//	OrderRepairer         log, hot orders in     orders, failed_orders, due_mails,   RepairConfig.MaxPages     the next one scans from the
 //	                      Redis, orders          TTLs in Redis                       pages of each kind        beginning
 //	LostOrders            closed epochs, log,    order_cancellations                 a closed epoch            the epoch is looked at again
 //	                      charges

@@ -13,11 +13,11 @@ import (
 
 // DrainConfig sets up a DeadLetterDrain.
 type DrainConfig struct {
-	// Group is the one for which the broker gave the messages up.
+	// Group is the consumer group from which the broker moved the messages to the dead-letter topic.
 	Group string
-	// Messages is how many messages one turn takes.
+	// Messages is how many messages one iteration takes.
 	Messages int
-	// Lease is how long the messages stay this drain's own: several times what writing them takes.
+	// Lease is how long the messages are leased: several times as long as writing them takes.
 	Lease time.Duration
 }
 
@@ -26,10 +26,11 @@ func DefaultDrainConfig(group string) DrainConfig {
 	return DrainConfig{Group: group, Messages: 8, Lease: 30 * time.Second}
 }
 
-// sourceBroker begins the source of what the broker gave up; the group follows.
+// sourceBroker is the prefix of the source of the broker's dead letters; the group follows.
 const sourceBroker = "broker/"
 
-// DeadLetterDrain brings what the broker gave up for a group to failed_orders, where an operator sees it.
+// DeadLetterDrain moves the messages of a group's dead-letter topic to failed_orders, where an operator sees them. It takes
+// DrainConfig.Messages an iteration and acknowledges them once all are written; after a failure they are delivered again.
 type DeadLetterDrain struct {
 	cfg      DrainConfig
 	consumer queue.Consumer
@@ -45,17 +46,17 @@ func NewDeadLetterDrain(cfg DrainConfig, c queue.Consumer, dead DeadLetters, log
 // Run drains until ctx ends.
 func (d *DeadLetterDrain) Run(ctx context.Context) { loop(ctx, d.log, d.RunOnce) }
 
-// RunOnce writes what one Receive brings and returns how many messages that were. They are acknowledged when all are written.
+// RunOnce writes the messages of one Receive and returns their number. They are acknowledged when all are written.
 func (d *DeadLetterDrain) RunOnce(ctx context.Context) (int, error) {
 	messages, err := d.consumer.Receive(ctx, d.cfg.Messages, d.cfg.Lease)
 	if err != nil || len(messages) == 0 {
 		return 0, err
 	}
 	for _, m := range messages {
-		if err := d.dead.Put(ctx, d.letter(m)); err != nil {
+		if err := d.dead.Put(ctx, d.deadLetter(m)); err != nil {
 			return 0, fmt.Errorf("write to failed_orders: %w", err)
 		}
-		d.log.ErrorContext(ctx, "the broker gave a message up; it is in failed_orders", "message", m.ID, "attempts", m.Attempt)
+		d.log.ErrorContext(ctx, "message from the broker's dead-letter topic is in failed_orders", "message_id", m.ID, "attempt", m.Attempt)
 	}
 	if err := d.consumer.Ack(ctx, messages...); err != nil {
 		return 0, fmt.Errorf("acknowledge: %w", err)
@@ -63,14 +64,14 @@ func (d *DeadLetterDrain) RunOnce(ctx context.Context) (int, error) {
 	return len(messages), nil
 }
 
-func (d *DeadLetterDrain) letter(m queue.Message) store.DeadLetter {
+func (d *DeadLetterDrain) deadLetter(m queue.Message) store.DeadLetter {
 	source := sourceBroker + d.cfg.Group
 	f := store.DeadLetter{
 		DedupKey: source + "/" + m.ID, Source: source, PayloadType: wire.TypeBatch, Payload: m.Body,
-		Attempts: m.Attempt, TraceID: wire.TraceID(m.Headers[headerTrace]),
-		Reason: fmt.Sprintf("the broker gave the message up after %d deliveries to the group %s; the workers' log says why each failed", m.Attempt, d.cfg.Group),
+		Attempts: m.Attempt, TraceID: wire.TraceID(m.Headers[traceHeader]),
+		Reason: fmt.Sprintf("the broker gave up after %d deliveries to the group %s; the log of the workers has the error of each", m.Attempt, d.cfg.Group),
 	}
-	// A message of one event is that order's.
+	// The dead letter of a message with one event has that event's order.
 	if batch, err := wire.UnmarshalBatch(m.Body); err == nil && len(batch.GetEvents()) == 1 {
 		f.OrderID = batch.GetEvents()[0].GetOrderId()
 		if f.TraceID == "" {

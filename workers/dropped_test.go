@@ -103,7 +103,7 @@ func (s *shop) everyWorker(producer queue.Producer, in func(group string) queue.
 	relayCfg := workers.DefaultRelayConfig("orders", "relay-1")
 	relayCfg.Block, relayCfg.Batch = briefly, 2
 	rescueCfg, dispatchCfg := workers.DefaultRescueConfig(), workers.DefaultDispatchConfig()
-	rescueCfg.Old.Paid, rescueCfg.Every, dispatchCfg.Every = soon, lookEvery, lookEvery
+	rescueCfg.Old.Paid, rescueCfg.Interval, dispatchCfg.Interval = soon, lookEvery, lookEvery
 	mail, cancel := fakeMail{store.NewMails(s.db)}, &canceller{}
 	return []func(context.Context){
 		s.flusher(s.sql, func(c *workers.FlushConfig) { c.WithOrders = sqlDurable }).Run,

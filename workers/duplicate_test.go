@@ -55,7 +55,7 @@ func TestDuplicates_CostNothing(t *testing.T) {
 		"the refund is refused": {till{voidErr: charged, refundErr: order.ErrFailedPrecondition}, []string{revoke, void, refund}, order.ErrFailedPrecondition},
 	} {
 		t.Run(name, func(t *testing.T) {
-			d := workers.NewDuplicates(&c.till, &c.till)
+			d := workers.NewDuplicateCanceller(&c.till, &c.till)
 			for range 2 { // The message comes again: each step is taken again.
 				c.till.calls = nil
 				if err := d.CancelDuplicate(t.Context(), "X", "Y"); !errors.Is(err, c.err) {
@@ -75,7 +75,7 @@ func TestDuplicates_UnitsAreReturnedOnce(t *testing.T) {
 	o := freshOrder()
 	s.reserve(t, o)
 	s.settle(t, o)
-	d := workers.NewDuplicates(s.Stock, &till{voidErr: order.ErrFailedPrecondition})
+	d := workers.NewDuplicateCanceller(s.Stock, &till{voidErr: order.ErrFailedPrecondition})
 	for range 2 {
 		if err := d.CancelDuplicate(t.Context(), o.ID, "Y"); err != nil {
 			t.Fatal(err)

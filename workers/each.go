@@ -1,16 +1,15 @@
 package workers
 
 import (
-	"context"
 	"errors"
 	"sync"
 )
 
-// tryEach is each for calls that may fail. It returns how many did not, and the errors of the others.
-func tryEach[T any](ctx context.Context, n int, items []T, do func(T) error) (done int, err error) {
+// forEachErr is forEach for calls that may fail. It returns how many succeeded, and the joined errors of the others.
+func forEachErr[T any](n int, items []T, do func(T) error) (done int, err error) {
 	var mu sync.Mutex
 	var errs []error
-	each(ctx, n, items, func(item T) {
+	forEach(n, items, func(item T) {
 		if err := do(item); err != nil {
 			mu.Lock()
 			defer mu.Unlock()
@@ -20,9 +19,9 @@ func tryEach[T any](ctx context.Context, n int, items []T, do func(T) error) (do
 	return len(items) - len(errs), errors.Join(errs...)
 }
 
-// each calls do for every item, at most n at once, and returns when all are done. When ctx ends, the calls under way
-// finish by their own context; further ones see it too.
-func each[T any](_ context.Context, n int, items []T, do func(T)) {
+// forEach calls do for every item, at most n at once, and returns when all are done. It does not stop early: do sees the end of its
+// own context.
+func forEach[T any](n int, items []T, do func(T)) {
 	next := make(chan T)
 	var wg sync.WaitGroup
 	for range min(n, len(items)) {

@@ -15,15 +15,15 @@ import (
 	"github.com/spillway/spillway/wire"
 )
 
-// carriesOrder reports whether entries of the kind lead to a state of an order.
+// carriesOrder reports whether entries of the kind bring an order to a state.
 func carriesOrder(k journal.Kind) bool {
 	_, ok := k.State()
 	return ok
 }
 
-// envelopes packs the entries into as few messages as their size allows. A reservation that is settled or released in
-// the same batch is left out: the later event carries the whole order. An event that cannot be marshalled is left out
-// and returned as an error beside the messages: no retry helps, and it must not hold up the others (I10).
+// envelopes packs the entries into as few messages as maxMessageBytes allows. It omits a reservation that is settled or released in the
+// same batch, because the later event carries the whole order. It omits an event that cannot be marshalled, and returns the error beside
+// the messages: retries cannot succeed, and must not delay the others (I10).
 func envelopes(entries []journal.Entry) ([]queue.Outgoing, error) {
 	var out []queue.Outgoing
 	var errs []error
@@ -37,7 +37,7 @@ func envelopes(entries []journal.Entry) ([]queue.Outgoing, error) {
 		batch, size = batch[:0], 0
 	}
 	for _, e := range lastEvents(entries) {
-		if size+len(e.Snapshot) > messageBytesMax {
+		if size+len(e.Snapshot) > maxMessageBytes {
 			flush()
 		}
 		batch = append(batch, event(e))
@@ -47,7 +47,7 @@ func envelopes(entries []journal.Entry) ([]queue.Outgoing, error) {
 	return out, errors.Join(errs...)
 }
 
-// lastEvents are the entries that are sent: of those that the flusher could not read it made dead letters.
+// lastEvents returns the entries to be sent: those that carry an order, without reservations that the batch also settles or releases.
 func lastEvents(entries []journal.Entry) []journal.Entry {
 	finished := make(map[order.ID]bool)
 	for _, e := range entries {
@@ -60,7 +60,7 @@ func lastEvents(entries []journal.Entry) []journal.Entry {
 	})
 }
 
-// marshalEvents makes one message of the events, or, when one of them cannot be marshalled, one of each that can.
+// marshalEvents returns one message with the events or, if one of them cannot be marshalled, one message for each that can.
 func marshalEvents(events []*spillwayv1.OrderEvent) (bodies [][]byte, err error) {
 	if len(events) == 0 {
 		return nil, nil

@@ -14,22 +14,23 @@ import (
 	"github.com/spillway/spillway/wire"
 )
 
-// DeadLetters takes what no retry can help.
+// DeadLetters is the dead-letter store. Put is idempotent by the dead letter's key.
 type DeadLetters interface {
 	Put(ctx context.Context, f store.DeadLetter) error
 }
 
-// reader turns messages into changes and puts aside what cannot be read.
+// reader reads the events in messages, and writes dead letters of what it cannot read.
 type reader struct {
+	// source is the worker's name in the dead letters.
 	source string
 	dead   DeadLetters
 }
 
-// letter is what a worker puts aside.
-type letter struct {
-	// key names the failure among those of the worker.
+// deadLetter is a dead letter of a worker.
+type deadLetter struct {
+	// key is unique among the worker's dead letters; orderID may be empty.
 	key, orderID string
-	// typ says what the payload is.
+	// typ is the type of the payload, a wire.Type constant.
 	typ     string
 	payload []byte
 	// trace is the W3C traceparent of the request.
@@ -38,18 +39,18 @@ type letter struct {
 	reason   error
 }
 
-// headerTrace is the header in which the queue carries the trace context.
-const headerTrace = "traceparent"
+// traceHeader is the message header with the trace context.
+const traceHeader = "traceparent"
 
-// read returns the changes in the messages. A message or event that cannot be read is written to failed_orders; only
-// when that fails does read fail, so that nothing unread is acknowledged (I10).
+// read returns the events in the messages. It writes a message or event that cannot be read to failed_orders, and fails only if that
+// write fails, so that no unread message is acknowledged (I10).
 func (r reader) read(ctx context.Context, messages []queue.Message) ([]order.Event, error) {
 	var out []order.Event
 	for _, m := range messages {
 		batch, err := wire.UnmarshalBatch(m.Body)
 		if err != nil {
-			err = r.bury(ctx, letter{
-				key: "message/" + m.ID, typ: wire.TypeBatch, payload: m.Body, trace: m.Headers[headerTrace], attempts: m.Attempt, reason: err,
+			err = r.deadLetter(ctx, deadLetter{
+				key: "message/" + m.ID, typ: wire.TypeBatch, payload: m.Body, trace: m.Headers[traceHeader], attempts: m.Attempt, reason: err,
 			})
 			if err != nil {
 				return nil, err
@@ -62,7 +63,7 @@ func (r reader) read(ctx context.Context, messages []queue.Message) ([]order.Eve
 				out = append(out, c)
 				continue
 			}
-			if err := r.buryEvent(ctx, fmt.Sprintf("message/%s/%d", m.ID, i), e, m.Attempt, err); err != nil {
+			if err := r.deadLetterEvent(ctx, fmt.Sprintf("message/%s/%d", m.ID, i), e, m.Attempt, err); err != nil {
 				return nil, err
 			}
 		}
@@ -70,28 +71,28 @@ func (r reader) read(ctx context.Context, messages []queue.Message) ([]order.Eve
 	return out, nil
 }
 
-// buryChange writes a change to the dead-letter store as the event that it was.
-func (r reader) buryChange(ctx context.Context, key string, c order.Event, attempts int, reason error) error {
+// deadLetterChange writes a change to the dead-letter store, as an event.
+func (r reader) deadLetterChange(ctx context.Context, key string, c order.Event, attempts int, reason error) error {
 	m, err := wire.ToEvent(c)
 	if err != nil {
 		return err
 	}
-	return r.buryEvent(ctx, key, m, attempts, reason)
+	return r.deadLetterEvent(ctx, key, m, attempts, reason)
 }
 
-func (r reader) buryEvent(ctx context.Context, key string, m *spillwayv1.OrderEvent, attempts int, reason error) error {
+func (r reader) deadLetterEvent(ctx context.Context, key string, m *spillwayv1.OrderEvent, attempts int, reason error) error {
 	raw, err := proto.Marshal(m)
 	if err != nil {
 		return fmt.Errorf("marshal an event for failed_orders: %w", err)
 	}
-	return r.bury(ctx, letter{
+	return r.deadLetter(ctx, deadLetter{
 		key: key, orderID: m.GetOrderId(), typ: wire.TypeEvent, payload: raw, trace: m.GetTraceparent(), attempts: attempts, reason: reason,
 	})
 }
 
-func (r reader) bury(ctx context.Context, l letter) error {
+func (r reader) deadLetter(ctx context.Context, l deadLetter) error {
 	err := r.dead.Put(ctx, store.DeadLetter{
-		DedupKey: r.source + "/" + l.key, Source: r.source, OrderID: l.orderID, Reason: plainly(l.reason), PayloadType: l.typ,
+		DedupKey: r.source + "/" + l.key, Source: r.source, OrderID: l.orderID, Reason: oneLine(l.reason), PayloadType: l.typ,
 		Payload: l.payload, TraceID: wire.TraceID(l.trace), Attempts: l.attempts,
 	})
 	if err != nil {
@@ -100,12 +101,12 @@ func (r reader) bury(ctx context.Context, l letter) error {
 	return nil
 }
 
-// plainly is an error on one line, with the spaces that protobuf makes unbreakable at random.
-func plainly(err error) string {
+// oneLine returns the text of the error on one line. It replaces the non-breaking spaces that protobuf inserts at random.
+func oneLine(err error) string {
 	return strings.NewReplacer("\n", "; ", "\u00a0", " ").Replace(err.Error())
 }
 
-// paid are the orders that the changes made PAID, each once, as they were reserved.
+// paid returns the orders that the changes made PAID, each once.
 func paid(changes []order.Event) []order.Order {
 	seen := make(map[order.ID]bool, len(changes))
 	var out []order.Order

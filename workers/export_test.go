@@ -5,11 +5,11 @@ import "time"
 // SetClock lets a test look for entries left behind when it wants to, and not once in two seconds.
 func (r *OrderRelay) SetClock(now func() time.Time) { r.now = now }
 
-// ClaimEvery is how often a relay looks for entries that another left behind.
-const ClaimEvery = claimEvery
+// ClaimInterval is how often a relay looks for entries that another left behind.
+const ClaimInterval = claimInterval
 
-// PruneEvery is after how many flushes the dedup log is pruned.
-const PruneEvery = pruneEvery
+// PruneInterval is after how many flushes the dedup log is pruned.
+const PruneInterval = pruneInterval
 
 // SetClock sets what time it is.
 func (r *PaymentReconciler) SetClock(now func() time.Time) { r.now = now }

@@ -185,16 +185,16 @@ func (d *deadbox) Put(_ context.Context, f store.DeadLetter) error {
 	return nil
 }
 
-func mustRun(t *testing.T, turn func(context.Context) (int, error), want int) {
+func mustRun(t *testing.T, iteration func(context.Context) (int, error), want int) {
 	t.Helper()
-	if n, err := turn(t.Context()); err != nil || n != want {
+	if n, err := iteration(t.Context()); err != nil || n != want {
 		t.Errorf("the turn answered %d, %v; want %d", n, err, want)
 	}
 }
 
-func mustFail(t *testing.T, turn func(context.Context) (int, error), want error) {
+func mustFail(t *testing.T, iteration func(context.Context) (int, error), want error) {
 	t.Helper()
-	if n, err := turn(t.Context()); !errors.Is(err, want) || n != 0 {
+	if n, err := iteration(t.Context()); !errors.Is(err, want) || n != 0 {
 		t.Errorf("the turn answered %d, %v; want %v", n, err, want)
 	}
 }

@@ -183,10 +183,10 @@ func (s *shop) flush(t *testing.T) {
 }
 
 // drained runs turns until one finds nothing, and returns what they found together.
-func drained(t *testing.T, turn func(context.Context) (int, error)) int {
+func drained(t *testing.T, iteration func(context.Context) (int, error)) int {
 	t.Helper()
 	for total := 0; ; {
-		n, err := turn(t.Context())
+		n, err := iteration(t.Context())
 		if err != nil {
 			t.Fatalf("turn: %v", err)
 		}

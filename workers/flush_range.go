@@ -9,7 +9,7 @@ import (
 	"github.com/spillway/spillway/wire"
 )
 
-// include adds what the entries say to the range.
+// include adds the effects of the entries to the range; with their orders' changes if withOrders is set.
 func include(r *store.Range, entries []journal.Entry, withOrders bool) error {
 	r.Deltas = make(map[order.SKU]int64)
 	for _, e := range entries {
@@ -20,14 +20,14 @@ func include(r *store.Range, entries []journal.Entry, withOrders bool) error {
 	return nil
 }
 
-// add puts an entry into the range.
+// add adds the effect of one entry to the range.
 func add(r *store.Range, e journal.Entry, withOrders bool) error {
 	switch e.Kind {
 	case journal.Restocked:
-		r.Restocks = append(r.Restocks, unitsBack(e))
+		r.Restocks = append(r.Restocks, returned(e))
 		return nil
 	case journal.Released:
-		r.Releases = append(r.Releases, unitsBack(e))
+		r.Releases = append(r.Releases, returned(e))
 	default:
 		for _, d := range e.Deltas {
 			r.Deltas[d.SKU] += d.Units
@@ -54,7 +54,7 @@ func hold(e journal.Entry) store.Hold {
 	return store.Hold{OrderID: e.OrderID, Deltas: e.Deltas}
 }
 
-func unitsBack(e journal.Entry) store.Return {
+func returned(e journal.Entry) store.Return {
 	return store.Return{Hold: hold(e), EntryID: e.ID, Reason: order.ParseCancelReason(e.Detail)}
 }
 
@@ -64,7 +64,7 @@ func adjustment(e journal.Entry) order.Adjustment {
 	}
 }
 
-// changeOf reads the order in an entry. What it cannot read is a row error: no retry helps.
+// changeOf returns the change of an order in an entry. A snapshot that cannot be read is a row error: retries cannot succeed.
 func changeOf(e journal.Entry) (order.Event, error) {
 	o, err := wire.UnmarshalSnapshot(e.Snapshot)
 	if err != nil {

@@ -360,13 +360,13 @@ func (p *pruning) PruneDedupLog(_ context.Context, _ uint8, keep int) error {
 func TestStockFlusher_DedupLogIsPruned(t *testing.T) {
 	s := openShop(t, openSQLite(t))
 	fields := map[string]string{"kind": "A", "order": "a", "deltas": "A:1", "time": "1"}
-	for range workers.PruneEvery {
+	for range workers.PruneInterval {
 		s.add(t, 1, fields)
 	}
 	p := &pruning{at: journal.StartID}
-	f := s.flusher(p, func(c *workers.FlushConfig) { c.Batch, c.KeepLog, c.Block = 1, 17, time.Millisecond })
+	f := s.flusher(p, func(c *workers.FlushConfig) { c.Batch, c.KeepLogRows, c.Block = 1, 17, time.Millisecond })
 	drained(t, f.RunOnce)
 	if len(p.pruned) != 1 || p.pruned[0] != 17 {
-		t.Errorf("after %d flushes the log was pruned to %v; want once, to 17", workers.PruneEvery, p.pruned)
+		t.Errorf("after %d flushes the log was pruned to %v; want once, to 17", workers.PruneInterval, p.pruned)
 	}
 }

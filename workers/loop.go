@@ -8,52 +8,53 @@ import (
 )
 
 const (
-	// backoffMin and backoffMax bound the pause after a turn that failed. The maximum keeps the promise that a worker
-	// is back within seconds of the return of what it needs.
-	backoffMin = 50 * time.Millisecond
-	backoffMax = 5 * time.Second
-	// idlePause is between two turns that found nothing and did not block; blocking reads make it rare.
-	idlePause = 20 * time.Millisecond
+	// minBackoff and maxBackoff bound the pause after an iteration that failed. The maximum makes a worker resume within seconds of
+	// the return of its dependency.
+	minBackoff = 50 * time.Millisecond
+	maxBackoff = 5 * time.Second
+	// idleInterval is the pause after an iteration that found nothing and did not block; blocking reads make it rare.
+	idleInterval = 20 * time.Millisecond
 )
 
-// loop runs turns until ctx ends: at once while there is work, after a pause when there is none, and after a growing,
-// jittered one while turns fail.
-func loop(ctx context.Context, log *slog.Logger, turn func(context.Context) (int, error)) {
-	poll(ctx, log, idlePause, turn)
+// loop calls runOnce until ctx ends: at once while there is work, after idleInterval when there is none, and after a growing, jittered
+// backoff while iterations fail.
+func loop(ctx context.Context, log *slog.Logger, runOnce func(context.Context) (int, error)) {
+	poll(ctx, log, idleInterval, runOnce)
 }
 
-// poll is loop for turns that do not block: after one that found nothing it pauses for idle.
-func poll(ctx context.Context, log *slog.Logger, idle time.Duration, turn func(context.Context) (int, error)) {
-	backoff := backoffMin
+// poll is loop for iterations that do not block: it pauses for interval after one that found nothing.
+func poll(ctx context.Context, log *slog.Logger, interval time.Duration, runOnce func(context.Context) (int, error)) {
+	backoff := minBackoff
 	for ctx.Err() == nil {
-		n, err := turn(ctx)
+		n, err := runOnce(ctx)
 		switch {
 		case ctx.Err() != nil:
 			return
 		case err != nil:
-			log.WarnContext(ctx, "turn failed; trying again", "error", err, "pause", backoff)
+			log.WarnContext(ctx, "iteration failed, retrying", "error", err, "backoff", backoff)
 			sleep(ctx, backoff/2+rand.N(backoff/2+1)) //nolint:gosec // Jitter needs no secrecy.
-			backoff = min(backoff*2, backoffMax)
+			backoff = min(backoff*2, maxBackoff)
 			continue
 		case n == 0:
-			sleep(ctx, idle)
+			sleep(ctx, interval)
 		}
-		backoff = backoffMin
+		backoff = minBackoff
 	}
 }
 
-// patiently is loop for workers that look at SQL for what went wrong: they pause after each look that found less than they can take,
-// because what they have brought on stands there until it is drained.
-func patiently(ctx context.Context, log *slog.Logger, turn func(context.Context) (int, error)) {
+// pollRecovery is loop for workers that repair what SQL lists: it pauses for recoveryInterval after each iteration that did less than
+// a full recoveryBatch, because repaired orders stay listed until their events are drained.
+func pollRecovery(ctx context.Context, log *slog.Logger, runOnce func(context.Context) (int, error)) {
 	loop(ctx, log, func(ctx context.Context) (int, error) {
-		n, err := turn(ctx)
+		n, err := runOnce(ctx)
 		if err == nil && n < recoveryBatch {
-			sleep(ctx, recoveryPause)
+			sleep(ctx, recoveryInterval)
 		}
 		return n, err
 	})
 }
 
+// sleep returns after d, or when ctx ends.
 func sleep(ctx context.Context, d time.Duration) {
 	t := time.NewTimer(d)
 	defer t.Stop()

@@ -27,8 +27,8 @@ func DefaultLostConfig() LostConfig { return LostConfig{After: 10 * time.Minute}
 // chargeInFlight is how long after the end of its epoch an order may still be charged: a checkout gives up after 15 s.
 const chargeInFlight = 20 * time.Second
 
-// LostBooks is what SQL knows of epochs and of whose stock was taken in them.
-type LostBooks interface {
+// LostOrderStore is what SQL knows of epochs and of whose stock was taken in them.
+type LostOrderStore interface {
 	Unreconciled(ctx context.Context, partition uint8, closedBefore time.Time) ([]journal.Epoch, error)
 	LostHolds(ctx context.Context, e journal.Epoch) ([]store.Hold, error)
 	Reconciled(ctx context.Context, partition uint8, epoch int64) error
@@ -53,7 +53,7 @@ type Journals interface {
 // and those that were charged and of which there is nothing else. It writes down that their units and their money go back.
 type LostOrders struct {
 	cfg      LostConfig
-	books    LostBooks
+	books    LostOrderStore
 	ledger   LostLedger
 	hot      HotStates
 	journals Journals
@@ -63,14 +63,14 @@ type LostOrders struct {
 }
 
 // NewLostOrders makes the worker. Several may run.
-func NewLostOrders(cfg LostConfig, books LostBooks, ledger LostLedger, hot HotStates, journals Journals, intents Intents, log *slog.Logger) *LostOrders {
+func NewLostOrders(cfg LostConfig, books LostOrderStore, ledger LostLedger, hot HotStates, journals Journals, intents Intents, log *slog.Logger) *LostOrders {
 	return &LostOrders{
 		cfg: cfg, books: books, ledger: ledger, hot: hot, journals: journals, intents: intents, now: time.Now, log: log.With("worker", "lost_orders"),
 	}
 }
 
 // Run looks for lost orders until ctx ends.
-func (l *LostOrders) Run(ctx context.Context) { patiently(ctx, l.log, l.RunOnce) }
+func (l *LostOrders) Run(ctx context.Context) { pollRecovery(ctx, l.log, l.RunOnce) }
 
 // RunOnce looks at the closed epochs whose time has come, and returns how many orders were found lost.
 func (l *LostOrders) RunOnce(ctx context.Context) (int, error) {

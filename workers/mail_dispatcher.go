@@ -14,23 +14,23 @@ import (
 // DispatchConfig sets up a MailDispatcher.
 type DispatchConfig struct {
 	// Every is the pause between two looks that found no mail due.
-	Every time.Duration
+	Interval time.Duration
 	// Mails is how many one turn takes, Concurrency how many of them are under way at most.
 	Mails, Concurrency int
 	// Lease is how long the mails stay this dispatcher's own: longer than a turn, each of whose calls is bounded by the mail policy.
 	Lease time.Duration
-	// Attempts is how often a mail is tried before it goes to failed_orders. The pause after the first is PauseMin; it doubles up to
-	// PauseMax.
-	Attempts           int
-	PauseMin, PauseMax time.Duration
+	// Attempts is how often a mail is tried before it goes to failed_orders. The pause after the first is MinBackoff; it doubles up to
+	// MaxBackoff.
+	Attempts               int
+	MinBackoff, MaxBackoff time.Duration
 }
 
 // DefaultDispatchConfig tries for about an hour: 5 s, 10 s, ... 15 min between the attempts. A mail server is away for minutes rather
 // than days, and an operator may replay what took longer.
 func DefaultDispatchConfig() DispatchConfig {
 	return DispatchConfig{
-		Every: time.Second, Mails: 50, Concurrency: 10, Lease: 2 * time.Minute,
-		Attempts: 12, PauseMin: 5 * time.Second, PauseMax: 15 * time.Minute,
+		Interval: time.Second, Mails: 50, Concurrency: 10, Lease: 2 * time.Minute,
+		Attempts: 12, MinBackoff: 5 * time.Second, MaxBackoff: 15 * time.Minute,
 	}
 }
 
@@ -64,7 +64,7 @@ func NewMailDispatcher(cfg DispatchConfig, due DueMails, orders OrderLookup, mai
 }
 
 // Run sends until ctx ends.
-func (d *MailDispatcher) Run(ctx context.Context) { poll(ctx, d.log, d.cfg.Every, d.RunOnce) }
+func (d *MailDispatcher) Run(ctx context.Context) { poll(ctx, d.log, d.cfg.Interval, d.RunOnce) }
 
 // errNoRow means that a mail is due for an order that SQL does not have, or not yet.
 var errNoRow = errors.New("the order is not in SQL")
@@ -84,7 +84,7 @@ func (d *MailDispatcher) RunOnce(ctx context.Context) (int, error) {
 		return 0, err
 	}
 	outcome := make([]error, len(due))
-	each(ctx, d.cfg.Concurrency, indexes(due), func(i int) { outcome[i] = d.send(ctx, due[i], orders) })
+	forEach(d.cfg.Concurrency, indexes(due), func(i int) { outcome[i] = d.send(ctx, due[i], orders) })
 	// A mail that went out must not go out again because this process ends.
 	return d.settle(context.WithoutCancel(ctx), due, orders, outcome)
 }
@@ -139,9 +139,9 @@ func (d *MailDispatcher) failed(ctx context.Context, m store.DueMail, o order.Or
 
 // pause is that after the n-th attempt.
 func (d *MailDispatcher) pause(n int) time.Duration {
-	pause := d.cfg.PauseMin
+	pause := d.cfg.MinBackoff
 	for range n - 1 {
-		if pause = min(2*pause, d.cfg.PauseMax); pause == d.cfg.PauseMax {
+		if pause = min(2*pause, d.cfg.MaxBackoff); pause == d.cfg.MaxBackoff {
 			break
 		}
 	}

@@ -82,13 +82,13 @@ func (m *Mailer) RunOnce(ctx context.Context) (int, error) {
 		if err != nil {
 			return 0, err
 		}
-		letters[i] = news(changes)
+		letters[i] = confirmations(changes)
 	}
 	all := once(letters)
 	failed := m.send(ctx, all)
 	// Each message has its own number of attempts: a fresh one loses none because it came with an old one.
 	for i, msg := range messages {
-		if err := m.bury(ctx, letters[i], failed, msg.Attempt); err != nil {
+		if err := m.deadLetter(ctx, letters[i], failed, msg.Attempt); err != nil {
 			return 0, err
 		}
 	}
@@ -122,7 +122,7 @@ func once(letters [][]mailing) []mailing {
 
 // news returns the mails that the changes cause, each once: confirmations of paid orders. An order that was never paid causes none, also
 // when it expires or is cancelled: its address and text are whatever an unknown guest wrote, and the mail would go to a victim.
-func news(changes []order.Event) []mailing {
+func confirmations(changes []order.Event) []mailing {
 	seen := make(map[order.ID]bool, len(changes))
 	var out []mailing
 	for _, c := range changes {
@@ -141,7 +141,7 @@ func news(changes []order.Event) []mailing {
 func (m *Mailer) send(ctx context.Context, letters []mailing) map[string]error {
 	var mu sync.Mutex
 	failed := make(map[string]error)
-	each(ctx, m.cfg.Concurrency, letters, func(l mailing) {
+	forEach(m.cfg.Concurrency, letters, func(l mailing) {
 		if err := m.mail.Send(ctx, l.Mail); err != nil {
 			mu.Lock()
 			defer mu.Unlock()
@@ -151,9 +151,9 @@ func (m *Mailer) send(ctx context.Context, letters []mailing) map[string]error {
 	return failed
 }
 
-// bury makes dead letters of those that can never be sent, and of all that failed when they were tried often enough. They no longer
+// deadLetter makes dead letters of those that can never be sent, and of all that failed when they were tried often enough. They no longer
 // count as failed.
-func (m *Mailer) bury(ctx context.Context, letters []mailing, failed map[string]error, attempts int) error {
+func (m *Mailer) deadLetter(ctx context.Context, letters []mailing, failed map[string]error, attempts int) error {
 	for _, l := range letters {
 		reason, ok := failed[l.key()]
 		if !ok || attempts < m.cfg.Attempts && !errors.Is(reason, order.ErrInvalid) {
@@ -175,7 +175,7 @@ func (m *Mailer) bury(ctx context.Context, letters []mailing, failed map[string]
 // dead is the letter for failed_orders: the request, to be sent again. Of a mail of an unknown kind it is the order.
 func (l mailing) dead(attempts int, reason error) (f store.DeadLetter, err error) {
 	f = store.DeadLetter{
-		DedupKey: l.key(), Source: store.MailerSource, OrderID: string(l.Order.ID), Reason: plainly(reason),
+		DedupKey: l.key(), Source: store.MailerSource, OrderID: string(l.Order.ID), Reason: oneLine(reason),
 		TraceID: wire.TraceID(l.trace), Attempts: attempts,
 	}
 	if req := wire.MailRequest(l.Mail); req.GetKind() != spillwayv1.MailKind_MAIL_KIND_UNSPECIFIED {

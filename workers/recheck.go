@@ -40,7 +40,7 @@ func (r *PaymentReconciler) recheckPage(ctx context.Context, now time.Time) (mor
 	}
 	var mu sync.Mutex
 	var done, failed []store.Recheck
-	_, err = tryEach(ctx, recoveryConcurrency, page, func(c store.Recheck) error {
+	_, err = forEachErr(recoveryConcurrency, page, func(c store.Recheck) error {
 		_, ferr := r.money.Find(ctx, c.OrderID)
 		mu.Lock()
 		defer mu.Unlock()

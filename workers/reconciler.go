@@ -25,12 +25,12 @@ func DefaultReconcileConfig() ReconcileConfig {
 }
 
 const (
-	// lateCharge is how long after a cancellation its charge may still be on its way to being refunded by the request that made it.
-	lateCharge = 20 * time.Second
-	// lately is how far back each look at cancelled orders goes, and lookBackEvery how often one goes all the way: a sale leaves a hundred
+	// lateChargeDelay is how long after a cancellation its charge may still be on its way to being refunded by the request that made it.
+	lateChargeDelay = 20 * time.Second
+	// lately is how far back each look at cancelled orders goes, and fullScanInterval how often one goes all the way: a sale leaves a hundred
 	// thousand of them.
-	lately        = 10 * time.Minute
-	lookBackEvery = time.Minute
+	recentWindow     = 10 * time.Minute
+	fullScanInterval = time.Minute
 )
 
 // PendingStore is what a PaymentReconciler needs of SQL.
@@ -65,8 +65,8 @@ type PaymentReconciler struct {
 	// brought are the orders that were settled or released in Redis and that SQL does not know so yet. The queue brings it there, or
 	// after a minute the order repairer.
 	brought seen
-	// lookedBack is when all cancelled orders were looked at last.
-	lookedBack time.Time
+	// lastFullScan is when all cancelled orders were looked at last.
+	lastFullScan time.Time
 }
 
 // NewPaymentReconciler makes a reconciler. Several may run: each step is idempotent.
@@ -77,7 +77,7 @@ func NewPaymentReconciler(cfg ReconcileConfig, orders PendingStore, intents Inte
 }
 
 // Run reconciles until ctx ends.
-func (r *PaymentReconciler) Run(ctx context.Context) { patiently(ctx, r.log, r.RunOnce) }
+func (r *PaymentReconciler) Run(ctx context.Context) { pollRecovery(ctx, r.log, r.RunOnce) }
 
 // RunOnce looks once and returns how many orders it brought on.
 func (r *PaymentReconciler) RunOnce(ctx context.Context) (int, error) {
@@ -86,7 +86,7 @@ func (r *PaymentReconciler) RunOnce(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	done, err := tryEach(ctx, recoveryConcurrency, stale, func(o order.Order) error {
+	done, err := forEachErr(recoveryConcurrency, stale, func(o order.Order) error {
 		if err := r.reconcile(ctx, o); err != nil {
 			return fmt.Errorf("order %s: %w", o.ID, err)
 		}
@@ -199,18 +199,18 @@ func (r *PaymentReconciler) refund(ctx context.Context, id order.ID) error {
 // closeCharges sees to it that cancelled orders cost nothing: a charge that was not made is forbidden, one that was goes back. It looks at
 // those that were cancelled lately, and every now and then at all that it is to look back to.
 func (r *PaymentReconciler) closeCharges(ctx context.Context, now time.Time) (int, error) {
-	from, far := now.Add(-lately), now.Sub(r.lookedBack) >= lookBackEvery
+	from, far := now.Add(-recentWindow), now.Sub(r.lastFullScan) >= fullScanInterval
 	if far {
 		from = now.Add(-r.cfg.Lookback)
 	}
-	ids, err := r.orders.OpenCharges(ctx, from, now.Add(-lateCharge), recoveryBatch)
+	ids, err := r.orders.OpenCharges(ctx, from, now.Add(-lateChargeDelay), recoveryBatch)
 	if err != nil {
 		return 0, err
 	}
 	if far {
-		r.lookedBack = now
+		r.lastFullScan = now
 	}
-	return tryEach(ctx, recoveryConcurrency, ids, func(id order.ID) error {
+	return forEachErr(recoveryConcurrency, ids, func(id order.ID) error {
 		err := r.money.Void(ctx, id)
 		if !errors.Is(err, order.ErrFailedPrecondition) {
 			return err

@@ -11,15 +11,15 @@ import (
 )
 
 const (
-	// recoveryBatch is how many orders a repairing worker takes at once: they are the exception, so that it bounds a bad day.
+	// recoveryBatch is how many orders a recovery worker takes in one iteration. Such orders are rare, so it is a bound for outages.
 	recoveryBatch = 100
-	// recoveryConcurrency is how many of them are under way at once; each costs a few calls.
+	// recoveryConcurrency is how many of them are handled at once; each takes a few calls.
 	recoveryConcurrency = 10
-	// recoveryPause is between two looks that found nothing.
-	recoveryPause = time.Second
+	// recoveryInterval is the time between two iterations, unless one filled its batch.
+	recoveryInterval = time.Second
 )
 
-// Who cancels in the name of the shop, as order_cancellations.actor keeps it.
+// The actors of the cancellations that workers enqueue, as order_cancellations.actor stores them.
 const (
 	recoveryActor   = "payment_reconciler"
 	lostOrdersActor = "lost_orders"
@@ -27,10 +27,11 @@ const (
 
 // PaymentClient is what the workers need of the payment service. Every call is idempotent by the order's id.
 type PaymentClient interface {
-	// Void makes sure that the order is never charged; order.ErrFailedPrecondition when it is already.
+	// Void prevents any later charge of the order; order.ErrFailedPrecondition if it is charged already.
 	Void(ctx context.Context, id order.ID) error
-	// Refund books that the money goes back, once, and that is then certain; order.ErrFailedPrecondition when nothing was taken.
+	// Refund books one full refund, which is executed from then on; order.ErrFailedPrecondition if the order is not charged.
 	Refund(ctx context.Context, id order.ID, reason string) error
+	// Find returns the order's charge, queried at the provider when the ledger has no final one.
 	Find(ctx context.Context, id order.ID) (order.Charge, error)
 }
 
@@ -42,24 +43,24 @@ type Finisher interface {
 	MarkUnpaid(ctx context.Context, id order.ID) error
 }
 
-// giveBack makes sure that the order costs nothing, and returns what goes back; zero when nothing had been taken. It is confirmed once the
-// provider has done it; until then the refund worker sees to that.
-func giveBack(ctx context.Context, money PaymentClient, id order.ID, reason string) (amount order.Money, confirmed bool, err error) {
-	refunded, err := undoCharge(ctx, money, id, reason)
+// refundOrVoid voids or refunds the order's charge and returns the refunded amount; zero if it was not charged. confirmed reports
+// whether the provider has executed the refund; until then the refund retrier retries it.
+func refundOrVoid(ctx context.Context, payments PaymentClient, id order.ID, reason string) (amount order.Money, confirmed bool, err error) {
+	refunded, err := undoCharge(ctx, payments, id, reason)
 	if err != nil || !refunded {
 		return order.Money{}, err == nil, err
 	}
-	found, err := money.Find(ctx, id)
+	found, err := payments.Find(ctx, id)
 	return found.Amount, err == nil && found.State == order.ChargeRefunded, err
 }
 
-// undoCharge forbids a charge that was not made, and refunds one that was.
-func undoCharge(ctx context.Context, money PaymentClient, id order.ID, reason string) (refunded bool, err error) {
-	if err := money.Void(ctx, id); !errors.Is(err, order.ErrFailedPrecondition) {
+// undoCharge voids a charge that was not made, and refunds one that was.
+func undoCharge(ctx context.Context, payments PaymentClient, id order.ID, reason string) (refunded bool, err error) {
+	if err := payments.Void(ctx, id); !errors.Is(err, order.ErrFailedPrecondition) {
 		return false, err
 	}
-	// It is charged already, or was given back before.
-	if err := money.Refund(ctx, id, reason); err != nil {
+	// It is charged, or was refunded before.
+	if err := payments.Refund(ctx, id, reason); err != nil {
 		return false, fmt.Errorf("refund %s: %w", id, err)
 	}
 	return true, nil

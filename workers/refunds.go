@@ -11,24 +11,25 @@ import (
 )
 
 const (
-	// refundBackoffMin and refundBackoffMax bound the wait before a refund that the provider did not confirm is tried again. It is never
-	// given up: it is a customer's money. The audit reports those that stay unconfirmed for too long.
-	refundBackoffMin = 5 * time.Second
-	refundBackoffMax = 5 * time.Minute
+	// minRefundBackoff and maxRefundBackoff bound the pause before a refund that the provider did not confirm is retried. Retries never
+	// end. The audit reports refunds that stay unconfirmed for too long.
+	minRefundBackoff = 5 * time.Second
+	maxRefundBackoff = 5 * time.Minute
 )
 
-// RefundStore keeps the refunds that are booked.
+// RefundStore lists booked refunds that are not confirmed, and defers them.
 type RefundStore interface {
 	DueRefunds(ctx context.Context, now time.Time, limit int) ([]order.Refund, error)
 	DeferRefund(ctx context.Context, refundID string, at time.Time) error
 }
 
-// RefundExecutor has the provider do a refund and books its confirmation; it is idempotent by the refund's id.
+// RefundExecutor executes a refund at the provider and books its confirmation; it is idempotent by the refund's id.
 type RefundExecutor interface {
 	ExecuteRefund(ctx context.Context, refundID string) error
 }
 
-// RefundRetrier has each booked refund executed until the provider has confirmed it.
+// RefundRetrier executes each booked refund until the provider has confirmed it. It takes recoveryBatch refunds an iteration,
+// recoveryConcurrency at once, and retries each with backoff.
 type RefundRetrier struct {
 	refunds  RefundStore
 	payments RefundExecutor
@@ -42,7 +43,7 @@ func NewRefundRetrier(refunds RefundStore, payments RefundExecutor, log *slog.Lo
 }
 
 // Run retries refunds until ctx ends.
-func (r *RefundRetrier) Run(ctx context.Context) { patiently(ctx, r.log, r.RunOnce) }
+func (r *RefundRetrier) Run(ctx context.Context) { pollRecovery(ctx, r.log, r.RunOnce) }
 
 // RunOnce executes the refunds that are due and returns how many were confirmed.
 func (r *RefundRetrier) RunOnce(ctx context.Context) (int, error) {
@@ -50,13 +51,13 @@ func (r *RefundRetrier) RunOnce(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	return tryEach(ctx, recoveryConcurrency, due, func(f order.Refund) error {
+	return forEachErr(recoveryConcurrency, due, func(f order.Refund) error {
 		err := r.payments.ExecuteRefund(ctx, f.RefundID)
 		if err == nil {
-			r.log.InfoContext(ctx, "a refund is confirmed", "refund_id", f.RefundID, "order_id", f.OrderID, "attempt", f.Attempts+1)
+			r.log.InfoContext(ctx, "refund confirmed", "refund_id", f.RefundID, "order_id", f.OrderID, "attempt", f.Attempts+1)
 			return nil
 		}
 		err = fmt.Errorf("refund %s of order %s: %w", f.RefundID, f.OrderID, err)
-		return errors.Join(err, r.refunds.DeferRefund(ctx, f.RefundID, r.now().Add(backoffFor(f.Attempts, refundBackoffMin, refundBackoffMax))))
+		return errors.Join(err, r.refunds.DeferRefund(ctx, f.RefundID, r.now().Add(backoffFor(f.Attempts, minRefundBackoff, maxRefundBackoff))))
 	})
 }

@@ -38,12 +38,12 @@ func DefaultRelayConfig(topic, consumer string) RelayConfig {
 }
 
 const (
-	// messageBytesMax bounds the events of one message; the broker takes 4 MiB.
-	messageBytesMax = 1 << 20
-	// flushPoll is the pause between two looks at the flusher's place; a flush takes about as long.
-	flushPoll = 5 * time.Millisecond
-	// claimEvery is how often a relay looks for entries that another left behind.
-	claimEvery = 2 * time.Second
+	// maxMessageBytes bounds the events of one message; the broker takes 4 MiB.
+	maxMessageBytes = 1 << 20
+	// flushPollInterval is the pause between two looks at the flusher's place; a flush takes about as long.
+	flushPollInterval = 5 * time.Millisecond
+	// claimInterval is how often a relay looks for entries that another left behind.
+	claimInterval = 2 * time.Second
 )
 
 // RelayStore is what an OrderRelay needs of SQL: how far the stock of an epoch is flushed.
@@ -81,7 +81,7 @@ func (r *OrderRelay) RunOnce(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	claim := r.now().Sub(r.lastClaim) >= claimEvery
+	claim := r.now().Sub(r.lastClaim) >= claimInterval
 	if claim {
 		r.lastClaim = r.now()
 	}
@@ -141,7 +141,7 @@ func (r *OrderRelay) relayEpoch(ctx context.Context, epoch int64, claim, newest 
 
 // relay sends the entries and acknowledges them, or holds them for the next turn.
 func (r *OrderRelay) relay(ctx context.Context, epoch int64, entries []journal.Entry) (int, error) {
-	n, err := r.handOn(ctx, epoch, entries)
+	n, err := r.send(ctx, epoch, entries)
 	if err != nil {
 		r.held[epoch] = entries
 		return 0, err
@@ -150,7 +150,7 @@ func (r *OrderRelay) relay(ctx context.Context, epoch int64, entries []journal.E
 	return n, nil
 }
 
-func (r *OrderRelay) handOn(ctx context.Context, epoch int64, entries []journal.Entry) (int, error) {
+func (r *OrderRelay) send(ctx context.Context, epoch int64, entries []journal.Entry) (int, error) {
 	if len(entries) == 0 {
 		return 0, nil
 	}
@@ -188,17 +188,17 @@ func (r *OrderRelay) flushed(ctx context.Context, epoch int64, entries []journal
 		case journal.CompareIDs(e.LastID, last) >= 0:
 			return entries, nil
 		case e.Closed:
-			return r.dropLost(ctx, epoch, entries, e.LastID)
+			return r.dropUnflushed(ctx, epoch, entries, e.LastID)
 		case r.now().After(deadline) || ctx.Err() != nil:
 			return nil, fmt.Errorf("the stock flusher is at %s, before %s, for %s: is it running?", e.LastID, last, r.cfg.FlushWait)
 		}
-		sleep(ctx, flushPoll)
+		sleep(ctx, flushPollInterval)
 	}
 }
 
-// dropLost leaves out what never happened. Redis still remembers it until the next epoch opens there, when it is rewound: until then the
+// dropUnflushed leaves out what never happened. Redis still remembers it until the next epoch opens there, when it is rewound: until then the
 // entries stay, also where another Redis has the shop.
-func (r *OrderRelay) dropLost(ctx context.Context, epoch int64, entries []journal.Entry, flushedTo string) ([]journal.Entry, error) {
+func (r *OrderRelay) dropUnflushed(ctx context.Context, epoch int64, entries []journal.Entry, flushedTo string) ([]journal.Entry, error) {
 	epochs, err := r.journal.Epochs(ctx)
 	if err != nil {
 		return nil, err

@@ -41,7 +41,7 @@ func alwaysClaiming(r *workers.OrderRelay) *workers.OrderRelay {
 	leaps := 0
 	r.SetClock(func() time.Time {
 		leaps++
-		return time.Now().Add(time.Duration(leaps) * workers.ClaimEvery)
+		return time.Now().Add(time.Duration(leaps) * workers.ClaimInterval)
 	})
 	return r
 }

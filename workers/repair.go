@@ -26,11 +26,11 @@ type RepairConfig struct {
 	// RescanInterval is how often the scan for missing confirmations goes back by RescanBack: an order's row may be written late, with
 	// the earlier time at which the order was paid.
 	RescanInterval, RescanBack time.Duration
-	// Page is how many orders are read in one statement, LogPage how many ranges of about 200 orders. PagesMax bounds the pages of
+	// Page is how many orders are read in one statement, LogPage how many ranges of about 200 orders. MaxPages bounds the pages of
 	// each kind in one iteration.
-	Page, LogPage, PagesMax int
-	// MailsDueMax is how many mails may be due before the scan for missing confirmations waits for the mail dispatcher.
-	MailsDueMax int
+	Page, LogPage, MaxPages int
+	// MaxMailsDue is how many mails may be due before the scan for missing confirmations waits for the mail dispatcher.
+	MaxMailsDue int
 }
 
 // DefaultRepairConfig repairs what the queue did not bring within a minute, and mails within two.
@@ -38,7 +38,7 @@ func DefaultRepairConfig() RepairConfig {
 	return RepairConfig{
 		Interval: 3 * time.Second, After: time.Minute, MailAfter: 2 * time.Minute,
 		LookBack: 24 * time.Hour, RescanInterval: 10 * time.Minute, RescanBack: 30 * time.Minute,
-		Page: 500, LogPage: 10, PagesMax: 10, MailsDueMax: 1000,
+		Page: 500, LogPage: 10, MaxPages: 10, MaxMailsDue: 1000,
 	}
 }
 
@@ -121,7 +121,7 @@ func (r *OrderRepairer) Run(ctx context.Context) {
 	})
 }
 
-// RunOnce scans once, at most PagesMax pages of each kind, and returns how many orders it repaired.
+// RunOnce scans once, at most MaxPages pages of each kind, and returns how many orders it repaired.
 func (r *OrderRepairer) RunOnce(ctx context.Context) (int, error) {
 	n, _, err := r.scan(ctx)
 	return n, err
@@ -140,9 +140,9 @@ func (r *OrderRepairer) scan(ctx context.Context) (repaired int, more bool, err 
 	return repaired, more, errors.Join(errs...)
 }
 
-// pages calls page until there are no more, it fails, or PagesMax is reached.
+// pages calls page until there are no more, it fails, or MaxPages is reached.
 func (r *OrderRepairer) pages(page func() (repaired int, more bool, err error)) (repaired int, more bool, err error) {
-	for range r.cfg.PagesMax {
+	for range r.cfg.MaxPages {
 		n, again, err := page()
 		repaired += n
 		if err != nil || !again {

@@ -16,13 +16,13 @@ var confirmed = []order.State{order.Paid, order.Shipped, order.ShipFailed}
 // scanEnded follows the orders that entered a state from PAID on longer than MailAfter ago: each gets its confirmation, its record in Redis a
 // TTL, and the units of a duplicate go back.
 func (r *OrderRepairer) scanEnded(ctx context.Context, now time.Time) (repaired int, more bool, err error) {
-	r.resetPlaces(now)
-	due, err := r.Mails.CountDue(ctx, r.cfg.MailsDueMax)
+	r.resetCursors(now)
+	due, err := r.Mails.CountDue(ctx, r.cfg.MaxMailsDue)
 	if err != nil {
 		return 0, false, err
 	}
 	states := []order.State{order.Cancelled}
-	if due < r.cfg.MailsDueMax { // Otherwise the mail dispatcher has enough to do.
+	if due < r.cfg.MaxMailsDue { // Otherwise the mail dispatcher has enough to do.
 		states = append(states, confirmed...)
 	}
 	var errs []error
@@ -35,8 +35,8 @@ func (r *OrderRepairer) scanEnded(ctx context.Context, now time.Time) (repaired 
 	return repaired, more, errors.Join(errs...)
 }
 
-// resetPlaces sets the places at the first scan, and sets them back every RescanInterval.
-func (r *OrderRepairer) resetPlaces(now time.Time) {
+// resetCursors sets the places at the first scan, and sets them back every RescanInterval.
+func (r *OrderRepairer) resetCursors(now time.Time) {
 	back := r.cfg.RescanBack
 	switch {
 	case r.rescanned.IsZero():
@@ -59,7 +59,7 @@ func (r *OrderRepairer) endedPage(ctx context.Context, state order.State, before
 	if err != nil || len(page) == 0 {
 		return 0, false, err
 	}
-	ids := placedOrders(page)
+	ids := cursorIDs(page)
 	if state == order.Cancelled {
 		n, err = r.repairCancelled(ctx, ids)
 	} else {

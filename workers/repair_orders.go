@@ -63,7 +63,7 @@ func (r *OrderRepairer) scanPending(ctx context.Context, now time.Time) (int, bo
 		if err != nil {
 			return 0, false, err
 		}
-		n, err := r.repairPending(ctx, placedOrders(page))
+		n, err := r.repairPending(ctx, cursorIDs(page))
 		if err != nil {
 			return n, false, err
 		}
@@ -93,7 +93,7 @@ func (r *OrderRepairer) repairPending(ctx context.Context, ids []order.ID) (int,
 	return r.repair(ctx, decided, "pending")
 }
 
-func placedOrders(page []store.Cursor) []order.ID {
+func cursorIDs(page []store.Cursor) []order.ID {
 	out := make([]order.ID, len(page))
 	for i, p := range page {
 		out[i] = p.OrderID

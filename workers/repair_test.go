@@ -220,7 +220,7 @@ func TestOrderRepairer_ManyMailsDue(t *testing.T) {
 	if _, err := s.orders.Apply(t.Context(), []order.Event{{Order: missing, To: order.Paid, At: time.Now()}}); err != nil {
 		t.Fatal(err)
 	}
-	r := s.repairer(&canceller{}, func(c *workers.RepairConfig) { c.MailsDueMax = 1 })
+	r := s.repairer(&canceller{}, func(c *workers.RepairConfig) { c.MaxMailsDue = 1 })
 	mustRepair(t, r, 0)
 	all, err := mails.LeaseDue(t.Context(), 1, time.Minute)
 	if err == nil {
@@ -285,7 +285,7 @@ func TestOrderRepairer_DuplicateThatWasNotUndone(t *testing.T) {
 	s.settleAll(t, first, second)
 	drained(t, s.flusher(s.sql, withOrders).RunOnce)
 	money := newCashier(&crash{}, first, second)
-	r := s.repairer(workers.NewDuplicates(s.Stock, money))
+	r := s.repairer(workers.NewDuplicateCanceller(s.Stock, money))
 	if _, err := r.RunOnce(t.Context()); err != nil {
 		t.Fatal(err)
 	}

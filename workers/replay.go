@@ -91,7 +91,7 @@ func (r *Replayer) replay(ctx context.Context, id int64, actor string) error {
 		return nil
 	}
 	r.Log.WarnContext(ctx, "a dead letter could not be replayed", "letter", id, "source", l.Source, "order", l.OrderID, "actor", actor, "error", err)
-	if nerr := r.Letters.NoteFailure(ctx, id, store.DeadLetterAction{Actor: actor, Detail: plainly(err)}); nerr != nil {
+	if nerr := r.Letters.NoteFailure(ctx, id, store.DeadLetterAction{Actor: actor, Detail: oneLine(err)}); nerr != nil {
 		r.Log.WarnContext(ctx, "the failed replay is not in the letter's history", "letter", id, "error", nerr)
 	}
 	return failedAgain(id, err)
@@ -105,7 +105,7 @@ func failedAgain(id int64, err error) error {
 		}
 	}
 	// The cause is only quoted: what was wrong with the letter is not wrong with the operator's request.
-	return fmt.Errorf("dead letter %d stays open, it failed again: %s: %w", id, plainly(err), order.ErrFailedPrecondition)
+	return fmt.Errorf("dead letter %d stays open, it failed again: %s: %w", id, oneLine(err), order.ErrFailedPrecondition)
 }
 
 func (r *Replayer) apply(ctx context.Context, l store.DeadLetter, by store.DeadLetterAction) error {

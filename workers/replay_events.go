@@ -122,7 +122,7 @@ func mailsOf(l store.DeadLetter) ([]order.Mail, error) {
 		return nil, err
 	}
 	var out []order.Mail
-	for _, m := range news(changes) {
+	for _, m := range confirmations(changes) {
 		out = append(out, m.Mail)
 	}
 	return out, nil

@@ -189,7 +189,7 @@ func TestStockFlusher_SQLLostCommits(t *testing.T) {
 			t.Fatal(err)
 		}
 		var distrusted []int64
-		f := s.flusher(s.sql).Distrusting(func(epoch int64) { distrusted = append(distrusted, epoch) })
+		f := s.flusher(s.sql).OnInconsistency(func(epoch int64) { distrusted = append(distrusted, epoch) })
 		if _, err := f.RunOnce(t.Context()); err == nil {
 			t.Error("the flusher went on")
 		}

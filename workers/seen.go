@@ -6,14 +6,14 @@ import (
 	"github.com/spillway/spillway/order"
 )
 
-// seen remembers the orders of the present scan and of the one before, so that an order that stays as it is for many scans is logged
-// once. It is as large as two scans. The zero value is empty; it is safe for concurrent use.
+// seen is the set of orders of the present scan and of the one before, so that an order that does not change for many scans is logged
+// once. Its size is bounded by two scans. The zero value is empty; it is safe for concurrent use.
 type seen struct {
 	mu          sync.Mutex
 	now, before map[order.ID]bool
 }
 
-// first says whether neither scan has seen the order.
+// first adds the order and reports whether neither scan had it.
 func (s *seen) first(id order.ID) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -12,7 +12,7 @@ import (
 // RescueConfig sets up a ShipRescuer.
 type RescueConfig struct {
 	// Every is the pause between two looks that found nothing to be shipped.
-	Every time.Duration
+	Interval time.Duration
 	// Orders is how many orders one turn takes at most.
 	Orders int
 	// Old says which orders have waited for too long.
@@ -26,7 +26,7 @@ type RescueConfig struct {
 func DefaultRescueConfig() RescueConfig {
 	ship := DefaultShippingConfig()
 	ship.Tries = 1
-	return RescueConfig{Every: 3 * time.Second, Orders: 100, Shipping: ship, Old: store.Staleness{
+	return RescueConfig{Interval: 3 * time.Second, Orders: 100, Shipping: ship, Old: store.Staleness{
 		Paid: time.Minute,
 		Failed: []store.RetryPause{
 			{Age: 2 * time.Minute, Pause: 10 * time.Second},
@@ -62,7 +62,7 @@ func NewShipRescuer(cfg RescueConfig, st StaleStore, carrier ShippingClient, log
 }
 
 // Run rescues until ctx ends.
-func (r *ShipRescuer) Run(ctx context.Context) { poll(ctx, r.log, r.cfg.Every, r.RunOnce) }
+func (r *ShipRescuer) Run(ctx context.Context) { poll(ctx, r.log, r.cfg.Interval, r.RunOnce) }
 
 // RunOnce offers the orders that waited for longest and returns how many were shipped.
 func (r *ShipRescuer) RunOnce(ctx context.Context) (int, error) {

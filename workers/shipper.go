@@ -113,7 +113,7 @@ func (s *Shipper) due(ctx context.Context, orders []order.Order) (due []order.Or
 		return nil, nil, nil
 	}
 	deadline := s.shipping.now().Add(s.cfg.RowWait)
-	for pause := flushPoll; ; pause = min(2*pause, 100*time.Millisecond) {
+	for pause := flushPollInterval; ; pause = min(2*pause, 100*time.Millisecond) {
 		states, err := s.shipping.store.States(ctx, orderIDs(orders))
 		if err != nil {
 			return nil, nil, err

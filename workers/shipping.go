@@ -20,9 +20,9 @@ type ShippingConfig struct {
 	Concurrency int
 	// Batch is how many orders are claimed, and written down, in one statement.
 	Batch int
-	// Tries is how often an order is offered within a turn. Between two tries there is a jittered pause, from PauseMin, doubling, to PauseMax.
-	Tries              int
-	PauseMin, PauseMax time.Duration
+	// Tries is how often an order is offered within a turn. Between two tries there is a jittered pause, from MinBackoff, doubling, to MaxBackoff.
+	Tries                  int
+	MinBackoff, MaxBackoff time.Duration
 	// Turn is for how long a turn begins calls; what is left then waits for the next one. A call itself is bounded by its policy.
 	Turn time.Duration
 	// Claim is for how long nobody else offers a claimed order: longer than Turn and one call, and shorter than the message's lease, so
@@ -36,7 +36,7 @@ type ShippingConfig struct {
 // not pass is the ship rescuer's.
 func DefaultShippingConfig() ShippingConfig {
 	return ShippingConfig{
-		Concurrency: 10, Batch: 100, Tries: 3, PauseMin: 200 * time.Millisecond, PauseMax: time.Second,
+		Concurrency: 10, Batch: 100, Tries: 3, MinBackoff: 200 * time.Millisecond, MaxBackoff: time.Second,
 		Turn: 40 * time.Second, Claim: 50 * time.Second, Grace: 5 * time.Second,
 	}
 }
@@ -56,17 +56,19 @@ type ShippingClient interface {
 	Ship(ctx context.Context, o order.Order) error
 }
 
-// Gate is a ShippingClient that has so many calls under way at most, whoever makes them.
-type Gate struct {
+// CarrierLimiter is a ShippingClient that has so many calls under way at most, whoever makes them.
+type CarrierLimiter struct {
 	carrier ShippingClient
 	slots   chan struct{}
 }
 
-// NewGate puts a gate before the carrier.
-func NewGate(n int, c ShippingClient) *Gate { return &Gate{carrier: c, slots: make(chan struct{}, n)} }
+// NewCarrierLimiter puts a gate before the carrier.
+func NewCarrierLimiter(n int, c ShippingClient) *CarrierLimiter {
+	return &CarrierLimiter{carrier: c, slots: make(chan struct{}, n)}
+}
 
 // Ship waits for a free slot and makes the call.
-func (g *Gate) Ship(ctx context.Context, o order.Order) error {
+func (g *CarrierLimiter) Ship(ctx context.Context, o order.Order) error {
 	select {
 	case g.slots <- struct{}{}:
 	case <-ctx.Done():
@@ -82,10 +84,10 @@ type shipping struct {
 	cfg     ShippingConfig
 	store   ShipStore
 	carrier ShippingClient
-	// announce tells the watchers.
-	announce announcing
-	log      *slog.Logger
-	now      func() time.Time
+	// publisher publishes the states that were written.
+	publisher publisher
+	log       *slog.Logger
+	now       func() time.Time
 }
 
 // ship offers the orders and returns how many were shipped, and those that the turn had no time for.
@@ -124,7 +126,7 @@ func (s *shipping) batch(ctx context.Context, deadline time.Time, orders []order
 	calls, cancel := outlive(ctx, s.cfg.Grace)
 	defer cancel()
 	var v verdicts
-	each(ctx, s.cfg.Concurrency, claimed, func(o order.Order) { s.offer(ctx, calls, deadline, o, &v) })
+	forEach(s.cfg.Concurrency, claimed, func(o order.Order) { s.offer(ctx, calls, deadline, o, &v) })
 	// What the carrier answered is written down also when the turn is to end.
 	return &v, s.record(context.WithoutCancel(ctx), claims, &v)
 }
@@ -139,7 +141,7 @@ func outlive(ctx context.Context, grace time.Duration) (context.Context, context
 // offer calls the carrier for one order until it takes it, or the tries or the turn's time are used up.
 func (s *shipping) offer(ctx, calls context.Context, deadline time.Time, o order.Order, v *verdicts) {
 	unknown, tried := false, 0
-	pause := s.cfg.PauseMin
+	pause := s.cfg.MinBackoff
 	for calls.Err() == nil && s.now().Before(deadline) {
 		err := s.carrier.Ship(calls, o)
 		tried++
@@ -153,7 +155,7 @@ func (s *shipping) offer(ctx, calls context.Context, deadline time.Time, o order
 			break
 		}
 		sleep(ctx, pause/2+rand.N(pause/2+1)) //nolint:gosec // Jitter needs no secrecy.
-		pause = min(2*pause, s.cfg.PauseMax)
+		pause = min(2*pause, s.cfg.MaxBackoff)
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -226,7 +228,7 @@ func (s *shipping) recordTaken(ctx context.Context, taken []order.Shipment) erro
 // decided tells, after the commit, which orders became SHIPPED or SHIP_FAILED.
 func (s *shipping) decided(ctx context.Context, to order.State, ids []order.ID) {
 	s.log.DebugContext(ctx, "shipping was decided", "state", to, "orders", len(ids))
-	s.announce.became(ctx, to, ids)
+	s.publisher.publish(ctx, to, ids)
 }
 
 func orderIDs(orders []order.Order) []order.ID {

@@ -203,13 +203,13 @@ func (f carrierFunc) Ship(ctx context.Context, o order.Order) error { return f(c
 func quickly(tries int) workers.ShipConfig {
 	cfg := workers.DefaultShipConfig()
 	cfg.RowWait = 20 * time.Millisecond
-	cfg.Shipping.Tries, cfg.Shipping.PauseMin, cfg.Shipping.PauseMax = tries, time.Millisecond, 2*time.Millisecond
+	cfg.Shipping.Tries, cfg.Shipping.MinBackoff, cfg.Shipping.MaxBackoff = tries, time.Millisecond, 2*time.Millisecond
 	return cfg
 }
 
-func ranTo(t *testing.T, turn func(context.Context) (int, error), want int) {
+func ranTo(t *testing.T, iteration func(context.Context) (int, error), want int) {
 	t.Helper()
-	if n, err := turn(t.Context()); err != nil || n != want {
+	if n, err := iteration(t.Context()); err != nil || n != want {
 		t.Errorf("the turn answered %d, %v; want %d", n, err, want)
 	}
 }
@@ -366,7 +366,7 @@ func TestCarrierLimiter_SharedByAllWorkers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
 		open, underWay, most := make(chan struct{}), 0, 0
-		g := workers.NewGate(10, carrierFunc(func(context.Context, order.Order) error {
+		g := workers.NewCarrierLimiter(10, carrierFunc(func(context.Context, order.Order) error {
 			mu.Lock()
 			underWay++
 			most = max(most, underWay)

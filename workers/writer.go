@@ -127,7 +127,7 @@ func (w *OrderWriter) writeOne(ctx context.Context, c order.Event, aside map[ord
 	}
 	aside[c.Order.ID] = true
 	w.log.ErrorContext(ctx, "SQL cannot take an order; it is in failed_orders", "order", c.Order.ID, "error", err)
-	return w.reader.buryChange(ctx, fmt.Sprintf("order/%s/%s", c.Order.ID, c.To), c, 1, err)
+	return w.reader.deadLetterChange(ctx, fmt.Sprintf("order/%s/%s", c.Order.ID, c.To), c, 1, err)
 }
 
 // settle undoes what SQL refused because the key belongs to another order. It comes before the acknowledgement: after

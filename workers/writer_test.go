@@ -297,8 +297,8 @@ func TestOrderWriter_ReceiveFails(t *testing.T) {
 	w := workers.NewOrderWriter(workers.DefaultWriterConfig(), broken, orders, dead, d.hot, d.cancel, quiet)
 	s := workers.NewShipper(workers.DefaultShipConfig(), broken, orders, dead, &carrier{}, quiet)
 	m := workers.NewMailer(workers.DefaultMailConfig(), broken, dead, &mail{}, quiet)
-	for name, turn := range map[string]func(context.Context) (int, error){"writer": w.RunOnce, "shipper": s.RunOnce, "mailer": m.RunOnce} {
-		if n, err := turn(t.Context()); n != 0 || !errors.Is(err, queue.ErrUnavailable) {
+	for name, iteration := range map[string]func(context.Context) (int, error){"writer": w.RunOnce, "shipper": s.RunOnce, "mailer": m.RunOnce} {
+		if n, err := iteration(t.Context()); n != 0 || !errors.Is(err, queue.ErrUnavailable) {
 			t.Errorf("%s: %d, %v; want ErrUnavailable", name, n, err)
 		}
 	}
