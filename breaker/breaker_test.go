@@ -10,7 +10,7 @@ import (
 	"github.com/spillway/spillway/breaker"
 )
 
-// fakeBreaker refuses with an error, if it has one, and remembers what was reported.
+// fakeBreaker refuses permits with an error, if it has one, and records what is reported.
 type fakeBreaker struct {
 	refusal  error
 	permits  int
@@ -27,27 +27,27 @@ func (b *fakeBreaker) Report(err error) { b.reported = append(b.reported, err) }
 
 var errDown = errors.New("down")
 
-// silence is a dependency that never answers.
-func silence(ctx context.Context) error {
+// hang is a dependency that never responds.
+func hang(ctx context.Context) error {
 	<-ctx.Done()
 	return ctx.Err()
 }
 
 func TestDo_ReportsOnlyFailuresOfTheDependency(t *testing.T) {
 	const timeout = time.Second
-	answers := func(err error) func(context.Context) error { return func(context.Context) error { return err } }
+	returns := func(err error) func(context.Context) error { return func(context.Context) error { return err } }
 	for name, c := range map[string]struct {
 		deadline time.Duration
 		call     func(context.Context) error
 		want     error
 	}{
-		"answered":                       {time.Hour, answers(nil), nil},
-		"failed":                         {time.Hour, answers(errDown), errDown},
-		"silent for the whole timeout":   {time.Hour, silence, context.DeadlineExceeded},
-		"silent for most of the timeout": {timeout * 9 / 10, silence, context.DeadlineExceeded},
-		"caller with 1 ms":               {time.Millisecond, silence, breaker.ErrCallerLeft},
-		"caller with less than half":     {timeout / 3, silence, breaker.ErrCallerLeft},
-		"failed before a tiny deadline":  {time.Millisecond, answers(errDown), errDown},
+		"success":                        {time.Hour, returns(nil), nil},
+		"failure":                        {time.Hour, returns(errDown), errDown},
+		"hangs for the whole timeout":    {time.Hour, hang, context.DeadlineExceeded},
+		"hangs for most of the timeout":  {timeout * 9 / 10, hang, context.DeadlineExceeded},
+		"caller with 1 ms":               {time.Millisecond, hang, breaker.ErrCallerLeft},
+		"caller with less than half":     {timeout / 3, hang, breaker.ErrCallerLeft},
+		"failure before a tiny deadline": {time.Millisecond, returns(errDown), errDown},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -66,7 +66,7 @@ func TestDo_ReportsOnlyFailuresOfTheDependency(t *testing.T) {
 	}
 }
 
-func TestDo_CallerThatLeftBeforehandCostsNoPermit(t *testing.T) {
+func TestDo_EndedContextTakesNoPermit(t *testing.T) {
 	b := &fakeBreaker{}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -87,8 +87,8 @@ func TestDo_OpenBreakerCallsNothing(t *testing.T) {
 	}
 }
 
-// TestDoDetached_EndOfTheCallerDoesNotReachTheCall: its connection is shared with others.
-func TestDoDetached_EndOfTheCallerDoesNotReachTheCall(t *testing.T) {
+// TestDoDetached_CallerContextEnds checks that the call goes on, because its connection is shared with other callers.
+func TestDoDetached_CallerContextEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &fakeBreaker{}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
@@ -101,19 +101,19 @@ func TestDoDetached_EndOfTheCallerDoesNotReachTheCall(t *testing.T) {
 		if err != nil || b.reported[0] != nil {
 			t.Errorf("got %v, reported %v", err, b.reported)
 		}
-		if err := breaker.DoDetached(ctx, b, time.Second, silence); !errors.Is(err, breaker.ErrCallerLeft) || len(b.reported) != 1 {
+		if err := breaker.DoDetached(ctx, b, time.Second, hang); !errors.Is(err, breaker.ErrCallerLeft) || len(b.reported) != 1 {
 			t.Errorf("after its caller left: %v, reported %v", err, b.reported)
 		}
-		if err := breaker.DoDetached(t.Context(), b, time.Second, silence); !errors.Is(err, context.DeadlineExceeded) || b.reported[1] == nil {
-			t.Errorf("silent: %v, reported %v", err, b.reported)
+		if err := breaker.DoDetached(t.Context(), b, time.Second, hang); !errors.Is(err, context.DeadlineExceeded) || b.reported[1] == nil {
+			t.Errorf("hanging: %v, reported %v", err, b.reported)
 		}
 		if took := time.Since(began); took != 1100*time.Millisecond {
-			t.Errorf("it took %s", took)
+			t.Errorf("took %s; want 1.1s", took)
 		}
 	})
 }
 
-func TestDo_PanicGivesThePermitBack(t *testing.T) {
+func TestDo_PanicIsReported(t *testing.T) {
 	b := &fakeBreaker{}
 	func() {
 		defer func() { _ = recover() }()
@@ -124,17 +124,17 @@ func TestDo_PanicGivesThePermitBack(t *testing.T) {
 	}
 }
 
-// TestDoBlocking_WaitingIsNotSilence: a reader that leaves while it waits for messages says nothing about the broker.
-func TestDoBlocking_WaitingIsNotSilence(t *testing.T) {
+// TestDoBlocking_CallerLeavesWhileBlocked checks that a reader that leaves while it waits for messages is no failure of the broker.
+func TestDoBlocking_CallerLeavesWhileBlocked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &fakeBreaker{}
 		ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
 		defer cancel()
-		_ = breaker.DoBlocking(ctx, b, time.Second, 5*time.Second, silence)
+		_ = breaker.DoBlocking(ctx, b, time.Second, 5*time.Second, hang)
 		began := time.Now()
-		_ = breaker.DoBlocking(t.Context(), b, time.Second, 5*time.Second, silence)
+		_ = breaker.DoBlocking(t.Context(), b, time.Second, 5*time.Second, hang)
 		if took := time.Since(began); took != 6*time.Second {
-			t.Errorf("a silent broker was waited for for %s; want 6s", took)
+			t.Errorf("a call to a broker that hangs took %s; want 6s", took)
 		}
 		if !errors.Is(b.reported[0], breaker.ErrCallerLeft) || !errors.Is(b.reported[1], context.DeadlineExceeded) {
 			t.Errorf("reported %v", b.reported)
@@ -142,10 +142,11 @@ func TestDoBlocking_WaitingIsNotSilence(t *testing.T) {
 	})
 }
 
-type noBreaker struct{}
+// stubBreaker permits every call and records nothing.
+type stubBreaker struct{}
 
-func (noBreaker) Permit() error { return nil }
-func (noBreaker) Report(error)  {}
+func (stubBreaker) Permit() error { return nil }
+func (stubBreaker) Report(error)  {}
 
 func TestDo_AllocatesNoMoreThanItsContext(t *testing.T) {
 	ctx, n := t.Context(), 0
@@ -155,12 +156,12 @@ func TestDo_AllocatesNoMoreThanItsContext(t *testing.T) {
 	})
 	const detaching = 1
 	if detached := testing.AllocsPerRun(1000, func() {
-		_ = breaker.DoDetached(ctx, noBreaker{}, time.Second, func(context.Context) error { n++; return nil })
+		_ = breaker.DoDetached(ctx, stubBreaker{}, time.Second, func(context.Context) error { n++; return nil })
 	}); detached > plain+detaching {
 		t.Errorf("a detached call costs %v allocations, its context alone %v", detached, plain)
 	}
 	guarded := testing.AllocsPerRun(1000, func() {
-		_ = breaker.Do(ctx, noBreaker{}, time.Second, func(context.Context) error { n++; return nil })
+		_ = breaker.Do(ctx, stubBreaker{}, time.Second, func(context.Context) error { n++; return nil })
 	})
 	if guarded > plain {
 		t.Errorf("a guarded call costs %v allocations, its context alone %v", guarded, plain)

@@ -11,39 +11,39 @@ import (
 	"github.com/spillway/spillway/order"
 )
 
-// Config bounds the calls to one dependency.
+// Config sets the timeout and the circuit breaker of one dependency.
 type Config struct {
 	// Timeout bounds one call.
 	Timeout time.Duration
-	// Failures of the last Window calls open the breaker: calls then fail at once for Delay, after which one call at a time
-	// is a trial. Its success closes the breaker, its failure opens it again.
+	// Failures of the last Window calls open the breaker. Calls then fail at once for Delay, after which the breaker is half open and
+	// permits one trial call at a time. A successful trial closes the breaker, a failed one opens it again.
 	Failures, Window uint
 	Delay            time.Duration
 }
 
-// The names of the policies.
+// Names of the policies, one for each group of calls that fail together.
 const (
 	Redis = "redis"
-	// Journal is for the workers' reads of Redis, which wait for entries: as the one trial of an open breaker they would hold up the hot path.
+	// Journal is for the workers' blocking reads of Redis. As the one trial of a half-open breaker such a read would delay the hot path.
 	Journal = "journal"
 	SQL     = "sql"
-	// Queue is for sending to the broker, QueueReceive for receiving, which waits for messages.
+	// Queue is for sending to the broker, QueueReceive for receiving, which blocks until messages arrive.
 	Queue        = "queue"
 	QueueReceive = "queue-receive"
-	// Charges is the charging of cards, Payment the other calls of the payment service: cards that get no answer must not keep charges from
-	// being found, voided or refunded. Refund is for the refund worker: a provider that confirms no refunds must not keep cards from being
-	// charged.
+	// Charges is for charging cards, Payment for the other calls of the payment service: cards without a response must not prevent
+	// charges from being found, voided or refunded. Refund is for the refund retrier: a provider that confirms no refunds must not
+	// prevent cards from being charged.
 	Charges = "charge"
 	Payment = "payment"
 	Refund  = "refund"
-	// Shipping is for pricing parcels, Handover for handing them over: a carrier that is down must not keep orders from being priced.
+	// Shipping is for pricing parcels, Handover for handing them over: a carrier that is down must not prevent orders from being priced.
 	Shipping = "shipping"
 	Handover = "handover"
 	Mail     = "mail"
 )
 
-// DefaultPolicies are the bounds that fit a shop: a payment may take 3 s, what is on the hot path far less. Ten of the last
-// twenty calls must fail, so that a few slow answers open nothing.
+// DefaultPolicies returns the configuration of each policy by name: a payment may take 3 s, a call on the hot path 1 s. Ten of the last
+// twenty calls must fail to open a breaker, so that a few slow responses do not. It returns a new map each time.
 func DefaultPolicies() map[string]Config {
 	usual := func(t time.Duration) Config {
 		return Config{Timeout: t, Failures: 10, Window: 20, Delay: time.Second}
@@ -51,28 +51,29 @@ func DefaultPolicies() map[string]Config {
 	return map[string]Config{
 		Redis: usual(time.Second), Journal: usual(2 * time.Second), SQL: usual(10 * time.Second),
 		Queue: usual(10 * time.Second), QueueReceive: usual(10 * time.Second),
-		Charges: usual(3 * time.Second), Payment: usual(3 * time.Second), Refund: usual(3 * time.Second), Shipping: usual(5 * time.Second), Handover: usual(5 * time.Second), Mail: usual(10 * time.Second),
+		Charges: usual(3 * time.Second), Payment: usual(3 * time.Second), Refund: usual(3 * time.Second),
+		Shipping: usual(5 * time.Second), Handover: usual(5 * time.Second), Mail: usual(10 * time.Second),
 	}
 }
 
-// trialSuccesses close a breaker that was open. With one there is one trial at a time, so that one caller waits for a dependency that is still
-// frozen, not many.
+// trialSuccesses is the number of successful trials that close a half-open breaker. With one there is one trial at a time, so that only
+// one caller waits for a dependency that still hangs.
 const trialSuccesses = 1
 
-// openRetryMin is the shortest retry hint of an open breaker: while its trial is under way there is no delay left.
-const openRetryMin = 100 * time.Millisecond
+// minOpenRetry is the shortest retry hint of an open breaker. While a trial is in flight no delay is left.
+const minOpenRetry = 100 * time.Millisecond
 
-// ErrNotSent means that the breaker was open: the dependency was not called.
+// ErrNotSent means that the breaker was open and the dependency was not called.
 var ErrNotSent = errors.New("not sent")
 
-// Policy is timeout and circuit breaker of one dependency. It is a Breaker.
+// Policy is the timeout and the circuit breaker of one dependency. It implements Breaker and is safe for concurrent use.
 type Policy struct {
 	name    string
 	breaker circuitbreaker.CircuitBreaker[any]
 	timeout time.Duration
 }
 
-// NewPolicy makes the policy of a dependency.
+// NewPolicy returns the policy of a dependency, with a closed breaker.
 func NewPolicy(name string, cfg Config) *Policy {
 	return &Policy{
 		name: name, timeout: cfg.Timeout,
@@ -81,44 +82,49 @@ func NewPolicy(name string, cfg Config) *Policy {
 	}
 }
 
-// IsFailure reports whether an error means that the dependency did not work. Sold out, declined, duplicate and the like are answers. A
-// caller that left is no failure either.
+// IsFailure reports whether an error means that the dependency failed. Business results such as sold out, declined or duplicate are no
+// failures, because the dependency worked. Neither are ErrCallerLeft and context.Canceled.
 func IsFailure(err error) bool {
-	// The usual case first: what errors.As needs is allocated, which the hot path would pay for.
-	return err != nil && !isAnswer(err)
+	// The usual case comes first: the targets of errors.As are allocated, which the hot path avoids.
+	return err != nil && !isResult(err)
 }
 
-func isAnswer(err error) bool {
+// isResult reports whether err is a business result or the end of the caller's context.
+func isResult(err error) bool {
 	var sold *order.SoldOutError
 	var declined *order.DeclinedError
 	switch {
 	case errors.Is(err, context.Canceled), errors.Is(err, ErrCallerLeft), errors.As(err, &sold), errors.As(err, &declined):
 		return true
 	}
-	for _, answer := range []error{order.ErrInvalid, order.ErrNotFound, order.ErrAlreadyExists, order.ErrKeyReused, order.ErrFailedPrecondition, order.ErrOverloaded, order.ErrRatesTooOld} {
-		if errors.Is(err, answer) {
+	for _, result := range []error{
+		order.ErrInvalid, order.ErrNotFound, order.ErrAlreadyExists, order.ErrKeyReused, order.ErrFailedPrecondition, order.ErrOverloaded,
+		order.ErrRatesTooOld,
+	} {
+		if errors.Is(err, result) {
 			return true
 		}
 	}
 	return false
 }
 
-// open is the error of a call while the breaker is open: nothing was sent.
+// open returns the error of a call that an open breaker refused. The call was not sent.
 func (p *Policy) open() error {
 	return &order.RetryError{
-		After: max(p.breaker.RemainingDelay(), openRetryMin),
-		Err:   fmt.Errorf("%s is not answering; the call was %w: %w", p.name, ErrNotSent, order.ErrUnavailable),
+		After: max(p.breaker.RemainingDelay(), minOpenRetry),
+		Err:   fmt.Errorf("circuit breaker of %s is open, call %w: %w", p.name, ErrNotSent, order.ErrUnavailable),
 	}
 }
 
-// silent is the error of a call that took longer than the timeout: its outcome is unknown.
-func (p *Policy) silent() error {
-	return &order.RetryError{After: p.timeout, Err: fmt.Errorf("%s did not answer within %s: %w: %w",
+// timedOut returns the error of a call that took longer than the timeout. Its outcome is unknown.
+func (p *Policy) timedOut() error {
+	return &order.RetryError{After: p.timeout, Err: fmt.Errorf("%s did not respond within %s: %w: %w",
 		p.name, p.timeout, order.ErrUnavailable, order.ErrUnknownOutcome)}
 }
 
-// Permit takes a permit of the breaker, without an allocation. The caller bounds the call by Timeout and reports it exactly once: a trial's
-// permit that is never reported keeps the breaker half open for ever. Do does both.
+// Permit takes a permit of the breaker, without an allocation. While the breaker is open it returns an order.RetryError with ErrNotSent and
+// order.ErrUnavailable. The caller bounds the call by Timeout and reports it exactly once: a trial that is never reported keeps the
+// breaker half open for ever. Do does both.
 func (p *Policy) Permit() error {
 	if p.breaker.TryAcquirePermit() {
 		return nil
@@ -126,7 +132,8 @@ func (p *Policy) Permit() error {
 	return p.open()
 }
 
-// Report ends a permitted call. It cannot see which deadline ended the call: Do can, and reports ErrCallerLeft for the caller's own.
+// Report records the outcome of a permitted call, classified by IsFailure. ErrCallerLeft and context.Canceled return the permit without
+// an outcome. Report cannot see which deadline ended a call; Do can, and reports ErrCallerLeft for the caller's own.
 func (p *Policy) Report(err error) {
 	switch {
 	case errors.Is(err, ErrCallerLeft), errors.Is(err, context.Canceled):
@@ -138,9 +145,9 @@ func (p *Policy) Report(err error) {
 	}
 }
 
-// abandon gives a permit back without a verdict. A closed breaker counts no permits. Of a half open one the trial is
-// given to the next caller: opened and half opened again, it has a new one. The caller that left can neither close the breaker of a
-// dependency that is down nor open that of one that works.
+// abandon returns a permit without an outcome. A closed breaker counts no permits. A half-open breaker is opened and half opened again, so
+// that the next caller gets the trial. A caller that left can therefore neither close the breaker of a dependency that is down nor open
+// that of one that works.
 func (p *Policy) abandon() {
 	if p.breaker.IsHalfOpen() {
 		p.breaker.Open()
@@ -148,22 +155,22 @@ func (p *Policy) abandon() {
 	}
 }
 
-// Timeout bounds one call.
+// Timeout returns the bound of one call.
 func (p *Policy) Timeout() time.Duration { return p.timeout }
 
-// State is "closed", "open" or "half-open".
+// State returns the state of the breaker: "closed", "open" or "half-open".
 func (p *Policy) State() string { return p.breaker.State().String() }
 
-// Name is the dependency's.
+// Name returns the name of the policy.
 func (p *Policy) Name() string { return p.name }
 
-// Call makes a call under the policy and returns its result. A call that takes longer than the timeout has an unknown outcome. Errors
-// that are no failure, by IsFailure, are reported as successes.
+// Call calls f under the policy and returns its result. A call that exceeds the timeout returns an order.RetryError with
+// order.ErrUnavailable and order.ErrUnknownOutcome. Errors that are no failure by IsFailure are reported as successes. Call does not retry.
 func Call[T any](ctx context.Context, p *Policy, f func(ctx context.Context) (T, error)) (T, error) {
 	return CallUnder(ctx, p, p, f)
 }
 
-// CallUnder is Call that takes its permit from b, and reports to it.
+// CallUnder is Call, except that it takes its permit from b and reports to b.
 func CallUnder[T any](ctx context.Context, b Breaker, p *Policy, f func(ctx context.Context) (T, error)) (T, error) {
 	var result, none T
 	var outcome error
@@ -173,7 +180,7 @@ func CallUnder[T any](ctx context.Context, b Breaker, p *Policy, f func(ctx cont
 			return nil
 		}
 		if bounded.Err() != nil && ctx.Err() == nil {
-			outcome = p.silent()
+			outcome = p.timedOut()
 		}
 		return outcome
 	})
@@ -186,8 +193,8 @@ func CallUnder[T any](ctx context.Context, b Breaker, p *Policy, f func(ctx cont
 	return result, nil
 }
 
-// WithOutcome returns the error of a call that changes something, with order.ErrUnknownOutcome in it unless the outcome is known: nothing
-// was done if the call was not sent, or was answered.
+// WithOutcome adds order.ErrUnknownOutcome to the error of a call with side effects, unless it is known that the call had none. That is
+// known if the call was not sent, or if the dependency responded that it refused the call.
 func WithOutcome(err error) error {
 	left := errors.Is(err, context.Canceled) || errors.Is(err, ErrCallerLeft)
 	known := errors.Is(err, ErrNotSent) || errors.Is(err, order.ErrRejected) || !IsFailure(err) && !left
@@ -197,10 +204,10 @@ func WithOutcome(err error) error {
 	return fmt.Errorf("%w: %w", order.ErrUnknownOutcome, err)
 }
 
-// Policies are those of all dependencies, by name.
+// Policies holds the policy of each dependency by name.
 type Policies map[string]*Policy
 
-// NewPolicies makes the policies.
+// NewPolicies returns a policy for each configuration, by name.
 func NewPolicies(cfg map[string]Config) Policies {
 	out := make(Policies, len(cfg))
 	for name, c := range cfg {
@@ -209,7 +216,7 @@ func NewPolicies(cfg map[string]Config) Policies {
 	return out
 }
 
-// States are the breakers' states, by name.
+// States returns the state of each breaker by the name of its policy.
 func (p Policies) States() map[string]string {
 	out := make(map[string]string, len(p))
 	for name, policy := range p {

@@ -12,28 +12,28 @@ import (
 	"github.com/spillway/spillway/order"
 )
 
-// quick is a policy for tests: four failures of eight calls open it.
-var quick = Config{Timeout: 30 * time.Millisecond, Failures: 4, Window: 8, Delay: time.Hour}
+// testConfig is a policy for tests: four failures of eight calls open its breaker.
+var testConfig = Config{Timeout: 30 * time.Millisecond, Failures: 4, Window: 8, Delay: time.Hour}
 
-// patience bounds what tests wait for.
-const patience = 30 * time.Second
+// waitTimeout bounds what tests wait for.
+const waitTimeout = 30 * time.Second
 
-// eventually waits until the condition holds.
+// eventually waits until the condition holds, for at most waitTimeout.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	deadline, tick := time.After(patience), time.NewTicker(time.Millisecond)
+	deadline, tick := time.After(waitTimeout), time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for !holds() {
 		select {
 		case <-deadline:
-			t.Fatalf("waited %s for %s", patience, what)
+			t.Fatalf("waited %s for %s", waitTimeout, what)
 		case <-tick.C:
 		}
 	}
 }
 
-// frozen is a server that accepts connections and never answers.
-func frozen(t *testing.T) (addr string) {
+// startFrozenServer starts a server that accepts connections and never responds.
+func startFrozenServer(t *testing.T) (addr string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -58,8 +58,8 @@ func frozen(t *testing.T) (addr string) {
 	return l.Addr().String()
 }
 
-// ask sends a byte to the server and waits for one.
-func ask(ctx context.Context, addr string) (byte, error) {
+// exchange sends a byte to the server and waits for one.
+func exchange(ctx context.Context, addr string) (byte, error) {
 	var d net.Dialer
 	c, err := d.DialContext(ctx, "tcp", addr)
 	if err != nil {
@@ -71,70 +71,71 @@ func ask(ctx context.Context, addr string) (byte, error) {
 	if _, err := c.Write([]byte{1}); err != nil {
 		return 0, err
 	}
-	var answer [1]byte
-	if _, err = c.Read(answer[:]); err != nil && ctx.Err() != nil {
-		return 0, ctx.Err() // As most clients do: cancelled, which alone would be no failure.
+	var reply [1]byte
+	if _, err = c.Read(reply[:]); err != nil && ctx.Err() != nil {
+		return 0, ctx.Err() // Most clients return the context's error, which alone would be no failure.
 	}
-	return answer[0], err
+	return reply[0], err
 }
 
-func TestAFrozenPartTripsItsBreaker(t *testing.T) {
-	p, addr := NewPolicy(Payment, quick), frozen(t)
+func TestPolicy_FrozenDependencyOpensTheBreaker(t *testing.T) {
+	p, addr := NewPolicy(Payment, testConfig), startFrozenServer(t)
 	var calls atomic.Int64
 	call := func() error {
 		_, err := Call(t.Context(), p, func(ctx context.Context) (byte, error) {
 			calls.Add(1)
-			return ask(ctx, addr)
+			return exchange(ctx, addr)
 		})
 		return err
 	}
-	for range quick.Failures {
+	for range testConfig.Failures {
 		err := call()
 		if !errors.Is(err, order.ErrUnavailable) {
-			t.Fatalf("a frozen part: %v; want ErrUnavailable", err)
+			t.Fatalf("a frozen dependency: %v; want ErrUnavailable", err)
 		}
 		if !errors.Is(err, order.ErrUnknownOutcome) || errors.Is(err, ErrNotSent) {
-			t.Fatalf("a frozen part: %v; want an unknown outcome", err)
+			t.Fatalf("a frozen dependency: %v; want an unknown outcome", err)
 		}
 	}
-	if p.State() != "open" || calls.Load() != int64(quick.Failures) {
-		t.Fatalf("after %d calls of a frozen part its breaker is %s", calls.Load(), p.State())
+	if p.State() != "open" || calls.Load() != int64(testConfig.Failures) {
+		t.Fatalf("after %d calls of a frozen dependency its breaker is %s", calls.Load(), p.State())
 	}
 	err := call()
 	var retry *order.RetryError
-	if !errors.As(err, &retry) || retry.After < time.Minute || retry.After > quick.Delay || errors.Is(err, order.ErrUnknownOutcome) {
-		t.Errorf("an open breaker answers %v; want when to try again", err)
+	if !errors.As(err, &retry) || retry.After < time.Minute || retry.After > testConfig.Delay || errors.Is(err, order.ErrUnknownOutcome) {
+		t.Errorf("an open breaker returns %v; want a retry hint", err)
 	}
-	if calls.Load() != int64(quick.Failures) {
-		t.Error("the part was called although its breaker is open")
+	if calls.Load() != int64(testConfig.Failures) {
+		t.Error("the dependency was called although its breaker is open")
 	}
 	if err := p.Permit(); !errors.Is(err, order.ErrUnavailable) {
 		t.Errorf("a permit of an open breaker: %v", err)
 	}
 }
 
-func TestAnswersNeverTripABreaker(t *testing.T) {
-	for _, answer := range []error{
-		nil, order.ErrInvalid, order.ErrNotFound, order.ErrAlreadyExists, order.ErrKeyReused, order.ErrFailedPrecondition, order.ErrOverloaded, context.Canceled,
+func TestPolicy_BusinessResultsAreNoFailures(t *testing.T) {
+	for _, result := range []error{
+		nil, order.ErrInvalid, order.ErrNotFound, order.ErrAlreadyExists, order.ErrKeyReused, order.ErrFailedPrecondition, order.ErrOverloaded,
+		context.Canceled,
 		&order.SoldOutError{}, &order.DeclinedError{Code: "lost_card"}, &order.RatesTooOldError{}, &order.RetryError{Err: order.ErrOverloaded},
 	} {
-		wrapped := answer
-		if answer != nil {
-			wrapped = fmt.Errorf("somewhere: %w", answer)
+		wrapped := result
+		if result != nil {
+			wrapped = fmt.Errorf("somewhere: %w", result)
 		}
 		if IsFailure(wrapped) {
-			t.Errorf("%v counts as a failure", answer)
+			t.Errorf("%v counts as a failure", result)
 		}
-		p := NewPolicy(Payment, quick)
-		for range 3 * quick.Window {
+		p := NewPolicy(Payment, testConfig)
+		for range 3 * testConfig.Window {
 			_, err := Call(t.Context(), p, func(context.Context) (int, error) { return 1, wrapped })
-			if !errors.Is(err, answer) {
-				t.Fatalf("%v became %v", answer, err)
+			if !errors.Is(err, result) {
+				t.Fatalf("%v became %v", result, err)
 			}
 			p.Report(wrapped)
 		}
 		if p.State() != "closed" {
-			t.Errorf("%v tripped the breaker", answer)
+			t.Errorf("%v opened the breaker", result)
 		}
 	}
 	for _, failure := range []error{order.ErrUnavailable, order.ErrUnknownOutcome, context.DeadlineExceeded, errors.New("broken pipe")} {
@@ -144,11 +145,11 @@ func TestAnswersNeverTripABreaker(t *testing.T) {
 	}
 }
 
-func TestImpatientCallersDoNotTripABreaker(t *testing.T) {
-	cfg := quick
+func TestPolicy_ShortCallerDeadlinesAreNoFailures(t *testing.T) {
+	cfg := testConfig
 	cfg.Timeout = time.Hour
 	p := NewPolicy(Shipping, cfg)
-	for range 3 * quick.Window {
+	for range 3 * testConfig.Window {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		_, err := Call(ctx, p, func(ctx context.Context) (int, error) {
 			<-ctx.Done()
@@ -160,30 +161,30 @@ func TestImpatientCallersDoNotTripABreaker(t *testing.T) {
 		}
 	}
 	if p.State() != "closed" {
-		t.Error("callers with tiny deadlines tripped the breaker")
+		t.Error("callers with short deadlines opened the breaker")
 	}
 }
 
-func TestPatientCallersTripTheBreakerOfASilentPart(t *testing.T) {
-	cfg := quick
+func TestPolicy_CallerDeadlinesBeyondHalfTheTimeoutAreFailures(t *testing.T) {
+	cfg := testConfig
 	cfg.Timeout = 100 * time.Millisecond
 	p := NewPolicy(Shipping, cfg)
-	for range quick.Window {
-		ctx, cancel := context.WithTimeout(t.Context(), 60*time.Millisecond) // more than half of what the part may take
+	for range testConfig.Window {
+		ctx, cancel := context.WithTimeout(t.Context(), 60*time.Millisecond) // more than half of the timeout
 		if _, err := Call(ctx, p, func(ctx context.Context) (int, error) { <-ctx.Done(); return 0, ctx.Err() }); err == nil {
-			t.Fatal("a silent part answered")
+			t.Fatal("a dependency that hangs responded")
 		}
 		cancel()
 	}
 	if p.State() != "open" {
-		t.Errorf("a part that was silent for most of its time has a breaker that is %s", p.State())
+		t.Errorf("after calls that hung for most of the timeout the breaker is %s", p.State())
 	}
 }
 
-// tripped is a policy whose breaker is half open, or will be with the next permit.
-func tripped(t *testing.T, p *Policy) {
+// openBreaker reports failures until the policy's breaker is open.
+func openBreaker(t *testing.T, p *Policy) {
 	t.Helper()
-	for range quick.Window {
+	for range testConfig.Window {
 		p.Report(order.ErrUnavailable)
 	}
 	if p.State() != "open" {
@@ -191,16 +192,16 @@ func tripped(t *testing.T, p *Policy) {
 	}
 }
 
-func TestOneTrialAtATimeClosesTheBreaker(t *testing.T) {
-	cfg := quick
+func TestPolicy_OneTrialAtATime(t *testing.T) {
+	cfg := testConfig
 	cfg.Delay = time.Millisecond
 	p := NewPolicy(Redis, cfg)
-	tripped(t, p)
+	openBreaker(t, p)
 	eventually(t, "a trial", func() bool { return p.Permit() == nil })
 	err := p.Permit()
 	var retry *order.RetryError
 	if !errors.As(err, &retry) || retry.After <= 0 {
-		t.Fatalf("beside the trial: %v; want to be told when to come back", err)
+		t.Fatalf("beside the trial: %v; want a retry hint", err)
 	}
 	p.Report(order.ErrUnavailable)
 	if p.State() != "open" {
@@ -209,13 +210,13 @@ func TestOneTrialAtATimeClosesTheBreaker(t *testing.T) {
 	eventually(t, "another trial", func() bool { return p.Permit() == nil })
 	p.Report(nil)
 	if p.State() != "closed" || p.Permit() != nil {
-		t.Errorf("after a good trial the breaker is %s", p.State())
+		t.Errorf("after a successful trial the breaker is %s", p.State())
 	}
 }
 
-// TestPolicy_CallersThatLeaveDecideNothing: they neither hide the failures of others nor settle a trial.
-func TestPolicy_CallersThatLeaveDecideNothing(t *testing.T) {
-	cfg := quick
+// TestPolicy_CallerLeft checks that callers that leave neither hide the failures of others nor end a trial.
+func TestPolicy_CallerLeft(t *testing.T) {
+	cfg := testConfig
 	cfg.Delay = time.Millisecond
 	p := NewPolicy(Redis, cfg)
 	for range cfg.Failures {
@@ -240,20 +241,20 @@ func TestPolicy_CallersThatLeaveDecideNothing(t *testing.T) {
 	}
 	p.Report(nil)
 	if p.State() != "closed" {
-		t.Errorf("after a good trial the breaker is %s", p.State())
+		t.Errorf("after a successful trial the breaker is %s", p.State())
 	}
 }
 
-func TestAPanicGivesItsTrialBack(t *testing.T) {
-	cfg := quick
+func TestCall_PanickedTrial(t *testing.T) {
+	cfg := testConfig
 	cfg.Delay = time.Millisecond
 	p := NewPolicy(Mail, cfg)
-	tripped(t, p)
-	// trial answers whether the breaker let it through.
-	trial := func(call func(context.Context) (int, error)) (through bool) {
+	openBreaker(t, p)
+	// trial reports whether the breaker permitted the call.
+	trial := func(call func(context.Context) (int, error)) (permitted bool) {
 		defer func() { _ = recover() }()
-		_, _ = Call(t.Context(), p, func(ctx context.Context) (int, error) { through = true; return call(ctx) })
-		return through
+		_, _ = Call(t.Context(), p, func(ctx context.Context) (int, error) { permitted = true; return call(ctx) })
+		return permitted
 	}
 	eventually(t, "a trial", func() bool {
 		return trial(func(context.Context) (int, error) { panic("in the middle of a trial") })
@@ -266,8 +267,8 @@ func TestAPanicGivesItsTrialBack(t *testing.T) {
 	}
 }
 
-func TestDoReturnsWhatTheCallDoes(t *testing.T) {
-	p := NewPolicy(Mail, quick)
+func TestCall_Results(t *testing.T) {
+	p := NewPolicy(Mail, testConfig)
 	if n, err := Call(t.Context(), p, func(context.Context) (int, error) { return 7, nil }); n != 7 || err != nil {
 		t.Errorf("got %d, %v", n, err)
 	}
@@ -275,16 +276,16 @@ func TestDoReturnsWhatTheCallDoes(t *testing.T) {
 		t.Errorf("got %v, %v", none, err)
 	}
 	if n, err := Call(t.Context(), p, func(context.Context) (int, error) { return 7, order.ErrFailedPrecondition }); n != 0 || !errors.Is(err, order.ErrFailedPrecondition) {
-		t.Errorf("beside an error came %d, %v", n, err)
+		t.Errorf("a call that failed returned %d, %v", n, err)
 	}
 }
 
-func TestEveryPartHasAPolicy(t *testing.T) {
+func TestDefaultPolicies_EveryDependency(t *testing.T) {
 	policies := NewPolicies(DefaultPolicies())
 	states := policies.States()
-	for _, part := range []string{Redis, SQL, Queue, Charges, Payment, Refund, Shipping, Mail} {
-		if states[part] != "closed" || policies[part].Name() != part {
-			t.Errorf("%s is %q", part, states[part])
+	for _, name := range []string{Redis, SQL, Queue, Charges, Payment, Refund, Shipping, Mail} {
+		if states[name] != "closed" || policies[name].Name() != name {
+			t.Errorf("%s is %q", name, states[name])
 		}
 	}
 	if got := DefaultPolicies()[Charges].Timeout; got != 3*time.Second {
@@ -292,7 +293,7 @@ func TestEveryPartHasAPolicy(t *testing.T) {
 	}
 }
 
-func TestAPermitAllocatesNothing(t *testing.T) {
+func TestPolicy_PermitAllocatesNothing(t *testing.T) {
 	p, declined := NewPolicy(Redis, DefaultPolicies()[Redis]), error(&order.DeclinedError{Code: "lost_card"})
 	if n := testing.AllocsPerRun(1000, func() {
 		if p.Permit() == nil {
@@ -302,11 +303,11 @@ func TestAPermitAllocatesNothing(t *testing.T) {
 		t.Errorf("a permit costs %v allocations", n)
 	}
 	if n := testing.AllocsPerRun(1000, func() { p.Report(declined) }); n > 2 {
-		t.Errorf("reporting an answer costs %v allocations", n)
+		t.Errorf("reporting a business result costs %v allocations", n)
 	}
 }
 
-func BenchmarkPermit(b *testing.B) {
+func BenchmarkPolicy_Permit(b *testing.B) {
 	p := NewPolicy(Redis, DefaultPolicies()[Redis])
 	b.ReportAllocs()
 	for b.Loop() {
@@ -316,7 +317,7 @@ func BenchmarkPermit(b *testing.B) {
 	}
 }
 
-func BenchmarkDo(b *testing.B) {
+func BenchmarkCall(b *testing.B) {
 	p, ctx := NewPolicy(Payment, DefaultPolicies()[Payment]), b.Context()
 	b.ReportAllocs()
 	for b.Loop() {
