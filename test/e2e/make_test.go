@@ -12,7 +12,7 @@ import (
 func TestMake_NodeModulesIsASymlink(t *testing.T) {
 	dir, others := t.TempDir(), t.TempDir()
 	for _, name := range []string{"Makefile", "package.json", "package-lock.json"} {
-		data, err := os.ReadFile(filepath.Join("../..", name))
+		data, err := os.ReadFile(filepath.Join("..", "..", name))
 		if err != nil {
 			t.Fatal(err)
 		}
