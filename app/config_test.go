@@ -56,7 +56,7 @@ func TestConfig_MistakesAreNamedByTheirFlags(t *testing.T) {
 		"--customer-orders":        {all, func(c *app.Config) { c.Orders.CustomerOrders = -1 }},
 		"--unpaid-share":           {all, func(c *app.Config) { c.Orders.UnpaidShare = 101 }},
 		"--units-window":           {all, func(c *app.Config) { c.Orders.UnitsWindow = time.Millisecond }},
-		"--audit-interval":            {all, func(c *app.Config) { c.Audit.Interval = -1 }},
+		"--audit-interval":         {all, func(c *app.Config) { c.Audit.Interval = -1 }},
 		"--rates-max-age":          {all, func(c *app.Config) { age := -time.Second; c.External.Rates.MaxAge = &age }},
 		"--mail-from":              {all, func(c *app.Config) { c.External.Mail.From = "nobody" }},
 		"--smtp-host":              {all, func(c *app.Config) { c.External.Mail.SMTPPlain = true }},
