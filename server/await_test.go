@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// await is the next value of the channel, or its end. A test that would wait for ever fails and says for what.
+// await is the next value of the channel, or its end. A test that would wait for ever fails, with what it waited for.
 func await[T any](t *testing.T, what string, from <-chan T) (v T) {
 	t.Helper()
 	timer := time.NewTimer(watchWait)

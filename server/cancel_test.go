@@ -143,7 +143,7 @@ func TestCancel_ConcurrentCallersShareIt(t *testing.T) {
 	}
 }
 
-// stubChanges tells nobody.
+// stubChanges publishes nothing.
 type stubChanges struct{}
 
 func (stubChanges) Publish(context.Context, []journal.Change) error { return nil }

@@ -258,7 +258,7 @@ func TestAdjustments_OnceAndReturnedWhenInSQL(t *testing.T) {
 	}
 }
 
-// fakeCarts remembers whose cart was asked for.
+// fakeCarts remembers the customer of the cart that was read.
 type fakeCarts struct{ asked []order.CustomerID }
 
 func (c *fakeCarts) answer(customer order.CustomerID, d ...order.Demand) (cart.Cart, error) {

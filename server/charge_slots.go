@@ -153,7 +153,7 @@ func (s *ChargeSlots) checkAddress(addr netip.Addr) error {
 	return &order.LimitError{Limit: order.LimitAddressCharges, Maximum: int64(s.share), After: chargeRetryDelay}
 }
 
-// noteSlow remembers an address whose slow charges have reached its share. It looks at slow charges only, of which the oldest come first.
+// noteSlow records an address that has as many slow charges as its share. It looks at slow charges only, of which the oldest come first.
 func (s *ChargeSlots) noteSlow(addr netip.Addr) {
 	running, now := s.running[addr], s.now()
 	if running == nil || running.Len() < s.share {

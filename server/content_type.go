@@ -10,7 +10,7 @@ import (
 	"github.com/spillway/spillway/order"
 )
 
-// contentTypes refuses a POST whose content type is of no protocol, and lists those that are. Connect's own response is an empty 415.
+// contentTypes refuses a POST with a content type of no protocol, and lists those that are. Connect's own response is an empty 415.
 func contentTypes(errs rpcErrors, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if text := contentTypeError(r); text != "" {

@@ -31,7 +31,7 @@ func readPayload(typ string, text []byte) (raw []byte, orderID string, err error
 	return wire.PayloadFromJSON(typ, text)
 }
 
-// entryFields is a journal.DeadLetter whose snapshot is shown as the message that it is.
+// entryFields is a journal.DeadLetter with its snapshot as a readable message.
 type entryFields struct {
 	ID       string            `json:"id"`
 	Fields   map[string]string `json:"fields"`

@@ -84,7 +84,7 @@ func (d deadLetterServer) fill(t *testing.T, typ string, payload []byte) {
 	}
 }
 
-// deadLetterReply is what the service answers.
+// deadLetterReply is the response of the service.
 type deadLetterReply struct {
 	Code, Message string
 	Letters       []deadLetterBody

@@ -121,7 +121,7 @@ func (e *edgeServer) do(t *testing.T, req *http.Request) (int, http.Header, stri
 	return resp.StatusCode, resp.Header, string(answer)
 }
 
-// fakeCheckout is a CheckoutService whose PlaceOrder is the function.
+// fakeCheckout is a CheckoutService with the function as PlaceOrder.
 type fakeCheckout struct {
 	spillwayv1connect.UnimplementedCheckoutServiceHandler
 	place func(ctx context.Context, req *spillwayv1.PlaceOrderRequest) (*spillwayv1.PlaceOrderResponse, error)
@@ -133,7 +133,7 @@ func (c fakeCheckout) PlaceOrder(ctx context.Context, req *spillwayv1.PlaceOrder
 
 var errNotCalled = errors.New("the handler must not be called")
 
-// allServices answers every procedure with something other than an error of the edge.
+// allServices serves every procedure with something other than an error of the edge.
 func allServices(t *testing.T) Services {
 	t.Helper()
 	rates, err := currency.New(currency.Config{}, slog.New(slog.DiscardHandler))

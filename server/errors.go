@@ -21,7 +21,7 @@ const (
 	ratesRetryDelay = time.Minute
 )
 
-// The texts of errors whose own text stays in the log, because it may name hosts.
+// The texts that replace those of errors that may name hosts, which are only logged.
 const (
 	textUnavailable = "temporarily unavailable; send the same request again, with the same idempotency key if it has one"
 	textEnded       = "the call ended before its work did"

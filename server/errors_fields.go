@@ -89,7 +89,7 @@ func jsonPath(path string) string {
 	return underscore.ReplaceAllStringFunc(path, func(s string) string { return strings.ToUpper(s[1:]) })
 }
 
-// invalidFields is the refusal of a request whose fields are not valid.
+// invalidFields is the refusal of a request with invalid fields.
 func invalidFields(fields []fieldViolation) refusal {
 	text := make([]string, len(fields))
 	for i, v := range fields {

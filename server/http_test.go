@@ -48,7 +48,7 @@ func TestOrigins_OnlyConfiguredOnes(t *testing.T) {
 	}
 }
 
-// TestReadyz_ConcurrentCallersShareACheck: nobody needs a token for it, so a flood of calls must not take the connections to SQL.
+// TestReadyz_ConcurrentCallersShareACheck: it needs no token, so a flood of calls must not take the connections to SQL.
 func TestReadyz_ConcurrentCallersShareACheck(t *testing.T) {
 	var atOnce, most atomic.Int64
 	checks := shareChecks(map[string]func(context.Context) error{"sql": func(context.Context) error {
@@ -174,7 +174,7 @@ func TestServe_ShutdownFinishesAcceptedRequests(t *testing.T) {
 	}
 }
 
-// waitClosed returns when nobody listens at the address any more.
+// waitClosed returns when no socket listens at the address any more.
 func waitClosed(t *testing.T, addr string) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)

@@ -110,7 +110,7 @@ func tell[T any](t *testing.T, c chan T, what T) {
 	}
 }
 
-// startHub runs a hub over the ledger until the test ends. It heals hardly ever unless the test says otherwise.
+// startHub runs a hub over the ledger until the test ends. It resyncs hardly ever unless the test sets an interval.
 func startHub(t *testing.T, l *ledger, change ...func(*HubConfig)) (*Hub, *feed, context.CancelFunc) {
 	t.Helper()
 	cfg := DefaultHubConfig()
@@ -162,7 +162,7 @@ func TestHub_WakesWatchersOfChangedOrders(t *testing.T) {
 	tell(t, f.changed, l.o.ID)
 	one.wantWoken(t, "its order changed")
 	two.wantWoken(t, "its order changed")
-	for range 3 { // a slow watcher holds nobody up
+	for range 3 { // a slow watcher delays no other
 		tell(t, f.changed, l.o.ID)
 	}
 	tell(t, f.changed, newID())

@@ -94,7 +94,7 @@ func newPayment(t *testing.T) (*payment.Service, *fakeProvider) {
 	return &payment.Service{Provider: p, Ledger: ledger, Now: time.Now}, p
 }
 
-// wantState asks GetCharge.
+// wantState compares the state that GetCharge returns.
 func wantState(t *testing.T, p *payment.Service, id order.ID, want spillwayv1.ChargeState) {
 	t.Helper()
 	resp, err := p.GetCharge(t.Context(), &spillwayv1.GetChargeRequest{OrderId: string(id)})

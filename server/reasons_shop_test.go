@@ -130,7 +130,7 @@ func orderOfA(replace ...string) string {
 // idBody is a request for an order.
 func idBody(id string) string { return fmt.Sprintf(`{"orderId":%q}`, id) }
 
-// paid places a paid order whose row is in SQL.
+// paid places a paid order that has its row in SQL.
 func (s *refusingShop) paid(t *testing.T) string {
 	t.Helper()
 	id := s.place(t, s.key(), goodCard).GetId()

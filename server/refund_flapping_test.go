@@ -14,7 +14,7 @@ import (
 )
 
 // TestPayOrder_CancelledWhileProviderFlaps: each order is cancelled at another moment of its payment, and the provider does every other
-// refund only. In the end the provider has nothing of what the ledger says went back, and the audit passes.
+// refund only. In the end the provider has nothing that the ledger records as refunded, and the audit passes.
 func TestPayOrder_CancelledWhileProviderFlaps(t *testing.T) {
 	onBothDatabases(t, func(t *testing.T, s *testShop) {
 		s.provider.flapping.Store(true)

@@ -22,7 +22,7 @@ func euroCents(cents int64) *spillwayv1.Money {
 
 func cents(m *spillwayv1.Money) int64 { return m.GetUnits()*100 + int64(m.GetNanos())/10_000_000 }
 
-// refund asks for a refund as an operator.
+// refund requests a refund as an operator.
 func (s *testShop) refund(t *testing.T, id, key string, amount *spillwayv1.Money) (*spillwayv1.RefundOrderResponse, error) {
 	t.Helper()
 	service := Orders{Changing: s.checkout.Reader, Refunder: s.refunder}
@@ -208,7 +208,7 @@ func TestRefundOrder_ThenCancelled(t *testing.T) {
 	})
 }
 
-// TestRefundOrder_Nonsense changes nothing, and says what to do.
+// TestRefundOrder_Nonsense changes nothing; the error names what to do.
 func TestRefundOrder_Nonsense(t *testing.T) {
 	onBothDatabases(t, func(t *testing.T, s *testShop) {
 		paid, pending, cancelled, shipped := s.place(t, "paid", goodCard), s.place(t, "pending", ""), s.place(t, "cancelled", ""), s.place(t, "shipped", goodCard)

@@ -58,7 +58,7 @@ func TestPlaceOrder_RetryAfterARollback(t *testing.T) {
 	})
 }
 
-// fakeConcurrentStock is a quoter during whose call something happens, once.
+// fakeConcurrentStock is a quoter that runs a function during its first call.
 type fakeConcurrentStock struct {
 	stubQuoter
 

@@ -175,7 +175,7 @@ func (s *testShop) flush(t *testing.T) {
 	}
 }
 
-// sqlDurable makes answers wait for SQL.
+// sqlDurable makes responses wait for SQL.
 func (s *testShop) sqlDurable() { s.checkout.Durable, s.canceller.Durable = s.progress, s.progress }
 
 // runFlusher flushes in the background until the test ends, and reports to the progress.
@@ -187,7 +187,7 @@ func (s *testShop) runFlusher(t *testing.T, p *journal.Progress) {
 	t.Cleanup(func() { cancel(); <-done })
 }
 
-// placeRequest asks for one unit of A; without a card number it is paid later.
+// placeRequest orders one unit of A; without a card number it is paid later.
 func placeRequest(key, card string) *spillwayv1.PlaceOrderRequest {
 	req := &spillwayv1.PlaceOrderRequest{
 		IdempotencyKey: key, CurrencyCode: "EUR", Email: "a@example.com", Lines: []*spillwayv1.Line{{Sku: "A", Quantity: 1}},

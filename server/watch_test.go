@@ -276,7 +276,7 @@ func (w *watched) frozen(t *testing.T) net.Conn {
 	return conn
 }
 
-// big is an order whose message is larger than what a kernel keeps for a reader.
+// big is an order with a message larger than what a kernel keeps for a reader.
 func (w *watched) big() {
 	w.set(func(l *ledger) { l.o.Lines = []order.Line{{SKU: "A", Name: strings.Repeat("n", 16<<20), Quantity: 1}} })
 }
@@ -312,7 +312,7 @@ func TestWatchOrder_SlowReader(t *testing.T) {
 	})
 }
 
-// TestWatchOrder_OutlivesReadAndWriteTimeouts on a port whose bounds are short.
+// TestWatchOrder_OutlivesReadAndWriteTimeouts on a port with short timeouts.
 func TestWatchOrder_OutlivesReadAndWriteTimeouts(t *testing.T) {
 	l := &ledger{o: orderOf("me", order.Paid, 0)}
 	hub, f, _ := startHub(t, l)

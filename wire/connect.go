@@ -41,7 +41,7 @@ func FromConnect(err error) error {
 // retryMax bounds the wait that a service may ask for.
 const retryMax = time.Minute
 
-// retryLater passes on how long the service asks to wait, if it does.
+// retryLater keeps the retry delay of the service, if there is one.
 func retryLater(ce *connect.Error, err error) error {
 	for _, d := range ce.Details() {
 		if m, derr := d.Value(); derr == nil {

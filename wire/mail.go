@@ -75,7 +75,7 @@ func fromRefundMail(refundID string, refund order.Money) (order.MailKind, error)
 	return order.RefundMail(string(id)), nil
 }
 
-// mailPayload is plain for mails, whose kind and refund are checked too.
+// mailPayload is plain for mails, and also checks their kind and refund.
 func mailPayload() payload {
 	p := plain(func() proto.Message { return &spillwayv1.SendOrderMailRequest{} })
 	p.check = func(raw []byte) (string, error) {
@@ -102,7 +102,7 @@ func IsMail(typ string) bool {
 	return older || typ == TypeMail
 }
 
-// UnmarshalMail reads a payload for whose type IsMail holds.
+// UnmarshalMail reads a payload of a type for which IsMail is true.
 func UnmarshalMail(typ string, raw []byte) (order.Mail, error) {
 	req := &spillwayv1.SendOrderMailRequest{}
 	if older, ok := olderMails[typ]; ok {

@@ -66,7 +66,7 @@ func TestSignals_FirstLogsWhatIsAwaitedSecondEndsAtOnce(t *testing.T) {
 	url := started[strings.Index(started, "url=")+len("url="):]
 	url, _, _ = strings.Cut(url, " ")
 
-	// A request whose body does not end holds up the shutdown.
+	// A request with an endless body delays the shutdown.
 	body, write, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)

@@ -96,7 +96,7 @@ func (FailedOrderAction) Indexes() []ent.Index {
 	return []ent.Index{index.Fields("failed_order_id", "id")}
 }
 
-// DueMail is a mail that is to be sent, written in the transaction of what it tells. It goes when it was sent.
+// DueMail is a mail that is to be sent, written in the transaction of the change that it is about, and deleted when it was sent.
 type DueMail struct{ ent.Schema }
 
 // Annotations name the table.

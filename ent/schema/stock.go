@@ -56,7 +56,7 @@ func (StockDedupLog) Fields() []ent.Field {
 		field.String("last_id").MaxRuneLen(41),
 		field.Int("entries"),
 		field.Time("applied_at").SchemaType(micros),
-		// Whose stock the range took or gave back, a line an entry: "ORDER SKU:UNITS,...", units negative when taken. Null when
+		// The orders of the range, a line an entry: "ORDER SKU:UNITS,...", units negative when taken. Null when
 		// it did neither.
 		field.Bytes("orders").SchemaType(mediumBlob).Optional().Nillable(),
 	}

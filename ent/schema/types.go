@@ -24,7 +24,7 @@ var (
 // binary makes a column compare byte by byte on MySQL.
 func binary() entschema.Annotation { return entsql.Annotation{Collation: "utf8mb4_bin"} }
 
-// table names the table and its CHECKs, which hold whoever writes.
+// table names the table and its CHECKs, which hold for every writer.
 func table(name string, checks map[string]string) []entschema.Annotation {
 	return []entschema.Annotation{entsql.Annotation{Table: name, Checks: checks}}
 }

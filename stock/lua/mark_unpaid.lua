@@ -1,4 +1,4 @@
--- mark_unpaid: counts an order whose payment is unknown as unpaid from now on.
+-- mark_unpaid: counts an order with an unknown payment as unpaid from now on.
 --
 -- KEYS  epoch_key  string, the number of the open epoch
 --       hot_order  hash of the order

@@ -21,7 +21,7 @@ local function unpaid_remove(unpaid, notes, counts, order_id)
   for sku, n in string.gmatch(lines, '([^:,]+):([^,]+)') do count_add(counts, 'u:' .. sku, -tonumber(n)) end
 end
 
--- unpaid_expire: checks up to 16 orders whose time has come. One that is still PENDING counts until until_ms. Others are removed, and so are
+-- unpaid_expire: checks up to 16 orders that are due. One that is still PENDING counts until until_ms. Others are removed, and so are
 -- hot orders of an earlier epoch that were not compared with SQL: their Redis may have lost that they were paid or released.
 -- hot_order is the key of the order order_id; the keys of all hot orders have the same form.
 local function unpaid_expire(unpaid, notes, counts, hot_order, order_id, epoch, now_ms, until_ms)
