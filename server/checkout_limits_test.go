@@ -47,7 +47,7 @@ func TestPlaceOrder_UnitsOfAProductForEachCustomer(t *testing.T) {
 }
 
 // TestPlaceOrder_UnpaidShare: the order without a card is refused before anything is reserved, and the same one with a card is not. A card
-// whose outcome is not known counts as none, until the retry brings the outcome.
+// with an unknown outcome counts as none, until the retry brings the outcome.
 func TestPlaceOrder_UnpaidShare(t *testing.T) {
 	onBothDatabases(t, func(t *testing.T, s *testShop) {
 		big := func(key, card string) error {
