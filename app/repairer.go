@@ -11,7 +11,7 @@ func newRepairer(deps *dependencies, a *api, c Config) *workers.OrderRepairer {
 	cfg.Partition, cfg.After, cfg.MailAfter = partition, c.Orders.RepairAfter, 2*c.Orders.RepairAfter
 	orders, dead, cancel := store.NewOrders(deps.db), store.NewDeadLetters(deps.db), workers.NewDuplicateCanceller(deps.stock, a.payments)
 	return workers.NewOrderRepairer(cfg, workers.RepairParts{
-		Books: store.NewStock(deps.db), Orders: orders, Letters: dead, Mails: store.NewMails(deps.db), Cache: deps.stock, Cancel: cancel, Log: deps.log,
+		Stock: store.NewStock(deps.db), Orders: orders, DeadLetters: dead, Mails: store.NewMails(deps.db), Cache: deps.stock, Cancel: cancel, Log: deps.log,
 		Writer: workers.NewOrderWriter(workers.DefaultWriterConfig(), nil, orders, dead, deps.stock, cancel, deps.log),
 	})
 }

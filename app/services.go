@@ -111,7 +111,7 @@ func newAPI(deps *dependencies, c Config, tokens *auth.Tokens) (*api, error) {
 func deadLetters(deps *dependencies, a *api) server.DeadLetters {
 	letters := store.NewDeadLetters(deps.db)
 	return server.DeadLetters{Store: letters, Replayer: workers.NewReplayer(workers.ReplayParts{
-		Letters: letters, Entries: store.NewStock(deps.db), Orders: store.NewOrders(deps.db), Hot: deps.stock, Counters: deps.stock,
+		DeadLetters: letters, Entries: store.NewStock(deps.db), Orders: store.NewOrders(deps.db), Hot: deps.stock, Counters: deps.stock,
 		Cancel: workers.NewDuplicateCanceller(deps.stock, a.payments), Mail: a.mail, Log: deps.log,
 	})}
 }

@@ -2,32 +2,32 @@ package workers
 
 import "time"
 
-// SetClock lets a test look for entries left behind when it wants to, and not once in two seconds.
+// SetClock sets the relay's clock, so that a test decides when the relay claims entries.
 func (r *OrderRelay) SetClock(now func() time.Time) { r.now = now }
 
-// ClaimInterval is how often a relay looks for entries that another left behind.
+// ClaimInterval is the time between two attempts to claim the entries of other relays.
 const ClaimInterval = claimInterval
 
-// PruneInterval is after how many flushes the dedup log is pruned.
+// PruneInterval is the number of flushes between two prunings of the dedup log.
 const PruneInterval = pruneInterval
 
-// SetClock sets what time it is.
+// SetClock sets the worker's clock.
 func (r *PaymentReconciler) SetClock(now func() time.Time) { r.now = now }
 
-// SetClock sets what time it is.
+// SetClock sets the worker's clock.
 func (l *LostOrders) SetClock(now func() time.Time) { l.now = now }
 
-// MarshalEvents makes the messages of events.
+// MarshalEvents returns the messages with the events.
 var MarshalEvents = marshalEvents
 
-// SetClock sets what time it is.
+// SetClock sets the worker's clock.
 func (r *RefundRetrier) SetClock(now func() time.Time) { r.now = now }
 
-// SetClock sets what time it is.
+// SetClock sets the worker's clock.
 func (f *CancellationFinisher) SetClock(now func() time.Time) { f.now = now }
 
-// SetClock sets what time it is.
+// SetClock sets the worker's clock.
 func (r *OrderRepairer) SetClock(now func() time.Time) { r.now = now }
 
-// SetClock sets what time it is.
+// SetClock sets the worker's clock.
 func (s *Shipper) SetClock(now func() time.Time) { s.shipping.now = now }

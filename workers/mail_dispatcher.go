@@ -13,20 +13,20 @@ import (
 
 // DispatchConfig sets up a MailDispatcher.
 type DispatchConfig struct {
-	// Every is the pause between two looks that found no mail due.
+	// Every is the time between two polls that found no mail due.
 	Interval time.Duration
-	// Mails is how many one turn takes, Concurrency how many of them are under way at most.
+	// Mails is how many mails one iteration takes, Concurrency how many of them are sent at once.
 	Mails, Concurrency int
-	// Lease is how long the mails stay this dispatcher's own: longer than a turn, each of whose calls is bounded by the mail policy.
+	// Lease is how long the mails are leased: longer than an iteration, in which the mail policy bounds each call.
 	Lease time.Duration
-	// Attempts is how often a mail is tried before it goes to failed_orders. The pause after the first is MinBackoff; it doubles up to
+	// Attempts is how often a mail is tried before it goes to failed_orders. The backoff after the first attempt is MinBackoff; it doubles up to
 	// MaxBackoff.
 	Attempts               int
 	MinBackoff, MaxBackoff time.Duration
 }
 
-// DefaultDispatchConfig tries for about an hour: 5 s, 10 s, ... 15 min between the attempts. A mail server is away for minutes rather
-// than days, and an operator may replay what took longer.
+// DefaultDispatchConfig retries for about an hour: 5 s, 10 s, ... 15 min between the attempts. A mail server is unavailable for minutes
+// rather than days, and an operator may replay the mails of a longer outage.
 func DefaultDispatchConfig() DispatchConfig {
 	return DispatchConfig{
 		Interval: time.Second, Mails: 50, Concurrency: 10, Lease: 2 * time.Minute,
@@ -34,7 +34,7 @@ func DefaultDispatchConfig() DispatchConfig {
 	}
 }
 
-// DueMails are the mails that SQL says are to be sent.
+// DueMails is the outbox of mails in SQL.
 type DueMails interface {
 	LeaseDue(ctx context.Context, limit int, lease time.Duration) ([]store.DueMail, error)
 	DropDue(ctx context.Context, ids []int64) error
@@ -47,8 +47,9 @@ type OrderLookup interface {
 	ByIDs(ctx context.Context, ids []order.ID) (map[order.ID]order.Order, error)
 }
 
-// MailDispatcher sends the mails that were noted as due in the transaction of what they tell: that an order was shipped, refunded, or
-// cancelled with a refund.
+// MailDispatcher sends the mails of the outbox due_mails. The transaction that ships an order, refunds it or cancels it with a refund
+// adds the mail there. The dispatcher leases DispatchConfig.Mails an iteration, retries a failed mail with backoff, and makes it a dead
+// letter after DispatchConfig.Attempts. Several may run.
 type MailDispatcher struct {
 	cfg    DispatchConfig
 	due    DueMails
@@ -66,10 +67,10 @@ func NewMailDispatcher(cfg DispatchConfig, due DueMails, orders OrderLookup, mai
 // Run sends until ctx ends.
 func (d *MailDispatcher) Run(ctx context.Context) { poll(ctx, d.log, d.cfg.Interval, d.RunOnce) }
 
-// errNoRow means that a mail is due for an order that SQL does not have, or not yet.
+// errNoRow means that a mail is due for an order without a row in SQL, perhaps because it is not written yet.
 var errNoRow = errors.New("the order is not in SQL")
 
-// RunOnce sends what is due and returns how many mails were sent. One that was not sent is due again later, or becomes a dead letter.
+// RunOnce sends the mails that are due and returns how many were sent. A mail that failed is due again later, or becomes a dead letter.
 func (d *MailDispatcher) RunOnce(ctx context.Context) (int, error) {
 	due, err := d.due.LeaseDue(ctx, d.cfg.Mails, d.cfg.Lease)
 	if err != nil || len(due) == 0 {
@@ -85,7 +86,7 @@ func (d *MailDispatcher) RunOnce(ctx context.Context) (int, error) {
 	}
 	outcome := make([]error, len(due))
 	forEach(d.cfg.Concurrency, indexes(due), func(i int) { outcome[i] = d.send(ctx, due[i], orders) })
-	// A mail that went out must not go out again because this process ends.
+	// The outcome is written also when ctx has ended, so that a mail that was sent is not sent again.
 	return d.settle(context.WithoutCancel(ctx), due, orders, outcome)
 }
 
@@ -105,7 +106,7 @@ func (d *MailDispatcher) send(ctx context.Context, m store.DueMail, orders map[o
 	return d.mail.Send(ctx, order.Mail{Kind: m.Kind, Order: o, Refund: m.Refund})
 }
 
-// settle writes down what came of each mail: first those that were sent.
+// settle writes the outcome of each mail to SQL, first of those that were sent.
 func (d *MailDispatcher) settle(ctx context.Context, due []store.DueMail, orders map[order.ID]order.Order, outcome []error) (int, error) {
 	var sent []int64
 	for i, m := range due {
@@ -124,26 +125,15 @@ func (d *MailDispatcher) settle(ctx context.Context, due []store.DueMail, orders
 
 func (d *MailDispatcher) failed(ctx context.Context, m store.DueMail, o order.Order, reason error) error {
 	if m.Attempts < d.cfg.Attempts && !errors.Is(reason, order.ErrInvalid) {
-		pause := d.pause(m.Attempts)
-		d.log.WarnContext(ctx, "a mail was not sent; it is tried again", "order", m.OrderID, "kind", m.Kind, "attempt", m.Attempts, "pause", pause, "error", reason)
-		return d.due.PostponeDue(ctx, m.ID, d.now().Add(pause))
+		backoff := backoffFor(m.Attempts-1, d.cfg.MinBackoff, d.cfg.MaxBackoff)
+		d.log.WarnContext(ctx, "mail was not sent, retrying", "order_id", m.OrderID, "kind", m.Kind, "attempt", m.Attempts, "backoff", backoff, "error", reason)
+		return d.due.PostponeDue(ctx, m.ID, d.now().Add(backoff))
 	}
 	o.ID = m.OrderID
-	dead, err := mailing{Mail: order.Mail{Kind: m.Kind, Order: o, Refund: m.Refund}}.dead(m.Attempts, reason)
+	dead, err := outgoingMail{Mail: order.Mail{Kind: m.Kind, Order: o, Refund: m.Refund}}.deadLetter(m.Attempts, reason)
 	if err != nil {
 		return fmt.Errorf("make a dead letter of a mail: %w", err)
 	}
-	d.log.ErrorContext(ctx, "a mail could not be sent; it is in failed_orders", "order", m.OrderID, "kind", m.Kind, "attempts", m.Attempts, "error", reason)
+	d.log.ErrorContext(ctx, "mail could not be sent; it is in failed_orders", "order_id", m.OrderID, "kind", m.Kind, "attempts", m.Attempts, "error", reason)
 	return d.due.DeadLetterDue(ctx, m.ID, dead)
-}
-
-// pause is that after the n-th attempt.
-func (d *MailDispatcher) pause(n int) time.Duration {
-	pause := d.cfg.MinBackoff
-	for range n - 1 {
-		if pause = min(2*pause, d.cfg.MaxBackoff); pause == d.cfg.MaxBackoff {
-			break
-		}
-	}
-	return pause
 }

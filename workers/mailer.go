@@ -20,13 +20,13 @@ import (
 
 // MailConfig sets up a Mailer.
 type MailConfig struct {
-	// Messages is how many messages one turn takes.
+	// Messages is how many messages one iteration takes.
 	Messages int
-	// Concurrency is how many mails are under way at most.
+	// Concurrency is how many mails are sent at once.
 	Concurrency int
-	// Lease is how long the messages stay this mailer's own.
+	// Lease is how long the messages are leased: longer than sending their mails takes.
 	Lease time.Duration
-	// Attempts is how often a message is tried before its mails that still fail go to failed_orders.
+	// Attempts is how often a message is delivered before its mails that still fail go to failed_orders.
 	Attempts int
 }
 
@@ -35,22 +35,24 @@ func DefaultMailConfig() MailConfig {
 	return MailConfig{Messages: 4, Concurrency: 10, Lease: 60 * time.Second, Attempts: 5}
 }
 
-// MailClient sends mails to customers, each order once of each kind. order.ErrInvalid: this mail can never be sent.
+// MailClient sends mails to customers, one for each order and kind. order.ErrInvalid: the mail can never be sent.
 type MailClient interface {
 	Send(ctx context.Context, m order.Mail) error
 }
 
-// mailing is one mail to be sent.
-type mailing struct {
+// outgoingMail is a mail to be sent.
+type outgoingMail struct {
 	order.Mail
 	// trace is the W3C traceparent of the request that caused it, or empty.
 	trace string
 }
 
-// key is the dedup key of its dead letter.
-func (l mailing) key() string { return store.MailKey(l.Order.ID, l.Kind) }
+// key returns the dedup key of the mail's dead letter.
+func (m outgoingMail) key() string { return store.MailKey(m.Order.ID, m.Kind) }
 
-// Mailer confirms paid orders by mail. The other mails are the MailDispatcher's. Orders that were never paid cause no mail.
+// Mailer sends a confirmation by mail for each paid order. The MailDispatcher sends all other mails; orders that were never paid cause
+// none. It sends up to MailConfig.Concurrency mails at once. A message with a mail that failed is delivered again, at most
+// MailConfig.Attempts times; then the mail becomes a dead letter.
 type Mailer struct {
 	cfg      MailConfig
 	consumer queue.Consumer
@@ -70,31 +72,31 @@ func NewMailer(cfg MailConfig, c queue.Consumer, dead DeadLetters, mail MailClie
 // Run sends until ctx ends.
 func (m *Mailer) Run(ctx context.Context) { loop(ctx, m.log, m.RunOnce) }
 
-// RunOnce sends what one Receive brings and returns how many mails that were.
+// RunOnce sends the mails of the messages of one Receive and returns their number.
 func (m *Mailer) RunOnce(ctx context.Context) (int, error) {
 	messages, err := m.consumer.Receive(ctx, m.cfg.Messages, m.cfg.Lease)
 	if err != nil || len(messages) == 0 {
 		return 0, err
 	}
-	letters := make([][]mailing, len(messages))
+	mails := make([][]outgoingMail, len(messages))
 	for i, msg := range messages {
 		changes, err := m.reader.read(ctx, []queue.Message{msg})
 		if err != nil {
 			return 0, err
 		}
-		letters[i] = confirmations(changes)
+		mails[i] = confirmations(changes)
 	}
-	all := once(letters)
+	all := distinctMails(mails)
 	failed := m.send(ctx, all)
-	// Each message has its own number of attempts: a fresh one loses none because it came with an old one.
+	// Each message has its own number of attempts: a new one is not dead-lettered early because it came together with an old one.
 	for i, msg := range messages {
-		if err := m.deadLetter(ctx, letters[i], failed, msg.Attempt); err != nil {
+		if err := m.deadLetter(ctx, mails[i], failed, msg.Attempt); err != nil {
 			return 0, err
 		}
 	}
 	var done []queue.Message
 	for i, msg := range messages {
-		if !slices.ContainsFunc(letters[i], func(l mailing) bool { return failed[l.key()] != nil }) {
+		if !slices.ContainsFunc(mails[i], func(o outgoingMail) bool { return failed[o.key()] != nil }) {
 			done = append(done, msg)
 		}
 	}
@@ -102,88 +104,88 @@ func (m *Mailer) RunOnce(ctx context.Context) (int, error) {
 		return 0, err
 	}
 	if len(failed) > 0 {
-		return 0, fmt.Errorf("%d of %d mails were not sent; they are tried again", len(failed), len(all))
+		return 0, fmt.Errorf("%d of %d mails were not sent; their messages are delivered again", len(failed), len(all))
 	}
 	return len(all), nil
 }
 
-// once are the letters of all messages, each once.
-func once(letters [][]mailing) []mailing {
+// distinctMails returns the mails of all messages, each once.
+func distinctMails(mails [][]outgoingMail) []outgoingMail {
 	seen := make(map[string]bool)
-	var out []mailing
-	for _, l := range slices.Concat(letters...) {
-		if !seen[l.key()] {
-			seen[l.key()] = true
-			out = append(out, l)
+	var out []outgoingMail
+	for _, m := range slices.Concat(mails...) {
+		if !seen[m.key()] {
+			seen[m.key()] = true
+			out = append(out, m)
 		}
 	}
 	return out
 }
 
-// news returns the mails that the changes cause, each once: confirmations of paid orders. An order that was never paid causes none, also
-// when it expires or is cancelled: its address and text are whatever an unknown guest wrote, and the mail would go to a victim.
-func confirmations(changes []order.Event) []mailing {
+// confirmations returns the mails that the changes cause, each once. An order that was never paid causes none, also when it expires or
+// is cancelled: an unknown guest chose its address and text, so that the mail could reach a victim.
+func confirmations(changes []order.Event) []outgoingMail {
 	seen := make(map[order.ID]bool, len(changes))
-	var out []mailing
+	var out []outgoingMail
 	for _, c := range changes {
 		if c.To != order.Paid || seen[c.Order.ID] {
 			continue
 		}
 		seen[c.Order.ID] = true
-		l := mailing{Mail: order.Mail{Kind: order.MailConfirmation, Order: c.Order}, trace: c.Trace}
-		l.Order.State, l.Order.UpdatedAt = c.To, c.At
-		out = append(out, l)
+		m := outgoingMail{Mail: order.Mail{Kind: order.MailConfirmation, Order: c.Order}, trace: c.Trace}
+		m.Order.State, m.Order.UpdatedAt = c.To, c.At
+		out = append(out, m)
 	}
 	return out
 }
 
-// send sends the letters and returns why some, by their keys, were not.
-func (m *Mailer) send(ctx context.Context, letters []mailing) map[string]error {
+// send sends the mails and returns the errors of those that failed, by their keys.
+func (m *Mailer) send(ctx context.Context, mails []outgoingMail) map[string]error {
 	var mu sync.Mutex
 	failed := make(map[string]error)
-	forEach(m.cfg.Concurrency, letters, func(l mailing) {
-		if err := m.mail.Send(ctx, l.Mail); err != nil {
+	forEach(m.cfg.Concurrency, mails, func(o outgoingMail) {
+		if err := m.mail.Send(ctx, o.Mail); err != nil {
 			mu.Lock()
 			defer mu.Unlock()
-			failed[l.key()] = err
+			failed[o.key()] = err
 		}
 	})
 	return failed
 }
 
-// deadLetter makes dead letters of those that can never be sent, and of all that failed when they were tried often enough. They no longer
-// count as failed.
-func (m *Mailer) deadLetter(ctx context.Context, letters []mailing, failed map[string]error, attempts int) error {
-	for _, l := range letters {
-		reason, ok := failed[l.key()]
+// deadLetter writes dead letters of the failed mails that can never be sent, and of all failed mails after the last attempt. It removes
+// them from failed.
+func (m *Mailer) deadLetter(ctx context.Context, mails []outgoingMail, failed map[string]error, attempts int) error {
+	for _, o := range mails {
+		reason, ok := failed[o.key()]
 		if !ok || attempts < m.cfg.Attempts && !errors.Is(reason, order.ErrInvalid) {
 			continue
 		}
-		dead, err := l.dead(attempts, reason)
+		dead, err := o.deadLetter(attempts, reason)
 		if err != nil {
 			return err
 		}
-		m.log.ErrorContext(ctx, "a mail could not be sent; it is in failed_orders", "order", l.Order.ID, "kind", l.Kind, "error", reason)
+		m.log.ErrorContext(ctx, "mail could not be sent; it is in failed_orders", "order_id", o.Order.ID, "kind", o.Kind, "error", reason)
 		if err := m.reader.dead.Put(ctx, dead); err != nil {
 			return fmt.Errorf("write to failed_orders: %w", err)
 		}
-		delete(failed, l.key())
+		delete(failed, o.key())
 	}
 	return nil
 }
 
-// dead is the letter for failed_orders: the request, to be sent again. Of a mail of an unknown kind it is the order.
-func (l mailing) dead(attempts int, reason error) (f store.DeadLetter, err error) {
+// deadLetter returns the mail's dead letter. Its payload is the request, to be sent again, or the order if the kind is unknown.
+func (m outgoingMail) deadLetter(attempts int, reason error) (f store.DeadLetter, err error) {
 	f = store.DeadLetter{
-		DedupKey: l.key(), Source: store.MailerSource, OrderID: string(l.Order.ID), Reason: oneLine(reason),
-		TraceID: wire.TraceID(l.trace), Attempts: attempts,
+		DedupKey: m.key(), Source: store.MailerSource, OrderID: string(m.Order.ID), Reason: oneLine(reason),
+		TraceID: wire.TraceID(m.trace), Attempts: attempts,
 	}
-	if req := wire.MailRequest(l.Mail); req.GetKind() != spillwayv1.MailKind_MAIL_KIND_UNSPECIFIED {
+	if req := wire.MailRequest(m.Mail); req.GetKind() != spillwayv1.MailKind_MAIL_KIND_UNSPECIFIED {
 		f.PayloadType = wire.TypeOf(req)
 		f.Payload, err = proto.Marshal(req)
 		return f, err
 	}
 	f.PayloadType = wire.TypeSnapshot
-	f.Payload, err = wire.MarshalSnapshot(l.Order)
+	f.Payload, err = wire.MarshalSnapshot(m.Order)
 	return f, err
 }

@@ -11,17 +11,17 @@ import (
 )
 
 const (
-	// recheckPages bounds the rechecks of one iteration, in pages of recoveryBatch: 1,000 orders that nobody paid can be voided in a second.
-	recheckPages = 10
-	// recheckRetry is when a recheck that failed is tried again.
+	// maxRecheckPages bounds the rechecks of one iteration, in pages of recoveryBatch: 1,000 unpaid orders can be voided in a second.
+	maxRecheckPages = 10
+	// recheckRetry is the time until a failed recheck is retried.
 	recheckRetry = time.Minute
 )
 
-// recheck asks the payment service for the voided charges that are due: the provider may take the money late, when whoever had asked for
-// it is gone. The payment service books what the provider took, with its refund.
+// recheck queries the payment service for the voided charges that are due, because the provider may execute a charge long after its
+// request timed out. The payment service books such a charge with its refund.
 func (r *PaymentReconciler) recheck(ctx context.Context, now time.Time) error {
 	var errs []error
-	for range recheckPages {
+	for range maxRecheckPages {
 		more, err := r.recheckPage(ctx, now)
 		errs = append(errs, err)
 		if !more {
@@ -31,8 +31,8 @@ func (r *PaymentReconciler) recheck(ctx context.Context, now time.Time) error {
 	return errors.Join(errs...)
 }
 
-// recheckPage rechecks a page of charges. Those that fail among others are tried again after recheckRetry; when all of them fail, the payment
-// service is unavailable, and they stay due.
+// recheckPage rechecks a page of charges. It retries a failed one after recheckRetry. If all of them fail, the payment service is
+// unavailable, and they stay due.
 func (r *PaymentReconciler) recheckPage(ctx context.Context, now time.Time) (more bool, err error) {
 	page, err := r.orders.DueRechecks(ctx, now, recoveryBatch)
 	if err != nil || len(page) == 0 {
@@ -41,7 +41,7 @@ func (r *PaymentReconciler) recheckPage(ctx context.Context, now time.Time) (mor
 	var mu sync.Mutex
 	var done, failed []store.Recheck
 	_, err = forEachErr(recoveryConcurrency, page, func(c store.Recheck) error {
-		_, ferr := r.money.Find(ctx, c.OrderID)
+		_, ferr := r.payments.Find(ctx, c.OrderID)
 		mu.Lock()
 		defer mu.Unlock()
 		if ferr != nil {

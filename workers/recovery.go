@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
 )
 
@@ -33,14 +32,6 @@ type PaymentClient interface {
 	Refund(ctx context.Context, id order.ID, reason string) error
 	// Find returns the order's charge, queried at the provider when the ledger has no final one.
 	Find(ctx context.Context, id order.ID) (order.Charge, error)
-}
-
-// Finisher settles and releases orders in Redis, which decides while they are pending.
-type Finisher interface {
-	Settle(ctx context.Context, id order.ID, chargeID, trace string) (journal.Offset, error)
-	Release(ctx context.Context, id order.ID, reason, trace string) (journal.Offset, error)
-	// MarkUnpaid counts an order as unpaid until it is settled or released.
-	MarkUnpaid(ctx context.Context, id order.ID) error
 }
 
 // refundOrVoid voids or refunds the order's charge and returns the refunded amount; zero if it was not charged. confirmed reports

@@ -15,17 +15,17 @@ import (
 // RelayConfig sets up an OrderRelay.
 type RelayConfig struct {
 	Partition uint8
-	// Topic is where order events go.
+	// Topic is the topic of the order events.
 	Topic string
-	// Consumer names this relay among others; unique to its process.
+	// Consumer is the relay's name in the consumer group; unique to its process.
 	Consumer string
-	// Batch is how many journal entries one turn takes, and so about how many events one message holds.
+	// Batch is how many journal entries one iteration takes, and so about how many events one message holds.
 	Batch int64
-	// Block is how long one turn waits for a first entry.
+	// Block is how long one iteration waits for a first entry.
 	Block time.Duration
-	// ClaimIdle is after how long another relay's unacknowledged entries are taken over: longer than a send may take.
+	// ClaimIdle is how long an entry of another relay must be unacknowledged before this one claims it: longer than a send may take.
 	ClaimIdle time.Duration
-	// FlushWait bounds how long a turn holds entries whose stock is not in SQL yet. They are claimed again later.
+	// FlushWait bounds how long an iteration waits for entries to be flushed. After that the next iteration tries them again.
 	FlushWait time.Duration
 }
 
@@ -40,20 +40,20 @@ func DefaultRelayConfig(topic, consumer string) RelayConfig {
 const (
 	// maxMessageBytes bounds the events of one message; the broker takes 4 MiB.
 	maxMessageBytes = 1 << 20
-	// flushPollInterval is the pause between two looks at the flusher's place; a flush takes about as long.
+	// flushPollInterval is the time between two reads of the flusher's offset; a flush takes about as long.
 	flushPollInterval = 5 * time.Millisecond
-	// claimInterval is how often a relay looks for entries that another left behind.
+	// claimInterval is the time between two attempts to claim the unacknowledged entries of other relays.
 	claimInterval = 2 * time.Second
 )
 
-// RelayStore is what an OrderRelay needs of SQL: how far the stock of an epoch is flushed.
+// RelayStore reads the offset to which an epoch is flushed.
 type RelayStore interface {
 	EpochAt(ctx context.Context, partition uint8, number int64) (journal.Epoch, error)
 }
 
-// OrderRelay sends what the journal holds to the queue, many events in one message, and acknowledges an entry only
-// after the broker said yes. It stays behind the stock flusher: an order whose stock is not in SQL could otherwise
-// become a row although a wiped Redis sells its units again.
+// OrderRelay sends the journal's entries to the queue, up to RelayConfig.Batch events in one message, and acknowledges an entry after the
+// broker has accepted it. It stays behind the stock flusher: otherwise an order could become a row before its units are deducted in SQL,
+// and a wiped Redis would sell them again. It retries entries that it could not send; other relays claim the entries of one that died.
 type OrderRelay struct {
 	cfg       RelayConfig
 	journal   *journal.Journal
@@ -62,12 +62,12 @@ type OrderRelay struct {
 	log       *slog.Logger
 	now       func() time.Time
 	lastClaim time.Time
-	// held are the entries of each epoch that were read and could not be handed on. They come first in the next turn: claiming them
-	// would take as long as if this relay had died.
+	// held are the entries of each epoch that were read and could not be sent. The next iteration begins with them, because claiming them
+	// would take as long as if this relay had died. It holds at most one batch an epoch.
 	held map[int64][]journal.Entry
 }
 
-// NewOrderRelay makes a relay. It is not safe for concurrent use.
+// NewOrderRelay makes a relay. It is not safe for concurrent use; several relays may run.
 func NewOrderRelay(cfg RelayConfig, j *journal.Journal, st RelayStore, producer queue.Producer, log *slog.Logger) *OrderRelay {
 	return &OrderRelay{cfg: cfg, journal: j, store: st, producer: producer, log: log.With("worker", "order_relay"), now: time.Now, held: make(map[int64][]journal.Entry)}
 }
@@ -75,7 +75,7 @@ func NewOrderRelay(cfg RelayConfig, j *journal.Journal, st RelayStore, producer 
 // Run relays until ctx ends.
 func (r *OrderRelay) Run(ctx context.Context) { loop(ctx, r.log, r.RunOnce) }
 
-// RunOnce relays one batch of each epoch that is not relayed to its end, and returns how many entries it took.
+// RunOnce relays one batch of each epoch that is not fully relayed, and returns the number of entries.
 func (r *OrderRelay) RunOnce(ctx context.Context) (int, error) {
 	epochs, err := r.journal.Epochs(ctx)
 	if err != nil {
@@ -101,7 +101,7 @@ func (r *OrderRelay) RunOnce(ctx context.Context) (int, error) {
 	return total, nil
 }
 
-// relayEpoch relays one batch of an epoch. The newest one waits for entries; an older one that is at its end goes.
+// relayEpoch relays one batch of an epoch. It waits for entries of the newest epoch, and removes the journal of an older one at its end.
 func (r *OrderRelay) relayEpoch(ctx context.Context, epoch int64, claim, newest bool) (int, error) {
 	total, err := r.relay(ctx, epoch, r.held[epoch])
 	if err != nil {
@@ -139,7 +139,7 @@ func (r *OrderRelay) relayEpoch(ctx context.Context, epoch int64, claim, newest 
 	return total, err
 }
 
-// relay sends the entries and acknowledges them, or holds them for the next turn.
+// relay sends the entries and acknowledges them, or holds them for the next iteration.
 func (r *OrderRelay) relay(ctx context.Context, epoch int64, entries []journal.Entry) (int, error) {
 	n, err := r.send(ctx, epoch, entries)
 	if err != nil {
@@ -160,7 +160,7 @@ func (r *OrderRelay) send(ctx context.Context, epoch int64, entries []journal.En
 	}
 	messages, err := envelopes(inSQL)
 	if err != nil {
-		r.log.ErrorContext(ctx, "events cannot be sent; the order repairer applies them from Redis", "error", err)
+		r.log.ErrorContext(ctx, "events cannot be marshalled; the order repairer applies them from Redis", "error", err)
 	}
 	if len(messages) > 0 {
 		if err := r.producer.Send(ctx, r.cfg.Topic, messages...); err != nil {
@@ -174,15 +174,15 @@ func (r *OrderRelay) send(ctx context.Context, epoch int64, entries []journal.En
 	return len(entries), r.journal.Ack(ctx, epoch, ids)
 }
 
-// flushed waits until the stock of the entries is in SQL and returns those of which that is true: of a closed epoch,
-// what Redis lost before it was flushed never happened.
+// flushed waits until the entries are flushed to SQL, and returns them. Of a closed epoch it returns only those that were flushed before
+// Redis lost the others.
 func (r *OrderRelay) flushed(ctx context.Context, epoch int64, entries []journal.Entry) ([]journal.Entry, error) {
 	deadline := r.now().Add(r.cfg.FlushWait)
 	last := entries[len(entries)-1].ID
 	for {
 		e, err := r.store.EpochAt(ctx, r.cfg.Partition, epoch)
 		if err != nil {
-			return nil, fmt.Errorf("read the flusher's place: %w", err)
+			return nil, fmt.Errorf("read the flusher's offset: %w", err)
 		}
 		switch {
 		case journal.CompareIDs(e.LastID, last) >= 0:
@@ -196,8 +196,8 @@ func (r *OrderRelay) flushed(ctx context.Context, epoch int64, entries []journal
 	}
 }
 
-// dropUnflushed leaves out what never happened. Redis still remembers it until the next epoch opens there, when it is rewound: until then the
-// entries stay, also where another Redis has the shop.
+// dropUnflushed omits entries of a closed epoch that were never flushed. It fails until the next epoch is open in this Redis, because Redis
+// has the orders until then and rewinds them when it opens. The entries stay also if another Redis serves the shop.
 func (r *OrderRelay) dropUnflushed(ctx context.Context, epoch int64, entries []journal.Entry, flushedTo string) ([]journal.Entry, error) {
 	epochs, err := r.journal.Epochs(ctx)
 	if err != nil {
@@ -212,12 +212,12 @@ func (r *OrderRelay) dropUnflushed(ctx context.Context, epoch int64, entries []j
 			kept = append(kept, e)
 			continue
 		}
-		r.log.WarnContext(ctx, "an order was lost with its Redis before it reached SQL", "order", e.OrderID, "entry", e.ID)
+		r.log.WarnContext(ctx, "order was lost by Redis before it was flushed to SQL", "order_id", e.OrderID, "entry_id", e.ID)
 	}
 	return kept, nil
 }
 
-// trim removes what was relayed, which is behind the flusher too, and an old journal that is at its end altogether.
+// trim trims the journal behind the relay, which is behind the flusher. It removes an old journal that is at its end.
 func (r *OrderRelay) trim(ctx context.Context, epoch int64, old bool) error {
 	id, more, err := r.journal.Relayed(ctx, epoch)
 	if err != nil {

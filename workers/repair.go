@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/stock"
 	"github.com/spillway/spillway/store"
@@ -17,7 +16,7 @@ type RepairConfig struct {
 	Partition uint8
 	// Interval is the time between two scans that repaired nothing.
 	Interval time.Duration
-	// After is how long the queue may take to bring what happened to an order to SQL.
+	// After is how long the queue may take to deliver an order's event to SQL.
 	After time.Duration
 	// MailAfter is how long a confirmation may take: longer than After, because mail is the least urgent work.
 	MailAfter time.Duration
@@ -33,7 +32,7 @@ type RepairConfig struct {
 	MaxMailsDue int
 }
 
-// DefaultRepairConfig repairs what the queue did not bring within a minute, and mails within two.
+// DefaultRepairConfig repairs orders a minute after a lost message, and confirmations after two.
 func DefaultRepairConfig() RepairConfig {
 	return RepairConfig{
 		Interval: 3 * time.Second, After: time.Minute, MailAfter: 2 * time.Minute,
@@ -42,64 +41,33 @@ func DefaultRepairConfig() RepairConfig {
 	}
 }
 
-// RepairBooks is what SQL knows of the journal.
-type RepairBooks interface {
-	EpochAt(ctx context.Context, partition uint8, number int64) (journal.Epoch, error)
-	ReadLog(ctx context.Context, partition uint8, after int64, limit int) ([]store.LogRow, error)
-	Unknown(ctx context.Context, ids []order.ID) ([]order.ID, error)
-}
-
-// RepairOrders is what an OrderRepairer needs of the orders' rows.
-type RepairOrders interface {
-	InState(ctx context.Context, state order.State, after store.Cursor, before time.Time, limit int) ([]store.Cursor, error)
-	Duplicates(ctx context.Context, ids []order.ID) ([]store.Duplicate, error)
-}
-
-// RepairLetters knows which orders wait for an operator.
-type RepairLetters interface {
-	OpenFor(ctx context.Context, ids []order.ID) ([]order.ID, error)
-}
-
-// RepairMails knows which confirmations are missing, and makes them due.
-type RepairMails interface {
-	Unsent(ctx context.Context, kind order.MailKind, ids []order.ID, deadKeys []string) ([]order.ID, error)
-	AddAllDue(ctx context.Context, kind order.MailKind, ids []order.ID) error
-	CountDue(ctx context.Context, limit int) (int, error)
-}
-
-// OrderCache is Redis' records of hot orders.
-type OrderCache interface {
-	HotStates
-	HotRecords
-	HotOrder(ctx context.Context, id order.ID) (stock.HotOrder, error)
-}
-
-// RepairParts are what an OrderRepairer works on. Writer applies what is missing, as it would have applied the message; it needs no
-// consumer.
+// RepairParts are the dependencies of an OrderRepairer. Writer applies missing changes, as it would have applied the message; it needs
+// no consumer.
 type RepairParts struct {
-	Books   RepairBooks
-	Orders  RepairOrders
-	Letters RepairLetters
-	Mails   RepairMails
-	Cache   OrderCache
-	Writer  *OrderWriter
-	Cancel  Canceller
-	Log     *slog.Logger
+	Stock       *store.Stock
+	Orders      *store.Orders
+	DeadLetters *store.DeadLetters
+	Mails       *store.Mails
+	Cache       *stock.Stock
+	Writer      *OrderWriter
+	Cancel      Canceller
+	Log         *slog.Logger
 }
 
-// OrderRepairer finds what a lost message of the queue left undone and does it: the queue is a wake-up, never the only copy. It compares
-// SQL with the dedup log and with the orders' records in Redis. Its cursors are in memory, so that a new process scans once more from the
-// beginning. It is not safe for concurrent use; several processes may each have one, because every step is idempotent.
+// OrderRepairer repairs orders and confirmations after a lost message: the queue is a wake-up, never the only copy. It compares SQL with
+// the dedup log and with the hot orders in Redis, at most RepairConfig.MaxPages pages of each kind in one iteration. Its cursors are in
+// memory, so that a new process scans from the beginning once. It is not safe for concurrent use; several processes may each have one,
+// because every step is idempotent.
 type OrderRepairer struct {
 	RepairParts
 
 	cfg RepairConfig
 	now func() time.Time
-	// logID is the row of the dedup log up to which all orders have a row.
+	// logID is the cursor in the dedup log: all orders up to it have a row.
 	logID int64
-	// pending is the place in the PENDING orders where the last scan ended, if there were more.
+	// pending is the cursor in the PENDING orders; zero to begin at the oldest.
 	pending store.Cursor
-	// ended are the places in the orders of each state from PAID on, rescanned when they last went back.
+	// ended are the cursors in the orders of each state from PAID on; rescanned is when they were last set back.
 	ended     map[order.State]store.Cursor
 	rescanned time.Time
 }
@@ -127,7 +95,7 @@ func (r *OrderRepairer) RunOnce(ctx context.Context) (int, error) {
 	return n, err
 }
 
-// scan runs the three kinds of scan. One that fails does not keep the others from their work.
+// scan runs the three kinds of scan. It runs each of them also if another one fails.
 func (r *OrderRepairer) scan(ctx context.Context) (repaired int, more bool, err error) {
 	now := r.now()
 	var errs []error
@@ -140,7 +108,7 @@ func (r *OrderRepairer) scan(ctx context.Context) (repaired int, more bool, err 
 	return repaired, more, errors.Join(errs...)
 }
 
-// pages calls page until there are no more, it fails, or MaxPages is reached.
+// pages calls page until there are no more, it fails, or MaxPages is reached. more reports that MaxPages was reached.
 func (r *OrderRepairer) pages(page func() (repaired int, more bool, err error)) (repaired int, more bool, err error) {
 	for range r.cfg.MaxPages {
 		n, again, err := page()

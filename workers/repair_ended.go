@@ -10,11 +10,11 @@ import (
 	"github.com/spillway/spillway/store"
 )
 
-// confirmed are the states of orders that have a confirmation.
+// confirmed are the states in which an order has a confirmation.
 var confirmed = []order.State{order.Paid, order.Shipped, order.ShipFailed}
 
-// scanEnded follows the orders that entered a state from PAID on longer than MailAfter ago: each gets its confirmation, its record in Redis a
-// TTL, and the units of a duplicate go back.
+// scanEnded repairs the orders that entered a state from PAID on longer than MailAfter ago: it makes missing confirmations due, sets the
+// missing TTLs of hot orders, and returns the units of duplicates.
 func (r *OrderRepairer) scanEnded(ctx context.Context, now time.Time) (repaired int, more bool, err error) {
 	r.resetCursors(now)
 	due, err := r.Mails.CountDue(ctx, r.cfg.MaxMailsDue)
@@ -22,7 +22,7 @@ func (r *OrderRepairer) scanEnded(ctx context.Context, now time.Time) (repaired 
 		return 0, false, err
 	}
 	states := []order.State{order.Cancelled}
-	if due < r.cfg.MaxMailsDue { // Otherwise the mail dispatcher has enough to do.
+	if due < r.cfg.MaxMailsDue { // Otherwise the mail dispatcher is behind.
 		states = append(states, confirmed...)
 	}
 	var errs []error
@@ -35,7 +35,7 @@ func (r *OrderRepairer) scanEnded(ctx context.Context, now time.Time) (repaired 
 	return repaired, more, errors.Join(errs...)
 }
 
-// resetCursors sets the places at the first scan, and sets them back every RescanInterval.
+// resetCursors sets the cursors at the first scan, and sets them back each RescanInterval.
 func (r *OrderRepairer) resetCursors(now time.Time) {
 	back := r.cfg.RescanBack
 	switch {
@@ -47,7 +47,7 @@ func (r *OrderRepairer) resetCursors(now time.Time) {
 	r.rescanned = now
 	start := now.Add(-r.cfg.MailAfter - back)
 	for _, state := range append([]order.State{order.Cancelled}, confirmed...) {
-		// A scan that is further behind goes on from where it is.
+		// A cursor that is further behind stays.
 		if at := r.ended[state].At; at.IsZero() || at.After(start) {
 			r.ended[state] = store.Cursor{At: start}
 		}
@@ -72,7 +72,7 @@ func (r *OrderRepairer) endedPage(ctx context.Context, state order.State, before
 	return n, len(page) == r.cfg.Page, nil
 }
 
-// confirm makes the confirmations due that were neither sent nor are due, and sets the TTLs that are missing.
+// confirm makes confirmations due that are neither sent nor due, and sets missing TTLs.
 func (r *OrderRepairer) confirm(ctx context.Context, ids []order.ID) (int, error) {
 	if err := r.setTTLs(ctx, ids, order.Paid); err != nil {
 		return 0, err
@@ -88,12 +88,12 @@ func (r *OrderRepairer) confirm(ctx context.Context, ids []order.ID) (int, error
 	if err := r.Mails.AddAllDue(ctx, order.MailConfirmation, unsent); err != nil {
 		return 0, err
 	}
-	r.Log.WarnContext(ctx, "confirmations were missing and are due now", "orders", len(unsent), "first", unsent[0])
+	r.Log.WarnContext(ctx, "missing confirmations are due now", "orders", len(unsent), "first", unsent[0])
 	return len(unsent), nil
 }
 
-// repairCancelled undoes duplicates whose units Redis still holds, and sets the TTLs that are missing. Redis may have a cancelled order as
-// PAID, because SQL decides from then on.
+// repairCancelled cancels duplicates for which Redis still holds units, and sets missing TTLs. Redis may have a cancelled order as PAID,
+// because SQL decides from then on.
 func (r *OrderRepairer) repairCancelled(ctx context.Context, ids []order.ID) (int, error) {
 	states, err := r.Cache.States(ctx, ids)
 	if err != nil || len(states) == 0 {
@@ -109,17 +109,17 @@ func (r *OrderRepairer) repairCancelled(ctx context.Context, ids []order.ID) (in
 		if states[d.ID] == order.Cancelled {
 			continue
 		}
-		delete(states, d.ID) // Its record says what goes back.
+		delete(states, d.ID) // Its record lists the units to be returned, and must not expire first.
 		if err := r.Cancel.CancelDuplicate(ctx, d.ID, d.Of); err != nil {
 			return n, err
 		}
 		n++
-		r.Log.WarnContext(ctx, "a duplicate was still PAID or PENDING in Redis; it is undone", "order", d.ID, "of", d.Of)
+		r.Log.WarnContext(ctx, "cancelled a duplicate that was PAID or PENDING in Redis", "order_id", d.ID, "of", d.Of)
 	}
 	return n, r.Cache.Expire(ctx, states)
 }
 
-// setTTLs sets the TTL of the orders that Redis has in the state without one.
+// setTTLs sets the missing TTLs of the hot orders that are in the state.
 func (r *OrderRepairer) setTTLs(ctx context.Context, ids []order.ID, state order.State) error {
 	states, err := r.Cache.States(ctx, ids)
 	if err != nil || len(states) == 0 {

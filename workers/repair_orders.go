@@ -14,15 +14,15 @@ import (
 	"github.com/spillway/spillway/wire"
 )
 
-// scanLog finds orders whose stock was taken longer than After ago and that SQL does not know.
+// scanLog finds orders without a row of which the units were deducted longer than After ago.
 func (r *OrderRepairer) scanLog(ctx context.Context, now time.Time) (int, bool, error) {
 	return r.pages(func() (int, bool, error) {
-		rows, err := r.Books.ReadLog(ctx, r.cfg.Partition, r.logID, r.cfg.LogPage)
+		rows, err := r.Stock.ReadLog(ctx, r.cfg.Partition, r.logID, r.cfg.LogPage)
 		if err != nil {
 			return 0, false, err
 		}
 		read := len(rows)
-		// The log is in the order of its ids. Those behind a young row wait for it, whatever another process' clock wrote into them.
+		// The log is read in the order of its ids. Rows after a young row wait for it, even if another process' clock dated them earlier.
 		if young := slices.IndexFunc(rows, func(row store.LogRow) bool { return row.AppliedAt.After(now.Add(-r.cfg.After)) }); young >= 0 {
 			rows = rows[:young]
 		}
@@ -43,7 +43,7 @@ func (r *OrderRepairer) repairLogged(ctx context.Context, rows []store.LogRow) (
 	slices.Sort(ids)
 	total := 0
 	for chunk := range slices.Chunk(slices.Compact(ids), r.cfg.Page) {
-		unknown, err := r.Books.Unknown(ctx, chunk)
+		unknown, err := r.Stock.Unknown(ctx, chunk)
 		if err != nil {
 			return total, err
 		}
@@ -85,11 +85,11 @@ func (r *OrderRepairer) repairPending(ctx context.Context, ids []order.ID) (int,
 		return 0, err
 	}
 	decided := slices.DeleteFunc(ids, func(id order.ID) bool { s, ok := states[id]; return !ok || s == order.Pending })
-	lettered, err := r.Letters.OpenFor(ctx, decided)
+	dead, err := r.DeadLetters.OpenFor(ctx, decided)
 	if err != nil {
 		return 0, err
 	}
-	decided = slices.DeleteFunc(decided, func(id order.ID) bool { return slices.Contains(lettered, id) })
+	decided = slices.DeleteFunc(decided, func(id order.ID) bool { return slices.Contains(dead, id) })
 	return r.repair(ctx, decided, "pending")
 }
 
@@ -101,15 +101,16 @@ func cursorIDs(page []store.Cursor) []order.ID {
 	return out
 }
 
-// repair applies what Redis knows of the orders, and returns how many it knew. scan is the kind of scan that found them. Those that Redis does not know are left: the payment
-// reconciler ends PENDING ones, and lost-orders those without a row, when their epoch is closed.
+// repair writes the orders' states in Redis to SQL, and returns how many it wrote. scan is the kind of scan that found them. It leaves
+// orders that Redis does not have: the payment reconciler ends PENDING ones, and LostOrders those without a row, after their epoch is
+// closed.
 func (r *OrderRepairer) repair(ctx context.Context, ids []order.ID, scan string) (int, error) {
 	var changes []order.Event
 	epochs := make(map[int64]journal.Epoch)
 	for _, id := range ids {
 		rec, err := r.Cache.HotOrder(ctx, id)
 		if errors.Is(err, order.ErrNotFound) {
-			r.Log.ErrorContext(ctx, "neither SQL nor Redis has an order that holds stock; lost-orders ends it when its epoch is closed", "order", id)
+			r.Log.ErrorContext(ctx, "order with deducted units is neither in SQL nor in Redis; lost-orders cancels it after its epoch is closed", "order_id", id)
 			continue
 		}
 		if err != nil {
@@ -131,17 +132,17 @@ func (r *OrderRepairer) repair(ctx context.Context, ids []order.ID, scan string)
 		return 0, err
 	}
 	r.Writer.expire(ctx, written)
-	r.Log.WarnContext(ctx, "orders were brought to SQL from Redis, because the queue did not bring them", "scan", scan, "orders", len(written), "first", changes[0].Order.ID, "state", changes[0].To)
+	r.Log.WarnContext(ctx, "orders that the queue did not deliver were written to SQL from Redis", "scan", scan, "orders", len(written), "first", changes[0].Order.ID, "state", changes[0].To)
 	return len(written), nil
 }
 
-// changeOf makes the change that a record says. There is none while the record's entry is not flushed: the relay would not have sent it
-// either, and what a closed epoch did not flush never happened.
+// changeOf returns the change of a hot order. ok is false while its journal entry is not flushed: the relay would not have sent it
+// either, and entries that were not flushed before their epoch was closed have no effect.
 func (r *OrderRepairer) changeOf(ctx context.Context, id order.ID, rec stock.HotOrder, epochs map[int64]journal.Epoch) (c order.Event, ok bool, err error) {
 	at := rec.Offset
 	epoch, seen := epochs[at.Epoch]
 	if !seen {
-		epoch, err = r.Books.EpochAt(ctx, r.cfg.Partition, at.Epoch)
+		epoch, err = r.Stock.EpochAt(ctx, r.cfg.Partition, at.Epoch)
 		if err != nil && !errors.Is(err, journal.ErrNoEpoch) {
 			return c, false, err
 		}
@@ -152,10 +153,10 @@ func (r *OrderRepairer) changeOf(ctx context.Context, id order.ID, rec stock.Hot
 	}
 	o, err := wire.UnmarshalSnapshot(rec.Snapshot)
 	if err == nil && o.ID != id {
-		err = fmt.Errorf("it is of order %s", o.ID)
+		err = fmt.Errorf("it belongs to order %s", o.ID)
 	}
 	if err != nil {
-		r.Log.ErrorContext(ctx, "the snapshot of a hot order cannot be read", "order", id, "error", err)
+		r.Log.ErrorContext(ctx, "the snapshot of a hot order cannot be read", "order_id", id, "error", err)
 		return c, false, nil
 	}
 	return order.Event{Order: o, To: rec.State, At: rec.UpdatedAt, Reason: order.ParseCancelReason(rec.Reason)}, true, nil

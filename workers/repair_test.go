@@ -21,7 +21,7 @@ func (s *shop) repairer(cancel workers.Canceller, with ...func(*workers.RepairCo
 		f(&cfg)
 	}
 	return workers.NewOrderRepairer(cfg, workers.RepairParts{
-		Books: s.sql, Orders: s.orders, Letters: s.dead, Mails: store.NewMails(s.db), Cache: s.Stock, Cancel: cancel, Log: quiet,
+		Stock: s.sql, Orders: s.orders, DeadLetters: s.dead, Mails: store.NewMails(s.db), Cache: s.Stock, Cancel: cancel, Log: quiet,
 		Writer: workers.NewOrderWriter(workers.DefaultWriterConfig(), nil, s.orders, s.dead, s.Stock, cancel, quiet),
 	})
 }

@@ -15,37 +15,30 @@ import (
 	"github.com/spillway/spillway/store"
 )
 
-// LetterStore is what a Replayer needs of the dead letters.
-type LetterStore interface {
-	Get(ctx context.Context, id int64) (store.DeadLetter, error)
-	CloseReplayed(ctx context.Context, id int64, payload []byte, by store.DeadLetterAction) error
-	NoteFailure(ctx context.Context, id int64, by store.DeadLetterAction) error
-}
-
-// EntryStore applies journal entries that the flusher had put aside.
+// EntryStore applies journal entries of which the flusher made dead letters.
 type EntryStore interface {
-	ReplayEntry(ctx context.Context, letter store.DeadLetter, content store.Range, undone bool, by store.DeadLetterAction) (store.Outcome, bool, error)
+	ReplayEntry(ctx context.Context, dead store.DeadLetter, content store.Range, undone bool, by store.DeadLetterAction) (store.Outcome, bool, error)
 }
 
-// Counters lets Redis' counters of stock go that SQL's stock has overtaken.
+// Counters removes counters of stock in Redis that no longer agree with SQL, so that they are loaded again.
 type Counters interface {
 	DropCounters(ctx context.Context, skus []order.SKU) error
 }
 
-// ReplayParts are what a Replayer works on.
+// ReplayParts are the dependencies of a Replayer.
 type ReplayParts struct {
-	Letters  LetterStore
-	Entries  EntryStore
-	Orders   OrderStore
-	Cancel   Canceller
-	Hot      HotRecords
-	Counters Counters
-	Mail     MailClient
-	Log      *slog.Logger
+	DeadLetters *store.DeadLetters
+	Entries     EntryStore
+	Orders      OrderStore
+	Cancel      Canceller
+	Hot         HotOrders
+	Counters    Counters
+	Mail        MailClient
+	Log         *slog.Logger
 }
 
-// Replayer applies dead letters again, as the worker that gave them up would have done. Whatever it does is idempotent, and a
-// journal entry, whose effect is not, is applied in the transaction that closes its letter: replaying twice changes nothing.
+// Replayer applies dead letters again, as the worker that wrote them would have done. Replaying twice changes nothing: each step is
+// idempotent, except for applying a journal entry, which is done in the transaction that closes the dead letter.
 type Replayer struct {
 	ReplayParts
 
@@ -58,14 +51,14 @@ func NewReplayer(p ReplayParts) *Replayer {
 	return &Replayer{ReplayParts: p}
 }
 
-// replayTimeout bounds one replay, which may send hundreds of mails; what it did by then stays done, and the next replay goes on.
+// replayTimeout bounds one replay, which may send hundreds of mails. The next replay continues where one that timed out has stopped.
 const replayTimeout = 25 * time.Second
 
-// Replay applies an open letter and closes it. One that was replayed before stays as it is. order.ErrFailedPrecondition says why it failed
-// again, or that it was discarded; order.ErrUnavailable, that what it needs is away. Either way the letter stays open, and its
-// history says so.
+// Replay applies an open dead letter and closes it. It does nothing for one that was replayed before. It returns
+// order.ErrFailedPrecondition with the cause if the replay failed or the dead letter was discarded, and order.ErrUnavailable if a
+// dependency is unavailable. After a failure the dead letter stays open, and its history records the attempt.
 func (r *Replayer) Replay(ctx context.Context, id int64, actor string) error {
-	// Two callers at once share one replay, so that not even a mail is sent twice.
+	// Concurrent callers share one replay, so that no mail is sent twice.
 	_, err, _ := r.flights.Do(strconv.FormatInt(id, 10), func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), replayTimeout)
 		defer cancel()
@@ -75,7 +68,7 @@ func (r *Replayer) Replay(ctx context.Context, id int64, actor string) error {
 }
 
 func (r *Replayer) replay(ctx context.Context, id int64, actor string) error {
-	l, err := r.Letters.Get(ctx, id)
+	l, err := r.DeadLetters.Get(ctx, id)
 	if err != nil {
 		return err
 	}
@@ -87,25 +80,25 @@ func (r *Replayer) replay(ctx context.Context, id int64, actor string) error {
 		return nil
 	}
 	if err == nil {
-		r.Log.InfoContext(ctx, "a dead letter was replayed", "letter", id, "source", l.Source, "order", l.OrderID, "actor", actor)
+		r.Log.InfoContext(ctx, "dead letter replayed", "dead_letter", id, "source", l.Source, "order_id", l.OrderID, "actor", actor)
 		return nil
 	}
-	r.Log.WarnContext(ctx, "a dead letter could not be replayed", "letter", id, "source", l.Source, "order", l.OrderID, "actor", actor, "error", err)
-	if nerr := r.Letters.NoteFailure(ctx, id, store.DeadLetterAction{Actor: actor, Detail: oneLine(err)}); nerr != nil {
-		r.Log.WarnContext(ctx, "the failed replay is not in the letter's history", "letter", id, "error", nerr)
+	r.Log.WarnContext(ctx, "failed to replay a dead letter", "dead_letter", id, "source", l.Source, "order_id", l.OrderID, "actor", actor, "error", err)
+	if nerr := r.DeadLetters.NoteFailure(ctx, id, store.DeadLetterAction{Actor: actor, Detail: oneLine(err)}); nerr != nil {
+		r.Log.WarnContext(ctx, "failed to record the failed replay in the dead letter's history", "dead_letter", id, "error", nerr)
 	}
 	return failedAgain(id, err)
 }
 
-// failedAgain makes order.ErrFailedPrecondition of what the next replay will not mend by itself, and leaves the rest as it is.
+// failedAgain returns a transient error as it is, and any other as order.ErrFailedPrecondition, because another replay would fail too.
 func failedAgain(id int64, err error) error {
-	for _, passing := range []error{order.ErrUnavailable, order.ErrUnknownOutcome, order.ErrOverloaded, context.Canceled, context.DeadlineExceeded} {
-		if errors.Is(err, passing) {
+	for _, transient := range []error{order.ErrUnavailable, order.ErrUnknownOutcome, order.ErrOverloaded, context.Canceled, context.DeadlineExceeded} {
+		if errors.Is(err, transient) {
 			return err
 		}
 	}
-	// The cause is only quoted: what was wrong with the letter is not wrong with the operator's request.
-	return fmt.Errorf("dead letter %d stays open, it failed again: %s: %w", id, oneLine(err), order.ErrFailedPrecondition)
+	// The cause is quoted, not wrapped: an invalid dead letter does not make the operator's request invalid.
+	return fmt.Errorf("dead letter %d stays open, its replay failed: %s: %w", id, oneLine(err), order.ErrFailedPrecondition)
 }
 
 func (r *Replayer) apply(ctx context.Context, l store.DeadLetter, by store.DeadLetterAction) error {
@@ -124,18 +117,18 @@ func (r *Replayer) apply(ctx context.Context, l store.DeadLetter, by store.DeadL
 	if err != nil {
 		return err
 	}
-	return r.Letters.CloseReplayed(ctx, l.ID, l.Payload, by)
+	return r.DeadLetters.CloseReplayed(ctx, l.ID, l.Payload, by)
 }
 
-// entry applies a journal entry exactly once. Redis' counters follow: also when the letter was closed before, because that replay
-// may have died in between.
+// entry applies a journal entry exactly once, and then drops Redis' counters of its SKUs. It drops them also if the dead letter is
+// closed, because the process of that replay may have died in between.
 func (r *Replayer) entry(ctx context.Context, l store.DeadLetter, by store.DeadLetterAction) error {
 	e, err := journal.UnmarshalDeadLetter(l.Payload)
 	if err != nil {
 		return err
 	}
 	content := store.Range{FirstID: e.ID, LastID: e.ID, Entries: 1}
-	// A letter whose key is no entry's has no row in the log of what was applied.
+	// A dead letter with another kind of key has no row in the dedup log.
 	if key, ok := store.ParseEntryKey(l.DedupKey); ok {
 		content.Partition, content.Epoch = key.Partition, key.Epoch
 	}
@@ -154,7 +147,8 @@ func (r *Replayer) entry(ctx context.Context, l store.DeadLetter, by store.DeadL
 	return r.Counters.DropCounters(ctx, skus)
 }
 
-// applyEntry undoes an order that came with another's key before the letter is closed: after a crash it is still open.
+// applyEntry applies the entry and closes the dead letter. It cancels an order with the idempotency key of another order before it
+// closes the dead letter, which therefore stays open after a crash in between.
 func (r *Replayer) applyEntry(ctx context.Context, l store.DeadLetter, content store.Range, by store.DeadLetterAction) error {
 	_, _, err := r.Entries.ReplayEntry(ctx, l, content, false, by)
 	var duplicates *store.DuplicatesError

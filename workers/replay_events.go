@@ -13,11 +13,11 @@ import (
 	"github.com/spillway/spillway/wire"
 )
 
-// isMail says whether the letters of the source ask for mails. All others are replayed into the orders' rows; what the shipper
-// could not read is shipped from there, by the ship rescuer.
+// isMail reports whether the dead letters of the source are replayed as mails. All others are replayed into the orders' rows; the ship
+// rescuer ships the orders of the shipper's dead letters from there.
 func isMail(source string) bool { return source == store.MailerSource || source == sourceBroker+"mail" }
 
-// events writes the events of a letter as the order writer does.
+// events writes the events of a dead letter as the order writer does.
 func (r *Replayer) events(ctx context.Context, l store.DeadLetter) error {
 	changes, err := changesOf(l)
 	if err != nil {
@@ -27,12 +27,12 @@ func (r *Replayer) events(ctx context.Context, l store.DeadLetter) error {
 		return err
 	}
 	if err := r.Hot.Expire(ctx, reached(changes)); err != nil {
-		r.Log.WarnContext(ctx, "records in Redis were not let go", "letter", l.ID, "error", err)
+		r.Log.WarnContext(ctx, "failed to set the TTL of hot orders; the order repairer sets it", "dead_letter", l.ID, "error", err)
 	}
 	return nil
 }
 
-// changesOf reads the events of a letter.
+// changesOf reads the events of a dead letter.
 func changesOf(l store.DeadLetter) ([]order.Event, error) {
 	batch := &spillwayv1.OrderEventBatch{}
 	switch l.PayloadType {
@@ -52,7 +52,7 @@ func changesOf(l store.DeadLetter) ([]order.Event, error) {
 		o, err := wire.UnmarshalSnapshot(l.Payload)
 		return []order.Event{{Order: o, To: o.State, At: o.UpdatedAt, Reason: o.CancelReason}}, err
 	default:
-		return nil, fmt.Errorf("a letter of %s with a payload of type %q cannot be replayed", l.Source, l.PayloadType)
+		return nil, fmt.Errorf("a dead letter of %s with a payload of type %q cannot be replayed", l.Source, l.PayloadType)
 	}
 	out := make([]order.Event, len(batch.GetEvents()))
 	for i, e := range batch.GetEvents() {
@@ -65,12 +65,12 @@ func changesOf(l store.DeadLetter) ([]order.Event, error) {
 	return out, nil
 }
 
-// write applies the changes in one transaction, or one by one when a row of them is bad, so that it costs only itself.
+// write applies the changes in one transaction, or one by one if SQL cannot take one of them, so that only that one fails.
 func (r *Replayer) write(ctx context.Context, changes []order.Event) error {
 	out, err := r.Orders.Apply(ctx, changes)
 	switch {
 	case err == nil:
-		return r.settle(ctx, out)
+		return r.cancelDuplicates(ctx, out)
 	case !store.IsRowError(err) || len(changes) == 1:
 		return err
 	}
@@ -81,24 +81,24 @@ func (r *Replayer) write(ctx context.Context, changes []order.Event) error {
 	return errors.Join(errs...)
 }
 
-// settle undoes orders whose key belongs to another one. A step that an order's state does not allow keeps the letter open: an
-// operator decides.
-func (r *Replayer) settle(ctx context.Context, out store.Outcome) error {
+// cancelDuplicates cancels orders with the idempotency key of another order. A refused state keeps the dead letter open, for an
+// operator to decide.
+func (r *Replayer) cancelDuplicates(ctx context.Context, out store.Outcome) error {
 	var errs []error
-	undone := make(map[order.ID]bool)
+	cancelled := make(map[order.ID]bool)
 	for _, d := range out.Duplicates {
-		undone[d.ID] = true
+		cancelled[d.ID] = true
 		errs = append(errs, r.Cancel.CancelDuplicate(ctx, d.ID, d.Of))
 	}
 	for _, refused := range out.Refused {
-		if !undone[refused.ID] {
+		if !cancelled[refused.ID] {
 			errs = append(errs, fmt.Errorf("order %s is %s and cannot become %s", refused.ID, refused.From, refused.To))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// mails sends the mails of a letter. Those that were sent before are not sent again.
+// mails sends the mails of a dead letter. Mails that were sent before are not sent again.
 func (r *Replayer) mails(ctx context.Context, l store.DeadLetter) error {
 	mails, err := mailsOf(l)
 	if err != nil {
@@ -111,7 +111,7 @@ func (r *Replayer) mails(ctx context.Context, l store.DeadLetter) error {
 	return errors.Join(errs...)
 }
 
-// mailsOf are the mails of a dead letter: those that its events cause, or the one that it holds.
+// mailsOf returns the mails of a dead letter: those that its events cause, or the one that it holds.
 func mailsOf(l store.DeadLetter) ([]order.Mail, error) {
 	if wire.IsMail(l.PayloadType) {
 		m, err := wire.UnmarshalMail(l.PayloadType, l.Payload)

@@ -87,7 +87,7 @@ func newReplayer(t *testing.T) *around {
 	}
 	a := &around{db: db, dead: store.NewDeadLetters(db), orders: store.NewOrders(db), stock: store.NewStock(db)}
 	a.Replayer = workers.NewReplayer(workers.ReplayParts{
-		Letters: a.dead, Entries: a.stock, Orders: a.orders, Cancel: a, Hot: a, Counters: a, Mail: a, Log: slog.New(slog.DiscardHandler),
+		DeadLetters: a.dead, Entries: a.stock, Orders: a.orders, Cancel: a, Hot: a, Counters: a, Mail: a, Log: slog.New(slog.DiscardHandler),
 	})
 	return a
 }

@@ -11,18 +11,18 @@ import (
 
 // RescueConfig sets up a ShipRescuer.
 type RescueConfig struct {
-	// Every is the pause between two looks that found nothing to be shipped.
+	// Interval is the time between two polls that shipped nothing.
 	Interval time.Duration
-	// Orders is how many orders one turn takes at most.
+	// Orders is how many orders one iteration takes at most.
 	Orders int
-	// Old says which orders have waited for too long.
+	// Old is the age from which on an order is stale.
 	Old store.Staleness
-	// Shipping is how orders are handed over.
+	// Shipping bounds the calls of the carrier.
 	Shipping ShippingConfig
 }
 
-// DefaultRescueConfig takes orders that are PAID for a minute, which is longer than the drain takes unless something is broken, and
-// failed ones after a pause that grows with their age. It offers each once a turn: that pause is the backoff.
+// DefaultRescueConfig takes orders that are PAID for a minute, which is longer than the drain takes in normal operation, and SHIP_FAILED
+// ones after a backoff that grows with their age. It offers each once an iteration.
 func DefaultRescueConfig() RescueConfig {
 	ship := DefaultShippingConfig()
 	ship.Tries = 1
@@ -37,14 +37,14 @@ func DefaultRescueConfig() RescueConfig {
 	}}
 }
 
-// StaleStore is what a ShipRescuer needs of SQL.
+// StaleStore is a ShipStore that also lists the stale orders.
 type StaleStore interface {
 	ShipStore
 	StaleForShipping(ctx context.Context, old store.Staleness, limit int) ([]order.Order, error)
 }
 
-// ShipRescuer offers orders to the carrier that the Shipper missed or that the carrier did not take: with an eternity of tries each order ends
-// SHIPPED once the carrier works, or is cancelled.
+// ShipRescuer offers orders to the carrier that the Shipper missed or the carrier declined. It retries without end, so that each order is
+// SHIPPED once the carrier works, or cancelled. It takes RescueConfig.Orders orders an iteration and shares the Shipper's CarrierLimiter.
 type ShipRescuer struct {
 	cfg      RescueConfig
 	store    StaleStore
@@ -52,7 +52,7 @@ type ShipRescuer struct {
 	log      *slog.Logger
 }
 
-// NewShipRescuer makes a rescuer.
+// NewShipRescuer makes a rescuer. Several may run: each leases the orders that it offers.
 func NewShipRescuer(cfg RescueConfig, st StaleStore, carrier ShippingClient, log *slog.Logger) *ShipRescuer {
 	log = log.With("worker", "ship_rescuer")
 	return &ShipRescuer{
@@ -64,7 +64,7 @@ func NewShipRescuer(cfg RescueConfig, st StaleStore, carrier ShippingClient, log
 // Run rescues until ctx ends.
 func (r *ShipRescuer) Run(ctx context.Context) { poll(ctx, r.log, r.cfg.Interval, r.RunOnce) }
 
-// RunOnce offers the orders that waited for longest and returns how many were shipped.
+// RunOnce offers the stale orders that have waited longest, and returns how many were shipped.
 func (r *ShipRescuer) RunOnce(ctx context.Context) (int, error) {
 	orders, err := r.store.StaleForShipping(ctx, r.cfg.Old, r.cfg.Orders)
 	if err != nil || len(orders) == 0 {
@@ -72,7 +72,7 @@ func (r *ShipRescuer) RunOnce(ctx context.Context) (int, error) {
 	}
 	shipped, _, err := r.shipping.ship(ctx, orders)
 	if shipped > 0 {
-		r.log.InfoContext(ctx, "late orders were shipped after all", "orders", shipped, "offered", len(orders))
+		r.log.InfoContext(ctx, "stale orders shipped", "orders", shipped, "offered", len(orders))
 	}
 	return shipped, err
 }

@@ -12,16 +12,16 @@ import (
 
 // ShipConfig sets up a Shipper.
 type ShipConfig struct {
-	// Messages is how many messages one turn takes.
+	// Messages is how many messages one iteration takes.
 	Messages int
-	// Lease is how long the messages stay this shipper's own.
+	// Lease is how long the messages are leased: longer than shipping their orders takes.
 	Lease time.Duration
-	// Attempts is how often a message is taken whose orders are not all in SQL as paid, or were not all offered. Then the ship
-	// rescuer, which reads SQL, is left to find them.
+	// Attempts is how often a message is delivered while orders of it are not PAID in SQL or were not offered. Then it is acknowledged,
+	// and the ship rescuer, which reads SQL, finds the orders.
 	Attempts int
-	// RowWait bounds how long a turn waits for the order writer to bring its orders to SQL.
+	// RowWait bounds how long an iteration waits for the order writer to write its orders to SQL.
 	RowWait time.Duration
-	// Shipping is how orders are handed over.
+	// Shipping bounds the calls of the carrier.
 	Shipping ShippingConfig
 }
 
@@ -30,7 +30,11 @@ func DefaultShipConfig() ShipConfig {
 	return ShipConfig{Messages: 4, Lease: 60 * time.Second, Attempts: 5, RowWait: 5 * time.Second, Shipping: DefaultShippingConfig()}
 }
 
-// Shipper hands paid orders to the carrier and writes shipments and states in batches.
+// maxRowPollInterval is the longest time between two reads of the orders' states while the shipper waits for their rows.
+const maxRowPollInterval = 100 * time.Millisecond
+
+// Shipper ships paid orders with the carrier, and writes shipments and states in batches. All workers of a process share a CarrierLimiter
+// of 10 calls at once. An order that the carrier declines becomes SHIP_FAILED, and the ShipRescuer retries it.
 type Shipper struct {
 	cfg      ShipConfig
 	consumer queue.Consumer
@@ -51,9 +55,9 @@ func NewShipper(cfg ShipConfig, c queue.Consumer, st ShipStore, dead DeadLetters
 // Run ships until ctx ends.
 func (s *Shipper) Run(ctx context.Context) { loop(ctx, s.log, s.RunOnce) }
 
-// RunOnce ships what one Receive brings and returns how many orders were shipped. An order that the carrier did not take becomes
-// SHIP_FAILED and is the ship rescuer's. A message is not acknowledged, and comes again when its lease ends, while orders of it are
-// not in SQL as paid or were not offered; what is decided already is skipped then.
+// RunOnce ships the orders of one Receive and returns how many were shipped. An order that the carrier did not take becomes SHIP_FAILED.
+// A message with orders that are not PAID in SQL or were not offered is not acknowledged and is delivered again when its lease ends;
+// orders that are SHIPPED, SHIP_FAILED or CANCELLED by then are skipped.
 func (s *Shipper) RunOnce(ctx context.Context) (int, error) {
 	messages, err := s.consumer.Receive(ctx, s.cfg.Messages, s.cfg.Lease)
 	if err != nil || len(messages) == 0 {
@@ -75,7 +79,7 @@ func (s *Shipper) RunOnce(ctx context.Context) (int, error) {
 		return 0, err
 	}
 	if len(waiting) > 0 {
-		return 0, fmt.Errorf("%d orders are not in SQL as paid after %s; is the order writer running?", len(waiting), s.cfg.RowWait)
+		return 0, fmt.Errorf("%d orders are not PAID in SQL after %s; is the order writer running?", len(waiting), s.cfg.RowWait)
 	}
 	return shipped, nil
 }
@@ -107,13 +111,13 @@ func distinct(lists [][]order.Order) []order.Order {
 	return out
 }
 
-// due waits until SQL holds the orders as paid and returns those that are to be shipped, and those that it waited for in vain.
+// due waits until the orders are PAID in SQL. It returns those to be shipped, and those that are still waiting after RowWait.
 func (s *Shipper) due(ctx context.Context, orders []order.Order) (due []order.Order, waiting []order.ID, err error) {
 	if len(orders) == 0 {
 		return nil, nil, nil
 	}
 	deadline := s.shipping.now().Add(s.cfg.RowWait)
-	for pause := flushPollInterval; ; pause = min(2*pause, 100*time.Millisecond) {
+	for interval := flushPollInterval; ; interval = min(2*interval, maxRowPollInterval) {
 		states, err := s.shipping.store.States(ctx, orderIDs(orders))
 		if err != nil {
 			return nil, nil, err
@@ -122,14 +126,13 @@ func (s *Shipper) due(ctx context.Context, orders []order.Order) (due []order.Or
 		if len(waiting) == 0 || s.shipping.now().After(deadline) {
 			return due, waiting, nil
 		}
-		if sleep(ctx, pause); ctx.Err() != nil {
+		if sleep(ctx, interval); ctx.Err() != nil {
 			return nil, nil, ctx.Err()
 		}
 	}
 }
 
-// split returns the orders that are to be shipped, and those that are not in SQL as paid yet. Shipped and cancelled ones are
-// neither.
+// split returns the orders to be shipped, and those that are not PAID in SQL yet. Shipped and cancelled orders are in neither list.
 func split(orders []order.Order, states map[order.ID]order.State) (due []order.Order, waiting []order.ID) {
 	for _, o := range orders {
 		state, ok := states[o.ID]
@@ -143,7 +146,7 @@ func split(orders []order.Order, states map[order.ID]order.State) (due []order.O
 	return due, waiting
 }
 
-// ack acknowledges the messages without open orders, and those that were tried often enough.
+// ack acknowledges the messages without open orders, and those that were delivered ShipConfig.Attempts times.
 func (s *Shipper) ack(ctx context.Context, messages []queue.Message, orders [][]order.Order, open []order.ID) error {
 	isOpen := make(map[order.ID]bool, len(open))
 	for _, id := range open {
@@ -161,7 +164,7 @@ func (s *Shipper) ack(ctx context.Context, messages []queue.Message, orders [][]
 			continue
 		}
 		if n > 0 {
-			s.log.ErrorContext(ctx, "orders of a message could not be shipped; the ship rescuer goes on", "orders", n, "attempts", m.Attempt)
+			s.log.ErrorContext(ctx, "orders of a message were not shipped; the ship rescuer retries them", "orders", n, "attempts", m.Attempt)
 		}
 		done = append(done, m)
 	}

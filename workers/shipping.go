@@ -14,34 +14,35 @@ import (
 	"github.com/spillway/spillway/store"
 )
 
-// ShippingConfig bounds how orders are handed to the carrier, by the Shipper and the ShipRescuer alike.
+// ShippingConfig bounds how the Shipper and the ShipRescuer call the carrier.
 type ShippingConfig struct {
-	// Concurrency is how many calls of the carrier are under way at most.
+	// Concurrency is how many calls of the carrier are made at once.
 	Concurrency int
-	// Batch is how many orders are claimed, and written down, in one statement.
+	// Batch is how many orders are leased, and their outcomes written, in one statement.
 	Batch int
-	// Tries is how often an order is offered within a turn. Between two tries there is a jittered pause, from MinBackoff, doubling, to MaxBackoff.
+	// Tries is how often an order is offered within one iteration, with a jittered backoff between two tries that doubles from MinBackoff
+	// to MaxBackoff.
 	Tries                  int
 	MinBackoff, MaxBackoff time.Duration
-	// Turn is for how long a turn begins calls; what is left then waits for the next one. A call itself is bounded by its policy.
-	Turn time.Duration
-	// Claim is for how long nobody else offers a claimed order: longer than Turn and one call, and shorter than the message's lease, so
-	// that a message which comes again after a crash finds the order free.
+	// CallWindow is how long an iteration begins calls; the remaining orders wait for the next one. The policy bounds each call.
+	CallWindow time.Duration
+	// Claim is how long an order is leased in SQL: longer than CallWindow and one call, and shorter than the message's lease, so that
+	// the lease of the order has ended when the message is delivered again after a crash.
 	Claim time.Duration
-	// Grace is for how long the calls of a turn go on when its context ended: those under way finish, so that their outcome is known.
+	// Grace is how long calls continue after the context of the iteration has ended, so that their outcome is known.
 	Grace time.Duration
 }
 
-// DefaultShippingConfig tries three times within a second or so: what passes quickly should not show as SHIP_FAILED, and what does
-// not pass is the ship rescuer's.
+// DefaultShippingConfig tries three times within about a second, so that a short failure of the carrier does not show as SHIP_FAILED. The
+// ship rescuer retries after longer ones.
 func DefaultShippingConfig() ShippingConfig {
 	return ShippingConfig{
 		Concurrency: 10, Batch: 100, Tries: 3, MinBackoff: 200 * time.Millisecond, MaxBackoff: time.Second,
-		Turn: 40 * time.Second, Claim: 50 * time.Second, Grace: 5 * time.Second,
+		CallWindow: 40 * time.Second, Claim: 50 * time.Second, Grace: 5 * time.Second,
 	}
 }
 
-// ShipStore is what shipping needs of SQL, which decides what may be shipped.
+// ShipStore leases orders for shipping and writes shipments and states. SQL decides which orders may be shipped.
 type ShipStore interface {
 	States(ctx context.Context, ids []order.ID) (map[order.ID]order.State, error)
 	ClaimShipping(ctx context.Context, ids []order.ID, lease time.Duration) (store.ShipClaims, error)
@@ -50,36 +51,36 @@ type ShipStore interface {
 	MarkShipFailed(ctx context.Context, ids []order.ID) error
 }
 
-// ShippingClient hands over parcels, each order once. order.ErrUnknownOutcome: it may have the parcel. order.ErrInvalid: it does not have it and will
-// not take it. Any other error: it did not take it this time.
+// ShippingClient ships orders with the carrier; it is idempotent by the order's id. order.ErrUnknownOutcome: the carrier may have the
+// parcel. order.ErrInvalid: the carrier does not have it and will never take it. Any other error: it did not take it this time.
 type ShippingClient interface {
 	Ship(ctx context.Context, o order.Order) error
 }
 
-// CarrierLimiter is a ShippingClient that has so many calls under way at most, whoever makes them.
+// CarrierLimiter is a ShippingClient that bounds the number of concurrent calls of all its users.
 type CarrierLimiter struct {
 	carrier ShippingClient
 	slots   chan struct{}
 }
 
-// NewCarrierLimiter puts a gate before the carrier.
+// NewCarrierLimiter makes a limiter of n concurrent calls.
 func NewCarrierLimiter(n int, c ShippingClient) *CarrierLimiter {
 	return &CarrierLimiter{carrier: c, slots: make(chan struct{}, n)}
 }
 
-// Ship waits for a free slot and makes the call.
-func (g *CarrierLimiter) Ship(ctx context.Context, o order.Order) error {
+// Ship waits for a free slot and makes the call. It returns order.ErrRejected, without a call, if ctx ends first.
+func (l *CarrierLimiter) Ship(ctx context.Context, o order.Order) error {
 	select {
-	case g.slots <- struct{}{}:
+	case l.slots <- struct{}{}:
 	case <-ctx.Done():
-		return fmt.Errorf("%s was not handed over: %w: %w", o.ID, order.ErrRejected, ctx.Err())
+		return fmt.Errorf("order %s was not shipped: %w: %w", o.ID, order.ErrRejected, ctx.Err())
 	}
-	defer func() { <-g.slots }()
-	return g.carrier.Ship(ctx, o)
+	defer func() { <-l.slots }()
+	return l.carrier.Ship(ctx, o)
 }
 
-// shipping hands orders to the carrier. Whoever does it claims them first in SQL, so that an order that was cancelled meanwhile is
-// never handed over, and one that may have been handed over is never cancelled.
+// shipping ships orders with the carrier. It leases them first in SQL, so that a cancelled order is never shipped, and an order that may
+// have been shipped is never cancelled.
 type shipping struct {
 	cfg     ShippingConfig
 	store   ShipStore
@@ -90,9 +91,9 @@ type shipping struct {
 	now       func() time.Time
 }
 
-// ship offers the orders and returns how many were shipped, and those that the turn had no time for.
+// ship offers the orders. It returns how many were shipped, and those that were not offered within CallWindow.
 func (s *shipping) ship(ctx context.Context, orders []order.Order) (shipped int, left []order.ID, err error) {
-	deadline := s.now().Add(s.cfg.Turn)
+	deadline := s.now().Add(s.cfg.CallWindow)
 	for chunk := range slices.Chunk(orders, s.cfg.Batch) {
 		if ctx.Err() != nil || s.now().After(deadline) {
 			left = append(left, orderIDs(chunk)...)
@@ -108,16 +109,17 @@ func (s *shipping) ship(ctx context.Context, orders []order.Order) (shipped int,
 	return shipped, left, nil
 }
 
-// verdicts are what came of a batch of orders.
-type verdicts struct {
+// outcomes are the outcomes of a batch of orders.
+type outcomes struct {
 	mu sync.Mutex
-	// taken are with the carrier.
+	// taken are the orders that the carrier has.
 	taken []order.Shipment
-	// refused surely are not, and never were. declined were not taken this time. Of unknown nobody can say. untried were not offered.
+	// refused are orders that the carrier does not have and will never take, declined those that it did not take this time, unknown those
+	// that it may have, and untried those that were not offered.
 	refused, declined, unknown, untried []order.ID
 }
 
-func (s *shipping) batch(ctx context.Context, deadline time.Time, orders []order.Order) (*verdicts, error) {
+func (s *shipping) batch(ctx context.Context, deadline time.Time, orders []order.Order) (*outcomes, error) {
 	claims, err := s.store.ClaimShipping(ctx, orderIDs(orders), s.cfg.Claim)
 	if err != nil {
 		return nil, err
@@ -125,23 +127,23 @@ func (s *shipping) batch(ctx context.Context, deadline time.Time, orders []order
 	claimed := slices.DeleteFunc(slices.Clone(orders), func(o order.Order) bool { _, ok := claims.Orders[o.ID]; return !ok })
 	calls, cancel := outlive(ctx, s.cfg.Grace)
 	defer cancel()
-	var v verdicts
+	var v outcomes
 	forEach(s.cfg.Concurrency, claimed, func(o order.Order) { s.offer(ctx, calls, deadline, o, &v) })
-	// What the carrier answered is written down also when the turn is to end.
+	// The outcomes are written also when ctx has ended.
 	return &v, s.record(context.WithoutCancel(ctx), claims, &v)
 }
 
-// outlive is a context that ends some time after ctx did.
+// outlive returns a context that ends grace after ctx does.
 func outlive(ctx context.Context, grace time.Duration) (context.Context, context.CancelFunc) {
 	out, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() { sleep(out, grace); cancel() })
 	return out, func() { stop(); cancel() }
 }
 
-// offer calls the carrier for one order until it takes it, or the tries or the turn's time are used up.
-func (s *shipping) offer(ctx, calls context.Context, deadline time.Time, o order.Order, v *verdicts) {
+// offer calls the carrier for one order until it takes or refuses it, or the tries or the time are used up.
+func (s *shipping) offer(ctx, calls context.Context, deadline time.Time, o order.Order, v *outcomes) {
 	unknown, tried := false, 0
-	pause := s.cfg.MinBackoff
+	backoff := s.cfg.MinBackoff
 	for calls.Err() == nil && s.now().Before(deadline) {
 		err := s.carrier.Ship(calls, o)
 		tried++
@@ -151,11 +153,11 @@ func (s *shipping) offer(ctx, calls context.Context, deadline time.Time, o order
 		}
 		unknown = unknown || errors.Is(err, order.ErrUnknownOutcome)
 		if tried == s.cfg.Tries || ctx.Err() != nil {
-			s.log.WarnContext(ctx, "the carrier did not take an order", "order", o.ID, "tries", tried, "unknown", unknown, "error", err)
+			s.log.WarnContext(ctx, "carrier did not take an order", "order_id", o.ID, "tries", tried, "unknown", unknown, "error", err)
 			break
 		}
-		sleep(ctx, pause/2+rand.N(pause/2+1)) //nolint:gosec // Jitter needs no secrecy.
-		pause = min(2*pause, s.cfg.MaxBackoff)
+		sleep(ctx, backoff/2+rand.N(backoff/2+1)) //nolint:gosec // Jitter needs no secrecy.
+		backoff = min(2*backoff, s.cfg.MaxBackoff)
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -169,22 +171,22 @@ func (s *shipping) offer(ctx, calls context.Context, deadline time.Time, o order
 	}
 }
 
-// add notes a clear answer.
-func (v *verdicts) add(log *slog.Logger, o order.Order, err error, now time.Time) {
+// add adds an order that the carrier has, if err is nil, or will never take.
+func (v *outcomes) add(log *slog.Logger, o order.Order, err error, now time.Time) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if err != nil {
-		log.Error("the carrier will never take an order", "order", o.ID, "error", err)
+		log.Error("carrier will never take an order", "order_id", o.ID, "error", err)
 		v.refused = append(v.refused, o.ID)
 		return
 	}
 	v.taken = append(v.taken, order.Shipment{OrderID: o.ID, TrackingID: o.TrackingID, ShippedAt: now.UTC()})
 }
 
-// record writes down what came of the batch. The claims of orders that the carrier may have stay: those of unknown outcome, and
-// those that were claimed before and not taken this time, because the earlier claimant may have handed them over. An answer that the
-// carrier does not have the parcel ends that doubt: the carrier knows orders by their ids.
-func (s *shipping) record(ctx context.Context, claims store.ShipClaims, v *verdicts) error {
+// record writes the outcomes of a batch to SQL. It keeps the claims of orders that the carrier may have: those with an unknown outcome,
+// and those that had a claim before and were not taken this time, because the earlier claimant may have shipped them. It releases the
+// claim of a refused order: the carrier identifies orders by their ids and reports that it does not have the parcel.
+func (s *shipping) record(ctx context.Context, claims store.ShipClaims, v *outcomes) error {
 	var errs []error
 	if len(v.taken) > 0 {
 		errs = append(errs, s.recordTaken(ctx, v.taken))
@@ -216,7 +218,7 @@ func (s *shipping) recordTaken(ctx context.Context, taken []order.Shipment) erro
 	ids := make([]order.ID, 0, len(taken))
 	for _, p := range taken {
 		if slices.Contains(refused, p.OrderID) {
-			s.log.ErrorContext(ctx, "an order was handed to the carrier, but its state no longer allows it", "order", p.OrderID)
+			s.log.ErrorContext(ctx, "order was shipped, but its state in SQL no longer allows it", "order_id", p.OrderID)
 			continue
 		}
 		ids = append(ids, p.OrderID)
@@ -225,9 +227,9 @@ func (s *shipping) recordTaken(ctx context.Context, taken []order.Shipment) erro
 	return nil
 }
 
-// decided tells, after the commit, which orders became SHIPPED or SHIP_FAILED.
+// decided publishes, after the commit, that orders became SHIPPED or SHIP_FAILED.
 func (s *shipping) decided(ctx context.Context, to order.State, ids []order.ID) {
-	s.log.DebugContext(ctx, "shipping was decided", "state", to, "orders", len(ids))
+	s.log.DebugContext(ctx, "shipping decided", "state", to, "orders", len(ids))
 	s.publisher.publish(ctx, to, ids)
 }
 

@@ -328,11 +328,11 @@ func TestShipper_IterationOutOfTime(t *testing.T) {
 	orders := store.NewOrders(db)
 	all := paidOrders(t, orders, 3)
 	in, cfg := newTray(settledOf(t, all...)), quickly(1)
-	cfg.Shipping.Concurrency, cfg.Shipping.Turn = 1, time.Minute
+	cfg.Shipping.Concurrency, cfg.Shipping.CallWindow = 1, time.Minute
 	var passed atomic.Int64 // Only a call takes time, and longer than a turn may last.
 	begin := time.Now()
 	slow := carrierFunc(func(ctx context.Context, _ order.Order) error {
-		passed.Add(int64(cfg.Shipping.Turn + time.Second))
+		passed.Add(int64(cfg.Shipping.CallWindow + time.Second))
 		return ctx.Err()
 	})
 	s := workers.NewShipper(cfg, in, orders, noLetters{t}, slow, noLog)

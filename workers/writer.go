@@ -15,48 +15,49 @@ import (
 
 // WriterConfig sets up an OrderWriter.
 type WriterConfig struct {
-	// Messages is how many messages one turn takes; each holds up to a relay's batch of events.
+	// Messages is how many messages one iteration takes; each holds up to a relay's batch of events.
 	Messages int
 	// Rows is how many orders go into one transaction at most.
 	Rows int
-	// Lease is how long the messages stay this writer's own: several times what writing them takes.
+	// Lease is how long the messages are leased: several times as long as writing them takes.
 	Lease time.Duration
 }
 
-// DefaultWriterConfig writes 100 rows a statement: twice as many are hardly cheaper each, and a bad one costs more.
+// DefaultWriterConfig writes 100 rows a statement: with twice as many a row is hardly cheaper, and a bad row costs more retries.
 func DefaultWriterConfig() WriterConfig {
 	return WriterConfig{Messages: 8, Rows: 100, Lease: 30 * time.Second}
 }
 
-// OrderStore is what an OrderWriter needs of SQL.
+// OrderStore applies changes to the orders' rows, all in one transaction.
 type OrderStore interface {
 	Apply(ctx context.Context, changes []order.Event) (store.Outcome, error)
 }
 
-// HotRecords lets the records of orders go that SQL holds, and takes back orders that SQL refused.
-type HotRecords interface {
+// HotOrders sets the TTL of hot orders that SQL has in the same state.
+type HotOrders interface {
 	Expire(ctx context.Context, states map[order.ID]order.State) error
 }
 
-// Canceller undoes an order that SQL refused: its stock and its money go back.
+// Canceller cancels an order with the idempotency key of another order: it returns the units, and voids or refunds the charge.
 type Canceller interface {
 	CancelDuplicate(ctx context.Context, id, of order.ID) error
 }
 
-// OrderWriter writes orders and their states to SQL. Its rows are written by the events' content alone, so events may
-// come in any order and any number of times (I8).
+// OrderWriter writes orders and their states to SQL, WriterConfig.Rows a transaction. The rows depend on the content of the events alone,
+// so that events may arrive in any order and any number of times (I8). A row that SQL cannot take becomes a dead letter; after any other
+// failure the messages are delivered again. Several writers may run.
 type OrderWriter struct {
 	cfg      WriterConfig
 	consumer queue.Consumer
 	orders   OrderStore
-	hot      HotRecords
+	hot      HotOrders
 	cancel   Canceller
 	reader   reader
 	log      *slog.Logger
 }
 
 // NewOrderWriter makes a writer on the consumer of group "orders".
-func NewOrderWriter(cfg WriterConfig, c queue.Consumer, orders OrderStore, dead DeadLetters, hot HotRecords, cancel Canceller, log *slog.Logger) *OrderWriter {
+func NewOrderWriter(cfg WriterConfig, c queue.Consumer, orders OrderStore, dead DeadLetters, hot HotOrders, cancel Canceller, log *slog.Logger) *OrderWriter {
 	return &OrderWriter{
 		cfg: cfg, consumer: c, orders: orders, hot: hot, cancel: cancel,
 		reader: reader{source: "order_writer", dead: dead}, log: log.With("worker", "order_writer"),
@@ -66,8 +67,8 @@ func NewOrderWriter(cfg WriterConfig, c queue.Consumer, orders OrderStore, dead 
 // Run writes until ctx ends.
 func (w *OrderWriter) Run(ctx context.Context) { loop(ctx, w.log, w.RunOnce) }
 
-// RunOnce writes what one Receive brings and returns how many events that were. The messages are acknowledged when all
-// of their events are committed, or put aside.
+// RunOnce writes the events of one Receive and returns their number. It acknowledges the messages when each of their events is committed
+// or a dead letter.
 func (w *OrderWriter) RunOnce(ctx context.Context) (int, error) {
 	messages, err := w.consumer.Receive(ctx, w.cfg.Messages, w.cfg.Lease)
 	if err != nil || len(messages) == 0 {
@@ -88,63 +89,63 @@ func (w *OrderWriter) RunOnce(ctx context.Context) (int, error) {
 	return len(changes), nil
 }
 
-// apply commits the changes, or makes dead letters of those that SQL cannot take, and returns the others.
+// apply commits the changes, makes dead letters of those that SQL cannot take, and returns the committed ones.
 func (w *OrderWriter) apply(ctx context.Context, changes []order.Event) ([]order.Event, error) {
-	aside := make(map[order.ID]bool)
+	dead := make(map[order.ID]bool)
 	for chunk := range slices.Chunk(changes, w.cfg.Rows) {
-		if err := w.write(ctx, chunk, aside); err != nil {
+		if err := w.write(ctx, chunk, dead); err != nil {
 			return nil, err
 		}
 	}
-	return slices.DeleteFunc(slices.Clone(changes), func(c order.Event) bool { return aside[c.Order.ID] }), nil
+	return slices.DeleteFunc(slices.Clone(changes), func(c order.Event) bool { return dead[c.Order.ID] }), nil
 }
 
-// write applies the changes in one transaction, or one by one when a row of them is bad; it notes the orders that it put aside.
-func (w *OrderWriter) write(ctx context.Context, changes []order.Event, aside map[order.ID]bool) error {
+// write applies the changes in one transaction, or one by one if SQL cannot take a row. It adds the orders of dead letters to dead.
+func (w *OrderWriter) write(ctx context.Context, changes []order.Event, dead map[order.ID]bool) error {
 	out, err := w.orders.Apply(ctx, changes)
 	if err == nil {
-		return w.settle(ctx, out)
+		return w.cancelDuplicates(ctx, out)
 	}
 	if !store.IsRowError(err) {
 		return err
 	}
-	w.log.WarnContext(ctx, "a batch has a bad row; writing one by one", "error", err, "rows", len(changes))
+	w.log.WarnContext(ctx, "batch has a bad row, writing one by one", "error", err, "rows", len(changes))
 	for _, c := range changes {
-		if err := w.writeOne(ctx, c, aside); err != nil {
+		if err := w.writeOne(ctx, c, dead); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (w *OrderWriter) writeOne(ctx context.Context, c order.Event, aside map[order.ID]bool) error {
+func (w *OrderWriter) writeOne(ctx context.Context, c order.Event, dead map[order.ID]bool) error {
 	out, err := w.orders.Apply(ctx, []order.Event{c})
 	switch {
 	case err == nil:
-		return w.settle(ctx, out)
+		return w.cancelDuplicates(ctx, out)
 	case !store.IsRowError(err):
 		return err
 	}
-	aside[c.Order.ID] = true
-	w.log.ErrorContext(ctx, "SQL cannot take an order; it is in failed_orders", "order", c.Order.ID, "error", err)
+	dead[c.Order.ID] = true
+	w.log.ErrorContext(ctx, "SQL cannot take an order; it is in failed_orders", "order_id", c.Order.ID, "error", err)
 	return w.reader.deadLetterChange(ctx, fmt.Sprintf("order/%s/%s", c.Order.ID, c.To), c, 1, err)
 }
 
-// settle undoes what SQL refused because the key belongs to another order. It comes before the acknowledgement: after
-// a crash the message comes again, and so does the refusal.
-func (w *OrderWriter) settle(ctx context.Context, out store.Outcome) error {
+// cancelDuplicates cancels the orders that SQL refused because their idempotency key belongs to another order. It runs before the
+// acknowledgement: after a crash the message is delivered again, and SQL refuses the order again.
+func (w *OrderWriter) cancelDuplicates(ctx context.Context, out store.Outcome) error {
 	var errs []error
 	for _, d := range out.Duplicates {
-		w.log.WarnContext(ctx, "an idempotency key came again after its marker was gone; the second order is cancelled", "order", d.ID, "of", d.Of)
+		w.log.WarnContext(ctx, "idempotency key was used again without its record in Redis; cancelling the second order", "order_id", d.ID, "of", d.Of)
 		errs = append(errs, w.cancel.CancelDuplicate(ctx, d.ID, d.Of))
 	}
 	for _, r := range out.Refused {
-		w.log.WarnContext(ctx, "a state was refused", "order", r.ID, "from", r.From, "to", r.To)
+		w.log.WarnContext(ctx, "state refused", "order_id", r.ID, "from", r.From, "to", r.To)
 	}
 	return errors.Join(errs...)
 }
 
-// expire is best effort: a record without TTL costs memory until the order repairer sets it.
+// expire sets the TTLs of hot orders. It is best effort: a hot order without TTL costs memory until the order repairer sets it.
 func (w *OrderWriter) expire(ctx context.Context, changes []order.Event) {
 	states := reached(changes)
 	if err := w.hot.Expire(ctx, states); err != nil {
@@ -152,7 +153,7 @@ func (w *OrderWriter) expire(ctx context.Context, changes []order.Event) {
 	}
 }
 
-// reached are the last states that the changes bring their orders to.
+// reached returns the last state that the changes bring each order to.
 func reached(changes []order.Event) map[order.ID]order.State {
 	states := make(map[order.ID]order.State, len(changes))
 	for _, c := range changes {
