@@ -1,37 +1,43 @@
-// Package workers is the asynchronous half: what happens to an order after its answer.
+// Package workers is the asynchronous half: its workers drain the journal to SQL, ship, send mail, and repair orders after failures.
 //
-//	worker        reads                      writes                              bound                     if it dies
-//	StockFlusher  journal, from SQL's place  products.stock, stock_dedup_log,    FlushConfig.Batch         the next one reads on from SQL's
-//	                                         orders (durability sql)             entries a transaction     place: nothing is applied twice
-//	OrderRelay    journal, group "relay",    topic of order events               RelayConfig.Batch         unacknowledged entries are claimed
-//	              behind the flusher                                             entries a message         and sent again
-//	OrderWriter   topic, group "orders"      orders, order_items, failed_orders  WriterConfig.Rows         the message comes again; rows are
-//	                                                                             rows a statement          written once
-//	Shipper       topic, group "shipping"    orders.ship_claimed_at, state,      CarrierLimiter: 10 calls at once,   the message comes again; the carrier
-//	                                         shipments, due_mails                with the rescuer's        knows the order id
-//	ShipRescuer   orders PAID or             the same                            RescueConfig.Orders       the next one reads the same rows when
-//	              SHIP_FAILED too long                                           a turn, the same CarrierLimiter     their claims are over
-//	Mailer        topic, group "mail"        mails, sent_mails, failed_orders    MailConfig.Concurrency    the message comes again; a mail may be
-//	                                                                             calls at once             sent twice
-//	MailDispatcher due_mails                 the same, due_mails                 DispatchConfig.Mails      the mail is due again when its lease
-//	                                                                             a turn                    ends; it may be sent twice
-//	DeadLetterDrain  dead-letter topics      failed_orders                       DrainConfig.Messages      the messages come again; each is one
-//	              of all groups, group                                           messages a turn           letter
-//	              "dead-letters"
+//	worker           reads                   writes                              bound                     if it dies
+//	StockFlusher     journal, from SQL's     products.stock, stock_dedup_log,    FlushConfig.Batch         the next one continues from
+//	                 offset                  orders (durability sql)             entries a transaction     SQL's offset, without applying
+//	                                                                                                       an entry twice
+//	OrderRelay       journal, group          topic of order events               RelayConfig.Batch         its unacknowledged entries are
+//	                 "relay", behind the                                         entries a message         claimed and sent again
+//	                 flusher
+//	OrderWriter      topic, group "orders"   orders, order_items, failed_orders  WriterConfig.Rows         the message is delivered again;
+//	                                                                             rows a transaction        rows are written once
+//	Shipper          topic, group            orders.ship_claimed_at, state,      CarrierLimiter: 10        the message is delivered again;
+//	                 "shipping"              shipments, due_mails                calls at once, with       the carrier is idempotent by
+//	                                                                             the rescuer's             order id
+//	ShipRescuer      orders PAID or          the same                            RescueConfig.Orders an    the next one reads the same
+//	                 SHIP_FAILED too long                                        iteration, the same       rows after their leases end
+//	                                                                             CarrierLimiter
+//	Mailer           topic, group "mail"     mails, sent_mails, failed_orders    MailConfig.Concurrency    the message is delivered again;
+//	                                                                             mails at once             a mail may be sent twice
+//	MailDispatcher   due_mails               the same, due_mails                 DispatchConfig.Mails      the mail is due again when its
+//	                                                                             an iteration              lease ends; it may be sent twice
+//	DeadLetterDrain  dead-letter topics of   failed_orders                       DrainConfig.Messages      the messages are delivered
+//	                 all groups, group                                           an iteration              again; each is one dead letter
+//	                 "dead-letters"
 //
-//	PaymentReconciler     orders PENDING for     settles and releases in Redis or    recoveryBatch orders      the next look finds the same
-//	                      long; PaymentService   SQL, order_cancellations            a look                    orders again
-//	CancellationFinisher  order_cancellations    refunds by PaymentService, journal, recoveryBatch a look      each step is idempotent and
-//	                                             due_mails                                                     noted: it is repeated
-//	RefundRetrier         refunds that are       refunds and charges, by             recoveryBatch a look      each refund is idempotent by
-//	                      not confirmed          PaymentService                                                its id: it is repeated
-//	OrderRepairer         log, hot orders in     orders, failed_orders, due_mails,   RepairConfig.MaxPages     the next one scans from the
-//	                      Redis, orders          TTLs in Redis                       pages of each kind        beginning
-//	LostOrders            closed epochs, log,    order_cancellations                 a closed epoch            the epoch is looked at again
-//	                      charges
+//	worker                reads                   writes                              bound                     if it dies
+//	PaymentReconciler     orders PENDING for      Redis or SQL: settle, release;      recoveryBatch orders      the next iteration reads the
+//	                      long, PaymentService    order_cancellations                 an iteration              same orders
+//	CancellationFinisher  order_cancellations     refunds by PaymentService, journal  recoveryBatch             each step is idempotent and
+//	                                              (restock), due_mails                an iteration              recorded: it is repeated
+//	RefundRetrier         refunds that are not    refunds and charges, by             recoveryBatch             a refund is idempotent by its
+//	                      confirmed               PaymentService                      an iteration              id: it is repeated
+//	OrderRepairer         dedup log, hot orders   orders, failed_orders, due_mails,   RepairConfig.MaxPages     the next one scans from the
+//	                      in Redis, orders        TTLs in Redis                       pages of each kind        beginning
+//	LostOrders            closed epochs, dedup    order_cancellations                 a closed epoch            the epoch is scanned again
+//	                      log, charges
 //
-// The Replayer is no worker: it applies dead letters when an operator asks for it.
+// The Replayer is no worker: an operator starts it for a dead letter.
 //
-// Every worker is idempotent, takes what it can in one batch, acknowledges only what is committed, and costs a poison
-// message only itself. Run loops it until its context ends; RunOnce is one turn, for tests.
+// Every worker is idempotent, takes its work in batches, acknowledges only what is committed, and makes a dead letter of a poison
+// message without delaying the others. Run calls RunOnce until its context ends, with backoff after failures; RunOnce is one iteration
+// and returns how much it did.
 package workers
