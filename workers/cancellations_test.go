@@ -39,8 +39,8 @@ func (c *crash) around(effect func() error) error {
 	return errCrash
 }
 
-// cashier is a payment service.
-type cashier struct {
+// fakePayments is a payment service.
+type fakePayments struct {
 	*crash
 	mu      sync.Mutex
 	charges map[order.ID]order.Charge
@@ -49,19 +49,19 @@ type cashier struct {
 	unconfirmed bool
 }
 
-func newCashier(c *crash, paid ...order.Order) *cashier {
-	k := &cashier{crash: c, charges: map[order.ID]order.Charge{}, refunds: map[order.ID]int{}}
+func newFakePayments(c *crash, paid ...order.Order) *fakePayments {
+	k := &fakePayments{crash: c, charges: map[order.ID]order.Charge{}, refunds: map[order.ID]int{}}
 	for _, o := range paid {
 		k.set(o, order.ChargeSucceeded)
 	}
 	return k
 }
 
-func (k *cashier) set(o order.Order, state order.ChargeState) {
+func (k *fakePayments) set(o order.Order, state order.ChargeState) {
 	k.charges[o.ID] = order.Charge{ChargeID: "ch", State: state, Amount: order.Money{Currency: o.Currency, Amount: o.Total}}
 }
 
-func (k *cashier) Find(_ context.Context, id order.ID) (found order.Charge, err error) {
+func (k *fakePayments) Find(_ context.Context, id order.ID) (found order.Charge, err error) {
 	err = k.around(func() error {
 		k.mu.Lock()
 		defer k.mu.Unlock()
@@ -71,7 +71,7 @@ func (k *cashier) Find(_ context.Context, id order.ID) (found order.Charge, err 
 	return found, err
 }
 
-func (k *cashier) Void(_ context.Context, id order.ID) error {
+func (k *fakePayments) Void(_ context.Context, id order.ID) error {
 	return k.around(func() error {
 		k.mu.Lock()
 		defer k.mu.Unlock()
@@ -86,7 +86,7 @@ func (k *cashier) Void(_ context.Context, id order.ID) error {
 	})
 }
 
-func (k *cashier) Refund(_ context.Context, id order.ID, _ string) error {
+func (k *fakePayments) Refund(_ context.Context, id order.ID, _ string) error {
 	return k.around(func() error {
 		k.mu.Lock()
 		defer k.mu.Unlock()
@@ -163,14 +163,14 @@ func cancelWith(t *testing.T, c *crash) {
 	s.settle(t, o)
 	f := s.flusher(s.sql, withOrders)
 	drained(t, f.RunOnce)
-	intents := store.NewCancellations(s.db)
-	if _, err := intents.Cancel(t.Context(), o.ID, []order.State{order.Paid}, order.CancelReason{Text: "changed my mind"}, "c1"); err != nil {
+	cancellations := store.NewCancellations(s.db)
+	if _, err := cancellations.Cancel(t.Context(), o.ID, []order.State{order.Paid}, order.CancelReason{Text: "changed my mind"}, "c1"); err != nil {
 		t.Fatal(err)
 	}
-	money := newCashier(c, o)
-	parts := fragile{c, intents, s.Stock}
+	money := newFakePayments(c, o)
+	parts := fragile{c, cancellations, s.Stock}
 	finished := func() bool {
-		due, err := intents.Due(t.Context(), time.Now().Add(time.Hour), 10)
+		due, err := cancellations.Due(t.Context(), time.Now().Add(time.Hour), 10)
 		return err == nil && len(due) == 0
 	}
 	for range 6 {
@@ -193,14 +193,14 @@ func cancelWith(t *testing.T, c *crash) {
 
 func TestLostOrders_WithoutACharge(t *testing.T) {
 	s := openShop(t, openSQLite(t))
-	intents, money := store.NewCancellations(s.db), newCashier(&crash{})
+	cancellations, money := store.NewCancellations(s.db), newFakePayments(&crash{})
 	o := freshOrder()
-	if err := intents.Enqueue(t.Context(), []store.Cancellation{{OrderID: o.ID, Reason: order.CancelReason{Text: "lost"}, Actor: "test"}}); err != nil {
+	if err := cancellations.Enqueue(t.Context(), []store.Cancellation{{OrderID: o.ID, Reason: order.CancelReason{Text: "lost"}, Actor: "test"}}); err != nil {
 		t.Fatal(err)
 	}
-	finisher := workers.NewCancellationFinisher(intents, money, s.Stock, quiet)
+	finisher := workers.NewCancellationFinisher(cancellations, money, s.Stock, quiet)
 	mustRun(t, finisher.RunOnce, 1)
-	due, err := intents.Due(t.Context(), time.Now().Add(time.Hour), 10)
+	due, err := cancellations.Due(t.Context(), time.Now().Add(time.Hour), 10)
 	if err != nil || len(due) != 0 || money.charges[o.ID].State != order.ChargeVoided {
 		t.Errorf("due %v (%v); the charge is %+v", due, err, money.charges[o.ID])
 	}
@@ -215,12 +215,12 @@ func TestCancellationFinisher_WaitsForTheProvider(t *testing.T) {
 	s.settle(t, o)
 	f := s.flusher(s.sql, withOrders)
 	drained(t, f.RunOnce)
-	intents, money := store.NewCancellations(s.db), newCashier(&crash{}, o)
+	cancellations, money := store.NewCancellations(s.db), newFakePayments(&crash{}, o)
 	money.unconfirmed = true
-	if _, err := intents.Cancel(t.Context(), o.ID, []order.State{order.Paid}, order.CancelReason{Text: "changed my mind"}, "c1"); err != nil {
+	if _, err := cancellations.Cancel(t.Context(), o.ID, []order.State{order.Paid}, order.CancelReason{Text: "changed my mind"}, "c1"); err != nil {
 		t.Fatal(err)
 	}
-	finisher := workers.NewCancellationFinisher(intents, money, s.Stock, quiet)
+	finisher := workers.NewCancellationFinisher(cancellations, money, s.Stock, quiet)
 	now := time.Now()
 	finisher.SetClock(func() time.Time { return now })
 	for range 4 {
@@ -229,13 +229,13 @@ func TestCancellationFinisher_WaitsForTheProvider(t *testing.T) {
 		now = now.Add(time.Hour)
 	}
 	s.wantStock(t, 100, 100)
-	due, err := intents.Due(t.Context(), now.Add(time.Hour), 10)
+	due, err := cancellations.Due(t.Context(), now.Add(time.Hour), 10)
 	if err != nil || len(due) != 1 || due[0].Refunded || !due[0].Restocked || due[0].Attempts != 4 {
 		t.Fatalf("due is %+v (%v), want the cancellation, restocked and not refunded", due, err)
 	}
 	money.set(o, order.ChargeRefunded)
 	mustRun(t, finisher.RunOnce, 1)
-	if due, err := intents.Due(t.Context(), now.Add(time.Hour), 10); err != nil || len(due) != 0 || money.refunds[o.ID] != 1 {
+	if due, err := cancellations.Due(t.Context(), now.Add(time.Hour), 10); err != nil || len(due) != 0 || money.refunds[o.ID] != 1 {
 		t.Errorf("due is %+v (%v); the money went back %d times", due, err, money.refunds[o.ID])
 	}
 }

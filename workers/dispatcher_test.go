@@ -16,14 +16,14 @@ import (
 	"github.com/spillway/spillway/workers"
 )
 
-// postbox keeps what is sent, as "KIND ID REFUND", unless it is told to fail.
-type postbox struct {
+// fakeMailClient keeps what is sent, as "KIND ID REFUND", unless it is told to fail.
+type fakeMailClient struct {
 	mu   sync.Mutex
 	sent []string
 	err  error
 }
 
-func (p *postbox) put(kind order.MailKind, o order.Order, refund string) error {
+func (p *fakeMailClient) put(kind order.MailKind, o order.Order, refund string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.err != nil {
@@ -33,7 +33,7 @@ func (p *postbox) put(kind order.MailKind, o order.Order, refund string) error {
 	return nil
 }
 
-func (p *postbox) Send(_ context.Context, m order.Mail) error {
+func (p *fakeMailClient) Send(_ context.Context, m order.Mail) error {
 	if m.Refund.Amount == 0 {
 		return p.put(m.Kind, m.Order, "")
 	}
@@ -43,7 +43,7 @@ func (p *postbox) Send(_ context.Context, m order.Mail) error {
 var errMailDown = errors.New("the mail server is down")
 
 // brisk is a dispatcher whose pauses are over at once.
-func brisk(db *store.DB, p *postbox) *workers.MailDispatcher {
+func brisk(db *store.DB, p *fakeMailClient) *workers.MailDispatcher {
 	cfg := workers.DefaultDispatchConfig()
 	cfg.Attempts, cfg.MinBackoff, cfg.MaxBackoff = 3, 0, 0
 	return workers.NewMailDispatcher(cfg, store.NewMails(db), store.NewOrders(db), p, noLog)
@@ -61,7 +61,7 @@ func TestMailDispatcher_DueMailIsSent(t *testing.T) {
 		all := paidOrders(t, store.NewOrders(db), 2)
 		mustAddDue(t, db, all[0].ID, order.MailShipped)
 		mustAddDue(t, db, all[1].ID, order.MailCancelled)
-		p := &postbox{}
+		p := &fakeMailClient{}
 		d := brisk(db, p)
 		ranTo(t, d.RunOnce, 2)
 		ranTo(t, d.RunOnce, 0)
@@ -96,7 +96,7 @@ func TestMailDispatcher_Refunds(t *testing.T) {
 			}
 			want = append(want, "refund"+refund.RefundID+" "+string(o.ID)+" "+amount.String())
 		}
-		p := &postbox{err: order.ErrInvalid}
+		p := &fakeMailClient{err: order.ErrInvalid}
 		mustAddDue(t, db, o.ID, order.MailCancelled)
 		want = append(want, "cancelled "+string(o.ID))
 		p.err = nil
@@ -117,7 +117,7 @@ func TestMailDispatcher_RefundBecomesADeadLetter(t *testing.T) {
 		o := paidOrders(t, store.NewOrders(db), 1)[0]
 		kind := order.RefundMail(string(order.NewID(0, at)))
 		mustAddDue(t, db, o.ID, kind)
-		ranTo(t, brisk(db, &postbox{err: order.ErrInvalid}).RunOnce, 0)
+		ranTo(t, brisk(db, &fakeMailClient{err: order.ErrInvalid}).RunOnce, 0)
 		wantDead(t, db, o, kind, 1)
 	})
 }
@@ -126,7 +126,7 @@ func TestMailDispatcher_FailingMailBecomesADeadLetter(t *testing.T) {
 	onBothShops(t, func(t *testing.T, db *store.DB) {
 		all := paidOrders(t, store.NewOrders(db), 2)
 		mustAddDue(t, db, all[0].ID, order.MailShipped)
-		p := &postbox{err: errMailDown}
+		p := &fakeMailClient{err: errMailDown}
 		d := brisk(db, p)
 		ranTo(t, d.RunOnce, 0)
 		p.err = nil
@@ -146,7 +146,7 @@ func TestMailDispatcher_InvalidMailIsADeadLetterAtOnce(t *testing.T) {
 	onBothShops(t, func(t *testing.T, db *store.DB) {
 		o := paidOrders(t, store.NewOrders(db), 1)[0]
 		mustAddDue(t, db, o.ID, order.MailCancelled)
-		ranTo(t, brisk(db, &postbox{err: order.ErrInvalid}).RunOnce, 0)
+		ranTo(t, brisk(db, &fakeMailClient{err: order.ErrInvalid}).RunOnce, 0)
 		wantDead(t, db, o, order.MailCancelled, 1)
 	})
 }
@@ -159,7 +159,7 @@ func wantDead(t *testing.T, db *store.DB, o order.Order, kind order.MailKind, at
 	}
 	f := letters[0]
 	if f.DedupKey != "mailer/order/"+string(o.ID)+"/"+string(kind) || f.Source != "mailer" || f.OrderID != string(o.ID) || f.Attempts != attempts {
-		t.Errorf("the letter is %+v", f)
+		t.Errorf("the dead letter is %+v", f)
 	}
 	f, err = store.NewDeadLetters(db).Get(t.Context(), f.ID)
 	if err != nil {
@@ -174,7 +174,7 @@ func TestMailDispatcher_WaitsForTheOrdersRow(t *testing.T) {
 	db := shopDB(t, "sqlite:"+t.TempDir()+"/test.db")
 	o := paidOrders(t, nil, 1)[0]
 	mustAddDue(t, db, o.ID, order.MailCancelled)
-	p := &postbox{}
+	p := &fakeMailClient{}
 	d := brisk(db, p)
 	ranTo(t, d.RunOnce, 0)
 	if _, err := store.NewOrders(db).Apply(t.Context(), []order.Event{{Order: o, To: order.Cancelled, At: time.Now()}}); err != nil {
@@ -186,32 +186,32 @@ func TestMailDispatcher_WaitsForTheOrdersRow(t *testing.T) {
 	}
 }
 
-// dueFake notes until when mails are postponed.
-type dueFake struct {
+// fakeDueMails notes until when mails are postponed.
+type fakeDueMails struct {
 	workers.DueMails
 	attempts int
 	until    []time.Time
 }
 
-func (f *dueFake) LeaseDue(context.Context, int, time.Duration) ([]store.DueMail, error) {
+func (f *fakeDueMails) LeaseDue(context.Context, int, time.Duration) ([]store.DueMail, error) {
 	f.attempts++
 	return []store.DueMail{{ID: 1, OrderID: "O", Kind: order.MailShipped, Attempts: f.attempts}}, nil
 }
 
-func (f *dueFake) DropDue(context.Context, []int64) error { return nil }
+func (f *fakeDueMails) DropDue(context.Context, []int64) error { return nil }
 
-func (f *dueFake) PostponeDue(_ context.Context, _ int64, until time.Time) error {
+func (f *fakeDueMails) PostponeDue(_ context.Context, _ int64, until time.Time) error {
 	f.until = append(f.until, until)
 	return nil
 }
 
-func (*dueFake) ByIDs(context.Context, []order.ID) (map[order.ID]order.Order, error) {
+func (*fakeDueMails) ByIDs(context.Context, []order.ID) (map[order.ID]order.Order, error) {
 	return map[order.ID]order.Order{"O": {ID: "O"}}, nil
 }
 
 func TestMailDispatcher_BackoffGrows(t *testing.T) {
-	f, cfg := &dueFake{}, workers.DefaultDispatchConfig()
-	d := workers.NewMailDispatcher(cfg, f, f, &postbox{err: errMailDown}, noLog)
+	f, cfg := &fakeDueMails{}, workers.DefaultDispatchConfig()
+	d := workers.NewMailDispatcher(cfg, f, f, &fakeMailClient{err: errMailDown}, noLog)
 	for n := 1; n < cfg.Attempts; n++ {
 		before := time.Now()
 		ranTo(t, d.RunOnce, 0)
@@ -232,8 +232,8 @@ func TestMailer_OnlyPaidOrdersAreConfirmed(t *testing.T) {
 		eventsOf(t, released, "not paid in time", all[3], all[3]),
 		eventsOf(t, spillwayv1.OrderEventKind_ORDER_EVENT_KIND_RESERVED, "", all[4]),
 	)
-	p := &postbox{}
-	ranTo(t, workers.NewMailer(workers.DefaultMailConfig(), in, noLetters{t}, p, noLog).RunOnce, 1)
+	p := &fakeMailClient{}
+	ranTo(t, workers.NewMailer(workers.DefaultMailConfig(), in, noDeadLetters{t}, p, noLog).RunOnce, 1)
 	if want := []string{"confirmation " + string(all[0].ID)}; !slices.Equal(p.sent, want) || len(in.messages) != 0 {
 		t.Errorf("sent %q, %d messages left; want %q", p.sent, len(in.messages), want)
 	}

@@ -15,13 +15,13 @@ import (
 	"github.com/spillway/spillway/workers"
 )
 
-// dropping is a consumer that loses every nth message for good, as a broker that never redelivers it.
-type dropping struct {
+// lossyConsumer is a consumer that loses every nth message for good, as a broker that never redelivers it.
+type lossyConsumer struct {
 	queue.Consumer
 	nth, seen, dropped int
 }
 
-func (d *dropping) Receive(ctx context.Context, max int, lease time.Duration) ([]queue.Message, error) {
+func (d *lossyConsumer) Receive(ctx context.Context, max int, lease time.Duration) ([]queue.Message, error) {
 	messages, err := d.Consumer.Receive(ctx, max, lease)
 	var kept []queue.Message
 	for _, m := range messages {
@@ -69,7 +69,7 @@ func TestQueue_EveryNthMessageOfOneGroupIsLost(t *testing.T) {
 
 func runDropping(t *testing.T, s *shop, group string, sqlDurable bool) {
 	b := openQueue(t, s)
-	lossy := &dropping{Consumer: consumer(t, b, group), nth: 3}
+	lossy := &lossyConsumer{Consumer: consumer(t, b, group), nth: 3}
 	in := func(g string) queue.Consumer {
 		if g == group {
 			return lossy
@@ -103,7 +103,7 @@ func (s *shop) everyWorker(producer queue.Producer, in func(group string) queue.
 	relayCfg := workers.DefaultRelayConfig("orders", "relay-1")
 	relayCfg.Block, relayCfg.Batch = briefly, 2
 	rescueCfg, dispatchCfg := workers.DefaultRescueConfig(), workers.DefaultDispatchConfig()
-	rescueCfg.Old.Paid, rescueCfg.Interval, dispatchCfg.Interval = soon, lookEvery, lookEvery
+	rescueCfg.Old.Paid, rescueCfg.Interval, dispatchCfg.Interval = soon, checkInterval, checkInterval
 	mail, cancel := fakeMail{store.NewMails(s.db)}, &canceller{}
 	return []func(context.Context){
 		s.flusher(s.sql, func(c *workers.FlushConfig) { c.WithOrders = sqlDurable }).Run,

@@ -15,25 +15,25 @@ import (
 	"github.com/spillway/spillway/workers"
 )
 
-// till is the stock and the money of one order, and what was asked of them.
-type till struct {
+// fakeUndo is the stock and the money of one order, and what was asked of them.
+type fakeUndo struct {
 	revokeErr, voidErr, refundErr error
 	calls                         []string
 }
 
-func (c *till) Revoke(_ context.Context, id order.ID, reason string) (journal.Offset, error) {
+func (c *fakeUndo) Revoke(_ context.Context, id order.ID, reason string) (journal.Offset, error) {
 	c.calls = append(c.calls, fmt.Sprintf("revoke %s: %s", id, order.ParseCancelReason(reason)))
 	return journal.Offset{}, c.revokeErr
 }
 
-func (*till) Find(context.Context, order.ID) (order.Charge, error) { return order.Charge{}, nil }
+func (*fakeUndo) Find(context.Context, order.ID) (order.Charge, error) { return order.Charge{}, nil }
 
-func (c *till) Void(_ context.Context, id order.ID) error {
+func (c *fakeUndo) Void(_ context.Context, id order.ID) error {
 	c.calls = append(c.calls, fmt.Sprintf("void %s", id))
 	return c.voidErr
 }
 
-func (c *till) Refund(_ context.Context, id order.ID, reason string) error {
+func (c *fakeUndo) Refund(_ context.Context, id order.ID, reason string) error {
 	c.calls = append(c.calls, fmt.Sprintf("refund %s: %s", id, reason))
 	return c.refundErr
 }
@@ -42,27 +42,27 @@ func TestDuplicates_CostNothing(t *testing.T) {
 	charged := fmt.Errorf("it is charged: %w", order.ErrFailedPrecondition)
 	const revoke, void, refund = "revoke X: duplicate of Y", "void X", "refund X: duplicate of Y"
 	for name, c := range map[string]struct {
-		till till
-		want []string
-		err  error
+		fakeUndo fakeUndo
+		want     []string
+		err      error
 	}{
-		"not charged":           {till{}, []string{revoke, void}, nil},
-		"charged":               {till{voidErr: charged}, []string{revoke, void, refund}, nil},
-		"unknown to Redis":      {till{revokeErr: order.ErrNotFound, voidErr: charged}, []string{revoke, void, refund}, nil},
-		"the stock stays away":  {till{revokeErr: order.ErrUnavailable}, []string{revoke}, order.ErrUnavailable},
-		"the void fails":        {till{voidErr: errDown}, []string{revoke, void}, errDown},
-		"the refund fails":      {till{voidErr: charged, refundErr: errDown}, []string{revoke, void, refund}, errDown},
-		"the refund is refused": {till{voidErr: charged, refundErr: order.ErrFailedPrecondition}, []string{revoke, void, refund}, order.ErrFailedPrecondition},
+		"not charged":           {fakeUndo{}, []string{revoke, void}, nil},
+		"charged":               {fakeUndo{voidErr: charged}, []string{revoke, void, refund}, nil},
+		"unknown to Redis":      {fakeUndo{revokeErr: order.ErrNotFound, voidErr: charged}, []string{revoke, void, refund}, nil},
+		"the stock stays away":  {fakeUndo{revokeErr: order.ErrUnavailable}, []string{revoke}, order.ErrUnavailable},
+		"the void fails":        {fakeUndo{voidErr: errDown}, []string{revoke, void}, errDown},
+		"the refund fails":      {fakeUndo{voidErr: charged, refundErr: errDown}, []string{revoke, void, refund}, errDown},
+		"the refund is refused": {fakeUndo{voidErr: charged, refundErr: order.ErrFailedPrecondition}, []string{revoke, void, refund}, order.ErrFailedPrecondition},
 	} {
 		t.Run(name, func(t *testing.T) {
-			d := workers.NewDuplicateCanceller(&c.till, &c.till)
+			d := workers.NewDuplicateCanceller(&c.fakeUndo, &c.fakeUndo)
 			for range 2 { // The message comes again: each step is taken again.
-				c.till.calls = nil
+				c.fakeUndo.calls = nil
 				if err := d.CancelDuplicate(t.Context(), "X", "Y"); !errors.Is(err, c.err) {
 					t.Errorf("err = %v; want %v", err, c.err)
 				}
-				if !slices.Equal(c.till.calls, c.want) {
-					t.Errorf("did %v; want %v", c.till.calls, c.want)
+				if !slices.Equal(c.fakeUndo.calls, c.want) {
+					t.Errorf("did %v; want %v", c.fakeUndo.calls, c.want)
 				}
 			}
 		})
@@ -75,7 +75,7 @@ func TestDuplicates_UnitsAreReturnedOnce(t *testing.T) {
 	o := freshOrder()
 	s.reserve(t, o)
 	s.settle(t, o)
-	d := workers.NewDuplicateCanceller(s.Stock, &till{voidErr: order.ErrFailedPrecondition})
+	d := workers.NewDuplicateCanceller(s.Stock, &fakeUndo{voidErr: order.ErrFailedPrecondition})
 	for range 2 {
 		if err := d.CancelDuplicate(t.Context(), o.ID, "Y"); err != nil {
 			t.Fatal(err)
@@ -113,7 +113,7 @@ func TestDuplicates_LostDuplicateReturnsItsUnits(t *testing.T) {
 		}
 		s.flush(t)
 		s.forget(t, undone.ID) // Its record expired.
-		ledger, money := store.NewCharges(s.db), newCashier(&crash{})
+		ledger, money := store.NewCharges(s.db), newFakePayments(&crash{})
 		t.Cleanup(ledger.Close)
 		if _, err := ledger.Record(t.Context(), order.Charge{
 			OrderID: first.ID, ChargeID: "ch", State: order.ChargeSucceeded, Amount: order.Money{Currency: first.Currency, Amount: first.Total},
@@ -125,11 +125,11 @@ func TestDuplicates_LostDuplicateReturnsItsUnits(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		intents, unrelayed := store.NewCancellations(s.db), journals{2}
-		worker := workers.NewLostOrders(workers.LostConfig{After: time.Second}, s.sql, ledger, s.Stock, &unrelayed, intents, quiet)
+		cancellations, unrelayed := store.NewCancellations(s.db), journals{2}
+		worker := workers.NewLostOrders(workers.LostConfig{After: time.Second}, s.sql, ledger, s.Stock, &unrelayed, cancellations, quiet)
 		worker.SetClock(func() time.Time { return time.Now().Add(time.Minute) })
 		mustRun(t, worker.RunOnce, 1)
-		finisher := workers.NewCancellationFinisher(intents, money, s.Stock, quiet)
+		finisher := workers.NewCancellationFinisher(cancellations, money, s.Stock, quiet)
 		mustRun(t, finisher.RunOnce, 1)
 		s.flush(t)
 		s.wantStock(t, 98, 99) // What the first one has.

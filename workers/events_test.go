@@ -88,14 +88,14 @@ func TestOrderWriter_PoisonEvent(t *testing.T) {
 	for _, l := range letters {
 		types[l.PayloadType]++
 		if l.TraceID != traceID || l.Reason == "" || (l.OrderID == "") != (l.PayloadType == wire.TypeBatch) {
-			t.Errorf("a letter is %+v", l)
+			t.Errorf("a dead letter is %+v", l)
 		}
 		if f, err := a.dead.Get(t.Context(), l.ID); err != nil || len(f.Payload) == 0 {
 			t.Errorf("its payload is %q, %v", f.Payload, err)
 		}
 	}
 	if types[wire.TypeBatch] != 2 || types[wire.TypeEvent] != 2 || len(letters) != 4 {
-		t.Errorf("the letters are %v", types)
+		t.Errorf("the dead letters are %v", types)
 	}
 }
 
@@ -141,7 +141,7 @@ func TestDeadLetterDrain_StoresTheBrokersDeadLetters(t *testing.T) {
 	l := letters[1]
 	if l.DedupKey != "broker/shipping/m1" || l.OrderID != string(o.ID) || l.TraceID != traceID || l.PayloadType != wire.TypeBatch ||
 		l.Attempts != 502 || !strings.Contains(l.Reason, "501") {
-		t.Errorf("the letter is %+v", l)
+		t.Errorf("the dead letter is %+v", l)
 	}
 	if err := a.Replay(t.Context(), l.ID, "op"); err != nil {
 		t.Errorf("replay: %v", err)

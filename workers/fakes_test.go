@@ -68,8 +68,8 @@ func events(t *testing.T, messages [][]byte) []*spillwayv1.OrderEvent {
 	return out
 }
 
-// inbox is a consumer whose leases end at once: what is not acknowledged comes again with the next Receive.
-type inbox struct {
+// fakeConsumer is a consumer whose leases end at once: what is not acknowledged comes again with the next Receive.
+type fakeConsumer struct {
 	mu    sync.Mutex
 	queue []queue.Message
 	// ackErr, when set, says how an acknowledgement fails; the messages then stay.
@@ -77,15 +77,15 @@ type inbox struct {
 	sent   int
 }
 
-var _ queue.Consumer = (*inbox)(nil)
+var _ queue.Consumer = (*fakeConsumer)(nil)
 
-func newInbox(bodies ...[]byte) *inbox {
-	c := &inbox{}
+func newFakeConsumer(bodies ...[]byte) *fakeConsumer {
+	c := &fakeConsumer{}
 	c.put(bodies...)
 	return c
 }
 
-func (c *inbox) put(bodies ...[]byte) {
+func (c *fakeConsumer) put(bodies ...[]byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, b := range bodies {
@@ -94,7 +94,7 @@ func (c *inbox) put(bodies ...[]byte) {
 	}
 }
 
-func (c *inbox) Receive(_ context.Context, most int, _ time.Duration) ([]queue.Message, error) {
+func (c *fakeConsumer) Receive(_ context.Context, most int, _ time.Duration) ([]queue.Message, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	n := min(most, len(c.queue))
@@ -104,7 +104,7 @@ func (c *inbox) Receive(_ context.Context, most int, _ time.Duration) ([]queue.M
 	return slices.Clone(c.queue[:n]), nil
 }
 
-func (c *inbox) Ack(_ context.Context, messages ...queue.Message) error {
+func (c *fakeConsumer) Ack(_ context.Context, messages ...queue.Message) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.ackErr != nil {
@@ -118,27 +118,27 @@ func (c *inbox) Ack(_ context.Context, messages ...queue.Message) error {
 	return nil
 }
 
-func (*inbox) Release(context.Context, ...queue.Message) error { return nil }
-func (*inbox) Close(context.Context) error                     { return nil }
+func (*fakeConsumer) Release(context.Context, ...queue.Message) error { return nil }
+func (*fakeConsumer) Close(context.Context) error                     { return nil }
 
 // left is how many messages are not acknowledged.
-func (c *inbox) left() int {
+func (c *fakeConsumer) left() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return len(c.queue)
 }
 
-// outbox is a producer that keeps what it is sent, unless it is told to fail.
-type outbox struct {
+// fakeProducer is a producer that keeps what it is sent, unless it is told to fail.
+type fakeProducer struct {
 	mu    sync.Mutex
 	err   error
 	sent  [][]byte
 	tries int
 }
 
-var _ queue.Producer = (*outbox)(nil)
+var _ queue.Producer = (*fakeProducer)(nil)
 
-func (p *outbox) Send(_ context.Context, topic string, messages ...queue.Outgoing) error {
+func (p *fakeProducer) Send(_ context.Context, topic string, messages ...queue.Outgoing) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.tries++
@@ -154,28 +154,28 @@ func (p *outbox) Send(_ context.Context, topic string, messages ...queue.Outgoin
 	return nil
 }
 
-func (*outbox) Close(context.Context) error { return nil }
+func (*fakeProducer) Close(context.Context) error { return nil }
 
-func (p *outbox) fail(err error) {
+func (p *fakeProducer) fail(err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.err = err
 }
 
-func (p *outbox) messages() [][]byte {
+func (p *fakeProducer) messages() [][]byte {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return slices.Clone(p.sent)
 }
 
-// deadbox is failed_orders, which may be down.
-type deadbox struct {
+// fakeDeadLetters is failed_orders, which may be down.
+type fakeDeadLetters struct {
 	mu      sync.Mutex
 	err     error
 	letters []store.DeadLetter
 }
 
-func (d *deadbox) Put(_ context.Context, f store.DeadLetter) error {
+func (d *fakeDeadLetters) Put(_ context.Context, f store.DeadLetter) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.err != nil {
@@ -188,13 +188,13 @@ func (d *deadbox) Put(_ context.Context, f store.DeadLetter) error {
 func mustRun(t *testing.T, iteration func(context.Context) (int, error), want int) {
 	t.Helper()
 	if n, err := iteration(t.Context()); err != nil || n != want {
-		t.Errorf("the turn answered %d, %v; want %d", n, err, want)
+		t.Errorf("the iteration returned %d, %v; want %d", n, err, want)
 	}
 }
 
 func mustFail(t *testing.T, iteration func(context.Context) (int, error), want error) {
 	t.Helper()
 	if n, err := iteration(t.Context()); !errors.Is(err, want) || n != 0 {
-		t.Errorf("the turn answered %d, %v; want %v", n, err, want)
+		t.Errorf("the iteration returned %d, %v; want %v", n, err, want)
 	}
 }

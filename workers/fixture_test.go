@@ -27,9 +27,9 @@ const (
 	patience = 10 * time.Second
 	// eventuallyMax bounds every wait for something that has to happen.
 	eventuallyMax = 60 * time.Second
-	// lookEvery is the pause between two looks.
-	lookEvery = 2 * time.Millisecond
-	// briefly is how long a turn waits for a first journal entry.
+	// checkInterval is the pause between two looks.
+	checkInterval = 2 * time.Millisecond
+	// briefly is how long a iteration waits for a first journal entry.
 	briefly = 10 * time.Millisecond
 )
 
@@ -182,13 +182,13 @@ func (s *shop) flush(t *testing.T) {
 	drained(t, s.flusher(s.sql).RunOnce)
 }
 
-// drained runs turns until one finds nothing, and returns what they found together.
+// drained runs iterations until one finds nothing, and returns what they found together.
 func drained(t *testing.T, iteration func(context.Context) (int, error)) int {
 	t.Helper()
 	for total := 0; ; {
 		n, err := iteration(t.Context())
 		if err != nil {
-			t.Fatalf("turn: %v", err)
+			t.Fatalf("iteration: %v", err)
 		}
 		if n == 0 {
 			return total
@@ -305,8 +305,8 @@ func wantNoRow(t *testing.T, orders *store.Orders, id order.ID) {
 	}
 }
 
-// letters reads failed_orders, by their dedup key.
-func letters(t *testing.T, db *store.DB) map[string]store.DeadLetter {
+// deadLetters reads failed_orders, by their dedup key.
+func deadLetters(t *testing.T, db *store.DB) map[string]store.DeadLetter {
 	t.Helper()
 	list, err := store.NewDeadLetters(db).List(t.Context(), store.DeadLetterFilter{}, 0, 100)
 	if err != nil {
@@ -330,7 +330,7 @@ func eventually(t *testing.T, what string, done func() bool) {
 func within(t *testing.T, limit time.Duration, what string, done func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(limit)
-	tick := time.NewTicker(lookEvery)
+	tick := time.NewTicker(checkInterval)
 	defer tick.Stop()
 	for !done() {
 		if time.Now().After(deadline) {

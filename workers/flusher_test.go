@@ -49,7 +49,7 @@ func TestStockFlusher_TwoWithTheSameEntries(t *testing.T) {
 				for n := 1; n > 0; {
 					var err error
 					if n, err = f.RunOnce(t.Context()); err != nil {
-						t.Errorf("turn: %v", err)
+						t.Errorf("iteration: %v", err)
 						return
 					}
 				}
@@ -84,7 +84,7 @@ func TestStockFlusher_Behind(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, err := sleeper.RunOnce(t.Context()); err != nil {
-			t.Errorf("the turn that came too late failed: %v", err)
+			t.Errorf("the iteration that came too late failed: %v", err)
 		}
 		s.wantStock(t, 94, 97)
 		now, cancel := context.WithCancel(t.Context())
@@ -127,13 +127,13 @@ func TestStockFlusher_ManyApplyEachEntryOnce(t *testing.T) {
 	})
 }
 
-// crashing commits, and dies before it can tell.
-type crashing struct {
+// lostCommitReply commits, and dies before it can tell.
+type lostCommitReply struct {
 	*store.Stock
 	left int
 }
 
-func (c *crashing) FlushRange(ctx context.Context, r store.Range) (store.Outcome, error) {
+func (c *lostCommitReply) FlushRange(ctx context.Context, r store.Range) (store.Outcome, error) {
 	out, err := c.Stock.FlushRange(ctx, r)
 	if err == nil && c.left > 0 {
 		c.left--
@@ -148,7 +148,7 @@ func TestStockFlusher_LostCommitResponse(t *testing.T) {
 		s := openShop(t, db)
 		s.reserve(t, freshOrder())
 		last := s.reserve(t, freshOrder())
-		first := s.flusher(&crashing{Stock: s.sql, left: 1})
+		first := s.flusher(&lostCommitReply{Stock: s.sql, left: 1})
 		mustFail(t, func(ctx context.Context) (int, error) { _, err := first.RunOnce(ctx); return 0, err }, errDown)
 		s.wantStock(t, 96, 98)
 		mustRun(t, first.RunOnce, 0)
@@ -172,11 +172,11 @@ func TestStockFlusher_BadEntry(t *testing.T) {
 		drained(t, s.flusher(s.sql).RunOnce)
 		s.wantStock(t, 94, 97)
 		s.wantPlace(t, last)
-		got := letters(t, db)
+		got := deadLetters(t, db)
 		for id, o := range map[string]string{bad1: string(unknown.ID), bad2: string(tooMany.ID), unreadable: ""} {
 			f := got[fmt.Sprintf("journal/0/%d/%s", epoch, id)]
 			if f.Source != "stock_flusher" || f.OrderID != o || f.Reason == "" || len(f.Payload) == 0 {
-				t.Errorf("the letter of %s is %+v; want one of order %q with reason and payload", id, f, o)
+				t.Errorf("the dead letter of %s is %+v; want one of order %q with reason and payload", id, f, o)
 			}
 		}
 		if len(got) != 3 {
@@ -234,7 +234,7 @@ func TestStockFlusher_UnwritableRowTakesNoStock(t *testing.T) {
 		s.wantStock(t, 98, 99)
 		wantNoRow(t, s.orders, bad.ID)
 		wantState(t, s.orders, good.ID, order.Pending)
-		got := letters(t, db)
+		got := deadLetters(t, db)
 		if f := got[fmt.Sprintf("journal/0/%d/%s", epoch, id)]; len(got) != 2 || f.OrderID != string(unreadable.ID) {
 			t.Errorf("letters = %v; want those of both orders", got)
 		}
@@ -294,7 +294,7 @@ func TestStockFlusher_ClosingEpochIsFlushedToItsEnd(t *testing.T) {
 		}
 		s.nextEpoch(t)
 		s.wantStock(t, 92, 96)
-		if got := letters(t, db); len(got) != 2 || got[fmt.Sprintf("journal/0/%d/%s", before.Epoch, bad)].ID == 0 {
+		if got := deadLetters(t, db); len(got) != 2 || got[fmt.Sprintf("journal/0/%d/%s", before.Epoch, bad)].ID == 0 {
 			t.Errorf("letters = %v; want those of both bad entries", got)
 		}
 		after := s.reserve(t, freshOrder())

@@ -25,7 +25,7 @@ func garbage(o order.Order) []map[string]string {
 // TestGarbage_StopsNeitherFlusherNorRelay: each entry becomes a dead letter, and the orders around it go on (I10).
 func TestGarbage_StopsNeitherFlusherNorRelay(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
-		s, out := openShop(t, db), &outbox{}
+		s, out := openShop(t, db), &fakeProducer{}
 		r := s.relay(out)
 		mustRun(t, r.RunOnce, 0)
 		before, after := freshOrder(), freshOrder()
@@ -43,7 +43,7 @@ func TestGarbage_StopsNeitherFlusherNorRelay(t *testing.T) {
 		if n := s.unacked(t, 1); n != 0 {
 			t.Errorf("%d entries are not acknowledged", n)
 		}
-		found := letters(t, db)
+		found := deadLetters(t, db)
 		if len(found) != len(bad) {
 			t.Errorf("%d dead letters; want one for each of %d entries", len(found), len(bad))
 		}

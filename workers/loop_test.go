@@ -10,22 +10,22 @@ import (
 	"github.com/spillway/spillway/queue"
 )
 
-// brokenInbox never receives.
-type brokenInbox struct{ *inbox }
+// brokenConsumer never receives.
+type brokenConsumer struct{ *fakeConsumer }
 
-func (brokenInbox) Receive(context.Context, int, time.Duration) ([]queue.Message, error) {
+func (brokenConsumer) Receive(context.Context, int, time.Duration) ([]queue.Message, error) {
 	return nil, queue.ErrUnavailable
 }
 
-// clocked notes when it was asked for messages, and fails the first times.
-type clocked struct {
-	*inbox
+// timedConsumer notes when it was asked for messages, and fails the first times.
+type timedConsumer struct {
+	*fakeConsumer
 	mu    sync.Mutex
 	fails int
 	times []time.Time
 }
 
-func (c *clocked) Receive(ctx context.Context, most int, lease time.Duration) ([]queue.Message, error) {
+func (c *timedConsumer) Receive(ctx context.Context, most int, lease time.Duration) ([]queue.Message, error) {
 	c.mu.Lock()
 	c.times = append(c.times, time.Now())
 	fails := len(c.times) <= c.fails
@@ -33,19 +33,19 @@ func (c *clocked) Receive(ctx context.Context, most int, lease time.Duration) ([
 	if fails {
 		return nil, queue.ErrUnavailable
 	}
-	return c.inbox.Receive(ctx, most, lease)
+	return c.fakeConsumer.Receive(ctx, most, lease)
 }
 
-// TestLoop_BackoffIsBounded counts the turns of ten minutes in which the queue is away.
+// TestLoop_BackoffIsBounded counts the iterations of ten minutes in which the queue is away.
 func TestLoop_BackoffIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o, m := freshOrder(), &mail{}
-		c := &clocked{inbox: newInbox(settledBody(o)), fails: 30}
+		c := &timedConsumer{fakeConsumer: newFakeConsumer(settledBody(o)), fails: 30}
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			newMailer(c, &deadbox{}, m).Run(ctx)
+			newMailer(c, &fakeDeadLetters{}, m).Run(ctx)
 		}()
 		<-time.After(10 * time.Minute) // By the bubble's clock.
 		stop()
@@ -60,10 +60,10 @@ func TestLoop_BackoffIsBounded(t *testing.T) {
 		if first > 100*time.Millisecond || longest < 2*time.Second || longest > 5*time.Second {
 			t.Errorf("the first pause was %s, the longest %s; want them to grow to 5 s at most", first, longest)
 		}
-		// Idle turns pause too, or a queue that does not block would cost a core.
+		// Idle iterations pause too, or a queue that does not block would cost a core.
 		last := len(c.times) - 1
 		if idle := c.times[last].Sub(c.times[last-1]); idle < 10*time.Millisecond || idle > time.Second {
-			t.Errorf("idle turns are %s apart", idle)
+			t.Errorf("idle iterations are %s apart", idle)
 		}
 	})
 }

@@ -51,13 +51,13 @@ func newMailer(in queue.Consumer, dead workers.DeadLetters, m workers.MailClient
 	return workers.NewMailer(workers.DefaultMailConfig(), in, dead, m, quiet)
 }
 
-// TestMailer_OneConfirmationABatch has the payment in two messages of one turn, and states that nobody is told of.
+// TestMailer_OneConfirmationABatch has the payment in two messages of one iteration, and states that nobody is told of.
 func TestMailer_OneConfirmationABatch(t *testing.T) {
 	o, m := freshOrder(), &mail{}
 	declined := event(freshOrder(), released)
 	wire.SetReason(declined, order.CancelledAsDeclined("lost_card"))
-	in := newInbox(body(event(o, reserved), event(o, settled), event(freshOrder(), reserved)), body(event(o, settled), declined))
-	mustRun(t, newMailer(in, &deadbox{}, m).RunOnce, 1)
+	in := newFakeConsumer(body(event(o, reserved), event(o, settled), event(freshOrder(), reserved)), body(event(o, settled), declined))
+	mustRun(t, newMailer(in, &fakeDeadLetters{}, m).RunOnce, 1)
 	if len(m.tries) != 1 || m.tries[o.ID] != 1 || in.left() != 0 {
 		t.Errorf("sent %v, %d messages left; want one mail to one order", m.tries, in.left())
 	}
@@ -69,7 +69,7 @@ func TestMailer_OneConfirmationABatch(t *testing.T) {
 func TestMailer_Concurrency(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &mail{gate: make(chan struct{})}
-		s := newMailer(newInbox(settledBody(someOrders(25)...)), &deadbox{}, m)
+		s := newMailer(newFakeConsumer(settledBody(someOrders(25)...)), &fakeDeadLetters{}, m)
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
@@ -87,12 +87,12 @@ func TestMailer_Concurrency(t *testing.T) {
 }
 
 func TestMailer_FailingMailIsRetried(t *testing.T) {
-	o, dead := freshOrder(), &deadbox{}
-	in, m := newInbox(settledBody(o)), &mail{fails: map[order.ID]bool{o.ID: true}}
+	o, dead := freshOrder(), &fakeDeadLetters{}
+	in, m := newFakeConsumer(settledBody(o)), &mail{fails: map[order.ID]bool{o.ID: true}}
 	s := newMailer(in, dead, m)
 	for range 2 {
 		if n, err := s.RunOnce(t.Context()); err == nil || n != 0 || in.left() != 1 {
-			t.Fatalf("a turn whose mail failed answered %d, %v; %d messages are left", n, err, in.left())
+			t.Fatalf("a iteration whose mail failed returned %d, %v; %d messages are left", n, err, in.left())
 		}
 	}
 	m.fails = nil
@@ -103,12 +103,12 @@ func TestMailer_FailingMailIsRetried(t *testing.T) {
 }
 
 func TestMailer_DeadLetterAfterFiveAttempts(t *testing.T) {
-	bad, good, dead := freshOrder(), freshOrder(), &deadbox{err: errDown}
-	in, m := newInbox(settledBody(bad, good)), &mail{fails: map[order.ID]bool{bad.ID: true}}
+	bad, good, dead := freshOrder(), freshOrder(), &fakeDeadLetters{err: errDown}
+	in, m := newFakeConsumer(settledBody(bad, good)), &mail{fails: map[order.ID]bool{bad.ID: true}}
 	s := newMailer(in, dead, m)
 	for range workers.DefaultMailConfig().Attempts - 1 {
 		if _, err := s.RunOnce(t.Context()); err == nil || len(dead.letters) != 0 {
-			t.Fatalf("a turn whose mail failed answered %v; letters %v", err, dead.letters)
+			t.Fatalf("a iteration whose mail failed returned %v; letters %v", err, dead.letters)
 		}
 	}
 	mustFail(t, s.RunOnce, errDown) // failed_orders is down.
@@ -117,7 +117,7 @@ func TestMailer_DeadLetterAfterFiveAttempts(t *testing.T) {
 	}
 	dead.err = nil
 	if _, err := s.RunOnce(t.Context()); err != nil || in.left() != 0 {
-		t.Errorf("the last turn: %v, %d messages left", err, in.left())
+		t.Errorf("the last iteration: %v, %d messages left", err, in.left())
 	}
 	if len(dead.letters) != 1 {
 		t.Fatalf("letters = %v; want one", dead.letters)
@@ -127,13 +127,13 @@ func TestMailer_DeadLetterAfterFiveAttempts(t *testing.T) {
 	paid.State, paid.UpdatedAt = order.Paid, event(bad, settled).GetTime().AsTime()
 	if f.DedupKey != "mailer/order/"+string(bad.ID) || f.Source != "mailer" || f.OrderID != string(bad.ID) || f.Reason != errDown.Error() ||
 		f.Attempts != 6 || f.PayloadType != wire.TypeMail || !bytes.Equal(f.Payload, raw(t, &spillwayv1.SendOrderMailRequest{Kind: spillwayv1.MailKind_MAIL_KIND_CONFIRMATION, Order: wire.Order(paid)})) {
-		t.Errorf("the letter is %+v", f)
+		t.Errorf("the dead letter is %+v", f)
 	}
 }
 
 func TestMailer_PoisonMessage(t *testing.T) {
-	o, m, dead := freshOrder(), &mail{}, &deadbox{}
-	in := newInbox([]byte("\xff"), settledBody(o))
+	o, m, dead := freshOrder(), &mail{}, &fakeDeadLetters{}
+	in := newFakeConsumer([]byte("\xff"), settledBody(o))
 	mustRun(t, newMailer(in, dead, m).RunOnce, 1)
 	if m.tries[o.ID] != 1 || len(dead.letters) != 1 || dead.letters[0].DedupKey != "mailer/message/m1" || in.left() != 0 {
 		t.Errorf("sent %v, letters %v, %d messages left", m.tries, dead.letters, in.left())
@@ -142,11 +142,11 @@ func TestMailer_PoisonMessage(t *testing.T) {
 
 func TestMailer_SentButNotAcknowledged(t *testing.T) {
 	o, m := freshOrder(), &mail{}
-	in := newInbox(settledBody(o))
+	in := newFakeConsumer(settledBody(o))
 	in.ackErr = faults([]bool{true})
-	s := newMailer(in, &deadbox{}, m)
+	s := newMailer(in, &fakeDeadLetters{}, m)
 	if _, err := s.RunOnce(t.Context()); err == nil {
-		t.Error("the turn did not fail although nothing was acknowledged")
+		t.Error("the iteration did not fail although nothing was acknowledged")
 	}
 	mustRun(t, s.RunOnce, 1)
 	if !slices.Equal([]int{m.tries[o.ID], in.left()}, []int{2, 0}) {
@@ -156,8 +156,8 @@ func TestMailer_SentButNotAcknowledged(t *testing.T) {
 
 // TestMailer_AttemptsAreCountedPerMail: attempts are counted per message.
 func TestMailer_AttemptsAreCountedPerMail(t *testing.T) {
-	old, fresh, good, dead := freshOrder(), freshOrder(), freshOrder(), &deadbox{}
-	in, m := newInbox(settledBody(old)), &mail{fails: map[order.ID]bool{old.ID: true, fresh.ID: true}}
+	old, fresh, good, dead := freshOrder(), freshOrder(), freshOrder(), &fakeDeadLetters{}
+	in, m := newFakeConsumer(settledBody(old)), &mail{fails: map[order.ID]bool{old.ID: true, fresh.ID: true}}
 	s := newMailer(in, dead, m)
 	for range 4 {
 		_, _ = s.RunOnce(t.Context())
@@ -179,9 +179,9 @@ func TestMailer_UnpaidOrderCausesNoMail(t *testing.T) {
 		cancelled.Detail = reason
 		messages = append(messages, body(event(o, reserved), cancelled))
 	}
-	in := newInbox(messages...)
+	in := newFakeConsumer(messages...)
 	for in.left() > 0 {
-		mustRun(t, newMailer(in, &deadbox{}, m).RunOnce, 0)
+		mustRun(t, newMailer(in, &fakeDeadLetters{}, m).RunOnce, 0)
 	}
 	if len(m.tries) != 0 {
 		t.Errorf("sent %v; want none", m.tries)

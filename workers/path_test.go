@@ -86,9 +86,9 @@ func TestWorkers_WholePathThroughFailingDependencies(t *testing.T) {
 
 		writerCfg, shipCfg, mailCfg := workers.DefaultWriterConfig(), workers.DefaultShipConfig(), workers.DefaultMailConfig()
 		writerCfg.Lease, shipCfg.Lease, mailCfg.Lease = time.Second, time.Second, time.Second
-		orders := &fickle{Orders: s.orders, before: faults([]bool{true}), after: faults([]bool{true})}
+		orders := &flakyOrders{Orders: s.orders, before: faults([]bool{true}), after: faults([]bool{true})}
 		writer := workers.NewOrderWriter(writerCfg, consumer(t, b, "orders"), orders, s.dead, s.Stock, &canceller{}, quiet)
-		truck, post := &moody{seen: map[order.ID]int{}}, &moody{seen: map[order.ID]int{}}
+		truck, post := &refusingOnce{seen: map[order.ID]int{}}, &refusingOnce{seen: map[order.ID]int{}}
 		shipper := workers.NewShipper(shipCfg, consumer(t, b, "shipping"), s.orders, s.dead, truck, quiet)
 		mailer := workers.NewMailer(mailCfg, consumer(t, b, "mail"), s.dead, post, quiet)
 
@@ -124,7 +124,7 @@ func TestWorkers_WholePathThroughFailingDependencies(t *testing.T) {
 		stop()
 		wg.Wait()
 		s.wantStock(t, 100-9*2, 100-9)
-		if got := letters(t, db); len(got) != 0 {
+		if got := deadLetters(t, db); len(got) != 0 {
 			t.Errorf("letters: %v", got)
 		}
 		for id, state := range want {
@@ -144,13 +144,13 @@ func keysOf(m map[order.ID]order.State) []order.ID {
 	return out
 }
 
-// moody is a carrier and a postman that refuse every order the first time.
-type moody struct {
+// refusingOnce is a carrier and a postman that refuse every order the first time.
+type refusingOnce struct {
 	mu   sync.Mutex
 	seen map[order.ID]int
 }
 
-func (m *moody) Ship(_ context.Context, o order.Order) error {
+func (m *refusingOnce) Ship(_ context.Context, o order.Order) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.seen[o.ID]++; m.seen[o.ID] == 1 {
@@ -159,9 +159,11 @@ func (m *moody) Ship(_ context.Context, o order.Order) error {
 	return nil
 }
 
-func (m *moody) Send(ctx context.Context, mail order.Mail) error { return m.Ship(ctx, mail.Order) }
+func (m *refusingOnce) Send(ctx context.Context, mail order.Mail) error {
+	return m.Ship(ctx, mail.Order)
+}
 
-func (m *moody) count(id order.ID) int {
+func (m *refusingOnce) count(id order.ID) int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.seen[id]

@@ -70,9 +70,9 @@ func TestOrderWriter_AnySequenceOfEventsMakesTheSameRows(t *testing.T) {
 		}
 		d.orders.before, d.orders.after = faults(plan.Draw(r, "before")), faults(plan.Draw(r, "after"))
 		d.in.ackErr = faults(plan.Draw(r, "ack"))
-		for turns := 0; d.in.left() > 0; turns++ {
-			if _, err := d.RunOnce(t.Context()); (err != nil && !errors.Is(err, errDown)) || turns > 100 {
-				r.Fatalf("turn %d: %v", turns, err)
+		for iterations := 0; d.in.left() > 0; iterations++ {
+			if _, err := d.RunOnce(t.Context()); (err != nil && !errors.Is(err, errDown)) || iterations > 100 {
+				r.Fatalf("iteration %d: %v", iterations, err)
 			}
 		}
 
@@ -86,7 +86,7 @@ func TestOrderWriter_AnySequenceOfEventsMakesTheSameRows(t *testing.T) {
 			r.Fatalf("cancelled %v, let go before SQL held it %v", d.cancel.calls, d.hot.early)
 		}
 	})
-	if n := len(letters(t, shuffled)); n != 0 {
+	if n := len(deadLetters(t, shuffled)); n != 0 {
 		t.Errorf("%d letters", n)
 	}
 }

@@ -11,25 +11,25 @@ import (
 	"github.com/spillway/spillway/store"
 )
 
-// asked is a cashier that counts how often it was asked for a charge, and cannot say of some.
-type asked struct {
-	*cashier
+// countingPayments is a fakePayments that counts the queries of each charge, and fails those of poison.
+type countingPayments struct {
+	*fakePayments
 	times  map[order.ID]int
 	poison map[order.ID]bool
 }
 
-func newAsked() *asked {
-	return &asked{cashier: newCashier(&crash{}), times: map[order.ID]int{}, poison: map[order.ID]bool{}}
+func newCountingPayments() *countingPayments {
+	return &countingPayments{fakePayments: newFakePayments(&crash{}), times: map[order.ID]int{}, poison: map[order.ID]bool{}}
 }
 
-func (a *asked) Find(ctx context.Context, id order.ID) (order.Charge, error) {
+func (a *countingPayments) Find(ctx context.Context, id order.ID) (order.Charge, error) {
 	a.mu.Lock()
 	a.times[id]++
 	a.mu.Unlock()
 	if a.poison[id] {
 		return order.Charge{}, errDown
 	}
-	return a.cashier.Find(ctx, id)
+	return a.fakePayments.Find(ctx, id)
 }
 
 // TestPaymentReconciler_EveryVoidedChargeIsRechecked, however many there are: a provider may take the money late, when whoever had asked for it is
@@ -47,7 +47,7 @@ func TestPaymentReconciler_EveryVoidedChargeIsRechecked(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		money := newAsked()
+		money := newCountingPayments()
 		money.poison[ids[0]] = true
 		r := s.reconciler(money)
 		now := time.Now()
@@ -93,7 +93,7 @@ func TestPaymentReconciler_FailedRecheckIsRetried(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		money := newAsked()
+		money := newCountingPayments()
 		money.poison[ids[0]] = true
 		r := s.reconciler(money)
 		for _, step := range []struct {

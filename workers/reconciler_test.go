@@ -49,7 +49,7 @@ func TestPaymentReconciler_PendingOrderEndsAsItsPayment(t *testing.T) {
 				if lost {
 					s.forget(t, o.ID)
 				}
-				money := newCashier(&crash{})
+				money := newFakePayments(&crash{})
 				if c.charge != order.ChargeNone {
 					money.set(o, c.charge)
 				}
@@ -89,10 +89,10 @@ func (s *shop) forget(t *testing.T, id order.ID) {
 	}
 }
 
-// unavailableMoney is a payment service whose provider is unavailable: it knows of no charge, and cannot void one.
-type unavailableMoney struct{ *cashier }
+// unavailablePayments is a payment service whose provider is unavailable: it knows of no charge, and cannot void one.
+type unavailablePayments struct{ *fakePayments }
 
-func (unavailableMoney) Void(context.Context, order.ID) error { return order.ErrUnavailable }
+func (unavailablePayments) Void(context.Context, order.ID) error { return order.ErrUnavailable }
 
 // TestPaymentReconciler_UnpaidCountWhileTheProviderIsUnavailable: an expired order that cannot be voided is counted as unpaid, although Redis
 // has not counted it since its epoch ended.
@@ -104,14 +104,14 @@ func TestPaymentReconciler_UnpaidCountWhileTheProviderIsUnavailable(t *testing.T
 	drained(t, s.flusher(s.sql, withOrders).RunOnce)
 	s.nextEpoch(t)
 	for range 2 {
-		mustFail(t, s.reconciler(unavailableMoney{newCashier(&crash{})}).RunOnce, order.ErrUnavailable)
+		mustFail(t, s.reconciler(unavailablePayments{newFakePayments(&crash{})}).RunOnce, order.ErrUnavailable)
 		c := s.redis.Client()
 		counted, err := c.Do(t.Context(), c.B().Zrange().Key(s.keys.Unpaid()[0]).Min("0").Max("-1").Build()).AsStrSlice()
 		if err != nil || !slices.Equal(counted, []string{string(o.ID)}) {
 			t.Errorf("the orders %v are counted as unpaid (%v); want %s", counted, err, o.ID)
 		}
 	}
-	if _, err := s.reconciler(newCashier(&crash{})).RunOnce(t.Context()); err != nil {
+	if _, err := s.reconciler(newFakePayments(&crash{})).RunOnce(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	c := s.redis.Client()
@@ -129,10 +129,10 @@ func TestPaymentReconciler_PayableOrderIsLeftAlone(t *testing.T) {
 		s.reserve(t, *o)
 	}
 	drained(t, s.flusher(s.sql, withOrders).RunOnce)
-	money := newCashier(&crash{})
+	money := newFakePayments(&crash{})
 	money.set(declined, order.ChargeDeclined) // Another card can be tried.
 	if n, err := s.reconciler(money).RunOnce(t.Context()); err != nil || n != 0 {
-		t.Errorf("it brought %d orders on (%v)", n, err)
+		t.Errorf("it handled %d orders (%v)", n, err)
 	}
 	wantState(t, store.NewOrders(s.db), later.ID, order.Pending)
 	wantState(t, store.NewOrders(s.db), declined.ID, order.Pending)
@@ -143,7 +143,7 @@ func TestPaymentReconciler_FailingOrdersCostOnlyThemselves(t *testing.T) {
 	const poisoned = 100 // as many as one look takes
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		s := openShop(t, db)
-		money := newAsked()
+		money := newCountingPayments()
 		var changes []order.Event
 		for range poisoned {
 			o := freshOrder()
@@ -191,7 +191,7 @@ func TestPaymentReconciler_ChargeOfACancelledOrderIsRefunded(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			money, intents := newCashier(&crash{}, o), store.NewCancellations(s.db)
+			money, cancellations := newFakePayments(&crash{}, o), store.NewCancellations(s.db)
 			r := s.reconciler(money)
 			mustRun(t, r.RunOnce, 0)
 			r.SetClock(func() time.Time { return time.Now().Add(time.Minute) }) // What is younger may still be on its way back.
@@ -199,7 +199,7 @@ func TestPaymentReconciler_ChargeOfACancelledOrderIsRefunded(t *testing.T) {
 			if money.charges[unpaid.ID].State != order.ChargeVoided {
 				t.Error("nothing refuses a late charge of the order that was not paid")
 			}
-			mustRun(t, workers.NewCancellationFinisher(intents, money, s.Stock, quiet).RunOnce, 1)
+			mustRun(t, workers.NewCancellationFinisher(cancellations, money, s.Stock, quiet).RunOnce, 1)
 			if money.refunds[o.ID] != 1 || money.refunds[unpaid.ID] != 0 {
 				t.Errorf("the money went back %d times, and %d times where none was taken", money.refunds[o.ID], money.refunds[unpaid.ID])
 			}

@@ -18,11 +18,11 @@ import (
 )
 
 // relay makes a relay that claims at once what others left, unless it is told otherwise.
-func (s *shop) relay(out *outbox, with ...func(*workers.RelayConfig)) *workers.OrderRelay {
+func (s *shop) relay(out *fakeProducer, with ...func(*workers.RelayConfig)) *workers.OrderRelay {
 	return s.relayOn(s.sql, out, with...)
 }
 
-func (s *shop) relayOn(st workers.RelayStore, out *outbox, with ...func(*workers.RelayConfig)) *workers.OrderRelay {
+func (s *shop) relayOn(st workers.RelayStore, out *fakeProducer, with ...func(*workers.RelayConfig)) *workers.OrderRelay {
 	cfg := workers.DefaultRelayConfig("orders", "relay-1")
 	cfg.Block, cfg.ClaimIdle, cfg.FlushWait = briefly, 0, 4*briefly
 	for _, f := range with {
@@ -36,7 +36,7 @@ func named(name string) func(*workers.RelayConfig) {
 }
 
 // alwaysClaiming gives the relay a clock that leaps whenever it is read, so that it is time to look for entries left behind
-// in every turn.
+// in every iteration.
 func alwaysClaiming(r *workers.OrderRelay) *workers.OrderRelay {
 	leaps := 0
 	r.SetClock(func() time.Time {
@@ -75,7 +75,7 @@ func (s *shop) journalled(t *testing.T, epoch int64) []string {
 }
 
 // wantSent compares the orders of the events that were sent, in any sequence.
-func wantSent(t *testing.T, out *outbox, want ...order.Order) {
+func wantSent(t *testing.T, out *fakeProducer, want ...order.Order) {
 	t.Helper()
 	var got, ids []string
 	for _, e := range events(t, out.messages()) {
@@ -93,7 +93,7 @@ func wantSent(t *testing.T, out *outbox, want ...order.Order) {
 
 func TestOrderRelay_AcknowledgesOnlyWhatWasSent(t *testing.T) {
 	t.Parallel()
-	s, out := openShop(t, openSQLite(t)), &outbox{err: errDown}
+	s, out := openShop(t, openSQLite(t)), &fakeProducer{err: errDown}
 	first, second := freshOrder(), freshOrder()
 	epoch := s.reserve(t, first).Epoch
 	s.reserve(t, second)
@@ -115,11 +115,11 @@ func TestOrderRelay_AcknowledgesOnlyWhatWasSent(t *testing.T) {
 
 func TestOrderRelay_ClaimsIdleEntriesOfADeadRelay(t *testing.T) {
 	t.Parallel()
-	s, out := openShop(t, openSQLite(t)), &outbox{}
+	s, out := openShop(t, openSQLite(t)), &fakeProducer{}
 	o := freshOrder()
 	epoch := s.reserve(t, o).Epoch
 	s.flush(t)
-	mustFail(t, s.relay(&outbox{err: errDown}, named("dies")).RunOnce, errDown)
+	mustFail(t, s.relay(&fakeProducer{err: errDown}, named("dies")).RunOnce, errDown)
 
 	patient := alwaysClaiming(s.relay(out, named("patient"), func(c *workers.RelayConfig) { c.ClaimIdle = time.Hour }))
 	mustRun(t, patient.RunOnce, 0)
@@ -131,13 +131,13 @@ func TestOrderRelay_ClaimsIdleEntriesOfADeadRelay(t *testing.T) {
 	}
 }
 
-// looked is SQL that tells when the relay has looked at the flusher's place.
-type looked struct {
+// observedStore signals when the relay has read the offset of the flusher.
+type observedStore struct {
 	*store.Stock
 	looks chan struct{}
 }
 
-func (l looked) EpochAt(ctx context.Context, partition uint8, number int64) (journal.Epoch, error) {
+func (l observedStore) EpochAt(ctx context.Context, partition uint8, number int64) (journal.Epoch, error) {
 	defer func() {
 		select {
 		case l.looks <- struct{}{}:
@@ -149,11 +149,11 @@ func (l looked) EpochAt(ctx context.Context, partition uint8, number int64) (jou
 
 func TestOrderRelay_WaitsForTheFlusher(t *testing.T) {
 	t.Parallel()
-	s, out := openShop(t, openSQLite(t)), &outbox{}
+	s, out := openShop(t, openSQLite(t)), &fakeProducer{}
 	mustRun(t, s.relay(out).RunOnce, 0)
 	o := freshOrder()
 	s.reserve(t, o)
-	l := looked{s.sql, make(chan struct{})}
+	l := observedStore{s.sql, make(chan struct{})}
 	r := s.relayOn(l, out, func(c *workers.RelayConfig) { c.FlushWait = time.Minute })
 	done := make(chan error, 1)
 	go func() {
@@ -164,7 +164,7 @@ func TestOrderRelay_WaitsForTheFlusher(t *testing.T) {
 		select {
 		case <-l.looks:
 		case err := <-done:
-			t.Fatalf("the turn ended (%v) before the flusher came", err)
+			t.Fatalf("the iteration ended (%v) before the flusher came", err)
 		}
 	}
 	wantSent(t, out)
@@ -172,17 +172,17 @@ func TestOrderRelay_WaitsForTheFlusher(t *testing.T) {
 	select {
 	case err := <-done:
 		if err != nil {
-			t.Errorf("the turn failed: %v", err)
+			t.Errorf("the iteration failed: %v", err)
 		}
 	case <-time.After(eventuallyMax):
-		t.Fatalf("the turn did not end within %s of the flush", eventuallyMax)
+		t.Fatalf("the iteration did not end within %s of the flush", eventuallyMax)
 	}
 	wantSent(t, out, o)
 }
 
 func TestOrderRelay_WithoutAFlusher(t *testing.T) {
 	t.Parallel()
-	s, out := openShop(t, openSQLite(t)), &outbox{}
+	s, out := openShop(t, openSQLite(t)), &fakeProducer{}
 	r := alwaysClaiming(s.relay(out))
 	mustRun(t, r.RunOnce, 0)
 	flushed, held := freshOrder(), freshOrder()
@@ -191,7 +191,7 @@ func TestOrderRelay_WithoutAFlusher(t *testing.T) {
 	s.reserve(t, held)
 	for range 2 {
 		if n, err := r.RunOnce(t.Context()); err == nil {
-			t.Errorf("a turn ahead of the flusher took %d entries", n)
+			t.Errorf("a iteration ahead of the flusher took %d entries", n)
 		}
 	}
 	wantSent(t, out)
@@ -206,9 +206,9 @@ func TestOrderRelay_WithoutAFlusher(t *testing.T) {
 // TestOrderRelay_TrimsBehindTheSlowestReader has two relays, one of which does not get rid of its entry (I11).
 func TestOrderRelay_TrimsBehindTheSlowestReader(t *testing.T) {
 	t.Parallel()
-	s, out := openShop(t, openSQLite(t)), &outbox{}
+	s, out := openShop(t, openSQLite(t)), &fakeProducer{}
 	one := func(c *workers.RelayConfig) { c.Batch, c.ClaimIdle = 1, time.Hour }
-	quick, slow := s.relay(out, named("quick"), one), s.relay(&outbox{err: errDown}, named("slow"), one)
+	quick, slow := s.relay(out, named("quick"), one), s.relay(&fakeProducer{err: errDown}, named("slow"), one)
 	mustRun(t, quick.RunOnce, 0)
 	places := make([]journal.Offset, 4)
 	for i := range places {
@@ -234,7 +234,7 @@ func TestOrderRelay_TrimsBehindTheSlowestReader(t *testing.T) {
 
 func TestOrderRelay_OldEpochsJournalIsRelayedAndRemoved(t *testing.T) {
 	t.Parallel()
-	s, out := openShop(t, openSQLite(t)), &outbox{}
+	s, out := openShop(t, openSQLite(t)), &fakeProducer{}
 	r := s.relay(out, func(c *workers.RelayConfig) { c.Batch = 2 })
 	mustRun(t, r.RunOnce, 0)
 	var all []order.Order
@@ -250,7 +250,7 @@ func TestOrderRelay_OldEpochsJournalIsRelayedAndRemoved(t *testing.T) {
 	s.addReserved(t, 1, freshOrder(), "A:-1", []byte("x"))
 	eventually(t, "the old journal to go", func() bool {
 		if _, err := r.RunOnce(t.Context()); err != nil {
-			t.Fatalf("turn: %v", err)
+			t.Fatalf("iteration: %v", err)
 		}
 		epochs, err := s.journal.Epochs(t.Context())
 		return err == nil && slices.Equal(epochs, []int64{2})
@@ -266,8 +266,8 @@ func TestOrderRelay_OldEpochsJournalIsRelayedAndRemoved(t *testing.T) {
 // TestOrderRelay_OldEpochsJournalStaysUntilAcknowledged: another relay may have died with it.
 func TestOrderRelay_OldEpochsJournalStaysUntilAcknowledged(t *testing.T) {
 	t.Parallel()
-	s, out := openShop(t, openSQLite(t)), &outbox{}
-	dies := s.relay(&outbox{err: errDown}, named("dies"))
+	s, out := openShop(t, openSQLite(t)), &fakeProducer{}
+	dies := s.relay(&fakeProducer{err: errDown}, named("dies"))
 	mustRun(t, dies.RunOnce, 0)
 	o := freshOrder()
 	s.reserve(t, o)
@@ -288,7 +288,7 @@ func TestOrderRelay_OldEpochsJournalStaysUntilAcknowledged(t *testing.T) {
 
 func TestOrderRelay_PoisonEntry(t *testing.T) {
 	t.Parallel()
-	s, out := openShop(t, openSQLite(t)), &outbox{}
+	s, out := openShop(t, openSQLite(t)), &fakeProducer{}
 	r := alwaysClaiming(s.relay(out))
 	mustRun(t, r.RunOnce, 0)
 	before, after := freshOrder(), freshOrder()
@@ -298,7 +298,7 @@ func TestOrderRelay_PoisonEntry(t *testing.T) {
 	s.flush(t)
 	eventually(t, "all entries to be acknowledged", func() bool {
 		if _, err := r.RunOnce(t.Context()); err != nil {
-			t.Fatalf("turn: %v", err)
+			t.Fatalf("iteration: %v", err)
 		}
 		return s.unacked(t, epoch) == 0
 	})
@@ -308,12 +308,12 @@ func TestOrderRelay_PoisonEntry(t *testing.T) {
 // TestOrderRelay_PoisonEntryWaitsForTheFlusher: until it is in failed_orders nobody may forget it.
 func TestOrderRelay_PoisonEntryWaitsForTheFlusher(t *testing.T) {
 	t.Parallel()
-	s, out := openShop(t, openSQLite(t)), &outbox{}
+	s, out := openShop(t, openSQLite(t)), &fakeProducer{}
 	r := alwaysClaiming(s.relay(out))
 	mustRun(t, r.RunOnce, 0)
 	s.add(t, 1, map[string]string{"kind": "?"})
 	if n, err := r.RunOnce(t.Context()); err == nil {
-		t.Errorf("a turn ahead of the flusher took %d entries", n)
+		t.Errorf("a iteration ahead of the flusher took %d entries", n)
 	}
 	if n := s.unacked(t, 1); n != 1 {
 		t.Fatalf("%d entries wait for their acknowledgement; want 1", n)
@@ -327,7 +327,7 @@ func TestOrderRelay_PoisonEntryWaitsForTheFlusher(t *testing.T) {
 
 func TestOrderRelay_EventsMatchTheJournal(t *testing.T) {
 	t.Parallel()
-	s, out := openShop(t, openSQLite(t)), &outbox{}
+	s, out := openShop(t, openSQLite(t)), &fakeProducer{}
 	r := s.relay(out)
 	mustRun(t, r.RunOnce, 0)
 	pending, paid, declined := freshOrder(), freshOrder(), freshOrder()
@@ -365,7 +365,7 @@ func TestOrderRelay_EventsMatchTheJournal(t *testing.T) {
 
 func TestOrderRelay_LargeBatchIsSplit(t *testing.T) {
 	t.Parallel()
-	s, out := openShop(t, openSQLite(t)), &outbox{}
+	s, out := openShop(t, openSQLite(t)), &fakeProducer{}
 	r := s.relay(out)
 	mustRun(t, r.RunOnce, 0)
 	large := bytes.Repeat([]byte("x"), 400<<10)
@@ -392,7 +392,7 @@ func TestOrderRelay_ManyRelaysAndAFailingBroker(t *testing.T) {
 	t.Parallel()
 	s := openShop(t, openSQLite(t))
 	ctx, stop := context.WithCancel(t.Context())
-	out, broken := &outbox{}, &outbox{err: errDown}
+	out, broken := &fakeProducer{}, &fakeProducer{err: errDown}
 	var wg sync.WaitGroup
 	for i := range 2 {
 		r := alwaysClaiming(s.relay(out, named(fmt.Sprint("good-", i)), func(c *workers.RelayConfig) { c.Batch, c.FlushWait = 3, patience }))
@@ -421,13 +421,13 @@ func TestOrderRelay_ManyRelaysAndAFailingBroker(t *testing.T) {
 func TestOrderRelay_StopsWithItsContext(t *testing.T) {
 	t.Parallel()
 	s := openShop(t, openSQLite(t))
-	r := s.relay(&outbox{}, func(c *workers.RelayConfig) { c.FlushWait = time.Hour })
+	r := s.relay(&fakeProducer{}, func(c *workers.RelayConfig) { c.FlushWait = time.Hour })
 	mustRun(t, r.RunOnce, 0)
 	s.reserve(t, freshOrder())
 	ctx, stop := context.WithTimeout(t.Context(), 5*briefly)
 	defer stop()
 	if n, err := r.RunOnce(ctx); err == nil {
-		t.Errorf("the turn took %d entries whose stock is not in SQL", n)
+		t.Errorf("the iteration took %d entries whose stock is not in SQL", n)
 	}
 	if n := s.unacked(t, 1); n != 1 {
 		t.Errorf("%d entries wait for their acknowledgement; want 1", n)
@@ -437,7 +437,7 @@ func TestOrderRelay_StopsWithItsContext(t *testing.T) {
 // TestOrderRelay_KeepsWhatAnotherRedisClosed: the epoch was closed on another Redis. When this one has the shop again, it must still know
 // which of its orders never happened.
 func TestOrderRelay_KeepsWhatAnotherRedisClosed(t *testing.T) {
-	s, out := openShop(t, openSQLite(t)), &outbox{}
+	s, out := openShop(t, openSQLite(t)), &fakeProducer{}
 	r := s.relay(out)
 	mustRun(t, r.RunOnce, 0)
 	o := freshOrder()

@@ -16,7 +16,7 @@ import (
 // repairer repairs at once what is not in SQL.
 func (s *shop) repairer(cancel workers.Canceller, with ...func(*workers.RepairConfig)) *workers.OrderRepairer {
 	cfg := workers.DefaultRepairConfig()
-	cfg.After, cfg.MailAfter, cfg.Interval = 0, 0, lookEvery
+	cfg.After, cfg.MailAfter, cfg.Interval = 0, 0, checkInterval
 	for _, f := range with {
 		f(&cfg)
 	}
@@ -284,7 +284,7 @@ func TestOrderRepairer_DuplicateThatWasNotUndone(t *testing.T) {
 	first, second := anOrder("same"), anOrder("same")
 	s.settleAll(t, first, second)
 	drained(t, s.flusher(s.sql, withOrders).RunOnce)
-	money := newCashier(&crash{}, first, second)
+	money := newFakePayments(&crash{}, first, second)
 	r := s.repairer(workers.NewDuplicateCanceller(s.Stock, money))
 	if _, err := r.RunOnce(t.Context()); err != nil {
 		t.Fatal(err)
@@ -326,7 +326,7 @@ func TestPaymentReconciler_PaidInRedisAndPendingInSQL(t *testing.T) {
 	s.settle(t, o)
 	s.flush(t)
 	reconciler := workers.NewPaymentReconciler(workers.ReconcileConfig{After: time.Millisecond, Lookback: time.Hour}, s.orders,
-		store.NewCancellations(s.db), newCashier(&crash{}, o), s.Stock, slog.New(slog.NewTextHandler(log, nil)))
+		store.NewCancellations(s.db), newFakePayments(&crash{}, o), s.Stock, slog.New(slog.NewTextHandler(log, nil)))
 	for range 5 {
 		if _, err := reconciler.RunOnce(t.Context()); err != nil {
 			t.Fatal(err)

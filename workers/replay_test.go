@@ -127,7 +127,7 @@ func batch(events ...*spillwayv1.OrderEvent) *spillwayv1.OrderEventBatch {
 	return &spillwayv1.OrderEventBatch{Events: events}
 }
 
-// entry is a journal entry that was put aside.
+// entry is a journal entry that was dead-lettered.
 func entry(t *testing.T, o order.Order, units int64) []byte {
 	t.Helper()
 	snapshot, err := wire.MarshalSnapshot(o)
@@ -168,7 +168,7 @@ func (a *around) want(t *testing.T, id int64, status string, actions ...string) 
 		got = append(got, h.Action+" by "+h.Actor)
 	}
 	if f.Status != status || fmt.Sprint(got) != fmt.Sprint(actions) {
-		t.Errorf("letter %d is %s after %v; want %s after %v", id, f.Status, got, status, actions)
+		t.Errorf("dead letter %d is %s after %v; want %s after %v", id, f.Status, got, status, actions)
 	}
 }
 
@@ -338,16 +338,16 @@ func TestReplayer_DuplicateIsUndone(t *testing.T) {
 func TestReplayer_ClosedDeadLetter(t *testing.T) {
 	a, o := newReplayer(t), someOrder(t, "k")
 	if err := a.Replay(t.Context(), 77, "op"); !errors.Is(err, order.ErrNotFound) {
-		t.Errorf("an unknown letter: %v; want ErrNotFound", err)
+		t.Errorf("an unknown dead letter: %v; want ErrNotFound", err)
 	}
 	id := a.put(t, "order_writer", wire.TypeEvent, raw(t, step(t, o, order.Paid)))
 	if err := a.dead.Discard(t.Context(), id, store.DeadLetterAction{Actor: "op"}); err != nil {
 		t.Fatal(err)
 	}
 	if err := a.Replay(t.Context(), id, "op"); !errors.Is(err, order.ErrFailedPrecondition) {
-		t.Errorf("a discarded letter: %v; want ErrFailedPrecondition", err)
+		t.Errorf("a discarded dead letter: %v; want ErrFailedPrecondition", err)
 	}
 	if _, err := a.orders.Get(t.Context(), o.ID); !errors.Is(err, order.ErrNotFound) {
-		t.Errorf("the order of a discarded letter: %v; want ErrNotFound", err)
+		t.Errorf("the order of a discarded dead letter: %v; want ErrNotFound", err)
 	}
 }

@@ -80,7 +80,7 @@ func TestPaymentReconciler_ReleaseLostByRedis(t *testing.T) {
 					other := freshOrder()
 					s.reserve(t, other) // Loads the counters, which a release raises.
 
-					money := newCashier(&crash{}, other)
+					money := newFakePayments(&crash{}, other)
 					money.set(o, order.ChargeDeclined)
 					finisher := workers.NewCancellationFinisher(store.NewCancellations(s.db), money, s.Stock, quiet)
 					for range 3 {
@@ -119,7 +119,7 @@ func TestPaymentReconciler_ChargedAfterItsUnitsReturned(t *testing.T) {
 		s.release(t, o)
 		drained(t, f.RunOnce)
 		s.promote(t, nil)
-		money := newCashier(&crash{}, o)
+		money := newFakePayments(&crash{}, o)
 		finisher := workers.NewCancellationFinisher(store.NewCancellations(s.db), money, s.Stock, quiet)
 		for range 3 {
 			if _, err := s.reconciler(money).RunOnce(t.Context()); err != nil {
@@ -150,8 +150,8 @@ func TestCancellationFinisher_ReleaseLostBeforeItWasFlushed(t *testing.T) {
 		drained(t, f.RunOnce)
 		older := s.copyOf(t)
 		s.release(t, o)
-		intents := store.NewCancellations(s.db)
-		if err := intents.Enqueue(t.Context(), []store.Cancellation{{OrderID: o.ID, Reason: order.CancelReason{Text: "r"}, Actor: "c1"}}); err != nil {
+		cancellations := store.NewCancellations(s.db)
+		if err := cancellations.Enqueue(t.Context(), []store.Cancellation{{OrderID: o.ID, Reason: order.CancelReason{Text: "r"}, Actor: "c1"}}); err != nil {
 			t.Fatal(err)
 		}
 		s.wantStock(t, 98, 99)
@@ -161,14 +161,14 @@ func TestCancellationFinisher_ReleaseLostBeforeItWasFlushed(t *testing.T) {
 			}
 		}
 		s.promote(t, older)
-		money := newCashier(&crash{}, o)
-		finisher := workers.NewCancellationFinisher(intents, money, s.Stock, quiet)
+		money := newFakePayments(&crash{}, o)
+		finisher := workers.NewCancellationFinisher(cancellations, money, s.Stock, quiet)
 		for range 3 {
 			if _, err := finisher.RunOnce(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			drained(t, f.RunOnce)
-			if err := intents.Defer(t.Context(), o.ID, time.Now().Add(-time.Second), false); err != nil {
+			if err := cancellations.Defer(t.Context(), o.ID, time.Now().Add(-time.Second), false); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -279,8 +279,8 @@ func TestCancellationFinisher_RestockedInAnEarlierEpoch(t *testing.T) {
 		s.settle(t, o)
 		f := s.flusher(s.sql, withOrders)
 		drained(t, f.RunOnce)
-		intents := store.NewCancellations(s.db)
-		if _, err := intents.Cancel(t.Context(), o.ID, []order.State{order.Paid}, order.CancelReason{Text: "r"}, "c1"); err != nil {
+		cancellations := store.NewCancellations(s.db)
+		if _, err := cancellations.Cancel(t.Context(), o.ID, []order.State{order.Paid}, order.CancelReason{Text: "r"}, "c1"); err != nil {
 			t.Fatal(err)
 		}
 		epoch, err := s.OpenEpoch()
@@ -294,7 +294,7 @@ func TestCancellationFinisher_RestockedInAnEarlierEpoch(t *testing.T) {
 		s.promote(t, nil)
 		other := freshOrder()
 		s.reserve(t, other) // Loads the counters.
-		finisher := workers.NewCancellationFinisher(intents, newCashier(&crash{}, o), s.Stock, quiet)
+		finisher := workers.NewCancellationFinisher(cancellations, newFakePayments(&crash{}, o), s.Stock, quiet)
 		mustRun(t, finisher.RunOnce, 1)
 		s.wantAvailable(t, 98, 99)
 		drained(t, f.RunOnce)

@@ -122,8 +122,8 @@ func (s *shelf) set(id order.ID, state order.State) {
 	s.states[id] = state
 }
 
-func newShipper(in *inbox, st workers.ShipStore, c workers.ShippingClient) *workers.Shipper {
-	return workers.NewShipper(workers.DefaultShipConfig(), in, st, &deadbox{}, c, quiet)
+func newShipper(in *fakeConsumer, st workers.ShipStore, c workers.ShippingClient) *workers.Shipper {
+	return workers.NewShipper(workers.DefaultShipConfig(), in, st, &fakeDeadLetters{}, c, quiet)
 }
 
 func someOrders(n int) []order.Order {
@@ -138,7 +138,7 @@ func TestShipper_Concurrency(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		orders := someOrders(25)
 		c, sh := &carrier{gate: make(chan struct{})}, newShelf(order.Paid, orders...)
-		s := newShipper(newInbox(settledBody(orders[:15]...), settledBody(orders[15:]...)), sh, c)
+		s := newShipper(newFakeConsumer(settledBody(orders[:15]...), settledBody(orders[15:]...)), sh, c)
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
@@ -169,7 +169,7 @@ func TestShipper_RefusedOrderIsTriedThreeTimes(t *testing.T) {
 		d := newDesk(db, nil, 100, settledBody(all...))
 		mustRun(t, d.RunOnce, 3)
 		c := &carrier{refuses: map[order.ID]bool{refused.ID: true}}
-		in := newInbox(settledBody(all...))
+		in := newFakeConsumer(settledBody(all...))
 		mustRun(t, newShipper(in, orders, c).RunOnce, 2)
 		wantState(t, orders, refused.ID, order.ShipFailed)
 		for i, times := range []int{1, 3, 1} {
@@ -193,7 +193,7 @@ func TestShipper_RedeliveredMessage(t *testing.T) {
 	d := newDesk(db, nil, 100, settledBody(taken, failed))
 	mustRun(t, d.RunOnce, 2)
 	c := &carrier{refuses: map[order.ID]bool{failed.ID: true}}
-	in := newInbox(settledBody(taken, failed))
+	in := newFakeConsumer(settledBody(taken, failed))
 	s := newShipper(in, d.orders.Orders, c)
 	mustRun(t, s.RunOnce, 1)
 	c.refuses = nil
@@ -213,7 +213,7 @@ func TestShipper_OnlyPaidOrders(t *testing.T) {
 	d := newDesk(db, nil, 100, body(event(cancelled, released), event(paid, settled), event(pending, reserved)))
 	mustRun(t, d.RunOnce, 3)
 	c := &carrier{}
-	in := newInbox(body(event(cancelled, settled), event(pending, reserved), event(freshOrder(), released), event(paid, settled), event(paid, settled)))
+	in := newFakeConsumer(body(event(cancelled, settled), event(pending, reserved), event(freshOrder(), released), event(paid, settled), event(paid, settled)))
 	mustRun(t, newShipper(in, d.orders.Orders, c).RunOnce, 1)
 	wantState(t, d.orders.Orders, cancelled.ID, order.Cancelled)
 	wantState(t, d.orders.Orders, pending.ID, order.Pending)
@@ -227,7 +227,7 @@ func TestShipper_OnlyPaidOrders(t *testing.T) {
 func TestShipper_PaymentBeforeItsRow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o, c, sh := freshOrder(), &carrier{}, newShelf(order.Paid)
-		in := newInbox(settledBody(o))
+		in := newFakeConsumer(settledBody(o))
 		s := newShipper(in, sh, c)
 		done := make(chan struct{})
 		go func() {
@@ -252,11 +252,11 @@ func TestShipper_PaymentBeforeItsRow(t *testing.T) {
 func TestShipper_MissingRowFailsTheIteration(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o, c, sh := freshOrder(), &carrier{}, newShelf(order.Paid)
-		in := newInbox(settledBody(o))
+		in := newFakeConsumer(settledBody(o))
 		s := newShipper(in, sh, c)
 		began := time.Now()
 		if n, err := s.RunOnce(t.Context()); err == nil || n != 0 {
-			t.Errorf("the turn answered %d, %v", n, err)
+			t.Errorf("the iteration returned %d, %v", n, err)
 		}
 		wait := workers.DefaultShipConfig().RowWait
 		if took := time.Since(began); took < wait || took > wait+time.Second {
@@ -273,7 +273,7 @@ func TestShipper_MissingRowFailsTheIteration(t *testing.T) {
 // TestShipper_ParcelWithoutARowIsOfferedAgain: the carrier knows the order's id.
 func TestShipper_ParcelWithoutARowIsOfferedAgain(t *testing.T) {
 	o, c := freshOrder(), &carrier{}
-	sh, in := newShelf(order.Paid, o), newInbox(settledBody(o))
+	sh, in := newShelf(order.Paid, o), newFakeConsumer(settledBody(o))
 	sh.shipErr = errDown
 	s := newShipper(in, sh, c)
 	mustFail(t, s.RunOnce, errDown)
@@ -289,11 +289,11 @@ func TestShipper_ParcelWithoutARowIsOfferedAgain(t *testing.T) {
 
 func TestShipper_PoisonMessage(t *testing.T) {
 	o, c := freshOrder(), &carrier{}
-	in, dead := newInbox([]byte("\xff"), settledBody(o)), &deadbox{err: errDown}
+	in, dead := newFakeConsumer([]byte("\xff"), settledBody(o)), &fakeDeadLetters{err: errDown}
 	s := workers.NewShipper(workers.DefaultShipConfig(), in, newShelf(order.Paid, o), dead, c, quiet)
 	mustFail(t, s.RunOnce, errDown)
 	if in.left() != 2 || c.called(o.ID) != 0 {
-		t.Errorf("%d messages are left and %d orders shipped although the letter was not written", in.left(), c.called(o.ID))
+		t.Errorf("%d messages are left and %d orders shipped although the dead letter was not written", in.left(), c.called(o.ID))
 	}
 	dead.err = nil
 	mustRun(t, s.RunOnce, 1)

@@ -129,21 +129,21 @@ func settledOf(t *testing.T, orders ...order.Order) []byte {
 	return eventsOf(t, spillwayv1.OrderEventKind_ORDER_EVENT_KIND_SETTLED, "", orders...)
 }
 
-// tray is a consumer whose messages come again until they are acknowledged.
-type tray struct {
+// redeliveringConsumer is a consumer whose messages come again until they are acknowledged.
+type redeliveringConsumer struct {
 	mu       sync.Mutex
 	messages []queue.Message
 }
 
-func newTray(bodies ...[]byte) *tray {
-	c := &tray{}
+func newTray(bodies ...[]byte) *redeliveringConsumer {
+	c := &redeliveringConsumer{}
 	for i, b := range bodies {
 		c.messages = append(c.messages, queue.Message{ID: fmt.Sprint("m", i), Body: b})
 	}
 	return c
 }
 
-func (c *tray) Receive(context.Context, int, time.Duration) ([]queue.Message, error) {
+func (c *redeliveringConsumer) Receive(context.Context, int, time.Duration) ([]queue.Message, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for i := range c.messages {
@@ -152,7 +152,7 @@ func (c *tray) Receive(context.Context, int, time.Duration) ([]queue.Message, er
 	return slices.Clone(c.messages), nil
 }
 
-func (c *tray) Ack(_ context.Context, done ...queue.Message) error {
+func (c *redeliveringConsumer) Ack(_ context.Context, done ...queue.Message) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.messages = slices.DeleteFunc(c.messages, func(m queue.Message) bool {
@@ -161,24 +161,24 @@ func (c *tray) Ack(_ context.Context, done ...queue.Message) error {
 	return nil
 }
 
-func (*tray) Release(context.Context, ...queue.Message) error { return nil }
-func (*tray) Close(context.Context) error                     { return nil }
+func (*redeliveringConsumer) Release(context.Context, ...queue.Message) error { return nil }
+func (*redeliveringConsumer) Close(context.Context) error                     { return nil }
 
-// noLetters fails the test when something is put aside.
-type noLetters struct{ t *testing.T }
+// noDeadLetters fails the test when something is dead-lettered.
+type noDeadLetters struct{ t *testing.T }
 
-func (n noLetters) Put(_ context.Context, f store.DeadLetter) error {
-	n.t.Errorf("put aside: %+v", f)
+func (n noDeadLetters) Put(_ context.Context, f store.DeadLetter) error {
+	n.t.Errorf("dead-lettered: %+v", f)
 	return nil
 }
 
-// van calls the simulated carrier as shipping.Client does: one that does not answer in time leaves the outcome unknown.
-type van struct {
+// timeoutCarrier calls the simulated carrier as shipping.Client does: one that does not answer in time leaves the outcome unknown.
+type timeoutCarrier struct {
 	*simulated.Carrier
 	timeout time.Duration
 }
 
-func (v van) Ship(ctx context.Context, o order.Order) error {
+func (v timeoutCarrier) Ship(ctx context.Context, o order.Order) error {
 	ctx, cancel := context.WithTimeout(ctx, v.timeout)
 	defer cancel()
 	err := v.Carrier.Ship(ctx, shipping.Parcel{OrderID: o.ID, TrackingID: o.TrackingID, To: o.Address, Items: o.Demand()})
@@ -188,8 +188,8 @@ func (v van) Ship(ctx context.Context, o order.Order) error {
 	return err
 }
 
-func newVan(mode simulated.Mode) van {
-	v := van{&simulated.Carrier{}, 30 * time.Millisecond}
+func newTimeoutCarrier(mode simulated.Mode) timeoutCarrier {
+	v := timeoutCarrier{&simulated.Carrier{}, 30 * time.Millisecond}
 	v.SetMode(mode)
 	return v
 }
@@ -210,7 +210,7 @@ func quickly(tries int) workers.ShipConfig {
 func ranTo(t *testing.T, iteration func(context.Context) (int, error), want int) {
 	t.Helper()
 	if n, err := iteration(t.Context()); err != nil || n != want {
-		t.Errorf("the turn answered %d, %v; want %d", n, err, want)
+		t.Errorf("the iteration returned %d, %v; want %d", n, err, want)
 	}
 }
 
@@ -218,8 +218,8 @@ func TestShipper_CarrierDown(t *testing.T) {
 	onBothShops(t, func(t *testing.T, db *store.DB) {
 		orders := store.NewOrders(db)
 		all := paidOrders(t, orders, 3)
-		in, down := newTray(settledOf(t, all...)), newVan(simulated.Down)
-		s := workers.NewShipper(quickly(3), in, orders, noLetters{t}, down, noLog)
+		in, down := newTray(settledOf(t, all...)), newTimeoutCarrier(simulated.Down)
+		s := workers.NewShipper(quickly(3), in, orders, noDeadLetters{t}, down, noLog)
 		ranTo(t, s.RunOnce, 0)
 		inState(t, orders, order.ShipFailed, all...)
 		if len(in.messages) != 0 || down.Parcels() != 0 {
@@ -235,8 +235,8 @@ func TestShipper_LateResponseIsOneParcel(t *testing.T) {
 	onBothShops(t, func(t *testing.T, db *store.DB) {
 		orders := store.NewOrders(db)
 		all := paidOrders(t, orders, 3)
-		in, late := newTray(settledOf(t, all...)), newVan(simulated.Late)
-		ranTo(t, workers.NewShipper(quickly(3), in, orders, noLetters{t}, late, noLog).RunOnce, 3)
+		in, late := newTray(settledOf(t, all...)), newTimeoutCarrier(simulated.Late)
+		ranTo(t, workers.NewShipper(quickly(3), in, orders, noDeadLetters{t}, late, noLog).RunOnce, 3)
 		inState(t, orders, order.Shipped, all...)
 		if late.Parcels() != 3 || len(in.messages) != 0 {
 			t.Errorf("%d parcels, %d messages left; want 3 and none", late.Parcels(), len(in.messages))
@@ -272,13 +272,13 @@ func TestShipper_UnknownOutcomePreventsCancelling(t *testing.T) {
 	})
 }
 
-// fakeShelf is SQL where the orders are paid when they are looked at, and cancelled when they are claimed.
-type fakeShelf struct {
+// fakeShipStore is SQL where the orders are paid when they are looked at, and cancelled when they are claimed.
+type fakeShipStore struct {
 	workers.ShipStore
 	orders []order.Order
 }
 
-func (f fakeShelf) States(context.Context, []order.ID) (map[order.ID]order.State, error) {
+func (f fakeShipStore) States(context.Context, []order.ID) (map[order.ID]order.State, error) {
 	out := map[order.ID]order.State{}
 	for _, o := range f.orders {
 		out[o.ID] = order.Paid
@@ -286,7 +286,7 @@ func (f fakeShelf) States(context.Context, []order.ID) (map[order.ID]order.State
 	return out, nil
 }
 
-func (fakeShelf) ClaimShipping(context.Context, []order.ID, time.Duration) (store.ShipClaims, error) {
+func (fakeShipStore) ClaimShipping(context.Context, []order.ID, time.Duration) (store.ShipClaims, error) {
 	return store.ShipClaims{}, nil
 }
 
@@ -297,7 +297,7 @@ func TestShipper_UnclaimedOrderIsNotHandedOver(t *testing.T) {
 		t.Errorf("%s was handed over", o.ID)
 		return nil
 	})
-	ranTo(t, workers.NewShipper(quickly(3), in, fakeShelf{orders: all}, noLetters{t}, c, noLog).RunOnce, 0)
+	ranTo(t, workers.NewShipper(quickly(3), in, fakeShipStore{orders: all}, noDeadLetters{t}, c, noLog).RunOnce, 0)
 	if len(in.messages) != 0 {
 		t.Error("the message is left")
 	}
@@ -308,13 +308,13 @@ func TestShipper_OrderWithoutARow(t *testing.T) {
 	orders := store.NewOrders(db)
 	there, missing := paidOrders(t, orders, 2), paidOrders(t, nil, 1)
 	in := newTray(settledOf(t, there[0], missing[0]), settledOf(t, there[1]))
-	s := workers.NewShipper(quickly(1), in, orders, noLetters{t}, newVan(simulated.OK), noLog)
+	s := workers.NewShipper(quickly(1), in, orders, noDeadLetters{t}, newTimeoutCarrier(simulated.OK), noLog)
 	for attempt := range workers.DefaultShipConfig().Attempts {
 		if len(in.messages) == 0 {
 			t.Fatalf("the message was acknowledged after %d attempts", attempt)
 		}
 		if n, err := s.RunOnce(t.Context()); err == nil || n != 0 {
-			t.Errorf("a turn with an order that has no row answered %d, %v", n, err)
+			t.Errorf("a iteration with an order that has no row answered %d, %v", n, err)
 		}
 		inState(t, orders, order.Shipped, there...)
 	}
@@ -329,13 +329,13 @@ func TestShipper_IterationOutOfTime(t *testing.T) {
 	all := paidOrders(t, orders, 3)
 	in, cfg := newTray(settledOf(t, all...)), quickly(1)
 	cfg.Shipping.Concurrency, cfg.Shipping.CallWindow = 1, time.Minute
-	var passed atomic.Int64 // Only a call takes time, and longer than a turn may last.
+	var passed atomic.Int64 // Only a call takes time, and longer than a iteration may last.
 	begin := time.Now()
 	slow := carrierFunc(func(ctx context.Context, _ order.Order) error {
 		passed.Add(int64(cfg.Shipping.CallWindow + time.Second))
 		return ctx.Err()
 	})
-	s := workers.NewShipper(cfg, in, orders, noLetters{t}, slow, noLog)
+	s := workers.NewShipper(cfg, in, orders, noDeadLetters{t}, slow, noLog)
 	s.SetClock(func() time.Time { return begin.Add(time.Duration(passed.Load())) })
 	for left := 2; left >= 0; left-- {
 		ranTo(t, s.RunOnce, 1)
@@ -353,8 +353,8 @@ func TestShipper_OutcomeIsStoredWhenStopped(t *testing.T) {
 	in := newTray(settledOf(t, all...))
 	ctx, stop := context.WithCancel(t.Context())
 	c := carrierFunc(func(ctx context.Context, _ order.Order) error { stop(); return ctx.Err() })
-	if n, err := workers.NewShipper(quickly(3), in, orders, noLetters{t}, c, noLog).RunOnce(ctx); n != 2 || err != nil {
-		t.Errorf("the turn answered %d, %v", n, err)
+	if n, err := workers.NewShipper(quickly(3), in, orders, noDeadLetters{t}, c, noLog).RunOnce(ctx); n != 2 || err != nil {
+		t.Errorf("the iteration returned %d, %v", n, err)
 	}
 	inState(t, orders, order.Shipped, all...)
 	if len(in.messages) != 0 {

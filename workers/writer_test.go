@@ -16,14 +16,14 @@ import (
 	"github.com/spillway/spillway/workers"
 )
 
-// fickle is SQL that fails when it is told to, before or after its commit.
-type fickle struct {
+// flakyOrders is SQL that fails when it is told to, before or after its commit.
+type flakyOrders struct {
 	*store.Orders
 	before, after func() error
 	batches       []int
 }
 
-func (f *fickle) Apply(ctx context.Context, changes []order.Event) (store.Outcome, error) {
+func (f *flakyOrders) Apply(ctx context.Context, changes []order.Event) (store.Outcome, error) {
 	f.batches = append(f.batches, len(changes))
 	if f.before != nil {
 		if err := f.before(); err != nil {
@@ -73,15 +73,15 @@ func (c *canceller) CancelDuplicate(_ context.Context, id, of order.ID) error {
 type desk struct {
 	*workers.OrderWriter
 	db     *store.DB
-	in     *inbox
-	orders *fickle
+	in     *fakeConsumer
+	orders *flakyOrders
 	hot    *hot
 	cancel *canceller
 }
 
 func newDesk(db *store.DB, dead workers.DeadLetters, rows int, bodies ...[]byte) *desk {
 	orders := store.NewOrders(db)
-	d := &desk{db: db, in: newInbox(bodies...), orders: &fickle{Orders: orders}, hot: &hot{orders: orders}, cancel: &canceller{}}
+	d := &desk{db: db, in: newFakeConsumer(bodies...), orders: &flakyOrders{Orders: orders}, hot: &hot{orders: orders}, cancel: &canceller{}}
 	if dead == nil {
 		dead = store.NewDeadLetters(db)
 	}
@@ -131,16 +131,16 @@ func TestOrderWriter_UnreadableMessage(t *testing.T) {
 		mustRun(t, d.RunOnce, 2)
 		wantState(t, d.orders.Orders, before.ID, order.Paid)
 		wantState(t, d.orders.Orders, after.ID, order.Pending)
-		got := letters(t, db)
+		got := deadLetters(t, db)
 		for key, e := range map[string]*spillwayv1.OrderEvent{"m1/1": broken, "m1/2": strange, "m1/3": swapped} {
 			f := got["order_writer/message/"+key]
 			var kept spillwayv1.OrderEvent
 			if err := proto.Unmarshal(f.Payload, &kept); err != nil || !proto.Equal(&kept, e) || f.OrderID != e.GetOrderId() || f.Reason == "" {
-				t.Errorf("the letter %s is %+v (%v); want the event of %s with a reason", key, f, err, e.GetOrderId())
+				t.Errorf("the dead letter %s is %+v (%v); want the event of %s with a reason", key, f, err, e.GetOrderId())
 			}
 		}
 		if f := got["order_writer/message/m2"]; !bytes.Equal(f.Payload, garbage) || f.Source != "order_writer" || f.Attempts != 3 {
-			t.Errorf("the letter of the message is %+v; want its bytes and 3 attempts", f)
+			t.Errorf("the dead letter of the message is %+v; want its bytes and 3 attempts", f)
 		}
 		if len(got) != 4 || d.in.left() != 0 {
 			t.Errorf("%d letters, %d messages left; want 4 and none", len(got), d.in.left())
@@ -157,7 +157,7 @@ func TestOrderWriter_UnwritableRow(t *testing.T) {
 		wantState(t, d.orders.Orders, before.ID, order.Paid)
 		wantState(t, d.orders.Orders, after.ID, order.Paid)
 		wantNoRow(t, d.orders.Orders, bad.ID)
-		got := letters(t, db)
+		got := deadLetters(t, db)
 		f := got["order_writer/order/"+string(bad.ID)+"/PAID"]
 		var kept spillwayv1.OrderEvent
 		if err := proto.Unmarshal(f.Payload, &kept); err != nil || !proto.Equal(&kept, event(bad, settled)) || len(got) != 1 || f.OrderID != string(bad.ID) || f.Reason == "" {
@@ -176,7 +176,7 @@ func TestOrderWriter_DeadLetterBeforeTheAcknowledgement(t *testing.T) {
 	broken.Snapshot = []byte("\xff")
 	for name, poison := range map[string][]byte{"message": []byte("\xff"), "event": body(broken), "row": settledBody(bad)} {
 		t.Run(name, func(t *testing.T) {
-			good, dead := freshOrder(), &deadbox{err: errDown}
+			good, dead := freshOrder(), &fakeDeadLetters{err: errDown}
 			d := newDesk(db, dead, 100, poison, settledBody(good))
 			for range 2 {
 				mustFail(t, d.RunOnce, errDown)
@@ -198,8 +198,8 @@ func TestOrderWriter_SQLFails(t *testing.T) {
 	d := newDesk(db, nil, 100, settledBody(o))
 	d.orders.before = func() error { return errDown }
 	mustFail(t, d.RunOnce, errDown)
-	if d.in.left() != 1 || len(letters(t, db)) != 0 || len(d.hot.expired) != 0 {
-		t.Errorf("%d messages left, letters %v, records let go %v; want one, none and none", d.in.left(), letters(t, db), d.hot.expired)
+	if d.in.left() != 1 || len(deadLetters(t, db)) != 0 || len(d.hot.expired) != 0 {
+		t.Errorf("%d messages left, letters %v, records let go %v; want one, none and none", d.in.left(), deadLetters(t, db), d.hot.expired)
 	}
 	d.orders.before = nil
 	mustRun(t, d.RunOnce, 1)
@@ -223,7 +223,7 @@ func TestOrderWriter_SecondOrderOfAKey(t *testing.T) {
 		mustRun(t, d.RunOnce, 2)
 		want := store.Duplicate{ID: second.ID, Of: first.ID}
 		if !slices.Equal(d.cancel.calls, []store.Duplicate{want, want, want}) {
-			t.Errorf("cancelled %v; want %v in each turn", d.cancel.calls, want)
+			t.Errorf("cancelled %v; want %v in each iteration", d.cancel.calls, want)
 		}
 		wantState(t, d.orders.Orders, first.ID, order.Paid)
 		wantState(t, d.orders.Orders, second.ID, order.Cancelled)
@@ -252,9 +252,9 @@ func TestOrderWriter_RecordExpiresOnceSQLHasItsState(t *testing.T) {
 	mustFail(t, d.RunOnce, errDown)
 	d.in.ackErr = nil
 	if len(d.hot.expired) != 0 {
-		t.Errorf("records were let go by turns that failed: %v", d.hot.expired)
+		t.Errorf("records were let go by iterations that failed: %v", d.hot.expired)
 	}
-	d.hot.err = errDown // A record that stays costs memory; the turn is done.
+	d.hot.err = errDown // A record that stays costs memory; the iteration is done.
 	mustRun(t, d.RunOnce, 4)
 	if d.hot.expired[paid.ID] != order.Paid || d.hot.expired[declined.ID] != order.Cancelled || len(d.hot.early) != 0 {
 		t.Errorf("let go %v, before SQL held it %v; want the last state of both", d.hot.expired, d.hot.early)
@@ -267,8 +267,8 @@ func TestOrderWriter_RecordLivesUntilItsRow(t *testing.T) {
 	o := freshOrder()
 	s.reserve(t, o)
 	s.settle(t, o)
-	orders := &fickle{Orders: s.orders, before: func() error { return errDown }}
-	in := newInbox(settledBody(o))
+	orders := &flakyOrders{Orders: s.orders, before: func() error { return errDown }}
+	in := newFakeConsumer(settledBody(o))
 	w := workers.NewOrderWriter(workers.DefaultWriterConfig(), in, orders, s.dead, s.Stock, &canceller{}, quiet)
 	ttl := func() int64 {
 		c := s.redis.Client()
@@ -292,7 +292,7 @@ func TestOrderWriter_RecordLivesUntilItsRow(t *testing.T) {
 func TestOrderWriter_ReceiveFails(t *testing.T) {
 	db := openSQLite(t)
 	d := newDesk(db, nil, 100)
-	broken := brokenInbox{d.in}
+	broken := brokenConsumer{d.in}
 	orders, dead := store.NewOrders(db), store.NewDeadLetters(db)
 	w := workers.NewOrderWriter(workers.DefaultWriterConfig(), broken, orders, dead, d.hot, d.cancel, quiet)
 	s := workers.NewShipper(workers.DefaultShipConfig(), broken, orders, dead, &carrier{}, quiet)

@@ -22,7 +22,7 @@ func TestOrderWriter_RecordStaysBesideADeadLetter(t *testing.T) {
 
 func TestStockFlusher_ReleaseOfADeadReservation(t *testing.T) {
 	s := openShop(t, openSQLite(t))
-	// SQL has less than Redis: an adjustment that SQL could not take was put aside.
+	// SQL has less than Redis: an adjustment that SQL could not take was dead-lettered.
 	if _, err := s.sql.FlushRange(t.Context(), store.Range{Epoch: 1, PrevID: "0-0", FirstID: "0-1", LastID: "0-1", Entries: 1, Deltas: map[order.SKU]int64{"B": -99}, Durability: store.DurabilityJournal}); err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +48,7 @@ func TestStockFlusher_DrainOfAClosedEpochEnds(t *testing.T) {
 }
 
 func TestOrderRelay_RefusedBatchIsSentSoon(t *testing.T) {
-	s, out := openShop(t, openSQLite(t)), &outbox{err: errDown}
+	s, out := openShop(t, openSQLite(t)), &fakeProducer{err: errDown}
 	r := s.relay(out, func(c *workers.RelayConfig) { c.Batch = 1 })
 	for range 10 {
 		s.reserve(t, freshOrder())
@@ -68,7 +68,7 @@ func TestOrderRelay_RefusedBatchIsSentSoon(t *testing.T) {
 }
 
 func TestOrderRelay_EntriesBehindAPoisonEntry(t *testing.T) {
-	s, out := openShop(t, openSQLite(t)), &outbox{}
+	s, out := openShop(t, openSQLite(t)), &fakeProducer{}
 	const idle = 2 * patience
 	r := alwaysClaiming(s.relay(out, func(c *workers.RelayConfig) { c.ClaimIdle = idle }))
 	mustRun(t, r.RunOnce, 0)
