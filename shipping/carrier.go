@@ -6,13 +6,14 @@ import (
 	"github.com/spillway/spillway/order"
 )
 
-// Carrier is an outside party that takes parcels, each order once.
+// Carrier is the external service that accepts parcels. Implementations are safe for concurrent use.
 type Carrier interface {
-	// Ship hands the parcel over. Done before, it does nothing more.
+	// Ship hands the parcel over. It is idempotent by order id. Ship returns order.ErrRejected if the carrier did not accept the parcel
+	// this time, and order.ErrInvalid if it does not have the parcel and never will accept it. After any other error the carrier may have it.
 	Ship(ctx context.Context, p Parcel) error
 }
 
-// Parcel is what the carrier gets.
+// Parcel is the data of one order that the carrier gets.
 type Parcel struct {
 	OrderID    order.ID
 	TrackingID string
@@ -20,9 +21,9 @@ type Parcel struct {
 	Items      []order.Demand
 }
 
-// trackingPrefix begins the carrier's numbers for this shop.
+// trackingPrefix is the prefix of all tracking ids of this shop.
 const trackingPrefix = "SPW"
 
-// NewTrackingID assigns the tracking id of an order up front, so that the customer has it in the answer and the carrier gets
-// the same one however often it is asked.
+// NewTrackingID returns the tracking id of an order. It depends on the order id only, so that the customer gets it in the response to the
+// order, and the carrier gets the same one in each retry.
 func NewTrackingID(id order.ID) string { return trackingPrefix + string(id) }

@@ -14,13 +14,14 @@ import (
 	"github.com/spillway/spillway/wire"
 )
 
-// Client calls a ShippingService.
+// Client calls a ShippingService, in this process or behind a URL, under a breaker policy. It is safe for concurrent use and does not retry.
 type Client struct {
 	Service spillwayv1connect.ShippingServiceClient
 	Policy  *breaker.Policy
 }
 
-// Quote prices a parcel in the currency.
+// Quote returns the shipping cost of the items to the address in the currency. It returns order.ErrInvalid for an unknown
+// currency or an invalid quantity, and order.ErrUnavailable if the service does not respond. It has no side effects, so a caller may retry.
 func (s Client) Quote(ctx context.Context, to order.Address, items []order.Demand, currency order.Currency) (order.Money, error) {
 	resp, err := breaker.Call(ctx, s.Policy, func(ctx context.Context) (*spillwayv1.GetQuoteResponse, error) {
 		resp, err := s.Service.GetQuote(ctx, &spillwayv1.GetQuoteRequest{
@@ -34,14 +35,15 @@ func (s Client) Quote(ctx context.Context, to order.Address, items []order.Deman
 	return wire.FromMoney(resp.GetCost())
 }
 
-// Ship hands a paid order to the carrier, which takes it once. order.ErrUnknownOutcome: the carrier may have it. order.ErrInvalid:
-// the carrier does not have it and will not take it. After any other error it was not taken this time.
+// Ship hands a paid order over to the carrier. It is idempotent by order id. Ship returns order.ErrUnknownOutcome if the carrier may have the
+// parcel, and order.ErrInvalid if the carrier does not have it and never will accept it. After any other error the carrier did not accept
+// the parcel this time, and a caller may retry.
 func (s Client) Ship(ctx context.Context, o order.Order) error {
 	_, err := breaker.Call(ctx, s.Policy, func(ctx context.Context) (*spillwayv1.ShipOrderResponse, error) {
 		resp, err := s.Service.ShipOrder(ctx, &spillwayv1.ShipOrderRequest{
 			OrderId: string(o.ID), TrackingId: o.TrackingID, Address: wire.Address(o.Address), Lines: wire.Demand(o.Demand()),
 		})
-		return resp, refused(err)
+		return resp, fromConnect(err)
 	})
 	if err != nil {
 		return breaker.WithOutcome(err)
@@ -49,8 +51,9 @@ func (s Client) Ship(ctx context.Context, o order.Order) error {
 	return nil
 }
 
-// refused is FromConnect for a service that answers `aborted` when the carrier said no.
-func refused(err error) error {
+// fromConnect is wire.FromConnect, except that it translates `aborted`, the code of a parcel that the carrier did not accept, to
+// order.ErrRejected.
+func fromConnect(err error) error {
 	var ce *connect.Error
 	if errors.As(err, &ce) && ce.Code() == connect.CodeAborted {
 		return fmt.Errorf("%w: %w", order.ErrRejected, err)

@@ -1,3 +1,3 @@
-// Package shipping prices parcels for the carrier that takes them: its client is how the other packages call its service, a carrier is an
-// adapter of the port Carrier.
+// Package shipping prices parcels and hands them over to a carrier. Service is the ShippingService. Client calls that service under a breaker
+// policy. Carrier is the port to the carrier, with one adapter in the package simulated.
 package shipping

@@ -1,22 +1,19 @@
 package shipping
 
-import (
-	"github.com/spillway/spillway/order"
-)
+import "github.com/spillway/spillway/order"
 
-// The tariff, in US cents: a base by where the parcel goes, and a little for each unit, up to a bound beyond which the shop
-// pays.
+// The tariff in US cents: a base price by destination, and unitPrice for each of the first maxPaidUnits units. Further units are free.
 const (
-	shipDomestic  order.Cents = 499  // within the United States
-	shipEurope    order.Cents = 899  // to the European Union
-	shipWorld     order.Cents = 1299 // elsewhere
-	shipUnit      order.Cents = 49
-	shipUnitsPaid             = 20
-	shopCountry               = "US"
-	shopCurrency              = order.Currency("USD")
+	domesticBase order.Cents = 499  // within the United States
+	europeBase   order.Cents = 899  // to the European Union
+	worldBase    order.Cents = 1299 // elsewhere
+	unitPrice    order.Cents = 49
+	maxPaidUnits             = 20
+	shopCountry              = "US"
+	shopCurrency             = order.Currency("USD")
 )
 
-// inEuropeanUnion says whether the ISO 3166-1 code is a member's.
+// inEuropeanUnion reports whether the ISO 3166-1 alpha-2 code is that of a member state.
 func inEuropeanUnion(code string) bool {
 	switch code {
 	case "AT", "BE", "BG", "CY", "CZ", "DE", "DK", "EE", "ES", "FI", "FR", "GR", "HR", "HU", "IE", "IT", "LT", "LU", "LV",
@@ -26,18 +23,18 @@ func inEuropeanUnion(code string) bool {
 	return false
 }
 
-// Cost is what shipping the items to the address costs, in US dollars.
+// Cost returns the cost of shipping the items to the address, in US dollars. It has no side effects.
 func Cost(to order.Address, items []order.Demand) order.Money {
-	cost := shipWorld
+	cost := worldBase
 	switch {
 	case to.CountryCode == shopCountry:
-		cost = shipDomestic
+		cost = domesticBase
 	case inEuropeanUnion(to.CountryCode):
-		cost = shipEurope
+		cost = europeBase
 	}
 	units := 0
 	for _, d := range items {
 		units += d.Quantity
 	}
-	return order.Money{Currency: shopCurrency, Amount: cost + shipUnit*order.Cents(min(units, shipUnitsPaid))}
+	return order.Money{Currency: shopCurrency, Amount: cost + unitPrice*order.Cents(min(units, maxPaidUnits))}
 }

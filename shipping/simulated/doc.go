@@ -1,2 +1,2 @@
-// Package simulated is a carrier for trials, tests, benchmarks.
+// Package simulated implements a carrier in memory, for development, tests and benchmarks. Its mode decides how it responds.
 package simulated

@@ -10,82 +10,84 @@ import (
 	"github.com/spillway/spillway/shipping"
 )
 
-// parcelsMax bounds what the simulated carrier remembers; then it forgets the oldest.
-const parcelsMax = 200_000
+// maxParcels bounds the number of parcels in memory. Beyond it the oldest is dropped.
+const maxParcels = 200_000
 
-// Mode is how the simulated carrier fares.
+// Mode is how the simulated carrier responds.
 type Mode string
 
-// The modes.
+// Modes of the carrier.
 const (
-	// OK takes each parcel after its latency.
+	// OK accepts each parcel after Carrier.Latency.
 	OK Mode = "ok"
-	// Slow does so after slowLatency more.
+	// Slow accepts each parcel slowLatency later than OK.
 	Slow Mode = "slow"
-	// Down answers at once that it takes nothing.
+	// Down rejects each parcel at once.
 	Down Mode = "down"
-	// Late takes each parcel at once and answers lateLatency later, when nobody listens any more. Asked again, it answers
-	// that it has it.
+	// Late accepts each parcel at once and responds lateLatency later, after the caller's timeout. A retry succeeds without that delay.
 	Late Mode = "late"
 )
 
 const (
-	// slowLatency is within the shipping policy's timeout, so that a slow carrier costs time and nothing else.
+	// slowLatency is less than the timeout of the handover policy, 5 s, so that a slow carrier costs time only.
 	slowLatency = 2 * time.Second
-	// lateLatency is beyond that timeout, which is 5 s.
+	// lateLatency is more than that timeout.
 	lateLatency = 8 * time.Second
 )
 
-// Carrier takes each order's parcel once. Its exported fields are set before the first call.
+// Carrier implements shipping.Carrier in memory. The zero value accepts all parcels at once. Its exported fields are set before the first
+// call; after that it is safe for concurrent use.
 type Carrier struct {
-	// Latency is how long the carrier takes to answer.
+	// Latency is the time between a call and its response.
 	Latency time.Duration
-	// Refuse says which parcels the carrier will never take, and why; nil takes all.
+	// Refuse returns an error for a parcel that the carrier will never accept. If it is nil, the carrier accepts all parcels.
 	Refuse func(p shipping.Parcel) error
 
-	mu     sync.Mutex
-	mode   Mode
-	taken  map[order.ID]bool
-	oldest []order.ID
+	mu       sync.Mutex
+	mode     Mode
+	accepted map[order.ID]bool
+	oldest   []order.ID
 }
 
-// SetMode changes how the carrier fares, from the next call on.
+// SetMode sets how the carrier responds, from the next call on.
 func (c *Carrier) SetMode(m Mode) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.mode = m
 }
 
-// Ship takes the parcel. order.ErrRejected: it was not taken this time. order.ErrInvalid: it is not taken and never will be; one that
-// was taken before is never answered so.
+// Ship accepts the parcel, once for each order id. It returns order.ErrRejected if the carrier is down, and order.ErrInvalid if Refuse
+// returned an error, but never for a parcel that was accepted before. If ctx ends first, Ship returns its error; the parcel may then
+// have been accepted.
 func (c *Carrier) Ship(ctx context.Context, p shipping.Parcel) error {
 	c.mu.Lock()
-	mode, has := c.mode, c.taken[p.OrderID]
+	mode, accepted := c.mode, c.accepted[p.OrderID]
 	c.mu.Unlock()
 	before, after := c.Latency, time.Duration(0)
 	switch {
 	case mode == Down:
-		return fmt.Errorf("the carrier is down and did not take %s: %w", p.OrderID, order.ErrRejected)
+		return fmt.Errorf("the carrier is down and rejected %s: %w", p.OrderID, order.ErrRejected)
 	case mode == Slow:
 		before += slowLatency
-	case mode == Late && !has:
+	case mode == Late && !accepted:
 		after = lateLatency
 	}
 	if err := wait(ctx, before); err != nil {
-		return fmt.Errorf("hand %s to the carrier: %w", p.OrderID, err)
+		return fmt.Errorf("hand over %s to the carrier: %w", p.OrderID, err)
 	}
-	if c.Refuse != nil && !has {
+	if c.Refuse != nil && !accepted {
 		if err := c.Refuse(p); err != nil {
-			return fmt.Errorf("the carrier refuses %s: %w: %w", p.OrderID, order.ErrInvalid, err)
+			return fmt.Errorf("the carrier never accepts %s: %w: %w", p.OrderID, order.ErrInvalid, err)
 		}
 	}
-	c.take(p.OrderID)
+	c.accept(p.OrderID)
 	if err := wait(ctx, after); err != nil {
-		return fmt.Errorf("wait for the carrier, which has %s: %w", p.OrderID, err)
+		return fmt.Errorf("wait for the response of the carrier, which accepted %s: %w", p.OrderID, err)
 	}
 	return nil
 }
 
+// wait blocks for d or until ctx ends.
 func wait(ctx context.Context, d time.Duration) error {
 	if d <= 0 {
 		return nil
@@ -100,25 +102,26 @@ func wait(ctx context.Context, d time.Duration) error {
 	}
 }
 
-func (c *Carrier) take(id order.ID) {
+// accept records the parcel of an order.
+func (c *Carrier) accept(id order.ID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.taken[id] {
+	if c.accepted[id] {
 		return
 	}
-	if c.taken == nil {
-		c.taken = make(map[order.ID]bool)
+	if c.accepted == nil {
+		c.accepted = make(map[order.ID]bool)
 	}
-	c.taken[id] = true
-	if c.oldest = append(c.oldest, id); len(c.oldest) > parcelsMax {
-		delete(c.taken, c.oldest[0])
+	c.accepted[id] = true
+	if c.oldest = append(c.oldest, id); len(c.oldest) > maxParcels {
+		delete(c.accepted, c.oldest[0])
 		c.oldest = c.oldest[1:]
 	}
 }
 
-// Parcels is how many parcels the carrier remembers to have taken.
+// Parcels returns the number of accepted parcels in memory.
 func (c *Carrier) Parcels() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return len(c.taken)
+	return len(c.accepted)
 }

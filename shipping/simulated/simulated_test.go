@@ -11,7 +11,7 @@ import (
 	"github.com/spillway/spillway/shipping"
 )
 
-func TestAParcelIsTakenOnce(t *testing.T) {
+func TestCarrier_ParcelIsAcceptedOnce(t *testing.T) {
 	var c Carrier
 	p := shipping.Parcel{OrderID: newID()}
 	for range 3 {
@@ -20,12 +20,12 @@ func TestAParcelIsTakenOnce(t *testing.T) {
 		}
 	}
 	if n := c.Parcels(); n != 1 || len(c.oldest) != 1 {
-		t.Errorf("one order became %d parcels, remembered %d times", n, len(c.oldest))
+		t.Errorf("one order became %d parcels and %d records", n, len(c.oldest))
 	}
 }
 
-func TestACarrierThatRefusesTakesNothing(t *testing.T) {
-	full := errors.New("the van is full")
+func TestCarrier_Refuse(t *testing.T) {
+	full := errors.New("no delivery")
 	c := Carrier{Refuse: func(p shipping.Parcel) error {
 		if p.To.CountryCode == "AQ" {
 			return full
@@ -40,21 +40,21 @@ func TestACarrierThatRefusesTakesNothing(t *testing.T) {
 	}
 }
 
-func TestACarrierThatHasAParcelDoesNotRefuseIt(t *testing.T) {
+func TestCarrier_RefuseAfterAcceptance(t *testing.T) {
 	c, p := Carrier{}, shipping.Parcel{OrderID: newID()}
 	if err := c.Ship(t.Context(), p); err != nil {
 		t.Fatal(err)
 	}
 	c.Refuse = func(shipping.Parcel) error { return errors.New("too heavy") }
 	if err := c.Ship(t.Context(), p); err != nil {
-		t.Errorf("a parcel that it has: %v", err)
+		t.Errorf("an accepted parcel: %v", err)
 	}
 	if err := c.Ship(t.Context(), shipping.Parcel{OrderID: newID()}); !errors.Is(err, order.ErrInvalid) {
-		t.Errorf("one that it does not have: %v; want ErrInvalid", err)
+		t.Errorf("a new parcel: %v; want ErrInvalid", err)
 	}
 }
 
-func TestACarrierFaresAsItIsTold(t *testing.T) {
+func TestCarrier_Modes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var c Carrier
 		for _, s := range []struct {
@@ -76,16 +76,16 @@ func TestACarrierFaresAsItIsTold(t *testing.T) {
 				t.Errorf("%s: %v after %s, %d parcels; want %v after %s, %d", s.mode, err, time.Since(began), c.Parcels(), s.err, s.takes, s.parcels)
 			}
 			cancel()
-			if s.mode == Late { // It has the parcel, and says so when it is asked again.
+			if s.mode == Late { // The parcel was accepted, so a retry succeeds at once.
 				if err := c.Ship(t.Context(), p); err != nil || time.Since(began) != s.takes || c.Parcels() != s.parcels {
-					t.Errorf("asked again: %v after %s, %d parcels", err, time.Since(began), c.Parcels())
+					t.Errorf("retry: %v after %s, %d parcels", err, time.Since(began), c.Parcels())
 				}
 			}
 		}
 	})
 }
 
-func TestASlowCarrierIsNotWaitedForLonger(t *testing.T) {
+func TestCarrier_CallerDeadline(t *testing.T) {
 	c := Carrier{Latency: time.Hour}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
@@ -94,13 +94,13 @@ func TestASlowCarrierIsNotWaitedForLonger(t *testing.T) {
 	}
 }
 
-func TestTheCarrierForgetsTheOldest(t *testing.T) {
+func TestCarrier_DropsTheOldestParcel(t *testing.T) {
 	var c Carrier
-	for range parcelsMax + 3 {
-		c.take(newID())
+	for range maxParcels + 3 {
+		c.accept(newID())
 	}
-	if c.Parcels() != parcelsMax || len(c.oldest) != parcelsMax {
-		t.Errorf("it remembers %d parcels", c.Parcels())
+	if c.Parcels() != maxParcels || len(c.oldest) != maxParcels {
+		t.Errorf("%d parcels in memory", c.Parcels())
 	}
 }
 
