@@ -14,20 +14,20 @@ import (
 
 // deadLettersCmd is for operators.
 type deadLettersCmd struct {
-	List    deadLettersListCmd    `cmd:"" help:"List letters, newest first."`
-	Show    deadLettersShowCmd    `cmd:"" help:"Show a letter: why it failed, its payload, and what was done with it."`
-	Edit    deadLettersEditCmd    `cmd:"" help:"Replace the payload of an open letter, so that it can be replayed."`
-	Replay  deadLettersReplayCmd  `cmd:"" help:"Apply letters again, and close those for which that worked. Replaying twice changes nothing. Exit status 1 if any failed."`
-	Discard deadLettersDiscardCmd `cmd:"" help:"Close letters without applying them. Exit status 1 if any failed."`
+	List    deadLettersListCmd    `cmd:"" help:"List dead letters, newest first."`
+	Show    deadLettersShowCmd    `cmd:"" help:"Show a dead letter: why it failed, its payload, and what was done with it."`
+	Edit    deadLettersEditCmd    `cmd:"" help:"Replace the payload of an open dead letter, so that it can be replayed."`
+	Replay  deadLettersReplayCmd  `cmd:"" help:"Apply dead letters again, and close those for which that worked. Replaying twice changes nothing. Exit status 1 if any failed."`
+	Discard deadLettersDiscardCmd `cmd:"" help:"Close dead letters without applying them. Exit status 1 if any failed."`
 }
 
-// lettersClient is what all of them need.
-type lettersClient struct {
+// deadLetterClient is what all of them need.
+type deadLetterClient struct {
 	Client clientFlags `embed:"" group:"Shop"`
 	outputFlags
 }
 
-func (c lettersClient) open() (spillwayv1connect.DeadLetterServiceClient, error) {
+func (c deadLetterClient) open() (spillwayv1connect.DeadLetterServiceClient, error) {
 	h, url, err := c.Client.client()
 	if err != nil {
 		return nil, err
@@ -36,11 +36,11 @@ func (c lettersClient) open() (spillwayv1connect.DeadLetterServiceClient, error)
 }
 
 type deadLettersListCmd struct {
-	lettersClient
+	deadLetterClient
 
-	Status string `enum:"open,replayed,discarded,all" default:"open" help:"Only letters of this status: ${enum}."`
+	Status string `enum:"open,replayed,discarded,all" default:"open" help:"Only dead letters of this status: ${enum}."`
 	Source string `placeholder:"WORKER" help:"Only what this one gave up: order_writer, stock_flusher, shipper, mailer, broker/orders, broker/shipping or broker/mail."`
-	Order  string `placeholder:"ID" help:"Only letters of this order."`
+	Order  string `placeholder:"ID" help:"Only dead letters of this order."`
 	Limit  int    `default:"50" help:"How many at most."`
 }
 
@@ -57,10 +57,10 @@ var statusFlags = map[string]spillwayv1.DeadLetterStatus{
 	"discarded": spillwayv1.DeadLetterStatus_DEAD_LETTER_STATUS_DISCARDED, "all": spillwayv1.DeadLetterStatus_DEAD_LETTER_STATUS_UNSPECIFIED,
 }
 
-// letterPageMax is the largest page that the API gives.
-const letterPageMax = 100
+// maxDeadLetterPage is the largest page that the API gives.
+const maxDeadLetterPage = 100
 
-// Run lists letters.
+// Run lists dead letters.
 func (c *deadLettersListCmd) Run(ctx context.Context, out io.Writer) error {
 	if c.Limit < 1 {
 		return usageErrorf("--limit %d: must be at least 1", c.Limit)
@@ -69,30 +69,30 @@ func (c *deadLettersListCmd) Run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	var letters []*spillwayv1.DeadLetter
+	var found []*spillwayv1.DeadLetter
 	req := &spillwayv1.ListDeadLettersRequest{Status: statusFlags[c.Status], Source: c.Source, OrderId: c.Order}
 	for {
-		req.PageSize = int32(min(c.Limit-len(letters), letterPageMax)) //nolint:gosec // At most letterPageMax.
+		req.PageSize = int32(min(c.Limit-len(found), maxDeadLetterPage)) //nolint:gosec // At most maxDeadLetterPage.
 		resp, err := client.ListDeadLetters(ctx, req)
 		if err != nil {
 			return c.Client.explain(err)
 		}
-		letters = append(letters, resp.GetLetters()...)
+		found = append(found, resp.GetLetters()...)
 		req.PageToken = resp.GetNextPageToken()
-		if req.GetPageToken() == "" || len(letters) >= c.Limit {
+		if req.GetPageToken() == "" || len(found) >= c.Limit {
 			break
 		}
 	}
 	if c.json() {
-		return printMessage(out, &spillwayv1.ListDeadLettersResponse{Letters: letters, NextPageToken: req.GetPageToken()})
+		return printMessage(out, &spillwayv1.ListDeadLettersResponse{Letters: found, NextPageToken: req.GetPageToken()})
 	}
-	return letterTable(out, letters, req.GetPageToken() != "")
+	return deadLetterTable(out, found, req.GetPageToken() != "")
 }
 
 type deadLettersShowCmd struct {
-	lettersClient
+	deadLetterClient
 
-	ID int64 `arg:"" help:"The letter's id, as list prints it."`
+	ID int64 `arg:"" help:"The dead letter's id, as list prints it."`
 }
 
 // Help is the end of the command's --help.
@@ -102,7 +102,7 @@ func (*deadLettersShowCmd) Help() string {
     spillway dead-letters show 7`
 }
 
-// Run shows one letter.
+// Run shows one dead letter.
 func (c *deadLettersShowCmd) Run(ctx context.Context, out io.Writer) error {
 	client, err := c.open()
 	if err != nil {
@@ -115,17 +115,17 @@ func (c *deadLettersShowCmd) Run(ctx context.Context, out io.Writer) error {
 	return c.print(out, resp.GetLetter())
 }
 
-func (c lettersClient) print(out io.Writer, l *spillwayv1.DeadLetter) error {
+func (c deadLetterClient) print(out io.Writer, l *spillwayv1.DeadLetter) error {
 	if c.json() {
 		return printMessage(out, l)
 	}
-	return letterPage(out, l)
+	return deadLetterDetails(out, l)
 }
 
 type deadLettersEditCmd struct {
-	lettersClient
+	deadLetterClient
 
-	ID     int64  `arg:"" help:"The letter's id."`
+	ID     int64  `arg:"" help:"The dead letter's id."`
 	File   string `required:"" placeholder:"PATH" help:"The new payload: JSON as show prints it, mended. '-' is standard input."`
 	Reason string `help:"Why, for the history."`
 }
@@ -140,7 +140,7 @@ func (*deadLettersEditCmd) Help() string {
 // payloadBytesMax is what the API accepts.
 const payloadBytesMax = 60_000
 
-// Run edits one letter.
+// Run edits one dead letter.
 func (c *deadLettersEditCmd) Run(ctx context.Context, out io.Writer) error {
 	text, err := c.payload()
 	if err != nil {
@@ -174,9 +174,9 @@ func (c *deadLettersEditCmd) payload() (text []byte, err error) {
 }
 
 type deadLettersReplayCmd struct {
-	lettersClient
+	deadLetterClient
 
-	IDs []int64 `arg:"" name:"id" help:"The letters' ids."`
+	IDs []int64 `arg:"" name:"id" help:"The dead letters' ids."`
 }
 
 // Help is the end of the command's --help.
@@ -186,7 +186,7 @@ func (*deadLettersReplayCmd) Help() string {
     spillway dead-letters replay 7 8`
 }
 
-// Run replays letters, each whatever became of the others.
+// Run replays dead letters, each whatever became of the others.
 func (c *deadLettersReplayCmd) Run(ctx context.Context, out io.Writer) error {
 	client, err := c.open()
 	if err != nil {
@@ -199,9 +199,9 @@ func (c *deadLettersReplayCmd) Run(ctx context.Context, out io.Writer) error {
 }
 
 type deadLettersDiscardCmd struct {
-	lettersClient
+	deadLetterClient
 
-	IDs    []int64 `arg:"" name:"id" help:"The letters' ids."`
+	IDs    []int64 `arg:"" name:"id" help:"The dead letters' ids."`
 	Reason string  `required:"" help:"Why, for the history."`
 }
 
@@ -212,7 +212,7 @@ func (*deadLettersDiscardCmd) Help() string {
     spillway dead-letters discard 9 --reason 'a test order'`
 }
 
-// Run discards letters, each whatever became of the others.
+// Run discards dead letters, each whatever became of the others.
 func (c *deadLettersDiscardCmd) Run(ctx context.Context, out io.Writer) error {
 	client, err := c.open()
 	if err != nil {
@@ -224,19 +224,19 @@ func (c *deadLettersDiscardCmd) Run(ctx context.Context, out io.Writer) error {
 	})
 }
 
-// each does one thing with each letter and prints the result.
-func (c lettersClient) each(out io.Writer, ids []int64, do func(id int64) (*spillwayv1.DeadLetter, error)) error {
+// each does one thing with each dead letter and prints the result.
+func (c deadLetterClient) each(out io.Writer, ids []int64, do func(id int64) (*spillwayv1.DeadLetter, error)) error {
 	var errs []error
 	var done []*spillwayv1.DeadLetter
 	for _, id := range ids {
 		l, err := do(id)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("letter %d: %w", id, c.Client.explain(err)))
+			errs = append(errs, fmt.Errorf("dead letter %d: %w", id, c.Client.explain(err)))
 			continue
 		}
 		done = append(done, l)
 		if !c.json() {
-			fmt.Fprintf(out, "letter %d: %s\n", id, statusName(l))
+			fmt.Fprintf(out, "dead letter %d: %s\n", id, statusName(l))
 		}
 	}
 	if c.json() {

@@ -15,15 +15,15 @@ import (
 // reasonWidth is how much of a reason a line of the list shows, in characters.
 const reasonWidth = 80
 
-// letterTable prints a line a letter.
-func letterTable(out io.Writer, letters []*spillwayv1.DeadLetter, more bool) error {
-	if len(letters) == 0 {
-		fmt.Fprintln(out, "no letters")
+// deadLetterTable prints one line per dead letter.
+func deadLetterTable(out io.Writer, found []*spillwayv1.DeadLetter, more bool) error {
+	if len(found) == 0 {
+		fmt.Fprintln(out, "no dead letters")
 		return nil
 	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "ID\tSTATUS\tSOURCE\tORDER\tATTEMPTS\tCREATED\tREASON")
-	for _, l := range letters {
+	for _, l := range found {
 		fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%d\t%s\t%s\n", l.GetId(), statusName(l), l.GetSource(), dash(l.GetOrderId()), l.GetAttempts(),
 			l.GetCreateTime().AsTime().Format(time.RFC3339), oneLine(l.GetReason()))
 	}
@@ -36,8 +36,8 @@ func letterTable(out io.Writer, letters []*spillwayv1.DeadLetter, more bool) err
 	return nil
 }
 
-// letterPage prints all of a letter.
-func letterPage(out io.Writer, l *spillwayv1.DeadLetter) error {
+// deadLetterDetails prints everything of a dead letter.
+func deadLetterDetails(out io.Writer, l *spillwayv1.DeadLetter) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for _, line := range [][2]string{
 		{"id", fmt.Sprint(l.GetId())},

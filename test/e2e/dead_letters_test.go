@@ -286,7 +286,7 @@ func TestDeadLetters_Command(t *testing.T) {
 	if got, err := store.NewOrders(s.db()).Get(t.Context(), second.ID); err != nil || !got.State.Follows(order.Paid) {
 		t.Errorf("the mended order is %v, %v", got.State, err)
 	}
-	run(0, "no letters", "list")
+	run(0, "no dead letters", "list")
 	var list struct {
 		Letters []struct{ ID, Status string }
 	}
@@ -296,5 +296,5 @@ func TestDeadLetters_Command(t *testing.T) {
 	run(1, "there is no dead letter 99", "show", "99")
 	run(2, "--reason", "discard", replayed)
 	run(1, "token", "list", "--token", s.guest())
-	run(1, "--url", "list", "--url", "nowhere")
+	run(2, "--url", "list", "--url", "nowhere")
 }
