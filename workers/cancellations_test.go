@@ -106,39 +106,39 @@ func (k *fakePayments) Refund(_ context.Context, id order.ID, _ string) error {
 	})
 }
 
-// fragile is the store and the stock, of which one call crashes.
-type fragile struct {
+// crashingParts is the store and the stock; one of their calls crashes.
+type crashingParts struct {
 	*crash
 	*store.Cancellations
 	stock *stock.Stock
 }
 
-func (f fragile) EnsureCancelled(ctx context.Context, x store.Cancellation) (ok bool, err error) {
+func (f crashingParts) EnsureCancelled(ctx context.Context, x store.Cancellation) (ok bool, err error) {
 	err = f.around(func() (err error) { ok, err = f.Cancellations.EnsureCancelled(ctx, x); return err })
 	return ok, err
 }
 
-func (f fragile) Refunded(ctx context.Context, id order.ID, amount order.Money) error {
+func (f crashingParts) Refunded(ctx context.Context, id order.ID, amount order.Money) error {
 	return f.around(func() error { return f.Cancellations.Refunded(ctx, id, amount) })
 }
 
-func (f fragile) Defer(ctx context.Context, id order.ID, _ time.Time, failed bool) error {
+func (f crashingParts) Defer(ctx context.Context, id order.ID, _ time.Time, failed bool) error {
 	return f.around(func() error { return f.Cancellations.Defer(ctx, id, time.Now().Add(-time.Second), failed) })
 }
 
-func (f fragile) Finish(ctx context.Context, id order.ID) (ok bool, err error) {
+func (f crashingParts) Finish(ctx context.Context, id order.ID) (ok bool, err error) {
 	err = f.around(func() (err error) { ok, err = f.Cancellations.Finish(ctx, id); return err })
 	return ok, err
 }
 
-func (f fragile) OpenEpoch() (int64, error) { return f.stock.OpenEpoch() }
+func (f crashingParts) OpenEpoch() (int64, error) { return f.stock.OpenEpoch() }
 
-func (f fragile) Restock(ctx context.Context, epoch int64, id order.ID, customer order.CustomerID, units []order.Delta, reason string) (at journal.Offset, err error) {
+func (f crashingParts) Restock(ctx context.Context, epoch int64, id order.ID, customer order.CustomerID, units []order.Delta, reason string) (at journal.Offset, err error) {
 	err = f.around(func() (err error) { at, err = f.stock.Restock(ctx, epoch, id, customer, units, reason); return err })
 	return at, err
 }
 
-// TestCancellationFinisher_CrashAtAnyStep: whatever call breaks off, before or after its effect, money and units go back once.
+// TestCancellationFinisher_CrashAtAnyStep: the charge is refunded and the units are returned once, before or after whichever effect it crashes.
 func TestCancellationFinisher_CrashAtAnyStep(t *testing.T) {
 	whole := &crash{}
 	cancelWith(t, whole)
@@ -168,7 +168,7 @@ func cancelWith(t *testing.T, c *crash) {
 		t.Fatal(err)
 	}
 	money := newFakePayments(c, o)
-	parts := fragile{c, cancellations, s.Stock}
+	parts := crashingParts{c, cancellations, s.Stock}
 	finished := func() bool {
 		due, err := cancellations.Due(t.Context(), time.Now().Add(time.Hour), 10)
 		return err == nil && len(due) == 0
@@ -207,7 +207,7 @@ func TestLostOrders_WithoutACharge(t *testing.T) {
 	s.wantStock(t, 100, 100)
 }
 
-// TestCancellationFinisher_WaitsForTheProvider: while the provider does not confirm the refund, the units go back and the cancellation stays open.
+// TestCancellationFinisher_WaitsForTheProvider: while the provider does not confirm the refund, the units are returned and the cancellation stays open.
 func TestCancellationFinisher_WaitsForTheProvider(t *testing.T) {
 	s := openShop(t, openSQLite(t))
 	o := freshOrder()

@@ -16,7 +16,7 @@ import (
 	"github.com/spillway/spillway/workers"
 )
 
-// fakeMailClient keeps what is sent, as "KIND ID REFUND", unless it is told to fail.
+// fakeMailClient records what is sent, as "KIND ID REFUND", and fails if err is set.
 type fakeMailClient struct {
 	mu   sync.Mutex
 	sent []string
@@ -42,7 +42,7 @@ func (p *fakeMailClient) Send(_ context.Context, m order.Mail) error {
 
 var errMailDown = errors.New("the mail server is down")
 
-// brisk is a dispatcher whose pauses are over at once.
+// brisk makes a dispatcher with backoffs of a nanosecond.
 func brisk(db *store.DB, p *fakeMailClient) *workers.MailDispatcher {
 	cfg := workers.DefaultDispatchConfig()
 	cfg.Attempts, cfg.MinBackoff, cfg.MaxBackoff = 3, 0, 0
@@ -186,7 +186,7 @@ func TestMailDispatcher_WaitsForTheOrdersRow(t *testing.T) {
 	}
 }
 
-// fakeDueMails notes until when mails are postponed.
+// fakeDueMails records until when mails are postponed.
 type fakeDueMails struct {
 	workers.DueMails
 	attempts int

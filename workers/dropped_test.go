@@ -37,7 +37,7 @@ func (d *lossyConsumer) Receive(ctx context.Context, max int, lease time.Duratio
 	return kept, err
 }
 
-// fakeMail remembers in SQL what it sent, as the EmailService does.
+// fakeMail records in SQL what it sent, as the EmailService does.
 type fakeMail struct{ book *store.Mails }
 
 func (f fakeMail) Send(ctx context.Context, m order.Mail) error {
@@ -48,10 +48,10 @@ type fakeCarrier struct{}
 
 func (fakeCarrier) Ship(context.Context, order.Order) error { return nil }
 
-// soon takes the place of the minute after which the repairing workers begin.
+// soon replaces the minute after which the recovery workers begin.
 const soon = 300 * time.Millisecond
 
-// TestQueue_EveryNthMessageOfOneGroupIsLost: all orders come to their end all the same, with their mails, and the audit passes (I5).
+// TestQueue_EveryNthMessageOfOneGroupIsLost: each order reaches its final state nevertheless, with its mails, and the audit passes (I5).
 func TestQueue_EveryNthMessageOfOneGroupIsLost(t *testing.T) {
 	for _, group := range []string{"orders", "shipping", "mail"} {
 		for _, durability := range []string{"journal", "sql"} {
@@ -142,7 +142,7 @@ func (s *shop) placeOrders(t *testing.T, n int) map[order.ID]order.State {
 	return want
 }
 
-// ended says whether every order is in its state, and whether all that were paid have their two mails.
+// ended reports whether every order is in its final state, and whether all that were paid have their two mails.
 func (s *shop) ended(t *testing.T, want map[order.ID]order.State) bool {
 	t.Helper()
 	states, err := s.orders.States(t.Context(), keysOf(want))

@@ -15,7 +15,7 @@ import (
 	"github.com/spillway/spillway/workers"
 )
 
-// fakeUndo is the stock and the money of one order, and what was asked of them.
+// fakeUndo is the stock and the payment service of one order, and records the calls.
 type fakeUndo struct {
 	revokeErr, voidErr, refundErr error
 	calls                         []string
@@ -89,7 +89,7 @@ func TestDuplicates_UnitsAreReturnedOnce(t *testing.T) {
 	s.wantStock(t, 100, 100)
 }
 
-// TestDuplicates_LostDuplicateReturnsItsUnits: Redis forgets one before its stock was given back; another one's came back in the next epoch.
+// TestDuplicates_LostDuplicateReturnsItsUnits: Redis loses one before its units are returned; those of another one are returned in the next epoch.
 func TestDuplicates_LostDuplicateReturnsItsUnits(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		s := openShop(t, db)

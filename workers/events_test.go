@@ -20,7 +20,7 @@ import (
 	"github.com/spillway/spillway/workers"
 )
 
-// mailbag is a consumer that hands its messages out once.
+// mailbag is a consumer that delivers its messages once.
 type mailbag struct {
 	messages []queue.Message
 	acked    []string
@@ -64,7 +64,7 @@ func poisoned(t *testing.T, good ...order.Order) *mailbag {
 	}}
 }
 
-// TestOrderWriter_PoisonEvent: the others are written, and it lands in failed_orders with all that an operator needs (I10).
+// TestOrderWriter_PoisonEvent: the others are written, and it is in failed_orders with all that an operator needs (I10).
 func TestOrderWriter_PoisonEvent(t *testing.T) {
 	a, good1, good2 := newReplayer(t), someOrder(t, "1"), someOrder(t, "2")
 	in := poisoned(t, good1, good2)
@@ -99,12 +99,12 @@ func TestOrderWriter_PoisonEvent(t *testing.T) {
 	}
 }
 
-// full is a table that takes nothing.
+// full is a dead-letter store that fails each write.
 type full struct{}
 
 func (full) Put(context.Context, store.DeadLetter) error { return order.ErrUnavailable }
 
-// TestOrderWriter_UnwrittenDeadLetterIsNotAcknowledged: while failed_orders cannot be written, poison comes again (I10).
+// TestOrderWriter_UnwrittenDeadLetterIsNotAcknowledged: while failed_orders cannot be written, poison is delivered again (I10).
 func TestOrderWriter_UnwrittenDeadLetterIsNotAcknowledged(t *testing.T) {
 	a, quiet := newReplayer(t), slog.New(slog.DiscardHandler)
 	in := poisoned(t, someOrder(t, "1"), someOrder(t, "2"))
@@ -119,7 +119,7 @@ func TestOrderWriter_UnwrittenDeadLetterIsNotAcknowledged(t *testing.T) {
 	}
 }
 
-// TestDeadLetterDrain_StoresTheBrokersDeadLetters once, however often it comes.
+// TestDeadLetterDrain_StoresTheBrokersDeadLetters once, however often they are delivered.
 func TestDeadLetterDrain_StoresTheBrokersDeadLetters(t *testing.T) {
 	a, o := newReplayer(t), someOrder(t, "k")
 	one := queue.Message{ID: "m1", Body: raw(t, batch(step(t, o, order.Paid))), Attempt: 501, Headers: map[string]string{"traceparent": traceparent}}
@@ -165,7 +165,7 @@ func (m *noMail) Send(_ context.Context, sent order.Mail) error {
 	return nil
 }
 
-// TestMailer_FailingMailCostsOnlyItself after its attempts, and its letter is the order that was to be confirmed.
+// TestMailer_FailingMailCostsOnlyItself: after its attempts it is a dead letter with the order.
 func TestMailer_FailingMailCostsOnlyItself(t *testing.T) {
 	a, good, bad := newReplayer(t), someOrder(t, "good"), someOrder(t, "bad")
 	refused := step(t, bad, order.Paid)

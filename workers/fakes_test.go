@@ -18,7 +18,7 @@ import (
 	"github.com/spillway/spillway/store"
 )
 
-// errDown is a failure of a part, not of a row.
+// errDown is a failure of a dependency, not of a row.
 var errDown = errors.New("down")
 
 const (
@@ -46,7 +46,7 @@ func body(events ...*spillwayv1.OrderEvent) []byte {
 	return b
 }
 
-// settledBody is one message that says of all orders that they are paid.
+// settledBody is one message with the settled events of all the orders.
 func settledBody(orders ...order.Order) []byte {
 	events := make([]*spillwayv1.OrderEvent, len(orders))
 	for i, o := range orders {
@@ -68,11 +68,11 @@ func events(t *testing.T, messages [][]byte) []*spillwayv1.OrderEvent {
 	return out
 }
 
-// fakeConsumer is a consumer whose leases end at once: what is not acknowledged comes again with the next Receive.
+// fakeConsumer is a consumer with leases that end at once: a message that is not acknowledged is delivered by each Receive.
 type fakeConsumer struct {
 	mu    sync.Mutex
 	queue []queue.Message
-	// ackErr, when set, says how an acknowledgement fails; the messages then stay.
+	// ackErr, when set, returns the error of an acknowledgement; the messages then stay.
 	ackErr func() error
 	sent   int
 }
@@ -128,7 +128,7 @@ func (c *fakeConsumer) left() int {
 	return len(c.queue)
 }
 
-// fakeProducer is a producer that keeps what it is sent, unless it is told to fail.
+// fakeProducer is a producer that records what is sent, and fails if err is set.
 type fakeProducer struct {
 	mu    sync.Mutex
 	err   error
@@ -168,7 +168,7 @@ func (p *fakeProducer) messages() [][]byte {
 	return slices.Clone(p.sent)
 }
 
-// fakeDeadLetters is failed_orders, which may be down.
+// fakeDeadLetters is the dead-letter store, which fails if err is set.
 type fakeDeadLetters struct {
 	mu      sync.Mutex
 	err     error

@@ -27,9 +27,9 @@ const (
 	patience = 10 * time.Second
 	// eventuallyMax bounds every wait for something that has to happen.
 	eventuallyMax = 60 * time.Second
-	// checkInterval is the pause between two looks.
+	// checkInterval is the time between two checks of a condition.
 	checkInterval = 2 * time.Millisecond
-	// briefly is how long a iteration waits for a first journal entry.
+	// briefly is how long an iteration waits for a first journal entry.
 	briefly = 10 * time.Millisecond
 )
 
@@ -106,7 +106,7 @@ func openDB(t *testing.T, dsn string) *store.DB {
 	return db
 }
 
-// shop is a stock with 100 of A and 100 of B on a real Redis, and its books in SQL.
+// shop is a stock with 100 of A and 100 of B on a real Redis, with its tables in SQL.
 type shop struct {
 	*stock.Stock
 	keys     stock.Keys
@@ -176,13 +176,13 @@ func (s *shop) flusher(st workers.FlushStore, with ...func(*workers.FlushConfig)
 
 func withOrders(c *workers.FlushConfig) { c.WithOrders = true }
 
-// flush brings SQL to the end of the journal.
+// flush flushes the journal to its end.
 func (s *shop) flush(t *testing.T) {
 	t.Helper()
 	drained(t, s.flusher(s.sql).RunOnce)
 }
 
-// drained runs iterations until one finds nothing, and returns what they found together.
+// drained runs iterations until one finds nothing, and returns the sum of their results.
 func drained(t *testing.T, iteration func(context.Context) (int, error)) int {
 	t.Helper()
 	for total := 0; ; {
@@ -211,7 +211,7 @@ func anOrder(key string) order.Order {
 	return o
 }
 
-// freshOrder is an order whose key nobody else has.
+// freshOrder is an order with a unique idempotency key.
 func freshOrder() order.Order { return anOrder(rand.Text()) }
 
 func snapshot(o order.Order) []byte {
@@ -326,7 +326,7 @@ func eventually(t *testing.T, what string, done func() bool) {
 	within(t, eventuallyMax, what, done)
 }
 
-// within is eventually for what takes longer.
+// within is eventually for conditions that take longer.
 func within(t *testing.T, limit time.Duration, what string, done func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(limit)

@@ -63,8 +63,8 @@ func TestStockFlusher_TwoWithTheSameEntries(t *testing.T) {
 	})
 }
 
-// TestStockFlusher_Behind: it slept while another one went on and the log, which might
-// have told, was pruned. The place in SQL alone stops it.
+// TestStockFlusher_Behind: it sleeps while another one flushes, and the row of the dedup log that could have
+// stopped it is pruned. The offset in SQL alone stops it.
 func TestStockFlusher_Behind(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		s := openShop(t, db)
@@ -127,7 +127,7 @@ func TestStockFlusher_ManyApplyEachEntryOnce(t *testing.T) {
 	})
 }
 
-// lostCommitReply commits, and dies before it can tell.
+// lostCommitReply commits, and then fails as if the reply to the commit were lost.
 type lostCommitReply struct {
 	*store.Stock
 	left int

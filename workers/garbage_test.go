@@ -22,7 +22,7 @@ func garbage(o order.Order) []map[string]string {
 	}
 }
 
-// TestGarbage_StopsNeitherFlusherNorRelay: each entry becomes a dead letter, and the orders around it go on (I10).
+// TestGarbage_StopsNeitherFlusherNorRelay: each entry becomes a dead letter, and the orders around it are processed (I10).
 func TestGarbage_StopsNeitherFlusherNorRelay(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		s, out := openShop(t, db), &fakeProducer{}
@@ -56,7 +56,7 @@ func TestGarbage_StopsNeitherFlusherNorRelay(t *testing.T) {
 	})
 }
 
-// TestGarbage_ThatNamesAnOrder does not keep the order's own release from giving its units back.
+// TestGarbage_ThatNamesAnOrder: the order's own release returns its units nevertheless.
 func TestGarbage_ThatNamesAnOrder(t *testing.T) {
 	s := openShop(t, openSQLite(t))
 	o := freshOrder()
@@ -67,7 +67,7 @@ func TestGarbage_ThatNamesAnOrder(t *testing.T) {
 	s.wantStock(t, 100, 100)
 }
 
-// TestEnvelopes_EventThatCannotBeMarshalled costs only itself, wherever such a text came from.
+// TestEnvelopes_EventThatCannotBeMarshalled: the other events are marshalled.
 func TestEnvelopes_EventThatCannotBeMarshalled(t *testing.T) {
 	good1, good2 := freshOrder(), freshOrder()
 	bodies, err := workers.MarshalEvents([]*spillwayv1.OrderEvent{

@@ -17,7 +17,7 @@ func (brokenConsumer) Receive(context.Context, int, time.Duration) ([]queue.Mess
 	return nil, queue.ErrUnavailable
 }
 
-// timedConsumer notes when it was asked for messages, and fails the first times.
+// timedConsumer records when Receive was called, and fails the first times.
 type timedConsumer struct {
 	*fakeConsumer
 	mu    sync.Mutex
@@ -36,7 +36,7 @@ func (c *timedConsumer) Receive(ctx context.Context, most int, lease time.Durati
 	return c.fakeConsumer.Receive(ctx, most, lease)
 }
 
-// TestLoop_BackoffIsBounded counts the iterations of ten minutes in which the queue is away.
+// TestLoop_BackoffIsBounded counts the iterations of ten minutes in which the queue is unavailable.
 func TestLoop_BackoffIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o, m := freshOrder(), &mail{}
@@ -60,7 +60,7 @@ func TestLoop_BackoffIsBounded(t *testing.T) {
 		if first > 100*time.Millisecond || longest < 2*time.Second || longest > 5*time.Second {
 			t.Errorf("the first pause was %s, the longest %s; want them to grow to 5 s at most", first, longest)
 		}
-		// Idle iterations pause too, or a queue that does not block would cost a core.
+		// Idle iterations pause too; otherwise a queue that does not block would use a whole core.
 		last := len(c.times) - 1
 		if idle := c.times[last].Sub(c.times[last-1]); idle < 10*time.Millisecond || idle > time.Second {
 			t.Errorf("idle iterations are %s apart", idle)

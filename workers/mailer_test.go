@@ -15,7 +15,7 @@ import (
 	"github.com/spillway/spillway/workers"
 )
 
-// mail counts what is sent, and fails for the orders that it is told to.
+// mail counts what is sent, and fails for the orders in its list.
 type mail struct {
 	mu       sync.Mutex
 	fails    map[order.ID]bool
@@ -51,7 +51,7 @@ func newMailer(in queue.Consumer, dead workers.DeadLetters, m workers.MailClient
 	return workers.NewMailer(workers.DefaultMailConfig(), in, dead, m, quiet)
 }
 
-// TestMailer_OneConfirmationABatch has the payment in two messages of one iteration, and states that nobody is told of.
+// TestMailer_OneConfirmationABatch: two messages of one iteration have the same payment, and events that cause no mail.
 func TestMailer_OneConfirmationABatch(t *testing.T) {
 	o, m := freshOrder(), &mail{}
 	declined := event(freshOrder(), released)

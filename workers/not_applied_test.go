@@ -22,7 +22,7 @@ func TestOrderWriter_RecordStaysBesideADeadLetter(t *testing.T) {
 
 func TestStockFlusher_ReleaseOfADeadReservation(t *testing.T) {
 	s := openShop(t, openSQLite(t))
-	// SQL has less than Redis: an adjustment that SQL could not take was dead-lettered.
+	// SQL has less than Redis: an adjustment that SQL could not take is a dead letter.
 	if _, err := s.sql.FlushRange(t.Context(), store.Range{Epoch: 1, PrevID: "0-0", FirstID: "0-1", LastID: "0-1", Entries: 1, Deltas: map[order.SKU]int64{"B": -99}, Durability: store.DurabilityJournal}); err != nil {
 		t.Fatal(err)
 	}

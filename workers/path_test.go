@@ -53,7 +53,7 @@ func consumer(t *testing.T, b queue.Broker, group string) queue.Consumer {
 	return c
 }
 
-// flaky sends what it is given and then, the first times, says that it did not.
+// flaky sends what it is given and then, the first times, returns an error.
 type flaky struct {
 	queue.Producer
 	left int
@@ -144,7 +144,7 @@ func keysOf(m map[order.ID]order.State) []order.ID {
 	return out
 }
 
-// refusingOnce is a carrier and a postman that refuse every order the first time.
+// refusingOnce is a carrier and a mail client that refuse every order the first time.
 type refusingOnce struct {
 	mu   sync.Mutex
 	seen map[order.ID]int

@@ -12,13 +12,13 @@ import (
 	"github.com/spillway/spillway/store"
 )
 
-// lives are the ways in which an order's events may be seen; the last event of each says how it ended. A relay leaves out
+// lives are the sequences in which an order's events may arrive; the last event of each is the order's final state. A relay omits
 // a reservation that was settled in the same batch.
 var lives = [][]spillwayv1.OrderEventKind{
 	{reserved}, {reserved, settled}, {reserved, released}, {settled}, {released},
 }
 
-// faults makes one failure of the calls that it is asked about whenever the plan says so, until the plan is used up.
+// faults fails calls according to the plan, until the plan is used up.
 func faults(plan []bool) func() error {
 	return func() error {
 		if len(plan) == 0 {

@@ -32,8 +32,8 @@ func (a *countingPayments) Find(ctx context.Context, id order.ID) (order.Charge,
 	return a.fakePayments.Find(ctx, id)
 }
 
-// TestPaymentReconciler_EveryVoidedChargeIsRechecked, however many there are: a provider may take the money late, when whoever had asked for it is
-// gone. One whose answer fails costs the others nothing.
+// TestPaymentReconciler_EveryVoidedChargeIsRechecked, however many there are: a provider may execute a charge long after its request timed
+// out. A recheck that fails does not affect the others.
 func TestPaymentReconciler_EveryVoidedChargeIsRechecked(t *testing.T) {
 	const voids = 250 // more than one look takes
 	onBoth(t, func(t *testing.T, db *store.DB) {
@@ -81,7 +81,7 @@ func TestPaymentReconciler_EveryVoidedChargeIsRechecked(t *testing.T) {
 	})
 }
 
-// TestPaymentReconciler_FailedRecheckIsRetried: one that fails among others is due again a minute later, and its ages go on from there.
+// TestPaymentReconciler_FailedRecheckIsRetried: one that fails among others is due again a minute later, and continues with its later ages.
 func TestPaymentReconciler_FailedRecheckIsRetried(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		s := openShop(t, db)

@@ -80,7 +80,7 @@ func TestPaymentReconciler_PendingOrderEndsAsItsPayment(t *testing.T) {
 	}
 }
 
-// forget removes an order's record, as a Redis does that lost it.
+// forget removes an order's record from Redis, as if Redis had lost it.
 func (s *shop) forget(t *testing.T, id order.ID) {
 	t.Helper()
 	c := s.redis.Client()
@@ -89,7 +89,7 @@ func (s *shop) forget(t *testing.T, id order.ID) {
 	}
 }
 
-// unavailablePayments is a payment service whose provider is unavailable: it knows of no charge, and cannot void one.
+// unavailablePayments is a payment service with an unavailable provider: it finds no charge, and cannot void one.
 type unavailablePayments struct{ *fakePayments }
 
 func (unavailablePayments) Void(context.Context, order.ID) error { return order.ErrUnavailable }
@@ -138,7 +138,7 @@ func TestPaymentReconciler_PayableOrderIsLeftAlone(t *testing.T) {
 	wantState(t, store.NewOrders(s.db), declined.ID, order.Pending)
 }
 
-// TestPaymentReconciler_FailingOrdersCostOnlyThemselves, however many and old they are.
+// TestPaymentReconciler_FailingOrdersCostOnlyThemselves, however many and old they are: the others are reconciled.
 func TestPaymentReconciler_FailingOrdersCostOnlyThemselves(t *testing.T) {
 	const poisoned = 100 // as many as one look takes
 	onBoth(t, func(t *testing.T, db *store.DB) {
@@ -171,8 +171,8 @@ func TestPaymentReconciler_FailingOrdersCostOnlyThemselves(t *testing.T) {
 	})
 }
 
-// TestPaymentReconciler_ChargeOfACancelledOrderIsRefunded: it was in flight when the order was cancelled, and whoever made it died; or the ledger was away,
-// so that only the provider knows of it.
+// TestPaymentReconciler_ChargeOfACancelledOrderIsRefunded: it was in flight when the order was cancelled, and its request died; or the ledger was
+// unavailable, so that only the provider has it.
 func TestPaymentReconciler_ChargeOfACancelledOrderIsRefunded(t *testing.T) {
 	for name, booked := range map[string]bool{"booked": true, "not booked": false} {
 		t.Run(name, func(t *testing.T) {

@@ -32,7 +32,7 @@ func (f *fakeRefunder) ExecuteRefund(ctx context.Context, refundID string) error
 	return err
 }
 
-// TestRefundRetrier_RetriesUntilConfirmed: the waits double up to five minutes, and it does not give up.
+// TestRefundRetrier_RetriesUntilConfirmed: the backoff doubles up to five minutes, and retries do not end.
 func TestRefundRetrier_RetriesUntilConfirmed(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		ledger := store.NewCharges(db)
@@ -69,7 +69,7 @@ func TestRefundRetrier_RetriesUntilConfirmed(t *testing.T) {
 	})
 }
 
-// TestPaymentReconciler_ChargedButCancelled: Redis cancelled the order while it was charged, and SQL has not heard of it. The money goes back.
+// TestPaymentReconciler_ChargedButCancelled: Redis cancelled the order while it was charged, and its event is not in SQL yet. The charge is refunded.
 func TestPaymentReconciler_ChargedButCancelled(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		s := openShop(t, db)

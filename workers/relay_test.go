@@ -17,7 +17,7 @@ import (
 	"github.com/spillway/spillway/workers"
 )
 
-// relay makes a relay that claims at once what others left, unless it is told otherwise.
+// relay makes a relay that claims the entries of other relays at once, unless an option changes that.
 func (s *shop) relay(out *fakeProducer, with ...func(*workers.RelayConfig)) *workers.OrderRelay {
 	return s.relayOn(s.sql, out, with...)
 }
@@ -35,7 +35,7 @@ func named(name string) func(*workers.RelayConfig) {
 	return func(c *workers.RelayConfig) { c.Consumer = name }
 }
 
-// alwaysClaiming gives the relay a clock that leaps whenever it is read, so that it is time to look for entries left behind
+// alwaysClaiming sets the relay's clock to one that advances at each reading, so that the relay claims entries
 // in every iteration.
 func alwaysClaiming(r *workers.OrderRelay) *workers.OrderRelay {
 	leaps := 0
@@ -46,7 +46,7 @@ func alwaysClaiming(r *workers.OrderRelay) *workers.OrderRelay {
 	return r
 }
 
-// unacked are the entries of an epoch that the relay was given and did not acknowledge.
+// unacked are the entries of an epoch that the relay read and did not acknowledge.
 func (s *shop) unacked(t *testing.T, epoch int64) int64 {
 	t.Helper()
 	c := s.redis.Client()
@@ -203,7 +203,7 @@ func TestOrderRelay_WithoutAFlusher(t *testing.T) {
 	wantSent(t, out, flushed, held)
 }
 
-// TestOrderRelay_TrimsBehindTheSlowestReader has two relays, one of which does not get rid of its entry (I11).
+// TestOrderRelay_TrimsBehindTheSlowestReader has two relays, one of which cannot send its entry (I11).
 func TestOrderRelay_TrimsBehindTheSlowestReader(t *testing.T) {
 	t.Parallel()
 	s, out := openShop(t, openSQLite(t)), &fakeProducer{}
@@ -263,7 +263,7 @@ func TestOrderRelay_OldEpochsJournalIsRelayedAndRemoved(t *testing.T) {
 	}
 }
 
-// TestOrderRelay_OldEpochsJournalStaysUntilAcknowledged: another relay may have died with it.
+// TestOrderRelay_OldEpochsJournalStaysUntilAcknowledged: a relay may have died with entries of it.
 func TestOrderRelay_OldEpochsJournalStaysUntilAcknowledged(t *testing.T) {
 	t.Parallel()
 	s, out := openShop(t, openSQLite(t)), &fakeProducer{}
@@ -305,7 +305,7 @@ func TestOrderRelay_PoisonEntry(t *testing.T) {
 	wantSent(t, out, before, after)
 }
 
-// TestOrderRelay_PoisonEntryWaitsForTheFlusher: until it is in failed_orders nobody may forget it.
+// TestOrderRelay_PoisonEntryWaitsForTheFlusher: the relay does not acknowledge it before it is in failed_orders.
 func TestOrderRelay_PoisonEntryWaitsForTheFlusher(t *testing.T) {
 	t.Parallel()
 	s, out := openShop(t, openSQLite(t)), &fakeProducer{}
@@ -434,8 +434,8 @@ func TestOrderRelay_StopsWithItsContext(t *testing.T) {
 	}
 }
 
-// TestOrderRelay_KeepsWhatAnotherRedisClosed: the epoch was closed on another Redis. When this one has the shop again, it must still know
-// which of its orders never happened.
+// TestOrderRelay_KeepsWhatAnotherRedisClosed: the epoch was closed on another Redis. When this one serves the shop again, it must still have
+// the orders that were never flushed, to rewind them.
 func TestOrderRelay_KeepsWhatAnotherRedisClosed(t *testing.T) {
 	s, out := openShop(t, openSQLite(t)), &fakeProducer{}
 	r := s.relay(out)

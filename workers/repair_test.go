@@ -44,7 +44,7 @@ func (s *shop) wantTTL(t *testing.T, id order.ID, want bool) {
 	}
 }
 
-// TestOrderRepairer_OrderWithoutRow: the message never came. What Redis knows is written, once, in whatever state it is.
+// TestOrderRepairer_OrderWithoutRow: its message was lost. The order in Redis is written once, in whatever state it is.
 func TestOrderRepairer_OrderWithoutRow(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		s := openShop(t, db)
@@ -72,7 +72,7 @@ func TestOrderRepairer_OrderWithoutRow(t *testing.T) {
 	})
 }
 
-// TestOrderRepairer_PendingInSQL: SQL missed how the order went on, also in an epoch that is closed by now, and also of an order that
+// TestOrderRepairer_PendingInSQL: SQL missed the order's later state, also in an epoch that is closed by now, and also of an order that
 // may still be paid.
 func TestOrderRepairer_PendingInSQL(t *testing.T) {
 	for name, closed := range map[string]bool{"open epoch": false, "closed epoch": true} {
@@ -107,7 +107,7 @@ func TestOrderRepairer_PendingInSQL(t *testing.T) {
 	}
 }
 
-// TestOrderRepairer_YoungOrders are the queue's.
+// TestOrderRepairer_YoungOrders are left to the queue.
 func TestOrderRepairer_YoungOrders(t *testing.T) {
 	t.Parallel()
 	s := openShop(t, openSQLite(t))
@@ -135,7 +135,7 @@ func (s *shop) settleAll(t *testing.T, orders ...order.Order) {
 	}
 }
 
-// TestOrderRepairer_OrderWithDeadLetter waits for an operator.
+// TestOrderRepairer_OrderWithDeadLetter is left to an operator.
 func TestOrderRepairer_OrderWithDeadLetter(t *testing.T) {
 	t.Parallel()
 	s := openShop(t, openSQLite(t))
@@ -149,7 +149,7 @@ func TestOrderRepairer_OrderWithDeadLetter(t *testing.T) {
 	wantNoRow(t, s.orders, o.ID)
 }
 
-// TestOrderRepairer_RecordThatCannotBeRead costs only itself.
+// TestOrderRepairer_RecordThatCannotBeRead: the other orders are repaired.
 func TestOrderRepairer_RecordThatCannotBeRead(t *testing.T) {
 	t.Parallel()
 	s := openShop(t, openSQLite(t))
@@ -208,7 +208,7 @@ func TestOrderRepairer_ConfirmationMissing(t *testing.T) {
 	})
 }
 
-// TestOrderRepairer_ManyMailsDue: mail that is behind is not made more.
+// TestOrderRepairer_ManyMailsDue: no confirmations are made due while the mail dispatcher is behind.
 func TestOrderRepairer_ManyMailsDue(t *testing.T) {
 	t.Parallel()
 	s := openShop(t, openSQLite(t))
@@ -277,7 +277,7 @@ func TestOrderRepairer_RecordWithoutTTL(t *testing.T) {
 	s.wantTTL(t, pending.ID, false)
 }
 
-// TestOrderRepairer_DuplicateThatWasNotUndone: its message never came, and whoever waited for its row died.
+// TestOrderRepairer_DuplicateThatWasNotUndone: its message was lost, and so was the request that waited for its row.
 func TestOrderRepairer_DuplicateThatWasNotUndone(t *testing.T) {
 	t.Parallel()
 	s := openShop(t, openSQLite(t))
@@ -316,7 +316,7 @@ func TestOrderRepairer_Run(t *testing.T) {
 	<-done
 }
 
-// TestPaymentReconciler_PaidInRedisAndPendingInSQL is logged once, not with each scan, until the order repairer brings it to SQL.
+// TestPaymentReconciler_PaidInRedisAndPendingInSQL is logged once, not with each scan, until the order repairer writes it to SQL.
 func TestPaymentReconciler_PaidInRedisAndPendingInSQL(t *testing.T) {
 	t.Parallel()
 	s := openShop(t, openSQLite(t))

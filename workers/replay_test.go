@@ -23,7 +23,7 @@ import (
 
 var noon = time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
 
-// around is what a replayer has around it: the tables on SQLite, and what remembers the calls.
+// around are the dependencies of a replayer: the tables on SQLite, and fakes that record the calls.
 type around struct {
 	db     *store.DB
 	dead   *store.DeadLetters
@@ -127,7 +127,7 @@ func batch(events ...*spillwayv1.OrderEvent) *spillwayv1.OrderEventBatch {
 	return &spillwayv1.OrderEventBatch{Events: events}
 }
 
-// entry is a journal entry that was dead-lettered.
+// entry is a journal entry of which the flusher made a dead letter.
 func entry(t *testing.T, o order.Order, units int64) []byte {
 	t.Helper()
 	snapshot, err := wire.MarshalSnapshot(o)
@@ -143,7 +143,7 @@ func entry(t *testing.T, o order.Order, units int64) []byte {
 	return out
 }
 
-// put writes a letter and returns its id.
+// put writes a dead letter and returns its id.
 func (a *around) put(t *testing.T, source, typ string, payload []byte) int64 {
 	t.Helper()
 	f := store.DeadLetter{DedupKey: fmt.Sprintf("%s/%x", source, payload[:min(40, len(payload))]), Source: source, Reason: "why", PayloadType: typ, Payload: payload}
@@ -248,7 +248,7 @@ func TestReplayer_EachSource(t *testing.T) {
 	}
 }
 
-// TestReplayer_FailedReplayLeavesTheDeadLetterOpen and says why, to the operator and in its history.
+// TestReplayer_FailedReplayLeavesTheDeadLetterOpen, and the operator and its history get the cause.
 func TestReplayer_FailedReplayLeavesTheDeadLetterOpen(t *testing.T) {
 	a, o := newReplayer(t), someOrder(t, "k")
 	bought := someOrder(t, "bought")

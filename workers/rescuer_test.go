@@ -12,7 +12,7 @@ import (
 	"github.com/spillway/spillway/workers"
 )
 
-// eager is a rescuer for whom every order is too old, and every claim.
+// eager makes a rescuer for which every order is stale, and every claim has expired.
 func eager(orders *store.Orders, c workers.ShippingClient) *workers.ShipRescuer {
 	cfg := workers.DefaultRescueConfig()
 	cfg.Old = store.Staleness{Paid: -time.Second, Failed: []store.RetryPause{{Pause: -time.Second}}}

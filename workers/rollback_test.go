@@ -22,13 +22,13 @@ import (
 // keyPrefix begins the names of all keys of the shop in Redis.
 func (s *shop) keyPrefix() string { return "{" + s.keys.Namespace + ":" }
 
-// copyOf is a copy of all that Redis holds of the shop, as a replica has it.
+// copyOf is a copy of the shop's keys in Redis, as a replica has it.
 func (s *shop) copyOf(t *testing.T) realparts.Keys {
 	t.Helper()
 	return realparts.CopyKeys(t, s.redis.Client(), s.keyPrefix())
 }
 
-// promote replaces all that Redis holds of the shop by the copy, as when an older replica becomes the primary, and opens the next epoch.
+// promote replaces the shop's keys in Redis by the copy, as when an older replica becomes the primary, and opens the next epoch.
 func (s *shop) promote(t *testing.T, older realparts.Keys) {
 	t.Helper()
 	realparts.RestoreKeys(t, s.redis.Client(), s.keyPrefix(), older)
@@ -52,8 +52,8 @@ func (s *shop) wantAvailable(t *testing.T, a, b int64) {
 	}
 }
 
-// TestPaymentReconciler_ReleaseLostByRedis: the order was released and SQL has its units back; Redis comes back as of "charge in flight".
-// Whoever finds the order pending must not give its units back a second time, in either durability (I1, I6).
+// TestPaymentReconciler_ReleaseLostByRedis: the order was released and SQL has its units again; Redis returns to a state with the charge in flight.
+// The units of the order that is pending again must not be returned a second time, in either durability (I1, I6).
 func TestPaymentReconciler_ReleaseLostByRedis(t *testing.T) {
 	for _, durability := range []string{store.DurabilityJournal, store.DurabilitySQL} {
 		for _, wiped := range []bool{false, true} {
@@ -104,8 +104,8 @@ func TestPaymentReconciler_ReleaseLostByRedis(t *testing.T) {
 	}
 }
 
-// TestPaymentReconciler_ChargedAfterItsUnitsReturned: the ledger has a charge of an order whose units SQL has given back. It is not sold:
-// the money returns.
+// TestPaymentReconciler_ChargedAfterItsUnitsReturned: the ledger has a charge of an order after its units were returned in SQL. The order is
+// not PAID, and the charge is refunded.
 func TestPaymentReconciler_ChargedAfterItsUnitsReturned(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		s := openShop(t, db)
@@ -178,7 +178,7 @@ func TestCancellationFinisher_ReleaseLostBeforeItWasFlushed(t *testing.T) {
 	})
 }
 
-// TestStockFlusher_SQLLostCommits: the offset lies before entries that are trimmed away. The flusher must not go on behind them, and the
+// TestStockFlusher_SQLLostCommits: entries after the offset are trimmed. The flusher must not continue after the gap, and the
 // epoch is closed.
 func TestStockFlusher_SQLLostCommits(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
@@ -200,7 +200,7 @@ func TestStockFlusher_SQLLostCommits(t *testing.T) {
 	})
 }
 
-// TestStockFlusher_DrainAfterSQLLostCommits flushes what is left.
+// TestStockFlusher_DrainAfterSQLLostCommits flushes the remaining entries.
 func TestStockFlusher_DrainAfterSQLLostCommits(t *testing.T) {
 	s := openShop(t, openSQLite(t))
 	s.reserve(t, freshOrder())
@@ -214,8 +214,8 @@ func TestStockFlusher_DrainAfterSQLLostCommits(t *testing.T) {
 	s.wantStock(t, 98, 99)
 }
 
-// TestStockFlusher_DrainBesideAnother: another flusher applies the entries, and they are trimmed, right after the offset was read. Nobody is to
-// run the audit for that.
+// TestStockFlusher_DrainBesideAnother: another flusher applies the entries, and they are trimmed, right after the offset was read. That must
+// not be reported as lost commits.
 func TestStockFlusher_DrainBesideAnother(t *testing.T) {
 	s := openShop(t, openSQLite(t))
 	s.reserve(t, freshOrder())
@@ -238,7 +238,7 @@ func TestStockFlusher_DrainBesideAnother(t *testing.T) {
 	s.wantStock(t, 96, 98)
 }
 
-// overtaken is a SQL on which something happens right after the offset was read once.
+// overtaken is a FlushStore that calls a function right after the offset was read once.
 type overtaken struct {
 	workers.FlushStore
 
@@ -254,7 +254,7 @@ func (o *overtaken) EpochAt(ctx context.Context, partition uint8, number int64) 
 	return e, err
 }
 
-// TestStockFlusher_OtherDurability: a flusher that would write no orders must not void the promise of an epoch with durability sql.
+// TestStockFlusher_OtherDurability: a flusher that writes no orders must not flush an epoch with durability sql.
 func TestStockFlusher_OtherDurability(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		s := openShop(t, db)
@@ -269,7 +269,7 @@ func TestStockFlusher_OtherDurability(t *testing.T) {
 	})
 }
 
-// TestCancellationFinisher_RestockedInAnEarlierEpoch: the units are back, and only the refund is left. Redis, which has lost the marker
+// TestCancellationFinisher_RestockedInAnEarlierEpoch: the units are returned, and only the refund is left. Redis, which has lost the marker
 // of the return, must not get them a second time.
 func TestCancellationFinisher_RestockedInAnEarlierEpoch(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
@@ -322,8 +322,8 @@ func TestLostOrders_ChargeOfTheNextEpoch(t *testing.T) {
 	mustRun(t, worker.RunOnce, 0)
 }
 
-// TestStock_WhenAnOrderWithoutARowWasReleased: SQL has the units of the order back, and Redis has lost that. The record says when that was:
-// its row is written with that time, by which late charges of cancelled orders are found.
+// TestStock_WhenAnOrderWithoutARowWasReleased: the units of the order are returned in SQL, and Redis has lost that. The hot order has the time of
+// the release: its row is written with that time, by which late charges of cancelled orders are found.
 func TestStock_WhenAnOrderWithoutARowWasReleased(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		s := openShop(t, db)

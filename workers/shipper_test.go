@@ -13,12 +13,12 @@ import (
 	"github.com/spillway/spillway/workers"
 )
 
-// carrier counts its calls, and refuses the orders that it is told to.
+// carrier counts its calls, and refuses the orders in its list.
 type carrier struct {
 	mu      sync.Mutex
 	refuses map[order.ID]bool
 	calls   map[order.ID]int
-	// gate, when set, holds each call until it is closed.
+	// gate, when set, blocks each call until it is closed.
 	gate             chan struct{}
 	inFlight, atOnce int
 }
@@ -51,7 +51,7 @@ func (c *carrier) called(id order.ID) int {
 	return c.calls[id]
 }
 
-// shelf is the states in SQL, without SQL: a test under a fake clock cannot use a real one.
+// shelf is an in-memory ShipStore, because a test under a fake clock cannot use a database.
 type shelf struct {
 	mu      sync.Mutex
 	states  map[order.ID]order.State
@@ -144,7 +144,7 @@ func TestShipper_Concurrency(t *testing.T) {
 			defer close(done)
 			mustRun(t, s.RunOnce, 25)
 		}()
-		synctest.Wait() // Nobody can do anything more before the gate opens.
+		synctest.Wait() // Every goroutine is blocked until the gate is closed.
 		c.mu.Lock()
 		if c.inFlight != 10 {
 			t.Errorf("%d calls are under way; want 10", c.inFlight)
@@ -187,7 +187,7 @@ func TestShipper_RefusedOrderIsTriedThreeTimes(t *testing.T) {
 	})
 }
 
-// TestShipper_RedeliveredMessage: what is shipped is not offered again, and neither is what failed, which is the rescuer's.
+// TestShipper_RedeliveredMessage: orders that are SHIPPED or SHIP_FAILED are not offered again.
 func TestShipper_RedeliveredMessage(t *testing.T) {
 	db, taken, failed := openSQLite(t), freshOrder(), freshOrder()
 	d := newDesk(db, nil, 100, settledBody(taken, failed))
@@ -223,7 +223,7 @@ func TestShipper_OnlyPaidOrders(t *testing.T) {
 	}
 }
 
-// TestShipper_PaymentBeforeItsRow has the row come pending, then paid, a second later each.
+// TestShipper_PaymentBeforeItsRow: the row becomes PENDING, then PAID, a second later each.
 func TestShipper_PaymentBeforeItsRow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o, c, sh := freshOrder(), &carrier{}, newShelf(order.Paid)
@@ -270,7 +270,7 @@ func TestShipper_MissingRowFailsTheIteration(t *testing.T) {
 	})
 }
 
-// TestShipper_ParcelWithoutARowIsOfferedAgain: the carrier knows the order's id.
+// TestShipper_ParcelWithoutARowIsOfferedAgain: the carrier is idempotent by the order's id.
 func TestShipper_ParcelWithoutARowIsOfferedAgain(t *testing.T) {
 	o, c := freshOrder(), &carrier{}
 	sh, in := newShelf(order.Paid, o), newFakeConsumer(settledBody(o))

@@ -90,7 +90,7 @@ func inState(t *testing.T, orders *store.Orders, want order.State, all ...order.
 	}
 }
 
-// mayBeCancelled says whether no claim is left on the order.
+// mayBeCancelled reports whether no claim is left on the order.
 func mayBeCancelled(t *testing.T, orders *store.Orders, id order.ID) bool {
 	t.Helper()
 	c, err := orders.ClaimShipping(t.Context(), []order.ID{id}, 0)
@@ -129,7 +129,7 @@ func settledOf(t *testing.T, orders ...order.Order) []byte {
 	return eventsOf(t, spillwayv1.OrderEventKind_ORDER_EVENT_KIND_SETTLED, "", orders...)
 }
 
-// redeliveringConsumer is a consumer whose messages come again until they are acknowledged.
+// redeliveringConsumer is a consumer that delivers its messages until they are acknowledged.
 type redeliveringConsumer struct {
 	mu       sync.Mutex
 	messages []queue.Message
@@ -164,7 +164,7 @@ func (c *redeliveringConsumer) Ack(_ context.Context, done ...queue.Message) err
 func (*redeliveringConsumer) Release(context.Context, ...queue.Message) error { return nil }
 func (*redeliveringConsumer) Close(context.Context) error                     { return nil }
 
-// noDeadLetters fails the test when something is dead-lettered.
+// noDeadLetters fails the test when a dead letter is written.
 type noDeadLetters struct{ t *testing.T }
 
 func (n noDeadLetters) Put(_ context.Context, f store.DeadLetter) error {
@@ -172,7 +172,7 @@ func (n noDeadLetters) Put(_ context.Context, f store.DeadLetter) error {
 	return nil
 }
 
-// timeoutCarrier calls the simulated carrier as shipping.Client does: one that does not answer in time leaves the outcome unknown.
+// timeoutCarrier calls the simulated carrier as shipping.Client does: a call that times out leaves the outcome unknown.
 type timeoutCarrier struct {
 	*simulated.Carrier
 	timeout time.Duration
@@ -244,7 +244,7 @@ func TestShipper_LateResponseIsOneParcel(t *testing.T) {
 	})
 }
 
-// TestShipper_UnknownOutcomePreventsCancelling until the carrier says that it has the parcel, or never will.
+// TestShipper_UnknownOutcomePreventsCancelling until the carrier has the parcel or refuses it for good.
 func TestShipper_UnknownOutcomePreventsCancelling(t *testing.T) {
 	onBothShops(t, func(t *testing.T, db *store.DB) {
 		orders := store.NewOrders(db)
@@ -272,7 +272,7 @@ func TestShipper_UnknownOutcomePreventsCancelling(t *testing.T) {
 	})
 }
 
-// fakeShipStore is SQL where the orders are paid when they are looked at, and cancelled when they are claimed.
+// fakeShipStore is a ShipStore in which orders are PAID when their states are read, and CANCELLED when they are claimed.
 type fakeShipStore struct {
 	workers.ShipStore
 	orders []order.Order

@@ -16,7 +16,7 @@ import (
 	"github.com/spillway/spillway/workers"
 )
 
-// flakyOrders is SQL that fails when it is told to, before or after its commit.
+// flakyOrders is an OrderStore that fails on demand, before or after its commit.
 type flakyOrders struct {
 	*store.Orders
 	before, after func() error
@@ -37,7 +37,7 @@ func (f *flakyOrders) Apply(ctx context.Context, changes []order.Event) (store.O
 	return out, err
 }
 
-// hot is the records in Redis: what was let go, and what SQL held of it at that time.
+// hot records the calls of Expire, and what SQL held of the orders at that time.
 type hot struct {
 	orders  *store.Orders
 	expired map[order.ID]order.State
@@ -69,7 +69,7 @@ func (c *canceller) CancelDuplicate(_ context.Context, id, of order.ID) error {
 	return c.err
 }
 
-// desk is an order writer with all that is around it.
+// desk is an order writer with its dependencies.
 type desk struct {
 	*workers.OrderWriter
 	db     *store.DB
