@@ -74,7 +74,7 @@ func anOrderToTellOf(t *testing.T) order.Order {
 	return o
 }
 
-func TestEachMailIsSentOnceAKind(t *testing.T) {
+func TestMails_SentOncePerKind(t *testing.T) {
 	tray := &outTray{}
 	e, o := newEmail(t, tray), anOrderToTellOf(t)
 	refunds := []string{string(order.NewID(0, time.Now())), string(order.NewID(0, time.Now()))}

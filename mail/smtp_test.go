@@ -173,7 +173,7 @@ func TestASilentServerIsNotWaitedForLonger(t *testing.T) {
 	}
 }
 
-func TestACallerWhoLeavesHangsUp(t *testing.T) {
+func TestSMTP_CallerLeaves(t *testing.T) {
 	_, port, _ := net.SplitHostPort(frozen(t))
 	n, _ := strconv.Atoi(port)
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)

@@ -57,7 +57,7 @@ func (w *world) units(t *testing.T) (a, b int64) {
 
 var fromPaid = []order.State{order.Paid, order.ShipFailed}
 
-func TestCancellingIsDecidedInTheRow(t *testing.T) {
+func TestCancel_DecidedInTheRow(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		w := newWorld(t, db)
 		paid, pending, shipped := anOrder("paid"), anOrder("pending"), anOrder("shipped")
@@ -89,7 +89,7 @@ func TestCancellingIsDecidedInTheRow(t *testing.T) {
 	})
 }
 
-func TestWhatTheCarrierMayHaveIsNotCancelled(t *testing.T) {
+func TestCancel_ClaimedOrder(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		w := newWorld(t, db)
 		o := anOrder("k")
@@ -106,7 +106,7 @@ func TestWhatTheCarrierMayHaveIsNotCancelled(t *testing.T) {
 	})
 }
 
-func TestUnitsGoBackOnceHoweverOftenTheEntryComes(t *testing.T) {
+func TestFlushRange_UnitsAreReturnedOnce(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		w := newWorld(t, db)
 		o := anOrder("k")

@@ -10,7 +10,7 @@ import (
 	"github.com/spillway/spillway/store"
 )
 
-func TestTheLedgerHasOneLineAnOrder(t *testing.T) {
+func TestCharges_OneRowPerOrder(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		ledger := store.NewCharges(db)
 		defer ledger.Close()
@@ -64,7 +64,7 @@ func TestAVoidedOrderIsNeverCharged(t *testing.T) {
 	})
 }
 
-func TestOrphansAreChargesWithoutAnOrder(t *testing.T) {
+func TestOrphans_ChargesWithoutAnOrder(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		ledger := store.NewCharges(db)
 		defer ledger.Close()

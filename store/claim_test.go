@@ -10,8 +10,8 @@ import (
 	"github.com/spillway/spillway/test/realparts"
 )
 
-// TestOneProcessClaimsADatabase until it lets go, and no other database of the same server.
-func TestOneProcessClaimsADatabase(t *testing.T) {
+// TestClaimRedis_OneProcessPerDatabase until it lets go, and no other database of the same server.
+func TestClaimRedis_OneProcessPerDatabase(t *testing.T) {
 	dsn, other := realparts.MySQL(t), realparts.MySQL(t)
 	claim, release := claimed(t, dsn)
 	if again, err := openDB(t, dsn).ClaimRedis(t.Context()); !errors.Is(err, store.ErrClaimed) {
@@ -25,8 +25,8 @@ func TestOneProcessClaimsADatabase(t *testing.T) {
 	claimed(t, dsn)
 }
 
-// TestAClaimIsTakenAgain after MySQL forgot its connection.
-func TestAClaimIsTakenAgain(t *testing.T) {
+// TestClaimShipping_AfterItsLease after MySQL forgot its connection.
+func TestClaimShipping_AfterItsLease(t *testing.T) {
 	dsn := realparts.MySQL(t)
 	claim, _ := claimed(t, dsn)
 	other, before := openDB(t, dsn), claim.Connection(t)

@@ -50,7 +50,7 @@ func actions(f store.DeadLetter) string {
 	return strings.Join(out, "; ")
 }
 
-func TestALetterReadsAsItWasWritten(t *testing.T) {
+func TestDeadLetters_ReadAsWritten(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		dead, want := store.NewDeadLetters(db), aLetter("k")
 		got := put(t, dead, want)
@@ -70,7 +70,7 @@ func TestALetterReadsAsItWasWritten(t *testing.T) {
 	})
 }
 
-func TestLettersAreListedNewestFirstByFilterAndPage(t *testing.T) {
+func TestDeadLetters_ListByFilterAndPage(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		dead := store.NewDeadLetters(db)
 		for i := range 5 {
@@ -120,8 +120,8 @@ func TestLettersAreListedNewestFirstByFilterAndPage(t *testing.T) {
 	})
 }
 
-// TestALetterIsClosedOnceAndRemembersByWhom goes through the table of its transitions.
-func TestALetterIsClosedOnceAndRemembersByWhom(t *testing.T) {
+// TestDeadLetters_ClosedOnceWithItsActor goes through the table of its transitions.
+func TestDeadLetters_ClosedOnceWithItsActor(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		dead, ctx := store.NewDeadLetters(db), t.Context()
 		discard := func(l store.DeadLetter) error {
@@ -169,7 +169,7 @@ func TestALetterIsClosedOnceAndRemembersByWhom(t *testing.T) {
 	})
 }
 
-func TestAnEditMayNameTheOrder(t *testing.T) {
+func TestDeadLetters_EditNamesTheOrder(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		dead := store.NewDeadLetters(db)
 		l := put(t, dead, aLetter("k"))
@@ -184,8 +184,8 @@ func TestAnEditMayNameTheOrder(t *testing.T) {
 	})
 }
 
-// TestAnEntryIsReplayedOnce by many at once: the stock is taken once, the row is there, and one of them is remembered.
-func TestAnEntryIsReplayedOnce(t *testing.T) {
+// TestReplayEntry_Once by many at once: the stock is taken once, the row is there, and one of them is remembered.
+func TestReplayEntry_Once(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		st, dead := flushing(t, db), store.NewDeadLetters(db)
 		o := anOrder("replayed")
@@ -232,8 +232,8 @@ func TestAnEntryIsReplayedOnce(t *testing.T) {
 	})
 }
 
-// TestAnEntryThatStillFailsLeavesItsLetterOpen, and nothing of it behind.
-func TestAnEntryThatStillFailsLeavesItsLetterOpen(t *testing.T) {
+// TestReplayEntry_FailureLeavesTheDeadLetterOpen, and nothing of it behind.
+func TestReplayEntry_FailureLeavesTheDeadLetterOpen(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		st, dead := flushing(t, db), store.NewDeadLetters(db)
 		o := anOrder("too many")
@@ -253,8 +253,8 @@ func TestAnEntryThatStillFailsLeavesItsLetterOpen(t *testing.T) {
 	})
 }
 
-// TestADuplicateIsUndoneBeforeItsLetterIsClosed: the money and the stock of an order that came with another's key go back first.
-func TestADuplicateIsUndoneBeforeItsLetterIsClosed(t *testing.T) {
+// TestReplayEntry_DuplicateIsUndoneFirst: the money and the stock of an order that came with another's key go back first.
+func TestReplayEntry_DuplicateIsUndoneFirst(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		st, dead, orders := flushing(t, db), store.NewDeadLetters(db), store.NewOrders(db)
 		first, second := anOrder("same"), anOrder("same")
@@ -276,8 +276,8 @@ func TestADuplicateIsUndoneBeforeItsLetterIsClosed(t *testing.T) {
 	})
 }
 
-// TestAReservationThatWasPutAsideAndItsReleaseMakeNothing, in whichever order the operator and the flusher come.
-func TestAReservationThatWasPutAsideAndItsReleaseMakeNothing(t *testing.T) {
+// TestFlushRange_DeadReservationAndItsRelease, in whichever order the operator and the flusher come.
+func TestFlushRange_DeadReservationAndItsRelease(t *testing.T) {
 	for name, c := range map[string]struct {
 		first, status, history string
 	}{

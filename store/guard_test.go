@@ -68,7 +68,7 @@ func calls(t *testing.T, db *store.DB) map[string]func(ctx context.Context) erro
 	}
 }
 
-func TestABlownBreakerKeepsEveryCallFromSQL(t *testing.T) {
+func TestGuard_OpenBreakerRefusesEveryCall(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		f := &fuse{blown: order.ErrUnavailable, timeout: time.Minute}
 		db.Guard(f)
@@ -83,7 +83,7 @@ func TestABlownBreakerKeepsEveryCallFromSQL(t *testing.T) {
 	})
 }
 
-func TestWhatSQLAnswersIsNoFailure(t *testing.T) {
+func TestGuard_SQLErrorsAreNoFailures(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		f := &fuse{timeout: time.Minute}
 		db.Guard(f)

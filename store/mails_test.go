@@ -8,7 +8,7 @@ import (
 	"github.com/spillway/spillway/store"
 )
 
-func TestADueMailIsOneDispatchersAtATime(t *testing.T) {
+func TestLeaseDue_OneDispatcherAtATime(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		mails, id := store.NewMails(db), order.NewID(0, at)
 		for range 2 { // A second time is the same mail.
@@ -45,7 +45,7 @@ func TestADueMailIsOneDispatchersAtATime(t *testing.T) {
 	})
 }
 
-func TestAMailThatIsGivenUpIsADeadLetter(t *testing.T) {
+func TestDeadLetterDue_MailBecomesADeadLetter(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		mails, id := store.NewMails(db), order.NewID(0, at)
 		if err := mails.AddDue(t.Context(), id, order.MailShipped); err != nil {

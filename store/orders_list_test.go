@@ -9,8 +9,8 @@ import (
 	"github.com/spillway/spillway/store"
 )
 
-// TestListByCustomerFiltersExactly: the bounds of the ids must not decide what the column would decide otherwise.
-func TestListByCustomerFiltersExactly(t *testing.T) {
+// TestListByCustomer_Filters: the bounds of the ids must not decide what the column would decide otherwise.
+func TestListByCustomer_Filters(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		orders := store.NewOrders(db)
 		var placed []order.Order // a few within one millisecond, and some around it

@@ -85,7 +85,7 @@ func wantState(t *testing.T, o *store.Orders, id order.ID, want order.State) {
 	}
 }
 
-func TestAnOrderReadsAsItWasWritten(t *testing.T) {
+func TestOrders_ReadAsWritten(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		orders, o := store.NewOrders(db), anOrder("k1")
 		mustApply(t, orders, change(o, order.Paid))
@@ -107,8 +107,8 @@ func TestAnOrderReadsAsItWasWritten(t *testing.T) {
 	})
 }
 
-// TestStatesMoveOnlyAlongTheTable tries every pair of states that a drain may meet (I7).
-func TestStatesMoveOnlyAlongTheTable(t *testing.T) {
+// TestApply_StatesFollowTheTable tries every pair of states that a drain may meet (I7).
+func TestApply_StatesFollowTheTable(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		orders := store.NewOrders(db)
 		for _, from := range order.States() {
@@ -153,8 +153,8 @@ func bring(t *testing.T, orders *store.Orders, o order.Order, to order.State) {
 	wantState(t, orders, o.ID, to)
 }
 
-// TestAnyOrderOfEventsHasOneOutcome shuffles, repeats and regroups the events of some orders (I8).
-func TestAnyOrderOfEventsHasOneOutcome(t *testing.T) {
+// TestApply_AnyOrderOfEvents shuffles, repeats and regroups the events of some orders (I8).
+func TestApply_AnyOrderOfEvents(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		orders := store.NewOrders(db)
 		rapid.Check(t, func(r *rapid.T) {
@@ -186,7 +186,7 @@ func TestAnyOrderOfEventsHasOneOutcome(t *testing.T) {
 	})
 }
 
-func TestAKeyBelongsToOneOrder(t *testing.T) {
+func TestOrders_KeyBelongsToOneOrder(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		orders, first, second := store.NewOrders(db), anOrder("k"), anOrder("k")
 		mustApply(t, orders, change(first, order.Paid))
@@ -201,7 +201,7 @@ func TestAKeyBelongsToOneOrder(t *testing.T) {
 	})
 }
 
-func TestTwoWritersOfOneOrder(t *testing.T) {
+func TestApply_TwoWritersOfOneOrder(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		orders := store.NewOrders(db)
 		var batch []order.Event
@@ -221,7 +221,7 @@ func TestTwoWritersOfOneOrder(t *testing.T) {
 	})
 }
 
-func TestABadRowIsARowError(t *testing.T) {
+func TestDB_BadRowIsARowError(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		orders, good, bad := store.NewOrders(db), anOrder("good"), anOrder("bad")
 		bad.Total++
@@ -235,7 +235,7 @@ func TestABadRowIsARowError(t *testing.T) {
 	})
 }
 
-func TestProducts(t *testing.T) {
+func TestProducts_CreateReadAndList(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		p := store.NewProducts(db)
 		mug := store.Product{SKU: "MUG", Name: "A Mug", Description: "100% clay", Price: order.Money{Currency: "USD", Amount: 899}, Categories: []string{"kitchen"}, Stock: 3}
@@ -263,7 +263,7 @@ func TestProducts(t *testing.T) {
 	})
 }
 
-func TestMigrations(t *testing.T) {
+func TestMigrator_UpOnBothDatabases(t *testing.T) {
 	for name, dsn := range map[string]string{"mysql": realparts.MySQL(t), "sqlite": "sqlite:" + filepath.Join(t.TempDir(), "m.db")} {
 		t.Run(name, func(t *testing.T) {
 			db := openDB(t, dsn)

@@ -21,7 +21,7 @@ func mustClaim(t *testing.T, orders *store.Orders, lease time.Duration, ids ...o
 	return c
 }
 
-func TestOnlyWhatMayBeShippedIsClaimed(t *testing.T) {
+func TestClaimShipping_StatesThatMayBeShipped(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		orders := store.NewOrders(db)
 		byState := map[order.State]order.ID{}
@@ -45,7 +45,7 @@ func TestOnlyWhatMayBeShippedIsClaimed(t *testing.T) {
 	})
 }
 
-func TestAClaimIsExclusiveForItsLease(t *testing.T) {
+func TestClaimShipping_ExclusiveForItsLease(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		orders, o := store.NewOrders(db), anOrder("k")
 		bring(t, orders, o, order.Paid)
@@ -81,8 +81,8 @@ func cancelLikeACustomer(t testing.TB, db *store.DB, id order.ID) int64 {
 		order.Cancelled, id, order.Paid, order.ShipFailed)
 }
 
-// TestOfCancellingAndShippingOneWins lets both go for the same orders at once.
-func TestOfCancellingAndShippingOneWins(t *testing.T) {
+// TestCancel_AgainstShipping lets both go for the same orders at once.
+func TestCancel_AgainstShipping(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		orders := store.NewOrders(db)
 		claimed, cancelled := 0, 0
@@ -107,7 +107,7 @@ func TestOfCancellingAndShippingOneWins(t *testing.T) {
 	})
 }
 
-func TestAFailureKeepsTheClaimAndIsNoted(t *testing.T) {
+func TestMarkShipFailed_KeepsTheClaim(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		orders := store.NewOrders(db)
 		byState := map[order.State]order.ID{}
@@ -140,7 +140,7 @@ func TestAFailureKeepsTheClaimAndIsNoted(t *testing.T) {
 	})
 }
 
-func TestAShippedOrderHasAMailDue(t *testing.T) {
+func TestShip_MailIsDue(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		orders, mails, o := store.NewOrders(db), store.NewMails(db), anOrder("k")
 		bring(t, orders, o, order.Shipped)
@@ -155,7 +155,7 @@ func TestAShippedOrderHasAMailDue(t *testing.T) {
 	})
 }
 
-func TestStaleOrdersAreFound(t *testing.T) {
+func TestStaleOrders_AreFound(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		orders := store.NewOrders(db)
 		now := time.Now().UTC()

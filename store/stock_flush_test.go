@@ -38,7 +38,7 @@ func wantStock(t *testing.T, st *store.Stock, want int64) {
 	}
 }
 
-func TestARangeIsAppliedOnce(t *testing.T) {
+func TestFlushRange_AppliedOnce(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		st := flushing(t, db)
 		var wg sync.WaitGroup
@@ -67,7 +67,7 @@ func TestARangeIsAppliedOnce(t *testing.T) {
 	})
 }
 
-func TestAClosedEpochTakesNothingMore(t *testing.T) {
+func TestFlushRange_ClosedEpoch(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		st := flushing(t, db)
 		if _, err := st.NextEpoch(t.Context(), 1, journal.Epoch{Instance: "run2"}); err != nil {
@@ -83,7 +83,7 @@ func TestAClosedEpochTakesNothingMore(t *testing.T) {
 	})
 }
 
-func TestSQLNeverGoesBelowNothing(t *testing.T) {
+func TestFlushRange_StockIsNeverNegative(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		st := flushing(t, db)
 		if _, err := st.FlushRange(t.Context(), aRange("0-0", "1-0", -11)); !store.IsRowError(err) {
@@ -109,7 +109,7 @@ func TestSQLNeverGoesBelowNothing(t *testing.T) {
 	})
 }
 
-func TestPruningKeepsTheNewest(t *testing.T) {
+func TestPrune_KeepsTheNewest(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		st := flushing(t, db)
 		prev := "0-0"

@@ -11,8 +11,8 @@ import (
 	"github.com/spillway/spillway/store"
 )
 
-// TestHoldsReadAsTheyWereWritten formats and parses random logs.
-func TestHoldsReadAsTheyWereWritten(t *testing.T) {
+// TestLogRow_ReadsAsWritten formats and parses random logs.
+func TestLogRow_ReadsAsWritten(t *testing.T) {
 	sku := rapid.StringMatching(`[A-Za-z0-9][A-Za-z0-9_.-]{0,10}`)
 	rapid.Check(t, func(r *rapid.T) {
 		var holds []store.Hold
@@ -30,7 +30,7 @@ func TestHoldsReadAsTheyWereWritten(t *testing.T) {
 	})
 }
 
-func TestTheFormOfHolds(t *testing.T) {
+func TestLogRow_Format(t *testing.T) {
 	holds := []store.Hold{{OrderID: "O1", Deltas: []order.Delta{{SKU: "A", Units: -2}, {SKU: "B.1", Units: -1}}}, {OrderID: "O2", Deltas: []order.Delta{{SKU: "A", Units: 3}}}}
 	if got, want := string(store.FormatHolds(holds)), "O1 A:-2,B.1:-1\nO2 A:3\n"; got != want {
 		t.Errorf("holds are written %q; want %q", got, want)
@@ -40,7 +40,7 @@ func TestTheFormOfHolds(t *testing.T) {
 	}
 }
 
-func TestHoldsThatCannotBeRead(t *testing.T) {
+func TestLogRow_Unreadable(t *testing.T) {
 	for _, text := range []string{"O1", "O1 A", "O1 A:", "O1 A:x", "O1 A:1,", "O1 A:1\n\nO2 A:1", "O1 A:99999999999999999999"} {
 		if got, err := store.ParseHolds([]byte(text)); err == nil {
 			t.Errorf("%q was read as %v", text, got)

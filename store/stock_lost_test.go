@@ -10,7 +10,7 @@ import (
 	"github.com/spillway/spillway/store"
 )
 
-func TestOrdersThatHoldUnitsAndNeverCameAreFound(t *testing.T) {
+func TestLostHolds_OrdersWithoutARow(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		w := newWorld(t, db)
 		came, lost, released := anOrder("came"), anOrder("lost"), anOrder("released")
@@ -58,8 +58,8 @@ func TestOrdersThatHoldUnitsAndNeverCameAreFound(t *testing.T) {
 	})
 }
 
-// TestALostDuplicateIsLeftAloneOnceTheLogMayBeIncomplete, since nobody knows any more whether its units came back.
-func TestALostDuplicateIsLeftAloneOnceTheLogMayBeIncomplete(t *testing.T) {
+// TestLostHolds_DuplicateBehindAPrunedLog, since nobody knows any more whether its units came back.
+func TestLostHolds_DuplicateBehindAPrunedLog(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		w := newWorld(t, db)
 		first, again := anOrder("k"), anOrder("k")
@@ -78,7 +78,7 @@ func TestALostDuplicateIsLeftAloneOnceTheLogMayBeIncomplete(t *testing.T) {
 	})
 }
 
-func TestAnIntentAdoptsTheOrderThatTurnedUp(t *testing.T) {
+func TestEnqueue_OrderAppearsLater(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		w := newWorld(t, db)
 		paid, shipped, none := anOrder("paid"), anOrder("shipped"), anOrder("none")
@@ -109,7 +109,7 @@ func TestAnIntentAdoptsTheOrderThatTurnedUp(t *testing.T) {
 	})
 }
 
-func TestChargesOfOrdersThatAreNowhereAreFound(t *testing.T) {
+func TestLostCharges_OrdersThatAreNowhere(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		w := newWorld(t, db)
 		ledger := store.NewCharges(db)
