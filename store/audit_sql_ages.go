@@ -26,10 +26,10 @@ func (v *AuditView) OverdueStates(ctx context.Context, each func(Violation)) (in
 	}, each)
 }
 
-// confirmedByMail are the states whose orders have a confirmation.
+// confirmedByMail are the states in which an order has a confirmation.
 var confirmedByMail = []order.State{order.Paid, order.Shipped, order.ShipFailed}
 
-// MissingMails finds orders that were paid and whose confirmation, or SHIPPED ones whose mail about that, was neither sent, nor is due,
+// MissingMails finds paid orders without a confirmation, and SHIPPED ones without the mail about that: it was neither sent, nor is due,
 // nor is a dead letter. Orders that changed last before MailSince are left out: the repair worker does not scan them any more.
 func (v *AuditView) MissingMails(ctx context.Context, each func(Violation)) (int64, error) {
 	confirmation, cargs := v.withoutMail(order.MailConfirmation, confirmedByMail...)

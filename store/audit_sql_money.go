@@ -36,7 +36,7 @@ func sum(amount, currency string) string {
 	return order.Money{Currency: order.Currency(currency), Amount: order.Cents(n)}.String()
 }
 
-// UnchargedOrders finds orders that are PAID, or further, whose money was not taken, or went back without an operator's refund. Such a refund is
+// UnchargedOrders finds orders that are PAID, or further, without a charge, or with one that was refunded without an operator's refund. Such a refund is
 // of a part, or of all of a SHIPPED order.
 func (v *AuditView) UnchargedOrders(ctx context.Context, each func(Violation)) (int64, error) {
 	sold := stateIs("state", order.Paid, order.Shipped, order.ShipFailed)
@@ -80,7 +80,7 @@ func unfinished(column string) string {
 	return " LEFT JOIN order_cancellations x ON x.order_id = " + column + " AND x.finished_at IS NULL "
 }
 
-// CancelledAndCharged finds CANCELLED orders whose money was taken, or may have been, and is not on its way back. Without a line in the
+// CancelledAndCharged finds CANCELLED orders with a charge that was taken, or may have been, and is not being refunded. Without a line in the
 // ledger nothing forbids the charge, and whether it was made is unknown.
 func (v *AuditView) CancelledAndCharged(ctx context.Context, each func(Violation)) (int64, error) {
 	return v.find(ctx, rule{
@@ -111,7 +111,7 @@ func (v *AuditView) ChargesWithoutOrder(ctx context.Context, each func(Violation
 	}, each)
 }
 
-// DecidedAndPending finds PENDING orders whose charge's outcome is known: they should have become PAID or CANCELLED by it. An order that
+// DecidedAndPending finds PENDING orders with a charge of known outcome: they should have become PAID or CANCELLED by it. An order that
 // was placed without a card may be declined and PENDING until it expires, because another card can be tried.
 func (v *AuditView) DecidedAndPending(ctx context.Context, each func(Violation)) (int64, error) {
 	pending := stateIs("state", order.Pending)
@@ -131,7 +131,7 @@ func (v *AuditView) DecidedAndPending(ctx context.Context, each func(Violation))
 const refundSums = "(SELECT order_id, SUM(amount) AS booked, SUM(CASE WHEN confirmed_at IS NULL THEN 1 ELSE 0 END) AS unconfirmed, " +
 	"MIN(currency) AS low, MAX(currency) AS high FROM refunds GROUP BY order_id)"
 
-// RefundsBeyondCharges finds charges whose refunds do not fit their state: those of a REFUNDING or REFUNDED one sum to its amount, and are
+// RefundsBeyondCharges finds charges with refunds that do not fit their state: those of a REFUNDING or REFUNDED one sum to its amount, and are
 // confirmed if it is REFUNDED; those of a SUCCEEDED one are less; any other has none. It also finds refunds without a charge.
 func (v *AuditView) RefundsBeyondCharges(ctx context.Context, each func(Violation)) (int64, error) {
 	return v.find(ctx, rule{

@@ -35,7 +35,7 @@ func (v *AuditView) UnknownStates(ctx context.Context, each func(Violation)) (in
 	}, each)
 }
 
-// TotalsThatDoNotAddUp finds orders whose totals are not the sum of their items and shipping, or that have no items.
+// TotalsThatDoNotAddUp finds orders with totals that are not the sum of their items and shipping, or that have no items.
 func (v *AuditView) TotalsThatDoNotAddUp(ctx context.Context, each func(Violation)) (int64, error) {
 	const items = "(SELECT SUM(i.quantity * i.unit_price) FROM order_items i WHERE i.order_id = o.id)"
 	return v.find(ctx, rule{
@@ -75,7 +75,7 @@ func (v *AuditView) ShippedWithoutShipment(ctx context.Context, each func(Violat
 	}, each)
 }
 
-// ShipmentsOfOthers finds parcels whose orders are not SHIPPED.
+// ShipmentsOfOthers finds parcels of orders that are not SHIPPED.
 func (v *AuditView) ShipmentsOfOthers(ctx context.Context, each func(Violation)) (int64, error) {
 	return v.find(ctx, rule{
 		counts: allShipments,
@@ -103,7 +103,7 @@ func (v *AuditView) CancelledAtTheCarrier(ctx context.Context, each func(Violati
 	}, each)
 }
 
-// IntentsOfLiving finds cancellations whose orders are not CANCELLED. An order that turns up after it was declared lost is cancelled
+// IntentsOfLiving finds cancellations of orders that are not CANCELLED. An order that turns up after it was declared lost is cancelled
 // when the cancellation is taken up, or, if the carrier has it, the cancellation goes; until then nothing of it is done.
 func (v *AuditView) IntentsOfLiving(ctx context.Context, each func(Violation)) (int64, error) {
 	return v.find(ctx, rule{

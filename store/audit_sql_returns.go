@@ -14,7 +14,7 @@ type StockReturn struct {
 	EntryID string
 }
 
-// Returns reads the returns of the orders; those whose units are not back are absent.
+// Returns reads the returns of the orders; orders without a return are absent.
 func (v *AuditView) Returns(ctx context.Context, ids []order.ID) (map[order.ID]StockReturn, error) {
 	out := make(map[order.ID]StockReturn)
 	err := each(ctx, v.tx, "the returned units", func(r scanner) error {
@@ -27,7 +27,7 @@ func (v *AuditView) Returns(ctx context.Context, ids []order.ID) (map[order.ID]S
 	return out, err
 }
 
-// ReturnedAndSold finds orders whose units are back in stock although they are paid, or for too long PENDING.
+// ReturnedAndSold finds orders with units that are back in stock although they are paid, or for too long PENDING.
 func (v *AuditView) ReturnedAndSold(ctx context.Context, each func(Violation)) (int64, error) {
 	return v.find(ctx, rule{
 		counts: allReturns,
@@ -53,8 +53,8 @@ func (v *AuditView) UnrecordedRestocks(ctx context.Context, each func(Violation)
 	}, each)
 }
 
-// CancelledWithoutReturn finds CANCELLED orders whose units never returned, and which no cancellation at work will return. Left out are
-// those whose reservation is a dead letter and so took nothing, and those that were cancelled by versions that did not record returns:
+// CancelledWithoutReturn finds CANCELLED orders with units that never returned, and which no cancellation at work will return. Left out are
+// those with a reservation that is a dead letter and so took nothing, and those that were cancelled by versions that did not record returns:
 // such a version records no durability in its epochs either.
 func (v *AuditView) CancelledWithoutReturn(ctx context.Context, each func(Violation)) (int64, error) {
 	cancelled := stateIs("state", order.Cancelled)

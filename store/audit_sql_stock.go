@@ -46,14 +46,14 @@ func (v *AuditView) Balances(ctx context.Context, take func(Balance)) error {
 		stateIs("o.state", order.Cancelled)+" GROUP BY i.sku) AS b GROUP BY sku ORDER BY sku")
 }
 
-// Returning calls take for every cancellation whose units are not back in stock yet. One whose order is not CANCELLED (yet) is left
+// Returning calls take for every cancellation with units that are not back in stock yet. One of an order that is not CANCELLED (yet) is left
 // out: its units are still in the order. That they are back is recorded in stock_returns, and noted in the cancellation later.
 func (v *AuditView) Returning(ctx context.Context, take func(id order.ID, units string)) error {
 	return v.cancellations(ctx, take, "SELECT x.order_id, x.units FROM order_cancellations x LEFT JOIN orders o ON o.id = x.order_id "+
 		"LEFT JOIN stock_returns r ON r.order_id = x.order_id WHERE x.restocked_at IS NULL AND r.order_id IS NULL AND x.units <> '' AND (o.id IS NULL OR "+stateIs("o.state", order.Cancelled)+")")
 }
 
-// Restocked calls take for those of the orders that have a cancellation, and whose units are back.
+// Restocked calls take for those of the orders that have a cancellation, and have their units back in stock.
 func (v *AuditView) Restocked(ctx context.Context, ids []order.ID, take func(id order.ID, units string)) error {
 	return v.cancellations(ctx, take, "SELECT x.order_id, x.units FROM order_cancellations x JOIN stock_returns r ON r.order_id = x.order_id "+
 		"WHERE x.units <> '' AND x.order_id IN ("+placeholders(len(ids))+")", anys(ids)...)
@@ -71,7 +71,7 @@ func (v *AuditView) cancellations(ctx context.Context, take func(id order.ID, un
 	}, query, args...)
 }
 
-// CancelledUnits calls take for every cancellation that gives units back and whose order has a row, with the items of that row.
+// CancelledUnits calls take for every cancellation that gives units back and has a row of its order, with the items of that row.
 // The items are good until take returns.
 func (v *AuditView) CancelledUnits(ctx context.Context, take func(id order.ID, units string, items []order.Delta)) error {
 	var last order.ID

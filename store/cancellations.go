@@ -140,7 +140,7 @@ func completeUnits(ctx context.Context, tx *ent.Client, x Cancellation) error {
 	return nil
 }
 
-// unitsReturned selects the cancellations whose units are back in stock, as stock_returns records it.
+// unitsReturned selects the cancellations with units that are back in stock, as stock_returns records it.
 func unitsReturned(s *entsql.Selector) {
 	exists(s, stockreturn.Table, stockreturn.FieldID, ordercancellation.FieldID)
 }

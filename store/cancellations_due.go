@@ -13,7 +13,7 @@ import (
 	"github.com/spillway/spillway/order"
 )
 
-// Due reads up to limit intents that are not finished and whose time has come, oldest first.
+// Due reads up to limit intents that are unfinished and due, oldest first.
 func (c *Cancellations) Due(ctx context.Context, now time.Time, limit int) ([]Cancellation, error) {
 	return fetch(ctx, c.db, func(ctx context.Context) ([]Cancellation, error) {
 		if err := c.db.markReturned(ctx); err != nil {

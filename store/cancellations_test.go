@@ -112,7 +112,7 @@ func TestFlushRange_UnitsAreReturnedOnce(t *testing.T) {
 		o := anOrder("k")
 		w.flush(t, "1-0", store.Range{Deltas: map[order.SKU]int64{"A": -2, "B": -1}, Changes: []order.Event{change(o, order.Paid)}})
 		back := []store.Return{{Hold: store.Hold{OrderID: o.ID, Deltas: []order.Delta{{SKU: "A", Units: 2}, {SKU: "B", Units: 1}}}}}
-		w.flush(t, "2-0", store.Range{Restocks: back}) // Nobody cancelled it: nothing goes back.
+		w.flush(t, "2-0", store.Range{Restocks: back}) // It was not cancelled: nothing is returned.
 		if a, b := w.units(t); a != 8 || b != 9 {
 			t.Errorf("before it was cancelled: %d and %d", a, b)
 		}

@@ -30,7 +30,7 @@ type Recheck struct {
 	VoidedAt time.Time
 }
 
-// DueRechecks reads up to limit voided charges whose recheck is due, the longest due first.
+// DueRechecks reads up to limit voided charges with a recheck that is due, the longest due first.
 func (o *Orders) DueRechecks(ctx context.Context, now time.Time, limit int) ([]Recheck, error) {
 	return fetch(ctx, o.db, func(ctx context.Context) ([]Recheck, error) {
 		found, err := o.db.ent.Charge.Query().Where(charge.RecheckAtLTE(micro(now)), charge.State(int8(order.ChargeVoided))).

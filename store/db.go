@@ -38,7 +38,7 @@ const (
 // DB is one open database.
 type DB struct {
 	sql *sql.DB
-	// views is for audits, whose reads take longer than any other's may.
+	// views is for audits: their reads take longer than any other's may.
 	views    *sql.DB
 	viewsEnt *ent.Client
 	// reads is for what customers read, searchPool for searches.

@@ -11,7 +11,7 @@ import (
 	"github.com/spillway/spillway/store"
 )
 
-// TestAServerThatEndsIsUnavailable: a MySQL that is shut down answers the statements that still reach it. Its clients must hear that
+// TestAServerThatEndsIsUnavailable: a MySQL that is shut down still responds to the statements that reach it. Its clients must hear that
 // they are to come again, and not of an internal error.
 func TestAServerThatEndsIsUnavailable(t *testing.T) {
 	for number, want := range map[uint16]bool{

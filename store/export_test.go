@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// OpenUnchecked opens a database without looking whether it answers.
+// OpenUnchecked opens a database without a ping.
 var OpenUnchecked = open
 
 // RawSQL lets a test do what only another part of the shop, or time, would.
@@ -37,7 +37,7 @@ func Count(ctx context.Context, db *DB, query string, args ...any) (n int64, err
 	return n, err
 }
 
-// Translate says what an error of the driver means to callers.
+// Translate turns an error of the driver into what callers get.
 var Translate = translate
 
 // Take renews the claim.
@@ -52,7 +52,7 @@ func (c *RedisClaim) Connection(t testing.TB) (id int64) {
 	return id
 }
 
-// UpBefore applies the migrations that come before the one whose file name contains the text.
+// UpBefore applies the migrations that come before the one with the text in its file name.
 func (m *Migrator) UpBefore(ctx context.Context, name string) error {
 	ex, err := m.executor(ctx)
 	if err != nil {

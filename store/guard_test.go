@@ -104,7 +104,7 @@ func TestGuard_SQLErrorsAreNoFailures(t *testing.T) {
 	})
 }
 
-// TestASilentServerIsReported: the sockets are open and nothing answers, which is the case that breakers are for.
+// TestASilentServerIsReported: the sockets are open without a response, which is the case that breakers are for.
 func TestASilentServerIsReported(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -124,7 +124,7 @@ func TestASilentServerIsReported(t *testing.T) {
 	if len(f.reported) != 1 || f.reported[0] == nil {
 		t.Errorf("reported %v", f.reported)
 	}
-	// A caller that leaves says nothing about the server.
+	// A caller that leaves is no failure of the server.
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
 	f.timeout = time.Minute

@@ -78,7 +78,7 @@ func addDueMails(ctx context.Context, tx *ent.Client, kind order.MailKind, ids [
 	return nil
 }
 
-// LeaseDue leases up to limit mails whose time has come, the longest due first. No other caller gets them within the lease; one that is
+// LeaseDue leases up to limit due mails, the longest due first. No other caller gets them within the lease; one that is
 // neither dropped nor postponed by then is due again.
 func (m *Mails) LeaseDue(ctx context.Context, limit int, lease time.Duration) ([]DueMail, error) {
 	var out []DueMail

@@ -10,7 +10,7 @@ import (
 	"github.com/spillway/spillway/order"
 )
 
-// Unsent returns those of the orders whose mail of the kind was neither sent, nor is due, nor is a dead letter. deadKeys are the dedup
+// Unsent returns those of the orders for which a mail of the kind was neither sent, nor is due, nor is a dead letter. deadKeys are the dedup
 // keys that such dead letters have.
 func (m *Mails) Unsent(ctx context.Context, kind order.MailKind, ids []order.ID, deadKeys []string) ([]order.ID, error) {
 	if len(ids) == 0 {
@@ -27,7 +27,7 @@ func (m *Mails) Unsent(ctx context.Context, kind order.MailKind, ids []order.ID,
 	return slices.DeleteFunc(slices.Clone(ids), func(id order.ID) bool { return seen[id] }), nil
 }
 
-// known are those of the orders whose mail left a trace. The due mails come first: a mail is written as sent or as a dead letter before
+// known are those of the orders with a row for their mail. The due mails come first: a mail is written as sent or as a dead letter before
 // it is no longer due.
 func (m *Mails) known(ctx context.Context, kind order.MailKind, ids []order.ID, deadKeys []string) ([]string, error) {
 	due, err := m.db.ent.DueMail.Query().Where(duemail.Kind(string(kind)), duemail.OrderIDIn(texts(ids)...)).Select(duemail.FieldOrderID).Strings(ctx)

@@ -22,9 +22,9 @@ func NewOrders(db *DB) *Orders { return &Orders{db: db} }
 type Outcome struct {
 	// Refused are the steps that the order's state does not allow. One that was taken before is not among them.
 	Refused []Refusal
-	// Duplicates are the orders whose key belongs to another order; they were written as CANCELLED.
+	// Duplicates are the orders with the key of another order; they were written as CANCELLED.
 	Duplicates []Duplicate
-	// ReturnedBefore are the orders whose units were to go back although they are back already: Redis has lost that they were.
+	// ReturnedBefore are the orders with a second return of their units: Redis has lost that they were.
 	ReturnedBefore []order.ID
 }
 

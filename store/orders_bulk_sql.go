@@ -61,7 +61,7 @@ const maxItemRows = 1000
 // owner is a customer and an idempotency key.
 type owner struct{ customer, key string }
 
-// insertOrders inserts orders that do not exist, with their items. Those whose key another order has become duplicates.
+// insertOrders inserts orders that do not exist, with their items. Those with the key of another order become duplicates.
 func (db *DB) insertOrders(ctx context.Context, tx *ent.Client, changes []order.Event) ([]Duplicate, error) {
 	if len(changes) == 0 {
 		return nil, nil
@@ -107,7 +107,7 @@ func declaredLost(ctx context.Context, tx *ent.Client, changes []order.Event) ([
 	return changes, nil
 }
 
-// appendOrder adds the values of one order. One whose key is another order's is CANCELLED, without the key.
+// appendOrder adds the values of one order. One with the key of another order is CANCELLED, without the key.
 func appendOrder(args []any, c order.Event, duplicateOf order.ID) []any {
 	o, a := c.Order, c.Order.Address
 	state, reason := c.To, c.Reason

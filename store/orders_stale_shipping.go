@@ -37,7 +37,7 @@ func (o *Orders) StaleForShipping(ctx context.Context, old Staleness, limit int)
 	return append(paid, failed...), err
 }
 
-// pauseIsOver selects the orders whose pause is over.
+// pauseIsOver selects the orders that are due for the next attempt.
 func pauseIsOver(pauses []RetryPause, now time.Time) predicate.Order {
 	var ages []predicate.Order
 	shortest, older := now, now

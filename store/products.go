@@ -101,7 +101,7 @@ func (p *Products) ListAll(ctx context.Context, after order.SKU, limit int) ([]P
 // searchRetry is when to search again after a search that took too long.
 const searchRetry = time.Second
 
-// Search is List for the products whose name or description contains the text, ignoring case. It has connections of its own and a second;
+// Search is List for the products with the text in their name or description, ignoring case. It has connections of its own and a second;
 // order.ErrOverloaded when that is not enough.
 func (p *Products) Search(ctx context.Context, text string, after order.SKU, limit int) ([]Product, error) {
 	like := "%" + strings.NewReplacer(`!`, `!!`, `%`, `!%`, `_`, `!_`).Replace(strings.ToLower(text)) + "%"

@@ -59,7 +59,7 @@ func locked[Q interface {
 	return q
 }
 
-// onConflictDoNothing leaves rows whose unique key is there. IGNORE would hide a violated CHECK as well.
+// onConflictDoNothing leaves rows with a unique key that exists. IGNORE would hide a violated CHECK as well.
 func onConflictDoNothing(key ...string) []entsql.ConflictOption {
 	return []entsql.ConflictOption{
 		entsql.ConflictColumns(key...), entsql.ResolveWith(func(u *entsql.UpdateSet) { u.SetIgnore(key[0]) }),

@@ -58,7 +58,7 @@ func (c *Charges) Refund(ctx context.Context, id order.ID, refundID, reason stri
 	return out, ch, err
 }
 
-// TookLate books that the provider took money for an order whose charge is voided or declined, and that it is to be given back. Again,
+// TookLate books that the provider took money for an order with a voided or declined charge, and that it is to be given back. Again,
 // it returns the last refund. order.ErrFailedPrecondition when the charge stands.
 func (c *Charges) TookLate(ctx context.Context, id order.ID, amount order.Money, refundID, reason string) (order.Refund, order.Charge, error) {
 	var out order.Refund
@@ -210,7 +210,7 @@ func (c *Charges) refunds(ctx context.Context, q *ent.RefundQuery) ([]order.Refu
 	})
 }
 
-// DueRefunds reads up to limit unconfirmed refunds whose time has come, the longest due first.
+// DueRefunds reads up to limit unconfirmed refunds that are due, the longest due first.
 func (c *Charges) DueRefunds(ctx context.Context, now time.Time, limit int) ([]order.Refund, error) {
 	return c.refunds(ctx, c.db.ent.Refund.Query().Where(refund.ConfirmedAtIsNil(), refund.NextTryAtLTE(micro(now))).
 		Order(refund.ByNextTryAt(), refund.ByID()).Limit(limit))

@@ -24,7 +24,7 @@ type RefundRequest struct {
 	Key string
 }
 
-// ErrNotPaid is the order.ErrFailedPrecondition of an order whose row is PENDING: its payment may be on its way to SQL.
+// ErrNotPaid is the order.ErrFailedPrecondition of an order with a PENDING row: its payment may be on its way to SQL.
 var ErrNotPaid error = order.Refuse(order.ErrFailedPrecondition, order.ReasonOrderNotPaid, "the order is not paid: cancel it with CancelOrder")
 
 // RefundOrder books a refund of a paid order, once a key, in one transaction that is decided in the order's row against cancelling and
@@ -78,7 +78,7 @@ func (c *Charges) refundOrder(ctx context.Context, tx *ent.Client, r RefundReque
 	return out, err
 }
 
-// sameRefund is order.ErrKeyReused unless the request asks for the refund that its key made before. One without an amount asked for all that
+// sameRefund is order.ErrKeyReused unless the request is for the refund that its key made before. One without an amount asked for all that
 // was left, after which there is no other refund.
 func sameRefund(ctx context.Context, tx *ent.Client, before order.Refund, r RefundRequest, ch order.Charge) error {
 	same := before.Reason == truncate(r.Reason, maxRefundReason)

@@ -110,7 +110,7 @@ func TestCharges_TookLate(t *testing.T) {
 				}
 			}
 		}
-		// A cancellation says what went back, whether it is noted before or after.
+		// A cancellation has what was refunded, whether it is noted before or after.
 		for _, first := range []bool{true, false} {
 			id := aCharge(t, ledger, order.ChargeVoided)
 			noted := func() {

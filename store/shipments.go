@@ -61,7 +61,7 @@ func (db *DB) claimable(ctx context.Context, tx *ent.Client, ids []order.ID, bef
 	return nil
 }
 
-// ReleaseShippingClaims lets orders be cancelled again whose parcels the carrier surely does not have. Claims that were taken at another
+// ReleaseShippingClaims lets orders be cancelled again if the carrier surely does not have their parcels. Claims that were taken at another
 // time stay: somebody else is at it.
 func (o *Orders) ReleaseShippingClaims(ctx context.Context, ids []order.ID, claimedAt time.Time) error {
 	if len(ids) == 0 {

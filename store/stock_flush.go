@@ -23,7 +23,7 @@ type Range struct {
 	Durability string
 	// Deltas are the units of all entries but Releases, summed per SKU, adjustments included.
 	Deltas map[order.SKU]int64
-	// Releases are units that go back because an order was released. Those of an order whose reservation is a dead letter, and so took none,
+	// Releases are units that go back because an order was released. Those of an order with a reservation that is a dead letter, and so took none,
 	// do not; and no order's units go back twice.
 	Releases    []Return
 	Adjustments []order.Adjustment

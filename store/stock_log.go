@@ -54,7 +54,7 @@ func toLogRow(f *ent.StockDedupLog) (LogRow, error) {
 // logAge is how long the log keeps a range, at least: longer than an order's row may be on its way to SQL.
 const logAge = 20 * time.Minute
 
-// PruneDedupLog forgets all but the newest rows of the partition's log. It always keeps one, those that are young, and those of closed epochs whose lost
+// PruneDedupLog forgets all but the newest rows of the partition's log. It always keeps one, those that are young, and those of closed epochs with lost
 // orders have not all been found.
 func (s *Stock) PruneDedupLog(ctx context.Context, partition uint8, keep int) error {
 	return s.db.call(ctx, func(ctx context.Context) error { return s.pruneDedupLog(ctx, partition, keep) })
@@ -82,7 +82,7 @@ func (s *Stock) pruneDedupLog(ctx context.Context, partition uint8, keep int) er
 	return err
 }
 
-// ofUnreconciledEpoch selects the rows of closed epochs whose lost orders have not all been found.
+// ofUnreconciledEpoch selects the rows of closed epochs that are not reconciled.
 func ofUnreconciledEpoch(s *entsql.Selector) {
 	epochs := entsql.Table(stockepoch.Table)
 	s.Where(entsql.Exists(entsql.Dialect(s.Dialect()).Select(epochs.C(stockepoch.FieldEpoch)).From(epochs).Where(entsql.And(

@@ -22,7 +22,7 @@ import (
 // lostPage is how many ranges of the log are read at once: 200 entries each are about 10 kB.
 const lostPage = 100
 
-// LostHolds returns the orders of a closed epoch whose stock SQL deducted and which nothing in SQL accounts for: they have no row, no
+// LostHolds returns the orders of a closed epoch that have their stock deducted and that nothing in SQL accounts for: they have no row, no
 // cancellation and no open dead letter; or their row is CANCELLED, and their units, which return by an entry of the journal, never did.
 // Units are what they hold, positive.
 func (s *Stock) LostHolds(ctx context.Context, e journal.Epoch) ([]Hold, error) {
@@ -59,7 +59,7 @@ func (s *Stock) LostHolds(ctx context.Context, e journal.Epoch) ([]Hold, error) 
 	return out, nil
 }
 
-// unreturned returns those of the orders that are CANCELLED and whose units are not back. An epoch that does not record its durability
+// unreturned returns those of the orders that are CANCELLED and have not returned their units. An epoch that does not record its durability
 // is of a version that did not record returns: for it the dedup log shows them, as long as that is complete. Beyond that they are left
 // to the audit, because units that return twice would be sold twice.
 func (s *Stock) unreturned(ctx context.Context, e journal.Epoch, ids []order.ID) ([]order.ID, error) {
@@ -116,7 +116,7 @@ func isLoggedAfter(e journal.Epoch) predicate.Order {
 	}
 }
 
-// unitless are those of the orders without a row whose cancellation names no units: only their charge was known when it was written.
+// unitless are those of the orders without a row that have a cancellation without units: only their charge was known when it was written.
 func (s *Stock) unitless(ctx context.Context, ids []order.ID) ([]order.ID, error) {
 	return fetch(ctx, s.db, func(ctx context.Context) ([]order.ID, error) {
 		found, err := s.db.ent.OrderCancellation.Query().Where(

@@ -58,7 +58,7 @@ func TestLostHolds_OrdersWithoutARow(t *testing.T) {
 	})
 }
 
-// TestLostHolds_DuplicateBehindAPrunedLog, since nobody knows any more whether its units came back.
+// TestLostHolds_DuplicateBehindAPrunedLog: whether its units were returned is not known any more.
 func TestLostHolds_DuplicateBehindAPrunedLog(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		w := newWorld(t, db)
@@ -126,7 +126,7 @@ func TestLostCharges_OrdersThatAreNowhere(t *testing.T) {
 		}
 		begin, end := time.Now().Add(-time.Minute), time.Now().Add(time.Minute)
 		found, err := ledger.LostCharges(t.Context(), begin, end, 10)
-		// Nobody knows whether the pending one took money: the provider has to be asked.
+		// Whether the pending one took money is unknown: the provider has to be queried.
 		got := map[order.ID]bool{}
 		for _, ch := range found {
 			got[ch.OrderID] = true
@@ -137,7 +137,7 @@ func TestLostCharges_OrdersThatAreNowhere(t *testing.T) {
 		if outside, err := ledger.LostCharges(t.Context(), begin.Add(-time.Hour), begin, 10); err != nil || len(outside) != 0 {
 			t.Errorf("outside of the time: %+v (%v)", outside, err)
 		}
-		// A charge that came for a cancelled order is found as well, and an order of which nobody knows whether it was charged.
+		// A charge that came for a cancelled order is found as well, and an order with a charge of unknown outcome.
 		unbooked, voided := anOrder("unbooked"), anOrder("voided")
 		if _, err := ledger.Void(t.Context(), voided.ID, string(order.NewID(0, at)), "XXX"); err != nil {
 			t.Fatal(err)

@@ -96,7 +96,7 @@ func addUnits(deltas map[order.SKU]int64, units []order.Delta) {
 	}
 }
 
-// returnedAmong returns those of the orders whose units are back, with the reason of their cancellation.
+// returnedAmong returns those of the orders with returned units, with the reason of their cancellation.
 func returnedAmong(ctx context.Context, client *ent.Client, ids []order.ID) (map[order.ID]order.CancelReason, error) {
 	out := make(map[order.ID]order.CancelReason)
 	if len(ids) == 0 {
@@ -129,7 +129,7 @@ func insertReturns(ctx context.Context, tx *ent.Client, epoch int64, returns []R
 	return nil
 }
 
-// neverTaken returns those of the orders whose reservation is a dead letter that was not replayed. Their open dead letters are
+// neverTaken returns those of the orders with a reservation that is a dead letter and was not replayed. Their open dead letters are
 // discarded: reservation and release cancel each other out, and a replay of the one would now take stock.
 func (db *DB) neverTaken(ctx context.Context, tx *ent.Client, returns []Return) ([]order.ID, error) {
 	ids := convert(returns, func(r Return) string { return string(r.OrderID) })

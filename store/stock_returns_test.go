@@ -118,7 +118,7 @@ func TestFlushRange_OtherDurability(t *testing.T) {
 	})
 }
 
-// TestMarkPaid_UnitsAreBack: an order whose units were given back must not be paid: its charge is refunded instead.
+// TestMarkPaid_UnitsAreBack: an order with returned units must not be paid: its charge is refunded instead.
 func TestMarkPaid_UnitsAreBack(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		w := newWorld(t, db)
