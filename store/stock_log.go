@@ -54,8 +54,8 @@ func toLogRow(f *ent.StockDedupLog) (LogRow, error) {
 // logAge is how long the log keeps a range, at least: longer than an order's row may be on its way to SQL.
 const logAge = 20 * time.Minute
 
-// PruneDedupLog forgets all but the newest rows of the partition's log. It always keeps one, those that are young, and those of closed epochs with lost
-// orders have not all been found.
+// PruneDedupLog forgets all but the newest rows of the partition's log. It always keeps one, those that are young, and those of closed epochs with lost orders that
+// are not all found yet.
 func (s *Stock) PruneDedupLog(ctx context.Context, partition uint8, keep int) error {
 	return s.db.call(ctx, func(ctx context.Context) error { return s.pruneDedupLog(ctx, partition, keep) })
 }
