@@ -17,17 +17,17 @@ import (
 
 // fakeService returns what the test sets and records the last request.
 type fakeService struct {
-	err   error
-	asked *spillwayv1.SendOrderMailRequest
+	err     error
+	request *spillwayv1.SendOrderMailRequest
 }
 
 func (s *fakeService) SendOrderMail(_ context.Context, req *spillwayv1.SendOrderMailRequest) (*spillwayv1.SendOrderMailResponse, error) {
-	s.asked = req
+	s.request = req
 	return &spillwayv1.SendOrderMailResponse{}, s.err
 }
 
-// newCallers are clients of the service: one in this process, one behind a URL.
-func newCallers(t *testing.T, s *fakeService) map[string]Client {
+// newClients returns two clients of the service: one in this process, one behind a URL.
+func newClients(t *testing.T, s *fakeService) map[string]Client {
 	t.Helper()
 	mux := http.NewServeMux()
 	mux.Handle(spillwayv1connect.NewEmailServiceHandler(s))
@@ -38,14 +38,14 @@ func newCallers(t *testing.T, s *fakeService) map[string]Client {
 	return map[string]Client{"in process": {s, p[breaker.Mail]}, "by URL": {byURL, p[breaker.Mail]}}
 }
 
-// TestClient_EachKind sends a mail of each kind, which the service reads as it was.
+// TestClient_EachKind checks that the service gets a mail of each kind unchanged.
 func TestClient_EachKind(t *testing.T) {
-	o := mugs(t)
+	o := newOrder(t)
 	o.CreatedAt = time.Now().UTC().Truncate(time.Microsecond)
 	o.UpdatedAt = o.CreatedAt
 	refund := order.Money{Currency: "EUR", Amount: 3645}
 	s := &fakeService{}
-	for how, c := range newCallers(t, s) {
+	for how, c := range newClients(t, s) {
 		for _, want := range []order.Mail{
 			{Kind: order.MailConfirmation, Order: o},
 			{Kind: order.MailShipped, Order: o},
@@ -56,8 +56,8 @@ func TestClient_EachKind(t *testing.T) {
 			if err := c.Send(t.Context(), want); err != nil {
 				t.Errorf("%s: %v", how, err)
 			}
-			if got, err := wire.FromMailRequest(s.asked); err != nil || !reflect.DeepEqual(got, want) {
-				t.Errorf("%s: mailed %+v, %v; want %+v", how, got, err, want)
+			if got, err := wire.FromMailRequest(s.request); err != nil || !reflect.DeepEqual(got, want) {
+				t.Errorf("%s: got %+v, %v; want %+v", how, got, err, want)
 			}
 		}
 	}

@@ -1,3 +1,3 @@
-// Package mail writes to customers: its service sends each kind of mail once an order, its client is how the other packages call that
-// service, SMTP or Folder are its adapters of the port Sender.
+// Package mail sends mails about orders to customers. Service is the EmailService, which sends each kind of mail once for each order. Client
+// calls that service under a breaker policy. SMTP and Folder are the adapters of the port Sender.
 package mail

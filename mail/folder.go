@@ -15,33 +15,33 @@ import (
 	"github.com/spillway/spillway/order"
 )
 
-// Folder is a Sender that writes mails to a folder as .eml files, for trying and developing.
+// Folder is a Sender that writes mails to a folder as .eml files, for development. It is safe for concurrent use.
 type Folder struct {
 	Path string
 	Log  *slog.Logger
 }
 
-// mailNames are the names that Folder takes: nothing in them leads out of the folder or hides the file.
+// mailNames matches the names that Folder accepts. They cannot lead out of the folder or hide the file.
 var mailNames = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
 
-// Send writes the mail to NAME.eml, whole or not at all. Only the shop's own user may read it. A name that is no plain file name is
-// order.ErrInvalid.
+// Send writes the mail to NAME.eml atomically, readable by the process's user only. It returns order.ErrInvalid for a name that is not a
+// plain file name. A mail of the same name is replaced.
 func (f Folder) Send(ctx context.Context, m *gomail.Msg, name string) error {
 	if !mailNames.MatchString(name) {
-		return fmt.Errorf("a mail cannot be called %.140q: take up to 128 letters, digits, '.', '-' or '_': %w", name, order.ErrInvalid)
+		return fmt.Errorf("invalid mail name %.140q, use up to 128 letters, digits, '.', '-' or '_': %w", name, order.ErrInvalid)
 	}
 	if err := os.MkdirAll(f.Path, 0o700); err != nil {
-		return fmt.Errorf("mail folder: %w", err)
+		return fmt.Errorf("create mail folder: %w", err)
 	}
 	path := filepath.Join(f.Path, name+".eml")
 	if err := f.write(m, path); err != nil {
-		return fmt.Errorf("write a mail: %w", err)
+		return fmt.Errorf("write mail: %w", err)
 	}
-	f.Log.InfoContext(ctx, "mail written", "path", path)
+	f.Log.InfoContext(ctx, "wrote mail to folder", "path", path)
 	return nil
 }
 
-// write goes through a file of its own: the same mail may be sent twice at once.
+// write writes a temporary file and renames it, because the same mail may be sent twice at once.
 func (f Folder) write(m *gomail.Msg, path string) (err error) {
 	part, err := os.CreateTemp(f.Path, ".part-*")
 	if err != nil {
@@ -52,7 +52,7 @@ func (f Folder) write(m *gomail.Msg, path string) (err error) {
 			err = errors.Join(err, part.Close(), os.Remove(part.Name()))
 		}
 	}()
-	// The library writes word by word; a system call for each would be most of what a mail costs.
+	// The buffer saves system calls: the library writes word by word.
 	buffered := bufio.NewWriter(part)
 	if _, err = m.WriteTo(buffered); err == nil {
 		err = buffered.Flush()

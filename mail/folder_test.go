@@ -21,9 +21,11 @@ import (
 	"github.com/spillway/spillway/order"
 )
 
+// sender is the From address in tests.
 const sender = "Spillway <shop@spillway.example>"
 
-func mugs(t *testing.T) order.Order {
+// newOrder returns a priced order of three mugs, with markup in its texts.
+func newOrder(t *testing.T) order.Order {
 	t.Helper()
 	id := order.NewID(0, time.Now())
 	o := order.Order{
@@ -37,25 +39,27 @@ func mugs(t *testing.T) order.Order {
 	return o
 }
 
-func confirmation(t *testing.T, o order.Order) *gomail.Msg {
+// newConfirmation composes the confirmation of the order.
+func newConfirmation(t *testing.T, o order.Order) *gomail.Msg {
 	t.Helper()
-	return written(t, order.MailConfirmation, o, order.Money{})
+	return composeMail(t, order.MailConfirmation, o, order.Money{})
 }
 
-func written(t *testing.T, kind order.MailKind, o order.Order, refund order.Money) *gomail.Msg {
+// composeMail composes the order's mail of the kind.
+func composeMail(t *testing.T, kind order.MailKind, o order.Order, refund order.Money) *gomail.Msg {
 	t.Helper()
-	l, err := NewMessages(sender)
+	c, err := NewMessages(sender)
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := l.Write(kind, o, refund)
+	m, err := c.Write(kind, o, refund)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return m
 }
 
-// readMail parses a mail as its recipient's program would, into headers and the decoded parts by type.
+// readMail parses a mail as a mail program does, into headers and the decoded parts by media type.
 func readMail(t *testing.T, raw []byte) (netmail.Header, map[string]string) {
 	t.Helper()
 	m, err := netmail.ReadMessage(bytes.NewReader(raw))
@@ -94,9 +98,9 @@ func render(t *testing.T, m *gomail.Msg) []byte {
 	return raw.Bytes()
 }
 
-func TestAConfirmationSaysWhatWasBought(t *testing.T) {
-	o := mugs(t)
-	header, parts := readMail(t, render(t, confirmation(t, o)))
+func TestMessages_Confirmation(t *testing.T) {
+	o := newOrder(t)
+	header, parts := readMail(t, render(t, newConfirmation(t, o)))
 	for name, want := range map[string]string{
 		"To": "<ada@example.com>", "Subject": "Your order " + string(o.ID), "Message-Id": "<" + string(o.ID) + ".confirmation@spillway>",
 	} {
@@ -119,15 +123,15 @@ func TestAConfirmationSaysWhatWasBought(t *testing.T) {
 	}
 	html := parts["text/html"]
 	if strings.Contains(html, "<b>Lovelace") || strings.Contains(html, "<Saucer>") || !strings.Contains(html, "Mug &amp; &lt;Saucer&gt;") {
-		t.Errorf("what the customer wrote became markup:\n%s", html)
+		t.Errorf("text of the customer became markup:\n%s", html)
 	}
 }
 
-func TestNobodyAddsAHeader(t *testing.T) {
-	o := mugs(t)
+func TestMessages_HeaderInjection(t *testing.T) {
+	o := newOrder(t)
 	o.Address.Name = "Ada\r\nBcc: everyone@example.com\r\n\r\nhello"
 	o.Lines[0].Name = "Mug\r\nX-Evil: 1"
-	header, _ := readMail(t, render(t, confirmation(t, o)))
+	header, _ := readMail(t, render(t, newConfirmation(t, o)))
 	if len(header["Bcc"]) > 0 || len(header["X-Evil"]) > 0 {
 		t.Errorf("headers: %v", header)
 	}
@@ -143,28 +147,28 @@ func TestNobodyAddsAHeader(t *testing.T) {
 		if _, err := c.Write(order.MailConfirmation, o, order.Money{}); !errors.Is(err, order.ErrInvalid) {
 			t.Errorf("%q: %v; want ErrInvalid", address, err)
 		} else if len(address) > 1 && strings.Contains(err.Error(), address) {
-			t.Errorf("the error names the address: %v", err)
+			t.Errorf("the error contains the address: %v", err)
 		}
 	}
 }
 
-func TestASenderThatIsNoneIsRefused(t *testing.T) {
-	c, err := NewMessages("nobody")
+func TestMessages_InvalidSender(t *testing.T) {
+	c, err := NewMessages("not an address")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.Write(order.MailShipped, mugs(t), order.Money{}); err == nil {
-		t.Error("a mail without a sender was made")
+	if _, err := c.Write(order.MailShipped, newOrder(t), order.Money{}); err == nil {
+		t.Error("composed a mail without a sender")
 	}
 }
 
-func TestTheFolderHoldsWholeMails(t *testing.T) {
+func TestFolder_ConcurrentSendsOfOneMail(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "mail")
-	f, o := Folder{Path: dir, Log: slog.New(slog.DiscardHandler)}, mugs(t)
+	f, o := Folder{Path: dir, Log: slog.New(slog.DiscardHandler)}, newOrder(t)
 	name := string(o.ID) + ".confirmation"
 	var wg sync.WaitGroup
 	for range 8 { // The same mail at once, as after a redelivery.
-		m := confirmation(t, o)
+		m := newConfirmation(t, o)
 		wg.Go(func() {
 			if err := f.Send(t.Context(), m, name); err != nil {
 				t.Error(err)
@@ -188,11 +192,11 @@ func TestTheFolderHoldsWholeMails(t *testing.T) {
 	}
 }
 
-func TestNoNameLeadsOutOfTheFolder(t *testing.T) {
+func TestFolder_InvalidNames(t *testing.T) {
 	root := t.TempDir()
 	f := Folder{Path: filepath.Join(root, "mail"), Log: slog.New(slog.DiscardHandler)}
 	for _, name := range []string{"", "..", "../x", "a/b", `a\b`, ".hidden", "a\x00b", "a b", "ä", strings.Repeat("a", 129)} {
-		if err := f.Send(t.Context(), confirmation(t, mugs(t)), name); !errors.Is(err, order.ErrInvalid) {
+		if err := f.Send(t.Context(), newConfirmation(t, newOrder(t)), name); !errors.Is(err, order.ErrInvalid) {
 			t.Errorf("%q: %v; want ErrInvalid", name, err)
 		}
 	}
@@ -201,13 +205,13 @@ func TestNoNameLeadsOutOfTheFolder(t *testing.T) {
 	}
 }
 
-func TestAFolderThatCannotBeWrittenSaysSo(t *testing.T) {
+func TestFolder_NotWritable(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	f := Folder{Path: file, Log: slog.New(slog.DiscardHandler)}
-	if err := f.Send(t.Context(), confirmation(t, mugs(t)), "a"); err == nil || errors.Is(err, order.ErrInvalid) {
+	if err := f.Send(t.Context(), newConfirmation(t, newOrder(t)), "a"); err == nil || errors.Is(err, order.ErrInvalid) {
 		t.Errorf("got %v", err)
 	}
 }

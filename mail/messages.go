@@ -14,7 +14,7 @@ import (
 	"github.com/spillway/spillway/order"
 )
 
-// mailTypes is the one table of what is written to customers. Each kind has its templates in templates/, KIND.txt.tmpl and KIND.html.tmpl.
+// mailTypes is the table of all kinds of mail. Each kind has the templates templates/KIND.txt.tmpl and templates/KIND.html.tmpl.
 var mailTypes = map[order.MailKind]struct{ subject, heading string }{
 	order.MailConfirmation: {"Your order ", "Thank you for your order"},
 	order.MailShipped:      {"On its way: your order ", "Your parcel is on its way"},
@@ -25,72 +25,73 @@ var mailTypes = map[order.MailKind]struct{ subject, heading string }{
 //go:embed templates/*.tmpl
 var mailFiles embed.FS
 
-// Messages writes the mails to customers.
+// Messages composes mails from templates. It is safe for concurrent use.
 type Messages struct {
 	from string
 	text map[order.MailKind]*texttemplate.Template
 	html map[order.MailKind]*htmltemplate.Template
 }
 
-// content is what the templates see. There is no card in it, because there is none in an order.
+// content is the data of the templates. It holds no card data, because an order holds none.
 type content struct {
 	Order            order.Order
 	Refund           order.Money
 	Subject, Heading string
 }
 
-// NewMessages reads the templates. from is the sender's address.
+// NewMessages parses the embedded templates. from is the sender's address, as "NAME <ADDRESS>" or "ADDRESS".
 func NewMessages(from string) (*Messages, error) {
 	funcs := map[string]any{"money": func(c order.Currency, n order.Cents) string { return order.Money{Currency: c, Amount: n}.String() }}
-	l := &Messages{from: from, text: map[order.MailKind]*texttemplate.Template{}, html: map[order.MailKind]*htmltemplate.Template{}}
+	m := &Messages{from: from, text: map[order.MailKind]*texttemplate.Template{}, html: map[order.MailKind]*htmltemplate.Template{}}
 	for kind := range mailTypes {
 		text, html := string(kind)+".txt.tmpl", string(kind)+".html.tmpl"
 		var err error
-		if l.text[kind], err = texttemplate.New(text).Funcs(funcs).ParseFS(mailFiles, "templates/layout.txt.tmpl", "templates/"+text); err != nil {
+		if m.text[kind], err = texttemplate.New(text).Funcs(funcs).ParseFS(mailFiles, "templates/layout.txt.tmpl", "templates/"+text); err != nil {
 			return nil, fmt.Errorf("%s: %w", text, err)
 		}
-		if l.html[kind], err = htmltemplate.New(html).Funcs(funcs).ParseFS(mailFiles, "templates/layout.html.tmpl", "templates/"+html); err != nil {
+		if m.html[kind], err = htmltemplate.New(html).Funcs(funcs).ParseFS(mailFiles, "templates/layout.html.tmpl", "templates/"+html); err != nil {
 			return nil, fmt.Errorf("%s: %w", html, err)
 		}
 	}
-	return l, nil
+	return m, nil
 }
 
-// Write makes the order's mail of the kind. The refund is in that of a cancellation, where zero means that nothing was given back, and in that of a refund.
-// The library encodes every header, so that nothing a customer wrote adds one.
-func (l *Messages) Write(kind order.MailKind, o order.Order, refund order.Money) (*gomail.Msg, error) {
+// Write composes the order's mail of the kind. refund is the amount in mails of cancellations, where zero means that nothing was refunded,
+// and in mails of refunds. It returns order.ErrInvalid for an unknown kind and for an invalid address of the customer. The library encodes
+// every header, so that text of a customer cannot add one.
+func (m *Messages) Write(kind order.MailKind, o order.Order, refund order.Money) (*gomail.Msg, error) {
 	base := kind.Base()
 	about, ok := mailTypes[base]
 	if !ok {
-		return nil, fmt.Errorf("there is no mail of kind %q: %w", kind, order.ErrInvalid)
+		return nil, fmt.Errorf("unknown kind of mail %q: %w", kind, order.ErrInvalid)
 	}
 	o.Address = singleLines(o.Address)
 	data := content{Order: o, Refund: refund, Subject: about.subject + string(o.ID), Heading: about.heading}
 	var text, html bytes.Buffer
-	if err := l.text[base].Execute(&text, data); err != nil {
+	if err := m.text[base].Execute(&text, data); err != nil {
 		return nil, fmt.Errorf("%s of %s: %w", kind, o.ID, err)
 	}
-	if err := l.html[base].Execute(&html, data); err != nil {
+	if err := m.html[base].Execute(&html, data); err != nil {
 		return nil, fmt.Errorf("%s of %s: %w", kind, o.ID, err)
 	}
-	m := gomail.NewMsg()
-	if err := m.From(l.from); err != nil {
-		return nil, fmt.Errorf("sender %q: %w", l.from, err)
+	msg := gomail.NewMsg()
+	if err := msg.From(m.from); err != nil {
+		return nil, fmt.Errorf("sender %q: %w", m.from, err)
 	}
-	if err := m.To(o.Email); err != nil {
+	if err := msg.To(o.Email); err != nil {
 		// The address itself stays out of errors and logs.
-		return nil, fmt.Errorf("the mail address of order %s is not one: %w", o.ID, order.ErrInvalid)
+		return nil, fmt.Errorf("invalid mail address of order %s: %w", o.ID, order.ErrInvalid)
 	}
-	m.Subject(data.Subject)
-	m.SetMessageIDWithValue(string(o.ID) + "." + string(kind) + "@spillway")
-	// Nobody's holiday answers it.
-	m.SetGenHeader("Auto-Submitted", "auto-generated")
-	m.SetBodyString(gomail.TypeTextPlain, text.String())
-	m.AddAlternativeString(gomail.TypeTextHTML, html.String())
-	return m, nil
+	msg.Subject(data.Subject)
+	msg.SetMessageIDWithValue(string(o.ID) + "." + string(kind) + "@spillway")
+	// Auto-Submitted prevents automatic replies, such as those of vacation responders (RFC 3834).
+	msg.SetGenHeader("Auto-Submitted", "auto-generated")
+	msg.SetBodyString(gomail.TypeTextPlain, text.String())
+	msg.AddAlternativeString(gomail.TypeTextHTML, html.String())
+	return msg, nil
 }
 
-// singleLines returns the address without line breaks and other control or direction characters: what a customer writes into a name
+// singleLines returns the address with a space for each line break and other control or direction character. So the text of a customer
 // cannot look like a paragraph of the shop.
 func singleLines(a order.Address) order.Address {
 	for _, field := range []*string{&a.Name, &a.Street, &a.City, &a.Region, &a.PostalCode, &a.CountryCode} {

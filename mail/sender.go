@@ -6,9 +6,9 @@ import (
 	gomail "github.com/wneessen/go-mail"
 )
 
-// Sender sends mails.
+// Sender sends mails. Implementations are safe for concurrent use.
 type Sender interface {
-	// Send hands the mail over. The name is the shop's own for it, such as "ORDER.confirmation". order.ErrInvalid means that
-	// this mail will never be taken, any other error that it may be later.
+	// Send delivers the mail. name identifies it in logs and errors, such as "ORDER.confirmation". Send returns order.ErrInvalid for a
+	// mail that no retry can deliver. After any other error a retry may deliver it.
 	Send(ctx context.Context, m *gomail.Msg, name string) error
 }

@@ -10,21 +10,24 @@ import (
 	"github.com/spillway/spillway/wire"
 )
 
-// SentMails remembers which mails were sent.
+// SentMails records which mails were sent.
 type SentMails interface {
+	// Sent reports whether the order's mail of the kind was sent.
 	Sent(ctx context.Context, id order.ID, kind order.MailKind) (bool, error)
+	// MarkSent records that the mail was sent. It is idempotent.
 	MarkSent(ctx context.Context, id order.ID, kind order.MailKind) error
 }
 
-// Service is the EmailService.
+// Service is the EmailService. It is safe for concurrent use.
 type Service struct {
 	Sent     SentMails
 	Sender   Sender
 	Messages *Messages
 }
 
-// SendOrderMail mails the order to its customer, once a kind as far as mail allows: a crash between the sending and the remembering sends
-// it again, with the same Message-ID (docs/design/mail.md).
+// SendOrderMail sends a mail to the order's customer, unless the order's mail of the kind was sent before. It returns order.ErrInvalid for a mail
+// that no retry can send, and order.ErrUnavailable if the Sender failed otherwise. A crash between Send and MarkSent leads to a second mail with the
+// same Message-ID (docs/design/mail.md).
 func (s Service) SendOrderMail(ctx context.Context, req *spillwayv1.SendOrderMailRequest) (*spillwayv1.SendOrderMailResponse, error) {
 	m, err := wire.FromMailRequest(req)
 	if err != nil {
@@ -33,6 +36,7 @@ func (s Service) SendOrderMail(ctx context.Context, req *spillwayv1.SendOrderMai
 	return &spillwayv1.SendOrderMailResponse{}, s.send(ctx, m.Kind, m.Order, m.Refund)
 }
 
+// send composes a mail, sends it and records it, unless it was sent before.
 func (s Service) send(ctx context.Context, kind order.MailKind, o order.Order, refund order.Money) error {
 	if sent, err := s.Sent.Sent(ctx, o.ID, kind); err != nil || sent {
 		return err
@@ -42,12 +46,12 @@ func (s Service) send(ctx context.Context, kind order.MailKind, o order.Order, r
 		return err
 	}
 	if err := s.Sender.Send(ctx, m, string(o.ID)+"."+string(kind)); err != nil {
-		err = fmt.Errorf("mail the %s of %s: %w", kind, o.ID, err)
+		err = fmt.Errorf("send %s mail of order %s: %w", kind, o.ID, err)
 		if !errors.Is(err, order.ErrInvalid) {
 			err = fmt.Errorf("%w: %w", order.ErrUnavailable, err)
 		}
 		return err
 	}
-	// It is out, whether the caller still listens or not.
+	// The mail is recorded even if the caller has left.
 	return s.Sent.MarkSent(context.WithoutCancel(ctx), o.ID, kind)
 }

@@ -17,34 +17,35 @@ import (
 	"github.com/spillway/spillway/wire"
 )
 
-// outTray keeps the mails that are sent, by name, unless it is told to fail.
-type outTray struct {
+// fakeSender records the mails that are sent, by name. It fails with err if that is set, and calls then after each mail.
+type fakeSender struct {
 	mails map[string]string
 	sent  int
 	err   error
 	then  func()
 }
 
-func (o *outTray) Send(_ context.Context, m *gomail.Msg, name string) error {
-	if o.err != nil {
-		return o.err
+func (f *fakeSender) Send(_ context.Context, m *gomail.Msg, name string) error {
+	if f.err != nil {
+		return f.err
 	}
 	var raw bytes.Buffer
 	if _, err := m.WriteTo(&raw); err != nil {
 		return err
 	}
-	if o.mails == nil {
-		o.mails = map[string]string{}
+	if f.mails == nil {
+		f.mails = map[string]string{}
 	}
-	o.mails[name] = raw.String()
-	o.sent++
-	if o.then != nil {
-		o.then()
+	f.mails[name] = raw.String()
+	f.sent++
+	if f.then != nil {
+		f.then()
 	}
 	return nil
 }
 
-func newEmail(t *testing.T, tray *outTray) Service {
+// newService returns a service with a database of its own that sends by sender.
+func newService(t *testing.T, sender *fakeSender) Service {
 	t.Helper()
 	db, err := store.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "mail.db"))
 	if err != nil {
@@ -58,10 +59,11 @@ func newEmail(t *testing.T, tray *outTray) Service {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Service{Sent: store.NewMails(db), Sender: tray, Messages: messages}
+	return Service{Sent: store.NewMails(db), Sender: sender, Messages: messages}
 }
 
-func anOrderToTellOf(t *testing.T) order.Order {
+// newPaidOrder returns a paid order of three mugs.
+func newPaidOrder(t *testing.T) order.Order {
 	t.Helper()
 	o := order.Order{
 		ID: order.NewID(0, time.Now()), State: order.Paid, Currency: "EUR", Email: "ada@example.com", TrackingID: "SPW1",
@@ -74,9 +76,9 @@ func anOrderToTellOf(t *testing.T) order.Order {
 	return o
 }
 
-func TestMails_SentOncePerKind(t *testing.T) {
-	tray := &outTray{}
-	e, o := newEmail(t, tray), anOrderToTellOf(t)
+func TestService_EachKindIsSentOnce(t *testing.T) {
+	sender := &fakeSender{}
+	e, o := newService(t, sender), newPaidOrder(t)
 	refunds := []string{string(order.NewID(0, time.Now())), string(order.NewID(0, time.Now()))}
 	for range 2 {
 		refund := order.Money{Currency: "EUR", Amount: 3645}
@@ -92,8 +94,8 @@ func TestMails_SentOncePerKind(t *testing.T) {
 			}
 		}
 	}
-	if tray.sent != 5 || len(tray.mails) != 5 {
-		t.Errorf("%d mails went out; want one of each kind, and one of each refund", tray.sent)
+	if sender.sent != 5 || len(sender.mails) != 5 {
+		t.Errorf("%d mails were sent; want one of each kind, and one of each refund", sender.sent)
 	}
 	for _, bad := range []order.Mail{
 		{Kind: order.RefundMail("../../etc"), Order: o, Refund: order.Money{Currency: "EUR", Amount: 1}},
@@ -107,40 +109,40 @@ func TestMails_SentOncePerKind(t *testing.T) {
 		}
 	}
 	for kind, want := range map[order.MailKind]string{order.MailConfirmation: "is paid", order.MailShipped: "SPW1", order.MailCancelled: "gave back 36.45 EUR", order.RefundMail(refunds[0]): "gave back 36.45 EUR"} {
-		if text := tray.mails[string(o.ID)+"."+string(kind)]; !strings.Contains(text, want) || !strings.Contains(text, "ada@example.com") {
+		if text := sender.mails[string(o.ID)+"."+string(kind)]; !strings.Contains(text, want) || !strings.Contains(text, "ada@example.com") {
 			t.Errorf("the %s lacks %q: %s", kind, want, text)
 		}
 	}
 }
 
-func TestAMailThatWentOutIsRememberedAlsoWhenItsCallerLeft(t *testing.T) {
+func TestService_CallerLeavesAfterSending(t *testing.T) {
 	ctx, leave := context.WithCancel(t.Context())
-	tray := &outTray{then: leave}
-	e, req := newEmail(t, tray), wire.MailRequest(order.Mail{Kind: order.MailShipped, Order: anOrderToTellOf(t)})
+	sender := &fakeSender{then: leave}
+	e, req := newService(t, sender), wire.MailRequest(order.Mail{Kind: order.MailShipped, Order: newPaidOrder(t)})
 	for _, ctx := range []context.Context{ctx, t.Context()} {
 		if _, err := e.SendOrderMail(ctx, req); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if tray.sent != 1 {
-		t.Errorf("%d mails went out; want 1", tray.sent)
+	if sender.sent != 1 {
+		t.Errorf("%d mails were sent; want 1", sender.sent)
 	}
 }
 
-func TestAMailThatFailsSaysWhetherItEverWillGo(t *testing.T) {
+func TestService_PermanentAndTransientFailures(t *testing.T) {
 	for cause, want := range map[error]error{
 		order.ErrInvalid:        order.ErrInvalid,
 		errors.New("no answer"): order.ErrUnavailable,
 	} {
-		e := newEmail(t, &outTray{err: cause})
-		_, err := e.SendOrderMail(t.Context(), wire.MailRequest(order.Mail{Kind: order.MailShipped, Order: anOrderToTellOf(t)}))
+		e := newService(t, &fakeSender{err: cause})
+		_, err := e.SendOrderMail(t.Context(), wire.MailRequest(order.Mail{Kind: order.MailShipped, Order: newPaidOrder(t)}))
 		if !errors.Is(err, want) || !errors.Is(err, cause) || breaker.IsFailure(err) != errors.Is(want, order.ErrUnavailable) {
 			t.Errorf("%v became %v; want %v", cause, err, want)
 		}
 	}
-	o := anOrderToTellOf(t)
+	o := newPaidOrder(t)
 	o.ID = "../../etc/passwd"
-	if _, err := newEmail(t, &outTray{}).SendOrderMail(t.Context(), wire.MailRequest(order.Mail{Kind: order.MailShipped, Order: o})); err == nil {
-		t.Errorf("an id that is none: %v", err)
+	if _, err := newService(t, &fakeSender{}).SendOrderMail(t.Context(), wire.MailRequest(order.Mail{Kind: order.MailShipped, Order: o})); err == nil {
+		t.Errorf("an invalid order id: %v", err)
 	}
 }

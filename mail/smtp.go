@@ -13,55 +13,56 @@ import (
 	"github.com/spillway/spillway/order"
 )
 
-// SMTPConfig says which server takes mails.
+// SMTPConfig configures the connection to an SMTP server.
 type SMTPConfig struct {
+	// Host is the server's name or IP address.
 	Host string
-	// Port is where the server speaks SMTP and offers STARTTLS, usually 587.
+	// Port is the server's port with STARTTLS, usually 587.
 	Port int
-	// Username and Password sign in. Without a username nobody does.
+	// Username and Password are for SMTP authentication. An empty Username means none.
 	Username, Password string
-	// Plain sends without TLS, and so without signing in: for a relay on the same machine.
+	// Plain sends without TLS and without authentication, for a relay on the same machine.
 	Plain bool
-	// Hello is the domain by which the shop greets the server; empty is the host's name, which strict servers refuse when it has no dot.
+	// Hello is the domain in the EHLO command. If empty, it is the host's name, which strict servers refuse if it has no dot.
 	Hello string
-	// Timeout bounds one connection, with everything that is said on it. It should be less than that of the mail policy.
+	// Timeout bounds one connection with all its commands. It should be less than the timeout of the mail policy.
 	Timeout time.Duration
 }
 
-// permanentCode begins the answers of SMTP that no retry changes.
-const permanentCode = 500
+// minPermanentCode is the lowest SMTP reply code of a permanent failure, which no retry changes.
+const minPermanentCode = 500
 
-// smtpsPort is where servers speak TLS from the first byte.
+// smtpsPort is the port of SMTP over implicit TLS, which is not supported.
 const smtpsPort = 465
 
-// Validate reports every mistake at once.
+// Validate returns all mistakes of the configuration as one joined error, each with order.ErrInvalid.
 func (c SMTPConfig) Validate() error {
 	var errs []error
 	if c.Host == "" {
-		errs = append(errs, fmt.Errorf("smtp host: name the server: %w", order.ErrInvalid))
+		errs = append(errs, fmt.Errorf("smtp host: must not be empty: %w", order.ErrInvalid))
 	}
 	if c.Port < 1 || c.Port > 65535 {
 		errs = append(errs, fmt.Errorf("smtp port %d: must be 1 to 65535, usually 587: %w", c.Port, order.ErrInvalid))
 	}
 	if c.Port == smtpsPort {
-		errs = append(errs, fmt.Errorf("smtp port %d begins with TLS: take the port with STARTTLS, usually 587: %w", c.Port, order.ErrInvalid))
+		errs = append(errs, fmt.Errorf("smtp port %d is for implicit TLS: use the port with STARTTLS, usually 587: %w", c.Port, order.ErrInvalid))
 	}
 	if c.Plain && c.Username != "" {
-		errs = append(errs, fmt.Errorf("smtp: a password does not travel without TLS: leave out the username or use TLS: %w", order.ErrInvalid))
+		errs = append(errs, fmt.Errorf("smtp: a password is not sent without TLS: omit the username or use TLS: %w", order.ErrInvalid))
 	}
 	if c.Timeout <= 0 {
-		errs = append(errs, fmt.Errorf("smtp timeout %s: must be more than nothing: %w", c.Timeout, order.ErrInvalid))
+		errs = append(errs, fmt.Errorf("smtp timeout %s: must be positive: %w", c.Timeout, order.ErrInvalid))
 	}
 	return errors.Join(errs...)
 }
 
-// SMTP is a Sender that hands mails to a server, each on a connection of its own.
+// SMTP is a Sender that delivers mails to an SMTP server, each on a connection of its own. It is safe for concurrent use.
 type SMTP struct {
 	host    string
 	options []gomail.Option
 }
 
-// NewSMTP makes a mailer; it connects to nobody yet.
+// NewSMTP returns a Sender for the server. It validates the configuration and opens no connection.
 func NewSMTP(cfg SMTPConfig) (*SMTP, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -82,8 +83,8 @@ func NewSMTP(cfg SMTPConfig) (*SMTP, error) {
 	return s, err
 }
 
-// client makes the library's client for one mail. It hangs up when ctx ends: the library itself leaves connections open on which
-// the handshake failed, and does not look at the context after it.
+// client returns the library's client for one mail. Its connection is closed when ctx ends: the library leaves a connection open after a
+// failed handshake, and ignores the context after the handshake.
 func (s *SMTP) client(ctx context.Context) (*gomail.Client, error) {
 	dial := func(dialCtx context.Context, network, addr string) (net.Conn, error) {
 		var d net.Dialer
@@ -101,39 +102,39 @@ func (s *SMTP) client(ctx context.Context) (*gomail.Client, error) {
 	return client, nil
 }
 
-// Send hands the mail to the server. A recipient whom the server refuses for good is order.ErrInvalid, so that customers with a
-// wrong address do not make mail look broken; a refused sender does. Once the server took the mail it is sent, even if the
-// connection ends badly.
+// Send delivers the mail to the server. It returns order.ErrInvalid if the server refuses the recipient permanently, so that wrong addresses
+// do not open the breaker, and order.ErrUnavailable for other failures, including a refused sender. Send does not retry. It returns nil
+// once the server has accepted the mail, even if closing the connection fails.
 func (s *SMTP) Send(ctx context.Context, m *gomail.Msg, name string) error {
-	ctx, hangUp := context.WithCancel(ctx)
-	defer hangUp()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	client, err := s.client(ctx)
 	if err != nil {
 		return err
 	}
 	session, err := client.DialToSMTPClientWithContext(ctx)
 	if err != nil {
-		return fmt.Errorf("mail %s: reach the SMTP server: %w: %w", name, order.ErrUnavailable, err)
+		return fmt.Errorf("mail %s: connect to the SMTP server: %w: %w", name, order.ErrUnavailable, err)
 	}
 	err = client.SendWithSMTPClient(session, m)
 	if m.IsDelivered() {
-		_ = client.CloseWithSMTPClient(session) // Says goodbye; what comes of that does not matter any more.
+		_ = client.CloseWithSMTPClient(session) // The mail is delivered whether or not QUIT succeeds.
 		return nil
 	}
 	if ctx.Err() != nil {
 		return fmt.Errorf("mail %s: %w", name, ctx.Err())
 	}
-	return refusal(name, err)
+	return sendError(name, err)
 }
 
-// refusal tells the error of a mail without the library's text, which names the recipient.
-func refusal(name string, err error) error {
+// sendError translates the library's error and drops its text, which contains the recipient.
+func sendError(name string, err error) error {
 	var refused *gomail.SendError
 	switch {
 	case !errors.As(err, &refused):
-		return fmt.Errorf("mail %s was not taken by the SMTP server: %w", name, order.ErrUnavailable)
-	case refused.Reason == gomail.ErrSMTPRcptTo && refused.ErrorCode() >= permanentCode:
-		return fmt.Errorf("mail %s: the SMTP server refuses its recipient, code %d: %w", name, refused.ErrorCode(), order.ErrInvalid)
+		return fmt.Errorf("mail %s: not accepted by the SMTP server: %w", name, order.ErrUnavailable)
+	case refused.Reason == gomail.ErrSMTPRcptTo && refused.ErrorCode() >= minPermanentCode:
+		return fmt.Errorf("mail %s: recipient refused by the SMTP server, code %d: %w", name, refused.ErrorCode(), order.ErrInvalid)
 	}
-	return fmt.Errorf("mail %s was not taken by the SMTP server (%s, code %d): %w", name, refused.Reason, refused.ErrorCode(), order.ErrUnavailable)
+	return fmt.Errorf("mail %s: not accepted by the SMTP server (%s, code %d): %w", name, refused.Reason, refused.ErrorCode(), order.ErrUnavailable)
 }

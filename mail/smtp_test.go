@@ -16,24 +16,24 @@ import (
 	"github.com/spillway/spillway/order"
 )
 
-// mailServer speaks as much SMTP as a test needs.
-type mailServer struct {
+// fakeSMTPServer implements the subset of SMTP that the tests need.
+type fakeSMTPServer struct {
 	port int
-	// answers replaces the answer to commands that begin with the key; an empty one closes the connection.
-	answers map[string]string
+	// replies replaces the reply to commands that begin with the key. An empty reply closes the connection.
+	replies map[string]string
 
 	mu    sync.Mutex
 	mails []string
 }
 
-func startMailServer(t *testing.T, answers map[string]string) *mailServer {
+func startSMTPServer(t *testing.T, replies map[string]string) *fakeSMTPServer {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, port, _ := net.SplitHostPort(l.Addr().String())
-	s := &mailServer{answers: answers}
+	s := &fakeSMTPServer{replies: replies}
 	s.port, _ = strconv.Atoi(port)
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -44,7 +44,7 @@ func startMailServer(t *testing.T, answers map[string]string) *mailServer {
 			}
 			wg.Go(func() {
 				defer c.Close()
-				s.talk(c)
+				s.serve(c)
 			})
 		}
 	})
@@ -52,8 +52,8 @@ func startMailServer(t *testing.T, answers map[string]string) *mailServer {
 	return s
 }
 
-func (s *mailServer) talk(c net.Conn) {
-	_ = c.SetDeadline(time.Now().Add(patience))
+func (s *fakeSMTPServer) serve(c net.Conn) {
+	_ = c.SetDeadline(time.Now().Add(waitTimeout))
 	r := bufio.NewReader(c)
 	fmt.Fprint(c, "220 test\r\n")
 	for {
@@ -61,27 +61,27 @@ func (s *mailServer) talk(c net.Conn) {
 		if err != nil {
 			return
 		}
-		answer := "250 OK"
+		reply := "250 OK"
 		switch command := strings.ToUpper(line); {
 		case strings.HasPrefix(command, "DATA"):
 			fmt.Fprint(c, "354 go on\r\n")
-			s.keep(r)
+			s.readMail(r)
 		case strings.HasPrefix(command, "QUIT"):
-			answer = "221 bye"
+			reply = "221 bye"
 		}
-		for prefix, other := range s.answers {
+		for prefix, other := range s.replies {
 			if strings.HasPrefix(line, prefix) {
-				answer = other
+				reply = other
 			}
 		}
-		if answer == "" {
+		if reply == "" {
 			return
 		}
-		fmt.Fprintf(c, "%s\r\n", answer)
+		fmt.Fprintf(c, "%s\r\n", reply)
 	}
 }
 
-func (s *mailServer) keep(r *bufio.Reader) {
+func (s *fakeSMTPServer) readMail(r *bufio.Reader) {
 	var text strings.Builder
 	for {
 		line, err := r.ReadString('\n')
@@ -95,26 +95,26 @@ func (s *mailServer) keep(r *bufio.Reader) {
 	s.mails = append(s.mails, text.String())
 }
 
-func (s *mailServer) received() []string {
+func (s *fakeSMTPServer) received() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([]string(nil), s.mails...)
 }
 
-// mailer sends to the port without TLS.
-func mailer(t *testing.T, port int) *SMTP {
+// newPlainSMTP returns a Sender to the port on localhost, without TLS.
+func newPlainSMTP(t *testing.T, port int) *SMTP {
 	t.Helper()
-	m, err := NewSMTP(SMTPConfig{Host: "127.0.0.1", Port: port, Plain: true, Timeout: patience})
+	m, err := NewSMTP(SMTPConfig{Host: "127.0.0.1", Port: port, Plain: true, Timeout: waitTimeout})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return m
 }
 
-func TestSMTPDeliversTheMail(t *testing.T) {
-	server := startMailServer(t, nil)
-	o := mugs(t)
-	if err := mailer(t, server.port).Send(t.Context(), confirmation(t, o), "x"); err != nil {
+func TestSMTP_Delivery(t *testing.T) {
+	server := startSMTPServer(t, nil)
+	o := newOrder(t)
+	if err := newPlainSMTP(t, server.port).Send(t.Context(), newConfirmation(t, o), "x"); err != nil {
 		t.Fatal(err)
 	}
 	mails := server.received()
@@ -122,80 +122,80 @@ func TestSMTPDeliversTheMail(t *testing.T) {
 		t.Fatalf("%d mails arrived", len(mails))
 	}
 	if header, parts := readMail(t, []byte(mails[0])); header.Get("Subject") != "Your order "+string(o.ID) || len(parts) != 2 {
-		t.Errorf("what arrived: %s", mails[0])
+		t.Errorf("received %s", mails[0])
 	}
 }
 
-func TestWhatTheServerTookIsSent(t *testing.T) {
-	for name, answers := range map[string]map[string]string{
-		"no answer to QUIT":     {"QUIT": ""},
+func TestSMTP_FailureAfterAcceptance(t *testing.T) {
+	for name, replies := range map[string]map[string]string{
+		"no reply to QUIT":      {"QUIT": ""},
 		"RSET after it refused": {"RSET": "500 what?"},
 	} {
-		server := startMailServer(t, answers)
-		if err := mailer(t, server.port).Send(t.Context(), confirmation(t, mugs(t)), "x"); err != nil || len(server.received()) != 1 {
+		server := startSMTPServer(t, replies)
+		if err := newPlainSMTP(t, server.port).Send(t.Context(), newConfirmation(t, newOrder(t)), "x"); err != nil || len(server.received()) != 1 {
 			t.Errorf("%s: %v, %d mails", name, err, len(server.received()))
 		}
 	}
 }
 
-func TestOnlyARefusedRecipientIsAnAnswer(t *testing.T) {
+func TestSMTP_Failures(t *testing.T) {
 	for name, c := range map[string]struct {
-		answers map[string]string
+		replies map[string]string
 		want    error
 	}{
-		"no such recipient":   {map[string]string{"RCPT": "550 5.1.1 no such user ada@example.com"}, order.ErrInvalid},
-		"mailbox busy":        {map[string]string{"RCPT": "450 4.2.1 busy"}, order.ErrUnavailable},
-		"sender refused":      {map[string]string{"MAIL": "550 5.7.1 not you"}, order.ErrUnavailable},
-		"gone in the middle":  {map[string]string{"RCPT": ""}, order.ErrUnavailable},
-		"gone after the mail": {map[string]string{"DATA": ""}, order.ErrUnavailable},
+		"no such recipient": {map[string]string{"RCPT": "550 5.1.1 no such user ada@example.com"}, order.ErrInvalid},
+		"mailbox busy":      {map[string]string{"RCPT": "450 4.2.1 busy"}, order.ErrUnavailable},
+		"sender refused":    {map[string]string{"MAIL": "550 5.7.1 not you"}, order.ErrUnavailable},
+		"closed at RCPT":    {map[string]string{"RCPT": ""}, order.ErrUnavailable},
+		"closed at DATA":    {map[string]string{"DATA": ""}, order.ErrUnavailable},
 	} {
-		server := startMailServer(t, c.answers)
-		err := mailer(t, server.port).Send(t.Context(), confirmation(t, mugs(t)), "x")
+		server := startSMTPServer(t, c.replies)
+		err := newPlainSMTP(t, server.port).Send(t.Context(), newConfirmation(t, newOrder(t)), "x")
 		if !errors.Is(err, c.want) || breaker.IsFailure(err) != errors.Is(c.want, order.ErrUnavailable) {
 			t.Errorf("%s: %v; want %v", name, err, c.want)
 		}
 		if err != nil && strings.Contains(err.Error(), "ada@example.com") {
-			t.Errorf("%s: the error names the recipient: %v", name, err)
+			t.Errorf("%s: the error contains the recipient: %v", name, err)
 		}
 	}
 }
 
-func TestASilentServerIsNotWaitedForLonger(t *testing.T) {
-	_, port, _ := net.SplitHostPort(frozen(t))
+func TestSMTP_FrozenServer(t *testing.T) {
+	_, port, _ := net.SplitHostPort(startFrozenServer(t))
 	n, _ := strconv.Atoi(port)
 	m, err := NewSMTP(SMTPConfig{Host: "127.0.0.1", Port: n, Plain: true, Timeout: 20 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
 	began := time.Now()
-	if err := m.Send(context.Background(), confirmation(t, mugs(t)), "x"); err == nil || !breaker.IsFailure(err) || time.Since(began) > patience {
+	if err := m.Send(context.Background(), newConfirmation(t, newOrder(t)), "x"); err == nil || !breaker.IsFailure(err) || time.Since(began) > waitTimeout {
 		t.Errorf("after %s: %v", time.Since(began), err)
 	}
 }
 
 func TestSMTP_CallerLeaves(t *testing.T) {
-	_, port, _ := net.SplitHostPort(frozen(t))
+	_, port, _ := net.SplitHostPort(startFrozenServer(t))
 	n, _ := strconv.Atoi(port)
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
 	began := time.Now()
-	if err := mailer(t, n).Send(ctx, confirmation(t, mugs(t)), "x"); err == nil || time.Since(began) > patience/2 {
+	if err := newPlainSMTP(t, n).Send(ctx, newConfirmation(t, newOrder(t)), "x"); err == nil || time.Since(began) > waitTimeout/2 {
 		t.Errorf("after %s: %v", time.Since(began), err)
 	}
 }
 
-func TestTLSIsNotLeftOut(t *testing.T) {
-	server := startMailServer(t, nil) // It offers no STARTTLS.
-	m, err := NewSMTP(SMTPConfig{Host: "127.0.0.1", Port: server.port, Timeout: patience})
+func TestSMTP_ServerWithoutSTARTTLS(t *testing.T) {
+	server := startSMTPServer(t, nil) // It offers no STARTTLS.
+	m, err := NewSMTP(SMTPConfig{Host: "127.0.0.1", Port: server.port, Timeout: waitTimeout})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := m.Send(t.Context(), confirmation(t, mugs(t)), "x"); err == nil || len(server.received()) != 0 {
-		t.Errorf("a mail went out without TLS: %v", err)
+	if err := m.Send(t.Context(), newConfirmation(t, newOrder(t)), "x"); err == nil || len(server.received()) != 0 {
+		t.Errorf("a mail was sent without TLS: %v", err)
 	}
 }
 
-func TestSMTPConfigReportsAllMistakes(t *testing.T) {
+func TestSMTPConfig_AllMistakesAtOnce(t *testing.T) {
 	_, err := NewSMTP(SMTPConfig{Port: 70000, Plain: true, Username: "u", Password: "hunter2"})
 	if !errors.Is(err, order.ErrInvalid) || strings.Contains(err.Error(), "hunter2") {
 		t.Fatal(err)
@@ -213,11 +213,11 @@ func TestSMTPConfigReportsAllMistakes(t *testing.T) {
 	}
 }
 
-// patience bounds what tests wait for.
-const patience = 30 * time.Second
+// waitTimeout bounds what tests wait for.
+const waitTimeout = 30 * time.Second
 
-// frozen is a server that accepts connections and never answers.
-func frozen(t *testing.T) (addr string) {
+// startFrozenServer starts a server that accepts connections and never responds.
+func startFrozenServer(t *testing.T) (addr string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
