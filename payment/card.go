@@ -8,26 +8,27 @@ import (
 	"time"
 )
 
-// Card is a payment card on its way to the provider. Nothing prints it: not fmt, not slog, not json (I13). What it holds is
-// in a closure, because fmt prints what is in the unexported field of a struct without asking for its Format, and even what a
-// pointer there points to when the verb does not fit. Of a func it prints the address.
+// Card is a payment card on its way to the provider. fmt, slog and encoding/json print it redacted (I13). Its data is in a closure, because
+// fmt prints an unexported field of another struct without calling its Format method, and even the target of a pointer there if the
+// verb does not fit. Of a func it prints the address only. Card is immutable.
 type Card struct{ secret func() cardSecret }
 
+// cardSecret is the data of a card.
 type cardSecret struct {
 	number, cvv string
 	year, month int
 }
 
-// redacted stands for a card wherever one would be printed.
+// redacted is printed in place of a card.
 const redacted = "[card]"
 
-// NewCard makes a card; spaces and dashes in the number are dropped.
+// NewCard returns a card with the number without spaces and dashes. It does not validate the card.
 func NewCard(number, cvv string, year, month int) Card {
 	held := cardSecret{number: strings.NewReplacer(" ", "", "-", "").Replace(number), cvv: cvv, year: year, month: month}
 	return Card{func() cardSecret { return held }}
 }
 
-// open is what the card holds; the zero Card holds nothing.
+// open returns the data of the card, which is empty for the zero Card.
 func (c Card) open() cardSecret {
 	if c.secret == nil {
 		return cardSecret{}
@@ -35,33 +36,33 @@ func (c Card) open() cardSecret {
 	return c.secret()
 }
 
-// Number is the digits. It is for the provider only.
+// Number returns the card number. Only providers may use it.
 func (c Card) Number() string { return c.open().number }
 
-// CVV is the code on the card. It is for the provider only.
+// CVV returns the verification code. Only providers may use it.
 func (c Card) CVV() string { return c.open().cvv }
 
-// Expiry is the last month in which the card is good.
+// Expiry returns the last month in which the card is valid.
 func (c Card) Expiry() (year, month int) { return c.open().year, c.open().month }
 
-// Expired says whether the card's last month is over.
+// Expired reports whether the card's last month is over at the given time, in UTC.
 func (c Card) Expired(now time.Time) bool {
 	year, month := c.Expiry()
 	thisYear, thisMonth := now.UTC().Year(), int(now.UTC().Month())
 	return thisYear > year || (thisYear == year && thisMonth > month)
 }
 
-// Format prints no card, whatever the verb.
+// Format prints the card redacted, whatever the verb.
 func (Card) Format(w fmt.State, _ rune) { _, _ = io.WriteString(w, redacted) }
 
-// String prints no card.
+// String returns the card redacted.
 func (Card) String() string { return redacted }
 
-// GoString prints no card.
+// GoString returns the card redacted.
 func (Card) GoString() string { return redacted }
 
-// LogValue logs no card.
+// LogValue returns the card redacted.
 func (Card) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// MarshalText writes no card, in JSON neither.
+// MarshalText returns the card redacted. encoding/json uses it too.
 func (Card) MarshalText() ([]byte, error) { return []byte(redacted), nil }

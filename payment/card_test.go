@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-func TestNothingPrintsACard(t *testing.T) {
+func TestCard_IsPrintedRedacted(t *testing.T) {
 	const number, cvv = "4242424242424242", "917"
 	card := NewCard("4242 4242-4242 4242", cvv, 2031, 7)
 	type holder struct {
@@ -21,7 +21,7 @@ func TestNothingPrintsACard(t *testing.T) {
 	}
 	held := holder{Card: card, Pointer: &card, hidden: card, any: card}
 	var logged bytes.Buffer
-	// Without the time, whose digits may be those of a secret.
+	// The time is omitted, because its digits may contain a secret.
 	timeless := &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 		if a.Key == slog.TimeKey {
 			return slog.Attr{}
@@ -52,21 +52,21 @@ func TestNothingPrintsACard(t *testing.T) {
 		}
 	}
 	if !strings.Contains(out, redacted) {
-		t.Error("a card is not shown as one")
+		t.Error("a card is not printed redacted")
 	}
 	if card.Number() != number || card.CVV() != cvv {
-		t.Error("the provider does not get the card")
+		t.Error("the provider gets another card")
 	}
 }
 
-func TestTheZeroCardIsNoCard(t *testing.T) {
+func TestCard_Zero(t *testing.T) {
 	var c Card
 	if year, month := c.Expiry(); c.Number() != "" || c.CVV() != "" || year != 0 || month != 0 || !c.Expired(time.Now()) {
-		t.Error("the zero card holds something")
+		t.Error("the zero card is not empty")
 	}
 }
 
-func TestACardIsGoodUntilItsMonthIsOver(t *testing.T) {
+func TestCard_Expired(t *testing.T) {
 	card := NewCard("4242424242424242", "123", 2030, 6)
 	for at, expired := range map[string]bool{
 		"2029-12-31T00:00:00Z": false, "2030-06-30T23:59:59Z": false, "2030-07-01T00:00:00Z": true, "2031-01-01T00:00:00Z": true,

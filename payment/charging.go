@@ -14,41 +14,42 @@ import (
 )
 
 const (
-	// probeTimeout bounds one status request. PaymentService waits 2.5 s for its provider, and needs time for its ledger.
+	// probeTimeout bounds one status request. PaymentService waits 2.5 s for its provider and then writes its ledger.
 	probeTimeout = 3 * time.Second
-	// probeValid is how long the outcome of a status request decides about charges that fail after it.
+	// probeValid is how long the outcome of a status request applies to charges that fail after it.
 	probeValid = time.Second
 )
 
-// Charging is the policy of charges. A charge without an outcome may be the fault of its card, so it counts as a failure only if a status
-// request, which has nothing to do with a card, fails too. One status request at a time runs in the background; no caller waits for it. Each
-// permit is reported exactly once: a charge that failed is reported when the status request ends, at most probeTimeout later.
+// Charging guards charges by a breaker policy. A charge without an outcome may be caused by its card, so it counts as a failure only if a
+// status request, which depends on no card, fails too. One status request at a time runs in the background; no caller waits for it. Each
+// permit is reported exactly once: a charge that failed is reported when the status request ends, at most probeTimeout later. Charging
+// is safe for concurrent use.
 type Charging struct {
 	policy *breaker.Policy
 	client spillwayv1connect.PaymentServiceClient
 
-	ctx     context.Context //nolint:containedctx // It ends with Close, not with a call.
+	ctx     context.Context //nolint:containedctx // Close cancels it; it is not the context of one call.
 	stop    context.CancelFunc
 	running sync.WaitGroup
 
 	mu sync.Mutex
-	// waiting is how many failed charges the status request that is under way decides about; 0 when none is under way.
+	// waiting is the number of failed charges that the status request in flight decides; 0 when none is in flight.
 	waiting int
-	// verdict is the outcome of the last status request, which ended at.
+	// verdict is the outcome of the last status request, at the time of its end.
 	verdict error
 	at      time.Time
 	closed  bool
 }
 
-// NewCharging makes the policy of charges by the client. It must be closed.
+// NewCharging returns a guard for charges that sends its status requests by client. The caller must close it.
 func NewCharging(policy *breaker.Policy, client spillwayv1connect.PaymentServiceClient) *Charging {
 	c := &Charging{policy: policy, client: client}
 	c.ctx, c.stop = context.WithCancel(context.Background())
 	return c
 }
 
-// Close ends the status request that is under way, and waits for it. Charges that fail later are reported without one, as neither success
-// nor failure.
+// Close cancels the status request in flight and waits for its end. Charges that fail later are reported as neither success nor failure. Close
+// never returns an error.
 func (c *Charging) Close() error {
 	c.mu.Lock()
 	c.closed = true
@@ -58,16 +59,16 @@ func (c *Charging) Close() error {
 	return nil
 }
 
-// chargeBreaker is the breaker of one order's charge.
+// chargeBreaker is the breaker.Breaker of one order's charge.
 type chargeBreaker struct {
 	*Charging
 	id order.ID
 }
 
-// Permit is the policy's.
+// Permit takes a permit of the policy.
 func (b chargeBreaker) Permit() error { return b.policy.Permit() }
 
-// Report reports all but failures at once. A failure waits for a status request about the order.
+// Report reports successes and calls of callers that left at once. A failure is reported after a status request.
 func (b chargeBreaker) Report(err error) {
 	if errors.Is(err, breaker.ErrCallerLeft) || !breaker.IsFailure(err) {
 		b.policy.Report(err)
@@ -76,7 +77,7 @@ func (b chargeBreaker) Report(err error) {
 	b.decide(b.id)
 }
 
-// decide reports a failed charge by the outcome of a status request: a recent one, the one under way, or one about this order.
+// decide reports a failed charge by the outcome of a status request: a recent one, the one in flight, or a new one about this order.
 func (c *Charging) decide(id order.ID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -93,9 +94,9 @@ func (c *Charging) decide(id order.ID) {
 	}
 }
 
-// probe makes a status request, and reports all charges that failed until its end.
+// probe sends a status request and reports all charges that failed until its end.
 func (c *Charging) probe(id order.ID) {
-	verdict := c.ask(id)
+	verdict := c.requestStatus(id)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.verdict, c.at = verdict, time.Now()
@@ -104,9 +105,9 @@ func (c *Charging) probe(id order.ID) {
 	}
 }
 
-// ask makes a status request about the order. It returns its error, or breaker.ErrCallerLeft when the payment service works or this process
-// ends. It passes no breaker, as everything that finds out whether a dependency works.
-func (c *Charging) ask(id order.ID) error {
+// requestStatus sends a status request about the order. It returns the error of a failure, or breaker.ErrCallerLeft if the payment service works
+// or c is closed. Like all health checks it passes no breaker.
+func (c *Charging) requestStatus(id order.ID) error {
 	ctx, cancel := context.WithTimeout(c.ctx, probeTimeout)
 	defer cancel()
 	_, err := c.client.GetCharge(ctx, &spillwayv1.GetChargeRequest{OrderId: string(id)})
@@ -116,7 +117,9 @@ func (c *Charging) ask(id order.ID) error {
 	return breaker.ErrCallerLeft
 }
 
-// guard makes the charge of an order.
-func (c *Charging) guard(ctx context.Context, id order.ID, charge func(context.Context) (*spillwayv1.ChargeResponse, error)) (*spillwayv1.ChargeResponse, error) {
+// guard calls charge for an order under the policy.
+func (c *Charging) guard(
+	ctx context.Context, id order.ID, charge func(context.Context) (*spillwayv1.ChargeResponse, error),
+) (*spillwayv1.ChargeResponse, error) {
 	return breaker.CallUnder(ctx, chargeBreaker{c, id}, c.policy, charge)
 }

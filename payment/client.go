@@ -12,22 +12,24 @@ import (
 	"github.com/spillway/spillway/wire"
 )
 
-// Client calls a PaymentService, in this process or behind a URL.
+// Client calls a PaymentService, in this process or behind a URL, under breaker policies. It is safe for concurrent use and does not retry. All
+// its calls are idempotent, so that a caller may repeat them.
 type Client struct {
 	Service spillwayv1connect.PaymentServiceClient
-	// Policy is that of all calls but charges.
+	// Policy is the breaker policy of all calls except charges.
 	Policy *breaker.Policy
-	// Charging is the policy of charges; nil in a client that makes none.
+	// Charging guards charges. It may be nil in a client that makes none.
 	Charging *Charging
 }
 
-// Charge takes the order's money once. A decline is an answer. order.ErrUnknownOutcome: nobody knows yet. order.ErrFailedPrecondition: the
-// order was voided.
+// Charge charges the order once. A declined card is no error: the returned charge has the state DECLINED. Charge returns
+// order.ErrUnknownOutcome if the card may have been charged, in which case Find returns the outcome later, order.ErrFailedPrecondition if
+// the order was voided or refunded, and order.ErrAlreadyExists if the order was charged another amount.
 func (p Client) Charge(ctx context.Context, id order.ID, amount order.Money, card Card) (order.Charge, error) {
 	return p.charge(ctx, id, amount, card, false)
 }
 
-// ChargeAgain is Charge, except that a charge that was declined before is tried again with this card.
+// ChargeAgain is Charge, except that it retries a declined charge with this card, up to order.MaxChargeAttempts attempts for an order.
 func (p Client) ChargeAgain(ctx context.Context, id order.ID, amount order.Money, card Card) (order.Charge, error) {
 	return p.charge(ctx, id, amount, card, true)
 }
@@ -50,7 +52,7 @@ func (p Client) charge(ctx context.Context, id order.ID, amount order.Money, car
 	return order.Charge{OrderID: id, ChargeID: ch.GetChargeId(), State: wire.FromChargeState(ch.GetState()), DeclineCode: ch.GetDeclineCode()}, nil
 }
 
-// Find returns the order's charge, after asking the provider where its outcome is not known. Without any its state is order.ChargeNone.
+// Find returns the order's charge. If its outcome is unknown, the service queries the provider. Without a charge the state is order.ChargeNone.
 func (p Client) Find(ctx context.Context, id order.ID) (order.Charge, error) {
 	resp, err := breaker.Call(ctx, p.Policy, func(ctx context.Context) (*spillwayv1.GetChargeResponse, error) {
 		resp, err := p.Service.GetCharge(ctx, &spillwayv1.GetChargeRequest{OrderId: string(id)})
@@ -65,13 +67,13 @@ func (p Client) Find(ctx context.Context, id order.ID) (order.Charge, error) {
 	found := resp.GetCharge()
 	ch := order.Charge{OrderID: id, ChargeID: found.GetChargeId(), State: wire.FromChargeState(found.GetState()), DeclineCode: found.GetDeclineCode()}
 	if ch.Amount, err = wire.FromMoney(found.GetAmount()); err != nil && ch.State.Taken() {
-		return order.Charge{}, fmt.Errorf("the charge of %s: %w", id, err)
+		return order.Charge{}, fmt.Errorf("charge of %s: %w", id, err)
 	}
 	return ch, nil
 }
 
-// Refund asks for all of the order's money to be given back, once; order.ErrFailedPrecondition when nothing was taken. After nil that is certain to
-// happen; Find says whether the provider has confirmed it.
+// Refund refunds the rest of the order's charge, once. It returns order.ErrFailedPrecondition if nothing was charged. After nil the refund is
+// recorded and will be executed; Find returns whether the provider has confirmed it.
 func (p Client) Refund(ctx context.Context, id order.ID, reason string) error {
 	_, err := breaker.Call(ctx, p.Policy, func(ctx context.Context) (*spillwayv1.RefundResponse, error) {
 		resp, err := p.Service.Refund(ctx, &spillwayv1.RefundRequest{OrderId: string(id), Reason: reason})
@@ -80,7 +82,8 @@ func (p Client) Refund(ctx context.Context, id order.ID, reason string) error {
 	return err
 }
 
-// ExecuteRefund has the provider give back what a booked refund says, once, and returns when it has confirmed that.
+// ExecuteRefund executes a recorded refund at the provider, once, and returns nil when the provider has confirmed it. It returns
+// order.ErrUnavailable if the provider has not, so that a caller may retry.
 func (p Client) ExecuteRefund(ctx context.Context, refundID string) error {
 	_, err := breaker.Call(ctx, p.Policy, func(ctx context.Context) (*spillwayv1.ExecuteRefundResponse, error) {
 		resp, err := p.Service.ExecuteRefund(ctx, &spillwayv1.ExecuteRefundRequest{RefundId: refundID})
@@ -89,7 +92,7 @@ func (p Client) ExecuteRefund(ctx context.Context, refundID string) error {
 	return err
 }
 
-// Void makes sure that the order is never charged; order.ErrFailedPrecondition when it is already.
+// Void ensures that the order is never charged. It returns order.ErrFailedPrecondition if the order has been charged.
 func (p Client) Void(ctx context.Context, id order.ID) error {
 	_, err := breaker.Call(ctx, p.Policy, func(ctx context.Context) (*spillwayv1.VoidResponse, error) {
 		resp, err := p.Service.Void(ctx, &spillwayv1.VoidRequest{OrderId: string(id)})

@@ -22,34 +22,36 @@ import (
 // fakeService returns what the test sets and records the last request.
 type fakeService struct {
 	spillwayv1connect.UnimplementedPaymentServiceHandler
-	err    error
-	charge *spillwayv1.ChargeRecord
-	asked  proto.Message
+	err     error
+	charge  *spillwayv1.ChargeRecord
+	request proto.Message
 }
 
 func (s *fakeService) Charge(_ context.Context, req *spillwayv1.ChargeRequest) (*spillwayv1.ChargeResponse, error) {
-	s.asked = req
+	s.request = req
 	return &spillwayv1.ChargeResponse{Charge: s.charge}, s.err
 }
 
 func (s *fakeService) Refund(_ context.Context, req *spillwayv1.RefundRequest) (*spillwayv1.RefundResponse, error) {
-	s.asked = req
+	s.request = req
 	return &spillwayv1.RefundResponse{}, s.err
 }
 
 func (s *fakeService) Void(_ context.Context, req *spillwayv1.VoidRequest) (*spillwayv1.VoidResponse, error) {
-	s.asked = req
+	s.request = req
 	return &spillwayv1.VoidResponse{}, s.err
 }
 
+// twelve is EUR 12.00.
 var twelve = order.Money{Currency: "EUR", Amount: 1200}
 
 func newID() order.ID { return order.NewID(0, time.Now()) }
 
+// goodCard returns an unexpired card with the number.
 func goodCard(number string) Card { return NewCard(number, "123", 2099, 1) }
 
-// newCallers are clients of the service: one in this process, one behind a URL.
-func newCallers(t *testing.T, s *fakeService) map[string]Client {
+// newClients returns two clients of the service: one in this process, one behind a URL.
+func newClients(t *testing.T, s *fakeService) map[string]Client {
 	t.Helper()
 	mux := http.NewServeMux()
 	mux.Handle(spillwayv1connect.NewPaymentServiceHandler(s))
@@ -76,19 +78,19 @@ func TestClient_Charge(t *testing.T) {
 		spillwayv1.ChargeState_CHARGE_STATE_DECLINED:  {ChargeID: "ch1", State: order.ChargeDeclined, DeclineCode: "lost_card"},
 	} {
 		s := &fakeService{charge: &spillwayv1.ChargeRecord{ChargeId: "ch1", State: state, DeclineCode: want.DeclineCode}}
-		for how, c := range newCallers(t, s) {
+		for how, c := range newClients(t, s) {
 			id := newID()
 			want.OrderID = id
 			got, err := c.Charge(t.Context(), id, twelve, NewCard("4242424242424242", "123", 2030, 7))
 			if err != nil || got != want {
 				t.Errorf("%s: %+v, %v; want %+v", how, got, err, want)
 			}
-			asked := &spillwayv1.ChargeRequest{
+			want := &spillwayv1.ChargeRequest{
 				OrderId: string(id), Amount: &spillwayv1.Money{CurrencyCode: "EUR", Units: 12},
 				Card: &spillwayv1.Card{Number: "4242424242424242", Cvv: "123", ExpiryYear: 2030, ExpiryMonth: 7},
 			}
-			if !proto.Equal(s.asked, asked) {
-				t.Errorf("%s: the service was asked something else", how)
+			if !proto.Equal(s.request, want) {
+				t.Errorf("%s: the service got another request", how)
 			}
 		}
 	}
@@ -96,26 +98,26 @@ func TestClient_Charge(t *testing.T) {
 
 func TestClient_RefundAndVoid(t *testing.T) {
 	s := &fakeService{err: connect.NewError(connect.CodeFailedPrecondition, errors.New("not now"))}
-	for how, c := range newCallers(t, s) {
+	for how, c := range newClients(t, s) {
 		if err := c.Refund(t.Context(), "O1", "why"); !errors.Is(err, order.ErrFailedPrecondition) {
 			t.Errorf("%s: %v; want ErrFailedPrecondition", how, err)
 		}
-		if q, ok := s.asked.(*spillwayv1.RefundRequest); !ok || q.GetOrderId() != "O1" || q.GetReason() != "why" {
-			t.Errorf("%s: asked %v", how, s.asked)
+		if q, ok := s.request.(*spillwayv1.RefundRequest); !ok || q.GetOrderId() != "O1" || q.GetReason() != "why" {
+			t.Errorf("%s: the service got %v", how, s.request)
 		}
 		if err := c.Void(t.Context(), "O2"); !errors.Is(err, order.ErrFailedPrecondition) {
 			t.Errorf("%s: %v; want ErrFailedPrecondition", how, err)
 		}
-		if q, ok := s.asked.(*spillwayv1.VoidRequest); !ok || q.GetOrderId() != "O2" {
-			t.Errorf("%s: asked %v", how, s.asked)
+		if q, ok := s.request.(*spillwayv1.VoidRequest); !ok || q.GetOrderId() != "O2" {
+			t.Errorf("%s: the service got %v", how, s.request)
 		}
 	}
 }
 
-func TestClient_CodesBecomeDomainErrors(t *testing.T) {
+func TestClient_ErrorsOfCodes(t *testing.T) {
 	for code, c := range map[connect.Code]struct {
 		want    error
-		unknown bool // whether a charge that ends so may have happened
+		unknown bool // whether the card may have been charged
 		failure bool
 	}{
 		connect.CodeInvalidArgument:    {order.ErrInvalid, false, false},
@@ -130,8 +132,8 @@ func TestClient_CodesBecomeDomainErrors(t *testing.T) {
 		connect.CodeUnknown:            {order.ErrUnknownOutcome, true, true},
 		connect.CodeAborted:            {order.ErrUnknownOutcome, true, true},
 	} {
-		s := &fakeService{err: connect.NewError(code, errors.New("so it is"))}
-		for how, call := range newCallers(t, s) {
+		s := &fakeService{err: connect.NewError(code, errors.New("message"))}
+		for how, call := range newClients(t, s) {
 			_, err := call.Charge(t.Context(), newID(), twelve, goodCard("4242424242424242"))
 			if !errors.Is(err, c.want) || errors.Is(err, order.ErrUnknownOutcome) != c.unknown {
 				t.Errorf("%s: %s became %v", how, code, err)
@@ -143,26 +145,26 @@ func TestClient_CodesBecomeDomainErrors(t *testing.T) {
 	}
 }
 
-func TestClient_FrozenServiceIsUnknownOutcome(t *testing.T) {
-	cfg := quick
-	cfg.Timeout = time.Second // It includes the connection; without one, nothing was sent.
-	c := Client{Service: spillwayv1connect.NewPaymentServiceClient(http.DefaultClient, "http://"+frozen(t))}
+func TestClient_FrozenService(t *testing.T) {
+	cfg := testConfig
+	cfg.Timeout = time.Second // It includes connecting; without a connection nothing is sent.
+	c := Client{Service: spillwayv1connect.NewPaymentServiceClient(http.DefaultClient, "http://"+startFrozenServer(t))}
 	c.Charging = newCharging(t, breaker.NewPolicy(breaker.Charges, cfg), c.Service)
 	_, err := c.Charge(t.Context(), newID(), twelve, NewCard("4242424242424242", "917", 2030, 7))
 	if !errors.Is(err, order.ErrUnknownOutcome) || !errors.Is(err, order.ErrUnavailable) {
 		t.Errorf("got %v; want an unknown outcome", err)
 	}
 	if strings.Contains(err.Error(), "4242") || strings.Contains(err.Error(), "917") {
-		t.Errorf("the error names the card: %v", err)
+		t.Errorf("the error contains the card: %v", err)
 	}
 }
 
 func TestClient_OpenBreakerSendsNothing(t *testing.T) {
 	s := &fakeService{}
-	p := breaker.NewPolicy(breaker.Charges, quick)
-	tripped(t, p)
+	p := breaker.NewPolicy(breaker.Charges, testConfig)
+	openBreaker(t, p)
 	_, err := Client{Service: s, Charging: newCharging(t, p, s)}.Charge(t.Context(), newID(), twelve, goodCard("4242424242424242"))
-	if !errors.Is(err, order.ErrUnavailable) || errors.Is(err, order.ErrUnknownOutcome) || s.asked != nil {
-		t.Errorf("got %v after asking %v; want a known outcome: nothing was sent", err, s.asked)
+	if !errors.Is(err, order.ErrUnavailable) || errors.Is(err, order.ErrUnknownOutcome) || s.request != nil {
+		t.Errorf("got %v, request %v; want a known outcome without a request", err, s.request)
 	}
 }

@@ -1,3 +1,3 @@
-// Package payment takes and returns the money of orders: its service keeps a ledger in SQL beside what the provider does, its client is how
-// the other packages call that service, a provider is an adapter of the port Provider.
+// Package payment charges and refunds orders. Service is the PaymentService, which records the provider's outcomes in a ledger in SQL. Client
+// calls that service under breaker policies. Provider is the port to the payment provider, with one adapter in the package simulated.
 package payment

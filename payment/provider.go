@@ -6,43 +6,46 @@ import (
 	"github.com/spillway/spillway/order"
 )
 
-// Provider is an outside party that takes money from cards. Every call is idempotent by the order's id.
+// Provider is the external service that charges cards. Every call is idempotent by order id. Implementations are safe for concurrent use and
+// return when ctx ends.
 type Provider interface {
-	// Charge takes the amount once. A refused card is an outcome; an error means that the outcome is unknown.
+	// Charge charges the amount, once for an order. A declined card is an outcome. An error means that the outcome is unknown.
 	Charge(ctx context.Context, id order.ID, amount order.Money, card Card) (Outcome, error)
-	// ChargeAgain is the given attempt, 2 or more, of an order whose earlier attempts were refused. It is idempotent by order and
-	// attempt, and takes nothing when an attempt of the order has succeeded already: it returns that one.
+	// ChargeAgain makes attempt number attempt, 2 or more, for an order after the earlier attempts were declined. It is idempotent by order
+	// and attempt. If an attempt of the order has succeeded already, it charges nothing and returns the outcome of that one.
 	ChargeAgain(ctx context.Context, id order.ID, attempt int, amount order.Money, card Card) (Outcome, error)
-	// Find says what became of the last attempt to charge an order; false when the provider never saw one.
+	// Find returns the outcome of the last attempt to charge an order, and false if the provider has none.
 	Find(ctx context.Context, id order.ID) (Outcome, bool, error)
-	// Refund gives the amount of an order's charge back, once a refund id: nil means that it did, or that nothing of the charge is left
-	// to give back. An error means that the outcome is unknown, or, with order.ErrFailedPrecondition, that less than the amount is left.
+	// Refund refunds the amount of an order's charge, once for each refund id. It returns nil if the amount is refunded, or if nothing of
+	// the charge is left to refund. It returns order.ErrFailedPrecondition if less than the amount is left. After any other error the
+	// outcome is unknown.
 	Refund(ctx context.Context, id order.ID, refundID string, amount order.Money) error
 }
 
-// Statement is implemented by a provider that can list what it did, so that an audit can compare its books with the ledger.
+// Statement lists the outcomes of a provider, so that an audit can compare them with the ledger. Providers implement it optionally.
 type Statement interface {
-	// Statement lists up to limit outcomes of orders after the given one, by order id; empty begins with the first.
+	// Statement returns up to limit outcomes of orders with ids greater than after, by order id. An empty after starts with the first order.
 	Statement(ctx context.Context, after order.ID, limit int) ([]StatementLine, error)
 }
 
-// StatementLine is what a provider did for one order.
+// StatementLine is the provider's outcome of one order.
 type StatementLine struct {
 	OrderID order.ID
 	Outcome
 }
 
-// Outcome is what a provider says of a charge.
+// Outcome is the provider's outcome of a charge.
 type Outcome struct {
-	// Amount is what was asked for.
-	Amount    order.Money
+	// Amount is the amount of the request.
+	Amount order.Money
+	// Succeeded is true if the card was charged, also after a refund.
 	Succeeded bool
-	// DeclineCode is why it refused, such as "insufficient_funds".
+	// DeclineCode is the reason of a decline, such as "insufficient_funds"; empty if the charge succeeded.
 	DeclineCode string
-	// Refunded says whether all of it was given back.
+	// Refunded is true if the whole amount was refunded.
 	Refunded bool
-	// Returned is how much was given back, in minor units of the amount's currency.
+	// Returned is the refunded amount, in minor units of the amount's currency.
 	Returned order.Cents
-	// Attempt is the attempt that this is the outcome of: 1 for the first.
+	// Attempt is the number of the attempt with this outcome, starting at 1.
 	Attempt int
 }

@@ -14,38 +14,58 @@ import (
 	"github.com/spillway/spillway/wire"
 )
 
-// Ledger keeps one line of each order's money in SQL.
+// Ledger stores one charge for each order in SQL, with its refunds. Implementations are safe for concurrent use. Get and GetRefund return
+// order.ErrNotFound for an unknown id.
 type Ledger interface {
+	// Record inserts the charge unless the order has one, and returns the charge that is stored.
 	Record(ctx context.Context, ch order.Charge) (order.Charge, error)
+	// Get returns the charge of an order.
 	Get(ctx context.Context, id order.ID) (order.Charge, error)
+	// NextAttempt makes a declined charge PENDING with the next attempt number, by compare-and-set, and returns the charge that is stored.
 	NextAttempt(ctx context.Context, declined order.Charge, chargeID string) (order.Charge, error)
+	// ResolveAttempt stores the outcome of a PENDING attempt, by compare-and-set, and returns the charge that is stored.
 	ResolveAttempt(ctx context.Context, read order.Charge, to order.ChargeState, declineCode string) (order.Charge, error)
+	// Void makes the charge of an order VOIDED, or inserts a tombstone. It returns order.ErrFailedPrecondition for a charge that succeeded.
 	Void(ctx context.Context, id order.ID, chargeID string, currency order.Currency) (order.Charge, error)
+	// Revoid schedules the rechecks of a voided charge anew.
 	Revoid(ctx context.Context, id order.ID) error
+	// Refund inserts a refund of the rest of the charge unless there is one, and returns both.
 	Refund(ctx context.Context, id order.ID, refundID, reason string) (order.Refund, order.Charge, error)
+	// TookLate records a charge that the provider made although it is voided or declined here, with a refund of all of it. It is idempotent.
 	TookLate(ctx context.Context, id order.ID, amount order.Money, refundID, reason string) (order.Refund, order.Charge, error)
+	// GetRefund returns a refund by its id.
 	GetRefund(ctx context.Context, refundID string) (order.Refund, error)
+	// OpenRefunds returns the refunds of an order that the provider has not confirmed.
 	OpenRefunds(ctx context.Context, id order.ID) ([]order.Refund, error)
+	// ConfirmRefund records the provider's confirmation of a refund and returns the charge. It is idempotent.
 	ConfirmRefund(ctx context.Context, r order.Refund) (order.Charge, error)
 }
 
-// providerTimeout is how long the provider is waited for. It is less than the 3 s after which callers give up on this service,
-// so that the ledger can note the unknown outcome in time.
+// providerTimeout bounds the calls to the provider in one request. It is less than the 3 s timeout of this service's callers, so that the
+// ledger has an unknown outcome before the caller gives up.
 const providerTimeout = 2500 * time.Millisecond
 
-// Service is the PaymentService.
+// noCurrency is the ISO 4217 code of tombstones, which have no amount.
+const noCurrency = "XXX"
+
+// Service is the PaymentService. All its methods are idempotent and safe for concurrent use. Its errors are order.ErrNotFound for an unknown
+// order or refund, order.ErrUnavailable if the provider does not respond, and those of each method.
 type Service struct {
 	Provider Provider
 	Ledger   Ledger
-	Now      func() time.Time
+	// Now returns the current time.
+	Now func() time.Time
 
+	// flights joins concurrent charges of one order.
 	flights singleflight.Group
 }
 
-// Charge takes the order's money once. The provider is called first and the outcome booked in one shared commit, so a charge
-// costs one commit; the provider itself knows the order's id, so that a crash in between is found by asking it.
+// Charge charges the order once. The provider is called first and the outcome is recorded in one group commit, so that a charge costs one
+// commit. After a crash in between, a query of the provider by order id finds the charge. Charge returns order.ErrInvalid for an amount of
+// zero or less, order.ErrAlreadyExists if the order was charged another amount, order.ErrFailedPrecondition if it was voided or refunded,
+// and order.ErrUnknownOutcome if the provider did not respond within providerTimeout or the ledger failed.
 func (p *Service) Charge(ctx context.Context, req *spillwayv1.ChargeRequest) (*spillwayv1.ChargeResponse, error) {
-	// What SQL cannot take must not get into a commit that others share.
+	// A row that SQL rejects must not get into a group commit with the rows of others.
 	id, err := order.ParseID(req.GetOrderId())
 	if err != nil {
 		return nil, err
@@ -55,11 +75,11 @@ func (p *Service) Charge(ctx context.Context, req *spillwayv1.ChargeRequest) (*s
 		return nil, err
 	}
 	if amount.Amount <= 0 {
-		return nil, fmt.Errorf("%s cannot be charged: %w", amount, order.ErrInvalid)
+		return nil, fmt.Errorf("amount %s must be positive: %w", amount, order.ErrInvalid)
 	}
 	card := NewCard(req.GetCard().GetNumber(), req.GetCard().GetCvv(), int(req.GetCard().GetExpiryYear()), int(req.GetCard().GetExpiryMonth()))
-	// A retry joins the charge under way instead of asking the provider a second time.
-	booked, err, _ := p.flights.Do(string(id), func() (any, error) {
+	// A concurrent retry joins the charge in flight, so that the provider is called once.
+	shared, err, _ := p.flights.Do(string(id), func() (any, error) {
 		if req.GetAfterDecline() {
 			return p.chargeAgain(context.WithoutCancel(ctx), id, amount, card)
 		}
@@ -68,76 +88,78 @@ func (p *Service) Charge(ctx context.Context, req *spillwayv1.ChargeRequest) (*s
 	if err != nil {
 		return nil, err
 	}
-	ch := booked.(order.Charge) //nolint:forcetypeassert,errcheck // charge returned it.
+	ch := shared.(order.Charge) //nolint:forcetypeassert,errcheck // charge and chargeAgain return this type.
 	if ch.Amount != amount {
-		return nil, fmt.Errorf("order %s was charged %s before, not %s: %w", id, ch.Amount, amount, order.ErrAlreadyExists)
+		return nil, fmt.Errorf("order %s was charged %s, not %s: %w", id, ch.Amount, amount, order.ErrAlreadyExists)
 	}
 	return &spillwayv1.ChargeResponse{Charge: chargeMessage(ch)}, nil
 }
 
+// charge makes the first attempt and records its outcome.
 func (p *Service) charge(ctx context.Context, id order.ID, amount order.Money, card Card) (order.Charge, error) {
 	callCtx, cancel := context.WithTimeout(ctx, providerTimeout)
 	defer cancel()
 	outcome, perr := p.Provider.Charge(callCtx, id, amount, card)
-	line := p.attemptLine(id, 1, amount, outcome, perr)
-	booked, err := p.Ledger.Record(ctx, line)
+	made := p.attempted(id, 1, amount, outcome, perr)
+	stored, err := p.Ledger.Record(ctx, made)
 	if err != nil {
-		return order.Charge{}, fmt.Errorf("book the charge of %s: %w: %w", id, order.ErrUnknownOutcome, err)
+		return order.Charge{}, fmt.Errorf("record the charge of %s: %w: %w", id, order.ErrUnknownOutcome, err)
 	}
-	return p.booked(ctx, booked, line, perr)
+	return p.resolve(ctx, stored, made, perr)
 }
 
-// newLine is the ledger's line of an outcome.
-func (p *Service) newLine(id order.ID, amount order.Money, outcome Outcome) order.Charge {
-	line := order.Charge{OrderID: id, ChargeID: string(order.NewID(0, p.Now())), Amount: amount, State: order.ChargeSucceeded}
+// newCharge returns the charge of a provider's outcome.
+func (p *Service) newCharge(id order.ID, amount order.Money, outcome Outcome) order.Charge {
+	ch := order.Charge{OrderID: id, ChargeID: string(order.NewID(0, p.Now())), Amount: amount, State: order.ChargeSucceeded}
 	if !outcome.Succeeded {
-		line.State, line.DeclineCode = order.ChargeDeclined, outcome.DeclineCode
+		ch.State, ch.DeclineCode = order.ChargeDeclined, outcome.DeclineCode
 	}
-	return line
+	return ch
 }
 
-// booked compares what was asked of the provider with the ledger's line, which may be older.
-func (p *Service) booked(ctx context.Context, held, line order.Charge, perr error) (order.Charge, error) {
+// resolve returns the result of a charge: it compares the attempt that was made, with the provider's error perr, with the charge in the ledger,
+// which an earlier or concurrent call may have written.
+func (p *Service) resolve(ctx context.Context, stored, made order.Charge, perr error) (order.Charge, error) {
 	var err error
-	if held.State == order.ChargePending && resolves(line, held) {
-		if held, err = p.Ledger.ResolveAttempt(ctx, held, line.State, line.DeclineCode); err != nil {
-			return order.Charge{}, fmt.Errorf("book the charge of %s: %w: %w", line.OrderID, order.ErrUnknownOutcome, err)
+	if stored.State == order.ChargePending && resolves(made, stored) {
+		if stored, err = p.Ledger.ResolveAttempt(ctx, stored, made.State, made.DeclineCode); err != nil {
+			return order.Charge{}, fmt.Errorf("record the charge of %s: %w: %w", made.OrderID, order.ErrUnknownOutcome, err)
 		}
 	}
-	switch held.State {
+	switch stored.State {
 	case order.ChargePending:
-		return order.Charge{}, fmt.Errorf("the provider did not answer for order %s; ask GetCharge: %w: %w", line.OrderID, order.ErrUnknownOutcome, perr)
+		return order.Charge{}, fmt.Errorf("no response of the provider for order %s, call GetCharge later: %w: %w", made.OrderID, order.ErrUnknownOutcome, perr)
 	case order.ChargeVoided, order.ChargeRefunding, order.ChargeRefunded:
-		return order.Charge{}, p.refuse(ctx, held, line, perr)
+		return order.Charge{}, p.refuse(ctx, stored, made, perr)
 	case order.ChargeDeclined:
-		if line.State == order.ChargeSucceeded {
-			// The provider forgot that it had declined, and the customer was told so: what it took now goes back.
-			if _, err := p.returnLate(ctx, line.OrderID, line.Amount); err != nil {
+		if made.State == order.ChargeSucceeded {
+			// The provider lost its decline, which the customer has seen. The charge that it made now is refunded.
+			if _, err := p.refundLate(ctx, made.OrderID, made.Amount); err != nil {
 				return order.Charge{}, err
 			}
 		}
 	case order.ChargeSucceeded, order.ChargeNone:
 	}
-	return held, nil
+	return stored, nil
 }
 
-// GetCharge says what became of a charge. It asks the provider when the ledger does not know, and of a voided one whether the provider
-// took the money all the same: then a refund of it is booked and executed.
+// GetCharge returns the charge of an order. It queries the provider if the charge is pending or not in the ledger, and if it is voided: if the
+// provider has charged a voided order, a refund is recorded and executed. It returns order.ErrNotFound for an order without a charge.
 func (p *Service) GetCharge(ctx context.Context, req *spillwayv1.GetChargeRequest) (*spillwayv1.GetChargeResponse, error) {
 	id, err := order.ParseID(req.GetOrderId())
 	if err != nil {
 		return nil, err
 	}
-	ch, err := p.line(ctx, id)
+	ch, err := p.current(ctx, id)
 	if err != nil {
 		return nil, err
 	}
 	return &spillwayv1.GetChargeResponse{Charge: chargeMessage(ch)}, nil
 }
 
-// line is the ledger's line of an order, after asking the provider where that is pending, or missing: a process that died
-// between the provider's answer and the commit left none.
-func (p *Service) line(ctx context.Context, id order.ID) (order.Charge, error) {
+// current returns the charge of an order, after a query of the provider if it is pending or missing. A process that died between the provider's
+// response and the commit leaves none.
+func (p *Service) current(ctx context.Context, id order.ID) (order.Charge, error) {
 	ch, err := p.Ledger.Get(ctx, id)
 	missing := errors.Is(err, order.ErrNotFound)
 	switch {
@@ -153,11 +175,11 @@ func (p *Service) line(ctx context.Context, id order.ID) (order.Charge, error) {
 	outcome, found, ferr := p.Provider.Find(callCtx, id)
 	switch {
 	case ferr != nil:
-		return order.Charge{}, fmt.Errorf("ask the provider for the charge of %s: %w: %w", id, order.ErrUnavailable, ferr)
-	case !found || !answers(outcome, ch.Attempt):
-		return ch, err // Nobody knows; Void makes sure that it stays uncharged.
+		return order.Charge{}, fmt.Errorf("query the provider for the charge of %s: %w: %w", id, order.ErrUnavailable, ferr)
+	case !found || !covers(outcome, ch.Attempt):
+		return ch, err // The outcome is unknown. Void ensures that the order stays uncharged.
 	}
-	now := p.newLine(id, outcome.Amount, outcome)
+	now := p.newCharge(id, outcome.Amount, outcome)
 	now.Attempt = outcome.Attempt
 	if missing {
 		return p.Ledger.Record(ctx, now)
@@ -165,22 +187,24 @@ func (p *Service) line(ctx context.Context, id order.ID) (order.Charge, error) {
 	return p.Ledger.ResolveAttempt(ctx, ch, now.State, now.DeclineCode)
 }
 
-// Void makes sure that the order will never be charged. What the provider took meanwhile is not hidden by it.
+// Void ensures that the order is never charged, by a tombstone in the ledger. It returns order.ErrFailedPrecondition if the order has been
+// charged. A charge that the provider makes meanwhile is refunded when it is found.
 func (p *Service) Void(ctx context.Context, req *spillwayv1.VoidRequest) (*spillwayv1.VoidResponse, error) {
 	id, err := order.ParseID(req.GetOrderId())
 	if err != nil {
 		return nil, err
 	}
-	if _, err := p.line(ctx, id); err != nil && !errors.Is(err, order.ErrNotFound) {
+	if _, err := p.current(ctx, id); err != nil && !errors.Is(err, order.ErrNotFound) {
 		return nil, err
 	}
-	ch, err := p.Ledger.Void(ctx, id, string(order.NewID(0, p.Now())), "XXX")
+	ch, err := p.Ledger.Void(ctx, id, string(order.NewID(0, p.Now())), noCurrency)
 	if err != nil {
 		return nil, err
 	}
 	return &spillwayv1.VoidResponse{Charge: chargeMessage(ch)}, nil
 }
 
+// chargeMessage returns the charge as a message of the API.
 func chargeMessage(ch order.Charge) *spillwayv1.ChargeRecord {
 	return &spillwayv1.ChargeRecord{
 		OrderId: string(ch.OrderID), ChargeId: ch.ChargeID, State: wire.ChargeState(ch.State), Amount: wire.Money(ch.Amount),

@@ -10,16 +10,18 @@ import (
 	"github.com/spillway/spillway/payment"
 )
 
+// chargeAgain charges EUR units with a card after a decline.
 func chargeAgain(t *testing.T, p *payment.Service, id order.ID, units int64, number string) (*spillwayv1.ChargeRecord, error) {
 	t.Helper()
 	resp, err := p.Charge(t.Context(), &spillwayv1.ChargeRequest{
-		OrderId: string(id), Amount: &spillwayv1.Money{CurrencyCode: "EUR", Units: units}, AfterDecline: true, Card: &spillwayv1.Card{Number: number, Cvv: "123", ExpiryYear: 2090, ExpiryMonth: 1},
+		OrderId: string(id), Amount: &spillwayv1.Money{CurrencyCode: "EUR", Units: units}, AfterDecline: true,
+		Card: &spillwayv1.Card{Number: number, Cvv: "123", ExpiryYear: 2090, ExpiryMonth: 1},
 	})
 	return resp.GetCharge(), err
 }
 
-func TestPayment_AnotherCardAfterADecline(t *testing.T) {
-	p, provider := newPayment(t)
+func TestService_AnotherCardAfterADecline(t *testing.T) {
+	p, provider := newService(t)
 	id := newID()
 	first, err := chargeAgain(t, p, id, 12, declinedCard)
 	if err != nil || first.GetState() != spillwayv1.ChargeState_CHARGE_STATE_DECLINED || first.GetAttempt() != 1 {
@@ -38,7 +40,7 @@ func TestPayment_AnotherCardAfterADecline(t *testing.T) {
 			t.Errorf("a charge of a paid order: %v, %v; want the second attempt", ch, err)
 		}
 	}
-	if n := provider.charges.Load() - calls; n > 1 { // Only the plain charge calls the provider, which knows the order.
+	if n := provider.charges.Load() - calls; n > 1 { // Only the call of charge reaches the provider, which has the order.
 		t.Errorf("%d calls for an order that is paid", n)
 	}
 	if _, err := p.Refund(t.Context(), &spillwayv1.RefundRequest{OrderId: string(id), Reason: "r"}); err != nil {
@@ -50,10 +52,10 @@ func TestPayment_AnotherCardAfterADecline(t *testing.T) {
 	}
 }
 
-// TestPayment_ConcurrentCardsAfterADecline: two processes share the ledger and the provider.
-func TestPayment_ConcurrentCardsAfterADecline(t *testing.T) {
+// TestService_ConcurrentCardsAfterADecline has two processes that share the ledger and the provider.
+func TestService_ConcurrentCardsAfterADecline(t *testing.T) {
 	for range 20 {
-		p, provider := newPayment(t)
+		p, provider := newService(t)
 		other := &payment.Service{Provider: p.Provider, Ledger: p.Ledger, Now: p.Now}
 		id := newID()
 		if _, err := chargeAgain(t, p, id, 12, declinedCard); err != nil {
@@ -82,22 +84,22 @@ func TestPayment_ConcurrentCardsAfterADecline(t *testing.T) {
 	}
 }
 
-// TestPayment_UnknownOutcomeOfASecondCard: the refusal of the first card says nothing about the second one.
-func TestPayment_UnknownOutcomeOfASecondCard(t *testing.T) {
-	p, provider := newPayment(t)
+// TestService_UnknownOutcomeOfASecondCard checks that the decline of the first card is not taken for the outcome of the second.
+func TestService_UnknownOutcomeOfASecondCard(t *testing.T) {
+	p, provider := newService(t)
 	id := newID()
 	if _, err := chargeAgain(t, p, id, 12, declinedCard); err != nil {
 		t.Fatal(err)
 	}
-	provider.away.Store(true)
+	provider.down.Store(true)
 	if _, err := chargeAgain(t, p, id, 12, goodCard); !errors.Is(err, order.ErrUnknownOutcome) {
-		t.Errorf("no answer: %v; want ErrUnknownOutcome", err)
+		t.Errorf("no response: %v; want ErrUnknownOutcome", err)
 	}
 	wantState(t, p, id, spillwayv1.ChargeState_CHARGE_STATE_PENDING)
-	provider.away.Store(false)
+	provider.down.Store(false)
 	provider.lost.Store(true)
 	if _, err := chargeAgain(t, p, id, 12, goodCard); !errors.Is(err, order.ErrUnknownOutcome) {
-		t.Errorf("a lost answer: %v; want ErrUnknownOutcome", err)
+		t.Errorf("a lost response: %v; want ErrUnknownOutcome", err)
 	}
 	wantState(t, p, id, spillwayv1.ChargeState_CHARGE_STATE_SUCCEEDED)
 	if o, _, _ := provider.Find(t.Context(), id); o.Attempt != 2 {
@@ -105,9 +107,9 @@ func TestPayment_UnknownOutcomeOfASecondCard(t *testing.T) {
 	}
 }
 
-// TestPayment_LateDeclineOfAnEarlierCard: its caller records it when the next attempt has begun, of which it says nothing.
-func TestPayment_LateDeclineOfAnEarlierCard(t *testing.T) {
-	p, provider := newPayment(t)
+// TestService_LateDeclineOfAnEarlierCard records a decline after the next attempt has started. It must not resolve that attempt.
+func TestService_LateDeclineOfAnEarlierCard(t *testing.T) {
+	p, provider := newService(t)
 	id := newID()
 	slow := &payment.Service{Provider: p.Provider, Ledger: p.Ledger, Now: p.Now}
 	began, release := make(chan struct{}), make(chan struct{})
@@ -122,7 +124,7 @@ func TestPayment_LateDeclineOfAnEarlierCard(t *testing.T) {
 	if _, err := charge(t, p, id, 12, declinedCard); err != nil {
 		t.Fatal(err)
 	}
-	provider.away.Store(true)
+	provider.down.Store(true)
 	if _, err := chargeAgain(t, p, id, 12, goodCard); !errors.Is(err, order.ErrUnknownOutcome) {
 		t.Fatalf("second card: %v", err)
 	}
@@ -133,8 +135,8 @@ func TestPayment_LateDeclineOfAnEarlierCard(t *testing.T) {
 	wantState(t, p, id, spillwayv1.ChargeState_CHARGE_STATE_PENDING)
 }
 
-func TestPayment_VoidRefusesAnotherCard(t *testing.T) {
-	p, provider := newPayment(t)
+func TestService_VoidBeforeAnotherCard(t *testing.T) {
+	p, provider := newService(t)
 	declined, charging := newID(), newID()
 	void := func(id order.ID) {
 		resp, err := p.Void(t.Context(), &spillwayv1.VoidRequest{OrderId: string(id)})
@@ -159,8 +161,8 @@ func TestPayment_VoidRefusesAnotherCard(t *testing.T) {
 	wantRefunded(t, provider, charging)
 }
 
-func TestPayment_TooManyCards(t *testing.T) {
-	p, provider := newPayment(t)
+func TestService_TooManyCards(t *testing.T) {
+	p, provider := newService(t)
 	id := newID()
 	for range order.MaxChargeAttempts {
 		if ch, err := chargeAgain(t, p, id, 12, declinedCard); err != nil || ch.GetDeclineCode() != "generic_decline" {

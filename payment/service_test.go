@@ -21,19 +21,19 @@ const (
 	declinedCard = "4000000000000002"
 )
 
-// fakeProvider is the simulated one with faults of the test's choice.
+// fakeProvider is a simulated provider with faults that the test sets.
 type fakeProvider struct {
 	*simulated.Provider
 	charges, refunds atomic.Int64
-	// lost: the money is taken but the answer does not arrive. away: nothing is charged. silent: no call is answered.
-	lost, away, silent atomic.Bool
-	// refusing: no refund is done. flapping: the first, the third and so on are not.
-	refusing, flapping atomic.Bool
-	// during runs inside a charge, before the provider acts, and after behind it.
+	// lost: cards are charged but the responses are lost. down: no card is charged. silent: neither charges nor queries get a response.
+	lost, down, silent atomic.Bool
+	// failing: every refund fails. flapping: every second refund fails, starting with the first.
+	failing, flapping atomic.Bool
+	// during runs inside a charge before the provider charges the card, after runs after it.
 	during, after func()
 }
 
-var errAway = errors.New("the provider does not answer")
+var errDown = errors.New("provider down")
 
 func (p *fakeProvider) Charge(ctx context.Context, id order.ID, amount order.Money, card payment.Card) (payment.Outcome, error) {
 	return p.ChargeAgain(ctx, id, 1, amount, card)
@@ -44,36 +44,36 @@ func (p *fakeProvider) ChargeAgain(ctx context.Context, id order.ID, attempt int
 	if p.during != nil {
 		p.during()
 	}
-	if p.away.Load() || p.silent.Load() {
-		return payment.Outcome{}, errAway
+	if p.down.Load() || p.silent.Load() {
+		return payment.Outcome{}, errDown
 	}
 	outcome, err := p.Provider.ChargeAgain(ctx, id, attempt, amount, card)
 	if p.after != nil {
 		p.after()
 	}
 	if p.lost.Load() {
-		return payment.Outcome{}, errAway
+		return payment.Outcome{}, errDown
 	}
 	return outcome, err
 }
 
 func (p *fakeProvider) Find(ctx context.Context, id order.ID) (payment.Outcome, bool, error) {
 	if p.silent.Load() {
-		return payment.Outcome{}, false, errAway
+		return payment.Outcome{}, false, errDown
 	}
 	return p.Provider.Find(ctx, id)
 }
 
 func (p *fakeProvider) Refund(ctx context.Context, id order.ID, refundID string, amount order.Money) error {
 	n := p.refunds.Add(1)
-	if p.refusing.Load() || p.flapping.Load() && n%2 == 1 {
-		return errAway
+	if p.failing.Load() || p.flapping.Load() && n%2 == 1 {
+		return errDown
 	}
 	return p.Provider.Refund(ctx, id, refundID, amount)
 }
 
-// newPayment is the service on a ledger in a real database.
-func newPayment(t *testing.T) (*payment.Service, *fakeProvider) {
+// newService returns the service with a ledger in a real database.
+func newService(t *testing.T) (*payment.Service, *fakeProvider) {
 	t.Helper()
 	db, err := store.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "ledger.db"))
 	if err != nil {
@@ -95,6 +95,7 @@ func newPayment(t *testing.T) (*payment.Service, *fakeProvider) {
 
 func newID() order.ID { return order.NewID(0, time.Now()) }
 
+// charge charges EUR units with a card.
 func charge(t *testing.T, p *payment.Service, id order.ID, units int64, number string) (*spillwayv1.ChargeRecord, error) {
 	t.Helper()
 	resp, err := p.Charge(t.Context(), &spillwayv1.ChargeRequest{
@@ -104,7 +105,7 @@ func charge(t *testing.T, p *payment.Service, id order.ID, units int64, number s
 	return resp.GetCharge(), err
 }
 
-// wantState asks GetCharge.
+// wantState checks the state of the charge that GetCharge returns.
 func wantState(t *testing.T, p *payment.Service, id order.ID, want spillwayv1.ChargeState) {
 	t.Helper()
 	resp, err := p.GetCharge(t.Context(), &spillwayv1.GetChargeRequest{OrderId: string(id)})
@@ -113,8 +114,8 @@ func wantState(t *testing.T, p *payment.Service, id order.ID, want spillwayv1.Ch
 	}
 }
 
-func TestAnOrderIsChargedOnce(t *testing.T) {
-	p, _ := newPayment(t)
+func TestService_ConcurrentCharges(t *testing.T) {
+	p, _ := newService(t)
 	id := newID()
 	ids := make([]string, 32)
 	var wg sync.WaitGroup
@@ -138,8 +139,8 @@ func TestAnOrderIsChargedOnce(t *testing.T) {
 	}
 }
 
-func TestADeclineStays(t *testing.T) {
-	p, _ := newPayment(t)
+func TestService_DeclineIsFinal(t *testing.T) {
+	p, _ := newService(t)
 	id := newID()
 	for _, number := range []string{declinedCard, goodCard} {
 		ch, err := charge(t, p, id, 12, number)
@@ -149,16 +150,16 @@ func TestADeclineStays(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeChargedIsRefusedBeforeTheProvider(t *testing.T) {
-	p, provider := newPayment(t)
+func TestService_InvalidCharges(t *testing.T) {
+	p, provider := newService(t)
 	for name, c := range map[string]struct {
 		id    order.ID
 		units int64
 		want  error
 	}{
-		"an id of nothing":  {"x", 12, order.ErrNotFound},
-		"a negative amount": {newID(), -12, order.ErrInvalid},
-		"nothing":           {newID(), 0, order.ErrInvalid},
+		"invalid id":      {"x", 12, order.ErrNotFound},
+		"negative amount": {newID(), -12, order.ErrInvalid},
+		"zero":            {newID(), 0, order.ErrInvalid},
 	} {
 		if _, err := charge(t, p, c.id, c.units, goodCard); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v; want %v", name, err, c.want)
@@ -169,12 +170,12 @@ func TestWhatCannotBeChargedIsRefusedBeforeTheProvider(t *testing.T) {
 	}
 }
 
-func TestAnUnknownOutcomeIsFoundByAsking(t *testing.T) {
-	p, provider := newPayment(t)
+func TestService_UnknownOutcomeIsResolvedByGetCharge(t *testing.T) {
+	p, provider := newService(t)
 	id := newID()
 	provider.lost.Store(true)
 	if _, err := charge(t, p, id, 12, goodCard); !errors.Is(err, order.ErrUnknownOutcome) {
-		t.Fatalf("a lost answer: %v; want ErrUnknownOutcome", err)
+		t.Fatalf("a lost response: %v; want ErrUnknownOutcome", err)
 	}
 	wantState(t, p, id, spillwayv1.ChargeState_CHARGE_STATE_SUCCEEDED)
 	provider.lost.Store(false)
@@ -183,34 +184,34 @@ func TestAnUnknownOutcomeIsFoundByAsking(t *testing.T) {
 	}
 
 	never := newID()
-	provider.away.Store(true)
+	provider.down.Store(true)
 	if _, err := charge(t, p, never, 12, goodCard); !errors.Is(err, order.ErrUnknownOutcome) {
-		t.Fatalf("no answer: %v; want ErrUnknownOutcome", err)
+		t.Fatalf("no response: %v; want ErrUnknownOutcome", err)
 	}
 	wantState(t, p, never, spillwayv1.ChargeState_CHARGE_STATE_PENDING)
 }
 
-// TestAChargeWithoutALineIsFound: the process died after the provider took the money and before the commit.
-func TestAChargeWithoutALineIsFound(t *testing.T) {
-	p, provider := newPayment(t)
+// TestService_ChargeMissingInTheLedger is the case of a process that died after the provider's response and before the commit.
+func TestService_ChargeMissingInTheLedger(t *testing.T) {
+	p, provider := newService(t)
 	id, amount := newID(), order.Money{Currency: "EUR", Amount: 1200}
 	card := payment.NewCard(goodCard, "123", 2090, 1)
 	if _, err := provider.Provider.Charge(t.Context(), id, amount, card); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := p.Void(t.Context(), &spillwayv1.VoidRequest{OrderId: string(id)}); !errors.Is(err, order.ErrFailedPrecondition) {
-		t.Errorf("void: %v; want ErrFailedPrecondition: the money was taken", err)
+		t.Errorf("void: %v; want ErrFailedPrecondition, because the card was charged", err)
 	}
 	resp, err := p.GetCharge(t.Context(), &spillwayv1.GetChargeRequest{OrderId: string(id)})
 	if err != nil || resp.GetCharge().GetState() != spillwayv1.ChargeState_CHARGE_STATE_SUCCEEDED || resp.GetCharge().GetAmount().GetUnits() != 12 {
-		t.Errorf("charge = %v, %v; want 12 EUR taken", resp.GetCharge(), err)
+		t.Errorf("charge = %v, %v; want 12 EUR charged", resp.GetCharge(), err)
 	}
 	if _, err := p.GetCharge(t.Context(), &spillwayv1.GetChargeRequest{OrderId: string(newID())}); !errors.Is(err, order.ErrNotFound) {
 		t.Errorf("an order that was never charged: %v; want ErrNotFound", err)
 	}
 }
 
-func TestAVoidedOrderKeepsItsMoney(t *testing.T) {
+func TestService_ChargeOfVoidedOrderIsRefunded(t *testing.T) {
 	void := func(t *testing.T, p *payment.Service, id order.ID) {
 		t.Helper()
 		for range 2 {
@@ -220,9 +221,9 @@ func TestAVoidedOrderKeepsItsMoney(t *testing.T) {
 			}
 		}
 	}
-	for name, lost := range map[string]bool{"answered": false, "with the answer lost": true} {
+	for name, lost := range map[string]bool{"with a response": false, "with a lost response": true} {
 		t.Run("charged later, "+name, func(t *testing.T) {
-			p, provider := newPayment(t)
+			p, provider := newService(t)
 			provider.lost.Store(lost)
 			id := newID()
 			void(t, p, id)
@@ -232,7 +233,7 @@ func TestAVoidedOrderKeepsItsMoney(t *testing.T) {
 			wantRefunded(t, provider, id)
 		})
 		t.Run("charged meanwhile, "+name, func(t *testing.T) {
-			p, provider := newPayment(t)
+			p, provider := newService(t)
 			provider.lost.Store(lost)
 			id := newID()
 			provider.during = func() { void(t, p, id) }
@@ -244,6 +245,7 @@ func TestAVoidedOrderKeepsItsMoney(t *testing.T) {
 	}
 }
 
+// wantRefunded checks that the provider has refunded the order or never charged it.
 func wantRefunded(t *testing.T, p *fakeProvider, id order.ID) {
 	t.Helper()
 	outcome, found, err := p.Find(t.Context(), id)
@@ -252,8 +254,8 @@ func wantRefunded(t *testing.T, p *fakeProvider, id order.ID) {
 	}
 }
 
-func TestARefundHappensOnce(t *testing.T) {
-	p, provider := newPayment(t)
+func TestService_RefundIsIdempotent(t *testing.T) {
+	p, provider := newService(t)
 	id := newID()
 	refund := func() (*spillwayv1.RefundResponse, error) {
 		return p.Refund(t.Context(), &spillwayv1.RefundRequest{OrderId: string(id), Reason: "lost"})
@@ -279,9 +281,9 @@ func TestARefundHappensOnce(t *testing.T) {
 	}
 }
 
-// TestAChargeThatComesAfterTheTombstoneGoesBack: whoever asked for it died, so that nobody books it.
-func TestAChargeThatComesAfterTheTombstoneGoesBack(t *testing.T) {
-	p, provider := newPayment(t)
+// TestService_UnrecordedChargeAfterVoid is the case of a process that died after its charge of a voided order, before it recorded the charge.
+func TestService_UnrecordedChargeAfterVoid(t *testing.T) {
+	p, provider := newService(t)
 	id := newID()
 	if _, err := p.Void(t.Context(), &spillwayv1.VoidRequest{OrderId: string(id)}); err != nil {
 		t.Fatal(err)
@@ -297,14 +299,14 @@ func TestAChargeThatComesAfterTheTombstoneGoesBack(t *testing.T) {
 	}
 }
 
-// TestPayment_RefundIsConfirmedLater: the refund is booked whatever the provider does, and done when the provider has confirmed it.
-func TestPayment_RefundIsConfirmedLater(t *testing.T) {
-	p, provider := newPayment(t)
+// TestService_RefundIsConfirmedLater checks that a refund is recorded whatever the provider does, and is final once the provider confirms it.
+func TestService_RefundIsConfirmedLater(t *testing.T) {
+	p, provider := newService(t)
 	id := newID()
 	if _, err := charge(t, p, id, 12, goodCard); err != nil {
 		t.Fatal(err)
 	}
-	provider.refusing.Store(true)
+	provider.failing.Store(true)
 	var refundID string
 	for range 2 {
 		resp, err := p.Refund(t.Context(), &spillwayv1.RefundRequest{OrderId: string(id), Reason: "lost"})
@@ -324,9 +326,9 @@ func TestPayment_RefundIsConfirmedLater(t *testing.T) {
 		return err
 	}
 	if err := execute(); !errors.Is(err, order.ErrUnavailable) {
-		t.Errorf("execute while the provider refuses: %v; want ErrUnavailable", err)
+		t.Errorf("execute while refunds fail: %v; want ErrUnavailable", err)
 	}
-	provider.refusing.Store(false)
+	provider.failing.Store(false)
 	for range 2 {
 		if err := execute(); err != nil {
 			t.Error(err)
@@ -335,16 +337,16 @@ func TestPayment_RefundIsConfirmedLater(t *testing.T) {
 	wantState(t, p, id, spillwayv1.ChargeState_CHARGE_STATE_REFUNDED)
 	wantRefunded(t, provider, id)
 	if _, err := p.ExecuteRefund(t.Context(), &spillwayv1.ExecuteRefundRequest{RefundId: "nothing"}); !errors.Is(err, order.ErrNotFound) {
-		t.Errorf("a refund that is not booked: %v; want ErrNotFound", err)
+		t.Errorf("an unknown refund: %v; want ErrNotFound", err)
 	}
 }
 
-// TestPayment_LateChargeIsBooked: what the provider took for a voided order, while it does no refunds, is in the ledger as money that goes back.
-func TestPayment_LateChargeIsBooked(t *testing.T) {
-	for name, lost := range map[string]bool{"answered": false, "with the answer lost": true} {
+// TestService_LateChargeIsRecorded charges a voided order while the provider confirms no refunds. The ledger has the charge as REFUNDING.
+func TestService_LateChargeIsRecorded(t *testing.T) {
+	for name, lost := range map[string]bool{"with a response": false, "with a lost response": true} {
 		t.Run(name, func(t *testing.T) {
-			p, provider := newPayment(t)
-			provider.refusing.Store(true)
+			p, provider := newService(t)
+			provider.failing.Store(true)
 			provider.lost.Store(lost)
 			id := newID()
 			provider.during = func() {
@@ -353,7 +355,7 @@ func TestPayment_LateChargeIsBooked(t *testing.T) {
 				}
 			}
 			if _, err := charge(t, p, id, 12, goodCard); !errors.Is(err, order.ErrFailedPrecondition) {
-				t.Errorf("charge: %v; want ErrFailedPrecondition: its money is certain to go back", err)
+				t.Errorf("charge: %v; want ErrFailedPrecondition with a recorded refund", err)
 			}
 			resp, err := p.GetCharge(t.Context(), &spillwayv1.GetChargeRequest{OrderId: string(id)})
 			if ch := resp.GetCharge(); err != nil || ch.GetState() != spillwayv1.ChargeState_CHARGE_STATE_REFUNDING || ch.GetAmount().GetUnits() != 12 {
@@ -363,14 +365,14 @@ func TestPayment_LateChargeIsBooked(t *testing.T) {
 	}
 }
 
-// TestPayment_UnknownChargeOfVoidedOrderIsRechecked: the provider did not answer, and takes the money after everybody is gone.
-func TestPayment_UnknownChargeOfVoidedOrderIsRechecked(t *testing.T) {
-	p, provider := newPayment(t)
+// TestService_UnknownChargeOfVoidedOrderIsRechecked has a provider that does not respond, and charges the card after the call has ended.
+func TestService_UnknownChargeOfVoidedOrderIsRechecked(t *testing.T) {
+	p, provider := newService(t)
 	id := newID()
 	if _, err := p.Void(t.Context(), &spillwayv1.VoidRequest{OrderId: string(id)}); err != nil {
 		t.Fatal(err)
 	}
-	provider.away.Store(true)
+	provider.down.Store(true)
 	if _, err := charge(t, p, id, 12, goodCard); !errors.Is(err, order.ErrFailedPrecondition) {
 		t.Errorf("charge: %v; want ErrFailedPrecondition", err)
 	}

@@ -9,36 +9,36 @@ import (
 	"github.com/spillway/spillway/order"
 )
 
-// quick is a policy for tests: four failures of eight calls open it.
-var quick = breaker.Config{Timeout: 30 * time.Millisecond, Failures: 4, Window: 8, Delay: time.Hour}
+// testConfig is a policy for tests: four failures of eight calls open its breaker.
+var testConfig = breaker.Config{Timeout: 30 * time.Millisecond, Failures: 4, Window: 8, Delay: time.Hour}
 
-// patience bounds what tests wait for.
-const patience = 30 * time.Second
+// waitTimeout bounds what tests wait for.
+const waitTimeout = 30 * time.Second
 
-// eventually waits until the condition holds.
+// eventually waits until the condition holds, for at most waitTimeout.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	deadline, tick := time.After(patience), time.NewTicker(time.Millisecond)
+	deadline, tick := time.After(waitTimeout), time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for !holds() {
 		select {
 		case <-deadline:
-			t.Fatalf("waited %s for %s", patience, what)
+			t.Fatalf("waited %s for %s", waitTimeout, what)
 		case <-tick.C:
 		}
 	}
 }
 
-// tripped opens the policy's breaker.
-func tripped(t *testing.T, p *breaker.Policy) {
+// openBreaker reports failures until the policy's breaker is open.
+func openBreaker(t *testing.T, p *breaker.Policy) {
 	t.Helper()
 	for p.Permit() == nil {
 		p.Report(order.ErrUnavailable)
 	}
 }
 
-// frozen is a server that accepts connections and never answers.
-func frozen(t *testing.T) (addr string) {
+// startFrozenServer starts a server that accepts connections and never responds.
+func startFrozenServer(t *testing.T) (addr string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

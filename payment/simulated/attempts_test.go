@@ -10,22 +10,22 @@ import (
 )
 
 func TestProvider_AttemptsAfterADecline(t *testing.T) {
-	remembering(t, func(t *testing.T, s *Provider) {
+	forEachStore(t, func(t *testing.T, s *Provider) {
 		id := newID()
-		attempt := func(n int, number string, wantAttempt int, wantTaken bool) {
+		attempt := func(n int, number string, wantAttempt int, wantCharged bool) {
 			t.Helper()
 			for range 2 { // Each attempt is made once.
 				got, err := s.ChargeAgain(t.Context(), id, n, twelve, goodCard(number))
-				if err != nil || got.Attempt != wantAttempt || got.Succeeded != wantTaken {
-					t.Errorf("attempt %d: %+v, %v; want attempt %d, taken %v", n, got, err, wantAttempt, wantTaken)
+				if err != nil || got.Attempt != wantAttempt || got.Succeeded != wantCharged {
+					t.Errorf("attempt %d: %+v, %v; want attempt %d, charged %v", n, got, err, wantAttempt, wantCharged)
 				}
 			}
 		}
 		attempt(1, cardDeclined, 1, false)
 		attempt(2, cardInsufficientFunds, 2, false)
-		attempt(1, "4242424242424242", 2, false) // An attempt of the past takes nothing.
+		attempt(1, "4242424242424242", 2, false) // An earlier attempt charges nothing.
 		attempt(3, "4242424242424242", 3, true)
-		attempt(4, "5555555555554444", 3, true) // The money is taken already.
+		attempt(4, "5555555555554444", 3, true) // The order is charged already.
 		if err := s.Refund(t.Context(), id, "r1", twelve); err != nil {
 			t.Fatal(err)
 		}
@@ -35,8 +35,8 @@ func TestProvider_AttemptsAfterADecline(t *testing.T) {
 	})
 }
 
-// TestNewSimulatedIn_FileOfAnOlderVersion has no column for the attempt.
-func TestNewSimulatedIn_FileOfAnOlderVersion(t *testing.T) {
+// TestOpen_FileOfAnOlderVersion opens a file without the column for the attempt.
+func TestOpen_FileOfAnOlderVersion(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "provider.db")
 	db, err := sql.Open("sqlite", "file:"+path+filePragmas)
 	if err != nil {
@@ -57,7 +57,7 @@ func TestNewSimulatedIn_FileOfAnOlderVersion(t *testing.T) {
 	}
 	for range 2 {
 		want := payment.Outcome{Amount: order.Money{Currency: "EUR", Amount: 1200}, Succeeded: true, Attempt: 1}
-		if found, ok, err := inFile(t, path).Find(t.Context(), id); !ok || err != nil || found != want {
+		if found, ok, err := openFile(t, path).Find(t.Context(), id); !ok || err != nil || found != want {
 			t.Errorf("found %+v, %v, %v; want %+v", found, ok, err, want)
 		}
 	}

@@ -12,34 +12,35 @@ import (
 	"github.com/spillway/spillway/payment"
 )
 
-// fileOutcomes are kept in an SQLite file.
+// fileOutcomes implements outcomes in an SQLite file, which several processes may share.
 type fileOutcomes struct{ db *sql.DB }
 
-// filePragmas: several processes write. What was written outlives the process, though not a power cut, which costs no fsync a charge.
+// filePragmas are the options of the SQLite driver. Several processes write to the file. With synchronous off, a charge costs no fsync: outcomes
+// survive a crash of the process but not a power cut.
 const filePragmas = "?_pragma=busy_timeout(2000)&_pragma=journal_mode(WAL)&_pragma=synchronous(OFF)&_txlock=immediate"
 
-// fileRefunds is the table of refunds. A file of an older version has none of those that were made before: outcomes.refunded counts for all
-// of the charge.
+// fileRefunds creates the table of refunds. In a file of an older version earlier refunds are not in the table: outcomes.refunded then stands
+// for a refund of the whole charge.
 const fileRefunds = "CREATE TABLE IF NOT EXISTS refunds (refund_id TEXT PRIMARY KEY, order_id TEXT NOT NULL, amount INTEGER NOT NULL) WITHOUT ROWID; " +
 	"CREATE INDEX IF NOT EXISTS refunds_of_order ON refunds (order_id)"
 
-// fileReturned is how much of an outcome went back.
+// fileReturned is the SQL expression of the refunded amount of an outcome, in minor units.
 const fileReturned = "CASE WHEN refunded = 1 THEN amount ELSE (SELECT COALESCE(SUM(r.amount), 0) FROM refunds r WHERE r.order_id = outcomes.order_id) END"
 
-// Open makes a provider whose memory is the file at path: processes share it, and it outlives them, as a real provider's does.
-// It must be closed.
+// Open returns a provider that stores its outcomes in the SQLite file at path, which is created if missing. Processes may share the file. The
+// caller must close the provider.
 func Open(path string) (*Provider, error) {
 	db, err := sql.Open("sqlite", "file:"+path+filePragmas)
 	if err != nil {
-		return nil, fmt.Errorf("the simulated provider's file: %w", err)
+		return nil, fmt.Errorf("open file of the simulated provider: %w", err)
 	}
 	if err := createOutcomes(context.Background(), db); err != nil {
-		return nil, fmt.Errorf("the simulated provider's file %s: %w", path, errors.Join(err, db.Close()))
+		return nil, fmt.Errorf("open file %s of the simulated provider: %w", path, errors.Join(err, db.Close()))
 	}
 	return newProvider(fileOutcomes{db}), nil
 }
 
-// createOutcomes makes the tables, or adds the column that files of older versions lack.
+// createOutcomes creates the tables and adds the column that files of older versions lack.
 func createOutcomes(ctx context.Context, db *sql.DB) error {
 	if _, err := db.ExecContext(ctx, fileRefunds+"; CREATE TABLE IF NOT EXISTS outcomes (order_id TEXT PRIMARY KEY, amount INTEGER NOT NULL, "+
 		"currency TEXT NOT NULL, succeeded INTEGER NOT NULL, decline_code TEXT NOT NULL, refunded INTEGER NOT NULL, "+
@@ -52,7 +53,7 @@ func createOutcomes(ctx context.Context, db *sql.DB) error {
 		return err
 	}
 	_, err := db.ExecContext(ctx, "ALTER TABLE outcomes ADD COLUMN attempt INTEGER NOT NULL DEFAULT 1")
-	// Another process may have been faster.
+	// A concurrent process may have added the column.
 	if qerr := db.QueryRowContext(ctx, hasAttempt).Scan(&n); qerr == nil && n == 1 {
 		return nil
 	}
@@ -65,7 +66,7 @@ func (f fileOutcomes) keep(ctx context.Context, id order.ID, o payment.Outcome) 
 		"decline_code = excluded.decline_code, attempt = excluded.attempt WHERE outcomes.succeeded = 0 AND excluded.attempt > outcomes.attempt",
 		id, o.Amount.Amount, o.Amount.Currency, o.Succeeded, o.DeclineCode, o.Attempt)
 	if err != nil {
-		return payment.Outcome{}, away(err)
+		return payment.Outcome{}, unavailable(err)
 	}
 	kept, _, err := f.find(ctx, id)
 	return kept, err
@@ -78,7 +79,7 @@ func (f fileOutcomes) find(ctx context.Context, id order.ID) (o payment.Outcome,
 	case errors.Is(err, sql.ErrNoRows):
 		return payment.Outcome{}, false, nil
 	case err != nil:
-		return payment.Outcome{}, false, away(err)
+		return payment.Outcome{}, false, unavailable(err)
 	}
 	return o, true, nil
 }
@@ -86,29 +87,29 @@ func (f fileOutcomes) find(ctx context.Context, id order.ID) (o payment.Outcome,
 func (f fileOutcomes) refund(ctx context.Context, id order.ID, refundID string, amount order.Cents) error {
 	tx, err := f.db.BeginTx(ctx, nil)
 	if err != nil {
-		return away(err)
+		return unavailable(err)
 	}
 	defer tx.Rollback()
 	done, err := tx.ExecContext(ctx, "INSERT INTO refunds (refund_id, order_id, amount) SELECT ?, order_id, ? FROM outcomes "+
 		"WHERE order_id = ? AND succeeded = 1 AND amount > "+fileReturned+" ON CONFLICT (refund_id) DO NOTHING", refundID, amount, id)
 	if err != nil {
-		return away(err)
+		return unavailable(err)
 	}
 	if n, err := done.RowsAffected(); err != nil || n == 0 {
 		return err
 	}
 	if _, err := tx.ExecContext(ctx, "UPDATE outcomes SET refunded = 1 WHERE order_id = ? AND amount = "+fileReturned, id); err != nil {
-		return away(err)
+		return unavailable(err)
 	}
 	var over bool
 	if err := tx.QueryRowContext(ctx, "SELECT amount < "+fileReturned+" FROM outcomes WHERE order_id = ?", id).Scan(&over); err != nil {
-		return away(err)
+		return unavailable(err)
 	}
 	if over {
-		return fmt.Errorf("the provider has less than %d left of the charge of %s: %w", amount, id, order.ErrFailedPrecondition)
+		return fmt.Errorf("refund of %d exceeds what is left of the charge of %s: %w", amount, id, order.ErrFailedPrecondition)
 	}
 	if err := tx.Commit(); err != nil {
-		return away(err)
+		return unavailable(err)
 	}
 	return nil
 }
@@ -117,26 +118,26 @@ func (f fileOutcomes) list(ctx context.Context, after order.ID, limit int) ([]pa
 	rows, err := f.db.QueryContext(ctx, "SELECT order_id, amount, currency, succeeded, decline_code, refunded, attempt, "+fileReturned+
 		" FROM outcomes WHERE order_id > ? ORDER BY order_id LIMIT ?", after, limit)
 	if err != nil {
-		return nil, away(err)
+		return nil, unavailable(err)
 	}
 	defer rows.Close()
 	var out []payment.StatementLine
 	for rows.Next() {
 		var l payment.StatementLine
 		if err := rows.Scan(&l.OrderID, &l.Amount.Amount, &l.Amount.Currency, &l.Succeeded, &l.DeclineCode, &l.Refunded, &l.Attempt, &l.Returned); err != nil {
-			return nil, away(err)
+			return nil, unavailable(err)
 		}
 		out = append(out, l)
 	}
 	if err := rows.Err(); err != nil {
-		return nil, away(err)
+		return nil, unavailable(err)
 	}
 	return out, nil
 }
 
 func (f fileOutcomes) close() error { return f.db.Close() }
 
-// away is what a provider that cannot be reached is to its callers.
-func away(err error) error {
-	return fmt.Errorf("the simulated provider: %w: %w", order.ErrUnavailable, err)
+// unavailable returns an error of the file as order.ErrUnavailable.
+func unavailable(err error) error {
+	return fmt.Errorf("simulated provider: %w: %w", order.ErrUnavailable, err)
 }

@@ -19,7 +19,7 @@ func TestProvider_Flapping(t *testing.T) {
 		refund := s.Refund(t.Context(), id, "r", twelve)
 		for call, err := range map[string]error{"Charge": charge, "Find": find, "Refund": refund} {
 			if errors.Is(err, order.ErrUnavailable) != down || (err != nil) != down {
-				t.Errorf("%s at %d s: %v; want it down: %v", call, 5*second, err, down)
+				t.Errorf("%s at %d s: %v; want down: %v", call, 5*second, err, down)
 			}
 		}
 	}

@@ -10,15 +10,16 @@ import (
 	"github.com/spillway/spillway/payment"
 )
 
-// outcomesMax bounds what a simulated provider remembers in its process; then it forgets the oldest. The ledger remembers all.
-const outcomesMax = 200_000
+// maxOutcomes bounds the number of outcomes in memory. Beyond it the oldest is dropped; the ledger has all of them.
+const maxOutcomes = 200_000
 
-// recentOutcomes are kept in the process.
+// recentOutcomes implements outcomes in memory.
 type recentOutcomes struct {
-	mu     sync.Mutex
-	byID   map[order.ID]payment.Outcome
+	mu   sync.Mutex
+	byID map[order.ID]payment.Outcome
+	// oldest holds the order ids, oldest first.
 	oldest []order.ID
-	// refunds are the ids of the refunds of each order.
+	// refunds holds the refund ids of each order.
 	refunds map[order.ID][]string
 }
 
@@ -37,7 +38,7 @@ func (r *recentOutcomes) keep(_ context.Context, id order.ID, o payment.Outcome)
 	if ok {
 		return o, nil
 	}
-	if r.oldest = append(r.oldest, id); len(r.oldest) > outcomesMax {
+	if r.oldest = append(r.oldest, id); len(r.oldest) > maxOutcomes {
 		delete(r.byID, r.oldest[0])
 		delete(r.refunds, r.oldest[0])
 		r.oldest = r.oldest[1:]
@@ -59,7 +60,7 @@ func (r *recentOutcomes) refund(_ context.Context, id order.ID, refundID string,
 	if !ok || slices.Contains(r.refunds[id], refundID) {
 		return nil
 	}
-	after, err := giveBack(o, amount)
+	after, err := refunded(o, amount)
 	if err != nil {
 		return err
 	}

@@ -9,12 +9,12 @@ import (
 	"github.com/spillway/spillway/payment"
 )
 
-// replaces says whether the outcome of a later attempt may take the place of an earlier one.
+// replaces reports whether the outcome of an attempt replaces the stored one: only a later attempt replaces, and only a decline.
 func replaces(o, earlier payment.Outcome) bool {
 	return !earlier.Succeeded && o.Attempt > earlier.Attempt
 }
 
-// payment.Card numbers of the simulated provider with an outcome of their own:
+// Card numbers with an outcome of their own:
 //
 //	4000 0000 0000 0002   declined: generic_decline
 //	4000 0000 0000 9995   declined: insufficient_funds
@@ -24,12 +24,12 @@ func replaces(o, earlier payment.Outcome) bool {
 //	4000 0000 0000 0127   declined: incorrect_cvc
 //	4000 0000 0000 0119   declined: processing_error
 //	4000 0000 0000 0077   succeeds after slowCharge
-//	4000 0000 0000 0259   never answers, and nothing is charged
-//	4000 0000 0000 0341   is charged, but the answer is lost; Find and a second Charge know it
-//	4000 0000 0000 0036   the provider is down: an error at once, and nothing is charged
+//	4000 0000 0000 0259   no response, and the card is not charged
+//	4000 0000 0000 0341   the card is charged, but the response is lost; Find and a second Charge return the outcome
+//	4000 0000 0000 0036   the provider is down: an error at once, and the card is not charged
 //
 // Every other number succeeds, such as 4242 4242 4242 4242, 5555 5555 5555 4444, 3782 822463 10005 and Online Boutique's
-// 4432 8015 6152 0454; but one whose check digit is wrong is declined as incorrect_number, and an expired card as expired_card.
+// 4432 8015 6152 0454. A number with a wrong check digit is declined as incorrect_number, and an expired card as expired_card.
 const (
 	cardDeclined          = "4000000000000002"
 	cardInsufficientFunds = "4000000000009995"
@@ -39,22 +39,23 @@ const (
 	cardIncorrectCVC      = "4000000000000127"
 	cardProcessingError   = "4000000000000119"
 	cardSlow              = "4000000000000077"
-	cardNoAnswer          = "4000000000000259"
-	cardAnswerLost        = "4000000000000341"
+	cardNoResponse        = "4000000000000259"
+	cardResponseLost      = "4000000000000341"
 	cardProviderDown      = "4000000000000036"
 )
 
+// declineCodes holds the decline code of each card number that is declined.
 var declineCodes = map[string]string{
 	cardDeclined: "generic_decline", cardInsufficientFunds: "insufficient_funds", cardLost: "lost_card", cardStolen: "stolen_card",
 	cardExpired: "expired_card", cardIncorrectCVC: "incorrect_cvc", cardProcessingError: "processing_error",
 }
 
-// slowCharge is how long the slow card takes: well within the 3 s that a charge may take.
+// slowCharge is the duration of a charge of cardSlow. It is less than the 3 s timeout of charges.
 const slowCharge = 1500 * time.Millisecond
 
-// Provider is a provider for trying, testing and load: it takes no money.
+// Provider implements payment.Provider and payment.Statement without moving money. It is safe for concurrent use.
 type Provider struct {
-	// ThinkTime is how long every charge takes, beside what its card asks for; none unless set before the first one.
+	// ThinkTime is added to the duration of every charge. It must be set before the first charge.
 	ThinkTime time.Duration
 
 	flap     time.Duration // see FlapEvery
@@ -63,25 +64,30 @@ type Provider struct {
 	outcomes outcomes
 }
 
-// outcomes are what a simulated provider remembers.
+// outcomes stores the outcomes of a simulated provider. Implementations are safe for concurrent use.
 type outcomes interface {
-	// keep stores the first outcome of each attempt of an order, unless a later attempt or one that took the money is stored. It
-	// returns the outcome that is stored then.
+	// keep stores the outcome of an attempt, unless the same or a later attempt or a success is stored. It returns the outcome that is
+	// stored then.
 	keep(ctx context.Context, id order.ID, o payment.Outcome) (payment.Outcome, error)
+	// find returns the outcome of an order, and false if none is stored.
 	find(ctx context.Context, id order.ID) (payment.Outcome, bool, error)
-	// refund notes once a refund id that the amount went back; of an order that is not there, or of which nothing is left, nothing.
+	// refund stores a refund, once for each refund id. It does nothing for an unknown order, or one with nothing left to refund.
+	// It returns order.ErrFailedPrecondition if less than the amount is left.
 	refund(ctx context.Context, id order.ID, refundID string, amount order.Cents) error
+	// list returns up to limit outcomes of orders with ids greater than after, by order id.
 	list(ctx context.Context, after order.ID, limit int) ([]payment.StatementLine, error)
 	close() error
 }
 
-// New makes a provider whose memory ends with the process.
+// New returns a provider that stores its outcomes in memory.
 func New() *Provider {
 	return newProvider(newRecentOutcomes())
 }
 
+// newProvider returns a provider with the clock of the machine.
 func newProvider(o outcomes) *Provider { return &Provider{now: time.Now, sleep: sleep, outcomes: o} }
 
+// sleep blocks for d or until ctx ends.
 func sleep(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()
@@ -93,12 +99,13 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// Charge does what the card's number says.
+// Charge makes attempt 1 for the order. The card's number decides the outcome. It is idempotent by order id, and returns order.ErrUnavailable
+// if the provider is down, or the error of ctx if that ends first.
 func (s *Provider) Charge(ctx context.Context, id order.ID, amount order.Money, card payment.Card) (payment.Outcome, error) {
 	return s.ChargeAgain(ctx, id, 1, amount, card)
 }
 
-// ChargeAgain does what the card's number says, once an attempt.
+// ChargeAgain makes an attempt for the order, once for each attempt number. It returns the stored outcome if the order is charged already.
 func (s *Provider) ChargeAgain(ctx context.Context, id order.ID, attempt int, amount order.Money, card payment.Card) (payment.Outcome, error) {
 	outcome := payment.Outcome{Amount: amount, Attempt: attempt}
 	if seen, ok, err := s.Find(ctx, id); err != nil || ok && !replaces(outcome, seen) {
@@ -114,10 +121,10 @@ func (s *Provider) ChargeAgain(ctx context.Context, id order.ID, attempt int, am
 		if err := s.sleep(ctx, slowCharge); err != nil {
 			return payment.Outcome{}, fmt.Errorf("charge %s: %w", id, err)
 		}
-	case cardNoAnswer:
+	case cardNoResponse:
 		<-ctx.Done()
 		return payment.Outcome{}, fmt.Errorf("charge %s: %w", id, ctx.Err())
-	case cardAnswerLost:
+	case cardResponseLost:
 		outcome.Succeeded = true
 		if _, err := s.outcomes.keep(ctx, id, outcome); err != nil {
 			return payment.Outcome{}, err
@@ -132,7 +139,7 @@ func (s *Provider) ChargeAgain(ctx context.Context, id order.ID, attempt int, am
 	return s.outcomes.keep(ctx, id, outcome)
 }
 
-// declineCode is why the card is refused, or empty.
+// declineCode returns the reason for a decline of the card, or an empty string.
 func (s *Provider) declineCode(card payment.Card) string {
 	code, special := declineCodes[card.Number()]
 	switch {
@@ -146,7 +153,7 @@ func (s *Provider) declineCode(card payment.Card) string {
 	return ""
 }
 
-// Find says what became of a charge.
+// Find returns the outcome of the last attempt of an order, and false if none is stored.
 func (s *Provider) Find(ctx context.Context, id order.ID) (payment.Outcome, bool, error) {
 	if err := s.down(id); err != nil {
 		return payment.Outcome{}, false, err
@@ -154,7 +161,8 @@ func (s *Provider) Find(ctx context.Context, id order.ID) (payment.Outcome, bool
 	return s.outcomes.find(ctx, id)
 }
 
-// Refund gives the money back. One that it does not remember (any more) is given back all the same: the ledger knows.
+// Refund refunds the amount, once for each refund id. It returns nil for an unknown order, because old outcomes are dropped from memory. It
+// returns order.ErrFailedPrecondition if less than the amount is left.
 func (s *Provider) Refund(ctx context.Context, id order.ID, refundID string, amount order.Money) error {
 	if err := s.down(id); err != nil {
 		return err
@@ -162,29 +170,29 @@ func (s *Provider) Refund(ctx context.Context, id order.ID, refundID string, amo
 	return s.outcomes.refund(ctx, id, refundID, amount.Amount)
 }
 
-// Statement lists what it remembers.
+// Statement returns up to limit stored outcomes of orders with ids greater than after, by order id.
 func (s *Provider) Statement(ctx context.Context, after order.ID, limit int) ([]payment.StatementLine, error) {
 	return s.outcomes.list(ctx, after, limit)
 }
 
-// giveBack is the outcome after a refund of the amount. It is order.ErrFailedPrecondition when less is left.
-func giveBack(o payment.Outcome, amount order.Cents) (payment.Outcome, error) {
+// refunded returns the outcome after a refund of the amount. It returns order.ErrFailedPrecondition if less is left.
+func refunded(o payment.Outcome, amount order.Cents) (payment.Outcome, error) {
 	left := o.Amount.Amount - o.Returned
 	switch {
 	case !o.Succeeded || left == 0:
 		return o, nil
 	case amount > left:
-		return o, fmt.Errorf("the provider has %d left of the charge, less than %d: %w", left, amount, order.ErrFailedPrecondition)
+		return o, fmt.Errorf("refund of %d exceeds the %d that are left of the charge: %w", amount, left, order.ErrFailedPrecondition)
 	}
 	o.Returned += amount
 	o.Refunded = o.Returned == o.Amount.Amount
 	return o, nil
 }
 
-// Close closes the file, if there is one.
+// Close closes the file, if there is one. The provider must not be used after it.
 func (s *Provider) Close() error { return s.outcomes.close() }
 
-// luhn reports whether the digits add up as a card number's must.
+// luhn reports whether the number consists of digits with a valid check digit (ISO/IEC 7812-1).
 func luhn(number string) bool {
 	sum := 0
 	for i := range len(number) {

@@ -14,19 +14,22 @@ import (
 	"github.com/spillway/spillway/payment"
 )
 
+// twelve is EUR 12.00.
 var twelve = order.Money{Currency: "EUR", Amount: 1200}
 
 func newID() order.ID { return order.NewID(0, time.Now()) }
 
+// goodCard returns an unexpired card with the number.
 func goodCard(number string) payment.Card { return payment.NewCard(number, "123", 2099, 1) }
 
-// remembering runs the test on a provider that remembers in its process, and on one that remembers in a file.
-func remembering(t *testing.T, test func(t *testing.T, s *Provider)) {
+// forEachStore runs the test on a provider with outcomes in memory, and on one with outcomes in a file.
+func forEachStore(t *testing.T, test func(t *testing.T, s *Provider)) {
 	t.Run("in memory", func(t *testing.T) { test(t, New()) })
-	t.Run("in a file", func(t *testing.T) { test(t, inFile(t, filepath.Join(t.TempDir(), "provider.db"))) })
+	t.Run("in a file", func(t *testing.T) { test(t, openFile(t, filepath.Join(t.TempDir(), "provider.db"))) })
 }
 
-func inFile(t *testing.T, path string) *Provider {
+// openFile opens a provider with outcomes in a file, until the test ends.
+func openFile(t *testing.T, path string) *Provider {
 	t.Helper()
 	s, err := Open(path)
 	if err != nil {
@@ -40,8 +43,8 @@ func inFile(t *testing.T, path string) *Provider {
 	return s
 }
 
-// napless lets the provider note how long it would have slept.
-func napless(s *Provider, slept *time.Duration) *Provider {
+// stubSleep makes the provider add the durations of its sleeps to slept instead of sleeping.
+func stubSleep(s *Provider, slept *time.Duration) *Provider {
 	s.sleep = func(_ context.Context, d time.Duration) error {
 		*slept += d
 		return nil
@@ -49,18 +52,18 @@ func napless(s *Provider, slept *time.Duration) *Provider {
 	return s
 }
 
-func TestEveryTestCardDoesWhatItsTableSays(t *testing.T) {
+func TestProvider_TestCards(t *testing.T) {
 	cards := map[string]string{
 		"4242424242424242": "", "5555555555554444": "", "378282246310005": "", "4432801561520454": "", cardSlow: "", "6011111111111117": "",
 		"4000000000000002": "generic_decline", "4000000000009995": "insufficient_funds", "4000000000009987": "lost_card",
 		"4000000000009979": "stolen_card", "4000000000000069": "expired_card", "4000000000000127": "incorrect_cvc",
 		"4000000000000119": "processing_error", "4242424242424241": "incorrect_number", "": "incorrect_number",
 	}
-	remembering(t, func(t *testing.T, s *Provider) {
+	forEachStore(t, func(t *testing.T, s *Provider) {
 		for number, code := range cards {
 			var slept time.Duration
 			id := newID()
-			got, err := napless(s, &slept).Charge(t.Context(), id, twelve, goodCard(number))
+			got, err := stubSleep(s, &slept).Charge(t.Context(), id, twelve, goodCard(number))
 			want := payment.Outcome{Amount: twelve, Succeeded: code == "", DeclineCode: code, Attempt: 1}
 			if err != nil || got != want {
 				t.Errorf("card %s: %+v, %v; want %+v", number, got, err, want)
@@ -74,11 +77,11 @@ func TestEveryTestCardDoesWhatItsTableSays(t *testing.T) {
 		}
 	})
 	if slowCharge >= breaker.DefaultPolicies()[breaker.Payment].Timeout {
-		t.Errorf("the slow card takes %s, more than a payment may", slowCharge)
+		t.Errorf("the slow card takes %s, more than the timeout of a payment", slowCharge)
 	}
 }
 
-func TestAnExpiredCardIsDeclined(t *testing.T) {
+func TestProvider_ExpiredCard(t *testing.T) {
 	s := New()
 	s.now = func() time.Time { return time.Date(2030, 7, 1, 0, 0, 0, 0, time.UTC) }
 	got, err := s.Charge(t.Context(), newID(), twelve, payment.NewCard("4242424242424242", "123", 2030, 6))
@@ -87,18 +90,18 @@ func TestAnExpiredCardIsDeclined(t *testing.T) {
 	}
 }
 
-// impatience is how long a caller waits for an answer that does not come: longer than the provider needs to write it down.
-const impatience = time.Second
+// callerTimeout is the timeout of callers that get no response. The provider stores the outcome in less time.
+const callerTimeout = time.Second
 
-func TestCardsWithoutAnAnswer(t *testing.T) {
-	remembering(t, func(t *testing.T, s *Provider) {
-		for number, charged := range map[string]bool{cardNoAnswer: false, cardAnswerLost: true} {
+func TestProvider_CardsWithoutAResponse(t *testing.T) {
+	forEachStore(t, func(t *testing.T, s *Provider) {
+		for number, charged := range map[string]bool{cardNoResponse: false, cardResponseLost: true} {
 			id := newID()
-			ctx, cancel := context.WithTimeout(t.Context(), impatience)
+			ctx, cancel := context.WithTimeout(t.Context(), callerTimeout)
 			_, err := s.Charge(ctx, id, twelve, goodCard(number))
 			cancel()
 			if !errors.Is(err, context.DeadlineExceeded) {
-				t.Errorf("card %s answered %v", number, err)
+				t.Errorf("card %s returned %v", number, err)
 			}
 			if o, found, err := s.Find(t.Context(), id); found != charged || o.Succeeded != charged || err != nil {
 				t.Errorf("card %s: found %+v, %v, %v", number, o, found, err)
@@ -114,8 +117,8 @@ func TestCardsWithoutAnAnswer(t *testing.T) {
 	})
 }
 
-func TestAnOrderIsChargedOnce(t *testing.T) {
-	remembering(t, func(t *testing.T, s *Provider) {
+func TestProvider_ChargeAndRefundAreIdempotent(t *testing.T) {
+	forEachStore(t, func(t *testing.T, s *Provider) {
 		id := newID()
 		first, err := s.Charge(t.Context(), id, twelve, goodCard("4242424242424242"))
 		if err != nil {
@@ -123,7 +126,7 @@ func TestAnOrderIsChargedOnce(t *testing.T) {
 		}
 		again, err := s.Charge(t.Context(), id, order.Money{Currency: "EUR", Amount: 1}, goodCard(cardDeclined))
 		if err != nil || again != first {
-			t.Errorf("the second charge answers %+v, %v; want %+v", again, err, first)
+			t.Errorf("the second charge returned %+v, %v; want %+v", again, err, first)
 		}
 		for range 2 {
 			if err := s.Refund(t.Context(), id, "r1", twelve); err != nil {
@@ -134,13 +137,13 @@ func TestAnOrderIsChargedOnce(t *testing.T) {
 			t.Errorf("after the refund: %+v", o)
 		}
 		if err := s.Refund(t.Context(), newID(), "r2", twelve); err != nil {
-			t.Errorf("a charge that the provider forgot: %v", err)
+			t.Errorf("a refund of an unknown charge: %v", err)
 		}
 	})
 }
 
 func TestProvider_PartialRefunds(t *testing.T) {
-	remembering(t, func(t *testing.T, s *Provider) {
+	forEachStore(t, func(t *testing.T, s *Provider) {
 		id := newID()
 		if _, err := s.Charge(t.Context(), id, twelve, goodCard("4242424242424242")); err != nil {
 			t.Fatal(err)
@@ -155,7 +158,7 @@ func TestProvider_PartialRefunds(t *testing.T) {
 			{"r1", 500, nil, 500},
 			{"r2", 701, order.ErrFailedPrecondition, 500},
 			{"r2", 700, nil, 1200},
-			{"r3", 1, nil, 1200}, // Nothing is left: there is nothing to do.
+			{"r3", 1, nil, 1200}, // Nothing is left to refund.
 		} {
 			err := s.Refund(t.Context(), id, step.refundID, order.Money{Currency: "EUR", Amount: step.amount})
 			o, _, ferr := s.Find(t.Context(), id)
@@ -167,7 +170,7 @@ func TestProvider_PartialRefunds(t *testing.T) {
 }
 
 func TestProvider_Statement(t *testing.T) {
-	remembering(t, func(t *testing.T, s *Provider) {
+	forEachStore(t, func(t *testing.T, s *Provider) {
 		var ids []order.ID
 		for range 5 {
 			ids = append(ids, newID())
@@ -200,39 +203,39 @@ func TestProvider_Statement(t *testing.T) {
 	})
 }
 
-// TestProvidersShareAFile: of charges for one order at the same moment, one is made, and every process hears of that one.
-func TestProvidersShareAFile(t *testing.T) {
+// TestOpen_SharedFile makes concurrent charges for one order. One is made, and all processes get its outcome.
+func TestOpen_SharedFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "provider.db")
 	id := newID()
-	answers := make([]payment.Outcome, 8)
+	outcomes := make([]payment.Outcome, 8)
 	var wg sync.WaitGroup
-	for i := range answers {
-		s := inFile(t, path)
+	for i := range outcomes {
+		s := openFile(t, path)
 		wg.Go(func() {
 			var err error
-			if answers[i], err = s.Charge(t.Context(), id, order.Money{Currency: "EUR", Amount: order.Cents(i + 1)}, goodCard("4242424242424242")); err != nil {
+			if outcomes[i], err = s.Charge(t.Context(), id, order.Money{Currency: "EUR", Amount: order.Cents(i + 1)}, goodCard("4242424242424242")); err != nil {
 				t.Error(err)
 			}
 		})
 	}
 	wg.Wait()
-	found, ok, err := inFile(t, path).Find(t.Context(), id)
+	found, ok, err := openFile(t, path).Find(t.Context(), id)
 	if err != nil || !ok || !found.Succeeded || found.Amount.Amount == 0 {
 		t.Fatalf("found %+v, %v (%v)", found, ok, err)
 	}
-	for i, a := range answers {
-		if a != found {
-			t.Errorf("charge %d heard of %+v, want %+v", i, a, found)
+	for i, o := range outcomes {
+		if o != found {
+			t.Errorf("charge %d returned %+v, want %+v", i, o, found)
 		}
 	}
 	if _, err := Open(t.TempDir()); err == nil {
-		t.Error("a folder was taken for a file")
+		t.Error("opened a folder as a file")
 	}
 }
 
-func TestThinkTimeIsTaken(t *testing.T) {
+func TestProvider_ThinkTime(t *testing.T) {
 	var slept time.Duration
-	s := napless(New(), &slept)
+	s := stubSleep(New(), &slept)
 	s.ThinkTime = time.Minute
 	if _, err := s.Charge(t.Context(), newID(), twelve, goodCard("4242424242424242")); err != nil || slept != time.Minute {
 		t.Errorf("slept %s, %v", slept, err)
@@ -242,11 +245,11 @@ func TestThinkTimeIsTaken(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := s.Charge(ctx, newID(), twelve, goodCard("4242424242424242")); !errors.Is(err, context.Canceled) {
-		t.Errorf("a caller who left gets %v", err)
+		t.Errorf("a charge with an ended context returned %v", err)
 	}
 }
 
-func TestTheProviderForgetsTheOldest(t *testing.T) {
+func TestRecentOutcomes_DropsTheOldest(t *testing.T) {
 	r, first := newRecentOutcomes(), newID()
 	keep := func(id order.ID) {
 		if _, err := r.keep(t.Context(), id, payment.Outcome{Succeeded: true}); err != nil {
@@ -255,19 +258,19 @@ func TestTheProviderForgetsTheOldest(t *testing.T) {
 	}
 	keep(first)
 	last := first
-	for range outcomesMax {
+	for range maxOutcomes {
 		last = newID()
 		keep(last)
 	}
-	if _, found, _ := r.find(t.Context(), first); found || len(r.byID) != outcomesMax {
-		t.Errorf("it remembers %d outcomes, the first one: %v", len(r.byID), found)
+	if _, found, _ := r.find(t.Context(), first); found || len(r.byID) != maxOutcomes {
+		t.Errorf("%d outcomes in memory, the first one: %v", len(r.byID), found)
 	}
 	if _, found, _ := r.find(t.Context(), last); !found {
-		t.Error("it forgot the last one")
+		t.Error("the last outcome was dropped")
 	}
 }
 
-func TestLuhn(t *testing.T) {
+func TestLuhn_CheckDigits(t *testing.T) {
 	for number, want := range map[string]bool{
 		"4242424242424242": true, "378282246310005": true, "4432801561520454": true, "79927398713": true,
 		"4242424242424241": false, "79927398710": false, "": false, "4242a24242424242": false, "４２": false,
