@@ -71,15 +71,15 @@ func addQueueWorkers(ctx context.Context, deps *dependencies, a *api, c Config, 
 
 // sqlWorkers go on where the others stopped: they look at SQL for what is due, and for what went wrong.
 func sqlWorkers(deps *dependencies, a *api, c Config) workerSet {
-	orders, intents, books := store.NewOrders(deps.db), store.NewCancellations(deps.db), store.NewStock(deps.db)
+	orders, cancellations, holds := store.NewOrders(deps.db), store.NewCancellations(deps.db), store.NewStock(deps.db)
 	reconcile, lost := workers.DefaultReconcileConfig(), workers.DefaultLostConfig()
 	reconcile.After, lost.After, lost.Partition = c.Orders.ReconcileAfter, c.Orders.LostAfter, partition
 	dispatcher := workers.NewMailDispatcher(workers.DefaultDispatchConfig(), store.NewMails(deps.db), orders, a.mail, deps.log)
 	rescuer := workers.NewShipRescuer(workers.DefaultRescueConfig(), orders, a.carrier, deps.log).WithPublisher(deps.changes)
-	reconciler := workers.NewPaymentReconciler(reconcile, orders, intents, a.payments, deps.stock, deps.log)
-	finisher := workers.NewCancellationFinisher(intents, a.payments, deps.stock, deps.log)
+	reconciler := workers.NewPaymentReconciler(reconcile, orders, cancellations, a.payments, deps.stock, deps.log)
+	finisher := workers.NewCancellationFinisher(cancellations, a.payments, deps.stock, deps.log)
 	refunds := workers.NewRefundRetrier(a.ledger, payment.Client{Service: a.payments.Service, Policy: deps.policies[breaker.Refund]}, deps.log)
-	finder := workers.NewLostOrders(lost, books, a.ledger, deps.stock, deps.journal, intents, deps.log)
+	finder := workers.NewLostOrders(lost, holds, a.ledger, deps.stock, deps.journal, cancellations, deps.log)
 	repairer := newRepairer(deps, a, c)
 	all := workerSet{
 		{name: workerDispatcher, run: dispatcher.Run, runOnce: dispatcher.RunOnce},

@@ -38,7 +38,7 @@ func (c *fakeUndo) Refund(_ context.Context, id order.ID, reason string) error {
 	return c.refundErr
 }
 
-func TestDuplicates_CostNothing(t *testing.T) {
+func TestDuplicateCanceller_CostNothing(t *testing.T) {
 	charged := fmt.Errorf("it is charged: %w", order.ErrFailedPrecondition)
 	const revoke, void, refund = "revoke X: duplicate of Y", "void X", "refund X: duplicate of Y"
 	for name, c := range map[string]struct {
@@ -69,8 +69,8 @@ func TestDuplicates_CostNothing(t *testing.T) {
 	}
 }
 
-// TestDuplicates_UnitsAreReturnedOnce does it twice on a real Redis, to an order that was settled there.
-func TestDuplicates_UnitsAreReturnedOnce(t *testing.T) {
+// TestDuplicateCanceller_UnitsAreReturnedOnce does it twice on a real Redis, to an order that was settled there.
+func TestDuplicateCanceller_UnitsAreReturnedOnce(t *testing.T) {
 	s := openShop(t, openSQLite(t))
 	o := freshOrder()
 	s.reserve(t, o)
@@ -89,8 +89,8 @@ func TestDuplicates_UnitsAreReturnedOnce(t *testing.T) {
 	s.wantStock(t, 100, 100)
 }
 
-// TestDuplicates_LostDuplicateReturnsItsUnits: Redis loses one before its units are returned; those of another one are returned in the next epoch.
-func TestDuplicates_LostDuplicateReturnsItsUnits(t *testing.T) {
+// TestDuplicateCanceller_LostDuplicateReturnsItsUnits: Redis loses one before its units are returned; those of another one are returned in the next epoch.
+func TestDuplicateCanceller_LostDuplicateReturnsItsUnits(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		s := openShop(t, db)
 		first, lost, undone := freshOrder(), freshOrder(), freshOrder()
