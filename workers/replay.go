@@ -15,11 +15,6 @@ import (
 	"github.com/spillway/spillway/store"
 )
 
-// EntryStore applies journal entries of which the flusher made dead letters.
-type EntryStore interface {
-	ReplayEntry(ctx context.Context, dead store.DeadLetter, content store.Range, undone bool, by store.DeadLetterAction) (store.Outcome, bool, error)
-}
-
 // Counters removes counters of stock in Redis that no longer agree with SQL, so that they are loaded again.
 type Counters interface {
 	DropCounters(ctx context.Context, skus []order.SKU) error
@@ -28,7 +23,7 @@ type Counters interface {
 // ReplayParts are the dependencies of a Replayer.
 type ReplayParts struct {
 	DeadLetters *store.DeadLetters
-	Entries     EntryStore
+	Entries     *store.Stock
 	Orders      OrderStore
 	Cancel      Canceller
 	Hot         HotOrders
