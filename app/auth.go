@@ -24,7 +24,10 @@ func (c AuthConfig) Minter(dataDir string) (*auth.Tokens, error) {
 	}
 	key, err := os.ReadFile(DevKey(dataDir))
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("--data-dir %q has no dev key: name the one of a shop that has run on embedded storage, or give the shop's --auth-key (SPILLWAY_AUTH_KEY)", dataDir)
+		return nil, fmt.Errorf(
+			"--data-dir %q has no dev key: name the one of a shop that has run on embedded storage, or give the shop's --auth-key (SPILLWAY_AUTH_KEY)",
+			dataDir,
+		)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("the dev key: %w", err)

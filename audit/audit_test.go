@@ -79,7 +79,13 @@ func TestAudit_OrdersInFlight(t *testing.T) {
 		w.flush(took(duplicate))
 		w.write(duplicate, order.Cancelled)
 		want = slices.DeleteFunc(want, func(s string) bool { return s[:5] == "stock" })
-		step("a refused order whose stock and money are to go back", 4, "row_matches_journal duplicate", "cancelled_is_refunded duplicate", "cancelled_gives_units_back duplicate")
+		step(
+			"a refused order whose stock and money are to go back",
+			4,
+			"row_matches_journal duplicate",
+			"cancelled_is_refunded duplicate",
+			"cancelled_gives_units_back duplicate",
+		)
 
 		w.write(reserved, order.Paid)
 		w.must(store.NewMails(w.db).MarkSent(t.Context(), reserved.ID, order.MailConfirmation))
@@ -200,7 +206,9 @@ func TestAudit_MailsThatAreDueOrDead(t *testing.T) {
 		w.exec("UPDATE orders SET updated_at = " + old + " WHERE id = {failed}")
 		ctx, mails := w.t.Context(), store.NewMails(w.db)
 		w.must(mails.AddDue(ctx, w.ids["shipped"], order.MailConfirmation))
-		w.must(store.NewDeadLetters(w.db).Put(ctx, store.DeadLetter{DedupKey: "mailer/order/" + string(w.ids["paid"]), Source: "mailer", OrderID: string(w.ids["paid"])}))
+		w.must(
+			store.NewDeadLetters(w.db).Put(ctx, store.DeadLetter{DedupKey: "mailer/order/" + string(w.ids["paid"]), Source: "mailer", OrderID: string(w.ids["paid"])}),
+		)
 		w.wants("drained", w.audit(audit.Options{Drained: true}), nil)
 		w.exec("UPDATE failed_orders SET dedup_key = CONCAT(dedup_key, '/cancelled')")
 		w.wants("another mail is dead, drained", w.audit(audit.Options{Drained: true}), []string{"paid_has_mail paid"})

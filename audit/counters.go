@@ -27,7 +27,9 @@ func countersMatchSQL(ctx context.Context, b *snapshot, report func(store.Violat
 		report(store.Violation{Detail: fmt.Sprintf("SQL's open epoch is %d, that of Redis is %d", epoch.Number, state.Epoch)})
 		return 0, nil
 	case state.LastID != "" && precedes(epoch.LastID, state.LastID):
-		report(store.Violation{Detail: fmt.Sprintf("the journal ends at %s, and SQL has applied it up to %s: the counters cannot be compared", state.LastID, epoch.LastID)})
+		report(
+			store.Violation{Detail: fmt.Sprintf("the journal ends at %s, and SQL has applied it up to %s: the counters cannot be compared", state.LastID, epoch.LastID)},
+		)
 		return 0, nil
 	}
 	onHand, err := b.view.OnHand(ctx)

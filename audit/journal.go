@@ -60,8 +60,11 @@ func (l *journalLog) follow(key epochKey, r store.AppliedRange) {
 	case ok && !precedes(before, r.FirstID):
 		l.report("%s: the range %s to %s was applied after %s had been", key, r.FirstID, r.LastID, before)
 	case ok && r.PrevID != "" && r.PrevID != before:
-		l.gaps = append(l.gaps, store.Violation{Detail: fmt.Sprintf("%s: the range %s to %s follows %s, but the range before it ends at %s: what lies between is not logged as applied",
-			key, r.FirstID, r.LastID, r.PrevID, before)})
+		l.gaps = append(
+			l.gaps,
+			store.Violation{Detail: fmt.Sprintf("%s: the range %s to %s follows %s, but the range before it ends at %s: what lies between is not logged as applied",
+				key, r.FirstID, r.LastID, r.PrevID, before)},
+		)
 	}
 	l.reached[key] = r.LastID
 }

@@ -35,7 +35,12 @@ var rules = []rule{
 	{"journal_applied_once", "The ranges of the journal that were applied follow each other up to the recorded offset.", journalAppliedOnce, nil},
 	{"journal_has_no_gaps", "Between the ranges of the journal that were applied no entry is left out.", journalHasNoGaps, nil},
 	{"units_return_once", "An order's units return at most once, which is recorded, and only if the order was not paid.", unitsReturnOnce, nil},
-	{"cancelled_gives_units_back", "The units of a CANCELLED order are back in stock, or a cancellation is about to return them.", query((*store.AuditView).CancelledWithoutReturn), nil},
+	{
+		"cancelled_gives_units_back",
+		"The units of a CANCELLED order are back in stock, or a cancellation is about to return them.",
+		query((*store.AuditView).CancelledWithoutReturn),
+		nil,
+	},
 	{"counters_match_sql", "Once drained, the counters in Redis equal the stock in SQL.", countersMatchSQL, needsCounters},
 
 	{"state_known", "Each order is in a known state.", query((*store.AuditView).UnknownStates), nil},
@@ -43,13 +48,33 @@ var rules = []rule{
 	{"totals_add_up", "An order's total is its items and its shipping, and there are items.", query((*store.AuditView).TotalsThatDoNotAddUp), nil},
 	{"items_have_order", "Items belong to an order.", query((*store.AuditView).ItemsWithoutOrder), nil},
 
-	{"paid_is_charged_once", "Each PAID, SHIPPED or SHIP_FAILED order has a charge, which succeeded; only operators refund it, and all of it once it is SHIPPED.", query((*store.AuditView).UnchargedOrders), nil},
+	{
+		"paid_is_charged_once",
+		"Each PAID, SHIPPED or SHIP_FAILED order has a charge, which succeeded; only operators refund it, and all of it once it is SHIPPED.",
+		query((*store.AuditView).UnchargedOrders),
+		nil,
+	},
 	{"charge_is_total", "What was charged is the order's total, in its currency.", query((*store.AuditView).WrongAmounts), nil},
 	{"charge_has_order", "Money is taken for orders that exist.", query((*store.AuditView).ChargesWithoutOrder), nil},
-	{"pending_is_undecided", "A PENDING order's charge, if there is one, has no outcome yet; or its card was declined and another one can be tried.", query((*store.AuditView).DecidedAndPending), nil},
+	{
+		"pending_is_undecided",
+		"A PENDING order's charge, if there is one, has no outcome yet; or its card was declined and another one can be tried.",
+		query((*store.AuditView).DecidedAndPending),
+		nil,
+	},
 	{"cancelled_is_refunded", "In the ledger, no CANCELLED order is charged without a full refund.", query((*store.AuditView).CancelledAndCharged), nil},
-	{"refunds_within_charge", "Refunds sum to at most the charge; to all of it when that is REFUNDING or, all of them confirmed, REFUNDED.", query((*store.AuditView).RefundsBeyondCharges), nil},
-	{"refund_is_confirmed", "The provider confirms each refund in time; once drained, every refund is confirmed.", query((*store.AuditView).UnconfirmedRefunds), nil},
+	{
+		"refunds_within_charge",
+		"Refunds sum to at most the charge; to all of it when that is REFUNDING or, all of them confirmed, REFUNDED.",
+		query((*store.AuditView).RefundsBeyondCharges),
+		nil,
+	},
+	{
+		"refund_is_confirmed",
+		"The provider confirms each refund in time; once drained, every refund is confirmed.",
+		query((*store.AuditView).UnconfirmedRefunds),
+		nil,
+	},
 	{"provider_matches_ledger", "What the provider took and refunded equals the ledger, order by order.", providerMatchesLedger, needsProvider},
 
 	{"cancellation_cancels", "An order with a cancellation is CANCELLED.", query((*store.AuditView).IntentsOfLiving), nil},

@@ -275,7 +275,8 @@ func TestCall_Results(t *testing.T) {
 	if none, err := Call(t.Context(), p, func(context.Context) (error, error) { return nil, nil }); none != nil || err != nil {
 		t.Errorf("got %v, %v", none, err)
 	}
-	if n, err := Call(t.Context(), p, func(context.Context) (int, error) { return 7, order.ErrFailedPrecondition }); n != 0 || !errors.Is(err, order.ErrFailedPrecondition) {
+	if n, err := Call(t.Context(), p, func(context.Context) (int, error) { return 7, order.ErrFailedPrecondition }); n != 0 ||
+		!errors.Is(err, order.ErrFailedPrecondition) {
 		t.Errorf("a call that failed returned %d, %v", n, err)
 	}
 }

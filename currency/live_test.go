@@ -93,7 +93,8 @@ func TestLive_RatesBecomeTooOld(t *testing.T) {
 	wantRate(t, l, 110)
 	clock.at = l.Expires().Add(time.Second)
 	var old *order.RatesTooOldError
-	if _, err := l.Convert(order.Money{Currency: "EUR", Amount: 100}, "USD"); !errors.As(err, &old) || !errors.Is(err, order.ErrUnavailable) || old.Date != "2026-03-10" {
+	if _, err := l.Convert(order.Money{Currency: "EUR", Amount: 100}, "USD"); !errors.As(err, &old) || !errors.Is(err, order.ErrUnavailable) ||
+		old.Date != "2026-03-10" {
 		t.Errorf("convert: %v; want RatesTooOld of 2026-03-10", err)
 	}
 	for _, c := range []order.Currency{"EUR", "USD"} {

@@ -50,7 +50,11 @@ func (e *Epochs) compareTrimmed(ctx context.Context, number int64, trimmed strin
 	if err != nil || CompareIDs(trimmed, epoch.LastID) <= 0 {
 		return "", err
 	}
-	return fmt.Sprintf("SQL lost commits: it has applied the journal up to %s, and entries before %s, which it had applied, are trimmed", epoch.LastID, trimmed), nil
+	return fmt.Sprintf(
+		"SQL lost commits: it has applied the journal up to %s, and entries before %s, which it had applied, are trimmed",
+		epoch.LastID,
+		trimmed,
+	), nil
 }
 
 // compareEmbedded is compare for the Redis in this process, which loses all of its data or nothing.

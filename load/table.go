@@ -95,7 +95,10 @@ func (r *Result) remarks() []string {
 		out = append(out, "error codes: "+strings.Join(parts, ", "))
 	}
 	if f := r.TimeToDurable; f.Followed > f.Arrived {
-		out = append(out, fmt.Sprintf("%d of the %d orders that were looked for did not appear in their lists within %s", f.Followed-f.Arrived, f.Followed, probeTimeout))
+		out = append(
+			out,
+			fmt.Sprintf("%d of the %d orders that were looked for did not appear in their lists within %s", f.Followed-f.Arrived, f.Followed, probeTimeout),
+		)
 	}
 	if f := r.TimeToShipped; f.Followed > f.Arrived {
 		out = append(out, fmt.Sprintf("%d of %d accepted orders were not SHIPPED within --settle-wait", f.Followed-f.Arrived, f.Followed))

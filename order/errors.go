@@ -83,7 +83,11 @@ type RatesTooOldError struct {
 
 // Error includes the day and the maximum age.
 func (e *RatesTooOldError) Error() string {
-	return fmt.Sprintf("the exchange rates of %s are older than %s: only prices in the catalogue's own currency can be used until newer ones are loaded", e.Date, e.MaxAge)
+	return fmt.Sprintf(
+		"the exchange rates of %s are older than %s: only prices in the catalogue's own currency can be used until newer ones are loaded",
+		e.Date,
+		e.MaxAge,
+	)
 }
 
 // Unwrap returns both sentinels, for errors.Is.

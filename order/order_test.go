@@ -108,7 +108,8 @@ func TestErrors_Text(t *testing.T) {
 	if sold.Error() != "sold out: A: 3 asked for, 1 left" {
 		t.Error(sold)
 	}
-	if retry := (&order.RetryError{After: time.Second, Err: order.ErrOverloaded}); !errors.Is(retry, order.ErrOverloaded) || retry.Error() != order.ErrOverloaded.Error() {
+	if retry := (&order.RetryError{After: time.Second, Err: order.ErrOverloaded}); !errors.Is(retry, order.ErrOverloaded) ||
+		retry.Error() != order.ErrOverloaded.Error() {
 		t.Error(retry)
 	}
 	if d := (&order.DeclinedError{Code: "lost_card"}); d.Error() != "card declined: lost_card" {

@@ -31,7 +31,8 @@ func TestService_AnotherCardAfterADecline(t *testing.T) {
 		t.Errorf("another amount: %v, %v; want ErrAlreadyExists", ch, err)
 	}
 	second, err := chargeAgain(t, p, id, 12, goodCard)
-	if err != nil || second.GetState() != spillwayv1.ChargeState_CHARGE_STATE_SUCCEEDED || second.GetAttempt() != 2 || second.GetChargeId() == first.GetChargeId() {
+	if err != nil || second.GetState() != spillwayv1.ChargeState_CHARGE_STATE_SUCCEEDED || second.GetAttempt() != 2 ||
+		second.GetChargeId() == first.GetChargeId() {
 		t.Errorf("second card: %v, %v", second, err)
 	}
 	calls := provider.charges.Load()
@@ -171,7 +172,8 @@ func TestService_TooManyCards(t *testing.T) {
 	}
 	calls := provider.charges.Load()
 	ch, err := chargeAgain(t, p, id, 12, goodCard)
-	if err != nil || ch.GetState() != spillwayv1.ChargeState_CHARGE_STATE_DECLINED || ch.GetDeclineCode() != "too_many_attempts" || provider.charges.Load() != calls {
+	if err != nil || ch.GetState() != spillwayv1.ChargeState_CHARGE_STATE_DECLINED || ch.GetDeclineCode() != "too_many_attempts" ||
+		provider.charges.Load() != calls {
 		t.Errorf("one card more: %v, %v", ch, err)
 	}
 }

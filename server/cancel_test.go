@@ -132,7 +132,8 @@ func TestCancel_ConcurrentCallersShareIt(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 50 {
 		wg.Go(func() {
-			if o, err := canceller.Cancel(t.Context(), order.Order{ID: "O", State: order.Paid}, order.CancelReason{Text: "why"}, "ann"); err != nil || o.State != order.Cancelled {
+			if o, err := canceller.Cancel(t.Context(), order.Order{ID: "O", State: order.Paid}, order.CancelReason{Text: "why"}, "ann"); err != nil ||
+				o.State != order.Cancelled {
 				t.Errorf("it is %s (%v), want CANCELLED", o.State, err)
 			}
 		})

@@ -213,7 +213,9 @@ func TestCatalog_CreateAndUpdate(t *testing.T) {
 	if _, err := client.GetProduct(t.Context(), &spillwayv1.GetProductRequest{Sku: "NOPE"}); connect.CodeOf(err) != connect.CodeNotFound {
 		t.Errorf("an unknown product: %v", err)
 	}
-	if _, err := client.GetProduct(t.Context(), &spillwayv1.GetProductRequest{Sku: "NEW", CurrencyCode: "XYZ"}); connect.CodeOf(err) != connect.CodeInvalidArgument {
+	if _, err := client.GetProduct(t.Context(), &spillwayv1.GetProductRequest{Sku: "NEW", CurrencyCode: "XYZ"}); connect.CodeOf(
+		err,
+	) != connect.CodeInvalidArgument {
 		t.Errorf("a currency of no rate: %v", err)
 	}
 }

@@ -23,7 +23,8 @@ func TestUpdateProduct_FieldMask(t *testing.T) {
 		resp, err := client.UpdateProduct(t.Context(), &spillwayv1.UpdateProductRequest{Product: in, UpdateMask: maskOf(paths...)})
 		return resp.GetProduct(), err
 	}
-	if p, err := update(&spillwayv1.ProductInput{Sku: "P00", Archived: true}, "archived"); err != nil || !p.GetArchived() || p.GetName() != "p" || p.GetPrice().GetUnits() != 10 {
+	if p, err := update(&spillwayv1.ProductInput{Sku: "P00", Archived: true}, "archived"); err != nil || !p.GetArchived() || p.GetName() != "p" ||
+		p.GetPrice().GetUnits() != 10 {
 		t.Errorf("archive: %v, %v", p, err)
 	}
 	whole := &spillwayv1.ProductInput{Sku: "P00", Name: "q", Price: &spillwayv1.Money{CurrencyCode: "EUR", Units: 2}}

@@ -376,10 +376,12 @@ func TestPlaceOrder_RatesTooOld(t *testing.T) {
 		t.Fatalf("an order in another one: %v, %d reservations; want ErrRatesTooOld", err, s.stock.reserved)
 	}
 	var ce *connect.Error
-	if !errors.As(translate(t.Context(), s.Log, "p", err), &ce) || ce.Code() != connect.CodeUnavailable || len(ce.Details()) != 2 || ce.Meta().Get("Retry-After") != "60" {
+	if !errors.As(translate(t.Context(), s.Log, "p", err), &ce) || ce.Code() != connect.CodeUnavailable || len(ce.Details()) != 2 ||
+		ce.Meta().Get("Retry-After") != "60" {
 		t.Fatalf("answered as %v with %v; want unavailable with two details", ce, ce.Meta())
 	}
-	if info := detailOf[*errdetails.ErrorInfo](ce); info.GetReason() != "RATES_TOO_OLD" || info.GetMetadata()["rateDate"] != "2025-10-21" || info.GetMetadata()["maxAge"] != "1h0m0s" {
+	if info := detailOf[*errdetails.ErrorInfo](ce); info.GetReason() != "RATES_TOO_OLD" || info.GetMetadata()["rateDate"] != "2025-10-21" ||
+		info.GetMetadata()["maxAge"] != "1h0m0s" {
 		t.Errorf("ErrorInfo = %v", info)
 	}
 }

@@ -75,7 +75,10 @@ func TestPlaceOrder_RetryWithOlderRedis(t *testing.T) {
 		if again := s.place(t, "k1", ""); again.GetState() != spillwayv1.OrderState_ORDER_STATE_CANCELLED {
 			t.Errorf("the retry is answered with %s, want CANCELLED", again.GetState())
 		}
-		if _, err := s.checkout.PayOrder(as(t.Context(), "c1"), &spillwayv1.PayOrderRequest{OrderId: string(id), Card: testCard(goodCard)}); !errors.Is(err, order.ErrFailedPrecondition) {
+		if _, err := s.checkout.PayOrder(as(t.Context(), "c1"), &spillwayv1.PayOrderRequest{OrderId: string(id), Card: testCard(goodCard)}); !errors.Is(
+			err,
+			order.ErrFailedPrecondition,
+		) {
 			t.Errorf("pay: %v; want ErrFailedPrecondition", err)
 		}
 		if n := s.provider.charges.Load(); n != 0 {

@@ -179,7 +179,11 @@ func TestDeadLetters_EditAndReplay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := fmt.Sprintf(`{"events":[{"kind":"ORDER_EVENT_KIND_SETTLED","orderId":%q,"time":"2026-11-25T12:00:00Z","snapshot":%s}]}`, o.ID, wire.ShowSnapshot(m.GetSnapshot()))
+	text := fmt.Sprintf(
+		`{"events":[{"kind":"ORDER_EVENT_KIND_SETTLED","orderId":%q,"time":"2026-11-25T12:00:00Z","snapshot":%s}]}`,
+		o.ID,
+		wire.ShowSnapshot(m.GetSnapshot()),
+	)
 	edit := func(payload string) deadLetterReply {
 		body, err := json.Marshal(map[string]any{"id": fmt.Sprint(id), "payloadJson": payload, "reason": "mended"})
 		if err != nil {
@@ -205,7 +209,8 @@ func TestDeadLetters_EditAndReplay(t *testing.T) {
 		}
 	}
 	h := r.Letter.History
-	if len(h) != 2 || h[0].Action != "edited" || h[0].Actor != "ann" || h[0].Detail != "mended" || h[1].Action != "replayed" || h[1].Actor != "bob" || h[1].Time == "" {
+	if len(h) != 2 || h[0].Action != "edited" || h[0].Actor != "ann" || h[0].Detail != "mended" || h[1].Action != "replayed" || h[1].Actor != "bob" ||
+		h[1].Time == "" {
 		t.Errorf("its history is %+v", h)
 	}
 	if r := edit(text); r.Code != "failed_precondition" {

@@ -102,7 +102,8 @@ func TestReadyz_NamesFailedChecks(t *testing.T) {
 		t.Errorf("health = %s", body)
 	}
 	sick = true
-	if status, body := get("/readyz"); status != http.StatusServiceUnavailable || !strings.Contains(body, "not migrated") || !strings.Contains(body, `"redis":"ok"`) {
+	if status, body := get("/readyz"); status != http.StatusServiceUnavailable || !strings.Contains(body, "not migrated") ||
+		!strings.Contains(body, `"redis":"ok"`) {
 		t.Errorf("readyz = %d %s", status, body)
 	}
 	if _, _, body := e.post(t, healthProcedure, "", "{}"); !strings.Contains(body, `STATUS_NOT_SERVING`) {

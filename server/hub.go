@@ -124,9 +124,15 @@ func (h *Hub) Watch(customer order.CustomerID, addr netip.Addr, id order.ID, see
 	case h.ended:
 		return nil, errStopping()
 	case h.count >= h.cfg.Watchers:
-		return nil, &order.RetryError{After: h.cfg.ResyncInterval, Err: order.Refuse(order.ErrOverloaded, order.ReasonTooManyWatchers, "%d orders are being watched", h.cfg.Watchers)}
+		return nil, &order.RetryError{
+			After: h.cfg.ResyncInterval,
+			Err:   order.Refuse(order.ErrOverloaded, order.ReasonTooManyWatchers, "%d orders are being watched", h.cfg.Watchers),
+		}
 	case h.of[customer] >= h.cfg.PerCustomer:
-		return nil, &order.RetryError{After: h.cfg.ResyncInterval, Err: order.Refuse(order.ErrOverloaded, order.ReasonTooManyWatchers, "one customer watches at most %d orders at once", h.cfg.PerCustomer)}
+		return nil, &order.RetryError{
+			After: h.cfg.ResyncInterval,
+			Err:   order.Refuse(order.ErrOverloaded, order.ReasonTooManyWatchers, "one customer watches at most %d orders at once", h.cfg.PerCustomer),
+		}
 	}
 	if h.from[addr] >= h.cfg.PerAddress && addr.IsValid() {
 		return nil, &order.LimitError{Limit: order.LimitWatchers, Maximum: int64(h.cfg.PerAddress), After: h.cfg.ResyncInterval}

@@ -15,10 +15,13 @@ import (
 
 // probes is one cheap call of each class.
 var probes = map[Class]struct{ procedure, body string }{
-	ClassCheckout: {spillwayv1connect.CheckoutServicePayOrderProcedure, `{"orderId":"O","card":{"number":"4242424242424242","cvv":"123","expiryYear":2030,"expiryMonth":1}}`},
-	ClassBrowse:   {spillwayv1connect.CatalogServiceListProductsProcedure, `{}`},
-	ClassSearch:   {spillwayv1connect.CatalogServiceSearchProductsProcedure, `{"query":"mug"}`},
-	ClassOperate:  {spillwayv1connect.DeadLetterServiceListDeadLettersProcedure, `{}`},
+	ClassCheckout: {
+		spillwayv1connect.CheckoutServicePayOrderProcedure,
+		`{"orderId":"O","card":{"number":"4242424242424242","cvv":"123","expiryYear":2030,"expiryMonth":1}}`,
+	},
+	ClassBrowse:  {spillwayv1connect.CatalogServiceListProductsProcedure, `{}`},
+	ClassSearch:  {spillwayv1connect.CatalogServiceSearchProductsProcedure, `{"query":"mug"}`},
+	ClassOperate: {spillwayv1connect.DeadLetterServiceListDeadLettersProcedure, `{}`},
 }
 
 func TestClassOf_EveryClassHasItsProcedures(t *testing.T) {

@@ -213,7 +213,9 @@ var (
 
 // filterHash stands for the filters in a page token, which goes on in the list that it was made for and in no other.
 func filterHash(opt store.ListOptions, customer order.CustomerID) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%t %q %d %s %s", opt.AllCustomers, customer, opt.States, opt.From.Format(time.RFC3339Nano), opt.To.Format(time.RFC3339Nano)))
+	sum := sha256.Sum256(
+		fmt.Appendf(nil, "%t %q %d %s %s", opt.AllCustomers, customer, opt.States, opt.From.Format(time.RFC3339Nano), opt.To.Format(time.RFC3339Nano)),
+	)
 	return hex.EncodeToString(sum[:filterHashBytes]) + ":"
 }
 

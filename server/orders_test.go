@@ -72,8 +72,9 @@ func (r rows) Get(_ context.Context, id order.ID) (order.Order, error) {
 func (r rows) ListByCustomer(_ context.Context, customer order.CustomerID, opt store.ListOptions) (out []order.Order, err error) {
 	for i := len(r.orders) - 1; i >= 0 && len(out) < opt.Limit; i-- {
 		o := r.orders[i]
-		if (o.CustomerID == customer || opt.AllCustomers) && (opt.Before == "" || o.ID < opt.Before) && (len(opt.States) == 0 || slices.Contains(opt.States, o.State)) &&
-			!o.CreatedAt.Before(opt.From) && (opt.To.IsZero() || o.CreatedAt.Before(opt.To)) {
+		listed := (o.CustomerID == customer || opt.AllCustomers) && (opt.Before == "" || o.ID < opt.Before)
+		inTime := !o.CreatedAt.Before(opt.From) && (opt.To.IsZero() || o.CreatedAt.Before(opt.To))
+		if listed && inTime && (len(opt.States) == 0 || slices.Contains(opt.States, o.State)) {
 			out = append(out, o)
 		}
 	}
@@ -276,7 +277,11 @@ func TestListOrders_Filters(t *testing.T) {
 	req := func(token string) *spillwayv1.ListOrdersRequest {
 		return &spillwayv1.ListOrdersRequest{
 			PageSize: 1, PageToken: token, CreateTimeFrom: from, CreateTimeTo: to,
-			States: []spillwayv1.OrderState{spillwayv1.OrderState_ORDER_STATE_SHIPPED, spillwayv1.OrderState_ORDER_STATE_CANCELLED, spillwayv1.OrderState_ORDER_STATE_SHIPPED},
+			States: []spillwayv1.OrderState{
+				spillwayv1.OrderState_ORDER_STATE_SHIPPED,
+				spillwayv1.OrderState_ORDER_STATE_CANCELLED,
+				spillwayv1.OrderState_ORDER_STATE_SHIPPED,
+			},
 		}
 	}
 	var seen []string

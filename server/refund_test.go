@@ -85,7 +85,8 @@ func TestRefundOrder_Shipped(t *testing.T) {
 			refunded int64
 		}{{"r1", euroCents(300), 300}, {"r1", euroCents(300), 300}, {"r2", euroCents(199), 499}, {"r3", nil, 1200}, {"r3", nil, 1200}, {"r3", euroCents(701), 1200}} {
 			resp, err := s.refund(t, placed.GetId(), step.key, step.amount)
-			if err != nil || cents(resp.GetOrder().GetRefundedTotal()) != step.refunded || resp.GetRefund().GetConfirmTime() == nil || resp.GetOrder().GetRefundPendingTotal() != nil {
+			if err != nil || cents(resp.GetOrder().GetRefundedTotal()) != step.refunded || resp.GetRefund().GetConfirmTime() == nil ||
+				resp.GetOrder().GetRefundPendingTotal() != nil {
 				t.Errorf("refund %s: %v, %v; want %d refunded in all", step.key, resp, err, step.refunded)
 			}
 			ids[resp.GetRefund().GetId()] = true
@@ -175,7 +176,8 @@ func TestRefundOrder_ProviderRefuses(t *testing.T) {
 		s.flush(t)
 		s.provider.refusing.Store(true)
 		resp, err := s.refund(t, placed.GetId(), "r1", euroCents(300))
-		if err != nil || cents(resp.GetOrder().GetRefundPendingTotal()) != 300 || resp.GetOrder().GetRefundedTotal() != nil || resp.GetRefund().GetConfirmTime() != nil {
+		if err != nil || cents(resp.GetOrder().GetRefundPendingTotal()) != 300 || resp.GetOrder().GetRefundedTotal() != nil ||
+			resp.GetRefund().GetConfirmTime() != nil {
 			t.Errorf("refund: %v, %v; want 300 pending", resp, err)
 		}
 		s.provider.refusing.Store(false)

@@ -298,7 +298,8 @@ func TestWatchOrder_SlowReader(t *testing.T) {
 		}
 		defer resp.Body.Close()
 		answer, err := io.ReadAll(resp.Body)
-		if text := string(answer); err != nil || !strings.Contains(text, `"resumeToken":"`) || !strings.Contains(text, `"code":"aborted"`) || !strings.Contains(text, "RetryInfo") {
+		if text := string(answer); err != nil || !strings.Contains(text, `"resumeToken":"`) || !strings.Contains(text, `"code":"aborted"`) ||
+			!strings.Contains(text, "RetryInfo") {
 			t.Errorf("of %d bytes (%v) the end is %q; want a message and `aborted`", len(text), err, text[max(0, len(text)-300):])
 		}
 		w.eventuallyWatched(t, 0)

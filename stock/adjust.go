@@ -44,7 +44,12 @@ func (s *Stock) adjusted(epoch journal.Epoch, a order.Adjustment, reply []string
 		left, err := strconv.ParseInt(reply[2], 10, 64)
 		return journal.Offset{Epoch: epoch.Number, ID: reply[1]}, left, err
 	case "MISMATCH":
-		return journal.Offset{}, 0, order.Refuse(order.ErrAlreadyExists, order.ReasonAdjustmentExists, "adjustment %s was made before with another SKU or delta", a.ID)
+		return journal.Offset{}, 0, order.Refuse(
+			order.ErrAlreadyExists,
+			order.ReasonAdjustmentExists,
+			"adjustment %s was made before with another SKU or delta",
+			a.ID,
+		)
 	case "SHORT":
 		left, _ := strconv.ParseInt(reply[1], 10, 64)
 		return journal.Offset{}, 0, &order.SoldOutError{Shortages: []order.Shortage{{SKU: a.SKU, Requested: -a.Units, Available: left}}}

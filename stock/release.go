@@ -24,11 +24,23 @@ func (s *Stock) Revoke(ctx context.Context, id order.ID, reason string) (journal
 func (s *Stock) release(ctx context.Context, id order.ID, reason, trace, alsoPaid string) (journal.Offset, error) {
 	unpaid := s.keys.Unpaid()
 	return s.finish(ctx, id, func(epoch journal.Epoch) ([]string, error) {
-		return s.exec(ctx, s.scripts.release,
+		return s.exec(
+			ctx,
+			s.scripts.release,
 			[]string{
 				s.keys.Epoch(), s.keys.Journal(epoch.Number), s.keys.Stock(epoch.Number), s.keys.Order(id), s.keys.RolledBack(id),
 				unpaid[0], unpaid[1], unpaid[2],
 			},
-			[]string{strconv.FormatInt(epoch.Number, 10), string(id), reason, s.nowMS(), seconds(rolledBackTTL), alsoPaid, trace, redisconn.ReplicationID(epoch.Instance)})
+			[]string{
+				strconv.FormatInt(epoch.Number, 10),
+				string(id),
+				reason,
+				s.nowMS(),
+				seconds(rolledBackTTL),
+				alsoPaid,
+				trace,
+				redisconn.ReplicationID(epoch.Instance),
+			},
+		)
 	})
 }

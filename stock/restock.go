@@ -18,9 +18,20 @@ func (s *Stock) Restock(ctx context.Context, epoch int64, id order.ID, customer 
 	if err != nil {
 		return journal.Offset{}, err
 	}
-	reply, err := s.exec(ctx, s.scripts.restock,
+	reply, err := s.exec(
+		ctx,
+		s.scripts.restock,
 		[]string{s.keys.Epoch(), s.keys.Journal(epoch), s.keys.Stock(epoch), s.keys.RolledBack(id), s.keys.Bought(customer)},
-		[]string{strconv.FormatInt(epoch, 10), string(id), order.FormatDeltas(units), reason, s.nowMS(), seconds(rolledBackTTL), redisconn.ReplicationID(open.Instance)})
+		[]string{
+			strconv.FormatInt(epoch, 10),
+			string(id),
+			order.FormatDeltas(units),
+			reason,
+			s.nowMS(),
+			seconds(rolledBackTTL),
+			redisconn.ReplicationID(open.Instance),
+		},
+	)
 	if err != nil {
 		return journal.Offset{}, err
 	}

@@ -39,7 +39,10 @@ func (v *AuditView) MissingMails(ctx context.Context, each func(Violation)) (int
 		violations: confirmation + " UNION ALL " + shipped,
 		args:       append(cargs, sargs...),
 		describe: func(r []string) Violation {
-			return Violation{OrderID: order.ID(r[0]), Detail: "it is " + stateName(r[1]) + " since " + r[2] + ", but its mail of kind " + r[3] + " was not sent and is not due"}
+			return Violation{
+				OrderID: order.ID(r[0]),
+				Detail:  "it is " + stateName(r[1]) + " since " + r[2] + ", but its mail of kind " + r[3] + " was not sent and is not due",
+			}
 		},
 	}, each)
 }

@@ -40,7 +40,17 @@ func sum(amount, currency string) string {
 // of a part, or of all of a SHIPPED order.
 func (v *AuditView) UnchargedOrders(ctx context.Context, each func(Violation)) (int64, error) {
 	sold := stateIs("state", order.Paid, order.Shipped, order.ShipFailed)
-	charged := "(" + chargeIs("c.state", order.ChargeSucceeded) + " OR (" + stateIs("o.state", order.Shipped) + " AND " + chargeIs("c.state", order.ChargeRefunding, order.ChargeRefunded) + "))"
+	charged := "(" + chargeIs(
+		"c.state",
+		order.ChargeSucceeded,
+	) + " OR (" + stateIs(
+		"o.state",
+		order.Shipped,
+	) + " AND " + chargeIs(
+		"c.state",
+		order.ChargeRefunding,
+		order.ChargeRefunded,
+	) + "))"
 	return v.find(ctx, rule{
 		counts: allOrders + " WHERE " + sold,
 		violations: "SELECT o.id, o.state, c.state, NULL FROM orders o LEFT JOIN charges c ON c.order_id = o.id WHERE o." + sold +
@@ -137,10 +147,24 @@ func (v *AuditView) RefundsBeyondCharges(ctx context.Context, each func(Violatio
 	return v.find(ctx, rule{
 		counts: allRefunds,
 		violations: "SELECT c.order_id, c.state, c.amount, c.currency, r.booked, r.unconfirmed FROM charges c LEFT JOIN " + refundSums + " r ON r.order_id = c.order_id WHERE " +
-			"(" + chargeIs("c.state", order.ChargeRefunded) + " AND (r.order_id IS NULL OR r.booked <> c.amount OR r.unconfirmed > 0)) OR " +
-			"(" + chargeIs("c.state", order.ChargeRefunding) + " AND (r.order_id IS NULL OR r.booked <> c.amount OR r.unconfirmed = 0)) OR " +
-			"(" + chargeIs("c.state", order.ChargeSucceeded) + " AND r.booked >= c.amount) OR " +
-			"(" + chargeIs("c.state", order.ChargePending, order.ChargeDeclined, order.ChargeVoided) + " AND r.order_id IS NOT NULL) OR r.low <> c.currency OR r.high <> c.currency " +
+			"(" + chargeIs(
+			"c.state",
+			order.ChargeRefunded,
+		) + " AND (r.order_id IS NULL OR r.booked <> c.amount OR r.unconfirmed > 0)) OR " +
+			"(" + chargeIs(
+			"c.state",
+			order.ChargeRefunding,
+		) + " AND (r.order_id IS NULL OR r.booked <> c.amount OR r.unconfirmed = 0)) OR " +
+			"(" + chargeIs(
+			"c.state",
+			order.ChargeSucceeded,
+		) + " AND r.booked >= c.amount) OR " +
+			"(" + chargeIs(
+			"c.state",
+			order.ChargePending,
+			order.ChargeDeclined,
+			order.ChargeVoided,
+		) + " AND r.order_id IS NOT NULL) OR r.low <> c.currency OR r.high <> c.currency " +
 			"UNION ALL SELECT r.order_id, NULL, 0, r.low, r.booked, r.unconfirmed FROM " + refundSums + " r LEFT JOIN charges c ON c.order_id = r.order_id WHERE c.order_id IS NULL",
 		describe: func(r []string) Violation {
 			f := Violation{OrderID: order.ID(r[0])}
@@ -164,7 +188,10 @@ func (v *AuditView) UnconfirmedRefunds(ctx context.Context, each func(Violation)
 		violations: "SELECT order_id, refund_id, amount, currency, attempts FROM refunds WHERE confirmed_at IS NULL AND (? OR created_at < ?)",
 		args:       []any{v.horizon.Drained, v.horizon.Since},
 		describe: func(r []string) Violation {
-			return Violation{OrderID: order.ID(r[0]), Detail: fmt.Sprintf("the provider has not confirmed refund %s of %s after %s attempts", r[1], sum(r[2], r[3]), r[4])}
+			return Violation{
+				OrderID: order.ID(r[0]),
+				Detail:  fmt.Sprintf("the provider has not confirmed refund %s of %s after %s attempts", r[1], sum(r[2], r[3]), r[4]),
+			}
 		},
 	}, each)
 }

@@ -66,24 +66,28 @@ func TestCancel_DecidedInTheRow(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i := range 2 { // The second time changes nothing.
-			if was, err := w.intents.Cancel(t.Context(), paid.ID, fromPaid, order.CancelReason{Text: "changed my mind"}, "c1"); err != nil || (i == 0 && was != order.Paid) {
+			if was, err := w.intents.Cancel(t.Context(), paid.ID, fromPaid, order.CancelReason{Text: "changed my mind"}, "c1"); err != nil ||
+				(i == 0 && was != order.Paid) {
 				t.Errorf("cancel a paid one: %s, %v", was, err)
 			}
 		}
 		if o, err := w.orders.Get(t.Context(), paid.ID); err != nil || o.State != order.Cancelled || o.CancelReason.Text != "changed my mind" {
 			t.Errorf("it is %+v (%v)", o, err)
 		}
-		if was, err := w.intents.Cancel(t.Context(), pending.ID, fromPaid, order.CancelReason{Text: "r"}, "c1"); !errors.Is(err, order.ErrFailedPrecondition) || was != order.Pending {
+		if was, err := w.intents.Cancel(t.Context(), pending.ID, fromPaid, order.CancelReason{Text: "r"}, "c1"); !errors.Is(err, order.ErrFailedPrecondition) ||
+			was != order.Pending {
 			t.Errorf("cancel a pending one: %s, %v", was, err)
 		}
-		if was, err := w.intents.Cancel(t.Context(), shipped.ID, fromPaid, order.CancelReason{Text: "r"}, "c1"); !errors.Is(err, order.ErrFailedPrecondition) || was != order.Shipped {
+		if was, err := w.intents.Cancel(t.Context(), shipped.ID, fromPaid, order.CancelReason{Text: "r"}, "c1"); !errors.Is(err, order.ErrFailedPrecondition) ||
+			was != order.Shipped {
 			t.Errorf("cancel a shipped one: %s, %v", was, err)
 		}
 		if _, err := w.intents.Cancel(t.Context(), order.NewID(0, at), fromPaid, order.CancelReason{Text: "r"}, "c1"); !errors.Is(err, order.ErrNotFound) {
 			t.Errorf("cancel one without a row: %v", err)
 		}
 		due, err := w.intents.Due(t.Context(), time.Now().Add(time.Second), 10)
-		if err != nil || len(due) != 1 || due[0].OrderID != paid.ID || len(due[0].Units) != 2 || due[0].Units[0] != (order.Delta{SKU: "A", Units: 2}) || due[0].Restocked {
+		if err != nil || len(due) != 1 || due[0].OrderID != paid.ID || len(due[0].Units) != 2 || due[0].Units[0] != (order.Delta{SKU: "A", Units: 2}) ||
+			due[0].Restocked {
 			t.Errorf("due: %+v (%v)", due, err)
 		}
 	})

@@ -54,7 +54,10 @@ func TestAVoidedOrderIsNeverCharged(t *testing.T) {
 		if _, err := ledger.Void(t.Context(), id, "v1", "EUR"); err != nil {
 			t.Fatal(err)
 		}
-		ch, err := ledger.Record(t.Context(), order.Charge{OrderID: id, ChargeID: "c1", State: order.ChargeSucceeded, Amount: order.Money{Currency: "EUR", Amount: 5}})
+		ch, err := ledger.Record(
+			t.Context(),
+			order.Charge{OrderID: id, ChargeID: "c1", State: order.ChargeSucceeded, Amount: order.Money{Currency: "EUR", Amount: 5}},
+		)
 		if err != nil || ch.State != order.ChargeVoided {
 			t.Errorf("a late charge answered %+v, %v; want the tombstone", ch, err)
 		}

@@ -141,7 +141,12 @@ func connectMySQL(cfg *mysql.Config, conns int) (*sql.DB, error) {
 func wrap(db, views, reads, searches *sql.DB, name string) *DB {
 	return &DB{
 		sql: db, views: views, viewsEnt: ent.NewClient(ent.Driver(entsql.OpenDB(name, views))), reads: newPool(reads, name, readConns, readPatience),
-		searchPool: newPool(searches, name, searchConns, searchPatience), ent: ent.NewClient(ent.Driver(entsql.OpenDB(name, db))), dialect: name, breaker: unguarded{},
+		searchPool: newPool(
+			searches,
+			name,
+			searchConns,
+			searchPatience,
+		), ent: ent.NewClient(ent.Driver(entsql.OpenDB(name, db))), dialect: name, breaker: unguarded{},
 	}
 }
 

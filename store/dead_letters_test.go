@@ -317,7 +317,14 @@ func reservationMeetsRelease(t *testing.T, db *store.DB, first, status, history 
 			t.Fatal(err)
 		}
 	}
-	release := store.Range{Epoch: 1, PrevID: "1-0", FirstID: "2-0", LastID: "2-0", Entries: 1, Releases: []store.Return{{Hold: store.Hold{OrderID: o.ID, Deltas: []order.Delta{{SKU: "A", Units: 3}}}}}}
+	release := store.Range{
+		Epoch:    1,
+		PrevID:   "1-0",
+		FirstID:  "2-0",
+		LastID:   "2-0",
+		Entries:  1,
+		Releases: []store.Return{{Hold: store.Hold{OrderID: o.ID, Deltas: []order.Delta{{SKU: "A", Units: 3}}}}},
+	}
 	if _, err := st.FlushRange(t.Context(), release); err != nil {
 		t.Fatal(err)
 	}

@@ -37,7 +37,13 @@ func TestMigrator_RefundConfirmation(t *testing.T) {
 				t.Errorf("due are %+v (%v), want the voided charge", due, err)
 			}
 			// An order may have several refunds now.
-			db.RawSQL(t, "INSERT INTO refunds (refund_id, order_id, amount, currency, reason, created_at, next_try_at) VALUES ('r2', ?, 5, 'EUR', 'why', ?, ?)", refunded, at, at)
+			db.RawSQL(
+				t,
+				"INSERT INTO refunds (refund_id, order_id, amount, currency, reason, created_at, next_try_at) VALUES ('r2', ?, 5, 'EUR', 'why', ?, ?)",
+				refunded,
+				at,
+				at,
+			)
 		})
 	}
 }

@@ -238,7 +238,14 @@ func TestDB_BadRowIsARowError(t *testing.T) {
 func TestProducts_CreateReadAndList(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		p := store.NewProducts(db)
-		mug := store.Product{SKU: "MUG", Name: "A Mug", Description: "100% clay", Price: order.Money{Currency: "USD", Amount: 899}, Categories: []string{"kitchen"}, Stock: 3}
+		mug := store.Product{
+			SKU:         "MUG",
+			Name:        "A Mug",
+			Description: "100% clay",
+			Price:       order.Money{Currency: "USD", Amount: 899},
+			Categories:  []string{"kitchen"},
+			Stock:       3,
+		}
 		if err := p.Create(t.Context(), mug, "op"); err != nil {
 			t.Fatal(err)
 		}

@@ -114,7 +114,10 @@ func (p *Products) Search(ctx context.Context, text string, after order.SKU, lim
 	db := p.db.searches()
 	found, err := find(ctx, db, db.ent.Product.Query().Where(contains, product.Archived(false)), after, limit)
 	if err != nil && ctx.Err() == nil && (errors.Is(err, context.DeadlineExceeded) || mysqlCode(err) == mysqlTimedOut) {
-		return nil, &order.RetryError{After: searchRetry, Err: order.Refuse(order.ErrOverloaded, order.ReasonSearchTooSlow, "the search took more than %s", searchPatience)}
+		return nil, &order.RetryError{
+			After: searchRetry,
+			Err:   order.Refuse(order.ErrOverloaded, order.ReasonSearchTooSlow, "the search took more than %s", searchPatience),
+		}
 	}
 	return found, err
 }

@@ -177,7 +177,10 @@ func TestCharges_GroupCommitAnswersEachCaller(t *testing.T) {
 			var wg sync.WaitGroup
 			for _, id := range ids {
 				wg.Go(func() {
-					ch, err := ledger.Record(t.Context(), order.Charge{OrderID: id, ChargeID: string(id), State: order.ChargeSucceeded, Amount: order.Money{Currency: "EUR", Amount: 5}})
+					ch, err := ledger.Record(
+						t.Context(),
+						order.Charge{OrderID: id, ChargeID: string(id), State: order.ChargeSucceeded, Amount: order.Money{Currency: "EUR", Amount: 5}},
+					)
 					if err != nil || ch.OrderID != id || ch.ChargeID != string(id) || (ch.State == order.ChargeVoided) != (id == held) {
 						t.Errorf("the charge of %s was answered with %+v, %v", id, ch, err)
 					}

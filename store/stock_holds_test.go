@@ -31,7 +31,10 @@ func TestLogRow_ReadsAsWritten(t *testing.T) {
 }
 
 func TestLogRow_Format(t *testing.T) {
-	holds := []store.Hold{{OrderID: "O1", Deltas: []order.Delta{{SKU: "A", Units: -2}, {SKU: "B.1", Units: -1}}}, {OrderID: "O2", Deltas: []order.Delta{{SKU: "A", Units: 3}}}}
+	holds := []store.Hold{
+		{OrderID: "O1", Deltas: []order.Delta{{SKU: "A", Units: -2}, {SKU: "B.1", Units: -1}}},
+		{OrderID: "O2", Deltas: []order.Delta{{SKU: "A", Units: 3}}},
+	}
 	if got, want := string(store.FormatHolds(holds)), "O1 A:-2,B.1:-1\nO2 A:3\n"; got != want {
 		t.Errorf("holds are written %q; want %q", got, want)
 	}

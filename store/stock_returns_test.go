@@ -69,7 +69,12 @@ func TestFlushRange_ReleaseCompletesACancellation(t *testing.T) {
 		w := newWorld(t, db)
 		o := anOrder("k")
 		w.take(t, "1-0", change(o, order.Pending))
-		intent := store.Cancellation{OrderID: o.ID, Reason: order.CancelReason{Text: "r"}, Actor: "c1", Units: []order.Delta{{SKU: "A", Units: 2}, {SKU: "B", Units: 1}}}
+		intent := store.Cancellation{
+			OrderID: o.ID,
+			Reason:  order.CancelReason{Text: "r"},
+			Actor:   "c1",
+			Units:   []order.Delta{{SKU: "A", Units: 2}, {SKU: "B", Units: 1}},
+		}
 		if err := w.intents.Enqueue(t.Context(), []store.Cancellation{intent}); err != nil {
 			t.Fatal(err)
 		}
@@ -104,7 +109,15 @@ func TestFlushRange_OtherDurability(t *testing.T) {
 		if err := w.stock.SetDurability(t.Context(), 0, store.DurabilitySQL); err != nil {
 			t.Fatal(err)
 		}
-		r := store.Range{Epoch: 1, PrevID: "0-0", FirstID: "1-0", LastID: "1-0", Entries: 1, Deltas: map[order.SKU]int64{"A": -1}, Durability: store.DurabilityJournal}
+		r := store.Range{
+			Epoch:      1,
+			PrevID:     "0-0",
+			FirstID:    "1-0",
+			LastID:     "1-0",
+			Entries:    1,
+			Deltas:     map[order.SKU]int64{"A": -1},
+			Durability: store.DurabilityJournal,
+		}
 		if _, err := w.stock.FlushRange(t.Context(), r); !errors.Is(err, store.ErrFlushConflict) {
 			t.Errorf("flush: %v; want ErrFlushConflict", err)
 		}

@@ -90,10 +90,22 @@ var olderMails = map[string]struct {
 	kind  spillwayv1.MailKind
 	empty func() proto.Message
 }{
-	TypeOf(&spillwayv1.SendOrderConfirmationRequest{}): {spillwayv1.MailKind_MAIL_KIND_CONFIRMATION, func() proto.Message { return &spillwayv1.SendOrderConfirmationRequest{} }},
-	TypeOf(&spillwayv1.SendOrderShippedRequest{}):      {spillwayv1.MailKind_MAIL_KIND_SHIPPED, func() proto.Message { return &spillwayv1.SendOrderShippedRequest{} }},
-	TypeOf(&spillwayv1.SendOrderCancelledRequest{}):    {spillwayv1.MailKind_MAIL_KIND_CANCELLED, func() proto.Message { return &spillwayv1.SendOrderCancelledRequest{} }},
-	TypeOf(&spillwayv1.SendOrderRefundedRequest{}):     {spillwayv1.MailKind_MAIL_KIND_REFUND, func() proto.Message { return &spillwayv1.SendOrderRefundedRequest{} }},
+	TypeOf(&spillwayv1.SendOrderConfirmationRequest{}): {
+		spillwayv1.MailKind_MAIL_KIND_CONFIRMATION,
+		func() proto.Message { return &spillwayv1.SendOrderConfirmationRequest{} },
+	},
+	TypeOf(&spillwayv1.SendOrderShippedRequest{}): {
+		spillwayv1.MailKind_MAIL_KIND_SHIPPED,
+		func() proto.Message { return &spillwayv1.SendOrderShippedRequest{} },
+	},
+	TypeOf(&spillwayv1.SendOrderCancelledRequest{}): {
+		spillwayv1.MailKind_MAIL_KIND_CANCELLED,
+		func() proto.Message { return &spillwayv1.SendOrderCancelledRequest{} },
+	},
+	TypeOf(&spillwayv1.SendOrderRefundedRequest{}): {
+		spillwayv1.MailKind_MAIL_KIND_REFUND,
+		func() proto.Message { return &spillwayv1.SendOrderRefundedRequest{} },
+	},
 }
 
 // IsMail reports whether payloads of the type are mails.

@@ -20,8 +20,11 @@ func anOrder(r *rapid.T) order.Order {
 	o := order.Order{
 		ID: order.NewID(0, at), CustomerID: order.CustomerID(text.Draw(r, "customer")), State: rapid.SampledFrom(order.States()).Draw(r, "state"),
 		Currency: rapid.SampledFrom([]order.Currency{"EUR", "JPY"}).Draw(r, "currency"), Email: text.Draw(r, "email"),
-		Address:    order.Address{Name: text.Draw(r, "name"), Street: text.Draw(r, "street"), CountryCode: "DE"},
-		TrackingID: text.Draw(r, "tracking"), CancelReason: order.CancelledAs(rapid.SampledFrom(order.CancelCodes()).Draw(r, "code"), text.Draw(r, "reason")), IdempotencyKey: text.Draw(r, "key"),
+		Address: order.Address{Name: text.Draw(r, "name"), Street: text.Draw(r, "street"), CountryCode: "DE"},
+		TrackingID: text.Draw(
+			r,
+			"tracking",
+		), CancelReason: order.CancelledAs(rapid.SampledFrom(order.CancelCodes()).Draw(r, "code"), text.Draw(r, "reason")), IdempotencyKey: text.Draw(r, "key"),
 		Fingerprint: rapid.SliceOfN(rapid.Byte(), 32, 32).Draw(r, "fingerprint"), CreatedAt: at, UpdatedAt: at.Add(time.Microsecond),
 		Lines: []order.Line{},
 	}

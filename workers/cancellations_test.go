@@ -133,7 +133,14 @@ func (f crashingParts) Finish(ctx context.Context, id order.ID) (ok bool, err er
 
 func (f crashingParts) OpenEpoch() (int64, error) { return f.stock.OpenEpoch() }
 
-func (f crashingParts) Restock(ctx context.Context, epoch int64, id order.ID, customer order.CustomerID, units []order.Delta, reason string) (at journal.Offset, err error) {
+func (f crashingParts) Restock(
+	ctx context.Context,
+	epoch int64,
+	id order.ID,
+	customer order.CustomerID,
+	units []order.Delta,
+	reason string,
+) (at journal.Offset, err error) {
 	err = f.around(func() (err error) { at, err = f.stock.Restock(ctx, epoch, id, customer, units, reason); return err })
 	return at, err
 }

@@ -85,7 +85,10 @@ func TestMailDispatcher_Refunds(t *testing.T) {
 		var want []string
 		for i, key := range []string{"r1", "r2"} {
 			amount := order.Money{Currency: o.Currency, Amount: order.Cents(i + 1)}
-			refund, err := ledger.RefundOrder(t.Context(), store.RefundRequest{OrderID: o.ID, RefundID: string(order.NewID(0, at)), Amount: amount, Reason: "r", Key: key})
+			refund, err := ledger.RefundOrder(
+				t.Context(),
+				store.RefundRequest{OrderID: o.ID, RefundID: string(order.NewID(0, at)), Amount: amount, Reason: "r", Key: key},
+			)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -165,7 +168,8 @@ func wantDead(t *testing.T, db *store.DB, o order.Order, kind order.MailKind, at
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := wire.PayloadJSON(f.PayloadType, f.Payload); err != nil || !strings.Contains(string(got), string(o.ID)) || !strings.Contains(string(got), o.Email) {
+	if got, err := wire.PayloadJSON(f.PayloadType, f.Payload); err != nil || !strings.Contains(string(got), string(o.ID)) ||
+		!strings.Contains(string(got), o.Email) {
 		t.Errorf("its payload is %s, %v", got, err)
 	}
 }

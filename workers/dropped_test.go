@@ -126,7 +126,12 @@ func (s *shop) placeOrders(t *testing.T, n int) map[order.ID]order.State {
 	for i := range n {
 		o := freshOrder()
 		s.reserve(t, o)
-		charge := order.Charge{OrderID: o.ID, ChargeID: fmt.Sprint("ch-", i), State: order.ChargeSucceeded, Amount: order.Money{Currency: o.Currency, Amount: o.Total}}
+		charge := order.Charge{
+			OrderID:  o.ID,
+			ChargeID: fmt.Sprint("ch-", i),
+			State:    order.ChargeSucceeded,
+			Amount:   order.Money{Currency: o.Currency, Amount: o.Total},
+		}
 		if want[o.ID] = order.Shipped; i%4 == 0 {
 			want[o.ID], charge.State = order.Cancelled, order.ChargeDeclined
 		}

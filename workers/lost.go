@@ -112,7 +112,16 @@ func (l *LostOrders) reconcile(ctx context.Context, e journal.Epoch) (int, error
 	}
 	n := len(lost) + charges.refunded
 	if n > 0 {
-		l.log.WarnContext(ctx, "orders were lost with the data of Redis; returning their units and refunding their charges", "epoch", e.Number, "holding_stock", len(lost), "charged_only", charges.refunded)
+		l.log.WarnContext(
+			ctx,
+			"orders were lost with the data of Redis; returning their units and refunding their charges",
+			"epoch",
+			e.Number,
+			"holding_stock",
+			len(lost),
+			"charged_only",
+			charges.refunded,
+		)
 	}
 	if len(hot)+charges.hot > 0 {
 		// Redis has these orders, so their rows will be written. The epoch is scanned again until they are, or until Redis has lost them.

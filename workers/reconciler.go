@@ -56,7 +56,14 @@ type PaymentReconciler struct {
 }
 
 // NewPaymentReconciler makes a reconciler. Several may run: each step is idempotent.
-func NewPaymentReconciler(cfg ReconcileConfig, orders *store.Orders, cancellations *store.Cancellations, payments PaymentClient, st *stock.Stock, log *slog.Logger) *PaymentReconciler {
+func NewPaymentReconciler(
+	cfg ReconcileConfig,
+	orders *store.Orders,
+	cancellations *store.Cancellations,
+	payments PaymentClient,
+	st *stock.Stock,
+	log *slog.Logger,
+) *PaymentReconciler {
 	return &PaymentReconciler{
 		cfg: cfg, orders: orders, cancellations: cancellations, payments: payments, stock: st, now: time.Now,
 		log: log.With("worker", "payment_reconciler"),

@@ -69,7 +69,15 @@ type OrderRelay struct {
 
 // NewOrderRelay makes a relay. It is not safe for concurrent use; several relays may run.
 func NewOrderRelay(cfg RelayConfig, j *journal.Journal, st RelayStore, producer queue.Producer, log *slog.Logger) *OrderRelay {
-	return &OrderRelay{cfg: cfg, journal: j, store: st, producer: producer, log: log.With("worker", "order_relay"), now: time.Now, held: make(map[int64][]journal.Entry)}
+	return &OrderRelay{
+		cfg:      cfg,
+		journal:  j,
+		store:    st,
+		producer: producer,
+		log:      log.With("worker", "order_relay"),
+		now:      time.Now,
+		held:     make(map[int64][]journal.Entry),
+	}
 }
 
 // Run relays until ctx ends.

@@ -132,7 +132,18 @@ func (r *OrderRepairer) repair(ctx context.Context, ids []order.ID, scan string)
 		return 0, err
 	}
 	r.Writer.expire(ctx, written)
-	r.Log.WarnContext(ctx, "orders that the queue did not deliver were written to SQL from Redis", "scan", scan, "orders", len(written), "first", changes[0].Order.ID, "state", changes[0].To)
+	r.Log.WarnContext(
+		ctx,
+		"orders that the queue did not deliver were written to SQL from Redis",
+		"scan",
+		scan,
+		"orders",
+		len(written),
+		"first",
+		changes[0].Order.ID,
+		"state",
+		changes[0].To,
+	)
 	return len(written), nil
 }
 

@@ -146,7 +146,13 @@ func entry(t *testing.T, o order.Order, units int64) []byte {
 // put writes a dead letter and returns its id.
 func (a *around) put(t *testing.T, source, typ string, payload []byte) int64 {
 	t.Helper()
-	f := store.DeadLetter{DedupKey: fmt.Sprintf("%s/%x", source, payload[:min(40, len(payload))]), Source: source, Reason: "why", PayloadType: typ, Payload: payload}
+	f := store.DeadLetter{
+		DedupKey:    fmt.Sprintf("%s/%x", source, payload[:min(40, len(payload))]),
+		Source:      source,
+		Reason:      "why",
+		PayloadType: typ,
+		Payload:     payload,
+	}
 	if err := a.dead.Put(t.Context(), f); err != nil {
 		t.Fatal(err)
 	}

@@ -160,7 +160,8 @@ func TestOrderWriter_UnwritableRow(t *testing.T) {
 		got := deadLetters(t, db)
 		f := got["order_writer/order/"+string(bad.ID)+"/PAID"]
 		var kept spillwayv1.OrderEvent
-		if err := proto.Unmarshal(f.Payload, &kept); err != nil || !proto.Equal(&kept, event(bad, settled)) || len(got) != 1 || f.OrderID != string(bad.ID) || f.Reason == "" {
+		if err := proto.Unmarshal(f.Payload, &kept); err != nil || !proto.Equal(&kept, event(bad, settled)) || len(got) != 1 || f.OrderID != string(bad.ID) ||
+			f.Reason == "" {
 			t.Errorf("letters = %+v, %v; want one with the event", got, err)
 		}
 		if d.in.left() != 0 {

@@ -50,7 +50,10 @@ func (c clientFlags) token() (string, error) {
 		return c.Token, nil
 	}
 	if _, err := os.Stat(app.DevKey(c.DataDir)); c.Auth.Key == "" && err != nil {
-		return "", usageErrorf("no token: give --token (SPILLWAY_TOKEN), or --auth-key (SPILLWAY_AUTH_KEY), or the --data-dir of a shop on embedded storage; there is no dev key in %q", c.DataDir)
+		return "", usageErrorf(
+			"no token: give --token (SPILLWAY_TOKEN), or --auth-key (SPILLWAY_AUTH_KEY), or the --data-dir of a shop on embedded storage; there is no dev key in %q",
+			c.DataDir,
+		)
 	}
 	if !customerPattern.MatchString(c.As) {
 		return "", usageErrorf("--as %q: take 1 to 64 visible ASCII characters", c.As)

@@ -115,7 +115,8 @@ func TestOrders_ListShowRefundCancel(t *testing.T) {
 func TestOrders_UnknownOrder(t *testing.T) {
 	emptyEnvironment(t)
 	url, dataDir := startShop(t)
-	if _, stderr, status := spillway(t, "orders", "show", "x", "--url", url, "--data-dir", dataDir); status != exitFailure || !strings.Contains(stderr, "no order") {
+	if _, stderr, status := spillway(t, "orders", "show", "x", "--url", url, "--data-dir", dataDir); status != exitFailure ||
+		!strings.Contains(stderr, "no order") {
 		t.Errorf("exit status %d: %s", status, stderr)
 	}
 }

@@ -67,9 +67,11 @@ func newLink(target string, tlsConfig *tls.Config) *link {
 		grpc.WithUnaryInterceptor(func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, next grpc.UnaryInvoker, o ...grpc.CallOption) error {
 			return next(metadata.AppendToOutgoingContext(ctx, pairs...), method, req, reply, cc, o...)
 		}),
-		grpc.WithStreamInterceptor(func(ctx context.Context, d *grpc.StreamDesc, cc *grpc.ClientConn, method string, next grpc.Streamer, o ...grpc.CallOption) (grpc.ClientStream, error) {
-			return next(metadata.AppendToOutgoingContext(ctx, pairs...), d, cc, method, o...)
-		}),
+		grpc.WithStreamInterceptor(
+			func(ctx context.Context, d *grpc.StreamDesc, cc *grpc.ClientConn, method string, next grpc.Streamer, o ...grpc.CallOption) (grpc.ClientStream, error) {
+				return next(metadata.AppendToOutgoingContext(ctx, pairs...), d, cc, method, o...)
+			},
+		),
 	}}
 }
 

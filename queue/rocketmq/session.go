@@ -142,7 +142,12 @@ func (s *session) awaitSettings(ctx context.Context, commands <-chan *v2.Telemet
 				continue
 			}
 			if n := settings.GetBackoffPolicy().GetMaxAttempts(); n > 0 && n < minSafeAttempts {
-				s.log.WarnContext(ctx, "RocketMQ moves messages of this group to its dead-letter topic after few attempts, which an outage can exhaust; raise its retryMaxTimes", "max_attempts", n)
+				s.log.WarnContext(
+					ctx,
+					"RocketMQ moves messages of this group to its dead-letter topic after few attempts, which an outage can exhaust; raise its retryMaxTimes",
+					"max_attempts",
+					n,
+				)
 			}
 			return nil
 		}

@@ -61,7 +61,10 @@ func (h *harness) providerAgrees(ctx context.Context, _ *market) ([]violation, e
 	}
 	for id, our := range ours {
 		if our.taken && !our.returned {
-			out = append(out, violation{"the provider has what the ledger says", string(id), fmt.Sprintf("the provider never heard of it, the ledger says that %s", our)})
+			out = append(
+				out,
+				violation{"the provider has what the ledger says", string(id), fmt.Sprintf("the provider never heard of it, the ledger says that %s", our)},
+			)
 		}
 	}
 	return out, nil

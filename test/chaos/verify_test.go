@@ -45,9 +45,12 @@ type rule struct{ name, query string }
 // 4 voided, 5 refunded, 6 refunding.
 var rules = []rule{
 	{"every order ends shipped or cancelled", `SELECT id, CONCAT('it is in state ', state, ' since ', updated_at) FROM orders WHERE state NOT IN (2, 3)`},
-	{"what is sold is charged once, in full", `SELECT o.id, CONCAT_WS(' ', 'total', o.total, o.currency, 'charge', c.state, c.amount, c.currency, 'refund', r.amount)
+	{
+		"what is sold is charged once, in full",
+		`SELECT o.id, CONCAT_WS(' ', 'total', o.total, o.currency, 'charge', c.state, c.amount, c.currency, 'refund', r.amount)
 		FROM orders o LEFT JOIN charges c ON c.order_id = o.id LEFT JOIN refunds r ON r.order_id = o.id
-		WHERE o.state IN (1, 3, 4) AND (c.order_id IS NULL OR c.state <> 2 OR c.amount <> o.total OR c.currency <> o.currency OR r.refund_id IS NOT NULL)`},
+		WHERE o.state IN (1, 3, 4) AND (c.order_id IS NULL OR c.state <> 2 OR c.amount <> o.total OR c.currency <> o.currency OR r.refund_id IS NOT NULL)`,
+	},
 	{"what is cancelled costs nothing", `SELECT o.id, CONCAT_WS(' ', 'charge', c.state, c.amount, 'refund', r.amount)
 		FROM orders o JOIN charges c ON c.order_id = o.id LEFT JOIN refunds r ON r.order_id = o.id
 		WHERE o.state = 2 AND (c.state NOT IN (3, 4, 5) OR (c.state = 5 AND (r.refund_id IS NULL OR r.amount <> c.amount)) OR (c.state <> 5 AND r.refund_id IS NOT NULL))`},
@@ -61,8 +64,14 @@ var rules = []rule{
 	{"a key is one order", `SELECT id, CONCAT('it has lost its key and is in state ', state) FROM orders WHERE idempotency_key IS NULL AND state <> 2`},
 	{"every cancellation is finished", `SELECT order_id, CONCAT_WS(' ', reason, 'attempts', attempts, 'refunded', refunded_at, 'restocked', restocked_at)
 		FROM order_cancellations WHERE finished_at IS NULL`},
-	{"what is shipped has a shipment", `SELECT o.id, 'no shipment' FROM orders o LEFT JOIN shipments s ON s.order_id = o.id WHERE o.state = 3 AND s.order_id IS NULL`},
-	{"only what is shipped has a shipment", `SELECT s.order_id, CONCAT_WS(' ', 'state', o.state) FROM shipments s LEFT JOIN orders o ON o.id = s.order_id WHERE o.id IS NULL OR o.state <> 3`},
+	{
+		"what is shipped has a shipment",
+		`SELECT o.id, 'no shipment' FROM orders o LEFT JOIN shipments s ON s.order_id = o.id WHERE o.state = 3 AND s.order_id IS NULL`,
+	},
+	{
+		"only what is shipped has a shipment",
+		`SELECT s.order_id, CONCAT_WS(' ', 'state', o.state) FROM shipments s LEFT JOIN orders o ON o.id = s.order_id WHERE o.id IS NULL OR o.state <> 3`,
+	},
 	{"what is shipped was confirmed", `SELECT o.id, 'no confirmation' FROM orders o
 		LEFT JOIN sent_mails m ON m.order_id = o.id AND m.kind = 'confirmation' WHERE o.state = 3 AND m.id IS NULL`},
 	{"every mail is sent", `SELECT order_id, CONCAT_WS(' ', kind, 'attempts', attempts) FROM due_mails`},

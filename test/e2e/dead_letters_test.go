@@ -104,11 +104,17 @@ func TestDeadLetter_PoisonMessageCostsOnlyItself(t *testing.T) {
 	unreadable.Snapshot = []byte{0xff}
 	good, readable := paidEvent(t, "good")
 	foreign, foreignEvent := paidEvent(t, "foreign")
-	err = p.Send(t.Context(), topic,
-		queue.Outgoing{Body: marshalled(t, &spillwayv1.OrderEventBatch{Events: []*spillwayv1.OrderEvent{foreignEvent}}), Headers: map[string]string{queue.ShopHeader: "another"}},
+	err = p.Send(
+		t.Context(),
+		topic,
+		queue.Outgoing{
+			Body:    marshalled(t, &spillwayv1.OrderEventBatch{Events: []*spillwayv1.OrderEvent{foreignEvent}}),
+			Headers: map[string]string{queue.ShopHeader: "another"},
+		},
 		queue.Outgoing{Body: []byte("garbage of nobody")},
 		queue.Outgoing{Body: []byte("garbage"), Headers: s.headers()},
-		queue.Outgoing{Body: marshalled(t, &spillwayv1.OrderEventBatch{Events: []*spillwayv1.OrderEvent{unreadable, readable}}), Headers: s.headers()})
+		queue.Outgoing{Body: marshalled(t, &spillwayv1.OrderEventBatch{Events: []*spillwayv1.OrderEvent{unreadable, readable}}), Headers: s.headers()},
+	)
 	if err = errors.Join(err, b.Close(context.WithoutCancel(t.Context()))); err != nil {
 		t.Fatal(err)
 	}

@@ -112,7 +112,8 @@ func TestPayOrder_PaidLaterOrExpires(t *testing.T) {
 	if first.Order.State != "ORDER_STATE_PENDING" || !strings.Contains(first.Raw, "expireTime") {
 		t.Fatalf("placed without a card: %s", first.Raw)
 	}
-	if again := s.must("CheckoutService/PlaceOrder", token, payLater(sku, 2), "Idempotency-Key", "paid"); again.Order.ID != first.Order.ID || again.Order.State != "ORDER_STATE_PENDING" {
+	if again := s.must("CheckoutService/PlaceOrder", token, payLater(sku, 2), "Idempotency-Key", "paid"); again.Order.ID != first.Order.ID ||
+		again.Order.State != "ORDER_STATE_PENDING" {
 		t.Errorf("the retry without a card: %s", again.Raw)
 	}
 	if r, err := s.call("CheckoutService/PlaceOrder", token, orderBody(sku, 2, goodCard), "Idempotency-Key", "paid"); err != nil || r.Code != "already_exists" {
@@ -210,7 +211,8 @@ func TestCancelOrder_ByTheCustomer(t *testing.T) {
 	}
 	shipped := s.must("CheckoutService/PlaceOrder", token, orderBody(sku, 1, goodCard), "Idempotency-Key", "k2").Order.ID
 	s.inSQL(shipped, order.Shipped)
-	if r, err := s.call("OrderService/CancelOrder", token, fmt.Sprintf(`{"orderId":%q}`, shipped)); err != nil || r.Code != "failed_precondition" || r.Status != http.StatusBadRequest {
+	if r, err := s.call("OrderService/CancelOrder", token, fmt.Sprintf(`{"orderId":%q}`, shipped)); err != nil || r.Code != "failed_precondition" ||
+		r.Status != http.StatusBadRequest {
 		t.Errorf("cancelling a shipped order: %s (%v)", r.Raw, err)
 	}
 }

@@ -14,7 +14,8 @@ var ordinary = []string{"--session-rate", "30", "--units-window", "24h", "--unpa
 
 // limited reports whether the answer names the limit and, unless no retry helps, when to come back.
 func limited(r reply, limit string) bool {
-	return strings.Contains(r.Raw, `"limit":"`+limit+`"`) && (r.Code == "failed_precondition" || r.Code == "resource_exhausted" && r.Header.Get("Retry-After") != "")
+	return strings.Contains(r.Raw, `"limit":"`+limit+`"`) &&
+		(r.Code == "failed_precondition" || r.Code == "resource_exhausted" && r.Header.Get("Retry-After") != "")
 }
 
 // TestLimits_GuestsCannotHoldAStockWithoutPaying is the attack: free sessions, orders without a card, and nothing left for others.
@@ -54,10 +55,12 @@ func TestLimits_GuestsCannotHoldAStockWithoutPaying(t *testing.T) {
 			if r := s.must("CheckoutService/PlaceOrder", honest, orderBody(sku, 9, goodCard), "Idempotency-Key", "k"); r.Order.State != "ORDER_STATE_PAID" {
 				t.Errorf("an honest guest got %s", r.Raw)
 			}
-			if r, err := s.call("CheckoutService/PlaceOrder", honest, orderBody(sku, 2, goodCard), "Idempotency-Key", "k2"); err != nil || !limited(r, "units_per_customer") {
+			if r, err := s.call("CheckoutService/PlaceOrder", honest, orderBody(sku, 2, goodCard), "Idempotency-Key", "k2"); err != nil ||
+				!limited(r, "units_per_customer") {
 				t.Errorf("11 units for one customer: %s (%v)", r.Raw, err)
 			}
-			if r, err := s.call("CheckoutService/PlaceOrder", honest, orderBody(sku, 11, goodCard), "Idempotency-Key", "k3"); err != nil || limited(r, "units_per_order") == limited(r, "units_per_customer") {
+			if r, err := s.call("CheckoutService/PlaceOrder", honest, orderBody(sku, 11, goodCard), "Idempotency-Key", "k3"); err != nil ||
+				limited(r, "units_per_order") == limited(r, "units_per_customer") {
 				t.Errorf("11 units at once: %s (%v)", r.Raw, err)
 			}
 			s.must("CatalogService/UpdateProduct", s.operator(), fmt.Sprintf(`{"product":{"sku":%q,"maxPerCustomer":50},"updateMask":"maxPerCustomer"}`, sku))
@@ -75,7 +78,8 @@ func TestLimits_CardsThatDoNotAnswerCountAsUnpaid(t *testing.T) {
 			t.Fatalf("a provider that is down: %s", r.Raw)
 		}
 	}
-	if r, err := s.call("CheckoutService/PlaceOrder", token, payLater(sku, 1), "Idempotency-Key", "later"); err != nil || !limited(r, "unpaid_orders_per_customer") {
+	if r, err := s.call("CheckoutService/PlaceOrder", token, payLater(sku, 1), "Idempotency-Key", "later"); err != nil ||
+		!limited(r, "unpaid_orders_per_customer") {
 		t.Errorf("a third unpaid order: %s (%v)", r.Raw, err)
 	}
 }

@@ -62,7 +62,11 @@ func TestPlaceOrder_QuotedTotalIsCharged(t *testing.T) {
 	if cart := s.must("CartService/GetCart", token, "{}"); !strings.Contains(cart.Raw, sku) {
 		t.Errorf("the cart was emptied: %s", cart.Raw)
 	}
-	quote := s.must("CheckoutService/Quote", token, `{"currencyCode":"EUR",`+strings.SplitN(strings.SplitN(fromCart, `"email":"a@example.com",`, 2)[1], `,"card"`, 2)[0]+"}")
+	quote := s.must(
+		"CheckoutService/Quote",
+		token,
+		`{"currencyCode":"EUR",`+strings.SplitN(strings.SplitN(fromCart, `"email":"a@example.com",`, 2)[1], `,"card"`, 2)[0]+"}",
+	)
 	total := strings.ReplaceAll(quote.Raw[strings.LastIndex(quote.Raw, `"total"`)+len(`"total":`):], " ", "")
 	body := strings.TrimSuffix(fromCart, "}") + `,"expectedTotal":` + strings.TrimSuffix(total, "}") + "}"
 	if r := s.must("CheckoutService/PlaceOrder", token, body, "Idempotency-Key", "k"); r.Order.State != "ORDER_STATE_PAID" {

@@ -35,7 +35,9 @@ func TestProducts_SecondStartLeavesThemAlone(t *testing.T) {
 	if p := s.must("CatalogService/GetProduct", "", fmt.Sprintf(`{"sku":%q}`, hotSKU)); !strings.Contains(strings.ReplaceAll(p.Raw, " ", ""), `"archived":true`) {
 		t.Errorf("the archived product: %s", p.Raw)
 	}
-	if r, err := s.call("CheckoutService/PlaceOrder", token, orderBody(hotSKU, 1, goodCard), "Idempotency-Key", "k2"); err != nil || r.Code != "failed_precondition" || !strings.Contains(r.Text, "archived") {
+	if r, err := s.call("CheckoutService/PlaceOrder", token, orderBody(hotSKU, 1, goodCard), "Idempotency-Key", "k2"); err != nil ||
+		r.Code != "failed_precondition" ||
+		!strings.Contains(r.Text, "archived") {
 		t.Errorf("ordering an archived product: %s (%v)", r.Raw, err)
 	}
 	if r := s.must("CheckoutService/PlaceOrder", token, orderBody(hotSKU, 1, goodCard), "Idempotency-Key", "k"); r.Order.ID != placed.Order.ID {
