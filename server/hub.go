@@ -181,7 +181,7 @@ func signal(c chan struct{}) {
 func (h *Hub) Run(ctx context.Context) {
 	var wg sync.WaitGroup
 	wg.Go(func() { h.follow(ctx) })
-	wg.Go(func() { h.heal(ctx) })
+	wg.Go(func() { h.resync(ctx) })
 	<-ctx.Done()
 	h.mu.Lock()
 	if !h.ended {
@@ -239,9 +239,9 @@ func (h *Hub) changed(ids []order.ID) {
 	}
 }
 
-// heal compares all watched orders with what their watchers saw, every now and then and when the feed missed something. It is the
+// resync compares all watched orders with what their watchers saw, every now and then and when the feed missed something. It is the
 // safety net: what was published is lost when a worker dies between its commit and the publishing, or Redis is away just then.
-func (h *Hub) heal(ctx context.Context) {
+func (h *Hub) resync(ctx context.Context) {
 	tick := time.NewTicker(h.cfg.ResyncInterval)
 	defer tick.Stop()
 	for {

@@ -16,7 +16,7 @@ func TestOrderWriter_RecordStaysBesideADeadLetter(t *testing.T) {
 	d := newDesk(openSQLite(t), nil, 100, settledBody(bad))
 	mustRun(t, d.RunOnce, 1)
 	if _, ok := d.hot.expired[bad.ID]; ok {
-		t.Error("the record of an order without a row was let go")
+		t.Error("the record of an order without a row was expired")
 	}
 }
 

@@ -83,7 +83,7 @@ func TestOrderWriter_AnySequenceOfEventsMakesTheSameRows(t *testing.T) {
 			}
 		}
 		if len(d.cancel.calls) != 0 || len(d.hot.early) != 0 {
-			r.Fatalf("cancelled %v, let go before SQL held it %v", d.cancel.calls, d.hot.early)
+			r.Fatalf("cancelled %v, expired before SQL held it %v", d.cancel.calls, d.hot.early)
 		}
 	})
 	if n := len(deadLetters(t, shuffled)); n != 0 {

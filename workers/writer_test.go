@@ -200,7 +200,7 @@ func TestOrderWriter_SQLFails(t *testing.T) {
 	d.orders.before = func() error { return errDown }
 	mustFail(t, d.RunOnce, errDown)
 	if d.in.left() != 1 || len(deadLetters(t, db)) != 0 || len(d.hot.expired) != 0 {
-		t.Errorf("%d messages left, letters %v, records let go %v; want one, none and none", d.in.left(), deadLetters(t, db), d.hot.expired)
+		t.Errorf("%d messages left, letters %v, records expired %v; want one, none and none", d.in.left(), deadLetters(t, db), d.hot.expired)
 	}
 	d.orders.before = nil
 	mustRun(t, d.RunOnce, 1)
@@ -253,12 +253,12 @@ func TestOrderWriter_RecordExpiresOnceSQLHasItsState(t *testing.T) {
 	mustFail(t, d.RunOnce, errDown)
 	d.in.ackErr = nil
 	if len(d.hot.expired) != 0 {
-		t.Errorf("records were let go by iterations that failed: %v", d.hot.expired)
+		t.Errorf("records expired by iterations that failed: %v", d.hot.expired)
 	}
 	d.hot.err = errDown // A record that stays costs memory; the iteration is done.
 	mustRun(t, d.RunOnce, 4)
 	if d.hot.expired[paid.ID] != order.Paid || d.hot.expired[declined.ID] != order.Cancelled || len(d.hot.early) != 0 {
-		t.Errorf("let go %v, before SQL held it %v; want the last state of both", d.hot.expired, d.hot.early)
+		t.Errorf("expired %v, before SQL held it %v; want the last state of both", d.hot.expired, d.hot.early)
 	}
 }
 

@@ -78,7 +78,7 @@ func (s *shop) headers() map[string]string {
 	return map[string]string{"traceparent": traceparent, queue.ShopHeader: id}
 }
 
-// TestDeadLetter_PoisonMessageCostsOnlyItself: it is put aside once for each group of workers, and the orders around it reach their end. Messages
+// TestDeadLetter_PoisonMessageCostsOnlyItself: it becomes one dead letter for each group of workers, and the orders around it reach their end. Messages
 // of another shop, and of none, change nothing.
 func TestDeadLetter_PoisonMessageCostsOnlyItself(t *testing.T) {
 	redis := realparts.StartRedis(t).Addr()
