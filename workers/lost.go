@@ -2,6 +2,7 @@ package workers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -60,7 +61,7 @@ func NewLostOrders(
 // Run scans for lost orders until ctx ends.
 func (l *LostOrders) Run(ctx context.Context) { pollRecovery(ctx, l.log, l.RunOnce) }
 
-// RunOnce scans the closed epochs that are due, and returns how many lost orders it found.
+// RunOnce scans the closed epochs that are due, and returns how many lost orders it found. An epoch that fails does not block the later ones.
 func (l *LostOrders) RunOnce(ctx context.Context) (int, error) {
 	epochs, err := l.holds.Unreconciled(ctx, l.cfg.Partition, l.now().Add(-max(l.cfg.After, chargeInFlight)))
 	if err != nil || len(epochs) == 0 {
@@ -71,17 +72,18 @@ func (l *LostOrders) RunOnce(ctx context.Context) (int, error) {
 		return 0, err
 	}
 	total := 0
+	var errs []error
 	for _, e := range epochs {
 		if slices.Contains(unrelayed, e.Number) {
 			continue // The rest of its journal is still to be relayed.
 		}
 		n, err := l.reconcile(ctx, e)
 		if err != nil {
-			return total, fmt.Errorf("epoch %d: %w", e.Number, err)
+			errs = append(errs, fmt.Errorf("epoch %d: %w", e.Number, err))
 		}
 		total += n
 	}
-	return total, nil
+	return total, errors.Join(errs...)
 }
 
 func (l *LostOrders) reconcile(ctx context.Context, e journal.Epoch) (int, error) {

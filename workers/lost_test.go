@@ -1,11 +1,14 @@
 package workers_test
 
 import (
+	"database/sql"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/store"
+	"github.com/spillway/spillway/test/realparts"
 	"github.com/spillway/spillway/workers"
 )
 
@@ -76,4 +79,37 @@ func TestLostOrders_ChargeOfAHotOrderOfTheNextEpoch(t *testing.T) {
 	worker.SetClock(func() time.Time { return time.Now().Add(time.Minute) })
 	mustRun(t, worker.RunOnce, 0)
 	s.wantUnreconciled(t)
+}
+
+// TestLostOrders_EpochThatFails: the log of the first epoch cannot be read. The lost orders of the second are found all the same.
+func TestLostOrders_EpochThatFails(t *testing.T) {
+	dsn := realparts.MySQL(t)
+	db := openDB(t, dsn)
+	if _, err := store.NewMigrator(db).Up(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s := openShop(t, db)
+	for range 2 {
+		lost := freshOrder()
+		s.reserve(t, lost)
+		s.flush(t)
+		s.nextEpoch(t)
+		s.forget(t, lost.ID)
+	}
+	raw, err := sql.Open("mysql", dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer raw.Close()
+	if _, err := raw.ExecContext(t.Context(), "UPDATE stock_dedup_log SET orders = 'garbage' WHERE epoch = 1"); err != nil {
+		t.Fatal(err)
+	}
+	ledger := store.NewCharges(db)
+	t.Cleanup(ledger.Close)
+	worker := workers.NewLostOrders(workers.LostConfig{After: time.Second}, s.sql, ledger, s.Stock, &journals{3}, store.NewCancellations(db), quiet)
+	worker.SetClock(func() time.Time { return time.Now().Add(time.Minute) })
+	if n, err := worker.RunOnce(t.Context()); n != 1 || err == nil || !strings.Contains(err.Error(), "epoch 1") {
+		t.Errorf("found %d lost orders (%v); want that of epoch 2, and the error of epoch 1", n, err)
+	}
+	s.wantUnreconciled(t, 1)
 }
