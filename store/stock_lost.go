@@ -211,3 +211,24 @@ func (s *Stock) unknown(ctx context.Context, ids []order.ID) ([]order.ID, error)
 	})
 	return slices.DeleteFunc(slices.Clone(ids), func(id order.ID) bool { return slices.Contains(known, string(id)) }), err
 }
+
+// Discarded returns those of the orders without a row or cancellation that have a discarded dead letter of one of the sources and no open one: an
+// operator decided that they are not written.
+func (s *Stock) Discarded(ctx context.Context, ids []order.ID, sources []string) ([]order.ID, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	discarded, err := fetch(ctx, s.db, func(ctx context.Context) ([]order.ID, error) {
+		found, err := s.db.ent.FailedOrder.Query().
+			Where(failedorder.Status(DeadLetterDiscarded), failedorder.SourceIn(sources...), failedorder.OrderIDIn(texts(ids)...)).
+			Unique(true).Select(failedorder.FieldOrderID).Strings(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("read discarded dead letters: %w", err)
+		}
+		return named[order.ID](found), nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s.Unknown(ctx, discarded)
+}

@@ -218,3 +218,44 @@ func TestLostHolds_IntentWithoutUnits(t *testing.T) {
 		}
 	})
 }
+
+// TestDiscarded_OrdersOfTheWriterWithoutARow: other sources do not decide about the row, an open dead letter is still to be decided, and a
+// row can be there all the same.
+func TestDiscarded_OrdersOfTheWriterWithoutARow(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *store.DB) {
+		w := newWorld(t, db)
+		dead := store.NewDeadLetters(db)
+		decided, other, undecided, written := anOrder("decided"), anOrder("other"), anOrder("undecided"), anOrder("written")
+		for _, l := range []struct {
+			of      order.Order
+			source  string
+			discard bool
+		}{
+			{decided, "order_writer", true},
+			{other, "shipper", true},
+			{undecided, "order_writer", true},
+			{undecided, "mailer", false},
+			{written, "order_writer", true},
+		} {
+			key := l.source + "/" + string(l.of.ID)
+			if err := dead.Put(t.Context(), store.DeadLetter{DedupKey: key, Source: l.source, OrderID: string(l.of.ID)}); err != nil {
+				t.Fatal(err)
+			}
+			if !l.discard {
+				continue
+			}
+			found, err := dead.List(t.Context(), store.DeadLetterFilter{}, 0, 1)
+			if err != nil || len(found) != 1 {
+				t.Fatalf("%+v (%v)", found, err)
+			}
+			if err := dead.Discard(t.Context(), found[0].ID, store.DeadLetterAction{Actor: "op"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		mustApply(t, w.orders, change(written, order.Paid))
+		got, err := w.stock.Discarded(t.Context(), []order.ID{decided.ID, other.ID, undecided.ID, written.ID}, []string{"order_writer"})
+		if err != nil || !slices.Equal(got, []order.ID{decided.ID}) {
+			t.Errorf("discarded: %v (%v); want %s", got, err, decided.ID)
+		}
+	})
+}

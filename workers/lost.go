@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"slices"
 	"time"
 
@@ -35,7 +34,7 @@ type Journals interface {
 }
 
 // LostOrders cancels the orders that were lost when Redis lost its data: those with deducted units and no row in SQL, and those of which
-// only a charge is left. It enqueues their cancellations, which return the units and refund the charges. An iteration handles the closed
+// only a charge is left, and those of which an operator discarded the dead letter. It enqueues their cancellations, which return the units and refund the charges. An iteration handles the closed
 // epochs that are due; one that fails is scanned again.
 type LostOrders struct {
 	cfg           LostConfig
@@ -95,7 +94,7 @@ func (l *LostOrders) reconcile(ctx context.Context, e journal.Epoch) (int, error
 	for i, h := range holds {
 		ids[i] = h.OrderID
 	}
-	hot, err := l.hotStates(ctx, ids)
+	hot, err := l.awaited(ctx, ids)
 	if err != nil {
 		return 0, err
 	}
@@ -132,19 +131,6 @@ func (l *LostOrders) reconcile(ctx context.Context, e journal.Epoch) (int, error
 	return n, l.holds.Reconciled(ctx, e.Partition, e.Number)
 }
 
-// hotStates returns the states of those of the orders that Redis has.
-func (l *LostOrders) hotStates(ctx context.Context, ids []order.ID) (map[order.ID]order.State, error) {
-	out := make(map[order.ID]order.State)
-	for chunk := range slices.Chunk(ids, recoveryBatch) {
-		states, err := l.hot.States(ctx, chunk)
-		if err != nil {
-			return nil, err
-		}
-		maps.Copy(out, states)
-	}
-	return out, nil
-}
-
 // lostChargesPage is how many charges are read at once: more than one commit of the ledger writes with the same time.
 const lostChargesPage = 1000
 
@@ -159,7 +145,7 @@ func (c *lostCharges) add(o lostCharges) {
 	c.hot += o.hot
 }
 
-// refundLost enqueues the refunds of the epoch's charges for orders without a row, which Redis does not have either.
+// refundLost enqueues the refunds of the epoch's charges for orders without a row, which Redis does not have either, or which were discarded.
 func (l *LostOrders) refundLost(ctx context.Context, e journal.Epoch) (lostCharges, error) {
 	var total lostCharges
 	for from := e.OpenedAt; ; {
@@ -185,7 +171,7 @@ func (l *LostOrders) enqueueRefunds(ctx context.Context, e journal.Epoch, page [
 			ids = append(ids, ch.OrderID)
 		}
 	}
-	hot, err := l.hotStates(ctx, ids)
+	hot, err := l.awaited(ctx, ids)
 	if err != nil {
 		return lostCharges{}, err
 	}

@@ -113,3 +113,87 @@ func TestLostOrders_EpochThatFails(t *testing.T) {
 	}
 	s.wantUnreconciled(t, 1)
 }
+
+// discard writes an order's dead letter of the order writer, and discards it.
+func (s *shop) discard(t *testing.T, o order.Order) {
+	t.Helper()
+	key := "order_writer/order/" + string(o.ID)
+	if err := s.dead.Put(t.Context(), store.DeadLetter{DedupKey: key, Source: "order_writer", OrderID: string(o.ID), Reason: "bad row"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.dead.Discard(t.Context(), deadLetters(t, s.db)[key].ID, store.DeadLetterAction{Actor: "op"}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestLostOrders_DiscardedDeadLetter: SQL could not take the rows of hot orders, and an operator discarded their dead letters. They do not
+// keep their epoch unreconciled: their units return once, their charges are refunded, and Redis forgets them.
+func TestLostOrders_DiscardedDeadLetter(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *store.DB) {
+		s := openShop(t, db)
+		pending, paid, open := freshOrder(), freshOrder(), freshOrder()
+		for _, o := range []order.Order{pending, paid, open} {
+			s.reserve(t, o)
+		}
+		s.settle(t, paid)
+		s.flush(t)
+		s.discard(t, pending)
+		s.discard(t, paid)
+		letter := store.DeadLetter{DedupKey: "order_writer/order/open", Source: "order_writer", OrderID: string(open.ID), Reason: "bad row"}
+		if err := s.dead.Put(t.Context(), letter); err != nil {
+			t.Fatal(err)
+		}
+		ledger := store.NewCharges(db)
+		t.Cleanup(ledger.Close)
+		charge(t, ledger, paid)
+		charge(t, ledger, pending)
+		s.nextEpoch(t)
+		s.wantStock(t, 94, 97)
+		cancellations := store.NewCancellations(db)
+		worker := workers.NewLostOrders(workers.LostConfig{After: time.Second}, s.sql, ledger, s.Stock, &journals{2}, cancellations, quiet)
+		worker.SetClock(func() time.Time { return time.Now().Add(time.Minute) })
+		mustRun(t, worker.RunOnce, 2)
+		s.wantUnreconciled(t)
+		s.wantTTL(t, pending.ID, true)
+		s.wantTTL(t, paid.ID, true)
+		s.wantTTL(t, open.ID, false)
+
+		money := newFakePayments(&crash{}, pending, paid)
+		finisher := workers.NewCancellationFinisher(cancellations, money, s.Stock, quiet)
+		for i := range 3 {
+			finisher.SetClock(func() time.Time { return time.Now().Add(time.Duration(i) * time.Hour) })
+			if _, err := finisher.RunOnce(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			s.flush(t)
+		}
+		s.wantStock(t, 98, 99) // The order with an open dead letter has the others.
+		if money.refunds[pending.ID] != 1 || money.refunds[paid.ID] != 1 {
+			t.Errorf("refunds: %v; want one of each order", money.refunds)
+		}
+	})
+}
+
+// TestLostOrders_DiscardedDeadLetterAfterACrash: the order was given up in Redis, and its cancellation was not enqueued. Its units return once.
+func TestLostOrders_DiscardedDeadLetterAfterACrash(t *testing.T) {
+	s := openShop(t, openSQLite(t))
+	o := freshOrder()
+	s.reserve(t, o)
+	s.flush(t)
+	s.discard(t, o)
+	s.nextEpoch(t)
+	s.release(t, o)
+	s.flush(t)
+	s.wantStock(t, 100, 100)
+	ledger := store.NewCharges(s.db)
+	t.Cleanup(ledger.Close)
+	cancellations := store.NewCancellations(s.db)
+	worker := workers.NewLostOrders(workers.LostConfig{After: time.Second}, s.sql, ledger, s.Stock, &journals{2}, cancellations, quiet)
+	worker.SetClock(func() time.Time { return time.Now().Add(time.Minute) })
+	mustRun(t, worker.RunOnce, 1)
+	s.wantUnreconciled(t)
+	s.wantTTL(t, o.ID, true)
+	mustRun(t, workers.NewCancellationFinisher(cancellations, newFakePayments(&crash{}), s.Stock, quiet).RunOnce, 1)
+	s.flush(t)
+	s.wantStock(t, 100, 100)
+}

@@ -56,11 +56,14 @@ type OrderWriter struct {
 	log      *slog.Logger
 }
 
+// orderWriterSource is the source of the order writer's dead letters.
+const orderWriterSource = "order_writer"
+
 // NewOrderWriter makes a writer on the consumer of group "orders".
 func NewOrderWriter(cfg WriterConfig, c queue.Consumer, orders OrderStore, dead DeadLetters, hot HotOrders, cancel Canceller, log *slog.Logger) *OrderWriter {
 	return &OrderWriter{
 		cfg: cfg, consumer: c, orders: orders, hot: hot, cancel: cancel,
-		reader: reader{source: "order_writer", dead: dead}, log: log.With("worker", "order_writer"),
+		reader: reader{source: orderWriterSource, dead: dead}, log: log.With("worker", "order_writer"),
 	}
 }
 
