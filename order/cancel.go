@@ -3,6 +3,7 @@ package order
 import (
 	"encoding/json"
 	"strings"
+	"unicode/utf8"
 )
 
 // CancelCode is why an order was cancelled, for programs.
@@ -89,16 +90,47 @@ func CancelledAsDuplicate(of ID) CancelReason {
 // String is the text.
 func (r CancelReason) String() string { return r.Text }
 
-// Encode returns the reason as one text, the form in Redis and the journal. ParseCancelReason is its inverse.
+// maxEncodedReason bounds the text of Encode, in bytes. It is below the journal's bound on a text, 1,024, which would cut the JSON: a reason
+// that is cut there loses its code.
+const maxEncodedReason = 1000
+
+// maxEscape is the most bytes that JSON makes of one: a control character becomes \u00XX.
+const maxEscape = 6
+
+// Encode returns the reason as one text, the form in Redis and the journal. ParseCancelReason is its inverse, except that the end of a long
+// Text, and then of a long DeclineCode, is left out so that the result has at most maxEncodedReason bytes.
 func (r CancelReason) Encode() string {
 	if r == (CancelReason{}) {
 		return ""
 	}
-	text, err := json.Marshal(r)
-	if err != nil { // Unreachable: the fields are texts.
+	text := r.encode()
+	for _, field := range []*string{&r.Text, &r.DeclineCode} {
+		for len(text) > maxEncodedReason && *field != "" {
+			*field = cutEnd(*field, max(1, (len(text)-maxEncodedReason)/maxEscape))
+			text = r.encode()
+		}
+	}
+	return text
+}
+
+// encode returns the reason as JSON, with <, > and & as they are: escaped they would have six bytes each.
+func (r CancelReason) encode() string {
+	var b strings.Builder
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(r); err != nil { // Unreachable: the fields are texts.
 		return r.Text
 	}
-	return string(text)
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// cutEnd removes n bytes from the end of s, and the rest of a character that they cut.
+func cutEnd(s string, n int) string {
+	end := max(0, len(s)-n)
+	for end > 0 && !utf8.RuneStart(s[end]) {
+		end--
+	}
+	return s[:end]
 }
 
 // ParseCancelReason parses the text of Encode, or that of older versions, which had the code as a prefix. Any other text becomes
