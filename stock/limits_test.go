@@ -372,6 +372,37 @@ func TestLimits_PendingOrdersCountBeyondTheirEnd(t *testing.T) {
 	})
 }
 
+// TestLimits_PendingOrderThatSQLNeverHad: nothing ends an order of a dead letter. After a day it stops counting, and MarkUnpaid, which the
+// reconciler calls for orders that SQL has, counts it again.
+func TestLimits_PendingOrderThatSQLNeverHad(t *testing.T) {
+	limits := limitless()
+	limits.UnpaidOrders, limits.UnpaidTTL = 1, time.Millisecond
+	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
+		s := openShop(t, cfg, limits, map[order.SKU]int64{"A": 1000})
+		old := later(request("k", units("A", 1)))
+		s.mustReserve(t, old)
+		c := s.redis.Client()
+		setAge := func(age time.Duration) {
+			at := fmt.Sprint(time.Now().Add(-age).UnixMilli())
+			if err := c.Do(t.Context(), c.B().Hset().Key(s.keys.Order(old.OrderID)).FieldValue().FieldValue("time", at).Build()).Error(); err != nil {
+				t.Fatal(err)
+			}
+			<-time.After(2 * time.Millisecond)
+		}
+		setAge(23 * time.Hour)
+		_, err := s.Reserve(t.Context(), later(request("refused", units("A", 1))))
+		wantLimit(t, err, order.LimitUnpaidOrders, 1)
+		setAge(25 * time.Hour)
+		s.mustReserve(t, later(request("accepted", units("A", 1))))
+		if err := s.MarkUnpaid(t.Context(), old.OrderID); err != nil {
+			t.Fatal(err)
+		}
+		if n, sums := s.counts(t); n != 2 || sums["c:c1"] != "2" {
+			t.Errorf("%d orders are counted as unpaid, and %v; want both", n, sums)
+		}
+	})
+}
+
 // nextEpoch deletes the epoch key, as FLUSHALL does, and opens the next one.
 func (s *shop) nextEpoch(t *testing.T) {
 	t.Helper()

@@ -21,14 +21,19 @@ local function unpaid_remove(unpaid, notes, counts, order_id)
   for sku, n in string.gmatch(lines, '([^:,]+):([^,]+)') do count_add(counts, 'u:' .. sku, -tonumber(n)) end
 end
 
--- unpaid_expire: checks up to 16 orders that are due. One that is still PENDING counts until until_ms. Others are removed, and so are
--- hot orders of an earlier epoch that were not compared with SQL: their Redis may have lost that they were paid or released.
+-- unpaid_age_max_ms is the age from which a PENDING hot order is not counted again, in ms: 24 hours. SQL may not have it, because its entry
+-- is a dead letter: nothing would ever end it. The payment reconciler marks those that SQL has as PENDING again.
+local unpaid_age_max_ms = 86400000
+
+-- unpaid_expire: checks up to 16 orders that are due. One that is still PENDING, and below the age bound, counts until until_ms. Others are
+-- removed, and so are hot orders of an earlier epoch that were not compared with SQL: their Redis may have lost that they were paid or released.
 -- hot_order is the key of the order order_id; the keys of all hot orders have the same form.
 local function unpaid_expire(unpaid, notes, counts, hot_order, order_id, epoch, now_ms, until_ms)
   local prefix = string.sub(hot_order, 1, #hot_order - #order_id)
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', unpaid, '-inf', '(' .. now_ms, 'LIMIT', 0, 16)) do
-    local state, entry_epoch, confirmed = unpack(redis.call('HMGET', prefix .. id, 'state', 'epoch', 'confirmed'))
-    if state == '0' and (entry_epoch == epoch or confirmed == epoch) then
+    local state, entry_epoch, confirmed, time = unpack(redis.call('HMGET', prefix .. id, 'state', 'epoch', 'confirmed', 'time'))
+    local recent = tonumber(now_ms) - (tonumber(time or '0') or 0) <= unpaid_age_max_ms
+    if state == '0' and recent and (entry_epoch == epoch or confirmed == epoch) then
       redis.call('ZADD', unpaid, 'XX', until_ms, id)
     else
       unpaid_remove(unpaid, notes, counts, id)
