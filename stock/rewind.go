@@ -6,6 +6,7 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/spillway/spillway/journal"
+	"github.com/spillway/spillway/order"
 )
 
 // Rewind returns the function that undoes what the scripts wrote beside the entries to hot orders, limits and adjustments, for
@@ -17,7 +18,7 @@ func Rewind(of journal.Keys) func(ctx context.Context, c rueidis.Client, entries
 		for i, e := range entries {
 			calls[i] = rueidis.LuaExec{
 				Keys: []string{keys.Order(e.OrderID), keys.RolledBack(e.OrderID), keys.Adjusted(e.AdjustmentID), unpaid[0], unpaid[1], unpaid[2]},
-				Args: []string{string(e.Kind), e.ID, string(e.OrderID)},
+				Args: []string{string(e.Kind), e.ID, string(e.OrderID), order.FormatDeltas(e.Deltas)},
 			}
 		}
 		for _, r := range script.ExecMulti(ctx, c, calls...) {

@@ -3,6 +3,7 @@ package stock_test
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
@@ -125,4 +126,52 @@ func TestRewind_LostOrderLeavesTheLimits(t *testing.T) {
 		_, err := s.Reserve(t.Context(), atMost(10, request("one more", units("A", 1))))
 		wantLimit(t, err, order.LimitCustomerUnits, 10)
 	})
+}
+
+// TestRewind_ReturnedUnitsCountAgain: a release or a restock that never happened returned no units to the customer's window. The customer
+// still has them, or they come back once more.
+func TestRewind_ReturnedUnitsCountAgain(t *testing.T) {
+	for name, giveBack := range map[string]func(t *testing.T, s *shop, r stock.Request) error{
+		"released": func(t *testing.T, s *shop, r stock.Request) error {
+			_, err := s.Release(t.Context(), r.OrderID, "x", "")
+			return err
+		},
+		"restocked": func(t *testing.T, s *shop, r stock.Request) error {
+			open, _ := s.sql.OpenEpoch(t.Context(), 0)
+			_, err := s.Restock(t.Context(), open.Number, r.OrderID, r.Customer, []order.Delta{{SKU: "A", Units: 2}}, "x")
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onBoth(t, func(t *testing.T, cfg redisconn.Config) {
+				s := openShop(t, cfg, limitless(), map[order.SKU]int64{"A": 100})
+				wantRefused := func(key string) {
+					t.Helper()
+					_, err := s.Reserve(t.Context(), atMost(5, request(key, units("A", 1))))
+					wantLimit(t, err, order.LimitCustomerUnits, 5)
+				}
+				back := atMost(5, request("k1", units("A", 2)))
+				back.OrderID = order.NewID(0, time.Now().Add(-time.Second)) // It is the first order of the window.
+				s.mustReserve(t, back)
+				s.mustReserve(t, atMost(5, request("k2", units("A", 3))))
+				s.flushAll(t)
+				if err := giveBack(t, s, back); err != nil {
+					t.Fatal(err)
+				}
+				s.failOver(t)
+				for range 2 { // The second finds nothing to rewind.
+					if err := s.epochs.Check(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+				}
+				wantRefused("while it has 5")
+				s.sql.standing = map[order.ID]order.Status{back.OrderID: {State: order.Pending}}
+				if err := giveBack(t, s, back); err != nil {
+					t.Fatal(err)
+				}
+				s.mustReserve(t, atMost(5, request("k3", units("A", 2))))
+				wantRefused("after two more")
+			})
+		})
+	}
 }

@@ -5,10 +5,10 @@
 --       rolled_back  string, set once the order's stock was given back
 --       adjusted     string, the record of the adjustment: entry id, SKU and delta
 --       unpaid, unpaid_notes, unpaid_counts: see unpaid.lua
--- ARGV  kind ("R", "S", "L", "B" or "A"), entry_id, order_id
+-- ARGV  kind ("R", "S", "L", "B" or "A"), entry_id, order_id, units ("SKU:UNITS,...", the deltas of the entry)
 -- Returns nothing. Idempotent: what a later step wrote to the hot order stays.
 local hot_order, rolled_back, adjusted, unpaid, unpaid_notes, unpaid_counts = unpack(KEYS)
-local kind, entry_id, order_id = unpack(ARGV)
+local kind, entry_id, order_id, units = unpack(ARGV)
 
 if kind == 'R' then
   local reserved, idempotency, bought, deltas, state = unpack(redis.call('HMGET', hot_order, 'reserved', 'marker', 'bought', 'deltas', 'state'))
@@ -29,13 +29,18 @@ elseif kind == 'S' then
 elseif kind == 'L' then
   if redis.call('GET', rolled_back) == entry_id then redis.call('DEL', rolled_back) end
   if redis.call('HGET', hot_order, 'entry') == entry_id then
-    local reserved, settled = unpack(redis.call('HMGET', hot_order, 'reserved', 'settled'))
+    local reserved, settled, bought = unpack(redis.call('HMGET', hot_order, 'reserved', 'settled', 'bought'))
+    if bought then bought_again(bought, order_id, units) end -- The release returned them. The key has the hash tag of all keys.
     redis.call('HSET', hot_order, 'state', settled and '1' or '0', 'entry', settled or reserved)
     redis.call('HDEL', hot_order, 'reason')
     redis.call('PERSIST', hot_order)
   end
 elseif kind == 'B' then
-  if redis.call('GET', rolled_back) == entry_id then redis.call('DEL', rolled_back) end
+  if redis.call('GET', rolled_back) ~= entry_id then return end
+  redis.call('DEL', rolled_back)
+  -- The next restock returns the units again. Without the hot order its customer is not known, and they are returned twice.
+  local bought = redis.call('HGET', hot_order, 'bought')
+  if bought then bought_again(bought, order_id, units) end
 elseif kind == 'A' then
   local seen = redis.call('GET', adjusted)
   if seen and string.match(seen, '^(%S+) ') == entry_id then redis.call('DEL', adjusted) end

@@ -68,3 +68,12 @@ local function bought_return(bought, order_id, units)
   end
   if first and redis.call('HLEN', bought) == 1 then redis.call('DEL', bought) end
 end
+
+-- bought_again: adds units ("SKU:UNITS,...") of an order that bought_return subtracted, because that did not happen after all. A window that
+-- ended meanwhile, or that began after the order, stays as it is.
+local function bought_again(bought, order_id, units)
+  if redis.call('EXISTS', bought) == 0 then return end
+  local first = redis.call('HGET', bought, ':first')
+  if first and order_id < first then return end
+  for sku, n in string.gmatch(units, '([^:,]+):([^,]+)') do redis.call('HINCRBY', bought, sku, n) end
+end
