@@ -161,6 +161,17 @@ func (p *Policy) Timeout() time.Duration { return p.timeout }
 // State returns the state of the breaker: "closed", "open" or "half-open".
 func (p *Policy) State() string { return p.breaker.State().String() }
 
+// Check returns the error of Permit while the breaker is open and no trial is due. It takes no permit.
+func (p *Policy) Check() error {
+	if p.breaker.IsOpen() && p.breaker.RemainingDelay() > 0 {
+		return p.open()
+	}
+	return nil
+}
+
+// IsHalfOpen reports whether the breaker waits for the outcome of a trial.
+func (p *Policy) IsHalfOpen() bool { return p.breaker.IsHalfOpen() }
+
 // Name returns the name of the policy.
 func (p *Policy) Name() string { return p.name }
 

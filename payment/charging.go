@@ -85,7 +85,7 @@ func (c *Charging) decide(id order.ID) {
 	case c.closed:
 		c.policy.Report(breaker.ErrCallerLeft)
 	case c.waiting == 0 && time.Since(c.at) < probeValid:
-		c.policy.Report(c.verdict)
+		c.report(c.verdict)
 	case c.waiting > 0:
 		c.waiting++
 	default:
@@ -101,20 +101,39 @@ func (c *Charging) probe(id order.ID) {
 	defer c.mu.Unlock()
 	c.verdict, c.at = verdict, time.Now()
 	for ; c.waiting > 0; c.waiting-- {
-		c.policy.Report(verdict)
+		c.report(verdict)
 	}
 }
 
-// requestStatus sends a status request about the order. It returns the error of a failure, or breaker.ErrCallerLeft if the payment service works
-// or c is closed. Like all health checks it passes no breaker.
+// report reports a failed charge by the outcome of a status request. A status request that succeeds closes a half-open breaker: the provider works,
+// and a card without an outcome must not keep other cards from being charged.
+func (c *Charging) report(verdict error) {
+	switch {
+	case !errors.Is(verdict, errProviderWorks):
+		c.policy.Report(verdict)
+	case c.policy.IsHalfOpen():
+		c.policy.Report(nil)
+	default:
+		c.policy.Report(breaker.ErrCallerLeft)
+	}
+}
+
+// errProviderWorks is the verdict of a status request that succeeded.
+var errProviderWorks = errors.New("the payment provider works")
+
+// requestStatus sends a status request about the order. It returns the error of a failure, errProviderWorks, or breaker.ErrCallerLeft if c is
+// closed. Like all health checks it passes no breaker.
 func (c *Charging) requestStatus(id order.ID) error {
 	ctx, cancel := context.WithTimeout(c.ctx, probeTimeout)
 	defer cancel()
 	_, err := c.client.GetCharge(ctx, &spillwayv1.GetChargeRequest{OrderId: string(id)})
-	if err = wire.FromConnect(err); breaker.IsFailure(err) && c.ctx.Err() == nil {
+	switch err = wire.FromConnect(err); {
+	case c.ctx.Err() != nil:
+		return breaker.ErrCallerLeft
+	case breaker.IsFailure(err):
 		return err
 	}
-	return breaker.ErrCallerLeft
+	return errProviderWorks
 }
 
 // guard calls charge for an order under the policy.

@@ -22,6 +22,14 @@ type Client struct {
 	Charging *Charging
 }
 
+// Ready returns an order.RetryError of order.ErrUnavailable while the breaker of charges is open: a charge would not be sent.
+func (p Client) Ready() error {
+	if p.Charging == nil {
+		return nil
+	}
+	return p.Charging.policy.Check()
+}
+
 // Charge charges the order once. A declined card is no error: the returned charge has the state DECLINED. Charge returns
 // order.ErrUnknownOutcome if the card may have been charged, in which case Find returns the outcome later, order.ErrFailedPrecondition if
 // the order was voided or refunded, and order.ErrAlreadyExists if the order was charged another amount.

@@ -64,6 +64,8 @@ type ShippingClient interface {
 
 // PaymentClient charges cards, once per order.
 type PaymentClient interface {
+	// Ready returns order.ErrUnavailable while charges are not sent, because the payment provider is down.
+	Ready() error
 	// Charge returns the outcome of the charge, also if it was declined. order.ErrUnknownOutcome means that the outcome is not known
 	// yet; order.ErrFailedPrecondition that the order must not be charged any more.
 	Charge(ctx context.Context, id order.ID, amount order.Money, card payment.Card) (order.Charge, error)

@@ -68,3 +68,41 @@ func TestCheckout_ProviderThatIsDownOpensItsBreaker(t *testing.T) {
 		}
 	}
 }
+
+// TestPlaceOrder_OpenBreakerReservesNothing: while charges are not sent, an order with a card is refused and holds no stock. A retry with
+// the same key succeeds when the provider is back, and one for an order that exists gets that.
+func TestPlaceOrder_OpenBreakerReservesNothing(t *testing.T) {
+	s := openTestShop(t, realparts.MySQL(t))
+	paid := s.place(t, "paid", goodCard)
+	s.provider.silent.Store(true)
+	deadline := time.Now().Add(testWait)
+	for s.payments.Ready() == nil {
+		_, _ = s.payments.Charge(t.Context(), newID(), order.Money{Currency: "EUR", Amount: 1200}, cardOf(testCard(goodCard)))
+		if time.Now().After(deadline) {
+			t.Fatalf("after %s the breaker is closed", testWait)
+		}
+	}
+	before := s.left(t)
+	_, err := s.checkout.PlaceOrder(as(t.Context(), "c1"), placeRequest("refused", goodCard))
+	var retry *order.RetryError
+	if !errors.Is(err, order.ErrUnavailable) || !errors.As(err, &retry) || errors.Is(err, order.ErrUnknownOutcome) {
+		t.Errorf("place an order while charges are not sent: %v; want unavailable with a retry hint", err)
+	}
+	if left := s.left(t); left != before {
+		t.Errorf("%d units are left; want %d, as before the refused order", left, before)
+	}
+	if again := s.place(t, "paid", goodCard); again.GetId() != paid.GetId() {
+		t.Errorf("a retry of an order that was placed before is %s; want %s", again.GetId(), paid.GetId())
+	}
+	s.provider.silent.Store(false)
+	deadline = time.Now().Add(testWait)
+	for {
+		resp, err := s.checkout.PlaceOrder(as(t.Context(), "c1"), placeRequest("refused", goodCard))
+		if err == nil && resp.GetOrder().GetState() == spillwayv1.OrderState_ORDER_STATE_PAID {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("after the provider came back: %v, %v", resp.GetOrder(), err)
+		}
+	}
+}

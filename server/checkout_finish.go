@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/spillway/spillway/breaker"
 	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
 )
@@ -23,7 +24,8 @@ func (c *Checkout) finish(ctx context.Context, in checkedRequest, o order.Order,
 	// With an unknown outcome, the class of the error is that of the ledger, which may be busy after the provider took the money.
 	known := !errors.Is(err, order.ErrUnknownOutcome)
 	switch {
-	case known && errors.Is(err, order.ErrOverloaded): // Nothing was sent: a retry with the same key continues here.
+	case known && (errors.Is(err, order.ErrOverloaded) || errors.Is(err, breaker.ErrNotSent)):
+		// Nothing was sent: a retry with the same key continues here.
 		c.hold(ctx, o)
 		return order.Order{}, err
 	case known && errors.Is(err, order.ErrFailedPrecondition):

@@ -73,6 +73,9 @@ func (c *Checkout) place(ctx context.Context, in checkedRequest) (order.Order, e
 	if err == nil {
 		err = in.accepts(o)
 	}
+	if err == nil && in.withCard {
+		err = c.Payments.Ready() // No stock is reserved for a charge that is not sent.
+	}
 	if err != nil {
 		return c.replayOr(ctx, in, err)
 	}
