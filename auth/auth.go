@@ -75,6 +75,8 @@ var ErrToken = errors.New("the bearer token is not valid")
 type Tokens struct {
 	key []byte
 	now func() time.Time
+	// cache holds the callers of the tokens that were verified with the key.
+	cache tokenCache
 }
 
 // NewTokens returns Tokens with the signing key. It fails for a key shorter than MinKeyBytes.
@@ -104,24 +106,39 @@ func (t *Tokens) Mint(c Caller, ttl time.Duration) (token string, expires time.T
 }
 
 // Verify returns the caller of a token, or ErrToken. It accepts HS256 only, so that a token cannot choose the
-// algorithm.
+// algorithm. It parses a token and checks its signature once, and caches the caller until the token expires or the cache is full; the
+// expiry is checked at every call. The caller's Roles are shared: they must not be changed.
 func (t *Tokens) Verify(token string) (Caller, error) {
 	if len(token) > maxTokenBytes {
 		return Caller{}, fmt.Errorf("%w: it is too long", ErrToken)
 	}
+	hash := hashOf(token)
+	if v, ok := t.cache.get(hash); ok && t.now().Before(v.expires.Add(leeway)) {
+		return v.caller, nil
+	}
+	v, err := t.parse(token)
+	if err != nil {
+		return Caller{}, err
+	}
+	t.cache.put(hash, v)
+	return v.caller, nil
+}
+
+// parse checks the signature and the claims of a token.
+func (t *Tokens) parse(token string) (verifiedToken, error) {
 	var c claims
 	_, err := jwt.ParseWithClaims(token, &c, func(*jwt.Token) (any, error) { return t.key, nil },
 		jwt.WithValidMethods([]string{jwt.SigningMethodHS256.Alg()}), jwt.WithIssuer(issuer), jwt.WithExpirationRequired(),
 		jwt.WithIssuedAt(), jwt.WithLeeway(leeway), jwt.WithTimeFunc(t.now))
 	switch {
 	case errors.Is(err, jwt.ErrTokenExpired):
-		return Caller{}, fmt.Errorf("%w: it has expired; start a new session", ErrToken)
+		return verifiedToken{}, fmt.Errorf("%w: it has expired; start a new session", ErrToken)
 	case err != nil:
-		return Caller{}, fmt.Errorf("%w: it was not signed by this shop", ErrToken)
+		return verifiedToken{}, fmt.Errorf("%w: it was not signed by this shop", ErrToken)
 	case c.Subject == "":
-		return Caller{}, fmt.Errorf("%w: it names no customer", ErrToken)
+		return verifiedToken{}, fmt.Errorf("%w: it names no customer", ErrToken)
 	}
-	return Caller{Customer: order.CustomerID(c.Subject), Roles: c.Roles}, nil
+	return verifiedToken{caller: Caller{Customer: order.CustomerID(c.Subject), Roles: c.Roles}, expires: c.ExpiresAt.Time}, nil
 }
 
 // NewGuest returns a new customer id with 130 random bits.
