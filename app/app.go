@@ -94,7 +94,7 @@ func (a *App) construct(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	if a.deps, err = openDependencies(ctx, c.SQL, c.Redis, c.Orders, a.log); err != nil {
+	if a.deps, err = openDependencies(ctx, *c, a.log); err != nil {
 		return err
 	}
 	a.closers = append(a.closers, a.deps.close)

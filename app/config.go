@@ -27,6 +27,7 @@ type Config struct {
 	Redis    RedisConfig
 	Queue    QueueConfig // RoleAll and RoleWork
 	Orders   OrderConfig
+	Drain    DrainConfig
 	Audit    AuditConfig // RoleAll and RoleWork
 	External ExternalConfig
 	Workers  []string // names of workers to run, of WorkerNames: RoleAll and RoleWork
@@ -42,6 +43,7 @@ func DefaultConfig(role Role) Config {
 			Durability: DurabilityAuto, CustomerOrders: 300, UnitsWindow: 24 * time.Hour, UnpaidOrders: 2, UnpaidShare: 10, UnpaidTotal: 10_000,
 			PayWithin: 15 * time.Minute, ReconcileAfter: 30 * time.Second, RepairAfter: time.Minute, LostAfter: 10 * time.Minute,
 		},
+		Drain: defaultDrain(),
 		External: ExternalConfig{
 			Mail:    MailConfig{SMTPPort: 587, From: "Spillway <orders@spillway.example>"},
 			Carrier: CarrierConfig{Mode: "ok"},
@@ -63,7 +65,7 @@ var errEmbedded = errors.New("this role needs --redis and --mysql: embedded stor
 
 // Validate reports every mistake in the settings that the role uses. Errors do not contain secrets.
 func (c Config) Validate() error {
-	errs := []error{c.SQL.validate(), c.Redis.validate(), c.Orders.validate(), c.External.validate()}
+	errs := []error{c.SQL.validate(), c.Redis.validate(), c.Orders.validate(), c.Drain.validate(), c.External.validate()}
 	if c.serves() {
 		errs = append(errs, c.HTTP.validate(), c.Auth.validate(c.SQL.embedded()))
 	}

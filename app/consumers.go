@@ -15,18 +15,18 @@ func addConsumers(deps *dependencies, a *api, c Config, broker queue.Broker, out
 	orders, dead := store.NewOrders(deps.db), store.NewDeadLetters(deps.db)
 	for _, w := range []struct {
 		name, group string
-		make        func(c queue.Consumer) worker
+		make        func(in queue.Consumer) worker
 	}{
-		{workerWriter, groupOrders, func(c queue.Consumer) worker {
-			w := workers.NewOrderWriter(workers.DefaultWriterConfig(), c, orders, dead, deps.stock, workers.NewDuplicateCanceller(deps.stock, a.payments), deps.log)
+		{workerWriter, groupOrders, func(in queue.Consumer) worker {
+			w := workers.NewOrderWriter(c.Drain.writer(), in, orders, dead, deps.stock, workers.NewDuplicateCanceller(deps.stock, a.payments), deps.log)
 			return worker{name: workerWriter, run: w.Run, runOnce: w.RunOnce}
 		}},
-		{workerShipper, groupShipping, func(c queue.Consumer) worker {
-			s := workers.NewShipper(workers.DefaultShipConfig(), c, orders, dead, a.carrier, deps.log).WithPublisher(deps.changes)
+		{workerShipper, groupShipping, func(in queue.Consumer) worker {
+			s := workers.NewShipper(c.Drain.ship(), in, orders, dead, a.carrier, deps.log).WithPublisher(deps.changes)
 			return worker{name: workerShipper, run: s.Run, runOnce: s.RunOnce}
 		}},
-		{workerMailer, groupMail, func(c queue.Consumer) worker {
-			m := workers.NewMailer(workers.DefaultMailConfig(), c, dead, a.mail, deps.log)
+		{workerMailer, groupMail, func(in queue.Consumer) worker {
+			m := workers.NewMailer(workers.DefaultMailConfig(), in, dead, a.mail, deps.log)
 			return worker{name: workerMailer, run: m.Run, runOnce: m.RunOnce}
 		}},
 	} {

@@ -39,27 +39,29 @@ type dependencies struct {
 // partition: there is one until Redis is a cluster.
 const partition = 0
 
-func openDependencies(ctx context.Context, sql SQLConfig, redis RedisConfig, orders OrderConfig, log *slog.Logger) (deps *dependencies, err error) {
+func openDependencies(ctx context.Context, c Config, log *slog.Logger) (deps *dependencies, err error) {
 	deps = &dependencies{log: log, policies: breaker.NewPolicies(breaker.DefaultPolicies()), progress: journal.NewProgress()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, deps.close())
 		}
 	}()
-	if err := deps.openSQL(ctx, sql); err != nil {
+	if err := deps.openSQL(ctx, c.SQL); err != nil {
 		return deps, err
 	}
-	if err := deps.openRedis(ctx, redis); err != nil {
+	if err := deps.openRedis(ctx, c.Redis); err != nil {
 		return deps, err
 	}
 	recorded, err := store.NewStock(deps.db).Durability(ctx, partition)
 	if err != nil {
 		return deps, err
 	}
+	embedded := c.Redis.embedded()
 	deps.flush = workers.DefaultFlushConfig()
-	deps.flush.Partition, deps.flush.Durability = partition, orders.durability(recorded, redis.embedded())
+	deps.flush.Batch = int64(c.Drain.FlushBatch)
+	deps.flush.Partition, deps.flush.Durability = partition, c.Orders.durability(recorded, embedded)
 	deps.flush.WithOrders = deps.flush.Durability == store.DurabilitySQL
-	deps.keys = journal.Keys{Namespace: redis.Namespace, Partition: partition}
+	deps.keys = journal.Keys{Namespace: c.Redis.Namespace, Partition: partition}
 	hot := deps.policies[breaker.Redis]
 	deps.journal = journal.New(deps.keys, deps.redis, deps.policies[breaker.Journal])
 	deps.changes = journal.NewChanges(deps.keys, deps.redis, hot)
@@ -67,7 +69,7 @@ func openDependencies(ctx context.Context, sql SQLConfig, redis RedisConfig, ord
 	deps.epochs = journal.NewEpochs(journal.EpochsConfig{
 		Keys: deps.keys, Conn: deps.redis, Store: inSQL, Drain: deps.flusher().Drain, Rewind: stock.Rewind(deps.keys), Durability: deps.flush.Durability, Log: log,
 	})
-	deps.stock = stock.New(deps.keys, deps.redis, deps.epochs, inSQL, orders.limits(redis.embedded()), hot)
+	deps.stock = stock.New(deps.keys, deps.redis, deps.epochs, inSQL, c.Orders.limits(embedded), hot)
 	err = deps.firstEpoch(ctx)
 	return deps, err
 }

@@ -31,3 +31,6 @@ func (r *OrderRepairer) SetClock(now func() time.Time) { r.now = now }
 
 // SetClock sets the worker's clock.
 func (s *Shipper) SetClock(now func() time.Time) { s.shipping.now = now }
+
+// Envelopes returns the messages of journal entries.
+var Envelopes = envelopes

@@ -29,9 +29,11 @@ type FlushConfig struct {
 	KeepLogRows int
 }
 
-// DefaultFlushConfig takes 200 entries a transaction: larger ones take longer without being cheaper per entry.
+// DefaultFlushConfig takes 1,000 entries a transaction, so that its statements and its commit are 0.01 an order of two entries. It reads them
+// in one reply of about 700 kB, logs them in a row of about 50 kB, and holds the lock of the offset and of the products for some 20 ms.
+// With durability sql, the orders of 1,000 entries are 24,000 of the 32,766 variables that a statement may have in SQLite.
 func DefaultFlushConfig() FlushConfig {
-	return FlushConfig{Batch: 200, Block: 500 * time.Millisecond, KeepLogRows: 2000, Durability: store.DurabilityJournal}
+	return FlushConfig{Batch: 1000, Block: 500 * time.Millisecond, KeepLogRows: 2000, Durability: store.DurabilityJournal}
 }
 
 // pruneInterval is the number of flushes between two prunings of the dedup log.
@@ -48,7 +50,7 @@ type FlushStore interface {
 
 // StockFlusher applies each journal entry to SQL exactly once: the transaction advances the journal offset in SQL by compare-and-set, so
 // that of two flushers one wins and the other continues from the new offset. It applies at most FlushConfig.Batch entries a
-// transaction; if SQL cannot take one of them, it flushes them one by one and makes a dead letter of that one.
+// transaction; if SQL cannot take one of them, it halves the batch until it finds that one, and makes a dead letter of it.
 type StockFlusher struct {
 	cfg             FlushConfig
 	journal         *journal.Journal
@@ -172,7 +174,7 @@ func (f *StockFlusher) advance(at journal.Offset) {
 	f.progress.Flushed(from, at)
 }
 
-// flush applies the entries in one transaction, or one by one if SQL cannot take one of them.
+// flush applies the entries in one transaction, or in several if SQL cannot take one of them.
 func (f *StockFlusher) flush(ctx context.Context, entries []journal.Entry) error {
 	err := f.apply(ctx, entries)
 	switch {
@@ -186,22 +188,34 @@ func (f *StockFlusher) flush(ctx context.Context, entries []journal.Entry) error
 		f.offset = journal.Offset{}
 		return err
 	}
-	f.log.WarnContext(ctx, "batch has a bad entry, flushing one by one", "error", err, "entries", len(entries))
-	for _, e := range entries {
-		if err := f.flushOne(ctx, e); err != nil {
-			f.offset = journal.Offset{}
+	if err := f.split(ctx, entries, err); err != nil {
+		f.offset = journal.Offset{}
+		return err
+	}
+	return nil
+}
+
+// split applies the halves of a batch that SQL cannot take, one after the other, and splits them in turn. It makes a dead letter of a single
+// entry that SQL cannot take, and advances the offset (I10). A bad entry costs two transactions for each halving.
+func (f *StockFlusher) split(ctx context.Context, entries []journal.Entry, reason error) error {
+	if len(entries) == 1 {
+		return f.deadLetter(ctx, entries[0], reason)
+	}
+	f.log.WarnContext(ctx, "batch has a bad entry, flushing each half by itself", "error", reason, "entries", len(entries))
+	for _, half := range [][]journal.Entry{entries[:len(entries)/2], entries[len(entries)/2:]} {
+		err := f.apply(ctx, half)
+		if store.IsRowError(err) {
+			err = f.split(ctx, half, err)
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// flushOne applies one entry. If SQL cannot take it, the entry becomes a dead letter and the offset advances (I10).
-func (f *StockFlusher) flushOne(ctx context.Context, e journal.Entry) error {
-	err := f.apply(ctx, []journal.Entry{e})
-	if err == nil || !store.IsRowError(err) {
-		return err
-	}
+// deadLetter makes a dead letter of an entry that SQL cannot take, and advances the offset beyond it.
+func (f *StockFlusher) deadLetter(ctx context.Context, e journal.Entry, err error) error {
 	f.log.ErrorContext(ctx, "SQL cannot take a journal entry; it is in failed_orders", "entry_id", e.ID, "order_id", e.OrderID, "error", err)
 	payload, merr := journal.MarshalDeadLetter(e)
 	if merr != nil {

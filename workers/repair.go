@@ -25,7 +25,7 @@ type RepairConfig struct {
 	// RescanInterval is how often the scan for missing confirmations goes back by RescanBack: an order's row may be written late, with
 	// the earlier time at which the order was paid.
 	RescanInterval, RescanBack time.Duration
-	// Page is how many orders are read in one statement, LogPage how many ranges of about 200 orders. MaxPages bounds the pages of
+	// Page is how many orders are read in one statement, LogPage how many ranges of up to 1,000 orders. MaxPages bounds the pages of
 	// each kind in one iteration.
 	Page, LogPage, MaxPages int
 	// MaxMailsDue is how many mails may be due before the scan for missing confirmations waits for the mail dispatcher.

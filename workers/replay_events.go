@@ -65,7 +65,7 @@ func changesOf(l store.DeadLetter) ([]order.Event, error) {
 	return out, nil
 }
 
-// write applies the changes in one transaction, or one by one if SQL cannot take one of them, so that only that one fails.
+// write applies the changes in one transaction. If SQL cannot take one of them, it writes each half by itself, so that only that one fails.
 func (r *Replayer) write(ctx context.Context, changes []order.Event) error {
 	out, err := r.Orders.Apply(ctx, changes)
 	switch {
@@ -74,11 +74,8 @@ func (r *Replayer) write(ctx context.Context, changes []order.Event) error {
 	case !store.IsRowError(err) || len(changes) == 1:
 		return err
 	}
-	var errs []error
-	for _, c := range changes {
-		errs = append(errs, r.write(ctx, []order.Event{c}))
-	}
-	return errors.Join(errs...)
+	half := len(changes) / 2
+	return errors.Join(r.write(ctx, changes[:half]), r.write(ctx, changes[half:]))
 }
 
 // cancelDuplicates cancels orders with the idempotency key of another order. A refused state keeps the dead letter open, for an

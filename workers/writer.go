@@ -23,9 +23,11 @@ type WriterConfig struct {
 	Lease time.Duration
 }
 
-// DefaultWriterConfig writes 100 rows a statement: with twice as many a row is hardly cheaper, and a bad row costs more retries.
+// DefaultWriterConfig writes 400 rows a transaction, so that its five statements and its commit are 0.015 an order. Their INSERT has about
+// 250 kB, of the 64 MiB that MySQL and its driver take, and locks the rows for some 50 ms. With 1,000 rows an order was not cheaper. A bad row
+// costs at most 18 transactions more.
 func DefaultWriterConfig() WriterConfig {
-	return WriterConfig{Messages: 8, Rows: 100, Lease: 30 * time.Second}
+	return WriterConfig{Messages: 8, Rows: 400, Lease: 30 * time.Second}
 }
 
 // OrderStore applies changes to the orders' rows, all in one transaction.
@@ -103,35 +105,30 @@ func (w *OrderWriter) apply(ctx context.Context, changes []order.Event) ([]order
 	return slices.DeleteFunc(slices.Clone(changes), func(c order.Event) bool { return dead[c.Order.ID] }), nil
 }
 
-// write applies the changes in one transaction, or one by one if SQL cannot take a row. It adds the orders of dead letters to dead.
+// write applies the changes in one transaction. If SQL cannot take a row, it writes each half by itself, down to the bad row, so that a bad
+// row costs two transactions for each halving and not one for each row. It adds the orders of dead letters to dead.
 func (w *OrderWriter) write(ctx context.Context, changes []order.Event, dead map[order.ID]bool) error {
 	out, err := w.orders.Apply(ctx, changes)
-	if err == nil {
-		return w.cancelDuplicates(ctx, out)
-	}
-	if !store.IsRowError(err) {
-		return err
-	}
-	w.log.WarnContext(ctx, "batch has a bad row, writing one by one", "error", err, "rows", len(changes))
-	for _, c := range changes {
-		if err := w.writeOne(ctx, c, dead); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (w *OrderWriter) writeOne(ctx context.Context, c order.Event, dead map[order.ID]bool) error {
-	out, err := w.orders.Apply(ctx, []order.Event{c})
 	switch {
 	case err == nil:
 		return w.cancelDuplicates(ctx, out)
 	case !store.IsRowError(err):
 		return err
+	case len(changes) == 1:
+		return w.deadLetter(ctx, changes[0], err, dead)
 	}
+	w.log.WarnContext(ctx, "batch has a bad row, writing each half by itself", "error", err, "rows", len(changes))
+	half := len(changes) / 2
+	if err := w.write(ctx, changes[:half], dead); err != nil {
+		return err
+	}
+	return w.write(ctx, changes[half:], dead)
+}
+
+func (w *OrderWriter) deadLetter(ctx context.Context, c order.Event, reason error, dead map[order.ID]bool) error {
 	dead[c.Order.ID] = true
-	w.log.ErrorContext(ctx, "SQL cannot take an order; it is in failed_orders", "order_id", c.Order.ID, "error", err)
-	return w.reader.deadLetterChange(ctx, fmt.Sprintf("order/%s/%s", c.Order.ID, c.To), c, 1, err)
+	w.log.ErrorContext(ctx, "SQL cannot take an order; it is in failed_orders", "order_id", c.Order.ID, "error", reason)
+	return w.reader.deadLetterChange(ctx, fmt.Sprintf("order/%s/%s", c.Order.ID, c.To), c, 1, reason)
 }
 
 // cancelDuplicates cancels the orders that SQL refused because their idempotency key belongs to another order. It runs before the

@@ -232,7 +232,7 @@ func TestOrderWriter_SecondOrderOfAKey(t *testing.T) {
 	})
 }
 
-// TestOrderWriter_SecondOrderOfAKeyAlone: beside a bad row, orders are written one by one.
+// TestOrderWriter_SecondOrderOfAKeyAlone: beside a bad row, orders are written in halves, down to one by one.
 func TestOrderWriter_SecondOrderOfAKeyAlone(t *testing.T) {
 	first, second, bad := anOrder("k"), anOrder("k"), freshOrder()
 	bad.Total++

@@ -14,6 +14,7 @@ type allCmd struct {
 	Redis  redisFlags `embed:"" group:"Redis"`
 	Queue  queueFlags `embed:"" group:"Queue"`
 	Orders orderFlags `embed:"" group:"Orders"`
+	Drain  drainFlags `embed:"" group:"Drain"`
 	Audit  auditFlags `embed:"" group:"Orders"`
 	Auth   authFlags  `embed:"" group:"API"`
 
@@ -32,7 +33,7 @@ func (*allCmd) Help() string {
 func (c *allCmd) config() app.Config {
 	return app.Config{
 		Role: app.RoleAll, HTTP: c.HTTP.config(), Auth: c.Auth.config(), SQL: c.SQL.config(), Redis: c.Redis.config(), Queue: c.Queue.config(),
-		Orders: c.Orders.config(), Audit: c.Audit.config(), External: c.External.config(), Workers: app.WorkerNames(),
+		Orders: c.Orders.config(), Drain: c.Drain.config(), Audit: c.Audit.config(), External: c.External.config(), Workers: app.WorkerNames(),
 	}
 }
 

@@ -28,7 +28,7 @@ func (*serveCmd) Help() string {
 func (c *serveCmd) config() app.Config {
 	return app.Config{
 		Role: app.RoleServe, HTTP: c.HTTP.config(), Auth: c.Auth.config(), SQL: c.SQL.config(), Redis: c.Redis.config(),
-		Orders: c.Orders.config(), External: c.External.config(),
+		Orders: c.Orders.config(), Drain: app.DefaultConfig(app.RoleServe).Drain, External: c.External.config(),
 	}
 }
 

@@ -13,6 +13,7 @@ type workCmd struct {
 	Redis   redisFlags `embed:"" group:"Redis"`
 	Queue   queueFlags `embed:"" group:"Queue"`
 	Orders  orderFlags `embed:"" group:"Orders"`
+	Drain   drainFlags `embed:"" group:"Drain"`
 	Audit   auditFlags `embed:"" group:"Orders"`
 
 	External externalFlags `embed:""`
@@ -29,7 +30,7 @@ func (*workCmd) Help() string {
 func (c *workCmd) config() app.Config {
 	return app.Config{
 		Role: app.RoleWork, SQL: c.SQL.config(), Redis: c.Redis.config(), Queue: c.Queue.config(),
-		Orders: c.Orders.config(), Audit: c.Audit.config(), External: c.External.config(), Workers: c.Workers,
+		Orders: c.Orders.config(), Drain: c.Drain.config(), Audit: c.Audit.config(), External: c.External.config(), Workers: c.Workers,
 	}
 }
 

@@ -23,8 +23,8 @@ import (
 )
 
 const (
-	// DefaultMaxMessages is the default of Config.MaxMessages: 1 GB at 200 kB per message.
-	DefaultMaxMessages = 5000
+	// DefaultMaxMessages is the default of Config.MaxMessages: 1 GB at 330 kB per message.
+	DefaultMaxMessages = 3000
 
 	// pollTimeout is the maximum duration of one blocking read, and so the maximum time that Close waits for one.
 	pollTimeout = 500 * time.Millisecond
