@@ -17,15 +17,15 @@ import (
 
 var errCrash = errors.New("crash")
 
-// crash ends the nth call that passes it, before or after its effect, and lets all others through.
-type crash struct {
+// fakeCrash ends the nth call that passes it, before or after its effect, and lets all others through.
+type fakeCrash struct {
 	mu    sync.Mutex
 	nth   int
 	after bool
 	calls int
 }
 
-func (c *crash) around(effect func() error) error {
+func (c *fakeCrash) around(effect func() error) error {
 	c.mu.Lock()
 	c.calls++
 	now := c.calls == c.nth
@@ -41,7 +41,7 @@ func (c *crash) around(effect func() error) error {
 
 // fakePayments is a payment service.
 type fakePayments struct {
-	*crash
+	*fakeCrash
 	mu      sync.Mutex
 	charges map[order.ID]order.Charge
 	refunds map[order.ID]int // times that money went back
@@ -49,8 +49,8 @@ type fakePayments struct {
 	unconfirmed bool
 }
 
-func newFakePayments(c *crash, paid ...order.Order) *fakePayments {
-	k := &fakePayments{crash: c, charges: map[order.ID]order.Charge{}, refunds: map[order.ID]int{}}
+func newFakePayments(c *fakeCrash, paid ...order.Order) *fakePayments {
+	k := &fakePayments{fakeCrash: c, charges: map[order.ID]order.Charge{}, refunds: map[order.ID]int{}}
 	for _, o := range paid {
 		k.set(o, order.ChargeSucceeded)
 	}
@@ -106,34 +106,34 @@ func (k *fakePayments) Refund(_ context.Context, id order.ID, _ string) error {
 	})
 }
 
-// crashingParts is the store and the stock; one of their calls crashes.
-type crashingParts struct {
-	*crash
+// fakeCrashingStore is the store and the stock; one of their calls crashes.
+type fakeCrashingStore struct {
+	*fakeCrash
 	*store.Cancellations
 	stock *stock.Stock
 }
 
-func (f crashingParts) EnsureCancelled(ctx context.Context, x store.Cancellation) (ok bool, err error) {
+func (f fakeCrashingStore) EnsureCancelled(ctx context.Context, x store.Cancellation) (ok bool, err error) {
 	err = f.around(func() (err error) { ok, err = f.Cancellations.EnsureCancelled(ctx, x); return err })
 	return ok, err
 }
 
-func (f crashingParts) Refunded(ctx context.Context, id order.ID, amount order.Money) error {
+func (f fakeCrashingStore) Refunded(ctx context.Context, id order.ID, amount order.Money) error {
 	return f.around(func() error { return f.Cancellations.Refunded(ctx, id, amount) })
 }
 
-func (f crashingParts) Defer(ctx context.Context, id order.ID, _ time.Time, failed bool) error {
+func (f fakeCrashingStore) Defer(ctx context.Context, id order.ID, _ time.Time, failed bool) error {
 	return f.around(func() error { return f.Cancellations.Defer(ctx, id, time.Now().Add(-time.Second), failed) })
 }
 
-func (f crashingParts) Finish(ctx context.Context, id order.ID) (ok bool, err error) {
+func (f fakeCrashingStore) Finish(ctx context.Context, id order.ID) (ok bool, err error) {
 	err = f.around(func() (err error) { ok, err = f.Cancellations.Finish(ctx, id); return err })
 	return ok, err
 }
 
-func (f crashingParts) OpenEpoch() (int64, error) { return f.stock.OpenEpoch() }
+func (f fakeCrashingStore) OpenEpoch() (int64, error) { return f.stock.OpenEpoch() }
 
-func (f crashingParts) Restock(
+func (f fakeCrashingStore) Restock(
 	ctx context.Context,
 	epoch int64,
 	id order.ID,
@@ -147,7 +147,7 @@ func (f crashingParts) Restock(
 
 // TestCancellationFinisher_CrashAtAnyStep: the charge is refunded and the units are returned once, before or after whichever effect it crashes.
 func TestCancellationFinisher_CrashAtAnyStep(t *testing.T) {
-	whole := &crash{}
+	whole := &fakeCrash{}
 	cancelWith(t, whole)
 	if whole.calls < 7 {
 		t.Fatalf("a cancellation takes only %d calls", whole.calls)
@@ -156,13 +156,13 @@ func TestCancellationFinisher_CrashAtAnyStep(t *testing.T) {
 		for _, after := range []bool{false, true} {
 			t.Run(fmt.Sprintf("call %d, after %v", nth, after), func(t *testing.T) {
 				t.Parallel() // Each mostly waits for its journal.
-				cancelWith(t, &crash{nth: nth, after: after})
+				cancelWith(t, &fakeCrash{nth: nth, after: after})
 			})
 		}
 	}
 }
 
-func cancelWith(t *testing.T, c *crash) {
+func cancelWith(t *testing.T, c *fakeCrash) {
 	t.Helper()
 	s := openShop(t, openSQLite(t))
 	o := freshOrder()
@@ -175,7 +175,7 @@ func cancelWith(t *testing.T, c *crash) {
 		t.Fatal(err)
 	}
 	money := newFakePayments(c, o)
-	parts := crashingParts{c, cancellations, s.Stock}
+	parts := fakeCrashingStore{c, cancellations, s.Stock}
 	finished := func() bool {
 		due, err := cancellations.Due(t.Context(), time.Now().Add(time.Hour), 10)
 		return err == nil && len(due) == 0
@@ -200,7 +200,7 @@ func cancelWith(t *testing.T, c *crash) {
 
 func TestLostOrders_WithoutACharge(t *testing.T) {
 	s := openShop(t, openSQLite(t))
-	cancellations, money := store.NewCancellations(s.db), newFakePayments(&crash{})
+	cancellations, money := store.NewCancellations(s.db), newFakePayments(&fakeCrash{})
 	o := freshOrder()
 	if err := cancellations.Enqueue(t.Context(), []store.Cancellation{{OrderID: o.ID, Reason: order.CancelReason{Text: "lost"}, Actor: "test"}}); err != nil {
 		t.Fatal(err)
@@ -222,7 +222,7 @@ func TestCancellationFinisher_WaitsForTheProvider(t *testing.T) {
 	s.settle(t, o)
 	f := s.flusher(s.sql, withOrders)
 	drained(t, f.RunOnce)
-	cancellations, money := store.NewCancellations(s.db), newFakePayments(&crash{}, o)
+	cancellations, money := store.NewCancellations(s.db), newFakePayments(&fakeCrash{}, o)
 	money.unconfirmed = true
 	if _, err := cancellations.Cancel(t.Context(), o.ID, []order.State{order.Paid}, order.CancelReason{Text: "changed my mind"}, "c1"); err != nil {
 		t.Fatal(err)

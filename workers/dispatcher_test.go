@@ -229,7 +229,7 @@ func TestMailDispatcher_BackoffGrows(t *testing.T) {
 func TestMailer_OnlyPaidOrdersAreConfirmed(t *testing.T) {
 	all := paidOrders(t, nil, 5)
 	const released = spillwayv1.OrderEventKind_ORDER_EVENT_KIND_RELEASED
-	in := newTray(
+	in := newFakeRedeliveringConsumer(
 		settledOf(t, all[0]),
 		eventsOf(t, released, "card_declined: lost_card", all[1]),
 		eventsOf(t, released, "duplicate of "+string(all[0].ID), all[2]),
@@ -237,7 +237,7 @@ func TestMailer_OnlyPaidOrdersAreConfirmed(t *testing.T) {
 		eventsOf(t, spillwayv1.OrderEventKind_ORDER_EVENT_KIND_RESERVED, "", all[4]),
 	)
 	p := &fakeMailClient{}
-	ranTo(t, workers.NewMailer(workers.DefaultMailConfig(), in, noDeadLetters{t}, p, noLog).RunOnce, 1)
+	ranTo(t, workers.NewMailer(workers.DefaultMailConfig(), in, stubNoDeadLetters{t}, p, noLog).RunOnce, 1)
 	if want := []string{"confirmation " + string(all[0].ID)}; !slices.Equal(p.sent, want) || len(in.messages) != 0 {
 		t.Errorf("sent %q, %d messages left; want %q", p.sent, len(in.messages), want)
 	}

@@ -15,13 +15,13 @@ import (
 	"github.com/spillway/spillway/workers"
 )
 
-// lossyConsumer is a consumer that loses every nth message for good, as a broker that never redelivers it.
-type lossyConsumer struct {
+// fakeLossyConsumer is a consumer that loses every nth message for good, as a broker that never redelivers it.
+type fakeLossyConsumer struct {
 	queue.Consumer
 	nth, seen, dropped int
 }
 
-func (d *lossyConsumer) Receive(ctx context.Context, max int, lease time.Duration) ([]queue.Message, error) {
+func (d *fakeLossyConsumer) Receive(ctx context.Context, max int, lease time.Duration) ([]queue.Message, error) {
 	messages, err := d.Consumer.Receive(ctx, max, lease)
 	var kept []queue.Message
 	for _, m := range messages {
@@ -37,16 +37,16 @@ func (d *lossyConsumer) Receive(ctx context.Context, max int, lease time.Duratio
 	return kept, err
 }
 
-// fakeMail records in SQL what it sent, as the EmailService does.
-type fakeMail struct{ book *store.Mails }
+// fakeMailSender records in SQL what it sent, as the EmailService does.
+type fakeMailSender struct{ mails *store.Mails }
 
-func (f fakeMail) Send(ctx context.Context, m order.Mail) error {
-	return f.book.MarkSent(ctx, m.Order.ID, m.Kind)
+func (f fakeMailSender) Send(ctx context.Context, m order.Mail) error {
+	return f.mails.MarkSent(ctx, m.Order.ID, m.Kind)
 }
 
-type fakeCarrier struct{}
+type stubCarrier struct{}
 
-func (fakeCarrier) Ship(context.Context, order.Order) error { return nil }
+func (stubCarrier) Ship(context.Context, order.Order) error { return nil }
 
 // soon replaces the minute after which the recovery workers begin.
 const soon = 300 * time.Millisecond
@@ -69,7 +69,7 @@ func TestQueue_EveryNthMessageOfOneGroupIsLost(t *testing.T) {
 
 func runDropping(t *testing.T, s *shop, group string, sqlDurable bool) {
 	b := openQueue(t, s)
-	lossy := &lossyConsumer{Consumer: consumer(t, b, group), nth: 3}
+	lossy := &fakeLossyConsumer{Consumer: consumer(t, b, group), nth: 3}
 	in := func(g string) queue.Consumer {
 		if g == group {
 			return lossy
@@ -104,14 +104,14 @@ func (s *shop) everyWorker(producer queue.Producer, in func(group string) queue.
 	relayCfg.Block, relayCfg.Batch = briefly, 2
 	rescueCfg, dispatchCfg := workers.DefaultRescueConfig(), workers.DefaultDispatchConfig()
 	rescueCfg.Old.Paid, rescueCfg.Interval, dispatchCfg.Interval = soon, checkInterval, checkInterval
-	mail, cancel := fakeMail{store.NewMails(s.db)}, &canceller{}
+	mail, cancel := fakeMailSender{store.NewMails(s.db)}, &fakeCanceller{}
 	return []func(context.Context){
 		s.flusher(s.sql, func(c *workers.FlushConfig) { c.WithOrders = sqlDurable }).Run,
 		workers.NewOrderRelay(relayCfg, s.journal, s.sql, producer, quiet).Run,
 		workers.NewOrderWriter(workers.DefaultWriterConfig(), in("orders"), s.orders, s.dead, s.Stock, cancel, quiet).Run,
-		workers.NewShipper(workers.DefaultShipConfig(), in("shipping"), s.orders, s.dead, fakeCarrier{}, quiet).Run,
+		workers.NewShipper(workers.DefaultShipConfig(), in("shipping"), s.orders, s.dead, stubCarrier{}, quiet).Run,
 		workers.NewMailer(workers.DefaultMailConfig(), in("mail"), s.dead, mail, quiet).Run,
-		workers.NewShipRescuer(rescueCfg, s.orders, fakeCarrier{}, quiet).Run,
+		workers.NewShipRescuer(rescueCfg, s.orders, stubCarrier{}, quiet).Run,
 		workers.NewMailDispatcher(dispatchCfg, store.NewMails(s.db), s.orders, mail, quiet).Run,
 		s.repairer(cancel, func(c *workers.RepairConfig) { c.After, c.MailAfter = soon, 2*soon }).Run,
 	}

@@ -113,7 +113,7 @@ func TestDuplicateCanceller_LostDuplicateReturnsItsUnits(t *testing.T) {
 		}
 		s.flush(t)
 		s.forget(t, undone.ID) // Its record expired.
-		ledger, money := store.NewCharges(s.db), newFakePayments(&crash{})
+		ledger, money := store.NewCharges(s.db), newFakePayments(&fakeCrash{})
 		t.Cleanup(ledger.Close)
 		if _, err := ledger.Record(t.Context(), order.Charge{
 			OrderID: first.ID, ChargeID: "ch", State: order.ChargeSucceeded, Amount: order.Money{Currency: first.Currency, Amount: first.Total},
@@ -125,7 +125,7 @@ func TestDuplicateCanceller_LostDuplicateReturnsItsUnits(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		cancellations, unrelayed := store.NewCancellations(s.db), journals{2}
+		cancellations, unrelayed := store.NewCancellations(s.db), stubEpochList{2}
 		worker := workers.NewLostOrders(workers.LostConfig{After: time.Second}, s.sql, ledger, s.Stock, &unrelayed, cancellations, quiet)
 		worker.SetClock(func() time.Time { return time.Now().Add(time.Minute) })
 		mustRun(t, worker.RunOnce, 1)

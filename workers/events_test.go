@@ -20,27 +20,27 @@ import (
 	"github.com/spillway/spillway/workers"
 )
 
-// mailbag is a consumer that delivers its messages once.
-type mailbag struct {
+// fakeOnceConsumer is a consumer that delivers its messages once.
+type fakeOnceConsumer struct {
 	messages []queue.Message
 	acked    []string
 }
 
-func (i *mailbag) Receive(context.Context, int, time.Duration) ([]queue.Message, error) {
+func (i *fakeOnceConsumer) Receive(context.Context, int, time.Duration) ([]queue.Message, error) {
 	out := i.messages
 	i.messages = nil
 	return out, nil
 }
 
-func (i *mailbag) Ack(_ context.Context, messages ...queue.Message) error {
+func (i *fakeOnceConsumer) Ack(_ context.Context, messages ...queue.Message) error {
 	for _, m := range messages {
 		i.acked = append(i.acked, m.ID)
 	}
 	return nil
 }
 
-func (i *mailbag) Release(context.Context, ...queue.Message) error { return nil }
-func (i *mailbag) Close(context.Context) error                     { return nil }
+func (i *fakeOnceConsumer) Release(context.Context, ...queue.Message) error { return nil }
+func (i *fakeOnceConsumer) Close(context.Context) error                     { return nil }
 
 const (
 	traceID     = "0af7651916cd43dd8448eb211c80319c"
@@ -48,7 +48,7 @@ const (
 )
 
 // poisoned are three messages: one that cannot be read, and two in which one event of two cannot be read or written.
-func poisoned(t *testing.T, good ...order.Order) *mailbag {
+func poisoned(t *testing.T, good ...order.Order) *fakeOnceConsumer {
 	t.Helper()
 	unreadable := step(t, someOrder(t, "unreadable"), order.Paid)
 	unreadable.Snapshot, unreadable.Traceparent = []byte{0xff}, traceparent
@@ -56,7 +56,7 @@ func poisoned(t *testing.T, good ...order.Order) *mailbag {
 	badRow.Total++ // SQL checks the sum.
 	refused := step(t, badRow, order.Paid)
 	refused.Traceparent = traceparent
-	return &mailbag{messages: []queue.Message{
+	return &fakeOnceConsumer{messages: []queue.Message{
 		{ID: "m1", Body: []byte("garbage"), Attempt: 2, Headers: map[string]string{"traceparent": traceparent}},
 		{ID: "m2", Body: raw(t, batch(unreadable, step(t, good[0], order.Paid))), Attempt: 1},
 		{ID: "m3", Body: raw(t, batch(refused, step(t, good[1], order.Paid))), Attempt: 1},
@@ -99,21 +99,21 @@ func TestOrderWriter_PoisonEvent(t *testing.T) {
 	}
 }
 
-// full is a dead-letter store that fails each write.
-type full struct{}
+// stubFullDeadLetters is a dead-letter store that fails each write.
+type stubFullDeadLetters struct{}
 
-func (full) Put(context.Context, store.DeadLetter) error { return order.ErrUnavailable }
+func (stubFullDeadLetters) Put(context.Context, store.DeadLetter) error { return order.ErrUnavailable }
 
 // TestOrderWriter_UnwrittenDeadLetterIsNotAcknowledged: while failed_orders cannot be written, poison is delivered again (I10).
 func TestOrderWriter_UnwrittenDeadLetterIsNotAcknowledged(t *testing.T) {
 	a, quiet := newReplayer(t), slog.New(slog.DiscardHandler)
 	in := poisoned(t, someOrder(t, "1"), someOrder(t, "2"))
-	w := workers.NewOrderWriter(workers.DefaultWriterConfig(), in, a.orders, full{}, a, a, quiet)
+	w := workers.NewOrderWriter(workers.DefaultWriterConfig(), in, a.orders, stubFullDeadLetters{}, a, a, quiet)
 	if _, err := w.RunOnce(t.Context()); !errors.Is(err, order.ErrUnavailable) || len(in.acked) > 0 {
 		t.Errorf("the writer acknowledged %v, %v", in.acked, err)
 	}
 	in = poisoned(t, someOrder(t, "3"), someOrder(t, "4"))
-	d := workers.NewDeadLetterDrain(workers.DefaultDrainConfig("mail"), in, full{}, quiet)
+	d := workers.NewDeadLetterDrain(workers.DefaultDrainConfig("mail"), in, stubFullDeadLetters{}, quiet)
 	if _, err := d.RunOnce(t.Context()); !errors.Is(err, order.ErrUnavailable) || len(in.acked) > 0 {
 		t.Errorf("the drain acknowledged %v, %v", in.acked, err)
 	}
@@ -123,7 +123,7 @@ func TestOrderWriter_UnwrittenDeadLetterIsNotAcknowledged(t *testing.T) {
 func TestDeadLetterDrain_StoresTheBrokersDeadLetters(t *testing.T) {
 	a, o := newReplayer(t), someOrder(t, "k")
 	one := queue.Message{ID: "m1", Body: raw(t, batch(step(t, o, order.Paid))), Attempt: 501, Headers: map[string]string{"traceparent": traceparent}}
-	in := &mailbag{}
+	in := &fakeOnceConsumer{}
 	d := workers.NewDeadLetterDrain(workers.DefaultDrainConfig("shipping"), in, a.dead, slog.New(slog.DiscardHandler))
 	for range 2 {
 		in.messages = []queue.Message{one, {ID: "m2", Body: []byte("garbage"), Attempt: 501}}
@@ -151,14 +151,14 @@ func TestDeadLetterDrain_StoresTheBrokersDeadLetters(t *testing.T) {
 	}
 }
 
-// noMail is a mail server that refuses one order's mail.
-type noMail struct {
-	refused order.ID
-	sent    []order.ID
+// fakeRefusingMailClient is a mail server that refuses one order's mail.
+type fakeRefusingMailClient struct {
+	refusedID order.ID
+	sent      []order.ID
 }
 
-func (m *noMail) Send(_ context.Context, sent order.Mail) error {
-	if sent.Order.ID == m.refused {
+func (m *fakeRefusingMailClient) Send(_ context.Context, sent order.Mail) error {
+	if sent.Order.ID == m.refusedID {
 		return fmt.Errorf("no such mailbox: %w", order.ErrInvalid)
 	}
 	m.sent = append(m.sent, sent.Order.ID)
@@ -172,8 +172,8 @@ func TestMailer_FailingMailCostsOnlyItself(t *testing.T) {
 	refused.Traceparent = traceparent
 	cfg := workers.DefaultMailConfig()
 	cfg.Concurrency = 1
-	in := &mailbag{messages: []queue.Message{{ID: "m", Body: raw(t, batch(refused, step(t, good, order.Paid))), Attempt: cfg.Attempts}}}
-	mail := &noMail{refused: bad.ID}
+	in := &fakeOnceConsumer{messages: []queue.Message{{ID: "m", Body: raw(t, batch(refused, step(t, good, order.Paid))), Attempt: cfg.Attempts}}}
+	mail := &fakeRefusingMailClient{refusedID: bad.ID}
 	m := workers.NewMailer(cfg, in, a.dead, mail, slog.New(slog.DiscardHandler))
 	if _, err := m.RunOnce(t.Context()); err != nil {
 		t.Fatal(err)

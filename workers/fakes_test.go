@@ -130,10 +130,10 @@ func (c *fakeConsumer) left() int {
 
 // fakeProducer is a producer that records what is sent, and fails if err is set.
 type fakeProducer struct {
-	mu    sync.Mutex
-	err   error
-	sent  [][]byte
-	tries int
+	mu       sync.Mutex
+	err      error
+	sent     [][]byte
+	attempts int
 }
 
 var _ queue.Producer = (*fakeProducer)(nil)
@@ -141,7 +141,7 @@ var _ queue.Producer = (*fakeProducer)(nil)
 func (p *fakeProducer) Send(_ context.Context, topic string, messages ...queue.Outgoing) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.tries++
+	p.attempts++
 	if p.err != nil {
 		return p.err
 	}
@@ -170,9 +170,9 @@ func (p *fakeProducer) messages() [][]byte {
 
 // fakeDeadLetters is the dead-letter store, which fails if err is set.
 type fakeDeadLetters struct {
-	mu      sync.Mutex
-	err     error
-	letters []store.DeadLetter
+	mu       sync.Mutex
+	err      error
+	messages []store.DeadLetter
 }
 
 func (d *fakeDeadLetters) Put(_ context.Context, f store.DeadLetter) error {
@@ -181,7 +181,7 @@ func (d *fakeDeadLetters) Put(_ context.Context, f store.DeadLetter) error {
 	if d.err != nil {
 		return d.err
 	}
-	d.letters = append(d.letters, f)
+	d.messages = append(d.messages, f)
 	return nil
 }
 

@@ -38,11 +38,11 @@ var (
 	at    = time.Date(2026, 11, 24, 12, 0, 0, 123456000, time.UTC)
 )
 
-type alwaysPermit struct{}
+type stubPermit struct{}
 
-func (alwaysPermit) Permit() error          { return nil }
-func (alwaysPermit) Report(error)           {}
-func (alwaysPermit) Timeout() time.Duration { return patience }
+func (stubPermit) Permit() error          { return nil }
+func (stubPermit) Report(error)           {}
+func (stubPermit) Timeout() time.Duration { return patience }
 
 // onBoth runs the test on MySQL and on SQLite, migrated and empty. They mostly wait, so they do it at the same time.
 func onBoth(t *testing.T, test func(t *testing.T, db *store.DB)) {
@@ -134,12 +134,12 @@ func openShop(t *testing.T, db *store.DB) *shop {
 	t.Cleanup(func() { s.clean(t) })
 	limits := stock.DefaultLimits()
 	limits.CustomerOrders, limits.Timeout = 0, patience
-	s.journal = journal.New(s.keys.Keys, r, alwaysPermit{})
+	s.journal = journal.New(s.keys.Keys, r, stubPermit{})
 	drain := func(ctx context.Context, epoch int64) error { return s.flusher(s.sql).Drain(ctx, epoch) }
 	s.epochs = journal.NewEpochs(journal.EpochsConfig{
 		Keys: s.keys.Keys, Conn: r, Store: s.sql, Drain: drain, Rewind: stock.Rewind(s.keys.Keys), Durability: store.DurabilityJournal, Log: quiet,
 	})
-	s.Stock = stock.New(s.keys.Keys, r, s.epochs, s.sql, limits, alwaysPermit{})
+	s.Stock = stock.New(s.keys.Keys, r, s.epochs, s.sql, limits, stubPermit{})
 	price := order.Money{Currency: "EUR", Amount: 100}
 	products := []store.Product{{SKU: "A", Name: "a", Price: price, Stock: 100}, {SKU: "B", Name: "b", Price: price, Stock: 100}}
 	if _, err := store.NewProducts(db).Seed(t.Context(), products); err != nil {

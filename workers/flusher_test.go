@@ -15,14 +15,14 @@ import (
 	"github.com/spillway/spillway/workers"
 )
 
-// meeting lets each flush begin only when as many flushers as expected have read the same entries.
-type meeting struct {
+// fakeConcurrentStock lets each flush begin only when as many flushers as expected have read the same entries.
+type fakeConcurrentStock struct {
 	*store.Stock
 	together  sync.WaitGroup
 	conflicts atomic.Int64
 }
 
-func (m *meeting) FlushRange(ctx context.Context, r store.Range) (store.Outcome, error) {
+func (m *fakeConcurrentStock) FlushRange(ctx context.Context, r store.Range) (store.Outcome, error) {
 	if r.PrevID == journal.StartID {
 		m.together.Done()
 		m.together.Wait()
@@ -40,7 +40,7 @@ func TestStockFlusher_TwoWithTheSameEntries(t *testing.T) {
 		for range 10 {
 			s.reserve(t, freshOrder())
 		}
-		m := &meeting{Stock: s.sql}
+		m := &fakeConcurrentStock{Stock: s.sql}
 		m.together.Add(2)
 		var wg sync.WaitGroup
 		for range 2 {
@@ -127,13 +127,13 @@ func TestStockFlusher_ManyApplyEachEntryOnce(t *testing.T) {
 	})
 }
 
-// lostCommitReply commits, and then fails as if the reply to the commit were lost.
-type lostCommitReply struct {
+// fakeLostCommitReply commits, and then fails as if the reply to the commit were lost.
+type fakeLostCommitReply struct {
 	*store.Stock
 	left int
 }
 
-func (c *lostCommitReply) FlushRange(ctx context.Context, r store.Range) (store.Outcome, error) {
+func (c *fakeLostCommitReply) FlushRange(ctx context.Context, r store.Range) (store.Outcome, error) {
 	out, err := c.Stock.FlushRange(ctx, r)
 	if err == nil && c.left > 0 {
 		c.left--
@@ -148,7 +148,7 @@ func TestStockFlusher_LostCommitResponse(t *testing.T) {
 		s := openShop(t, db)
 		s.reserve(t, freshOrder())
 		last := s.reserve(t, freshOrder())
-		first := s.flusher(&lostCommitReply{Stock: s.sql, left: 1})
+		first := s.flusher(&fakeLostCommitReply{Stock: s.sql, left: 1})
 		mustFail(t, func(ctx context.Context) (int, error) { _, err := first.RunOnce(ctx); return 0, err }, errDown)
 		s.wantStock(t, 96, 98)
 		mustRun(t, first.RunOnce, 0)
@@ -325,33 +325,35 @@ func TestStockFlusher_WaitsForTheFirstEpoch(t *testing.T) {
 	mustFail(t, s.flusher(empty).RunOnce, journal.ErrNoEpoch)
 }
 
-// pruning is SQL that counts how often the log is pruned.
-type pruning struct {
+// fakePruningStock is SQL that counts how often the log is pruned.
+type fakePruningStock struct {
 	mu     sync.Mutex
 	at     string
 	pruned []int
 }
 
-func (p *pruning) OpenEpoch(ctx context.Context, partition uint8) (journal.Epoch, error) {
+func (p *fakePruningStock) OpenEpoch(ctx context.Context, partition uint8) (journal.Epoch, error) {
 	return p.EpochAt(ctx, partition, 1)
 }
 
-func (p *pruning) EpochAt(context.Context, uint8, int64) (journal.Epoch, error) {
+func (p *fakePruningStock) EpochAt(context.Context, uint8, int64) (journal.Epoch, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return journal.Epoch{Number: 1, LastID: p.at, Durability: store.DurabilityJournal}, nil
 }
 
-func (p *pruning) FlushRange(_ context.Context, r store.Range) (store.Outcome, error) {
+func (p *fakePruningStock) FlushRange(_ context.Context, r store.Range) (store.Outcome, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.at = r.LastID
 	return store.Outcome{}, nil
 }
 
-func (*pruning) SkipEntry(context.Context, store.Range, store.DeadLetter) error { return errDown }
+func (*fakePruningStock) SkipEntry(context.Context, store.Range, store.DeadLetter) error {
+	return errDown
+}
 
-func (p *pruning) PruneDedupLog(_ context.Context, _ uint8, keep int) error {
+func (p *fakePruningStock) PruneDedupLog(_ context.Context, _ uint8, keep int) error {
 	p.pruned = append(p.pruned, keep)
 	return nil
 }
@@ -363,7 +365,7 @@ func TestStockFlusher_DedupLogIsPruned(t *testing.T) {
 	for range workers.PruneInterval {
 		s.add(t, 1, fields)
 	}
-	p := &pruning{at: journal.StartID}
+	p := &fakePruningStock{at: journal.StartID}
 	f := s.flusher(p, func(c *workers.FlushConfig) { c.Batch, c.KeepLogRows, c.Block = 1, 17, time.Millisecond })
 	drained(t, f.RunOnce)
 	if len(p.pruned) != 1 || p.pruned[0] != 17 {

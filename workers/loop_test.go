@@ -10,22 +10,22 @@ import (
 	"github.com/spillway/spillway/queue"
 )
 
-// brokenConsumer never receives.
-type brokenConsumer struct{ *fakeConsumer }
+// stubBrokenConsumer never receives.
+type stubBrokenConsumer struct{ *fakeConsumer }
 
-func (brokenConsumer) Receive(context.Context, int, time.Duration) ([]queue.Message, error) {
+func (stubBrokenConsumer) Receive(context.Context, int, time.Duration) ([]queue.Message, error) {
 	return nil, queue.ErrUnavailable
 }
 
-// timedConsumer records when Receive was called, and fails the first times.
-type timedConsumer struct {
+// fakeTimedConsumer records when Receive was called, and fails the first times.
+type fakeTimedConsumer struct {
 	*fakeConsumer
 	mu    sync.Mutex
 	fails int
 	times []time.Time
 }
 
-func (c *timedConsumer) Receive(ctx context.Context, most int, lease time.Duration) ([]queue.Message, error) {
+func (c *fakeTimedConsumer) Receive(ctx context.Context, most int, lease time.Duration) ([]queue.Message, error) {
 	c.mu.Lock()
 	c.times = append(c.times, time.Now())
 	fails := len(c.times) <= c.fails
@@ -39,8 +39,8 @@ func (c *timedConsumer) Receive(ctx context.Context, most int, lease time.Durati
 // TestLoop_BackoffIsBounded counts the iterations of ten minutes in which the queue is unavailable.
 func TestLoop_BackoffIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o, m := freshOrder(), &mail{}
-		c := &timedConsumer{fakeConsumer: newFakeConsumer(settledBody(o)), fails: 30}
+		o, m := freshOrder(), &fakeCountingMailClient{}
+		c := &fakeTimedConsumer{fakeConsumer: newFakeConsumer(settledBody(o)), fails: 30}
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() {
@@ -50,8 +50,8 @@ func TestLoop_BackoffIsBounded(t *testing.T) {
 		<-time.After(10 * time.Minute) // By the bubble's clock.
 		stop()
 		<-done
-		if m.tries[o.ID] != 1 {
-			t.Fatalf("%d mails were sent after the queue came back; want 1", m.tries[o.ID])
+		if m.attempts[o.ID] != 1 {
+			t.Fatalf("%d mails were sent after the queue came back; want 1", m.attempts[o.ID])
 		}
 		first, longest := c.times[1].Sub(c.times[0]), time.Duration(0)
 		for i := 1; i <= c.fails; i++ {

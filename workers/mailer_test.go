@@ -15,31 +15,31 @@ import (
 	"github.com/spillway/spillway/workers"
 )
 
-// mail counts what is sent, and fails for the orders in its list.
-type mail struct {
+// fakeCountingMailClient counts what is sent, and fails for the orders in its list.
+type fakeCountingMailClient struct {
 	mu       sync.Mutex
 	fails    map[order.ID]bool
-	tries    map[order.ID]int
+	attempts map[order.ID]int
 	last     order.Order
-	gate     chan struct{}
+	block    chan struct{}
 	inFlight int
 }
 
-func (m *mail) Send(_ context.Context, sent order.Mail) error {
+func (m *fakeCountingMailClient) Send(_ context.Context, sent order.Mail) error {
 	o := sent.Order
 	m.mu.Lock()
 	m.inFlight++
 	m.mu.Unlock()
-	if m.gate != nil {
-		<-m.gate
+	if m.block != nil {
+		<-m.block
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.inFlight--
-	if m.tries == nil {
-		m.tries = make(map[order.ID]int)
+	if m.attempts == nil {
+		m.attempts = make(map[order.ID]int)
 	}
-	m.tries[o.ID]++
+	m.attempts[o.ID]++
 	m.last = o
 	if m.fails[o.ID] {
 		return errDown
@@ -53,13 +53,13 @@ func newMailer(in queue.Consumer, dead workers.DeadLetters, m workers.MailClient
 
 // TestMailer_OneConfirmationABatch: two messages of one iteration have the same payment, and events that cause no mail.
 func TestMailer_OneConfirmationABatch(t *testing.T) {
-	o, m := freshOrder(), &mail{}
+	o, m := freshOrder(), &fakeCountingMailClient{}
 	declined := event(freshOrder(), released)
 	wire.SetReason(declined, order.CancelledAsDeclined("lost_card"))
 	in := newFakeConsumer(body(event(o, reserved), event(o, settled), event(freshOrder(), reserved)), body(event(o, settled), declined))
 	mustRun(t, newMailer(in, &fakeDeadLetters{}, m).RunOnce, 1)
-	if len(m.tries) != 1 || m.tries[o.ID] != 1 || in.left() != 0 {
-		t.Errorf("sent %v, %d messages left; want one mail to one order", m.tries, in.left())
+	if len(m.attempts) != 1 || m.attempts[o.ID] != 1 || in.left() != 0 {
+		t.Errorf("sent %v, %d messages left; want one mail to one order", m.attempts, in.left())
 	}
 	if m.last.State != order.Paid || m.last.Email != o.Email || m.last.Total != o.Total || len(m.last.Lines) != 2 {
 		t.Errorf("the mail is about %+v", m.last)
@@ -68,7 +68,7 @@ func TestMailer_OneConfirmationABatch(t *testing.T) {
 
 func TestMailer_Concurrency(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := &mail{gate: make(chan struct{})}
+		m := &fakeCountingMailClient{block: make(chan struct{})}
 		s := newMailer(newFakeConsumer(settledBody(someOrders(25)...)), &fakeDeadLetters{}, m)
 		done := make(chan struct{})
 		go func() {
@@ -81,14 +81,14 @@ func TestMailer_Concurrency(t *testing.T) {
 			t.Errorf("%d mails are under way; want 10", m.inFlight)
 		}
 		m.mu.Unlock()
-		close(m.gate)
+		close(m.block)
 		<-done
 	})
 }
 
 func TestMailer_FailingMailIsRetried(t *testing.T) {
 	o, dead := freshOrder(), &fakeDeadLetters{}
-	in, m := newFakeConsumer(settledBody(o)), &mail{fails: map[order.ID]bool{o.ID: true}}
+	in, m := newFakeConsumer(settledBody(o)), &fakeCountingMailClient{fails: map[order.ID]bool{o.ID: true}}
 	s := newMailer(in, dead, m)
 	for range 2 {
 		if n, err := s.RunOnce(t.Context()); err == nil || n != 0 || in.left() != 1 {
@@ -97,18 +97,18 @@ func TestMailer_FailingMailIsRetried(t *testing.T) {
 	}
 	m.fails = nil
 	mustRun(t, s.RunOnce, 1)
-	if m.tries[o.ID] != 3 || len(dead.letters) != 0 || in.left() != 0 {
-		t.Errorf("%d tries, letters %v, %d messages left; want 3, none, none", m.tries[o.ID], dead.letters, in.left())
+	if m.attempts[o.ID] != 3 || len(dead.messages) != 0 || in.left() != 0 {
+		t.Errorf("%d tries, letters %v, %d messages left; want 3, none, none", m.attempts[o.ID], dead.messages, in.left())
 	}
 }
 
 func TestMailer_DeadLetterAfterFiveAttempts(t *testing.T) {
 	bad, good, dead := freshOrder(), freshOrder(), &fakeDeadLetters{err: errDown}
-	in, m := newFakeConsumer(settledBody(bad, good)), &mail{fails: map[order.ID]bool{bad.ID: true}}
+	in, m := newFakeConsumer(settledBody(bad, good)), &fakeCountingMailClient{fails: map[order.ID]bool{bad.ID: true}}
 	s := newMailer(in, dead, m)
 	for range workers.DefaultMailConfig().Attempts - 1 {
-		if _, err := s.RunOnce(t.Context()); err == nil || len(dead.letters) != 0 {
-			t.Fatalf("a iteration whose mail failed returned %v; letters %v", err, dead.letters)
+		if _, err := s.RunOnce(t.Context()); err == nil || len(dead.messages) != 0 {
+			t.Fatalf("a iteration whose mail failed returned %v; letters %v", err, dead.messages)
 		}
 	}
 	mustFail(t, s.RunOnce, errDown) // failed_orders is down.
@@ -119,10 +119,10 @@ func TestMailer_DeadLetterAfterFiveAttempts(t *testing.T) {
 	if _, err := s.RunOnce(t.Context()); err != nil || in.left() != 0 {
 		t.Errorf("the last iteration: %v, %d messages left", err, in.left())
 	}
-	if len(dead.letters) != 1 {
-		t.Fatalf("letters = %v; want one", dead.letters)
+	if len(dead.messages) != 1 {
+		t.Fatalf("letters = %v; want one", dead.messages)
 	}
-	f := dead.letters[0]
+	f := dead.messages[0]
 	paid := bad
 	paid.State, paid.UpdatedAt = order.Paid, event(bad, settled).GetTime().AsTime()
 	if f.DedupKey != "mailer/order/"+string(bad.ID) || f.Source != "mailer" || f.OrderID != string(bad.ID) || f.Reason != errDown.Error() ||
@@ -132,16 +132,16 @@ func TestMailer_DeadLetterAfterFiveAttempts(t *testing.T) {
 }
 
 func TestMailer_PoisonMessage(t *testing.T) {
-	o, m, dead := freshOrder(), &mail{}, &fakeDeadLetters{}
+	o, m, dead := freshOrder(), &fakeCountingMailClient{}, &fakeDeadLetters{}
 	in := newFakeConsumer([]byte("\xff"), settledBody(o))
 	mustRun(t, newMailer(in, dead, m).RunOnce, 1)
-	if m.tries[o.ID] != 1 || len(dead.letters) != 1 || dead.letters[0].DedupKey != "mailer/message/m1" || in.left() != 0 {
-		t.Errorf("sent %v, letters %v, %d messages left", m.tries, dead.letters, in.left())
+	if m.attempts[o.ID] != 1 || len(dead.messages) != 1 || dead.messages[0].DedupKey != "mailer/message/m1" || in.left() != 0 {
+		t.Errorf("sent %v, letters %v, %d messages left", m.attempts, dead.messages, in.left())
 	}
 }
 
 func TestMailer_SentButNotAcknowledged(t *testing.T) {
-	o, m := freshOrder(), &mail{}
+	o, m := freshOrder(), &fakeCountingMailClient{}
 	in := newFakeConsumer(settledBody(o))
 	in.ackErr = faults([]bool{true})
 	s := newMailer(in, &fakeDeadLetters{}, m)
@@ -149,29 +149,29 @@ func TestMailer_SentButNotAcknowledged(t *testing.T) {
 		t.Error("the iteration did not fail although nothing was acknowledged")
 	}
 	mustRun(t, s.RunOnce, 1)
-	if !slices.Equal([]int{m.tries[o.ID], in.left()}, []int{2, 0}) {
-		t.Errorf("%d tries, %d messages left; want 2 and none", m.tries[o.ID], in.left())
+	if !slices.Equal([]int{m.attempts[o.ID], in.left()}, []int{2, 0}) {
+		t.Errorf("%d tries, %d messages left; want 2 and none", m.attempts[o.ID], in.left())
 	}
 }
 
 // TestMailer_AttemptsAreCountedPerMail: attempts are counted per message.
 func TestMailer_AttemptsAreCountedPerMail(t *testing.T) {
 	old, fresh, good, dead := freshOrder(), freshOrder(), freshOrder(), &fakeDeadLetters{}
-	in, m := newFakeConsumer(settledBody(old)), &mail{fails: map[order.ID]bool{old.ID: true, fresh.ID: true}}
+	in, m := newFakeConsumer(settledBody(old)), &fakeCountingMailClient{fails: map[order.ID]bool{old.ID: true, fresh.ID: true}}
 	s := newMailer(in, dead, m)
 	for range 4 {
 		_, _ = s.RunOnce(t.Context())
 	}
 	in.put(settledBody(fresh), settledBody(good))
 	_, _ = s.RunOnce(t.Context())
-	if len(dead.letters) != 1 || dead.letters[0].OrderID != string(old.ID) || in.left() != 1 {
-		t.Errorf("letters %v, %d messages left; want that of the old one, and the fresh one left", dead.letters, in.left())
+	if len(dead.messages) != 1 || dead.messages[0].OrderID != string(old.ID) || in.left() != 1 {
+		t.Errorf("letters %v, %d messages left; want that of the old one, and the fresh one left", dead.messages, in.left())
 	}
 }
 
 // TestMailer_UnpaidOrderCausesNoMail: anyone may place an order under the address of a victim, with text of their own, and let it expire.
 func TestMailer_UnpaidOrderCausesNoMail(t *testing.T) {
-	m := &mail{}
+	m := &fakeCountingMailClient{}
 	var messages [][]byte
 	for _, reason := range []string{"expired", "by the customer: look at https://example.com", "payment_unknown", "payment_voided", "by an operator"} {
 		o := freshOrder()
@@ -183,7 +183,7 @@ func TestMailer_UnpaidOrderCausesNoMail(t *testing.T) {
 	for in.left() > 0 {
 		mustRun(t, newMailer(in, &fakeDeadLetters{}, m).RunOnce, 0)
 	}
-	if len(m.tries) != 0 {
-		t.Errorf("sent %v; want none", m.tries)
+	if len(m.attempts) != 0 {
+		t.Errorf("sent %v; want none", m.attempts)
 	}
 }

@@ -13,7 +13,7 @@ import (
 func TestOrderWriter_RecordStaysBesideADeadLetter(t *testing.T) {
 	bad := freshOrder()
 	bad.Total++
-	d := newDesk(openSQLite(t), nil, 100, settledBody(bad))
+	d := newWriterFixture(openSQLite(t), nil, 100, settledBody(bad))
 	mustRun(t, d.RunOnce, 1)
 	if _, ok := d.hot.expired[bad.ID]; ok {
 		t.Error("the record of an order without a row was expired")

@@ -53,13 +53,13 @@ func consumer(t *testing.T, b queue.Broker, group string) queue.Consumer {
 	return c
 }
 
-// flaky sends what it is given and then, the first times, returns an error.
-type flaky struct {
+// fakeFlakyProducer sends what it is given and then, the first times, returns an error.
+type fakeFlakyProducer struct {
 	queue.Producer
 	left int
 }
 
-func (f *flaky) Send(ctx context.Context, topic string, messages ...queue.Outgoing) error {
+func (f *fakeFlakyProducer) Send(ctx context.Context, topic string, messages ...queue.Outgoing) error {
 	err := f.Producer.Send(ctx, topic, messages...)
 	if err == nil && f.left > 0 {
 		f.left--
@@ -82,13 +82,13 @@ func TestWorkers_WholePathThroughFailingDependencies(t *testing.T) {
 		}
 		relayCfg := workers.DefaultRelayConfig("orders", "relay-1")
 		relayCfg.Block, relayCfg.ClaimIdle, relayCfg.Batch = briefly, 0, 7
-		relay := alwaysClaiming(workers.NewOrderRelay(relayCfg, s.journal, s.sql, &flaky{producer, 2}, quiet))
+		relay := alwaysClaiming(workers.NewOrderRelay(relayCfg, s.journal, s.sql, &fakeFlakyProducer{producer, 2}, quiet))
 
 		writerCfg, shipCfg, mailCfg := workers.DefaultWriterConfig(), workers.DefaultShipConfig(), workers.DefaultMailConfig()
 		writerCfg.Lease, shipCfg.Lease, mailCfg.Lease = time.Second, time.Second, time.Second
-		orders := &flakyOrders{Orders: s.orders, before: faults([]bool{true}), after: faults([]bool{true})}
-		writer := workers.NewOrderWriter(writerCfg, consumer(t, b, "orders"), orders, s.dead, s.Stock, &canceller{}, quiet)
-		truck, post := &refusingOnce{seen: map[order.ID]int{}}, &refusingOnce{seen: map[order.ID]int{}}
+		orders := &fakeFlakyOrders{Orders: s.orders, before: faults([]bool{true}), after: faults([]bool{true})}
+		writer := workers.NewOrderWriter(writerCfg, consumer(t, b, "orders"), orders, s.dead, s.Stock, &fakeCanceller{}, quiet)
+		truck, post := &fakeRefusingOnce{seen: map[order.ID]int{}}, &fakeRefusingOnce{seen: map[order.ID]int{}}
 		shipper := workers.NewShipper(shipCfg, consumer(t, b, "shipping"), s.orders, s.dead, truck, quiet)
 		mailer := workers.NewMailer(mailCfg, consumer(t, b, "mail"), s.dead, post, quiet)
 
@@ -144,13 +144,13 @@ func keysOf(m map[order.ID]order.State) []order.ID {
 	return out
 }
 
-// refusingOnce is a carrier and a mail client that refuse every order the first time.
-type refusingOnce struct {
+// fakeRefusingOnce is a carrier and a mail client that refuse every order the first time.
+type fakeRefusingOnce struct {
 	mu   sync.Mutex
 	seen map[order.ID]int
 }
 
-func (m *refusingOnce) Ship(_ context.Context, o order.Order) error {
+func (m *fakeRefusingOnce) Ship(_ context.Context, o order.Order) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.seen[o.ID]++; m.seen[o.ID] == 1 {
@@ -159,11 +159,11 @@ func (m *refusingOnce) Ship(_ context.Context, o order.Order) error {
 	return nil
 }
 
-func (m *refusingOnce) Send(ctx context.Context, mail order.Mail) error {
+func (m *fakeRefusingOnce) Send(ctx context.Context, mail order.Mail) error {
 	return m.Ship(ctx, mail.Order)
 }
 
-func (m *refusingOnce) count(id order.ID) int {
+func (m *fakeRefusingOnce) count(id order.ID) int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.seen[id]

@@ -50,7 +50,7 @@ func TestOrderWriter_AnySequenceOfEventsMakesTheSameRows(t *testing.T) {
 				steps = append(steps, event(o, kind))
 			}
 		}
-		straight := newDesk(inOrder, nil, 100, body(steps...))
+		straight := newWriterFixture(inOrder, nil, 100, body(steps...))
 		if _, err := straight.RunOnce(t.Context()); err != nil {
 			r.Fatalf("in order: %v", err)
 		}
@@ -62,7 +62,7 @@ func TestOrderWriter_AnySequenceOfEventsMakesTheSameRows(t *testing.T) {
 			}
 		}
 		copies = rapid.Permutation(copies).Draw(r, "sequence")
-		d := newDesk(shuffled, nil, rapid.IntRange(1, 5).Draw(r, "rows"))
+		d := newWriterFixture(shuffled, nil, rapid.IntRange(1, 5).Draw(r, "rows"))
 		for len(copies) > 0 {
 			n := rapid.IntRange(1, len(copies)).Draw(r, "message")
 			d.in.put(body(copies[:n]...))

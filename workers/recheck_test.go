@@ -11,18 +11,18 @@ import (
 	"github.com/spillway/spillway/store"
 )
 
-// countingPayments is a fakePayments that counts the queries of each charge, and fails those of poison.
-type countingPayments struct {
+// fakeCountingPayments is a fakePayments that counts the queries of each charge, and fails those of poison.
+type fakeCountingPayments struct {
 	*fakePayments
 	times  map[order.ID]int
 	poison map[order.ID]bool
 }
 
-func newCountingPayments() *countingPayments {
-	return &countingPayments{fakePayments: newFakePayments(&crash{}), times: map[order.ID]int{}, poison: map[order.ID]bool{}}
+func newFakeCountingPayments() *fakeCountingPayments {
+	return &fakeCountingPayments{fakePayments: newFakePayments(&fakeCrash{}), times: map[order.ID]int{}, poison: map[order.ID]bool{}}
 }
 
-func (a *countingPayments) Find(ctx context.Context, id order.ID) (order.Charge, error) {
+func (a *fakeCountingPayments) Find(ctx context.Context, id order.ID) (order.Charge, error) {
 	a.mu.Lock()
 	a.times[id]++
 	a.mu.Unlock()
@@ -47,7 +47,7 @@ func TestPaymentReconciler_EveryVoidedChargeIsRechecked(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		money := newCountingPayments()
+		money := newFakeCountingPayments()
 		money.poison[ids[0]] = true
 		r := s.reconciler(money)
 		now := time.Now()
@@ -93,7 +93,7 @@ func TestPaymentReconciler_FailedRecheckIsRetried(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		money := newCountingPayments()
+		money := newFakeCountingPayments()
 		money.poison[ids[0]] = true
 		r := s.reconciler(money)
 		for _, step := range []struct {

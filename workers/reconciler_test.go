@@ -49,7 +49,7 @@ func TestPaymentReconciler_PendingOrderEndsAsItsPayment(t *testing.T) {
 				if lost {
 					s.forget(t, o.ID)
 				}
-				money := newFakePayments(&crash{})
+				money := newFakePayments(&fakeCrash{})
 				if c.charge != order.ChargeNone {
 					money.set(o, c.charge)
 				}
@@ -89,10 +89,10 @@ func (s *shop) forget(t *testing.T, id order.ID) {
 	}
 }
 
-// unavailablePayments is a payment service with an unavailable provider: it finds no charge, and cannot void one.
-type unavailablePayments struct{ *fakePayments }
+// fakeUnavailablePayments is a payment service with an unavailable provider: it finds no charge, and cannot void one.
+type fakeUnavailablePayments struct{ *fakePayments }
 
-func (unavailablePayments) Void(context.Context, order.ID) error { return order.ErrUnavailable }
+func (fakeUnavailablePayments) Void(context.Context, order.ID) error { return order.ErrUnavailable }
 
 // TestPaymentReconciler_UnpaidCountWhileTheProviderIsUnavailable: an expired order that cannot be voided is counted as unpaid, although Redis
 // has not counted it since its epoch ended.
@@ -104,14 +104,14 @@ func TestPaymentReconciler_UnpaidCountWhileTheProviderIsUnavailable(t *testing.T
 	drained(t, s.flusher(s.sql, withOrders).RunOnce)
 	s.nextEpoch(t)
 	for range 2 {
-		mustFail(t, s.reconciler(unavailablePayments{newFakePayments(&crash{})}).RunOnce, order.ErrUnavailable)
+		mustFail(t, s.reconciler(fakeUnavailablePayments{newFakePayments(&fakeCrash{})}).RunOnce, order.ErrUnavailable)
 		c := s.redis.Client()
 		counted, err := c.Do(t.Context(), c.B().Zrange().Key(s.keys.Unpaid()[0]).Min("0").Max("-1").Build()).AsStrSlice()
 		if err != nil || !slices.Equal(counted, []string{string(o.ID)}) {
 			t.Errorf("the orders %v are counted as unpaid (%v); want %s", counted, err, o.ID)
 		}
 	}
-	if _, err := s.reconciler(newFakePayments(&crash{})).RunOnce(t.Context()); err != nil {
+	if _, err := s.reconciler(newFakePayments(&fakeCrash{})).RunOnce(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	c := s.redis.Client()
@@ -129,7 +129,7 @@ func TestPaymentReconciler_PayableOrderIsLeftAlone(t *testing.T) {
 		s.reserve(t, *o)
 	}
 	drained(t, s.flusher(s.sql, withOrders).RunOnce)
-	money := newFakePayments(&crash{})
+	money := newFakePayments(&fakeCrash{})
 	money.set(declined, order.ChargeDeclined) // Another card can be tried.
 	if n, err := s.reconciler(money).RunOnce(t.Context()); err != nil || n != 0 {
 		t.Errorf("it handled %d orders (%v)", n, err)
@@ -143,7 +143,7 @@ func TestPaymentReconciler_FailingOrdersCostOnlyThemselves(t *testing.T) {
 	const poisoned = 100 // as many as one look takes
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		s := openShop(t, db)
-		money := newCountingPayments()
+		money := newFakeCountingPayments()
 		var changes []order.Event
 		for range poisoned {
 			o := freshOrder()
@@ -191,7 +191,7 @@ func TestPaymentReconciler_ChargeOfACancelledOrderIsRefunded(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			money, cancellations := newFakePayments(&crash{}, o), store.NewCancellations(s.db)
+			money, cancellations := newFakePayments(&fakeCrash{}, o), store.NewCancellations(s.db)
 			r := s.reconciler(money)
 			mustRun(t, r.RunOnce, 0)
 			r.SetClock(func() time.Time { return time.Now().Add(time.Minute) }) // What is younger may still be on its way back.
@@ -225,12 +225,12 @@ func TestLostOrders_AreFoundAfterTheDelay(t *testing.T) {
 	s.nextEpoch(t)
 	ledger := store.NewCharges(s.db)
 	t.Cleanup(ledger.Close)
-	unrelayed := journals{1, 2}
+	unrelayed := stubEpochList{1, 2}
 	worker := workers.NewLostOrders(workers.LostConfig{After: time.Second}, s.sql, ledger, s.Stock, &unrelayed, store.NewCancellations(s.db), quiet)
 	mustRun(t, worker.RunOnce, 0) // Its time has not come.
 	worker.SetClock(func() time.Time { return time.Now().Add(time.Minute) })
 	mustRun(t, worker.RunOnce, 0) // The relay is not done with its journal.
-	unrelayed = journals{2}
+	unrelayed = stubEpochList{2}
 	mustRun(t, worker.RunOnce, 1) // One that Redis still has does not hold up the others.
 	mustRun(t, worker.RunOnce, 0)
 	if _, err := orders.Apply(t.Context(), []order.Event{{Order: hot, To: order.Paid, At: at}}); err != nil {
@@ -247,8 +247,8 @@ func TestLostOrders_AreFoundAfterTheDelay(t *testing.T) {
 	wantState(t, orders, came.ID, order.Paid)
 }
 
-type journals []int64
+type stubEpochList []int64
 
-func (j *journals) Epochs(context.Context) ([]int64, error) { return *j, nil }
+func (j *stubEpochList) Epochs(context.Context) ([]int64, error) { return *j, nil }
 
 var _ workers.Restocker = (*stock.Stock)(nil)

@@ -78,7 +78,7 @@ func TestPaymentReconciler_ChargedButCancelled(t *testing.T) {
 		f := s.flusher(s.sql, withOrders)
 		drained(t, f.RunOnce)
 		s.release(t, o)
-		money := newFakePayments(&crash{}, o)
+		money := newFakePayments(&fakeCrash{}, o)
 		if _, err := s.reconciler(money).RunOnce(t.Context()); err != nil {
 			t.Fatal(err)
 		}

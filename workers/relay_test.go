@@ -131,16 +131,16 @@ func TestOrderRelay_ClaimsIdleEntriesOfADeadRelay(t *testing.T) {
 	}
 }
 
-// observedStore signals when the relay has read the offset of the flusher.
-type observedStore struct {
+// fakeObservedStore signals when the relay has read the offset of the flusher.
+type fakeObservedStore struct {
 	*store.Stock
-	looks chan struct{}
+	reads chan struct{}
 }
 
-func (l observedStore) EpochAt(ctx context.Context, partition uint8, number int64) (journal.Epoch, error) {
+func (l fakeObservedStore) EpochAt(ctx context.Context, partition uint8, number int64) (journal.Epoch, error) {
 	defer func() {
 		select {
-		case l.looks <- struct{}{}:
+		case l.reads <- struct{}{}:
 		default:
 		}
 	}()
@@ -153,7 +153,7 @@ func TestOrderRelay_WaitsForTheFlusher(t *testing.T) {
 	mustRun(t, s.relay(out).RunOnce, 0)
 	o := freshOrder()
 	s.reserve(t, o)
-	l := observedStore{s.sql, make(chan struct{})}
+	l := fakeObservedStore{s.sql, make(chan struct{})}
 	r := s.relayOn(l, out, func(c *workers.RelayConfig) { c.FlushWait = time.Minute })
 	done := make(chan error, 1)
 	go func() {
@@ -162,7 +162,7 @@ func TestOrderRelay_WaitsForTheFlusher(t *testing.T) {
 	}()
 	for range 3 {
 		select {
-		case <-l.looks:
+		case <-l.reads:
 		case err := <-done:
 			t.Fatalf("the iteration ended (%v) before the flusher came", err)
 		}

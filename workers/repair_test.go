@@ -54,7 +54,7 @@ func TestOrderRepairer_OrderWithoutRow(t *testing.T) {
 		}
 		s.settle(t, paid)
 		s.release(t, cancelled)
-		r := s.repairer(&canceller{}, func(c *workers.RepairConfig) { c.LogPage, c.Page = 1, 2 })
+		r := s.repairer(&fakeCanceller{}, func(c *workers.RepairConfig) { c.LogPage, c.Page = 1, 2 })
 		mustRepair(t, r, 0) // Nothing is flushed.
 		s.flush(t)
 		mustRepair(t, r, 4) // Three orders and one confirmation.
@@ -68,7 +68,7 @@ func TestOrderRepairer_OrderWithoutRow(t *testing.T) {
 			t.Errorf("it was cancelled because %q (%v)", o.CancelReason, err)
 		}
 		mustRepair(t, r, 0)
-		mustRepair(t, s.repairer(&canceller{}), 0)
+		mustRepair(t, s.repairer(&fakeCanceller{}), 0)
 	})
 }
 
@@ -87,7 +87,7 @@ func TestOrderRepairer_PendingInSQL(t *testing.T) {
 			drained(t, s.flusher(s.sql, withOrders).RunOnce)
 			s.settle(t, paid)
 			s.release(t, cancelled)
-			r := s.repairer(&canceller{}, func(c *workers.RepairConfig) { c.Page = 1 })
+			r := s.repairer(&fakeCanceller{}, func(c *workers.RepairConfig) { c.Page = 1 })
 			mustRepair(t, r, 0)
 			wantState(t, s.orders, paid.ID, order.Pending) // Its entry is not flushed.
 			if closed {
@@ -120,7 +120,7 @@ func TestOrderRepairer_YoungOrders(t *testing.T) {
 	if _, err := s.orders.Apply(t.Context(), []order.Event{{Order: freshOrder(), To: order.Paid, At: time.Now()}}); err != nil {
 		t.Fatal(err)
 	}
-	r := s.repairer(&canceller{}, func(c *workers.RepairConfig) { c.After, c.MailAfter = time.Minute, time.Minute })
+	r := s.repairer(&fakeCanceller{}, func(c *workers.RepairConfig) { c.After, c.MailAfter = time.Minute, time.Minute })
 	mustRepair(t, r, 0)
 	r.SetClock(func() time.Time { return time.Now().Add(time.Minute) })
 	mustRepair(t, r, 2+3) // Both orders, and the confirmations of all three.
@@ -145,7 +145,7 @@ func TestOrderRepairer_OrderWithDeadLetter(t *testing.T) {
 	if err := s.dead.Put(t.Context(), store.DeadLetter{DedupKey: "k", Source: "order_writer", OrderID: string(o.ID), Reason: "r"}); err != nil {
 		t.Fatal(err)
 	}
-	mustRepair(t, s.repairer(&canceller{}), 0)
+	mustRepair(t, s.repairer(&fakeCanceller{}), 0)
 	wantNoRow(t, s.orders, o.ID)
 }
 
@@ -160,7 +160,7 @@ func TestOrderRepairer_RecordThatCannotBeRead(t *testing.T) {
 	if err := c.Do(t.Context(), c.B().Hset().Key(s.keys.Order(bad.ID)).FieldValue().FieldValue("snapshot", "\xff").Build()).Error(); err != nil {
 		t.Fatal(err)
 	}
-	mustRepair(t, s.repairer(&canceller{}), 2)
+	mustRepair(t, s.repairer(&fakeCanceller{}), 2)
 	wantState(t, s.orders, good.ID, order.Paid)
 	wantNoRow(t, s.orders, bad.ID)
 }
@@ -188,10 +188,10 @@ func TestOrderRepairer_ConfirmationMissing(t *testing.T) {
 				t.Fatal(e)
 			}
 		}
-		r := s.repairer(&canceller{}, func(c *workers.RepairConfig) { c.Page = 2 })
+		r := s.repairer(&fakeCanceller{}, func(c *workers.RepairConfig) { c.Page = 2 })
 		mustRepair(t, r, 3)
 		mustRepair(t, r, 0)
-		mustRepair(t, s.repairer(&canceller{}), 0)
+		mustRepair(t, s.repairer(&fakeCanceller{}), 0)
 		got := map[order.ID]order.MailKind{}
 		all, err := mails.LeaseDue(t.Context(), 100, time.Minute)
 		if err != nil {
@@ -220,7 +220,7 @@ func TestOrderRepairer_ManyMailsDue(t *testing.T) {
 	if _, err := s.orders.Apply(t.Context(), []order.Event{{Order: missing, To: order.Paid, At: time.Now()}}); err != nil {
 		t.Fatal(err)
 	}
-	r := s.repairer(&canceller{}, func(c *workers.RepairConfig) { c.MaxMailsDue = 1 })
+	r := s.repairer(&fakeCanceller{}, func(c *workers.RepairConfig) { c.MaxMailsDue = 1 })
 	mustRepair(t, r, 0)
 	all, err := mails.LeaseDue(t.Context(), 1, time.Minute)
 	if err == nil {
@@ -237,7 +237,7 @@ func TestOrderRepairer_RowWrittenLate(t *testing.T) {
 	t.Parallel()
 	s := openShop(t, openSQLite(t))
 	now := time.Now()
-	r := s.repairer(&canceller{}, func(c *workers.RepairConfig) { c.RescanInterval, c.RescanBack = 10*time.Minute, 30*time.Minute })
+	r := s.repairer(&fakeCanceller{}, func(c *workers.RepairConfig) { c.RescanInterval, c.RescanBack = 10*time.Minute, 30*time.Minute })
 	r.SetClock(func() time.Time { return now })
 	write := func(ago time.Duration) {
 		t.Helper()
@@ -268,7 +268,7 @@ func TestOrderRepairer_RecordWithoutTTL(t *testing.T) {
 	if err1 != nil || err2 != nil {
 		t.Fatal(err1, err2)
 	}
-	if _, err := s.repairer(&canceller{}).RunOnce(t.Context()); err != nil {
+	if _, err := s.repairer(&fakeCanceller{}).RunOnce(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	for _, o := range []order.Order{paid, shipped, cancelled, paidThenCancelled} {
@@ -284,7 +284,7 @@ func TestOrderRepairer_DuplicateThatWasNotUndone(t *testing.T) {
 	first, second := anOrder("same"), anOrder("same")
 	s.settleAll(t, first, second)
 	drained(t, s.flusher(s.sql, withOrders).RunOnce)
-	money := newFakePayments(&crash{}, first, second)
+	money := newFakePayments(&fakeCrash{}, first, second)
 	r := s.repairer(workers.NewDuplicateCanceller(s.Stock, money))
 	if _, err := r.RunOnce(t.Context()); err != nil {
 		t.Fatal(err)
@@ -302,7 +302,7 @@ func TestOrderRepairer_Run(t *testing.T) {
 	s := openShop(t, openSQLite(t))
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan struct{})
-	go func() { defer close(done); s.repairer(&canceller{}).Run(ctx) }()
+	go func() { defer close(done); s.repairer(&fakeCanceller{}).Run(ctx) }()
 	for range 5 {
 		o := freshOrder()
 		s.settleAll(t, o)
@@ -326,7 +326,7 @@ func TestPaymentReconciler_PaidInRedisAndPendingInSQL(t *testing.T) {
 	s.settle(t, o)
 	s.flush(t)
 	reconciler := workers.NewPaymentReconciler(workers.ReconcileConfig{After: time.Millisecond, Lookback: time.Hour}, s.orders,
-		store.NewCancellations(s.db), newFakePayments(&crash{}, o), s.Stock, slog.New(slog.NewTextHandler(log, nil)))
+		store.NewCancellations(s.db), newFakePayments(&fakeCrash{}, o), s.Stock, slog.New(slog.NewTextHandler(log, nil)))
 	for range 5 {
 		if _, err := reconciler.RunOnce(t.Context()); err != nil {
 			t.Fatal(err)
@@ -335,6 +335,6 @@ func TestPaymentReconciler_PaidInRedisAndPendingInSQL(t *testing.T) {
 	if n := strings.Count(log.String(), "is paid"); n != 1 {
 		t.Errorf("it is logged %d times:\n%s", n, log)
 	}
-	mustRepair(t, s.repairer(&canceller{}), 2) // The order and its confirmation.
+	mustRepair(t, s.repairer(&fakeCanceller{}), 2) // The order and its confirmation.
 	wantState(t, s.orders, o.ID, order.Paid)
 }

@@ -23,8 +23,8 @@ import (
 
 var noon = time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
 
-// around are the dependencies of a replayer: the tables on SQLite, and fakes that record the calls.
-type around struct {
+// replayFixture are the dependencies of a replayer: the tables on SQLite, and fakes that record the calls.
+type replayFixture struct {
 	db     *store.DB
 	dead   *store.DeadLetters
 	orders *store.Orders
@@ -39,35 +39,35 @@ type around struct {
 	expired   map[order.ID]order.State
 }
 
-func (a *around) Send(_ context.Context, m order.Mail) error {
+func (a *replayFixture) Send(_ context.Context, m order.Mail) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.mails = append(a.mails, string(m.Kind))
 	return a.mailErr
 }
 
-func (a *around) CancelDuplicate(_ context.Context, id, _ order.ID) error {
+func (a *replayFixture) CancelDuplicate(_ context.Context, id, _ order.ID) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.cancelled = append(a.cancelled, id)
 	return nil
 }
 
-func (a *around) DropCounters(_ context.Context, skus []order.SKU) error {
+func (a *replayFixture) DropCounters(_ context.Context, skus []order.SKU) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.forgotten = append(a.forgotten, skus...)
 	return nil
 }
 
-func (a *around) Expire(_ context.Context, states map[order.ID]order.State) error {
+func (a *replayFixture) Expire(_ context.Context, states map[order.ID]order.State) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.expired = states
 	return nil
 }
 
-func newReplayer(t *testing.T) *around {
+func newReplayer(t *testing.T) *replayFixture {
 	t.Helper()
 	db, err := store.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "test.db"))
 	if err != nil {
@@ -85,7 +85,7 @@ func newReplayer(t *testing.T) *around {
 	if err := store.NewProducts(db).Create(t.Context(), store.Product{SKU: "A", Name: "a", Price: price, Stock: 10, Categories: []string{}}, "test"); err != nil {
 		t.Fatal(err)
 	}
-	a := &around{db: db, dead: store.NewDeadLetters(db), orders: store.NewOrders(db), stock: store.NewStock(db)}
+	a := &replayFixture{db: db, dead: store.NewDeadLetters(db), orders: store.NewOrders(db), stock: store.NewStock(db)}
 	a.Replayer = workers.NewReplayer(workers.ReplayParts{
 		DeadLetters: a.dead, Entries: a.stock, Orders: a.orders, Cancel: a, Hot: a, Counters: a, Mail: a, Log: slog.New(slog.DiscardHandler),
 	})
@@ -144,7 +144,7 @@ func entry(t *testing.T, o order.Order, units int64) []byte {
 }
 
 // put writes a dead letter and returns its id.
-func (a *around) put(t *testing.T, source, typ string, payload []byte) int64 {
+func (a *replayFixture) put(t *testing.T, source, typ string, payload []byte) int64 {
 	t.Helper()
 	f := store.DeadLetter{
 		DedupKey:    fmt.Sprintf("%s/%x", source, payload[:min(40, len(payload))]),
@@ -163,7 +163,7 @@ func (a *around) put(t *testing.T, source, typ string, payload []byte) int64 {
 	return found[0].ID
 }
 
-func (a *around) want(t *testing.T, id int64, status string, actions ...string) {
+func (a *replayFixture) want(t *testing.T, id int64, status string, actions ...string) {
 	t.Helper()
 	f, err := a.dead.Get(t.Context(), id)
 	if err != nil {
@@ -178,7 +178,7 @@ func (a *around) want(t *testing.T, id int64, status string, actions ...string) 
 	}
 }
 
-func (a *around) units(t *testing.T) int64 {
+func (a *replayFixture) units(t *testing.T) int64 {
 	t.Helper()
 	p, err := store.NewProducts(a.db).Get(t.Context(), "A")
 	if err != nil {

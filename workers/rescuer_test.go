@@ -24,9 +24,9 @@ func TestShipRescuer_CarrierWorksAgain(t *testing.T) {
 	onBothShops(t, func(t *testing.T, db *store.DB) {
 		orders := store.NewOrders(db)
 		all := paidOrders(t, orders, 4)
-		c := newTimeoutCarrier(simulated.Down)
+		c := newFakeTimeoutCarrier(simulated.Down)
 		// Two of them never reached a shipper.
-		ranTo(t, workers.NewShipper(quickly(2), newTray(settledOf(t, all[:2]...)), orders, noDeadLetters{t}, c, noLog).RunOnce, 0)
+		ranTo(t, workers.NewShipper(quickly(2), newFakeRedeliveringConsumer(settledOf(t, all[:2]...)), orders, stubNoDeadLetters{t}, c, noLog).RunOnce, 0)
 		inState(t, orders, order.ShipFailed, all[:2]...)
 		r := eager(orders, c)
 		ranTo(t, r.RunOnce, 0)
@@ -49,8 +49,8 @@ func TestShipRescuer_LateResponseEndsAsOneParcel(t *testing.T) {
 	onBothShops(t, func(t *testing.T, db *store.DB) {
 		orders := store.NewOrders(db)
 		o := paidOrders(t, orders, 1)[0]
-		c := newTimeoutCarrier(simulated.Late)
-		ranTo(t, workers.NewShipper(quickly(1), newTray(settledOf(t, o)), orders, noDeadLetters{t}, c, noLog).RunOnce, 0)
+		c := newFakeTimeoutCarrier(simulated.Late)
+		ranTo(t, workers.NewShipper(quickly(1), newFakeRedeliveringConsumer(settledOf(t, o)), orders, stubNoDeadLetters{t}, c, noLog).RunOnce, 0)
 		inState(t, orders, order.ShipFailed, o)
 		if mayBeCancelled(t, orders, o.ID) {
 			t.Error("the carrier has the parcel, and the order may be cancelled")
@@ -69,8 +69,8 @@ func TestShipRescuer_SeveralAtOnce(t *testing.T) {
 		all := paidOrders(t, orders, 30)
 		var mu sync.Mutex
 		calls := map[order.ID]int{}
-		c := newTimeoutCarrier(simulated.OK)
-		counting := carrierFunc(func(ctx context.Context, o order.Order) error {
+		c := newFakeTimeoutCarrier(simulated.OK)
+		counting := fakeCarrierFunc(func(ctx context.Context, o order.Order) error {
 			mu.Lock()
 			calls[o.ID]++
 			mu.Unlock()
@@ -78,13 +78,13 @@ func TestShipRescuer_SeveralAtOnce(t *testing.T) {
 		})
 		cfg := workers.DefaultRescueConfig()
 		cfg.Old.Paid = -time.Second
-		in := newTray(settledOf(t, all...))
+		in := newFakeRedeliveringConsumer(settledOf(t, all...))
 		var wg sync.WaitGroup
 		for range 3 {
 			wg.Go(func() { _, _ = workers.NewShipRescuer(cfg, orders, counting, noLog).RunOnce(t.Context()) })
 		}
 		wg.Go(func() {
-			if _, err := workers.NewShipper(quickly(2), in, orders, noDeadLetters{t}, counting, noLog).RunOnce(t.Context()); err != nil {
+			if _, err := workers.NewShipper(quickly(2), in, orders, stubNoDeadLetters{t}, counting, noLog).RunOnce(t.Context()); err != nil {
 				t.Error(err)
 			}
 		})
@@ -105,7 +105,7 @@ func TestShipRescuer_FreshOrderIsLeftToTheShipper(t *testing.T) {
 	onBothShops(t, func(t *testing.T, db *store.DB) {
 		orders := store.NewOrders(db)
 		all := paidOrders(t, orders, 1)
-		ranTo(t, workers.NewShipRescuer(workers.DefaultRescueConfig(), orders, newTimeoutCarrier(simulated.OK), noLog).RunOnce, 0)
+		ranTo(t, workers.NewShipRescuer(workers.DefaultRescueConfig(), orders, newFakeTimeoutCarrier(simulated.OK), noLog).RunOnce, 0)
 		inState(t, orders, order.Paid, all...)
 	})
 }

@@ -80,7 +80,7 @@ func TestPaymentReconciler_ReleaseLostByRedis(t *testing.T) {
 					other := freshOrder()
 					s.reserve(t, other) // Loads the counters, which a release raises.
 
-					money := newFakePayments(&crash{}, other)
+					money := newFakePayments(&fakeCrash{}, other)
 					money.set(o, order.ChargeDeclined)
 					finisher := workers.NewCancellationFinisher(store.NewCancellations(s.db), money, s.Stock, quiet)
 					for range 3 {
@@ -119,7 +119,7 @@ func TestPaymentReconciler_ChargedAfterItsUnitsReturned(t *testing.T) {
 		s.release(t, o)
 		drained(t, f.RunOnce)
 		s.promote(t, nil)
-		money := newFakePayments(&crash{}, o)
+		money := newFakePayments(&fakeCrash{}, o)
 		finisher := workers.NewCancellationFinisher(store.NewCancellations(s.db), money, s.Stock, quiet)
 		for range 3 {
 			if _, err := s.reconciler(money).RunOnce(t.Context()); err != nil {
@@ -161,7 +161,7 @@ func TestCancellationFinisher_ReleaseLostBeforeItWasFlushed(t *testing.T) {
 			}
 		}
 		s.promote(t, older)
-		money := newFakePayments(&crash{}, o)
+		money := newFakePayments(&fakeCrash{}, o)
 		finisher := workers.NewCancellationFinisher(cancellations, money, s.Stock, quiet)
 		for range 3 {
 			if _, err := finisher.RunOnce(t.Context()); err != nil {
@@ -220,7 +220,7 @@ func TestStockFlusher_DrainBesideAnother(t *testing.T) {
 	s := openShop(t, openSQLite(t))
 	s.reserve(t, freshOrder())
 	last := s.reserve(t, freshOrder())
-	st := &overtaken{FlushStore: s.sql, then: func() {
+	st := &fakeOvertakenStore{FlushStore: s.sql, then: func() {
 		s.flush(t)
 		if _, err := s.journal.Trim(t.Context(), last.Epoch, last.ID); err != nil {
 			t.Fatal(err)
@@ -238,14 +238,14 @@ func TestStockFlusher_DrainBesideAnother(t *testing.T) {
 	s.wantStock(t, 96, 98)
 }
 
-// overtaken is a FlushStore that calls a function right after the offset was read once.
-type overtaken struct {
+// fakeOvertakenStore is a FlushStore that calls a function right after the offset was read once.
+type fakeOvertakenStore struct {
 	workers.FlushStore
 
 	then func()
 }
 
-func (o *overtaken) EpochAt(ctx context.Context, partition uint8, number int64) (journal.Epoch, error) {
+func (o *fakeOvertakenStore) EpochAt(ctx context.Context, partition uint8, number int64) (journal.Epoch, error) {
 	e, err := o.FlushStore.EpochAt(ctx, partition, number)
 	if then := o.then; then != nil {
 		o.then = nil
@@ -294,7 +294,7 @@ func TestCancellationFinisher_RestockedInAnEarlierEpoch(t *testing.T) {
 		s.promote(t, nil)
 		other := freshOrder()
 		s.reserve(t, other) // Loads the counters.
-		finisher := workers.NewCancellationFinisher(cancellations, newFakePayments(&crash{}, o), s.Stock, quiet)
+		finisher := workers.NewCancellationFinisher(cancellations, newFakePayments(&fakeCrash{}, o), s.Stock, quiet)
 		mustRun(t, finisher.RunOnce, 1)
 		s.wantAvailable(t, 98, 99)
 		drained(t, f.RunOnce)
@@ -316,7 +316,7 @@ func TestLostOrders_ChargeOfTheNextEpoch(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	unrelayed := journals{2}
+	unrelayed := stubEpochList{2}
 	worker := workers.NewLostOrders(workers.LostConfig{After: time.Second}, s.sql, ledger, s.Stock, &unrelayed, store.NewCancellations(s.db), quiet)
 	worker.SetClock(func() time.Time { return time.Now().Add(time.Minute) })
 	mustRun(t, worker.RunOnce, 0)

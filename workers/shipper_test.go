@@ -13,17 +13,17 @@ import (
 	"github.com/spillway/spillway/workers"
 )
 
-// carrier counts its calls, and refuses the orders in its list.
-type carrier struct {
+// fakeCarrier counts its calls, and refuses the orders in its list.
+type fakeCarrier struct {
 	mu      sync.Mutex
 	refuses map[order.ID]bool
 	calls   map[order.ID]int
 	// gate, when set, blocks each call until it is closed.
-	gate             chan struct{}
+	block            chan struct{}
 	inFlight, atOnce int
 }
 
-func (c *carrier) Ship(_ context.Context, o order.Order) error {
+func (c *fakeCarrier) Ship(_ context.Context, o order.Order) error {
 	c.mu.Lock()
 	if c.calls == nil {
 		c.calls = make(map[order.ID]int)
@@ -33,8 +33,8 @@ func (c *carrier) Ship(_ context.Context, o order.Order) error {
 	c.atOnce = max(c.atOnce, c.inFlight)
 	refuses := c.refuses[o.ID]
 	c.mu.Unlock()
-	if c.gate != nil {
-		<-c.gate
+	if c.block != nil {
+		<-c.block
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -45,34 +45,34 @@ func (c *carrier) Ship(_ context.Context, o order.Order) error {
 	return nil
 }
 
-func (c *carrier) called(id order.ID) int {
+func (c *fakeCarrier) called(id order.ID) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.calls[id]
 }
 
-// shelf is an in-memory ShipStore, because a test under a fake clock cannot use a database.
-type shelf struct {
+// fakeMemoryShipStore is an in-memory ShipStore, because a test under a fake clock cannot use a database.
+type fakeMemoryShipStore struct {
 	mu      sync.Mutex
 	states  map[order.ID]order.State
-	looks   int
+	reads   int
 	shipped [][]order.Shipment
 	failed  [][]order.ID
 	shipErr error
 }
 
-func newShelf(state order.State, orders ...order.Order) *shelf {
-	s := &shelf{states: make(map[order.ID]order.State)}
+func newFakeMemoryShipStore(state order.State, orders ...order.Order) *fakeMemoryShipStore {
+	s := &fakeMemoryShipStore{states: make(map[order.ID]order.State)}
 	for _, o := range orders {
 		s.states[o.ID] = state
 	}
 	return s
 }
 
-func (s *shelf) States(_ context.Context, ids []order.ID) (map[order.ID]order.State, error) {
+func (s *fakeMemoryShipStore) States(_ context.Context, ids []order.ID) (map[order.ID]order.State, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.looks++
+	s.reads++
 	out := make(map[order.ID]order.State)
 	for _, id := range ids {
 		if state, ok := s.states[id]; ok {
@@ -82,7 +82,7 @@ func (s *shelf) States(_ context.Context, ids []order.ID) (map[order.ID]order.St
 	return out, nil
 }
 
-func (s *shelf) Ship(_ context.Context, shipments []order.Shipment) ([]order.ID, error) {
+func (s *fakeMemoryShipStore) Ship(_ context.Context, shipments []order.Shipment) ([]order.ID, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.shipErr != nil {
@@ -95,14 +95,14 @@ func (s *shelf) Ship(_ context.Context, shipments []order.Shipment) ([]order.ID,
 	return nil, nil
 }
 
-func (s *shelf) MarkShipFailed(_ context.Context, ids []order.ID) error {
+func (s *fakeMemoryShipStore) MarkShipFailed(_ context.Context, ids []order.ID) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.failed = append(s.failed, ids)
 	return nil
 }
 
-func (s *shelf) ClaimShipping(_ context.Context, ids []order.ID, _ time.Duration) (store.ShipClaims, error) {
+func (s *fakeMemoryShipStore) ClaimShipping(_ context.Context, ids []order.ID, _ time.Duration) (store.ShipClaims, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := store.ShipClaims{Orders: make(map[order.ID]bool)}
@@ -114,9 +114,11 @@ func (s *shelf) ClaimShipping(_ context.Context, ids []order.ID, _ time.Duration
 	return out, nil
 }
 
-func (*shelf) ReleaseShippingClaims(context.Context, []order.ID, time.Time) error { return nil }
+func (*fakeMemoryShipStore) ReleaseShippingClaims(context.Context, []order.ID, time.Time) error {
+	return nil
+}
 
-func (s *shelf) set(id order.ID, state order.State) {
+func (s *fakeMemoryShipStore) set(id order.ID, state order.State) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.states[id] = state
@@ -137,7 +139,7 @@ func someOrders(n int) []order.Order {
 func TestShipper_Concurrency(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		orders := someOrders(25)
-		c, sh := &carrier{gate: make(chan struct{})}, newShelf(order.Paid, orders...)
+		c, sh := &fakeCarrier{block: make(chan struct{})}, newFakeMemoryShipStore(order.Paid, orders...)
 		s := newShipper(newFakeConsumer(settledBody(orders[:15]...), settledBody(orders[15:]...)), sh, c)
 		done := make(chan struct{})
 		go func() {
@@ -150,14 +152,14 @@ func TestShipper_Concurrency(t *testing.T) {
 			t.Errorf("%d calls are under way; want 10", c.inFlight)
 		}
 		c.mu.Unlock()
-		close(c.gate)
+		close(c.block)
 		<-done
 		if c.atOnce != 10 || len(c.calls) != 25 {
 			t.Errorf("%d orders were shipped, %d at once; want 25, 10 at once", len(c.calls), c.atOnce)
 		}
 		// States are read and written in batches, not order by order.
-		if sh.looks != 1 || len(sh.shipped) != 1 || len(sh.shipped[0]) != 25 {
-			t.Errorf("%d looks at the states, and %d writes; want one each", sh.looks, len(sh.shipped))
+		if sh.reads != 1 || len(sh.shipped) != 1 || len(sh.shipped[0]) != 25 {
+			t.Errorf("%d looks at the states, and %d writes; want one each", sh.reads, len(sh.shipped))
 		}
 	})
 }
@@ -166,9 +168,9 @@ func TestShipper_RefusedOrderIsTriedThreeTimes(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		orders, all := store.NewOrders(db), someOrders(3)
 		refused := all[1]
-		d := newDesk(db, nil, 100, settledBody(all...))
+		d := newWriterFixture(db, nil, 100, settledBody(all...))
 		mustRun(t, d.RunOnce, 3)
-		c := &carrier{refuses: map[order.ID]bool{refused.ID: true}}
+		c := &fakeCarrier{refuses: map[order.ID]bool{refused.ID: true}}
 		in := newFakeConsumer(settledBody(all...))
 		mustRun(t, newShipper(in, orders, c).RunOnce, 2)
 		wantState(t, orders, refused.ID, order.ShipFailed)
@@ -190,9 +192,9 @@ func TestShipper_RefusedOrderIsTriedThreeTimes(t *testing.T) {
 // TestShipper_RedeliveredMessage: orders that are SHIPPED or SHIP_FAILED are not offered again.
 func TestShipper_RedeliveredMessage(t *testing.T) {
 	db, taken, failed := openSQLite(t), freshOrder(), freshOrder()
-	d := newDesk(db, nil, 100, settledBody(taken, failed))
+	d := newWriterFixture(db, nil, 100, settledBody(taken, failed))
 	mustRun(t, d.RunOnce, 2)
-	c := &carrier{refuses: map[order.ID]bool{failed.ID: true}}
+	c := &fakeCarrier{refuses: map[order.ID]bool{failed.ID: true}}
 	in := newFakeConsumer(settledBody(taken, failed))
 	s := newShipper(in, d.orders.Orders, c)
 	mustRun(t, s.RunOnce, 1)
@@ -210,9 +212,9 @@ func TestShipper_OnlyPaidOrders(t *testing.T) {
 	db := openSQLite(t)
 	cancelled, pending, paid := freshOrder(), freshOrder(), freshOrder()
 	// Both are settled below; SQL cancelled the first one meanwhile.
-	d := newDesk(db, nil, 100, body(event(cancelled, released), event(paid, settled), event(pending, reserved)))
+	d := newWriterFixture(db, nil, 100, body(event(cancelled, released), event(paid, settled), event(pending, reserved)))
 	mustRun(t, d.RunOnce, 3)
-	c := &carrier{}
+	c := &fakeCarrier{}
 	in := newFakeConsumer(body(event(cancelled, settled), event(pending, reserved), event(freshOrder(), released), event(paid, settled), event(paid, settled)))
 	mustRun(t, newShipper(in, d.orders.Orders, c).RunOnce, 1)
 	wantState(t, d.orders.Orders, cancelled.ID, order.Cancelled)
@@ -226,7 +228,7 @@ func TestShipper_OnlyPaidOrders(t *testing.T) {
 // TestShipper_PaymentBeforeItsRow: the row becomes PENDING, then PAID, a second later each.
 func TestShipper_PaymentBeforeItsRow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o, c, sh := freshOrder(), &carrier{}, newShelf(order.Paid)
+		o, c, sh := freshOrder(), &fakeCarrier{}, newFakeMemoryShipStore(order.Paid)
 		in := newFakeConsumer(settledBody(o))
 		s := newShipper(in, sh, c)
 		done := make(chan struct{})
@@ -251,7 +253,7 @@ func TestShipper_PaymentBeforeItsRow(t *testing.T) {
 
 func TestShipper_MissingRowFailsTheIteration(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o, c, sh := freshOrder(), &carrier{}, newShelf(order.Paid)
+		o, c, sh := freshOrder(), &fakeCarrier{}, newFakeMemoryShipStore(order.Paid)
 		in := newFakeConsumer(settledBody(o))
 		s := newShipper(in, sh, c)
 		began := time.Now()
@@ -272,8 +274,8 @@ func TestShipper_MissingRowFailsTheIteration(t *testing.T) {
 
 // TestShipper_ParcelWithoutARowIsOfferedAgain: the carrier is idempotent by the order's id.
 func TestShipper_ParcelWithoutARowIsOfferedAgain(t *testing.T) {
-	o, c := freshOrder(), &carrier{}
-	sh, in := newShelf(order.Paid, o), newFakeConsumer(settledBody(o))
+	o, c := freshOrder(), &fakeCarrier{}
+	sh, in := newFakeMemoryShipStore(order.Paid, o), newFakeConsumer(settledBody(o))
 	sh.shipErr = errDown
 	s := newShipper(in, sh, c)
 	mustFail(t, s.RunOnce, errDown)
@@ -288,17 +290,17 @@ func TestShipper_ParcelWithoutARowIsOfferedAgain(t *testing.T) {
 }
 
 func TestShipper_PoisonMessage(t *testing.T) {
-	o, c := freshOrder(), &carrier{}
+	o, c := freshOrder(), &fakeCarrier{}
 	in, dead := newFakeConsumer([]byte("\xff"), settledBody(o)), &fakeDeadLetters{err: errDown}
-	s := workers.NewShipper(workers.DefaultShipConfig(), in, newShelf(order.Paid, o), dead, c, quiet)
+	s := workers.NewShipper(workers.DefaultShipConfig(), in, newFakeMemoryShipStore(order.Paid, o), dead, c, quiet)
 	mustFail(t, s.RunOnce, errDown)
 	if in.left() != 2 || c.called(o.ID) != 0 {
 		t.Errorf("%d messages are left and %d orders shipped although the dead letter was not written", in.left(), c.called(o.ID))
 	}
 	dead.err = nil
 	mustRun(t, s.RunOnce, 1)
-	keys := make([]string, len(dead.letters))
-	for i, f := range dead.letters {
+	keys := make([]string, len(dead.messages))
+	for i, f := range dead.messages {
 		keys[i] = f.DedupKey
 	}
 	if !slices.Equal(keys, []string{"shipper/message/m1"}) || in.left() != 0 {

@@ -129,21 +129,21 @@ func settledOf(t *testing.T, orders ...order.Order) []byte {
 	return eventsOf(t, spillwayv1.OrderEventKind_ORDER_EVENT_KIND_SETTLED, "", orders...)
 }
 
-// redeliveringConsumer is a consumer that delivers its messages until they are acknowledged.
-type redeliveringConsumer struct {
+// fakeRedeliveringConsumer is a consumer that delivers its messages until they are acknowledged.
+type fakeRedeliveringConsumer struct {
 	mu       sync.Mutex
 	messages []queue.Message
 }
 
-func newTray(bodies ...[]byte) *redeliveringConsumer {
-	c := &redeliveringConsumer{}
+func newFakeRedeliveringConsumer(bodies ...[]byte) *fakeRedeliveringConsumer {
+	c := &fakeRedeliveringConsumer{}
 	for i, b := range bodies {
 		c.messages = append(c.messages, queue.Message{ID: fmt.Sprint("m", i), Body: b})
 	}
 	return c
 }
 
-func (c *redeliveringConsumer) Receive(context.Context, int, time.Duration) ([]queue.Message, error) {
+func (c *fakeRedeliveringConsumer) Receive(context.Context, int, time.Duration) ([]queue.Message, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for i := range c.messages {
@@ -152,7 +152,7 @@ func (c *redeliveringConsumer) Receive(context.Context, int, time.Duration) ([]q
 	return slices.Clone(c.messages), nil
 }
 
-func (c *redeliveringConsumer) Ack(_ context.Context, done ...queue.Message) error {
+func (c *fakeRedeliveringConsumer) Ack(_ context.Context, done ...queue.Message) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.messages = slices.DeleteFunc(c.messages, func(m queue.Message) bool {
@@ -161,24 +161,24 @@ func (c *redeliveringConsumer) Ack(_ context.Context, done ...queue.Message) err
 	return nil
 }
 
-func (*redeliveringConsumer) Release(context.Context, ...queue.Message) error { return nil }
-func (*redeliveringConsumer) Close(context.Context) error                     { return nil }
+func (*fakeRedeliveringConsumer) Release(context.Context, ...queue.Message) error { return nil }
+func (*fakeRedeliveringConsumer) Close(context.Context) error                     { return nil }
 
-// noDeadLetters fails the test when a dead letter is written.
-type noDeadLetters struct{ t *testing.T }
+// stubNoDeadLetters fails the test when a dead letter is written.
+type stubNoDeadLetters struct{ t *testing.T }
 
-func (n noDeadLetters) Put(_ context.Context, f store.DeadLetter) error {
+func (n stubNoDeadLetters) Put(_ context.Context, f store.DeadLetter) error {
 	n.t.Errorf("dead-lettered: %+v", f)
 	return nil
 }
 
-// timeoutCarrier calls the simulated carrier as shipping.Client does: a call that times out leaves the outcome unknown.
-type timeoutCarrier struct {
+// fakeTimeoutCarrier calls the simulated carrier as shipping.Client does: a call that times out leaves the outcome unknown.
+type fakeTimeoutCarrier struct {
 	*simulated.Carrier
 	timeout time.Duration
 }
 
-func (v timeoutCarrier) Ship(ctx context.Context, o order.Order) error {
+func (v fakeTimeoutCarrier) Ship(ctx context.Context, o order.Order) error {
 	ctx, cancel := context.WithTimeout(ctx, v.timeout)
 	defer cancel()
 	err := v.Carrier.Ship(ctx, shipping.Parcel{OrderID: o.ID, TrackingID: o.TrackingID, To: o.Address, Items: o.Demand()})
@@ -188,16 +188,16 @@ func (v timeoutCarrier) Ship(ctx context.Context, o order.Order) error {
 	return err
 }
 
-func newTimeoutCarrier(mode simulated.Mode) timeoutCarrier {
-	v := timeoutCarrier{&simulated.Carrier{}, 30 * time.Millisecond}
+func newFakeTimeoutCarrier(mode simulated.Mode) fakeTimeoutCarrier {
+	v := fakeTimeoutCarrier{&simulated.Carrier{}, 30 * time.Millisecond}
 	v.SetMode(mode)
 	return v
 }
 
-// carrierFunc is a carrier that is a function.
-type carrierFunc func(ctx context.Context, o order.Order) error
+// fakeCarrierFunc is a carrier that is a function.
+type fakeCarrierFunc func(ctx context.Context, o order.Order) error
 
-func (f carrierFunc) Ship(ctx context.Context, o order.Order) error { return f(ctx, o) }
+func (f fakeCarrierFunc) Ship(ctx context.Context, o order.Order) error { return f(ctx, o) }
 
 // quickly is the default without its long pauses.
 func quickly(tries int) workers.ShipConfig {
@@ -218,8 +218,8 @@ func TestShipper_CarrierDown(t *testing.T) {
 	onBothShops(t, func(t *testing.T, db *store.DB) {
 		orders := store.NewOrders(db)
 		all := paidOrders(t, orders, 3)
-		in, down := newTray(settledOf(t, all...)), newTimeoutCarrier(simulated.Down)
-		s := workers.NewShipper(quickly(3), in, orders, noDeadLetters{t}, down, noLog)
+		in, down := newFakeRedeliveringConsumer(settledOf(t, all...)), newFakeTimeoutCarrier(simulated.Down)
+		s := workers.NewShipper(quickly(3), in, orders, stubNoDeadLetters{t}, down, noLog)
 		ranTo(t, s.RunOnce, 0)
 		inState(t, orders, order.ShipFailed, all...)
 		if len(in.messages) != 0 || down.Parcels() != 0 {
@@ -235,8 +235,8 @@ func TestShipper_LateResponseIsOneParcel(t *testing.T) {
 	onBothShops(t, func(t *testing.T, db *store.DB) {
 		orders := store.NewOrders(db)
 		all := paidOrders(t, orders, 3)
-		in, late := newTray(settledOf(t, all...)), newTimeoutCarrier(simulated.Late)
-		ranTo(t, workers.NewShipper(quickly(3), in, orders, noDeadLetters{t}, late, noLog).RunOnce, 3)
+		in, late := newFakeRedeliveringConsumer(settledOf(t, all...)), newFakeTimeoutCarrier(simulated.Late)
+		ranTo(t, workers.NewShipper(quickly(3), in, orders, stubNoDeadLetters{t}, late, noLog).RunOnce, 3)
 		inState(t, orders, order.Shipped, all...)
 		if late.Parcels() != 3 || len(in.messages) != 0 {
 			t.Errorf("%d parcels, %d messages left; want 3 and none", late.Parcels(), len(in.messages))
@@ -253,7 +253,7 @@ func TestShipper_UnknownOutcomePreventsCancelling(t *testing.T) {
 			t.Helper()
 			ranTo(t, eager(orders, c).RunOnce, want)
 		}
-		answers := func(err error) carrierFunc { return func(context.Context, order.Order) error { return err } }
+		answers := func(err error) fakeCarrierFunc { return func(context.Context, order.Order) error { return err } }
 		offer(answers(order.ErrUnknownOutcome), 0)
 		inState(t, orders, order.ShipFailed, o)
 		if mayBeCancelled(t, orders, o.ID) {
@@ -292,12 +292,12 @@ func (fakeShipStore) ClaimShipping(context.Context, []order.ID, time.Duration) (
 
 func TestShipper_UnclaimedOrderIsNotHandedOver(t *testing.T) {
 	all := paidOrders(t, nil, 2)
-	in := newTray(settledOf(t, all...))
-	c := carrierFunc(func(_ context.Context, o order.Order) error {
+	in := newFakeRedeliveringConsumer(settledOf(t, all...))
+	c := fakeCarrierFunc(func(_ context.Context, o order.Order) error {
 		t.Errorf("%s was handed over", o.ID)
 		return nil
 	})
-	ranTo(t, workers.NewShipper(quickly(3), in, fakeShipStore{orders: all}, noDeadLetters{t}, c, noLog).RunOnce, 0)
+	ranTo(t, workers.NewShipper(quickly(3), in, fakeShipStore{orders: all}, stubNoDeadLetters{t}, c, noLog).RunOnce, 0)
 	if len(in.messages) != 0 {
 		t.Error("the message is left")
 	}
@@ -307,8 +307,8 @@ func TestShipper_OrderWithoutARow(t *testing.T) {
 	db := shopDB(t, "sqlite:"+filepath.Join(t.TempDir(), "test.db"))
 	orders := store.NewOrders(db)
 	there, missing := paidOrders(t, orders, 2), paidOrders(t, nil, 1)
-	in := newTray(settledOf(t, there[0], missing[0]), settledOf(t, there[1]))
-	s := workers.NewShipper(quickly(1), in, orders, noDeadLetters{t}, newTimeoutCarrier(simulated.OK), noLog)
+	in := newFakeRedeliveringConsumer(settledOf(t, there[0], missing[0]), settledOf(t, there[1]))
+	s := workers.NewShipper(quickly(1), in, orders, stubNoDeadLetters{t}, newFakeTimeoutCarrier(simulated.OK), noLog)
 	for attempt := range workers.DefaultShipConfig().Attempts {
 		if len(in.messages) == 0 {
 			t.Fatalf("the message was acknowledged after %d attempts", attempt)
@@ -327,15 +327,15 @@ func TestShipper_IterationOutOfTime(t *testing.T) {
 	db := shopDB(t, "sqlite:"+filepath.Join(t.TempDir(), "test.db"))
 	orders := store.NewOrders(db)
 	all := paidOrders(t, orders, 3)
-	in, cfg := newTray(settledOf(t, all...)), quickly(1)
+	in, cfg := newFakeRedeliveringConsumer(settledOf(t, all...)), quickly(1)
 	cfg.Shipping.Concurrency, cfg.Shipping.CallWindow = 1, time.Minute
 	var passed atomic.Int64 // Only a call takes time, and longer than a iteration may last.
 	begin := time.Now()
-	slow := carrierFunc(func(ctx context.Context, _ order.Order) error {
+	slow := fakeCarrierFunc(func(ctx context.Context, _ order.Order) error {
 		passed.Add(int64(cfg.Shipping.CallWindow + time.Second))
 		return ctx.Err()
 	})
-	s := workers.NewShipper(cfg, in, orders, noDeadLetters{t}, slow, noLog)
+	s := workers.NewShipper(cfg, in, orders, stubNoDeadLetters{t}, slow, noLog)
 	s.SetClock(func() time.Time { return begin.Add(time.Duration(passed.Load())) })
 	for left := 2; left >= 0; left-- {
 		ranTo(t, s.RunOnce, 1)
@@ -350,10 +350,10 @@ func TestShipper_OutcomeIsStoredWhenStopped(t *testing.T) {
 	db := shopDB(t, "sqlite:"+filepath.Join(t.TempDir(), "test.db"))
 	orders := store.NewOrders(db)
 	all := paidOrders(t, orders, 2)
-	in := newTray(settledOf(t, all...))
+	in := newFakeRedeliveringConsumer(settledOf(t, all...))
 	ctx, stop := context.WithCancel(t.Context())
-	c := carrierFunc(func(ctx context.Context, _ order.Order) error { stop(); return ctx.Err() })
-	if n, err := workers.NewShipper(quickly(3), in, orders, noDeadLetters{t}, c, noLog).RunOnce(ctx); n != 2 || err != nil {
+	c := fakeCarrierFunc(func(ctx context.Context, _ order.Order) error { stop(); return ctx.Err() })
+	if n, err := workers.NewShipper(quickly(3), in, orders, stubNoDeadLetters{t}, c, noLog).RunOnce(ctx); n != 2 || err != nil {
 		t.Errorf("the iteration returned %d, %v", n, err)
 	}
 	inState(t, orders, order.Shipped, all...)
@@ -366,7 +366,7 @@ func TestCarrierLimiter_SharedByAllWorkers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
 		open, underWay, most := make(chan struct{}), 0, 0
-		g := workers.NewCarrierLimiter(10, carrierFunc(func(context.Context, order.Order) error {
+		g := workers.NewCarrierLimiter(10, fakeCarrierFunc(func(context.Context, order.Order) error {
 			mu.Lock()
 			underWay++
 			most = max(most, underWay)

@@ -16,14 +16,14 @@ import (
 	"github.com/spillway/spillway/workers"
 )
 
-// flakyOrders is an OrderStore that fails on demand, before or after its commit.
-type flakyOrders struct {
+// fakeFlakyOrders is an OrderStore that fails on demand, before or after its commit.
+type fakeFlakyOrders struct {
 	*store.Orders
 	before, after func() error
 	batches       []int
 }
 
-func (f *flakyOrders) Apply(ctx context.Context, changes []order.Event) (store.Outcome, error) {
+func (f *fakeFlakyOrders) Apply(ctx context.Context, changes []order.Event) (store.Outcome, error) {
 	f.batches = append(f.batches, len(changes))
 	if f.before != nil {
 		if err := f.before(); err != nil {
@@ -37,15 +37,15 @@ func (f *flakyOrders) Apply(ctx context.Context, changes []order.Event) (store.O
 	return out, err
 }
 
-// hot records the calls of Expire, and what SQL held of the orders at that time.
-type hot struct {
+// fakeHotOrders records the calls of Expire, and what SQL held of the orders at that time.
+type fakeHotOrders struct {
 	orders  *store.Orders
 	expired map[order.ID]order.State
 	early   []order.ID
 	err     error
 }
 
-func (h *hot) Expire(ctx context.Context, states map[order.ID]order.State) error {
+func (h *fakeHotOrders) Expire(ctx context.Context, states map[order.ID]order.State) error {
 	for id, state := range states {
 		held, err := h.orders.Get(ctx, id)
 		if err != nil || held.State != state {
@@ -59,29 +59,31 @@ func (h *hot) Expire(ctx context.Context, states map[order.ID]order.State) error
 	return h.err
 }
 
-type canceller struct {
+type fakeCanceller struct {
 	err   error
 	calls []store.Duplicate
 }
 
-func (c *canceller) CancelDuplicate(_ context.Context, id, of order.ID) error {
+func (c *fakeCanceller) CancelDuplicate(_ context.Context, id, of order.ID) error {
 	c.calls = append(c.calls, store.Duplicate{ID: id, Of: of})
 	return c.err
 }
 
-// desk is an order writer with its dependencies.
-type desk struct {
+// writerFixture is an order writer with its dependencies.
+type writerFixture struct {
 	*workers.OrderWriter
 	db     *store.DB
 	in     *fakeConsumer
-	orders *flakyOrders
-	hot    *hot
-	cancel *canceller
+	orders *fakeFlakyOrders
+	hot    *fakeHotOrders
+	cancel *fakeCanceller
 }
 
-func newDesk(db *store.DB, dead workers.DeadLetters, rows int, bodies ...[]byte) *desk {
+func newWriterFixture(db *store.DB, dead workers.DeadLetters, rows int, bodies ...[]byte) *writerFixture {
 	orders := store.NewOrders(db)
-	d := &desk{db: db, in: newFakeConsumer(bodies...), orders: &flakyOrders{Orders: orders}, hot: &hot{orders: orders}, cancel: &canceller{}}
+	d := &writerFixture{
+		db: db, in: newFakeConsumer(bodies...), orders: &fakeFlakyOrders{Orders: orders}, hot: &fakeHotOrders{orders: orders}, cancel: &fakeCanceller{},
+	}
 	if dead == nil {
 		dead = store.NewDeadLetters(db)
 	}
@@ -100,7 +102,7 @@ func TestOrderWriter_Batches(t *testing.T) {
 			steps = append(steps, event(last, settled))
 		}
 		declined := freshOrder()
-		d := newDesk(db, nil, 3, body(steps[:4]...), body(steps[4], event(declined, reserved), event(declined, released)))
+		d := newWriterFixture(db, nil, 3, body(steps[:4]...), body(steps[4], event(declined, reserved), event(declined, released)))
 		mustRun(t, d.RunOnce, 7)
 		mustRun(t, d.RunOnce, 0)
 		wantState(t, d.orders.Orders, last.ID, order.Paid)
@@ -122,7 +124,7 @@ func TestOrderWriter_UnreadableMessage(t *testing.T) {
 		broken.Snapshot = []byte("\xff")
 		swapped.OrderId = string(other.ID)
 		garbage := []byte("\xff no batch of events")
-		d := newDesk(db, nil, 100, body(event(before, settled), broken, strange, swapped), garbage, body(event(after, reserved)))
+		d := newWriterFixture(db, nil, 100, body(event(before, settled), broken, strange, swapped), garbage, body(event(after, reserved)))
 		d.in.ackErr = func() error { return errDown }
 		for range 2 { // The second time they are the same letters.
 			mustFail(t, d.RunOnce, errDown)
@@ -152,7 +154,7 @@ func TestOrderWriter_UnwritableRow(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		before, bad, after := freshOrder(), freshOrder(), freshOrder()
 		bad.Total++
-		d := newDesk(db, nil, 100, settledBody(before, bad, after))
+		d := newWriterFixture(db, nil, 100, settledBody(before, bad, after))
 		mustRun(t, d.RunOnce, 3)
 		wantState(t, d.orders.Orders, before.ID, order.Paid)
 		wantState(t, d.orders.Orders, after.ID, order.Paid)
@@ -178,7 +180,7 @@ func TestOrderWriter_DeadLetterBeforeTheAcknowledgement(t *testing.T) {
 	for name, poison := range map[string][]byte{"message": []byte("\xff"), "event": body(broken), "row": settledBody(bad)} {
 		t.Run(name, func(t *testing.T) {
 			good, dead := freshOrder(), &fakeDeadLetters{err: errDown}
-			d := newDesk(db, dead, 100, poison, settledBody(good))
+			d := newWriterFixture(db, dead, 100, poison, settledBody(good))
 			for range 2 {
 				mustFail(t, d.RunOnce, errDown)
 				if d.in.left() != 2 {
@@ -186,8 +188,8 @@ func TestOrderWriter_DeadLetterBeforeTheAcknowledgement(t *testing.T) {
 				}
 			}
 			dead.err = nil
-			if _, err := d.RunOnce(t.Context()); err != nil || d.in.left() != 0 || len(dead.letters) != 1 {
-				t.Errorf("with failed_orders back: %v, %d messages left, letters %+v", err, d.in.left(), dead.letters)
+			if _, err := d.RunOnce(t.Context()); err != nil || d.in.left() != 0 || len(dead.messages) != 1 {
+				t.Errorf("with failed_orders back: %v, %d messages left, letters %+v", err, d.in.left(), dead.messages)
 			}
 			wantState(t, d.orders.Orders, good.ID, order.Paid)
 		})
@@ -196,7 +198,7 @@ func TestOrderWriter_DeadLetterBeforeTheAcknowledgement(t *testing.T) {
 
 func TestOrderWriter_SQLFails(t *testing.T) {
 	db, o := openSQLite(t), freshOrder()
-	d := newDesk(db, nil, 100, settledBody(o))
+	d := newWriterFixture(db, nil, 100, settledBody(o))
 	d.orders.before = func() error { return errDown }
 	mustFail(t, d.RunOnce, errDown)
 	if d.in.left() != 1 || len(deadLetters(t, db)) != 0 || len(d.hot.expired) != 0 {
@@ -210,7 +212,7 @@ func TestOrderWriter_SQLFails(t *testing.T) {
 func TestOrderWriter_SecondOrderOfAKey(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		first, second, neighbour := anOrder("k"), anOrder("k"), freshOrder()
-		d := newDesk(db, nil, 100, settledBody(first))
+		d := newWriterFixture(db, nil, 100, settledBody(first))
 		mustRun(t, d.RunOnce, 1)
 		d.in.put(settledBody(second, neighbour))
 		d.cancel.err = errDown
@@ -236,7 +238,7 @@ func TestOrderWriter_SecondOrderOfAKey(t *testing.T) {
 func TestOrderWriter_SecondOrderOfAKeyAlone(t *testing.T) {
 	first, second, bad := anOrder("k"), anOrder("k"), freshOrder()
 	bad.Total++
-	d := newDesk(openSQLite(t), nil, 100, settledBody(first), settledBody(bad, second))
+	d := newWriterFixture(openSQLite(t), nil, 100, settledBody(first), settledBody(bad, second))
 	mustRun(t, d.RunOnce, 3)
 	if want := []store.Duplicate{{ID: second.ID, Of: first.ID}}; !slices.Equal(d.cancel.calls, want) {
 		t.Errorf("cancelled %v; want %v", d.cancel.calls, want)
@@ -245,7 +247,7 @@ func TestOrderWriter_SecondOrderOfAKeyAlone(t *testing.T) {
 
 func TestOrderWriter_RecordExpiresOnceSQLHasItsState(t *testing.T) {
 	paid, declined := freshOrder(), freshOrder()
-	d := newDesk(openSQLite(t), nil, 100, body(event(paid, settled), event(declined, released)), body(event(paid, reserved), event(declined, reserved)))
+	d := newWriterFixture(openSQLite(t), nil, 100, body(event(paid, settled), event(declined, released)), body(event(paid, reserved), event(declined, reserved)))
 	d.orders.after = func() error { return errDown }
 	mustFail(t, d.RunOnce, errDown)
 	d.orders.after = nil
@@ -268,9 +270,9 @@ func TestOrderWriter_RecordLivesUntilItsRow(t *testing.T) {
 	o := freshOrder()
 	s.reserve(t, o)
 	s.settle(t, o)
-	orders := &flakyOrders{Orders: s.orders, before: func() error { return errDown }}
+	orders := &fakeFlakyOrders{Orders: s.orders, before: func() error { return errDown }}
 	in := newFakeConsumer(settledBody(o))
-	w := workers.NewOrderWriter(workers.DefaultWriterConfig(), in, orders, s.dead, s.Stock, &canceller{}, quiet)
+	w := workers.NewOrderWriter(workers.DefaultWriterConfig(), in, orders, s.dead, s.Stock, &fakeCanceller{}, quiet)
 	ttl := func() int64 {
 		c := s.redis.Client()
 		n, err := c.Do(t.Context(), c.B().Ttl().Key(s.keys.Order(o.ID)).Build()).ToInt64()
@@ -292,12 +294,12 @@ func TestOrderWriter_RecordLivesUntilItsRow(t *testing.T) {
 
 func TestOrderWriter_ReceiveFails(t *testing.T) {
 	db := openSQLite(t)
-	d := newDesk(db, nil, 100)
-	broken := brokenConsumer{d.in}
+	d := newWriterFixture(db, nil, 100)
+	broken := stubBrokenConsumer{d.in}
 	orders, dead := store.NewOrders(db), store.NewDeadLetters(db)
 	w := workers.NewOrderWriter(workers.DefaultWriterConfig(), broken, orders, dead, d.hot, d.cancel, quiet)
-	s := workers.NewShipper(workers.DefaultShipConfig(), broken, orders, dead, &carrier{}, quiet)
-	m := workers.NewMailer(workers.DefaultMailConfig(), broken, dead, &mail{}, quiet)
+	s := workers.NewShipper(workers.DefaultShipConfig(), broken, orders, dead, &fakeCarrier{}, quiet)
+	m := workers.NewMailer(workers.DefaultMailConfig(), broken, dead, &fakeCountingMailClient{}, quiet)
 	for name, iteration := range map[string]func(context.Context) (int, error){"writer": w.RunOnce, "shipper": s.RunOnce, "mailer": m.RunOnce} {
 		if n, err := iteration(t.Context()); n != 0 || !errors.Is(err, queue.ErrUnavailable) {
 			t.Errorf("%s: %d, %v; want ErrUnavailable", name, n, err)
