@@ -123,7 +123,7 @@ func TestAudit_CancellationInProgress(t *testing.T) {
 		back := w.order("back")
 		w.flush(took(back))
 		w.write(back, order.Pending)
-		w.must(w.intents.Enqueue(w.t.Context(), []store.Cancellation{{OrderID: back.ID, Units: gives(back).Deltas}}))
+		w.must(w.cancellations.Enqueue(w.t.Context(), []store.Cancellation{{OrderID: back.ID, Units: gives(back).Deltas}}))
 		w.wants("turned up, running", w.audit(audit.Options{}), nil)
 		w.wants("turned up, drained", w.audit(audit.Options{Drained: true}), []string{
 			"cancellation_is_finished paid", "cancelled_is_refunded paid", "cancellation_is_finished gone",

@@ -14,7 +14,7 @@ type defect struct {
 	// breaks are SQL statements; {name} is the id of an order.
 	breaks []string
 	// external changes the data of Redis and of the provider; if it is nil, they are not read.
-	external func(o external)
+	external func(o externalFixture)
 	// drained lists the expected violations, as "RULE ORDER-OR-SKU". running is the same while the shop is running; nil
 	// means the same list.
 	drained, running []string

@@ -37,16 +37,16 @@ func (f *fakeProvider) Statement(_ context.Context, after order.ID, limit int) (
 	return out[:min(limit, len(out), 2)], f.err
 }
 
-// external is a Redis and a provider that agree with SQL after populate, and the id of an order that is not in SQL.
-type external struct {
+// externalFixture is a Redis and a provider that agree with SQL after populate, and the id of an order that is not in SQL.
+type externalFixture struct {
 	counters *fakeCounters
 	provider *fakeProvider
 	ids      map[string]order.ID
 }
 
-func (w *fixture) external() external {
+func (w *fixture) external() externalFixture {
 	full := order.Money{Currency: "EUR", Amount: 898}
-	o := external{
+	o := externalFixture{
 		ids:      w.ids,
 		counters: &fakeCounters{CounterState: audit.CounterState{Epoch: 1, LastID: w.offset, Units: map[order.SKU]int64{"A": 92, "B": 46}}},
 		provider: &fakeProvider{lines: map[order.ID]audit.StatementLine{
@@ -59,12 +59,12 @@ func (w *fixture) external() external {
 }
 
 // line changes the provider's line of an order.
-func (o external) line(name string, change func(l *audit.StatementLine)) {
+func (o externalFixture) line(name string, change func(l *audit.StatementLine)) {
 	l := o.provider.lines[o.ids[name]]
 	change(&l)
 	o.provider.lines[o.ids[name]] = l
 }
 
-func (o external) options(drained bool) audit.Options {
+func (o externalFixture) options(drained bool) audit.Options {
 	return audit.Options{Drained: drained, Counters: o.counters, Provider: o.provider}
 }

@@ -34,16 +34,16 @@ func onBoth(t *testing.T, test func(t *testing.T, w *fixture)) {
 
 // fixture is the database of a small shop, with a raw connection to corrupt it.
 type fixture struct {
-	t       *testing.T
-	db      *store.DB
-	orders  *store.Orders
-	ledger  *store.Charges
-	stock   *store.Stock
-	intents *store.Cancellations
-	raw     *sql.Conn
-	ids     map[string]order.ID
-	offset  string
-	ranges  int
+	t             *testing.T
+	db            *store.DB
+	orders        *store.Orders
+	ledger        *store.Charges
+	stock         *store.Stock
+	cancellations *store.Cancellations
+	raw           *sql.Conn
+	ids           map[string]order.ID
+	offset        string
+	ranges        int
 }
 
 func open(t *testing.T, dsn, driver, rawDSN string) *fixture {
@@ -64,7 +64,7 @@ func open(t *testing.T, dsn, driver, rawDSN string) *fixture {
 		t.Fatal(err)
 	}
 	w := &fixture{
-		t: t, db: db, orders: store.NewOrders(db), ledger: store.NewCharges(db), stock: store.NewStock(db), intents: store.NewCancellations(db), raw: raw,
+		t: t, db: db, orders: store.NewOrders(db), ledger: store.NewCharges(db), stock: store.NewStock(db), cancellations: store.NewCancellations(db), raw: raw,
 		ids: map[string]order.ID{}, offset: "0-0",
 	}
 	t.Cleanup(func() {
@@ -223,9 +223,11 @@ func (w *fixture) populate() {
 	w.must(err)
 
 	// One was cancelled after it was paid, and one was lost with its Redis after its stock was taken.
-	_, err = w.intents.Cancel(ctx, refunded.ID, []order.State{order.Paid}, order.CancelReason{Text: "changed my mind"}, "c1")
+	_, err = w.cancellations.Cancel(ctx, refunded.ID, []order.State{order.Paid}, order.CancelReason{Text: "changed my mind"}, "c1")
 	w.must(err)
-	w.must(w.intents.Enqueue(ctx, []store.Cancellation{{OrderID: lost.ID, Reason: order.CancelReason{Text: "lost"}, Actor: "test", Units: gives(lost).Deltas}}))
+	w.must(w.cancellations.Enqueue(ctx, []store.Cancellation{{
+		OrderID: lost.ID, Reason: order.CancelReason{Text: "lost"}, Actor: "test", Units: gives(lost).Deltas,
+	}}))
 	refund, _, err := w.ledger.Refund(ctx, refunded.ID, string(order.NewID(0, time.Now())), "changed my mind")
 	w.must(err)
 	_, err = w.ledger.ConfirmRefund(ctx, refund)
@@ -233,8 +235,8 @@ func (w *fixture) populate() {
 	w.charge(lost, order.ChargeVoided)
 	w.apply(store.Range{Restocks: []store.Return{{Hold: gives(refunded)}, {Hold: gives(lost)}}})
 	for id, amount := range map[order.ID]order.Money{refunded.ID: {Currency: "EUR", Amount: refunded.Total}, lost.ID: {}} {
-		w.must(w.intents.Refunded(ctx, id, amount))
-		if done, err := w.intents.Finish(ctx, id); err != nil || !done {
+		w.must(w.cancellations.Refunded(ctx, id, amount))
+		if done, err := w.cancellations.Finish(ctx, id); err != nil || !done {
 			w.t.Fatalf("finish the cancellation of %s: %v, %v", id, done, err)
 		}
 	}

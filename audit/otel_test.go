@@ -13,7 +13,7 @@ import (
 
 // TestMeasure_ViolationsPerRule checks that each run records the violations of each rule, 0 where there are none.
 func TestMeasure_ViolationsPerRule(t *testing.T) {
-	seen := &gauges{values: map[string]int64{}}
+	seen := &fakeMeterProvider{values: map[string]int64{}}
 	before := otel.GetMeterProvider()
 	otel.SetMeterProvider(seen)
 	t.Cleanup(func() { otel.SetMeterProvider(before) })
@@ -27,32 +27,34 @@ func TestMeasure_ViolationsPerRule(t *testing.T) {
 	})
 }
 
-// gauges is a meter provider that keeps the last value of spillway.audit.violations per rule.
-type gauges struct {
+// fakeMeterProvider is a meter provider that keeps the last value of spillway.audit.violations per rule.
+type fakeMeterProvider struct {
 	noop.MeterProvider
 	values map[string]int64
 }
 
-func (g *gauges) Meter(string, ...metric.MeterOption) metric.Meter { return meter{gauges: g} }
-
-type meter struct {
-	noop.Meter
-	gauges *gauges
+func (g *fakeMeterProvider) Meter(string, ...metric.MeterOption) metric.Meter {
+	return fakeMeter{gauges: g}
 }
 
-func (m meter) Int64Gauge(name string, _ ...metric.Int64GaugeOption) (metric.Int64Gauge, error) {
+type fakeMeter struct {
+	noop.Meter
+	gauges *fakeMeterProvider
+}
+
+func (m fakeMeter) Int64Gauge(name string, _ ...metric.Int64GaugeOption) (metric.Int64Gauge, error) {
 	if name != "spillway.audit.violations" {
 		return noop.Int64Gauge{}, nil
 	}
-	return gauge{gauges: m.gauges}, nil
+	return fakeGauge{gauges: m.gauges}, nil
 }
 
-type gauge struct {
+type fakeGauge struct {
 	noop.Int64Gauge
-	gauges *gauges
+	gauges *fakeMeterProvider
 }
 
-func (g gauge) Record(_ context.Context, value int64, options ...metric.RecordOption) {
+func (g fakeGauge) Record(_ context.Context, value int64, options ...metric.RecordOption) {
 	attributes := metric.NewRecordConfig(options).Attributes()
 	rule, _ := attributes.Value("rule")
 	g.gauges.values[rule.AsString()] = value

@@ -20,10 +20,10 @@ import (
 	"github.com/spillway/spillway/test/realparts"
 )
 
-type closedBreaker struct{}
+type stubClosedBreaker struct{}
 
-func (closedBreaker) Permit() error { return nil }
-func (closedBreaker) Report(error)  {}
+func (stubClosedBreaker) Permit() error { return nil }
+func (stubClosedBreaker) Report(error)  {}
 
 func onBoth(t *testing.T, test func(t *testing.T, c *cart.Carts)) {
 	for name, addr := range map[string]func(t *testing.T) string{
@@ -36,7 +36,7 @@ func onBoth(t *testing.T, test func(t *testing.T, c *cart.Carts)) {
 				t.Fatal(err)
 			}
 			t.Cleanup(client.Close)
-			test(t, cart.New("test-"+rand.Text(), client, closedBreaker{}))
+			test(t, cart.New("test-"+rand.Text(), client, stubClosedBreaker{}))
 		})
 	}
 }

@@ -21,10 +21,10 @@ import (
 	"github.com/spillway/spillway/test/realparts"
 )
 
-type closedBreaker struct{}
+type stubClosedBreaker struct{}
 
-func (closedBreaker) Permit() error { return nil }
-func (closedBreaker) Report(error)  {}
+func (stubClosedBreaker) Permit() error { return nil }
+func (stubClosedBreaker) Report(error)  {}
 
 // fakeSource counts its reads, and holds each until it is released.
 type fakeSource struct {
@@ -56,7 +56,7 @@ func client(t *testing.T) rueidis.Client {
 
 func TestCache_ConcurrentReadsMakeOneQuery(t *testing.T) {
 	src := &fakeSource{holding: make(chan struct{})}
-	c := catalog.NewCache("test-"+rand.Text(), client(t), closedBreaker{}, src, slog.New(slog.DiscardHandler))
+	c := catalog.NewCache("test-"+rand.Text(), client(t), stubClosedBreaker{}, src, slog.New(slog.DiscardHandler))
 	var wg sync.WaitGroup
 	for range 50 {
 		wg.Go(func() {
@@ -79,7 +79,7 @@ func TestCache_ConcurrentReadsMakeOneQuery(t *testing.T) {
 // for products that do not exist delay no order. Both share the cached products.
 func TestBrowsing_ReadsFromItsOwnSource(t *testing.T) {
 	orders, reads := &fakeSource{}, &fakeSource{}
-	c := catalog.NewCache("test-"+rand.Text(), client(t), closedBreaker{}, orders, slog.New(slog.DiscardHandler))
+	c := catalog.NewCache("test-"+rand.Text(), client(t), stubClosedBreaker{}, orders, slog.New(slog.DiscardHandler))
 	browsing := c.Browsing(reads)
 	for range 3 {
 		if _, err := browsing.Get(t.Context(), "nope"); !errors.Is(err, order.ErrNotFound) {
@@ -100,7 +100,7 @@ func TestBrowsing_ReadsFromItsOwnSource(t *testing.T) {
 func TestCache_ReplacedReachesOtherProcesses(t *testing.T) {
 	src, redis, namespace := &fakeSource{}, client(t), "test-"+rand.Text()
 	src.price.Store(1)
-	mine := catalog.NewCache(namespace, redis, closedBreaker{}, src, slog.New(slog.DiscardHandler))
+	mine := catalog.NewCache(namespace, redis, stubClosedBreaker{}, src, slog.New(slog.DiscardHandler))
 	if _, err := mine.Get(t.Context(), "A"); err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +109,7 @@ func TestCache_ReplacedReachesOtherProcesses(t *testing.T) {
 		t.Fatal(err)
 	}
 	reads := src.reads.Load()
-	theirs := catalog.NewCache(namespace, redis, closedBreaker{}, src, slog.New(slog.DiscardHandler))
+	theirs := catalog.NewCache(namespace, redis, stubClosedBreaker{}, src, slog.New(slog.DiscardHandler))
 	for _, c := range []*catalog.Cache{mine, theirs} {
 		if p, err := c.Get(t.Context(), "A"); err != nil || p.Price.Amount != 2 {
 			t.Errorf("price = %v, %v; want the new one", p.Price, err)
@@ -120,14 +120,14 @@ func TestCache_ReplacedReachesOtherProcesses(t *testing.T) {
 	}
 }
 
-// overtakenSource is a source in which another change happens between the first read and its use.
-type overtakenSource struct {
+// fakeOvertakenSource is a source in which another change happens between the first read and its use.
+type fakeOvertakenSource struct {
 	*fakeSource
 	once sync.Once
 	hook func()
 }
 
-func (o *overtakenSource) Get(ctx context.Context, sku order.SKU) (store.Product, error) {
+func (o *fakeOvertakenSource) Get(ctx context.Context, sku order.SKU) (store.Product, error) {
 	p, err := o.fakeSource.Get(ctx, sku)
 	o.once.Do(o.hook)
 	return p, err
@@ -136,8 +136,8 @@ func (o *overtakenSource) Get(ctx context.Context, sku order.SKU) (store.Product
 func TestCache_ConcurrentReplaced(t *testing.T) {
 	src, redis, namespace, log := &fakeSource{}, client(t), "test-"+rand.Text(), slog.New(slog.DiscardHandler)
 	src.price.Store(2)
-	theirs := catalog.NewCache(namespace, redis, closedBreaker{}, src, log)
-	mine := catalog.NewCache(namespace, redis, closedBreaker{}, &overtakenSource{fakeSource: src, hook: func() {
+	theirs := catalog.NewCache(namespace, redis, stubClosedBreaker{}, src, log)
+	mine := catalog.NewCache(namespace, redis, stubClosedBreaker{}, &fakeOvertakenSource{fakeSource: src, hook: func() {
 		src.price.Store(3)
 		if err := theirs.Replaced(t.Context(), "A"); err != nil {
 			t.Error(err)
@@ -146,7 +146,7 @@ func TestCache_ConcurrentReplaced(t *testing.T) {
 	if err := mine.Replaced(t.Context(), "A"); err != nil {
 		t.Fatal(err)
 	}
-	fresh := catalog.NewCache(namespace, redis, closedBreaker{}, src, log)
+	fresh := catalog.NewCache(namespace, redis, stubClosedBreaker{}, src, log)
 	for name, c := range map[string]*catalog.Cache{"the slow one": mine, "the quick one": theirs, "a fresh one": fresh} {
 		if p, err := c.Get(t.Context(), "A"); err != nil || p.Price.Amount != 3 {
 			t.Errorf("%s sells at %v, %v; want the last price", name, p.Price, err)
@@ -154,15 +154,15 @@ func TestCache_ConcurrentReplaced(t *testing.T) {
 	}
 }
 
-// openBreaker rejects every call.
-type openBreaker struct{}
+// stubOpenBreaker rejects every call.
+type stubOpenBreaker struct{}
 
-func (openBreaker) Permit() error { return order.ErrUnavailable }
-func (openBreaker) Report(error)  {}
+func (stubOpenBreaker) Permit() error { return order.ErrUnavailable }
+func (stubOpenBreaker) Report(error)  {}
 
 func TestCache_RedisUnavailable(t *testing.T) {
 	src := &fakeSource{}
-	c := catalog.NewCache("test-"+rand.Text(), client(t), openBreaker{}, src, slog.New(slog.DiscardHandler))
+	c := catalog.NewCache("test-"+rand.Text(), client(t), stubOpenBreaker{}, src, slog.New(slog.DiscardHandler))
 	if p, err := c.Get(t.Context(), "A"); err != nil || p.SKU != "A" {
 		t.Errorf("get: %+v, %v", p, err)
 	}

@@ -146,27 +146,27 @@ func TestForShop_ForeignMessagesAreLoggedOnceAMinute(t *testing.T) {
 }
 
 // countForeign returns the value of the counter spillway.queue.foreign_messages.
-func countForeign(t *testing.T) *foreignCounter {
+func countForeign(t *testing.T) *fakeCounter {
 	t.Helper()
-	c := &foreignCounter{}
+	c := &fakeCounter{}
 	before := otel.GetMeterProvider()
-	otel.SetMeterProvider(fakeProvider{counter: c})
+	otel.SetMeterProvider(fakeMeterProvider{counter: c})
 	t.Cleanup(func() { otel.SetMeterProvider(before) })
 	return c
 }
 
-type fakeProvider struct {
+type fakeMeterProvider struct {
 	noop.MeterProvider
-	counter *foreignCounter
+	counter *fakeCounter
 }
 
-func (p fakeProvider) Meter(string, ...metric.MeterOption) metric.Meter {
+func (p fakeMeterProvider) Meter(string, ...metric.MeterOption) metric.Meter {
 	return fakeMeter{counter: p.counter}
 }
 
 type fakeMeter struct {
 	noop.Meter
-	counter *foreignCounter
+	counter *fakeCounter
 }
 
 func (m fakeMeter) Int64Counter(name string, _ ...metric.Int64CounterOption) (metric.Int64Counter, error) {
@@ -176,13 +176,13 @@ func (m fakeMeter) Int64Counter(name string, _ ...metric.Int64CounterOption) (me
 	return m.counter, nil
 }
 
-type foreignCounter struct {
+type fakeCounter struct {
 	noop.Int64Counter
 	n     int64
 	group string
 }
 
-func (c *foreignCounter) Add(_ context.Context, n int64, options ...metric.AddOption) {
+func (c *fakeCounter) Add(_ context.Context, n int64, options ...metric.AddOption) {
 	attributes := metric.NewAddConfig(options).Attributes()
 	group, _ := attributes.Value("group")
 	c.n, c.group = c.n+n, group.AsString()

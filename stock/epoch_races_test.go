@@ -14,17 +14,17 @@ import (
 	"github.com/spillway/spillway/test/realparts"
 )
 
-// busyStore is SQL on which something happens right after the open epoch was read once, or that is unavailable.
-type busyStore struct {
+// fakeOvertakenStore is SQL on which something happens right after the open epoch was read once, or that is unavailable.
+type fakeOvertakenStore struct {
 	*fakeStore
 
 	then func()
-	down error // SQL is unavailable
+	err  error // SQL is unavailable
 }
 
-func (b *busyStore) OpenEpoch(ctx context.Context, partition uint8) (journal.Epoch, error) {
-	if b.down != nil {
-		return journal.Epoch{}, b.down
+func (b *fakeOvertakenStore) OpenEpoch(ctx context.Context, partition uint8) (journal.Epoch, error) {
+	if b.err != nil {
+		return journal.Epoch{}, b.err
 	}
 	e, err := b.fakeStore.OpenEpoch(ctx, partition)
 	if then := b.then; then != nil {
@@ -37,7 +37,7 @@ func (b *busyStore) OpenEpoch(ctx context.Context, partition uint8) (journal.Epo
 // TestEpochs_FlushedAndTrimmedBetweenTheReads: SQL is read before Redis. What is flushed and trimmed between the two is no loss.
 func TestEpochs_FlushedAndTrimmedBetweenTheReads(t *testing.T) {
 	s := openShop(t, redisconn.Config{Addr: realparts.Redis(t)}, stock.DefaultLimits(), map[order.SKU]int64{"A": 10})
-	b := &busyStore{fakeStore: s.sql}
+	b := &fakeOvertakenStore{fakeStore: s.sql}
 	drain := func(context.Context, int64) error { return nil }
 	epochs := s.newEpochs(b, drain, "journal")
 	s.mustReserve(t, request("k1", units("A", 1)))
@@ -101,20 +101,20 @@ func TestRewind_BeforeTheRelayReads(t *testing.T) {
 func TestEpochs_AnotherInstanceWhileSQLIsUnavailable(t *testing.T) {
 	redis := realparts.StartRedis(t)
 	s := openShop(t, redisconn.Config{Addr: redis.Addr()}, stock.DefaultLimits(), map[order.SKU]int64{"A": 10})
-	b := &busyStore{fakeStore: s.sql}
+	b := &fakeOvertakenStore{fakeStore: s.sql}
 	epochs := s.newEpochs(b, nil, "journal")
 	if err := epochs.Check(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	b.down = errors.New("SQL is away")
-	if err := epochs.Check(t.Context()); !errors.Is(err, b.down) {
+	b.err = errors.New("SQL is away")
+	if err := epochs.Check(t.Context()); !errors.Is(err, b.err) {
 		t.Errorf("check: %v", err)
 	}
 	if _, err := epochs.Current(); err != nil {
 		t.Errorf("the epoch does not go on without SQL: %v", err)
 	}
 	redis.Restart()
-	eventually(t, "another instance", func() bool { return errors.Is(epochs.Check(t.Context()), b.down) })
+	eventually(t, "another instance", func() bool { return errors.Is(epochs.Check(t.Context()), b.err) })
 	if epoch, err := epochs.Current(); err == nil {
 		t.Errorf("epoch %d goes on, though another Redis answers", epoch.Number)
 	}

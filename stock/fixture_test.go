@@ -95,12 +95,12 @@ func (b *fakeStore) apply(entries []journal.Entry) {
 	}
 }
 
-type alwaysPermit struct{}
+type stubPermit struct{}
 
-func (alwaysPermit) Permit() error { return nil }
-func (alwaysPermit) Report(error)  {}
+func (stubPermit) Permit() error { return nil }
+func (stubPermit) Report(error)  {}
 
-func (alwaysPermit) Timeout() time.Duration { return time.Second }
+func (stubPermit) Timeout() time.Duration { return time.Second }
 
 // shop is a stock on one Redis with its SQL.
 type shop struct {
@@ -138,7 +138,7 @@ func (s *shop) connect(t *testing.T, cfg redisconn.Config, limits stock.Limits) 
 	}
 	t.Cleanup(r.Close)
 	s.redis = r
-	s.journal = journal.New(s.keys.Keys, r, alwaysPermit{})
+	s.journal = journal.New(s.keys.Keys, r, stubPermit{})
 	drain := func(ctx context.Context, epoch int64) error {
 		for {
 			from, _ := s.sql.OpenEpoch(ctx, 0)
@@ -150,7 +150,7 @@ func (s *shop) connect(t *testing.T, cfg redisconn.Config, limits stock.Limits) 
 		}
 	}
 	s.epochs = s.newEpochs(s.sql, drain, "journal")
-	s.Stock = stock.New(s.keys.Keys, r, s.epochs, s.sql, limits, alwaysPermit{})
+	s.Stock = stock.New(s.keys.Keys, r, s.epochs, s.sql, limits, stubPermit{})
 }
 
 func (s *shop) newEpochs(sql journal.EpochStore, drain func(context.Context, int64) error, durability string) *journal.Epochs {

@@ -305,30 +305,30 @@ func TestStock_SQLIsFurtherThanTheHotOrder(t *testing.T) {
 	}
 }
 
-// countingStore counts the reads of SQL's stock, each of which waits until all callers miss the counter.
-type countingStore struct {
+// fakeCountingStore counts the reads of SQL's stock, each of which waits until all callers miss the counter.
+type fakeCountingStore struct {
 	*fakeStore
 
 	reads   atomic.Int32
 	waiting chan struct{}
 }
 
-func (b *countingStore) Snapshot(ctx context.Context, partition uint8, skus []order.SKU) (journal.Epoch, map[order.SKU]int64, error) {
+func (b *fakeCountingStore) Snapshot(ctx context.Context, partition uint8, skus []order.SKU) (journal.Epoch, map[order.SKU]int64, error) {
 	b.reads.Add(1)
 	<-b.waiting
 	return b.fakeStore.Snapshot(ctx, partition, skus)
 }
 
-// countingPermit counts the calls of Redis that are over.
-type countingPermit struct{ reports atomic.Int32 }
+// fakeCountingPermit counts the calls of Redis that are over.
+type fakeCountingPermit struct{ reports atomic.Int32 }
 
-func (*countingPermit) Permit() error  { return nil }
-func (p *countingPermit) Report(error) { p.reports.Add(1) }
+func (*fakeCountingPermit) Permit() error  { return nil }
+func (p *fakeCountingPermit) Report(error) { p.reports.Add(1) }
 
 func TestStock_LoadsACounterOnce(t *testing.T) {
 	s := openShop(t, redisconn.Config{Addr: realparts.Redis(t)}, stock.DefaultLimits(), map[order.SKU]int64{"A": 1000})
-	b := &countingStore{fakeStore: s.sql, waiting: make(chan struct{})}
-	calls := &countingPermit{}
+	b := &fakeCountingStore{fakeStore: s.sql, waiting: make(chan struct{})}
+	calls := &fakeCountingPermit{}
 	st := stock.New(s.keys.Keys, s.redis, s.epochs, b, stock.DefaultLimits(), calls)
 	const callers = 50
 	var done sync.WaitGroup

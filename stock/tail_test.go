@@ -47,7 +47,7 @@ func wantChanged(t *testing.T, tail *journal.Tail, want ...order.ID) {
 func TestTail_JournalAndChanges(t *testing.T) {
 	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 		s := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 10})
-		changes, tail := journal.NewChanges(s.keys.Keys, s.redis, alwaysPermit{}), journal.NewTail(s.journal, s.epochs)
+		changes, tail := journal.NewChanges(s.keys.Keys, s.redis, stubPermit{}), journal.NewTail(s.journal, s.epochs)
 		before := request("before", units("A", 1))
 		s.mustReserve(t, before)
 		if changed, missed := next(t, tail); !missed || len(changed) > 0 {
@@ -79,7 +79,7 @@ func TestTail_JournalAndChanges(t *testing.T) {
 func TestTail_SlowerThanTrimming(t *testing.T) {
 	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 		s := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 10})
-		changes, tail := journal.NewChanges(s.keys.Keys, s.redis, alwaysPermit{}), journal.NewTail(s.journal, s.epochs)
+		changes, tail := journal.NewChanges(s.keys.Keys, s.redis, stubPermit{}), journal.NewTail(s.journal, s.epochs)
 		next(t, tail)
 		var last stock.Reservation
 		var r stock.Request
@@ -137,7 +137,7 @@ func TestChanges_PublishWithoutRedis(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(r.Close)
-	err = journal.NewChanges(journal.Keys{Namespace: "x"}, r, alwaysPermit{}).Publish(t.Context(), []journal.Change{{OrderID: "o"}})
+	err = journal.NewChanges(journal.Keys{Namespace: "x"}, r, stubPermit{}).Publish(t.Context(), []journal.Change{{OrderID: "o"}})
 	if !errors.Is(err, order.ErrUnavailable) {
 		t.Errorf("publish: %v; want ErrUnavailable", err)
 	}
