@@ -35,13 +35,13 @@ func TestService_AnotherCardAfterADecline(t *testing.T) {
 		second.GetChargeId() == first.GetChargeId() {
 		t.Errorf("second card: %v, %v", second, err)
 	}
-	calls := provider.charges.Load()
+	calls := provider.Charges.Load()
 	for _, again := range []func(*testing.T, *payment.Service, order.ID, int64, string) (*spillwayv1.ChargeRecord, error){chargeAgain, charge} {
 		if ch, err := again(t, p, id, 12, declinedCard); err != nil || ch.GetChargeId() != second.GetChargeId() {
 			t.Errorf("a charge of a paid order: %v, %v; want the second attempt", ch, err)
 		}
 	}
-	if n := provider.charges.Load() - calls; n > 1 { // Only the call of charge reaches the provider, which has the order.
+	if n := provider.Charges.Load() - calls; n > 1 { // Only the call of charge reaches the provider, which has the order.
 		t.Errorf("%d calls for an order that is paid", n)
 	}
 	if _, err := p.Refund(t.Context(), &spillwayv1.RefundRequest{OrderId: string(id), Reason: "r"}); err != nil {
@@ -92,13 +92,13 @@ func TestService_UnknownOutcomeOfASecondCard(t *testing.T) {
 	if _, err := chargeAgain(t, p, id, 12, declinedCard); err != nil {
 		t.Fatal(err)
 	}
-	provider.down.Store(true)
+	provider.Down.Store(true)
 	if _, err := chargeAgain(t, p, id, 12, goodCard); !errors.Is(err, order.ErrUnknownOutcome) {
 		t.Errorf("no response: %v; want ErrUnknownOutcome", err)
 	}
 	wantState(t, p, id, spillwayv1.ChargeState_CHARGE_STATE_PENDING)
-	provider.down.Store(false)
-	provider.lost.Store(true)
+	provider.Down.Store(false)
+	provider.Lost.Store(true)
 	if _, err := chargeAgain(t, p, id, 12, goodCard); !errors.Is(err, order.ErrUnknownOutcome) {
 		t.Errorf("a lost response: %v; want ErrUnknownOutcome", err)
 	}
@@ -114,18 +114,18 @@ func TestService_LateDeclineOfAnEarlierCard(t *testing.T) {
 	id := newID()
 	slow := &payment.Service{Provider: p.Provider, Ledger: p.Ledger, Now: p.Now}
 	began, release := make(chan struct{}), make(chan struct{})
-	provider.after = func() { close(began); <-release }
+	provider.After = func() { close(began); <-release }
 	done := make(chan error)
 	go func() {
 		_, err := charge(t, slow, id, 12, declinedCard)
 		done <- err
 	}()
 	<-began
-	provider.after = nil
+	provider.After = nil
 	if _, err := charge(t, p, id, 12, declinedCard); err != nil {
 		t.Fatal(err)
 	}
-	provider.down.Store(true)
+	provider.Down.Store(true)
 	if _, err := chargeAgain(t, p, id, 12, goodCard); !errors.Is(err, order.ErrUnknownOutcome) {
 		t.Fatalf("second card: %v", err)
 	}
@@ -151,11 +151,11 @@ func TestService_VoidBeforeAnotherCard(t *testing.T) {
 		}
 	}
 	void(declined)
-	calls := provider.charges.Load()
-	if _, err := chargeAgain(t, p, declined, 12, goodCard); !errors.Is(err, order.ErrFailedPrecondition) || provider.charges.Load() != calls {
-		t.Errorf("a voided order: %v after %d calls; want ErrFailedPrecondition without any", err, provider.charges.Load()-calls)
+	calls := provider.Charges.Load()
+	if _, err := chargeAgain(t, p, declined, 12, goodCard); !errors.Is(err, order.ErrFailedPrecondition) || provider.Charges.Load() != calls {
+		t.Errorf("a voided order: %v after %d calls; want ErrFailedPrecondition without any", err, provider.Charges.Load()-calls)
 	}
-	provider.during = func() { void(charging) }
+	provider.During = func() { void(charging) }
 	if _, err := chargeAgain(t, p, charging, 12, goodCard); !errors.Is(err, order.ErrFailedPrecondition) {
 		t.Errorf("voided while the second card was charged: %v; want ErrFailedPrecondition", err)
 	}
@@ -170,12 +170,10 @@ func TestService_TooManyCards(t *testing.T) {
 			t.Fatalf("charge: %v, %v", ch, err)
 		}
 	}
-	calls := provider.charges.Load()
+	calls := provider.Charges.Load()
 	ch, err := chargeAgain(t, p, id, 12, goodCard)
 	if err != nil || ch.GetState() != spillwayv1.ChargeState_CHARGE_STATE_DECLINED || ch.GetDeclineCode() != "too_many_attempts" ||
-		provider.charges.Load() != calls {
+		provider.Charges.Load() != calls {
 		t.Errorf("one card more: %v, %v", ch, err)
 	}
 }
-
-var _ payment.Provider = (*fakeProvider)(nil)

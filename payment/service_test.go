@@ -1,17 +1,16 @@
 package payment_test
 
 import (
-	"context"
 	"errors"
 	"path/filepath"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/payment"
+	"github.com/spillway/spillway/payment/paymenttest"
 	"github.com/spillway/spillway/payment/simulated"
 	"github.com/spillway/spillway/store"
 )
@@ -21,59 +20,8 @@ const (
 	declinedCard = "4000000000000002"
 )
 
-// fakeProvider is a simulated provider with faults that the test sets.
-type fakeProvider struct {
-	*simulated.Provider
-	charges, refunds atomic.Int64
-	// lost: cards are charged but the responses are lost. down: no card is charged. silent: neither charges nor queries get a response.
-	lost, down, silent atomic.Bool
-	// failing: every refund fails. flapping: every second refund fails, starting with the first.
-	failing, flapping atomic.Bool
-	// during runs inside a charge before the provider charges the card, after runs after it.
-	during, after func()
-}
-
-var errDown = errors.New("provider down")
-
-func (p *fakeProvider) Charge(ctx context.Context, id order.ID, amount order.Money, card payment.Card) (payment.Outcome, error) {
-	return p.ChargeAgain(ctx, id, 1, amount, card)
-}
-
-func (p *fakeProvider) ChargeAgain(ctx context.Context, id order.ID, attempt int, amount order.Money, card payment.Card) (payment.Outcome, error) {
-	p.charges.Add(1)
-	if p.during != nil {
-		p.during()
-	}
-	if p.down.Load() || p.silent.Load() {
-		return payment.Outcome{}, errDown
-	}
-	outcome, err := p.Provider.ChargeAgain(ctx, id, attempt, amount, card)
-	if p.after != nil {
-		p.after()
-	}
-	if p.lost.Load() {
-		return payment.Outcome{}, errDown
-	}
-	return outcome, err
-}
-
-func (p *fakeProvider) Find(ctx context.Context, id order.ID) (payment.Outcome, bool, error) {
-	if p.silent.Load() {
-		return payment.Outcome{}, false, errDown
-	}
-	return p.Provider.Find(ctx, id)
-}
-
-func (p *fakeProvider) Refund(ctx context.Context, id order.ID, refundID string, amount order.Money) error {
-	n := p.refunds.Add(1)
-	if p.failing.Load() || p.flapping.Load() && n%2 == 1 {
-		return errDown
-	}
-	return p.Provider.Refund(ctx, id, refundID, amount)
-}
-
 // newService returns the service with a ledger in a real database.
-func newService(t *testing.T) (*payment.Service, *fakeProvider) {
+func newService(t *testing.T) (*payment.Service, *paymenttest.FakeProvider) {
 	t.Helper()
 	db, err := store.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "ledger.db"))
 	if err != nil {
@@ -89,7 +37,7 @@ func newService(t *testing.T) (*payment.Service, *fakeProvider) {
 			t.Error(err)
 		}
 	})
-	p := &fakeProvider{Provider: simulated.New()}
+	p := &paymenttest.FakeProvider{Provider: simulated.New()}
 	return &payment.Service{Provider: p, Ledger: ledger, Now: time.Now}, p
 }
 
@@ -165,7 +113,7 @@ func TestService_InvalidCharges(t *testing.T) {
 			t.Errorf("%s: %v; want %v", name, err, c.want)
 		}
 	}
-	if n := provider.charges.Load(); n != 0 {
+	if n := provider.Charges.Load(); n != 0 {
 		t.Errorf("the provider was called %d times", n)
 	}
 }
@@ -173,18 +121,18 @@ func TestService_InvalidCharges(t *testing.T) {
 func TestService_UnknownOutcomeIsResolvedByGetCharge(t *testing.T) {
 	p, provider := newService(t)
 	id := newID()
-	provider.lost.Store(true)
+	provider.Lost.Store(true)
 	if _, err := charge(t, p, id, 12, goodCard); !errors.Is(err, order.ErrUnknownOutcome) {
 		t.Fatalf("a lost response: %v; want ErrUnknownOutcome", err)
 	}
 	wantState(t, p, id, spillwayv1.ChargeState_CHARGE_STATE_SUCCEEDED)
-	provider.lost.Store(false)
+	provider.Lost.Store(false)
 	if ch, err := charge(t, p, id, 12, goodCard); err != nil || ch.GetState() != spillwayv1.ChargeState_CHARGE_STATE_SUCCEEDED {
 		t.Errorf("the retry: %v, %v", ch, err)
 	}
 
 	never := newID()
-	provider.down.Store(true)
+	provider.Down.Store(true)
 	if _, err := charge(t, p, never, 12, goodCard); !errors.Is(err, order.ErrUnknownOutcome) {
 		t.Fatalf("no response: %v; want ErrUnknownOutcome", err)
 	}
@@ -224,7 +172,7 @@ func TestService_ChargeOfVoidedOrderIsRefunded(t *testing.T) {
 	for name, lost := range map[string]bool{"with a response": false, "with a lost response": true} {
 		t.Run("charged later, "+name, func(t *testing.T) {
 			p, provider := newService(t)
-			provider.lost.Store(lost)
+			provider.Lost.Store(lost)
 			id := newID()
 			void(t, p, id)
 			if _, err := charge(t, p, id, 12, goodCard); !errors.Is(err, order.ErrFailedPrecondition) {
@@ -234,9 +182,9 @@ func TestService_ChargeOfVoidedOrderIsRefunded(t *testing.T) {
 		})
 		t.Run("charged meanwhile, "+name, func(t *testing.T) {
 			p, provider := newService(t)
-			provider.lost.Store(lost)
+			provider.Lost.Store(lost)
 			id := newID()
-			provider.during = func() { void(t, p, id) }
+			provider.During = func() { void(t, p, id) }
 			if _, err := charge(t, p, id, 12, goodCard); !errors.Is(err, order.ErrFailedPrecondition) {
 				t.Errorf("charge: %v; want ErrFailedPrecondition", err)
 			}
@@ -246,7 +194,7 @@ func TestService_ChargeOfVoidedOrderIsRefunded(t *testing.T) {
 }
 
 // wantRefunded checks that the provider has refunded the order or never charged it.
-func wantRefunded(t *testing.T, p *fakeProvider, id order.ID) {
+func wantRefunded(t *testing.T, p *paymenttest.FakeProvider, id order.ID) {
 	t.Helper()
 	outcome, found, err := p.Find(t.Context(), id)
 	if err != nil || (found && outcome.Succeeded && !outcome.Refunded) {
@@ -294,8 +242,8 @@ func TestService_UnrecordedChargeAfterVoid(t *testing.T) {
 	for range 2 {
 		wantState(t, p, id, spillwayv1.ChargeState_CHARGE_STATE_REFUNDED)
 	}
-	if outcome, _, err := provider.Find(t.Context(), id); err != nil || !outcome.Refunded || provider.refunds.Load() != 1 {
-		t.Errorf("the provider has %+v (%v) after %d refunds", outcome, err, provider.refunds.Load())
+	if outcome, _, err := provider.Find(t.Context(), id); err != nil || !outcome.Refunded || provider.Refunds.Load() != 1 {
+		t.Errorf("the provider has %+v (%v) after %d refunds", outcome, err, provider.Refunds.Load())
 	}
 }
 
@@ -306,7 +254,7 @@ func TestService_RefundIsConfirmedLater(t *testing.T) {
 	if _, err := charge(t, p, id, 12, goodCard); err != nil {
 		t.Fatal(err)
 	}
-	provider.failing.Store(true)
+	provider.Failing.Store(true)
 	var refundID string
 	for range 2 {
 		resp, err := p.Refund(t.Context(), &spillwayv1.RefundRequest{OrderId: string(id), Reason: "lost"})
@@ -328,7 +276,7 @@ func TestService_RefundIsConfirmedLater(t *testing.T) {
 	if err := execute(); !errors.Is(err, order.ErrUnavailable) {
 		t.Errorf("execute while refunds fail: %v; want ErrUnavailable", err)
 	}
-	provider.failing.Store(false)
+	provider.Failing.Store(false)
 	for range 2 {
 		if err := execute(); err != nil {
 			t.Error(err)
@@ -346,10 +294,10 @@ func TestService_LateChargeIsRecorded(t *testing.T) {
 	for name, lost := range map[string]bool{"with a response": false, "with a lost response": true} {
 		t.Run(name, func(t *testing.T) {
 			p, provider := newService(t)
-			provider.failing.Store(true)
-			provider.lost.Store(lost)
+			provider.Failing.Store(true)
+			provider.Lost.Store(lost)
 			id := newID()
-			provider.during = func() {
+			provider.During = func() {
 				if _, err := p.Void(t.Context(), &spillwayv1.VoidRequest{OrderId: string(id)}); err != nil {
 					t.Error(err)
 				}
@@ -372,7 +320,7 @@ func TestService_UnknownChargeOfVoidedOrderIsRechecked(t *testing.T) {
 	if _, err := p.Void(t.Context(), &spillwayv1.VoidRequest{OrderId: string(id)}); err != nil {
 		t.Fatal(err)
 	}
-	provider.down.Store(true)
+	provider.Down.Store(true)
 	if _, err := charge(t, p, id, 12, goodCard); !errors.Is(err, order.ErrFailedPrecondition) {
 		t.Errorf("charge: %v; want ErrFailedPrecondition", err)
 	}

@@ -110,7 +110,7 @@ func TestAuthenticate_EachProcedureByEachRole(t *testing.T) {
 }
 
 // try sends an empty request. A stream's answer is 200 with the error in its last message: that is returned as the status it stands for.
-func (e *edgeServer) try(t *testing.T, procedure, token string, headers ...string) (int, http.Header, string) {
+func (e *edgeFixture) try(t *testing.T, procedure, token string, headers ...string) (int, http.Header, string) {
 	t.Helper()
 	if !streams[procedure] {
 		return e.post(t, procedure, token, "{}", headers...)

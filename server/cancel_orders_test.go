@@ -11,8 +11,8 @@ import (
 // TestCancelOrder_ReadsAreFull: the connections that customers read with are all taken. An order that Redis has forgotten is cancelled
 // nonetheless, and one that is shipped is refunded, because neither reads over them.
 func TestCancelOrder_ReadsAreFull(t *testing.T) {
-	onBothDatabases(t, func(t *testing.T, s *testShop) {
-		full := OrderReader{Hot: stubHotOrders{}, Rows: rows{err: order.ErrUnavailable}, Log: discardLog}
+	onBothDatabases(t, func(t *testing.T, s *shopFixture) {
+		full := OrderReader{Hot: stubHotOrders{}, Rows: stubRows{err: order.ErrUnavailable}, Log: discardLog}
 		service := Orders{Reader: full, Changing: OrderReader{Hot: stubHotOrders{}, Rows: s.orders, Log: discardLog}, Canceller: s.canceller, Refunder: s.refunder}
 		cancelled, shipped := s.place(t, "k1", goodCard), s.place(t, "k2", goodCard)
 		s.flush(t)

@@ -98,7 +98,7 @@ func (s *fakeCatalog) Available(_ context.Context, skus []order.SKU) (map[order.
 }
 
 // startCatalog serves a shelf of n products that cost 10 USD each.
-func startCatalog(t *testing.T, n int) (*edgeServer, spillwayv1connect.CatalogServiceClient) {
+func startCatalog(t *testing.T, n int) (*edgeFixture, spillwayv1connect.CatalogServiceClient) {
 	t.Helper()
 	s := &fakeCatalog{}
 	for i := range n {

@@ -95,9 +95,9 @@ func TestChargeSlots_QuickChargesOfAnAddressHaveNoShare(t *testing.T) {
 
 // TestPlaceOrder_ChargesOfACustomerAtOnce: one too many is refused before anything is reserved for it.
 func TestPlaceOrder_ChargesOfACustomerAtOnce(t *testing.T) {
-	onBothDatabases(t, func(t *testing.T, s *testShop) {
+	onBothDatabases(t, func(t *testing.T, s *shopFixture) {
 		entered, leave := make(chan struct{}), make(chan struct{})
-		s.provider.during = func() { entered <- struct{}{}; <-leave }
+		s.provider.During = func() { entered <- struct{}{}; <-leave }
 		s.checkout.Paying = NewChargeSlots(8)
 		done := make(chan error, maxCustomerCharges)
 		place := func(customer order.CustomerID, key string) error {
@@ -124,7 +124,7 @@ func TestPlaceOrder_ChargesOfACustomerAtOnce(t *testing.T) {
 		if err := await(t, "the order of another customer", other); err != nil {
 			t.Error(err)
 		}
-		s.provider.during = nil
+		s.provider.During = nil
 		if err := place("c1", "more"); err != nil {
 			t.Errorf("the retry: %v", err)
 		}

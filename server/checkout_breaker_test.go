@@ -51,7 +51,7 @@ func TestCheckout_BadCardsOpenNoBreaker(t *testing.T) {
 // TestCheckout_ProviderThatIsDownOpensItsBreaker: the status requests fail as the charges do.
 func TestCheckout_ProviderThatIsDownOpensItsBreaker(t *testing.T) {
 	s := openTestShop(t, realparts.MySQL(t))
-	s.provider.silent.Store(true)
+	s.provider.Silent.Store(true)
 	charge := func() error {
 		_, err := s.payments.Charge(t.Context(), newID(), order.Money{Currency: "EUR", Amount: 1200}, cardOf(testCard(goodCard)))
 		return err
@@ -74,7 +74,7 @@ func TestCheckout_ProviderThatIsDownOpensItsBreaker(t *testing.T) {
 func TestPlaceOrder_OpenBreakerReservesNothing(t *testing.T) {
 	s := openTestShop(t, realparts.MySQL(t))
 	paid := s.place(t, "paid", goodCard)
-	s.provider.silent.Store(true)
+	s.provider.Silent.Store(true)
 	deadline := time.Now().Add(testWait)
 	for s.payments.Ready() == nil {
 		_, _ = s.payments.Charge(t.Context(), newID(), order.Money{Currency: "EUR", Amount: 1200}, cardOf(testCard(goodCard)))
@@ -94,7 +94,7 @@ func TestPlaceOrder_OpenBreakerReservesNothing(t *testing.T) {
 	if again := s.place(t, "paid", goodCard); again.GetId() != paid.GetId() {
 		t.Errorf("a retry of an order that was placed before is %s; want %s", again.GetId(), paid.GetId())
 	}
-	s.provider.silent.Store(false)
+	s.provider.Silent.Store(false)
 	deadline = time.Now().Add(testWait)
 	for {
 		resp, err := s.checkout.PlaceOrder(as(t.Context(), "c1"), placeRequest("refused", goodCard))

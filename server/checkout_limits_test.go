@@ -33,7 +33,7 @@ func wantLimit(t *testing.T, err error, limit order.Limit) {
 }
 
 func TestPlaceOrder_UnitsOfAProductForEachCustomer(t *testing.T) {
-	onBothDatabases(t, func(t *testing.T, s *testShop) {
+	onBothDatabases(t, func(t *testing.T, s *shopFixture) {
 		s.checkout.Prices = stubLimitedPrices{most: 2}
 		s.place(t, "k1", goodCard)
 		s.place(t, "k2", "")
@@ -49,7 +49,7 @@ func TestPlaceOrder_UnitsOfAProductForEachCustomer(t *testing.T) {
 // TestPlaceOrder_UnpaidShare: the order without a card is refused before anything is reserved, and the same one with a card is not. A card
 // with an unknown outcome counts as none, until the retry brings the outcome.
 func TestPlaceOrder_UnpaidShare(t *testing.T) {
-	onBothDatabases(t, func(t *testing.T, s *testShop) {
+	onBothDatabases(t, func(t *testing.T, s *shopFixture) {
 		big := func(key, card string) error {
 			req := placeRequest(key, card)
 			req.Lines[0].Quantity = 8

@@ -18,6 +18,7 @@ import (
 	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/payment"
+	"github.com/spillway/spillway/payment/paymenttest"
 	"github.com/spillway/spillway/stock"
 	"github.com/spillway/spillway/wire"
 )
@@ -135,7 +136,7 @@ func (s *stubUniformQuoter) Quote(context.Context, order.Address, []order.Demand
 }
 
 // stubEmptyOrders has no rows, as SQL before the drain.
-type stubEmptyOrders struct{ rows }
+type stubEmptyOrders struct{ stubRows }
 
 func (stubEmptyOrders) FindByKey(context.Context, order.CustomerID, string) (order.Order, error) {
 	return order.Order{}, order.ErrNotFound
@@ -153,7 +154,7 @@ type checkoutFixture struct {
 	quoter   *stubUniformQuoter
 	payment  *payment.Service
 	payments payment.Client
-	provider *fakeProvider
+	provider *paymenttest.FakeProvider
 }
 
 func newCheckoutFixture(t *testing.T) *checkoutFixture {
@@ -175,7 +176,7 @@ func newCheckoutFixture(t *testing.T) *checkoutFixture {
 	s.Checkout = &Checkout{
 		Prices: s.prices, Carts: s.carts, Rates: rates, Shipping: s.quoter, Stock: s.stock, Orders: stubEmptyOrders{}, Durable: stubDurable{}, Log: log,
 		Payments: s.payments,
-		Reader:   OrderReader{Hot: s.stock, Rows: rows{}, Log: log}, PayWithin: time.Hour, Now: time.Now,
+		Reader:   OrderReader{Hot: s.stock, Rows: stubRows{}, Log: log}, PayWithin: time.Hour, Now: time.Now,
 	}
 	return s
 }
@@ -222,8 +223,8 @@ func TestPlaceOrder_OtherTotalThanExpected(t *testing.T) {
 			s.prices.price.Amount = 2000
 			_, err := s.place("k", goodCard, wire.Money(expect))
 			wantPriceChanged(t, err, expect, changed)
-			if s.stock.reserved != 0 || s.provider.charges.Load() != 0 || len(s.carts.items) == 0 {
-				t.Errorf("%d reservations, %d charges, cart %v; want no side effect", s.stock.reserved, s.provider.charges.Load(), s.carts.items)
+			if s.stock.reserved != 0 || s.provider.Charges.Load() != 0 || len(s.carts.items) == 0 {
+				t.Errorf("%d reservations, %d charges, cart %v; want no side effect", s.stock.reserved, s.provider.Charges.Load(), s.carts.items)
 			}
 			if o, err := s.place("k", goodCard, euros(25)); err != nil || o.GetTotal().GetUnits() != 25 {
 				t.Errorf("the same key with the new total: %v, %v", o.GetTotal(), err)
@@ -255,20 +256,20 @@ func TestPlaceOrder_ResumeWithOtherTotal(t *testing.T) {
 			if fromCart {
 				s.carts.items = []order.Demand{{SKU: "A", Quantity: 1}}
 			}
-			s.provider.away.Store(true)
+			s.provider.Down.Store(true)
 			first, err := s.place("k", goodCard, nil)
 			if err != nil || first.GetState() != spillwayv1.OrderState_ORDER_STATE_PENDING {
 				t.Fatalf("placed: %v, %v", first.GetState(), err)
 			}
-			s.provider.away.Store(false)
-			before := s.provider.charges.Load()
+			s.provider.Down.Store(false)
+			before := s.provider.Charges.Load()
 			for name, expected := range map[string]*spillwayv1.Money{"amount": euros(14), "currency": {CurrencyCode: "USD", Units: 15}} {
 				again, err := s.place("k", goodCard, expected)
 				if err != nil || again.GetId() != first.GetId() || again.GetState() != spillwayv1.OrderState_ORDER_STATE_PENDING || again.GetTotal().GetUnits() != 15 {
 					t.Errorf("retry with another %s: %v, %v; want the pending order", name, again, err)
 				}
 			}
-			if n := s.provider.charges.Load() - before; n != 0 || s.stock.reserved != 1 {
+			if n := s.provider.Charges.Load() - before; n != 0 || s.stock.reserved != 1 {
 				t.Errorf("%d charges and %d reservations; want no side effect", n, s.stock.reserved)
 			}
 			if o, err := s.place("k", goodCard, euros(15)); err != nil || o.GetId() != first.GetId() || o.GetState() != spillwayv1.OrderState_ORDER_STATE_PAID {
@@ -286,7 +287,7 @@ func TestPayOrder_OtherTotalThanExpected(t *testing.T) {
 	}
 	_, err = s.pay(o.GetId(), goodCard, euros(14))
 	wantPriceChanged(t, err, order.Money{Currency: "EUR", Amount: 1400}, order.Money{Currency: "EUR", Amount: 1500})
-	if n := s.provider.charges.Load(); n != 0 {
+	if n := s.provider.Charges.Load(); n != 0 {
 		t.Errorf("the provider was called %d times", n)
 	}
 	for range 2 { // The second one finds it paid.
@@ -342,8 +343,8 @@ func TestPlaceOrder_ShippingQuotedInAnotherCurrency(t *testing.T) {
 			s := newCheckoutFixture(t)
 			s.quoter.cost = cost
 			_, err := s.place("k", goodCard, nil)
-			if err == nil || s.stock.reserved != 0 || s.provider.charges.Load() != 0 {
-				t.Fatalf("%v after %d reservations and %d charges; want an error and no order", err, s.stock.reserved, s.provider.charges.Load())
+			if err == nil || s.stock.reserved != 0 || s.provider.Charges.Load() != 0 {
+				t.Fatalf("%v after %d reservations and %d charges; want an error and no order", err, s.stock.reserved, s.provider.Charges.Load())
 			}
 			if ce := new(connect.Error); !errors.As(translate(t.Context(), s.Log, "p", err), &ce) || ce.Code() != connect.CodeInternal {
 				t.Errorf("answered as %v; want internal", ce)

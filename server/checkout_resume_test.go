@@ -14,7 +14,7 @@ import (
 )
 
 // forgetKey deletes the idempotency record of customer c1's key, as if it had expired.
-func (s *testShop) forgetKey(t *testing.T, key string) {
+func (s *shopFixture) forgetKey(t *testing.T, key string) {
 	t.Helper()
 	c := s.redis.Client()
 	if n, err := c.Do(t.Context(), c.B().Del().Key(s.keys.Idempotency("c1", key)).Build()).AsInt64(); err != nil || n != 1 {
@@ -23,7 +23,7 @@ func (s *testShop) forgetKey(t *testing.T, key string) {
 }
 
 // followSQL moves the progress to where another process' flusher brings SQL, until the test ends.
-func (s *testShop) followSQL(t *testing.T) {
+func (s *shopFixture) followSQL(t *testing.T) {
 	t.Helper()
 	s.runFlusher(t, journal.NewProgress())
 	ctx, cancel := context.WithCancel(context.Background())
@@ -41,7 +41,7 @@ func (s *testShop) followSQL(t *testing.T) {
 
 // TestPlaceOrder_RetryAfterCancel: SQL cancelled the paid order, which Redis still has as paid.
 func TestPlaceOrder_RetryAfterCancel(t *testing.T) {
-	onBothDatabases(t, func(t *testing.T, s *testShop) {
+	onBothDatabases(t, func(t *testing.T, s *shopFixture) {
 		placed := s.place(t, "k1", goodCard)
 		s.flush(t)
 		paid, err := s.orders.Get(t.Context(), order.ID(placed.GetId()))
@@ -57,7 +57,7 @@ func TestPlaceOrder_RetryAfterCancel(t *testing.T) {
 			}
 			s.runRepairs(t)
 		}
-		if n := s.provider.charges.Load(); n != 1 {
+		if n := s.provider.Charges.Load(); n != 1 {
 			t.Errorf("the card was charged %d times, want once", n)
 		}
 	})
@@ -65,11 +65,11 @@ func TestPlaceOrder_RetryAfterCancel(t *testing.T) {
 
 // TestPlaceOrder_RetryWithOlderRedis: Redis went back to when the charge was in flight; SQL has the order as cancelled, and refunded.
 func TestPlaceOrder_RetryWithOlderRedis(t *testing.T) {
-	onBothDatabases(t, func(t *testing.T, s *testShop) {
+	onBothDatabases(t, func(t *testing.T, s *shopFixture) {
 		placed := s.place(t, "k1", "")
 		id := order.ID(placed.GetId())
 		s.flush(t)
-		if _, err := s.intents.Cancel(t.Context(), id, []order.State{order.Pending}, order.CancelReason{Text: "expired"}, "test"); err != nil {
+		if _, err := s.cancellations.Cancel(t.Context(), id, []order.State{order.Pending}, order.CancelReason{Text: "expired"}, "test"); err != nil {
 			t.Fatal(err)
 		}
 		if again := s.place(t, "k1", ""); again.GetState() != spillwayv1.OrderState_ORDER_STATE_CANCELLED {
@@ -81,7 +81,7 @@ func TestPlaceOrder_RetryWithOlderRedis(t *testing.T) {
 		) {
 			t.Errorf("pay: %v; want ErrFailedPrecondition", err)
 		}
-		if n := s.provider.charges.Load(); n != 0 {
+		if n := s.provider.Charges.Load(); n != 0 {
 			t.Errorf("the card was charged %d times", n)
 		}
 	})
@@ -90,15 +90,15 @@ func TestPlaceOrder_RetryWithOlderRedis(t *testing.T) {
 // TestPlaceOrder_DuplicateKey: the idempotency record is gone, so that the key makes a second order, which SQL refuses. That request and
 // all later ones get the first order, with and without a card, whether this process flushes or another.
 func TestPlaceOrder_DuplicateKey(t *testing.T) {
-	for name, flush := range map[string]func(s *testShop, t *testing.T){
-		"own flusher":     func(s *testShop, t *testing.T) { s.runFlusher(t, s.progress) },
-		"another flusher": func(s *testShop, t *testing.T) { s.followSQL(t) },
+	for name, flush := range map[string]func(s *shopFixture, t *testing.T){
+		"own flusher":     func(s *shopFixture, t *testing.T) { s.runFlusher(t, s.progress) },
+		"another flusher": func(s *shopFixture, t *testing.T) { s.followSQL(t) },
 	} {
 		for card, want := range map[string]spillwayv1.OrderState{
 			"": spillwayv1.OrderState_ORDER_STATE_PENDING, goodCard: spillwayv1.OrderState_ORDER_STATE_PAID,
 		} {
 			t.Run(name+map[bool]string{true: ", paid later"}[card == ""], func(t *testing.T) {
-				onBothDatabases(t, func(t *testing.T, s *testShop) {
+				onBothDatabases(t, func(t *testing.T, s *shopFixture) {
 					s.sqlDurable()
 					flush(s, t)
 					first := s.place(t, "k1", card)

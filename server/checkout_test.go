@@ -14,9 +14,9 @@ import (
 
 // TestCheckout_CancelledWhileCharged: the charge succeeds after the order was released. The money goes back and the stock stays.
 func TestCheckout_CancelledWhileCharged(t *testing.T) {
-	onBothDatabases(t, func(t *testing.T, s *testShop) {
+	onBothDatabases(t, func(t *testing.T, s *shopFixture) {
 		placed := s.place(t, "k1", "")
-		s.provider.during = func() {
+		s.provider.During = func() {
 			if _, err := s.Release(t.Context(), order.ID(placed.GetId()), "by the customer", ""); err != nil {
 				t.Errorf("release: %v", err)
 			}
@@ -36,14 +36,14 @@ func TestCheckout_CancelledWhileCharged(t *testing.T) {
 }
 
 func TestPayOrder_Expired(t *testing.T) {
-	onBothDatabases(t, func(t *testing.T, s *testShop) {
+	onBothDatabases(t, func(t *testing.T, s *shopFixture) {
 		placed := s.place(t, "k1", "")
 		s.checkout.Now = func() time.Time { return time.Now().Add(2 * time.Hour) }
 		_, err := s.checkout.PayOrder(as(t.Context(), "c1"), &spillwayv1.PayOrderRequest{OrderId: placed.GetId(), Card: testCard(goodCard)})
 		if !errors.Is(err, order.ErrFailedPrecondition) {
 			t.Errorf("pay an expired order: %v; want ErrFailedPrecondition", err)
 		}
-		if n := s.provider.charges.Load(); n != 0 {
+		if n := s.provider.Charges.Load(); n != 0 {
 			t.Errorf("the provider was called %d times", n)
 		}
 	})
@@ -51,7 +51,7 @@ func TestPayOrder_Expired(t *testing.T) {
 
 // TestCheckout_VoidedChargeReleases: the tombstone was faster than the card, so that the order is cancelled and its stock given back at once.
 func TestCheckout_VoidedChargeReleases(t *testing.T) {
-	onBothDatabases(t, func(t *testing.T, s *testShop) {
+	onBothDatabases(t, func(t *testing.T, s *shopFixture) {
 		placed := s.place(t, "k1", "")
 		if _, err := s.payment.Void(t.Context(), &spillwayv1.VoidRequest{OrderId: placed.GetId()}); err != nil {
 			t.Fatal(err)
@@ -71,7 +71,7 @@ func TestCheckout_VoidedChargeReleases(t *testing.T) {
 
 // TestCheckout_DurabilitySQL: the row is there when the order is answered.
 func TestCheckout_DurabilitySQL(t *testing.T) {
-	onBothDatabases(t, func(t *testing.T, s *testShop) {
+	onBothDatabases(t, func(t *testing.T, s *shopFixture) {
 		s.sqlDurable()
 		s.runFlusher(t, s.progress)
 		placed := s.place(t, "k1", goodCard)
@@ -95,7 +95,7 @@ func (l *fakeBrokenLedger) Record(ctx context.Context, c order.Charge) (order.Ch
 // TestPlaceOrder_ChargedAndNotBooked: the provider took the money and the ledger did not take the outcome, whatever error it had. The order
 // stays PENDING; an error would invite a second order, and a released one would not be delivered although it is charged.
 func TestPlaceOrder_ChargedAndNotBooked(t *testing.T) {
-	onBothDatabases(t, func(t *testing.T, s *testShop) {
+	onBothDatabases(t, func(t *testing.T, s *shopFixture) {
 		ledger := &fakeBrokenLedger{Ledger: s.ledger}
 		s.payment.Ledger = ledger
 		for key, cause := range map[string]error{"busy": order.ErrOverloaded, "state": order.ErrFailedPrecondition, "away": order.ErrUnavailable} {

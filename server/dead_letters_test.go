@@ -38,15 +38,15 @@ func (r *fakeReplayer) Replay(ctx context.Context, id int64, actor string) error
 	return r.dead.CloseReplayed(ctx, id, l.Payload, store.DeadLetterAction{Actor: actor})
 }
 
-// deadLetterServer is a server of dead letters on a database of its own.
-type deadLetterServer struct {
-	*edgeServer
+// deadLetterFixture is a server of dead letters on a database of its own.
+type deadLetterFixture struct {
+	*edgeFixture
 
 	dead     *store.DeadLetters
 	replayer *fakeReplayer
 }
 
-func startDeadLetterServer(t *testing.T) deadLetterServer {
+func startDeadLetterServer(t *testing.T) deadLetterFixture {
 	t.Helper()
 	db, err := store.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "test.db"))
 	if err != nil {
@@ -62,11 +62,11 @@ func startDeadLetterServer(t *testing.T) deadLetterServer {
 	}
 	dead := store.NewDeadLetters(db)
 	r := &fakeReplayer{dead: dead}
-	return deadLetterServer{startServer(t, Services{DeadLetters: DeadLetters{Store: dead, Replayer: r}}), dead, r}
+	return deadLetterFixture{startServer(t, Services{DeadLetters: DeadLetters{Store: dead, Replayer: r}}), dead, r}
 }
 
 // put writes a letter and returns its id.
-func (d deadLetterServer) put(t *testing.T, typ string, payload []byte) int64 {
+func (d deadLetterFixture) put(t *testing.T, typ string, payload []byte) int64 {
 	t.Helper()
 	d.fill(t, typ, payload)
 	found, err := d.dead.List(t.Context(), store.DeadLetterFilter{}, 0, 1)
@@ -76,7 +76,7 @@ func (d deadLetterServer) put(t *testing.T, typ string, payload []byte) int64 {
 	return found[0].ID
 }
 
-func (d deadLetterServer) fill(t *testing.T, typ string, payload []byte) {
+func (d deadLetterFixture) fill(t *testing.T, typ string, payload []byte) {
 	t.Helper()
 	f := store.DeadLetter{DedupKey: string(newID()), Source: "order_writer", Reason: "why", PayloadType: typ, Payload: payload, Attempts: 2}
 	if err := d.dead.Put(t.Context(), f); err != nil {
@@ -102,7 +102,7 @@ type deadLetterBody struct {
 	History     []struct{ Action, Actor, Time, Detail string }
 }
 
-func (d deadLetterServer) call(t *testing.T, procedure, token, body string) (int, deadLetterReply) {
+func (d deadLetterFixture) call(t *testing.T, procedure, token, body string) (int, deadLetterReply) {
 	t.Helper()
 	status, _, text := d.post(t, procedure, token, body)
 	var r deadLetterReply

@@ -42,8 +42,8 @@ func (j *logBuffer) String() string {
 	return j.text.String()
 }
 
-// edgeServer is the real port with services of the test's choice behind it.
-type edgeServer struct {
+// edgeFixture is the real port with services of the test's choice behind it.
+type edgeFixture struct {
 	url    string
 	tokens *auth.Tokens
 	log    *logBuffer
@@ -51,13 +51,13 @@ type edgeServer struct {
 }
 
 // startServer serves the services as the program does, on a free port, until the test ends.
-func startServer(t *testing.T, s Services, change ...func(*Config)) *edgeServer {
+func startServer(t *testing.T, s Services, change ...func(*Config)) *edgeFixture {
 	t.Helper()
 	tokens, err := auth.NewTokens([]byte(strings.Repeat("k", auth.MinKeyBytes)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := &edgeServer{tokens: tokens, log: &logBuffer{}, client: &http.Client{Transport: &http.Transport{}}}
+	e := &edgeFixture{tokens: tokens, log: &logBuffer{}, client: &http.Client{Transport: &http.Transport{}}}
 	cfg := Config{Tokens: tokens, Log: slog.New(requestid.NewLogHandler(slog.NewTextHandler(e.log, &slog.HandlerOptions{Level: slog.LevelDebug})))}
 	for _, c := range change {
 		c(&cfg)
@@ -81,7 +81,7 @@ func startServer(t *testing.T, s Services, change ...func(*Config)) *edgeServer 
 }
 
 // token is a bearer token for the customer.
-func (e *edgeServer) token(t *testing.T, customer string, roles ...auth.Role) string {
+func (e *edgeFixture) token(t *testing.T, customer string, roles ...auth.Role) string {
 	t.Helper()
 	token, _, err := e.tokens.Mint(auth.Caller{Customer: order.CustomerID(customer), Roles: roles}, time.Hour)
 	if err != nil {
@@ -91,7 +91,7 @@ func (e *edgeServer) token(t *testing.T, customer string, roles ...auth.Role) st
 }
 
 // post sends a body as curl does, and returns the status and the answer.
-func (e *edgeServer) post(t *testing.T, procedure, token, body string, headers ...string) (int, http.Header, string) {
+func (e *edgeFixture) post(t *testing.T, procedure, token, body string, headers ...string) (int, http.Header, string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, e.url+procedure, strings.NewReader(body))
 	if err != nil {
@@ -107,7 +107,7 @@ func (e *edgeServer) post(t *testing.T, procedure, token, body string, headers .
 	return e.do(t, req)
 }
 
-func (e *edgeServer) do(t *testing.T, req *http.Request) (int, http.Header, string) {
+func (e *edgeFixture) do(t *testing.T, req *http.Request) (int, http.Header, string) {
 	t.Helper()
 	resp, err := e.client.Do(req)
 	if err != nil {

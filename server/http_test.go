@@ -24,7 +24,7 @@ import (
 
 func TestOrigins_OnlyConfiguredOnes(t *testing.T) {
 	const shop, evil = "https://shop.example", "https://evil.example"
-	preflight := func(e *edgeServer, origin string) http.Header {
+	preflight := func(e *edgeFixture, origin string) http.Header {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodOptions, e.url+placeProcedure, http.NoBody)
 		if err != nil {
 			t.Fatal(err)

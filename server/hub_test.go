@@ -15,48 +15,48 @@ import (
 // watchWait is how long a test waits for what is bound to happen.
 const watchWait = 30 * time.Second
 
-// ledger is a customer's order in both parts, which a test changes while it is watched.
-type ledger struct {
+// fakeWatchedOrder is a customer's order in both parts, which a test changes while it is watched.
+type fakeWatchedOrder struct {
 	mu   sync.Mutex
 	o    order.Order
 	err  error // of every reading
 	gone bool
 }
 
-func (l *ledger) become(state order.State) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.o.State, l.o.UpdatedAt = state, time.Now().UTC()
+func (watched *fakeWatchedOrder) become(state order.State) {
+	watched.mu.Lock()
+	defer watched.mu.Unlock()
+	watched.o.State, watched.o.UpdatedAt = state, time.Now().UTC()
 }
 
-func (l *ledger) set(change func(*ledger)) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	change(l)
+func (watched *fakeWatchedOrder) set(change func(*fakeWatchedOrder)) {
+	watched.mu.Lock()
+	defer watched.mu.Unlock()
+	change(watched)
 }
 
-func (l *ledger) parts() (stubHotOrders, rows) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.gone {
-		return stubHotOrders{err: l.err}, rows{err: l.err}
+func (watched *fakeWatchedOrder) parts() (stubHotOrders, stubRows) {
+	watched.mu.Lock()
+	defer watched.mu.Unlock()
+	if watched.gone {
+		return stubHotOrders{err: watched.err}, stubRows{err: watched.err}
 	}
-	return stubHotOrders{err: l.err}, rows{orders: []order.Order{l.o}, err: l.err}
+	return stubHotOrders{err: watched.err}, stubRows{orders: []order.Order{watched.o}, err: watched.err}
 }
 
-// ledgerRows and ledgerHot are the parts as the readers want them.
-type ledgerRows struct {
-	rows
-	l *ledger
+// fakeWatchedRows are the rows as the readers want them.
+type fakeWatchedRows struct {
+	stubRows
+	watched *fakeWatchedOrder
 }
 
-func (r ledgerRows) Get(ctx context.Context, id order.ID) (order.Order, error) {
-	_, sql := r.l.parts()
+func (r fakeWatchedRows) Get(ctx context.Context, id order.ID) (order.Order, error) {
+	_, sql := r.watched.parts()
 	return sql.Get(ctx, id)
 }
 
-func (r ledgerRows) States(_ context.Context, ids []order.ID) (map[order.ID]order.State, error) {
-	_, sql := r.l.parts()
+func (r fakeWatchedRows) States(_ context.Context, ids []order.ID) (map[order.ID]order.State, error) {
+	_, sql := r.watched.parts()
 	out := map[order.ID]order.State{}
 	for _, id := range ids {
 		for _, o := range sql.orders {
@@ -68,19 +68,19 @@ func (r ledgerRows) States(_ context.Context, ids []order.ID) (map[order.ID]orde
 	return out, sql.err
 }
 
-// feed is a Feed that a test fills.
-type feed struct {
+// fakeFeed is a Feed that a test fills.
+type fakeFeed struct {
 	changed chan order.ID
 	failing chan error
 	missed  chan struct{}
 	resets  chan struct{}
 }
 
-func newFeed() *feed {
-	return &feed{changed: make(chan order.ID), failing: make(chan error), missed: make(chan struct{}), resets: make(chan struct{}, 100)}
+func newFakeFeed() *fakeFeed {
+	return &fakeFeed{changed: make(chan order.ID), failing: make(chan error), missed: make(chan struct{}), resets: make(chan struct{}, 100)}
 }
 
-func (f *feed) Next(ctx context.Context) ([]order.ID, bool, error) {
+func (f *fakeFeed) Next(ctx context.Context) ([]order.ID, bool, error) {
 	select {
 	case id := <-f.changed:
 		return []order.ID{id}, false, nil
@@ -93,7 +93,7 @@ func (f *feed) Next(ctx context.Context) ([]order.ID, bool, error) {
 	}
 }
 
-func (f *feed) Reset() {
+func (f *fakeFeed) Reset() {
 	select {
 	case f.resets <- struct{}{}:
 	default:
@@ -101,7 +101,7 @@ func (f *feed) Reset() {
 }
 
 // tell hands the feed something, which it takes only while the hub reads it.
-func tell[T any](t *testing.T, c chan T, what T) {
+func feedTo[T any](t *testing.T, c chan T, what T) {
 	t.Helper()
 	select {
 	case c <- what:
@@ -111,15 +111,15 @@ func tell[T any](t *testing.T, c chan T, what T) {
 }
 
 // startHub runs a hub over the ledger until the test ends. It resyncs hardly ever unless the test sets an interval.
-func startHub(t *testing.T, l *ledger, change ...func(*HubConfig)) (*Hub, *feed, context.CancelFunc) {
+func startHub(t *testing.T, watched *fakeWatchedOrder, change ...func(*HubConfig)) (*Hub, *fakeFeed, context.CancelFunc) {
 	t.Helper()
 	cfg := DefaultHubConfig()
 	cfg.ResyncInterval = time.Hour
 	for _, c := range change {
 		c(&cfg)
 	}
-	f := newFeed()
-	h := NewHub(cfg, f, stubHotOrders{}, ledgerRows{l: l}, slog.New(slog.DiscardHandler))
+	f := newFakeFeed()
+	h := NewHub(cfg, f, stubHotOrders{}, fakeWatchedRows{watched: watched}, slog.New(slog.DiscardHandler))
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() { defer close(done); h.Run(ctx) }()
@@ -155,17 +155,17 @@ func (w *Watcher) wantAsleep(t *testing.T, why string) {
 }
 
 func TestHub_WakesWatchersOfChangedOrders(t *testing.T) {
-	l := &ledger{o: orderOf("me", order.Paid, 0)}
-	h, f, _ := startHub(t, l)
-	one, two := mustWatch(t, h, "me", l.o.ID, order.Paid), mustWatch(t, h, "me", l.o.ID, order.Paid)
+	watched := &fakeWatchedOrder{o: orderOf("me", order.Paid, 0)}
+	h, f, _ := startHub(t, watched)
+	one, two := mustWatch(t, h, "me", watched.o.ID, order.Paid), mustWatch(t, h, "me", watched.o.ID, order.Paid)
 	other := mustWatch(t, h, "me", newID(), order.Paid)
-	tell(t, f.changed, l.o.ID)
+	feedTo(t, f.changed, watched.o.ID)
 	one.wantWoken(t, "its order changed")
 	two.wantWoken(t, "its order changed")
 	for range 3 { // a slow watcher delays no other
-		tell(t, f.changed, l.o.ID)
+		feedTo(t, f.changed, watched.o.ID)
 	}
-	tell(t, f.changed, newID())
+	feedTo(t, f.changed, newID())
 	one.wantWoken(t, "its order changed three times")
 	one.wantAsleep(t, "three changes are one reading")
 	other.wantAsleep(t, "another order changed")
@@ -179,20 +179,20 @@ func TestHub_WakesWatchersOfChangedOrders(t *testing.T) {
 
 // TestHub_ResyncWakesWatchersThatMissedAChange: what the feed lost is found by comparing, and only what is news wakes anybody.
 func TestHub_ResyncWakesWatchersThatMissedAChange(t *testing.T) {
-	l := &ledger{o: orderOf("me", order.Shipped, 0)}
+	watched := &fakeWatchedOrder{o: orderOf("me", order.Shipped, 0)}
 	for name, c := range map[string]struct {
 		every   time.Duration
-		trouble func(f *feed)
+		trouble func(f *fakeFeed)
 	}{
-		"now and then":     {10 * time.Millisecond, func(*feed) {}},
-		"after a loss":     {time.Hour, func(f *feed) { tell(t, f.missed, struct{}{}) }},
-		"after an error":   {time.Hour, func(f *feed) { tell(t, f.failing, errors.New("no route")); tell(t, f.missed, struct{}{}) }},
-		"in another epoch": {time.Hour, func(f *feed) { tell(t, f.missed, struct{}{}); tell(t, f.changed, "another") }},
+		"now and then":     {10 * time.Millisecond, func(*fakeFeed) {}},
+		"after a loss":     {time.Hour, func(f *fakeFeed) { feedTo(t, f.missed, struct{}{}) }},
+		"after an error":   {time.Hour, func(f *fakeFeed) { feedTo(t, f.failing, errors.New("no route")); feedTo(t, f.missed, struct{}{}) }},
+		"in another epoch": {time.Hour, func(f *fakeFeed) { feedTo(t, f.missed, struct{}{}); feedTo(t, f.changed, "another") }},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h, f, _ := startHub(t, l, func(cfg *HubConfig) { cfg.ResyncInterval = c.every })
-			behind, lost := mustWatch(t, h, "me", l.o.ID, order.Paid), mustWatch(t, h, "me", newID(), order.Paid)
-			uptodate := mustWatch(t, h, "me", l.o.ID, order.Shipped)
+			h, f, _ := startHub(t, watched, func(cfg *HubConfig) { cfg.ResyncInterval = c.every })
+			behind, lost := mustWatch(t, h, "me", watched.o.ID, order.Paid), mustWatch(t, h, "me", newID(), order.Paid)
+			uptodate := mustWatch(t, h, "me", watched.o.ID, order.Shipped)
 			defer behind.Close()
 			defer lost.Close()
 			defer uptodate.Close()
@@ -227,8 +227,8 @@ func TestHub_EarlierStateWakesNoWatcher(t *testing.T) {
 
 // TestHub_WatchersOfAnAddress: many customers of one address leave room for those of others.
 func TestHub_WatchersOfAnAddress(t *testing.T) {
-	l := &ledger{o: orderOf("me", order.Paid, 0)}
-	h, _, _ := startHub(t, l, func(cfg *HubConfig) { cfg.PerAddress = 2 })
+	watched := &fakeWatchedOrder{o: orderOf("me", order.Paid, 0)}
+	h, _, _ := startHub(t, watched, func(cfg *HubConfig) { cfg.PerAddress = 2 })
 	watch := func(customer order.CustomerID, addr string) (*Watcher, error) {
 		return h.Watch(customer, netip.MustParseAddr(addr), newID(), unseen)
 	}
@@ -258,8 +258,8 @@ func TestHub_WatchersOfAnAddress(t *testing.T) {
 }
 
 func TestHub_BoundsWatchers(t *testing.T) {
-	l := &ledger{o: orderOf("me", order.Paid, 0)}
-	h, _, stop := startHub(t, l, func(cfg *HubConfig) { cfg.Watchers, cfg.PerCustomer = 3, 2 })
+	watched := &fakeWatchedOrder{o: orderOf("me", order.Paid, 0)}
+	h, _, stop := startHub(t, watched, func(cfg *HubConfig) { cfg.Watchers, cfg.PerCustomer = 3, 2 })
 	one, two := mustWatch(t, h, "me", newID(), unseen), mustWatch(t, h, "me", newID(), unseen)
 	wantBusy := func(customer order.CustomerID) {
 		t.Helper()
@@ -285,7 +285,7 @@ func TestHub_BoundsWatchers(t *testing.T) {
 
 // TestHub_ReadsNoFeedWithoutWatchers: the journal carries whole orders, which leave Redis only if somebody watches.
 func TestHub_ReadsNoFeedWithoutWatchers(t *testing.T) {
-	h, f, _ := startHub(t, &ledger{})
+	h, f, _ := startHub(t, &fakeWatchedOrder{})
 	await(t, "the feed to be reset", f.resets)
 	select {
 	case f.changed <- newID():
@@ -293,10 +293,10 @@ func TestHub_ReadsNoFeedWithoutWatchers(t *testing.T) {
 	default:
 	}
 	w := mustWatch(t, h, "me", newID(), unseen)
-	tell(t, f.changed, w.id)
+	feedTo(t, f.changed, w.id)
 	w.wantWoken(t, "its order changed")
 	w.Close()
-	tell(t, f.changed, "the one that was under way")
+	feedTo(t, f.changed, "the one that was under way")
 	await(t, "the feed to be reset", f.resets)
 }
 

@@ -128,9 +128,9 @@ func TestLimit_FullClassLeavesTheOthersAlone(t *testing.T) {
 // TestCheckout_SlowCardsHaveTheirOwnBound: more charges than may be under way are refused before stock is reserved, and the order of a retry
 // that comes later is charged once.
 func TestCheckout_SlowCardsHaveTheirOwnBound(t *testing.T) {
-	onBothDatabases(t, func(t *testing.T, s *testShop) {
+	onBothDatabases(t, func(t *testing.T, s *shopFixture) {
 		entered, leave := make(chan struct{}), make(chan struct{})
-		s.provider.during = func() { close(entered); <-leave }
+		s.provider.During = func() { close(entered); <-leave }
 		s.checkout.Paying = NewChargeSlots(1)
 		later := s.place(t, "later", "")
 		first := make(chan error, 1)
@@ -154,7 +154,7 @@ func TestCheckout_SlowCardsHaveTheirOwnBound(t *testing.T) {
 		if err := <-first; err != nil {
 			t.Errorf("the slow card: %v", err)
 		}
-		s.provider.during = nil
+		s.provider.During = nil
 		if paid, err := s.checkout.PayOrder(as(t.Context(), "c1"), pay); err != nil || paid.GetOrder().GetState() != spillwayv1.OrderState_ORDER_STATE_PAID {
 			t.Errorf("pay after the slow card: %v, %v", paid, err)
 		}

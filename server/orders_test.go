@@ -51,13 +51,13 @@ func (h stubHotOrders) States(_ context.Context, ids []order.ID) (map[order.ID]o
 	return out, h.err
 }
 
-// rows are the orders in SQL, oldest first.
-type rows struct {
+// stubRows are the orders in SQL, oldest first.
+type stubRows struct {
 	orders []order.Order
 	err    error
 }
 
-func (r rows) Get(_ context.Context, id order.ID) (order.Order, error) {
+func (r stubRows) Get(_ context.Context, id order.ID) (order.Order, error) {
 	for _, o := range r.orders {
 		if o.ID == id && r.err == nil {
 			return o, nil
@@ -69,7 +69,7 @@ func (r rows) Get(_ context.Context, id order.ID) (order.Order, error) {
 	return order.Order{}, order.ErrNotFound
 }
 
-func (r rows) ListByCustomer(_ context.Context, customer order.CustomerID, opt store.ListOptions) (out []order.Order, err error) {
+func (r stubRows) ListByCustomer(_ context.Context, customer order.CustomerID, opt store.ListOptions) (out []order.Order, err error) {
 	for i := len(r.orders) - 1; i >= 0 && len(out) < opt.Limit; i-- {
 		o := r.orders[i]
 		listed := (o.CustomerID == customer || opt.AllCustomers) && (opt.Before == "" || o.ID < opt.Before)
@@ -95,7 +95,7 @@ func TestOrderReader_OrdersOfOthersAreNotFound(t *testing.T) {
 	mine, theirs := orderOf("me", order.Paid, 0), orderOf("they", order.Paid, 0)
 	hot := orderOf("they", order.Pending, 0)
 	reader := OrderReader{
-		Hot: stubHotOrders{orders: map[order.ID]order.Order{hot.ID: hot}}, Rows: rows{orders: []order.Order{mine, theirs}}, Log: slog.New(slog.DiscardHandler),
+		Hot: stubHotOrders{orders: map[order.ID]order.Order{hot.ID: hot}}, Rows: stubRows{orders: []order.Order{mine, theirs}}, Log: slog.New(slog.DiscardHandler),
 	}
 	e := startServer(t, Services{Order: Orders{Reader: reader}})
 	get := func(token string, id order.ID) (int, string) {
@@ -144,7 +144,7 @@ func TestOrderReader_LaterStateCounts(t *testing.T) {
 		{order.Pending, order.Cancelled, order.Cancelled},
 	} {
 		o := orderOf("me", order.Pending, 0)
-		hot, sql := stubHotOrders{orders: map[order.ID]order.Order{}}, rows{}
+		hot, sql := stubHotOrders{orders: map[order.ID]order.Order{}}, stubRows{}
 		if c.hot != none {
 			o.State = c.hot
 			hot.orders[o.ID] = o
@@ -171,17 +171,17 @@ func TestOrderReader_LaterStateCounts(t *testing.T) {
 func TestOrderReader_DependencyUnavailable(t *testing.T) {
 	o := orderOf("me", order.Paid, 0)
 	away := fmt.Errorf("no route: %w", order.ErrUnavailable)
-	held := rows{orders: []order.Order{o}}
+	held := stubRows{orders: []order.Order{o}}
 	hot := stubHotOrders{orders: map[order.ID]order.Order{o.ID: o}}
 	for name, c := range map[string]struct {
 		reader OrderReader
 		want   error
 	}{
 		"Redis away, row there":  {OrderReader{Hot: stubHotOrders{err: away}, Rows: held}, nil},
-		"Redis away, no row":     {OrderReader{Hot: stubHotOrders{err: away}, Rows: rows{}}, order.ErrUnavailable},
-		"SQL away, record there": {OrderReader{Hot: hot, Rows: rows{err: away}}, nil},
-		"SQL away, no record":    {OrderReader{Hot: stubHotOrders{}, Rows: rows{err: away}}, order.ErrUnavailable},
-		"nowhere":                {OrderReader{Hot: stubHotOrders{}, Rows: rows{}}, order.ErrNotFound},
+		"Redis away, no row":     {OrderReader{Hot: stubHotOrders{err: away}, Rows: stubRows{}}, order.ErrUnavailable},
+		"SQL away, record there": {OrderReader{Hot: hot, Rows: stubRows{err: away}}, nil},
+		"SQL away, no record":    {OrderReader{Hot: stubHotOrders{}, Rows: stubRows{err: away}}, order.ErrUnavailable},
+		"nowhere":                {OrderReader{Hot: stubHotOrders{}, Rows: stubRows{}}, order.ErrNotFound},
 	} {
 		c.reader.Log = slog.New(slog.DiscardHandler)
 		got, err := c.reader.Read(as(t.Context(), "me"), string(o.ID))
@@ -196,7 +196,7 @@ func listOrders(size int32, token string) *spillwayv1.ListOrdersRequest {
 }
 
 func TestListOrders_Pages(t *testing.T) {
-	var all rows
+	var all stubRows
 	for i := range 5 {
 		all.orders = append(all.orders, orderOf("me", order.Paid, time.Duration(5-i)*time.Second), orderOf("they", order.Paid, 0))
 	}
@@ -229,7 +229,7 @@ func TestListOrders_Pages(t *testing.T) {
 
 // TestListOrders_OtherCustomers: only operators list orders of others, and a token of one list is none of another.
 func TestListOrders_OtherCustomers(t *testing.T) {
-	var all rows
+	var all stubRows
 	for i := range 4 {
 		all.orders = append(all.orders, orderOf([]order.CustomerID{"me", "they"}[i%2], order.Paid, time.Duration(4-i)*time.Second))
 	}
@@ -267,7 +267,7 @@ func TestListOrders_OtherCustomers(t *testing.T) {
 
 // TestListOrders_Filters pages through the filtered list, and takes no token to another one.
 func TestListOrders_Filters(t *testing.T) {
-	var all rows
+	var all stubRows
 	for i := range 6 {
 		all.orders = append(all.orders, orderOf("me", []order.State{order.Paid, order.Shipped, order.Cancelled}[i%3], time.Duration(6-i)*time.Hour))
 	}

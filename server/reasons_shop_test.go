@@ -27,7 +27,7 @@ type provocation func(t *testing.T, s *refusingShop) string
 
 // refusingShop is a testShop behind a server.
 type refusingShop struct {
-	*testShop
+	*shopFixture
 	services Services
 	dead     *store.DeadLetters
 	// placed counts the idempotency keys.
@@ -36,7 +36,7 @@ type refusingShop struct {
 
 func openRefusingShop(t *testing.T) *refusingShop {
 	t.Helper()
-	s := &refusingShop{testShop: openTestShop(t, "sqlite:"+filepath.Join(t.TempDir(), "shop.db"))}
+	s := &refusingShop{shopFixture: openTestShop(t, "sqlite:"+filepath.Join(t.TempDir(), "shop.db"))}
 	rates, err := currency.Load()
 	if err != nil {
 		t.Fatal(err)
@@ -80,7 +80,7 @@ func (r fakeStaleReplayer) Replay(ctx context.Context, id int64, actor string) e
 type caller struct {
 	t *testing.T
 	s *refusingShop
-	e *edgeServer
+	e *edgeFixture
 }
 
 // serve starts a server of the shop; change may replace services.
@@ -172,7 +172,7 @@ func (s *refusingShop) watch(t *testing.T, stopped bool, change func(*HubConfig)
 	id := s.place(t, s.key(), "").GetId()
 	cfg := DefaultHubConfig()
 	change(&cfg)
-	hub := NewHub(cfg, newFeed(), s.Stock, s.orders, discardLog)
+	hub := NewHub(cfg, newFakeFeed(), s.Stock, s.orders, discardLog)
 	if stopped {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()

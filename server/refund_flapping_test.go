@@ -16,8 +16,8 @@ import (
 // TestPayOrder_CancelledWhileProviderFlaps: each order is cancelled at another moment of its payment, and the provider does every other
 // refund only. In the end the provider has nothing that the ledger records as refunded, and the audit passes.
 func TestPayOrder_CancelledWhileProviderFlaps(t *testing.T) {
-	onBothDatabases(t, func(t *testing.T, s *testShop) {
-		s.provider.flapping.Store(true)
+	onBothDatabases(t, func(t *testing.T, s *shopFixture) {
+		s.provider.Flapping.Store(true)
 		s.runFlusher(t, s.progress) // It writes the row of an order that is paid before it is cancelled.
 		var ids []order.ID
 		for i := range 6 {
@@ -55,9 +55,9 @@ func TestPayOrder_CancelledWhileProviderFlaps(t *testing.T) {
 }
 
 // runRepairs runs the workers that finish payments, as if much time passed between two iterations, until nothing of them is left.
-func (s *testShop) runRepairs(t *testing.T) {
+func (s *shopFixture) runRepairs(t *testing.T) {
 	t.Helper()
-	finisher := workers.NewCancellationFinisher(fakeLaterCancellations{s.intents}, s.payments, s.Stock, discardLog)
+	finisher := workers.NewCancellationFinisher(fakeLaterCancellations{s.cancellations}, s.payments, s.Stock, discardLog)
 	refunds := workers.NewRefundRetrier(fakeLaterRefunds{s.ledger}, s.payments, discardLog)
 	deadline := time.Now().Add(testWait)
 	for {
@@ -65,7 +65,7 @@ func (s *testShop) runRepairs(t *testing.T) {
 		_, _ = finisher.RunOnce(t.Context())
 		s.flush(t)
 		open, err1 := fakeLaterRefunds{s.ledger}.DueRefunds(t.Context(), time.Now(), 1)
-		due, err2 := fakeLaterCancellations{s.intents}.Due(t.Context(), time.Now(), 1)
+		due, err2 := fakeLaterCancellations{s.cancellations}.Due(t.Context(), time.Now(), 1)
 		if err1 == nil && err2 == nil && len(open)+len(due) == 0 {
 			return
 		}

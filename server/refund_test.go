@@ -23,7 +23,7 @@ func euroCents(cents int64) *spillwayv1.Money {
 func cents(m *spillwayv1.Money) int64 { return m.GetUnits()*100 + int64(m.GetNanos())/10_000_000 }
 
 // refund requests a refund as an operator.
-func (s *testShop) refund(t *testing.T, id, key string, amount *spillwayv1.Money) (*spillwayv1.RefundOrderResponse, error) {
+func (s *shopFixture) refund(t *testing.T, id, key string, amount *spillwayv1.Money) (*spillwayv1.RefundOrderResponse, error) {
 	t.Helper()
 	service := Orders{Changing: s.checkout.Reader, Refunder: s.refunder}
 	return service.RefundOrder(as(t.Context(), "ops", auth.Operator), &spillwayv1.RefundOrderRequest{
@@ -32,7 +32,7 @@ func (s *testShop) refund(t *testing.T, id, key string, amount *spillwayv1.Money
 }
 
 // ship brings the order's row to SHIPPED.
-func (s *testShop) ship(t *testing.T, id string) {
+func (s *shopFixture) ship(t *testing.T, id string) {
 	t.Helper()
 	_, err := s.orders.Ship(t.Context(), []order.Shipment{{OrderID: order.ID(id), TrackingID: "T", ShippedAt: time.Now()}})
 	if err != nil {
@@ -42,7 +42,7 @@ func (s *testShop) ship(t *testing.T, id string) {
 }
 
 // wantBooks checks what the provider gave back of the order, and that the audit passes once drained.
-func (s *testShop) wantBooks(t *testing.T, id string, returned order.Cents) {
+func (s *shopFixture) wantBooks(t *testing.T, id string, returned order.Cents) {
 	t.Helper()
 	outcome, _, err := s.provider.Find(t.Context(), order.ID(id))
 	if err != nil || outcome.Returned != returned {
@@ -56,7 +56,7 @@ func (s *testShop) wantBooks(t *testing.T, id string, returned order.Cents) {
 }
 
 // confirmAll notes the confirmations of all paid orders as sent, as the mailer does, which does not run here.
-func (s *testShop) confirmAll(t *testing.T) {
+func (s *shopFixture) confirmAll(t *testing.T) {
 	t.Helper()
 	const all = 1000
 	for _, state := range []order.State{order.Paid, order.Shipped, order.ShipFailed} {
@@ -74,7 +74,7 @@ func (s *testShop) confirmAll(t *testing.T) {
 
 // TestRefundOrder_Shipped: in parts and then all that is left, each once.
 func TestRefundOrder_Shipped(t *testing.T) {
-	onBothDatabases(t, func(t *testing.T, s *testShop) {
+	onBothDatabases(t, func(t *testing.T, s *shopFixture) {
 		placed := s.place(t, "k1", goodCard) // 12 EUR
 		s.flush(t)
 		s.ship(t, placed.GetId())
@@ -103,7 +103,7 @@ func TestRefundOrder_Shipped(t *testing.T) {
 }
 
 // wantRefundMails takes the mails that are due and checks the amounts of those of refunds, in cents.
-func (s *testShop) wantRefundMails(t *testing.T, id string, want ...order.Cents) {
+func (s *shopFixture) wantRefundMails(t *testing.T, id string, want ...order.Cents) {
 	t.Helper()
 	due, err := store.NewMails(s.db).LeaseDue(t.Context(), 100, 0)
 	if err != nil {
@@ -123,7 +123,7 @@ func (s *testShop) wantRefundMails(t *testing.T, id string, want ...order.Cents)
 
 // TestRefundOrder_Mails: each refund has one mail with its amount, whether the order is shipped or not. A request that is refused has none.
 func TestRefundOrder_Mails(t *testing.T) {
-	onBothDatabases(t, func(t *testing.T, s *testShop) {
+	onBothDatabases(t, func(t *testing.T, s *shopFixture) {
 		placed := s.place(t, "k1", goodCard) // 12 EUR
 		s.flush(t)
 		must := func(key string, amount *spillwayv1.Money) {
@@ -154,15 +154,15 @@ func TestRefundOrder_Mails(t *testing.T) {
 
 // TestRefundOrder_MailWaitsForTheProvider: a refund that is not confirmed has no mail.
 func TestRefundOrder_MailWaitsForTheProvider(t *testing.T) {
-	onBothDatabases(t, func(t *testing.T, s *testShop) {
+	onBothDatabases(t, func(t *testing.T, s *shopFixture) {
 		placed := s.place(t, "k1", goodCard)
 		s.flush(t)
-		s.provider.refusing.Store(true)
+		s.provider.Failing.Store(true)
 		if _, err := s.refund(t, placed.GetId(), "r1", euroCents(300)); err != nil {
 			t.Fatal(err)
 		}
 		s.wantRefundMails(t, placed.GetId())
-		s.provider.refusing.Store(false)
+		s.provider.Failing.Store(false)
 		s.runRepairs(t)
 		s.runRepairs(t)
 		s.wantRefundMails(t, placed.GetId(), 300)
@@ -171,16 +171,16 @@ func TestRefundOrder_MailWaitsForTheProvider(t *testing.T) {
 
 // TestRefundOrder_ProviderRefuses: the refund is booked, pending, and confirmed by the worker.
 func TestRefundOrder_ProviderRefuses(t *testing.T) {
-	onBothDatabases(t, func(t *testing.T, s *testShop) {
+	onBothDatabases(t, func(t *testing.T, s *shopFixture) {
 		placed := s.place(t, "k1", goodCard)
 		s.flush(t)
-		s.provider.refusing.Store(true)
+		s.provider.Failing.Store(true)
 		resp, err := s.refund(t, placed.GetId(), "r1", euroCents(300))
 		if err != nil || cents(resp.GetOrder().GetRefundPendingTotal()) != 300 || resp.GetOrder().GetRefundedTotal() != nil ||
 			resp.GetRefund().GetConfirmTime() != nil {
 			t.Errorf("refund: %v, %v; want 300 pending", resp, err)
 		}
-		s.provider.refusing.Store(false)
+		s.provider.Failing.Store(false)
 		s.runRepairs(t)
 		s.wantBooks(t, placed.GetId(), 300)
 		if o, err := s.orders.Get(t.Context(), order.ID(placed.GetId())); err != nil || o.Refunded != 300 || o.RefundPending != 0 || o.State != order.Paid {
@@ -191,7 +191,7 @@ func TestRefundOrder_ProviderRefuses(t *testing.T) {
 
 // TestRefundOrder_ThenCancelled: the cancellation gives the rest back.
 func TestRefundOrder_ThenCancelled(t *testing.T) {
-	onBothDatabases(t, func(t *testing.T, s *testShop) {
+	onBothDatabases(t, func(t *testing.T, s *shopFixture) {
 		placed := s.place(t, "k1", goodCard)
 		s.flush(t)
 		if _, err := s.refund(t, placed.GetId(), "r1", euroCents(300)); err != nil {
@@ -212,7 +212,7 @@ func TestRefundOrder_ThenCancelled(t *testing.T) {
 
 // TestRefundOrder_Nonsense changes nothing; the error names what to do.
 func TestRefundOrder_Nonsense(t *testing.T) {
-	onBothDatabases(t, func(t *testing.T, s *testShop) {
+	onBothDatabases(t, func(t *testing.T, s *shopFixture) {
 		paid, pending, cancelled, shipped := s.place(t, "paid", goodCard), s.place(t, "pending", ""), s.place(t, "cancelled", ""), s.place(t, "shipped", goodCard)
 		if _, err := s.canceller.Cancel(t.Context(), order.Order{ID: order.ID(cancelled.GetId()), State: order.Pending}, order.CancelReason{Text: "by the customer"}, "c1"); err != nil {
 			t.Fatal(err)
@@ -258,7 +258,7 @@ func TestRefundOrder_Nonsense(t *testing.T) {
 
 // TestRefundOrder_Concurrently: of refunds that are too much together, some are refused.
 func TestRefundOrder_Concurrently(t *testing.T) {
-	onBothDatabases(t, func(t *testing.T, s *testShop) {
+	onBothDatabases(t, func(t *testing.T, s *shopFixture) {
 		placed := s.place(t, "k1", goodCard)
 		s.flush(t)
 		s.ship(t, placed.GetId())

@@ -10,16 +10,16 @@ import (
 )
 
 // keyPrefix begins the names of all keys of the shop in Redis.
-func (s *testShop) keyPrefix() string { return "{" + s.keys.Namespace + ":" }
+func (s *shopFixture) keyPrefix() string { return "{" + s.keys.Namespace + ":" }
 
-func (s *testShop) copyRedis(t *testing.T) realparts.Keys {
+func (s *shopFixture) copyRedis(t *testing.T) realparts.Keys {
 	t.Helper()
 	return realparts.CopyKeys(t, s.redis.Client(), s.keyPrefix())
 }
 
 // rollBack replaces what Redis holds of the shop by an older copy, as a promoted replica or a truncated append-only file does, and opens
 // the next epoch.
-func (s *testShop) rollBack(t *testing.T, older realparts.Keys) {
+func (s *shopFixture) rollBack(t *testing.T, older realparts.Keys) {
 	t.Helper()
 	realparts.RestoreKeys(t, s.redis.Client(), s.keyPrefix(), older)
 	if err := s.epochs.Check(t.Context()); err != nil {
@@ -30,17 +30,17 @@ func (s *testShop) rollBack(t *testing.T, older realparts.Keys) {
 // TestPlaceOrder_RetryAfterARollback: the card was declined and the order released, which SQL has applied and Redis has lost. The retry
 // with the same key finds the order pending in Redis. Nothing may be charged or given back a second time (I1, I6).
 func TestPlaceOrder_RetryAfterARollback(t *testing.T) {
-	onBothDatabases(t, func(t *testing.T, s *testShop) {
+	onBothDatabases(t, func(t *testing.T, s *shopFixture) {
 		s.place(t, "before", goodCard) // Its counter is loaded.
 		s.flush(t)
 		var older realparts.Keys
-		s.provider.during = func() { older = s.copyRedis(t) } // "Charge in flight".
+		s.provider.During = func() { older = s.copyRedis(t) } // "Charge in flight".
 		if _, err := s.checkout.PlaceOrder(as(t.Context(), "c1"), placeRequest("k1", declinedCard)); err == nil {
 			t.Fatal("the card was not declined")
 		}
-		s.provider.during = nil
+		s.provider.During = nil
 		s.flush(t)
-		charges := s.provider.charges.Load()
+		charges := s.provider.Charges.Load()
 		s.rollBack(t, older)
 		s.place(t, "loads-the-counter", goodCard)
 
@@ -49,7 +49,7 @@ func TestPlaceOrder_RetryAfterARollback(t *testing.T) {
 			t.Errorf("the retry: %v; want the decline again", err)
 		}
 		s.flush(t)
-		if n := s.provider.charges.Load() - charges; n != 1 { // Of the order that loads the counter.
+		if n := s.provider.Charges.Load() - charges; n != 1 { // Of the order that loads the counter.
 			t.Errorf("%d charges since; want 1", n)
 		}
 		if left := s.left(t); left != 98 {
@@ -76,7 +76,7 @@ func (m *fakeConcurrentStock) Quote(ctx context.Context, to order.Address, deman
 // TestPlaceOrder_KeysLostWhileItIsPriced: whether idempotency keys may be lost is asked before the order is priced, and Redis is wiped in
 // between. The retry must not order a second time (I4).
 func TestPlaceOrder_KeysLostWhileItIsPriced(t *testing.T) {
-	onBothDatabases(t, func(t *testing.T, s *testShop) {
+	onBothDatabases(t, func(t *testing.T, s *shopFixture) {
 		placed := s.place(t, "k", goodCard)
 		s.flush(t)
 		s.checkout.Shipping = &fakeConcurrentStock{happens: func() { s.rollBack(t, nil) }}
@@ -86,7 +86,7 @@ func TestPlaceOrder_KeysLostWhileItIsPriced(t *testing.T) {
 		if again := s.place(t, "k", goodCard); again.GetId() != placed.GetId() {
 			t.Errorf("the next retry is answered with order %s, want %s", again.GetId(), placed.GetId())
 		}
-		if n := s.provider.charges.Load(); n != 1 {
+		if n := s.provider.Charges.Load(); n != 1 {
 			t.Errorf("the card was charged %d times, want once", n)
 		}
 	})

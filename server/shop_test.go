@@ -14,6 +14,7 @@ import (
 	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/payment"
+	"github.com/spillway/spillway/payment/paymenttest"
 	"github.com/spillway/spillway/payment/simulated"
 	"github.com/spillway/spillway/redisconn"
 	"github.com/spillway/spillway/stock"
@@ -31,43 +32,43 @@ const (
 
 var discardLog = slog.New(slog.DiscardHandler)
 
-// testShop is a Checkout and a Canceller on a real Redis and a real database, with the simulated provider. It sells A and B, 100 units of
+// shopFixture is a Checkout and a Canceller on a real Redis and a real database, with the simulated provider. It sells A and B, 100 units of
 // each. The flusher writes stock and rows, as with durability sql, when flush is called or while runFlusher's goroutine runs; an answer
 // waits for it only after sqlDurable.
-type testShop struct {
+type shopFixture struct {
 	*stock.Stock
-	db        *store.DB
-	keys      stock.Keys
-	redis     *redisconn.Conn
-	epochs    *journal.Epochs
-	journal   *journal.Journal
-	progress  *journal.Progress
-	orders    *store.Orders
-	ledger    *store.Charges
-	intents   *store.Cancellations
-	provider  *fakeProvider
-	payment   *payment.Service
-	payments  payment.Client
-	checkout  *Checkout
-	canceller *Canceller
-	refunder  *Refunder
+	db            *store.DB
+	keys          stock.Keys
+	redis         *redisconn.Conn
+	epochs        *journal.Epochs
+	journal       *journal.Journal
+	progress      *journal.Progress
+	orders        *store.Orders
+	ledger        *store.Charges
+	cancellations *store.Cancellations
+	provider      *paymenttest.FakeProvider
+	payment       *payment.Service
+	payments      payment.Client
+	checkout      *Checkout
+	canceller     *Canceller
+	refunder      *Refunder
 }
 
 // onBothDatabases runs the test with a shop on MySQL and with one on SQLite.
-func onBothDatabases(t *testing.T, test func(t *testing.T, s *testShop)) {
+func onBothDatabases(t *testing.T, test func(t *testing.T, s *shopFixture)) {
 	t.Helper()
 	t.Run("mysql", func(t *testing.T) { test(t, openTestShop(t, realparts.MySQL(t))) })
 	t.Run("sqlite", func(t *testing.T) { test(t, openTestShop(t, "sqlite:"+filepath.Join(t.TempDir(), "shop.db"))) })
 }
 
 // openTestShop opens a shop on the empty database.
-func openTestShop(t *testing.T, dsn string) *testShop {
+func openTestShop(t *testing.T, dsn string) *shopFixture {
 	t.Helper()
-	s := &testShop{db: openTestDB(t, dsn), keys: stock.Keys{Keys: journal.Keys{Namespace: "test-" + rand.Text()}}, progress: journal.NewProgress()}
-	s.orders, s.intents, s.ledger = store.NewOrders(s.db), store.NewCancellations(s.db), store.NewCharges(s.db)
+	s := &shopFixture{db: openTestDB(t, dsn), keys: stock.Keys{Keys: journal.Keys{Namespace: "test-" + rand.Text()}}, progress: journal.NewProgress()}
+	s.orders, s.cancellations, s.ledger = store.NewOrders(s.db), store.NewCancellations(s.db), store.NewCharges(s.db)
 	t.Cleanup(s.ledger.Close)
 	s.openStock(t)
-	s.provider = &fakeProvider{Provider: simulated.New()}
+	s.provider = &paymenttest.FakeProvider{Provider: simulated.New()}
 	s.payment = &payment.Service{Provider: s.provider, Ledger: s.ledger, Now: time.Now}
 	s.payments = newPayments(t, s.payment)
 	rates, err := currency.Load()
@@ -80,7 +81,7 @@ func openTestShop(t *testing.T, dsn string) *testShop {
 		Durable: stubDurable{}, Reader: reader, Log: discardLog, PayWithin: time.Hour, Now: time.Now,
 	}
 	s.canceller = &Canceller{
-		Stock: s.Stock, Store: s.intents, Payments: s.payments, Changes: journal.NewChanges(s.keys.Keys, s.redis, stubBreaker{}), Durable: stubDurable{},
+		Stock: s.Stock, Store: s.cancellations, Payments: s.payments, Changes: journal.NewChanges(s.keys.Keys, s.redis, stubBreaker{}), Durable: stubDurable{},
 		Log: discardLog, Now: time.Now,
 	}
 	s.refunder = &Refunder{Ledger: s.ledger, Payments: s.payments, Log: discardLog, Now: time.Now}
@@ -114,7 +115,7 @@ func openTestDB(t *testing.T, dsn string) *store.DB {
 }
 
 // openStock connects to Redis, seeds the products and opens the first epoch.
-func (s *testShop) openStock(t *testing.T) {
+func (s *shopFixture) openStock(t *testing.T) {
 	t.Helper()
 	r, err := redisconn.Connect(redisconn.Config{Addr: realparts.Redis(t)})
 	if err != nil {
@@ -143,7 +144,7 @@ func (s *testShop) openStock(t *testing.T) {
 }
 
 // clean deletes the test's keys from the shared Redis, which never evicts.
-func (s *testShop) clean(t *testing.T) {
+func (s *shopFixture) clean(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), testWait)
 	defer cancel()
 	c := s.redis.Client()
@@ -157,14 +158,14 @@ func (s *testShop) clean(t *testing.T) {
 }
 
 // flusher is a flusher that writes rows and reports to the progress: that of the shop, or of another process.
-func (s *testShop) flusher(p *journal.Progress) *workers.StockFlusher {
+func (s *shopFixture) flusher(p *journal.Progress) *workers.StockFlusher {
 	cfg := workers.DefaultFlushConfig()
 	cfg.Block, cfg.WithOrders = testBlock, true
 	return workers.NewStockFlusher(cfg, s.journal, store.NewStock(s.db), p, discardLog)
 }
 
 // flush brings SQL to the end of the journal.
-func (s *testShop) flush(t *testing.T) {
+func (s *shopFixture) flush(t *testing.T) {
 	t.Helper()
 	f := s.flusher(s.progress)
 	for n := 1; n > 0; {
@@ -176,10 +177,10 @@ func (s *testShop) flush(t *testing.T) {
 }
 
 // sqlDurable makes responses wait for SQL.
-func (s *testShop) sqlDurable() { s.checkout.Durable, s.canceller.Durable = s.progress, s.progress }
+func (s *shopFixture) sqlDurable() { s.checkout.Durable, s.canceller.Durable = s.progress, s.progress }
 
 // runFlusher flushes in the background until the test ends, and reports to the progress.
-func (s *testShop) runFlusher(t *testing.T, p *journal.Progress) {
+func (s *shopFixture) runFlusher(t *testing.T, p *journal.Progress) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
@@ -204,7 +205,7 @@ func testCard(number string) *spillwayv1.Card {
 }
 
 // place places placeRequest's order for customer c1, and fails the test if that fails.
-func (s *testShop) place(t *testing.T, key, card string) *spillwayv1.Order {
+func (s *shopFixture) place(t *testing.T, key, card string) *spillwayv1.Order {
 	t.Helper()
 	resp, err := s.checkout.PlaceOrder(as(t.Context(), "c1"), placeRequest(key, card))
 	if err != nil {
@@ -214,7 +215,7 @@ func (s *testShop) place(t *testing.T, key, card string) *spillwayv1.Order {
 }
 
 // left is how many units of A Redis would sell.
-func (s *testShop) left(t *testing.T) int64 {
+func (s *shopFixture) left(t *testing.T) int64 {
 	t.Helper()
 	left, err := s.Available(t.Context(), []order.SKU{"A"})
 	if err != nil {
@@ -224,7 +225,7 @@ func (s *testShop) left(t *testing.T) int64 {
 }
 
 // wantRow checks the state of the order's row.
-func (s *testShop) wantRow(t *testing.T, id string, want order.State) {
+func (s *shopFixture) wantRow(t *testing.T, id string, want order.State) {
 	t.Helper()
 	if o, err := s.orders.Get(t.Context(), order.ID(id)); err != nil || o.State != want {
 		t.Errorf("the row of %s is %s (%v), want %s", id, o.State, err, want)

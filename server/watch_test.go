@@ -30,28 +30,28 @@ const (
 	shippedState = spillwayv1.OrderState_ORDER_STATE_SHIPPED
 )
 
-// watched is the real port with one order that is watched.
-type watched struct {
-	*edgeServer
-	*ledger
+// watchFixture is the real port with one order that is watched.
+type watchFixture struct {
+	*edgeFixture
+	*fakeWatchedOrder
 	hub  *Hub
-	feed *feed
+	feed *fakeFeed
 	stop context.CancelFunc
 }
 
-func serveWatched(t *testing.T, state order.State, change ...func(*HubConfig)) *watched {
+func serveWatched(t *testing.T, state order.State, change ...func(*HubConfig)) *watchFixture {
 	t.Helper()
-	l := &ledger{o: orderOf("me", state, 0)}
-	hub, f, stop := startHub(t, l, change...)
-	reader := OrderReader{Hot: stubHotOrders{}, Rows: ledgerRows{l: l}, Log: slog.New(slog.DiscardHandler)}
-	return &watched{edgeServer: startServer(t, Services{Order: Orders{Reader: reader, Hub: hub}}), ledger: l, hub: hub, feed: f, stop: stop}
+	watched := &fakeWatchedOrder{o: orderOf("me", state, 0)}
+	hub, f, stop := startHub(t, watched, change...)
+	reader := OrderReader{Hot: stubHotOrders{}, Rows: fakeWatchedRows{watched: watched}, Log: slog.New(slog.DiscardHandler)}
+	return &watchFixture{edgeFixture: startServer(t, Services{Order: Orders{Reader: reader, Hub: hub}}), fakeWatchedOrder: watched, hub: hub, feed: f, stop: stop}
 }
 
 // change brings the order into the state and lets Redis tell it.
-func (w *watched) change(t *testing.T, state order.State) {
+func (w *watchFixture) change(t *testing.T, state order.State) {
 	t.Helper()
 	w.become(state)
-	tell(t, w.feed.changed, w.o.ID)
+	feedTo(t, w.feed.changed, w.o.ID)
 }
 
 // authorized sends the token with each stream.
@@ -76,13 +76,13 @@ func (h clientHeader) WrapStreamingClient(next connect.StreamingClientFunc) conn
 	}
 }
 
-// watching is one stream.
-type watching struct {
+// watchStream is one stream.
+type watchStream struct {
 	t *testing.T
 	*connect.ServerStreamForClient[spillwayv1.WatchOrderResponse]
 }
 
-func (w *watched) watch(t *testing.T, customer, resume string, http1 *http.Client, opts ...connect.ClientOption) watching {
+func (w *watchFixture) watch(t *testing.T, customer, resume string, http1 *http.Client, opts ...connect.ClientOption) watchStream {
 	t.Helper()
 	client := spillwayv1connect.NewOrderServiceClient(http1, w.url, append(opts, authorized(w.token(t, customer)))...)
 	ctx, cancel := context.WithTimeout(t.Context(), 2*watchWait)
@@ -92,11 +92,11 @@ func (w *watched) watch(t *testing.T, customer, resume string, http1 *http.Clien
 		t.Fatalf("watch: %v", err)
 	}
 	t.Cleanup(func() { _ = stream.Close() })
-	return watching{t, stream}
+	return watchStream{t, stream}
 }
 
 // want reads the next message and returns its resume token.
-func (s watching) want(state spillwayv1.OrderState) string {
+func (s watchStream) want(state spillwayv1.OrderState) string {
 	s.t.Helper()
 	if !s.Receive() {
 		s.t.Fatalf("the stream ended before %v: %v", state, s.Err())
@@ -107,7 +107,7 @@ func (s watching) want(state spillwayv1.OrderState) string {
 	return s.Msg().GetResumeToken()
 }
 
-func (s watching) wantEnd(code connect.Code) {
+func (s watchStream) wantEnd(code connect.Code) {
 	s.t.Helper()
 	if s.Receive() {
 		s.t.Fatalf("one more message: %v", s.Msg())
@@ -118,7 +118,7 @@ func (s watching) wantEnd(code connect.Code) {
 }
 
 // wantHint is wantEnd, with when to come back.
-func (s watching) wantHint(code connect.Code) {
+func (s watchStream) wantHint(code connect.Code) {
 	s.t.Helper()
 	s.wantEnd(code)
 	var ce *connect.Error
@@ -143,7 +143,7 @@ func TestWatchOrder_ToItsFinalStateOverEachProtocol(t *testing.T) {
 			later := w.watch(t, "me", failed, p.client, p.opts...)
 			w.eventuallyWatched(t, 3)
 			w.change(t, order.Shipped)
-			for _, s := range []watching{all, late, later} {
+			for _, s := range []watchStream{all, late, later} {
 				end := s.want(shippedState)
 				s.wantEnd(0)
 				if s := w.watch(t, "me", end, p.client, p.opts...); s.Receive() || s.Err() != nil {
@@ -156,7 +156,7 @@ func TestWatchOrder_ToItsFinalStateOverEachProtocol(t *testing.T) {
 }
 
 // eventuallyWatched returns when there are so many watchers.
-func (w *watched) eventuallyWatched(t *testing.T, n int) {
+func (w *watchFixture) eventuallyWatched(t *testing.T, n int) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
@@ -187,13 +187,13 @@ func TestWatchOrder_OrdersOfOthersAreNotFound(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		watching{t, stream}.wantEnd(connect.CodeUnauthenticated)
+		watchStream{t, stream}.wantEnd(connect.CodeUnauthenticated)
 		_ = stream.Close()
 		client = spillwayv1connect.NewOrderServiceClient(p.client, w.url, append(p.opts, authorized(w.token(t, "me")))...)
 		if stream, err = client.WatchOrder(t.Context(), &spillwayv1.WatchOrderRequest{}); err != nil {
 			t.Fatal(err)
 		}
-		watching{t, stream}.wantEnd(connect.CodeInvalidArgument)
+		watchStream{t, stream}.wantEnd(connect.CodeInvalidArgument)
 		_ = stream.Close()
 	}
 	boss := spillwayv1connect.NewOrderServiceClient(w.client, w.url, authorized(w.token(t, "boss", auth.Operator)))
@@ -201,7 +201,7 @@ func TestWatchOrder_OrdersOfOthersAreNotFound(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	watching{t, stream}.want(shippedState)
+	watchStream{t, stream}.want(shippedState)
 	_ = stream.Close()
 }
 
@@ -247,19 +247,19 @@ func TestWatchOrder_DependencyUnavailable(t *testing.T) {
 	w := serveWatched(t, order.Paid)
 	s := w.watch(t, "me", "", w.client)
 	s.want(paidState)
-	w.set(func(l *ledger) { l.err = fmt.Errorf("no route: %w", order.ErrUnavailable) })
+	w.set(func(watched *fakeWatchedOrder) { watched.err = fmt.Errorf("no route: %w", order.ErrUnavailable) })
 	w.watch(t, "me", "", w.client).wantHint(connect.CodeUnavailable)
 	w.change(t, order.ShipFailed)
-	w.set(func(l *ledger) { l.err = nil })
+	w.set(func(watched *fakeWatchedOrder) { watched.err = nil })
 	s.want(failedState) // It is read again by itself.
-	w.set(func(l *ledger) { l.gone = true })
-	tell(t, w.feed.changed, w.o.ID)
+	w.set(func(watched *fakeWatchedOrder) { watched.gone = true })
+	feedTo(t, w.feed.changed, w.o.ID)
 	s.wantHint(connect.CodeUnavailable)
 	w.watch(t, "me", "", w.client).wantEnd(connect.CodeNotFound)
 }
 
 // frozen is a client that sends a request for a stream and reads nothing until it is told to.
-func (w *watched) frozen(t *testing.T) net.Conn {
+func (w *watchFixture) frozen(t *testing.T) net.Conn {
 	t.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(w.url, "http://"))
 	if err != nil {
@@ -277,8 +277,10 @@ func (w *watched) frozen(t *testing.T) net.Conn {
 }
 
 // big is an order with a message larger than what a kernel keeps for a reader.
-func (w *watched) big() {
-	w.set(func(l *ledger) { l.o.Lines = []order.Line{{SKU: "A", Name: strings.Repeat("n", 16<<20), Quantity: 1}} })
+func (w *watchFixture) big() {
+	w.set(func(watched *fakeWatchedOrder) {
+		watched.o.Lines = []order.Line{{SKU: "A", Name: strings.Repeat("n", 16<<20), Quantity: 1}}
+	})
 }
 
 // TestWatchOrder_SlowReader: one that takes too long for a message gets it, and then `aborted`; one that takes nothing is paginate off.
@@ -315,10 +317,10 @@ func TestWatchOrder_SlowReader(t *testing.T) {
 
 // TestWatchOrder_OutlivesReadAndWriteTimeouts on a port with short timeouts.
 func TestWatchOrder_OutlivesReadAndWriteTimeouts(t *testing.T) {
-	l := &ledger{o: orderOf("me", order.Paid, 0)}
-	hub, f, _ := startHub(t, l)
-	w := &watched{edgeServer: startServer(t, Services{}), ledger: l, hub: hub, feed: f}
-	reader := OrderReader{Hot: stubHotOrders{}, Rows: ledgerRows{l: l}, Log: slog.New(slog.DiscardHandler)}
+	watched := &fakeWatchedOrder{o: orderOf("me", order.Paid, 0)}
+	hub, f, _ := startHub(t, watched)
+	w := &watchFixture{edgeFixture: startServer(t, Services{}), fakeWatchedOrder: watched, hub: hub, feed: f}
+	reader := OrderReader{Hot: stubHotOrders{}, Rows: fakeWatchedRows{watched: watched}, Log: slog.New(slog.DiscardHandler)}
 	const short = 500 * time.Millisecond
 	srv := &http.Server{
 		Handler:     NewHandler(Config{Tokens: w.tokens, Log: slog.New(slog.DiscardHandler)}, Services{Order: Orders{Reader: reader, Hub: hub}}),
@@ -333,7 +335,7 @@ func TestWatchOrder_OutlivesReadAndWriteTimeouts(t *testing.T) {
 	go srv.Serve(listener) //nolint:errcheck // It is closed.
 	t.Cleanup(func() { _ = srv.Close() })
 	w.url = "http://" + listener.Addr().String()
-	var open []watching
+	var open []watchStream
 	for _, p := range protocols(h2cClient(t), &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}) {
 		s := w.watch(t, "me", "", p.client, p.opts...)
 		s.want(paidState)
