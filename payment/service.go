@@ -27,12 +27,12 @@ type Ledger interface {
 	ResolveAttempt(ctx context.Context, read order.Charge, to order.ChargeState, declineCode string) (order.Charge, error)
 	// Void makes the charge of an order VOIDED, or inserts a tombstone. It returns order.ErrFailedPrecondition for a charge that succeeded.
 	Void(ctx context.Context, id order.ID, chargeID string, currency order.Currency) (order.Charge, error)
-	// Revoid schedules the rechecks of a voided charge anew.
-	Revoid(ctx context.Context, id order.ID) error
+	// RestartRechecks schedules the rechecks of a voided charge anew.
+	RestartRechecks(ctx context.Context, id order.ID) error
 	// Refund inserts a refund of the rest of the charge unless there is one, and returns both.
 	Refund(ctx context.Context, id order.ID, refundID, reason string) (order.Refund, order.Charge, error)
-	// TookLate records a charge that the provider made although it is voided or declined here, with a refund of all of it. It is idempotent.
-	TookLate(ctx context.Context, id order.ID, amount order.Money, refundID, reason string) (order.Refund, order.Charge, error)
+	// BookLateCharge records a charge that the provider made although it is voided or declined here, with a refund of all of it. It is idempotent.
+	BookLateCharge(ctx context.Context, id order.ID, amount order.Money, refundID, reason string) (order.Refund, order.Charge, error)
 	// GetRefund returns a refund by its id.
 	GetRefund(ctx context.Context, refundID string) (order.Refund, error)
 	// OpenRefunds returns the refunds of an order that the provider has not confirmed.

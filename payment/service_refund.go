@@ -84,7 +84,7 @@ func (p *Service) refuse(ctx context.Context, stored, made order.Charge, perr er
 	case perr != nil:
 		// The outcome at the provider is unknown. It is queried now, and again by the scheduled rechecks.
 		if ch, rerr := p.recheck(ctx, stored); rerr != nil || ch.State == order.ChargeVoided {
-			err = p.Ledger.Revoid(ctx, made.OrderID)
+			err = p.Ledger.RestartRechecks(ctx, made.OrderID)
 		}
 	}
 	if err != nil {
@@ -110,7 +110,7 @@ func (p *Service) recheck(ctx context.Context, voided order.Charge) (order.Charg
 
 // refundLate records a charge that the provider made although it is voided or declined here, with a refund of all of it, and executes the refund.
 func (p *Service) refundLate(ctx context.Context, id order.ID, amount order.Money) (order.Charge, error) {
-	_, ch, err := p.Ledger.TookLate(ctx, id, amount, p.newRefundID(), reasonLateCharge)
+	_, ch, err := p.Ledger.BookLateCharge(ctx, id, amount, p.newRefundID(), reasonLateCharge)
 	if err != nil {
 		return order.Charge{}, fmt.Errorf("record the late charge of %s: %w: %w", id, order.ErrUnknownOutcome, err)
 	}

@@ -18,7 +18,7 @@ import (
 	"github.com/spillway/spillway/order"
 )
 
-// Cancellation is the intent to undo an order: its money and its units go back, and only then it is finished.
+// Cancellation is the saga that undoes an order: its money and its units go back, and only then it is finished.
 type Cancellation struct {
 	OrderID order.ID
 	// Customer placed the order; empty when it has no row. Due reads it.
@@ -37,7 +37,7 @@ type Cancellation struct {
 	CreatedAt           time.Time
 }
 
-// Cancellations keeps the intents.
+// Cancellations is the outbox of cancellations.
 type Cancellations struct{ db *DB }
 
 // NewCancellations makes the repository.
@@ -104,16 +104,16 @@ func itemsOf(ctx context.Context, tx *ent.Client, id order.ID) ([]order.Delta, e
 	}), nil
 }
 
-// enqueueChunk is how many intents Enqueue writes in one transaction. SQLite takes 32,766 variables in a statement, about 12 an intent, and each
-// intent costs a statement of its own besides, while a transaction has the 10 s of the SQL policy.
+// enqueueChunk is how many cancellations Enqueue writes in one transaction. SQLite takes 32,766 variables in a statement, about 12 a cancellation, and each
+// cancellation costs a statement of its own besides, while a transaction has the 10 s of the SQL policy.
 const enqueueChunk = 100
 
-// Enqueue writes intents without touching the orders: of orders that are lost, or cancelled already. Those that exist stay, but for units
-// that they lack. An intent without units gets those of the order's row, if it has one: their release may be lost with Redis before it is flushed, and SQL
-// returns an order's units once. It takes any number of intents and commits enqueueChunk at once: after an error those of the earlier
+// Enqueue writes cancellations without touching the orders: of orders that are lost, or cancelled already. Those that exist stay, but for units
+// that they lack. A cancellation without units gets those of the order's row, if it has one: their release may be lost with Redis before it is flushed, and SQL
+// returns an order's units once. It takes any number of cancellations and commits enqueueChunk at once: after an error those of the earlier
 // transactions are written, and repeating the call with all of them changes nothing about those.
-func (c *Cancellations) Enqueue(ctx context.Context, intents []Cancellation) error {
-	for chunk := range slices.Chunk(intents, enqueueChunk) {
+func (c *Cancellations) Enqueue(ctx context.Context, cancellations []Cancellation) error {
+	for chunk := range slices.Chunk(cancellations, enqueueChunk) {
 		if err := c.db.tx(ctx, func(ctx context.Context, tx *ent.Client) error { return enqueue(ctx, tx, chunk) }); err != nil {
 			return err
 		}
@@ -121,8 +121,8 @@ func (c *Cancellations) Enqueue(ctx context.Context, intents []Cancellation) err
 	return nil
 }
 
-func enqueue(ctx context.Context, tx *ent.Client, intents []Cancellation) error {
-	complete := slices.Clone(intents)
+func enqueue(ctx context.Context, tx *ent.Client, cancellations []Cancellation) error {
+	complete := slices.Clone(cancellations)
 	for i, x := range complete {
 		if len(x.Units) > 0 {
 			if err := completeUnits(ctx, tx, x); err != nil {
@@ -139,7 +139,7 @@ func enqueue(ctx context.Context, tx *ent.Client, intents []Cancellation) error 
 	return insertCancellations(ctx, tx, complete)
 }
 
-// completeUnits completes an intent that was written without units, unless they are back.
+// completeUnits completes a cancellation that was written without units, unless they are back.
 func completeUnits(ctx context.Context, tx *ent.Client, x Cancellation) error {
 	err := tx.OrderCancellation.Update().Where(ordercancellation.ID(string(x.OrderID)), ordercancellation.Units(""), ordercancellation.Not(unitsReturned)).
 		SetUnits(order.FormatDeltas(x.Units)).ClearRestockedAt().ClearFinishedAt().Exec(ctx)
@@ -154,16 +154,16 @@ func unitsReturned(s *entsql.Selector) {
 	exists(s, stockreturn.Table, stockreturn.FieldID, ordercancellation.FieldID)
 }
 
-func insertCancellations(ctx context.Context, tx *ent.Client, intents []Cancellation) error {
-	intents = slices.Clone(intents)
-	slices.SortFunc(intents, func(a, b Cancellation) int { return strings.Compare(string(a.OrderID), string(b.OrderID)) })
+func insertCancellations(ctx context.Context, tx *ent.Client, cancellations []Cancellation) error {
+	cancellations = slices.Clone(cancellations)
+	slices.SortFunc(cancellations, func(a, b Cancellation) int { return strings.Compare(string(a.OrderID), string(b.OrderID)) })
 	now := micro(time.Now())
-	returned, err := returnedAmong(ctx, tx, convert(intents, func(c Cancellation) order.ID { return c.OrderID }))
+	returned, err := returnedAmong(ctx, tx, convert(cancellations, func(c Cancellation) order.ID { return c.OrderID }))
 	if err != nil {
 		return err
 	}
-	rows := make([]*ent.OrderCancellationCreate, len(intents))
-	for i, c := range intents {
+	rows := make([]*ent.OrderCancellationCreate, len(cancellations))
+	for i, c := range cancellations {
 		row := setReason(tx.OrderCancellation.Create(), c.Reason).SetReason(truncate(c.Reason.Text, maxReason)).
 			SetID(string(c.OrderID)).SetActor(truncate(c.Actor, maxActor)).SetUnits(order.FormatDeltas(c.Units)).
 			SetRefundAmount(0).SetRefundCurrency("").SetAttempts(0).SetNextTryAt(now).SetCreatedAt(now)
@@ -174,7 +174,7 @@ func insertCancellations(ctx context.Context, tx *ent.Client, intents []Cancella
 	}
 	err = tx.OrderCancellation.CreateBulk(rows...).OnConflict(onConflictDoNothing(ordercancellation.FieldID)...).Exec(ctx)
 	if err != nil {
-		return fmt.Errorf("write %d cancellations: %w", len(intents), err)
+		return fmt.Errorf("write %d cancellations: %w", len(cancellations), err)
 	}
 	return nil
 }

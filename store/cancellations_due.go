@@ -13,7 +13,7 @@ import (
 	"github.com/spillway/spillway/order"
 )
 
-// Due reads up to limit intents that are unfinished and due, oldest first.
+// Due reads up to limit cancellations that are unfinished and due, oldest first.
 func (c *Cancellations) Due(ctx context.Context, now time.Time, limit int) ([]Cancellation, error) {
 	return fetch(ctx, c.db, func(ctx context.Context) ([]Cancellation, error) {
 		if err := c.db.markReturned(ctx); err != nil {
@@ -65,8 +65,8 @@ func toCancellation(f *ent.OrderCancellation, customer string) (Cancellation, er
 	}, nil
 }
 
-// EnsureCancelled makes sure that the order of an intent is CANCELLED, if it has a row: one that was declared lost may have turned up in the
-// very moment. When it is beyond cancelling, the intent is deleted, and cancelled is false.
+// EnsureCancelled makes sure that the order of a cancellation is CANCELLED, if it has a row: one that was declared lost may have turned up in the
+// very moment. When it is beyond cancelling, the cancellation is deleted, and cancelled is false.
 func (c *Cancellations) EnsureCancelled(ctx context.Context, x Cancellation) (cancelled bool, err error) {
 	err = c.db.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
 		from := []order.State{order.Pending, order.Paid, order.ShipFailed}
@@ -83,7 +83,7 @@ func (c *Cancellations) EnsureCancelled(ctx context.Context, x Cancellation) (ca
 	return cancelled, err
 }
 
-// Refunded notes what was given back. What Charges.TookLate noted meanwhile is more, and stays.
+// Refunded notes what was given back. What Charges.BookLateCharge noted meanwhile is more, and stays.
 func (c *Cancellations) Refunded(ctx context.Context, id order.ID, amount order.Money) error {
 	return c.db.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
 		open := []predicate.OrderCancellation{ordercancellation.ID(string(id)), ordercancellation.RefundedAtIsNil()}
@@ -102,7 +102,7 @@ func (c *Cancellations) Refunded(ctx context.Context, id order.ID, amount order.
 	})
 }
 
-// Defer schedules the next attempt at an intent; failed counts this one.
+// Defer schedules the next attempt at a cancellation; failed counts this one.
 func (c *Cancellations) Defer(ctx context.Context, id order.ID, at time.Time, failed bool) error {
 	n := 0
 	if failed {
@@ -114,7 +114,7 @@ func (c *Cancellations) Defer(ctx context.Context, id order.ID, at time.Time, fa
 	})
 }
 
-// Finish closes an intent of which both halves are done, and makes its mail due if something was refunded, in one transaction. It returns
+// Finish closes a cancellation of which both halves are done, and makes its mail due if something was refunded, in one transaction. It returns
 // whether it did. An order that was never paid causes no mail, and one that was lost before it had a row has no address.
 func (c *Cancellations) Finish(ctx context.Context, id order.ID) (finished bool, err error) {
 	err = c.db.tx(ctx, func(ctx context.Context, tx *ent.Client) error {

@@ -91,8 +91,8 @@ func (o *Orders) setRecheck(ctx context.Context, charges []Recheck, at, now time
 	return o.db.call(ctx, change.Exec)
 }
 
-// Revoid restarts the rechecks of a voided charge: the provider was sent a request just now, and its outcome is not known.
-func (c *Charges) Revoid(ctx context.Context, id order.ID) error {
+// RestartRechecks restarts the rechecks of a voided charge: the provider was sent a request just now, and its outcome is not known.
+func (c *Charges) RestartRechecks(ctx context.Context, id order.ID) error {
 	return c.db.call(ctx, func(ctx context.Context) error {
 		voided, recheck := voidTimes(order.ChargeVoided, micro(c.now()))
 		return c.db.ent.Charge.Update().Where(charge.ID(string(id)), charge.State(int8(order.ChargeVoided))).

@@ -12,16 +12,16 @@ import (
 	"github.com/spillway/spillway/store"
 )
 
-// fuse is a breaker that refuses once it is blown, and remembers what it was told.
-type fuse struct {
-	blown    error
-	reported []error
-	timeout  time.Duration
+// fakeBreaker is a breaker that refuses once it is blown, and remembers what it was told.
+type fakeBreaker struct {
+	permitErr error
+	reported  []error
+	timeout   time.Duration
 }
 
-func (f *fuse) Permit() error          { return f.blown }
-func (f *fuse) Report(err error)       { f.reported = append(f.reported, err) }
-func (f *fuse) Timeout() time.Duration { return f.timeout }
+func (f *fakeBreaker) Permit() error          { return f.permitErr }
+func (f *fakeBreaker) Report(err error)       { f.reported = append(f.reported, err) }
+func (f *fakeBreaker) Timeout() time.Duration { return f.timeout }
 
 // calls is one of each repository, by name.
 func calls(t *testing.T, db *store.DB) map[string]func(ctx context.Context) error {
@@ -70,7 +70,7 @@ func calls(t *testing.T, db *store.DB) map[string]func(ctx context.Context) erro
 
 func TestGuard_OpenBreakerRefusesEveryCall(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
-		f := &fuse{blown: order.ErrUnavailable, timeout: time.Minute}
+		f := &fakeBreaker{permitErr: order.ErrUnavailable, timeout: time.Minute}
 		db.Guard(f)
 		for name, call := range calls(t, db) {
 			if err := call(t.Context()); !errors.Is(err, order.ErrUnavailable) {
@@ -85,7 +85,7 @@ func TestGuard_OpenBreakerRefusesEveryCall(t *testing.T) {
 
 func TestGuard_SQLErrorsAreNoFailures(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
-		f := &fuse{timeout: time.Minute}
+		f := &fakeBreaker{timeout: time.Minute}
 		db.Guard(f)
 		every := calls(t, db)
 		for name, call := range every {
@@ -116,7 +116,7 @@ func TestASilentServerIsReported(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = db.Close() })
-	f := &fuse{timeout: 100 * time.Millisecond}
+	f := &fakeBreaker{timeout: 100 * time.Millisecond}
 	db.Guard(f)
 	if _, err := store.NewOrders(db).Get(t.Context(), order.NewID(0, at)); !errors.Is(err, order.ErrUnavailable) {
 		t.Errorf("a silent server: %v", err)

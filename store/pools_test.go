@@ -45,7 +45,7 @@ func TestPools_FullPoolLeavesTheOthersAlone(t *testing.T) {
 // TestSearch_WaitsForASecondAtMost: a search that gets no connection is told to come again, and SQL is not blamed for it.
 func TestSearch_WaitsForASecondAtMost(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
-		f := &fuse{timeout: time.Minute}
+		f := &fakeBreaker{timeout: time.Minute}
 		db.Guard(f)
 		release := db.Pools()["searches"](t)
 		defer release()

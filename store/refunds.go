@@ -58,9 +58,9 @@ func (c *Charges) Refund(ctx context.Context, id order.ID, refundID, reason stri
 	return out, ch, err
 }
 
-// TookLate books that the provider took money for an order with a voided or declined charge, and that it is to be given back. Again,
+// BookLateCharge records that the provider took money for an order with a voided or declined charge, and that it is to be given back. Again,
 // it returns the last refund. order.ErrFailedPrecondition when the charge stands.
-func (c *Charges) TookLate(ctx context.Context, id order.ID, amount order.Money, refundID, reason string) (order.Refund, order.Charge, error) {
+func (c *Charges) BookLateCharge(ctx context.Context, id order.ID, amount order.Money, refundID, reason string) (order.Refund, order.Charge, error) {
 	var out order.Refund
 	var ch order.Charge
 	err := c.db.tx(ctx, func(ctx context.Context, tx *ent.Client) (err error) {

@@ -95,16 +95,16 @@ func TestCharges_RefundConcurrently(t *testing.T) {
 	})
 }
 
-// TestCharges_TookLate: what the provider took after the tombstone is in the books, with its refund.
-func TestCharges_TookLate(t *testing.T) {
+// TestCharges_BookLateCharge: what the provider took after the tombstone is in the books, with its refund.
+func TestCharges_BookLateCharge(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
-		ledger, intents := openLedger(t, db), store.NewCancellations(db)
+		ledger, cancellations := openLedger(t, db), store.NewCancellations(db)
 		for state, want := range map[order.ChargeState]error{
 			order.ChargeVoided: nil, order.ChargeDeclined: nil, order.ChargeSucceeded: order.ErrFailedPrecondition, order.ChargePending: order.ErrFailedPrecondition,
 		} {
 			id := aCharge(t, ledger, state)
 			for range 2 {
-				_, ch, err := ledger.TookLate(t.Context(), id, order.Money{Currency: "JPY", Amount: 7}, "late-"+string(id)[5:], "late")
+				_, ch, err := ledger.BookLateCharge(t.Context(), id, order.Money{Currency: "JPY", Amount: 7}, "late-"+string(id)[5:], "late")
 				if !errors.Is(err, want) || (err == nil && (ch.State != order.ChargeRefunding || ch.Amount != order.Money{Currency: "JPY", Amount: 7})) {
 					t.Errorf("in state %d: %+v, %v; want %v", state, ch, err, want)
 				}
@@ -114,21 +114,21 @@ func TestCharges_TookLate(t *testing.T) {
 		for _, first := range []bool{true, false} {
 			id := aCharge(t, ledger, order.ChargeVoided)
 			noted := func() {
-				if err := intents.Refunded(t.Context(), id, order.Money{}); err != nil {
+				if err := cancellations.Refunded(t.Context(), id, order.Money{}); err != nil {
 					t.Fatal(err)
 				}
 			}
-			if err := intents.Enqueue(t.Context(), []store.Cancellation{{OrderID: id, Reason: order.CancelReason{Text: "r"}, Actor: "a"}}); err != nil {
+			if err := cancellations.Enqueue(t.Context(), []store.Cancellation{{OrderID: id, Reason: order.CancelReason{Text: "r"}, Actor: "a"}}); err != nil {
 				t.Fatal(err)
 			}
 			if first {
 				noted()
 			}
-			if _, _, err := ledger.TookLate(t.Context(), id, order.Money{Currency: "JPY", Amount: 7}, string(order.NewID(0, time.Now())), "late"); err != nil {
+			if _, _, err := ledger.BookLateCharge(t.Context(), id, order.Money{Currency: "JPY", Amount: 7}, string(order.NewID(0, time.Now())), "late"); err != nil {
 				t.Fatal(err)
 			}
 			noted()
-			due, err := intents.Due(t.Context(), time.Now().Add(time.Hour), 10)
+			due, err := cancellations.Due(t.Context(), time.Now().Add(time.Hour), 10)
 			if i := len(due) - 1; err != nil || i < 0 || due[i].Refund != (order.Money{Currency: "JPY", Amount: 7}) {
 				t.Errorf("noted first %v: the cancellations are %+v (%v)", first, due, err)
 			}

@@ -12,7 +12,7 @@ import (
 
 func TestLostHolds_OrdersWithoutARow(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
-		w := newWorld(t, db)
+		w := newCancellationFixture(t, db)
 		came, lost, released := anOrder("came"), anOrder("lost"), anOrder("released")
 		take := func(o order.Order, sign int64) store.Hold {
 			return store.Hold{OrderID: o.ID, Deltas: []order.Delta{{SKU: "A", Units: sign * 2}, {SKU: "B", Units: sign}}}
@@ -38,7 +38,9 @@ func TestLostHolds_OrdersWithoutARow(t *testing.T) {
 		if err != nil || len(holds) != 1 || holds[0].OrderID != lost.ID || len(holds[0].Deltas) != 2 || holds[0].Deltas[0] != (order.Delta{SKU: "A", Units: 2}) {
 			t.Fatalf("lost: %+v (%v)", holds, err)
 		}
-		if err := w.intents.Enqueue(t.Context(), []store.Cancellation{{OrderID: lost.ID, Reason: order.CancelReason{Text: "lost"}, Actor: "test", Units: holds[0].Deltas}}); err != nil {
+		if err := w.cancellations.Enqueue(t.Context(), []store.Cancellation{{
+			OrderID: lost.ID, Reason: order.CancelReason{Text: "lost"}, Actor: "test", Units: holds[0].Deltas,
+		}}); err != nil {
 			t.Fatal(err)
 		}
 		if again, err := w.stock.LostHolds(t.Context(), epochs[0]); err != nil || len(again) != 0 {
@@ -61,7 +63,7 @@ func TestLostHolds_OrdersWithoutARow(t *testing.T) {
 // TestLostHolds_DuplicateBehindAPrunedLog: whether its units were returned is not known any more.
 func TestLostHolds_DuplicateBehindAPrunedLog(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
-		w := newWorld(t, db)
+		w := newCancellationFixture(t, db)
 		first, again := anOrder("k"), anOrder("k")
 		took := store.Hold{OrderID: again.ID, Deltas: []order.Delta{{SKU: "A", Units: -2}, {SKU: "B", Units: -1}}}
 		w.flush(t, "1-0", store.Range{Deltas: map[order.SKU]int64{"A": -2, "B": -1}, Holds: []store.Hold{took}})
@@ -80,7 +82,7 @@ func TestLostHolds_DuplicateBehindAPrunedLog(t *testing.T) {
 
 func TestEnqueue_OrderAppearsLater(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
-		w := newWorld(t, db)
+		w := newCancellationFixture(t, db)
 		paid, shipped, none := anOrder("paid"), anOrder("shipped"), anOrder("none")
 		mustApply(t, w.orders, change(paid, order.Paid), change(shipped, order.Paid))
 		if _, err := w.orders.Ship(t.Context(), []order.Shipment{{OrderID: shipped.ID, TrackingID: "T", ShippedAt: at}}); err != nil {
@@ -92,10 +94,10 @@ func TestEnqueue_OrderAppearsLater(t *testing.T) {
 			state   order.State
 		}{{paid, true, order.Cancelled}, {shipped, false, order.Shipped}, {none, true, -1}} {
 			intent := store.Cancellation{OrderID: c.o.ID, Reason: order.CancelReason{Text: "lost"}, Actor: "test", Units: []order.Delta{{SKU: "A", Units: 2}}}
-			if err := w.intents.Enqueue(t.Context(), []store.Cancellation{intent}); err != nil {
+			if err := w.cancellations.Enqueue(t.Context(), []store.Cancellation{intent}); err != nil {
 				t.Fatal(err)
 			}
-			if adopted, err := w.intents.EnsureCancelled(t.Context(), intent); err != nil || adopted != c.adopted {
+			if adopted, err := w.cancellations.EnsureCancelled(t.Context(), intent); err != nil || adopted != c.adopted {
 				t.Errorf("%s: adopted %v (%v)", c.o.IdempotencyKey, adopted, err)
 			}
 			if o, err := w.orders.Get(t.Context(), c.o.ID); c.state >= 0 && (err != nil || o.State != c.state) {
@@ -111,7 +113,7 @@ func TestEnqueue_OrderAppearsLater(t *testing.T) {
 
 func TestLostCharges_OrdersThatAreNowhere(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
-		w := newWorld(t, db)
+		w := newCancellationFixture(t, db)
 		ledger := store.NewCharges(db)
 		t.Cleanup(ledger.Close)
 		known, lost, unknown, declined := anOrder("known"), anOrder("lost"), anOrder("unknown"), anOrder("declined")
@@ -161,7 +163,7 @@ func TestLostCharges_OrdersThatAreNowhere(t *testing.T) {
 // then.
 func TestPruneDedupLog_KeepsUnreconciledEpochs(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
-		w := newWorld(t, db)
+		w := newCancellationFixture(t, db)
 		for i, epoch := range []int64{1, 2, 3} {
 			for _, id := range []string{"1-0", "2-0"} {
 				prev := map[string]string{"1-0": "0-0", "2-0": "1-0"}[id]
@@ -196,13 +198,15 @@ func TestPruneDedupLog_KeepsUnreconciledEpochs(t *testing.T) {
 // units go back as well.
 func TestLostHolds_IntentWithoutUnits(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
-		w := newWorld(t, db)
+		w := newCancellationFixture(t, db)
 		lost := anOrder("lost")
 		took := store.Hold{OrderID: lost.ID, Deltas: []order.Delta{{SKU: "A", Units: -2}}}
 		w.flush(t, "1-0", store.Range{Deltas: map[order.SKU]int64{"A": -2}, Holds: []store.Hold{took}})
 		intend := func(units []order.Delta) {
 			t.Helper()
-			if err := w.intents.Enqueue(t.Context(), []store.Cancellation{{OrderID: lost.ID, Reason: order.CancelReason{Text: "lost"}, Actor: "test", Units: units}}); err != nil {
+			if err := w.cancellations.Enqueue(t.Context(), []store.Cancellation{{
+				OrderID: lost.ID, Reason: order.CancelReason{Text: "lost"}, Actor: "test", Units: units,
+			}}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -212,7 +216,7 @@ func TestLostHolds_IntentWithoutUnits(t *testing.T) {
 			t.Fatalf("lost: %+v (%v); want the order", holds, err)
 		}
 		intend(holds[0].Deltas)
-		due, err := w.intents.Due(t.Context(), time.Now().Add(time.Second), 10)
+		due, err := w.cancellations.Due(t.Context(), time.Now().Add(time.Second), 10)
 		if err != nil || len(due) != 1 || due[0].Restocked || len(due[0].Units) != 1 {
 			t.Errorf("due: %+v (%v); want the order with its units", due, err)
 		}
@@ -223,7 +227,7 @@ func TestLostHolds_IntentWithoutUnits(t *testing.T) {
 // row can be there all the same.
 func TestDiscarded_OrdersOfTheWriterWithoutARow(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
-		w := newWorld(t, db)
+		w := newCancellationFixture(t, db)
 		dead := store.NewDeadLetters(db)
 		decided, other, undecided, written := anOrder("decided"), anOrder("other"), anOrder("undecided"), anOrder("written")
 		for _, l := range []struct {

@@ -19,12 +19,12 @@ func back(o order.Order, reason string) []store.Return {
 	}}
 }
 
-func (w *world) take(t *testing.T, at string, changes ...order.Event) {
+func (w *cancellationFixture) take(t *testing.T, at string, changes ...order.Event) {
 	t.Helper()
 	w.flush(t, at, store.Range{Deltas: map[order.SKU]int64{"A": -2, "B": -1}, Changes: changes})
 }
 
-func (w *world) wantUnits(t *testing.T, when string, a, b int64) {
+func (w *cancellationFixture) wantUnits(t *testing.T, when string, a, b int64) {
 	t.Helper()
 	if gotA, gotB := w.units(t); gotA != a || gotB != b {
 		t.Errorf("%s: %d of A and %d of B; want %d and %d", when, gotA, gotB, a, b)
@@ -35,7 +35,7 @@ func (w *world) wantUnits(t *testing.T, when string, a, b int64) {
 // restocks what a release gave back. SQL gives the units back once, whatever comes (I6).
 func TestFlushRange_UnitsReturnOncePerOrder(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
-		w := newWorld(t, db)
+		w := newCancellationFixture(t, db)
 		o := anOrder("k")
 		w.take(t, "1-0", change(o, order.Pending))
 		w.flush(t, "2-0", store.Range{Releases: back(o, "declined")})
@@ -53,10 +53,10 @@ func TestFlushRange_UnitsReturnOncePerOrder(t *testing.T) {
 		w.wantUnits(t, "released three times", 10, 10)
 
 		// The row never heard of it. Cancelling it in SQL finds that its units are back.
-		if _, err := w.intents.Cancel(t.Context(), o.ID, []order.State{order.Pending}, order.CancelReason{Text: "r"}, "c1"); err != nil {
+		if _, err := w.cancellations.Cancel(t.Context(), o.ID, []order.State{order.Pending}, order.CancelReason{Text: "r"}, "c1"); err != nil {
 			t.Fatal(err)
 		}
-		due, err := w.intents.Due(t.Context(), time.Now().Add(time.Second), 10)
+		due, err := w.cancellations.Due(t.Context(), time.Now().Add(time.Second), 10)
 		if err != nil || len(due) != 1 || !due[0].Restocked {
 			t.Errorf("the cancellation is due as %+v (%v); want it restocked", due, err)
 		}
@@ -66,7 +66,7 @@ func TestFlushRange_UnitsReturnOncePerOrder(t *testing.T) {
 // TestFlushRange_ReleaseCompletesACancellation: the cancellation was written before the release was flushed.
 func TestFlushRange_ReleaseCompletesACancellation(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
-		w := newWorld(t, db)
+		w := newCancellationFixture(t, db)
 		o := anOrder("k")
 		w.take(t, "1-0", change(o, order.Pending))
 		intent := store.Cancellation{
@@ -75,13 +75,13 @@ func TestFlushRange_ReleaseCompletesACancellation(t *testing.T) {
 			Actor:   "c1",
 			Units:   []order.Delta{{SKU: "A", Units: 2}, {SKU: "B", Units: 1}},
 		}
-		if err := w.intents.Enqueue(t.Context(), []store.Cancellation{intent}); err != nil {
+		if err := w.cancellations.Enqueue(t.Context(), []store.Cancellation{intent}); err != nil {
 			t.Fatal(err)
 		}
 		w.flush(t, "2-0", store.Range{Releases: back(o, "declined")})
 		w.flush(t, "3-0", store.Range{Restocks: back(o, "r")})
 		w.wantUnits(t, "released and restocked", 10, 10)
-		due, err := w.intents.Due(t.Context(), time.Now().Add(time.Second), 10)
+		due, err := w.cancellations.Due(t.Context(), time.Now().Add(time.Second), 10)
 		if err != nil || len(due) != 1 || !due[0].Restocked {
 			t.Errorf("the cancellation is due as %+v (%v); want it restocked", due, err)
 		}
@@ -91,7 +91,7 @@ func TestFlushRange_ReleaseCompletesACancellation(t *testing.T) {
 // TestFlushRange_TwiceInOneRange: two entries of one range name the same order.
 func TestFlushRange_TwiceInOneRange(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
-		w := newWorld(t, db)
+		w := newCancellationFixture(t, db)
 		o := anOrder("k")
 		w.take(t, "1-0", change(o, order.Pending))
 		out := w.flush(t, "2-0", store.Range{Releases: append(back(o, "a"), back(o, "b")...)})
@@ -105,7 +105,7 @@ func TestFlushRange_TwiceInOneRange(t *testing.T) {
 // TestFlushRange_OtherDurability: a flusher with another setting than the epoch's must apply nothing.
 func TestFlushRange_OtherDurability(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
-		w := newWorld(t, db)
+		w := newCancellationFixture(t, db)
 		if err := w.stock.SetDurability(t.Context(), 0, store.DurabilitySQL); err != nil {
 			t.Fatal(err)
 		}
@@ -134,7 +134,7 @@ func TestFlushRange_OtherDurability(t *testing.T) {
 // TestMarkPaid_UnitsAreBack: an order with returned units must not be paid: its charge is refunded instead.
 func TestMarkPaid_UnitsAreBack(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
-		w := newWorld(t, db)
+		w := newCancellationFixture(t, db)
 		o := anOrder("k")
 		w.take(t, "1-0", change(o, order.Pending))
 		w.flush(t, "2-0", store.Range{Releases: back(o, "declined")})
@@ -151,7 +151,7 @@ func TestMarkPaid_UnitsAreBack(t *testing.T) {
 // TestStock_NextEpochOfOtherDurability: the setting was changed while the next epoch was prepared. The change is not lost with the epoch.
 func TestStock_NextEpochOfOtherDurability(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
-		w := newWorld(t, db)
+		w := newCancellationFixture(t, db)
 		if err := w.stock.SetDurability(t.Context(), 0, store.DurabilitySQL); err != nil {
 			t.Fatal(err)
 		}

@@ -147,7 +147,7 @@ func TestCharges_RecheckedFromTheTimeOfVoiding(t *testing.T) {
 		if err != nil || due(1000*time.Hour) != 0 {
 			t.Errorf("after the last recheck %d are due (%v)", due(1000*time.Hour), err)
 		}
-		if err := ledger.Revoid(t.Context(), id); err != nil || due(30*time.Second) != 0 || due(61*time.Second) != 1 {
+		if err := ledger.RestartRechecks(t.Context(), id); err != nil || due(30*time.Second) != 0 || due(61*time.Second) != 1 {
 			t.Errorf("after another request, %d rechecks are due after 30 s and %d after 61 s (%v), want 0 and 1", due(30*time.Second), due(61*time.Second), err)
 		}
 	})
