@@ -45,7 +45,7 @@ var errMailDown = errors.New("the mail server is down")
 // brisk makes a dispatcher with backoffs of a nanosecond.
 func brisk(db *store.DB, p *fakeMailClient) *workers.MailDispatcher {
 	cfg := workers.DefaultDispatchConfig()
-	cfg.Attempts, cfg.MinBackoff, cfg.MaxBackoff = 3, 0, 0
+	cfg.MaxAttempts, cfg.MinBackoff, cfg.MaxBackoff = 3, 0, 0
 	return workers.NewMailDispatcher(cfg, store.NewMails(db), store.NewOrders(db), p, noLog)
 }
 
@@ -216,7 +216,7 @@ func (*fakeDueMails) ByIDs(context.Context, []order.ID) (map[order.ID]order.Orde
 func TestMailDispatcher_BackoffGrows(t *testing.T) {
 	f, cfg := &fakeDueMails{}, workers.DefaultDispatchConfig()
 	d := workers.NewMailDispatcher(cfg, f, f, &fakeMailClient{err: errMailDown}, noLog)
-	for n := 1; n < cfg.Attempts; n++ {
+	for n := 1; n < cfg.MaxAttempts; n++ {
 		before := time.Now()
 		ranTo(t, d.RunOnce, 0)
 		want := min(cfg.MinBackoff<<(n-1), cfg.MaxBackoff)

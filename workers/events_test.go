@@ -172,7 +172,7 @@ func TestMailer_FailingMailCostsOnlyItself(t *testing.T) {
 	refused.Traceparent = traceparent
 	cfg := workers.DefaultMailConfig()
 	cfg.Concurrency = 1
-	in := &fakeOnceConsumer{messages: []queue.Message{{ID: "m", Body: raw(t, batch(refused, step(t, good, order.Paid))), Attempt: cfg.Attempts}}}
+	in := &fakeOnceConsumer{messages: []queue.Message{{ID: "m", Body: raw(t, batch(refused, step(t, good, order.Paid))), Attempt: cfg.MaxDeliveries}}}
 	mail := &fakeRefusingMailClient{refusedID: bad.ID}
 	m := workers.NewMailer(cfg, in, a.dead, mail, slog.New(slog.DiscardHandler))
 	if _, err := m.RunOnce(t.Context()); err != nil {

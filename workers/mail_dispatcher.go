@@ -13,15 +13,15 @@ import (
 
 // DispatchConfig sets up a MailDispatcher.
 type DispatchConfig struct {
-	// Every is the time between two polls that found no mail due.
+	// Interval is the time between two polls that found no mail due.
 	Interval time.Duration
 	// Mails is how many mails one iteration takes, Concurrency how many of them are sent at once.
 	Mails, Concurrency int
 	// Lease is how long the mails are leased: longer than an iteration, in which the mail policy bounds each call.
 	Lease time.Duration
-	// Attempts is how often a mail is tried before it goes to failed_orders. The backoff after the first attempt is MinBackoff; it doubles up to
+	// MaxAttempts is how often a mail is tried before it goes to failed_orders. The backoff after the first attempt is MinBackoff; it doubles up to
 	// MaxBackoff.
-	Attempts               int
+	MaxAttempts            int
 	MinBackoff, MaxBackoff time.Duration
 }
 
@@ -30,7 +30,7 @@ type DispatchConfig struct {
 func DefaultDispatchConfig() DispatchConfig {
 	return DispatchConfig{
 		Interval: time.Second, Mails: 50, Concurrency: 10, Lease: 2 * time.Minute,
-		Attempts: 12, MinBackoff: 5 * time.Second, MaxBackoff: 15 * time.Minute,
+		MaxAttempts: 12, MinBackoff: 5 * time.Second, MaxBackoff: 15 * time.Minute,
 	}
 }
 
@@ -49,7 +49,7 @@ type OrderLookup interface {
 
 // MailDispatcher sends the mails of the outbox due_mails. The transaction that ships an order, refunds it or cancels it with a refund
 // adds the mail there. The dispatcher leases DispatchConfig.Mails an iteration, retries a failed mail with backoff, and makes it a dead
-// letter after DispatchConfig.Attempts. Several may run.
+// letter after DispatchConfig.MaxAttempts. Several may run.
 type MailDispatcher struct {
 	cfg    DispatchConfig
 	due    DueMails
@@ -124,7 +124,7 @@ func (d *MailDispatcher) settle(ctx context.Context, due []store.DueMail, orders
 }
 
 func (d *MailDispatcher) failed(ctx context.Context, m store.DueMail, o order.Order, reason error) error {
-	if m.Attempts < d.cfg.Attempts && !errors.Is(reason, order.ErrInvalid) {
+	if m.Attempts < d.cfg.MaxAttempts && !errors.Is(reason, order.ErrInvalid) {
 		backoff := backoffFor(m.Attempts-1, d.cfg.MinBackoff, d.cfg.MaxBackoff)
 		d.log.WarnContext(ctx, "mail was not sent, retrying", "order_id", m.OrderID, "kind", m.Kind, "attempt", m.Attempts, "backoff", backoff, "error", reason)
 		return d.due.PostponeDue(ctx, m.ID, d.now().Add(backoff))

@@ -26,13 +26,13 @@ type MailConfig struct {
 	Concurrency int
 	// Lease is how long the messages are leased: longer than sending their mails takes.
 	Lease time.Duration
-	// Attempts is how often a message is delivered before its mails that still fail go to failed_orders.
-	Attempts int
+	// MaxDeliveries is how often a message is delivered before its mails that still fail go to failed_orders.
+	MaxDeliveries int
 }
 
 // DefaultMailConfig sends 10 mails at once.
 func DefaultMailConfig() MailConfig {
-	return MailConfig{Messages: 4, Concurrency: 10, Lease: 60 * time.Second, Attempts: 5}
+	return MailConfig{Messages: 4, Concurrency: 10, Lease: 60 * time.Second, MaxDeliveries: 5}
 }
 
 // MailClient sends mails to customers, one for each order and kind. order.ErrInvalid: the mail can never be sent.
@@ -52,7 +52,7 @@ func (m outgoingMail) key() string { return store.MailKey(m.Order.ID, m.Kind) }
 
 // Mailer sends a confirmation by mail for each paid order. The MailDispatcher sends all other mails; orders that were never paid cause
 // none. It sends up to MailConfig.Concurrency mails at once. A message with a mail that failed is delivered again, at most
-// MailConfig.Attempts times; then the mail becomes a dead letter.
+// MailConfig.MaxDeliveries times; then the mail becomes a dead letter.
 type Mailer struct {
 	cfg      MailConfig
 	consumer queue.Consumer
@@ -158,7 +158,7 @@ func (m *Mailer) send(ctx context.Context, mails []outgoingMail) map[string]erro
 func (m *Mailer) deadLetter(ctx context.Context, mails []outgoingMail, failed map[string]error, attempts int) error {
 	for _, o := range mails {
 		reason, ok := failed[o.key()]
-		if !ok || attempts < m.cfg.Attempts && !errors.Is(reason, order.ErrInvalid) {
+		if !ok || attempts < m.cfg.MaxDeliveries && !errors.Is(reason, order.ErrInvalid) {
 			continue
 		}
 		dead, err := o.deadLetter(attempts, reason)

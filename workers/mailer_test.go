@@ -106,7 +106,7 @@ func TestMailer_DeadLetterAfterFiveAttempts(t *testing.T) {
 	bad, good, dead := freshOrder(), freshOrder(), &fakeDeadLetters{err: errDown}
 	in, m := newFakeConsumer(settledBody(bad, good)), &fakeCountingMailClient{fails: map[order.ID]bool{bad.ID: true}}
 	s := newMailer(in, dead, m)
-	for range workers.DefaultMailConfig().Attempts - 1 {
+	for range workers.DefaultMailConfig().MaxDeliveries - 1 {
 		if _, err := s.RunOnce(t.Context()); err == nil || len(dead.messages) != 0 {
 			t.Fatalf("a iteration whose mail failed returned %v; letters %v", err, dead.messages)
 		}

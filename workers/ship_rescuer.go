@@ -24,7 +24,7 @@ type RescueConfig struct {
 // ones after a backoff that grows with their age. It offers each once an iteration.
 func DefaultRescueConfig() RescueConfig {
 	ship := DefaultShippingConfig()
-	ship.Tries = 1
+	ship.MaxAttempts = 1
 	return RescueConfig{Interval: 3 * time.Second, Orders: 100, Shipping: ship, Old: store.Staleness{
 		Paid: time.Minute,
 		Failed: []store.RetryPause{

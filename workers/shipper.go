@@ -16,9 +16,9 @@ type ShipConfig struct {
 	Messages int
 	// Lease is how long the messages are leased: longer than shipping their orders takes.
 	Lease time.Duration
-	// Attempts is how often a message is delivered while orders of it are not PAID in SQL or were not offered. Then it is acknowledged,
+	// MaxDeliveries is how often a message is delivered while orders of it are not PAID in SQL or were not offered. Then it is acknowledged,
 	// and the ship rescuer, which reads SQL, finds the orders.
-	Attempts int
+	MaxDeliveries int
 	// RowWait bounds how long an iteration waits for the order writer to write its orders to SQL.
 	RowWait time.Duration
 	// Shipping bounds the calls of the carrier.
@@ -27,7 +27,7 @@ type ShipConfig struct {
 
 // DefaultShipConfig calls the carrier for at most 10 orders at once.
 func DefaultShipConfig() ShipConfig {
-	return ShipConfig{Messages: 4, Lease: 60 * time.Second, Attempts: 5, RowWait: 5 * time.Second, Shipping: DefaultShippingConfig()}
+	return ShipConfig{Messages: 4, Lease: 60 * time.Second, MaxDeliveries: 5, RowWait: 5 * time.Second, Shipping: DefaultShippingConfig()}
 }
 
 // maxRowPollInterval is the longest time between two reads of the orders' states while the shipper waits for their rows.
@@ -146,7 +146,7 @@ func split(orders []order.Order, states map[order.ID]order.State) (due []order.O
 	return due, waiting
 }
 
-// ack acknowledges the messages without open orders, and those that were delivered ShipConfig.Attempts times.
+// ack acknowledges the messages without open orders, and those that were delivered ShipConfig.MaxDeliveries times.
 func (s *Shipper) ack(ctx context.Context, messages []queue.Message, orders [][]order.Order, open []order.ID) error {
 	isOpen := make(map[order.ID]bool, len(open))
 	for _, id := range open {
@@ -160,7 +160,7 @@ func (s *Shipper) ack(ctx context.Context, messages []queue.Message, orders [][]
 				n++
 			}
 		}
-		if n > 0 && m.Attempt < s.cfg.Attempts {
+		if n > 0 && m.Attempt < s.cfg.MaxDeliveries {
 			continue
 		}
 		if n > 0 {

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/store"
 )
@@ -20,9 +22,9 @@ type ShippingConfig struct {
 	Concurrency int
 	// Batch is how many orders are leased, and their outcomes written, in one statement.
 	Batch int
-	// Tries is how often an order is offered within one iteration, with a jittered backoff between two tries that doubles from MinBackoff
+	// MaxAttempts is how often an order is offered within one iteration, with a jittered backoff between two attempts that doubles from MinBackoff
 	// to MaxBackoff.
-	Tries                  int
+	MaxAttempts            int
 	MinBackoff, MaxBackoff time.Duration
 	// CallWindow is how long an iteration begins calls; the remaining orders wait for the next one. The policy bounds each call.
 	CallWindow time.Duration
@@ -38,7 +40,7 @@ type ShippingConfig struct {
 // are then 0.02 statements an order, and at 20 ms a call the carrier takes a batch in less than a second. With 1,000 an order was not cheaper.
 func DefaultShippingConfig() ShippingConfig {
 	return ShippingConfig{
-		Concurrency: 10, Batch: 400, Tries: 3, MinBackoff: 200 * time.Millisecond, MaxBackoff: time.Second,
+		Concurrency: 10, Batch: 400, MaxAttempts: 3, MinBackoff: 200 * time.Millisecond, MaxBackoff: time.Second,
 		CallWindow: 40 * time.Second, Claim: 50 * time.Second, Grace: 5 * time.Second,
 	}
 }
@@ -61,22 +63,20 @@ type ShippingClient interface {
 // CarrierLimiter is a ShippingClient that bounds the number of concurrent calls of all its users.
 type CarrierLimiter struct {
 	carrier ShippingClient
-	slots   chan struct{}
+	calls   *semaphore.Weighted
 }
 
 // NewCarrierLimiter makes a limiter of n concurrent calls.
 func NewCarrierLimiter(n int, c ShippingClient) *CarrierLimiter {
-	return &CarrierLimiter{carrier: c, slots: make(chan struct{}, n)}
+	return &CarrierLimiter{carrier: c, calls: semaphore.NewWeighted(int64(n))}
 }
 
 // Ship waits for a free slot and makes the call. It returns order.ErrRejected, without a call, if ctx ends first.
 func (l *CarrierLimiter) Ship(ctx context.Context, o order.Order) error {
-	select {
-	case l.slots <- struct{}{}:
-	case <-ctx.Done():
-		return fmt.Errorf("order %s was not shipped: %w: %w", o.ID, order.ErrRejected, ctx.Err())
+	if err := l.calls.Acquire(ctx, 1); err != nil {
+		return fmt.Errorf("order %s was not shipped: %w: %w", o.ID, order.ErrRejected, err)
 	}
-	defer func() { <-l.slots }()
+	defer l.calls.Release(1)
 	return l.carrier.Ship(ctx, o)
 }
 
@@ -153,7 +153,7 @@ func (s *shipping) offer(ctx, calls context.Context, deadline time.Time, o order
 			return
 		}
 		unknown = unknown || errors.Is(err, order.ErrUnknownOutcome)
-		if tried == s.cfg.Tries || ctx.Err() != nil {
+		if tried == s.cfg.MaxAttempts || ctx.Err() != nil {
 			s.log.WarnContext(ctx, "carrier did not take an order", "order_id", o.ID, "tries", tried, "unknown", unknown, "error", err)
 			break
 		}

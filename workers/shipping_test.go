@@ -203,7 +203,7 @@ func (f fakeCarrierFunc) Ship(ctx context.Context, o order.Order) error { return
 func quickly(tries int) workers.ShipConfig {
 	cfg := workers.DefaultShipConfig()
 	cfg.RowWait = 20 * time.Millisecond
-	cfg.Shipping.Tries, cfg.Shipping.MinBackoff, cfg.Shipping.MaxBackoff = tries, time.Millisecond, 2*time.Millisecond
+	cfg.Shipping.MaxAttempts, cfg.Shipping.MinBackoff, cfg.Shipping.MaxBackoff = tries, time.Millisecond, 2*time.Millisecond
 	return cfg
 }
 
@@ -309,7 +309,7 @@ func TestShipper_OrderWithoutARow(t *testing.T) {
 	there, missing := paidOrders(t, orders, 2), paidOrders(t, nil, 1)
 	in := newFakeRedeliveringConsumer(settledOf(t, there[0], missing[0]), settledOf(t, there[1]))
 	s := workers.NewShipper(quickly(1), in, orders, stubNoDeadLetters{t}, newFakeTimeoutCarrier(simulated.OK), noLog)
-	for attempt := range workers.DefaultShipConfig().Attempts {
+	for attempt := range workers.DefaultShipConfig().MaxDeliveries {
 		if len(in.messages) == 0 {
 			t.Fatalf("the message was acknowledged after %d attempts", attempt)
 		}
