@@ -10,6 +10,9 @@ import (
 	"github.com/spillway/spillway/order"
 )
 
+// usualContentType is that of nearly all requests. It is compared before others are parsed, because a parse allocates.
+const usualContentType = "application/json"
+
 // contentTypes refuses a POST with a content type of no protocol, and lists those that are. Connect's own response is an empty 415.
 func contentTypes(errs rpcErrors, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -39,12 +42,15 @@ func contentTypeError(r *http.Request) string {
 
 // isProtocol reports whether the content type is one of the protocols, in UTF-8.
 func isProtocol(contentType string) bool {
+	if contentType == usualContentType {
+		return true
+	}
 	kind, params, err := mime.ParseMediaType(contentType)
 	if charset := params["charset"]; err != nil || (charset != "" && !strings.EqualFold(charset, "utf-8")) {
 		return false
 	}
 	switch kind {
-	case "application/json", "application/proto", "application/connect+json", "application/connect+proto",
+	case usualContentType, "application/proto", "application/connect+json", "application/connect+proto",
 		"application/grpc", "application/grpc+json", "application/grpc+proto",
 		"application/grpc-web", "application/grpc-web+json", "application/grpc-web+proto":
 		return true
@@ -54,6 +60,9 @@ func isProtocol(contentType string) bool {
 
 // isUnaryType reports whether the content type, one of isProtocol, is of Connect's unary calls.
 func isUnaryType(contentType string) bool {
+	if contentType == usualContentType {
+		return true
+	}
 	kind, _, _ := mime.ParseMediaType(contentType) // It was parsed before.
-	return kind == "application/json" || kind == "application/proto"
+	return kind == usualContentType || kind == "application/proto"
 }
