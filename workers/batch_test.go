@@ -52,7 +52,7 @@ func TestOrderWriter_BadRowsOfALargeBatch(t *testing.T) {
 		}
 		var dead fakeDeadLetters
 		in := newFakeConsumer(body(events...))
-		w := workers.NewOrderWriter(workers.DefaultWriterConfig(), in, sql, &dead, noHotOrders{}, &canceller{}, quiet)
+		w := workers.NewOrderWriter(workers.DefaultWriterConfig(), in, sql, &dead, noHotOrders{}, &fakeCanceller{}, quiet)
 		mustRun(t, w.RunOnce, rows)
 		bad := 0
 		for id, isBad := range sql.bad {
@@ -76,7 +76,7 @@ func TestOrderWriter_DownWhileHalving(t *testing.T) {
 	sql := &downAfter{stubRows: stubRows{bad: map[order.ID]bool{bad.ID: true}, written: make(map[order.ID]int)}, left: 2}
 	var dead fakeDeadLetters
 	in := newFakeConsumer(settledBody(freshOrder(), freshOrder(), bad, freshOrder()))
-	w := workers.NewOrderWriter(workers.DefaultWriterConfig(), in, sql, &dead, noHotOrders{}, &canceller{}, quiet)
+	w := workers.NewOrderWriter(workers.DefaultWriterConfig(), in, sql, &dead, noHotOrders{}, &fakeCanceller{}, quiet)
 	mustFail(t, w.RunOnce, errDown)
 	if len(dead.letters) != 0 || in.left() != 1 {
 		t.Errorf("%d dead letters, %d messages left; want none and one", len(dead.letters), in.left())
