@@ -90,7 +90,9 @@ func BenchmarkHandler_PlaceOrder(b *testing.B) {
 		b.Fatal(err)
 	}
 	resp := benchResponse()
-	accepts := fakeCheckout{place: func(context.Context, *spillwayv1.PlaceOrderRequest) (*spillwayv1.PlaceOrderResponse, error) { return resp, nil }}
+	accepts := fakeCheckout{place: func(context.Context, *spillwayv1.PlaceOrderRequest) (*spillwayv1.PlaceOrderResponse, error) {
+		return resp, nil
+	}}
 	refuses := fakeCheckout{place: func(context.Context, *spillwayv1.PlaceOrderRequest) (*spillwayv1.PlaceOrderResponse, error) {
 		return nil, &order.SoldOutError{Shortages: []order.Shortage{{SKU: "BENCH-abcdefghij", Requested: 1, Available: 0}}}
 	}}
