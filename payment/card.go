@@ -24,7 +24,9 @@ const redacted = "[card]"
 
 // NewCard returns a card with the number without spaces and dashes. It does not validate the card.
 func NewCard(number, cvv string, year, month int) Card {
-	held := cardSecret{number: strings.NewReplacer(" ", "", "-", "").Replace(number), cvv: cvv, year: year, month: month}
+	// A strings.Replacer, built for each card, took a third of the memory that an order allocates. ReplaceAll copies only if it must.
+	number = strings.ReplaceAll(strings.ReplaceAll(number, " ", ""), "-", "")
+	held := cardSecret{number: number, cvv: cvv, year: year, month: month}
 	return Card{func() cardSecret { return held }}
 }
 

@@ -81,3 +81,27 @@ func TestCard_Expired(t *testing.T) {
 		}
 	}
 }
+
+// FuzzNewCard compares the stored number with what a strings.Replacer makes of it.
+func FuzzNewCard(f *testing.F) {
+	for _, number := range []string{"4242424242424242", "4242 4242 4242 4242", "4242-4242-4242-4242", " - ", "", "42é42\xff 4", "\u00a0 1"} {
+		f.Add(number)
+	}
+	separators := strings.NewReplacer(" ", "", "-", "")
+	f.Fuzz(func(t *testing.T, number string) {
+		if got, want := NewCard(number, "123", 2099, 1).Number(), separators.Replace(number); got != want {
+			t.Errorf("the number of %q is %q; want %q", number, got, want)
+		}
+	})
+}
+
+func BenchmarkNewCard(b *testing.B) {
+	for name, number := range map[string]string{"digits": "4242424242424242", "spaces": "4242 4242 4242 4242"} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				_ = NewCard(number, "123", 2099, 1)
+			}
+		})
+	}
+}

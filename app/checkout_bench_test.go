@@ -1,0 +1,119 @@
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"log/slog"
+	"runtime"
+	"strconv"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/spillway/spillway/auth"
+	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/store"
+	"github.com/spillway/spillway/test/realparts"
+)
+
+// benchCallers is the number of concurrent customers, as in `make bench`.
+const benchCallers = 64
+
+// BenchmarkCheckout_PlaceOrder places paid orders of one product through the checkout service as a process serves it, on a real Redis and a
+// real MySQL, without HTTP. The allocations are those of the whole process.
+func BenchmarkCheckout_PlaceOrder(b *testing.B) {
+	a := openBench(b)
+	var n atomic.Int64
+	b.SetParallelism(max(1, benchCallers/runtime.GOMAXPROCS(0)))
+	b.ReportAllocs()
+	b.ResetTimer()
+	before := cpuTime(b)
+	b.RunParallel(func(pb *testing.PB) {
+		ctx := auth.With(b.Context(), auth.Caller{Customer: auth.NewGuest()})
+		for pb.Next() {
+			if _, err := a.api.services.Checkout.PlaceOrder(ctx, benchRequest("key-"+strconv.FormatInt(n.Add(1), 10))); err != nil {
+				b.Error(err)
+				return
+			}
+		}
+	})
+	b.ReportMetric(float64((cpuTime(b)-before).Microseconds())/float64(b.N), "cpu-µs/op")
+}
+
+// cpuTime is the processor time that this process has used. Unlike the time, it depends little on what else runs on the machine.
+func cpuTime(b *testing.B) time.Duration {
+	b.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// openBench opens a process that only serves, with a product that does not sell out.
+func openBench(b *testing.B) *App {
+	b.Helper()
+	cfg := DefaultConfig(RoleServe)
+	cfg.SQL.MySQL, cfg.SQL.DataDir = realparts.MySQL(b), b.TempDir()
+	cfg.Redis.Addr, cfg.Redis.Namespace, cfg.HTTP.Listen = realparts.Redis(b), "bench-"+rand.Text(), "127.0.0.1:0"
+	cfg.Auth.Key = rand.Text() + rand.Text()
+	cfg.Orders.JournalMax, cfg.Orders.CustomerOrders = 1<<30, 0
+	seedBench(b, cfg.SQL.dsn())
+	a, err := Open(b.Context(), cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		deleteBenchKeys(b, a)
+		if err := a.Close(); err != nil {
+			b.Error(err)
+		}
+	})
+	return a
+}
+
+func seedBench(b *testing.B, dsn string) {
+	b.Helper()
+	db, err := store.Open(b.Context(), dsn)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := store.NewMigrator(db).Up(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	p := store.Product{SKU: "MUG", Name: "Coffee mug", Price: order.Money{Currency: "EUR", Amount: 199}, Stock: 1e9}
+	if err := store.NewProducts(db).Create(b.Context(), p, "bench"); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// deleteBenchKeys deletes what the benchmark wrote to the shared Redis, which never evicts.
+func deleteBenchKeys(b *testing.B, a *App) {
+	b.Helper()
+	const page = 1000
+	ctx, c := context.Background(), a.deps.redis.Client()
+	for cursor := uint64(0); ; {
+		found, err := c.Do(ctx, c.B().Scan().Cursor(cursor).Match("{"+a.cfg.Redis.Namespace+":*").Count(page).Build()).AsScanEntry()
+		if err == nil && len(found.Elements) > 0 {
+			err = c.Do(ctx, c.B().Unlink().Key(found.Elements...).Build()).Error()
+		}
+		if err != nil {
+			b.Errorf("clean up: %v", err)
+			return
+		}
+		if cursor = found.Cursor; cursor == 0 {
+			return
+		}
+	}
+}
+
+func benchRequest(key string) *spillwayv1.PlaceOrderRequest {
+	return &spillwayv1.PlaceOrderRequest{
+		IdempotencyKey: key, CurrencyCode: "EUR", Email: "a@example.com", Lines: []*spillwayv1.Line{{Sku: "MUG", Quantity: 1}},
+		ShippingAddress: &spillwayv1.Address{Name: "A", Street: "S 1", City: "Berlin", PostalCode: "10115", CountryCode: "DE"},
+		Card:            &spillwayv1.Card{Number: "4242 4242 4242 4242", Cvv: "123", ExpiryYear: 2099, ExpiryMonth: 1},
+	}
+}
