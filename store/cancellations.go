@@ -181,25 +181,3 @@ func insertCancellations(ctx context.Context, tx *ent.Client, cancellations []Ca
 
 // maxActor is the length of the columns called actor, in characters.
 const maxActor = 64
-
-// cancelledAmong returns the reasons of those of the orders that have a cancellation.
-func cancelledAmong(ctx context.Context, tx *ent.Client, ids []order.ID) (map[order.ID]order.CancelReason, error) {
-	out := make(map[order.ID]order.CancelReason)
-	if len(ids) == 0 {
-		return out, nil
-	}
-	found, err := tx.OrderCancellation.Query().Where(ordercancellation.IDIn(texts(ids)...)).Select(cancellationReason...).All(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("read cancellations: %w", err)
-	}
-	for _, c := range found {
-		out[order.ID(c.ID)] = toReason(c.CancelCode, c.DuplicateOf, c.DeclineCode, c.Reason)
-	}
-	return out, nil
-}
-
-// cancellationReason are the columns of a cancellation's order and reason.
-var cancellationReason = []string{
-	ordercancellation.FieldID, ordercancellation.FieldCancelCode, ordercancellation.FieldDuplicateOf, ordercancellation.FieldDeclineCode,
-	ordercancellation.FieldReason,
-}

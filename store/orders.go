@@ -2,13 +2,11 @@ package store
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/spillway/spillway/ent"
-	entorder "github.com/spillway/spillway/ent/order"
 	"github.com/spillway/spillway/order"
 )
 
@@ -130,21 +128,6 @@ func ids(changes []order.Event) []order.ID {
 		out[i] = c.Order.ID
 	}
 	return out
-}
-
-// lockRows reads the states of those of the orders that exist, and keeps others from changing them meanwhile.
-func (db *DB) lockRows(ctx context.Context, tx *ent.Client, ids []order.ID) (map[order.ID]row, error) {
-	found, err := locked(db, tx.Order.Query().Where(entorder.IDIn(texts(ids)...)).Order(entorder.ByID())).
-		Select(entorder.FieldID, entorder.FieldState, entorder.FieldCancelCode, entorder.FieldDuplicateOf, entorder.FieldDeclineCode, entorder.FieldCancelReason).
-		All(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("read orders: %w", err)
-	}
-	out := make(map[order.ID]row, len(found))
-	for _, f := range found {
-		out[order.ID(f.ID)] = row{state: order.State(f.State), reason: toReason(f.CancelCode, f.DuplicateOf, f.DeclineCode, f.CancelReason)}
-	}
-	return out, nil
 }
 
 // truncate keeps a text within n characters.

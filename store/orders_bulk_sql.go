@@ -11,9 +11,57 @@ import (
 	"github.com/spillway/spillway/order"
 )
 
-// The statements of this file write many rows of orders at once, in the drain's hot path. They are SQL and not ent's builders because a
+// The statements of this file read and write many rows of orders at once, in the drain's hot path. They are SQL and not ent's builders because a
 // CASE per column moves a whole batch in one UPDATE, keys are looked up as tuples of customer and key, and ent would build a mutation for
-// every order and item.
+// every order and item, and a predicate for every id: lockRows and cancelledAmong as builders took 12 to 27 % more CPU of the process per order.
+
+// byPrimaryKey makes MySQL find rows by their ids, whatever it estimates: by another index two transactions could lock the same rows in different
+// orders. It also saves MySQL the estimate, which reads the index for each id.
+func (db *DB) byPrimaryKey() string {
+	if db.isMySQL() {
+		return " FORCE INDEX (PRIMARY)"
+	}
+	return ""
+}
+
+// forUpdate keeps the rows that a query reads from others until the commit. SQLite has one writer, which the transaction is.
+func (db *DB) forUpdate() string {
+	if db.isMySQL() {
+		return " FOR UPDATE"
+	}
+	return ""
+}
+
+// lockRows reads the states of those of the orders that exist, and keeps others from changing them meanwhile.
+func (db *DB) lockRows(ctx context.Context, tx *ent.Client, ids []order.ID) (map[order.ID]row, error) {
+	out := make(map[order.ID]row, len(ids))
+	err := each(ctx, tx, fmt.Sprintf("%d orders", len(ids)), func(s scanner) error {
+		var id order.ID
+		var state order.State
+		var code, of, decline, text string
+		err := s.Scan(&id, &state, &code, &of, &decline, &text)
+		out[id] = row{state: state, reason: toReason(code, of, decline, text)}
+		return err
+	}, "SELECT id, state, "+reasonColumns+", cancel_reason FROM orders"+db.byPrimaryKey()+" WHERE id IN ("+placeholders(len(ids))+") ORDER BY id"+
+		db.forUpdate(), anys(ids)...)
+	return out, err
+}
+
+// cancelledAmong returns the reasons of those of the orders that have a cancellation.
+func cancelledAmong(ctx context.Context, tx querier, ids []order.ID) (map[order.ID]order.CancelReason, error) {
+	out := make(map[order.ID]order.CancelReason)
+	if len(ids) == 0 {
+		return out, nil
+	}
+	err := each(ctx, tx, "cancellations", func(s scanner) error {
+		var id order.ID
+		var code, of, decline, text string
+		err := s.Scan(&id, &code, &of, &decline, &text)
+		out[id] = toReason(code, of, decline, text)
+		return err
+	}, "SELECT order_id, "+reasonColumns+", reason FROM order_cancellations WHERE order_id IN ("+placeholders(len(ids))+")", anys(ids)...)
+	return out, err
+}
 
 // move brings the orders into the state in one statement, guarded by the state's predecessors.
 func (db *DB) move(ctx context.Context, tx *ent.Client, to order.State, changes []order.Event) error {
@@ -38,7 +86,7 @@ func (db *DB) move(ctx context.Context, tx *ent.Client, to order.State, changes 
 	for _, s := range from {
 		args = append(args, s)
 	}
-	_, err := tx.ExecContext(ctx, "UPDATE orders SET "+set+" WHERE id IN ("+placeholders(len(changes))+") AND state IN ("+placeholders(len(from))+")", args...)
+	_, err := tx.ExecContext(ctx, "UPDATE orders"+db.byPrimaryKey()+" SET "+set+" WHERE id IN ("+placeholders(len(changes))+") AND state IN ("+placeholders(len(from))+")", args...)
 	if err != nil {
 		return fmt.Errorf("move %d orders to %s: %w", len(changes), to, err)
 	}

@@ -92,6 +92,9 @@ func (db *DB) ship(ctx context.Context, tx *ent.Client, shipments []order.Shipme
 	shipments = slices.Clone(shipments)
 	slices.SortFunc(shipments, func(a, b order.Shipment) int { return strings.Compare(string(a.OrderID), string(b.OrderID)) })
 	shipments = slices.CompactFunc(shipments, func(a, b order.Shipment) bool { return a.OrderID == b.OrderID })
+	if len(shipments) == 0 {
+		return nil, nil
+	}
 	held, err := db.lockRows(ctx, tx, shipmentIDs(shipments))
 	if err != nil {
 		return nil, err
