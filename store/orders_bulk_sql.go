@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -106,55 +105,6 @@ var orderMarks = "(" + placeholders(strings.Count(orderColumns, ",")+1) + ")"
 // SQLite's 32,766 placeholders.
 const maxItemRows = 1000
 
-// owner is a customer and an idempotency key.
-type owner struct{ customer, key string }
-
-// insertOrders inserts orders that do not exist, with their items. Those with the key of another order become duplicates.
-func (db *DB) insertOrders(ctx context.Context, tx *ent.Client, changes []order.Event) ([]Duplicate, error) {
-	if len(changes) == 0 {
-		return nil, nil
-	}
-	taken, err := db.keyOwners(ctx, tx, changes)
-	if err != nil {
-		return nil, err
-	}
-	if changes, err = declaredLost(ctx, tx, changes); err != nil {
-		return nil, err
-	}
-	var duplicates []Duplicate
-	args := make([]any, 0, len(changes)*24)
-	for _, c := range changes {
-		own := owner{string(c.Order.CustomerID), c.Order.IdempotencyKey}
-		of, dup := taken[own]
-		if dup {
-			duplicates = append(duplicates, Duplicate{ID: c.Order.ID, Of: of})
-		} else {
-			taken[own] = c.Order.ID
-		}
-		args = appendOrder(args, c, of)
-	}
-	if _, err := tx.ExecContext(ctx, "INSERT INTO orders ("+orderColumns+") VALUES "+tuples(len(changes), orderMarks), args...); err != nil {
-		return nil, fmt.Errorf("insert %d orders: %w", len(changes), raced(err))
-	}
-	return duplicates, db.insertItems(ctx, tx, changes)
-}
-
-// declaredLost makes the events of orders CANCELLED that were declared lost with their Redis and turned up after all: their
-// money and their units are on the way back.
-func declaredLost(ctx context.Context, tx *ent.Client, changes []order.Event) ([]order.Event, error) {
-	lost, err := cancelledAmong(ctx, tx, ids(changes))
-	if err != nil || len(lost) == 0 {
-		return changes, err
-	}
-	changes = slices.Clone(changes)
-	for i, c := range changes {
-		if reason, ok := lost[c.Order.ID]; ok {
-			changes[i].To, changes[i].Reason = order.Cancelled, reason
-		}
-	}
-	return changes, nil
-}
-
 // appendOrder adds the values of one order. One with the key of another order is CANCELLED, without the key.
 func appendOrder(args []any, c order.Event, duplicateOf order.ID) []any {
 	o, a := c.Order, c.Order.Address
@@ -174,27 +124,6 @@ func nullTime(t time.Time) any {
 		return nil
 	}
 	return micro(t)
-}
-
-// keyOwners returns the orders that have the keys already.
-func (db *DB) keyOwners(ctx context.Context, tx *ent.Client, changes []order.Event) (map[owner]order.ID, error) {
-	args := make([]any, 0, 2*len(changes))
-	for _, c := range changes {
-		args = append(args, c.Order.CustomerID, c.Order.IdempotencyKey)
-	}
-	pairs := tuples(len(changes), "(?,?)")
-	if !db.isMySQL() {
-		pairs = "VALUES " + pairs
-	}
-	out := make(map[owner]order.ID)
-	err := each(ctx, tx, fmt.Sprintf("the owners of %d keys", len(changes)), func(r scanner) error {
-		var o owner
-		var id order.ID
-		err := r.Scan(&o.customer, &o.key, &id)
-		out[o] = id
-		return err
-	}, "SELECT customer_id, idempotency_key, id FROM orders WHERE (customer_id, idempotency_key) IN ("+pairs+")", args...)
-	return out, err
 }
 
 func (db *DB) insertItems(ctx context.Context, tx *ent.Client, changes []order.Event) error {
