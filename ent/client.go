@@ -15,9 +15,9 @@ import (
 	"entgo.io/ent/dialect"
 	"entgo.io/ent/dialect/sql"
 	"github.com/spillway/spillway/ent/charge"
+	"github.com/spillway/spillway/ent/deadletter"
+	"github.com/spillway/spillway/ent/deadletteraction"
 	"github.com/spillway/spillway/ent/duemail"
-	"github.com/spillway/spillway/ent/failedorder"
-	"github.com/spillway/spillway/ent/failedorderaction"
 	"github.com/spillway/spillway/ent/order"
 	"github.com/spillway/spillway/ent/ordercancellation"
 	"github.com/spillway/spillway/ent/orderitem"
@@ -41,12 +41,12 @@ type Client struct {
 	Schema *migrate.Schema
 	// Charge is the client for interacting with the Charge builders.
 	Charge *ChargeClient
+	// DeadLetter is the client for interacting with the DeadLetter builders.
+	DeadLetter *DeadLetterClient
+	// DeadLetterAction is the client for interacting with the DeadLetterAction builders.
+	DeadLetterAction *DeadLetterActionClient
 	// DueMail is the client for interacting with the DueMail builders.
 	DueMail *DueMailClient
-	// FailedOrder is the client for interacting with the FailedOrder builders.
-	FailedOrder *FailedOrderClient
-	// FailedOrderAction is the client for interacting with the FailedOrderAction builders.
-	FailedOrderAction *FailedOrderActionClient
 	// Order is the client for interacting with the Order builders.
 	Order *OrderClient
 	// OrderCancellation is the client for interacting with the OrderCancellation builders.
@@ -83,9 +83,9 @@ func NewClient(opts ...Option) *Client {
 func (c *Client) init() {
 	c.Schema = migrate.NewSchema(c.driver)
 	c.Charge = NewChargeClient(c.config)
+	c.DeadLetter = NewDeadLetterClient(c.config)
+	c.DeadLetterAction = NewDeadLetterActionClient(c.config)
 	c.DueMail = NewDueMailClient(c.config)
-	c.FailedOrder = NewFailedOrderClient(c.config)
-	c.FailedOrderAction = NewFailedOrderActionClient(c.config)
 	c.Order = NewOrderClient(c.config)
 	c.OrderCancellation = NewOrderCancellationClient(c.config)
 	c.OrderItem = NewOrderItemClient(c.config)
@@ -191,9 +191,9 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		ctx:               ctx,
 		config:            cfg,
 		Charge:            NewChargeClient(cfg),
+		DeadLetter:        NewDeadLetterClient(cfg),
+		DeadLetterAction:  NewDeadLetterActionClient(cfg),
 		DueMail:           NewDueMailClient(cfg),
-		FailedOrder:       NewFailedOrderClient(cfg),
-		FailedOrderAction: NewFailedOrderActionClient(cfg),
 		Order:             NewOrderClient(cfg),
 		OrderCancellation: NewOrderCancellationClient(cfg),
 		OrderItem:         NewOrderItemClient(cfg),
@@ -226,9 +226,9 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		ctx:               ctx,
 		config:            cfg,
 		Charge:            NewChargeClient(cfg),
+		DeadLetter:        NewDeadLetterClient(cfg),
+		DeadLetterAction:  NewDeadLetterActionClient(cfg),
 		DueMail:           NewDueMailClient(cfg),
-		FailedOrder:       NewFailedOrderClient(cfg),
-		FailedOrderAction: NewFailedOrderActionClient(cfg),
 		Order:             NewOrderClient(cfg),
 		OrderCancellation: NewOrderCancellationClient(cfg),
 		OrderItem:         NewOrderItemClient(cfg),
@@ -270,7 +270,7 @@ func (c *Client) Close() error {
 // In order to add hooks to a specific client, call: `client.Node.Use(...)`.
 func (c *Client) Use(hooks ...Hook) {
 	for _, n := range []interface{ Use(...Hook) }{
-		c.Charge, c.DueMail, c.FailedOrder, c.FailedOrderAction, c.Order,
+		c.Charge, c.DeadLetter, c.DeadLetterAction, c.DueMail, c.Order,
 		c.OrderCancellation, c.OrderItem, c.Product, c.Refund, c.SentMail, c.Setting,
 		c.Shipment, c.StockAdjustment, c.StockDedupLog, c.StockEpoch, c.StockReturn,
 	} {
@@ -282,7 +282,7 @@ func (c *Client) Use(hooks ...Hook) {
 // In order to add interceptors to a specific client, call: `client.Node.Intercept(...)`.
 func (c *Client) Intercept(interceptors ...Interceptor) {
 	for _, n := range []interface{ Intercept(...Interceptor) }{
-		c.Charge, c.DueMail, c.FailedOrder, c.FailedOrderAction, c.Order,
+		c.Charge, c.DeadLetter, c.DeadLetterAction, c.DueMail, c.Order,
 		c.OrderCancellation, c.OrderItem, c.Product, c.Refund, c.SentMail, c.Setting,
 		c.Shipment, c.StockAdjustment, c.StockDedupLog, c.StockEpoch, c.StockReturn,
 	} {
@@ -295,12 +295,12 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 	switch m := m.(type) {
 	case *ChargeMutation:
 		return c.Charge.mutate(ctx, m)
+	case *DeadLetterMutation:
+		return c.DeadLetter.mutate(ctx, m)
+	case *DeadLetterActionMutation:
+		return c.DeadLetterAction.mutate(ctx, m)
 	case *DueMailMutation:
 		return c.DueMail.mutate(ctx, m)
-	case *FailedOrderMutation:
-		return c.FailedOrder.mutate(ctx, m)
-	case *FailedOrderActionMutation:
-		return c.FailedOrderAction.mutate(ctx, m)
 	case *OrderMutation:
 		return c.Order.mutate(ctx, m)
 	case *OrderCancellationMutation:
@@ -463,6 +463,272 @@ func (c *ChargeClient) mutate(ctx context.Context, m *ChargeMutation) (Value, er
 	}
 }
 
+// DeadLetterClient is a client for the DeadLetter schema.
+type DeadLetterClient struct {
+	config
+}
+
+// NewDeadLetterClient returns a client for the DeadLetter from the given config.
+func NewDeadLetterClient(c config) *DeadLetterClient {
+	return &DeadLetterClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `deadletter.Hooks(f(g(h())))`.
+func (c *DeadLetterClient) Use(hooks ...Hook) {
+	c.hooks.DeadLetter = append(c.hooks.DeadLetter, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `deadletter.Intercept(f(g(h())))`.
+func (c *DeadLetterClient) Intercept(interceptors ...Interceptor) {
+	c.inters.DeadLetter = append(c.inters.DeadLetter, interceptors...)
+}
+
+// Create returns a builder for creating a DeadLetter entity.
+func (c *DeadLetterClient) Create() *DeadLetterCreate {
+	mutation := newDeadLetterMutation(c.config, OpCreate)
+	return &DeadLetterCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of DeadLetter entities.
+func (c *DeadLetterClient) CreateBulk(builders ...*DeadLetterCreate) *DeadLetterCreateBulk {
+	return &DeadLetterCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *DeadLetterClient) MapCreateBulk(slice any, setFunc func(*DeadLetterCreate, int)) *DeadLetterCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &DeadLetterCreateBulk{err: fmt.Errorf("calling to DeadLetterClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*DeadLetterCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &DeadLetterCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for DeadLetter.
+func (c *DeadLetterClient) Update() *DeadLetterUpdate {
+	mutation := newDeadLetterMutation(c.config, OpUpdate)
+	return &DeadLetterUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *DeadLetterClient) UpdateOne(_m *DeadLetter) *DeadLetterUpdateOne {
+	mutation := newDeadLetterMutation(c.config, OpUpdateOne, withDeadLetter(_m))
+	return &DeadLetterUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *DeadLetterClient) UpdateOneID(id int64) *DeadLetterUpdateOne {
+	mutation := newDeadLetterMutation(c.config, OpUpdateOne, withDeadLetterID(id))
+	return &DeadLetterUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for DeadLetter.
+func (c *DeadLetterClient) Delete() *DeadLetterDelete {
+	mutation := newDeadLetterMutation(c.config, OpDelete)
+	return &DeadLetterDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *DeadLetterClient) DeleteOne(_m *DeadLetter) *DeadLetterDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *DeadLetterClient) DeleteOneID(id int64) *DeadLetterDeleteOne {
+	builder := c.Delete().Where(deadletter.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &DeadLetterDeleteOne{builder}
+}
+
+// Query returns a query builder for DeadLetter.
+func (c *DeadLetterClient) Query() *DeadLetterQuery {
+	return &DeadLetterQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeDeadLetter},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a DeadLetter entity by its id.
+func (c *DeadLetterClient) Get(ctx context.Context, id int64) (*DeadLetter, error) {
+	return c.Query().Where(deadletter.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *DeadLetterClient) GetX(ctx context.Context, id int64) *DeadLetter {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *DeadLetterClient) Hooks() []Hook {
+	return c.hooks.DeadLetter
+}
+
+// Interceptors returns the client interceptors.
+func (c *DeadLetterClient) Interceptors() []Interceptor {
+	return c.inters.DeadLetter
+}
+
+func (c *DeadLetterClient) mutate(ctx context.Context, m *DeadLetterMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&DeadLetterCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&DeadLetterUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&DeadLetterUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&DeadLetterDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown DeadLetter mutation op: %q", m.Op())
+	}
+}
+
+// DeadLetterActionClient is a client for the DeadLetterAction schema.
+type DeadLetterActionClient struct {
+	config
+}
+
+// NewDeadLetterActionClient returns a client for the DeadLetterAction from the given config.
+func NewDeadLetterActionClient(c config) *DeadLetterActionClient {
+	return &DeadLetterActionClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `deadletteraction.Hooks(f(g(h())))`.
+func (c *DeadLetterActionClient) Use(hooks ...Hook) {
+	c.hooks.DeadLetterAction = append(c.hooks.DeadLetterAction, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `deadletteraction.Intercept(f(g(h())))`.
+func (c *DeadLetterActionClient) Intercept(interceptors ...Interceptor) {
+	c.inters.DeadLetterAction = append(c.inters.DeadLetterAction, interceptors...)
+}
+
+// Create returns a builder for creating a DeadLetterAction entity.
+func (c *DeadLetterActionClient) Create() *DeadLetterActionCreate {
+	mutation := newDeadLetterActionMutation(c.config, OpCreate)
+	return &DeadLetterActionCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of DeadLetterAction entities.
+func (c *DeadLetterActionClient) CreateBulk(builders ...*DeadLetterActionCreate) *DeadLetterActionCreateBulk {
+	return &DeadLetterActionCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *DeadLetterActionClient) MapCreateBulk(slice any, setFunc func(*DeadLetterActionCreate, int)) *DeadLetterActionCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &DeadLetterActionCreateBulk{err: fmt.Errorf("calling to DeadLetterActionClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*DeadLetterActionCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &DeadLetterActionCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for DeadLetterAction.
+func (c *DeadLetterActionClient) Update() *DeadLetterActionUpdate {
+	mutation := newDeadLetterActionMutation(c.config, OpUpdate)
+	return &DeadLetterActionUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *DeadLetterActionClient) UpdateOne(_m *DeadLetterAction) *DeadLetterActionUpdateOne {
+	mutation := newDeadLetterActionMutation(c.config, OpUpdateOne, withDeadLetterAction(_m))
+	return &DeadLetterActionUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *DeadLetterActionClient) UpdateOneID(id int64) *DeadLetterActionUpdateOne {
+	mutation := newDeadLetterActionMutation(c.config, OpUpdateOne, withDeadLetterActionID(id))
+	return &DeadLetterActionUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for DeadLetterAction.
+func (c *DeadLetterActionClient) Delete() *DeadLetterActionDelete {
+	mutation := newDeadLetterActionMutation(c.config, OpDelete)
+	return &DeadLetterActionDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *DeadLetterActionClient) DeleteOne(_m *DeadLetterAction) *DeadLetterActionDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *DeadLetterActionClient) DeleteOneID(id int64) *DeadLetterActionDeleteOne {
+	builder := c.Delete().Where(deadletteraction.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &DeadLetterActionDeleteOne{builder}
+}
+
+// Query returns a query builder for DeadLetterAction.
+func (c *DeadLetterActionClient) Query() *DeadLetterActionQuery {
+	return &DeadLetterActionQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeDeadLetterAction},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a DeadLetterAction entity by its id.
+func (c *DeadLetterActionClient) Get(ctx context.Context, id int64) (*DeadLetterAction, error) {
+	return c.Query().Where(deadletteraction.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *DeadLetterActionClient) GetX(ctx context.Context, id int64) *DeadLetterAction {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *DeadLetterActionClient) Hooks() []Hook {
+	return c.hooks.DeadLetterAction
+}
+
+// Interceptors returns the client interceptors.
+func (c *DeadLetterActionClient) Interceptors() []Interceptor {
+	return c.inters.DeadLetterAction
+}
+
+func (c *DeadLetterActionClient) mutate(ctx context.Context, m *DeadLetterActionMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&DeadLetterActionCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&DeadLetterActionUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&DeadLetterActionUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&DeadLetterActionDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown DeadLetterAction mutation op: %q", m.Op())
+	}
+}
+
 // DueMailClient is a client for the DueMail schema.
 type DueMailClient struct {
 	config
@@ -593,272 +859,6 @@ func (c *DueMailClient) mutate(ctx context.Context, m *DueMailMutation) (Value, 
 		return (&DueMailDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
 	default:
 		return nil, fmt.Errorf("ent: unknown DueMail mutation op: %q", m.Op())
-	}
-}
-
-// FailedOrderClient is a client for the FailedOrder schema.
-type FailedOrderClient struct {
-	config
-}
-
-// NewFailedOrderClient returns a client for the FailedOrder from the given config.
-func NewFailedOrderClient(c config) *FailedOrderClient {
-	return &FailedOrderClient{config: c}
-}
-
-// Use adds a list of mutation hooks to the hooks stack.
-// A call to `Use(f, g, h)` equals to `failedorder.Hooks(f(g(h())))`.
-func (c *FailedOrderClient) Use(hooks ...Hook) {
-	c.hooks.FailedOrder = append(c.hooks.FailedOrder, hooks...)
-}
-
-// Intercept adds a list of query interceptors to the interceptors stack.
-// A call to `Intercept(f, g, h)` equals to `failedorder.Intercept(f(g(h())))`.
-func (c *FailedOrderClient) Intercept(interceptors ...Interceptor) {
-	c.inters.FailedOrder = append(c.inters.FailedOrder, interceptors...)
-}
-
-// Create returns a builder for creating a FailedOrder entity.
-func (c *FailedOrderClient) Create() *FailedOrderCreate {
-	mutation := newFailedOrderMutation(c.config, OpCreate)
-	return &FailedOrderCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
-}
-
-// CreateBulk returns a builder for creating a bulk of FailedOrder entities.
-func (c *FailedOrderClient) CreateBulk(builders ...*FailedOrderCreate) *FailedOrderCreateBulk {
-	return &FailedOrderCreateBulk{config: c.config, builders: builders}
-}
-
-// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
-// a builder and applies setFunc on it.
-func (c *FailedOrderClient) MapCreateBulk(slice any, setFunc func(*FailedOrderCreate, int)) *FailedOrderCreateBulk {
-	rv := reflect.ValueOf(slice)
-	if rv.Kind() != reflect.Slice {
-		return &FailedOrderCreateBulk{err: fmt.Errorf("calling to FailedOrderClient.MapCreateBulk with wrong type %T, need slice", slice)}
-	}
-	builders := make([]*FailedOrderCreate, rv.Len())
-	for i := 0; i < rv.Len(); i++ {
-		builders[i] = c.Create()
-		setFunc(builders[i], i)
-	}
-	return &FailedOrderCreateBulk{config: c.config, builders: builders}
-}
-
-// Update returns an update builder for FailedOrder.
-func (c *FailedOrderClient) Update() *FailedOrderUpdate {
-	mutation := newFailedOrderMutation(c.config, OpUpdate)
-	return &FailedOrderUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
-}
-
-// UpdateOne returns an update builder for the given entity.
-func (c *FailedOrderClient) UpdateOne(_m *FailedOrder) *FailedOrderUpdateOne {
-	mutation := newFailedOrderMutation(c.config, OpUpdateOne, withFailedOrder(_m))
-	return &FailedOrderUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
-}
-
-// UpdateOneID returns an update builder for the given id.
-func (c *FailedOrderClient) UpdateOneID(id int64) *FailedOrderUpdateOne {
-	mutation := newFailedOrderMutation(c.config, OpUpdateOne, withFailedOrderID(id))
-	return &FailedOrderUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
-}
-
-// Delete returns a delete builder for FailedOrder.
-func (c *FailedOrderClient) Delete() *FailedOrderDelete {
-	mutation := newFailedOrderMutation(c.config, OpDelete)
-	return &FailedOrderDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
-}
-
-// DeleteOne returns a builder for deleting the given entity.
-func (c *FailedOrderClient) DeleteOne(_m *FailedOrder) *FailedOrderDeleteOne {
-	return c.DeleteOneID(_m.ID)
-}
-
-// DeleteOneID returns a builder for deleting the given entity by its id.
-func (c *FailedOrderClient) DeleteOneID(id int64) *FailedOrderDeleteOne {
-	builder := c.Delete().Where(failedorder.ID(id))
-	builder.mutation.id = &id
-	builder.mutation.op = OpDeleteOne
-	return &FailedOrderDeleteOne{builder}
-}
-
-// Query returns a query builder for FailedOrder.
-func (c *FailedOrderClient) Query() *FailedOrderQuery {
-	return &FailedOrderQuery{
-		config: c.config,
-		ctx:    &QueryContext{Type: TypeFailedOrder},
-		inters: c.Interceptors(),
-	}
-}
-
-// Get returns a FailedOrder entity by its id.
-func (c *FailedOrderClient) Get(ctx context.Context, id int64) (*FailedOrder, error) {
-	return c.Query().Where(failedorder.ID(id)).Only(ctx)
-}
-
-// GetX is like Get, but panics if an error occurs.
-func (c *FailedOrderClient) GetX(ctx context.Context, id int64) *FailedOrder {
-	obj, err := c.Get(ctx, id)
-	if err != nil {
-		panic(err)
-	}
-	return obj
-}
-
-// Hooks returns the client hooks.
-func (c *FailedOrderClient) Hooks() []Hook {
-	return c.hooks.FailedOrder
-}
-
-// Interceptors returns the client interceptors.
-func (c *FailedOrderClient) Interceptors() []Interceptor {
-	return c.inters.FailedOrder
-}
-
-func (c *FailedOrderClient) mutate(ctx context.Context, m *FailedOrderMutation) (Value, error) {
-	switch m.Op() {
-	case OpCreate:
-		return (&FailedOrderCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
-	case OpUpdate:
-		return (&FailedOrderUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
-	case OpUpdateOne:
-		return (&FailedOrderUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
-	case OpDelete, OpDeleteOne:
-		return (&FailedOrderDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
-	default:
-		return nil, fmt.Errorf("ent: unknown FailedOrder mutation op: %q", m.Op())
-	}
-}
-
-// FailedOrderActionClient is a client for the FailedOrderAction schema.
-type FailedOrderActionClient struct {
-	config
-}
-
-// NewFailedOrderActionClient returns a client for the FailedOrderAction from the given config.
-func NewFailedOrderActionClient(c config) *FailedOrderActionClient {
-	return &FailedOrderActionClient{config: c}
-}
-
-// Use adds a list of mutation hooks to the hooks stack.
-// A call to `Use(f, g, h)` equals to `failedorderaction.Hooks(f(g(h())))`.
-func (c *FailedOrderActionClient) Use(hooks ...Hook) {
-	c.hooks.FailedOrderAction = append(c.hooks.FailedOrderAction, hooks...)
-}
-
-// Intercept adds a list of query interceptors to the interceptors stack.
-// A call to `Intercept(f, g, h)` equals to `failedorderaction.Intercept(f(g(h())))`.
-func (c *FailedOrderActionClient) Intercept(interceptors ...Interceptor) {
-	c.inters.FailedOrderAction = append(c.inters.FailedOrderAction, interceptors...)
-}
-
-// Create returns a builder for creating a FailedOrderAction entity.
-func (c *FailedOrderActionClient) Create() *FailedOrderActionCreate {
-	mutation := newFailedOrderActionMutation(c.config, OpCreate)
-	return &FailedOrderActionCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
-}
-
-// CreateBulk returns a builder for creating a bulk of FailedOrderAction entities.
-func (c *FailedOrderActionClient) CreateBulk(builders ...*FailedOrderActionCreate) *FailedOrderActionCreateBulk {
-	return &FailedOrderActionCreateBulk{config: c.config, builders: builders}
-}
-
-// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
-// a builder and applies setFunc on it.
-func (c *FailedOrderActionClient) MapCreateBulk(slice any, setFunc func(*FailedOrderActionCreate, int)) *FailedOrderActionCreateBulk {
-	rv := reflect.ValueOf(slice)
-	if rv.Kind() != reflect.Slice {
-		return &FailedOrderActionCreateBulk{err: fmt.Errorf("calling to FailedOrderActionClient.MapCreateBulk with wrong type %T, need slice", slice)}
-	}
-	builders := make([]*FailedOrderActionCreate, rv.Len())
-	for i := 0; i < rv.Len(); i++ {
-		builders[i] = c.Create()
-		setFunc(builders[i], i)
-	}
-	return &FailedOrderActionCreateBulk{config: c.config, builders: builders}
-}
-
-// Update returns an update builder for FailedOrderAction.
-func (c *FailedOrderActionClient) Update() *FailedOrderActionUpdate {
-	mutation := newFailedOrderActionMutation(c.config, OpUpdate)
-	return &FailedOrderActionUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
-}
-
-// UpdateOne returns an update builder for the given entity.
-func (c *FailedOrderActionClient) UpdateOne(_m *FailedOrderAction) *FailedOrderActionUpdateOne {
-	mutation := newFailedOrderActionMutation(c.config, OpUpdateOne, withFailedOrderAction(_m))
-	return &FailedOrderActionUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
-}
-
-// UpdateOneID returns an update builder for the given id.
-func (c *FailedOrderActionClient) UpdateOneID(id int64) *FailedOrderActionUpdateOne {
-	mutation := newFailedOrderActionMutation(c.config, OpUpdateOne, withFailedOrderActionID(id))
-	return &FailedOrderActionUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
-}
-
-// Delete returns a delete builder for FailedOrderAction.
-func (c *FailedOrderActionClient) Delete() *FailedOrderActionDelete {
-	mutation := newFailedOrderActionMutation(c.config, OpDelete)
-	return &FailedOrderActionDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
-}
-
-// DeleteOne returns a builder for deleting the given entity.
-func (c *FailedOrderActionClient) DeleteOne(_m *FailedOrderAction) *FailedOrderActionDeleteOne {
-	return c.DeleteOneID(_m.ID)
-}
-
-// DeleteOneID returns a builder for deleting the given entity by its id.
-func (c *FailedOrderActionClient) DeleteOneID(id int64) *FailedOrderActionDeleteOne {
-	builder := c.Delete().Where(failedorderaction.ID(id))
-	builder.mutation.id = &id
-	builder.mutation.op = OpDeleteOne
-	return &FailedOrderActionDeleteOne{builder}
-}
-
-// Query returns a query builder for FailedOrderAction.
-func (c *FailedOrderActionClient) Query() *FailedOrderActionQuery {
-	return &FailedOrderActionQuery{
-		config: c.config,
-		ctx:    &QueryContext{Type: TypeFailedOrderAction},
-		inters: c.Interceptors(),
-	}
-}
-
-// Get returns a FailedOrderAction entity by its id.
-func (c *FailedOrderActionClient) Get(ctx context.Context, id int64) (*FailedOrderAction, error) {
-	return c.Query().Where(failedorderaction.ID(id)).Only(ctx)
-}
-
-// GetX is like Get, but panics if an error occurs.
-func (c *FailedOrderActionClient) GetX(ctx context.Context, id int64) *FailedOrderAction {
-	obj, err := c.Get(ctx, id)
-	if err != nil {
-		panic(err)
-	}
-	return obj
-}
-
-// Hooks returns the client hooks.
-func (c *FailedOrderActionClient) Hooks() []Hook {
-	return c.hooks.FailedOrderAction
-}
-
-// Interceptors returns the client interceptors.
-func (c *FailedOrderActionClient) Interceptors() []Interceptor {
-	return c.inters.FailedOrderAction
-}
-
-func (c *FailedOrderActionClient) mutate(ctx context.Context, m *FailedOrderActionMutation) (Value, error) {
-	switch m.Op() {
-	case OpCreate:
-		return (&FailedOrderActionCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
-	case OpUpdate:
-		return (&FailedOrderActionUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
-	case OpUpdateOne:
-		return (&FailedOrderActionUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
-	case OpDelete, OpDeleteOne:
-		return (&FailedOrderActionDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
-	default:
-		return nil, fmt.Errorf("ent: unknown FailedOrderAction mutation op: %q", m.Op())
 	}
 }
 
@@ -2461,12 +2461,12 @@ func (c *StockReturnClient) mutate(ctx context.Context, m *StockReturnMutation) 
 // hooks and interceptors per client, for fast access.
 type (
 	hooks struct {
-		Charge, DueMail, FailedOrder, FailedOrderAction, Order, OrderCancellation,
+		Charge, DeadLetter, DeadLetterAction, DueMail, Order, OrderCancellation,
 		OrderItem, Product, Refund, SentMail, Setting, Shipment, StockAdjustment,
 		StockDedupLog, StockEpoch, StockReturn []ent.Hook
 	}
 	inters struct {
-		Charge, DueMail, FailedOrder, FailedOrderAction, Order, OrderCancellation,
+		Charge, DeadLetter, DeadLetterAction, DueMail, Order, OrderCancellation,
 		OrderItem, Product, Refund, SentMail, Setting, Shipment, StockAdjustment,
 		StockDedupLog, StockEpoch, StockReturn []ent.Interceptor
 	}

@@ -13,9 +13,9 @@ import (
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
 	"github.com/spillway/spillway/ent/charge"
+	"github.com/spillway/spillway/ent/deadletter"
+	"github.com/spillway/spillway/ent/deadletteraction"
 	"github.com/spillway/spillway/ent/duemail"
-	"github.com/spillway/spillway/ent/failedorder"
-	"github.com/spillway/spillway/ent/failedorderaction"
 	"github.com/spillway/spillway/ent/order"
 	"github.com/spillway/spillway/ent/ordercancellation"
 	"github.com/spillway/spillway/ent/orderitem"
@@ -89,9 +89,9 @@ func checkColumn(t, c string) error {
 	initCheck.Do(func() {
 		columnCheck = sql.NewColumnCheck(map[string]func(string) bool{
 			charge.Table:            charge.ValidColumn,
+			deadletter.Table:        deadletter.ValidColumn,
+			deadletteraction.Table:  deadletteraction.ValidColumn,
 			duemail.Table:           duemail.ValidColumn,
-			failedorder.Table:       failedorder.ValidColumn,
-			failedorderaction.Table: failedorderaction.ValidColumn,
 			order.Table:             order.ValidColumn,
 			ordercancellation.Table: ordercancellation.ValidColumn,
 			orderitem.Table:         orderitem.ValidColumn,

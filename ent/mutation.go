@@ -12,9 +12,9 @@ import (
 	"entgo.io/ent"
 	"entgo.io/ent/dialect/sql"
 	"github.com/spillway/spillway/ent/charge"
+	"github.com/spillway/spillway/ent/deadletter"
+	"github.com/spillway/spillway/ent/deadletteraction"
 	"github.com/spillway/spillway/ent/duemail"
-	"github.com/spillway/spillway/ent/failedorder"
-	"github.com/spillway/spillway/ent/failedorderaction"
 	"github.com/spillway/spillway/ent/order"
 	"github.com/spillway/spillway/ent/ordercancellation"
 	"github.com/spillway/spillway/ent/orderitem"
@@ -40,9 +40,9 @@ const (
 
 	// Node types.
 	TypeCharge            = "Charge"
+	TypeDeadLetter        = "DeadLetter"
+	TypeDeadLetterAction  = "DeadLetterAction"
 	TypeDueMail           = "DueMail"
-	TypeFailedOrder       = "FailedOrder"
-	TypeFailedOrderAction = "FailedOrderAction"
 	TypeOrder             = "Order"
 	TypeOrderCancellation = "OrderCancellation"
 	TypeOrderItem         = "OrderItem"
@@ -1018,6 +1018,1498 @@ func (m *ChargeMutation) ResetEdge(name string) error {
 	return fmt.Errorf("unknown Charge edge %s", name)
 }
 
+// DeadLetterMutation represents an operation that mutates the DeadLetter nodes in the graph.
+type DeadLetterMutation struct {
+	config
+	op            Op
+	typ           string
+	id            *int64
+	dedup_key     *string
+	source        *string
+	order_id      *string
+	reason        *string
+	payload       *[]byte
+	trace_id      *string
+	attempts      *int
+	addattempts   *int
+	status        *string
+	created_at    *time.Time
+	updated_at    *time.Time
+	payload_type  *string
+	clearedFields map[string]struct{}
+	done          bool
+	oldValue      func(context.Context) (*DeadLetter, error)
+	predicates    []predicate.DeadLetter
+}
+
+var _ ent.Mutation = (*DeadLetterMutation)(nil)
+
+// deadletterOption allows management of the mutation configuration using functional options.
+type deadletterOption func(*DeadLetterMutation)
+
+// newDeadLetterMutation creates new mutation for the DeadLetter entity.
+func newDeadLetterMutation(c config, op Op, opts ...deadletterOption) *DeadLetterMutation {
+	m := &DeadLetterMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeDeadLetter,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withDeadLetterID sets the ID field of the mutation.
+func withDeadLetterID(id int64) deadletterOption {
+	return func(m *DeadLetterMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *DeadLetter
+		)
+		m.oldValue = func(ctx context.Context) (*DeadLetter, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().DeadLetter.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withDeadLetter sets the old DeadLetter of the mutation.
+func withDeadLetter(node *DeadLetter) deadletterOption {
+	return func(m *DeadLetterMutation) {
+		m.oldValue = func(context.Context) (*DeadLetter, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m DeadLetterMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m DeadLetterMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of DeadLetter entities.
+func (m *DeadLetterMutation) SetID(id int64) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *DeadLetterMutation) ID() (id int64, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *DeadLetterMutation) IDs(ctx context.Context) ([]int64, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []int64{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().DeadLetter.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetDedupKey sets the "dedup_key" field.
+func (m *DeadLetterMutation) SetDedupKey(s string) {
+	m.dedup_key = &s
+}
+
+// DedupKey returns the value of the "dedup_key" field in the mutation.
+func (m *DeadLetterMutation) DedupKey() (r string, exists bool) {
+	v := m.dedup_key
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDedupKey returns the old "dedup_key" field's value of the DeadLetter entity.
+// If the DeadLetter object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DeadLetterMutation) OldDedupKey(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDedupKey is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDedupKey requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDedupKey: %w", err)
+	}
+	return oldValue.DedupKey, nil
+}
+
+// ResetDedupKey resets all changes to the "dedup_key" field.
+func (m *DeadLetterMutation) ResetDedupKey() {
+	m.dedup_key = nil
+}
+
+// SetSource sets the "source" field.
+func (m *DeadLetterMutation) SetSource(s string) {
+	m.source = &s
+}
+
+// Source returns the value of the "source" field in the mutation.
+func (m *DeadLetterMutation) Source() (r string, exists bool) {
+	v := m.source
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSource returns the old "source" field's value of the DeadLetter entity.
+// If the DeadLetter object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DeadLetterMutation) OldSource(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSource is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSource requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSource: %w", err)
+	}
+	return oldValue.Source, nil
+}
+
+// ResetSource resets all changes to the "source" field.
+func (m *DeadLetterMutation) ResetSource() {
+	m.source = nil
+}
+
+// SetOrderID sets the "order_id" field.
+func (m *DeadLetterMutation) SetOrderID(s string) {
+	m.order_id = &s
+}
+
+// OrderID returns the value of the "order_id" field in the mutation.
+func (m *DeadLetterMutation) OrderID() (r string, exists bool) {
+	v := m.order_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldOrderID returns the old "order_id" field's value of the DeadLetter entity.
+// If the DeadLetter object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DeadLetterMutation) OldOrderID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldOrderID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldOrderID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldOrderID: %w", err)
+	}
+	return oldValue.OrderID, nil
+}
+
+// ResetOrderID resets all changes to the "order_id" field.
+func (m *DeadLetterMutation) ResetOrderID() {
+	m.order_id = nil
+}
+
+// SetReason sets the "reason" field.
+func (m *DeadLetterMutation) SetReason(s string) {
+	m.reason = &s
+}
+
+// Reason returns the value of the "reason" field in the mutation.
+func (m *DeadLetterMutation) Reason() (r string, exists bool) {
+	v := m.reason
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReason returns the old "reason" field's value of the DeadLetter entity.
+// If the DeadLetter object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DeadLetterMutation) OldReason(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReason is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReason requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReason: %w", err)
+	}
+	return oldValue.Reason, nil
+}
+
+// ResetReason resets all changes to the "reason" field.
+func (m *DeadLetterMutation) ResetReason() {
+	m.reason = nil
+}
+
+// SetPayload sets the "payload" field.
+func (m *DeadLetterMutation) SetPayload(b []byte) {
+	m.payload = &b
+}
+
+// Payload returns the value of the "payload" field in the mutation.
+func (m *DeadLetterMutation) Payload() (r []byte, exists bool) {
+	v := m.payload
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPayload returns the old "payload" field's value of the DeadLetter entity.
+// If the DeadLetter object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DeadLetterMutation) OldPayload(ctx context.Context) (v []byte, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPayload is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPayload requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPayload: %w", err)
+	}
+	return oldValue.Payload, nil
+}
+
+// ResetPayload resets all changes to the "payload" field.
+func (m *DeadLetterMutation) ResetPayload() {
+	m.payload = nil
+}
+
+// SetTraceID sets the "trace_id" field.
+func (m *DeadLetterMutation) SetTraceID(s string) {
+	m.trace_id = &s
+}
+
+// TraceID returns the value of the "trace_id" field in the mutation.
+func (m *DeadLetterMutation) TraceID() (r string, exists bool) {
+	v := m.trace_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTraceID returns the old "trace_id" field's value of the DeadLetter entity.
+// If the DeadLetter object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DeadLetterMutation) OldTraceID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTraceID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTraceID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTraceID: %w", err)
+	}
+	return oldValue.TraceID, nil
+}
+
+// ResetTraceID resets all changes to the "trace_id" field.
+func (m *DeadLetterMutation) ResetTraceID() {
+	m.trace_id = nil
+}
+
+// SetAttempts sets the "attempts" field.
+func (m *DeadLetterMutation) SetAttempts(i int) {
+	m.attempts = &i
+	m.addattempts = nil
+}
+
+// Attempts returns the value of the "attempts" field in the mutation.
+func (m *DeadLetterMutation) Attempts() (r int, exists bool) {
+	v := m.attempts
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAttempts returns the old "attempts" field's value of the DeadLetter entity.
+// If the DeadLetter object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DeadLetterMutation) OldAttempts(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAttempts is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAttempts requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAttempts: %w", err)
+	}
+	return oldValue.Attempts, nil
+}
+
+// AddAttempts adds i to the "attempts" field.
+func (m *DeadLetterMutation) AddAttempts(i int) {
+	if m.addattempts != nil {
+		*m.addattempts += i
+	} else {
+		m.addattempts = &i
+	}
+}
+
+// AddedAttempts returns the value that was added to the "attempts" field in this mutation.
+func (m *DeadLetterMutation) AddedAttempts() (r int, exists bool) {
+	v := m.addattempts
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetAttempts resets all changes to the "attempts" field.
+func (m *DeadLetterMutation) ResetAttempts() {
+	m.attempts = nil
+	m.addattempts = nil
+}
+
+// SetStatus sets the "status" field.
+func (m *DeadLetterMutation) SetStatus(s string) {
+	m.status = &s
+}
+
+// Status returns the value of the "status" field in the mutation.
+func (m *DeadLetterMutation) Status() (r string, exists bool) {
+	v := m.status
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStatus returns the old "status" field's value of the DeadLetter entity.
+// If the DeadLetter object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DeadLetterMutation) OldStatus(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStatus is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStatus requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStatus: %w", err)
+	}
+	return oldValue.Status, nil
+}
+
+// ResetStatus resets all changes to the "status" field.
+func (m *DeadLetterMutation) ResetStatus() {
+	m.status = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *DeadLetterMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *DeadLetterMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the DeadLetter entity.
+// If the DeadLetter object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DeadLetterMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *DeadLetterMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// SetUpdatedAt sets the "updated_at" field.
+func (m *DeadLetterMutation) SetUpdatedAt(t time.Time) {
+	m.updated_at = &t
+}
+
+// UpdatedAt returns the value of the "updated_at" field in the mutation.
+func (m *DeadLetterMutation) UpdatedAt() (r time.Time, exists bool) {
+	v := m.updated_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUpdatedAt returns the old "updated_at" field's value of the DeadLetter entity.
+// If the DeadLetter object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DeadLetterMutation) OldUpdatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUpdatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUpdatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUpdatedAt: %w", err)
+	}
+	return oldValue.UpdatedAt, nil
+}
+
+// ResetUpdatedAt resets all changes to the "updated_at" field.
+func (m *DeadLetterMutation) ResetUpdatedAt() {
+	m.updated_at = nil
+}
+
+// SetPayloadType sets the "payload_type" field.
+func (m *DeadLetterMutation) SetPayloadType(s string) {
+	m.payload_type = &s
+}
+
+// PayloadType returns the value of the "payload_type" field in the mutation.
+func (m *DeadLetterMutation) PayloadType() (r string, exists bool) {
+	v := m.payload_type
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPayloadType returns the old "payload_type" field's value of the DeadLetter entity.
+// If the DeadLetter object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DeadLetterMutation) OldPayloadType(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPayloadType is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPayloadType requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPayloadType: %w", err)
+	}
+	return oldValue.PayloadType, nil
+}
+
+// ResetPayloadType resets all changes to the "payload_type" field.
+func (m *DeadLetterMutation) ResetPayloadType() {
+	m.payload_type = nil
+}
+
+// Where appends a list predicates to the DeadLetterMutation builder.
+func (m *DeadLetterMutation) Where(ps ...predicate.DeadLetter) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the DeadLetterMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *DeadLetterMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.DeadLetter, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *DeadLetterMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *DeadLetterMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (DeadLetter).
+func (m *DeadLetterMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *DeadLetterMutation) Fields() []string {
+	fields := make([]string, 0, 11)
+	if m.dedup_key != nil {
+		fields = append(fields, deadletter.FieldDedupKey)
+	}
+	if m.source != nil {
+		fields = append(fields, deadletter.FieldSource)
+	}
+	if m.order_id != nil {
+		fields = append(fields, deadletter.FieldOrderID)
+	}
+	if m.reason != nil {
+		fields = append(fields, deadletter.FieldReason)
+	}
+	if m.payload != nil {
+		fields = append(fields, deadletter.FieldPayload)
+	}
+	if m.trace_id != nil {
+		fields = append(fields, deadletter.FieldTraceID)
+	}
+	if m.attempts != nil {
+		fields = append(fields, deadletter.FieldAttempts)
+	}
+	if m.status != nil {
+		fields = append(fields, deadletter.FieldStatus)
+	}
+	if m.created_at != nil {
+		fields = append(fields, deadletter.FieldCreatedAt)
+	}
+	if m.updated_at != nil {
+		fields = append(fields, deadletter.FieldUpdatedAt)
+	}
+	if m.payload_type != nil {
+		fields = append(fields, deadletter.FieldPayloadType)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *DeadLetterMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case deadletter.FieldDedupKey:
+		return m.DedupKey()
+	case deadletter.FieldSource:
+		return m.Source()
+	case deadletter.FieldOrderID:
+		return m.OrderID()
+	case deadletter.FieldReason:
+		return m.Reason()
+	case deadletter.FieldPayload:
+		return m.Payload()
+	case deadletter.FieldTraceID:
+		return m.TraceID()
+	case deadletter.FieldAttempts:
+		return m.Attempts()
+	case deadletter.FieldStatus:
+		return m.Status()
+	case deadletter.FieldCreatedAt:
+		return m.CreatedAt()
+	case deadletter.FieldUpdatedAt:
+		return m.UpdatedAt()
+	case deadletter.FieldPayloadType:
+		return m.PayloadType()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *DeadLetterMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case deadletter.FieldDedupKey:
+		return m.OldDedupKey(ctx)
+	case deadletter.FieldSource:
+		return m.OldSource(ctx)
+	case deadletter.FieldOrderID:
+		return m.OldOrderID(ctx)
+	case deadletter.FieldReason:
+		return m.OldReason(ctx)
+	case deadletter.FieldPayload:
+		return m.OldPayload(ctx)
+	case deadletter.FieldTraceID:
+		return m.OldTraceID(ctx)
+	case deadletter.FieldAttempts:
+		return m.OldAttempts(ctx)
+	case deadletter.FieldStatus:
+		return m.OldStatus(ctx)
+	case deadletter.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	case deadletter.FieldUpdatedAt:
+		return m.OldUpdatedAt(ctx)
+	case deadletter.FieldPayloadType:
+		return m.OldPayloadType(ctx)
+	}
+	return nil, fmt.Errorf("unknown DeadLetter field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *DeadLetterMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case deadletter.FieldDedupKey:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDedupKey(v)
+		return nil
+	case deadletter.FieldSource:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSource(v)
+		return nil
+	case deadletter.FieldOrderID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetOrderID(v)
+		return nil
+	case deadletter.FieldReason:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReason(v)
+		return nil
+	case deadletter.FieldPayload:
+		v, ok := value.([]byte)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPayload(v)
+		return nil
+	case deadletter.FieldTraceID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTraceID(v)
+		return nil
+	case deadletter.FieldAttempts:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAttempts(v)
+		return nil
+	case deadletter.FieldStatus:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStatus(v)
+		return nil
+	case deadletter.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	case deadletter.FieldUpdatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUpdatedAt(v)
+		return nil
+	case deadletter.FieldPayloadType:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPayloadType(v)
+		return nil
+	}
+	return fmt.Errorf("unknown DeadLetter field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *DeadLetterMutation) AddedFields() []string {
+	var fields []string
+	if m.addattempts != nil {
+		fields = append(fields, deadletter.FieldAttempts)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *DeadLetterMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case deadletter.FieldAttempts:
+		return m.AddedAttempts()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *DeadLetterMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case deadletter.FieldAttempts:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddAttempts(v)
+		return nil
+	}
+	return fmt.Errorf("unknown DeadLetter numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *DeadLetterMutation) ClearedFields() []string {
+	return nil
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *DeadLetterMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *DeadLetterMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown DeadLetter nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *DeadLetterMutation) ResetField(name string) error {
+	switch name {
+	case deadletter.FieldDedupKey:
+		m.ResetDedupKey()
+		return nil
+	case deadletter.FieldSource:
+		m.ResetSource()
+		return nil
+	case deadletter.FieldOrderID:
+		m.ResetOrderID()
+		return nil
+	case deadletter.FieldReason:
+		m.ResetReason()
+		return nil
+	case deadletter.FieldPayload:
+		m.ResetPayload()
+		return nil
+	case deadletter.FieldTraceID:
+		m.ResetTraceID()
+		return nil
+	case deadletter.FieldAttempts:
+		m.ResetAttempts()
+		return nil
+	case deadletter.FieldStatus:
+		m.ResetStatus()
+		return nil
+	case deadletter.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	case deadletter.FieldUpdatedAt:
+		m.ResetUpdatedAt()
+		return nil
+	case deadletter.FieldPayloadType:
+		m.ResetPayloadType()
+		return nil
+	}
+	return fmt.Errorf("unknown DeadLetter field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *DeadLetterMutation) AddedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *DeadLetterMutation) AddedIDs(name string) []ent.Value {
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *DeadLetterMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *DeadLetterMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *DeadLetterMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *DeadLetterMutation) EdgeCleared(name string) bool {
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *DeadLetterMutation) ClearEdge(name string) error {
+	return fmt.Errorf("unknown DeadLetter unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *DeadLetterMutation) ResetEdge(name string) error {
+	return fmt.Errorf("unknown DeadLetter edge %s", name)
+}
+
+// DeadLetterActionMutation represents an operation that mutates the DeadLetterAction nodes in the graph.
+type DeadLetterActionMutation struct {
+	config
+	op                Op
+	typ               string
+	id                *int64
+	dead_letter_id    *int64
+	adddead_letter_id *int64
+	action            *string
+	actor             *string
+	detail            *string
+	created_at        *time.Time
+	clearedFields     map[string]struct{}
+	done              bool
+	oldValue          func(context.Context) (*DeadLetterAction, error)
+	predicates        []predicate.DeadLetterAction
+}
+
+var _ ent.Mutation = (*DeadLetterActionMutation)(nil)
+
+// deadletteractionOption allows management of the mutation configuration using functional options.
+type deadletteractionOption func(*DeadLetterActionMutation)
+
+// newDeadLetterActionMutation creates new mutation for the DeadLetterAction entity.
+func newDeadLetterActionMutation(c config, op Op, opts ...deadletteractionOption) *DeadLetterActionMutation {
+	m := &DeadLetterActionMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeDeadLetterAction,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withDeadLetterActionID sets the ID field of the mutation.
+func withDeadLetterActionID(id int64) deadletteractionOption {
+	return func(m *DeadLetterActionMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *DeadLetterAction
+		)
+		m.oldValue = func(ctx context.Context) (*DeadLetterAction, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().DeadLetterAction.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withDeadLetterAction sets the old DeadLetterAction of the mutation.
+func withDeadLetterAction(node *DeadLetterAction) deadletteractionOption {
+	return func(m *DeadLetterActionMutation) {
+		m.oldValue = func(context.Context) (*DeadLetterAction, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m DeadLetterActionMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m DeadLetterActionMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of DeadLetterAction entities.
+func (m *DeadLetterActionMutation) SetID(id int64) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *DeadLetterActionMutation) ID() (id int64, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *DeadLetterActionMutation) IDs(ctx context.Context) ([]int64, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []int64{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().DeadLetterAction.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetDeadLetterID sets the "dead_letter_id" field.
+func (m *DeadLetterActionMutation) SetDeadLetterID(i int64) {
+	m.dead_letter_id = &i
+	m.adddead_letter_id = nil
+}
+
+// DeadLetterID returns the value of the "dead_letter_id" field in the mutation.
+func (m *DeadLetterActionMutation) DeadLetterID() (r int64, exists bool) {
+	v := m.dead_letter_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDeadLetterID returns the old "dead_letter_id" field's value of the DeadLetterAction entity.
+// If the DeadLetterAction object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DeadLetterActionMutation) OldDeadLetterID(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDeadLetterID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDeadLetterID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDeadLetterID: %w", err)
+	}
+	return oldValue.DeadLetterID, nil
+}
+
+// AddDeadLetterID adds i to the "dead_letter_id" field.
+func (m *DeadLetterActionMutation) AddDeadLetterID(i int64) {
+	if m.adddead_letter_id != nil {
+		*m.adddead_letter_id += i
+	} else {
+		m.adddead_letter_id = &i
+	}
+}
+
+// AddedDeadLetterID returns the value that was added to the "dead_letter_id" field in this mutation.
+func (m *DeadLetterActionMutation) AddedDeadLetterID() (r int64, exists bool) {
+	v := m.adddead_letter_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetDeadLetterID resets all changes to the "dead_letter_id" field.
+func (m *DeadLetterActionMutation) ResetDeadLetterID() {
+	m.dead_letter_id = nil
+	m.adddead_letter_id = nil
+}
+
+// SetAction sets the "action" field.
+func (m *DeadLetterActionMutation) SetAction(s string) {
+	m.action = &s
+}
+
+// Action returns the value of the "action" field in the mutation.
+func (m *DeadLetterActionMutation) Action() (r string, exists bool) {
+	v := m.action
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAction returns the old "action" field's value of the DeadLetterAction entity.
+// If the DeadLetterAction object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DeadLetterActionMutation) OldAction(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAction is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAction requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAction: %w", err)
+	}
+	return oldValue.Action, nil
+}
+
+// ResetAction resets all changes to the "action" field.
+func (m *DeadLetterActionMutation) ResetAction() {
+	m.action = nil
+}
+
+// SetActor sets the "actor" field.
+func (m *DeadLetterActionMutation) SetActor(s string) {
+	m.actor = &s
+}
+
+// Actor returns the value of the "actor" field in the mutation.
+func (m *DeadLetterActionMutation) Actor() (r string, exists bool) {
+	v := m.actor
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldActor returns the old "actor" field's value of the DeadLetterAction entity.
+// If the DeadLetterAction object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DeadLetterActionMutation) OldActor(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldActor is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldActor requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldActor: %w", err)
+	}
+	return oldValue.Actor, nil
+}
+
+// ResetActor resets all changes to the "actor" field.
+func (m *DeadLetterActionMutation) ResetActor() {
+	m.actor = nil
+}
+
+// SetDetail sets the "detail" field.
+func (m *DeadLetterActionMutation) SetDetail(s string) {
+	m.detail = &s
+}
+
+// Detail returns the value of the "detail" field in the mutation.
+func (m *DeadLetterActionMutation) Detail() (r string, exists bool) {
+	v := m.detail
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDetail returns the old "detail" field's value of the DeadLetterAction entity.
+// If the DeadLetterAction object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DeadLetterActionMutation) OldDetail(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDetail is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDetail requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDetail: %w", err)
+	}
+	return oldValue.Detail, nil
+}
+
+// ResetDetail resets all changes to the "detail" field.
+func (m *DeadLetterActionMutation) ResetDetail() {
+	m.detail = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *DeadLetterActionMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *DeadLetterActionMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the DeadLetterAction entity.
+// If the DeadLetterAction object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DeadLetterActionMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *DeadLetterActionMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// Where appends a list predicates to the DeadLetterActionMutation builder.
+func (m *DeadLetterActionMutation) Where(ps ...predicate.DeadLetterAction) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the DeadLetterActionMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *DeadLetterActionMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.DeadLetterAction, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *DeadLetterActionMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *DeadLetterActionMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (DeadLetterAction).
+func (m *DeadLetterActionMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *DeadLetterActionMutation) Fields() []string {
+	fields := make([]string, 0, 5)
+	if m.dead_letter_id != nil {
+		fields = append(fields, deadletteraction.FieldDeadLetterID)
+	}
+	if m.action != nil {
+		fields = append(fields, deadletteraction.FieldAction)
+	}
+	if m.actor != nil {
+		fields = append(fields, deadletteraction.FieldActor)
+	}
+	if m.detail != nil {
+		fields = append(fields, deadletteraction.FieldDetail)
+	}
+	if m.created_at != nil {
+		fields = append(fields, deadletteraction.FieldCreatedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *DeadLetterActionMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case deadletteraction.FieldDeadLetterID:
+		return m.DeadLetterID()
+	case deadletteraction.FieldAction:
+		return m.Action()
+	case deadletteraction.FieldActor:
+		return m.Actor()
+	case deadletteraction.FieldDetail:
+		return m.Detail()
+	case deadletteraction.FieldCreatedAt:
+		return m.CreatedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *DeadLetterActionMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case deadletteraction.FieldDeadLetterID:
+		return m.OldDeadLetterID(ctx)
+	case deadletteraction.FieldAction:
+		return m.OldAction(ctx)
+	case deadletteraction.FieldActor:
+		return m.OldActor(ctx)
+	case deadletteraction.FieldDetail:
+		return m.OldDetail(ctx)
+	case deadletteraction.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown DeadLetterAction field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *DeadLetterActionMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case deadletteraction.FieldDeadLetterID:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDeadLetterID(v)
+		return nil
+	case deadletteraction.FieldAction:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAction(v)
+		return nil
+	case deadletteraction.FieldActor:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetActor(v)
+		return nil
+	case deadletteraction.FieldDetail:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDetail(v)
+		return nil
+	case deadletteraction.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown DeadLetterAction field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *DeadLetterActionMutation) AddedFields() []string {
+	var fields []string
+	if m.adddead_letter_id != nil {
+		fields = append(fields, deadletteraction.FieldDeadLetterID)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *DeadLetterActionMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case deadletteraction.FieldDeadLetterID:
+		return m.AddedDeadLetterID()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *DeadLetterActionMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case deadletteraction.FieldDeadLetterID:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddDeadLetterID(v)
+		return nil
+	}
+	return fmt.Errorf("unknown DeadLetterAction numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *DeadLetterActionMutation) ClearedFields() []string {
+	return nil
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *DeadLetterActionMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *DeadLetterActionMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown DeadLetterAction nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *DeadLetterActionMutation) ResetField(name string) error {
+	switch name {
+	case deadletteraction.FieldDeadLetterID:
+		m.ResetDeadLetterID()
+		return nil
+	case deadletteraction.FieldAction:
+		m.ResetAction()
+		return nil
+	case deadletteraction.FieldActor:
+		m.ResetActor()
+		return nil
+	case deadletteraction.FieldDetail:
+		m.ResetDetail()
+		return nil
+	case deadletteraction.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown DeadLetterAction field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *DeadLetterActionMutation) AddedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *DeadLetterActionMutation) AddedIDs(name string) []ent.Value {
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *DeadLetterActionMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *DeadLetterActionMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *DeadLetterActionMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *DeadLetterActionMutation) EdgeCleared(name string) bool {
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *DeadLetterActionMutation) ClearEdge(name string) error {
+	return fmt.Errorf("unknown DeadLetterAction unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *DeadLetterActionMutation) ResetEdge(name string) error {
+	return fmt.Errorf("unknown DeadLetterAction edge %s", name)
+}
+
 // DueMailMutation represents an operation that mutates the DueMail nodes in the graph.
 type DueMailMutation struct {
 	config
@@ -1600,1498 +3092,6 @@ func (m *DueMailMutation) ClearEdge(name string) error {
 // It returns an error if the edge is not defined in the schema.
 func (m *DueMailMutation) ResetEdge(name string) error {
 	return fmt.Errorf("unknown DueMail edge %s", name)
-}
-
-// FailedOrderMutation represents an operation that mutates the FailedOrder nodes in the graph.
-type FailedOrderMutation struct {
-	config
-	op            Op
-	typ           string
-	id            *int64
-	dedup_key     *string
-	source        *string
-	order_id      *string
-	reason        *string
-	payload       *[]byte
-	trace_id      *string
-	attempts      *int
-	addattempts   *int
-	status        *string
-	created_at    *time.Time
-	updated_at    *time.Time
-	payload_type  *string
-	clearedFields map[string]struct{}
-	done          bool
-	oldValue      func(context.Context) (*FailedOrder, error)
-	predicates    []predicate.FailedOrder
-}
-
-var _ ent.Mutation = (*FailedOrderMutation)(nil)
-
-// failedorderOption allows management of the mutation configuration using functional options.
-type failedorderOption func(*FailedOrderMutation)
-
-// newFailedOrderMutation creates new mutation for the FailedOrder entity.
-func newFailedOrderMutation(c config, op Op, opts ...failedorderOption) *FailedOrderMutation {
-	m := &FailedOrderMutation{
-		config:        c,
-		op:            op,
-		typ:           TypeFailedOrder,
-		clearedFields: make(map[string]struct{}),
-	}
-	for _, opt := range opts {
-		opt(m)
-	}
-	return m
-}
-
-// withFailedOrderID sets the ID field of the mutation.
-func withFailedOrderID(id int64) failedorderOption {
-	return func(m *FailedOrderMutation) {
-		var (
-			err   error
-			once  sync.Once
-			value *FailedOrder
-		)
-		m.oldValue = func(ctx context.Context) (*FailedOrder, error) {
-			once.Do(func() {
-				if m.done {
-					err = errors.New("querying old values post mutation is not allowed")
-				} else {
-					value, err = m.Client().FailedOrder.Get(ctx, id)
-				}
-			})
-			return value, err
-		}
-		m.id = &id
-	}
-}
-
-// withFailedOrder sets the old FailedOrder of the mutation.
-func withFailedOrder(node *FailedOrder) failedorderOption {
-	return func(m *FailedOrderMutation) {
-		m.oldValue = func(context.Context) (*FailedOrder, error) {
-			return node, nil
-		}
-		m.id = &node.ID
-	}
-}
-
-// Client returns a new `ent.Client` from the mutation. If the mutation was
-// executed in a transaction (ent.Tx), a transactional client is returned.
-func (m FailedOrderMutation) Client() *Client {
-	client := &Client{config: m.config}
-	client.init()
-	return client
-}
-
-// Tx returns an `ent.Tx` for mutations that were executed in transactions;
-// it returns an error otherwise.
-func (m FailedOrderMutation) Tx() (*Tx, error) {
-	if _, ok := m.driver.(*txDriver); !ok {
-		return nil, errors.New("ent: mutation is not running in a transaction")
-	}
-	tx := &Tx{config: m.config}
-	tx.init()
-	return tx, nil
-}
-
-// SetID sets the value of the id field. Note that this
-// operation is only accepted on creation of FailedOrder entities.
-func (m *FailedOrderMutation) SetID(id int64) {
-	m.id = &id
-}
-
-// ID returns the ID value in the mutation. Note that the ID is only available
-// if it was provided to the builder or after it was returned from the database.
-func (m *FailedOrderMutation) ID() (id int64, exists bool) {
-	if m.id == nil {
-		return
-	}
-	return *m.id, true
-}
-
-// IDs queries the database and returns the entity ids that match the mutation's predicate.
-// That means, if the mutation is applied within a transaction with an isolation level such
-// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
-// or updated by the mutation.
-func (m *FailedOrderMutation) IDs(ctx context.Context) ([]int64, error) {
-	switch {
-	case m.op.Is(OpUpdateOne | OpDeleteOne):
-		id, exists := m.ID()
-		if exists {
-			return []int64{id}, nil
-		}
-		fallthrough
-	case m.op.Is(OpUpdate | OpDelete):
-		return m.Client().FailedOrder.Query().Where(m.predicates...).IDs(ctx)
-	default:
-		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
-	}
-}
-
-// SetDedupKey sets the "dedup_key" field.
-func (m *FailedOrderMutation) SetDedupKey(s string) {
-	m.dedup_key = &s
-}
-
-// DedupKey returns the value of the "dedup_key" field in the mutation.
-func (m *FailedOrderMutation) DedupKey() (r string, exists bool) {
-	v := m.dedup_key
-	if v == nil {
-		return
-	}
-	return *v, true
-}
-
-// OldDedupKey returns the old "dedup_key" field's value of the FailedOrder entity.
-// If the FailedOrder object wasn't provided to the builder, the object is fetched from the database.
-// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *FailedOrderMutation) OldDedupKey(ctx context.Context) (v string, err error) {
-	if !m.op.Is(OpUpdateOne) {
-		return v, errors.New("OldDedupKey is only allowed on UpdateOne operations")
-	}
-	if m.id == nil || m.oldValue == nil {
-		return v, errors.New("OldDedupKey requires an ID field in the mutation")
-	}
-	oldValue, err := m.oldValue(ctx)
-	if err != nil {
-		return v, fmt.Errorf("querying old value for OldDedupKey: %w", err)
-	}
-	return oldValue.DedupKey, nil
-}
-
-// ResetDedupKey resets all changes to the "dedup_key" field.
-func (m *FailedOrderMutation) ResetDedupKey() {
-	m.dedup_key = nil
-}
-
-// SetSource sets the "source" field.
-func (m *FailedOrderMutation) SetSource(s string) {
-	m.source = &s
-}
-
-// Source returns the value of the "source" field in the mutation.
-func (m *FailedOrderMutation) Source() (r string, exists bool) {
-	v := m.source
-	if v == nil {
-		return
-	}
-	return *v, true
-}
-
-// OldSource returns the old "source" field's value of the FailedOrder entity.
-// If the FailedOrder object wasn't provided to the builder, the object is fetched from the database.
-// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *FailedOrderMutation) OldSource(ctx context.Context) (v string, err error) {
-	if !m.op.Is(OpUpdateOne) {
-		return v, errors.New("OldSource is only allowed on UpdateOne operations")
-	}
-	if m.id == nil || m.oldValue == nil {
-		return v, errors.New("OldSource requires an ID field in the mutation")
-	}
-	oldValue, err := m.oldValue(ctx)
-	if err != nil {
-		return v, fmt.Errorf("querying old value for OldSource: %w", err)
-	}
-	return oldValue.Source, nil
-}
-
-// ResetSource resets all changes to the "source" field.
-func (m *FailedOrderMutation) ResetSource() {
-	m.source = nil
-}
-
-// SetOrderID sets the "order_id" field.
-func (m *FailedOrderMutation) SetOrderID(s string) {
-	m.order_id = &s
-}
-
-// OrderID returns the value of the "order_id" field in the mutation.
-func (m *FailedOrderMutation) OrderID() (r string, exists bool) {
-	v := m.order_id
-	if v == nil {
-		return
-	}
-	return *v, true
-}
-
-// OldOrderID returns the old "order_id" field's value of the FailedOrder entity.
-// If the FailedOrder object wasn't provided to the builder, the object is fetched from the database.
-// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *FailedOrderMutation) OldOrderID(ctx context.Context) (v string, err error) {
-	if !m.op.Is(OpUpdateOne) {
-		return v, errors.New("OldOrderID is only allowed on UpdateOne operations")
-	}
-	if m.id == nil || m.oldValue == nil {
-		return v, errors.New("OldOrderID requires an ID field in the mutation")
-	}
-	oldValue, err := m.oldValue(ctx)
-	if err != nil {
-		return v, fmt.Errorf("querying old value for OldOrderID: %w", err)
-	}
-	return oldValue.OrderID, nil
-}
-
-// ResetOrderID resets all changes to the "order_id" field.
-func (m *FailedOrderMutation) ResetOrderID() {
-	m.order_id = nil
-}
-
-// SetReason sets the "reason" field.
-func (m *FailedOrderMutation) SetReason(s string) {
-	m.reason = &s
-}
-
-// Reason returns the value of the "reason" field in the mutation.
-func (m *FailedOrderMutation) Reason() (r string, exists bool) {
-	v := m.reason
-	if v == nil {
-		return
-	}
-	return *v, true
-}
-
-// OldReason returns the old "reason" field's value of the FailedOrder entity.
-// If the FailedOrder object wasn't provided to the builder, the object is fetched from the database.
-// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *FailedOrderMutation) OldReason(ctx context.Context) (v string, err error) {
-	if !m.op.Is(OpUpdateOne) {
-		return v, errors.New("OldReason is only allowed on UpdateOne operations")
-	}
-	if m.id == nil || m.oldValue == nil {
-		return v, errors.New("OldReason requires an ID field in the mutation")
-	}
-	oldValue, err := m.oldValue(ctx)
-	if err != nil {
-		return v, fmt.Errorf("querying old value for OldReason: %w", err)
-	}
-	return oldValue.Reason, nil
-}
-
-// ResetReason resets all changes to the "reason" field.
-func (m *FailedOrderMutation) ResetReason() {
-	m.reason = nil
-}
-
-// SetPayload sets the "payload" field.
-func (m *FailedOrderMutation) SetPayload(b []byte) {
-	m.payload = &b
-}
-
-// Payload returns the value of the "payload" field in the mutation.
-func (m *FailedOrderMutation) Payload() (r []byte, exists bool) {
-	v := m.payload
-	if v == nil {
-		return
-	}
-	return *v, true
-}
-
-// OldPayload returns the old "payload" field's value of the FailedOrder entity.
-// If the FailedOrder object wasn't provided to the builder, the object is fetched from the database.
-// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *FailedOrderMutation) OldPayload(ctx context.Context) (v []byte, err error) {
-	if !m.op.Is(OpUpdateOne) {
-		return v, errors.New("OldPayload is only allowed on UpdateOne operations")
-	}
-	if m.id == nil || m.oldValue == nil {
-		return v, errors.New("OldPayload requires an ID field in the mutation")
-	}
-	oldValue, err := m.oldValue(ctx)
-	if err != nil {
-		return v, fmt.Errorf("querying old value for OldPayload: %w", err)
-	}
-	return oldValue.Payload, nil
-}
-
-// ResetPayload resets all changes to the "payload" field.
-func (m *FailedOrderMutation) ResetPayload() {
-	m.payload = nil
-}
-
-// SetTraceID sets the "trace_id" field.
-func (m *FailedOrderMutation) SetTraceID(s string) {
-	m.trace_id = &s
-}
-
-// TraceID returns the value of the "trace_id" field in the mutation.
-func (m *FailedOrderMutation) TraceID() (r string, exists bool) {
-	v := m.trace_id
-	if v == nil {
-		return
-	}
-	return *v, true
-}
-
-// OldTraceID returns the old "trace_id" field's value of the FailedOrder entity.
-// If the FailedOrder object wasn't provided to the builder, the object is fetched from the database.
-// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *FailedOrderMutation) OldTraceID(ctx context.Context) (v string, err error) {
-	if !m.op.Is(OpUpdateOne) {
-		return v, errors.New("OldTraceID is only allowed on UpdateOne operations")
-	}
-	if m.id == nil || m.oldValue == nil {
-		return v, errors.New("OldTraceID requires an ID field in the mutation")
-	}
-	oldValue, err := m.oldValue(ctx)
-	if err != nil {
-		return v, fmt.Errorf("querying old value for OldTraceID: %w", err)
-	}
-	return oldValue.TraceID, nil
-}
-
-// ResetTraceID resets all changes to the "trace_id" field.
-func (m *FailedOrderMutation) ResetTraceID() {
-	m.trace_id = nil
-}
-
-// SetAttempts sets the "attempts" field.
-func (m *FailedOrderMutation) SetAttempts(i int) {
-	m.attempts = &i
-	m.addattempts = nil
-}
-
-// Attempts returns the value of the "attempts" field in the mutation.
-func (m *FailedOrderMutation) Attempts() (r int, exists bool) {
-	v := m.attempts
-	if v == nil {
-		return
-	}
-	return *v, true
-}
-
-// OldAttempts returns the old "attempts" field's value of the FailedOrder entity.
-// If the FailedOrder object wasn't provided to the builder, the object is fetched from the database.
-// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *FailedOrderMutation) OldAttempts(ctx context.Context) (v int, err error) {
-	if !m.op.Is(OpUpdateOne) {
-		return v, errors.New("OldAttempts is only allowed on UpdateOne operations")
-	}
-	if m.id == nil || m.oldValue == nil {
-		return v, errors.New("OldAttempts requires an ID field in the mutation")
-	}
-	oldValue, err := m.oldValue(ctx)
-	if err != nil {
-		return v, fmt.Errorf("querying old value for OldAttempts: %w", err)
-	}
-	return oldValue.Attempts, nil
-}
-
-// AddAttempts adds i to the "attempts" field.
-func (m *FailedOrderMutation) AddAttempts(i int) {
-	if m.addattempts != nil {
-		*m.addattempts += i
-	} else {
-		m.addattempts = &i
-	}
-}
-
-// AddedAttempts returns the value that was added to the "attempts" field in this mutation.
-func (m *FailedOrderMutation) AddedAttempts() (r int, exists bool) {
-	v := m.addattempts
-	if v == nil {
-		return
-	}
-	return *v, true
-}
-
-// ResetAttempts resets all changes to the "attempts" field.
-func (m *FailedOrderMutation) ResetAttempts() {
-	m.attempts = nil
-	m.addattempts = nil
-}
-
-// SetStatus sets the "status" field.
-func (m *FailedOrderMutation) SetStatus(s string) {
-	m.status = &s
-}
-
-// Status returns the value of the "status" field in the mutation.
-func (m *FailedOrderMutation) Status() (r string, exists bool) {
-	v := m.status
-	if v == nil {
-		return
-	}
-	return *v, true
-}
-
-// OldStatus returns the old "status" field's value of the FailedOrder entity.
-// If the FailedOrder object wasn't provided to the builder, the object is fetched from the database.
-// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *FailedOrderMutation) OldStatus(ctx context.Context) (v string, err error) {
-	if !m.op.Is(OpUpdateOne) {
-		return v, errors.New("OldStatus is only allowed on UpdateOne operations")
-	}
-	if m.id == nil || m.oldValue == nil {
-		return v, errors.New("OldStatus requires an ID field in the mutation")
-	}
-	oldValue, err := m.oldValue(ctx)
-	if err != nil {
-		return v, fmt.Errorf("querying old value for OldStatus: %w", err)
-	}
-	return oldValue.Status, nil
-}
-
-// ResetStatus resets all changes to the "status" field.
-func (m *FailedOrderMutation) ResetStatus() {
-	m.status = nil
-}
-
-// SetCreatedAt sets the "created_at" field.
-func (m *FailedOrderMutation) SetCreatedAt(t time.Time) {
-	m.created_at = &t
-}
-
-// CreatedAt returns the value of the "created_at" field in the mutation.
-func (m *FailedOrderMutation) CreatedAt() (r time.Time, exists bool) {
-	v := m.created_at
-	if v == nil {
-		return
-	}
-	return *v, true
-}
-
-// OldCreatedAt returns the old "created_at" field's value of the FailedOrder entity.
-// If the FailedOrder object wasn't provided to the builder, the object is fetched from the database.
-// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *FailedOrderMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
-	if !m.op.Is(OpUpdateOne) {
-		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
-	}
-	if m.id == nil || m.oldValue == nil {
-		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
-	}
-	oldValue, err := m.oldValue(ctx)
-	if err != nil {
-		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
-	}
-	return oldValue.CreatedAt, nil
-}
-
-// ResetCreatedAt resets all changes to the "created_at" field.
-func (m *FailedOrderMutation) ResetCreatedAt() {
-	m.created_at = nil
-}
-
-// SetUpdatedAt sets the "updated_at" field.
-func (m *FailedOrderMutation) SetUpdatedAt(t time.Time) {
-	m.updated_at = &t
-}
-
-// UpdatedAt returns the value of the "updated_at" field in the mutation.
-func (m *FailedOrderMutation) UpdatedAt() (r time.Time, exists bool) {
-	v := m.updated_at
-	if v == nil {
-		return
-	}
-	return *v, true
-}
-
-// OldUpdatedAt returns the old "updated_at" field's value of the FailedOrder entity.
-// If the FailedOrder object wasn't provided to the builder, the object is fetched from the database.
-// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *FailedOrderMutation) OldUpdatedAt(ctx context.Context) (v time.Time, err error) {
-	if !m.op.Is(OpUpdateOne) {
-		return v, errors.New("OldUpdatedAt is only allowed on UpdateOne operations")
-	}
-	if m.id == nil || m.oldValue == nil {
-		return v, errors.New("OldUpdatedAt requires an ID field in the mutation")
-	}
-	oldValue, err := m.oldValue(ctx)
-	if err != nil {
-		return v, fmt.Errorf("querying old value for OldUpdatedAt: %w", err)
-	}
-	return oldValue.UpdatedAt, nil
-}
-
-// ResetUpdatedAt resets all changes to the "updated_at" field.
-func (m *FailedOrderMutation) ResetUpdatedAt() {
-	m.updated_at = nil
-}
-
-// SetPayloadType sets the "payload_type" field.
-func (m *FailedOrderMutation) SetPayloadType(s string) {
-	m.payload_type = &s
-}
-
-// PayloadType returns the value of the "payload_type" field in the mutation.
-func (m *FailedOrderMutation) PayloadType() (r string, exists bool) {
-	v := m.payload_type
-	if v == nil {
-		return
-	}
-	return *v, true
-}
-
-// OldPayloadType returns the old "payload_type" field's value of the FailedOrder entity.
-// If the FailedOrder object wasn't provided to the builder, the object is fetched from the database.
-// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *FailedOrderMutation) OldPayloadType(ctx context.Context) (v string, err error) {
-	if !m.op.Is(OpUpdateOne) {
-		return v, errors.New("OldPayloadType is only allowed on UpdateOne operations")
-	}
-	if m.id == nil || m.oldValue == nil {
-		return v, errors.New("OldPayloadType requires an ID field in the mutation")
-	}
-	oldValue, err := m.oldValue(ctx)
-	if err != nil {
-		return v, fmt.Errorf("querying old value for OldPayloadType: %w", err)
-	}
-	return oldValue.PayloadType, nil
-}
-
-// ResetPayloadType resets all changes to the "payload_type" field.
-func (m *FailedOrderMutation) ResetPayloadType() {
-	m.payload_type = nil
-}
-
-// Where appends a list predicates to the FailedOrderMutation builder.
-func (m *FailedOrderMutation) Where(ps ...predicate.FailedOrder) {
-	m.predicates = append(m.predicates, ps...)
-}
-
-// WhereP appends storage-level predicates to the FailedOrderMutation builder. Using this method,
-// users can use type-assertion to append predicates that do not depend on any generated package.
-func (m *FailedOrderMutation) WhereP(ps ...func(*sql.Selector)) {
-	p := make([]predicate.FailedOrder, len(ps))
-	for i := range ps {
-		p[i] = ps[i]
-	}
-	m.Where(p...)
-}
-
-// Op returns the operation name.
-func (m *FailedOrderMutation) Op() Op {
-	return m.op
-}
-
-// SetOp allows setting the mutation operation.
-func (m *FailedOrderMutation) SetOp(op Op) {
-	m.op = op
-}
-
-// Type returns the node type of this mutation (FailedOrder).
-func (m *FailedOrderMutation) Type() string {
-	return m.typ
-}
-
-// Fields returns all fields that were changed during this mutation. Note that in
-// order to get all numeric fields that were incremented/decremented, call
-// AddedFields().
-func (m *FailedOrderMutation) Fields() []string {
-	fields := make([]string, 0, 11)
-	if m.dedup_key != nil {
-		fields = append(fields, failedorder.FieldDedupKey)
-	}
-	if m.source != nil {
-		fields = append(fields, failedorder.FieldSource)
-	}
-	if m.order_id != nil {
-		fields = append(fields, failedorder.FieldOrderID)
-	}
-	if m.reason != nil {
-		fields = append(fields, failedorder.FieldReason)
-	}
-	if m.payload != nil {
-		fields = append(fields, failedorder.FieldPayload)
-	}
-	if m.trace_id != nil {
-		fields = append(fields, failedorder.FieldTraceID)
-	}
-	if m.attempts != nil {
-		fields = append(fields, failedorder.FieldAttempts)
-	}
-	if m.status != nil {
-		fields = append(fields, failedorder.FieldStatus)
-	}
-	if m.created_at != nil {
-		fields = append(fields, failedorder.FieldCreatedAt)
-	}
-	if m.updated_at != nil {
-		fields = append(fields, failedorder.FieldUpdatedAt)
-	}
-	if m.payload_type != nil {
-		fields = append(fields, failedorder.FieldPayloadType)
-	}
-	return fields
-}
-
-// Field returns the value of a field with the given name. The second boolean
-// return value indicates that this field was not set, or was not defined in the
-// schema.
-func (m *FailedOrderMutation) Field(name string) (ent.Value, bool) {
-	switch name {
-	case failedorder.FieldDedupKey:
-		return m.DedupKey()
-	case failedorder.FieldSource:
-		return m.Source()
-	case failedorder.FieldOrderID:
-		return m.OrderID()
-	case failedorder.FieldReason:
-		return m.Reason()
-	case failedorder.FieldPayload:
-		return m.Payload()
-	case failedorder.FieldTraceID:
-		return m.TraceID()
-	case failedorder.FieldAttempts:
-		return m.Attempts()
-	case failedorder.FieldStatus:
-		return m.Status()
-	case failedorder.FieldCreatedAt:
-		return m.CreatedAt()
-	case failedorder.FieldUpdatedAt:
-		return m.UpdatedAt()
-	case failedorder.FieldPayloadType:
-		return m.PayloadType()
-	}
-	return nil, false
-}
-
-// OldField returns the old value of the field from the database. An error is
-// returned if the mutation operation is not UpdateOne, or the query to the
-// database failed.
-func (m *FailedOrderMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
-	switch name {
-	case failedorder.FieldDedupKey:
-		return m.OldDedupKey(ctx)
-	case failedorder.FieldSource:
-		return m.OldSource(ctx)
-	case failedorder.FieldOrderID:
-		return m.OldOrderID(ctx)
-	case failedorder.FieldReason:
-		return m.OldReason(ctx)
-	case failedorder.FieldPayload:
-		return m.OldPayload(ctx)
-	case failedorder.FieldTraceID:
-		return m.OldTraceID(ctx)
-	case failedorder.FieldAttempts:
-		return m.OldAttempts(ctx)
-	case failedorder.FieldStatus:
-		return m.OldStatus(ctx)
-	case failedorder.FieldCreatedAt:
-		return m.OldCreatedAt(ctx)
-	case failedorder.FieldUpdatedAt:
-		return m.OldUpdatedAt(ctx)
-	case failedorder.FieldPayloadType:
-		return m.OldPayloadType(ctx)
-	}
-	return nil, fmt.Errorf("unknown FailedOrder field %s", name)
-}
-
-// SetField sets the value of a field with the given name. It returns an error if
-// the field is not defined in the schema, or if the type mismatched the field
-// type.
-func (m *FailedOrderMutation) SetField(name string, value ent.Value) error {
-	switch name {
-	case failedorder.FieldDedupKey:
-		v, ok := value.(string)
-		if !ok {
-			return fmt.Errorf("unexpected type %T for field %s", value, name)
-		}
-		m.SetDedupKey(v)
-		return nil
-	case failedorder.FieldSource:
-		v, ok := value.(string)
-		if !ok {
-			return fmt.Errorf("unexpected type %T for field %s", value, name)
-		}
-		m.SetSource(v)
-		return nil
-	case failedorder.FieldOrderID:
-		v, ok := value.(string)
-		if !ok {
-			return fmt.Errorf("unexpected type %T for field %s", value, name)
-		}
-		m.SetOrderID(v)
-		return nil
-	case failedorder.FieldReason:
-		v, ok := value.(string)
-		if !ok {
-			return fmt.Errorf("unexpected type %T for field %s", value, name)
-		}
-		m.SetReason(v)
-		return nil
-	case failedorder.FieldPayload:
-		v, ok := value.([]byte)
-		if !ok {
-			return fmt.Errorf("unexpected type %T for field %s", value, name)
-		}
-		m.SetPayload(v)
-		return nil
-	case failedorder.FieldTraceID:
-		v, ok := value.(string)
-		if !ok {
-			return fmt.Errorf("unexpected type %T for field %s", value, name)
-		}
-		m.SetTraceID(v)
-		return nil
-	case failedorder.FieldAttempts:
-		v, ok := value.(int)
-		if !ok {
-			return fmt.Errorf("unexpected type %T for field %s", value, name)
-		}
-		m.SetAttempts(v)
-		return nil
-	case failedorder.FieldStatus:
-		v, ok := value.(string)
-		if !ok {
-			return fmt.Errorf("unexpected type %T for field %s", value, name)
-		}
-		m.SetStatus(v)
-		return nil
-	case failedorder.FieldCreatedAt:
-		v, ok := value.(time.Time)
-		if !ok {
-			return fmt.Errorf("unexpected type %T for field %s", value, name)
-		}
-		m.SetCreatedAt(v)
-		return nil
-	case failedorder.FieldUpdatedAt:
-		v, ok := value.(time.Time)
-		if !ok {
-			return fmt.Errorf("unexpected type %T for field %s", value, name)
-		}
-		m.SetUpdatedAt(v)
-		return nil
-	case failedorder.FieldPayloadType:
-		v, ok := value.(string)
-		if !ok {
-			return fmt.Errorf("unexpected type %T for field %s", value, name)
-		}
-		m.SetPayloadType(v)
-		return nil
-	}
-	return fmt.Errorf("unknown FailedOrder field %s", name)
-}
-
-// AddedFields returns all numeric fields that were incremented/decremented during
-// this mutation.
-func (m *FailedOrderMutation) AddedFields() []string {
-	var fields []string
-	if m.addattempts != nil {
-		fields = append(fields, failedorder.FieldAttempts)
-	}
-	return fields
-}
-
-// AddedField returns the numeric value that was incremented/decremented on a field
-// with the given name. The second boolean return value indicates that this field
-// was not set, or was not defined in the schema.
-func (m *FailedOrderMutation) AddedField(name string) (ent.Value, bool) {
-	switch name {
-	case failedorder.FieldAttempts:
-		return m.AddedAttempts()
-	}
-	return nil, false
-}
-
-// AddField adds the value to the field with the given name. It returns an error if
-// the field is not defined in the schema, or if the type mismatched the field
-// type.
-func (m *FailedOrderMutation) AddField(name string, value ent.Value) error {
-	switch name {
-	case failedorder.FieldAttempts:
-		v, ok := value.(int)
-		if !ok {
-			return fmt.Errorf("unexpected type %T for field %s", value, name)
-		}
-		m.AddAttempts(v)
-		return nil
-	}
-	return fmt.Errorf("unknown FailedOrder numeric field %s", name)
-}
-
-// ClearedFields returns all nullable fields that were cleared during this
-// mutation.
-func (m *FailedOrderMutation) ClearedFields() []string {
-	return nil
-}
-
-// FieldCleared returns a boolean indicating if a field with the given name was
-// cleared in this mutation.
-func (m *FailedOrderMutation) FieldCleared(name string) bool {
-	_, ok := m.clearedFields[name]
-	return ok
-}
-
-// ClearField clears the value of the field with the given name. It returns an
-// error if the field is not defined in the schema.
-func (m *FailedOrderMutation) ClearField(name string) error {
-	return fmt.Errorf("unknown FailedOrder nullable field %s", name)
-}
-
-// ResetField resets all changes in the mutation for the field with the given name.
-// It returns an error if the field is not defined in the schema.
-func (m *FailedOrderMutation) ResetField(name string) error {
-	switch name {
-	case failedorder.FieldDedupKey:
-		m.ResetDedupKey()
-		return nil
-	case failedorder.FieldSource:
-		m.ResetSource()
-		return nil
-	case failedorder.FieldOrderID:
-		m.ResetOrderID()
-		return nil
-	case failedorder.FieldReason:
-		m.ResetReason()
-		return nil
-	case failedorder.FieldPayload:
-		m.ResetPayload()
-		return nil
-	case failedorder.FieldTraceID:
-		m.ResetTraceID()
-		return nil
-	case failedorder.FieldAttempts:
-		m.ResetAttempts()
-		return nil
-	case failedorder.FieldStatus:
-		m.ResetStatus()
-		return nil
-	case failedorder.FieldCreatedAt:
-		m.ResetCreatedAt()
-		return nil
-	case failedorder.FieldUpdatedAt:
-		m.ResetUpdatedAt()
-		return nil
-	case failedorder.FieldPayloadType:
-		m.ResetPayloadType()
-		return nil
-	}
-	return fmt.Errorf("unknown FailedOrder field %s", name)
-}
-
-// AddedEdges returns all edge names that were set/added in this mutation.
-func (m *FailedOrderMutation) AddedEdges() []string {
-	edges := make([]string, 0, 0)
-	return edges
-}
-
-// AddedIDs returns all IDs (to other nodes) that were added for the given edge
-// name in this mutation.
-func (m *FailedOrderMutation) AddedIDs(name string) []ent.Value {
-	return nil
-}
-
-// RemovedEdges returns all edge names that were removed in this mutation.
-func (m *FailedOrderMutation) RemovedEdges() []string {
-	edges := make([]string, 0, 0)
-	return edges
-}
-
-// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
-// the given name in this mutation.
-func (m *FailedOrderMutation) RemovedIDs(name string) []ent.Value {
-	return nil
-}
-
-// ClearedEdges returns all edge names that were cleared in this mutation.
-func (m *FailedOrderMutation) ClearedEdges() []string {
-	edges := make([]string, 0, 0)
-	return edges
-}
-
-// EdgeCleared returns a boolean which indicates if the edge with the given name
-// was cleared in this mutation.
-func (m *FailedOrderMutation) EdgeCleared(name string) bool {
-	return false
-}
-
-// ClearEdge clears the value of the edge with the given name. It returns an error
-// if that edge is not defined in the schema.
-func (m *FailedOrderMutation) ClearEdge(name string) error {
-	return fmt.Errorf("unknown FailedOrder unique edge %s", name)
-}
-
-// ResetEdge resets all changes to the edge with the given name in this mutation.
-// It returns an error if the edge is not defined in the schema.
-func (m *FailedOrderMutation) ResetEdge(name string) error {
-	return fmt.Errorf("unknown FailedOrder edge %s", name)
-}
-
-// FailedOrderActionMutation represents an operation that mutates the FailedOrderAction nodes in the graph.
-type FailedOrderActionMutation struct {
-	config
-	op                 Op
-	typ                string
-	id                 *int64
-	failed_order_id    *int64
-	addfailed_order_id *int64
-	action             *string
-	actor              *string
-	detail             *string
-	created_at         *time.Time
-	clearedFields      map[string]struct{}
-	done               bool
-	oldValue           func(context.Context) (*FailedOrderAction, error)
-	predicates         []predicate.FailedOrderAction
-}
-
-var _ ent.Mutation = (*FailedOrderActionMutation)(nil)
-
-// failedorderactionOption allows management of the mutation configuration using functional options.
-type failedorderactionOption func(*FailedOrderActionMutation)
-
-// newFailedOrderActionMutation creates new mutation for the FailedOrderAction entity.
-func newFailedOrderActionMutation(c config, op Op, opts ...failedorderactionOption) *FailedOrderActionMutation {
-	m := &FailedOrderActionMutation{
-		config:        c,
-		op:            op,
-		typ:           TypeFailedOrderAction,
-		clearedFields: make(map[string]struct{}),
-	}
-	for _, opt := range opts {
-		opt(m)
-	}
-	return m
-}
-
-// withFailedOrderActionID sets the ID field of the mutation.
-func withFailedOrderActionID(id int64) failedorderactionOption {
-	return func(m *FailedOrderActionMutation) {
-		var (
-			err   error
-			once  sync.Once
-			value *FailedOrderAction
-		)
-		m.oldValue = func(ctx context.Context) (*FailedOrderAction, error) {
-			once.Do(func() {
-				if m.done {
-					err = errors.New("querying old values post mutation is not allowed")
-				} else {
-					value, err = m.Client().FailedOrderAction.Get(ctx, id)
-				}
-			})
-			return value, err
-		}
-		m.id = &id
-	}
-}
-
-// withFailedOrderAction sets the old FailedOrderAction of the mutation.
-func withFailedOrderAction(node *FailedOrderAction) failedorderactionOption {
-	return func(m *FailedOrderActionMutation) {
-		m.oldValue = func(context.Context) (*FailedOrderAction, error) {
-			return node, nil
-		}
-		m.id = &node.ID
-	}
-}
-
-// Client returns a new `ent.Client` from the mutation. If the mutation was
-// executed in a transaction (ent.Tx), a transactional client is returned.
-func (m FailedOrderActionMutation) Client() *Client {
-	client := &Client{config: m.config}
-	client.init()
-	return client
-}
-
-// Tx returns an `ent.Tx` for mutations that were executed in transactions;
-// it returns an error otherwise.
-func (m FailedOrderActionMutation) Tx() (*Tx, error) {
-	if _, ok := m.driver.(*txDriver); !ok {
-		return nil, errors.New("ent: mutation is not running in a transaction")
-	}
-	tx := &Tx{config: m.config}
-	tx.init()
-	return tx, nil
-}
-
-// SetID sets the value of the id field. Note that this
-// operation is only accepted on creation of FailedOrderAction entities.
-func (m *FailedOrderActionMutation) SetID(id int64) {
-	m.id = &id
-}
-
-// ID returns the ID value in the mutation. Note that the ID is only available
-// if it was provided to the builder or after it was returned from the database.
-func (m *FailedOrderActionMutation) ID() (id int64, exists bool) {
-	if m.id == nil {
-		return
-	}
-	return *m.id, true
-}
-
-// IDs queries the database and returns the entity ids that match the mutation's predicate.
-// That means, if the mutation is applied within a transaction with an isolation level such
-// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
-// or updated by the mutation.
-func (m *FailedOrderActionMutation) IDs(ctx context.Context) ([]int64, error) {
-	switch {
-	case m.op.Is(OpUpdateOne | OpDeleteOne):
-		id, exists := m.ID()
-		if exists {
-			return []int64{id}, nil
-		}
-		fallthrough
-	case m.op.Is(OpUpdate | OpDelete):
-		return m.Client().FailedOrderAction.Query().Where(m.predicates...).IDs(ctx)
-	default:
-		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
-	}
-}
-
-// SetFailedOrderID sets the "failed_order_id" field.
-func (m *FailedOrderActionMutation) SetFailedOrderID(i int64) {
-	m.failed_order_id = &i
-	m.addfailed_order_id = nil
-}
-
-// FailedOrderID returns the value of the "failed_order_id" field in the mutation.
-func (m *FailedOrderActionMutation) FailedOrderID() (r int64, exists bool) {
-	v := m.failed_order_id
-	if v == nil {
-		return
-	}
-	return *v, true
-}
-
-// OldFailedOrderID returns the old "failed_order_id" field's value of the FailedOrderAction entity.
-// If the FailedOrderAction object wasn't provided to the builder, the object is fetched from the database.
-// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *FailedOrderActionMutation) OldFailedOrderID(ctx context.Context) (v int64, err error) {
-	if !m.op.Is(OpUpdateOne) {
-		return v, errors.New("OldFailedOrderID is only allowed on UpdateOne operations")
-	}
-	if m.id == nil || m.oldValue == nil {
-		return v, errors.New("OldFailedOrderID requires an ID field in the mutation")
-	}
-	oldValue, err := m.oldValue(ctx)
-	if err != nil {
-		return v, fmt.Errorf("querying old value for OldFailedOrderID: %w", err)
-	}
-	return oldValue.FailedOrderID, nil
-}
-
-// AddFailedOrderID adds i to the "failed_order_id" field.
-func (m *FailedOrderActionMutation) AddFailedOrderID(i int64) {
-	if m.addfailed_order_id != nil {
-		*m.addfailed_order_id += i
-	} else {
-		m.addfailed_order_id = &i
-	}
-}
-
-// AddedFailedOrderID returns the value that was added to the "failed_order_id" field in this mutation.
-func (m *FailedOrderActionMutation) AddedFailedOrderID() (r int64, exists bool) {
-	v := m.addfailed_order_id
-	if v == nil {
-		return
-	}
-	return *v, true
-}
-
-// ResetFailedOrderID resets all changes to the "failed_order_id" field.
-func (m *FailedOrderActionMutation) ResetFailedOrderID() {
-	m.failed_order_id = nil
-	m.addfailed_order_id = nil
-}
-
-// SetAction sets the "action" field.
-func (m *FailedOrderActionMutation) SetAction(s string) {
-	m.action = &s
-}
-
-// Action returns the value of the "action" field in the mutation.
-func (m *FailedOrderActionMutation) Action() (r string, exists bool) {
-	v := m.action
-	if v == nil {
-		return
-	}
-	return *v, true
-}
-
-// OldAction returns the old "action" field's value of the FailedOrderAction entity.
-// If the FailedOrderAction object wasn't provided to the builder, the object is fetched from the database.
-// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *FailedOrderActionMutation) OldAction(ctx context.Context) (v string, err error) {
-	if !m.op.Is(OpUpdateOne) {
-		return v, errors.New("OldAction is only allowed on UpdateOne operations")
-	}
-	if m.id == nil || m.oldValue == nil {
-		return v, errors.New("OldAction requires an ID field in the mutation")
-	}
-	oldValue, err := m.oldValue(ctx)
-	if err != nil {
-		return v, fmt.Errorf("querying old value for OldAction: %w", err)
-	}
-	return oldValue.Action, nil
-}
-
-// ResetAction resets all changes to the "action" field.
-func (m *FailedOrderActionMutation) ResetAction() {
-	m.action = nil
-}
-
-// SetActor sets the "actor" field.
-func (m *FailedOrderActionMutation) SetActor(s string) {
-	m.actor = &s
-}
-
-// Actor returns the value of the "actor" field in the mutation.
-func (m *FailedOrderActionMutation) Actor() (r string, exists bool) {
-	v := m.actor
-	if v == nil {
-		return
-	}
-	return *v, true
-}
-
-// OldActor returns the old "actor" field's value of the FailedOrderAction entity.
-// If the FailedOrderAction object wasn't provided to the builder, the object is fetched from the database.
-// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *FailedOrderActionMutation) OldActor(ctx context.Context) (v string, err error) {
-	if !m.op.Is(OpUpdateOne) {
-		return v, errors.New("OldActor is only allowed on UpdateOne operations")
-	}
-	if m.id == nil || m.oldValue == nil {
-		return v, errors.New("OldActor requires an ID field in the mutation")
-	}
-	oldValue, err := m.oldValue(ctx)
-	if err != nil {
-		return v, fmt.Errorf("querying old value for OldActor: %w", err)
-	}
-	return oldValue.Actor, nil
-}
-
-// ResetActor resets all changes to the "actor" field.
-func (m *FailedOrderActionMutation) ResetActor() {
-	m.actor = nil
-}
-
-// SetDetail sets the "detail" field.
-func (m *FailedOrderActionMutation) SetDetail(s string) {
-	m.detail = &s
-}
-
-// Detail returns the value of the "detail" field in the mutation.
-func (m *FailedOrderActionMutation) Detail() (r string, exists bool) {
-	v := m.detail
-	if v == nil {
-		return
-	}
-	return *v, true
-}
-
-// OldDetail returns the old "detail" field's value of the FailedOrderAction entity.
-// If the FailedOrderAction object wasn't provided to the builder, the object is fetched from the database.
-// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *FailedOrderActionMutation) OldDetail(ctx context.Context) (v string, err error) {
-	if !m.op.Is(OpUpdateOne) {
-		return v, errors.New("OldDetail is only allowed on UpdateOne operations")
-	}
-	if m.id == nil || m.oldValue == nil {
-		return v, errors.New("OldDetail requires an ID field in the mutation")
-	}
-	oldValue, err := m.oldValue(ctx)
-	if err != nil {
-		return v, fmt.Errorf("querying old value for OldDetail: %w", err)
-	}
-	return oldValue.Detail, nil
-}
-
-// ResetDetail resets all changes to the "detail" field.
-func (m *FailedOrderActionMutation) ResetDetail() {
-	m.detail = nil
-}
-
-// SetCreatedAt sets the "created_at" field.
-func (m *FailedOrderActionMutation) SetCreatedAt(t time.Time) {
-	m.created_at = &t
-}
-
-// CreatedAt returns the value of the "created_at" field in the mutation.
-func (m *FailedOrderActionMutation) CreatedAt() (r time.Time, exists bool) {
-	v := m.created_at
-	if v == nil {
-		return
-	}
-	return *v, true
-}
-
-// OldCreatedAt returns the old "created_at" field's value of the FailedOrderAction entity.
-// If the FailedOrderAction object wasn't provided to the builder, the object is fetched from the database.
-// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *FailedOrderActionMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
-	if !m.op.Is(OpUpdateOne) {
-		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
-	}
-	if m.id == nil || m.oldValue == nil {
-		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
-	}
-	oldValue, err := m.oldValue(ctx)
-	if err != nil {
-		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
-	}
-	return oldValue.CreatedAt, nil
-}
-
-// ResetCreatedAt resets all changes to the "created_at" field.
-func (m *FailedOrderActionMutation) ResetCreatedAt() {
-	m.created_at = nil
-}
-
-// Where appends a list predicates to the FailedOrderActionMutation builder.
-func (m *FailedOrderActionMutation) Where(ps ...predicate.FailedOrderAction) {
-	m.predicates = append(m.predicates, ps...)
-}
-
-// WhereP appends storage-level predicates to the FailedOrderActionMutation builder. Using this method,
-// users can use type-assertion to append predicates that do not depend on any generated package.
-func (m *FailedOrderActionMutation) WhereP(ps ...func(*sql.Selector)) {
-	p := make([]predicate.FailedOrderAction, len(ps))
-	for i := range ps {
-		p[i] = ps[i]
-	}
-	m.Where(p...)
-}
-
-// Op returns the operation name.
-func (m *FailedOrderActionMutation) Op() Op {
-	return m.op
-}
-
-// SetOp allows setting the mutation operation.
-func (m *FailedOrderActionMutation) SetOp(op Op) {
-	m.op = op
-}
-
-// Type returns the node type of this mutation (FailedOrderAction).
-func (m *FailedOrderActionMutation) Type() string {
-	return m.typ
-}
-
-// Fields returns all fields that were changed during this mutation. Note that in
-// order to get all numeric fields that were incremented/decremented, call
-// AddedFields().
-func (m *FailedOrderActionMutation) Fields() []string {
-	fields := make([]string, 0, 5)
-	if m.failed_order_id != nil {
-		fields = append(fields, failedorderaction.FieldFailedOrderID)
-	}
-	if m.action != nil {
-		fields = append(fields, failedorderaction.FieldAction)
-	}
-	if m.actor != nil {
-		fields = append(fields, failedorderaction.FieldActor)
-	}
-	if m.detail != nil {
-		fields = append(fields, failedorderaction.FieldDetail)
-	}
-	if m.created_at != nil {
-		fields = append(fields, failedorderaction.FieldCreatedAt)
-	}
-	return fields
-}
-
-// Field returns the value of a field with the given name. The second boolean
-// return value indicates that this field was not set, or was not defined in the
-// schema.
-func (m *FailedOrderActionMutation) Field(name string) (ent.Value, bool) {
-	switch name {
-	case failedorderaction.FieldFailedOrderID:
-		return m.FailedOrderID()
-	case failedorderaction.FieldAction:
-		return m.Action()
-	case failedorderaction.FieldActor:
-		return m.Actor()
-	case failedorderaction.FieldDetail:
-		return m.Detail()
-	case failedorderaction.FieldCreatedAt:
-		return m.CreatedAt()
-	}
-	return nil, false
-}
-
-// OldField returns the old value of the field from the database. An error is
-// returned if the mutation operation is not UpdateOne, or the query to the
-// database failed.
-func (m *FailedOrderActionMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
-	switch name {
-	case failedorderaction.FieldFailedOrderID:
-		return m.OldFailedOrderID(ctx)
-	case failedorderaction.FieldAction:
-		return m.OldAction(ctx)
-	case failedorderaction.FieldActor:
-		return m.OldActor(ctx)
-	case failedorderaction.FieldDetail:
-		return m.OldDetail(ctx)
-	case failedorderaction.FieldCreatedAt:
-		return m.OldCreatedAt(ctx)
-	}
-	return nil, fmt.Errorf("unknown FailedOrderAction field %s", name)
-}
-
-// SetField sets the value of a field with the given name. It returns an error if
-// the field is not defined in the schema, or if the type mismatched the field
-// type.
-func (m *FailedOrderActionMutation) SetField(name string, value ent.Value) error {
-	switch name {
-	case failedorderaction.FieldFailedOrderID:
-		v, ok := value.(int64)
-		if !ok {
-			return fmt.Errorf("unexpected type %T for field %s", value, name)
-		}
-		m.SetFailedOrderID(v)
-		return nil
-	case failedorderaction.FieldAction:
-		v, ok := value.(string)
-		if !ok {
-			return fmt.Errorf("unexpected type %T for field %s", value, name)
-		}
-		m.SetAction(v)
-		return nil
-	case failedorderaction.FieldActor:
-		v, ok := value.(string)
-		if !ok {
-			return fmt.Errorf("unexpected type %T for field %s", value, name)
-		}
-		m.SetActor(v)
-		return nil
-	case failedorderaction.FieldDetail:
-		v, ok := value.(string)
-		if !ok {
-			return fmt.Errorf("unexpected type %T for field %s", value, name)
-		}
-		m.SetDetail(v)
-		return nil
-	case failedorderaction.FieldCreatedAt:
-		v, ok := value.(time.Time)
-		if !ok {
-			return fmt.Errorf("unexpected type %T for field %s", value, name)
-		}
-		m.SetCreatedAt(v)
-		return nil
-	}
-	return fmt.Errorf("unknown FailedOrderAction field %s", name)
-}
-
-// AddedFields returns all numeric fields that were incremented/decremented during
-// this mutation.
-func (m *FailedOrderActionMutation) AddedFields() []string {
-	var fields []string
-	if m.addfailed_order_id != nil {
-		fields = append(fields, failedorderaction.FieldFailedOrderID)
-	}
-	return fields
-}
-
-// AddedField returns the numeric value that was incremented/decremented on a field
-// with the given name. The second boolean return value indicates that this field
-// was not set, or was not defined in the schema.
-func (m *FailedOrderActionMutation) AddedField(name string) (ent.Value, bool) {
-	switch name {
-	case failedorderaction.FieldFailedOrderID:
-		return m.AddedFailedOrderID()
-	}
-	return nil, false
-}
-
-// AddField adds the value to the field with the given name. It returns an error if
-// the field is not defined in the schema, or if the type mismatched the field
-// type.
-func (m *FailedOrderActionMutation) AddField(name string, value ent.Value) error {
-	switch name {
-	case failedorderaction.FieldFailedOrderID:
-		v, ok := value.(int64)
-		if !ok {
-			return fmt.Errorf("unexpected type %T for field %s", value, name)
-		}
-		m.AddFailedOrderID(v)
-		return nil
-	}
-	return fmt.Errorf("unknown FailedOrderAction numeric field %s", name)
-}
-
-// ClearedFields returns all nullable fields that were cleared during this
-// mutation.
-func (m *FailedOrderActionMutation) ClearedFields() []string {
-	return nil
-}
-
-// FieldCleared returns a boolean indicating if a field with the given name was
-// cleared in this mutation.
-func (m *FailedOrderActionMutation) FieldCleared(name string) bool {
-	_, ok := m.clearedFields[name]
-	return ok
-}
-
-// ClearField clears the value of the field with the given name. It returns an
-// error if the field is not defined in the schema.
-func (m *FailedOrderActionMutation) ClearField(name string) error {
-	return fmt.Errorf("unknown FailedOrderAction nullable field %s", name)
-}
-
-// ResetField resets all changes in the mutation for the field with the given name.
-// It returns an error if the field is not defined in the schema.
-func (m *FailedOrderActionMutation) ResetField(name string) error {
-	switch name {
-	case failedorderaction.FieldFailedOrderID:
-		m.ResetFailedOrderID()
-		return nil
-	case failedorderaction.FieldAction:
-		m.ResetAction()
-		return nil
-	case failedorderaction.FieldActor:
-		m.ResetActor()
-		return nil
-	case failedorderaction.FieldDetail:
-		m.ResetDetail()
-		return nil
-	case failedorderaction.FieldCreatedAt:
-		m.ResetCreatedAt()
-		return nil
-	}
-	return fmt.Errorf("unknown FailedOrderAction field %s", name)
-}
-
-// AddedEdges returns all edge names that were set/added in this mutation.
-func (m *FailedOrderActionMutation) AddedEdges() []string {
-	edges := make([]string, 0, 0)
-	return edges
-}
-
-// AddedIDs returns all IDs (to other nodes) that were added for the given edge
-// name in this mutation.
-func (m *FailedOrderActionMutation) AddedIDs(name string) []ent.Value {
-	return nil
-}
-
-// RemovedEdges returns all edge names that were removed in this mutation.
-func (m *FailedOrderActionMutation) RemovedEdges() []string {
-	edges := make([]string, 0, 0)
-	return edges
-}
-
-// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
-// the given name in this mutation.
-func (m *FailedOrderActionMutation) RemovedIDs(name string) []ent.Value {
-	return nil
-}
-
-// ClearedEdges returns all edge names that were cleared in this mutation.
-func (m *FailedOrderActionMutation) ClearedEdges() []string {
-	edges := make([]string, 0, 0)
-	return edges
-}
-
-// EdgeCleared returns a boolean which indicates if the edge with the given name
-// was cleared in this mutation.
-func (m *FailedOrderActionMutation) EdgeCleared(name string) bool {
-	return false
-}
-
-// ClearEdge clears the value of the edge with the given name. It returns an error
-// if that edge is not defined in the schema.
-func (m *FailedOrderActionMutation) ClearEdge(name string) error {
-	return fmt.Errorf("unknown FailedOrderAction unique edge %s", name)
-}
-
-// ResetEdge resets all changes to the edge with the given name in this mutation.
-// It returns an error if the edge is not defined in the schema.
-func (m *FailedOrderActionMutation) ResetEdge(name string) error {
-	return fmt.Errorf("unknown FailedOrderAction edge %s", name)
 }
 
 // OrderMutation represents an operation that mutates the Order nodes in the graph.

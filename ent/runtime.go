@@ -4,9 +4,9 @@ package ent
 
 import (
 	"github.com/spillway/spillway/ent/charge"
+	"github.com/spillway/spillway/ent/deadletter"
+	"github.com/spillway/spillway/ent/deadletteraction"
 	"github.com/spillway/spillway/ent/duemail"
-	"github.com/spillway/spillway/ent/failedorder"
-	"github.com/spillway/spillway/ent/failedorderaction"
 	"github.com/spillway/spillway/ent/order"
 	"github.com/spillway/spillway/ent/ordercancellation"
 	"github.com/spillway/spillway/ent/orderitem"
@@ -48,6 +48,52 @@ func init() {
 	chargeDescID := chargeFields[0].Descriptor()
 	// charge.IDValidator is a validator for the "id" field. It is called by the builders before save.
 	charge.IDValidator = chargeDescID.Validators[0].(func(string) error)
+	deadletterFields := schema.DeadLetter{}.Fields()
+	_ = deadletterFields
+	// deadletterDescDedupKey is the schema descriptor for dedup_key field.
+	deadletterDescDedupKey := deadletterFields[1].Descriptor()
+	// deadletter.DedupKeyValidator is a validator for the "dedup_key" field. It is called by the builders before save.
+	deadletter.DedupKeyValidator = deadletterDescDedupKey.Validators[0].(func(string) error)
+	// deadletterDescSource is the schema descriptor for source field.
+	deadletterDescSource := deadletterFields[2].Descriptor()
+	// deadletter.SourceValidator is a validator for the "source" field. It is called by the builders before save.
+	deadletter.SourceValidator = deadletterDescSource.Validators[0].(func(string) error)
+	// deadletterDescOrderID is the schema descriptor for order_id field.
+	deadletterDescOrderID := deadletterFields[3].Descriptor()
+	// deadletter.OrderIDValidator is a validator for the "order_id" field. It is called by the builders before save.
+	deadletter.OrderIDValidator = deadletterDescOrderID.Validators[0].(func(string) error)
+	// deadletterDescReason is the schema descriptor for reason field.
+	deadletterDescReason := deadletterFields[4].Descriptor()
+	// deadletter.ReasonValidator is a validator for the "reason" field. It is called by the builders before save.
+	deadletter.ReasonValidator = deadletterDescReason.Validators[0].(func(string) error)
+	// deadletterDescTraceID is the schema descriptor for trace_id field.
+	deadletterDescTraceID := deadletterFields[6].Descriptor()
+	// deadletter.TraceIDValidator is a validator for the "trace_id" field. It is called by the builders before save.
+	deadletter.TraceIDValidator = deadletterDescTraceID.Validators[0].(func(string) error)
+	// deadletterDescStatus is the schema descriptor for status field.
+	deadletterDescStatus := deadletterFields[8].Descriptor()
+	// deadletter.StatusValidator is a validator for the "status" field. It is called by the builders before save.
+	deadletter.StatusValidator = deadletterDescStatus.Validators[0].(func(string) error)
+	// deadletterDescPayloadType is the schema descriptor for payload_type field.
+	deadletterDescPayloadType := deadletterFields[11].Descriptor()
+	// deadletter.DefaultPayloadType holds the default value on creation for the payload_type field.
+	deadletter.DefaultPayloadType = deadletterDescPayloadType.Default.(string)
+	// deadletter.PayloadTypeValidator is a validator for the "payload_type" field. It is called by the builders before save.
+	deadletter.PayloadTypeValidator = deadletterDescPayloadType.Validators[0].(func(string) error)
+	deadletteractionFields := schema.DeadLetterAction{}.Fields()
+	_ = deadletteractionFields
+	// deadletteractionDescAction is the schema descriptor for action field.
+	deadletteractionDescAction := deadletteractionFields[2].Descriptor()
+	// deadletteraction.ActionValidator is a validator for the "action" field. It is called by the builders before save.
+	deadletteraction.ActionValidator = deadletteractionDescAction.Validators[0].(func(string) error)
+	// deadletteractionDescActor is the schema descriptor for actor field.
+	deadletteractionDescActor := deadletteractionFields[3].Descriptor()
+	// deadletteraction.ActorValidator is a validator for the "actor" field. It is called by the builders before save.
+	deadletteraction.ActorValidator = deadletteractionDescActor.Validators[0].(func(string) error)
+	// deadletteractionDescDetail is the schema descriptor for detail field.
+	deadletteractionDescDetail := deadletteractionFields[4].Descriptor()
+	// deadletteraction.DetailValidator is a validator for the "detail" field. It is called by the builders before save.
+	deadletteraction.DetailValidator = deadletteractionDescDetail.Validators[0].(func(string) error)
 	duemailFields := schema.DueMail{}.Fields()
 	_ = duemailFields
 	// duemailDescOrderID is the schema descriptor for order_id field.
@@ -58,52 +104,6 @@ func init() {
 	duemailDescKind := duemailFields[2].Descriptor()
 	// duemail.KindValidator is a validator for the "kind" field. It is called by the builders before save.
 	duemail.KindValidator = duemailDescKind.Validators[0].(func(string) error)
-	failedorderFields := schema.FailedOrder{}.Fields()
-	_ = failedorderFields
-	// failedorderDescDedupKey is the schema descriptor for dedup_key field.
-	failedorderDescDedupKey := failedorderFields[1].Descriptor()
-	// failedorder.DedupKeyValidator is a validator for the "dedup_key" field. It is called by the builders before save.
-	failedorder.DedupKeyValidator = failedorderDescDedupKey.Validators[0].(func(string) error)
-	// failedorderDescSource is the schema descriptor for source field.
-	failedorderDescSource := failedorderFields[2].Descriptor()
-	// failedorder.SourceValidator is a validator for the "source" field. It is called by the builders before save.
-	failedorder.SourceValidator = failedorderDescSource.Validators[0].(func(string) error)
-	// failedorderDescOrderID is the schema descriptor for order_id field.
-	failedorderDescOrderID := failedorderFields[3].Descriptor()
-	// failedorder.OrderIDValidator is a validator for the "order_id" field. It is called by the builders before save.
-	failedorder.OrderIDValidator = failedorderDescOrderID.Validators[0].(func(string) error)
-	// failedorderDescReason is the schema descriptor for reason field.
-	failedorderDescReason := failedorderFields[4].Descriptor()
-	// failedorder.ReasonValidator is a validator for the "reason" field. It is called by the builders before save.
-	failedorder.ReasonValidator = failedorderDescReason.Validators[0].(func(string) error)
-	// failedorderDescTraceID is the schema descriptor for trace_id field.
-	failedorderDescTraceID := failedorderFields[6].Descriptor()
-	// failedorder.TraceIDValidator is a validator for the "trace_id" field. It is called by the builders before save.
-	failedorder.TraceIDValidator = failedorderDescTraceID.Validators[0].(func(string) error)
-	// failedorderDescStatus is the schema descriptor for status field.
-	failedorderDescStatus := failedorderFields[8].Descriptor()
-	// failedorder.StatusValidator is a validator for the "status" field. It is called by the builders before save.
-	failedorder.StatusValidator = failedorderDescStatus.Validators[0].(func(string) error)
-	// failedorderDescPayloadType is the schema descriptor for payload_type field.
-	failedorderDescPayloadType := failedorderFields[11].Descriptor()
-	// failedorder.DefaultPayloadType holds the default value on creation for the payload_type field.
-	failedorder.DefaultPayloadType = failedorderDescPayloadType.Default.(string)
-	// failedorder.PayloadTypeValidator is a validator for the "payload_type" field. It is called by the builders before save.
-	failedorder.PayloadTypeValidator = failedorderDescPayloadType.Validators[0].(func(string) error)
-	failedorderactionFields := schema.FailedOrderAction{}.Fields()
-	_ = failedorderactionFields
-	// failedorderactionDescAction is the schema descriptor for action field.
-	failedorderactionDescAction := failedorderactionFields[2].Descriptor()
-	// failedorderaction.ActionValidator is a validator for the "action" field. It is called by the builders before save.
-	failedorderaction.ActionValidator = failedorderactionDescAction.Validators[0].(func(string) error)
-	// failedorderactionDescActor is the schema descriptor for actor field.
-	failedorderactionDescActor := failedorderactionFields[3].Descriptor()
-	// failedorderaction.ActorValidator is a validator for the "actor" field. It is called by the builders before save.
-	failedorderaction.ActorValidator = failedorderactionDescActor.Validators[0].(func(string) error)
-	// failedorderactionDescDetail is the schema descriptor for detail field.
-	failedorderactionDescDetail := failedorderactionFields[4].Descriptor()
-	// failedorderaction.DetailValidator is a validator for the "detail" field. It is called by the builders before save.
-	failedorderaction.DetailValidator = failedorderactionDescDetail.Validators[0].(func(string) error)
 	orderMixin := schema.Order{}.Mixin()
 	orderMixinFields0 := orderMixin[0].Fields()
 	_ = orderMixinFields0

@@ -16,12 +16,12 @@ type Tx struct {
 	config
 	// Charge is the client for interacting with the Charge builders.
 	Charge *ChargeClient
+	// DeadLetter is the client for interacting with the DeadLetter builders.
+	DeadLetter *DeadLetterClient
+	// DeadLetterAction is the client for interacting with the DeadLetterAction builders.
+	DeadLetterAction *DeadLetterActionClient
 	// DueMail is the client for interacting with the DueMail builders.
 	DueMail *DueMailClient
-	// FailedOrder is the client for interacting with the FailedOrder builders.
-	FailedOrder *FailedOrderClient
-	// FailedOrderAction is the client for interacting with the FailedOrderAction builders.
-	FailedOrderAction *FailedOrderActionClient
 	// Order is the client for interacting with the Order builders.
 	Order *OrderClient
 	// OrderCancellation is the client for interacting with the OrderCancellation builders.
@@ -178,9 +178,9 @@ func (tx *Tx) Client() *Client {
 
 func (tx *Tx) init() {
 	tx.Charge = NewChargeClient(tx.config)
+	tx.DeadLetter = NewDeadLetterClient(tx.config)
+	tx.DeadLetterAction = NewDeadLetterActionClient(tx.config)
 	tx.DueMail = NewDueMailClient(tx.config)
-	tx.FailedOrder = NewFailedOrderClient(tx.config)
-	tx.FailedOrderAction = NewFailedOrderActionClient(tx.config)
 	tx.Order = NewOrderClient(tx.config)
 	tx.OrderCancellation = NewOrderCancellationClient(tx.config)
 	tx.OrderItem = NewOrderItemClient(tx.config)

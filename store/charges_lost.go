@@ -8,7 +8,7 @@ import (
 	entsql "entgo.io/ent/dialect/sql"
 
 	"github.com/spillway/spillway/ent/charge"
-	"github.com/spillway/spillway/ent/failedorder"
+	"github.com/spillway/spillway/ent/deadletter"
 	entorder "github.com/spillway/spillway/ent/order"
 	"github.com/spillway/spillway/ent/ordercancellation"
 	"github.com/spillway/spillway/ent/predicate"
@@ -23,8 +23,8 @@ func (c *Charges) LostCharges(ctx context.Context, from, to time.Time, limit int
 			exists(s, ordercancellation.Table, ordercancellation.FieldID, charge.FieldID)
 		}),
 		charge.Not(func(s *entsql.Selector) {
-			exists(s, failedorder.Table, failedorder.FieldOrderID, charge.FieldID, func(t *entsql.SelectTable) *entsql.Predicate {
-				return entsql.EQ(t.C(failedorder.FieldStatus), DeadLetterOpen)
+			exists(s, deadletter.Table, deadletter.FieldOrderID, charge.FieldID, func(t *entsql.SelectTable) *entsql.Predicate {
+				return entsql.EQ(t.C(deadletter.FieldStatus), DeadLetterOpen)
 			})
 		}))
 }

@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"github.com/spillway/spillway/ent"
-	"github.com/spillway/spillway/ent/failedorder"
-	"github.com/spillway/spillway/ent/failedorderaction"
+	"github.com/spillway/spillway/ent/deadletter"
+	"github.com/spillway/spillway/ent/deadletteraction"
 	"github.com/spillway/spillway/order"
 )
 
@@ -36,21 +36,21 @@ type DeadLetterFilter struct{ Status, Source, OrderID string }
 
 // List reads up to limit dead letters, newest first and without their payloads: those before the id, or from the newest when it is 0.
 func (d *DeadLetters) List(ctx context.Context, f DeadLetterFilter, before int64, limit int) ([]DeadLetter, error) {
-	q := d.db.ent.FailedOrder.Query().Order(ent.Desc(failedorder.FieldID)).Limit(limit)
+	q := d.db.ent.DeadLetter.Query().Order(ent.Desc(deadletter.FieldID)).Limit(limit)
 	if f.Status != "" {
-		q.Where(failedorder.Status(f.Status))
+		q.Where(deadletter.Status(f.Status))
 	}
 	if f.Source != "" {
-		q.Where(failedorder.Source(f.Source))
+		q.Where(deadletter.Source(f.Source))
 	}
 	if f.OrderID != "" {
-		q.Where(failedorder.OrderID(f.OrderID))
+		q.Where(deadletter.OrderID(f.OrderID))
 	}
 	if before > 0 {
-		q.Where(failedorder.IDLT(before))
+		q.Where(deadletter.IDLT(before))
 	}
 	return fetch(ctx, d.db, func(ctx context.Context) ([]DeadLetter, error) {
-		withoutPayload := slices.DeleteFunc(slices.Clone(failedorder.Columns), func(c string) bool { return c == failedorder.FieldPayload })
+		withoutPayload := slices.DeleteFunc(slices.Clone(deadletter.Columns), func(c string) bool { return c == deadletter.FieldPayload })
 		found, err := q.Select(withoutPayload...).All(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("read dead letters: %w", err)
@@ -59,7 +59,7 @@ func (d *DeadLetters) List(ctx context.Context, f DeadLetterFilter, before int64
 	})
 }
 
-func toDeadLetter(f *ent.FailedOrder) DeadLetter {
+func toDeadLetter(f *ent.DeadLetter) DeadLetter {
 	return DeadLetter{
 		ID: f.ID, DedupKey: f.DedupKey, Source: f.Source, OrderID: f.OrderID, Reason: f.Reason, PayloadType: f.PayloadType, Payload: f.Payload,
 		TraceID: f.TraceID, Attempts: f.Attempts, Status: f.Status, CreatedAt: f.CreatedAt.UTC(), UpdatedAt: f.UpdatedAt.UTC(),
@@ -69,7 +69,7 @@ func toDeadLetter(f *ent.FailedOrder) DeadLetter {
 // Get reads a dead letter with its payload and history; order.ErrNotFound when there is none.
 func (d *DeadLetters) Get(ctx context.Context, id int64) (DeadLetter, error) {
 	return fetch(ctx, d.db, func(ctx context.Context) (DeadLetter, error) {
-		found, err := d.db.ent.FailedOrder.Get(ctx, id)
+		found, err := d.db.ent.DeadLetter.Get(ctx, id)
 		if ent.IsNotFound(err) {
 			return DeadLetter{}, deadLetterNotFound(id)
 		}
@@ -87,11 +87,11 @@ func deadLetterNotFound(id int64) error {
 }
 
 func (d *DeadLetters) history(ctx context.Context, id int64) ([]DeadLetterAction, error) {
-	found, err := d.db.ent.FailedOrderAction.Query().Where(failedorderaction.FailedOrderID(id)).Order(failedorderaction.ByID()).All(ctx)
+	found, err := d.db.ent.DeadLetterAction.Query().Where(deadletteraction.DeadLetterID(id)).Order(deadletteraction.ByID()).All(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read the history of dead letter %d: %w", id, err)
 	}
-	return convert(found, func(a *ent.FailedOrderAction) DeadLetterAction {
+	return convert(found, func(a *ent.DeadLetterAction) DeadLetterAction {
 		return DeadLetterAction{Action: a.Action, Actor: a.Actor, Detail: a.Detail, At: a.CreatedAt.UTC()}
 	}), nil
 }
@@ -102,8 +102,8 @@ func (d *DeadLetters) OpenFor(ctx context.Context, ids []order.ID) ([]order.ID, 
 		return nil, nil
 	}
 	return fetch(ctx, d.db, func(ctx context.Context) ([]order.ID, error) {
-		found, err := d.db.ent.FailedOrder.Query().Where(failedorder.Status(DeadLetterOpen), failedorder.OrderIDIn(texts(ids)...)).
-			Unique(true).Select(failedorder.FieldOrderID).Strings(ctx)
+		found, err := d.db.ent.DeadLetter.Query().Where(deadletter.Status(DeadLetterOpen), deadletter.OrderIDIn(texts(ids)...)).
+			Unique(true).Select(deadletter.FieldOrderID).Strings(ctx)
 		return named[order.ID](found), err
 	})
 }

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/spillway/spillway/ent"
-	"github.com/spillway/spillway/ent/failedorder"
+	"github.com/spillway/spillway/ent/deadletter"
 	"github.com/spillway/spillway/order"
 )
 
@@ -23,7 +23,7 @@ func (d *DeadLetters) Edit(ctx context.Context, id int64, payload []byte, orderI
 		case status != DeadLetterOpen:
 			return order.Refuse(order.ErrFailedPrecondition, order.ReasonDeadLetterClosed, "dead letter %d is %s; only an open one can be edited", id, status)
 		}
-		edit := tx.FailedOrder.Update().Where(failedorder.ID(id)).SetPayload(payload).SetUpdatedAt(micro(time.Now()))
+		edit := tx.DeadLetter.Update().Where(deadletter.ID(id)).SetPayload(payload).SetUpdatedAt(micro(time.Now()))
 		if orderID != "" {
 			edit.SetOrderID(truncate(orderID, maxDeadLetterOrder))
 		}
@@ -66,9 +66,9 @@ func (d *DeadLetters) NoteFailure(ctx context.Context, id int64, by DeadLetterAc
 // that what was read is what is closed.
 func (db *DB) closeDeadLetter(ctx context.Context, tx *ent.Client, id int64, to string, payload []byte, by DeadLetterAction) (bool, error) {
 	// The row's lock comes first: what is read below holds until the commit.
-	closing := tx.FailedOrder.Update().Where(failedorder.ID(id), failedorder.Status(DeadLetterOpen)).SetStatus(to).SetUpdatedAt(micro(time.Now()))
+	closing := tx.DeadLetter.Update().Where(deadletter.ID(id), deadletter.Status(DeadLetterOpen)).SetStatus(to).SetUpdatedAt(micro(time.Now()))
 	if payload != nil {
-		closing.Where(failedorder.Payload(payload))
+		closing.Where(deadletter.Payload(payload))
 	}
 	err := expectOneRow(errUnchanged)(closing.Save(ctx))
 	if err == nil {
@@ -94,7 +94,7 @@ var errUnchanged = errors.New("no open letter was changed")
 
 // deadLetterStatus reads and locks a dead letter.
 func (db *DB) deadLetterStatus(ctx context.Context, tx *ent.Client, id int64) (string, error) {
-	found, err := locked(db, tx.FailedOrder.Query().Where(failedorder.ID(id))).Select(failedorder.FieldStatus).Strings(ctx)
+	found, err := locked(db, tx.DeadLetter.Query().Where(deadletter.ID(id))).Select(deadletter.FieldStatus).Strings(ctx)
 	if err != nil {
 		return "", fmt.Errorf("read dead letter %d: %w", id, err)
 	}
@@ -106,7 +106,7 @@ func (db *DB) deadLetterStatus(ctx context.Context, tx *ent.Client, id int64) (s
 
 // note adds to a dead letter's history.
 func note(ctx context.Context, tx *ent.Client, id int64, a DeadLetterAction) error {
-	err := tx.FailedOrderAction.Create().SetFailedOrderID(id).SetAction(a.Action).SetActor(truncate(a.Actor, maxActionActor)).
+	err := tx.DeadLetterAction.Create().SetDeadLetterID(id).SetAction(a.Action).SetActor(truncate(a.Actor, maxActionActor)).
 		SetDetail(truncate(a.Detail, maxActionDetail)).SetCreatedAt(micro(time.Now())).Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("note that dead letter %d was %s: %w", id, a.Action, err)

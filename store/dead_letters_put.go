@@ -8,7 +8,7 @@ import (
 	entsql "entgo.io/ent/dialect/sql"
 
 	"github.com/spillway/spillway/ent"
-	"github.com/spillway/spillway/ent/failedorder"
+	"github.com/spillway/spillway/ent/deadletter"
 )
 
 // The states of a dead letter. Only an open one is edited or closed.
@@ -75,14 +75,14 @@ func putDeadLetter(ctx context.Context, tx *ent.Client, f DeadLetter) error {
 		f.Payload = []byte{}
 	}
 	again := entsql.ResolveWith(func(u *entsql.UpdateSet) {
-		u.Add(failedorder.FieldAttempts, 1)
-		u.Set(failedorder.FieldUpdatedAt, now)
+		u.Add(deadletter.FieldAttempts, 1)
+		u.Set(deadletter.FieldUpdatedAt, now)
 	})
-	err := tx.FailedOrder.Create().SetDedupKey(truncate(f.DedupKey, maxDedupKey)).SetSource(truncate(f.Source, maxDeadLetterSource)).
+	err := tx.DeadLetter.Create().SetDedupKey(truncate(f.DedupKey, maxDedupKey)).SetSource(truncate(f.Source, maxDeadLetterSource)).
 		SetOrderID(truncate(f.OrderID, maxDeadLetterOrder)).SetReason(truncate(f.Reason, maxDeadLetterReason)).
 		SetPayloadType(truncate(f.PayloadType, maxPayloadType)).SetPayload(f.Payload).SetTraceID(truncate(f.TraceID, maxTraceID)).
 		SetAttempts(f.Attempts).SetStatus(DeadLetterOpen).SetCreatedAt(now).SetUpdatedAt(now).
-		OnConflict(entsql.ConflictColumns(failedorder.FieldDedupKey), again).Exec(ctx)
+		OnConflict(entsql.ConflictColumns(deadletter.FieldDedupKey), again).Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("write dead letter %s: %w", f.DedupKey, err)
 	}

@@ -4,8 +4,8 @@ import (
 	"context"
 	"slices"
 
+	"github.com/spillway/spillway/ent/deadletter"
 	"github.com/spillway/spillway/ent/duemail"
-	"github.com/spillway/spillway/ent/failedorder"
 	"github.com/spillway/spillway/ent/sentmail"
 	"github.com/spillway/spillway/order"
 )
@@ -38,7 +38,7 @@ func (m *Mails) known(ctx context.Context, kind order.MailKind, ids []order.ID, 
 	if err != nil || len(deadKeys) == 0 {
 		return slices.Concat(due, sent), err
 	}
-	dead, err := m.db.ent.FailedOrder.Query().Where(failedorder.DedupKeyIn(deadKeys...)).Select(failedorder.FieldOrderID).Strings(ctx)
+	dead, err := m.db.ent.DeadLetter.Query().Where(deadletter.DedupKeyIn(deadKeys...)).Select(deadletter.FieldOrderID).Strings(ctx)
 	return slices.Concat(due, sent, dead), err
 }
 

@@ -5,7 +5,7 @@ import (
 	"fmt"
 
 	"github.com/spillway/spillway/ent"
-	"github.com/spillway/spillway/ent/failedorder"
+	"github.com/spillway/spillway/ent/deadletter"
 	entorder "github.com/spillway/spillway/ent/order"
 	"github.com/spillway/spillway/order"
 )
@@ -34,7 +34,7 @@ func (o *Orders) Unfinished(ctx context.Context) (Unfinished, error) {
 			u.MailsDue, err = o.db.ent.DueMail.Query().Count(ctx)
 		}
 		if err == nil {
-			u.DeadLetters, err = o.db.ent.FailedOrder.Query().Where(failedorder.Status(DeadLetterOpen)).Count(ctx)
+			u.DeadLetters, err = o.db.ent.DeadLetter.Query().Where(deadletter.Status(DeadLetterOpen)).Count(ctx)
 		}
 		if err != nil {
 			return u, fmt.Errorf("count what is unfinished: %w", err)

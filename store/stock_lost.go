@@ -9,7 +9,7 @@ import (
 
 	entsql "entgo.io/ent/dialect/sql"
 
-	"github.com/spillway/spillway/ent/failedorder"
+	"github.com/spillway/spillway/ent/deadletter"
 	entorder "github.com/spillway/spillway/ent/order"
 	"github.com/spillway/spillway/ent/ordercancellation"
 	"github.com/spillway/spillway/ent/predicate"
@@ -99,8 +99,8 @@ func hasReturn(s *entsql.Selector) {
 }
 
 func hasOpenDeadLetter(s *entsql.Selector) {
-	exists(s, failedorder.Table, failedorder.FieldOrderID, entorder.FieldID, func(t *entsql.SelectTable) *entsql.Predicate {
-		return entsql.EQ(t.C(failedorder.FieldStatus), DeadLetterOpen)
+	exists(s, deadletter.Table, deadletter.FieldOrderID, entorder.FieldID, func(t *entsql.SelectTable) *entsql.Predicate {
+		return entsql.EQ(t.C(deadletter.FieldStatus), DeadLetterOpen)
 	})
 }
 
@@ -198,8 +198,8 @@ func (s *Stock) unknown(ctx context.Context, ids []order.ID) ([]order.ID, error)
 		if err != nil {
 			return nil, fmt.Errorf("read known orders: %w", err)
 		}
-		dead, err := s.db.ent.FailedOrder.Query().Where(failedorder.Status(DeadLetterOpen), failedorder.OrderIDIn(texts(ids)...)).
-			Select(failedorder.FieldOrderID).Strings(ctx)
+		dead, err := s.db.ent.DeadLetter.Query().Where(deadletter.Status(DeadLetterOpen), deadletter.OrderIDIn(texts(ids)...)).
+			Select(deadletter.FieldOrderID).Strings(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("read known orders: %w", err)
 		}
@@ -219,9 +219,9 @@ func (s *Stock) Discarded(ctx context.Context, ids []order.ID, sources []string)
 		return nil, nil
 	}
 	discarded, err := fetch(ctx, s.db, func(ctx context.Context) ([]order.ID, error) {
-		found, err := s.db.ent.FailedOrder.Query().
-			Where(failedorder.Status(DeadLetterDiscarded), failedorder.SourceIn(sources...), failedorder.OrderIDIn(texts(ids)...)).
-			Unique(true).Select(failedorder.FieldOrderID).Strings(ctx)
+		found, err := s.db.ent.DeadLetter.Query().
+			Where(deadletter.Status(DeadLetterDiscarded), deadletter.SourceIn(sources...), deadletter.OrderIDIn(texts(ids)...)).
+			Unique(true).Select(deadletter.FieldOrderID).Strings(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("read discarded dead letters: %w", err)
 		}

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/spillway/spillway/ent"
-	"github.com/spillway/spillway/ent/failedorder"
+	"github.com/spillway/spillway/ent/deadletter"
 	"github.com/spillway/spillway/ent/stockreturn"
 	"github.com/spillway/spillway/order"
 )
@@ -133,9 +133,9 @@ func insertReturns(ctx context.Context, tx *ent.Client, epoch int64, returns []R
 // discarded: reservation and release cancel each other out, and a replay of the one would now take stock.
 func (db *DB) neverTaken(ctx context.Context, tx *ent.Client, returns []Return) ([]order.ID, error) {
 	ids := convert(returns, func(r Return) string { return string(r.OrderID) })
-	dead, err := locked(db, tx.FailedOrder.Query().
-		Where(failedorder.Source(FlusherSource), failedorder.StatusNEQ(DeadLetterReplayed), failedorder.OrderIDIn(ids...)).Order(failedorder.ByID())).
-		Select(failedorder.FieldID, failedorder.FieldOrderID, failedorder.FieldStatus).All(ctx)
+	dead, err := locked(db, tx.DeadLetter.Query().
+		Where(deadletter.Source(FlusherSource), deadletter.StatusNEQ(DeadLetterReplayed), deadletter.OrderIDIn(ids...)).Order(deadletter.ByID())).
+		Select(deadletter.FieldID, deadletter.FieldOrderID, deadletter.FieldStatus).All(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read dead letters of reservations: %w", err)
 	}

@@ -21,6 +21,30 @@ func (f ChargeFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, erro
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.ChargeMutation", m)
 }
 
+// The DeadLetterFunc type is an adapter to allow the use of ordinary
+// function as DeadLetter mutator.
+type DeadLetterFunc func(context.Context, *ent.DeadLetterMutation) (ent.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f DeadLetterFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+	if mv, ok := m.(*ent.DeadLetterMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.DeadLetterMutation", m)
+}
+
+// The DeadLetterActionFunc type is an adapter to allow the use of ordinary
+// function as DeadLetterAction mutator.
+type DeadLetterActionFunc func(context.Context, *ent.DeadLetterActionMutation) (ent.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f DeadLetterActionFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+	if mv, ok := m.(*ent.DeadLetterActionMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.DeadLetterActionMutation", m)
+}
+
 // The DueMailFunc type is an adapter to allow the use of ordinary
 // function as DueMail mutator.
 type DueMailFunc func(context.Context, *ent.DueMailMutation) (ent.Value, error)
@@ -31,30 +55,6 @@ func (f DueMailFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, err
 		return f(ctx, mv)
 	}
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.DueMailMutation", m)
-}
-
-// The FailedOrderFunc type is an adapter to allow the use of ordinary
-// function as FailedOrder mutator.
-type FailedOrderFunc func(context.Context, *ent.FailedOrderMutation) (ent.Value, error)
-
-// Mutate calls f(ctx, m).
-func (f FailedOrderFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, error) {
-	if mv, ok := m.(*ent.FailedOrderMutation); ok {
-		return f(ctx, mv)
-	}
-	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.FailedOrderMutation", m)
-}
-
-// The FailedOrderActionFunc type is an adapter to allow the use of ordinary
-// function as FailedOrderAction mutator.
-type FailedOrderActionFunc func(context.Context, *ent.FailedOrderActionMutation) (ent.Value, error)
-
-// Mutate calls f(ctx, m).
-func (f FailedOrderActionFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, error) {
-	if mv, ok := m.(*ent.FailedOrderActionMutation); ok {
-		return f(ctx, mv)
-	}
-	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.FailedOrderActionMutation", m)
 }
 
 // The OrderFunc type is an adapter to allow the use of ordinary

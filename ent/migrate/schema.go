@@ -41,33 +41,6 @@ var (
 			},
 		},
 	}
-	// DueMailsColumns holds the columns for the "due_mails" table.
-	DueMailsColumns = []*schema.Column{
-		{Name: "id", Type: field.TypeInt64, Increment: true},
-		{Name: "order_id", Type: field.TypeString, Size: 26, Collation: "utf8mb4_bin", SchemaType: map[string]string{"mysql": "char(26)"}},
-		{Name: "kind", Type: field.TypeString, Size: 32},
-		{Name: "attempts", Type: field.TypeInt},
-		{Name: "next_try_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
-		{Name: "created_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
-	}
-	// DueMailsTable holds the schema information for the "due_mails" table.
-	DueMailsTable = &schema.Table{
-		Name:       "due_mails",
-		Columns:    DueMailsColumns,
-		PrimaryKey: []*schema.Column{DueMailsColumns[0]},
-		Indexes: []*schema.Index{
-			{
-				Name:    "duemail_order_id_kind",
-				Unique:  true,
-				Columns: []*schema.Column{DueMailsColumns[1], DueMailsColumns[2]},
-			},
-			{
-				Name:    "duemail_next_try_at",
-				Unique:  false,
-				Columns: []*schema.Column{DueMailsColumns[4]},
-			},
-		},
-	}
 	// FailedOrdersColumns holds the columns for the "failed_orders" table.
 	FailedOrdersColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeInt64, Increment: true},
@@ -120,6 +93,33 @@ var (
 				Name:    "failedorderaction_failed_order_id_id",
 				Unique:  false,
 				Columns: []*schema.Column{FailedOrderActionsColumns[1], FailedOrderActionsColumns[0]},
+			},
+		},
+	}
+	// DueMailsColumns holds the columns for the "due_mails" table.
+	DueMailsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeInt64, Increment: true},
+		{Name: "order_id", Type: field.TypeString, Size: 26, Collation: "utf8mb4_bin", SchemaType: map[string]string{"mysql": "char(26)"}},
+		{Name: "kind", Type: field.TypeString, Size: 32},
+		{Name: "attempts", Type: field.TypeInt},
+		{Name: "next_try_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
+		{Name: "created_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
+	}
+	// DueMailsTable holds the schema information for the "due_mails" table.
+	DueMailsTable = &schema.Table{
+		Name:       "due_mails",
+		Columns:    DueMailsColumns,
+		PrimaryKey: []*schema.Column{DueMailsColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "duemail_order_id_kind",
+				Unique:  true,
+				Columns: []*schema.Column{DueMailsColumns[1], DueMailsColumns[2]},
+			},
+			{
+				Name:    "duemail_next_try_at",
+				Unique:  false,
+				Columns: []*schema.Column{DueMailsColumns[4]},
 			},
 		},
 	}
@@ -422,9 +422,9 @@ var (
 	// Tables holds all the tables in the schema.
 	Tables = []*schema.Table{
 		ChargesTable,
-		DueMailsTable,
 		FailedOrdersTable,
 		FailedOrderActionsTable,
+		DueMailsTable,
 		OrdersTable,
 		OrderCancellationsTable,
 		OrderItemsTable,
@@ -448,14 +448,14 @@ func init() {
 		"amount_not_negative": "amount >= 0",
 		"charge_state_known":  "state BETWEEN 1 AND 6",
 	}
-	DueMailsTable.Annotation = &entsql.Annotation{
-		Table: "due_mails",
-	}
 	FailedOrdersTable.Annotation = &entsql.Annotation{
 		Table: "failed_orders",
 	}
 	FailedOrderActionsTable.Annotation = &entsql.Annotation{
 		Table: "failed_order_actions",
+	}
+	DueMailsTable.Annotation = &entsql.Annotation{
+		Table: "due_mails",
 	}
 	OrdersTable.Annotation = &entsql.Annotation{
 		Table: "orders",

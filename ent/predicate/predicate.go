@@ -9,14 +9,14 @@ import (
 // Charge is the predicate function for charge builders.
 type Charge func(*sql.Selector)
 
+// DeadLetter is the predicate function for deadletter builders.
+type DeadLetter func(*sql.Selector)
+
+// DeadLetterAction is the predicate function for deadletteraction builders.
+type DeadLetterAction func(*sql.Selector)
+
 // DueMail is the predicate function for duemail builders.
 type DueMail func(*sql.Selector)
-
-// FailedOrder is the predicate function for failedorder builders.
-type FailedOrder func(*sql.Selector)
-
-// FailedOrderAction is the predicate function for failedorderaction builders.
-type FailedOrderAction func(*sql.Selector)
 
 // Order is the predicate function for order builders.
 type Order func(*sql.Selector)

@@ -42,17 +42,18 @@ func (SentMail) Fields() []ent.Field {
 // Indexes let a mail of a kind be remembered once.
 func (SentMail) Indexes() []ent.Index { return []ent.Index{index.Fields("order_id", "kind").Unique()} }
 
-// FailedOrder is a dead letter: what no retry could help, with its reason and payload, to be looked at and replayed.
-type FailedOrder struct{ ent.Schema }
+// DeadLetter is a message or event that no retry could process, with its reason and payload, for an operator to inspect and replay. Its
+// table and indexes have the names of the first release: renaming them would be a migration that the version before does not work with.
+type DeadLetter struct{ ent.Schema }
 
 // Annotations name the table.
-func (FailedOrder) Annotations() []schema.Annotation { return table("failed_orders", nil) }
+func (DeadLetter) Annotations() []schema.Annotation { return table("failed_orders", nil) }
 
 // Fields of a dead letter.
-func (FailedOrder) Fields() []ent.Field {
+func (DeadLetter) Fields() []ent.Field {
 	return []ent.Field{
 		field.Int64("id"),
-		// The same failure again is the same letter.
+		// The same failure again is the same dead letter.
 		field.String("dedup_key").MaxRuneLen(191).Annotations(binary()).Unique(),
 		field.String("source").MaxRuneLen(64),
 		field.String("order_id").MaxRuneLen(64),
@@ -69,21 +70,21 @@ func (FailedOrder) Fields() []ent.Field {
 }
 
 // Indexes serve the operator's lists.
-func (FailedOrder) Indexes() []ent.Index {
-	return []ent.Index{index.Fields("status", "id"), index.Fields("order_id")}
+func (DeadLetter) Indexes() []ent.Index {
+	return []ent.Index{index.Fields("status", "id").StorageKey("failedorder_status_id"), index.Fields("order_id").StorageKey("failedorder_order_id")}
 }
 
-// FailedOrderAction is what was done with a dead letter, by whom and when.
-type FailedOrderAction struct{ ent.Schema }
+// DeadLetterAction is what was done with a dead letter, by whom and when.
+type DeadLetterAction struct{ ent.Schema }
 
 // Annotations name the table.
-func (FailedOrderAction) Annotations() []schema.Annotation { return table("failed_order_actions", nil) }
+func (DeadLetterAction) Annotations() []schema.Annotation { return table("failed_order_actions", nil) }
 
 // Fields of an action.
-func (FailedOrderAction) Fields() []ent.Field {
+func (DeadLetterAction) Fields() []ent.Field {
 	return []ent.Field{
 		field.Int64("id"),
-		field.Int64("failed_order_id"),
+		field.Int64("dead_letter_id").StorageKey("failed_order_id"),
 		field.String("action").MaxRuneLen(16),
 		field.String("actor").MaxRuneLen(64),
 		field.String("detail").MaxRuneLen(2000).SchemaType(text),
@@ -91,9 +92,9 @@ func (FailedOrderAction) Fields() []ent.Field {
 	}
 }
 
-// Indexes serve a letter's history.
-func (FailedOrderAction) Indexes() []ent.Index {
-	return []ent.Index{index.Fields("failed_order_id", "id")}
+// Indexes serve a dead letter's history.
+func (DeadLetterAction) Indexes() []ent.Index {
+	return []ent.Index{index.Fields("dead_letter_id", "id").StorageKey("failedorderaction_failed_order_id_id")}
 }
 
 // DueMail is a mail that is to be sent, written in the transaction of the change that it is about, and deleted when it was sent.

@@ -9,11 +9,11 @@ import (
 
 	"entgo.io/ent"
 	"entgo.io/ent/dialect/sql"
-	"github.com/spillway/spillway/ent/failedorder"
+	"github.com/spillway/spillway/ent/deadletter"
 )
 
-// FailedOrder is the model entity for the FailedOrder schema.
-type FailedOrder struct {
+// DeadLetter is the model entity for the DeadLetter schema.
+type DeadLetter struct {
 	config `json:"-"`
 	// ID of the ent.
 	ID int64 `json:"id,omitempty"`
@@ -43,17 +43,17 @@ type FailedOrder struct {
 }
 
 // scanValues returns the types for scanning values from sql.Rows.
-func (*FailedOrder) scanValues(columns []string) ([]any, error) {
+func (*DeadLetter) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case failedorder.FieldPayload:
+		case deadletter.FieldPayload:
 			values[i] = new([]byte)
-		case failedorder.FieldID, failedorder.FieldAttempts:
+		case deadletter.FieldID, deadletter.FieldAttempts:
 			values[i] = new(sql.NullInt64)
-		case failedorder.FieldDedupKey, failedorder.FieldSource, failedorder.FieldOrderID, failedorder.FieldReason, failedorder.FieldTraceID, failedorder.FieldStatus, failedorder.FieldPayloadType:
+		case deadletter.FieldDedupKey, deadletter.FieldSource, deadletter.FieldOrderID, deadletter.FieldReason, deadletter.FieldTraceID, deadletter.FieldStatus, deadletter.FieldPayloadType:
 			values[i] = new(sql.NullString)
-		case failedorder.FieldCreatedAt, failedorder.FieldUpdatedAt:
+		case deadletter.FieldCreatedAt, deadletter.FieldUpdatedAt:
 			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -63,80 +63,80 @@ func (*FailedOrder) scanValues(columns []string) ([]any, error) {
 }
 
 // assignValues assigns the values that were returned from sql.Rows (after scanning)
-// to the FailedOrder fields.
-func (_m *FailedOrder) assignValues(columns []string, values []any) error {
+// to the DeadLetter fields.
+func (_m *DeadLetter) assignValues(columns []string, values []any) error {
 	if m, n := len(values), len(columns); m < n {
 		return fmt.Errorf("mismatch number of scan values: %d != %d", m, n)
 	}
 	for i := range columns {
 		switch columns[i] {
-		case failedorder.FieldID:
+		case deadletter.FieldID:
 			value, ok := values[i].(*sql.NullInt64)
 			if !ok {
 				return fmt.Errorf("unexpected type %T for field id", value)
 			}
 			_m.ID = int64(value.Int64)
-		case failedorder.FieldDedupKey:
+		case deadletter.FieldDedupKey:
 			if value, ok := values[i].(*sql.NullString); !ok {
 				return fmt.Errorf("unexpected type %T for field dedup_key", values[i])
 			} else if value.Valid {
 				_m.DedupKey = value.String
 			}
-		case failedorder.FieldSource:
+		case deadletter.FieldSource:
 			if value, ok := values[i].(*sql.NullString); !ok {
 				return fmt.Errorf("unexpected type %T for field source", values[i])
 			} else if value.Valid {
 				_m.Source = value.String
 			}
-		case failedorder.FieldOrderID:
+		case deadletter.FieldOrderID:
 			if value, ok := values[i].(*sql.NullString); !ok {
 				return fmt.Errorf("unexpected type %T for field order_id", values[i])
 			} else if value.Valid {
 				_m.OrderID = value.String
 			}
-		case failedorder.FieldReason:
+		case deadletter.FieldReason:
 			if value, ok := values[i].(*sql.NullString); !ok {
 				return fmt.Errorf("unexpected type %T for field reason", values[i])
 			} else if value.Valid {
 				_m.Reason = value.String
 			}
-		case failedorder.FieldPayload:
+		case deadletter.FieldPayload:
 			if value, ok := values[i].(*[]byte); !ok {
 				return fmt.Errorf("unexpected type %T for field payload", values[i])
 			} else if value != nil {
 				_m.Payload = *value
 			}
-		case failedorder.FieldTraceID:
+		case deadletter.FieldTraceID:
 			if value, ok := values[i].(*sql.NullString); !ok {
 				return fmt.Errorf("unexpected type %T for field trace_id", values[i])
 			} else if value.Valid {
 				_m.TraceID = value.String
 			}
-		case failedorder.FieldAttempts:
+		case deadletter.FieldAttempts:
 			if value, ok := values[i].(*sql.NullInt64); !ok {
 				return fmt.Errorf("unexpected type %T for field attempts", values[i])
 			} else if value.Valid {
 				_m.Attempts = int(value.Int64)
 			}
-		case failedorder.FieldStatus:
+		case deadletter.FieldStatus:
 			if value, ok := values[i].(*sql.NullString); !ok {
 				return fmt.Errorf("unexpected type %T for field status", values[i])
 			} else if value.Valid {
 				_m.Status = value.String
 			}
-		case failedorder.FieldCreatedAt:
+		case deadletter.FieldCreatedAt:
 			if value, ok := values[i].(*sql.NullTime); !ok {
 				return fmt.Errorf("unexpected type %T for field created_at", values[i])
 			} else if value.Valid {
 				_m.CreatedAt = value.Time
 			}
-		case failedorder.FieldUpdatedAt:
+		case deadletter.FieldUpdatedAt:
 			if value, ok := values[i].(*sql.NullTime); !ok {
 				return fmt.Errorf("unexpected type %T for field updated_at", values[i])
 			} else if value.Valid {
 				_m.UpdatedAt = value.Time
 			}
-		case failedorder.FieldPayloadType:
+		case deadletter.FieldPayloadType:
 			if value, ok := values[i].(*sql.NullString); !ok {
 				return fmt.Errorf("unexpected type %T for field payload_type", values[i])
 			} else if value.Valid {
@@ -149,34 +149,34 @@ func (_m *FailedOrder) assignValues(columns []string, values []any) error {
 	return nil
 }
 
-// Value returns the ent.Value that was dynamically selected and assigned to the FailedOrder.
+// Value returns the ent.Value that was dynamically selected and assigned to the DeadLetter.
 // This includes values selected through modifiers, order, etc.
-func (_m *FailedOrder) Value(name string) (ent.Value, error) {
+func (_m *DeadLetter) Value(name string) (ent.Value, error) {
 	return _m.selectValues.Get(name)
 }
 
-// Update returns a builder for updating this FailedOrder.
-// Note that you need to call FailedOrder.Unwrap() before calling this method if this FailedOrder
+// Update returns a builder for updating this DeadLetter.
+// Note that you need to call DeadLetter.Unwrap() before calling this method if this DeadLetter
 // was returned from a transaction, and the transaction was committed or rolled back.
-func (_m *FailedOrder) Update() *FailedOrderUpdateOne {
-	return NewFailedOrderClient(_m.config).UpdateOne(_m)
+func (_m *DeadLetter) Update() *DeadLetterUpdateOne {
+	return NewDeadLetterClient(_m.config).UpdateOne(_m)
 }
 
-// Unwrap unwraps the FailedOrder entity that was returned from a transaction after it was closed,
+// Unwrap unwraps the DeadLetter entity that was returned from a transaction after it was closed,
 // so that all future queries will be executed through the driver which created the transaction.
-func (_m *FailedOrder) Unwrap() *FailedOrder {
+func (_m *DeadLetter) Unwrap() *DeadLetter {
 	_tx, ok := _m.config.driver.(*txDriver)
 	if !ok {
-		panic("ent: FailedOrder is not a transactional entity")
+		panic("ent: DeadLetter is not a transactional entity")
 	}
 	_m.config.driver = _tx.drv
 	return _m
 }
 
 // String implements the fmt.Stringer.
-func (_m *FailedOrder) String() string {
+func (_m *DeadLetter) String() string {
 	var builder strings.Builder
-	builder.WriteString("FailedOrder(")
+	builder.WriteString("DeadLetter(")
 	builder.WriteString(fmt.Sprintf("id=%v, ", _m.ID))
 	builder.WriteString("dedup_key=")
 	builder.WriteString(_m.DedupKey)
@@ -214,5 +214,5 @@ func (_m *FailedOrder) String() string {
 	return builder.String()
 }
 
-// FailedOrders is a parsable slice of FailedOrder.
-type FailedOrders []*FailedOrder
+// DeadLetters is a parsable slice of DeadLetter.
+type DeadLetters []*DeadLetter

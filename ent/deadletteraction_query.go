@@ -12,69 +12,69 @@ import (
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
 	"entgo.io/ent/schema/field"
-	"github.com/spillway/spillway/ent/failedorder"
+	"github.com/spillway/spillway/ent/deadletteraction"
 	"github.com/spillway/spillway/ent/predicate"
 )
 
-// FailedOrderQuery is the builder for querying FailedOrder entities.
-type FailedOrderQuery struct {
+// DeadLetterActionQuery is the builder for querying DeadLetterAction entities.
+type DeadLetterActionQuery struct {
 	config
 	ctx        *QueryContext
-	order      []failedorder.OrderOption
+	order      []deadletteraction.OrderOption
 	inters     []Interceptor
-	predicates []predicate.FailedOrder
+	predicates []predicate.DeadLetterAction
 	modifiers  []func(*sql.Selector)
 	// intermediate query (i.e. traversal path).
 	sql  *sql.Selector
 	path func(context.Context) (*sql.Selector, error)
 }
 
-// Where adds a new predicate for the FailedOrderQuery builder.
-func (_q *FailedOrderQuery) Where(ps ...predicate.FailedOrder) *FailedOrderQuery {
+// Where adds a new predicate for the DeadLetterActionQuery builder.
+func (_q *DeadLetterActionQuery) Where(ps ...predicate.DeadLetterAction) *DeadLetterActionQuery {
 	_q.predicates = append(_q.predicates, ps...)
 	return _q
 }
 
 // Limit the number of records to be returned by this query.
-func (_q *FailedOrderQuery) Limit(limit int) *FailedOrderQuery {
+func (_q *DeadLetterActionQuery) Limit(limit int) *DeadLetterActionQuery {
 	_q.ctx.Limit = &limit
 	return _q
 }
 
 // Offset to start from.
-func (_q *FailedOrderQuery) Offset(offset int) *FailedOrderQuery {
+func (_q *DeadLetterActionQuery) Offset(offset int) *DeadLetterActionQuery {
 	_q.ctx.Offset = &offset
 	return _q
 }
 
 // Unique configures the query builder to filter duplicate records on query.
 // By default, unique is set to true, and can be disabled using this method.
-func (_q *FailedOrderQuery) Unique(unique bool) *FailedOrderQuery {
+func (_q *DeadLetterActionQuery) Unique(unique bool) *DeadLetterActionQuery {
 	_q.ctx.Unique = &unique
 	return _q
 }
 
 // Order specifies how the records should be ordered.
-func (_q *FailedOrderQuery) Order(o ...failedorder.OrderOption) *FailedOrderQuery {
+func (_q *DeadLetterActionQuery) Order(o ...deadletteraction.OrderOption) *DeadLetterActionQuery {
 	_q.order = append(_q.order, o...)
 	return _q
 }
 
-// First returns the first FailedOrder entity from the query.
-// Returns a *NotFoundError when no FailedOrder was found.
-func (_q *FailedOrderQuery) First(ctx context.Context) (*FailedOrder, error) {
+// First returns the first DeadLetterAction entity from the query.
+// Returns a *NotFoundError when no DeadLetterAction was found.
+func (_q *DeadLetterActionQuery) First(ctx context.Context) (*DeadLetterAction, error) {
 	nodes, err := _q.Limit(1).All(setContextOp(ctx, _q.ctx, ent.OpQueryFirst))
 	if err != nil {
 		return nil, err
 	}
 	if len(nodes) == 0 {
-		return nil, &NotFoundError{failedorder.Label}
+		return nil, &NotFoundError{deadletteraction.Label}
 	}
 	return nodes[0], nil
 }
 
 // FirstX is like First, but panics if an error occurs.
-func (_q *FailedOrderQuery) FirstX(ctx context.Context) *FailedOrder {
+func (_q *DeadLetterActionQuery) FirstX(ctx context.Context) *DeadLetterAction {
 	node, err := _q.First(ctx)
 	if err != nil && !IsNotFound(err) {
 		panic(err)
@@ -82,22 +82,22 @@ func (_q *FailedOrderQuery) FirstX(ctx context.Context) *FailedOrder {
 	return node
 }
 
-// FirstID returns the first FailedOrder ID from the query.
-// Returns a *NotFoundError when no FailedOrder ID was found.
-func (_q *FailedOrderQuery) FirstID(ctx context.Context) (id int64, err error) {
+// FirstID returns the first DeadLetterAction ID from the query.
+// Returns a *NotFoundError when no DeadLetterAction ID was found.
+func (_q *DeadLetterActionQuery) FirstID(ctx context.Context) (id int64, err error) {
 	var ids []int64
 	if ids, err = _q.Limit(1).IDs(setContextOp(ctx, _q.ctx, ent.OpQueryFirstID)); err != nil {
 		return
 	}
 	if len(ids) == 0 {
-		err = &NotFoundError{failedorder.Label}
+		err = &NotFoundError{deadletteraction.Label}
 		return
 	}
 	return ids[0], nil
 }
 
 // FirstIDX is like FirstID, but panics if an error occurs.
-func (_q *FailedOrderQuery) FirstIDX(ctx context.Context) int64 {
+func (_q *DeadLetterActionQuery) FirstIDX(ctx context.Context) int64 {
 	id, err := _q.FirstID(ctx)
 	if err != nil && !IsNotFound(err) {
 		panic(err)
@@ -105,10 +105,10 @@ func (_q *FailedOrderQuery) FirstIDX(ctx context.Context) int64 {
 	return id
 }
 
-// Only returns a single FailedOrder entity found by the query, ensuring it only returns one.
-// Returns a *NotSingularError when more than one FailedOrder entity is found.
-// Returns a *NotFoundError when no FailedOrder entities are found.
-func (_q *FailedOrderQuery) Only(ctx context.Context) (*FailedOrder, error) {
+// Only returns a single DeadLetterAction entity found by the query, ensuring it only returns one.
+// Returns a *NotSingularError when more than one DeadLetterAction entity is found.
+// Returns a *NotFoundError when no DeadLetterAction entities are found.
+func (_q *DeadLetterActionQuery) Only(ctx context.Context) (*DeadLetterAction, error) {
 	nodes, err := _q.Limit(2).All(setContextOp(ctx, _q.ctx, ent.OpQueryOnly))
 	if err != nil {
 		return nil, err
@@ -117,14 +117,14 @@ func (_q *FailedOrderQuery) Only(ctx context.Context) (*FailedOrder, error) {
 	case 1:
 		return nodes[0], nil
 	case 0:
-		return nil, &NotFoundError{failedorder.Label}
+		return nil, &NotFoundError{deadletteraction.Label}
 	default:
-		return nil, &NotSingularError{failedorder.Label}
+		return nil, &NotSingularError{deadletteraction.Label}
 	}
 }
 
 // OnlyX is like Only, but panics if an error occurs.
-func (_q *FailedOrderQuery) OnlyX(ctx context.Context) *FailedOrder {
+func (_q *DeadLetterActionQuery) OnlyX(ctx context.Context) *DeadLetterAction {
 	node, err := _q.Only(ctx)
 	if err != nil {
 		panic(err)
@@ -132,10 +132,10 @@ func (_q *FailedOrderQuery) OnlyX(ctx context.Context) *FailedOrder {
 	return node
 }
 
-// OnlyID is like Only, but returns the only FailedOrder ID in the query.
-// Returns a *NotSingularError when more than one FailedOrder ID is found.
+// OnlyID is like Only, but returns the only DeadLetterAction ID in the query.
+// Returns a *NotSingularError when more than one DeadLetterAction ID is found.
 // Returns a *NotFoundError when no entities are found.
-func (_q *FailedOrderQuery) OnlyID(ctx context.Context) (id int64, err error) {
+func (_q *DeadLetterActionQuery) OnlyID(ctx context.Context) (id int64, err error) {
 	var ids []int64
 	if ids, err = _q.Limit(2).IDs(setContextOp(ctx, _q.ctx, ent.OpQueryOnlyID)); err != nil {
 		return
@@ -144,15 +144,15 @@ func (_q *FailedOrderQuery) OnlyID(ctx context.Context) (id int64, err error) {
 	case 1:
 		id = ids[0]
 	case 0:
-		err = &NotFoundError{failedorder.Label}
+		err = &NotFoundError{deadletteraction.Label}
 	default:
-		err = &NotSingularError{failedorder.Label}
+		err = &NotSingularError{deadletteraction.Label}
 	}
 	return
 }
 
 // OnlyIDX is like OnlyID, but panics if an error occurs.
-func (_q *FailedOrderQuery) OnlyIDX(ctx context.Context) int64 {
+func (_q *DeadLetterActionQuery) OnlyIDX(ctx context.Context) int64 {
 	id, err := _q.OnlyID(ctx)
 	if err != nil {
 		panic(err)
@@ -160,18 +160,18 @@ func (_q *FailedOrderQuery) OnlyIDX(ctx context.Context) int64 {
 	return id
 }
 
-// All executes the query and returns a list of FailedOrders.
-func (_q *FailedOrderQuery) All(ctx context.Context) ([]*FailedOrder, error) {
+// All executes the query and returns a list of DeadLetterActions.
+func (_q *DeadLetterActionQuery) All(ctx context.Context) ([]*DeadLetterAction, error) {
 	ctx = setContextOp(ctx, _q.ctx, ent.OpQueryAll)
 	if err := _q.prepareQuery(ctx); err != nil {
 		return nil, err
 	}
-	qr := querierAll[[]*FailedOrder, *FailedOrderQuery]()
-	return withInterceptors[[]*FailedOrder](ctx, _q, qr, _q.inters)
+	qr := querierAll[[]*DeadLetterAction, *DeadLetterActionQuery]()
+	return withInterceptors[[]*DeadLetterAction](ctx, _q, qr, _q.inters)
 }
 
 // AllX is like All, but panics if an error occurs.
-func (_q *FailedOrderQuery) AllX(ctx context.Context) []*FailedOrder {
+func (_q *DeadLetterActionQuery) AllX(ctx context.Context) []*DeadLetterAction {
 	nodes, err := _q.All(ctx)
 	if err != nil {
 		panic(err)
@@ -179,20 +179,20 @@ func (_q *FailedOrderQuery) AllX(ctx context.Context) []*FailedOrder {
 	return nodes
 }
 
-// IDs executes the query and returns a list of FailedOrder IDs.
-func (_q *FailedOrderQuery) IDs(ctx context.Context) (ids []int64, err error) {
+// IDs executes the query and returns a list of DeadLetterAction IDs.
+func (_q *DeadLetterActionQuery) IDs(ctx context.Context) (ids []int64, err error) {
 	if _q.ctx.Unique == nil && _q.path != nil {
 		_q.Unique(true)
 	}
 	ctx = setContextOp(ctx, _q.ctx, ent.OpQueryIDs)
-	if err = _q.Select(failedorder.FieldID).Scan(ctx, &ids); err != nil {
+	if err = _q.Select(deadletteraction.FieldID).Scan(ctx, &ids); err != nil {
 		return nil, err
 	}
 	return ids, nil
 }
 
 // IDsX is like IDs, but panics if an error occurs.
-func (_q *FailedOrderQuery) IDsX(ctx context.Context) []int64 {
+func (_q *DeadLetterActionQuery) IDsX(ctx context.Context) []int64 {
 	ids, err := _q.IDs(ctx)
 	if err != nil {
 		panic(err)
@@ -201,16 +201,16 @@ func (_q *FailedOrderQuery) IDsX(ctx context.Context) []int64 {
 }
 
 // Count returns the count of the given query.
-func (_q *FailedOrderQuery) Count(ctx context.Context) (int, error) {
+func (_q *DeadLetterActionQuery) Count(ctx context.Context) (int, error) {
 	ctx = setContextOp(ctx, _q.ctx, ent.OpQueryCount)
 	if err := _q.prepareQuery(ctx); err != nil {
 		return 0, err
 	}
-	return withInterceptors[int](ctx, _q, querierCount[*FailedOrderQuery](), _q.inters)
+	return withInterceptors[int](ctx, _q, querierCount[*DeadLetterActionQuery](), _q.inters)
 }
 
 // CountX is like Count, but panics if an error occurs.
-func (_q *FailedOrderQuery) CountX(ctx context.Context) int {
+func (_q *DeadLetterActionQuery) CountX(ctx context.Context) int {
 	count, err := _q.Count(ctx)
 	if err != nil {
 		panic(err)
@@ -219,7 +219,7 @@ func (_q *FailedOrderQuery) CountX(ctx context.Context) int {
 }
 
 // Exist returns true if the query has elements in the graph.
-func (_q *FailedOrderQuery) Exist(ctx context.Context) (bool, error) {
+func (_q *DeadLetterActionQuery) Exist(ctx context.Context) (bool, error) {
 	ctx = setContextOp(ctx, _q.ctx, ent.OpQueryExist)
 	switch _, err := _q.FirstID(ctx); {
 	case IsNotFound(err):
@@ -232,7 +232,7 @@ func (_q *FailedOrderQuery) Exist(ctx context.Context) (bool, error) {
 }
 
 // ExistX is like Exist, but panics if an error occurs.
-func (_q *FailedOrderQuery) ExistX(ctx context.Context) bool {
+func (_q *DeadLetterActionQuery) ExistX(ctx context.Context) bool {
 	exist, err := _q.Exist(ctx)
 	if err != nil {
 		panic(err)
@@ -240,18 +240,18 @@ func (_q *FailedOrderQuery) ExistX(ctx context.Context) bool {
 	return exist
 }
 
-// Clone returns a duplicate of the FailedOrderQuery builder, including all associated steps. It can be
+// Clone returns a duplicate of the DeadLetterActionQuery builder, including all associated steps. It can be
 // used to prepare common query builders and use them differently after the clone is made.
-func (_q *FailedOrderQuery) Clone() *FailedOrderQuery {
+func (_q *DeadLetterActionQuery) Clone() *DeadLetterActionQuery {
 	if _q == nil {
 		return nil
 	}
-	return &FailedOrderQuery{
+	return &DeadLetterActionQuery{
 		config:     _q.config,
 		ctx:        _q.ctx.Clone(),
-		order:      append([]failedorder.OrderOption{}, _q.order...),
+		order:      append([]deadletteraction.OrderOption{}, _q.order...),
 		inters:     append([]Interceptor{}, _q.inters...),
-		predicates: append([]predicate.FailedOrder{}, _q.predicates...),
+		predicates: append([]predicate.DeadLetterAction{}, _q.predicates...),
 		// clone intermediate query.
 		sql:       _q.sql.Clone(),
 		path:      _q.path,
@@ -265,19 +265,19 @@ func (_q *FailedOrderQuery) Clone() *FailedOrderQuery {
 // Example:
 //
 //	var v []struct {
-//		DedupKey string `json:"dedup_key,omitempty"`
+//		DeadLetterID int64 `json:"dead_letter_id,omitempty"`
 //		Count int `json:"count,omitempty"`
 //	}
 //
-//	client.FailedOrder.Query().
-//		GroupBy(failedorder.FieldDedupKey).
+//	client.DeadLetterAction.Query().
+//		GroupBy(deadletteraction.FieldDeadLetterID).
 //		Aggregate(ent.Count()).
 //		Scan(ctx, &v)
-func (_q *FailedOrderQuery) GroupBy(field string, fields ...string) *FailedOrderGroupBy {
+func (_q *DeadLetterActionQuery) GroupBy(field string, fields ...string) *DeadLetterActionGroupBy {
 	_q.ctx.Fields = append([]string{field}, fields...)
-	grbuild := &FailedOrderGroupBy{build: _q}
+	grbuild := &DeadLetterActionGroupBy{build: _q}
 	grbuild.flds = &_q.ctx.Fields
-	grbuild.label = failedorder.Label
+	grbuild.label = deadletteraction.Label
 	grbuild.scan = grbuild.Scan
 	return grbuild
 }
@@ -288,26 +288,26 @@ func (_q *FailedOrderQuery) GroupBy(field string, fields ...string) *FailedOrder
 // Example:
 //
 //	var v []struct {
-//		DedupKey string `json:"dedup_key,omitempty"`
+//		DeadLetterID int64 `json:"dead_letter_id,omitempty"`
 //	}
 //
-//	client.FailedOrder.Query().
-//		Select(failedorder.FieldDedupKey).
+//	client.DeadLetterAction.Query().
+//		Select(deadletteraction.FieldDeadLetterID).
 //		Scan(ctx, &v)
-func (_q *FailedOrderQuery) Select(fields ...string) *FailedOrderSelect {
+func (_q *DeadLetterActionQuery) Select(fields ...string) *DeadLetterActionSelect {
 	_q.ctx.Fields = append(_q.ctx.Fields, fields...)
-	sbuild := &FailedOrderSelect{FailedOrderQuery: _q}
-	sbuild.label = failedorder.Label
+	sbuild := &DeadLetterActionSelect{DeadLetterActionQuery: _q}
+	sbuild.label = deadletteraction.Label
 	sbuild.flds, sbuild.scan = &_q.ctx.Fields, sbuild.Scan
 	return sbuild
 }
 
-// Aggregate returns a FailedOrderSelect configured with the given aggregations.
-func (_q *FailedOrderQuery) Aggregate(fns ...AggregateFunc) *FailedOrderSelect {
+// Aggregate returns a DeadLetterActionSelect configured with the given aggregations.
+func (_q *DeadLetterActionQuery) Aggregate(fns ...AggregateFunc) *DeadLetterActionSelect {
 	return _q.Select().Aggregate(fns...)
 }
 
-func (_q *FailedOrderQuery) prepareQuery(ctx context.Context) error {
+func (_q *DeadLetterActionQuery) prepareQuery(ctx context.Context) error {
 	for _, inter := range _q.inters {
 		if inter == nil {
 			return fmt.Errorf("ent: uninitialized interceptor (forgotten import ent/runtime?)")
@@ -319,7 +319,7 @@ func (_q *FailedOrderQuery) prepareQuery(ctx context.Context) error {
 		}
 	}
 	for _, f := range _q.ctx.Fields {
-		if !failedorder.ValidColumn(f) {
+		if !deadletteraction.ValidColumn(f) {
 			return &ValidationError{Name: f, err: fmt.Errorf("ent: invalid field %q for query", f)}
 		}
 	}
@@ -333,16 +333,16 @@ func (_q *FailedOrderQuery) prepareQuery(ctx context.Context) error {
 	return nil
 }
 
-func (_q *FailedOrderQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*FailedOrder, error) {
+func (_q *DeadLetterActionQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*DeadLetterAction, error) {
 	var (
-		nodes = []*FailedOrder{}
+		nodes = []*DeadLetterAction{}
 		_spec = _q.querySpec()
 	)
 	_spec.ScanValues = func(columns []string) ([]any, error) {
-		return (*FailedOrder).scanValues(nil, columns)
+		return (*DeadLetterAction).scanValues(nil, columns)
 	}
 	_spec.Assign = func(columns []string, values []any) error {
-		node := &FailedOrder{config: _q.config}
+		node := &DeadLetterAction{config: _q.config}
 		nodes = append(nodes, node)
 		return node.assignValues(columns, values)
 	}
@@ -361,7 +361,7 @@ func (_q *FailedOrderQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*
 	return nodes, nil
 }
 
-func (_q *FailedOrderQuery) sqlCount(ctx context.Context) (int, error) {
+func (_q *DeadLetterActionQuery) sqlCount(ctx context.Context) (int, error) {
 	_spec := _q.querySpec()
 	if len(_q.modifiers) > 0 {
 		_spec.Modifiers = _q.modifiers
@@ -373,8 +373,8 @@ func (_q *FailedOrderQuery) sqlCount(ctx context.Context) (int, error) {
 	return sqlgraph.CountNodes(ctx, _q.driver, _spec)
 }
 
-func (_q *FailedOrderQuery) querySpec() *sqlgraph.QuerySpec {
-	_spec := sqlgraph.NewQuerySpec(failedorder.Table, failedorder.Columns, sqlgraph.NewFieldSpec(failedorder.FieldID, field.TypeInt64))
+func (_q *DeadLetterActionQuery) querySpec() *sqlgraph.QuerySpec {
+	_spec := sqlgraph.NewQuerySpec(deadletteraction.Table, deadletteraction.Columns, sqlgraph.NewFieldSpec(deadletteraction.FieldID, field.TypeInt64))
 	_spec.From = _q.sql
 	if unique := _q.ctx.Unique; unique != nil {
 		_spec.Unique = *unique
@@ -383,9 +383,9 @@ func (_q *FailedOrderQuery) querySpec() *sqlgraph.QuerySpec {
 	}
 	if fields := _q.ctx.Fields; len(fields) > 0 {
 		_spec.Node.Columns = make([]string, 0, len(fields))
-		_spec.Node.Columns = append(_spec.Node.Columns, failedorder.FieldID)
+		_spec.Node.Columns = append(_spec.Node.Columns, deadletteraction.FieldID)
 		for i := range fields {
-			if fields[i] != failedorder.FieldID {
+			if fields[i] != deadletteraction.FieldID {
 				_spec.Node.Columns = append(_spec.Node.Columns, fields[i])
 			}
 		}
@@ -413,12 +413,12 @@ func (_q *FailedOrderQuery) querySpec() *sqlgraph.QuerySpec {
 	return _spec
 }
 
-func (_q *FailedOrderQuery) sqlQuery(ctx context.Context) *sql.Selector {
+func (_q *DeadLetterActionQuery) sqlQuery(ctx context.Context) *sql.Selector {
 	builder := sql.Dialect(_q.driver.Dialect())
-	t1 := builder.Table(failedorder.Table)
+	t1 := builder.Table(deadletteraction.Table)
 	columns := _q.ctx.Fields
 	if len(columns) == 0 {
-		columns = failedorder.Columns
+		columns = deadletteraction.Columns
 	}
 	selector := builder.Select(t1.Columns(columns...)...).From(t1)
 	if _q.sql != nil {
@@ -451,7 +451,7 @@ func (_q *FailedOrderQuery) sqlQuery(ctx context.Context) *sql.Selector {
 // ForUpdate locks the selected rows against concurrent updates, and prevent them from being
 // updated, deleted or "selected ... for update" by other sessions, until the transaction is
 // either committed or rolled-back.
-func (_q *FailedOrderQuery) ForUpdate(opts ...sql.LockOption) *FailedOrderQuery {
+func (_q *DeadLetterActionQuery) ForUpdate(opts ...sql.LockOption) *DeadLetterActionQuery {
 	if _q.driver.Dialect() == dialect.Postgres {
 		_q.Unique(false)
 	}
@@ -464,7 +464,7 @@ func (_q *FailedOrderQuery) ForUpdate(opts ...sql.LockOption) *FailedOrderQuery 
 // ForShare behaves similarly to ForUpdate, except that it acquires a shared mode lock
 // on any rows that are read. Other sessions can read the rows, but cannot modify them
 // until your transaction commits.
-func (_q *FailedOrderQuery) ForShare(opts ...sql.LockOption) *FailedOrderQuery {
+func (_q *DeadLetterActionQuery) ForShare(opts ...sql.LockOption) *DeadLetterActionQuery {
 	if _q.driver.Dialect() == dialect.Postgres {
 		_q.Unique(false)
 	}
@@ -475,33 +475,33 @@ func (_q *FailedOrderQuery) ForShare(opts ...sql.LockOption) *FailedOrderQuery {
 }
 
 // Modify adds a query modifier for attaching custom logic to queries.
-func (_q *FailedOrderQuery) Modify(modifiers ...func(s *sql.Selector)) *FailedOrderSelect {
+func (_q *DeadLetterActionQuery) Modify(modifiers ...func(s *sql.Selector)) *DeadLetterActionSelect {
 	_q.modifiers = append(_q.modifiers, modifiers...)
 	return _q.Select()
 }
 
-// FailedOrderGroupBy is the group-by builder for FailedOrder entities.
-type FailedOrderGroupBy struct {
+// DeadLetterActionGroupBy is the group-by builder for DeadLetterAction entities.
+type DeadLetterActionGroupBy struct {
 	selector
-	build *FailedOrderQuery
+	build *DeadLetterActionQuery
 }
 
 // Aggregate adds the given aggregation functions to the group-by query.
-func (_g *FailedOrderGroupBy) Aggregate(fns ...AggregateFunc) *FailedOrderGroupBy {
+func (_g *DeadLetterActionGroupBy) Aggregate(fns ...AggregateFunc) *DeadLetterActionGroupBy {
 	_g.fns = append(_g.fns, fns...)
 	return _g
 }
 
 // Scan applies the selector query and scans the result into the given value.
-func (_g *FailedOrderGroupBy) Scan(ctx context.Context, v any) error {
+func (_g *DeadLetterActionGroupBy) Scan(ctx context.Context, v any) error {
 	ctx = setContextOp(ctx, _g.build.ctx, ent.OpQueryGroupBy)
 	if err := _g.build.prepareQuery(ctx); err != nil {
 		return err
 	}
-	return scanWithInterceptors[*FailedOrderQuery, *FailedOrderGroupBy](ctx, _g.build, _g, _g.build.inters, v)
+	return scanWithInterceptors[*DeadLetterActionQuery, *DeadLetterActionGroupBy](ctx, _g.build, _g, _g.build.inters, v)
 }
 
-func (_g *FailedOrderGroupBy) sqlScan(ctx context.Context, root *FailedOrderQuery, v any) error {
+func (_g *DeadLetterActionGroupBy) sqlScan(ctx context.Context, root *DeadLetterActionQuery, v any) error {
 	selector := root.sqlQuery(ctx).Select()
 	aggregation := make([]string, 0, len(_g.fns))
 	for _, fn := range _g.fns {
@@ -528,28 +528,28 @@ func (_g *FailedOrderGroupBy) sqlScan(ctx context.Context, root *FailedOrderQuer
 	return sql.ScanSlice(rows, v)
 }
 
-// FailedOrderSelect is the builder for selecting fields of FailedOrder entities.
-type FailedOrderSelect struct {
-	*FailedOrderQuery
+// DeadLetterActionSelect is the builder for selecting fields of DeadLetterAction entities.
+type DeadLetterActionSelect struct {
+	*DeadLetterActionQuery
 	selector
 }
 
 // Aggregate adds the given aggregation functions to the selector query.
-func (_s *FailedOrderSelect) Aggregate(fns ...AggregateFunc) *FailedOrderSelect {
+func (_s *DeadLetterActionSelect) Aggregate(fns ...AggregateFunc) *DeadLetterActionSelect {
 	_s.fns = append(_s.fns, fns...)
 	return _s
 }
 
 // Scan applies the selector query and scans the result into the given value.
-func (_s *FailedOrderSelect) Scan(ctx context.Context, v any) error {
+func (_s *DeadLetterActionSelect) Scan(ctx context.Context, v any) error {
 	ctx = setContextOp(ctx, _s.ctx, ent.OpQuerySelect)
 	if err := _s.prepareQuery(ctx); err != nil {
 		return err
 	}
-	return scanWithInterceptors[*FailedOrderQuery, *FailedOrderSelect](ctx, _s.FailedOrderQuery, _s, _s.inters, v)
+	return scanWithInterceptors[*DeadLetterActionQuery, *DeadLetterActionSelect](ctx, _s.DeadLetterActionQuery, _s, _s.inters, v)
 }
 
-func (_s *FailedOrderSelect) sqlScan(ctx context.Context, root *FailedOrderQuery, v any) error {
+func (_s *DeadLetterActionSelect) sqlScan(ctx context.Context, root *DeadLetterActionQuery, v any) error {
 	selector := root.sqlQuery(ctx)
 	aggregation := make([]string, 0, len(_s.fns))
 	for _, fn := range _s.fns {
@@ -571,7 +571,7 @@ func (_s *FailedOrderSelect) sqlScan(ctx context.Context, root *FailedOrderQuery
 }
 
 // Modify adds a query modifier for attaching custom logic to queries.
-func (_s *FailedOrderSelect) Modify(modifiers ...func(s *sql.Selector)) *FailedOrderSelect {
+func (_s *DeadLetterActionSelect) Modify(modifiers ...func(s *sql.Selector)) *DeadLetterActionSelect {
 	_s.modifiers = append(_s.modifiers, modifiers...)
 	return _s
 }

@@ -8,30 +8,30 @@ import (
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
 	"entgo.io/ent/schema/field"
-	"github.com/spillway/spillway/ent/failedorder"
+	"github.com/spillway/spillway/ent/deadletter"
 	"github.com/spillway/spillway/ent/predicate"
 )
 
-// FailedOrderDelete is the builder for deleting a FailedOrder entity.
-type FailedOrderDelete struct {
+// DeadLetterDelete is the builder for deleting a DeadLetter entity.
+type DeadLetterDelete struct {
 	config
 	hooks    []Hook
-	mutation *FailedOrderMutation
+	mutation *DeadLetterMutation
 }
 
-// Where appends a list predicates to the FailedOrderDelete builder.
-func (_d *FailedOrderDelete) Where(ps ...predicate.FailedOrder) *FailedOrderDelete {
+// Where appends a list predicates to the DeadLetterDelete builder.
+func (_d *DeadLetterDelete) Where(ps ...predicate.DeadLetter) *DeadLetterDelete {
 	_d.mutation.Where(ps...)
 	return _d
 }
 
 // Exec executes the deletion query and returns how many vertices were deleted.
-func (_d *FailedOrderDelete) Exec(ctx context.Context) (int, error) {
+func (_d *DeadLetterDelete) Exec(ctx context.Context) (int, error) {
 	return withHooks(ctx, _d.sqlExec, _d.mutation, _d.hooks)
 }
 
 // ExecX is like Exec, but panics if an error occurs.
-func (_d *FailedOrderDelete) ExecX(ctx context.Context) int {
+func (_d *DeadLetterDelete) ExecX(ctx context.Context) int {
 	n, err := _d.Exec(ctx)
 	if err != nil {
 		panic(err)
@@ -39,8 +39,8 @@ func (_d *FailedOrderDelete) ExecX(ctx context.Context) int {
 	return n
 }
 
-func (_d *FailedOrderDelete) sqlExec(ctx context.Context) (int, error) {
-	_spec := sqlgraph.NewDeleteSpec(failedorder.Table, sqlgraph.NewFieldSpec(failedorder.FieldID, field.TypeInt64))
+func (_d *DeadLetterDelete) sqlExec(ctx context.Context) (int, error) {
+	_spec := sqlgraph.NewDeleteSpec(deadletter.Table, sqlgraph.NewFieldSpec(deadletter.FieldID, field.TypeInt64))
 	if ps := _d.mutation.predicates; len(ps) > 0 {
 		_spec.Predicate = func(selector *sql.Selector) {
 			for i := range ps {
@@ -56,32 +56,32 @@ func (_d *FailedOrderDelete) sqlExec(ctx context.Context) (int, error) {
 	return affected, err
 }
 
-// FailedOrderDeleteOne is the builder for deleting a single FailedOrder entity.
-type FailedOrderDeleteOne struct {
-	_d *FailedOrderDelete
+// DeadLetterDeleteOne is the builder for deleting a single DeadLetter entity.
+type DeadLetterDeleteOne struct {
+	_d *DeadLetterDelete
 }
 
-// Where appends a list predicates to the FailedOrderDelete builder.
-func (_d *FailedOrderDeleteOne) Where(ps ...predicate.FailedOrder) *FailedOrderDeleteOne {
+// Where appends a list predicates to the DeadLetterDelete builder.
+func (_d *DeadLetterDeleteOne) Where(ps ...predicate.DeadLetter) *DeadLetterDeleteOne {
 	_d._d.mutation.Where(ps...)
 	return _d
 }
 
 // Exec executes the deletion query.
-func (_d *FailedOrderDeleteOne) Exec(ctx context.Context) error {
+func (_d *DeadLetterDeleteOne) Exec(ctx context.Context) error {
 	n, err := _d._d.Exec(ctx)
 	switch {
 	case err != nil:
 		return err
 	case n == 0:
-		return &NotFoundError{failedorder.Label}
+		return &NotFoundError{deadletter.Label}
 	default:
 		return nil
 	}
 }
 
 // ExecX is like Exec, but panics if an error occurs.
-func (_d *FailedOrderDeleteOne) ExecX(ctx context.Context) {
+func (_d *DeadLetterDeleteOne) ExecX(ctx context.Context) {
 	if err := _d.Exec(ctx); err != nil {
 		panic(err)
 	}

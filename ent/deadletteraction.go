@@ -9,16 +9,16 @@ import (
 
 	"entgo.io/ent"
 	"entgo.io/ent/dialect/sql"
-	"github.com/spillway/spillway/ent/failedorderaction"
+	"github.com/spillway/spillway/ent/deadletteraction"
 )
 
-// FailedOrderAction is the model entity for the FailedOrderAction schema.
-type FailedOrderAction struct {
+// DeadLetterAction is the model entity for the DeadLetterAction schema.
+type DeadLetterAction struct {
 	config `json:"-"`
 	// ID of the ent.
 	ID int64 `json:"id,omitempty"`
-	// FailedOrderID holds the value of the "failed_order_id" field.
-	FailedOrderID int64 `json:"failed_order_id,omitempty"`
+	// DeadLetterID holds the value of the "dead_letter_id" field.
+	DeadLetterID int64 `json:"dead_letter_id,omitempty"`
 	// Action holds the value of the "action" field.
 	Action string `json:"action,omitempty"`
 	// Actor holds the value of the "actor" field.
@@ -31,15 +31,15 @@ type FailedOrderAction struct {
 }
 
 // scanValues returns the types for scanning values from sql.Rows.
-func (*FailedOrderAction) scanValues(columns []string) ([]any, error) {
+func (*DeadLetterAction) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case failedorderaction.FieldID, failedorderaction.FieldFailedOrderID:
+		case deadletteraction.FieldID, deadletteraction.FieldDeadLetterID:
 			values[i] = new(sql.NullInt64)
-		case failedorderaction.FieldAction, failedorderaction.FieldActor, failedorderaction.FieldDetail:
+		case deadletteraction.FieldAction, deadletteraction.FieldActor, deadletteraction.FieldDetail:
 			values[i] = new(sql.NullString)
-		case failedorderaction.FieldCreatedAt:
+		case deadletteraction.FieldCreatedAt:
 			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -49,44 +49,44 @@ func (*FailedOrderAction) scanValues(columns []string) ([]any, error) {
 }
 
 // assignValues assigns the values that were returned from sql.Rows (after scanning)
-// to the FailedOrderAction fields.
-func (_m *FailedOrderAction) assignValues(columns []string, values []any) error {
+// to the DeadLetterAction fields.
+func (_m *DeadLetterAction) assignValues(columns []string, values []any) error {
 	if m, n := len(values), len(columns); m < n {
 		return fmt.Errorf("mismatch number of scan values: %d != %d", m, n)
 	}
 	for i := range columns {
 		switch columns[i] {
-		case failedorderaction.FieldID:
+		case deadletteraction.FieldID:
 			value, ok := values[i].(*sql.NullInt64)
 			if !ok {
 				return fmt.Errorf("unexpected type %T for field id", value)
 			}
 			_m.ID = int64(value.Int64)
-		case failedorderaction.FieldFailedOrderID:
+		case deadletteraction.FieldDeadLetterID:
 			if value, ok := values[i].(*sql.NullInt64); !ok {
-				return fmt.Errorf("unexpected type %T for field failed_order_id", values[i])
+				return fmt.Errorf("unexpected type %T for field dead_letter_id", values[i])
 			} else if value.Valid {
-				_m.FailedOrderID = value.Int64
+				_m.DeadLetterID = value.Int64
 			}
-		case failedorderaction.FieldAction:
+		case deadletteraction.FieldAction:
 			if value, ok := values[i].(*sql.NullString); !ok {
 				return fmt.Errorf("unexpected type %T for field action", values[i])
 			} else if value.Valid {
 				_m.Action = value.String
 			}
-		case failedorderaction.FieldActor:
+		case deadletteraction.FieldActor:
 			if value, ok := values[i].(*sql.NullString); !ok {
 				return fmt.Errorf("unexpected type %T for field actor", values[i])
 			} else if value.Valid {
 				_m.Actor = value.String
 			}
-		case failedorderaction.FieldDetail:
+		case deadletteraction.FieldDetail:
 			if value, ok := values[i].(*sql.NullString); !ok {
 				return fmt.Errorf("unexpected type %T for field detail", values[i])
 			} else if value.Valid {
 				_m.Detail = value.String
 			}
-		case failedorderaction.FieldCreatedAt:
+		case deadletteraction.FieldCreatedAt:
 			if value, ok := values[i].(*sql.NullTime); !ok {
 				return fmt.Errorf("unexpected type %T for field created_at", values[i])
 			} else if value.Valid {
@@ -99,37 +99,37 @@ func (_m *FailedOrderAction) assignValues(columns []string, values []any) error 
 	return nil
 }
 
-// Value returns the ent.Value that was dynamically selected and assigned to the FailedOrderAction.
+// Value returns the ent.Value that was dynamically selected and assigned to the DeadLetterAction.
 // This includes values selected through modifiers, order, etc.
-func (_m *FailedOrderAction) Value(name string) (ent.Value, error) {
+func (_m *DeadLetterAction) Value(name string) (ent.Value, error) {
 	return _m.selectValues.Get(name)
 }
 
-// Update returns a builder for updating this FailedOrderAction.
-// Note that you need to call FailedOrderAction.Unwrap() before calling this method if this FailedOrderAction
+// Update returns a builder for updating this DeadLetterAction.
+// Note that you need to call DeadLetterAction.Unwrap() before calling this method if this DeadLetterAction
 // was returned from a transaction, and the transaction was committed or rolled back.
-func (_m *FailedOrderAction) Update() *FailedOrderActionUpdateOne {
-	return NewFailedOrderActionClient(_m.config).UpdateOne(_m)
+func (_m *DeadLetterAction) Update() *DeadLetterActionUpdateOne {
+	return NewDeadLetterActionClient(_m.config).UpdateOne(_m)
 }
 
-// Unwrap unwraps the FailedOrderAction entity that was returned from a transaction after it was closed,
+// Unwrap unwraps the DeadLetterAction entity that was returned from a transaction after it was closed,
 // so that all future queries will be executed through the driver which created the transaction.
-func (_m *FailedOrderAction) Unwrap() *FailedOrderAction {
+func (_m *DeadLetterAction) Unwrap() *DeadLetterAction {
 	_tx, ok := _m.config.driver.(*txDriver)
 	if !ok {
-		panic("ent: FailedOrderAction is not a transactional entity")
+		panic("ent: DeadLetterAction is not a transactional entity")
 	}
 	_m.config.driver = _tx.drv
 	return _m
 }
 
 // String implements the fmt.Stringer.
-func (_m *FailedOrderAction) String() string {
+func (_m *DeadLetterAction) String() string {
 	var builder strings.Builder
-	builder.WriteString("FailedOrderAction(")
+	builder.WriteString("DeadLetterAction(")
 	builder.WriteString(fmt.Sprintf("id=%v, ", _m.ID))
-	builder.WriteString("failed_order_id=")
-	builder.WriteString(fmt.Sprintf("%v", _m.FailedOrderID))
+	builder.WriteString("dead_letter_id=")
+	builder.WriteString(fmt.Sprintf("%v", _m.DeadLetterID))
 	builder.WriteString(", ")
 	builder.WriteString("action=")
 	builder.WriteString(_m.Action)
@@ -146,5 +146,5 @@ func (_m *FailedOrderAction) String() string {
 	return builder.String()
 }
 
-// FailedOrderActions is a parsable slice of FailedOrderAction.
-type FailedOrderActions []*FailedOrderAction
+// DeadLetterActions is a parsable slice of DeadLetterAction.
+type DeadLetterActions []*DeadLetterAction

@@ -12,69 +12,69 @@ import (
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
 	"entgo.io/ent/schema/field"
-	"github.com/spillway/spillway/ent/failedorderaction"
+	"github.com/spillway/spillway/ent/deadletter"
 	"github.com/spillway/spillway/ent/predicate"
 )
 
-// FailedOrderActionQuery is the builder for querying FailedOrderAction entities.
-type FailedOrderActionQuery struct {
+// DeadLetterQuery is the builder for querying DeadLetter entities.
+type DeadLetterQuery struct {
 	config
 	ctx        *QueryContext
-	order      []failedorderaction.OrderOption
+	order      []deadletter.OrderOption
 	inters     []Interceptor
-	predicates []predicate.FailedOrderAction
+	predicates []predicate.DeadLetter
 	modifiers  []func(*sql.Selector)
 	// intermediate query (i.e. traversal path).
 	sql  *sql.Selector
 	path func(context.Context) (*sql.Selector, error)
 }
 
-// Where adds a new predicate for the FailedOrderActionQuery builder.
-func (_q *FailedOrderActionQuery) Where(ps ...predicate.FailedOrderAction) *FailedOrderActionQuery {
+// Where adds a new predicate for the DeadLetterQuery builder.
+func (_q *DeadLetterQuery) Where(ps ...predicate.DeadLetter) *DeadLetterQuery {
 	_q.predicates = append(_q.predicates, ps...)
 	return _q
 }
 
 // Limit the number of records to be returned by this query.
-func (_q *FailedOrderActionQuery) Limit(limit int) *FailedOrderActionQuery {
+func (_q *DeadLetterQuery) Limit(limit int) *DeadLetterQuery {
 	_q.ctx.Limit = &limit
 	return _q
 }
 
 // Offset to start from.
-func (_q *FailedOrderActionQuery) Offset(offset int) *FailedOrderActionQuery {
+func (_q *DeadLetterQuery) Offset(offset int) *DeadLetterQuery {
 	_q.ctx.Offset = &offset
 	return _q
 }
 
 // Unique configures the query builder to filter duplicate records on query.
 // By default, unique is set to true, and can be disabled using this method.
-func (_q *FailedOrderActionQuery) Unique(unique bool) *FailedOrderActionQuery {
+func (_q *DeadLetterQuery) Unique(unique bool) *DeadLetterQuery {
 	_q.ctx.Unique = &unique
 	return _q
 }
 
 // Order specifies how the records should be ordered.
-func (_q *FailedOrderActionQuery) Order(o ...failedorderaction.OrderOption) *FailedOrderActionQuery {
+func (_q *DeadLetterQuery) Order(o ...deadletter.OrderOption) *DeadLetterQuery {
 	_q.order = append(_q.order, o...)
 	return _q
 }
 
-// First returns the first FailedOrderAction entity from the query.
-// Returns a *NotFoundError when no FailedOrderAction was found.
-func (_q *FailedOrderActionQuery) First(ctx context.Context) (*FailedOrderAction, error) {
+// First returns the first DeadLetter entity from the query.
+// Returns a *NotFoundError when no DeadLetter was found.
+func (_q *DeadLetterQuery) First(ctx context.Context) (*DeadLetter, error) {
 	nodes, err := _q.Limit(1).All(setContextOp(ctx, _q.ctx, ent.OpQueryFirst))
 	if err != nil {
 		return nil, err
 	}
 	if len(nodes) == 0 {
-		return nil, &NotFoundError{failedorderaction.Label}
+		return nil, &NotFoundError{deadletter.Label}
 	}
 	return nodes[0], nil
 }
 
 // FirstX is like First, but panics if an error occurs.
-func (_q *FailedOrderActionQuery) FirstX(ctx context.Context) *FailedOrderAction {
+func (_q *DeadLetterQuery) FirstX(ctx context.Context) *DeadLetter {
 	node, err := _q.First(ctx)
 	if err != nil && !IsNotFound(err) {
 		panic(err)
@@ -82,22 +82,22 @@ func (_q *FailedOrderActionQuery) FirstX(ctx context.Context) *FailedOrderAction
 	return node
 }
 
-// FirstID returns the first FailedOrderAction ID from the query.
-// Returns a *NotFoundError when no FailedOrderAction ID was found.
-func (_q *FailedOrderActionQuery) FirstID(ctx context.Context) (id int64, err error) {
+// FirstID returns the first DeadLetter ID from the query.
+// Returns a *NotFoundError when no DeadLetter ID was found.
+func (_q *DeadLetterQuery) FirstID(ctx context.Context) (id int64, err error) {
 	var ids []int64
 	if ids, err = _q.Limit(1).IDs(setContextOp(ctx, _q.ctx, ent.OpQueryFirstID)); err != nil {
 		return
 	}
 	if len(ids) == 0 {
-		err = &NotFoundError{failedorderaction.Label}
+		err = &NotFoundError{deadletter.Label}
 		return
 	}
 	return ids[0], nil
 }
 
 // FirstIDX is like FirstID, but panics if an error occurs.
-func (_q *FailedOrderActionQuery) FirstIDX(ctx context.Context) int64 {
+func (_q *DeadLetterQuery) FirstIDX(ctx context.Context) int64 {
 	id, err := _q.FirstID(ctx)
 	if err != nil && !IsNotFound(err) {
 		panic(err)
@@ -105,10 +105,10 @@ func (_q *FailedOrderActionQuery) FirstIDX(ctx context.Context) int64 {
 	return id
 }
 
-// Only returns a single FailedOrderAction entity found by the query, ensuring it only returns one.
-// Returns a *NotSingularError when more than one FailedOrderAction entity is found.
-// Returns a *NotFoundError when no FailedOrderAction entities are found.
-func (_q *FailedOrderActionQuery) Only(ctx context.Context) (*FailedOrderAction, error) {
+// Only returns a single DeadLetter entity found by the query, ensuring it only returns one.
+// Returns a *NotSingularError when more than one DeadLetter entity is found.
+// Returns a *NotFoundError when no DeadLetter entities are found.
+func (_q *DeadLetterQuery) Only(ctx context.Context) (*DeadLetter, error) {
 	nodes, err := _q.Limit(2).All(setContextOp(ctx, _q.ctx, ent.OpQueryOnly))
 	if err != nil {
 		return nil, err
@@ -117,14 +117,14 @@ func (_q *FailedOrderActionQuery) Only(ctx context.Context) (*FailedOrderAction,
 	case 1:
 		return nodes[0], nil
 	case 0:
-		return nil, &NotFoundError{failedorderaction.Label}
+		return nil, &NotFoundError{deadletter.Label}
 	default:
-		return nil, &NotSingularError{failedorderaction.Label}
+		return nil, &NotSingularError{deadletter.Label}
 	}
 }
 
 // OnlyX is like Only, but panics if an error occurs.
-func (_q *FailedOrderActionQuery) OnlyX(ctx context.Context) *FailedOrderAction {
+func (_q *DeadLetterQuery) OnlyX(ctx context.Context) *DeadLetter {
 	node, err := _q.Only(ctx)
 	if err != nil {
 		panic(err)
@@ -132,10 +132,10 @@ func (_q *FailedOrderActionQuery) OnlyX(ctx context.Context) *FailedOrderAction 
 	return node
 }
 
-// OnlyID is like Only, but returns the only FailedOrderAction ID in the query.
-// Returns a *NotSingularError when more than one FailedOrderAction ID is found.
+// OnlyID is like Only, but returns the only DeadLetter ID in the query.
+// Returns a *NotSingularError when more than one DeadLetter ID is found.
 // Returns a *NotFoundError when no entities are found.
-func (_q *FailedOrderActionQuery) OnlyID(ctx context.Context) (id int64, err error) {
+func (_q *DeadLetterQuery) OnlyID(ctx context.Context) (id int64, err error) {
 	var ids []int64
 	if ids, err = _q.Limit(2).IDs(setContextOp(ctx, _q.ctx, ent.OpQueryOnlyID)); err != nil {
 		return
@@ -144,15 +144,15 @@ func (_q *FailedOrderActionQuery) OnlyID(ctx context.Context) (id int64, err err
 	case 1:
 		id = ids[0]
 	case 0:
-		err = &NotFoundError{failedorderaction.Label}
+		err = &NotFoundError{deadletter.Label}
 	default:
-		err = &NotSingularError{failedorderaction.Label}
+		err = &NotSingularError{deadletter.Label}
 	}
 	return
 }
 
 // OnlyIDX is like OnlyID, but panics if an error occurs.
-func (_q *FailedOrderActionQuery) OnlyIDX(ctx context.Context) int64 {
+func (_q *DeadLetterQuery) OnlyIDX(ctx context.Context) int64 {
 	id, err := _q.OnlyID(ctx)
 	if err != nil {
 		panic(err)
@@ -160,18 +160,18 @@ func (_q *FailedOrderActionQuery) OnlyIDX(ctx context.Context) int64 {
 	return id
 }
 
-// All executes the query and returns a list of FailedOrderActions.
-func (_q *FailedOrderActionQuery) All(ctx context.Context) ([]*FailedOrderAction, error) {
+// All executes the query and returns a list of DeadLetters.
+func (_q *DeadLetterQuery) All(ctx context.Context) ([]*DeadLetter, error) {
 	ctx = setContextOp(ctx, _q.ctx, ent.OpQueryAll)
 	if err := _q.prepareQuery(ctx); err != nil {
 		return nil, err
 	}
-	qr := querierAll[[]*FailedOrderAction, *FailedOrderActionQuery]()
-	return withInterceptors[[]*FailedOrderAction](ctx, _q, qr, _q.inters)
+	qr := querierAll[[]*DeadLetter, *DeadLetterQuery]()
+	return withInterceptors[[]*DeadLetter](ctx, _q, qr, _q.inters)
 }
 
 // AllX is like All, but panics if an error occurs.
-func (_q *FailedOrderActionQuery) AllX(ctx context.Context) []*FailedOrderAction {
+func (_q *DeadLetterQuery) AllX(ctx context.Context) []*DeadLetter {
 	nodes, err := _q.All(ctx)
 	if err != nil {
 		panic(err)
@@ -179,20 +179,20 @@ func (_q *FailedOrderActionQuery) AllX(ctx context.Context) []*FailedOrderAction
 	return nodes
 }
 
-// IDs executes the query and returns a list of FailedOrderAction IDs.
-func (_q *FailedOrderActionQuery) IDs(ctx context.Context) (ids []int64, err error) {
+// IDs executes the query and returns a list of DeadLetter IDs.
+func (_q *DeadLetterQuery) IDs(ctx context.Context) (ids []int64, err error) {
 	if _q.ctx.Unique == nil && _q.path != nil {
 		_q.Unique(true)
 	}
 	ctx = setContextOp(ctx, _q.ctx, ent.OpQueryIDs)
-	if err = _q.Select(failedorderaction.FieldID).Scan(ctx, &ids); err != nil {
+	if err = _q.Select(deadletter.FieldID).Scan(ctx, &ids); err != nil {
 		return nil, err
 	}
 	return ids, nil
 }
 
 // IDsX is like IDs, but panics if an error occurs.
-func (_q *FailedOrderActionQuery) IDsX(ctx context.Context) []int64 {
+func (_q *DeadLetterQuery) IDsX(ctx context.Context) []int64 {
 	ids, err := _q.IDs(ctx)
 	if err != nil {
 		panic(err)
@@ -201,16 +201,16 @@ func (_q *FailedOrderActionQuery) IDsX(ctx context.Context) []int64 {
 }
 
 // Count returns the count of the given query.
-func (_q *FailedOrderActionQuery) Count(ctx context.Context) (int, error) {
+func (_q *DeadLetterQuery) Count(ctx context.Context) (int, error) {
 	ctx = setContextOp(ctx, _q.ctx, ent.OpQueryCount)
 	if err := _q.prepareQuery(ctx); err != nil {
 		return 0, err
 	}
-	return withInterceptors[int](ctx, _q, querierCount[*FailedOrderActionQuery](), _q.inters)
+	return withInterceptors[int](ctx, _q, querierCount[*DeadLetterQuery](), _q.inters)
 }
 
 // CountX is like Count, but panics if an error occurs.
-func (_q *FailedOrderActionQuery) CountX(ctx context.Context) int {
+func (_q *DeadLetterQuery) CountX(ctx context.Context) int {
 	count, err := _q.Count(ctx)
 	if err != nil {
 		panic(err)
@@ -219,7 +219,7 @@ func (_q *FailedOrderActionQuery) CountX(ctx context.Context) int {
 }
 
 // Exist returns true if the query has elements in the graph.
-func (_q *FailedOrderActionQuery) Exist(ctx context.Context) (bool, error) {
+func (_q *DeadLetterQuery) Exist(ctx context.Context) (bool, error) {
 	ctx = setContextOp(ctx, _q.ctx, ent.OpQueryExist)
 	switch _, err := _q.FirstID(ctx); {
 	case IsNotFound(err):
@@ -232,7 +232,7 @@ func (_q *FailedOrderActionQuery) Exist(ctx context.Context) (bool, error) {
 }
 
 // ExistX is like Exist, but panics if an error occurs.
-func (_q *FailedOrderActionQuery) ExistX(ctx context.Context) bool {
+func (_q *DeadLetterQuery) ExistX(ctx context.Context) bool {
 	exist, err := _q.Exist(ctx)
 	if err != nil {
 		panic(err)
@@ -240,18 +240,18 @@ func (_q *FailedOrderActionQuery) ExistX(ctx context.Context) bool {
 	return exist
 }
 
-// Clone returns a duplicate of the FailedOrderActionQuery builder, including all associated steps. It can be
+// Clone returns a duplicate of the DeadLetterQuery builder, including all associated steps. It can be
 // used to prepare common query builders and use them differently after the clone is made.
-func (_q *FailedOrderActionQuery) Clone() *FailedOrderActionQuery {
+func (_q *DeadLetterQuery) Clone() *DeadLetterQuery {
 	if _q == nil {
 		return nil
 	}
-	return &FailedOrderActionQuery{
+	return &DeadLetterQuery{
 		config:     _q.config,
 		ctx:        _q.ctx.Clone(),
-		order:      append([]failedorderaction.OrderOption{}, _q.order...),
+		order:      append([]deadletter.OrderOption{}, _q.order...),
 		inters:     append([]Interceptor{}, _q.inters...),
-		predicates: append([]predicate.FailedOrderAction{}, _q.predicates...),
+		predicates: append([]predicate.DeadLetter{}, _q.predicates...),
 		// clone intermediate query.
 		sql:       _q.sql.Clone(),
 		path:      _q.path,
@@ -265,19 +265,19 @@ func (_q *FailedOrderActionQuery) Clone() *FailedOrderActionQuery {
 // Example:
 //
 //	var v []struct {
-//		FailedOrderID int64 `json:"failed_order_id,omitempty"`
+//		DedupKey string `json:"dedup_key,omitempty"`
 //		Count int `json:"count,omitempty"`
 //	}
 //
-//	client.FailedOrderAction.Query().
-//		GroupBy(failedorderaction.FieldFailedOrderID).
+//	client.DeadLetter.Query().
+//		GroupBy(deadletter.FieldDedupKey).
 //		Aggregate(ent.Count()).
 //		Scan(ctx, &v)
-func (_q *FailedOrderActionQuery) GroupBy(field string, fields ...string) *FailedOrderActionGroupBy {
+func (_q *DeadLetterQuery) GroupBy(field string, fields ...string) *DeadLetterGroupBy {
 	_q.ctx.Fields = append([]string{field}, fields...)
-	grbuild := &FailedOrderActionGroupBy{build: _q}
+	grbuild := &DeadLetterGroupBy{build: _q}
 	grbuild.flds = &_q.ctx.Fields
-	grbuild.label = failedorderaction.Label
+	grbuild.label = deadletter.Label
 	grbuild.scan = grbuild.Scan
 	return grbuild
 }
@@ -288,26 +288,26 @@ func (_q *FailedOrderActionQuery) GroupBy(field string, fields ...string) *Faile
 // Example:
 //
 //	var v []struct {
-//		FailedOrderID int64 `json:"failed_order_id,omitempty"`
+//		DedupKey string `json:"dedup_key,omitempty"`
 //	}
 //
-//	client.FailedOrderAction.Query().
-//		Select(failedorderaction.FieldFailedOrderID).
+//	client.DeadLetter.Query().
+//		Select(deadletter.FieldDedupKey).
 //		Scan(ctx, &v)
-func (_q *FailedOrderActionQuery) Select(fields ...string) *FailedOrderActionSelect {
+func (_q *DeadLetterQuery) Select(fields ...string) *DeadLetterSelect {
 	_q.ctx.Fields = append(_q.ctx.Fields, fields...)
-	sbuild := &FailedOrderActionSelect{FailedOrderActionQuery: _q}
-	sbuild.label = failedorderaction.Label
+	sbuild := &DeadLetterSelect{DeadLetterQuery: _q}
+	sbuild.label = deadletter.Label
 	sbuild.flds, sbuild.scan = &_q.ctx.Fields, sbuild.Scan
 	return sbuild
 }
 
-// Aggregate returns a FailedOrderActionSelect configured with the given aggregations.
-func (_q *FailedOrderActionQuery) Aggregate(fns ...AggregateFunc) *FailedOrderActionSelect {
+// Aggregate returns a DeadLetterSelect configured with the given aggregations.
+func (_q *DeadLetterQuery) Aggregate(fns ...AggregateFunc) *DeadLetterSelect {
 	return _q.Select().Aggregate(fns...)
 }
 
-func (_q *FailedOrderActionQuery) prepareQuery(ctx context.Context) error {
+func (_q *DeadLetterQuery) prepareQuery(ctx context.Context) error {
 	for _, inter := range _q.inters {
 		if inter == nil {
 			return fmt.Errorf("ent: uninitialized interceptor (forgotten import ent/runtime?)")
@@ -319,7 +319,7 @@ func (_q *FailedOrderActionQuery) prepareQuery(ctx context.Context) error {
 		}
 	}
 	for _, f := range _q.ctx.Fields {
-		if !failedorderaction.ValidColumn(f) {
+		if !deadletter.ValidColumn(f) {
 			return &ValidationError{Name: f, err: fmt.Errorf("ent: invalid field %q for query", f)}
 		}
 	}
@@ -333,16 +333,16 @@ func (_q *FailedOrderActionQuery) prepareQuery(ctx context.Context) error {
 	return nil
 }
 
-func (_q *FailedOrderActionQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*FailedOrderAction, error) {
+func (_q *DeadLetterQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*DeadLetter, error) {
 	var (
-		nodes = []*FailedOrderAction{}
+		nodes = []*DeadLetter{}
 		_spec = _q.querySpec()
 	)
 	_spec.ScanValues = func(columns []string) ([]any, error) {
-		return (*FailedOrderAction).scanValues(nil, columns)
+		return (*DeadLetter).scanValues(nil, columns)
 	}
 	_spec.Assign = func(columns []string, values []any) error {
-		node := &FailedOrderAction{config: _q.config}
+		node := &DeadLetter{config: _q.config}
 		nodes = append(nodes, node)
 		return node.assignValues(columns, values)
 	}
@@ -361,7 +361,7 @@ func (_q *FailedOrderActionQuery) sqlAll(ctx context.Context, hooks ...queryHook
 	return nodes, nil
 }
 
-func (_q *FailedOrderActionQuery) sqlCount(ctx context.Context) (int, error) {
+func (_q *DeadLetterQuery) sqlCount(ctx context.Context) (int, error) {
 	_spec := _q.querySpec()
 	if len(_q.modifiers) > 0 {
 		_spec.Modifiers = _q.modifiers
@@ -373,8 +373,8 @@ func (_q *FailedOrderActionQuery) sqlCount(ctx context.Context) (int, error) {
 	return sqlgraph.CountNodes(ctx, _q.driver, _spec)
 }
 
-func (_q *FailedOrderActionQuery) querySpec() *sqlgraph.QuerySpec {
-	_spec := sqlgraph.NewQuerySpec(failedorderaction.Table, failedorderaction.Columns, sqlgraph.NewFieldSpec(failedorderaction.FieldID, field.TypeInt64))
+func (_q *DeadLetterQuery) querySpec() *sqlgraph.QuerySpec {
+	_spec := sqlgraph.NewQuerySpec(deadletter.Table, deadletter.Columns, sqlgraph.NewFieldSpec(deadletter.FieldID, field.TypeInt64))
 	_spec.From = _q.sql
 	if unique := _q.ctx.Unique; unique != nil {
 		_spec.Unique = *unique
@@ -383,9 +383,9 @@ func (_q *FailedOrderActionQuery) querySpec() *sqlgraph.QuerySpec {
 	}
 	if fields := _q.ctx.Fields; len(fields) > 0 {
 		_spec.Node.Columns = make([]string, 0, len(fields))
-		_spec.Node.Columns = append(_spec.Node.Columns, failedorderaction.FieldID)
+		_spec.Node.Columns = append(_spec.Node.Columns, deadletter.FieldID)
 		for i := range fields {
-			if fields[i] != failedorderaction.FieldID {
+			if fields[i] != deadletter.FieldID {
 				_spec.Node.Columns = append(_spec.Node.Columns, fields[i])
 			}
 		}
@@ -413,12 +413,12 @@ func (_q *FailedOrderActionQuery) querySpec() *sqlgraph.QuerySpec {
 	return _spec
 }
 
-func (_q *FailedOrderActionQuery) sqlQuery(ctx context.Context) *sql.Selector {
+func (_q *DeadLetterQuery) sqlQuery(ctx context.Context) *sql.Selector {
 	builder := sql.Dialect(_q.driver.Dialect())
-	t1 := builder.Table(failedorderaction.Table)
+	t1 := builder.Table(deadletter.Table)
 	columns := _q.ctx.Fields
 	if len(columns) == 0 {
-		columns = failedorderaction.Columns
+		columns = deadletter.Columns
 	}
 	selector := builder.Select(t1.Columns(columns...)...).From(t1)
 	if _q.sql != nil {
@@ -451,7 +451,7 @@ func (_q *FailedOrderActionQuery) sqlQuery(ctx context.Context) *sql.Selector {
 // ForUpdate locks the selected rows against concurrent updates, and prevent them from being
 // updated, deleted or "selected ... for update" by other sessions, until the transaction is
 // either committed or rolled-back.
-func (_q *FailedOrderActionQuery) ForUpdate(opts ...sql.LockOption) *FailedOrderActionQuery {
+func (_q *DeadLetterQuery) ForUpdate(opts ...sql.LockOption) *DeadLetterQuery {
 	if _q.driver.Dialect() == dialect.Postgres {
 		_q.Unique(false)
 	}
@@ -464,7 +464,7 @@ func (_q *FailedOrderActionQuery) ForUpdate(opts ...sql.LockOption) *FailedOrder
 // ForShare behaves similarly to ForUpdate, except that it acquires a shared mode lock
 // on any rows that are read. Other sessions can read the rows, but cannot modify them
 // until your transaction commits.
-func (_q *FailedOrderActionQuery) ForShare(opts ...sql.LockOption) *FailedOrderActionQuery {
+func (_q *DeadLetterQuery) ForShare(opts ...sql.LockOption) *DeadLetterQuery {
 	if _q.driver.Dialect() == dialect.Postgres {
 		_q.Unique(false)
 	}
@@ -475,33 +475,33 @@ func (_q *FailedOrderActionQuery) ForShare(opts ...sql.LockOption) *FailedOrderA
 }
 
 // Modify adds a query modifier for attaching custom logic to queries.
-func (_q *FailedOrderActionQuery) Modify(modifiers ...func(s *sql.Selector)) *FailedOrderActionSelect {
+func (_q *DeadLetterQuery) Modify(modifiers ...func(s *sql.Selector)) *DeadLetterSelect {
 	_q.modifiers = append(_q.modifiers, modifiers...)
 	return _q.Select()
 }
 
-// FailedOrderActionGroupBy is the group-by builder for FailedOrderAction entities.
-type FailedOrderActionGroupBy struct {
+// DeadLetterGroupBy is the group-by builder for DeadLetter entities.
+type DeadLetterGroupBy struct {
 	selector
-	build *FailedOrderActionQuery
+	build *DeadLetterQuery
 }
 
 // Aggregate adds the given aggregation functions to the group-by query.
-func (_g *FailedOrderActionGroupBy) Aggregate(fns ...AggregateFunc) *FailedOrderActionGroupBy {
+func (_g *DeadLetterGroupBy) Aggregate(fns ...AggregateFunc) *DeadLetterGroupBy {
 	_g.fns = append(_g.fns, fns...)
 	return _g
 }
 
 // Scan applies the selector query and scans the result into the given value.
-func (_g *FailedOrderActionGroupBy) Scan(ctx context.Context, v any) error {
+func (_g *DeadLetterGroupBy) Scan(ctx context.Context, v any) error {
 	ctx = setContextOp(ctx, _g.build.ctx, ent.OpQueryGroupBy)
 	if err := _g.build.prepareQuery(ctx); err != nil {
 		return err
 	}
-	return scanWithInterceptors[*FailedOrderActionQuery, *FailedOrderActionGroupBy](ctx, _g.build, _g, _g.build.inters, v)
+	return scanWithInterceptors[*DeadLetterQuery, *DeadLetterGroupBy](ctx, _g.build, _g, _g.build.inters, v)
 }
 
-func (_g *FailedOrderActionGroupBy) sqlScan(ctx context.Context, root *FailedOrderActionQuery, v any) error {
+func (_g *DeadLetterGroupBy) sqlScan(ctx context.Context, root *DeadLetterQuery, v any) error {
 	selector := root.sqlQuery(ctx).Select()
 	aggregation := make([]string, 0, len(_g.fns))
 	for _, fn := range _g.fns {
@@ -528,28 +528,28 @@ func (_g *FailedOrderActionGroupBy) sqlScan(ctx context.Context, root *FailedOrd
 	return sql.ScanSlice(rows, v)
 }
 
-// FailedOrderActionSelect is the builder for selecting fields of FailedOrderAction entities.
-type FailedOrderActionSelect struct {
-	*FailedOrderActionQuery
+// DeadLetterSelect is the builder for selecting fields of DeadLetter entities.
+type DeadLetterSelect struct {
+	*DeadLetterQuery
 	selector
 }
 
 // Aggregate adds the given aggregation functions to the selector query.
-func (_s *FailedOrderActionSelect) Aggregate(fns ...AggregateFunc) *FailedOrderActionSelect {
+func (_s *DeadLetterSelect) Aggregate(fns ...AggregateFunc) *DeadLetterSelect {
 	_s.fns = append(_s.fns, fns...)
 	return _s
 }
 
 // Scan applies the selector query and scans the result into the given value.
-func (_s *FailedOrderActionSelect) Scan(ctx context.Context, v any) error {
+func (_s *DeadLetterSelect) Scan(ctx context.Context, v any) error {
 	ctx = setContextOp(ctx, _s.ctx, ent.OpQuerySelect)
 	if err := _s.prepareQuery(ctx); err != nil {
 		return err
 	}
-	return scanWithInterceptors[*FailedOrderActionQuery, *FailedOrderActionSelect](ctx, _s.FailedOrderActionQuery, _s, _s.inters, v)
+	return scanWithInterceptors[*DeadLetterQuery, *DeadLetterSelect](ctx, _s.DeadLetterQuery, _s, _s.inters, v)
 }
 
-func (_s *FailedOrderActionSelect) sqlScan(ctx context.Context, root *FailedOrderActionQuery, v any) error {
+func (_s *DeadLetterSelect) sqlScan(ctx context.Context, root *DeadLetterQuery, v any) error {
 	selector := root.sqlQuery(ctx)
 	aggregation := make([]string, 0, len(_s.fns))
 	for _, fn := range _s.fns {
@@ -571,7 +571,7 @@ func (_s *FailedOrderActionSelect) sqlScan(ctx context.Context, root *FailedOrde
 }
 
 // Modify adds a query modifier for attaching custom logic to queries.
-func (_s *FailedOrderActionSelect) Modify(modifiers ...func(s *sql.Selector)) *FailedOrderActionSelect {
+func (_s *DeadLetterSelect) Modify(modifiers ...func(s *sql.Selector)) *DeadLetterSelect {
 	_s.modifiers = append(_s.modifiers, modifiers...)
 	return _s
 }
