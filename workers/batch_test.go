@@ -64,8 +64,8 @@ func TestOrderWriter_BadRowsOfALargeBatch(t *testing.T) {
 			}
 		}
 		most := min(2*rows-1, 1+2*bad*bits.Len(uint(rows)))
-		if len(dead.letters) != bad || sql.transactions > most || in.left() != 0 {
-			t.Errorf("%d bad rows: %d dead letters, %d transactions of at most %d, %d messages left", bad, len(dead.letters), sql.transactions, most, in.left())
+		if len(dead.messages) != bad || sql.transactions > most || in.left() != 0 {
+			t.Errorf("%d bad rows: %d dead letters, %d transactions of at most %d, %d messages left", bad, len(dead.messages), sql.transactions, most, in.left())
 		}
 	}
 }
@@ -78,8 +78,8 @@ func TestOrderWriter_DownWhileHalving(t *testing.T) {
 	in := newFakeConsumer(settledBody(freshOrder(), freshOrder(), bad, freshOrder()))
 	w := workers.NewOrderWriter(workers.DefaultWriterConfig(), in, sql, &dead, noHotOrders{}, &fakeCanceller{}, quiet)
 	mustFail(t, w.RunOnce, errDown)
-	if len(dead.letters) != 0 || in.left() != 1 {
-		t.Errorf("%d dead letters, %d messages left; want none and one", len(dead.letters), in.left())
+	if len(dead.messages) != 0 || in.left() != 1 {
+		t.Errorf("%d dead letters, %d messages left; want none and one", len(dead.messages), in.left())
 	}
 }
 
