@@ -30,11 +30,16 @@ func (c *bareCmd) Run(ctx context.Context) error {
 	mux := http.NewServeMux()
 	mux.Handle(spillwayv1connect.NewCheckoutServiceHandler(bareCheckout{order: fixedOrder()}))
 	mux.HandleFunc("GET /readyz", func(http.ResponseWriter, *http.Request) {})
-	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.Listen)
+	return serve(ctx, c.Listen, mux)
+}
+
+// serve serves HTTP until ctx ends.
+func serve(ctx context.Context, addr string, h http.Handler) error {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
 	if err != nil {
 		return err
 	}
-	s := &http.Server{Handler: mux, ReadHeaderTimeout: headerTimeout}
+	s := &http.Server{Handler: h, ReadHeaderTimeout: headerTimeout}
 	stop := context.AfterFunc(ctx, func() { _ = s.Close() })
 	defer stop()
 	if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
@@ -68,20 +73,23 @@ func fixedOrder() *spillwayv1.Order {
 	}
 }
 
-// measureBare measures HTTP, Connect, JSON and the load generator by themselves.
-func measureBare(ctx context.Context, s *stage, l load) (outcome, error) {
+// runBare measures HTTP, Connect, JSON and the load generator by themselves.
+func runBare(ctx context.Context, r *run, _ *build) ([]row, error) {
 	self, err := os.Executable()
 	if err != nil {
-		return outcome{}, err
+		return nil, err
 	}
-	c, err := s.start(ctx, "bare", self, "/readyz", s.environment(), "bare")
+	c, err := r.stage.start(ctx, "bare", self, "/readyz", r.stage.environment(), "bare")
 	if err != nil {
-		return outcome{}, err
+		return nil, err
 	}
 	tokens, err := guests(rand.Text() + rand.Text())
 	if err != nil {
-		return outcome{}, err
+		return nil, err
 	}
-	o, err := l.run(ctx, shoppers(c.addr, newSKU(), tokens))
-	return o, errors.Join(err, c.stop())
+	m := r.newMeter()
+	defer m.close()
+	m.process(nameServe, c)
+	o, err := r.load().run(ctx, shoppers(c.addr, tokens, oneLine(newSKU())))
+	return []row{measured(rowBare, o).withCPU(m, o)}, errors.Join(err, c.stop())
 }

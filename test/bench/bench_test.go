@@ -1,10 +1,7 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"strings"
 	"testing"
 	"time"
 )
@@ -43,69 +40,17 @@ func TestRate_Zero(t *testing.T) {
 	if got := rate(100, 2*time.Second); got != 50 {
 		t.Errorf("100 in 2 s: %v a second", got)
 	}
-	d := drained{shipped: 300, duringLoad: 100, whole: 3 * time.Second, backlog: time.Second}
-	if d.perSecond() != 100 || d.loadPerSecond() != 50 || d.backlogPerSecond() != 200 {
-		t.Errorf("rates of %+v: %v, %v, %v", d, d.perSecond(), d.loadPerSecond(), d.backlogPerSecond())
-	}
 }
 
-func TestReport_Compare(t *testing.T) {
+func TestMedian_Values(t *testing.T) {
 	t.Parallel()
-	rows := []row{{What: rowBare, PerSecond: 1000}, {What: rowPlace, PerSecond: 500}, {What: rowSQL, PerSecond: 100}, {What: rowDrained}}
-	compare(rows)
-	for i, want := range [][2]float64{{1, 10}, {0.5, 5}, {0.1, 1}, {0, 0}} {
-		if got := [2]float64{rows[i].RatioToBare, rows[i].RatioToSQL}; got != want {
-			t.Errorf("%s: ratios %v, want %v", rows[i].What, got, want)
+	for _, c := range []struct {
+		values []float64
+		want   float64
+	}{{nil, 0}, {[]float64{3}, 3}, {[]float64{9, 1, 2}, 2}, {[]float64{4, 1, 2, 100}, 3}} {
+		if got := median(c.values); got != c.want {
+			t.Errorf("median of %v: %v, want %v", c.values, got, c.want)
 		}
-	}
-	alone := []row{{What: rowPlace, PerSecond: 500}}
-	compare(alone)
-	if alone[0].RatioToBare != 0 || alone[0].RatioToSQL != 0 {
-		t.Errorf("ratios to nothing: %+v", alone[0])
-	}
-}
-
-func someReport() *report {
-	fast := outcome{latencies: []time.Duration{2 * time.Millisecond}, perSecond: 1000}
-	slow := outcome{latencies: []time.Duration{40 * time.Millisecond}, perSecond: 500, errors: map[string]int{"unavailable": 3}}
-	r := &report{Cores: 2, Go: "go1", MySQL: "MySQL 9", Clients: 64, Seconds: 5, Rows: []row{
-		measured(rowBare, fast), measured(rowPlace, slow), {What: rowDrained, PerSecond: 250},
-	}}
-	compare(r.Rows)
-	r.note(" \n")
-	r.note("a remark")
-	return r
-}
-
-func TestReport_Table(t *testing.T) {
-	t.Parallel()
-	var out bytes.Buffer
-	if err := someReport().write(&out, "table"); err != nil {
-		t.Fatal(err)
-	}
-	text := out.String()
-	for _, want := range []string{
-		"2 cores", "64 clients", "p99 ms", "a remark", rowPlace + ": 3 × unavailable",
-		rowPlace + "                500    40.0    40.0     0.50    0.00", "INCONSISTENT TOTALS",
-	} {
-		if !strings.Contains(text, want) {
-			t.Errorf("the table lacks %q:\n%s", want, text)
-		}
-	}
-}
-
-func TestReport_JSON(t *testing.T) {
-	t.Parallel()
-	var out bytes.Buffer
-	if err := someReport().write(&out, "json"); err != nil {
-		t.Fatal(err)
-	}
-	var r report
-	if err := json.Unmarshal(out.Bytes(), &r); err != nil {
-		t.Fatal(err)
-	}
-	if len(r.Rows) != 3 || *r.Rows[1].P50 != 40 || r.Rows[2].P50 != nil || r.Rows[2].RatioToBare != 0.25 || len(r.Notes) != 1 {
-		t.Errorf("what came back: %s", out.String())
 	}
 }
 
@@ -116,12 +61,13 @@ func TestTotals_Consistent(t *testing.T) {
 		b    totals
 		want bool
 	}{
-		{"all shipped", totals{InitialStock: 10, StockLeft: 7, Accepted: 3, Shipped: 3}, true},
-		{"an order is missing", totals{InitialStock: 10, StockLeft: 7, Accepted: 3, Shipped: 2}, false},
-		{"a unit too many was taken", totals{InitialStock: 10, StockLeft: 6, Accepted: 3, Shipped: 3}, false},
-		{"an order that nobody placed", totals{InitialStock: 10, StockLeft: 6, Accepted: 3, Shipped: 4}, false},
-		{"an unanswered call that became an order", totals{InitialStock: 10, StockLeft: 6, Accepted: 3, Shipped: 4, Unknown: 1}, true},
-		{"an unanswered call that did not", totals{InitialStock: 10, StockLeft: 7, Accepted: 3, Shipped: 3, Unknown: 1}, true},
+		{"all shipped", totals{InitialStock: 10, StockLeft: 7, Accepted: 3, Shipped: 3, Units: 3}, true},
+		{"an order is missing", totals{InitialStock: 10, StockLeft: 8, Accepted: 3, Shipped: 2, Units: 2}, false},
+		{"a unit too many was taken", totals{InitialStock: 10, StockLeft: 6, Accepted: 3, Shipped: 3, Units: 3}, false},
+		{"an order that nobody placed", totals{InitialStock: 10, StockLeft: 6, Accepted: 3, Shipped: 4, Units: 4}, false},
+		{"orders of two units", totals{InitialStock: 10, StockLeft: 4, Accepted: 3, Shipped: 3, Units: 6}, true},
+		{"an unanswered call that became an order", totals{InitialStock: 10, StockLeft: 6, Accepted: 3, Shipped: 4, Units: 4, Unknown: 1}, true},
+		{"an unanswered call that did not", totals{InitialStock: 10, StockLeft: 7, Accepted: 3, Shipped: 3, Units: 3, Unknown: 1}, true},
 	} {
 		if got := c.b.consistent(); got != c.want {
 			t.Errorf("%s: %v", c.name, got)
@@ -151,7 +97,7 @@ func TestLoad_CountsAll(t *testing.T) {
 	if calls := clients[0].calls + clients[1].calls; o.accepted+o.errors["no_luck"] != calls || o.accepted < len(o.latencies) {
 		t.Errorf("%d calls, but %d accepted, %d measured, errors %v", calls, o.accepted, len(o.latencies), o.errors)
 	}
-	if o.first.IsZero() || o.stopped.Before(o.first) {
-		t.Errorf("first %v, stopped %v", o.first, o.stopped)
+	if !o.to.Equal(o.from.Add(50 * time.Millisecond)) {
+		t.Errorf("measured from %v to %v", o.from, o.to)
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -30,7 +29,7 @@ const (
 // child is a server in a process of its own.
 type child struct {
 	name string
-	addr string
+	addr string // where it listens, if it does
 	cmd  *exec.Cmd
 	exit chan error
 	log  *os.File // nil once it has ended
@@ -44,25 +43,35 @@ func (s *stage) start(ctx context.Context, name, binary, readyPath string, env [
 	if err != nil {
 		return nil, err
 	}
-	log, err := os.Create(filepath.Join(s.dir, name+".log"))
+	c, err := s.spawn(name, binary, env, append(args, "--listen", addr)...)
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(binary, append(args, "--listen", addr)...)
+	c.addr = addr
+	err = c.ready(ctx, readyPath)
+	return c, err
+}
+
+// spawn runs a program that does not end by itself. The stage stops it at the latest.
+func (s *stage) spawn(name, binary string, env []string, args ...string) (*child, error) {
+	log, err := os.CreateTemp(s.dir, name+"-*.log")
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(binary, args...)
 	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = s.dir, env, log, log
 	// Ctrl-C is handled by this process, which ends its children in order.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
 		return nil, errors.Join(err, log.Close())
 	}
-	c := &child{name: name, addr: addr, cmd: cmd, log: log, logPath: log.Name(), exit: make(chan error, 1)}
+	c := &child{name: name, cmd: cmd, log: log, logPath: log.Name(), exit: make(chan error, 1)}
 	s.children = append(s.children, c)
 	go func() { c.exit <- cmd.Wait() }()
-	if err := c.ready(ctx, readyPath); err != nil {
-		return nil, err
-	}
 	return c, nil
 }
+
+func (c *child) pid() int { return c.cmd.Process.Pid }
 
 func freeAddr() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -54,15 +55,72 @@ func TestShopper_Responses(t *testing.T) {
 	go func() {
 		served <- respondAll(l, `{"order":{"state":"ORDER_STATE_PAID"}}`, `{"order":{"state":"ORDER_STATE_PENDING"}}`)
 	}()
-	s := shoppers(l.Addr().String(), "A", []string{"t1", "t2"})(0)
+	s := shoppers(l.Addr().String(), []string{"t1", "t2"}, oneLine("A"))(0)
 	for _, want := range []string{"", codeNotPaid, codeNoResponse} {
 		if got := s.call(t.Context()); got != want {
 			t.Errorf("the call's code is %q, want %q", got, want)
 		}
 	}
 	s.close()
-	if got := <-served; got != "bench-0-1 bench-0-2 " {
-		t.Errorf("the idempotency keys were %q", got)
+	keys := strings.Fields(<-served)
+	if len(keys) != 2 || keys[0] == keys[1] || !strings.HasSuffix(keys[0], "-0-1") || !strings.HasSuffix(keys[1], "-0-2") {
+		t.Errorf("the idempotency keys were %q", keys)
+	}
+}
+
+func TestShoppers_DifferentKeys(t *testing.T) {
+	t.Parallel()
+	keys := map[string]bool{}
+	for range 2 {
+		s, ok := shoppers("", nil, nil)(1).(*shopper)
+		if !ok || keys[s.name] {
+			t.Errorf("two loads have the same idempotency keys: %v", keys)
+		}
+		keys[s.name] = true
+	}
+}
+
+func TestVerdicts_Responses(t *testing.T) {
+	t.Parallel()
+	const paidOrder, soldOut = `{"order":{"state":"ORDER_STATE_PAID"}}`, `{"code":"failed_precondition","details":[{"type":"spillway.v1.SoldOut"}]}`
+	for _, c := range []struct {
+		name    string
+		verdict func(int, []byte) string
+		status  int
+		body    string
+		want    string
+	}{
+		{"paid", placed, 200, paidOrder, ""},
+		{"pending", placed, 200, `{}`, codeNotPaid},
+		{"overloaded", placed, 429, `{"code":"resource_exhausted"}`, "resource_exhausted"},
+		{"sold out", refusedSoldOut, 400, soldOut, ""},
+		{"not yet sold out", refusedSoldOut, 200, paidOrder, codePlaced},
+		{"another refusal", refusedSoldOut, 400, `{"code":"failed_precondition"}`, "failed_precondition"},
+		{"any response", answered, 200, `{}`, ""},
+		{"an error", answered, 503, `{"code":"unavailable"}`, "unavailable"},
+	} {
+		if got := c.verdict(c.status, []byte(c.body)); got != c.want {
+			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
+	}
+}
+
+func TestCart_Requests(t *testing.T) {
+	t.Parallel()
+	for _, card := range []bool{true, false} {
+		var req struct {
+			Lines []struct {
+				SKU      string
+				Quantity int
+			}
+			Card *struct{ Number string }
+		}
+		if err := json.Unmarshal([]byte(cart([]string{"A", "B"}, card)), &req); err != nil {
+			t.Fatal(err)
+		}
+		if len(req.Lines) != 2 || req.Lines[1].SKU != "B" || req.Lines[1].Quantity != 1 || (req.Card != nil) != card {
+			t.Errorf("card %v: %+v", card, req)
+		}
 	}
 }
 

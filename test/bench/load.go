@@ -11,17 +11,22 @@ import (
 const (
 	// warmUp is the time for connections, caches and the runtime to warm up before the measurement.
 	warmUp = time.Second
+	// firstOrders is the time in which a row with workers places the orders that it waits for before it measures.
+	firstOrders = 100 * time.Millisecond
 	// errorPause keeps a client from spinning while its calls fail at once.
 	errorPause = 10 * time.Millisecond
 
 	codeNoResponse = "no_response"
 	codeNotPaid    = "not_paid"
+	codePlaced     = "placed" // an order that should have been refused
 )
 
 // load is the number of clients and the duration.
 type load struct {
 	clients        int
 	warmUp, length time.Duration
+	// atBegin and atEnd, if both are set, are called when the measured time begins and ends, beside the calls.
+	atBegin, atEnd func()
 }
 
 // caller is one client. A call returns an error's code, or nothing.
@@ -38,9 +43,12 @@ type outcome struct {
 	// accepted counts all successful calls, including those of the warm-up and the last ones in progress.
 	accepted int
 	errors   map[string]int
-	// first is the time of the first successful call, stopped the time when the last one had returned.
-	first, stopped time.Time
+	// from and to are the measured time.
+	from, to time.Time
 }
+
+// measured is the number of calls that succeeded within the measured time.
+func (o outcome) measured() int { return len(o.latencies) }
 
 // unknown is the number of calls that may or may not have had an effect.
 func (o outcome) unknown() int { return o.errors[codeNoResponse] + o.errors[codeNotPaid] }
@@ -54,6 +62,7 @@ func (l load) run(ctx context.Context, client func(i int) caller) (outcome, erro
 	to := from.Add(l.length)
 	parts := make([]outcome, l.clients)
 	var wg sync.WaitGroup
+	l.hooks(ctx, &wg, from, to)
 	for i := range parts {
 		wg.Go(func() {
 			c := client(i)
@@ -62,39 +71,63 @@ func (l load) run(ctx context.Context, client func(i int) caller) (outcome, erro
 		})
 	}
 	wg.Wait()
+	return finish(ctx, parts, from, to)
+}
+
+// finish merges what the clients measured between the times.
+func finish(ctx context.Context, parts []outcome, from, to time.Time) (outcome, error) {
 	all := merge(parts)
-	all.stopped = time.Now()
-	all.perSecond = float64(len(all.latencies)) / l.length.Seconds()
+	all.from, all.to = from, to
+	all.perSecond = rate(all.measured(), to.Sub(from))
 	switch {
 	case ctx.Err() != nil:
 		return all, ctx.Err()
-	case len(all.latencies) == 0:
+	case all.measured() == 0:
 		return all, fmt.Errorf("%w: %v", errNothing, all.errors)
 	}
 	return all, nil
 }
 
+// hooks calls atBegin and atEnd at the times; wg waits for them.
+func (l load) hooks(ctx context.Context, wg *sync.WaitGroup, from, to time.Time) {
+	if l.atBegin == nil || l.atEnd == nil {
+		return
+	}
+	wg.Go(func() {
+		if sleepUntil(ctx, from) {
+			l.atBegin()
+		}
+		if sleepUntil(ctx, to) {
+			l.atEnd()
+		}
+	})
+}
+
+// sleepUntil returns false if ctx ends before the time.
+func sleepUntil(ctx context.Context, t time.Time) bool {
+	timer := time.NewTimer(time.Until(t))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
 // drive runs the calls of one client.
 func drive(ctx context.Context, c caller, from, to time.Time) outcome {
 	o := outcome{errors: make(map[string]int)}
-	pause := time.NewTimer(0)
-	defer pause.Stop()
 	for begin := time.Now(); ctx.Err() == nil && begin.Before(to); {
 		code := c.call(ctx)
 		end := time.Now()
 		if code != "" {
 			o.errors[code]++
-			pause.Reset(errorPause)
-			select {
-			case <-pause.C:
-			case <-ctx.Done():
-			}
+			sleepUntil(ctx, end.Add(errorPause))
 			begin = time.Now()
 			continue
 		}
-		if o.accepted++; o.first.IsZero() {
-			o.first = end
-		}
+		o.accepted++
 		if end.After(from) && end.Before(to) {
 			o.latencies = append(o.latencies, end.Sub(begin))
 		}
@@ -110,9 +143,6 @@ func merge(parts []outcome) outcome {
 		all.accepted += p.accepted
 		for code, n := range p.errors {
 			all.errors[code] += n
-		}
-		if !p.first.IsZero() && (all.first.IsZero() || p.first.Before(all.first)) {
-			all.first = p.first
 		}
 	}
 	sortLatencies(all.latencies)

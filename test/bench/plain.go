@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/go-sql-driver/mysql"
@@ -40,24 +42,40 @@ func openPlainShop(ctx context.Context, db *sql.DB) (*plainShop, error) {
 	return s, err
 }
 
-// measureSQL measures the obvious way, with as many clients as the other measurements.
-func measureSQL(ctx context.Context, st *stage, l load) (outcome, error) {
-	s, err := openPlainShop(ctx, st.db)
+// runSQL measures the obvious way, with as many clients as the other measurements, on tables like those of the build.
+func runSQL(ctx context.Context, r *run, b *build) (_ []row, err error) {
+	d, err := openDatabase(ctx, "bench-"+strings.ToLower(rand.Text()))
 	if err != nil {
-		return outcome{}, err
+		return nil, err
 	}
-	o, err := l.run(ctx, func(int) caller { return s })
+	defer func() { err = errors.Join(err, d.drop()) }()
+	if err := r.stage.command(ctx, commandTimeout, r.stage.dir, []string{"SPILLWAY_MYSQL=" + d.dsn}, b.binary, "migrate", "up"); err != nil {
+		return nil, err
+	}
+	r.mysql = d.durability(ctx)
+	s, err := openPlainShop(ctx, d.db)
 	if err != nil {
-		return o, err
+		return nil, err
 	}
+	m := r.newMeter()
+	defer m.close()
+	o, err := r.load().run(ctx, func(int) caller { return s })
+	if err != nil {
+		return nil, err
+	}
+	return []row{measured(rowSQL, o).withCPU(m, o)}, s.check(ctx, o)
+}
+
+// check compares the stock with the orders.
+func (s *plainShop) check(ctx context.Context, o outcome) error {
 	var left int
 	if err := s.db.QueryRowContext(ctx, "SELECT stock FROM plain_products WHERE sku = ?", s.sku).Scan(&left); err != nil {
-		return o, err
+		return err
 	}
 	if sold := initialStock - left; sold < o.accepted || sold > o.accepted+o.unknown() {
-		return o, fmt.Errorf("%d orders, but %d units sold", o.accepted, sold)
+		return fmt.Errorf("%d orders, but %d units sold", o.accepted, sold)
 	}
-	return o, nil
+	return nil
 }
 
 var errSoldOut = errors.New("sold out")
@@ -110,15 +128,4 @@ func (s *plainShop) place(ctx context.Context) error {
 		return err
 	}
 	return tx.Commit()
-}
-
-// durability describes the durability of a commit of this MySQL: the ratios mean little if it is below the disk.
-func (s *stage) durability() string {
-	var version, binlog string
-	var flush int
-	err := s.db.QueryRow("SELECT VERSION(), @@innodb_flush_log_at_trx_commit, @@log_bin").Scan(&version, &flush, &binlog)
-	if err != nil {
-		return "MySQL (" + err.Error() + ")"
-	}
-	return fmt.Sprintf("MySQL %s, innodb_flush_log_at_trx_commit=%d, log_bin=%s", version, flush, binlog)
 }

@@ -3,15 +3,11 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"fmt"
-	"net/http"
+	"errors"
+	"strings"
 	"time"
 
-	"connectrpc.com/connect"
-
 	"github.com/spillway/spillway/auth"
-	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
-	"github.com/spillway/spillway/gen/spillway/v1/spillwayv1connect"
 )
 
 const (
@@ -25,31 +21,112 @@ const (
 	productName = "thing"
 )
 
-// shop is a `spillway all` with one hot product.
+// shop is one deployment of a build on fresh data: a serve process, and a work process while a row needs it.
 type shop struct {
-	stage  *stage
-	server *child
-	sku    string
-	tokens []string
+	run       *run
+	build     *build
+	db        *database
+	namespace string
+	key       string
+	tokens    []string
+	serve     *child
+	work      *child // nil when it does not run
+	meter     *meter
+	settings  []string
+	stock     map[string]int // the initial stock of each product
+	placed    outcome        // all orders, only accepted and errors are summed
+	mailsSeen int            // by the sink before this shop
 }
 
-// openShop starts the shop on the real servers and creates the product.
-func openShop(ctx context.Context, s *stage, topic string) (*shop, error) {
-	key := rand.Text() + rand.Text()
-	server, err := s.start(ctx, "spillway", s.spillway, "/readyz", s.environment("SPILLWAY_AUTH_KEY="+key),
-		"all", "--data-dir", s.dir, "--redis", s.redis, "--rocketmq", s.rocketmq, "--topic", topic, "--redis-namespace", s.namespace,
-		"--durability", "journal", "--customer-orders", "0", "--units-window", "0s", "--drain-timeout", "5s")
+// openShop creates the data and starts serve. The extra settings are those of both roles.
+func (r *run) openShop(ctx context.Context, b *build, extra ...string) (_ *shop, err error) {
+	s := &shop{
+		run: r, build: b, namespace: "bench-" + strings.ToLower(rand.Text()), key: rand.Text() + rand.Text(), stock: map[string]int{},
+		placed: outcome{errors: map[string]int{}}, meter: r.newMeter(),
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.close())
+		}
+	}()
+	s.settings = append([]string{
+		"redis=" + r.stage.redis, "rocketmq=" + r.stage.rocketmq, "topic=" + r.stage.topic, "redis-namespace=" + s.namespace,
+		"customer-orders=0", "units-window=0s", "drain-timeout=5s",
+	}, r.stage.sink.settings()...)
+	s.settings = append(s.settings, extra...)
+	count, err := r.stage.sink.count(ctx)
 	if err != nil {
-		return nil, err
+		return s, err
 	}
-	shop := &shop{stage: s, server: server, sku: newSKU()}
-	if shop.tokens, err = guests(key); err != nil {
-		return nil, err
+	s.mailsSeen = count.Mails
+	if s.tokens, err = guests(s.key); err != nil {
+		return s, err
 	}
-	if err := shop.stockUp(ctx, key); err != nil {
-		return nil, err
+	if s.db, err = openDatabase(ctx, s.namespace); err != nil {
+		return s, err
 	}
-	return shop, nil
+	if err := r.stage.command(ctx, commandTimeout, r.stage.dir, s.environment(), b.binary, "migrate", "up"); err != nil {
+		return s, err
+	}
+	err = s.startServe(ctx)
+	return s, err
+}
+
+// environment has what must not be on a command line.
+func (s *shop) environment() []string {
+	return []string{"SPILLWAY_AUTH_KEY=" + s.key, "SPILLWAY_MYSQL=" + s.db.dsn}
+}
+
+func (s *shop) startServe(ctx context.Context) (err error) {
+	stage := s.run.stage
+	s.serve, err = stage.start(ctx, s.build.name+"-serve", s.build.binary, "/readyz", stage.environment(s.environment()...),
+		s.build.args(roleServe, s.settings...)...)
+	if err == nil {
+		s.meter.process(nameServe, s.serve)
+	}
+	return err
+}
+
+// startWork starts the workers, which drain at once. The extra settings come after those of the shop.
+func (s *shop) startWork(extra ...string) (err error) {
+	stage := s.run.stage
+	s.work, err = stage.spawn(s.build.name+"-work", s.build.binary, stage.environment(s.environment()...),
+		s.build.args(roleWork, append(s.settings, extra...)...)...)
+	if err == nil {
+		s.meter.process(nameWork, s.work)
+	}
+	return err
+}
+
+// placeOrders runs the load on the orders, and remembers what was accepted.
+func (s *shop) placeOrders(ctx context.Context, l load, bodies []string) (outcome, error) {
+	o, err := l.run(ctx, shoppers(s.serve.addr, s.tokens, bodies))
+	s.add(o)
+	return o, err
+}
+
+// add remembers accepted orders.
+func (s *shop) add(o outcome) {
+	s.placed.accepted += o.accepted
+	for code, n := range o.errors {
+		s.placed.errors[code] += n
+	}
+}
+
+// close stops the shop's processes and removes its data.
+func (s *shop) close() error {
+	var errs []error
+	for _, c := range []*child{s.serve, s.work} {
+		if c != nil {
+			errs = append(errs, c.stop())
+			s.run.note(c.complaints())
+		}
+	}
+	s.meter.close()
+	if s.db != nil {
+		errs = append(errs, s.db.drop(), deleteKeys(s.run.stage.redis, s.namespace))
+	}
+	return errors.Join(errs...)
 }
 
 // newSKU returns a name that no earlier run has used: its messages may still be in the topic.
@@ -74,41 +151,4 @@ func mint(key string, who auth.Caller) (string, error) {
 	}
 	token, _, err := tokens.Mint(who, tokenTTL)
 	return token, err
-}
-
-// stockUp creates the product as an operator does.
-func (s *shop) stockUp(ctx context.Context, key string) error {
-	token, err := mint(key, auth.Caller{Customer: "bench", Roles: []auth.Role{auth.Operator}})
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	ctx, call := connect.NewClientContext(ctx)
-	call.RequestHeader().Set("Authorization", "Bearer "+token)
-	_, err = spillwayv1connect.NewCatalogServiceClient(http.DefaultClient, "http://"+s.server.addr).CreateProduct(ctx, &spillwayv1.CreateProductRequest{
-		Product: &spillwayv1.ProductInput{
-			Sku: s.sku, Name: productName, Price: &spillwayv1.Money{CurrencyCode: "USD", Units: 1, Nanos: 990_000_000},
-		},
-		InitialStock: initialStock,
-	})
-	if err != nil {
-		return fmt.Errorf("create the hot product: %w", err)
-	}
-	return nil
-}
-
-// measure lets the clients buy the product.
-func (s *shop) measure(ctx context.Context, l load) (outcome, error) {
-	return l.run(ctx, shoppers(s.server.addr, s.sku, s.tokens))
-}
-
-// shoppers returns the clients, which buy one unit of the SKU per call, each time as another customer.
-func shoppers(addr, sku string, tokens []string) func(i int) caller {
-	body := fmt.Sprintf(`{"lines":[{"sku":%q,"quantity":1}],"currencyCode":"EUR","email":"a@example.com",`+
-		`"shippingAddress":{"name":"A","street":"S 1","city":"Berlin","postalCode":"10115","countryCode":"DE"},`+
-		`"card":{"number":"4242424242424242","cvv":"123","expiryYear":2040,"expiryMonth":1}}`, sku)
-	return func(i int) caller {
-		return &shopper{addr: addr, tokens: tokens, name: fmt.Sprintf("bench-%d-", i), body: body, calls: i * len(tokens) / maxClients}
-	}
 }
