@@ -46,6 +46,19 @@ func (db *DB) lockRows(ctx context.Context, tx *ent.Client, ids []order.ID) (map
 	return out, err
 }
 
+// states reads the states of those of the orders that exist.
+func (db *DB) states(ctx context.Context, ids []order.ID) (map[order.ID]order.State, error) {
+	out := make(map[order.ID]order.State, len(ids))
+	err := each(ctx, db.sql, fmt.Sprintf("the states of %d orders", len(ids)), func(s scanner) error {
+		var id order.ID
+		var state order.State
+		err := s.Scan(&id, &state)
+		out[id] = state
+		return err
+	}, "SELECT id, state FROM orders"+db.byPrimaryKey()+" WHERE id IN ("+placeholders(len(ids))+")", anys(ids)...)
+	return out, err
+}
+
 // cancelledAmong returns the reasons of those of the orders that have a cancellation.
 func cancelledAmong(ctx context.Context, tx querier, ids []order.ID) (map[order.ID]order.CancelReason, error) {
 	out := make(map[order.ID]order.CancelReason)

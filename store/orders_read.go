@@ -55,15 +55,7 @@ func (o *Orders) States(ctx context.Context, ids []order.ID) (map[order.ID]order
 		return map[order.ID]order.State{}, nil
 	}
 	return fetch(ctx, o.db, func(ctx context.Context) (map[order.ID]order.State, error) {
-		found, err := o.db.ent.Order.Query().Where(entorder.IDIn(texts(ids)...)).Select(entorder.FieldID, entorder.FieldState).All(ctx)
-		if err != nil {
-			return nil, fmt.Errorf("read the states of %d orders: %w", len(ids), err)
-		}
-		out := make(map[order.ID]order.State, len(found))
-		for _, f := range found {
-			out[order.ID(f.ID)] = order.State(f.State)
-		}
-		return out, nil
+		return o.db.states(ctx, ids)
 	})
 }
 

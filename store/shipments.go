@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -9,7 +10,6 @@ import (
 	"time"
 
 	"github.com/spillway/spillway/ent"
-	entorder "github.com/spillway/spillway/ent/order"
 	"github.com/spillway/spillway/order"
 )
 
@@ -28,38 +28,40 @@ func (o *Orders) ClaimShipping(ctx context.Context, ids []order.ID, lease time.D
 	if len(ids) == 0 {
 		return out, nil
 	}
+	ids = slices.Compact(slices.Sorted(slices.Values(ids)))
+	out.At = micro(time.Now())
 	err := o.db.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
-		clear(out.Orders) // The transaction may be run again.
-		out.At = micro(time.Now())
-		if err := o.db.claimable(ctx, tx, ids, out.At.Add(-lease), out.Orders); err != nil || len(out.Orders) == 0 {
-			return err
-		}
-		ids := texts(slices.Sorted(maps.Keys(out.Orders)))
-		return tx.Order.Update().Where(entorder.IDIn(ids...)).SetShipClaimedAt(out.At).Exec(ctx)
+		return o.db.claimFresh(ctx, tx, ids, out.At)
 	})
+	switch {
+	case err == nil:
+		for _, id := range ids {
+			out.Orders[id] = false
+		}
+		return out, nil
+	case errors.Is(err, errNotAll):
+		err = o.claimSome(ctx, ids, lease, &out)
+	}
 	if err != nil {
 		return ShipClaims{}, fmt.Errorf("claim %d orders for shipping: %w", len(ids), err)
 	}
 	return out, nil
 }
 
+// claimSome claims those of the orders that may be claimed.
+func (o *Orders) claimSome(ctx context.Context, ids []order.ID, lease time.Duration, out *ShipClaims) error {
+	return o.db.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
+		clear(out.Orders) // The transaction may be run again.
+		out.At = micro(time.Now())
+		if err := o.db.claimable(ctx, tx, ids, out.At.Add(-lease), out.Orders); err != nil || len(out.Orders) == 0 {
+			return err
+		}
+		return o.db.claim(ctx, tx, slices.Sorted(maps.Keys(out.Orders)), out.At)
+	})
+}
+
 // shippable are the states from which an order is shipped.
 var shippable = order.Shipped.Predecessors()
-
-// claimable adds the orders that may be claimed, and locks their rows. The value is whether there is an old claim.
-func (db *DB) claimable(ctx context.Context, tx *ent.Client, ids []order.ID, before time.Time, out map[order.ID]bool) error {
-	found, err := locked(db, tx.Order.Query().Where(
-		entorder.IDIn(texts(ids)...), entorder.StateIn(states(shippable)...),
-		entorder.Or(entorder.ShipClaimedAtIsNil(), entorder.ShipClaimedAtLT(before)),
-	).Order(entorder.ByID())).Select(entorder.FieldID, entorder.FieldShipClaimedAt).All(ctx)
-	if err != nil {
-		return fmt.Errorf("read orders to be shipped: %w", err)
-	}
-	for _, f := range found {
-		out[order.ID(f.ID)] = f.ShipClaimedAt != nil
-	}
-	return nil
-}
 
 // ReleaseShippingClaims lets orders be cancelled again if the carrier surely does not have their parcels. Claims that were taken at another
 // time stay: somebody else is at it.
@@ -68,60 +70,65 @@ func (o *Orders) ReleaseShippingClaims(ctx context.Context, ids []order.ID, clai
 		return nil
 	}
 	return o.db.call(ctx, func(ctx context.Context) error {
-		err := o.db.ent.Order.Update().Where(
-			entorder.ShipClaimedAt(claimedAt), entorder.IDIn(texts(slices.Sorted(slices.Values(ids)))...), entorder.StateIn(states(shippable)...),
-		).ClearShipClaimedAt().Exec(ctx)
-		if err != nil {
+		if err := o.db.releaseClaims(ctx, slices.Sorted(slices.Values(ids)), claimedAt); err != nil {
 			return fmt.Errorf("release %d claims: %w", len(ids), err)
 		}
 		return nil
 	})
 }
 
-// Ship writes the shipments, brings their orders to SHIPPED and notes their mails as due, in batched statements of one transaction. Orders whose
+// Ship writes the shipments, brings their orders to SHIPPED and makes their mails due, in batched statements of one transaction. Orders whose
 // state does not allow it, and those that do not exist, are refused and get no row; those that are SHIPPED already stay.
 func (o *Orders) Ship(ctx context.Context, shipments []order.Shipment) (refused []order.ID, err error) {
-	err = o.db.tx(ctx, func(ctx context.Context, tx *ent.Client) (err error) {
-		refused, err = o.db.ship(ctx, tx, shipments)
-		return err
-	})
-	return refused, err
-}
-
-func (db *DB) ship(ctx context.Context, tx *ent.Client, shipments []order.Shipment) (refused []order.ID, err error) {
 	shipments = slices.Clone(shipments)
 	slices.SortFunc(shipments, func(a, b order.Shipment) int { return strings.Compare(string(a.OrderID), string(b.OrderID)) })
 	shipments = slices.CompactFunc(shipments, func(a, b order.Shipment) bool { return a.OrderID == b.OrderID })
 	if len(shipments) == 0 {
 		return nil, nil
 	}
+	err = o.db.tx(ctx, func(ctx context.Context, tx *ent.Client) error { return o.db.shipAll(ctx, tx, shipments) })
+	if errors.Is(err, errNotAll) {
+		err = o.db.tx(ctx, func(ctx context.Context, tx *ent.Client) (err error) {
+			refused, err = o.db.shipSome(ctx, tx, shipments)
+			return err
+		})
+	}
+	return refused, err
+}
+
+// shipAll ships orders that are all in a state that allows it, or returns errNotAll. The shipper claimed them, so nearly always they are.
+func (db *DB) shipAll(ctx context.Context, tx *ent.Client, shipments []order.Shipment) error {
+	at := slices.MaxFunc(shipments, func(a, b order.Shipment) int { return a.ShippedAt.Compare(b.ShippedAt) }).ShippedAt
+	ids := shipmentIDs(shipments)
+	if err := db.moveToShipped(ctx, tx, ids, micro(at)); err != nil {
+		return err
+	}
+	if err := insertShipments(ctx, tx, shipments); err != nil {
+		return err
+	}
+	return addDueMails(ctx, tx, order.MailShipped, ids)
+}
+
+// shipSome ships those of the orders that are in a state that allows it.
+func (db *DB) shipSome(ctx context.Context, tx *ent.Client, shipments []order.Shipment) (refused []order.ID, err error) {
 	held, err := db.lockRows(ctx, tx, shipmentIDs(shipments))
 	if err != nil {
 		return nil, err
 	}
-	var moves []order.Event
-	var rows []*ent.ShipmentCreate
+	var able []order.Shipment
 	for _, s := range shipments {
 		r, ok := held[s.OrderID]
 		switch {
 		case ok && r.state.CanBecome(order.Shipped):
-			moves = append(moves, order.Event{Order: order.Order{ID: s.OrderID}, To: order.Shipped, At: s.ShippedAt})
-			rows = append(rows, tx.Shipment.Create().SetID(string(s.OrderID)).SetTrackingID(s.TrackingID).
-				SetShippedAt(micro(s.ShippedAt)).SetCreatedAt(micro(time.Now())))
+			able = append(able, s)
 		case !ok || r.state != order.Shipped:
 			refused = append(refused, s.OrderID)
 		}
 	}
-	if len(moves) == 0 {
+	if len(able) == 0 {
 		return refused, nil
 	}
-	if err := db.move(ctx, tx, order.Shipped, moves); err != nil {
-		return nil, err
-	}
-	if err := tx.Shipment.CreateBulk(rows...).Exec(ctx); err != nil {
-		return nil, fmt.Errorf("insert %d shipments: %w", len(moves), err)
-	}
-	return refused, addDueMails(ctx, tx, order.MailShipped, ids(moves))
+	return refused, db.shipAll(ctx, tx, able)
 }
 
 func shipmentIDs(shipments []order.Shipment) []order.ID {
@@ -138,11 +145,8 @@ func (o *Orders) MarkShipFailed(ctx context.Context, ids []order.ID) error {
 	if len(ids) == 0 {
 		return nil
 	}
-	from := append(order.ShipFailed.Predecessors(), order.ShipFailed)
 	return o.db.call(ctx, func(ctx context.Context) error {
-		err := o.db.ent.Order.Update().Where(entorder.IDIn(texts(slices.Sorted(slices.Values(ids)))...), entorder.StateIn(states(from)...)).
-			SetState(int8(order.ShipFailed)).SetUpdatedAt(micro(time.Now())).Exec(ctx)
-		if err != nil {
+		if err := o.db.markFailed(ctx, slices.Sorted(slices.Values(ids)), micro(time.Now())); err != nil {
 			return fmt.Errorf("mark %d orders as SHIP_FAILED: %w", len(ids), err)
 		}
 		return nil
