@@ -7,6 +7,8 @@ import (
 
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/spillway/spillway/server/orderjson"
 )
 
 // strictJSON is Connect's JSON codec, except that it refuses fields that it does not know, so that a misspelt one is not
@@ -18,16 +20,25 @@ type strictJSON struct{ name string }
 func (c strictJSON) Name() string { return c.name }
 
 // Marshal writes a message.
-func (strictJSON) Marshal(message any) ([]byte, error) {
+func (c strictJSON) Marshal(message any) ([]byte, error) { return c.MarshalAppend(nil, message) }
+
+// MarshalAppend appends a message to dst, a buffer that Connect reuses.
+func (strictJSON) MarshalAppend(dst []byte, message any) ([]byte, error) {
+	if out, ok := orderjson.Append(dst, message); ok {
+		return out, nil
+	}
 	m, ok := message.(proto.Message)
 	if !ok {
 		return nil, fmt.Errorf("%T is not a protobuf message", message)
 	}
-	return protojson.MarshalOptions{EmitDefaultValues: true}.Marshal(m)
+	return protojson.MarshalOptions{EmitDefaultValues: true}.MarshalAppend(dst, m)
 }
 
 // Unmarshal reads a message, or marks it.
 func (strictJSON) Unmarshal(data []byte, message any) error {
+	if orderjson.Decode(data, message) {
+		return nil
+	}
 	m, ok := message.(proto.Message)
 	if !ok {
 		return fmt.Errorf("%T is not a protobuf message", message)
