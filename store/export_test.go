@@ -54,7 +54,7 @@ func (c *RedisClaim) Connection(t testing.TB) (id int64) {
 
 // UpBefore applies the migrations that come before the one with the text in its file name.
 func (m *Migrator) UpBefore(ctx context.Context, name string) error {
-	ex, err := m.executor(ctx)
+	ex, err := m.executor(ctx, m.db.sql)
 	if err != nil {
 		return err
 	}

@@ -5,15 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io/fs"
 	"time"
-
-	"ariga.io/atlas/sql/migrate"
-	"ariga.io/atlas/sql/mysql"
-	"ariga.io/atlas/sql/schema"
-	"ariga.io/atlas/sql/sqlite"
-
-	"github.com/spillway/spillway/ent/migrate/migrations"
 )
 
 // MigrationStatus is one migration and when it was applied; nil if it was not.
@@ -35,33 +27,6 @@ const (
 	migrateLockWait = 30 * time.Second
 )
 
-// dir is the embedded migrations of the dialect. Their checksums are verified: a file that was changed after its review is
-// an error.
-func (m *Migrator) dir() (migrate.Dir, error) {
-	sub, err := fs.Sub(migrations.FS, m.db.dialectDir())
-	if err != nil {
-		return nil, err
-	}
-	dir := &migrate.MemDir{}
-	files, err := fs.ReadDir(sub, ".")
-	if err != nil {
-		return nil, err
-	}
-	for _, f := range files {
-		body, err := fs.ReadFile(sub, f.Name())
-		if err != nil {
-			return nil, err
-		}
-		if err := dir.WriteFile(f.Name(), body); err != nil {
-			return nil, err
-		}
-	}
-	if err := migrate.Validate(dir); err != nil {
-		return nil, fmt.Errorf("the migrations are not those that were reviewed: %w", err)
-	}
-	return dir, nil
-}
-
 func (db *DB) dialectDir() string {
 	if db.isMySQL() {
 		return "mysql"
@@ -69,31 +34,17 @@ func (db *DB) dialectDir() string {
 	return "sqlite"
 }
 
-// Up applies what is pending and returns the names of the migrations that it applied.
+// Up applies what is pending and returns the names of the migrations that it applied. On SQLite it applies all of them or none.
 func (m *Migrator) Up(ctx context.Context) (applied []string, err error) {
 	unlock, err := m.lock(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
-	ex, err := m.executor(ctx)
-	if err != nil {
-		return nil, err
+	if m.db.isMySQL() {
+		return m.apply(ctx, m.db.sql)
 	}
-	pending, err := ex.Pending(ctx)
-	if errors.Is(err, migrate.ErrNoPendingFiles) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("find pending migrations: %w", translate(err))
-	}
-	for _, f := range pending {
-		if err := ex.Execute(ctx, f); err != nil {
-			return applied, fmt.Errorf("apply %s: %w", f.Name(), err)
-		}
-		applied = append(applied, f.Name())
-	}
-	return applied, nil
+	return m.applyAtOnce(ctx)
 }
 
 // lock lets one process migrate at a time. SQLite is used by one process.
@@ -117,30 +68,6 @@ func (m *Migrator) lock(ctx context.Context) (unlock func() error, err error) {
 	}, nil
 }
 
-func (m *Migrator) executor(ctx context.Context) (*migrate.Executor, error) {
-	dir, err := m.dir()
-	if err != nil {
-		return nil, err
-	}
-	drv, err := m.driver()
-	if err != nil {
-		return nil, fmt.Errorf("open the database for migrating: %w", translate(err))
-	}
-	rev := &revisions{db: m.db}
-	if err := rev.create(ctx); err != nil {
-		return nil, err
-	}
-	return migrate.NewExecutor(drv, dir, rev, migrate.WithAllowDirty(true))
-}
-
-func (m *Migrator) driver() (migrate.Driver, error) {
-	var ex schema.ExecQuerier = m.db.sql
-	if m.db.isMySQL() {
-		return mysql.Open(ex)
-	}
-	return sqlite.Open(ex)
-}
-
 // Status lists all migrations.
 func (m *Migrator) Status(ctx context.Context) ([]MigrationStatus, error) {
 	dir, err := m.dir()
@@ -151,7 +78,7 @@ func (m *Migrator) Status(ctx context.Context) ([]MigrationStatus, error) {
 	if err != nil {
 		return nil, err
 	}
-	rev := &revisions{db: m.db}
+	rev := &revisions{conn: m.db.sql}
 	done, err := rev.ReadRevisions(ctx)
 	if err != nil && !errors.Is(translate(err), ErrNotMigrated) && !isNoTable(err) {
 		return nil, translate(err)

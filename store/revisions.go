@@ -13,7 +13,7 @@ import (
 )
 
 // revisions remembers in a table which migrations were applied. It is Atlas' RevisionReadWriter.
-type revisions struct{ db *DB }
+type revisions struct{ conn migrationConn }
 
 var _ migrate.RevisionReadWriter = (*revisions)(nil)
 
@@ -21,7 +21,7 @@ const revisionsTable = "schema_revisions"
 
 // create makes the table if it is missing.
 func (r *revisions) create(ctx context.Context) error {
-	_, err := r.db.sql.ExecContext(ctx, "CREATE TABLE IF NOT EXISTS "+revisionsTable+` (
+	_, err := r.conn.ExecContext(ctx, "CREATE TABLE IF NOT EXISTS "+revisionsTable+` (
 		version varchar(64) NOT NULL PRIMARY KEY, description varchar(255) NOT NULL, type bigint NOT NULL,
 		applied bigint NOT NULL, total bigint NOT NULL, executed_at bigint NOT NULL, execution_ns bigint NOT NULL,
 		error text NOT NULL, error_stmt text NOT NULL, hash varchar(255) NOT NULL, partial_hashes text NOT NULL,
@@ -39,7 +39,7 @@ const revisionColumns = "version, description, type, applied, total, executed_at
 
 // ReadRevisions reads all, in the order of their versions.
 func (r *revisions) ReadRevisions(ctx context.Context) ([]*migrate.Revision, error) {
-	rows, err := r.db.sql.QueryContext(ctx, "SELECT "+revisionColumns+" FROM "+revisionsTable+" ORDER BY version")
+	rows, err := r.conn.QueryContext(ctx, "SELECT "+revisionColumns+" FROM "+revisionsTable+" ORDER BY version")
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +70,7 @@ func scanRevision(s scanner) (*migrate.Revision, error) {
 
 // ReadRevision reads one; migrate.ErrRevisionNotExist when it was not applied.
 func (r *revisions) ReadRevision(ctx context.Context, version string) (*migrate.Revision, error) {
-	rev, err := scanRevision(r.db.sql.QueryRowContext(ctx, "SELECT "+revisionColumns+" FROM "+revisionsTable+" WHERE version = ?", version))
+	rev, err := scanRevision(r.conn.QueryRowContext(ctx, "SELECT "+revisionColumns+" FROM "+revisionsTable+" WHERE version = ?", version))
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, migrate.ErrRevisionNotExist
 	}
@@ -83,7 +83,7 @@ func (r *revisions) WriteRevision(ctx context.Context, rev *migrate.Revision) er
 	if err != nil {
 		return err
 	}
-	_, err = r.db.sql.ExecContext(ctx, "REPLACE INTO "+revisionsTable+" ("+revisionColumns+") VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
+	_, err = r.conn.ExecContext(ctx, "REPLACE INTO "+revisionsTable+" ("+revisionColumns+") VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
 		rev.Version, rev.Description, rev.Type, rev.Applied, rev.Total, rev.ExecutedAt.UnixMicro(), rev.ExecutionTime,
 		rev.Error, rev.ErrorStmt, rev.Hash, string(partial), rev.OperatorVersion)
 	return err
@@ -91,7 +91,7 @@ func (r *revisions) WriteRevision(ctx context.Context, rev *migrate.Revision) er
 
 // DeleteRevision removes one.
 func (r *revisions) DeleteRevision(ctx context.Context, version string) error {
-	_, err := r.db.sql.ExecContext(ctx, "DELETE FROM "+revisionsTable+" WHERE version = ?", version)
+	_, err := r.conn.ExecContext(ctx, "DELETE FROM "+revisionsTable+" WHERE version = ?", version)
 	return err
 }
 
