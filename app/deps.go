@@ -149,9 +149,17 @@ func (deps *dependencies) firstEpoch(ctx context.Context) error {
 
 // flusher makes a stock flusher: each goroutine needs its own.
 func (deps *dependencies) flusher() *workers.StockFlusher {
-	return workers.NewStockFlusher(deps.flush, deps.journal, store.NewStock(deps.db), deps.progress, deps.log).OnInconsistency(func(epoch int64) {
+	f := workers.NewStockFlusher(deps.flush, deps.journal, store.NewStock(deps.db), deps.snapshots(), deps.progress, deps.log)
+	return f.OnInconsistency(func(epoch int64) {
 		deps.epochs.Invalidate(epoch)
 	})
+}
+
+// snapshots are the places of the orders that journal entries do not carry.
+func (deps *dependencies) snapshots() workers.SnapshotSources {
+	return workers.SnapshotSources{
+		Hot: stock.NewSnapshots(deps.keys, deps.redis, deps.policies[breaker.Journal]), Rows: store.NewOrders(deps.db),
+	}
 }
 
 // goBackground runs f in the background until its context ends; close waits for it.

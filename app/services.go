@@ -112,7 +112,8 @@ func deadLetters(deps *dependencies, a *api) server.DeadLetters {
 	letters := store.NewDeadLetters(deps.db)
 	return server.DeadLetters{Store: letters, Replayer: workers.NewReplayer(workers.ReplayParts{
 		DeadLetters: letters, Entries: store.NewStock(deps.db), Orders: store.NewOrders(deps.db), Hot: deps.stock, Counters: deps.stock,
-		Cancel: workers.NewDuplicateCanceller(deps.stock, a.payments), Mail: a.mail, Log: deps.log,
+		Snapshots: deps.snapshots(),
+		Cancel:    workers.NewDuplicateCanceller(deps.stock, a.payments), Mail: a.mail, Log: deps.log,
 	})}
 }
 

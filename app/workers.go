@@ -63,7 +63,10 @@ func addQueueWorkers(ctx context.Context, deps *dependencies, a *api, c Config, 
 		if err != nil {
 			return nil, err
 		}
-		relay := workers.NewOrderRelay(c.Drain.relay(c.Queue.Topic, consumerName()), deps.journal, store.NewStock(deps.db), producer, deps.log)
+		relay := workers.NewOrderRelay(
+			c.Drain.relay(c.Queue.Topic, consumerName()), deps.journal, store.NewStock(deps.db), deps.snapshots(), producer,
+			store.NewDeadLetters(deps.db), deps.log,
+		)
 		out = append(out, worker{name: workerRelay, run: relay.Run, runOnce: relay.RunOnce})
 	}
 	return addConsumers(deps, a, c, broker, out)

@@ -12,7 +12,7 @@ type Kind string
 const (
 	// Reserved: the stock of an order was taken; the order is PENDING.
 	Reserved Kind = "R"
-	// Settled: the order was charged; it is PAID. It carries no deltas.
+	// Settled: the order was charged; it is PAID. It carries no deltas and, unless an earlier version wrote it, no snapshot.
 	Settled Kind = "S"
 	// Released: the stock of an order was given back; it is CANCELLED.
 	Released Kind = "L"
@@ -50,7 +50,7 @@ type Entry struct {
 	AdjustmentID string
 	// Deltas are units, negative for what was taken.
 	Deltas []order.Delta
-	// Snapshot is the whole order, opaque here.
+	// Snapshot is the whole order, opaque here (Reserved, Released). The readers of a Settled entry add it (workers/snapshots.go).
 	Snapshot []byte
 	Time     time.Time
 	// Detail is the charge id (Settled), the reason as order.CancelReason.Encode made it (Released, Restocked), or the operator's reason

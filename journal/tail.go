@@ -13,7 +13,7 @@ import (
 const (
 	// tailBlock is how long one read blocks for a first change. It bounds how late another epoch is noticed.
 	tailBlock = 500 * time.Millisecond
-	// maxTailEntries bounds the entries of each stream in one read: of the journal, which carries whole orders, about 350 kB.
+	// maxTailEntries bounds the entries of each stream in one read: of the journal, which carries orders, about 300 kB.
 	maxTailEntries = 500
 )
 

@@ -283,7 +283,7 @@ func TestHub_BoundsWatchers(t *testing.T) {
 	}
 }
 
-// TestHub_ReadsNoFeedWithoutWatchers: the journal carries whole orders, which leave Redis only if somebody watches.
+// TestHub_ReadsNoFeedWithoutWatchers: the journal carries orders, which leave Redis only if somebody watches.
 func TestHub_ReadsNoFeedWithoutWatchers(t *testing.T) {
 	h, f, _ := startHub(t, &fakeWatchedOrder{})
 	await(t, "the feed to be reset", f.resets)

@@ -161,7 +161,8 @@ func (s *shopFixture) clean(t *testing.T) {
 func (s *shopFixture) flusher(p *journal.Progress) *workers.StockFlusher {
 	cfg := workers.DefaultFlushConfig()
 	cfg.Block, cfg.WithOrders = testBlock, true
-	return workers.NewStockFlusher(cfg, s.journal, store.NewStock(s.db), p, discardLog)
+	snapshots := workers.SnapshotSources{Hot: stock.NewSnapshots(s.keys.Keys, s.redis, stubBreaker{}), Rows: store.NewOrders(s.db)}
+	return workers.NewStockFlusher(cfg, s.journal, store.NewStock(s.db), snapshots, p, discardLog)
 }
 
 // flush brings SQL to the end of the journal.

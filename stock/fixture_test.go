@@ -120,7 +120,7 @@ func onBoth(t *testing.T, test func(t *testing.T, cfg redisconn.Config)) {
 	})
 }
 
-func openShop(t *testing.T, cfg redisconn.Config, limits stock.Limits, units map[order.SKU]int64) *shop {
+func openShop(t testing.TB, cfg redisconn.Config, limits stock.Limits, units map[order.SKU]int64) *shop {
 	t.Helper()
 	s := &shop{keys: stock.Keys{Keys: journal.Keys{Namespace: "test-" + rand.Text()}}, sql: &fakeStore{units: units}}
 	s.connect(t, cfg, limits)
@@ -130,7 +130,7 @@ func openShop(t *testing.T, cfg redisconn.Config, limits stock.Limits, units map
 	return s
 }
 
-func (s *shop) connect(t *testing.T, cfg redisconn.Config, limits stock.Limits) {
+func (s *shop) connect(t testing.TB, cfg redisconn.Config, limits stock.Limits) {
 	t.Helper()
 	r, err := redisconn.Connect(cfg)
 	if err != nil {

@@ -1,6 +1,7 @@
 package stock_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"maps"
@@ -27,6 +28,8 @@ type model struct {
 type modelOrder struct {
 	request stock.Request
 	state   order.State
+	// expiring: SQL holds its state, so that it has a TTL.
+	expiring bool
 }
 
 // TestScripts_MatchASimpleModel: whatever is reserved, retried, settled, released, restocked, adjusted and dropped in whatever
@@ -39,9 +42,10 @@ func TestScripts_MatchASimpleModel(t *testing.T) {
 				orders: map[order.ID]*modelOrder{}, keys: map[string]*modelOrder{}, gone: map[order.ID]bool{}, adjust: map[string]int64{},
 			}}
 			defer m.shop.redis.Close()
+			m.snapshots = stock.NewSnapshots(m.shop.keys.Keys, m.shop.redis, alwaysPermit{})
 			r.Repeat(map[string]func(*rapid.T){
 				"reserve": m.reserve, "retry": m.retry, "settle": m.settle, "release": m.release, "restock": m.restock,
-				"adjust": m.adjustStock, "drop a counter": m.dropCounter, "flush": m.flush, "": m.check,
+				"adjust": m.adjustStock, "drop a counter": m.dropCounter, "flush": m.flush, "expire": m.expire, "": m.check,
 			})
 		})
 	})
@@ -50,9 +54,10 @@ func TestScripts_MatchASimpleModel(t *testing.T) {
 type machine struct {
 	model
 
-	t    *testing.T
-	shop *shop
-	n    int
+	t         *testing.T
+	shop      *shop
+	snapshots *stock.Snapshots
+	n         int
 }
 
 var modelSKUs = []order.SKU{"A", "B", "C"}
@@ -244,6 +249,47 @@ func (m *machine) flush(r *rapid.T) {
 	}
 }
 
+// checkSnapshot: the order is in the entries that take and return its units. The entry of its payment leaves it to the hot order, which has
+// no TTL while SQL does not hold it as PAID.
+func (m *machine) checkSnapshot(r *rapid.T, e journal.Entry) {
+	o := m.orders[e.OrderID]
+	if o == nil {
+		return // An adjustment.
+	}
+	var want []byte
+	switch e.Kind {
+	case journal.Reserved, journal.Released:
+		want = o.request.Snapshot
+	case journal.Settled:
+		hot, err := m.snapshots.Snapshots(m.t.Context(), []order.ID{e.OrderID})
+		if err != nil || !bytes.Equal(hot[e.OrderID], o.request.Snapshot) {
+			r.Fatalf("the hot order of PAID order %s has the snapshot %q (%v); want %q", e.OrderID, hot[e.OrderID], err, o.request.Snapshot)
+		}
+	case journal.Restocked, journal.Adjusted, journal.Unreadable:
+	}
+	if !bytes.Equal(e.Snapshot, want) {
+		r.Fatalf("entry %s of order %s has the snapshot %q; want %q", e.Kind, e.OrderID, e.Snapshot, want)
+	}
+}
+
+// expire is the order writer, which sets the TTLs after it has written what Redis had a moment ago, or before.
+func (m *machine) expire(r *rapid.T) {
+	o := m.pick(r)
+	if o == nil {
+		return
+	}
+	written := rapid.SampledFrom([]order.State{order.Pending, o.state}).Draw(r, "written")
+	if err := m.shop.Expire(m.t.Context(), map[order.ID]order.State{o.request.OrderID: written}); err != nil {
+		r.Fatal(err)
+	}
+	o.expiring = o.expiring || (written == o.state && o.state != order.Pending)
+	c := m.shop.redis.Client()
+	ttl, err := c.Do(m.t.Context(), c.B().Ttl().Key(m.shop.keys.Order(o.request.OrderID)).Build()).ToInt64()
+	if err != nil || (ttl != -1) != o.expiring {
+		r.Fatalf("the %s order has a TTL of %d s (%v) when SQL holds it as %s; want one: %v", o.state, ttl, err, written, o.expiring)
+	}
+}
+
 // check compares everything that can be seen.
 func (m *machine) check(r *rapid.T) {
 	ctx := m.t.Context()
@@ -257,6 +303,7 @@ func (m *machine) check(r *rapid.T) {
 	}
 	sum := map[order.SKU]int64{"A": 10, "B": 3, "C": 0}
 	for _, e := range entries {
+		m.checkSnapshot(r, e)
 		for _, d := range e.Deltas {
 			sum[d.SKU] += d.Units
 		}

@@ -4,9 +4,9 @@
 //	StockFlusher     journal, from SQL's     products.stock, stock_dedup_log,    FlushConfig.Batch         the next one continues from
 //	                 offset                  orders (durability sql)             entries a transaction     SQL's offset, without applying
 //	                                                                                                       an entry twice
-//	OrderRelay       journal, group          topic of order events               RelayConfig.Batch         its unacknowledged entries are
-//	                 "relay", behind the                                         entries a message         claimed and sent again
-//	                 flusher
+//	OrderRelay       journal, group          topic of order events,              RelayConfig.Batch         its unacknowledged entries are
+//	                 "relay", behind the     failed_orders                       entries a message         claimed and sent again
+//	                 flusher; hot orders
 //	OrderWriter      topic, group "orders"   orders, order_items, failed_orders  WriterConfig.Rows         the message is delivered again;
 //	                                                                             rows a transaction        rows are written once
 //	Shipper          topic, group            orders.ship_claimed_at, state,      CarrierLimiter: 10        the message is delivered again;

@@ -107,7 +107,7 @@ func (s *shop) everyWorker(producer queue.Producer, in func(group string) queue.
 	mail, cancel := fakeMailSender{store.NewMails(s.db)}, &fakeCanceller{}
 	return []func(context.Context){
 		s.flusher(s.sql, func(c *workers.FlushConfig) { c.WithOrders = sqlDurable }).Run,
-		workers.NewOrderRelay(relayCfg, s.journal, s.sql, producer, quiet).Run,
+		workers.NewOrderRelay(relayCfg, s.journal, s.sql, s.snapshots(), producer, s.dead, quiet).Run,
 		workers.NewOrderWriter(workers.DefaultWriterConfig(), in("orders"), s.orders, s.dead, s.Stock, cancel, quiet).Run,
 		workers.NewShipper(workers.DefaultShipConfig(), in("shipping"), s.orders, s.dead, stubCarrier{}, quiet).Run,
 		workers.NewMailer(workers.DefaultMailConfig(), in("mail"), s.dead, mail, quiet).Run,

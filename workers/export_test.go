@@ -1,6 +1,10 @@
 package workers
 
-import "time"
+import (
+	"time"
+
+	"github.com/spillway/spillway/order"
+)
 
 // SetClock sets the relay's clock, so that a test decides when the relay claims entries.
 func (r *OrderRelay) SetClock(now func() time.Time) { r.now = now }
@@ -34,3 +38,20 @@ func (s *Shipper) SetClock(now func() time.Time) { s.shipping.now = now }
 
 // Envelopes returns the messages of journal entries.
 var Envelopes = envelopes
+
+// RecentSnapshots gives tests the snapshots that a reader of the journal remembers.
+type RecentSnapshots struct{ recent recentSnapshots }
+
+// NewRecentSnapshots makes one with the bounds.
+func NewRecentSnapshots(maxOrders, maxBytes int) *RecentSnapshots {
+	return &RecentSnapshots{recent: newRecentSnapshots(maxOrders, maxBytes)}
+}
+
+// Put remembers the snapshot of an order.
+func (r *RecentSnapshots) Put(id order.ID, snapshot []byte) { r.recent.put(id, snapshot) }
+
+// Take returns the snapshot of an order and forgets it.
+func (r *RecentSnapshots) Take(id order.ID) []byte { return r.recent.take(id) }
+
+// Size is the number of bytes and orders.
+func (r *RecentSnapshots) Size() (bytes, orders int) { return r.recent.bytes, len(r.recent.byOrder) }

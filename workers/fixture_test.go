@@ -79,7 +79,7 @@ var migrated = sync.OnceValues(func() (file []byte, err error) {
 	return os.ReadFile(path)
 })
 
-func openSQLite(t *testing.T) *store.DB {
+func openSQLite(t testing.TB) *store.DB {
 	t.Helper()
 	empty, err := migrated()
 	if err != nil {
@@ -92,7 +92,7 @@ func openSQLite(t *testing.T) *store.DB {
 	return openDB(t, "sqlite:"+path)
 }
 
-func openDB(t *testing.T, dsn string) *store.DB {
+func openDB(t testing.TB, dsn string) *store.DB {
 	t.Helper()
 	db, err := store.Open(t.Context(), dsn)
 	if err != nil {
@@ -120,7 +120,7 @@ type shop struct {
 	dead     *store.DeadLetters
 }
 
-func openShop(t *testing.T, db *store.DB) *shop {
+func openShop(t testing.TB, db *store.DB) *shop {
 	t.Helper()
 	r, err := redisconn.Connect(redisconn.Config{Addr: realparts.Redis(t)})
 	if err != nil {
@@ -152,7 +152,7 @@ func openShop(t *testing.T, db *store.DB) *shop {
 }
 
 // clean takes what the test left out of the shared Redis, which never evicts.
-func (s *shop) clean(t *testing.T) {
+func (s *shop) clean(t testing.TB) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), patience)
 	defer cancel()
 	c := s.redis.Client()
@@ -171,7 +171,12 @@ func (s *shop) flusher(st workers.FlushStore, with ...func(*workers.FlushConfig)
 	for _, f := range with {
 		f(&cfg)
 	}
-	return workers.NewStockFlusher(cfg, s.journal, st, s.progress, quiet)
+	return workers.NewStockFlusher(cfg, s.journal, st, s.snapshots(), s.progress, quiet)
+}
+
+// snapshots are the places of snapshots that entries do not carry.
+func (s *shop) snapshots() workers.SnapshotSources {
+	return workers.SnapshotSources{Hot: stock.NewSnapshots(s.keys.Keys, s.redis, alwaysPermit{}), Rows: s.orders}
 }
 
 func withOrders(c *workers.FlushConfig) { c.WithOrders = true }

@@ -66,6 +66,9 @@ func adjustment(e journal.Entry) order.Adjustment {
 
 // changeOf returns the change of an order in an entry. A snapshot that cannot be read is a row error: retries cannot succeed.
 func changeOf(e journal.Entry) (order.Event, error) {
+	if lacksSnapshot(e) {
+		return order.Event{}, fmt.Errorf("journal entry %s: %w: %w", e.ID, store.ErrRow, errNoOrder)
+	}
 	o, err := wire.UnmarshalSnapshot(e.Snapshot)
 	if err != nil {
 		return order.Event{}, fmt.Errorf("journal entry %s: %w: %w", e.ID, store.ErrRow, err)

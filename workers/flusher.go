@@ -55,6 +55,7 @@ type StockFlusher struct {
 	cfg             FlushConfig
 	journal         *journal.Journal
 	store           FlushStore
+	snapshots       completer
 	progress        *journal.Progress
 	log             *slog.Logger
 	onInconsistency func(epoch int64)
@@ -64,8 +65,13 @@ type StockFlusher struct {
 }
 
 // NewStockFlusher makes a flusher. It is not safe for concurrent use: each Run needs its own. Several may run.
-func NewStockFlusher(cfg FlushConfig, j *journal.Journal, st FlushStore, progress *journal.Progress, log *slog.Logger) *StockFlusher {
-	return &StockFlusher{cfg: cfg, journal: j, store: st, progress: progress, log: log.With("worker", "stock_flusher"), onInconsistency: func(int64) {}}
+func NewStockFlusher(
+	cfg FlushConfig, j *journal.Journal, st FlushStore, snapshots SnapshotSources, progress *journal.Progress, log *slog.Logger,
+) *StockFlusher {
+	return &StockFlusher{
+		cfg: cfg, journal: j, store: st, snapshots: newCompleter(snapshots), progress: progress, log: log.With("worker", "stock_flusher"),
+		onInconsistency: func(int64) {},
+	}
 }
 
 // OnInconsistency sets the function that is called when an epoch's journal contradicts SQL, so that its counters must be rebuilt.
@@ -176,6 +182,11 @@ func (f *StockFlusher) advance(at journal.Offset) {
 
 // flush applies the entries in one transaction, or in several if SQL cannot take one of them.
 func (f *StockFlusher) flush(ctx context.Context, entries []journal.Entry) error {
+	if f.cfg.WithOrders { // Otherwise the orders are not read.
+		if err := f.snapshots.complete(ctx, entries); err != nil {
+			return err
+		}
+	}
 	err := f.apply(ctx, entries)
 	switch {
 	case err == nil:
@@ -217,6 +228,9 @@ func (f *StockFlusher) split(ctx context.Context, entries []journal.Entry, reaso
 // deadLetter makes a dead letter of an entry that SQL cannot take, and advances the offset beyond it.
 func (f *StockFlusher) deadLetter(ctx context.Context, e journal.Entry, err error) error {
 	f.log.ErrorContext(ctx, "SQL cannot take a journal entry; it is in failed_orders", "entry_id", e.ID, "order_id", e.OrderID, "error", err)
+	if cerr := f.snapshots.sources.completeEntry(ctx, &e); cerr != nil {
+		return cerr
+	}
 	payload, merr := journal.MarshalDeadLetter(e)
 	if merr != nil {
 		return merr
@@ -224,7 +238,11 @@ func (f *StockFlusher) deadLetter(ctx context.Context, e journal.Entry, err erro
 	if e.OrderID != "" {
 		f.progress.MarkNotApplied(e.OrderID)
 	}
-	return f.skip(ctx, e.ID, store.DeadLetter{OrderID: string(e.OrderID), Reason: err.Error(), Payload: payload, TraceID: wire.TraceID(e.Trace)})
+	dead := store.DeadLetter{OrderID: string(e.OrderID), Reason: err.Error(), Payload: payload, TraceID: wire.TraceID(e.Trace)}
+	if e.Kind == journal.Settled {
+		dead.OrderID = "" // Its reservation took units. A release returns none while a dead letter of the flusher names its order.
+	}
+	return f.skip(ctx, e.ID, dead)
 }
 
 // poisoned makes a dead letter of an entry that cannot be read; other errors it returns.
@@ -233,6 +251,9 @@ func (f *StockFlusher) poisoned(ctx context.Context, err error) (int, error) {
 	if !errors.As(err, &poison) {
 		f.offset = journal.Offset{}
 		return 0, err
+	}
+	if cerr := f.snapshots.sources.completePoison(ctx, poison); cerr != nil {
+		return 0, cerr
 	}
 	payload, merr := journal.MarshalPoison(poison)
 	if merr != nil {

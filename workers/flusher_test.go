@@ -77,7 +77,7 @@ func TestStockFlusher_Behind(t *testing.T) {
 		}
 		cfg := workers.DefaultFlushConfig()
 		cfg.Batch = 1
-		elsewhere := workers.NewStockFlusher(cfg, s.journal, s.sql, journal.NewProgress(), quiet)
+		elsewhere := workers.NewStockFlusher(cfg, s.journal, s.sql, s.snapshots(), journal.NewProgress(), quiet)
 		mustRun(t, elsewhere.RunOnce, 1)
 		mustRun(t, elsewhere.RunOnce, 1)
 		if err := s.sql.PruneDedupLog(t.Context(), 0, 1); err != nil {

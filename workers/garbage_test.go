@@ -47,7 +47,7 @@ func TestGarbage_StopsNeitherFlusherNorRelay(t *testing.T) {
 		if len(found) != len(bad) {
 			t.Errorf("%d dead letters; want one for each of %d entries", len(found), len(bad))
 		}
-		replayer := workers.NewReplayer(workers.ReplayParts{DeadLetters: s.dead, Entries: s.sql, Orders: s.orders, Hot: s, Counters: s, Log: quiet})
+		replayer := s.replayer()
 		for _, f := range found {
 			if err := replayer.Replay(t.Context(), f.ID, "op"); !errors.Is(err, order.ErrFailedPrecondition) {
 				t.Errorf("replay of %s: %v; want ErrFailedPrecondition", f.Payload, err)

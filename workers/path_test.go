@@ -82,7 +82,7 @@ func TestWorkers_WholePathThroughFailingDependencies(t *testing.T) {
 		}
 		relayCfg := workers.DefaultRelayConfig("orders", "relay-1")
 		relayCfg.Block, relayCfg.ClaimIdle, relayCfg.Batch = briefly, 0, 7
-		relay := alwaysClaiming(workers.NewOrderRelay(relayCfg, s.journal, s.sql, &fakeFlakyProducer{producer, 2}, quiet))
+		relay := alwaysClaiming(workers.NewOrderRelay(relayCfg, s.journal, s.sql, s.snapshots(), &fakeFlakyProducer{producer, 2}, s.dead, quiet))
 
 		writerCfg, shipCfg, mailCfg := workers.DefaultWriterConfig(), workers.DefaultShipConfig(), workers.DefaultMailConfig()
 		writerCfg.Lease, shipCfg.Lease, mailCfg.Lease = time.Second, time.Second, time.Second

@@ -10,6 +10,8 @@ import (
 
 	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/queue"
+	"github.com/spillway/spillway/store"
+	"github.com/spillway/spillway/wire"
 )
 
 // RelayConfig sets up an OrderRelay.
@@ -60,6 +62,8 @@ type OrderRelay struct {
 	journal   *journal.Journal
 	store     RelayStore
 	producer  queue.Producer
+	dead      DeadLetters
+	snapshots completer
 	log       *slog.Logger
 	now       func() time.Time
 	lastClaim time.Time
@@ -69,15 +73,19 @@ type OrderRelay struct {
 }
 
 // NewOrderRelay makes a relay. It is not safe for concurrent use; several relays may run.
-func NewOrderRelay(cfg RelayConfig, j *journal.Journal, st RelayStore, producer queue.Producer, log *slog.Logger) *OrderRelay {
+func NewOrderRelay(
+	cfg RelayConfig, j *journal.Journal, st RelayStore, snapshots SnapshotSources, producer queue.Producer, dead DeadLetters, log *slog.Logger,
+) *OrderRelay {
 	return &OrderRelay{
-		cfg:      cfg,
-		journal:  j,
-		store:    st,
-		producer: producer,
-		log:      log.With("worker", "order_relay"),
-		now:      time.Now,
-		held:     make(map[int64][]journal.Entry),
+		cfg:       cfg,
+		journal:   j,
+		store:     st,
+		producer:  producer,
+		dead:      dead,
+		snapshots: newCompleter(snapshots),
+		log:       log.With("worker", "order_relay"),
+		now:       time.Now,
+		held:      make(map[int64][]journal.Entry),
 	}
 }
 
@@ -167,13 +175,17 @@ func (r *OrderRelay) send(ctx context.Context, epoch int64, entries []journal.En
 	if err != nil {
 		return 0, err
 	}
-	messages, err := envelopes(inSQL)
+	whole, err := r.complete(ctx, epoch, inSQL)
+	if err != nil {
+		return 0, err
+	}
+	messages, err := envelopes(whole)
 	if err != nil {
 		r.log.ErrorContext(ctx, "events cannot be marshalled; the order repairer applies them from Redis", "error", err)
 	}
 	if len(messages) > 0 {
 		if err := r.producer.Send(ctx, r.cfg.Topic, messages...); err != nil {
-			return 0, fmt.Errorf("send %d events: %w", len(inSQL), err)
+			return 0, fmt.Errorf("send %d events: %w", len(whole), err)
 		}
 	}
 	ids := make([]string, len(entries))
@@ -181,6 +193,51 @@ func (r *OrderRelay) send(ctx context.Context, epoch int64, entries []journal.En
 		ids[i] = e.ID
 	}
 	return len(entries), r.journal.Ack(ctx, epoch, ids)
+}
+
+// complete adds the snapshots to the settled entries and returns the entries to be sent. It makes a dead letter of an entry whose order is
+// neither in Redis nor in SQL, and omits it.
+func (r *OrderRelay) complete(ctx context.Context, epoch int64, entries []journal.Entry) ([]journal.Entry, error) {
+	if err := r.snapshots.complete(ctx, entries); err != nil {
+		return nil, err
+	}
+	if !slices.ContainsFunc(entries, lacksSnapshot) {
+		return entries, nil
+	}
+	kept := entries[:0:0]
+	for _, e := range entries {
+		if !lacksSnapshot(e) {
+			kept = append(kept, e)
+			continue
+		}
+		if err := r.deadLetter(ctx, epoch, e); err != nil {
+			return nil, err
+		}
+	}
+	return kept, nil
+}
+
+// orderRelaySource is the source of the order relay's dead letters.
+const orderRelaySource = "order_relay"
+
+// errNoOrder is the reason of the relay's dead letters.
+var errNoOrder = errors.New("the order was paid, and neither Redis nor SQL has it any more")
+
+// deadLetter makes a dead letter of a settled entry without snapshot. The flusher's dead letter of the same entry is the same.
+func (r *OrderRelay) deadLetter(ctx context.Context, epoch int64, e journal.Entry) error {
+	r.log.ErrorContext(ctx, "a paid order is neither in Redis nor in SQL; its entry is in failed_orders", "entry_id", e.ID, "order_id", e.OrderID)
+	payload, err := journal.MarshalDeadLetter(e)
+	if err != nil {
+		return err
+	}
+	err = r.dead.Put(ctx, store.DeadLetter{
+		DedupKey: store.EntryKey{Partition: r.cfg.Partition, Epoch: epoch, ID: e.ID}.String(), Source: orderRelaySource, OrderID: string(e.OrderID),
+		Reason: errNoOrder.Error(), PayloadType: journal.DeadLetterType, Payload: payload, TraceID: wire.TraceID(e.Trace), Attempts: 1,
+	})
+	if err != nil {
+		return fmt.Errorf("write to failed_orders: %w", err)
+	}
+	return nil
 }
 
 // flushed waits until the entries are flushed to SQL, and returns them. Of a closed epoch it returns only those that were flushed before

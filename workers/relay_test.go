@@ -28,7 +28,7 @@ func (s *shop) relayOn(st workers.RelayStore, out *fakeProducer, with ...func(*w
 	for _, f := range with {
 		f(&cfg)
 	}
-	return workers.NewOrderRelay(cfg, s.journal, st, out, quiet)
+	return workers.NewOrderRelay(cfg, s.journal, st, s.snapshots(), out, s.dead, quiet)
 }
 
 func named(name string) func(*workers.RelayConfig) {

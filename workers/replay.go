@@ -28,6 +28,7 @@ type ReplayParts struct {
 	Cancel      Canceller
 	Hot         HotOrders
 	Counters    Counters
+	Snapshots   SnapshotSources
 	Mail        MailClient
 	Log         *slog.Logger
 }
@@ -120,6 +121,9 @@ func (r *Replayer) apply(ctx context.Context, l store.DeadLetter, by store.DeadL
 func (r *Replayer) entry(ctx context.Context, l store.DeadLetter, by store.DeadLetterAction) error {
 	e, err := journal.UnmarshalDeadLetter(l.Payload)
 	if err != nil {
+		return err
+	}
+	if err := r.Snapshots.completeEntry(ctx, &e); err != nil {
 		return err
 	}
 	content := store.Range{FirstID: e.ID, LastID: e.ID, Entries: 1}

@@ -19,7 +19,7 @@ func isMail(source string) bool { return source == store.MailerSource || source 
 
 // events writes the events of a dead letter as the order writer does.
 func (r *Replayer) events(ctx context.Context, l store.DeadLetter) error {
-	changes, err := changesOf(l)
+	changes, err := r.changesOf(ctx, l)
 	if err != nil {
 		return err
 	}
@@ -33,7 +33,7 @@ func (r *Replayer) events(ctx context.Context, l store.DeadLetter) error {
 }
 
 // changesOf reads the events of a dead letter.
-func changesOf(l store.DeadLetter) ([]order.Event, error) {
+func (r *Replayer) changesOf(ctx context.Context, l store.DeadLetter) ([]order.Event, error) {
 	batch := &spillwayv1.OrderEventBatch{}
 	switch l.PayloadType {
 	case wire.TypeBatch:
@@ -53,6 +53,9 @@ func changesOf(l store.DeadLetter) ([]order.Event, error) {
 		return []order.Event{{Order: o, To: o.State, At: o.UpdatedAt, Reason: o.CancelReason}}, err
 	default:
 		return nil, fmt.Errorf("a dead letter of %s with a payload of type %q cannot be replayed", l.Source, l.PayloadType)
+	}
+	if err := r.Snapshots.completeEvents(ctx, batch.GetEvents()); err != nil {
+		return nil, err
 	}
 	out := make([]order.Event, len(batch.GetEvents()))
 	for i, e := range batch.GetEvents() {
@@ -97,7 +100,7 @@ func (r *Replayer) cancelDuplicates(ctx context.Context, out store.Outcome) erro
 
 // mails sends the mails of a dead letter. Mails that were sent before are not sent again.
 func (r *Replayer) mails(ctx context.Context, l store.DeadLetter) error {
-	mails, err := mailsOf(l)
+	mails, err := r.mailsOf(ctx, l)
 	if err != nil {
 		return err
 	}
@@ -109,12 +112,12 @@ func (r *Replayer) mails(ctx context.Context, l store.DeadLetter) error {
 }
 
 // mailsOf returns the mails of a dead letter: those that its events cause, or the one that it holds.
-func mailsOf(l store.DeadLetter) ([]order.Mail, error) {
+func (r *Replayer) mailsOf(ctx context.Context, l store.DeadLetter) ([]order.Mail, error) {
 	if wire.IsMail(l.PayloadType) {
 		m, err := wire.UnmarshalMail(l.PayloadType, l.Payload)
 		return []order.Mail{m}, err
 	}
-	changes, err := changesOf(l)
+	changes, err := r.changesOf(ctx, l)
 	if err != nil {
 		return nil, err
 	}

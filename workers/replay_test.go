@@ -37,6 +37,7 @@ type replayFixture struct {
 	cancelled []order.ID
 	forgotten []order.SKU
 	expired   map[order.ID]order.State
+	hot       stubSnapshots
 }
 
 func (a *replayFixture) Send(_ context.Context, m order.Mail) error {
@@ -85,9 +86,9 @@ func newReplayer(t *testing.T) *replayFixture {
 	if err := store.NewProducts(db).Create(t.Context(), store.Product{SKU: "A", Name: "a", Price: price, Stock: 10, Categories: []string{}}, "test"); err != nil {
 		t.Fatal(err)
 	}
-	a := &replayFixture{db: db, dead: store.NewDeadLetters(db), orders: store.NewOrders(db), stock: store.NewStock(db)}
+	a := &replayFixture{db: db, dead: store.NewDeadLetters(db), orders: store.NewOrders(db), stock: store.NewStock(db), hot: stubSnapshots{}}
 	a.Replayer = workers.NewReplayer(workers.ReplayParts{
-		DeadLetters: a.dead, Entries: a.stock, Orders: a.orders, Cancel: a, Hot: a, Counters: a, Mail: a, Log: slog.New(slog.DiscardHandler),
+		DeadLetters: a.dead, Entries: a.stock, Orders: a.orders, Cancel: a, Hot: a, Counters: a, Mail: a, Snapshots: workers.SnapshotSources{Hot: a.hot, Rows: a.orders}, Log: slog.New(slog.DiscardHandler),
 	})
 	return a
 }

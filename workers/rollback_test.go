@@ -228,7 +228,7 @@ func TestStockFlusher_DrainBesideAnother(t *testing.T) {
 	}}
 	var said bytes.Buffer
 	cfg := workers.DefaultFlushConfig()
-	f := workers.NewStockFlusher(cfg, s.journal, st, s.progress, slog.New(slog.NewTextHandler(&said, nil)))
+	f := workers.NewStockFlusher(cfg, s.journal, st, s.snapshots(), s.progress, slog.New(slog.NewTextHandler(&said, nil)))
 	if err := f.Drain(t.Context(), last.Epoch); err != nil {
 		t.Fatal(err)
 	}

@@ -39,7 +39,7 @@ type deadLettersListCmd struct {
 	deadLetterClient
 
 	Status string `enum:"open,replayed,discarded,all" default:"open" help:"Only dead letters of this status: ${enum}."`
-	Source string `placeholder:"WORKER" help:"Only what this one gave up: order_writer, stock_flusher, shipper, mailer, broker/orders, broker/shipping or broker/mail."`
+	Source string `placeholder:"WORKER" help:"Only what this one gave up: order_writer, stock_flusher, order_relay, shipper, mailer, broker/orders, broker/shipping or broker/mail."`
 	Order  string `placeholder:"ID" help:"Only dead letters of this order."`
 	Limit  int    `default:"50" help:"How many at most."`
 }

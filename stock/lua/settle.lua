@@ -15,17 +15,17 @@ local epoch_key, journal, hot_order, unpaid, unpaid_notes, unpaid_counts = unpac
 local epoch, order_id, charge_id, now_ms, traceparent, replid = unpack(ARGV)
 
 if not open_epoch(epoch_key, epoch, replid) then return { 'EPOCH' } end
-local state, snapshot, entry, entry_epoch, confirmed =
-  unpack(redis.call('HMGET', hot_order, 'state', 'snapshot', 'entry', 'epoch', 'confirmed'))
+local state, entry, entry_epoch, confirmed = unpack(redis.call('HMGET', hot_order, 'state', 'entry', 'epoch', 'confirmed'))
 if not state then return { 'MISSING' } end
 if entry_epoch ~= epoch and confirmed ~= epoch then return { 'UNCONFIRMED' } end
 unpaid_remove(unpaid, unpaid_notes, unpaid_counts, order_id)
 if state == '1' then return { 'OK', entry_epoch, entry } end
 if state ~= '0' then return { 'CANCELLED' } end
 
--- The entry carries the whole order, so that it may reach SQL before the reservation's own entry.
+-- The entry carries only what changed. Its readers take the order from the entry of the reservation, or from the hot order, which has no TTL
+-- before SQL holds it as PAID.
 local id = redis.call('XADD', journal, '*', 'kind', 'S', 'order', order_id, 'time', now_ms,
-  'detail', charge_id, 'trace', traceparent, 'snapshot', snapshot)
+  'detail', charge_id, 'trace', traceparent)
 redis.call('HSET', hot_order, 'state', '1', 'time', now_ms, 'entry', id, 'settled', id, 'epoch', epoch)
 redis.call('PERSIST', hot_order)
 return { 'OK', epoch, id }

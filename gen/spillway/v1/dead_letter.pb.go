@@ -158,8 +158,8 @@ type DeadLetter struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The dead letter's id.
 	Id int64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
-	// The worker that gave up: "order_writer", "stock_flusher", "shipper", "mailer", or "broker/GROUP" for messages that
-	// the broker itself moved to a dead-letter topic.
+	// The worker that gave up: "order_writer", "stock_flusher", "order_relay", "shipper", "mailer", or "broker/GROUP" for
+	// messages that the broker itself moved to a dead-letter topic.
 	Source string `protobuf:"bytes,2,opt,name=source,proto3" json:"source,omitempty"`
 	// The order that it concerns; empty when the payload could not be read.
 	OrderId string `protobuf:"bytes,3,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`

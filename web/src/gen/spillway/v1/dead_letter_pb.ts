@@ -71,8 +71,8 @@ export type DeadLetter = Message<"spillway.v1.DeadLetter"> & {
   id: bigint;
 
   /**
-   * The worker that gave up: "order_writer", "stock_flusher", "shipper", "mailer", or "broker/GROUP" for messages that
-   * the broker itself moved to a dead-letter topic.
+   * The worker that gave up: "order_writer", "stock_flusher", "order_relay", "shipper", "mailer", or "broker/GROUP" for
+   * messages that the broker itself moved to a dead-letter topic.
    *
    * @generated from field: string source = 2;
    */
