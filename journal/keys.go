@@ -1,8 +1,8 @@
 package journal
 
 import (
-	"fmt"
 	"strconv"
+	"strings"
 )
 
 // Keys names what one partition keeps in Redis. Each name carries the hash tag {NAMESPACE:pN}, so that all keys of a partition live in
@@ -22,10 +22,30 @@ type Keys struct {
 	Partition uint8
 }
 
-// Name puts the partition's hash tag before the rest of a key.
-func (k Keys) Name(rest string) string {
-	return fmt.Sprintf("{%s:p%d}:%s", k.Namespace, k.Partition, rest)
+// Name is the partition's hash tag and the parts of the rest of a key, in one allocation.
+func (k Keys) Name(parts ...string) string {
+	partition := strconv.Itoa(int(k.Partition))
+	size := len(tagBegin) + len(k.Namespace) + len(tagPartition) + len(partition) + len(tagEnd)
+	for _, part := range parts {
+		size += len(part)
+	}
+	var b strings.Builder
+	b.Grow(size)
+	for _, part := range [...]string{tagBegin, k.Namespace, tagPartition, partition, tagEnd} {
+		b.WriteString(part)
+	}
+	for _, part := range parts {
+		b.WriteString(part)
+	}
+	return b.String()
 }
+
+// A hash tag is {NAMESPACE:pN}, followed by a colon.
+const (
+	tagBegin     = "{"
+	tagPartition = ":p"
+	tagEnd       = "}:"
+)
 
 // Epoch is the key of the open epoch's number.
 func (k Keys) Epoch() string { return k.Name("epoch") }
@@ -34,13 +54,13 @@ func (k Keys) Epoch() string { return k.Name("epoch") }
 func (k Keys) Journals() string { return k.Name("journals") }
 
 // Journal is the key of an epoch's stream.
-func (k Keys) Journal(epoch int64) string { return k.Name("journal:" + strconv.FormatInt(epoch, 10)) }
+func (k Keys) Journal(epoch int64) string { return k.Name("journal:", strconv.FormatInt(epoch, 10)) }
 
 // Trimmed is the key of the id below which an epoch's stream was trimmed.
-func (k Keys) Trimmed(epoch int64) string { return k.Name("trimmed:" + strconv.FormatInt(epoch, 10)) }
+func (k Keys) Trimmed(epoch int64) string { return k.Name("trimmed:", strconv.FormatInt(epoch, 10)) }
 
 // Stock is the key of an epoch's counters.
-func (k Keys) Stock(epoch int64) string { return k.Name("stock:" + strconv.FormatInt(epoch, 10)) }
+func (k Keys) Stock(epoch int64) string { return k.Name("stock:", strconv.FormatInt(epoch, 10)) }
 
 // Changes is the key of the stream of what SQL decided.
 func (k Keys) Changes() string { return k.Name("changes") }

@@ -106,9 +106,7 @@ func requestKey(ctx context.Context, key, what string) (string, error) {
 // stored anywhere, not even as a hash (I13) that can be brute-forced in seconds; but an order with a card and one without differ. It excludes
 // the expected total, which is a condition and not part of the order (docs/design/idempotency.md).
 func fingerprintOf(req *spillwayv1.PlaceOrderRequest) ([]byte, error) {
-	same := proto.CloneOf(req)
-	same.Card, same.IdempotencyKey, same.ExpectedTotal = nil, "", nil
-	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(same)
+	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(fingerprinted(req))
 	if err != nil {
 		return nil, fmt.Errorf("marshal a request: %w", err)
 	}
@@ -117,6 +115,18 @@ func fingerprintOf(req *spillwayv1.PlaceOrderRequest) ([]byte, error) {
 	}
 	sum := sha256.Sum256(b)
 	return sum[:], nil
+}
+
+// fingerprinted returns the part of the request that its fingerprint covers. It shares the request's messages: a deep copy of each request
+// takes ten times the memory.
+func fingerprinted(req *spillwayv1.PlaceOrderRequest) *spillwayv1.PlaceOrderRequest {
+	same := &spillwayv1.PlaceOrderRequest{
+		Lines: req.GetLines(), CurrencyCode: req.GetCurrencyCode(), Email: req.GetEmail(), ShippingAddress: req.GetShippingAddress(),
+	}
+	if unknown := req.ProtoReflect().GetUnknown(); len(unknown) > 0 {
+		same.ProtoReflect().SetUnknown(unknown)
+	}
+	return same
 }
 
 // payLaterMark ends the hashed bytes of an order without a card. No protobuf message ends with it, because 0 is not a valid tag.

@@ -1,7 +1,7 @@
 package stock
 
 import (
-	"fmt"
+	"strconv"
 
 	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
@@ -25,21 +25,21 @@ type Keys struct {
 }
 
 // Order is the key of a hot order.
-func (k Keys) Order(id order.ID) string { return k.Name("order:" + string(id)) }
+func (k Keys) Order(id order.ID) string { return k.Name("order:", string(id)) }
 
 // Idempotency is the key of an idempotency record. The customer's length separates ("a:b", "c") from ("a", "b:c").
 func (k Keys) Idempotency(customer order.CustomerID, key string) string {
-	return k.Name(fmt.Sprintf("key:%d:%s:%s", len(customer), customer, key))
+	return k.Name("key:", strconv.Itoa(len(customer)), ":", string(customer), ":", key)
 }
 
 // RolledBack is the key of the mark that an order's stock was given back.
-func (k Keys) RolledBack(id order.ID) string { return k.Name("rolledback:" + string(id)) }
+func (k Keys) RolledBack(id order.ID) string { return k.Name("rolledback:", string(id)) }
 
 // Rate is the key of the number of a customer's orders in the present window.
-func (k Keys) Rate(customer order.CustomerID) string { return k.Name("rate:" + string(customer)) }
+func (k Keys) Rate(customer order.CustomerID) string { return k.Name("rate:", string(customer)) }
 
 // Bought is the key of the units that a customer ordered in the present window.
-func (k Keys) Bought(customer order.CustomerID) string { return k.Name("bought:" + string(customer)) }
+func (k Keys) Bought(customer order.CustomerID) string { return k.Name("bought:", string(customer)) }
 
 // Unpaid are the keys of the unpaid orders as stock/lua/unpaid.lua takes them: the expiry of each, its units, and the sums.
 func (k Keys) Unpaid() [3]string {
@@ -47,4 +47,4 @@ func (k Keys) Unpaid() [3]string {
 }
 
 // Adjusted is the key of the record of an adjustment.
-func (k Keys) Adjusted(id string) string { return k.Name("adjusted:" + id) }
+func (k Keys) Adjusted(id string) string { return k.Name("adjusted:", id) }

@@ -42,7 +42,7 @@ func TestScripts_MatchASimpleModel(t *testing.T) {
 				orders: map[order.ID]*modelOrder{}, keys: map[string]*modelOrder{}, gone: map[order.ID]bool{}, adjust: map[string]int64{},
 			}}
 			defer m.shop.redis.Close()
-			m.snapshots = stock.NewSnapshots(m.shop.keys.Keys, m.shop.redis, alwaysPermit{})
+			m.snapshots = stock.NewSnapshots(m.shop.keys.Keys, m.shop.redis, stubPermit{})
 			r.Repeat(map[string]func(*rapid.T){
 				"reserve": m.reserve, "retry": m.retry, "settle": m.settle, "release": m.release, "restock": m.restock,
 				"adjust": m.adjustStock, "drop a counter": m.dropCounter, "flush": m.flush, "expire": m.expire, "": m.check,

@@ -57,7 +57,8 @@ func (s *Stock) Reserve(ctx context.Context, r Request) (Reservation, error) {
 		if r.Epoch != 0 && r.Epoch != epoch.Number || r.SkippedSQL && s.recordsMayBeLost(epoch) {
 			return Reservation{}, &order.RetryError{After: redisconn.RetryAfter, Err: fmt.Errorf("redis was replaced meanwhile: %w", order.ErrUnavailable)}
 		}
-		reply, err := s.exec(ctx, s.scripts.reserve, s.reserveKeys(epoch.Number, r), s.reserveArgs(epoch, r))
+		names := s.names(epoch)
+		reply, err := s.exec(ctx, s.scripts.reserve, s.reserveKeys(names, r), s.reserveArgs(names, r))
 		if err != nil {
 			return Reservation{Offset: journal.Offset{Epoch: epoch.Number}}, err
 		}
@@ -71,21 +72,19 @@ func (s *Stock) Reserve(ctx context.Context, r Request) (Reservation, error) {
 	return Reservation{}, &order.RetryError{After: redisconn.RetryAfter, Err: fmt.Errorf("stock counters are still being loaded: %w", order.ErrUnavailable)}
 }
 
-func (s *Stock) reserveKeys(epoch int64, r Request) []string {
-	unpaid := s.keys.Unpaid()
+func (s *Stock) reserveKeys(n *epochNames, r Request) []string {
 	return []string{
-		s.keys.Epoch(), s.keys.Journal(epoch), s.keys.Stock(epoch), s.keys.Order(r.OrderID),
-		s.keys.Idempotency(r.Customer, r.Key), s.keys.Rate(r.Customer), s.keys.Bought(r.Customer), unpaid[0], unpaid[1], unpaid[2],
+		n.epoch, n.journal, n.stock, s.keys.Order(r.OrderID), s.keys.Idempotency(r.Customer, r.Key), s.keys.Rate(r.Customer),
+		s.keys.Bought(r.Customer), n.unpaid[0], n.unpaid[1], n.unpaid[2],
 	}
 }
 
-func (s *Stock) reserveArgs(epoch journal.Epoch, r Request) []string {
+func (s *Stock) reserveArgs(n *epochNames, r Request) []string {
+	l := &s.limitArgs
 	return []string{
-		strconv.FormatInt(epoch.Number, 10), string(r.OrderID), rueidis.BinaryString(r.Fingerprint), formatDemand(r.Demand),
-		rueidis.BinaryString(r.Snapshot), s.nowMS(), seconds(s.limits.IdempotencyTTL), strconv.Itoa(s.limits.JournalMax),
-		strconv.Itoa(s.limits.CustomerOrders), seconds(s.limits.RateWindow), strconv.Itoa(order.MaxQuantity), r.Trace,
-		redisconn.ReplicationID(epoch.Instance), string(r.Customer), formatMaxUnits(r.MaxUnits), seconds(s.limits.UnitsWindow), flag(r.PayLater),
-		s.unpaidUntil(), strconv.Itoa(s.limits.UnpaidOrders), strconv.Itoa(s.limits.UnpaidPercent), strconv.Itoa(s.limits.UnpaidTotal),
+		n.number, string(r.OrderID), rueidis.BinaryString(r.Fingerprint), formatDemand(r.Demand), rueidis.BinaryString(r.Snapshot), s.nowMS(),
+		l.idempotencyTTL, l.journalMax, l.customerOrders, l.rateWindow, l.quantityMax, r.Trace, n.replicationID, string(r.Customer),
+		formatMaxUnits(r.MaxUnits), l.unitsWindow, flag(r.PayLater), s.unpaidUntil(), l.unpaidOrders, l.unpaidPercent, l.unpaidTotal,
 	}
 }
 

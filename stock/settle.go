@@ -15,11 +15,10 @@ import (
 // order.ErrFailedPrecondition when the order was cancelled, so that the charge must be refunded, and order.ErrNotFound when Redis does not hold
 // the order (any more). Because the money was taken, it waits up to maxEpochWait for a new epoch.
 func (s *Stock) Settle(ctx context.Context, id order.ID, chargeID, trace string) (journal.Offset, error) {
-	unpaid := s.keys.Unpaid()
 	return s.finish(ctx, id, func(epoch journal.Epoch) ([]string, error) {
-		return s.exec(ctx, s.scripts.settle,
-			[]string{s.keys.Epoch(), s.keys.Journal(epoch.Number), s.keys.Order(id), unpaid[0], unpaid[1], unpaid[2]},
-			[]string{strconv.FormatInt(epoch.Number, 10), string(id), chargeID, s.nowMS(), trace, redisconn.ReplicationID(epoch.Instance)})
+		n := s.names(epoch)
+		return s.exec(ctx, s.scripts.settle, []string{n.epoch, n.journal, s.keys.Order(id), n.unpaid[0], n.unpaid[1], n.unpaid[2]},
+			[]string{n.number, string(id), chargeID, s.nowMS(), trace, n.replicationID})
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -50,13 +51,16 @@ type Stock struct {
 	scripts scripts
 	loads   singleflight.Group
 	now     func() time.Time
+
+	limitArgs limitArgs
+	lastNames atomic.Pointer[epochNames]
 }
 
 // New makes the authority for one partition.
 func New(keys journal.Keys, conn *redisconn.Conn, epochs *journal.Epochs, store Store, limits Limits, b breaker.Breaker) *Stock {
 	return &Stock{
 		keys: Keys{keys}, conn: conn, epochs: epochs, store: store, limits: limits, breaker: b,
-		scripts: newScripts(), now: time.Now,
+		scripts: newScripts(), now: time.Now, limitArgs: newLimitArgs(limits),
 	}
 }
 

@@ -176,7 +176,7 @@ func (s *shop) flusher(st workers.FlushStore, with ...func(*workers.FlushConfig)
 
 // snapshots are the places of snapshots that entries do not carry.
 func (s *shop) snapshots() workers.SnapshotSources {
-	return workers.SnapshotSources{Hot: stock.NewSnapshots(s.keys.Keys, s.redis, alwaysPermit{}), Rows: s.orders}
+	return workers.SnapshotSources{Hot: stock.NewSnapshots(s.keys.Keys, s.redis, stubPermit{}), Rows: s.orders}
 }
 
 func withOrders(c *workers.FlushConfig) { c.WithOrders = true }
