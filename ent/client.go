@@ -9,8 +9,6 @@ import (
 	"log"
 	"reflect"
 
-	"github.com/spillway/spillway/ent/migrate"
-
 	"entgo.io/ent"
 	"entgo.io/ent/dialect"
 	"entgo.io/ent/dialect/sql"
@@ -37,8 +35,6 @@ import (
 // Client is the client that holds all ent builders.
 type Client struct {
 	config
-	// Schema is the client for creating, migrating and dropping schema.
-	Schema *migrate.Schema
 	// Charge is the client for interacting with the Charge builders.
 	Charge *ChargeClient
 	// DeadLetter is the client for interacting with the DeadLetter builders.
@@ -81,7 +77,6 @@ func NewClient(opts ...Option) *Client {
 }
 
 func (c *Client) init() {
-	c.Schema = migrate.NewSchema(c.driver)
 	c.Charge = NewChargeClient(c.config)
 	c.DeadLetter = NewDeadLetterClient(c.config)
 	c.DeadLetterAction = NewDeadLetterActionClient(c.config)
