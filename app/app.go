@@ -45,10 +45,12 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger) (*App, error) {
 }
 
 func (a *App) open(ctx context.Context) error {
+	start := newStages(a.log)
 	if err := a.acquire(ctx); err != nil {
 		return err
 	}
-	return a.construct(ctx)
+	start.done(ctx, "acquire")
+	return a.construct(ctx, start)
 }
 
 // acquire takes what only one process can have. It comes before the connections: a process that cannot serve must not open an epoch.
@@ -87,24 +89,27 @@ func (a *App) closeListener() error {
 }
 
 // construct connects and makes the services and workers.
-func (a *App) construct(ctx context.Context) (err error) {
+func (a *App) construct(ctx context.Context, start *stages) (err error) {
 	c := &a.cfg
 	if c.serves() {
 		if a.tokens, err = c.Auth.tokens(c.SQL.DataDir, c.SQL.embedded()); err != nil {
 			return err
 		}
 	}
-	if a.deps, err = openDependencies(ctx, *c, a.log); err != nil {
+	start.done(ctx, "auth key")
+	if a.deps, err = openDependencies(ctx, *c, start, a.log); err != nil {
 		return err
 	}
 	a.closers = append(a.closers, a.deps.close)
 	if a.api, err = newAPI(a.deps, *c, a.tokens); err != nil {
 		return err
 	}
+	start.done(ctx, "api")
 	if !c.works() && a.deps.flush.WithOrders {
 		c.Workers = []string{workerFlusher} // Its responses wait for the flush.
 	}
 	a.workers, err = newWorkers(ctx, a.deps, a.api, *c)
+	start.done(ctx, "workers")
 	return err
 }
 

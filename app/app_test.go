@@ -28,7 +28,7 @@ const (
 )
 
 // embedded is the configuration of a shop on embedded storage in a directory of the test.
-func embedded(t *testing.T) app.Config {
+func embedded(t testing.TB) app.Config {
 	t.Helper()
 	cfg := app.DefaultConfig(app.RoleAll)
 	cfg.SQL.DataDir = t.TempDir()
@@ -67,7 +67,7 @@ func authorized(ctx context.Context, token string) context.Context {
 	return ctx
 }
 
-func placeOrder(t *testing.T, url string) (ctx context.Context, id string) {
+func placeOrder(t testing.TB, url string) (ctx context.Context, id string) {
 	t.Helper()
 	session, err := spillwayv1connect.NewSessionServiceClient(http.DefaultClient, url).
 		StartGuestSession(t.Context(), &spillwayv1.StartGuestSessionRequest{})

@@ -39,19 +39,20 @@ type dependencies struct {
 // partition: there is one until Redis is a cluster.
 const partition = 0
 
-func openDependencies(ctx context.Context, c Config, log *slog.Logger) (deps *dependencies, err error) {
+func openDependencies(ctx context.Context, c Config, start *stages, log *slog.Logger) (deps *dependencies, err error) {
 	deps = &dependencies{log: log, policies: breaker.NewPolicies(breaker.DefaultPolicies()), progress: journal.NewProgress()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, deps.close())
 		}
 	}()
-	if err := deps.openSQL(ctx, c.SQL); err != nil {
+	if err := deps.openSQL(ctx, c.SQL, start); err != nil {
 		return deps, err
 	}
 	if err := deps.openRedis(ctx, c.Redis); err != nil {
 		return deps, err
 	}
+	start.done(ctx, "redis")
 	recorded, err := store.NewStock(deps.db).Durability(ctx, partition)
 	if err != nil {
 		return deps, err
@@ -71,10 +72,11 @@ func openDependencies(ctx context.Context, c Config, log *slog.Logger) (deps *de
 	})
 	deps.stock = stock.New(deps.keys, deps.redis, deps.epochs, inSQL, c.Orders.limits(embedded), hot)
 	err = deps.firstEpoch(ctx)
+	start.done(ctx, "first epoch")
 	return deps, err
 }
 
-func (deps *dependencies) openSQL(ctx context.Context, cfg SQLConfig) error {
+func (deps *dependencies) openSQL(ctx context.Context, cfg SQLConfig, start *stages) error {
 	db, err := store.Open(ctx, cfg.dsn())
 	if err != nil {
 		return err
@@ -82,6 +84,7 @@ func (deps *dependencies) openSQL(ctx context.Context, cfg SQLConfig) error {
 	deps.db = db
 	deps.closers = append(deps.closers, db.Close)
 	db.Guard(deps.policies[breaker.SQL])
+	start.done(ctx, "sql")
 	m := store.NewMigrator(db)
 	if !cfg.embedded() {
 		return m.Check(ctx)
@@ -89,7 +92,9 @@ func (deps *dependencies) openSQL(ctx context.Context, cfg SQLConfig) error {
 	if _, err := m.Up(ctx); err != nil {
 		return err
 	}
+	start.done(ctx, "migrations")
 	_, err = seed(ctx, db)
+	start.done(ctx, "catalogue")
 	return err
 }
 

@@ -143,7 +143,7 @@ func TestDrain_StatementsPerOrder(t *testing.T) {
 	}
 	cfg := workers.DefaultRelayConfig("orders", "relay-1")
 	cfg.Block = briefly
-	relay := workers.NewOrderRelay(cfg, s.journal, s.sql, producer, quiet)
+	relay := workers.NewOrderRelay(cfg, s.journal, s.sql, s.snapshots(), producer, s.dead, quiet)
 	writer := workers.NewOrderWriter(workers.DefaultWriterConfig(), consumer(t, b, "orders"), s.orders, s.dead, s.Stock, &fakeCanceller{}, quiet)
 	shipper := workers.NewShipper(workers.DefaultShipConfig(), consumer(t, b, "shipping"), s.orders, s.dead, instantCarrier{}, quiet)
 	ids := s.place(t, drainedOrders)
