@@ -153,3 +153,10 @@ func allServices(t *testing.T) Services {
 		Audit:       spillwayv1connect.UnimplementedAuditServiceHandler{},
 	}
 }
+
+// failsWith is a PlaceOrder that always fails with err.
+func failsWith(err error) func(context.Context, *spillwayv1.PlaceOrderRequest) (*spillwayv1.PlaceOrderResponse, error) {
+	return func(context.Context, *spillwayv1.PlaceOrderRequest) (*spillwayv1.PlaceOrderResponse, error) {
+		return nil, err
+	}
+}

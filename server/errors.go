@@ -116,6 +116,9 @@ func (f refusal) with(err error) refusal {
 
 // detailed translates the error types that carry data.
 func detailed(err error) (refusal, bool) {
+	if sold, ok := err.(*order.SoldOutError); ok { //nolint:errorlint // It is compared first because it is the usual error; a wrapped one is found below.
+		return failedPrecondition(order.ReasonSoldOut, sold, soldOut(sold)), true
+	}
 	var limit *order.LimitError
 	var sold *order.SoldOutError
 	var declined *order.DeclinedError
@@ -184,5 +187,5 @@ func translate(ctx context.Context, log *slog.Logger, procedure string, err erro
 		// Debug, because the dependency's failure is logged where it is found: a line a request would flood the log just then.
 		log.DebugContext(ctx, "rpc refused", "procedure", procedure, "reason", f.reason, "error", err)
 	}
-	return f.connectError(ctx)
+	return &refusalError{refusal: f, requestID: requestid.From(ctx)}
 }

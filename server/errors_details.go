@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"maps"
+	"net/http"
 	"strconv"
 	"time"
 
@@ -29,29 +30,69 @@ const (
 	metaProcedure = "procedure"
 )
 
-// connectError builds the error with its details: ErrorInfo always, BadRequest and RetryInfo where they apply, and the own one.
+// refusalError is a refusal and the id of its request. For errors.As it is also a *connect.Error, which is built when it is first looked
+// for: building it marshals the details, and errorBodies needs none of that for most errors.
+type refusalError struct {
+	refusal
+	requestID string
+	built     *connect.Error
+}
+
+// Error is the text for the caller.
+func (e *refusalError) Error() string { return e.text }
+
+// As makes a *connect.Error of it.
+func (e *refusalError) As(target any) bool {
+	ce, ok := target.(**connect.Error)
+	if !ok {
+		return false
+	}
+	if e.built == nil {
+		e.built = e.build(e.requestID)
+	}
+	*ce = e.built
+	return true
+}
+
+// connectError builds the error of a request.
 func (f refusal) connectError(ctx context.Context) *connect.Error {
+	return f.build(requestid.From(ctx))
+}
+
+// build builds the error with its details: ErrorInfo always, BadRequest and RetryInfo where they apply, and the own one.
+func (f refusal) build(requestID string) *connect.Error {
 	ce := connect.NewError(f.code, textError(f.text))
 	info := &errdetails.ErrorInfo{Reason: string(f.reason), Domain: errorDomain, Metadata: make(map[string]string, len(f.metadata)+1)}
 	maps.Copy(info.GetMetadata(), f.metadata)
-	if id := requestid.From(ctx); id != "" {
-		info.Metadata[metaRequestID] = id
+	if requestID != "" {
+		info.Metadata[metaRequestID] = requestID
 	}
 	addDetail(ce, info)
 	if len(f.fields) > 0 {
 		addDetail(ce, badRequest(f.fields))
 	}
 	if f.retry > 0 {
-		ce.Meta().Set("Retry-After", strconv.Itoa(int((f.retry+time.Second-1)/time.Second)))
-		addDetail(ce, &errdetails.RetryInfo{RetryDelay: durationpb.New(f.retry)})
+		addDetail(ce, retryInfo(f.retry))
 	}
 	if f.detail != nil {
 		addDetail(ce, f.detail)
 	}
-	if f.code == connect.CodeUnauthenticated {
-		ce.Meta().Set("WWW-Authenticate", "Bearer")
-	}
+	f.setHeaders(ce.Meta())
 	return ce
+}
+
+// setHeaders sets the headers of the response.
+func (f refusal) setHeaders(h http.Header) {
+	if f.retry > 0 {
+		h.Set("Retry-After", strconv.Itoa(int((f.retry+time.Second-1)/time.Second)))
+	}
+	if f.code == connect.CodeUnauthenticated {
+		h.Set("WWW-Authenticate", "Bearer")
+	}
+}
+
+func retryInfo(delay time.Duration) *errdetails.RetryInfo {
+	return &errdetails.RetryInfo{RetryDelay: durationpb.New(delay)}
 }
 
 // textError is an error's text for the caller.

@@ -39,6 +39,11 @@ func (w *discardWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+func (w *discardWriter) WriteString(s string) (int, error) {
+	w.bytes += len(s)
+	return len(s), nil
+}
+
 // benchResponse is a usual response of PlaceOrder.
 func benchResponse() *spillwayv1.PlaceOrderResponse {
 	money := &spillwayv1.Money{CurrencyCode: "EUR", Units: 1, Nanos: 990_000_000}
