@@ -3,6 +3,7 @@ package app
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/spillway/spillway/workers"
 )
@@ -14,12 +15,16 @@ type DrainConfig struct {
 	RelayBatch int // journal entries that the relay takes at once; about one message
 	WriteBatch int // orders that the order writer writes in one transaction, at most
 	ShipBatch  int // orders that the shipper leases, and writes, in one transaction, at most
+	// How long the stock flusher and the relay let a batch grow that would not be full, with durability journal.
+	FlushLinger, RelayLinger time.Duration
+	Writers, Shippers        int // order writers and shippers of this process
 }
 
 func defaultDrain() DrainConfig {
 	return DrainConfig{
 		FlushBatch: int(workers.DefaultFlushConfig().Batch), RelayBatch: int(workers.DefaultRelayConfig("", "").Batch),
 		WriteBatch: workers.DefaultWriterConfig().Rows, ShipBatch: workers.DefaultShippingConfig().Batch,
+		FlushLinger: workers.DefaultFlushLinger, RelayLinger: workers.DefaultRelayLinger, Writers: 1, Shippers: 1,
 	}
 }
 
@@ -27,14 +32,28 @@ func defaultDrain() DrainConfig {
 // of as many orders takes some 100 ms, of the 10 s that it has.
 const maxDrainBatch = 1000
 
+// maxParallel is how many order writers, and how many shippers, a process may have: each holds a connection to SQL, of 20.
+const maxParallel = 8
+
+// maxLinger bounds the lingering: an order passes both, and has its row so much later.
+const maxLinger = time.Second
+
 func (c DrainConfig) validate() error {
 	var errs []error
 	for _, b := range []struct {
-		flag string
-		n    int
-	}{{"--flush-batch", c.FlushBatch}, {"--relay-batch", c.RelayBatch}, {"--write-batch", c.WriteBatch}, {"--ship-batch", c.ShipBatch}} {
-		if b.n < 1 || b.n > maxDrainBatch {
-			errs = append(errs, fmt.Errorf("%s %d: must be 1 to %d", b.flag, b.n, maxDrainBatch))
+		flag    string
+		n, most int
+	}{
+		{"--flush-batch", c.FlushBatch, maxDrainBatch}, {"--relay-batch", c.RelayBatch, maxDrainBatch}, {"--write-batch", c.WriteBatch, maxDrainBatch},
+		{"--ship-batch", c.ShipBatch, maxDrainBatch}, {"--order-writers", c.Writers, maxParallel}, {"--shippers", c.Shippers, maxParallel},
+	} {
+		if b.n < 1 || b.n > b.most {
+			errs = append(errs, fmt.Errorf("%s %d: must be 1 to %d", b.flag, b.n, b.most))
+		}
+	}
+	for flag, d := range map[string]time.Duration{"--flush-linger": c.FlushLinger, "--relay-linger": c.RelayLinger} {
+		if d < 0 || d > maxLinger {
+			errs = append(errs, fmt.Errorf("%s %s: must be 0 to %s", flag, d, maxLinger))
 		}
 	}
 	return errors.Join(errs...)

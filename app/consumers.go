@@ -15,17 +15,19 @@ func addConsumers(deps *dependencies, a *api, c Config, broker queue.Broker, out
 	orders, dead := store.NewOrders(deps.db), store.NewDeadLetters(deps.db)
 	for _, w := range []struct {
 		name, group string
+		parallel    int
 		make        func(in queue.Consumer) worker
 	}{
-		{workerWriter, groupOrders, func(in queue.Consumer) worker {
+		{workerWriter, groupOrders, c.Drain.Writers, func(in queue.Consumer) worker {
 			w := workers.NewOrderWriter(c.Drain.writer(), in, orders, dead, deps.stock, workers.NewDuplicateCanceller(deps.stock, a.payments), deps.log)
+			w.WithPace(deps.pace(0))
 			return worker{name: workerWriter, run: w.Run, runOnce: w.RunOnce}
 		}},
-		{workerShipper, groupShipping, func(in queue.Consumer) worker {
-			s := workers.NewShipper(c.Drain.ship(), in, orders, dead, a.carrier, deps.log).WithPublisher(deps.changes)
+		{workerShipper, groupShipping, c.Drain.Shippers, func(in queue.Consumer) worker {
+			s := workers.NewShipper(c.Drain.ship(), in, orders, dead, a.carrier, deps.log).WithPublisher(deps.changes).WithPace(deps.pace(0))
 			return worker{name: workerShipper, run: s.Run, runOnce: s.RunOnce}
 		}},
-		{workerMailer, groupMail, func(in queue.Consumer) worker {
+		{workerMailer, groupMail, 1, func(in queue.Consumer) worker {
 			m := workers.NewMailer(workers.DefaultMailConfig(), in, dead, a.mail, deps.log)
 			return worker{name: workerMailer, run: m.Run, runOnce: m.RunOnce}
 		}},
@@ -37,7 +39,9 @@ func addConsumers(deps *dependencies, a *api, c Config, broker queue.Broker, out
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, w.make(consumer))
+		for range w.parallel {
+			out = append(out, w.make(consumer))
+		}
 	}
 	if !slices.Contains(c.Workers, workerDrain) {
 		return out, nil

@@ -81,6 +81,13 @@ func (p *Progress) Flushed(from, at Offset) {
 	p.move(from, at)
 }
 
+// Offset returns the offset that SQL has reached.
+func (p *Progress) Offset() Offset {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.at
+}
+
 func (p *Progress) move(since, at Offset) {
 	if at.Epoch < p.at.Epoch || p.at.Reaches(at) {
 		return

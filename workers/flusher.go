@@ -62,6 +62,8 @@ type StockFlusher struct {
 
 	offset  journal.Offset // the offset in SQL as last read or written; Epoch 0 if it must be read again
 	flushes int
+	pace    Pace
+	ahead   readAhead
 }
 
 // NewStockFlusher makes a flusher. It is not safe for concurrent use: each Run needs its own. Several may run.
@@ -80,17 +82,26 @@ func (f *StockFlusher) OnInconsistency(onInconsistency func(epoch int64)) *Stock
 	return f
 }
 
-// Run flushes until ctx ends. Entries that are not flushed by then stay in the journal for the next flusher.
-func (f *StockFlusher) Run(ctx context.Context) { loop(ctx, f.log, f.RunOnce) }
+// WithPace sets when iterations begin. It is called before Run.
+func (f *StockFlusher) WithPace(p Pace) *StockFlusher {
+	f.pace = p
+	return f
+}
 
-// RunOnce flushes one batch and returns its number of entries. It waits up to FlushConfig.Block for the first one.
+// Run flushes until ctx ends. Entries that are not flushed by then stay in the journal for the next flusher.
+func (f *StockFlusher) Run(ctx context.Context) {
+	loop(ctx, f.log, f.pace.paced(int(f.cfg.Batch), f.RunOnce))
+}
+
+// RunOnce flushes one batch and returns its number of entries. It waits up to FlushConfig.Block for the first one. While a full batch is
+// committed, it reads the next one.
 func (f *StockFlusher) RunOnce(ctx context.Context) (int, error) {
 	if f.offset.Epoch == 0 {
 		if err := f.loadOffset(ctx); err != nil {
 			return 0, err
 		}
 	}
-	entries, err := f.journal.Await(ctx, f.offset.Epoch, f.offset.ID, f.cfg.Batch, f.cfg.Block)
+	entries, err := f.next(ctx)
 	if errors.Is(err, journal.ErrTrimmed) {
 		return 0, f.trimmed(ctx, err)
 	}
@@ -101,6 +112,10 @@ func (f *StockFlusher) RunOnce(ctx context.Context) (int, error) {
 		f.offset = journal.Offset{} // Another epoch may be open by now.
 		return 0, nil
 	}
+	if int64(len(entries)) < f.cfg.Batch {
+		return len(entries), f.flush(ctx, entries)
+	}
+	defer f.readAhead(ctx, journal.Offset{Epoch: f.offset.Epoch, ID: entries[len(entries)-1].ID})()
 	return len(entries), f.flush(ctx, entries)
 }
 

@@ -43,8 +43,6 @@ func DefaultRelayConfig(topic, consumer string) RelayConfig {
 const (
 	// maxMessageBytes bounds the events of one message; the broker takes 4 MiB.
 	maxMessageBytes = 1 << 20
-	// flushPollInterval is the time between two reads of the flusher's offset; a flush takes about as long.
-	flushPollInterval = 5 * time.Millisecond
 	// claimInterval is the time between two attempts to claim the unacknowledged entries of other relays.
 	claimInterval = 2 * time.Second
 )
@@ -70,6 +68,9 @@ type OrderRelay struct {
 	// held are the entries of each epoch that were read and could not be sent. The next iteration begins with them, because claiming them
 	// would take as long as if this relay had died. It holds at most one batch an epoch.
 	held map[int64][]journal.Entry
+	pace Pace
+	// progress is that of a flusher in this process; nil without one.
+	progress *journal.Progress
 }
 
 // NewOrderRelay makes a relay. It is not safe for concurrent use; several relays may run.
@@ -89,8 +90,16 @@ func NewOrderRelay(
 	}
 }
 
+// WithPace sets when iterations begin. It is called before Run.
+func (r *OrderRelay) WithPace(p Pace) *OrderRelay {
+	r.pace = p
+	return r
+}
+
 // Run relays until ctx ends.
-func (r *OrderRelay) Run(ctx context.Context) { loop(ctx, r.log, r.RunOnce) }
+func (r *OrderRelay) Run(ctx context.Context) {
+	loop(ctx, r.log, r.pace.paced(int(r.cfg.Batch), r.RunOnce))
+}
 
 // RunOnce relays one batch of each epoch that is not fully relayed, and returns the number of entries.
 func (r *OrderRelay) RunOnce(ctx context.Context) (int, error) {
@@ -245,7 +254,8 @@ func (r *OrderRelay) deadLetter(ctx context.Context, epoch int64, e journal.Entr
 func (r *OrderRelay) flushed(ctx context.Context, epoch int64, entries []journal.Entry) ([]journal.Entry, error) {
 	deadline := r.now().Add(r.cfg.FlushWait)
 	last := entries[len(entries)-1].ID
-	for {
+	r.awaitProgress(ctx, journal.Offset{Epoch: epoch, ID: last}, 0)
+	for interval := minFlushPollInterval; ; interval = min(2*interval, maxFlushPollInterval) {
 		e, err := r.store.EpochAt(ctx, r.cfg.Partition, epoch)
 		if err != nil {
 			return nil, fmt.Errorf("read the flusher's offset: %w", err)
@@ -258,7 +268,7 @@ func (r *OrderRelay) flushed(ctx context.Context, epoch int64, entries []journal
 		case r.now().After(deadline) || ctx.Err() != nil:
 			return nil, fmt.Errorf("the stock flusher is at %s, before %s, for %s: is it running?", e.LastID, last, r.cfg.FlushWait)
 		}
-		sleep(ctx, flushPollInterval)
+		r.awaitProgress(ctx, journal.Offset{Epoch: epoch, ID: last}, interval)
 	}
 }
 

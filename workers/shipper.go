@@ -30,8 +30,12 @@ func DefaultShipConfig() ShipConfig {
 	return ShipConfig{Messages: 4, Lease: 60 * time.Second, MaxDeliveries: 5, RowWait: 5 * time.Second, Shipping: DefaultShippingConfig()}
 }
 
-// maxRowPollInterval is the longest time between two reads of the orders' states while the shipper waits for their rows.
-const maxRowPollInterval = 100 * time.Millisecond
+// minRowPollInterval and maxRowPollInterval bound the time between two reads of the orders' states while the shipper waits for their rows. The
+// writer gets a message at the same time as the shipper, and takes 5 ms for a few orders and 50 ms for a batch.
+const (
+	minRowPollInterval = 5 * time.Millisecond
+	maxRowPollInterval = 100 * time.Millisecond
+)
 
 // Shipper ships paid orders with the carrier, and writes shipments and states in batches. All workers of a process share a CarrierLimiter
 // of 10 calls at once. An order that the carrier declines becomes SHIP_FAILED, and the ShipRescuer retries it.
@@ -41,6 +45,7 @@ type Shipper struct {
 	shipping *shipping
 	reader   reader
 	log      *slog.Logger
+	pace     Pace
 }
 
 // NewShipper makes a shipper on the consumer of group "shipping".
@@ -52,8 +57,16 @@ func NewShipper(cfg ShipConfig, c queue.Consumer, st ShipStore, dead DeadLetters
 	}
 }
 
+// WithPace sets when iterations begin. It is called before Run.
+func (s *Shipper) WithPace(p Pace) *Shipper {
+	s.pace = p
+	return s
+}
+
 // Run ships until ctx ends.
-func (s *Shipper) Run(ctx context.Context) { loop(ctx, s.log, s.RunOnce) }
+func (s *Shipper) Run(ctx context.Context) {
+	loop(ctx, s.log, s.pace.paced(s.cfg.Shipping.Batch, s.RunOnce))
+}
 
 // RunOnce ships the orders of one Receive and returns how many were shipped. An order that the carrier did not take becomes SHIP_FAILED.
 // A message with orders that are not PAID in SQL or were not offered is not acknowledged and is delivered again when its lease ends;
@@ -111,18 +124,20 @@ func distinct(lists [][]order.Order) []order.Order {
 	return out
 }
 
-// due waits until the orders are PAID in SQL. It returns those to be shipped, and those that are still waiting after RowWait.
+// due waits until the orders are PAID in SQL. It returns those to be shipped, and those that are still waiting after RowWait. It reads again only
+// the states of those that wait; whether another one may still be shipped is decided when it is claimed.
 func (s *Shipper) due(ctx context.Context, orders []order.Order) (due []order.Order, waiting []order.ID, err error) {
 	if len(orders) == 0 {
 		return nil, nil, nil
 	}
 	deadline := s.shipping.now().Add(s.cfg.RowWait)
-	for interval := flushPollInterval; ; interval = min(2*interval, maxRowPollInterval) {
+	for interval := minRowPollInterval; ; interval = min(2*interval, maxRowPollInterval) {
 		states, err := s.shipping.store.States(ctx, orderIDs(orders))
 		if err != nil {
 			return nil, nil, err
 		}
-		due, waiting = split(orders, states)
+		paid, rest := split(orders, states)
+		due, orders, waiting = append(due, paid...), rest, orderIDs(rest)
 		if len(waiting) == 0 || s.shipping.now().After(deadline) {
 			return due, waiting, nil
 		}
@@ -133,12 +148,12 @@ func (s *Shipper) due(ctx context.Context, orders []order.Order) (due []order.Or
 }
 
 // split returns the orders to be shipped, and those that are not PAID in SQL yet. Shipped and cancelled orders are in neither list.
-func split(orders []order.Order, states map[order.ID]order.State) (due []order.Order, waiting []order.ID) {
+func split(orders []order.Order, states map[order.ID]order.State) (due, waiting []order.Order) {
 	for _, o := range orders {
 		state, ok := states[o.ID]
 		switch {
 		case !ok, state == order.Pending:
-			waiting = append(waiting, o.ID)
+			waiting = append(waiting, o)
 		case state == order.Paid:
 			due = append(due, o)
 		}

@@ -56,6 +56,7 @@ type OrderWriter struct {
 	cancel   Canceller
 	reader   reader
 	log      *slog.Logger
+	pace     Pace
 }
 
 // orderWriterSource is the source of the order writer's dead letters.
@@ -69,8 +70,14 @@ func NewOrderWriter(cfg WriterConfig, c queue.Consumer, orders OrderStore, dead 
 	}
 }
 
+// WithPace sets when iterations begin. It is called before Run.
+func (w *OrderWriter) WithPace(p Pace) *OrderWriter {
+	w.pace = p
+	return w
+}
+
 // Run writes until ctx ends.
-func (w *OrderWriter) Run(ctx context.Context) { loop(ctx, w.log, w.RunOnce) }
+func (w *OrderWriter) Run(ctx context.Context) { loop(ctx, w.log, w.pace.paced(w.cfg.Rows, w.RunOnce)) }
 
 // RunOnce writes the events of one Receive and returns their number. It acknowledges the messages when each of their events is committed
 // or a dead letter.
