@@ -31,6 +31,8 @@ type dependencies struct {
 	changes  *journal.Changes
 	progress *journal.Progress
 	flush    workers.FlushConfig
+	// activity is that of the order path, for which less urgent workers wait.
+	activity *workers.Activity
 
 	background sync.WaitGroup
 	closers    []func() error
@@ -40,7 +42,7 @@ type dependencies struct {
 const partition = 0
 
 func openDependencies(ctx context.Context, c Config, start *stages, log *slog.Logger) (deps *dependencies, err error) {
-	deps = &dependencies{log: log, policies: breaker.NewPolicies(breaker.DefaultPolicies()), progress: journal.NewProgress()}
+	deps = &dependencies{log: log, policies: breaker.NewPolicies(breaker.DefaultPolicies()), progress: journal.NewProgress(), activity: &workers.Activity{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, deps.close())
@@ -165,6 +167,14 @@ func (deps *dependencies) snapshots() workers.SnapshotSources {
 	return workers.SnapshotSources{
 		Hot: stock.NewSnapshots(deps.keys, deps.redis, deps.policies[breaker.Journal]), Rows: store.NewOrders(deps.db),
 	}
+}
+
+// pace is that of a worker on the order path. It lingers only if no response waits for its batch.
+func (deps *dependencies) pace(linger time.Duration) workers.Pace {
+	if deps.flush.Durability != store.DurabilityJournal {
+		linger = 0
+	}
+	return workers.Pace{Linger: linger, Activity: deps.activity}
 }
 
 // goBackground runs f in the background until its context ends; close waits for it.
