@@ -1,6 +1,7 @@
 package workers
 
 import (
+	"context"
 	"time"
 
 	"github.com/spillway/spillway/order"
@@ -55,3 +56,8 @@ func (r *RecentSnapshots) Take(id order.ID) []byte { return r.recent.take(id) }
 
 // Size is the number of bytes and orders.
 func (r *RecentSnapshots) Size() (bytes, orders int) { return r.recent.bytes, len(r.recent.byOrder) }
+
+// Paced wraps an iteration that does at most full pieces of work.
+func (p Pace) Paced(full int, runOnce func(context.Context) (int, error)) func(context.Context) (int, error) {
+	return p.paced(full, runOnce)
+}
