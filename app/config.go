@@ -45,7 +45,7 @@ func DefaultConfig(role Role) Config {
 		},
 		Drain: defaultDrain(),
 		External: ExternalConfig{
-			Mail:    MailConfig{SMTPPort: 587, From: "Spillway <orders@spillway.example>"},
+			Mail:    MailConfig{SMTPPort: 587, From: "Spillway <orders@spillway.example>", Concurrency: 10},
 			Carrier: CarrierConfig{Mode: "ok"},
 		},
 	}

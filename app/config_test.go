@@ -67,6 +67,7 @@ func TestConfig_MistakesAreNamedByTheirFlags(t *testing.T) {
 		"--audit-interval":         {all, func(c *app.Config) { c.Audit.Interval = -1 }},
 		"--rates-max-age":          {all, func(c *app.Config) { age := -time.Second; c.External.Rates.MaxAge = &age }},
 		"--mail-from":              {all, func(c *app.Config) { c.External.Mail.From = "nobody" }},
+		"--mail-concurrency":       {all, func(c *app.Config) { c.External.Mail.Concurrency = 0 }},
 		"--smtp-host":              {all, func(c *app.Config) { c.External.Mail.SMTPPlain = true }},
 		"--carrier-latency":        {all, func(c *app.Config) { c.External.Carrier.Latency = -1 }},
 		"--simulate-provider-flap": {all, func(c *app.Config) { c.External.Provider.Flap = -1 }},

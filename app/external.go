@@ -23,12 +23,13 @@ type ExternalConfig struct {
 
 // MailConfig locates the mail server.
 type MailConfig struct {
-	SMTPHost     string // server that takes mails, by SMTP with STARTTLS; empty: mails are files in the data directory
+	SMTPHost     string // server that takes mails, by SMTP with STARTTLS; empty: mails go to an mbox file in the data directory
 	SMTPPort     int
 	SMTPUsername string // empty: no authentication
 	SMTPPassword string
 	SMTPPlain    bool   // without TLS and authentication
 	From         string // address that mails are from
+	Concurrency  int    // mails that are sent at once: connections to the server
 }
 
 // ProviderConfig configures the simulated payment provider.
@@ -43,13 +44,14 @@ type CarrierConfig struct {
 	Latency time.Duration // of each call
 }
 
-// smtpTimeout bounds one connection, within the mail policy's 10 s, so that the error names the SMTP step that failed.
+// smtpTimeout bounds the sending of one mail. It is less than half of the mail policy's 20 s, so that a call sends several mails one after the
+// other on each connection, and the error names the SMTP step that failed.
 const smtpTimeout = 8 * time.Second
 
 func (c MailConfig) smtp() shopmail.SMTPConfig {
 	return shopmail.SMTPConfig{
 		Host: c.SMTPHost, Port: c.SMTPPort, Username: c.SMTPUsername, Password: c.SMTPPassword, Plain: c.SMTPPlain, Timeout: smtpTimeout,
-		Hello: c.hello(),
+		Hello: c.hello(), Connections: c.Concurrency,
 	}
 }
 
@@ -68,6 +70,9 @@ func (c MailConfig) validate() error {
 	var errs []error
 	if _, err := mail.ParseAddress(c.From); err != nil {
 		errs = append(errs, fmt.Errorf("--mail-from %q: must be an address, such as 'Shop <orders@shop.example>'", c.From))
+	}
+	if c.Concurrency < 1 {
+		errs = append(errs, fmt.Errorf("--mail-concurrency %d: must be at least 1", c.Concurrency))
 	}
 	switch {
 	case c.SMTPHost != "":

@@ -126,19 +126,24 @@ func newAudit(deps *dependencies, provider audit.Provider) func(context.Context,
 	}
 }
 
-// newMail makes the EmailService. Without an SMTP server its mails go to a folder.
-func newMail(deps *dependencies, cfg MailConfig, dataDir string) (mail.Service, error) {
+// newMail makes the EmailService. Without an SMTP server its mails go to an mbox file.
+func newMail(deps *dependencies, cfg MailConfig, dataDir string) (*mail.Service, error) {
 	messages, err := mail.NewMessages(cfg.From)
 	if err != nil {
-		return mail.Service{}, err
+		return nil, err
 	}
-	e := mail.Service{Sent: store.NewMails(deps.db), Messages: messages}
+	sent := store.NewMails(deps.db)
 	if cfg.SMTPHost == "" {
-		e.Sender = mail.Folder{Path: filepath.Join(dataDir, "mail"), Log: deps.log}
-		return e, nil
+		mbox := mail.NewMbox(filepath.Join(dataDir, "mail"), deps.log)
+		deps.closers = append(deps.closers, mbox.Close)
+		return mail.NewService(sent, mbox, messages), nil
 	}
-	e.Sender, err = mail.NewSMTP(cfg.smtp())
-	return e, err
+	smtp, err := mail.NewSMTP(cfg.smtp())
+	if err != nil {
+		return nil, err
+	}
+	deps.closers = append(deps.closers, func() error { smtp.Close(); return nil })
+	return mail.NewService(sent, smtp, messages), nil
 }
 
 // priceList reads names and prices from the cache.

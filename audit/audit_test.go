@@ -88,7 +88,7 @@ func TestAudit_OrdersInFlight(t *testing.T) {
 		)
 
 		w.write(reserved, order.Paid)
-		w.must(store.NewMails(w.db).MarkSent(t.Context(), reserved.ID, order.MailConfirmation))
+		w.must(store.NewMails(w.db).MarkSent(t.Context(), []order.MailID{{OrderID: reserved.ID, Kind: order.MailConfirmation}}))
 		w.write(released, order.Cancelled)
 		w.write(pruned, order.Cancelled)
 		w.flush(gives(duplicate))

@@ -2,9 +2,10 @@ package mail
 
 import (
 	"context"
+	"fmt"
+	"slices"
 
 	"github.com/spillway/spillway/breaker"
-	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
 	"github.com/spillway/spillway/gen/spillway/v1/spillwayv1connect"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/wire"
@@ -16,12 +17,48 @@ type Client struct {
 	Policy  *breaker.Policy
 }
 
-// Send sends a mail to the order's customer, once for each order and kind. It returns order.ErrInvalid for a mail that no retry can send. After
-// any other error the caller may retry (docs/design/mail.md).
-func (c Client) Send(ctx context.Context, m order.Mail) error {
-	_, err := breaker.Call(ctx, c.Policy, func(ctx context.Context) (*spillwayv1.SendOrderMailResponse, error) {
-		resp, err := c.Service.SendOrderMail(ctx, wire.MailRequest(m))
-		return resp, wire.FromConnect(err)
+// Send sends mails to the customers of their orders, each once, in calls of at most MaxBatch. It returns one error for each mail, in their
+// order: nil if the mail was sent, now or before; order.ErrInvalid if no retry can send it; order.ErrOverloaded if it was not tried. After any
+// other error the caller may retry (docs/design/mail.md).
+func (c Client) Send(ctx context.Context, mails []order.Mail) []error {
+	errs := make([]error, 0, len(mails))
+	for batch := range slices.Chunk(mails, MaxBatch) {
+		if err := ctx.Err(); err != nil {
+			errs = append(errs, failAll(len(batch), fmt.Errorf("mail not tried: %w: %w", order.ErrOverloaded, err))...)
+			continue
+		}
+		errs = append(errs, c.sendBatch(ctx, batch)...)
+	}
+	return errs
+}
+
+// sendBatch makes one call. For the breaker the call failed if none of its mails was sent and each may be sent by a retry.
+func (c Client) sendBatch(ctx context.Context, mails []order.Mail) (errs []error) {
+	_, err := breaker.Call(ctx, c.Policy, func(ctx context.Context) (struct{}, error) {
+		resp, err := c.Service.SendOrderMails(ctx, wire.MailsRequest(mails))
+		switch {
+		case err != nil:
+			return struct{}{}, wire.FromConnect(err)
+		case len(resp.GetResults()) != len(mails):
+			return struct{}{}, fmt.Errorf("%d results for %d mails: %w", len(resp.GetResults()), len(mails), order.ErrUnavailable)
+		}
+		for _, r := range resp.GetResults() {
+			errs = append(errs, wire.FromMailResult(r))
+		}
+		return struct{}{}, failure(errs)
 	})
-	return err
+	if errs == nil {
+		return failAll(len(mails), err)
+	}
+	return errs
+}
+
+// failure returns the first error if all are failures of the service, and nil otherwise.
+func failure(errs []error) error {
+	for _, err := range errs {
+		if !breaker.IsFailure(err) {
+			return nil
+		}
+	}
+	return errs[0]
 }

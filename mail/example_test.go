@@ -16,17 +16,12 @@ func ExampleMessages_Write() {
 		return
 	}
 	o := order.Order{ID: "01J00000000000000000000000", Email: "ada@example.com", Currency: "EUR", TrackingID: "SPW1"}
-	msg, err := messages.Write(order.MailShipped, o, order.Money{})
+	msg, err := messages.Write(order.Mail{Kind: order.MailShipped, Order: o})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	var raw bytes.Buffer
-	if _, err := msg.WriteTo(&raw); err != nil {
-		fmt.Println(err)
-		return
-	}
-	parsed, err := netmail.ReadMessage(&raw)
+	parsed, err := netmail.ReadMessage(bytes.NewReader(msg.Raw))
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -39,7 +34,7 @@ func ExampleMessages_Write() {
 }
 
 func ExampleSMTPConfig_Validate() {
-	fmt.Println(mail.SMTPConfig{Host: "mail.example.com", Port: 465}.Validate())
+	fmt.Println(mail.SMTPConfig{Host: "mail.example.com", Port: 465, Connections: 10}.Validate())
 	// Output:
 	// smtp port 465 is for implicit TLS: use the port with STARTTLS, usually 587: invalid
 	// smtp timeout 0s: must be positive: invalid

@@ -4,18 +4,19 @@ import (
 	"bytes"
 	"embed"
 	"fmt"
-	htmltemplate "html/template"
-	"strings"
-	texttemplate "text/template"
-	"unicode"
-
-	gomail "github.com/wneessen/go-mail"
+	netmail "net/mail"
+	"sync"
+	"text/template"
+	"time"
 
 	"github.com/spillway/spillway/order"
 )
 
+// mailType is what all mails of one kind have in common.
+type mailType struct{ subject, heading string }
+
 // mailTypes is the table of all kinds of mail. Each kind has the templates templates/KIND.txt.tmpl and templates/KIND.html.tmpl.
-var mailTypes = map[order.MailKind]struct{ subject, heading string }{
+var mailTypes = map[order.MailKind]mailType{
 	order.MailConfirmation: {"Your order ", "Thank you for your order"},
 	order.MailShipped:      {"On its way: your order ", "Your parcel is on its way"},
 	order.MailCancelled:    {"Cancelled: your order ", "Your order was cancelled"},
@@ -25,82 +26,118 @@ var mailTypes = map[order.MailKind]struct{ subject, heading string }{
 //go:embed templates/*.tmpl
 var mailFiles embed.FS
 
-// Messages composes mails from templates. It is safe for concurrent use.
-type Messages struct {
-	from string
-	text map[order.MailKind]*texttemplate.Template
-	html map[order.MailKind]*htmltemplate.Template
+// maxAddressBytes bounds a mail address: 64 of its local part, 255 of its domain and the @ (RFC 5321).
+const maxAddressBytes = 320
+
+// Message is a composed mail.
+type Message struct {
+	// Name identifies the mail in logs and errors, such as "ORDER.confirmation".
+	Name string
+	// From and To are the addresses of the envelope, in angle brackets.
+	From, To string
+	// Raw is the mail in the form of RFC 5322, with lines that end in LF and have at most 998 bytes of ASCII.
+	Raw []byte
 }
 
-// content is the data of the templates. It holds no card data, because an order holds none.
-type content struct {
-	Order            order.Order
-	Refund           order.Money
-	Subject, Heading string
+// Messages composes mails from templates. It is safe for concurrent use.
+//
+// The templates of the HTML part are text/template over escaped texts, because html/template escapes at four times the cost.
+type Messages struct {
+	from       netmail.Address
+	fromHeader string
+	text, html map[order.MailKind]*template.Template
 }
 
 // NewMessages parses the embedded templates. from is the sender's address, as "NAME <ADDRESS>" or "ADDRESS".
 func NewMessages(from string) (*Messages, error) {
-	funcs := map[string]any{"money": func(c order.Currency, n order.Cents) string { return order.Money{Currency: c, Amount: n}.String() }}
-	m := &Messages{from: from, text: map[order.MailKind]*texttemplate.Template{}, html: map[order.MailKind]*htmltemplate.Template{}}
+	sender, err := netmail.ParseAddress(from)
+	if err != nil {
+		return nil, fmt.Errorf("sender %q: %w", from, err)
+	}
+	m := &Messages{
+		from: netmail.Address{Address: sender.Address}, fromHeader: sender.String(),
+		text: map[order.MailKind]*template.Template{}, html: map[order.MailKind]*template.Template{},
+	}
 	for kind := range mailTypes {
-		text, html := string(kind)+".txt.tmpl", string(kind)+".html.tmpl"
-		var err error
-		if m.text[kind], err = texttemplate.New(text).Funcs(funcs).ParseFS(mailFiles, "templates/layout.txt.tmpl", "templates/"+text); err != nil {
-			return nil, fmt.Errorf("%s: %w", text, err)
+		if m.text[kind], err = parseTemplate(kind, "txt"); err != nil {
+			return nil, err
 		}
-		if m.html[kind], err = htmltemplate.New(html).Funcs(funcs).ParseFS(mailFiles, "templates/layout.html.tmpl", "templates/"+html); err != nil {
-			return nil, fmt.Errorf("%s: %w", html, err)
+		if m.html[kind], err = parseTemplate(kind, "html"); err != nil {
+			return nil, err
 		}
 	}
 	return m, nil
 }
 
-// Write composes the order's mail of the kind. refund is the amount in mails of cancellations, where zero means that nothing was refunded,
-// and in mails of refunds. It returns order.ErrInvalid for an unknown kind and for an invalid address of the customer. The library encodes
-// every header, so that text of a customer cannot add one.
-func (m *Messages) Write(kind order.MailKind, o order.Order, refund order.Money) (*gomail.Msg, error) {
-	base := kind.Base()
-	about, ok := mailTypes[base]
-	if !ok {
-		return nil, fmt.Errorf("unknown kind of mail %q: %w", kind, order.ErrInvalid)
+// parseTemplate parses the kind's template of the format, txt or html.
+func parseTemplate(kind order.MailKind, format string) (*template.Template, error) {
+	name := string(kind) + "." + format + ".tmpl"
+	t, err := template.New(name).ParseFS(mailFiles, "templates/layout."+format+".tmpl", "templates/"+name)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	o.Address = singleLines(o.Address)
-	data := content{Order: o, Refund: refund, Subject: about.subject + string(o.ID), Heading: about.heading}
-	var text, html bytes.Buffer
-	if err := m.text[base].Execute(&text, data); err != nil {
-		return nil, fmt.Errorf("%s of %s: %w", kind, o.ID, err)
-	}
-	if err := m.html[base].Execute(&html, data); err != nil {
-		return nil, fmt.Errorf("%s of %s: %w", kind, o.ID, err)
-	}
-	msg := gomail.NewMsg()
-	if err := msg.From(m.from); err != nil {
-		return nil, fmt.Errorf("sender %q: %w", m.from, err)
-	}
-	if err := msg.To(o.Email); err != nil {
-		// The address itself stays out of errors and logs.
-		return nil, fmt.Errorf("invalid mail address of order %s: %w", o.ID, order.ErrInvalid)
-	}
-	msg.Subject(data.Subject)
-	msg.SetMessageIDWithValue(string(o.ID) + "." + string(kind) + "@spillway")
-	// Auto-Submitted prevents automatic replies, such as those of vacation responders (RFC 3834).
-	msg.SetGenHeader("Auto-Submitted", "auto-generated")
-	msg.SetBodyString(gomail.TypeTextPlain, text.String())
-	msg.AddAlternativeString(gomail.TypeTextHTML, html.String())
-	return msg, nil
+	return t, nil
 }
 
-// singleLines returns the address with a space for each line break and other control or direction character. So the text of a customer
-// cannot look like a paragraph of the shop.
-func singleLines(a order.Address) order.Address {
-	for _, field := range []*string{&a.Name, &a.Street, &a.City, &a.Region, &a.PostalCode, &a.CountryCode} {
-		*field = strings.Map(func(r rune) rune {
-			if unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp) {
-				return ' '
-			}
-			return r
-		}, *field)
+// Write composes a mail. Mail.Refund is the amount in mails of cancellations, where zero means that nothing was refunded, and in mails of
+// refunds. Write returns order.ErrInvalid for an unknown kind, and for an invalid id or mail address. No text of a customer
+// gets into a header, except for the address.
+func (m *Messages) Write(mail order.Mail) (Message, error) {
+	kind, ok := mailTypes[mail.Kind.Base()]
+	if !ok {
+		return Message{}, fmt.Errorf("unknown kind of mail %q: %w", mail.Kind, order.ErrInvalid)
 	}
-	return a
+	if err := checkIDs(mail); err != nil {
+		return Message{}, err
+	}
+	to, err := netmail.ParseAddress(mail.Order.Email)
+	if err != nil || len(to.Address) > maxAddressBytes {
+		// The address itself stays out of errors and logs.
+		return Message{}, fmt.Errorf("invalid mail address of order %s: %w", mail.Order.ID, order.ErrInvalid)
+	}
+	out := Message{
+		Name: mail.ID().String(), From: m.from.String(), To: (&netmail.Address{Address: to.Address}).String(),
+	}
+	texts := newPage(mail, kind)
+	head := headers{
+		date: time.Now(), from: m.fromHeader, to: out.To, subject: texts.Subject, id: out.Name,
+	}
+	out.Raw, err = m.compose(mail.Kind.Base(), head, texts)
+	if err != nil {
+		return Message{}, fmt.Errorf("%s of %s: %w", mail.Kind, mail.Order.ID, err)
+	}
+	return out, nil
+}
+
+// checkIDs checks the ids of which the Message-ID consists.
+func checkIDs(mail order.Mail) error {
+	_, err := order.ParseID(string(mail.Order.ID))
+	if id, ok := mail.Kind.RefundID(); ok && err == nil {
+		_, err = order.ParseID(id) // Refunds have ids of the same form.
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", order.ErrInvalid, err)
+	}
+	return nil
+}
+
+// buffers holds the buffers that templates write to.
+var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+// compose returns the mail with its headers and both parts.
+func (m *Messages) compose(kind order.MailKind, head headers, texts page) ([]byte, error) {
+	text, _ := buffers.Get().(*bytes.Buffer)
+	html, _ := buffers.Get().(*bytes.Buffer)
+	defer buffers.Put(text)
+	defer buffers.Put(html)
+	text.Reset()
+	html.Reset()
+	if err := m.text[kind].Execute(text, &texts); err != nil {
+		return nil, err
+	}
+	texts.escape()
+	if err := m.html[kind].Execute(html, &texts); err != nil {
+		return nil, err
+	}
+	return appendMIME(head, text.Bytes(), html.Bytes()), nil
 }

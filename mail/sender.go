@@ -1,14 +1,20 @@
 package mail
 
-import (
-	"context"
-
-	gomail "github.com/wneessen/go-mail"
-)
+import "context"
 
 // Sender sends mails. Implementations are safe for concurrent use.
 type Sender interface {
-	// Send delivers the mail. name identifies it in logs and errors, such as "ORDER.confirmation". Send returns order.ErrInvalid for a
-	// mail that no retry can deliver. After any other error a retry may deliver it.
-	Send(ctx context.Context, m *gomail.Msg, name string) error
+	// Send delivers the mails and returns one error for each, in their order: nil if the mail was accepted, order.ErrInvalid if no retry can
+	// deliver it, and order.ErrOverloaded if it was not tried because ctx ends too soon. After any other error a retry may deliver it. A mail
+	// that fails does not affect the others.
+	Send(ctx context.Context, mails []Message) []error
+}
+
+// failAll returns the error n times.
+func failAll(n int, err error) []error {
+	errs := make([]error, n)
+	for i := range errs {
+		errs[i] = err
+	}
+	return errs
 }

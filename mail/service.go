@@ -4,54 +4,142 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/wire"
 )
 
+// MaxBatch is the maximum number of mails of one call, as in email.proto. A crash sends at most so many mails a second time.
+const MaxBatch = 100
+
 // SentMails records which mails were sent.
 type SentMails interface {
-	// Sent reports whether the order's mail of the kind was sent.
-	Sent(ctx context.Context, id order.ID, kind order.MailKind) (bool, error)
-	// MarkSent records that the mail was sent. It is idempotent.
-	MarkSent(ctx context.Context, id order.ID, kind order.MailKind) error
+	// Sent returns those of the mails that were sent.
+	Sent(ctx context.Context, mails []order.MailID) (map[order.MailID]bool, error)
+	// MarkSent records that the mails were sent. It is idempotent.
+	MarkSent(ctx context.Context, mails []order.MailID) error
 }
 
 // Service is the EmailService. It is safe for concurrent use.
 type Service struct {
-	Sent     SentMails
-	Sender   Sender
-	Messages *Messages
+	sent     SentMails
+	sender   Sender
+	messages *Messages
+
+	mu sync.Mutex
+	// inFlight are the mails of the calls under way, so that two workers of the process do not send a mail at the same time.
+	inFlight map[order.MailID]bool
 }
 
-// SendOrderMail sends a mail to the order's customer, unless the order's mail of the kind was sent before. It returns order.ErrInvalid for a mail
-// that no retry can send, and order.ErrUnavailable if the Sender failed otherwise. A crash between Send and MarkSent leads to a second mail with the
-// same Message-ID (docs/design/mail.md).
-func (s Service) SendOrderMail(ctx context.Context, req *spillwayv1.SendOrderMailRequest) (*spillwayv1.SendOrderMailResponse, error) {
-	m, err := wire.FromMailRequest(req)
-	if err != nil {
-		return nil, err
-	}
-	return &spillwayv1.SendOrderMailResponse{}, s.send(ctx, m.Kind, m.Order, m.Refund)
+// NewService returns a service that sends mails by the sender.
+func NewService(sent SentMails, sender Sender, messages *Messages) *Service {
+	return &Service{sent: sent, sender: sender, messages: messages, inFlight: make(map[order.MailID]bool)}
 }
 
-// send composes a mail, sends it and records it, unless it was sent before.
-func (s Service) send(ctx context.Context, kind order.MailKind, o order.Order, refund order.Money) error {
-	if sent, err := s.Sent.Sent(ctx, o.ID, kind); err != nil || sent {
-		return err
+// SendOrderMails sends a batch of mails to the customers of their orders, without those that were sent before. It reads and writes with one
+// statement each which mails were sent. A mail that cannot be sent does not affect the others. SendOrderMails returns an error and
+// sends nothing if the batch is empty or larger than MaxBatch (order.ErrInvalid), or if it cannot read which mails were sent. A crash
+// between the sending and the recording leads to a second mail with the same Message-ID (docs/design/mail.md).
+func (s *Service) SendOrderMails(ctx context.Context, req *spillwayv1.SendOrderMailsRequest) (*spillwayv1.SendOrderMailsResponse, error) {
+	if n := len(req.GetMails()); n == 0 || n > MaxBatch {
+		return nil, fmt.Errorf("%d mails in a batch, must be 1 to %d: %w", n, MaxBatch, order.ErrInvalid)
 	}
-	m, err := s.Messages.Write(kind, o, refund)
+	b := s.newBatch(req.GetMails())
+	defer s.release(b)
+	before, err := s.sent.Sent(ctx, ids(b.own))
 	if err != nil {
-		return err
+		return nil, fmt.Errorf("read which mails were sent: %w", err)
 	}
-	if err := s.Sender.Send(ctx, m, string(o.ID)+"."+string(kind)); err != nil {
-		err = fmt.Errorf("send %s mail of order %s: %w", kind, o.ID, err)
-		if !errors.Is(err, order.ErrInvalid) {
-			err = fmt.Errorf("%w: %w", order.ErrUnavailable, err)
+	s.send(ctx, b, before)
+	return b.response(before), nil
+}
+
+// errInFlight is the result of a mail that another call of this process sends.
+var errInFlight = fmt.Errorf("another call sends the mail: %w", order.ErrOverloaded)
+
+// newBatch reads the mails and takes those that no other call sends.
+func (s *Service) newBatch(requests []*spillwayv1.SendOrderMailRequest) *batch {
+	b := &batch{entries: make([]*entry, len(requests))}
+	taken := make(map[order.MailID]*entry, len(requests))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, req := range requests {
+		m, err := wire.FromMailRequest(req)
+		first := taken[m.ID()]
+		switch {
+		case err != nil:
+			b.entries[i] = &entry{err: err}
+		case first != nil:
+			b.entries[i] = first
+		case s.inFlight[m.ID()]:
+			b.entries[i] = &entry{err: errInFlight}
+		default:
+			b.entries[i] = &entry{mail: m}
+			b.own = append(b.own, b.entries[i])
+			taken[m.ID()], s.inFlight[m.ID()] = b.entries[i], true
 		}
-		return err
 	}
-	// The mail is recorded even if the caller has left.
-	return s.Sent.MarkSent(context.WithoutCancel(ctx), o.ID, kind)
+	return b
+}
+
+// release lets other calls send the mails of the batch.
+func (s *Service) release(b *batch) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, id := range ids(b.own) {
+		delete(s.inFlight, id)
+	}
+}
+
+// send composes, sends and records the mails that were not sent before.
+func (s *Service) send(ctx context.Context, b *batch, before map[order.MailID]bool) {
+	var messages []Message
+	var sending []*entry
+	for _, e := range b.own {
+		if before[e.mail.ID()] {
+			continue
+		}
+		message, err := s.messages.Write(e.mail)
+		if err != nil {
+			e.err = err
+			continue
+		}
+		messages, sending = append(messages, message), append(sending, e)
+	}
+	if len(messages) == 0 {
+		return
+	}
+	var sent []*entry
+	for i, err := range s.sender.Send(ctx, messages) {
+		if sending[i].err = sendError(sending[i].mail, err); err == nil {
+			sent = append(sent, sending[i])
+		}
+	}
+	s.record(ctx, sent)
+}
+
+// sendError adds the mail to an error of the sender.
+func sendError(m order.Mail, err error) error {
+	if err == nil {
+		return nil
+	}
+	err = fmt.Errorf("send %s mail of order %s: %w", m.Kind, m.Order.ID, err)
+	if !errors.Is(err, order.ErrInvalid) && !errors.Is(err, order.ErrOverloaded) {
+		err = fmt.Errorf("%w: %w", order.ErrUnavailable, err)
+	}
+	return err
+}
+
+// record records mails that were sent, even if the caller has left. If that fails they count as failed, so that they are sent again.
+func (s *Service) record(ctx context.Context, sent []*entry) {
+	if len(sent) == 0 {
+		return
+	}
+	if err := s.sent.MarkSent(context.WithoutCancel(ctx), ids(sent)); err != nil {
+		for _, e := range sent {
+			e.err = fmt.Errorf("mail was sent and not recorded: %w", err)
+		}
+	}
 }

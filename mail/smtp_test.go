@@ -3,14 +3,21 @@ package mail
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	gomail "github.com/wneessen/go-mail"
 
 	"github.com/spillway/spillway/breaker"
 	"github.com/spillway/spillway/order"
@@ -21,19 +28,35 @@ type fakeSMTPServer struct {
 	port int
 	// replies replaces the reply to commands that begin with the key. An empty reply closes the connection.
 	replies map[string]string
+	// mailsPerConnection, if set, is after how many mails the next command of a connection gets closing, and the connection is closed.
+	mailsPerConnection int
+	closing            string
+	// certificate, if set, makes the server offer STARTTLS, and AUTH over TLS.
+	certificate *tls.Certificate
 
 	mu    sync.Mutex
 	mails []string
+	// commands are the commands of each connection.
+	commands [][]string
+	// open and peak count the connections.
+	open, peak int
 }
 
 func startSMTPServer(t *testing.T, replies map[string]string) *fakeSMTPServer {
+	t.Helper()
+	s := &fakeSMTPServer{replies: replies}
+	s.start(t)
+	return s
+}
+
+// start listens until the test ends.
+func (s *fakeSMTPServer) start(t *testing.T) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, port, _ := net.SplitHostPort(l.Addr().String())
-	s := &fakeSMTPServer{replies: replies}
 	s.port, _ = strconv.Atoi(port)
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -43,29 +66,69 @@ func startSMTPServer(t *testing.T, replies map[string]string) *fakeSMTPServer {
 				return
 			}
 			wg.Go(func() {
-				defer c.Close()
-				s.serve(c)
+				id := s.count(1)
+				defer s.count(-1)
+				s.serve(c, id)
 			})
 		}
 	})
 	t.Cleanup(func() { l.Close(); wg.Wait() })
-	return s
 }
 
-func (s *fakeSMTPServer) serve(c net.Conn) {
+// count counts a connection in or out, and returns the index of a new one.
+func (s *fakeSMTPServer) count(n int) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.open += n
+	s.peak = max(s.peak, s.open)
+	if n > 0 {
+		s.commands = append(s.commands, nil)
+	}
+	return len(s.commands) - 1
+}
+
+// heard records a command.
+func (s *fakeSMTPServer) heard(id int, line string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.commands[id] = append(s.commands[id], strings.TrimSpace(line))
+}
+
+func (s *fakeSMTPServer) serve(c net.Conn, id int) {
+	defer func() { c.Close() }()
 	_ = c.SetDeadline(time.Now().Add(waitTimeout))
 	r := bufio.NewReader(c)
 	fmt.Fprint(c, "220 test\r\n")
+	secure, mails := false, 0
 	for {
 		line, err := r.ReadString('\n')
 		if err != nil {
 			return
 		}
+		s.heard(id, line)
+		if s.mailsPerConnection > 0 && mails >= s.mailsPerConnection {
+			if s.closing != "" {
+				fmt.Fprintf(c, "%s\r\n", s.closing)
+			}
+			return
+		}
 		reply := "250 OK"
 		switch command := strings.ToUpper(line); {
+		case strings.HasPrefix(command, "EHLO") && s.certificate != nil && !secure:
+			reply = "250-test\r\n250 STARTTLS"
+		case strings.HasPrefix(command, "EHLO") && secure:
+			reply = "250-test\r\n250 AUTH PLAIN"
+		case strings.HasPrefix(command, "STARTTLS"):
+			fmt.Fprint(c, "220 go\r\n")
+			c = tls.Server(c, &tls.Config{Certificates: []tls.Certificate{*s.certificate}, MinVersion: tls.VersionTLS12})
+			r, secure = bufio.NewReader(c), true
+			continue
+		case strings.HasPrefix(command, "AUTH"):
+			reply = "235 welcome"
 		case strings.HasPrefix(command, "DATA"):
 			fmt.Fprint(c, "354 go on\r\n")
 			s.readMail(r)
+			mails++
 		case strings.HasPrefix(command, "QUIT"):
 			reply = "221 bye"
 		}
@@ -78,6 +141,9 @@ func (s *fakeSMTPServer) serve(c net.Conn) {
 			return
 		}
 		fmt.Fprintf(c, "%s\r\n", reply)
+		if strings.HasPrefix(reply, "421") {
+			return
+		}
 	}
 }
 
@@ -104,17 +170,36 @@ func (s *fakeSMTPServer) received() []string {
 // newPlainSMTP returns a Sender to the port on localhost, without TLS.
 func newPlainSMTP(t *testing.T, port int) *SMTP {
 	t.Helper()
-	m, err := NewSMTP(SMTPConfig{Host: "127.0.0.1", Port: port, Plain: true, Timeout: waitTimeout})
+	return newSMTP(t, SMTPConfig{Host: "127.0.0.1", Port: port, Plain: true, Timeout: waitTimeout, Connections: 3})
+}
+
+func newSMTP(t *testing.T, cfg SMTPConfig) *SMTP {
+	t.Helper()
+	m, err := NewSMTP(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(m.Close)
 	return m
+}
+
+// sendOne sends one mail.
+func sendOne(ctx context.Context, s Sender, m Message) error { return s.Send(ctx, []Message{m})[0] }
+
+// newConfirmations composes n mails.
+func newConfirmations(t *testing.T, n int) []Message {
+	t.Helper()
+	out := make([]Message, n)
+	for i := range out {
+		out[i] = newConfirmation(t, newOrder(t))
+	}
+	return out
 }
 
 func TestSMTP_Delivery(t *testing.T) {
 	server := startSMTPServer(t, nil)
 	o := newOrder(t)
-	if err := newPlainSMTP(t, server.port).Send(t.Context(), newConfirmation(t, o), "x"); err != nil {
+	if err := sendOne(t.Context(), newPlainSMTP(t, server.port), newConfirmation(t, o)); err != nil {
 		t.Fatal(err)
 	}
 	mails := server.received()
@@ -128,11 +213,11 @@ func TestSMTP_Delivery(t *testing.T) {
 
 func TestSMTP_FailureAfterAcceptance(t *testing.T) {
 	for name, replies := range map[string]map[string]string{
-		"no reply to QUIT":      {"QUIT": ""},
-		"RSET after it refused": {"RSET": "500 what?"},
+		"no reply to QUIT": {"QUIT": ""},
+		"RSET refused":     {"RSET": "500 what?"},
 	} {
 		server := startSMTPServer(t, replies)
-		if err := newPlainSMTP(t, server.port).Send(t.Context(), newConfirmation(t, newOrder(t)), "x"); err != nil || len(server.received()) != 1 {
+		if err := sendOne(t.Context(), newPlainSMTP(t, server.port), newConfirmation(t, newOrder(t))); err != nil || len(server.received()) != 1 {
 			t.Errorf("%s: %v, %d mails", name, err, len(server.received()))
 		}
 	}
@@ -150,7 +235,7 @@ func TestSMTP_Failures(t *testing.T) {
 		"closed at DATA":    {map[string]string{"DATA": ""}, order.ErrUnavailable},
 	} {
 		server := startSMTPServer(t, c.replies)
-		err := newPlainSMTP(t, server.port).Send(t.Context(), newConfirmation(t, newOrder(t)), "x")
+		err := sendOne(t.Context(), newPlainSMTP(t, server.port), newConfirmation(t, newOrder(t)))
 		if !errors.Is(err, c.want) || breaker.IsFailure(err) != errors.Is(c.want, order.ErrUnavailable) {
 			t.Errorf("%s: %v; want %v", name, err, c.want)
 		}
@@ -160,37 +245,189 @@ func TestSMTP_Failures(t *testing.T) {
 	}
 }
 
-func TestSMTP_FrozenServer(t *testing.T) {
-	_, port, _ := net.SplitHostPort(startFrozenServer(t))
-	n, _ := strconv.Atoi(port)
-	m, err := NewSMTP(SMTPConfig{Host: "127.0.0.1", Port: n, Plain: true, Timeout: 20 * time.Millisecond})
+// TestSMTP_RefusedMailsBetweenOthers: a mail that is refused, at any step and for any reason, does not affect the others of its batch.
+func TestSMTP_RefusedMailsBetweenOthers(t *testing.T) {
+	for _, reply := range []string{"550 no such user", "450 busy", "421 closing", ""} {
+		mails := newConfirmations(t, 9)
+		server := startSMTPServer(t, map[string]string{"RCPT TO:<bad@": reply})
+		for _, i := range []int{0, 4, 8} {
+			mails[i].To = "<bad@example.com>"
+		}
+		errs := newPlainSMTP(t, server.port).Send(t.Context(), mails)
+		for i, err := range errs {
+			bad := i%4 == 0
+			if (err != nil) != bad || errors.Is(err, order.ErrInvalid) != (bad && strings.HasPrefix(reply, "5")) {
+				t.Errorf("%q: mail %d: %v", reply, i, err)
+			}
+		}
+		if got := len(server.received()); got != 6 {
+			t.Errorf("%q: %d mails arrived; want 6", reply, got)
+		}
+	}
+}
+
+func TestSMTP_ConnectionsAreReused(t *testing.T) {
+	server := startSMTPServer(t, nil)
+	m := newPlainSMTP(t, server.port)
+	for range 3 {
+		if err := errors.Join(m.Send(t.Context(), newConfirmations(t, 20))...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := sendOne(t.Context(), m, newConfirmation(t, newOrder(t))); err != nil {
+		t.Fatal(err)
+	}
+	server.mu.Lock()
+	defer server.mu.Unlock()
+	if len(server.mails) != 61 || len(server.commands) > 3 || server.peak > 3 {
+		t.Errorf("%d mails over %d connections, %d at once; want 61 over at most 3", len(server.mails), len(server.commands), server.peak)
+	}
+	for _, commands := range server.commands {
+		// Within a batch a mail takes three commands. RSET precedes the first mail of a later batch.
+		all := strings.Join(commands, " ")
+		if mails, resets := strings.Count(all, "DATA"), strings.Count(all, "RSET"); len(commands) > 1+3*mails+resets || resets > 3 {
+			t.Errorf("%d mails took the commands %q", mails, commands)
+		}
+	}
+}
+
+func TestSMTP_MailsPerConnection(t *testing.T) {
+	server := startSMTPServer(t, nil)
+	m := newSMTP(t, SMTPConfig{Host: "127.0.0.1", Port: server.port, Plain: true, Timeout: waitTimeout, Connections: 1})
+	if err := errors.Join(m.Send(t.Context(), newConfirmations(t, 2*maxMailsPerConnection+1))...); err != nil {
+		t.Fatal(err)
+	}
+	server.mu.Lock()
+	defer server.mu.Unlock()
+	if len(server.mails) != 2*maxMailsPerConnection+1 || len(server.commands) != 3 {
+		t.Errorf("%d mails over %d connections; want 3", len(server.mails), len(server.commands))
+	}
+}
+
+// TestSMTP_ServerClosesAfterSomeMails: with a reply or without, each mail arrives once, because the server did not accept the one that it
+// closed the connection for.
+func TestSMTP_ServerClosesAfterSomeMails(t *testing.T) {
+	for _, closing := range []string{"421 4.7.0 too many mails", ""} {
+		server := &fakeSMTPServer{mailsPerConnection: 7, closing: closing}
+		server.start(t)
+		m := newPlainSMTP(t, server.port)
+		for range 2 {
+			if err := errors.Join(m.Send(t.Context(), newConfirmations(t, 50))...); err != nil {
+				t.Fatalf("%q: %v", closing, err)
+			}
+		}
+		server.mu.Lock()
+		seen := map[string]bool{}
+		for _, mail := range server.mails {
+			header, _ := readMail(t, []byte(mail))
+			seen[header.Get("Message-Id")] = true
+		}
+		if len(server.mails) != 100 || len(seen) != 100 || len(server.commands) < 100/7 {
+			t.Errorf("%q: %d mails, %d different, over %d connections", closing, len(server.mails), len(seen), len(server.commands))
+		}
+		server.mu.Unlock()
+	}
+}
+
+func TestSMTP_IdleConnectionsAreClosed(t *testing.T) {
+	var idle idleSessions
+	client, server := net.Pipe()
+	defer server.Close()
+	idle.put(&smtpSession{conn: client, broken: true})
+	s := idle.take()
+	if s == nil || idle.take() != nil {
+		t.Fatal("the session is not there once")
+	}
+	idle.put(s)
+	idle.expire(s)
+	if _, err := server.Read(make([]byte, 1)); !errors.Is(err, io.EOF) || idle.take() != nil {
+		t.Errorf("the connection of an expired session: %v", err)
+	}
+	idle.close()
+	client, other := net.Pipe()
+	defer other.Close()
+	idle.put(&smtpSession{conn: client, broken: true})
+	if _, err := other.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Errorf("the connection that was put after close: %v", err)
+	}
+}
+
+// TestSMTP_TLSAndAuthentication: a reused connection keeps them.
+func TestSMTP_TLSAndAuthentication(t *testing.T) {
+	https := httptest.NewTLSServer(http.NotFoundHandler())
+	defer https.Close()
+	server := &fakeSMTPServer{certificate: &https.TLS.Certificates[0]}
+	server.start(t)
+	roots := x509.NewCertPool()
+	roots.AddCert(https.Certificate())
+	m := newSMTP(t, SMTPConfig{Host: "127.0.0.1", Port: server.port, Username: "u", Password: "p", Timeout: waitTimeout, Connections: 1})
+	m.options = append(m.options, gomail.WithTLSConfig(&tls.Config{RootCAs: roots, ServerName: "127.0.0.1", MinVersion: tls.VersionTLS12}))
+	for range 2 {
+		if err := errors.Join(m.Send(t.Context(), newConfirmations(t, 2))...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	server.mu.Lock()
+	defer server.mu.Unlock()
+	all := strings.Join(server.commands[0], " ")
+	if len(server.mails) != 4 || len(server.commands) != 1 || strings.Count(all, "STARTTLS") != 1 || strings.Count(all, "AUTH PLAIN") != 1 ||
+		strings.Index(all, "STARTTLS") > strings.Index(all, "AUTH") {
+		t.Errorf("%d mails, commands %q", len(server.mails), server.commands)
+	}
+}
+
+func TestSMTP_ServerIsDown(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	n, _ := strconv.Atoi(port)
+	l.Close()
+	for i, err := range newPlainSMTP(t, n).Send(t.Context(), newConfirmations(t, 20)) {
+		if !errors.Is(err, order.ErrUnavailable) || errors.Is(err, order.ErrOverloaded) || !breaker.IsFailure(err) {
+			t.Errorf("mail %d: %v", i, err)
+		}
+	}
+}
+
+func TestSMTP_FrozenServer(t *testing.T) {
+	_, port, _ := net.SplitHostPort(startFrozenServer(t))
+	n, _ := strconv.Atoi(port)
+	m := newSMTP(t, SMTPConfig{Host: "127.0.0.1", Port: n, Plain: true, Timeout: 20 * time.Millisecond, Connections: 2})
 	began := time.Now()
-	if err := m.Send(context.Background(), newConfirmation(t, newOrder(t)), "x"); err == nil || !breaker.IsFailure(err) || time.Since(began) > waitTimeout {
-		t.Errorf("after %s: %v", time.Since(began), err)
+	for _, err := range m.Send(context.Background(), newConfirmations(t, 20)) {
+		if err == nil || !breaker.IsFailure(err) || time.Since(began) > waitTimeout {
+			t.Errorf("after %s: %v", time.Since(began), err)
+		}
 	}
 }
 
 func TestSMTP_CallerLeaves(t *testing.T) {
 	_, port, _ := net.SplitHostPort(startFrozenServer(t))
 	n, _ := strconv.Atoi(port)
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
-	defer cancel()
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(10*time.Millisecond, cancel)
 	began := time.Now()
-	if err := newPlainSMTP(t, n).Send(ctx, newConfirmation(t, newOrder(t)), "x"); err == nil || time.Since(began) > waitTimeout/2 {
+	if err := sendOne(ctx, newPlainSMTP(t, n), newConfirmation(t, newOrder(t))); !errors.Is(err, context.Canceled) || time.Since(began) > waitTimeout/2 {
 		t.Errorf("after %s: %v", time.Since(began), err)
+	}
+}
+
+// TestSMTP_NoTimeLeft: a mail that might be cut off in the middle is not tried.
+func TestSMTP_NoTimeLeft(t *testing.T) {
+	server := startSMTPServer(t, nil)
+	ctx, cancel := context.WithTimeout(t.Context(), waitTimeout/2)
+	defer cancel()
+	if err := sendOne(ctx, newPlainSMTP(t, server.port), newConfirmation(t, newOrder(t))); !errors.Is(err, order.ErrOverloaded) || len(server.received()) != 0 {
+		t.Errorf("%v, %d mails", err, len(server.received()))
 	}
 }
 
 func TestSMTP_ServerWithoutSTARTTLS(t *testing.T) {
 	server := startSMTPServer(t, nil) // It offers no STARTTLS.
-	m, err := NewSMTP(SMTPConfig{Host: "127.0.0.1", Port: server.port, Timeout: waitTimeout})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := m.Send(t.Context(), newConfirmation(t, newOrder(t)), "x"); err == nil || len(server.received()) != 0 {
+	m := newSMTP(t, SMTPConfig{Host: "127.0.0.1", Port: server.port, Timeout: waitTimeout, Connections: 1})
+	if err := sendOne(t.Context(), m, newConfirmation(t, newOrder(t))); err == nil || len(server.received()) != 0 {
 		t.Errorf("a mail was sent without TLS: %v", err)
 	}
 }
@@ -200,13 +437,13 @@ func TestSMTPConfig_AllMistakesAtOnce(t *testing.T) {
 	if !errors.Is(err, order.ErrInvalid) || strings.Contains(err.Error(), "hunter2") {
 		t.Fatal(err)
 	}
-	for _, part := range []string{"host", "port", "password", "timeout"} {
+	for _, part := range []string{"host", "port", "password", "timeout", "connections"} {
 		if !strings.Contains(err.Error(), part) {
 			t.Errorf("nothing about the %s in: %v", part, err)
 		}
 	}
 	for port, ok := range map[int]bool{465: false, 587: true, 25: true} {
-		_, err := NewSMTP(SMTPConfig{Host: "mail.example", Port: port, Username: "u", Password: "p", Timeout: time.Second})
+		_, err := NewSMTP(SMTPConfig{Host: "mail.example", Port: port, Username: "u", Password: "p", Timeout: time.Second, Connections: 1})
 		if (err == nil) != ok {
 			t.Errorf("port %d: %v", port, err)
 		}

@@ -39,6 +39,15 @@ func (k MailKind) Base() MailKind {
 	return k
 }
 
+// MailID identifies a mail: each order gets at most one of each kind.
+type MailID struct {
+	OrderID ID
+	Kind    MailKind
+}
+
+// String returns ORDER.KIND.
+func (i MailID) String() string { return string(i.OrderID) + "." + string(i.Kind) }
+
 // Mail is a mail to a customer.
 type Mail struct {
 	Kind  MailKind
@@ -46,3 +55,6 @@ type Mail struct {
 	// Refund is the refunded amount of a cancellation, or of a refund; zero for none.
 	Refund Money
 }
+
+// ID returns what identifies the mail.
+func (m Mail) ID() MailID { return MailID{OrderID: m.Order.ID, Kind: m.Kind} }

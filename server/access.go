@@ -68,7 +68,7 @@ var permissions = map[string]access{
 
 	spillwayv1connect.PaymentServiceExecuteRefundProcedure: internal,
 
-	spillwayv1connect.EmailServiceSendOrderMailProcedure: internal,
+	spillwayv1connect.EmailServiceSendOrderMailsProcedure: internal,
 
 	spillwayv1connect.DeadLetterServiceListDeadLettersProcedure:   operators,
 	spillwayv1connect.DeadLetterServiceGetDeadLetterProcedure:     operators,

@@ -86,7 +86,7 @@ func TestAuthenticate_EachProcedureByEachRole(t *testing.T) {
 		s + "CurrencyService/GetSupportedCurrencies": "anyone", s + "CurrencyService/Convert": "anyone",
 		s + "ShippingService/GetQuote": "anyone", s + "ShippingService/ShipOrder": "internal",
 		s + "PaymentService/Charge": "internal", s + "PaymentService/GetCharge": "internal", s + "PaymentService/Refund": "internal",
-		s + "PaymentService/Void": "internal", s + "PaymentService/ExecuteRefund": "internal", s + "EmailService/SendOrderMail": "internal",
+		s + "PaymentService/Void": "internal", s + "PaymentService/ExecuteRefund": "internal", s + "EmailService/SendOrderMails": "internal",
 		s + "DeadLetterService/ListDeadLetters": "operators", s + "DeadLetterService/GetDeadLetter": "operators",
 		s + "DeadLetterService/EditDeadLetter": "operators", s + "DeadLetterService/ReplayDeadLetter": "operators",
 		s + "DeadLetterService/DiscardDeadLetter": "operators", s + "AuditService/RunAudit": "operators",

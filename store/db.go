@@ -179,9 +179,14 @@ const txPause = 5 * time.Millisecond
 
 // tx runs f in a transaction, again when it was chosen as a deadlock's victim.
 func (db *DB) tx(ctx context.Context, f func(ctx context.Context, tx *ent.Client) error) error {
+	return db.retry(ctx, func(ctx context.Context) error { return db.txOnce(ctx, f) })
+}
+
+// retry runs f, which writes in one statement or one transaction, again when it was chosen as a deadlock's victim.
+func (db *DB) retry(ctx context.Context, f func(ctx context.Context) error) error {
 	return db.call(ctx, func(ctx context.Context) (err error) {
 		for try := range txTries {
-			if err = db.txOnce(ctx, f); err == nil || !isRetryable(err) {
+			if err = f(ctx); err == nil || !isRetryable(err) {
 				return err
 			}
 			select {

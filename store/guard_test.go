@@ -63,8 +63,11 @@ func calls(t *testing.T, db *store.DB) map[string]func(ctx context.Context) erro
 			_, _, err := epochs.ReplayEntry(ctx, store.DeadLetter{ID: 1}, store.Range{}, false, store.DeadLetterAction{})
 			return err
 		},
-		"Mails.Sent":     func(ctx context.Context) error { _, err := mails.Sent(ctx, id, "k"); return err },
-		"Mails.MarkSent": func(ctx context.Context) error { return mails.MarkSent(ctx, id, "k") },
+		"Mails.Sent": func(ctx context.Context) error {
+			_, err := mails.Sent(ctx, []order.MailID{{OrderID: id, Kind: "k"}})
+			return err
+		},
+		"Mails.MarkSent": func(ctx context.Context) error { return mails.MarkSent(ctx, []order.MailID{{OrderID: id, Kind: "k"}}) },
 	}
 }
 

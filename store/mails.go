@@ -1,16 +1,12 @@
 package store
 
 import (
+	"cmp"
 	"context"
-	"fmt"
+	"slices"
 	"time"
 
-	entsql "entgo.io/ent/dialect/sql"
-
 	"github.com/spillway/spillway/ent"
-	"github.com/spillway/spillway/ent/duemail"
-	"github.com/spillway/spillway/ent/ordercancellation"
-	"github.com/spillway/spillway/ent/refund"
 	"github.com/spillway/spillway/ent/sentmail"
 	"github.com/spillway/spillway/order"
 )
@@ -21,160 +17,45 @@ type Mails struct{ db *DB }
 // NewMails makes the repository.
 func NewMails(db *DB) *Mails { return &Mails{db: db} }
 
-// Sent reports whether the order's mail of the kind was sent.
-func (m *Mails) Sent(ctx context.Context, id order.ID, kind order.MailKind) (bool, error) {
-	return fetch(ctx, m.db, func(ctx context.Context) (bool, error) {
-		return m.db.ent.SentMail.Query().Where(sentmail.OrderID(string(id)), sentmail.Kind(string(kind))).Exist(ctx)
-	})
-}
-
-// MarkSent remembers that it was; a second time does nothing.
-func (m *Mails) MarkSent(ctx context.Context, id order.ID, kind order.MailKind) error {
-	return m.db.call(ctx, func(ctx context.Context) error {
-		err := m.db.ent.SentMail.Create().SetOrderID(string(id)).SetKind(string(kind)).SetSentAt(micro(time.Now())).Exec(ctx)
-		if isDuplicate(err) {
-			return nil
-		}
-		return err
-	})
-}
-
-// DueMail is a mail that is to be sent.
-type DueMail struct {
-	ID      int64
-	OrderID order.ID
-	Kind    order.MailKind
-	// Attempts is how often it was tried, the attempt for which it was taken included.
-	Attempts int
-	// Refund is what the refund of the kind, or else the order's cancellation, gave back; zero when there is none, or nothing had been taken.
-	Refund order.Money
-}
-
-// AddDue notes that the order's mail of the kind is to be sent; one that is due already stays as it is. Whether it was sent is not
-// checked: the sender does that.
-func (m *Mails) AddDue(ctx context.Context, id order.ID, kind order.MailKind) error {
-	return m.AddAllDue(ctx, kind, []order.ID{id})
-}
-
-// AddAllDue is AddDue for many orders.
-func (m *Mails) AddAllDue(ctx context.Context, kind order.MailKind, ids []order.ID) error {
-	return m.db.tx(ctx, func(ctx context.Context, tx *ent.Client) error { return addDueMails(ctx, tx, kind, ids) })
-}
-
-// addDueMails writes them in the transaction of what they are about.
-func addDueMails(ctx context.Context, tx *ent.Client, kind order.MailKind, ids []order.ID) error {
-	if len(ids) == 0 {
-		return nil
+// Sent returns those of the mails that were sent, with one statement.
+func (m *Mails) Sent(ctx context.Context, mails []order.MailID) (map[order.MailID]bool, error) {
+	if len(mails) == 0 {
+		return nil, nil //nolint:nilnil // An empty map.
 	}
-	now := micro(time.Now())
-	rows := make([]*ent.DueMailCreate, len(ids))
-	for i, id := range ids {
-		rows[i] = tx.DueMail.Create().SetOrderID(string(id)).SetKind(string(kind)).SetAttempts(0).SetNextTryAt(now).SetCreatedAt(now)
+	ids := make([]string, 0, len(mails))
+	for _, mail := range mails {
+		ids = append(ids, string(mail.OrderID))
 	}
-	err := tx.DueMail.CreateBulk(rows...).OnConflict(onConflictDoNothing(duemail.FieldOrderID, duemail.FieldKind)...).Exec(ctx)
-	if err != nil {
-		return fmt.Errorf("write %d due mails: %w", len(ids), err)
-	}
-	return nil
-}
-
-// LeaseDue leases up to limit due mails, the longest due first. No other caller gets them within the lease; one that is
-// neither dropped nor postponed by then is due again.
-func (m *Mails) LeaseDue(ctx context.Context, limit int, lease time.Duration) ([]DueMail, error) {
-	var out []DueMail
-	err := m.db.tx(ctx, func(ctx context.Context, tx *ent.Client) (err error) {
-		now := time.Now()
-		if out, err = m.due(ctx, tx, now, limit); err != nil || len(out) == 0 {
-			return err
-		}
-		ids := make([]int64, len(out))
-		for i := range out {
-			ids[i] = out[i].ID
-			out[i].Attempts++
-		}
-		return tx.DueMail.Update().Where(duemail.IDIn(ids...)).AddAttempts(1).SetNextTryAt(micro(now.Add(lease))).Exec(ctx)
+	slices.Sort(ids)
+	// The other mails of the orders come along: an order has few, and tuples would not use ent.
+	rows, err := fetch(ctx, m.db, func(ctx context.Context) ([]*ent.SentMail, error) {
+		return m.db.ent.SentMail.Query().Where(sentmail.OrderIDIn(slices.Compact(ids)...)).Select(sentmail.FieldOrderID, sentmail.FieldKind).All(ctx)
 	})
 	if err != nil {
-		return nil, fmt.Errorf("lease the mails that are due: %w", err)
+		return nil, err
+	}
+	out := make(map[order.MailID]bool, len(rows))
+	for _, row := range rows {
+		out[order.MailID{OrderID: order.ID(row.OrderID), Kind: order.MailKind(row.Kind)}] = true
 	}
 	return out, nil
 }
 
-func (m *Mails) due(ctx context.Context, tx *ent.Client, now time.Time, limit int) ([]DueMail, error) {
-	found, err := locked(m.db, tx.DueMail.Query().Where(duemail.NextTryAtLTE(micro(now))).Order(duemail.ByNextTryAt()).Limit(limit),
-		entsql.WithLockAction(entsql.SkipLocked)).All(ctx)
-	if err != nil || len(found) == 0 {
-		return nil, err
-	}
-	out, ids := make([]DueMail, len(found)), make([]string, len(found))
-	for i, f := range found {
-		ids[i] = f.OrderID
-		out[i] = DueMail{ID: f.ID, OrderID: order.ID(f.OrderID), Kind: order.MailKind(f.Kind), Attempts: f.Attempts}
-	}
-	cancelled, err := tx.OrderCancellation.Query().Where(ordercancellation.IDIn(ids...)).All(ctx)
-	if err != nil {
-		return nil, err
-	}
-	refunds := make(map[order.ID]order.Money, len(cancelled))
-	for _, c := range cancelled {
-		refunds[order.ID(c.ID)] = money(c.RefundAmount, c.RefundCurrency)
-	}
-	for i := range out {
-		out[i].Refund = refunds[out[i].OrderID]
-	}
-	return out, addRefunds(ctx, tx, out)
-}
-
-// addRefunds sets the amounts of the mails of refunds.
-func addRefunds(ctx context.Context, tx *ent.Client, due []DueMail) error {
-	var ids []string
-	for _, d := range due {
-		if id, ok := d.Kind.RefundID(); ok {
-			ids = append(ids, id)
-		}
-	}
-	if len(ids) == 0 {
+// MarkSent records that the mails were sent, with one statement. It leaves mails that are recorded already as they are.
+func (m *Mails) MarkSent(ctx context.Context, mails []order.MailID) error {
+	if len(mails) == 0 {
 		return nil
 	}
-	refunds, err := tx.Refund.Query().Where(refund.IDIn(ids...)).All(ctx)
-	if err != nil {
-		return err
-	}
-	for _, r := range refunds {
-		for i := range due {
-			if due[i].Kind == order.RefundMail(r.ID) {
-				due[i].Refund = money(r.Amount, r.Currency)
-			}
-		}
-	}
-	return nil
-}
-
-// DropDue deletes due mails that were sent.
-func (m *Mails) DropDue(ctx context.Context, ids []int64) error {
-	if len(ids) == 0 {
-		return nil
-	}
-	return m.db.call(ctx, func(ctx context.Context) error {
-		_, err := m.db.ent.DueMail.Delete().Where(duemail.IDIn(ids...)).Exec(ctx)
-		return err
+	// One order of the rows prevents deadlocks with another batch.
+	mails = slices.SortedFunc(slices.Values(mails), func(a, b order.MailID) int {
+		return cmp.Or(cmp.Compare(a.OrderID, b.OrderID), cmp.Compare(a.Kind, b.Kind))
 	})
-}
-
-// PostponeDue lets a mail be due again at that time.
-func (m *Mails) PostponeDue(ctx context.Context, id int64, until time.Time) error {
-	return m.db.call(ctx, func(ctx context.Context) error {
-		return m.db.ent.DueMail.Update().Where(duemail.ID(id)).SetNextTryAt(micro(until)).Exec(ctx)
-	})
-}
-
-// DeadLetterDue makes a dead letter of a mail that is no longer due, in one transaction.
-func (m *Mails) DeadLetterDue(ctx context.Context, id int64, f DeadLetter) error {
-	return m.db.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
-		if err := putDeadLetter(ctx, tx, f); err != nil {
-			return err
+	now := micro(time.Now())
+	return m.db.retry(ctx, func(ctx context.Context) error {
+		rows := make([]*ent.SentMailCreate, len(mails))
+		for i, mail := range mails {
+			rows[i] = m.db.ent.SentMail.Create().SetOrderID(string(mail.OrderID)).SetKind(string(mail.Kind)).SetSentAt(now)
 		}
-		_, err := tx.DueMail.Delete().Where(duemail.ID(id)).Exec(ctx)
-		return err
+		return m.db.ent.SentMail.CreateBulk(rows...).OnConflict(onConflictDoNothing(sentmail.FieldOrderID, sentmail.FieldKind)...).Exec(ctx)
 	})
 }

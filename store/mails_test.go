@@ -1,6 +1,8 @@
 package store_test
 
 import (
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -31,7 +33,7 @@ func TestLeaseDue_OneDispatcherAtATime(t *testing.T) {
 			t.Errorf("due is %+v", d)
 		}
 		take(0) // It is somebody's.
-		if err := mails.PostponeDue(t.Context(), d.ID, time.Now()); err != nil {
+		if err := mails.PostponeDue(t.Context(), []int64{d.ID}, time.Now()); err != nil {
 			t.Fatal(err)
 		}
 		if d := take(1)[0]; d.Attempts != 2 {
@@ -42,6 +44,53 @@ func TestLeaseDue_OneDispatcherAtATime(t *testing.T) {
 		}
 		db.RawSQL(t, "UPDATE due_mails SET next_try_at = ?", at)
 		take(0)
+	})
+}
+
+// TestMails_SentInBatches: what is recorded twice, also by two batches at once that overlap, is recorded once.
+func TestMails_SentInBatches(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *store.DB) {
+		mails := store.NewMails(db)
+		var all []order.MailID
+		for range 60 {
+			id := order.NewID(0, at)
+			all = append(all, order.MailID{OrderID: id, Kind: order.MailConfirmation}, order.MailID{OrderID: id, Kind: order.MailShipped})
+		}
+		if sent, err := mails.Sent(t.Context(), all); err != nil || len(sent) != 0 {
+			t.Errorf("before: %v, %v", sent, err)
+		}
+		recorded := all[:90]
+		var wg sync.WaitGroup
+		for i := range 6 {
+			batch := slices.Clone(recorded[i*10 : i*10+40])
+			slices.Reverse(batch)
+			wg.Go(func() {
+				for range 3 {
+					if err := mails.MarkSent(t.Context(), batch); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		wg.Wait()
+		sent, err := mails.Sent(t.Context(), all)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, id := range all {
+			if sent[id] != (i < len(recorded)) {
+				t.Errorf("%d: %s is sent: %v", i, id, sent[id])
+			}
+		}
+		if n := db.RawSQL(t, "DELETE FROM sent_mails"); n != int64(len(recorded)) {
+			t.Errorf("%d rows; want %d", n, len(recorded))
+		}
+		if sent, err := mails.Sent(t.Context(), nil); err != nil || len(sent) != 0 {
+			t.Errorf("of none: %v, %v", sent, err)
+		}
+		if err := mails.MarkSent(t.Context(), nil); err != nil {
+			t.Error(err)
+		}
 	})
 }
 

@@ -1,7 +1,9 @@
 package wire
 
 import (
+	"errors"
 	"fmt"
+	"strings"
 
 	"google.golang.org/protobuf/proto"
 
@@ -31,6 +33,49 @@ func MailRequest(m order.Mail) *spillwayv1.SendOrderMailRequest {
 	return req
 }
 
+// MailsRequest makes the request for a batch of mails.
+func MailsRequest(mails []order.Mail) *spillwayv1.SendOrderMailsRequest {
+	req := &spillwayv1.SendOrderMailsRequest{Mails: make([]*spillwayv1.SendOrderMailRequest, len(mails))}
+	for i, m := range mails {
+		req.Mails[i] = MailRequest(m)
+	}
+	return req
+}
+
+// MailResult converts the result of a mail that was not sent: order.ErrInvalid, order.ErrOverloaded if it was not tried, or any other error if
+// a retry may send it. nil means that it was sent.
+func MailResult(err error) *spillwayv1.SendOrderMailResult {
+	out := &spillwayv1.SendOrderMailResult{Outcome: spillwayv1.SendOrderMailOutcome_SEND_ORDER_MAIL_OUTCOME_SENT}
+	if err == nil {
+		return out
+	}
+	out.Reason = strings.ToValidUTF8(err.Error(), "\uFFFD")
+	switch {
+	case errors.Is(err, order.ErrInvalid):
+		out.Outcome = spillwayv1.SendOrderMailOutcome_SEND_ORDER_MAIL_OUTCOME_REJECTED
+	case errors.Is(err, order.ErrOverloaded):
+		out.Outcome = spillwayv1.SendOrderMailOutcome_SEND_ORDER_MAIL_OUTCOME_NOT_TRIED
+	default:
+		out.Outcome = spillwayv1.SendOrderMailOutcome_SEND_ORDER_MAIL_OUTCOME_FAILED
+	}
+	return out
+}
+
+// FromMailResult reads a result. It returns nil for a mail that was sent, now or before, and otherwise the errors of MailResult. An outcome
+// that this version does not know is order.ErrUnavailable.
+func FromMailResult(r *spillwayv1.SendOrderMailResult) error {
+	switch r.GetOutcome() {
+	case spillwayv1.SendOrderMailOutcome_SEND_ORDER_MAIL_OUTCOME_SENT, spillwayv1.SendOrderMailOutcome_SEND_ORDER_MAIL_OUTCOME_ALREADY_SENT:
+		return nil
+	case spillwayv1.SendOrderMailOutcome_SEND_ORDER_MAIL_OUTCOME_REJECTED:
+		return fmt.Errorf("%s: %w", r.GetReason(), order.ErrInvalid)
+	case spillwayv1.SendOrderMailOutcome_SEND_ORDER_MAIL_OUTCOME_NOT_TRIED:
+		return fmt.Errorf("%s: %w", r.GetReason(), order.ErrOverloaded)
+	case spillwayv1.SendOrderMailOutcome_SEND_ORDER_MAIL_OUTCOME_FAILED, spillwayv1.SendOrderMailOutcome_SEND_ORDER_MAIL_OUTCOME_UNSPECIFIED:
+	}
+	return fmt.Errorf("%s: %w", r.GetReason(), order.ErrUnavailable)
+}
+
 // FromMailRequest reads a request. It fails with order.ErrInvalid unless the kind is known, the order is valid, and a mail of a refund
 // has its id and amount.
 func FromMailRequest(req *spillwayv1.SendOrderMailRequest) (order.Mail, error) {
@@ -39,7 +84,7 @@ func FromMailRequest(req *spillwayv1.SendOrderMailRequest) (order.Mail, error) {
 		return order.Mail{}, err
 	}
 	if _, err := order.ParseID(string(o.ID)); err != nil {
-		return order.Mail{}, err
+		return order.Mail{}, fmt.Errorf("%w: %w", order.ErrInvalid, err)
 	}
 	m := order.Mail{Order: o}
 	if req.GetRefund() != nil {

@@ -18,9 +18,10 @@ import (
 
 // fakeMailClient records what is sent, as "KIND ID REFUND", and fails if err is set.
 type fakeMailClient struct {
-	mu   sync.Mutex
-	sent []string
-	err  error
+	mu    sync.Mutex
+	sent  []string
+	calls int
+	err   error
 }
 
 func (p *fakeMailClient) put(kind order.MailKind, o order.Order, refund string) error {
@@ -33,11 +34,17 @@ func (p *fakeMailClient) put(kind order.MailKind, o order.Order, refund string) 
 	return nil
 }
 
-func (p *fakeMailClient) Send(_ context.Context, m order.Mail) error {
-	if m.Refund.Amount == 0 {
-		return p.put(m.Kind, m.Order, "")
+func (p *fakeMailClient) Send(_ context.Context, mails []order.Mail) []error {
+	p.calls++
+	errs := make([]error, len(mails))
+	for i, m := range mails {
+		refund := ""
+		if m.Refund.Amount != 0 {
+			refund = m.Refund.String()
+		}
+		errs[i] = p.put(m.Kind, m.Order, refund)
 	}
-	return p.put(m.Kind, m.Order, m.Refund.String())
+	return errs
 }
 
 var errMailDown = errors.New("the mail server is down")
@@ -204,7 +211,7 @@ func (f *fakeDueMails) LeaseDue(context.Context, int, time.Duration) ([]store.Du
 
 func (f *fakeDueMails) DropDue(context.Context, []int64) error { return nil }
 
-func (f *fakeDueMails) PostponeDue(_ context.Context, _ int64, until time.Time) error {
+func (f *fakeDueMails) PostponeDue(_ context.Context, _ []int64, until time.Time) error {
 	f.until = append(f.until, until)
 	return nil
 }
@@ -224,6 +231,51 @@ func TestMailDispatcher_BackoffGrows(t *testing.T) {
 			t.Errorf("the pause after attempt %d is %s; want %s", n, got, want)
 		}
 	}
+}
+
+// TestMailDispatcher_MailThatWasNotTried: it is due again soon, however often, and never becomes a dead letter.
+func TestMailDispatcher_MailThatWasNotTried(t *testing.T) {
+	f, cfg := &fakeDueMails{}, workers.DefaultDispatchConfig()
+	d := workers.NewMailDispatcher(cfg, f, f, &fakeMailClient{err: order.ErrOverloaded}, noLog)
+	for n := range 2 * cfg.MaxAttempts {
+		before := time.Now()
+		ranTo(t, d.RunOnce, 0)
+		if got := f.until[n].Sub(before); got < cfg.MinBackoff || got > cfg.MinBackoff+10*time.Second {
+			t.Errorf("the pause after attempt %d is %s; want %s", n+1, got, cfg.MinBackoff)
+		}
+	}
+}
+
+// TestMailDispatcher_Batch: many mails take one call and a few statements. Those that fail do not affect the others.
+func TestMailDispatcher_Batch(t *testing.T) {
+	onBothShops(t, func(t *testing.T, db *store.DB) {
+		all := paidOrders(t, store.NewOrders(db), 120)
+		ids := make([]order.ID, len(all))
+		for i, o := range all {
+			ids[i] = o.ID
+		}
+		if err := store.NewMails(db).AddAllDue(t.Context(), order.MailShipped, ids); err != nil {
+			t.Fatal(err)
+		}
+		missing := order.NewID(0, at) // It has no row.
+		mustAddDue(t, db, missing, order.MailShipped)
+		p := &fakeMailClient{}
+		d := brisk(db, p)
+		ranTo(t, d.RunOnce, 120)
+		if p.calls != 1 || len(p.sent) != 120 {
+			t.Errorf("%d mails in %d calls", len(p.sent), p.calls)
+		}
+		for range 2 {
+			ranTo(t, d.RunOnce, 0)
+		}
+		letters, err := store.NewDeadLetters(db).List(t.Context(), store.DeadLetterFilter{}, 0, 10)
+		if err != nil || len(letters) != 1 || letters[0].OrderID != string(missing) {
+			t.Errorf("letters %+v, %v; want that of the order without a row", letters, err)
+		}
+		if n, err := store.NewMails(db).CountDue(t.Context(), 10); err != nil || n != 0 {
+			t.Errorf("%d mails are due, %v", n, err)
+		}
+	})
 }
 
 func TestMailer_OnlyPaidOrdersAreConfirmed(t *testing.T) {

@@ -157,12 +157,16 @@ type fakeRefusingMailClient struct {
 	sent      []order.ID
 }
 
-func (m *fakeRefusingMailClient) Send(_ context.Context, sent order.Mail) error {
-	if sent.Order.ID == m.refusedID {
-		return fmt.Errorf("no such mailbox: %w", order.ErrInvalid)
+func (m *fakeRefusingMailClient) Send(_ context.Context, mails []order.Mail) []error {
+	errs := make([]error, len(mails))
+	for i, sent := range mails {
+		if sent.Order.ID == m.refusedID {
+			errs[i] = fmt.Errorf("no such mailbox: %w", order.ErrInvalid)
+			continue
+		}
+		m.sent = append(m.sent, sent.Order.ID)
 	}
-	m.sent = append(m.sent, sent.Order.ID)
-	return nil
+	return errs
 }
 
 // TestMailer_FailingMailCostsOnlyItself: after its attempts it is a dead letter with the order.
@@ -171,7 +175,6 @@ func TestMailer_FailingMailCostsOnlyItself(t *testing.T) {
 	refused := step(t, bad, order.Paid)
 	refused.Traceparent = traceparent
 	cfg := workers.DefaultMailConfig()
-	cfg.Concurrency = 1
 	in := &fakeOnceConsumer{messages: []queue.Message{{ID: "m", Body: raw(t, batch(refused, step(t, good, order.Paid))), Attempt: cfg.MaxDeliveries}}}
 	mail := &fakeRefusingMailClient{refusedID: bad.ID}
 	m := workers.NewMailer(cfg, in, a.dead, mail, slog.New(slog.DiscardHandler))

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"sync"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -22,22 +21,25 @@ import (
 type MailConfig struct {
 	// Messages is how many messages one iteration takes.
 	Messages int
-	// Concurrency is how many mails are sent at once.
-	Concurrency int
-	// Lease is how long the messages are leased: longer than sending their mails takes.
+	// Lease is how long the messages are leased. Mails that cannot be sent within it are left for the next delivery.
 	Lease time.Duration
 	// MaxDeliveries is how often a message is delivered before its mails that still fail go to failed_orders.
 	MaxDeliveries int
 }
 
-// DefaultMailConfig sends 10 mails at once.
+// DefaultMailConfig takes eight messages, whose mails fill a batch also if the relay's messages are small.
 func DefaultMailConfig() MailConfig {
-	return MailConfig{Messages: 4, Concurrency: 10, Lease: 60 * time.Second, MaxDeliveries: 5}
+	return MailConfig{Messages: 8, Lease: 60 * time.Second, MaxDeliveries: 5}
 }
 
-// MailClient sends mails to customers, one for each order and kind. order.ErrInvalid: the mail can never be sent.
+// outcomeReserve is the part of a lease in which the outcome of mails is written. No mail is sent in it.
+const outcomeReserve = 5 * time.Second
+
+// MailClient sends mails to customers, one for each order and kind.
 type MailClient interface {
-	Send(ctx context.Context, m order.Mail) error
+	// Send sends the mails and returns one error for each, in their order: nil if the mail was sent, now or before; order.ErrInvalid if it can
+	// never be sent; order.ErrOverloaded if it was not tried. After any other error a retry may send it.
+	Send(ctx context.Context, mails []order.Mail) []error
 }
 
 // outgoingMail is a mail to be sent.
@@ -51,8 +53,7 @@ type outgoingMail struct {
 func (m outgoingMail) key() string { return store.MailKey(m.Order.ID, m.Kind) }
 
 // Mailer sends a confirmation by mail for each paid order. The MailDispatcher sends all other mails; orders that were never paid cause
-// none. It sends up to MailConfig.Concurrency mails at once. A message with a mail that failed is delivered again, at most
-// MailConfig.MaxDeliveries times; then the mail becomes a dead letter.
+// none. A message with a mail that failed is delivered again, at most MailConfig.MaxDeliveries times; then the mail becomes a dead letter.
 type Mailer struct {
 	cfg      MailConfig
 	consumer queue.Consumer
@@ -139,26 +140,32 @@ func confirmations(changes []order.Event) []outgoingMail {
 	return out
 }
 
-// send sends the mails and returns the errors of those that failed, by their keys.
+// send sends the mails within the lease and returns the errors of those that failed, by their keys.
 func (m *Mailer) send(ctx context.Context, mails []outgoingMail) map[string]error {
-	var mu sync.Mutex
 	failed := make(map[string]error)
-	forEach(m.cfg.Concurrency, mails, func(o outgoingMail) {
-		if err := m.mail.Send(ctx, o.Mail); err != nil {
-			mu.Lock()
-			defer mu.Unlock()
-			failed[o.key()] = err
+	if len(mails) == 0 {
+		return failed
+	}
+	ctx, cancel := context.WithTimeout(ctx, m.cfg.Lease-outcomeReserve)
+	defer cancel()
+	batch := make([]order.Mail, len(mails))
+	for i, o := range mails {
+		batch[i] = o.Mail
+	}
+	for i, err := range m.mail.Send(ctx, batch) {
+		if err != nil {
+			failed[mails[i].key()] = err
 		}
-	})
+	}
 	return failed
 }
 
-// deadLetter writes dead letters of the failed mails that can never be sent, and of all failed mails after the last attempt. It removes
-// them from failed.
+// deadLetter writes dead letters of the failed mails that can never be sent, and after the last attempt of all that were tried. It removes them
+// from failed.
 func (m *Mailer) deadLetter(ctx context.Context, mails []outgoingMail, failed map[string]error, attempts int) error {
 	for _, o := range mails {
 		reason, ok := failed[o.key()]
-		if !ok || attempts < m.cfg.MaxDeliveries && !errors.Is(reason, order.ErrInvalid) {
+		if !ok || !gaveUp(reason, attempts, m.cfg.MaxDeliveries) {
 			continue
 		}
 		dead, err := o.deadLetter(attempts, reason)
@@ -172,6 +179,11 @@ func (m *Mailer) deadLetter(ctx context.Context, mails []outgoingMail, failed ma
 		delete(failed, o.key())
 	}
 	return nil
+}
+
+// gaveUp reports whether a mail that failed becomes a dead letter: it can never be sent, or it was tried for the last time.
+func gaveUp(reason error, attempts, maxAttempts int) bool {
+	return errors.Is(reason, order.ErrInvalid) || attempts >= maxAttempts && !errors.Is(reason, order.ErrOverloaded)
 }
 
 // deadLetter returns the mail's dead letter. Its payload is the request, to be sent again, or the order if the kind is unknown.

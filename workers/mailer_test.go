@@ -6,7 +6,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
-	"testing/synctest"
+	"time"
 
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
 	"github.com/spillway/spillway/order"
@@ -18,33 +18,31 @@ import (
 // fakeCountingMailClient counts what is sent, and fails for the orders in its list.
 type fakeCountingMailClient struct {
 	mu       sync.Mutex
-	fails    map[order.ID]bool
+	fails    map[order.ID]error
 	attempts map[order.ID]int
+	calls    int
 	last     order.Order
-	block    chan struct{}
-	inFlight int
+	// within is the time that the last call had.
+	within time.Duration
 }
 
-func (m *fakeCountingMailClient) Send(_ context.Context, sent order.Mail) error {
-	o := sent.Order
-	m.mu.Lock()
-	m.inFlight++
-	m.mu.Unlock()
-	if m.block != nil {
-		<-m.block
-	}
+func (m *fakeCountingMailClient) Send(ctx context.Context, mails []order.Mail) []error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.inFlight--
 	if m.attempts == nil {
 		m.attempts = make(map[order.ID]int)
 	}
-	m.attempts[o.ID]++
-	m.last = o
-	if m.fails[o.ID] {
-		return errDown
+	m.calls++
+	if deadline, ok := ctx.Deadline(); ok {
+		m.within = time.Until(deadline)
 	}
-	return nil
+	errs := make([]error, len(mails))
+	for i, sent := range mails {
+		m.attempts[sent.Order.ID]++
+		m.last = sent.Order
+		errs[i] = m.fails[sent.Order.ID]
+	}
+	return errs
 }
 
 func newMailer(in queue.Consumer, dead workers.DeadLetters, m workers.MailClient) *workers.Mailer {
@@ -66,29 +64,49 @@ func TestMailer_OneConfirmationABatch(t *testing.T) {
 	}
 }
 
-func TestMailer_Concurrency(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		m := &fakeCountingMailClient{block: make(chan struct{})}
-		s := newMailer(newFakeConsumer(settledBody(someOrders(25)...)), &fakeDeadLetters{}, m)
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			mustRun(t, s.RunOnce, 25)
-		}()
-		synctest.Wait()
-		m.mu.Lock()
-		if m.inFlight != 10 {
-			t.Errorf("%d mails are under way; want 10", m.inFlight)
+// TestMailer_OneCallAnIteration: all mails of an iteration go out in one call, within the lease.
+func TestMailer_OneCallAnIteration(t *testing.T) {
+	m := &fakeCountingMailClient{}
+	in := newFakeConsumer(settledBody(someOrders(25)...), settledBody(someOrders(25)...))
+	mustRun(t, newMailer(in, &fakeDeadLetters{}, m).RunOnce, 50)
+	if lease := workers.DefaultMailConfig().Lease; m.calls != 1 || m.within <= 0 || m.within >= lease {
+		t.Errorf("%d calls with %s for the mails; want one within %s", m.calls, m.within, lease)
+	}
+}
+
+// TestMailer_MailThatWasNotTried: the service had no time for it. It is delivered again, however often, and is no dead letter.
+func TestMailer_MailThatWasNotTried(t *testing.T) {
+	o, dead := freshOrder(), &fakeDeadLetters{}
+	in, m := newFakeConsumer(settledBody(o)), &fakeCountingMailClient{fails: map[order.ID]error{o.ID: order.ErrOverloaded}}
+	s := newMailer(in, dead, m)
+	for range 2 * workers.DefaultMailConfig().MaxDeliveries {
+		if _, err := s.RunOnce(t.Context()); err == nil || in.left() != 1 {
+			t.Fatalf("got %v; %d messages are left", err, in.left())
 		}
-		m.mu.Unlock()
-		close(m.block)
-		<-done
-	})
+	}
+	m.fails = nil
+	mustRun(t, s.RunOnce, 1)
+	if len(dead.messages) != 0 || in.left() != 0 {
+		t.Errorf("letters %v, %d messages left; want none", dead.messages, in.left())
+	}
+}
+
+// TestMailer_PoisonMailIsADeadLetterAlone: the other mails of its message are sent once, and the message is acknowledged.
+func TestMailer_PoisonMailIsADeadLetterAlone(t *testing.T) {
+	all, dead := someOrders(120), &fakeDeadLetters{}
+	poison := all[70]
+	in, m := newFakeConsumer(settledBody(all...)), &fakeCountingMailClient{fails: map[order.ID]error{poison.ID: order.ErrInvalid}}
+	if _, err := newMailer(in, dead, m).RunOnce(t.Context()); err != nil || in.left() != 0 {
+		t.Fatalf("got %v; %d messages are left", err, in.left())
+	}
+	if len(dead.messages) != 1 || dead.messages[0].OrderID != string(poison.ID) || len(m.attempts) != len(all) || m.attempts[all[0].ID] != 1 {
+		t.Errorf("letters %v; %d orders have a mail", dead.messages, len(m.attempts))
+	}
 }
 
 func TestMailer_FailingMailIsRetried(t *testing.T) {
 	o, dead := freshOrder(), &fakeDeadLetters{}
-	in, m := newFakeConsumer(settledBody(o)), &fakeCountingMailClient{fails: map[order.ID]bool{o.ID: true}}
+	in, m := newFakeConsumer(settledBody(o)), &fakeCountingMailClient{fails: map[order.ID]error{o.ID: errDown}}
 	s := newMailer(in, dead, m)
 	for range 2 {
 		if n, err := s.RunOnce(t.Context()); err == nil || n != 0 || in.left() != 1 {
@@ -104,7 +122,7 @@ func TestMailer_FailingMailIsRetried(t *testing.T) {
 
 func TestMailer_DeadLetterAfterFiveAttempts(t *testing.T) {
 	bad, good, dead := freshOrder(), freshOrder(), &fakeDeadLetters{err: errDown}
-	in, m := newFakeConsumer(settledBody(bad, good)), &fakeCountingMailClient{fails: map[order.ID]bool{bad.ID: true}}
+	in, m := newFakeConsumer(settledBody(bad, good)), &fakeCountingMailClient{fails: map[order.ID]error{bad.ID: errDown}}
 	s := newMailer(in, dead, m)
 	for range workers.DefaultMailConfig().MaxDeliveries - 1 {
 		if _, err := s.RunOnce(t.Context()); err == nil || len(dead.messages) != 0 {
@@ -157,7 +175,7 @@ func TestMailer_SentButNotAcknowledged(t *testing.T) {
 // TestMailer_AttemptsAreCountedPerMail: attempts are counted per message.
 func TestMailer_AttemptsAreCountedPerMail(t *testing.T) {
 	old, fresh, good, dead := freshOrder(), freshOrder(), freshOrder(), &fakeDeadLetters{}
-	in, m := newFakeConsumer(settledBody(old)), &fakeCountingMailClient{fails: map[order.ID]bool{old.ID: true, fresh.ID: true}}
+	in, m := newFakeConsumer(settledBody(old)), &fakeCountingMailClient{fails: map[order.ID]error{old.ID: errDown, fresh.ID: errDown}}
 	s := newMailer(in, dead, m)
 	for range 4 {
 		_, _ = s.RunOnce(t.Context())

@@ -159,8 +159,12 @@ func (m *fakeRefusingOnce) Ship(_ context.Context, o order.Order) error {
 	return nil
 }
 
-func (m *fakeRefusingOnce) Send(ctx context.Context, mail order.Mail) error {
-	return m.Ship(ctx, mail.Order)
+func (m *fakeRefusingOnce) Send(ctx context.Context, mails []order.Mail) []error {
+	errs := make([]error, len(mails))
+	for i, mail := range mails {
+		errs[i] = m.Ship(ctx, mail.Order)
+	}
+	return errs
 }
 
 func (m *fakeRefusingOnce) count(id order.ID) int {

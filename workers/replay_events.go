@@ -104,11 +104,10 @@ func (r *Replayer) mails(ctx context.Context, l store.DeadLetter) error {
 	if err != nil {
 		return err
 	}
-	var errs []error
-	for _, m := range mails {
-		errs = append(errs, r.Mail.Send(ctx, m))
+	if len(mails) == 0 {
+		return nil
 	}
-	return errors.Join(errs...)
+	return errors.Join(r.Mail.Send(ctx, mails)...)
 }
 
 // mailsOf returns the mails of a dead letter: those that its events cause, or the one that it holds.

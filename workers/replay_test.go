@@ -40,11 +40,15 @@ type replayFixture struct {
 	hot       stubSnapshots
 }
 
-func (a *replayFixture) Send(_ context.Context, m order.Mail) error {
+func (a *replayFixture) Send(_ context.Context, mails []order.Mail) []error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.mails = append(a.mails, string(m.Kind))
-	return a.mailErr
+	errs := make([]error, len(mails))
+	for i, m := range mails {
+		a.mails = append(a.mails, string(m.Kind))
+		errs[i] = a.mailErr
+	}
+	return errs
 }
 
 func (a *replayFixture) CancelDuplicate(_ context.Context, id, _ order.ID) error {

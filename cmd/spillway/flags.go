@@ -94,6 +94,7 @@ func flagDefaults() kong.Vars {
 		"lost_after":      durationText(d.Orders.LostAfter),
 		"smtp_port":       strconv.Itoa(d.External.Mail.SMTPPort),
 		"mail_from":       d.External.Mail.From,
+		"mail_limit":      strconv.Itoa(d.External.Mail.Concurrency),
 		"carrier":         d.External.Carrier.Mode,
 	}
 }

@@ -18,6 +18,7 @@ import (
 
 	smtpmock "github.com/mocktools/go-smtp-mock/v2"
 
+	"github.com/spillway/spillway/mail"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/store"
 )
@@ -125,19 +126,14 @@ func TestMail_OverSMTP(t *testing.T) {
 	}
 }
 
-func TestMail_WithoutAServerInFiles(t *testing.T) {
+func TestMail_WithoutAServerInAnMbox(t *testing.T) {
 	s := embedded(t)
 	id := s.buy("k")
-	dir := filepath.Join(strings.TrimSuffix(strings.TrimPrefix(s.dsn, "sqlite:"), "/spillway.db"), "mail")
+	path := filepath.Join(strings.TrimSuffix(strings.TrimPrefix(s.dsn, "sqlite:"), "/spillway.db"), "mail", mail.MboxName)
 	for _, kind := range []string{"confirmation", "shipped"} {
-		path := filepath.Join(dir, string(id)+"."+kind+".eml")
-		s.eventually(startTimeout, path, func() bool {
-			_, err := os.Stat(path)
-			return err == nil
-		})
-		s.eventually(startTimeout, "the log to name "+path, func() bool {
-			log, err := os.ReadFile(s.log.Name())
-			return err == nil && bytes.Contains(log, []byte(path))
+		s.eventually(startTimeout, path+" to hold the "+kind, func() bool {
+			mbox, err := os.ReadFile(path)
+			return err == nil && bytes.Contains(mbox, []byte("\nMessage-ID: <"+string(id)+"."+kind+"@spillway>\n"))
 		})
 	}
 }

@@ -83,14 +83,79 @@ func (MailKind) EnumDescriptor() ([]byte, []int) {
 	return file_spillway_v1_email_proto_rawDescGZIP(), []int{0}
 }
 
-// SendOrderMailRequest carries what a mail is about.
+// SendOrderMailOutcome is the outcome of one mail of a batch.
+type SendOrderMailOutcome int32
+
+const (
+	// Never used.
+	SendOrderMailOutcome_SEND_ORDER_MAIL_OUTCOME_UNSPECIFIED SendOrderMailOutcome = 0
+	// The mail was sent.
+	SendOrderMailOutcome_SEND_ORDER_MAIL_OUTCOME_SENT SendOrderMailOutcome = 1
+	// The mail had been sent before, and was not sent again.
+	SendOrderMailOutcome_SEND_ORDER_MAIL_OUTCOME_ALREADY_SENT SendOrderMailOutcome = 2
+	// The mail was not sent, or it is unknown whether it was. A retry may send it.
+	SendOrderMailOutcome_SEND_ORDER_MAIL_OUTCOME_FAILED SendOrderMailOutcome = 3
+	// The mail was not sent, and no retry can send it.
+	SendOrderMailOutcome_SEND_ORDER_MAIL_OUTCOME_REJECTED SendOrderMailOutcome = 4
+	// The mail was not tried, because the call's time was used up by the mails before it. A retry may send it.
+	SendOrderMailOutcome_SEND_ORDER_MAIL_OUTCOME_NOT_TRIED SendOrderMailOutcome = 5
+)
+
+// Enum value maps for SendOrderMailOutcome.
+var (
+	SendOrderMailOutcome_name = map[int32]string{
+		0: "SEND_ORDER_MAIL_OUTCOME_UNSPECIFIED",
+		1: "SEND_ORDER_MAIL_OUTCOME_SENT",
+		2: "SEND_ORDER_MAIL_OUTCOME_ALREADY_SENT",
+		3: "SEND_ORDER_MAIL_OUTCOME_FAILED",
+		4: "SEND_ORDER_MAIL_OUTCOME_REJECTED",
+		5: "SEND_ORDER_MAIL_OUTCOME_NOT_TRIED",
+	}
+	SendOrderMailOutcome_value = map[string]int32{
+		"SEND_ORDER_MAIL_OUTCOME_UNSPECIFIED":  0,
+		"SEND_ORDER_MAIL_OUTCOME_SENT":         1,
+		"SEND_ORDER_MAIL_OUTCOME_ALREADY_SENT": 2,
+		"SEND_ORDER_MAIL_OUTCOME_FAILED":       3,
+		"SEND_ORDER_MAIL_OUTCOME_REJECTED":     4,
+		"SEND_ORDER_MAIL_OUTCOME_NOT_TRIED":    5,
+	}
+)
+
+func (x SendOrderMailOutcome) Enum() *SendOrderMailOutcome {
+	p := new(SendOrderMailOutcome)
+	*p = x
+	return p
+}
+
+func (x SendOrderMailOutcome) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (SendOrderMailOutcome) Descriptor() protoreflect.EnumDescriptor {
+	return file_spillway_v1_email_proto_enumTypes[1].Descriptor()
+}
+
+func (SendOrderMailOutcome) Type() protoreflect.EnumType {
+	return &file_spillway_v1_email_proto_enumTypes[1]
+}
+
+func (x SendOrderMailOutcome) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use SendOrderMailOutcome.Descriptor instead.
+func (SendOrderMailOutcome) EnumDescriptor() ([]byte, []int) {
+	return file_spillway_v1_email_proto_rawDescGZIP(), []int{1}
+}
+
+// SendOrderMailRequest is one mail. Dead letters hold it, too.
 type SendOrderMailRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Which mail.
 	Kind MailKind `protobuf:"varint,1,opt,name=kind,proto3,enum=spillway.v1.MailKind" json:"kind,omitempty"`
 	// The order; the mail goes to its email address.
 	Order *Order `protobuf:"bytes,2,opt,name=order,proto3" json:"order,omitempty"`
-	// The refunded amount; not set when there is none.
+	// The refunded amount; not set when there is none. For a cancellation it is the total, with earlier refunds.
 	Refund *Money `protobuf:"bytes,3,opt,name=refund,proto3" json:"refund,omitempty"`
 	// The id of the refund that the mail is about; empty for other kinds.
 	RefundId      string `protobuf:"bytes,4,opt,name=refund_id,json=refundId,proto3" json:"refund_id,omitempty"`
@@ -156,27 +221,29 @@ func (x *SendOrderMailRequest) GetRefundId() string {
 	return ""
 }
 
-// SendOrderMailResponse is empty.
-type SendOrderMailResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+// SendOrderMailsRequest is a batch of mails.
+type SendOrderMailsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The mails. The same mail may be contained more than once; it is sent once.
+	Mails         []*SendOrderMailRequest `protobuf:"bytes,1,rep,name=mails,proto3" json:"mails,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *SendOrderMailResponse) Reset() {
-	*x = SendOrderMailResponse{}
+func (x *SendOrderMailsRequest) Reset() {
+	*x = SendOrderMailsRequest{}
 	mi := &file_spillway_v1_email_proto_msgTypes[1]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *SendOrderMailResponse) String() string {
+func (x *SendOrderMailsRequest) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*SendOrderMailResponse) ProtoMessage() {}
+func (*SendOrderMailsRequest) ProtoMessage() {}
 
-func (x *SendOrderMailResponse) ProtoReflect() protoreflect.Message {
+func (x *SendOrderMailsRequest) ProtoReflect() protoreflect.Message {
 	mi := &file_spillway_v1_email_proto_msgTypes[1]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -188,9 +255,117 @@ func (x *SendOrderMailResponse) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use SendOrderMailResponse.ProtoReflect.Descriptor instead.
-func (*SendOrderMailResponse) Descriptor() ([]byte, []int) {
+// Deprecated: Use SendOrderMailsRequest.ProtoReflect.Descriptor instead.
+func (*SendOrderMailsRequest) Descriptor() ([]byte, []int) {
 	return file_spillway_v1_email_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *SendOrderMailsRequest) GetMails() []*SendOrderMailRequest {
+	if x != nil {
+		return x.Mails
+	}
+	return nil
+}
+
+// SendOrderMailsResponse has the result of each mail.
+type SendOrderMailsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// One result for each mail of the request, in their order.
+	Results       []*SendOrderMailResult `protobuf:"bytes,1,rep,name=results,proto3" json:"results,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SendOrderMailsResponse) Reset() {
+	*x = SendOrderMailsResponse{}
+	mi := &file_spillway_v1_email_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SendOrderMailsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SendOrderMailsResponse) ProtoMessage() {}
+
+func (x *SendOrderMailsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_spillway_v1_email_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SendOrderMailsResponse.ProtoReflect.Descriptor instead.
+func (*SendOrderMailsResponse) Descriptor() ([]byte, []int) {
+	return file_spillway_v1_email_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *SendOrderMailsResponse) GetResults() []*SendOrderMailResult {
+	if x != nil {
+		return x.Results
+	}
+	return nil
+}
+
+// SendOrderMailResult is what happened to a mail.
+type SendOrderMailResult struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What happened.
+	Outcome SendOrderMailOutcome `protobuf:"varint,1,opt,name=outcome,proto3,enum=spillway.v1.SendOrderMailOutcome" json:"outcome,omitempty"`
+	// Why the mail was not sent, without the address of the customer; empty if it was.
+	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SendOrderMailResult) Reset() {
+	*x = SendOrderMailResult{}
+	mi := &file_spillway_v1_email_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SendOrderMailResult) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SendOrderMailResult) ProtoMessage() {}
+
+func (x *SendOrderMailResult) ProtoReflect() protoreflect.Message {
+	mi := &file_spillway_v1_email_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SendOrderMailResult.ProtoReflect.Descriptor instead.
+func (*SendOrderMailResult) Descriptor() ([]byte, []int) {
+	return file_spillway_v1_email_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *SendOrderMailResult) GetOutcome() SendOrderMailOutcome {
+	if x != nil {
+		return x.Outcome
+	}
+	return SendOrderMailOutcome_SEND_ORDER_MAIL_OUTCOME_UNSPECIFIED
+}
+
+func (x *SendOrderMailResult) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
 }
 
 // SendOrderConfirmationRequest carries the order to be confirmed.
@@ -204,7 +379,7 @@ type SendOrderConfirmationRequest struct {
 
 func (x *SendOrderConfirmationRequest) Reset() {
 	*x = SendOrderConfirmationRequest{}
-	mi := &file_spillway_v1_email_proto_msgTypes[2]
+	mi := &file_spillway_v1_email_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -216,7 +391,7 @@ func (x *SendOrderConfirmationRequest) String() string {
 func (*SendOrderConfirmationRequest) ProtoMessage() {}
 
 func (x *SendOrderConfirmationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_spillway_v1_email_proto_msgTypes[2]
+	mi := &file_spillway_v1_email_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -229,7 +404,7 @@ func (x *SendOrderConfirmationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendOrderConfirmationRequest.ProtoReflect.Descriptor instead.
 func (*SendOrderConfirmationRequest) Descriptor() ([]byte, []int) {
-	return file_spillway_v1_email_proto_rawDescGZIP(), []int{2}
+	return file_spillway_v1_email_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *SendOrderConfirmationRequest) GetOrder() *Order {
@@ -250,7 +425,7 @@ type SendOrderShippedRequest struct {
 
 func (x *SendOrderShippedRequest) Reset() {
 	*x = SendOrderShippedRequest{}
-	mi := &file_spillway_v1_email_proto_msgTypes[3]
+	mi := &file_spillway_v1_email_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -262,7 +437,7 @@ func (x *SendOrderShippedRequest) String() string {
 func (*SendOrderShippedRequest) ProtoMessage() {}
 
 func (x *SendOrderShippedRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_spillway_v1_email_proto_msgTypes[3]
+	mi := &file_spillway_v1_email_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -275,7 +450,7 @@ func (x *SendOrderShippedRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendOrderShippedRequest.ProtoReflect.Descriptor instead.
 func (*SendOrderShippedRequest) Descriptor() ([]byte, []int) {
-	return file_spillway_v1_email_proto_rawDescGZIP(), []int{3}
+	return file_spillway_v1_email_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *SendOrderShippedRequest) GetOrder() *Order {
@@ -298,7 +473,7 @@ type SendOrderCancelledRequest struct {
 
 func (x *SendOrderCancelledRequest) Reset() {
 	*x = SendOrderCancelledRequest{}
-	mi := &file_spillway_v1_email_proto_msgTypes[4]
+	mi := &file_spillway_v1_email_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -310,7 +485,7 @@ func (x *SendOrderCancelledRequest) String() string {
 func (*SendOrderCancelledRequest) ProtoMessage() {}
 
 func (x *SendOrderCancelledRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_spillway_v1_email_proto_msgTypes[4]
+	mi := &file_spillway_v1_email_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -323,7 +498,7 @@ func (x *SendOrderCancelledRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendOrderCancelledRequest.ProtoReflect.Descriptor instead.
 func (*SendOrderCancelledRequest) Descriptor() ([]byte, []int) {
-	return file_spillway_v1_email_proto_rawDescGZIP(), []int{4}
+	return file_spillway_v1_email_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *SendOrderCancelledRequest) GetOrder() *Order {
@@ -355,7 +530,7 @@ type SendOrderRefundedRequest struct {
 
 func (x *SendOrderRefundedRequest) Reset() {
 	*x = SendOrderRefundedRequest{}
-	mi := &file_spillway_v1_email_proto_msgTypes[5]
+	mi := &file_spillway_v1_email_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -367,7 +542,7 @@ func (x *SendOrderRefundedRequest) String() string {
 func (*SendOrderRefundedRequest) ProtoMessage() {}
 
 func (x *SendOrderRefundedRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_spillway_v1_email_proto_msgTypes[5]
+	mi := &file_spillway_v1_email_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -380,7 +555,7 @@ func (x *SendOrderRefundedRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendOrderRefundedRequest.ProtoReflect.Descriptor instead.
 func (*SendOrderRefundedRequest) Descriptor() ([]byte, []int) {
-	return file_spillway_v1_email_proto_rawDescGZIP(), []int{5}
+	return file_spillway_v1_email_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *SendOrderRefundedRequest) GetOrder() *Order {
@@ -414,8 +589,15 @@ const file_spillway_v1_email_proto_rawDesc = "" +
 	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x04kind\x120\n" +
 	"\x05order\x18\x02 \x01(\v2\x12.spillway.v1.OrderB\x06\xbaH\x03\xc8\x01\x01R\x05order\x12*\n" +
 	"\x06refund\x18\x03 \x01(\v2\x12.spillway.v1.MoneyR\x06refund\x12$\n" +
-	"\trefund_id\x18\x04 \x01(\tB\a\xbaH\x04r\x02\x18@R\brefundId\"\x17\n" +
-	"\x15SendOrderMailResponse\"P\n" +
+	"\trefund_id\x18\x04 \x01(\tB\a\xbaH\x04r\x02\x18@R\brefundId\"\\\n" +
+	"\x15SendOrderMailsRequest\x12C\n" +
+	"\x05mails\x18\x01 \x03(\v2!.spillway.v1.SendOrderMailRequestB\n" +
+	"\xbaH\a\x92\x01\x04\b\x01\x10dR\x05mails\"T\n" +
+	"\x16SendOrderMailsResponse\x12:\n" +
+	"\aresults\x18\x01 \x03(\v2 .spillway.v1.SendOrderMailResultR\aresults\"j\n" +
+	"\x13SendOrderMailResult\x12;\n" +
+	"\aoutcome\x18\x01 \x01(\x0e2!.spillway.v1.SendOrderMailOutcomeR\aoutcome\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"P\n" +
 	"\x1cSendOrderConfirmationRequest\x120\n" +
 	"\x05order\x18\x01 \x01(\v2\x12.spillway.v1.OrderB\x06\xbaH\x03\xc8\x01\x01R\x05order\"K\n" +
 	"\x17SendOrderShippedRequest\x120\n" +
@@ -432,9 +614,16 @@ const file_spillway_v1_email_proto_rawDesc = "" +
 	"\x16MAIL_KIND_CONFIRMATION\x10\x01\x12\x15\n" +
 	"\x11MAIL_KIND_SHIPPED\x10\x02\x12\x17\n" +
 	"\x13MAIL_KIND_CANCELLED\x10\x03\x12\x14\n" +
-	"\x10MAIL_KIND_REFUND\x10\x042k\n" +
-	"\fEmailService\x12[\n" +
-	"\rSendOrderMail\x12!.spillway.v1.SendOrderMailRequest\x1a\".spillway.v1.SendOrderMailResponse\"\x03\x90\x02\x02B\xa3\x01\n" +
+	"\x10MAIL_KIND_REFUND\x10\x04*\xfc\x01\n" +
+	"\x14SendOrderMailOutcome\x12'\n" +
+	"#SEND_ORDER_MAIL_OUTCOME_UNSPECIFIED\x10\x00\x12 \n" +
+	"\x1cSEND_ORDER_MAIL_OUTCOME_SENT\x10\x01\x12(\n" +
+	"$SEND_ORDER_MAIL_OUTCOME_ALREADY_SENT\x10\x02\x12\"\n" +
+	"\x1eSEND_ORDER_MAIL_OUTCOME_FAILED\x10\x03\x12$\n" +
+	" SEND_ORDER_MAIL_OUTCOME_REJECTED\x10\x04\x12%\n" +
+	"!SEND_ORDER_MAIL_OUTCOME_NOT_TRIED\x10\x052n\n" +
+	"\fEmailService\x12^\n" +
+	"\x0eSendOrderMails\x12\".spillway.v1.SendOrderMailsRequest\x1a#.spillway.v1.SendOrderMailsResponse\"\x03\x90\x02\x02B\xa3\x01\n" +
 	"\x0fcom.spillway.v1B\n" +
 	"EmailProtoP\x01Z7github.com/spillway/spillway/gen/spillway/v1;spillwayv1\xa2\x02\x03SXX\xaa\x02\vSpillway.V1\xca\x02\vSpillway\\V1\xe2\x02\x17Spillway\\V1\\GPBMetadata\xea\x02\fSpillway::V1b\x06proto3"
 
@@ -450,36 +639,42 @@ func file_spillway_v1_email_proto_rawDescGZIP() []byte {
 	return file_spillway_v1_email_proto_rawDescData
 }
 
-var file_spillway_v1_email_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_spillway_v1_email_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_spillway_v1_email_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_spillway_v1_email_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_spillway_v1_email_proto_goTypes = []any{
 	(MailKind)(0),                        // 0: spillway.v1.MailKind
-	(*SendOrderMailRequest)(nil),         // 1: spillway.v1.SendOrderMailRequest
-	(*SendOrderMailResponse)(nil),        // 2: spillway.v1.SendOrderMailResponse
-	(*SendOrderConfirmationRequest)(nil), // 3: spillway.v1.SendOrderConfirmationRequest
-	(*SendOrderShippedRequest)(nil),      // 4: spillway.v1.SendOrderShippedRequest
-	(*SendOrderCancelledRequest)(nil),    // 5: spillway.v1.SendOrderCancelledRequest
-	(*SendOrderRefundedRequest)(nil),     // 6: spillway.v1.SendOrderRefundedRequest
-	(*Order)(nil),                        // 7: spillway.v1.Order
-	(*Money)(nil),                        // 8: spillway.v1.Money
+	(SendOrderMailOutcome)(0),            // 1: spillway.v1.SendOrderMailOutcome
+	(*SendOrderMailRequest)(nil),         // 2: spillway.v1.SendOrderMailRequest
+	(*SendOrderMailsRequest)(nil),        // 3: spillway.v1.SendOrderMailsRequest
+	(*SendOrderMailsResponse)(nil),       // 4: spillway.v1.SendOrderMailsResponse
+	(*SendOrderMailResult)(nil),          // 5: spillway.v1.SendOrderMailResult
+	(*SendOrderConfirmationRequest)(nil), // 6: spillway.v1.SendOrderConfirmationRequest
+	(*SendOrderShippedRequest)(nil),      // 7: spillway.v1.SendOrderShippedRequest
+	(*SendOrderCancelledRequest)(nil),    // 8: spillway.v1.SendOrderCancelledRequest
+	(*SendOrderRefundedRequest)(nil),     // 9: spillway.v1.SendOrderRefundedRequest
+	(*Order)(nil),                        // 10: spillway.v1.Order
+	(*Money)(nil),                        // 11: spillway.v1.Money
 }
 var file_spillway_v1_email_proto_depIdxs = []int32{
 	0,  // 0: spillway.v1.SendOrderMailRequest.kind:type_name -> spillway.v1.MailKind
-	7,  // 1: spillway.v1.SendOrderMailRequest.order:type_name -> spillway.v1.Order
-	8,  // 2: spillway.v1.SendOrderMailRequest.refund:type_name -> spillway.v1.Money
-	7,  // 3: spillway.v1.SendOrderConfirmationRequest.order:type_name -> spillway.v1.Order
-	7,  // 4: spillway.v1.SendOrderShippedRequest.order:type_name -> spillway.v1.Order
-	7,  // 5: spillway.v1.SendOrderCancelledRequest.order:type_name -> spillway.v1.Order
-	8,  // 6: spillway.v1.SendOrderCancelledRequest.refund:type_name -> spillway.v1.Money
-	7,  // 7: spillway.v1.SendOrderRefundedRequest.order:type_name -> spillway.v1.Order
-	8,  // 8: spillway.v1.SendOrderRefundedRequest.refund:type_name -> spillway.v1.Money
-	1,  // 9: spillway.v1.EmailService.SendOrderMail:input_type -> spillway.v1.SendOrderMailRequest
-	2,  // 10: spillway.v1.EmailService.SendOrderMail:output_type -> spillway.v1.SendOrderMailResponse
-	10, // [10:11] is the sub-list for method output_type
-	9,  // [9:10] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	10, // 1: spillway.v1.SendOrderMailRequest.order:type_name -> spillway.v1.Order
+	11, // 2: spillway.v1.SendOrderMailRequest.refund:type_name -> spillway.v1.Money
+	2,  // 3: spillway.v1.SendOrderMailsRequest.mails:type_name -> spillway.v1.SendOrderMailRequest
+	5,  // 4: spillway.v1.SendOrderMailsResponse.results:type_name -> spillway.v1.SendOrderMailResult
+	1,  // 5: spillway.v1.SendOrderMailResult.outcome:type_name -> spillway.v1.SendOrderMailOutcome
+	10, // 6: spillway.v1.SendOrderConfirmationRequest.order:type_name -> spillway.v1.Order
+	10, // 7: spillway.v1.SendOrderShippedRequest.order:type_name -> spillway.v1.Order
+	10, // 8: spillway.v1.SendOrderCancelledRequest.order:type_name -> spillway.v1.Order
+	11, // 9: spillway.v1.SendOrderCancelledRequest.refund:type_name -> spillway.v1.Money
+	10, // 10: spillway.v1.SendOrderRefundedRequest.order:type_name -> spillway.v1.Order
+	11, // 11: spillway.v1.SendOrderRefundedRequest.refund:type_name -> spillway.v1.Money
+	3,  // 12: spillway.v1.EmailService.SendOrderMails:input_type -> spillway.v1.SendOrderMailsRequest
+	4,  // 13: spillway.v1.EmailService.SendOrderMails:output_type -> spillway.v1.SendOrderMailsResponse
+	13, // [13:14] is the sub-list for method output_type
+	12, // [12:13] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_spillway_v1_email_proto_init() }
@@ -494,8 +689,8 @@ func file_spillway_v1_email_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_spillway_v1_email_proto_rawDesc), len(file_spillway_v1_email_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   6,
+			NumEnums:      2,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -33,16 +33,17 @@ const (
 // reflection-formatted method names, remove the leading slash and convert the remaining slash to a
 // period.
 const (
-	// EmailServiceSendOrderMailProcedure is the fully-qualified name of the EmailService's
-	// SendOrderMail RPC.
-	EmailServiceSendOrderMailProcedure = "/spillway.v1.EmailService/SendOrderMail"
+	// EmailServiceSendOrderMailsProcedure is the fully-qualified name of the EmailService's
+	// SendOrderMails RPC.
+	EmailServiceSendOrderMailsProcedure = "/spillway.v1.EmailService/SendOrderMails"
 )
 
 // EmailServiceClient is a client for the spillway.v1.EmailService service.
 type EmailServiceClient interface {
-	// SendOrderMail sends the order's mail of the kind to its customer, at least once: it is sent again only after a crash
-	// between the sending and the recording.
-	SendOrderMail(context.Context, *v1.SendOrderMailRequest) (*v1.SendOrderMailResponse, error)
+	// SendOrderMails sends mails about orders to their customers, each at least once: a mail is sent again only after a crash
+	// between the sending of its batch and the recording. A mail that fails does not affect the others. The call itself fails
+	// if it cannot be read which mails were sent before; then none is sent.
+	SendOrderMails(context.Context, *v1.SendOrderMailsRequest) (*v1.SendOrderMailsResponse, error)
 }
 
 // NewEmailServiceClient constructs a client for the spillway.v1.EmailService service. By default,
@@ -56,10 +57,10 @@ func NewEmailServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 	baseURL = strings.TrimRight(baseURL, "/")
 	emailServiceMethods := v1.File_spillway_v1_email_proto.Services().ByName("EmailService").Methods()
 	return &emailServiceClient{
-		sendOrderMail: connect.NewClient[v1.SendOrderMailRequest, v1.SendOrderMailResponse](
+		sendOrderMails: connect.NewClient[v1.SendOrderMailsRequest, v1.SendOrderMailsResponse](
 			httpClient,
-			baseURL+EmailServiceSendOrderMailProcedure,
-			connect.WithSchema(emailServiceMethods.ByName("SendOrderMail")),
+			baseURL+EmailServiceSendOrderMailsProcedure,
+			connect.WithSchema(emailServiceMethods.ByName("SendOrderMails")),
 			connect.WithIdempotency(connect.IdempotencyIdempotent),
 			connect.WithClientOptions(opts...),
 		),
@@ -68,12 +69,12 @@ func NewEmailServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 
 // emailServiceClient implements EmailServiceClient.
 type emailServiceClient struct {
-	sendOrderMail *connect.Client[v1.SendOrderMailRequest, v1.SendOrderMailResponse]
+	sendOrderMails *connect.Client[v1.SendOrderMailsRequest, v1.SendOrderMailsResponse]
 }
 
-// SendOrderMail calls spillway.v1.EmailService.SendOrderMail.
-func (c *emailServiceClient) SendOrderMail(ctx context.Context, req *v1.SendOrderMailRequest) (*v1.SendOrderMailResponse, error) {
-	response, err := c.sendOrderMail.CallUnary(ctx, connect.NewRequest(req))
+// SendOrderMails calls spillway.v1.EmailService.SendOrderMails.
+func (c *emailServiceClient) SendOrderMails(ctx context.Context, req *v1.SendOrderMailsRequest) (*v1.SendOrderMailsResponse, error) {
+	response, err := c.sendOrderMails.CallUnary(ctx, connect.NewRequest(req))
 	if response != nil {
 		return response.Msg, err
 	}
@@ -82,9 +83,10 @@ func (c *emailServiceClient) SendOrderMail(ctx context.Context, req *v1.SendOrde
 
 // EmailServiceHandler is an implementation of the spillway.v1.EmailService service.
 type EmailServiceHandler interface {
-	// SendOrderMail sends the order's mail of the kind to its customer, at least once: it is sent again only after a crash
-	// between the sending and the recording.
-	SendOrderMail(context.Context, *v1.SendOrderMailRequest) (*v1.SendOrderMailResponse, error)
+	// SendOrderMails sends mails about orders to their customers, each at least once: a mail is sent again only after a crash
+	// between the sending of its batch and the recording. A mail that fails does not affect the others. The call itself fails
+	// if it cannot be read which mails were sent before; then none is sent.
+	SendOrderMails(context.Context, *v1.SendOrderMailsRequest) (*v1.SendOrderMailsResponse, error)
 }
 
 // NewEmailServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -94,17 +96,17 @@ type EmailServiceHandler interface {
 // and JSON codecs. They also support gzip compression.
 func NewEmailServiceHandler(svc EmailServiceHandler, opts ...connect.HandlerOption) (string, http.Handler) {
 	emailServiceMethods := v1.File_spillway_v1_email_proto.Services().ByName("EmailService").Methods()
-	emailServiceSendOrderMailHandler := connect.NewUnaryHandlerSimple(
-		EmailServiceSendOrderMailProcedure,
-		svc.SendOrderMail,
-		connect.WithSchema(emailServiceMethods.ByName("SendOrderMail")),
+	emailServiceSendOrderMailsHandler := connect.NewUnaryHandlerSimple(
+		EmailServiceSendOrderMailsProcedure,
+		svc.SendOrderMails,
+		connect.WithSchema(emailServiceMethods.ByName("SendOrderMails")),
 		connect.WithIdempotency(connect.IdempotencyIdempotent),
 		connect.WithHandlerOptions(opts...),
 	)
 	return "/spillway.v1.EmailService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
-		case EmailServiceSendOrderMailProcedure:
-			emailServiceSendOrderMailHandler.ServeHTTP(w, r)
+		case EmailServiceSendOrderMailsProcedure:
+			emailServiceSendOrderMailsHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -114,6 +116,6 @@ func NewEmailServiceHandler(svc EmailServiceHandler, opts ...connect.HandlerOpti
 // UnimplementedEmailServiceHandler returns CodeUnimplemented from all methods.
 type UnimplementedEmailServiceHandler struct{}
 
-func (UnimplementedEmailServiceHandler) SendOrderMail(context.Context, *v1.SendOrderMailRequest) (*v1.SendOrderMailResponse, error) {
-	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("spillway.v1.EmailService.SendOrderMail is not implemented"))
+func (UnimplementedEmailServiceHandler) SendOrderMails(context.Context, *v1.SendOrderMailsRequest) (*v1.SendOrderMailsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("spillway.v1.EmailService.SendOrderMails is not implemented"))
 }

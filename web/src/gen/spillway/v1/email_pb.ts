@@ -15,10 +15,10 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file spillway/v1/email.proto.
  */
 export const file_spillway_v1_email: GenFile = /*@__PURE__*/
-  fileDesc("ChdzcGlsbHdheS92MS9lbWFpbC5wcm90bxILc3BpbGx3YXkudjEisgEKFFNlbmRPcmRlck1haWxSZXF1ZXN0Ei8KBGtpbmQYASABKA4yFS5zcGlsbHdheS52MS5NYWlsS2luZEIKukgHggEEEAEgABIpCgVvcmRlchgCIAEoCzISLnNwaWxsd2F5LnYxLk9yZGVyQga6SAPIAQESIgoGcmVmdW5kGAMgASgLMhIuc3BpbGx3YXkudjEuTW9uZXkSGgoJcmVmdW5kX2lkGAQgASgJQge6SARyAhhAIhcKFVNlbmRPcmRlck1haWxSZXNwb25zZSJJChxTZW5kT3JkZXJDb25maXJtYXRpb25SZXF1ZXN0EikKBW9yZGVyGAEgASgLMhIuc3BpbGx3YXkudjEuT3JkZXJCBrpIA8gBASJEChdTZW5kT3JkZXJTaGlwcGVkUmVxdWVzdBIpCgVvcmRlchgBIAEoCzISLnNwaWxsd2F5LnYxLk9yZGVyQga6SAPIAQEiagoZU2VuZE9yZGVyQ2FuY2VsbGVkUmVxdWVzdBIpCgVvcmRlchgBIAEoCzISLnNwaWxsd2F5LnYxLk9yZGVyQga6SAPIAQESIgoGcmVmdW5kGAIgASgLMhIuc3BpbGx3YXkudjEuTW9uZXkijwEKGFNlbmRPcmRlclJlZnVuZGVkUmVxdWVzdBIpCgVvcmRlchgBIAEoCzISLnNwaWxsd2F5LnYxLk9yZGVyQga6SAPIAQESKgoGcmVmdW5kGAIgASgLMhIuc3BpbGx3YXkudjEuTW9uZXlCBrpIA8gBARIcCglyZWZ1bmRfaWQYAyABKAlCCbpIBnIEEAEYQCqHAQoITWFpbEtpbmQSGQoVTUFJTF9LSU5EX1VOU1BFQ0lGSUVEEAASGgoWTUFJTF9LSU5EX0NPTkZJUk1BVElPThABEhUKEU1BSUxfS0lORF9TSElQUEVEEAISFwoTTUFJTF9LSU5EX0NBTkNFTExFRBADEhQKEE1BSUxfS0lORF9SRUZVTkQQBDJrCgxFbWFpbFNlcnZpY2USWwoNU2VuZE9yZGVyTWFpbBIhLnNwaWxsd2F5LnYxLlNlbmRPcmRlck1haWxSZXF1ZXN0GiIuc3BpbGx3YXkudjEuU2VuZE9yZGVyTWFpbFJlc3BvbnNlIgOQAgJCowEKD2NvbS5zcGlsbHdheS52MUIKRW1haWxQcm90b1ABWjdnaXRodWIuY29tL3NwaWxsd2F5L3NwaWxsd2F5L2dlbi9zcGlsbHdheS92MTtzcGlsbHdheXYxogIDU1hYqgILU3BpbGx3YXkuVjHKAgtTcGlsbHdheVxWMeICF1NwaWxsd2F5XFYxXEdQQk1ldGFkYXRh6gIMU3BpbGx3YXk6OlYxYgZwcm90bzM", [file_buf_validate_validate, file_spillway_v1_money, file_spillway_v1_order]);
+  fileDesc("ChdzcGlsbHdheS92MS9lbWFpbC5wcm90bxILc3BpbGx3YXkudjEisgEKFFNlbmRPcmRlck1haWxSZXF1ZXN0Ei8KBGtpbmQYASABKA4yFS5zcGlsbHdheS52MS5NYWlsS2luZEIKukgHggEEEAEgABIpCgVvcmRlchgCIAEoCzISLnNwaWxsd2F5LnYxLk9yZGVyQga6SAPIAQESIgoGcmVmdW5kGAMgASgLMhIuc3BpbGx3YXkudjEuTW9uZXkSGgoJcmVmdW5kX2lkGAQgASgJQge6SARyAhhAIlUKFVNlbmRPcmRlck1haWxzUmVxdWVzdBI8CgVtYWlscxgBIAMoCzIhLnNwaWxsd2F5LnYxLlNlbmRPcmRlck1haWxSZXF1ZXN0Qgq6SAeSAQQIARBkIksKFlNlbmRPcmRlck1haWxzUmVzcG9uc2USMQoHcmVzdWx0cxgBIAMoCzIgLnNwaWxsd2F5LnYxLlNlbmRPcmRlck1haWxSZXN1bHQiWQoTU2VuZE9yZGVyTWFpbFJlc3VsdBIyCgdvdXRjb21lGAEgASgOMiEuc3BpbGx3YXkudjEuU2VuZE9yZGVyTWFpbE91dGNvbWUSDgoGcmVhc29uGAIgASgJIkkKHFNlbmRPcmRlckNvbmZpcm1hdGlvblJlcXVlc3QSKQoFb3JkZXIYASABKAsyEi5zcGlsbHdheS52MS5PcmRlckIGukgDyAEBIkQKF1NlbmRPcmRlclNoaXBwZWRSZXF1ZXN0EikKBW9yZGVyGAEgASgLMhIuc3BpbGx3YXkudjEuT3JkZXJCBrpIA8gBASJqChlTZW5kT3JkZXJDYW5jZWxsZWRSZXF1ZXN0EikKBW9yZGVyGAEgASgLMhIuc3BpbGx3YXkudjEuT3JkZXJCBrpIA8gBARIiCgZyZWZ1bmQYAiABKAsyEi5zcGlsbHdheS52MS5Nb25leSKPAQoYU2VuZE9yZGVyUmVmdW5kZWRSZXF1ZXN0EikKBW9yZGVyGAEgASgLMhIuc3BpbGx3YXkudjEuT3JkZXJCBrpIA8gBARIqCgZyZWZ1bmQYAiABKAsyEi5zcGlsbHdheS52MS5Nb25leUIGukgDyAEBEhwKCXJlZnVuZF9pZBgDIAEoCUIJukgGcgQQARhAKocBCghNYWlsS2luZBIZChVNQUlMX0tJTkRfVU5TUEVDSUZJRUQQABIaChZNQUlMX0tJTkRfQ09ORklSTUFUSU9OEAESFQoRTUFJTF9LSU5EX1NISVBQRUQQAhIXChNNQUlMX0tJTkRfQ0FOQ0VMTEVEEAMSFAoQTUFJTF9LSU5EX1JFRlVORBAEKvwBChRTZW5kT3JkZXJNYWlsT3V0Y29tZRInCiNTRU5EX09SREVSX01BSUxfT1VUQ09NRV9VTlNQRUNJRklFRBAAEiAKHFNFTkRfT1JERVJfTUFJTF9PVVRDT01FX1NFTlQQARIoCiRTRU5EX09SREVSX01BSUxfT1VUQ09NRV9BTFJFQURZX1NFTlQQAhIiCh5TRU5EX09SREVSX01BSUxfT1VUQ09NRV9GQUlMRUQQAxIkCiBTRU5EX09SREVSX01BSUxfT1VUQ09NRV9SRUpFQ1RFRBAEEiUKIVNFTkRfT1JERVJfTUFJTF9PVVRDT01FX05PVF9UUklFRBAFMm4KDEVtYWlsU2VydmljZRJeCg5TZW5kT3JkZXJNYWlscxIiLnNwaWxsd2F5LnYxLlNlbmRPcmRlck1haWxzUmVxdWVzdBojLnNwaWxsd2F5LnYxLlNlbmRPcmRlck1haWxzUmVzcG9uc2UiA5ACAkKjAQoPY29tLnNwaWxsd2F5LnYxQgpFbWFpbFByb3RvUAFaN2dpdGh1Yi5jb20vc3BpbGx3YXkvc3BpbGx3YXkvZ2VuL3NwaWxsd2F5L3YxO3NwaWxsd2F5djGiAgNTWFiqAgtTcGlsbHdheS5WMcoCC1NwaWxsd2F5XFYx4gIXU3BpbGx3YXlcVjFcR1BCTWV0YWRhdGHqAgxTcGlsbHdheTo6VjFiBnByb3RvMw", [file_buf_validate_validate, file_spillway_v1_money, file_spillway_v1_order]);
 
 /**
- * SendOrderMailRequest carries what a mail is about.
+ * SendOrderMailRequest is one mail. Dead letters hold it, too.
  *
  * @generated from message spillway.v1.SendOrderMailRequest
  */
@@ -38,7 +38,7 @@ export type SendOrderMailRequest = Message<"spillway.v1.SendOrderMailRequest"> &
   order?: Order | undefined;
 
   /**
-   * The refunded amount; not set when there is none.
+   * The refunded amount; not set when there is none. For a cancellation it is the total, with earlier refunds.
    *
    * @generated from field: spillway.v1.Money refund = 3;
    */
@@ -60,19 +60,74 @@ export const SendOrderMailRequestSchema: GenMessage<SendOrderMailRequest> = /*@_
   messageDesc(file_spillway_v1_email, 0);
 
 /**
- * SendOrderMailResponse is empty.
+ * SendOrderMailsRequest is a batch of mails.
  *
- * @generated from message spillway.v1.SendOrderMailResponse
+ * @generated from message spillway.v1.SendOrderMailsRequest
  */
-export type SendOrderMailResponse = Message<"spillway.v1.SendOrderMailResponse"> & {
+export type SendOrderMailsRequest = Message<"spillway.v1.SendOrderMailsRequest"> & {
+  /**
+   * The mails. The same mail may be contained more than once; it is sent once.
+   *
+   * @generated from field: repeated spillway.v1.SendOrderMailRequest mails = 1;
+   */
+  mails: SendOrderMailRequest[];
 };
 
 /**
- * Describes the message spillway.v1.SendOrderMailResponse.
- * Use `create(SendOrderMailResponseSchema)` to create a new message.
+ * Describes the message spillway.v1.SendOrderMailsRequest.
+ * Use `create(SendOrderMailsRequestSchema)` to create a new message.
  */
-export const SendOrderMailResponseSchema: GenMessage<SendOrderMailResponse> = /*@__PURE__*/
+export const SendOrderMailsRequestSchema: GenMessage<SendOrderMailsRequest> = /*@__PURE__*/
   messageDesc(file_spillway_v1_email, 1);
+
+/**
+ * SendOrderMailsResponse has the result of each mail.
+ *
+ * @generated from message spillway.v1.SendOrderMailsResponse
+ */
+export type SendOrderMailsResponse = Message<"spillway.v1.SendOrderMailsResponse"> & {
+  /**
+   * One result for each mail of the request, in their order.
+   *
+   * @generated from field: repeated spillway.v1.SendOrderMailResult results = 1;
+   */
+  results: SendOrderMailResult[];
+};
+
+/**
+ * Describes the message spillway.v1.SendOrderMailsResponse.
+ * Use `create(SendOrderMailsResponseSchema)` to create a new message.
+ */
+export const SendOrderMailsResponseSchema: GenMessage<SendOrderMailsResponse> = /*@__PURE__*/
+  messageDesc(file_spillway_v1_email, 2);
+
+/**
+ * SendOrderMailResult is what happened to a mail.
+ *
+ * @generated from message spillway.v1.SendOrderMailResult
+ */
+export type SendOrderMailResult = Message<"spillway.v1.SendOrderMailResult"> & {
+  /**
+   * What happened.
+   *
+   * @generated from field: spillway.v1.SendOrderMailOutcome outcome = 1;
+   */
+  outcome: SendOrderMailOutcome;
+
+  /**
+   * Why the mail was not sent, without the address of the customer; empty if it was.
+   *
+   * @generated from field: string reason = 2;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message spillway.v1.SendOrderMailResult.
+ * Use `create(SendOrderMailResultSchema)` to create a new message.
+ */
+export const SendOrderMailResultSchema: GenMessage<SendOrderMailResult> = /*@__PURE__*/
+  messageDesc(file_spillway_v1_email, 3);
 
 /**
  * SendOrderConfirmationRequest carries the order to be confirmed.
@@ -93,7 +148,7 @@ export type SendOrderConfirmationRequest = Message<"spillway.v1.SendOrderConfirm
  * Use `create(SendOrderConfirmationRequestSchema)` to create a new message.
  */
 export const SendOrderConfirmationRequestSchema: GenMessage<SendOrderConfirmationRequest> = /*@__PURE__*/
-  messageDesc(file_spillway_v1_email, 2);
+  messageDesc(file_spillway_v1_email, 4);
 
 /**
  * SendOrderShippedRequest carries the order that was shipped.
@@ -114,7 +169,7 @@ export type SendOrderShippedRequest = Message<"spillway.v1.SendOrderShippedReque
  * Use `create(SendOrderShippedRequestSchema)` to create a new message.
  */
 export const SendOrderShippedRequestSchema: GenMessage<SendOrderShippedRequest> = /*@__PURE__*/
-  messageDesc(file_spillway_v1_email, 3);
+  messageDesc(file_spillway_v1_email, 5);
 
 /**
  * SendOrderCancelledRequest carries the order that was cancelled.
@@ -142,7 +197,7 @@ export type SendOrderCancelledRequest = Message<"spillway.v1.SendOrderCancelledR
  * Use `create(SendOrderCancelledRequestSchema)` to create a new message.
  */
 export const SendOrderCancelledRequestSchema: GenMessage<SendOrderCancelledRequest> = /*@__PURE__*/
-  messageDesc(file_spillway_v1_email, 4);
+  messageDesc(file_spillway_v1_email, 6);
 
 /**
  * SendOrderRefundedRequest carries the order and what was refunded.
@@ -177,7 +232,7 @@ export type SendOrderRefundedRequest = Message<"spillway.v1.SendOrderRefundedReq
  * Use `create(SendOrderRefundedRequestSchema)` to create a new message.
  */
 export const SendOrderRefundedRequestSchema: GenMessage<SendOrderRefundedRequest> = /*@__PURE__*/
-  messageDesc(file_spillway_v1_email, 5);
+  messageDesc(file_spillway_v1_email, 7);
 
 /**
  * MailKind is the kind of a mail to a customer.
@@ -228,21 +283,77 @@ export const MailKindSchema: GenEnum<MailKind> = /*@__PURE__*/
   enumDesc(file_spillway_v1_email, 0);
 
 /**
+ * SendOrderMailOutcome is the outcome of one mail of a batch.
+ *
+ * @generated from enum spillway.v1.SendOrderMailOutcome
+ */
+export enum SendOrderMailOutcome {
+  /**
+   * Never used.
+   *
+   * @generated from enum value: SEND_ORDER_MAIL_OUTCOME_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * The mail was sent.
+   *
+   * @generated from enum value: SEND_ORDER_MAIL_OUTCOME_SENT = 1;
+   */
+  SENT = 1,
+
+  /**
+   * The mail had been sent before, and was not sent again.
+   *
+   * @generated from enum value: SEND_ORDER_MAIL_OUTCOME_ALREADY_SENT = 2;
+   */
+  ALREADY_SENT = 2,
+
+  /**
+   * The mail was not sent, or it is unknown whether it was. A retry may send it.
+   *
+   * @generated from enum value: SEND_ORDER_MAIL_OUTCOME_FAILED = 3;
+   */
+  FAILED = 3,
+
+  /**
+   * The mail was not sent, and no retry can send it.
+   *
+   * @generated from enum value: SEND_ORDER_MAIL_OUTCOME_REJECTED = 4;
+   */
+  REJECTED = 4,
+
+  /**
+   * The mail was not tried, because the call's time was used up by the mails before it. A retry may send it.
+   *
+   * @generated from enum value: SEND_ORDER_MAIL_OUTCOME_NOT_TRIED = 5;
+   */
+  NOT_TRIED = 5,
+}
+
+/**
+ * Describes the enum spillway.v1.SendOrderMailOutcome.
+ */
+export const SendOrderMailOutcomeSchema: GenEnum<SendOrderMailOutcome> = /*@__PURE__*/
+  enumDesc(file_spillway_v1_email, 1);
+
+/**
  * EmailService sends mails to customers. It is internal: the workers call it, and the public port does not serve it.
  *
  * @generated from service spillway.v1.EmailService
  */
 export const EmailService: GenService<{
   /**
-   * SendOrderMail sends the order's mail of the kind to its customer, at least once: it is sent again only after a crash
-   * between the sending and the recording.
+   * SendOrderMails sends mails about orders to their customers, each at least once: a mail is sent again only after a crash
+   * between the sending of its batch and the recording. A mail that fails does not affect the others. The call itself fails
+   * if it cannot be read which mails were sent before; then none is sent.
    *
-   * @generated from rpc spillway.v1.EmailService.SendOrderMail
+   * @generated from rpc spillway.v1.EmailService.SendOrderMails
    */
-  sendOrderMail: {
+  sendOrderMails: {
     methodKind: "unary";
-    input: typeof SendOrderMailRequestSchema;
-    output: typeof SendOrderMailResponseSchema;
+    input: typeof SendOrderMailsRequestSchema;
+    output: typeof SendOrderMailsResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_spillway_v1_email, 0);

@@ -1,0 +1,42 @@
+package mail
+
+import (
+	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/wire"
+)
+
+// batch is the mails of one call.
+type batch struct {
+	// entries has one entry for each mail of the request. Requests for the same mail share one.
+	entries []*entry
+	// own are the entries of the mails that this call sends, each once.
+	own []*entry
+}
+
+// entry is a mail and the reason why it was not sent.
+type entry struct {
+	mail order.Mail
+	err  error
+}
+
+// ids returns what identifies the mails.
+func ids(entries []*entry) []order.MailID {
+	out := make([]order.MailID, len(entries))
+	for i, e := range entries {
+		out[i] = e.mail.ID()
+	}
+	return out
+}
+
+// response returns the results. before are the mails that were sent before.
+func (b *batch) response(before map[order.MailID]bool) *spillwayv1.SendOrderMailsResponse {
+	out := &spillwayv1.SendOrderMailsResponse{Results: make([]*spillwayv1.SendOrderMailResult, len(b.entries))}
+	for i, e := range b.entries {
+		out.Results[i] = wire.MailResult(e.err)
+		if e.err == nil && before[e.mail.ID()] {
+			out.Results[i].Outcome = spillwayv1.SendOrderMailOutcome_SEND_ORDER_MAIL_OUTCOME_ALREADY_SENT
+		}
+	}
+	return out
+}

@@ -1,0 +1,62 @@
+package mail
+
+import (
+	"log/slog"
+	"testing"
+
+	"github.com/spillway/spillway/order"
+)
+
+// benchMail is a confirmation.
+func benchMail(b *testing.B) (*Messages, order.Mail) {
+	b.Helper()
+	c, err := NewMessages(sender)
+	if err != nil {
+		b.Fatal(err)
+	}
+	o := order.Order{
+		ID: "01J00000000000000000000000", Currency: "EUR", Email: "ada@example.com", TrackingID: "SPW01J00000000000000000000000",
+		Lines:   []order.Line{{SKU: "6E92ZMYYFZ", Name: "Mug & <Saucer>", Quantity: 3, UnitPrice: 899}},
+		Address: order.Address{Name: "Ada <b>Lovelace</b>", Street: "Weg 1", City: "Köln", PostalCode: "50667", CountryCode: "DE"},
+	}
+	if err := o.Price(948); err != nil {
+		b.Fatal(err)
+	}
+	return c, order.Mail{Kind: order.MailConfirmation, Order: o}
+}
+
+// BenchmarkMessages_Write composes a confirmation with its MIME parts.
+func BenchmarkMessages_Write(b *testing.B) {
+	c, m := benchMail(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := c.Write(m); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkMbox_Send appends a batch; the figures are for one mail.
+func BenchmarkMbox_Send(b *testing.B) {
+	c, m := benchMail(b)
+	mbox := NewMbox(b.TempDir(), slog.New(slog.DiscardHandler))
+	batch := make([]Message, MaxBatch)
+	for i := range batch {
+		var err error
+		if batch[i], err = c.Write(m); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		if i%MaxBatch != 0 {
+			continue
+		}
+		if errs := mbox.Send(b.Context(), batch); errs[0] != nil {
+			b.Fatal(errs[0])
+		}
+	}
+	if err := mbox.Close(); err != nil {
+		b.Fatal(err)
+	}
+}

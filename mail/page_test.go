@@ -1,0 +1,89 @@
+package mail
+
+import (
+	"bytes"
+	htmltemplate "html/template"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spillway/spillway/order"
+)
+
+// escapedByHTMLTemplate renders the page with html/template, which escapes by context.
+func escapedByHTMLTemplate(t *testing.T, kind order.MailKind, p page) string {
+	t.Helper()
+	name := string(kind) + ".html.tmpl"
+	tmpl, err := htmltemplate.New(name).ParseFS(mailFiles, "templates/layout.html.tmpl", "templates/"+name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if err := tmpl.Execute(&out, &p); err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}
+
+// escapedByPage renders the page as Messages does.
+func escapedByPage(t *testing.T, kind order.MailKind, p page) string {
+	t.Helper()
+	tmpl, err := parseTemplate(kind, "html")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Lines = append([]pageLine(nil), p.Lines...)
+	p.escape()
+	var out bytes.Buffer
+	if err := tmpl.Execute(&out, &p); err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}
+
+// FuzzPage_EscapedAsByHTMLTemplate puts texts of a customer into every field of every kind of mail. It also fails for a template that uses a
+// text where escaping for the context between tags is not sufficient, such as in an attribute or a script.
+func FuzzPage_EscapedAsByHTMLTemplate(f *testing.F) {
+	for _, text := range []string{
+		"Ada", `<script>alert("1")</script>`, `"'&<>+=` + "`", "\x00", "\xff\xfe", "Köln\u2028\u202e", "&amp;", "{{.Total}}", "</title>", "<!--", "﷐￾",
+	} {
+		f.Add(text, "Mug", int64(1))
+		f.Add("Ada", text, int64(-1))
+	}
+	f.Fuzz(func(t *testing.T, customer, product string, amount int64) {
+		o := order.Order{
+			ID: order.ID(customer), Currency: order.Currency(product), TrackingID: customer, CreatedAt: time.Unix(amount%1e9, 0),
+			Lines:      []order.Line{{SKU: order.SKU(customer), Name: product, Quantity: int(amount), UnitPrice: order.Cents(amount)}},
+			ItemsTotal: order.Cents(amount), ShippingTotal: 1, Total: 2,
+			Address: order.Address{Name: customer, Street: product, City: customer, Region: product, PostalCode: customer, CountryCode: product},
+		}
+		for kind, about := range mailTypes {
+			p := newPage(order.Mail{Kind: kind, Order: o, Refund: order.Money{Currency: order.Currency(customer), Amount: order.Cents(amount)}}, about)
+			if got, want := escapedByPage(t, kind, p), escapedByHTMLTemplate(t, kind, p); got != want {
+				t.Errorf("%s with %q and %q:\n%s\nwant\n%s", kind, customer, product, got, want)
+			}
+		}
+	})
+}
+
+// TestPage_EveryTextIsEscaped: a field that is missing in texts would be markup of the customer.
+func TestPage_EveryTextIsEscaped(t *testing.T) {
+	const markup = "<b>"
+	p := page{Lines: []pageLine{{}}}
+	for _, v := range []reflect.Value{reflect.ValueOf(&p).Elem(), reflect.ValueOf(&p.Lines[0]).Elem()} {
+		for i := range v.NumField() {
+			if v.Field(i).Kind() == reflect.String {
+				v.Field(i).SetString(markup)
+			}
+		}
+	}
+	p.escape()
+	for _, v := range []reflect.Value{reflect.ValueOf(p), reflect.ValueOf(p.Lines[0])} {
+		for i := range v.NumField() {
+			if strings.Contains(v.Field(i).String(), markup) {
+				t.Errorf("%s is not escaped", v.Type().Field(i).Name)
+			}
+		}
+	}
+}

@@ -1,0 +1,159 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	entsql "entgo.io/ent/dialect/sql"
+
+	"github.com/spillway/spillway/ent"
+	"github.com/spillway/spillway/ent/duemail"
+	"github.com/spillway/spillway/ent/ordercancellation"
+	"github.com/spillway/spillway/ent/refund"
+	"github.com/spillway/spillway/order"
+)
+
+// DueMail is a mail that is to be sent.
+type DueMail struct {
+	ID      int64
+	OrderID order.ID
+	Kind    order.MailKind
+	// Attempts is how often it was tried, the attempt for which it was taken included.
+	Attempts int
+	// Refund is what the refund of the kind gave back, or for a cancellation what the order's customer got back in all; zero if nothing had been
+	// taken.
+	Refund order.Money
+}
+
+// AddDue notes that the order's mail of the kind is to be sent; one that is due already stays as it is. Whether it was sent is not
+// checked: the sender does that.
+func (m *Mails) AddDue(ctx context.Context, id order.ID, kind order.MailKind) error {
+	return m.AddAllDue(ctx, kind, []order.ID{id})
+}
+
+// AddAllDue is AddDue for many orders.
+func (m *Mails) AddAllDue(ctx context.Context, kind order.MailKind, ids []order.ID) error {
+	return m.db.tx(ctx, func(ctx context.Context, tx *ent.Client) error { return addDueMails(ctx, tx, kind, ids) })
+}
+
+// addDueMails writes them in the transaction of what they are about.
+func addDueMails(ctx context.Context, tx *ent.Client, kind order.MailKind, ids []order.ID) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	now := micro(time.Now())
+	rows := make([]*ent.DueMailCreate, len(ids))
+	for i, id := range ids {
+		rows[i] = tx.DueMail.Create().SetOrderID(string(id)).SetKind(string(kind)).SetAttempts(0).SetNextTryAt(now).SetCreatedAt(now)
+	}
+	err := tx.DueMail.CreateBulk(rows...).OnConflict(onConflictDoNothing(duemail.FieldOrderID, duemail.FieldKind)...).Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("write %d due mails: %w", len(ids), err)
+	}
+	return nil
+}
+
+// LeaseDue leases up to limit due mails, the longest due first. No other caller gets them within the lease; one that is
+// neither dropped nor postponed by then is due again.
+func (m *Mails) LeaseDue(ctx context.Context, limit int, lease time.Duration) ([]DueMail, error) {
+	var out []DueMail
+	err := m.db.tx(ctx, func(ctx context.Context, tx *ent.Client) (err error) {
+		now := time.Now()
+		if out, err = m.due(ctx, tx, now, limit); err != nil || len(out) == 0 {
+			return err
+		}
+		ids := make([]int64, len(out))
+		for i := range out {
+			ids[i] = out[i].ID
+			out[i].Attempts++
+		}
+		return tx.DueMail.Update().Where(duemail.IDIn(ids...)).AddAttempts(1).SetNextTryAt(micro(now.Add(lease))).Exec(ctx)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("lease the mails that are due: %w", err)
+	}
+	return out, nil
+}
+
+func (m *Mails) due(ctx context.Context, tx *ent.Client, now time.Time, limit int) ([]DueMail, error) {
+	found, err := locked(m.db, tx.DueMail.Query().Where(duemail.NextTryAtLTE(micro(now))).Order(duemail.ByNextTryAt()).Limit(limit),
+		entsql.WithLockAction(entsql.SkipLocked)).All(ctx)
+	if err != nil || len(found) == 0 {
+		return nil, err
+	}
+	out, ids := make([]DueMail, len(found)), make([]string, len(found))
+	for i, f := range found {
+		ids[i] = f.OrderID
+		out[i] = DueMail{ID: f.ID, OrderID: order.ID(f.OrderID), Kind: order.MailKind(f.Kind), Attempts: f.Attempts}
+	}
+	cancelled, err := tx.OrderCancellation.Query().Where(ordercancellation.IDIn(ids...)).All(ctx)
+	if err != nil {
+		return nil, err
+	}
+	refunds := make(map[order.ID]order.Money, len(cancelled))
+	for _, c := range cancelled {
+		refunds[order.ID(c.ID)] = money(c.RefundAmount, c.RefundCurrency)
+	}
+	for i := range out {
+		out[i].Refund = refunds[out[i].OrderID]
+	}
+	return out, addRefunds(ctx, tx, out)
+}
+
+// addRefunds sets the amounts of the mails of refunds.
+func addRefunds(ctx context.Context, tx *ent.Client, due []DueMail) error {
+	var ids []string
+	for _, d := range due {
+		if id, ok := d.Kind.RefundID(); ok {
+			ids = append(ids, id)
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	refunds, err := tx.Refund.Query().Where(refund.IDIn(ids...)).All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, r := range refunds {
+		for i := range due {
+			if due[i].Kind == order.RefundMail(r.ID) {
+				due[i].Refund = money(r.Amount, r.Currency)
+			}
+		}
+	}
+	return nil
+}
+
+// DropDue deletes due mails that were sent.
+func (m *Mails) DropDue(ctx context.Context, ids []int64) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	return m.db.retry(ctx, func(ctx context.Context) error {
+		_, err := m.db.ent.DueMail.Delete().Where(duemail.IDIn(ids...)).Exec(ctx)
+		return err
+	})
+}
+
+// PostponeDue lets the mails be due again at that time.
+func (m *Mails) PostponeDue(ctx context.Context, ids []int64, until time.Time) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	return m.db.retry(ctx, func(ctx context.Context) error {
+		return m.db.ent.DueMail.Update().Where(duemail.IDIn(ids...)).SetNextTryAt(micro(until)).Exec(ctx)
+	})
+}
+
+// DeadLetterDue makes a dead letter of a mail that is no longer due, in one transaction.
+func (m *Mails) DeadLetterDue(ctx context.Context, id int64, f DeadLetter) error {
+	return m.db.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
+		if err := putDeadLetter(ctx, tx, f); err != nil {
+			return err
+		}
+		_, err := tx.DueMail.Delete().Where(duemail.ID(id)).Exec(ctx)
+		return err
+	})
+}
