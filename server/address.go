@@ -23,19 +23,27 @@ const ipv6Site = 64
 // to its /64. The result is invalid when the peer's address cannot be read.
 func clientAddress(peer string, header http.Header, trusted []netip.Prefix) netip.Addr {
 	addr := parseAddress(peer)
-	entries := strings.Split(strings.Join(header.Values(forwardedHeader), ","), ",")
-	for i := len(entries) - 1; i >= max(0, len(entries)-maxForwarded) && isTrusted(addr, trusted); i-- {
-		next := parseAddress(strings.TrimSpace(entries[i]))
-		if !next.IsValid() {
-			break // The last proxy that can be named stands for what is behind it.
-		}
-		addr = next
+	if isTrusted(addr, trusted) {
+		addr = forwardedAddress(addr, header.Values(forwardedHeader), trusted)
 	}
 	if addr.Is6() {
 		site, err := addr.WithZone("").Prefix(ipv6Site)
 		if err == nil {
 			return site.Addr()
 		}
+	}
+	return addr
+}
+
+// forwardedAddress follows the header's values from the right, beginning with proxy, which is trusted.
+func forwardedAddress(proxy netip.Addr, values []string, trusted []netip.Prefix) netip.Addr {
+	addr, entries := proxy, strings.Split(strings.Join(values, ","), ",")
+	for i := len(entries) - 1; i >= max(0, len(entries)-maxForwarded) && isTrusted(addr, trusted); i-- {
+		next := parseAddress(strings.TrimSpace(entries[i]))
+		if !next.IsValid() {
+			break // The last proxy that can be named stands for what is behind it.
+		}
+		addr = next
 	}
 	return addr
 }

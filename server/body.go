@@ -37,9 +37,7 @@ func boundBody(errs rpcErrors, next http.Handler) http.Handler {
 			errs.write(w, r, bodyTooLarge(), http.StatusRequestEntityTooLarge)
 			return
 		}
-		r.Body = &boundedBody{ReadCloser: r.Body, bounded: bounded{r: r.Body, left: maxBodyBytes + envelopeBytes, err: func() error {
-			return bodyTooLarge().connectError(r.Context())
-		}}}
+		r.Body = &boundedBody{ReadCloser: r.Body, ctx: r.Context(), left: maxBodyBytes + envelopeBytes}
 		next.ServeHTTP(w, r)
 	})
 }
@@ -47,38 +45,39 @@ func boundBody(errs rpcErrors, next http.Handler) http.Handler {
 // envelopeBytes is the length of the prefix of a message in gRPC, gRPC-Web and Connect's streams.
 const envelopeBytes = 5
 
-// bounded reads at most left bytes, and fails with err if there are more.
-type bounded struct {
-	r    io.Reader
+// readBounded reads into p from a reader with left bytes at most, and counts them. tooMany reports that there are more.
+func readBounded(r io.Reader, p []byte, left *int) (n int, tooMany bool, err error) {
+	if len(p) > *left+1 {
+		p = p[:*left+1]
+	}
+	n, err = r.Read(p)
+	if n > *left {
+		return *left, true, nil
+	}
+	*left -= n
+	return n, false, err
+}
+
+// boundedBody is a request's body of at most left bytes.
+type boundedBody struct {
+	io.ReadCloser
+	ctx  context.Context //nolint:containedctx // That of the request, which the body belongs to.
 	left int
-	err  func() error
 }
 
 // Read fails once the bound is exceeded.
-func (b *bounded) Read(p []byte) (int, error) {
-	if len(p) > b.left+1 {
-		p = p[:b.left+1]
+func (b *boundedBody) Read(p []byte) (int, error) {
+	n, tooMany, err := readBounded(b.ReadCloser, p, &b.left)
+	if tooMany {
+		return n, bodyTooLarge().connectError(b.ctx)
 	}
-	n, err := b.r.Read(p)
-	if n > b.left {
-		return b.left, b.err()
-	}
-	b.left -= n
 	return n, err
 }
-
-type boundedBody struct {
-	io.ReadCloser
-	bounded
-}
-
-// Read is that of bounded.
-func (b *boundedBody) Read(p []byte) (int, error) { return b.bounded.Read(p) }
 
 // boundedGzip decompresses at most maxBodyBytes.
 type boundedGzip struct {
 	gzip.Reader
-	bounded
+	left int
 }
 
 // newBoundedGzip returns what WithCompression takes.
@@ -88,12 +87,18 @@ func newGzip() connect.Compressor { return gzip.NewWriter(io.Discard) }
 
 // Reset begins another message.
 func (g *boundedGzip) Reset(r io.Reader) error {
-	g.bounded = bounded{r: &g.Reader, left: maxBodyBytes, err: errBombed}
+	g.left = maxBodyBytes
 	return g.Reader.Reset(r)
 }
 
-// Read is that of bounded.
-func (g *boundedGzip) Read(p []byte) (int, error) { return g.bounded.Read(p) }
+// Read fails once the bound is exceeded.
+func (g *boundedGzip) Read(p []byte) (int, error) {
+	n, tooMany, err := readBounded(&g.Reader, p, &g.left)
+	if tooMany {
+		return n, errBombed()
+	}
+	return n, err
+}
 
 // errBombed has no request id: a decompressor does not know its request.
 func errBombed() error { return bodyTooLarge().connectError(context.Background()) }

@@ -69,7 +69,7 @@ func NewHandler(cfg Config, s Services) http.Handler {
 		connect.WithCodec(strictJSON{"json"}), connect.WithCodec(strictJSON{"json; charset=utf-8"}), connect.WithCodec(binaryProto{}),
 		connect.WithCompression("gzip", newBoundedGzip, newGzip),
 	}
-	mux, errs := http.NewServeMux(), newRPCErrors()
+	mux, errs := router{ServeMux: http.NewServeMux(), procedures: map[string]http.Handler{}}, newRPCErrors()
 	names := mount(mux, s, errs, opts)
 	mux.Handle(grpcreflect.NewHandlerV1(grpcreflect.NewStaticReflector(names...), bounded))
 	mux.Handle(grpcreflect.NewHandlerV1Alpha(grpcreflect.NewStaticReflector(names...), bounded))

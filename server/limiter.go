@@ -13,11 +13,15 @@ type Limiter struct {
 	name string
 	max  int64
 	sem  *semaphore.Weighted
+	// release returns a slot. It is made once, because making it allocates.
+	release func()
 }
 
 // NewLimiter returns a limiter. Its errors contain the name of what is bounded.
 func NewLimiter(name string, atOnce int) *Limiter {
-	return &Limiter{name: name, max: int64(atOnce), sem: semaphore.NewWeighted(int64(atOnce))}
+	l := &Limiter{name: name, max: int64(atOnce), sem: semaphore.NewWeighted(int64(atOnce))}
+	l.release = func() { l.sem.Release(1) }
+	return l
 }
 
 // Acquire takes a slot, which the caller returns with release. It does not wait: without a free slot it returns an order.RetryError of
@@ -31,8 +35,6 @@ func (l *Limiter) Acquire() (release func(), err error) {
 	}
 	return l.release, nil
 }
-
-func (l *Limiter) release() { l.sem.Release(1) }
 
 // Check returns the error of Acquire without taking a slot.
 func (l *Limiter) Check() error {

@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/http"
+	"strings"
 
 	"connectrpc.com/connect"
 
@@ -23,10 +24,31 @@ type Services struct {
 	Audit       spillwayv1connect.AuditServiceHandler
 }
 
+// router serves the procedures by their paths, and all other requests by the mux, which takes longer to find its handler.
+type router struct {
+	*http.ServeMux
+	procedures map[string]http.Handler
+}
+
+// ServeHTTP calls the handler of the path. A path that is written with unusual escapes goes to the mux, which decides what it means.
+func (m router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if h, ok := m.procedures[r.URL.Path]; ok && r.URL.RawPath == "" && r.Method != http.MethodConnect {
+		h.ServeHTTP(w, r)
+		return
+	}
+	m.ServeMux.ServeHTTP(w, r)
+}
+
 // mount serves the services below their paths, and returns their names.
-func mount(mux *http.ServeMux, s Services, errs rpcErrors, opts []connect.HandlerOption) (names []string) {
+func mount(mux router, s Services, errs rpcErrors, opts []connect.HandlerOption) (names []string) {
 	add := func(name, path string, h http.Handler) {
-		mux.Handle(path, procedures(errs, h))
+		h = procedures(errs, h)
+		mux.Handle(path, h)
+		for procedure := range permissions {
+			if strings.HasPrefix(procedure, path) {
+				mux.procedures[procedure] = h
+			}
+		}
 		names = append(names, name)
 	}
 	if s.Session != nil {
