@@ -33,24 +33,35 @@ var (
 //
 // Do returns the error of Permit, of ctx (wrapped in ErrCallerLeft) if it had ended before, or of f. It does not retry.
 func Do(ctx context.Context, b Breaker, timeout time.Duration, f func(ctx context.Context) error) error {
-	return do(ctx, ctx, b, timeout, 0, f)
-}
-
-// DoDetached is Do for short calls over connections that all callers share. Once f is called, the end of ctx does not cancel it: a client
-// that (re)connects under the context of its first caller would otherwise fail for all callers when the first one leaves. DoDetached
-// returns at most timeout after ctx ends, and the outcome of a call is known even if its caller left.
-func DoDetached(ctx context.Context, b Breaker, timeout time.Duration, f func(ctx context.Context) error) error {
-	return do(ctx, context.WithoutCancel(ctx), b, timeout, 0, f)
+	return DoBlocking(ctx, b, timeout, 0, f)
 }
 
 // DoBlocking is Do for a blocking read, such as XREADGROUP or Receive: the dependency may wait for up to block before it responds. The call
 // is bounded by timeout+block.
 func DoBlocking(ctx context.Context, b Breaker, timeout, block time.Duration, f func(ctx context.Context) error) error {
-	return do(ctx, ctx, b, timeout, block, f)
+	return do(ctx, ctx, b, block+timeout/2, func() error {
+		bounded, cancel := context.WithTimeout(ctx, timeout+block)
+		defer cancel()
+		return f(bounded)
+	})
 }
 
-// do calls f with a context derived from parent, which is the caller's context or is detached from it.
-func do(caller, parent context.Context, b Breaker, timeout, block time.Duration, f func(ctx context.Context) error) error {
+// DoDetached is Do for short calls over connections that all callers share. Once f is called, the end of ctx does not cancel it: a client
+// that (re)connects under the context of its first caller would otherwise fail for all callers when the first one leaves. DoDetached
+// returns at most timeout and its slack after ctx ends, and the outcome of a call is known even if its caller left. The calls of a
+// dependency share one timeout, so that a call needs no timer.
+func DoDetached(ctx context.Context, b Breaker, shared *SharedTimeout, timeout time.Duration, f func(ctx context.Context) error) error {
+	return do(ctx, context.Background(), b, timeout/2, func() error { return f(shared.Detach(ctx, timeout)) })
+}
+
+// DoLocal is Do for a dependency in this process which bounds itself, so that a call needs no timer. The timeout only separates callers that
+// left early from failures.
+func DoLocal(ctx context.Context, b Breaker, timeout time.Duration, f func(ctx context.Context) error) error {
+	return do(ctx, ctx, b, timeout/2, func() error { return f(ctx) })
+}
+
+// do calls f, which bounds itself. If f fails after the end of parent, before it had the time that counts as a failure, the caller left.
+func do(caller, parent context.Context, b Breaker, failure time.Duration, f func() error) error {
 	if err := ended(caller); err != nil {
 		return fmt.Errorf("not sent: %w: %w", ErrCallerLeft, err)
 	}
@@ -58,12 +69,10 @@ func do(caller, parent context.Context, b Breaker, timeout, block time.Duration,
 		return err
 	}
 	began := time.Now()
-	bounded, cancel := context.WithTimeout(parent, timeout+block)
-	defer cancel()
 	verdict := errPanicked // A half-open breaker never closes if its one trial is not reported, even after a panic.
 	defer func() { b.Report(verdict) }()
-	err := f(bounded)
-	if verdict = err; err != nil && ended(parent) != nil && time.Since(began) < block+timeout/2 {
+	err := f()
+	if verdict = err; err != nil && ended(parent) != nil && time.Since(began) < failure {
 		verdict = ErrCallerLeft
 	}
 	return err

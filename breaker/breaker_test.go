@@ -94,21 +94,21 @@ func TestDoDetached_CallerContextEnds(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		defer cancel()
 		began := time.Now()
-		err := breaker.DoDetached(ctx, b, time.Second, func(ctx context.Context) error {
+		err := breaker.DoDetached(ctx, b, new(breaker.SharedTimeout), time.Second, func(ctx context.Context) error {
 			<-time.After(100 * time.Millisecond)
 			return ctx.Err()
 		})
 		if err != nil || b.reported[0] != nil {
 			t.Errorf("got %v, reported %v", err, b.reported)
 		}
-		if err := breaker.DoDetached(ctx, b, time.Second, hang); !errors.Is(err, breaker.ErrCallerLeft) || len(b.reported) != 1 {
+		if err := breaker.DoDetached(ctx, b, new(breaker.SharedTimeout), time.Second, hang); !errors.Is(err, breaker.ErrCallerLeft) || len(b.reported) != 1 {
 			t.Errorf("after its caller left: %v, reported %v", err, b.reported)
 		}
-		if err := breaker.DoDetached(t.Context(), b, time.Second, hang); !errors.Is(err, context.DeadlineExceeded) || b.reported[1] == nil {
+		if err := breaker.DoDetached(t.Context(), b, new(breaker.SharedTimeout), time.Second, hang); !errors.Is(err, context.DeadlineExceeded) || b.reported[1] == nil {
 			t.Errorf("hanging: %v, reported %v", err, b.reported)
 		}
-		if took := time.Since(began); took != 1100*time.Millisecond {
-			t.Errorf("took %s; want 1.1s", took)
+		if took, want := time.Since(began), 100*time.Millisecond+time.Second+time.Second/16; took != want {
+			t.Errorf("took %s; want %s: the first call, and the timeout with its slack", took, want)
 		}
 	})
 }
@@ -142,6 +142,34 @@ func TestDoBlocking_CallerLeavesWhileBlocked(t *testing.T) {
 	})
 }
 
+// TestDoLocal_CallersThatLeaveEarlyAreNoFailures checks that DoLocal classifies the end of the caller's context as Do does, and does not end
+// the call itself.
+func TestDoLocal_CallersThatLeaveEarlyAreNoFailures(t *testing.T) {
+	const timeout = time.Second
+	for name, c := range map[string]struct {
+		deadline time.Duration
+		want     error
+	}{
+		"left early":            {timeout / 3, breaker.ErrCallerLeft},
+		"most of the timeout":   {timeout * 9 / 10, context.DeadlineExceeded},
+		"longer than a timeout": {3 * timeout, context.DeadlineExceeded},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b, began := &fakeBreaker{}, time.Now()
+				ctx, cancel := context.WithTimeout(t.Context(), c.deadline)
+				defer cancel()
+				if err := breaker.DoLocal(ctx, b, timeout, hang); !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("returned %v", err)
+				}
+				if len(b.reported) != 1 || !errors.Is(b.reported[0], c.want) || time.Since(began) != c.deadline {
+					t.Errorf("reported %v after %s; want %v after %s", b.reported, time.Since(began), c.want, c.deadline)
+				}
+			})
+		})
+	}
+}
+
 // stubBreaker permits every call and records nothing.
 type stubBreaker struct{}
 
@@ -154,11 +182,21 @@ func TestDo_AllocatesNoMoreThanItsContext(t *testing.T) {
 		_, cancel := context.WithTimeout(ctx, time.Second)
 		cancel()
 	})
-	const detaching = 1
-	if detached := testing.AllocsPerRun(1000, func() {
-		_ = breaker.DoDetached(ctx, stubBreaker{}, time.Second, func(context.Context) error { n++; return nil })
-	}); detached > plain+detaching {
-		t.Errorf("a detached call costs %v allocations, its context alone %v", detached, plain)
+	var shared breaker.SharedTimeout
+	for name, c := range map[string]struct {
+		call func()
+		most float64
+	}{
+		"detached": {func() {
+			_ = breaker.DoDetached(ctx, stubBreaker{}, &shared, time.Second, func(context.Context) error { n++; return nil })
+		}, 1},
+		"local": {func() {
+			_ = breaker.DoLocal(ctx, stubBreaker{}, time.Second, func(context.Context) error { n++; return nil })
+		}, 0},
+	} {
+		if got := testing.AllocsPerRun(1000, c.call); got > c.most {
+			t.Errorf("a %s call costs %v allocations; want at most %v", name, got, c.most)
+		}
 	}
 	guarded := testing.AllocsPerRun(1000, func() {
 		_ = breaker.Do(ctx, stubBreaker{}, time.Second, func(context.Context) error { n++; return nil })

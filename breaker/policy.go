@@ -185,9 +185,18 @@ func Call[T any](ctx context.Context, p *Policy, f func(ctx context.Context) (T,
 
 // CallUnder is Call, except that it takes its permit from b and reports to b.
 func CallUnder[T any](ctx context.Context, b Breaker, p *Policy, f func(ctx context.Context) (T, error)) (T, error) {
+	return call(ctx, b, p, false, f)
+}
+
+// CallLocal is CallUnder for a service in this process which bounds itself: a call takes a permit, and needs no timer.
+func CallLocal[T any](ctx context.Context, b Breaker, p *Policy, f func(ctx context.Context) (T, error)) (T, error) {
+	return call(ctx, b, p, true, f)
+}
+
+func call[T any](ctx context.Context, b Breaker, p *Policy, local bool, f func(ctx context.Context) (T, error)) (T, error) {
 	var result, none T
-	var outcome error
-	err := Do(ctx, b, p.timeout, func(bounded context.Context) error {
+	var outcome, err error
+	run := func(bounded context.Context) error {
 		result, outcome = f(bounded)
 		if !IsFailure(outcome) && !errors.Is(outcome, context.Canceled) {
 			return nil
@@ -196,7 +205,12 @@ func CallUnder[T any](ctx context.Context, b Breaker, p *Policy, f func(ctx cont
 			outcome = p.timedOut()
 		}
 		return outcome
-	})
+	}
+	if local {
+		err = DoLocal(ctx, b, p.timeout, run)
+	} else {
+		err = Do(ctx, b, p.timeout, run)
+	}
 	if outcome != nil {
 		err = outcome
 	}

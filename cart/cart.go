@@ -48,6 +48,7 @@ type Carts struct {
 	set       *rueidis.Lua
 	emptyIf   *rueidis.Lua
 	now       func() time.Time
+	timeout   breaker.SharedTimeout
 }
 
 // New returns the repository. Keys are {NAMESPACE:cart:CUSTOMER}, each a hash SKU → quantity.
@@ -169,7 +170,7 @@ func (c *Carts) exec(ctx context.Context, script *rueidis.Lua, customer order.Cu
 
 // guard runs f under the breaker. f returns whether Redis worked, not the result of the command.
 func (c *Carts) guard(ctx context.Context, f func(ctx context.Context) error) error {
-	err := breaker.DoDetached(ctx, c.breaker, timeout, f)
+	err := breaker.DoDetached(ctx, c.breaker, &c.timeout, timeout, f)
 	var retry *order.RetryError
 	if err == nil || errors.As(err, &retry) || errors.Is(err, breaker.ErrCallerLeft) {
 		return err

@@ -56,6 +56,7 @@ type Cache struct {
 	flights   singleflight.Group
 	log       *slog.Logger
 	now       func() time.Time
+	timeout   breaker.SharedTimeout
 
 	mu    sync.RWMutex
 	local map[order.SKU]localProduct
@@ -189,7 +190,7 @@ func (c *Cache) write(ctx context.Context, p store.Product, onlyNew bool) error 
 
 // do runs one command under the breaker.
 func (c *Cache) do(ctx context.Context, cmd rueidis.Completed) (r rueidis.RedisResult, err error) {
-	err = breaker.DoDetached(ctx, c.breaker, redisTimeout, func(ctx context.Context) error {
+	err = breaker.DoDetached(ctx, c.breaker, &c.timeout, redisTimeout, func(ctx context.Context) error {
 		r = c.client.Do(ctx, cmd)
 		return r.NonRedisError()
 	})

@@ -136,9 +136,12 @@ func (c *Charging) requestStatus(id order.ID) error {
 	return errProviderWorks
 }
 
-// guard calls charge for an order under the policy.
+// guard calls charge for an order under the policy. A local service bounds its charges itself.
 func (c *Charging) guard(
-	ctx context.Context, id order.ID, charge func(context.Context) (*spillwayv1.ChargeResponse, error),
+	ctx context.Context, id order.ID, local bool, charge func(context.Context) (*spillwayv1.ChargeResponse, error),
 ) (*spillwayv1.ChargeResponse, error) {
+	if local {
+		return breaker.CallLocal(ctx, chargeBreaker{c, id}, c.policy, charge)
+	}
 	return breaker.CallUnder(ctx, chargeBreaker{c, id}, c.policy, charge)
 }

@@ -16,6 +16,9 @@ import (
 // its calls are idempotent, so that a caller may repeat them.
 type Client struct {
 	Service spillwayv1connect.PaymentServiceClient
+	// Local is true for a Service in this process. It bounds the charges itself: the calls to the provider by providerTimeout, those to the
+	// ledger by the timeouts of SQL. So a charge needs no timer here.
+	Local bool
 	// Policy is the breaker policy of all calls except charges.
 	Policy *breaker.Policy
 	// Charging guards charges. It may be nil in a client that makes none.
@@ -44,7 +47,7 @@ func (p Client) ChargeAgain(ctx context.Context, id order.ID, amount order.Money
 
 func (p Client) charge(ctx context.Context, id order.ID, amount order.Money, card Card, afterDecline bool) (order.Charge, error) {
 	year, month := card.Expiry()
-	resp, err := p.Charging.guard(ctx, id, func(ctx context.Context) (*spillwayv1.ChargeResponse, error) {
+	resp, err := p.Charging.guard(ctx, id, p.Local, func(ctx context.Context) (*spillwayv1.ChargeResponse, error) {
 		resp, err := p.Service.Charge(ctx, &spillwayv1.ChargeRequest{
 			OrderId: string(id), Amount: wire.Money(amount), Card: &spillwayv1.Card{
 				Number: card.Number(), Cvv: card.CVV(), ExpiryYear: int32(year), ExpiryMonth: int32(month), //nolint:gosec // Validated at the edge.

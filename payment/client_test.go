@@ -60,8 +60,8 @@ func newClients(t *testing.T, s *fakeService) map[string]Client {
 	p := breaker.NewPolicies(breaker.DefaultPolicies())
 	byURL := spillwayv1connect.NewPaymentServiceClient(server.Client(), server.URL)
 	return map[string]Client{
-		"in process": {s, p[breaker.Payment], newCharging(t, p[breaker.Charges], s)},
-		"by URL":     {byURL, p[breaker.Payment], newCharging(t, p[breaker.Charges], byURL)},
+		"in process": {Service: s, Local: true, Policy: p[breaker.Payment], Charging: newCharging(t, p[breaker.Charges], s)},
+		"by URL":     {Service: byURL, Policy: p[breaker.Payment], Charging: newCharging(t, p[breaker.Charges], byURL)},
 	}
 }
 

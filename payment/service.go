@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/singleflight"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/spillway/spillway/breaker"
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/wire"
@@ -58,6 +59,8 @@ type Service struct {
 
 	// flights joins concurrent charges of one order.
 	flights singleflight.Group
+	// timeout bounds the calls to the provider that charge an order for the first time.
+	timeout breaker.SharedTimeout
 }
 
 // Charge charges the order once. The provider is called first and the outcome is recorded in one group commit, so that a charge costs one
@@ -95,11 +98,9 @@ func (p *Service) Charge(ctx context.Context, req *spillwayv1.ChargeRequest) (*s
 	return &spillwayv1.ChargeResponse{Charge: chargeMessage(ch)}, nil
 }
 
-// charge makes the first attempt and records its outcome.
+// charge makes the first attempt and records its outcome. The end of ctx does not end it.
 func (p *Service) charge(ctx context.Context, id order.ID, amount order.Money, card Card) (order.Charge, error) {
-	callCtx, cancel := context.WithTimeout(ctx, providerTimeout)
-	defer cancel()
-	outcome, perr := p.Provider.Charge(callCtx, id, amount, card)
+	outcome, perr := p.Provider.Charge(p.timeout.Detach(ctx, providerTimeout), id, amount, card)
 	made := p.attempted(id, 1, amount, outcome, perr)
 	stored, err := p.Ledger.Record(ctx, made)
 	if err != nil {

@@ -7,7 +7,9 @@ import (
 	"testing"
 	"time"
 
+	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
 	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/test/realparts"
 )
 
 // stubClock is moved by the test.
@@ -129,4 +131,19 @@ func TestPlaceOrder_ChargesOfACustomerAtOnce(t *testing.T) {
 			t.Errorf("the retry: %v", err)
 		}
 	})
+}
+
+// TestPlaceOrder_HangingProviderFreesTheSlot checks that a charge that gets no response ends by itself, although no timer of the checkout ends
+// it, and leaves its slot to the next order.
+func TestPlaceOrder_HangingProviderFreesTheSlot(t *testing.T) {
+	s := openTestShop(t, realparts.MySQL(t))
+	s.checkout.Paying = NewChargeSlots(1)
+	resp, err := s.checkout.PlaceOrder(as(t.Context(), "c1"), placeRequest("hangs", noAnswerCard))
+	if err != nil || resp.GetOrder().GetState() != spillwayv1.OrderState_ORDER_STATE_PENDING {
+		t.Errorf("place with a card without an outcome: %v, %v; want PENDING", resp.GetOrder(), err)
+	}
+	resp, err = s.checkout.PlaceOrder(as(t.Context(), "c1"), placeRequest("next", goodCard))
+	if err != nil || resp.GetOrder().GetState() != spillwayv1.OrderState_ORDER_STATE_PAID {
+		t.Errorf("the next order: %v, %v; want PAID", resp.GetOrder(), err)
+	}
 }

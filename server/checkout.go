@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/spillway/spillway/breaker"
 	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/payment"
@@ -32,6 +33,9 @@ type Checkout struct {
 	PayWithin time.Duration
 	// Now is time.Now.
 	Now func() time.Time
+
+	// finishing bounds the steps after a reservation.
+	finishing breaker.SharedTimeout
 }
 
 // PriceSource reads the names and prices of products.

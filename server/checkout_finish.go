@@ -14,8 +14,7 @@ import (
 // finish charges a reserved order and settles or releases it. An order without a card stays PENDING until PayOrder. An order with a total that
 // the request does not accept stays PENDING until a request accepts it.
 func (c *Checkout) finish(ctx context.Context, in checkedRequest, o order.Order, reserved journal.Offset) (order.Order, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
-	defer cancel()
+	ctx = c.finishing.Detach(ctx, finishTimeout)
 	if !in.withCard || in.accepts(o) != nil {
 		// A retry that does not accept the total gets the order of its key and charges nothing.
 		return c.whenDurable(ctx, in, o, reserved)

@@ -185,9 +185,13 @@ func (s *refusingShop) watch(t *testing.T, stopped bool, change func(*HubConfig)
 // withCheckout serves a changed copy of the checkout.
 func (s *refusingShop) withCheckout(t *testing.T, change func(*Checkout)) caller {
 	t.Helper()
-	checkout := *s.checkout
-	change(&checkout)
-	return s.serve(t, func(v *Services) { v.Checkout = &checkout })
+	c := s.checkout
+	changed := &Checkout{
+		Prices: c.Prices, Carts: c.Carts, Rates: c.Rates, Shipping: c.Shipping, Payments: c.Payments, Stock: c.Stock, Orders: c.Orders,
+		Durable: c.Durable, Log: c.Log, Reader: c.Reader, Partition: c.Partition, Paying: c.Paying, PayWithin: c.PayWithin, Now: c.Now,
+	}
+	change(changed)
+	return s.serve(t, func(v *Services) { v.Checkout = changed })
 }
 
 // fullStock is the shop's stock with room for one journal entry.

@@ -22,9 +22,17 @@ func (s *Stock) Settle(ctx context.Context, id order.ID, chargeID, trace string)
 	})
 }
 
-// finish runs a step of an order that is reserved, and retries it on the next epoch when one is being opened. An order of an earlier
-// epoch is compared with SQL first, which may be further than a Redis that lost data.
-func (s *Stock) finish(ctx context.Context, id order.ID, step func(epoch journal.Epoch) ([]string, error)) (journal.Offset, error) {
+// step runs a script of an order that is reserved, on an epoch.
+type step func(epoch journal.Epoch) ([]string, error)
+
+// finish runs a step of an order that is reserved. If it fails, or no epoch is open, finish retries it on the epoch that is open then, for up
+// to maxEpochWait. Usually the first attempt succeeds, and needs no timer of its own.
+func (s *Stock) finish(ctx context.Context, id order.ID, run step) (journal.Offset, error) {
+	if epoch, err := s.epochs.Current(); err == nil {
+		if pos, err := s.attempt(ctx, epoch, id, run); !errors.Is(err, errAttempt) {
+			return pos, err
+		}
+	}
 	ctx, cancel := context.WithTimeout(ctx, maxEpochWait)
 	defer cancel()
 	for {
@@ -32,24 +40,36 @@ func (s *Stock) finish(ctx context.Context, id order.ID, step func(epoch journal
 		if err != nil {
 			return journal.Offset{}, err
 		}
-		reply, err := step(epoch)
-		if err == nil && reply[0] == "UNCONFIRMED" {
-			if err := s.confirm(ctx, epoch.Number, id); err != nil {
-				return journal.Offset{}, err
-			}
-			continue
-		}
-		if err == nil {
-			pos, err := s.finished(reply)
-			if !errors.Is(err, errEpoch) {
-				return pos, err
-			}
+		if pos, err := s.attempt(ctx, epoch, id, run); !errors.Is(err, errAttempt) {
+			return pos, err
 		}
 		if pause(ctx, loadBackoff) != nil {
 			return journal.Offset{}, &order.RetryError{After: redisconn.RetryAfter, Err: fmt.Errorf("redis was unavailable for %s: %w: %w",
 				maxEpochWait, order.ErrUnavailable, order.ErrUnknownOutcome)}
 		}
 	}
+}
+
+// errAttempt means that a step failed in a way that a retry may mend.
+var errAttempt = errors.New("the step must be retried")
+
+// attempt runs a step once. An order of an earlier epoch is compared with SQL first, which may be further than a Redis that lost data.
+func (s *Stock) attempt(ctx context.Context, epoch journal.Epoch, id order.ID, run step) (journal.Offset, error) {
+	reply, err := run(epoch)
+	if err == nil && reply[0] == "UNCONFIRMED" {
+		if err := s.confirm(ctx, epoch.Number, id); err != nil {
+			return journal.Offset{}, err
+		}
+		reply, err = run(epoch)
+	}
+	if err != nil || reply[0] == "UNCONFIRMED" {
+		return journal.Offset{}, errAttempt
+	}
+	pos, err := s.finished(reply)
+	if errors.Is(err, errEpoch) {
+		return journal.Offset{}, errAttempt
+	}
+	return pos, err
 }
 
 func (s *Stock) finished(reply []string) (journal.Offset, error) {

@@ -52,6 +52,7 @@ type Stock struct {
 	loads   singleflight.Group
 	now     func() time.Time
 
+	timeout   breaker.SharedTimeout // of calls to Redis
 	limitArgs limitArgs
 	lastNames atomic.Pointer[epochNames]
 }
@@ -99,7 +100,7 @@ func (s *Stock) exec(ctx context.Context, script *rueidis.Lua, keys, args []stri
 
 // guard runs f under the breaker of the hot path. f returns an error if Redis did not work; an error reply is none.
 func (s *Stock) guard(ctx context.Context, f func(ctx context.Context) error) error {
-	return breaker.DoDetached(ctx, s.breaker, s.limits.Timeout, f)
+	return breaker.DoDetached(ctx, s.breaker, &s.timeout, s.limits.Timeout, f)
 }
 
 func (s *Stock) nowMS() string { return strconv.FormatInt(s.now().UnixMilli(), 10) }
