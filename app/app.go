@@ -11,6 +11,9 @@ import (
 	"sync"
 	"time"
 
+	"connectrpc.com/connect"
+	"connectrpc.com/otelconnect"
+
 	"github.com/spillway/spillway/audit"
 	"github.com/spillway/spillway/auth"
 	"github.com/spillway/spillway/server"
@@ -20,14 +23,16 @@ import (
 
 // App is one process of a shop: an API, workers, or both.
 type App struct {
-	cfg      Config
-	log      *slog.Logger
-	tokens   *auth.Tokens // nil without an API
-	listener net.Listener // nil without an API
-	deps     *dependencies
-	api      *api
-	workers  workerSet
-	closers  []func() error
+	cfg       Config
+	log       *slog.Logger
+	tokens    *auth.Tokens // nil without an API
+	listener  net.Listener // nil without an API
+	admin     net.Listener // nil without an admin address
+	deps      *dependencies
+	telemetry *telemetry.Telemetry
+	api       *api
+	workers   workerSet
+	closers   []func() error
 }
 
 // Open validates the configuration, takes what the process needs for itself (the data directory's lock, the port), connects to SQL, Redis
@@ -65,24 +70,29 @@ func (a *App) acquire(ctx context.Context) error {
 		}
 		a.closers = append(a.closers, unlock)
 	}
-	stopMetrics, err := telemetry.Metrics(ctx, a.log)
+	err := a.openAdmin(ctx)
 	if err != nil {
 		return err
 	}
-	a.closers = append(a.closers, func() error { stopMetrics(); return nil })
+	a.telemetry, err = telemetry.Start(ctx, telemetry.Config{Role: string(a.cfg.Role), Scraped: a.admin != nil, Log: a.log})
+	if err != nil {
+		return err
+	}
+	a.closers = append(a.closers, func() error { a.telemetry.Stop(ctx); return nil })
+	a.log = a.telemetry.Log()
 	if !a.cfg.serves() {
 		return nil
 	}
 	if a.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", a.cfg.HTTP.Listen); err != nil {
 		return fmt.Errorf("--listen: %w", err)
 	}
-	a.closers = append(a.closers, a.closeListener)
+	a.closers = append(a.closers, func() error { return closeListener(a.listener) })
 	return nil
 }
 
-// closeListener closes the port, unless the server has closed it already.
-func (a *App) closeListener() error {
-	if err := a.listener.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+// closeListener closes a port, unless its server has closed it already.
+func closeListener(l net.Listener) error {
+	if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 		return err
 	}
 	return nil
@@ -138,6 +148,10 @@ func (a *App) Run(ctx context.Context) error {
 	defer stopWork()
 	a.deps.goBackground(work, a.deps.epochs.Run)
 	a.deps.goBackground(work, a.api.rates.Run)
+	if a.admin != nil {
+		a.deps.goBackground(work, a.serveAdmin)
+		a.log.InfoContext(ctx, "serving metrics and profiles", "url", a.AdminURL())
+	}
 	if interval := a.cfg.Audit.Interval; interval > 0 {
 		a.deps.goBackground(work, func(ctx context.Context) {
 			audit.RunPeriodically(ctx, store.NewAudits(a.deps.db), interval, audit.Options{Provider: a.api.audited}, a.log)
@@ -216,7 +230,12 @@ func (a *App) serverConfig() (server.Config, error) {
 	if a.cfg.Redis.embedded() {
 		cfg.Limits = map[server.Class]int{server.ClassCheckout: embeddedInFlight, server.ClassBrowse: embeddedInFlight}
 	}
-	var err error
+	// A caller's trace is continued: its sampling decision is that of a gateway in front, and can only cost spans.
+	traced, err := otelconnect.NewInterceptor(otelconnect.WithTrustRemote())
+	if err != nil {
+		return cfg, err
+	}
+	cfg.Interceptors = []connect.Interceptor{traced}
 	cfg.TrustedProxies, err = a.cfg.HTTP.proxies()
 	return cfg, err
 }

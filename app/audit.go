@@ -57,11 +57,12 @@ func RunAudit(ctx context.Context, c AuditRun, log *slog.Logger) (r audit.Report
 	if err := c.Validate(); err != nil {
 		return r, err
 	}
-	stopMetrics, err := telemetry.PushedMetrics(ctx, log)
+	// The command ends by itself, before Prometheus could scrape it: its metrics are exported, or not at all.
+	exporting, err := telemetry.Start(ctx, telemetry.Config{Role: "audit", Log: log})
 	if err != nil {
 		return r, err
 	}
-	defer stopMetrics()
+	defer exporting.Stop(ctx)
 	err = withDB(ctx, c.SQL, func(db *store.DB) error {
 		if err := store.NewMigrator(db).Check(ctx); err != nil {
 			return err

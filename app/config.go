@@ -22,6 +22,7 @@ const (
 type Config struct {
 	Role     Role
 	HTTP     HTTPConfig // RoleAll and RoleServe
+	Admin    AdminConfig
 	Auth     AuthConfig // RoleAll and RoleServe
 	SQL      SQLConfig
 	Redis    RedisConfig
@@ -49,6 +50,9 @@ func DefaultConfig(role Role) Config {
 			Carrier: CarrierConfig{Mode: "ok"},
 		},
 	}
+	if role == RoleAll {
+		c.Admin.Listen = "127.0.0.1:9464" // Prometheus' registered port for OpenTelemetry's metrics
+	}
 	if role != RoleServe {
 		c.Workers = WorkerNames()
 	}
@@ -65,7 +69,7 @@ var errEmbedded = errors.New("this role needs --redis and --mysql: embedded stor
 
 // Validate reports every mistake in the settings that the role uses. Errors do not contain secrets.
 func (c Config) Validate() error {
-	errs := []error{c.SQL.validate(), c.Redis.validate(), c.Orders.validate(), c.Drain.validate(), c.External.validate()}
+	errs := []error{c.SQL.validate(), c.Redis.validate(), c.Orders.validate(), c.Drain.validate(), c.External.validate(), c.Admin.validate()}
 	if c.serves() {
 		errs = append(errs, c.HTTP.validate(), c.Auth.validate(c.SQL.embedded()))
 	}

@@ -46,6 +46,7 @@ func TestConfig_MistakesAreNamedByTheirFlags(t *testing.T) {
 		"--redis-namespace":        {all, func(c *app.Config) { c.Redis.Namespace = "a b" }},
 		"--rocketmq":               {all, func(c *app.Config) { c.Queue.RocketMQ = "x" }},
 		"--simulate-queue-drop":    {all, func(c *app.Config) { c.Queue.Drop = "orders:0" }},
+		"--admin":                  {all, func(c *app.Config) { c.Admin.Listen = "9464" }},
 		"--listen":                 {all, func(c *app.Config) { c.HTTP.Listen = "8080" }},
 		"--trusted-proxies":        {all, func(c *app.Config) { c.HTTP.TrustedProxies = []string{"proxy"} }},
 		"--session-rate":           {all, func(c *app.Config) { c.HTTP.SessionsPerMinute = -1 }},

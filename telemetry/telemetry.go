@@ -1,60 +1,117 @@
-// Package telemetry exports the metrics of the other packages to the destination of OpenTelemetry's own environment
-// variables. The other packages use the API alone, so that a program that embeds them can set its own providers.
+// Package telemetry provides OpenTelemetry's traces, metrics and logs to the other packages, which use its API alone, so that a program
+// that embeds them can set its own providers. OpenTelemetry's own environment variables configure the export over OTLP gRPC; without any,
+// nothing is exported.
 package telemetry
 
 import (
 	"context"
+	"crypto/rand"
+	"errors"
 	"fmt"
 	"log/slog"
-	"os"
+	"net/http"
+	"sync"
 	"time"
 
-	"go.opentelemetry.io/contrib/exporters/autoexport"
 	"go.opentelemetry.io/otel"
-	"go.opentelemetry.io/otel/sdk/metric"
+	metricnoop "go.opentelemetry.io/otel/metric/noop"
+	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/sdk/resource"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+	tracenoop "go.opentelemetry.io/otel/trace/noop"
 )
 
-// metricsExporter is OpenTelemetry's variable: otlp, prometheus or console. Without it nothing is exported or measured.
-const metricsExporter = "OTEL_METRICS_EXPORTER"
-
-// flushTimeout is the maximum duration of the last export, so that an unreachable collector does not delay the
-// shutdown.
+// flushTimeout bounds the last export of all signals together, so that an unreachable collector does not delay the shutdown.
 const flushTimeout = 5 * time.Second
 
-// Metrics exports the process's metrics until stop is called, which exports once more. It fails if a variable has an
-// unknown value or a port is taken; an unreachable collector is only logged.
-func Metrics(ctx context.Context, log *slog.Logger) (stop func(), err error) {
-	if os.Getenv(metricsExporter) == "" {
-		return func() {}, nil
-	}
-	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.WarnContext(ctx, "metrics are not exported", "error", err) }))
-	reader, err := autoexport.NewMetricReader(ctx)
+// Config describes the process.
+type Config struct {
+	// Role becomes the resource attribute spillway.role: all, serve, work or audit.
+	Role string
+	// Scraped keeps metrics for MetricsHandler, whether they are exported over OTLP or not.
+	Scraped bool
+	// Log receives the lines of Telemetry.Log, and what goes wrong in an export.
+	Log *slog.Logger
+}
+
+// Telemetry is the process's providers. Start makes it, Stop ends it.
+type Telemetry struct {
+	log      *slog.Logger
+	exported slog.Handler // nil unless logs are exported
+	metrics  http.Handler
+	stops    []func(context.Context) error
+}
+
+// Start sets the global providers and the propagator of trace contexts. It fails if a variable has an unknown value; an unreachable
+// collector is only logged.
+func Start(ctx context.Context, c Config) (*Telemetry, error) {
+	t := &Telemetry{log: c.Log, metrics: http.NotFoundHandler()}
+	// Always: an incoming trace id reaches dead letters and log lines also where no span is recorded.
+	otel.SetTextMapPropagator(propagation.TraceContext{})
+	on, err := signalsOf(c.Scraped)
 	if err != nil {
-		return nil, fmt.Errorf("%s=%s: %w; take otlp, prometheus, console or none", metricsExporter, os.Getenv(metricsExporter), err)
+		return nil, err
 	}
-	// The variables come last, so that OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES take precedence.
-	about, err := resource.New(ctx, resource.WithTelemetrySDK(), resource.WithAttributes(semconv.ServiceName("spillway")), resource.WithFromEnv())
+	if on == (signals{}) {
+		return t, nil
+	}
+	otel.SetErrorHandler(newErrorLog(c.Log))
+	about, err := describe(ctx, c.Role)
+	if err != nil {
+		return nil, err
+	}
+	errs := []error{t.startTraces(ctx, on, about), t.startMetrics(ctx, on, about), t.startLogs(ctx, on, about)}
+	if err := errors.Join(errs...); err != nil {
+		t.Stop(ctx)
+		return nil, err
+	}
+	return t, nil
+}
+
+// describe makes the resource. The variables come last, so that OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES take precedence.
+func describe(ctx context.Context, role string) (*resource.Resource, error) {
+	about, err := resource.New(ctx, resource.WithTelemetrySDK(), resource.WithHost(), resource.WithAttributes(
+		semconv.ServiceName("spillway"), semconv.ServiceInstanceID(rand.Text()), roleKey.String(role)), resource.WithFromEnv())
 	if err != nil {
 		return nil, fmt.Errorf("OTEL_RESOURCE_ATTRIBUTES: %w", err)
 	}
-	provider := metric.NewMeterProvider(metric.WithReader(reader), metric.WithResource(about))
-	otel.SetMeterProvider(provider)
-	return func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
-		defer cancel()
-		if err := provider.Shutdown(ctx); err != nil {
-			log.WarnContext(ctx, "the last metrics were not exported", "error", err)
-		}
-	}, nil
+	return about, nil
 }
 
-// PushedMetrics is Metrics for a command that ends by itself: Prometheus could not scrape it in time, and its port
-// belongs to the running shop.
-func PushedMetrics(ctx context.Context, log *slog.Logger) (stop func(), err error) {
-	if os.Getenv(metricsExporter) == "prometheus" {
-		return func() {}, nil
+// MetricsHandler serves the metrics to Prometheus, in OpenMetrics with exemplars for those who accept it.
+func (t *Telemetry) MetricsHandler() http.Handler { return t.metrics }
+
+// Stop exports what is left, within flushTimeout, and sets global providers that do nothing.
+func (t *Telemetry) Stop(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
+	defer cancel()
+	var stopping sync.WaitGroup
+	for _, stop := range t.stops {
+		stopping.Go(func() {
+			if err := stop(ctx); err != nil {
+				t.log.WarnContext(ctx, "the last telemetry was not exported", "error", err)
+			}
+		})
 	}
-	return Metrics(ctx, log)
+	stopping.Wait()
+	if len(t.stops) > 0 {
+		otel.SetTracerProvider(tracenoop.NewTracerProvider())
+		otel.SetMeterProvider(metricnoop.NewMeterProvider())
+	}
+	t.stops = nil
+}
+
+// stopper is a provider or an exporter.
+type stopper interface {
+	Shutdown(ctx context.Context) error
+}
+
+// stopBoth stops the provider, which stops its exporter unless ctx ends first: then the exporter would retry for up to a minute.
+func stopBoth(provider, exporter stopper) func(context.Context) error {
+	return func(ctx context.Context) error {
+		if err := provider.Shutdown(ctx); err != nil {
+			return errors.Join(err, exporter.Shutdown(ctx))
+		}
+		return nil
+	}
 }

@@ -18,6 +18,8 @@ type allCmd struct {
 	Audit  auditFlags `embed:"" group:"Orders"`
 	Auth   authFlags  `embed:"" group:"API"`
 
+	Admin string `name:"admin" env:"SPILLWAY_ADMIN" default:"${admin}" placeholder:"HOST:PORT" group:"Observability" help:"Where /metrics, /readyz with details and /debug/pprof are served, to everyone who reaches the address. Empty is nowhere; a taken port is only logged."`
+
 	External externalFlags `embed:""`
 }
 
@@ -32,7 +34,7 @@ func (*allCmd) Help() string {
 
 func (c *allCmd) config() app.Config {
 	return app.Config{
-		Role: app.RoleAll, HTTP: c.HTTP.config(), Auth: c.Auth.config(), SQL: c.SQL.config(), Redis: c.Redis.config(), Queue: c.Queue.config(),
+		Role: app.RoleAll, Admin: app.AdminConfig{Listen: c.Admin}, HTTP: c.HTTP.config(), Auth: c.Auth.config(), SQL: c.SQL.config(), Redis: c.Redis.config(), Queue: c.Queue.config(),
 		Orders: c.Orders.config(), Drain: c.Drain.config(), Audit: c.Audit.config(), External: c.External.config(), Workers: app.WorkerNames(),
 	}
 }

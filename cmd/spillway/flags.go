@@ -48,6 +48,13 @@ func (f queueFlags) config() app.QueueConfig {
 	return app.QueueConfig{RocketMQ: f.RocketMQ, Topic: f.Topic, Drop: f.Drop}
 }
 
+// adminFlags configure the admin address of serve and work, which have none by default: several of them may run on one machine.
+type adminFlags struct {
+	Listen string `name:"admin" env:"SPILLWAY_ADMIN" placeholder:"HOST:PORT" help:"Where /metrics, /readyz with details and /debug/pprof are served, such as 127.0.0.1:9464, to everyone who reaches the address."`
+}
+
+func (f adminFlags) config() app.AdminConfig { return app.AdminConfig{Listen: f.Listen} }
+
 // auditFlags configure the audit that a process repeats.
 type auditFlags struct {
 	Every time.Duration `name:"audit-interval" env:"SPILLWAY_AUDIT_INTERVAL" default:"0s" placeholder:"DURATION" help:"The time between two audits of the shop by itself; violations are logged; it also sets the metric spillway.audit.violations. It reads every order, so one process is enough. 0 is never."`
@@ -72,6 +79,7 @@ func flagDefaults() kong.Vars {
 		"redis_namespace": d.Redis.Namespace,
 		"topic":           d.Queue.Topic,
 		"listen":          d.HTTP.Listen,
+		"admin":           d.Admin.Listen,
 		"session_rate":    strconv.Itoa(d.HTTP.SessionsPerMinute),
 		"drain_timeout":   durationText(d.HTTP.DrainTimeout),
 		"durability":      d.Orders.Durability,

@@ -14,6 +14,8 @@ type serveCmd struct {
 	Orders orderFlags `embed:"" group:"Orders"`
 	Auth   authFlags  `embed:"" group:"API"`
 
+	Admin adminFlags `embed:"" group:"Observability"`
+
 	External externalFlags `embed:""`
 }
 
@@ -27,7 +29,7 @@ func (*serveCmd) Help() string {
 
 func (c *serveCmd) config() app.Config {
 	return app.Config{
-		Role: app.RoleServe, HTTP: c.HTTP.config(), Auth: c.Auth.config(), SQL: c.SQL.config(), Redis: c.Redis.config(),
+		Role: app.RoleServe, Admin: c.Admin.config(), HTTP: c.HTTP.config(), Auth: c.Auth.config(), SQL: c.SQL.config(), Redis: c.Redis.config(),
 		Orders: c.Orders.config(), Drain: app.DefaultConfig(app.RoleServe).Drain, External: c.External.config(),
 	}
 }

@@ -16,6 +16,8 @@ type workCmd struct {
 	Drain   drainFlags `embed:"" group:"Drain"`
 	Audit   auditFlags `embed:"" group:"Orders"`
 
+	Admin adminFlags `embed:"" group:"Observability"`
+
 	External externalFlags `embed:""`
 }
 
@@ -29,7 +31,7 @@ func (*workCmd) Help() string {
 
 func (c *workCmd) config() app.Config {
 	return app.Config{
-		Role: app.RoleWork, SQL: c.SQL.config(), Redis: c.Redis.config(), Queue: c.Queue.config(),
+		Role: app.RoleWork, Admin: c.Admin.config(), SQL: c.SQL.config(), Redis: c.Redis.config(), Queue: c.Queue.config(),
 		Orders: c.Orders.config(), Drain: c.Drain.config(), Audit: c.Audit.config(), External: c.External.config(), Workers: c.Workers,
 	}
 }

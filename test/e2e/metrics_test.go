@@ -4,15 +4,14 @@ import (
 	"database/sql"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/test/fakeotlp"
 	"github.com/spillway/spillway/test/realparts"
 )
 
@@ -22,10 +21,7 @@ const measuredWithin = 20 * time.Second
 // TestMetrics_ViolationIsScraped: a shop that audits itself exports violations to Prometheus and logs them.
 func TestMetrics_ViolationIsScraped(t *testing.T) {
 	port := realparts.FreePort(t)
-	t.Setenv("OTEL_METRICS_EXPORTER", "prometheus")
-	t.Setenv("OTEL_EXPORTER_PROMETHEUS_HOST", "127.0.0.1")
-	t.Setenv("OTEL_EXPORTER_PROMETHEUS_PORT", port)
-	s := embedded(t, "--audit-interval", "200ms")
+	s := embedded(t, "--audit-interval", "200ms", "--admin", "127.0.0.1:"+port)
 	id := s.buy("k")
 	says := func(rule, value string) func() bool {
 		line := regexp.MustCompile(`(?m)^spillway_audit_violations\{.*rule="` + rule + `".*\} ` + value + `$`)
@@ -39,7 +35,7 @@ func TestMetrics_ViolationIsScraped(t *testing.T) {
 		log, err := os.ReadFile(s.log.Name())
 		return err == nil && strings.Contains(string(log), "rule=charge_is_total") && strings.Contains(string(log), "order_id="+string(id))
 	})
-	// One look from outside does not ask for the port.
+	// An audit from outside does not need the port.
 	if a := s.audit(); a.status != 3 {
 		t.Errorf("beside the running shop: %+v", a)
 	}
@@ -53,24 +49,17 @@ func TestMetrics_AuditCommandPushes(t *testing.T) {
 	if err := s.stop(); err != nil {
 		t.Fatal(err)
 	}
-	var mu sync.Mutex
-	var pushed strings.Builder
-	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		mu.Lock()
-		defer mu.Unlock()
-		_, _ = io.Copy(&pushed, r.Body) // What is missing is missed below.
-	}))
-	t.Setenv("OTEL_METRICS_EXPORTER", "otlp")
+	collector := fakeotlp.Start(t)
 	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.URL)
 	if a := s.audit("--drained"); a.status != 0 {
 		t.Errorf("with a collector: %+v", a)
 	}
 	for _, want := range []string{"spillway.audit.violations", "stock_adds_up", "service.name", "spillway"} {
-		if !strings.Contains(pushed.String(), want) {
-			t.Errorf("the collector got no %q: %q", want, pushed.String())
+		if got := collector.Received(); !strings.Contains(got, want) {
+			t.Errorf("the collector got no %q: %q", want, got)
 		}
 	}
-	collector.Close()
+	collector.Stop()
 	if a := s.audit("--drained"); a.status != 0 {
 		t.Errorf("without its collector: %+v", a)
 	}

@@ -1,0 +1,37 @@
+package telemetry_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"sync"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+const checkout = "spillway.v1.CheckoutService/PlaceOrder"
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// encoded is how protojson writes bytes.
+func encoded(id []byte) string { return base64.StdEncoding.EncodeToString(id) }
+
+// syncBuffer is a buffer that several goroutines may write.
+type syncBuffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+// Write appends.
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+// String returns what was written.
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}

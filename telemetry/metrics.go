@@ -1,0 +1,55 @@
+package telemetry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetricgrpc"
+	promexporter "go.opentelemetry.io/otel/exporters/prometheus"
+	"go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/resource"
+)
+
+// maxScrapes bounds the scrapes that are served at once: an observable gauge may read Redis or SQL.
+const maxScrapes = 4
+
+func (t *Telemetry) startMetrics(ctx context.Context, on signals, about *resource.Resource) error {
+	opts := []metric.Option{metric.WithResource(about)}
+	if on.metrics {
+		exporter, err := otlpmetricgrpc.New(ctx)
+		if err != nil {
+			return fmt.Errorf("metrics: %w", err)
+		}
+		opts = append(opts, metric.WithReader(metric.NewPeriodicReader(exporter)))
+	}
+	if on.scraped {
+		reader, err := t.scraped()
+		if err != nil {
+			return fmt.Errorf("metrics: %w", err)
+		}
+		opts = append(opts, metric.WithReader(reader))
+	}
+	if !on.metrics && !on.scraped {
+		return nil
+	}
+	provider := metric.NewMeterProvider(opts...)
+	otel.SetMeterProvider(provider)
+	t.stops = append(t.stops, provider.Shutdown)
+	return nil
+}
+
+// scraped makes the reader behind MetricsHandler, beside which the Go runtime and the process are measured.
+func (t *Telemetry) scraped() (metric.Reader, error) {
+	registry := prometheus.NewRegistry()
+	err := errors.Join(registry.Register(collectors.NewGoCollector()), registry.Register(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})))
+	if err != nil {
+		return nil, err
+	}
+	t.metrics = promhttp.HandlerFor(registry, promhttp.HandlerOpts{EnableOpenMetrics: true, MaxRequestsInFlight: maxScrapes})
+	return promexporter.New(promexporter.WithRegisterer(registry), promexporter.WithoutScopeInfo())
+}

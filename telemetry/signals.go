@@ -1,0 +1,60 @@
+package telemetry
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"go.opentelemetry.io/otel/attribute"
+)
+
+// roleKey is the attribute of a process's role.
+const roleKey = attribute.Key("spillway.role")
+
+// signals are the signals that a process exports over OTLP, and whether its metrics are scraped.
+type signals struct {
+	traces, metrics, logs bool
+	scraped               bool
+}
+
+// signalsOf reads OpenTelemetry's variables.
+func signalsOf(scraped bool) (signals, error) {
+	if strings.EqualFold(os.Getenv("OTEL_SDK_DISABLED"), "true") {
+		return signals{}, nil
+	}
+	traces, terr := exports("TRACES")
+	metrics, merr := exports("METRICS")
+	logs, lerr := exports("LOGS")
+	return signals{traces: traces, metrics: metrics, logs: logs, scraped: scraped}, errors.Join(terr, merr, lerr)
+}
+
+// exports reports whether the signal is exported over OTLP: if OTEL_…_EXPORTER is otlp, or if it is not set and an endpoint is.
+func exports(signal string) (bool, error) {
+	name := "OTEL_" + signal + "_EXPORTER"
+	switch value := os.Getenv(name); value {
+	case "none":
+		return false, nil
+	case "otlp":
+	case "":
+		if firstEnv("OTEL_EXPORTER_OTLP_"+signal+"_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT") == "" {
+			return false, nil
+		}
+	default:
+		return false, fmt.Errorf("%s=%s: must be otlp or none; Prometheus scrapes the address of --admin", name, value)
+	}
+	if p := firstEnv("OTEL_EXPORTER_OTLP_"+signal+"_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"); p != "" && p != "grpc" {
+		return false, fmt.Errorf("OTEL_EXPORTER_OTLP_PROTOCOL=%s: must be grpc", p)
+	}
+	return true, nil
+}
+
+// firstEnv returns the first variable that is set.
+func firstEnv(names ...string) string {
+	for _, name := range names {
+		if value := os.Getenv(name); value != "" {
+			return value
+		}
+	}
+	return ""
+}

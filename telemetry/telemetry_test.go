@@ -1,0 +1,213 @@
+package telemetry_test
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/sdk/trace"
+	api "go.opentelemetry.io/otel/trace"
+
+	"github.com/spillway/spillway/requestid"
+	"github.com/spillway/spillway/telemetry"
+	"github.com/spillway/spillway/test/fakeotlp"
+)
+
+const (
+	sampledParent   = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+	unsampledParent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
+	parentTrace     = "0af7651916cd43dd8448eb211c80319c"
+)
+
+// remote returns a context with the trace context of a caller.
+func remote(t *testing.T, traceparent string) context.Context {
+	return otel.GetTextMapPropagator().Extract(t.Context(), propagation.MapCarrier{"traceparent": traceparent})
+}
+
+func start(t *testing.T, c telemetry.Config) *telemetry.Telemetry {
+	t.Helper()
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	tel, err := telemetry.Start(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { tel.Stop(context.Background()) })
+	return tel
+}
+
+func TestStart_WithoutVariablesOnlyTheTraceIDIsCarried(t *testing.T) {
+	var text bytes.Buffer
+	tel := start(t, telemetry.Config{Log: slog.New(slog.NewTextHandler(&text, nil))})
+	ctx, span := otel.Tracer("test").Start(remote(t, sampledParent), "work")
+	defer span.End()
+	if span.IsRecording() {
+		t.Error("a span is recorded")
+	}
+	tel.Log().InfoContext(ctx, "something happened")
+	if !strings.Contains(text.String(), "trace_id="+parentTrace) {
+		t.Errorf("the log line has no trace id: %s", text.String())
+	}
+	w := httptest.NewRecorder()
+	if tel.MetricsHandler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", http.NoBody)); w.Code != http.StatusNotFound {
+		t.Errorf("metrics: status %d", w.Code)
+	}
+}
+
+func TestStop_ExportsAllSignals(t *testing.T) {
+	c := fakeotlp.Start(t)
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", c.URL)
+	t.Setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=shop-7")
+	tel := start(t, telemetry.Config{Role: "all", Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	ctx := requestid.With(t.Context(), "R-1")
+	ctx, span := otel.Tracer("test").Start(ctx, checkout, api.WithSpanKind(api.SpanKindServer))
+	count, err := otel.Meter("test").Int64Counter("things")
+	if err != nil {
+		t.Fatal(err)
+	}
+	count.Add(ctx, 3)
+	tel.Log().With("order_id", "O-1").InfoContext(ctx, "something happened")
+	span.End()
+	tel.Stop(t.Context())
+	got := c.Received()
+	for _, want := range []string{
+		`"name":"` + checkout + `"`, `"name":"things"`, `"stringValue":"something happened"`, `"O-1"`, `"R-1"`, `"stringValue":"spillway"`,
+		"spillway.role", "service.instance.id", "shop-7",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("the collector got no %s", want)
+		}
+	}
+	// As JSON has bytes: base64.
+	if id := span.SpanContext().TraceID(); strings.Count(got, encoded(id[:])) < 2 {
+		t.Errorf("the span and the log line do not share trace %s: %s", id, got)
+	}
+}
+
+func TestStart_VariablesChooseSignals(t *testing.T) {
+	c := fakeotlp.Start(t)
+	for name, tc := range map[string]struct {
+		env  map[string]string
+		want bool
+	}{
+		"disabled":          {map[string]string{"OTEL_SDK_DISABLED": "true", "OTEL_EXPORTER_OTLP_ENDPOINT": c.URL}, false},
+		"none":              {map[string]string{"OTEL_TRACES_EXPORTER": "none", "OTEL_EXPORTER_OTLP_ENDPOINT": c.URL}, false},
+		"other endpoint":    {map[string]string{"OTEL_EXPORTER_OTLP_LOGS_ENDPOINT": c.URL}, false},
+		"own endpoint":      {map[string]string{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": c.URL}, true},
+		"otlp":              {map[string]string{"OTEL_TRACES_EXPORTER": "otlp"}, true},
+		"sampler is set":    {map[string]string{"OTEL_TRACES_SAMPLER": "always_off", "OTEL_TRACES_EXPORTER": "otlp"}, false},
+		"its own protocol":  {map[string]string{"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "grpc", "OTEL_EXPORTER_OTLP_ENDPOINT": c.URL}, true},
+		"shared protocol":   {map[string]string{"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc", "OTEL_EXPORTER_OTLP_ENDPOINT": c.URL}, true},
+		"protocol unneeded": {map[string]string{"OTEL_EXPORTER_OTLP_PROTOCOL": "http/json"}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for k, v := range tc.env {
+				t.Setenv(k, v)
+			}
+			start(t, telemetry.Config{})
+			_, span := otel.Tracer("test").Start(t.Context(), checkout, api.WithSpanKind(api.SpanKindServer))
+			if span.SpanContext().IsSampled() != tc.want {
+				t.Errorf("sampled: %t", !tc.want)
+			}
+		})
+	}
+}
+
+func TestStart_RefusesUnknownValues(t *testing.T) {
+	for _, env := range [][2]string{
+		{"OTEL_METRICS_EXPORTER", "prometheus"},
+		{"OTEL_TRACES_EXPORTER", "carrier-pigeon"},
+		{"OTEL_LOGS_EXPORTER", "otlp,console"},
+		{"OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"},
+	} {
+		t.Run(env[0], func(t *testing.T) {
+			t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
+			t.Setenv(env[0], env[1])
+			if _, err := telemetry.Start(t.Context(), telemetry.Config{Log: slog.Default()}); err == nil || !strings.Contains(err.Error(), env[0]+"="+env[1]) {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+}
+
+func TestStop_UnreachableCollectorIsLoggedOnce(t *testing.T) {
+	var text syncBuffer
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
+	tel := start(t, telemetry.Config{Log: slog.New(slog.NewTextHandler(&text, nil))})
+	for range 3 {
+		otel.Handle(io.ErrUnexpectedEOF)
+	}
+	_, span := otel.Tracer("test").Start(t.Context(), checkout, api.WithSpanKind(api.SpanKindServer))
+	span.End()
+	tel.Stop(t.Context())
+	if n := strings.Count(text.String(), "telemetry is not exported"); n != 1 {
+		t.Errorf("%d lines: %s", n, text.String())
+	}
+	if !strings.Contains(text.String(), "the last telemetry was not exported") {
+		t.Errorf("the lost span is not logged: %s", text.String())
+	}
+}
+
+// TestMetricsHandler_ExemplarsNameTheTrace: a scrape that accepts OpenMetrics shows which trace a measurement belongs to.
+func TestMetricsHandler_ExemplarsNameTheTrace(t *testing.T) {
+	c := fakeotlp.Start(t)
+	t.Setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", c.URL)
+	tel := start(t, telemetry.Config{Scraped: true})
+	ctx, span := otel.Tracer("test").Start(t.Context(), checkout, api.WithSpanKind(api.SpanKindServer))
+	defer span.End()
+	count, err := otel.Meter("test").Int64Counter("app.order.placed")
+	if err != nil {
+		t.Fatal(err)
+	}
+	count.Add(ctx, 2)
+	w, r := httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/metrics", http.NoBody)
+	r.Header.Set("Accept", "application/openmetrics-text; version=1.0.0")
+	tel.MetricsHandler().ServeHTTP(w, r)
+	for _, want := range []string{"app_order_placed_total 2.0 # {", `trace_id="` + span.SpanContext().TraceID().String() + `"`, "go_goroutines ", "process_cpu_seconds_total", "# EOF"} {
+		if !strings.Contains(w.Body.String(), want) {
+			t.Errorf("the scrape has no %s", want)
+		}
+	}
+}
+
+func TestSampler_CheckoutAlwaysOthersOneInTen(t *testing.T) {
+	provider := trace.NewTracerProvider(trace.WithSampler(telemetry.NewSampler()))
+	t.Cleanup(func() { _ = provider.Shutdown(context.Background()) })
+	start(t, telemetry.Config{})
+	share := func(parent context.Context, name string, kind api.SpanKind) (sampled int) {
+		for range 1000 {
+			if _, span := provider.Tracer("test").Start(parent, name, api.WithSpanKind(kind)); span.SpanContext().IsSampled() {
+				sampled++
+			}
+		}
+		return sampled
+	}
+	none, sampled, unsampled := t.Context(), remote(t, sampledParent), remote(t, unsampledParent)
+	for _, tc := range []struct {
+		what     string
+		parent   context.Context
+		name     string
+		kind     api.SpanKind
+		min, max int
+	}{
+		{"checkout", none, checkout, api.SpanKindServer, 1000, 1000},
+		{"checkout of a caller that records nothing", unsampled, checkout, api.SpanKindServer, 1000, 1000},
+		{"a client's span of that name", unsampled, checkout, api.SpanKindClient, 0, 0},
+		{"catalogue", none, "spillway.v1.CatalogService/ListProducts", api.SpanKindServer, 40, 180}, // 6 standard deviations around 100
+		{"worker", none, "relay", api.SpanKindInternal, 40, 180},
+		{"child of a recorded span", sampled, "relay", api.SpanKindInternal, 1000, 1000},
+		{"child of an unrecorded span", unsampled, "relay", api.SpanKindInternal, 0, 0},
+	} {
+		if n := share(tc.parent, tc.name, tc.kind); n < tc.min || n > tc.max {
+			t.Errorf("%s: %d of 1000 are sampled; want %d to %d", tc.what, n, tc.min, tc.max)
+		}
+	}
+}

@@ -1,0 +1,59 @@
+package telemetry
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
+	"go.opentelemetry.io/otel/sdk/resource"
+	"go.opentelemetry.io/otel/sdk/trace"
+	api "go.opentelemetry.io/otel/trace"
+)
+
+// sampledShare is the share of traces that are recorded when none of their spans is a checkout's and no caller has decided.
+const sampledShare = 0.1
+
+// checkoutPrefix begins the names of checkout's server spans.
+const checkoutPrefix = "spillway.v1.CheckoutService/"
+
+func (t *Telemetry) startTraces(ctx context.Context, on signals, about *resource.Resource) error {
+	if !on.traces {
+		return nil
+	}
+	exporter, err := otlptracegrpc.New(ctx)
+	if err != nil {
+		return fmt.Errorf("traces: %w", err)
+	}
+	opts := []trace.TracerProviderOption{trace.WithBatcher(exporter), trace.WithResource(about)}
+	if os.Getenv("OTEL_TRACES_SAMPLER") == "" {
+		opts = append(opts, trace.WithSampler(NewSampler()))
+	}
+	provider := trace.NewTracerProvider(opts...)
+	otel.SetTracerProvider(provider)
+	t.stops = append(t.stops, stopBoth(provider, exporter))
+	return nil
+}
+
+// NewSampler returns the default sampler: every checkout is recorded, whatever its caller has decided; of other traces one in ten, unless
+// their parents decide. OTEL_TRACES_SAMPLER replaces it.
+func NewSampler() trace.Sampler {
+	return sampler{others: trace.ParentBased(trace.TraceIDRatioBased(sampledShare))}
+}
+
+type sampler struct{ others trace.Sampler }
+
+// ShouldSample decides about one span.
+func (s sampler) ShouldSample(p trace.SamplingParameters) trace.SamplingResult {
+	if p.Kind == api.SpanKindServer && strings.HasPrefix(p.Name, checkoutPrefix) {
+		return trace.AlwaysSample().ShouldSample(p)
+	}
+	return s.others.ShouldSample(p)
+}
+
+// Description names the sampler.
+func (s sampler) Description() string {
+	return fmt.Sprintf("Checkout{AlwaysOnSampler,others:%s}", s.others.Description())
+}
