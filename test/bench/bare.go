@@ -79,7 +79,7 @@ func runBare(ctx context.Context, r *run, _ *build) ([]row, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := r.stage.start(ctx, "bare", self, "/readyz", r.stage.environment(), "bare")
+	c, err := r.stage.start(ctx, "bare", self, r.stage.environment(), "bare")
 	if err != nil {
 		return nil, err
 	}

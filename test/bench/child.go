@@ -38,7 +38,7 @@ type child struct {
 }
 
 // start runs a server on a free port and returns when it is ready. The stage stops it at the latest.
-func (s *stage) start(ctx context.Context, name, binary, readyPath string, env []string, args ...string) (*child, error) {
+func (s *stage) start(ctx context.Context, name, binary string, env []string, args ...string) (*child, error) {
 	addr, err := freeAddr()
 	if err != nil {
 		return nil, err
@@ -48,13 +48,13 @@ func (s *stage) start(ctx context.Context, name, binary, readyPath string, env [
 		return nil, err
 	}
 	c.addr = addr
-	err = c.ready(ctx, readyPath)
+	err = c.ready(ctx)
 	return c, err
 }
 
 // spawn runs a program that does not end by itself. The stage stops it at the latest.
 func (s *stage) spawn(name, binary string, env []string, args ...string) (*child, error) {
-	log, err := os.CreateTemp(s.dir, name+"-*.log")
+	log, err := os.CreateTemp(s.logs, name+"-*.log")
 	if err != nil {
 		return nil, err
 	}
@@ -81,14 +81,14 @@ func freeAddr() (string, error) {
 	return l.Addr().String(), l.Close()
 }
 
-// ready polls the path until it returns 200.
-func (c *child) ready(ctx context.Context, path string) error {
+// ready polls the child until it returns 200 for /readyz.
+func (c *child) ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	tick := time.NewTicker(startInterval)
 	defer tick.Stop()
 	for {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+c.addr+path, http.NoBody)
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+c.addr+"/readyz", http.NoBody)
 		if err != nil {
 			return err
 		}
@@ -101,9 +101,9 @@ func (c *child) ready(ctx context.Context, path string) error {
 		select {
 		case err := <-c.exit:
 			c.exit <- err // for stop
-			return fmt.Errorf("%s ended instead of getting ready: %w\n%s", c.name, err, c.tail(logTail))
+			return fmt.Errorf("%s ended instead of getting ready: %w\n%s", c.name, err, c.tail())
 		case <-ctx.Done():
-			return fmt.Errorf("%s was not ready within %s: %w\n%s", c.name, startTimeout, ctx.Err(), c.tail(logTail))
+			return fmt.Errorf("%s was not ready within %s: %w\n%s", c.name, startTimeout, ctx.Err(), c.tail())
 		case <-tick.C:
 		}
 	}
@@ -130,9 +130,9 @@ func (c *child) stop() error {
 }
 
 // tail returns the end of the child's log.
-func (c *child) tail(n int) string {
+func (c *child) tail() string {
 	lines := c.lines(func(string) bool { return true })
-	return strings.Join(lines[max(0, len(lines)-n):], "\n")
+	return strings.Join(lines[max(0, len(lines)-logTail):], "\n")
 }
 
 // complaints returns the number of the child's warnings and the last one; empty if there were none.

@@ -2,12 +2,8 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
 	"net"
 	"strconv"
 	"time"
@@ -17,8 +13,6 @@ const (
 	// callTimeout is the maximum duration of one call. An order takes milliseconds; more than the 15 s within which the
 	// server completes an order would hide a hang.
 	callTimeout = 10 * time.Second
-	// maxResponseBytes is the maximum size of the body of one response; an order has about 1,000 bytes.
-	maxResponseBytes = 64 << 10
 	// bodyStride is the step from one body to the next of a client: a prime, so that no number of bodies is a multiple of it and each body
 	// is used.
 	bodyStride = 7919
@@ -98,51 +92,8 @@ func (s *shopper) post() (status int, response []byte, err error) {
 	if _, err := s.conn.Write(s.buf); err != nil {
 		return 0, nil, err
 	}
-	status, length, err := readHead(s.in)
-	if err != nil {
-		return 0, nil, err
-	}
-	s.buf = append(s.buf[:0], make([]byte, length)...)
-	_, err = io.ReadFull(s.in, s.buf)
+	status, s.buf, err = readResponse(s.in, s.buf)
 	return status, s.buf, err
-}
-
-var (
-	errHead   = errors.New("malformed head of an HTTP/1.1 response")
-	errLength = fmt.Errorf("the response has no length, or one above %d bytes", maxResponseBytes)
-)
-
-// readHead reads the status line and the headers, and returns the status and the length.
-func readHead(in *bufio.Reader) (status, length int, err error) {
-	line, err := in.ReadSlice('\n')
-	if err != nil {
-		return 0, 0, err
-	}
-	if len(line) < len("HTTP/1.1 200") || !bytes.HasPrefix(line, []byte("HTTP/1.1 ")) {
-		return 0, 0, errHead
-	}
-	if status, err = strconv.Atoi(string(line[9:12])); err != nil {
-		return 0, 0, errHead
-	}
-	length = -1
-	for {
-		if line, err = in.ReadSlice('\n'); err != nil {
-			return 0, 0, err
-		}
-		line = bytes.TrimSpace(line)
-		if len(line) == 0 {
-			break
-		}
-		if name, value, ok := bytes.Cut(line, []byte(":")); ok && bytes.EqualFold(name, []byte("Content-Length")) {
-			if length, err = strconv.Atoi(string(bytes.TrimSpace(value))); err != nil {
-				return 0, 0, errLength
-			}
-		}
-	}
-	if length < 0 || length > maxResponseBytes {
-		return 0, 0, errLength
-	}
-	return status, length, nil
 }
 
 // errorCode returns the Connect code of the response, or its HTTP status.

@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -11,28 +10,6 @@ import (
 	"strings"
 	"testing"
 )
-
-func TestReadHead_Responses(t *testing.T) {
-	t.Parallel()
-	for _, c := range []struct {
-		head           string
-		status, length int
-		err            error
-	}{
-		{"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\ncontent-length: 12\r\n\r\n", 200, 12, nil},
-		{"HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\n\r\n", 429, 0, nil},
-		{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", 0, 0, errLength},
-		{"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n", 0, 0, errLength},
-		{"HTTP/1.1 200 OK\r\nContent-Length: much\r\n\r\n", 0, 0, errLength},
-		{"hello\r\n", 0, 0, errHead},
-		{"HTTP/1.1 abc OK\r\n\r\n", 0, 0, errHead},
-	} {
-		status, length, err := readHead(bufio.NewReader(strings.NewReader(c.head)))
-		if status != c.status || length != c.length || !errors.Is(err, c.err) {
-			t.Errorf("%q: %d, %d, %v", c.head, status, length, err)
-		}
-	}
-}
 
 func TestErrorCode_Responses(t *testing.T) {
 	t.Parallel()

@@ -86,7 +86,7 @@ func (s *shop) firstFlush(ctx context.Context, settings ...string) (time.Time, e
 		return flushPoll, nil
 	})
 	if err != nil {
-		return time.Time{}, fmt.Errorf("%s did not begin within %s: %w\n%s", s.work.name, startTimeout, err, s.work.tail(logTail))
+		return time.Time{}, fmt.Errorf("%s did not begin within %s: %w\n%s", s.work.name, startTimeout, err, s.work.tail())
 	}
 	return time.Now(), nil
 }

@@ -57,6 +57,7 @@ type runCmd struct {
 	SKUs      int           `name:"skus" default:"10000" help:"How many products the row many_skus has."`
 	DrainWait time.Duration `default:"3m" help:"How long to wait for the last accepted order to be SHIPPED, and as long again for its mail."`
 	Topic     string        `default:"spillway-orders" help:"The topic of order events; it must exist in RocketMQ."`
+	Logs      string        `placeholder:"DIR" help:"Where to keep the logs of the processes, which are deleted otherwise."`
 	Output    string        `enum:"table,json" default:"table" help:"How to print: ${enum}."`
 }
 
@@ -116,7 +117,7 @@ func (c *runCmd) Run(ctx context.Context, out io.Writer) error {
 	if err := c.validate(); err != nil {
 		return err
 	}
-	s, err := openStage(ctx, c.Topic, c.Baseline)
+	s, err := openStage(ctx, c)
 	if err != nil {
 		return errors.Join(err, s.close())
 	}

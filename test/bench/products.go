@@ -13,8 +13,8 @@ import (
 	"github.com/spillway/spillway/gen/spillway/v1/spillwayv1connect"
 )
 
-// productCallers is the number of products that are created at once.
-const productCallers = 32
+// productCallers is the number of products that are created at once: below the 8 calls of operators that one serve process takes.
+const productCallers = 6
 
 // product creates one product as an operator does.
 func (s *shop) product(ctx context.Context, initial int) (sku string, err error) {
@@ -27,7 +27,7 @@ func (s *shop) product(ctx context.Context, initial int) (sku string, err error)
 
 // products creates products with the same initial stock.
 func (s *shop) products(ctx context.Context, n, initial int) ([]string, error) {
-	token, err := mint(s.key, auth.Caller{Customer: "bench", Roles: []auth.Role{auth.Operator}})
+	token, err := operatorToken(s.key)
 	if err != nil {
 		return nil, err
 	}
@@ -52,6 +52,10 @@ func (s *shop) products(ctx context.Context, n, initial int) ([]string, error) {
 		}
 	}
 	return skus, nil
+}
+
+func operatorToken(key string) (string, error) {
+	return mint(key, auth.Caller{Customer: "bench", Roles: []auth.Role{auth.Operator}})
 }
 
 func createProduct(ctx context.Context, addr, token, sku string, initial int) error {

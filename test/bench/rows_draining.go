@@ -6,8 +6,17 @@ import (
 )
 
 // runDraining measures how many orders serve accepts while work drains, and how many of them are SHIPPED when the load stops.
-func runDraining(ctx context.Context, r *run, b *build) (_ []row, err error) {
-	s, err := r.openShop(ctx, b)
+func runDraining(ctx context.Context, r *run, b *build) ([]row, error) {
+	return runAccept(ctx, r, b, rowDraining)
+}
+
+// runSQLDurability measures the same for orders whose response waits until their rows are in SQL.
+func runSQLDurability(ctx context.Context, r *run, b *build) ([]row, error) {
+	return runAccept(ctx, r, b, rowSQLDurable, "durability=sql")
+}
+
+func runAccept(ctx context.Context, r *run, b *build, name string, settings ...string) (_ []row, err error) {
+	s, err := r.openShop(ctx, b, settings...)
 	if err != nil {
 		return nil, err
 	}
@@ -16,7 +25,7 @@ func runDraining(ctx context.Context, r *run, b *build) (_ []row, err error) {
 	if err != nil {
 		return nil, err
 	}
-	line, err := s.acceptDraining(ctx, rowDraining, r.load(), oneLine(sku))
+	line, err := s.acceptDraining(ctx, name, r.load(), oneLine(sku))
 	if err != nil {
 		return nil, err
 	}

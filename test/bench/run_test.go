@@ -22,6 +22,8 @@ func TestChoose_Rows(t *testing.T) {
 		{nil, names(scenarios())},
 		{[]string{rowBare}, []string{rowBare, rowSQL}},
 		{[]string{rowBacklog}, []string{rowBare, rowSQL, rowBurst}},
+		{[]string{rowDurable}, []string{rowBare, rowSQL, rowDraining, rowDurable}},
+		{[]string{openRow(150), rowMany}, []string{rowBare, rowSQL, rowDraining, rowHot, openRow(150)}},
 	} {
 		if got := names(choose(c.rows)); !slices.Equal(got, c.want) {
 			t.Errorf("rows %v: scenarios %v, want %v", c.rows, got, c.want)

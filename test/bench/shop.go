@@ -79,7 +79,7 @@ func (s *shop) environment() []string {
 
 func (s *shop) startServe(ctx context.Context) (err error) {
 	stage := s.run.stage
-	s.serve, err = stage.start(ctx, s.build.name+"-serve", s.build.binary, "/readyz", stage.environment(s.environment()...),
+	s.serve, err = stage.start(ctx, s.build.name+"-serve", s.build.binary, stage.environment(s.environment()...),
 		s.build.args(roleServe, s.settings...)...)
 	if err == nil {
 		s.meter.process(nameServe, s.serve)

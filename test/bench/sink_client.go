@@ -23,7 +23,7 @@ func (s *stage) openSink(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c, err := s.start(ctx, "smtp", self, "/readyz", s.environment(), "sink", "--smtp", addr)
+	c, err := s.start(ctx, "smtp", self, s.environment(), "sink", "--smtp", addr)
 	if err != nil {
 		return err
 	}

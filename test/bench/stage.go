@@ -22,7 +22,8 @@ const (
 type stage struct {
 	redis, rocketmq string
 	topic           string
-	dir             string // holds binaries and logs; removed at the end
+	dir             string // holds binaries and data; removed at the end
+	logs            string // a directory
 	builds          []*build
 	sink            *mailServer
 	servers         map[string]int // the real servers' process ids by name
@@ -31,8 +32,8 @@ type stage struct {
 }
 
 // openStage prepares a run. The stage is never nil, and must be closed also after an error.
-func openStage(ctx context.Context, topic, baseline string) (*stage, error) {
-	s := &stage{topic: topic}
+func openStage(ctx context.Context, c *runCmd) (*stage, error) {
+	s := &stage{topic: c.Topic, logs: c.Logs}
 	var err error
 	if s.redis, err = server("SPILLWAY_TEST_REDIS", "Redis"); err != nil {
 		return s, err
@@ -48,7 +49,10 @@ func openStage(ctx context.Context, topic, baseline string) (*stage, error) {
 	if s.dir, err = os.MkdirTemp("", "spillway-bench-"); err != nil {
 		return s, err
 	}
-	if err := s.openBuilds(ctx, baseline); err != nil {
+	if s.logs == "" {
+		s.logs = s.dir
+	}
+	if err := s.openBuilds(ctx, c.Baseline); err != nil {
 		return s, err
 	}
 	err = s.openSink(ctx)

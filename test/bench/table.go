@@ -42,8 +42,8 @@ const nameWidth = 20
 func (r *report) speeds(w io.Writer) {
 	fmt.Fprintf(w, "%-*s\tper second\tto bare\tto SQL\tp50 ms\tp99 ms\t\n", nameWidth, "row")
 	for _, line := range r.Rows {
-		fmt.Fprintf(w, "%-*s\t%.0f\t%.2f\t%.2f\t%s\t%s\t\n", nameWidth, line.Name, line.PerSecond, line.RatioToBare, line.RatioToSQL,
-			number(line.P50, 1), number(line.P99, 1))
+		fmt.Fprintf(w, "%-*s\t%s\t%s\t%s\t%s\t%s\t\n", nameWidth, line.Name, positive(line.PerSecond, 0), positive(line.RatioToBare, 2),
+			positive(line.RatioToSQL, 2), number(line.P50, 1), number(line.P99, 1))
 	}
 }
 
@@ -109,6 +109,14 @@ func (r row) more() string {
 		parts = append(parts, fmt.Sprintf("%d × %s", r.Errors[code], code))
 	}
 	return strings.Join(parts, ", ")
+}
+
+// positive formats a number that is 0 where a row has none.
+func positive(v float64, digits int) string {
+	if v == 0 {
+		return "-"
+	}
+	return number(&v, digits)
 }
 
 // number formats a number that a row may lack.
