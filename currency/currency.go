@@ -22,6 +22,7 @@ const euro order.Currency = "EUR"
 type Table struct {
 	date  time.Time                   // 00:00 UTC of the day
 	rates map[order.Currency]*big.Rat // units of the currency for one euro
+	pairs map[pair]fraction           // derived from the rates
 }
 
 // Load returns the embedded rates.
@@ -45,40 +46,33 @@ func (t *Table) Codes() []order.Currency {
 // sold for free: 1 IDR is 0.01 EUR. It fails with order.ErrInvalid for an unknown currency or on overflow. An amount in
 // the target currency is returned unchanged.
 func (t *Table) Convert(m order.Money, to order.Currency) (order.Money, error) {
-	from, err := t.rate(m.Currency)
-	if err != nil {
-		return order.Money{}, err
+	if f, ok := t.pairs[pair{m.Currency, to}]; ok && m.Currency != to {
+		if amount, ok := f.convert(m.Amount); ok {
+			return order.Money{Currency: to, Amount: amount}, nil
+		}
 	}
-	target, err := t.rate(to)
-	if err != nil {
-		return order.Money{}, err
+	for _, c := range [...]order.Currency{m.Currency, to} {
+		if err := t.known(c); err != nil {
+			return order.Money{}, err
+		}
 	}
 	if m.Currency == to {
 		return m, nil
 	}
-	// minor units of the source → units → euros → units of the target → its minor units
-	x := new(big.Rat).SetFrac64(int64(m.Amount), m.Currency.MinorPerUnit())
-	x.Quo(x, from)
-	x.Mul(x, target)
-	x.Mul(x, new(big.Rat).SetInt64(to.MinorPerUnit()))
-	minor := round(x)
-	if minor.Sign() == 0 {
-		minor.SetInt64(int64(x.Sign()))
-	}
-	if !minor.IsInt64() {
+	amount, ok := t.convertExactly(m, to)
+	if !ok {
 		return order.Money{}, fmt.Errorf("%s is too much to convert to %s: %w", m, to, order.ErrInvalid)
 	}
-	return order.Money{Currency: to, Amount: order.Cents(minor.Int64())}, nil
+	return order.Money{Currency: to, Amount: amount}, nil
 }
 
-// rate returns the rate of a currency, or order.ErrInvalid if it is not in the table.
-func (t *Table) rate(c order.Currency) (*big.Rat, error) {
-	r, ok := t.rates[c]
-	if !ok {
-		return nil, order.Refuse(order.ErrInvalid, order.ReasonUnsupportedCurrency,
+// known returns order.ErrInvalid for a currency that is not in the table.
+func (t *Table) known(c order.Currency) error {
+	if _, ok := t.rates[c]; !ok {
+		return order.Refuse(order.ErrInvalid, order.ReasonUnsupportedCurrency,
 			"currency %q is not supported; GetSupportedCurrencies lists those that are", string(c)).With("currency", string(c))
 	}
-	return r, nil
+	return nil
 }
 
 // round returns the nearest integer, half away from zero: (2·|n| + d) / 2d, with the sign of n.

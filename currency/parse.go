@@ -48,6 +48,7 @@ func parse(text string, known map[order.Currency]*big.Rat) (*Table, error) {
 		return nil, fmt.Errorf("exchange rates: %w: %w", order.ErrInvalid, err)
 	}
 	p.table.rates[euro] = big.NewRat(1, 1)
+	p.table.pairs = p.table.fractions()
 	return p.table, nil
 }
 
