@@ -27,7 +27,6 @@ type api struct {
 	services server.Services
 	payments payment.Client
 	ledger   *store.Charges
-	shipping shipping.Client
 	hub      *server.Hub
 	rates    *currency.Live
 	// carrier takes parcels, within one limit for all workers of the process together.
@@ -72,7 +71,6 @@ func newAPI(deps *dependencies, c Config, tokens *auth.Tokens) (*api, error) {
 		audited:  auditedProvider(out.Provider.File, provider),
 		rates:    rates,
 		payments: payment.Client{Service: money, Local: true, Policy: deps.policies[breaker.Payment], Charging: charging},
-		shipping: shipping.Client{Service: parcels, Policy: deps.policies[breaker.Shipping]},
 		carrier:  workers.NewCarrierLimiter(workers.DefaultShippingConfig().Concurrency, shipping.Client{Service: parcels, Policy: deps.policies[breaker.Handover]}),
 		mail:     mail.Client{Service: mails, Policy: deps.policies[breaker.Mail]},
 	}
@@ -81,8 +79,8 @@ func newAPI(deps *dependencies, c Config, tokens *auth.Tokens) (*api, error) {
 		charges = embeddedMaxCharges
 	}
 	checkout := &server.Checkout{
-		Prices: priceList{cache}, Carts: carts, Rates: rates, Shipping: a.shipping, Payments: a.payments, Stock: deps.stock,
-		Orders: rows, Durable: durabilityWaiter{deps: deps, sql: sqlDurable}, Reader: changing, Log: deps.log, Partition: partition,
+		Prices: priceList{cache}, Carts: carts, Rates: rates, Payments: a.payments, Stock: deps.stock,
+		Shipping: shipping.Local{Service: parcels, Policy: deps.policies[breaker.Shipping]}, Orders: rows, Durable: durabilityWaiter{deps: deps, sql: sqlDurable}, Reader: changing, Log: deps.log, Partition: partition,
 		Paying: server.NewChargeSlots(charges), PayWithin: payWithin, Now: time.Now,
 	}
 	a.hub = server.NewHub(server.DefaultHubConfig(), journal.NewTail(deps.journal, deps.epochs), deps.stock, read, deps.log)

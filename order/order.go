@@ -79,13 +79,16 @@ type Demand struct {
 
 // SumDemand returns the total demand per SKU, sorted by SKU, so that two lines of one SKU are checked together. It
 // fails with ErrInvalid without lines, with more than MaxLines, or with a quantity outside 1 to MaxQuantity, per line
-// or in total.
+// or in total. It returns the lines themselves if they are sorted and no SKU is there twice.
 func SumDemand(lines []Demand) ([]Demand, error) {
 	if len(lines) == 0 {
 		return nil, fmt.Errorf("an order needs at least one line: %w", ErrInvalid)
 	}
 	if len(lines) > MaxLines {
 		return nil, fmt.Errorf("an order has at most %d lines, not %d: %w", MaxLines, len(lines), ErrInvalid)
+	}
+	if summed(lines) {
+		return lines, nil
 	}
 	sum := make(map[SKU]int, len(lines))
 	for _, l := range lines {
@@ -102,6 +105,16 @@ func SumDemand(lines []Demand) ([]Demand, error) {
 	}
 	slices.SortFunc(out, func(a, b Demand) int { return strings.Compare(string(a.SKU), string(b.SKU)) })
 	return out, nil
+}
+
+// summed reports whether the lines are valid, sorted, and of one SKU each.
+func summed(lines []Demand) bool {
+	for i, l := range lines {
+		if l.Quantity < 1 || l.Quantity > MaxQuantity || i > 0 && lines[i-1].SKU >= l.SKU {
+			return false
+		}
+	}
+	return true
 }
 
 // Price sets the totals from the lines and the shipping cost. It fails with ErrInvalid on overflow.

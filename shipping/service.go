@@ -46,13 +46,21 @@ func (s Service) GetQuote(_ context.Context, req *spillwayv1.GetQuoteRequest) (*
 	if err != nil {
 		return nil, order.InField("lines", err)
 	}
-	cost := Cost(wire.FromAddress(req.GetAddress()), items)
-	if code := req.GetCurrencyCode(); code != "" {
-		if cost, err = s.Rates.Convert(cost, order.Currency(code)); err != nil {
-			return nil, order.InField("currencyCode", err)
-		}
+	cost, err := s.quote(wire.FromAddress(req.GetAddress()), items, order.Currency(req.GetCurrencyCode()))
+	if err != nil {
+		return nil, err
 	}
 	return &spillwayv1.GetQuoteResponse{Cost: wire.Money(cost)}, nil
+}
+
+// quote is GetQuote for valid items, without messages.
+func (s Service) quote(to order.Address, items []order.Demand, currency order.Currency) (order.Money, error) {
+	cost := Cost(to, items)
+	if currency == "" {
+		return cost, nil
+	}
+	converted, err := s.Rates.Convert(cost, currency)
+	return converted, order.InField("currencyCode", err)
 }
 
 // ShipOrder hands a paid order over to the carrier. It is idempotent by order id. Its errors are those of Carrier.Ship, with
