@@ -80,7 +80,8 @@ func newAPI(deps *dependencies, c Config, tokens *auth.Tokens) (*api, error) {
 	}
 	checkout := &server.Checkout{
 		Prices: priceList{cache}, Carts: carts, Rates: rates, Payments: a.payments, Stock: deps.stock,
-		Shipping: shipping.Local{Service: parcels, Policy: deps.policies[breaker.Shipping]}, Orders: rows, Durable: durabilityWaiter{deps: deps, sql: sqlDurable}, Reader: changing, Log: deps.log, Partition: partition,
+		Shipping: shipping.Local{Service: parcels, Policy: deps.policies[breaker.Shipping]}, Orders: rows,
+		Durable: durabilityWaiter{deps: deps, sql: sqlDurable}, Reader: changing, Log: deps.log, Partition: partition,
 		Paying: server.NewChargeSlots(charges), PayWithin: payWithin, Now: time.Now,
 	}
 	a.hub = server.NewHub(server.DefaultHubConfig(), journal.NewTail(deps.journal, deps.epochs), deps.stock, read, deps.log)
