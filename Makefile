@@ -35,6 +35,10 @@ MOVES ?=
 FREEZE ?= 20s
 SEED ?=
 
+# Without the symbol table and the debugging information, 30 % of the size. Panics and profiles name functions and lines all the same, and
+# `spillway version` its revision; only a debugger needs a build of its own.
+BUILD_FLAGS := -trimpath -ldflags='-s -w'
+
 ##@ Use
 
 .PHONY: run
@@ -43,7 +47,7 @@ run: build ## build, and start everything in one process at http://localhost:808
 
 .PHONY: build
 build: ## build bin/spillway
-	go build -trimpath -o bin/spillway ./cmd/spillway
+	go build $(BUILD_FLAGS) -o bin/spillway ./cmd/spillway
 
 .PHONY: services
 services: ## start Redis, MySQL and RocketMQ on 127.0.0.1 (installs what is missing) and wait until they answer
@@ -88,7 +92,7 @@ bench: services ## measure orders a second on the real servers, beside a bare ha
 	go run ./test/bench $(ARGS)
 
 .PHONY: lint
-lint: lint-go lint-proto lint-scripts lint-ts lint-words check-generated ## check style, dependency arrows, .proto files, scripts, types, words and generated code
+lint: lint-go lint-proto lint-scripts lint-ts lint-words lint-size check-generated ## check style, dependency arrows, .proto files, scripts, types, words, size and generated code
 
 .PHONY: lint-go
 lint-go: $(BIN)/golangci-lint
@@ -113,6 +117,10 @@ lint-ts: $(NODE_BIN)/buf
 .PHONY: lint-words
 lint-words:
 	tools/words.sh
+
+.PHONY: lint-size
+lint-size: build
+	tools/check-size.sh bin/spillway
 
 .PHONY: check-generated
 check-generated:
