@@ -226,6 +226,9 @@ func (a *App) serve(ctx context.Context) error {
 
 func (a *App) serverConfig() (server.Config, error) {
 	cfg := server.Config{Tokens: a.tokens, Origins: a.cfg.HTTP.Origins, Ready: a.deps.ready(), Breakers: a.deps.policies.States, Log: a.log}
+	if a.deps.yield != nil {
+		cfg.Interceptors = append(cfg.Interceptors, a.deps.load.Interceptor())
+	}
 	cfg.Sessions.PerMinute = a.cfg.HTTP.SessionsPerMinute
 	if a.cfg.Redis.embedded() {
 		cfg.Limits = map[server.Class]int{server.ClassCheckout: embeddedInFlight, server.ClassBrowse: embeddedInFlight}

@@ -44,7 +44,7 @@ func DefaultConfig(role Role) Config {
 			Durability: DurabilityAuto, CustomerOrders: 300, UnitsWindow: 24 * time.Hour, UnpaidOrders: 2, UnpaidShare: 10, UnpaidTotal: 10_000,
 			PayWithin: 15 * time.Minute, ReconcileAfter: 30 * time.Second, RepairAfter: time.Minute, LostAfter: 10 * time.Minute,
 		},
-		Drain: defaultDrain(),
+		Drain: defaultDrain(role),
 		External: ExternalConfig{
 			Mail:    MailConfig{SMTPPort: 587, From: "Spillway <orders@spillway.example>", Concurrency: 10},
 			Carrier: CarrierConfig{Mode: "ok"},

@@ -17,14 +17,16 @@ type DrainConfig struct {
 	ShipBatch  int // orders that the shipper leases, and writes, in one transaction, at most
 	// How long the stock flusher and the relay let a batch grow that would not be full, with durability journal.
 	FlushLinger, RelayLinger time.Duration
-	Writers, Shippers        int // order writers and shippers of this process
+	Writers, Shippers        int  // order writers and shippers of this process
+	Yields                   bool // RoleAll, durability journal: the drain yields to requests
 }
 
-func defaultDrain() DrainConfig {
+func defaultDrain(role Role) DrainConfig {
 	return DrainConfig{
 		FlushBatch: int(workers.DefaultFlushConfig().Batch), RelayBatch: int(workers.DefaultRelayConfig("", "").Batch),
 		WriteBatch: workers.DefaultWriterConfig().Rows, ShipBatch: workers.DefaultShippingConfig().Batch,
 		FlushLinger: workers.DefaultFlushLinger, RelayLinger: workers.DefaultRelayLinger, Writers: 1, Shippers: 1,
+		Yields: role == RoleAll,
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/spillway/spillway/breaker"
 	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/redisconn"
+	"github.com/spillway/spillway/server"
 	"github.com/spillway/spillway/stock"
 	"github.com/spillway/spillway/store"
 	"github.com/spillway/spillway/workers"
@@ -33,6 +34,9 @@ type dependencies struct {
 	flush    workers.FlushConfig
 	// activity is that of the order path, for which less urgent workers wait.
 	activity *workers.Activity
+	// load is that of the API, and yield lets the order path wait for it; yield is nil if it does not.
+	load  *server.CheckoutLoad
+	yield *workers.Yield
 
 	background sync.WaitGroup
 	closers    []func() error
@@ -42,7 +46,7 @@ type dependencies struct {
 const partition = 0
 
 func openDependencies(ctx context.Context, c Config, start *stages, log *slog.Logger) (deps *dependencies, err error) {
-	deps = &dependencies{log: log, policies: breaker.NewPolicies(breaker.DefaultPolicies()), progress: journal.NewProgress(), activity: &workers.Activity{}}
+	deps = &dependencies{log: log, policies: breaker.NewPolicies(breaker.DefaultPolicies()), progress: journal.NewProgress(), activity: &workers.Activity{}, load: &server.CheckoutLoad{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, deps.close())
@@ -72,7 +76,11 @@ func openDependencies(ctx context.Context, c Config, start *stages, log *slog.Lo
 	deps.epochs = journal.NewEpochs(journal.EpochsConfig{
 		Keys: deps.keys, Conn: deps.redis, Store: inSQL, Drain: deps.flusher().Drain, Rewind: stock.Rewind(deps.keys), Durability: deps.flush.Durability, Log: log,
 	})
-	deps.stock = stock.New(deps.keys, deps.redis, deps.epochs, inSQL, c.Orders.limits(embedded), hot)
+	limits := c.Orders.limits(embedded)
+	deps.stock = stock.New(deps.keys, deps.redis, deps.epochs, inSQL, limits, hot)
+	if c.Role == RoleAll && c.Drain.Yields && deps.flush.Durability == store.DurabilityJournal {
+		deps.yield = workers.NewYield(workers.DefaultYieldConfig(limits.JournalMax), deps.load, deps.journal)
+	}
 	err = deps.firstEpoch(ctx)
 	start.done(ctx, "first epoch")
 	return deps, err
@@ -174,7 +182,7 @@ func (deps *dependencies) pace(linger time.Duration) workers.Pace {
 	if deps.flush.Durability != store.DurabilityJournal {
 		linger = 0
 	}
-	return workers.Pace{Linger: linger, Activity: deps.activity}
+	return workers.Pace{Linger: linger, Yield: deps.yield, Activity: deps.activity}
 }
 
 // goBackground runs f in the background until its context ends; close waits for it.

@@ -10,6 +10,8 @@ type Pace struct {
 	// Linger is how long the worker waits after an iteration that found some work and less than a full batch, so that under a steady load
 	// the next batch is larger. It never waits after a full batch, which would bound the speed of a drain, nor when it was idle.
 	Linger time.Duration
+	// Yield pauses before iterations while the API of the process is busy; nil never does.
+	Yield *Yield
 	// Activity records that the worker works; nil records nothing.
 	Activity *Activity
 }
@@ -28,6 +30,7 @@ func (p Pace) paced(full int, runOnce func(context.Context) (int, error)) func(c
 		if linger && p.Linger > 0 {
 			sleep(ctx, p.Linger)
 		}
+		p.Yield.wait(ctx, p.Activity)
 		n, err := runOnce(ctx)
 		if n > 0 {
 			p.Activity.Mark()

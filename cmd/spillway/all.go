@@ -15,6 +15,7 @@ type allCmd struct {
 	Queue  queueFlags `embed:"" group:"Queue"`
 	Orders orderFlags `embed:"" group:"Orders"`
 	Drain  drainFlags `embed:"" group:"Drain"`
+	Yields bool       `name:"drain-yields" env:"SPILLWAY_DRAIN_YIELDS" default:"true" negatable:"" group:"Drain" help:"While 16 or more orders are being placed, let the workers between the journal and the carrier pause for up to a second before each batch, as long as the journal is less than half full: a burst is accepted first and drained afterwards. Only with durability journal."`
 	Audit  auditFlags `embed:"" group:"Orders"`
 	Auth   authFlags  `embed:"" group:"API"`
 
@@ -33,9 +34,11 @@ func (*allCmd) Help() string {
 }
 
 func (c *allCmd) config() app.Config {
+	drain := c.Drain.config()
+	drain.Yields = c.Yields
 	return app.Config{
 		Role: app.RoleAll, Admin: app.AdminConfig{Listen: c.Admin}, HTTP: c.HTTP.config(), Auth: c.Auth.config(), SQL: c.SQL.config(), Redis: c.Redis.config(), Queue: c.Queue.config(),
-		Orders: c.Orders.config(), Drain: c.Drain.config(), Audit: c.Audit.config(), External: c.External.config(), Workers: app.WorkerNames(),
+		Orders: c.Orders.config(), Drain: drain, Audit: c.Audit.config(), External: c.External.config(), Workers: app.WorkerNames(),
 	}
 }
 
