@@ -8,6 +8,8 @@ import (
 
 	"github.com/spillway/spillway/ent"
 	"github.com/spillway/spillway/ent/deadletter"
+	entorder "github.com/spillway/spillway/ent/order"
+	"github.com/spillway/spillway/ent/stockepoch"
 	"github.com/spillway/spillway/order"
 )
 
@@ -36,13 +38,44 @@ func (d *DeadLetters) Edit(ctx context.Context, id int64, payload []byte, orderI
 }
 
 // Discard closes an open dead letter without applying it. One that was discarded before stays as it is; order.ErrFailedPrecondition means that it
-// was replayed.
+// was replayed. If its order has no row, the closed epochs in which the order may have got units or a charge are reconciled again.
 func (d *DeadLetters) Discard(ctx context.Context, id int64, by DeadLetterAction) error {
 	by.Action = ActionDiscarded
 	return d.db.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
-		_, err := d.db.closeDeadLetter(ctx, tx, id, DeadLetterDiscarded, nil, by)
-		return err
+		closed, err := d.db.closeDeadLetter(ctx, tx, id, DeadLetterDiscarded, nil, by)
+		if err != nil || !closed {
+			return err
+		}
+		return unreconcile(ctx, tx, id)
 	})
+}
+
+// epochClockSkew is how much the clock of the server that made an order's id may differ from that of the process that closed an epoch.
+const epochClockSkew = time.Minute
+
+// unreconcile makes the epochs that were closed after the dead letter's order was placed unreconciled, unless that has a row or is not
+// known. The update takes the locks of all of them, also of those that are unreconciled: Reconciled waits for them, and then sees
+// the discarded dead letter.
+func unreconcile(ctx context.Context, tx *ent.Client, id int64) error {
+	dead, err := tx.DeadLetter.Query().Where(deadletter.ID(id)).Select(deadletter.FieldOrderID).String(ctx)
+	if err != nil {
+		return fmt.Errorf("read the order of dead letter %d: %w", id, err)
+	}
+	orderID, err := order.ParseID(dead)
+	if err != nil {
+		return nil //nolint:nilerr // The payload names no order.
+	}
+	written, err := tx.Order.Query().Where(entorder.ID(string(orderID))).Exist(ctx)
+	if err != nil || written {
+		return err
+	}
+	err = tx.StockEpoch.Update().Where(
+		stockepoch.PartitionNo(int16(orderID.Partition())), stockepoch.ClosedAtGTE(micro(orderID.Time().Add(-epochClockSkew))),
+	).ClearReconciledAt().Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("reconcile the epochs of order %s again: %w", orderID, err)
+	}
+	return nil
 }
 
 // CloseReplayed closes an open dead letter after its payload, which must still be this one, was applied. One that was replayed before

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/spillway/spillway/ent"
+	"github.com/spillway/spillway/ent/deadletter"
 	"github.com/spillway/spillway/ent/predicate"
 	"github.com/spillway/spillway/ent/stockepoch"
 	"github.com/spillway/spillway/journal"
@@ -104,10 +105,32 @@ func (s *Stock) Unreconciled(ctx context.Context, partition uint8, closedBefore 
 	})
 }
 
-// Reconciled notes that the lost orders of a closed epoch have all been found.
-func (s *Stock) Reconciled(ctx context.Context, partition uint8, epoch int64) error {
-	return s.db.call(ctx, func(ctx context.Context) error {
-		return s.db.ent.StockEpoch.Update().Where(stockepoch.PartitionNo(int16(partition)), stockepoch.Epoch(epoch)).
-			SetReconciledAt(micro(time.Now())).Exec(ctx)
+// Discards returns how many dead letters were discarded so far: a scan for lost orders reads it first.
+func (s *Stock) Discards(ctx context.Context) (int, error) {
+	return fetch(ctx, s.db, func(ctx context.Context) (int, error) { return discards(ctx, s.db.ent) })
+}
+
+func discards(ctx context.Context, client *ent.Client) (int, error) {
+	n, err := client.DeadLetter.Query().Where(deadletter.Status(DeadLetterDiscarded)).Count(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("count discarded dead letters: %w", err)
+	}
+	return n, nil
+}
+
+// Reconciled notes that the lost orders of a closed epoch have all been found. It does nothing if a dead letter was discarded since the
+// scan read their number: the scan may have omitted its order, and is repeated.
+func (s *Stock) Reconciled(ctx context.Context, partition uint8, epoch int64, discarded int) error {
+	return s.db.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
+		of := []predicate.StockEpoch{stockepoch.PartitionNo(int16(partition)), stockepoch.Epoch(epoch)}
+		// The lock comes first: a transaction that discards a dead letter of the epoch has it until its commit.
+		if _, err := locked(s.db, tx.StockEpoch.Query().Where(of...)).Only(ctx); err != nil {
+			return fmt.Errorf("lock epoch %d: %w", epoch, err)
+		}
+		now, err := discards(ctx, tx)
+		if err != nil || now != discarded {
+			return err
+		}
+		return tx.StockEpoch.Update().Where(of...).SetReconciledAt(micro(time.Now())).Exec(ctx)
 	})
 }

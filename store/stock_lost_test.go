@@ -46,7 +46,7 @@ func TestLostHolds_OrdersWithoutARow(t *testing.T) {
 		if again, err := w.stock.LostHolds(t.Context(), epochs[0]); err != nil || len(again) != 0 {
 			t.Errorf("lost again: %+v (%v)", again, err)
 		}
-		if err := w.stock.Reconciled(t.Context(), 0, 1); err != nil {
+		if err := w.stock.Reconciled(t.Context(), 0, 1, 0); err != nil {
 			t.Fatal(err)
 		}
 		if left, err := w.stock.Unreconciled(t.Context(), 0, time.Now().Add(time.Second)); err != nil || len(left) != 0 {
@@ -179,7 +179,7 @@ func TestPruneDedupLog_KeepsUnreconciledEpochs(t *testing.T) {
 			}
 		}
 		db.RawSQL(t, "UPDATE stock_dedup_log SET applied_at = ?", time.Now().UTC().Add(-time.Hour))
-		if err := w.stock.Reconciled(t.Context(), 0, 1); err != nil {
+		if err := w.stock.Reconciled(t.Context(), 0, 1, 0); err != nil {
 			t.Fatal(err)
 		}
 		if err := w.stock.PruneDedupLog(t.Context(), 0, 1); err != nil {

@@ -70,13 +70,17 @@ func (l *LostOrders) RunOnce(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	discarded, err := l.holds.Discards(ctx)
+	if err != nil {
+		return 0, err
+	}
 	total := 0
 	var errs []error
 	for _, e := range epochs {
 		if slices.Contains(unrelayed, e.Number) {
 			continue // The rest of its journal is still to be relayed.
 		}
-		n, err := l.reconcile(ctx, e)
+		n, err := l.reconcile(ctx, e, discarded)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("epoch %d: %w", e.Number, err))
 		}
@@ -85,7 +89,8 @@ func (l *LostOrders) RunOnce(ctx context.Context) (int, error) {
 	return total, errors.Join(errs...)
 }
 
-func (l *LostOrders) reconcile(ctx context.Context, e journal.Epoch) (int, error) {
+// reconcile scans one epoch; discarded is the number of dead letters that were discarded before.
+func (l *LostOrders) reconcile(ctx context.Context, e journal.Epoch, discarded int) (int, error) {
 	holds, err := l.holds.LostHolds(ctx, e)
 	if err != nil {
 		return 0, err
@@ -128,7 +133,7 @@ func (l *LostOrders) reconcile(ctx context.Context, e journal.Epoch) (int, error
 		// Redis has these orders, so their rows will be written. The epoch is scanned again until they are, or until Redis has lost them.
 		return n, nil
 	}
-	return n, l.holds.Reconciled(ctx, e.Partition, e.Number)
+	return n, l.holds.Reconciled(ctx, e.Partition, e.Number, discarded)
 }
 
 // lostChargesPage is how many charges are read at once: more than one commit of the ledger writes with the same time.

@@ -174,6 +174,67 @@ func TestLostOrders_DiscardedDeadLetter(t *testing.T) {
 	})
 }
 
+// TestLostOrders_DeadLetterDiscardedAfterReconciliation: an order with an open dead letter did not keep its epoch unreconciled. When it is
+// discarded, the epoch is scanned again: its units return once, its charge is refunded, and Redis forgets it.
+func TestLostOrders_DeadLetterDiscardedAfterReconciliation(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *store.DB) {
+		s := openShop(t, db)
+		o := freshOrder()
+		s.reserve(t, o)
+		s.settle(t, o)
+		s.flush(t)
+		ledger, cancellations := store.NewCharges(db), store.NewCancellations(db)
+		t.Cleanup(ledger.Close)
+		charge(t, ledger, o)
+		key := "order_writer/order/" + string(o.ID)
+		if err := s.dead.Put(t.Context(), store.DeadLetter{DedupKey: key, Source: "order_writer", OrderID: string(o.ID), Reason: "bad row"}); err != nil {
+			t.Fatal(err)
+		}
+		s.nextEpoch(t)
+		worker := workers.NewLostOrders(workers.LostConfig{After: time.Second}, s.sql, ledger, s.Stock, &stubEpochList{2}, cancellations, quiet)
+		worker.SetClock(func() time.Time { return time.Now().Add(time.Minute) })
+		mustRun(t, worker.RunOnce, 0)
+		s.wantUnreconciled(t)
+
+		s.discard(t, o)
+		s.wantUnreconciled(t, 1)
+		mustRun(t, worker.RunOnce, 1)
+		s.wantUnreconciled(t)
+		s.wantTTL(t, o.ID, true)
+		money := newFakePayments(&fakeCrash{}, o)
+		mustRun(t, workers.NewCancellationFinisher(cancellations, money, s.Stock, quiet).RunOnce, 1)
+		s.flush(t)
+		s.wantStock(t, 100, 100)
+		if money.refunds[o.ID] != 1 {
+			t.Errorf("refunds: %v; want one", money.refunds)
+		}
+	})
+}
+
+// TestLostOrders_DiscardedDuringTheScan: a dead letter that is discarded after the scan has read the orders keeps the epoch unreconciled.
+func TestLostOrders_DiscardedDuringTheScan(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *store.DB) {
+		s := openShop(t, db)
+		o := freshOrder()
+		s.reserve(t, o)
+		s.flush(t)
+		s.nextEpoch(t)
+		discards, err := s.sql.Discards(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.discard(t, o)
+		if err := s.sql.Reconciled(t.Context(), 0, 1, discards); err != nil {
+			t.Fatal(err)
+		}
+		s.wantUnreconciled(t, 1)
+		if err := s.sql.Reconciled(t.Context(), 0, 1, discards+1); err != nil {
+			t.Fatal(err)
+		}
+		s.wantUnreconciled(t)
+	})
+}
+
 // TestLostOrders_DiscardedDeadLetterAfterACrash: the order was given up in Redis, and its cancellation was not enqueued. Its units return once.
 func TestLostOrders_DiscardedDeadLetterAfterACrash(t *testing.T) {
 	s := openShop(t, openSQLite(t))
