@@ -88,7 +88,7 @@ chaos: ## kill, freeze and restart each part under load, and check the books (RO
 		go test -count=1 -v -run '^TestChaos$$' -timeout 0 ./test/chaos
 
 .PHONY: bench
-bench: services ## measure orders a second on the real servers, beside a bare handler and plain SQL
+bench: services ## measure orders per second and CPU time per order on the real servers (ARGS="--rows … --baseline BINARY"; docs/speed.md)
 	go run ./test/bench $(ARGS)
 
 .PHONY: lint

@@ -66,8 +66,8 @@ func TestTotals_Consistent(t *testing.T) {
 		{"a unit too many was taken", totals{InitialStock: 10, StockLeft: 6, Accepted: 3, Shipped: 3, Units: 3}, false},
 		{"an order that nobody placed", totals{InitialStock: 10, StockLeft: 6, Accepted: 3, Shipped: 4, Units: 4}, false},
 		{"orders of two units", totals{InitialStock: 10, StockLeft: 4, Accepted: 3, Shipped: 3, Units: 6}, true},
-		{"an unanswered call that became an order", totals{InitialStock: 10, StockLeft: 6, Accepted: 3, Shipped: 4, Units: 4, Unknown: 1}, true},
-		{"an unanswered call that did not", totals{InitialStock: 10, StockLeft: 7, Accepted: 3, Shipped: 3, Units: 3, Unknown: 1}, true},
+		{"an unsucceeded call that became an order", totals{InitialStock: 10, StockLeft: 6, Accepted: 3, Shipped: 4, Units: 4, Unknown: 1}, true},
+		{"an unsucceeded call that did not", totals{InitialStock: 10, StockLeft: 7, Accepted: 3, Shipped: 3, Units: 3, Unknown: 1}, true},
 	} {
 		if got := c.b.consistent(); got != c.want {
 			t.Errorf("%s: %v", c.name, got)

@@ -73,8 +73,8 @@ func TestVerdicts_Responses(t *testing.T) {
 		{"sold out", refusedSoldOut, 400, soldOut, ""},
 		{"not yet sold out", refusedSoldOut, 200, paidOrder, codePlaced},
 		{"another refusal", refusedSoldOut, 400, `{"code":"failed_precondition"}`, "failed_precondition"},
-		{"any response", answered, 200, `{}`, ""},
-		{"an error", answered, 503, `{"code":"unavailable"}`, "unavailable"},
+		{"any response", succeeded, 200, `{}`, ""},
+		{"an error", succeeded, 503, `{"code":"unavailable"}`, "unavailable"},
 	} {
 		if got := c.verdict(c.status, []byte(c.body)); got != c.want {
 			t.Errorf("%s: %q, want %q", c.name, got, c.want)

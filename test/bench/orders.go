@@ -71,8 +71,8 @@ func refusedSoldOut(status int, response []byte) string {
 	return codePlaced
 }
 
-// answered expects any successful response.
-func answered(status int, response []byte) string {
+// succeeded expects any successful response.
+func succeeded(status int, response []byte) string {
 	if status != 200 {
 		return errorCode(status, response)
 	}

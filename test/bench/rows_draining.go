@@ -10,7 +10,7 @@ func runDraining(ctx context.Context, r *run, b *build) ([]row, error) {
 	return runAccept(ctx, r, b, rowDraining)
 }
 
-// runSQLDurability measures the same for orders whose response waits until their rows are in SQL.
+// runSQLDurability measures the same for orders with durability sql: the response waits until the row is in SQL.
 func runSQLDurability(ctx context.Context, r *run, b *build) ([]row, error) {
 	return runAccept(ctx, r, b, rowSQLDurable, "durability=sql")
 }

@@ -33,7 +33,7 @@ func runReads(ctx context.Context, r *run, b *build) (_ []row, err error) {
 		{rowList, listProducts, `{}`},
 		{rowGet, getProduct, fmt.Sprintf(`{"sku":%q}`, products[0].SKU)},
 	} {
-		o, err := r.load().run(ctx, callers(s.serve.addr, read.path, s.tokens, []string{read.body}, answered))
+		o, err := r.load().run(ctx, callers(s.serve.addr, read.path, s.tokens, []string{read.body}, succeeded))
 		if err != nil {
 			return nil, err
 		}

@@ -104,7 +104,7 @@ func (s *shop) compare(ctx context.Context) (totals, error) {
 	return b, err
 }
 
-// audit checks the shop's data with its own audit, whose exit status is 3 for violations.
+// audit checks the shop's data with spillway's own audit. Violations are its exit status 3.
 func (s *shop) audit(ctx context.Context) error {
 	stage := s.run.stage
 	args := s.build.args(roleAudit, "drained", "wait="+auditWait.String(), "redis="+stage.redis, "redis-namespace="+s.namespace)
