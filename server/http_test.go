@@ -203,3 +203,18 @@ func TestBoundBody_HealthAndReflection(t *testing.T) {
 		t.Errorf("health took a body of %d bytes: %d", len(body), status)
 	}
 }
+
+// TestHandler_CompressesLargeResponses compares responses to a client that accepts gzip.
+func TestHandler_CompressesLargeResponses(t *testing.T) {
+	name := ""
+	e := startServer(t, Services{Checkout: fakeCheckout{place: func(context.Context, *spillwayv1.PlaceOrderRequest) (*spillwayv1.PlaceOrderResponse, error) {
+		return &spillwayv1.PlaceOrderResponse{Order: &spillwayv1.Order{Id: "O", CancelReason: name}}, nil
+	}}})
+	for length, want := range map[int]string{1: "", compressMinBytes: "gzip"} {
+		name = strings.Repeat("n", length)
+		status, header, body := e.post(t, placeProcedure, e.token(t, "c"), orderBody(), keyHeader, "k", "Accept-Encoding", "gzip")
+		if status != http.StatusOK || header.Get("Content-Encoding") != want {
+			t.Errorf("a text of %d bytes: %d, Content-Encoding %q; want %q: %.100s", length, status, header.Get("Content-Encoding"), want, body)
+		}
+	}
+}
