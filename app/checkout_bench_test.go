@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"log/slog"
 	"runtime"
 	"strconv"
@@ -24,7 +25,20 @@ const benchCallers = 64
 // BenchmarkCheckout_PlaceOrder places paid orders of one product through the checkout service as a process serves it, on a real Redis and a
 // real MySQL, without HTTP. The allocations are those of the whole process.
 func BenchmarkCheckout_PlaceOrder(b *testing.B) {
-	a := openBench(b)
+	benchOrders(b, openBench(b), "MUG", func(err error) bool { return err == nil })
+}
+
+// BenchmarkCheckout_SoldOut places orders of a product that is sold out.
+func BenchmarkCheckout_SoldOut(b *testing.B) {
+	benchOrders(b, openBench(b), "GONE", func(err error) bool {
+		var sold *order.SoldOutError
+		return errors.As(err, &sold)
+	})
+}
+
+// benchOrders places an order of the product in each iteration, with an outcome that is expected.
+func benchOrders(b *testing.B, a *App, sku string, expected func(error) bool) {
+	b.Helper()
 	var n atomic.Int64
 	b.SetParallelism(max(1, benchCallers/runtime.GOMAXPROCS(0)))
 	b.ReportAllocs()
@@ -33,7 +47,7 @@ func BenchmarkCheckout_PlaceOrder(b *testing.B) {
 	b.RunParallel(func(pb *testing.PB) {
 		ctx := auth.With(b.Context(), auth.Caller{Customer: auth.NewGuest()})
 		for pb.Next() {
-			if _, err := a.api.services.Checkout.PlaceOrder(ctx, benchRequest("key-"+strconv.FormatInt(n.Add(1), 10))); err != nil {
+			if _, err := a.api.services.Checkout.PlaceOrder(ctx, benchRequest(sku, "key-"+strconv.FormatInt(n.Add(1), 10))); !expected(err) {
 				b.Error(err)
 				return
 			}
@@ -52,7 +66,7 @@ func cpuTime(b *testing.B) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// openBench opens a process that only serves, with a product that does not sell out.
+// openBench opens a process that only serves, with a product that does not sell out and one that is.
 func openBench(b *testing.B) *App {
 	b.Helper()
 	cfg := DefaultConfig(RoleServe)
@@ -84,9 +98,11 @@ func seedBench(b *testing.B, dsn string) {
 	if _, err := store.NewMigrator(db).Up(b.Context()); err != nil {
 		b.Fatal(err)
 	}
-	p := store.Product{SKU: "MUG", Name: "Coffee mug", Price: order.Money{Currency: "EUR", Amount: 199}, Stock: 1e9}
-	if err := store.NewProducts(db).Create(b.Context(), p, "bench"); err != nil {
-		b.Fatal(err)
+	for sku, units := range map[order.SKU]int64{"MUG": 1e9, "GONE": 0} {
+		p := store.Product{SKU: sku, Name: "Coffee mug", Price: order.Money{Currency: "EUR", Amount: 199}, Stock: units}
+		if err := store.NewProducts(db).Create(b.Context(), p, "bench"); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
 
@@ -110,9 +126,9 @@ func deleteBenchKeys(b *testing.B, a *App) {
 	}
 }
 
-func benchRequest(key string) *spillwayv1.PlaceOrderRequest {
+func benchRequest(sku, key string) *spillwayv1.PlaceOrderRequest {
 	return &spillwayv1.PlaceOrderRequest{
-		IdempotencyKey: key, CurrencyCode: "EUR", Email: "a@example.com", Lines: []*spillwayv1.Line{{Sku: "MUG", Quantity: 1}},
+		IdempotencyKey: key, CurrencyCode: "EUR", Email: "a@example.com", Lines: []*spillwayv1.Line{{Sku: sku, Quantity: 1}},
 		ShippingAddress: &spillwayv1.Address{Name: "A", Street: "S 1", City: "Berlin", PostalCode: "10115", CountryCode: "DE"},
 		Card:            &spillwayv1.Card{Number: "4242 4242 4242 4242", Cvv: "123", ExpiryYear: 2099, ExpiryMonth: 1},
 	}

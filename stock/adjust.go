@@ -14,6 +14,7 @@ import (
 // Adjust changes the counter and appends the change to the journal; SQL has it once it reaches the returned offset. It returns the units
 // left, a *order.SoldOutError if more would be taken than is left, and order.ErrAlreadyExists if the id was used for another adjustment.
 func (s *Stock) Adjust(ctx context.Context, a order.Adjustment) (journal.Offset, int64, error) {
+	defer s.soldOut.forget()
 	for range maxLoads {
 		epoch, err := s.epochs.Current()
 		if err != nil {

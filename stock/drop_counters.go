@@ -17,6 +17,7 @@ func (s *Stock) DropCounters(ctx context.Context, skus []order.SKU) error {
 	if err != nil {
 		return err
 	}
+	defer s.soldOut.forget()
 	fields := make([]string, len(skus))
 	for i, sku := range skus {
 		fields[i] = string(sku)

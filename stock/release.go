@@ -22,6 +22,7 @@ func (s *Stock) Revoke(ctx context.Context, id order.ID, reason string) (journal
 }
 
 func (s *Stock) release(ctx context.Context, id order.ID, reason, trace, alsoPaid string) (journal.Offset, error) {
+	defer s.soldOut.forget()
 	unpaid := s.keys.Unpaid()
 	return s.finish(ctx, id, func(epoch journal.Epoch) ([]string, error) {
 		return s.exec(

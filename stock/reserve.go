@@ -48,6 +48,8 @@ type Reservation struct {
 // key was used for another request, order.ErrNotFound if a SKU is unknown, a *order.LimitError at a limit, and a *order.RetryError if a retry
 // may succeed. order.ErrUnknownOutcome means that the call to Redis failed half-way: a retry with the same OrderID, and the Epoch that it
 // returns, is safe.
+//
+// A request for SKUs that were all sold out up to soldOutAge ago gets the same *order.SoldOutError without the script, unless its key made an order.
 func (s *Stock) Reserve(ctx context.Context, r Request) (Reservation, error) {
 	for range maxLoads {
 		epoch, err := s.epochs.Current()
@@ -57,12 +59,18 @@ func (s *Stock) Reserve(ctx context.Context, r Request) (Reservation, error) {
 		if r.Epoch != 0 && r.Epoch != epoch.Number || r.SkippedSQL && s.recordsMayBeLost(epoch) {
 			return Reservation{}, &order.RetryError{After: redisconn.RetryAfter, Err: fmt.Errorf("redis was replaced meanwhile: %w", order.ErrUnavailable)}
 		}
-		names := s.names(epoch)
+		if res, decided, err := s.refuseSoldOut(ctx, epoch.Number, r); decided {
+			return res, err
+		}
+		names, began, changes := s.names(epoch), s.now(), s.soldOut.changes.Load()
 		reply, err := s.exec(ctx, s.scripts.reserve, s.reserveKeys(names, r), s.reserveArgs(names, r))
 		if err != nil {
 			return Reservation{Offset: journal.Offset{Epoch: epoch.Number}}, err
 		}
 		if reply[0] != "LOAD" {
+			if reply[0] == "SOLD_OUT" {
+				s.soldOut.remember(epoch.Number, shortages(reply[1:]), changes, began)
+			}
 			return s.reserved(epoch, reply)
 		}
 		if err := s.load(ctx, skus(reply[1:])); err != nil && !errors.Is(err, errNotYet) {
@@ -101,21 +109,22 @@ func (s *Stock) reserved(epoch journal.Epoch, reply []string) (Reservation, erro
 	case "LIMIT", "UNITS", "UNPAID":
 		return Reservation{}, s.limited(reply)
 	case "SOLD_OUT":
-		return Reservation{}, soldOut(reply[1:])
+		return Reservation{}, &order.SoldOutError{Shortages: shortages(reply[1:])}
 	case "INVALID":
 		return Reservation{}, fmt.Errorf("a quantity is not 1 to %d: %w", order.MaxQuantity, order.ErrInvalid)
 	}
 	return Reservation{}, s.refused(reply)
 }
 
-func soldOut(triples []string) error {
-	e := &order.SoldOutError{}
+// shortages reads the triples of SKU, requested and left units.
+func shortages(triples []string) []order.Shortage {
+	out := make([]order.Shortage, 0, len(triples)/3)
 	for i := 0; i+2 < len(triples); i += 3 {
 		want, _ := strconv.ParseInt(triples[i+1], 10, 64)
 		left, _ := strconv.ParseInt(triples[i+2], 10, 64)
-		e.Shortages = append(e.Shortages, order.Shortage{SKU: order.SKU(triples[i]), Requested: want, Available: left})
+		out = append(out, order.Shortage{SKU: order.SKU(triples[i]), Requested: want, Available: left})
 	}
-	return e
+	return out
 }
 
 // formatDemand is the form in which the scripts read an order's lines.

@@ -18,6 +18,7 @@ func (s *Stock) Restock(ctx context.Context, epoch int64, id order.ID, customer 
 	if err != nil {
 		return journal.Offset{}, err
 	}
+	defer s.soldOut.forget()
 	reply, err := s.exec(
 		ctx,
 		s.scripts.restock,

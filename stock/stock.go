@@ -53,6 +53,7 @@ type Stock struct {
 	now     func() time.Time
 
 	timeout   breaker.SharedTimeout // of calls to Redis
+	soldOut   soldOutHints
 	limitArgs limitArgs
 	lastNames atomic.Pointer[epochNames]
 }
