@@ -141,9 +141,11 @@ func (a *App) Close() error {
 	return errors.Join(errs...)
 }
 
-// Run runs the role until ctx ends; it can be called once. Then it takes no more requests and completes those under way; on embedded storage,
+// Run sets up the garbage collector, unless the environment does, and runs the role until ctx ends; it can be called once.
+// Then it takes no more requests and completes those under way; on embedded storage,
 // which ends with the process, the workers finish what is in the journal and the queue before it returns.
 func (a *App) Run(ctx context.Context) error {
+	tuneMemory()
 	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWork()
 	a.deps.goBackground(work, a.deps.epochs.Run)
