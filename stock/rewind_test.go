@@ -175,3 +175,47 @@ func TestRewind_ReturnedUnitsCountAgain(t *testing.T) {
 		})
 	}
 }
+
+// TestRewind_PendingOrderHasNoTTL: its TTL was set after SQL had it as PAID or CANCELLED; SQL has lost that. Its entries leave the order to the
+// hot order, so that it must not expire before SQL has it again.
+func TestRewind_PendingOrderHasNoTTL(t *testing.T) {
+	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
+		s := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 10})
+		paid, released := request("paid", units("A", 1)), request("released", units("A", 1))
+		s.mustReserve(t, paid)
+		s.mustReserve(t, released)
+		s.flushAll(t)
+		if _, err := s.Settle(t.Context(), paid.OrderID, "ch", ""); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Release(t.Context(), released.OrderID, "declined", ""); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Expire(t.Context(), map[order.ID]order.State{paid.OrderID: order.Paid, released.OrderID: order.Cancelled}); err != nil {
+			t.Fatal(err)
+		}
+		s.failOver(t)
+		if err := s.epochs.Check(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for _, id := range []order.ID{paid.OrderID, released.OrderID} {
+			if hot, err := s.HotOrder(t.Context(), id); err != nil || hot.State != order.Pending || s.hotTTL(t, id) != -1 {
+				t.Errorf("the hot order is %s (%v) with a TTL of %d s; want PENDING without one", hot.State, err, s.hotTTL(t, id))
+			}
+			if _, err := s.Settle(t.Context(), id, "ch", ""); err != nil || s.hotTTL(t, id) != -1 {
+				t.Errorf("settled (%v), the hot order has a TTL of %d s; want none", err, s.hotTTL(t, id))
+			}
+		}
+	})
+}
+
+// hotTTL is the TTL of a hot order in seconds; -1 without one.
+func (s *shop) hotTTL(t *testing.T, id order.ID) int64 {
+	t.Helper()
+	c := s.redis.Client()
+	ttl, err := c.Do(t.Context(), c.B().Ttl().Key(s.keys.Order(id)).Build()).ToInt64()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ttl
+}

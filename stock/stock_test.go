@@ -116,6 +116,10 @@ func TestReserve_CustomerOrderLimit(t *testing.T) {
 		if res := s.mustReserve(t, request("k1", units("A", 1))); res.Replay == "" {
 			t.Error("a retry of the first order was not recognized at the limit")
 		}
+		c := s.redis.Client()
+		if ttl, err := c.Do(t.Context(), c.B().Ttl().Key(s.keys.Rate("c1")).Build()).ToInt64(); err != nil || ttl <= 0 || ttl > 60 {
+			t.Errorf("the window ends in %d s (%v); want at most 60", ttl, err)
+		}
 	})
 }
 

@@ -14,7 +14,7 @@
 local epoch_key, journal, stock, adjusted = unpack(KEYS)
 local epoch, adjustment_id, sku, delta, reason, actor, now_ms, idempotency_ttl_s, replid = unpack(ARGV)
 
-if not open_epoch(epoch_key, epoch, replid) then return { 'EPOCH' } end
+if not open_epoch(redis.call('GET', epoch_key), epoch, replid) then return { 'EPOCH' } end
 local what = sku .. ':' .. delta
 local seen = redis.call('GET', adjusted)
 if seen then

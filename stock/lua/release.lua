@@ -17,7 +17,7 @@
 local epoch_key, journal, stock, hot_order, rolled_back, unpaid, unpaid_notes, unpaid_counts = unpack(KEYS)
 local epoch, order_id, reason, now_ms, rolled_back_ttl_s, also_paid, traceparent, replid = unpack(ARGV)
 
-if not open_epoch(epoch_key, epoch, replid) then return { 'EPOCH' } end
+if not open_epoch(redis.call('GET', epoch_key), epoch, replid) then return { 'EPOCH' } end
 local state, snapshot, reserved, entry, entry_epoch, confirmed =
   unpack(redis.call('HMGET', hot_order, 'state', 'snapshot', 'deltas', 'entry', 'epoch', 'confirmed'))
 if not state then return { 'MISSING' } end

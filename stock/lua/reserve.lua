@@ -31,9 +31,9 @@ local epoch, order_id, fingerprint, lines, snapshot, now_ms, idempotency_ttl_s,
   customer, customer_max, bought_window_s, pay_later, unpaid_until_ms, unpaid_orders_max, unpaid_percent, unpaid_total_max = unpack(ARGV)
 local order_id_length = 26
 
-if not open_epoch(epoch_key, epoch, replid) then return { 'EPOCH' } end
+local number, seen, placed = unpack(redis.call('MGET', epoch_key, idempotency, rate))
+if not open_epoch(number, epoch, replid) then return { 'EPOCH' } end
 
-local seen = redis.call('GET', idempotency)
 if seen then
   local seen_id = string.sub(seen, 1, order_id_length)
   if seen_id == order_id then return { 'OK', redis.call('HGET', hot_order, 'reserved') or '' } end
@@ -42,37 +42,38 @@ if seen then
 end
 
 if redis.call('XLEN', journal) >= tonumber(journal_max) then return { 'BUSY' } end
-if tonumber(rate_max) > 0 and tonumber(redis.call('GET', rate) or '0') >= tonumber(rate_max) then
+local limited = rate_max ~= '0'
+if limited and placed and tonumber(placed) >= tonumber(rate_max) then
   return { 'LIMIT', tostring(redis.call('TTL', rate)) }
 end
 
 -- Two lines of one SKU are one demand, so that both are checked before either is taken.
-local want, skus = {}, {}
+local want, skus, most_units = {}, {}, tonumber(quantity_max)
 for sku, quantity in string.gmatch(lines, '([^:,]+):([^,]+)') do
   local n = tonumber(quantity)
   if not n or n < 1 or n ~= math.floor(n) then return { 'INVALID' } end
-  if not want[sku] then
-    want[sku] = 0
-    skus[#skus + 1] = sku
-  end
-  want[sku] = want[sku] + n
-  if want[sku] > tonumber(quantity_max) then return { 'INVALID' } end
+  if not want[sku] then skus[#skus + 1] = sku end
+  n = n + (want[sku] or 0)
+  want[sku] = n
+  if n > most_units then return { 'INVALID' } end
 end
 if #skus == 0 then return { 'INVALID' } end
 
 local left = redis.call('HMGET', stock, unpack(skus))
-local load, short = { 'LOAD' }, { 'SOLD_OUT' }
+local load, short
 for i, sku in ipairs(skus) do
   if not left[i] then
+    load = load or { 'LOAD' }
     load[#load + 1] = sku
   elseif tonumber(left[i]) < want[sku] then
+    short = short or { 'SOLD_OUT' }
     short[#short + 1] = sku
     short[#short + 1] = tostring(want[sku])
     short[#short + 1] = left[i]
   end
 end
-if #load > 1 then return load end
-if #short > 1 then return short end
+if load then return load end
+if short then return short end
 
 for sku, most in string.gmatch(customer_max, '([^:,]+):([^,]+)') do
   local before = bought_window_s ~= '0' and tonumber(redis.call('HGET', bought, sku) or '0') or 0
@@ -96,11 +97,11 @@ if pay_later == '1' then
   end
 end
 
-local deltas, held_lines = {}, {}
+local deltas = {}
 for i, sku in ipairs(skus) do
-  held_lines[i] = sku .. ':' .. string.format('%d', want[sku])
-  redis.call('HINCRBY', stock, sku, string.format('%d', -want[sku]))
-  deltas[i] = sku .. ':' .. string.format('%d', -want[sku])
+  local units = string.format('%d', -want[sku])
+  redis.call('HINCRBY', stock, sku, units)
+  deltas[i] = sku .. ':' .. units
 end
 local reserved = table.concat(deltas, ',')
 local id = redis.call('XADD', journal, '*', 'kind', 'R', 'order', order_id, 'deltas', reserved,
@@ -108,8 +109,10 @@ local id = redis.call('XADD', journal, '*', 'kind', 'R', 'order', order_id, 'del
 redis.call('HSET', hot_order, 'state', '0', 'deltas', reserved, 'snapshot', snapshot, 'time', now_ms,
   'reserved', id, 'entry', id, 'epoch', epoch, 'marker', idempotency, 'customer', customer)
 redis.call('SET', idempotency, order_id .. fingerprint, 'EX', idempotency_ttl_s)
-if tonumber(rate_max) > 0 and redis.call('INCR', rate) == 1 then
-  redis.call('EXPIRE', rate, rate_window_s)
+if limited and placed then
+  redis.call('INCR', rate)
+elseif limited then
+  redis.call('SET', rate, 1, 'EX', rate_window_s)
 end
 if bought_window_s ~= '0' and customer_max ~= '' then
   redis.call('HSET', hot_order, 'bought', bought)
@@ -120,6 +123,6 @@ if bought_window_s ~= '0' and customer_max ~= '' then
   bought_count(bought, order_id, table.concat(counted, ','), bought_window_s)
 end
 if pay_later == '1' then
-  unpaid_add(unpaid, unpaid_notes, unpaid_counts, order_id, customer, table.concat(held_lines, ','), unpaid_until_ms)
+  unpaid_add(unpaid, unpaid_notes, unpaid_counts, order_id, customer, (string.gsub(reserved, ':%-', ':')), unpaid_until_ms)
 end
 return { 'OK', id }

@@ -14,7 +14,7 @@
 local epoch_key, journal, stock, rolled_back, bought = unpack(KEYS)
 local epoch, order_id, units, reason, now_ms, rolled_back_ttl_s, replid = unpack(ARGV)
 
-if not open_epoch(epoch_key, epoch, replid) then return { 'EPOCH' } end
+if not open_epoch(redis.call('GET', epoch_key), epoch, replid) then return { 'EPOCH' } end
 local done = redis.call('GET', rolled_back)
 if done then return { 'OK', epoch, done } end
 

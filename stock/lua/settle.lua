@@ -14,7 +14,7 @@
 local epoch_key, journal, hot_order, unpaid, unpaid_notes, unpaid_counts = unpack(KEYS)
 local epoch, order_id, charge_id, now_ms, traceparent, replid = unpack(ARGV)
 
-if not open_epoch(epoch_key, epoch, replid) then return { 'EPOCH' } end
+if not open_epoch(redis.call('GET', epoch_key), epoch, replid) then return { 'EPOCH' } end
 local state, entry, entry_epoch, confirmed = unpack(redis.call('HMGET', hot_order, 'state', 'entry', 'epoch', 'confirmed'))
 if not state then return { 'MISSING' } end
 if entry_epoch ~= epoch and confirmed ~= epoch then return { 'UNCONFIRMED' } end
@@ -26,6 +26,6 @@ if state ~= '0' then return { 'CANCELLED' } end
 -- before SQL holds it as PAID.
 local id = redis.call('XADD', journal, '*', 'kind', 'S', 'order', order_id, 'time', now_ms,
   'detail', charge_id, 'trace', traceparent)
+-- A PENDING hot order has no TTL: expire.lua sets none, and rewind.lua removes it.
 redis.call('HSET', hot_order, 'state', '1', 'time', now_ms, 'entry', id, 'settled', id, 'epoch', epoch)
-redis.call('PERSIST', hot_order)
 return { 'OK', epoch, id }
