@@ -46,8 +46,12 @@ func (c DrainConfig) validate() error {
 		flag    string
 		n, most int
 	}{
-		{"--flush-batch", c.FlushBatch, maxDrainBatch}, {"--relay-batch", c.RelayBatch, maxDrainBatch}, {"--write-batch", c.WriteBatch, maxDrainBatch},
-		{"--ship-batch", c.ShipBatch, maxDrainBatch}, {"--order-writers", c.Writers, maxParallel}, {"--shippers", c.Shippers, maxParallel},
+		{"--flush-batch", c.FlushBatch, maxDrainBatch},
+		{"--relay-batch", c.RelayBatch, maxDrainBatch},
+		{"--write-batch", c.WriteBatch, maxDrainBatch},
+		{"--ship-batch", c.ShipBatch, maxDrainBatch},
+		{"--order-writers", c.Writers, maxParallel},
+		{"--shippers", c.Shippers, maxParallel},
 	} {
 		if b.n < 1 || b.n > b.most {
 			errs = append(errs, fmt.Errorf("%s %d: must be 1 to %d", b.flag, b.n, b.most))

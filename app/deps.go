@@ -46,7 +46,10 @@ type dependencies struct {
 const partition = 0
 
 func openDependencies(ctx context.Context, c Config, start *stages, log *slog.Logger) (deps *dependencies, err error) {
-	deps = &dependencies{log: log, policies: breaker.NewPolicies(breaker.DefaultPolicies()), progress: journal.NewProgress(), activity: &workers.Activity{}, load: &server.CheckoutLoad{}}
+	deps = &dependencies{
+		log: log, policies: breaker.NewPolicies(breaker.DefaultPolicies()), progress: journal.NewProgress(),
+		activity: &workers.Activity{}, load: &server.CheckoutLoad{},
+	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, deps.close())

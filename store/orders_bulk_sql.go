@@ -31,6 +31,11 @@ func (db *DB) forUpdate() string {
 	return ""
 }
 
+// whereIn is the condition for the orders in one of the states, with its arguments.
+func whereIn(ids []order.ID, states []order.State) (condition string, args []any) {
+	return " WHERE id IN (" + placeholders(len(ids)) + ") AND state IN (" + placeholders(len(states)) + ")", append(anys(ids), anys(states)...)
+}
+
 // lockRows reads the states of those of the orders that exist, and keeps others from changing them meanwhile.
 func (db *DB) lockRows(ctx context.Context, tx *ent.Client, ids []order.ID) (map[order.ID]row, error) {
 	out := make(map[order.ID]row, len(ids))
@@ -93,12 +98,8 @@ func (db *DB) move(ctx context.Context, tx *ent.Client, to order.State, changes 
 			}
 		}
 	}
-	args = append(args, anys(ids(changes))...)
-	from := to.Predecessors()
-	for _, s := range from {
-		args = append(args, s)
-	}
-	_, err := tx.ExecContext(ctx, "UPDATE orders"+db.byPrimaryKey()+" SET "+set+" WHERE id IN ("+placeholders(len(changes))+") AND state IN ("+placeholders(len(from))+")", args...)
+	where, chosen := whereIn(ids(changes), to.Predecessors())
+	_, err := tx.ExecContext(ctx, "UPDATE orders"+db.byPrimaryKey()+" SET "+set+where, append(args, chosen...)...)
 	if err != nil {
 		return fmt.Errorf("move %d orders to %s: %w", len(changes), to, err)
 	}

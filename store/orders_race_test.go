@@ -62,7 +62,7 @@ func (h *heldKey) apply(t *testing.T, changes ...order.Event) (done func() store
 		out, err := h.orders.Apply(t.Context(), changes)
 		ended <- result{out, err}
 	}()
-	for begun := time.Now(); ; time.Sleep(trxInterval) {
+	for begun := time.Now(); ; <-time.After(trxInterval) {
 		var n int
 		err := h.raw.QueryRowContext(t.Context(), "SELECT COUNT(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT' AND trx_query LIKE ?",
 			"INSERT INTO orders %"+string(changes[0].Order.ID)+"%").Scan(&n)

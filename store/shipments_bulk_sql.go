@@ -17,16 +17,12 @@ import (
 // transaction is rolled back, and another one reads the rows first.
 var errNotAll = errors.New("some orders are in another state")
 
-// whereIn is the condition for the orders in one of the states, with its arguments.
-func whereIn(ids []order.ID, states []order.State) (condition string, args []any) {
-	return " WHERE id IN (" + placeholders(len(ids)) + ") AND state IN (" + placeholders(len(states)) + ")", append(anys(ids), anys(states)...)
-}
-
 // claimFresh claims all the orders, if all of them are shippable and none was claimed before, or returns errNotAll. The UPDATE itself checks
 // that, and locks the rows: a cancellation of one of them comes before it, and the order does not count, or after the commit, and sees the claim.
 func (db *DB) claimFresh(ctx context.Context, tx *ent.Client, ids []order.ID, at time.Time) error {
 	where, args := whereIn(ids, shippable)
-	r, err := tx.ExecContext(ctx, "UPDATE orders"+db.byPrimaryKey()+" SET ship_claimed_at = ?"+where+" AND ship_claimed_at IS NULL", slices.Insert(args, 0, any(at))...)
+	args = slices.Insert(args, 0, any(at))
+	r, err := tx.ExecContext(ctx, "UPDATE orders"+db.byPrimaryKey()+" SET ship_claimed_at = ?"+where+" AND ship_claimed_at IS NULL", args...)
 	return expectRows(len(ids), r, err)
 }
 

@@ -115,7 +115,8 @@ func (f *StockFlusher) RunOnce(ctx context.Context) (int, error) {
 	if int64(len(entries)) < f.cfg.Batch {
 		return len(entries), f.flush(ctx, entries)
 	}
-	defer f.readAhead(ctx, journal.Offset{Epoch: f.offset.Epoch, ID: entries[len(entries)-1].ID})()
+	join := f.readAhead(ctx, journal.Offset{Epoch: f.offset.Epoch, ID: entries[len(entries)-1].ID})
+	defer join()
 	return len(entries), f.flush(ctx, entries)
 }
 

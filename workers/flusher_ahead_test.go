@@ -40,7 +40,7 @@ func TestStockFlusher_ReadsTheNextBatchWhileOneCommits(t *testing.T) {
 	f := s.flusher(&hookedFlush{Stock: s.sql, before: func(store.Range) error {
 		if !removed {
 			removed = true
-			time.Sleep(20 * briefly) // The read ahead takes less than a millisecond.
+			<-time.After(20 * briefly) // The read ahead takes less than a millisecond.
 			return s.journal.Remove(t.Context(), last.Epoch)
 		}
 		return nil

@@ -8,7 +8,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/workers"
 )
 
@@ -88,13 +87,12 @@ func TestYield_BurstIsAcceptedFirstAndThenDrained(t *testing.T) {
 	var wg sync.WaitGroup
 	wg.Go(func() { f.Run(ctx) })
 	defer func() { stop(); wg.Wait() }()
-	var last journal.Offset
 	for range 10 {
-		last = s.reserve(t, freshOrder())
+		s.reserve(t, freshOrder())
 	}
-	time.Sleep(20 * briefly)
+	<-time.After(20 * briefly) // Nothing happens meanwhile.
 	s.wantStock(t, 100, 100)
-	last = s.reserve(t, freshOrder())
+	last := s.reserve(t, freshOrder())
 	wait, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	if err := s.progress.Wait(wait, last, ""); err != nil {
