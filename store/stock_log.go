@@ -8,6 +8,7 @@ import (
 	entsql "entgo.io/ent/dialect/sql"
 
 	"github.com/spillway/spillway/ent"
+	"github.com/spillway/spillway/ent/predicate"
 	"github.com/spillway/spillway/ent/stockdeduplog"
 	"github.com/spillway/spillway/ent/stockepoch"
 	"github.com/spillway/spillway/order"
@@ -54,20 +55,38 @@ func toLogRow(f *ent.StockDedupLog) (LogRow, error) {
 // logAge is how long the log keeps a range, at least: longer than an order's row may be on its way to SQL.
 const logAge = 20 * time.Minute
 
-// PruneDedupLog forgets all but the newest rows of the partition's log. It always keeps one, those that are young, and those of closed epochs with lost orders that
-// are not all found yet.
+// pruneChunk is how many rows of the log one statement deletes: some ms of MySQL, which holds the locks of the rows so long. The flusher
+// prunes after every few ranges, so that more are due only after an epoch was reconciled, or when it was down.
+const pruneChunk = 2000
+
+// pruneChunks bounds the statements of one PruneDedupLog. The next one continues.
+const pruneChunks = 50
+
+// PruneDedupLog forgets all but the newest rows of the partition's log, up to 100,000 in one call. It always keeps one, those that are young, and
+// those of closed epochs with lost orders that are not all found yet.
 func (s *Stock) PruneDedupLog(ctx context.Context, partition uint8, keep int) error {
-	return s.db.call(ctx, func(ctx context.Context) error { return s.pruneDedupLog(ctx, partition, keep) })
+	cut, err := fetch(ctx, s.db, func(ctx context.Context) (int64, error) { return s.pruneCut(ctx, partition, keep) })
+	if err != nil || cut == 0 {
+		return err
+	}
+	for range pruneChunks {
+		more, err := fetch(ctx, s.db, func(ctx context.Context) (bool, error) { return s.pruneBelow(ctx, partition, cut) })
+		if err != nil || !more {
+			return err
+		}
+	}
+	return nil
 }
 
-func (s *Stock) pruneDedupLog(ctx context.Context, partition uint8, keep int) error {
+// pruneCut returns the id of the first row that stays, 0 if all do.
+func (s *Stock) pruneCut(ctx context.Context, partition uint8, keep int) (int64, error) {
 	ofPartition := stockdeduplog.PartitionNo(int16(partition))
 	cut, err := s.db.ent.StockDedupLog.Query().Where(ofPartition).Order(ent.Desc(stockdeduplog.FieldID)).Offset(max(keep, 1) - 1).FirstID(ctx)
 	if ent.IsNotFound(err) {
-		return nil
+		return 0, nil
 	}
 	if err != nil {
-		return err
+		return 0, err
 	}
 	// What is deleted of an epoch is its beginning, whatever several flushers' clocks say: a gap in the log is a violation.
 	young, err := s.db.ent.StockDedupLog.Query().Where(ofPartition, stockdeduplog.AppliedAtGTE(micro(time.Now().Add(-logAge)))).
@@ -76,10 +95,25 @@ func (s *Stock) pruneDedupLog(ctx context.Context, partition uint8, keep int) er
 	case err == nil:
 		cut = min(cut, young)
 	case !ent.IsNotFound(err):
-		return err
+		return 0, err
 	}
-	_, err = s.db.ent.StockDedupLog.Delete().Where(ofPartition, stockdeduplog.IDLT(cut), stockdeduplog.Not(ofUnreconciledEpoch)).Exec(ctx)
-	return err
+	return cut, nil
+}
+
+// pruneBelow deletes the pruneChunk oldest of the rows below the cut, and reports whether more may be left.
+func (s *Stock) pruneBelow(ctx context.Context, partition uint8, cut int64) (more bool, err error) {
+	due := []predicate.StockDedupLog{
+		stockdeduplog.PartitionNo(int16(partition)), stockdeduplog.IDLT(cut), stockdeduplog.Not(ofUnreconciledEpoch),
+	}
+	next, err := s.db.ent.StockDedupLog.Query().Where(due...).Order(stockdeduplog.ByID()).Offset(pruneChunk).FirstID(ctx)
+	switch {
+	case err == nil:
+		more, due = true, append(due, stockdeduplog.IDLT(next))
+	case !ent.IsNotFound(err):
+		return false, err
+	}
+	_, err = s.db.ent.StockDedupLog.Delete().Where(due...).Exec(ctx)
+	return more, err
 }
 
 // ofUnreconciledEpoch selects the rows of closed epochs that are not reconciled.

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -194,9 +195,36 @@ func TestPruneDedupLog_KeepsUnreconciledEpochs(t *testing.T) {
 	})
 }
 
-// TestLostHolds_IntentWithoutUnits: the order's charge was found before its hold, as when two epochs were lost one after the other. Its
+// TestPruneDedupLog_ManyRows: what is due after an epoch with 4,500 ranges is deleted by several bounded statements.
+func TestPruneDedupLog_ManyRows(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *store.DB) {
+		const rows = 4500
+		old := time.Now().UTC().Add(-time.Hour)
+		insert := "INSERT INTO stock_dedup_log (partition_no, epoch, first_id, last_id, entries, applied_at) VALUES (0, 1, ?, ?, 1, ?)"
+		args := []any{"1-0", "1-0", old}
+		for i := 2; i <= rows; i++ {
+			id := fmt.Sprint(i, "-0")
+			insert, args = insert+", (0, 1, ?, ?, 1, ?)", append(args, id, id, old)
+		}
+		db.RawSQL(t, insert, args...)
+		b := &fakeBreaker{timeout: time.Minute}
+		db.Guard(b)
+		if err := store.NewStock(db).PruneDedupLog(t.Context(), 0, 1); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := store.Count(t.Context(), db, "SELECT COUNT(*) FROM stock_dedup_log"); err != nil || n != 1 {
+			t.Errorf("%d rows are left (%v); want 1", n, err)
+		}
+		// The first finds where to cut; 2,000 rows go with each other one.
+		if calls := len(b.reported); calls != 4 {
+			t.Errorf("%d calls of SQL; want 4", calls)
+		}
+	})
+}
+
+// TestLostHolds_CancellationWithoutUnits: the order's charge was found before its hold, as when two epochs were lost one after the other. Its
 // units go back as well.
-func TestLostHolds_IntentWithoutUnits(t *testing.T) {
+func TestLostHolds_CancellationWithoutUnits(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		w := newCancellationFixture(t, db)
 		lost := anOrder("lost")
