@@ -117,14 +117,15 @@ func (r *OrderRelay) RunOnce(ctx context.Context) (int, error) {
 		}
 	}
 	total := 0
+	var errs []error
 	for i, epoch := range epochs {
 		n, err := r.relayEpoch(ctx, epoch, claim, i == len(epochs)-1)
 		if err != nil {
-			return total, fmt.Errorf("epoch %d: %w", epoch, err)
+			errs = append(errs, fmt.Errorf("epoch %d: %w", epoch, err))
 		}
 		total += n
 	}
-	return total, nil
+	return total, errors.Join(errs...)
 }
 
 // relayEpoch relays one batch of an epoch. It waits for entries of the newest epoch, and removes the journal of an older one at its end.

@@ -131,6 +131,37 @@ func TestOrderRelay_ClaimsIdleEntriesOfADeadRelay(t *testing.T) {
 	}
 }
 
+// fakeBrokenEpochStore fails for one epoch.
+type fakeBrokenEpochStore struct {
+	*store.Stock
+	broken int64
+}
+
+func (f fakeBrokenEpochStore) EpochAt(ctx context.Context, partition uint8, number int64) (journal.Epoch, error) {
+	if number == f.broken {
+		return journal.Epoch{}, errDown
+	}
+	return f.Stock.EpochAt(ctx, partition, number)
+}
+
+// TestOrderRelay_OneEpochFails: the entries of the next epoch are sent nevertheless, and the iteration returns the error.
+func TestOrderRelay_OneEpochFails(t *testing.T) {
+	t.Parallel()
+	s, out := openShop(t, openSQLite(t)), &fakeProducer{}
+	first, second := freshOrder(), freshOrder()
+	broken := s.reserve(t, first).Epoch
+	s.nextEpoch(t)
+	s.reserve(t, second)
+	s.flush(t)
+	n, err := s.relayOn(fakeBrokenEpochStore{s.sql, broken}, out, named("relay-2")).RunOnce(t.Context())
+	if n != 1 || !errors.Is(err, errDown) {
+		t.Errorf("relayed %d, %v; want 1 and the error of epoch %d", n, err, broken)
+	}
+	wantSent(t, out, second)
+	mustRun(t, alwaysClaiming(s.relay(out, named("relay-3"))).RunOnce, 1)
+	wantSent(t, out, second, first)
+}
+
 // fakeObservedStore signals when the relay has read the offset of the flusher.
 type fakeObservedStore struct {
 	*store.Stock
