@@ -57,6 +57,7 @@ func TestConfig_MistakesAreNamedByTheirFlags(t *testing.T) {
 		"--customer-orders":        {all, func(c *app.Config) { c.Orders.CustomerOrders = -1 }},
 		"--unpaid-share":           {all, func(c *app.Config) { c.Orders.UnpaidShare = 101 }},
 		"--units-window":           {all, func(c *app.Config) { c.Orders.UnitsWindow = time.Millisecond }},
+		"--rocketmq-access-key":    {all, func(c *app.Config) { c.Queue.AccessKey = "user" }},
 		"--flush-batch":            {all, func(c *app.Config) { c.Drain.FlushBatch = 0 }},
 		"--relay-batch":            {all, func(c *app.Config) { c.Drain.RelayBatch = 1001 }},
 		"--write-batch":            {all, func(c *app.Config) { c.Drain.WriteBatch = 1001 }},

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -20,13 +21,18 @@ import (
 // QueueConfig locates the queue.
 type QueueConfig struct {
 	RocketMQ string // HOST:PORT of the gRPC proxy of a RocketMQ 5; empty: streams in Redis
-	Topic    string // topic of order events
-	Drop     string // GROUP:N loses every Nth message of the group, for tests; empty: none
+	// AccessKey and SecretKey are a user of RocketMQ; empty: it does not authenticate.
+	AccessKey, SecretKey string
+	Topic                string // topic of order events
+	Drop                 string // GROUP:N loses every Nth message of the group, for tests; empty: none
 }
 
 func (c QueueConfig) validate() error {
 	if _, _, err := c.drop(); err != nil {
 		return err
+	}
+	if (c.AccessKey == "") != (c.SecretKey == "") {
+		return errors.New("--rocketmq-access-key and --rocketmq-secret-key go together")
 	}
 	if c.RocketMQ == "" {
 		return nil
@@ -72,7 +78,9 @@ func (c QueueConfig) drop() (group string, nth int64, err error) {
 
 func connectQueue(cfg QueueConfig, redis *redisconn.Conn, namespace string, log *slog.Logger) (queue.Broker, error) {
 	if cfg.RocketMQ != "" {
-		b, err := rocketmq.New(rocketmq.Config{Endpoint: cfg.RocketMQ, Log: log})
+		b, err := rocketmq.New(rocketmq.Config{
+			Endpoint: cfg.RocketMQ, Log: log, Credentials: rocketmq.Credentials{AccessKey: cfg.AccessKey, SecretKey: cfg.SecretKey},
+		})
 		if err != nil {
 			return nil, fmt.Errorf("rocketmq at %s: %w", cfg.RocketMQ, err)
 		}

@@ -40,12 +40,18 @@ func (f redisFlags) config() app.RedisConfig {
 // queueFlags locate the queue.
 type queueFlags struct {
 	RocketMQ string `name:"rocketmq" env:"SPILLWAY_ROCKETMQ" placeholder:"HOST:PORT" help:"The gRPC proxy of a RocketMQ 5. Without it, the queue is a stream in Redis."`
-	Topic    string `name:"topic" env:"SPILLWAY_TOPIC" default:"${topic}" help:"The topic of order events, one for each shop. It must exist in RocketMQ, with the groups orders, shipping, mail and dead-letters."`
-	Drop     string `name:"simulate-queue-drop" env:"SPILLWAY_SIMULATE_QUEUE_DROP" placeholder:"GROUP:N" help:"Lose every Nth message of the group (orders, shipping or mail) for good, as a broker with a defect does: for tests only."`
+
+	AccessKey     string `name:"rocketmq-access-key" env:"SPILLWAY_ROCKETMQ_ACCESS_KEY" placeholder:"KEY" help:"The access key that signs requests to RocketMQ. Without it, they are not signed."`
+	AccessKeyFile string `name:"rocketmq-access-key-file" env:"SPILLWAY_ROCKETMQ_ACCESS_KEY_FILE" secret:"rocketmq-access-key" placeholder:"PATH" help:"A file that holds it."`
+	SecretKey     string `name:"rocketmq-secret-key" env:"SPILLWAY_ROCKETMQ_SECRET_KEY" placeholder:"KEY" help:"The secret key that belongs to it."`
+	SecretKeyFile string `name:"rocketmq-secret-key-file" env:"SPILLWAY_ROCKETMQ_SECRET_KEY_FILE" secret:"rocketmq-secret-key" placeholder:"PATH" help:"A file that holds it."`
+
+	Topic string `name:"topic" env:"SPILLWAY_TOPIC" default:"${topic}" help:"The topic of order events, one for each shop. It must exist in RocketMQ, with the groups orders, shipping, mail and dead-letters."`
+	Drop  string `name:"simulate-queue-drop" env:"SPILLWAY_SIMULATE_QUEUE_DROP" placeholder:"GROUP:N" help:"Lose every Nth message of the group (orders, shipping or mail) for good, as a broker with a defect does: for tests only."`
 }
 
 func (f queueFlags) config() app.QueueConfig {
-	return app.QueueConfig{RocketMQ: f.RocketMQ, Topic: f.Topic, Drop: f.Drop}
+	return app.QueueConfig{RocketMQ: f.RocketMQ, AccessKey: f.AccessKey, SecretKey: f.SecretKey, Topic: f.Topic, Drop: f.Drop}
 }
 
 // adminFlags configure the admin address of serve and work, which have none by default: several of them may run on one machine.

@@ -50,6 +50,8 @@ type Config struct {
 	Endpoint string
 	// TLS is nil for plain text.
 	TLS *tls.Config
+	// Credentials sign every request; empty for a proxy without authentication.
+	Credentials Credentials
 	// PollTimeout is the time that Receive waits for messages; 0 means DefaultPollTimeout. A shorter one requires a
 	// proxy that is configured for it (grpcClientConsumerMinLongPollingTimeoutMillis); other proxies wait longer.
 	PollTimeout time.Duration

@@ -27,7 +27,7 @@ type consumer struct {
 }
 
 func newConsumer(b *Broker, topic, group string) *consumer {
-	l := newLink(b.cfg.Endpoint, b.cfg.TLS)
+	l := newLink(b.cfg.Endpoint, b.cfg.TLS, b.cfg.Credentials)
 	return &consumer{
 		b: b, topic: topic, group: group, link: l, calls: read.NewCalls(),
 		session: newSession(l, topic, group, b.cfg.PollTimeout, b.log),

@@ -87,7 +87,7 @@ func (f *fakeProxy) SendMessage(context.Context, *v2.SendMessageRequest) (*v2.Se
 }
 
 // serve starts the fakeProxy and opens a broker on it. It returns the broker and a function for the broker's log.
-func serve(t *testing.T, f *fakeProxy) (*rocketmq.Broker, func() string) {
+func serve(t *testing.T, f *fakeProxy, change ...func(*rocketmq.Config)) (*rocketmq.Broker, func() string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -98,9 +98,13 @@ func serve(t *testing.T, f *fakeProxy) (*rocketmq.Broker, func() string) {
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(l) }()
 	log := &safeBuffer{}
-	b, err := rocketmq.New(rocketmq.Config{
+	cfg := rocketmq.Config{
 		Endpoint: l.Addr().String(), PollTimeout: 100 * time.Millisecond, Log: slog.New(slog.NewTextHandler(log, nil)),
-	})
+	}
+	for _, c := range change {
+		c(&cfg)
+	}
+	b, err := rocketmq.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

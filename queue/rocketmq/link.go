@@ -48,13 +48,16 @@ type link struct {
 }
 
 // newLink returns a link that is not connected yet. Each link is a separate client of the proxy.
-func newLink(target string, tlsConfig *tls.Config) *link {
+func newLink(target string, tlsConfig *tls.Config, user Credentials) *link {
 	security := insecure.NewCredentials()
 	if tlsConfig != nil {
 		security = credentials.NewTLS(tlsConfig)
 	}
 	pairs := []string{
 		"x-mq-language", "GO", "x-mq-protocol", "v2", "x-mq-client-version", clientVersion, "x-mq-client-id", "spillway@" + rand.Text(),
+	}
+	signed := func(ctx context.Context) context.Context {
+		return metadata.AppendToOutgoingContext(metadata.AppendToOutgoingContext(ctx, pairs...), user.sign(time.Now())...)
 	}
 	return &link{target: target, opts: []grpc.DialOption{
 		grpc.WithTransportCredentials(security),
@@ -65,11 +68,11 @@ func newLink(target string, tlsConfig *tls.Config) *link {
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxReceiveBytes)),
 		grpc.WithDisableServiceConfig(),
 		grpc.WithUnaryInterceptor(func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, next grpc.UnaryInvoker, o ...grpc.CallOption) error {
-			return next(metadata.AppendToOutgoingContext(ctx, pairs...), method, req, reply, cc, o...)
+			return next(signed(ctx), method, req, reply, cc, o...)
 		}),
 		grpc.WithStreamInterceptor(
 			func(ctx context.Context, d *grpc.StreamDesc, cc *grpc.ClientConn, method string, next grpc.Streamer, o ...grpc.CallOption) (grpc.ClientStream, error) {
-				return next(metadata.AppendToOutgoingContext(ctx, pairs...), d, cc, method, o...)
+				return next(signed(ctx), d, cc, method, o...)
 			},
 		),
 	}}

@@ -31,7 +31,7 @@ type producer struct {
 func newProducer(b *Broker) *producer {
 	// The host helps an operator who inspects a message; it may be empty.
 	host, _ := os.Hostname()
-	return &producer{b: b, link: newLink(b.cfg.Endpoint, b.cfg.TLS), calls: read.NewCalls(), host: host}
+	return &producer{b: b, link: newLink(b.cfg.Endpoint, b.cfg.TLS, b.cfg.Credentials), calls: read.NewCalls(), host: host}
 }
 
 // Send implements queue.Producer.
