@@ -46,7 +46,7 @@ func DefaultConfig(role Role) Config {
 		},
 		Drain: defaultDrain(role),
 		External: ExternalConfig{
-			Mail:    MailConfig{SMTPPort: 587, From: "Spillway <orders@spillway.example>", Concurrency: 10},
+			Mail:    MailConfig{SMTPPort: 587, From: "Spillway <orders@spillway.example>", Concurrency: 10, Yield: 2 * time.Second},
 			Carrier: CarrierConfig{Mode: "ok"},
 		},
 	}

@@ -70,6 +70,7 @@ func TestConfig_MistakesAreNamedByTheirFlags(t *testing.T) {
 		"--rates-max-age":          {all, func(c *app.Config) { age := -time.Second; c.External.Rates.MaxAge = &age }},
 		"--mail-from":              {all, func(c *app.Config) { c.External.Mail.From = "nobody" }},
 		"--mail-concurrency":       {all, func(c *app.Config) { c.External.Mail.Concurrency = 0 }},
+		"--mail-yield":             {all, func(c *app.Config) { c.External.Mail.Yield = -1 }},
 		"--smtp-host":              {all, func(c *app.Config) { c.External.Mail.SMTPPlain = true }},
 		"--carrier-latency":        {all, func(c *app.Config) { c.External.Carrier.Latency = -1 }},
 		"--simulate-provider-flap": {all, func(c *app.Config) { c.External.Provider.Flap = -1 }},

@@ -28,7 +28,7 @@ func addConsumers(deps *dependencies, a *api, c Config, broker queue.Broker, out
 			return worker{name: workerShipper, run: s.Run, runOnce: s.RunOnce}
 		}},
 		{workerMailer, groupMail, 1, func(in queue.Consumer) worker {
-			m := workers.NewMailer(workers.DefaultMailConfig(), in, dead, a.mail, deps.log)
+			m := workers.NewMailer(workers.DefaultMailConfig(), in, dead, a.mail, deps.log).WithYield(mailYield(deps, c))
 			return worker{name: workerMailer, run: m.Run, runOnce: m.RunOnce}
 		}},
 	} {

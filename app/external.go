@@ -30,6 +30,8 @@ type MailConfig struct {
 	SMTPPlain    bool   // without TLS and authentication
 	From         string // address that mails are from
 	Concurrency  int    // mails that are sent at once: connections to the server
+	// Yield is how long mails wait at most while the process has more urgent work; 0: they never do.
+	Yield time.Duration
 }
 
 // ProviderConfig configures the simulated payment provider.
@@ -73,6 +75,9 @@ func (c MailConfig) validate() error {
 	}
 	if c.Concurrency < 1 {
 		errs = append(errs, fmt.Errorf("--mail-concurrency %d: must be at least 1", c.Concurrency))
+	}
+	if c.Yield < 0 {
+		errs = append(errs, fmt.Errorf("--mail-yield %s: must not be negative", c.Yield))
 	}
 	switch {
 	case c.SMTPHost != "":

@@ -72,12 +72,17 @@ func addQueueWorkers(ctx context.Context, deps *dependencies, a *api, c Config, 
 	return addConsumers(deps, a, c, broker, out)
 }
 
+// mailYield lets mails wait for the order path of this process.
+func mailYield(deps *dependencies, c Config) workers.MailYield {
+	return workers.MailYield{Activity: deps.activity, Max: c.External.Mail.Yield}
+}
+
 // sqlWorkers go on where the others stopped: they look at SQL for what is due, and for what went wrong.
 func sqlWorkers(deps *dependencies, a *api, c Config) workerSet {
 	orders, cancellations, holds := store.NewOrders(deps.db), store.NewCancellations(deps.db), store.NewStock(deps.db)
 	reconcile, lost := workers.DefaultReconcileConfig(), workers.DefaultLostConfig()
 	reconcile.After, lost.After, lost.Partition = c.Orders.ReconcileAfter, c.Orders.LostAfter, partition
-	dispatcher := workers.NewMailDispatcher(workers.DefaultDispatchConfig(), store.NewMails(deps.db), orders, a.mail, deps.log)
+	dispatcher := workers.NewMailDispatcher(workers.DefaultDispatchConfig(), store.NewMails(deps.db), orders, a.mail, deps.log).WithYield(mailYield(deps, c))
 	rescuer := workers.NewShipRescuer(workers.DefaultRescueConfig(), orders, a.carrier, deps.log).WithPublisher(deps.changes)
 	reconciler := workers.NewPaymentReconciler(reconcile, orders, cancellations, a.payments, deps.stock, deps.log)
 	finisher := workers.NewCancellationFinisher(cancellations, a.payments, deps.stock, deps.log)

@@ -22,6 +22,8 @@ type fakeMailClient struct {
 	sent  []string
 	calls int
 	err   error
+	// delay is how long a call takes.
+	delay time.Duration
 }
 
 func (p *fakeMailClient) put(kind order.MailKind, o order.Order, refund string) error {
@@ -36,6 +38,7 @@ func (p *fakeMailClient) put(kind order.MailKind, o order.Order, refund string) 
 
 func (p *fakeMailClient) Send(_ context.Context, mails []order.Mail) []error {
 	p.calls++
+	<-time.After(p.delay)
 	errs := make([]error, len(mails))
 	for i, m := range mails {
 		refund := ""

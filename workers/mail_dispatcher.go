@@ -55,6 +55,7 @@ type MailDispatcher struct {
 	due    DueMails
 	orders OrderLookup
 	mail   MailClient
+	yield  MailYield
 	log    *slog.Logger
 	now    func() time.Time
 }
@@ -64,8 +65,16 @@ func NewMailDispatcher(cfg DispatchConfig, due DueMails, orders OrderLookup, mai
 	return &MailDispatcher{cfg: cfg, due: due, orders: orders, mail: mail, log: log.With("worker", "mail_dispatcher"), now: time.Now}
 }
 
+// WithYield makes Run wait while the order path is busy. RunOnce never waits.
+func (d *MailDispatcher) WithYield(y MailYield) *MailDispatcher {
+	d.yield = y
+	return d
+}
+
 // Run sends until ctx ends.
-func (d *MailDispatcher) Run(ctx context.Context) { poll(ctx, d.log, d.cfg.Interval, d.RunOnce) }
+func (d *MailDispatcher) Run(ctx context.Context) {
+	poll(ctx, d.log, d.cfg.Interval, d.yield.turns(d.RunOnce))
+}
 
 // errNoRow means that a mail is due for an order without a row in SQL, perhaps because it is not written yet.
 var errNoRow = errors.New("the order is not in SQL")

@@ -59,6 +59,7 @@ type Mailer struct {
 	consumer queue.Consumer
 	mail     MailClient
 	reader   reader
+	yield    MailYield
 	log      *slog.Logger
 }
 
@@ -70,8 +71,14 @@ func NewMailer(cfg MailConfig, c queue.Consumer, dead DeadLetters, mail MailClie
 	}
 }
 
+// WithYield makes Run wait while the order path is busy. RunOnce never waits.
+func (m *Mailer) WithYield(y MailYield) *Mailer {
+	m.yield = y
+	return m
+}
+
 // Run sends until ctx ends.
-func (m *Mailer) Run(ctx context.Context) { loop(ctx, m.log, m.RunOnce) }
+func (m *Mailer) Run(ctx context.Context) { loop(ctx, m.log, m.yield.turns(m.RunOnce)) }
 
 // RunOnce sends the mails of the messages of one Receive and returns their number.
 func (m *Mailer) RunOnce(ctx context.Context) (int, error) {

@@ -109,6 +109,7 @@ func flagDefaults() kong.Vars {
 		"smtp_port":       strconv.Itoa(d.External.Mail.SMTPPort),
 		"mail_from":       d.External.Mail.From,
 		"mail_limit":      strconv.Itoa(d.External.Mail.Concurrency),
+		"mail_yield":      durationText(d.External.Mail.Yield),
 		"carrier":         d.External.Carrier.Mode,
 	}
 }
