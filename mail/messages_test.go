@@ -190,8 +190,8 @@ func TestMessages_ContentOfEachKind(t *testing.T) {
 			order.MailCancelled,
 			order.Money{Currency: "EUR", Amount: 3645},
 			"Cancelled: your order ",
-			[]string{"was cancelled", "36.45 EUR", "few days"},
-			[]string{"was not paid", o.TrackingID},
+			[]string{"was cancelled", "36.45 EUR", "In total", "Earlier refunds are part of", "few days"},
+			[]string{"was not paid", "We gave back", o.TrackingID},
 		},
 		"part": {
 			order.RefundMail("01J00000000000000000000000"),
