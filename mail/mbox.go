@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -20,7 +21,7 @@ const (
 )
 
 // Mbox is a Sender that appends mails to an mbox file, for development. The format is mboxrd, which mutt, Thunderbird and others read. A
-// file of maxMboxBytes is renamed to mails-TIME.mbox, and a new one begins. Files are readable by the process's user only.
+// file of maxMboxBytes is renamed to mails-TIME-PID.mbox, and a new one begins. Files are readable by the process's user only.
 //
 // Each batch is one write. Mails are not synced to disk: after a power cut the last ones may be missing. A mail that was torn by a crash
 // stays as it is, and the next one begins on a line of its own. Mbox is safe for concurrent use; several processes may append to one folder.
@@ -87,7 +88,8 @@ func (m *Mbox) open() error {
 		return err
 	}
 	if info, err := os.Stat(path); err == nil && info.Size() >= m.maxBytes {
-		if err := os.Rename(path, m.rotatedPath()); err != nil {
+		// Another process may have renamed it in between.
+		if err := os.Rename(path, m.rotatedPath()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
@@ -113,9 +115,10 @@ func (m *Mbox) isCurrent(path string) (bool, error) {
 	return err == nil && os.SameFile(opened, current), nil
 }
 
-// rotatedPath returns the path of a full file, such as mails-20261128T120000.000000000.mbox.
+// rotatedPath returns the path of a full file, such as mails-20261128T120000.000000000-4711.mbox. It contains the process id, because a rename
+// replaces a file of the same name.
 func (m *Mbox) rotatedPath() string {
-	return filepath.Join(m.dir, "mails-"+m.now().UTC().Format("20060102T150405.000000000")+".mbox")
+	return filepath.Join(m.dir, fmt.Sprintf("mails-%s-%d.mbox", m.now().UTC().Format("20060102T150405.000000000"), os.Getpid()))
 }
 
 // endTornMail appends the blank line that ends each mail, if it is missing because a crash tore the last append. The torn mail was not
