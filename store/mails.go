@@ -6,8 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/spillway/spillway/ent"
-	"github.com/spillway/spillway/ent/sentmail"
 	"github.com/spillway/spillway/order"
 )
 
@@ -22,23 +20,7 @@ func (m *Mails) Sent(ctx context.Context, mails []order.MailID) (map[order.MailI
 	if len(mails) == 0 {
 		return nil, nil //nolint:nilnil // An empty map.
 	}
-	ids := make([]string, 0, len(mails))
-	for _, mail := range mails {
-		ids = append(ids, string(mail.OrderID))
-	}
-	slices.Sort(ids)
-	// The other mails of the orders come along: an order has few, and tuples would not use ent.
-	rows, err := fetch(ctx, m.db, func(ctx context.Context) ([]*ent.SentMail, error) {
-		return m.db.ent.SentMail.Query().Where(sentmail.OrderIDIn(slices.Compact(ids)...)).Select(sentmail.FieldOrderID, sentmail.FieldKind).All(ctx)
-	})
-	if err != nil {
-		return nil, err
-	}
-	out := make(map[order.MailID]bool, len(rows))
-	for _, row := range rows {
-		out[order.MailID{OrderID: order.ID(row.OrderID), Kind: order.MailKind(row.Kind)}] = true
-	}
-	return out, nil
+	return fetch(ctx, m.db, func(ctx context.Context) (map[order.MailID]bool, error) { return m.db.sentOf(ctx, mails) })
 }
 
 // MarkSent records that the mails were sent, with one statement. It leaves mails that are recorded already as they are.
@@ -51,11 +33,5 @@ func (m *Mails) MarkSent(ctx context.Context, mails []order.MailID) error {
 		return cmp.Or(cmp.Compare(a.OrderID, b.OrderID), cmp.Compare(a.Kind, b.Kind))
 	})
 	now := micro(time.Now())
-	return m.db.retry(ctx, func(ctx context.Context) error {
-		rows := make([]*ent.SentMailCreate, len(mails))
-		for i, mail := range mails {
-			rows[i] = m.db.ent.SentMail.Create().SetOrderID(string(mail.OrderID)).SetKind(string(mail.Kind)).SetSentAt(now)
-		}
-		return m.db.ent.SentMail.CreateBulk(rows...).OnConflict(onConflictDoNothing(sentmail.FieldOrderID, sentmail.FieldKind)...).Exec(ctx)
-	})
+	return m.db.retry(ctx, func(ctx context.Context) error { return m.db.insertSent(ctx, mails, now) })
 }

@@ -1,0 +1,45 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spillway/spillway/order"
+)
+
+// The statements of this file read and write a batch of mails. They are SQL and not ent's builders, which make a mutation and a node for each mail:
+// the INSERT took five times the allocations with them.
+
+// sentOf reads which of the mails were sent. The other mails of their orders come along: an order has few, and the index holds them side by side.
+func (db *DB) sentOf(ctx context.Context, mails []order.MailID) (map[order.MailID]bool, error) {
+	ids := make([]any, len(mails))
+	for i, mail := range mails {
+		ids[i] = string(mail.OrderID)
+	}
+	out := make(map[order.MailID]bool)
+	err := each(ctx, db.sql, fmt.Sprintf("which of %d mails were sent", len(mails)), func(s scanner) error {
+		var id order.MailID
+		err := s.Scan(&id.OrderID, &id.Kind)
+		out[id] = true
+		return err
+	}, "SELECT order_id, kind FROM sent_mails WHERE order_id IN ("+placeholders(len(ids))+")", ids...)
+	return out, err
+}
+
+// insertSent writes the mails, without those that have a row.
+func (db *DB) insertSent(ctx context.Context, mails []order.MailID, at time.Time) error {
+	args := make([]any, 0, 3*len(mails))
+	for _, mail := range mails {
+		args = append(args, string(mail.OrderID), string(mail.Kind), at)
+	}
+	otherwise := " ON CONFLICT (order_id, kind) DO NOTHING"
+	if db.isMySQL() {
+		otherwise = " ON DUPLICATE KEY UPDATE order_id = sent_mails.order_id"
+	}
+	_, err := db.sql.ExecContext(ctx, "INSERT INTO sent_mails (order_id, kind, sent_at) VALUES "+tuples(len(mails), "(?,?,?)")+otherwise, args...)
+	if err != nil {
+		return fmt.Errorf("record %d sent mails: %w", len(mails), err)
+	}
+	return nil
+}
