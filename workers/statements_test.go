@@ -12,7 +12,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spillway/spillway/breaker"
+	"github.com/spillway/spillway/mail"
 	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/queue"
 	"github.com/spillway/spillway/store"
 	"github.com/spillway/spillway/test/realparts"
 	"github.com/spillway/spillway/workers"
@@ -23,6 +26,8 @@ const (
 	drainedOrders = 2000
 	// maxStatements bounds the SQL statements of an order from the journal to SHIPPED, commits included.
 	maxStatements = 0.1
+	// maxMailStatements bounds those of both mails of an order.
+	maxMailStatements = 0.1
 	// placers is how many orders are placed at once.
 	placers = 32
 )
@@ -175,4 +180,46 @@ func TestDrain_StatementsPerOrder(t *testing.T) {
 		}
 	}
 	s.wantStock(t, 100+8*drainedOrders, 100+9*drainedOrders)
+	s.wantFewMailStatements(t, consumer(t, b, "mail"), counters)
+}
+
+// discarding is an SMTP server that accepts every mail.
+type discarding struct{}
+
+func (discarding) Send(_ context.Context, mails []mail.Message) []error {
+	return make([]error, len(mails))
+}
+
+// wantFewMailStatements sends both mails of each order and counts the statements.
+func (s *shop) wantFewMailStatements(t *testing.T, in queue.Consumer, counters *server) {
+	t.Helper()
+	messages, err := mail.NewMessages("shop@example.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	mails := store.NewMails(s.db)
+	client := mail.Client{
+		Service: mail.NewService(mails, discarding{}, messages), Policy: breaker.NewPolicies(breaker.DefaultPolicies())[breaker.Mail],
+	}
+	mailer := workers.NewMailer(workers.DefaultMailConfig(), in, s.dead, client, quiet)
+	dispatcher := workers.NewMailDispatcher(workers.DefaultDispatchConfig(), mails, s.orders, client, quiet)
+	total := 0
+	for _, w := range []struct {
+		name string
+		run  func(context.Context) (int, error)
+	}{{"mailer", mailer.RunOnce}, {"dispatcher", dispatcher.RunOnce}} {
+		statements, server, own := counters.status(t, "Questions"), counters.cpu(t), ownCPU(t)
+		drained(t, w.run)
+		n := counters.status(t, "Questions") - statements - 1 // That of the counter itself.
+		t.Logf("%-10s %.4f statements, %4d µs of mysqld, %4d µs of this process an order", w.name, float64(n)/drainedOrders,
+			((counters.cpu(t) - server) / drainedOrders).Microseconds(), ((ownCPU(t) - own) / drainedOrders).Microseconds())
+		total += n
+	}
+	if got := float64(total) / drainedOrders; got > maxMailStatements {
+		t.Errorf("%.4f statements for the mails of an order; want at most %.1f", got, maxMailStatements)
+	}
+	var sent int
+	if err := counters.db.QueryRowContext(t.Context(), "SELECT COUNT(*) FROM sent_mails").Scan(&sent); err != nil || sent != 2*drainedOrders {
+		t.Errorf("%d mails were sent, %v; want %d", sent, err, 2*drainedOrders)
+	}
 }
