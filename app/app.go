@@ -111,6 +111,11 @@ func (a *App) construct(ctx context.Context, start *stages) (err error) {
 		return err
 	}
 	a.closers = append(a.closers, a.deps.close)
+	stopObserving, err := a.deps.observe()
+	if err != nil {
+		return err
+	}
+	a.closers = append(a.closers, stopObserving)
 	if a.api, err = newAPI(a.deps, *c, a.tokens); err != nil {
 		return err
 	}
@@ -161,7 +166,7 @@ func (a *App) Run(ctx context.Context) error {
 	}
 	loops, stopLoops := context.WithCancel(work)
 	defer stopLoops()
-	running := a.workers.run(loops)
+	running := a.workers.run(loops, a.deps.measured)
 	var err error
 	if a.cfg.serves() {
 		err = a.serve(ctx)
@@ -240,7 +245,7 @@ func (a *App) serverConfig() (server.Config, error) {
 	if err != nil {
 		return cfg, err
 	}
-	cfg.Interceptors = []connect.Interceptor{traced}
+	cfg.Interceptors = []connect.Interceptor{traced, a.api.checkouts}
 	cfg.TrustedProxies, err = a.cfg.HTTP.proxies()
 	return cfg, err
 }

@@ -32,6 +32,8 @@ type dependencies struct {
 	changes  *journal.Changes
 	progress *journal.Progress
 	flush    workers.FlushConfig
+	// measured measures the workers of the process.
+	measured *workers.Metrics
 	// activity is that of the order path, for which less urgent workers wait.
 	activity *workers.Activity
 	// load is that of the API, and yield lets the order path wait for it; yield is nil if it does not.
@@ -55,6 +57,9 @@ func openDependencies(ctx context.Context, c Config, start *stages, log *slog.Lo
 			err = errors.Join(err, deps.close())
 		}
 	}()
+	if deps.measured, err = workers.NewMetrics(); err != nil {
+		return deps, err
+	}
 	if err := deps.openSQL(ctx, c.SQL, start); err != nil {
 		return deps, err
 	}
@@ -167,7 +172,7 @@ func (deps *dependencies) firstEpoch(ctx context.Context) error {
 
 // flusher makes a stock flusher: each goroutine needs its own.
 func (deps *dependencies) flusher() *workers.StockFlusher {
-	f := workers.NewStockFlusher(deps.flush, deps.journal, store.NewStock(deps.db), deps.snapshots(), deps.progress, deps.log)
+	f := workers.NewStockFlusher(deps.flush, deps.journal, deps.measured.FlushStore(store.NewStock(deps.db)), deps.snapshots(), deps.progress, deps.log)
 	return f.OnInconsistency(func(epoch int64) {
 		deps.epochs.Invalidate(epoch)
 	})

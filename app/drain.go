@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/spillway/spillway/store"
+	"github.com/spillway/spillway/workers"
 )
 
 // worker is one worker: its name, its loop, and one iteration of it, which returns how much it did.
@@ -26,10 +27,10 @@ type workerSet []worker
 const countTimeout = 5 * time.Second
 
 // run loops every worker until ctx ends; the group waits for their last workerSet.
-func (ws workerSet) run(ctx context.Context) *sync.WaitGroup {
+func (ws workerSet) run(ctx context.Context, m *workers.Metrics) *sync.WaitGroup {
 	var wg sync.WaitGroup
 	for _, w := range ws {
-		wg.Go(func() { w.run(ctx) })
+		wg.Go(func() { w.run(m.Measured(ctx, w.name)) })
 	}
 	return &wg
 }

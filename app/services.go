@@ -25,10 +25,12 @@ import (
 // api is the services of one process. Within it they call each other directly, by the interfaces that a client would use.
 type api struct {
 	services server.Services
-	payments payment.Client
-	ledger   *store.Charges
-	hub      *server.Hub
-	rates    *currency.Live
+	// checkouts counts what the CheckoutService does.
+	checkouts *server.CheckoutMetrics
+	payments  payment.Client
+	ledger    *store.Charges
+	hub       *server.Hub
+	rates     *currency.Live
 	// carrier takes parcels, within one limit for all workers of the process together.
 	carrier *workers.CarrierLimiter
 	mail    mail.Client
@@ -78,8 +80,11 @@ func newAPI(deps *dependencies, c Config, tokens *auth.Tokens) (*api, error) {
 	if redis.embedded() {
 		charges = embeddedMaxCharges
 	}
+	if a.checkouts, err = server.NewCheckoutMetrics(); err != nil {
+		return nil, err
+	}
 	checkout := &server.Checkout{
-		Prices: priceList{cache}, Carts: carts, Rates: rates, Payments: a.payments, Stock: deps.stock,
+		Prices: priceList{cache}, Carts: carts, Rates: rates, Payments: a.payments, Stock: a.checkouts.Reserver(deps.stock),
 		Shipping: shipping.Local{Service: parcels, Policy: deps.policies[breaker.Shipping]}, Orders: rows,
 		Durable: durabilityWaiter{deps: deps, sql: sqlDurable}, Reader: changing, Log: deps.log, Partition: partition,
 		Paying: server.NewChargeSlots(charges), PayWithin: payWithin, Now: time.Now,

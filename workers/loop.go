@@ -27,9 +27,11 @@ func poll(ctx context.Context, log *slog.Logger, interval time.Duration, runOnce
 	backoff := minBackoff
 	for ctx.Err() == nil {
 		n, err := runOnce(ctx)
-		switch {
-		case ctx.Err() != nil:
+		if ctx.Err() != nil {
 			return
+		}
+		countIteration(ctx, n, err)
+		switch {
 		case err != nil:
 			log.WarnContext(ctx, "iteration failed, retrying", "error", err, "backoff", backoff)
 			sleep(ctx, backoff/2+rand.N(backoff/2+1)) //nolint:gosec // Jitter needs no secrecy.

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/store"
 )
 
@@ -36,17 +37,23 @@ func DefaultRescueConfig() RescueConfig {
 	}}
 }
 
+// RescueStore is a ShipStore that lists the orders to be rescued.
+type RescueStore interface {
+	ShipStore
+	StaleForShipping(ctx context.Context, old store.Staleness, limit int) ([]order.Order, error)
+}
+
 // ShipRescuer offers orders to the carrier that the Shipper missed or the carrier declined. It retries without end, so that each order is
 // SHIPPED once the carrier works, or cancelled. It takes RescueConfig.Orders orders an iteration and shares the Shipper's CarrierLimiter.
 type ShipRescuer struct {
 	cfg      RescueConfig
-	store    *store.Orders
+	store    RescueStore
 	shipping *shipping
 	log      *slog.Logger
 }
 
 // NewShipRescuer makes a rescuer. Several may run: each leases the orders that it offers.
-func NewShipRescuer(cfg RescueConfig, st *store.Orders, carrier ShippingClient, log *slog.Logger) *ShipRescuer {
+func NewShipRescuer(cfg RescueConfig, st RescueStore, carrier ShippingClient, log *slog.Logger) *ShipRescuer {
 	log = log.With("worker", "ship_rescuer")
 	return &ShipRescuer{
 		cfg: cfg, store: st, log: log,
