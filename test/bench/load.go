@@ -11,8 +11,6 @@ import (
 const (
 	// warmUp is the time for connections, caches and the runtime to warm up before the measurement.
 	warmUp = time.Second
-	// firstOrders is the time in which a row with workers places the orders that it waits for before it measures.
-	firstOrders = 100 * time.Millisecond
 	// errorPause keeps a client from spinning while its calls fail at once.
 	errorPause = 10 * time.Millisecond
 

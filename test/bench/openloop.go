@@ -36,6 +36,7 @@ func (r *run) openLoad(b *build, percent int) openLoad {
 // run makes the calls. Latencies count from when a call was due; those of calls that returned within the measured time are kept, as are
 // the spans of the successful ones.
 func (l openLoad) run(ctx context.Context, client func(i int) caller) (outcome, []span, error) {
+	clients := connected(ctx, l.clients, client)
 	begin := time.Now()
 	from := begin.Add(l.warmUp)
 	to := from.Add(l.length)
@@ -43,9 +44,8 @@ func (l openLoad) run(ctx context.Context, client func(i int) caller) (outcome, 
 	d := dispatcher{begin: begin, from: from, to: to, last: to.Add(coolDown), total: total, perSecond: l.perSecond}
 	parts, spans := make([]outcome, l.clients), make([][]span, l.clients)
 	var wg sync.WaitGroup
-	for i := range parts {
+	for i, c := range clients {
 		wg.Go(func() {
-			c := client(i)
 			defer c.close()
 			parts[i], spans[i] = d.drive(ctx, c)
 		})
@@ -60,6 +60,24 @@ func (l openLoad) run(ctx context.Context, client func(i int) caller) (outcome, 
 		all = append(all, s...)
 	}
 	return o, all, err
+}
+
+// dialer is a caller that can connect before its first call.
+type dialer interface {
+	dial(ctx context.Context) error
+}
+
+// connected returns the clients with their connections: at a low rate, connecting would be the larger part of what is measured. A client that
+// cannot connect tries again with its first call.
+func connected(ctx context.Context, n int, client func(i int) caller) []caller {
+	out := make([]caller, n)
+	for i := range out {
+		out[i] = client(i)
+		if d, ok := out[i].(dialer); ok {
+			_ = d.dial(ctx) // The first call reports it.
+		}
+	}
+	return out
 }
 
 // dispatcher hands out the calls of an open loop in the order in which they are due.

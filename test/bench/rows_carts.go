@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 )
@@ -62,15 +61,7 @@ func (s *shop) loadCounters(ctx context.Context, skus []string) error {
 	for some := range slices.Chunk(skus, linesPerLoad) {
 		carts = append(carts, cart(some, true))
 	}
-	client := shoppers(s.serve.addr, s.tokens, carts)(0)
-	defer client.close()
-	for range carts {
-		if code := client.call(ctx); code != "" {
-			return fmt.Errorf("order %d products to load their counters: %s", linesPerLoad, code)
-		}
-		s.placed.accepted++
-	}
-	return nil
+	return s.placeEach(ctx, carts)
 }
 
 // combined is the row of several loads.

@@ -54,13 +54,12 @@ func (s *shop) acceptDraining(ctx context.Context, name string, l load, bodies [
 	return line, w.err
 }
 
-// startDraining starts the workers and returns when they have drained a first order.
+// startDraining starts the workers and returns when they have drained one order of each body.
 func (s *shop) startDraining(ctx context.Context, bodies []string) error {
 	if err := s.startWork(); err != nil {
 		return err
 	}
-	first := load{clients: 1, length: firstOrders}
-	if _, err := s.placeOrders(ctx, first, bodies[:1]); err != nil {
+	if err := s.placeEach(ctx, bodies); err != nil {
 		return err
 	}
 	return s.awaitShipped(ctx)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -103,6 +104,19 @@ func (s *shop) placeOrders(ctx context.Context, l load, bodies []string) (outcom
 	o, err := l.run(ctx, shoppers(s.serve.addr, s.tokens, bodies))
 	s.add(o)
 	return o, err
+}
+
+// placeEach places one order of each body, one after the other, without measuring them.
+func (s *shop) placeEach(ctx context.Context, bodies []string) error {
+	client := shoppers(s.serve.addr, s.tokens, bodies)(0)
+	defer client.close()
+	for range bodies {
+		if code := client.call(ctx); code != "" {
+			return fmt.Errorf("place an order before the measurement: %s", code)
+		}
+		s.placed.accepted++
+	}
+	return nil
 }
 
 // add remembers accepted orders.
