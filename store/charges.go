@@ -68,7 +68,7 @@ func (c *Charges) insertFresh(ctx context.Context, charges []order.Charge) (bool
 	for i := range charges {
 		charges[i].CreatedAt, charges[i].UpdatedAt, charges[i].Attempt = now, now, max(1, charges[i].Attempt)
 	}
-	err := c.db.call(ctx, func(ctx context.Context) error { return insertCharges(ctx, c.db.ent, charges) })
+	err := c.db.call(ctx, func(ctx context.Context) error { return c.insertNewCharges(ctx, charges) })
 	if isDuplicate(err) || isRetryable(err) {
 		return false, nil
 	}

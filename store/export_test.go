@@ -4,8 +4,11 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/spillway/spillway/order"
 )
 
 // OpenUnchecked opens a database without a ping.
@@ -104,4 +107,38 @@ func (db *DB) SearchSetting(t testing.TB, name string) (value string) {
 		t.Fatal(err)
 	}
 	return value
+}
+
+// InsertByBuilder inserts charges by ent's builder, to compare Record's INSERT with it.
+func (c *Charges) InsertByBuilder(ctx context.Context, charges []order.Charge) error {
+	return insertCharges(ctx, c.db.ent, charges)
+}
+
+// InsertBySQL inserts charges as Record does.
+func (c *Charges) InsertBySQL(ctx context.Context, charges []order.Charge) error {
+	return c.insertNewCharges(ctx, charges)
+}
+
+// Query returns the rows of a query, each as its printed values.
+func Query(ctx context.Context, db *DB, query string) (out []string, err error) {
+	rows, err := db.sql.QueryContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	columns, err := rows.Columns()
+	if err != nil {
+		return nil, err
+	}
+	values, dest := make([]any, len(columns)), make([]any, len(columns))
+	for i := range values {
+		dest[i] = &values[i]
+	}
+	for rows.Next() {
+		if err := rows.Scan(dest...); err != nil {
+			return nil, err
+		}
+		out = append(out, fmt.Sprintf("%T %v", values, values))
+	}
+	return out, rows.Err()
 }
