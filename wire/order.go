@@ -18,16 +18,25 @@ var stateToWire = map[order.State]spillwayv1.OrderState{
 	order.ShipFailed: spillwayv1.OrderState_ORDER_STATE_SHIP_FAILED,
 }
 
+var stateFromWire = invert(stateToWire)
+
+// invert returns the map from the values to their keys, which must be distinct.
+func invert[K, V comparable](m map[K]V) map[V]K {
+	out := make(map[V]K, len(m))
+	for k, v := range m {
+		out[v] = k
+	}
+	return out
+}
+
 // State converts a state to its message; an unknown one becomes UNSPECIFIED.
 func State(s order.State) spillwayv1.OrderState { return stateToWire[s] }
 
 // FromState converts a message to a state. It fails with order.ErrInvalid for UNSPECIFIED and for states unknown to
 // this version.
 func FromState(s spillwayv1.OrderState) (order.State, error) {
-	for domain, msg := range stateToWire {
-		if msg == s {
-			return domain, nil
-		}
+	if domain, ok := stateFromWire[s]; ok {
+		return domain, nil
 	}
 	return 0, fmt.Errorf("order state %v: %w", s, order.ErrInvalid)
 }
