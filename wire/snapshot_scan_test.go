@@ -45,7 +45,9 @@ func drawOrder(r *rapid.T) order.Order {
 	o := order.Order{
 		ID: order.ID(text("id")), CustomerID: order.CustomerID(text("customer")), State: rapid.SampledFrom([]order.State{order.Pending, order.Paid}).Draw(r, "state"),
 		Currency: rapid.SampledFrom([]order.Currency{"EUR", "JPY", "BHD"}).Draw(r, "currency"), Email: text("email"), TrackingID: text("tracking"),
-		Address:        order.Address{Name: text("name"), Street: text("street"), City: text("city"), Region: text("region"), PostalCode: text("code"), CountryCode: text("country")},
+		Address: order.Address{
+			Name: text("name"), Street: text("street"), City: text("city"), Region: text("region"), PostalCode: text("code"), CountryCode: text("country"),
+		},
 		IdempotencyKey: text("key"), Fingerprint: rapid.SliceOfN(rapid.Byte(), 0, 40).Draw(r, "fingerprint"), CreatedAt: at("created"), UpdatedAt: at("updated"),
 		ItemsTotal: order.Cents(cents.Draw(r, "items")), ShippingTotal: order.Cents(cents.Draw(r, "shipping")), Total: order.Cents(cents.Draw(r, "total")),
 	}
