@@ -56,7 +56,8 @@ func drawOrder(r *rapid.T) order.Order {
 	}
 	for range rapid.IntRange(0, 3).Draw(r, "lines") {
 		o.Lines = append(o.Lines, order.Line{
-			SKU: order.SKU(text("sku")), Name: text("line"), Quantity: rapid.IntRange(0, order.MaxQuantity).Draw(r, "quantity"), UnitPrice: order.Cents(cents.Draw(r, "price")),
+			SKU: order.SKU(text("sku")), Name: text("line"),
+			Quantity: rapid.IntRange(0, order.MaxQuantity).Draw(r, "quantity"), UnitPrice: order.Cents(cents.Draw(r, "price")),
 		})
 	}
 	return o

@@ -24,6 +24,8 @@ type reader struct {
 	// source is the worker's name in the dead letters.
 	source string
 	dead   DeadLetters
+	// paidOnly leaves out the events of orders that were not paid, without reading their orders.
+	paidOnly bool
 }
 
 // deadLetter is a dead letter of a worker.
@@ -58,6 +60,9 @@ func (r reader) read(ctx context.Context, messages []queue.Message) ([]order.Eve
 			continue
 		}
 		for i, e := range batch.GetEvents() {
+			if r.paidOnly && notPaid(e.GetKind()) {
+				continue
+			}
 			c, err := wire.FromEvent(e)
 			if err == nil {
 				out = append(out, c)
@@ -69,6 +74,11 @@ func (r reader) read(ctx context.Context, messages []queue.Message) ([]order.Eve
 		}
 	}
 	return out, nil
+}
+
+// notPaid reports whether events of the kind lead to another state than PAID. An unknown kind may lead to it.
+func notPaid(k spillwayv1.OrderEventKind) bool {
+	return k == spillwayv1.OrderEventKind_ORDER_EVENT_KIND_RESERVED || k == spillwayv1.OrderEventKind_ORDER_EVENT_KIND_RELEASED
 }
 
 // deadLetterChange writes a change to the dead-letter store, as an event.

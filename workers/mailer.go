@@ -67,7 +67,7 @@ type Mailer struct {
 func NewMailer(cfg MailConfig, c queue.Consumer, dead DeadLetters, mail MailClient, log *slog.Logger) *Mailer {
 	return &Mailer{
 		cfg: cfg, consumer: c, mail: mail,
-		reader: reader{source: store.MailerSource, dead: dead}, log: log.With("worker", "mailer"),
+		reader: reader{source: store.MailerSource, dead: dead, paidOnly: true}, log: log.With("worker", "mailer"),
 	}
 }
 

@@ -52,7 +52,7 @@ type Shipper struct {
 func NewShipper(cfg ShipConfig, c queue.Consumer, st ShipStore, dead DeadLetters, carrier ShippingClient, log *slog.Logger) *Shipper {
 	log = log.With("worker", "shipper")
 	return &Shipper{
-		cfg: cfg, consumer: c, log: log, reader: reader{source: "shipper", dead: dead},
+		cfg: cfg, consumer: c, log: log, reader: reader{source: "shipper", dead: dead, paidOnly: true},
 		shipping: &shipping{cfg: cfg.Shipping, store: st, carrier: carrier, log: log, now: time.Now},
 	}
 }
