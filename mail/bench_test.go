@@ -1,10 +1,13 @@
 package mail
 
 import (
+	"context"
 	"log/slog"
 	"testing"
+	"time"
 
 	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/wire"
 )
 
 // benchMail is a confirmation.
@@ -15,7 +18,7 @@ func benchMail(b *testing.B) (*Messages, order.Mail) {
 		b.Fatal(err)
 	}
 	o := order.Order{
-		ID: "01J00000000000000000000000", Currency: "EUR", Email: "ada@example.com", TrackingID: "SPW01J00000000000000000000000",
+		ID: "01J00000000000000000000000", State: order.Paid, Currency: "EUR", Email: "ada@example.com", TrackingID: "SPW01J00000000000000000000000",
 		Lines:   []order.Line{{SKU: "6E92ZMYYFZ", Name: "Mug & <Saucer>", Quantity: 3, UnitPrice: 899}},
 		Address: order.Address{Name: "Ada <b>Lovelace</b>", Street: "Weg 1", City: "Köln", PostalCode: "50667", CountryCode: "DE"},
 	}
@@ -35,6 +38,40 @@ func BenchmarkMessages_Write(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkService_SendOrderMails makes and carries out the request for a batch, without SQL; the figures are for one mail.
+func BenchmarkService_SendOrderMails(b *testing.B) {
+	c, m := benchMail(b)
+	mbox := NewMbox(b.TempDir(), slog.New(slog.DiscardHandler))
+	s := NewService(stubSentMails{}, mbox, c)
+	batch := make([]order.Mail, MaxBatch)
+	for i := range batch {
+		batch[i] = m
+		batch[i].Order.ID = order.NewID(0, time.Now())
+	}
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		if i%MaxBatch != 0 {
+			continue
+		}
+		resp, err := s.SendOrderMails(b.Context(), wire.MailsRequest(batch))
+		if err != nil || resp.GetResults()[0].GetReason() != "" {
+			b.Fatal(resp.GetResults()[0], err)
+		}
+	}
+	if err := mbox.Close(); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// stubSentMails never sent a mail.
+type stubSentMails struct{}
+
+func (stubSentMails) Sent(context.Context, []order.MailID) (map[order.MailID]bool, error) {
+	return nil, nil
+} //nolint:nilnil // None.
+
+func (stubSentMails) MarkSent(context.Context, []order.MailID) error { return nil }
 
 // BenchmarkMbox_Send appends a batch; the figures are for one mail.
 func BenchmarkMbox_Send(b *testing.B) {

@@ -6,33 +6,30 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"text/template"
 	"time"
 
 	"github.com/spillway/spillway/order"
 )
 
-// escapedByHTMLTemplate renders the page with html/template, which escapes by context.
-func escapedByHTMLTemplate(t *testing.T, kind order.MailKind, p page) string {
-	t.Helper()
-	name := string(kind) + ".html.tmpl"
-	tmpl, err := htmltemplate.New(name).ParseFS(mailFiles, "templates/layout.html.tmpl", "templates/"+name)
-	if err != nil {
-		t.Fatal(err)
+// escapingTemplates parses the HTML templates of all kinds with html/template, which escapes by context.
+func escapingTemplates(f *testing.F) map[order.MailKind]*htmltemplate.Template {
+	f.Helper()
+	out := map[order.MailKind]*htmltemplate.Template{}
+	for kind := range mailTypes {
+		name := string(kind) + ".html.tmpl"
+		tmpl, err := htmltemplate.New(name).ParseFS(mailFiles, "templates/layout.html.tmpl", "templates/"+name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		out[kind] = tmpl
 	}
-	var out bytes.Buffer
-	if err := tmpl.Execute(&out, &p); err != nil {
-		t.Fatal(err)
-	}
-	return out.String()
+	return out
 }
 
 // escapedByPage renders the page as Messages does.
-func escapedByPage(t *testing.T, kind order.MailKind, p page) string {
+func escapedByPage(t *testing.T, tmpl *template.Template, p page) string {
 	t.Helper()
-	tmpl, err := parseTemplate(kind, "html")
-	if err != nil {
-		t.Fatal(err)
-	}
 	p.Lines = append([]pageLine(nil), p.Lines...)
 	p.escape()
 	var out bytes.Buffer
@@ -51,6 +48,11 @@ func FuzzPage_EscapedAsByHTMLTemplate(f *testing.F) {
 		f.Add(text, "Mug", int64(1))
 		f.Add("Ada", text, int64(-1))
 	}
+	messages, err := NewMessages(sender)
+	if err != nil {
+		f.Fatal(err)
+	}
+	escaping := escapingTemplates(f)
 	f.Fuzz(func(t *testing.T, customer, product string, amount int64) {
 		o := order.Order{
 			ID: order.ID(customer), Currency: order.Currency(product), TrackingID: customer, CreatedAt: time.Unix(amount%1e9, 0),
@@ -60,8 +62,12 @@ func FuzzPage_EscapedAsByHTMLTemplate(f *testing.F) {
 		}
 		for kind, about := range mailTypes {
 			p := newPage(order.Mail{Kind: kind, Order: o, Refund: order.Money{Currency: order.Currency(customer), Amount: order.Cents(amount)}}, about)
-			if got, want := escapedByPage(t, kind, p), escapedByHTMLTemplate(t, kind, p); got != want {
-				t.Errorf("%s with %q and %q:\n%s\nwant\n%s", kind, customer, product, got, want)
+			var want bytes.Buffer
+			if err := escaping[kind].Execute(&want, &p); err != nil {
+				t.Fatal(err)
+			}
+			if got := escapedByPage(t, messages.html[kind], p); got != want.String() {
+				t.Errorf("%s with %q and %q:\n%s\nwant\n%s", kind, customer, product, got, want.String())
 			}
 		}
 	})
