@@ -57,6 +57,14 @@ services: ## start Redis, MySQL and RocketMQ on 127.0.0.1 (installs what is miss
 services-down: ## stop exactly those
 	deploy/native/services.sh down
 
+.PHONY: observe
+observe: ## start the OpenTelemetry collector, Prometheus and Jaeger on 127.0.0.1 (the first time builds them, some minutes)
+	deploy/native/observe.sh up
+
+.PHONY: observe-down
+observe-down: ## stop exactly those
+	deploy/native/observe.sh down
+
 .PHONY: chromium
 chromium: ## install the browser that the tests drive, if there is none
 	deploy/native/chromium.sh prepare
@@ -92,7 +100,7 @@ bench: services ## measure orders per second and CPU time per order on the real 
 	go run ./test/bench $(ARGS)
 
 .PHONY: lint
-lint: lint-go lint-proto lint-scripts lint-ts lint-words lint-size check-generated ## check style, dependency arrows, .proto files, scripts, types, words, size and generated code
+lint: lint-go lint-proto lint-scripts lint-rules lint-ts lint-words lint-size check-generated ## check style, dependency arrows, .proto files, scripts, alert rules, types, words, size and generated code
 
 .PHONY: lint-go
 lint-go: $(BIN)/golangci-lint
@@ -108,6 +116,12 @@ lint-proto: $(NODE_BIN)/buf
 .PHONY: lint-scripts
 lint-scripts:
 	tools/lint-scripts.sh
+
+# Without promtool (Debian's package prometheus, which `make observe` installs) the rules are not checked.
+.PHONY: lint-rules
+lint-rules:
+	if command -v promtool >/dev/null; then promtool check rules deploy/prometheus/rules.yaml; \
+	else echo "promtool is missing, alert rules are not checked: apt-get install prometheus" >&2; fi
 
 .PHONY: lint-ts
 lint-ts: $(NODE_BIN)/buf

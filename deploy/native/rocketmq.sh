@@ -109,6 +109,10 @@ deleteWhen=04
 fileReservedTime=48
 diskMaxUsedSpaceRatio=95
 CONF
+  # The broker's own metrics, for Prometheus; on every address.
+  if [ -n "${ROCKETMQ_METRICS_PORT:-}" ]; then
+    printf 'metricsExporterType=PROM\nmetricsPromExporterHost=0.0.0.0\nmetricsPromExporterPort=%s\n' "$ROCKETMQ_METRICS_PORT" >>"$dir/conf/broker.conf"
+  fi
   printf '{"rocketMQClusterName":"DefaultCluster","namesrvAddr":"127.0.0.1:%s","localServeAddr":"127.0.0.1","grpcServerPort":%s,"remotingListenPort":%s,"grpcClientConsumerMinLongPollingTimeoutMillis":100,"minInvisibleTimeMillsForRecv":1000}\n' \
     "$ROCKETMQ_NAMESRV_PORT" "$ROCKETMQ_GRPC_PORT" "$ROCKETMQ_REMOTING_PORT" >"$dir/conf/proxy.json"
 }
