@@ -57,7 +57,8 @@ func (db *DB) releaseClaims(ctx context.Context, ids []order.ID, at time.Time) e
 // markFailed brings PAID orders to SHIP_FAILED, and sets the time of those that are it.
 func (db *DB) markFailed(ctx context.Context, ids []order.ID, at time.Time) error {
 	where, args := whereIn(ids, append(order.ShipFailed.Predecessors(), order.ShipFailed))
-	_, err := db.sql.ExecContext(ctx, "UPDATE orders"+db.byPrimaryKey()+" SET state = ?, updated_at = ?"+where, slices.Insert(args, 0, any(order.ShipFailed), any(at))...)
+	args = slices.Insert(args, 0, any(order.ShipFailed), any(at))
+	_, err := db.sql.ExecContext(ctx, "UPDATE orders"+db.byPrimaryKey()+" SET state = ?, updated_at = ?"+where, args...)
 	return err
 }
 
