@@ -36,7 +36,7 @@ type drained struct {
 }
 
 // drain starts the workers on the accepted orders, and returns when all are SHIPPED and their mails are sent.
-func (s *shop) drain(ctx context.Context, settings ...string) (d drained, err error) {
+func (s *shop) drain(ctx context.Context, row string, settings ...string) (d drained, err error) {
 	progress("draining %d orders ...", s.placed.accepted)
 	before, err := s.db.status(ctx)
 	if err != nil {
@@ -49,6 +49,8 @@ func (s *shop) drain(ctx context.Context, settings ...string) (d drained, err er
 	if d.from, err = s.firstFlush(ctx, settings...); err != nil {
 		return d, err
 	}
+	s.profiles.start(ctx, row)
+	defer s.profiles.wait()
 	if err := s.awaitShipped(ctx); err != nil {
 		return d, err
 	}

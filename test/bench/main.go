@@ -57,7 +57,8 @@ type runCmd struct {
 	SKUs      int           `name:"skus" default:"10000" help:"How many products the row many_skus has."`
 	DrainWait time.Duration `default:"3m" help:"How long to wait for the last accepted order to be SHIPPED, and as long again for its mail."`
 	Topic     string        `default:"spillway-orders" help:"The topic of order events; it must exist in RocketMQ."`
-	Logs      string        `placeholder:"DIR" help:"Where to keep the logs of the processes, which are deleted otherwise."`
+	Logs      string        `type:"existingdir" placeholder:"DIR" help:"Where to keep the logs of the processes, which are deleted otherwise."`
+	Profiles  string        `type:"existingdir" placeholder:"DIR" help:"Where to write CPU profiles of serve and work, for the rows of the burst, the drain and both together. Profiling itself costs some percent."`
 	Output    string        `enum:"table,json" default:"table" help:"How to print: ${enum}."`
 }
 

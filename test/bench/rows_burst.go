@@ -15,7 +15,7 @@ func runBurst(ctx context.Context, r *run, b *build) (_ []row, err error) {
 		return nil, err
 	}
 	burst := measured(rowBurst, o).withCPU(s.meter, o)
-	d, err := s.drain(ctx)
+	d, err := s.drain(ctx, rowBacklog)
 	if err != nil {
 		return nil, err
 	}
@@ -33,7 +33,7 @@ func runMails(ctx context.Context, r *run, b *build) (_ []row, err error) {
 	if err != nil {
 		return nil, err
 	}
-	d, err := s.drain(ctx, mailYield+"=0s")
+	d, err := s.drain(ctx, rowMails, mailYield+"=0s")
 	if err != nil {
 		return nil, err
 	}
@@ -54,7 +54,9 @@ func (r *run) burst(ctx context.Context, b *build) (*shop, outcome, error) {
 	if err != nil {
 		return s, outcome{}, err
 	}
-	o, err := s.placeOrders(ctx, r.load(), oneLine(sku))
+	l := r.load()
+	l.atBegin, l.atEnd = func() { s.profiles.start(ctx, rowBurst) }, s.profiles.wait
+	o, err := s.placeOrders(ctx, l, oneLine(sku))
 	return s, o, err
 }
 

@@ -38,6 +38,9 @@ func (s *shop) acceptDraining(ctx context.Context, name string, l load, bodies [
 		return row{}, err
 	}
 	w := s.watchStatus(ctx, &l)
+	begin := l.atBegin
+	l.atBegin = func() { begin(); s.profiles.start(ctx, name) }
+	defer s.profiles.wait()
 	o, err := s.placeOrders(ctx, l, bodies)
 	if err != nil {
 		return row{}, err

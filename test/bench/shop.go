@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -33,6 +34,7 @@ type shop struct {
 	serve     *child
 	work      *child // nil when it does not run
 	meter     *meter
+	profiles  *profiler
 	settings  []string
 	stock     map[string]int // the initial stock of each product
 	placed    outcome        // all orders, only accepted and errors are summed
@@ -43,7 +45,7 @@ type shop struct {
 func (r *run) openShop(ctx context.Context, b *build, extra ...string) (_ *shop, err error) {
 	s := &shop{
 		run: r, build: b, namespace: "bench-" + strings.ToLower(rand.Text()), key: rand.Text() + rand.Text(), stock: map[string]int{},
-		placed: outcome{errors: map[string]int{}}, meter: r.newMeter(),
+		placed: outcome{errors: map[string]int{}}, meter: r.newMeter(), profiles: &profiler{run: r, build: b, addrs: map[string]string{}},
 	}
 	defer func() {
 		if err != nil {
@@ -81,7 +83,7 @@ func (s *shop) environment() []string {
 func (s *shop) startServe(ctx context.Context) (err error) {
 	stage := s.run.stage
 	s.serve, err = stage.start(ctx, s.build.name+"-serve", s.build.binary, stage.environment(s.environment()...),
-		s.build.args(roleServe, s.settings...)...)
+		s.build.args(roleServe, append(s.profiles.setting(nameServe), s.settings...)...)...)
 	if err == nil {
 		s.meter.process(nameServe, s.serve)
 	}
@@ -92,7 +94,7 @@ func (s *shop) startServe(ctx context.Context) (err error) {
 func (s *shop) startWork(extra ...string) (err error) {
 	stage := s.run.stage
 	s.work, err = stage.spawn(s.build.name+"-work", s.build.binary, stage.environment(s.environment()...),
-		s.build.args(roleWork, append(s.settings, extra...)...)...)
+		s.build.args(roleWork, slices.Concat(s.settings, s.profiles.setting(nameWork), extra)...)...)
 	if err == nil {
 		s.meter.process(nameWork, s.work)
 	}
