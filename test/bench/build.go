@@ -51,7 +51,7 @@ func openBuild(ctx context.Context, name, binary string) (*build, error) {
 }
 
 // flagPattern matches a flag where a help text lists it: at the beginning of a line, perhaps behind a short form.
-var flagPattern = regexp.MustCompile(`(?m)^\s*(?:-\w, )?--([a-z][a-z0-9-]*)`)
+var flagPattern = regexp.MustCompile(`(?m)^\s*(?:-\w, )?--(?:\[no-\])?([a-z][a-z0-9-]*)`)
 
 func listedFlags(help string) map[string]bool {
 	out := map[string]bool{}

@@ -84,10 +84,10 @@ func TestRunCmd_Validate(t *testing.T) {
 
 func TestBuild_ArgsOfKnownFlags(t *testing.T) {
 	t.Parallel()
-	help := "Flags:\n  -h, --help    Help; see --not-a-flag.\n      --redis=HOST:PORT   A Redis.\n  --smtp-plain            Send\n  -o, --output=\"table\"\n"
+	help := "Flags:\n  -h, --help    Help; see --not-a-flag.\n      --redis=HOST:PORT   A Redis.\n  --smtp-plain            Send\n      --[no-]drain-yields  Let\n  -o, --output=\"table\"\n"
 	b := &build{flags: map[string]map[string]bool{roleWork: listedFlags(help)}}
-	got := b.args(roleWork, "redis=a:1", "rocketmq=b:2", "smtp-plain", "mail-yield=0s", "output=json", "not-a-flag=1")
-	if want := []string{roleWork, "--redis=a:1", "--smtp-plain", "--output=json"}; !slices.Equal(got, want) {
+	got := b.args(roleWork, "redis=a:1", "rocketmq=b:2", "smtp-plain", "drain-yields", "mail-yield=0s", "output=json", "not-a-flag=1")
+	if want := []string{roleWork, "--redis=a:1", "--smtp-plain", "--drain-yields", "--output=json"}; !slices.Equal(got, want) {
 		t.Errorf("args %v, want %v", got, want)
 	}
 }
