@@ -11,7 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"connectrpc.com/connect"
 	"connectrpc.com/otelconnect"
 
 	"github.com/spillway/spillway/audit"
@@ -245,7 +244,7 @@ func (a *App) serverConfig() (server.Config, error) {
 	if err != nil {
 		return cfg, err
 	}
-	cfg.Interceptors = []connect.Interceptor{traced, a.api.checkouts}
+	cfg.Interceptors = append(cfg.Interceptors, traced, a.api.checkouts)
 	cfg.TrustedProxies, err = a.cfg.HTTP.proxies()
 	return cfg, err
 }
