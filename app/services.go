@@ -72,7 +72,7 @@ func newAPI(deps *dependencies, c Config, tokens *auth.Tokens) (*api, error) {
 		ledger:   ledger,
 		audited:  auditedProvider(out.Provider.File, provider),
 		rates:    rates,
-		payments: payment.Client{Service: money, Local: true, Policy: deps.policies[breaker.Payment], Charging: charging},
+		payments: payment.Client{Service: money, Local: money, Policy: deps.policies[breaker.Payment], Charging: charging},
 		carrier:  workers.NewCarrierLimiter(workers.DefaultShippingConfig().Concurrency, shipping.Client{Service: parcels, Policy: deps.policies[breaker.Handover]}),
 		mail:     mail.Client{Service: mails, Policy: deps.policies[breaker.Mail]},
 	}

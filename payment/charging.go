@@ -137,9 +137,7 @@ func (c *Charging) requestStatus(id order.ID) error {
 }
 
 // guard calls charge for an order under the policy. A local service bounds its charges itself.
-func (c *Charging) guard(
-	ctx context.Context, id order.ID, local bool, charge func(context.Context) (*spillwayv1.ChargeResponse, error),
-) (*spillwayv1.ChargeResponse, error) {
+func (c *Charging) guard(ctx context.Context, id order.ID, local bool, charge func(context.Context) (order.Charge, error)) (order.Charge, error) {
 	if local {
 		return breaker.CallLocal(ctx, chargeBreaker{c, id}, c.policy, charge)
 	}

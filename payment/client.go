@@ -16,13 +16,18 @@ import (
 // its calls are idempotent, so that a caller may repeat them.
 type Client struct {
 	Service spillwayv1connect.PaymentServiceClient
-	// Local is true for a Service in this process. It bounds the charges itself: the calls to the provider by providerTimeout, those to the
-	// ledger by the timeouts of SQL. So a charge needs no timer here.
-	Local bool
+	// Local makes the charges if it is not nil. It is the Service of this process, so that a charge needs no messages and no timer: Local
+	// bounds it by providerTimeout and the timeouts of SQL.
+	Local Charger
 	// Policy is the breaker policy of all calls except charges.
 	Policy *breaker.Policy
 	// Charging guards charges. It may be nil in a client that makes none.
 	Charging *Charging
+}
+
+// Charger makes charges in this process. Its errors are those of Service.Charge.
+type Charger interface {
+	ChargeCard(ctx context.Context, id order.ID, amount order.Money, card Card, afterDecline bool) (order.Charge, error)
 }
 
 // Ready returns an order.RetryError of order.ErrUnavailable while the breaker of charges is open: a charge would not be sent.
@@ -46,21 +51,32 @@ func (p Client) ChargeAgain(ctx context.Context, id order.ID, amount order.Money
 }
 
 func (p Client) charge(ctx context.Context, id order.ID, amount order.Money, card Card, afterDecline bool) (order.Charge, error) {
-	year, month := card.Expiry()
-	resp, err := p.Charging.guard(ctx, id, p.Local, func(ctx context.Context) (*spillwayv1.ChargeResponse, error) {
-		resp, err := p.Service.Charge(ctx, &spillwayv1.ChargeRequest{
-			OrderId: string(id), Amount: wire.Money(amount), Card: &spillwayv1.Card{
-				Number: card.Number(), Cvv: card.CVV(), ExpiryYear: int32(year), ExpiryMonth: int32(month), //nolint:gosec // Validated at the edge.
-			},
-			AfterDecline: afterDecline,
-		})
-		return resp, wire.FromConnect(err)
+	ch, err := p.Charging.guard(ctx, id, p.Local != nil, func(ctx context.Context) (order.Charge, error) {
+		if p.Local != nil {
+			return p.Local.ChargeCard(ctx, id, amount, card, afterDecline)
+		}
+		return p.send(ctx, id, amount, card, afterDecline)
 	})
 	if err != nil {
 		return order.Charge{}, breaker.WithOutcome(err)
 	}
+	return order.Charge{OrderID: id, ChargeID: ch.ChargeID, State: ch.State, DeclineCode: ch.DeclineCode}, nil
+}
+
+// send sends a charge to the service.
+func (p Client) send(ctx context.Context, id order.ID, amount order.Money, card Card, afterDecline bool) (order.Charge, error) {
+	year, month := card.Expiry()
+	resp, err := p.Service.Charge(ctx, &spillwayv1.ChargeRequest{
+		OrderId: string(id), Amount: wire.Money(amount), Card: &spillwayv1.Card{
+			Number: card.Number(), Cvv: card.CVV(), ExpiryYear: int32(year), ExpiryMonth: int32(month), //nolint:gosec // Validated at the edge.
+		},
+		AfterDecline: afterDecline,
+	})
+	if err != nil {
+		return order.Charge{}, wire.FromConnect(err)
+	}
 	ch := resp.GetCharge()
-	return order.Charge{OrderID: id, ChargeID: ch.GetChargeId(), State: wire.FromChargeState(ch.GetState()), DeclineCode: ch.GetDeclineCode()}, nil
+	return order.Charge{ChargeID: ch.GetChargeId(), State: wire.FromChargeState(ch.GetState()), DeclineCode: ch.GetDeclineCode()}, nil
 }
 
 // Find returns the order's charge. If its outcome is unknown, the service queries the provider. Without a charge the state is order.ChargeNone.

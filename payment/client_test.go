@@ -60,7 +60,7 @@ func newClients(t *testing.T, s *fakeService) map[string]Client {
 	p := breaker.NewPolicies(breaker.DefaultPolicies())
 	byURL := spillwayv1connect.NewPaymentServiceClient(server.Client(), server.URL)
 	return map[string]Client{
-		"in process": {Service: s, Local: true, Policy: p[breaker.Payment], Charging: newCharging(t, p[breaker.Charges], s)},
+		"in process": {Service: s, Policy: p[breaker.Payment], Charging: newCharging(t, p[breaker.Charges], s)},
 		"by URL":     {Service: byURL, Policy: p[breaker.Payment], Charging: newCharging(t, p[breaker.Charges], byURL)},
 	}
 }

@@ -41,7 +41,7 @@ func TestClient_LocalChargeIsBoundedByTheService(t *testing.T) {
 		s := &Service{Provider: hangingProvider{}, Ledger: stubLedger{}, Now: time.Now}
 		charging := NewCharging(policy, s)
 		defer charging.Close()
-		c := Client{Service: s, Local: true, Charging: charging}
+		c := Client{Service: s, Local: s, Charging: charging}
 		for range cfg.Failures {
 			began := time.Now()
 			_, err := c.Charge(context.Background(), newID(), twelve, goodCard("4242424242424242"))
@@ -64,8 +64,7 @@ func BenchmarkClient_Charge(b *testing.B) {
 	s := &Service{Provider: stubProvider{}, Ledger: stubLedger{}, Now: time.Now}
 	charging := NewCharging(policy, s)
 	defer charging.Close()
-	for name, local := range map[string]bool{"local": true, "with a timer": false} {
-		c := Client{Service: s, Local: local, Charging: charging}
+	for name, c := range map[string]Client{"local": {Service: s, Local: s, Charging: charging}, "by messages": {Service: s, Charging: charging}} {
 		b.Run(name, func(b *testing.B) {
 			card := goodCard("4242424242424242")
 			b.ReportAllocs()
@@ -75,6 +74,58 @@ func BenchmarkClient_Charge(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// cardProvider has an outcome for each card.
+type cardProvider struct{ Provider }
+
+func (cardProvider) Charge(_ context.Context, _ order.ID, _ order.Money, card Card) (Outcome, error) {
+	switch card.Number() {
+	case "declined":
+		return Outcome{DeclineCode: "lost_card", Attempt: 1}, nil
+	case "unknown":
+		return Outcome{}, errors.New("no response")
+	}
+	return Outcome{Succeeded: true, Attempt: 1}, nil
+}
+
+func (cardProvider) Find(context.Context, order.ID) (Outcome, bool, error) {
+	return Outcome{}, false, nil
+}
+
+// TestClient_LocalChargesAsByMessages compares charges in this process with those by messages: results, and errors with
+// their classes.
+func TestClient_LocalChargesAsByMessages(t *testing.T) {
+	s := &Service{Provider: cardProvider{}, Ledger: stubLedger{}, Now: time.Now}
+	newPolicy := func() *breaker.Policy {
+		return breaker.NewPolicy(breaker.Charges, breaker.DefaultPolicies()[breaker.Charges])
+	}
+	local := Client{Service: s, Local: s, Charging: newCharging(t, newPolicy(), s)}
+	sent := Client{Service: s, Charging: newCharging(t, newPolicy(), s)}
+	for name, c := range map[string]struct {
+		id     order.ID
+		amount order.Money
+		card   string
+	}{
+		"success":           {newID(), twelve, "4242 4242 4242 4242"},
+		"declined":          {newID(), twelve, "declined"},
+		"unknown":           {newID(), twelve, "unknown"},
+		"nothing to charge": {newID(), order.Money{Currency: "EUR"}, "4242424242424242"},
+		"negative":          {newID(), order.Money{Currency: "EUR", Amount: -1}, "4242424242424242"},
+		"no order id":       {"?", twelve, "4242424242424242"},
+	} {
+		got, err := local.Charge(t.Context(), c.id, c.amount, goodCard(c.card))
+		want, wantErr := sent.Charge(t.Context(), c.id, c.amount, goodCard(c.card))
+		got.ChargeID, want.ChargeID = "", "" // They are random.
+		if got != want || (err == nil) != (wantErr == nil) || err != nil && err.Error() != wantErr.Error() {
+			t.Errorf("%s: %+v, %v; want %+v, %v", name, got, err, want, wantErr)
+		}
+		for _, class := range []error{order.ErrUnknownOutcome, order.ErrInvalid, order.ErrUnavailable} {
+			if errors.Is(err, class) != errors.Is(wantErr, class) {
+				t.Errorf("%s: %v is %v: %t", name, err, class, errors.Is(err, class))
+			}
+		}
 	}
 }
 

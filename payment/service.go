@@ -68,34 +68,43 @@ type Service struct {
 // zero or less, order.ErrAlreadyExists if the order was charged another amount, order.ErrFailedPrecondition if it was voided or refunded,
 // and order.ErrUnknownOutcome if the provider did not respond within providerTimeout or the ledger failed.
 func (p *Service) Charge(ctx context.Context, req *spillwayv1.ChargeRequest) (*spillwayv1.ChargeResponse, error) {
-	// A row that SQL rejects must not get into a group commit with the rows of others.
-	id, err := order.ParseID(req.GetOrderId())
-	if err != nil {
-		return nil, err
-	}
 	amount, err := wire.FromMoney(req.GetAmount())
 	if err != nil {
 		return nil, err
 	}
-	if amount.Amount <= 0 {
-		return nil, fmt.Errorf("amount %s must be positive: %w", amount, order.ErrInvalid)
-	}
 	card := NewCard(req.GetCard().GetNumber(), req.GetCard().GetCvv(), int(req.GetCard().GetExpiryYear()), int(req.GetCard().GetExpiryMonth()))
+	ch, err := p.ChargeCard(ctx, order.ID(req.GetOrderId()), amount, card, req.GetAfterDecline())
+	if err != nil {
+		return nil, err
+	}
+	return &spillwayv1.ChargeResponse{Charge: chargeMessage(ch)}, nil
+}
+
+// ChargeCard is Charge without messages. It does not end with ctx.
+func (p *Service) ChargeCard(ctx context.Context, orderID order.ID, amount order.Money, card Card, afterDecline bool) (order.Charge, error) {
+	// A row that SQL rejects must not get into a group commit with the rows of others.
+	id, err := order.ParseID(string(orderID))
+	if err != nil {
+		return order.Charge{}, err
+	}
+	if amount.Amount <= 0 {
+		return order.Charge{}, fmt.Errorf("amount %s must be positive: %w", amount, order.ErrInvalid)
+	}
 	// A concurrent retry joins the charge in flight, so that the provider is called once.
 	shared, err, _ := p.flights.Do(string(id), func() (any, error) {
-		if req.GetAfterDecline() {
+		if afterDecline {
 			return p.chargeAgain(context.WithoutCancel(ctx), id, amount, card)
 		}
 		return p.charge(context.WithoutCancel(ctx), id, amount, card)
 	})
 	if err != nil {
-		return nil, err
+		return order.Charge{}, err
 	}
 	ch := shared.(order.Charge) //nolint:forcetypeassert,errcheck // charge and chargeAgain return this type.
 	if ch.Amount != amount {
-		return nil, fmt.Errorf("order %s was charged %s, not %s: %w", id, ch.Amount, amount, order.ErrAlreadyExists)
+		return order.Charge{}, fmt.Errorf("order %s was charged %s, not %s: %w", id, ch.Amount, amount, order.ErrAlreadyExists)
 	}
-	return &spillwayv1.ChargeResponse{Charge: chargeMessage(ch)}, nil
+	return ch, nil
 }
 
 // charge makes the first attempt and records its outcome. The end of ctx does not end it.

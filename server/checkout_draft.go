@@ -43,7 +43,7 @@ func (c *Checkout) draft(ctx context.Context, in checkedRequest) (draft, error) 
 }
 
 // priceLines takes a snapshot of names and prices. Each unit price is converted and rounded once, so that a line's total is a
-// multiple of its unit price. It also returns the number of units of each SKU that a customer may order.
+// multiple of its unit price. It also returns the number of units that a customer may order, of each SKU with a limit.
 func (c *Checkout) priceLines(ctx context.Context, demand []order.Demand, currency order.Currency) ([]order.Line, map[order.SKU]int, error) {
 	skus := make([]order.SKU, len(demand))
 	for i, d := range demand {
@@ -53,7 +53,8 @@ func (c *Checkout) priceLines(ctx context.Context, demand []order.Demand, curren
 	if err != nil {
 		return nil, nil, err
 	}
-	lines, most := make([]order.Line, len(demand)), make(map[order.SKU]int, len(demand))
+	lines := make([]order.Line, len(demand))
+	var most map[order.SKU]int // Few products have a limit.
 	for i, d := range demand {
 		if err := forSale(d.SKU, prices[d.SKU].Archived); err != nil {
 			return nil, nil, err
@@ -62,7 +63,12 @@ func (c *Checkout) priceLines(ctx context.Context, demand []order.Demand, curren
 		if err != nil {
 			return nil, nil, inField(fieldCurrencyCode, err)
 		}
-		most[d.SKU] = prices[d.SKU].MaxPerCustomer
+		if limit := prices[d.SKU].MaxPerCustomer; limit > 0 {
+			if most == nil {
+				most = make(map[order.SKU]int)
+			}
+			most[d.SKU] = limit
+		}
 		lines[i] = order.Line{SKU: d.SKU, Name: prices[d.SKU].Name, Quantity: d.Quantity, UnitPrice: price.Amount}
 	}
 	return lines, most, nil
