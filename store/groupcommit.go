@@ -17,6 +17,8 @@ type group[T, R any] struct {
 	stop   sync.Once
 	mu     sync.RWMutex
 	closed bool
+	// answers are channels of earlier calls, for later ones.
+	answers sync.Pool
 }
 
 type call[T, R any] struct {
@@ -36,7 +38,8 @@ const (
 	maxGroupQueue = 4096
 )
 
-// newGroup starts the one goroutine that commits. commit returns one result an item, in their order.
+// newGroup starts the one goroutine that commits. commit returns one result an item, in their order; it must not keep the items, which are in a
+// buffer that is used again, but may return them.
 func newGroup[T, R any](commit func(ctx context.Context, items []T) ([]R, error)) *group[T, R] {
 	g := &group[T, R]{commit: commit, queue: make(chan call[T, R], maxGroupQueue), done: make(chan struct{})}
 	go g.run()
@@ -46,17 +49,26 @@ func newGroup[T, R any](commit func(ctx context.Context, items []T) ([]R, error)
 // do hands the item in and returns after its commit. It fails with order.ErrOverloaded at once when too many wait. When ctx ends
 // first, the item may be committed all the same.
 func (g *group[T, R]) do(ctx context.Context, item T) (R, error) {
-	c := call[T, R]{item: item, answer: make(chan answer[R], 1)}
+	c := call[T, R]{item: item, answer: g.channel()}
 	var none R
 	if err := g.enqueue(c); err != nil {
 		return none, err
 	}
 	select {
 	case a := <-c.answer:
+		g.answers.Put(c.answer) // It is empty. One that was not read is not used again.
 		return a.result, a.err
 	case <-ctx.Done():
 		return none, ctx.Err()
 	}
+}
+
+// channel returns an empty channel for one answer.
+func (g *group[T, R]) channel() chan answer[R] {
+	if c, ok := g.answers.Get().(chan answer[R]); ok {
+		return c
+	}
+	return make(chan answer[R], 1)
 }
 
 func (g *group[T, R]) enqueue(c call[T, R]) error {
@@ -75,8 +87,9 @@ func (g *group[T, R]) enqueue(c call[T, R]) error {
 
 func (g *group[T, R]) run() {
 	defer close(g.done)
+	calls, items := make([]call[T, R], 0, maxGroup), make([]T, 0, maxGroup)
 	for first := range g.queue {
-		calls := []call[T, R]{first}
+		calls = append(calls, first)
 		for len(calls) < maxGroup {
 			more, ok := g.poll()
 			if !ok {
@@ -84,7 +97,13 @@ func (g *group[T, R]) run() {
 			}
 			calls = append(calls, more)
 		}
-		g.serve(calls)
+		for _, c := range calls {
+			items = append(items, c.item)
+		}
+		g.serve(calls, items)
+		clear(calls)
+		clear(items)
+		calls, items = calls[:0], items[:0]
 	}
 }
 
@@ -97,11 +116,7 @@ func (g *group[T, R]) poll() (call[T, R], bool) {
 	}
 }
 
-func (g *group[T, R]) serve(calls []call[T, R]) {
-	items := make([]T, len(calls))
-	for i, c := range calls {
-		items[i] = c.item
-	}
+func (g *group[T, R]) serve(calls []call[T, R], items []T) {
 	// A commit serves many callers, so that none of their contexts may end it.
 	results, err := g.commit(context.Background(), items)
 	for i, c := range calls {
