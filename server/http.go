@@ -66,7 +66,7 @@ func NewHandler(cfg Config, s Services) http.Handler {
 	bounded := connect.WithReadMaxBytes(maxBodyBytes)
 	opts := []connect.HandlerOption{
 		// Telemetry sees an error with its details, and a panic as the error that it becomes.
-		connect.WithInterceptors(errorBodies()), connect.WithInterceptors(cfg.Interceptors...), recovered(cfg.Log),
+		connect.WithInterceptors(errorBodies()), connect.WithInterceptors(cfg.Interceptors...), connect.WithInterceptors(newRequestLog(cfg.Log, time.Now).intercept()), recovered(cfg.Log),
 		connect.WithInterceptors(edge(cfg.Log), minimumTime(), limit(cfg.Limits), authenticate(cfg.Tokens),
 			addresses(cfg.TrustedProxies), cfg.Sessions.intercept(time.Now), requests()),
 		connect.WithCodec(strictJSON{"json"}), connect.WithCodec(strictJSON{"json; charset=utf-8"}), connect.WithCodec(binaryProto{}),

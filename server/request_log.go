@@ -1,0 +1,115 @@
+package server
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"connectrpc.com/connect"
+)
+
+const (
+	// slowRequest is the duration from which a unary call is logged although it succeeded.
+	slowRequest = time.Second
+	// requestLinesPerSecond bounds the lines about failed and slow calls: a flash sale refuses thousands a second.
+	requestLinesPerSecond = 50
+	// debugShare is one in how many of the other calls is logged at debug level.
+	debugShare = 100
+)
+
+// requestLog logs failed and slow calls: procedure, code, reason and duration; the logger adds the ids of request and trace. No line holds
+// anything of a request's or response's content.
+type requestLog struct {
+	log *slog.Logger
+	now func() time.Time
+
+	mu       sync.Mutex
+	second   int64 // Unix time
+	lines    int   // in this second
+	unlogged int64 // since the last line
+}
+
+func newRequestLog(log *slog.Logger, now func() time.Time) *requestLog {
+	return &requestLog{log: log, now: now}
+}
+
+// intercept is the interceptor. It sees the errors as they are sent.
+func (l *requestLog) intercept() connect.Interceptor {
+	return interceptor{
+		unary: func(next connect.UnaryFunc) connect.UnaryFunc {
+			return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
+				start := l.now()
+				resp, err := next(ctx, req)
+				took := l.now().Sub(start)
+				l.record(ctx, req.Spec().Procedure, took, took >= slowRequest, err)
+				return resp, err
+			}
+		},
+		stream: func(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
+			return func(ctx context.Context, conn connect.StreamingHandlerConn) error {
+				start := l.now()
+				err := next(ctx, conn)
+				l.record(ctx, conn.Spec().Procedure, l.now().Sub(start), false, err)
+				return err
+			}
+		},
+	}
+}
+
+// record logs one call at the level of its outcome: warn for what is this process's failure or slow, info for a refusal, debug for one in
+// debugShare of the others.
+func (l *requestLog) record(ctx context.Context, procedure string, took time.Duration, slow bool, err error) {
+	level, text := slog.LevelDebug, "request"
+	switch {
+	case err != nil && isOurs(connect.CodeOf(err)):
+		level, text = slog.LevelWarn, "request failed"
+	case slow:
+		level, text = slog.LevelWarn, "request was slow"
+	case err != nil:
+		level, text = slog.LevelInfo, "request refused"
+	case rand.N(debugShare) > 0: //nolint:gosec // Sampling needs no secrecy.
+		return
+	}
+	if !l.log.Enabled(ctx, level) {
+		return
+	}
+	unlogged, ok := l.admit()
+	if !ok {
+		return
+	}
+	attrs := []slog.Attr{slog.String("procedure", procedure), slog.Duration("duration", took)}
+	if err != nil {
+		attrs = append(attrs, slog.String("code", connect.CodeOf(err).String()), slog.String("reason", resultOf(err)))
+	}
+	if unlogged > 0 {
+		attrs = append(attrs, slog.Int64("unlogged", unlogged))
+	}
+	l.log.LogAttrs(ctx, level, text, attrs...) //nolint:sloglint // One of three constants.
+}
+
+// isOurs reports whether the code is a failure of this process or its dependencies.
+func isOurs(code connect.Code) bool {
+	switch code { //nolint:exhaustive // The others are the caller's.
+	case connect.CodeInternal, connect.CodeUnknown, connect.CodeUnavailable, connect.CodeDataLoss:
+		return true
+	}
+	return false
+}
+
+// admit reports whether another line may be written in this second, and how many were not since the last one.
+func (l *requestLog) admit() (unlogged int64, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if s := l.now().Unix(); s != l.second {
+		l.second, l.lines = s, 0
+	}
+	if l.lines >= requestLinesPerSecond {
+		l.unlogged++
+		return 0, false
+	}
+	l.lines++
+	unlogged, l.unlogged = l.unlogged, 0
+	return unlogged, true
+}
