@@ -2,7 +2,8 @@
 package main
 
 import (
-	"log"
+	"fmt"
+	"os"
 
 	"entgo.io/ent/entc"
 	"entgo.io/ent/entc/gen"
@@ -14,7 +15,8 @@ var features = []gen.Feature{gen.FeatureUpsert, gen.FeatureExecQuery, gen.Featur
 
 func main() {
 	if err := entc.Generate("./schema", &gen.Config{Features: features, Hooks: []gen.Hook{clientWithoutMigrate}}); err != nil {
-		log.Fatal(err)
+		fmt.Fprintln(os.Stderr, "generate:", err)
+		os.Exit(1)
 	}
 }
 
