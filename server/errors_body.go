@@ -14,8 +14,8 @@ import (
 const bodyHeader = ":error-body"
 
 // errorBodies encodes the errors of Connect's unary calls that appendErrorBody handles. Connect would marshal each detail to protobuf and to
-// JSON by reflection, which costs more than all the rest of a refusal, and a shop that is sold out sends little else. It runs outermost, so
-// that all other interceptors see the error with its details.
+// JSON by reflection, which costs more than all the rest of a refusal, and a shop that is sold out sends little else. The
+// interceptors outside see such an error without details: its code, its text, and as a *refusalError its reason.
 func errorBodies() connect.Interceptor {
 	return interceptor{
 		unary: func(next connect.UnaryFunc) connect.UnaryFunc {
@@ -24,27 +24,27 @@ func errorBodies() connect.Interceptor {
 				if err == nil || req.Peer().Protocol != connect.ProtocolConnect {
 					return resp, err
 				}
-				return resp, withBody(err)
+				encodeBody(err)
+				return resp, err
 			}
 		},
 		stream: func(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc { return next },
 	}
 }
 
-// withBody returns an error with the code, the headers and the encoded body of err, or err if it cannot be encoded.
-func withBody(err error) error {
+// encodeBody makes the *connect.Error of a refusal one with its body in the headers, and without details, if the body can be encoded.
+func encodeBody(err error) {
 	var refused *refusalError
 	if !errors.As(err, &refused) {
-		return err
+		return
 	}
 	body, ok := encodeErrorBody(refused.refusal, refused.requestID)
 	if !ok {
-		return err
+		return
 	}
-	encoded := connect.NewError(refused.code, nil)
-	refused.setHeaders(encoded.Meta())
-	encoded.Meta()[bodyHeader] = []string{body}
-	return encoded
+	refused.built = connect.NewError(refused.code, textError(refused.text))
+	refused.setHeaders(refused.built.Meta())
+	refused.built.Meta()[bodyHeader] = []string{body}
 }
 
 // errorBodyWriter replaces the body of an error by that in bodyHeader. Connect calls WriteHeader and then Write with the body, once.

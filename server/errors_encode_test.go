@@ -137,9 +137,10 @@ func TestErrorBodies_BodyIsThatOfConnect(t *testing.T) {
 				req := httptest.NewRequest(http.MethodPost, placeProcedure, http.NoBody)
 				req.Header.Set("Content-Type", contentType)
 				got, want := httptest.NewRecorder(), httptest.NewRecorder()
-				err := &refusalError{refusal: refusalOf(c.err), requestID: "R1"}
-				withErrorBody(unaryHandler(withBody(err))).ServeHTTP(got, req)
-				unaryHandler(err).ServeHTTP(want, req)
+				encoded := &refusalError{refusal: refusalOf(c.err), requestID: "R1"}
+				encodeBody(encoded)
+				withErrorBody(unaryHandler(encoded)).ServeHTTP(got, req)
+				unaryHandler(&refusalError{refusal: encoded.refusal, requestID: "R1"}).ServeHTTP(want, req)
 				if got.Code != want.Code || !reflect.DeepEqual(readErrorBody(t, got.Body.String()), readErrorBody(t, want.Body.String())) {
 					t.Errorf("got %d %s\nwant %d %s", got.Code, got.Body, want.Code, want.Body)
 				}

@@ -65,9 +65,9 @@ func NewHandler(cfg Config, s Services) http.Handler {
 	cfg.Ready = shareChecks(cfg.Ready)
 	bounded := connect.WithReadMaxBytes(maxBodyBytes)
 	opts := []connect.HandlerOption{
-		// Telemetry sees an error with its details, and a panic as the error that it becomes.
-		connect.WithInterceptors(errorBodies()), connect.WithInterceptors(cfg.Interceptors...), connect.WithInterceptors(newRequestLog(cfg.Log, time.Now).intercept()), recovered(cfg.Log),
-		connect.WithInterceptors(edge(cfg.Log), minimumTime(), limit(cfg.Limits), authenticate(cfg.Tokens),
+		// Telemetry and the log see a panic as the error that it becomes.
+		connect.WithInterceptors(cfg.Interceptors...), connect.WithInterceptors(newRequestLog(cfg.Log, time.Now).intercept()), recovered(cfg.Log),
+		connect.WithInterceptors(errorBodies(), edge(cfg.Log), minimumTime(), limit(cfg.Limits), authenticate(cfg.Tokens),
 			addresses(cfg.TrustedProxies), cfg.Sessions.intercept(time.Now), requests()),
 		connect.WithCodec(strictJSON{"json"}), connect.WithCodec(strictJSON{"json; charset=utf-8"}), connect.WithCodec(binaryProto{}),
 		connect.WithCompression("gzip", newBoundedGzip, newGzip), connect.WithCompressMinBytes(compressMinBytes),

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"connectrpc.com/connect"
+	"connectrpc.com/otelconnect"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/spillway/spillway/auth"
@@ -101,7 +103,16 @@ func BenchmarkHandler_PlaceOrder(b *testing.B) {
 	refuses := fakeCheckout{place: func(context.Context, *spillwayv1.PlaceOrderRequest) (*spillwayv1.PlaceOrderResponse, error) {
 		return nil, &order.SoldOutError{Shortages: []order.Shortage{{SKU: "BENCH-abcdefghij", Requested: 1, Available: 0}}}
 	}}
-	cfg := Config{Tokens: tokens, Log: slog.New(slog.DiscardHandler)}
+	traced, err := otelconnect.NewInterceptor(otelconnect.WithTrustRemote())
+	if err != nil {
+		b.Fatal(err)
+	}
+	results, err := NewCheckoutMetrics()
+	if err != nil {
+		b.Fatal(err)
+	}
+	// Telemetry that exports nothing, as app sets it up.
+	cfg := Config{Tokens: tokens, Log: slog.New(slog.DiscardHandler), Interceptors: []connect.Interceptor{traced, results}}
 	b.Run("bare", func(b *testing.B) {
 		_, h := spillwayv1connect.NewCheckoutServiceHandler(accepts)
 		benchPlaceOrder(b, h, token, http.StatusOK)

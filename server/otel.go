@@ -92,6 +92,10 @@ func isPending(resp connect.AnyResponse) bool {
 
 // resultOf returns the reason of a translated error, or its code if it has none.
 func resultOf(err error) string {
+	var refused *refusalError
+	if errors.As(err, &refused) {
+		return string(refused.reason)
+	}
 	var failed *connect.Error
 	if !errors.As(err, &failed) {
 		return string(order.ReasonInternal)
