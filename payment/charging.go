@@ -135,11 +135,3 @@ func (c *Charging) requestStatus(id order.ID) error {
 	}
 	return errProviderWorks
 }
-
-// guard calls charge for an order under the policy. A local service bounds its charges itself.
-func (c *Charging) guard(ctx context.Context, id order.ID, local bool, charge func(context.Context) (order.Charge, error)) (order.Charge, error) {
-	if local {
-		return breaker.CallLocal(ctx, chargeBreaker{c, id}, c.policy, charge)
-	}
-	return breaker.CallUnder(ctx, chargeBreaker{c, id}, c.policy, charge)
-}

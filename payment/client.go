@@ -63,6 +63,14 @@ func (p Client) charge(ctx context.Context, id order.ID, amount order.Money, car
 	return order.Charge{OrderID: id, ChargeID: ch.ChargeID, State: ch.State, DeclineCode: ch.DeclineCode}, nil
 }
 
+// guard calls charge for an order under the policy. A local service bounds its charges itself.
+func (c *Charging) guard(ctx context.Context, id order.ID, local bool, charge func(context.Context) (order.Charge, error)) (order.Charge, error) {
+	if local {
+		return breaker.CallLocal(ctx, chargeBreaker{c, id}, c.policy, charge)
+	}
+	return breaker.CallUnder(ctx, chargeBreaker{c, id}, c.policy, charge)
+}
+
 // send sends a charge to the service.
 func (p Client) send(ctx context.Context, id order.ID, amount order.Money, card Card, afterDecline bool) (order.Charge, error) {
 	year, month := card.Expiry()
