@@ -94,7 +94,7 @@ func seedBench(b *testing.B, dsn string) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer db.Close()
+	defer func() { _ = db.Close() }()
 	if _, err := store.NewMigrator(db).Up(b.Context()); err != nil {
 		b.Fatal(err)
 	}

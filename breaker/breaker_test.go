@@ -104,7 +104,8 @@ func TestDoDetached_CallerContextEnds(t *testing.T) {
 		if err := breaker.DoDetached(ctx, b, new(breaker.SharedTimeout), time.Second, hang); !errors.Is(err, breaker.ErrCallerLeft) || len(b.reported) != 1 {
 			t.Errorf("after its caller left: %v, reported %v", err, b.reported)
 		}
-		if err := breaker.DoDetached(t.Context(), b, new(breaker.SharedTimeout), time.Second, hang); !errors.Is(err, context.DeadlineExceeded) || b.reported[1] == nil {
+		err = breaker.DoDetached(t.Context(), b, new(breaker.SharedTimeout), time.Second, hang)
+		if !errors.Is(err, context.DeadlineExceeded) || b.reported[1] == nil {
 			t.Errorf("hanging: %v, reported %v", err, b.reported)
 		}
 		if took, want := time.Since(began), 100*time.Millisecond+time.Second+time.Second/16; took != want {

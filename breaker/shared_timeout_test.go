@@ -17,7 +17,7 @@ func TestSharedTimeout_BetweenTimeoutAndSlack(t *testing.T) {
 		const timeout = 16 * time.Second
 		var shared breaker.SharedTimeout
 		for _, pause := range []time.Duration{0, 300 * time.Millisecond, 699 * time.Millisecond, time.Millisecond, time.Hour} {
-			time.Sleep(pause)
+			<-time.After(pause)
 			began := time.Now()
 			ctx := shared.Detach(t.Context(), timeout)
 			if deadline, ok := ctx.Deadline(); !ok || deadline.Before(began.Add(timeout)) || deadline.After(began.Add(timeout+timeout/16)) {
@@ -33,7 +33,7 @@ func TestSharedTimeout_BetweenTimeoutAndSlack(t *testing.T) {
 				}
 			}()
 		}
-		time.Sleep(2 * timeout)
+		<-time.After(2 * timeout)
 	})
 }
 

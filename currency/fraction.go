@@ -40,7 +40,7 @@ func (f fraction) convert(amount order.Cents) (converted order.Cents, ok bool) {
 	if f.den == 0 {
 		return 0, false
 	}
-	size := uint64(amount)
+	size := uint64(amount) //nolint:gosec // The next lines make the absolute value of it, also of the smallest number.
 	if amount < 0 {
 		size = -size
 	}

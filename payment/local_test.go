@@ -40,7 +40,7 @@ func TestClient_LocalChargeIsBoundedByTheService(t *testing.T) {
 		policy := breaker.NewPolicy(breaker.Charges, cfg)
 		s := &Service{Provider: hangingProvider{}, Ledger: stubLedger{}, Now: time.Now}
 		charging := NewCharging(policy, s)
-		defer charging.Close()
+		defer func() { _ = charging.Close() }()
 		c := Client{Service: s, Local: s, Charging: charging}
 		for range cfg.Failures {
 			began := time.Now()
@@ -51,7 +51,7 @@ func TestClient_LocalChargeIsBoundedByTheService(t *testing.T) {
 			if !errors.Is(err, order.ErrUnknownOutcome) {
 				t.Errorf("got %v; want ErrUnknownOutcome", err)
 			}
-			time.Sleep(probeTimeout) // The status request of the breaker fails as well.
+			<-time.After(probeTimeout) // The status request of the breaker fails as well.
 		}
 		if policy.State() != "open" {
 			t.Errorf("after %d charges of a provider that hangs the breaker is %s", cfg.Failures, policy.State())
@@ -63,7 +63,7 @@ func BenchmarkClient_Charge(b *testing.B) {
 	policy := breaker.NewPolicy(breaker.Charges, breaker.DefaultPolicies()[breaker.Charges])
 	s := &Service{Provider: stubProvider{}, Ledger: stubLedger{}, Now: time.Now}
 	charging := NewCharging(policy, s)
-	defer charging.Close()
+	defer func() { _ = charging.Close() }()
 	for name, c := range map[string]Client{"local": {Service: s, Local: s, Charging: charging}, "by messages": {Service: s, Charging: charging}} {
 		b.Run(name, func(b *testing.B) {
 			card := goodCard("4242424242424242")
