@@ -7,64 +7,89 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
+)
+
+const (
+	// maxLoadEntries is how many journal entries one call of the load script reads: they block Redis for 2 to 3 ms.
+	maxLoadEntries = 500
+	// maxLoadCalls bounds the calls for one batch, at 500,000 entries: more than twice DefaultLimits' journal. Beyond it the load waits for
+	// the flusher.
+	maxLoadCalls = 1000
+	// maxSnapshots is how often SQL is read for one batch: again when the journal was trimmed beyond the offset that was read.
+	maxSnapshots = 3
 )
 
 // errNotYet means that counters cannot be loaded now; a retry may succeed.
 var errNotYet = errors.New("the counters cannot be loaded yet")
 
-// loadTimeout bounds the loading of one counter, which many callers may wait for: two reads of SQL and a script.
-const loadTimeout = 5 * time.Second
+// errTrimmed means that the journal was trimmed beyond SQL's offset since that was read.
+var errTrimmed = fmt.Errorf("the journal was trimmed meanwhile: %w", errNotYet)
 
-// load makes the counters of the SKUs, each once for all concurrent callers: after an epoch has opened, each order of the hot product misses
-// its counter. It returns order.ErrNotFound for a SKU that SQL does not have.
+// load makes the counters of the SKUs. It returns order.ErrNotFound for a SKU that SQL does not have, and errNotYet, after loadBackoff, when
+// the flusher is too far behind or the journal is trimmed all the time.
 func (s *Stock) load(ctx context.Context, skus []order.SKU) error {
-	for _, sku := range skus {
-		done := s.loads.DoChan(string(sku), func() (any, error) {
-			// The context of the first caller may end.
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadTimeout)
-			defer cancel()
-			return nil, s.loadCounters(ctx, []order.SKU{sku})
-		})
-		select {
-		case r := <-done:
-			if r.Err != nil {
-				return r.Err
-			}
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+	err := s.loads.load(ctx, skus)
+	if errors.Is(err, errNotYet) {
+		return errors.Join(err, pause(ctx, loadBackoff))
 	}
-	return nil
+	return err
 }
 
-// loadCounters makes the missing counters of the SKUs from SQL's stock at the flusher's offset and the journal beyond it.
-func (s *Stock) loadCounters(ctx context.Context, skus []order.SKU) error {
+// loadCounters makes the missing counters of the SKUs. failed has an error for each SKU that SQL does not have; err is the error of the others.
+func (s *Stock) loadCounters(ctx context.Context, skus []order.SKU) (failed map[order.SKU]error, err error) {
+	for range maxSnapshots {
+		if failed, err = s.loadSnapshot(ctx, skus); !errors.Is(err, errTrimmed) {
+			break
+		}
+	}
+	return failed, err
+}
+
+// loadSnapshot makes the missing counters from SQL's stock at the flusher's offset and the journal beyond it.
+func (s *Stock) loadSnapshot(ctx context.Context, skus []order.SKU) (failed map[order.SKU]error, err error) {
 	epoch, units, err := s.store.Snapshot(ctx, s.keys.Partition, skus)
 	if err != nil {
-		return fmt.Errorf("read the stock in SQL: %w", err)
+		return nil, fmt.Errorf("read the stock in SQL: %w", err)
 	}
-	args := []string{strconv.FormatInt(epoch.Number, 10), epoch.LastID, strconv.Itoa(maxLoadEntries)}
+	failed = make(map[order.SKU]error)
+	pairs := make([]string, 0, 2*len(units))
 	for _, sku := range skus {
-		n, ok := units[sku]
-		if !ok {
-			return order.ProductNotFound(sku)
+		if n, ok := units[sku]; ok {
+			pairs = append(pairs, string(sku), strconv.FormatInt(n, 10))
+		} else {
+			failed[sku] = order.ProductNotFound(sku)
 		}
-		args = append(args, string(sku), strconv.FormatInt(n, 10))
 	}
-	reply, err := s.exec(ctx, s.scripts.load, []string{
-		s.keys.Epoch(), s.keys.Journal(epoch.Number), s.keys.Stock(epoch.Number), s.keys.Trimmed(epoch.Number),
-	}, args)
-	if err != nil {
-		return err
+	if len(pairs) == 0 {
+		return failed, nil
 	}
-	switch reply[0] {
-	case "OK":
-		return nil
-	case "FAR", "STALE":
-		return errors.Join(errNotYet, pause(ctx, loadBackoff))
+	return failed, s.addJournal(ctx, epoch, pairs)
+}
+
+// addJournal adds the journal's deltas beyond SQL's offset to the units in SQL (pairs of SKU and units), and makes the counters. It reads
+// the journal in parts, each in a script of its own; only the last script, which reads to the end, writes.
+func (s *Stock) addJournal(ctx context.Context, epoch journal.Epoch, pairs []string) error {
+	number, offset := strconv.FormatInt(epoch.Number, 10), epoch.LastID
+	keys := []string{s.keys.Epoch(), s.keys.Journal(epoch.Number), s.keys.Stock(epoch.Number), s.keys.Trimmed(epoch.Number)}
+	for range maxLoadCalls {
+		reply, err := s.exec(ctx, s.scripts.load, keys, append([]string{number, offset, strconv.Itoa(s.loadEntries)}, pairs...))
+		if err != nil {
+			return err
+		}
+		switch reply[0] {
+		case "OK":
+			return nil
+		case "MORE":
+			offset, pairs = reply[1], reply[2:]
+		case "STALE":
+			return errTrimmed
+		default:
+			return s.refused(reply)
+		}
 	}
-	return s.refused(reply)
+	return errNotYet
 }
 
 func pause(ctx context.Context, d time.Duration) error {

@@ -41,6 +41,7 @@ func TestScripts_MatchASimpleModel(t *testing.T) {
 				left:   map[order.SKU]int64{"A": 10, "B": 3, "C": 0},
 				orders: map[order.ID]*modelOrder{}, keys: map[string]*modelOrder{}, gone: map[order.ID]bool{}, adjust: map[string]int64{},
 			}}
+			m.shop.SetLoadEntries(rapid.IntRange(1, 4).Draw(r, "load entries"))
 			defer m.shop.redis.Close()
 			m.snapshots = stock.NewSnapshots(m.shop.keys.Keys, m.shop.redis, stubPermit{})
 			r.Repeat(map[string]func(*rapid.T){

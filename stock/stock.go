@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/redis/rueidis"
-	"golang.org/x/sync/singleflight"
 
 	"github.com/spillway/spillway/breaker"
 	"github.com/spillway/spillway/journal"
@@ -20,9 +19,6 @@ import (
 const (
 	// maxLoads is how often a reservation loads missing counters before it fails as unavailable.
 	maxLoads = 3
-	// maxLoadEntries is how many journal entries the flusher may be behind for a counter to be loaded: reading them blocks Redis for
-	// about 10 ms.
-	maxLoadEntries = 10_000
 	// loadBackoff is the time before a load is retried: about one batch of the flusher.
 	loadBackoff = 50 * time.Millisecond
 	// rolledBackTTL is how long a second release of an order is recognized as one (I6).
@@ -49,21 +45,25 @@ type Stock struct {
 	limits  Limits
 	breaker breaker.Breaker
 	scripts scripts
-	loads   singleflight.Group
+	loads   *loader
 	now     func() time.Time
 
 	timeout   breaker.SharedTimeout // of calls to Redis
 	soldOut   soldOutHints
 	limitArgs limitArgs
 	lastNames atomic.Pointer[epochNames]
+	// loadEntries is maxLoadEntries, or fewer in tests.
+	loadEntries int
 }
 
 // New makes the authority for one partition.
 func New(keys journal.Keys, conn *redisconn.Conn, epochs *journal.Epochs, store Store, limits Limits, b breaker.Breaker) *Stock {
-	return &Stock{
+	s := &Stock{
 		keys: Keys{keys}, conn: conn, epochs: epochs, store: store, limits: limits, breaker: b,
-		scripts: newScripts(), now: time.Now, limitArgs: newLimitArgs(limits),
+		scripts: newScripts(), now: time.Now, limitArgs: newLimitArgs(limits), loadEntries: maxLoadEntries,
 	}
+	s.loads = newLoader(s.loadCounters)
+	return s
 }
 
 // refused makes the error of a reply that every script may return.

@@ -1,17 +1,19 @@
--- load: makes the counters that are missing, from SQL and from what the journal holds beyond SQL's offset.
+-- load: makes the counters that are missing, from SQL and from what the journal holds beyond SQL's offset. One call reads at most entries_max
+-- entries, so that it blocks Redis only briefly. If there are more, it writes nothing and returns the units up to the last entry that it read,
+-- for the next call. Entries never change, so only the last call, which reads to the end and writes, must be atomic.
 --
 -- KEYS  epoch_key   string, the number of the open epoch
 --       journal     stream of the epoch
 --       stock       hash of the epoch, SKU -> units left
 --       trimmed     string, the id below which entries were trimmed away
--- ARGV  epoch, offset (the last id that SQL's stock includes), entries_max, then pairs: sku, units in SQL
+-- ARGV  epoch, offset (the last id that the units include), entries_max, then pairs: sku, units at the offset
 -- Returns {"OK"}      every counter is there; one that was there before is not touched (I2)
+--         {"MORE", offset, sku, units, ...}   nothing was written: call again with these. SKUs that have a counter are left out
 --         {"EPOCH"}   the epoch is not the open one: nothing was done
 --         {"STALE"}   entries after the offset were trimmed: read SQL again
---         {"FAR"}     more than entries_max entries after the offset: wait for the flusher
 -- Idempotent.
 local epoch_key, journal, stock, trimmed = unpack(KEYS)
-local epoch, offset, entries_max = unpack(ARGV, 1, 3)
+local epoch, offset, entries_max = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local first_pair = 4
 
 local function less(a, b)
@@ -52,12 +54,20 @@ for i = first_pair, #ARGV, 2 do
 end
 if next(units) == nil then return { 'OK' } end
 
-local entries = redis.call('XRANGE', journal, '(' .. offset, '+', 'COUNT', tonumber(entries_max) + 1)
-if #entries > tonumber(entries_max) then return { 'FAR' } end
-for _, entry in ipairs(entries) do
-  for sku, delta in pairs(deltas_of(entry[2])) do
+local entries = redis.call('XRANGE', journal, '(' .. offset, '+', 'COUNT', entries_max + 1)
+local more = #entries > entries_max
+for i = 1, math.min(#entries, entries_max) do
+  for sku, delta in pairs(deltas_of(entries[i][2])) do
     if units[sku] then units[sku] = units[sku] + delta end
   end
+end
+if more then
+  local reply = { 'MORE', entries[entries_max][1] }
+  for sku, n in pairs(units) do
+    reply[#reply + 1] = sku
+    reply[#reply + 1] = string.format('%d', n)
+  end
+  return reply
 end
 for sku, n in pairs(units) do
   redis.call('HSETNX', stock, sku, string.format('%d', n))
