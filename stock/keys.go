@@ -20,6 +20,7 @@ import (
 //	unpaid_notes            hash    as unpaid                                        order id → its units and customer
 //	unpaid_counts           hash    as unpaid                                        c:CUSTOMER → unpaid orders, u:SKU → units held unpaid
 //	adjusted:ID             string  Limits.IdempotencyTTL (24 h)                     entry of the adjustment, its SKU and units
+//	drops                   string  none                                             how often counters were dropped: see DropCounters
 type Keys struct {
 	journal.Keys
 }
@@ -31,6 +32,9 @@ func (k Keys) Order(id order.ID) string { return k.Name("order:", string(id)) }
 func (k Keys) Idempotency(customer order.CustomerID, key string) string {
 	return k.Name("key:", strconv.Itoa(len(customer)), ":", string(customer), ":", key)
 }
+
+// Drops is the key of the number of times that counters were dropped.
+func (k Keys) Drops() string { return k.Name("drops") }
 
 // RolledBack is the key of the mark that an order's stock was given back.
 func (k Keys) RolledBack(id order.ID) string { return k.Name("rolledback:", string(id)) }

@@ -17,18 +17,18 @@ const (
 	// maxLoadCalls bounds the calls for one batch, at 500,000 entries: more than twice DefaultLimits' journal. Beyond it the load waits for
 	// the flusher.
 	maxLoadCalls = 1000
-	// maxSnapshots is how often SQL is read for one batch: again when the journal was trimmed beyond the offset that was read.
+	// maxSnapshots is how often SQL is read for one batch: again when that is out of date before the counters are made.
 	maxSnapshots = 3
 )
 
 // errNotYet means that counters cannot be loaded now; a retry may succeed.
 var errNotYet = errors.New("the counters cannot be loaded yet")
 
-// errTrimmed means that the journal was trimmed beyond SQL's offset since that was read.
-var errTrimmed = fmt.Errorf("the journal was trimmed meanwhile: %w", errNotYet)
+// errStale means that the journal was trimmed beyond SQL's offset, or counters were dropped, since SQL was read.
+var errStale = fmt.Errorf("the stock read in SQL is out of date: %w", errNotYet)
 
 // load makes the counters of the SKUs. It returns order.ErrNotFound for a SKU that SQL does not have, and errNotYet, after loadBackoff, when
-// the flusher is too far behind or the journal is trimmed all the time.
+// the flusher is too far behind or what was read in SQL was out of date maxSnapshots times.
 func (s *Stock) load(ctx context.Context, skus []order.SKU) error {
 	err := s.loads.load(ctx, skus)
 	if errors.Is(err, errNotYet) {
@@ -40,7 +40,7 @@ func (s *Stock) load(ctx context.Context, skus []order.SKU) error {
 // loadCounters makes the missing counters of the SKUs. failed has an error for each SKU that SQL does not have; err is the error of the others.
 func (s *Stock) loadCounters(ctx context.Context, skus []order.SKU) (failed map[order.SKU]error, err error) {
 	for range maxSnapshots {
-		if failed, err = s.loadSnapshot(ctx, skus); !errors.Is(err, errTrimmed) {
+		if failed, err = s.loadSnapshot(ctx, skus); !errors.Is(err, errStale) {
 			break
 		}
 	}
@@ -49,6 +49,10 @@ func (s *Stock) loadCounters(ctx context.Context, skus []order.SKU) (failed map[
 
 // loadSnapshot makes the missing counters from SQL's stock at the flusher's offset and the journal beyond it.
 func (s *Stock) loadSnapshot(ctx context.Context, skus []order.SKU) (failed map[order.SKU]error, err error) {
+	drops, err := s.drops(ctx) // Before SQL: those that follow may have been for a change that SQL's stock does not include.
+	if err != nil {
+		return nil, err
+	}
 	epoch, units, err := s.store.Snapshot(ctx, s.keys.Partition, skus)
 	if err != nil {
 		return nil, fmt.Errorf("read the stock in SQL: %w", err)
@@ -65,16 +69,16 @@ func (s *Stock) loadSnapshot(ctx context.Context, skus []order.SKU) (failed map[
 	if len(pairs) == 0 {
 		return failed, nil
 	}
-	return failed, s.addJournal(ctx, epoch, pairs)
+	return failed, s.addJournal(ctx, epoch, drops, pairs)
 }
 
 // addJournal adds the journal's deltas beyond SQL's offset to the units in SQL (pairs of SKU and units), and makes the counters. It reads
 // the journal in parts, each in a script of its own; only the last script, which reads to the end, writes.
-func (s *Stock) addJournal(ctx context.Context, epoch journal.Epoch, pairs []string) error {
+func (s *Stock) addJournal(ctx context.Context, epoch journal.Epoch, drops string, pairs []string) error {
 	number, offset := strconv.FormatInt(epoch.Number, 10), epoch.LastID
-	keys := []string{s.keys.Epoch(), s.keys.Journal(epoch.Number), s.keys.Stock(epoch.Number), s.keys.Trimmed(epoch.Number)}
+	keys := []string{s.keys.Epoch(), s.keys.Journal(epoch.Number), s.keys.Stock(epoch.Number), s.keys.Trimmed(epoch.Number), s.keys.Drops()}
 	for range maxLoadCalls {
-		reply, err := s.exec(ctx, s.scripts.load, keys, append([]string{number, offset, strconv.Itoa(s.loadEntries)}, pairs...))
+		reply, err := s.exec(ctx, s.scripts.load, keys, append([]string{number, offset, strconv.Itoa(s.loadEntries), drops}, pairs...))
 		if err != nil {
 			return err
 		}
@@ -84,7 +88,7 @@ func (s *Stock) addJournal(ctx context.Context, epoch journal.Epoch, pairs []str
 		case "MORE":
 			offset, pairs = reply[1], reply[2:]
 		case "STALE":
-			return errTrimmed
+			return errStale
 		default:
 			return s.refused(reply)
 		}

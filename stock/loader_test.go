@@ -221,3 +221,29 @@ func TestLoader_ErrorsReachOnlyTheirCallers(t *testing.T) {
 		t.Errorf("the caller beside an unknown SKU: %v", err)
 	}
 }
+
+// TestLoad_StockChangedBesideTheJournalMeanwhile: a dead letter is replayed while a load has read SQL and not yet made the counter.
+func TestLoad_StockChangedBesideTheJournalMeanwhile(t *testing.T) {
+	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
+		for at := 1; at <= 5; at++ { // The miss, the drops, three parts of the journal.
+			s, skus := coldShop(t, cfg, 1)
+			s.addBacklog(t, 8, skus)
+			st := stock.New(s.keys.Keys, s.redis, s.epochs, s.sql, stock.DefaultLimits(), &fakeHookPermit{hook: func(call int) {
+				if call != at {
+					return
+				}
+				s.sql.mu.Lock()
+				s.sql.units["SKU-0"] -= 5
+				s.sql.mu.Unlock()
+				if err := s.DropCounters(t.Context(), skus); err != nil {
+					t.Error(err)
+				}
+			}})
+			st.SetLoadEntries(3)
+			if _, err := st.Reserve(t.Context(), request("k", units("SKU-0", 1))); err != nil {
+				t.Fatal(err)
+			}
+			s.wantLeft(t, "SKU-0", 1000-8-5-1)
+		}
+	})
+}

@@ -6,15 +6,16 @@
 --       journal     stream of the epoch
 --       stock       hash of the epoch, SKU -> units left
 --       trimmed     string, the id below which entries were trimmed away
--- ARGV  epoch, offset (the last id that the units include), entries_max, then pairs: sku, units at the offset
+--       drops       string, how often counters were dropped because SQL's stock was changed beside the journal
+-- ARGV  epoch, offset (the last id that the units include), entries_max, drops before SQL was read, then pairs: sku, units at the offset
 -- Returns {"OK"}      every counter is there; one that was there before is not touched (I2)
 --         {"MORE", offset, sku, units, ...}   nothing was written: call again with these. SKUs that have a counter are left out
 --         {"EPOCH"}   the epoch is not the open one: nothing was done
---         {"STALE"}   entries after the offset were trimmed: read SQL again
+--         {"STALE"}   entries after the offset were trimmed, or counters were dropped: read SQL again
 -- Idempotent.
-local epoch_key, journal, stock, trimmed = unpack(KEYS)
-local epoch, offset, entries_max = ARGV[1], ARGV[2], tonumber(ARGV[3])
-local first_pair = 4
+local epoch_key, journal, stock, trimmed, drops = unpack(KEYS)
+local epoch, offset, entries_max, drops_before = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
+local first_pair = 5
 
 local function less(a, b)
   local a_ms, a_seq = string.match(a, '^(%d+)-(%d+)$')
@@ -46,7 +47,7 @@ local function deltas_of(fields)
 end
 
 if redis.call('GET', epoch_key) ~= epoch then return { 'EPOCH' } end
-if less(offset, redis.call('GET', trimmed) or '0-0') then return { 'STALE' } end
+if less(offset, redis.call('GET', trimmed) or '0-0') or (redis.call('GET', drops) or '0') ~= drops_before then return { 'STALE' } end
 
 local units = {}
 for i = first_pair, #ARGV, 2 do
