@@ -67,7 +67,7 @@ func (l *loader) join(ctx context.Context, skus []order.SKU) ([]*counterLoad, er
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.waiting)+len(skus) > maxWaitingSKUs {
-		return nil, &order.RetryError{After: redisconn.RetryAfter, Err: fmt.Errorf("%d SKUs wait for their counters: %w", len(l.waiting), order.ErrUnavailable)}
+		return nil, unavailable("%d SKUs wait for their counters", len(l.waiting))
 	}
 	out := make([]*counterLoad, len(skus))
 	for i, sku := range skus {
@@ -97,6 +97,9 @@ func (l *loader) runBatch(ctx context.Context, batch []order.SKU) {
 	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
 	defer cancel()
 	failed, err := l.batch(ctx, batch)
+	if err != nil && ctx.Err() != nil { // It is not the deadline of the callers.
+		err = unavailable("the counters were not loaded within %s", loadTimeout)
+	}
 	l.finish(batch, failed, err)
 }
 
@@ -125,4 +128,8 @@ func (l *loader) finish(batch []order.SKU, failed map[order.SKU]error, err error
 		}
 		close(c.done)
 	}
+}
+
+func unavailable(format string, args ...any) error {
+	return &order.RetryError{After: redisconn.RetryAfter, Err: fmt.Errorf(format+": %w", append(args, order.ErrUnavailable)...)}
 }
