@@ -132,7 +132,7 @@ func (c *Cancellations) Finish(ctx context.Context, id order.ID) (finished bool,
 		if err != nil {
 			return err
 		}
-		return addDueMails(ctx, tx, order.MailCancelled, named[order.ID](withRow))
+		return c.db.addDueMails(ctx, tx, order.MailCancelled, named[order.ID](withRow))
 	})
 	if errors.Is(err, errNotDone) {
 		return false, nil

@@ -2,10 +2,9 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
-
-	entsql "entgo.io/ent/dialect/sql"
 
 	"github.com/spillway/spillway/ent"
 	"github.com/spillway/spillway/ent/duemail"
@@ -34,24 +33,7 @@ func (m *Mails) AddDue(ctx context.Context, id order.ID, kind order.MailKind) er
 
 // AddAllDue is AddDue for many orders.
 func (m *Mails) AddAllDue(ctx context.Context, kind order.MailKind, ids []order.ID) error {
-	return m.db.tx(ctx, func(ctx context.Context, tx *ent.Client) error { return addDueMails(ctx, tx, kind, ids) })
-}
-
-// addDueMails writes them in the transaction of what they are about.
-func addDueMails(ctx context.Context, tx *ent.Client, kind order.MailKind, ids []order.ID) error {
-	if len(ids) == 0 {
-		return nil
-	}
-	now := micro(time.Now())
-	rows := make([]*ent.DueMailCreate, len(ids))
-	for i, id := range ids {
-		rows[i] = tx.DueMail.Create().SetOrderID(string(id)).SetKind(string(kind)).SetAttempts(0).SetNextTryAt(now).SetCreatedAt(now)
-	}
-	err := tx.DueMail.CreateBulk(rows...).OnConflict(onConflictDoNothing(duemail.FieldOrderID, duemail.FieldKind)...).Exec(ctx)
-	if err != nil {
-		return fmt.Errorf("write %d due mails: %w", len(ids), err)
-	}
-	return nil
+	return m.db.tx(ctx, func(ctx context.Context, tx *ent.Client) error { return m.db.addDueMails(ctx, tx, kind, ids) })
 }
 
 // LeaseDue leases up to limit due mails, the longest due first. No other caller gets them within the lease; one that is
@@ -60,15 +42,16 @@ func (m *Mails) LeaseDue(ctx context.Context, limit int, lease time.Duration) ([
 	var out []DueMail
 	err := m.db.tx(ctx, func(ctx context.Context, tx *ent.Client) (err error) {
 		now := time.Now()
-		if out, err = m.due(ctx, tx, now, limit); err != nil || len(out) == 0 {
+		if out, err = m.db.lockDue(ctx, tx, now, limit); err != nil || len(out) == 0 {
 			return err
 		}
-		ids := make([]int64, len(out))
 		for i := range out {
-			ids[i] = out[i].ID
 			out[i].Attempts++
 		}
-		return tx.DueMail.Update().Where(duemail.IDIn(ids...)).AddAttempts(1).SetNextTryAt(micro(now.Add(lease))).Exec(ctx)
+		if err := m.db.leaseDue(ctx, tx, out, micro(now.Add(lease))); err != nil {
+			return err
+		}
+		return errors.Join(addCancelled(ctx, tx, out), addRefunds(ctx, tx, out))
 	})
 	if err != nil {
 		return nil, fmt.Errorf("lease the mails that are due: %w", err)
@@ -76,29 +59,31 @@ func (m *Mails) LeaseDue(ctx context.Context, limit int, lease time.Duration) ([
 	return out, nil
 }
 
-func (m *Mails) due(ctx context.Context, tx *ent.Client, now time.Time, limit int) ([]DueMail, error) {
-	found, err := locked(m.db, tx.DueMail.Query().Where(duemail.NextTryAtLTE(micro(now))).Order(duemail.ByNextTryAt()).Limit(limit),
-		entsql.WithLockAction(entsql.SkipLocked)).All(ctx)
-	if err != nil || len(found) == 0 {
-		return nil, err
+// addCancelled sets the refunded amounts of the mails of cancellations.
+func addCancelled(ctx context.Context, tx *ent.Client, due []DueMail) error {
+	var ids []string
+	for _, d := range due {
+		if d.Kind == order.MailCancelled {
+			ids = append(ids, string(d.OrderID))
+		}
 	}
-	out, ids := make([]DueMail, len(found)), make([]string, len(found))
-	for i, f := range found {
-		ids[i] = f.OrderID
-		out[i] = DueMail{ID: f.ID, OrderID: order.ID(f.OrderID), Kind: order.MailKind(f.Kind), Attempts: f.Attempts}
+	if len(ids) == 0 {
+		return nil
 	}
 	cancelled, err := tx.OrderCancellation.Query().Where(ordercancellation.IDIn(ids...)).All(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	refunds := make(map[order.ID]order.Money, len(cancelled))
 	for _, c := range cancelled {
 		refunds[order.ID(c.ID)] = money(c.RefundAmount, c.RefundCurrency)
 	}
-	for i := range out {
-		out[i].Refund = refunds[out[i].OrderID]
+	for i, d := range due {
+		if d.Kind == order.MailCancelled {
+			due[i].Refund = refunds[d.OrderID]
+		}
 	}
-	return out, addRefunds(ctx, tx, out)
+	return nil
 }
 
 // addRefunds sets the amounts of the mails of refunds.
@@ -131,10 +116,7 @@ func (m *Mails) DropDue(ctx context.Context, ids []int64) error {
 	if len(ids) == 0 {
 		return nil
 	}
-	return m.db.retry(ctx, func(ctx context.Context) error {
-		_, err := m.db.ent.DueMail.Delete().Where(duemail.IDIn(ids...)).Exec(ctx)
-		return err
-	})
+	return m.db.retry(ctx, func(ctx context.Context) error { return m.db.deleteDue(ctx, ids) })
 }
 
 // PostponeDue lets the mails be due again at that time.

@@ -116,3 +116,53 @@ func TestDeadLetterDue_MailBecomesADeadLetter(t *testing.T) {
 		}
 	})
 }
+
+// TestLeaseDue_ConcurrentDispatchers: each mail is leased by one of several dispatchers at once, which meanwhile remove theirs and add others.
+func TestLeaseDue_ConcurrentDispatchers(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *store.DB) {
+		mails, mailsEach, dispatchers := store.NewMails(db), 120, 4
+		var mu sync.Mutex
+		leased := map[order.ID]int{}
+		var wg sync.WaitGroup
+		for range dispatchers {
+			wg.Go(func() {
+				ids := make([]order.ID, mailsEach)
+				for i := range ids {
+					ids[i] = order.NewID(0, time.Now())
+				}
+				if err := mails.AddAllDue(t.Context(), order.MailShipped, ids); err != nil {
+					t.Error(err)
+				}
+				for {
+					due, err := mails.LeaseDue(t.Context(), 25, time.Hour)
+					if err != nil || len(due) == 0 {
+						if err != nil {
+							t.Error(err)
+						}
+						return
+					}
+					done := make([]int64, len(due))
+					mu.Lock()
+					for i, d := range due {
+						leased[d.OrderID]++
+						done[len(due)-1-i] = d.ID
+					}
+					mu.Unlock()
+					if err := mails.DropDue(t.Context(), done); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		wg.Wait()
+		for id, n := range leased {
+			if n != 1 {
+				t.Errorf("the mail of %s was leased %d times", id, n)
+			}
+		}
+		rest, err := mails.LeaseDue(t.Context(), 1000, time.Hour)
+		if err != nil || len(leased)+len(rest) != dispatchers*mailsEach {
+			t.Errorf("%d mails leased, %d left, %v; want %d", len(leased), len(rest), err, dispatchers*mailsEach)
+		}
+	})
+}

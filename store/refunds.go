@@ -190,7 +190,7 @@ func (c *Charges) confirm(ctx context.Context, tx *ent.Client, r order.Refund, n
 	if err != nil || r.Key == "" {
 		return err
 	}
-	return addDueMails(ctx, tx, order.RefundMail(r.RefundID), []order.ID{r.OrderID})
+	return c.db.addDueMails(ctx, tx, order.RefundMail(r.RefundID), []order.ID{r.OrderID})
 }
 
 var errConfirmed = errors.New("the refund is confirmed already")

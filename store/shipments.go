@@ -106,7 +106,7 @@ func (db *DB) shipAll(ctx context.Context, tx *ent.Client, shipments []order.Shi
 	if err := insertShipments(ctx, tx, shipments); err != nil {
 		return err
 	}
-	return addDueMails(ctx, tx, order.MailShipped, ids)
+	return db.addDueMails(ctx, tx, order.MailShipped, ids)
 }
 
 // shipSome ships those of the orders that are in a state that allows it.

@@ -219,7 +219,7 @@ func (f *fakeDueMails) PostponeDue(_ context.Context, _ []int64, until time.Time
 	return nil
 }
 
-func (*fakeDueMails) ByIDs(context.Context, []order.ID) (map[order.ID]order.Order, error) {
+func (*fakeDueMails) ForMails(context.Context, []order.ID) (map[order.ID]order.Order, error) {
 	return map[order.ID]order.Order{"O": {ID: "O"}}, nil
 }
 

@@ -25,7 +25,7 @@ type DispatchConfig struct {
 	MinBackoff, MaxBackoff time.Duration
 }
 
-// DefaultDispatchConfig takes 500 mails, so that the nine statements of an iteration cost next to nothing for each, and retries for about an hour: 5 s, 10 s, ... 15 min between the attempts. A mail server is unavailable for minutes
+// DefaultDispatchConfig takes 500 mails, so that the statements of an iteration cost next to nothing for each, and retries for about an hour: 5 s, 10 s, ... 15 min between the attempts. A mail server is unavailable for minutes
 // rather than days, and an operator may replay the mails of a longer outage.
 func DefaultDispatchConfig() DispatchConfig {
 	return DispatchConfig{
@@ -42,9 +42,9 @@ type DueMails interface {
 	DeadLetterDue(ctx context.Context, id int64, f store.DeadLetter) error
 }
 
-// OrderLookup reads whole orders.
-type OrderLookup interface {
-	ByIDs(ctx context.Context, ids []order.ID) (map[order.ID]order.Order, error)
+// MailOrders reads what mails need of orders.
+type MailOrders interface {
+	ForMails(ctx context.Context, ids []order.ID) (map[order.ID]order.Order, error)
 }
 
 // MailDispatcher sends the mails of the outbox due_mails. The transaction that ships an order, refunds it or cancels it with a refund
@@ -53,7 +53,7 @@ type OrderLookup interface {
 type MailDispatcher struct {
 	cfg    DispatchConfig
 	due    DueMails
-	orders OrderLookup
+	orders MailOrders
 	mail   MailClient
 	yield  MailYield
 	log    *slog.Logger
@@ -61,7 +61,7 @@ type MailDispatcher struct {
 }
 
 // NewMailDispatcher makes a dispatcher.
-func NewMailDispatcher(cfg DispatchConfig, due DueMails, orders OrderLookup, mail MailClient, log *slog.Logger) *MailDispatcher {
+func NewMailDispatcher(cfg DispatchConfig, due DueMails, orders MailOrders, mail MailClient, log *slog.Logger) *MailDispatcher {
 	return &MailDispatcher{cfg: cfg, due: due, orders: orders, mail: mail, log: log.With("worker", "mail_dispatcher"), now: time.Now}
 }
 
@@ -89,7 +89,7 @@ func (d *MailDispatcher) RunOnce(ctx context.Context) (int, error) {
 	for i, m := range due {
 		ids[i] = m.OrderID
 	}
-	orders, err := d.orders.ByIDs(ctx, ids)
+	orders, err := d.orders.ForMails(ctx, ids)
 	if err != nil {
 		return 0, err
 	}

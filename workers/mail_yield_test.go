@@ -30,7 +30,7 @@ func (f *fakeBacklog) LeaseDue(_ context.Context, limit int, _ time.Duration) ([
 
 func (*fakeBacklog) DropDue(context.Context, []int64) error { return nil }
 
-func (*fakeBacklog) ByIDs(context.Context, []order.ID) (map[order.ID]order.Order, error) {
+func (*fakeBacklog) ForMails(context.Context, []order.ID) (map[order.ID]order.Order, error) {
 	return map[order.ID]order.Order{"O": {ID: "O"}}, nil
 }
 
