@@ -74,7 +74,7 @@ func newAPI(deps *dependencies, c Config, tokens *auth.Tokens) (*api, error) {
 		rates:    rates,
 		payments: payment.Client{Service: money, Local: money, Policy: deps.policies[breaker.Payment], Charging: charging},
 		carrier:  workers.NewCarrierLimiter(workers.DefaultShippingConfig().Concurrency, shipping.Client{Service: parcels, Policy: deps.policies[breaker.Handover]}),
-		mail:     mail.Client{Service: mails, Policy: deps.policies[breaker.Mail]},
+		mail:     mail.Client{Service: mails, Local: mails, Policy: deps.policies[breaker.Mail]},
 	}
 	charges := maxCharges
 	if redis.embedded() {

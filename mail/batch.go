@@ -12,6 +12,8 @@ type batch struct {
 	entries []*entry
 	// own are the entries of the mails that this call sends, each once.
 	own []*entry
+	// before are the mails that were sent before.
+	before map[order.MailID]bool
 }
 
 // entry is a mail and the reason why it was not sent.
@@ -29,12 +31,21 @@ func ids(entries []*entry) []order.MailID {
 	return out
 }
 
-// response returns the results. before are the mails that were sent before.
-func (b *batch) response(before map[order.MailID]bool) *spillwayv1.SendOrderMailsResponse {
+// errs returns the error of each mail.
+func (b *batch) errs() []error {
+	out := make([]error, len(b.entries))
+	for i, e := range b.entries {
+		out[i] = e.err
+	}
+	return out
+}
+
+// response returns the results.
+func (b *batch) response() *spillwayv1.SendOrderMailsResponse {
 	out := &spillwayv1.SendOrderMailsResponse{Results: make([]*spillwayv1.SendOrderMailResult, len(b.entries))}
 	for i, e := range b.entries {
 		out.Results[i] = wire.MailResult(e.err)
-		if e.err == nil && before[e.mail.ID()] {
+		if e.err == nil && b.before[e.mail.ID()] {
 			out.Results[i].Outcome = spillwayv1.SendOrderMailOutcome_SEND_ORDER_MAIL_OUTCOME_ALREADY_SENT
 		}
 	}

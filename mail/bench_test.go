@@ -2,12 +2,13 @@ package mail
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"testing"
 	"time"
 
+	"github.com/spillway/spillway/breaker"
 	"github.com/spillway/spillway/order"
-	"github.com/spillway/spillway/wire"
 )
 
 // benchMail is a confirmation.
@@ -39,8 +40,8 @@ func BenchmarkMessages_Write(b *testing.B) {
 	}
 }
 
-// BenchmarkService_SendOrderMails makes and carries out the request for a batch, without SQL; the figures are for one mail.
-func BenchmarkService_SendOrderMails(b *testing.B) {
+// BenchmarkClient_Send sends batches by messages and by the service of this process, without SQL; the figures are for one mail.
+func BenchmarkClient_Send(b *testing.B) {
 	c, m := benchMail(b)
 	mbox := NewMbox(b.TempDir(), slog.New(slog.DiscardHandler))
 	s := NewService(stubSentMails{}, mbox, c)
@@ -49,15 +50,19 @@ func BenchmarkService_SendOrderMails(b *testing.B) {
 		batch[i] = m
 		batch[i].Order.ID = order.NewID(0, time.Now())
 	}
-	b.ReportAllocs()
-	for i := 0; b.Loop(); i++ {
-		if i%MaxBatch != 0 {
-			continue
-		}
-		resp, err := s.SendOrderMails(b.Context(), wire.MailsRequest(batch))
-		if err != nil || resp.GetResults()[0].GetReason() != "" {
-			b.Fatal(resp.GetResults()[0], err)
-		}
+	policy := breaker.NewPolicies(breaker.DefaultPolicies())[breaker.Mail]
+	for name, client := range map[string]Client{"by messages": {Service: s, Policy: policy}, "local": {Service: s, Local: s, Policy: policy}} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				if i%MaxBatch != 0 {
+					continue
+				}
+				if err := errors.Join(client.Send(b.Context(), batch)...); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 	if err := mbox.Close(); err != nil {
 		b.Fatal(err)

@@ -45,7 +45,7 @@ func newClients(t *testing.T, s spillwayv1connect.EmailServiceHandler) map[strin
 	t.Cleanup(server.Close)
 	p := breaker.NewPolicies(breaker.DefaultPolicies())
 	byURL := spillwayv1connect.NewEmailServiceClient(server.Client(), server.URL)
-	return map[string]Client{"in process": {s, p[breaker.Mail]}, "by URL": {byURL, p[breaker.Mail]}}
+	return map[string]Client{"in process": {Service: s, Policy: p[breaker.Mail]}, "by URL": {Service: byURL, Policy: p[breaker.Mail]}}
 }
 
 // TestClient_EachKind checks that the service gets a mail of each kind unchanged.

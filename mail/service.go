@@ -43,42 +43,68 @@ func NewService(sent SentMails, sender Sender, messages *Messages) *Service {
 // sends nothing if the batch is empty or larger than MaxBatch (order.ErrInvalid), or if it cannot read which mails were sent. A crash
 // between the sending and the recording leads to a second mail with the same Message-ID (docs/design/mail.md).
 func (s *Service) SendOrderMails(ctx context.Context, req *spillwayv1.SendOrderMailsRequest) (*spillwayv1.SendOrderMailsResponse, error) {
-	if n := len(req.GetMails()); n == 0 || n > MaxBatch {
+	entries := make([]entry, len(req.GetMails()))
+	for i, r := range req.GetMails() {
+		entries[i].mail, entries[i].err = wire.FromMailRequest(r)
+	}
+	b, err := s.sendBatch(ctx, entries)
+	if err != nil {
+		return nil, err
+	}
+	return b.response(), nil
+}
+
+// SendMails is SendOrderMails without messages. It returns one error for each mail, in their order: nil if the mail was sent, now or before.
+func (s *Service) SendMails(ctx context.Context, mails []order.Mail) ([]error, error) {
+	entries := make([]entry, len(mails))
+	for i, m := range mails {
+		entries[i].mail, entries[i].err = m, check(m)
+	}
+	b, err := s.sendBatch(ctx, entries)
+	if err != nil {
+		return nil, err
+	}
+	return b.errs(), nil
+}
+
+// sendBatch sends the mails of the entries that have no error.
+func (s *Service) sendBatch(ctx context.Context, entries []entry) (*batch, error) {
+	if n := len(entries); n == 0 || n > MaxBatch {
 		return nil, fmt.Errorf("%d mails in a batch, must be 1 to %d: %w", n, MaxBatch, order.ErrInvalid)
 	}
-	b := s.newBatch(req.GetMails())
+	b := s.newBatch(entries)
 	defer s.release(b)
-	before, err := s.sent.Sent(ctx, ids(b.own))
-	if err != nil {
+	var err error
+	if b.before, err = s.sent.Sent(ctx, ids(b.own)); err != nil {
 		return nil, fmt.Errorf("read which mails were sent: %w", err)
 	}
-	s.send(ctx, b, before)
-	return b.response(before), nil
+	s.send(ctx, b)
+	return b, nil
 }
 
 // errInFlight is the result of a mail that another call of this process sends.
 var errInFlight = fmt.Errorf("another call sends the mail: %w", order.ErrOverloaded)
 
-// newBatch reads the mails and takes those that no other call sends.
-func (s *Service) newBatch(requests []*spillwayv1.SendOrderMailRequest) *batch {
-	b := &batch{entries: make([]*entry, len(requests))}
-	taken := make(map[order.MailID]*entry, len(requests))
+// newBatch takes the mails that no other call sends.
+func (s *Service) newBatch(entries []entry) *batch {
+	b := &batch{entries: make([]*entry, len(entries))}
+	taken := make(map[order.MailID]*entry, len(entries))
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for i, req := range requests {
-		m, err := wire.FromMailRequest(req)
-		first := taken[m.ID()]
+	for i := range entries {
+		e := &entries[i]
+		id := e.mail.ID()
+		first := taken[id]
+		b.entries[i] = e
 		switch {
-		case err != nil:
-			b.entries[i] = &entry{err: err}
+		case e.err != nil:
 		case first != nil:
 			b.entries[i] = first
-		case s.inFlight[m.ID()]:
-			b.entries[i] = &entry{err: errInFlight}
+		case s.inFlight[id]:
+			e.err = errInFlight
 		default:
-			b.entries[i] = &entry{mail: m}
-			b.own = append(b.own, b.entries[i])
-			taken[m.ID()], s.inFlight[m.ID()] = b.entries[i], true
+			b.own = append(b.own, e)
+			taken[id], s.inFlight[id] = e, true
 		}
 	}
 	return b
@@ -94,11 +120,11 @@ func (s *Service) release(b *batch) {
 }
 
 // send composes, sends and records the mails that were not sent before.
-func (s *Service) send(ctx context.Context, b *batch, before map[order.MailID]bool) {
+func (s *Service) send(ctx context.Context, b *batch) {
 	var messages []Message
 	var sending []*entry
 	for _, e := range b.own {
-		if before[e.mail.ID()] {
+		if b.before[e.mail.ID()] {
 			continue
 		}
 		message, err := s.messages.Write(e.mail)

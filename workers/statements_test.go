@@ -198,8 +198,9 @@ func (s *shop) wantFewMailStatements(t *testing.T, in queue.Consumer, counters *
 		t.Fatal(err)
 	}
 	mails := store.NewMails(s.db)
+	service := mail.NewService(mails, discarding{}, messages)
 	client := mail.Client{
-		Service: mail.NewService(mails, discarding{}, messages), Policy: breaker.NewPolicies(breaker.DefaultPolicies())[breaker.Mail],
+		Service: service, Local: service, Policy: breaker.NewPolicies(breaker.DefaultPolicies())[breaker.Mail],
 	}
 	mailer := workers.NewMailer(workers.DefaultMailConfig(), in, s.dead, client, quiet)
 	dispatcher := workers.NewMailDispatcher(workers.DefaultDispatchConfig(), mails, s.orders, client, quiet)
