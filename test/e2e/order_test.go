@@ -112,6 +112,15 @@ func TestCart_BecomesAnOrder(t *testing.T) {
 	}
 }
 
+// isFurther reports whether an order may have gone on before its retry: a paid one is shipped meanwhile, and the number ending in 0341 took the
+// money when the first response was lost, of which the retry learns.
+func isFurther(number, want, response string) bool {
+	if number == "4000000000000341" {
+		return strings.Contains(response, "PAID") || strings.Contains(response, "SHIPPED")
+	}
+	return want == "PAID" && strings.Contains(response, "SHIPPED")
+}
+
 // TestPlaceOrder_TestCards tries the provider's test numbers, and that a decline gives the stock back at once (I9).
 func TestPlaceOrder_TestCards(t *testing.T) {
 	s := embedded(t)
@@ -139,11 +148,8 @@ func TestPlaceOrder_TestCards(t *testing.T) {
 				t.Errorf("the product is %s; want %s", p.Raw, wantLeft)
 			}
 			again, err := s.call("CheckoutService/PlaceOrder", token, orderBody(sku, 2, number), "Idempotency-Key", "k")
-			if err != nil || !strings.Contains(again.Raw, want) {
-				// The provider took the money when the answer was lost: the retry hears of it.
-				if number != "4000000000000341" || !strings.Contains(again.Raw, "PAID") {
-					t.Errorf("the retry answered %s (%v); want %s", again.Raw, err, want)
-				}
+			if err != nil || again.Order.ID != r.Order.ID || !strings.Contains(again.Raw, want) && !isFurther(number, want, again.Raw) {
+				t.Errorf("the retry got %s (%v); want order %q and %s", again.Raw, err, r.Order.ID, want)
 			}
 		})
 	}
