@@ -41,8 +41,8 @@ func (e *sessionError) Error() string { return fmt.Sprintf("%s: %v", e.step, e.e
 // Unwrap returns the cause.
 func (e *sessionError) Unwrap() error { return e.err }
 
-// isNotAccepted reports whether the server certainly did not accept the mail: it closed the connection before the end of the mail was sent, or
-// announced that it closes it.
+// isNotAccepted reports whether the server certainly did not accept the mail: the connection broke before the end of the mail was sent, or the
+// server announced that it closes it.
 func isNotAccepted(err error) bool {
 	var e *sessionError
 	return errors.As(err, &e) && (e.code == serviceClosing || e.code == 0 && e.step != stepAccept)
@@ -53,6 +53,12 @@ type smtpSession struct {
 	client *smtp.Client
 	// conn is the connection under TLS.
 	conn net.Conn
+	// pipelining is set if the server takes several commands before it replies.
+	pipelining bool
+	// mailParameters follow the sender's address in MAIL FROM.
+	mailParameters string
+	// data is the buffer for the commands and the text of a mail.
+	data []byte
 	// mails is the number of mails that were accepted.
 	mails int
 	// reset is set if RSET must precede the next mail: after a refused one, whose transaction is still open, and after a pause, to find out
@@ -82,6 +88,7 @@ func (s *SMTP) connect(ctx context.Context) (*smtpSession, error) {
 	session.client, err = client.DialToSMTPClientWithContext(ctx)
 	stop()
 	if err == nil {
+		session.useExtensions()
 		return session, nil
 	}
 	if session.conn != nil {
@@ -98,29 +105,12 @@ func (s *smtpSession) send(ctx context.Context, mail Message) error {
 	if err := s.conn.SetDeadline(deadline); err != nil {
 		return s.failed(stepReset, err)
 	}
-	if s.reset {
-		if err := s.client.Reset(); err != nil {
-			// Whatever the reply is, a new connection has a clean state.
-			s.broken = true
-			return &sessionError{step: stepReset, err: err}
-		}
+	if err := s.begin(mail); err != nil {
+		return err
 	}
-	s.reset = true
-	if err := s.client.Mail(mail.From); err != nil {
-		return s.failed(stepSender, err)
-	}
-	if err := s.client.Rcpt(mail.To); err != nil {
-		return s.failed(stepRecipient, err)
-	}
-	w, err := s.client.Data()
-	if err != nil {
-		return s.failed(stepData, err)
-	}
-	if _, err := w.Write(mail.Raw); err != nil {
-		s.broken = true
-		return s.failed(stepData, err)
-	}
-	if err := w.Close(); err != nil {
+	// A failed write may have sent the end of the mail, so that its step is stepAccept, too.
+	s.data = appendData(s.data[:0], mail.Raw)
+	if err := s.exchange(s.data, codeOK); err != nil {
 		return s.failed(stepAccept, err)
 	}
 	s.reset = false
@@ -128,11 +118,12 @@ func (s *smtpSession) send(ctx context.Context, mail Message) error {
 	return nil
 }
 
-// failed returns the error of a step. Only a reply other than serviceClosing leaves the connection usable.
+// failed returns the error of a step. Only a reply other than serviceClosing leaves the connection usable. A refused RSET does not, because a
+// new connection has a clean state.
 func (s *smtpSession) failed(step smtpStep, err error) error {
 	out := &sessionError{step: step, err: err}
 	var reply *textproto.Error
-	if errors.As(err, &reply) {
+	if errors.As(err, &reply) && step != stepReset {
 		out.code = reply.Code
 	}
 	s.broken = s.broken || out.code == 0 || out.code == serviceClosing

@@ -26,8 +26,10 @@ import (
 // fakeSMTPServer implements the subset of SMTP that the tests need.
 type fakeSMTPServer struct {
 	port int
-	// replies replaces the reply to commands that begin with the key. An empty reply closes the connection.
+	// replies replaces the reply to commands that begin with the key; "." is the end of a mail. An empty reply closes the connection.
 	replies map[string]string
+	// pipelining makes the server offer PIPELINING and hold back its replies until DATA. lenient makes it accept DATA after a refusal.
+	pipelining, lenient bool
 	// mailsPerConnection, if set, is after how many mails the next command of a connection gets closing, and the connection is closed.
 	mailsPerConnection int
 	closing            string
@@ -50,7 +52,7 @@ func startSMTPServer(t *testing.T, replies map[string]string) *fakeSMTPServer {
 }
 
 // start listens until the test ends.
-func (s *fakeSMTPServer) start(t *testing.T) {
+func (s *fakeSMTPServer) start(t testing.TB) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -94,12 +96,32 @@ func (s *fakeSMTPServer) heard(id int, line string) {
 	s.commands[id] = append(s.commands[id], strings.TrimSpace(line))
 }
 
+// reply returns the reply to a command.
+func (s *fakeSMTPServer) reply(line, usual string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for prefix, other := range s.replies {
+		if strings.HasPrefix(line, prefix) {
+			return other
+		}
+	}
+	return usual
+}
+
+// setReplies sets the replies.
+func (s *fakeSMTPServer) setReplies(replies map[string]string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.replies = replies
+}
+
 func (s *fakeSMTPServer) serve(c net.Conn, id int) {
-	defer func() { c.Close() }()
+	w := bufio.NewWriter(c)
+	defer func() { w.Flush(); c.Close() }()
 	_ = c.SetDeadline(time.Now().Add(waitTimeout))
 	r := bufio.NewReader(c)
 	fmt.Fprint(c, "220 test\r\n")
-	secure, mails := false, 0
+	secure, refused, mails := false, false, 0
 	for {
 		line, err := r.ReadString('\n')
 		if err != nil {
@@ -108,7 +130,7 @@ func (s *fakeSMTPServer) serve(c net.Conn, id int) {
 		s.heard(id, line)
 		if s.mailsPerConnection > 0 && mails >= s.mailsPerConnection {
 			if s.closing != "" {
-				fmt.Fprintf(c, "%s\r\n", s.closing)
+				fmt.Fprintf(w, "%s\r\n", s.closing)
 			}
 			return
 		}
@@ -118,47 +140,66 @@ func (s *fakeSMTPServer) serve(c net.Conn, id int) {
 			reply = "250-test\r\n250 STARTTLS"
 		case strings.HasPrefix(command, "EHLO") && secure:
 			reply = "250-test\r\n250 AUTH PLAIN"
+		case strings.HasPrefix(command, "EHLO") && s.pipelining:
+			reply = "250-test\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250 PIPELINING"
+		case strings.HasPrefix(command, "RSET"), strings.HasPrefix(command, "MAIL"):
+			refused = false
 		case strings.HasPrefix(command, "STARTTLS"):
 			fmt.Fprint(c, "220 go\r\n")
 			c = tls.Server(c, &tls.Config{Certificates: []tls.Certificate{*s.certificate}, MinVersion: tls.VersionTLS12})
-			r, secure = bufio.NewReader(c), true
+			r, w, secure = bufio.NewReader(c), bufio.NewWriter(c), true
 			continue
 		case strings.HasPrefix(command, "AUTH"):
 			reply = "235 welcome"
 		case strings.HasPrefix(command, "DATA"):
-			fmt.Fprint(c, "354 go on\r\n")
-			s.readMail(r)
+			if reply = s.reply(line, "354 go on"); refused && !s.lenient {
+				reply = "554 no valid recipients"
+			}
+			if !strings.HasPrefix(reply, "354") {
+				break
+			}
+			fmt.Fprintf(w, "%s\r\n", reply)
+			if w.Flush() != nil || !s.readMail(r) {
+				return
+			}
 			mails++
+			line, reply = ".", "250 OK"
 		case strings.HasPrefix(command, "QUIT"):
 			reply = "221 bye"
 		}
-		for prefix, other := range s.replies {
-			if strings.HasPrefix(line, prefix) {
-				reply = other
-			}
+		if !strings.HasPrefix(reply, "554") {
+			reply = s.reply(line, reply)
 		}
 		if reply == "" {
 			return
 		}
-		fmt.Fprintf(c, "%s\r\n", reply)
-		if strings.HasPrefix(reply, "421") {
+		refused = refused || reply[0] >= '4'
+		fmt.Fprintf(w, "%s\r\n", reply)
+		if group := s.pipelining && strings.ContainsAny(line[:1], "RM"); !group && w.Flush() != nil || strings.HasPrefix(reply, "421") {
 			return
 		}
 	}
 }
 
-func (s *fakeSMTPServer) readMail(r *bufio.Reader) {
+// readMail records a mail. It ignores an empty one. It reports whether the mail ended before the connection.
+func (s *fakeSMTPServer) readMail(r *bufio.Reader) bool {
 	var text strings.Builder
 	for {
 		line, err := r.ReadString('\n')
-		if err != nil || line == ".\r\n" {
+		if err != nil {
+			return false
+		}
+		if line == ".\r\n" {
 			break
 		}
 		text.WriteString(line)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.mails = append(s.mails, text.String())
+	if text.Len() > 0 {
+		s.mails = append(s.mails, text.String())
+	}
+	return true
 }
 
 func (s *fakeSMTPServer) received() []string {
