@@ -2,14 +2,13 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"hash/maphash"
 	"net"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 )
@@ -20,6 +19,11 @@ type sinkCmd struct {
 	Listen string `required:"" help:"Where to respond with the counts, by HTTP."`
 	SMTP   string `required:"" help:"Where to take mails."`
 }
+
+// sinkBufferBytes holds a whole mail, which has about 3 kB, so that it is one read.
+const sinkBufferBytes = 16 << 10
+
+var messageID = []byte("message-id:")
 
 // sinkCount is the response of the sink.
 type sinkCount struct {
@@ -74,34 +78,34 @@ func (s *sink) accept(l net.Listener) {
 // a write.
 func (s *sink) session(conn net.Conn) {
 	defer conn.Close()
-	in, out := bufio.NewReader(conn), bufio.NewWriter(conn)
-	fmt.Fprintf(out, "220 bench ESMTP\r\n")
+	in, out := bufio.NewReaderSize(conn, sinkBufferBytes), bufio.NewWriter(conn)
+	_, _ = out.WriteString("220 bench ESMTP\r\n") // Flush returns the error of each write.
 	for {
 		if in.Buffered() == 0 && out.Flush() != nil {
 			return
 		}
-		line, err := in.ReadString('\n')
+		line, err := in.ReadSlice('\n')
 		if err != nil {
 			return
 		}
-		verb, _, _ := strings.Cut(strings.TrimSpace(line), " ")
-		switch strings.ToUpper(verb) {
+		verb, _, _ := bytes.Cut(bytes.TrimSpace(line), []byte(" "))
+		switch string(bytes.ToUpper(verb)) {
 		case "EHLO":
-			fmt.Fprintf(out, "250-bench\r\n250-8BITMIME\r\n250-PIPELINING\r\n250 SMTPUTF8\r\n")
+			_, _ = out.WriteString("250-bench\r\n250-8BITMIME\r\n250-PIPELINING\r\n250 SMTPUTF8\r\n")
 		case "DATA":
-			fmt.Fprintf(out, "354 go ahead\r\n")
+			_, _ = out.WriteString("354 go ahead\r\n")
 			if out.Flush() != nil || s.data(in) != nil {
 				return
 			}
-			fmt.Fprintf(out, "250 taken\r\n")
+			_, _ = out.WriteString("250 taken\r\n")
 		case "QUIT":
-			fmt.Fprintf(out, "221 bye\r\n")
+			_, _ = out.WriteString("221 bye\r\n")
 			_ = out.Flush() // The client may have gone.
 			return
 		case "HELO", "MAIL", "RCPT", "RSET", "NOOP":
-			fmt.Fprintf(out, "250 ok\r\n")
+			_, _ = out.WriteString("250 ok\r\n")
 		default:
-			fmt.Fprintf(out, "502 unknown command\r\n")
+			_, _ = out.WriteString("502 unknown command\r\n")
 		}
 	}
 }
@@ -114,15 +118,14 @@ func (s *sink) data(in *bufio.Reader) error {
 		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
 			return err
 		}
-		text := string(line)
 		switch {
-		case text == ".\r\n":
+		case string(line) == ".\r\n":
 			s.add(id)
 			return nil
-		case text == "\r\n":
+		case string(line) == "\r\n":
 			header = false
-		case header && len(text) > 11 && strings.EqualFold(text[:11], "message-id:"):
-			id = maphash.String(s.seed, strings.TrimSpace(text[11:]))
+		case header && len(line) > len(messageID) && bytes.EqualFold(line[:len(messageID)], messageID):
+			id = maphash.Bytes(s.seed, bytes.TrimSpace(line[len(messageID):]))
 		}
 	}
 }
