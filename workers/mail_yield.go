@@ -15,9 +15,9 @@ type MailYield struct {
 }
 
 const (
-	// mailsPerTurn is how many mails are sent between two waits: so many that mails of a shop without much to do never wait, and that a turn
-	// takes 50 ms of CPU.
-	mailsPerTurn = 1000
+	// mailsPerTurn is how many mails are sent between two waits: with waits of 2 s, a shop with less than 250 orders a second all the time sends
+	// its mails as they come, and in a burst they take a twentieth of the CPU.
+	mailsPerTurn = 500
 	// mailYieldQuiet is how long the order path must have been idle: longer than the relay and the flusher linger between two small batches.
 	mailYieldQuiet = 300 * time.Millisecond
 	// mailYieldInterval is the time between two reads of Activity.

@@ -11,7 +11,7 @@ import (
 	"github.com/spillway/spillway/workers"
 )
 
-const turn = 1000
+const turn = 500
 
 // fakeBacklog is an outbox from which each lease takes a turn of mails. It records when.
 type fakeBacklog struct {

@@ -17,10 +17,10 @@ type Pace struct {
 }
 
 // The times for which the flusher and the relay linger by default, with durability journal. An order passes both, so that together they delay
-// its row by 150 ms at most; a commit is shared by 50 to 100 ms of orders.
+// its row by 300 ms at most; a commit is shared by 100 to 200 ms of orders.
 const (
-	DefaultFlushLinger = 50 * time.Millisecond
-	DefaultRelayLinger = 100 * time.Millisecond
+	DefaultFlushLinger = 100 * time.Millisecond
+	DefaultRelayLinger = 200 * time.Millisecond
 )
 
 // paced wraps an iteration that does at most full pieces of work.
