@@ -63,13 +63,12 @@ func (a *App) AdminURL() string {
 	return "http://" + a.admin.Addr().String()
 }
 
-// adminHandler serves metrics, profiles and the state of each dependency.
+// adminHandler serves metrics, profiles and the state of each dependency. It does not serve the command line, which may have secrets.
 func (a *App) adminHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", a.telemetry.MetricsHandler())
 	mux.HandleFunc("GET /readyz", a.serveReadiness)
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
-	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)

@@ -62,6 +62,10 @@ func TestAdmin_ServesMetricsProfilesAndReadiness(t *testing.T) {
 			t.Errorf("%s: %d without %q", path, status, want)
 		}
 	}
+	// Secrets may be on the command line.
+	if status, _ := get(t, a.AdminURL()+"/debug/pprof/cmdline"); status != http.StatusNotFound {
+		t.Errorf("/debug/pprof/cmdline: %d", status)
+	}
 	// The API's port is the customers': it has none of these.
 	if status, _ := get(t, a.URL()+"/metrics"); status != http.StatusNotFound {
 		t.Errorf("the API's /metrics: %d", status)

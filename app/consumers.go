@@ -20,11 +20,11 @@ func addConsumers(deps *dependencies, a *api, c Config, broker queue.Broker, out
 	}{
 		{workerWriter, groupOrders, c.Drain.Writers, func(in queue.Consumer) worker {
 			w := workers.NewOrderWriter(c.Drain.writer(), in, deps.measured.OrderStore(orders), dead, deps.stock, workers.NewDuplicateCanceller(deps.stock, a.payments), deps.log)
-			w.WithPace(deps.pace(0))
+			w.WithPace(deps.pace())
 			return worker{name: workerWriter, run: w.Run, runOnce: w.RunOnce}
 		}},
 		{workerShipper, groupShipping, c.Drain.Shippers, func(in queue.Consumer) worker {
-			s := workers.NewShipper(c.Drain.ship(), in, deps.measured.ShipStore(orders, workers.ShippedNormally), dead, a.carrier, deps.log).WithPublisher(deps.changes).WithPace(deps.pace(0))
+			s := workers.NewShipper(c.Drain.ship(), in, deps.measured.ShipStore(orders, workers.ShippedNormally), dead, a.carrier, deps.log).WithPublisher(deps.changes).WithPace(deps.pace())
 			return worker{name: workerShipper, run: s.Run, runOnce: s.RunOnce}
 		}},
 		{workerMailer, groupMail, 1, func(in queue.Consumer) worker {

@@ -185,12 +185,18 @@ func (deps *dependencies) snapshots() workers.SnapshotSources {
 	}
 }
 
-// pace is that of a worker on the order path. It lingers only if no response waits for its batch.
-func (deps *dependencies) pace(linger time.Duration) workers.Pace {
+// linger is the pace of the flusher and the relay. They linger only if no response waits for their batches, and do not yield to requests: they
+// take little, and make an order durable.
+func (deps *dependencies) linger(linger time.Duration) workers.Pace {
 	if deps.flush.Durability != store.DurabilityJournal {
 		linger = 0
 	}
-	return workers.Pace{Linger: linger, Yield: deps.yield, Activity: deps.activity}
+	return workers.Pace{Linger: linger, Activity: deps.activity}
+}
+
+// pace is that of the writer and the shipper.
+func (deps *dependencies) pace() workers.Pace {
+	return workers.Pace{Yield: deps.yield, Activity: deps.activity}
 }
 
 // goBackground runs f in the background until its context ends; close waits for it.

@@ -39,7 +39,7 @@ var workerNames = []string{
 // newWorkers makes the workers of the role: first those on an order's path, in its order, because that is how they are drained.
 func newWorkers(ctx context.Context, deps *dependencies, a *api, c Config) (out workerSet, err error) {
 	if slices.Contains(c.Workers, workerFlusher) {
-		f := deps.flusher()
+		f := deps.flusher().WithPace(deps.linger(c.Drain.FlushLinger))
 		out = append(out, worker{name: workerFlusher, run: f.Run, runOnce: f.RunOnce})
 	}
 	if slices.ContainsFunc(c.Workers, func(w string) bool { return slices.Contains(queueWorkers, w) }) {
@@ -66,7 +66,10 @@ func addQueueWorkers(ctx context.Context, deps *dependencies, a *api, c Config, 
 		relay := workers.NewOrderRelay(
 			c.Drain.relay(c.Queue.Topic, consumerName()), deps.journal, store.NewStock(deps.db), deps.snapshots(), producer,
 			store.NewDeadLetters(deps.db), deps.log,
-		)
+		).WithPace(deps.linger(c.Drain.RelayLinger))
+		if slices.Contains(c.Workers, workerFlusher) {
+			relay.WithProgress(deps.progress)
+		}
 		out = append(out, worker{name: workerRelay, run: relay.Run, runOnce: relay.RunOnce})
 	}
 	return addConsumers(deps, a, c, broker, out)

@@ -33,6 +33,10 @@ const (
 	// written form the next one: with one connection it is four times as long, for the same number of system calls here and in Redis,
 	// which runs one command at a time anyway. Blocking commands have connections of their own.
 	oneConnection = -1
+	// ringScale makes room for 8,192 commands that wait for a reply, as a power of two. A call whose context has ended keeps its place until
+	// Redis replies or the connection breaks, and one that finds no place waits whatever its context. All classes of calls together, with
+	// the workers, are fewer.
+	ringScale = 13
 	// maxFlushDelay is how long rueidis waits for more commands before it writes a pipeline, while several callers wait for a reply. A
 	// caller that is alone is never delayed. Beyond 100 µs the pipelines get longer by little, and each step of an order slower.
 	maxFlushDelay = 100 * time.Microsecond
@@ -71,6 +75,7 @@ func newClient(cfg Config, f *fence) (rueidis.Client, error) {
 		// A context's deadline must not close the connection that all requests share.
 		AlwaysPipelining:  true,
 		PipelineMultiplex: oneConnection,
+		RingScaleEachConn: ringScale,
 		MaxFlushDelay:     maxFlushDelay,
 		ConnWriteTimeout:  connWriteTimeout,
 	}

@@ -2,6 +2,7 @@ package stock
 
 import (
 	"context"
+	"strconv"
 
 	"github.com/redis/rueidis"
 
@@ -19,11 +20,36 @@ func (s *Stock) Replay(ctx context.Context, customer order.CustomerID, key strin
 		return "", err
 	}
 	record, err := reply.ToString()
-	switch {
-	case rueidis.IsRedisNil(err):
-		return "", nil
-	case err != nil:
+	if err != nil && !rueidis.IsRedisNil(err) {
 		return "", redisconn.Unavailable(err)
+	}
+	return replayed(record, fingerprint)
+}
+
+// replayIn is Replay, except that it also reports whether the epoch is the one that Redis holds: a Redis that was wiped or is older has lost
+// the record, but not the order.
+func (s *Stock) replayIn(ctx context.Context, epoch int64, customer order.CustomerID, key string, fingerprint []byte) (id order.ID, open bool, err error) {
+	c := s.conn.Client()
+	reply, err := s.read(ctx, c.B().Mget().Key(s.keys.Epoch(), s.keys.Idempotency(customer, key)).Build())
+	if err != nil {
+		return "", false, err
+	}
+	values, err := reply.AsStrSlice()
+	if err != nil {
+		return "", false, redisconn.Unavailable(err)
+	}
+	if len(values) != 2 || values[0] != strconv.FormatInt(epoch, 10) {
+		return "", false, nil
+	}
+	id, err = replayed(values[1], fingerprint)
+	return id, true, err
+}
+
+// replayed returns the order of an idempotency record; empty when there is none.
+func replayed(record string, fingerprint []byte) (order.ID, error) {
+	switch {
+	case record == "":
+		return "", nil
 	case len(record) < order.IDLen || record[order.IDLen:] != string(fingerprint):
 		return "", order.ErrKeyReused
 	}

@@ -110,7 +110,10 @@ func (s *Stock) refuseSoldOut(ctx context.Context, epoch int64, r Request) (res 
 	if refusal == nil {
 		return Reservation{}, false, nil
 	}
-	id, err := s.Replay(ctx, r.Customer, r.Key, r.Fingerprint)
+	id, open, err := s.replayIn(ctx, epoch, r.Customer, r.Key, r.Fingerprint)
+	if err == nil && !open {
+		return Reservation{}, false, nil // The script finds out what became of Redis.
+	}
 	if err == nil && id == "" {
 		err = refusal
 	}

@@ -167,3 +167,26 @@ func eventuallyReserves(t *testing.T, s *shop, r stock.Request) {
 		}
 	}
 }
+
+// TestReserve_SoldOutHintOfAWipedRedis checks that the last buyer's retry is not refused by a hint when Redis has lost its record: the error is
+// one that is retried, and the order is found in SQL then.
+func TestReserve_SoldOutHintOfAWipedRedis(t *testing.T) {
+	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
+		s := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 1})
+		last := request("last", units("A", 1))
+		s.mustReserve(t, last)
+		s.wantSoldOut(t, request("late", units("A", 1)), order.Shortage{SKU: "A", Requested: 1})
+		c := s.redis.Client()
+		keys, err := c.Do(t.Context(), c.B().Keys().Pattern("{"+s.keys.Namespace+":*").Build()).AsStrSlice()
+		if err == nil {
+			err = c.Do(t.Context(), c.B().Del().Key(keys...).Build()).Error() // FLUSHALL, as far as this shop can see
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		last.OrderID = order.NewID(0, time.Now())
+		if _, err := s.Reserve(t.Context(), last); !errors.Is(err, order.ErrUnavailable) {
+			t.Errorf("the last buyer's retry: %v; want ErrUnavailable", err)
+		}
+	})
+}

@@ -38,6 +38,33 @@ func wantStock(t *testing.T, st *store.Stock, want int64) {
 	}
 }
 
+// TestFlushRange_ManySKUs flushes a batch with more SKUs than one statement takes: SQLite has 32,766 placeholders, three of them for each SKU.
+func TestFlushRange_ManySKUs(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *store.DB) {
+		st, r := store.NewStock(db), aRange("0-0", "1-0", -1)
+		clear(r.Deltas)
+		products := make([]store.Product, 12_000)
+		for i := range products {
+			sku := order.SKU(fmt.Sprintf("SKU%05d", i))
+			products[i] = store.Product{SKU: sku, Name: "n", Price: order.Money{Currency: "USD", Amount: 100}, Stock: 10}
+			r.Deltas[sku] = -1
+		}
+		if _, err := store.NewProducts(db).Seed(t.Context(), products); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := st.NextEpoch(t.Context(), 0, journal.Epoch{Instance: "run1"}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := st.FlushRange(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+		last := products[len(products)-1].SKU
+		if _, units, err := st.Snapshot(t.Context(), 0, []order.SKU{last}); err != nil || units[last] != 9 {
+			t.Errorf("stock of %s: %v, %v; want 9", last, units, err)
+		}
+	})
+}
+
 func TestFlushRange_AppliedOnce(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		st := flushing(t, db)

@@ -111,7 +111,7 @@ diskMaxUsedSpaceRatio=95
 CONF
   # The broker's own metrics, for Prometheus; on every address.
   if [ -n "${ROCKETMQ_METRICS_PORT:-}" ]; then
-    printf 'metricsExporterType=PROM\nmetricsPromExporterHost=0.0.0.0\nmetricsPromExporterPort=%s\n' "$ROCKETMQ_METRICS_PORT" >>"$dir/conf/broker.conf"
+    printf 'metricsExporterType=PROM\nmetricsPromExporterHost=127.0.0.1\nmetricsPromExporterPort=%s\n' "$ROCKETMQ_METRICS_PORT" >>"$dir/conf/broker.conf"
   fi
   printf '{"rocketMQClusterName":"DefaultCluster","namesrvAddr":"127.0.0.1:%s","localServeAddr":"127.0.0.1","grpcServerPort":%s,"remotingListenPort":%s,"grpcClientConsumerMinLongPollingTimeoutMillis":100,"minInvisibleTimeMillsForRecv":1000}\n' \
     "$ROCKETMQ_NAMESRV_PORT" "$ROCKETMQ_GRPC_PORT" "$ROCKETMQ_REMOTING_PORT" >"$dir/conf/proxy.json"
