@@ -5,7 +5,7 @@ import (
 	"os"
 	"time"
 
-	"github.com/spillway/spillway/test/bench/proc"
+	"github.com/spillway/spillway/test/procfs"
 )
 
 // The names of the processes in the report.
@@ -27,11 +27,11 @@ var processNames = []string{nameServe, nameWork, nameRedis, nameMySQL, nameBroke
 const counterMails = "mails"
 
 // meter samples the CPU time of all processes, and the number of mails, from its start on.
-type meter struct{ sampler *proc.Sampler }
+type meter struct{ sampler *procfs.Sampler }
 
 // newMeter starts a meter of the real servers, the sink and this process. Close it.
 func (r *run) newMeter() *meter {
-	m := &meter{sampler: proc.NewSampler()}
+	m := &meter{sampler: procfs.NewSampler()}
 	for name, pid := range r.stage.servers {
 		m.sampler.Process(name, pid)
 	}

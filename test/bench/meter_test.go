@@ -4,13 +4,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/spillway/spillway/test/bench/proc"
+	"github.com/spillway/spillway/test/procfs"
 )
 
 // growingMeter is a meter of a process that used 40 ms of CPU, and of an SMTP server that took 10 mails, after the returned time.
 func growingMeter(t *testing.T) (*meter, time.Time) {
 	t.Helper()
-	m := &meter{sampler: proc.NewSampler()}
+	m := &meter{sampler: procfs.NewSampler()}
 	t.Cleanup(m.close)
 	begin := time.Now()
 	for name, grown := range map[string]float64{nameServe: 40_000, counterMails: 10} {

@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/spillway/spillway/test/bench/proc"
+	"github.com/spillway/spillway/test/procfs"
 )
 
 // dialTimeout is the timeout of the check whether a server listens.
@@ -38,7 +38,7 @@ func (s *stage) findServers(addrs map[string]string) {
 	s.servers = map[string]int{}
 	for name, addr := range addrs {
 		port, _ := strconv.Atoi(portOf(addr))
-		pid, err := proc.FS{}.Listener(port)
+		pid, err := procfs.FS{}.Listener(port)
 		if err != nil {
 			s.notes = append(s.notes, fmt.Sprintf("no CPU time of %s: %v", name, err))
 			continue

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/spillway/spillway/test/procfs"
 )
 
 const (
@@ -92,7 +94,7 @@ func (p *process) started(what string, ready func() bool) error {
 			return fmt.Errorf("%s was not ready on port %d within %s; the end of its log:\n%s", what, p.port, startTimeout, tail(p.log))
 		case <-tick.C:
 		}
-		if ready() && listens(p.pid, p.port) {
+		if ready() && (procfs.FS{}).Listens(p.pid, p.port) {
 			return nil
 		}
 	}

@@ -1,4 +1,4 @@
-package proc
+package procfs
 
 import (
 	"errors"
@@ -41,6 +41,21 @@ func (f FS) Listener(port int) (pid int, err error) {
 		return strconv.Atoi(filepath.Base(dir))
 	}
 	return 0, fmt.Errorf("port %d: %w", port, ErrNoListener)
+}
+
+// Listens reports whether the process holds a socket that listens on the TCP port.
+func (f FS) Listens(pid, port int) bool {
+	sockets := f.listening(port)
+	links, err := filepath.Glob(f.path(strconv.Itoa(pid), "fd", "*"))
+	if err != nil {
+		return false
+	}
+	for _, link := range links {
+		if to, err := os.Readlink(link); err == nil && sockets[to] {
+			return true
+		}
+	}
+	return false
 }
 
 // listening returns the sockets that listen on the port, as the targets of the links in /proc/PID/fd.
