@@ -244,7 +244,7 @@ func (a *App) serverConfig() (server.Config, error) {
 	if err != nil {
 		return cfg, err
 	}
-	cfg.Interceptors = append(cfg.Interceptors, traced, a.api.checkouts)
+	cfg.Interceptors = append(cfg.Interceptors, traced, a.api.checkouts.Interceptor())
 	cfg.TrustedProxies, err = a.cfg.HTTP.proxies()
 	return cfg, err
 }

@@ -28,6 +28,5 @@ func (l *CheckoutLoad) Interceptor() connect.Interceptor {
 				return next(ctx, req)
 			}
 		},
-		stream: func(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc { return next },
 	}
 }

@@ -28,7 +28,6 @@ func errorBodies() connect.Interceptor {
 				return resp, err
 			}
 		},
-		stream: func(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc { return next },
 	}
 }
 

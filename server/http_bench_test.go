@@ -112,7 +112,7 @@ func BenchmarkHandler_PlaceOrder(b *testing.B) {
 		b.Fatal(err)
 	}
 	// Telemetry that exports nothing, as app sets it up.
-	cfg := Config{Tokens: tokens, Log: slog.New(slog.DiscardHandler), Interceptors: []connect.Interceptor{traced, results}}
+	cfg := Config{Tokens: tokens, Log: slog.New(slog.DiscardHandler), Interceptors: []connect.Interceptor{traced, results.Interceptor()}}
 	b.Run("bare", func(b *testing.B) {
 		_, h := spillwayv1connect.NewCheckoutServiceHandler(accepts)
 		benchPlaceOrder(b, h, token, http.StatusOK)

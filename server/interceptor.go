@@ -2,7 +2,7 @@ package server
 
 import "connectrpc.com/connect"
 
-// interceptor wraps unary calls and streams. It does not wrap clients.
+// interceptor wraps unary calls, and streams unless stream is nil. It does not wrap clients.
 type interceptor struct {
 	unary  func(next connect.UnaryFunc) connect.UnaryFunc
 	stream func(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc
@@ -13,6 +13,9 @@ func (i interceptor) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc { retur
 
 // WrapStreamingHandler wraps a stream.
 func (i interceptor) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
+	if i.stream == nil {
+		return next
+	}
 	return i.stream(next)
 }
 

@@ -89,7 +89,6 @@ func limit(limits map[Class]int) connect.Interceptor {
 				return next(ctx, req)
 			}
 		},
-		stream: func(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc { return next },
 	}
 }
 
@@ -125,6 +124,5 @@ func minimumTime() connect.Interceptor {
 				return next(ctx, req)
 			}
 		},
-		stream: func(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc { return next },
 	}
 }

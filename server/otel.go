@@ -25,8 +25,8 @@ const (
 	resultReplayed = "replayed" // the order of an earlier request with the same key
 )
 
-// CheckoutMetrics counts orders and the results of PlaceOrder. It is an interceptor, outside of the one that translates errors; and it wraps
-// the Reserver, to distinguish new orders from those of earlier requests.
+// CheckoutMetrics counts orders and the results of PlaceOrder. Its interceptor is outside of the one that translates errors; and it wraps the
+// Reserver, to distinguish new orders from those of earlier requests.
 type CheckoutMetrics struct {
 	placed, reserved, results metric.Int64Counter
 }
@@ -48,8 +48,10 @@ type placement struct{ isNew bool }
 
 type placementKey struct{}
 
-// WrapUnary counts the calls of PlaceOrder.
-func (m *CheckoutMetrics) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
+// Interceptor returns the interceptor that counts the calls of PlaceOrder.
+func (m *CheckoutMetrics) Interceptor() connect.Interceptor { return interceptor{unary: m.count} }
+
+func (m *CheckoutMetrics) count(next connect.UnaryFunc) connect.UnaryFunc {
 	return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
 		if req.Spec().Procedure != spillwayv1connect.CheckoutServicePlaceOrderProcedure {
 			return next(ctx, req)
@@ -59,16 +61,6 @@ func (m *CheckoutMetrics) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 		m.record(ctx, p, resp, err)
 		return resp, err
 	}
-}
-
-// WrapStreamingHandler leaves streams alone.
-func (*CheckoutMetrics) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
-	return next
-}
-
-// WrapStreamingClient leaves clients alone.
-func (*CheckoutMetrics) WrapStreamingClient(next connect.StreamingClientFunc) connect.StreamingClientFunc {
-	return next
 }
 
 func (m *CheckoutMetrics) record(ctx context.Context, p *placement, resp connect.AnyResponse, err error) {

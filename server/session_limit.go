@@ -39,7 +39,6 @@ func (l SessionLimit) intercept(now func() time.Time) connect.Interceptor {
 				return next(ctx, req)
 			}
 		},
-		stream: func(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc { return next },
 	}
 }
 
