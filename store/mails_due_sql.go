@@ -23,12 +23,8 @@ func (db *DB) addDueMails(ctx context.Context, tx *ent.Client, kind order.MailKi
 	for _, id := range ids {
 		args = append(args, string(id), of, now, now)
 	}
-	otherwise := " ON CONFLICT (order_id, kind) DO NOTHING"
-	if db.isMySQL() {
-		otherwise = " ON DUPLICATE KEY UPDATE order_id = due_mails.order_id"
-	}
 	_, err := tx.ExecContext(ctx, "INSERT INTO due_mails (order_id, kind, attempts, next_try_at, created_at) VALUES "+
-		tuples(len(ids), "(?,?,0,?,?)")+otherwise, args...)
+		tuples(len(ids), "(?,?,0,?,?)")+db.onConflictDoNothingSQL("due_mails", "order_id", "kind"), args...)
 	if err != nil {
 		return fmt.Errorf("write %d due mails: %w", len(ids), err)
 	}

@@ -33,11 +33,8 @@ func (db *DB) insertSent(ctx context.Context, mails []order.MailID, at time.Time
 	for _, mail := range mails {
 		args = append(args, string(mail.OrderID), string(mail.Kind), at)
 	}
-	otherwise := " ON CONFLICT (order_id, kind) DO NOTHING"
-	if db.isMySQL() {
-		otherwise = " ON DUPLICATE KEY UPDATE order_id = sent_mails.order_id"
-	}
-	_, err := db.sql.ExecContext(ctx, "INSERT INTO sent_mails (order_id, kind, sent_at) VALUES "+tuples(len(mails), "(?,?,?)")+otherwise, args...)
+	_, err := db.sql.ExecContext(ctx, "INSERT INTO sent_mails (order_id, kind, sent_at) VALUES "+tuples(len(mails), "(?,?,?)")+
+		db.onConflictDoNothingSQL("sent_mails", "order_id", "kind"), args...)
 	if err != nil {
 		return fmt.Errorf("record %d sent mails: %w", len(mails), err)
 	}

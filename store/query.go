@@ -66,6 +66,14 @@ func onConflictDoNothing(key ...string) []entsql.ConflictOption {
 	}
 }
 
+// onConflictDoNothingSQL is onConflictDoNothing as the end of an INSERT into the table.
+func (db *DB) onConflictDoNothingSQL(table string, key ...string) string {
+	if db.isMySQL() {
+		return " ON DUPLICATE KEY UPDATE " + key[0] + " = " + table + "." + key[0]
+	}
+	return " ON CONFLICT (" + strings.Join(key, ", ") + ") DO NOTHING"
+}
+
 // expectOneRow checks that an update matched exactly one row.
 func expectOneRow(otherwise error) func(n int, err error) error {
 	return func(n int, err error) error {
