@@ -7,8 +7,6 @@ import (
 	"strings"
 	"time"
 
-	entsql "entgo.io/ent/dialect/sql"
-
 	"github.com/spillway/spillway/ent"
 	"github.com/spillway/spillway/ent/charge"
 	"github.com/spillway/spillway/order"
@@ -46,7 +44,7 @@ func (c *Charges) commit(ctx context.Context, charges []order.Charge) ([]order.C
 	held := make(map[order.ID]order.Charge, len(charges))
 	err := c.db.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
 		clear(held)
-		if err := insertMissing(ctx, tx, charges); err != nil {
+		if err := c.insertMissing(ctx, tx, charges); err != nil {
 			return err
 		}
 		return readCharges(ctx, tx, charges, held)
@@ -68,7 +66,7 @@ func (c *Charges) insertFresh(ctx context.Context, charges []order.Charge) (bool
 	for i := range charges {
 		charges[i].CreatedAt, charges[i].UpdatedAt, charges[i].Attempt = now, now, max(1, charges[i].Attempt)
 	}
-	err := c.db.call(ctx, func(ctx context.Context) error { return c.insertNewCharges(ctx, charges) })
+	err := c.db.call(ctx, func(ctx context.Context) error { return insertCharges(ctx, c.db.ent, charges, "") })
 	if isDuplicate(err) || isRetryable(err) {
 		return false, nil
 	}
@@ -76,30 +74,11 @@ func (c *Charges) insertFresh(ctx context.Context, charges []order.Charge) (bool
 }
 
 // insertMissing writes the lines of orders that have none; the others stay.
-func insertMissing(ctx context.Context, tx *ent.Client, charges []order.Charge) error {
+func (c *Charges) insertMissing(ctx context.Context, tx *ent.Client, charges []order.Charge) error {
 	charges = slices.Clone(charges)
 	slices.SortStableFunc(charges, func(a, b order.Charge) int { return strings.Compare(string(a.OrderID), string(b.OrderID)) })
 	charges = slices.CompactFunc(charges, func(a, b order.Charge) bool { return a.OrderID == b.OrderID })
-	return insertCharges(ctx, tx, charges, onConflictDoNothing(charge.FieldID)...)
-}
-
-func insertCharges(ctx context.Context, client *ent.Client, charges []order.Charge, conflict ...entsql.ConflictOption) error {
-	rows := make([]*ent.ChargeCreate, len(charges))
-	for i, ch := range charges {
-		voided, recheck := voidTimes(ch.State, ch.UpdatedAt)
-		rows[i] = client.Charge.Create().SetID(string(ch.OrderID)).SetChargeID(ch.ChargeID).SetState(int8(ch.State)).
-			SetAmount(int64(ch.Amount.Amount)).SetCurrency(string(ch.Amount.Currency)).SetDeclineCode(truncate(ch.DeclineCode, maxDeclineCode)).
-			SetCreatedAt(ch.CreatedAt).SetUpdatedAt(ch.UpdatedAt).SetAttempt(attempt(ch.Attempt)).
-			SetNillableVoidedAt(voided).SetNillableRecheckAt(recheck)
-	}
-	insert := client.Charge.CreateBulk(rows...)
-	if len(conflict) > 0 {
-		insert.OnConflict(conflict...)
-	}
-	if err := insert.Exec(ctx); err != nil {
-		return fmt.Errorf("record %d charges: %w", len(charges), err)
-	}
-	return nil
+	return insertCharges(ctx, tx, charges, c.db.onConflictDoNothingSQL(charge.Table, charge.FieldID))
 }
 
 // attempt is the number of an attempt as SQL keeps it; 0 is the first.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/spillway/spillway/ent"
 	"github.com/spillway/spillway/order"
 )
 
@@ -111,12 +112,20 @@ func (db *DB) SearchSetting(t testing.TB, name string) (value string) {
 
 // InsertByBuilder inserts charges by ent's builder, to compare Record's INSERT with it.
 func (c *Charges) InsertByBuilder(ctx context.Context, charges []order.Charge) error {
-	return insertCharges(ctx, c.db.ent, charges)
+	rows := make([]*ent.ChargeCreate, len(charges))
+	for i, ch := range charges {
+		voided, recheck := voidTimes(ch.State, ch.UpdatedAt)
+		rows[i] = c.db.ent.Charge.Create().SetID(string(ch.OrderID)).SetChargeID(ch.ChargeID).SetState(int8(ch.State)).
+			SetAmount(int64(ch.Amount.Amount)).SetCurrency(string(ch.Amount.Currency)).SetDeclineCode(truncate(ch.DeclineCode, maxDeclineCode)).
+			SetCreatedAt(ch.CreatedAt).SetUpdatedAt(ch.UpdatedAt).SetAttempt(attempt(ch.Attempt)).
+			SetNillableVoidedAt(voided).SetNillableRecheckAt(recheck)
+	}
+	return c.db.ent.Charge.CreateBulk(rows...).Exec(ctx)
 }
 
 // InsertBySQL inserts charges as Record does.
 func (c *Charges) InsertBySQL(ctx context.Context, charges []order.Charge) error {
-	return c.insertNewCharges(ctx, charges)
+	return insertCharges(ctx, c.db.ent, charges, "")
 }
 
 // Query returns the rows of a query, each as its printed values.
