@@ -1,6 +1,10 @@
 package order
 
-import "strings"
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
 
 // MailKind is the kind of a mail to the customer. Each order gets at most one mail of each kind.
 type MailKind string
@@ -58,3 +62,23 @@ type Mail struct {
 
 // ID returns what identifies the mail.
 func (m Mail) ID() MailID { return MailID{OrderID: m.Order.ID, Kind: m.Kind} }
+
+// Validate returns ErrInvalid unless the ids and the kind are valid, and the mail of a refund has the refund's id and amount.
+func (m Mail) Validate() error {
+	if _, err := ParseID(string(m.Order.ID)); err != nil {
+		return fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	if base := m.Kind.Base(); !slices.Contains(MailKinds(), base) {
+		return fmt.Errorf("unknown kind of mail %q: %w", m.Kind, ErrInvalid)
+	} else if base != MailRefund {
+		return nil
+	}
+	refundID, _ := m.Kind.RefundID()
+	if _, err := ParseID(refundID); err != nil { // Refunds have ids of the same form.
+		return fmt.Errorf("%q is not the id of a refund: %w", refundID, ErrInvalid)
+	}
+	if m.Refund.Amount <= 0 {
+		return fmt.Errorf("refund %s is of %s: %w", refundID, m.Refund, ErrInvalid)
+	}
+	return nil
+}

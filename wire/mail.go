@@ -83,41 +83,29 @@ func FromMailRequest(req *spillwayv1.SendOrderMailRequest) (order.Mail, error) {
 	if err != nil {
 		return order.Mail{}, err
 	}
-	if _, err := order.ParseID(string(o.ID)); err != nil {
-		return order.Mail{}, fmt.Errorf("%w: %w", order.ErrInvalid, err)
-	}
 	m := order.Mail{Order: o}
 	if req.GetRefund() != nil {
 		if m.Refund, err = FromMoney(req.GetRefund()); err != nil {
 			return order.Mail{}, err
 		}
 	}
-	m.Kind, err = fromMailKind(req, m.Refund)
-	return m, err
+	if m.Kind, err = fromMailKind(req); err != nil {
+		return order.Mail{}, err
+	}
+	return m, m.Validate()
 }
 
-func fromMailKind(req *spillwayv1.SendOrderMailRequest, refund order.Money) (order.MailKind, error) {
+func fromMailKind(req *spillwayv1.SendOrderMailRequest) (order.MailKind, error) {
 	for kind, msg := range mailKindToWire {
 		switch {
 		case msg != req.GetKind():
 		case kind == order.MailRefund:
-			return fromRefundMail(req.GetRefundId(), refund)
+			return order.RefundMail(req.GetRefundId()), nil
 		default:
 			return kind, nil
 		}
 	}
 	return "", fmt.Errorf("there is no mail of kind %v: %w", req.GetKind(), order.ErrInvalid)
-}
-
-func fromRefundMail(refundID string, refund order.Money) (order.MailKind, error) {
-	id, err := order.ParseID(refundID) // Refunds have ids of the same form.
-	if err != nil {
-		return "", fmt.Errorf("%q is not the id of a refund: %w", refundID, order.ErrInvalid)
-	}
-	if refund.Amount <= 0 {
-		return "", fmt.Errorf("refund %s is of %s: %w", id, refund, order.ErrInvalid)
-	}
-	return order.RefundMail(string(id)), nil
 }
 
 // mailPayload is plain for mails, and also checks their kind and refund.
