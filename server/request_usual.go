@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
+	"github.com/spillway/spillway/order"
 )
 
 // isUsualPlaceOrder reports whether the request certainly keeps the rules of its message in proto/spillway/v1. It accepts what nearly all
@@ -19,11 +20,9 @@ func isUsualPlaceOrder(m *spillwayv1.PlaceOrderRequest) bool {
 		(m.GetExpectedTotal() == nil || isUsualMoney(m.GetExpectedTotal()))
 }
 
-// The bounds of the rules in proto/spillway/v1. FuzzIsUsualPlaceOrder has a request at each of them.
+// The bounds of the rules in proto/spillway/v1, beside order.MaxLines and order.MaxQuantity. FuzzIsUsualPlaceOrder has a request at each of them.
 const (
-	maxLines         = 100
 	maxSKULen        = 64
-	maxQuantity      = 1000
 	currencyLetters  = 3
 	countryLetters   = 2
 	maxEmailLen      = 254
@@ -39,11 +38,11 @@ const (
 
 func areUsualLines(lines []*spillwayv1.Line) bool {
 	for _, l := range lines {
-		if l == nil || !isSKU(l.GetSku()) || l.GetQuantity() < 1 || l.GetQuantity() > maxQuantity {
+		if l == nil || !isSKU(l.GetSku()) || l.GetQuantity() < 1 || l.GetQuantity() > order.MaxQuantity {
 			return false
 		}
 	}
-	return len(lines) <= maxLines
+	return len(lines) <= order.MaxLines
 }
 
 func isSKU(s string) bool {

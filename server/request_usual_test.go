@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
+	"github.com/spillway/spillway/order"
 )
 
 // usualPlaceOrders are requests that isUsualPlaceOrder accepts, one at least at each of its bounds: a rule that is narrowed in the schema
@@ -23,8 +24,8 @@ func usualPlaceOrders() map[string]*spillwayv1.PlaceOrderRequest {
 	add("usual", func(*spillwayv1.PlaceOrderRequest) {})
 	add("of the cart, paid later", func(m *spillwayv1.PlaceOrderRequest) { m.Lines, m.Card = nil, nil })
 	add("longest lines", func(m *spillwayv1.PlaceOrderRequest) {
-		for len(m.Lines) < maxLines {
-			m.Lines = append(m.Lines, &spillwayv1.Line{Sku: strings.Repeat("z", maxSKULen), Quantity: maxQuantity})
+		for len(m.Lines) < order.MaxLines {
+			m.Lines = append(m.Lines, &spillwayv1.Line{Sku: strings.Repeat("z", maxSKULen), Quantity: order.MaxQuantity})
 		}
 	})
 	add("longest texts", func(m *spillwayv1.PlaceOrderRequest) {
@@ -113,7 +114,7 @@ func TestIsUsualPlaceOrder_AcceptsOnlyValidRequests(t *testing.T) {
 			m.Lines[0].Quantity = rapid.Int32Range(-1, 1002).Draw(r, "quantity")
 		},
 		func(r *rapid.T, m *spillwayv1.PlaceOrderRequest) {
-			for range rapid.IntRange(0, maxLines+1).Draw(r, "lines") {
+			for range rapid.IntRange(0, order.MaxLines+1).Draw(r, "lines") {
 				m.Lines = append(m.Lines, m.Lines[0])
 			}
 		},

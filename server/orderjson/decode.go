@@ -1,10 +1,9 @@
 package orderjson
 
-import spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
-
-// maxLines is the maximum number of lines that are read: the rule of PlaceOrderRequest. protojson reads longer requests, which the rule
-// then rejects.
-const maxLines = 100
+import (
+	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
+	"github.com/spillway/spillway/order"
+)
 
 // Decode reads the JSON of a message and reports whether it has handled it: m is then what protojson makes of data. Otherwise the content
 // of m is undefined. m is reset first. Decode keeps no part of data.
@@ -50,7 +49,8 @@ func (s *scanner) placeOrder(m *spillwayv1.PlaceOrderRequest) {
 }
 
 func (s *scanner) lines() (lines []*spillwayv1.Line) {
-	s.array(maxLines, func() { lines = append(lines, s.line()) })
+	// protojson reads longer requests, which the rule of PlaceOrderRequest then rejects.
+	s.array(order.MaxLines, func() { lines = append(lines, s.line()) })
 	return lines
 }
 

@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
+	"github.com/spillway/spillway/order"
 )
 
 // handled are bodies that Decode must handle, because clients send such.
@@ -82,7 +83,7 @@ var leftToProtoJSON = map[string]string{
 	"comment":              `{/**/}`,
 	"deep nesting":         strings.Repeat(`{"card":`, 20_000),
 	"deep lists":           `{"lines":` + strings.Repeat(`[`, 20_000),
-	"too many lines":       `{"lines":[{}` + strings.Repeat(`,{}`, maxLines) + `]}`,
+	"too many lines":       `{"lines":[{}` + strings.Repeat(`,{}`, order.MaxLines) + `]}`,
 }
 
 func TestDecode_HandlesUsualRequests(t *testing.T) {
