@@ -32,7 +32,7 @@ func (s *Snapshots) Snapshots(ctx context.Context, ids []order.ID) (map[order.ID
 		cmds[i] = c.B().Hget().Key(s.keys.Order(id)).Field("snapshot").Build()
 	}
 	var replies []rueidis.RedisResult
-	if err := breaker.DoBlocking(ctx, s.breaker, s.breaker.Timeout(), 0, func(ctx context.Context) error {
+	if err := breaker.Do(ctx, s.breaker, s.breaker.Timeout(), func(ctx context.Context) error {
 		replies = c.DoMulti(ctx, cmds...)
 		return redisconn.NonRedisError(replies)
 	}); err != nil {
