@@ -76,14 +76,3 @@ func (s *cacheShard) put(hash tokenHash, v verifiedToken) {
 	delete(s.old, hash)
 	s.young[hash] = v
 }
-
-// len returns the number of cached tokens.
-func (c *tokenCache) len() (n int) {
-	for i := range c.shards {
-		s := &c.shards[i]
-		s.mu.RLock()
-		n += len(s.young) + len(s.old)
-		s.mu.RUnlock()
-	}
-	return n
-}

@@ -176,3 +176,14 @@ func BenchmarkTokens_Verify(b *testing.B) {
 		}
 	})
 }
+
+// len returns the number of cached tokens.
+func (c *tokenCache) len() (n int) {
+	for i := range c.shards {
+		s := &c.shards[i]
+		s.mu.RLock()
+		n += len(s.young) + len(s.old)
+		s.mu.RUnlock()
+	}
+	return n
+}
