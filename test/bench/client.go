@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"net"
 	"strconv"
+	"sync/atomic"
 	"time"
 )
 
@@ -27,11 +28,13 @@ type shopper struct {
 	bodies     []string // requests, by turns
 	// verdict returns the code of a response, which is empty if it is the expected one.
 	verdict func(status int, response []byte) string
-	calls   int
-	conn    net.Conn
-	in      *bufio.Reader
-	buf     []byte
-	stop    func() bool
+	// next counts the calls of all clients together: the next call takes the next customer, so that no two calls in progress are of one.
+	next  *atomic.Int64
+	calls int // number of the last call among those of all clients
+	conn  net.Conn
+	in    *bufio.Reader
+	buf   []byte
+	stop  func() bool
 }
 
 // call sends the next request with a new idempotency key, and returns the code of its response.
@@ -41,7 +44,7 @@ func (s *shopper) call(ctx context.Context) (code string) {
 			return "no_connection"
 		}
 	}
-	s.calls++
+	s.calls = int(s.next.Add(1))
 	status, response, err := s.post()
 	if err != nil {
 		s.close()

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"strings"
+	"sync/atomic"
 )
 
 const (
@@ -40,11 +41,11 @@ func shoppers(addr string, tokens, bodies []string) func(i int) caller {
 
 // callers returns clients that call the procedure. Their idempotency keys differ from those of other callers.
 func callers(addr, path string, tokens, bodies []string, verdict func(int, []byte) string) func(i int) caller {
-	run := rand.Text()[:8]
+	run, next := rand.Text()[:8], new(atomic.Int64)
 	return func(i int) caller {
 		return &shopper{
 			addr: addr, path: path, tokens: tokens, bodies: bodies, verdict: verdict,
-			name: fmt.Sprintf("bench-%s-%d-", run, i), calls: i * len(tokens) / maxClients,
+			name: fmt.Sprintf("bench-%s-%d-", run, i), next: next,
 		}
 	}
 }
