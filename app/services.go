@@ -55,6 +55,8 @@ func newAPI(deps *dependencies, c Config, tokens *auth.Tokens) (*api, error) {
 	deps.closers = append(deps.closers, func() error { ledger.Close(); return nil })
 	cache := catalog.NewCache(redis.Namespace, deps.redis.Client(), deps.policies[breaker.Redis], products, deps.log)
 	browsing := cache.Browsing(store.NewProducts(deps.db.Reads()))
+	listing, shown := catalog.NewListing(store.NewProducts(deps.db.Reads())), catalog.NewAvailable(deps.stock)
+	deps.closers = append(deps.closers, listing.Close, shown.Close)
 	carts := cart.New(redis.Namespace, deps.redis.Client(), deps.policies[breaker.Redis])
 	reader := server.OrderReader{Hot: deps.stock, Rows: read, Log: deps.log}
 	changing := server.OrderReader{Hot: deps.stock, Rows: rows, Log: deps.log} // over the connections of checkouts
@@ -92,7 +94,7 @@ func newAPI(deps *dependencies, c Config, tokens *auth.Tokens) (*api, error) {
 	a.hub = server.NewHub(server.DefaultHubConfig(), journal.NewTail(deps.journal, deps.epochs), deps.stock, read, deps.log)
 	a.services = server.Services{
 		Session: server.Session{Tokens: tokens},
-		Catalog: server.Catalog{Products: store.NewProducts(deps.db.Reads()), Cache: browsing, Available: deps.stock, Rates: rates, Adjuster: server.Adjustments{
+		Catalog: server.Catalog{Products: listing, Cache: browsing, Available: shown, Rates: rates, Adjuster: server.Adjustments{
 			Counters: deps.stock, Store: store.NewStock(deps.db), Available: deps.stock, InSQL: durabilityWaiter{deps: deps, sql: true}.inSQL,
 		}},
 		Cart:     server.Cart{Carts: carts, Products: browsing},
