@@ -27,6 +27,7 @@ const (
 	metaRequestID = "requestId"
 	metaOrderID   = "orderId"
 	metaSKU       = "sku"
+	metaLimit     = "limit"
 	metaProcedure = "procedure"
 )
 
@@ -134,7 +135,7 @@ func failedPrecondition(reason order.Reason, err error, detail proto.Message) re
 func limitExceeded(e *order.LimitError) refusal {
 	f := refusal{
 		code: connect.CodeFailedPrecondition, reason: order.ReasonUnitLimitExceeded, text: e.Error(), retry: e.After,
-		metadata: map[string]string{"limit": string(e.Limit), "maximum": strconv.FormatInt(e.Maximum, 10)},
+		metadata: map[string]string{metaLimit: string(e.Limit), "maximum": strconv.FormatInt(e.Maximum, 10)},
 	}
 	if e.SKU != "" {
 		f.metadata[metaSKU] = string(e.SKU)

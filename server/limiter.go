@@ -47,5 +47,5 @@ func (l *Limiter) Check() error {
 
 func (l *Limiter) full() error {
 	return &order.RetryError{After: defaultRetryDelay, Err: order.Refuse(order.ErrOverloaded, order.ReasonTooManyCalls,
-		"%d %s are in progress, which is the limit of this server", l.max, l.name).With("limit", l.name).With("maximum", strconv.FormatInt(l.max, 10))}
+		"%d %s are in progress, which is the limit of this server", l.max, l.name).With(metaLimit, l.name).With("maximum", strconv.FormatInt(l.max, 10))}
 }

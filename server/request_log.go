@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"sync"
@@ -82,11 +83,23 @@ func (l *requestLog) record(ctx context.Context, procedure string, took time.Dur
 	attrs := []slog.Attr{slog.String("procedure", procedure), slog.Duration("duration", took)}
 	if err != nil {
 		attrs = append(attrs, slog.String("code", connect.CodeOf(err).String()), slog.String("reason", resultOf(err)))
+		if limit := limitOf(err); limit != "" {
+			attrs = append(attrs, slog.String(metaLimit, limit))
+		}
 	}
 	if unlogged > 0 {
 		attrs = append(attrs, slog.Int64("unlogged", unlogged))
 	}
 	l.log.LogAttrs(ctx, level, text, attrs...) //nolint:sloglint // One of three constants.
+}
+
+// limitOf returns the name of the limit that the call exceeded, which is one of ours, and "" for any other error.
+func limitOf(err error) string {
+	var refused *refusalError
+	if !errors.As(err, &refused) {
+		return ""
+	}
+	return refused.metadata[metaLimit]
 }
 
 // isOurs reports whether the code is a failure of this process or its dependencies.

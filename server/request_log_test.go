@@ -11,6 +11,7 @@ import (
 
 	"connectrpc.com/connect"
 
+	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/requestid"
 )
 
@@ -40,6 +41,7 @@ func TestRequestLog_FailedAndSlowCalls(t *testing.T) {
 		"slow":    {time.Second, nil, []string{"level=WARN", "request was slow", "duration=1s", "request_id=R-1"}},
 		"failed":  {2 * time.Second, connect.NewError(connect.CodeUnavailable, errors.New("secret")), []string{"level=WARN", "request failed", "code=unavailable", "request_id=R-1"}},
 		"refused": {0, connect.NewError(connect.CodeInvalidArgument, errors.New("secret")), []string{"level=INFO", "request refused", "reason=invalid_argument"}},
+		"limited": {0, &refusalError{refusal: refusalOf(&order.LimitError{Limit: order.LimitCustomerCharges, Maximum: 2})}, []string{"reason=LIMIT_EXCEEDED", "limit=charges_per_customer"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := logged(t, slog.LevelInfo, c.took, c.outcome)
