@@ -190,7 +190,7 @@ func (w *fixture) populate() {
 			SKU: sku, Name: "x", Price: order.Money{Currency: "EUR", Amount: 1}, Stock: n,
 		}, "test"))
 	}
-	_, err := w.stock.NextEpoch(ctx, 0, journal.Epoch{Instance: "run1", Durability: store.DurabilityJournal})
+	_, err := w.stock.NextEpoch(ctx, journal.Offset{}, journal.Epoch{Instance: "run1", Durability: store.DurabilityJournal})
 	w.must(err)
 	w.exec("UPDATE stock_epochs SET opened_at = " + old)
 

@@ -32,16 +32,17 @@ type EpochStore interface {
 	OpenEpoch(ctx context.Context, partition uint8) (Epoch, error)
 	// EpochAt reads an epoch, open or closed; ErrNoEpoch when there is none of that number.
 	EpochAt(ctx context.Context, partition uint8, number int64) (Epoch, error)
-	// NextEpoch closes the epoch `expect` (0 = none) and opens the next one with the Partition, Instance, Durability and RecordsLostAt
-	// of next, in one transaction; ErrEpochConflict when another caller was faster.
-	NextEpoch(ctx context.Context, expect int64, next Epoch) (Epoch, error)
+	// NextEpoch closes the epoch of the offset (the zero Offset when there is none yet) and opens the next one with the Partition, Instance,
+	// Durability and RecordsLostAt of next, in one transaction. It returns ErrEpochConflict when another caller was faster, or when SQL has
+	// applied entries of the epoch beyond the offset since it was read.
+	NextEpoch(ctx context.Context, closed Offset, next Epoch) (Epoch, error)
 }
 
 var (
 	// ErrNoEpoch means that SQL records no such epoch.
 	ErrNoEpoch = errors.New("no epoch was opened yet")
-	// ErrEpochConflict means that another caller opened an epoch first.
-	ErrEpochConflict = errors.New("another epoch was opened")
+	// ErrEpochConflict means that another caller opened an epoch first, or changed the one to be closed.
+	ErrEpochConflict = errors.New("another epoch was opened, or the open one has changed")
 	// ErrDurability means that the shop runs with another durability setting than this process.
 	ErrDurability = errors.New("another durability setting")
 )

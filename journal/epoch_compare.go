@@ -122,18 +122,18 @@ func (e *Epochs) recordLoss(old Epoch, before, lastID string) {
 }
 
 // recheckLoss records, for the epoch with the journal that ended at the id, that Redis lost data after all if SQL has more by now: a flusher had
-// read it from the previous Redis, and committed it since SQL's offset was compared.
-func (e *Epochs) recheckLoss(ctx context.Context, number int64, end string) error {
+// read it from the previous Redis, and committed it since SQL's offset was compared. It returns the offset that SQL has now.
+func (e *Epochs) recheckLoss(ctx context.Context, number int64, end string) (Offset, error) {
 	epoch, err := e.cfg.Store.EpochAt(ctx, e.cfg.Keys.Partition, number)
 	if err != nil {
-		return fmt.Errorf("read the offset of epoch %d: %w", number, err)
+		return Offset{}, fmt.Errorf("read the offset of epoch %d: %w", number, err)
 	}
 	if CompareIDs(end, epoch.LastID) < 0 {
 		e.mu.Lock()
 		defer e.mu.Unlock()
 		e.lost[number] = true
 	}
-	return nil
+	return Offset{Epoch: number, ID: epoch.LastID}, nil
 }
 
 // nextEpoch describes the epoch after the one that is closed.

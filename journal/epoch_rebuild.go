@@ -29,15 +29,17 @@ func (e *Epochs) rebuild(ctx context.Context, old Epoch, instance string) error 
 		e.suspend(err)
 		return err
 	}
+	closed := Offset{Epoch: old.Number}
 	if old.Number > 0 {
 		if err := e.cfg.Drain(ctx, old.Number); err != nil {
 			return fmt.Errorf("flush the journal of epoch %d: %w", old.Number, err)
 		}
-		if err := e.recheckLoss(ctx, old.Number, last); err != nil {
+		if closed, err = e.recheckLoss(ctx, old.Number, last); err != nil {
 			return err
 		}
 	}
-	next, err := e.cfg.Store.NextEpoch(ctx, old.Number, e.nextEpoch(old, instance))
+	// A flusher may commit a batch of the previous Redis after recheckLoss. Then this fails, and the next check starts over.
+	next, err := e.cfg.Store.NextEpoch(ctx, closed, e.nextEpoch(old, instance))
 	if err != nil {
 		return fmt.Errorf("open an epoch after %d in SQL: %w", old.Number, err)
 	}

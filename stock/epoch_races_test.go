@@ -78,6 +78,45 @@ func TestEpochs_CommittedWhileRedisLostData(t *testing.T) {
 	}
 }
 
+// fakeLateCommitStore is SQL to which a flusher commits a batch, once, right before the next epoch is opened.
+type fakeLateCommitStore struct {
+	*fakeStore
+
+	commit func()
+}
+
+func (b *fakeLateCommitStore) NextEpoch(ctx context.Context, closed journal.Offset, next journal.Epoch) (journal.Epoch, error) {
+	if commit := b.commit; commit != nil {
+		b.commit = nil
+		commit()
+	}
+	return b.fakeStore.NextEpoch(ctx, closed, next)
+}
+
+// TestEpochs_CommittedBeforeTheNextEpoch: a flusher that had read a batch from the previous Redis commits it after the rebuild has looked for
+// a loss. The rebuild starts over, and the next epoch records that idempotency records were lost (I4).
+func TestEpochs_CommittedBeforeTheNextEpoch(t *testing.T) {
+	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
+		s := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 10})
+		s.mustReserve(t, request("k1", units("A", 1)))
+		s.flushAll(t)
+		b := &fakeLateCommitStore{fakeStore: s.sql, commit: func() {
+			s.sql.apply([]journal.Entry{{ID: fmt.Sprintf("%d-0", time.Now().Add(time.Minute).UnixMilli()), Deltas: []order.Delta{{SKU: "A", Units: -2}}}})
+		}}
+		epochs := s.newEpochs(b, func(context.Context, int64) error { return nil }, "journal")
+		epochs.Invalidate(1)
+		if err := epochs.Check(t.Context()); !errors.Is(err, journal.ErrEpochConflict) {
+			t.Errorf("the first rebuild: %v; want ErrEpochConflict", err)
+		}
+		if err := epochs.Check(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if epoch, err := epochs.Current(); err != nil || epoch.Number != 2 || epoch.RecordsLostAt.IsZero() {
+			t.Errorf("epoch %+v (%v) is not 2, or does not record that idempotency records were lost", epoch, err)
+		}
+	})
+}
+
 // TestRewind_BeforeTheRelayReads: connections are allowed while the previous epoch is flushed. The relay drops what a closed journal holds
 // beyond SQL's offset, and the journal. What this Redis remembers of it must be undone before.
 func TestRewind_BeforeTheRelayReads(t *testing.T) {

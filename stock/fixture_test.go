@@ -43,10 +43,10 @@ func (b *fakeStore) OpenEpoch(context.Context, uint8) (journal.Epoch, error) {
 	return b.epoch, nil
 }
 
-func (b *fakeStore) NextEpoch(_ context.Context, expect int64, next journal.Epoch) (journal.Epoch, error) {
+func (b *fakeStore) NextEpoch(_ context.Context, closed journal.Offset, next journal.Epoch) (journal.Epoch, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.epoch.Number != expect {
+	if b.epoch.Number != closed.Epoch || b.epoch.LastID != closed.ID {
 		return journal.Epoch{}, journal.ErrEpochConflict
 	}
 	if b.closed == nil {
@@ -55,7 +55,7 @@ func (b *fakeStore) NextEpoch(_ context.Context, expect int64, next journal.Epoc
 	b.epoch.Closed = true
 	b.closed[b.epoch.Number] = b.epoch
 	b.epoch = next
-	b.epoch.Number, b.epoch.LastID, b.epoch.OpenedAt = expect+1, journal.StartID, time.Now()
+	b.epoch.Number, b.epoch.LastID, b.epoch.OpenedAt = closed.Epoch+1, journal.StartID, time.Now()
 	return b.epoch, nil
 }
 

@@ -18,7 +18,7 @@ func (s *shop) failOver(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.sql.NextEpoch(t.Context(), open.Number, journal.Epoch{Instance: "another", Durability: "journal"}); err != nil {
+	if _, err := s.sql.NextEpoch(t.Context(), journal.Offset{Epoch: open.Number, ID: open.LastID}, journal.Epoch{Instance: "another", Durability: "journal"}); err != nil {
 		t.Fatal(err)
 	}
 }

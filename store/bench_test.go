@@ -72,7 +72,7 @@ func benchChanges(op, n int, to order.State) []order.Event {
 func benchFlush(withOrders bool) func(b *testing.B, db *store.DB) time.Duration {
 	return func(b *testing.B, db *store.DB) (cpu time.Duration) {
 		stock := store.NewStock(db)
-		if _, err := stock.NextEpoch(b.Context(), 0, journal.Epoch{Instance: "bench", Durability: store.DurabilitySQL}); err != nil {
+		if _, err := stock.NextEpoch(b.Context(), journal.Offset{}, journal.Epoch{Instance: "bench", Durability: store.DurabilitySQL}); err != nil {
 			b.Fatal(err)
 		}
 		last := "0-0"

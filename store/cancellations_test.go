@@ -28,7 +28,7 @@ func newCancellationFixture(t *testing.T, db *store.DB) *cancellationFixture {
 			t.Fatal(err)
 		}
 	}
-	if _, err := w.stock.NextEpoch(t.Context(), 0, journal.Epoch{Instance: "run"}); err != nil {
+	if _, err := w.stock.NextEpoch(t.Context(), journal.Offset{}, journal.Epoch{Instance: "run"}); err != nil {
 		t.Fatal(err)
 	}
 	return w

@@ -59,17 +59,18 @@ func (s *Stock) EpochAt(ctx context.Context, partition uint8, number int64) (jou
 	})
 }
 
-// NextEpoch closes the epoch `expect` (0 when there is none) and opens the next one as described by its Partition, Instance,
+// NextEpoch closes the epoch of the offset (the zero Offset when there is none) and opens the next one as described by its Partition, Instance,
 // Durability and RecordsLostAt, in one transaction. Of two callers one gets journal.ErrEpochConflict, and so does one with another durability than the
-// epoch's: it was changed since the caller read it.
-func (s *Stock) NextEpoch(ctx context.Context, expect int64, next journal.Epoch) (journal.Epoch, error) {
+// epoch's, or another offset: it was changed since the caller read it.
+func (s *Stock) NextEpoch(ctx context.Context, closed journal.Offset, next journal.Epoch) (journal.Epoch, error) {
 	now := micro(time.Now())
 	e := next
-	e.Number, e.LastID, e.OpenedAt = expect+1, journal.StartID, now
+	e.Number, e.LastID, e.OpenedAt = closed.Epoch+1, journal.StartID, now
 	err := s.db.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
-		if expect > 0 {
+		if closed.Epoch > 0 {
 			err := expectOneRow(journal.ErrEpochConflict)(tx.StockEpoch.Update().Where(
-				stockepoch.PartitionNo(int16(e.Partition)), stockepoch.Epoch(expect), stockepoch.ClosedAtIsNil(), stockepoch.DurabilityIn("", e.Durability),
+				stockepoch.PartitionNo(int16(e.Partition)), stockepoch.Epoch(closed.Epoch), stockepoch.LastID(closed.ID), stockepoch.ClosedAtIsNil(),
+				stockepoch.DurabilityIn("", e.Durability),
 			).SetClosedAt(now).Save(ctx))
 			if err != nil {
 				return err

@@ -21,7 +21,7 @@ func flushing(t *testing.T, db *store.DB) *store.Stock {
 		t.Fatalf("seed: %d, %v", n, err)
 	}
 	st := store.NewStock(db)
-	if _, err := st.NextEpoch(t.Context(), 0, journal.Epoch{Instance: "run1"}); err != nil {
+	if _, err := st.NextEpoch(t.Context(), journal.Offset{}, journal.Epoch{Instance: "run1"}); err != nil {
 		t.Fatal(err)
 	}
 	return st
@@ -53,7 +53,7 @@ func TestFlushRange_ManySKUs(t *testing.T) {
 		if _, err := store.NewProducts(db).Seed(t.Context(), products); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := st.NextEpoch(t.Context(), 0, journal.Epoch{Instance: "run1"}); err != nil {
+		if _, err := st.NextEpoch(t.Context(), journal.Offset{}, journal.Epoch{Instance: "run1"}); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := st.FlushRange(t.Context(), r); err != nil {
@@ -103,16 +103,34 @@ func TestFlushRange_AppliedOnce(t *testing.T) {
 func TestFlushRange_ClosedEpoch(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		st := flushing(t, db)
-		if _, err := st.NextEpoch(t.Context(), 1, journal.Epoch{Instance: "run2"}); err != nil {
+		if _, err := st.NextEpoch(t.Context(), journal.Offset{Epoch: 1, ID: journal.StartID}, journal.Epoch{Instance: "run2"}); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := st.FlushRange(t.Context(), aRange("0-0", "1-0", -3)); !errors.Is(err, store.ErrFlushConflict) {
 			t.Errorf("flush of a closed epoch: %v; want ErrFlushConflict", err)
 		}
-		if _, err := st.NextEpoch(t.Context(), 1, journal.Epoch{Instance: "run3"}); !errors.Is(err, journal.ErrEpochConflict) {
+		if _, err := st.NextEpoch(t.Context(), journal.Offset{Epoch: 1, ID: journal.StartID}, journal.Epoch{Instance: "run3"}); !errors.Is(err, journal.ErrEpochConflict) {
 			t.Errorf("closing an epoch twice: %v; want journal.ErrEpochConflict", err)
 		}
 		wantStock(t, st, 10)
+	})
+}
+
+// TestStock_NextEpochAfterACommit: a flusher commits a batch after the caller read SQL's offset. The next epoch would not record whether Redis
+// still had that batch.
+func TestStock_NextEpochAfterACommit(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *store.DB) {
+		st := flushing(t, db)
+		if _, err := st.FlushRange(t.Context(), aRange("0-0", "1-0", -3)); err != nil {
+			t.Fatal(err)
+		}
+		next := journal.Epoch{Instance: "run2"}
+		if _, err := st.NextEpoch(t.Context(), journal.Offset{Epoch: 1, ID: journal.StartID}, next); !errors.Is(err, journal.ErrEpochConflict) {
+			t.Errorf("with the offset before the commit: %v; want journal.ErrEpochConflict", err)
+		}
+		if e, err := st.NextEpoch(t.Context(), journal.Offset{Epoch: 1, ID: "1-0"}, next); err != nil || e.Number != 2 {
+			t.Errorf("with the offset after it: epoch %d (%v); want 2", e.Number, err)
+		}
 	})
 }
 

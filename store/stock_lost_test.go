@@ -21,7 +21,7 @@ func TestLostHolds_OrdersWithoutARow(t *testing.T) {
 		w.flush(t, "1-0", store.Range{Deltas: map[order.SKU]int64{"A": -6, "B": -3}, Holds: []store.Hold{take(came, -1), take(lost, -1), take(released, -1)}})
 		w.flush(t, "2-0", store.Range{Deltas: map[order.SKU]int64{"A": 2, "B": 1}, Holds: []store.Hold{take(released, 1)}})
 		mustApply(t, w.orders, change(came, order.Paid))
-		if _, err := w.stock.NextEpoch(t.Context(), 1, journal.Epoch{Instance: "run2"}); err != nil {
+		if _, err := w.stock.NextEpoch(t.Context(), journal.Offset{Epoch: 1, ID: "2-0"}, journal.Epoch{Instance: "run2"}); err != nil {
 			t.Fatal(err)
 		}
 		epochs, err := w.stock.Unreconciled(t.Context(), 0, time.Now().Add(time.Second))
@@ -174,7 +174,7 @@ func TestPruneDedupLog_KeepsUnreconciledEpochs(t *testing.T) {
 				}
 			}
 			if i < 2 {
-				if _, err := w.stock.NextEpoch(t.Context(), epoch, journal.Epoch{Instance: "next"}); err != nil {
+				if _, err := w.stock.NextEpoch(t.Context(), journal.Offset{Epoch: epoch, ID: "2-0"}, journal.Epoch{Instance: "next"}); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -43,7 +43,7 @@ func TestFlushRange_UnitsReturnOncePerOrder(t *testing.T) {
 		if out := w.flush(t, "3-0", store.Range{Releases: back(o, "declined")}); !slices.Equal(out.ReturnedBefore, []order.ID{o.ID}) {
 			t.Errorf("released again in this epoch: %v was reported", out.ReturnedBefore)
 		}
-		if _, err := w.stock.NextEpoch(t.Context(), 1, journal.Epoch{Instance: "promoted"}); err != nil {
+		if _, err := w.stock.NextEpoch(t.Context(), journal.Offset{Epoch: 1, ID: "3-0"}, journal.Epoch{Instance: "promoted"}); err != nil {
 			t.Fatal(err)
 		}
 		r := store.Range{Epoch: 2, PrevID: "0-0", FirstID: "1-0", LastID: "1-0", Entries: 1, Releases: back(o, "again")}
@@ -156,11 +156,11 @@ func TestStock_NextEpochOfOtherDurability(t *testing.T) {
 			t.Fatal(err)
 		}
 		next := journal.Epoch{Instance: "run2", Durability: store.DurabilityJournal}
-		if _, err := w.stock.NextEpoch(t.Context(), 1, next); !errors.Is(err, journal.ErrEpochConflict) {
+		if _, err := w.stock.NextEpoch(t.Context(), journal.Offset{Epoch: 1, ID: journal.StartID}, next); !errors.Is(err, journal.ErrEpochConflict) {
 			t.Errorf("an epoch of another durability: %v; want journal.ErrEpochConflict", err)
 		}
 		next.Durability = store.DurabilitySQL
-		if _, err := w.stock.NextEpoch(t.Context(), 1, next); err != nil {
+		if _, err := w.stock.NextEpoch(t.Context(), journal.Offset{Epoch: 1, ID: journal.StartID}, next); err != nil {
 			t.Error(err)
 		}
 	})

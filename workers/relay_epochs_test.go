@@ -17,7 +17,7 @@ func TestOrderRelay_KeepsWhatAnotherRedisClosed(t *testing.T) {
 	mustRun(t, r.RunOnce, 0)
 	o := freshOrder()
 	s.reserve(t, o)
-	if _, err := s.sql.NextEpoch(t.Context(), 1, journal.Epoch{Instance: "another", Durability: store.DurabilityJournal}); err != nil {
+	if _, err := s.sql.NextEpoch(t.Context(), journal.Offset{Epoch: 1, ID: journal.StartID}, journal.Epoch{Instance: "another", Durability: store.DurabilityJournal}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := r.RunOnce(t.Context()); err == nil {
