@@ -17,7 +17,10 @@ const adjustTimeout = 10 * time.Second
 // durability of orders is: an operator must not see units that a wiped Redis loses.
 type Adjustments struct {
 	Counters interface {
-		Adjust(ctx context.Context, a order.Adjustment) (journal.Offset, int64, error)
+		// OpenEpoch returns the number of the open epoch.
+		OpenEpoch() (int64, error)
+		// Adjust makes the adjustment once, in the epoch only.
+		Adjust(ctx context.Context, epoch int64, a order.Adjustment) (journal.Offset, int64, error)
 	}
 	Store interface {
 		FindAdjustment(ctx context.Context, id string) (order.Adjustment, error)
@@ -27,8 +30,10 @@ type Adjustments struct {
 	InSQL func(ctx context.Context, offset journal.Offset) error
 }
 
-// Adjust makes the adjustment once. SQL has the adjustments that Redis has lost.
+// Adjust makes the adjustment once. SQL has the adjustments that Redis has lost. The epoch is read before SQL: when Redis loses the
+// adjustment after SQL was read, Redis is in another epoch, and refuses to make it again.
 func (a Adjustments) Adjust(ctx context.Context, adj order.Adjustment) (int64, error) {
+	epoch, epochErr := a.Counters.OpenEpoch()
 	done, err := a.Store.FindAdjustment(ctx, adj.ID)
 	switch {
 	case err == nil && (done.SKU != adj.SKU || done.Units != adj.Units):
@@ -38,8 +43,10 @@ func (a Adjustments) Adjust(ctx context.Context, adj order.Adjustment) (int64, e
 		return left[adj.SKU], err
 	case !errors.Is(err, order.ErrNotFound):
 		return 0, err
+	case epochErr != nil:
+		return 0, epochErr
 	}
-	offset, left, err := a.Counters.Adjust(ctx, adj)
+	offset, left, err := a.Counters.Adjust(ctx, epoch, adj)
 	if err != nil {
 		return 0, err
 	}

@@ -223,7 +223,9 @@ func TestCatalog_CreateAndUpdate(t *testing.T) {
 // fakeCounters make adjustments, and remember none: that is the book's.
 type fakeCounters struct{ made []order.Adjustment }
 
-func (c *fakeCounters) Adjust(_ context.Context, a order.Adjustment) (journal.Offset, int64, error) {
+func (*fakeCounters) OpenEpoch() (int64, error) { return 1, nil }
+
+func (c *fakeCounters) Adjust(_ context.Context, _ int64, a order.Adjustment) (journal.Offset, int64, error) {
 	c.made = append(c.made, a)
 	return journal.Offset{Epoch: 1, ID: "1-0"}, 42, nil
 }

@@ -14,7 +14,7 @@ import (
 // script: the same error, after the same other errors, and the last buyer's retry gets its order.
 func TestPlaceOrder_SoldOutAgain(t *testing.T) {
 	onBothDatabases(t, func(t *testing.T, s *shopFixture) {
-		if _, _, err := s.Adjust(t.Context(), order.Adjustment{ID: "nearly all", SKU: "A", Units: -99}); err != nil {
+		if _, _, err := s.Adjust(t.Context(), 1, order.Adjustment{ID: "nearly all", SKU: "A", Units: -99}); err != nil {
 			t.Fatal(err)
 		}
 		last := s.place(t, "last", goodCard)
@@ -46,7 +46,7 @@ func TestPlaceOrder_SoldOutAgain(t *testing.T) {
 		if err := place(func(r *spillwayv1.PlaceOrderRequest) { r.CurrencyCode = "XXX" }); !errors.Is(err, order.ErrInvalid) {
 			t.Errorf("in an unknown currency: %v; want ErrInvalid", err)
 		}
-		if _, _, err := s.Adjust(t.Context(), order.Adjustment{ID: "delivery", SKU: "A", Units: 1}); err != nil {
+		if _, _, err := s.Adjust(t.Context(), 1, order.Adjustment{ID: "delivery", SKU: "A", Units: 1}); err != nil {
 			t.Fatal(err)
 		}
 		if err := place(same); err != nil {

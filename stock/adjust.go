@@ -11,14 +11,19 @@ import (
 	"github.com/spillway/spillway/redisconn"
 )
 
-// Adjust changes the counter and appends the change to the journal; SQL has it once it reaches the returned offset. It returns the units
-// left, a *order.SoldOutError if more would be taken than is left, and order.ErrAlreadyExists if the id was used for another adjustment.
-func (s *Stock) Adjust(ctx context.Context, a order.Adjustment) (journal.Offset, int64, error) {
+// Adjust changes the counter and appends the change to the journal; SQL has it once it reaches the returned offset. The epoch is the one that
+// was open before the caller read in SQL that the adjustment was not made: when another one is open by now, Adjust does nothing and returns an
+// order.RetryError, because SQL may have the adjustment, and Redis may have lost its record of it. Adjust returns the units left, a
+// *order.SoldOutError if more would be taken than is left, and order.ErrAlreadyExists if the id was used for another adjustment.
+func (s *Stock) Adjust(ctx context.Context, opened int64, a order.Adjustment) (journal.Offset, int64, error) {
 	defer s.soldOut.forget()
 	for range maxLoads {
 		epoch, err := s.epochs.Current()
 		if err != nil {
 			return journal.Offset{}, 0, err
+		}
+		if epoch.Number != opened {
+			return journal.Offset{}, 0, unavailable("redis was replaced since epoch %d", opened)
 		}
 		reply, err := s.exec(ctx, s.scripts.adjust, []string{
 			s.keys.Epoch(), s.keys.Journal(epoch.Number), s.keys.Stock(epoch.Number), s.keys.Adjusted(a.ID),

@@ -200,7 +200,11 @@ func (m *machine) adjustStock(r *rapid.T) {
 	delta := rapid.Int64Range(-5, 5).Draw(r, "delta")
 	id := fmt.Sprintf("%s-%d", sku, rapid.IntRange(0, 3).Draw(r, "id"))
 	before, seen := m.adjust[id]
-	_, left, err := m.shop.Adjust(m.t.Context(), order.Adjustment{ID: id, SKU: sku, Units: delta, Reason: "r", Actor: "a"})
+	epoch, err := m.shop.OpenEpoch()
+	if err != nil {
+		r.Fatal(err)
+	}
+	_, left, err := m.shop.Adjust(m.t.Context(), epoch, order.Adjustment{ID: id, SKU: sku, Units: delta, Reason: "r", Actor: "a"})
 	var sold *order.SoldOutError
 	switch {
 	case seen && before != delta:

@@ -61,7 +61,7 @@ func TestRewind_RedisThatComesBack(t *testing.T) {
 		if _, err := s.Release(ctx, releasedLate.OrderID, "declined", ""); err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := s.Adjust(ctx, order.Adjustment{ID: "a", SKU: "A", Units: 5}); err != nil {
+		if _, _, err := s.Adjust(ctx, 1, order.Adjustment{ID: "a", SKU: "A", Units: 5}); err != nil {
 			t.Fatal(err)
 		}
 		s.failOver(t)
@@ -92,7 +92,7 @@ func TestRewind_RedisThatComesBack(t *testing.T) {
 		if res, err := s.Reserve(ctx, request("lost", units("A", 1))); err != nil || res.Replay != "" {
 			t.Errorf("the key of a lost order: %+v (%v)", res, err)
 		}
-		if _, left, err := s.Adjust(ctx, order.Adjustment{ID: "a", SKU: "A", Units: 5}); err != nil || left != 12 {
+		if _, left, err := s.Adjust(ctx, 3, order.Adjustment{ID: "a", SKU: "A", Units: 5}); err != nil || left != 12 {
 			t.Errorf("the adjustment leaves %d (%v); want 10 - known - paid late - lost, + 5", left, err)
 		}
 		s.flushAll(t)

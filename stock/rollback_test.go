@@ -107,7 +107,7 @@ func TestEpochs_DemotedResyncedAndPromoted(t *testing.T) {
 	if _, err := s.Reserve(ctx, request("at once", units("A", 61))); !errors.Is(err, order.ErrUnavailable) {
 		t.Errorf("a reservation on the older data: %v; want ErrUnavailable", err)
 	}
-	if _, _, err := s.Adjust(ctx, order.Adjustment{ID: "a", SKU: "A", Units: -61}); !errors.Is(err, order.ErrUnavailable) {
+	if _, _, err := s.Adjust(ctx, before.Number, order.Adjustment{ID: "a", SKU: "A", Units: -61}); !errors.Is(err, order.ErrUnavailable) {
 		t.Errorf("an adjustment on the older data: %v; want ErrUnavailable", err)
 	}
 	if err := s.epochs.Check(ctx); err != nil {

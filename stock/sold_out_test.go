@@ -85,7 +85,7 @@ func TestReserve_SoldOutHintOfUnknownOutcome(t *testing.T) {
 func TestReserve_UnitsThatCameBack(t *testing.T) {
 	for name, giveBack := range map[string]func(t *testing.T, s, other *shop, sold order.ID){
 		"adjust": func(t *testing.T, s, _ *shop, _ order.ID) {
-			if _, _, err := s.Adjust(t.Context(), order.Adjustment{ID: "delivery", SKU: "A", Units: 1}); err != nil {
+			if _, _, err := s.Adjust(t.Context(), 1, order.Adjustment{ID: "delivery", SKU: "A", Units: 1}); err != nil {
 				t.Fatal(err)
 			}
 		},

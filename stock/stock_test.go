@@ -225,15 +225,15 @@ func TestAdjust_RepeatedAndBelowZero(t *testing.T) {
 	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 		s := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 5})
 		for range 2 {
-			if _, left, err := s.Adjust(t.Context(), order.Adjustment{ID: "a1", SKU: "A", Units: 10, Reason: "r"}); err != nil || left != 15 {
+			if _, left, err := s.Adjust(t.Context(), 1, order.Adjustment{ID: "a1", SKU: "A", Units: 10, Reason: "r"}); err != nil || left != 15 {
 				t.Fatalf("adjust = %d, %v; want 15 left", left, err)
 			}
 		}
-		if _, _, err := s.Adjust(t.Context(), order.Adjustment{ID: "a1", SKU: "A", Units: 11}); !errors.Is(err, order.ErrAlreadyExists) {
+		if _, _, err := s.Adjust(t.Context(), 1, order.Adjustment{ID: "a1", SKU: "A", Units: 11}); !errors.Is(err, order.ErrAlreadyExists) {
 			t.Errorf("same id, other delta: %v; want ErrAlreadyExists", err)
 		}
 		var short *order.SoldOutError
-		if _, _, err := s.Adjust(t.Context(), order.Adjustment{ID: "a2", SKU: "A", Units: -16}); !errors.As(err, &short) {
+		if _, _, err := s.Adjust(t.Context(), 1, order.Adjustment{ID: "a2", SKU: "A", Units: -16}); !errors.As(err, &short) {
 			t.Errorf("taking 16 of 15: %v; want a shortage", err)
 		}
 		s.wantLeft(t, "A", 15)

@@ -56,7 +56,7 @@ func TestTail_JournalAndChanges(t *testing.T) {
 		r := request("k", units("A", 1))
 		s.mustReserve(t, r)
 		wantChanged(t, tail, r.OrderID)
-		if _, _, err := s.Adjust(t.Context(), order.Adjustment{ID: "a1", SKU: "A", Units: 1, Reason: "r", Actor: "o"}); err != nil {
+		if _, _, err := s.Adjust(t.Context(), 1, order.Adjustment{ID: "a1", SKU: "A", Units: 1, Reason: "r", Actor: "o"}); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := s.Settle(t.Context(), r.OrderID, "ch", ""); err != nil {

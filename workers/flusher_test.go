@@ -267,7 +267,7 @@ func TestStockFlusher_WaiterOfADuplicate(t *testing.T) {
 func TestStockFlusher_AdjustmentIsBookedWithItsStock(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		s := openShop(t, db)
-		if _, _, err := s.Adjust(t.Context(), order.Adjustment{ID: "a1", SKU: "A", Units: 7, Reason: "found", Actor: "op"}); err != nil {
+		if _, _, err := s.Adjust(t.Context(), 1, order.Adjustment{ID: "a1", SKU: "A", Units: 7, Reason: "found", Actor: "op"}); err != nil {
 			t.Fatal(err)
 		}
 		drained(t, s.flusher(s.sql, withOrders).RunOnce)

@@ -367,7 +367,7 @@ func TestOrderRelay_EventsMatchTheJournal(t *testing.T) {
 	}
 	s.settle(t, paid)
 	s.release(t, declined)
-	if _, _, err := s.Adjust(t.Context(), order.Adjustment{ID: "a1", SKU: "A", Units: 1, Reason: "r", Actor: "op"}); err != nil {
+	if _, _, err := s.Adjust(t.Context(), 1, order.Adjustment{ID: "a1", SKU: "A", Units: 1, Reason: "r", Actor: "op"}); err != nil {
 		t.Fatal(err)
 	}
 	s.flush(t)

@@ -120,7 +120,7 @@ func (s *shop) place(t *testing.T, n int) []order.ID {
 func (s *shop) restock(t *testing.T, units int64) {
 	t.Helper()
 	for _, sku := range []order.SKU{"A", "B"} {
-		if _, _, err := s.Adjust(t.Context(), order.Adjustment{ID: "restock-" + string(sku), SKU: sku, Units: units, Reason: "test", Actor: "test"}); err != nil {
+		if _, _, err := s.Adjust(t.Context(), 1, order.Adjustment{ID: "restock-" + string(sku), SKU: sku, Units: units, Reason: "test", Actor: "test"}); err != nil {
 			t.Fatal(err)
 		}
 	}

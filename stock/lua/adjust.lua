@@ -4,13 +4,14 @@
 --       journal     stream of the epoch
 --       stock       hash of the epoch, SKU -> units left
 --       adjusted    string, the record of the adjustment: entry id, SKU and delta
--- ARGV  epoch, adjustment_id, sku, delta, reason, actor, now_ms, idempotency_ttl_s, replid (as for reserve)
+-- ARGV  epoch (read before the caller read in SQL that the adjustment was not made), adjustment_id, sku, delta, reason, actor, now_ms, idempotency_ttl_s, replid (as for reserve)
 -- Returns {"OK", entry id, left}   adjusted, now or before
---         {"EPOCH"}                the epoch is not the open one: nothing was done
+--         {"EPOCH"}                the epoch is not the open one: nothing was done; read SQL again
 --         {"MISMATCH"}             the id was used before for another SKU or delta
 --         {"LOAD", sku}            the SKU has no counter: load it and call again
 --         {"SHORT", left}          fewer are left than would be taken
--- Idempotent by adjustment_id until the TTL of the key `adjusted`; after that SQL records the adjustment.
+-- Idempotent by adjustment_id until the TTL of the key `adjusted`. After that, and in the next epoch, SQL's record of the adjustment is, and
+-- the caller reads it first.
 local epoch_key, journal, stock, adjusted = unpack(KEYS)
 local epoch, adjustment_id, sku, delta, reason, actor, now_ms, idempotency_ttl_s, replid = unpack(ARGV)
 
