@@ -2,6 +2,7 @@ package stock
 
 import (
 	"context"
+	"time"
 
 	"github.com/spillway/spillway/order"
 )
@@ -24,3 +25,6 @@ func (s *Stock) WaitingLoads() int {
 	defer s.loads.mu.Unlock()
 	return len(s.loads.waiting)
 }
+
+// SetEpochWait sets how long a step waits for a new epoch, and for SQL.
+func (s *Stock) SetEpochWait(d time.Duration) { s.epochWait = d }

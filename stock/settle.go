@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
@@ -28,36 +29,42 @@ type step func(epoch journal.Epoch) ([]string, error)
 // finish runs a step of an order that is reserved. If it fails, or no epoch is open, finish retries it on the epoch that is open then, for up
 // to maxEpochWait. Usually the first attempt succeeds, and needs no timer of its own.
 func (s *Stock) finish(ctx context.Context, id order.ID, run step) (journal.Offset, error) {
+	deadline := time.Now().Add(s.epochWait)
 	if epoch, err := s.epochs.Current(); err == nil {
-		if pos, err := s.attempt(ctx, epoch, id, run); !errors.Is(err, errAttempt) {
+		if pos, err := s.attempt(ctx, deadline, epoch, id, run); !errors.Is(err, errAttempt) {
 			return pos, err
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, maxEpochWait)
+	wait, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
 	for {
-		epoch, err := s.epochs.Wait(ctx)
+		epoch, err := s.epochs.Wait(wait)
 		if err != nil {
 			return journal.Offset{}, err
 		}
-		if pos, err := s.attempt(ctx, epoch, id, run); !errors.Is(err, errAttempt) {
+		if pos, err := s.attempt(ctx, deadline, epoch, id, run); !errors.Is(err, errAttempt) {
 			return pos, err
 		}
-		if pause(ctx, loadBackoff) != nil {
-			return journal.Offset{}, &order.RetryError{After: redisconn.RetryAfter, Err: fmt.Errorf("redis was unavailable for %s: %w: %w",
-				maxEpochWait, order.ErrUnavailable, order.ErrUnknownOutcome)}
+		if pause(wait, loadBackoff) != nil {
+			return journal.Offset{}, s.waitedInVain(errors.New("redis was unavailable"))
 		}
 	}
+}
+
+// waitedInVain is the error of a step that was not done within maxEpochWait.
+func (s *Stock) waitedInVain(cause error) error {
+	return &order.RetryError{After: redisconn.RetryAfter, Err: fmt.Errorf("%w for %s: %w: %w", cause, s.epochWait, order.ErrUnavailable, order.ErrUnknownOutcome)}
 }
 
 // errAttempt means that a step failed in a way that a retry may mend.
 var errAttempt = errors.New("the step must be retried")
 
-// attempt runs a step once. An order of an earlier epoch is compared with SQL first, which may be further than a Redis that lost data.
-func (s *Stock) attempt(ctx context.Context, epoch journal.Epoch, id order.ID, run step) (journal.Offset, error) {
+// attempt runs a step once. An order of an earlier epoch is compared with SQL first, which may be further than a Redis that lost data; that
+// ends at the deadline.
+func (s *Stock) attempt(ctx context.Context, deadline time.Time, epoch journal.Epoch, id order.ID, run step) (journal.Offset, error) {
 	reply, err := run(epoch)
 	if err == nil && reply[0] == "UNCONFIRMED" {
-		if err := s.confirm(ctx, epoch.Number, id); err != nil {
+		if err := s.confirmBefore(ctx, deadline, epoch.Number, id); err != nil {
 			return journal.Offset{}, err
 		}
 		reply, err = run(epoch)
@@ -70,6 +77,17 @@ func (s *Stock) attempt(ctx context.Context, epoch journal.Epoch, id order.ID, r
 		return journal.Offset{}, errAttempt
 	}
 	return pos, err
+}
+
+// confirmBefore is confirm, except that it ends at the deadline.
+func (s *Stock) confirmBefore(ctx context.Context, deadline time.Time, epoch int64, id order.ID) error {
+	bounded, cancel := context.WithDeadline(ctx, deadline)
+	defer cancel()
+	err := s.confirm(bounded, epoch, id)
+	if err != nil && ctx.Err() == nil && bounded.Err() != nil {
+		return s.waitedInVain(fmt.Errorf("SQL did not respond: %w", err))
+	}
+	return err
 }
 
 func (s *Stock) finished(reply []string) (journal.Offset, error) {

@@ -23,7 +23,7 @@ const (
 	loadBackoff = 50 * time.Millisecond
 	// rolledBackTTL is how long a second release of an order is recognized as one (I6).
 	rolledBackTTL = 24 * time.Hour
-	// maxEpochWait bounds how long a step that must not be dropped waits for a new epoch to open.
+	// maxEpochWait bounds how long a step that must not be dropped waits for a new epoch to open, and for SQL to compare the order with.
 	maxEpochWait = 5 * time.Second
 )
 
@@ -52,15 +52,16 @@ type Stock struct {
 	soldOut   soldOutHints
 	limitArgs limitArgs
 	lastNames atomic.Pointer[epochNames]
-	// loadEntries is maxLoadEntries, or fewer in tests.
+	// loadEntries is maxLoadEntries, or fewer in tests; epochWait is maxEpochWait, or less in tests.
 	loadEntries int
+	epochWait   time.Duration
 }
 
 // New makes the authority for one partition.
 func New(keys journal.Keys, conn *redisconn.Conn, epochs *journal.Epochs, store Store, limits Limits, b breaker.Breaker) *Stock {
 	s := &Stock{
 		keys: Keys{keys}, conn: conn, epochs: epochs, store: store, limits: limits, breaker: b,
-		scripts: newScripts(), now: time.Now, limitArgs: newLimitArgs(limits), loadEntries: maxLoadEntries,
+		scripts: newScripts(), now: time.Now, limitArgs: newLimitArgs(limits), loadEntries: maxLoadEntries, epochWait: maxEpochWait,
 	}
 	s.loads = newLoader(s.loadCounters)
 	return s
