@@ -53,9 +53,7 @@ var ErrTrimmed = errors.New("the journal is trimmed beyond the offset")
 // Read returns up to count entries after the id, oldest first; none when there are none. At an entry that cannot be parsed it returns
 // those before it, and a *PoisonError only if there are none before it. It returns ErrTrimmed rather than leave entries out.
 func (j *Journal) Read(ctx context.Context, epoch int64, after string, count int64) ([]Entry, error) {
-	c := j.conn.Client()
-	replies, err := j.doMulti(ctx, 0, j.getTrimmed(epoch),
-		c.B().Xrange().Key(j.keys.Journal(epoch)).Start("("+after).End("+").Count(count).Build())
+	replies, err := j.doMulti(ctx, 0, j.getTrimmed(epoch), j.rangeAfter(epoch, after, count))
 	if err != nil {
 		return nil, redisconn.Unavailable(err)
 	}
@@ -67,6 +65,14 @@ func (j *Journal) Read(ctx context.Context, epoch int64, after string, count int
 		return nil, redisconn.Unavailable(err)
 	}
 	return parseEntries(raw)
+}
+
+// rangeAfter reads entries. The reply may have some 10 MB: 1,000 orders of many lines. It is marked as blocking, although it is not, because
+// rueidis sends blocking commands, and their pipelines, over connections of their own, which pass the same fence. On the connection of
+// the hot path the replies of all orders would wait for it.
+func (j *Journal) rangeAfter(epoch int64, after string, count int64) rueidis.Completed {
+	return j.conn.Client().B().Arbitrary("XRANGE").Keys(j.keys.Journal(epoch)).
+		Args("("+after, "+", "COUNT", strconv.FormatInt(count, 10)).Blocking()
 }
 
 // getTrimmed reads the id below which the journal is trimmed. It precedes the reading of entries in a pipeline.
@@ -89,9 +95,7 @@ func untrimmed(r rueidis.RedisResult, after string) error {
 
 // ReadRemaining is Read for a journal that is known to be trimmed: it returns the entries that are left.
 func (j *Journal) ReadRemaining(ctx context.Context, epoch int64, after string, count int64) ([]Entry, error) {
-	c := j.conn.Client()
-	cmd := c.B().Xrange().Key(j.keys.Journal(epoch)).Start("(" + after).End("+").Count(count).Build()
-	raw, err := j.do(ctx, cmd, 0).AsXRange()
+	raw, err := j.do(ctx, j.rangeAfter(epoch, after, count), 0).AsXRange()
 	if err != nil && !rueidis.IsRedisNil(err) {
 		return nil, redisconn.Unavailable(err)
 	}

@@ -18,8 +18,9 @@ const group = "relay"
 // Claim takes over up to count entries that a consumer received and did not acknowledge for minIdle: it died, or its send failed.
 func (j *Journal) Claim(ctx context.Context, epoch int64, consumer string, minIdle time.Duration, count int64) ([]Entry, error) {
 	c := j.conn.Client()
-	cmd := c.B().Xautoclaim().Key(j.keys.Journal(epoch)).Group(group).Consumer(consumer).
-		MinIdleTime(strconv.FormatInt(minIdle.Milliseconds(), 10)).Start(StartID).Count(count).Build()
+	// On a connection of its own: see rangeAfter.
+	cmd := c.B().Arbitrary("XAUTOCLAIM").Keys(j.keys.Journal(epoch)).
+		Args(group, consumer, strconv.FormatInt(minIdle.Milliseconds(), 10), StartID, "COUNT", strconv.FormatInt(count, 10)).Blocking()
 	reply, err := j.do(ctx, cmd, 0).ToArray()
 	if err != nil {
 		return nil, j.noGroup(ctx, epoch, err)
@@ -50,8 +51,8 @@ func received(raw []rueidis.XRangeEntry) []Entry {
 func (j *Journal) Next(ctx context.Context, epoch int64, consumer string, count int64, block time.Duration) ([]Entry, error) {
 	c := j.conn.Client()
 	key := j.keys.Journal(epoch)
-	start := c.B().Xreadgroup().Group(group, consumer).Count(count)
-	cmd := start.Streams().Key(key).Id(">").Build()
+	// On a connection of its own, whether it blocks or not: see rangeAfter.
+	cmd := c.B().Arbitrary("XREADGROUP").Args("GROUP", group, consumer, "COUNT", strconv.FormatInt(count, 10), "STREAMS").Keys(key).Args(">").Blocking()
 	if block > 0 {
 		cmd = c.B().Xreadgroup().Group(group, consumer).Count(count).Block(block.Milliseconds()).Streams().Key(key).Id(">").Build()
 	}

@@ -24,12 +24,13 @@ func NewSnapshots(keys journal.Keys, conn *redisconn.Conn, b journal.Breaker) *S
 	return &Snapshots{keys: Keys{keys}, conn: conn, breaker: b}
 }
 
-// Snapshots reads the snapshots of the orders in one pipeline; orders that Redis does not hold are absent.
+// Snapshots reads the snapshots of the orders in one pipeline; orders that Redis does not hold are absent. The pipeline has a connection of its
+// own, as reads of the journal have, because its replies may have some 10 MB.
 func (s *Snapshots) Snapshots(ctx context.Context, ids []order.ID) (map[order.ID][]byte, error) {
 	c := s.conn.Client()
 	cmds := make(rueidis.Commands, len(ids))
 	for i, id := range ids {
-		cmds[i] = c.B().Hget().Key(s.keys.Order(id)).Field("snapshot").Build()
+		cmds[i] = c.B().Arbitrary("HGET").Keys(s.keys.Order(id)).Args("snapshot").Blocking()
 	}
 	var replies []rueidis.RedisResult
 	if err := breaker.Do(ctx, s.breaker, s.breaker.Timeout(), func(ctx context.Context) error {
