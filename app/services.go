@@ -67,7 +67,7 @@ func newAPI(deps *dependencies, c Config, tokens *auth.Tokens) (*api, error) {
 		return nil, err
 	}
 	deps.closers = append(deps.closers, provider.Close)
-	money := &payment.Service{Provider: provider, Ledger: ledger, Now: time.Now}
+	money := &payment.Service{Provider: deps.load.Provider(provider), Ledger: ledger, Now: time.Now}
 	charging := payment.NewCharging(deps.policies[breaker.Charges], money)
 	deps.closers = append(deps.closers, charging.Close)
 	a := &api{

@@ -7,6 +7,8 @@ import (
 	"connectrpc.com/connect"
 
 	"github.com/spillway/spillway/gen/spillway/v1/spillwayv1connect"
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/payment"
 )
 
 // specRequest is a request of a procedure.
@@ -34,4 +36,69 @@ func TestCheckoutLoad_CountsPlacingAndPaying(t *testing.T) {
 			t.Errorf("%s: %d in progress afterwards", procedure, got)
 		}
 	}
+}
+
+// TestCheckoutLoad_WaitingForTheProvider: a request that waits for a slow payment provider needs no CPU, and does not count. A call that
+// outlives its request changes nothing any more.
+func TestCheckoutLoad_WaitingForTheProvider(t *testing.T) {
+	for name, outlives := range map[string]bool{"the request waits": false, "the call outlives the request": true} {
+		var l CheckoutLoad
+		called, respond, responded := make(chan struct{}), make(chan struct{}), make(chan struct{})
+		provider := l.Provider(slowProvider{called: called, respond: respond})
+		calling := l.Interceptor().WrapUnary(func(ctx context.Context, _ connect.AnyRequest) (connect.AnyResponse, error) {
+			want := func(when string, want int) {
+				if got := l.InFlight(); got != want {
+					t.Errorf("%s: %s %d requests count; want %d", name, when, got, want)
+				}
+			}
+			want("before the charge", 1)
+			go func() {
+				defer close(responded)
+				_, _ = provider.Charge(context.WithoutCancel(ctx), "", order.Money{}, payment.Card{})
+			}()
+			<-called
+			want("during the charge", 0)
+			if !outlives {
+				close(respond)
+				<-responded
+				want("after the charge", 1)
+			}
+			return nil, context.Canceled
+		})
+		_, _ = calling(t.Context(), specRequest{procedure: spillwayv1connect.CheckoutServicePlaceOrderProcedure})
+		if outlives {
+			close(respond)
+			<-responded
+		}
+		if got := l.InFlight(); got != 0 {
+			t.Errorf("%s: %d requests count at the end", name, got)
+		}
+	}
+}
+
+// TestCheckoutLoad_ProviderWithoutARequest: workers call the provider as well.
+func TestCheckoutLoad_ProviderWithoutARequest(t *testing.T) {
+	var l CheckoutLoad
+	respond := make(chan struct{})
+	close(respond)
+	if _, err := l.Provider(slowProvider{called: make(chan struct{}, 1), respond: respond}).Charge(t.Context(), "", order.Money{}, payment.Card{}); err != nil {
+		t.Error(err)
+	}
+	if got := l.InFlight(); got != 0 {
+		t.Errorf("%d requests count", got)
+	}
+}
+
+// slowProvider responds to a charge when it may.
+type slowProvider struct {
+	payment.Provider
+
+	called  chan<- struct{}
+	respond <-chan struct{}
+}
+
+func (p slowProvider) Charge(context.Context, order.ID, order.Money, payment.Card) (payment.Outcome, error) {
+	p.called <- struct{}{}
+	<-p.respond
+	return payment.Outcome{Succeeded: true}, nil
 }

@@ -26,11 +26,12 @@ const (
 // paced wraps an iteration that does at most full pieces of work.
 func (p Pace) paced(full int, runOnce func(context.Context) (int, error)) func(context.Context) (int, error) {
 	linger := false
+	var paused pauses
 	return func(ctx context.Context) (int, error) {
 		if linger && p.Linger > 0 {
 			sleep(ctx, p.Linger)
 		}
-		p.Yield.wait(ctx, p.Activity)
+		p.Yield.wait(ctx, p.Activity, &paused)
 		n, err := runOnce(ctx)
 		if n > 0 {
 			p.Activity.Mark()

@@ -64,6 +64,34 @@ func TestYield_Pauses(t *testing.T) {
 	}
 }
 
+// TestYield_ShareOfTheTime: under a load that does not end, the pauses of a worker take their share of its time, and not a second before each
+// iteration, however short that is. A worker that was idle may pause for as long as a new one.
+func TestYield_ShareOfTheTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		load := &stubLoad{}
+		load.inFlight.Store(99)
+		const work, iterations = 100 * time.Millisecond, 100
+		run := workers.Pace{Yield: workers.NewYield(workers.DefaultYieldConfig(100), load, load)}.Paced(10, func(context.Context) (int, error) {
+			<-time.After(work)
+			return 10, nil
+		})
+		begun := time.Now()
+		for range iterations {
+			_, _ = run(t.Context())
+		}
+		took := time.Since(begun)
+		if most := 4*iterations*work + 4*time.Second; took > most || took < 3*iterations*work {
+			t.Errorf("%d iterations of %s took %s; want about four times as long, and at most %s", iterations, work, took, most)
+		}
+		<-time.After(time.Minute)
+		begun = time.Now()
+		_, _ = run(t.Context())
+		if got := time.Since(begun) - work; got != time.Second {
+			t.Errorf("after a minute it paused for %s; want %s", got, time.Second)
+		}
+	})
+}
+
 func TestYield_EndsWithTheContext(t *testing.T) {
 	load := &stubLoad{}
 	load.inFlight.Store(99)
