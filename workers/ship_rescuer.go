@@ -57,7 +57,7 @@ func NewShipRescuer(cfg RescueConfig, st RescueStore, carrier ShippingClient, lo
 	log = log.With("worker", "ship_rescuer")
 	return &ShipRescuer{
 		cfg: cfg, store: st, log: log,
-		shipping: &shipping{cfg: cfg.Shipping, store: st, carrier: carrier, log: log, now: time.Now},
+		shipping: &shipping{cfg: cfg.Shipping, store: st, carrier: limiterOf(cfg.Shipping.Concurrency, carrier), log: log, now: time.Now},
 	}
 }
 

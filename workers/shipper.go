@@ -53,7 +53,7 @@ func NewShipper(cfg ShipConfig, c queue.Consumer, st ShipStore, dead DeadLetters
 	log = log.With("worker", "shipper")
 	return &Shipper{
 		cfg: cfg, consumer: c, log: log, reader: reader{source: "shipper", dead: dead, paidOnly: true},
-		shipping: &shipping{cfg: cfg.Shipping, store: st, carrier: carrier, log: log, now: time.Now},
+		shipping: &shipping{cfg: cfg.Shipping, store: st, carrier: limiterOf(cfg.Shipping.Concurrency, carrier), log: log, now: time.Now},
 	}
 }
 

@@ -1,13 +1,12 @@
 package workers
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"slices"
-	"sync"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -20,8 +19,11 @@ import (
 type ShippingConfig struct {
 	// Concurrency is how many calls of the carrier are made at once.
 	Concurrency int
-	// Batch is how many orders are leased, and their outcomes written, in one statement.
+	// Batch is how many orders are leased, and their outcomes written, in one statement, at most.
 	Batch int
+	// ClaimWindow is how long after the claim of a batch its orders are offered for the first time. The claims of the others are released
+	// then, so that they can be cancelled, and the next batch has as many orders as were offered: the carrier is slow.
+	ClaimWindow time.Duration
 	// MaxAttempts is how often an order is offered within one iteration, with a jittered backoff between two attempts that doubles from MinBackoff
 	// to MaxBackoff.
 	MaxAttempts            int
@@ -38,10 +40,11 @@ type ShippingConfig struct {
 // DefaultShippingConfig tries three times within about a second, so that a short failure of the carrier does not show as SHIP_FAILED. The
 // ship rescuer retries after longer ones. It leases 400 orders at once, as many as the order writer writes: the two transactions of a batch
 // are then 0.02 statements an order, and at 20 ms a call the carrier takes a batch in less than a second. With 1,000 an order was not cheaper.
+// ClaimWindow is as long as one call may take, and enough for a full batch of a carrier that takes 125 ms a call.
 func DefaultShippingConfig() ShippingConfig {
 	return ShippingConfig{
 		Concurrency: 10, Batch: 400, MaxAttempts: 3, MinBackoff: 200 * time.Millisecond, MaxBackoff: time.Second,
-		CallWindow: 40 * time.Second, Claim: 50 * time.Second, Grace: 5 * time.Second,
+		ClaimWindow: 5 * time.Second, CallWindow: 40 * time.Second, Claim: 50 * time.Second, Grace: 5 * time.Second,
 	}
 }
 
@@ -60,7 +63,7 @@ type ShippingClient interface {
 	Ship(ctx context.Context, o order.Order) error
 }
 
-// CarrierLimiter is a ShippingClient that bounds the number of concurrent calls of all its users.
+// CarrierLimiter is a ShippingClient that bounds the number of concurrent calls of all its users. Workers that get it share its slots.
 type CarrierLimiter struct {
 	carrier ShippingClient
 	calls   *semaphore.Weighted
@@ -71,13 +74,30 @@ func NewCarrierLimiter(n int, c ShippingClient) *CarrierLimiter {
 	return &CarrierLimiter{carrier: c, calls: semaphore.NewWeighted(int64(n))}
 }
 
+// limiterOf returns the carrier if it is a limiter, or one of n concurrent calls for it.
+func limiterOf(n int, c ShippingClient) *CarrierLimiter {
+	if l, ok := c.(*CarrierLimiter); ok {
+		return l
+	}
+	return NewCarrierLimiter(n, c)
+}
+
 // Ship waits for a free slot and makes the call. It returns order.ErrRejected, without a call, if ctx ends first.
 func (l *CarrierLimiter) Ship(ctx context.Context, o order.Order) error {
-	if err := l.calls.Acquire(ctx, 1); err != nil {
+	release, err := l.acquire(ctx)
+	if err != nil {
 		return fmt.Errorf("order %s was not shipped: %w: %w", o.ID, order.ErrRejected, err)
 	}
-	defer l.calls.Release(1)
+	defer release()
 	return l.carrier.Ship(ctx, o)
+}
+
+// acquire waits for a free slot, for one call of the carrier. It returns the error of ctx if that ends first.
+func (l *CarrierLimiter) acquire(ctx context.Context) (release func(), err error) {
+	if err := l.calls.Acquire(ctx, 1); err != nil {
+		return nil, err
+	}
+	return func() { l.calls.Release(1) }, nil
 }
 
 // shipping ships orders with the carrier. It leases them first in SQL, so that a cancelled order is never shipped, and an order that may
@@ -85,53 +105,39 @@ func (l *CarrierLimiter) Ship(ctx context.Context, o order.Order) error {
 type shipping struct {
 	cfg     ShippingConfig
 	store   ShipStore
-	carrier ShippingClient
+	carrier *CarrierLimiter
 	// publisher publishes the states that were written.
 	publisher publisher
 	log       *slog.Logger
 	now       func() time.Time
+	// claim is how many orders the next batch claims, at most; 0 is ShippingConfig.Batch.
+	claim int
 }
 
 // ship offers the orders. It returns how many were shipped, and those that were not offered within CallWindow.
 func (s *shipping) ship(ctx context.Context, orders []order.Order) (shipped int, left []order.ID, err error) {
 	deadline := s.now().Add(s.cfg.CallWindow)
-	for chunk := range slices.Chunk(orders, s.cfg.Batch) {
-		if ctx.Err() != nil || s.now().After(deadline) {
-			left = append(left, orderIDs(chunk)...)
-			continue
-		}
-		b, err := s.batch(ctx, deadline, chunk)
+	for len(orders) > 0 && ctx.Err() == nil && s.now().Before(deadline) {
+		n := min(len(orders), cmp.Or(s.claim, s.cfg.Batch))
+		b, err := s.batch(ctx, deadline, orders[:n])
 		if err != nil {
 			return shipped, nil, err
 		}
-		shipped += len(b.taken)
-		left = append(left, b.untried...)
+		shipped += len(b.outcomes.taken)
+		s.adapt(n, len(b.released)+len(b.kept))
+		left = append(left, orderIDs(b.kept)...)
+		orders = slices.Concat(b.released, orders[n:])
 	}
-	return shipped, left, nil
+	return shipped, append(left, orderIDs(orders)...), nil
 }
 
-// outcomes are the outcomes of a batch of orders.
-type outcomes struct {
-	mu sync.Mutex
-	// taken are the orders that the carrier has.
-	taken []order.Shipment
-	// refused are orders that the carrier does not have and will never take, declined those that it did not take this time, unknown those
-	// that it may have, and untried those that were not offered.
-	refused, declined, unknown, untried []order.ID
-}
-
-func (s *shipping) batch(ctx context.Context, deadline time.Time, orders []order.Order) (*outcomes, error) {
-	claims, err := s.store.ClaimShipping(ctx, orderIDs(orders), s.cfg.Claim)
-	if err != nil {
-		return nil, err
+// adapt sets how many orders the next batch claims: as many as this one offered of n, if some were left, or else twice as many as before.
+func (s *shipping) adapt(n, left int) {
+	if left > 0 {
+		s.claim = max(s.cfg.Concurrency, n-left)
+		return
 	}
-	claimed := slices.DeleteFunc(slices.Clone(orders), func(o order.Order) bool { _, ok := claims.Orders[o.ID]; return !ok })
-	calls, cancel := outlive(ctx, s.cfg.Grace)
-	defer cancel()
-	var v outcomes
-	forEach(s.cfg.Concurrency, claimed, func(o order.Order) { s.offer(ctx, calls, deadline, o, &v) })
-	// The outcomes are written also when ctx has ended.
-	return &v, s.record(context.WithoutCancel(ctx), claims, &v)
+	s.claim = min(s.cfg.Batch, 2*cmp.Or(s.claim, s.cfg.Batch))
 }
 
 // outlive returns a context that ends grace after ctx does.
@@ -139,49 +145,6 @@ func outlive(ctx context.Context, grace time.Duration) (context.Context, context
 	out, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() { sleep(out, grace); cancel() })
 	return out, func() { stop(); cancel() }
-}
-
-// offer calls the carrier for one order until it takes or refuses it, or the tries or the time are used up.
-func (s *shipping) offer(ctx, calls context.Context, deadline time.Time, o order.Order, v *outcomes) {
-	unknown, tried := false, 0
-	backoff := s.cfg.MinBackoff
-	for calls.Err() == nil && s.now().Before(deadline) {
-		err := s.carrier.Ship(calls, o)
-		tried++
-		if err == nil || errors.Is(err, order.ErrInvalid) {
-			v.add(s.log, o, err, s.now())
-			return
-		}
-		unknown = unknown || errors.Is(err, order.ErrUnknownOutcome)
-		if tried == s.cfg.MaxAttempts || ctx.Err() != nil {
-			s.log.WarnContext(ctx, "carrier did not take an order", "order_id", o.ID, "tries", tried, "unknown", unknown, "error", err)
-			break
-		}
-		sleep(ctx, backoff/2+rand.N(backoff/2+1)) //nolint:gosec // Jitter needs no secrecy.
-		backoff = min(2*backoff, s.cfg.MaxBackoff)
-	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	switch {
-	case unknown:
-		v.unknown = append(v.unknown, o.ID)
-	case tried > 0:
-		v.declined = append(v.declined, o.ID)
-	default:
-		v.untried = append(v.untried, o.ID)
-	}
-}
-
-// add adds an order that the carrier has, if err is nil, or will never take.
-func (v *outcomes) add(log *slog.Logger, o order.Order, err error, now time.Time) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if err != nil {
-		log.Error("carrier will never take an order", "order_id", o.ID, "error", err)
-		v.refused = append(v.refused, o.ID)
-		return
-	}
-	v.taken = append(v.taken, order.Shipment{OrderID: o.ID, TrackingID: o.TrackingID, ShippedAt: now.UTC()})
 }
 
 // record writes the outcomes of a batch to SQL. It keeps the claims of orders that the carrier may have: those with an unknown outcome,
@@ -199,16 +162,16 @@ func (s *shipping) record(ctx context.Context, claims store.ShipClaims, v *outco
 		}
 		errs = append(errs, err)
 	}
-	free := slices.Clone(v.refused)
-	for _, id := range slices.Concat(v.declined, v.untried) {
-		if before := claims.Orders[id]; !before {
-			free = append(free, id)
-		}
-	}
+	free := slices.Concat(v.refused, claimedFirst(claims, v.declined))
 	if len(free) > 0 {
 		errs = append(errs, s.store.ReleaseShippingClaims(ctx, free, claims.At))
 	}
 	return errors.Join(errs...)
+}
+
+// claimedFirst returns those of the orders that had no claim before.
+func claimedFirst(claims store.ShipClaims, ids []order.ID) []order.ID {
+	return slices.DeleteFunc(slices.Clone(ids), func(id order.ID) bool { return claims.Orders[id] })
 }
 
 func (s *shipping) recordTaken(ctx context.Context, taken []order.Shipment) error {

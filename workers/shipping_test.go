@@ -352,7 +352,14 @@ func TestShipper_OutcomeIsStoredWhenStopped(t *testing.T) {
 	all := paidOrders(t, orders, 2)
 	in := newFakeRedeliveringConsumer(settledOf(t, all...))
 	ctx, stop := context.WithCancel(t.Context())
-	c := fakeCarrierFunc(func(ctx context.Context, _ order.Order) error { stop(); return ctx.Err() })
+	var called sync.WaitGroup // Both calls are in flight when the worker is stopped.
+	called.Add(len(all))
+	c := fakeCarrierFunc(func(ctx context.Context, _ order.Order) error {
+		called.Done()
+		called.Wait()
+		stop()
+		return ctx.Err()
+	})
 	if n, err := workers.NewShipper(quickly(3), in, orders, stubNoDeadLetters{t}, c, noLog).RunOnce(ctx); n != 2 || err != nil {
 		t.Errorf("the iteration returned %d, %v", n, err)
 	}
