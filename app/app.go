@@ -149,7 +149,7 @@ func (a *App) Close() error {
 // Then it takes no more requests and completes those under way; on embedded storage,
 // which ends with the process, the workers finish what is in the journal and the queue before it returns.
 func (a *App) Run(ctx context.Context) error {
-	tuneMemory()
+	tuneMemory(os.DirFS("/"))
 	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWork()
 	a.deps.goBackground(work, a.deps.epochs.Run)

@@ -58,7 +58,8 @@ const description = `Spillway takes orders when everybody orders at once, and se
 
 Start with "spillway all" and see README.md for the first order. "spillway COMMAND --help" has examples.
 
-GOGC and GOMEMLIMIT set the garbage collector; the defaults are 400 and 512MiB.
+GOGC and GOMEMLIMIT set the garbage collector; the defaults are 400 and 512MiB, or
+80 % of the container's memory if that is less.
 
 Exit status: 0 success, 1 failure, 2 a mistake in the command line or a setting, 3 violations found by audit or load.`
 

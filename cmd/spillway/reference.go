@@ -36,8 +36,8 @@ Every setting is a flag and, where the table names one, an environment variable;
 15m. A secret is better set in its variable or read from a file. This page is generated from the flags by ` + "`make generate`" + `.
 
 The variables of the Go runtime work too: without ` + "`GOGC`, `spillway all`, `serve` and `work` let the heap grow to five times of what is live (`GOGC=400`)" + `,
-and without ` + "`GOMEMLIMIT` up to 512 MiB (`GOMEMLIMIT=512MiB`)" + `, beyond which memory is collected more often. Set ` + "`GOMEMLIMIT`" + ` to some 80 %
-of a container's memory if that is less.
+and without ` + "`GOMEMLIMIT` up to 512 MiB (`GOMEMLIMIT=512MiB`)" + `, beyond which memory is collected more often, or up to 80 % of the container's
+memory if that is less (control groups of either version).
 `
 
 // section is a table of the reference.
