@@ -16,6 +16,8 @@ import (
 // AdminConfig configures the port for operators and their tools. It has no authentication.
 type AdminConfig struct {
 	Listen string // HOST:PORT; empty: none
+	// Pprof serves profiles also on an address that other machines reach. They show what is in memory, and taking them costs CPU.
+	Pprof bool
 }
 
 func (c AdminConfig) validate() error {
@@ -63,17 +65,31 @@ func (a *App) AdminURL() string {
 	return "http://" + a.admin.Addr().String()
 }
 
-// adminHandler serves metrics, profiles and the state of each dependency. It does not serve the command line, which may have secrets.
+// adminHandler serves metrics, the state of each dependency, and profiles if servesProfiles.
 func (a *App) adminHandler() http.Handler {
-	mux := http.NewServeMux()
+	mux, index := http.NewServeMux(), "/metrics\n/readyz"
 	mux.Handle("GET /metrics", a.telemetry.MetricsHandler())
 	mux.HandleFunc("GET /readyz", a.serveReadiness)
+	if a.servesProfiles() {
+		handleProfiles(mux)
+		index += "\n/debug/pprof/"
+	}
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, index) })
+	return mux
+}
+
+// servesProfiles reports whether the admin address serves profiles: it is a loopback address, or the configuration allows it.
+func (a *App) servesProfiles() bool {
+	addr, ok := a.admin.Addr().(*net.TCPAddr)
+	return a.cfg.Admin.Pprof || ok && addr.IP.IsLoopback()
+}
+
+// handleProfiles serves profiles. It does not serve the command line, which may have secrets.
+func handleProfiles(mux *http.ServeMux) {
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "/metrics\n/readyz\n/debug/pprof/") })
-	return mux
 }
 
 // serveAdmin serves the admin address until ctx ends.

@@ -80,6 +80,41 @@ func TestAdmin_ServesMetricsProfilesAndReadiness(t *testing.T) {
 	}
 }
 
+// TestAdmin_ProfilesOnOtherAddresses: profiles show what is in memory, so that an address which other machines reach does not serve them unless
+// that is configured.
+func TestAdmin_ProfilesOnOtherAddresses(t *testing.T) {
+	for name, c := range map[string]struct {
+		listen string
+		pprof  bool
+		want   int
+	}{
+		"loopback":                 {"127.0.0.1:0", false, http.StatusOK},
+		"all addresses":            {"0.0.0.0:0", false, http.StatusNotFound},
+		"all addresses, permitted": {"0.0.0.0:0", true, http.StatusOK},
+	} {
+		cfg := embedded(t)
+		cfg.Admin = app.AdminConfig{Listen: c.listen, Pprof: c.pprof}
+		a, stop := start(t, cfg, slog.New(slog.DiscardHandler))
+		_, port, err := net.SplitHostPort(strings.TrimPrefix(a.AdminURL(), "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for path, want := range map[string]int{
+			"/metrics": http.StatusOK, "/debug/pprof/": c.want, "/debug/pprof/goroutine?debug=1": c.want, "/debug/pprof/symbol": c.want,
+		} {
+			if status, _ := get(t, "http://127.0.0.1:"+port+path); status != want {
+				t.Errorf("%s: %s: %d; want %d", name, path, status, want)
+			}
+		}
+		if _, index := get(t, "http://127.0.0.1:"+port+"/"); strings.Contains(index, "pprof") != (c.want == http.StatusOK) {
+			t.Errorf("%s: the index is %q", name, index)
+		}
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestAdmin_TakenPort(t *testing.T) {
 	taken, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {

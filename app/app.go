@@ -156,7 +156,7 @@ func (a *App) Run(ctx context.Context) error {
 	a.deps.goBackground(work, a.api.rates.Run)
 	if a.admin != nil {
 		a.deps.goBackground(work, a.serveAdmin)
-		a.log.InfoContext(ctx, "serving metrics and profiles", "url", a.AdminURL())
+		a.log.InfoContext(ctx, "serving metrics", "url", a.AdminURL(), "profiles", a.servesProfiles())
 	}
 	if interval := a.cfg.Audit.Interval; interval > 0 {
 		a.deps.goBackground(work, func(ctx context.Context) {

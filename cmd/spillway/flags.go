@@ -56,10 +56,13 @@ func (f queueFlags) config() app.QueueConfig {
 
 // adminFlags configure the admin address of serve and work, which have none by default: several of them may run on one machine.
 type adminFlags struct {
-	Listen string `name:"admin" env:"SPILLWAY_ADMIN" placeholder:"HOST:PORT" help:"Where /metrics, /readyz with details and /debug/pprof are served, such as 127.0.0.1:9464, to everyone who reaches the address."`
+	Listen string `name:"admin" env:"SPILLWAY_ADMIN" placeholder:"HOST:PORT" help:"Where /metrics, /readyz with details and, on a loopback address, /debug/pprof are served, such as 127.0.0.1:9464, to everyone who reaches the address."`
+	Pprof  bool   `name:"admin-pprof" env:"SPILLWAY_ADMIN_PPROF" help:"Serve /debug/pprof at --admin also if that is no loopback address. Profiles show what is in memory, and taking them costs CPU."`
 }
 
-func (f adminFlags) config() app.AdminConfig { return app.AdminConfig{Listen: f.Listen} }
+func (f adminFlags) config() app.AdminConfig {
+	return app.AdminConfig{Listen: f.Listen, Pprof: f.Pprof}
+}
 
 // auditFlags configure the audit that a process repeats.
 type auditFlags struct {
