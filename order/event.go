@@ -13,6 +13,6 @@ type Event struct {
 	At time.Time
 	// Reason is why it was cancelled.
 	Reason CancelReason
-	// Trace is the W3C traceparent of the request that caused it, or empty. It is not part of the order's row.
+	// Trace is the W3C trace context of the request that caused it, or empty; see package tracing.
 	Trace string
 }

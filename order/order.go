@@ -67,6 +67,8 @@ type Order struct {
 	Refunded, RefundPending Cents
 	// ExpiresAt is the time until which a PENDING order without a card can be paid; zero for an order with a card.
 	ExpiresAt time.Time
+	// Trace is the W3C trace context of the request that placed it, or empty; see package tracing. A snapshot does not have it.
+	Trace string
 	// CreatedAt and UpdatedAt are in UTC, to the microsecond, the precision of SQL.
 	CreatedAt, UpdatedAt time.Time
 }

@@ -178,13 +178,30 @@ func TestMetricsHandler_ExemplarsNameTheTrace(t *testing.T) {
 	}
 }
 
+type linksKey struct{}
+
+// linked returns a context without a span, for a span that links to those of the traceparents.
+func linked(t *testing.T, traceparents ...string) context.Context {
+	t.Helper()
+	var links []api.Link
+	for _, p := range traceparents {
+		links = append(links, api.LinkFromContext(remote(t, p)))
+	}
+	return context.WithValue(t.Context(), linksKey{}, links)
+}
+
+func linksIn(ctx context.Context) []api.Link {
+	links, _ := ctx.Value(linksKey{}).([]api.Link)
+	return links
+}
+
 func TestSampler_CheckoutAlwaysOthersOneInTen(t *testing.T) {
 	provider := trace.NewTracerProvider(trace.WithSampler(telemetry.NewSampler()))
 	t.Cleanup(func() { _ = provider.Shutdown(context.Background()) })
 	start(t, telemetry.Config{})
 	share := func(parent context.Context, name string, kind api.SpanKind) (sampled int) {
 		for range 1000 {
-			if _, span := provider.Tracer("test").Start(parent, name, api.WithSpanKind(kind)); span.SpanContext().IsSampled() {
+			if _, span := provider.Tracer("test").Start(parent, name, api.WithSpanKind(kind), api.WithLinks(linksIn(parent)...)); span.SpanContext().IsSampled() {
 				sampled++
 			}
 		}
@@ -204,6 +221,8 @@ func TestSampler_CheckoutAlwaysOthersOneInTen(t *testing.T) {
 		{"catalogue", none, "spillway.v1.CatalogService/ListProducts", api.SpanKindServer, 40, 180}, // 6 standard deviations around 100
 		{"worker", none, "relay", api.SpanKindInternal, 40, 180},
 		{"child of a recorded span", sampled, "relay", api.SpanKindInternal, 1000, 1000},
+		{"batch with a recorded order", linked(t, unsampledParent, sampledParent), "flush batch", api.SpanKindInternal, 1000, 1000},
+		{"batch of unrecorded orders", linked(t, unsampledParent), "flush batch", api.SpanKindInternal, 40, 180},
 		{"child of an unrecorded span", unsampled, "relay", api.SpanKindInternal, 0, 0},
 	} {
 		if n := share(tc.parent, tc.name, tc.kind); n < tc.min || n > tc.max {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"go.opentelemetry.io/otel"
@@ -27,7 +28,7 @@ func (t *Telemetry) startTraces(ctx context.Context, on signals, about *resource
 	if err != nil {
 		return fmt.Errorf("traces: %w", err)
 	}
-	opts := []trace.TracerProviderOption{trace.WithBatcher(exporter), trace.WithResource(about)}
+	opts := []trace.TracerProviderOption{trace.WithBatcher(exporter, batchOptions()...), trace.WithResource(about)}
 	if os.Getenv("OTEL_TRACES_SAMPLER") == "" {
 		opts = append(opts, trace.WithSampler(NewSampler()))
 	}
@@ -37,8 +38,20 @@ func (t *Telemetry) startTraces(ctx context.Context, on signals, about *resource
 	return nil
 }
 
-// NewSampler returns the default sampler: every checkout is recorded, whatever its caller has decided; of other traces one in ten, unless
-// their parents decide. OTEL_TRACES_SAMPLER replaces it.
+// maxQueuedSpans bounds the spans that wait for their export, unless OTEL_BSP_MAX_QUEUE_SIZE does: some 10 MB. The relay, the writer and the
+// shipper end the spans of a whole batch at once, which would not fit into the default of 2,048 together.
+const maxQueuedSpans = 8192
+
+func batchOptions() []trace.BatchSpanProcessorOption {
+	if os.Getenv("OTEL_BSP_MAX_QUEUE_SIZE") != "" {
+		return nil
+	}
+	return []trace.BatchSpanProcessorOption{trace.WithMaxQueueSize(maxQueuedSpans)}
+}
+
+// NewSampler returns the default sampler: every checkout is recorded, whatever its caller has decided, and so is a span that links to a recorded
+// one, which is how a batch of orders is recorded with its orders. Of other traces it records one in ten, unless their parents decide.
+// OTEL_TRACES_SAMPLER replaces it.
 func NewSampler() trace.Sampler {
 	return sampler{others: trace.ParentBased(trace.TraceIDRatioBased(sampledShare))}
 }
@@ -47,13 +60,15 @@ type sampler struct{ others trace.Sampler }
 
 // ShouldSample decides about one span.
 func (s sampler) ShouldSample(p trace.SamplingParameters) trace.SamplingResult {
-	if p.Kind == api.SpanKindServer && strings.HasPrefix(p.Name, checkoutPrefix) {
+	if p.Kind == api.SpanKindServer && strings.HasPrefix(p.Name, checkoutPrefix) || slices.ContainsFunc(p.Links, linksToSampled) {
 		return trace.AlwaysSample().ShouldSample(p)
 	}
 	return s.others.ShouldSample(p)
 }
 
+func linksToSampled(l api.Link) bool { return l.SpanContext.IsSampled() }
+
 // Description names the sampler.
 func (s sampler) Description() string {
-	return fmt.Sprintf("Checkout{AlwaysOnSampler,others:%s}", s.others.Description())
+	return fmt.Sprintf("CheckoutOrLinks{AlwaysOnSampler,others:%s}", s.others.Description())
 }
