@@ -58,6 +58,6 @@ type Entry struct {
 	Detail string
 	// Actor is the operator who adjusted.
 	Actor string
-	// Trace is the W3C traceparent of the request, or empty.
+	// Trace is the W3C trace context of the request, or empty; see package tracing.
 	Trace string
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/store"
+	"github.com/spillway/spillway/tracing"
 	"github.com/spillway/spillway/wire"
 )
 
@@ -124,7 +125,7 @@ func (c *Canceller) release(ctx context.Context, id order.ID, reason order.Cance
 	if err != nil {
 		return &order.RetryError{After: durableRetryDelay, Err: fmt.Errorf("void the payment of order %s: %w: %w", id, order.ErrUnavailable, err)}
 	}
-	offset, err := c.Stock.Release(ctx, id, reason.Encode(), traceparent(ctx))
+	offset, err := c.Stock.Release(ctx, id, reason.Encode(), tracing.Of(ctx))
 	if err != nil {
 		return err
 	}
@@ -141,7 +142,7 @@ func (c *Canceller) settle(ctx context.Context, id order.ID) error {
 		return err
 	}
 	if charge.State == order.ChargeSucceeded {
-		if _, err := c.Stock.Settle(ctx, id, charge.ChargeID, traceparent(ctx)); err != nil {
+		if _, err := c.Stock.Settle(ctx, id, charge.ChargeID, tracing.Of(ctx)); err != nil {
 			return err
 		}
 	}

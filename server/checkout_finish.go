@@ -9,6 +9,7 @@ import (
 	"github.com/spillway/spillway/breaker"
 	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/tracing"
 )
 
 // finish charges a reserved order and settles or releases it. An order without a card stays PENDING until PayOrder. An order with a total that
@@ -78,7 +79,7 @@ func (c *Checkout) hold(ctx context.Context, o order.Order) {
 // release releases the stock and returns refusal. If releasing fails, the order stays PENDING without a charge; the payment reconciler
 // releases it.
 func (c *Checkout) release(ctx context.Context, o order.Order, reason order.CancelReason, refusal error) error {
-	if _, err := c.Stock.Release(ctx, o.ID, reason.Encode(), traceparent(ctx)); err != nil {
+	if _, err := c.Stock.Release(ctx, o.ID, reason.Encode(), tracing.Of(ctx)); err != nil {
 		c.Log.ErrorContext(ctx, "failed to release an unpaid order, it stays pending", "order", o.ID, "error", err)
 	}
 	return refusal
@@ -86,7 +87,7 @@ func (c *Checkout) release(ctx context.Context, o order.Order, reason order.Canc
 
 // settle changes a charged order to PAID and returns it once that is durable.
 func (c *Checkout) settle(ctx context.Context, in checkedRequest, o order.Order, chargeID string) (order.Order, error) {
-	offset, err := c.Stock.Settle(ctx, o.ID, chargeID, traceparent(ctx))
+	offset, err := c.Stock.Settle(ctx, o.ID, chargeID, tracing.Of(ctx))
 	switch {
 	case errors.Is(err, order.ErrFailedPrecondition):
 		return c.refund(ctx, o)

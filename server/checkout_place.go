@@ -6,12 +6,10 @@ import (
 	"errors"
 	"time"
 
-	"go.opentelemetry.io/otel/propagation"
-	"go.opentelemetry.io/otel/trace"
-
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/stock"
+	"github.com/spillway/spillway/tracing"
 	"github.com/spillway/spillway/wire"
 )
 
@@ -140,7 +138,7 @@ func (c *Checkout) reserve(ctx context.Context, d draft, trustMarker bool) (stoc
 	req := stock.Request{
 		OrderID: o.ID, Customer: o.CustomerID, Key: o.IdempotencyKey, Fingerprint: o.Fingerprint,
 		Demand: o.Demand(), Snapshot: snapshot, MaxUnits: d.maxUnits, PayLater: paidLater(o), SkippedSQL: trustMarker,
-		Trace: traceparent(ctx),
+		Trace: tracing.Of(ctx),
 	}
 	for range reserveTries - 1 {
 		res, err := c.Stock.Reserve(ctx, req)
@@ -150,14 +148,4 @@ func (c *Checkout) reserve(ctx context.Context, d draft, trustMarker bool) (stoc
 		req.Epoch = res.Offset.Epoch
 	}
 	return c.Stock.Reserve(ctx, req)
-}
-
-// traceparent is the W3C trace context of the request, or empty.
-func traceparent(ctx context.Context) string {
-	if !trace.SpanContextFromContext(ctx).IsValid() {
-		return ""
-	}
-	carrier := propagation.MapCarrier{}
-	propagation.TraceContext{}.Inject(ctx, carrier)
-	return carrier["traceparent"]
 }

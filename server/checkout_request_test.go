@@ -2,11 +2,9 @@ package server
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"testing"
 
-	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -82,17 +80,6 @@ func TestFingerprintOf_EveryField(t *testing.T) {
 	other.Card.Number = "4000000000000002"
 	if got, err := fingerprintOf(other); err != nil || !bytes.Equal(got, want) {
 		t.Errorf("the card's number is in the fingerprint: %v", err)
-	}
-}
-
-func TestTraceparent(t *testing.T) {
-	if got := traceparent(t.Context()); got != "" {
-		t.Errorf("without a span: %q", got)
-	}
-	span := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{15: 1}, SpanID: trace.SpanID{7: 2}, TraceFlags: trace.FlagsSampled})
-	ctx := trace.ContextWithSpanContext(context.Background(), span)
-	if got, want := traceparent(ctx), "00-00000000000000000000000000000001-0000000000000002-01"; got != want {
-		t.Errorf("got %q; want %q", got, want)
 	}
 }
 

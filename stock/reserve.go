@@ -27,7 +27,7 @@ type Request struct {
 	MaxUnits map[order.SKU]int
 	// PayLater is set when the order is placed without a card, and so subject to the limits of unpaid orders.
 	PayLater bool
-	// Trace is the W3C traceparent, or empty.
+	// Trace is the W3C trace context of the request, or empty; see package tracing.
 	Trace string
 	// SkippedSQL is set when the key was not looked up in SQL, because IdempotencyRecordsMayBeLost returned false.
 	SkippedSQL bool

@@ -10,6 +10,7 @@ import (
 
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
 	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/tracing"
 )
 
 // eventKinds pairs each kind of event with the state that it leads to.
@@ -54,7 +55,7 @@ func FromEvent(m *spillwayv1.OrderEvent) (order.Event, error) {
 	if string(o.ID) != m.GetOrderId() {
 		return order.Event{}, fmt.Errorf("the event of order %q carries order %q", m.GetOrderId(), o.ID)
 	}
-	e := order.Event{Order: o, To: to, At: m.GetTime().AsTime(), Trace: m.GetTraceparent()}
+	e := order.Event{Order: o, To: to, At: m.GetTime().AsTime(), Trace: tracing.Join(m.GetTraceparent(), m.GetTracestate())}
 	if to == order.Cancelled {
 		e.Reason = cancelReason(m.GetDetail(), m)
 	}
@@ -67,8 +68,9 @@ func ToEvent(e order.Event) (*spillwayv1.OrderEvent, error) {
 	if err != nil {
 		return nil, err
 	}
+	parent, state := tracing.Split(e.Trace)
 	m := &spillwayv1.OrderEvent{
-		Kind: EventKind(e.To), OrderId: string(e.Order.ID), Snapshot: snapshot, Time: timestamppb.New(e.At), Traceparent: e.Trace,
+		Kind: EventKind(e.To), OrderId: string(e.Order.ID), Snapshot: snapshot, Time: timestamppb.New(e.At), Traceparent: parent, Tracestate: state,
 	}
 	if e.To == order.Cancelled {
 		SetReason(m, e.Reason)

@@ -12,6 +12,7 @@ import (
 	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/queue"
+	"github.com/spillway/spillway/tracing"
 	"github.com/spillway/spillway/wire"
 )
 
@@ -82,9 +83,10 @@ func marshalEvents(events []*spillwayv1.OrderEvent) (bodies [][]byte, err error)
 
 func event(e journal.Entry) *spillwayv1.OrderEvent {
 	to, _ := e.Kind.State()
+	parent, state := tracing.Split(e.Trace)
 	m := &spillwayv1.OrderEvent{
 		Kind: wire.EventKind(to), OrderId: string(e.OrderID), Snapshot: e.Snapshot, Time: timestamppb.New(e.Time),
-		Detail: e.Detail, Traceparent: e.Trace,
+		Detail: e.Detail, Traceparent: parent, Tracestate: state,
 	}
 	if e.Kind == journal.Released {
 		wire.SetReason(m, order.ParseCancelReason(e.Detail))

@@ -165,7 +165,9 @@ type OrderEvent struct {
 	// The order that the idempotency key belongs to (RELEASED as a duplicate).
 	DuplicateOf string `protobuf:"bytes,8,opt,name=duplicate_of,json=duplicateOf,proto3" json:"duplicate_of,omitempty"`
 	// The payment provider's code (RELEASED because the card was declined).
-	DeclineCode   string `protobuf:"bytes,9,opt,name=decline_code,json=declineCode,proto3" json:"decline_code,omitempty"`
+	DeclineCode string `protobuf:"bytes,9,opt,name=decline_code,json=declineCode,proto3" json:"decline_code,omitempty"`
+	// The W3C tracestate beside traceparent; may be empty.
+	Tracestate    string `protobuf:"bytes,10,opt,name=tracestate,proto3" json:"tracestate,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -263,6 +265,13 @@ func (x *OrderEvent) GetDeclineCode() string {
 	return ""
 }
 
+func (x *OrderEvent) GetTracestate() string {
+	if x != nil {
+		return x.Tracestate
+	}
+	return ""
+}
+
 // OrderEventBatch is the body of one message in the queue.
 type OrderEventBatch struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -317,7 +326,7 @@ const file_spillway_v1_event_proto_rawDesc = "" +
 	"\rOrderSnapshot\x12(\n" +
 	"\x05order\x18\x01 \x01(\v2\x12.spillway.v1.OrderR\x05order\x12'\n" +
 	"\x0fidempotency_key\x18\x02 \x01(\tR\x0eidempotencyKey\x12 \n" +
-	"\vfingerprint\x18\x03 \x01(\fR\vfingerprint\"\xde\x02\n" +
+	"\vfingerprint\x18\x03 \x01(\fR\vfingerprint\"\xfe\x02\n" +
 	"\n" +
 	"OrderEvent\x12/\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x1b.spillway.v1.OrderEventKindR\x04kind\x12\x19\n" +
@@ -329,7 +338,11 @@ const file_spillway_v1_event_proto_rawDesc = "" +
 	"\vcancel_code\x18\a \x01(\x0e2\x17.spillway.v1.CancelCodeR\n" +
 	"cancelCode\x12!\n" +
 	"\fduplicate_of\x18\b \x01(\tR\vduplicateOf\x12!\n" +
-	"\fdecline_code\x18\t \x01(\tR\vdeclineCode\"B\n" +
+	"\fdecline_code\x18\t \x01(\tR\vdeclineCode\x12\x1e\n" +
+	"\n" +
+	"tracestate\x18\n" +
+	" \x01(\tR\n" +
+	"tracestate\"B\n" +
 	"\x0fOrderEventBatch\x12/\n" +
 	"\x06events\x18\x01 \x03(\v2\x17.spillway.v1.OrderEventR\x06events*\x8e\x01\n" +
 	"\x0eOrderEventKind\x12 \n" +
