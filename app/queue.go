@@ -103,7 +103,11 @@ func (deps *dependencies) openBroker(ctx context.Context, c Config) (queue.Broke
 		return nil, err
 	}
 	deps.closers = append(deps.closers, closeQueue(broker))
-	return queue.ForShop(queue.Guard(broker, deps.policies[breaker.Queue], deps.policies[breaker.QueueReceive]), shop, deps.log)
+	own, err := queue.ForShop(queue.Guard(broker, deps.policies[breaker.Queue], deps.policies[breaker.QueueReceive]), shop, deps.log)
+	if err != nil {
+		return nil, err
+	}
+	return queue.Traced(own), nil
 }
 
 func closeQueue(b queue.Broker) func() error {

@@ -10,7 +10,9 @@
 //     messages.
 //   - Constructors neither block nor fail while the broker is down. Calls fail with ErrUnavailable until it is back, and work
 //     again within MaxRecoveryTime. The caller does not recreate anything.
-//   - Trace context (W3C traceparent) is carried in the headers: Send injects it, Message.Context extracts it.
+//   - Trace context (W3C traceparent and tracestate) is carried in the headers: Send injects it, Message.Context extracts it.
+//
+// Traced adds the spans of messaging to a broker, Process those of its consumers.
 //
 // Features declares the differences between adapters. Package redisstream implements the port on Redis Streams, package
 // rocketmq on RocketMQ.

@@ -28,6 +28,9 @@ type Message struct {
 	Attempt int
 	// Receipt is private to the adapter. It identifies the delivery in Ack and Release.
 	Receipt any
+
+	// origin is where a consumer of a traced broker received it.
+	origin *origin
 }
 
 // Producer sends messages. It is safe for concurrent use.

@@ -43,11 +43,15 @@ func testRoundTrip(t *testing.T, h Harness) {
 
 func testTrace(t *testing.T, h Harness) {
 	f := newFixture(t, h, 1)
+	state, err := trace.ParseTraceState("vendor=1")
+	if err != nil {
+		t.Fatal(err)
+	}
 	parent := trace.NewSpanContext(trace.SpanContextConfig{
-		TraceID: trace.TraceID{1, 2, 3}, SpanID: trace.SpanID{4, 5, 6}, TraceFlags: trace.FlagsSampled,
+		TraceID: trace.TraceID{1, 2, 3}, SpanID: trace.SpanID{4, 5, 6}, TraceFlags: trace.FlagsSampled, TraceState: state,
 	})
 	headers := map[string]string{"kind": "test"}
-	err := f.producer(t).Send(trace.ContextWithSpanContext(t.Context(), parent), f.topic, queue.Outgoing{Body: []byte("x"), Headers: headers})
+	err = f.producer(t).Send(trace.ContextWithSpanContext(t.Context(), parent), f.topic, queue.Outgoing{Body: []byte("x"), Headers: headers})
 	if err != nil {
 		t.Fatalf("send: %v", err)
 	}
@@ -56,7 +60,7 @@ func testTrace(t *testing.T, h Harness) {
 	}
 	m := receive(t, f.consumer(t, 0), 1, longLease, healthyTimeout)[0]
 	got := trace.SpanContextFromContext(m.Context(t.Context()))
-	if got.TraceID() != parent.TraceID() || got.SpanID() != parent.SpanID() || !got.IsSampled() || !got.IsRemote() {
+	if got.TraceID() != parent.TraceID() || got.SpanID() != parent.SpanID() || !got.IsSampled() || !got.IsRemote() || got.TraceState().String() != "vendor=1" {
 		t.Errorf("trace context = %+v, want %+v as a remote one", got, parent)
 	}
 	if m.Headers["kind"] != "test" {
