@@ -107,8 +107,8 @@ func seedBench(b *testing.B, dsn string) {
 }
 
 // deleteBenchKeys deletes what the benchmark wrote to the shared Redis, which never evicts.
-func deleteBenchKeys(b *testing.B, a *App) {
-	b.Helper()
+func deleteBenchKeys(tb testing.TB, a *App) {
+	tb.Helper()
 	const page = 1000
 	ctx, c := context.Background(), a.deps.redis.Client()
 	for cursor := uint64(0); ; {
@@ -117,7 +117,7 @@ func deleteBenchKeys(b *testing.B, a *App) {
 			err = c.Do(ctx, c.B().Unlink().Key(found.Elements...).Build()).Error()
 		}
 		if err != nil {
-			b.Errorf("clean up: %v", err)
+			tb.Errorf("clean up: %v", err)
 			return
 		}
 		if cursor = found.Cursor; cursor == 0 {

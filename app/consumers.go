@@ -21,15 +21,15 @@ func addConsumers(deps *dependencies, a *api, c Config, broker queue.Broker, out
 		{workerWriter, groupOrders, c.Drain.Writers, func(in queue.Consumer) worker {
 			w := workers.NewOrderWriter(c.Drain.writer(), in, deps.measured.OrderStore(orders), dead, deps.stock, workers.NewDuplicateCanceller(deps.stock, a.payments), deps.log)
 			w.WithPace(deps.pace())
-			return worker{name: workerWriter, run: w.Run, runOnce: w.RunOnce}
+			return worker{name: workerWriter, runner: w}
 		}},
 		{workerShipper, groupShipping, c.Drain.Shippers, func(in queue.Consumer) worker {
 			s := workers.NewShipper(c.Drain.ship(), in, deps.measured.ShipStore(orders, workers.ShippedNormally), dead, a.carrier, deps.log).WithPublisher(deps.changes).WithPace(deps.pace())
-			return worker{name: workerShipper, run: s.Run, runOnce: s.RunOnce}
+			return worker{name: workerShipper, runner: s}
 		}},
 		{workerMailer, groupMail, 1, func(in queue.Consumer) worker {
 			m := workers.NewMailer(workers.DefaultMailConfig(), in, dead, a.mail, deps.log).WithYield(mailYield(deps, c))
-			return worker{name: workerMailer, run: m.Run, runOnce: m.RunOnce}
+			return worker{name: workerMailer, runner: m}
 		}},
 	} {
 		if !slices.Contains(c.Workers, w.name) {
@@ -60,7 +60,7 @@ func addDrains(deps *dependencies, broker queue.Broker, dead *store.DeadLetters,
 			return nil, err
 		}
 		d := workers.NewDeadLetterDrain(workers.DefaultDrainConfig(group), c, dead, deps.log)
-		out = append(out, worker{name: workerDrain, run: d.Run, runOnce: d.RunOnce})
+		out = append(out, worker{name: workerDrain, runner: d})
 	}
 	return out, nil
 }

@@ -11,11 +11,16 @@ import (
 	"github.com/spillway/spillway/workers"
 )
 
-// worker is one worker: its name, its loop, and one iteration of it, which returns how much it did.
+// runner loops until ctx ends, or runs one iteration, which returns how much it did.
+type runner interface {
+	Run(ctx context.Context)
+	RunOnce(ctx context.Context) (int, error)
+}
+
+// worker is one worker of the process.
 type worker struct {
-	name    string
-	run     func(ctx context.Context)
-	runOnce func(ctx context.Context) (int, error)
+	name string
+	runner
 	// repairs marks a worker that scans for what went wrong: it is never done.
 	repairs bool
 }
@@ -30,7 +35,7 @@ const countTimeout = 5 * time.Second
 func (ws workerSet) run(ctx context.Context, m *workers.Metrics) *sync.WaitGroup {
 	var wg sync.WaitGroup
 	for _, w := range ws {
-		wg.Go(func() { w.run(m.Measured(ctx, w.name)) })
+		wg.Go(func() { w.Run(m.Measured(ctx, w.name)) })
 	}
 	return &wg
 }
@@ -71,7 +76,7 @@ func logDrained(ctx context.Context, log *slog.Logger, count func(ctx context.Co
 
 func (w worker) untilDone(ctx context.Context) error {
 	for {
-		n, err := w.runOnce(ctx)
+		n, err := w.RunOnce(ctx)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}

@@ -40,7 +40,7 @@ var workerNames = []string{
 func newWorkers(ctx context.Context, deps *dependencies, a *api, c Config) (out workerSet, err error) {
 	if slices.Contains(c.Workers, workerFlusher) {
 		f := deps.flusher().WithPace(deps.linger(c.Drain.FlushLinger))
-		out = append(out, worker{name: workerFlusher, run: f.Run, runOnce: f.RunOnce})
+		out = append(out, worker{name: workerFlusher, runner: f})
 	}
 	if slices.ContainsFunc(c.Workers, func(w string) bool { return slices.Contains(queueWorkers, w) }) {
 		if out, err = addQueueWorkers(ctx, deps, a, c, out); err != nil {
@@ -70,7 +70,7 @@ func addQueueWorkers(ctx context.Context, deps *dependencies, a *api, c Config, 
 		if slices.Contains(c.Workers, workerFlusher) {
 			relay.WithProgress(deps.progress)
 		}
-		out = append(out, worker{name: workerRelay, run: relay.Run, runOnce: relay.RunOnce})
+		out = append(out, worker{name: workerRelay, runner: relay})
 	}
 	return addConsumers(deps, a, c, broker, out)
 }
@@ -93,13 +93,13 @@ func sqlWorkers(deps *dependencies, a *api, c Config) workerSet {
 	finder := workers.NewLostOrders(lost, holds, a.ledger, deps.stock, deps.journal, cancellations, deps.log)
 	repairer := newRepairer(deps, a, c)
 	all := workerSet{
-		{name: workerDispatcher, run: dispatcher.Run, runOnce: dispatcher.RunOnce},
-		{workerRescuer, rescuer.Run, rescuer.RunOnce, true},
-		{workerReconciler, reconciler.Run, reconciler.RunOnce, true},
-		{workerCanceller, finisher.Run, finisher.RunOnce, true},
-		{workerRefunds, refunds.Run, refunds.RunOnce, true},
-		{workerLost, finder.Run, finder.RunOnce, true},
-		{workerRepairer, repairer.Run, repairer.RunOnce, true},
+		{name: workerDispatcher, runner: dispatcher},
+		{workerRescuer, rescuer, true},
+		{workerReconciler, reconciler, true},
+		{workerCanceller, finisher, true},
+		{workerRefunds, refunds, true},
+		{workerLost, finder, true},
+		{workerRepairer, repairer, true},
 	}
 	return slices.DeleteFunc(all, func(w worker) bool { return !slices.Contains(c.Workers, w.name) })
 }

@@ -50,3 +50,9 @@ func (y MailYield) wait(ctx context.Context) {
 		sleep(ctx, min(left, mailYieldInterval))
 	}
 }
+
+// Yield returns what WithYield has set.
+func (m *Mailer) Yield() MailYield { return m.yield }
+
+// Yield returns what WithYield has set.
+func (d *MailDispatcher) Yield() MailYield { return d.yield }

@@ -40,3 +40,15 @@ func (p Pace) paced(full int, runOnce func(context.Context) (int, error)) func(c
 		return n, err
 	}
 }
+
+// Pace returns the pace that WithPace has set.
+func (f *StockFlusher) Pace() Pace { return f.pace }
+
+// Pace returns the pace that WithPace has set.
+func (r *OrderRelay) Pace() Pace { return r.pace }
+
+// Pace returns the pace that WithPace has set.
+func (w *OrderWriter) Pace() Pace { return w.pace }
+
+// Pace returns the pace that WithPace has set.
+func (s *Shipper) Pace() Pace { return s.pace }
