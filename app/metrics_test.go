@@ -141,6 +141,7 @@ func TestMetrics_AreThoseOfTheGoldenFile(t *testing.T) {
 		"spillway_audit_violations":              {`rule="charge_is_total"`, 0},
 		"spillway_worker_handled_total":          {`worker="shipper"`, 1},
 		"spillway_batch_size_count":              {`batch="ship"`, 1},
+		"spillway_mail_sent_total":               {`kind="confirmation"`, 1},
 		"rpc_server_call_duration_seconds_count": {`rpc_method="spillway.v1.CheckoutService/PlaceOrder"`, 1},
 	} {
 		deadline := time.Now().Add(testTimeout)

@@ -138,18 +138,22 @@ func newMail(deps *dependencies, cfg MailConfig, dataDir string) (*mail.Service,
 	if err != nil {
 		return nil, err
 	}
+	metrics, err := mail.NewMetrics()
+	if err != nil {
+		return nil, err
+	}
 	sent := store.NewMails(deps.db)
 	if cfg.SMTPHost == "" {
 		mbox := mail.NewMbox(filepath.Join(dataDir, "mail"), deps.log)
 		deps.closers = append(deps.closers, mbox.Close)
-		return mail.NewService(sent, mbox, messages), nil
+		return mail.NewService(sent, mbox, messages).WithMetrics(metrics), nil
 	}
 	smtp, err := mail.NewSMTP(cfg.smtp())
 	if err != nil {
 		return nil, err
 	}
 	deps.closers = append(deps.closers, func() error { smtp.Close(); return nil })
-	return mail.NewService(sent, smtp, messages), nil
+	return mail.NewService(sent, smtp, messages).WithMetrics(metrics), nil
 }
 
 // priceList reads names and prices from the cache.

@@ -66,7 +66,7 @@ const trialSuccesses = 1
 const minOpenRetry = 100 * time.Millisecond
 
 // ErrNotSent means that the breaker was open and the dependency was not called.
-var ErrNotSent = errors.New("not sent")
+var ErrNotSent = order.ErrNotSent
 
 // Policy is the timeout and the circuit breaker of one dependency. It implements Breaker and is safe for concurrent use.
 type Policy struct {

@@ -20,6 +20,8 @@ type batch struct {
 type entry struct {
 	mail order.Mail
 	err  error
+	// counted is set once Metrics has counted the mail.
+	counted bool
 }
 
 // ids returns what identifies the mails.

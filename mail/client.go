@@ -25,8 +25,9 @@ type BatchSender interface {
 }
 
 // Send sends mails to the customers of their orders, each once, in calls of at most MaxBatch. It returns one error for each mail, in their
-// order: nil if the mail was sent, now or before; order.ErrInvalid if no retry can send it; order.ErrOverloaded if it was not tried. After any
-// other error the caller may retry (docs/design/mail.md).
+// order: nil if the mail was sent, now or before; order.ErrInvalid if no retry can send it; order.ErrOverloaded if there was no time for it;
+// order.ErrNotSent if the mail server is unavailable. The last two are no attempts. After any error but order.ErrInvalid the caller may retry
+// (docs/design/mail.md).
 func (c Client) Send(ctx context.Context, mails []order.Mail) []error {
 	errs := make([]error, 0, len(mails))
 	for batch := range slices.Chunk(mails, MaxBatch) {
@@ -39,7 +40,7 @@ func (c Client) Send(ctx context.Context, mails []order.Mail) []error {
 	return errs
 }
 
-// sendBatch makes one call. For the breaker the call failed if none of its mails was sent and each may be sent by a retry.
+// sendBatch makes one call. For the breaker the call failed if none of its mails was sent, and one because of the service or the mail server.
 func (c Client) sendBatch(ctx context.Context, mails []order.Mail) (errs []error) {
 	_, err := breaker.Call(ctx, c.Policy, func(ctx context.Context) (struct{}, error) {
 		var err error
@@ -79,12 +80,17 @@ func (c Client) call(ctx context.Context, mails []order.Mail) ([]error, error) {
 	return errs, nil
 }
 
-// failure returns the first error if all are failures of the service, and nil otherwise.
+// failure returns the first failure of the service or the mail server, or nil if a mail was sent. Mails that can never be sent, and those that
+// there was no time for, show neither that the server works nor that it fails.
 func failure(errs []error) error {
+	var first error
 	for _, err := range errs {
-		if !breaker.IsFailure(err) {
+		if err == nil {
 			return nil
 		}
+		if first == nil && breaker.IsFailure(err) {
+			first = err
+		}
 	}
-	return errs[0]
+	return first
 }

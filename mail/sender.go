@@ -5,8 +5,8 @@ import "context"
 // Sender sends mails. Implementations are safe for concurrent use.
 type Sender interface {
 	// Send delivers the mails and returns one error for each, in their order: nil if the mail was accepted, order.ErrInvalid if no retry can
-	// deliver it, and order.ErrOverloaded if it was not tried because ctx ends too soon. After any other error a retry may deliver it. A mail
-	// that fails does not affect the others.
+	// deliver it, order.ErrOverloaded if it was not tried because ctx ends too soon, and order.ErrNotSent if it was not tried because the
+	// server is unavailable. After any error but the first a retry may deliver it. A mail that fails does not affect the others.
 	Send(ctx context.Context, mails []Message) []error
 }
 

@@ -27,6 +27,7 @@ type Service struct {
 	sent     SentMails
 	sender   Sender
 	messages *Messages
+	metrics  *Metrics
 
 	mu sync.Mutex
 	// inFlight are the mails of the calls under way, so that two workers of the process do not send a mail at the same time.
@@ -38,10 +39,16 @@ func NewService(sent SentMails, sender Sender, messages *Messages) *Service {
 	return &Service{sent: sent, sender: sender, messages: messages, inFlight: make(map[order.MailID]bool)}
 }
 
+// WithMetrics sets what counts the mails. It is called before the first one is sent.
+func (s *Service) WithMetrics(m *Metrics) *Service {
+	s.metrics = m
+	return s
+}
+
 // SendOrderMails sends a batch of mails to the customers of their orders, without those that were sent before. It reads and writes with one
 // statement each which mails were sent. A mail that cannot be sent does not affect the others. SendOrderMails returns an error and
-// sends nothing if the batch is empty or larger than MaxBatch (order.ErrInvalid), or if it cannot read which mails were sent. A crash
-// between the sending and the recording leads to a second mail with the same Message-ID (docs/design/mail.md).
+// sends nothing if the batch is empty or larger than MaxBatch (order.ErrInvalid), or if it cannot read which mails were sent
+// (order.ErrNotSent). A crash between the sending and the recording leads to a second mail with the same Message-ID (docs/design/mail.md).
 func (s *Service) SendOrderMails(ctx context.Context, req *spillwayv1.SendOrderMailsRequest) (*spillwayv1.SendOrderMailsResponse, error) {
 	entries := make([]entry, len(req.GetMails()))
 	for i, r := range req.GetMails() {
@@ -74,9 +81,14 @@ func (s *Service) sendBatch(ctx context.Context, entries []entry) (*batch, error
 	}
 	b := s.newBatch(entries)
 	defer s.release(b)
+	defer s.metrics.count(ctx, b)
 	var err error
 	if b.before, err = s.sent.Sent(ctx, ids(b.own)); err != nil {
-		return nil, fmt.Errorf("read which mails were sent: %w", err)
+		err = fmt.Errorf("read which mails were sent: %w: %w", order.ErrNotSent, err)
+		for _, e := range b.own {
+			e.err = err
+		}
+		return nil, err
 	}
 	s.send(ctx, b)
 	return b, nil

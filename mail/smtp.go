@@ -119,8 +119,8 @@ var errNotTried = fmt.Errorf("mail not tried: no time left: %w", order.ErrOverlo
 
 // Send delivers the mails to the server, several at once. It returns order.ErrInvalid for a mail whose recipient the server refuses
 // permanently, so that wrong addresses do not open the breaker, and order.ErrUnavailable for other failures, including a refused sender. If
-// it cannot connect, it fails the remaining mails without trying them. Send does not retry, except that a mail that was certainly not
-// accepted on a reused connection is sent on a new one.
+// it cannot connect, it fails the mail and the remaining ones with order.ErrNotSent as well, because the server got none of them. Send does
+// not retry, except that a mail that was certainly not accepted on a reused connection is sent on a new one.
 func (s *SMTP) Send(ctx context.Context, mails []Message) []error {
 	d := &delivery{smtp: s, mails: mails, errs: failAll(len(mails), errNotTried)}
 	var wg sync.WaitGroup
@@ -167,18 +167,16 @@ func hasTime(ctx context.Context, needed time.Duration) bool {
 }
 
 // send sends a mail over the session, or over a new one if the session is nil or turns out to be closed. It returns the session to go on
-// with, or nil.
+// with, or nil. A mail that has begun is not cut off when the caller leaves: the server may accept it, and it would be sent a second time.
 func (d *delivery) send(ctx context.Context, session *smtpSession, mail Message) (*smtpSession, error) {
 	ctx, cancel := context.WithTimeout(ctx, d.smtp.timeout)
 	defer cancel()
+	begun, end := context.WithTimeout(context.WithoutCancel(ctx), d.smtp.timeout)
+	defer end()
 	if session != nil {
-		err := session.send(ctx, mail)
-		if session.usable() {
-			return session, sendFailed(ctx, mail.Name, err)
-		}
-		session.close()
-		if err == nil || !isNotAccepted(err) || ctx.Err() != nil {
-			return nil, sendFailed(ctx, mail.Name, err)
+		next, err := session.sendOne(begun, mail)
+		if next != nil || err == nil || !isNotAccepted(err) || ctx.Err() != nil {
+			return next, sendFailed(begun, mail.Name, err)
 		}
 	}
 	session, err := d.smtp.connect(ctx)
@@ -186,16 +184,22 @@ func (d *delivery) send(ctx context.Context, session *smtpSession, mail Message)
 		if errors.Is(ctx.Err(), context.Canceled) {
 			return nil, sendFailed(ctx, mail.Name, err)
 		}
-		err = fmt.Errorf("connect to the SMTP server: %w: %w", order.ErrUnavailable, err)
+		err = fmt.Errorf("connect to the SMTP server: %w: %w: %w", order.ErrNotSent, order.ErrUnavailable, err)
 		d.down.CompareAndSwap(nil, &err)
 		return nil, fmt.Errorf("mail %s: %w", mail.Name, err)
 	}
-	err = session.send(ctx, mail)
-	if session.usable() {
-		return session, sendFailed(ctx, mail.Name, err)
+	next, err := session.sendOne(begun, mail)
+	return next, sendFailed(begun, mail.Name, err)
+}
+
+// sendOne sends a mail. It returns the session if it is still usable; otherwise it closes the session and returns nil.
+func (s *smtpSession) sendOne(ctx context.Context, mail Message) (*smtpSession, error) {
+	err := s.send(ctx, mail)
+	if s.usable() {
+		return s, err
 	}
-	session.close()
-	return nil, sendFailed(ctx, mail.Name, err)
+	s.close()
+	return nil, err
 }
 
 // results returns the error of each mail.

@@ -33,6 +33,8 @@ type fakeSMTPServer struct {
 	// mailsPerConnection, if set, is after how many mails the next command of a connection gets closing, and the connection is closed.
 	mailsPerConnection int
 	closing            string
+	// afterMail, if set, is called after each mail, before the reply to it.
+	afterMail func()
 	// certificate, if set, makes the server offer STARTTLS, and AUTH over TLS.
 	certificate *tls.Certificate
 
@@ -163,6 +165,9 @@ func (s *fakeSMTPServer) serve(c net.Conn, id int) {
 				return
 			}
 			mails++
+			if s.afterMail != nil {
+				s.afterMail()
+			}
 			line, reply = ".", "250 OK"
 		case strings.HasPrefix(command, "QUIT"):
 			reply = "221 bye"
@@ -417,6 +422,7 @@ func TestSMTP_TLSAndAuthentication(t *testing.T) {
 	}
 }
 
+// TestSMTP_ServerIsDown: no mail counts as tried, neither the first one nor those that are not tried after it.
 func TestSMTP_ServerIsDown(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -426,7 +432,7 @@ func TestSMTP_ServerIsDown(t *testing.T) {
 	n, _ := strconv.Atoi(port)
 	l.Close()
 	for i, err := range newPlainSMTP(t, n).Send(t.Context(), newConfirmations(t, 20)) {
-		if !errors.Is(err, order.ErrUnavailable) || errors.Is(err, order.ErrOverloaded) || !breaker.IsFailure(err) {
+		if !errors.Is(err, order.ErrUnavailable) || !errors.Is(err, order.ErrNotSent) || !breaker.IsFailure(err) {
 			t.Errorf("mail %d: %v", i, err)
 		}
 	}
@@ -500,4 +506,16 @@ func startFrozenServer(t *testing.T) (addr string) {
 	}()
 	t.Cleanup(func() { l.Close(); <-done })
 	return l.Addr().String()
+}
+
+// TestSMTP_CallerLeavesDuringAMail: the mail that has begun is sent, the others are not tried.
+func TestSMTP_CallerLeavesDuringAMail(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	server := &fakeSMTPServer{afterMail: cancel}
+	server.start(t)
+	m := newSMTP(t, SMTPConfig{Host: "127.0.0.1", Port: server.port, Plain: true, Timeout: waitTimeout, Connections: 1})
+	errs := m.Send(ctx, newConfirmations(t, 3))
+	if errs[0] != nil || !errors.Is(errs[1], order.ErrOverloaded) || !errors.Is(errs[2], order.ErrOverloaded) || len(server.received()) != 1 {
+		t.Errorf("%v, %d mails; want the first to be sent", errs, len(server.received()))
+	}
 }

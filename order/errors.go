@@ -29,6 +29,9 @@ var (
 	ErrRatesTooOld = errors.New("the exchange rates are out of date")
 	// ErrRejected means that an external service confirmed that it did nothing. A retry may succeed.
 	ErrRejected = errors.New("refused")
+	// ErrNotSent means that a call was not made, because its dependency is known to be unavailable. It had no effect and
+	// does not count as an attempt. It accompanies ErrUnavailable.
+	ErrNotSent = errors.New("not sent")
 	// ErrUnknownOutcome means that the step may or may not have taken effect. Query the outcome before you retry.
 	ErrUnknownOutcome = errors.New("outcome unknown")
 )

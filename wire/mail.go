@@ -42,8 +42,8 @@ func MailsRequest(mails []order.Mail) *spillwayv1.SendOrderMailsRequest {
 	return req
 }
 
-// MailResult converts the result of a mail that was not sent: order.ErrInvalid, order.ErrOverloaded if it was not tried, or any other error if
-// a retry may send it. nil means that it was sent.
+// MailResult converts the result of a mail that was not sent: order.ErrInvalid, order.ErrOverloaded if there was no time for it,
+// order.ErrNotSent if the mail server is unavailable, or any other error if a retry may send it. nil means that it was sent.
 func MailResult(err error) *spillwayv1.SendOrderMailResult {
 	out := &spillwayv1.SendOrderMailResult{Outcome: spillwayv1.SendOrderMailOutcome_SEND_ORDER_MAIL_OUTCOME_SENT}
 	if err == nil {
@@ -53,6 +53,8 @@ func MailResult(err error) *spillwayv1.SendOrderMailResult {
 	switch {
 	case errors.Is(err, order.ErrInvalid):
 		out.Outcome = spillwayv1.SendOrderMailOutcome_SEND_ORDER_MAIL_OUTCOME_REJECTED
+	case errors.Is(err, order.ErrNotSent):
+		out.Outcome = spillwayv1.SendOrderMailOutcome_SEND_ORDER_MAIL_OUTCOME_UNAVAILABLE
 	case errors.Is(err, order.ErrOverloaded):
 		out.Outcome = spillwayv1.SendOrderMailOutcome_SEND_ORDER_MAIL_OUTCOME_NOT_TRIED
 	default:
@@ -71,6 +73,8 @@ func FromMailResult(r *spillwayv1.SendOrderMailResult) error {
 		return fmt.Errorf("%s: %w", r.GetReason(), order.ErrInvalid)
 	case spillwayv1.SendOrderMailOutcome_SEND_ORDER_MAIL_OUTCOME_NOT_TRIED:
 		return fmt.Errorf("%s: %w", r.GetReason(), order.ErrOverloaded)
+	case spillwayv1.SendOrderMailOutcome_SEND_ORDER_MAIL_OUTCOME_UNAVAILABLE:
+		return fmt.Errorf("%s: %w: %w", r.GetReason(), order.ErrNotSent, order.ErrUnavailable)
 	case spillwayv1.SendOrderMailOutcome_SEND_ORDER_MAIL_OUTCOME_FAILED, spillwayv1.SendOrderMailOutcome_SEND_ORDER_MAIL_OUTCOME_UNSPECIFIED:
 	}
 	return fmt.Errorf("%s: %w", r.GetReason(), order.ErrUnavailable)
