@@ -28,7 +28,7 @@ func addConsumers(deps *dependencies, a *api, c Config, broker queue.Broker, out
 			return worker{name: workerShipper, runner: s}
 		}},
 		{workerMailer, groupMail, 1, func(in queue.Consumer) worker {
-			m := workers.NewMailer(workers.DefaultMailConfig(), in, dead, a.mail, deps.log).WithYield(mailYield(deps, c))
+			m := workers.NewMailer(workers.DefaultMailConfig(), in, store.NewMails(deps.db), dead, a.mail, deps.log).WithYield(mailYield(deps, c))
 			return worker{name: workerMailer, runner: m}
 		}},
 	} {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -63,10 +64,33 @@ const (
 	maxActionDetail     = 2000
 )
 
-// Put writes a dead letter. The same DedupKey again only raises its attempts: what an operator has closed stays closed, because it is
-// the same payload that came again.
-func (d *DeadLetters) Put(ctx context.Context, f DeadLetter) error {
-	return d.db.tx(ctx, func(ctx context.Context, tx *ent.Client) error { return putDeadLetter(ctx, tx, f) })
+// Put writes dead letters in one transaction, or each in its own if SQL cannot take one of them. The same DedupKey again only raises its
+// attempts: what an operator has closed stays closed, because it is the same payload that came again.
+func (d *DeadLetters) Put(ctx context.Context, letters ...DeadLetter) error {
+	return allOrEach(letters, func(letters []DeadLetter) error {
+		return d.db.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
+			for _, f := range letters {
+				if err := putDeadLetter(ctx, tx, f); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	})
+}
+
+// allOrEach writes the rows at once or, if SQL cannot take one of them, each by itself, so that a bad one costs only itself (I10). It returns the
+// errors of the rows that were not written.
+func allOrEach[T any](rows []T, write func([]T) error) error {
+	err := write(rows)
+	if len(rows) == 1 || !IsRowError(err) {
+		return err
+	}
+	var errs []error
+	for i := range rows {
+		errs = append(errs, write(rows[i:i+1]))
+	}
+	return errors.Join(errs...)
 }
 
 func putDeadLetter(ctx context.Context, tx *ent.Client, f DeadLetter) error {

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/spillway/spillway/ent"
-	"github.com/spillway/spillway/ent/duemail"
 	"github.com/spillway/spillway/ent/ordercancellation"
 	"github.com/spillway/spillway/ent/refund"
 	"github.com/spillway/spillway/order"
@@ -109,33 +108,4 @@ func addRefunds(ctx context.Context, tx *ent.Client, due []DueMail) error {
 		}
 	}
 	return nil
-}
-
-// DropDue deletes due mails that were sent.
-func (m *Mails) DropDue(ctx context.Context, ids []int64) error {
-	if len(ids) == 0 {
-		return nil
-	}
-	return m.db.retry(ctx, func(ctx context.Context) error { return m.db.deleteDue(ctx, ids) })
-}
-
-// PostponeDue lets the mails be due again at that time.
-func (m *Mails) PostponeDue(ctx context.Context, ids []int64, until time.Time) error {
-	if len(ids) == 0 {
-		return nil
-	}
-	return m.db.retry(ctx, func(ctx context.Context) error {
-		return m.db.ent.DueMail.Update().Where(duemail.IDIn(ids...)).SetNextTryAt(micro(until)).Exec(ctx)
-	})
-}
-
-// DeadLetterDue makes a dead letter of a mail that is no longer due, in one transaction.
-func (m *Mails) DeadLetterDue(ctx context.Context, id int64, f DeadLetter) error {
-	return m.db.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
-		if err := putDeadLetter(ctx, tx, f); err != nil {
-			return err
-		}
-		_, err := tx.DueMail.Delete().Where(duemail.ID(id)).Exec(ctx)
-		return err
-	})
 }

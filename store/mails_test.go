@@ -104,8 +104,8 @@ func TestDeadLetterDue_MailBecomesADeadLetter(t *testing.T) {
 		if err != nil || len(due) != 1 {
 			t.Fatal(due, err)
 		}
-		err = mails.DeadLetterDue(t.Context(), due[0].ID, store.DeadLetter{DedupKey: "mailer/x", Source: "mailer", OrderID: string(id), Reason: "no", Attempts: 12})
-		if err != nil {
+		dead := store.DeadLetter{DedupKey: "mailer/x", Source: "mailer", OrderID: string(id), Reason: "no", Attempts: 12}
+		if err := mails.DeadLetterDue(t.Context(), []store.DeadMail{{ID: due[0].ID, DeadLetter: dead}}); err != nil {
 			t.Fatal(err)
 		}
 		if n := db.RawSQL(t, "DELETE FROM due_mails"); n != 0 {
@@ -113,6 +113,67 @@ func TestDeadLetterDue_MailBecomesADeadLetter(t *testing.T) {
 		}
 		if n := db.RawSQL(t, "DELETE FROM failed_orders WHERE dedup_key = 'mailer/x' AND attempts = 12"); n != 1 {
 			t.Error("there is no dead letter")
+		}
+	})
+}
+
+// TestDeadLetterDue_ABadOneCostsOnlyItself: SQL cannot take one of three dead letters; its mail stays due.
+func TestDeadLetterDue_ABadOneCostsOnlyItself(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *store.DB) {
+		mails := store.NewMails(db)
+		var dead []store.DeadMail
+		for i, key := range []string{"a", "bad", "c"} {
+			id := order.NewID(0, at)
+			if err := mails.AddDue(t.Context(), id, order.MailShipped); err != nil {
+				t.Fatal(err)
+			}
+			dead = append(dead, store.DeadMail{DeadLetter: store.DeadLetter{DedupKey: key, Source: "mailer", OrderID: string(id), Attempts: i}})
+		}
+		db.RawSQL(t, "CREATE TRIGGER refuse BEFORE INSERT ON failed_orders FOR EACH ROW "+map[bool]string{
+			true:  "BEGIN IF NEW.dedup_key = 'bad' THEN SIGNAL SQLSTATE '23000' SET MYSQL_ERRNO = 1048, MESSAGE_TEXT = 'bad'; END IF; END",
+			false: "WHEN NEW.dedup_key = 'bad' BEGIN SELECT RAISE(ABORT, 'bad'); END",
+		}[db.Dialect() == "mysql"])
+		due, err := mails.LeaseDue(t.Context(), 10, lease)
+		if err != nil || len(due) != len(dead) {
+			t.Fatal(due, err)
+		}
+		for i := range dead {
+			for _, d := range due {
+				if string(d.OrderID) == dead[i].OrderID {
+					dead[i].ID = d.ID
+				}
+			}
+		}
+		if err := mails.DeadLetterDue(t.Context(), dead); !store.IsRowError(err) {
+			t.Errorf("got %v; want the error of the bad one", err)
+		}
+		if n := db.RawSQL(t, "DELETE FROM failed_orders"); n != 2 {
+			t.Errorf("%d dead letters; want 2", n)
+		}
+		if n := db.RawSQL(t, "DELETE FROM due_mails WHERE order_id = ?", dead[1].OrderID); n != 1 {
+			t.Error("the mail of the bad one is not due any more")
+		}
+		if n := db.RawSQL(t, "DELETE FROM due_mails"); n != 0 {
+			t.Errorf("%d mails are still due", n)
+		}
+	})
+}
+
+// TestReturnDue_IsNoAttempt: a mail that was leased and not tried keeps its attempts.
+func TestReturnDue_IsNoAttempt(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *store.DB) {
+		mails := store.NewMails(db)
+		if err := mails.AddDue(t.Context(), order.NewID(0, at), order.MailShipped); err != nil {
+			t.Fatal(err)
+		}
+		for range 20 {
+			due, err := mails.LeaseDue(t.Context(), 10, lease)
+			if err != nil || len(due) != 1 || due[0].Attempts != 1 {
+				t.Fatalf("due are %+v, %v; want one with its first attempt", due, err)
+			}
+			if err := mails.ReturnDue(t.Context(), []int64{due[0].ID}, time.Now()); err != nil {
+				t.Fatal(err)
+			}
 		}
 	})
 }

@@ -3,12 +3,14 @@ package workers_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/spillway/spillway/breaker"
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/store"
@@ -219,6 +221,12 @@ func (f *fakeDueMails) PostponeDue(_ context.Context, _ []int64, until time.Time
 	return nil
 }
 
+func (f *fakeDueMails) ReturnDue(_ context.Context, _ []int64, until time.Time) error {
+	f.attempts-- // The lease is no attempt.
+	f.until = append(f.until, until)
+	return nil
+}
+
 func (*fakeDueMails) ForMails(context.Context, []order.ID) (map[order.ID]order.Order, error) {
 	return map[order.ID]order.Order{"O": {ID: "O"}}, nil
 }
@@ -236,16 +244,100 @@ func TestMailDispatcher_BackoffGrows(t *testing.T) {
 	}
 }
 
-// TestMailDispatcher_MailThatWasNotTried: it is due again soon, however often, and never becomes a dead letter.
+// TestMailDispatcher_MailThatWasNotTried: it is due again soon, however often, and that counts as no attempt.
 func TestMailDispatcher_MailThatWasNotTried(t *testing.T) {
-	f, cfg := &fakeDueMails{}, workers.DefaultDispatchConfig()
-	d := workers.NewMailDispatcher(cfg, f, f, &fakeMailClient{err: order.ErrOverloaded}, noLog)
-	for n := range 2 * cfg.MaxAttempts {
-		before := time.Now()
-		ranTo(t, d.RunOnce, 0)
-		if got := f.until[n].Sub(before); got < cfg.MinBackoff || got > cfg.MinBackoff+10*time.Second {
-			t.Errorf("the pause after attempt %d is %s; want %s", n+1, got, cfg.MinBackoff)
+	for _, reason := range []error{order.ErrOverloaded, order.ErrNotSent, breaker.ErrCallerLeft} {
+		f, cfg := &fakeDueMails{}, workers.DefaultDispatchConfig()
+		d := workers.NewMailDispatcher(cfg, f, f, &fakeMailClient{err: reason}, noLog)
+		for n := range 2 * cfg.MaxAttempts {
+			before := time.Now()
+			ranTo(t, d.RunOnce, 0)
+			if got := f.until[n].Sub(before); got < cfg.MinBackoff || got > cfg.MinBackoff+10*time.Second {
+				t.Errorf("%v: the pause after attempt %d is %s; want %s", reason, n+1, got, cfg.MinBackoff)
+			}
 		}
+		if f.attempts != 0 {
+			t.Errorf("%v: %d attempts are counted", reason, f.attempts)
+		}
+	}
+}
+
+// TestMailDispatcher_Stopped: a mail that failed because the worker is stopped is due again at once, and that counts as no attempt. One that was
+// sent is no longer due.
+func TestMailDispatcher_Stopped(t *testing.T) {
+	onBothShops(t, func(t *testing.T, db *store.DB) {
+		all, mails := paidOrders(t, store.NewOrders(db), 2), store.NewMails(db)
+		for _, o := range all {
+			mustAddDue(t, db, o.ID, order.MailShipped)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		cfg := workers.DefaultDispatchConfig()
+		cfg.MaxAttempts = 1
+		d := workers.NewMailDispatcher(cfg, mails, store.NewOrders(db), fakeStoppingMailClient{stop}, noLog)
+		if n, err := d.RunOnce(ctx); n != 1 || err != nil {
+			t.Errorf("the iteration returned %d, %v; want 1", n, err)
+		}
+		due, err := mails.LeaseDue(t.Context(), 10, time.Minute)
+		if err != nil || len(due) != 1 || due[0].Attempts != 1 {
+			t.Errorf("due are %+v, %v; want one with its first attempt", due, err)
+		}
+		letters, err := store.NewDeadLetters(db).List(t.Context(), store.DeadLetterFilter{}, 0, 10)
+		if err != nil || len(letters) != 0 {
+			t.Errorf("letters %+v, %v", letters, err)
+		}
+	})
+}
+
+// fakeOrderedDueMails records the calls that write an outcome, and fails from the one at which the process crashes.
+type fakeOrderedDueMails struct {
+	*fakeDueMails
+	calls []string
+}
+
+func (*fakeOrderedDueMails) LeaseDue(context.Context, int, time.Duration) ([]store.DueMail, error) {
+	var due []store.DueMail
+	for i, id := range []order.ID{"bad", "sent", "worse", "late"} {
+		due = append(due, store.DueMail{ID: int64(i), OrderID: id, Kind: order.MailShipped, Attempts: 1})
+	}
+	return due, nil
+}
+
+func (*fakeOrderedDueMails) ForMails(context.Context, []order.ID) (map[order.ID]order.Order, error) {
+	return map[order.ID]order.Order{"bad": {ID: "bad"}, "sent": {ID: "sent"}, "worse": {ID: "worse"}, "late": {ID: "late"}}, nil
+}
+
+func (f *fakeOrderedDueMails) DropDue(_ context.Context, ids []int64) error {
+	f.calls = append(f.calls, fmt.Sprint("drop ", ids))
+	return nil
+}
+
+func (f *fakeOrderedDueMails) DeadLetterDue(_ context.Context, mails []store.DeadMail) error {
+	f.calls = append(f.calls, fmt.Sprint("dead-letter ", len(mails)))
+	return nil
+}
+
+func (f *fakeOrderedDueMails) PostponeDue(_ context.Context, ids []int64, _ time.Time) error {
+	f.calls = append(f.calls, fmt.Sprint("postpone ", ids))
+	return nil
+}
+
+// fakeSortingMailClient refuses the mails of some orders, and fails with that of another.
+type fakeSortingMailClient struct{}
+
+func (fakeSortingMailClient) Send(_ context.Context, mails []order.Mail) []error {
+	errs := make([]error, len(mails))
+	for i, m := range mails {
+		errs[i] = map[order.ID]error{"bad": order.ErrInvalid, "worse": order.ErrInvalid, "late": errMailDown}[m.Order.ID]
+	}
+	return errs
+}
+
+// TestMailDispatcher_OneTransactionForAllDeadLetters: the mails that were sent come first.
+func TestMailDispatcher_OneTransactionForAllDeadLetters(t *testing.T) {
+	f := &fakeOrderedDueMails{fakeDueMails: &fakeDueMails{}}
+	ranTo(t, workers.NewMailDispatcher(workers.DefaultDispatchConfig(), f, f, fakeSortingMailClient{}, noLog).RunOnce, 1)
+	if want := []string{"drop [1]", "dead-letter 2", "postpone [3]"}; !slices.Equal(f.calls, want) {
+		t.Errorf("the outcome was written by %q; want %q", f.calls, want)
 	}
 }
 
@@ -292,7 +384,7 @@ func TestMailer_OnlyPaidOrdersAreConfirmed(t *testing.T) {
 		eventsOf(t, spillwayv1.OrderEventKind_ORDER_EVENT_KIND_RESERVED, "", all[4]),
 	)
 	p := &fakeMailClient{}
-	ranTo(t, workers.NewMailer(workers.DefaultMailConfig(), in, stubNoDeadLetters{t}, p, noLog).RunOnce, 1)
+	ranTo(t, workers.NewMailer(workers.DefaultMailConfig(), in, &fakeOutbox{}, stubNoDeadLetters{t}, p, noLog).RunOnce, 5)
 	if want := []string{"confirmation " + string(all[0].ID)}; !slices.Equal(p.sent, want) || len(in.messages) != 0 {
 		t.Errorf("sent %q, %d messages left; want %q", p.sent, len(in.messages), want)
 	}

@@ -15,8 +15,8 @@
 //	ShipRescuer      orders PAID or          the same                            RescueConfig.Orders an    the next one reads the same
 //	                 SHIP_FAILED too long                                        iteration, the same       rows after their leases end
 //	                                                                             CarrierLimiter
-//	Mailer           topic, group "mail"     mails, sent_mails, failed_orders    MailConfig.Concurrency    the message is delivered again;
-//	                                                                             mails at once             a mail may be sent twice
+//	Mailer           topic, group "mail"     mails, sent_mails, due_mails,       MailConfig.Mails an       the message is delivered again;
+//	                                         failed_orders                       iteration                 a mail may be sent twice
 //	MailDispatcher   due_mails               the same, due_mails                 DispatchConfig.Mails      the mail is due again when its
 //	                                                                             an iteration              lease ends; it may be sent twice
 //	DeadLetterDrain  dead-letter topics of   failed_orders                       DrainConfig.Messages      the messages are delivered

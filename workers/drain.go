@@ -52,10 +52,14 @@ func (d *DeadLetterDrain) RunOnce(ctx context.Context) (int, error) {
 	if err != nil || len(messages) == 0 {
 		return 0, err
 	}
+	dead := make([]store.DeadLetter, len(messages))
+	for i, m := range messages {
+		dead[i] = d.deadLetter(m)
+	}
+	if err := d.dead.Put(ctx, dead...); err != nil {
+		return 0, fmt.Errorf("write to failed_orders: %w", err)
+	}
 	for _, m := range messages {
-		if err := d.dead.Put(ctx, d.deadLetter(m)); err != nil {
-			return 0, fmt.Errorf("write to failed_orders: %w", err)
-		}
 		d.log.ErrorContext(ctx, "message from the broker's dead-letter topic is in failed_orders", "message_id", m.ID, "attempt", m.Attempt)
 	}
 	if err := d.consumer.Ack(ctx, messages...); err != nil {

@@ -119,7 +119,7 @@ func (s *shop) everyWorker(producer queue.Producer, in func(group string) queue.
 		workers.NewOrderRelay(relayCfg, s.journal, s.sql, s.snapshots(), producer, s.dead, quiet).Run,
 		workers.NewOrderWriter(workers.DefaultWriterConfig(), in("orders"), s.orders, s.dead, s.Stock, cancel, quiet).Run,
 		workers.NewShipper(workers.DefaultShipConfig(), in("shipping"), s.orders, s.dead, stubCarrier{}, quiet).Run,
-		workers.NewMailer(workers.DefaultMailConfig(), in("mail"), s.dead, mail, quiet).Run,
+		workers.NewMailer(workers.DefaultMailConfig(), in("mail"), store.NewMails(s.db), s.dead, mail, quiet).Run,
 		workers.NewShipRescuer(rescueCfg, s.orders, stubCarrier{}, quiet).Run,
 		workers.NewMailDispatcher(dispatchCfg, store.NewMails(s.db), s.orders, mail, quiet).Run,
 		s.repairer(cancel, func(c *workers.RepairConfig) { c.After, c.MailAfter = soon, 2*soon }).Run,

@@ -14,9 +14,9 @@ import (
 	"github.com/spillway/spillway/wire"
 )
 
-// DeadLetters is the dead-letter store. Put is idempotent by the dead letter's key.
+// DeadLetters is the dead-letter store. Put returns nil when all are written. It is idempotent by their keys.
 type DeadLetters interface {
-	Put(ctx context.Context, f store.DeadLetter) error
+	Put(ctx context.Context, letters ...store.DeadLetter) error
 }
 
 // reader reads the events in messages, and writes dead letters of what it cannot read.

@@ -102,7 +102,9 @@ func TestOrderWriter_PoisonEvent(t *testing.T) {
 // stubFullDeadLetters is a dead-letter store that fails each write.
 type stubFullDeadLetters struct{}
 
-func (stubFullDeadLetters) Put(context.Context, store.DeadLetter) error { return order.ErrUnavailable }
+func (stubFullDeadLetters) Put(context.Context, ...store.DeadLetter) error {
+	return order.ErrUnavailable
+}
 
 // TestOrderWriter_UnwrittenDeadLetterIsNotAcknowledged: while failed_orders cannot be written, poison is delivered again (I10).
 func TestOrderWriter_UnwrittenDeadLetterIsNotAcknowledged(t *testing.T) {
@@ -169,15 +171,15 @@ func (m *fakeRefusingMailClient) Send(_ context.Context, mails []order.Mail) []e
 	return errs
 }
 
-// TestMailer_FailingMailCostsOnlyItself: after its attempts it is a dead letter with the order.
-func TestMailer_FailingMailCostsOnlyItself(t *testing.T) {
+// TestMailer_RefusedMailCostsOnlyItself: it is a dead letter with the order.
+func TestMailer_RefusedMailCostsOnlyItself(t *testing.T) {
 	a, good, bad := newReplayer(t), someOrder(t, "good"), someOrder(t, "bad")
 	refused := step(t, bad, order.Paid)
 	refused.Traceparent = traceparent
 	cfg := workers.DefaultMailConfig()
-	in := &fakeOnceConsumer{messages: []queue.Message{{ID: "m", Body: raw(t, batch(refused, step(t, good, order.Paid))), Attempt: cfg.MaxDeliveries}}}
+	in := &fakeOnceConsumer{messages: []queue.Message{{ID: "m", Body: raw(t, batch(refused, step(t, good, order.Paid))), Attempt: 1}}}
 	mail := &fakeRefusingMailClient{refusedID: bad.ID}
-	m := workers.NewMailer(cfg, in, a.dead, mail, slog.New(slog.DiscardHandler))
+	m := workers.NewMailer(cfg, in, &fakeOutbox{}, a.dead, mail, slog.New(slog.DiscardHandler))
 	if _, err := m.RunOnce(t.Context()); err != nil {
 		t.Fatal(err)
 	}

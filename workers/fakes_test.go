@@ -175,13 +175,13 @@ type fakeDeadLetters struct {
 	messages []store.DeadLetter
 }
 
-func (d *fakeDeadLetters) Put(_ context.Context, f store.DeadLetter) error {
+func (d *fakeDeadLetters) Put(_ context.Context, letters ...store.DeadLetter) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.err != nil {
 		return d.err
 	}
-	d.messages = append(d.messages, f)
+	d.messages = append(d.messages, letters...)
 	return nil
 }
 

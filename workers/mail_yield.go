@@ -10,12 +10,12 @@ import (
 type MailYield struct {
 	// Activity is that of the order path.
 	Activity *Activity
-	// Max bounds a wait, after which one turn of mails is sent, so that mails go on under a load that does not end. 0: never wait.
+	// Max bounds a wait, after which one turn of mails is tried, so that mails go on under a load that does not end. 0: never wait.
 	Max time.Duration
 }
 
 const (
-	// mailsPerTurn is how many mails are sent between two waits: with waits of 2 s, a shop with less than 250 orders a second all the time sends
+	// mailsPerTurn is how many mails are tried between two waits: with waits of 2 s, a shop with less than 250 orders a second all the time sends
 	// its mails as they come, and in a burst they take a twentieth of the CPU.
 	mailsPerTurn = 500
 	// mailYieldQuiet is how long the order path must have been idle: longer than the relay and the flusher linger between two small batches.
@@ -24,8 +24,12 @@ const (
 	mailYieldInterval = 20 * time.Millisecond
 )
 
-// turns wraps an iteration that returns how many mails it sent.
-func (y MailYield) turns(runOnce func(context.Context) (int, error)) func(context.Context) (int, error) {
+// mailIteration is one iteration of a worker that sends mail. It returns how many mails are done, and how many it tried, also with an error:
+// those that fail take the same CPU.
+type mailIteration func(ctx context.Context) (done, tried int, err error)
+
+// turns makes an iteration wait after each turn of mails.
+func (y MailYield) turns(iterate mailIteration) func(context.Context) (int, error) {
 	left := mailsPerTurn
 	return func(ctx context.Context) (int, error) {
 		if left <= 0 {
@@ -34,9 +38,9 @@ func (y MailYield) turns(runOnce func(context.Context) (int, error)) func(contex
 			}
 			left = mailsPerTurn
 		}
-		n, err := runOnce(ctx)
-		left -= n
-		return n, err
+		done, tried, err := iterate(ctx)
+		left -= tried
+		return done, err
 	}
 }
 

@@ -30,6 +30,8 @@ func (f *fakeBacklog) LeaseDue(_ context.Context, limit int, _ time.Duration) ([
 
 func (*fakeBacklog) DropDue(context.Context, []int64) error { return nil }
 
+func (*fakeBacklog) PostponeDue(context.Context, []int64, time.Time) error { return nil }
+
 func (*fakeBacklog) ForMails(context.Context, []order.ID) (map[order.ID]order.Order, error) {
 	return map[order.ID]order.Order{"O": {ID: "O"}}, nil
 }
@@ -37,11 +39,16 @@ func (*fakeBacklog) ForMails(context.Context, []order.ID) (map[order.ID]order.Or
 // sendUnderLoad runs a dispatcher with a backlog for the given time. The order path is busy as often as busy says. It returns when the
 // dispatcher leased mails, from the beginning.
 func sendUnderLoad(t *testing.T, limit int, yield, busy, whole time.Duration) (leased []time.Duration) {
+	return tryUnderLoad(t, &fakeMailClient{delay: 10 * time.Millisecond}, limit, yield, busy, whole)
+}
+
+// tryUnderLoad is sendUnderLoad with another client.
+func tryUnderLoad(t *testing.T, client workers.MailClient, limit int, yield, busy, whole time.Duration) (leased []time.Duration) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		f, cfg, activity := &fakeBacklog{}, workers.DefaultDispatchConfig(), &workers.Activity{}
 		cfg.Mails = limit
-		d := workers.NewMailDispatcher(cfg, f, f, &fakeMailClient{delay: 10 * time.Millisecond}, noLog).
+		d := workers.NewMailDispatcher(cfg, f, f, client, noLog).
 			WithYield(workers.MailYield{Activity: activity, Max: yield})
 		ctx, stop := context.WithTimeout(t.Context(), whole)
 		defer stop()
@@ -79,6 +86,28 @@ func TestMailYield_OneTurnAfterEachWait(t *testing.T) {
 	for i, at := range leased {
 		if want := time.Duration(i) * 2 * time.Second; at < want || at > want+200*time.Millisecond {
 			t.Errorf("turn %d began at %s; want %s", i, at, want)
+		}
+	}
+}
+
+// fakeFirstFailsMailClient sends all mails of a call but the first.
+type fakeFirstFailsMailClient struct{ fakeMailClient }
+
+func (f *fakeFirstFailsMailClient) Send(ctx context.Context, mails []order.Mail) []error {
+	errs := f.fakeMailClient.Send(ctx, mails)
+	errs[0] = errMailDown
+	return errs
+}
+
+// TestMailYield_MailsThatFail: they take CPU, too, so that they are part of the turn.
+func TestMailYield_MailsThatFail(t *testing.T) {
+	for name, client := range map[string]workers.MailClient{
+		"one": &fakeFirstFailsMailClient{fakeMailClient{delay: 10 * time.Millisecond}},
+		"all": &fakeMailClient{delay: 10 * time.Millisecond, err: errMailDown},
+	} {
+		leased := tryUnderLoad(t, client, turn, 2*time.Second, 100*time.Millisecond, 9*time.Second)
+		if len(leased) > 5 {
+			t.Errorf("%s fails: leased at %v; want at most five times in 9 s", name, leased)
 		}
 	}
 }

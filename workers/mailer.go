@@ -5,31 +5,27 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-
-	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/queue"
 	"github.com/spillway/spillway/store"
-	"github.com/spillway/spillway/wire"
 )
 
 // MailConfig sets up a Mailer.
 type MailConfig struct {
-	// Messages is how many messages one iteration takes.
+	// Messages is how many messages are leased at once.
 	Messages int
-	// Lease is how long the messages are leased. Mails that cannot be sent within it are left for the next delivery.
+	// Mails is how many mails one iteration sends at most, unless its first message has more.
+	Mails int
+	// Lease is how long the messages are leased. Mails that cannot be sent within it go to the outbox.
 	Lease time.Duration
-	// MaxDeliveries is how often a message is delivered before its mails that still fail go to failed_orders.
-	MaxDeliveries int
 }
 
-// DefaultMailConfig takes eight messages, whose mails fill a batch also if the relay's messages are small.
+// DefaultMailConfig leases eight messages, whose mails share statements also if the relay's messages are small. An iteration sends at most one
+// turn of mails, which is what one message has when orders come fast: eight turns, with the longest waits, fit into half of the lease.
 func DefaultMailConfig() MailConfig {
-	return MailConfig{Messages: 8, Lease: 60 * time.Second, MaxDeliveries: 5}
+	return MailConfig{Messages: 8, Mails: mailsPerTurn, Lease: 60 * time.Second}
 }
 
 // outcomeReserve is the part of a lease in which the outcome of mails is written. No mail is sent in it.
@@ -38,36 +34,38 @@ const outcomeReserve = 5 * time.Second
 // MailClient sends mails to customers, one for each order and kind.
 type MailClient interface {
 	// Send sends the mails and returns one error for each, in their order: nil if the mail was sent, now or before; order.ErrInvalid if it can
-	// never be sent; order.ErrOverloaded if it was not tried. After any other error a retry may send it.
+	// never be sent; order.ErrOverloaded or order.ErrNotSent if it was not tried. After any error but order.ErrInvalid a retry may send it.
 	Send(ctx context.Context, mails []order.Mail) []error
 }
 
-// outgoingMail is a mail to be sent.
-type outgoingMail struct {
-	order.Mail
-	// trace is the W3C traceparent of the request that caused it, or empty.
-	trace string
+// MailOutbox adds mails to the outbox of the MailDispatcher.
+type MailOutbox interface {
+	AddAllDue(ctx context.Context, kind order.MailKind, ids []order.ID) error
 }
 
-// key returns the dedup key of the mail's dead letter.
-func (m outgoingMail) key() string { return store.MailKey(m.Order.ID, m.Kind) }
-
-// Mailer sends a confirmation by mail for each paid order. The MailDispatcher sends all other mails; orders that were never paid cause
-// none. A message with a mail that failed is delivered again, at most MailConfig.MaxDeliveries times; then the mail becomes a dead letter.
+// Mailer sends a confirmation by mail for each paid order; orders that were never paid cause none. A mail that can never be sent becomes a
+// dead letter. Any other mail that was not sent goes to the outbox, so that the MailDispatcher retries it: the queue counts the deliveries of
+// a message, and not the attempts of a mail. One goroutine runs a Mailer.
 type Mailer struct {
 	cfg      MailConfig
 	consumer queue.Consumer
+	outbox   MailOutbox
 	mail     MailClient
 	reader   reader
 	yield    MailYield
 	log      *slog.Logger
+	sent     *countLog
+	// held are messages that were too many for the last iteration. leaseEnd is when their leases end.
+	held     []queue.Message
+	leaseEnd time.Time
 }
 
 // NewMailer makes a mailer on the consumer of group "mail".
-func NewMailer(cfg MailConfig, c queue.Consumer, dead DeadLetters, mail MailClient, log *slog.Logger) *Mailer {
+func NewMailer(cfg MailConfig, c queue.Consumer, outbox MailOutbox, dead DeadLetters, mail MailClient, log *slog.Logger) *Mailer {
+	log = log.With("worker", "mailer")
 	return &Mailer{
-		cfg: cfg, consumer: c, mail: mail,
-		reader: reader{source: store.MailerSource, dead: dead, paidOnly: true}, log: log.With("worker", "mailer"),
+		cfg: cfg, consumer: c, outbox: outbox, mail: mail, log: log, sent: newCountLog(log, "mails sent"),
+		reader: reader{source: store.MailerSource, dead: dead, paidOnly: true},
 	}
 }
 
@@ -78,133 +76,87 @@ func (m *Mailer) WithYield(y MailYield) *Mailer {
 }
 
 // Run sends until ctx ends.
-func (m *Mailer) Run(ctx context.Context) { loop(ctx, m.log, m.yield.turns(m.RunOnce)) }
+func (m *Mailer) Run(ctx context.Context) {
+	defer m.sent.flush(ctx)
+	loop(ctx, m.log, m.yield.turns(m.iterate))
+}
 
-// RunOnce sends the mails of the messages of one Receive and returns their number.
+// RunOnce sends the mails of some messages and acknowledges the messages. It returns how many mails are done: sent, in the
+// outbox, or dead letters; but at least the number of messages, so that 0 means that there was none.
 func (m *Mailer) RunOnce(ctx context.Context) (int, error) {
-	messages, err := m.consumer.Receive(ctx, m.cfg.Messages, m.cfg.Lease)
+	done, _, err := m.iterate(ctx)
+	return done, err
+}
+
+func (m *Mailer) iterate(ctx context.Context) (done, tried int, err error) {
+	messages, mails, err := m.receive(ctx)
 	if err != nil || len(messages) == 0 {
-		return 0, err
+		m.sent.add(ctx, 0)
+		return 0, 0, err
 	}
-	mails := make([][]outgoingMail, len(messages))
-	for i, msg := range messages {
-		changes, err := m.reader.read(ctx, []queue.Message{msg})
-		if err != nil {
-			return 0, err
-		}
-		mails[i] = confirmations(changes)
+	outcome := m.send(ctx, mails)
+	// The outcome is written also when ctx has ended, so that a mail that was sent is not sent again, and one that was not is not late.
+	ctx = context.WithoutCancel(ctx)
+	if err := m.settle(ctx, mails, outcome); err != nil {
+		return 0, len(mails), err
 	}
-	all := distinctMails(mails)
-	failed := m.send(ctx, all)
-	// Each message has its own number of attempts: a new one is not dead-lettered early because it came together with an old one.
-	for i, msg := range messages {
-		if err := m.deadLetter(ctx, mails[i], failed, msg.Attempt); err != nil {
-			return 0, err
-		}
+	if err := m.consumer.Ack(ctx, messages...); err != nil {
+		return 0, len(mails), fmt.Errorf("acknowledge: %w", err)
 	}
-	var done []queue.Message
-	for i, msg := range messages {
-		if !slices.ContainsFunc(mails[i], func(o outgoingMail) bool { return failed[o.key()] != nil }) {
-			done = append(done, msg)
-		}
-	}
-	if err := m.consumer.Ack(ctx, done...); err != nil {
-		return 0, err
-	}
-	if len(failed) > 0 {
-		return 0, fmt.Errorf("%d of %d mails were not sent; their messages are delivered again", len(failed), len(all))
-	}
-	return len(all), nil
+	return max(len(mails), len(messages)), len(mails), nil
 }
 
-// distinctMails returns the mails of all messages, each once.
-func distinctMails(mails [][]outgoingMail) []outgoingMail {
-	seen := make(map[string]bool)
-	var out []outgoingMail
-	for _, m := range slices.Concat(mails...) {
-		if !seen[m.key()] {
-			seen[m.key()] = true
-			out = append(out, m)
-		}
-	}
-	return out
-}
-
-// confirmations returns the mails that the changes cause, each once. An order that was never paid causes none, also when it expires or
-// is cancelled: an unknown guest chose its address and text, so that the mail could reach a victim.
-func confirmations(changes []order.Event) []outgoingMail {
-	seen := make(map[order.ID]bool, len(changes))
-	var out []outgoingMail
-	for _, c := range changes {
-		if c.To != order.Paid || seen[c.Order.ID] {
-			continue
-		}
-		seen[c.Order.ID] = true
-		m := outgoingMail{Mail: order.Mail{Kind: order.MailConfirmation, Order: c.Order}, trace: c.Trace}
-		m.Order.State, m.Order.UpdatedAt = c.To, c.At
-		out = append(out, m)
-	}
-	return out
-}
-
-// send sends the mails within the lease and returns the errors of those that failed, by their keys.
-func (m *Mailer) send(ctx context.Context, mails []outgoingMail) map[string]error {
-	failed := make(map[string]error)
+// send sends the mails within the lease and returns the error of each.
+func (m *Mailer) send(ctx context.Context, mails []outgoingMail) []error {
 	if len(mails) == 0 {
-		return failed
+		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, m.cfg.Lease-outcomeReserve)
+	ctx, cancel := context.WithDeadline(ctx, m.leaseEnd.Add(-outcomeReserve))
 	defer cancel()
 	batch := make([]order.Mail, len(mails))
 	for i, o := range mails {
 		batch[i] = o.Mail
 	}
-	for i, err := range m.mail.Send(ctx, batch) {
-		if err != nil {
-			failed[mails[i].key()] = err
-		}
-	}
-	return failed
+	return m.mail.Send(ctx, batch)
 }
 
-// deadLetter writes dead letters of the failed mails that can never be sent, and after the last attempt of all that were tried. It removes them
-// from failed.
-func (m *Mailer) deadLetter(ctx context.Context, mails []outgoingMail, failed map[string]error, attempts int) error {
-	for _, o := range mails {
-		reason, ok := failed[o.key()]
-		if !ok || !gaveUp(reason, attempts, m.cfg.MaxDeliveries) {
-			continue
+// settle writes dead letters of the mails that can never be sent, and adds the others that were not sent to the outbox. After a crash in
+// between the messages are delivered again: the same dead letter is written once, and a mail is in the outbox once.
+func (m *Mailer) settle(ctx context.Context, mails []outgoingMail, outcome []error) error {
+	var dead []store.DeadLetter
+	var late []order.ID
+	var reason error
+	for i, err := range outcome {
+		switch {
+		case err == nil:
+		case errors.Is(err, order.ErrInvalid):
+			d, derr := mails[i].deadLetter(1, err)
+			if derr != nil {
+				return derr
+			}
+			m.log.ErrorContext(ctx, "mail can never be sent; it is in failed_orders", "order_id", d.OrderID, "kind", mails[i].Kind, "error", err)
+			dead = append(dead, d)
+		default:
+			late, reason = append(late, mails[i].Order.ID), err
 		}
-		dead, err := o.deadLetter(attempts, reason)
-		if err != nil {
-			return err
-		}
-		m.log.ErrorContext(ctx, "mail could not be sent; it is in failed_orders", "order_id", o.Order.ID, "kind", o.Kind, "error", reason)
-		if err := m.reader.dead.Put(ctx, dead); err != nil {
+	}
+	m.sent.add(ctx, len(mails)-len(dead)-len(late))
+	if len(dead) > 0 {
+		if err := m.reader.dead.Put(ctx, dead...); err != nil {
 			return fmt.Errorf("write to failed_orders: %w", err)
 		}
-		delete(failed, o.key())
+	}
+	return m.postpone(ctx, late, reason)
+}
+
+// postpone adds the confirmations of the orders to the outbox.
+func (m *Mailer) postpone(ctx context.Context, late []order.ID, reason error) error {
+	if len(late) == 0 {
+		return nil
+	}
+	m.log.WarnContext(ctx, "mails were not sent; the mail dispatcher retries them", "mails", len(late), "first_order_id", late[0], "last_error", reason)
+	if err := m.outbox.AddAllDue(ctx, order.MailConfirmation, late); err != nil {
+		return fmt.Errorf("add %d mails to the outbox: %w", len(late), err)
 	}
 	return nil
-}
-
-// gaveUp reports whether a mail that failed becomes a dead letter: it can never be sent, or it was tried for the last time.
-func gaveUp(reason error, attempts, maxAttempts int) bool {
-	return errors.Is(reason, order.ErrInvalid) || attempts >= maxAttempts && !errors.Is(reason, order.ErrOverloaded)
-}
-
-// deadLetter returns the mail's dead letter. Its payload is the request, to be sent again, or the order if the kind is unknown.
-func (m outgoingMail) deadLetter(attempts int, reason error) (f store.DeadLetter, err error) {
-	f = store.DeadLetter{
-		DedupKey: m.key(), Source: store.MailerSource, OrderID: string(m.Order.ID), Reason: oneLine(reason),
-		TraceID: wire.TraceID(m.trace), Attempts: attempts,
-	}
-	if req := wire.MailRequest(m.Mail); req.GetKind() != spillwayv1.MailKind_MAIL_KIND_UNSPECIFIED {
-		f.PayloadType = wire.TypeOf(req)
-		f.Payload, err = proto.Marshal(req)
-		return f, err
-	}
-	f.PayloadType = wire.TypeSnapshot
-	f.Payload, err = wire.MarshalSnapshot(m.Order)
-	return f, err
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
@@ -45,8 +46,29 @@ func (m *fakeCountingMailClient) Send(ctx context.Context, mails []order.Mail) [
 	return errs
 }
 
+// fakeOutbox records the confirmations that are added to it, and fails if err is set.
+type fakeOutbox struct {
+	ids []order.ID
+	err error
+}
+
+func (f *fakeOutbox) AddAllDue(_ context.Context, kind order.MailKind, ids []order.ID) error {
+	if f.err != nil {
+		return f.err
+	}
+	if kind != order.MailConfirmation {
+		return order.ErrInvalid
+	}
+	f.ids = append(f.ids, ids...)
+	return nil
+}
+
 func newMailer(in queue.Consumer, dead workers.DeadLetters, m workers.MailClient) *workers.Mailer {
-	return workers.NewMailer(workers.DefaultMailConfig(), in, dead, m, quiet)
+	return newMailerWithOutbox(in, &fakeOutbox{}, dead, m)
+}
+
+func newMailerWithOutbox(in queue.Consumer, out workers.MailOutbox, dead workers.DeadLetters, m workers.MailClient) *workers.Mailer {
+	return workers.NewMailer(workers.DefaultMailConfig(), in, out, dead, m, quiet)
 }
 
 // TestMailer_OneConfirmationABatch: two messages of one iteration have the same payment, and events that cause no mail.
@@ -55,7 +77,7 @@ func TestMailer_OneConfirmationABatch(t *testing.T) {
 	declined := event(freshOrder(), released)
 	wire.SetReason(declined, order.CancelledAsDeclined("lost_card"))
 	in := newFakeConsumer(body(event(o, reserved), event(o, settled), event(freshOrder(), reserved)), body(event(o, settled), declined))
-	mustRun(t, newMailer(in, &fakeDeadLetters{}, m).RunOnce, 1)
+	mustRun(t, newMailer(in, &fakeDeadLetters{}, m).RunOnce, 2)
 	if len(m.attempts) != 1 || m.attempts[o.ID] != 1 || in.left() != 0 {
 		t.Errorf("sent %v, %d messages left; want one mail to one order", m.attempts, in.left())
 	}
@@ -74,21 +96,90 @@ func TestMailer_OneCallAnIteration(t *testing.T) {
 	}
 }
 
-// TestMailer_MailThatWasNotTried: the service had no time for it. It is delivered again, however often, and is no dead letter.
-func TestMailer_MailThatWasNotTried(t *testing.T) {
-	o, dead := freshOrder(), &fakeDeadLetters{}
-	in, m := newFakeConsumer(settledBody(o)), &fakeCountingMailClient{fails: map[order.ID]error{o.ID: order.ErrOverloaded}}
-	s := newMailer(in, dead, m)
-	for range 2 * workers.DefaultMailConfig().MaxDeliveries {
-		if _, err := s.RunOnce(t.Context()); err == nil || in.left() != 1 {
-			t.Fatalf("got %v; %d messages are left", err, in.left())
+// TestMailer_MailThatWasNotSent: the outbox has it, whatever the reason, and its message is acknowledged with the first delivery.
+func TestMailer_MailThatWasNotSent(t *testing.T) {
+	for _, reason := range []error{errDown, order.ErrOverloaded, order.ErrNotSent, context.Canceled} {
+		bad, good, dead, out := freshOrder(), freshOrder(), &fakeDeadLetters{}, &fakeOutbox{}
+		in, m := newFakeConsumer(settledBody(bad, good)), &fakeCountingMailClient{fails: map[order.ID]error{bad.ID: reason}}
+		mustRun(t, newMailerWithOutbox(in, out, dead, m).RunOnce, 2)
+		if !slices.Equal(out.ids, []order.ID{bad.ID}) || len(dead.messages) != 0 || in.left() != 0 {
+			t.Errorf("%v: outbox %v, letters %v, %d messages left; want the mail in the outbox", reason, out.ids, dead.messages, in.left())
 		}
 	}
-	m.fails = nil
-	mustRun(t, s.RunOnce, 1)
-	if len(dead.messages) != 0 || in.left() != 0 {
-		t.Errorf("letters %v, %d messages left; want none", dead.messages, in.left())
+}
+
+// TestMailer_OutboxFails: the message is delivered again, and never becomes a dead letter.
+func TestMailer_OutboxFails(t *testing.T) {
+	o, dead, out := freshOrder(), &fakeDeadLetters{}, &fakeOutbox{err: errDown}
+	in, m := newFakeConsumer(settledBody(o)), &fakeCountingMailClient{fails: map[order.ID]error{o.ID: errDown}}
+	s := newMailerWithOutbox(in, out, dead, m)
+	for range 20 {
+		mustFail(t, s.RunOnce, errDown)
 	}
+	out.err = nil
+	mustRun(t, s.RunOnce, 1)
+	if len(out.ids) != 1 || len(dead.messages) != 0 || in.left() != 0 {
+		t.Errorf("outbox %v, letters %v, %d messages left", out.ids, dead.messages, in.left())
+	}
+}
+
+// fakeStoppingMailClient stops the worker during the call, which then fails.
+type fakeStoppingMailClient struct{ stop context.CancelFunc }
+
+func (m fakeStoppingMailClient) Send(ctx context.Context, mails []order.Mail) []error {
+	m.stop()
+	errs := make([]error, len(mails))
+	for i := range errs[1:] { // The last one is sent.
+		errs[i] = ctx.Err()
+	}
+	return errs
+}
+
+// TestMailer_Stopped: the outcome of mails is written although the worker is stopped.
+func TestMailer_Stopped(t *testing.T) {
+	left, sent, dead, out := freshOrder(), freshOrder(), &fakeDeadLetters{}, &fakeOutbox{}
+	in := newFakeConsumer(settledBody(left, sent))
+	ctx, stop := context.WithCancel(t.Context())
+	if _, err := newMailerWithOutbox(in, out, dead, fakeStoppingMailClient{stop}).RunOnce(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(out.ids, []order.ID{left.ID}) || len(dead.messages) != 0 || in.left() != 0 {
+		t.Errorf("outbox %v, letters %v, %d messages left", out.ids, dead.messages, in.left())
+	}
+}
+
+// TestMailer_AtMostOneTurnAnIteration: the messages that are too many for one iteration are sent by the next ones, with one delivery each.
+func TestMailer_AtMostOneTurnAnIteration(t *testing.T) {
+	in, m := newFakeConsumer(), &fakeCountingMailClient{}
+	s := newMailer(in, &fakeDeadLetters{}, m)
+	for range 5 {
+		in.put(settledBody(someOrders(200)...))
+	}
+	mustRun(t, s.RunOnce, 400)
+	mustRun(t, s.RunOnce, 400)
+	if in.left() != 1 || in.queue[0].Attempt != 1 {
+		t.Errorf("left are %d messages; want one with one delivery", in.left())
+	}
+	mustRun(t, s.RunOnce, 200)
+	in.put(settledBody(someOrders(700)...)) // One message is never too many.
+	mustRun(t, s.RunOnce, 700)
+	if in.left() != 0 || len(m.attempts) != 1700 {
+		t.Errorf("%d messages are left, %d orders have a mail", in.left(), len(m.attempts))
+	}
+}
+
+// TestMailer_HeldMessagesWhoseLeaseIsHalfOver: they are not used any more, but delivered again.
+func TestMailer_HeldMessagesWhoseLeaseIsHalfOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		in, m := newFakeConsumer(settledBody(someOrders(300)...), settledBody(someOrders(300)...)), &fakeCountingMailClient{}
+		s := newMailer(in, &fakeDeadLetters{}, m)
+		mustRun(t, s.RunOnce, 300)
+		<-time.After(workers.DefaultMailConfig().Lease / 2)
+		mustRun(t, s.RunOnce, 300)
+		if m.within <= workers.DefaultMailConfig().Lease/2 || in.left() != 0 {
+			t.Errorf("the mails had %s of a lease, %d messages are left; want those of a new delivery", m.within, in.left())
+		}
+	})
 }
 
 // TestMailer_PoisonMailIsADeadLetterAlone: the other mails of its message are sent once, and the message is acknowledged.
@@ -104,47 +195,25 @@ func TestMailer_PoisonMailIsADeadLetterAlone(t *testing.T) {
 	}
 }
 
-func TestMailer_FailingMailIsRetried(t *testing.T) {
-	o, dead := freshOrder(), &fakeDeadLetters{}
-	in, m := newFakeConsumer(settledBody(o)), &fakeCountingMailClient{fails: map[order.ID]error{o.ID: errDown}}
-	s := newMailer(in, dead, m)
-	for range 2 {
-		if n, err := s.RunOnce(t.Context()); err == nil || n != 0 || in.left() != 1 {
-			t.Fatalf("a iteration whose mail failed returned %d, %v; %d messages are left", n, err, in.left())
-		}
-	}
-	m.fails = nil
-	mustRun(t, s.RunOnce, 1)
-	if m.attempts[o.ID] != 3 || len(dead.messages) != 0 || in.left() != 0 {
-		t.Errorf("%d tries, letters %v, %d messages left; want 3, none, none", m.attempts[o.ID], dead.messages, in.left())
-	}
-}
-
-func TestMailer_DeadLetterAfterFiveAttempts(t *testing.T) {
+// TestMailer_DeadLetterOfARefusedMail: it has the mail, and its message stays while the dead letter cannot be written.
+func TestMailer_DeadLetterOfARefusedMail(t *testing.T) {
 	bad, good, dead := freshOrder(), freshOrder(), &fakeDeadLetters{err: errDown}
-	in, m := newFakeConsumer(settledBody(bad, good)), &fakeCountingMailClient{fails: map[order.ID]error{bad.ID: errDown}}
+	in, m := newFakeConsumer(settledBody(bad, good)), &fakeCountingMailClient{fails: map[order.ID]error{bad.ID: order.ErrInvalid}}
 	s := newMailer(in, dead, m)
-	for range workers.DefaultMailConfig().MaxDeliveries - 1 {
-		if _, err := s.RunOnce(t.Context()); err == nil || len(dead.messages) != 0 {
-			t.Fatalf("a iteration whose mail failed returned %v; letters %v", err, dead.messages)
-		}
-	}
-	mustFail(t, s.RunOnce, errDown) // failed_orders is down.
+	mustFail(t, s.RunOnce, errDown)
 	if in.left() != 1 {
 		t.Fatal("the message is gone although its letter was not written")
 	}
 	dead.err = nil
-	if _, err := s.RunOnce(t.Context()); err != nil || in.left() != 0 {
-		t.Errorf("the last iteration: %v, %d messages left", err, in.left())
-	}
-	if len(dead.messages) != 1 {
-		t.Fatalf("letters = %v; want one", dead.messages)
+	mustRun(t, s.RunOnce, 2)
+	if len(dead.messages) != 1 || in.left() != 0 {
+		t.Fatalf("letters = %v, %d messages left; want one letter", dead.messages, in.left())
 	}
 	f := dead.messages[0]
 	paid := bad
 	paid.State, paid.UpdatedAt = order.Paid, event(bad, settled).GetTime().AsTime()
-	if f.DedupKey != "mailer/order/"+string(bad.ID) || f.Source != "mailer" || f.OrderID != string(bad.ID) || f.Reason != errDown.Error() ||
-		f.Attempts != 6 || f.PayloadType != wire.TypeMail || !bytes.Equal(f.Payload, raw(t, &spillwayv1.SendOrderMailRequest{Kind: spillwayv1.MailKind_MAIL_KIND_CONFIRMATION, Order: wire.Order(paid)})) {
+	if f.DedupKey != "mailer/order/"+string(bad.ID) || f.Source != "mailer" || f.OrderID != string(bad.ID) || f.Reason != order.ErrInvalid.Error() ||
+		f.Attempts != 1 || f.PayloadType != wire.TypeMail || !bytes.Equal(f.Payload, raw(t, &spillwayv1.SendOrderMailRequest{Kind: spillwayv1.MailKind_MAIL_KIND_CONFIRMATION, Order: wire.Order(paid)})) {
 		t.Errorf("the dead letter is %+v", f)
 	}
 }
@@ -152,7 +221,7 @@ func TestMailer_DeadLetterAfterFiveAttempts(t *testing.T) {
 func TestMailer_PoisonMessage(t *testing.T) {
 	o, m, dead := freshOrder(), &fakeCountingMailClient{}, &fakeDeadLetters{}
 	in := newFakeConsumer([]byte("\xff"), settledBody(o))
-	mustRun(t, newMailer(in, dead, m).RunOnce, 1)
+	mustRun(t, newMailer(in, dead, m).RunOnce, 2)
 	if m.attempts[o.ID] != 1 || len(dead.messages) != 1 || dead.messages[0].DedupKey != "mailer/message/m1" || in.left() != 0 {
 		t.Errorf("sent %v, letters %v, %d messages left", m.attempts, dead.messages, in.left())
 	}
@@ -172,21 +241,6 @@ func TestMailer_SentButNotAcknowledged(t *testing.T) {
 	}
 }
 
-// TestMailer_AttemptsAreCountedPerMail: attempts are counted per message.
-func TestMailer_AttemptsAreCountedPerMail(t *testing.T) {
-	old, fresh, good, dead := freshOrder(), freshOrder(), freshOrder(), &fakeDeadLetters{}
-	in, m := newFakeConsumer(settledBody(old)), &fakeCountingMailClient{fails: map[order.ID]error{old.ID: errDown, fresh.ID: errDown}}
-	s := newMailer(in, dead, m)
-	for range 4 {
-		_, _ = s.RunOnce(t.Context())
-	}
-	in.put(settledBody(fresh), settledBody(good))
-	_, _ = s.RunOnce(t.Context())
-	if len(dead.messages) != 1 || dead.messages[0].OrderID != string(old.ID) || in.left() != 1 {
-		t.Errorf("letters %v, %d messages left; want that of the old one, and the fresh one left", dead.messages, in.left())
-	}
-}
-
 // TestMailer_UnpaidOrderCausesNoMail: anyone may place an order under the address of a victim, with text of their own, and let it expire.
 func TestMailer_UnpaidOrderCausesNoMail(t *testing.T) {
 	m := &fakeCountingMailClient{}
@@ -199,7 +253,7 @@ func TestMailer_UnpaidOrderCausesNoMail(t *testing.T) {
 	}
 	in := newFakeConsumer(messages...)
 	for in.left() > 0 {
-		mustRun(t, newMailer(in, &fakeDeadLetters{}, m).RunOnce, 0)
+		mustRun(t, newMailer(in, &fakeDeadLetters{}, m).RunOnce, len(messages))
 	}
 	if len(m.attempts) != 0 {
 		t.Errorf("sent %v; want none", m.attempts)

@@ -90,7 +90,7 @@ func TestWorkers_WholePathThroughFailingDependencies(t *testing.T) {
 		writer := workers.NewOrderWriter(writerCfg, consumer(t, b, "orders"), orders, s.dead, s.Stock, &fakeCanceller{}, quiet)
 		truck, post := &fakeRefusingOnce{seen: map[order.ID]int{}}, &fakeRefusingOnce{seen: map[order.ID]int{}}
 		shipper := workers.NewShipper(shipCfg, consumer(t, b, "shipping"), s.orders, s.dead, truck, quiet)
-		mailer := workers.NewMailer(mailCfg, consumer(t, b, "mail"), s.dead, post, quiet)
+		mailer := workers.NewMailer(mailCfg, consumer(t, b, "mail"), store.NewMails(db), s.dead, post, quiet)
 
 		ctx, stop := context.WithCancel(t.Context())
 		var wg sync.WaitGroup

@@ -121,7 +121,7 @@ func (r *Replayer) mailsOf(ctx context.Context, l store.DeadLetter) ([]order.Mai
 		return nil, err
 	}
 	var out []order.Mail
-	for _, m := range confirmations(changes) {
+	for _, m := range confirmations(changes, make(map[order.ID]bool)) {
 		out = append(out, m.Mail)
 	}
 	return out, nil

@@ -167,8 +167,8 @@ func (*fakeRedeliveringConsumer) Close(context.Context) error                   
 // stubNoDeadLetters fails the test when a dead letter is written.
 type stubNoDeadLetters struct{ t *testing.T }
 
-func (n stubNoDeadLetters) Put(_ context.Context, f store.DeadLetter) error {
-	n.t.Errorf("dead-lettered: %+v", f)
+func (n stubNoDeadLetters) Put(_ context.Context, letters ...store.DeadLetter) error {
+	n.t.Errorf("dead-lettered: %+v", letters)
 	return nil
 }
 

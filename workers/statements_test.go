@@ -202,7 +202,7 @@ func (s *shop) wantFewMailStatements(t *testing.T, in queue.Consumer, counters *
 	client := mail.Client{
 		Service: service, Local: service, Policy: breaker.NewPolicies(breaker.DefaultPolicies())[breaker.Mail],
 	}
-	mailer := workers.NewMailer(workers.DefaultMailConfig(), in, s.dead, client, quiet)
+	mailer := workers.NewMailer(workers.DefaultMailConfig(), in, mails, s.dead, client, quiet)
 	dispatcher := workers.NewMailDispatcher(workers.DefaultDispatchConfig(), mails, s.orders, client, quiet)
 	total := 0
 	for _, w := range []struct {

@@ -299,7 +299,7 @@ func TestOrderWriter_ReceiveFails(t *testing.T) {
 	orders, dead := store.NewOrders(db), store.NewDeadLetters(db)
 	w := workers.NewOrderWriter(workers.DefaultWriterConfig(), broken, orders, dead, d.hot, d.cancel, quiet)
 	s := workers.NewShipper(workers.DefaultShipConfig(), broken, orders, dead, &fakeCarrier{}, quiet)
-	m := workers.NewMailer(workers.DefaultMailConfig(), broken, dead, &fakeCountingMailClient{}, quiet)
+	m := workers.NewMailer(workers.DefaultMailConfig(), broken, &fakeOutbox{}, dead, &fakeCountingMailClient{}, quiet)
 	for name, iteration := range map[string]func(context.Context) (int, error){"writer": w.RunOnce, "shipper": s.RunOnce, "mailer": m.RunOnce} {
 		if n, err := iteration(t.Context()); n != 0 || !errors.Is(err, queue.ErrUnavailable) {
 			t.Errorf("%s: %d, %v; want ErrUnavailable", name, n, err)
