@@ -39,22 +39,31 @@ type Restocker interface {
 
 // CancellationFinisher finishes the cancellations in the outbox: it refunds the charge, restocks the units, and makes the mail due.
 // Each step is idempotent and recorded in SQL, so that a step is repeated after a crash. It takes recoveryBatch cancellations an
-// iteration, recoveryConcurrency at once, and retries a failed one with backoff for as long as it takes.
+// iteration, recoveryConcurrency at once, and retries a failed one with backoff for as long as it takes. One that was not tried, because a
+// dependency is unavailable, is due again after untriedBackoff.
 type CancellationFinisher struct {
 	outbox   CancellationStore
 	payments PaymentClient
 	stock    Restocker
 	log      *slog.Logger
+	finished *countLog
 	now      func() time.Time
 }
 
 // NewCancellationFinisher makes a finisher. Several may run.
 func NewCancellationFinisher(outbox CancellationStore, payments PaymentClient, st Restocker, log *slog.Logger) *CancellationFinisher {
-	return &CancellationFinisher{outbox: outbox, payments: payments, stock: st, now: time.Now, log: log.With("worker", "cancellation_finisher")}
+	log = log.With("worker", "cancellation_finisher")
+	return &CancellationFinisher{
+		outbox: outbox, payments: payments, stock: st, now: time.Now, log: log,
+		finished: newCountLog(log, "cancellations finished: charges refunded, units restocked"),
+	}
 }
 
 // Run finishes cancellations until ctx ends.
-func (f *CancellationFinisher) Run(ctx context.Context) { pollRecovery(ctx, f.log, f.RunOnce) }
+func (f *CancellationFinisher) Run(ctx context.Context) {
+	defer f.finished.flush(ctx)
+	pollRecovery(ctx, f.log, f.RunOnce)
+}
 
 // RunOnce advances the cancellations that are due and returns how many of them did not fail.
 func (f *CancellationFinisher) RunOnce(ctx context.Context) (int, error) {
@@ -63,6 +72,7 @@ func (f *CancellationFinisher) RunOnce(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	f.finished.add(ctx, 0)
 	due, err := f.outbox.Due(ctx, f.now(), recoveryBatch)
 	if err != nil {
 		return 0, err
@@ -78,7 +88,13 @@ func (f *CancellationFinisher) RunOnce(ctx context.Context) (int, error) {
 // advance runs the remaining steps of one cancellation, and defers it when a step failed or the flusher has not restocked it yet.
 func (f *CancellationFinisher) advance(ctx context.Context, epoch int64, x store.Cancellation) error {
 	confirmed, err := f.step(ctx, epoch, x)
-	if err != nil {
+	switch {
+	case err == nil:
+	case ctx.Err() != nil: // The worker is being stopped: the cancellation stays due.
+		return err
+	case !isTried(err):
+		return errors.Join(err, f.outbox.Defer(ctx, x.OrderID, f.now().Add(untriedBackoff), false))
+	default:
 		return errors.Join(err, f.outbox.Defer(ctx, x.OrderID, f.now().Add(cancelBackoff(x.Attempts)), true))
 	}
 	finished, err := f.outbox.Finish(ctx, x.OrderID)
@@ -90,7 +106,8 @@ func (f *CancellationFinisher) advance(ctx context.Context, epoch int64, x store
 	case !finished:
 		return f.outbox.Defer(ctx, x.OrderID, f.now().Add(restockPollInterval), false)
 	}
-	f.log.InfoContext(ctx, "cancellation finished: charge refunded, units restocked", "order_id", x.OrderID, "reason", x.Reason.Text)
+	f.log.DebugContext(ctx, "cancellation finished: charge refunded, units restocked", "order_id", x.OrderID, "code", x.Reason.Code)
+	f.finished.add(ctx, 1)
 	return nil
 }
 

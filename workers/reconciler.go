@@ -45,7 +45,9 @@ type PaymentReconciler struct {
 	payments      PaymentClient
 	stock         *stock.Stock
 	log           *slog.Logger
-	now           func() time.Time
+	// settled and released count the orders of both kinds for the log.
+	settled, released *countLog
+	now               func() time.Time
 	// cursor is where the last scan of the pending orders ended; zero to begin at the oldest.
 	cursor store.Cursor
 	// ended are the orders that were settled or released in Redis and are still PENDING in SQL. The queue delivers their events, or the
@@ -64,18 +66,25 @@ func NewPaymentReconciler(
 	st *stock.Stock,
 	log *slog.Logger,
 ) *PaymentReconciler {
+	log = log.With("worker", "payment_reconciler")
 	return &PaymentReconciler{
 		cfg: cfg, orders: orders, cancellations: cancellations, payments: payments, stock: st, now: time.Now,
-		log: log.With("worker", "payment_reconciler"),
+		log: log, settled: newCountLog(log, "orders with an unknown charge are paid"), released: newCountLog(log, "unpaid orders cancelled"),
 	}
 }
 
 // Run reconciles until ctx ends.
-func (r *PaymentReconciler) Run(ctx context.Context) { pollRecovery(ctx, r.log, r.RunOnce) }
+func (r *PaymentReconciler) Run(ctx context.Context) {
+	defer r.settled.flush(ctx)
+	defer r.released.flush(ctx)
+	pollRecovery(ctx, r.log, r.RunOnce)
+}
 
 // RunOnce scans once and returns how many orders and charges it handled without an error.
 func (r *PaymentReconciler) RunOnce(ctx context.Context) (int, error) {
 	now := r.now()
+	r.settled.add(ctx, 0)
+	r.released.add(ctx, 0)
 	stale, err := r.stale(ctx, now)
 	if err != nil {
 		return 0, err
@@ -160,7 +169,8 @@ func (r *PaymentReconciler) settle(ctx context.Context, o order.Order, chargeID 
 		err = r.refund(ctx, o.ID)
 	}
 	if err == nil && r.ended.first(o.ID) {
-		r.log.InfoContext(ctx, "order with an unknown charge is paid", "order_id", o.ID)
+		r.log.DebugContext(ctx, "order with an unknown charge is paid", "order_id", o.ID)
+		r.settled.add(ctx, 1)
 	}
 	return err
 }
@@ -174,7 +184,8 @@ func (r *PaymentReconciler) release(ctx context.Context, o order.Order, reason o
 		return nil
 	}
 	if err == nil && r.ended.first(o.ID) {
-		r.log.InfoContext(ctx, "unpaid order cancelled", "order_id", o.ID, "reason", reason.Text)
+		r.log.DebugContext(ctx, "unpaid order cancelled", "order_id", o.ID, "code", reason.Code)
+		r.released.add(ctx, 1)
 	}
 	return err
 }

@@ -34,30 +34,41 @@ type RefundRetrier struct {
 	refunds  RefundStore
 	payments RefundExecutor
 	log      *slog.Logger
+	done     *countLog
 	now      func() time.Time
 }
 
 // NewRefundRetrier makes a retrier. Several may run.
 func NewRefundRetrier(refunds RefundStore, payments RefundExecutor, log *slog.Logger) *RefundRetrier {
-	return &RefundRetrier{refunds: refunds, payments: payments, now: time.Now, log: log.With("worker", "refund_retrier")}
+	log = log.With("worker", "refund_retrier")
+	return &RefundRetrier{refunds: refunds, payments: payments, now: time.Now, log: log, done: newCountLog(log, "refunds confirmed")}
 }
 
 // Run retries refunds until ctx ends.
-func (r *RefundRetrier) Run(ctx context.Context) { pollRecovery(ctx, r.log, r.RunOnce) }
+func (r *RefundRetrier) Run(ctx context.Context) {
+	defer r.done.flush(ctx)
+	pollRecovery(ctx, r.log, r.RunOnce)
+}
 
-// RunOnce executes the refunds that are due and returns how many were confirmed.
+// RunOnce executes the refunds that are due and returns how many were confirmed. A refund that was not tried, because the provider's breaker is
+// open or the worker is being stopped, stays due as it is.
 func (r *RefundRetrier) RunOnce(ctx context.Context) (int, error) {
 	due, err := r.refunds.DueRefunds(ctx, r.now(), recoveryBatch)
 	if err != nil {
 		return 0, err
 	}
-	return forEachErr(recoveryConcurrency, due, func(f order.Refund) error {
+	confirmed, err := forEachErr(recoveryConcurrency, due, func(f order.Refund) error {
 		err := r.payments.ExecuteRefund(ctx, f.RefundID)
 		if err == nil {
-			r.log.InfoContext(ctx, "refund confirmed", "refund_id", f.RefundID, "order_id", f.OrderID, "attempt", f.Attempts+1)
+			r.log.DebugContext(ctx, "refund confirmed", "refund_id", f.RefundID, "order_id", f.OrderID, "attempt", f.Attempts+1)
 			return nil
 		}
 		err = fmt.Errorf("refund %s of order %s: %w", f.RefundID, f.OrderID, err)
+		if !isTried(err) || ctx.Err() != nil {
+			return err
+		}
 		return errors.Join(err, r.refunds.DeferRefund(ctx, f.RefundID, r.now().Add(backoffFor(f.Attempts, minRefundBackoff, maxRefundBackoff))))
 	})
+	r.done.add(ctx, confirmed)
+	return confirmed, err
 }

@@ -114,7 +114,8 @@ type shipping struct {
 	claim int
 }
 
-// ship offers the orders. It returns how many were shipped, and those that were not offered within CallWindow.
+// ship offers the orders. It returns how many were shipped, and those that were not offered within CallWindow or did not get all their attempts
+// before ctx ended. Orders that were not offered because the carrier is unavailable are in neither: the ShipRescuer offers them.
 func (s *shipping) ship(ctx context.Context, orders []order.Order) (shipped int, left []order.ID, err error) {
 	deadline := s.now().Add(s.cfg.CallWindow)
 	for len(orders) > 0 && ctx.Err() == nil && s.now().Before(deadline) {
@@ -125,7 +126,7 @@ func (s *shipping) ship(ctx context.Context, orders []order.Order) (shipped int,
 		}
 		shipped += len(b.outcomes.taken)
 		s.adapt(n, len(b.released)+len(b.kept))
-		left = append(left, orderIDs(b.kept)...)
+		left = slices.Concat(left, orderIDs(b.kept), b.outcomes.stopped, b.outcomes.stoppedUnknown)
 		orders = slices.Concat(b.released, orders[n:])
 	}
 	return shipped, append(left, orderIDs(orders)...), nil
@@ -147,8 +148,8 @@ func outlive(ctx context.Context, grace time.Duration) (context.Context, context
 	return out, func() { stop(); cancel() }
 }
 
-// record writes the outcomes of a batch to SQL. It keeps the claims of orders that the carrier may have: those with an unknown outcome,
-// and those that had a claim before and were not taken this time, because the earlier claimant may have shipped them. It releases the
+// record writes the outcomes of a batch to SQL. It keeps the claims of orders that the carrier may have: those with an unknown outcome, also if
+// the worker is being stopped, and those that had a claim before and were not taken this time, because the earlier claimant may have shipped them. It releases the
 // claim of a refused order: the carrier identifies orders by their ids and reports that it does not have the parcel.
 func (s *shipping) record(ctx context.Context, claims store.ShipClaims, v *outcomes) error {
 	var errs []error
@@ -162,7 +163,10 @@ func (s *shipping) record(ctx context.Context, claims store.ShipClaims, v *outco
 		}
 		errs = append(errs, err)
 	}
-	free := slices.Concat(v.refused, claimedFirst(claims, v.declined))
+	if len(v.unavailable) > 0 {
+		s.log.WarnContext(ctx, "carrier is unavailable; the ship rescuer offers the orders", "orders", len(v.unavailable))
+	}
+	free := slices.Concat(v.refused, claimedFirst(claims, slices.Concat(v.declined, v.unavailable, v.stopped)))
 	if len(free) > 0 {
 		errs = append(errs, s.store.ReleaseShippingClaims(ctx, free, claims.At))
 	}

@@ -21,6 +21,29 @@ type outcomes struct {
 	// refused are orders that the carrier does not have and will never take, declined those that it did not take this time, and unknown those
 	// that it may have.
 	refused, declined, unknown []order.ID
+	// unavailable are orders that were not offered because the carrier is unavailable.
+	unavailable []order.ID
+	// stopped are orders that did not get all their attempts because the worker is being stopped. Those in stoppedUnknown the carrier may have.
+	stopped, stoppedUnknown []order.ID
+}
+
+// attempts are the attempts at an order that the carrier did not take.
+type attempts struct {
+	// made is the number of calls, including those that an open breaker refused. tried is the number of the others.
+	made, tried int
+	// unknown: the carrier may have the parcel.
+	unknown bool
+	err     error
+}
+
+// add adds a call that failed.
+func (a *attempts) add(err error) {
+	a.made++
+	if isTried(err) {
+		a.tried++
+	}
+	a.unknown = a.unknown || errors.Is(err, order.ErrUnknownOutcome)
+	a.err = err
 }
 
 // shipBatch is a batch of claimed orders.
@@ -127,26 +150,26 @@ func (b *shipBatch) release(ctx context.Context) error {
 // offer calls the carrier for one order until it takes or refuses it, or the tries or the time are used up. The first call has a slot,
 // which release gives back.
 func (b *shipBatch) offer(ctx, calls context.Context, o order.Order, release func()) {
-	unknown, backoff := false, b.cfg.MinBackoff
-	for tried := 1; ; tried++ {
+	var a attempts
+	for backoff := b.cfg.MinBackoff; ; backoff = min(2*backoff, b.cfg.MaxBackoff) {
 		err := b.carrier.carrier.Ship(calls, o)
 		release()
 		if err == nil || errors.Is(err, order.ErrInvalid) {
 			b.outcomes.add(b.log, o, err, b.now())
 			return
 		}
-		unknown = unknown || errors.Is(err, order.ErrUnknownOutcome)
-		if tried == b.cfg.MaxAttempts || ctx.Err() != nil {
-			b.log.WarnContext(ctx, "carrier did not take an order", "order_id", o.ID, "tries", tried, "unknown", unknown, "error", err)
+		if a.add(err); a.made == b.cfg.MaxAttempts || ctx.Err() != nil {
 			break
 		}
 		sleep(ctx, backoff/2+rand.N(backoff/2+1)) //nolint:gosec // Jitter needs no secrecy.
-		backoff = min(2*backoff, b.cfg.MaxBackoff)
 		if release, err = b.acquireAgain(ctx); err != nil {
 			break
 		}
 	}
-	b.outcomes.addFailed(o.ID, unknown)
+	if a.tried > 0 {
+		b.log.WarnContext(ctx, "carrier did not take an order", "order_id", o.ID, "tries", a.tried, "unknown", a.unknown, "error", a.err)
+	}
+	b.outcomes.addOpen(o.ID, a, ctx.Err() != nil)
 }
 
 // acquireAgain waits for a slot, for another call for an order, until the deadline.
@@ -171,13 +194,21 @@ func (v *outcomes) add(log *slog.Logger, o order.Order, err error, now time.Time
 	v.taken = append(v.taken, order.Shipment{OrderID: o.ID, TrackingID: o.TrackingID, ShippedAt: now.UTC()})
 }
 
-// addFailed adds an order that the carrier did not take, or may have taken if that is unknown.
-func (v *outcomes) addFailed(id order.ID, unknown bool) {
+// addOpen adds an order that the carrier did not take, or may have taken if that is unknown. If the worker is being stopped, the order did not
+// get all its attempts: its state does not change, and another worker continues.
+func (v *outcomes) addOpen(id order.ID, a attempts, stopped bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if unknown {
-		v.unknown = append(v.unknown, id)
-		return
+	to := &v.declined
+	switch {
+	case a.unknown && stopped:
+		to = &v.stoppedUnknown
+	case stopped:
+		to = &v.stopped
+	case a.unknown:
+		to = &v.unknown
+	case a.tried == 0:
+		to = &v.unavailable
 	}
-	v.declined = append(v.declined, id)
+	*to = append(*to, id)
 }
