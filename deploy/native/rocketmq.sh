@@ -58,10 +58,10 @@ seed() {
   local config=$dir/store/config version='{"counter":1,"stateVersion":0,"timestamp":1}' topics=() groups=() name retries
   mkdir -p "$config"
   for name in $TOPICS; do topics+=("$(topic "$name" 4 '"message.type":"NORMAL"')"); done
-  # A message is redelivered when its lease of a minute expires: 500 attempts last longer than an outage of a working
+  # A message is redelivered when its lease of 30 s or more expires: 1,200 attempts last longer than an outage of a working
   # day. Only poison messages reach the dead-letter topic.
   for name in $GROUPS_REAL $GROUPS_TEST $DRAIN; do
-    retries=500
+    retries=1200
     case $name in *:*) retries=${name#*:} name=${name%%:*} ;; esac
     groups+=("$(group "$name" "$retries")")
     topics+=("$(topic "%DLQ%$name" 1 '')")
