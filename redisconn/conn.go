@@ -87,7 +87,7 @@ func newClient(cfg Config, f *fence) (rueidis.Client, error) {
 	if client == nil {
 		return nil, fmt.Errorf("redis client for %s: %w", cfg.Addr, err)
 	}
-	return client, nil
+	return tracedClient{client}, nil
 }
 
 // NewClient makes a separate client to the given instance, which need not be allowed yet; the caller closes it. It calls changed when
