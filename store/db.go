@@ -78,7 +78,9 @@ func open(dsn string) (*DB, error) {
 }
 
 func openSQLite(path string) *DB {
-	open := func() *sql.DB { return sql.OpenDB(&sqliteConnector{dsn: "file:" + path + "?" + sqlitePragmas}) }
+	open := func() *sql.DB {
+		return openPool(&sqliteConnector{dsn: "file:" + path + "?" + sqlitePragmas}, dialect.SQLite)
+	}
 	db := open()
 	db.SetMaxOpenConns(sqliteConns)
 	db.SetMaxIdleConns(sqliteConns)
@@ -133,7 +135,7 @@ func connectMySQL(cfg *mysql.Config, conns int) (*sql.DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("mysql at %s: %w", cfg.Addr, err)
 	}
-	db := sql.OpenDB(connector)
+	db := openPool(connector, dialect.MySQL)
 	db.SetMaxOpenConns(conns)
 	return db, nil
 }

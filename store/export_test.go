@@ -151,3 +151,9 @@ func Query(ctx context.Context, db *DB, query string) (out []string, err error) 
 	}
 	return out, rows.Err()
 }
+
+// Target returns the verb of a statement and its table.
+var Target = target
+
+// RowsOf returns how many rows or ids a statement names.
+var RowsOf = rowsOf
