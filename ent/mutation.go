@@ -3128,6 +3128,7 @@ type OrderMutation struct {
 	updated_at        *time.Time
 	expires_at        *time.Time
 	ship_claimed_at   *time.Time
+	trace             *string
 	clearedFields     map[string]struct{}
 	done              bool
 	oldValue          func(context.Context) (*Order, error)
@@ -4221,6 +4222,55 @@ func (m *OrderMutation) ResetShipClaimedAt() {
 	delete(m.clearedFields, order.FieldShipClaimedAt)
 }
 
+// SetTrace sets the "trace" field.
+func (m *OrderMutation) SetTrace(s string) {
+	m.trace = &s
+}
+
+// Trace returns the value of the "trace" field in the mutation.
+func (m *OrderMutation) Trace() (r string, exists bool) {
+	v := m.trace
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTrace returns the old "trace" field's value of the Order entity.
+// If the Order object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderMutation) OldTrace(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTrace is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTrace requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTrace: %w", err)
+	}
+	return oldValue.Trace, nil
+}
+
+// ClearTrace clears the value of the "trace" field.
+func (m *OrderMutation) ClearTrace() {
+	m.trace = nil
+	m.clearedFields[order.FieldTrace] = struct{}{}
+}
+
+// TraceCleared returns if the "trace" field was cleared in this mutation.
+func (m *OrderMutation) TraceCleared() bool {
+	_, ok := m.clearedFields[order.FieldTrace]
+	return ok
+}
+
+// ResetTrace resets all changes to the "trace" field.
+func (m *OrderMutation) ResetTrace() {
+	m.trace = nil
+	delete(m.clearedFields, order.FieldTrace)
+}
+
 // Where appends a list predicates to the OrderMutation builder.
 func (m *OrderMutation) Where(ps ...predicate.Order) {
 	m.predicates = append(m.predicates, ps...)
@@ -4255,7 +4305,7 @@ func (m *OrderMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *OrderMutation) Fields() []string {
-	fields := make([]string, 0, 24)
+	fields := make([]string, 0, 25)
 	if m.cancel_code != nil {
 		fields = append(fields, order.FieldCancelCode)
 	}
@@ -4328,6 +4378,9 @@ func (m *OrderMutation) Fields() []string {
 	if m.ship_claimed_at != nil {
 		fields = append(fields, order.FieldShipClaimedAt)
 	}
+	if m.trace != nil {
+		fields = append(fields, order.FieldTrace)
+	}
 	return fields
 }
 
@@ -4384,6 +4437,8 @@ func (m *OrderMutation) Field(name string) (ent.Value, bool) {
 		return m.ExpiresAt()
 	case order.FieldShipClaimedAt:
 		return m.ShipClaimedAt()
+	case order.FieldTrace:
+		return m.Trace()
 	}
 	return nil, false
 }
@@ -4441,6 +4496,8 @@ func (m *OrderMutation) OldField(ctx context.Context, name string) (ent.Value, e
 		return m.OldExpiresAt(ctx)
 	case order.FieldShipClaimedAt:
 		return m.OldShipClaimedAt(ctx)
+	case order.FieldTrace:
+		return m.OldTrace(ctx)
 	}
 	return nil, fmt.Errorf("unknown Order field %s", name)
 }
@@ -4618,6 +4675,13 @@ func (m *OrderMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetShipClaimedAt(v)
 		return nil
+	case order.FieldTrace:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTrace(v)
+		return nil
 	}
 	return fmt.Errorf("unknown Order field %s", name)
 }
@@ -4708,6 +4772,9 @@ func (m *OrderMutation) ClearedFields() []string {
 	if m.FieldCleared(order.FieldShipClaimedAt) {
 		fields = append(fields, order.FieldShipClaimedAt)
 	}
+	if m.FieldCleared(order.FieldTrace) {
+		fields = append(fields, order.FieldTrace)
+	}
 	return fields
 }
 
@@ -4730,6 +4797,9 @@ func (m *OrderMutation) ClearField(name string) error {
 		return nil
 	case order.FieldShipClaimedAt:
 		m.ClearShipClaimedAt()
+		return nil
+	case order.FieldTrace:
+		m.ClearTrace()
 		return nil
 	}
 	return fmt.Errorf("unknown Order nullable field %s", name)
@@ -4810,6 +4880,9 @@ func (m *OrderMutation) ResetField(name string) error {
 		return nil
 	case order.FieldShipClaimedAt:
 		m.ResetShipClaimedAt()
+		return nil
+	case order.FieldTrace:
+		m.ResetTrace()
 		return nil
 	}
 	return fmt.Errorf("unknown Order field %s", name)

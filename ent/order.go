@@ -65,7 +65,9 @@ type Order struct {
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 	// ShipClaimedAt holds the value of the "ship_claimed_at" field.
 	ShipClaimedAt *time.Time `json:"ship_claimed_at,omitempty"`
-	selectValues  sql.SelectValues
+	// Trace holds the value of the "trace" field.
+	Trace        *string `json:"trace,omitempty"`
+	selectValues sql.SelectValues
 }
 
 // scanValues returns the types for scanning values from sql.Rows.
@@ -77,7 +79,7 @@ func (*Order) scanValues(columns []string) ([]any, error) {
 			values[i] = new([]byte)
 		case order.FieldState, order.FieldItemsTotal, order.FieldShippingTotal, order.FieldTotal:
 			values[i] = new(sql.NullInt64)
-		case order.FieldID, order.FieldCancelCode, order.FieldDuplicateOf, order.FieldDeclineCode, order.FieldCustomerID, order.FieldCurrency, order.FieldEmail, order.FieldShipName, order.FieldShipStreet, order.FieldShipCity, order.FieldShipRegion, order.FieldShipPostalCode, order.FieldShipCountry, order.FieldTrackingID, order.FieldIdempotencyKey, order.FieldCancelReason:
+		case order.FieldID, order.FieldCancelCode, order.FieldDuplicateOf, order.FieldDeclineCode, order.FieldCustomerID, order.FieldCurrency, order.FieldEmail, order.FieldShipName, order.FieldShipStreet, order.FieldShipCity, order.FieldShipRegion, order.FieldShipPostalCode, order.FieldShipCountry, order.FieldTrackingID, order.FieldIdempotencyKey, order.FieldCancelReason, order.FieldTrace:
 			values[i] = new(sql.NullString)
 		case order.FieldCreatedAt, order.FieldUpdatedAt, order.FieldExpiresAt, order.FieldShipClaimedAt:
 			values[i] = new(sql.NullTime)
@@ -249,6 +251,13 @@ func (_m *Order) assignValues(columns []string, values []any) error {
 				_m.ShipClaimedAt = new(time.Time)
 				*_m.ShipClaimedAt = value.Time
 			}
+		case order.FieldTrace:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field trace", values[i])
+			} else if value.Valid {
+				_m.Trace = new(string)
+				*_m.Trace = value.String
+			}
 		default:
 			_m.selectValues.Set(columns[i], values[i])
 		}
@@ -361,6 +370,11 @@ func (_m *Order) String() string {
 	if v := _m.ShipClaimedAt; v != nil {
 		builder.WriteString("ship_claimed_at=")
 		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	if v := _m.Trace; v != nil {
+		builder.WriteString("trace=")
+		builder.WriteString(*v)
 	}
 	builder.WriteByte(')')
 	return builder.String()

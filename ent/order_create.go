@@ -215,6 +215,20 @@ func (_c *OrderCreate) SetNillableShipClaimedAt(v *time.Time) *OrderCreate {
 	return _c
 }
 
+// SetTrace sets the "trace" field.
+func (_c *OrderCreate) SetTrace(v string) *OrderCreate {
+	_c.mutation.SetTrace(v)
+	return _c
+}
+
+// SetNillableTrace sets the "trace" field if the given value is not nil.
+func (_c *OrderCreate) SetNillableTrace(v *string) *OrderCreate {
+	if v != nil {
+		_c.SetTrace(*v)
+	}
+	return _c
+}
+
 // SetID sets the "id" field.
 func (_c *OrderCreate) SetID(v string) *OrderCreate {
 	_c.mutation.SetID(v)
@@ -415,6 +429,11 @@ func (_c *OrderCreate) check() error {
 	if _, ok := _c.mutation.UpdatedAt(); !ok {
 		return &ValidationError{Name: "updated_at", err: errors.New(`ent: missing required field "Order.updated_at"`)}
 	}
+	if v, ok := _c.mutation.Trace(); ok {
+		if err := order.TraceValidator(v); err != nil {
+			return &ValidationError{Name: "trace", err: fmt.Errorf(`ent: validator failed for field "Order.trace": %w`, err)}
+		}
+	}
 	if v, ok := _c.mutation.ID(); ok {
 		if err := order.IDValidator(v); err != nil {
 			return &ValidationError{Name: "id", err: fmt.Errorf(`ent: validator failed for field "Order.id": %w`, err)}
@@ -551,6 +570,10 @@ func (_c *OrderCreate) createSpec() (*Order, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.ShipClaimedAt(); ok {
 		_spec.SetField(order.FieldShipClaimedAt, field.TypeTime, value)
 		_node.ShipClaimedAt = &value
+	}
+	if value, ok := _c.mutation.Trace(); ok {
+		_spec.SetField(order.FieldTrace, field.TypeString, value)
+		_node.Trace = &value
 	}
 	return _node, _spec
 }
@@ -931,6 +954,24 @@ func (u *OrderUpsert) UpdateShipClaimedAt() *OrderUpsert {
 // ClearShipClaimedAt clears the value of the "ship_claimed_at" field.
 func (u *OrderUpsert) ClearShipClaimedAt() *OrderUpsert {
 	u.SetNull(order.FieldShipClaimedAt)
+	return u
+}
+
+// SetTrace sets the "trace" field.
+func (u *OrderUpsert) SetTrace(v string) *OrderUpsert {
+	u.Set(order.FieldTrace, v)
+	return u
+}
+
+// UpdateTrace sets the "trace" field to the value that was provided on create.
+func (u *OrderUpsert) UpdateTrace() *OrderUpsert {
+	u.SetExcluded(order.FieldTrace)
+	return u
+}
+
+// ClearTrace clears the value of the "trace" field.
+func (u *OrderUpsert) ClearTrace() *OrderUpsert {
+	u.SetNull(order.FieldTrace)
 	return u
 }
 
@@ -1364,6 +1405,27 @@ func (u *OrderUpsertOne) UpdateShipClaimedAt() *OrderUpsertOne {
 func (u *OrderUpsertOne) ClearShipClaimedAt() *OrderUpsertOne {
 	return u.Update(func(s *OrderUpsert) {
 		s.ClearShipClaimedAt()
+	})
+}
+
+// SetTrace sets the "trace" field.
+func (u *OrderUpsertOne) SetTrace(v string) *OrderUpsertOne {
+	return u.Update(func(s *OrderUpsert) {
+		s.SetTrace(v)
+	})
+}
+
+// UpdateTrace sets the "trace" field to the value that was provided on create.
+func (u *OrderUpsertOne) UpdateTrace() *OrderUpsertOne {
+	return u.Update(func(s *OrderUpsert) {
+		s.UpdateTrace()
+	})
+}
+
+// ClearTrace clears the value of the "trace" field.
+func (u *OrderUpsertOne) ClearTrace() *OrderUpsertOne {
+	return u.Update(func(s *OrderUpsert) {
+		s.ClearTrace()
 	})
 }
 
@@ -1964,6 +2026,27 @@ func (u *OrderUpsertBulk) UpdateShipClaimedAt() *OrderUpsertBulk {
 func (u *OrderUpsertBulk) ClearShipClaimedAt() *OrderUpsertBulk {
 	return u.Update(func(s *OrderUpsert) {
 		s.ClearShipClaimedAt()
+	})
+}
+
+// SetTrace sets the "trace" field.
+func (u *OrderUpsertBulk) SetTrace(v string) *OrderUpsertBulk {
+	return u.Update(func(s *OrderUpsert) {
+		s.SetTrace(v)
+	})
+}
+
+// UpdateTrace sets the "trace" field to the value that was provided on create.
+func (u *OrderUpsertBulk) UpdateTrace() *OrderUpsertBulk {
+	return u.Update(func(s *OrderUpsert) {
+		s.UpdateTrace()
+	})
+}
+
+// ClearTrace clears the value of the "trace" field.
+func (u *OrderUpsertBulk) ClearTrace() *OrderUpsertBulk {
+	return u.Update(func(s *OrderUpsert) {
+		s.ClearTrace()
 	})
 }
 

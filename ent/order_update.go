@@ -403,6 +403,26 @@ func (_u *OrderUpdate) ClearShipClaimedAt() *OrderUpdate {
 	return _u
 }
 
+// SetTrace sets the "trace" field.
+func (_u *OrderUpdate) SetTrace(v string) *OrderUpdate {
+	_u.mutation.SetTrace(v)
+	return _u
+}
+
+// SetNillableTrace sets the "trace" field if the given value is not nil.
+func (_u *OrderUpdate) SetNillableTrace(v *string) *OrderUpdate {
+	if v != nil {
+		_u.SetTrace(*v)
+	}
+	return _u
+}
+
+// ClearTrace clears the value of the "trace" field.
+func (_u *OrderUpdate) ClearTrace() *OrderUpdate {
+	_u.mutation.ClearTrace()
+	return _u
+}
+
 // Mutation returns the OrderMutation object of the builder.
 func (_u *OrderUpdate) Mutation() *OrderMutation {
 	return _u.mutation
@@ -515,6 +535,11 @@ func (_u *OrderUpdate) check() error {
 	if v, ok := _u.mutation.CancelReason(); ok {
 		if err := order.CancelReasonValidator(v); err != nil {
 			return &ValidationError{Name: "cancel_reason", err: fmt.Errorf(`ent: validator failed for field "Order.cancel_reason": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.Trace(); ok {
+		if err := order.TraceValidator(v); err != nil {
+			return &ValidationError{Name: "trace", err: fmt.Errorf(`ent: validator failed for field "Order.trace": %w`, err)}
 		}
 	}
 	return nil
@@ -630,6 +655,12 @@ func (_u *OrderUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if _u.mutation.ShipClaimedAtCleared() {
 		_spec.ClearField(order.FieldShipClaimedAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.Trace(); ok {
+		_spec.SetField(order.FieldTrace, field.TypeString, value)
+	}
+	if _u.mutation.TraceCleared() {
+		_spec.ClearField(order.FieldTrace, field.TypeString)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
@@ -1027,6 +1058,26 @@ func (_u *OrderUpdateOne) ClearShipClaimedAt() *OrderUpdateOne {
 	return _u
 }
 
+// SetTrace sets the "trace" field.
+func (_u *OrderUpdateOne) SetTrace(v string) *OrderUpdateOne {
+	_u.mutation.SetTrace(v)
+	return _u
+}
+
+// SetNillableTrace sets the "trace" field if the given value is not nil.
+func (_u *OrderUpdateOne) SetNillableTrace(v *string) *OrderUpdateOne {
+	if v != nil {
+		_u.SetTrace(*v)
+	}
+	return _u
+}
+
+// ClearTrace clears the value of the "trace" field.
+func (_u *OrderUpdateOne) ClearTrace() *OrderUpdateOne {
+	_u.mutation.ClearTrace()
+	return _u
+}
+
 // Mutation returns the OrderMutation object of the builder.
 func (_u *OrderUpdateOne) Mutation() *OrderMutation {
 	return _u.mutation
@@ -1152,6 +1203,11 @@ func (_u *OrderUpdateOne) check() error {
 	if v, ok := _u.mutation.CancelReason(); ok {
 		if err := order.CancelReasonValidator(v); err != nil {
 			return &ValidationError{Name: "cancel_reason", err: fmt.Errorf(`ent: validator failed for field "Order.cancel_reason": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.Trace(); ok {
+		if err := order.TraceValidator(v); err != nil {
+			return &ValidationError{Name: "trace", err: fmt.Errorf(`ent: validator failed for field "Order.trace": %w`, err)}
 		}
 	}
 	return nil
@@ -1284,6 +1340,12 @@ func (_u *OrderUpdateOne) sqlSave(ctx context.Context) (_node *Order, err error)
 	}
 	if _u.mutation.ShipClaimedAtCleared() {
 		_spec.ClearField(order.FieldShipClaimedAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.Trace(); ok {
+		_spec.SetField(order.FieldTrace, field.TypeString, value)
+	}
+	if _u.mutation.TraceCleared() {
+		_spec.ClearField(order.FieldTrace, field.TypeString)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	_node = &Order{config: _u.config}

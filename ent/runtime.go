@@ -179,6 +179,10 @@ func init() {
 	orderDescCancelReason := orderFields[17].Descriptor()
 	// order.CancelReasonValidator is a validator for the "cancel_reason" field. It is called by the builders before save.
 	order.CancelReasonValidator = orderDescCancelReason.Validators[0].(func(string) error)
+	// orderDescTrace is the schema descriptor for trace field.
+	orderDescTrace := orderFields[22].Descriptor()
+	// order.TraceValidator is a validator for the "trace" field. It is called by the builders before save.
+	order.TraceValidator = orderDescTrace.Validators[0].(func(string) error)
 	// orderDescID is the schema descriptor for id field.
 	orderDescID := orderFields[0].Descriptor()
 	// order.IDValidator is a validator for the "id" field. It is called by the builders before save.

@@ -23,6 +23,8 @@ type HotOrder struct {
 	UpdatedAt time.Time
 	// Reason is why it was cancelled, as order.CancelReason.Encode made it; opaque here.
 	Reason string
+	// Trace is the W3C trace context of the request that reserved it, or empty; see package tracing.
+	Trace string
 	// Offset is that of the last journal entry of the order.
 	Offset journal.Offset
 }
@@ -68,7 +70,7 @@ func (s *Stock) hotOrder(ctx context.Context, id order.ID) (hot HotOrder, confir
 	confirmed, _ = strconv.ParseInt(fields["confirmed"], 10, 64) // Absent is 0.
 	return HotOrder{
 		State: order.State(state), Snapshot: []byte(fields["snapshot"]), UpdatedAt: time.UnixMilli(ms).UTC(),
-		Reason: journal.CleanText(fields["reason"]), Offset: journal.Offset{Epoch: epoch, ID: fields["entry"]},
+		Reason: journal.CleanText(fields["reason"]), Trace: journal.CleanText(fields["trace"]), Offset: journal.Offset{Epoch: epoch, ID: fields["entry"]},
 	}, confirmed, nil
 }
 

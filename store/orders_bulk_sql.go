@@ -8,6 +8,7 @@ import (
 
 	"github.com/spillway/spillway/ent"
 	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/tracing"
 )
 
 // The statements of this file read and write many rows of orders at once, in the drain's hot path. They are SQL and not ent's builders because a
@@ -110,7 +111,7 @@ func (db *DB) move(ctx context.Context, tx *ent.Client, to order.State, changes 
 func caseID(n int) string { return "CASE id" + strings.Repeat(" WHEN ? THEN ?", n) + " END" }
 
 const orderColumns = "id, customer_id, state, currency, items_total, shipping_total, total, email, ship_name, ship_street, ship_city, " +
-	"ship_region, ship_postal_code, ship_country, tracking_id, idempotency_key, fingerprint, " + reasonColumns + ", cancel_reason, created_at, updated_at, expires_at"
+	"ship_region, ship_postal_code, ship_country, tracking_id, idempotency_key, fingerprint, " + reasonColumns + ", cancel_reason, created_at, updated_at, expires_at, trace"
 
 // orderMarks are the placeholders of one order, in the order of orderColumns.
 var orderMarks = "(" + placeholders(strings.Count(orderColumns, ",")+1) + ")"
@@ -129,7 +130,15 @@ func appendOrder(args []any, c order.Event, duplicateOf order.ID) []any {
 	}
 	args = append(args, o.ID, o.CustomerID, state, o.Currency, o.ItemsTotal, o.ShippingTotal, o.Total, o.Email,
 		a.Name, a.Street, a.City, a.Region, a.PostalCode, a.CountryCode, o.TrackingID, key, o.Fingerprint)
-	return append(append(args, reasonValues(reason)...), micro(o.CreatedAt), micro(c.At), nullTime(o.ExpiresAt))
+	return append(append(args, reasonValues(reason)...), micro(o.CreatedAt), micro(c.At), nullTime(o.ExpiresAt), nullTrace(c.Trace))
+}
+
+// nullTrace is null for an order without a trace, and for text that is none.
+func nullTrace(text string) any {
+	if text = tracing.Clean(text); text == "" {
+		return nil
+	}
+	return text
 }
 
 // nullTime is null for the zero time.

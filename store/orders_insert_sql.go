@@ -35,7 +35,7 @@ func (db *DB) insertOrders(ctx context.Context, tx *ent.Client, changes []order.
 // insertRows inserts the rows of orders. It makes duplicates of those with a key that is in taken, to which it adds the others' keys.
 func insertRows(ctx context.Context, tx *ent.Client, changes []order.Event, taken map[owner]order.ID) ([]Duplicate, error) {
 	var duplicates []Duplicate
-	args := make([]any, 0, len(changes)*24)
+	args := make([]any, 0, len(changes)*25)
 	for _, c := range changes {
 		of, dup := taken[ownerOf(c.Order)]
 		if dup {

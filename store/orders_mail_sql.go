@@ -12,7 +12,7 @@ import (
 // item, and a predicate for each id; and they leave out what no mail shows, above all the sums of refunds, which ByIDs looks up for each order.
 
 const mailOrderColumns = "id, customer_id, state, currency, items_total, shipping_total, total, email, ship_name, ship_street, ship_city, " +
-	"ship_region, ship_postal_code, ship_country, tracking_id, created_at, updated_at"
+	"ship_region, ship_postal_code, ship_country, tracking_id, created_at, updated_at, trace"
 
 // ForMails reads the orders with their items for mails to their customers; those that do not exist are absent. The orders are without idempotency
 // key, fingerprint, expiry, cancel reason, and the sums of refunds.
@@ -40,15 +40,15 @@ func (db *DB) mailOrders(ctx context.Context, ids []order.ID) (map[order.ID]orde
 	out, same := make(map[order.ID]order.Order, len(ids)), make(interned)
 	var id, customer, email, tracking string
 	var state int8
-	var currency, country sql.RawBytes
+	var currency, country, trace sql.RawBytes
 	err := each(ctx, db.sql, fmt.Sprintf("%d orders for mails", len(ids)), func(s scanner) error {
 		var f order.Order
 		a := &f.Address
 		err := s.Scan(&id, &customer, &state, &currency, &f.ItemsTotal, &f.ShippingTotal, &f.Total, &email, &a.Name, &a.Street, &a.City,
-			&a.Region, &a.PostalCode, &country, &tracking, &f.CreatedAt, &f.UpdatedAt)
+			&a.Region, &a.PostalCode, &country, &tracking, &f.CreatedAt, &f.UpdatedAt, &trace)
 		f.ID, f.CustomerID, f.State, f.Email, f.TrackingID = order.ID(id), order.CustomerID(customer), order.State(state), email, tracking
 		f.Currency, a.CountryCode = order.Currency(same.text(currency)), same.text(country)
-		f.CreatedAt, f.UpdatedAt = f.CreatedAt.UTC(), f.UpdatedAt.UTC()
+		f.CreatedAt, f.UpdatedAt, f.Trace = f.CreatedAt.UTC(), f.UpdatedAt.UTC(), string(trace)
 		out[f.ID] = f
 		return err
 	}, "SELECT "+mailOrderColumns+" FROM orders"+db.byPrimaryKey()+" WHERE id IN ("+placeholders(len(ids))+")", anys(ids)...)

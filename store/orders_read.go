@@ -107,6 +107,9 @@ func toOrder(f *ent.Order) (order.Order, error) {
 	if f.IdempotencyKey != nil {
 		out.IdempotencyKey = *f.IdempotencyKey
 	}
+	if f.Trace != nil {
+		out.Trace = *f.Trace
+	}
 	if f.ExpiresAt != nil {
 		out.ExpiresAt = f.ExpiresAt.UTC()
 	}

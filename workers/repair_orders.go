@@ -170,5 +170,7 @@ func (r *OrderRepairer) changeOf(ctx context.Context, id order.ID, rec stock.Hot
 		r.Log.ErrorContext(ctx, "the snapshot of a hot order cannot be read", "order_id", id, "error", err)
 		return c, false, nil
 	}
-	return order.Event{Order: o, To: rec.State, At: rec.UpdatedAt, Reason: order.ParseCancelReason(rec.Reason)}, true, nil
+	return order.Event{
+		Order: o, To: rec.State, At: rec.UpdatedAt, Reason: order.ParseCancelReason(rec.Reason), Trace: rec.Trace,
+	}, true, nil
 }

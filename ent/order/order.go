@@ -59,6 +59,8 @@ const (
 	FieldExpiresAt = "expires_at"
 	// FieldShipClaimedAt holds the string denoting the ship_claimed_at field in the database.
 	FieldShipClaimedAt = "ship_claimed_at"
+	// FieldTrace holds the string denoting the trace field in the database.
+	FieldTrace = "trace"
 	// Table holds the table name of the order in the database.
 	Table = "orders"
 )
@@ -90,6 +92,7 @@ var Columns = []string{
 	FieldUpdatedAt,
 	FieldExpiresAt,
 	FieldShipClaimedAt,
+	FieldTrace,
 }
 
 // ValidColumn reports if the column name is valid (part of the table columns).
@@ -141,6 +144,8 @@ var (
 	FingerprintValidator func([]byte) error
 	// CancelReasonValidator is a validator for the "cancel_reason" field. It is called by the builders before save.
 	CancelReasonValidator func(string) error
+	// TraceValidator is a validator for the "trace" field. It is called by the builders before save.
+	TraceValidator func(string) error
 	// IDValidator is a validator for the "id" field. It is called by the builders before save.
 	IDValidator func(string) error
 )
@@ -266,4 +271,9 @@ func ByExpiresAt(opts ...sql.OrderTermOption) OrderOption {
 // ByShipClaimedAt orders the results by the ship_claimed_at field.
 func ByShipClaimedAt(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldShipClaimedAt, opts...).ToFunc()
+}
+
+// ByTrace orders the results by the trace field.
+func ByTrace(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldTrace, opts...).ToFunc()
 }

@@ -184,6 +184,11 @@ func ShipClaimedAt(v time.Time) predicate.Order {
 	return predicate.Order(sql.FieldEQ(FieldShipClaimedAt, v))
 }
 
+// Trace applies equality check predicate on the "trace" field. It's identical to TraceEQ.
+func Trace(v string) predicate.Order {
+	return predicate.Order(sql.FieldEQ(FieldTrace, v))
+}
+
 // CancelCodeEQ applies the EQ predicate on the "cancel_code" field.
 func CancelCodeEQ(v string) predicate.Order {
 	return predicate.Order(sql.FieldEQ(FieldCancelCode, v))
@@ -1547,6 +1552,81 @@ func ShipClaimedAtIsNil() predicate.Order {
 // ShipClaimedAtNotNil applies the NotNil predicate on the "ship_claimed_at" field.
 func ShipClaimedAtNotNil() predicate.Order {
 	return predicate.Order(sql.FieldNotNull(FieldShipClaimedAt))
+}
+
+// TraceEQ applies the EQ predicate on the "trace" field.
+func TraceEQ(v string) predicate.Order {
+	return predicate.Order(sql.FieldEQ(FieldTrace, v))
+}
+
+// TraceNEQ applies the NEQ predicate on the "trace" field.
+func TraceNEQ(v string) predicate.Order {
+	return predicate.Order(sql.FieldNEQ(FieldTrace, v))
+}
+
+// TraceIn applies the In predicate on the "trace" field.
+func TraceIn(vs ...string) predicate.Order {
+	return predicate.Order(sql.FieldIn(FieldTrace, vs...))
+}
+
+// TraceNotIn applies the NotIn predicate on the "trace" field.
+func TraceNotIn(vs ...string) predicate.Order {
+	return predicate.Order(sql.FieldNotIn(FieldTrace, vs...))
+}
+
+// TraceGT applies the GT predicate on the "trace" field.
+func TraceGT(v string) predicate.Order {
+	return predicate.Order(sql.FieldGT(FieldTrace, v))
+}
+
+// TraceGTE applies the GTE predicate on the "trace" field.
+func TraceGTE(v string) predicate.Order {
+	return predicate.Order(sql.FieldGTE(FieldTrace, v))
+}
+
+// TraceLT applies the LT predicate on the "trace" field.
+func TraceLT(v string) predicate.Order {
+	return predicate.Order(sql.FieldLT(FieldTrace, v))
+}
+
+// TraceLTE applies the LTE predicate on the "trace" field.
+func TraceLTE(v string) predicate.Order {
+	return predicate.Order(sql.FieldLTE(FieldTrace, v))
+}
+
+// TraceContains applies the Contains predicate on the "trace" field.
+func TraceContains(v string) predicate.Order {
+	return predicate.Order(sql.FieldContains(FieldTrace, v))
+}
+
+// TraceHasPrefix applies the HasPrefix predicate on the "trace" field.
+func TraceHasPrefix(v string) predicate.Order {
+	return predicate.Order(sql.FieldHasPrefix(FieldTrace, v))
+}
+
+// TraceHasSuffix applies the HasSuffix predicate on the "trace" field.
+func TraceHasSuffix(v string) predicate.Order {
+	return predicate.Order(sql.FieldHasSuffix(FieldTrace, v))
+}
+
+// TraceIsNil applies the IsNil predicate on the "trace" field.
+func TraceIsNil() predicate.Order {
+	return predicate.Order(sql.FieldIsNull(FieldTrace))
+}
+
+// TraceNotNil applies the NotNil predicate on the "trace" field.
+func TraceNotNil() predicate.Order {
+	return predicate.Order(sql.FieldNotNull(FieldTrace))
+}
+
+// TraceEqualFold applies the EqualFold predicate on the "trace" field.
+func TraceEqualFold(v string) predicate.Order {
+	return predicate.Order(sql.FieldEqualFold(FieldTrace, v))
+}
+
+// TraceContainsFold applies the ContainsFold predicate on the "trace" field.
+func TraceContainsFold(v string) predicate.Order {
+	return predicate.Order(sql.FieldContainsFold(FieldTrace, v))
 }
 
 // And groups predicates with the AND operator between them.

@@ -51,6 +51,8 @@ func (Order) Fields() []ent.Field {
 		// Since when the carrier may have the parcel: an order is cancelled only while this is null, and handed to the carrier only
 		// while it is set, so that the two are decided in this one row.
 		field.Time("ship_claimed_at").SchemaType(micros).Optional().Nillable(),
+		// The trace context of the request that placed it; see tracing.MaxBytes. Null without one.
+		field.String("trace").MaxRuneLen(568).Optional().Nillable(),
 	}
 }
 

@@ -108,6 +108,7 @@ local id = redis.call('XADD', journal, '*', 'kind', 'R', 'order', order_id, 'del
   'time', now_ms, 'trace', traceparent, 'snapshot', snapshot)
 redis.call('HSET', hot_order, 'state', '0', 'deltas', reserved, 'snapshot', snapshot, 'time', now_ms,
   'reserved', id, 'entry', id, 'epoch', epoch, 'marker', idempotency, 'customer', customer)
+if traceparent ~= '' then redis.call('HSET', hot_order, 'trace', traceparent) end
 redis.call('SET', idempotency, order_id .. fingerprint, 'EX', idempotency_ttl_s)
 if limited and placed then
   redis.call('INCR', rate)

@@ -1,0 +1,2 @@
+-- Modify "orders" table
+ALTER TABLE `orders` ADD COLUMN `trace` varchar(568) NULL;
