@@ -142,6 +142,8 @@ func TestMetrics_AreThoseOfTheGoldenFile(t *testing.T) {
 		"spillway_worker_handled_total":          {`worker="shipper"`, 1},
 		"spillway_batch_size_count":              {`batch="ship"`, 1},
 		"spillway_mail_sent_total":               {`kind="confirmation"`, 1},
+		"spillway_checkout_steps_total":          {`result="done",step="charge"`, 1},
+		"spillway_checkout_active":               {`step="place_order"`, 0},
 		"rpc_server_call_duration_seconds_count": {`rpc_method="spillway.v1.CheckoutService/PlaceOrder"`, 1},
 	} {
 		deadline := time.Now().Add(testTimeout)

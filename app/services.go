@@ -86,7 +86,7 @@ func newAPI(deps *dependencies, c Config, tokens *auth.Tokens) (*api, error) {
 		return nil, err
 	}
 	checkout := &server.Checkout{
-		Prices: priceList{cache}, Carts: carts, Rates: rates, Payments: a.payments, Stock: a.checkouts.Reserver(deps.stock),
+		Prices: priceList{cache}, Carts: carts, Rates: rates, Payments: a.checkouts.Payments(a.payments), Stock: a.checkouts.Reserver(deps.stock),
 		Shipping: shipping.Local{Service: parcels, Policy: deps.policies[breaker.Shipping]}, Orders: rows,
 		Durable: durabilityWaiter{deps: deps, sql: sqlDurable}, Reader: changing, Log: deps.log, Partition: partition,
 		Paying: server.NewChargeSlots(charges), PayWithin: payWithin, Now: time.Now,

@@ -29,6 +29,7 @@ const (
 // Reserver, to distinguish new orders from those of earlier requests.
 type CheckoutMetrics struct {
 	placed, reserved, results metric.Int64Counter
+	steps                     *stepMetrics
 }
 
 // NewCheckoutMetrics makes the counters, of the global meter provider.
@@ -40,7 +41,8 @@ func NewCheckoutMetrics() (*CheckoutMetrics, error) {
 		metric.WithDescription("Orders with all units deducted in Redis."))
 	results, err3 := meter.Int64Counter("spillway.checkout.results", metric.WithUnit("{calls}"),
 		metric.WithDescription("Calls of PlaceOrder by result: accepted, pending, replayed, or the reason of the error."))
-	return &CheckoutMetrics{placed: placed, reserved: reserved, results: results}, errors.Join(err1, err2, err3)
+	steps, err4 := newStepMetrics(meter)
+	return &CheckoutMetrics{placed: placed, reserved: reserved, results: results, steps: steps}, errors.Join(err1, err2, err3, err4)
 }
 
 // placement is what a call of PlaceOrder did. It travels in the context.
@@ -56,6 +58,8 @@ func (m *CheckoutMetrics) count(next connect.UnaryFunc) connect.UnaryFunc {
 		if req.Spec().Procedure != spillwayv1connect.CheckoutServicePlaceOrderProcedure {
 			return next(ctx, req)
 		}
+		m.steps.placing.Add(1)
+		defer m.steps.placing.Add(-1)
 		p := &placement{}
 		resp, err := next(context.WithValue(ctx, placementKey{}, p), req)
 		m.record(ctx, p, resp, err)
@@ -115,6 +119,9 @@ type measuredReserver struct {
 // Reserve counts a new reservation.
 func (r measuredReserver) Reserve(ctx context.Context, req stock.Request) (stock.Reservation, error) {
 	res, err := r.Reserver.Reserve(ctx, req)
+	if err != nil || res.Replay == "" {
+		r.metrics.steps.count(ctx, stepReserve, err)
+	}
 	if err == nil && res.Replay == "" {
 		r.metrics.reserved.Add(ctx, 1)
 		if p, ok := ctx.Value(placementKey{}).(*placement); ok {
