@@ -15,6 +15,7 @@ import (
 
 	"github.com/spillway/spillway/audit"
 	"github.com/spillway/spillway/auth"
+	"github.com/spillway/spillway/pipeline"
 	"github.com/spillway/spillway/server"
 	"github.com/spillway/spillway/store"
 	"github.com/spillway/spillway/telemetry"
@@ -30,6 +31,7 @@ type App struct {
 	deps      *dependencies
 	telemetry *telemetry.Telemetry
 	api       *api
+	recorder  *pipeline.Recorder
 	workers   workerSet
 	closers   []func() error
 }
@@ -73,7 +75,7 @@ func (a *App) acquire(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.telemetry, err = telemetry.Start(ctx, telemetry.Config{Role: string(a.cfg.Role), Scraped: a.admin != nil, Log: a.log})
+	a.telemetry, err = telemetry.Start(ctx, telemetry.Config{Role: string(a.cfg.Role), Scraped: a.admin != nil, Read: true, Log: a.log})
 	if err != nil {
 		return err
 	}
@@ -122,6 +124,7 @@ func (a *App) construct(ctx context.Context, start *stages) (err error) {
 	if !c.works() && a.deps.flush.WithOrders {
 		c.Workers = []string{workerFlusher} // Its responses wait for the flush.
 	}
+	a.watchPipeline()
 	a.workers, err = newWorkers(ctx, a.deps, a.api, *c)
 	start.done(ctx, "workers")
 	return err
@@ -166,6 +169,8 @@ func (a *App) Run(ctx context.Context) error {
 	loops, stopLoops := context.WithCancel(work)
 	defer stopLoops()
 	running := a.workers.run(loops, a.deps.measured)
+	stopRecording := a.record(work)
+	defer stopRecording()
 	var err error
 	if a.cfg.serves() {
 		err = a.serve(ctx)
@@ -220,6 +225,7 @@ func (a *App) serve(ctx context.Context) error {
 	watching, stopWatching := context.WithCancel(ctx)
 	defer stopWatching()
 	a.deps.goBackground(watching, a.api.hub.Run)
+	defer context.AfterFunc(ctx, a.api.ops.Stop)()
 	a.log.InfoContext(ctx, "taking orders", "url", a.URL(), "durability", a.deps.flush.Durability, "sql", a.deps.db.Dialect())
 	stopLogging := context.AfterFunc(ctx, func() {
 		a.log.InfoContext(ctx, "shutting down: waiting for requests under way", "deadline", time.Now().Add(a.cfg.HTTP.DrainTimeout))

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/store"
+	"github.com/spillway/spillway/telemetry"
 )
 
 const scope = "github.com/spillway/spillway/app"
@@ -19,7 +20,8 @@ const scope = "github.com/spillway/spillway/app"
 // observeTimeout bounds one reading of Redis or SQL for a scrape. The gauges of a dependency that does not respond are absent.
 const observeTimeout = 2 * time.Second
 
-// gauges are read at each scrape or export, in every process, so that they are there although a worker is not.
+// gauges are read at each scrape or export, in every process, so that they are there although a worker is not. The readings for reports
+// of package pipeline leave out those of Redis and SQL.
 type gauges struct {
 	lag, entries, letters, breaker, epoch metric.Int64ObservableGauge
 }
@@ -54,6 +56,9 @@ func (deps *dependencies) observe() (stop func() error, err error) {
 		ctx, cancel := context.WithTimeout(ctx, observeTimeout)
 		defer cancel()
 		deps.observeProcess(o, g)
+		if telemetry.IsLocal(ctx) {
+			return nil
+		}
 		return errors.Join(observeJournal(ctx, o, g, deps.journal, time.Now()), observeDeadLetters(ctx, o, g, letters))
 	}, g.lag, g.entries, g.letters, g.breaker, g.epoch)
 	if err != nil {

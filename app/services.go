@@ -30,6 +30,7 @@ type api struct {
 	payments  payment.Client
 	ledger    *store.Charges
 	hub       *server.Hub
+	ops       *server.Ops
 	rates     *currency.Live
 	// carrier takes parcels, within one limit for all workers of the process together.
 	carrier *workers.CarrierLimiter

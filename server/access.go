@@ -77,6 +77,8 @@ var permissions = map[string]access{
 	spillwayv1connect.DeadLetterServiceDiscardDeadLetterProcedure: operators,
 
 	spillwayv1connect.AuditServiceRunAuditProcedure: operators,
+
+	spillwayv1connect.OpsServiceWatchPipelineProcedure: operators,
 }
 
 const bearerScheme = "bearer"

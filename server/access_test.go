@@ -90,6 +90,7 @@ func TestAuthenticate_EachProcedureByEachRole(t *testing.T) {
 		s + "DeadLetterService/ListDeadLetters": "operators", s + "DeadLetterService/GetDeadLetter": "operators",
 		s + "DeadLetterService/EditDeadLetter": "operators", s + "DeadLetterService/ReplayDeadLetter": "operators",
 		s + "DeadLetterService/DiscardDeadLetter": "operators", s + "AuditService/RunAudit": "operators",
+		s + "OpsService/WatchPipeline": "operators",
 	}
 	for _, procedure := range allProcedures(t) {
 		door, ok := doorOf[procedure]

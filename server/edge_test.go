@@ -151,6 +151,7 @@ func allServices(t *testing.T) Services {
 
 		DeadLetters: spillwayv1connect.UnimplementedDeadLetterServiceHandler{},
 		Audit:       spillwayv1connect.UnimplementedAuditServiceHandler{},
+		Ops:         spillwayv1connect.UnimplementedOpsServiceHandler{},
 	}
 }
 

@@ -19,9 +19,10 @@ type Services struct {
 	Order    spillwayv1connect.OrderServiceHandler
 	// Shipping prices parcels and shows shipments. Handing parcels over is internal, as are PaymentService and EmailService.
 	Shipping spillwayv1connect.ShippingServiceHandler
-	// DeadLetters and Audit are for operators.
+	// DeadLetters, Audit and Ops are for operators.
 	DeadLetters spillwayv1connect.DeadLetterServiceHandler
 	Audit       spillwayv1connect.AuditServiceHandler
+	Ops         spillwayv1connect.OpsServiceHandler
 }
 
 // router serves the procedures by their paths, and all other requests by the mux, which takes longer to find its handler.
@@ -86,6 +87,10 @@ func mount(mux router, s Services, errs rpcErrors, opts []connect.HandlerOption)
 	if s.Audit != nil {
 		path, h := spillwayv1connect.NewAuditServiceHandler(s.Audit, opts...)
 		add(spillwayv1connect.AuditServiceName, path, h)
+	}
+	if s.Ops != nil {
+		path, h := spillwayv1connect.NewOpsServiceHandler(s.Ops, opts...)
+		add(spillwayv1connect.OpsServiceName, path, h)
 	}
 	return names
 }

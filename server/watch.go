@@ -158,7 +158,9 @@ func seenState(token string, id order.ID) (order.State, error) {
 }
 
 // streams are the procedures that return a stream: they are served for longer than a request may take.
-var streams = map[string]bool{spillwayv1connect.OrderServiceWatchOrderProcedure: true}
+var streams = map[string]bool{
+	spillwayv1connect.OrderServiceWatchOrderProcedure: true, spillwayv1connect.OpsServiceWatchPipelineProcedure: true,
+}
 
 type connKey struct{}
 

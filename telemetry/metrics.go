@@ -27,15 +27,23 @@ func (t *Telemetry) startMetrics(ctx context.Context, on signals, about *resourc
 		}
 		opts = append(opts, metric.WithReader(metric.NewPeriodicReader(exporter)))
 	}
-	if on.scraped {
-		reader, err := t.scraped()
-		if err != nil {
+	switch {
+	case on.scraped:
+		var err error
+		if t.reader, err = t.scraped(); err != nil {
 			return fmt.Errorf("metrics: %w", err)
 		}
-		opts = append(opts, metric.WithReader(reader))
+	case on.read:
+		t.reader = metric.NewManualReader()
+	}
+	if t.reader != nil {
+		opts = append(opts, metric.WithReader(t.reader))
+	}
+	if !on.metrics && t.reader == nil {
+		return nil
 	}
 	if !on.metrics && !on.scraped {
-		return nil
+		opts = append(opts, metric.WithView(onlyReadView()))
 	}
 	provider := metric.NewMeterProvider(opts...)
 	otel.SetMeterProvider(provider)
@@ -43,7 +51,7 @@ func (t *Telemetry) startMetrics(ctx context.Context, on signals, about *resourc
 	return nil
 }
 
-// scraped makes the reader behind MetricsHandler, beside which the Go runtime and the process are measured.
+// scraped makes the reader behind MetricsHandler and Series, beside which the Go runtime and the process are measured.
 func (t *Telemetry) scraped() (metric.Reader, error) {
 	registry := prometheus.NewRegistry()
 	err := errors.Join(registry.Register(collectors.NewGoCollector()), registry.Register(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})))

@@ -12,21 +12,21 @@ import (
 // roleKey is the attribute of a process's role.
 const roleKey = attribute.Key("spillway.role")
 
-// signals are the signals that a process exports over OTLP, and whether its metrics are scraped.
+// signals are the signals that a process exports over OTLP, and whether its metrics are scraped, or read in the process.
 type signals struct {
 	traces, metrics, logs bool
-	scraped               bool
+	scraped, read         bool
 }
 
 // signalsOf reads OpenTelemetry's variables.
-func signalsOf(scraped bool) (signals, error) {
+func signalsOf(scraped, read bool) (signals, error) {
 	if strings.EqualFold(os.Getenv("OTEL_SDK_DISABLED"), "true") {
 		return signals{}, nil
 	}
 	traces, terr := exports("TRACES")
 	metrics, merr := exports("METRICS")
 	logs, lerr := exports("LOGS")
-	return signals{traces: traces, metrics: metrics, logs: logs, scraped: scraped}, errors.Join(terr, merr, lerr)
+	return signals{traces: traces, metrics: metrics, logs: logs, scraped: scraped, read: read}, errors.Join(terr, merr, lerr)
 }
 
 // exports reports whether the signal is exported over OTLP: if OTEL_…_EXPORTER is otlp, or if it is not set and an endpoint is.

@@ -16,6 +16,7 @@ import (
 	"go.opentelemetry.io/otel"
 	metricnoop "go.opentelemetry.io/otel/metric/noop"
 	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/resource"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
@@ -30,6 +31,8 @@ type Config struct {
 	Role string
 	// Scraped keeps metrics for MetricsHandler, whether they are exported over OTLP or not.
 	Scraped bool
+	// Read keeps metrics for Series.
+	Read bool
 	// Log receives the lines of Telemetry.Log, and what goes wrong in an export.
 	Log *slog.Logger
 }
@@ -39,6 +42,7 @@ type Telemetry struct {
 	log      *slog.Logger
 	exported slog.Handler // nil unless logs are exported
 	metrics  http.Handler
+	reader   metric.Reader // nil unless metrics are scraped or read
 	stops    []func(context.Context) error
 }
 
@@ -48,7 +52,7 @@ func Start(ctx context.Context, c Config) (*Telemetry, error) {
 	t := &Telemetry{log: c.Log, metrics: http.NotFoundHandler()}
 	// Always: an incoming trace id reaches dead letters and log lines also where no span is recorded.
 	otel.SetTextMapPropagator(propagation.TraceContext{})
-	on, err := signalsOf(c.Scraped)
+	on, err := signalsOf(c.Scraped, c.Read)
 	if err != nil {
 		return nil, err
 	}
