@@ -12,6 +12,7 @@ import (
 	"connectrpc.com/connect"
 
 	"github.com/spillway/spillway/app"
+	"github.com/spillway/spillway/gen/spillway/v1/spillwayv1connect"
 	"github.com/spillway/spillway/order"
 )
 
@@ -43,6 +44,16 @@ func (c clientFlags) client() (*http.Client, string, error) {
 		return nil, "", err
 	}
 	return &http.Client{Timeout: callTimeout, Transport: bearer{token: token, next: http.DefaultTransport}}, c.URL, nil
+}
+
+// ops is a client of the OpsService, for a stream of any length.
+func (c clientFlags) ops() (spillwayv1connect.OpsServiceClient, error) {
+	h, url, err := c.client()
+	if err != nil {
+		return nil, err
+	}
+	h.Timeout = 0 // It would end the stream.
+	return spillwayv1connect.NewOpsServiceClient(h, url), nil
 }
 
 func (c clientFlags) token() (string, error) {
@@ -83,9 +94,10 @@ func (c clientFlags) explain(err error) error {
 	case errors.Is(err, context.Canceled):
 		return errors.New("interrupted")
 	case !connect.IsWireError(err) && ce.Code() == connect.CodeUnavailable:
-		return fmt.Errorf("nothing answers at %s; is `spillway all` or `spillway serve` running there? (%s)", c.URL, ce.Message())
+		return fmt.Errorf("nothing answers at %s; is `spillway all` or `spillway serve` running there? (%s)", c.URL, printable(ce.Message()))
 	case ce.Code() == connect.CodeUnauthenticated, ce.Code() == connect.CodePermissionDenied:
-		return fmt.Errorf("%s; make a token with `spillway token --customer YOU --role operator`, with the --auth-key or --data-dir of that shop", ce.Message())
+		return fmt.Errorf("%s; make a token with `spillway token --customer YOU --role operator`, with the --auth-key or --data-dir of that shop",
+			printable(ce.Message()))
 	}
-	return errors.New(ce.Message())
+	return errors.New(printable(ce.Message()))
 }

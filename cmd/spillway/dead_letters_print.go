@@ -8,6 +8,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
 )
@@ -79,10 +80,10 @@ func dash(s string) string {
 	return printable(s)
 }
 
-// printable keeps what came from outside from moving the cursor or starting lines of its own.
+// printable keeps what came from outside from moving the cursor, starting lines of its own, or turning the direction of a line.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
+		if !unicode.IsPrint(r) {
 			return ' '
 		}
 		return r

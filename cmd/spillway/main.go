@@ -30,6 +30,7 @@ type cli struct {
 	Orders      ordersCmd      `cmd:"" help:"List, show, cancel and refund orders, by the API."`
 	DeadLetters deadLettersCmd `cmd:"" name:"dead-letters" help:"List, edit, replay and discard what the workers could not process, by the API."`
 
+	Top   topCmd   `cmd:"" help:"Show how orders flow through the stages of a shop, once a second, by the API."`
 	Audit auditCmd `cmd:"" help:"Check stock, money, states and shipments of every order. Exit status 3 if a rule is violated."`
 	Token tokenCmd `cmd:"" help:"Mint a bearer token and print it."`
 	Load  loadCmd  `cmd:"" help:"Send orders to a shop at a given rate, and check afterwards that none is lost, doubled or wrong. Exit status 3 if one is."`
