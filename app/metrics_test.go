@@ -220,41 +220,6 @@ func errorsOrSkip(err error) error {
 	return filepath.SkipDir
 }
 
-// ours are the names of this project's series.
-var ours = regexp.MustCompile(`\b(?:app|repo|spillway|rpc)_[a-z0-9_]+\b`)
-
-// TestMetrics_DashboardsAndAlertsUseWhatExists: every series of ours in the expressions of dashboards and alerts is in docs/metrics.md.
-func TestMetrics_DashboardsAndAlertsUseWhatExists(t *testing.T) {
-	known, used := map[string]bool{}, map[string]bool{}
-	for _, m := range documented(t) {
-		for _, suffix := range []string{"", "_bucket", "_count", "_sum"} {
-			known[m.prometheus+suffix] = true
-		}
-	}
-	files, err := filepath.Glob("../deploy/grafana/dashboards/*.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	expr := regexp.MustCompile(`(?m)"?expr"?: ("(?:[^"\\]|\\.)*"|.*$)`)
-	labels := regexp.MustCompile(`by \([^)]*\)|\{[^}]*\}|label_values\([^)]*, *`)
-	for _, path := range append(files, "../deploy/prometheus/rules.yaml") {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, m := range expr.FindAllStringSubmatch(string(text), -1) {
-			for _, name := range ours.FindAllString(labels.ReplaceAllString(m[1], ""), -1) {
-				if used[name] = true; !known[name] {
-					t.Errorf("%s: %s is not in %s", path, name, metricsPage)
-				}
-			}
-		}
-	}
-	if len(used) < 10 {
-		t.Errorf("only %v are used: are the expressions found?", slices.Sorted(maps.Keys(used)))
-	}
-}
-
 // TestMetrics_LagOfADeadRelayRises: the gauge is read by every process at each scrape, also without a relay.
 func TestMetrics_LagOfADeadRelayRises(t *testing.T) {
 	cfg := embedded(t)
