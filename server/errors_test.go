@@ -287,3 +287,38 @@ func TestRecovered_PanicIsAnInternalError(t *testing.T) {
 		t.Error("the panic's stack is not in the log")
 	}
 }
+
+// TestRecovered_LogHoldsNoRequest: a panic with the text of a request, which has the card, logs its type only; a runtime error logs its text.
+func TestRecovered_LogHoldsNoRequest(t *testing.T) {
+	for name, c := range map[string]struct {
+		panics func(*spillwayv1.PlaceOrderRequest)
+		logged string
+	}{
+		"text":          {func(req *spillwayv1.PlaceOrderRequest) { panic("cannot place " + req.String()) }, "panic=string"},
+		"error":         {func(req *spillwayv1.PlaceOrderRequest) { panic(fmt.Errorf("cannot place %v", req)) }, "panic=*"},
+		"runtime error": {func(req *spillwayv1.PlaceOrderRequest) { _ = req.GetLines()[len(req.GetLines())] }, "index out of range"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := startServer(t, Services{Checkout: fakeCheckout{
+				place: func(_ context.Context, req *spillwayv1.PlaceOrderRequest) (*spillwayv1.PlaceOrderResponse, error) {
+					c.panics(req)
+					return nil, nil
+				},
+			}})
+			req := placeOrder()
+			_, err := spillwayv1connect.NewCheckoutServiceClient(e.client, e.url, bearer(e.token(t, "c"))).PlaceOrder(t.Context(), req)
+			if connect.CodeOf(err) != connect.CodeInternal {
+				t.Errorf("error = %v; want internal", err)
+			}
+			log := e.log.String()
+			if !strings.Contains(log, c.logged) || !strings.Contains(log, "stack=") {
+				t.Errorf("the log has no %q, or no stack: %s", c.logged, log)
+			}
+			for _, secret := range []string{req.GetCard().GetNumber(), req.GetEmail()} {
+				if secret == "" || strings.Contains(log, secret) {
+					t.Errorf("the log holds %q of the request: %s", secret, log)
+				}
+			}
+		})
+	}
+}
