@@ -26,6 +26,7 @@ type cli struct {
 	Run  runCmd  `cmd:"" default:"withargs" help:"Measure, and print the table."`
 	Bare bareCmd `cmd:"" hidden:"" help:"Serve the bare handler."`
 	Sink sinkCmd `cmd:"" hidden:"" help:"Count mails."`
+	OTLP otlpCmd `cmd:"" name:"otlp" hidden:"" help:"Count spans."`
 }
 
 const description = `Measures orders per second and CPU time per order on real servers, beside a bare handler and plain SQL.

@@ -59,6 +59,6 @@ func medianRow(rows []row) row {
 func (r *row) optional() []**float64 {
 	return []**float64{
 		&r.P50, &r.P99, &r.MailsPerSecond, &r.MailsAfter, &r.SQLPerOrder, &r.FsyncsPerOrder, &r.ShippedShare, &r.OfferedPerSec,
-		&r.ShippedP50, &r.ShippedP99, &r.ResponseP50, &r.ResponseP99, &r.EventP99,
+		&r.ShippedP50, &r.ShippedP99, &r.ResponseP50, &r.ResponseP99, &r.EventP99, &r.RatioToOff, &r.SpansPerOrder,
 	}
 }

@@ -17,11 +17,12 @@ const (
 	nameBroker = "broker"
 	nameProxy  = "proxy"
 	nameSMTP   = "smtp"
+	nameOTLP   = "otlp"   // the sink of the rows telemetry_…
 	nameClient = "client" // this process
 )
 
 // processNames are in the order of the table.
-var processNames = []string{nameServe, nameWork, nameRedis, nameMySQL, nameBroker, nameProxy, nameSMTP, nameClient}
+var processNames = []string{nameServe, nameWork, nameRedis, nameMySQL, nameBroker, nameProxy, nameSMTP, nameOTLP, nameClient}
 
 // counterMails is the number of mails that the sink has taken.
 const counterMails = "mails"

@@ -54,8 +54,8 @@ func TestReport_Table(t *testing.T) {
 	for _, want := range []string{
 		"2 cores", "64 clients", "p99 ms", "a remark", "accept_burst: 3 × unavailable", "INCONSISTENT TOTALS",
 		"accept_burst                 500     0.50       -    40.0    40.0",
-		"accept_burst            100     -      -       -       -      -     -      20  120",
-		"accept_burst                 500       250   2.00   0.50     -      -       -       -      -     -    1.00",
+		"accept_burst            100     -      -       -       -      -     -     -      20  120",
+		"accept_burst                 500       250   2.00   0.50     -      -       -       -      -     -     -    1.00",
 		"drain_backlog: 0.50 SHIPPED when the load stopped, 600 mails per second, mail in step",
 	} {
 		if !strings.Contains(text, want) {

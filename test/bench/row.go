@@ -19,17 +19,20 @@ type row struct {
 
 	MailsPerSecond *float64 `json:"mails_per_second,omitempty"`
 	// MailsAfter is the rate of the mails that were sent after the row's last order.
-	MailsAfter     *float64       `json:"mails_per_second_afterwards,omitempty"`
-	SQLPerOrder    *float64       `json:"sql_statements_per_order,omitempty"`
-	FsyncsPerOrder *float64       `json:"log_fsyncs_per_order,omitempty"`
-	ShippedShare   *float64       `json:"shipped_share,omitempty"` // of the accepted orders, when the load stopped
-	OfferedPerSec  *float64       `json:"offered_per_second,omitempty"`
-	ShippedP50     *float64       `json:"shipped_p50_ms,omitempty"` // from the call to SHIPPED
-	ShippedP99     *float64       `json:"shipped_p99_ms,omitempty"`
-	ResponseP50    *float64       `json:"response_p50_ms,omitempty"` // where p50_ms is not that of the response
-	ResponseP99    *float64       `json:"response_p99_ms,omitempty"`
-	EventP99       *float64       `json:"event_p99_ms,omitempty"` // from a change to the watchers' event
-	Errors         map[string]int `json:"errors,omitempty"`
+	MailsAfter     *float64 `json:"mails_per_second_afterwards,omitempty"`
+	SQLPerOrder    *float64 `json:"sql_statements_per_order,omitempty"`
+	FsyncsPerOrder *float64 `json:"log_fsyncs_per_order,omitempty"`
+	ShippedShare   *float64 `json:"shipped_share,omitempty"` // of the accepted orders, when the load stopped
+	OfferedPerSec  *float64 `json:"offered_per_second,omitempty"`
+	ShippedP50     *float64 `json:"shipped_p50_ms,omitempty"` // from the call to SHIPPED
+	ShippedP99     *float64 `json:"shipped_p99_ms,omitempty"`
+	ResponseP50    *float64 `json:"response_p50_ms,omitempty"` // where p50_ms is not that of the response
+	ResponseP99    *float64 `json:"response_p99_ms,omitempty"`
+	EventP99       *float64 `json:"event_p99_ms,omitempty"` // from a change to the watchers' event
+	// RatioToOff is per_second divided by that of telemetry_off, and SpansPerOrder the exported spans.
+	RatioToOff    *float64       `json:"ratio_to_telemetry_off,omitempty"`
+	SpansPerOrder *float64       `json:"spans_per_order,omitempty"`
+	Errors        map[string]int `json:"errors,omitempty"`
 }
 
 // Values of row.Mail. All mails go to the SMTP sink.

@@ -20,6 +20,9 @@ const (
 	rowList       = "list_products"
 	rowGet        = "get_product"
 	rowWatchers   = "watchers_1000"
+
+	rowTelemetryOff = "telemetry_off"
+	rowTelemetryOn  = "telemetry_on"
 )
 
 // scenarios lists all measurements in their order.
@@ -44,5 +47,6 @@ func scenarios() []scenario {
 	return append(out,
 		scenario{rows: []string{rowList, rowGet}, run: runReads},
 		scenario{rows: []string{rowWatchers}, run: runWatchers},
+		scenario{rows: []string{rowTelemetryOff, rowTelemetryOn}, run: runTelemetry},
 	)
 }

@@ -33,6 +33,7 @@ type shop struct {
 	tokens    []string
 	serve     *child
 	work      *child // nil when it does not run
+	observed  *child // a second serve process, with telemetry; nil in most rows
 	meter     *meter
 	profiles  *profiler
 	settings  []string
@@ -132,7 +133,7 @@ func (s *shop) add(o outcome) {
 // close stops the shop's processes and removes its data.
 func (s *shop) close() error {
 	var errs []error
-	for _, c := range []*child{s.serve, s.work} {
+	for _, c := range []*child{s.serve, s.work, s.observed} {
 		if c != nil {
 			errs = append(errs, c.stop())
 			s.run.note(c.complaints())

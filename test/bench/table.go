@@ -98,6 +98,8 @@ func (r row) more() string {
 	add("response p50 %.1f ms", r.ResponseP50)
 	add("p99 %.1f ms", r.ResponseP99)
 	add("watchers' events within p99 %.0f ms", r.EventP99)
+	add("%.2f of telemetry_off", r.RatioToOff)
+	add("%.1f spans per order", r.SpansPerOrder)
 	add("%.3f SQL statements per order", r.SQLPerOrder)
 	add("%.3f log fsyncs per order", r.FsyncsPerOrder)
 	add("%.0f mails per second", r.MailsPerSecond)
