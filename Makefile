@@ -65,6 +65,11 @@ observe: ## start the OpenTelemetry collector, Prometheus and Jaeger on 127.0.0.
 observe-down: ## stop exactly those
 	deploy/native/observe.sh down
 
+# The collector is not among them: tests send spans to Jaeger, and Prometheus scrapes the shop.
+.PHONY: observers
+observers: ## build Jaeger and install Prometheus, which tests start, if they are missing (the first time some minutes)
+	deploy/native/observe.sh prepare jaeger prometheus
+
 .PHONY: chromium
 chromium: ## install the browser that the tests drive, if there is none
 	deploy/native/chromium.sh prepare
@@ -76,7 +81,7 @@ chromium: ## install the browser that the tests drive, if there is none
 RACY := /queue/rocketmq
 
 .PHONY: test
-test: services chromium $(BIN)/grpcurl $(NODE_BIN)/buf ## run all tests against the real servers, with the race detector
+test: services chromium observers $(BIN)/grpcurl $(NODE_BIN)/buf ## run all tests against the real servers, with the race detector
 	packages=$$(go list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' ./... | grep -v '$(RACY)'); \
 	go test -race -count=1 -p $(TEST_PARALLEL) -timeout $(TEST_TIMEOUT) $$packages
 	go test -count=1 -timeout $(TEST_TIMEOUT) .$(RACY)/...
@@ -117,10 +122,11 @@ lint-proto: $(NODE_BIN)/buf
 lint-scripts:
 	tools/lint-scripts.sh
 
-# Without promtool (Debian's package prometheus, which `make observe` installs) the rules are not checked.
+# Without promtool (Debian's package prometheus, which `make observers` installs) the rules are not checked.
 .PHONY: lint-rules
 lint-rules:
-	if command -v promtool >/dev/null; then promtool check rules deploy/prometheus/rules.yaml; \
+	if command -v promtool >/dev/null; then \
+		promtool check config deploy/prometheus/prometheus.yaml && promtool test rules deploy/prometheus/rules_test.yaml; \
 	else echo "promtool is missing, alert rules are not checked: apt-get install prometheus" >&2; fi
 
 .PHONY: lint-ts
