@@ -124,13 +124,18 @@ func (p *process) signal(t testing.TB, s syscall.Signal) {
 // output runs a command that ends by itself, and returns its output. Its background processes may keep the output open,
 // so it waits for that only for outputDelay.
 func output(env []string, name string, args ...string) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), commandTimeout)
+	return outputWithin(commandTimeout, env, name, args...)
+}
+
+// outputWithin is output with another time limit.
+func outputWithin(limit time.Duration, env []string, name string, args ...string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Env, cmd.WaitDelay = env, outputDelay
 	out, err := cmd.CombinedOutput()
 	if ctx.Err() != nil {
-		err = fmt.Errorf("it did not end within %s: %w", commandTimeout, err)
+		err = fmt.Errorf("it did not end within %s: %w", limit, err)
 	}
 	return out, err
 }

@@ -78,24 +78,7 @@ func (r *rocketMQ) proc(name, command, port string) *Proc {
 }
 
 func (r *rocketMQ) adopt(name, port string) (*process, error) {
-	text, err := os.ReadFile(filepath.Join(r.dir, name+".pid"))
-	if err != nil {
-		return nil, err
-	}
-	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
-	if err != nil {
-		return nil, err
-	}
-	number, err := strconv.Atoi(port)
-	if err != nil {
-		return nil, err
-	}
-	p, err := adopt(pid, number, filepath.Join(r.dir, "logs", name+".out"))
-	if err != nil {
-		return nil, err
-	}
-	err = p.started("RocketMQ's "+name, func() bool { return true }) // The script waited until it is ready.
-	return p, err
+	return adoptFile(filepath.Join(r.dir, name+".pid"), port, filepath.Join(r.dir, "logs", name+".out"), "RocketMQ's "+name)
 }
 
 // StartRocketMQ starts a nameserver and a broker with its proxy; Addr is the proxy's. Kill9 and Restart apply to the
