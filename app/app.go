@@ -120,6 +120,13 @@ func (a *App) construct(ctx context.Context, start *stages) (err error) {
 	if a.api, err = newAPI(a.deps, *c, a.tokens); err != nil {
 		return err
 	}
+	if c.serves() {
+		stopObserving, err := a.api.admission.Observe()
+		if err != nil {
+			return err
+		}
+		a.closers = append(a.closers, stopObserving)
+	}
 	start.done(ctx, "api")
 	if !c.works() && a.deps.flush.WithOrders {
 		c.Workers = []string{workerFlusher} // Its responses wait for the flush.
@@ -242,9 +249,7 @@ func (a *App) serverConfig() (server.Config, error) {
 		cfg.Interceptors = append(cfg.Interceptors, a.deps.load.Interceptor())
 	}
 	cfg.Sessions.PerMinute = a.cfg.HTTP.SessionsPerMinute
-	if a.cfg.Redis.embedded() {
-		cfg.Limits = map[server.Class]int{server.ClassCheckout: embeddedInFlight, server.ClassBrowse: embeddedInFlight}
-	}
+	cfg.Admission, cfg.Refused = a.api.admission, a.api.checkouts.CountRefused
 	// A caller's trace is continued: its sampling decision is that of a gateway in front, and can only cost spans.
 	traced, err := otelconnect.NewInterceptor(otelconnect.WithTrustRemote())
 	if err != nil {

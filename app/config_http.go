@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/netip"
 	"time"
+
+	"github.com/spillway/spillway/server"
 )
 
 // HTTPConfig configures the API's port.
@@ -12,6 +14,8 @@ type HTTPConfig struct {
 	Listen            string        // HOST:PORT; port 0 takes a free one
 	Origins           []string      // origins of pages that may call the API
 	SessionsPerMinute int           // guest sessions that one client address may start; 0: no limit
+	Checkouts, Reads  int           // highest limits of the checkouts, and of the reads, that are served at once; 0: a default that depends on the Redis
+	LatencyTarget     time.Duration // for the slowest tenth of the checkouts, and of the reads, to which their limits adapt; 0: the limits are fixed
 	TrustedProxies    []string      // addresses and networks of proxies; their X-Forwarded-For counts
 	DrainTimeout      time.Duration // how long a shutdown waits for requests and, on embedded storage, for the workers
 }
@@ -24,10 +28,41 @@ func (c HTTPConfig) validate() error {
 	if c.SessionsPerMinute < 0 {
 		err = errors.Join(err, fmt.Errorf("--session-rate %d: must not be negative", c.SessionsPerMinute))
 	}
+	for flag, n := range map[string]int{"--max-checkouts": c.Checkouts, "--max-reads": c.Reads} {
+		if n < 0 || n > maxCalls {
+			err = errors.Join(err, fmt.Errorf("%s %d: must be 0 to %d", flag, n, maxCalls))
+		}
+	}
+	if c.LatencyTarget != 0 && (c.LatencyTarget < minLatencyTarget || c.LatencyTarget > maxLatencyTarget) {
+		err = errors.Join(err, fmt.Errorf("--latency-target %s: must be %s to %s, or 0", c.LatencyTarget, minLatencyTarget, maxLatencyTarget))
+	}
 	if c.DrainTimeout <= 0 {
 		err = errors.Join(err, fmt.Errorf("--drain-timeout %s: must be more than nothing", c.DrainTimeout))
 	}
 	return err
+}
+
+// maxCalls bounds the limits: a call holds some 10 kB.
+const maxCalls = 65_536
+
+// minLatencyTarget and maxLatencyTarget bound the target: a lone order takes a few milliseconds, and customers wait a second at most.
+const (
+	minLatencyTarget = 5 * time.Millisecond
+	maxLatencyTarget = 10 * time.Second
+)
+
+// admission returns the limits of the calls that are served at once.
+func (c HTTPConfig) admission(embedded bool) server.AdmissionConfig {
+	limits := map[server.Class]int{}
+	for class, n := range map[server.Class]int{server.ClassCheckout: c.Checkouts, server.ClassBrowse: c.Reads} {
+		switch {
+		case n > 0:
+			limits[class] = n
+		case embedded:
+			limits[class] = embeddedInFlight
+		}
+	}
+	return server.AdmissionConfig{Limits: limits, Latency: c.LatencyTarget}
 }
 
 // proxies parses TrustedProxies.

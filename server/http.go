@@ -50,8 +50,10 @@ type Config struct {
 	// this process unready: calls that need its dependency fail, and the others are served.
 	Breakers func() map[string]string
 	Log      *slog.Logger
-	// Limits bound the calls of each class that are served at once; a class without one has that of DefaultLimits.
-	Limits map[Class]int
+	// Admission bounds the calls that are served at once; nil has fixed limits, those of DefaultLimits.
+	Admission *Admission
+	// Refused, if it is not nil, is called for each call that is refused before the interceptors run, with its *connect.Error.
+	Refused func(ctx context.Context, procedure string, err error)
 	// TrustedProxies are the proxies that are trusted to send X-Forwarded-For.
 	TrustedProxies []netip.Prefix
 	// Sessions bounds the guest sessions of one address.
@@ -63,17 +65,24 @@ type Config struct {
 // NewHandler serves all services on one port: Connect, gRPC and gRPC-Web, reflection, health, /livez and /readyz.
 func NewHandler(cfg Config, s Services) http.Handler {
 	cfg.Ready = shareChecks(cfg.Ready)
+	if cfg.Admission == nil {
+		cfg.Admission = NewAdmission(AdmissionConfig{})
+	}
+	requestLines := newRequestLog(cfg.Log, time.Now)
 	bounded := connect.WithReadMaxBytes(maxBodyBytes)
 	opts := []connect.HandlerOption{
 		// Telemetry and the log see a panic as the error that it becomes.
-		connect.WithInterceptors(cfg.Interceptors...), connect.WithInterceptors(newRequestLog(cfg.Log, time.Now).intercept()), recovered(cfg.Log),
-		connect.WithInterceptors(errorBodies(), edge(cfg.Log), minimumTime(), limit(cfg.Limits), authenticate(cfg.Tokens),
+		connect.WithInterceptors(cfg.Interceptors...), connect.WithInterceptors(requestLines.intercept()), recovered(cfg.Log),
+		connect.WithInterceptors(errorBodies(), edge(cfg.Log), minimumTime(), cfg.Admission.intercept(), authenticate(cfg.Tokens),
 			addresses(cfg.TrustedProxies), cfg.Sessions.intercept(time.Now), requests()),
 		connect.WithCodec(strictJSON{"json"}), connect.WithCodec(strictJSON{"json; charset=utf-8"}), connect.WithCodec(binaryProto{}),
 		connect.WithCompression("gzip", newBoundedGzip, newGzip), connect.WithCompressMinBytes(compressMinBytes),
 	}
 	mux, errs := router{ServeMux: http.NewServeMux(), procedures: map[string]http.Handler{}}, newRPCErrors()
 	names := mount(mux, s, errs, opts)
+	for procedure, h := range mux.procedures {
+		mux.procedures[procedure] = cfg.Admission.refuseEarly(procedure, cfg.refused(requestLines), h)
+	}
 	mux.Handle(grpcreflect.NewHandlerV1(grpcreflect.NewStaticReflector(names...), bounded))
 	mux.Handle(grpcreflect.NewHandlerV1Alpha(grpcreflect.NewStaticReflector(names...), bounded))
 	mux.Handle(grpchealth.NewHandler(health{checks: cfg.Ready, names: names}, bounded))
@@ -82,6 +91,16 @@ func NewHandler(cfg Config, s Services) http.Handler {
 	mux.HandleFunc("GET /{$}", home)
 	mux.HandleFunc("/", errs.notFound)
 	return requestid.Middleware(origins(cfg.Origins, withConn(mux)))
+}
+
+// refused returns the function that logs and counts a call that is refused before the interceptors run.
+func (cfg Config) refused(log *requestLog) func(ctx context.Context, procedure string, err error) {
+	return func(ctx context.Context, procedure string, err error) {
+		log.record(ctx, procedure, 0, false, err)
+		if cfg.Refused != nil {
+			cfg.Refused(ctx, procedure, err)
+		}
+	}
 }
 
 // corsMaxAge is how long a browser may cache a preflight response; most browsers cap it at this.

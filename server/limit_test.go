@@ -98,7 +98,7 @@ func TestLimit_FullClassLeavesTheOthersAlone(t *testing.T) {
 			e := startServer(t, Services{
 				Checkout: blockedCheckout{fakeBlockedServices: b}, Catalog: blockedCatalog{fakeBlockedServices: b},
 				DeadLetters: blockedDeadLetters{fakeBlockedServices: b},
-			}, func(c *Config) { c.Limits = map[Class]int{full: places} })
+			}, func(c *Config) { c.Admission = NewAdmission(AdmissionConfig{Limits: map[Class]int{full: places}}) })
 			token := e.token(t, "op", auth.Operator)
 			done := make(chan struct{}, places)
 			for range places {

@@ -67,6 +67,13 @@ func (m *CheckoutMetrics) count(next connect.UnaryFunc) connect.UnaryFunc {
 	}
 }
 
+// CountRefused counts a call that was refused before the interceptors ran: see Config.Refused.
+func (m *CheckoutMetrics) CountRefused(ctx context.Context, procedure string, err error) {
+	if procedure == spillwayv1connect.CheckoutServicePlaceOrderProcedure {
+		m.record(ctx, &placement{}, nil, err)
+	}
+}
+
 func (m *CheckoutMetrics) record(ctx context.Context, p *placement, resp connect.AnyResponse, err error) {
 	result := resultReplayed
 	switch {

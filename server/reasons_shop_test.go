@@ -346,7 +346,9 @@ var provocations = map[order.Reason]provocation{
 		return c.call(startSession, "{}")
 	},
 	"TOO_MANY_CALLS": func(t *testing.T, s *refusingShop) string {
-		c := s.serve(t, nil, func(cfg *Config) { cfg.Limits = map[Class]int{ClassBrowse: 0} })
+		c := s.serve(t, nil, func(cfg *Config) {
+			cfg.Admission = NewAdmission(AdmissionConfig{Limits: map[Class]int{ClassBrowse: 0}})
+		})
 		return c.call(spillwayv1connect.CartServiceGetCartProcedure, "{}")
 	},
 	"TOO_MANY_WATCHERS": func(t *testing.T, s *refusingShop) string {

@@ -90,6 +90,7 @@ func flagDefaults() kong.Vars {
 		"listen":          d.HTTP.Listen,
 		"admin":           d.Admin.Listen,
 		"session_rate":    strconv.Itoa(d.HTTP.SessionsPerMinute),
+		"latency_target":  durationText(d.HTTP.LatencyTarget),
 		"drain_timeout":   durationText(d.HTTP.DrainTimeout),
 		"durability":      d.Orders.Durability,
 		"customer_orders": strconv.Itoa(d.Orders.CustomerOrders),

@@ -11,10 +11,16 @@ type httpFlags struct {
 	Listen      string        `name:"listen" env:"SPILLWAY_LISTEN" default:"${listen}" placeholder:"HOST:PORT" help:"Where the API listens: Connect, gRPC and gRPC-Web on one port."`
 	Origins     []string      `name:"cors-origin" env:"SPILLWAY_CORS_ORIGINS" placeholder:"ORIGIN" help:"An origin with pages that may call the API, such as https://shop.example; may be repeated."`
 	SessionRate int           `name:"session-rate" env:"SPILLWAY_SESSION_RATE" default:"${session_rate}" help:"How many guest sessions one client address (IPv6: one /64) may start in a minute, in each process; 0 is no limit. Calls with an operator's or a service's token are exempt."`
+	Checkouts   int           `name:"max-checkouts" env:"SPILLWAY_MAX_CHECKOUTS" placeholder:"N" help:"The highest limit of checkouts that this process serves at once; those that wait for the payment provider do not count. Without it 1024, or 128 with the Redis in this process."`
+	Reads       int           `name:"max-reads" env:"SPILLWAY_MAX_READS" placeholder:"N" help:"The same of reads: catalogue, carts, orders and sessions."`
+	Latency     time.Duration `name:"latency-target" env:"SPILLWAY_LATENCY_TARGET" default:"${latency_target}" help:"What the slowest tenth of the checkouts, and of the reads, may take in this process. Their limits adapt to it, and calls beyond are refused at once. 0s keeps the limits at --max-checkouts and --max-reads."`
 	Proxies     []string      `name:"trusted-proxies" env:"SPILLWAY_TRUSTED_PROXIES" placeholder:"CIDR" help:"The proxies with a trusted X-Forwarded-For header, such as 10.0.0.0/8; may be repeated. Without any, the client's address is that of the connection."`
 	Drain       time.Duration `name:"drain-timeout" env:"SPILLWAY_DRAIN_TIMEOUT" default:"${drain_timeout}" help:"How long a shutdown waits for requests under way and, on embedded storage, for the workers."`
 }
 
 func (f httpFlags) config() app.HTTPConfig {
-	return app.HTTPConfig{Listen: f.Listen, Origins: f.Origins, SessionsPerMinute: f.SessionRate, TrustedProxies: f.Proxies, DrainTimeout: f.Drain}
+	return app.HTTPConfig{
+		Listen: f.Listen, Origins: f.Origins, SessionsPerMinute: f.SessionRate, Checkouts: f.Checkouts, Reads: f.Reads, LatencyTarget: f.Latency,
+		TrustedProxies: f.Proxies, DrainTimeout: f.Drain,
+	}
 }
