@@ -37,6 +37,8 @@ type caller interface {
 type outcome struct {
 	// latencies are those of the calls that succeeded within the measured time, sorted.
 	latencies []time.Duration
+	// refused are those of the calls that an open loop had refused as too many within the measured time, sorted.
+	refused   []time.Duration
 	perSecond float64
 	// accepted counts all successful calls, including those of the warm-up and the last ones in progress.
 	accepted int
@@ -138,11 +140,13 @@ func merge(parts []outcome) outcome {
 	all := outcome{errors: make(map[string]int)}
 	for _, p := range parts {
 		all.latencies = append(all.latencies, p.latencies...)
+		all.refused = append(all.refused, p.refused...)
 		all.accepted += p.accepted
 		for code, n := range p.errors {
 			all.errors[code] += n
 		}
 	}
 	sortLatencies(all.latencies)
+	sortLatencies(all.refused)
 	return all
 }

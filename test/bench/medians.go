@@ -59,6 +59,7 @@ func medianRow(rows []row) row {
 func (r *row) optional() []**float64 {
 	return []**float64{
 		&r.P50, &r.P99, &r.MailsPerSecond, &r.MailsAfter, &r.SQLPerOrder, &r.FsyncsPerOrder, &r.ShippedShare, &r.OfferedPerSec,
+		&r.GoodputShare, &r.P99ToHalf, &r.RefusedP50, &r.RefusedP99,
 		&r.ShippedP50, &r.ShippedP99, &r.ResponseP50, &r.ResponseP99, &r.EventP99, &r.RatioToOff, &r.SpansPerOrder,
 	}
 }

@@ -15,6 +15,7 @@ const (
 	coolDown = 500 * time.Millisecond
 
 	codeNotSent = "not_sent" // all connections were busy until the end
+	codeRefused = "resource_exhausted"
 )
 
 // openLoad is an open loop: calls are due at a rate, whether or not the earlier ones have returned.
@@ -109,12 +110,16 @@ func (d *dispatcher) drive(ctx context.Context, c caller) (outcome, []span) {
 		d.sent.Add(1)
 		code := c.call(ctx)
 		end := time.Now()
+		measured := end.After(d.from) && end.Before(d.to)
 		if code != "" {
 			o.errors[code]++
+			if code == codeRefused && measured {
+				o.refused = append(o.refused, end.Sub(due))
+			}
 			continue
 		}
 		o.accepted++
-		if end.After(d.from) && end.Before(d.to) {
+		if measured {
 			o.latencies = append(o.latencies, end.Sub(due))
 			spans = append(spans, span{due, end})
 		}

@@ -81,13 +81,19 @@ func medians(results []result, build string) []row {
 
 // compare fills in the ratios to the references.
 func compare(rows []row) {
-	per := make(map[string]float64, len(rows))
+	per, half := make(map[string]float64, len(rows)), 0.0
 	for _, r := range rows {
 		per[r.Name] = r.PerSecond
+		if r.Name == openRow(halfLoad) && r.P99 != nil {
+			half = *r.P99
+		}
 	}
 	for i := range rows {
 		rows[i].RatioToBare = ratio(rows[i].PerSecond, per[rowBare])
 		rows[i].RatioToSQL = ratio(rows[i].PerSecond, per[rowSQL])
+		if rows[i].GoodputShare != nil && half > 0 {
+			rows[i].P99ToHalf = ptr(ratio(*rows[i].P99, half))
+		}
 	}
 }
 

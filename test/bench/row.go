@@ -24,11 +24,18 @@ type row struct {
 	FsyncsPerOrder *float64 `json:"log_fsyncs_per_order,omitempty"`
 	ShippedShare   *float64 `json:"shipped_share,omitempty"` // of the accepted orders, when the load stopped
 	OfferedPerSec  *float64 `json:"offered_per_second,omitempty"`
-	ShippedP50     *float64 `json:"shipped_p50_ms,omitempty"` // from the call to SHIPPED
-	ShippedP99     *float64 `json:"shipped_p99_ms,omitempty"`
-	ResponseP50    *float64 `json:"response_p50_ms,omitempty"` // where p50_ms is not that of the response
-	ResponseP99    *float64 `json:"response_p99_ms,omitempty"`
-	EventP99       *float64 `json:"event_p99_ms,omitempty"` // from a change to the watchers' event
+	// GoodputShare is the rate of an open loop to the build's capacity: that of the closed loop of accept_draining.
+	GoodputShare *float64 `json:"goodput_to_capacity,omitempty"`
+	// P99ToHalf is p99_ms of an open loop to that of open_50.
+	P99ToHalf *float64 `json:"p99_to_half_load,omitempty"`
+	// RefusedP50 and RefusedP99 are the latencies of the calls that were refused.
+	RefusedP50  *float64 `json:"refused_p50_ms,omitempty"`
+	RefusedP99  *float64 `json:"refused_p99_ms,omitempty"`
+	ShippedP50  *float64 `json:"shipped_p50_ms,omitempty"` // from the call to SHIPPED
+	ShippedP99  *float64 `json:"shipped_p99_ms,omitempty"`
+	ResponseP50 *float64 `json:"response_p50_ms,omitempty"` // where p50_ms is not that of the response
+	ResponseP99 *float64 `json:"response_p99_ms,omitempty"`
+	EventP99    *float64 `json:"event_p99_ms,omitempty"` // from a change to the watchers' event
 	// RatioToOff is per_second divided by that of telemetry_off, and SpansPerOrder the exported spans.
 	RatioToOff    *float64       `json:"ratio_to_telemetry_off,omitempty"`
 	SpansPerOrder *float64       `json:"spans_per_order,omitempty"`

@@ -23,6 +23,7 @@ func runOpen(percent int) func(context.Context, *run, *build) ([]row, error) {
 		if err != nil {
 			return nil, err
 		}
+		line.GoodputShare = ptr(ratio(line.PerSecond, r.capacity[b.name]))
 		return []row{line}, s.settle(ctx)
 	}
 }
@@ -44,6 +45,9 @@ func (s *shop) open(ctx context.Context, name string, l openLoad) (row, []span, 
 	shipped, err := s.shipped(ctx)
 	line := measured(name, o).withCPU(s.meter, o)
 	line.Mail, line.OfferedPerSec = s.build.mailMode(), ptr(l.perSecond)
+	if len(o.refused) > 0 {
+		line.RefusedP50, line.RefusedP99 = percentiles(o.refused)
+	}
 	line.MailsPerSecond = ptr(s.meter.mails(o.from, o.to))
 	line.ShippedShare = ptr(ratio(float64(shipped), float64(s.placed.accepted)))
 	return line, spans, err

@@ -92,6 +92,10 @@ func (r row) more() string {
 		}
 	}
 	add("%.0f offered per second", r.OfferedPerSec)
+	add("%.2f of the capacity accepted", r.GoodputShare)
+	add("p99 is %.1f × that of half the load", r.P99ToHalf)
+	add("refused within p50 %.1f ms", r.RefusedP50)
+	add("p99 %.1f ms", r.RefusedP99)
 	add("%.2f SHIPPED when the load stopped", r.ShippedShare)
 	add("SHIPPED after p50 %.0f ms", r.ShippedP50)
 	add("p99 %.0f ms", r.ShippedP99)
