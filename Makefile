@@ -50,7 +50,7 @@ build: ## build bin/spillway
 	go build $(BUILD_FLAGS) -o bin/spillway ./cmd/spillway
 
 .PHONY: services
-services: ## start Redis, MySQL and RocketMQ on 127.0.0.1 (installs what is missing) and wait until they answer
+services: ## start Redis, MySQL and RocketMQ on 127.0.0.1 (installs what is missing) and wait until they answer; REDIS=sentinel: Redis with replicas and Sentinels
 	deploy/native/services.sh up
 
 .PHONY: services-down

@@ -105,7 +105,11 @@ func (c AuditRun) open() (o audit.Options, closeAll func() error, err error) {
 		return errors.Join(errs...)
 	}
 	if c.Drained && !c.Redis.embedded() {
-		r, err := redisconn.Connect(c.Redis.stock())
+		cfg, err := c.Redis.connection()
+		if err != nil {
+			return o, closeAll, err
+		}
+		r, err := redisconn.Connect(cfg)
 		if err != nil {
 			return o, closeAll, err
 		}

@@ -1,9 +1,12 @@
 package app
 
 import (
+	"cmp"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -64,11 +67,13 @@ func (c SQLConfig) validate() error {
 
 // RedisConfig locates Redis.
 type RedisConfig struct {
-	Addr      string // HOST:PORT; empty: a Redis in this process
-	Username  string
-	Password  string
-	TLS       bool
-	Namespace string // prefix of each key
+	Addr               string // as redisconn.ParseAddress reads it; empty: a Redis in this process
+	Username, Password string // replace those in Addr, if not empty
+	// SentinelUsername and SentinelPassword are for the Sentinels; empty: they do not authenticate.
+	SentinelUsername, SentinelPassword string
+	TLS                                bool   // also with an Addr that does not require it
+	CAFile                             string // PEM file of the authorities that sign the certificates; empty: those of the system
+	Namespace                          string // prefix of each key
 }
 
 func (c RedisConfig) embedded() bool { return c.Addr == "" }
@@ -78,7 +83,8 @@ var namespacePattern = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,64}$`)
 func (c RedisConfig) validate() error {
 	var errs []error
 	if !c.embedded() {
-		errs = append(errs, hostPort("--redis", c.Addr))
+		_, err := c.connection()
+		errs = append(errs, err)
 	}
 	if !namespacePattern.MatchString(c.Namespace) {
 		errs = append(errs, fmt.Errorf("--redis-namespace %q: take 1 to 64 letters, digits, '-' or '_'", c.Namespace))
@@ -86,10 +92,44 @@ func (c RedisConfig) validate() error {
 	return errors.Join(errs...)
 }
 
-func (c RedisConfig) stock() redisconn.Config {
-	cfg := redisconn.Config{Addr: c.Addr, Username: c.Username, Password: c.Password}
-	if c.TLS {
+// connection is what redisconn.Connect takes. Errors do not contain secrets.
+func (c RedisConfig) connection() (redisconn.Config, error) {
+	at, err := redisconn.ParseAddress(c.Addr)
+	if err != nil {
+		return redisconn.Config{}, fmt.Errorf("--redis: %w", err)
+	}
+	cfg := redisconn.Config{
+		Addr: at.Addr, Sentinels: at.Sentinels, Primary: at.Primary,
+		Username: cmp.Or(c.Username, at.Username), Password: cmp.Or(c.Password, at.Password),
+		SentinelUsername: c.SentinelUsername, SentinelPassword: c.SentinelPassword,
+	}
+	if cfg.Username != "" && cfg.Password == "" {
+		return cfg, errors.New("--redis-username needs a password: --redis-password or --redis-password-file")
+	}
+	if len(cfg.Sentinels) == 0 && (c.SentinelUsername != "" || c.SentinelPassword != "") {
+		return cfg, errors.New("--redis-sentinel-username and --redis-sentinel-password need a --redis redis-sentinel://…")
+	}
+	if at.TLS || c.TLS {
 		cfg.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
 	}
-	return cfg
+	return cfg, c.trust(cfg.TLS)
+}
+
+// trust makes the connections trust the authorities of CAFile instead of the system's.
+func (c RedisConfig) trust(cfg *tls.Config) error {
+	if c.CAFile == "" {
+		return nil
+	}
+	if cfg == nil {
+		return errors.New("--redis-ca-file needs TLS: --redis-tls, or --redis rediss://…")
+	}
+	pem, err := os.ReadFile(c.CAFile)
+	if err != nil {
+		return fmt.Errorf("--redis-ca-file: %w", err)
+	}
+	cfg.RootCAs = x509.NewCertPool()
+	if !cfg.RootCAs.AppendCertsFromPEM(pem) {
+		return fmt.Errorf("--redis-ca-file %s: has no PEM certificate", c.CAFile)
+	}
+	return nil
 }

@@ -42,7 +42,13 @@ func TestConfig_MistakesAreNamedByTheirFlags(t *testing.T) {
 		"--mysql: must be":         {work, func(c *app.Config) { c.SQL.MySQL = "user:s3cret@host" }},
 		"--mysql-password":         {all, func(c *app.Config) { c.SQL.Password = "s3cret" }},
 		"--data-dir":               {all, func(c *app.Config) { c.SQL.DataDir = "" }},
-		"--redis \"x\"":            {all, func(c *app.Config) { c.Redis.Addr = "x" }},
+		"--redis: a host":          {all, func(c *app.Config) { c.Redis.Addr = "x" }},
+		"--redis: the scheme":      {all, func(c *app.Config) { c.Redis.Addr = "http://x" }},
+		"--redis-username":         {all, func(c *app.Config) { c.Redis.Addr, c.Redis.Username = "redis://x", "u" }},
+		"--redis-ca-file":          {all, func(c *app.Config) { c.Redis.Addr, c.Redis.CAFile = "redis://x", "/none" }},
+		"--redis-ca-file: open":    {all, func(c *app.Config) { c.Redis.Addr, c.Redis.CAFile = "rediss://x", "/none" }},
+		"has no PEM certificate":   {all, func(c *app.Config) { c.Redis.Addr, c.Redis.CAFile = "rediss://x", "/dev/null" }},
+		"--redis-sentinel-":        {all, func(c *app.Config) { c.Redis.Addr, c.Redis.SentinelPassword = "redis://x", "p" }},
 		"--redis-namespace":        {all, func(c *app.Config) { c.Redis.Namespace = "a b" }},
 		"--rocketmq":               {all, func(c *app.Config) { c.Queue.RocketMQ = "x" }},
 		"--simulate-queue-drop":    {all, func(c *app.Config) { c.Queue.Drop = "orders:0" }},
@@ -90,10 +96,13 @@ func TestConfig_MistakesAreNamedByTheirFlags(t *testing.T) {
 
 func TestConfig_ErrorsDoNotContainSecrets(t *testing.T) {
 	cfg := app.DefaultConfig(app.RoleAll)
-	cfg.External.Mail.SMTPPassword, cfg.Redis.Password, cfg.Redis.Addr = "s3cret", "s3cret", "x"
+	cfg.External.Mail.SMTPPassword, cfg.Redis.Password, cfg.Redis.SentinelPassword = "s3cret", "s3cret", "s3cret"
 	cfg.SQL.MySQL, cfg.SQL.Password, cfg.Auth.Key = "user:s3cret@host", "s3cret", "s3cret"
-	if err := cfg.Validate(); err == nil || strings.Contains(err.Error(), "s3cret") {
-		t.Errorf("%v", err)
+	for _, addr := range []string{"x", "http://u:s3cret@h", "redis://u:s3cret%zz@h", "redis-sentinel://u:s3cret@h1,h2"} {
+		cfg.Redis.Addr = addr
+		if err := cfg.Validate(); err == nil || strings.Contains(err.Error(), "s3cret") {
+			t.Errorf("%v", err)
+		}
 	}
 }
 

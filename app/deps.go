@@ -116,27 +116,35 @@ func (deps *dependencies) openSQL(ctx context.Context, cfg SQLConfig, start *sta
 	return err
 }
 
-func (deps *dependencies) openRedis(ctx context.Context, cfg RedisConfig) error {
-	rc := cfg.stock()
+func (deps *dependencies) openRedis(ctx context.Context, cfg RedisConfig) (err error) {
+	var rc redisconn.Config
 	if cfg.embedded() {
-		if err := deps.claimRedis(ctx); err != nil {
-			return err
-		}
-		m := miniredis.NewMiniRedis()
-		if err := m.StartAddr("127.0.0.1:0"); err != nil {
-			return fmt.Errorf("start the embedded Redis: %w", err)
-		}
-		deps.closers = append(deps.closers, func() error { m.Close(); return nil })
-		deps.keepTime(m)
-		rc = redisconn.Config{Addr: m.Addr(), Embedded: true}
+		rc, err = deps.startRedis(ctx)
+	} else {
+		rc, err = cfg.connection()
 	}
-	r, err := redisconn.Connect(rc)
 	if err != nil {
 		return err
 	}
-	deps.redis = r
-	deps.closers = append(deps.closers, func() error { r.Close(); return nil })
+	if deps.redis, err = redisconn.Connect(rc); err != nil {
+		return err
+	}
+	deps.closers = append(deps.closers, func() error { deps.redis.Close(); return nil })
 	return nil
+}
+
+// startRedis starts the embedded Redis.
+func (deps *dependencies) startRedis(ctx context.Context) (redisconn.Config, error) {
+	if err := deps.claimRedis(ctx); err != nil {
+		return redisconn.Config{}, err
+	}
+	m := miniredis.NewMiniRedis()
+	if err := m.StartAddr("127.0.0.1:0"); err != nil {
+		return redisconn.Config{}, fmt.Errorf("start the embedded Redis: %w", err)
+	}
+	deps.closers = append(deps.closers, func() error { m.Close(); return nil })
+	deps.keepTime(m)
+	return redisconn.Config{Addr: m.Addr(), Embedded: true}, nil
 }
 
 // keepTime lets keys expire: the embedded Redis has no clock of its own.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/spillway/spillway/redisconn"
 )
@@ -38,6 +39,11 @@ func (e *Epochs) rebuild(ctx context.Context, old Epoch, instance string) error 
 			return err
 		}
 	}
+	// Again, because the flush may have taken long.
+	if err := e.cfg.Conn.Confirm(ctx, instance); err != nil {
+		return err
+	}
+	began := time.Now()
 	// A flusher may commit a batch of the previous Redis after recheckLoss. Then this fails, and the next check starts over.
 	next, err := e.cfg.Store.NextEpoch(ctx, closed, e.nextEpoch(old, instance))
 	if err != nil {
@@ -46,7 +52,7 @@ func (e *Epochs) rebuild(ctx context.Context, old Epoch, instance string) error 
 	if err := e.open(ctx, old.Number, next.Number); err != nil {
 		return err
 	}
-	e.adopt(next)
+	e.adopt(next, began)
 	e.cfg.Log.InfoContext(ctx, "epoch opened", "epoch", next.Number, "redis", instance, "records_lost_at", next.RecordsLostAt)
 	return nil
 }

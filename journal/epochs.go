@@ -22,6 +22,10 @@ const (
 	checkTimeout = 5 * time.Second
 	// rebuildTimeout bounds one rebuild: flushing a full journal takes a few seconds.
 	rebuildTimeout = 60 * time.Second
+	// maxUnconfirmed is for how long an epoch is used after the beginning of the check that confirmed it last. It is longer than a check
+	// that fails and the next one take. A process that was stopped for longer, and continues with its connections, may be on a Redis that was replaced
+	// meanwhile.
+	maxUnconfirmed = 10 * time.Second
 	// takeoverAfter is the age, in seconds, at which the unfinished rebuild of another process is taken over.
 	takeoverAfter = 5
 )
@@ -51,6 +55,8 @@ type Epochs struct {
 
 	mu          sync.Mutex
 	current     Epoch         // Number 0 while no epoch is open
+	confirmed   time.Time     // the beginning of the check that confirmed it last
+	running     bool          // Run checks it again and again
 	opened      chan struct{} // closed when current becomes usable
 	unusable    error         // why no epoch is open
 	invalidated int64         // the epoch that Invalidate was called for
@@ -70,6 +76,9 @@ func NewEpochs(cfg EpochsConfig) *Epochs {
 
 // Run checks the epoch at every interval, and soon after RequestCheck, until ctx ends.
 func (e *Epochs) Run(ctx context.Context) {
+	e.mu.Lock()
+	e.running = true
+	e.mu.Unlock()
 	tick := time.NewTicker(checkInterval)
 	defer tick.Stop()
 	for {
@@ -141,6 +150,7 @@ func (e *Epochs) allow(instance string, abort func()) (done func()) {
 func (e *Epochs) Current() (Epoch, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.expire()
 	if e.current.Number == 0 {
 		return Epoch{}, &order.RetryError{After: redisconn.RetryAfter, Err: fmt.Errorf("stock: %w: %w", order.ErrUnavailable, e.unusable)}
 	}
@@ -151,6 +161,7 @@ func (e *Epochs) Current() (Epoch, error) {
 func (e *Epochs) Wait(ctx context.Context) (Epoch, error) {
 	for {
 		e.mu.Lock()
+		e.expire()
 		current, opened := e.current, e.opened
 		e.mu.Unlock()
 		if current.Number != 0 {
@@ -165,29 +176,46 @@ func (e *Epochs) Wait(ctx context.Context) (Epoch, error) {
 	}
 }
 
+// errUnconfirmed means that the last check is too long ago.
+var errUnconfirmed = fmt.Errorf("the epoch was not confirmed for %s", maxUnconfirmed)
+
+// expire stops the use of an epoch that was not confirmed for too long. The caller holds the lock.
+func (e *Epochs) expire() {
+	if e.running && e.current.Number != 0 && time.Since(e.confirmed) > maxUnconfirmed {
+		e.suspendLocked(errUnconfirmed)
+	}
+}
+
 // suspend makes Current fail until the next successful check.
 func (e *Epochs) suspend(cause error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.suspendLocked(cause)
+}
+
+// suspendLocked is suspend for a caller that holds the lock.
+func (e *Epochs) suspendLocked(cause error) {
 	e.unusable = cause
 	if e.current.Number != 0 {
 		e.current, e.opened = Epoch{}, make(chan struct{})
 	}
 }
 
-func (e *Epochs) adopt(epoch Epoch) {
+// adopt makes the epoch the current one; the check that found it open began at the time.
+func (e *Epochs) adopt(epoch Epoch, began time.Time) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.current.Number == 0 {
 		close(e.opened)
 	}
-	e.current, e.unusable = epoch, nil
+	e.current, e.unusable, e.confirmed = epoch, nil, began
 }
 
 // Check compares Redis with SQL once, adopts the open epoch if both agree on it, and opens a new one if they do not.
 func (e *Epochs) Check(ctx context.Context) error {
 	checkCtx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
+	began := time.Now()
 	instance, err := e.cfg.Conn.Instance(checkCtx)
 	if err != nil {
 		e.suspend(err)
@@ -196,12 +224,7 @@ func (e *Epochs) Check(ctx context.Context) error {
 	// SQL first: its offset never exceeds what Redis has, unless Redis lost data.
 	epoch, err := e.cfg.Store.OpenEpoch(checkCtx, e.cfg.Keys.Partition)
 	if err != nil && !errors.Is(err, ErrNoEpoch) {
-		err = fmt.Errorf("read the open epoch: %w", err)
-		// SQL is unavailable: what Redis knows stays true, so an open epoch goes on where it was opened.
-		if current, _ := e.Current(); current.Instance != instance {
-			e.suspend(err)
-		}
-		return err
+		return e.withoutSQL(ctx, instance, began, fmt.Errorf("read the open epoch: %w", err))
 	}
 	if epoch.Durability != "" && epoch.Durability != e.cfg.Durability {
 		err := fmt.Errorf("this shop runs with durability %q and this process with %q: start it with --durability %s, or change the shop's "+
@@ -215,10 +238,42 @@ func (e *Epochs) Check(ctx context.Context) error {
 		return err
 	}
 	if reason == "" {
-		e.adopt(epoch)
+		e.adopt(epoch, began)
 		return nil
 	}
+	return e.replace(ctx, epoch, instance, reason)
+}
+
+// withoutSQL is the end of a check that could not read SQL: what Redis knows stays true, so an open epoch goes on where it was opened. A Redis
+// that was replaced does not know it: unless a majority of the Sentinels confirms it, the epoch is not used, because another process may have
+// opened the next one.
+func (e *Epochs) withoutSQL(ctx context.Context, instance string, began time.Time, cause error) error {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	current, err := e.Current()
+	if err == nil && current.Instance == instance {
+		if err = e.cfg.Conn.Confirm(ctx, instance); err == nil {
+			e.adopt(current, began)
+			return cause
+		}
+	}
+	e.suspend(errors.Join(cause, err))
+	return cause
+}
+
+// replace closes the epoch for the reason and opens the next one on the instance. The instance is confirmed after the epoch was read: a
+// process that is cut off together with the old primary must not open an epoch on it after another process has opened one on the new
+// primary.
+func (e *Epochs) replace(ctx context.Context, epoch Epoch, instance, reason string) error {
 	e.suspend(fmt.Errorf("%s; the counters are being rebuilt from SQL", reason))
+	if epoch.Instance != instance && !e.cfg.Conn.Embedded() {
+		e.cfg.Conn.Disallow() // Nothing is written to a Redis without the open epoch, also by those who need no epoch.
+	}
+	if err := e.cfg.Conn.Confirm(ctx, instance); err != nil {
+		err = fmt.Errorf("%s: %w", reason, err)
+		e.suspend(err)
+		return err
+	}
 	if epoch.Number > 0 {
 		e.cfg.Log.WarnContext(ctx, "closing the epoch", "epoch", epoch.Number, "reason", reason)
 	}

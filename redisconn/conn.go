@@ -1,23 +1,30 @@
 package redisconn
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/redis/rueidis"
 )
 
-// Config is the address of a Redis and how to log in. The password is never printed.
+// Config is the address of a Redis and how to log in. Passwords are never printed.
 type Config struct {
-	// Addr is host:port.
+	// Addr is host:port; empty with Sentinels.
 	Addr string
+	// Sentinels are the host:port of each Sentinel, and Primary is the name under which they monitor the primary.
+	Sentinels []string
+	Primary   string
 	// Username and Password are sent by AUTH; both may be empty.
 	Username, Password string
-	// TLS is nil for plain TCP.
+	// SentinelUsername and SentinelPassword are the same for the Sentinels.
+	SentinelUsername, SentinelPassword string
+	// TLS is nil for plain TCP; it is also for the Sentinels.
 	TLS *tls.Config
 	// Embedded is set for a miniredis in this process. It lives and dies with the process, so that its instance is not checked, and it
 	// does not implement INFO server.
@@ -47,19 +54,30 @@ const (
 
 // Conn is a client that connects only to the allowed instance. It is safe for concurrent use.
 type Conn struct {
-	cfg   Config
-	fence *fence
+	cfg       Config
+	fence     *fence
+	sentinels *sentinels // nil without Sentinels
 
 	mu      sync.Mutex
 	changed []func()
+	located location
 	client  rueidis.Client
 }
+
+// location is where Instance found an instance.
+type location struct{ instance, addr string }
 
 // Connect makes a client. It succeeds also while Redis is unreachable: commands fail until it is reachable, and Instance returns
 // the cause. No command is sent before Allow.
 func Connect(cfg Config) (*Conn, error) {
 	c := &Conn{cfg: cfg}
-	c.fence = &fence{username: cfg.Username, password: cfg.Password, changed: c.notify, allowed: "none-" + rand.Text()}
+	if len(cfg.Sentinels) > 0 {
+		c.sentinels = &sentinels{
+			addrs: cfg.Sentinels, name: cfg.Primary, tls: cfg.TLS,
+			auth: credentials{username: cfg.SentinelUsername, password: cfg.SentinelPassword},
+		}
+	}
+	c.fence = &fence{auth: cfg.credentials(), changed: c.notify, allowed: noInstance(), addr: cfg.Addr}
 	client, err := newClient(cfg, c.fence)
 	if err != nil {
 		return nil, err
@@ -68,9 +86,24 @@ func Connect(cfg Config) (*Conn, error) {
 	return c, nil
 }
 
+// noInstance is the identity of no Redis.
+func noInstance() string { return "none-" + rand.Text() }
+
+func (c Config) credentials() credentials {
+	return credentials{username: c.Username, password: c.Password}
+}
+
+// name is how errors name the Redis.
+func (c Config) name() string {
+	if len(c.Sentinels) > 0 {
+		return c.Primary + " of the Sentinels " + strings.Join(c.Sentinels, ",")
+	}
+	return c.Addr
+}
+
 func newClient(cfg Config, f *fence) (rueidis.Client, error) {
 	opt := rueidis.ClientOption{
-		InitAddress: []string{cfg.Addr}, Username: cfg.Username, Password: cfg.Password, TLSConfig: cfg.TLS,
+		InitAddress: []string{cmp.Or(cfg.Addr, cfg.Primary)}, Username: cfg.Username, Password: cfg.Password, TLSConfig: cfg.TLS,
 		ForceSingleClient: true, DisableCache: true,
 		// A context's deadline must not close the connection that all requests share.
 		AlwaysPipelining:  true,
@@ -85,7 +118,7 @@ func newClient(cfg Config, f *fence) (rueidis.Client, error) {
 	}
 	client, err := rueidis.NewClient(opt)
 	if client == nil {
-		return nil, fmt.Errorf("redis client for %s: %w", cfg.Addr, err)
+		return nil, fmt.Errorf("redis client for %s: %w", cfg.name(), err)
 	}
 	return tracedClient{client}, nil
 }
@@ -97,9 +130,7 @@ func (c *Conn) NewClient(instance string, changed func()) (client rueidis.Client
 	if c.cfg.Embedded {
 		return c.client, func() {}, nil
 	}
-	client, err = newClient(c.cfg, &fence{
-		username: c.cfg.Username, password: c.cfg.Password, allowed: instance, changed: changed,
-	})
+	client, err = newClient(c.cfg, &fence{auth: c.cfg.credentials(), allowed: instance, addr: c.addressOf(instance), changed: changed})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -116,16 +147,76 @@ func (c *Conn) Embedded() bool { return c.cfg.Embedded }
 func (c *Conn) Close() { c.client.Close() }
 
 // Instance reads the identity of the Redis behind the address, on a connection of its own: its run_id, which changes when it is
-// restarted, and its replication id, which changes when it is promoted.
+// restarted, and its replication id, which changes when it is promoted. With Sentinels it is that of the primary that a majority of them names,
+// or while there is no majority, of the Redis where it was before; Confirm distinguishes the two.
 func (c *Conn) Instance(ctx context.Context) (string, error) {
 	if c.cfg.Embedded {
 		return embeddedInstance, nil
 	}
-	return c.fence.instance(ctx, c.cfg.Addr, c.cfg.TLS)
+	addr, err := c.locate(ctx)
+	if err != nil {
+		return "", err
+	}
+	instance, err := c.fence.instance(ctx, addr, c.cfg.TLS)
+	if err != nil {
+		return "", err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.located = location{instance: instance, addr: addr}
+	return instance, nil
 }
 
-// Allow makes the instance the only one that commands are sent to.
-func (c *Conn) Allow(instance string) { c.fence.allow(instance) }
+func (c *Conn) locate(ctx context.Context) (string, error) {
+	if c.sentinels == nil {
+		return c.cfg.Addr, nil
+	}
+	addr, err := c.sentinels.primary(ctx)
+	if err == nil {
+		return addr, nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.located.addr == "" {
+		return "", err
+	}
+	return c.located.addr, nil
+}
+
+// Confirm returns ErrNoMajority unless a majority of the Sentinels names, at the time of the call, the Redis in which Instance last found the
+// instance. Without Sentinels it returns nil.
+func (c *Conn) Confirm(ctx context.Context, instance string) error {
+	if c.sentinels == nil {
+		return nil
+	}
+	addr, err := c.sentinels.primary(ctx)
+	if err != nil {
+		return err
+	}
+	if at := c.addressOf(instance); addr != at {
+		return fmt.Errorf("%w: it is at %q, and they name %s", ErrNoMajority, at, addr)
+	}
+	return nil
+}
+
+// addressOf returns where the instance is; empty if Instance did not find it last.
+func (c *Conn) addressOf(instance string) string {
+	if c.sentinels == nil {
+		return c.cfg.Addr
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.located.instance != instance {
+		return ""
+	}
+	return c.located.addr
+}
+
+// Allow makes the instance, which Instance has returned last, the only one that commands are sent to.
+func (c *Conn) Allow(instance string) { c.fence.allow(instance, c.addressOf(instance)) }
+
+// Disallow closes all connections, and sends no command until the next Allow.
+func (c *Conn) Disallow() { c.fence.allow(noInstance(), "") }
 
 // OnChange registers a function that is called when another instance is behind the address; it must not block.
 func (c *Conn) OnChange(f func()) {
@@ -154,7 +245,7 @@ func (c *Conn) CheckEvictionPolicy(ctx context.Context) error {
 	}
 	if p := got["maxmemory-policy"]; p != "noeviction" {
 		return fmt.Errorf("the maxmemory-policy of Redis at %s is %q, under which it may drop stock counters and orders: "+
-			"set `maxmemory-policy noeviction`: %w", c.cfg.Addr, p, ErrEviction)
+			"set `maxmemory-policy noeviction`: %w", c.cfg.name(), p, ErrEviction)
 	}
 	return nil
 }

@@ -1,14 +1,11 @@
 package redisconn
 
 import (
-	"bufio"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"net"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -17,8 +14,6 @@ import (
 const (
 	// handshakeTimeout bounds the instance check of a new connection: a frozen Redis must not hold up the dial.
 	handshakeTimeout = 2 * time.Second
-	// maxInfoBytes bounds the INFO reply: the two sections are about 2 kB.
-	maxInfoBytes = 64 << 10
 	// instanceSeparator separates run_id and replication id.
 	instanceSeparator = "/"
 )
@@ -26,12 +21,29 @@ const (
 // fence accepts connections to one Redis instance only. It checks each new connection before rueidis may use it, so that also after a
 // reconnect no command reaches an instance that was not checked (I3).
 type fence struct {
-	username, password string
-	changed            func() // called when another instance is behind the address
+	auth    credentials
+	changed func() // called when another instance is behind the address
 
 	mu      sync.Mutex
 	allowed string                 // the only instance that is accepted
+	addr    string                 // where it is; empty while no address is known
 	open    map[*fencedConn]string // the run_id behind each accepted connection
+}
+
+// credentials log in to Redis or to a Sentinel; without a password there is no login.
+type credentials struct{ username, password string }
+
+// log sends AUTH.
+func (c credentials) log(p resp) error {
+	if c.password == "" {
+		return nil
+	}
+	args := []string{"AUTH", c.password}
+	if c.username != "" {
+		args = []string{"AUTH", c.username, c.password}
+	}
+	_, err := p.text(args...)
+	return err
 }
 
 // fencedConn is a connection that was accepted.
@@ -49,12 +61,11 @@ func (c *fencedConn) Close() error {
 	return c.Conn.Close()
 }
 
-// allow accepts connections to the instance from now on, and closes those to another one: the address may have moved while the old Redis
-// lives on. An instance that is demoted, resynced and promoted again keeps its connections; the scripts that write to the journal check
+// allow accepts connections to the instance at the address from now on, and closes those to another one: the old Redis may live on. An instance that is demoted, resynced and promoted again keeps its connections; the scripts that write to the journal check
 // the replication id themselves.
-func (f *fence) allow(instance string) {
+func (f *fence) allow(instance, addr string) {
 	f.mu.Lock()
-	f.allowed = instance
+	f.allowed, f.addr = instance, addr
 	var others []*fencedConn
 	for c, id := range f.open {
 		if id != runID(instance) {
@@ -79,8 +90,13 @@ func ReplicationID(instance string) string {
 	return id
 }
 
-// dial is rueidis' DialCtxFn.
-func (f *fence) dial(ctx context.Context, addr string, d *net.Dialer, cfg *tls.Config) (net.Conn, error) {
+// dial is rueidis' DialCtxFn. It connects to where the allowed instance is, whatever address rueidis was given.
+func (f *fence) dial(ctx context.Context, _ string, d *net.Dialer, cfg *tls.Config) (net.Conn, error) {
+	addr := f.address()
+	if addr == "" {
+		f.changed()
+		return nil, ErrInstance
+	}
 	conn, instance, err := f.connect(ctx, addr, d, cfg)
 	if err != nil {
 		return nil, err
@@ -92,6 +108,12 @@ func (f *fence) dial(ctx context.Context, addr string, d *net.Dialer, cfg *tls.C
 		return nil, ErrInstance
 	}
 	return accepted, nil
+}
+
+func (f *fence) address() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.addr
 }
 
 // accept returns nil for a connection to an instance that is not allowed.
@@ -139,25 +161,18 @@ func dialRedis(ctx context.Context, addr string, d *net.Dialer, cfg *tls.Config)
 	return d.DialContext(ctx, "tcp", addr)
 }
 
-// handshake reads run_id and replication id over RESP2, the protocol of every connection before rueidis sends HELLO. It reads all
-// of the replies and nothing more, so the connection is as new afterwards.
+// handshake logs in and reads run_id and replication id.
 func (f *fence) handshake(conn net.Conn) (string, error) {
 	if err := conn.SetDeadline(time.Now().Add(handshakeTimeout)); err != nil {
 		return "", err
 	}
-	r := bufio.NewReader(conn)
-	if f.password != "" {
-		args := []string{"AUTH", f.password}
-		if f.username != "" {
-			args = []string{"AUTH", f.username, f.password}
-		}
-		if _, err := roundTrip(conn, r, args...); err != nil {
-			return "", err
-		}
+	p := newRESP(conn)
+	if err := f.auth.log(p); err != nil {
+		return "", err
 	}
 	fields := make(map[string]string)
 	for _, section := range []string{"server", "replication"} {
-		info, err := roundTrip(conn, r, "INFO", section)
+		info, err := p.text("INFO", section)
 		if err != nil {
 			return "", err
 		}
@@ -167,7 +182,7 @@ func (f *fence) handshake(conn net.Conn) (string, error) {
 		}
 	}
 	if fields["role"] == "slave" {
-		return "", errors.New("it is a replica: configure the address of the primary")
+		return "", errReplica
 	}
 	if fields["run_id"] == "" || fields["master_replid"] == "" {
 		return "", errors.New("INFO has no run_id or no master_replid")
@@ -175,34 +190,5 @@ func (f *fence) handshake(conn net.Conn) (string, error) {
 	return fields["run_id"] + instanceSeparator + fields["master_replid"], conn.SetDeadline(time.Time{})
 }
 
-// roundTrip sends one command and reads a simple string or a bulk string.
-func roundTrip(w io.Writer, r *bufio.Reader, args ...string) (string, error) {
-	var b strings.Builder
-	fmt.Fprintf(&b, "*%d\r\n", len(args))
-	for _, a := range args {
-		fmt.Fprintf(&b, "$%d\r\n%s\r\n", len(a), a)
-	}
-	if _, err := io.WriteString(w, b.String()); err != nil {
-		return "", err
-	}
-	line, err := r.ReadString('\n')
-	if err != nil {
-		return "", err
-	}
-	line = strings.TrimSuffix(line, "\r\n")
-	switch {
-	case strings.HasPrefix(line, "-"):
-		return "", fmt.Errorf("redis replied %s to %s", line, args[0])
-	case !strings.HasPrefix(line, "$"):
-		return line, nil
-	}
-	n, err := strconv.Atoi(line[1:])
-	if err != nil || n < 0 || n > maxInfoBytes {
-		return "", fmt.Errorf("redis replied %q to %s", line, args[0])
-	}
-	buf := make([]byte, n+len("\r\n"))
-	if _, err := io.ReadFull(r, buf); err != nil {
-		return "", err
-	}
-	return string(buf[:n]), nil
-}
+// errReplica means that a replica is behind the address.
+var errReplica = errors.New("it is a replica: configure the address of the primary, or the Sentinels, which name it (during a failover this passes)")

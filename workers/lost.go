@@ -28,6 +28,10 @@ func DefaultLostConfig() LostConfig { return LostConfig{After: 10 * time.Minute}
 // chargeInFlight is how long after the end of its epoch an order may still be charged: a checkout times out after 15 s.
 const chargeInFlight = 20 * time.Second
 
+// usedStale is how long after the end of an epoch a process may still take orders in it, on the Redis that was replaced: journal.Epochs stops
+// one that is cut off from SQL and the Sentinels, or was stopped, after 10 s.
+const usedStale = 15 * time.Second
+
 // Journals lists the epochs of which the journal is not fully relayed.
 type Journals interface {
 	Epochs(ctx context.Context) ([]int64, error)
@@ -62,7 +66,7 @@ func (l *LostOrders) Run(ctx context.Context) { pollRecovery(ctx, l.log, l.RunOn
 
 // RunOnce scans the closed epochs that are due, and returns how many lost orders it found. An epoch that fails does not block the later ones.
 func (l *LostOrders) RunOnce(ctx context.Context) (int, error) {
-	epochs, err := l.holds.Unreconciled(ctx, l.cfg.Partition, l.now().Add(-max(l.cfg.After, chargeInFlight)))
+	epochs, err := l.holds.Unreconciled(ctx, l.cfg.Partition, l.now().Add(-max(l.cfg.After, usedStale+chargeInFlight)))
 	if err != nil || len(epochs) == 0 {
 		return 0, err
 	}
@@ -154,7 +158,7 @@ func (c *lostCharges) add(o lostCharges) {
 func (l *LostOrders) refundLost(ctx context.Context, e journal.Epoch) (lostCharges, error) {
 	var total lostCharges
 	for from := e.OpenedAt; ; {
-		page, err := l.charges.LostCharges(ctx, from, e.ClosedAt.Add(chargeInFlight), lostChargesPage)
+		page, err := l.charges.LostCharges(ctx, from, e.ClosedAt.Add(usedStale+chargeInFlight), lostChargesPage)
 		if err != nil {
 			return total, err
 		}
@@ -167,12 +171,12 @@ func (l *LostOrders) refundLost(ctx context.Context, e journal.Epoch) (lostCharg
 	}
 }
 
-// enqueueRefunds enqueues the refunds of a page of charges. It omits hot orders, and orders of the next epoch, which may be charged while
-// the last charges of this one are in flight.
+// enqueueRefunds enqueues the refunds of a page of charges. It omits hot orders, and orders that are too late for the epoch, which may be
+// charged while the last charges of this one are in flight.
 func (l *LostOrders) enqueueRefunds(ctx context.Context, e journal.Epoch, page []order.Charge) (lostCharges, error) {
 	var ids []order.ID
 	for _, ch := range page {
-		if ch.OrderID.Time().Before(e.ClosedAt) {
+		if ch.OrderID.Time().Before(e.ClosedAt.Add(usedStale)) {
 			ids = append(ids, ch.OrderID)
 		}
 	}

@@ -25,16 +25,27 @@ func (f sqlFlags) config() app.SQLConfig {
 
 // redisFlags locate Redis.
 type redisFlags struct {
-	Addr         string `name:"redis" env:"SPILLWAY_REDIS" placeholder:"HOST:PORT" help:"A Redis 7. Without it, one in this process is used, which forgets everything when the process ends."`
-	Username     string `name:"redis-username" env:"SPILLWAY_REDIS_USERNAME" help:"User name for Redis' AUTH."`
-	Password     string `name:"redis-password" env:"SPILLWAY_REDIS_PASSWORD" help:"Password for Redis' AUTH; better set in the environment."`
+	Addr     string `name:"redis" env:"SPILLWAY_REDIS" placeholder:"ADDRESS" help:"A Redis 7: HOST:PORT, redis://USER:PASSWORD@HOST:PORT, or with Sentinels redis-sentinel://USER:PASSWORD@HOST:26379,HOST,HOST/PRIMARY, of which all are to be listed; rediss and rediss-sentinel speak TLS. Without it, one in this process is used, which forgets everything when the process ends."`
+	AddrFile string `name:"redis-file" env:"SPILLWAY_REDIS_FILE" secret:"redis" placeholder:"PATH" help:"A file that holds --redis."`
+
+	Username     string `name:"redis-username" env:"SPILLWAY_REDIS_USERNAME" help:"User name for Redis' AUTH, instead of the one in --redis."`
+	Password     string `name:"redis-password" env:"SPILLWAY_REDIS_PASSWORD" help:"Password for Redis' AUTH, instead of the one in --redis; better set in the environment."`
 	PasswordFile string `name:"redis-password-file" env:"SPILLWAY_REDIS_PASSWORD_FILE" secret:"redis-password" placeholder:"PATH" help:"A file that holds it."`
-	TLS          bool   `name:"redis-tls" env:"SPILLWAY_REDIS_TLS" help:"Speak TLS to Redis."`
-	Namespace    string `name:"redis-namespace" env:"SPILLWAY_REDIS_NAMESPACE" default:"${redis_namespace}" help:"Begins the name of each key, so that several shops can share one Redis."`
+
+	SentinelUsername     string `name:"redis-sentinel-username" env:"SPILLWAY_REDIS_SENTINEL_USERNAME" help:"User name for AUTH at the Sentinels."`
+	SentinelPassword     string `name:"redis-sentinel-password" env:"SPILLWAY_REDIS_SENTINEL_PASSWORD" help:"Password for AUTH at the Sentinels; better set in the environment. Without it, the Sentinels are used without AUTH."`
+	SentinelPasswordFile string `name:"redis-sentinel-password-file" env:"SPILLWAY_REDIS_SENTINEL_PASSWORD_FILE" secret:"redis-sentinel-password" placeholder:"PATH" help:"A file that holds it."`
+
+	TLS       bool   `name:"redis-tls" env:"SPILLWAY_REDIS_TLS" help:"Speak TLS to Redis and the Sentinels."`
+	CAFile    string `name:"redis-ca-file" env:"SPILLWAY_REDIS_CA_FILE" placeholder:"PATH" help:"The PEM file of the authorities that sign their certificates, instead of the system's."`
+	Namespace string `name:"redis-namespace" env:"SPILLWAY_REDIS_NAMESPACE" default:"${redis_namespace}" help:"Begins the name of each key, so that several shops can share one Redis."`
 }
 
 func (f redisFlags) config() app.RedisConfig {
-	return app.RedisConfig{Addr: f.Addr, Username: f.Username, Password: f.Password, TLS: f.TLS, Namespace: f.Namespace}
+	return app.RedisConfig{
+		Addr: f.Addr, Username: f.Username, Password: f.Password, SentinelUsername: f.SentinelUsername, SentinelPassword: f.SentinelPassword,
+		TLS: f.TLS, CAFile: f.CAFile, Namespace: f.Namespace,
+	}
 }
 
 // queueFlags locate the queue.

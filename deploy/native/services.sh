@@ -1,17 +1,22 @@
 #!/usr/bin/env bash
 # Starts and stops the real servers on 127.0.0.1: Redis, MySQL and RocketMQ. Usage:
-#   services.sh up|down|status [redis|mysql|rocketmq]
+#   services.sh up|down|status [redis|redis-sentinel|mysql|rocketmq]
 # With a running Docker engine it uses compose.yaml, otherwise it installs and starts them
-# natively on Debian.
+# natively on Debian. REDIS=sentinel takes redis-sentinel, which always runs natively, instead of redis.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 command=${1:-}
 shift || true
 parts=("$@")
-[ ${#parts[@]} -gt 0 ] || parts=(redis mysql rocketmq)
+case ${REDIS:-single} in
+single) redis="redis" ;;
+sentinel) redis="redis-sentinel" ;;
+*) die "REDIS='$REDIS': must be single or sentinel" ;;
+esac
+[ ${#parts[@]} -gt 0 ] || parts=("$redis" mysql rocketmq)
 for part in "${parts[@]}"; do
-  case $part in redis | mysql | rocketmq) ;; *) die "unknown part '$part': redis, mysql or rocketmq" ;; esac
+  case $part in redis | redis-sentinel | mysql | rocketmq) ;; *) die "unknown part '$part': redis, redis-sentinel, mysql or rocketmq" ;; esac
 done
 
 # A Docker client without an engine must not block the script.
@@ -38,9 +43,21 @@ each() {
 
 compose() { docker compose -f "$here/../../compose.yaml" "$@"; }
 
+# engine_parts COMMAND...: applies a command of Docker to the parts that it has.
+engine_parts() {
+  local part in_engine=()
+  for part in "${parts[@]}"; do [ "$part" = redis-sentinel ] || in_engine+=("$part"); done
+  [ ${#in_engine[@]} = 0 ] || compose "$@" "${in_engine[@]}"
+}
+
+# with_sentinels COMMAND: applies a command to redis-sentinel beside Docker, if it is one of the parts.
+with_sentinels() {
+  case " ${parts[*]} " in *" redis-sentinel "*) "$here/redis-sentinel.sh" "$1" ;; esac
+}
+
 case $command in
-up) if engine; then compose up --detach --wait "${parts[@]}"; else native_up; fi ;;
-down) if engine; then compose stop "${parts[@]}"; else each down; fi ;;
-status) if engine; then compose ps "${parts[@]}"; else each status; fi ;;
-*) die "usage: services.sh up|down|status [redis|mysql|rocketmq]" ;;
+up) if engine; then engine_parts up --detach --wait && with_sentinels up; else native_up; fi ;;
+down) if engine; then engine_parts stop && with_sentinels down; else each down; fi ;;
+status) if engine; then engine_parts ps && with_sentinels status; else each status; fi ;;
+*) die "usage: services.sh up|down|status [redis|redis-sentinel|mysql|rocketmq]" ;;
 esac

@@ -1,11 +1,8 @@
 package realparts
 
 import (
-	"fmt"
 	"net"
-	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -83,19 +80,16 @@ func startRedis(t testing.TB, dir, port, fsync string) *Proc {
 }
 
 func launchRedis(dir, port, fsync string) (*process, error) {
-	number, err := strconv.Atoi(port)
-	if err != nil {
-		return nil, err
-	}
 	log := filepath.Join(dir, "log")
-	cmd := exec.Command("redis-server", "--port", port, "--bind", "127.0.0.1", "--dir", dir, "--appendonly", "yes",
-		"--appendfsync", fsync, "--save", "", "--repl-diskless-sync-delay", "0", "--maxmemory-policy", "noeviction", "--logfile", log)
-	p, err := child(cmd, number, log)
-	if err != nil {
-		return nil, fmt.Errorf("start a Redis: %w; run `make services`, which installs it", err)
+	return launch("Redis", nil, append(redisArgs(dir, port, fsync, log), "--bind", "127.0.0.1"), "127.0.0.1", port, log)
+}
+
+// redisArgs is the command line of a Redis, without the address that it listens on.
+func redisArgs(dir, port, fsync, log string) []string {
+	return []string{
+		"redis-server", "--port", port, "--dir", dir, "--appendonly", "yes", "--appendfsync", fsync, "--save", "",
+		"--repl-diskless-sync-delay", "0", "--maxmemory-policy", "noeviction", "--logfile", log,
 	}
-	err = p.started("Redis", func() bool { return redisReady(net.JoinHostPort("127.0.0.1", port)) })
-	return p, err
 }
 
 // redisReady is false while Redis still loads its file.

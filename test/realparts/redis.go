@@ -90,9 +90,11 @@ func (r *OldRedis) must(args ...string) string {
 	return reply
 }
 
-// command sends one command with a status or a bulk string as its reply, and returns the reply.
-func (r *OldRedis) command(args ...string) (string, error) {
-	c, err := net.DialTimeout("tcp", r.Addr(), redisTimeout)
+func (r *OldRedis) command(args ...string) (string, error) { return redisCommand(r.Addr(), args...) }
+
+// redisCommand sends one command with a status or a bulk string as its reply, and returns the reply.
+func redisCommand(addr string, args ...string) (string, error) {
+	c, err := net.DialTimeout("tcp", addr, redisTimeout)
 	if err != nil {
 		return "", err
 	}
