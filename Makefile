@@ -36,8 +36,8 @@ FREEZE ?= 20s
 SEED ?=
 
 # Without the symbol table and the debugging information, 30 % of the size. Panics and profiles name functions and lines all the same, and
-# `spillway version` its revision; only a debugger needs a build of its own.
-BUILD_FLAGS := -trimpath -ldflags='-s -w'
+# `spillway version` its revision; only a debugger needs a build of its own. gRPC's pages of its traces are not used.
+BUILD_FLAGS := -tags=grpcnotrace -trimpath -ldflags='-s -w'
 
 ##@ Use
 

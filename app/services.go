@@ -58,7 +58,6 @@ func newAPI(deps *dependencies, c Config, tokens *auth.Tokens) (*api, error) {
 	cache := catalog.NewCache(redis.Namespace, deps.redis.Client(), deps.policies[breaker.Redis], products, deps.log)
 	browsing := cache.Browsing(store.NewProducts(deps.db.Reads()))
 	listing, shown := catalog.NewListing(store.NewProducts(deps.db.Reads())), catalog.NewAvailable(deps.stock)
-	deps.closers = append(deps.closers, listing.Close, shown.Close)
 	carts := cart.New(redis.Namespace, deps.redis.Client(), deps.policies[breaker.Redis])
 	reader := server.OrderReader{Hot: deps.stock, Rows: read, Log: deps.log}
 	changing := server.OrderReader{Hot: deps.stock, Rows: rows, Log: deps.log} // over the connections of checkouts

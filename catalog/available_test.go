@@ -39,17 +39,24 @@ func (u *fakeUnits) Available(_ context.Context, skus []order.SKU) (map[order.SK
 	return out, u.err
 }
 
-func newAvailable(t *testing.T, units catalog.Units) *catalog.Available {
+// eventually fails the test if the condition does not hold within testWait.
+func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	a := catalog.NewAvailable(units)
-	t.Cleanup(func() { _ = a.Close() })
-	return a
+	deadline, tick := time.After(testWait), time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for !holds() {
+		select {
+		case <-deadline:
+			t.Fatalf("waited %s for %s", testWait, what)
+		case <-tick.C:
+		}
+	}
 }
 
 func TestAvailable_ConcurrentReadersMakeOneRead(t *testing.T) {
 	u := &fakeUnits{holding: make(chan struct{})}
 	u.units.Store(7)
-	a := newAvailable(t, u)
+	a := catalog.NewAvailable(u)
 	want := map[order.SKU]int64{"A": 7, "B": 7}
 	var readers sync.WaitGroup
 	for range 50 {
@@ -61,7 +68,7 @@ func TestAvailable_ConcurrentReadersMakeOneRead(t *testing.T) {
 	}
 	close(u.holding)
 	readers.Wait()
-	// "nope" is never cached, so that it is read again; A and B are read once.
+	// A and B are cached now; "nope" never is.
 	if got, err := a.Available(t.Context(), []order.SKU{"A", "B"}); err != nil || !maps.Equal(got, want) {
 		t.Errorf("%v, %v; want %v", got, err, want)
 	}
@@ -72,29 +79,19 @@ func TestAvailable_ConcurrentReadersMakeOneRead(t *testing.T) {
 
 func TestAvailable_UnitsChange(t *testing.T) {
 	var u fakeUnits
-	a := newAvailable(t, &u)
-	deadline := time.Now().Add(testWait)
+	a := catalog.NewAvailable(&u)
 	for want := range int64(3) {
 		u.units.Store(want)
-		for {
+		eventually(t, "the units that are left", func() bool {
 			got, err := a.Available(t.Context(), []order.SKU{"A"})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got["A"] == want {
-				break
-			}
-			if time.Now().After(deadline) {
-				t.Fatalf("%d units are still shown as %d", want, got["A"])
-			}
-			time.Sleep(time.Millisecond)
-		}
+			return err == nil && got["A"] == want
+		})
 	}
 }
 
 func TestAvailable_ErrorIsNotCached(t *testing.T) {
 	u := &fakeUnits{err: order.ErrUnavailable}
-	a := newAvailable(t, u)
+	a := catalog.NewAvailable(u)
 	if got, err := a.Available(t.Context(), []order.SKU{"A"}); !errors.Is(err, order.ErrUnavailable) {
 		t.Errorf("%v, %v; want ErrUnavailable", got, err)
 	}
@@ -107,13 +104,11 @@ func TestAvailable_ErrorIsNotCached(t *testing.T) {
 // TestAvailable_CallerLeaves checks that a caller that ends its call does not end the read that others wait for.
 func TestAvailable_CallerLeaves(t *testing.T) {
 	u := &fakeUnits{holding: make(chan struct{})}
-	a := newAvailable(t, u)
+	a := catalog.NewAvailable(u)
 	first, leave := context.WithCancel(t.Context())
 	var readers sync.WaitGroup
 	readers.Go(func() { _, _ = a.Available(first, []order.SKU{"A"}) })
-	for u.reads.Load() == 0 {
-		time.Sleep(time.Millisecond)
-	}
+	eventually(t, "the first read", func() bool { return u.reads.Load() > 0 })
 	readers.Go(func() {
 		if got, err := a.Available(t.Context(), []order.SKU{"A"}); err != nil || len(got) != 1 {
 			t.Errorf("the second caller: %v, %v", got, err)
@@ -174,7 +169,6 @@ func listed(t *testing.T, l *catalog.Listing, after order.SKU, limit int) (out [
 func TestListing_PagesAreReadOnceUntilAChange(t *testing.T) {
 	p := &fakeProducts{skus: []order.SKU{"A", "B"}}
 	l := catalog.NewListing(p)
-	t.Cleanup(func() { _ = l.Close() })
 	for range 3 {
 		if got := listed(t, l, "", 1); !slices.Equal(got, []order.SKU{"A"}) {
 			t.Errorf("first page: %v", got)

@@ -2,8 +2,11 @@ package catalog
 
 import (
 	"context"
+	"fmt"
+	"sync/atomic"
 
-	"github.com/maypok86/otter/v2"
+	"github.com/jellydator/ttlcache/v3"
+	"golang.org/x/sync/singleflight"
 
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/store"
@@ -25,51 +28,61 @@ type Products interface {
 	Search(ctx context.Context, text string, after order.SKU, limit int) ([]store.Product, error)
 }
 
-// page identifies a page of products.
+// page identifies a page of products as it is after so many changes through the Listing: a query that began before a change does not
+// leave its result to readers after it.
 type page struct {
-	after order.SKU
-	limit int
+	changes int64
+	after   order.SKU
+	limit   int
 }
 
-// Listing reads pages of the products that are sold through a cache, and makes one query of a page for all concurrent readers. A change
-// through it is in the next page; one of another process at most listingTTL later. It is safe for concurrent use.
+// Listing reads pages of the products that are sold through a cache. Concurrent readers of one page make one query. A change through it is in the
+// next page; one of another process at most listingTTL later. It is safe for concurrent use.
 type Listing struct {
 	Products
 
-	pages *otter.Cache[page, []store.Product]
+	changes atomic.Int64
+	pages   *ttlcache.Cache[page, []store.Product]
+	flights singleflight.Group
 }
 
-// NewListing makes the listing. Close ends its goroutine.
+// NewListing makes the listing.
 func NewListing(products Products) *Listing {
-	return &Listing{Products: products, pages: otter.Must(&otter.Options[page, []store.Product]{
-		MaximumSize: maxPages, ExpiryCalculator: otter.ExpiryWriting[page, []store.Product](listingTTL),
-	})}
+	return &Listing{Products: products, pages: ttlcache.New(
+		ttlcache.WithTTL[page, []store.Product](listingTTL), ttlcache.WithCapacity[page, []store.Product](maxPages),
+		ttlcache.WithDisableTouchOnHit[page, []store.Product](),
+	)}
 }
 
 // List returns up to limit products that are sold, with SKUs after the given one, in the order of their SKUs. The caller must not change
 // them. Their Stock is as old as the page.
 func (l *Listing) List(ctx context.Context, after order.SKU, limit int) ([]store.Product, error) {
-	return l.pages.Get(ctx, page{after, limit}, otter.LoaderFunc[page, []store.Product](
-		func(ctx context.Context, p page) ([]store.Product, error) {
-			// The query serves many callers, so it does not end with the context of the first one.
-			return l.Products.List(context.WithoutCancel(ctx), p.after, p.limit)
-		}))
+	p := page{l.changes.Load(), after, limit}
+	if item := l.pages.Get(p); item != nil {
+		return item.Value(), nil
+	}
+	found, err, _ := l.flights.Do(fmt.Sprintf("%d %d %s", p.changes, limit, after), func() (any, error) {
+		// The query serves many callers, so it does not end with the context of the first one.
+		products, err := l.Products.List(context.WithoutCancel(ctx), after, limit)
+		if err == nil {
+			l.pages.Set(p, products, ttlcache.DefaultTTL)
+		}
+		return products, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return found.([]store.Product), nil //nolint:forcetypeassert,errcheck // The flight returned it.
 }
 
 // Create adds a product, and drops the pages.
 func (l *Listing) Create(ctx context.Context, p store.Product, actor string) error {
-	defer l.pages.InvalidateAll()
+	defer l.changes.Add(1)
 	return l.Products.Create(ctx, p, actor)
 }
 
 // Update changes a product, and drops the pages.
 func (l *Listing) Update(ctx context.Context, p store.Product, fields []store.ProductField) error {
-	defer l.pages.InvalidateAll()
+	defer l.changes.Add(1)
 	return l.Products.Update(ctx, p, fields)
-}
-
-// Close ends the cache's goroutine.
-func (l *Listing) Close() error {
-	l.pages.StopAllGoroutines()
-	return nil
 }
