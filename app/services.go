@@ -87,8 +87,9 @@ func newAPI(deps *dependencies, c Config, tokens *auth.Tokens) (*api, error) {
 	if a.checkouts, err = server.NewCheckoutMetrics(); err != nil {
 		return nil, err
 	}
+	reserver := server.TraceReserver(a.checkouts.Reserver(deps.stock))
 	checkout := &server.Checkout{
-		Prices: priceList{cache}, Carts: carts, Rates: rates, Payments: a.checkouts.Payments(a.payments), Stock: a.checkouts.Reserver(deps.stock),
+		Prices: priceList{cache}, Carts: carts, Rates: rates, Payments: server.TracePayments(a.checkouts.Payments(a.payments)), Stock: reserver,
 		Shipping: shipping.Local{Service: parcels, Policy: deps.policies[breaker.Shipping]}, Orders: rows,
 		Durable: durabilityWaiter{deps: deps, sql: sqlDurable}, Reader: changing, Log: deps.log, Partition: partition,
 		Paying: server.NewChargeSlots(charges), PayWithin: payWithin, Now: time.Now,
@@ -103,7 +104,7 @@ func newAPI(deps *dependencies, c Config, tokens *auth.Tokens) (*api, error) {
 		Currency: server.Currency{Rates: rates},
 		Checkout: checkout,
 		Order: server.Orders{Reader: reader, Changing: changing, Hub: a.hub, Canceller: &server.Canceller{
-			Stock: deps.stock, Store: store.NewCancellations(deps.db), Payments: a.payments, Changes: deps.changes,
+			Stock: reserver, Store: store.NewCancellations(deps.db), Payments: a.payments, Changes: deps.changes,
 			Durable: durabilityWaiter{deps: deps, sql: sqlDurable}, Log: deps.log, Now: time.Now,
 		}, Refunder: &server.Refunder{
 			Ledger: ledger, Payments: payment.Client{Service: money, Policy: deps.policies[breaker.Refund]}, Log: deps.log, Now: time.Now,

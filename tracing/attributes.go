@@ -20,8 +20,6 @@ const (
 	SQLRowsKey = attribute.Key("spillway.sql.rows")
 	// ChargeDeclinedKey is whether the provider declined the card.
 	ChargeDeclinedKey = attribute.Key("spillway.charge.declined")
-	// ShipTriesKey is the number of calls of the carrier for an order.
-	ShipTriesKey = attribute.Key("spillway.ship.tries")
 )
 
 // OrderID is the attribute of an order.

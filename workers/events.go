@@ -124,7 +124,7 @@ func paid(changes []order.Event) []order.Order {
 		if c.To == order.Paid && !seen[c.Order.ID] {
 			seen[c.Order.ID] = true
 			o := c.Order
-			o.State, o.UpdatedAt = order.Paid, c.At
+			o.State, o.UpdatedAt, o.Trace = order.Paid, c.At, c.Trace
 			out = append(out, o)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/store"
+	"github.com/spillway/spillway/tracing"
 	"github.com/spillway/spillway/wire"
 )
 
@@ -31,7 +32,7 @@ type FlushConfig struct {
 
 // DefaultFlushConfig takes 1,000 entries a transaction, so that its statements and its commit are 0.01 an order of two entries. It reads them
 // in one reply of about 700 kB, logs them in a row of about 50 kB, and holds the lock of the offset and of the products for some 20 ms.
-// With durability sql, the orders of 1,000 entries are 24,000 of the 32,766 variables that a statement may have in SQLite.
+// With durability sql, the orders of 1,000 entries are 25,000 of the 32,766 variables that a statement may have in SQLite.
 func DefaultFlushConfig() FlushConfig {
 	return FlushConfig{Batch: 1000, Block: 500 * time.Millisecond, KeepLogRows: 2000, Durability: store.DurabilityJournal}
 }
@@ -304,7 +305,9 @@ func (f *StockFlusher) rangeOf(first, last string, entries int) store.Range {
 	}
 }
 
-func (f *StockFlusher) apply(ctx context.Context, entries []journal.Entry) error {
+func (f *StockFlusher) apply(ctx context.Context, entries []journal.Entry) (err error) {
+	ctx, span := tracing.StartBatch(ctx, scope, spanFlushBatch, len(entries), linksOf(entries, traceOfEntry))
+	defer func() { tracing.End(span, err) }()
 	last := entries[len(entries)-1].ID
 	r := f.rangeOf(entries[0].ID, last, len(entries))
 	if err := include(&r, entries, f.cfg.WithOrders); err != nil {

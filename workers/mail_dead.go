@@ -12,7 +12,7 @@ import (
 // outgoingMail is a mail to be sent.
 type outgoingMail struct {
 	order.Mail
-	// trace is the W3C traceparent of the request that caused it, or empty.
+	// trace is the W3C trace context of the request that caused it, or empty; see package tracing.
 	trace string
 }
 

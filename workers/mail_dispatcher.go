@@ -8,6 +8,7 @@ import (
 
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/store"
+	"github.com/spillway/spillway/tracing"
 )
 
 // DispatchConfig sets up a MailDispatcher.
@@ -139,6 +140,8 @@ func (d *MailDispatcher) send(ctx context.Context, due []store.DueMail, orders m
 	if len(mails) == 0 {
 		return outcome
 	}
+	ctx, span := tracing.StartBatch(ctx, scope, spanMailBatch, len(mails), linksOf(mails, func(m *order.Mail) string { return m.Order.Trace }))
+	defer span.End()
 	for i, err := range d.mail.Send(ctx, mails) {
 		outcome[index[i]] = err
 	}

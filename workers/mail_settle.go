@@ -95,7 +95,7 @@ func (d *MailDispatcher) deadLetter(ctx context.Context, mails []deadMail) error
 	var errs []error
 	dead := make([]store.DeadMail, 0, len(mails))
 	for _, m := range mails {
-		f, err := outgoingMail{Mail: order.Mail{Kind: m.Kind, Order: m.order, Refund: m.Refund}}.deadLetter(m.Attempts, m.reason)
+		f, err := outgoingMail{Mail: order.Mail{Kind: m.Kind, Order: m.order, Refund: m.Refund}, trace: m.order.Trace}.deadLetter(m.Attempts, m.reason)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("make a dead letter of a mail: %w", err))
 			continue

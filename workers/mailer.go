@@ -10,6 +10,7 @@ import (
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/queue"
 	"github.com/spillway/spillway/store"
+	"github.com/spillway/spillway/tracing"
 )
 
 // MailConfig sets up a Mailer.
@@ -94,6 +95,8 @@ func (m *Mailer) iterate(ctx context.Context) (done, tried int, err error) {
 		m.sent.add(ctx, 0)
 		return 0, 0, err
 	}
+	ctx, span := queue.Process(ctx, messages)
+	defer func() { tracing.End(span, err) }()
 	outcome := m.send(ctx, mails)
 	// The outcome is written also when ctx has ended, so that a mail that was sent is not sent again, and one that was not is not late.
 	ctx = context.WithoutCancel(ctx)
@@ -113,6 +116,8 @@ func (m *Mailer) send(ctx context.Context, mails []outgoingMail) []error {
 	}
 	ctx, cancel := context.WithDeadline(ctx, m.leaseEnd.Add(-outcomeReserve))
 	defer cancel()
+	ctx, span := tracing.StartBatch(ctx, scope, spanMailBatch, len(mails), linksOf(mails, traceOfMail))
+	defer span.End()
 	batch := make([]order.Mail, len(mails))
 	for i, o := range mails {
 		batch[i] = o.Mail

@@ -159,7 +159,7 @@ func (r *PaymentReconciler) reason(o order.Order, otherwise order.CancelCode) or
 }
 
 func (r *PaymentReconciler) settle(ctx context.Context, o order.Order, chargeID string) error {
-	_, err := r.stock.Settle(ctx, o.ID, chargeID, "")
+	_, err := r.stock.Settle(ctx, o.ID, chargeID, o.Trace)
 	switch {
 	case errors.Is(err, order.ErrNotFound): // Redis lost it after SQL had it: SQL alone decides.
 		if err = r.orders.MarkPaid(ctx, o, r.now()); errors.Is(err, order.ErrFailedPrecondition) {
@@ -176,7 +176,7 @@ func (r *PaymentReconciler) settle(ctx context.Context, o order.Order, chargeID 
 }
 
 func (r *PaymentReconciler) release(ctx context.Context, o order.Order, reason order.CancelReason) error {
-	_, err := r.stock.Release(ctx, o.ID, reason.Encode(), "")
+	_, err := r.stock.Release(ctx, o.ID, reason.Encode(), o.Trace)
 	switch {
 	case errors.Is(err, order.ErrNotFound):
 		_, err = r.cancellations.Cancel(ctx, o.ID, []order.State{order.Pending}, reason, recoveryActor)

@@ -11,6 +11,7 @@ import (
 	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/queue"
 	"github.com/spillway/spillway/store"
+	"github.com/spillway/spillway/tracing"
 	"github.com/spillway/spillway/wire"
 )
 
@@ -185,9 +186,24 @@ func (r *OrderRelay) send(ctx context.Context, epoch int64, entries []journal.En
 	if err != nil {
 		return 0, err
 	}
-	whole, err := r.complete(ctx, epoch, inSQL)
+	began, links := time.Now(), linksOf(inSQL, traceOfEntry)
+	ctx, span := tracing.StartBatch(ctx, scope, spanRelayBatch, len(inSQL), links)
+	sent, err := r.sendFlushed(ctx, epoch, entries, inSQL)
+	if err == nil && links.Any() {
+		tracing.RecordSteps(ctx, scope, spanRelay, began, entrySteps(lastEvents(sent)))
+	}
+	tracing.End(span, err)
 	if err != nil {
 		return 0, err
+	}
+	return len(entries), nil
+}
+
+// sendFlushed sends those of the entries that are in SQL, acknowledges all, and returns those that were sent.
+func (r *OrderRelay) sendFlushed(ctx context.Context, epoch int64, entries, inSQL []journal.Entry) ([]journal.Entry, error) {
+	whole, err := r.complete(ctx, epoch, inSQL)
+	if err != nil {
+		return nil, err
 	}
 	messages, err := envelopes(whole)
 	if err != nil {
@@ -195,14 +211,14 @@ func (r *OrderRelay) send(ctx context.Context, epoch int64, entries []journal.En
 	}
 	if len(messages) > 0 {
 		if err := r.producer.Send(ctx, r.cfg.Topic, messages...); err != nil {
-			return 0, fmt.Errorf("send %d events: %w", len(whole), err)
+			return nil, fmt.Errorf("send %d events: %w", len(whole), err)
 		}
 	}
 	ids := make([]string, len(entries))
 	for i, e := range entries {
 		ids[i] = e.ID
 	}
-	return len(entries), r.journal.Ack(ctx, epoch, ids)
+	return whole, r.journal.Ack(ctx, epoch, ids)
 }
 
 // complete adds the snapshots to the settled entries and returns the entries to be sent. It makes a dead letter of an entry whose order is

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/queue"
+	"github.com/spillway/spillway/tracing"
 )
 
 // ShipConfig sets up a Shipper.
@@ -71,11 +72,13 @@ func (s *Shipper) Run(ctx context.Context) {
 // RunOnce ships the orders of one Receive and returns how many were shipped. An order that the carrier did not take becomes SHIP_FAILED.
 // A message with orders that are not PAID in SQL or were not offered is not acknowledged and is delivered again when its lease ends;
 // orders that are SHIPPED, SHIP_FAILED or CANCELLED by then are skipped.
-func (s *Shipper) RunOnce(ctx context.Context) (int, error) {
+func (s *Shipper) RunOnce(ctx context.Context) (n int, err error) {
 	messages, err := s.consumer.Receive(ctx, s.cfg.Messages, s.cfg.Lease)
 	if err != nil || len(messages) == 0 {
 		return 0, err
 	}
+	ctx, span := queue.Process(ctx, messages)
+	defer func() { tracing.End(span, err) }()
 	orders, err := s.read(ctx, messages)
 	if err != nil {
 		return 0, err

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/store"
+	"github.com/spillway/spillway/tracing"
 )
 
 // outcomes are the outcomes of a batch of orders.
@@ -64,7 +65,9 @@ type shipBatch struct {
 
 // batch claims the orders, offers them, and writes the outcomes. The claims of orders that were not offered within ClaimWindow are released at
 // that time, while others may be offered again until the deadline.
-func (s *shipping) batch(ctx context.Context, deadline time.Time, orders []order.Order) (*shipBatch, error) {
+func (s *shipping) batch(ctx context.Context, deadline time.Time, orders []order.Order) (_ *shipBatch, err error) {
+	ctx, span := tracing.StartBatch(ctx, scope, spanShipBatch, len(orders), linksOf(orders, traceOfOrder))
+	defer func() { tracing.End(span, err) }()
 	claims, err := s.store.ClaimShipping(ctx, orderIDs(orders), s.cfg.Claim)
 	if err != nil {
 		return nil, err
@@ -151,8 +154,11 @@ func (b *shipBatch) release(ctx context.Context) error {
 // which release gives back.
 func (b *shipBatch) offer(ctx, calls context.Context, o order.Order, release func()) {
 	var a attempts
+	var err error
+	calls, span := startShip(calls, o)
+	defer func() { tracing.End(span, err) }()
 	for backoff := b.cfg.MinBackoff; ; backoff = min(2*backoff, b.cfg.MaxBackoff) {
-		err := b.carrier.carrier.Ship(calls, o)
+		err = b.carrier.carrier.Ship(calls, o)
 		release()
 		if err == nil || errors.Is(err, order.ErrInvalid) {
 			b.outcomes.add(b.log, o, err, b.now())

@@ -11,6 +11,7 @@ import (
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/queue"
 	"github.com/spillway/spillway/store"
+	"github.com/spillway/spillway/tracing"
 )
 
 // WriterConfig sets up an OrderWriter.
@@ -81,11 +82,13 @@ func (w *OrderWriter) Run(ctx context.Context) { loop(ctx, w.log, w.pace.paced(w
 
 // RunOnce writes the events of one Receive and returns their number. It acknowledges the messages when each of their events is committed
 // or a dead letter.
-func (w *OrderWriter) RunOnce(ctx context.Context) (int, error) {
+func (w *OrderWriter) RunOnce(ctx context.Context) (n int, err error) {
 	messages, err := w.consumer.Receive(ctx, w.cfg.Messages, w.cfg.Lease)
 	if err != nil || len(messages) == 0 {
 		return 0, err
 	}
+	ctx, span := queue.Process(ctx, messages)
+	defer func() { tracing.End(span, err) }()
 	changes, err := w.reader.read(ctx, messages)
 	if err != nil {
 		return 0, err
@@ -105,11 +108,23 @@ func (w *OrderWriter) RunOnce(ctx context.Context) (int, error) {
 func (w *OrderWriter) apply(ctx context.Context, changes []order.Event) ([]order.Event, error) {
 	dead := make(map[order.ID]bool)
 	for chunk := range slices.Chunk(changes, w.cfg.Rows) {
-		if err := w.write(ctx, chunk, dead); err != nil {
+		if err := w.writeBatch(ctx, chunk, dead); err != nil {
 			return nil, err
 		}
 	}
 	return slices.DeleteFunc(slices.Clone(changes), func(c order.Event) bool { return dead[c.Order.ID] }), nil
+}
+
+// writeBatch is write with its spans.
+func (w *OrderWriter) writeBatch(ctx context.Context, changes []order.Event, dead map[order.ID]bool) error {
+	began, links := time.Now(), linksOf(changes, traceOfEvent)
+	ctx, span := tracing.StartBatch(ctx, scope, spanWriteBatch, len(changes), links)
+	err := w.write(ctx, changes, dead)
+	if err == nil && links.Any() {
+		tracing.RecordSteps(ctx, scope, spanWrite, began, eventSteps(changes, dead))
+	}
+	tracing.End(span, err)
+	return err
 }
 
 // write applies the changes in one transaction. If SQL cannot take a row, it writes each half by itself, down to the bad row, so that a bad
