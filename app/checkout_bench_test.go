@@ -12,11 +12,17 @@ import (
 	"testing"
 	"time"
 
+	"go.opentelemetry.io/otel"
+	sdk "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace/noop"
+
 	"github.com/spillway/spillway/auth"
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/store"
+	"github.com/spillway/spillway/telemetry"
 	"github.com/spillway/spillway/test/realparts"
+	"github.com/spillway/spillway/tracing"
 )
 
 // benchCallers is the number of concurrent customers, as in `make bench`.
@@ -25,19 +31,32 @@ const benchCallers = 64
 // BenchmarkCheckout_PlaceOrder places paid orders of one product through the checkout service as a process serves it, on a real Redis and a
 // real MySQL, without HTTP. The allocations are those of the whole process.
 func BenchmarkCheckout_PlaceOrder(b *testing.B) {
-	benchOrders(b, openBench(b), "MUG", func(err error) bool { return err == nil })
+	benchOrders(b, openBench(b), "MUG", "", func(err error) bool { return err == nil })
+}
+
+// BenchmarkCheckout_Traced is BenchmarkCheckout_PlaceOrder with a tracer provider, which exports nothing, and requests with a trace context.
+func BenchmarkCheckout_Traced(b *testing.B) {
+	const parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-"
+	for name, flags := range map[string]string{"unsampled": "00", "sampled": "01"} {
+		b.Run(name, func(b *testing.B) {
+			provider := sdk.NewTracerProvider(sdk.WithSampler(telemetry.NewSampler()))
+			otel.SetTracerProvider(provider)
+			b.Cleanup(func() { otel.SetTracerProvider(noop.NewTracerProvider()) })
+			benchOrders(b, openBench(b), "MUG", parent+flags, func(err error) bool { return err == nil })
+		})
+	}
 }
 
 // BenchmarkCheckout_SoldOut places orders of a product that is sold out.
 func BenchmarkCheckout_SoldOut(b *testing.B) {
-	benchOrders(b, openBench(b), "GONE", func(err error) bool {
+	benchOrders(b, openBench(b), "GONE", "", func(err error) bool {
 		var sold *order.SoldOutError
 		return errors.As(err, &sold)
 	})
 }
 
-// benchOrders places an order of the product in each iteration, with an outcome that is expected.
-func benchOrders(b *testing.B, a *App, sku string, expected func(error) bool) {
+// benchOrders places an order of the product in each iteration, with an outcome that is expected, in the trace context of traced.
+func benchOrders(b *testing.B, a *App, sku, traced string, expected func(error) bool) {
 	b.Helper()
 	var n atomic.Int64
 	b.SetParallelism(max(1, benchCallers/runtime.GOMAXPROCS(0)))
@@ -45,7 +64,7 @@ func benchOrders(b *testing.B, a *App, sku string, expected func(error) bool) {
 	b.ResetTimer()
 	before := cpuTime(b)
 	b.RunParallel(func(pb *testing.PB) {
-		ctx := auth.With(b.Context(), auth.Caller{Customer: auth.NewGuest()})
+		ctx := auth.With(tracing.Context(b.Context(), traced), auth.Caller{Customer: auth.NewGuest()})
 		for pb.Next() {
 			if _, err := a.api.services.Checkout.PlaceOrder(ctx, benchRequest(sku, "key-"+strconv.FormatInt(n.Add(1), 10))); !expected(err) {
 				b.Error(err)
