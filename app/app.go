@@ -271,3 +271,10 @@ const (
 	maxCharges         = 512
 	embeddedMaxCharges = embeddedInFlight / 2
 )
+
+func (c RedisConfig) maxCharges() int {
+	if c.embedded() {
+		return embeddedMaxCharges
+	}
+	return maxCharges
+}

@@ -80,10 +80,6 @@ func newAPI(deps *dependencies, c Config, tokens *auth.Tokens) (*api, error) {
 		carrier:   workers.NewCarrierLimiter(workers.DefaultShippingConfig().Concurrency, shipping.Client{Service: parcels, Policy: deps.policies[breaker.Handover]}),
 		mail:      mail.Client{Service: mails, Local: mails, Policy: deps.policies[breaker.Mail]},
 	}
-	charges := maxCharges
-	if redis.embedded() {
-		charges = embeddedMaxCharges
-	}
 	if a.checkouts, err = server.NewCheckoutMetrics(); err != nil {
 		return nil, err
 	}
@@ -92,7 +88,7 @@ func newAPI(deps *dependencies, c Config, tokens *auth.Tokens) (*api, error) {
 		Prices: priceList{cache}, Carts: carts, Rates: rates, Payments: server.TracePayments(a.checkouts.Payments(a.payments)), Stock: reserver,
 		Shipping: shipping.Local{Service: parcels, Policy: deps.policies[breaker.Shipping]}, Orders: rows,
 		Durable: durabilityWaiter{deps: deps, sql: sqlDurable}, Reader: changing, Log: deps.log, Partition: partition,
-		Paying: server.NewChargeSlots(charges), PayWithin: payWithin, Now: time.Now,
+		Paying: server.NewChargeSlots(redis.maxCharges()), PayWithin: payWithin, Now: time.Now,
 	}
 	a.hub = server.NewHub(server.DefaultHubConfig(), journal.NewTail(deps.journal, deps.epochs), deps.stock, read, deps.log)
 	a.services = server.Services{

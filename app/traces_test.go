@@ -120,7 +120,7 @@ func (tr trail) checkQueue(spans tracetest.SpanStubs) error {
 func valueOf(s tracetest.SpanStub, key attribute.Key) string {
 	for _, kv := range s.Attributes {
 		if kv.Key == key {
-			return kv.Value.Emit()
+			return kv.Value.String()
 		}
 	}
 	return ""
@@ -265,7 +265,11 @@ func TestTraces_DeadLettersHaveTheTraceOfTheirOrder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close()
+	defer func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
 	dead := awaitDeadLetters(t.Context(), t, store.NewDeadLetters(db), 2)
 	for _, l := range dead {
 		if l.TraceID != id {

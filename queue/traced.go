@@ -64,8 +64,9 @@ func (p tracedProducer) Send(ctx context.Context, topic string, messages ...Outg
 	ctx, span := otel.Tracer(scope).Start(ctx, spanSend+" "+topic, trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(
 		p.system, semconv.MessagingDestinationName(topic), semconv.MessagingOperationName(spanSend), semconv.MessagingOperationTypeSend,
 		semconv.MessagingBatchMessageCount(len(messages))))
+	defer span.End()
 	err := p.Producer.Send(ctx, topic, messages...)
-	tracing.End(span, err)
+	tracing.Record(span, err)
 	return err
 }
 
@@ -112,7 +113,7 @@ func (o *origin) start(
 ) (context.Context, trace.Span) {
 	opts = append(opts, trace.WithLinks(links...), trace.WithAttributes(o.attributes...),
 		trace.WithAttributes(semconv.MessagingOperationName(operation), semconv.MessagingBatchMessageCount(messages)))
-	return otel.Tracer(scope).Start(ctx, operation+" "+o.topic, opts...)
+	return otel.Tracer(scope).Start(ctx, operation+" "+o.topic, opts...) //nolint:spancheck // The caller ends it.
 }
 
 // linksTo returns links to the sampled spans that sent the messages, at most maxMessageLinks.

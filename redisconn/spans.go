@@ -61,7 +61,7 @@ func startCommand(ctx context.Context, name string, commands int) (context.Conte
 	if commands > 1 {
 		opts = append(opts, trace.WithAttributes(semconv.DBOperationBatchSize(commands)))
 	}
-	return otel.Tracer(scope).Start(ctx, name, opts...)
+	return otel.Tracer(scope).Start(ctx, name, opts...) //nolint:spancheck // The caller ends it.
 }
 
 // nameOf returns the name of a command. It is called before the command is sent, after which rueidis uses its memory again.

@@ -67,9 +67,9 @@ func (r tracedReserver) Release(ctx context.Context, id order.ID, reason, trace 
 }
 
 func (r tracedReserver) start(ctx context.Context, script string, id order.ID) (context.Context, trace.Span) {
-	ctx, span := r.tracer.Start(ctx, script, trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(
+	ctx = tracing.WithinScript(ctx)
+	return r.tracer.Start(ctx, script, trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes( //nolint:spancheck // The caller ends it.
 		semconv.DBSystemNameRedis, semconv.DBOperationName("EVALSHA"), semconv.DBStoredProcedureName(script), tracing.OrderID(id)))
-	return tracing.WithinScript(ctx), span
 }
 
 // TracePayments returns p with a span around each charge of an order whose trace is sampled. The span has nothing of the card.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"slices"
 	"strings"
 
 	"entgo.io/ent/dialect"
@@ -40,13 +41,13 @@ func openPool(connector driver.Connector, dialectName string) *sql.DB {
 	)
 }
 
+var spannedMethods = []otelsql.Method{
+	otelsql.MethodConnExec, otelsql.MethodConnQuery, otelsql.MethodStmtExec, otelsql.MethodStmtQuery, otelsql.MethodTxCommit,
+}
+
 // isSpanned selects statements and commits of sampled traces.
 func isSpanned(ctx context.Context, method otelsql.Method, _ string, _ []driver.NamedValue) bool {
-	switch method {
-	case otelsql.MethodConnExec, otelsql.MethodConnQuery, otelsql.MethodStmtExec, otelsql.MethodStmtQuery, otelsql.MethodTxCommit:
-		return tracing.On(ctx)
-	}
-	return false
+	return slices.Contains(spannedMethods, method) && tracing.On(ctx)
 }
 
 func spanName(_ context.Context, method otelsql.Method, query string) string {
@@ -129,13 +130,13 @@ type quietTracer struct {
 
 // Start implements trace.Tracer.
 func (t quietTracer) Start(ctx context.Context, name string, opts ...trace.SpanStartOption) (context.Context, trace.Span) {
-	ctx, span := otel.Tracer(t.name, t.opts...).Start(ctx, name, opts...)
-	return ctx, quietSpan{Span: span}
+	ctx, span := otel.Tracer(t.name, t.opts...).Start(ctx, name, opts...) //nolint:spancheck // The caller ends it.
+	return ctx, quietSpan{Span: span}                                     //nolint:spancheck // The caller ends it.
 }
 
 type quietSpan struct{ trace.Span }
 
 // RecordError implements trace.Span.
 func (s quietSpan) RecordError(err error, _ ...trace.EventOption) {
-	tracing.Fail(s.Span, translate(err))
+	tracing.Record(s.Span, translate(err))
 }

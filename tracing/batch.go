@@ -64,7 +64,7 @@ func StartBatch(ctx context.Context, scope, name string, size int, links *Links)
 	if links.omitted > 0 {
 		attributes = append(attributes, LinksOmittedKey.Int(links.omitted))
 	}
-	return otel.Tracer(scope).Start(ctx, name, trace.WithLinks(links.links...), trace.WithAttributes(attributes...))
+	return otel.Tracer(scope).Start(ctx, name, trace.WithLinks(links.links...), trace.WithAttributes(attributes...)) //nolint:spancheck // The caller ends it.
 }
 
 // Step is one step of one order in a batch.

@@ -104,7 +104,9 @@ func TestRecordSteps_ChildOfTheRequestLinkedToTheBatch(t *testing.T) {
 	ctx, batch := tracing.StartBatch(t.Context(), scope, "write batch", 3, &links)
 	began := time.Now().Add(-time.Second)
 	tracing.RecordSteps(ctx, scope, "write", began, []tracing.Step{
-		{OrderID: "A", To: order.Paid, Trace: traceOf(7, "01")}, {OrderID: "B", Trace: traceOf(8, "00")}, {OrderID: "C"},
+		{OrderID: "A", To: order.Paid, Trace: traceOf(7, "01")},
+		{OrderID: "B", Trace: traceOf(8, "00")},
+		{OrderID: "C"},
 		{OrderID: "D", Trace: strings.Repeat("1", 80)},
 	})
 	batch.End()
@@ -134,7 +136,7 @@ func TestEnd_RecordsTheClassAndNotTheTextOfAnError(t *testing.T) {
 	}
 }
 
-func TestFail_UnknownError(t *testing.T) {
+func TestRecord_UnknownError(t *testing.T) {
 	spans := record(t)
 	_, span := otel.Tracer(scope).Start(tracing.Context(t.Context(), sampled), "charge")
 	tracing.End(span, errors.New("something"))

@@ -17,14 +17,15 @@ func On(ctx context.Context) bool { return trace.SpanContextFromContext(ctx).IsS
 // End ends a span with the class of err, which becomes the attribute error.type. The text of err may quote what a customer sent, and so is in
 // no span.
 func End(span trace.Span, err error) {
-	if err != nil {
-		Fail(span, err)
-	}
+	Record(span, err)
 	span.End()
 }
 
-// Fail records the class of err in the span.
-func Fail(span trace.Span, err error) {
+// Record records the class of err in the span, if it is not nil.
+func Record(span trace.Span, err error) {
+	if err == nil {
+		return
+	}
 	span.SetStatus(codes.Error, "")
 	span.SetAttributes(semconv.ErrorTypeKey.String(classOf(err)))
 }

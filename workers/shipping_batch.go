@@ -80,7 +80,8 @@ func (s *shipping) batch(ctx context.Context, deadline time.Time, orders []order
 	if len(b.waiting) == 0 {
 		return b, nil
 	}
-	return b, b.run(ctx)
+	err = b.run(ctx)
+	return b, err
 }
 
 // run offers the waiting orders and writes the outcomes.

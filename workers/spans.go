@@ -71,5 +71,6 @@ func startShip(ctx context.Context, o order.Order) (context.Context, trace.Span)
 	}
 	sc := tracing.Parse(o.Trace)
 	batch := trace.Link{SpanContext: trace.SpanContextFromContext(ctx)}
-	return otel.Tracer(scope).Start(trace.ContextWithRemoteSpanContext(ctx, sc), spanShip, trace.WithLinks(batch), trace.WithAttributes(tracing.OrderID(o.ID)))
+	ctx = trace.ContextWithRemoteSpanContext(ctx, sc)
+	return otel.Tracer(scope).Start(ctx, spanShip, trace.WithLinks(batch), trace.WithAttributes(tracing.OrderID(o.ID))) //nolint:spancheck // The caller ends it.
 }

@@ -76,7 +76,11 @@ func TestWorkers_TraceFromJournalToRow(t *testing.T) {
 	relayCfg := workers.DefaultRelayConfig("orders", "relay-1")
 	relayCfg.Block = briefly
 	ranTo(t, workers.NewOrderRelay(relayCfg, s.journal, s.sql, s.snapshots(), producer, s.dead, quiet).RunOnce, len(want))
-	ranTo(t, workers.NewOrderWriter(workers.DefaultWriterConfig(), consumer(t, b, "orders"), s.orders, s.dead, s.Stock, &fakeCanceller{}, quiet).RunOnce, len(want))
+	ranTo(
+		t,
+		workers.NewOrderWriter(workers.DefaultWriterConfig(), consumer(t, b, "orders"), s.orders, s.dead, s.Stock, &fakeCanceller{}, quiet).RunOnce,
+		len(want),
+	)
 	for id, text := range want {
 		if got, err := s.orders.Get(t.Context(), id); err != nil || got.Trace != text {
 			t.Errorf("the row of %s has the trace %q, %v; want %q", id, got.Trace, err, text)
