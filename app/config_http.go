@@ -51,8 +51,8 @@ const (
 	maxLatencyTarget = 10 * time.Second
 )
 
-// admission returns the limits of the calls that are served at once.
-func (c HTTPConfig) admission(embedded bool) server.AdmissionConfig {
+// admission returns the limits of the calls that are served at once, which counts them in load as well.
+func (c HTTPConfig) admission(embedded bool, load *server.CheckoutLoad) server.AdmissionConfig {
 	limits := map[server.Class]int{}
 	for class, n := range map[server.Class]int{server.ClassCheckout: c.Checkouts, server.ClassBrowse: c.Reads} {
 		switch {
@@ -62,7 +62,7 @@ func (c HTTPConfig) admission(embedded bool) server.AdmissionConfig {
 			limits[class] = embeddedInFlight
 		}
 	}
-	return server.AdmissionConfig{Limits: limits, Latency: c.LatencyTarget}
+	return server.AdmissionConfig{Limits: limits, Latency: c.LatencyTarget, Load: load}
 }
 
 // proxies parses TrustedProxies.

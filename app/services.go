@@ -68,14 +68,14 @@ func newAPI(deps *dependencies, c Config, tokens *auth.Tokens) (*api, error) {
 		return nil, err
 	}
 	deps.closers = append(deps.closers, provider.Close)
-	money := &payment.Service{Provider: server.OutsideLimits(deps.load.Provider(provider)), Ledger: ledger, Now: time.Now}
+	money := &payment.Service{Provider: server.OutsideLimits(provider), Ledger: ledger, Now: time.Now}
 	charging := payment.NewCharging(deps.policies[breaker.Charges], money)
 	deps.closers = append(deps.closers, charging.Close)
 	a := &api{
 		ledger:    ledger,
 		audited:   auditedProvider(out.Provider.File, provider),
 		rates:     rates,
-		admission: server.NewAdmission(c.HTTP.admission(redis.embedded())),
+		admission: server.NewAdmission(c.HTTP.admission(redis.embedded(), deps.load)),
 		payments:  payment.Client{Service: money, Local: money, Policy: deps.policies[breaker.Payment], Charging: charging},
 		carrier:   workers.NewCarrierLimiter(workers.DefaultShippingConfig().Concurrency, shipping.Client{Service: parcels, Policy: deps.policies[breaker.Handover]}),
 		mail:      mail.Client{Service: mails, Local: mails, Policy: deps.policies[breaker.Mail]},

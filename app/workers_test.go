@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/spillway/spillway/payment"
+	"github.com/spillway/spillway/server"
 	"github.com/spillway/spillway/store"
 	"github.com/spillway/spillway/test/realparts"
 	"github.com/spillway/spillway/workers"
@@ -95,7 +96,7 @@ func TestNewWorkers_PaceOfEach(t *testing.T) {
 		a := openForWorkers(t, cfg)
 		checkPaces(t, a, defaultPaces)
 		service, ok := a.api.payments.Local.(*payment.Service)
-		if !ok || reflect.TypeOf(service.Provider) != reflect.TypeOf(a.deps.load.Provider(nil)) {
+		if !ok || reflect.TypeOf(service.Provider) != reflect.TypeOf(server.OutsideLimits(nil)) {
 			t.Errorf("the payment provider is a %T: requests that wait for it count as load", service.Provider)
 		}
 	})

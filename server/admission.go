@@ -29,6 +29,20 @@ type procedureLimit struct {
 	urgent bool
 	// unmeasured calls have a duration that shows nothing about the load, because they wait for the drain.
 	unmeasured bool
+	// load counts the calls as well, unless it is nil.
+	load *CheckoutLoad
+}
+
+// enter counts a call that goes on whatever the limit is.
+func (p procedureLimit) enter() {
+	p.AdaptiveLimiter.enter()
+	p.load.add(1)
+}
+
+// leave ends the counting of a call.
+func (p procedureLimit) leave() {
+	p.AdaptiveLimiter.leave()
+	p.load.add(-1)
 }
 
 // AdmissionConfig configures an Admission.
@@ -37,6 +51,8 @@ type AdmissionConfig struct {
 	Limits map[Class]int
 	// Latency is the target for the 90th percentile of checkouts, and of reads; 0 keeps their limits fixed. The other classes have fixed limits.
 	Latency time.Duration
+	// Load counts the calls that place or pay an order; nil counts none.
+	Load *CheckoutLoad
 }
 
 // DefaultLatency is what the slowest tenth of the checkouts may take in the server, without the payment provider. On two cores that the load
@@ -57,12 +73,16 @@ func NewAdmission(cfg AdmissionConfig) *Admission {
 		a.limiters[class] = NewAdaptiveLimiter(string(class), adaptive, time.Now)
 	}
 	for procedure := range permissions {
-		a.byProcedure[procedure] = procedureLimit{
-			AdaptiveLimiter: a.limiters[classOf(procedure)],
-			urgent: procedure == spillwayv1connect.CheckoutServicePayOrderProcedure ||
-				procedure == spillwayv1connect.OrderServiceCancelOrderProcedure,
-			unmeasured: procedure == spillwayv1connect.OrderServiceCancelOrderProcedure,
+		p := procedureLimit{AdaptiveLimiter: a.limiters[classOf(procedure)]}
+		switch procedure {
+		case spillwayv1connect.CheckoutServicePlaceOrderProcedure:
+			p.load = cfg.Load
+		case spillwayv1connect.CheckoutServicePayOrderProcedure:
+			p.load, p.urgent = cfg.Load, true
+		case spillwayv1connect.OrderServiceCancelOrderProcedure:
+			p.urgent, p.unmeasured = true, true
 		}
+		a.byProcedure[procedure] = p
 	}
 	return a
 }
@@ -76,6 +96,7 @@ func (a *Admission) intercept() connect.Interceptor {
 				if !p.acquire(p.urgent) {
 					return nil, p.refusal()
 				}
+				p.load.add(1)
 				call := &admittedCall{limit: p, since: p.now()}
 				defer call.end()
 				return next(context.WithValue(ctx, admittedKey{}, call), req)
@@ -173,7 +194,7 @@ func (c *admittedCall) end() {
 	}
 }
 
-// OutsideLimits returns the provider. While a call waits for it to charge a card, the call takes no place of its limit.
+// OutsideLimits returns the provider. While a call waits for it, the call takes no place of its limit, and does not count as load.
 func OutsideLimits(p payment.Provider) payment.Provider { return outsideProvider{p} }
 
 type outsideProvider struct{ payment.Provider }
@@ -190,4 +211,16 @@ func (p outsideProvider) ChargeAgain(
 ) (out payment.Outcome, err error) {
 	outside(ctx, func() { out, err = p.Provider.ChargeAgain(ctx, id, attempt, amount, card) })
 	return out, err
+}
+
+// Find finds a charge.
+func (p outsideProvider) Find(ctx context.Context, id order.ID) (out payment.Outcome, found bool, err error) {
+	outside(ctx, func() { out, found, err = p.Provider.Find(ctx, id) })
+	return out, found, err
+}
+
+// Refund returns money.
+func (p outsideProvider) Refund(ctx context.Context, id order.ID, refundID string, amount order.Money) (err error) {
+	outside(ctx, func() { err = p.Provider.Refund(ctx, id, refundID, amount) })
+	return err
 }

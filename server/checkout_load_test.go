@@ -21,11 +21,13 @@ func (r specRequest) Spec() connect.Spec { return connect.Spec{Procedure: r.proc
 
 func TestCheckoutLoad_CountsPlacingAndPaying(t *testing.T) {
 	var l CheckoutLoad
+	admission := NewAdmission(AdmissionConfig{Load: &l})
 	for procedure, want := range map[string]int{
 		spillwayv1connect.CheckoutServicePlaceOrderProcedure: 1, spillwayv1connect.CheckoutServicePayOrderProcedure: 1,
 		spillwayv1connect.CheckoutServiceQuoteProcedure: 0, spillwayv1connect.OrderServiceGetOrderProcedure: 0,
+		spillwayv1connect.OrderServiceCancelOrderProcedure: 0, // It waits for the drain.
 	} {
-		call := l.Interceptor().WrapUnary(func(context.Context, connect.AnyRequest) (connect.AnyResponse, error) {
+		call := admission.intercept().WrapUnary(func(context.Context, connect.AnyRequest) (connect.AnyResponse, error) {
 			if got := l.InFlight(); got != want {
 				t.Errorf("%s: %d in progress; want %d", procedure, got, want)
 			}
@@ -43,9 +45,10 @@ func TestCheckoutLoad_CountsPlacingAndPaying(t *testing.T) {
 func TestCheckoutLoad_WaitingForTheProvider(t *testing.T) {
 	for name, outlives := range map[string]bool{"the request waits": false, "the call outlives the request": true} {
 		var l CheckoutLoad
+		admission := NewAdmission(AdmissionConfig{Load: &l})
 		called, respond, responded := make(chan struct{}), make(chan struct{}), make(chan struct{})
-		provider := l.Provider(slowProvider{called: called, respond: respond})
-		calling := l.Interceptor().WrapUnary(func(ctx context.Context, _ connect.AnyRequest) (connect.AnyResponse, error) {
+		provider := OutsideLimits(slowProvider{called: called, respond: respond})
+		calling := admission.intercept().WrapUnary(func(ctx context.Context, _ connect.AnyRequest) (connect.AnyResponse, error) {
 			want := func(when string, want int) {
 				if got := l.InFlight(); got != want {
 					t.Errorf("%s: %s %d requests count; want %d", name, when, got, want)
@@ -76,16 +79,13 @@ func TestCheckoutLoad_WaitingForTheProvider(t *testing.T) {
 	}
 }
 
-// TestCheckoutLoad_ProviderWithoutARequest: workers call the provider as well.
-func TestCheckoutLoad_ProviderWithoutARequest(t *testing.T) {
-	var l CheckoutLoad
+// TestOutsideLimits_WithoutARequest: workers call the provider as well.
+func TestOutsideLimits_WithoutARequest(t *testing.T) {
 	respond := make(chan struct{})
 	close(respond)
-	if _, err := l.Provider(slowProvider{called: make(chan struct{}, 1), respond: respond}).Charge(t.Context(), "", order.Money{}, payment.Card{}); err != nil {
-		t.Error(err)
-	}
-	if got := l.InFlight(); got != 0 {
-		t.Errorf("%d requests count", got)
+	p := OutsideLimits(slowProvider{called: make(chan struct{}, 1), respond: respond})
+	if out, err := p.Charge(t.Context(), "", order.Money{}, payment.Card{}); err != nil || !out.Succeeded {
+		t.Errorf("%+v, %v", out, err)
 	}
 }
 
