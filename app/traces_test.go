@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -57,7 +58,7 @@ func trailOf(spans tracetest.SpanStubs) trail {
 		if s.SpanContext.TraceID() == out.place.SpanContext.TraceID() {
 			out.steps[s.Name] = s
 		}
-		if slices.ContainsFunc(s.Links, func(l sdk.Link) bool { return l.SpanContext.SpanID() == out.place.SpanContext.SpanID() }) {
+		if linksTo(s, out.place) {
 			out.batches[s.Name] = s
 		}
 	}
@@ -73,7 +74,7 @@ var orderBatches = []string{"flush batch", "relay batch", "write batch", "ship b
 // check reports what is missing or not joined.
 func (tr trail) check(spans tracetest.SpanStubs, id string) error {
 	if !tr.place.SpanContext.IsValid() {
-		return fmt.Errorf("no span of the request")
+		return errors.New("no span of the request")
 	}
 	for _, name := range orderSteps {
 		s, ok := tr.steps[name]
@@ -91,7 +92,14 @@ func (tr trail) check(spans tracetest.SpanStubs, id string) error {
 			return fmt.Errorf("%s links to %+v, not to its batch", step, l)
 		}
 	}
+	if !slices.ContainsFunc(spans, func(s tracetest.SpanStub) bool { return s.Name == "charge batch" && linksTo(s, tr.steps["charge"]) }) {
+		return errors.New("no commit of the ledger links to the charge")
+	}
 	return tr.checkQueue(spans)
+}
+
+func linksTo(s, to tracetest.SpanStub) bool {
+	return slices.ContainsFunc(s.Links, func(l sdk.Link) bool { return l.SpanContext.SpanID() == to.SpanContext.SpanID() })
 }
 
 // checkQueue follows the order's message: its batch sends it, and each group's processing links to the sending.
@@ -104,7 +112,7 @@ func (tr trail) checkQueue(spans tracetest.SpanStubs) error {
 	}
 	groups := make(map[string][]string)
 	for _, s := range spans {
-		if slices.ContainsFunc(s.Links, func(l sdk.Link) bool { return l.SpanContext.SpanID() == send.SpanContext.SpanID() }) {
+		if linksTo(s, send) {
 			group := valueOf(s, "messaging.consumer.group.name")
 			groups[group] = append(groups[group], valueOf(s, "messaging.operation.name"))
 		}
@@ -201,7 +209,7 @@ func checkPrivate(t *testing.T, s tracetest.SpanStub) {
 	}
 }
 
-// TestTraces_CallerWhoRecordsNothingIsRecordedInItsTrace: a checkout is recorded whatever its caller has decided, in the caller's trace, and the
+// TestTraces_CallersTraceAndState: a checkout is recorded whatever its caller has decided, in the caller's trace, and the
 // caller's tracestate reaches the workers' spans.
 func TestTraces_CallersTraceAndState(t *testing.T) {
 	out := recordSpans(t)

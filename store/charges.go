@@ -22,7 +22,7 @@ type Charges struct {
 // NewCharges makes the ledger and starts its committer; Close ends it.
 func NewCharges(db *DB) *Charges {
 	c := &Charges{db: db, now: time.Now}
-	c.group = newGroup(c.commit)
+	c.group = newGroup("charge batch", c.commit)
 	return c
 }
 

@@ -5,12 +5,17 @@ import (
 	"fmt"
 	"sync"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/tracing"
 )
 
 // group lets concurrent callers share one commit. What waits while one commit is under way forms the next one, so a lone
 // caller never waits for others, and many never wait for more than one commit before their own.
 type group[T, R any] struct {
+	// span is the name of the span of a commit with a caller whose trace is sampled. It links to the spans of such callers.
+	span   string
 	commit func(ctx context.Context, items []T) ([]R, error)
 	queue  chan call[T, R]
 	done   chan struct{}
@@ -23,6 +28,7 @@ type group[T, R any] struct {
 
 type call[T, R any] struct {
 	item   T
+	trace  string // the trace context of the caller if it is sampled
 	answer chan answer[R]
 }
 
@@ -38,10 +44,12 @@ const (
 	maxGroupQueue = 4096
 )
 
+const scope = "github.com/spillway/spillway/store"
+
 // newGroup starts the one goroutine that commits. commit returns one result an item, in their order; it must not keep the items, which are in a
 // buffer that is used again, but may return them.
-func newGroup[T, R any](commit func(ctx context.Context, items []T) ([]R, error)) *group[T, R] {
-	g := &group[T, R]{commit: commit, queue: make(chan call[T, R], maxGroupQueue), done: make(chan struct{})}
+func newGroup[T, R any](span string, commit func(ctx context.Context, items []T) ([]R, error)) *group[T, R] {
+	g := &group[T, R]{span: span, commit: commit, queue: make(chan call[T, R], maxGroupQueue), done: make(chan struct{})}
 	go g.run()
 	return g
 }
@@ -50,6 +58,9 @@ func newGroup[T, R any](commit func(ctx context.Context, items []T) ([]R, error)
 // first, the item may be committed all the same.
 func (g *group[T, R]) do(ctx context.Context, item T) (R, error) {
 	c := call[T, R]{item: item, answer: g.channel()}
+	if tracing.On(ctx) {
+		c.trace = tracing.Of(ctx)
+	}
 	var none R
 	if err := g.enqueue(c); err != nil {
 		return none, err
@@ -118,7 +129,18 @@ func (g *group[T, R]) poll() (call[T, R], bool) {
 
 func (g *group[T, R]) serve(calls []call[T, R], items []T) {
 	// A commit serves many callers, so that none of their contexts may end it.
-	results, err := g.commit(context.Background(), items)
+	ctx, links := context.Background(), tracing.Links{}
+	for _, c := range calls {
+		links.Add(c.trace)
+	}
+	var span trace.Span
+	if links.Any() {
+		ctx, span = tracing.StartBatch(ctx, scope, g.span, len(items), &links)
+	}
+	results, err := g.commit(ctx, items)
+	if span != nil {
+		tracing.End(span, err)
+	}
 	for i, c := range calls {
 		a := answer[R]{err: err}
 		if err == nil {
