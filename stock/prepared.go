@@ -17,9 +17,13 @@ type epochNames struct {
 	unpaid                [3]string
 }
 
+func (n *epochNames) isOf(epoch journal.Epoch) bool {
+	return n.of.Number == epoch.Number && n.of.Instance == epoch.Instance
+}
+
 // names returns the names of the epoch. It keeps those of the last one: a process works on one epoch at a time.
 func (s *Stock) names(of journal.Epoch) *epochNames {
-	if n := s.lastNames.Load(); n != nil && n.of.Number == of.Number && n.of.Instance == of.Instance {
+	if n := s.lastNames.Load(); n != nil && n.isOf(of) {
 		return n
 	}
 	n := &epochNames{

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"strconv"
 
-	"github.com/redis/rueidis"
-
 	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/redisconn"
@@ -63,7 +61,7 @@ func (s *Stock) Reserve(ctx context.Context, r Request) (Reservation, error) {
 			return res, err
 		}
 		names, began, changes := s.names(epoch), s.now(), s.soldOut.changes.Load()
-		reply, err := s.exec(ctx, s.scripts.reserve, s.reserveKeys(names, r), s.reserveArgs(names, r))
+		reply, err := inBatch(ctx, s, &s.reserves, reserveCall{names, r})
 		if err != nil {
 			return Reservation{Offset: journal.Offset{Epoch: epoch.Number}}, err
 		}
@@ -78,22 +76,6 @@ func (s *Stock) Reserve(ctx context.Context, r Request) (Reservation, error) {
 		}
 	}
 	return Reservation{}, &order.RetryError{After: redisconn.RetryAfter, Err: fmt.Errorf("stock counters are still being loaded: %w", order.ErrUnavailable)}
-}
-
-func (s *Stock) reserveKeys(n *epochNames, r Request) []string {
-	return []string{
-		n.epoch, n.journal, n.stock, s.keys.Order(r.OrderID), s.keys.Idempotency(r.Customer, r.Key), s.keys.Rate(r.Customer),
-		s.keys.Bought(r.Customer), n.unpaid[0], n.unpaid[1], n.unpaid[2],
-	}
-}
-
-func (s *Stock) reserveArgs(n *epochNames, r Request) []string {
-	l := &s.limitArgs
-	return []string{
-		n.number, string(r.OrderID), rueidis.BinaryString(r.Fingerprint), formatDemand(r.Demand), rueidis.BinaryString(r.Snapshot), s.nowMS(),
-		l.idempotencyTTL, l.journalMax, l.customerOrders, l.rateWindow, l.quantityMax, r.Trace, n.replicationID, string(r.Customer),
-		formatMaxUnits(r.MaxUnits), l.unitsWindow, flag(r.PayLater), s.unpaidUntil(), l.unpaidOrders, l.unpaidPercent, l.unpaidTotal,
-	}
 }
 
 func (s *Stock) reserved(epoch journal.Epoch, reply []string) (Reservation, error) {

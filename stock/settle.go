@@ -17,9 +17,7 @@ import (
 // the order (any more). Because the money was taken, it waits up to maxEpochWait for a new epoch.
 func (s *Stock) Settle(ctx context.Context, id order.ID, chargeID, trace string) (journal.Offset, error) {
 	return s.finish(ctx, id, func(epoch journal.Epoch) ([]string, error) {
-		n := s.names(epoch)
-		return s.exec(ctx, s.scripts.settle, []string{n.epoch, n.journal, s.keys.Order(id), n.unpaid[0], n.unpaid[1], n.unpaid[2]},
-			[]string{n.number, string(id), chargeID, s.nowMS(), trace, n.replicationID})
+		return inBatch(ctx, s, &s.settles, settleCall{s.names(epoch), id, chargeID, trace})
 	})
 }
 

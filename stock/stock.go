@@ -55,6 +55,11 @@ type Stock struct {
 	// loadEntries is maxLoadEntries, or fewer in tests; epochWait is maxEpochWait, or less in tests.
 	loadEntries int
 	epochWait   time.Duration
+
+	reserves batcher[reserveCall]
+	settles  batcher[settleCall]
+	// reserveArgs and settleArgs belong to the run that is under way.
+	reserveArgs, settleArgs scriptArgs
 }
 
 // New makes the authority for one partition.
@@ -64,6 +69,7 @@ func New(keys journal.Keys, conn *redisconn.Conn, epochs *journal.Epochs, store 
 		scripts: newScripts(), now: time.Now, limitArgs: newLimitArgs(limits), loadEntries: maxLoadEntries, epochWait: maxEpochWait,
 	}
 	s.loads = newLoader(s.loadCounters)
+	s.reserves.run, s.settles.run = s.runReserves, s.runSettles
 	return s
 }
 
@@ -92,12 +98,17 @@ func (s *Stock) exec(ctx context.Context, script *rueidis.Lua, keys, args []stri
 	}
 	reply, err := r.AsStrSlice()
 	if err != nil {
-		if errors.Is(err, redisconn.ErrInstance) {
-			s.epochs.RequestCheck()
-		}
-		return nil, &order.RetryError{After: redisconn.RetryAfter, Err: fmt.Errorf("redis: %w: %w: %w", order.ErrUnavailable, order.ErrUnknownOutcome, err)}
+		return nil, s.failed(err)
 	}
 	return reply, nil
+}
+
+// failed returns the error of a call that Redis did not carry out, as far as is known.
+func (s *Stock) failed(err error) error {
+	if errors.Is(err, redisconn.ErrInstance) {
+		s.epochs.RequestCheck()
+	}
+	return &order.RetryError{After: redisconn.RetryAfter, Err: fmt.Errorf("redis: %w: %w: %w", order.ErrUnavailable, order.ErrUnknownOutcome, err)}
 }
 
 // guard runs f under the breaker of the hot path. f returns an error if Redis did not work; an error reply is none.

@@ -1,20 +1,22 @@
--- reserve: takes the stock of all lines of one order, or of none, and caches the order.
+-- reserve: takes the stock of all lines of an order, or of none, and caches the order; for several orders, one after the other.
 --
 -- KEYS  epoch_key    string, the number of the open epoch
 --       journal      stream of the epoch
 --       stock        hash of the epoch, SKU -> units left
+--       unpaid, unpaid_notes, unpaid_counts: see unpaid.lua
+--       then of each order:
 --       hot_order    hash of the order
 --       idempotency  string, the idempotency record: order id, then fingerprint
 --       rate         string, the customer's orders in the present window
---       bought, unpaid, unpaid_notes, unpaid_counts: see unpaid.lua
--- ARGV  epoch, order_id, fingerprint, lines ("sku:quantity,..."), snapshot (opaque), now_ms, idempotency_ttl_s,
---       journal_max (entries), rate_max (orders a window, 0 = no limit), rate_window_s, quantity_max, traceparent,
---       replid (the replication id that the epoch was opened on; empty for the embedded Redis), customer, customer_max
---       ("sku:units,...", of SKUs that have a limit for each customer), bought_window_s (0 = only the order itself counts),
---       pay_later ("1": the order is placed without a card), unpaid_until_ms, unpaid_orders_max (of the customer), unpaid_percent
---       (of a SKU's units, 0 = no limit), unpaid_total_max
--- Returns {"OK", entry id}           reserved, now or before with the same order_id
---         {"EPOCH"}                  the epoch is not the open one: nothing was done
+--       bought       see unpaid.lua
+-- ARGV  epoch, replid (the replication id that the epoch was opened on; empty for the embedded Redis), now_ms, idempotency_ttl_s,
+--       journal_max (entries), rate_max (orders a window, 0 = no limit), rate_window_s, quantity_max, bought_window_s (0 = only the order
+--       itself counts), unpaid_until_ms, unpaid_orders_max (of the customer), unpaid_percent (of a SKU's units, 0 = no limit), unpaid_total_max
+--       then of each order:
+--       order_id, fingerprint, lines ("sku:quantity,..."), snapshot (opaque), traceparent, customer, customer_max ("sku:units,...", of SKUs
+--       that have a limit for each customer), pay_later ("1": the order is placed without a card)
+-- Returns {"EPOCH"}: the epoch is not the open one, and nothing was done. Otherwise one of these for each order:
+--         {"OK", entry id}           reserved, now or before with the same order_id
 --         {"REPLAY", order id}       the key was used before with this fingerprint
 --         {"MISMATCH"}               the key was used before with another fingerprint
 --         {"BUSY"}                   the journal is at its bound
@@ -24,65 +26,45 @@
 --         {"INVALID"}                a quantity is not 1..quantity_max
 --         {"LOAD", sku, ...}         these SKUs have no counter: load them and call again
 --         {"SOLD_OUT", sku, requested, left, ...}
--- Idempotent by order_id.
-local epoch_key, journal, stock, hot_order, idempotency, rate, bought, unpaid, unpaid_notes, unpaid_counts = unpack(KEYS)
-local epoch, order_id, fingerprint, lines, snapshot, now_ms, idempotency_ttl_s,
-  journal_max, rate_max, rate_window_s, quantity_max, traceparent, replid,
-  customer, customer_max, bought_window_s, pay_later, unpaid_until_ms, unpaid_orders_max, unpaid_percent, unpaid_total_max = unpack(ARGV)
-local order_id_length = 26
+-- Idempotent by order_id. Each order gets what it would get in a call of its own after the orders before it. What they need is read once;
+-- `records`, `placed`, `entries` and `left` follow what the orders before have changed.
+local keys_before, keys_each, args_before, args_each, order_id_length = 6, 4, 13, 8, 26
+local epoch_key, journal, stock, unpaid, unpaid_notes, unpaid_counts = unpack(KEYS, 1, keys_before)
+local epoch, replid, now_ms, idempotency_ttl_s, journal_max, rate_max, rate_window_s, quantity_max, bought_window_s,
+  unpaid_until_ms, unpaid_orders_max, unpaid_percent, unpaid_total_max = unpack(ARGV, 1, args_before)
+local orders = (#KEYS - keys_before) / keys_each
+local limited, orders_max = rate_max ~= '0', tonumber(rate_max)
+local entries_max, units_max = tonumber(journal_max), tonumber(quantity_max)
 
-local number, seen, placed = unpack(redis.call('MGET', epoch_key, idempotency, rate))
-if not open_epoch(number, epoch, replid) then return { 'EPOCH' } end
-
-if seen then
-  local seen_id = string.sub(seen, 1, order_id_length)
-  if seen_id == order_id then return { 'OK', redis.call('HGET', hot_order, 'reserved') or '' } end
-  if string.sub(seen, order_id_length + 1) ~= fingerprint then return { 'MISMATCH' } end
-  return { 'REPLAY', seen_id }
-end
-
-if redis.call('XLEN', journal) >= tonumber(journal_max) then return { 'BUSY' } end
-local limited = rate_max ~= '0'
-if limited and placed and tonumber(placed) >= tonumber(rate_max) then
-  return { 'LIMIT', tostring(redis.call('TTL', rate)) }
-end
-
--- Two lines of one SKU are one demand, so that both are checked before either is taken.
-local want, skus, most_units = {}, {}, tonumber(quantity_max)
-for sku, quantity in string.gmatch(lines, '([^:,]+):([^,]+)') do
-  local n = tonumber(quantity)
-  if not n or n < 1 or n ~= math.floor(n) then return { 'INVALID' } end
-  if not want[sku] then skus[#skus + 1] = sku end
-  n = n + (want[sku] or 0)
-  want[sku] = n
-  if n > most_units then return { 'INVALID' } end
-end
-if #skus == 0 then return { 'INVALID' } end
-
-local left = redis.call('HMGET', stock, unpack(skus))
-local load, short
-for i, sku in ipairs(skus) do
-  if not left[i] then
-    load = load or { 'LOAD' }
-    load[#load + 1] = sku
-  elseif tonumber(left[i]) < want[sku] then
-    short = short or { 'SOLD_OUT' }
-    short[#short + 1] = sku
-    short[#short + 1] = tostring(want[sku])
-    short[#short + 1] = left[i]
+-- missing returns the refusal of an order of SKUs that have no counter, or not enough units.
+local function missing(skus, want, left)
+  local load, short
+  for i, sku in ipairs(skus) do
+    if not left[sku] then
+      load = load or { 'LOAD' }
+      load[#load + 1] = sku
+    elseif left[sku] < want[i] then
+      short = short or { 'SOLD_OUT' }
+      short[#short + 1] = sku
+      short[#short + 1] = string.format('%d', want[i])
+      short[#short + 1] = string.format('%d', left[sku])
+    end
   end
+  return load or short
 end
-if load then return load end
-if short then return short end
 
-for sku, most in string.gmatch(customer_max, '([^:,]+):([^,]+)') do
-  local before = bought_window_s ~= '0' and tonumber(redis.call('HGET', bought, sku) or '0') or 0
-  if want[sku] and before + want[sku] > tonumber(most) then
-    return { 'UNITS', sku, most, tostring(before), tostring(redis.call('TTL', bought)) }
+-- too_many returns the refusal of an order of more units of a SKU than its customer may have.
+local function too_many(units_of, customer_max, bought)
+  for sku, most in string.gmatch(customer_max, '([^:,]+):([^,]+)') do
+    local before = bought_window_s ~= '0' and tonumber(redis.call('HGET', bought, sku) or '0') or 0
+    if units_of[sku] and before + units_of[sku] > tonumber(most) then
+      return { 'UNITS', sku, most, tostring(before), tostring(redis.call('TTL', bought)) }
+    end
   end
 end
 
-if pay_later == '1' then
+-- too_many_unpaid returns the refusal of an order without a card when there are too many of them.
+local function too_many_unpaid(skus, want, left, hot_order, order_id, customer)
   unpaid_expire(unpaid, unpaid_notes, unpaid_counts, hot_order, order_id, epoch, now_ms, unpaid_until_ms)
   local function full(max, n) return tonumber(max) > 0 and n >= tonumber(max) end
   if full(unpaid_total_max, redis.call('ZCARD', unpaid)) then return { 'UNPAID', 'total', unpaid_total_max } end
@@ -92,38 +74,128 @@ if pay_later == '1' then
   for i, sku in ipairs(skus) do
     local held = tonumber(redis.call('HGET', unpaid_counts, 'u:' .. sku) or '0')
     -- Of what is for sale without being paid for; one unit always is, or a product with few could not be paid later at all.
-    local most = math.max(1, math.floor((tonumber(left[i]) + held) * tonumber(unpaid_percent) / 100))
-    if tonumber(unpaid_percent) > 0 and held + want[sku] > most then return { 'UNPAID', 'share', string.format('%d', most), sku } end
+    local most = math.max(1, math.floor((left[sku] + held) * tonumber(unpaid_percent) / 100))
+    if tonumber(unpaid_percent) > 0 and held + want[i] > most then return { 'UNPAID', 'share', string.format('%d', most), sku } end
   end
 end
 
-local deltas = {}
-for i, sku in ipairs(skus) do
-  local units = string.format('%d', -want[sku])
-  redis.call('HINCRBY', stock, sku, units)
-  deltas[i] = sku .. ':' .. units
+local reads = { epoch_key }
+for k = keys_before, #KEYS - 1, keys_each do
+  reads[#reads + 1] = KEYS[k + 2]
+  reads[#reads + 1] = KEYS[k + 3]
 end
-local reserved = table.concat(deltas, ',')
-local id = redis.call('XADD', journal, '*', 'kind', 'R', 'order', order_id, 'deltas', reserved,
-  'time', now_ms, 'trace', traceparent, 'snapshot', snapshot)
-redis.call('HSET', hot_order, 'state', '0', 'deltas', reserved, 'snapshot', snapshot, 'time', now_ms,
-  'reserved', id, 'entry', id, 'epoch', epoch, 'marker', idempotency, 'customer', customer)
-if traceparent ~= '' then redis.call('HSET', hot_order, 'trace', traceparent) end
-redis.call('SET', idempotency, order_id .. fingerprint, 'EX', idempotency_ttl_s)
-if limited and placed then
-  redis.call('INCR', rate)
-elseif limited then
-  redis.call('SET', rate, 1, 'EX', rate_window_s)
+local values = redis.call('MGET', unpack(reads))
+if not open_epoch(values[1], epoch, replid) then return { 'EPOCH' } end
+-- records: idempotency key -> record. placed: rate key -> orders in the window.
+local records, placed = {}, {}
+for v = 2, #reads, 2 do
+  records[reads[v]] = values[v]
+  placed[reads[v + 1]] = values[v + 1] and tonumber(values[v + 1])
 end
-if bought_window_s ~= '0' and customer_max ~= '' then
-  redis.call('HSET', hot_order, 'bought', bought)
-  local counted = {}
-  for sku in string.gmatch(customer_max, '([^:,]+):') do
-    if want[sku] then counted[#counted + 1] = sku .. ':' .. string.format('%d', want[sku]) end
+local entries = redis.call('XLEN', journal)
+
+-- demands: the distinct SKUs of each order, false if a line is invalid. wants: the units of each. Two lines of one SKU are one demand, so
+-- that both are checked before either is taken. left: SKU -> units, false without a counter.
+local demands, wants, left, all_skus = {}, {}, {}, {}
+for o = 1, orders do
+  local skus, want, at, valid = {}, {}, {}, true
+  for sku, quantity in string.gmatch(ARGV[args_before + (o - 1) * args_each + 3], '([^:,]+):([^,]+)') do
+    local n, i = tonumber(quantity), at[sku]
+    if not n or n < 1 or n % 1 ~= 0 then
+      valid = false
+      break
+    end
+    if not i then
+      i = #skus + 1
+      at[sku], skus[i], want[i] = i, sku, 0
+      if left[sku] == nil then
+        left[sku] = false
+        all_skus[#all_skus + 1] = sku
+      end
+    end
+    want[i] = want[i] + n
+    valid = valid and want[i] <= units_max
   end
-  bought_count(bought, order_id, table.concat(counted, ','), bought_window_s)
+  demands[o], wants[o] = valid and skus[1] and skus, want
 end
-if pay_later == '1' then
-  unpaid_add(unpaid, unpaid_notes, unpaid_counts, order_id, customer, (string.gsub(reserved, ':%-', ':')), unpaid_until_ms)
+if all_skus[1] then
+  local units = redis.call('HMGET', stock, unpack(all_skus))
+  for i, sku in ipairs(all_skus) do left[sku] = units[i] and tonumber(units[i]) end
 end
-return { 'OK', id }
+
+local replies = {}
+for o = 1, orders do
+  local k, a = keys_before + (o - 1) * keys_each, args_before + (o - 1) * args_each
+  local hot_order, idempotency, rate, bought = KEYS[k + 1], KEYS[k + 2], KEYS[k + 3], KEYS[k + 4]
+  local order_id, fingerprint, snapshot, traceparent = ARGV[a + 1], ARGV[a + 2], ARGV[a + 4], ARGV[a + 5]
+  local customer, customer_max, pay_later = ARGV[a + 6], ARGV[a + 7], ARGV[a + 8]
+  local record, before, skus, want = records[idempotency], placed[rate], demands[o], wants[o]
+  local limited_units = customer_max ~= '' and {}
+  local reply
+  if record then
+    local seen_id = string.sub(record, 1, order_id_length)
+    if seen_id == order_id then
+      reply = { 'OK', redis.call('HGET', hot_order, 'reserved') or '' }
+    elseif string.sub(record, order_id_length + 1) ~= fingerprint then
+      reply = { 'MISMATCH' }
+    else
+      reply = { 'REPLAY', seen_id }
+    end
+  elseif entries >= entries_max then
+    reply = { 'BUSY' }
+  elseif limited and before and before >= orders_max then
+    reply = { 'LIMIT', tostring(redis.call('TTL', rate)) }
+  elseif not skus then
+    reply = { 'INVALID' }
+  else
+    reply = missing(skus, want, left)
+    if limited_units then
+      for i, sku in ipairs(skus) do limited_units[sku] = want[i] end
+      reply = reply or too_many(limited_units, customer_max, bought)
+    end
+    if pay_later == '1' then reply = reply or too_many_unpaid(skus, want, left, hot_order, order_id, customer) end
+  end
+
+  if not reply then
+    local deltas = {}
+    for i, sku in ipairs(skus) do
+      local units = string.format('%d', -want[i])
+      redis.call('HINCRBY', stock, sku, units)
+      left[sku] = left[sku] - want[i]
+      deltas[i] = sku .. ':' .. units
+    end
+    local reserved, id = table.concat(deltas, ',')
+    if traceparent == '' then
+      id = redis.call('XADD', journal, '*', 'kind', 'R', 'order', order_id, 'deltas', reserved, 'time', now_ms, 'snapshot', snapshot)
+    else
+      id = redis.call('XADD', journal, '*', 'kind', 'R', 'order', order_id, 'deltas', reserved, 'time', now_ms, 'snapshot', snapshot,
+        'trace', traceparent)
+    end
+    entries = entries + 1
+    redis.call('HSET', hot_order, 'state', '0', 'deltas', reserved, 'snapshot', snapshot, 'time', now_ms,
+      'reserved', id, 'entry', id, 'epoch', epoch, 'marker', idempotency, 'customer', customer)
+    if traceparent ~= '' then redis.call('HSET', hot_order, 'trace', traceparent) end
+    records[idempotency] = order_id .. fingerprint
+    redis.call('SET', idempotency, records[idempotency], 'EX', idempotency_ttl_s)
+    if limited and before then
+      redis.call('INCR', rate)
+    elseif limited then
+      redis.call('SET', rate, 1, 'EX', rate_window_s)
+    end
+    placed[rate] = (before or 0) + 1
+    if bought_window_s ~= '0' and limited_units then
+      redis.call('HSET', hot_order, 'bought', bought)
+      local counted = {}
+      for sku in string.gmatch(customer_max, '([^:,]+):') do
+        if limited_units[sku] then counted[#counted + 1] = sku .. ':' .. string.format('%d', limited_units[sku]) end
+      end
+      bought_count(bought, order_id, table.concat(counted, ','), bought_window_s)
+    end
+    if pay_later == '1' then
+      unpaid_add(unpaid, unpaid_notes, unpaid_counts, order_id, customer, (string.gsub(reserved, ':%-', ':')), unpaid_until_ms)
+    end
+    reply = { 'OK', id }
+  end
+  replies[o] = reply
+end
+return replies
