@@ -65,12 +65,15 @@ func TestLostOrders_ChargeOfAHotOrder(t *testing.T) {
 	})
 }
 
+// tooLateForTheEpoch is how long after an epoch has ended no process takes orders in it any more, also one that was cut off: 15 s.
+const tooLateForTheEpoch = 16 * time.Second
+
 // TestLostOrders_ChargeOfAHotOrderOfTheNextEpoch: it is none of the closed epoch's orders, which is therefore reconciled.
 func TestLostOrders_ChargeOfAHotOrderOfTheNextEpoch(t *testing.T) {
 	s := openShop(t, openSQLite(t))
 	s.nextEpoch(t)
 	next := freshOrder()
-	next.ID = order.NewID(0, time.Now().Add(time.Second))
+	next.ID = order.NewID(0, time.Now().Add(tooLateForTheEpoch))
 	s.reserve(t, next)
 	ledger := store.NewCharges(s.db)
 	t.Cleanup(ledger.Close)

@@ -91,10 +91,13 @@ func TestWorkers_WholePathThroughFailingDependencies(t *testing.T) {
 		truck, post := &fakeRefusingOnce{seen: map[order.ID]int{}}, &fakeRefusingOnce{seen: map[order.ID]int{}}
 		shipper := workers.NewShipper(shipCfg, consumer(t, b, "shipping"), s.orders, s.dead, truck, quiet)
 		mailer := workers.NewMailer(mailCfg, consumer(t, b, "mail"), store.NewMails(db), s.dead, post, quiet)
+		dispatchCfg := workers.DefaultDispatchConfig()
+		dispatchCfg.Interval, dispatchCfg.MinBackoff = briefly, briefly
+		dispatcher := workers.NewMailDispatcher(dispatchCfg, store.NewMails(db), s.orders, post, quiet) // Retries what the mailer did not send.
 
 		ctx, stop := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
-		for _, run := range []func(context.Context){s.flusher(s.sql).Run, relay.Run, writer.Run, shipper.Run, mailer.Run} {
+		for _, run := range []func(context.Context){s.flusher(s.sql).Run, relay.Run, writer.Run, shipper.Run, mailer.Run, dispatcher.Run} {
 			wg.Go(func() { run(ctx) })
 		}
 		want := map[order.ID]order.State{}

@@ -326,7 +326,7 @@ func TestPaymentReconciler_PaidInRedisAndPendingInSQL(t *testing.T) {
 	s.settle(t, o)
 	s.flush(t)
 	reconciler := workers.NewPaymentReconciler(workers.ReconcileConfig{After: time.Millisecond, Lookback: time.Hour}, s.orders,
-		store.NewCancellations(s.db), newFakePayments(&fakeCrash{}, o), s.Stock, slog.New(slog.NewTextHandler(log, nil)))
+		store.NewCancellations(s.db), newFakePayments(&fakeCrash{}, o), s.Stock, slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	for range 5 {
 		if _, err := reconciler.RunOnce(t.Context()); err != nil {
 			t.Fatal(err)
