@@ -232,7 +232,8 @@ func (a *App) serve(ctx context.Context) error {
 	watching, stopWatching := context.WithCancel(ctx)
 	defer stopWatching()
 	a.deps.goBackground(watching, a.api.hub.Run)
-	defer context.AfterFunc(ctx, a.api.ops.Stop)()
+	stopOps := context.AfterFunc(ctx, a.api.ops.Stop)
+	defer stopOps()
 	a.log.InfoContext(ctx, "taking orders", "url", a.URL(), "durability", a.deps.flush.Durability, "sql", a.deps.db.Dialect())
 	stopLogging := context.AfterFunc(ctx, func() {
 		a.log.InfoContext(ctx, "shutting down: waiting for requests under way", "deadline", time.Now().Add(a.cfg.HTTP.DrainTimeout))

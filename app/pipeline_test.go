@@ -152,9 +152,9 @@ func TestPipeline_WorkersInOtherProcesses(t *testing.T) {
 	api, stopAPI := start(t, serve, log)
 	defer func() { _ = stopAPI() }()
 	w := watchPipeline(t, api.URL())
-	if p := w.until("the first report", func(p *spillwayv1.Pipeline) bool { return stageOf(p, stageAccept).GetProcesses() == 1 }); stageOf(p, stageFlush).GetProcesses() != 0 ||
-		stageOf(p, stageFlush).PerSecond != nil || stageOf(p, stageFlush).Depth == nil {
-		t.Errorf("without workers: %v", stageOf(p, stageFlush))
+	p := w.until("the first report", func(p *spillwayv1.Pipeline) bool { return stageOf(p, stageAccept).GetProcesses() == 1 })
+	if flush := stageOf(p, stageFlush); flush.GetProcesses() != 0 || flush.PerSecond != nil || flush.Depth == nil {
+		t.Errorf("without workers: %v", flush)
 	}
 	ctx, id := placeOrder(t, api.URL())
 	w.until("the order to wait for the flusher", func(p *spillwayv1.Pipeline) bool {
@@ -163,7 +163,7 @@ func TestPipeline_WorkersInOtherProcesses(t *testing.T) {
 	})
 	_, stopWork := start(t, realConfig(t, app.RoleWork, dsn, redis), log)
 	waitForState(ctx, t, api.URL(), id, spillwayv1.OrderState_ORDER_STATE_SHIPPED)
-	p := w.until("the figures of the other process", func(p *spillwayv1.Pipeline) bool {
+	p = w.until("the figures of the other process", func(p *spillwayv1.Pipeline) bool {
 		return stageOf(p, stageShip).GetTotal() == 1 && stageOf(p, stageFlush).GetDepth() == 0 && stageOf(p, stageFlush).GetTotal() == 2
 	})
 	if ship := stageOf(p, stageShip); ship.GetProcesses() != 1 || len(p.GetProcesses()) != 2 || ship.GetBreaker() != spillwayv1.BreakerState_BREAKER_STATE_CLOSED {

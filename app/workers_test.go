@@ -70,7 +70,8 @@ func checkPaces(t *testing.T, a *App, wants map[string]wantPace) {
 			continue
 		}
 		if isPaced {
-			if got := p.Pace(); got.Linger != want.linger || (got.Yield != nil) != want.yields || got.Activity != a.deps.activity || got.Yield != nil && got.Yield != a.deps.yield {
+			if got := p.Pace(); got.Linger != want.linger || (got.Yield != nil) != want.yields || got.Activity != a.deps.activity ||
+				got.Yield != nil && got.Yield != a.deps.yield {
 				t.Errorf("%s has the pace %+v; want %+v and the shared Activity", w.name, got, want)
 			}
 		}

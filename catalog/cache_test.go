@@ -202,14 +202,20 @@ func TestCache_CallerWithTinyDeadlineIsNoFailureOfRedis(t *testing.T) {
 	b := &fakeBreaker{}
 	c := catalog.NewCache("test", redis, b, &fakeSource{}, slog.New(slog.DiscardHandler))
 	slow.Store(true)
-	for _, deadline := range []time.Duration{-time.Second, time.Millisecond} {
+	replace := func(deadline time.Duration) error {
 		ctx, cancel := context.WithTimeout(t.Context(), deadline)
-		if err := c.Replaced(ctx, "A"); err == nil && deadline < 0 {
-			t.Error("a caller that had left succeeded")
-		}
-		cancel()
+		defer cancel()
+		return c.Replaced(ctx, "A")
 	}
-	if b.failures.Load() > 0 || b.reports.Load() == 0 || b.permits.Load() != b.reports.Load() {
+	if replace(-time.Second) == nil {
+		t.Error("a caller that had left succeeded")
+	}
+	// On a busy machine the time of some callers is over before they call Redis.
+	eventually(t, "a call that outlives its caller", func() bool {
+		_ = replace(time.Millisecond)
+		return b.reports.Load() > 0
+	})
+	if b.failures.Load() > 0 || b.permits.Load() != b.reports.Load() {
 		t.Errorf("%d permits, %d reports, %d of them failures", b.permits.Load(), b.reports.Load(), b.failures.Load())
 	}
 }

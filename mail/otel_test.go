@@ -27,7 +27,8 @@ func TestMetrics_MailsByKindAndReason(t *testing.T) {
 	s := newService(t, sender).WithMetrics(m)
 	sent, refund := newPaidOrder(t), order.Money{Currency: "EUR", Amount: 5}
 	mails := []order.Mail{
-		{Kind: order.MailConfirmation, Order: sent}, {Kind: order.MailConfirmation, Order: sent},
+		{Kind: order.MailConfirmation, Order: sent},
+		{Kind: order.MailConfirmation, Order: sent},
 		{Kind: order.RefundMail(string(order.NewID(0, time.Now()))), Order: sent, Refund: refund},
 		{Kind: order.RefundMail(string(order.NewID(0, time.Now()))), Order: sent, Refund: refund},
 		{Kind: "newsletter", Order: sent},
@@ -49,7 +50,8 @@ func TestMetrics_MailsByKindAndReason(t *testing.T) {
 	counts := map[string]int64{}
 	for _, scope := range got.ScopeMetrics {
 		for _, metric := range scope.Metrics {
-			for _, p := range metric.Data.(metricdata.Sum[int64]).DataPoints {
+			sum, _ := metric.Data.(metricdata.Sum[int64])
+			for _, p := range sum.DataPoints {
 				kind, _ := p.Attributes.Value("kind")
 				reason, _ := p.Attributes.Value("reason")
 				counts[fmt.Sprint(metric.Name, " ", kind.AsString(), " ", reason.AsString())] = p.Value

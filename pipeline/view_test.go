@@ -29,14 +29,20 @@ func TestView_AddsTheProcesses(t *testing.T) {
 	three, four := int64(3), int64(4)
 	at := time.Now()
 	v := newView(at, []Report{
-		reportOf("a", 0, map[Stage]Figures{Charge: {PerSecond: 10, Total: 100, Active: &three, Outcomes: map[string]float64{"done": 10}}}, map[string]string{"charge": "closed"}),
+		reportOf(
+			"a",
+			0,
+			map[Stage]Figures{Charge: {PerSecond: 10, Total: 100, Active: &three, Outcomes: map[string]float64{"done": 10}}},
+			map[string]string{"charge": "closed"},
+		),
 		reportOf("b", time.Second, map[Stage]Figures{Charge: {PerSecond: 5, Total: 50, Active: &four, Outcomes: map[string]float64{"done": 5, "failed": 1}}},
 			map[string]string{"charge": "half-open"}),
 		reportOf("ended", freshFor+time.Second, map[Stage]Figures{Charge: {PerSecond: 1000}}, map[string]string{"charge": "open"}),
 		reportOf("worker", 0, map[Stage]Figures{Flush: {}}, map[string]string{"charge": "open"}),
 	}, map[Stage]waiting{Flush: {count: 12, since: at.Add(-3 * time.Second)}, Relay: {}})
 	charge := stageOf(t, v, Charge)
-	if charge.Processes != 2 || charge.PerSecond != 15 || charge.Total != 150 || *charge.Depth != 7 || charge.Outcomes["done"] != 15 || charge.Breaker != "half-open" {
+	if charge.Processes != 2 || charge.PerSecond != 15 || charge.Total != 150 || *charge.Depth != 7 || charge.Outcomes["done"] != 15 ||
+		charge.Breaker != "half-open" {
 		t.Errorf("charge: %+v", charge)
 	}
 	if three != 3 || four != 4 {
@@ -125,7 +131,8 @@ func TestViewer_WithoutRedis(t *testing.T) {
 	src.Readers = func(context.Context, journal.Offset) (journal.Readers, error) { return journal.Readers{}, errDown }
 	src.Epoch = func() (journal.Epoch, error) { return journal.Epoch{}, errDown }
 	v := NewViewer(src).View(t.Context())
-	if len(v.Unavailable) != 1 || v.Unavailable[0] != "redis" || v.Partition.Readers != nil || v.Partition.ClosedReason != "down" || v.Partition.Epoch.Number != 0 {
+	if len(v.Unavailable) != 1 || v.Unavailable[0] != "redis" || v.Partition.Readers != nil || v.Partition.ClosedReason != "down" ||
+		v.Partition.Epoch.Number != 0 {
 		t.Errorf("got %+v", v)
 	}
 	if len(v.Processes) != 1 || stageOf(t, v, Accept).PerSecond != 2 || *stageOf(t, v, Ship).Depth != 2 || stageOf(t, v, Relay).Depth != nil {

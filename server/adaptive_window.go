@@ -33,7 +33,7 @@ func (w *latencyWindow) add(took time.Duration, inFlight int64) {
 func bucketOf(took time.Duration) int {
 	us := uint64(max(took.Microseconds(), 0)) //nolint:gosec // It is not negative.
 	if us < windowSteps {
-		return int(us) //nolint:gosec // It is less than 8.
+		return int(us)
 	}
 	shift := bits.Len64(us) - 1 - stepBits
 	return min((shift+1)*windowSteps+int(us>>shift)-windowSteps, windowBuckets-1) //nolint:gosec // us>>shift is 8 to 15.
@@ -51,7 +51,7 @@ func ceilingOf(bucket int) time.Duration {
 // quantile returns a duration that the part q of the calls does not exceed, at most 1/8 more than the lowest such one; 0 without calls.
 func (w *latencyWindow) quantile(q float64) time.Duration {
 	rank, seen := int(math.Ceil(q*float64(w.calls))), 0
-	for i, n := range w.buckets {
+	for i, n := range &w.buckets {
 		if seen += int(n); seen >= rank && seen > 0 {
 			return ceilingOf(i)
 		}

@@ -36,9 +36,9 @@ func TestOutside_WaitsOfExternalServicesAreNoLoad(t *testing.T) {
 			t.Fatal("the first call is refused")
 		}
 		first, ctx := begin()
-		time.Sleep(time.Millisecond)
+		pass(time.Millisecond)
 		outside(ctx, func() {
-			time.Sleep(time.Minute)
+			pass(time.Minute)
 			if !p.acquire(false) {
 				t.Error("a call beside one that waits for the provider is refused")
 			}
@@ -46,7 +46,7 @@ func TestOutside_WaitsOfExternalServicesAreNoLoad(t *testing.T) {
 		if n := p.InFlight(); n != 2 {
 			t.Errorf("%d calls are in progress after the wait; want 2 although the limit is 1", n)
 		}
-		time.Sleep(time.Millisecond)
+		pass(time.Millisecond)
 		first.end()
 		if first.took != 2*time.Millisecond || p.InFlight() != 1 {
 			t.Errorf("the call took %s, and %d are in progress; want 2ms and 1", first.took, p.InFlight())

@@ -83,7 +83,7 @@ func partitionMessage(v pipeline.View) *spillwayv1.Partition {
 func stageMessage(s pipeline.StageView) *spillwayv1.StageFigures {
 	out := &spillwayv1.StageFigures{
 		Stage: stageMessages[s.Stage], Processes: int32(s.Processes), //nolint:gosec // There are few.
-		Total: s.Total, Failures: s.Figures.Failures, Depth: s.Depth, Breaker: breakerMessages[s.Breaker], Outcomes: outcomeMessages(s.Outcomes),
+		Total: s.Total, Failures: s.Failures, Depth: s.Depth, Breaker: breakerMessages[s.Breaker], Outcomes: outcomeMessages(s.Outcomes),
 	}
 	if s.Processes > 0 {
 		out.PerSecond, out.FailuresPerSecond = &s.PerSecond, &s.FailuresPerSecond

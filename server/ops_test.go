@@ -263,7 +263,8 @@ func TestPipelineMessage_UnknownFiguresAreNotSet(t *testing.T) {
 	if w := m.GetStages()[1]; w.PerSecond == nil || w.GetPerSecond() != 0 {
 		t.Errorf("of a stage that does nothing: %v", w)
 	}
-	if p := m.GetPartitions()[0]; m.GetMode() != spillwayv1.PipelineMode_PIPELINE_MODE_CLOSED || p.Epoch != nil || p.JournalEntries != nil || len(p.GetReaders()) > 0 {
+	if p := m.GetPartitions()[0]; m.GetMode() != spillwayv1.PipelineMode_PIPELINE_MODE_CLOSED || p.Epoch != nil || p.JournalEntries != nil ||
+		len(p.GetReaders()) > 0 {
 		t.Errorf("without an epoch and Redis: %v", m)
 	}
 	if m.DeadLetters != nil || m.Audit != nil {

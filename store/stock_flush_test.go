@@ -109,7 +109,10 @@ func TestFlushRange_ClosedEpoch(t *testing.T) {
 		if _, err := st.FlushRange(t.Context(), aRange("0-0", "1-0", -3)); !errors.Is(err, store.ErrFlushConflict) {
 			t.Errorf("flush of a closed epoch: %v; want ErrFlushConflict", err)
 		}
-		if _, err := st.NextEpoch(t.Context(), journal.Offset{Epoch: 1, ID: journal.StartID}, journal.Epoch{Instance: "run3"}); !errors.Is(err, journal.ErrEpochConflict) {
+		if _, err := st.NextEpoch(t.Context(), journal.Offset{Epoch: 1, ID: journal.StartID}, journal.Epoch{Instance: "run3"}); !errors.Is(
+			err,
+			journal.ErrEpochConflict,
+		) {
 			t.Errorf("closing an epoch twice: %v; want journal.ErrEpochConflict", err)
 		}
 		wantStock(t, st, 10)

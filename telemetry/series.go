@@ -23,7 +23,7 @@ type Series struct {
 // Attribute returns an attribute's value as text; empty if the series does not have it.
 func (s Series) Attribute(key string) string {
 	v, _ := s.Attributes.Value(attribute.Key(key))
-	return v.Emit()
+	return v.String()
 }
 
 // Series reads the metrics of this process, as /metrics serves them: nothing is counted a second time. It needs Config.Read. With a context of

@@ -46,6 +46,6 @@ func (c *countLog) flush(ctx context.Context) {
 }
 
 func (c *countLog) write(ctx context.Context) {
-	c.log.InfoContext(ctx, c.message, "count", c.count)
+	c.log.InfoContext(ctx, c.message, "count", c.count) //nolint:sloglint // A constant of the caller.
 	c.count = 0
 }

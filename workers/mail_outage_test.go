@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"net"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -45,7 +46,15 @@ func startMailServer(t *testing.T, mode mailServerMode) *fakeMailServer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &fakeMailServer{port: l.Addr().(*net.TCPAddr).Port, mode: mode, mails: map[string]int{}}
+	_, text, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	port, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &fakeMailServer{port: port, mode: mode, mails: map[string]int{}}
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for {
@@ -121,12 +130,17 @@ func (s *fakeMailServer) take(r *bufio.Reader) bool {
 			id = strings.TrimSpace(rest)
 		}
 		if line == ".\r\n" {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			s.mails[id]++
+			s.count(id)
 			return true
 		}
 	}
+}
+
+// count counts a mail.
+func (s *fakeMailServer) count(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mails[id]++
 }
 
 // counts returns the number of different mails, and the number of mails that came more than once.
@@ -157,7 +171,9 @@ const mailAttempts = 3
 func newMailShop(t *testing.T, db *store.DB, mode mailServerMode) *mailShop {
 	t.Helper()
 	server := startMailServer(t, mode)
-	smtp, err := mail.NewSMTP(mail.SMTPConfig{Host: "127.0.0.1", Port: server.port, Plain: true, Hello: "shop.example.com", Timeout: 200 * time.Millisecond, Connections: 4})
+	smtp, err := mail.NewSMTP(
+		mail.SMTPConfig{Host: "127.0.0.1", Port: server.port, Plain: true, Hello: "shop.example.com", Timeout: 200 * time.Millisecond, Connections: 4},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}

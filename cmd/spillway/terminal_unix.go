@@ -12,7 +12,7 @@ import (
 
 // terminalSize returns the size of the terminal; false if the file is none.
 func terminalSize(f *os.File) (columns, rows int, ok bool) {
-	size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ) //nolint:gosec // A file descriptor is an int.
+	size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
 	if err != nil {
 		return 0, 0, false
 	}

@@ -174,7 +174,7 @@ func isRetryable(err error) bool {
 	if errors.As(err, &usage) {
 		return false
 	}
-	switch connect.CodeOf(err) {
+	switch connect.CodeOf(err) { //nolint:exhaustive // Any other may pass.
 	case connect.CodeUnauthenticated, connect.CodePermissionDenied, connect.CodeUnimplemented, connect.CodeInvalidArgument, connect.CodeNotFound:
 		return false
 	}

@@ -38,7 +38,9 @@ func ansiStyle(t tone, text string) string {
 
 // topLines renders an update. Nothing of what the server sent can control the terminal: texts are printable, the rest are numbers.
 func topLines(p *spillwayv1.Pipeline, url string, paint style) []string {
-	out := []string{paint(toneHead, fmt.Sprintf("spillway top  %s  %s  rates over %s", printable(url), p.GetTime().AsTime().Format(time.DateTime+"Z"), age(p.GetWindow())))}
+	out := []string{
+		paint(toneHead, fmt.Sprintf("spillway top  %s  %s  rates over %s", printable(url), p.GetTime().AsTime().Format(time.DateTime+"Z"), age(p.GetWindow()))),
+	}
 	for _, part := range p.GetPartitions() {
 		out = append(out, partitionLines(part, paint)...)
 	}

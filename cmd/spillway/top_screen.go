@@ -80,7 +80,7 @@ func (s *topScreen) draw() error {
 	if !ok {
 		columns, rows = defaultColumns, defaultRows
 	}
-	_, err := io.WriteString(s.terminal.out, frame(lines, columns, rows))
+	_, err := s.terminal.out.WriteString(frame(lines, columns, rows))
 	return err
 }
 

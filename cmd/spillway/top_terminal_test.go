@@ -44,7 +44,10 @@ func openPseudoTerminal(t *testing.T) *pseudoTerminal {
 	p := &pseudoTerminal{screen: screen, end: end}
 	var reading sync.WaitGroup
 	reading.Go(p.read)
-	t.Cleanup(func() { end.Close(); screen.Close(); reading.Wait() })
+	t.Cleanup(func() {
+		_, _ = end.Close(), screen.Close()
+		reading.Wait()
+	})
 	return p
 }
 

@@ -29,7 +29,13 @@ import (
 func topMessage() *spillwayv1.Pipeline {
 	at := time.Date(2026, 1, 31, 8, 0, 0, 0, time.UTC)
 	stage := func(s spillwayv1.PipelineStage, change func(f *spillwayv1.StageFigures)) *spillwayv1.StageFigures {
-		f := &spillwayv1.StageFigures{Stage: s, Processes: 1, PerSecond: proto.Float64(0), FailuresPerSecond: proto.Float64(0), Breaker: spillwayv1.BreakerState_BREAKER_STATE_CLOSED}
+		f := &spillwayv1.StageFigures{
+			Stage:             s,
+			Processes:         1,
+			PerSecond:         proto.Float64(0),
+			FailuresPerSecond: proto.Float64(0),
+			Breaker:           spillwayv1.BreakerState_BREAKER_STATE_CLOSED,
+		}
 		change(f)
 		return f
 	}
@@ -123,7 +129,10 @@ func TestTopLines_Tones(t *testing.T) {
 	}
 	closed := topMessage()
 	closed.Partitions[0] = &spillwayv1.Partition{ClosedReason: "redis: no route"}
-	if text := strings.Join(topLines(closed, "http://shop", ansiStyle), "\n"); !strings.Contains(text, ansiTones[toneBad]+"partition 0  no epoch is open, no orders are taken: redis: no route") {
+	if text := strings.Join(topLines(closed, "http://shop", ansiStyle), "\n"); !strings.Contains(
+		text,
+		ansiTones[toneBad]+"partition 0  no epoch is open, no orders are taken: redis: no route",
+	) {
 		t.Errorf("without an epoch: %q", text)
 	}
 }
@@ -217,7 +226,8 @@ func TestTop_OfAShop(t *testing.T) {
 	url, dir := startShop(t)
 	placeOrder(t, url)
 	stdout, stderr, status := spillway(t, "top", "--once", "--url", url, "--data-dir", dir)
-	if status != exitOK || !regexp.MustCompile(`(?m)^accept +1 +`).MatchString(stdout) || !regexp.MustCompile(`(?m)^relay +0 +- +2 `).MatchString(stdout) || strings.Contains(stdout, "\x1b") {
+	if status != exitOK || !regexp.MustCompile(`(?m)^accept +1 +`).MatchString(stdout) || !regexp.MustCompile(`(?m)^relay +0 +- +2 `).MatchString(stdout) ||
+		strings.Contains(stdout, "\x1b") {
 		t.Errorf("exit status %d: %s%s", status, stdout, stderr)
 	}
 	stdout, stderr, status = spillway(t, "top", "--once", "--output", "json", "--url", url, "--data-dir", dir)
@@ -228,7 +238,8 @@ func TestTop_OfAShop(t *testing.T) {
 			Depth string
 		}
 	}
-	if err := json.Unmarshal([]byte(stdout), &got); err != nil || status != exitOK || got.Mode != "PIPELINE_MODE_REDIS" || got.Stages[5].Stage != "PIPELINE_STAGE_RELAY" ||
+	if err := json.Unmarshal([]byte(stdout), &got); err != nil || status != exitOK || got.Mode != "PIPELINE_MODE_REDIS" ||
+		got.Stages[5].Stage != "PIPELINE_STAGE_RELAY" ||
 		got.Stages[5].Depth != "2" {
 		t.Errorf("exit status %d, %v: %s%s", status, err, stdout, stderr)
 	}
@@ -248,7 +259,8 @@ func TestTop_WithoutTheRole(t *testing.T) {
 			t.Errorf("%v: exit status %d: %s%s", args, status, stdout, stderr)
 		}
 	}
-	if _, stderr, status := spillway(t, "top", "--url", "http://127.0.0.1:1", "--token", "x"); status != exitFailure || !strings.Contains(stderr, "nothing answers at") {
+	if _, stderr, status := spillway(t, "top", "--url", "http://127.0.0.1:1", "--token", "x"); status != exitFailure ||
+		!strings.Contains(stderr, "nothing answers at") {
 		t.Errorf("without a shop: exit status %d: %s", status, stderr)
 	}
 	for _, args := range [][]string{{"top", "--interval", "10ms"}, {"top", "--interval", "2m"}} {
