@@ -95,6 +95,8 @@ type Reserver interface {
 type OrderStore interface {
 	Get(ctx context.Context, id order.ID) (order.Order, error)
 	FindByKey(ctx context.Context, customer order.CustomerID, key string) (order.Order, error)
+	// CancellationOf returns why an order is cancelled that has a cancellation, also if it has no row, and order.ErrNotFound without one.
+	CancellationOf(ctx context.Context, id order.ID) (order.CancelReason, error)
 	// MarkPaid changes a PENDING order to PAID, in SQL alone.
 	MarkPaid(ctx context.Context, o order.Order, at time.Time) error
 }

@@ -138,6 +138,10 @@ func (s *stubUniformQuoter) Quote(context.Context, order.Address, []order.Demand
 // stubEmptyOrders has no rows, as SQL before the drain.
 type stubEmptyOrders struct{ stubRows }
 
+func (stubEmptyOrders) CancellationOf(context.Context, order.ID) (order.CancelReason, error) {
+	return order.CancelReason{}, order.ErrNotFound
+}
+
 func (stubEmptyOrders) FindByKey(context.Context, order.CustomerID, string) (order.Order, error) {
 	return order.Order{}, order.ErrNotFound
 }

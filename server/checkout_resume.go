@@ -64,13 +64,32 @@ func (c *Checkout) resumeFromSQL(ctx context.Context, in checkedRequest, id orde
 	o, err := c.Orders.Get(ctx, id)
 	switch {
 	case errors.Is(err, order.ErrNotFound):
-		return order.Order{}, notInSQLYet(id)
+		return order.Order{}, c.withoutRow(ctx, id)
 	case err != nil:
 		return order.Order{}, err
 	case o.State == order.Pending:
 		return c.finish(ctx, in, o, journal.Offset{})
 	}
 	return c.fromRow(ctx, in, o)
+}
+
+// withoutRow returns the error for an order that neither Redis nor SQL has: it was lost and given up, so that its money and its units go back, or
+// its row is still to be written.
+func (c *Checkout) withoutRow(ctx context.Context, id order.ID) error {
+	reason, err := c.Orders.CancellationOf(ctx, id)
+	switch {
+	case errors.Is(err, order.ErrNotFound):
+		return notInSQLYet(id)
+	case err != nil:
+		return err
+	}
+	return orderCancelled(id, reason)
+}
+
+// orderCancelled is the refusal of a step of a cancelled order.
+func orderCancelled(id order.ID, reason order.CancelReason) error {
+	return order.Refuse(order.ErrFailedPrecondition, order.ReasonOrderCancelled,
+		"the order is cancelled (%s): place another one", reason.Text).With(metaOrderID, string(id))
 }
 
 // fromRow returns an order that needs no further step; for a duplicate, the original.

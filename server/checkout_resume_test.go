@@ -39,6 +39,35 @@ func (s *shopFixture) followSQL(t *testing.T) {
 	t.Cleanup(func() { cancel(); <-done })
 }
 
+// TestPlaceOrder_RetryOfAnOrderThatWasGivenUp: an operator discarded the dead letter of the order's event, so that it never gets a row. Its money and
+// its units go back, and Redis has only the idempotency record. The retry gets a final answer, and the key makes no second order (I4).
+func TestPlaceOrder_RetryOfAnOrderThatWasGivenUp(t *testing.T) {
+	onBothDatabases(t, func(t *testing.T, s *shopFixture) {
+		placed := s.place(t, "k1", goodCard)
+		id, c := order.ID(placed.GetId()), s.redis.Client()
+		if err := c.Do(t.Context(), c.B().Del().Key(s.keys.Order(id)).Build()).Error(); err != nil {
+			t.Fatal(err)
+		}
+		retry := func(want error, reason order.Reason) {
+			t.Helper()
+			_, err := s.checkout.PlaceOrder(as(t.Context(), "c1"), placeRequest("k1", goodCard))
+			var refusal *order.RefusalError
+			if !errors.Is(err, want) || !errors.As(err, &refusal) || refusal.Reason != reason {
+				t.Errorf("the retry got %v; want %v, %s", err, want, reason)
+			}
+		}
+		retry(order.ErrUnavailable, order.ReasonNotDurableYet) // Its row may be written yet.
+		lost := store.Cancellation{OrderID: id, Reason: order.CancelledAs(order.CancelLost, ""), Units: []order.Delta{{SKU: "A", Units: 1}}}
+		if err := s.cancellations.Enqueue(t.Context(), []store.Cancellation{lost}); err != nil {
+			t.Fatal(err)
+		}
+		retry(order.ErrFailedPrecondition, order.ReasonOrderCancelled)
+		if n := s.provider.Charges.Load(); n != 1 {
+			t.Errorf("%d charges; want 1", n)
+		}
+	})
+}
+
 // TestPlaceOrder_RetryAfterCancel: SQL cancelled the paid order, which Redis still has as paid.
 func TestPlaceOrder_RetryAfterCancel(t *testing.T) {
 	onBothDatabases(t, func(t *testing.T, s *shopFixture) {

@@ -27,8 +27,7 @@ func (c *Checkout) PayOrder(ctx context.Context, req *spillwayv1.PayOrderRequest
 func (c *Checkout) pay(ctx context.Context, o order.Order, req *spillwayv1.PayOrderRequest) (order.Order, error) {
 	switch {
 	case o.State == order.Cancelled:
-		return order.Order{}, order.Refuse(order.ErrFailedPrecondition, order.ReasonOrderCancelled,
-			"the order is cancelled (%s): place another one", o.CancelReason.Text).With(metaOrderID, string(o.ID))
+		return order.Order{}, orderCancelled(o.ID, o.CancelReason)
 	case o.State != order.Pending:
 		return o, nil
 	case !o.ExpiresAt.IsZero() && c.Now().After(o.ExpiresAt):

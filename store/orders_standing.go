@@ -44,6 +44,21 @@ func (o *Orders) Standing(ctx context.Context, id order.ID) (Standing, error) {
 	})
 }
 
+// CancellationOf reads why an order is cancelled that has a cancellation, whether it has a row or not; order.ErrNotFound without one. An order that
+// was given up as lost has a cancellation only.
+func (o *Orders) CancellationOf(ctx context.Context, id order.ID) (order.CancelReason, error) {
+	return fetch(ctx, o.db, func(ctx context.Context) (order.CancelReason, error) {
+		c, err := o.db.ent.OrderCancellation.Get(ctx, string(id))
+		if ent.IsNotFound(err) {
+			return order.CancelReason{}, order.ErrNotFound
+		}
+		if err != nil {
+			return order.CancelReason{}, fmt.Errorf("read the cancellation of order %s: %w", id, err)
+		}
+		return toReason(c.CancelCode, c.DuplicateOf, c.DeclineCode, c.Reason), nil
+	})
+}
+
 // OrderStatus reads the status that an order has for Redis: Cancelled when its units are back in stock, else the state of its row, and
 // Pending without one.
 func (s *Stock) OrderStatus(ctx context.Context, id order.ID) (order.Status, error) {
