@@ -41,9 +41,15 @@ const (
 // mysqlRowErrors are what a row's own content causes: null, out of range, too long, wrong value, duplicate, CHECK.
 var mysqlRowErrors = []uint16{1048, 1264, 1265, 1292, 1366, 1406, 3140, mysqlDuplicate, mysqlCheck}
 
-// mysqlAway are the errors of a server that ends, fails over or has no room: too many connections, shutdown in progress, read-only (two
-// of them), statement interrupted, offline, session killed, disconnected for idling.
-var mysqlAway = []uint16{1040, 1053, 1290, 1317, 1836, 3032, 3169, 4031}
+// mysqlAway are the errors of a server that ends, fails over or has no room, and takes the same statement later.
+var mysqlAway = []uint16{
+	1040, 1203, 1226, // Too many connections: of the server, and of the user (two).
+	1037, 1038, 1041, // Out of memory.
+	1021, 1026, 1030, 1114, // Disk full, error writing a file, error of the storage engine (28 is no space), table full.
+	1053, 1317, 3032, 3169, 4031, // Shutdown in progress, statement interrupted, offline, session killed, disconnected for idling.
+	1290, 1792, 1836, // Read-only: by an option, the transaction, the server.
+	1598, 3100, // The binary log cannot be written; the replication group refused the commit.
+}
 
 // The codes of SQLite's errors: https://sqlite.org/rescode.html.
 const (

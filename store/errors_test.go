@@ -18,6 +18,11 @@ func TestAServerThatEndsIsUnavailable(t *testing.T) {
 		1053: true,  // Server shutdown in progress
 		1290: true,  // running with --read-only
 		1040: true,  // Too many connections
+		1021: true,  // Disk full; waiting for someone to free some space
+		1030: true,  // Got error 28 - 'No space left on device' from storage engine
+		1114: true,  // The table is full
+		1203: true,  // User already has more than 'max_user_connections' active connections
+		1792: true,  // Cannot execute statement in a READ ONLY transaction
 		1062: false, // Duplicate entry
 		1064: false, // You have an error in your SQL syntax
 	} {
