@@ -51,7 +51,7 @@ func (e *Epochs) compareTrimmed(ctx context.Context, number int64, trimmed strin
 		return "", err
 	}
 	return fmt.Sprintf(
-		"SQL lost commits: it has applied the journal up to %s, and entries before %s, which it had applied, are trimmed",
+		"SQL lost commits: it has applied the journal up to %s, and entries up to %s, which it had applied, are trimmed",
 		epoch.LastID,
 		trimmed,
 	), nil
@@ -72,7 +72,7 @@ func (e *Epochs) compareEmbedded(ctx context.Context, number int64) (reason stri
 
 // redisEpoch is the state of an epoch in Redis.
 type redisEpoch struct {
-	// epoch is the value of the epoch key; lastID the id that the journal generated last; trimmed the id below which it was trimmed.
+	// epoch is the value of the epoch key; lastID the id that the journal generated last; trimmed that of the last entry that was trimmed away.
 	epoch, lastID, trimmed string
 }
 

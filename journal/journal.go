@@ -75,7 +75,7 @@ func (j *Journal) rangeAfter(epoch int64, after string, count int64) rueidis.Com
 		Args("("+after, "+", "COUNT", strconv.FormatInt(count, 10)).Blocking()
 }
 
-// getTrimmed reads the id below which the journal is trimmed. It precedes the reading of entries in a pipeline.
+// getTrimmed reads the id of the last entry that was trimmed away. It precedes the reading of entries in a pipeline.
 func (j *Journal) getTrimmed(epoch int64) rueidis.Completed {
 	return j.conn.Client().B().Get().Key(j.keys.Trimmed(epoch)).Build()
 }
@@ -88,7 +88,7 @@ func untrimmed(r rueidis.RedisResult, after string) error {
 	case err != nil:
 		return redisconn.Unavailable(err)
 	case CompareIDs(trimmed, after) > 0:
-		return fmt.Errorf("entries between %s and %s are gone: %w", after, trimmed, ErrTrimmed)
+		return fmt.Errorf("entries after %s up to %s are gone: %w", after, trimmed, ErrTrimmed)
 	}
 	return nil
 }

@@ -1,11 +1,13 @@
 -- trim: removes the journal's entries below an id that every reader is done with.
 --
 -- KEYS  journal   stream of the epoch
---       trimmed   string, the id below which entries were trimmed away
+--       trimmed   string, the id of the last entry that was trimmed away
 -- ARGV  min_id    entries with lower ids go
 -- Returns the number of entries removed. Idempotent. By `trimmed` load recognizes an offset that is too old.
 local journal, trimmed = unpack(KEYS)
 local min_id = ARGV[1]
-local removed = redis.call('XTRIM', journal, 'MINID', min_id)
-if removed > 0 then redis.call('SET', trimmed, min_id) end
-return removed
+-- Not min_id: it may be an entry that one relay has read and that is not flushed yet, and a flusher before it has lost nothing.
+local last = redis.call('XREVRANGE', journal, '(' .. min_id, '-', 'COUNT', 1)[1]
+if not last then return 0 end
+redis.call('SET', trimmed, last[1])
+return redis.call('XTRIM', journal, 'MINID', min_id)

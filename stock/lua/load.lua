@@ -5,7 +5,7 @@
 -- KEYS  epoch_key   string, the number of the open epoch
 --       journal     stream of the epoch
 --       stock       hash of the epoch, SKU -> units left
---       trimmed     string, the id below which entries were trimmed away
+--       trimmed     string, the id of the last entry that was trimmed away
 --       drops       string, how often counters were dropped because SQL's stock was changed beside the journal
 -- ARGV  epoch, offset (the last id that the units include), entries_max, drops before SQL was read, then pairs: sku, units at the offset
 -- Returns {"OK"}      every counter is there; one that was there before is not touched (I2)
