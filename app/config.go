@@ -71,7 +71,7 @@ var errEmbedded = errors.New("this role needs --redis and --mysql: embedded stor
 
 // Validate reports every mistake in the settings that the role uses. Errors do not contain secrets.
 func (c Config) Validate() error {
-	errs := []error{c.SQL.validate(), c.Redis.validate(), c.Orders.validate(), c.Drain.validate(), c.External.validate(), c.Admin.validate()}
+	errs := []error{c.SQL.validate(), c.Redis.validate(), c.Orders.validate(c.Redis.embedded()), c.Drain.validate(), c.External.validate(), c.Admin.validate()}
 	if c.serves() {
 		errs = append(errs, c.HTTP.validate(), c.Auth.validate(c.SQL.embedded()))
 	}

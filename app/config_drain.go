@@ -15,10 +15,10 @@ type DrainConfig struct {
 	RelayBatch int // journal entries that the relay takes at once; about one message
 	WriteBatch int // orders that the order writer writes in one transaction, at most
 	ShipBatch  int // orders that the shipper leases, and writes, in one transaction, at most
-	// How long the stock flusher and the relay let a batch grow that would not be full, with durability journal.
+	// How long the stock flusher and the relay let a batch grow that would not be full; not with durability sql.
 	FlushLinger, RelayLinger time.Duration
 	Writers, Shippers        int  // order writers and shippers of this process
-	Yields                   bool // RoleAll, durability journal: the drain yields to requests
+	Yields                   bool // RoleAll, not with durability sql: the drain yields to requests
 }
 
 func defaultDrain(role Role) DrainConfig {

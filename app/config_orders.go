@@ -3,6 +3,7 @@ package app
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spillway/spillway/stock"
@@ -24,8 +25,11 @@ type OrderConfig struct {
 	LostAfter      time.Duration // age at which orders of a lost Redis are cancelled and refunded
 }
 
-func (c OrderConfig) validate() error {
+func (c OrderConfig) validate(embedded bool) error {
 	var errs []error
+	if embedded && c.Durability == store.DurabilityReplica {
+		errs = append(errs, errReplicaEmbedded)
+	}
 	for flag, d := range map[string]time.Duration{"--pay-within": c.PayWithin, "--reconcile-after": c.ReconcileAfter, "--repair-after": c.RepairAfter, "--lost-after": c.LostAfter} {
 		if d <= 0 {
 			errs = append(errs, fmt.Errorf("%s %s: must be more than nothing", flag, d))
@@ -45,13 +49,13 @@ func (c OrderConfig) validate() error {
 	if c.UnitsWindow != 0 && c.UnitsWindow < time.Second {
 		errs = append(errs, fmt.Errorf("--units-window %s: must be a second or more, or 0", c.UnitsWindow))
 	}
-	switch c.Durability {
-	case DurabilityAuto, store.DurabilityJournal, store.DurabilitySQL:
-	default:
-		errs = append(errs, fmt.Errorf("--durability %q: must be auto, journal or sql", c.Durability))
+	if c.Durability != DurabilityAuto && !slices.Contains(store.Durabilities, c.Durability) {
+		errs = append(errs, fmt.Errorf("--durability %q: must be auto, journal, replica or sql", c.Durability))
 	}
 	return errors.Join(errs...)
 }
+
+var errReplicaEmbedded = errors.New("--durability replica needs --redis: the embedded Redis has no replica")
 
 // unpaidSlack is the time after its expiry at which an unpaid order is compared with its record, to decide whether it still counts: the
 // reconciler cancels it within seconds, unless the payment provider is unavailable.

@@ -61,6 +61,7 @@ func TestConfig_MistakesAreNamedByTheirFlags(t *testing.T) {
 		"--session-rate":           {all, func(c *app.Config) { c.HTTP.SessionsPerMinute = -1 }},
 		"--drain-timeout":          {all, func(c *app.Config) { c.HTTP.DrainTimeout = 0 }},
 		"--durability":             {all, func(c *app.Config) { c.Orders.Durability = "none" }},
+		"--durability replica":     {all, func(c *app.Config) { c.Orders.Durability = "replica" }},
 		"--journal-max":            {all, func(c *app.Config) { c.Orders.JournalMax = -1 }},
 		"--pay-within":             {all, func(c *app.Config) { c.Orders.PayWithin = 0 }},
 		"--customer-orders":        {all, func(c *app.Config) { c.Orders.CustomerOrders = -1 }},

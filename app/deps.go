@@ -72,6 +72,9 @@ func openDependencies(ctx context.Context, c Config, start *stages, log *slog.Lo
 		return deps, err
 	}
 	embedded := c.Redis.embedded()
+	if embedded && c.Orders.durability(recorded, embedded) == store.DurabilityReplica {
+		return deps, errReplicaEmbedded
+	}
 	deps.flush = workers.DefaultFlushConfig()
 	deps.flush.Batch = int64(c.Drain.FlushBatch)
 	deps.flush.Partition, deps.flush.Durability = partition, c.Orders.durability(recorded, embedded)
@@ -82,11 +85,12 @@ func openDependencies(ctx context.Context, c Config, start *stages, log *slog.Lo
 	deps.changes = journal.NewChanges(deps.keys, deps.redis, hot)
 	inSQL := store.NewStock(deps.db)
 	deps.epochs = journal.NewEpochs(journal.EpochsConfig{
-		Keys: deps.keys, Conn: deps.redis, Store: inSQL, Drain: deps.flusher().Drain, Rewind: stock.Rewind(deps.keys), Durability: deps.flush.Durability, Log: log,
+		Keys: deps.keys, Conn: deps.redis, Store: inSQL, Drain: deps.flusher().Drain, Rewind: stock.Rewind(deps.keys), Log: log,
+		Durability: deps.flush.Durability, Replicas: deps.flush.Durability == store.DurabilityReplica,
 	})
 	limits := c.Orders.limits(embedded)
 	deps.stock = stock.New(deps.keys, deps.redis, deps.epochs, inSQL, limits, hot)
-	if c.Role == RoleAll && c.Drain.Yields && deps.flush.Durability == store.DurabilityJournal {
+	if c.Role == RoleAll && c.Drain.Yields && deps.flush.Durability != store.DurabilitySQL {
 		deps.yield = workers.NewYield(workers.DefaultYieldConfig(limits.JournalMax), deps.load, deps.journal)
 	}
 	err = deps.firstEpoch(ctx)
@@ -165,11 +169,11 @@ func (deps *dependencies) keepTime(m *miniredis.Miniredis) {
 	deps.closers = append(deps.closers, func() error { close(stop); return nil })
 }
 
-// firstEpoch checks Redis once. One that may evict is refused, and so is a shop with another durability setting; a Redis that is
+// firstEpoch checks Redis once. One that may evict is refused, as is one without replicas if they are needed, and a shop with another durability setting; a Redis that is
 // unavailable is waited for in the background, while /readyz and every order say so.
 func (deps *dependencies) firstEpoch(ctx context.Context) error {
 	err := deps.epochs.Check(ctx)
-	if errors.Is(err, redisconn.ErrEviction) || errors.Is(err, journal.ErrDurability) {
+	if errors.Is(err, redisconn.ErrEviction) || errors.Is(err, redisconn.ErrReplicas) || errors.Is(err, journal.ErrDurability) {
 		return err
 	}
 	if err != nil {
@@ -196,7 +200,7 @@ func (deps *dependencies) snapshots() workers.SnapshotSources {
 // linger is the pace of the flusher and the relay. They linger only if no response waits for their batches, and do not yield to requests: they
 // take little, and make an order durable.
 func (deps *dependencies) linger(linger time.Duration) workers.Pace {
-	if deps.flush.Durability != store.DurabilityJournal {
+	if deps.flush.Durability == store.DurabilitySQL {
 		linger = 0
 	}
 	return workers.Pace{Linger: linger, Activity: deps.activity}

@@ -42,7 +42,7 @@ type api struct {
 
 func newAPI(deps *dependencies, c Config, tokens *auth.Tokens) (*api, error) {
 	redis, out := c.Redis, c.External
-	sqlDurable, payWithin := deps.flush.WithOrders, c.Orders.PayWithin
+	durable, payWithin := deps.durable(), c.Orders.PayWithin
 	rates, err := out.Rates.load(deps.log)
 	if err != nil {
 		return nil, err
@@ -87,21 +87,21 @@ func newAPI(deps *dependencies, c Config, tokens *auth.Tokens) (*api, error) {
 	checkout := &server.Checkout{
 		Prices: priceList{cache}, Carts: carts, Rates: rates, Payments: server.TracePayments(a.checkouts.Payments(a.payments)), Stock: reserver,
 		Shipping: shipping.Local{Service: parcels, Policy: deps.policies[breaker.Shipping]}, Orders: rows,
-		Durable: durabilityWaiter{deps: deps, sql: sqlDurable}, Reader: changing, Log: deps.log, Partition: partition,
+		Durable: durable, Reader: changing, Log: deps.log, Partition: partition,
 		Paying: server.NewChargeSlots(redis.maxCharges()), PayWithin: payWithin, Now: time.Now,
 	}
 	a.hub = server.NewHub(server.DefaultHubConfig(), journal.NewTail(deps.journal, deps.epochs), deps.stock, read, deps.log)
 	a.services = server.Services{
 		Session: server.Session{Tokens: tokens},
 		Catalog: server.Catalog{Products: listing, Cache: browsing, Available: shown, Rates: rates, Adjuster: server.Adjustments{
-			Counters: deps.stock, Store: store.NewStock(deps.db), Available: deps.stock, InSQL: durabilityWaiter{deps: deps, sql: true}.inSQL,
+			Counters: deps.stock, Store: store.NewStock(deps.db), Available: deps.stock, InSQL: sqlWaiter{deps}.inSQL,
 		}},
 		Cart:     server.Cart{Carts: carts, Products: browsing},
 		Currency: server.Currency{Rates: rates},
 		Checkout: checkout,
 		Order: server.Orders{Reader: reader, Changing: changing, Hub: a.hub, Canceller: &server.Canceller{
 			Stock: reserver, Store: store.NewCancellations(deps.db), Payments: a.payments, Changes: deps.changes,
-			Durable: durabilityWaiter{deps: deps, sql: sqlDurable}, Log: deps.log, Now: time.Now,
+			Durable: durable, Log: deps.log, Now: time.Now,
 		}, Refunder: &server.Refunder{
 			Ledger: ledger, Payments: payment.Client{Service: money, Policy: deps.policies[breaker.Refund]}, Log: deps.log, Now: time.Now,
 		}},
@@ -171,26 +171,33 @@ func (l priceList) Prices(ctx context.Context, skus []order.SKU) (map[order.SKU]
 	return out, nil
 }
 
-// durabilityWaiter waits for SQL, if that is the setting. The journal is as durable as Redis once the script has returned.
-type durabilityWaiter struct {
-	deps *dependencies
-	sql  bool
+// durable waits for what the setting promises. With durability journal that is nothing: the journal is as durable as Redis once the script has
+// returned.
+func (deps *dependencies) durable() server.DurabilityWaiter {
+	switch deps.flush.Durability {
+	case store.DurabilitySQL:
+		return deps.progress
+	case store.DurabilityReplica:
+		return journal.NewReplicated(deps.keys, deps.redis, deps.epochs)
+	default:
+		return noWait{}
+	}
 }
+
+type noWait struct{}
+
+// Wait returns nil.
+func (noWait) Wait(context.Context, journal.Offset, order.ID) error { return nil }
+
+// sqlWaiter waits for SQL, whichever process flushes.
+type sqlWaiter struct{ deps *dependencies }
 
 // sqlPollInterval is the time between two reads of SQL's offset. The flusher in this process signals sooner; reading is for one that runs
 // elsewhere.
 const sqlPollInterval = 50 * time.Millisecond
 
-// Wait returns when the place is durable.
-func (d durabilityWaiter) Wait(ctx context.Context, place journal.Offset, id order.ID) error {
-	if !d.sql {
-		return nil
-	}
-	return d.deps.progress.Wait(ctx, place, id)
-}
-
-// inSQL returns when SQL includes the place, whichever process flushes.
-func (d durabilityWaiter) inSQL(ctx context.Context, place journal.Offset) error {
+// inSQL returns when SQL includes the place.
+func (d sqlWaiter) inSQL(ctx context.Context, place journal.Offset) error {
 	st := store.NewStock(d.deps.db)
 	for {
 		e, err := st.EpochAt(ctx, partition, place.Epoch)

@@ -26,7 +26,7 @@ func (e *Epochs) rebuild(ctx context.Context, old Epoch, instance string) error 
 	// Not earlier: a request that still holds the old epoch's number would be served by the counters of an older Redis.
 	done := e.allow(instance, abort)
 	defer done()
-	if err := e.cfg.Conn.CheckEvictionPolicy(ctx); err != nil {
+	if err := errors.Join(e.cfg.Conn.CheckEvictionPolicy(ctx), e.checkReplicas(ctx, instance)); err != nil {
 		e.suspend(err)
 		return err
 	}

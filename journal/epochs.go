@@ -42,7 +42,9 @@ type EpochsConfig struct {
 	Rewind func(ctx context.Context, client rueidis.Client, entries []Entry) error
 	// Durability is the setting of this process: an epoch of another one is not used.
 	Durability string
-	Log        *slog.Logger
+	// Replicas is set if Redis must not take writes without a replica.
+	Replicas bool
+	Log      *slog.Logger
 }
 
 // Epochs keeps this process on the open epoch, and opens a new one when Redis was wiped, restarted or replaced. It is safe for
@@ -52,6 +54,8 @@ type Epochs struct {
 	scripts   scripts
 	token     string
 	requested chan struct{}
+	// configured is the instance that checkReplicas has accepted; only Check uses it.
+	configured string
 
 	mu          sync.Mutex
 	current     Epoch         // Number 0 while no epoch is open
@@ -238,10 +242,31 @@ func (e *Epochs) Check(ctx context.Context) error {
 		return err
 	}
 	if reason == "" {
-		e.adopt(epoch, began)
-		return nil
+		return e.goOn(checkCtx, epoch, began)
 	}
 	return e.replace(ctx, epoch, instance, reason)
+}
+
+// goOn is the end of a check that found the epoch open.
+func (e *Epochs) goOn(ctx context.Context, epoch Epoch, began time.Time) error {
+	if err := e.checkReplicas(ctx, epoch.Instance); err != nil {
+		e.suspend(err)
+		return err
+	}
+	e.adopt(epoch, began)
+	return nil
+}
+
+// checkReplicas checks, once an instance, that Redis is configured for the durability.
+func (e *Epochs) checkReplicas(ctx context.Context, instance string) error {
+	if !e.cfg.Replicas || e.configured == instance {
+		return nil
+	}
+	if err := e.cfg.Conn.CheckReplicas(ctx); err != nil {
+		return err
+	}
+	e.configured = instance
+	return nil
 }
 
 // withoutSQL is the end of a check that could not read SQL: what Redis knows stays true, so an open epoch goes on where it was opened. A Redis

@@ -12,8 +12,9 @@ import (
 //	epoch           string  none                                          number of the open epoch; missing means wiped
 //	journals        zset    none                                          epochs with a journal that is not relayed to its end
 //	journal:EPOCH   stream  once relayed; trimmed behind the relay        what happened: see Entry
-//	trimmed:EPOCH   string  with its journal                              id below which the journal was trimmed
+//	trimmed:EPOCH   string  with its journal                              id of the last entry that was trimmed away
 //	stock:EPOCH     hash    when the next epoch opens                     SKU → units left (written by package stock)
+//	replicated      string  none                                          an epoch's number; written before a WAIT, and not read
 //	changes         stream  none; trimmed to about maxChanges entries     orders that SQL decided about: see Change
 type Keys struct {
 	// Namespace separates several shops on one Redis; "spillway" by default.
@@ -56,11 +57,14 @@ func (k Keys) Journals() string { return k.Name("journals") }
 // Journal is the key of an epoch's stream.
 func (k Keys) Journal(epoch int64) string { return k.Name("journal:", strconv.FormatInt(epoch, 10)) }
 
-// Trimmed is the key of the id below which an epoch's stream was trimmed.
+// Trimmed is the key of the id of the last entry that was trimmed away from an epoch's stream.
 func (k Keys) Trimmed(epoch int64) string { return k.Name("trimmed:", strconv.FormatInt(epoch, 10)) }
 
 // Stock is the key of an epoch's counters.
 func (k Keys) Stock(epoch int64) string { return k.Name("stock:", strconv.FormatInt(epoch, 10)) }
+
+// Replicated is the key that is written before a WAIT.
+func (k Keys) Replicated() string { return k.Name("replicated") }
 
 // Changes is the key of the stream of what SQL decided.
 func (k Keys) Changes() string { return k.Name("changes") }

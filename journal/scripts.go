@@ -16,6 +16,8 @@ var (
 	epochCloseLua string
 	//go:embed lua/epoch_open.lua
 	epochOpenLua string
+	//go:embed lua/replica_mark.lua
+	replicaMarkLua string
 	//go:embed lua/trim.lua
 	trimLua string
 )

@@ -239,13 +239,36 @@ func (c *Conn) CheckEvictionPolicy(ctx context.Context) error {
 	if c.cfg.Embedded {
 		return nil
 	}
-	got, err := c.client.Do(ctx, c.client.B().ConfigGet().Parameter("maxmemory-policy").Build()).AsStrMap()
+	p, err := c.setting(ctx, "maxmemory-policy")
 	if err != nil {
-		return fmt.Errorf("read Redis' maxmemory-policy: %w", err)
+		return err
 	}
-	if p := got["maxmemory-policy"]; p != "noeviction" {
+	if p != "noeviction" {
 		return fmt.Errorf("the maxmemory-policy of Redis at %s is %q, under which it may drop stock counters and orders: "+
 			"set `maxmemory-policy noeviction`: %w", c.cfg.name(), p, ErrEviction)
 	}
 	return nil
+}
+
+// CheckReplicas returns ErrReplicas for a Redis that takes writes while it has no replica, which durability replica does not allow: all
+// orders would be accepted, and none be as safe as promised.
+func (c *Conn) CheckReplicas(ctx context.Context) error {
+	n, err := c.setting(ctx, "min-replicas-to-write")
+	if err != nil {
+		return err
+	}
+	if n == "0" {
+		return fmt.Errorf("min-replicas-to-write of Redis at %s is 0, and durability replica needs 1 or more: "+
+			"set `min-replicas-to-write 1` on the primary and on each replica: %w", c.cfg.name(), ErrReplicas)
+	}
+	return nil
+}
+
+// setting reads a setting of Redis.
+func (c *Conn) setting(ctx context.Context, name string) (string, error) {
+	got, err := c.client.Do(ctx, c.client.B().ConfigGet().Parameter(name).Build()).AsStrMap()
+	if err != nil {
+		return "", fmt.Errorf("read Redis' %s: %w", name, err)
+	}
+	return got[name], nil
 }

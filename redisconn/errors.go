@@ -20,6 +20,8 @@ var (
 	ErrInstance = errors.New("redis is another instance, or has another history, than the one of the open epoch")
 	// ErrEviction means that Redis may evict keys. Retries fail until its configuration is changed.
 	ErrEviction = errors.New("redis may evict keys")
+	// ErrReplicas means that Redis takes writes without a replica. Retries fail until its configuration is changed.
+	ErrReplicas = errors.New("redis takes writes without a replica")
 )
 
 // Unavailable wraps the error of a call to Redis in an order.RetryError with order.ErrUnavailable. It returns the error of an open breaker, which

@@ -15,8 +15,12 @@ import (
 // The durability settings as stock_epochs records them.
 const (
 	DurabilityJournal = "journal"
+	DurabilityReplica = "replica"
 	DurabilitySQL     = "sql"
 )
+
+// Durabilities are all settings.
+var Durabilities = []string{DurabilityJournal, DurabilityReplica, DurabilitySQL}
 
 func toEpoch(f *ent.StockEpoch) journal.Epoch {
 	e := journal.Epoch{

@@ -15,7 +15,7 @@ type allCmd struct {
 	Queue  queueFlags `embed:"" group:"Queue"`
 	Orders orderFlags `embed:"" group:"Orders"`
 	Drain  drainFlags `embed:"" group:"Drain"`
-	Yields bool       `name:"drain-yields" env:"SPILLWAY_DRAIN_YIELDS" default:"true" negatable:"" group:"Drain" help:"While 16 or more orders are being placed, let the order writer and the shipper pause for up to a second before each batch, as long as the journal is less than half full: a burst is accepted first and drained afterwards. Only with durability journal."`
+	Yields bool       `name:"drain-yields" env:"SPILLWAY_DRAIN_YIELDS" default:"true" negatable:"" group:"Drain" help:"While 16 or more orders are being placed, let the order writer and the shipper pause for up to a second before each batch, as long as the journal is less than half full: a burst is accepted first and drained afterwards. Not with durability sql."`
 	Audit  auditFlags `embed:"" group:"Orders"`
 	Auth   authFlags  `embed:"" group:"API"`
 

@@ -9,7 +9,7 @@ import (
 )
 
 type durabilityCmd struct {
-	To  string   `arg:"" optional:"" enum:",journal,sql" default:"" help:"The new setting, journal or sql. Stop all processes of the shop first: those that run with another one stop taking orders."`
+	To  string   `arg:"" optional:"" enum:",journal,replica,sql" default:"" help:"The new setting: journal, replica or sql. Stop all processes of the shop first: those that run with another one stop taking orders."`
 	SQL sqlFlags `embed:"" group:"SQL"`
 }
 

@@ -8,7 +8,7 @@ import (
 
 // orderFlags configure how orders are taken.
 type orderFlags struct {
-	Durability     string        `name:"durability" env:"SPILLWAY_DURABILITY" enum:"auto,journal,sql" default:"${durability}" help:"What an answer promises. journal: the order is in Redis' append-only file; sql: its row and its stock are in SQL. All processes of a shop share one setting, which the database records; another one is refused (see spillway durability). auto: the recorded one; at first sql on the embedded Redis and journal on a real one."`
+	Durability     string        `name:"durability" env:"SPILLWAY_DURABILITY" enum:"auto,journal,replica,sql" default:"${durability}" help:"What an answer promises. journal: the order is in Redis' append-only file; replica: and a replica of Redis has received it; sql: its row and its stock are in SQL. All processes of a shop share one setting, which the database records; another one is refused (see spillway durability). auto: the recorded one; at first sql on the embedded Redis and journal on a real one."`
 	JournalMax     int           `name:"journal-max" env:"SPILLWAY_JOURNAL_MAX" default:"0" help:"How many journal entries may wait for SQL before orders are refused with resource_exhausted; 0 is 200000 on a real Redis and 8000 on the embedded one."`
 	CustomerOrders int           `name:"customer-orders" env:"SPILLWAY_CUSTOMER_ORDERS" default:"${customer_orders}" help:"How many orders a customer may place in a minute; 0 is no limit."`
 	UnitsWindow    time.Duration `name:"units-window" env:"SPILLWAY_UNITS_WINDOW" default:"${units_window}" help:"How long the units that a customer ordered count towards the maxPerCustomer of a product; 0 means that only those of one order do."`

@@ -26,7 +26,7 @@ func (StockEpoch) Fields() []ent.Field {
 		field.Time("closed_at").SchemaType(micros).Optional().Nillable(),
 		// When the orders that were lost with this closed epoch had all been found.
 		field.Time("reconciled_at").SchemaType(micros).Optional().Nillable(),
-		// What an answer promises in this epoch: "journal" or "sql". Empty in epochs of versions that did not record it.
+		// What an answer promises in this epoch: "journal", "replica" or "sql". Empty in epochs of versions that did not record it.
 		field.String("durability").MaxRuneLen(16).Default(""),
 		// When Redis last came back without data that SQL has, so that idempotency records from before may be missing there.
 		field.Time("records_lost_at").SchemaType(micros).Optional().Nillable(),
