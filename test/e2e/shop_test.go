@@ -58,10 +58,12 @@ type shop struct {
 	t    testing.TB
 	url  string
 	args []string
-	dsn  string     // what store.Open takes, to look behind the shop's back
-	cmd  *exec.Cmd  // nil while it is not to run
-	exit chan error // gets what the process ended with
-	log  *os.File
+	// prefix begins its command line, as to run it in a network namespace.
+	prefix []string
+	dsn    string     // what store.Open takes, to look behind the shop's back
+	cmd    *exec.Cmd  // nil while it is not to run
+	exit   chan error // gets what the process ended with
+	log    *os.File
 
 	opened *store.DB
 }
@@ -109,12 +111,17 @@ var unlimited = []string{
 
 func newShop(t testing.TB, dsn string, args []string) *shop {
 	t.Helper()
-	addr := realparts.FreeAddr(t)
+	return newShopAt(t, realparts.FreeAddr(t), nil, dsn, args)
+}
+
+// newShopAt is newShop at an address, with a prefix of its command line.
+func newShopAt(t testing.TB, addr string, prefix []string, dsn string, args []string) *shop {
+	t.Helper()
 	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &shop{t: t, url: "http://" + addr, dsn: dsn, log: log, args: slices.Concat([]string{"all", "--listen", addr}, unlimited, args)}
+	s := &shop{t: t, url: "http://" + addr, dsn: dsn, log: log, prefix: prefix, args: slices.Concat([]string{"all", "--listen", addr}, unlimited, args)}
 	t.Cleanup(func() {
 		s.kill()
 		if t.Failed() {
@@ -141,7 +148,8 @@ func (s *shop) start() {
 
 func (s *shop) startWithoutWaiting() {
 	s.t.Helper()
-	s.cmd = exec.Command(binary, s.args...)
+	line := slices.Concat(s.prefix, []string{binary}, s.args)
+	s.cmd = exec.Command(line[0], line[1:]...)
 	s.cmd.Env = append(os.Environ(), "SPILLWAY_AUTH_KEY="+authKey)
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
 	if err := s.cmd.Start(); err != nil {

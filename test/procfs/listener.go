@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -21,7 +22,7 @@ var errForwarder = errors.New("a container engine forwards the port")
 // Listener returns the id of the process that listens on the TCP port. It fails for a port that docker-proxy forwards: the CPU time of the
 // forwarder is not that of the server.
 func (f FS) Listener(port int) (pid int, err error) {
-	sockets := f.listening(port)
+	sockets := f.listening(port, "net")
 	if len(sockets) == 0 {
 		return 0, fmt.Errorf("port %d: %w", port, ErrNoListener)
 	}
@@ -43,9 +44,9 @@ func (f FS) Listener(port int) (pid int, err error) {
 	return 0, fmt.Errorf("port %d: %w", port, ErrNoListener)
 }
 
-// Listens reports whether the process holds a socket that listens on the TCP port.
+// Listens reports whether the process holds a socket that listens on the TCP port, in whichever network namespace it is.
 func (f FS) Listens(pid, port int) bool {
-	sockets := f.listening(port)
+	sockets := f.listening(port, strconv.Itoa(pid), "net")
 	links, err := filepath.Glob(f.path(strconv.Itoa(pid), "fd", "*"))
 	if err != nil {
 		return false
@@ -58,11 +59,11 @@ func (f FS) Listens(pid, port int) bool {
 	return false
 }
 
-// listening returns the sockets that listen on the port, as the targets of the links in /proc/PID/fd.
-func (f FS) listening(port int) map[string]bool {
+// listening returns the sockets that listen on the port, by the tables in the directory, as the targets of the links in /proc/PID/fd.
+func (f FS) listening(port int, dir ...string) map[string]bool {
 	out := map[string]bool{}
 	for _, table := range []string{"tcp", "tcp6"} {
-		text, err := os.ReadFile(f.path("net", table))
+		text, err := os.ReadFile(f.path(append(slices.Clone(dir), table)...))
 		if err != nil {
 			continue // A kernel without IPv6 has only the first.
 		}

@@ -1,0 +1,227 @@
+package e2e
+
+import (
+	"crypto/rand"
+	"database/sql"
+	"fmt"
+	"net"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/store"
+	"github.com/spillway/spillway/test/realparts"
+)
+
+const (
+	// failoverUnits are more than the buyers of a failover take.
+	failoverUnits = 100_000
+	// failoverPause is a buyer's pause after each order.
+	failoverPause = 100 * time.Millisecond
+	// ordersBefore are paid before the trouble begins.
+	ordersBefore = 100
+	// resumeLimit is the time from the Sentinels' decision to the first order that is paid.
+	resumeLimit = 10 * time.Second
+	// oldPrimaryAway is for how long the old primary is frozen or cut off.
+	oldPrimaryAway = 30 * time.Second
+)
+
+// failover is buyers at a shop with Sentinels.
+type failover struct {
+	*fight
+	redis      *realparts.SentinelRedis
+	durability string
+}
+
+// shopArgs are the flags of every process of a shop with Sentinels; they share the provider's file.
+func shopArgs(t *testing.T, redis *realparts.SentinelRedis, durability string) []string {
+	return []string{
+		"--redis", redis.URL(), "--redis-namespace", "e2e-" + rand.Text(), "--durability", durability, "--customer-orders", "0",
+		"--lost-after", "1s", "--repair-after", "5s", "--simulate-provider-file", filepath.Join(t.TempDir(), "provider"),
+	}
+}
+
+func newFailover(redis *realparts.SentinelRedis, durability string, doors ...*shop) *failover {
+	f := newFight(doors[0])
+	f.sku, f.units, f.tries, f.pause, f.doors = f.product(failoverUnits), failoverUnits, 1<<30, failoverPause, doors
+	f.forgets = durability == "journal"
+	return &failover{fight: f, redis: redis, durability: durability}
+}
+
+// onSentinels is a failover with one process.
+func onSentinels(t *testing.T, durability string) *failover {
+	redis := realparts.StartSentinel(t)
+	dsn := database(t)
+	s := newShop(t, dsn, append([]string{"--data-dir", t.TempDir(), "--mysql", dsn}, shopArgs(t, redis, durability)...))
+	return newFailover(redis, durability, s)
+}
+
+// during runs the trouble while buyers buy.
+func (f *failover) during(trouble func(old *realparts.Proc)) {
+	f.t.Helper()
+	f.run(func() {
+		f.whenPaid(ordersBefore)
+		trouble(f.redis.Node(f.redis.Primary()))
+		f.mu.Lock()
+		n := len(f.paid)
+		f.mu.Unlock()
+		f.whenPaid(n + ordersBefore)
+		f.stop()
+	})
+}
+
+// resumes awaits the Sentinels' decision against the old primary, and then checks how long the shop takes to take orders again.
+func (f *failover) resumes(old *realparts.Proc) {
+	f.t.Helper()
+	f.redis.AwaitFailover(old.Addr())
+	began := time.Now()
+	token := f.guest()
+	f.eventually(resumeLimit, "an order to be paid after the failover", func() bool {
+		r, err := f.call("CheckoutService/PlaceOrder", token, orderBody(f.sku, 1, goodCard), "Idempotency-Key", "after-the-failover")
+		if err == nil && r.Order.State == "ORDER_STATE_PAID" {
+			f.answered(r)
+			return true
+		}
+		return false
+	})
+	f.t.Logf("the first order was paid %s after the Sentinels had decided", time.Since(began).Round(10*time.Millisecond))
+}
+
+// unused checks that the shop has no connection to the Redis.
+func (f *failover) unused(old *realparts.Proc) {
+	f.t.Helper()
+	for line := range strings.Lines(f.redis.Command(old.Addr(), "CLIENT", "LIST", "TYPE", "normal")) {
+		if !strings.Contains(line, "name=sentinel-") && !strings.Contains(line, "cmd=client") {
+			f.t.Errorf("the old primary has a connection: %s", line)
+		}
+	}
+}
+
+// verify checks, once all is drained, that nothing was sold or charged twice, and that what was acknowledged is there, or with durability
+// journal is refunded.
+func (f *failover) verify() {
+	f.t.Helper()
+	f.quiet()
+	f.totalsAddUp()
+	if f.durability != "journal" {
+		f.nothingLost()
+	}
+	f.lostAreRefunded()
+	f.t.Logf("paid %d, pending %d; rows %v", len(f.paid), len(f.pending), f.rows())
+}
+
+// lostAreRefunded checks that each order that was acknowledged as paid and that SQL does not have as such has a refunded charge.
+func (f *failover) lostAreRefunded() {
+	f.t.Helper()
+	db, err := sql.Open("mysql", f.dsn)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	defer db.Close()
+	orders, lost := store.NewOrders(f.db()), 0
+	for id := range f.paid {
+		if o, err := orders.Get(f.t.Context(), order.ID(id)); err == nil && o.State != order.Cancelled {
+			continue
+		}
+		lost++
+		var state order.ChargeState
+		if err := db.QueryRow("SELECT state FROM charges WHERE order_id = ?", id).Scan(&state); err != nil || state != order.ChargeRefunded {
+			f.t.Errorf("order %s is lost, and its charge is in state %v (%v)", id, state, err)
+		}
+	}
+	f.t.Logf("%d acknowledged orders were lost and refunded", lost)
+}
+
+// chargedWithoutALine reports whether the violation is a charge that the ledger has no line of, for an order that was not acknowledged as paid: SQL
+// was lost between the charge and its line, and Redis with the order. The provider alone knows it then, and the audit lists it.
+func (f *failover) chargedWithoutALine(v auditFinding) bool {
+	return v.Rule == "provider_matches_ledger" && strings.Contains(v.Detail, "no line") && !f.paid[v.OrderID]
+}
+
+// TestSentinel_PrimaryIsKilled: and comes back later, with the data that it had.
+func TestSentinel_PrimaryIsKilled(t *testing.T) {
+	for _, durability := range []string{"journal", "replica", "sql"} {
+		t.Run(durability, func(t *testing.T) {
+			f := onSentinels(t, durability)
+			f.during(func(old *realparts.Proc) {
+				old.Kill9()
+				f.resumes(old)
+				old.Restart()
+				f.redis.AwaitReplica(old.Addr())
+				f.unused(old)
+			})
+			f.verify()
+		})
+	}
+}
+
+// TestSentinel_PrimaryIsFrozen: for long enough that a replica is promoted. When it goes on it still takes itself for the primary.
+func TestSentinel_PrimaryIsFrozen(t *testing.T) {
+	f := onSentinels(t, "journal")
+	f.during(func(old *realparts.Proc) {
+		old.Pause()
+		t.Cleanup(old.Resume) // A frozen process cannot be ended gracefully.
+		frozen := time.Now()
+		f.resumes(old)
+		<-time.After(time.Until(frozen.Add(oldPrimaryAway)))
+		old.Resume()
+		<-time.After(time.Second) // It closes what its clients have closed.
+		f.unused(old)
+		f.redis.AwaitReplica(old.Addr())
+	})
+	f.verify()
+}
+
+// TestSentinel_Partition: the old primary is cut off from replicas and Sentinels, together with one of two processes and its buyers. With SQL
+// within its reach that process learns of the next epoch there; without, it must stop by itself.
+func TestSentinel_Partition(t *testing.T) {
+	for name, c := range map[string]struct {
+		durability string
+		reachesSQL bool
+	}{
+		"journal": {"journal", true}, "replica": {"replica", true}, "journal, without SQL": {"journal", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			redis, ns := realparts.StartPartition(t)
+			dsn := database(t)
+			cfg, err := mysql.ParseDSN(dsn)
+			if err != nil {
+				t.Fatal(err)
+			}
+			args := shopArgs(t, redis, c.durability)
+			majority := newShop(t, dsn, append([]string{"--data-dir", t.TempDir(), "--mysql", dsn, "--admin", ""}, args...))
+			forwarder := ns.Forward(cfg.Addr)
+			cfg.Addr = forwarder.Addr()
+			inside := net.JoinHostPort(ns.StableInside, realparts.FreePort(t))
+			minority := newShopAt(t, inside, ns.Command(), dsn, append([]string{"--data-dir", t.TempDir(), "--mysql", cfg.FormatDSN(), "--admin", ""}, args...))
+			f := newFailover(redis, c.durability, majority, minority)
+			if !c.reachesSQL {
+				f.listed = f.chargedWithoutALine
+			}
+			f.during(func(old *realparts.Proc) {
+				cut := time.Now()
+				ns.Cut()
+				if !c.reachesSQL {
+					forwarder.Cut()
+				}
+				f.resumes(old)
+				token := majority.guest()
+				minority.eventually(resumeLimit, "the cut-off process to refuse orders", func() bool {
+					r, err := minority.call("CheckoutService/PlaceOrder", token, orderBody(f.sku, 1, goodCard), "Idempotency-Key", fmt.Sprint("cut-", time.Now().UnixNano()))
+					return err == nil && r.Code == "unavailable"
+				})
+				t.Logf("the cut-off process refused orders %s after the cut", time.Since(cut).Round(10*time.Millisecond))
+				<-time.After(time.Until(cut.Add(oldPrimaryAway)))
+				ns.Heal()
+				forwarder.Heal()
+				f.redis.AwaitReplica(old.Addr())
+				f.unused(old)
+			})
+			f.verify()
+		})
+	}
+}
