@@ -100,6 +100,11 @@ chaos: ## kill, freeze and restart each part under load, and check the books (RO
 	SPILLWAY_CHAOS_ROUNDS='$(ROUNDS)' SPILLWAY_CHAOS_PARTS='$(PARTS)' SPILLWAY_CHAOS_MOVES='$(MOVES)' SPILLWAY_CHAOS_FREEZE='$(FREEZE)' SPILLWAY_CHAOS_SEED='$(SEED)' \
 		go test -count=1 -v -run '^TestChaos$$' -timeout 0 ./test/chaos
 
+# Network namespaces need root and `ip`, which not every machine with CI has: so it is no part of `make test`.
+.PHONY: partition
+partition: services ## cut a Redis with half of the shop off from its Sentinels, and check the books (needs root and the package iproute2)
+	go test -count=1 -v -tags partition -run '^TestSentinel_Partition$$' -timeout $(TEST_TIMEOUT) ./test/e2e
+
 .PHONY: bench
 bench: services ## measure orders per second and CPU time per order on the real servers (ARGS="--rows … --baseline BINARY"; docs/speed.md)
 	go run ./test/bench $(ARGS)

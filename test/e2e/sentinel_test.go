@@ -3,14 +3,10 @@ package e2e
 import (
 	"crypto/rand"
 	"database/sql"
-	"fmt"
-	"net"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/go-sql-driver/mysql"
 
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/store"
@@ -136,16 +132,12 @@ func (f *failover) lostAreRefunded() {
 	f.t.Logf("%d acknowledged orders were lost and refunded", lost)
 }
 
-// chargedWithoutALine reports whether the violation is a charge that the ledger has no line of, for an order that was not acknowledged as paid: SQL
-// was lost between the charge and its line, and Redis with the order. The provider alone knows it then, and the audit lists it.
-func (f *failover) chargedWithoutALine(v auditFinding) bool {
-	return v.Rule == "provider_matches_ledger" && strings.Contains(v.Detail, "no line") && !f.paid[v.OrderID]
-}
-
 // TestSentinel_PrimaryIsKilled: and comes back later, with the data that it had.
 func TestSentinel_PrimaryIsKilled(t *testing.T) {
+	t.Parallel() // It waits most of the time.
 	for _, durability := range []string{"journal", "replica", "sql"} {
 		t.Run(durability, func(t *testing.T) {
+			t.Parallel()
 			f := onSentinels(t, durability)
 			f.during(func(old *realparts.Proc) {
 				old.Kill9()
@@ -161,6 +153,7 @@ func TestSentinel_PrimaryIsKilled(t *testing.T) {
 
 // TestSentinel_PrimaryIsFrozen: for long enough that a replica is promoted. When it goes on it still takes itself for the primary.
 func TestSentinel_PrimaryIsFrozen(t *testing.T) {
+	t.Parallel()
 	f := onSentinels(t, "journal")
 	f.during(func(old *realparts.Proc) {
 		old.Pause()
@@ -174,54 +167,4 @@ func TestSentinel_PrimaryIsFrozen(t *testing.T) {
 		f.redis.AwaitReplica(old.Addr())
 	})
 	f.verify()
-}
-
-// TestSentinel_Partition: the old primary is cut off from replicas and Sentinels, together with one of two processes and its buyers. With SQL
-// within its reach that process learns of the next epoch there; without, it must stop by itself.
-func TestSentinel_Partition(t *testing.T) {
-	for name, c := range map[string]struct {
-		durability string
-		reachesSQL bool
-	}{
-		"journal": {"journal", true}, "replica": {"replica", true}, "journal, without SQL": {"journal", false},
-	} {
-		t.Run(name, func(t *testing.T) {
-			redis, ns := realparts.StartPartition(t)
-			dsn := database(t)
-			cfg, err := mysql.ParseDSN(dsn)
-			if err != nil {
-				t.Fatal(err)
-			}
-			args := shopArgs(t, redis, c.durability)
-			majority := newShop(t, dsn, append([]string{"--data-dir", t.TempDir(), "--mysql", dsn, "--admin", ""}, args...))
-			forwarder := ns.Forward(cfg.Addr)
-			cfg.Addr = forwarder.Addr()
-			inside := net.JoinHostPort(ns.StableInside, realparts.FreePort(t))
-			minority := newShopAt(t, inside, ns.Command(), dsn, append([]string{"--data-dir", t.TempDir(), "--mysql", cfg.FormatDSN(), "--admin", ""}, args...))
-			f := newFailover(redis, c.durability, majority, minority)
-			if !c.reachesSQL {
-				f.listed = f.chargedWithoutALine
-			}
-			f.during(func(old *realparts.Proc) {
-				cut := time.Now()
-				ns.Cut()
-				if !c.reachesSQL {
-					forwarder.Cut()
-				}
-				f.resumes(old)
-				token := majority.guest()
-				minority.eventually(resumeLimit, "the cut-off process to refuse orders", func() bool {
-					r, err := minority.call("CheckoutService/PlaceOrder", token, orderBody(f.sku, 1, goodCard), "Idempotency-Key", fmt.Sprint("cut-", time.Now().UnixNano()))
-					return err == nil && r.Code == "unavailable"
-				})
-				t.Logf("the cut-off process refused orders %s after the cut", time.Since(cut).Round(10*time.Millisecond))
-				<-time.After(time.Until(cut.Add(oldPrimaryAway)))
-				ns.Heal()
-				forwarder.Heal()
-				f.redis.AwaitReplica(old.Addr())
-				f.unused(old)
-			})
-			f.verify()
-		})
-	}
 }
