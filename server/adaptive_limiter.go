@@ -12,8 +12,9 @@ import (
 )
 
 // AdaptiveLimiter bounds how many calls of one kind are in progress by how long they take. It lowers its limit while the slowest tenth of the
-// calls exceeds the target, and raises it while the limit is reached and calls are faster. What is beyond the limit is refused at once: in an
-// overload, waiting would make all calls slow and complete no more of them. It is safe for concurrent use.
+// calls exceeds the target and the limit is used, and raises it while calls are faster and the limit is reached, or is lower than that of a new
+// process. What is beyond the limit is refused at once: in an overload, waiting would make all calls slow and complete no more of them. It is safe
+// for concurrent use.
 type AdaptiveLimiter struct {
 	name string
 	cfg  AdaptiveConfig
@@ -37,9 +38,11 @@ type AdaptiveConfig struct {
 }
 
 const (
-	// minLimit is the lowest limit: enough to use some cores, whatever the calls take.
-	minLimit = 16
-	// initialLimit is the limit of a new process, which rises within a second if calls are fast.
+	// minLimit is the lowest limit, whatever the calls take: half of what two cores serve at the highest rate. Fewer calls would share fewer
+	// batches and commits, and take longer each.
+	minLimit = 32
+	// initialLimit is the limit of a new process, which rises within a second if calls are fast. A lower one rises to it also if it is not
+	// reached: otherwise each pause of a dependency would lower it once more, until a few calls that come at once are refused.
 	initialLimit = 64
 	// urgentShare is the part of the limit that is added for urgent calls.
 	urgentShare = 4
@@ -124,14 +127,15 @@ func (l *AdaptiveLimiter) adapt(now time.Time) {
 	next, probing := l.base.observe(l.window.quantile(0.5), now, limit, reached)
 	if !probing {
 		target := max(l.cfg.Latency, 2*l.base.least)
-		next = nextLimit(next, l.window.quantile(latencyQuantile), target, float64(l.window.inFlight), reached)
+		next = nextLimit(next, l.window.quantile(latencyQuantile), target, l.window.meanInFlight(now.Sub(l.began)), reached)
 	}
 	lowest, highest := float64(min(minLimit, l.cfg.Max)), float64(l.cfg.Max)
 	l.limit.Store(int64(min(max(next, lowest), highest)))
 }
 
-// nextLimit returns the limit after a window with the given 90th percentile and the most calls in progress. Slow calls of a process with
-// few of them are slow for another reason than their number, so that a limit that is more than twice as high stays.
+// nextLimit returns the limit after a window with the given 90th percentile and mean of the calls in progress. Slow calls of a process with
+// few of them are slow for another reason than their number, so that a limit that is more than twice as high as the mean stays. The mean
+// counts, because a pause of a dependency has all calls of its time in progress for a moment.
 func nextLimit(limit float64, slow, target time.Duration, inFlight float64, reached bool) float64 {
 	ratio := float64(target) / float64(max(slow, 1))
 	switch {
@@ -139,6 +143,8 @@ func nextLimit(limit float64, slow, target time.Duration, inFlight float64, reac
 		return limit * max(ratio, maxCut)
 	case ratio > 1 && reached:
 		return limit + math.Sqrt(limit)*min(ratio-1, 1)
+	case ratio > 1 && limit < initialLimit:
+		return min(limit+math.Sqrt(limit)*min(ratio-1, 1), initialLimit)
 	}
 	return limit
 }

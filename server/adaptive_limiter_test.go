@@ -172,6 +172,65 @@ func TestAdaptiveLimiter_Pause(t *testing.T) {
 	})
 }
 
+// TestAdaptiveLimiter_StallsAtLowLoad stops the processors for 100 ms again and again at a third of the capacity, as a disk does that syncs
+// slowly. Calls are slow then, but not because there are too many, so that nothing is refused.
+func TestAdaptiveLimiter_StallsAtLowLoad(t *testing.T) {
+	for name, between := range map[string]time.Duration{"rare": 3 * time.Second, "frequent": 400 * time.Millisecond} {
+		t.Run(name, func(t *testing.T) {
+			inStation(t, usualRoundTrip, func(t *testing.T, s *stubStation, rng *rand.Rand) {
+				stop := make(chan struct{})
+				defer close(stop)
+				s.calls.Go(func() {
+					for {
+						select {
+						case <-stop:
+							return
+						case <-time.After(between):
+						}
+						for range cap(s.processors) {
+							s.calls.Go(func() { s.work(100 * time.Millisecond) })
+						}
+					}
+				})
+				if r := s.offer(rng, stationCapacity*3/10, time.Minute); r.refused > 0 {
+					t.Errorf("%d calls are refused: %+v, limit %d", r.refused, r, s.limiter.Limit())
+				}
+			})
+		})
+	}
+}
+
+// TestAdaptiveLimiter_AfterOverload: a limit that an overload has lowered rises again also if the calls that follow are too few to reach it.
+func TestAdaptiveLimiter_AfterOverload(t *testing.T) {
+	now := time.Unix(0, 0)
+	l := NewAdaptiveLimiter("calls", AdaptiveConfig{Max: 1024, Latency: DefaultLatency}, func() time.Time { return now })
+	second := func(took time.Duration, atOnce int) {
+		for range 20 {
+			for range atOnce {
+				l.enter()
+			}
+			now = now.Add(50 * time.Millisecond)
+			for range atOnce {
+				l.leave()
+				l.record(took)
+			}
+		}
+	}
+	second(time.Millisecond, 2)
+	for range 5 {
+		second(time.Second, l.Limit())
+	}
+	if n := l.Limit(); n != minLimit {
+		t.Fatalf("in an overload the limit is %d; want %d", n, minLimit)
+	}
+	for range 10 {
+		second(time.Millisecond, 2)
+	}
+	if n := l.Limit(); n != initialLimit {
+		t.Errorf("10 s after the overload the limit is %d; want %d again", n, initialLimit)
+	}
+}
+
 func TestAdaptiveLimiter_UrgentCalls(t *testing.T) {
 	l := NewAdaptiveLimiter("calls", AdaptiveConfig{Max: 8}, time.Now)
 	for l.acquire(false) {

@@ -18,15 +18,22 @@ const (
 type latencyWindow struct {
 	buckets  [windowBuckets]uint32
 	calls    int
-	inFlight int64 // the most calls in progress
-	shed     int64 // the limiter's count of refused calls when the window began
+	took     time.Duration // all calls together
+	inFlight int64         // the most calls in progress
+	shed     int64         // the limiter's count of refused calls when the window began
 }
 
 // add counts a call.
 func (w *latencyWindow) add(took time.Duration, inFlight int64) {
 	w.buckets[bucketOf(took)]++
 	w.calls++
+	w.took += took
 	w.inFlight = max(w.inFlight, inFlight+1) // The call itself has ended.
+}
+
+// meanInFlight returns how many calls were in progress on average in a window of that length, by Little's law.
+func (w *latencyWindow) meanInFlight(length time.Duration) float64 {
+	return float64(w.took) / float64(max(length, 1))
 }
 
 // bucketOf returns the bucket of a duration: one for each of the first 8 µs, then 8 for each doubling.
