@@ -17,3 +17,14 @@ func await[T any](t *testing.T, what string, from <-chan T) (v T) {
 	}
 	return v
 }
+
+// eventually waits until the condition holds.
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for end := time.Now().Add(watchWait); !holds(); {
+		if time.Now().After(end) {
+			t.Fatalf("waited %s in vain: %s", watchWait, what)
+		}
+		pass(time.Millisecond)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/singleflight"
@@ -42,9 +43,14 @@ type Canceller struct {
 	Now     func() time.Time
 
 	flights singleflight.Group
+	calls   orderCalls
+	waiting atomic.Int64
 }
 
 const (
+	// maxCancelWaits bounds the calls that wait at once: for a row, which each polls in SQL 20 times a second, or for another call that cancels the
+	// same order. A call beyond it ends with a retry hint.
+	maxCancelWaits = 64
 	// rowTimeout bounds the wait for the row of a paid order, which is on its way through the queue.
 	rowTimeout = 3 * time.Second
 	// rowPoll is the interval in which the row is polled.
@@ -70,13 +76,41 @@ func (s Orders) CancelOrder(ctx context.Context, req *spillwayv1.CancelOrderRequ
 }
 
 // Cancel cancels the order and returns it. Once begun it does not end with the caller's deadline. Concurrent callers share one cancellation
-// of an order, because each would poll SQL for the row of a paid order, over the connections of all checkouts.
-func (c *Canceller) Cancel(ctx context.Context, o order.Order, reason order.CancelReason, actor string) (order.Order, error) {
+// of an order, because each would poll SQL for the row of a paid order, over the connections of all checkouts. Calls that wait take no place of
+// the checkouts: one customer could fill them all with cancellations of one order.
+func (c *Canceller) Cancel(ctx context.Context, o order.Order, reason order.CancelReason, actor string) (done order.Order, err error) {
+	joins := c.calls.enter(o.ID)
+	defer c.calls.leave(o.ID)
+	if !joins {
+		return c.share(ctx, o, reason, actor)
+	}
+	if !c.wait(ctx, func() { done, err = c.share(ctx, o, reason, actor) }) {
+		return order.Order{}, errNotCancelledYet(o.ID)
+	}
+	return done, err
+}
+
+// share cancels the order, or waits for a call that does.
+func (c *Canceller) share(ctx context.Context, o order.Order, reason order.CancelReason, actor string) (order.Order, error) {
 	done, err, _ := c.flights.Do(string(o.ID), func() (any, error) { return c.cancel(ctx, o, reason, actor) })
 	if err != nil {
 		return order.Order{}, err
 	}
 	return done.(order.Order), nil //nolint:forcetypeassert,errcheck // cancel returned it.
+}
+
+// wait calls f, which waits, unless maxCancelWaits calls wait already.
+func (c *Canceller) wait(ctx context.Context, f func()) bool {
+	defer c.waiting.Add(-1)
+	if c.waiting.Add(1) > maxCancelWaits {
+		return false
+	}
+	outside(ctx, f)
+	return true
+}
+
+func errNotCancelledYet(id order.ID) error {
+	return notDurableYet(id, "the order is being cancelled; send the same request again", nil)
 }
 
 func (c *Canceller) cancel(ctx context.Context, o order.Order, reason order.CancelReason, actor string) (order.Order, error) {
@@ -175,7 +209,7 @@ func (c *Canceller) cancelRow(ctx context.Context, o order.Order, from []order.S
 		case !errors.Is(err, order.ErrNotFound) && (!errors.Is(err, order.ErrFailedPrecondition) || was != order.Pending):
 			return order.Order{}, err
 		}
-		if pause(wait, rowPoll) != nil {
+		if !c.wait(ctx, func() { err = pause(wait, rowPoll) }) || err != nil {
 			return order.Order{}, notDurableYet(o.ID, textNotWritten, nil)
 		}
 	}

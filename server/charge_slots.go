@@ -27,9 +27,10 @@ const (
 // ChargeSlots bound the charges that one process has under way: all of them, those of one customer, and the slow ones of one client address.
 // So slow cards leave the rest of the process alone, and one client leaves slots to the others. A nil *ChargeSlots has no bound.
 type ChargeSlots struct {
-	all   *Limiter
-	share int
-	now   func() time.Time
+	all    *Limiter
+	share  int
+	now    func() time.Time
+	orders orderCalls
 
 	mu        sync.Mutex
 	customers map[order.CustomerID]int
@@ -70,6 +71,7 @@ type chargeTicket struct {
 	addr     netip.Addr
 	entered  bool
 	began    *list.Element // of the charge that is under way
+	charged  order.ID      // by it
 }
 
 // enter counts the order among those of its customer.
@@ -88,31 +90,32 @@ func (t *chargeTicket) enter() error {
 	return nil
 }
 
-// start takes a slot for a charge, until release.
-func (t *chargeTicket) start() error {
+// start takes a slot for a charge of the order, until release. It reports whether the charge joins another one of the order, for which it will
+// wait.
+func (t *chargeTicket) start(id order.ID) (joins bool, err error) {
 	s := t.slots
 	if s == nil {
-		return nil
+		return false, nil
 	}
 	if !t.entered { // It was charged before, as another order of the same request.
 		if err := t.enter(); err != nil {
-			return err
+			return false, err
 		}
 	}
 	if _, err := s.all.Acquire(); err != nil {
-		return err
+		return false, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.checkAddress(t.addr); err != nil {
 		s.all.release()
-		return err
+		return false, err
 	}
 	if s.running[t.addr] == nil {
 		s.running[t.addr] = list.New()
 	}
-	t.began = s.running[t.addr].PushBack(s.now())
-	return nil
+	t.began, t.charged = s.running[t.addr].PushBack(s.now()), id
+	return s.orders.enter(id), nil
 }
 
 // release gives back what the ticket holds. It may be called again.
@@ -136,6 +139,7 @@ func (t *chargeTicket) release() {
 			delete(s.running, t.addr)
 		}
 		t.began = nil
+		s.orders.leave(t.charged)
 		s.all.release()
 	}
 }

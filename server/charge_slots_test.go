@@ -34,7 +34,7 @@ func mustStart(t *testing.T, s *ChargeSlots, addr string) *chargeTicket {
 	t.Helper()
 	ticket, err := s.admit(from(t.Context(), addr), order.CustomerID(newID()))
 	if err == nil {
-		err = ticket.start()
+		_, err = ticket.start(newID())
 	}
 	if err != nil {
 		t.Fatalf("a charge from %s: %v", addr, err)

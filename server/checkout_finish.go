@@ -43,12 +43,22 @@ func (c *Checkout) finish(ctx context.Context, in checkedRequest, o order.Order,
 }
 
 // charge charges the order's total. For an order that is paid later and was declined before, this is another attempt. charge returns
-// order.ErrOverloaded, and sends nothing, if too many charges are in progress.
-func (c *Checkout) charge(ctx context.Context, in checkedRequest, o order.Order) (order.Charge, error) {
-	if err := in.ticket.start(); err != nil {
+// order.ErrOverloaded, and sends nothing, if too many charges are in progress. A call that waits for another one's charge of the order takes no
+// place of the checkouts meanwhile.
+func (c *Checkout) charge(ctx context.Context, in checkedRequest, o order.Order) (ch order.Charge, err error) {
+	joins, err := in.ticket.start(o.ID)
+	if err != nil {
 		return order.Charge{}, err
 	}
 	defer in.ticket.release()
+	if joins {
+		outside(ctx, func() { ch, err = c.chargeTotal(ctx, in, o) })
+		return ch, err
+	}
+	return c.chargeTotal(ctx, in, o)
+}
+
+func (c *Checkout) chargeTotal(ctx context.Context, in checkedRequest, o order.Order) (order.Charge, error) {
 	total := order.Money{Currency: o.Currency, Amount: o.Total}
 	if paidLater(o) {
 		return c.Payments.ChargeAgain(ctx, o.ID, total, in.card)
