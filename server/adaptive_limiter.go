@@ -23,8 +23,9 @@ type AdaptiveLimiter struct {
 	limit, inFlight, shed atomic.Int64
 
 	mu     sync.Mutex
-	window latencyWindow
-	began  time.Time // of the window
+	window latencyWindow // of all calls
+	served latencyWindow // of those that were served
+	began  time.Time     // of both windows
 	base   baseline
 }
 
@@ -49,6 +50,8 @@ const (
 	// windowLength and windowCalls are the least that the limit is adapted by: 30 calls have 3 in their slowest tenth.
 	windowLength = 100 * time.Millisecond
 	windowCalls  = 30
+	// maxWindowLength is the time after which calls that were not served count as well, if too few were served.
+	maxWindowLength = time.Second
 	// latencyQuantile is the part of the calls that is to be faster than the target.
 	latencyQuantile = 0.9
 	// maxCut is the lowest factor of one cut, so that a single pause of the process does not take half of the limit.
@@ -105,8 +108,8 @@ func (l *AdaptiveLimiter) enter() { l.inFlight.Add(1) }
 // leave ends the counting of a call.
 func (l *AdaptiveLimiter) leave() { l.inFlight.Add(-1) }
 
-// record adapts the limit to the duration of a call that has ended.
-func (l *AdaptiveLimiter) record(took time.Duration) {
+// record adapts the limit to the duration of a call that has ended, and was served or not.
+func (l *AdaptiveLimiter) record(took time.Duration, served bool) {
 	if l.cfg.Latency <= 0 {
 		return
 	}
@@ -114,20 +117,33 @@ func (l *AdaptiveLimiter) record(took time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.window.add(took, inFlight)
-	if now := l.now(); l.window.calls >= windowCalls && now.Sub(l.began) >= windowLength {
+	if served {
+		l.served.add(took, inFlight)
+	}
+	if now := l.now(); l.isWindowOver(now.Sub(l.began)) {
 		l.adapt(now)
-		l.window, l.began = latencyWindow{shed: l.shed.Load()}, now
+		l.window, l.served, l.began = latencyWindow{shed: l.shed.Load()}, latencyWindow{}, now
 	}
 }
 
-// adapt sets the limit after a window.
+func (l *AdaptiveLimiter) isWindowOver(length time.Duration) bool {
+	enough := l.served.calls >= windowCalls || length >= maxWindowLength && l.window.calls >= windowCalls
+	return enough && length >= windowLength
+}
+
+// adapt sets the limit after a window. The calls that were served decide, if they are enough: others, such as those without a token or for what is
+// sold out, may take a thousandth of their time, so that they would hide an overload, or make a usual duration look like one.
 func (l *AdaptiveLimiter) adapt(now time.Time) {
 	limit := float64(l.limit.Load())
 	reached := l.shed.Load() > l.window.shed || float64(l.window.inFlight) >= limit
-	next, probing := l.base.observe(l.window.quantile(0.5), now, limit, reached)
+	next, probing, measured := limit, false, &l.window
+	if l.served.calls >= windowCalls {
+		measured = &l.served
+		next, probing = l.base.observe(measured.quantile(0.5), now, limit, reached)
+	}
 	if !probing {
 		target := max(l.cfg.Latency, 2*l.base.least)
-		next = nextLimit(next, l.window.quantile(latencyQuantile), target, l.window.meanInFlight(now.Sub(l.began)), reached)
+		next = nextLimit(next, measured.quantile(latencyQuantile), target, l.window.meanInFlight(now.Sub(l.began)), reached)
 	}
 	lowest, highest := float64(min(minLimit, l.cfg.Max)), float64(l.cfg.Max)
 	l.limit.Store(int64(min(max(next, lowest), highest)))

@@ -56,7 +56,7 @@ func (s *stubStation) call() {
 			pass(s.roundTrip)
 		}
 		s.limiter.leave()
-		s.limiter.record(time.Since(began))
+		s.limiter.record(time.Since(began), true)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -212,7 +212,7 @@ func TestAdaptiveLimiter_AfterOverload(t *testing.T) {
 			now = now.Add(50 * time.Millisecond)
 			for range atOnce {
 				l.leave()
-				l.record(took)
+				l.record(took, true)
 			}
 		}
 	}
@@ -229,6 +229,33 @@ func TestAdaptiveLimiter_AfterOverload(t *testing.T) {
 	if n := l.Limit(); n != initialLimit {
 		t.Errorf("10 s after the overload the limit is %d; want %d again", n, initialLimit)
 	}
+}
+
+// TestAdaptiveLimiter_RefusalsShowNothing has calls that take more than the target even alone, and twice as many that are refused at once, such as
+// those without a token, or for what is sold out. The fast ones do not make the others slow by comparison.
+func TestAdaptiveLimiter_RefusalsShowNothing(t *testing.T) {
+	const roundTrip = 25 * time.Millisecond
+	inStation(t, roundTrip, func(t *testing.T, s *stubStation, rng *rand.Rand) {
+		stop := make(chan struct{})
+		defer close(stop)
+		s.calls.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				case <-time.After(time.Second / (2 * stationCapacity)):
+					if s.limiter.acquire(false) {
+						s.limiter.leave()
+						s.limiter.record(10*time.Microsecond, false)
+					}
+				}
+			}
+		})
+		s.offer(rng, stationCapacity/2, 5*time.Second)
+		if r := s.offer(rng, stationCapacity*8/10, 20*time.Second); r.goodput < 0.78*stationCapacity {
+			t.Errorf("at four fifths of the capacity %d calls are refused: %+v, limit %d", r.refused, r, s.limiter.Limit())
+		}
+	})
 }
 
 func TestAdaptiveLimiter_UrgentCalls(t *testing.T) {

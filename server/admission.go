@@ -98,8 +98,11 @@ func (a *Admission) intercept() connect.Interceptor {
 				}
 				p.load.add(1)
 				call := &admittedCall{limit: p, since: p.now()}
-				defer call.end()
-				return next(context.WithValue(ctx, admittedKey{}, call), req)
+				served := false
+				defer func() { call.end(served) }() // Also after a panic.
+				resp, err := next(context.WithValue(ctx, admittedKey{}, call), req)
+				served = err == nil
+				return resp, err
 			}
 		},
 	}
@@ -180,8 +183,8 @@ func (c *admittedCall) enter() {
 	}
 }
 
-// end ends the call, once. An external service may still be waited for by others.
-func (c *admittedCall) end() {
+// end ends the call, once, which was served or not. An external service may still be waited for by others.
+func (c *admittedCall) end(served bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ended = true
@@ -190,7 +193,7 @@ func (c *admittedCall) end() {
 		c.limit.leave()
 	}
 	if !c.limit.unmeasured {
-		c.limit.record(c.took)
+		c.limit.record(c.took, served)
 	}
 }
 

@@ -47,7 +47,7 @@ func TestOutside_WaitsOfExternalServicesAreNoLoad(t *testing.T) {
 			t.Errorf("%d calls are in progress after the wait; want 2 although the limit is 1", n)
 		}
 		pass(time.Millisecond)
-		first.end()
+		first.end(true)
 		if first.took != 2*time.Millisecond || p.InFlight() != 1 {
 			t.Errorf("the call took %s, and %d are in progress; want 2ms and 1", first.took, p.InFlight())
 		}

@@ -86,7 +86,7 @@ func TestCancel_WaitsTakeNoPlace(t *testing.T) {
 					return
 				}
 				call := &admittedCall{limit: p, since: p.now()}
-				defer call.end()
+				defer call.end(false)
 				ctx := context.WithValue(t.Context(), admittedKey{}, call)
 				id := order.ID(fmt.Sprintf("order %d", i%8))
 				if _, err := c.Cancel(ctx, order.Order{ID: id, State: order.Paid}, order.CancelReason{}, "ann"); !errors.Is(err, order.ErrUnavailable) {
