@@ -9,6 +9,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/propagation"
@@ -229,4 +231,34 @@ func TestSampler_CheckoutAlwaysOthersOneInTen(t *testing.T) {
 			t.Errorf("%s: %d of 1000 are sampled; want %d to %d", tc.what, n, tc.min, tc.max)
 		}
 	}
+}
+
+// TestSampler_CallersDecideWithinABound: callers are strangers, and one who sets the flag in each call must not have each call recorded.
+func TestSampler_CallersDecideWithinABound(t *testing.T) {
+	start(t, telemetry.Config{})
+	synctest.Test(t, func(t *testing.T) {
+		provider := trace.NewTracerProvider(trace.WithSampler(telemetry.NewSampler()))
+		defer func() { _ = provider.Shutdown(context.Background()) }()
+		recorded := func(name string, kind api.SpanKind) (n int) {
+			for range 1000 {
+				if _, span := provider.Tracer("test").Start(remote(t, sampledParent), name, api.WithSpanKind(kind)); span.SpanContext().IsSampled() {
+					n++
+				}
+			}
+			return n
+		}
+		for range 3 {
+			const list = "spillway.v1.CatalogService/ListProducts"
+			if n := recorded(list, api.SpanKindServer); n != 100 {
+				t.Errorf("%d of 1000 calls in one second are recorded; want 100", n)
+			}
+			if n := recorded(checkout, api.SpanKindServer); n != 1000 {
+				t.Errorf("%d of 1000 checkouts are recorded; want each", n)
+			}
+			if n := recorded("ship", api.SpanKindInternal); n != 1000 {
+				t.Errorf("%d of 1000 steps of recorded orders are recorded; want each", n)
+			}
+			<-time.After(time.Second)
+		}
+	})
 }

@@ -6,6 +6,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
+	"time"
 
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
@@ -49,26 +51,57 @@ func batchOptions() []trace.BatchSpanProcessorOption {
 	return []trace.BatchSpanProcessorOption{trace.WithMaxQueueSize(maxQueuedSpans)}
 }
 
+// maxCallerTraces bounds the traces a second of this process that are recorded because their callers set the flag, without checkouts. A caller is a
+// stranger, who could have each call recorded, sent and stored; one that records one in ten of 1,000 calls a second is served in full.
+const maxCallerTraces = 100
+
 // NewSampler returns the default sampler: every checkout is recorded, whatever its caller has decided, and so is a span that links to a recorded
-// one, which is how a batch of orders is recorded with its orders. Of other traces it records one in ten, unless their parents decide.
-// OTEL_TRACES_SAMPLER replaces it.
+// one, which is how a batch of orders is recorded with its orders. Of other traces it records one in ten, unless their parents decide; of those
+// that callers decided to record, maxCallerTraces a second. OTEL_TRACES_SAMPLER replaces it.
 func NewSampler() trace.Sampler {
-	return sampler{others: trace.ParentBased(trace.TraceIDRatioBased(sampledShare))}
+	return &sampler{others: trace.ParentBased(trace.TraceIDRatioBased(sampledShare))}
 }
 
-type sampler struct{ others trace.Sampler }
+type sampler struct {
+	others trace.Sampler
+
+	mu     sync.Mutex
+	second int64 // Unix time
+	called int   // traces of callers that were recorded in this second
+}
 
 // ShouldSample decides about one span.
-func (s sampler) ShouldSample(p trace.SamplingParameters) trace.SamplingResult {
+func (s *sampler) ShouldSample(p trace.SamplingParameters) trace.SamplingResult {
 	if p.Kind == api.SpanKindServer && strings.HasPrefix(p.Name, checkoutPrefix) || slices.ContainsFunc(p.Links, linksToSampled) {
 		return trace.AlwaysSample().ShouldSample(p)
 	}
+	if p.Kind == api.SpanKindServer && isOfCaller(p) && !s.admit() {
+		return trace.NeverSample().ShouldSample(p)
+	}
 	return s.others.ShouldSample(p)
+}
+
+// isOfCaller reports whether the span belongs to a trace that its caller records.
+func isOfCaller(p trace.SamplingParameters) bool {
+	parent := api.SpanContextFromContext(p.ParentContext)
+	return parent.IsRemote() && parent.IsSampled()
+}
+
+// admit reports whether another trace of a caller may be recorded in this second.
+func (s *sampler) admit() bool {
+	now := time.Now().Unix()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now != s.second {
+		s.second, s.called = now, 0
+	}
+	s.called++
+	return s.called <= maxCallerTraces
 }
 
 func linksToSampled(l api.Link) bool { return l.SpanContext.IsSampled() }
 
 // Description names the sampler.
-func (s sampler) Description() string {
+func (s *sampler) Description() string {
 	return fmt.Sprintf("CheckoutOrLinks{AlwaysOnSampler,others:%s}", s.others.Description())
 }
