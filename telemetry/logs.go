@@ -3,13 +3,11 @@ package telemetry
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/contrib/bridges/otelslog"
-	"go.opentelemetry.io/otel/exporters/otlp/otlplog/otlploggrpc"
 	"go.opentelemetry.io/otel/sdk/log"
 	"go.opentelemetry.io/otel/sdk/resource"
 	"go.opentelemetry.io/otel/trace"
@@ -20,18 +18,13 @@ import (
 // scope names the logger of exported lines.
 const scope = "github.com/spillway/spillway/telemetry"
 
-func (t *Telemetry) startLogs(ctx context.Context, on signals, about *resource.Resource) error {
-	if !on.logs {
-		return nil
+func (t *Telemetry) startLogs(to exporters, about *resource.Resource) {
+	if to.logs == nil {
+		return
 	}
-	exporter, err := otlploggrpc.New(ctx)
-	if err != nil {
-		return fmt.Errorf("logs: %w", err)
-	}
-	provider := log.NewLoggerProvider(log.WithProcessor(log.NewBatchProcessor(exporter)), log.WithResource(about))
+	provider := log.NewLoggerProvider(log.WithProcessor(log.NewBatchProcessor(to.logs)), log.WithResource(about))
 	t.exported = requestid.NewLogHandler(otelslog.NewHandler(scope, otelslog.WithLoggerProvider(provider)))
-	t.stops = append(t.stops, stopBoth(provider, exporter))
-	return nil
+	t.stops = append(t.stops, stopBoth("logs", provider, to.logs))
 }
 
 // Log returns the process's logger: lines have the trace and span ids of their contexts, and are exported as well if the variables say so.

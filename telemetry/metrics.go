@@ -9,7 +9,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"go.opentelemetry.io/otel"
-	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetricgrpc"
 	promexporter "go.opentelemetry.io/otel/exporters/prometheus"
 	"go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/resource"
@@ -18,15 +17,8 @@ import (
 // maxScrapes bounds the scrapes that are served at once: an observable gauge may read Redis or SQL.
 const maxScrapes = 4
 
-func (t *Telemetry) startMetrics(ctx context.Context, on signals, about *resource.Resource) error {
+func (t *Telemetry) startMetrics(to exporters, on signals, about *resource.Resource) error {
 	opts := []metric.Option{metric.WithResource(about)}
-	if on.metrics {
-		exporter, err := otlpmetricgrpc.New(ctx)
-		if err != nil {
-			return fmt.Errorf("metrics: %w", err)
-		}
-		opts = append(opts, metric.WithReader(metric.NewPeriodicReader(exporter)))
-	}
 	switch {
 	case on.scraped:
 		var err error
@@ -35,6 +27,9 @@ func (t *Telemetry) startMetrics(ctx context.Context, on signals, about *resourc
 		}
 	case on.read:
 		t.reader = metric.NewManualReader()
+	}
+	if to.metrics != nil {
+		opts = append(opts, metric.WithReader(metric.NewPeriodicReader(to.metrics)))
 	}
 	if t.reader != nil {
 		opts = append(opts, metric.WithReader(t.reader))
@@ -47,7 +42,12 @@ func (t *Telemetry) startMetrics(ctx context.Context, on signals, about *resourc
 	}
 	provider := metric.NewMeterProvider(opts...)
 	otel.SetMeterProvider(provider)
-	t.stops = append(t.stops, provider.Shutdown)
+	t.stops = append(t.stops, func(ctx context.Context) error {
+		if err := provider.Shutdown(ctx); err != nil {
+			return fmt.Errorf("metrics: %w", err)
+		}
+		return nil
+	})
 	return nil
 }
 

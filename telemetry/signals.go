@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 
 	"go.opentelemetry.io/otel/attribute"
 )
@@ -18,15 +17,16 @@ type signals struct {
 	scraped, read         bool
 }
 
-// signalsOf reads OpenTelemetry's variables.
+// signalsOf reads OpenTelemetry's variables, and checks those that matter.
 func signalsOf(scraped, read bool) (signals, error) {
-	if strings.EqualFold(os.Getenv("OTEL_SDK_DISABLED"), "true") {
-		return signals{}, nil
+	if disabled, err := isDisabled(); disabled || err != nil {
+		return signals{}, err
 	}
 	traces, terr := exports("TRACES")
 	metrics, merr := exports("METRICS")
 	logs, lerr := exports("LOGS")
-	return signals{traces: traces, metrics: metrics, logs: logs, scraped: scraped, read: read}, errors.Join(terr, merr, lerr)
+	on := signals{traces: traces, metrics: metrics, logs: logs, scraped: scraped, read: read}
+	return on, errors.Join(terr, merr, lerr, on.check())
 }
 
 // exports reports whether the signal is exported over OTLP: if OTEL_…_EXPORTER is otlp, or if it is not set and an endpoint is.
@@ -42,9 +42,6 @@ func exports(signal string) (bool, error) {
 		}
 	default:
 		return false, fmt.Errorf("%s=%s: must be otlp or none; Prometheus scrapes the address of --admin", name, value)
-	}
-	if p := firstEnv("OTEL_EXPORTER_OTLP_"+signal+"_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"); p != "" && p != "grpc" {
-		return false, fmt.Errorf("OTEL_EXPORTER_OTLP_PROTOCOL=%s: must be grpc", p)
 	}
 	return true, nil
 }

@@ -6,13 +6,13 @@ package telemetry
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"sync"
 	"time"
 
+	"github.com/go-logr/logr"
 	"go.opentelemetry.io/otel"
 	metricnoop "go.opentelemetry.io/otel/metric/noop"
 	"go.opentelemetry.io/otel/propagation"
@@ -46,7 +46,7 @@ type Telemetry struct {
 	stops    []func(context.Context) error
 }
 
-// Start sets the global providers and the propagator of trace contexts. It fails if a variable has an unknown value; an unreachable
+// Start sets the global providers and the propagator of trace contexts. It fails if a variable has a value that cannot be used; an unreachable
 // collector is only logged.
 func Start(ctx context.Context, c Config) (*Telemetry, error) {
 	t := &Telemetry{log: c.Log, metrics: http.NotFoundHandler()}
@@ -59,16 +59,22 @@ func Start(ctx context.Context, c Config) (*Telemetry, error) {
 	if on == (signals{}) {
 		return t, nil
 	}
-	otel.SetErrorHandler(newErrorLog(c.Log))
+	otel.SetLogger(logr.FromSlogHandler(c.Log.Handler())) // Otherwise it has a form of its own.
 	about, err := describe(ctx, c.Role)
 	if err != nil {
 		return nil, err
 	}
-	errs := []error{t.startTraces(ctx, on, about), t.startMetrics(ctx, on, about), t.startLogs(ctx, on, about)}
-	if err := errors.Join(errs...); err != nil {
-		t.Stop(ctx)
+	to, err := newExporters(ctx, on)
+	otel.SetErrorHandler(newErrorLog(c.Log))
+	if err != nil {
 		return nil, err
 	}
+	if err := t.startMetrics(to, on, about); err != nil {
+		to.close(ctx)
+		return nil, err
+	}
+	t.startTraces(to, about)
+	t.startLogs(to, about)
 	return t, nil
 }
 
@@ -89,11 +95,21 @@ func (t *Telemetry) MetricsHandler() http.Handler { return t.metrics }
 func (t *Telemetry) Stop(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
 	defer cancel()
+	for _, err := range t.stop(ctx) {
+		t.log.WarnContext(ctx, "the last telemetry was not exported", "error", err)
+	}
+}
+
+// stop stops all providers at once, and returns their errors.
+func (t *Telemetry) stop(ctx context.Context) (errs []error) {
 	var stopping sync.WaitGroup
+	var mu sync.Mutex
 	for _, stop := range t.stops {
 		stopping.Go(func() {
 			if err := stop(ctx); err != nil {
-				t.log.WarnContext(ctx, "the last telemetry was not exported", "error", err)
+				mu.Lock()
+				defer mu.Unlock()
+				errs = append(errs, err)
 			}
 		})
 	}
@@ -103,6 +119,7 @@ func (t *Telemetry) Stop(ctx context.Context) {
 		otel.SetMeterProvider(metricnoop.NewMeterProvider())
 	}
 	t.stops = nil
+	return errs
 }
 
 // stopper is a provider or an exporter.
@@ -110,11 +127,12 @@ type stopper interface {
 	Shutdown(ctx context.Context) error
 }
 
-// stopBoth stops the provider, which stops its exporter unless ctx ends first: then the exporter would retry for up to a minute.
-func stopBoth(provider, exporter stopper) func(context.Context) error {
+// stopBoth stops a signal's provider, which stops its exporter unless ctx ends first: then the exporter would retry for up to a minute.
+func stopBoth(signal string, provider, exporter stopper) func(context.Context) error {
 	return func(ctx context.Context) error {
 		if err := provider.Shutdown(ctx); err != nil {
-			return errors.Join(err, exporter.Shutdown(ctx))
+			_ = exporter.Shutdown(ctx) // It is closed in any case.
+			return fmt.Errorf("%s: %w", signal, err)
 		}
 		return nil
 	}

@@ -123,20 +123,67 @@ func TestStart_VariablesChooseSignals(t *testing.T) {
 	}
 }
 
+// names reports whether the error names the variable and its value; the SDK's own errors have one of them.
+func names(err error, name, value string) bool {
+	return strings.Contains(err.Error(), name+"="+value) || strings.Contains(err.Error(), name+" value "+value) ||
+		name == "OTEL_EXPORTER_OTLP_CERTIFICATE" && strings.Contains(err.Error(), value)
+}
+
 func TestStart_RefusesUnknownValues(t *testing.T) {
 	for _, env := range [][2]string{
 		{"OTEL_METRICS_EXPORTER", "prometheus"},
 		{"OTEL_TRACES_EXPORTER", "carrier-pigeon"},
 		{"OTEL_LOGS_EXPORTER", "otlp,console"},
 		{"OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"},
+		{"OTEL_EXPORTER_OTLP_ENDPOINT", "::::"},
+		{"OTEL_EXPORTER_OTLP_ENDPOINT", "127.0.0.1:4317"},
+		{"OTEL_EXPORTER_OTLP_ENDPOINT", "localhost:4317"},
+		{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://"},
+		{"OTEL_EXPORTER_OTLP_TIMEOUT", "abc"},
+		{"OTEL_EXPORTER_OTLP_LOGS_TIMEOUT", "0"},
+		{"OTEL_EXPORTER_OTLP_CERTIFICATE", "/nonexistent"},
+		{"OTEL_EXPORTER_OTLP_COMPRESSION", "zstd"},
+		{"OTEL_TRACES_SAMPLER", "one_in_ten"},
+		{"OTEL_BSP_MAX_QUEUE_SIZE", "-5"},
+		{"OTEL_BSP_MAX_QUEUE_SIZE", "100000000000"},
+		{"OTEL_BSP_MAX_QUEUE_SIZE", "abc"},
+		{"OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "-1"},
+		{"OTEL_BSP_SCHEDULE_DELAY", "0"},
+		{"OTEL_BLRP_MAX_QUEUE_SIZE", "-1"},
+		{"OTEL_METRIC_EXPORT_INTERVAL", "abc"},
+		{"OTEL_SDK_DISABLED", "yes"},
 	} {
-		t.Run(env[0], func(t *testing.T) {
+		t.Run(env[0]+"="+env[1], func(t *testing.T) {
 			t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
 			t.Setenv(env[0], env[1])
-			if _, err := telemetry.Start(t.Context(), telemetry.Config{Log: slog.Default()}); err == nil || !strings.Contains(err.Error(), env[0]+"="+env[1]) {
+			if _, err := telemetry.Start(t.Context(), telemetry.Config{Log: slog.Default()}); err == nil || !names(err, env[0], env[1]) {
 				t.Errorf("%v", err)
 			}
 		})
+	}
+}
+
+func TestStart_RefusesUnknownSamplerArguments(t *testing.T) {
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
+	t.Setenv("OTEL_TRACES_SAMPLER", "traceidratio")
+	for _, arg := range []string{"abc", "-0.1", "10", "NaN"} {
+		t.Setenv("OTEL_TRACES_SAMPLER_ARG", arg)
+		if _, err := telemetry.Start(t.Context(), telemetry.Config{Log: slog.Default()}); err == nil || !names(err, "OTEL_TRACES_SAMPLER_ARG", arg) {
+			t.Errorf("%s: %v", arg, err)
+		}
+	}
+}
+
+// TestStart_HeadersAreInNoError: headers of the exporter hold credentials.
+func TestStart_HeadersAreInNoError(t *testing.T) {
+	const secret = "canary-credential"
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
+	for _, headers := range []string{secret, "authorization=Basic%20x," + secret, "=" + secret, "authorization=%zz" + secret} {
+		t.Setenv("OTEL_EXPORTER_OTLP_HEADERS", headers)
+		_, err := telemetry.Start(t.Context(), telemetry.Config{Log: slog.Default()})
+		if err == nil || !strings.Contains(err.Error(), "OTEL_EXPORTER_OTLP_HEADERS") || strings.Contains(err.Error(), secret) {
+			t.Errorf("%s: %v", headers, err)
+		}
 	}
 }
 

@@ -1,7 +1,6 @@
 package telemetry
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"slices"
@@ -10,7 +9,6 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel"
-	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
 	"go.opentelemetry.io/otel/sdk/resource"
 	"go.opentelemetry.io/otel/sdk/trace"
 	api "go.opentelemetry.io/otel/trace"
@@ -22,22 +20,17 @@ const sampledShare = 0.1
 // checkoutPrefix begins the names of checkout's server spans.
 const checkoutPrefix = "spillway.v1.CheckoutService/"
 
-func (t *Telemetry) startTraces(ctx context.Context, on signals, about *resource.Resource) error {
-	if !on.traces {
-		return nil
+func (t *Telemetry) startTraces(to exporters, about *resource.Resource) {
+	if to.traces == nil {
+		return
 	}
-	exporter, err := otlptracegrpc.New(ctx)
-	if err != nil {
-		return fmt.Errorf("traces: %w", err)
-	}
-	opts := []trace.TracerProviderOption{trace.WithBatcher(exporter, batchOptions()...), trace.WithResource(about)}
+	opts := []trace.TracerProviderOption{trace.WithBatcher(to.traces, batchOptions()...), trace.WithResource(about)}
 	if os.Getenv("OTEL_TRACES_SAMPLER") == "" {
 		opts = append(opts, trace.WithSampler(NewSampler()))
 	}
 	provider := trace.NewTracerProvider(opts...)
 	otel.SetTracerProvider(provider)
-	t.stops = append(t.stops, stopBoth(provider, exporter))
-	return nil
+	t.stops = append(t.stops, stopBoth("traces", provider, to.traces))
 }
 
 // maxQueuedSpans bounds the spans that wait for their export, unless OTEL_BSP_MAX_QUEUE_SIZE does: some 10 MB. The relay, the writer and the
