@@ -53,7 +53,11 @@ func (e *Epochs) rebuild(ctx context.Context, old Epoch, instance string) error 
 		return err
 	}
 	e.adopt(next, began)
-	e.cfg.Log.InfoContext(ctx, "epoch opened", "epoch", next.Number, "redis", instance, "records_lost_at", next.RecordsLostAt)
+	log := e.cfg.Log
+	if !next.RecordsLostAt.IsZero() {
+		log = log.With("records_lost_at", next.RecordsLostAt)
+	}
+	log.InfoContext(ctx, "epoch opened", "epoch", next.Number, "redis", instance)
 	return nil
 }
 

@@ -81,9 +81,9 @@ func pipelineName(cmds []rueidis.Completed) string {
 	return pipelineSpan + " " + name
 }
 
-// failure returns err unless it is the reply that there is nothing.
+// failure returns err unless it is the reply that there is nothing, or that a script is not loaded yet: it is sent in full then.
 func failure(err error) error {
-	if rueidis.IsRedisNil(err) {
+	if reply, ok := rueidis.IsRedisErr(err); rueidis.IsRedisNil(err) || ok && reply.IsNoScript() {
 		return nil
 	}
 	return err

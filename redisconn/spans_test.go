@@ -7,6 +7,7 @@ import (
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/rueidis"
 	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/codes"
 	sdk "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace/noop"
@@ -45,9 +46,14 @@ func TestConn_SpansOfSampledTraces(t *testing.T) {
 	c.DoMulti(sampled, get(), get())
 	c.DoMulti(sampled, get(), c.B().Ping().Build())
 	c.Do(sampled, c.B().Arbitrary("NO.SUCH.COMMAND").Args("secret").Build())
+	c.Do(sampled, c.B().Evalsha().Sha1("0123456789012345678901234567890123456789").Numkeys(0).Build())
 	var names []string
 	for _, s := range spans.GetSpans() {
 		names = append(names, s.Name)
+		// A script that is not loaded yet is no failure: it is sent in full then.
+		if failed := s.Status.Code == codes.Error; failed != (s.Name == "NO.SUCH.COMMAND") {
+			t.Errorf("%s has failed: %t", s.Name, failed)
+		}
 		if s.Parent.SpanID().String() != "b7ad6b7169203331" {
 			t.Errorf("the parent of %s is %s", s.Name, s.Parent.SpanID())
 		}
@@ -57,7 +63,7 @@ func TestConn_SpansOfSampledTraces(t *testing.T) {
 			}
 		}
 	}
-	if want := []string{"GET", "PIPELINE GET", "PIPELINE", "NO.SUCH.COMMAND"}; !slices.Equal(names, want) {
+	if want := []string{"GET", "PIPELINE GET", "PIPELINE", "NO.SUCH.COMMAND", "EVALSHA"}; !slices.Equal(names, want) {
 		t.Errorf("spans %v; want %v", names, want)
 	}
 }

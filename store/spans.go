@@ -95,7 +95,8 @@ func target(query string) (verb, table string) {
 // maxIdentifierBytes is the longest name of a table in MySQL.
 const maxIdentifierBytes = 64
 
-// rowsOf returns how many rows an INSERT has, or how many ids a statement names in its longest list; 0 if it has neither.
+// rowsOf returns how many rows an INSERT has, or how many ids a statement names in its longest list; 0 if it has neither. A list of states is none
+// of ids.
 func rowsOf(query string, args int) int {
 	if _, values, ok := strings.Cut(query, "VALUES"); ok && strings.HasPrefix(query, "INSERT") {
 		row, _, _ := strings.Cut(values, ")")
@@ -104,9 +105,8 @@ func rowsOf(query string, args int) int {
 		}
 	}
 	most := 0
-	for rest, found := query, true; found; {
-		if _, rest, found = strings.Cut(rest, " IN ("); found {
-			list, _, _ := strings.Cut(rest, ")")
+	for before, rest, found := strings.Cut(query, " IN ("); found; before, rest, found = strings.Cut(rest, " IN (") {
+		if list, _, _ := strings.Cut(rest, ")"); !strings.HasSuffix(strings.TrimRight(before, "`\""), "state") {
 			most = max(most, strings.Count(list, "?"))
 		}
 	}

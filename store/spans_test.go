@@ -40,6 +40,8 @@ func TestRowsOf_RowsAndIDs(t *testing.T) {
 		"SELECT id FROM orders WHERE id IN (?,?,?) AND state IN (?)":                             {4, 3},
 		"UPDATE orders SET a = CASE id WHEN ? THEN ? END WHERE id IN (?,?) AND state IN (?)":     {5, 2},
 		"SELECT id FROM orders WHERE (customer_id, idempotency_key) IN (VALUES (?,?),(?,?)) = ?": {5, 2},
+		"UPDATE orders SET state = ? WHERE id IN (?) AND state IN (?,?,?)":                       {5, 1},
+		"UPDATE `stock_epochs` SET `a` = ? WHERE `id` = ? AND `stock_epochs`.`state` IN (?, ?)":  {4, 0},
 		"SELECT 1": {0, 0},
 	} {
 		if got := store.RowsOf(query, c.args); got != c.want {

@@ -161,6 +161,9 @@ func (b *shipBatch) offer(ctx, calls context.Context, o order.Order, release fun
 	for backoff := b.cfg.MinBackoff; ; backoff = min(2*backoff, b.cfg.MaxBackoff) {
 		err = b.carrier.carrier.Ship(calls, o)
 		release()
+		if err == nil && span.IsRecording() {
+			span.SetAttributes(tracing.OrderState(order.Shipped))
+		}
 		if err == nil || errors.Is(err, order.ErrInvalid) {
 			b.outcomes.add(b.log, o, err, b.now())
 			return

@@ -2,6 +2,7 @@ package workers_test
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"testing"
 
@@ -16,6 +17,7 @@ import (
 	"github.com/spillway/spillway/queue"
 	"github.com/spillway/spillway/stock"
 	"github.com/spillway/spillway/telemetry"
+	"github.com/spillway/spillway/tracing"
 	"github.com/spillway/spillway/workers"
 )
 
@@ -123,6 +125,9 @@ func TestShipRescuer_TraceFromTheRow(t *testing.T) {
 	}
 	if carried.SpanID() != ship[0].SpanContext.SpanID() || ship[0].Links[0].SpanContext.SpanID() != batch[0].SpanContext.SpanID() {
 		t.Errorf("the carrier was called in span %s; want %+v", carried.SpanID(), ship[0])
+	}
+	if !slices.Contains(ship[0].Attributes, tracing.OrderState(order.Shipped)) {
+		t.Errorf("ship has the attributes %v; want the state SHIPPED", ship[0].Attributes)
 	}
 }
 
