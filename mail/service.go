@@ -32,11 +32,15 @@ type Service struct {
 	mu sync.Mutex
 	// inFlight are the mails of the calls under way, so that two workers of the process do not send a mail at the same time.
 	inFlight map[order.MailID]bool
+	// unrecorded are mails that were sent and are not recorded yet.
+	unrecorded map[order.MailID]bool
 }
 
 // NewService returns a service that sends mails by the sender.
 func NewService(sent SentMails, sender Sender, messages *Messages) *Service {
-	return &Service{sent: sent, sender: sender, messages: messages, inFlight: make(map[order.MailID]bool)}
+	return &Service{
+		sent: sent, sender: sender, messages: messages, inFlight: make(map[order.MailID]bool), unrecorded: make(map[order.MailID]bool),
+	}
 }
 
 // WithMetrics sets what counts the mails. It is called before the first one is sent.
@@ -47,8 +51,8 @@ func (s *Service) WithMetrics(m *Metrics) *Service {
 
 // SendOrderMails sends a batch of mails to the customers of their orders, without those that were sent before. It reads and writes with one
 // statement each which mails were sent. A mail that cannot be sent does not affect the others. SendOrderMails returns an error and
-// sends nothing if the batch is empty or larger than MaxBatch (order.ErrInvalid), or if it cannot read which mails were sent
-// (order.ErrNotSent). A crash between the sending and the recording leads to a second mail with the same Message-ID (docs/design/mail.md).
+// sends nothing if the batch is empty or larger than MaxBatch (order.ErrInvalid), or if it cannot read which mails were sent, or record earlier
+// ones (order.ErrNotSent). A crash between the sending and the recording leads to a second mail with the same Message-ID (docs/design/mail.md).
 func (s *Service) SendOrderMails(ctx context.Context, req *spillwayv1.SendOrderMailsRequest) (*spillwayv1.SendOrderMailsResponse, error) {
 	entries := make([]entry, len(req.GetMails()))
 	for i, r := range req.GetMails() {
@@ -82,9 +86,11 @@ func (s *Service) sendBatch(ctx context.Context, entries []entry) (*batch, error
 	b := s.newBatch(entries)
 	defer s.release(b)
 	defer s.metrics.count(ctx, b)
-	var err error
-	if b.before, err = s.sent.Sent(ctx, ids(b.own)); err != nil {
-		err = fmt.Errorf("read which mails were sent: %w: %w", order.ErrNotSent, err)
+	err := s.recordLate(ctx)
+	if err == nil {
+		err = s.readSent(ctx, b)
+	}
+	if err != nil {
 		for _, e := range b.own {
 			e.err = err
 		}
@@ -92,6 +98,13 @@ func (s *Service) sendBatch(ctx context.Context, entries []entry) (*batch, error
 	}
 	s.send(ctx, b)
 	return b, nil
+}
+
+func (s *Service) readSent(ctx context.Context, b *batch) (err error) {
+	if b.before, err = s.sent.Sent(ctx, ids(b.own)); err != nil {
+		return fmt.Errorf("read which mails were sent: %w: %w", order.ErrNotSent, err)
+	}
+	return nil
 }
 
 // errInFlight is the result of a mail that another call of this process sends.
@@ -168,16 +181,4 @@ func sendError(m order.Mail, err error) error {
 		err = fmt.Errorf("%w: %w", order.ErrUnavailable, err)
 	}
 	return err
-}
-
-// record records mails that were sent, even if the caller has left. If that fails they count as failed, so that they are sent again.
-func (s *Service) record(ctx context.Context, sent []*entry) {
-	if len(sent) == 0 {
-		return
-	}
-	if err := s.sent.MarkSent(context.WithoutCancel(ctx), ids(sent)); err != nil {
-		for _, e := range sent {
-			e.err = fmt.Errorf("mail was sent and not recorded: %w", err)
-		}
-	}
 }

@@ -270,3 +270,29 @@ func TestService_PermanentAndTransientFailures(t *testing.T) {
 		t.Errorf("an unknown outcome: %v", err)
 	}
 }
+
+// TestService_SQLCannotBeWritten: SQL is readable and not writable, as with a full disk or a server that became a replica. A mail that was sent
+// is not sent again at each retry, and no other one is sent either, until it is recorded.
+func TestService_SQLCannotBeWritten(t *testing.T) {
+	sender := &fakeSender{}
+	s, o, other := newService(t, sender), newPaidOrder(t), newPaidOrder(t)
+	mails := s.sent
+	s.sent = brokenMails{SentMails: mails, write: order.ErrUnavailable}
+	first, second := order.Mail{Kind: order.MailConfirmation, Order: o}, order.Mail{Kind: order.MailConfirmation, Order: other}
+	for range 3 {
+		errs, err := s.SendMails(t.Context(), []order.Mail{first})
+		if err = errors.Join(append(errs, err)...); err == nil {
+			t.Error("a mail that is not recorded counts as sent")
+		}
+	}
+	if _, err := s.SendMails(t.Context(), []order.Mail{second}); !errors.Is(err, order.ErrNotSent) {
+		t.Errorf("another mail: %v; want ErrNotSent", err)
+	}
+	if sender.sent != 1 {
+		t.Errorf("%d mails were sent; want the first, once", sender.sent)
+	}
+	s.sent = mails
+	if got := outcomes(t, s, first, second); !slices.Equal(got, []string{"ALREADY_SENT", "SENT"}) || sender.sent != 2 {
+		t.Errorf("once SQL can be written: %v, %d mails were sent", got, sender.sent)
+	}
+}
