@@ -14,7 +14,7 @@ import (
 const (
 	// slowRequest is the duration from which a unary call is logged although it succeeded.
 	slowRequest = time.Second
-	// requestLinesPerSecond bounds the lines about failed and slow calls: a flash sale refuses thousands a second.
+	// requestLinesPerSecond bounds the lines about failed and slow calls, and those about the others: a flash sale refuses thousands a second.
 	requestLinesPerSecond = 50
 	// debugShare is one in how many of the other calls is logged at debug level.
 	debugShare = 100
@@ -26,7 +26,13 @@ type requestLog struct {
 	log *slog.Logger
 	now func() time.Time
 
-	mu       sync.Mutex
+	mu sync.Mutex
+	// warnings are the lines about failed and slow calls, which refused ones must not keep out.
+	warnings, others lineCount
+}
+
+// lineCount counts lines of one kind.
+type lineCount struct {
 	second   int64 // Unix time
 	lines    int   // in this second
 	unlogged int64 // since the last line
@@ -68,7 +74,7 @@ func (l *requestLog) record(ctx context.Context, procedure string, took time.Dur
 		level, text = slog.LevelWarn, "request failed"
 	case slow:
 		level, text = slog.LevelWarn, "request was slow"
-	case err != nil:
+	case err != nil && connect.CodeOf(err) != connect.CodeCanceled: // A caller that left was not refused: each watcher leaves at some time.
 		level, text = slog.LevelInfo, "request refused"
 	case rand.N(debugShare) > 0: //nolint:gosec // Sampling needs no secrecy.
 		return
@@ -76,7 +82,7 @@ func (l *requestLog) record(ctx context.Context, procedure string, took time.Dur
 	if !l.log.Enabled(ctx, level) {
 		return
 	}
-	unlogged, ok := l.admit()
+	unlogged, ok := l.admit(level)
 	if !ok {
 		return
 	}
@@ -111,18 +117,22 @@ func isOurs(code connect.Code) bool {
 	return false
 }
 
-// admit reports whether another line may be written in this second, and how many were not since the last one.
-func (l *requestLog) admit() (unlogged int64, ok bool) {
+// admit reports whether another line of the level may be written in this second, and how many of its kind were not since the last one.
+func (l *requestLog) admit(level slog.Level) (unlogged int64, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if s := l.now().Unix(); s != l.second {
-		l.second, l.lines = s, 0
+	c := &l.others
+	if level >= slog.LevelWarn {
+		c = &l.warnings
 	}
-	if l.lines >= requestLinesPerSecond {
-		l.unlogged++
+	if s := l.now().Unix(); s != c.second {
+		c.second, c.lines = s, 0
+	}
+	if c.lines >= requestLinesPerSecond {
+		c.unlogged++
 		return 0, false
 	}
-	l.lines++
-	unlogged, l.unlogged = l.unlogged, 0
+	c.lines++
+	unlogged, c.unlogged = c.unlogged, 0
 	return unlogged, true
 }

@@ -41,7 +41,10 @@ func TestRequestLog_FailedAndSlowCalls(t *testing.T) {
 		"slow":    {time.Second, nil, []string{"level=WARN", "request was slow", "duration=1s", "request_id=R-1"}},
 		"failed":  {2 * time.Second, connect.NewError(connect.CodeUnavailable, errors.New("secret")), []string{"level=WARN", "request failed", "code=unavailable", "request_id=R-1"}},
 		"refused": {0, connect.NewError(connect.CodeInvalidArgument, errors.New("secret")), []string{"level=INFO", "request refused", "reason=invalid_argument"}},
-		"limited": {0, &refusalError{refusal: refusalOf(&order.LimitError{Limit: order.LimitCustomerCharges, Maximum: 2})}, []string{"reason=LIMIT_EXCEEDED", "limit=charges_per_customer"}},
+		// A call of a closed page that watched an order ends so.
+		"the caller left":             {0, connect.NewError(connect.CodeCanceled, context.Canceled), nil},
+		"the caller left a slow call": {time.Second, connect.NewError(connect.CodeCanceled, context.Canceled), []string{"level=WARN", "request was slow", "code=canceled"}},
+		"limited":                     {0, &refusalError{refusal: refusalOf(&order.LimitError{Limit: order.LimitCustomerCharges, Maximum: 2})}, []string{"reason=LIMIT_EXCEEDED", "limit=charges_per_customer"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := logged(t, slog.LevelInfo, c.took, c.outcome)
@@ -78,6 +81,10 @@ func TestRequestLog_BoundsItsLines(t *testing.T) {
 	}
 	if n := strings.Count(text.String(), "\n"); n != requestLinesPerSecond {
 		t.Errorf("%d lines", n)
+	}
+	l.record(t.Context(), "/p", 0, false, connect.NewError(connect.CodeInternal, errors.New("a defect")))
+	if !strings.Contains(text.String(), "code=internal") {
+		t.Error("a failed call is not logged because others were refused")
 	}
 	now = now.Add(time.Second)
 	l.record(t.Context(), "/p", 0, false, refused)
