@@ -132,7 +132,11 @@ func TestConn_FollowsTheMajority(t *testing.T) {
 	}
 	wantConfirmed(t, c, promoted, true)
 	c.Disallow()
-	if err := ping(t, c); !errors.Is(err, ErrInstance) {
+	err = ping(t, c)
+	if errors.Is(err, net.ErrClosed) { // rueidis has not noticed yet that its connection is closed; the next command dials.
+		err = ping(t, c)
+	}
+	if !errors.Is(err, ErrInstance) {
 		t.Errorf("after Disallow: %v; want ErrInstance", err)
 	}
 	c.Allow(promoted)
