@@ -141,7 +141,7 @@ func TestAdaptiveLimiter_Overload(t *testing.T) {
 // TestAdaptiveLimiter_LongOverloadOfSlowCalls has calls that take more than the target even alone. They are not held below the capacity, and
 // their duration does not creep up during four minutes of overload.
 func TestAdaptiveLimiter_LongOverloadOfSlowCalls(t *testing.T) {
-	const roundTrip = 25 * time.Millisecond
+	const roundTrip = 50 * time.Millisecond
 	inStation(t, roundTrip, func(t *testing.T, s *stubStation, rng *rand.Rand) {
 		s.offer(rng, stationCapacity/2, 5*time.Second)
 		if r := s.offer(rng, stationCapacity/2, 10*time.Second); r.refused > 0 {
@@ -234,7 +234,7 @@ func TestAdaptiveLimiter_AfterOverload(t *testing.T) {
 // TestAdaptiveLimiter_RefusalsShowNothing has calls that take more than the target even alone, and twice as many that are refused at once, such as
 // those without a token, or for what is sold out. The fast ones do not make the others slow by comparison.
 func TestAdaptiveLimiter_RefusalsShowNothing(t *testing.T) {
-	const roundTrip = 25 * time.Millisecond
+	const roundTrip = 50 * time.Millisecond
 	inStation(t, roundTrip, func(t *testing.T, s *stubStation, rng *rand.Rand) {
 		stop := make(chan struct{})
 		defer close(stop)
