@@ -31,7 +31,7 @@ func TestAudit_HealthyShop(t *testing.T) {
 			"stock_adds_up": 3, "totals_add_up": 6, "items_have_order": 12, "paid_is_charged_once": 3, "charge_is_total": 4, "charge_has_order": 6,
 			"pending_is_undecided": 1, "cancelled_is_refunded": 2, "refunds_within_charge": 2, "refund_is_confirmed": 2, "cancellation_is_complete": 2,
 			"cancellation_gives_back_all": 1, "shipped_has_shipment": 1, "shipment_is_shipped": 1, "row_matches_journal": 7, "journal_applied_once": 5, "journal_has_no_gaps": 4,
-			"state_is_not_overdue": 2, "paid_has_mail": 3, "units_return_once": 3, "cancelled_gives_units_back": 2,
+			"state_is_not_overdue": 2, "paid_has_mail": 3, "refund_has_mail": 1, "units_return_once": 3, "cancelled_gives_units_back": 2,
 		} {
 			if checked[rule] != want {
 				t.Errorf("%s looked at %d; want %d", rule, checked[rule], want)
@@ -212,6 +212,23 @@ func TestAudit_MailsThatAreDueOrDead(t *testing.T) {
 		w.wants("drained", w.audit(audit.Options{Drained: true}), nil)
 		w.exec("UPDATE failed_orders SET dedup_key = CONCAT(dedup_key, '/cancelled')")
 		w.wants("another mail is dead, drained", w.audit(audit.Options{Drained: true}), []string{"paid_has_mail paid"})
+	})
+}
+
+// TestAudit_MailOfARefund checks that the mail of an operator's refund is not missing when it is due, was sent, or is a dead letter.
+func TestAudit_MailOfARefund(t *testing.T) {
+	onBoth(t, func(_ *testing.T, w *fixture) {
+		w.populate()
+		ctx, mail := w.t.Context(), order.MailID{OrderID: w.ids["failed"], Kind: order.RefundMail("part")}
+		w.wants("it is due", w.audit(audit.Options{Drained: true}), nil)
+		w.exec("DELETE FROM due_mails WHERE order_id = {failed}")
+		w.wants("it is lost", w.audit(audit.Options{Drained: true}), []string{"refund_has_mail failed"})
+		dead := store.DeadLetter{DedupKey: store.MailKey(mail.OrderID, mail.Kind), Source: store.MailerSource, OrderID: string(mail.OrderID)}
+		w.must(store.NewDeadLetters(w.db).Put(ctx, dead))
+		w.wants("it is dead", w.audit(audit.Options{Drained: true}), nil)
+		w.exec("DELETE FROM failed_orders")
+		w.must(store.NewMails(w.db).MarkSent(ctx, []order.MailID{mail}))
+		w.wants("it was sent", w.audit(audit.Options{Drained: true}), nil)
 	})
 }
 

@@ -382,8 +382,7 @@ var defects = []defect{
 		drained: []string{"state_is_not_overdue pending"},
 	},
 	{
-		name:    "an order paid for long",
-		breaks:  []string{"UPDATE orders SET updated_at = " + anHourAgo + " WHERE id = {paid}"},
+		name: "an order paid for long", breaks: []string{"UPDATE orders SET updated_at = " + anHourAgo + " WHERE id = {paid}"},
 		drained: []string{"state_is_not_overdue paid"},
 	},
 
@@ -403,6 +402,16 @@ var defects = []defect{
 			"DELETE FROM due_mails WHERE order_id = {shipped}", "UPDATE orders SET updated_at = " + anHourAgo + " WHERE id = {shipped}",
 		},
 		drained: []string{"paid_has_mail shipped"},
+	},
+	{
+		name: "a refund that its customer does not hear of", breaks: []string{
+			"DELETE FROM due_mails WHERE order_id = {failed}", "UPDATE refunds SET confirmed_at = " + anHourAgo + " WHERE request_key IS NOT NULL",
+		},
+		drained: []string{"refund_has_mail failed"},
+	},
+	{
+		name: "a refund of which the mail was not sent yet", breaks: []string{"DELETE FROM due_mails WHERE order_id = {failed}"},
+		drained: []string{"refund_has_mail failed"}, running: []string{},
 	},
 
 	// Shipments.

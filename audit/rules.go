@@ -85,6 +85,12 @@ var rules = []rule{
 	{"shipped_has_shipment", "Each SHIPPED order has a shipment.", query((*store.AuditView).ShippedWithoutShipment), nil},
 	{"shipment_is_shipped", "Each shipment's order is SHIPPED.", query((*store.AuditView).ShipmentsOfOthers), nil},
 	{"paid_has_mail", "The mails that a paid or SHIPPED order causes were sent, are due, or are dead letters.", query((*store.AuditView).MissingMails), nil},
+	{
+		"refund_has_mail",
+		"The mail about a confirmed refund that an operator requested was sent, is due, or is a dead letter.",
+		query((*store.AuditView).RefundsWithoutMail),
+		nil,
+	},
 	{"cancelled_is_not_at_carrier", "No CANCELLED order was claimed for the carrier.", query((*store.AuditView).CancelledAtTheCarrier), nil},
 }
 

@@ -55,3 +55,25 @@ func (v *AuditView) withoutMail(kind order.MailKind, states ...order.State) (que
 			"AND NOT EXISTS (SELECT 1 FROM failed_orders f WHERE f.dedup_key = CONCAT(?, o.id, ?))",
 		[]any{kind, v.horizon.Drained, v.horizon.Since, v.horizon.MailSince, kind, mailKeyPrefix, mailKeySuffix(kind)}
 }
+
+// RefundsWithoutMail finds confirmed refunds that an operator requested, without the mail about that: it was neither sent, nor is due, nor is
+// a dead letter. Those that were confirmed before MailSince are left out, as orders are.
+func (v *AuditView) RefundsWithoutMail(ctx context.Context, each func(Violation)) (int64, error) {
+	const byOperator = " FROM refunds r WHERE r.request_key IS NOT NULL AND r.confirmed_at IS NOT NULL"
+	return v.find(ctx, rule{
+		counts: "SELECT COUNT(*)" + byOperator,
+		violations: "SELECT r.order_id, r.refund_id, r.confirmed_at" + byOperator + " AND (? OR r.confirmed_at < ?) AND r.confirmed_at >= ? " +
+			"AND NOT EXISTS (SELECT 1 FROM sent_mails m WHERE m.order_id = r.order_id AND m.kind = CONCAT(?, r.refund_id)) " +
+			"AND NOT EXISTS (SELECT 1 FROM due_mails d WHERE d.order_id = r.order_id AND d.kind = CONCAT(?, r.refund_id)) " +
+			"AND NOT EXISTS (SELECT 1 FROM failed_orders f WHERE f.dedup_key = CONCAT(?, r.order_id, ?, r.refund_id))",
+		args: []any{
+			v.horizon.Drained, v.horizon.Since, v.horizon.MailSince, order.MailRefund, order.MailRefund, mailKeyPrefix, mailKeySuffix(order.MailRefund),
+		},
+		describe: func(r []string) Violation {
+			return Violation{
+				OrderID: order.ID(r[0]),
+				Detail:  "its refund " + r[1] + " is confirmed since " + r[2] + ", but the mail about it was not sent and is not due",
+			}
+		},
+	}, each)
+}
