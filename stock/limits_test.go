@@ -120,6 +120,41 @@ func TestLimits_RestockedUnitsMayBeOrderedAgain(t *testing.T) {
 	})
 }
 
+// TestLimits_UnitsThatDidNotCount: B got its limit after the first order, of which the units of B therefore do not count. When that order comes back,
+// its units of B must not be subtracted from those of a later one.
+func TestLimits_UnitsThatDidNotCount(t *testing.T) {
+	for name, giveBack := range map[string]func(s *shop, r stock.Request) error{
+		"released": func(s *shop, r stock.Request) error {
+			_, err := s.Release(t.Context(), r.OrderID, "r", "")
+			return err
+		},
+		"restocked": func(s *shop, r stock.Request) error {
+			back := []order.Delta{{SKU: "A", Units: 1}, {SKU: "B", Units: 3}}
+			_, err := s.Restock(t.Context(), 1, r.OrderID, r.Customer, back, "r")
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onBoth(t, func(t *testing.T, cfg redisconn.Config) {
+				s := openShop(t, cfg, limitless(), map[order.SKU]int64{"A": 1000, "B": 1000})
+				first := atMost(5, request("k1", units("A", 1), units("B", 3)))
+				s.mustReserve(t, first)
+				both := func(r stock.Request) stock.Request {
+					r.MaxUnits = map[order.SKU]int{"A": 5, "B": 5}
+					return r
+				}
+				s.mustReserve(t, both(request("k2", units("B", 5))))
+				if err := giveBack(s, first); err != nil {
+					t.Fatal(err)
+				}
+				_, err := s.Reserve(t.Context(), both(request("k3", units("B", 1))))
+				wantLimit(t, err, order.LimitCustomerUnits, 5)
+				s.mustReserve(t, both(request("k4", units("A", 5)))) // Its unit of A is back.
+			})
+		})
+	}
+}
+
 // endWindow ends the customer's units window, as its TTL does.
 func (s *shop) endWindow(t *testing.T, customer order.CustomerID) {
 	t.Helper()
@@ -183,14 +218,15 @@ func TestLimits_OrderOlderThanTheWindowsFirst(t *testing.T) {
 	})
 }
 
-// TestLimits_WindowOfAnOlderVersion: it does not record its first order. Units come back to it until it ends.
+// TestLimits_WindowOfAnOlderVersion: it does not record what each order counted. Units come back to it until it ends.
 func TestLimits_WindowOfAnOlderVersion(t *testing.T) {
 	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 		s := openShop(t, cfg, limitless(), map[order.SKU]int64{"A": 1000})
 		first := atMost(10, request("k1", units("A", 5)))
 		s.mustReserve(t, first)
 		c := s.redis.Client()
-		if n, err := c.Do(t.Context(), c.B().Hdel().Key(s.keys.Bought("c1")).Field(":first").Build()).AsInt64(); err != nil || n != 1 {
+		gone := []string{":begin", ":" + string(first.OrderID)}
+		if n, err := c.Do(t.Context(), c.B().Hdel().Key(s.keys.Bought("c1")).Field(gone...).Build()).AsInt64(); err != nil || n != 2 {
 			t.Fatalf("%d fields deleted (%v)", n, err)
 		}
 		s.mustReserve(t, atMost(10, request("k2", units("A", 5))))

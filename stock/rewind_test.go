@@ -176,6 +176,30 @@ func TestRewind_ReturnedUnitsCountAgain(t *testing.T) {
 	}
 }
 
+// TestRewind_UnitsThatDidNotCount: a release that never happened is rewound. The order's units of B, which had no limit when it was placed, did not
+// count before either.
+func TestRewind_UnitsThatDidNotCount(t *testing.T) {
+	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
+		s := openShop(t, cfg, limitless(), map[order.SKU]int64{"A": 100, "B": 100})
+		back := atMost(5, request("k1", units("A", 1), units("B", 3)))
+		s.mustReserve(t, back)
+		s.mustReserve(t, atMost(5, request("k2", units("A", 1))))
+		s.flushAll(t)
+		if _, err := s.Release(t.Context(), back.OrderID, "x", ""); err != nil {
+			t.Fatal(err)
+		}
+		s.failOver(t)
+		if err := s.epochs.Check(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		all := request("k3", units("A", 3), units("B", 5))
+		all.MaxUnits = map[order.SKU]int{"A": 5, "B": 5}
+		s.mustReserve(t, all)
+		_, err := s.Reserve(t.Context(), atMost(5, request("k4", units("A", 1)))) // Its unit of A counts again.
+		wantLimit(t, err, order.LimitCustomerUnits, 5)
+	})
+}
+
 // TestRewind_PendingOrderHasNoTTL: its TTL was set after SQL had it as PAID or CANCELLED; SQL has lost that. Its entries leave the order to the
 // hot order, so that it must not expire before SQL has it again.
 func TestRewind_PendingOrderHasNoTTL(t *testing.T) {

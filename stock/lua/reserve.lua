@@ -184,12 +184,13 @@ for o = 1, orders do
     end
     placed[rate] = (before or 0) + 1
     if bought_window_s ~= '0' and limited_units then
-      redis.call('HSET', hot_order, 'bought', bought)
       local counted = {}
       for sku in string.gmatch(customer_max, '([^:,]+):') do
         if limited_units[sku] then counted[#counted + 1] = sku .. ':' .. string.format('%d', limited_units[sku]) end
       end
-      bought_count(bought, order_id, table.concat(counted, ','), bought_window_s)
+      counted = table.concat(counted, ',')
+      redis.call('HSET', hot_order, 'bought', bought, 'counted', counted)
+      bought_count(bought, order_id, counted, bought_window_s)
     end
     if pay_later == '1' then
       unpaid_add(unpaid, unpaid_notes, unpaid_counts, order_id, customer, (string.gsub(reserved, ':%-', ':')), unpaid_until_ms)

@@ -29,8 +29,9 @@ elseif kind == 'S' then
 elseif kind == 'L' then
   if redis.call('GET', rolled_back) == entry_id then redis.call('DEL', rolled_back) end
   if redis.call('HGET', hot_order, 'entry') == entry_id then
-    local reserved, settled, bought = unpack(redis.call('HMGET', hot_order, 'reserved', 'settled', 'bought'))
-    if bought then bought_again(bought, order_id, units) end -- The release returned them. The key has the hash tag of all keys.
+    local reserved, settled, bought, counted = unpack(redis.call('HMGET', hot_order, 'reserved', 'settled', 'bought', 'counted'))
+    -- The release returned them. The key has the hash tag of all keys. An older version did not record what the order counted.
+    if bought then bought_again(bought, order_id, counted or units) end
     redis.call('HSET', hot_order, 'state', settled and '1' or '0', 'entry', settled or reserved)
     redis.call('HDEL', hot_order, 'reason')
     redis.call('PERSIST', hot_order)
@@ -38,9 +39,10 @@ elseif kind == 'L' then
 elseif kind == 'B' then
   if redis.call('GET', rolled_back) ~= entry_id then return end
   redis.call('DEL', rolled_back)
-  -- The next restock returns the units again. Without the hot order its customer is not known, and they are returned twice.
-  local bought = redis.call('HGET', hot_order, 'bought')
-  if bought then bought_again(bought, order_id, units) end
+  -- The next restock returns the units again. Without the hot order its customer is not known; the next restock then returns nothing to a window
+  -- that records what each order counted.
+  local bought, counted = unpack(redis.call('HMGET', hot_order, 'bought', 'counted'))
+  if bought then bought_again(bought, order_id, counted or units) end
 elseif kind == 'A' then
   local seen = redis.call('GET', adjusted)
   if seen and string.match(seen, '^(%S+) ') == entry_id then redis.call('DEL', adjusted) end

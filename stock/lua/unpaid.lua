@@ -3,8 +3,9 @@
 -- unpaid   zset, order id -> when it is checked whether it is still PENDING, in ms: others are removed then
 -- notes    hash, order id -> "SKU:UNITS,... CUSTOMER"
 -- counts   hash, "c:CUSTOMER" -> unpaid orders, "u:SKU" -> units that unpaid orders hold
--- bought   hash of a customer, SKU -> units ordered in the present window; ":first" -> the lowest id of the orders that count in it
---          (a window that an older version opened has none)
+-- bought   hash of a customer, SKU -> units ordered in the present window, of SKUs that have a limit; ":ORDER_ID" -> what the order counted,
+--          "SKU:UNITS,..."; ":begin" -> the lowest id of the orders that count in it. A window that an older version opened has no
+--          ":begin", but ":first" for it, or neither
 
 -- count_add: adds n to a field and removes the field at 0.
 local function count_add(counts, field, n)
@@ -49,31 +50,47 @@ local function unpaid_add(unpaid, notes, counts, order_id, customer, lines, unti
   for sku, n in string.gmatch(lines, '([^:,]+):([^,]+)') do count_add(counts, 'u:' .. sku, tonumber(n)) end
 end
 
+-- bought_begin: the lowest id of the orders that count in the window, or false.
+local function bought_begin(bought)
+  local begin, first = unpack(redis.call('HMGET', bought, ':begin', ':first'))
+  return begin or first
+end
+
 -- bought_count: counts units ("SKU:UNITS,...") of an order in the present window of its customer, which begins with it if there is none.
 local function bought_count(bought, order_id, units, window_s)
   local fresh = redis.call('EXISTS', bought) == 0
-  local first = redis.call('HGET', bought, ':first')
-  if fresh or (first and order_id < first) then redis.call('HSET', bought, ':first', order_id) end
+  local begin = redis.call('HGET', bought, ':begin')
+  if fresh or (begin and order_id < begin) then redis.call('HSET', bought, ':begin', order_id) end
   for sku, n in string.gmatch(units, '([^:,]+):([^,]+)') do redis.call('HINCRBY', bought, sku, n) end
+  redis.call('HSET', bought, ':' .. order_id, units)
   if redis.call('TTL', bought) == -1 then redis.call('EXPIRE', bought, window_s) end
 end
 
--- bought_return: subtracts units ("SKU:UNITS,...") of an order that came back, so that the customer may order them again. Ids sort by
--- time: an order below the first one of the window was counted in an earlier window, and changes nothing here.
+-- bought_return: subtracts what an order counted, because its units ("SKU:UNITS,...") came back, so that the customer may order them again. An order
+-- that counted nothing in this window changes nothing: it was counted in an earlier one, came back before, or has no SKU with a limit. In a
+-- window of an older version, which has no record of that, all units count that are not of an order below its first one: ids sort by time.
 local function bought_return(bought, order_id, units)
-  local first = redis.call('HGET', bought, ':first')
-  if first and order_id < first then return end
+  local counted = redis.call('HGET', bought, ':' .. order_id)
+  if counted then
+    redis.call('HDEL', bought, ':' .. order_id)
+    units = counted
+  elseif redis.call('HEXISTS', bought, ':begin') == 1 then
+    return
+  end
+  local begin = bought_begin(bought)
+  if not counted and begin and order_id < begin then return end
   for sku, n in string.gmatch(units, '([^:,]+):([^,]+)') do
     if redis.call('HEXISTS', bought, sku) == 1 then count_add(bought, sku, -tonumber(n)) end
   end
-  if first and redis.call('HLEN', bought) == 1 then redis.call('DEL', bought) end
+  if begin and redis.call('HLEN', bought) == 1 then redis.call('DEL', bought) end
 end
 
--- bought_again: adds units ("SKU:UNITS,...") of an order that bought_return subtracted, because that did not happen after all. A window that
--- ended meanwhile, or that began after the order, stays as it is.
-local function bought_again(bought, order_id, units)
-  if redis.call('EXISTS', bought) == 0 then return end
-  local first = redis.call('HGET', bought, ':first')
-  if first and order_id < first then return end
-  for sku, n in string.gmatch(units, '([^:,]+):([^,]+)') do redis.call('HINCRBY', bought, sku, n) end
+-- bought_again: adds what an order counted ("SKU:UNITS,...") and bought_return subtracted, because that did not happen after all. An order that
+-- counts still adds nothing. A window that ended meanwhile, or that began after the order, stays as it is.
+local function bought_again(bought, order_id, counted)
+  if redis.call('EXISTS', bought) == 0 or redis.call('HEXISTS', bought, ':' .. order_id) == 1 then return end
+  local begin = bought_begin(bought)
+  if begin and order_id < begin then return end
+  for sku, n in string.gmatch(counted, '([^:,]+):([^,]+)') do redis.call('HINCRBY', bought, sku, n) end
+  redis.call('HSET', bought, ':' .. order_id, counted)
 end
