@@ -69,6 +69,12 @@ func authorized(ctx context.Context, token string) context.Context {
 
 func placeOrder(t testing.TB, url string) (ctx context.Context, id string) {
 	t.Helper()
+	return placeOrderWith(t, url, "key-of-"+t.Name())
+}
+
+// placeOrderWith places an order of a new customer with the idempotency key.
+func placeOrderWith(t testing.TB, url, key string) (ctx context.Context, id string) {
+	t.Helper()
 	session, err := spillwayv1connect.NewSessionServiceClient(http.DefaultClient, url).
 		StartGuestSession(t.Context(), &spillwayv1.StartGuestSessionRequest{})
 	if err != nil {
@@ -76,7 +82,7 @@ func placeOrder(t testing.TB, url string) (ctx context.Context, id string) {
 	}
 	placed, err := spillwayv1connect.NewCheckoutServiceClient(http.DefaultClient, url).
 		PlaceOrder(authorized(t.Context(), session.GetToken()), &spillwayv1.PlaceOrderRequest{
-			Lines: []*spillwayv1.Line{{Sku: "OLJCESPC7Z", Quantity: 1}}, CurrencyCode: "EUR", Email: "a@example.com", IdempotencyKey: "key-of-" + t.Name(),
+			Lines: []*spillwayv1.Line{{Sku: "OLJCESPC7Z", Quantity: 1}}, CurrencyCode: "EUR", Email: "a@example.com", IdempotencyKey: key,
 			ShippingAddress: &spillwayv1.Address{Name: "A", Street: "S 1", City: "Berlin", PostalCode: "10115", CountryCode: "DE"},
 			Card:            &spillwayv1.Card{Number: goodCard, Cvv: "123", ExpiryYear: int32(time.Now().Year() + 1), ExpiryMonth: 1},
 		})

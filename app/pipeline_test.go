@@ -176,6 +176,16 @@ func TestPipeline_WorkersInOtherProcesses(t *testing.T) {
 	if flush := stageOf(p, stageFlush); flush.GetProcesses() != 0 || flush.PerSecond != nil {
 		t.Errorf("flush: %v", flush)
 	}
+	// Orders pile up again, and grow older.
+	placeOrderWith(t, api.URL(), "another")
+	var age time.Duration
+	for range 3 {
+		p = w.until("an older backlog", func(p *spillwayv1.Pipeline) bool {
+			flush := stageOf(p, stageFlush)
+			return flush.GetDepth() == 2 && flush.GetOldestAge().AsDuration() > age
+		})
+		age = stageOf(p, stageFlush).GetOldestAge().AsDuration()
+	}
 }
 
 // TestPipeline_ShutdownEndsWatchers at once, with `unavailable`.

@@ -478,7 +478,7 @@ type Partition struct {
 	EpochOpenTime *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=epoch_open_time,json=epochOpenTime,proto3" json:"epoch_open_time,omitempty"`
 	// The identity of the Redis instance that it was opened on: run id and replication id.
 	Instance string `protobuf:"bytes,4,opt,name=instance,proto3" json:"instance,omitempty"`
-	// What a response promises: "journal" or "sql".
+	// What a response promises: "journal", "replica" or "sql".
 	Durability string `protobuf:"bytes,5,opt,name=durability,proto3" json:"durability,omitempty"`
 	// Why no epoch is open, if that is so.
 	ClosedReason string `protobuf:"bytes,6,opt,name=closed_reason,json=closedReason,proto3" json:"closed_reason,omitempty"`

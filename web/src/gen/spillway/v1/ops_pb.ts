@@ -177,7 +177,7 @@ export type Partition = Message<"spillway.v1.Partition"> & {
   instance: string;
 
   /**
-   * What a response promises: "journal" or "sql".
+   * What a response promises: "journal", "replica" or "sql".
    *
    * @generated from field: string durability = 5;
    */
