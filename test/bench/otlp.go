@@ -16,7 +16,7 @@ import (
 )
 
 // otlpCmd takes telemetry over OTLP gRPC, counts spans and discards everything, in a process of its own. It stands for the collector, which
-// would run on another machine: it costs less than one, so that the two cores show what telemetry costs the shop.
+// would run on another machine and here would compete with the shop for its cores.
 type otlpCmd struct {
 	Listen string `required:"" help:"Where to respond with the counts, by HTTP."`
 	OTLP   string `name:"otlp" required:"" help:"Where to take telemetry."`
