@@ -71,16 +71,20 @@ const (
 	baselineAge = 30 * time.Second
 	// probeMedians is for how many medians the limit is halved meanwhile: calls that were admitted before have to end, and then one window.
 	probeMedians = 3
+	// maxRise bounds how much the baseline rises in baselineAge: a dependency that became twice as slow is allowed for within two minutes.
+	maxRise = 1.25
 )
 
 // baseline is the lowest median of the calls' duration, which is what they take when none waits for another. In a long overload no call is that
 // fast, and a baseline that followed the recent medians would rise with the limit. So once baselineAge has passed, the limit is halved
-// for probeMedians, and the lowest median of that time is the new one.
+// for probeMedians, and the lowest median of that time is the new one. It rises by maxRise at most: a probe that was too short, or a window of an
+// overload in which the limit was not reached, would otherwise raise the limit, and the next one start from there.
 type baseline struct {
 	least time.Duration // 0: not measured yet
 	at    time.Time
-	until time.Time // of a probe
-	limit float64   // before the probe; 0: there is none
+	until time.Time     // of a probe
+	limit float64       // before the probe; 0: there is none
+	most  time.Duration // that the probe may find
 }
 
 // observe takes the median of a window. It returns the limit to go on with, and whether a probe holds it.
@@ -91,13 +95,17 @@ func (b *baseline) observe(median time.Duration, now time.Time, limit float64, r
 		if now.Before(b.until) {
 			return limit, true
 		}
+		b.least = min(b.least, b.most)
 		limit, b.limit = b.limit, 0
 		return limit, false
 	case b.least == 0 || median <= b.least:
 		b.least, b.at = median, now
 	case now.Sub(b.at) > baselineAge:
-		b.least, b.at = median, now
-		if reached {
+		b.most = time.Duration(float64(b.least) * maxRise)
+		if !reached { // Calls are slow although they are few.
+			b.least, b.at = min(median, b.most), now
+		} else {
+			b.least, b.at = median, now
 			b.until, b.limit = now.Add(probeMedians*median+windowLength), limit
 			return limit / 2, true
 		}

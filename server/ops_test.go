@@ -207,7 +207,7 @@ func TestWatchPipeline_Lifetime(t *testing.T) {
 
 // TestWatchPipeline_SlowReader: one that reads nothing is cut off, and until then no watcher waits for it.
 func TestWatchPipeline_SlowReader(t *testing.T) {
-	f := serveOps(t, func(c *OpsConfig) { c.MaxSend = time.Second })
+	f := serveOps(t, func(c *OpsConfig) { c.MaxSend = 5 * time.Second })
 	f.text = strings.Repeat("n", 8<<20) // more than a kernel keeps for a reader
 	conn, err := net.Dial("tcp", strings.TrimPrefix(f.url, "http://"))
 	if err != nil {
