@@ -51,8 +51,12 @@ const (
 	maxLatencyTarget = 10 * time.Second
 )
 
+// sqlLatency is how many times LatencyTarget calls may take with durability sql, where a response waits for the transaction before its own and for
+// its own, of as many orders as are in progress: with fewer of them, each transaction has less to do, and the rate falls.
+const sqlLatency = 3
+
 // admission returns the limits of the calls that are served at once, which counts them in load as well.
-func (c HTTPConfig) admission(embedded bool, load *server.CheckoutLoad) server.AdmissionConfig {
+func (c HTTPConfig) admission(embedded, sqlDurable bool, load *server.CheckoutLoad) server.AdmissionConfig {
 	limits := map[server.Class]int{}
 	for class, n := range map[server.Class]int{server.ClassCheckout: c.Checkouts, server.ClassBrowse: c.Reads} {
 		switch {
@@ -62,7 +66,11 @@ func (c HTTPConfig) admission(embedded bool, load *server.CheckoutLoad) server.A
 			limits[class] = embeddedInFlight
 		}
 	}
-	return server.AdmissionConfig{Limits: limits, Latency: c.LatencyTarget, Load: load}
+	latency := c.LatencyTarget
+	if sqlDurable {
+		latency *= sqlLatency
+	}
+	return server.AdmissionConfig{Limits: limits, Latency: latency, Load: load}
 }
 
 // proxies parses TrustedProxies.
