@@ -35,13 +35,17 @@ func (v *AuditView) UnknownStates(ctx context.Context, each func(Violation)) (in
 	}, each)
 }
 
+// wrongTotals joins the orders with one sum for each. A subquery for each order would read all items every time when MySQL's statistics are older than the
+// items: 36,000 orders took longer than two minutes.
+const wrongTotals = "SELECT o.id, o.items_total, o.shipping_total, o.total, i.items FROM orders o " +
+	"LEFT JOIN (SELECT order_id, SUM(quantity * unit_price) AS items FROM order_items GROUP BY order_id) i ON i.order_id = o.id " +
+	"WHERE o.items_total <> COALESCE(i.items, -1) OR o.total <> o.items_total + o.shipping_total"
+
 // TotalsThatDoNotAddUp finds orders with totals that are not the sum of their items and shipping, or that have no items.
 func (v *AuditView) TotalsThatDoNotAddUp(ctx context.Context, each func(Violation)) (int64, error) {
-	const items = "(SELECT SUM(i.quantity * i.unit_price) FROM order_items i WHERE i.order_id = o.id)"
 	return v.find(ctx, rule{
-		counts: allOrders,
-		violations: "SELECT o.id, o.items_total, o.shipping_total, o.total, " + items + " FROM orders o WHERE o.items_total <> COALESCE(" + items +
-			", -1) OR o.total <> o.items_total + o.shipping_total",
+		counts:     allOrders,
+		violations: wrongTotals,
 		describe: func(r []string) Violation {
 			f := Violation{OrderID: order.ID(r[0])}
 			if f.Detail = fmt.Sprintf("its items sum to %s; it says items %s + shipping %s = total %s", r[4], r[1], r[2], r[3]); r[4] == "" {

@@ -157,3 +157,6 @@ var Target = target
 
 // RowsOf returns how many rows or ids a statement names.
 var RowsOf = rowsOf
+
+// WrongTotals is the query of AuditView.TotalsThatDoNotAddUp.
+const WrongTotals = wrongTotals
