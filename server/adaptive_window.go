@@ -102,13 +102,12 @@ func (b *baseline) observe(median time.Duration, now time.Time, limit float64, r
 		b.least, b.at = median, now
 	case now.Sub(b.at) > baselineAge:
 		b.most = time.Duration(float64(b.least) * maxRise)
-		if !reached { // Calls are slow although they are few.
-			b.least, b.at = min(median, b.most), now
-		} else {
-			b.least, b.at = median, now
+		b.least, b.at = median, now
+		if reached {
 			b.until, b.limit = now.Add(probeMedians*median+windowLength), limit
 			return limit / 2, true
 		}
+		b.least = min(median, b.most) // Calls are slow although they are few.
 	}
 	return limit, false
 }
