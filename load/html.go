@@ -1,38 +1,41 @@
 package load
 
 import (
-	_ "embed"
-	"html/template"
+	"bytes"
+	"embed"
 	"io"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/spillway/spillway/markup"
 )
 
 //go:embed report.html.tmpl
-var reportText string
+var reportFiles embed.FS
 
-var reportTemplate = template.Must(template.New("report").Parse(reportText))
+const reportFile = "report.html.tmpl"
 
 // page is the data of the template.
 type page struct {
 	*Result
-	Tone    string // of the verdict: good, partly or bad
-	Summary string
-	When    string
-	Tiles   []tile
-	Rows    []reportRow
-	Remarks []string
-	Plots   []plot
-	Checks  []check
-	Width   float64
-	Height  float64
-	Left    float64
-	Right   float64
-	Top     float64
-	Bottom  float64
+	VerdictText string
+	Tone        string // of the verdict: good, partly or bad
+	Summary     string
+	When        string
+	Tiles       []tile
+	Rows        []reportRow
+	Remarks     []string
+	Plots       []plot
+	Checks      []check
+	Width       float64
+	Height      float64
+	Left        float64
+	Right       float64
+	Top         float64
+	Bottom      float64
 }
 
 type tile struct{ Label, Value, Class string }
@@ -52,8 +55,21 @@ type check struct {
 
 // HTML writes the report as one page without external resources or scripts.
 func (r *Result) HTML(w io.Writer) error {
+	report, err := markup.HTML(reportFiles, reportFile)
+	if err != nil {
+		return err
+	}
+	var out bytes.Buffer
+	if err := report.Execute(&out, r.page()); err != nil {
+		return err
+	}
+	_, err = out.WriteTo(w)
+	return err
+}
+
+func (r *Result) page() page {
 	p := page{
-		Result: r, Tone: r.tone(), Summary: r.summary(), When: r.Started.Format(time.RFC1123), Remarks: clean(r.remarks()),
+		Result: r, VerdictText: r.VerdictText(), Tone: r.tone(), Summary: r.summary(), When: r.Started.Format(time.RFC1123), Remarks: clean(r.remarks()),
 		Width: plotWidth, Height: plotHeight, Left: frameLeft, Right: frameRight, Top: frameTop, Bottom: frameBottom,
 	}
 	p.rows()
@@ -69,7 +85,7 @@ func (r *Result) HTML(w io.Writer) error {
 		{Title: "The shop's audit", Status: r.Audit.Status, Lines: clean(r.Audit.lines()), Rules: r.Audit.Rules},
 	}
 	p.Checks[1].Lines = slices.DeleteFunc(p.Checks[1].Lines, func(l string) bool { return strings.Contains(l, " checked, ") })
-	return reportTemplate.Execute(w, p)
+	return p
 }
 
 // tone is good only if everything was checked.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"encoding/xml"
 	"errors"
+	"html/template"
 	"io"
 	"regexp"
 	"strings"
@@ -72,6 +73,21 @@ func TestHTML_SelfContained(t *testing.T) {
 		if err := wellFormed(svg); err != nil {
 			t.Errorf("plot %d: %v", i, err)
 		}
+	}
+}
+
+// TestHTML_EscapedAsByHTMLTemplate fails for a template that uses a value where escaping for the context between tags and in quoted attributes
+// is not sufficient.
+func TestHTML_EscapedAsByHTMLTemplate(t *testing.T) {
+	t.Parallel()
+	res := someResult(t)
+	res.Scenario, res.Run, res.URL = `<i>"'&+`, "{{.}}", "http://shop"
+	var got, want bytes.Buffer
+	if err := errors.Join(res.HTML(&got), template.Must(template.ParseFS(reportFiles, reportFile)).Execute(&want, res.page())); err != nil {
+		t.Fatal(err)
+	}
+	if got.String() != want.String() {
+		t.Errorf("the report is\n%s\nwant\n%s", &got, &want)
 	}
 }
 

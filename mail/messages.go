@@ -6,9 +6,9 @@ import (
 	"fmt"
 	netmail "net/mail"
 	"sync"
-	"text/template"
 	"time"
 
+	"github.com/spillway/spillway/markup"
 	"github.com/spillway/spillway/order"
 )
 
@@ -40,12 +40,10 @@ type Message struct {
 }
 
 // Messages composes mails from templates. It is safe for concurrent use.
-//
-// The templates of the HTML part are text/template over escaped texts, because html/template escapes at four times the cost.
 type Messages struct {
 	from       netmail.Address
 	fromHeader string
-	text, html map[order.MailKind]*template.Template
+	text, html map[order.MailKind]*markup.Template
 }
 
 // NewMessages parses the embedded templates. from is the sender's address, as "NAME <ADDRESS>" or "ADDRESS".
@@ -56,27 +54,22 @@ func NewMessages(from string) (*Messages, error) {
 	}
 	m := &Messages{
 		from: netmail.Address{Address: sender.Address}, fromHeader: sender.String(),
-		text: map[order.MailKind]*template.Template{}, html: map[order.MailKind]*template.Template{},
+		text: map[order.MailKind]*markup.Template{}, html: map[order.MailKind]*markup.Template{},
 	}
 	for kind := range mailTypes {
-		if m.text[kind], err = parseTemplate(kind, "txt"); err != nil {
+		if m.text[kind], err = markup.Text(mailFiles, templates(kind, "txt")...); err != nil {
 			return nil, err
 		}
-		if m.html[kind], err = parseTemplate(kind, "html"); err != nil {
+		if m.html[kind], err = markup.HTML(mailFiles, templates(kind, "html")...); err != nil {
 			return nil, err
 		}
 	}
 	return m, nil
 }
 
-// parseTemplate parses the kind's template of the format, txt or html.
-func parseTemplate(kind order.MailKind, format string) (*template.Template, error) {
-	name := string(kind) + "." + format + ".tmpl"
-	t, err := template.New(name).ParseFS(mailFiles, "templates/layout."+format+".tmpl", "templates/"+name)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	return t, nil
+// templates returns the names of the kind's templates in the format, txt or html.
+func templates(kind order.MailKind, format string) []string {
+	return []string{"templates/layout." + format + ".tmpl", "templates/" + string(kind) + "." + format + ".tmpl"}
 }
 
 // Write composes a mail. Mail.Refund is the amount in mails of cancellations, where zero means that nothing was refunded, and in mails of
@@ -135,7 +128,6 @@ func (m *Messages) compose(kind order.MailKind, head headers, texts page) ([]byt
 	if err := m.text[kind].Execute(text, &texts); err != nil {
 		return nil, err
 	}
-	texts.escape()
 	if err := m.html[kind].Execute(html, &texts); err != nil {
 		return nil, err
 	}

@@ -44,36 +44,6 @@ func newPage(m order.Mail, kind mailType) page {
 	return p
 }
 
-// htmlEscaper escapes text as html/template does between tags.
-var htmlEscaper = strings.NewReplacer("\x00", "\uFFFD", `"`, "&#34;", "&", "&amp;", "'", "&#39;", "+", "&#43;", "<", "&lt;", ">", "&gt;")
-
-// escape escapes every text of the page for HTML in place, also those that need no escaping today. The templates use texts between tags
-// only, where this is sufficient; TestPage_EscapedAsByHTMLTemplate fails for a template that does not.
-func (p *page) escape() {
-	for _, text := range p.texts() {
-		*text = htmlEscaper.Replace(*text)
-	}
-	for i := range p.Lines {
-		l := &p.Lines[i]
-		for _, text := range l.texts() {
-			*text = htmlEscaper.Replace(*text)
-		}
-	}
-}
-
-// texts returns every text of the page, without those of its lines.
-func (p *page) texts() [15]*string {
-	return [...]*string{
-		&p.Subject, &p.Heading, &p.OrderID, &p.Placed, &p.TrackingID, &p.Recipient, &p.Street, &p.City, &p.Region, &p.PostalCode, &p.CountryCode,
-		&p.ItemsTotal, &p.ShippingTotal, &p.Total, &p.Refund,
-	}
-}
-
-// texts returns every text of the line.
-func (l *pageLine) texts() [5]*string {
-	return [...]*string{&l.SKU, &l.Name, &l.Quantity, &l.UnitPrice, &l.Total}
-}
-
 // singleLine replaces each line break and other control or direction character by a space. So the text of a customer cannot look like a
 // paragraph of the shop.
 func singleLine(text string) string {
