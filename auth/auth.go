@@ -87,11 +87,6 @@ func NewTokens(key []byte) (*Tokens, error) {
 	return &Tokens{key: key, now: time.Now}, nil
 }
 
-type claims struct {
-	Roles []Role `json:"roles,omitempty"`
-	jwt.RegisteredClaims
-}
-
 // Mint returns a signed token for the caller that is valid for ttl, and the time of its expiry.
 func (t *Tokens) Mint(c Caller, ttl time.Duration) (token string, expires time.Time, err error) {
 	now := t.now()
@@ -122,23 +117,6 @@ func (t *Tokens) Verify(token string) (Caller, error) {
 	}
 	t.cache.put(hash, v)
 	return v.caller, nil
-}
-
-// parse checks the signature and the claims of a token.
-func (t *Tokens) parse(token string) (verifiedToken, error) {
-	var c claims
-	_, err := jwt.ParseWithClaims(token, &c, func(*jwt.Token) (any, error) { return t.key, nil },
-		jwt.WithValidMethods([]string{jwt.SigningMethodHS256.Alg()}), jwt.WithIssuer(issuer), jwt.WithExpirationRequired(),
-		jwt.WithIssuedAt(), jwt.WithLeeway(leeway), jwt.WithTimeFunc(t.now))
-	switch {
-	case errors.Is(err, jwt.ErrTokenExpired):
-		return verifiedToken{}, fmt.Errorf("%w: it has expired; start a new session", ErrToken)
-	case err != nil:
-		return verifiedToken{}, fmt.Errorf("%w: it was not signed by this shop", ErrToken)
-	case c.Subject == "":
-		return verifiedToken{}, fmt.Errorf("%w: it names no customer", ErrToken)
-	}
-	return verifiedToken{caller: Caller{Customer: order.CustomerID(c.Subject), Roles: c.Roles}, expires: c.ExpiresAt.Time}, nil
 }
 
 // NewGuest returns a new customer id with 130 random bits.
