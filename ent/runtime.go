@@ -3,6 +3,9 @@
 package ent
 
 import (
+	"errors"
+	"unicode/utf8"
+
 	"github.com/spillway/spillway/ent/charge"
 	"github.com/spillway/spillway/ent/deadletter"
 	"github.com/spillway/spillway/ent/deadletteraction"
@@ -12,7 +15,6 @@ import (
 	"github.com/spillway/spillway/ent/orderitem"
 	"github.com/spillway/spillway/ent/product"
 	"github.com/spillway/spillway/ent/refund"
-	"github.com/spillway/spillway/ent/schema"
 	"github.com/spillway/spillway/ent/sentmail"
 	"github.com/spillway/spillway/ent/setting"
 	"github.com/spillway/spillway/ent/shipment"
@@ -22,403 +24,128 @@ import (
 	"github.com/spillway/spillway/ent/stockreturn"
 )
 
-// The init function reads all schema descriptors with runtime code
-// (default values, validators, hooks and policies) and stitches it
-// to their package variables.
+// The init function sets the default values and validators of the schema.
 func init() {
-	chargeFields := schema.Charge{}.Fields()
-	_ = chargeFields
-	// chargeDescChargeID is the schema descriptor for charge_id field.
-	chargeDescChargeID := chargeFields[1].Descriptor()
-	// charge.ChargeIDValidator is a validator for the "charge_id" field. It is called by the builders before save.
-	charge.ChargeIDValidator = chargeDescChargeID.Validators[0].(func(string) error)
-	// chargeDescCurrency is the schema descriptor for currency field.
-	chargeDescCurrency := chargeFields[4].Descriptor()
-	// charge.CurrencyValidator is a validator for the "currency" field. It is called by the builders before save.
-	charge.CurrencyValidator = chargeDescCurrency.Validators[0].(func(string) error)
-	// chargeDescDeclineCode is the schema descriptor for decline_code field.
-	chargeDescDeclineCode := chargeFields[5].Descriptor()
-	// charge.DeclineCodeValidator is a validator for the "decline_code" field. It is called by the builders before save.
-	charge.DeclineCodeValidator = chargeDescDeclineCode.Validators[0].(func(string) error)
-	// chargeDescAttempt is the schema descriptor for attempt field.
-	chargeDescAttempt := chargeFields[10].Descriptor()
-	// charge.DefaultAttempt holds the default value on creation for the attempt field.
-	charge.DefaultAttempt = chargeDescAttempt.Default.(int8)
-	// chargeDescID is the schema descriptor for id field.
-	chargeDescID := chargeFields[0].Descriptor()
-	// charge.IDValidator is a validator for the "id" field. It is called by the builders before save.
-	charge.IDValidator = chargeDescID.Validators[0].(func(string) error)
-	deadletterFields := schema.DeadLetter{}.Fields()
-	_ = deadletterFields
-	// deadletterDescDedupKey is the schema descriptor for dedup_key field.
-	deadletterDescDedupKey := deadletterFields[1].Descriptor()
-	// deadletter.DedupKeyValidator is a validator for the "dedup_key" field. It is called by the builders before save.
-	deadletter.DedupKeyValidator = deadletterDescDedupKey.Validators[0].(func(string) error)
-	// deadletterDescSource is the schema descriptor for source field.
-	deadletterDescSource := deadletterFields[2].Descriptor()
-	// deadletter.SourceValidator is a validator for the "source" field. It is called by the builders before save.
-	deadletter.SourceValidator = deadletterDescSource.Validators[0].(func(string) error)
-	// deadletterDescOrderID is the schema descriptor for order_id field.
-	deadletterDescOrderID := deadletterFields[3].Descriptor()
-	// deadletter.OrderIDValidator is a validator for the "order_id" field. It is called by the builders before save.
-	deadletter.OrderIDValidator = deadletterDescOrderID.Validators[0].(func(string) error)
-	// deadletterDescReason is the schema descriptor for reason field.
-	deadletterDescReason := deadletterFields[4].Descriptor()
-	// deadletter.ReasonValidator is a validator for the "reason" field. It is called by the builders before save.
-	deadletter.ReasonValidator = deadletterDescReason.Validators[0].(func(string) error)
-	// deadletterDescTraceID is the schema descriptor for trace_id field.
-	deadletterDescTraceID := deadletterFields[6].Descriptor()
-	// deadletter.TraceIDValidator is a validator for the "trace_id" field. It is called by the builders before save.
-	deadletter.TraceIDValidator = deadletterDescTraceID.Validators[0].(func(string) error)
-	// deadletterDescStatus is the schema descriptor for status field.
-	deadletterDescStatus := deadletterFields[8].Descriptor()
-	// deadletter.StatusValidator is a validator for the "status" field. It is called by the builders before save.
-	deadletter.StatusValidator = deadletterDescStatus.Validators[0].(func(string) error)
-	// deadletterDescPayloadType is the schema descriptor for payload_type field.
-	deadletterDescPayloadType := deadletterFields[11].Descriptor()
-	// deadletter.DefaultPayloadType holds the default value on creation for the payload_type field.
-	deadletter.DefaultPayloadType = deadletterDescPayloadType.Default.(string)
-	// deadletter.PayloadTypeValidator is a validator for the "payload_type" field. It is called by the builders before save.
-	deadletter.PayloadTypeValidator = deadletterDescPayloadType.Validators[0].(func(string) error)
-	deadletteractionFields := schema.DeadLetterAction{}.Fields()
-	_ = deadletteractionFields
-	// deadletteractionDescAction is the schema descriptor for action field.
-	deadletteractionDescAction := deadletteractionFields[2].Descriptor()
-	// deadletteraction.ActionValidator is a validator for the "action" field. It is called by the builders before save.
-	deadletteraction.ActionValidator = deadletteractionDescAction.Validators[0].(func(string) error)
-	// deadletteractionDescActor is the schema descriptor for actor field.
-	deadletteractionDescActor := deadletteractionFields[3].Descriptor()
-	// deadletteraction.ActorValidator is a validator for the "actor" field. It is called by the builders before save.
-	deadletteraction.ActorValidator = deadletteractionDescActor.Validators[0].(func(string) error)
-	// deadletteractionDescDetail is the schema descriptor for detail field.
-	deadletteractionDescDetail := deadletteractionFields[4].Descriptor()
-	// deadletteraction.DetailValidator is a validator for the "detail" field. It is called by the builders before save.
-	deadletteraction.DetailValidator = deadletteractionDescDetail.Validators[0].(func(string) error)
-	duemailFields := schema.DueMail{}.Fields()
-	_ = duemailFields
-	// duemailDescOrderID is the schema descriptor for order_id field.
-	duemailDescOrderID := duemailFields[1].Descriptor()
-	// duemail.OrderIDValidator is a validator for the "order_id" field. It is called by the builders before save.
-	duemail.OrderIDValidator = duemailDescOrderID.Validators[0].(func(string) error)
-	// duemailDescKind is the schema descriptor for kind field.
-	duemailDescKind := duemailFields[2].Descriptor()
-	// duemail.KindValidator is a validator for the "kind" field. It is called by the builders before save.
-	duemail.KindValidator = duemailDescKind.Validators[0].(func(string) error)
-	orderMixin := schema.Order{}.Mixin()
-	orderMixinFields0 := orderMixin[0].Fields()
-	_ = orderMixinFields0
-	orderFields := schema.Order{}.Fields()
-	_ = orderFields
-	// orderDescCancelCode is the schema descriptor for cancel_code field.
-	orderDescCancelCode := orderMixinFields0[0].Descriptor()
-	// order.DefaultCancelCode holds the default value on creation for the cancel_code field.
-	order.DefaultCancelCode = orderDescCancelCode.Default.(string)
-	// order.CancelCodeValidator is a validator for the "cancel_code" field. It is called by the builders before save.
-	order.CancelCodeValidator = orderDescCancelCode.Validators[0].(func(string) error)
-	// orderDescDuplicateOf is the schema descriptor for duplicate_of field.
-	orderDescDuplicateOf := orderMixinFields0[1].Descriptor()
-	// order.DefaultDuplicateOf holds the default value on creation for the duplicate_of field.
-	order.DefaultDuplicateOf = orderDescDuplicateOf.Default.(string)
-	// order.DuplicateOfValidator is a validator for the "duplicate_of" field. It is called by the builders before save.
-	order.DuplicateOfValidator = orderDescDuplicateOf.Validators[0].(func(string) error)
-	// orderDescDeclineCode is the schema descriptor for decline_code field.
-	orderDescDeclineCode := orderMixinFields0[2].Descriptor()
-	// order.DefaultDeclineCode holds the default value on creation for the decline_code field.
-	order.DefaultDeclineCode = orderDescDeclineCode.Default.(string)
-	// order.DeclineCodeValidator is a validator for the "decline_code" field. It is called by the builders before save.
-	order.DeclineCodeValidator = orderDescDeclineCode.Validators[0].(func(string) error)
-	// orderDescCustomerID is the schema descriptor for customer_id field.
-	orderDescCustomerID := orderFields[1].Descriptor()
-	// order.CustomerIDValidator is a validator for the "customer_id" field. It is called by the builders before save.
-	order.CustomerIDValidator = orderDescCustomerID.Validators[0].(func(string) error)
-	// orderDescCurrency is the schema descriptor for currency field.
-	orderDescCurrency := orderFields[3].Descriptor()
-	// order.CurrencyValidator is a validator for the "currency" field. It is called by the builders before save.
-	order.CurrencyValidator = orderDescCurrency.Validators[0].(func(string) error)
-	// orderDescEmail is the schema descriptor for email field.
-	orderDescEmail := orderFields[7].Descriptor()
-	// order.EmailValidator is a validator for the "email" field. It is called by the builders before save.
-	order.EmailValidator = orderDescEmail.Validators[0].(func(string) error)
-	// orderDescShipName is the schema descriptor for ship_name field.
-	orderDescShipName := orderFields[8].Descriptor()
-	// order.ShipNameValidator is a validator for the "ship_name" field. It is called by the builders before save.
-	order.ShipNameValidator = orderDescShipName.Validators[0].(func(string) error)
-	// orderDescShipStreet is the schema descriptor for ship_street field.
-	orderDescShipStreet := orderFields[9].Descriptor()
-	// order.ShipStreetValidator is a validator for the "ship_street" field. It is called by the builders before save.
-	order.ShipStreetValidator = orderDescShipStreet.Validators[0].(func(string) error)
-	// orderDescShipCity is the schema descriptor for ship_city field.
-	orderDescShipCity := orderFields[10].Descriptor()
-	// order.ShipCityValidator is a validator for the "ship_city" field. It is called by the builders before save.
-	order.ShipCityValidator = orderDescShipCity.Validators[0].(func(string) error)
-	// orderDescShipRegion is the schema descriptor for ship_region field.
-	orderDescShipRegion := orderFields[11].Descriptor()
-	// order.ShipRegionValidator is a validator for the "ship_region" field. It is called by the builders before save.
-	order.ShipRegionValidator = orderDescShipRegion.Validators[0].(func(string) error)
-	// orderDescShipPostalCode is the schema descriptor for ship_postal_code field.
-	orderDescShipPostalCode := orderFields[12].Descriptor()
-	// order.ShipPostalCodeValidator is a validator for the "ship_postal_code" field. It is called by the builders before save.
-	order.ShipPostalCodeValidator = orderDescShipPostalCode.Validators[0].(func(string) error)
-	// orderDescShipCountry is the schema descriptor for ship_country field.
-	orderDescShipCountry := orderFields[13].Descriptor()
-	// order.ShipCountryValidator is a validator for the "ship_country" field. It is called by the builders before save.
-	order.ShipCountryValidator = orderDescShipCountry.Validators[0].(func(string) error)
-	// orderDescTrackingID is the schema descriptor for tracking_id field.
-	orderDescTrackingID := orderFields[14].Descriptor()
-	// order.TrackingIDValidator is a validator for the "tracking_id" field. It is called by the builders before save.
-	order.TrackingIDValidator = orderDescTrackingID.Validators[0].(func(string) error)
-	// orderDescIdempotencyKey is the schema descriptor for idempotency_key field.
-	orderDescIdempotencyKey := orderFields[15].Descriptor()
-	// order.IdempotencyKeyValidator is a validator for the "idempotency_key" field. It is called by the builders before save.
-	order.IdempotencyKeyValidator = orderDescIdempotencyKey.Validators[0].(func(string) error)
-	// orderDescFingerprint is the schema descriptor for fingerprint field.
-	orderDescFingerprint := orderFields[16].Descriptor()
-	// order.FingerprintValidator is a validator for the "fingerprint" field. It is called by the builders before save.
-	order.FingerprintValidator = orderDescFingerprint.Validators[0].(func([]byte) error)
-	// orderDescCancelReason is the schema descriptor for cancel_reason field.
-	orderDescCancelReason := orderFields[17].Descriptor()
-	// order.CancelReasonValidator is a validator for the "cancel_reason" field. It is called by the builders before save.
-	order.CancelReasonValidator = orderDescCancelReason.Validators[0].(func(string) error)
-	// orderDescTrace is the schema descriptor for trace field.
-	orderDescTrace := orderFields[22].Descriptor()
-	// order.TraceValidator is a validator for the "trace" field. It is called by the builders before save.
-	order.TraceValidator = orderDescTrace.Validators[0].(func(string) error)
-	// orderDescID is the schema descriptor for id field.
-	orderDescID := orderFields[0].Descriptor()
-	// order.IDValidator is a validator for the "id" field. It is called by the builders before save.
-	order.IDValidator = orderDescID.Validators[0].(func(string) error)
-	ordercancellationMixin := schema.OrderCancellation{}.Mixin()
-	ordercancellationMixinFields0 := ordercancellationMixin[0].Fields()
-	_ = ordercancellationMixinFields0
-	ordercancellationFields := schema.OrderCancellation{}.Fields()
-	_ = ordercancellationFields
-	// ordercancellationDescCancelCode is the schema descriptor for cancel_code field.
-	ordercancellationDescCancelCode := ordercancellationMixinFields0[0].Descriptor()
-	// ordercancellation.DefaultCancelCode holds the default value on creation for the cancel_code field.
-	ordercancellation.DefaultCancelCode = ordercancellationDescCancelCode.Default.(string)
-	// ordercancellation.CancelCodeValidator is a validator for the "cancel_code" field. It is called by the builders before save.
-	ordercancellation.CancelCodeValidator = ordercancellationDescCancelCode.Validators[0].(func(string) error)
-	// ordercancellationDescDuplicateOf is the schema descriptor for duplicate_of field.
-	ordercancellationDescDuplicateOf := ordercancellationMixinFields0[1].Descriptor()
-	// ordercancellation.DefaultDuplicateOf holds the default value on creation for the duplicate_of field.
-	ordercancellation.DefaultDuplicateOf = ordercancellationDescDuplicateOf.Default.(string)
-	// ordercancellation.DuplicateOfValidator is a validator for the "duplicate_of" field. It is called by the builders before save.
-	ordercancellation.DuplicateOfValidator = ordercancellationDescDuplicateOf.Validators[0].(func(string) error)
-	// ordercancellationDescDeclineCode is the schema descriptor for decline_code field.
-	ordercancellationDescDeclineCode := ordercancellationMixinFields0[2].Descriptor()
-	// ordercancellation.DefaultDeclineCode holds the default value on creation for the decline_code field.
-	ordercancellation.DefaultDeclineCode = ordercancellationDescDeclineCode.Default.(string)
-	// ordercancellation.DeclineCodeValidator is a validator for the "decline_code" field. It is called by the builders before save.
-	ordercancellation.DeclineCodeValidator = ordercancellationDescDeclineCode.Validators[0].(func(string) error)
-	// ordercancellationDescReason is the schema descriptor for reason field.
-	ordercancellationDescReason := ordercancellationFields[1].Descriptor()
-	// ordercancellation.ReasonValidator is a validator for the "reason" field. It is called by the builders before save.
-	ordercancellation.ReasonValidator = ordercancellationDescReason.Validators[0].(func(string) error)
-	// ordercancellationDescActor is the schema descriptor for actor field.
-	ordercancellationDescActor := ordercancellationFields[2].Descriptor()
-	// ordercancellation.ActorValidator is a validator for the "actor" field. It is called by the builders before save.
-	ordercancellation.ActorValidator = ordercancellationDescActor.Validators[0].(func(string) error)
-	// ordercancellationDescUnits is the schema descriptor for units field.
-	ordercancellationDescUnits := ordercancellationFields[3].Descriptor()
-	// ordercancellation.UnitsValidator is a validator for the "units" field. It is called by the builders before save.
-	ordercancellation.UnitsValidator = ordercancellationDescUnits.Validators[0].(func(string) error)
-	// ordercancellationDescRefundCurrency is the schema descriptor for refund_currency field.
-	ordercancellationDescRefundCurrency := ordercancellationFields[5].Descriptor()
-	// ordercancellation.RefundCurrencyValidator is a validator for the "refund_currency" field. It is called by the builders before save.
-	ordercancellation.RefundCurrencyValidator = ordercancellationDescRefundCurrency.Validators[0].(func(string) error)
-	// ordercancellationDescID is the schema descriptor for id field.
-	ordercancellationDescID := ordercancellationFields[0].Descriptor()
-	// ordercancellation.IDValidator is a validator for the "id" field. It is called by the builders before save.
-	ordercancellation.IDValidator = ordercancellationDescID.Validators[0].(func(string) error)
-	orderitemFields := schema.OrderItem{}.Fields()
-	_ = orderitemFields
-	// orderitemDescOrderID is the schema descriptor for order_id field.
-	orderitemDescOrderID := orderitemFields[1].Descriptor()
-	// orderitem.OrderIDValidator is a validator for the "order_id" field. It is called by the builders before save.
-	orderitem.OrderIDValidator = orderitemDescOrderID.Validators[0].(func(string) error)
-	// orderitemDescSku is the schema descriptor for sku field.
-	orderitemDescSku := orderitemFields[2].Descriptor()
-	// orderitem.SkuValidator is a validator for the "sku" field. It is called by the builders before save.
-	orderitem.SkuValidator = orderitemDescSku.Validators[0].(func(string) error)
-	// orderitemDescName is the schema descriptor for name field.
-	orderitemDescName := orderitemFields[3].Descriptor()
-	// orderitem.NameValidator is a validator for the "name" field. It is called by the builders before save.
-	orderitem.NameValidator = orderitemDescName.Validators[0].(func(string) error)
-	productFields := schema.Product{}.Fields()
-	_ = productFields
-	// productDescName is the schema descriptor for name field.
-	productDescName := productFields[1].Descriptor()
-	// product.NameValidator is a validator for the "name" field. It is called by the builders before save.
-	product.NameValidator = productDescName.Validators[0].(func(string) error)
-	// productDescDescription is the schema descriptor for description field.
-	productDescDescription := productFields[2].Descriptor()
-	// product.DescriptionValidator is a validator for the "description" field. It is called by the builders before save.
-	product.DescriptionValidator = productDescDescription.Validators[0].(func(string) error)
-	// productDescPicture is the schema descriptor for picture field.
-	productDescPicture := productFields[3].Descriptor()
-	// product.PictureValidator is a validator for the "picture" field. It is called by the builders before save.
-	product.PictureValidator = productDescPicture.Validators[0].(func(string) error)
-	// productDescCurrency is the schema descriptor for currency field.
-	productDescCurrency := productFields[5].Descriptor()
-	// product.CurrencyValidator is a validator for the "currency" field. It is called by the builders before save.
-	product.CurrencyValidator = productDescCurrency.Validators[0].(func(string) error)
-	// productDescArchived is the schema descriptor for archived field.
-	productDescArchived := productFields[10].Descriptor()
-	// product.DefaultArchived holds the default value on creation for the archived field.
-	product.DefaultArchived = productDescArchived.Default.(bool)
-	// productDescMaxPerCustomer is the schema descriptor for max_per_customer field.
-	productDescMaxPerCustomer := productFields[11].Descriptor()
-	// product.DefaultMaxPerCustomer holds the default value on creation for the max_per_customer field.
-	product.DefaultMaxPerCustomer = productDescMaxPerCustomer.Default.(int32)
-	// product.MaxPerCustomerValidator is a validator for the "max_per_customer" field. It is called by the builders before save.
-	product.MaxPerCustomerValidator = productDescMaxPerCustomer.Validators[0].(func(int32) error)
-	// productDescID is the schema descriptor for id field.
-	productDescID := productFields[0].Descriptor()
-	// product.IDValidator is a validator for the "id" field. It is called by the builders before save.
-	product.IDValidator = productDescID.Validators[0].(func(string) error)
-	refundFields := schema.Refund{}.Fields()
-	_ = refundFields
-	// refundDescOrderID is the schema descriptor for order_id field.
-	refundDescOrderID := refundFields[1].Descriptor()
-	// refund.OrderIDValidator is a validator for the "order_id" field. It is called by the builders before save.
-	refund.OrderIDValidator = refundDescOrderID.Validators[0].(func(string) error)
-	// refundDescCurrency is the schema descriptor for currency field.
-	refundDescCurrency := refundFields[3].Descriptor()
-	// refund.CurrencyValidator is a validator for the "currency" field. It is called by the builders before save.
-	refund.CurrencyValidator = refundDescCurrency.Validators[0].(func(string) error)
-	// refundDescReason is the schema descriptor for reason field.
-	refundDescReason := refundFields[4].Descriptor()
-	// refund.ReasonValidator is a validator for the "reason" field. It is called by the builders before save.
-	refund.ReasonValidator = refundDescReason.Validators[0].(func(string) error)
-	// refundDescActor is the schema descriptor for actor field.
-	refundDescActor := refundFields[6].Descriptor()
-	// refund.DefaultActor holds the default value on creation for the actor field.
-	refund.DefaultActor = refundDescActor.Default.(string)
-	// refund.ActorValidator is a validator for the "actor" field. It is called by the builders before save.
-	refund.ActorValidator = refundDescActor.Validators[0].(func(string) error)
-	// refundDescRequestKey is the schema descriptor for request_key field.
-	refundDescRequestKey := refundFields[7].Descriptor()
-	// refund.RequestKeyValidator is a validator for the "request_key" field. It is called by the builders before save.
-	refund.RequestKeyValidator = refundDescRequestKey.Validators[0].(func(string) error)
-	// refundDescAttempts is the schema descriptor for attempts field.
-	refundDescAttempts := refundFields[9].Descriptor()
-	// refund.DefaultAttempts holds the default value on creation for the attempts field.
-	refund.DefaultAttempts = refundDescAttempts.Default.(int)
-	// refundDescID is the schema descriptor for id field.
-	refundDescID := refundFields[0].Descriptor()
-	// refund.IDValidator is a validator for the "id" field. It is called by the builders before save.
-	refund.IDValidator = refundDescID.Validators[0].(func(string) error)
-	sentmailFields := schema.SentMail{}.Fields()
-	_ = sentmailFields
-	// sentmailDescOrderID is the schema descriptor for order_id field.
-	sentmailDescOrderID := sentmailFields[1].Descriptor()
-	// sentmail.OrderIDValidator is a validator for the "order_id" field. It is called by the builders before save.
-	sentmail.OrderIDValidator = sentmailDescOrderID.Validators[0].(func(string) error)
-	// sentmailDescKind is the schema descriptor for kind field.
-	sentmailDescKind := sentmailFields[2].Descriptor()
-	// sentmail.KindValidator is a validator for the "kind" field. It is called by the builders before save.
-	sentmail.KindValidator = sentmailDescKind.Validators[0].(func(string) error)
-	settingFields := schema.Setting{}.Fields()
-	_ = settingFields
-	// settingDescValue is the schema descriptor for value field.
-	settingDescValue := settingFields[1].Descriptor()
-	// setting.ValueValidator is a validator for the "value" field. It is called by the builders before save.
-	setting.ValueValidator = settingDescValue.Validators[0].(func(string) error)
-	// settingDescID is the schema descriptor for id field.
-	settingDescID := settingFields[0].Descriptor()
-	// setting.IDValidator is a validator for the "id" field. It is called by the builders before save.
-	setting.IDValidator = settingDescID.Validators[0].(func(string) error)
-	shipmentFields := schema.Shipment{}.Fields()
-	_ = shipmentFields
-	// shipmentDescTrackingID is the schema descriptor for tracking_id field.
-	shipmentDescTrackingID := shipmentFields[1].Descriptor()
-	// shipment.TrackingIDValidator is a validator for the "tracking_id" field. It is called by the builders before save.
-	shipment.TrackingIDValidator = shipmentDescTrackingID.Validators[0].(func(string) error)
-	// shipmentDescID is the schema descriptor for id field.
-	shipmentDescID := shipmentFields[0].Descriptor()
-	// shipment.IDValidator is a validator for the "id" field. It is called by the builders before save.
-	shipment.IDValidator = shipmentDescID.Validators[0].(func(string) error)
-	stockadjustmentFields := schema.StockAdjustment{}.Fields()
-	_ = stockadjustmentFields
-	// stockadjustmentDescSku is the schema descriptor for sku field.
-	stockadjustmentDescSku := stockadjustmentFields[1].Descriptor()
-	// stockadjustment.SkuValidator is a validator for the "sku" field. It is called by the builders before save.
-	stockadjustment.SkuValidator = stockadjustmentDescSku.Validators[0].(func(string) error)
-	// stockadjustmentDescReason is the schema descriptor for reason field.
-	stockadjustmentDescReason := stockadjustmentFields[3].Descriptor()
-	// stockadjustment.ReasonValidator is a validator for the "reason" field. It is called by the builders before save.
-	stockadjustment.ReasonValidator = stockadjustmentDescReason.Validators[0].(func(string) error)
-	// stockadjustmentDescActor is the schema descriptor for actor field.
-	stockadjustmentDescActor := stockadjustmentFields[4].Descriptor()
-	// stockadjustment.ActorValidator is a validator for the "actor" field. It is called by the builders before save.
-	stockadjustment.ActorValidator = stockadjustmentDescActor.Validators[0].(func(string) error)
-	// stockadjustmentDescID is the schema descriptor for id field.
-	stockadjustmentDescID := stockadjustmentFields[0].Descriptor()
-	// stockadjustment.IDValidator is a validator for the "id" field. It is called by the builders before save.
-	stockadjustment.IDValidator = stockadjustmentDescID.Validators[0].(func(string) error)
-	stockdeduplogFields := schema.StockDedupLog{}.Fields()
-	_ = stockdeduplogFields
-	// stockdeduplogDescPrevID is the schema descriptor for prev_id field.
-	stockdeduplogDescPrevID := stockdeduplogFields[3].Descriptor()
-	// stockdeduplog.PrevIDValidator is a validator for the "prev_id" field. It is called by the builders before save.
-	stockdeduplog.PrevIDValidator = stockdeduplogDescPrevID.Validators[0].(func(string) error)
-	// stockdeduplogDescFirstID is the schema descriptor for first_id field.
-	stockdeduplogDescFirstID := stockdeduplogFields[4].Descriptor()
-	// stockdeduplog.FirstIDValidator is a validator for the "first_id" field. It is called by the builders before save.
-	stockdeduplog.FirstIDValidator = stockdeduplogDescFirstID.Validators[0].(func(string) error)
-	// stockdeduplogDescLastID is the schema descriptor for last_id field.
-	stockdeduplogDescLastID := stockdeduplogFields[5].Descriptor()
-	// stockdeduplog.LastIDValidator is a validator for the "last_id" field. It is called by the builders before save.
-	stockdeduplog.LastIDValidator = stockdeduplogDescLastID.Validators[0].(func(string) error)
-	stockepochFields := schema.StockEpoch{}.Fields()
-	_ = stockepochFields
-	// stockepochDescRunID is the schema descriptor for run_id field.
-	stockepochDescRunID := stockepochFields[2].Descriptor()
-	// stockepoch.RunIDValidator is a validator for the "run_id" field. It is called by the builders before save.
-	stockepoch.RunIDValidator = stockepochDescRunID.Validators[0].(func(string) error)
-	// stockepochDescLastID is the schema descriptor for last_id field.
-	stockepochDescLastID := stockepochFields[3].Descriptor()
-	// stockepoch.LastIDValidator is a validator for the "last_id" field. It is called by the builders before save.
-	stockepoch.LastIDValidator = stockepochDescLastID.Validators[0].(func(string) error)
-	// stockepochDescDurability is the schema descriptor for durability field.
-	stockepochDescDurability := stockepochFields[7].Descriptor()
-	// stockepoch.DefaultDurability holds the default value on creation for the durability field.
-	stockepoch.DefaultDurability = stockepochDescDurability.Default.(string)
-	// stockepoch.DurabilityValidator is a validator for the "durability" field. It is called by the builders before save.
-	stockepoch.DurabilityValidator = stockepochDescDurability.Validators[0].(func(string) error)
-	stockreturnMixin := schema.StockReturn{}.Mixin()
-	stockreturnMixinFields0 := stockreturnMixin[0].Fields()
-	_ = stockreturnMixinFields0
-	stockreturnFields := schema.StockReturn{}.Fields()
-	_ = stockreturnFields
-	// stockreturnDescCancelCode is the schema descriptor for cancel_code field.
-	stockreturnDescCancelCode := stockreturnMixinFields0[0].Descriptor()
-	// stockreturn.DefaultCancelCode holds the default value on creation for the cancel_code field.
-	stockreturn.DefaultCancelCode = stockreturnDescCancelCode.Default.(string)
-	// stockreturn.CancelCodeValidator is a validator for the "cancel_code" field. It is called by the builders before save.
-	stockreturn.CancelCodeValidator = stockreturnDescCancelCode.Validators[0].(func(string) error)
-	// stockreturnDescDuplicateOf is the schema descriptor for duplicate_of field.
-	stockreturnDescDuplicateOf := stockreturnMixinFields0[1].Descriptor()
-	// stockreturn.DefaultDuplicateOf holds the default value on creation for the duplicate_of field.
-	stockreturn.DefaultDuplicateOf = stockreturnDescDuplicateOf.Default.(string)
-	// stockreturn.DuplicateOfValidator is a validator for the "duplicate_of" field. It is called by the builders before save.
-	stockreturn.DuplicateOfValidator = stockreturnDescDuplicateOf.Validators[0].(func(string) error)
-	// stockreturnDescDeclineCode is the schema descriptor for decline_code field.
-	stockreturnDescDeclineCode := stockreturnMixinFields0[2].Descriptor()
-	// stockreturn.DefaultDeclineCode holds the default value on creation for the decline_code field.
-	stockreturn.DefaultDeclineCode = stockreturnDescDeclineCode.Default.(string)
-	// stockreturn.DeclineCodeValidator is a validator for the "decline_code" field. It is called by the builders before save.
-	stockreturn.DeclineCodeValidator = stockreturnDescDeclineCode.Validators[0].(func(string) error)
-	// stockreturnDescEntryID is the schema descriptor for entry_id field.
-	stockreturnDescEntryID := stockreturnFields[2].Descriptor()
-	// stockreturn.EntryIDValidator is a validator for the "entry_id" field. It is called by the builders before save.
-	stockreturn.EntryIDValidator = stockreturnDescEntryID.Validators[0].(func(string) error)
-	// stockreturnDescReason is the schema descriptor for reason field.
-	stockreturnDescReason := stockreturnFields[3].Descriptor()
-	// stockreturn.ReasonValidator is a validator for the "reason" field. It is called by the builders before save.
-	stockreturn.ReasonValidator = stockreturnDescReason.Validators[0].(func(string) error)
-	// stockreturnDescID is the schema descriptor for id field.
-	stockreturnDescID := stockreturnFields[0].Descriptor()
-	// stockreturn.IDValidator is a validator for the "id" field. It is called by the builders before save.
-	stockreturn.IDValidator = stockreturnDescID.Validators[0].(func(string) error)
+	charge.ChargeIDValidator = maxRunes(26)
+	charge.CurrencyValidator = maxRunes(3)
+	charge.DeclineCodeValidator = maxRunes(64)
+	charge.DefaultAttempt = 1
+	charge.IDValidator = maxRunes(26)
+	deadletter.DedupKeyValidator = maxRunes(191)
+	deadletter.SourceValidator = maxRunes(64)
+	deadletter.OrderIDValidator = maxRunes(64)
+	deadletter.ReasonValidator = maxRunes(2000)
+	deadletter.TraceIDValidator = maxRunes(64)
+	deadletter.StatusValidator = maxRunes(16)
+	deadletter.DefaultPayloadType = ""
+	deadletter.PayloadTypeValidator = maxRunes(64)
+	deadletteraction.ActionValidator = maxRunes(16)
+	deadletteraction.ActorValidator = maxRunes(64)
+	deadletteraction.DetailValidator = maxRunes(2000)
+	duemail.OrderIDValidator = maxRunes(26)
+	duemail.KindValidator = maxRunes(32)
+	order.DefaultCancelCode = ""
+	order.CancelCodeValidator = maxRunes(32)
+	order.DefaultDuplicateOf = ""
+	order.DuplicateOfValidator = maxRunes(26)
+	order.DefaultDeclineCode = ""
+	order.DeclineCodeValidator = maxRunes(64)
+	order.CustomerIDValidator = maxRunes(64)
+	order.CurrencyValidator = maxRunes(3)
+	order.EmailValidator = maxRunes(254)
+	order.ShipNameValidator = maxRunes(200)
+	order.ShipStreetValidator = maxRunes(200)
+	order.ShipCityValidator = maxRunes(100)
+	order.ShipRegionValidator = maxRunes(100)
+	order.ShipPostalCodeValidator = maxRunes(20)
+	order.ShipCountryValidator = maxRunes(2)
+	order.TrackingIDValidator = maxRunes(64)
+	order.IdempotencyKeyValidator = maxRunes(128)
+	order.FingerprintValidator = maxBytes(32)
+	order.CancelReasonValidator = maxRunes(255)
+	order.TraceValidator = maxRunes(568)
+	order.IDValidator = maxRunes(26)
+	ordercancellation.DefaultCancelCode = ""
+	ordercancellation.CancelCodeValidator = maxRunes(32)
+	ordercancellation.DefaultDuplicateOf = ""
+	ordercancellation.DuplicateOfValidator = maxRunes(26)
+	ordercancellation.DefaultDeclineCode = ""
+	ordercancellation.DeclineCodeValidator = maxRunes(64)
+	ordercancellation.ReasonValidator = maxRunes(255)
+	ordercancellation.ActorValidator = maxRunes(64)
+	ordercancellation.UnitsValidator = maxRunes(10000)
+	ordercancellation.RefundCurrencyValidator = maxRunes(3)
+	ordercancellation.IDValidator = maxRunes(26)
+	orderitem.OrderIDValidator = maxRunes(26)
+	orderitem.SkuValidator = maxRunes(64)
+	orderitem.NameValidator = maxRunes(200)
+	product.NameValidator = maxRunes(200)
+	product.DescriptionValidator = maxRunes(4000)
+	product.PictureValidator = maxRunes(500)
+	product.CurrencyValidator = maxRunes(3)
+	product.DefaultArchived = false
+	product.DefaultMaxPerCustomer = 10
+	product.MaxPerCustomerValidator = atLeast[int32](0)
+	product.IDValidator = maxRunes(64)
+	refund.OrderIDValidator = maxRunes(26)
+	refund.CurrencyValidator = maxRunes(3)
+	refund.ReasonValidator = maxRunes(200)
+	refund.DefaultActor = ""
+	refund.ActorValidator = maxRunes(64)
+	refund.RequestKeyValidator = maxRunes(128)
+	refund.DefaultAttempts = 0
+	refund.IDValidator = maxRunes(26)
+	sentmail.OrderIDValidator = maxRunes(26)
+	sentmail.KindValidator = maxRunes(32)
+	setting.ValueValidator = maxRunes(255)
+	setting.IDValidator = maxRunes(64)
+	shipment.TrackingIDValidator = maxRunes(64)
+	shipment.IDValidator = maxRunes(26)
+	stockadjustment.SkuValidator = maxRunes(64)
+	stockadjustment.ReasonValidator = maxRunes(200)
+	stockadjustment.ActorValidator = maxRunes(64)
+	stockadjustment.IDValidator = maxRunes(140)
+	stockdeduplog.PrevIDValidator = maxRunes(41)
+	stockdeduplog.FirstIDValidator = maxRunes(41)
+	stockdeduplog.LastIDValidator = maxRunes(41)
+	stockepoch.RunIDValidator = maxRunes(128)
+	stockepoch.LastIDValidator = maxRunes(41)
+	stockepoch.DefaultDurability = ""
+	stockepoch.DurabilityValidator = maxRunes(16)
+	stockreturn.DefaultCancelCode = ""
+	stockreturn.CancelCodeValidator = maxRunes(32)
+	stockreturn.DefaultDuplicateOf = ""
+	stockreturn.DuplicateOfValidator = maxRunes(26)
+	stockreturn.DefaultDeclineCode = ""
+	stockreturn.DeclineCodeValidator = maxRunes(64)
+	stockreturn.EntryIDValidator = maxRunes(41)
+	stockreturn.ReasonValidator = maxRunes(255)
+	stockreturn.IDValidator = maxRunes(26)
+}
+
+func maxRunes(n int) func(string) error {
+	return func(s string) error {
+		if utf8.RuneCountInString(s) > n {
+			return errors.New("value is greater than the required rune length")
+		}
+		return nil
+	}
+}
+
+func maxBytes(n int) func([]byte) error {
+	return func(b []byte) error {
+		if len(b) > n {
+			return errors.New("value is greater than the required length")
+		}
+		return nil
+	}
+}
+
+func atLeast[T int | int8 | int32 | int64](n T) func(T) error {
+	return func(v T) error {
+		if v < n {
+			return errors.New("value out of range")
+		}
+		return nil
+	}
 }

@@ -14,7 +14,8 @@ import (
 var features = []gen.Feature{gen.FeatureUpsert, gen.FeatureExecQuery, gen.FeatureModifier, gen.FeatureLock, gen.FeatureVersionedMigration}
 
 func main() {
-	if err := entc.Generate("./schema", &gen.Config{Features: features, Hooks: []gen.Hook{clientWithoutMigrate}}); err != nil {
+	config := &gen.Config{Features: features, Hooks: []gen.Hook{clientWithoutMigrate}, Templates: []*gen.Template{runtimeTemplate()}}
+	if err := entc.Generate("./schema", config); err != nil {
 		fmt.Fprintln(os.Stderr, "generate:", err)
 		os.Exit(1)
 	}

@@ -31,7 +31,7 @@ func (Product) Fields() []ent.Field {
 		// An archived product is not listed, searched or ordered.
 		field.Bool("archived").Default(false),
 		// The most units that one customer may order within a day, in one order or several; 0 is no limit.
-		field.Int32("max_per_customer").Default(10).Min(0),
+		field.Int32("max_per_customer").Default(10).Min(0).Annotations(Minimum{Value: 0}),
 	}
 }
 

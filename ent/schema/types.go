@@ -28,3 +28,9 @@ func binary() entschema.Annotation { return entsql.Annotation{Collation: "utf8mb
 func table(name string, checks map[string]string) []entschema.Annotation {
 	return []entschema.Annotation{entsql.Annotation{Table: name, Checks: checks}}
 }
+
+// Minimum repeats the limit of a field's Min for the generator, which knows the limits of lengths only.
+type Minimum struct{ Value int }
+
+// Name is the name under which the generator finds it.
+func (Minimum) Name() string { return "Minimum" }
