@@ -26,9 +26,9 @@ TEST_PARALLEL ?= 2
 TEST_TIMEOUT ?= 20m
 # More arguments for `make run` and `make bench`.
 ARGS ?=
-# What `make chaos` does: how often each part is in trouble, which parts (all if empty; such as "redis mysql workers"), what is done to
-# them (kill, freeze, restart, rollback, replica, drop, flap: those named in each round, or all by turns if empty, which takes 8 rounds;
-# docs/design/chaos.md explains them), how long a part is frozen, and what its random choices begin with (another seed each time if empty).
+# What `make chaos` does: how often each part is in trouble, which parts and scenarios (all if empty; such as "redis mysql workers shop"), what is
+# done to them (kill, freeze, restart, rollback, replica, drop, flap, blackout: those named in each round, or all by turns if empty, which takes
+# 8 rounds; docs/design/chaos.md explains them), how long a part is frozen, and what its random choices begin with (another seed each time if empty).
 ROUNDS ?= 3
 PARTS ?=
 MOVES ?=

@@ -54,7 +54,7 @@ const (
 type settings struct {
 	rounds int
 	short  bool
-	parts  []string // none means all
+	parts  []string // and scenarios; none means all, or in a short round all parts
 	only   []string // the moves; none means all, or in a short round those that lose nothing
 	freeze time.Duration
 	seed   uint64
@@ -89,8 +89,8 @@ func readSettings(t *testing.T) settings {
 	}
 	s.parts, s.only = list("SPILLWAY_CHAOS_PARTS"), list("SPILLWAY_CHAOS_MOVES")
 	for _, m := range s.only {
-		if !slices.Contains(knownMoves, m) {
-			t.Fatalf("SPILLWAY_CHAOS_MOVES: there is no move %q; there are %v", m, knownMoves)
+		if !slices.Contains(knownMoves(), m) {
+			t.Fatalf("SPILLWAY_CHAOS_MOVES: there is no move %q; there are %v", m, knownMoves())
 		}
 	}
 	return s
@@ -109,7 +109,7 @@ func TestChaos(t *testing.T) {
 	s := readSettings(t)
 	t.Logf("SPILLWAY_CHAOS_SEED=%d", s.seed)
 	h := newHarness(ctx, t)
-	parts := h.chosen(s.parts)
+	parts := h.chosen(s)
 	for n := 1; n <= s.rounds; n++ {
 		r := &round{harness: h, number: n, settings: s, parts: parts, rng: rand.New(rand.NewPCG(s.seed, uint64(n)))}
 		r.run()
@@ -125,16 +125,21 @@ type round struct {
 	*harness
 	settings
 	number int
-	parts  []string
+	parts  []string // and scenarios
 	rng    *rand.Rand
 	market *market
+	moves  map[string][]move // of each part and scenario in this round
 }
 
 func (r *round) run() {
 	durability := durabilities[(r.number-1)%len(durabilities)]
+	r.moves = map[string][]move{}
+	for _, name := range r.parts {
+		r.moves[name] = r.movesOf(name)
+	}
 	defects := r.defects()
 	r.logf("round %d of %d: durability %s %s", r.number, r.rounds, durability, strings.Join(defects, " "))
-	r.openShop(durability, defects)
+	r.openShop(durability, slices.Concat(defects, r.moveEnv()))
 	r.market = newMarket(r.harness, r.number, r.seed, durability)
 	buying, stop := context.WithCancel(r.ctx)
 	defer stop()
@@ -142,7 +147,7 @@ func (r *round) run() {
 	r.market.open(buying, &buyers)
 	r.market.flow("at the beginning")
 	for _, name := range r.order() {
-		for _, m := range r.movesOf(name) {
+		for _, m := range r.moves[name] {
 			r.trouble(name, m)
 		}
 	}

@@ -159,26 +159,30 @@ func (h *harness) command(args ...string) string {
 	return string(out)
 }
 
-// chosen are the parts that get into trouble.
-func (h *harness) chosen(names []string) []string {
+// chosen are the parts and scenarios of a run.
+func (h *harness) chosen(s settings) []string {
 	h.t.Helper()
-	known := slices.Sorted(maps.Keys(h.all))
-	if len(names) == 0 {
-		return known
+	parts, scenarios := slices.Sorted(maps.Keys(h.all)), allScenarios()
+	if len(s.parts) == 0 {
+		if s.short {
+			return parts
+		}
+		return append(parts, h.chosenScenarios(nil)...)
 	}
 	var out []string
-	for _, n := range names {
-		if n == "workers" {
+	for _, n := range s.parts {
+		isScenario := slices.ContainsFunc(scenarios, func(s scenario) bool { return s.name == n })
+		switch {
+		case n == "workers":
 			out = append(out, h.workers...)
-			continue
+		case slices.Contains(parts, n):
+			out = append(out, n)
+		case !isScenario:
+			h.t.Fatalf("SPILLWAY_CHAOS_PARTS: there is no part or scenario %q; there are %v, workers for all of them, and the scenarios %v", n, parts, names(scenarios))
 		}
-		if !slices.Contains(known, n) {
-			h.t.Fatalf("SPILLWAY_CHAOS_PARTS: there is no part %q; there are %v, and workers for all of them", n, known)
-		}
-		out = append(out, n)
 	}
 	slices.Sort(out)
-	return slices.Compact(out)
+	return append(slices.Compact(out), h.chosenScenarios(s.parts)...)
 }
 
 // openShop starts server and workers with the durability and the defects.

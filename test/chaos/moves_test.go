@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// The moves by the names that SPILLWAY_CHAOS_MOVES takes. The last two are defects that last for a whole round.
+// The moves on parts, by the names that SPILLWAY_CHAOS_MOVES takes; scenarios have more. The last two are defects that last for a whole round.
 const (
 	moveKill     = "kill"
 	moveFreeze   = "freeze"
@@ -16,12 +16,18 @@ const (
 	defectFlap   = "flap"
 )
 
-var knownMoves = []string{moveKill, moveFreeze, moveRestart, moveRollback, moveReplica, defectDrop, defectFlap}
+var partMoves = []string{moveKill, moveFreeze, moveRestart, moveRollback, moveReplica, defectDrop, defectFlap}
 
 // move is one kind of trouble.
 type move struct {
-	name string // what was done to the part
-	do   func(r *round)
+	kind string // what SPILLWAY_CHAOS_MOVES takes
+	name string // what was done, for the log
+	// do makes the trouble while buyers buy, and returns when it is over and all parts are up again. It runs on the test's own goroutine.
+	do func(r *round)
+	// env is added to the environment of the processes of a round that has the move; may be nil.
+	env func(r *round) []string
+	// allows reports whether the violation is a known consequence of the move, which docs/design/chaos.md describes; may be nil.
+	allows func(r *round, v violation) bool
 }
 
 const (
@@ -55,24 +61,24 @@ func (r *round) moveOf(part, kind string) (move, bool) {
 	switch kind {
 	case moveKill:
 		if part == partRedis {
-			return move{"killed", func(r *round) { r.market.whileLosing(func() { r.kill(p) }) }}, true
+			return move{kind: kind, name: "killed", do: func(r *round) { r.market.whileLosing(func() { r.kill(p) }) }}, true
 		}
-		return move{"killed", func(r *round) { r.kill(p) }}, true
+		return move{kind: kind, name: "killed", do: func(r *round) { r.kill(p) }}, true
 	case moveFreeze:
-		return move{"frozen", func(r *round) {
+		return move{kind: kind, name: "frozen", do: func(r *round) {
 			p.Pause()
 			r.pause(r.freeze)
 			p.Resume()
 		}}, true
 	case moveRestart:
-		return move{"restarted", func(*round) {
+		return move{kind: kind, name: "restarted", do: func(*round) {
 			p.Stop()
 			p.Restart()
 		}}, true
 	case moveRollback:
-		return move{"restarted from an older copy", (*round).rollBack}, part == partRedis
+		return move{kind: kind, name: "restarted from an older copy", do: (*round).rollBack}, part == partRedis
 	case moveReplica:
-		return move{"made a replica of an older Redis and promoted again", (*round).promoteAgain}, part == partRedis
+		return move{kind: kind, name: "made a replica of an older Redis and promoted again", do: (*round).promoteAgain}, part == partRedis
 	}
 	return move{}, false
 }
@@ -104,14 +110,17 @@ func (r *round) promoteAgain() {
 	})
 }
 
-// movesOf are what happens to the part in this round: those that were asked for, or its turn.
-func (r *round) movesOf(part string) (out []move) {
+// movesOf are what happens to the part, or in the scenario, in this round: those that were asked for, or its turn.
+func (r *round) movesOf(name string) (out []move) {
+	if s, ok := scenarioOf(name); ok {
+		return r.scenarioMoves(s)
+	}
 	kinds := r.only
 	if len(kinds) == 0 {
-		kinds = r.turn(part)
+		kinds = r.turn(name)
 	}
 	for _, kind := range kinds {
-		if m, ok := r.moveOf(part, kind); ok {
+		if m, ok := r.moveOf(name, kind); ok {
 			out = append(out, m)
 		}
 	}
@@ -124,10 +133,10 @@ func (r *round) movesOf(part string) (out []move) {
 func (r *round) turn(part string) []string {
 	switch {
 	case !r.short && part == partRedis:
-		return []string{r.one(moveKill, moveFreeze, moveRestart), r.pair(moveRollback, moveReplica)}
+		return []string{r.one(moveKill, moveFreeze, moveRestart), r.one(moveRollback, moveReplica)}
 	case !r.short:
 		kinds := []string{moveKill, moveFreeze, moveRestart}
-		return []string{kinds[(r.number+slices.Index(r.parts, part))%len(kinds)]}
+		return []string{kinds[(r.turnOf(len(kinds))+slices.Index(r.parts, part))%len(kinds)]}
 	case r.number%2 == 1:
 		return []string{moveKill, moveFreeze}
 	case part == partBroker, part == partProxy:
@@ -136,21 +145,18 @@ func (r *round) turn(part string) []string {
 	return []string{moveKill, moveRestart}
 }
 
-// one takes turns from round to round.
-func (r *round) one(kinds ...string) string { return kinds[r.number%len(kinds)] }
-
-// pair takes turns every two rounds, so that each is had with both durabilities.
-func (r *round) pair(kinds ...string) string { return kinds[(r.number-1)/len(durabilities)%len(kinds)] }
+// one is the kind whose turn it is.
+func (r *round) one(kinds ...string) string { return kinds[r.turnOf(len(kinds))] }
 
 // defects are the environment of the round's processes: a queue that loses messages of one group, a payment provider that flaps, both, or
 // none.
 func (r *round) defects() (env []string) {
 	kinds := r.only
 	if len(kinds) == 0 && !r.short {
-		kinds = map[string][]string{"drop": {defectDrop}, "flap": {defectFlap}, "both": {defectDrop, defectFlap}}[r.pair("none", "drop", "flap", "both")]
+		kinds = map[string][]string{"drop": {defectDrop}, "flap": {defectFlap}, "both": {defectDrop, defectFlap}}[r.one("none", "drop", "flap", "both")]
 	}
 	if slices.Contains(kinds, defectDrop) {
-		env = append(env, "SPILLWAY_SIMULATE_QUEUE_DROP="+r.pair("orders", "shipping", "mail")+":"+dropNth)
+		env = append(env, "SPILLWAY_SIMULATE_QUEUE_DROP="+r.one("orders", "shipping", "mail")+":"+dropNth)
 	}
 	if slices.Contains(kinds, defectFlap) {
 		env = append(env, "SPILLWAY_SIMULATE_PROVIDER_FLAP="+flapInterval.String())

@@ -170,7 +170,7 @@ func (r *round) violations(m *market) ([]violation, error) {
 		}
 		out = append(out, found...)
 	}
-	return out, nil
+	return slices.DeleteFunc(out, r.allowed), nil
 }
 
 func (h *harness) violationsOf(ctx context.Context, r rule) (out []violation, err error) {
