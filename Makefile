@@ -26,12 +26,14 @@ TEST_PARALLEL ?= 2
 TEST_TIMEOUT ?= 20m
 # More arguments for `make run` and `make bench`.
 ARGS ?=
-# What `make chaos` does: how often each part is in trouble, which parts and scenarios (all if empty; such as "redis mysql workers shop"), what is
-# done to them (kill, freeze, restart, rollback, replica, drop, flap, blackout: those named in each round, or all by turns if empty, which takes
-# 8 rounds; docs/design/chaos.md explains them), how long a part is frozen, and what its random choices begin with (another seed each time if empty).
+# What `make chaos` does: how often each part is in trouble, which parts and scenarios (all if empty; such as "redis mysql workers sentinel"), what is
+# done to them (kill, freeze, restart, rollback, replica, drop, flap, blackout, …: those named in each round, or all by turns if empty;
+# docs/design/chaos.md explains them), with which durabilities (all three by turns if empty), how long a part is frozen, and what its random
+# choices begin with (another seed each time if empty).
 ROUNDS ?= 3
 PARTS ?=
 MOVES ?=
+DURABILITY ?=
 FREEZE ?= 20s
 SEED ?=
 
@@ -95,9 +97,9 @@ test-fast: ## run the tests of the packages that need no server
 
 # It starts parts of its own, which it may kill; here they are only installed.
 .PHONY: chaos
-chaos: ## kill, freeze and restart each part under load, and check the books (ROUNDS=, PARTS=, MOVES=, FREEZE=, SEED=)
+chaos: ## kill, freeze and restart each part under load, and check the books (ROUNDS=, PARTS=, MOVES=, DURABILITY=, FREEZE=, SEED=)
 	for part in redis mysql rocketmq; do deploy/native/$$part.sh prepare; done
-	SPILLWAY_CHAOS_ROUNDS='$(ROUNDS)' SPILLWAY_CHAOS_PARTS='$(PARTS)' SPILLWAY_CHAOS_MOVES='$(MOVES)' SPILLWAY_CHAOS_FREEZE='$(FREEZE)' SPILLWAY_CHAOS_SEED='$(SEED)' \
+	SPILLWAY_CHAOS_ROUNDS='$(ROUNDS)' SPILLWAY_CHAOS_PARTS='$(PARTS)' SPILLWAY_CHAOS_MOVES='$(MOVES)' SPILLWAY_CHAOS_DURABILITY='$(DURABILITY)' SPILLWAY_CHAOS_FREEZE='$(FREEZE)' SPILLWAY_CHAOS_SEED='$(SEED)' \
 		go test -count=1 -v -run '^TestChaos$$' -timeout 0 ./test/chaos
 
 # Network namespaces need root and `ip`, which not every machine with CI has: so it is no part of `make test`.

@@ -84,6 +84,9 @@ func (b *buyer) order(ctx context.Context, a *attempt) {
 			break
 		}
 	}
+	if a.id == "" { // Lost meanwhile, and sold out.
+		return
+	}
 	switch do := b.rng.IntN(100); {
 	case do < 15:
 		b.cancel(a)

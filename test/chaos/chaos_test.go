@@ -58,11 +58,13 @@ type settings struct {
 	only   []string // the moves; none means all, or in a short round those that lose nothing
 	freeze time.Duration
 	seed   uint64
+	// durabilities take turns from round to round.
+	durabilities []string
 }
 
 func readSettings(t *testing.T) settings {
 	t.Helper()
-	s := settings{rounds: shortRounds, short: true, freeze: shortFreeze, seed: uint64(time.Now().UnixNano())}
+	s := settings{rounds: shortRounds, short: true, freeze: shortFreeze, seed: uint64(time.Now().UnixNano()), durabilities: durabilities}
 	number := func(name string, bits int) (uint64, bool) {
 		text := os.Getenv(name)
 		if text == "" {
@@ -86,6 +88,14 @@ func readSettings(t *testing.T) settings {
 			t.Fatalf("SPILLWAY_CHAOS_FREEZE=%q: must be a duration, such as 20s", text)
 		}
 		s.freeze = d
+	}
+	if chosen := list("SPILLWAY_CHAOS_DURABILITY"); len(chosen) > 0 {
+		s.durabilities = chosen
+	}
+	for _, d := range s.durabilities {
+		if !slices.Contains(durabilities, d) {
+			t.Fatalf("SPILLWAY_CHAOS_DURABILITY: there is no durability %q; there are %v", d, durabilities)
+		}
 	}
 	s.parts, s.only = list("SPILLWAY_CHAOS_PARTS"), list("SPILLWAY_CHAOS_MOVES")
 	for _, m := range s.only {
@@ -117,8 +127,14 @@ func TestChaos(t *testing.T) {
 	h.noWorkerRestarts()
 }
 
-// durabilities take turns.
-var durabilities = []string{"journal", "sql"}
+// The durabilities. With journal alone, Redis may lose what was acknowledged.
+const (
+	journalOnly = "journal"
+	sqlToo      = "sql"
+	replica     = "replica"
+)
+
+var durabilities = []string{journalOnly, sqlToo, replica}
 
 // round is each part in trouble once, then the drain, then the checks.
 type round struct {
@@ -129,18 +145,24 @@ type round struct {
 	rng    *rand.Rand
 	market *market
 	moves  map[string][]move // of each part and scenario in this round
+
+	durability string
+	redisKind  redisKind
 }
 
 func (r *round) run() {
-	durability := durabilities[(r.number-1)%len(durabilities)]
+	r.durability = r.durabilities[(r.number-1)%len(r.durabilities)]
+	r.redisKind = r.kindOfRedis()
+	r.openRedis()
+	defer r.closeRedis()
 	r.moves = map[string][]move{}
 	for _, name := range r.parts {
 		r.moves[name] = r.movesOf(name)
 	}
 	defects := r.defects()
-	r.logf("round %d of %d: durability %s %s", r.number, r.rounds, durability, strings.Join(defects, " "))
-	r.openShop(durability, slices.Concat(defects, r.moveEnv()))
-	r.market = newMarket(r.harness, r.number, r.seed, durability)
+	r.logf("round %d of %d: durability %s, %s %s", r.number, r.rounds, r.durability, r.redisKind, strings.Join(defects, " "))
+	r.openShop(r.durability, slices.Concat(defects, r.moveEnv()))
+	r.market = newMarket(r.harness, r.number, r.seed, r.durability)
 	buying, stop := context.WithCancel(r.ctx)
 	defer stop()
 	var buyers sync.WaitGroup
@@ -170,8 +192,20 @@ func (r *round) order() []string {
 	if r.short {
 		slices.SortStableFunc(parts, func(a, b string) int { return leases(a) - leases(b) })
 	}
+	slices.SortStableFunc(parts, func(a, b string) int { return last(a) - last(b) })
 	return parts
 }
+
+// last is 0 for the scenarios that must come first.
+func last(name string) int {
+	if s, ok := scenarioOf(name); ok && s.first {
+		return 0
+	}
+	return 1
+}
+
+// has reports whether the part or scenario is in trouble in this round.
+func (r *round) has(name string) bool { return slices.Contains(r.parts, name) }
 
 func leases(part string) int {
 	switch part {

@@ -9,5 +9,7 @@
 //	SPILLWAY_CHAOS_MOVES   what is done to them, by comma: kill, freeze, restart, rollback, replica, drop, flap, and the moves of the scenarios;
 //	                       each of those named in every round; all of them by turns if empty, the short rounds without the last four
 //	SPILLWAY_CHAOS_FREEZE  how long a part is frozen; 20s unless it is the short round
+//	SPILLWAY_CHAOS_DURABILITY
+//	                       the durabilities that take turns, by comma: journal, sql, replica; these three if empty
 //	SPILLWAY_CHAOS_SEED    what the random choices begin with; printed by each run
 package chaos

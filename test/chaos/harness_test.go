@@ -63,9 +63,8 @@ type harness struct {
 	key     string
 	env     []string
 	db      *sql.DB
-	taken   *sql.DB // what the payment provider took, which the shop cannot write
-	redis   string
-	old     *realparts.OldRedis // the same
+	taken   *sql.DB             // what the payment provider took, which the shop cannot write
+	old     *realparts.OldRedis // the Redis of redisAlone
 	standby *realparts.OldRedis // once its replica
 	dsn     string
 	keys    stock.Keys
@@ -73,6 +72,12 @@ type harness struct {
 	workers []string
 	shop    []*process // server and workers
 	opened  bool       // there was a round
+
+	// Of the round:
+	redisURL  string                   // what --redis takes
+	sentinels *realparts.SentinelRedis // nil for redisAlone
+	network   *realparts.Namespace     // nil unless for redisApart
+	inside    *process                 // the server in the network; nil unless for redisApart
 }
 
 func newHarness(ctx context.Context, t *testing.T) *harness {
@@ -87,12 +92,12 @@ func newHarness(ctx context.Context, t *testing.T) *harness {
 	h.old, h.standby = redis, realparts.StartOldRedis(t)
 	broker, proxy := realparts.StartRocketMQCluster(t)
 	h.all = map[string]part{partRedis: redis, partMySQL: mysql, partBroker: broker, partProxy: proxy}
-	h.redis, h.dsn = redis.Addr(), mysql.MySQL()
+	h.dsn = mysql.MySQL()
 	if h.db, err = sql.Open("mysql", h.dsn); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = h.db.Close() })
-	h.env = append(os.Environ(), "SPILLWAY_AUTH_KEY="+h.key, "SPILLWAY_MYSQL="+h.dsn, "SPILLWAY_REDIS="+h.redis,
+	h.env = append(os.Environ(), "SPILLWAY_AUTH_KEY="+h.key, "SPILLWAY_MYSQL="+h.dsn,
 		"SPILLWAY_REDIS_NAMESPACE="+namespace, "SPILLWAY_ROCKETMQ="+proxy.Addr(), "SPILLWAY_CUSTOMER_ORDERS=0",
 		// A few buyers place thousands of orders, many without a card.
 		"SPILLWAY_UNITS_WINDOW=0s", "SPILLWAY_UNPAID_ORDERS=0", "SPILLWAY_UNPAID_SHARE=0", "SPILLWAY_UNPAID_TOTAL=0",
@@ -111,6 +116,7 @@ func (h *harness) addProcesses() {
 	listen := realparts.FreeAddr(h.t)
 	h.url = "http://" + listen
 	h.add(partServer, "serve", "--listen", listen)
+	h.shop[0].url = h.url
 	for _, w := range h.workerNames() {
 		h.add(w, "work", "--workers", w)
 		h.workers = append(h.workers, w)
@@ -151,7 +157,7 @@ func (h *harness) command(args ...string) string {
 	ctx, cancel := context.WithTimeout(h.ctx, commandTimeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, binary, args...)
-	cmd.Env = h.env
+	cmd.Env = h.environment()
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		h.t.Fatalf("spillway %v: %v\n%s", args, err, out)
@@ -192,8 +198,8 @@ func (h *harness) openShop(durability string, defects []string) {
 		h.command("durability", durability)
 	}
 	h.opened = true
-	for _, p := range h.shop {
-		p.env = slices.Concat(h.env, []string{"SPILLWAY_DURABILITY=" + durability}, defects)
+	for _, p := range h.processes() {
+		p.env = slices.Concat(h.environment(), []string{"SPILLWAY_DURABILITY=" + durability}, defects, p.ownEnv)
 		p.Restart()
 	}
 }
@@ -202,19 +208,24 @@ func (h *harness) openShop(durability string, defects []string) {
 func (h *harness) closeShop() {
 	h.t.Helper()
 	var stopping sync.WaitGroup
-	for _, p := range h.shop {
+	for _, p := range h.processes() {
 		stopping.Go(p.Stop)
 	}
 	stopping.Wait()
 }
 
-// ready waits until the server takes orders.
-func (h *harness) ready() {
+// environment is that of every command in this round.
+func (h *harness) environment() []string {
+	return append(h.env[:len(h.env):len(h.env)], "SPILLWAY_REDIS="+h.redisURL)
+}
+
+// ready waits until the server at the URL takes orders.
+func (h *harness) ready(url string) {
 	h.t.Helper()
 	h.await(readyTimeout, "the server to be ready", func() bool {
 		ctx, cancel := context.WithTimeout(h.ctx, time.Second)
 		defer cancel()
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, h.url+"/readyz", http.NoBody)
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/readyz", http.NoBody)
 		if err != nil {
 			return false
 		}
@@ -273,14 +284,18 @@ func (h *harness) keepLogs() {
 // grep are the lines of all logs that mention the text, such as an order's id.
 func (h *harness) grep(text string) []string {
 	var out []string
-	for _, p := range h.shop {
-		raw, err := os.ReadFile(p.logPath())
+	logs, err := filepath.Glob(filepath.Join(h.dir, "*.log"))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	for _, path := range logs {
+		raw, err := os.ReadFile(path)
 		if err != nil {
 			continue
 		}
 		for line := range strings.Lines(string(raw)) {
 			if strings.Contains(line, text) {
-				out = append(out, p.name+": "+strings.TrimSpace(line))
+				out = append(out, strings.TrimSuffix(filepath.Base(path), ".log")+": "+strings.TrimSpace(line))
 			}
 		}
 	}

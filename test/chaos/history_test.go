@@ -101,7 +101,7 @@ func dump(ctx context.Context, out *strings.Builder, db *sql.DB, q rule, id orde
 
 // dumpRedis shows the hot record, and which entries of the open journal name the order.
 func (h *harness) dumpRedis(ctx context.Context, out *strings.Builder, id order.ID) {
-	c, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{h.redis}, DisableCache: true, ForceSingleClient: true})
+	c, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{h.primary()}, DisableCache: true, ForceSingleClient: true})
 	if err != nil {
 		fmt.Fprintf(out, "  redis: %v\n", err)
 		return

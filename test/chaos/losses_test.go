@@ -29,13 +29,22 @@ type acknowledgement struct {
 
 // whileLosing does what makes Redis lose something. A move is the only one at its time.
 func (m *market) whileLosing(do func()) {
-	m.mu.Lock()
-	m.windows = append(m.windows, window{from: time.Now().Add(-forgetBefore)})
-	m.mu.Unlock()
+	end := m.losing()
 	do()
+	end()
+}
+
+// losing begins a time in which Redis may lose what it acknowledges, and returns what ends it.
+func (m *market) losing() (end func()) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.windows[len(m.windows)-1].to = time.Now().Add(forgetAfter)
+	n := len(m.windows)
+	m.windows = append(m.windows, window{from: time.Now().Add(-forgetBefore)})
+	return func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.windows[n].to = time.Now().Add(forgetAfter)
+	}
 }
 
 // mayBeLost reports whether the shop may have lost the last acknowledgement of the attempt: with durability journal, what Redis acknowledged just
@@ -43,7 +52,7 @@ func (m *market) whileLosing(do func()) {
 func (m *market) mayBeLost(a *attempt) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.durability != "journal" || a.id == "" || a.last == order.Shipped {
+	if m.durability != journalOnly || a.id == "" || a.last == order.Shipped {
 		return false
 	}
 	for _, w := range m.windows {

@@ -95,13 +95,14 @@ func (h *harness) as(who order.CustomerID, roles ...auth.Role) connect.ClientOpt
 func (m *market) open(ctx context.Context, wg *sync.WaitGroup) {
 	m.t.Helper()
 	web := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: buyersMax}}
+	doors := m.doors()
 	for n := range buyersMax {
 		who := auth.NewGuest()
-		as := m.as(who)
+		as, url := m.as(who), doors[n%len(doors)]
 		b := &buyer{
 			market: m, who: who, number: n, rng: rand.New(rand.NewPCG(m.seed, uint64(n))),
-			checkout: spillwayv1connect.NewCheckoutServiceClient(web, m.url, as),
-			orders:   spillwayv1connect.NewOrderServiceClient(web, m.url, as),
+			checkout: spillwayv1connect.NewCheckoutServiceClient(web, url, as),
+			orders:   spillwayv1connect.NewOrderServiceClient(web, url, as),
 		}
 		wg.Go(func() { b.shop(ctx) })
 	}
@@ -154,6 +155,21 @@ func (m *market) flow(when string) {
 		defer m.mu.Unlock()
 		return m.answers >= want
 	})
+}
+
+// next waits for one definite answer, and logs how long it took.
+func (m *market) next(after string) {
+	m.t.Helper()
+	began := time.Now()
+	m.mu.Lock()
+	had := m.answers
+	m.mu.Unlock()
+	m.await(flowTimeout, "an order to be taken after "+after, func() bool {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		return m.answers > had
+	})
+	m.logf("the first order was taken %s after %s", time.Since(began).Round(pollEvery), after)
 }
 
 func (m *market) summary() string {

@@ -12,12 +12,12 @@ func shopScenarios() []scenario {
 // blackout kills the server and all workers at the same moment, as when the machine that runs them dies.
 func (r *round) blackout() {
 	var killing sync.WaitGroup
-	for _, p := range r.shop {
+	for _, p := range r.processes() {
 		killing.Go(p.Kill9)
 	}
 	killing.Wait()
 	r.pause(upTo(r.rng, r.atMost(awayMax)))
-	for _, p := range r.shop {
+	for _, p := range r.processes() {
 		p.Restart()
 	}
 }

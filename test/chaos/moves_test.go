@@ -58,27 +58,33 @@ func (r *round) atMost(d time.Duration) time.Duration {
 // moveOf is the move on the part; false if it is not one for this part.
 func (r *round) moveOf(part, kind string) (move, bool) {
 	p := r.all[part]
+	alone := part == partRedis && r.redisKind == redisAlone
+	// A Redis that another one replaces loses what that has not received, whatever was done to it.
+	losing := part == partRedis && (kind == moveKill || !alone)
+	do := func(do func(r *round)) func(r *round) {
+		if losing {
+			return func(r *round) { r.market.whileLosing(func() { do(r) }) }
+		}
+		return do
+	}
 	switch kind {
 	case moveKill:
-		if part == partRedis {
-			return move{kind: kind, name: "killed", do: func(r *round) { r.market.whileLosing(func() { r.kill(p) }) }}, true
-		}
-		return move{kind: kind, name: "killed", do: func(r *round) { r.kill(p) }}, true
+		return move{kind: kind, name: "killed", do: do(func(r *round) { r.kill(p) })}, true
 	case moveFreeze:
-		return move{kind: kind, name: "frozen", do: func(r *round) {
+		return move{kind: kind, name: "frozen", do: do(func(r *round) {
 			p.Pause()
 			r.pause(r.freeze)
 			p.Resume()
-		}}, true
+		})}, true
 	case moveRestart:
-		return move{kind: kind, name: "restarted", do: func(*round) {
+		return move{kind: kind, name: "restarted", do: do(func(*round) {
 			p.Stop()
 			p.Restart()
-		}}, true
+		})}, true
 	case moveRollback:
-		return move{kind: kind, name: "restarted from an older copy", do: (*round).rollBack}, part == partRedis
+		return move{kind: kind, name: "restarted from an older copy", do: (*round).rollBack}, alone
 	case moveReplica:
-		return move{kind: kind, name: "made a replica of an older Redis and promoted again", do: (*round).promoteAgain}, part == partRedis
+		return move{kind: kind, name: "made a replica of an older Redis and promoted again", do: (*round).promoteAgain}, alone
 	}
 	return move{}, false
 }

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -25,7 +26,10 @@ type process struct {
 	*harness
 	name string
 	args []string
+	url  string // of a server
 	env  []string
+	// prefix begins its command line, and ownEnv overrides the environment of all.
+	prefix, ownEnv []string
 
 	mu   sync.Mutex
 	cmd  *exec.Cmd     // nil while it is not to run
@@ -45,8 +49,8 @@ func (p *process) Restart() {
 	if err != nil {
 		p.t.Fatalf("start %s: %v", p.name, err)
 	}
-	if p.name == partServer {
-		p.ready()
+	if p.url != "" {
+		p.ready(p.url)
 	}
 }
 
@@ -57,7 +61,8 @@ func (p *process) launch() error {
 		return err
 	}
 	defer func() { _ = log.Close() }() // The process has its own.
-	cmd := exec.Command(binary, p.args...)
+	line := slices.Concat(p.prefix, []string{binary}, p.args)
+	cmd := exec.Command(line[0], line[1:]...)
 	cmd.Env, cmd.Stdout, cmd.Stderr = p.env, log, log
 	// Ctrl-C is for the test, which ends its processes.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

@@ -8,6 +8,7 @@ import (
 // and a row to the table in docs/design/chaos.md.
 var scenarioFiles = []func() []scenario{
 	shopScenarios,
+	sentinelScenarios,
 }
 
 // scenario is trouble with a script of its own, in contrast to the moves that are done to each part. SPILLWAY_CHAOS_PARTS names it beside the parts.
@@ -17,6 +18,10 @@ type scenario struct {
 	moves []move
 	// unable returns why the scenario cannot run on this machine, and nil if it can. It may be nil.
 	unable func() error
+	// redis is what the shop must have as its Redis.
+	redis redisKind
+	// first is set for what must come before all other trouble of a round.
+	first bool
 }
 
 func allScenarios() (out []scenario) {
@@ -59,7 +64,7 @@ func (r *round) scenarioMoves(s scenario) (out []move) {
 // turnOf is which of n kinds has its turn: the next one in each round, and each of them with all durabilities after some rounds.
 func (r *round) turnOf(n int) int {
 	k := r.number - 1
-	if n%len(durabilities) == 0 {
+	if n%len(r.durabilities) == 0 {
 		k += k / n
 	}
 	return k % n

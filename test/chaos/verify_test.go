@@ -277,7 +277,7 @@ func (h *harness) audit() {
 	ctx, cancel := context.WithTimeout(h.ctx, commandTimeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, binary, "audit", "--drained", "--wait", "20s")
-	cmd.Env = h.env
+	cmd.Env = h.environment()
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
 	switch {

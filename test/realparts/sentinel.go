@@ -70,6 +70,14 @@ func startSentinels(t testing.TB, host, primaryHost string, prefix []string) *Se
 	return s
 }
 
+// Kill9 ends all of it by SIGKILL.
+func (s *SentinelRedis) Kill9() {
+	s.t.Helper()
+	for _, p := range append(s.Sentinels[:len(s.Sentinels):len(s.Sentinels)], s.Nodes...) {
+		p.Kill9()
+	}
+}
+
 // URL is what --redis takes.
 func (s *SentinelRedis) URL() string {
 	addrs := make([]string, len(s.Sentinels))
