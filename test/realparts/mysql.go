@@ -25,9 +25,16 @@ const mysqlDatabase = "spillway"
 // deploy/native/mysql.sh unpacked, so that the test can kill its process, which would not be possible in a container.
 func StartMySQL(t testing.TB) *Proc {
 	t.Helper()
-	program := mysqld(t)
-	dir, port := t.TempDir(), FreePort(t)
-	data, log := filepath.Join(dir, "data"), filepath.Join(dir, "log")
+	return startMySQL(t, t.TempDir())
+}
+
+// mysqlData is the data directory of a private MySQL, in its own directory.
+const mysqlData = "data"
+
+func startMySQL(t testing.TB, dir string) *Proc {
+	t.Helper()
+	program, port := mysqld(t), FreePort(t)
+	data, log := filepath.Join(dir, mysqlData), filepath.Join(dir, "log")
 	args := slices.Concat(program[1:], []string{"--datadir=" + data, "--user=root"})
 	if out, err := output(nil, program[0], append(slices.Clone(args), "--initialize-insecure")...); err != nil {
 		t.Fatalf("initialize a MySQL: %v\n%s", err, out)
