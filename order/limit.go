@@ -26,6 +26,9 @@ const (
 	// while they are slow.
 	LimitCustomerCharges Limit = "charges_per_customer"
 	LimitAddressCharges  Limit = "slow_charges_per_address"
+	// LimitCustomerCancels bounds the calls of a customer that wait for a cancellation, LimitAddressCancels those of one network address.
+	LimitCustomerCancels Limit = "cancellations_per_customer"
+	LimitAddressCancels  Limit = "cancellations_per_address"
 	// LimitWatchers bounds the streams of one network address.
 	LimitWatchers Limit = "watchers_per_address"
 )
@@ -42,6 +45,8 @@ var limitTexts = map[Limit]string{
 
 	LimitCustomerCharges: "at most %d cards of a customer are charged at once: try again when one of them has its outcome",
 	LimitAddressCharges:  "at most %d slow cards of your address are charged at once: try again later",
+	LimitCustomerCancels: "at most %d cancellations of a customer wait at once for what is written later: try again soon",
+	LimitAddressCancels:  "at most %d cancellations of your address wait at once for what is written later: try again soon",
 	LimitWatchers:        "at most %d orders are watched from your address at once: stop watching one of them, or try again later",
 }
 

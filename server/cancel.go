@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/singleflight"
@@ -44,13 +43,10 @@ type Canceller struct {
 
 	flights singleflight.Group
 	calls   orderCalls
-	waiting atomic.Int64
+	waits   cancelWaits
 }
 
 const (
-	// maxCancelWaits bounds the calls that wait at once: for a row, which each polls in SQL 20 times a second, or for another call that cancels the
-	// same order. A call beyond it ends with a retry hint.
-	maxCancelWaits = 64
 	// rowTimeout bounds the wait for the row of a paid order, which is on its way through the queue.
 	rowTimeout = 3 * time.Second
 	// rowPoll is the interval in which the row is polled.
@@ -84,8 +80,8 @@ func (c *Canceller) Cancel(ctx context.Context, o order.Order, reason order.Canc
 	if !joins {
 		return c.share(ctx, o, reason, actor)
 	}
-	if !c.wait(ctx, func() { done, err = c.share(ctx, o, reason, actor) }) {
-		return order.Order{}, errNotCancelledYet(o.ID)
+	if refusal := c.wait(ctx, o.ID, func() { done, err = c.share(ctx, o, reason, actor) }); refusal != nil {
+		return order.Order{}, refusal
 	}
 	return done, err
 }
@@ -99,14 +95,15 @@ func (c *Canceller) share(ctx context.Context, o order.Order, reason order.Cance
 	return done.(order.Order), nil //nolint:forcetypeassert,errcheck // cancel returned it.
 }
 
-// wait calls f, which waits, unless maxCancelWaits calls wait already.
-func (c *Canceller) wait(ctx context.Context, f func()) bool {
-	defer c.waiting.Add(-1)
-	if c.waiting.Add(1) > maxCancelWaits {
-		return false
+// wait calls f, which waits, unless as many calls as may wait already do: then it returns the error of cancelWaits.
+func (c *Canceller) wait(ctx context.Context, id order.ID, f func()) error {
+	leave, err := c.waits.enter(ctx, id)
+	if err != nil {
+		return err
 	}
+	defer leave()
 	outside(ctx, f)
-	return true
+	return nil
 }
 
 func errNotCancelledYet(id order.ID) error {
@@ -209,7 +206,10 @@ func (c *Canceller) cancelRow(ctx context.Context, o order.Order, from []order.S
 		case !errors.Is(err, order.ErrNotFound) && (!errors.Is(err, order.ErrFailedPrecondition) || was != order.Pending):
 			return order.Order{}, err
 		}
-		if !c.wait(ctx, func() { err = pause(wait, rowPoll) }) || err != nil {
+		if refusal := c.wait(ctx, o.ID, func() { err = pause(wait, rowPoll) }); refusal != nil {
+			return order.Order{}, refusal
+		}
+		if err != nil {
 			return order.Order{}, notDurableYet(o.ID, textNotWritten, nil)
 		}
 	}

@@ -87,7 +87,7 @@ func TestCancel_WaitsTakeNoPlace(t *testing.T) {
 				}
 				call := &admittedCall{limit: p, since: p.now()}
 				defer call.end(false)
-				ctx := context.WithValue(t.Context(), admittedKey{}, call)
+				ctx := context.WithValue(as(t.Context(), order.CustomerID(fmt.Sprint("customer ", i))), admittedKey{}, call)
 				id := order.ID(fmt.Sprintf("order %d", i%8))
 				if _, err := c.Cancel(ctx, order.Order{ID: id, State: order.Paid}, order.CancelReason{}, "ann"); !errors.Is(err, order.ErrUnavailable) {
 					t.Errorf("cancel an order without a row: %v", err)
