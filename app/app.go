@@ -164,6 +164,9 @@ func (a *App) Run(ctx context.Context) error {
 	defer stopWork()
 	a.deps.goBackground(work, a.deps.epochs.Run)
 	a.deps.goBackground(work, a.api.rates.Run)
+	if a.cfg.External.Outages != "" {
+		a.deps.goBackground(work, a.api.outages.run)
+	}
 	if a.admin != nil {
 		a.deps.goBackground(work, a.serveAdmin)
 		a.log.InfoContext(ctx, "serving metrics", "url", a.AdminURL(), "profiles", a.servesProfiles())

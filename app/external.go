@@ -19,6 +19,8 @@ type ExternalConfig struct {
 	Rates    RatesConfig
 	Provider ProviderConfig
 	Carrier  CarrierConfig
+	// Outages is a file with the modes of the simulated provider and carrier, which is read again when it changes; empty: they keep theirs.
+	Outages string
 }
 
 // MailConfig locates the mail server.
@@ -42,7 +44,8 @@ type ProviderConfig struct {
 
 // CarrierConfig configures the simulated carrier.
 type CarrierConfig struct {
-	Mode    string        // ok, slow, down or late
+	Mode    string        // ok, slow, down, silent or late
+	File    string        // where it keeps its parcels, shared by processes; empty: in memory
 	Latency time.Duration // of each call
 }
 
@@ -116,9 +119,12 @@ func (c ProviderConfig) open() (*simulated.Provider, error) {
 	return p, nil
 }
 
-// carrier is the simulated one; there is no other yet.
-func (c CarrierConfig) carrier() *carriers.Carrier {
+// open opens the simulated carrier; there is no other yet.
+func (c CarrierConfig) open() (*carriers.Carrier, error) {
 	out := &carriers.Carrier{Latency: c.Latency}
 	out.SetMode(carriers.Mode(c.Mode))
-	return out
+	if c.File == "" {
+		return out, nil
+	}
+	return out, out.Open(c.File)
 }

@@ -38,6 +38,8 @@ type api struct {
 	mail    mail.Client
 	// audited is the provider as the audit reads it; nil when it cannot be compared with the ledger.
 	audited audit.Provider
+	// outages are those of the simulated provider and carrier.
+	outages *outages
 }
 
 func newAPI(deps *dependencies, c Config, tokens *auth.Tokens) (*api, error) {
@@ -62,7 +64,12 @@ func newAPI(deps *dependencies, c Config, tokens *auth.Tokens) (*api, error) {
 	reader := server.OrderReader{Hot: deps.stock, Rows: read, Log: deps.log}
 	changing := server.OrderReader{Hot: deps.stock, Rows: rows, Log: deps.log} // over the connections of checkouts
 
-	parcels := shipping.Service{Carrier: out.Carrier.carrier(), Rates: rates, Shipments: rows, Orders: reader}
+	carrier, err := out.Carrier.open()
+	if err != nil {
+		return nil, err
+	}
+	deps.closers = append(deps.closers, carrier.Close)
+	parcels := shipping.Service{Carrier: carrier, Rates: rates, Shipments: rows, Orders: reader}
 	provider, err := out.Provider.open()
 	if err != nil {
 		return nil, err
@@ -73,6 +80,7 @@ func newAPI(deps *dependencies, c Config, tokens *auth.Tokens) (*api, error) {
 	deps.closers = append(deps.closers, charging.Close)
 	a := &api{
 		ledger:    ledger,
+		outages:   &outages{path: out.Outages, provider: provider, carrier: carrier, log: deps.log},
 		audited:   auditedProvider(out.Provider.File, provider),
 		rates:     rates,
 		admission: server.NewAdmission(c.HTTP.admission(redis.embedded(), deps.flush.WithOrders, deps.load)),

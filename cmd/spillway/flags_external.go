@@ -24,8 +24,10 @@ type externalFlags struct {
 	ProviderFile string        `name:"simulate-provider-file" env:"SPILLWAY_SIMULATE_PROVIDER_FILE" group:"Payment" placeholder:"PATH" help:"Where the simulated payment provider keeps what it took: processes share it, and it outlives them. Without it, each process has one of its own, which forgets when it ends."`
 	ProviderFlap time.Duration `name:"simulate-provider-flap" env:"SPILLWAY_SIMULATE_PROVIDER_FLAP" group:"Payment" default:"0s" help:"The simulated payment provider is up for so long, then down for so long, by turns; 0 is always up."`
 
-	CarrierMode    string        `name:"simulate-carrier" env:"SPILLWAY_SIMULATE_CARRIER" group:"Carrier" enum:"ok,slow,down,late" default:"${carrier}" help:"How the simulated carrier fares: ${enum}. late takes parcels and responds after the timeout."`
+	CarrierMode    string        `name:"simulate-carrier" env:"SPILLWAY_SIMULATE_CARRIER" group:"Carrier" enum:"ok,slow,down,silent,late" default:"${carrier}" help:"How the simulated carrier fares: ${enum}. silent takes no parcels and does not respond, late takes parcels and responds after the timeout."`
+	CarrierFile    string        `name:"simulate-carrier-file" env:"SPILLWAY_SIMULATE_CARRIER_FILE" group:"Carrier" placeholder:"PATH" help:"Where the simulated carrier keeps its parcels: processes share it, and it outlives them. Without it, each process has one of its own, which forgets when it ends."`
 	CarrierLatency time.Duration `name:"carrier-latency" env:"SPILLWAY_CARRIER_LATENCY" group:"Carrier" default:"0s" help:"How long the simulated carrier takes to answer."`
+	Outages        string        `name:"simulate-outages" env:"SPILLWAY_SIMULATE_OUTAGES" group:"Carrier" placeholder:"PATH" help:"A file with the lines 'provider MODE' (ok, slow, down, silent, unanswered, late) and 'carrier MODE' (as --simulate-carrier), which is read again when it changes: for tests only."`
 }
 
 func (f externalFlags) config() app.ExternalConfig {
@@ -36,6 +38,7 @@ func (f externalFlags) config() app.ExternalConfig {
 		},
 		Rates:    app.RatesConfig{File: f.RatesFile, MaxAge: f.RatesMaxAge},
 		Provider: app.ProviderConfig{File: f.ProviderFile, Flap: f.ProviderFlap},
-		Carrier:  app.CarrierConfig{Mode: f.CarrierMode, Latency: f.CarrierLatency},
+		Carrier:  app.CarrierConfig{Mode: f.CarrierMode, Latency: f.CarrierLatency, File: f.CarrierFile},
+		Outages:  f.Outages,
 	}
 }

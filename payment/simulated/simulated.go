@@ -3,6 +3,8 @@ package simulated
 import (
 	"context"
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/spillway/spillway/order"
@@ -62,6 +64,14 @@ type Provider struct {
 	now      func() time.Time
 	sleep    func(ctx context.Context, d time.Duration) error
 	outcomes outcomes
+
+	mode atomic.Pointer[Mode] // nil is OK
+	late atomic.Int64         // a time.Duration; see SetLate
+
+	mu          sync.Mutex
+	lateCharges map[*time.Timer]bool // that are still to be made
+	closed      bool
+	running     sync.WaitGroup // late charges
 }
 
 // outcomes stores the outcomes of a simulated provider. Implementations are safe for concurrent use.
@@ -108,7 +118,10 @@ func (s *Provider) Charge(ctx context.Context, id order.ID, amount order.Money, 
 // ChargeAgain makes an attempt for the order, once for each attempt number. It returns the stored outcome if the order is charged already.
 func (s *Provider) ChargeAgain(ctx context.Context, id order.ID, attempt int, amount order.Money, card payment.Card) (payment.Outcome, error) {
 	outcome := payment.Outcome{Amount: amount, Attempt: attempt}
-	if seen, ok, err := s.Find(ctx, id); err != nil || ok && !replaces(outcome, seen) {
+	if err := s.respond(ctx, id); err != nil {
+		return payment.Outcome{}, err
+	}
+	if seen, ok, err := s.outcomes.find(ctx, id); err != nil || ok && !replaces(outcome, seen) {
 		return seen, err
 	}
 	if s.ThinkTime > 0 {
@@ -136,7 +149,7 @@ func (s *Provider) ChargeAgain(ctx context.Context, id order.ID, attempt int, am
 	}
 	outcome.DeclineCode = s.declineCode(card)
 	outcome.Succeeded = outcome.DeclineCode == ""
-	return s.outcomes.keep(ctx, id, outcome)
+	return s.record(ctx, id, outcome)
 }
 
 // declineCode returns the reason for a decline of the card, or an empty string.
@@ -155,7 +168,7 @@ func (s *Provider) declineCode(card payment.Card) string {
 
 // Find returns the outcome of the last attempt of an order, and false if none is stored.
 func (s *Provider) Find(ctx context.Context, id order.ID) (payment.Outcome, bool, error) {
-	if err := s.down(id); err != nil {
+	if err := s.respond(ctx, id); err != nil {
 		return payment.Outcome{}, false, err
 	}
 	return s.outcomes.find(ctx, id)
@@ -164,7 +177,7 @@ func (s *Provider) Find(ctx context.Context, id order.ID) (payment.Outcome, bool
 // Refund refunds the amount, once for each refund id. It returns nil for an unknown order, because old outcomes are dropped from memory. It
 // returns order.ErrFailedPrecondition if less than the amount is left.
 func (s *Provider) Refund(ctx context.Context, id order.ID, refundID string, amount order.Money) error {
-	if err := s.down(id); err != nil {
+	if err := s.respond(ctx, id); err != nil {
 		return err
 	}
 	return s.outcomes.refund(ctx, id, refundID, amount.Amount)
@@ -189,8 +202,11 @@ func refunded(o payment.Outcome, amount order.Cents) (payment.Outcome, error) {
 	return o, nil
 }
 
-// Close closes the file, if there is one. The provider must not be used after it.
-func (s *Provider) Close() error { return s.outcomes.close() }
+// Close drops the charges of Late that were not made yet, and closes the file, if there is one. The provider must not be used after it.
+func (s *Provider) Close() error {
+	s.stopLate()
+	return s.outcomes.close()
+}
 
 // luhn reports whether the number consists of digits with a valid check digit (ISO/IEC 7812-1).
 func luhn(number string) bool {

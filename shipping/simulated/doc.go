@@ -1,2 +1,3 @@
-// Package simulated implements a carrier in memory, for development, tests and benchmarks. Its mode decides how it responds.
+// Package simulated implements a carrier for development, tests and benchmarks, with its parcels in memory or in a file. Its mode decides how it
+// responds.
 package simulated

@@ -24,6 +24,8 @@ const (
 	Slow Mode = "slow"
 	// Down rejects each parcel at once.
 	Down Mode = "down"
+	// Silent accepts no parcel and does not respond.
+	Silent Mode = "silent"
 	// Late accepts each parcel at once and responds lateLatency later, after the caller's timeout. A retry succeeds without that delay.
 	Late Mode = "late"
 )
@@ -35,13 +37,18 @@ const (
 	lateLatency = 8 * time.Second
 )
 
-// Carrier implements shipping.Carrier in memory. The zero value accepts all parcels at once. Its exported fields are set before the first
+// Modes are all modes.
+var Modes = []Mode{OK, Slow, Down, Silent, Late}
+
+// Carrier implements shipping.Carrier in memory, or in a file after Open. The zero value accepts all parcels at once. Its exported fields are set before the first
 // call; after that it is safe for concurrent use.
 type Carrier struct {
 	// Latency is the time between a call and its response.
 	Latency time.Duration
 	// Refuse returns an error for a parcel that the carrier will never accept. If it is nil, the carrier accepts all parcels.
 	Refuse func(p shipping.Parcel) error
+
+	file *parcelFile // nil in memory
 
 	mu       sync.Mutex
 	mode     Mode
@@ -60,13 +67,17 @@ func (c *Carrier) SetMode(m Mode) {
 // returned an error, but never for a parcel that was accepted before. If ctx ends first, Ship returns its error; the parcel may then
 // have been accepted.
 func (c *Carrier) Ship(ctx context.Context, p shipping.Parcel) error {
-	c.mu.Lock()
-	mode, accepted := c.mode, c.accepted[p.OrderID]
-	c.mu.Unlock()
+	mode, accepted, err := c.look(ctx, p.OrderID)
+	if err != nil {
+		return err
+	}
 	before, after := c.Latency, time.Duration(0)
 	switch {
 	case mode == Down:
 		return fmt.Errorf("the carrier is down and rejected %s: %w", p.OrderID, order.ErrRejected)
+	case mode == Silent:
+		<-ctx.Done()
+		return fmt.Errorf("no response of the carrier, which did not accept %s: %w", p.OrderID, ctx.Err())
 	case mode == Slow:
 		before += slowLatency
 	case mode == Late && !accepted:
@@ -80,7 +91,9 @@ func (c *Carrier) Ship(ctx context.Context, p shipping.Parcel) error {
 			return fmt.Errorf("the carrier never accepts %s: %w: %w", p.OrderID, order.ErrInvalid, err)
 		}
 	}
-	c.accept(p.OrderID)
+	if err := c.accept(ctx, p); err != nil {
+		return err
+	}
 	if err := wait(ctx, after); err != nil {
 		return fmt.Errorf("wait for the response of the carrier, which accepted %s: %w", p.OrderID, err)
 	}
@@ -102,12 +115,27 @@ func wait(ctx context.Context, d time.Duration) error {
 	}
 }
 
+// look returns the mode, and whether the carrier has the parcel of an order.
+func (c *Carrier) look(ctx context.Context, id order.ID) (m Mode, accepted bool, err error) {
+	c.mu.Lock()
+	m, accepted = c.mode, c.accepted[id]
+	c.mu.Unlock()
+	if c.file != nil {
+		accepted, err = c.file.has(ctx, id)
+	}
+	return m, accepted, err
+}
+
 // accept records the parcel of an order.
-func (c *Carrier) accept(id order.ID) {
+func (c *Carrier) accept(ctx context.Context, p shipping.Parcel) error {
+	if c.file != nil {
+		return c.file.accept(ctx, p)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	id := p.OrderID
 	if c.accepted[id] {
-		return
+		return nil
 	}
 	if c.accepted == nil {
 		c.accepted = make(map[order.ID]bool)
@@ -117,6 +145,7 @@ func (c *Carrier) accept(id order.ID) {
 		delete(c.accepted, c.oldest[0])
 		c.oldest = c.oldest[1:]
 	}
+	return nil
 }
 
 // Parcels returns the number of accepted parcels in memory.

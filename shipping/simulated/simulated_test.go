@@ -97,7 +97,9 @@ func TestCarrier_CallerDeadline(t *testing.T) {
 func TestCarrier_DropsTheOldestParcel(t *testing.T) {
 	var c Carrier
 	for range maxParcels + 3 {
-		c.accept(newID())
+		if err := c.accept(t.Context(), shipping.Parcel{OrderID: newID()}); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if c.Parcels() != maxParcels || len(c.oldest) != maxParcels {
 		t.Errorf("%d parcels in memory", c.Parcels())
