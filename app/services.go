@@ -84,7 +84,7 @@ func newAPI(deps *dependencies, c Config, tokens *auth.Tokens) (*api, error) {
 		audited:   auditedProvider(out.Provider.File, provider),
 		rates:     rates,
 		admission: server.NewAdmission(c.HTTP.admission(redis.embedded(), deps.flush.WithOrders, deps.load)),
-		payments:  payment.Client{Service: money, Local: money, Policy: deps.policies[breaker.Payment], Charging: charging},
+		payments:  payment.Client{Service: money, Local: money, Policy: deps.policies[breaker.Payment], Ledger: deps.policies[breaker.Ledger], Charging: charging},
 		carrier:   workers.NewCarrierLimiter(workers.DefaultShippingConfig().Concurrency, shipping.Client{Service: parcels, Policy: deps.policies[breaker.Handover]}),
 		mail:      mail.Client{Service: mails, Local: mails, Policy: deps.policies[breaker.Mail]},
 	}

@@ -36,6 +36,8 @@ const (
 	Charges = "charge"
 	Payment = "payment"
 	Refund  = "refund"
+	// Ledger is for the calls of the payment service that need no provider: while it is down, orders without a charge are cancelled and expire.
+	Ledger = "ledger"
 	// Shipping is for pricing parcels, Handover for handing them over: a carrier that is down must not prevent orders from being priced.
 	Shipping = "shipping"
 	Handover = "handover"
@@ -52,6 +54,7 @@ func DefaultPolicies() map[string]Config {
 		Redis: usual(time.Second), Journal: usual(2 * time.Second), SQL: usual(10 * time.Second),
 		Queue: usual(10 * time.Second), QueueReceive: usual(10 * time.Second),
 		Charges: usual(3 * time.Second), Payment: usual(3 * time.Second), Refund: usual(3 * time.Second),
+		Ledger: usual(3 * time.Second),
 		Shipping: usual(5 * time.Second), Handover: usual(5 * time.Second),
 		// A call is a batch of up to 100 mails, and failed only if none of them was sent.
 		Mail: {Timeout: 20 * time.Second, Failures: 3, Window: 5, Delay: time.Second},

@@ -19,8 +19,10 @@ type Client struct {
 	// Local makes the charges if it is not nil. It is the Service of this process, so that a charge needs no messages and no timer: Local
 	// bounds it by providerTimeout and the timeouts of SQL.
 	Local Charger
-	// Policy is the breaker policy of all calls except charges.
+	// Policy is the breaker policy of all calls except charges and VoidUncharged.
 	Policy *breaker.Policy
+	// Ledger is the breaker policy of VoidUncharged. It may be nil in a client that does not call that.
+	Ledger *breaker.Policy
 	// Charging guards charges. It may be nil in a client that makes none.
 	Charging *Charging
 }
@@ -134,4 +136,15 @@ func (p Client) Void(ctx context.Context, id order.ID) error {
 		return resp, wire.FromConnect(err)
 	})
 	return err
+}
+
+// VoidUncharged ensures that an order is never charged of which no card was charged, as the ledger alone shows: it does not wait for the provider. It is
+// for orders that are charged with ChargeAgain only. It returns false if the outcome of a charge is not known, so that Void has to query the
+// provider, and order.ErrFailedPrecondition if the order has been charged.
+func (p Client) VoidUncharged(ctx context.Context, id order.ID) (bool, error) {
+	resp, err := breaker.Call(ctx, p.Ledger, func(ctx context.Context) (*spillwayv1.VoidResponse, error) {
+		resp, err := p.Service.Void(ctx, &spillwayv1.VoidRequest{OrderId: string(id), IfUncharged: true})
+		return resp, wire.FromConnect(err)
+	})
+	return err == nil && wire.FromChargeState(resp.GetCharge().GetState()) == order.ChargeVoided, err
 }

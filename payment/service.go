@@ -28,6 +28,8 @@ type Ledger interface {
 	ResolveAttempt(ctx context.Context, read order.Charge, to order.ChargeState, declineCode string) (order.Charge, error)
 	// Void makes the charge of an order VOIDED, or inserts a tombstone. It returns order.ErrFailedPrecondition for a charge that succeeded.
 	Void(ctx context.Context, id order.ID, chargeID string, currency order.Currency) (order.Charge, error)
+	// VoidUncharged is Void, except that it returns a PENDING charge as it is.
+	VoidUncharged(ctx context.Context, id order.ID, chargeID string, currency order.Currency) (order.Charge, error)
 	// RestartRechecks schedules the rechecks of a voided charge anew.
 	RestartRechecks(ctx context.Context, id order.ID) error
 	// Refund inserts a refund of the rest of the charge unless there is one, and returns both.
@@ -198,16 +200,21 @@ func (p *Service) current(ctx context.Context, id order.ID) (order.Charge, error
 }
 
 // Void ensures that the order is never charged, by a tombstone in the ledger. It returns order.ErrFailedPrecondition if the order has been
-// charged. A charge that the provider makes meanwhile is refunded when it is found.
+// charged. A charge that the provider makes meanwhile is refunded when it is found. With IfUncharged it does not call the provider, and
+// returns a charge of unknown outcome as PENDING.
 func (p *Service) Void(ctx context.Context, req *spillwayv1.VoidRequest) (*spillwayv1.VoidResponse, error) {
 	id, err := order.ParseID(req.GetOrderId())
 	if err != nil {
 		return nil, err
 	}
-	if _, err := p.current(ctx, id); err != nil && !errors.Is(err, order.ErrNotFound) {
-		return nil, err
+	void := p.Ledger.VoidUncharged
+	if !req.GetIfUncharged() {
+		if _, err := p.current(ctx, id); err != nil && !errors.Is(err, order.ErrNotFound) {
+			return nil, err
+		}
+		void = p.Ledger.Void
 	}
-	ch, err := p.Ledger.Void(ctx, id, string(order.NewID(0, p.Now())), noCurrency)
+	ch, err := void(ctx, id, string(order.NewID(0, p.Now())), noCurrency)
 	if err != nil {
 		return nil, err
 	}

@@ -14,13 +14,16 @@ const tooManyAttempts = "too_many_attempts"
 // errOtherAttempt means that the provider returned the outcome of an earlier attempt.
 var errOtherAttempt = errors.New("outcome of an earlier attempt")
 
-// chargeAgain charges an order that may have been declined before. The charge in the ledger decides which attempt this is: a declined charge
-// becomes pending with the next attempt number, by compare-and-set, before the provider is called, and the provider charges each attempt
-// once. So an attempt is made only after the previous one was declined, and concurrent callers share it.
+// chargeAgain charges an order that may have been declined before. The charge in the ledger decides which attempt this is: the first one is
+// recorded, and a declined charge becomes pending with the next attempt number, by compare-and-set, before the provider is called, and the
+// provider charges each attempt once. So an attempt is made only after the previous one was declined, concurrent callers share it, and an order
+// without a charge in the ledger has none at the provider.
 func (p *Service) chargeAgain(ctx context.Context, id order.ID, amount order.Money, card Card) (order.Charge, error) {
 	stored, err := p.Ledger.Get(ctx, id)
 	if errors.Is(err, order.ErrNotFound) {
-		return p.charge(ctx, id, amount, card)
+		stored, err = p.Ledger.Record(ctx, order.Charge{
+			OrderID: id, ChargeID: string(order.NewID(0, p.Now())), Amount: amount, State: order.ChargePending, Attempt: 1,
+		})
 	}
 	if err == nil && stored.State == order.ChargeDeclined && stored.Amount == amount {
 		if stored.Attempt >= order.MaxChargeAttempts {
@@ -49,7 +52,7 @@ func (p *Service) chargeAgain(ctx context.Context, id order.ID, amount order.Mon
 func (p *Service) attempt(ctx context.Context, stored order.Charge, card Card) (order.Charge, error) {
 	callCtx, cancel := context.WithTimeout(ctx, providerTimeout)
 	defer cancel()
-	outcome, perr := p.Provider.ChargeAgain(callCtx, stored.OrderID, stored.Attempt, stored.Amount, card)
+	outcome, perr := p.callProvider(callCtx, stored, card)
 	if perr == nil && !covers(outcome, stored.Attempt) {
 		perr = errOtherAttempt
 	}
@@ -60,6 +63,14 @@ func (p *Service) attempt(ctx context.Context, stored order.Charge, card Card) (
 		return order.Charge{}, fmt.Errorf("record the charge of %s: %w: %w", made.OrderID, order.ErrUnknownOutcome, err)
 	}
 	return p.resolve(ctx, stored, made, perr)
+}
+
+// callProvider charges the card for the attempt.
+func (p *Service) callProvider(ctx context.Context, stored order.Charge, card Card) (Outcome, error) {
+	if stored.Attempt <= 1 {
+		return p.Provider.Charge(ctx, stored.OrderID, stored.Amount, card)
+	}
+	return p.Provider.ChargeAgain(ctx, stored.OrderID, stored.Attempt, stored.Amount, card)
 }
 
 // attempted returns the charge of an attempt. It is PENDING if the provider returned the error perr.

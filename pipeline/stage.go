@@ -61,7 +61,7 @@ var definitions = []definition{
 	{stage: Confirm, worker: "mailer", breakers: []string{breaker.QueueReceive, breaker.Mail}},
 	{stage: Mail, worker: "mail-dispatcher", breakers: []string{breaker.SQL, breaker.Mail}},
 
-	{stage: Reconcile, worker: "payment-reconciler", breakers: []string{breaker.SQL, breaker.Payment, breaker.Redis}},
+	{stage: Reconcile, worker: "payment-reconciler", breakers: []string{breaker.SQL, breaker.Payment, breaker.Ledger, breaker.Redis}},
 	{stage: Cancel, worker: "cancellation-finisher", breakers: []string{breaker.SQL, breaker.Payment, breaker.Redis}},
 	{stage: Refund, worker: "refund-retrier", breakers: []string{breaker.SQL, breaker.Refund}},
 	{stage: Rescue, worker: "ship-rescuer", breakers: []string{breaker.SQL, breaker.Handover}},

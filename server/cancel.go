@@ -30,6 +30,8 @@ type Canceller struct {
 	Payments interface {
 		// Void makes sure that the order is never charged. It returns order.ErrFailedPrecondition if it was charged.
 		Void(ctx context.Context, id order.ID) error
+		// VoidUncharged is Void for an order that was placed without a card. It does not need the provider; false means that a card may be charged.
+		VoidUncharged(ctx context.Context, id order.ID) (bool, error)
 		// Find reads the outcome of the order's charge.
 		Find(ctx context.Context, id order.ID) (order.Charge, error)
 	}
@@ -122,7 +124,7 @@ func (c *Canceller) cancel(ctx context.Context, o order.Order, reason order.Canc
 		return c.cancelRow(ctx, o, fromPaid, reason, actor)
 	case order.Pending:
 	}
-	err := c.release(ctx, o.ID, reason)
+	err := c.release(ctx, o, reason)
 	switch {
 	case errors.Is(err, order.ErrFailedPrecondition): // It is paid.
 		return c.cancelRow(ctx, o, fromPaid, reason, actor)
@@ -148,8 +150,8 @@ func (c *Canceller) cancelled(o order.Order, reason order.CancelReason) order.Or
 // The tombstone in the ledger is written first: it refuses a charge in progress, or the charge was faster, and then the order is paid. The
 // state in Redis is not enough, because Redis may have lost that the order was settled. A crash before the release leaves a PENDING order
 // that cannot be charged; the payment reconciler releases it.
-func (c *Canceller) release(ctx context.Context, id order.ID, reason order.CancelReason) error {
-	err := c.Payments.Void(ctx, id)
+func (c *Canceller) release(ctx context.Context, o order.Order, reason order.CancelReason) error {
+	id, err := o.ID, c.void(ctx, o)
 	if errors.Is(err, order.ErrFailedPrecondition) {
 		return c.settle(ctx, id)
 	}
@@ -164,6 +166,16 @@ func (c *Canceller) release(ctx context.Context, id order.ID, reason order.Cance
 		return notDurableYet(id, "the order is cancelled but not yet durable; send the same request again", err)
 	}
 	return nil
+}
+
+// void makes sure that the order is never charged. The provider is needed for an order that may have been charged only.
+func (c *Canceller) void(ctx context.Context, o order.Order) error {
+	if paidLater(o) {
+		if voided, err := c.Payments.VoidUncharged(ctx, o.ID); voided || err != nil {
+			return err
+		}
+	}
+	return c.Payments.Void(ctx, o.ID)
 }
 
 // settle changes a PENDING order that was charged to PAID, and then returns order.ErrFailedPrecondition.

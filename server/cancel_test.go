@@ -22,7 +22,8 @@ import (
 // fakeCancelBackend is all dependencies of a Canceller, for one order. It records the calls.
 type fakeCancelBackend struct {
 	releaseErr, voidErr, durableErr error
-	settleErr                       error
+	settleErr, unchargedErr         error
+	voided                          bool // by VoidUncharged
 	charge                          order.ChargeState
 	was                             order.State
 	cancelErrs                      []error // one a call; the last one stays
@@ -46,6 +47,11 @@ func (r *fakeCancelBackend) Settle(_ context.Context, _ order.ID, chargeID, _ st
 func (r *fakeCancelBackend) Find(context.Context, order.ID) (order.Charge, error) {
 	r.note("find")
 	return order.Charge{ChargeID: "ch", State: r.charge}, nil
+}
+
+func (r *fakeCancelBackend) VoidUncharged(context.Context, order.ID) (bool, error) {
+	r.note("void uncharged")
+	return r.voided, r.unchargedErr
 }
 
 func (r *fakeCancelBackend) Void(context.Context, order.ID) error {

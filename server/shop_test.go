@@ -94,7 +94,7 @@ func newPayments(t *testing.T, service *payment.Service) payment.Client {
 	policies := breaker.NewPolicies(breaker.DefaultPolicies())
 	charging := payment.NewCharging(policies[breaker.Charges], service)
 	t.Cleanup(func() { _ = charging.Close() })
-	return payment.Client{Service: service, Local: service, Policy: policies[breaker.Payment], Charging: charging}
+	return payment.Client{Service: service, Local: service, Policy: policies[breaker.Payment], Ledger: policies[breaker.Ledger], Charging: charging}
 }
 
 func openTestDB(t *testing.T, dsn string) *store.DB {

@@ -145,12 +145,31 @@ func (c *Charges) Resolve(ctx context.Context, id order.ID, from, to order.Charg
 // Void leaves a tombstone, so that the order is never charged: a line that is missing is written as VOIDED under the given
 // charge id, and one that is pending or declined becomes VOIDED, so that no other card is tried. One that succeeded is order.ErrFailedPrecondition.
 func (c *Charges) Void(ctx context.Context, id order.ID, chargeID string, currency order.Currency) (order.Charge, error) {
-	ch, err := c.Record(ctx, order.Charge{OrderID: id, ChargeID: chargeID, State: order.ChargeVoided, Amount: order.Money{Currency: currency}})
+	ch, err := c.tombstone(ctx, id, chargeID, currency)
 	if err == nil {
-		ch, err = c.voidUncharged(ctx, ch)
+		ch, err = c.voidOpen(ctx, ch)
 	}
+	return ch, notTaken(ch, err)
+}
+
+// VoidUncharged is Void, except that a line that is PENDING stays as it is.
+func (c *Charges) VoidUncharged(ctx context.Context, id order.ID, chargeID string, currency order.Currency) (order.Charge, error) {
+	ch, err := c.tombstone(ctx, id, chargeID, currency)
+	if err == nil && ch.State == order.ChargeDeclined {
+		ch, err = c.ResolveAttempt(ctx, ch, order.ChargeVoided, ch.DeclineCode)
+	}
+	return ch, notTaken(ch, err)
+}
+
+// tombstone writes a VOIDED line if the order has none, and returns the line that it has.
+func (c *Charges) tombstone(ctx context.Context, id order.ID, chargeID string, currency order.Currency) (order.Charge, error) {
+	return c.Record(ctx, order.Charge{OrderID: id, ChargeID: chargeID, State: order.ChargeVoided, Amount: order.Money{Currency: currency}})
+}
+
+// notTaken returns err, or order.ErrFailedPrecondition for a charge that succeeded.
+func notTaken(ch order.Charge, err error) error {
 	if err == nil && ch.State.Taken() {
-		err = fmt.Errorf("order %s is charged already: %w", id, order.ErrFailedPrecondition)
+		return fmt.Errorf("order %s is charged already: %w", ch.OrderID, order.ErrFailedPrecondition)
 	}
-	return ch, err
+	return err
 }

@@ -29,8 +29,8 @@ func (c *Charges) ResolveAttempt(ctx context.Context, read order.Charge, to orde
 // voidTries bounds how often a line is voided that moves between PENDING and DECLINED meanwhile, as one does when a card is tried.
 const voidTries = 5
 
-// voidUncharged makes a line VOIDED that is PENDING or DECLINED, whichever attempt it is at. It keeps the last decline code.
-func (c *Charges) voidUncharged(ctx context.Context, ch order.Charge) (order.Charge, error) {
+// voidOpen makes a line VOIDED that is PENDING or DECLINED, whichever attempt it is at. It keeps the last decline code.
+func (c *Charges) voidOpen(ctx context.Context, ch order.Charge) (order.Charge, error) {
 	for range voidTries {
 		if ch.State != order.ChargePending && ch.State != order.ChargeDeclined {
 			return ch, nil

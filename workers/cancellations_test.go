@@ -86,6 +86,17 @@ func (k *fakePayments) Void(_ context.Context, id order.ID) error {
 	})
 }
 
+func (k *fakePayments) VoidUncharged(ctx context.Context, id order.ID) (bool, error) {
+	k.mu.Lock()
+	pending := k.charges[id].State == order.ChargePending
+	k.mu.Unlock()
+	if pending {
+		return false, nil
+	}
+	err := k.Void(ctx, id)
+	return err == nil, err
+}
+
 func (k *fakePayments) Refund(_ context.Context, id order.ID, _ string) error {
 	return k.around(func() error {
 		k.mu.Lock()

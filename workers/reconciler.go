@@ -42,7 +42,7 @@ type PaymentReconciler struct {
 	cfg           ReconcileConfig
 	orders        *store.Orders
 	cancellations *store.Cancellations
-	payments      PaymentClient
+	payments      ReconcilerPayments
 	stock         *stock.Stock
 	log           *slog.Logger
 	// settled and released count the orders of both kinds for the log.
@@ -57,12 +57,19 @@ type PaymentReconciler struct {
 	lastFullScan time.Time
 }
 
+// ReconcilerPayments is what the PaymentReconciler needs of the payment service.
+type ReconcilerPayments interface {
+	PaymentClient
+	// VoidUncharged is Void for an order that was placed without a card. It does not need the provider; false means that a card may be charged.
+	VoidUncharged(ctx context.Context, id order.ID) (bool, error)
+}
+
 // NewPaymentReconciler makes a reconciler. Several may run: each step is idempotent.
 func NewPaymentReconciler(
 	cfg ReconcileConfig,
 	orders *store.Orders,
 	cancellations *store.Cancellations,
-	payments PaymentClient,
+	payments ReconcilerPayments,
 	st *stock.Stock,
 	log *slog.Logger,
 ) *PaymentReconciler {
@@ -116,8 +123,18 @@ func (r *PaymentReconciler) stale(ctx context.Context, now time.Time) ([]order.O
 	return page, nil
 }
 
-// reconcile queries the charge of one order, and settles or releases the order.
+// reconcile queries the charge of one order, and settles or releases the order. An order that was placed without a card and that no card was
+// charged for expires also while the provider is unavailable.
 func (r *PaymentReconciler) reconcile(ctx context.Context, o order.Order) error {
+	if !o.ExpiresAt.IsZero() {
+		voided, err := r.payments.VoidUncharged(ctx, o.ID)
+		switch {
+		case voided:
+			return r.release(ctx, o, order.CancelledAs(order.CancelExpired, ""))
+		case err != nil && !errors.Is(err, order.ErrFailedPrecondition):
+			return r.markUnpaid(ctx, o, err)
+		}
+	}
 	found, err := r.payments.Find(ctx, o.ID)
 	if err != nil {
 		return r.markUnpaid(ctx, o, err)

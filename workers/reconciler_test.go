@@ -13,7 +13,7 @@ import (
 	"github.com/spillway/spillway/workers"
 )
 
-func (s *shop) reconciler(money workers.PaymentClient) *workers.PaymentReconciler {
+func (s *shop) reconciler(money workers.ReconcilerPayments) *workers.PaymentReconciler {
 	cfg := workers.ReconcileConfig{After: time.Millisecond, Lookback: 24 * 365 * 100 * time.Hour}
 	return workers.NewPaymentReconciler(cfg, store.NewOrders(s.db), store.NewCancellations(s.db), money, s.Stock, quiet)
 }
@@ -89,8 +89,12 @@ func (s *shop) forget(t *testing.T, id order.ID) {
 	}
 }
 
-// fakeUnavailablePayments is a payment service with an unavailable provider: it finds no charge, and cannot void one.
+// fakeUnavailablePayments is a payment service with an unavailable provider: it has a charge of unknown outcome, and cannot void it.
 type fakeUnavailablePayments struct{ *fakePayments }
+
+func (fakeUnavailablePayments) VoidUncharged(context.Context, order.ID) (bool, error) {
+	return false, nil
+}
 
 func (fakeUnavailablePayments) Void(context.Context, order.ID) error { return order.ErrUnavailable }
 

@@ -274,8 +274,8 @@ type ChargeRequest struct {
 	Amount *Money `protobuf:"bytes,2,opt,name=amount,proto3" json:"amount,omitempty"`
 	// The card.
 	Card *Card `protobuf:"bytes,3,opt,name=card,proto3" json:"card,omitempty"`
-	// Starts another attempt when the last one was declined. At most 10 attempts an order; then the outcome is DECLINED
-	// with the code "too_many_attempts".
+	// Starts another attempt when the last one was declined, and books each attempt before the provider gets it. At most
+	// 10 attempts an order; then the outcome is DECLINED with the code "too_many_attempts".
 	AfterDecline  bool `protobuf:"varint,4,opt,name=after_decline,json=afterDecline,proto3" json:"after_decline,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -683,7 +683,10 @@ func (x *ExecuteRefundResponse) GetCharge() *ChargeRecord {
 type VoidRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The order.
-	OrderId       string `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	OrderId string `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	// Decides by the ledger alone, without the provider: for orders that are charged with after_decline only, whose
+	// attempts the ledger has before the provider does. A charge whose outcome is not known stays PENDING.
+	IfUncharged   bool `protobuf:"varint,2,opt,name=if_uncharged,json=ifUncharged,proto3" json:"if_uncharged,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -725,10 +728,17 @@ func (x *VoidRequest) GetOrderId() string {
 	return ""
 }
 
+func (x *VoidRequest) GetIfUncharged() bool {
+	if x != nil {
+		return x.IfUncharged
+	}
+	return false
+}
+
 // VoidResponse carries the ledger's entry.
 type VoidResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The ledger's entry, VOIDED; decline_code is kept where the last card was declined.
+	// The ledger's entry, VOIDED, or PENDING with if_uncharged; decline_code is kept where the last card was declined.
 	Charge        *ChargeRecord `protobuf:"bytes,1,opt,name=charge,proto3" json:"charge,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -812,9 +822,10 @@ const file_spillway_v1_payment_proto_rawDesc = "" +
 	"\x14ExecuteRefundRequest\x12&\n" +
 	"\trefund_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\brefundId\"J\n" +
 	"\x15ExecuteRefundResponse\x121\n" +
-	"\x06charge\x18\x01 \x01(\v2\x19.spillway.v1.ChargeRecordR\x06charge\"3\n" +
+	"\x06charge\x18\x01 \x01(\v2\x19.spillway.v1.ChargeRecordR\x06charge\"V\n" +
 	"\vVoidRequest\x12$\n" +
-	"\border_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\aorderId\"A\n" +
+	"\border_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\aorderId\x12!\n" +
+	"\fif_uncharged\x18\x02 \x01(\bR\vifUncharged\"A\n" +
 	"\fVoidResponse\x121\n" +
 	"\x06charge\x18\x01 \x01(\v2\x19.spillway.v1.ChargeRecordR\x06charge*\xcc\x01\n" +
 	"\vChargeState\x12\x1c\n" +

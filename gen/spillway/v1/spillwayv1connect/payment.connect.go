@@ -64,7 +64,8 @@ type PaymentServiceClient interface {
 	// no such refund.
 	ExecuteRefund(context.Context, *v1.ExecuteRefundRequest) (*v1.ExecuteRefundResponse, error)
 	// Void ensures that the order will never be charged: it leaves a tombstone in the ledger that makes a late Charge
-	// fail. An order that is already charged is `failed_precondition`: refund it.
+	// fail. An order that is already charged is `failed_precondition`: refund it. It queries the provider first, unless
+	// if_uncharged is set.
 	Void(context.Context, *v1.VoidRequest) (*v1.VoidResponse, error)
 }
 
@@ -187,7 +188,8 @@ type PaymentServiceHandler interface {
 	// no such refund.
 	ExecuteRefund(context.Context, *v1.ExecuteRefundRequest) (*v1.ExecuteRefundResponse, error)
 	// Void ensures that the order will never be charged: it leaves a tombstone in the ledger that makes a late Charge
-	// fail. An order that is already charged is `failed_precondition`: refund it.
+	// fail. An order that is already charged is `failed_precondition`: refund it. It queries the provider first, unless
+	// if_uncharged is set.
 	Void(context.Context, *v1.VoidRequest) (*v1.VoidResponse, error)
 }
 
