@@ -148,6 +148,7 @@ lint-words:
 .PHONY: lint-size
 lint-size: build
 	tools/check-size.sh bin/spillway
+	tools/check-methods.sh $(BUILD_FLAGS)
 
 .PHONY: check-generated
 check-generated:

@@ -44,8 +44,8 @@ func (c *allCmd) config() app.Config {
 }
 
 // Run runs everything.
-func (c *allCmd) Run(ctx context.Context, log *slog.Logger) error {
-	return runApp(ctx, c.config(), log)
+func (c *allCmd) Run(ctx context.Context, env environment) error {
+	return runApp(ctx, c.config(), env.log)
 }
 
 // runApp runs a role until ctx ends.

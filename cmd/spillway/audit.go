@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"log/slog"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -45,14 +44,14 @@ Examples:
 }
 
 // Run audits and prints the report.
-func (c *auditCmd) Run(ctx context.Context, log *slog.Logger, out io.Writer) error {
+func (c *auditCmd) Run(ctx context.Context, env environment) error {
 	cfg := c.config()
 	if err := cfg.Validate(); err != nil {
 		return usageError(err)
 	}
-	r, err := app.RunAudit(ctx, cfg, log)
+	r, err := app.RunAudit(ctx, cfg, env.log)
 	if err == nil {
-		err = c.print(out, r)
+		err = c.print(env.out, r)
 	}
 	if err != nil {
 		return fmt.Errorf("the audit could not be done: %w", err)

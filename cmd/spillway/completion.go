@@ -1,8 +1,8 @@
 package main
 
 import (
+	"context"
 	"fmt"
-	"io"
 	"os"
 )
 
@@ -34,12 +34,12 @@ complete -f -c spillway -a "(__complete_spillway)"
 }
 
 // Run prints the script for the shell.
-func (c *completionCmd) Run(out io.Writer) error {
+func (c *completionCmd) Run(_ context.Context, env environment) error {
 	program, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(out, completionScripts[c.Shell], quoted(program))
+	_, err = fmt.Fprintf(env.out, completionScripts[c.Shell], quoted(program))
 	return err
 }
 

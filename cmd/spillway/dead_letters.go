@@ -61,7 +61,7 @@ var statusFlags = map[string]spillwayv1.DeadLetterStatus{
 const maxDeadLetterPage = 100
 
 // Run lists dead letters.
-func (c *deadLettersListCmd) Run(ctx context.Context, out io.Writer) error {
+func (c *deadLettersListCmd) Run(ctx context.Context, env environment) error {
 	if c.Limit < 1 {
 		return usageErrorf("--limit %d: must be at least 1", c.Limit)
 	}
@@ -84,9 +84,9 @@ func (c *deadLettersListCmd) Run(ctx context.Context, out io.Writer) error {
 		}
 	}
 	if c.json() {
-		return printMessage(out, &spillwayv1.ListDeadLettersResponse{Letters: found, NextPageToken: req.GetPageToken()})
+		return printMessage(env.out, &spillwayv1.ListDeadLettersResponse{Letters: found, NextPageToken: req.GetPageToken()})
 	}
-	return deadLetterTable(out, found, req.GetPageToken() != "")
+	return deadLetterTable(env.out, found, req.GetPageToken() != "")
 }
 
 type deadLettersShowCmd struct {
@@ -103,7 +103,7 @@ func (*deadLettersShowCmd) Help() string {
 }
 
 // Run shows one dead letter.
-func (c *deadLettersShowCmd) Run(ctx context.Context, out io.Writer) error {
+func (c *deadLettersShowCmd) Run(ctx context.Context, env environment) error {
 	client, err := c.open()
 	if err != nil {
 		return err
@@ -112,7 +112,7 @@ func (c *deadLettersShowCmd) Run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return c.Client.explain(err)
 	}
-	return c.print(out, resp.GetLetter())
+	return c.print(env.out, resp.GetLetter())
 }
 
 func (c deadLetterClient) print(out io.Writer, l *spillwayv1.DeadLetter) error {
@@ -141,7 +141,7 @@ func (*deadLettersEditCmd) Help() string {
 const payloadBytesMax = 60_000
 
 // Run edits one dead letter.
-func (c *deadLettersEditCmd) Run(ctx context.Context, out io.Writer) error {
+func (c *deadLettersEditCmd) Run(ctx context.Context, env environment) error {
 	text, err := c.payload()
 	if err != nil {
 		return fmt.Errorf("--file: %w", err)
@@ -154,7 +154,7 @@ func (c *deadLettersEditCmd) Run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return c.Client.explain(err)
 	}
-	return c.print(out, resp.GetLetter())
+	return c.print(env.out, resp.GetLetter())
 }
 
 // payload reads the file, as much of it as may be sent.
@@ -187,12 +187,12 @@ func (*deadLettersReplayCmd) Help() string {
 }
 
 // Run replays dead letters, each whatever became of the others.
-func (c *deadLettersReplayCmd) Run(ctx context.Context, out io.Writer) error {
+func (c *deadLettersReplayCmd) Run(ctx context.Context, env environment) error {
 	client, err := c.open()
 	if err != nil {
 		return err
 	}
-	return c.each(out, c.IDs, func(id int64) (*spillwayv1.DeadLetter, error) {
+	return c.each(env.out, c.IDs, func(id int64) (*spillwayv1.DeadLetter, error) {
 		resp, err := client.ReplayDeadLetter(ctx, &spillwayv1.ReplayDeadLetterRequest{Id: id})
 		return resp.GetLetter(), err
 	})
@@ -213,12 +213,12 @@ func (*deadLettersDiscardCmd) Help() string {
 }
 
 // Run discards dead letters, each whatever became of the others.
-func (c *deadLettersDiscardCmd) Run(ctx context.Context, out io.Writer) error {
+func (c *deadLettersDiscardCmd) Run(ctx context.Context, env environment) error {
 	client, err := c.open()
 	if err != nil {
 		return err
 	}
-	return c.each(out, c.IDs, func(id int64) (*spillwayv1.DeadLetter, error) {
+	return c.each(env.out, c.IDs, func(id int64) (*spillwayv1.DeadLetter, error) {
 		resp, err := client.DiscardDeadLetter(ctx, &spillwayv1.DiscardDeadLetterRequest{Id: id, Reason: c.Reason})
 		return resp.GetLetter(), err
 	})

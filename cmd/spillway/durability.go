@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 
 	"github.com/spillway/spillway/app"
 )
@@ -22,7 +21,7 @@ func (*durabilityCmd) Help() string {
 }
 
 // Run prints the recorded durability setting, after changing it if a new one is given.
-func (c *durabilityCmd) Run(ctx context.Context, out io.Writer) error {
+func (c *durabilityCmd) Run(ctx context.Context, env environment) error {
 	recorded, err := app.Durability(ctx, c.SQL.config(), c.To)
 	if err != nil {
 		return err
@@ -30,6 +29,6 @@ func (c *durabilityCmd) Run(ctx context.Context, out io.Writer) error {
 	if recorded == "" {
 		recorded = "none: the first process to start records its own setting"
 	}
-	fmt.Fprintln(out, recorded)
+	fmt.Fprintln(env.out, recorded)
 	return nil
 }

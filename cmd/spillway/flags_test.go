@@ -1,23 +1,22 @@
 package main
 
 import (
+	"io"
 	"reflect"
 	"testing"
-
-	"github.com/alecthomas/kong"
 
 	"github.com/spillway/spillway/app"
 )
 
-// parse parses a command line as run does.
-func parse(t *testing.T, args ...string) *cli {
+// parsed parses a command line as run does.
+func parsed(t *testing.T, args ...string) *cli {
 	t.Helper()
 	var c cli
-	parser, err := kong.New(&c, flagDefaults())
+	parser, err := newParser(&c, io.Discard, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := parser.Parse(args); err != nil {
+	if _, _, err := parse(parser, args); err != nil {
 		t.Fatal(err)
 	}
 	return &c
@@ -25,17 +24,17 @@ func parse(t *testing.T, args ...string) *cli {
 
 // TestFlags_DefaultsAreThoseOfApp: every setting has a flag that keeps its default.
 func TestFlags_DefaultsAreThoseOfApp(t *testing.T) {
-	all := parse(t, "all")
+	all := parsed(t, "all")
 	if got, want := all.All.config(), app.DefaultConfig(app.RoleAll); !reflect.DeepEqual(got, want) {
 		t.Errorf("all:\n got %+v\nwant %+v", got, want)
 	}
-	serve := parse(t, "serve")
+	serve := parsed(t, "serve")
 	want := app.DefaultConfig(app.RoleServe)
 	want.Queue = app.QueueConfig{} // It has none.
 	if got := serve.Serve.config(); !reflect.DeepEqual(got, want) {
 		t.Errorf("serve:\n got %+v\nwant %+v", got, want)
 	}
-	work := parse(t, "work")
+	work := parsed(t, "work")
 	want = app.DefaultConfig(app.RoleWork)
 	want.HTTP = app.HTTPConfig{} // It has none.
 	if got := work.Work.config(); !reflect.DeepEqual(got, want) {

@@ -85,9 +85,6 @@ func (c *loadCmd) config() (load.Config, error) {
 	return cfg, errors.Join(err, cfg.Validate())
 }
 
-// errWriter is stderr, for commands that print their result to stdout.
-type errWriter struct{ io.Writer }
-
 var (
 	errBroken     = errors.New("the check found violations")
 	errNotChecked = errors.New("the check could not be done")
@@ -95,17 +92,17 @@ var (
 
 // Run sends the load, prints what came of it, and fails if the check finds violations. Its exit statuses are those of an audit, so
 // that scripts can distinguish a shop with violations from a load that could not be checked.
-func (c *loadCmd) Run(ctx context.Context, out io.Writer, diagnostics errWriter) error {
+func (c *loadCmd) Run(ctx context.Context, env environment) error {
 	cfg, err := c.config()
 	if err != nil {
 		return usageError(err)
 	}
-	progress := &load.Progress{W: diagnostics, Terminal: isTerminal(diagnostics.Writer)}
+	progress := &load.Progress{W: env.diagnostics, Terminal: isTerminal(env.diagnostics)}
 	res, err := load.Run(ctx, cfg, load.Dial(strings.TrimRight(c.URL, "/"), c.MaxInFlight), progress)
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(res.Write(out, c.Output), c.report(res)); err != nil {
+	if err := errors.Join(res.Write(env.out, c.Output), c.report(res)); err != nil {
 		return err
 	}
 	switch res.Verdict() {

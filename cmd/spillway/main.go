@@ -4,14 +4,12 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
 
 	"github.com/alecthomas/kong"
-	"github.com/willabides/kongplete"
 
 	"github.com/spillway/spillway/requestid"
 )
@@ -77,60 +75,48 @@ func execute(args []string, stdout, stderr io.Writer) int {
 	return exitStatus(err)
 }
 
-// errEnd ends a command that only printed its help, or completed a command line for a shell.
-var errEnd = errors.New("nothing is left to do")
-
-// newParser makes the parser of the command line. Where kong would end the process, it panics with errEnd.
+// newParser makes the parser of the command line.
 func newParser(c *cli, stdout, stderr io.Writer) (*kong.Kong, error) {
 	return kong.New(c, kong.Name("spillway"), kong.Description(description), flagDefaults(),
-		kong.Writers(stdout, stderr), kong.Exit(func(int) { panic(errEnd) }),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true}))
+		kong.Writers(stdout, stderr), kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true}))
 }
 
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			if e, ok := r.(error); !ok || !errors.Is(e, errEnd) {
-				panic(r)
-			}
-			err = nil
-		}
-	}()
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	var c cli
 	parser, err := newParser(&c, stdout, stderr)
 	if err != nil {
 		return err
 	}
-	kongplete.Complete(parser)
+	if line, ok := completionLine(); ok {
+		return completeLine(parser.Model.Node, line, stdout)
+	}
 	if len(args) == 0 {
 		args = []string{"--help"}
 	}
-	k, err := parser.Parse(args)
-	if err != nil {
-		return withHelp(usageError(err), parser, err)
+	k, helped, err := parse(parser, args)
+	if err != nil || helped {
+		return withHelp(usageError(err), k)
 	}
 	if err := readSecrets(k); err != nil {
-		return withHelp(err, parser, &kong.ParseError{Context: k})
+		return withHelp(err, k)
 	}
-	k.BindTo(ctx, (*context.Context)(nil))
-	k.BindTo(stdout, (*io.Writer)(nil))
-	k.Bind(c.Log.logger(stderr), errWriter{stderr})
-	return withHelp(k.Run(), parser, &kong.ParseError{Context: k})
+	selected, ok := k.Selected().Target.Addr().Interface().(command)
+	if !ok {
+		return fmt.Errorf("%s: is not implemented", k.Command())
+	}
+	return withHelp(selected.Run(ctx, environment{log: c.Log.logger(stderr), out: stdout, diagnostics: stderr}), k)
 }
 
 // withHelp lets a mistake in the command line point to the help of its subcommand.
-func withHelp(err error, parser *kong.Kong, from error) error {
+func withHelp(err error, k *kong.Context) error {
 	if exitStatus(err) != exitUsage {
 		return err
 	}
-	command := parser.Model.Name
-	var parsed *kong.ParseError
-	if errors.As(from, &parsed) {
-		for _, p := range parsed.Context.Path {
-			if p.Command != nil {
-				command += " " + p.Command.Name
-			}
+	name := k.Model.Name
+	for _, p := range k.Path {
+		if p.Command != nil {
+			name += " " + p.Command.Name
 		}
 	}
-	return fmt.Errorf("%w; see `%s --help`", err, command)
+	return fmt.Errorf("%w; see `%s --help`", err, name)
 }

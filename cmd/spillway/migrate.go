@@ -29,13 +29,13 @@ func (*migrateUpCmd) Help() string {
 }
 
 // Run applies what is pending.
-func (c *migrateUpCmd) Run(ctx context.Context, out io.Writer) error {
+func (c *migrateUpCmd) Run(ctx context.Context, env environment) error {
 	applied, err := app.MigrateUp(ctx, c.SQL.config())
 	for _, name := range applied {
-		fmt.Fprintln(out, "applied", name)
+		fmt.Fprintln(env.out, "applied", name)
 	}
 	if err == nil && len(applied) == 0 {
-		fmt.Fprintln(out, "nothing is pending")
+		fmt.Fprintln(env.out, "nothing is pending")
 	}
 	return err
 }
@@ -63,7 +63,7 @@ type migrationLine struct {
 }
 
 // Run lists the migrations.
-func (c *migrateStatusCmd) Run(ctx context.Context, out io.Writer) error {
+func (c *migrateStatusCmd) Run(ctx context.Context, env environment) error {
 	all, err := app.Migrations(ctx, c.SQL.config())
 	if err != nil {
 		return err
@@ -77,9 +77,9 @@ func (c *migrateStatusCmd) Run(ctx context.Context, out io.Writer) error {
 		}
 	}
 	if c.json() {
-		return errors.Join(printJSON(out, map[string]any{"migrations": lines}), pending)
+		return errors.Join(printJSON(env.out, map[string]any{"migrations": lines}), pending)
 	}
-	return errors.Join(migrationTable(out, lines), pending)
+	return errors.Join(migrationTable(env.out, lines), pending)
 }
 
 func migrationTable(out io.Writer, lines []migrationLine) error {

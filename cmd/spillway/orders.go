@@ -90,7 +90,7 @@ func (c *ordersListCmd) request() *spillwayv1.ListOrdersRequest {
 }
 
 // Run lists orders.
-func (c *ordersListCmd) Run(ctx context.Context, out io.Writer) error {
+func (c *ordersListCmd) Run(ctx context.Context, env environment) error {
 	if c.Limit < 1 {
 		return usageErrorf("--limit %d: must be at least 1", c.Limit)
 	}
@@ -113,9 +113,9 @@ func (c *ordersListCmd) Run(ctx context.Context, out io.Writer) error {
 		}
 	}
 	if c.json() {
-		return printMessage(out, &spillwayv1.ListOrdersResponse{Orders: orders, NextPageToken: req.GetPageToken()})
+		return printMessage(env.out, &spillwayv1.ListOrdersResponse{Orders: orders, NextPageToken: req.GetPageToken()})
 	}
-	return orderTable(out, orders, req.GetPageToken() != "")
+	return orderTable(env.out, orders, req.GetPageToken() != "")
 }
 
 type ordersShowCmd struct {
@@ -133,7 +133,7 @@ func (*ordersShowCmd) Help() string {
 }
 
 // Run shows one order.
-func (c *ordersShowCmd) Run(ctx context.Context, out io.Writer) error {
+func (c *ordersShowCmd) Run(ctx context.Context, env environment) error {
 	client, err := c.open()
 	if err != nil {
 		return err
@@ -142,7 +142,7 @@ func (c *ordersShowCmd) Run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return c.Client.explain(err)
 	}
-	return c.print(out, resp.GetOrder())
+	return c.print(env.out, resp.GetOrder())
 }
 
 type ordersCancelCmd struct {
@@ -160,7 +160,7 @@ func (*ordersCancelCmd) Help() string {
 }
 
 // Run cancels one order.
-func (c *ordersCancelCmd) Run(ctx context.Context, out io.Writer) error {
+func (c *ordersCancelCmd) Run(ctx context.Context, env environment) error {
 	client, err := c.open()
 	if err != nil {
 		return err
@@ -169,7 +169,7 @@ func (c *ordersCancelCmd) Run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return c.Client.explain(err)
 	}
-	return c.print(out, resp.GetOrder())
+	return c.print(env.out, resp.GetOrder())
 }
 
 type ordersRefundCmd struct {
@@ -190,7 +190,7 @@ func (*ordersRefundCmd) Help() string {
 }
 
 // Run refunds one order.
-func (c *ordersRefundCmd) Run(ctx context.Context, out io.Writer) error {
+func (c *ordersRefundCmd) Run(ctx context.Context, env environment) error {
 	req := &spillwayv1.RefundOrderRequest{OrderId: c.ID, Reason: c.Reason, IdempotencyKey: c.Key}
 	if req.GetIdempotencyKey() == "" {
 		req.IdempotencyKey = "cli-" + rand.Text()
@@ -217,7 +217,7 @@ func (c *ordersRefundCmd) Run(ctx context.Context, out io.Writer) error {
 		return fmt.Errorf("%w (to send this refund again, add --idempotency-key %s)", c.Client.explain(err), req.GetIdempotencyKey())
 	}
 	if c.json() {
-		return printMessage(out, resp)
+		return printMessage(env.out, resp)
 	}
-	return refundPage(out, resp)
+	return refundPage(env.out, resp)
 }

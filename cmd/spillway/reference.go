@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"slices"
@@ -20,13 +21,13 @@ func (referenceCmd) Help() string {
 }
 
 // Run prints the reference.
-func (referenceCmd) Run(out io.Writer) error {
+func (referenceCmd) Run(_ context.Context, env environment) error {
 	var c cli
 	parser, err := newParser(&c, io.Discard, io.Discard)
 	if err != nil {
 		return err
 	}
-	_, err = io.WriteString(out, reference(parser))
+	_, err = io.WriteString(env.out, reference(parser))
 	return err
 }
 

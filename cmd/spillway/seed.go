@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 
 	"github.com/spillway/spillway/app"
 )
@@ -21,10 +20,10 @@ func (*seedCmd) Help() string {
 }
 
 // Run creates the products, if there never were any.
-func (c *seedCmd) Run(ctx context.Context, out io.Writer) error {
+func (c *seedCmd) Run(ctx context.Context, env environment) error {
 	created, err := app.Seed(ctx, c.SQL.config())
 	if err == nil {
-		fmt.Fprintln(out, seedResult(created))
+		fmt.Fprintln(env.out, seedResult(created))
 	}
 	return err
 }

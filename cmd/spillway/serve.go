@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"log/slog"
 
 	"github.com/spillway/spillway/app"
 )
@@ -35,6 +34,6 @@ func (c *serveCmd) config() app.Config {
 }
 
 // Run runs the API.
-func (c *serveCmd) Run(ctx context.Context, log *slog.Logger) error {
-	return runApp(ctx, c.config(), log)
+func (c *serveCmd) Run(ctx context.Context, env environment) error {
+	return runApp(ctx, c.config(), env.log)
 }

@@ -1,8 +1,8 @@
 package main
 
 import (
+	"context"
 	"fmt"
-	"io"
 	"regexp"
 	"time"
 
@@ -29,7 +29,7 @@ func (*tokenCmd) Help() string {
 var customerPattern = regexp.MustCompile(`^[[:graph:]]{1,64}$`)
 
 // Run prints a token.
-func (c *tokenCmd) Run(out io.Writer) error {
+func (c *tokenCmd) Run(_ context.Context, env environment) error {
 	if !customerPattern.MatchString(c.Customer) {
 		return usageErrorf("--customer %q: take 1 to 64 visible ASCII characters", c.Customer)
 	}
@@ -46,7 +46,7 @@ func (c *tokenCmd) Run(out io.Writer) error {
 	}
 	token, _, err := tokens.Mint(caller, c.TTL)
 	if err == nil {
-		fmt.Fprintln(out, token)
+		fmt.Fprintln(env.out, token)
 	}
 	return err
 }

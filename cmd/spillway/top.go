@@ -55,15 +55,15 @@ const (
 )
 
 // Run shows the figures until ctx ends.
-func (c *topCmd) Run(ctx context.Context, out io.Writer) error {
+func (c *topCmd) Run(ctx context.Context, env environment) error {
 	if c.Interval < minTopInterval || c.Interval > maxTopInterval {
 		return usageErrorf("--interval %s: must be %s to %s", c.Interval, minTopInterval, maxTopInterval)
 	}
 	if c.Once {
-		return c.once(ctx, out)
+		return c.once(ctx, env.out)
 	}
-	var view topView = &topStream{out: out, json: c.json(), url: c.Client.URL}
-	if t, ok := openTerminal(out); ok && !c.json() {
+	var view topView = &topStream{out: env.out, json: c.json(), url: c.Client.URL}
+	if t, ok := openTerminal(env.out); ok && !c.json() {
 		s := &topScreen{terminal: t, url: c.Client.URL}
 		s.open()
 		defer s.close()

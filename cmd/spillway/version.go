@@ -2,8 +2,8 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"fmt"
-	"io"
 	"runtime/debug"
 	"strings"
 )
@@ -54,14 +54,14 @@ func (v buildVersion) String() string {
 }
 
 // Run prints the version.
-func (c *versionCmd) Run(out io.Writer) error {
+func (c *versionCmd) Run(_ context.Context, env environment) error {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return fmt.Errorf("the program was built without build information")
 	}
 	if c.json() {
-		return printJSON(out, versionOf(info))
+		return printJSON(env.out, versionOf(info))
 	}
-	fmt.Fprintln(out, versionOf(info))
+	fmt.Fprintln(env.out, versionOf(info))
 	return nil
 }

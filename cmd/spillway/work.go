@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"log/slog"
 
 	"github.com/spillway/spillway/app"
 )
@@ -37,6 +36,6 @@ func (c *workCmd) config() app.Config {
 }
 
 // Run runs workers.
-func (c *workCmd) Run(ctx context.Context, log *slog.Logger) error {
-	return runApp(ctx, c.config(), log)
+func (c *workCmd) Run(ctx context.Context, env environment) error {
+	return runApp(ctx, c.config(), env.log)
 }
