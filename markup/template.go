@@ -44,7 +44,10 @@ func parseFiles(files fs.FS, html bool, names []string) (*Template, error) {
 			return nil, fmt.Errorf("template %s: %w", name, err)
 		}
 	}
-	return t, t.check(t.root)
+	if err := t.check(t.root); err != nil {
+		return nil, err
+	}
+	return t, nil
 }
 
 // Execute appends the output for the data to out. Its error is a field that the data lacks; out then has a part of the output.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -32,11 +31,15 @@ type environment struct {
 // type, a third of the program (docs/design/start-and-size.md). TestParse_AsKong compares the two.
 func parse(parser *kong.Kong, args []string) (k *kong.Context, helped bool, err error) {
 	k, err = kong.Trace(parser, args)
-	if err = cmp.Or(err, k.Error); err != nil {
+	if err == nil {
+		err = k.Error
+	}
+	if err != nil {
 		return k, false, err
 	}
 	if slices.ContainsFunc(k.Path, func(p *kong.Path) bool { return p.Flag != nil && p.Flag == parser.Model.HelpFlag }) {
-		return k, true, k.PrintUsage(false)
+		err = k.PrintUsage(false)
+		return k, true, err
 	}
 	if err := k.Reset(); err != nil {
 		return k, false, err
@@ -44,7 +47,8 @@ func parse(parser *kong.Kong, args []string) (k *kong.Context, helped bool, err 
 	if _, err := k.Apply(); err != nil {
 		return k, false, err
 	}
-	return k, false, validate(k)
+	err = validate(k)
+	return k, false, err
 }
 
 // validate returns an error for a value that is none of its enumeration, and for a missing flag, command or argument.
@@ -75,7 +79,7 @@ func checkEnums(n *kong.Node) error {
 		for _, value := range elements(v.Target) {
 			text := fmt.Sprint(value)
 			if !slices.Contains(v.EnumSlice(), text) {
-				return fmt.Errorf("%s must be one of %s but got %q", v.ShortSummary(), quotedList(v.EnumSlice(), ","), text)
+				return fmt.Errorf("%s must be one of %s but got %q", v.ShortSummary(), strings.Join(quotedAll(v.EnumSlice()), ","), text)
 			}
 		}
 	}
@@ -127,21 +131,22 @@ func checkArguments(n *kong.Node) error {
 			expected = append(expected, child.Name)
 		}
 	}
+	list := quotedAll(expected)
 	switch {
-	case len(expected) == 0:
+	case len(list) == 0:
 		return nil
-	case len(expected) == 1:
-		return fmt.Errorf("expected %q", expected[0])
-	case len(expected) > maxExpected:
-		return fmt.Errorf("expected one of %s, ...", quotedList(expected[:maxExpected], ", "))
+	case len(list) == 1:
+		return fmt.Errorf("expected %s", list[0])
+	case len(list) > maxExpected:
+		list = append(list[:maxExpected], "...")
 	}
-	return fmt.Errorf("expected one of %s", quotedList(expected, ", "))
+	return fmt.Errorf("expected one of %s", strings.Join(list, ", "))
 }
 
-func quotedList(texts []string, separator string) string {
+func quotedAll(texts []string) []string {
 	out := make([]string, len(texts))
 	for i, text := range texts {
 		out[i] = strconv.Quote(text)
 	}
-	return strings.Join(out, separator)
+	return out
 }

@@ -12,9 +12,22 @@ import (
 )
 
 var tables = []ent.Interface{
-	schema.Charge{}, schema.DeadLetter{}, schema.DeadLetterAction{}, schema.DueMail{}, schema.Order{}, schema.OrderCancellation{}, schema.OrderItem{},
-	schema.Product{}, schema.Refund{}, schema.SentMail{}, schema.Setting{}, schema.Shipment{}, schema.StockAdjustment{}, schema.StockDedupLog{},
-	schema.StockEpoch{}, schema.StockReturn{},
+	schema.Charge{},
+	schema.DeadLetter{},
+	schema.DeadLetterAction{},
+	schema.DueMail{},
+	schema.Order{},
+	schema.OrderCancellation{},
+	schema.OrderItem{},
+	schema.Product{},
+	schema.Refund{},
+	schema.SentMail{},
+	schema.Setting{},
+	schema.Shipment{},
+	schema.StockAdjustment{},
+	schema.StockDedupLog{},
+	schema.StockEpoch{},
+	schema.StockReturn{},
 }
 
 // TestFields_ValidatorsAreThoseThatAreGenerated: ent/generate makes the validators of the program from the sizes of the fields, and from Minimum.
@@ -59,7 +72,7 @@ func minimumOf(t *testing.T, d *field.Descriptor) int32 {
 	t.Helper()
 	for _, a := range d.Annotations {
 		if m, ok := a.(schema.Minimum); ok {
-			return int32(m.Value) //nolint:gosec // A constant of the schema.
+			return int32(m.Value)
 		}
 	}
 	t.Fatalf("%s has a limit without the annotation Minimum", d.Name)
