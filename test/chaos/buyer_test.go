@@ -51,12 +51,17 @@ type buyer struct {
 func (b *buyer) shop(ctx context.Context) {
 	for n := 0; ctx.Err() == nil && b.ctx.Err() == nil; n++ {
 		a := &attempt{who: b.who, key: fmt.Sprintf("%d-%d", b.number, n), began: time.Now(), lines: b.lines()}
-		b.mu.Lock()
-		b.attempts = append(b.attempts, a)
-		b.mu.Unlock()
+		b.keep(a)
 		b.order(ctx, a)
 		_ = wait(ctx, upTo(b.rng, thinkMax))
 	}
+}
+
+// keep adds the attempt to those that are checked in the end.
+func (m *market) keep(a *attempt) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.attempts = append(m.attempts, a)
 }
 
 // lines: one product or two, a unit or three.
@@ -132,14 +137,18 @@ func (b *buyer) payLater(ctx context.Context, a *attempt, dice int) {
 }
 
 func (b *buyer) place(a *attempt) bool {
-	req := &spillwayv1.PlaceOrderRequest{
-		Lines: a.lines, CurrencyCode: "EUR", Email: "a@example.com", IdempotencyKey: a.key, Card: wireCard(a.card),
-		ShippingAddress: &spillwayv1.Address{Name: "A", Street: "S 1", City: "Berlin", PostalCode: "10115", CountryCode: "DE"},
-	}
+	req := placeRequest(a)
 	return b.insist(a, "PlaceOrder", 0, func(ctx context.Context) (*spillwayv1.Order, error) {
 		resp, err := b.checkout.PlaceOrder(ctx, req)
 		return resp.GetOrder(), err
 	})
+}
+
+func placeRequest(a *attempt) *spillwayv1.PlaceOrderRequest {
+	return &spillwayv1.PlaceOrderRequest{
+		Lines: a.lines, CurrencyCode: "EUR", Email: "a@example.com", IdempotencyKey: a.key, Card: wireCard(a.card),
+		ShippingAddress: &spillwayv1.Address{Name: "A", Street: "S 1", City: "Berlin", PostalCode: "10115", CountryCode: "DE"},
+	}
 }
 
 func (b *buyer) pay(a *attempt) {

@@ -148,6 +148,7 @@ type round struct {
 
 	durability string
 	redisKind  redisKind
+	crowd      *crowd // nil without overload
 }
 
 func (r *round) run() {
@@ -168,17 +169,25 @@ func (r *round) run() {
 	var buyers sync.WaitGroup
 	r.market.open(buying, &buyers)
 	r.market.flow("at the beginning")
+	var besides sync.WaitGroup
 	for _, name := range r.order() {
 		for _, m := range r.moves[name] {
 			r.trouble(name, m)
+		}
+		if s, ok := scenarioOf(name); ok && s.beside != nil {
+			besides.Go(func() { s.beside(buying, r) })
 		}
 	}
 	if len(defects) > 0 {
 		r.pause(defectTime)
 	}
 	stop()
+	besides.Wait()
 	r.market.allUp()
 	buyers.Wait()
+	if r.crowd != nil {
+		r.crowd.retrying.Wait()
+	}
 	r.logf("the market is closed: %s", r.market.summary())
 	r.verify(r.market)
 	r.closeShop()
@@ -192,16 +201,17 @@ func (r *round) order() []string {
 	if r.short {
 		slices.SortStableFunc(parts, func(a, b string) int { return leases(a) - leases(b) })
 	}
-	slices.SortStableFunc(parts, func(a, b string) int { return last(a) - last(b) })
+	slices.SortStableFunc(parts, func(a, b string) int { return place(a) - place(b) })
 	return parts
 }
 
-// last is 0 for the scenarios that must come first.
-func last(name string) int {
-	if s, ok := scenarioOf(name); ok && s.first {
-		return 0
+// place orders the scenarios that must come first before all others.
+func place(name string) int {
+	scenarios := allScenarios()
+	if i := slices.IndexFunc(scenarios, func(s scenario) bool { return s.name == name && s.first }); i >= 0 {
+		return i
 	}
-	return 1
+	return len(scenarios)
 }
 
 // has reports whether the part or scenario is in trouble in this round.

@@ -1,12 +1,14 @@
 package chaos
 
 import (
+	"context"
 	"slices"
 )
 
 // scenarioFiles are the scenarios of each file. To add some, write a file moves_NAME_test.go with a function that returns them, add one line here,
 // and a row to the table in docs/design/chaos.md.
 var scenarioFiles = []func() []scenario{
+	overloadScenarios, // First, because it measures the capacity.
 	shopScenarios,
 	sentinelScenarios,
 }
@@ -20,8 +22,11 @@ type scenario struct {
 	unable func() error
 	// redis is what the shop must have as its Redis.
 	redis redisKind
-	// first is set for what must come before all other trouble of a round.
+	// first is set for what must come before all other trouble of a round, in the order of scenarioFiles.
 	first bool
+	// beside runs beside the moves of a round, after those of this scenario, until the context ends; may be nil. It is not on the test's own
+	// goroutine, and must not end the test.
+	beside func(ctx context.Context, r *round)
 }
 
 func allScenarios() (out []scenario) {
