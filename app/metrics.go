@@ -34,7 +34,7 @@ func newGauges(meter metric.Meter) (g gauges, err error) {
 	g.lag, errs[0] = meter.Int64ObservableGauge("app.forwarder.lag_ms", metric.WithUnit("{milliseconds}"),
 		metric.WithDescription("Age of the oldest journal entry that is not relayed to the queue; 0 if there is none."))
 	g.entries, errs[1] = meter.Int64ObservableGauge("spillway.journal.entries", metric.WithUnit("{entries}"),
-		metric.WithDescription("Entries in the journals of all epochs. Above a bound, orders are refused."))
+		metric.WithDescription("Entries in the journals of all epochs, with those that were sent and are kept for 10 s. Above a bound, orders are refused."))
 	g.letters, errs[2] = meter.Int64ObservableGauge("spillway.dead_letters.open", metric.WithUnit("{dead_letters}"),
 		metric.WithDescription("Dead letters that wait for an operator, by source."))
 	g.breaker, errs[3] = meter.Int64ObservableGauge("spillway.breaker.state", metric.WithUnit("{state}"),

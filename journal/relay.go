@@ -81,18 +81,6 @@ func (j *Journal) noGroup(ctx context.Context, epoch int64, err error) error {
 	return nil
 }
 
-// Ack acknowledges entries that were sent.
-func (j *Journal) Ack(ctx context.Context, epoch int64, ids []string) error {
-	if len(ids) == 0 {
-		return nil
-	}
-	c := j.conn.Client()
-	if err := j.do(ctx, c.B().Xack().Key(j.keys.Journal(epoch)).Group(group).Id(ids...).Build(), 0).Error(); err != nil {
-		return redisconn.Unavailable(err)
-	}
-	return nil
-}
-
 // Relayed returns the id before which all entries are acknowledged. more is false when there is no entry beyond it.
 func (j *Journal) Relayed(ctx context.Context, epoch int64) (id string, more bool, err error) {
 	c := j.conn.Client()
@@ -145,28 +133,11 @@ func oldestPending(r rueidis.RedisResult) (string, error) {
 	return fields[1].ToString()
 }
 
-// Trim removes the entries before the id, with which every reader must be done, and returns their number.
-func (j *Journal) Trim(ctx context.Context, epoch int64, id string) (int64, error) {
-	var r rueidis.RedisResult
-	err := guarded(ctx, j.breaker, 0, func(ctx context.Context) error {
-		r = j.scripts.trim.Exec(ctx, j.conn.Client(), []string{j.keys.Journal(epoch), j.keys.Trimmed(epoch)}, []string{id})
-		return r.NonRedisError()
-	})
-	if err != nil {
-		return 0, redisconn.Unavailable(err)
-	}
-	n, err := r.AsInt64()
-	if err != nil {
-		return 0, redisconn.Unavailable(err)
-	}
-	return n, nil
-}
-
 // Remove deletes the journal of a closed epoch that was relayed to its end.
 func (j *Journal) Remove(ctx context.Context, epoch int64) error {
 	c := j.conn.Client()
 	replies, err := j.doMulti(ctx, 0,
-		c.B().Del().Key(j.keys.Journal(epoch), j.keys.Trimmed(epoch), j.keys.Stock(epoch)).Build(),
+		c.B().Del().Key(j.keys.Journal(epoch), j.keys.Trimmed(epoch), j.keys.Sent(epoch), j.keys.Stock(epoch)).Build(),
 		c.B().Zrem().Key(j.keys.Journals()).Member(strconv.FormatInt(epoch, 10)).Build())
 	if err != nil {
 		return redisconn.Unavailable(err)

@@ -12,10 +12,14 @@ import (
 var FenceLua string
 
 var (
+	//go:embed lua/ack.lua
+	ackLua string
 	//go:embed lua/epoch_close.lua
 	epochCloseLua string
 	//go:embed lua/epoch_open.lua
 	epochOpenLua string
+	//go:embed lua/relay_again.lua
+	relayAgainLua string
 	//go:embed lua/replica_mark.lua
 	replicaMarkLua string
 	//go:embed lua/trim.lua
@@ -24,12 +28,14 @@ var (
 
 // scripts are all idempotent, as the head of each describes, and so all are retryable: rueidis may send one again when a connection
 // broke and the outcome is unknown.
-type scripts struct{ epochClose, epochOpen, trim *rueidis.Lua }
+type scripts struct{ ack, epochClose, epochOpen, relayAgain, trim *rueidis.Lua }
 
 func newScripts() scripts {
 	return scripts{
+		ack:        rueidis.NewLuaScriptRetryable(ackLua),
 		epochClose: rueidis.NewLuaScriptRetryable(epochCloseLua),
 		epochOpen:  rueidis.NewLuaScriptRetryable(epochOpenLua),
+		relayAgain: rueidis.NewLuaScriptRetryable(relayAgainLua),
 		trim:       rueidis.NewLuaScriptRetryable(trimLua),
 	}
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	entsql "entgo.io/ent/dialect/sql"
@@ -63,6 +64,24 @@ func (o *Orders) OpenCharges(ctx context.Context, from, to time.Time, limit int)
 			return nil, fmt.Errorf("read charges of cancelled orders: %w", err)
 		}
 		return named[order.ID](found), nil
+	})
+}
+
+// Uncharged returns those of the orders that have no line in the ledger.
+func (o *Orders) Uncharged(ctx context.Context, ids []order.ID) ([]order.ID, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	return fetch(ctx, o.db, func(ctx context.Context) ([]order.ID, error) {
+		found, err := o.db.ent.Charge.Query().Where(charge.IDIn(texts(ids)...)).IDs(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("read charges of %d orders: %w", len(ids), err)
+		}
+		charged := make(map[order.ID]bool, len(found))
+		for _, id := range found {
+			charged[order.ID(id)] = true
+		}
+		return slices.DeleteFunc(slices.Clone(ids), func(id order.ID) bool { return charged[id] }), nil
 	})
 }
 

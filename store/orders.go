@@ -24,6 +24,8 @@ type Outcome struct {
 	Duplicates []Duplicate
 	// ReturnedBefore are the orders with a second return of their units: Redis has lost that they were.
 	ReturnedBefore []order.ID
+	// NotCancelled are the orders with a restock that was not applied, because SQL has no cancellation of them: it lost it with its last commits.
+	NotCancelled []order.ID
 }
 
 // Refusal is a step that was refused.

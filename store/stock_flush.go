@@ -66,7 +66,7 @@ func (s *Stock) content(ctx context.Context, tx *ent.Client, r Range) (Outcome, 
 		return Outcome{}, nil, err
 	}
 	out, err := s.db.applyOrders(ctx, tx, r.Changes)
-	out.ReturnedBefore = back.before
+	out.ReturnedBefore, out.NotCancelled = back.before, back.notCancelled
 	return out, slices.Concat(r.Holds, back.holds), err
 }
 

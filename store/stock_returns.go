@@ -29,9 +29,10 @@ type Return struct {
 type givenBack struct {
 	// deltas are the units of the whole range, returns included.
 	deltas map[order.SKU]int64
-	// holds are the releases that were applied; before are the orders of those that were not, because an earlier one was.
-	holds  []Hold
-	before []order.ID
+	// holds are the releases that were applied; before are the orders of those that were not, because an earlier one was; notCancelled those of restocks
+	// without a cancellation.
+	holds                []Hold
+	before, notCancelled []order.ID
 }
 
 // giveBack adds the returns of a range to its deltas and records them: each order's units return once. Those of an order whose
@@ -60,6 +61,7 @@ func (db *DB) giveBack(ctx context.Context, tx *ent.Client, r Range) (givenBack,
 	var fresh []Return
 	for i, ret := range all {
 		if _, wanted := restockable[ret.OrderID]; i >= len(r.Releases) && !wanted {
+			out.notCancelled = append(out.notCancelled, ret.OrderID)
 			continue
 		}
 		if _, ok := known[ret.OrderID]; ok {

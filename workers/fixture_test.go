@@ -81,6 +81,12 @@ var migrated = sync.OnceValues(func() (file []byte, err error) {
 
 func openSQLite(t testing.TB) *store.DB {
 	t.Helper()
+	return openDB(t, "sqlite:"+sqlitePath(t))
+}
+
+// sqlitePath returns the file of an empty database.
+func sqlitePath(t testing.TB) string {
+	t.Helper()
 	empty, err := migrated()
 	if err != nil {
 		t.Fatalf("migrate: %v", err)
@@ -89,7 +95,7 @@ func openSQLite(t testing.TB) *store.DB {
 	if err := os.WriteFile(path, empty, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return openDB(t, "sqlite:"+path)
+	return path
 }
 
 func openDB(t testing.TB, dsn string) *store.DB {

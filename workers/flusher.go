@@ -131,6 +131,9 @@ func (f *StockFlusher) Drain(ctx context.Context, epoch int64) error {
 		if e.Closed {
 			return nil // It was drained before it was closed; no further entry of it may be applied.
 		}
+		if _, err := relayAgain(ctx, f.journal, f.store, f.cfg.Partition, e, f.log); err != nil {
+			return err
+		}
 		f.offset = journal.Offset{Epoch: epoch, ID: e.LastID}
 		entries, err := f.journal.Read(ctx, epoch, e.LastID, f.cfg.Batch)
 		if errors.Is(err, journal.ErrTrimmed) {
@@ -184,6 +187,9 @@ func (f *StockFlusher) loadOffset(ctx context.Context) error {
 	}
 	if e.Durability != f.cfg.Durability {
 		return fmt.Errorf("the epoch runs with durability %q, this flusher with %q: %w", e.Durability, f.cfg.Durability, journal.ErrDurability)
+	}
+	if _, err := relayAgain(ctx, f.journal, f.store, f.cfg.Partition, e, f.log); err != nil {
+		return err
 	}
 	f.offset = journal.Offset{Epoch: e.Number, ID: e.LastID}
 	f.progress.Set(f.offset)
@@ -326,6 +332,11 @@ func (f *StockFlusher) apply(ctx context.Context, entries []journal.Entry) (err 
 	if len(out.ReturnedBefore) > 0 {
 		f.log.ErrorContext(ctx, "journal returns units a second time, because Redis lost the first return; rebuilding the counters",
 			"orders", out.ReturnedBefore, "epoch", r.Epoch)
+		f.onInconsistency(r.Epoch)
+	}
+	if len(out.NotCancelled) > 0 {
+		f.log.ErrorContext(ctx, "journal returns units of orders that SQL has not cancelled, because SQL lost their cancellation; rebuilding the counters",
+			"orders", out.NotCancelled, "epoch", r.Epoch)
 		f.onInconsistency(r.Epoch)
 	}
 	f.advance(journal.Offset{Epoch: r.Epoch, ID: last})

@@ -30,6 +30,10 @@ type RelayConfig struct {
 	ClaimIdle time.Duration
 	// FlushWait bounds how long an iteration waits for entries to be flushed. After that the next iteration tries them again.
 	FlushWait time.Duration
+	// Keep is how long entries stay in the journal after they were sent, for a SQL that loses its last commits; 0 trims them at once. KeepMax is
+	// about how many stay at most.
+	Keep    time.Duration
+	KeepMax int64
 }
 
 // DefaultRelayConfig takes 500 entries at once. With reservations that are settled in the same batch left out, that is a message of 250 to 500
@@ -70,6 +74,8 @@ type OrderRelay struct {
 	// would take as long as if this relay had died. It holds at most one batch an epoch.
 	held map[int64][]journal.Entry
 	pace Pace
+	// kept are the journals with sent entries that are not trimmed yet, by epoch.
+	kept map[int64]*keptJournal
 	// progress is that of a flusher in this process; nil without one.
 	progress *journal.Progress
 }
@@ -88,6 +94,7 @@ func NewOrderRelay(
 		log:       log.With("worker", "order_relay"),
 		now:       time.Now,
 		held:      make(map[int64][]journal.Entry),
+		kept:      make(map[int64]*keptJournal),
 	}
 }
 
@@ -115,6 +122,11 @@ func (r *OrderRelay) RunOnce(ctx context.Context) (int, error) {
 	for epoch := range r.held {
 		if !slices.Contains(epochs, epoch) {
 			delete(r.held, epoch) // Redis lost it.
+		}
+	}
+	for epoch := range r.kept {
+		if !slices.Contains(epochs, epoch) {
+			delete(r.kept, epoch)
 		}
 	}
 	total := 0
@@ -161,7 +173,7 @@ func (r *OrderRelay) relayEpoch(ctx context.Context, epoch int64, claim, newest 
 		return total, err
 	}
 	total += n
-	if total > 0 || !newest {
+	if total > 0 || !newest || r.kept[epoch] != nil {
 		err = r.trim(ctx, epoch, !newest && total == 0)
 	}
 	return total, err
@@ -322,6 +334,9 @@ func (r *OrderRelay) trim(ctx context.Context, epoch int64, old bool) error {
 			return err
 		}
 		return r.journal.Remove(ctx, epoch)
+	}
+	if r.cfg.Keep > 0 {
+		return r.trimKept(ctx, epoch, id)
 	}
 	_, err = r.journal.Trim(ctx, epoch, id)
 	return err

@@ -51,6 +51,7 @@ type RepairParts struct {
 	Cache       *stock.Stock
 	Writer      *OrderWriter
 	Cancel      Canceller
+	Payments    PaymentClient
 	Log         *slog.Logger
 }
 

@@ -14,7 +14,7 @@ import (
 var confirmed = []order.State{order.Paid, order.Shipped, order.ShipFailed}
 
 // scanEnded repairs the orders that entered a state from PAID on longer than MailAfter ago: it makes missing confirmations due, sets the
-// missing TTLs of hot orders, and returns the units of duplicates.
+// missing TTLs of hot orders, restores missing charges, and returns the units of duplicates.
 func (r *OrderRepairer) scanEnded(ctx context.Context, now time.Time) (repaired int, more bool, err error) {
 	r.resetCursors(now)
 	due, err := r.Mails.CountDue(ctx, r.cfg.MaxMailsDue)
@@ -63,7 +63,9 @@ func (r *OrderRepairer) endedPage(ctx context.Context, state order.State, before
 	if state == order.Cancelled {
 		n, err = r.repairCancelled(ctx, ids)
 	} else {
-		n, err = r.confirm(ctx, ids)
+		if n, err = r.confirm(ctx, ids); err == nil {
+			err = r.restoreCharges(ctx, ids)
+		}
 	}
 	if err != nil {
 		return n, false, err
@@ -90,6 +92,24 @@ func (r *OrderRepairer) confirm(ctx context.Context, ids []order.ID) (int, error
 	}
 	r.Log.WarnContext(ctx, "missing confirmations are due now", "orders", len(unsent), "first", unsent[0])
 	return len(unsent), nil
+}
+
+// restoreCharges restores the ledger's lines of paid orders, which SQL lost with its last commits: the payment service queries the provider, and
+// records what it has. The orders themselves come again from the journal.
+func (r *OrderRepairer) restoreCharges(ctx context.Context, ids []order.ID) error {
+	uncharged, err := r.Orders.Uncharged(ctx, ids)
+	if err != nil || len(uncharged) == 0 {
+		return err
+	}
+	n, err := forEachErr(recoveryConcurrency, uncharged, func(id order.ID) error {
+		found, err := r.Payments.Find(ctx, id)
+		if err == nil && !found.State.Taken() {
+			r.Log.ErrorContext(ctx, "a paid order has no charge, neither in the ledger nor at the provider", "order_id", id, "state", found.State)
+		}
+		return err
+	})
+	r.Log.WarnContext(ctx, "charges that SQL had lost were looked up at the payment provider", "orders", n, "first", uncharged[0])
+	return err
 }
 
 // repairCancelled cancels duplicates for which Redis still holds units, and sets missing TTLs. Redis may have a cancelled order as PAID,

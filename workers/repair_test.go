@@ -22,7 +22,8 @@ func (s *shop) repairer(cancel workers.Canceller, with ...func(*workers.RepairCo
 	}
 	return workers.NewOrderRepairer(cfg, workers.RepairParts{
 		Stock: s.sql, Orders: s.orders, DeadLetters: s.dead, Mails: store.NewMails(s.db), Cache: s.Stock, Cancel: cancel, Log: quiet,
-		Writer: workers.NewOrderWriter(workers.DefaultWriterConfig(), nil, s.orders, s.dead, s.Stock, cancel, quiet),
+		Writer:   workers.NewOrderWriter(workers.DefaultWriterConfig(), nil, s.orders, s.dead, s.Stock, cancel, quiet),
+		Payments: newFakePayments(&fakeCrash{}),
 	})
 }
 

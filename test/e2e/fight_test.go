@@ -35,12 +35,16 @@ type fight struct {
 	// units are for sale; the buyers make so many tries, with a pause after each.
 	units, tries int
 	pause        time.Duration
+	// buyers is their number.
+	buyers int
 	// doors are the shops that the buyers use by turns; all have one database.
 	doors []*shop
 	// listed reports whether a violation is one that the audit may list; nil allows none.
 	listed func(auditFinding) bool
 	// forgets means that an acknowledged order may be lost, so that its retry makes another one.
 	forgets bool
+	// observe gets each response, with the time that the call took; nil for none.
+	observe func(r reply, err error, took time.Duration)
 
 	mu       sync.Mutex
 	attempts int
@@ -54,7 +58,7 @@ type fight struct {
 
 func newFight(s *shop) *fight {
 	return &fight{
-		shop: s, sku: s.product(fightUnits), units: fightUnits, tries: fightAttempts, doors: []*shop{s},
+		shop: s, sku: s.product(fightUnits), units: fightUnits, tries: fightAttempts, buyers: fightBuyers, doors: []*shop{s},
 		paid: map[string]bool{}, pending: map[string]bool{}, moved: make(chan struct{}),
 	}
 }
@@ -63,7 +67,7 @@ func newFight(s *shop) *fight {
 // it fails the test, as where a server does not come back, the buyers stop after the call that they are in.
 func (f *fight) run(trouble func()) {
 	f.t.Helper()
-	tokens := make([]string, fightBuyers) // before anything is killed
+	tokens := make([]string, f.buyers) // before anything is killed
 	for b := range tokens {
 		tokens[b] = f.guest()
 	}
@@ -111,7 +115,11 @@ func (f *fight) attempt(door *shop, token, key string) {
 	deadline := time.Now().Add(giveUp)
 	more := rand.IntN(3) // how many times a client retries
 	for {
+		began := time.Now()
 		r, err := door.call("CheckoutService/PlaceOrder", token, orderBody(f.sku, 1, goodCard), "Idempotency-Key", key)
+		if f.observe != nil {
+			f.observe(r, err, time.Since(began))
+		}
 		if id != "" && err == nil && r.Status == http.StatusOK && r.Order.ID != id && !f.forgets {
 			f.t.Errorf("key %s got order %s and order %s", key, id, r.Order.ID)
 		}
@@ -122,6 +130,8 @@ func (f *fight) attempt(door *shop, token, key string) {
 		} else if err == nil && r.Code != "unavailable" && r.Code != "resource_exhausted" {
 			f.t.Errorf("key %s got %d %s", key, r.Status, r.Raw)
 			return
+		} else if err == nil && r.Header.Get("Retry-After") == "" {
+			f.t.Errorf("key %s got %s without a retry hint", key, r.Raw)
 		}
 		if definite && (more == 0 || id == "") {
 			return

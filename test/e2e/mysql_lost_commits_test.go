@@ -1,0 +1,42 @@
+package e2e
+
+import (
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+const (
+	// lostCommits is how much of what was committed is lost in a failover.
+	lostCommits = time.Second
+	// failoverTime is how long nothing takes over: longer than the journal keeps what was sent while SQL is there.
+	failoverTime = 12 * time.Second
+)
+
+// TestMySQLOutage_FailoverLosesCommits: a replica that was a second behind takes over. Redis and the payment provider have what it lost: orders,
+// deductions and charges come back.
+func TestMySQLOutage_FailoverLosesCommits(t *testing.T) {
+	t.Parallel()
+	o := newMySQLOutage(t, "journal", "sql")
+	o.run(func() {
+		o.suffer(fault{"failed over", func() {
+			o.server.Copy()
+			<-time.After(lostCommits)
+			o.server.KillForCopy()
+		}, o.server.Restart, failoverTime})
+	})
+	for _, s := range o.shops {
+		s.verify()
+		s.wantLogged("SQL lost commits; flushing and relaying again")
+	}
+}
+
+// wantLogged checks that the shop's log has a line.
+func (s *shop) wantLogged(line string) {
+	s.t.Helper()
+	text, err := os.ReadFile(s.log.Name())
+	if err != nil || !strings.Contains(string(text), line) {
+		s.t.Errorf("the shop's log has no line %q (%v)", line, err)
+	}
+}

@@ -1,0 +1,219 @@
+package e2e
+
+import (
+	"crypto/rand"
+	"database/sql"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/store"
+	"github.com/spillway/spillway/test/mysqlproxy"
+	"github.com/spillway/spillway/test/realparts"
+)
+
+const (
+	// outageTime is how long MySQL is in trouble, freezeTime how long it is frozen: longer than a statement may take.
+	outageTime = 4 * time.Second
+	freezeTime = 14 * time.Second
+	// outageBuyers and outagePause, a buyer's pause after each order, leave two shops room on two cores that carry other work: they meet MySQL's
+	// limits, not those of a shop under too much load.
+	outageBuyers = 10
+	outagePause  = 100 * time.Millisecond
+	// outageDrain bounds the drain after an outage on a busy machine: charges of unknown outcome are looked for after 5 s, every few seconds.
+	outageDrain = 90 * time.Second
+)
+
+// mysqlOutage is two shops, of which each has buyers, on one MySQL that gets into trouble.
+type mysqlOutage struct {
+	t      *testing.T
+	server *realparts.OldMySQL
+	proxy  *mysqlproxy.Proxy
+	shops  []*strained
+	root   *sql.DB // one connection to the server itself, which its limit of connections does not count
+}
+
+// strained is the buyers of one shop, and callers of everything else.
+type strained struct {
+	*fight
+	durability string
+	callers    *callers
+	timeline   *timeline
+	written    map[string]bool // acknowledged orders that were in SQL
+}
+
+func newMySQLOutage(t *testing.T, durabilities ...string) *mysqlOutage {
+	server := realparts.StartOldMySQL(t)
+	o := &mysqlOutage{t: t, server: server, proxy: mysqlproxy.Start(t, server.Addr())}
+	var err error
+	if o.root, err = sql.Open("mysql", "root@tcp("+server.Addr()+")/"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = o.root.Close() })
+	o.root.SetMaxOpenConns(1)
+	// A user that may not write to a read-only server, and has no connection in reserve.
+	o.admin("CREATE USER shop")
+	for _, d := range durabilities {
+		o.shops = append(o.shops, o.open(d))
+	}
+	return o
+}
+
+// open starts a shop with a database and a Redis of its own.
+func (o *mysqlOutage) open(durability string) *strained {
+	name := "shop_" + durability
+	o.admin("CREATE DATABASE " + name + " CHARACTER SET utf8mb4")
+	o.admin("GRANT ALL ON " + name + ".* TO shop")
+	dsn := "shop@tcp(" + o.proxy.Addr() + ")/" + name
+	migrated(o.t, dsn)
+	s := newShop(o.t, dsn, []string{
+		"--data-dir", o.t.TempDir(), "--mysql", dsn, "--redis", realparts.StartRedis(o.t).Addr(), "--redis-namespace", "e2e-" + rand.Text(),
+		"--durability", durability, "--customer-orders", "0", "--pay-within", "10s", "--reconcile-after", "5s", "--lost-after", "1s",
+		"--repair-after", "5s", "--simulate-provider-file", filepath.Join(o.t.TempDir(), "provider"),
+	})
+	f := newFight(s)
+	f.sku, f.units, f.tries, f.buyers, f.pause = f.product(failoverUnits), failoverUnits, 1<<30, outageBuyers, outagePause
+	out := &strained{fight: f, durability: durability, timeline: &timeline{}, written: map[string]bool{}}
+	f.observe = out.timeline.observe
+	out.callers = newCallers(s)
+	return out
+}
+
+// admin runs a statement on the server itself.
+func (o *mysqlOutage) admin(statement string) {
+	o.t.Helper()
+	if _, err := o.root.Exec(statement); err != nil {
+		o.t.Fatalf("%s: %v", statement, err)
+	}
+}
+
+// run lets the buyers of all shops loose while the trouble is made.
+func (o *mysqlOutage) run(trouble func()) {
+	o.t.Helper()
+	for _, s := range o.shops {
+		inner := trouble
+		trouble = func() {
+			defer s.callers.begin()()
+			s.run(func() {
+				s.whenPaid(ordersBefore)
+				inner()
+				s.stop()
+			})
+		}
+	}
+	trouble()
+}
+
+// fault is one kind of trouble.
+type fault struct {
+	name       string
+	begin, end func()
+	lasts      time.Duration
+}
+
+// suffer makes the trouble, waits until it is over and drained, and logs what the buyers saw.
+func (o *mysqlOutage) suffer(f fault) {
+	o.t.Helper()
+	for _, s := range o.shops {
+		s.timeline.begin()
+	}
+	f.begin()
+	<-time.After(f.lasts)
+	f.end()
+	for _, s := range o.shops {
+		s.timeline.end()
+		s.callers.everythingWorks()
+	}
+	for _, s := range o.shops {
+		s.awaitPaid()
+		s.awaitDrained()
+		o.t.Logf("%s, durability %s: %s", f.name, s.durability, s.timeline)
+	}
+}
+
+// awaitPaid waits until an order is paid after the end of the trouble.
+func (s *strained) awaitPaid() {
+	s.t.Helper()
+	s.eventually(giveUp, "an order to be paid after the trouble", func() bool { return !s.timeline.firstPaid().IsZero() })
+}
+
+// awaitDrained waits until SQL has, as paid or cancelled, each order that was acknowledged by now.
+func (s *strained) awaitDrained() {
+	s.t.Helper()
+	s.mu.Lock()
+	var left []order.ID
+	for _, acknowledged := range []map[string]bool{s.paid, s.pending} {
+		for id := range acknowledged {
+			if !s.written[id] {
+				left = append(left, order.ID(id))
+			}
+		}
+	}
+	s.mu.Unlock()
+	orders := store.NewOrders(s.db())
+	s.eventually(outageDrain, "what was acknowledged to be in SQL", func() bool {
+		left = slices.DeleteFunc(left, func(id order.ID) bool {
+			row, err := orders.Get(s.t.Context(), id)
+			done := err == nil && row.State != order.Pending
+			if done {
+				s.written[string(id)] = true
+			}
+			return done
+		})
+		return len(left) == 0
+	})
+	s.timeline.drained()
+}
+
+// verify checks, once all is drained, that nothing was lost, sold twice, charged twice or given up.
+func (s *strained) verify() {
+	s.t.Helper()
+	s.quiet()
+	s.totalsAddUp()
+	s.nothingLost()
+	if s.unknown > 0 {
+		s.t.Errorf("%d attempts got no definite answer", s.unknown)
+	}
+	if r := s.must("DeadLetterService/ListDeadLetters", s.operator(), "{}"); !strings.Contains(r.Raw, `"letters":[]`) {
+		s.t.Errorf("there are dead letters: %s", r.Raw)
+	}
+	s.t.Logf("durability %s: paid %d, pending %d; rows %v", s.durability, len(s.paid), len(s.pending), s.rows())
+}
+
+// TestMySQLOutage: whatever is wrong with MySQL, callers get orders or are told when to come again, and nothing is lost, oversold or charged twice.
+func TestMySQLOutage(t *testing.T) {
+	t.Parallel() // It waits most of the time.
+	o := newMySQLOutage(t, "journal", "sql")
+	var unInject func()
+	inject := func(r mysqlproxy.Rule) func() { return func() { unInject = o.proxy.Inject(r) } }
+	injectEnd := func() { unInject() }
+	o.run(func() {
+		for _, f := range []fault{
+			{"killed", o.server.Kill9, o.server.Restart, outageTime},
+			{"frozen", o.server.Pause, o.server.Resume, freezeTime},
+			{"read-only", func() { o.admin("SET GLOBAL super_read_only = ON") }, func() { o.admin("SET GLOBAL read_only = OFF") }, outageTime},
+			{"5 connections", o.fewConnections, func() { o.admin("SET GLOBAL max_connections = 1000") }, 2 * outageTime},
+			{"all writes deadlock", inject(mysqlproxy.Writes(mysqlproxy.Deadlock)), injectEnd, outageTime},
+			{"a fifth of the writes deadlocks", inject(mysqlproxy.Sometimes(0.2, mysqlproxy.Writes(mysqlproxy.Deadlock))), injectEnd, outageTime},
+			{
+				"disk full", inject(mysqlproxy.Writes(mysqlproxy.DiskFull, mysqlproxy.TableFull, mysqlproxy.Engine, mysqlproxy.Commit)), injectEnd,
+				outageTime,
+			},
+		} {
+			o.suffer(f)
+		}
+	})
+	for _, s := range o.shops {
+		s.verify()
+	}
+}
+
+// fewConnections leaves 5 connections for both shops.
+func (o *mysqlOutage) fewConnections() {
+	o.admin("SELECT 1") // Its connection is there.
+	o.admin("SET GLOBAL max_connections = 5")
+	o.proxy.Sever()
+}

@@ -1,0 +1,215 @@
+package workers_test
+
+import (
+	"context"
+	"database/sql"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/spillway/spillway/journal"
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/store"
+	"github.com/spillway/spillway/workers"
+)
+
+// keeping makes the relay keep the entries that it has sent.
+func keeping(c *workers.RelayConfig) { c.Keep, c.KeepMax = 10*time.Second, 1000 }
+
+// copySQLite returns a copy of the shop's database as it is now: a server that takes over has lost what is committed after it.
+func (s *shop) copySQLite(t *testing.T, path string) *store.DB {
+	t.Helper()
+	raw, err := sql.Open("sqlite", "file:"+path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer raw.Close()
+	older := filepath.Join(t.TempDir(), "older.db")
+	if _, err := raw.ExecContext(t.Context(), "VACUUM INTO ?", older); err != nil {
+		t.Fatal(err)
+	}
+	return openDB(t, "sqlite:"+older)
+}
+
+// failOver makes the database that of the shop.
+func (s *shop) failOver(db *store.DB) {
+	s.db, s.sql, s.orders, s.dead = db, store.NewStock(db), store.NewOrders(db), store.NewDeadLetters(db)
+}
+
+// TestStockFlusher_SQLLostCommitsThatTheJournalKeeps: entries were flushed and sent, and SQL has lost both the deductions and the rows. They are flushed
+// and sent again, also those that SQL has flushed: their rows may be lost.
+func TestStockFlusher_SQLLostCommitsThatTheJournalKeeps(t *testing.T) {
+	path := sqlitePath(t)
+	s, out := openShop(t, openDB(t, "sqlite:"+path)), &fakeProducer{}
+	relay := s.relay(out, keeping)
+	first, second := freshOrder(), freshOrder()
+	s.reserve(t, first)
+	s.settle(t, first)
+	f := s.flusher(s.sql)
+	drained(t, f.RunOnce)
+	mustRun(t, relay.RunOnce, 2)
+	older := s.copySQLite(t, path)
+	s.reserve(t, second)
+	drained(t, f.RunOnce)
+	mustRun(t, relay.RunOnce, 1)
+	wantSent(t, out, first, second)
+
+	s.failOver(older)
+	var lost []int64
+	drained(t, s.flusher(s.sql).OnInconsistency(func(epoch int64) { lost = append(lost, epoch) }).RunOnce)
+	s.wantStock(t, 96, 98)
+	if len(lost) > 0 {
+		t.Errorf("the epoch %v is to be closed; the journal has all that was lost", lost)
+	}
+	again := &fakeProducer{}
+	mustRun(t, s.relay(again, keeping).RunOnce, 3)
+	wantSent(t, again, first, second)
+	// Once.
+	drained(t, s.flusher(s.sql).RunOnce)
+	mustRun(t, s.relay(&fakeProducer{}, keeping).RunOnce, 0)
+}
+
+// TestOrderRelay_SQLLostCommits: the relay finds it before the flusher does.
+func TestOrderRelay_SQLLostCommits(t *testing.T) {
+	path := sqlitePath(t)
+	s, out, clock := openShop(t, openDB(t, "sqlite:"+path)), &fakeProducer{}, time.Now()
+	older, st, o := s.copySQLite(t, path), &fakeAwayStore{FlushStore: s.sql}, freshOrder()
+	relay := s.relayOn(st, out, keeping)
+	relay.SetClock(func() time.Time { return clock })
+	s.reserve(t, o)
+	s.flush(t)
+	mustRun(t, relay.RunOnce, 1)
+	s.failOver(older)
+	st.FlushStore, clock = s.sql, clock.Add(2*time.Second)
+	mustRun(t, relay.RunOnce, 0) // It finds it.
+	s.flush(t)
+	s.wantStock(t, 98, 99)
+	mustRun(t, relay.RunOnce, 1)
+	wantSent(t, out, o, o)
+}
+
+// TestOrderRelay_KeepsWhatItSent for a while, and for as long as SQL cannot be read: what comes back may have lost commits.
+func TestOrderRelay_KeepsWhatItSent(t *testing.T) {
+	s, out, clock := openShop(t, openSQLite(t)), &fakeProducer{}, time.Now()
+	st := &fakeAwayStore{FlushStore: s.sql}
+	relay := s.relayOn(st, out, keeping)
+	relay.SetClock(func() time.Time { return clock })
+	pass := func(d time.Duration) {
+		for range int(d / time.Second) {
+			clock = clock.Add(time.Second)
+			_, _ = relay.RunOnce(t.Context()) // It fails while SQL is away.
+		}
+	}
+	epoch := s.reserve(t, freshOrder()).Epoch
+	last := s.reserve(t, freshOrder())
+	s.flush(t)
+	mustRun(t, relay.RunOnce, 2)
+	pass(9 * time.Second)
+	if n := len(s.journalled(t, epoch)); n != 2 {
+		t.Errorf("%d entries are left 9 s after they were sent; want 2", n)
+	}
+	st.away = true
+	pass(time.Minute)
+	st.away = false
+	pass(9 * time.Second)
+	if n := len(s.journalled(t, epoch)); n != 2 {
+		t.Errorf("%d entries are left 9 s after SQL was back; want 2", n)
+	}
+	pass(4 * time.Second)
+	if ids := s.journalled(t, epoch); !slices.Equal(ids, []string{last.ID}) { // The last one has nothing behind it.
+		t.Errorf("the entries %v are left; want %s", ids, last.ID)
+	}
+}
+
+// TestOrderRelay_KeepsNoMoreThanMax entries.
+func TestOrderRelay_KeepsNoMoreThanMax(t *testing.T) {
+	s, out, clock := openShop(t, openSQLite(t)), &fakeProducer{}, time.Now()
+	relay := s.relay(out, func(c *workers.RelayConfig) { c.Keep, c.KeepMax = time.Hour, 2 })
+	relay.SetClock(func() time.Time { return clock })
+	var epoch int64
+	for range 12 {
+		epoch = s.reserve(t, freshOrder()).Epoch
+		s.flush(t)
+		clock = clock.Add(time.Second)
+		mustRun(t, relay.RunOnce, 1)
+	}
+	if n := len(s.journalled(t, epoch)); n > 9 { // Four times as many as KeepMax, and one: the entries are too near to each other for an estimate.
+		t.Errorf("%d entries are left", n)
+	}
+}
+
+// fakeAwayStore is a SQL that is away by turns.
+type fakeAwayStore struct {
+	workers.FlushStore
+	away bool
+}
+
+func (s *fakeAwayStore) EpochAt(ctx context.Context, partition uint8, number int64) (journal.Epoch, error) {
+	if s.away {
+		return journal.Epoch{}, order.ErrUnavailable
+	}
+	return s.FlushStore.EpochAt(ctx, partition, number)
+}
+
+// TestStockFlusher_SQLLostACancellation: the journal has the restock of a paid order, and SQL, which lost its cancellation, has it as paid. Its units
+// stay sold, and the counters, which include them, are rebuilt (I1).
+func TestStockFlusher_SQLLostACancellation(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *store.DB) {
+		s := openShop(t, db)
+		o := freshOrder()
+		s.reserve(t, o)
+		s.settle(t, o)
+		f := s.flusher(s.sql, withOrders).OnInconsistency(s.epochs.Invalidate)
+		drained(t, f.RunOnce)
+		epoch, err := s.OpenEpoch()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Restock(t.Context(), epoch, o.ID, o.CustomerID, []order.Delta{{SKU: "A", Units: 2}, {SKU: "B", Units: 1}}, "r"); err != nil {
+			t.Fatal(err)
+		}
+		s.wantAvailable(t, 100, 100)
+		drained(t, f.RunOnce)
+		s.wantStock(t, 98, 99)
+		if err := s.epochs.Check(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		s.wantAvailable(t, 98, 99)
+	})
+}
+
+// TestOrderRepairer_RestoresCharges of paid orders that the ledger has lost, and asks for no others.
+func TestOrderRepairer_RestoresCharges(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *store.DB) {
+		s := openShop(t, db)
+		ledger := store.NewCharges(db)
+		t.Cleanup(ledger.Close)
+		lost, kept, pending := freshOrder(), freshOrder(), freshOrder()
+		for _, o := range []order.Order{lost, kept, pending} {
+			s.reserve(t, o)
+		}
+		s.settle(t, lost)
+		s.settle(t, kept)
+		charge(t, ledger, kept)
+		s.flush(t)
+		payments := &fakeFinder{}
+		r := s.repairer(&fakeCanceller{}, func(*workers.RepairConfig) {})
+		r.Payments = payments
+		mustRepair(t, r, 5) // Three rows and two confirmations.
+		if !slices.Equal(payments.found, []order.ID{lost.ID}) {
+			t.Errorf("looked up the charges of %v; want %s", payments.found, lost.ID)
+		}
+	})
+}
+
+// fakeFinder notes which charges were looked up.
+type fakeFinder struct {
+	workers.PaymentClient
+	found []order.ID
+}
+
+func (f *fakeFinder) Find(_ context.Context, id order.ID) (order.Charge, error) {
+	f.found = append(f.found, id)
+	return order.Charge{OrderID: id, State: order.ChargeSucceeded}, nil
+}
