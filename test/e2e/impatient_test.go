@@ -27,7 +27,7 @@ func TestImpatientGuest_OthersAreServed(t *testing.T) {
 				timeout := fmt.Sprint([]int{1, 5, 6, 8, 12}[i%5])
 				_, _ = s.call("CheckoutService/PlaceOrder", impatient, orderBody(hotSKU, 1, goodCard),
 					"Idempotency-Key", fmt.Sprint(thread, "-", i), "Connect-Timeout-Ms", timeout)
-				_, _ = s.call("CartService/AddItem", impatient, fmt.Sprintf(`{"item":{"sku":%q,"quantity":1}}`, hotSKU), "Connect-Timeout-Ms", timeout)
+				_, _ = s.call("CartService/AddItem", impatient, fmt.Sprintf(`{"sku":%q,"quantity":1}`, hotSKU), "Connect-Timeout-Ms", timeout)
 				_, _ = s.call("OrderService/ListOrders", impatient, `{}`, "Connect-Timeout-Ms", timeout)
 			}
 		})

@@ -1,0 +1,103 @@
+package e2e
+
+import (
+	"testing"
+	"time"
+)
+
+// TestProvider_Slow: each call of the provider takes 2 s more. Orders with a card take as long, and are paid; nothing else is slow or refused, and no
+// breaker opens.
+func TestProvider_Slow(t *testing.T) {
+	t.Parallel() // It waits most of the time.
+	o := openOutage(t)
+	stop := o.bystanders()
+	o.during("provider slow")
+	stop()
+	o.bystandersServed()
+	if got := o.outcomes(); got["PAID"] == 0 || got["unavailable"] > 0 || got["PENDING"] > 0 {
+		t.Errorf("the responses of a slow provider: %v; want PAID", got)
+	}
+	if state := o.breakers()["charge"]; state != "closed" {
+		t.Errorf("the breaker of charges is %s", state)
+	}
+	o.verify()
+}
+
+// TestProvider_Down: the first orders stay PENDING, because their cards may have been charged. Then the breaker opens and orders with a card are
+// refused before stock is reserved for them. Calls that need no provider go on.
+func TestProvider_Down(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []string{"down", "silent"} {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			o := openOutage(t)
+			stop := o.bystanders()
+			o.during("provider " + mode)
+			stop()
+			o.bystandersServed()
+			if got := o.outcomes(); got["PENDING"] == 0 || got["unavailable"] == 0 {
+				t.Errorf("the responses: %v; want PENDING, and then unavailable", got)
+			}
+			o.verify()
+			if state := o.breakers()["charge"]; state != "closed" {
+				t.Errorf("the breaker of charges is %s", state)
+			}
+		})
+	}
+}
+
+// TestProvider_Unanswered: cards are charged without a response. Orders stay PENDING until the reconciler finds their charges. The provider responds to
+// queries, so that its breaker stays closed.
+func TestProvider_Unanswered(t *testing.T) {
+	t.Parallel()
+	o := openOutage(t)
+	o.during("provider unanswered")
+	if got := o.outcomes(); got["PENDING"] == 0 || got["unavailable"] > 0 {
+		t.Errorf("the responses: %v; want PENDING", got)
+	}
+	if state := o.breakers()["charge"]; state != "closed" {
+		t.Errorf("the breaker of charges is %s", state)
+	}
+	if id := o.anyOf("PENDING"); id == "" {
+		t.Error("each PENDING order was retried")
+	}
+	o.verify()
+}
+
+// lateBy is later than the reconciler cancels an order with an unknown charge, and earlier than the first recheck of a voided charge.
+const lateBy = 20 * time.Second
+
+// TestProvider_Late: cards are charged when their orders are cancelled. Each charge is found and refunded, once.
+func TestProvider_Late(t *testing.T) {
+	t.Parallel()
+	o := openOutage(t)
+	o.during("provider late " + lateBy.String())
+	if got := o.outcomes(); got["PENDING"] == 0 {
+		t.Errorf("the responses: %v; want PENDING", got)
+	}
+	var late int
+	o.eventually(outageDrain, "the late charges to be refunded", func() bool {
+		o.inMySQL("SELECT COUNT(*) FROM refunds WHERE confirmed_at IS NOT NULL", nil, &late)
+		return time.Since(o.ended) > lateBy && late > 0 && late == len(o.ids(o.provider, "SELECT order_id FROM outcomes WHERE refunded = 1")) &&
+			len(o.ids(o.provider, "SELECT refund_id FROM refunds")) == late
+	})
+	t.Logf("%d cards were charged late and refunded", late)
+	o.verify()
+}
+
+// TestProvider_Flapping: it is down and up by turns, each for a second. No card is charged twice, and the breaker does not stay open.
+func TestProvider_Flapping(t *testing.T) {
+	t.Parallel()
+	o := openOutage(t)
+	stop := o.bystanders()
+	o.during("provider down", "provider ok")
+	stop()
+	o.bystandersServed()
+	if got := o.outcomes(); got["PAID"] == 0 {
+		t.Errorf("the responses: %v; want PAID between two outages", got)
+	}
+	o.verify()
+	if state := o.breakers()["charge"]; state != "closed" {
+		t.Errorf("the breaker of charges is %s", state)
+	}
+}
