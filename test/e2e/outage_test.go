@@ -20,7 +20,7 @@ import (
 const (
 	// outageBuyers buy at once, each with a pause between two orders: the machine has other work.
 	outageBuyers = 16
-	outagePause  = 100 * time.Millisecond
+	outagePause  = 250 * time.Millisecond
 	// outageTime is how long an external service is in trouble.
 	outageTime = 12 * time.Second
 	// outageDrain bounds the time until all is drained after an outage, rescues and rechecks included.
