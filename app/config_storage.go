@@ -112,24 +112,24 @@ func (c RedisConfig) connection() (redisconn.Config, error) {
 	if at.TLS || c.TLS {
 		cfg.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
 	}
-	return cfg, c.trust(cfg.TLS)
+	if c.CAFile != "" && cfg.TLS == nil {
+		return cfg, errors.New("--redis-ca-file needs TLS: --redis-tls, or --redis rediss://…")
+	}
+	return cfg, trust(cfg.TLS, "--redis-ca-file", c.CAFile)
 }
 
-// trust makes the connections trust the authorities of CAFile instead of the system's.
-func (c RedisConfig) trust(cfg *tls.Config) error {
-	if c.CAFile == "" {
+// trust makes connections trust the authorities in the flag's PEM file instead of the system's. No file changes nothing.
+func trust(cfg *tls.Config, flag, file string) error {
+	if file == "" {
 		return nil
 	}
-	if cfg == nil {
-		return errors.New("--redis-ca-file needs TLS: --redis-tls, or --redis rediss://…")
-	}
-	pem, err := os.ReadFile(c.CAFile)
+	pem, err := os.ReadFile(file)
 	if err != nil {
-		return fmt.Errorf("--redis-ca-file: %w", err)
+		return fmt.Errorf("%s: %w", flag, err)
 	}
 	cfg.RootCAs = x509.NewCertPool()
 	if !cfg.RootCAs.AppendCertsFromPEM(pem) {
-		return fmt.Errorf("--redis-ca-file %s: has no PEM certificate", c.CAFile)
+		return fmt.Errorf("%s %s: has no PEM certificate", flag, file)
 	}
 	return nil
 }

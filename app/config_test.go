@@ -68,6 +68,8 @@ func TestConfig_MistakesAreNamedByTheirFlags(t *testing.T) {
 		"--unpaid-share":           {all, func(c *app.Config) { c.Orders.UnpaidShare = 101 }},
 		"--units-window":           {all, func(c *app.Config) { c.Orders.UnitsWindow = time.Millisecond }},
 		"--rocketmq-access-key":    {all, func(c *app.Config) { c.Queue.AccessKey = "user" }},
+		"--rocketmq-ca-file needs": {all, func(c *app.Config) { c.Queue.RocketMQ, c.Queue.CAFile = "x:1", "/none" }},
+		"--rocketmq-ca-file: open": {all, func(c *app.Config) { c.Queue.RocketMQ, c.Queue.TLS, c.Queue.CAFile = "x:1", true, "/none" }},
 		"--flush-batch":            {all, func(c *app.Config) { c.Drain.FlushBatch = 0 }},
 		"--relay-batch":            {all, func(c *app.Config) { c.Drain.RelayBatch = 1001 }},
 		"--write-batch":            {all, func(c *app.Config) { c.Drain.WriteBatch = 1001 }},

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -23,6 +24,8 @@ type QueueConfig struct {
 	RocketMQ string // HOST:PORT of the gRPC proxy of a RocketMQ 5; empty: streams in Redis
 	// AccessKey and SecretKey are a user of RocketMQ; empty: it does not authenticate.
 	AccessKey, SecretKey string
+	TLS                  bool
+	CAFile               string // PEM file of the authorities that sign its certificate; empty: those of the system
 	Topic                string // topic of order events
 	Drop                 string // GROUP:N loses every Nth message of the group, for tests; empty: none
 }
@@ -37,7 +40,19 @@ func (c QueueConfig) validate() error {
 	if c.RocketMQ == "" {
 		return nil
 	}
-	return hostPort("--rocketmq", c.RocketMQ)
+	_, err := c.rocketMQ()
+	return errors.Join(hostPort("--rocketmq", c.RocketMQ), err)
+}
+
+// rocketMQ is the configuration of the adapter. Errors do not contain secrets.
+func (c QueueConfig) rocketMQ() (rocketmq.Config, error) {
+	cfg := rocketmq.Config{Endpoint: c.RocketMQ, Credentials: rocketmq.Credentials{AccessKey: c.AccessKey, SecretKey: c.SecretKey}}
+	if c.TLS {
+		cfg.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
+	} else if c.CAFile != "" {
+		return cfg, errors.New("--rocketmq-ca-file needs --rocketmq-tls")
+	}
+	return cfg, trust(cfg.TLS, "--rocketmq-ca-file", c.CAFile)
 }
 
 // The groups that read the topic of order events.
@@ -53,9 +68,9 @@ const groupDrain = "dead-letters"
 // closeTimeout bounds the closing of the queue: RocketMQ's client waits for what is under way.
 const closeTimeout = 10 * time.Second
 
-// openQueue makes the broker that the configuration names, with the defect that it names.
-func openQueue(cfg QueueConfig, redis *redisconn.Conn, namespace string, log *slog.Logger) (queue.Broker, error) {
-	b, err := connectQueue(cfg, redis, namespace, log)
+// openQueue makes the broker that the configuration names for the workers, with the defect that it names.
+func openQueue(ctx context.Context, cfg QueueConfig, workers []string, redis *redisconn.Conn, namespace string, log *slog.Logger) (queue.Broker, error) {
+	b, err := connectQueue(ctx, cfg, workers, redis, namespace, log)
 	if err != nil || cfg.Drop == "" {
 		return b, err
 	}
@@ -76,15 +91,11 @@ func (c QueueConfig) drop() (group string, nth int64, err error) {
 	return group, nth, nil
 }
 
-func connectQueue(cfg QueueConfig, redis *redisconn.Conn, namespace string, log *slog.Logger) (queue.Broker, error) {
+func connectQueue(
+	ctx context.Context, cfg QueueConfig, workers []string, redis *redisconn.Conn, namespace string, log *slog.Logger,
+) (queue.Broker, error) {
 	if cfg.RocketMQ != "" {
-		b, err := rocketmq.New(rocketmq.Config{
-			Endpoint: cfg.RocketMQ, Log: log, Credentials: rocketmq.Credentials{AccessKey: cfg.AccessKey, SecretKey: cfg.SecretKey},
-		})
-		if err != nil {
-			return nil, fmt.Errorf("rocketmq at %s: %w", cfg.RocketMQ, err)
-		}
-		return b, nil
+		return connectRocketMQ(ctx, cfg, workers, log)
 	}
 	return redisstream.New(redis.Client(), redisstream.Config{
 		Topics: map[string][]string{cfg.Topic: {groupOrders, groupShipping, groupMail}}, Log: log,
@@ -98,7 +109,7 @@ func (deps *dependencies) openBroker(ctx context.Context, c Config) (queue.Broke
 	if err != nil {
 		return nil, err
 	}
-	broker, err := openQueue(c.Queue, deps.redis, c.Redis.Namespace, deps.log)
+	broker, err := openQueue(ctx, c.Queue, c.Workers, deps.redis, c.Redis.Namespace, deps.log)
 	if err != nil {
 		return nil, err
 	}

@@ -16,6 +16,9 @@ var (
 	// ErrUnknownGroup means that the consumer group does not exist and that the broker does not create it. The consumer
 	// works as soon as an operator has created the group.
 	ErrUnknownGroup = errors.New("the queue does not know the group")
+	// ErrUnauthorized means that the broker refuses the client's credentials, or that their user may not do this. It
+	// works as soon as an operator has changed either.
+	ErrUnauthorized = errors.New("the queue refuses the credentials")
 	// ErrClosed means that Close was called.
 	ErrClosed = errors.New("the queue's client is closed")
 )

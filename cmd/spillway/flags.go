@@ -54,15 +54,20 @@ type queueFlags struct {
 
 	AccessKey     string `name:"rocketmq-access-key" env:"SPILLWAY_ROCKETMQ_ACCESS_KEY" placeholder:"KEY" help:"The access key that signs requests to RocketMQ. Without it, they are not signed."`
 	AccessKeyFile string `name:"rocketmq-access-key-file" env:"SPILLWAY_ROCKETMQ_ACCESS_KEY_FILE" secret:"rocketmq-access-key" placeholder:"PATH" help:"A file that holds it."`
-	SecretKey     string `name:"rocketmq-secret-key" env:"SPILLWAY_ROCKETMQ_SECRET_KEY" placeholder:"KEY" help:"The secret key that belongs to it."`
+	SecretKey     string `name:"rocketmq-secret-key" env:"SPILLWAY_ROCKETMQ_SECRET_KEY" placeholder:"KEY" help:"The secret key that belongs to it; better set in the environment."`
 	SecretKeyFile string `name:"rocketmq-secret-key-file" env:"SPILLWAY_ROCKETMQ_SECRET_KEY_FILE" secret:"rocketmq-secret-key" placeholder:"PATH" help:"A file that holds it."`
+
+	TLS    bool   `name:"rocketmq-tls" env:"SPILLWAY_ROCKETMQ_TLS" help:"Speak TLS to RocketMQ."`
+	CAFile string `name:"rocketmq-ca-file" env:"SPILLWAY_ROCKETMQ_CA_FILE" placeholder:"PATH" help:"The PEM file of the authorities that sign its certificate, instead of the system's."`
 
 	Topic string `name:"topic" env:"SPILLWAY_TOPIC" default:"${topic}" help:"The topic of order events, one for each shop. It must exist in RocketMQ, with the groups orders, shipping, mail and dead-letters."`
 	Drop  string `name:"simulate-queue-drop" env:"SPILLWAY_SIMULATE_QUEUE_DROP" placeholder:"GROUP:N" help:"Lose every Nth message of the group (orders, shipping or mail) for good, as a broker with a defect does: for tests only."`
 }
 
 func (f queueFlags) config() app.QueueConfig {
-	return app.QueueConfig{RocketMQ: f.RocketMQ, AccessKey: f.AccessKey, SecretKey: f.SecretKey, Topic: f.Topic, Drop: f.Drop}
+	return app.QueueConfig{
+		RocketMQ: f.RocketMQ, AccessKey: f.AccessKey, SecretKey: f.SecretKey, TLS: f.TLS, CAFile: f.CAFile, Topic: f.Topic, Drop: f.Drop,
+	}
 }
 
 // adminFlags configure the admin address of serve and work, which have none by default: several of them may run on one machine.

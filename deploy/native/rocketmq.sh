@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # Runs RocketMQ on 127.0.0.1 in two JVMs: a nameserver, and a broker with the gRPC proxy in it. The jars come from Maven
-# Central. Usage: rocketmq.sh up|down|status|prepare [DIR]. With ROCKETMQ_PROXY=own the proxy is a third JVM, as in a
+# Central. Usage: rocketmq.sh up|grant|down|status|prepare [DIR]. With ROCKETMQ_PROXY=own the proxy is a third JVM, as in a
 # cluster with several brokers: `start` then starts those of them that are not running. DIR is the data directory; tests
-# set their own, with ports and names in the environment.
+# set their own, with ports and names in the environment. ROCKETMQ_TLS_CERT and ROCKETMQ_TLS_KEY name PEM files: the proxy
+# then refuses plain text. ROCKETMQ_ADMIN=NAME:SECRET makes an operator's user: every request must then be signed (ACL 2.0),
+# and `grant` makes the shop's user ROCKETMQ_USER=NAME:SECRET, with what the shop needs and no more.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -12,6 +14,15 @@ namesrv_pid=$dir/namesrv.pid
 broker_pid=$dir/broker.pid
 proxy_pid=$dir/proxy.pid
 if [ "${ROCKETMQ_PROXY:-}" = own ]; then broker_main=BrokerStartup; else broker_main=ProxyStartup; fi
+
+admin=${ROCKETMQ_ADMIN:-}
+# tls is for the JVM of the proxy, and tls_admin for mqadmin's commands to a broker in the same JVM. Without a
+# certificate, the proxy speaks plain text and TLS on one port.
+tls=() tls_admin=()
+if [ -n "${ROCKETMQ_TLS_CERT:-}" ]; then
+  tls=(-Dtls.server.mode=enforcing)
+  [ "${ROCKETMQ_PROXY:-}" = own ] || tls_admin=(-Dtls.enable=true)
+fi
 
 # The topic of order events and its groups, and those of the tests. A group may be NAME:RETRIES.
 TOPICS=${ROCKETMQ_TOPICS:-"spillway-orders $(echo spillway-test-{0..7})"}
@@ -113,8 +124,37 @@ CONF
   if [ -n "${ROCKETMQ_METRICS_PORT:-}" ]; then
     printf 'metricsExporterType=PROM\nmetricsPromExporterHost=127.0.0.1\nmetricsPromExporterPort=%s\n' "$ROCKETMQ_METRICS_PORT" >>"$dir/conf/broker.conf"
   fi
-  printf '{"rocketMQClusterName":"DefaultCluster","namesrvAddr":"127.0.0.1:%s","localServeAddr":"127.0.0.1","grpcServerPort":%s,"remotingListenPort":%s,"grpcClientConsumerMinLongPollingTimeoutMillis":100,"minInvisibleTimeMillsForRecv":1000}\n' \
-    "$ROCKETMQ_NAMESRV_PORT" "$ROCKETMQ_GRPC_PORT" "$ROCKETMQ_REMOTING_PORT" >"$dir/conf/proxy.json"
+  # Authentication is checked by the proxy and by the broker. In one JVM the proxy reads the users from the broker.
+  local proxy_more=''
+  if [ -n "$admin" ]; then
+    auth_settings '%s=%s\n' '%s' org.apache.rocketmq.auth.{authentication,authorization}.provider.Local >>"$dir/conf/broker.conf"
+    proxy_more=,$(auth_settings '"%s":%s\n' '"%s"' org.apache.rocketmq.proxy.auth.Proxy{,} | paste -sd,),'"enableAclRpcHookForClusterMode":true'
+    printf 'accessKey: %s\nsecretKey: %s\n' "${admin%%:*}" "${admin#*:}" >"$dir/conf/tools.yml"
+    chmod 600 "$dir/conf/"{broker.conf,tools.yml}
+  fi
+  if [ -n "${ROCKETMQ_TLS_CERT:-}" ]; then
+    proxy_more+=$(printf ',"tlsTestModeEnable":false,"tlsCertPath":"%s","tlsKeyPath":"%s"' "$ROCKETMQ_TLS_CERT" "$ROCKETMQ_TLS_KEY")
+  fi
+  (umask 077 && printf '{"rocketMQClusterName":"DefaultCluster","namesrvAddr":"127.0.0.1:%s","localServeAddr":"127.0.0.1","grpcServerPort":%s,"remotingListenPort":%s,"grpcClientConsumerMinLongPollingTimeoutMillis":100,"minInvisibleTimeMillsForRecv":1000%s}\n' \
+    "$ROCKETMQ_NAMESRV_PORT" "$ROCKETMQ_GRPC_PORT" "$ROCKETMQ_REMOTING_PORT" "$proxy_more" >"$dir/conf/proxy.json")
+}
+
+# auth_settings FORMAT TEXT USERS RULES: prints the settings of ACL 2.0, each by FORMAT (name, value), with texts by TEXT.
+# USERS and RULES are the starts of the names of the classes that read them. The documents in two settings are quoted where
+# texts are.
+auth_settings() {
+  local auth=org.apache.rocketmq.auth name=${admin%%:*} secret=${admin#*:} q='"'
+  [ "$2" = '%s' ] || q='\"'
+  # shellcheck disable=SC2059
+  {
+    printf "$1" authenticationEnabled true authorizationEnabled true
+    printf "$1" authenticationProvider "$(printf "$2" $auth.authentication.provider.DefaultAuthenticationProvider)"
+    printf "$1" authenticationMetadataProvider "$(printf "$2" "$3AuthenticationMetadataProvider")"
+    printf "$1" authorizationProvider "$(printf "$2" $auth.authorization.provider.DefaultAuthorizationProvider)"
+    printf "$1" authorizationMetadataProvider "$(printf "$2" "$4AuthorizationMetadataProvider")"
+    printf "$1" initAuthenticationUser "$(printf "$2" "{${q}username${q}:${q}$name${q},${q}password${q}:${q}$secret${q}}")"
+    printf "$1" innerClientAuthenticationCredentials "$(printf "$2" "{${q}accessKey${q}:${q}$name${q},${q}secretKey${q}:${q}$secret${q}}")"
+  }
 }
 
 # jvm PIDFILE LOG ARGUMENTS...: starts a JVM in the background that inherits none of the caller's files.
@@ -140,7 +180,7 @@ start() {
 
 start_both() {
   if ! running "$broker_pid" ProxyStartup; then
-    jvm "$broker_pid" "$dir/logs/broker.out" -Xms256m -Xmx512m -XX:MaxDirectMemorySize=256m -Dcom.rocketmq.mq.proxy=1 \
+    jvm "$broker_pid" "$dir/logs/broker.out" -Xms256m -Xmx512m -XX:MaxDirectMemorySize=256m -Dcom.rocketmq.mq.proxy=1 "${tls[@]}" \
       org.apache.rocketmq.proxy.ProxyStartup -pm local -n "127.0.0.1:$ROCKETMQ_NAMESRV_PORT" -bc "$dir/conf/broker.conf" -pc "$dir/conf/proxy.json"
   fi
   wait_for 60 "RocketMQ's broker" "$dir/logs/broker.out" "$broker_pid" grep -q 'startup successfully' "$dir/logs/broker.out"
@@ -160,7 +200,7 @@ start_proxy() { wait_for 90 "RocketMQ's proxy" "$dir/logs/proxy.out" '' proxy_st
 
 proxy_started() {
   if ! running "$proxy_pid" ProxyStartup; then
-    jvm "$proxy_pid" "$dir/logs/proxy.out" -Xms64m -Xmx256m -XX:MaxDirectMemorySize=128m -Dcom.rocketmq.mq.proxy=1 \
+    jvm "$proxy_pid" "$dir/logs/proxy.out" -Xms64m -Xmx256m -XX:MaxDirectMemorySize=128m -Dcom.rocketmq.mq.proxy=1 "${tls[@]}" \
       org.apache.rocketmq.proxy.ProxyStartup -pm cluster -n "127.0.0.1:$ROCKETMQ_NAMESRV_PORT" -pc "$dir/conf/proxy.json"
     sleep 1 # Wait until the pid file names the running process.
   fi
@@ -169,10 +209,33 @@ proxy_started() {
 
 # routable succeeds when messages can be sent: the broker registers its topics about 10 s after its start. mqadmin
 # queries the nameserver.
-routable() {
-  ROCKETMQ_HOME=$dir java -Xmx64m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Duser.home="$dir" -cp "$lib/*" \
-    org.apache.rocketmq.tools.command.MQAdminStartup topicRoute -n "127.0.0.1:$ROCKETMQ_NAMESRV_PORT" -t "${TOPICS%% *}" 2>&1 |
-    grep -q brokerDatas
+routable() { mqadmin topicRoute -t "${TOPICS%% *}" | grep -q brokerDatas; }
+
+# mqadmin COMMAND [ARGUMENTS...]: runs one of RocketMQ's administrative commands. With admin_options it may have options
+# of the JVM.
+admin_options=()
+mqadmin() {
+  local command=$1
+  shift
+  ROCKETMQ_HOME=$dir java -Xmx64m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 "${admin_options[@]}" -Duser.home="$dir" -cp "$lib/*" \
+    org.apache.rocketmq.tools.command.MQAdminStartup "$command" -n "127.0.0.1:$ROCKETMQ_NAMESRV_PORT" "$@" 2>&1
+}
+
+# grant makes the shop's user: it sends to the topic, and reads it and the dead-letter topics for its groups.
+grant() {
+  local user=${ROCKETMQ_USER:?} groups=() group admin_options=("${tls_admin[@]}")
+  for group in $GROUPS_REAL $DRAIN; do groups+=("Group:${group%%:*}"); done
+  administer createUser -u "${user%%:*}" -p "${user#*:}" -t Normal
+  administer createAcl -s "User:${user%%:*}" -r "Topic:${TOPICS%% *}" -a Pub,Sub -d Allow
+  administer createAcl -s "User:${user%%:*}" -r "$(join_by_comma "${groups[@]}" 'Topic:%DLQ%*')" -a Sub -d Allow
+}
+
+# administer COMMAND ARGUMENTS...: mqadmin at the broker. Its exit status does not show a failure, but its output does.
+administer() {
+  local command=$1 out
+  shift
+  out=$(mqadmin "$command" -b "127.0.0.1:$ROCKETMQ_BROKER_PORT" "$@") || true
+  case $out in *success*) ;; *) die "mqadmin $command failed: $out" ;; esac
 }
 
 up() {
@@ -192,11 +255,12 @@ case ${1:-} in
 prepare) prepare ;;
 up) up ;;
 start) start ;;
+grant) grant ;;
 down)
   stop_pid "$proxy_pid" ProxyStartup 30
   stop_pid "$broker_pid" "$broker_main" 30
   stop_pid "$namesrv_pid" NamesrvStartup 10
   ;;
 status) if running "$broker_pid" "$broker_main" && port_open "$ROCKETMQ_GRPC_PORT"; then say "RocketMQ: up"; else say "RocketMQ: down"; exit 1; fi ;;
-*) die "usage: rocketmq.sh up|start|down|status|prepare [DIR]" ;;
+*) die "usage: rocketmq.sh up|start|grant|down|status|prepare [DIR]" ;;
 esac

@@ -43,6 +43,8 @@ func codeOf(err error) v2.Code {
 // broker, or a proxy that lost its connection to it, returns many codes, all of them transient.
 var sentinels = map[v2.Code]error{
 	v2.Code_CONSUMER_GROUP_NOT_FOUND:     queue.ErrUnknownGroup,
+	v2.Code_UNAUTHORIZED:                 queue.ErrUnauthorized,
+	v2.Code_FORBIDDEN:                    queue.ErrUnauthorized,
 	v2.Code_TOO_MANY_REQUESTS:            queue.ErrFull,
 	v2.Code_PAYLOAD_TOO_LARGE:            queue.ErrTooLarge,
 	v2.Code_MESSAGE_BODY_TOO_LARGE:       queue.ErrTooLarge,
@@ -59,6 +61,11 @@ var sentinels = map[v2.Code]error{
 // groupNotFound is the proxy's message on the session of an unknown group; its status code alone is ambiguous.
 const groupNotFound = "group not found"
 
+// plainTextClosed is gRPC's message when a proxy that requires TLS closes a connection without it.
+const plainTextClosed = "error reading server preface"
+
+func unauthorized(err error) bool { return errors.Is(sentinels[codeOf(err)], queue.ErrUnauthorized) }
+
 func unknownGroup(err error) bool {
 	return codeOf(err) == v2.Code_CONSUMER_GROUP_NOT_FOUND ||
 		status.Code(err) == codes.InvalidArgument && strings.Contains(err.Error(), groupNotFound)
@@ -72,7 +79,7 @@ func translate(ctx context.Context, doing string, err error) error {
 	if cause := ctx.Err(); cause != nil {
 		return fmt.Errorf("%s: %w", doing, cause)
 	}
-	for _, known := range []error{queue.ErrUnavailable, queue.ErrUnknownGroup} {
+	for _, known := range []error{queue.ErrUnavailable, queue.ErrUnknownGroup, queue.ErrUnauthorized} {
 		if errors.Is(err, known) {
 			return fmt.Errorf("%s: %w", doing, err)
 		}
@@ -89,7 +96,11 @@ func detail(err error) error {
 		return errors.New("the proxy did not reply in time")
 	}
 	if s, ok := status.FromError(err); ok && codeOf(err) == v2.Code_CODE_UNSPECIFIED {
-		return fmt.Errorf("%s: %s", s.Code(), s.Message())
+		text := s.Message()
+		if strings.Contains(text, plainTextClosed) {
+			text += "; the proxy may require TLS"
+		}
+		return fmt.Errorf("%s: %s", s.Code(), text)
 	}
 	return err
 }

@@ -30,8 +30,12 @@ type fakeProxy struct {
 	// attempts is the maximum in the group's settings, and acks are the statuses of the entries of an Ack.
 	attempts int32
 	acks     []v2.Code
+	// options are those of the server, such as TLS.
+	options []grpc.ServerOption
 	// send is the status of SendMessage.
 	send v2.Code
+	// refuse is the status of all else if it is not zero.
+	refuse v2.Code
 	// metadata is that of the last heartbeat.
 	metadata metadata.MD
 }
@@ -42,6 +46,10 @@ func (f *fakeProxy) Telemetry(s v2.MessagingService_TelemetryServer) error {
 		return err
 	}
 	settings := command.GetSettings()
+	if f.refuse != 0 {
+		// A real proxy ends the stream after it, without an error.
+		return s.Send(&v2.TelemetryCommand{Status: f.status()})
+	}
 	f.mu.Lock()
 	f.introduced++
 	f.forgotten = false
@@ -58,7 +66,18 @@ func (f *fakeProxy) Heartbeat(ctx context.Context, _ *v2.HeartbeatRequest) (*v2.
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.metadata, _ = metadata.FromIncomingContext(ctx)
-	return &v2.HeartbeatResponse{Status: &v2.Status{Code: v2.Code_OK}}, nil
+	return &v2.HeartbeatResponse{Status: f.status()}, nil
+}
+
+func (f *fakeProxy) QueryRoute(context.Context, *v2.QueryRouteRequest) (*v2.QueryRouteResponse, error) {
+	return &v2.QueryRouteResponse{Status: f.status()}, nil
+}
+
+func (f *fakeProxy) status() *v2.Status {
+	if f.refuse != 0 {
+		return &v2.Status{Code: f.refuse, Message: "the reason"}
+	}
+	return &v2.Status{Code: v2.Code_OK}
 }
 
 func (f *fakeProxy) ReceiveMessage(_ *v2.ReceiveMessageRequest, s v2.MessagingService_ReceiveMessageServer) error {
@@ -93,7 +112,7 @@ func serve(t *testing.T, f *fakeProxy, change ...func(*rocketmq.Config)) (*rocke
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := grpc.NewServer()
+	s := grpc.NewServer(f.options...)
 	v2.RegisterMessagingServiceServer(s, f)
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(l) }()
@@ -218,6 +237,8 @@ func TestProducer_SendStatuses(t *testing.T) {
 		v2.Code_MASTER_PERSISTENCE_TIMEOUT: queue.ErrUnavailable,
 		v2.Code_TOPIC_NOT_FOUND:            queue.ErrUnavailable,
 		v2.Code_TOO_MANY_REQUESTS:          queue.ErrFull,
+		v2.Code_UNAUTHORIZED:               queue.ErrUnauthorized,
+		v2.Code_FORBIDDEN:                  queue.ErrUnauthorized,
 		v2.Code_MESSAGE_BODY_TOO_LARGE:     queue.ErrTooLarge,
 	} {
 		b, _ := serve(t, &fakeProxy{send: code})

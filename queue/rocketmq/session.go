@@ -138,8 +138,12 @@ func (s *session) awaitSettings(ctx context.Context, commands <-chan *v2.Telemet
 			return err
 		case command := <-commands:
 			settings := command.GetSettings()
-			if settings == nil {
+			if settings == nil && command.GetStatus() == nil {
 				continue
+			}
+			if settings == nil {
+				// The proxy ends the stream after it, without a reason.
+				return fmt.Errorf("register the consumer: %w", check(command.GetStatus()))
 			}
 			if n := settings.GetBackoffPolicy().GetMaxAttempts(); n > 0 && n < minSafeAttempts {
 				s.log.WarnContext(
@@ -204,8 +208,11 @@ func (s *session) wait(ctx context.Context) error {
 	case <-ctx.Done():
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if unknownGroup(s.err) {
+		switch {
+		case unknownGroup(s.err):
 			return fmt.Errorf("%w: %w", queue.ErrUnknownGroup, detail(s.err))
+		case unauthorized(s.err):
+			return fmt.Errorf("%w: %w", queue.ErrUnauthorized, detail(s.err))
 		}
 		return fmt.Errorf("%w: %w", queue.ErrUnavailable, detail(s.err))
 	}

@@ -1,6 +1,7 @@
 package realparts
 
 import (
+	"crypto/rand"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -93,6 +94,35 @@ func StartRocketMQ(t testing.TB, topics, groups []string) *Proc {
 	})
 	p.run()
 	return p
+}
+
+// SecureRocketMQ is a RocketMQ with ACL 2.0 whose proxy refuses plain text.
+type SecureRocketMQ struct {
+	*Proc
+
+	// CAFile is the PEM file of the authority that signed the proxy's certificate.
+	CAFile string
+	// AccessKey and SecretKey are those of a user with the access that a shop needs and no more.
+	AccessKey, SecretKey string
+}
+
+// StartSecureRocketMQ starts one with the topic and groups of a shop.
+func StartSecureRocketMQ(t testing.TB) *SecureRocketMQ {
+	t.Helper()
+	cert, key := Certificate(t)
+	s := &SecureRocketMQ{CAFile: cert, AccessKey: "shop", SecretKey: strings.ToLower(rand.Text())}
+	r := newRocketMQ(t, "ROCKETMQ_TLS_CERT="+cert, "ROCKETMQ_TLS_KEY="+key, "ROCKETMQ_ADMIN=admin:"+strings.ToLower(rand.Text()),
+		"ROCKETMQ_USER="+s.AccessKey+":"+s.SecretKey)
+	s.Proc = r.proc("broker", "up", r.grpc)
+	t.Cleanup(func() {
+		s.Kill9()
+		r.down()
+	})
+	s.run()
+	if err := r.run("grant"); err != nil {
+		t.Fatal(err)
+	}
+	return s
 }
 
 // StartRocketMQCluster starts a nameserver, a broker and a proxy as separate servers, with the topics and groups of a
