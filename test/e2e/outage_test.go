@@ -18,8 +18,8 @@ import (
 )
 
 const (
-	// outageBuyers buy at once, each with a pause between two orders: the machine has other work.
-	outageBuyers = 16
+	// externalBuyers buy at once, each with a pause between two orders: the machine has other work.
+	externalBuyers = 16
 	outagePause  = 250 * time.Millisecond
 	// outageTime is how long an external service is in trouble.
 	outageTime = 12 * time.Second
@@ -69,7 +69,7 @@ func openOutage(t *testing.T, more ...string) *outage {
 	}, more...)...)
 	o.provider, o.carrier = openWitness(t, provider), openWitness(t, carrier)
 	o.sku = o.product(1_000_000)
-	for n := range outageBuyers {
+	for n := range externalBuyers {
 		token := o.guest()
 		o.wg.Go(func() { o.buy(token, n) })
 	}
