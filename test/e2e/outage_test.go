@@ -20,7 +20,7 @@ import (
 const (
 	// externalBuyers buy at once, each with a pause between two orders: the machine has other work.
 	externalBuyers = 16
-	outagePause  = 250 * time.Millisecond
+	externalPause  = 250 * time.Millisecond
 	// outageTime is how long an external service is in trouble.
 	outageTime = 12 * time.Second
 	// outageDrain bounds the time until all is drained after an outage, rescues and rechecks included.
@@ -128,7 +128,7 @@ func (o *outage) buy(token string, buyer int) {
 			}
 			<-time.After(retryEvery)
 		}
-		<-time.After(outagePause)
+		<-time.After(externalPause)
 	}
 }
 
@@ -176,7 +176,7 @@ func (o *outage) cancelPaid() (stop func()) {
 			select {
 			case <-done:
 				return
-			case <-time.After(outagePause):
+			case <-time.After(externalPause):
 			}
 		}
 	})
@@ -215,7 +215,7 @@ func (o *outage) bystanders() (stop func()) {
 			r := o.record("PlaceOrder without a card", "CheckoutService/PlaceOrder", token, payLater(o.sku, 1), "Idempotency-Key", fmt.Sprint("later-", i))
 			o.record("GetOrder", "OrderService/GetOrder", token, fmt.Sprintf(`{"orderId":%q}`, r.Order.ID))
 			o.record("CancelOrder", "OrderService/CancelOrder", token, fmt.Sprintf(`{"orderId":%q,"reason":"mind"}`, r.Order.ID))
-			<-time.After(outagePause)
+			<-time.After(externalPause)
 		}
 	})
 	return func() { close(done); wg.Wait() }
