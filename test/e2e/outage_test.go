@@ -21,8 +21,8 @@ const (
 	// externalBuyers buy at once, each with a pause between two orders: the machine has other work.
 	externalBuyers = 16
 	externalPause  = 250 * time.Millisecond
-	// outageTime is how long an external service is in trouble.
-	outageTime = 12 * time.Second
+	// externalOutage is how long an external service is in trouble.
+	externalOutage = 12 * time.Second
 	// outageDrain bounds the time until all is drained after an outage, rescues and rechecks included.
 	outageDrain = 4 * time.Minute
 	// bystanderLimit is less than what a slow provider adds to a call, and much more than a call takes on a busy machine.
@@ -100,11 +100,11 @@ func (o *outage) set(lines ...string) {
 	}
 }
 
-// during makes trouble for outageTime, with a change of the modes each second by turns if there are several.
+// during makes trouble for externalOutage, with a change of the modes each second by turns if there are several.
 func (o *outage) during(modes ...string) {
 	o.t.Helper()
 	o.began = time.Now()
-	for i := 0; time.Since(o.began) < outageTime; i++ {
+	for i := 0; time.Since(o.began) < externalOutage; i++ {
 		o.set(modes[i%len(modes)])
 		<-time.After(time.Second)
 	}
