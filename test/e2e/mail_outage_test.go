@@ -30,7 +30,7 @@ func TestMail_Outages(t *testing.T) {
 			refused := o.buyAs(mailtest.Refused)
 			stop := o.bystanders()
 			o.began = time.Now()
-			for i := 0; time.Since(o.began) < outageTime; i++ {
+			for i := 0; time.Since(o.began) < externalTime; i++ {
 				office.Set(modes[i%len(modes)])
 				<-time.After(time.Second)
 			}
@@ -57,7 +57,7 @@ func (o *outage) buyAs(address string) order.ID {
 func (o *outage) mailsCame(office *mailtest.Server, refused order.ID, mode string) {
 	o.t.Helper()
 	var due, sent, shipped, dead, others int
-	o.eventually(outageDrain, "all mails to be sent", func() bool {
+	o.eventually(externalDrain, "all mails to be sent", func() bool {
 		o.inMySQL("SELECT (SELECT COUNT(*) FROM due_mails), (SELECT COUNT(*) FROM sent_mails)", nil, &due, &sent)
 		return due == 0
 	})

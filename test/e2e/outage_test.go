@@ -23,8 +23,8 @@ const (
 	externalPause  = 250 * time.Millisecond
 	// externalOutage is how long an external service is in trouble.
 	externalOutage = 12 * time.Second
-	// outageDrain bounds the time until all is drained after an outage, rescues and rechecks included.
-	outageDrain = 4 * time.Minute
+	// externalDrain bounds the time until all is drained after an outage, rescues and rechecks included.
+	externalDrain = 4 * time.Minute
 	// bystanderLimit is less than what a slow provider adds to a call, and much more than a call takes on a busy machine.
 	bystanderLimit = 1500 * time.Millisecond
 	// bystanderPart of the calls are faster than bystanderLimit: single ones meet a machine that does something else.
@@ -305,8 +305,8 @@ func (o *outage) verify() {
 	refused, _ := o.first(o.began, "unavailable", "resource_exhausted")
 	paid := o.paidSince(o.ended, "an order to be paid after the outage")
 	o.close()
-	o.eventually(outageDrain, "the orders to end", func() bool { return o.open() == 0 })
-	if a := o.audit("--drained", "--wait", outageDrain.String()); !a.OK {
+	o.eventually(externalDrain, "the orders to end", func() bool { return o.open() == 0 })
+	if a := o.audit("--drained", "--wait", externalDrain.String()); !a.OK {
 		o.t.Errorf("the audit found %+v", a.Findings)
 	}
 	o.t.Logf("first refusal after %s, first paid order %s after the return, drained after %s; responses: %v",

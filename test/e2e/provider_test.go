@@ -73,7 +73,7 @@ func TestProvider_Late(t *testing.T) {
 	if got := o.outcomes(); got["PENDING"] == 0 {
 		t.Errorf("the responses: %v; want PENDING", got)
 	}
-	o.eventually(outageDrain, "the last late charge", func() bool { return time.Since(o.ended) > lateBy+time.Second })
+	o.eventually(externalDrain, "the last late charge", func() bool { return time.Since(o.ended) > lateBy+time.Second })
 	o.verify()
 	late, refunds := o.ids(o.provider, "SELECT order_id FROM outcomes WHERE refunded = 1"), o.ids(o.provider, "SELECT order_id FROM refunds")
 	if len(late) == 0 || !slices.Equal(late, refunds) {
