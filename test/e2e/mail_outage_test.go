@@ -30,7 +30,7 @@ func TestMail_Outages(t *testing.T) {
 			refused := o.buyAs(mailtest.Refused)
 			stop := o.bystanders()
 			o.began = time.Now()
-			for i := 0; time.Since(o.began) < externalTime; i++ {
+			for i := 0; time.Since(o.began) < externalOutage; i++ {
 				office.Set(modes[i%len(modes)])
 				<-time.After(time.Second)
 			}
