@@ -11,6 +11,8 @@ import (
 	"net/http/pprof"
 	"sync"
 	"time"
+
+	"github.com/spillway/spillway/journal"
 )
 
 // AdminConfig configures the port for operators and their tools. It has no authentication.
@@ -117,6 +119,7 @@ type readiness struct {
 	Role         Role                       `json:"role"`
 	Workers      []string                   `json:"workers,omitempty"`
 	Epoch        int64                      `json:"epoch,omitempty"` // absent while none is open
+	Mode         journal.Mode               `json:"mode,omitempty"`  // where stock is reserved; absent while no epoch is open
 	Dependencies map[string]dependencyState `json:"dependencies"`
 	Breakers     map[string]string          `json:"breakers"`
 }
@@ -133,7 +136,7 @@ func (a *App) serveReadiness(w http.ResponseWriter, r *http.Request) {
 		Ready: true, Role: a.cfg.Role, Workers: a.cfg.Workers, Breakers: a.deps.policies.States(), Dependencies: map[string]dependencyState{},
 	}
 	if e, err := a.deps.epochs.Current(); err == nil {
-		out.Epoch = e.Number
+		out.Epoch, out.Mode = e.Number, e.Mode
 	}
 	var mu sync.Mutex
 	var checking sync.WaitGroup

@@ -248,7 +248,7 @@ func (a *App) serve(ctx context.Context) error {
 }
 
 func (a *App) serverConfig() (server.Config, error) {
-	cfg := server.Config{Tokens: a.tokens, Origins: a.cfg.HTTP.Origins, Ready: a.deps.ready(), Breakers: a.deps.policies.States, Log: a.log}
+	cfg := server.Config{Tokens: a.tokens, Origins: a.cfg.HTTP.Origins, Ready: a.deps.ready(), Breakers: a.deps.policies.States, Mode: a.deps.mode, Log: a.log}
 	cfg.Sessions.PerMinute = a.cfg.HTTP.SessionsPerMinute
 	cfg.Admission, cfg.Refused = a.api.admission, a.api.checkouts.CountRefused
 	// A caller's trace is continued: its sampling decision is that of a gateway in front, and can only cost spans.

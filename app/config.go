@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/server"
 )
 
@@ -45,6 +46,7 @@ func DefaultConfig(role Role) Config {
 		Orders: OrderConfig{
 			Durability: DurabilityAuto, CustomerOrders: 300, UnitsWindow: 24 * time.Hour, UnpaidOrders: 2, UnpaidShare: 10, UnpaidTotal: 10_000,
 			PayWithin: 15 * time.Minute, ReconcileAfter: 30 * time.Second, RepairAfter: time.Minute, LostAfter: 10 * time.Minute,
+			SQLModeAttempts: journal.DefaultSQLModeConfig().Attempts, ReserveShare: keepReserveShare,
 		},
 		Drain: defaultDrain(role),
 		External: ExternalConfig{

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/stock"
 	"github.com/spillway/spillway/store"
 )
@@ -23,6 +24,27 @@ type OrderConfig struct {
 	ReconcileAfter time.Duration // age at which an order with an unknown payment is reconciled
 	RepairAfter    time.Duration // age at which an order that is not in SQL is repaired from Redis
 	LostAfter      time.Duration // age at which orders of a lost Redis are cancelled and refunded
+	// SQLModeAttempts is the number of failed attempts to reach Redis after which orders are taken in SQL; 0: never.
+	SQLModeAttempts int
+	ReserveShare    int // percent of each product's stock that Redis does not get; keepReserveShare: as recorded
+}
+
+// keepReserveShare leaves the reserve share as the database records it.
+const keepReserveShare = -1
+
+// sqlMode bounds how long Redis may be unavailable before orders are taken in SQL.
+func (c OrderConfig) sqlMode() journal.SQLModeConfig {
+	cfg := journal.DefaultSQLModeConfig()
+	cfg.Attempts = c.SQLModeAttempts
+	return cfg
+}
+
+// reserveShare is the configured reserve share; nil if it is left as recorded.
+func (c OrderConfig) reserveShare() *int {
+	if c.ReserveShare == keepReserveShare {
+		return nil
+	}
+	return &c.ReserveShare
 }
 
 func (c OrderConfig) validate(embedded bool) error {
@@ -42,6 +64,12 @@ func (c OrderConfig) validate(embedded bool) error {
 		if n < 0 {
 			errs = append(errs, fmt.Errorf("%s %d: must not be negative", flag, n))
 		}
+	}
+	if c.SQLModeAttempts < 0 {
+		errs = append(errs, fmt.Errorf("--sql-mode-attempts %d: must not be negative", c.SQLModeAttempts))
+	}
+	if c.ReserveShare < keepReserveShare || c.ReserveShare > 100 {
+		errs = append(errs, fmt.Errorf("--reserve-share %d: must be 0 to 100, or -1", c.ReserveShare))
 	}
 	if c.UnpaidShare < 0 || c.UnpaidShare > 100 {
 		errs = append(errs, fmt.Errorf("--unpaid-share %d: must be 0 to 100", c.UnpaidShare))

@@ -14,6 +14,7 @@ import (
 	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/redisconn"
 	"github.com/spillway/spillway/server"
+	"github.com/spillway/spillway/sqlmode"
 	"github.com/spillway/spillway/stock"
 	"github.com/spillway/spillway/store"
 	"github.com/spillway/spillway/workers"
@@ -87,9 +88,11 @@ func openDependencies(ctx context.Context, c Config, start *stages, log *slog.Lo
 	deps.epochs = journal.NewEpochs(journal.EpochsConfig{
 		Keys: deps.keys, Conn: deps.redis, Store: inSQL, Drain: deps.flusher().Drain, Rewind: stock.Rewind(deps.keys), Log: log,
 		Durability: deps.flush.Durability, Replicas: deps.flush.Durability == store.DurabilityReplica,
+		SQLMode: c.Orders.sqlMode(), ReserveShare: c.Orders.reserveShare(),
 	})
 	limits := c.Orders.limits(embedded)
-	deps.stock = stock.New(deps.keys, deps.redis, deps.epochs, inSQL, limits, hot)
+	deps.stock = stock.New(deps.keys, deps.redis, deps.epochs, inSQL, limits, hot).
+		WithSQLMode(sqlmode.New(deps.flush.Durability, limits, inSQL, store.NewOrders(deps.db)))
 	if c.Role == RoleAll && c.Drain.Yields && deps.flush.Durability != store.DurabilitySQL {
 		deps.yield = workers.NewYield(workers.DefaultYieldConfig(limits.JournalMax), deps.load, deps.journal)
 	}
@@ -180,6 +183,20 @@ func (deps *dependencies) firstEpoch(ctx context.Context) error {
 		deps.log.WarnContext(ctx, "no orders can be taken yet", "error", err)
 	}
 	return nil
+}
+
+// mode is where stock is reserved; empty while no epoch is open.
+func (deps *dependencies) mode() string {
+	e, err := deps.epochs.Current()
+	if err != nil {
+		return ""
+	}
+	return string(e.Mode)
+}
+
+// inSQLMode reports whether orders are taken in SQL, because Redis is unavailable.
+func (deps *dependencies) inSQLMode() bool {
+	return deps.mode() == string(journal.ModeSQL)
 }
 
 // flusher makes a stock flusher: each goroutine needs its own.

@@ -23,14 +23,17 @@ const observeTimeout = 2 * time.Second
 // gauges are read at each scrape or export, in every process, so that they are there although a worker is not. The readings for reports
 // of package pipeline leave out those of Redis and SQL.
 type gauges struct {
-	lag, entries, letters, breaker, epoch metric.Int64ObservableGauge
+	lag, entries, letters, breaker, epoch, mode metric.Int64ObservableGauge
 }
 
 // breakerStates are the values of the gauge spillway.breaker.state.
 var breakerStates = map[string]int64{"closed": 0, "half-open": 1, "open": 2}
 
+// epochModes are the values of the gauge spillway.epoch.mode.
+var epochModes = map[journal.Mode]int64{journal.ModeRedis: 1, journal.ModeSQL: 2}
+
 func newGauges(meter metric.Meter) (g gauges, err error) {
-	var errs [5]error
+	var errs [6]error
 	g.lag, errs[0] = meter.Int64ObservableGauge("app.forwarder.lag_ms", metric.WithUnit("{milliseconds}"),
 		metric.WithDescription("Age of the oldest journal entry that is not relayed to the queue; 0 if there is none."))
 	g.entries, errs[1] = meter.Int64ObservableGauge("spillway.journal.entries", metric.WithUnit("{entries}"),
@@ -41,6 +44,8 @@ func newGauges(meter metric.Meter) (g gauges, err error) {
 		metric.WithDescription("State of a circuit breaker of this process: 0 closed, 1 half-open, 2 open."))
 	g.epoch, errs[4] = meter.Int64ObservableGauge("spillway.epoch.number", metric.WithUnit("{epoch}"),
 		metric.WithDescription("The open epoch; 0 while this process has none, and takes no orders."))
+	g.mode, errs[5] = meter.Int64ObservableGauge("spillway.epoch.mode", metric.WithUnit("{mode}"),
+		metric.WithDescription("Where this process reserves stock: 1 in Redis, 2 in SQL because Redis is unavailable, 0 nowhere."))
 	return g, errors.Join(errs[:]...)
 }
 
@@ -60,7 +65,7 @@ func (deps *dependencies) observe() (stop func() error, err error) {
 			return nil
 		}
 		return errors.Join(observeJournal(ctx, o, g, deps.journal, time.Now()), observeDeadLetters(ctx, o, g, letters))
-	}, g.lag, g.entries, g.letters, g.breaker, g.epoch)
+	}, g.lag, g.entries, g.letters, g.breaker, g.epoch, g.mode)
 	if err != nil {
 		return nil, err
 	}
@@ -73,9 +78,10 @@ func (deps *dependencies) observeProcess(o metric.Observer, g gauges) {
 	}
 	e, err := deps.epochs.Current()
 	if err != nil {
-		e.Number = 0
+		e = journal.Epoch{}
 	}
 	o.ObserveInt64(g.epoch, e.Number)
+	o.ObserveInt64(g.mode, epochModes[e.Mode])
 }
 
 func observeJournal(ctx context.Context, o metric.Observer, g gauges, j *journal.Journal, now time.Time) error {

@@ -86,7 +86,8 @@ func sqlWorkers(deps *dependencies, a *api, c Config) workerSet {
 	reconcile, lost := workers.DefaultReconcileConfig(), workers.DefaultLostConfig()
 	reconcile.After, lost.After, lost.Partition = c.Orders.ReconcileAfter, c.Orders.LostAfter, partition
 	dispatcher := workers.NewMailDispatcher(workers.DefaultDispatchConfig(), store.NewMails(deps.db), orders, a.mail, deps.log).WithYield(mailYield(deps, c))
-	rescuer := workers.NewShipRescuer(workers.DefaultRescueConfig(), deps.measured.RescueStore(orders), a.carrier, deps.log).WithPublisher(deps.changes)
+	rescuer := workers.NewShipRescuer(workers.DefaultRescueConfig(), deps.measured.RescueStore(orders), a.carrier, deps.log).
+		WithPublisher(deps.changes).WithUnqueued(deps.inSQLMode)
 	reconciler := workers.NewPaymentReconciler(reconcile, orders, cancellations, a.payments, deps.stock, deps.log)
 	finisher := workers.NewCancellationFinisher(cancellations, a.payments, deps.stock, deps.log)
 	refunds := workers.NewRefundRetrier(a.ledger, payment.Client{Service: a.payments.Service, Policy: deps.policies[breaker.Refund]}, deps.log)

@@ -6732,6 +6732,8 @@ type ProductMutation struct {
 	appendcategories    []string
 	stock               *int64
 	addstock            *int64
+	reserve             *int64
+	addreserve          *int64
 	created_at          *time.Time
 	updated_at          *time.Time
 	archived            *bool
@@ -7154,6 +7156,62 @@ func (m *ProductMutation) ResetStock() {
 	m.addstock = nil
 }
 
+// SetReserve sets the "reserve" field.
+func (m *ProductMutation) SetReserve(i int64) {
+	m.reserve = &i
+	m.addreserve = nil
+}
+
+// Reserve returns the value of the "reserve" field in the mutation.
+func (m *ProductMutation) Reserve() (r int64, exists bool) {
+	v := m.reserve
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReserve returns the old "reserve" field's value of the Product entity.
+// If the Product object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProductMutation) OldReserve(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReserve is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReserve requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReserve: %w", err)
+	}
+	return oldValue.Reserve, nil
+}
+
+// AddReserve adds i to the "reserve" field.
+func (m *ProductMutation) AddReserve(i int64) {
+	if m.addreserve != nil {
+		*m.addreserve += i
+	} else {
+		m.addreserve = &i
+	}
+}
+
+// AddedReserve returns the value that was added to the "reserve" field in this mutation.
+func (m *ProductMutation) AddedReserve() (r int64, exists bool) {
+	v := m.addreserve
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetReserve resets all changes to the "reserve" field.
+func (m *ProductMutation) ResetReserve() {
+	m.reserve = nil
+	m.addreserve = nil
+}
+
 // SetCreatedAt sets the "created_at" field.
 func (m *ProductMutation) SetCreatedAt(t time.Time) {
 	m.created_at = &t
@@ -7352,7 +7410,7 @@ func (m *ProductMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *ProductMutation) Fields() []string {
-	fields := make([]string, 0, 11)
+	fields := make([]string, 0, 12)
 	if m.name != nil {
 		fields = append(fields, product.FieldName)
 	}
@@ -7373,6 +7431,9 @@ func (m *ProductMutation) Fields() []string {
 	}
 	if m.stock != nil {
 		fields = append(fields, product.FieldStock)
+	}
+	if m.reserve != nil {
+		fields = append(fields, product.FieldReserve)
 	}
 	if m.created_at != nil {
 		fields = append(fields, product.FieldCreatedAt)
@@ -7408,6 +7469,8 @@ func (m *ProductMutation) Field(name string) (ent.Value, bool) {
 		return m.Categories()
 	case product.FieldStock:
 		return m.Stock()
+	case product.FieldReserve:
+		return m.Reserve()
 	case product.FieldCreatedAt:
 		return m.CreatedAt()
 	case product.FieldUpdatedAt:
@@ -7439,6 +7502,8 @@ func (m *ProductMutation) OldField(ctx context.Context, name string) (ent.Value,
 		return m.OldCategories(ctx)
 	case product.FieldStock:
 		return m.OldStock(ctx)
+	case product.FieldReserve:
+		return m.OldReserve(ctx)
 	case product.FieldCreatedAt:
 		return m.OldCreatedAt(ctx)
 	case product.FieldUpdatedAt:
@@ -7505,6 +7570,13 @@ func (m *ProductMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetStock(v)
 		return nil
+	case product.FieldReserve:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReserve(v)
+		return nil
 	case product.FieldCreatedAt:
 		v, ok := value.(time.Time)
 		if !ok {
@@ -7547,6 +7619,9 @@ func (m *ProductMutation) AddedFields() []string {
 	if m.addstock != nil {
 		fields = append(fields, product.FieldStock)
 	}
+	if m.addreserve != nil {
+		fields = append(fields, product.FieldReserve)
+	}
 	if m.addmax_per_customer != nil {
 		fields = append(fields, product.FieldMaxPerCustomer)
 	}
@@ -7562,6 +7637,8 @@ func (m *ProductMutation) AddedField(name string) (ent.Value, bool) {
 		return m.AddedPriceMinor()
 	case product.FieldStock:
 		return m.AddedStock()
+	case product.FieldReserve:
+		return m.AddedReserve()
 	case product.FieldMaxPerCustomer:
 		return m.AddedMaxPerCustomer()
 	}
@@ -7586,6 +7663,13 @@ func (m *ProductMutation) AddField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.AddStock(v)
+		return nil
+	case product.FieldReserve:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddReserve(v)
 		return nil
 	case product.FieldMaxPerCustomer:
 		v, ok := value.(int32)
@@ -7641,6 +7725,9 @@ func (m *ProductMutation) ResetField(name string) error {
 		return nil
 	case product.FieldStock:
 		m.ResetStock()
+		return nil
+	case product.FieldReserve:
+		m.ResetReserve()
 		return nil
 	case product.FieldCreatedAt:
 		m.ResetCreatedAt()
@@ -11286,24 +11373,29 @@ func (m *StockDedupLogMutation) ResetEdge(name string) error {
 // StockEpochMutation represents an operation that mutates the StockEpoch nodes in the graph.
 type StockEpochMutation struct {
 	config
-	op              Op
-	typ             string
-	id              *int
-	partition_no    *int16
-	addpartition_no *int16
-	epoch           *int64
-	addepoch        *int64
-	run_id          *string
-	last_id         *string
-	opened_at       *time.Time
-	closed_at       *time.Time
-	reconciled_at   *time.Time
-	durability      *string
-	records_lost_at *time.Time
-	clearedFields   map[string]struct{}
-	done            bool
-	oldValue        func(context.Context) (*StockEpoch, error)
-	predicates      []predicate.StockEpoch
+	op               Op
+	typ              string
+	id               *int
+	partition_no     *int16
+	addpartition_no  *int16
+	epoch            *int64
+	addepoch         *int64
+	run_id           *string
+	last_id          *string
+	opened_at        *time.Time
+	closed_at        *time.Time
+	reconciled_at    *time.Time
+	durability       *string
+	records_lost_at  *time.Time
+	mode             *string
+	undrained        *bool
+	redis_seen_at    *time.Time
+	reserve_share    *int8
+	addreserve_share *int8
+	clearedFields    map[string]struct{}
+	done             bool
+	oldValue         func(context.Context) (*StockEpoch, error)
+	predicates       []predicate.StockEpoch
 }
 
 var _ ent.Mutation = (*StockEpochMutation)(nil)
@@ -11807,6 +11899,183 @@ func (m *StockEpochMutation) ResetRecordsLostAt() {
 	delete(m.clearedFields, stockepoch.FieldRecordsLostAt)
 }
 
+// SetMode sets the "mode" field.
+func (m *StockEpochMutation) SetMode(s string) {
+	m.mode = &s
+}
+
+// Mode returns the value of the "mode" field in the mutation.
+func (m *StockEpochMutation) Mode() (r string, exists bool) {
+	v := m.mode
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldMode returns the old "mode" field's value of the StockEpoch entity.
+// If the StockEpoch object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockEpochMutation) OldMode(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldMode is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldMode requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldMode: %w", err)
+	}
+	return oldValue.Mode, nil
+}
+
+// ResetMode resets all changes to the "mode" field.
+func (m *StockEpochMutation) ResetMode() {
+	m.mode = nil
+}
+
+// SetUndrained sets the "undrained" field.
+func (m *StockEpochMutation) SetUndrained(b bool) {
+	m.undrained = &b
+}
+
+// Undrained returns the value of the "undrained" field in the mutation.
+func (m *StockEpochMutation) Undrained() (r bool, exists bool) {
+	v := m.undrained
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUndrained returns the old "undrained" field's value of the StockEpoch entity.
+// If the StockEpoch object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockEpochMutation) OldUndrained(ctx context.Context) (v bool, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUndrained is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUndrained requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUndrained: %w", err)
+	}
+	return oldValue.Undrained, nil
+}
+
+// ResetUndrained resets all changes to the "undrained" field.
+func (m *StockEpochMutation) ResetUndrained() {
+	m.undrained = nil
+}
+
+// SetRedisSeenAt sets the "redis_seen_at" field.
+func (m *StockEpochMutation) SetRedisSeenAt(t time.Time) {
+	m.redis_seen_at = &t
+}
+
+// RedisSeenAt returns the value of the "redis_seen_at" field in the mutation.
+func (m *StockEpochMutation) RedisSeenAt() (r time.Time, exists bool) {
+	v := m.redis_seen_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRedisSeenAt returns the old "redis_seen_at" field's value of the StockEpoch entity.
+// If the StockEpoch object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockEpochMutation) OldRedisSeenAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRedisSeenAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRedisSeenAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRedisSeenAt: %w", err)
+	}
+	return oldValue.RedisSeenAt, nil
+}
+
+// ClearRedisSeenAt clears the value of the "redis_seen_at" field.
+func (m *StockEpochMutation) ClearRedisSeenAt() {
+	m.redis_seen_at = nil
+	m.clearedFields[stockepoch.FieldRedisSeenAt] = struct{}{}
+}
+
+// RedisSeenAtCleared returns if the "redis_seen_at" field was cleared in this mutation.
+func (m *StockEpochMutation) RedisSeenAtCleared() bool {
+	_, ok := m.clearedFields[stockepoch.FieldRedisSeenAt]
+	return ok
+}
+
+// ResetRedisSeenAt resets all changes to the "redis_seen_at" field.
+func (m *StockEpochMutation) ResetRedisSeenAt() {
+	m.redis_seen_at = nil
+	delete(m.clearedFields, stockepoch.FieldRedisSeenAt)
+}
+
+// SetReserveShare sets the "reserve_share" field.
+func (m *StockEpochMutation) SetReserveShare(i int8) {
+	m.reserve_share = &i
+	m.addreserve_share = nil
+}
+
+// ReserveShare returns the value of the "reserve_share" field in the mutation.
+func (m *StockEpochMutation) ReserveShare() (r int8, exists bool) {
+	v := m.reserve_share
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReserveShare returns the old "reserve_share" field's value of the StockEpoch entity.
+// If the StockEpoch object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockEpochMutation) OldReserveShare(ctx context.Context) (v int8, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReserveShare is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReserveShare requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReserveShare: %w", err)
+	}
+	return oldValue.ReserveShare, nil
+}
+
+// AddReserveShare adds i to the "reserve_share" field.
+func (m *StockEpochMutation) AddReserveShare(i int8) {
+	if m.addreserve_share != nil {
+		*m.addreserve_share += i
+	} else {
+		m.addreserve_share = &i
+	}
+}
+
+// AddedReserveShare returns the value that was added to the "reserve_share" field in this mutation.
+func (m *StockEpochMutation) AddedReserveShare() (r int8, exists bool) {
+	v := m.addreserve_share
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetReserveShare resets all changes to the "reserve_share" field.
+func (m *StockEpochMutation) ResetReserveShare() {
+	m.reserve_share = nil
+	m.addreserve_share = nil
+}
+
 // Where appends a list predicates to the StockEpochMutation builder.
 func (m *StockEpochMutation) Where(ps ...predicate.StockEpoch) {
 	m.predicates = append(m.predicates, ps...)
@@ -11841,7 +12110,7 @@ func (m *StockEpochMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *StockEpochMutation) Fields() []string {
-	fields := make([]string, 0, 9)
+	fields := make([]string, 0, 13)
 	if m.partition_no != nil {
 		fields = append(fields, stockepoch.FieldPartitionNo)
 	}
@@ -11869,6 +12138,18 @@ func (m *StockEpochMutation) Fields() []string {
 	if m.records_lost_at != nil {
 		fields = append(fields, stockepoch.FieldRecordsLostAt)
 	}
+	if m.mode != nil {
+		fields = append(fields, stockepoch.FieldMode)
+	}
+	if m.undrained != nil {
+		fields = append(fields, stockepoch.FieldUndrained)
+	}
+	if m.redis_seen_at != nil {
+		fields = append(fields, stockepoch.FieldRedisSeenAt)
+	}
+	if m.reserve_share != nil {
+		fields = append(fields, stockepoch.FieldReserveShare)
+	}
 	return fields
 }
 
@@ -11895,6 +12176,14 @@ func (m *StockEpochMutation) Field(name string) (ent.Value, bool) {
 		return m.Durability()
 	case stockepoch.FieldRecordsLostAt:
 		return m.RecordsLostAt()
+	case stockepoch.FieldMode:
+		return m.Mode()
+	case stockepoch.FieldUndrained:
+		return m.Undrained()
+	case stockepoch.FieldRedisSeenAt:
+		return m.RedisSeenAt()
+	case stockepoch.FieldReserveShare:
+		return m.ReserveShare()
 	}
 	return nil, false
 }
@@ -11922,6 +12211,14 @@ func (m *StockEpochMutation) OldField(ctx context.Context, name string) (ent.Val
 		return m.OldDurability(ctx)
 	case stockepoch.FieldRecordsLostAt:
 		return m.OldRecordsLostAt(ctx)
+	case stockepoch.FieldMode:
+		return m.OldMode(ctx)
+	case stockepoch.FieldUndrained:
+		return m.OldUndrained(ctx)
+	case stockepoch.FieldRedisSeenAt:
+		return m.OldRedisSeenAt(ctx)
+	case stockepoch.FieldReserveShare:
+		return m.OldReserveShare(ctx)
 	}
 	return nil, fmt.Errorf("unknown StockEpoch field %s", name)
 }
@@ -11994,6 +12291,34 @@ func (m *StockEpochMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetRecordsLostAt(v)
 		return nil
+	case stockepoch.FieldMode:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetMode(v)
+		return nil
+	case stockepoch.FieldUndrained:
+		v, ok := value.(bool)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUndrained(v)
+		return nil
+	case stockepoch.FieldRedisSeenAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRedisSeenAt(v)
+		return nil
+	case stockepoch.FieldReserveShare:
+		v, ok := value.(int8)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReserveShare(v)
+		return nil
 	}
 	return fmt.Errorf("unknown StockEpoch field %s", name)
 }
@@ -12008,6 +12333,9 @@ func (m *StockEpochMutation) AddedFields() []string {
 	if m.addepoch != nil {
 		fields = append(fields, stockepoch.FieldEpoch)
 	}
+	if m.addreserve_share != nil {
+		fields = append(fields, stockepoch.FieldReserveShare)
+	}
 	return fields
 }
 
@@ -12020,6 +12348,8 @@ func (m *StockEpochMutation) AddedField(name string) (ent.Value, bool) {
 		return m.AddedPartitionNo()
 	case stockepoch.FieldEpoch:
 		return m.AddedEpoch()
+	case stockepoch.FieldReserveShare:
+		return m.AddedReserveShare()
 	}
 	return nil, false
 }
@@ -12043,6 +12373,13 @@ func (m *StockEpochMutation) AddField(name string, value ent.Value) error {
 		}
 		m.AddEpoch(v)
 		return nil
+	case stockepoch.FieldReserveShare:
+		v, ok := value.(int8)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddReserveShare(v)
+		return nil
 	}
 	return fmt.Errorf("unknown StockEpoch numeric field %s", name)
 }
@@ -12059,6 +12396,9 @@ func (m *StockEpochMutation) ClearedFields() []string {
 	}
 	if m.FieldCleared(stockepoch.FieldRecordsLostAt) {
 		fields = append(fields, stockepoch.FieldRecordsLostAt)
+	}
+	if m.FieldCleared(stockepoch.FieldRedisSeenAt) {
+		fields = append(fields, stockepoch.FieldRedisSeenAt)
 	}
 	return fields
 }
@@ -12082,6 +12422,9 @@ func (m *StockEpochMutation) ClearField(name string) error {
 		return nil
 	case stockepoch.FieldRecordsLostAt:
 		m.ClearRecordsLostAt()
+		return nil
+	case stockepoch.FieldRedisSeenAt:
+		m.ClearRedisSeenAt()
 		return nil
 	}
 	return fmt.Errorf("unknown StockEpoch nullable field %s", name)
@@ -12117,6 +12460,18 @@ func (m *StockEpochMutation) ResetField(name string) error {
 		return nil
 	case stockepoch.FieldRecordsLostAt:
 		m.ResetRecordsLostAt()
+		return nil
+	case stockepoch.FieldMode:
+		m.ResetMode()
+		return nil
+	case stockepoch.FieldUndrained:
+		m.ResetUndrained()
+		return nil
+	case stockepoch.FieldRedisSeenAt:
+		m.ResetRedisSeenAt()
+		return nil
+	case stockepoch.FieldReserveShare:
+		m.ResetReserveShare()
 		return nil
 	}
 	return fmt.Errorf("unknown StockEpoch field %s", name)

@@ -32,6 +32,8 @@ type Product struct {
 	Categories []string `json:"categories,omitempty"`
 	// Stock holds the value of the "stock" field.
 	Stock int64 `json:"stock,omitempty"`
+	// Reserve holds the value of the "reserve" field.
+	Reserve int64 `json:"reserve,omitempty"`
 	// CreatedAt holds the value of the "created_at" field.
 	CreatedAt time.Time `json:"created_at,omitempty"`
 	// UpdatedAt holds the value of the "updated_at" field.
@@ -52,7 +54,7 @@ func (*Product) scanValues(columns []string) ([]any, error) {
 			values[i] = new([]byte)
 		case product.FieldArchived:
 			values[i] = new(sql.NullBool)
-		case product.FieldPriceMinor, product.FieldStock, product.FieldMaxPerCustomer:
+		case product.FieldPriceMinor, product.FieldStock, product.FieldReserve, product.FieldMaxPerCustomer:
 			values[i] = new(sql.NullInt64)
 		case product.FieldID, product.FieldName, product.FieldDescription, product.FieldPicture, product.FieldCurrency:
 			values[i] = new(sql.NullString)
@@ -122,6 +124,12 @@ func (_m *Product) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field stock", values[i])
 			} else if value.Valid {
 				_m.Stock = value.Int64
+			}
+		case product.FieldReserve:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field reserve", values[i])
+			} else if value.Valid {
+				_m.Reserve = value.Int64
 			}
 		case product.FieldCreatedAt:
 			if value, ok := values[i].(*sql.NullTime); !ok {
@@ -203,6 +211,9 @@ func (_m *Product) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("stock=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Stock))
+	builder.WriteString(", ")
+	builder.WriteString("reserve=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Reserve))
 	builder.WriteString(", ")
 	builder.WriteString("created_at=")
 	builder.WriteString(_m.CreatedAt.Format(time.ANSIC))

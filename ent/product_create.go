@@ -65,6 +65,20 @@ func (_c *ProductCreate) SetStock(v int64) *ProductCreate {
 	return _c
 }
 
+// SetReserve sets the "reserve" field.
+func (_c *ProductCreate) SetReserve(v int64) *ProductCreate {
+	_c.mutation.SetReserve(v)
+	return _c
+}
+
+// SetNillableReserve sets the "reserve" field if the given value is not nil.
+func (_c *ProductCreate) SetNillableReserve(v *int64) *ProductCreate {
+	if v != nil {
+		_c.SetReserve(*v)
+	}
+	return _c
+}
+
 // SetCreatedAt sets the "created_at" field.
 func (_c *ProductCreate) SetCreatedAt(v time.Time) *ProductCreate {
 	_c.mutation.SetCreatedAt(v)
@@ -146,6 +160,10 @@ func (_c *ProductCreate) ExecX(ctx context.Context) {
 
 // defaults sets the default values of the builder before save.
 func (_c *ProductCreate) defaults() {
+	if _, ok := _c.mutation.Reserve(); !ok {
+		v := product.DefaultReserve
+		_c.mutation.SetReserve(v)
+	}
 	if _, ok := _c.mutation.Archived(); !ok {
 		v := product.DefaultArchived
 		_c.mutation.SetArchived(v)
@@ -198,6 +216,9 @@ func (_c *ProductCreate) check() error {
 	}
 	if _, ok := _c.mutation.Stock(); !ok {
 		return &ValidationError{Name: "stock", err: errors.New(`ent: missing required field "Product.stock"`)}
+	}
+	if _, ok := _c.mutation.Reserve(); !ok {
+		return &ValidationError{Name: "reserve", err: errors.New(`ent: missing required field "Product.reserve"`)}
 	}
 	if _, ok := _c.mutation.CreatedAt(); !ok {
 		return &ValidationError{Name: "created_at", err: errors.New(`ent: missing required field "Product.created_at"`)}
@@ -284,6 +305,10 @@ func (_c *ProductCreate) createSpec() (*Product, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.Stock(); ok {
 		_spec.SetField(product.FieldStock, field.TypeInt64, value)
 		_node.Stock = value
+	}
+	if value, ok := _c.mutation.Reserve(); ok {
+		_spec.SetField(product.FieldReserve, field.TypeInt64, value)
+		_node.Reserve = value
 	}
 	if value, ok := _c.mutation.CreatedAt(); ok {
 		_spec.SetField(product.FieldCreatedAt, field.TypeTime, value)
@@ -446,6 +471,24 @@ func (u *ProductUpsert) UpdateStock() *ProductUpsert {
 // AddStock adds v to the "stock" field.
 func (u *ProductUpsert) AddStock(v int64) *ProductUpsert {
 	u.Add(product.FieldStock, v)
+	return u
+}
+
+// SetReserve sets the "reserve" field.
+func (u *ProductUpsert) SetReserve(v int64) *ProductUpsert {
+	u.Set(product.FieldReserve, v)
+	return u
+}
+
+// UpdateReserve sets the "reserve" field to the value that was provided on create.
+func (u *ProductUpsert) UpdateReserve() *ProductUpsert {
+	u.SetExcluded(product.FieldReserve)
+	return u
+}
+
+// AddReserve adds v to the "reserve" field.
+func (u *ProductUpsert) AddReserve(v int64) *ProductUpsert {
+	u.Add(product.FieldReserve, v)
 	return u
 }
 
@@ -660,6 +703,27 @@ func (u *ProductUpsertOne) AddStock(v int64) *ProductUpsertOne {
 func (u *ProductUpsertOne) UpdateStock() *ProductUpsertOne {
 	return u.Update(func(s *ProductUpsert) {
 		s.UpdateStock()
+	})
+}
+
+// SetReserve sets the "reserve" field.
+func (u *ProductUpsertOne) SetReserve(v int64) *ProductUpsertOne {
+	return u.Update(func(s *ProductUpsert) {
+		s.SetReserve(v)
+	})
+}
+
+// AddReserve adds v to the "reserve" field.
+func (u *ProductUpsertOne) AddReserve(v int64) *ProductUpsertOne {
+	return u.Update(func(s *ProductUpsert) {
+		s.AddReserve(v)
+	})
+}
+
+// UpdateReserve sets the "reserve" field to the value that was provided on create.
+func (u *ProductUpsertOne) UpdateReserve() *ProductUpsertOne {
+	return u.Update(func(s *ProductUpsert) {
+		s.UpdateReserve()
 	})
 }
 
@@ -1050,6 +1114,27 @@ func (u *ProductUpsertBulk) AddStock(v int64) *ProductUpsertBulk {
 func (u *ProductUpsertBulk) UpdateStock() *ProductUpsertBulk {
 	return u.Update(func(s *ProductUpsert) {
 		s.UpdateStock()
+	})
+}
+
+// SetReserve sets the "reserve" field.
+func (u *ProductUpsertBulk) SetReserve(v int64) *ProductUpsertBulk {
+	return u.Update(func(s *ProductUpsert) {
+		s.SetReserve(v)
+	})
+}
+
+// AddReserve adds v to the "reserve" field.
+func (u *ProductUpsertBulk) AddReserve(v int64) *ProductUpsertBulk {
+	return u.Update(func(s *ProductUpsert) {
+		s.AddReserve(v)
+	})
+}
+
+// UpdateReserve sets the "reserve" field to the value that was provided on create.
+func (u *ProductUpsertBulk) UpdateReserve() *ProductUpsertBulk {
+	return u.Update(func(s *ProductUpsert) {
+		s.UpdateReserve()
 	})
 }
 

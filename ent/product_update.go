@@ -140,6 +140,27 @@ func (_u *ProductUpdate) AddStock(v int64) *ProductUpdate {
 	return _u
 }
 
+// SetReserve sets the "reserve" field.
+func (_u *ProductUpdate) SetReserve(v int64) *ProductUpdate {
+	_u.mutation.ResetReserve()
+	_u.mutation.SetReserve(v)
+	return _u
+}
+
+// SetNillableReserve sets the "reserve" field if the given value is not nil.
+func (_u *ProductUpdate) SetNillableReserve(v *int64) *ProductUpdate {
+	if v != nil {
+		_u.SetReserve(*v)
+	}
+	return _u
+}
+
+// AddReserve adds value to the "reserve" field.
+func (_u *ProductUpdate) AddReserve(v int64) *ProductUpdate {
+	_u.mutation.AddReserve(v)
+	return _u
+}
+
 // SetCreatedAt sets the "created_at" field.
 func (_u *ProductUpdate) SetCreatedAt(v time.Time) *ProductUpdate {
 	_u.mutation.SetCreatedAt(v)
@@ -315,6 +336,12 @@ func (_u *ProductUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if value, ok := _u.mutation.AddedStock(); ok {
 		_spec.AddField(product.FieldStock, field.TypeInt64, value)
 	}
+	if value, ok := _u.mutation.Reserve(); ok {
+		_spec.SetField(product.FieldReserve, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedReserve(); ok {
+		_spec.AddField(product.FieldReserve, field.TypeInt64, value)
+	}
 	if value, ok := _u.mutation.CreatedAt(); ok {
 		_spec.SetField(product.FieldCreatedAt, field.TypeTime, value)
 	}
@@ -459,6 +486,27 @@ func (_u *ProductUpdateOne) SetNillableStock(v *int64) *ProductUpdateOne {
 // AddStock adds value to the "stock" field.
 func (_u *ProductUpdateOne) AddStock(v int64) *ProductUpdateOne {
 	_u.mutation.AddStock(v)
+	return _u
+}
+
+// SetReserve sets the "reserve" field.
+func (_u *ProductUpdateOne) SetReserve(v int64) *ProductUpdateOne {
+	_u.mutation.ResetReserve()
+	_u.mutation.SetReserve(v)
+	return _u
+}
+
+// SetNillableReserve sets the "reserve" field if the given value is not nil.
+func (_u *ProductUpdateOne) SetNillableReserve(v *int64) *ProductUpdateOne {
+	if v != nil {
+		_u.SetReserve(*v)
+	}
+	return _u
+}
+
+// AddReserve adds value to the "reserve" field.
+func (_u *ProductUpdateOne) AddReserve(v int64) *ProductUpdateOne {
+	_u.mutation.AddReserve(v)
 	return _u
 }
 
@@ -666,6 +714,12 @@ func (_u *ProductUpdateOne) sqlSave(ctx context.Context) (_node *Product, err er
 	}
 	if value, ok := _u.mutation.AddedStock(); ok {
 		_spec.AddField(product.FieldStock, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.Reserve(); ok {
+		_spec.SetField(product.FieldReserve, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedReserve(); ok {
+		_spec.AddField(product.FieldReserve, field.TypeInt64, value)
 	}
 	if value, ok := _u.mutation.CreatedAt(); ok {
 		_spec.SetField(product.FieldCreatedAt, field.TypeTime, value)

@@ -83,6 +83,7 @@ func init() {
 	product.DescriptionValidator = maxRunes(4000)
 	product.PictureValidator = maxRunes(500)
 	product.CurrencyValidator = maxRunes(3)
+	product.DefaultReserve = 0
 	product.DefaultArchived = false
 	product.DefaultMaxPerCustomer = 10
 	product.MaxPerCustomerValidator = atLeast[int32](0)
@@ -112,6 +113,10 @@ func init() {
 	stockepoch.LastIDValidator = maxRunes(41)
 	stockepoch.DefaultDurability = ""
 	stockepoch.DurabilityValidator = maxRunes(16)
+	stockepoch.DefaultMode = "redis"
+	stockepoch.ModeValidator = maxRunes(8)
+	stockepoch.DefaultUndrained = false
+	stockepoch.DefaultReserveShare = 0
 	stockreturn.DefaultCancelCode = ""
 	stockreturn.CancelCodeValidator = maxRunes(32)
 	stockreturn.DefaultDuplicateOf = ""

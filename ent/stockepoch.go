@@ -35,7 +35,15 @@ type StockEpoch struct {
 	Durability string `json:"durability,omitempty"`
 	// RecordsLostAt holds the value of the "records_lost_at" field.
 	RecordsLostAt *time.Time `json:"records_lost_at,omitempty"`
-	selectValues  sql.SelectValues
+	// Mode holds the value of the "mode" field.
+	Mode string `json:"mode,omitempty"`
+	// Undrained holds the value of the "undrained" field.
+	Undrained bool `json:"undrained,omitempty"`
+	// RedisSeenAt holds the value of the "redis_seen_at" field.
+	RedisSeenAt *time.Time `json:"redis_seen_at,omitempty"`
+	// ReserveShare holds the value of the "reserve_share" field.
+	ReserveShare int8 `json:"reserve_share,omitempty"`
+	selectValues sql.SelectValues
 }
 
 // scanValues returns the types for scanning values from sql.Rows.
@@ -43,11 +51,13 @@ func (*StockEpoch) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case stockepoch.FieldID, stockepoch.FieldPartitionNo, stockepoch.FieldEpoch:
+		case stockepoch.FieldUndrained:
+			values[i] = new(sql.NullBool)
+		case stockepoch.FieldID, stockepoch.FieldPartitionNo, stockepoch.FieldEpoch, stockepoch.FieldReserveShare:
 			values[i] = new(sql.NullInt64)
-		case stockepoch.FieldRunID, stockepoch.FieldLastID, stockepoch.FieldDurability:
+		case stockepoch.FieldRunID, stockepoch.FieldLastID, stockepoch.FieldDurability, stockepoch.FieldMode:
 			values[i] = new(sql.NullString)
-		case stockepoch.FieldOpenedAt, stockepoch.FieldClosedAt, stockepoch.FieldReconciledAt, stockepoch.FieldRecordsLostAt:
+		case stockepoch.FieldOpenedAt, stockepoch.FieldClosedAt, stockepoch.FieldReconciledAt, stockepoch.FieldRecordsLostAt, stockepoch.FieldRedisSeenAt:
 			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -127,6 +137,31 @@ func (_m *StockEpoch) assignValues(columns []string, values []any) error {
 				_m.RecordsLostAt = new(time.Time)
 				*_m.RecordsLostAt = value.Time
 			}
+		case stockepoch.FieldMode:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field mode", values[i])
+			} else if value.Valid {
+				_m.Mode = value.String
+			}
+		case stockepoch.FieldUndrained:
+			if value, ok := values[i].(*sql.NullBool); !ok {
+				return fmt.Errorf("unexpected type %T for field undrained", values[i])
+			} else if value.Valid {
+				_m.Undrained = value.Bool
+			}
+		case stockepoch.FieldRedisSeenAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field redis_seen_at", values[i])
+			} else if value.Valid {
+				_m.RedisSeenAt = new(time.Time)
+				*_m.RedisSeenAt = value.Time
+			}
+		case stockepoch.FieldReserveShare:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field reserve_share", values[i])
+			} else if value.Valid {
+				_m.ReserveShare = int8(value.Int64)
+			}
 		default:
 			_m.selectValues.Set(columns[i], values[i])
 		}
@@ -195,6 +230,20 @@ func (_m *StockEpoch) String() string {
 		builder.WriteString("records_lost_at=")
 		builder.WriteString(v.Format(time.ANSIC))
 	}
+	builder.WriteString(", ")
+	builder.WriteString("mode=")
+	builder.WriteString(_m.Mode)
+	builder.WriteString(", ")
+	builder.WriteString("undrained=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Undrained))
+	builder.WriteString(", ")
+	if v := _m.RedisSeenAt; v != nil {
+		builder.WriteString("redis_seen_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	builder.WriteString("reserve_share=")
+	builder.WriteString(fmt.Sprintf("%v", _m.ReserveShare))
 	builder.WriteByte(')')
 	return builder.String()
 }

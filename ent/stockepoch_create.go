@@ -108,6 +108,62 @@ func (_c *StockEpochCreate) SetNillableRecordsLostAt(v *time.Time) *StockEpochCr
 	return _c
 }
 
+// SetMode sets the "mode" field.
+func (_c *StockEpochCreate) SetMode(v string) *StockEpochCreate {
+	_c.mutation.SetMode(v)
+	return _c
+}
+
+// SetNillableMode sets the "mode" field if the given value is not nil.
+func (_c *StockEpochCreate) SetNillableMode(v *string) *StockEpochCreate {
+	if v != nil {
+		_c.SetMode(*v)
+	}
+	return _c
+}
+
+// SetUndrained sets the "undrained" field.
+func (_c *StockEpochCreate) SetUndrained(v bool) *StockEpochCreate {
+	_c.mutation.SetUndrained(v)
+	return _c
+}
+
+// SetNillableUndrained sets the "undrained" field if the given value is not nil.
+func (_c *StockEpochCreate) SetNillableUndrained(v *bool) *StockEpochCreate {
+	if v != nil {
+		_c.SetUndrained(*v)
+	}
+	return _c
+}
+
+// SetRedisSeenAt sets the "redis_seen_at" field.
+func (_c *StockEpochCreate) SetRedisSeenAt(v time.Time) *StockEpochCreate {
+	_c.mutation.SetRedisSeenAt(v)
+	return _c
+}
+
+// SetNillableRedisSeenAt sets the "redis_seen_at" field if the given value is not nil.
+func (_c *StockEpochCreate) SetNillableRedisSeenAt(v *time.Time) *StockEpochCreate {
+	if v != nil {
+		_c.SetRedisSeenAt(*v)
+	}
+	return _c
+}
+
+// SetReserveShare sets the "reserve_share" field.
+func (_c *StockEpochCreate) SetReserveShare(v int8) *StockEpochCreate {
+	_c.mutation.SetReserveShare(v)
+	return _c
+}
+
+// SetNillableReserveShare sets the "reserve_share" field if the given value is not nil.
+func (_c *StockEpochCreate) SetNillableReserveShare(v *int8) *StockEpochCreate {
+	if v != nil {
+		_c.SetReserveShare(*v)
+	}
+	return _c
+}
+
 // Mutation returns the StockEpochMutation object of the builder.
 func (_c *StockEpochCreate) Mutation() *StockEpochMutation {
 	return _c.mutation
@@ -147,6 +203,18 @@ func (_c *StockEpochCreate) defaults() {
 		v := stockepoch.DefaultDurability
 		_c.mutation.SetDurability(v)
 	}
+	if _, ok := _c.mutation.Mode(); !ok {
+		v := stockepoch.DefaultMode
+		_c.mutation.SetMode(v)
+	}
+	if _, ok := _c.mutation.Undrained(); !ok {
+		v := stockepoch.DefaultUndrained
+		_c.mutation.SetUndrained(v)
+	}
+	if _, ok := _c.mutation.ReserveShare(); !ok {
+		v := stockepoch.DefaultReserveShare
+		_c.mutation.SetReserveShare(v)
+	}
 }
 
 // check runs all checks and user-defined validators on the builder.
@@ -183,6 +251,20 @@ func (_c *StockEpochCreate) check() error {
 		if err := stockepoch.DurabilityValidator(v); err != nil {
 			return &ValidationError{Name: "durability", err: fmt.Errorf(`ent: validator failed for field "StockEpoch.durability": %w`, err)}
 		}
+	}
+	if _, ok := _c.mutation.Mode(); !ok {
+		return &ValidationError{Name: "mode", err: errors.New(`ent: missing required field "StockEpoch.mode"`)}
+	}
+	if v, ok := _c.mutation.Mode(); ok {
+		if err := stockepoch.ModeValidator(v); err != nil {
+			return &ValidationError{Name: "mode", err: fmt.Errorf(`ent: validator failed for field "StockEpoch.mode": %w`, err)}
+		}
+	}
+	if _, ok := _c.mutation.Undrained(); !ok {
+		return &ValidationError{Name: "undrained", err: errors.New(`ent: missing required field "StockEpoch.undrained"`)}
+	}
+	if _, ok := _c.mutation.ReserveShare(); !ok {
+		return &ValidationError{Name: "reserve_share", err: errors.New(`ent: missing required field "StockEpoch.reserve_share"`)}
 	}
 	return nil
 }
@@ -246,6 +328,22 @@ func (_c *StockEpochCreate) createSpec() (*StockEpoch, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.RecordsLostAt(); ok {
 		_spec.SetField(stockepoch.FieldRecordsLostAt, field.TypeTime, value)
 		_node.RecordsLostAt = &value
+	}
+	if value, ok := _c.mutation.Mode(); ok {
+		_spec.SetField(stockepoch.FieldMode, field.TypeString, value)
+		_node.Mode = value
+	}
+	if value, ok := _c.mutation.Undrained(); ok {
+		_spec.SetField(stockepoch.FieldUndrained, field.TypeBool, value)
+		_node.Undrained = value
+	}
+	if value, ok := _c.mutation.RedisSeenAt(); ok {
+		_spec.SetField(stockepoch.FieldRedisSeenAt, field.TypeTime, value)
+		_node.RedisSeenAt = &value
+	}
+	if value, ok := _c.mutation.ReserveShare(); ok {
+		_spec.SetField(stockepoch.FieldReserveShare, field.TypeInt8, value)
+		_node.ReserveShare = value
 	}
 	return _node, _spec
 }
@@ -434,6 +532,66 @@ func (u *StockEpochUpsert) UpdateRecordsLostAt() *StockEpochUpsert {
 // ClearRecordsLostAt clears the value of the "records_lost_at" field.
 func (u *StockEpochUpsert) ClearRecordsLostAt() *StockEpochUpsert {
 	u.SetNull(stockepoch.FieldRecordsLostAt)
+	return u
+}
+
+// SetMode sets the "mode" field.
+func (u *StockEpochUpsert) SetMode(v string) *StockEpochUpsert {
+	u.Set(stockepoch.FieldMode, v)
+	return u
+}
+
+// UpdateMode sets the "mode" field to the value that was provided on create.
+func (u *StockEpochUpsert) UpdateMode() *StockEpochUpsert {
+	u.SetExcluded(stockepoch.FieldMode)
+	return u
+}
+
+// SetUndrained sets the "undrained" field.
+func (u *StockEpochUpsert) SetUndrained(v bool) *StockEpochUpsert {
+	u.Set(stockepoch.FieldUndrained, v)
+	return u
+}
+
+// UpdateUndrained sets the "undrained" field to the value that was provided on create.
+func (u *StockEpochUpsert) UpdateUndrained() *StockEpochUpsert {
+	u.SetExcluded(stockepoch.FieldUndrained)
+	return u
+}
+
+// SetRedisSeenAt sets the "redis_seen_at" field.
+func (u *StockEpochUpsert) SetRedisSeenAt(v time.Time) *StockEpochUpsert {
+	u.Set(stockepoch.FieldRedisSeenAt, v)
+	return u
+}
+
+// UpdateRedisSeenAt sets the "redis_seen_at" field to the value that was provided on create.
+func (u *StockEpochUpsert) UpdateRedisSeenAt() *StockEpochUpsert {
+	u.SetExcluded(stockepoch.FieldRedisSeenAt)
+	return u
+}
+
+// ClearRedisSeenAt clears the value of the "redis_seen_at" field.
+func (u *StockEpochUpsert) ClearRedisSeenAt() *StockEpochUpsert {
+	u.SetNull(stockepoch.FieldRedisSeenAt)
+	return u
+}
+
+// SetReserveShare sets the "reserve_share" field.
+func (u *StockEpochUpsert) SetReserveShare(v int8) *StockEpochUpsert {
+	u.Set(stockepoch.FieldReserveShare, v)
+	return u
+}
+
+// UpdateReserveShare sets the "reserve_share" field to the value that was provided on create.
+func (u *StockEpochUpsert) UpdateReserveShare() *StockEpochUpsert {
+	u.SetExcluded(stockepoch.FieldReserveShare)
+	return u
+}
+
+// AddReserveShare adds v to the "reserve_share" field.
+func (u *StockEpochUpsert) AddReserveShare(v int8) *StockEpochUpsert {
+	u.Add(stockepoch.FieldReserveShare, v)
 	return u
 }
 
@@ -635,6 +793,76 @@ func (u *StockEpochUpsertOne) UpdateRecordsLostAt() *StockEpochUpsertOne {
 func (u *StockEpochUpsertOne) ClearRecordsLostAt() *StockEpochUpsertOne {
 	return u.Update(func(s *StockEpochUpsert) {
 		s.ClearRecordsLostAt()
+	})
+}
+
+// SetMode sets the "mode" field.
+func (u *StockEpochUpsertOne) SetMode(v string) *StockEpochUpsertOne {
+	return u.Update(func(s *StockEpochUpsert) {
+		s.SetMode(v)
+	})
+}
+
+// UpdateMode sets the "mode" field to the value that was provided on create.
+func (u *StockEpochUpsertOne) UpdateMode() *StockEpochUpsertOne {
+	return u.Update(func(s *StockEpochUpsert) {
+		s.UpdateMode()
+	})
+}
+
+// SetUndrained sets the "undrained" field.
+func (u *StockEpochUpsertOne) SetUndrained(v bool) *StockEpochUpsertOne {
+	return u.Update(func(s *StockEpochUpsert) {
+		s.SetUndrained(v)
+	})
+}
+
+// UpdateUndrained sets the "undrained" field to the value that was provided on create.
+func (u *StockEpochUpsertOne) UpdateUndrained() *StockEpochUpsertOne {
+	return u.Update(func(s *StockEpochUpsert) {
+		s.UpdateUndrained()
+	})
+}
+
+// SetRedisSeenAt sets the "redis_seen_at" field.
+func (u *StockEpochUpsertOne) SetRedisSeenAt(v time.Time) *StockEpochUpsertOne {
+	return u.Update(func(s *StockEpochUpsert) {
+		s.SetRedisSeenAt(v)
+	})
+}
+
+// UpdateRedisSeenAt sets the "redis_seen_at" field to the value that was provided on create.
+func (u *StockEpochUpsertOne) UpdateRedisSeenAt() *StockEpochUpsertOne {
+	return u.Update(func(s *StockEpochUpsert) {
+		s.UpdateRedisSeenAt()
+	})
+}
+
+// ClearRedisSeenAt clears the value of the "redis_seen_at" field.
+func (u *StockEpochUpsertOne) ClearRedisSeenAt() *StockEpochUpsertOne {
+	return u.Update(func(s *StockEpochUpsert) {
+		s.ClearRedisSeenAt()
+	})
+}
+
+// SetReserveShare sets the "reserve_share" field.
+func (u *StockEpochUpsertOne) SetReserveShare(v int8) *StockEpochUpsertOne {
+	return u.Update(func(s *StockEpochUpsert) {
+		s.SetReserveShare(v)
+	})
+}
+
+// AddReserveShare adds v to the "reserve_share" field.
+func (u *StockEpochUpsertOne) AddReserveShare(v int8) *StockEpochUpsertOne {
+	return u.Update(func(s *StockEpochUpsert) {
+		s.AddReserveShare(v)
+	})
+}
+
+// UpdateReserveShare sets the "reserve_share" field to the value that was provided on create.
+func (u *StockEpochUpsertOne) UpdateReserveShare() *StockEpochUpsertOne {
+	return u.Update(func(s *StockEpochUpsert) {
+		s.UpdateReserveShare()
 	})
 }
 
@@ -1000,6 +1228,76 @@ func (u *StockEpochUpsertBulk) UpdateRecordsLostAt() *StockEpochUpsertBulk {
 func (u *StockEpochUpsertBulk) ClearRecordsLostAt() *StockEpochUpsertBulk {
 	return u.Update(func(s *StockEpochUpsert) {
 		s.ClearRecordsLostAt()
+	})
+}
+
+// SetMode sets the "mode" field.
+func (u *StockEpochUpsertBulk) SetMode(v string) *StockEpochUpsertBulk {
+	return u.Update(func(s *StockEpochUpsert) {
+		s.SetMode(v)
+	})
+}
+
+// UpdateMode sets the "mode" field to the value that was provided on create.
+func (u *StockEpochUpsertBulk) UpdateMode() *StockEpochUpsertBulk {
+	return u.Update(func(s *StockEpochUpsert) {
+		s.UpdateMode()
+	})
+}
+
+// SetUndrained sets the "undrained" field.
+func (u *StockEpochUpsertBulk) SetUndrained(v bool) *StockEpochUpsertBulk {
+	return u.Update(func(s *StockEpochUpsert) {
+		s.SetUndrained(v)
+	})
+}
+
+// UpdateUndrained sets the "undrained" field to the value that was provided on create.
+func (u *StockEpochUpsertBulk) UpdateUndrained() *StockEpochUpsertBulk {
+	return u.Update(func(s *StockEpochUpsert) {
+		s.UpdateUndrained()
+	})
+}
+
+// SetRedisSeenAt sets the "redis_seen_at" field.
+func (u *StockEpochUpsertBulk) SetRedisSeenAt(v time.Time) *StockEpochUpsertBulk {
+	return u.Update(func(s *StockEpochUpsert) {
+		s.SetRedisSeenAt(v)
+	})
+}
+
+// UpdateRedisSeenAt sets the "redis_seen_at" field to the value that was provided on create.
+func (u *StockEpochUpsertBulk) UpdateRedisSeenAt() *StockEpochUpsertBulk {
+	return u.Update(func(s *StockEpochUpsert) {
+		s.UpdateRedisSeenAt()
+	})
+}
+
+// ClearRedisSeenAt clears the value of the "redis_seen_at" field.
+func (u *StockEpochUpsertBulk) ClearRedisSeenAt() *StockEpochUpsertBulk {
+	return u.Update(func(s *StockEpochUpsert) {
+		s.ClearRedisSeenAt()
+	})
+}
+
+// SetReserveShare sets the "reserve_share" field.
+func (u *StockEpochUpsertBulk) SetReserveShare(v int8) *StockEpochUpsertBulk {
+	return u.Update(func(s *StockEpochUpsert) {
+		s.SetReserveShare(v)
+	})
+}
+
+// AddReserveShare adds v to the "reserve_share" field.
+func (u *StockEpochUpsertBulk) AddReserveShare(v int8) *StockEpochUpsertBulk {
+	return u.Update(func(s *StockEpochUpsert) {
+		s.AddReserveShare(v)
+	})
+}
+
+// UpdateReserveShare sets the "reserve_share" field to the value that was provided on create.
+func (u *StockEpochUpsertBulk) UpdateReserveShare() *StockEpochUpsertBulk {
+	return u.Update(func(s *StockEpochUpsert) {
+		s.UpdateReserveShare()
 	})
 }
 

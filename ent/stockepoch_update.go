@@ -187,6 +187,75 @@ func (_u *StockEpochUpdate) ClearRecordsLostAt() *StockEpochUpdate {
 	return _u
 }
 
+// SetMode sets the "mode" field.
+func (_u *StockEpochUpdate) SetMode(v string) *StockEpochUpdate {
+	_u.mutation.SetMode(v)
+	return _u
+}
+
+// SetNillableMode sets the "mode" field if the given value is not nil.
+func (_u *StockEpochUpdate) SetNillableMode(v *string) *StockEpochUpdate {
+	if v != nil {
+		_u.SetMode(*v)
+	}
+	return _u
+}
+
+// SetUndrained sets the "undrained" field.
+func (_u *StockEpochUpdate) SetUndrained(v bool) *StockEpochUpdate {
+	_u.mutation.SetUndrained(v)
+	return _u
+}
+
+// SetNillableUndrained sets the "undrained" field if the given value is not nil.
+func (_u *StockEpochUpdate) SetNillableUndrained(v *bool) *StockEpochUpdate {
+	if v != nil {
+		_u.SetUndrained(*v)
+	}
+	return _u
+}
+
+// SetRedisSeenAt sets the "redis_seen_at" field.
+func (_u *StockEpochUpdate) SetRedisSeenAt(v time.Time) *StockEpochUpdate {
+	_u.mutation.SetRedisSeenAt(v)
+	return _u
+}
+
+// SetNillableRedisSeenAt sets the "redis_seen_at" field if the given value is not nil.
+func (_u *StockEpochUpdate) SetNillableRedisSeenAt(v *time.Time) *StockEpochUpdate {
+	if v != nil {
+		_u.SetRedisSeenAt(*v)
+	}
+	return _u
+}
+
+// ClearRedisSeenAt clears the value of the "redis_seen_at" field.
+func (_u *StockEpochUpdate) ClearRedisSeenAt() *StockEpochUpdate {
+	_u.mutation.ClearRedisSeenAt()
+	return _u
+}
+
+// SetReserveShare sets the "reserve_share" field.
+func (_u *StockEpochUpdate) SetReserveShare(v int8) *StockEpochUpdate {
+	_u.mutation.ResetReserveShare()
+	_u.mutation.SetReserveShare(v)
+	return _u
+}
+
+// SetNillableReserveShare sets the "reserve_share" field if the given value is not nil.
+func (_u *StockEpochUpdate) SetNillableReserveShare(v *int8) *StockEpochUpdate {
+	if v != nil {
+		_u.SetReserveShare(*v)
+	}
+	return _u
+}
+
+// AddReserveShare adds value to the "reserve_share" field.
+func (_u *StockEpochUpdate) AddReserveShare(v int8) *StockEpochUpdate {
+	_u.mutation.AddReserveShare(v)
+	return _u
+}
+
 // Mutation returns the StockEpochMutation object of the builder.
 func (_u *StockEpochUpdate) Mutation() *StockEpochMutation {
 	return _u.mutation
@@ -234,6 +303,11 @@ func (_u *StockEpochUpdate) check() error {
 	if v, ok := _u.mutation.Durability(); ok {
 		if err := stockepoch.DurabilityValidator(v); err != nil {
 			return &ValidationError{Name: "durability", err: fmt.Errorf(`ent: validator failed for field "StockEpoch.durability": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.Mode(); ok {
+		if err := stockepoch.ModeValidator(v); err != nil {
+			return &ValidationError{Name: "mode", err: fmt.Errorf(`ent: validator failed for field "StockEpoch.mode": %w`, err)}
 		}
 	}
 	return nil
@@ -298,6 +372,24 @@ func (_u *StockEpochUpdate) sqlSave(ctx context.Context) (_node int, err error) 
 	}
 	if _u.mutation.RecordsLostAtCleared() {
 		_spec.ClearField(stockepoch.FieldRecordsLostAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.Mode(); ok {
+		_spec.SetField(stockepoch.FieldMode, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.Undrained(); ok {
+		_spec.SetField(stockepoch.FieldUndrained, field.TypeBool, value)
+	}
+	if value, ok := _u.mutation.RedisSeenAt(); ok {
+		_spec.SetField(stockepoch.FieldRedisSeenAt, field.TypeTime, value)
+	}
+	if _u.mutation.RedisSeenAtCleared() {
+		_spec.ClearField(stockepoch.FieldRedisSeenAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.ReserveShare(); ok {
+		_spec.SetField(stockepoch.FieldReserveShare, field.TypeInt8, value)
+	}
+	if value, ok := _u.mutation.AddedReserveShare(); ok {
+		_spec.AddField(stockepoch.FieldReserveShare, field.TypeInt8, value)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
@@ -479,6 +571,75 @@ func (_u *StockEpochUpdateOne) ClearRecordsLostAt() *StockEpochUpdateOne {
 	return _u
 }
 
+// SetMode sets the "mode" field.
+func (_u *StockEpochUpdateOne) SetMode(v string) *StockEpochUpdateOne {
+	_u.mutation.SetMode(v)
+	return _u
+}
+
+// SetNillableMode sets the "mode" field if the given value is not nil.
+func (_u *StockEpochUpdateOne) SetNillableMode(v *string) *StockEpochUpdateOne {
+	if v != nil {
+		_u.SetMode(*v)
+	}
+	return _u
+}
+
+// SetUndrained sets the "undrained" field.
+func (_u *StockEpochUpdateOne) SetUndrained(v bool) *StockEpochUpdateOne {
+	_u.mutation.SetUndrained(v)
+	return _u
+}
+
+// SetNillableUndrained sets the "undrained" field if the given value is not nil.
+func (_u *StockEpochUpdateOne) SetNillableUndrained(v *bool) *StockEpochUpdateOne {
+	if v != nil {
+		_u.SetUndrained(*v)
+	}
+	return _u
+}
+
+// SetRedisSeenAt sets the "redis_seen_at" field.
+func (_u *StockEpochUpdateOne) SetRedisSeenAt(v time.Time) *StockEpochUpdateOne {
+	_u.mutation.SetRedisSeenAt(v)
+	return _u
+}
+
+// SetNillableRedisSeenAt sets the "redis_seen_at" field if the given value is not nil.
+func (_u *StockEpochUpdateOne) SetNillableRedisSeenAt(v *time.Time) *StockEpochUpdateOne {
+	if v != nil {
+		_u.SetRedisSeenAt(*v)
+	}
+	return _u
+}
+
+// ClearRedisSeenAt clears the value of the "redis_seen_at" field.
+func (_u *StockEpochUpdateOne) ClearRedisSeenAt() *StockEpochUpdateOne {
+	_u.mutation.ClearRedisSeenAt()
+	return _u
+}
+
+// SetReserveShare sets the "reserve_share" field.
+func (_u *StockEpochUpdateOne) SetReserveShare(v int8) *StockEpochUpdateOne {
+	_u.mutation.ResetReserveShare()
+	_u.mutation.SetReserveShare(v)
+	return _u
+}
+
+// SetNillableReserveShare sets the "reserve_share" field if the given value is not nil.
+func (_u *StockEpochUpdateOne) SetNillableReserveShare(v *int8) *StockEpochUpdateOne {
+	if v != nil {
+		_u.SetReserveShare(*v)
+	}
+	return _u
+}
+
+// AddReserveShare adds value to the "reserve_share" field.
+func (_u *StockEpochUpdateOne) AddReserveShare(v int8) *StockEpochUpdateOne {
+	_u.mutation.AddReserveShare(v)
+	return _u
+}
+
 // Mutation returns the StockEpochMutation object of the builder.
 func (_u *StockEpochUpdateOne) Mutation() *StockEpochMutation {
 	return _u.mutation
@@ -539,6 +700,11 @@ func (_u *StockEpochUpdateOne) check() error {
 	if v, ok := _u.mutation.Durability(); ok {
 		if err := stockepoch.DurabilityValidator(v); err != nil {
 			return &ValidationError{Name: "durability", err: fmt.Errorf(`ent: validator failed for field "StockEpoch.durability": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.Mode(); ok {
+		if err := stockepoch.ModeValidator(v); err != nil {
+			return &ValidationError{Name: "mode", err: fmt.Errorf(`ent: validator failed for field "StockEpoch.mode": %w`, err)}
 		}
 	}
 	return nil
@@ -620,6 +786,24 @@ func (_u *StockEpochUpdateOne) sqlSave(ctx context.Context) (_node *StockEpoch, 
 	}
 	if _u.mutation.RecordsLostAtCleared() {
 		_spec.ClearField(stockepoch.FieldRecordsLostAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.Mode(); ok {
+		_spec.SetField(stockepoch.FieldMode, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.Undrained(); ok {
+		_spec.SetField(stockepoch.FieldUndrained, field.TypeBool, value)
+	}
+	if value, ok := _u.mutation.RedisSeenAt(); ok {
+		_spec.SetField(stockepoch.FieldRedisSeenAt, field.TypeTime, value)
+	}
+	if _u.mutation.RedisSeenAtCleared() {
+		_spec.ClearField(stockepoch.FieldRedisSeenAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.ReserveShare(); ok {
+		_spec.SetField(stockepoch.FieldReserveShare, field.TypeInt8, value)
+	}
+	if value, ok := _u.mutation.AddedReserveShare(); ok {
+		_spec.AddField(stockepoch.FieldReserveShare, field.TypeInt8, value)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	_node = &StockEpoch{config: _u.config}

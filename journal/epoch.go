@@ -24,7 +24,27 @@ type Epoch struct {
 	Durability string
 	// RecordsLostAt is when Redis last came back without data that SQL has; zero for never.
 	RecordsLostAt time.Time
+	// Mode is where stock is reserved in this epoch: ModeRedis, or ModeSQL while Redis is unavailable.
+	Mode Mode
+	// Undrained is set when the epoch was closed without its Redis: the journal there may hold acknowledged entries, which are applied when
+	// Redis is back.
+	Undrained bool
+	// SeenAt is when a process last found Redis on this epoch, to about seenInterval; zero for never.
+	SeenAt time.Time
+	// ReserveShare is the percentage of each product's units that Redis did not get in this epoch.
+	ReserveShare int
 }
+
+// Mode is where stock is reserved.
+type Mode string
+
+// The modes, as SQL records them.
+const (
+	// ModeRedis: by the scripts in Redis.
+	ModeRedis Mode = "redis"
+	// ModeSQL: by SQL transactions, because Redis is unavailable.
+	ModeSQL Mode = "sql"
+)
 
 // EpochStore is SQL's record of the epochs.
 type EpochStore interface {
@@ -32,10 +52,20 @@ type EpochStore interface {
 	OpenEpoch(ctx context.Context, partition uint8) (Epoch, error)
 	// EpochAt reads an epoch, open or closed; ErrNoEpoch when there is none of that number.
 	EpochAt(ctx context.Context, partition uint8, number int64) (Epoch, error)
-	// NextEpoch closes the epoch of the offset (the zero Offset when there is none yet) and opens the next one with the Partition, Instance,
-	// Durability and RecordsLostAt of next, in one transaction. It returns ErrEpochConflict when another caller was faster, or when SQL has
-	// applied entries of the epoch beyond the offset since it was read.
+	// NextEpoch closes the epoch of the offset (the zero Offset when there is none yet) and opens the next one in Redis, with the Partition, Instance,
+	// Durability, RecordsLostAt and ReserveShare of next, in one transaction. It returns ErrEpochConflict when another caller was faster, or when SQL has
+	// applied entries of the epoch beyond the offset since it was read. An offset without an id closes the epoch wherever it stands.
 	NextEpoch(ctx context.Context, closed Offset, next Epoch) (Epoch, error)
+	// OpenSQLEpoch closes the epoch, because its Redis is unavailable, and opens the next one with ModeSQL, in one transaction. It returns
+	// ErrEpochConflict if another caller has closed it, applied entries, or found Redis on it (Epoch.SeenAt) since it was read.
+	OpenSQLEpoch(ctx context.Context, closed Epoch) (Epoch, error)
+	// Undrained reads the epoch with Epoch.Undrained; ErrNoEpoch when there is none.
+	Undrained(ctx context.Context, partition uint8) (Epoch, error)
+	// Drained records that the epoch of the offset is applied up to its end, so that no entry of it is applied any more. It returns ErrEpochConflict if
+	// entries beyond the offset were applied since.
+	Drained(ctx context.Context, partition uint8, at Offset) error
+	// Seen records that Redis was found on the epoch at the time.
+	Seen(ctx context.Context, partition uint8, number int64, at time.Time) error
 }
 
 var (

@@ -18,12 +18,16 @@ func (e *Epochs) compare(ctx context.Context, epoch Epoch, instance string) (rea
 	switch {
 	case epoch.Number == 0:
 		return "there was no epoch yet", nil
+	case epoch.Mode == ModeSQL:
+		return "redis is available again", nil
 	case epoch.Instance != instance:
 		return "redis was restarted, promoted or replaced", nil
 	case epoch.Durability == "":
 		return "the epoch does not record the durability setting", nil
 	case e.isInvalidated(epoch.Number):
 		return "redis contradicts SQL", nil
+	case !e.shareChecked && e.share(epoch) != epoch.ReserveShare:
+		return fmt.Sprintf("the reserve share is to be %d %% instead of %d %%", e.share(epoch), epoch.ReserveShare), nil
 	}
 	e.cfg.Conn.Allow(instance)
 	if e.cfg.Conn.Embedded() {
@@ -140,7 +144,10 @@ func (e *Epochs) recheckLoss(ctx context.Context, number int64, end string) (Off
 func (e *Epochs) nextEpoch(old Epoch, instance string) Epoch {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	next := Epoch{Partition: e.cfg.Keys.Partition, Instance: instance, Durability: e.cfg.Durability, RecordsLostAt: old.RecordsLostAt}
+	next := Epoch{
+		Partition: e.cfg.Keys.Partition, Instance: instance, Durability: e.cfg.Durability, RecordsLostAt: old.RecordsLostAt,
+		ReserveShare: e.share(old), Mode: ModeRedis,
+	}
 	if old.Number > 0 && e.lost[old.Number] {
 		next.RecordsLostAt = time.Now()
 	}

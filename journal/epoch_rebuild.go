@@ -19,7 +19,11 @@ func (e *Epochs) rebuild(ctx context.Context, old Epoch, instance string) error 
 	ctx, end := context.WithCancelCause(ctx)
 	abort := func() { end(redisconn.ErrInstance) }
 	defer abort()
-	last, err := e.close(ctx, old, instance, abort)
+	undrained, err := e.cfg.Store.Undrained(ctx, e.cfg.Keys.Partition)
+	if err != nil && !errors.Is(err, ErrNoEpoch) {
+		return fmt.Errorf("read the epoch that is to be drained: %w", err)
+	}
+	last, err := e.close(ctx, old, undrained.Number, instance, abort)
 	if err != nil {
 		return errors.Join(err, context.Cause(ctx))
 	}
@@ -27,17 +31,12 @@ func (e *Epochs) rebuild(ctx context.Context, old Epoch, instance string) error 
 	done := e.allow(instance, abort)
 	defer done()
 	if err := errors.Join(e.cfg.Conn.CheckEvictionPolicy(ctx), e.checkReplicas(ctx, instance)); err != nil {
-		e.suspend(err)
+		e.suspendUnlessSQL(old, err)
 		return err
 	}
-	closed := Offset{Epoch: old.Number}
-	if old.Number > 0 {
-		if err := e.cfg.Drain(ctx, old.Number); err != nil {
-			return fmt.Errorf("flush the journal of epoch %d: %w", old.Number, err)
-		}
-		if closed, err = e.recheckLoss(ctx, old.Number, last); err != nil {
-			return err
-		}
+	closed, err := e.drain(ctx, old, undrained.Number, last)
+	if err != nil {
+		return err
 	}
 	// Again, because the flush may have taken long.
 	if err := e.cfg.Conn.Confirm(ctx, instance); err != nil {
@@ -49,9 +48,10 @@ func (e *Epochs) rebuild(ctx context.Context, old Epoch, instance string) error 
 	if err != nil {
 		return fmt.Errorf("open an epoch after %d in SQL: %w", old.Number, err)
 	}
-	if err := e.open(ctx, old.Number, next.Number); err != nil {
+	if err := e.open(ctx, lastInRedis(old), next.Number); err != nil {
 		return err
 	}
+	e.shareChecked = true
 	e.adopt(next, began)
 	log := e.cfg.Log
 	if !next.RecordsLostAt.IsZero() {
@@ -61,9 +61,49 @@ func (e *Epochs) rebuild(ctx context.Context, old Epoch, instance string) error 
 	return nil
 }
 
-// close closes the epoch in Redis and returns the id at which its journal ends. It also rewinds older ones, on its own connection: once
-// the instance is allowed, the relay drops what they hold beyond SQL's offsets.
-func (e *Epochs) close(ctx context.Context, old Epoch, instance string, abort func()) (last string, err error) {
+// lastInRedis is the number of the last epoch with counters in Redis: an epoch with ModeSQL follows one.
+func lastInRedis(old Epoch) int64 {
+	if old.Mode == ModeSQL {
+		return old.Number - 1
+	}
+	return old.Number
+}
+
+// drain flushes what the journals of the closing epoch, and of the one that is to be drained, still hold. It returns the offset at which the closing epoch
+// is closed in SQL.
+func (e *Epochs) drain(ctx context.Context, old Epoch, undrained int64, last string) (closed Offset, err error) {
+	if undrained > 0 {
+		if err := e.drainClosed(ctx, undrained); err != nil {
+			return closed, err
+		}
+	}
+	if old.Number == 0 || old.Mode == ModeSQL { // It has no journal.
+		return Offset{Epoch: old.Number}, nil
+	}
+	if err := e.cfg.Drain(ctx, old.Number); err != nil {
+		return closed, fmt.Errorf("flush the journal of epoch %d: %w", old.Number, err)
+	}
+	return e.recheckLoss(ctx, old.Number, last)
+}
+
+// drainClosed flushes what the journal of an epoch that was closed without its Redis holds. From then on no entry of it is applied.
+func (e *Epochs) drainClosed(ctx context.Context, number int64) error {
+	if err := e.cfg.Drain(ctx, number); err != nil {
+		return fmt.Errorf("flush the journal of epoch %d: %w", number, err)
+	}
+	closed, err := e.cfg.Store.EpochAt(ctx, e.cfg.Keys.Partition, number)
+	if err != nil {
+		return fmt.Errorf("read the offset of epoch %d: %w", number, err)
+	}
+	if err := e.cfg.Store.Drained(ctx, e.cfg.Keys.Partition, Offset{Epoch: number, ID: closed.LastID}); err != nil {
+		return fmt.Errorf("end the draining of epoch %d: %w", number, err)
+	}
+	return nil
+}
+
+// close closes the epoch in Redis and returns the id at which its journal ends. It also rewinds older ones, except the undrained one, on its own
+// connection: once the instance is allowed, the relay drops what they hold beyond SQL's offsets.
+func (e *Epochs) close(ctx context.Context, old Epoch, undrained int64, instance string, abort func()) (last string, err error) {
 	client, done, err := e.cfg.Conn.NewClient(instance, abort)
 	if err != nil {
 		return "", err
@@ -84,7 +124,7 @@ func (e *Epochs) close(ctx context.Context, old Epoch, instance string, abort fu
 		return "", fmt.Errorf("redis holds epoch %s, later than SQL's %d: if this lasts, this Redis belongs to another database; "+
 			"use its own, another --redis-namespace, or FLUSHALL it", reply[1], number)
 	}
-	return last, e.rewind(ctx, client, old.Number)
+	return last, e.rewind(ctx, client, old.Number, undrained)
 }
 
 func (e *Epochs) open(ctx context.Context, old, number int64) error {

@@ -44,7 +44,11 @@ type EpochsConfig struct {
 	Durability string
 	// Replicas is set if Redis must not take writes without a replica.
 	Replicas bool
-	Log      *slog.Logger
+	// SQLMode bounds how long Redis may be unavailable before orders are taken in SQL.
+	SQLMode SQLModeConfig
+	// ReserveShare is the percentage of each product's units that Redis does not get; nil keeps what the open epoch records.
+	ReserveShare *int
+	Log          *slog.Logger
 }
 
 // Epochs keeps this process on the open epoch, and opens a new one when Redis was wiped, restarted or replaced. It is safe for
@@ -54,8 +58,11 @@ type Epochs struct {
 	scripts   scripts
 	token     string
 	requested chan struct{}
-	// configured is the instance that checkReplicas has accepted; only Check uses it.
+	// configured is the instance that checkReplicas has accepted; only Check uses it, as it does outage and shareChecked.
 	configured string
+	outage     outage
+	// shareChecked is set once the open epoch was compared with ReserveShare.
+	shareChecked bool
 
 	mu          sync.Mutex
 	current     Epoch         // Number 0 while no epoch is open
@@ -78,13 +85,11 @@ func NewEpochs(cfg EpochsConfig) *Epochs {
 	return e
 }
 
-// Run checks the epoch at every interval, and soon after RequestCheck, until ctx ends.
+// Run checks the epoch at every interval, and soon after RequestCheck, until ctx ends. While Redis is unavailable it backs off.
 func (e *Epochs) Run(ctx context.Context) {
 	e.mu.Lock()
 	e.running = true
 	e.mu.Unlock()
-	tick := time.NewTicker(checkInterval)
-	defer tick.Stop()
 	for {
 		if err := e.Check(ctx); err != nil && ctx.Err() == nil {
 			e.cfg.Log.WarnContext(ctx, "no epoch is open, retrying", "error", err)
@@ -99,7 +104,7 @@ func (e *Epochs) Run(ctx context.Context) {
 				return
 			case <-time.After(checkInterval / 10):
 			}
-		case <-tick.C:
+		case <-time.After(e.outage.pause()):
 		}
 	}
 }
@@ -183,9 +188,9 @@ func (e *Epochs) Wait(ctx context.Context) (Epoch, error) {
 // errUnconfirmed means that the last check is too long ago.
 var errUnconfirmed = fmt.Errorf("the epoch was not confirmed for %s", maxUnconfirmed)
 
-// expire stops the use of an epoch that was not confirmed for too long. The caller holds the lock.
+// expire stops the use of an epoch that was not confirmed for too long. One with ModeSQL is confirmed by each transaction. The caller holds the lock.
 func (e *Epochs) expire() {
-	if e.running && e.current.Number != 0 && time.Since(e.confirmed) > maxUnconfirmed {
+	if e.running && e.current.Number != 0 && e.current.Mode != ModeSQL && time.Since(e.confirmed) > maxUnconfirmed {
 		e.suspendLocked(errUnconfirmed)
 	}
 }
@@ -215,26 +220,27 @@ func (e *Epochs) adopt(epoch Epoch, began time.Time) {
 	e.current, e.unusable, e.confirmed = epoch, nil, began
 }
 
-// Check compares Redis with SQL once, adopts the open epoch if both agree on it, and opens a new one if they do not.
+// Check compares Redis with SQL once, adopts the open epoch if both agree on it, and opens a new one if they do not. When Redis is unavailable for
+// too long, it opens an epoch with ModeSQL; as soon as Redis is back, one with ModeRedis.
 func (e *Epochs) Check(ctx context.Context) error {
 	checkCtx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	began := time.Now()
 	instance, err := e.cfg.Conn.Instance(checkCtx)
 	if err != nil {
-		e.suspend(err)
-		return err
+		return e.withoutRedis(ctx, began, err)
 	}
+	e.outage = outage{}
 	// SQL first: its offset never exceeds what Redis has, unless Redis lost data.
 	epoch, err := e.cfg.Store.OpenEpoch(checkCtx, e.cfg.Keys.Partition)
 	if err != nil && !errors.Is(err, ErrNoEpoch) {
 		return e.withoutSQL(ctx, instance, began, fmt.Errorf("read the open epoch: %w", err))
 	}
-	if epoch.Durability != "" && epoch.Durability != e.cfg.Durability {
-		err := fmt.Errorf("this shop runs with durability %q and this process with %q: start it with --durability %s, or change the shop's "+
-			"by `spillway durability`: %w", epoch.Durability, e.cfg.Durability, epoch.Durability, ErrDurability)
-		e.suspend(err)
+	if err := e.checkDurability(epoch); err != nil {
 		return err
+	}
+	if epoch.Mode == ModeSQL {
+		e.adopt(epoch, began) // Orders go on in SQL until the next epoch is open.
 	}
 	reason, err := e.compare(checkCtx, epoch, instance)
 	if err != nil {
@@ -247,13 +253,26 @@ func (e *Epochs) Check(ctx context.Context) error {
 	return e.replace(ctx, epoch, instance, reason)
 }
 
+// checkDurability suspends the epoch if it has another durability than this process.
+func (e *Epochs) checkDurability(epoch Epoch) error {
+	if epoch.Durability == "" || epoch.Durability == e.cfg.Durability {
+		return nil
+	}
+	err := fmt.Errorf("this shop runs with durability %q and this process with %q: start it with --durability %s, or change the shop's "+
+		"by `spillway durability`: %w", epoch.Durability, e.cfg.Durability, epoch.Durability, ErrDurability)
+	e.suspend(err)
+	return err
+}
+
 // goOn is the end of a check that found the epoch open.
 func (e *Epochs) goOn(ctx context.Context, epoch Epoch, began time.Time) error {
 	if err := e.checkReplicas(ctx, epoch.Instance); err != nil {
 		e.suspend(err)
 		return err
 	}
+	e.shareChecked = true
 	e.adopt(epoch, began)
+	e.recordSeen(ctx, epoch, began)
 	return nil
 }
 
@@ -290,13 +309,13 @@ func (e *Epochs) withoutSQL(ctx context.Context, instance string, began time.Tim
 // process that is cut off together with the old primary must not open an epoch on it after another process has opened one on the new
 // primary.
 func (e *Epochs) replace(ctx context.Context, epoch Epoch, instance, reason string) error {
-	e.suspend(fmt.Errorf("%s; the counters are being rebuilt from SQL", reason))
+	e.suspendUnlessSQL(epoch, fmt.Errorf("%s; the counters are being rebuilt from SQL", reason))
 	if epoch.Instance != instance && !e.cfg.Conn.Embedded() {
 		e.cfg.Conn.Disallow() // Nothing is written to a Redis without the open epoch, also by those who need no epoch.
 	}
 	if err := e.cfg.Conn.Confirm(ctx, instance); err != nil {
 		err = fmt.Errorf("%s: %w", reason, err)
-		e.suspend(err)
+		e.suspendUnlessSQL(epoch, err)
 		return err
 	}
 	if epoch.Number > 0 {

@@ -38,8 +38,12 @@ func NewProgress() *Progress {
 }
 
 // Wait returns once SQL holds everything up to the offset. It returns ErrEpochPassed, ErrStepNotApplied when SQL did not apply the order's
-// step there, ErrUnverified when another process flushed there, or the error of ctx. Without an order it waits for the offset alone.
+// step there, ErrUnverified when another process flushed there, or the error of ctx. Without an order it waits for the offset alone. The zero Offset is
+// that of a step that was taken in SQL.
 func (p *Progress) Wait(ctx context.Context, offset Offset, id order.ID) error {
+	if offset == (Offset{}) {
+		return nil
+	}
 	for {
 		p.mu.Lock()
 		at, since, moved := p.at, p.since, p.moved

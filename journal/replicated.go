@@ -55,8 +55,12 @@ func NewReplicated(keys Keys, conn *redisconn.Conn, epochs *Epochs) *Replicated 
 }
 
 // Wait returns nil once a replica has received the entry at the offset, which must be in Redis. It returns ErrNotReplicated if none does in time,
-// and ErrEpochPassed if the entry's epoch has ended: then only SQL shows whether the entry was lost. The id is not used.
+// and ErrEpochPassed if the entry's epoch has ended: then only SQL shows whether the entry was lost. The id is not used. The zero Offset is that of a
+// step that was taken in SQL.
 func (r *Replicated) Wait(ctx context.Context, offset Offset, _ order.ID) error {
+	if offset == (Offset{}) {
+		return nil
+	}
 	b := r.join()
 	select {
 	case <-ctx.Done():
@@ -108,6 +112,9 @@ func (r *Replicated) confirm() (epoch int64, err error) {
 	current, err := r.epochs.Current()
 	if err != nil {
 		return 0, err
+	}
+	if current.Mode == ModeSQL {
+		return current.Number, nil // It ends the epochs of all that wait.
 	}
 	replies := r.markAndWait(ctx, current)
 	open, err := replies[0].AsInt64()

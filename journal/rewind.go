@@ -3,6 +3,7 @@ package journal
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/redis/rueidis"
 )
@@ -13,13 +14,13 @@ const rewindBatch = 500
 // rewind undoes what this Redis holds of entries that SQL never applied: the journals here of epochs that were closed in SQL by another
 // Redis, beyond what was flushed of them. A Redis is in this state when it comes back after a failover to one that did not have all of
 // its data. Its orders must not be settled, nor their stock given back: SQL never deducted it. It is called while no epoch is open here.
-func (e *Epochs) rewind(ctx context.Context, c rueidis.Client, except int64) error {
+func (e *Epochs) rewind(ctx context.Context, c rueidis.Client, except ...int64) error {
 	epochs, err := parseEpochs(c.Do(ctx, listJournals(c, e.cfg.Keys)))
 	if err != nil {
 		return fmt.Errorf("read the journals in Redis: %w", err)
 	}
 	for _, number := range epochs {
-		if number == except { // It is drained next.
+		if slices.Contains(except, number) { // It is drained next.
 			continue
 		}
 		if err := e.rewindEpoch(ctx, c, number); err != nil {

@@ -13,6 +13,8 @@ import (
 const (
 	// tailBlock is how long one read blocks for a first change. It bounds how late another epoch is noticed.
 	tailBlock = 500 * time.Millisecond
+	// sqlTailInterval is the time between two comparisons with SQL while Redis is unavailable: 10,000 watched orders are 20 statements.
+	sqlTailInterval = 2 * time.Second
 	// maxTailEntries bounds the entries of each stream in one read: of the journal, which carries orders, about 300 kB.
 	maxTailEntries = 500
 )
@@ -45,6 +47,10 @@ func (t *Tail) Next(ctx context.Context) (changed []order.ID, missed bool, err e
 		t.Reset()
 		return nil, true, err
 	}
+	if epoch.Mode == ModeSQL { // It has no journal: watchers compare their orders with SQL.
+		t.Reset()
+		return nil, true, wait(ctx, sqlTailInterval)
+	}
 	if epoch.Number != t.epoch {
 		err = t.locate(ctx, epoch.Number)
 		return nil, true, err
@@ -54,6 +60,18 @@ func (t *Tail) Next(ctx context.Context) (changed []order.ID, missed bool, err e
 		return nil, true, redisconn.Unavailable(err)
 	}
 	return changed, missed, nil
+}
+
+// wait returns nil after d, or when ctx ends its error.
+func wait(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
 }
 
 // locate moves to the streams' ends. A caller that reads the orders afterwards misses no change.

@@ -12,12 +12,15 @@ import (
 	"golang.org/x/sync/singleflight"
 )
 
-// readyz lists what does not work; 503 if anything. Beside it stand the breakers' states.
+// readyz lists what does not work; 503 if anything. Beside it stand the breakers' states and the mode.
 func readyz(w http.ResponseWriter, r *http.Request, cfg Config) {
 	parts := map[string]any{}
 	status := http.StatusOK
 	if cfg.Breakers != nil {
 		parts["breakers"] = cfg.Breakers()
+	}
+	if cfg.Mode != nil {
+		parts["mode"] = cfg.Mode()
 	}
 	for name, check := range cfg.Ready {
 		parts[name] = "ok"

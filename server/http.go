@@ -49,6 +49,8 @@ type Config struct {
 	// Breakers returns the state of each circuit breaker: closed, open or half-open; nil leaves that out. An open one does not make
 	// this process unready: calls that need its dependency fail, and the others are served.
 	Breakers func() map[string]string
+	// Mode returns where stock is reserved: redis, sql, or empty for nowhere; nil leaves that out.
+	Mode func() string
 	Log      *slog.Logger
 	// Admission bounds the calls that are served at once; nil has fixed limits, those of DefaultLimits.
 	Admission *Admission

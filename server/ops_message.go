@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
+	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/pipeline"
 )
 
@@ -37,7 +38,10 @@ func pipelineMessage(v pipeline.View, interval time.Duration) *spillwayv1.Pipeli
 		Time: timestamppb.New(v.At), Interval: durationpb.New(interval), Window: durationpb.New(pipeline.Window),
 		Mode: spillwayv1.PipelineMode_PIPELINE_MODE_CLOSED, Partitions: []*spillwayv1.Partition{partitionMessage(v)}, Unavailable: v.Unavailable,
 	}
-	if v.Partition.Epoch.Number > 0 {
+	switch {
+	case v.Partition.Epoch.Mode == journal.ModeSQL:
+		out.Mode = spillwayv1.PipelineMode_PIPELINE_MODE_SQL
+	case v.Partition.Epoch.Number > 0:
 		out.Mode = spillwayv1.PipelineMode_PIPELINE_MODE_REDIS
 	}
 	for _, s := range v.Stages {

@@ -25,6 +25,10 @@ func (s *Stock) Adjust(ctx context.Context, opened int64, a order.Adjustment) (j
 		if epoch.Number != opened {
 			return journal.Offset{}, 0, unavailable("redis was replaced since epoch %d", opened)
 		}
+		if epoch.Mode == journal.ModeSQL {
+			left, err := s.sql.Adjust(ctx, epoch, a)
+			return journal.Offset{}, left, s.checked(err)
+		}
 		reply, err := s.exec(ctx, s.scripts.adjust, []string{
 			s.keys.Epoch(), s.keys.Journal(epoch.Number), s.keys.Stock(epoch.Number), s.keys.Adjusted(a.ID),
 		}, []string{

@@ -8,9 +8,13 @@ import (
 	"github.com/spillway/spillway/order"
 )
 
-// Available returns how many units of each SKU can be bought now: Redis' counter, or SQL's stock where no counter is loaded. It is for
+// Available returns how many units of each SKU can be bought now: Redis' counter, or SQL's stock where no counter is loaded, or what is sold in SQL
+// while Redis is unavailable. It is for
 // display: Reserve decides. Unknown SKUs are absent.
 func (s *Stock) Available(ctx context.Context, skus []order.SKU) (map[order.SKU]int64, error) {
+	if _, yes := s.inSQL(); yes {
+		return s.sql.Available(ctx, skus)
+	}
 	out := make(map[order.SKU]int64, len(skus))
 	missing := skus
 	if epoch, err := s.epochs.Current(); err == nil && len(skus) > 0 {

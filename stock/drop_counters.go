@@ -5,6 +5,7 @@ import (
 
 	"github.com/redis/rueidis"
 
+	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/redisconn"
 )
@@ -19,6 +20,9 @@ func (s *Stock) DropCounters(ctx context.Context, skus []order.SKU) error {
 	epoch, err := s.epochs.Current()
 	if err != nil {
 		return err
+	}
+	if epoch.Mode == journal.ModeSQL {
+		return unavailable("redis is unavailable: its counters are dropped when it is back")
 	}
 	defer s.soldOut.forget()
 	fields := make([]string, len(skus))

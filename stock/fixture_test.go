@@ -46,17 +46,65 @@ func (b *fakeStore) OpenEpoch(context.Context, uint8) (journal.Epoch, error) {
 func (b *fakeStore) NextEpoch(_ context.Context, closed journal.Offset, next journal.Epoch) (journal.Epoch, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.epoch.Number != closed.Epoch || b.epoch.LastID != closed.ID {
+	if b.epoch.Number != closed.Epoch || closed.ID != "" && b.epoch.LastID != closed.ID {
 		return journal.Epoch{}, journal.ErrEpochConflict
 	}
+	b.replace(next)
+	return b.epoch, nil
+}
+
+// replace closes the epoch and opens next.
+func (b *fakeStore) replace(next journal.Epoch) {
 	if b.closed == nil {
 		b.closed = map[int64]journal.Epoch{}
 	}
 	b.epoch.Closed = true
 	b.closed[b.epoch.Number] = b.epoch
+	next.Number, next.LastID, next.OpenedAt = b.epoch.Number+1, journal.StartID, time.Now()
 	b.epoch = next
-	b.epoch.Number, b.epoch.LastID, b.epoch.OpenedAt = closed.Epoch+1, journal.StartID, time.Now()
+}
+
+func (b *fakeStore) OpenSQLEpoch(_ context.Context, closed journal.Epoch) (journal.Epoch, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.epoch.Number != closed.Number || b.epoch.LastID != closed.LastID || !b.epoch.SeenAt.Equal(closed.SeenAt) {
+		return journal.Epoch{}, journal.ErrEpochConflict
+	}
+	b.epoch.Undrained = closed.Durability != "sql"
+	b.replace(journal.Epoch{Partition: closed.Partition, Durability: closed.Durability, Mode: journal.ModeSQL})
 	return b.epoch, nil
+}
+
+func (b *fakeStore) Undrained(context.Context, uint8) (journal.Epoch, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, e := range b.closed {
+		if e.Undrained {
+			return e, nil
+		}
+	}
+	return journal.Epoch{}, journal.ErrNoEpoch
+}
+
+func (b *fakeStore) Drained(_ context.Context, _ uint8, at journal.Offset) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	e, ok := b.closed[at.Epoch]
+	if !ok || e.LastID != at.ID || !e.Undrained {
+		return journal.ErrEpochConflict
+	}
+	e.Undrained = false
+	b.closed[at.Epoch] = e
+	return nil
+}
+
+func (b *fakeStore) Seen(_ context.Context, _ uint8, number int64, at time.Time) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.epoch.Number == number {
+		b.epoch.SeenAt = at
+	}
+	return nil
 }
 
 func (b *fakeStore) EpochAt(_ context.Context, _ uint8, number int64) (journal.Epoch, error) {

@@ -14,6 +14,9 @@ import (
 // Replay reads the idempotency record of the customer's key, without reserving, and returns the order that was made with the key; empty
 // when there is none. It returns order.ErrKeyReused when the key was used for another request.
 func (s *Stock) Replay(ctx context.Context, customer order.CustomerID, key string, fingerprint []byte) (order.ID, error) {
+	if _, yes := s.inSQL(); yes {
+		return s.sql.Replay(ctx, customer, key, fingerprint)
+	}
 	c := s.conn.Client()
 	reply, err := s.read(ctx, c.B().Get().Key(s.keys.Idempotency(customer, key)).Build())
 	if err != nil {
@@ -64,5 +67,5 @@ func (s *Stock) IdempotencyRecordsMayBeLost() bool {
 }
 
 func (s *Stock) recordsMayBeLost(epoch journal.Epoch) bool {
-	return !epoch.RecordsLostAt.IsZero() && s.now().Sub(epoch.RecordsLostAt) < s.limits.IdempotencyTTL
+	return epoch.Mode != journal.ModeSQL && !epoch.RecordsLostAt.IsZero() && s.now().Sub(epoch.RecordsLostAt) < s.limits.IdempotencyTTL
 }

@@ -57,6 +57,9 @@ func (s *Stock) MarkUnpaid(ctx context.Context, id order.ID) error {
 	if err != nil {
 		return err
 	}
+	if epoch.Mode == journal.ModeSQL {
+		return nil // Its row is counted.
+	}
 	reply, err := s.markUnpaid(ctx, epoch, id)
 	if err == nil && reply[0] == "UNCONFIRMED" {
 		if err := s.confirm(ctx, epoch.Number, id); err != nil {

@@ -24,7 +24,9 @@ func (s *Stock) Revoke(ctx context.Context, id order.ID, reason string) (journal
 func (s *Stock) release(ctx context.Context, id order.ID, reason, trace, alsoPaid string) (journal.Offset, error) {
 	defer s.soldOut.forget()
 	unpaid := s.keys.Unpaid()
-	return s.finish(ctx, id, func(epoch journal.Epoch) ([]string, error) {
+	return s.finish(ctx, id, step{inSQL: func(epoch journal.Epoch) error {
+		return s.sql.Release(ctx, epoch, id, order.ParseCancelReason(reason), alsoPaid == "1")
+	}, inRedis: func(epoch journal.Epoch) ([]string, error) {
 		return s.exec(
 			ctx,
 			s.scripts.release,
@@ -43,5 +45,5 @@ func (s *Stock) release(ctx context.Context, id order.ID, reason, trace, alsoPai
 				redisconn.ReplicationID(epoch.Instance),
 			},
 		)
-	})
+	}})
 }

@@ -57,6 +57,10 @@ func (s *Stock) Reserve(ctx context.Context, r Request) (Reservation, error) {
 		if r.Epoch != 0 && r.Epoch != epoch.Number || r.SkippedSQL && s.recordsMayBeLost(epoch) {
 			return Reservation{}, &order.RetryError{After: redisconn.RetryAfter, Err: fmt.Errorf("redis was replaced meanwhile: %w", order.ErrUnavailable)}
 		}
+		if epoch.Mode == journal.ModeSQL {
+			res, err := s.sql.Reserve(ctx, epoch, r)
+			return res, s.checked(err)
+		}
 		if res, decided, err := s.refuseSoldOut(ctx, epoch.Number, r); decided {
 			return res, err
 		}

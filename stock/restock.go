@@ -19,6 +19,12 @@ func (s *Stock) Restock(ctx context.Context, epoch int64, id order.ID, customer 
 		return journal.Offset{}, err
 	}
 	defer s.soldOut.forget()
+	if open.Mode == journal.ModeSQL {
+		if open.Number != epoch {
+			return journal.Offset{}, unavailable("another epoch was opened since epoch %d", epoch)
+		}
+		return journal.Offset{}, s.checked(s.sql.Restock(ctx, open, id, units, order.ParseCancelReason(reason)))
+	}
 	reply, err := s.exec(
 		ctx,
 		s.scripts.restock,

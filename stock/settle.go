@@ -16,13 +16,19 @@ import (
 // order.ErrFailedPrecondition when the order was cancelled, so that the charge must be refunded, and order.ErrNotFound when Redis does not hold
 // the order (any more). Because the money was taken, it waits up to maxEpochWait for a new epoch.
 func (s *Stock) Settle(ctx context.Context, id order.ID, chargeID, trace string) (journal.Offset, error) {
-	return s.finish(ctx, id, func(epoch journal.Epoch) ([]string, error) {
-		return inBatch(ctx, s, &s.settles, settleCall{s.names(epoch), id, chargeID, trace})
+	return s.finish(ctx, id, step{
+		inRedis: func(epoch journal.Epoch) ([]string, error) {
+			return inBatch(ctx, s, &s.settles, settleCall{s.names(epoch), id, chargeID, trace})
+		},
+		inSQL: func(epoch journal.Epoch) error { return s.sql.Settle(ctx, epoch, id) },
 	})
 }
 
-// step runs a script of an order that is reserved, on an epoch.
-type step func(epoch journal.Epoch) ([]string, error)
+// step takes a step of an order that is reserved: by a script in an epoch, or in SQL.
+type step struct {
+	inRedis func(epoch journal.Epoch) ([]string, error)
+	inSQL   func(epoch journal.Epoch) error
+}
 
 // finish runs a step of an order that is reserved. If it fails, or no epoch is open, finish retries it on the epoch that is open then, for up
 // to maxEpochWait. Usually the first attempt succeeds, and needs no timer of its own.
@@ -44,7 +50,7 @@ func (s *Stock) finish(ctx context.Context, id order.ID, run step) (journal.Offs
 			return pos, err
 		}
 		if pause(wait, loadBackoff) != nil {
-			return journal.Offset{}, s.waitedInVain(errors.New("redis was unavailable"))
+			return journal.Offset{}, s.waitedInVain(errors.New("redis or SQL was unavailable"))
 		}
 	}
 }
@@ -60,12 +66,15 @@ var errAttempt = errors.New("the step must be retried")
 // attempt runs a step once. An order of an earlier epoch is compared with SQL first, which may be further than a Redis that lost data; that
 // ends at the deadline.
 func (s *Stock) attempt(ctx context.Context, deadline time.Time, epoch journal.Epoch, id order.ID, run step) (journal.Offset, error) {
-	reply, err := run(epoch)
+	if epoch.Mode == journal.ModeSQL {
+		return s.attemptInSQL(epoch, run)
+	}
+	reply, err := run.inRedis(epoch)
 	if err == nil && reply[0] == "UNCONFIRMED" {
 		if err := s.confirmBefore(ctx, deadline, epoch.Number, id); err != nil {
 			return journal.Offset{}, err
 		}
-		reply, err = run(epoch)
+		reply, err = run.inRedis(epoch)
 	}
 	if err != nil || reply[0] == "UNCONFIRMED" {
 		return journal.Offset{}, errAttempt
@@ -75,6 +84,15 @@ func (s *Stock) attempt(ctx context.Context, deadline time.Time, epoch journal.E
 		return journal.Offset{}, errAttempt
 	}
 	return pos, err
+}
+
+// attemptInSQL takes a step in SQL. The zero offset means that it is in SQL.
+func (s *Stock) attemptInSQL(epoch journal.Epoch, run step) (journal.Offset, error) {
+	err := s.checked(run.inSQL(epoch))
+	if errors.Is(err, order.ErrUnknownOutcome) || errors.Is(err, ErrEpochEnded) {
+		return journal.Offset{}, errAttempt
+	}
+	return journal.Offset{}, err
 }
 
 // confirmBefore is confirm, except that it ends at the deadline.

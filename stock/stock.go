@@ -42,6 +42,7 @@ type Stock struct {
 	conn    *redisconn.Conn
 	epochs  *journal.Epochs
 	store   Store
+	sql     SQLMode
 	limits  Limits
 	breaker breaker.Breaker
 	scripts scripts

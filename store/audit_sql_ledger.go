@@ -33,8 +33,8 @@ func (v *AuditView) Ledger(ctx context.Context, take func(LedgerLine)) error {
 		since, since, since)
 }
 
-// OnHand reads the stock of every product.
-func (v *AuditView) OnHand(ctx context.Context) (map[order.SKU]int64, error) {
+// ForRedis reads the stock of every product, less what Redis does not get.
+func (v *AuditView) ForRedis(ctx context.Context) (map[order.SKU]int64, error) {
 	out := make(map[order.SKU]int64)
 	err := each(ctx, v.tx, "the stock", func(r scanner) error {
 		var sku order.SKU
@@ -42,6 +42,6 @@ func (v *AuditView) OnHand(ctx context.Context) (map[order.SKU]int64, error) {
 		err := r.Scan(&sku, &n)
 		out[sku] = n
 		return err
-	}, "SELECT sku, stock FROM products")
+	}, "SELECT sku, stock - reserve FROM products")
 	return out, err
 }

@@ -26,6 +26,10 @@ func toEpoch(f *ent.StockEpoch) journal.Epoch {
 	e := journal.Epoch{
 		Partition: uint8(f.PartitionNo), //nolint:gosec // It was one when it was written.
 		Number:    f.Epoch, Instance: f.RunID, LastID: f.LastID, OpenedAt: f.OpenedAt.UTC(), Closed: f.ClosedAt != nil, Durability: f.Durability,
+		Mode: journal.Mode(f.Mode), Undrained: f.Undrained, ReserveShare: int(f.ReserveShare),
+	}
+	if f.RedisSeenAt != nil {
+		e.SeenAt = f.RedisSeenAt.UTC()
 	}
 	if f.ClosedAt != nil {
 		e.ClosedAt = f.ClosedAt.UTC()
@@ -63,45 +67,69 @@ func (s *Stock) EpochAt(ctx context.Context, partition uint8, number int64) (jou
 	})
 }
 
-// NextEpoch closes the epoch of the offset (the zero Offset when there is none) and opens the next one as described by its Partition, Instance,
-// Durability and RecordsLostAt, in one transaction. Of two callers one gets journal.ErrEpochConflict, and so does one with another durability than the
-// epoch's, or another offset: it was changed since the caller read it.
+// NextEpoch closes the epoch of the offset (the zero Offset when there is none) and opens the next one in Redis as described by its Partition,
+// Instance, Durability, RecordsLostAt and ReserveShare, in one transaction, which also sets what Redis does not get of each product. Of two callers
+// one gets journal.ErrEpochConflict, and so does one with another durability than the epoch's, or another offset: it was changed since the caller
+// read it. An offset without an id stands for any.
 func (s *Stock) NextEpoch(ctx context.Context, closed journal.Offset, next journal.Epoch) (journal.Epoch, error) {
+	next.Number, next.Mode = closed.Epoch+1, journal.ModeRedis
+	where := []predicate.StockEpoch{stockepoch.DurabilityIn("", next.Durability)}
+	if closed.ID != "" {
+		where = append(where, stockepoch.LastID(closed.ID))
+	}
+	err := s.replaceEpoch(ctx, &next, func(u *ent.StockEpochUpdate) { u.Where(where...) }, func(ctx context.Context, tx *ent.Client) error {
+		return s.setReserves(ctx, tx, next)
+	})
+	if err != nil {
+		return journal.Epoch{}, err
+	}
+	return next, nil
+}
+
+// replaceEpoch closes the epoch before next, unless next is the first, and opens next, in one transaction. closing adds to the update of the closed
+// epoch, and opened runs at the end of the transaction.
+func (s *Stock) replaceEpoch(
+	ctx context.Context, next *journal.Epoch, closing func(*ent.StockEpochUpdate), opened func(context.Context, *ent.Client) error,
+) error {
 	now := micro(time.Now())
-	e := next
-	e.Number, e.LastID, e.OpenedAt = closed.Epoch+1, journal.StartID, now
+	next.LastID, next.OpenedAt = journal.StartID, now
 	err := s.db.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
-		if closed.Epoch > 0 {
-			err := expectOneRow(journal.ErrEpochConflict)(tx.StockEpoch.Update().Where(
-				stockepoch.PartitionNo(int16(e.Partition)), stockepoch.Epoch(closed.Epoch), stockepoch.LastID(closed.ID), stockepoch.ClosedAtIsNil(),
-				stockepoch.DurabilityIn("", e.Durability),
-			).SetClosedAt(now).Save(ctx))
-			if err != nil {
+		if next.Number > 1 {
+			u := tx.StockEpoch.Update().Where(
+				stockepoch.PartitionNo(int16(next.Partition)), stockepoch.Epoch(next.Number-1), stockepoch.ClosedAtIsNil(),
+			).SetClosedAt(now)
+			closing(u)
+			if err := expectOneRow(journal.ErrEpochConflict)(u.Save(ctx)); err != nil {
 				return err
 			}
 		}
-		row := tx.StockEpoch.Create().SetPartitionNo(int16(e.Partition)).SetEpoch(e.Number).SetRunID(e.Instance).SetLastID(journal.StartID).
-			SetOpenedAt(now).SetDurability(e.Durability)
-		if !e.RecordsLostAt.IsZero() {
-			row.SetRecordsLostAt(micro(e.RecordsLostAt))
+		row := tx.StockEpoch.Create().SetPartitionNo(int16(next.Partition)).SetEpoch(next.Number).SetRunID(next.Instance).SetLastID(next.LastID).
+			SetOpenedAt(now).SetDurability(next.Durability).SetMode(string(next.Mode)).SetReserveShare(int8(next.ReserveShare)) //nolint:gosec // A percentage.
+		if !next.RecordsLostAt.IsZero() {
+			row.SetRecordsLostAt(micro(next.RecordsLostAt))
 		}
 		err := row.Exec(ctx)
 		if isDuplicate(err) {
 			return journal.ErrEpochConflict
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return opened(ctx, tx)
 	})
 	if err != nil {
-		return journal.Epoch{}, fmt.Errorf("open epoch %d of partition %d: %w", e.Number, e.Partition, err)
+		return fmt.Errorf("open epoch %d of partition %d: %w", next.Number, next.Partition, err)
 	}
-	return e, nil
+	return nil
 }
 
-// Unreconciled reads the partition's epochs that were closed before the time and have not been reconciled, oldest first.
+// Unreconciled reads the partition's epochs that were closed before the time and have not been reconciled, oldest first, without one that is to be
+// drained.
 func (s *Stock) Unreconciled(ctx context.Context, partition uint8, closedBefore time.Time) ([]journal.Epoch, error) {
 	return fetch(ctx, s.db, func(ctx context.Context) ([]journal.Epoch, error) {
 		found, err := s.db.ent.StockEpoch.Query().Where(
 			stockepoch.PartitionNo(int16(partition)), stockepoch.ClosedAtLT(micro(closedBefore)), stockepoch.ReconciledAtIsNil(),
+			stockepoch.Undrained(false),
 		).Order(stockepoch.ByEpoch()).All(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("read closed epochs: %w", err)

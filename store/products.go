@@ -60,7 +60,11 @@ func insertProduct(ctx context.Context, tx *ent.Tx, pr Product, actor string) er
 	if categories == nil {
 		categories = []string{}
 	}
-	err := tx.Product.Create().SetID(string(pr.SKU)).SetName(pr.Name).SetDescription(pr.Description).SetPicture(pr.Picture).
+	reserve, err := firstReserve(ctx, tx.Client(), pr.Stock)
+	if err != nil {
+		return err
+	}
+	err = tx.Product.Create().SetReserve(reserve).SetID(string(pr.SKU)).SetName(pr.Name).SetDescription(pr.Description).SetPicture(pr.Picture).
 		SetPriceMinor(int64(pr.Price.Amount)).SetCurrency(string(pr.Price.Currency)).SetCategories(categories).
 		SetStock(pr.Stock).SetArchived(pr.Archived).
 		SetMaxPerCustomer(int32(pr.MaxPerCustomer)). //nolint:gosec // At most order.MaxQuantity.

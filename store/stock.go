@@ -17,8 +17,8 @@ type Stock struct{ db *DB }
 // NewStock makes the repository.
 func NewStock(db *DB) *Stock { return &Stock{db: db} }
 
-// Snapshot reads the open epoch and the units of the SKUs at its offset in the journal, in one consistent read. Unknown SKUs
-// are absent.
+// Snapshot reads the open epoch and the units of the SKUs at its offset in the journal, less those that Redis does not get, in one consistent read.
+// Unknown SKUs are absent.
 func (s *Stock) Snapshot(ctx context.Context, partition uint8, skus []order.SKU) (e journal.Epoch, units map[order.SKU]int64, err error) {
 	err = s.db.call(ctx, func(ctx context.Context) (err error) {
 		e, units, err = s.snapshot(ctx, partition, skus)
@@ -50,12 +50,12 @@ func unitsOf(ctx context.Context, client *ent.Client, skus []order.SKU) (map[ord
 	if len(skus) == 0 {
 		return out, nil
 	}
-	found, err := client.Product.Query().Where(product.IDIn(texts(skus)...)).Select(product.FieldID, product.FieldStock).All(ctx)
+	found, err := client.Product.Query().Where(product.IDIn(texts(skus)...)).Select(product.FieldID, product.FieldStock, product.FieldReserve).All(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read the stock of %d SKUs: %w", len(skus), err)
 	}
 	for _, f := range found {
-		out[order.SKU(f.ID)] = f.Stock
+		out[order.SKU(f.ID)] = f.Stock - f.Reserve
 	}
 	return out, nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spillway/spillway/ent"
 	"github.com/spillway/spillway/ent/stockepoch"
+	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
 )
 
@@ -85,8 +86,8 @@ func (s *Stock) SkipEntry(ctx context.Context, r Range, f DeadLetter) error {
 
 func (*Stock) advance(ctx context.Context, tx *ent.Client, r Range) error {
 	err := expectOneRow(ErrFlushConflict)(tx.StockEpoch.Update().Where(
-		stockepoch.PartitionNo(int16(r.Partition)), stockepoch.Epoch(r.Epoch), stockepoch.LastID(r.PrevID), stockepoch.ClosedAtIsNil(),
-		stockepoch.DurabilityIn("", r.Durability),
+		stockepoch.PartitionNo(int16(r.Partition)), stockepoch.Epoch(r.Epoch), stockepoch.LastID(r.PrevID),
+		stockepoch.Or(stockepoch.ClosedAtIsNil(), stockepoch.Undrained(true)), stockepoch.Mode(string(journal.ModeRedis)), stockepoch.DurabilityIn("", r.Durability),
 	).SetLastID(r.LastID).Save(ctx))
 	if err != nil {
 		return fmt.Errorf("move the offset from %s to %s: %w", r.PrevID, r.LastID, err)

@@ -98,7 +98,7 @@ func (f *StockFlusher) Run(ctx context.Context) {
 // committed, it reads the next one.
 func (f *StockFlusher) RunOnce(ctx context.Context) (int, error) {
 	if f.offset.Epoch == 0 {
-		if err := f.loadOffset(ctx); err != nil {
+		if err := f.loadOffset(ctx); err != nil || f.offset.Epoch == 0 {
 			return 0, err
 		}
 	}
@@ -128,7 +128,7 @@ func (f *StockFlusher) Drain(ctx context.Context, epoch int64) error {
 		if err != nil {
 			return err
 		}
-		if e.Closed {
+		if e.Closed && !e.Undrained {
 			return nil // It was drained before it was closed; no further entry of it may be applied.
 		}
 		if _, err := relayAgain(ctx, f.journal, f.store, f.cfg.Partition, e, f.log); err != nil {
@@ -187,6 +187,11 @@ func (f *StockFlusher) loadOffset(ctx context.Context) error {
 	}
 	if e.Durability != f.cfg.Durability {
 		return fmt.Errorf("the epoch runs with durability %q, this flusher with %q: %w", e.Durability, f.cfg.Durability, journal.ErrDurability)
+	}
+	if e.Mode == journal.ModeSQL { // It has no journal. Waiters for earlier epochs are to read SQL.
+		f.progress.Set(journal.Offset{Epoch: e.Number, ID: e.LastID})
+		sleep(ctx, f.cfg.Block)
+		return nil
 	}
 	if _, err := relayAgain(ctx, f.journal, f.store, f.cfg.Partition, e, f.log); err != nil {
 		return err

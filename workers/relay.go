@@ -292,7 +292,7 @@ func (r *OrderRelay) flushed(ctx context.Context, epoch int64, entries []journal
 		switch {
 		case journal.CompareIDs(e.LastID, last) >= 0:
 			return entries, nil
-		case e.Closed:
+		case e.Closed && !e.Undrained:
 			return r.dropUnflushed(ctx, epoch, entries, e.LastID)
 		case r.now().After(deadline) || ctx.Err() != nil:
 			return nil, fmt.Errorf("the stock flusher is at %s, before %s, for %s: is it running?", e.LastID, last, r.cfg.FlushWait)
@@ -330,7 +330,7 @@ func (r *OrderRelay) trim(ctx context.Context, epoch int64, old bool) error {
 	}
 	if old && !more {
 		e, err := r.store.EpochAt(ctx, r.cfg.Partition, epoch)
-		if err != nil || !e.Closed {
+		if err != nil || !e.Closed || e.Undrained {
 			return err
 		}
 		return r.journal.Remove(ctx, epoch)

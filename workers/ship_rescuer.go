@@ -50,15 +50,25 @@ type ShipRescuer struct {
 	store    RescueStore
 	shipping *shipping
 	log      *slog.Logger
+	unqueued func() bool
 }
 
 // NewShipRescuer makes a rescuer. Several may run: each leases the orders that it offers.
 func NewShipRescuer(cfg RescueConfig, st RescueStore, carrier ShippingClient, log *slog.Logger) *ShipRescuer {
 	log = log.With("worker", "ship_rescuer")
 	return &ShipRescuer{
-		cfg: cfg, store: st, log: log,
+		cfg: cfg, store: st, log: log, unqueued: func() bool { return false },
 		shipping: &shipping{cfg: cfg.Shipping, store: st, carrier: limiterOf(cfg.Shipping.Concurrency, carrier), log: log, now: time.Now},
 	}
+}
+
+// unqueuedAge is the age from which on a PAID order is offered while no message announces it. The order is not claimed by its checkout any more.
+const unqueuedAge = time.Second
+
+// WithUnqueued sets what reports whether orders are PAID in SQL, without an event in the queue: then they are offered soon. It is called before Run.
+func (r *ShipRescuer) WithUnqueued(unqueued func() bool) *ShipRescuer {
+	r.unqueued = unqueued
+	return r
 }
 
 // Run rescues until ctx ends.
@@ -66,7 +76,11 @@ func (r *ShipRescuer) Run(ctx context.Context) { poll(ctx, r.log, r.cfg.Interval
 
 // RunOnce offers the stale orders that have waited longest, and returns how many were shipped.
 func (r *ShipRescuer) RunOnce(ctx context.Context) (int, error) {
-	orders, err := r.store.StaleForShipping(ctx, r.cfg.Old, r.cfg.Orders)
+	old := r.cfg.Old
+	if r.unqueued() {
+		old.Paid = min(old.Paid, unqueuedAge)
+	}
+	orders, err := r.store.StaleForShipping(ctx, old, r.cfg.Orders)
 	if err != nil || len(orders) == 0 {
 		return 0, err
 	}

@@ -243,6 +243,7 @@ var (
 		{Name: "currency", Type: field.TypeString, Size: 3, SchemaType: map[string]string{"mysql": "char(3)"}},
 		{Name: "categories", Type: field.TypeJSON},
 		{Name: "stock", Type: field.TypeInt64},
+		{Name: "reserve", Type: field.TypeInt64, Default: 0},
 		{Name: "created_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
 		{Name: "updated_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
 		{Name: "archived", Type: field.TypeBool, Default: false},
@@ -389,6 +390,10 @@ var (
 		{Name: "reconciled_at", Type: field.TypeTime, Nullable: true, SchemaType: map[string]string{"mysql": "datetime(6)"}},
 		{Name: "durability", Type: field.TypeString, Size: 16, Default: ""},
 		{Name: "records_lost_at", Type: field.TypeTime, Nullable: true, SchemaType: map[string]string{"mysql": "datetime(6)"}},
+		{Name: "mode", Type: field.TypeString, Size: 8, Default: "redis"},
+		{Name: "undrained", Type: field.TypeBool, Default: false},
+		{Name: "redis_seen_at", Type: field.TypeTime, Nullable: true, SchemaType: map[string]string{"mysql": "datetime(6)"}},
+		{Name: "reserve_share", Type: field.TypeInt8, Default: 0, SchemaType: map[string]string{"mysql": "tinyint"}},
 	}
 	// StockEpochsTable holds the schema information for the "stock_epochs" table.
 	StockEpochsTable = &schema.Table{
@@ -482,8 +487,9 @@ func init() {
 		Table: "products",
 	}
 	ProductsTable.Annotation.Checks = map[string]string{
-		"price_positive":     "price_minor > 0",
-		"stock_not_negative": "stock >= 0",
+		"price_positive":       "price_minor > 0",
+		"reserve_not_negative": "reserve >= 0",
+		"stock_not_negative":   "stock >= 0",
 	}
 	RefundsTable.Annotation = &entsql.Annotation{
 		Table: "refunds",

@@ -25,6 +25,8 @@ const (
 	FieldCategories = "categories"
 	// FieldStock holds the string denoting the stock field in the database.
 	FieldStock = "stock"
+	// FieldReserve holds the string denoting the reserve field in the database.
+	FieldReserve = "reserve"
 	// FieldCreatedAt holds the string denoting the created_at field in the database.
 	FieldCreatedAt = "created_at"
 	// FieldUpdatedAt holds the string denoting the updated_at field in the database.
@@ -47,6 +49,7 @@ var Columns = []string{
 	FieldCurrency,
 	FieldCategories,
 	FieldStock,
+	FieldReserve,
 	FieldCreatedAt,
 	FieldUpdatedAt,
 	FieldArchived,
@@ -72,6 +75,8 @@ var (
 	PictureValidator func(string) error
 	// CurrencyValidator is a validator for the "currency" field. It is called by the builders before save.
 	CurrencyValidator func(string) error
+	// DefaultReserve holds the default value on creation for the "reserve" field.
+	DefaultReserve int64
 	// DefaultArchived holds the default value on creation for the "archived" field.
 	DefaultArchived bool
 	// DefaultMaxPerCustomer holds the default value on creation for the "max_per_customer" field.
@@ -118,6 +123,11 @@ func ByCurrency(opts ...sql.OrderTermOption) OrderOption {
 // ByStock orders the results by the stock field.
 func ByStock(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldStock, opts...).ToFunc()
+}
+
+// ByReserve orders the results by the reserve field.
+func ByReserve(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldReserve, opts...).ToFunc()
 }
 
 // ByCreatedAt orders the results by the created_at field.

@@ -94,6 +94,11 @@ func Stock(v int64) predicate.Product {
 	return predicate.Product(sql.FieldEQ(FieldStock, v))
 }
 
+// Reserve applies equality check predicate on the "reserve" field. It's identical to ReserveEQ.
+func Reserve(v int64) predicate.Product {
+	return predicate.Product(sql.FieldEQ(FieldReserve, v))
+}
+
 // CreatedAt applies equality check predicate on the "created_at" field. It's identical to CreatedAtEQ.
 func CreatedAt(v time.Time) predicate.Product {
 	return predicate.Product(sql.FieldEQ(FieldCreatedAt, v))
@@ -452,6 +457,46 @@ func StockLT(v int64) predicate.Product {
 // StockLTE applies the LTE predicate on the "stock" field.
 func StockLTE(v int64) predicate.Product {
 	return predicate.Product(sql.FieldLTE(FieldStock, v))
+}
+
+// ReserveEQ applies the EQ predicate on the "reserve" field.
+func ReserveEQ(v int64) predicate.Product {
+	return predicate.Product(sql.FieldEQ(FieldReserve, v))
+}
+
+// ReserveNEQ applies the NEQ predicate on the "reserve" field.
+func ReserveNEQ(v int64) predicate.Product {
+	return predicate.Product(sql.FieldNEQ(FieldReserve, v))
+}
+
+// ReserveIn applies the In predicate on the "reserve" field.
+func ReserveIn(vs ...int64) predicate.Product {
+	return predicate.Product(sql.FieldIn(FieldReserve, vs...))
+}
+
+// ReserveNotIn applies the NotIn predicate on the "reserve" field.
+func ReserveNotIn(vs ...int64) predicate.Product {
+	return predicate.Product(sql.FieldNotIn(FieldReserve, vs...))
+}
+
+// ReserveGT applies the GT predicate on the "reserve" field.
+func ReserveGT(v int64) predicate.Product {
+	return predicate.Product(sql.FieldGT(FieldReserve, v))
+}
+
+// ReserveGTE applies the GTE predicate on the "reserve" field.
+func ReserveGTE(v int64) predicate.Product {
+	return predicate.Product(sql.FieldGTE(FieldReserve, v))
+}
+
+// ReserveLT applies the LT predicate on the "reserve" field.
+func ReserveLT(v int64) predicate.Product {
+	return predicate.Product(sql.FieldLT(FieldReserve, v))
+}
+
+// ReserveLTE applies the LTE predicate on the "reserve" field.
+func ReserveLTE(v int64) predicate.Product {
+	return predicate.Product(sql.FieldLTE(FieldReserve, v))
 }
 
 // CreatedAtEQ applies the EQ predicate on the "created_at" field.

@@ -12,7 +12,7 @@ type Product struct{ ent.Schema }
 
 // Annotations say that stock is never negative (I1).
 func (Product) Annotations() []schema.Annotation {
-	return table("products", map[string]string{"stock_not_negative": "stock >= 0", "price_positive": "price_minor > 0"})
+	return table("products", map[string]string{"stock_not_negative": "stock >= 0", "price_positive": "price_minor > 0", "reserve_not_negative": "reserve >= 0"})
 }
 
 // Fields of a product.
@@ -26,6 +26,8 @@ func (Product) Fields() []ent.Field {
 		field.String("currency").MaxRuneLen(3).SchemaType(code3),
 		field.JSON("categories", []string{}),
 		field.Int64("stock"),
+		// The units of stock that Redis does not get: they are sold while it is unavailable.
+		field.Int64("reserve").Default(0),
 		field.Time("created_at").SchemaType(micros),
 		field.Time("updated_at").SchemaType(micros),
 		// An archived product is not listed, searched or ordered.

@@ -30,6 +30,14 @@ func (StockEpoch) Fields() []ent.Field {
 		field.String("durability").MaxRuneLen(16).Default(""),
 		// When Redis last came back without data that SQL has, so that idempotency records from before may be missing there.
 		field.Time("records_lost_at").SchemaType(micros).Optional().Nillable(),
+		// Where stock is reserved: "redis", or "sql" while Redis is unavailable.
+		field.String("mode").MaxRuneLen(8).Default("redis"),
+		// Set when the epoch was closed without its Redis: the journal there may hold acknowledged entries, which are applied when it is back.
+		field.Bool("undrained").Default(false),
+		// When a process last found Redis on this epoch; null before the first time.
+		field.Time("redis_seen_at").SchemaType(micros).Optional().Nillable(),
+		// The percentage of each product's units that Redis did not get in this epoch.
+		field.Int8("reserve_share").SchemaType(tiny).Default(0),
 	}
 }
 

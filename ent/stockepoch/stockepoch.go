@@ -29,6 +29,14 @@ const (
 	FieldDurability = "durability"
 	// FieldRecordsLostAt holds the string denoting the records_lost_at field in the database.
 	FieldRecordsLostAt = "records_lost_at"
+	// FieldMode holds the string denoting the mode field in the database.
+	FieldMode = "mode"
+	// FieldUndrained holds the string denoting the undrained field in the database.
+	FieldUndrained = "undrained"
+	// FieldRedisSeenAt holds the string denoting the redis_seen_at field in the database.
+	FieldRedisSeenAt = "redis_seen_at"
+	// FieldReserveShare holds the string denoting the reserve_share field in the database.
+	FieldReserveShare = "reserve_share"
 	// Table holds the table name of the stockepoch in the database.
 	Table = "stock_epochs"
 )
@@ -45,6 +53,10 @@ var Columns = []string{
 	FieldReconciledAt,
 	FieldDurability,
 	FieldRecordsLostAt,
+	FieldMode,
+	FieldUndrained,
+	FieldRedisSeenAt,
+	FieldReserveShare,
 }
 
 // ValidColumn reports if the column name is valid (part of the table columns).
@@ -66,6 +78,14 @@ var (
 	DefaultDurability string
 	// DurabilityValidator is a validator for the "durability" field. It is called by the builders before save.
 	DurabilityValidator func(string) error
+	// DefaultMode holds the default value on creation for the "mode" field.
+	DefaultMode string
+	// ModeValidator is a validator for the "mode" field. It is called by the builders before save.
+	ModeValidator func(string) error
+	// DefaultUndrained holds the default value on creation for the "undrained" field.
+	DefaultUndrained bool
+	// DefaultReserveShare holds the default value on creation for the "reserve_share" field.
+	DefaultReserveShare int8
 )
 
 // OrderOption defines the ordering options for the StockEpoch queries.
@@ -119,4 +139,24 @@ func ByDurability(opts ...sql.OrderTermOption) OrderOption {
 // ByRecordsLostAt orders the results by the records_lost_at field.
 func ByRecordsLostAt(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldRecordsLostAt, opts...).ToFunc()
+}
+
+// ByMode orders the results by the mode field.
+func ByMode(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldMode, opts...).ToFunc()
+}
+
+// ByUndrained orders the results by the undrained field.
+func ByUndrained(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldUndrained, opts...).ToFunc()
+}
+
+// ByRedisSeenAt orders the results by the redis_seen_at field.
+func ByRedisSeenAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldRedisSeenAt, opts...).ToFunc()
+}
+
+// ByReserveShare orders the results by the reserve_share field.
+func ByReserveShare(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldReserveShare, opts...).ToFunc()
 }

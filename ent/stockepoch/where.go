@@ -99,6 +99,26 @@ func RecordsLostAt(v time.Time) predicate.StockEpoch {
 	return predicate.StockEpoch(sql.FieldEQ(FieldRecordsLostAt, v))
 }
 
+// Mode applies equality check predicate on the "mode" field. It's identical to ModeEQ.
+func Mode(v string) predicate.StockEpoch {
+	return predicate.StockEpoch(sql.FieldEQ(FieldMode, v))
+}
+
+// Undrained applies equality check predicate on the "undrained" field. It's identical to UndrainedEQ.
+func Undrained(v bool) predicate.StockEpoch {
+	return predicate.StockEpoch(sql.FieldEQ(FieldUndrained, v))
+}
+
+// RedisSeenAt applies equality check predicate on the "redis_seen_at" field. It's identical to RedisSeenAtEQ.
+func RedisSeenAt(v time.Time) predicate.StockEpoch {
+	return predicate.StockEpoch(sql.FieldEQ(FieldRedisSeenAt, v))
+}
+
+// ReserveShare applies equality check predicate on the "reserve_share" field. It's identical to ReserveShareEQ.
+func ReserveShare(v int8) predicate.StockEpoch {
+	return predicate.StockEpoch(sql.FieldEQ(FieldReserveShare, v))
+}
+
 // PartitionNoEQ applies the EQ predicate on the "partition_no" field.
 func PartitionNoEQ(v int16) predicate.StockEpoch {
 	return predicate.StockEpoch(sql.FieldEQ(FieldPartitionNo, v))
@@ -562,6 +582,171 @@ func RecordsLostAtIsNil() predicate.StockEpoch {
 // RecordsLostAtNotNil applies the NotNil predicate on the "records_lost_at" field.
 func RecordsLostAtNotNil() predicate.StockEpoch {
 	return predicate.StockEpoch(sql.FieldNotNull(FieldRecordsLostAt))
+}
+
+// ModeEQ applies the EQ predicate on the "mode" field.
+func ModeEQ(v string) predicate.StockEpoch {
+	return predicate.StockEpoch(sql.FieldEQ(FieldMode, v))
+}
+
+// ModeNEQ applies the NEQ predicate on the "mode" field.
+func ModeNEQ(v string) predicate.StockEpoch {
+	return predicate.StockEpoch(sql.FieldNEQ(FieldMode, v))
+}
+
+// ModeIn applies the In predicate on the "mode" field.
+func ModeIn(vs ...string) predicate.StockEpoch {
+	return predicate.StockEpoch(sql.FieldIn(FieldMode, vs...))
+}
+
+// ModeNotIn applies the NotIn predicate on the "mode" field.
+func ModeNotIn(vs ...string) predicate.StockEpoch {
+	return predicate.StockEpoch(sql.FieldNotIn(FieldMode, vs...))
+}
+
+// ModeGT applies the GT predicate on the "mode" field.
+func ModeGT(v string) predicate.StockEpoch {
+	return predicate.StockEpoch(sql.FieldGT(FieldMode, v))
+}
+
+// ModeGTE applies the GTE predicate on the "mode" field.
+func ModeGTE(v string) predicate.StockEpoch {
+	return predicate.StockEpoch(sql.FieldGTE(FieldMode, v))
+}
+
+// ModeLT applies the LT predicate on the "mode" field.
+func ModeLT(v string) predicate.StockEpoch {
+	return predicate.StockEpoch(sql.FieldLT(FieldMode, v))
+}
+
+// ModeLTE applies the LTE predicate on the "mode" field.
+func ModeLTE(v string) predicate.StockEpoch {
+	return predicate.StockEpoch(sql.FieldLTE(FieldMode, v))
+}
+
+// ModeContains applies the Contains predicate on the "mode" field.
+func ModeContains(v string) predicate.StockEpoch {
+	return predicate.StockEpoch(sql.FieldContains(FieldMode, v))
+}
+
+// ModeHasPrefix applies the HasPrefix predicate on the "mode" field.
+func ModeHasPrefix(v string) predicate.StockEpoch {
+	return predicate.StockEpoch(sql.FieldHasPrefix(FieldMode, v))
+}
+
+// ModeHasSuffix applies the HasSuffix predicate on the "mode" field.
+func ModeHasSuffix(v string) predicate.StockEpoch {
+	return predicate.StockEpoch(sql.FieldHasSuffix(FieldMode, v))
+}
+
+// ModeEqualFold applies the EqualFold predicate on the "mode" field.
+func ModeEqualFold(v string) predicate.StockEpoch {
+	return predicate.StockEpoch(sql.FieldEqualFold(FieldMode, v))
+}
+
+// ModeContainsFold applies the ContainsFold predicate on the "mode" field.
+func ModeContainsFold(v string) predicate.StockEpoch {
+	return predicate.StockEpoch(sql.FieldContainsFold(FieldMode, v))
+}
+
+// UndrainedEQ applies the EQ predicate on the "undrained" field.
+func UndrainedEQ(v bool) predicate.StockEpoch {
+	return predicate.StockEpoch(sql.FieldEQ(FieldUndrained, v))
+}
+
+// UndrainedNEQ applies the NEQ predicate on the "undrained" field.
+func UndrainedNEQ(v bool) predicate.StockEpoch {
+	return predicate.StockEpoch(sql.FieldNEQ(FieldUndrained, v))
+}
+
+// RedisSeenAtEQ applies the EQ predicate on the "redis_seen_at" field.
+func RedisSeenAtEQ(v time.Time) predicate.StockEpoch {
+	return predicate.StockEpoch(sql.FieldEQ(FieldRedisSeenAt, v))
+}
+
+// RedisSeenAtNEQ applies the NEQ predicate on the "redis_seen_at" field.
+func RedisSeenAtNEQ(v time.Time) predicate.StockEpoch {
+	return predicate.StockEpoch(sql.FieldNEQ(FieldRedisSeenAt, v))
+}
+
+// RedisSeenAtIn applies the In predicate on the "redis_seen_at" field.
+func RedisSeenAtIn(vs ...time.Time) predicate.StockEpoch {
+	return predicate.StockEpoch(sql.FieldIn(FieldRedisSeenAt, vs...))
+}
+
+// RedisSeenAtNotIn applies the NotIn predicate on the "redis_seen_at" field.
+func RedisSeenAtNotIn(vs ...time.Time) predicate.StockEpoch {
+	return predicate.StockEpoch(sql.FieldNotIn(FieldRedisSeenAt, vs...))
+}
+
+// RedisSeenAtGT applies the GT predicate on the "redis_seen_at" field.
+func RedisSeenAtGT(v time.Time) predicate.StockEpoch {
+	return predicate.StockEpoch(sql.FieldGT(FieldRedisSeenAt, v))
+}
+
+// RedisSeenAtGTE applies the GTE predicate on the "redis_seen_at" field.
+func RedisSeenAtGTE(v time.Time) predicate.StockEpoch {
+	return predicate.StockEpoch(sql.FieldGTE(FieldRedisSeenAt, v))
+}
+
+// RedisSeenAtLT applies the LT predicate on the "redis_seen_at" field.
+func RedisSeenAtLT(v time.Time) predicate.StockEpoch {
+	return predicate.StockEpoch(sql.FieldLT(FieldRedisSeenAt, v))
+}
+
+// RedisSeenAtLTE applies the LTE predicate on the "redis_seen_at" field.
+func RedisSeenAtLTE(v time.Time) predicate.StockEpoch {
+	return predicate.StockEpoch(sql.FieldLTE(FieldRedisSeenAt, v))
+}
+
+// RedisSeenAtIsNil applies the IsNil predicate on the "redis_seen_at" field.
+func RedisSeenAtIsNil() predicate.StockEpoch {
+	return predicate.StockEpoch(sql.FieldIsNull(FieldRedisSeenAt))
+}
+
+// RedisSeenAtNotNil applies the NotNil predicate on the "redis_seen_at" field.
+func RedisSeenAtNotNil() predicate.StockEpoch {
+	return predicate.StockEpoch(sql.FieldNotNull(FieldRedisSeenAt))
+}
+
+// ReserveShareEQ applies the EQ predicate on the "reserve_share" field.
+func ReserveShareEQ(v int8) predicate.StockEpoch {
+	return predicate.StockEpoch(sql.FieldEQ(FieldReserveShare, v))
+}
+
+// ReserveShareNEQ applies the NEQ predicate on the "reserve_share" field.
+func ReserveShareNEQ(v int8) predicate.StockEpoch {
+	return predicate.StockEpoch(sql.FieldNEQ(FieldReserveShare, v))
+}
+
+// ReserveShareIn applies the In predicate on the "reserve_share" field.
+func ReserveShareIn(vs ...int8) predicate.StockEpoch {
+	return predicate.StockEpoch(sql.FieldIn(FieldReserveShare, vs...))
+}
+
+// ReserveShareNotIn applies the NotIn predicate on the "reserve_share" field.
+func ReserveShareNotIn(vs ...int8) predicate.StockEpoch {
+	return predicate.StockEpoch(sql.FieldNotIn(FieldReserveShare, vs...))
+}
+
+// ReserveShareGT applies the GT predicate on the "reserve_share" field.
+func ReserveShareGT(v int8) predicate.StockEpoch {
+	return predicate.StockEpoch(sql.FieldGT(FieldReserveShare, v))
+}
+
+// ReserveShareGTE applies the GTE predicate on the "reserve_share" field.
+func ReserveShareGTE(v int8) predicate.StockEpoch {
+	return predicate.StockEpoch(sql.FieldGTE(FieldReserveShare, v))
+}
+
+// ReserveShareLT applies the LT predicate on the "reserve_share" field.
+func ReserveShareLT(v int8) predicate.StockEpoch {
+	return predicate.StockEpoch(sql.FieldLT(FieldReserveShare, v))
+}
+
+// ReserveShareLTE applies the LTE predicate on the "reserve_share" field.
+func ReserveShareLTE(v int8) predicate.StockEpoch {
+	return predicate.StockEpoch(sql.FieldLTE(FieldReserveShare, v))
 }
 
 // And groups predicates with the AND operator between them.

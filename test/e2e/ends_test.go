@@ -42,8 +42,8 @@ func (s *shop) inSQL(id string, want order.State) order.Order {
 func (s *shop) stockIs(sku string, want int64) {
 	s.t.Helper()
 	s.eventually(20*time.Second, fmt.Sprintf("%d units of %s in SQL", want, sku), func() bool {
-		_, units, err := store.NewStock(s.db()).Snapshot(s.t.Context(), 0, []order.SKU{order.SKU(sku)})
-		return err == nil && units[order.SKU(sku)] == want
+		units, err := store.NewStock(s.db()).SQLUnits(s.t.Context(), []order.SKU{order.SKU(sku)})
+		return err == nil && units[order.SKU(sku)].Stock == want
 	})
 }
 

@@ -239,11 +239,11 @@ func (f *fight) taken() int {
 
 func (f *fight) stockInSQL() int64 {
 	f.t.Helper()
-	_, units, err := store.NewStock(f.db()).Snapshot(f.t.Context(), 0, []order.SKU{order.SKU(f.sku)})
+	units, err := store.NewStock(f.db()).SQLUnits(f.t.Context(), []order.SKU{order.SKU(f.sku)})
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	return units[order.SKU(f.sku)]
+	return units[order.SKU(f.sku)].Stock
 }
 
 // drainTime bounds the drain after a kill: what the killed relay and the killed workers held comes again when their leases have

@@ -204,6 +204,8 @@ const (
 	PipelineMode_PIPELINE_MODE_REDIS PipelineMode = 1
 	// Nowhere: this server has no open epoch and takes no orders. Partition.closed_reason has the cause.
 	PipelineMode_PIPELINE_MODE_CLOSED PipelineMode = 2
+	// In SQL, because Redis is unavailable.
+	PipelineMode_PIPELINE_MODE_SQL PipelineMode = 3
 )
 
 // Enum value maps for PipelineMode.
@@ -212,11 +214,13 @@ var (
 		0: "PIPELINE_MODE_UNSPECIFIED",
 		1: "PIPELINE_MODE_REDIS",
 		2: "PIPELINE_MODE_CLOSED",
+		3: "PIPELINE_MODE_SQL",
 	}
 	PipelineMode_value = map[string]int32{
 		"PIPELINE_MODE_UNSPECIFIED": 0,
 		"PIPELINE_MODE_REDIS":       1,
 		"PIPELINE_MODE_CLOSED":      2,
+		"PIPELINE_MODE_SQL":         3,
 	}
 )
 
@@ -1315,11 +1319,12 @@ const file_spillway_v1_ops_proto_rawDesc = "" +
 	"\x19BREAKER_STATE_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14BREAKER_STATE_CLOSED\x10\x01\x12\x1b\n" +
 	"\x17BREAKER_STATE_HALF_OPEN\x10\x02\x12\x16\n" +
-	"\x12BREAKER_STATE_OPEN\x10\x03*`\n" +
+	"\x12BREAKER_STATE_OPEN\x10\x03*w\n" +
 	"\fPipelineMode\x12\x1d\n" +
 	"\x19PIPELINE_MODE_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13PIPELINE_MODE_REDIS\x10\x01\x12\x18\n" +
-	"\x14PIPELINE_MODE_CLOSED\x10\x022k\n" +
+	"\x14PIPELINE_MODE_CLOSED\x10\x02\x12\x15\n" +
+	"\x11PIPELINE_MODE_SQL\x10\x032k\n" +
 	"\n" +
 	"OpsService\x12]\n" +
 	"\rWatchPipeline\x12!.spillway.v1.WatchPipelineRequest\x1a\".spillway.v1.WatchPipelineResponse\"\x03\x90\x02\x010\x01B\xa1\x01\n" +
