@@ -86,11 +86,25 @@ func (c *Checkout) hold(ctx context.Context, o order.Order) {
 	}
 }
 
-// release releases the stock and returns refusal. If releasing fails, the order stays PENDING without a charge; the payment reconciler
-// releases it.
+// release releases the stock and returns refusal once that is durable: a customer who was told of an order finds it, and a retry with the same key
+// gets the same refusal. If releasing fails, the order stays PENDING without a charge, and the payment reconciler releases it, unless Redis loses it
+// before SQL has it: then a retry with the same key makes another order.
 func (c *Checkout) release(ctx context.Context, o order.Order, reason order.CancelReason, refusal error) error {
-	if _, err := c.Stock.Release(ctx, o.ID, reason.Encode(), tracing.Of(ctx)); err != nil {
+	offset, err := c.Stock.Release(ctx, o.ID, reason.Encode(), tracing.Of(ctx))
+	if err != nil {
 		c.Log.ErrorContext(ctx, "failed to release an unpaid order, it stays pending", "order", o.ID, "error", err)
+		if _, gerr := c.Orders.Get(ctx, o.ID); gerr == nil {
+			return refusal
+		}
+		return notDurableYet(o.ID, "the order is not paid and not yet cancelled; send the same request with the same key again", err)
+	}
+	return c.whenCancelled(ctx, o.ID, offset, refusal)
+}
+
+// whenCancelled returns the refusal once it is durable that the order is CANCELLED.
+func (c *Checkout) whenCancelled(ctx context.Context, id order.ID, offset journal.Offset, refusal error) error {
+	if err := c.durable(ctx, offset, id, order.Cancelled); err != nil && !errors.Is(err, journal.ErrStepNotApplied) {
+		return err
 	}
 	return refusal
 }

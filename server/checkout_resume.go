@@ -55,6 +55,9 @@ func (c *Checkout) resume(ctx context.Context, in checkedRequest, id order.ID) (
 	}
 	o.State, o.UpdatedAt, o.CancelReason = rec.State, rec.UpdatedAt, order.ParseCancelReason(rec.Reason)
 	if rec.State == order.Cancelled {
+		if err := c.whenCancelled(ctx, id, rec.Offset, nil); err != nil {
+			return order.Order{}, err
+		}
 		return c.fromRow(ctx, in, o)
 	}
 	return c.whenDurable(ctx, in, o, rec.Offset)

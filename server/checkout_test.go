@@ -3,6 +3,8 @@ package server
 import (
 	"context"
 	"errors"
+	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -77,6 +79,68 @@ func TestCheckout_DurabilitySQL(t *testing.T) {
 		placed := s.place(t, "k1", goodCard)
 		s.wantRow(t, placed.GetId(), order.Paid)
 	})
+}
+
+// TestCheckout_DeclinedIsDurable: a client that was told of a declined order finds it CANCELLED, whatever Redis loses afterwards, and its key makes no
+// other order (I4, I5).
+func TestCheckout_DeclinedIsDurable(t *testing.T) {
+	declined := func(t *testing.T, s *shopFixture) order.ID {
+		t.Helper()
+		_, err := s.checkout.PlaceOrder(as(t.Context(), "c1"), placeRequest("k1", declinedCard))
+		var refusal *order.DeclinedError
+		if !errors.As(err, &refusal) {
+			t.Fatalf("got %v; want DeclinedError", err)
+		}
+		return refusal.OrderID
+	}
+	onBothDatabases(t, func(t *testing.T, s *shopFixture) {
+		s.sqlDurable()
+		s.runFlusher(t, s.progress)
+		id := declined(t, s)
+		s.wantRow(t, string(id), order.Cancelled)
+		if again := declined(t, s); again != id {
+			t.Errorf("the retry got order %s, want %s", again, id)
+		}
+	})
+	t.Run("not durable yet", func(t *testing.T) {
+		s := openTestShop(t, "sqlite:"+filepath.Join(t.TempDir(), "shop.db"))
+		s.checkout.Durable = stubNeverDurable{}
+		for _, call := range []string{"the first call", "its retry"} {
+			_, err := s.checkout.PlaceOrder(as(t.Context(), "c1"), placeRequest("k1", declinedCard))
+			wantNotDurableYet(t, call, err)
+		}
+		s.checkout.Durable = stubDurable{}
+		declined(t, s)
+	})
+	t.Run("lost by Redis", func(t *testing.T) {
+		s := openTestShop(t, "sqlite:"+filepath.Join(t.TempDir(), "shop.db"))
+		var once sync.Once
+		s.provider.During = func() { once.Do(func() { s.wipe(t, "k1") }) }
+		_, err := s.checkout.PlaceOrder(as(t.Context(), "c1"), placeRequest("k1", declinedCard))
+		wantNotDurableYet(t, "the call", err)
+		declined(t, s)
+	})
+}
+
+// wipe removes all hot orders and the idempotency record.
+func (s *shopFixture) wipe(t *testing.T, key string) {
+	c := s.redis.Client()
+	hot, err := c.Do(t.Context(), c.B().Keys().Pattern("*"+s.keys.Namespace+":*order:*").Build()).AsStrSlice()
+	if err == nil {
+		err = c.Do(t.Context(), c.B().Del().Key(hot...).Build()).Error()
+	}
+	if err != nil {
+		t.Error(err)
+	}
+	s.forgetKey(t, key)
+}
+
+func wantNotDurableYet(t *testing.T, call string, err error) {
+	t.Helper()
+	var refusal *order.RefusalError
+	if !errors.Is(err, order.ErrUnavailable) || !errors.As(err, &refusal) || refusal.Reason != order.ReasonNotDurableYet {
+		t.Errorf("%s got %v; want %s", call, err, order.ReasonNotDurableYet)
+	}
 }
 
 // fakeBrokenLedger cannot book the outcome of a charge while it has an error. A status request reads it in the background.
