@@ -97,7 +97,7 @@ func handleProfiles(mux *http.ServeMux) {
 // serveAdmin serves the admin address until ctx ends.
 func (a *App) serveAdmin(ctx context.Context) {
 	srv := &http.Server{
-		Handler: a.adminHandler(), ReadHeaderTimeout: adminHeaderTimeout, WriteTimeout: adminWriteTimeout,
+		Handler: a.onlyLocalNames(a.adminHandler()), ReadHeaderTimeout: adminHeaderTimeout, WriteTimeout: adminWriteTimeout,
 		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
 	}
 	stopping := context.AfterFunc(ctx, func() {
