@@ -46,15 +46,15 @@ type Telemetry struct {
 	stops    []func(context.Context) error
 }
 
-// Start sets the global providers and the propagator of trace contexts. It fails if a variable has a value that cannot be used; an unreachable
-// collector is only logged.
+// Start sets the global providers and the propagator of trace contexts. It returns a VariableError if a variable has a value that cannot be used; an
+// unreachable collector is only logged.
 func Start(ctx context.Context, c Config) (*Telemetry, error) {
 	t := &Telemetry{log: c.Log, metrics: http.NotFoundHandler()}
 	// Always: an incoming trace id reaches dead letters and log lines also where no span is recorded.
 	otel.SetTextMapPropagator(propagation.TraceContext{})
 	on, err := signalsOf(c.Scraped, c.Read)
 	if err != nil {
-		return nil, err
+		return nil, &VariableError{err}
 	}
 	if on == (signals{}) {
 		return t, nil
@@ -62,12 +62,12 @@ func Start(ctx context.Context, c Config) (*Telemetry, error) {
 	otel.SetLogger(logr.FromSlogHandler(c.Log.Handler())) // Otherwise it has a form of its own.
 	about, err := describe(ctx, c.Role)
 	if err != nil {
-		return nil, err
+		return nil, &VariableError{err}
 	}
 	to, err := newExporters(ctx, on)
 	otel.SetErrorHandler(newErrorLog(c.Log))
 	if err != nil {
-		return nil, err
+		return nil, &VariableError{err}
 	}
 	if err := t.startMetrics(to, on, about); err != nil {
 		to.close(ctx)

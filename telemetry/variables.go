@@ -16,6 +16,15 @@ import (
 // The SDK replaces a value that it cannot read by the default, and continues: spans would go to another collector, or each call would be recorded.
 // It fails by a panic for a negative queue. So the variables are checked before.
 
+// VariableError is a variable with a value that cannot be used.
+type VariableError struct{ err error }
+
+// Error names the variable and what its value must be.
+func (e *VariableError) Error() string { return e.err.Error() }
+
+// Unwrap returns the cause.
+func (e *VariableError) Unwrap() error { return e.err }
+
 const (
 	// maxQueueLength bounds the queues of spans and log lines that a variable sets: 100,000 spans are some 120 MB.
 	maxQueueLength = 100_000

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strings"
 	"time"
 
 	"connectrpc.com/connect"
@@ -43,7 +44,11 @@ func (c clientFlags) client() (*http.Client, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	return &http.Client{Timeout: callTimeout, Transport: bearer{token: token, next: http.DefaultTransport}}, c.URL, nil
+	return &http.Client{
+		Timeout: callTimeout, Transport: bearer{token: token, next: http.DefaultTransport},
+		// The API redirects nothing. Another server could redirect the token to a third one.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}, c.URL, nil
 }
 
 // ops is a client of the OpsService, for a stream of any length.
@@ -95,9 +100,24 @@ func (c clientFlags) explain(err error) error {
 		return errors.New("interrupted")
 	case !connect.IsWireError(err) && ce.Code() == connect.CodeUnavailable:
 		return fmt.Errorf("nothing answers at %s; is `spillway all` or `spillway serve` running there? (%s)", c.URL, printable(ce.Message()))
+	case isNoAPI(ce):
+		return fmt.Errorf("no shop responds at %s, but another web server (%s): --url must be the address of the shop's --listen, not that of its --admin",
+			c.URL, printable(ce.Message()))
 	case ce.Code() == connect.CodeUnauthenticated, ce.Code() == connect.CodePermissionDenied:
 		return fmt.Errorf("%s; make a token with `spillway token --customer YOU --role operator`, with the --auth-key or --data-dir of that shop",
 			printable(ce.Message()))
 	}
 	return errors.New(printable(ce.Message()))
+}
+
+// isNoAPI reports whether the error is the client's own about a response that the API never sends: a page, or a status such as 404.
+func isNoAPI(err *connect.Error) bool {
+	if connect.IsWireError(err) {
+		return false
+	}
+	switch err.Code() { //nolint:exhaustive // Others have other reasons.
+	case connect.CodeUnimplemented, connect.CodeUnknown:
+		return true
+	}
+	return strings.Contains(err.Message(), "content-type")
 }

@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+
+	"github.com/spillway/spillway/telemetry"
 )
 
 // The exit statuses.
@@ -28,11 +30,14 @@ func (e *exitError) Unwrap() error { return e.err }
 // exitStatus is exitFailure for errors that ask for no other.
 func exitStatus(err error) int {
 	var e *exitError
+	var v *telemetry.VariableError
 	switch {
 	case err == nil:
 		return exitOK
 	case errors.As(err, &e):
 		return e.status
+	case errors.As(err, &v):
+		return exitUsage
 	}
 	return exitFailure
 }

@@ -112,6 +112,28 @@ func TestRun_ReadingCommandsCreateNothing(t *testing.T) {
 	}
 }
 
+// TestRun_VariablesOfOpenTelemetry: a value that cannot be used is a wrong setting, as one of a flag is.
+func TestRun_VariablesOfOpenTelemetry(t *testing.T) {
+	for name, value := range map[string]string{
+		"OTEL_SDK_DISABLED": "yes", "OTEL_TRACES_EXPORTER": "zipkin", "OTEL_RESOURCE_ATTRIBUTES": "shop", "OTEL_EXPORTER_OTLP_CERTIFICATE": "/missing.pem",
+	} {
+		t.Run(name, func(t *testing.T) {
+			emptyEnvironment(t)
+			t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "https://127.0.0.1:1")
+			t.Setenv(name, value)
+			data := t.TempDir()
+			if _, stderr, status := spillway(t, "migrate", "up", "--data-dir", data); status != exitOK {
+				t.Fatalf("migrate: %s", stderr)
+			}
+			for _, line := range [][]string{{"all", "--listen", "127.0.0.1:0", "--admin", ""}, {"audit"}} {
+				if _, stderr, status := spillway(t, append(line, "--data-dir", data)...); status != exitUsage || !strings.Contains(stderr, name) && !strings.Contains(stderr, value) {
+					t.Errorf("%v ends with status %d and %q; want %d", line, status, stderr, exitUsage)
+				}
+			}
+		})
+	}
+}
+
 // leaves calls f for each command that does something.
 func leaves(n *kong.Node, f func(n *kong.Node)) {
 	if n.Leaf() {

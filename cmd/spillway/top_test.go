@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -287,6 +288,43 @@ func (o *fakeOps) WatchPipeline(ctx context.Context, _ *spillwayv1.WatchPipeline
 		return connect.NewError(connect.CodeUnavailable, errors.New("still starting"))
 	}
 	return connect.NewError(connect.CodePermissionDenied, errors.New("this needs the role operator"))
+}
+
+// TestClient_AnotherWebServer: a URL of what is not the API is a usual mistake, such as the address of --admin.
+func TestClient_AnotherWebServer(t *testing.T) {
+	for name, handler := range map[string]http.HandlerFunc{
+		"no such page": http.NotFound,
+		"a page":       func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>welcome</html>") },
+		"a redirect":   func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/login", http.StatusFound) },
+		"GET only":     func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusMethodNotAllowed) },
+		"JSON": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			fmt.Fprint(w, "[]")
+		},
+	} {
+		srv := httptest.NewServer(handler)
+		for _, line := range []string{"top", "top --once", "orders list", "dead-letters list"} {
+			_, stderr, status := spillway(t, append(strings.Fields(line), "--url", srv.URL, "--token", "t")...)
+			if status != exitFailure || !strings.Contains(stderr, "--listen") || !strings.Contains(stderr, srv.URL) {
+				t.Errorf("%s: %s ends with status %d and %q", name, line, status, stderr)
+			}
+		}
+		srv.Close()
+	}
+}
+
+// TestClient_RedirectedToken: a redirect takes an operator's token nowhere.
+func TestClient_RedirectedToken(t *testing.T) {
+	var calls atomic.Int32
+	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { calls.Add(1) }))
+	defer other.Close()
+	srv := httptest.NewServer(http.RedirectHandler(other.URL, http.StatusTemporaryRedirect))
+	defer srv.Close()
+	for _, line := range []string{"top --once", "orders list"} {
+		if _, stderr, status := spillway(t, append(strings.Fields(line), "--url", srv.URL, "--token", "t")...); status != exitFailure || calls.Load() > 0 {
+			t.Errorf("%s ends with status %d, %q and %d calls of the other server", line, status, stderr, calls.Load())
+		}
+	}
 }
 
 // TestTop_ConnectsAgain after a lost connection, with a longer and longer pause, until its token is refused.
