@@ -46,6 +46,8 @@ type DB struct {
 	ent               *ent.Client
 	dialect           string
 	breaker           Breaker
+	// all are the connections to a MySQL; nil for SQLite.
+	all *conns
 	// patience bounds a call beside the breaker's timeout; 0 is no bound.
 	patience time.Duration
 }
@@ -102,41 +104,46 @@ func openMySQL(dsn string) (*DB, error) {
 		"time_zone": "'+00:00'", "sql_mode": "'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,ERROR_FOR_DIVISION_BY_ZERO'",
 		"transaction_isolation": "'READ-COMMITTED'",
 	}
-	db, err := connectMySQL(cfg, mysqlConns)
+	all := &conns{pools: make(map[*sql.DB]int)}
+	db, err := connectMySQL(cfg, mysqlConns, all)
 	if err != nil {
 		return nil, err
 	}
-	db.SetMaxIdleConns(mysqlConns)
+	all.limit(db, mysqlConns)
 	db.SetConnMaxLifetime(connLife)
 	long := cfg.Clone()
 	long.ReadTimeout = viewTimeout
-	views, err := connectMySQL(long, viewConns)
+	views, err := connectMySQL(long, viewConns, all)
 	if err != nil {
 		return nil, err
 	}
 	views.SetMaxIdleConns(0)
-	reads, err := connectMySQL(cfg, readConns)
+	reads, err := connectMySQL(cfg, readConns, all)
 	if err != nil {
 		return nil, err
 	}
 	searching := cfg.Clone()
 	// A search that its caller gave up on would run on in the server.
 	searching.Params["max_execution_time"] = strconv.FormatInt(searchPatience.Milliseconds(), 10)
-	searches, err := connectMySQL(searching, searchConns)
+	searches, err := connectMySQL(searching, searchConns, all)
 	if err != nil {
 		return nil, err
 	}
-	return wrap(db, views, reads, searches, dialect.MySQL), nil
+	out := wrap(db, views, reads, searches, dialect.MySQL)
+	all.limit(reads, readConns)
+	all.limit(searches, searchConns)
+	out.all = all
+	return out, nil
 }
 
 // connectMySQL makes a pool; nothing is dialled before it is used.
-func connectMySQL(cfg *mysql.Config, conns int) (*sql.DB, error) {
+func connectMySQL(cfg *mysql.Config, limit int, all *conns) (*sql.DB, error) {
 	connector, err := mysql.NewConnector(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("mysql at %s: %w", cfg.Addr, err)
 	}
-	db := openPool(connector, dialect.MySQL)
-	db.SetMaxOpenConns(conns)
+	db := openPool(&patientConnector{connector, all}, dialect.MySQL)
+	db.SetMaxOpenConns(limit)
 	return db, nil
 }
 

@@ -41,15 +41,20 @@ const (
 // mysqlRowErrors are what a row's own content causes: null, out of range, too long, wrong value, duplicate, CHECK.
 var mysqlRowErrors = []uint16{1048, 1264, 1265, 1292, 1366, 1406, 3140, mysqlDuplicate, mysqlCheck}
 
-// mysqlAway are the errors of a server that ends, fails over or has no room, and takes the same statement later.
-var mysqlAway = []uint16{
-	1040, 1203, 1226, // Too many connections: of the server, and of the user (two).
-	1037, 1038, 1041, // Out of memory.
-	1021, 1026, 1030, 1114, // Disk full, error writing a file, error of the storage engine (28 is no space), table full.
+// mysqlAway are the errors of a server that ends, fails over, has no room or does not let the shop in, and takes the same statement later.
+var mysqlAway = slices.Concat(mysqlFull, mysqlReadOnly, []uint16{
+	1037, 1038, 1041, 1135, // Out of memory (three); no thread can be made.
+	1021, 1114, // Disk full, table full.
+	1004, 1016, 1023, 1024, 1026, 1028, // A file cannot be created, opened, closed, read, written, sorted.
+	1030, 1180, 1181, 1878, // Error of the storage engine (28 is no space), in a commit, in a rollback; a temporary file cannot be written.
+	1036, 1874, // The table, or InnoDB, is read-only.
+	1206, 1637, 1197, // Too many locks, too many transactions, a transaction too large for the cache of the binary log.
 	1053, 1317, 3032, 3169, 4031, // Shutdown in progress, statement interrupted, offline, session killed, disconnected for idling.
-	1290, 1792, 1836, // Read-only: by an option, the transaction, the server.
-	1598, 3100, // The binary log cannot be written; the replication group refused the commit.
-}
+	1077, 1079, 1152, 1158, 1159, 1160, 1161, 1184, // Normal shutdown, shutdown complete, connection aborted; errors of the network.
+	1129, 1130, 1044, 1045, 1142, 1143, 1227, 1862, 3118, // The host is blocked, or not allowed; access denied (five); the password expired; the account is locked.
+	1049,             // The database is not there (yet): it is being restored.
+	1598, 3100, 3101, // The binary log cannot be written; the replication group refused, or rolled back, the transaction.
+})
 
 // The codes of SQLite's errors: https://sqlite.org/rescode.html.
 const (

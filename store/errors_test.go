@@ -22,6 +22,9 @@ func TestAServerThatEndsIsUnavailable(t *testing.T) {
 		1030: true,  // Got error 28 - 'No space left on device' from storage engine
 		1114: true,  // The table is full
 		1203: true,  // User already has more than 'max_user_connections' active connections
+		1180: true,  // Got error 28 during COMMIT
+		1045: true,  // Access denied, as while a password is changed
+		3101: true,  // The replication group rolled the transaction back
 		1792: true,  // Cannot execute statement in a READ ONLY transaction
 		1062: false, // Duplicate entry
 		1064: false, // You have an error in your SQL syntax

@@ -31,7 +31,9 @@ func (db *DB) call(ctx context.Context, f func(ctx context.Context) error) error
 	}
 	var answer error
 	err := breaker.Do(ctx, db.breaker, db.breaker.Timeout(), func(ctx context.Context) error {
-		if answer = translate(f(ctx)); isAnswer(answer) {
+		answer = translate(f(ctx))
+		db.all.afterError(answer)
+		if isAnswer(answer) {
 			return nil
 		}
 		return answer

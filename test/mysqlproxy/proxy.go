@@ -24,6 +24,8 @@ type Proxy struct {
 	mu       sync.Mutex
 	server   string
 	rule     Rule
+	oldOnly  bool // the rule is for connections that were there before it
+	age      int  // grows with each rule
 	refusal  *Error
 	conns    map[net.Conn]struct{}
 	closed   bool
@@ -48,14 +50,21 @@ func (p *Proxy) Addr() string { return p.listener.Addr().String() }
 
 // Inject applies the rule to the statements of all connections from now on, and returns the function that ends it.
 func (p *Proxy) Inject(r Rule) (end func()) {
-	p.setRule(r)
-	return func() { p.setRule(nil) }
+	p.setRule(r, false)
+	return func() { p.setRule(nil, false) }
 }
 
-func (p *Proxy) setRule(r Rule) {
+// InjectOld is Inject for the connections that are there now: their server was replaced, and the address leads to another one.
+func (p *Proxy) InjectOld(r Rule) (end func()) {
+	p.setRule(r, true)
+	return func() { p.setRule(nil, false) }
+}
+
+func (p *Proxy) setRule(r Rule, oldOnly bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.rule = r
+	p.rule, p.oldOnly = r, oldOnly
+	p.age++
 }
 
 // Refuse responds to new connections with the error, until it is called with nil.
@@ -130,7 +139,7 @@ func (p *Proxy) serve(client net.Conn) {
 		_ = client.Close()
 	})
 	defer replies.Wait()
-	p.forward(client, backend)
+	p.forward(client, backend, p.now())
 	_ = backend.Close()
 }
 
@@ -145,6 +154,13 @@ func (p *Proxy) register(c net.Conn) (server string, refusal *Error) {
 	return p.server, p.refusal
 }
 
+// now is the age of a connection that is made now.
+func (p *Proxy) now() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.age
+}
+
 func (p *Proxy) forget(c net.Conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -154,13 +170,13 @@ func (p *Proxy) forget(c net.Conn) {
 
 // forward sends the client's packets to the server, except statements that get an error of the rule. A client sends no statement before it
 // has the whole response to the one before, so that an injected response never gets between two packets of the server.
-func (p *Proxy) forward(client, backend net.Conn) {
+func (p *Proxy) forward(client, backend net.Conn, age int) {
 	for {
 		sequence, payload, err := readPacket(client)
 		if err != nil {
 			return
 		}
-		if e := p.errorFor(sequence, payload); e != nil {
+		if e := p.errorFor(sequence, payload, age); e != nil {
 			_, err = client.Write(packet(sequence+1, e.response()))
 		} else {
 			_, err = backend.Write(packet(sequence, payload))
@@ -172,12 +188,15 @@ func (p *Proxy) forward(client, backend net.Conn) {
 }
 
 // errorFor returns the error of the rule for a packet. The packets of the handshake have a sequence number above 0.
-func (p *Proxy) errorFor(sequence byte, payload []byte) *Error {
+func (p *Proxy) errorFor(sequence byte, payload []byte, age int) *Error {
 	if sequence != 0 || len(payload) == 0 || payload[0] != commandQuery && payload[0] != commandPrepare {
 		return nil
 	}
 	p.mu.Lock()
 	rule := p.rule
+	if p.oldOnly && age == p.age {
+		rule = nil
+	}
 	p.mu.Unlock()
 	if rule == nil {
 		return nil
