@@ -20,6 +20,9 @@ const (
 	checkInterval = time.Second
 	// checkTimeout bounds one check without a rebuild.
 	checkTimeout = 5 * time.Second
+	// sqlTimeout bounds the reading of SQL in it: two checks in a row that wait for a frozen SQL, and the interval between them, must take less than
+	// maxUnconfirmed.
+	sqlTimeout = 3 * time.Second
 	// rebuildTimeout bounds one rebuild: flushing a full journal takes a few seconds.
 	rebuildTimeout = 60 * time.Second
 	// maxUnconfirmed is for how long an epoch is used after the beginning of the check that confirmed it last. It is longer than a check
@@ -232,7 +235,7 @@ func (e *Epochs) Check(ctx context.Context) error {
 	}
 	e.outage = outage{}
 	// SQL first: its offset never exceeds what Redis has, unless Redis lost data.
-	epoch, err := e.cfg.Store.OpenEpoch(checkCtx, e.cfg.Keys.Partition)
+	epoch, err := e.readOpenEpoch(checkCtx)
 	if err != nil && !errors.Is(err, ErrNoEpoch) {
 		return e.withoutSQL(ctx, instance, began, fmt.Errorf("read the open epoch: %w", err))
 	}
@@ -262,6 +265,13 @@ func (e *Epochs) checkDurability(epoch Epoch) error {
 		"by `spillway durability`: %w", epoch.Durability, e.cfg.Durability, epoch.Durability, ErrDurability)
 	e.suspend(err)
 	return err
+}
+
+// readOpenEpoch reads the open epoch from SQL.
+func (e *Epochs) readOpenEpoch(ctx context.Context) (Epoch, error) {
+	ctx, cancel := context.WithTimeout(ctx, sqlTimeout)
+	defer cancel()
+	return e.cfg.Store.OpenEpoch(ctx, e.cfg.Keys.Partition)
 }
 
 // goOn is the end of a check that found the epoch open.
