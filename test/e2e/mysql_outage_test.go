@@ -121,10 +121,21 @@ func (o *mysqlOutage) suffer(f fault) {
 		s.timeline.begin()
 	}
 	f.begin()
+	for _, s := range o.shops {
+		s.callers.forget()
+	}
 	<-time.After(f.lasts)
+	for _, s := range o.shops {
+		// Nothing is promised of it but that it is in Redis.
+		if s.durability == "journal" && f.lasts > 0 && !s.callers.worksNow(callPayLater) {
+			o.t.Errorf("%s, durability journal: no order without a card was accepted", f.name)
+		}
+	}
 	f.end()
 	for _, s := range o.shops {
 		s.timeline.end()
+	}
+	for _, s := range o.shops {
 		s.callers.everythingWorks()
 	}
 	for _, s := range o.shops {
