@@ -281,9 +281,12 @@ func (o *outage) paidSince(since time.Time, what string) time.Duration {
 }
 
 // outcomes counts the responses to PlaceOrder with a card during the outage.
-func (o *outage) outcomes() map[string]int {
+func (o *outage) outcomes() map[string]int { return o.outcomesOf("PlaceOrder") }
+
+// outcomesOf counts the responses to the calls of the name during the outage.
+func (o *outage) outcomesOf(name string) map[string]int {
 	out := map[string]int{}
-	for _, c := range o.callsOf("PlaceOrder") {
+	for _, c := range o.callsOf(name) {
 		out[c.outcome]++
 	}
 	return out
