@@ -19,6 +19,8 @@ var (
 	// ErrUnauthorized means that the broker refuses the client's credentials, or that their user may not do this. It
 	// works as soon as an operator has changed either.
 	ErrUnauthorized = errors.New("the queue refuses the credentials")
+	// ErrCorrupt means that a message is not as it was sent. It is not retryable.
+	ErrCorrupt = errors.New("the message is corrupt")
 	// ErrClosed means that Close was called.
 	ErrClosed = errors.New("the queue's client is closed")
 )

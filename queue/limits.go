@@ -9,7 +9,7 @@ const (
 	// MaxBodyBytes is the maximum size of one body. Brokers accept 4 MiB for a whole message; the headroom is for
 	// headers and framing.
 	MaxBodyBytes = 4<<20 - 64<<10
-	// MaxHeaders is the maximum number of headers of a message, trace context included.
+	// MaxHeaders is the maximum number of headers of a message, beside its checksum and its trace context.
 	MaxHeaders = 32
 	// MaxHeaderBytes is the maximum total size of all header names and values.
 	MaxHeaderBytes = 8 << 10

@@ -1,6 +1,7 @@
 package queue_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strings"
@@ -89,7 +90,31 @@ func TestPrepare_MessageWithTrace(t *testing.T) {
 func TestPrepare_NoTrace(t *testing.T) {
 	t.Parallel()
 	got, err := queue.Prepare(t.Context(), []queue.Outgoing{{Body: []byte("x")}})
-	if err != nil || got[0].Headers != nil {
-		t.Errorf("headers = %v, %v", got[0].Headers, err)
+	if err != nil || len(got[0].Headers) != 1 {
+		t.Errorf("headers = %v, %v; want the checksum alone", got[0].Headers, err)
+	}
+}
+
+// TestPrepare_Checksum: each byte of a body matters, and a message of a version without checksums passes.
+func TestPrepare_Checksum(t *testing.T) {
+	t.Parallel()
+	body := []byte("some body")
+	got, err := queue.Prepare(t.Context(), []queue.Outgoing{{Body: body, Headers: map[string]string{"a": "b"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := queue.Message{Body: body, Headers: got[0].Headers}
+	if err := m.CheckBody(); err != nil || m.Headers["a"] != "b" {
+		t.Errorf("as it was sent: %v, headers %v", err, m.Headers)
+	}
+	for i := range body {
+		m.Body = bytes.Clone(body)
+		m.Body[i] ^= 1
+		if err := m.CheckBody(); !errors.Is(err, queue.ErrCorrupt) {
+			t.Errorf("with another byte %d: %v, want %v", i, err, queue.ErrCorrupt)
+		}
+	}
+	if err := (queue.Message{Body: body}).CheckBody(); err != nil {
+		t.Errorf("without a checksum: %v", err)
 	}
 }

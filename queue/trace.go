@@ -15,21 +15,23 @@ const (
 	stateHeader = "tracestate"
 )
 
-// Prepare checks the messages and returns copies with the trace context of ctx in their headers. It does not change the
-// caller's maps, and a message with a trace context of its own keeps it. Adapters call it in Send.
+// Prepare checks the messages and returns copies with the checksum of their bodies and the trace context of ctx in their
+// headers. It does not change the caller's maps, and a message with a trace context of its own keeps it. Adapters call it
+// in Send.
 func Prepare(ctx context.Context, messages []Outgoing) ([]Outgoing, error) {
 	carrier := traceHeaders(ctx)
 	out := make([]Outgoing, len(messages))
 	for i, m := range messages {
-		if _, own := m.Headers[traceHeader]; !own && len(carrier) > 0 {
-			headers := make(map[string]string, len(m.Headers)+len(carrier))
-			maps.Copy(headers, m.Headers)
-			maps.Copy(headers, carrier)
-			m.Headers = headers
-		}
 		if err := m.Check(); err != nil {
 			return nil, err
 		}
+		headers := make(map[string]string, len(m.Headers)+len(carrier)+1)
+		maps.Copy(headers, m.Headers)
+		if _, own := m.Headers[traceHeader]; !own {
+			maps.Copy(headers, carrier)
+		}
+		headers[checksumHeader] = checksum(m.Body)
+		m.Headers = headers
 		out[i] = m
 	}
 	return out, nil

@@ -19,6 +19,9 @@ var (
 	TypeBatch    = TypeOf(&spillwayv1.OrderEventBatch{})
 	TypeEvent    = TypeOf(&spillwayv1.OrderEvent{})
 	TypeSnapshot = TypeOf(&spillwayv1.OrderSnapshot{})
+	// TypeCorrupt is the type of a message that is not as it was sent. It is not TypeBatch, so that no replay applies what
+	// may look like events.
+	TypeCorrupt = "corrupt/" + TypeBatch
 )
 
 // TypeOf returns the full name of a message.

@@ -71,12 +71,16 @@ func (d *DeadLetterDrain) RunOnce(ctx context.Context) (int, error) {
 func (d *DeadLetterDrain) deadLetter(m queue.Message) store.DeadLetter {
 	source := sourceBroker + d.cfg.Group
 	f := store.DeadLetter{
-		DedupKey: source + "/" + m.ID, Source: source, PayloadType: wire.TypeBatch, Payload: m.Body,
+		DedupKey: source + "/" + m.ID, Source: source, Payload: m.Body,
 		Attempts: m.Attempt, TraceID: wire.TraceID(m.Headers[traceHeader]), // That of the batch that was sent.
 		Reason: fmt.Sprintf("the broker gave up after %d deliveries to the group %s; the log of the workers has the error of each", m.Attempt, d.cfg.Group),
 	}
+	batch, typ, err := batchOf(m)
+	if f.PayloadType = typ; typ == wire.TypeCorrupt {
+		f.Reason = oneLine(err)
+	}
 	// The dead letter of a message with one event has that event's order and trace.
-	if batch, err := wire.UnmarshalBatch(m.Body); err == nil && len(batch.GetEvents()) == 1 {
+	if err == nil && len(batch.GetEvents()) == 1 {
 		f.OrderID = batch.GetEvents()[0].GetOrderId()
 		if id := wire.TraceID(batch.GetEvents()[0].GetTraceparent()); id != "" {
 			f.TraceID = id

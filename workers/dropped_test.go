@@ -91,7 +91,7 @@ func runDropping(t *testing.T, s *shop, group string, sqlDurable bool) {
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
-	for _, run := range s.everyWorker(producer, in, sqlDurable) {
+	for _, run := range s.everyWorker(producer, in, stubCarrier{}, fakeMailSender{store.NewMails(s.db)}, sqlDurable) {
 		wg.Go(func() { run(ctx) })
 	}
 	want := s.placeOrders(t, 24)
@@ -108,32 +108,38 @@ func runDropping(t *testing.T, s *shop, group string, sqlDurable bool) {
 }
 
 // everyWorker makes those on an order's path, and those that repair it.
-func (s *shop) everyWorker(producer queue.Producer, in func(group string) queue.Consumer, sqlDurable bool) []func(context.Context) {
+func (s *shop) everyWorker(
+	producer queue.Producer, in func(group string) queue.Consumer, carrier workers.ShippingClient, mail workers.MailClient, sqlDurable bool,
+) []func(context.Context) {
 	relayCfg := workers.DefaultRelayConfig("orders", "relay-1")
 	relayCfg.Block, relayCfg.Batch = briefly, 2
 	rescueCfg, dispatchCfg := workers.DefaultRescueConfig(), workers.DefaultDispatchConfig()
 	rescueCfg.Old.Paid, rescueCfg.Interval, dispatchCfg.Interval = soon, checkInterval, checkInterval
-	mail, cancel := fakeMailSender{store.NewMails(s.db)}, &fakeCanceller{}
+	cancel := &fakeCanceller{}
 	return []func(context.Context){
 		s.flusher(s.sql, func(c *workers.FlushConfig) { c.WithOrders = sqlDurable }).Run,
 		workers.NewOrderRelay(relayCfg, s.journal, s.sql, s.snapshots(), producer, s.dead, quiet).Run,
 		workers.NewOrderWriter(workers.DefaultWriterConfig(), in("orders"), s.orders, s.dead, s.Stock, cancel, quiet).Run,
-		workers.NewShipper(workers.DefaultShipConfig(), in("shipping"), s.orders, s.dead, stubCarrier{}, quiet).Run,
+		workers.NewShipper(workers.DefaultShipConfig(), in("shipping"), s.orders, s.dead, carrier, quiet).Run,
 		workers.NewMailer(workers.DefaultMailConfig(), in("mail"), store.NewMails(s.db), s.dead, mail, quiet).Run,
-		workers.NewShipRescuer(rescueCfg, s.orders, stubCarrier{}, quiet).Run,
+		workers.NewShipRescuer(rescueCfg, s.orders, carrier, quiet).Run,
 		workers.NewMailDispatcher(dispatchCfg, store.NewMails(s.db), s.orders, mail, quiet).Run,
 		s.repairer(cancel, func(c *workers.RepairConfig) { c.After, c.MailAfter = soon, 2*soon }).Run,
 	}
 }
 
-// placeOrders places n orders one after the other, of which every fourth is declined, and returns how each must end.
-func (s *shop) placeOrders(t *testing.T, n int) map[order.ID]order.State {
+// placeOrders places n orders one after the other, of which every fourth is declined, and returns how each must end. It calls each
+// function with an order before it is placed.
+func (s *shop) placeOrders(t *testing.T, n int, before ...func(order.Order)) map[order.ID]order.State {
 	t.Helper()
 	ledger := store.NewCharges(s.db)
 	defer ledger.Close()
 	want := map[order.ID]order.State{}
 	for i := range n {
 		o := freshOrder()
+		for _, f := range before {
+			f(o)
+		}
 		s.reserve(t, o)
 		charge := order.Charge{
 			OrderID:  o.ID,

@@ -49,10 +49,10 @@ const traceHeader = "traceparent"
 func (r reader) read(ctx context.Context, messages []queue.Message) ([]order.Event, error) {
 	var out []order.Event
 	for _, m := range messages {
-		batch, err := wire.UnmarshalBatch(m.Body)
+		batch, typ, err := batchOf(m)
 		if err != nil {
 			err = r.deadLetter(ctx, deadLetter{
-				key: "message/" + m.ID, typ: wire.TypeBatch, payload: m.Body, trace: m.Headers[traceHeader], attempts: m.Attempt, reason: err,
+				key: "message/" + m.ID, typ: typ, payload: m.Body, trace: m.Headers[traceHeader], attempts: m.Attempt, reason: err,
 			})
 			if err != nil {
 				return nil, err
@@ -74,6 +74,15 @@ func (r reader) read(ctx context.Context, messages []queue.Message) ([]order.Eve
 		}
 	}
 	return out, nil
+}
+
+// batchOf reads the events of a message. After an error it returns the type of its dead letter.
+func batchOf(m queue.Message) (batch *spillwayv1.OrderEventBatch, typ string, err error) {
+	if err := m.CheckBody(); err != nil {
+		return nil, wire.TypeCorrupt, err
+	}
+	batch, err = wire.UnmarshalBatch(m.Body)
+	return batch, wire.TypeBatch, err
 }
 
 // notPaid reports whether events of the kind lead to another state than PAID. An unknown kind may lead to it.
