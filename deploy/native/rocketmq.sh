@@ -183,7 +183,7 @@ start_both() {
     jvm "$broker_pid" "$dir/logs/broker.out" -Xms256m -Xmx512m -XX:MaxDirectMemorySize=256m -Dcom.rocketmq.mq.proxy=1 "${tls[@]}" \
       org.apache.rocketmq.proxy.ProxyStartup -pm local -n "127.0.0.1:$ROCKETMQ_NAMESRV_PORT" -bc "$dir/conf/broker.conf" -pc "$dir/conf/proxy.json"
   fi
-  wait_for 60 "RocketMQ's broker" "$dir/logs/broker.out" "$broker_pid" grep -q 'startup successfully' "$dir/logs/broker.out"
+  wait_for 120 "RocketMQ's broker" "$dir/logs/broker.out" "$broker_pid" grep -q 'startup successfully' "$dir/logs/broker.out"
 }
 
 start_broker() {
@@ -191,7 +191,7 @@ start_broker() {
     jvm "$broker_pid" "$dir/logs/broker.out" -Xms256m -Xmx384m -XX:MaxDirectMemorySize=256m \
       org.apache.rocketmq.broker.BrokerStartup -n "127.0.0.1:$ROCKETMQ_NAMESRV_PORT" -c "$dir/conf/broker.conf"
   fi
-  wait_for 60 "RocketMQ's broker" "$dir/logs/broker.out" "$broker_pid" grep -q 'boot success' "$dir/logs/broker.out"
+  wait_for 120 "RocketMQ's broker" "$dir/logs/broker.out" "$broker_pid" grep -q 'boot success' "$dir/logs/broker.out"
 }
 
 # start_proxy runs after the broker's start: a proxy that does not find the broker at the nameserver, where it registers
@@ -245,7 +245,7 @@ up() {
     return 0
   fi
   start
-  wait_for 60 "RocketMQ's topics" "$dir/logs/broker.out" "$broker_pid" routable
+  wait_for 120 "RocketMQ's topics" "$dir/logs/broker.out" "$broker_pid" routable
   rm -f "$dir"/ready.*
   touch "$dir/ready.$(cat "$broker_pid")"
   say "RocketMQ is ready on 127.0.0.1:$ROCKETMQ_GRPC_PORT (gRPC proxy)"

@@ -66,6 +66,7 @@ type harness struct {
 	taken   *sql.DB             // what the payment provider took, which the shop cannot write
 	old     *realparts.OldRedis // the Redis of redisAlone
 	standby *realparts.OldRedis // once its replica
+	broker  *realparts.Broker
 	dsn     string
 	keys    stock.Keys
 	all     map[string]part // by name
@@ -91,6 +92,7 @@ func newHarness(ctx context.Context, t *testing.T) *harness {
 	redis, mysql := realparts.StartOldRedis(t), realparts.StartMySQL(t)
 	h.old, h.standby = redis, realparts.StartOldRedis(t)
 	broker, proxy := realparts.StartRocketMQCluster(t)
+	h.broker = broker
 	h.all = map[string]part{partRedis: redis, partMySQL: mysql, partBroker: broker, partProxy: proxy}
 	h.dsn = mysql.MySQL()
 	if h.db, err = sql.Open("mysql", h.dsn); err != nil {

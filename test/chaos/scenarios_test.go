@@ -11,6 +11,7 @@ var scenarioFiles = []func() []scenario{
 	overloadScenarios, // First, because it measures the capacity.
 	shopScenarios,
 	sentinelScenarios,
+	brokerScenarios,
 }
 
 // scenario is trouble with a script of its own, in contrast to the moves that are done to each part. SPILLWAY_CHAOS_PARTS names it beside the parts.

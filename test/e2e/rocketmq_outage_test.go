@@ -16,31 +16,31 @@ import (
 )
 
 const (
-	// outageVariable makes the outages longer, such as 10m. Without it they last until the journal is full.
-	outageVariable = "SPILLWAY_TEST_OUTAGE"
-	// outageJournal is the journal's bound, in entries. In a long outage there are outageRate orders a second and two
+	// brokerOutageVariable makes the outages longer, such as 10m. Without it they last until the journal is full.
+	brokerOutageVariable = "SPILLWAY_TEST_OUTAGE"
+	// brokerOutageJournal is the journal's bound, in entries. In a long outage there are brokerOutageRate orders a second and two
 	// entries an order, so that it is full after 500 s.
-	outageJournal     = 500
-	longOutageJournal = 20_000
-	outageRate        = 20
-	outageBuyers      = 10
-	outageUnits       = 1_000_000
-	// shortOutage is longer than two calls to a frozen broker take, after which the adapter replaces its connection; it
-	// ends when refusalsToSee orders were refused.
-	shortOutage   = 12 * time.Second
-	refusalsToSee = 10
-	// outageDrainLimit is the time from the broker's return until all is drained: leases of a minute, repairs after that,
+	brokerOutageJournal     = 500
+	longBrokerOutageJournal = 20_000
+	brokerOutageRate        = 20
+	brokerOutageBuyers      = 10
+	brokerOutageUnits       = 1_000_000
+	// shortBrokerOutage is longer than two calls to a frozen broker take, after which the adapter replaces its connection; it
+	// ends when refusalsAwaited orders were refused.
+	shortBrokerOutage = 12 * time.Second
+	refusalsAwaited   = 10
+	// brokerDrainLimit is the time from the broker's return until all is drained: leases of a minute, repairs after that,
 	// and in a long outage some thousand orders.
-	outageDrainLimit = 6 * time.Minute
+	brokerDrainLimit = 6 * time.Minute
 )
 
-// outage is buyers at a shop while its broker is away.
-type outage struct {
+// brokerOutage is buyers at a shop while its broker is away.
+type brokerOutage struct {
 	*shop
 	rows  *sql.DB
 	sku   string
 	pause time.Duration // of each buyer, after each order
-	long  time.Duration // how long the broker is away; 0: shortOutage, and until orders are refused
+	long  time.Duration // how long the broker is away; 0: shortBrokerOutage, and until orders are refused
 
 	stop chan struct{}
 	mu   sync.Mutex
@@ -55,7 +55,7 @@ type outage struct {
 // to come again. When it is back, all is drained, and nothing became a dead letter.
 func TestRocketMQ_Outage(t *testing.T) {
 	mq := realparts.StartRocketMQ(t, []string{"e2e-orders"}, []string{"orders", "shipping", "mail"})
-	o := newOutage(t, mq.Addr())
+	o := newBrokerOutage(t, mq.Addr())
 	for name, trouble := range map[string]struct{ begin, end func() }{
 		"killed": {mq.Kill9, mq.Restart},
 		"frozen": {mq.Pause, mq.Resume},
@@ -70,20 +70,20 @@ func TestRocketMQ_Outage(t *testing.T) {
 	}
 }
 
-func newOutage(t *testing.T, mq string) *outage {
+func newBrokerOutage(t *testing.T, mq string) *brokerOutage {
 	t.Helper()
-	o := &outage{pause: 20 * time.Millisecond}
-	bound := outageJournal
-	if text := os.Getenv(outageVariable); text != "" {
+	o := &brokerOutage{pause: 20 * time.Millisecond}
+	bound := brokerOutageJournal
+	if text := os.Getenv(brokerOutageVariable); text != "" {
 		long, err := time.ParseDuration(text)
 		if err != nil {
-			t.Fatalf("%s: %v", outageVariable, err)
+			t.Fatalf("%s: %v", brokerOutageVariable, err)
 		}
-		o.long, o.pause, bound = long, time.Second*outageBuyers/outageRate, longOutageJournal
+		o.long, o.pause, bound = long, time.Second*brokerOutageBuyers/brokerOutageRate, longBrokerOutageJournal
 	}
 	o.shop = onRealParts(t, realparts.StartRedis(t).Addr(), "--rocketmq", mq, "--topic", "e2e-orders", "--durability", "journal",
 		"--customer-orders", "0", "--journal-max", strconv.Itoa(bound), "--simulate-provider-file", filepath.Join(t.TempDir(), "provider"))
-	o.sku = o.product(outageUnits)
+	o.sku = o.product(brokerOutageUnits)
 	var err error
 	if o.rows, err = sql.Open("mysql", o.dsn); err != nil {
 		t.Fatal(err)
@@ -92,19 +92,19 @@ func newOutage(t *testing.T, mq string) *outage {
 	return o
 }
 
-func (o *outage) runOnce(t *testing.T, begin, end func()) {
+func (o *brokerOutage) runOnce(t *testing.T, begin, end func()) {
 	o.stop, o.firstRefusal, o.lastRefusal, o.refused = make(chan struct{}), time.Time{}, time.Time{}, 0
 	end = sync.OnceFunc(end)
 	defer end() // A frozen process cannot be ended gracefully.
 	before := o.count()
 	var buyers sync.WaitGroup
-	for n := range outageBuyers {
+	for n := range brokerOutageBuyers {
 		token := o.guest()
 		buyers.Go(func() { o.buy(t, token, n) })
 	}
 	stop := sync.OnceFunc(func() { close(o.stop); buyers.Wait() })
 	defer stop()
-	o.eventually(startTimeout, "orders to be accepted", func() bool { return o.count() >= before+outageBuyers })
+	o.eventually(startTimeout, "orders to be accepted", func() bool { return o.count() >= before+brokerOutageBuyers })
 	o.drained(startTimeout)
 
 	began, atBegin := time.Now(), o.count()
@@ -112,7 +112,7 @@ func (o *outage) runOnce(t *testing.T, begin, end func()) {
 	o.eventually(startTimeout+o.long, "the outage to have its effect", func() bool {
 		o.mu.Lock()
 		defer o.mu.Unlock()
-		return time.Since(began) >= max(o.long, shortOutage) && (o.refused >= refusalsToSee || o.long > 0)
+		return time.Since(began) >= max(o.long, shortBrokerOutage) && (o.refused >= refusalsAwaited || o.long > 0)
 	})
 	o.mu.Lock()
 	first, accepted := o.firstRefusal, len(o.accepted)-atBegin
@@ -120,23 +120,23 @@ func (o *outage) runOnce(t *testing.T, begin, end func()) {
 	returning := time.Now()
 	end()
 	returned := time.Now()
-	if o.long == 0 && accepted < outageJournal/4 {
-		t.Errorf("%d orders were accepted meanwhile; the journal has room for %d entries, two an order", accepted, outageJournal)
+	if o.long == 0 && accepted < brokerOutageJournal/4 {
+		t.Errorf("%d orders were accepted meanwhile; the journal has room for %d entries, two an order", accepted, brokerOutageJournal)
 	}
 	if !first.IsZero() {
 		n := o.count()
-		o.eventually(outageDrainLimit, "orders to be accepted again", func() bool { return o.count() > n+refusalsToSee })
+		o.eventually(brokerDrainLimit, "orders to be accepted again", func() bool { return o.count() > n+refusalsAwaited })
 	}
 	stop()
-	o.drained(outageDrainLimit)
+	o.drained(brokerDrainLimit)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	t.Logf("away for %s; %d orders accepted meanwhile; first refusal after %s, last one %s after the broker was to return; "+
 		"it took %s to return, and all was drained %s after that", returning.Sub(began).Round(time.Second), accepted,
-		since(began, first), since(returning, o.lastRefusal), returned.Sub(returning).Round(100*time.Millisecond), since(returned, time.Now()))
+		sinceText(began, first), sinceText(returning, o.lastRefusal), returned.Sub(returning).Round(100*time.Millisecond), sinceText(returned, time.Now()))
 }
 
-func since(from, to time.Time) string {
+func sinceText(from, to time.Time) string {
 	if to.IsZero() {
 		return "(none)"
 	}
@@ -144,7 +144,7 @@ func since(from, to time.Time) string {
 }
 
 // buy places orders until it is stopped. Each is accepted, or refused because the journal is full.
-func (o *outage) buy(t *testing.T, token string, buyer int) {
+func (o *brokerOutage) buy(t *testing.T, token string, buyer int) {
 	for n := 0; ; n++ {
 		key := fmt.Sprintf("outage-%s-%d-%d", t.Name(), buyer, n)
 		r, err := o.call("CheckoutService/PlaceOrder", token, orderBody(o.sku, 1, goodCard), "Idempotency-Key", key)
@@ -162,7 +162,7 @@ func (o *outage) buy(t *testing.T, token string, buyer int) {
 	}
 }
 
-func (o *outage) note(id string, refused bool) {
+func (o *brokerOutage) note(id string, refused bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if !refused {
@@ -176,14 +176,14 @@ func (o *outage) note(id string, refused bool) {
 	}
 }
 
-func (o *outage) count() int {
+func (o *brokerOutage) count() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return len(o.accepted)
 }
 
 // drained waits until each order that is accepted by now is shipped and mailed.
-func (o *outage) drained(limit time.Duration) {
+func (o *brokerOutage) drained(limit time.Duration) {
 	o.t.Helper()
 	want := o.count()
 	o.eventually(limit, fmt.Sprintf("%d orders to be shipped with both mails", want), func() bool {

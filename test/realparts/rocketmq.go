@@ -128,10 +128,10 @@ func StartSecureRocketMQ(t testing.TB) *SecureRocketMQ {
 // StartRocketMQCluster starts a nameserver, a broker and a proxy as separate servers, with the topics and groups of a
 // shop. Addr is the proxy's in both. Restart does not wait until the topics are routable, which takes some more
 // seconds.
-func StartRocketMQCluster(t testing.TB) (broker, proxy *Proc) {
+func StartRocketMQCluster(t testing.TB) (broker *Broker, proxy *Proc) {
 	t.Helper()
 	r := newRocketMQ(t, "ROCKETMQ_PROXY=own")
-	broker, proxy = r.proc("broker", "start", r.broker), r.proc("proxy", "start", r.grpc)
+	broker, proxy = &Broker{Proc: r.proc("broker", "start", r.broker), dir: r.dir}, r.proc("proxy", "start", r.grpc)
 	t.Cleanup(func() {
 		proxy.Kill9()
 		broker.Kill9()
