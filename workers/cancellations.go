@@ -111,30 +111,31 @@ func (f *CancellationFinisher) advance(ctx context.Context, epoch int64, x store
 	return nil
 }
 
-// step runs the remaining steps and reports whether the provider has confirmed the refund, or none is needed. The units do not wait
-// for the confirmation.
+// step runs the remaining steps and reports whether the provider has confirmed the refund, or none is needed. The units wait neither for the
+// confirmation nor for the payment service.
 func (f *CancellationFinisher) step(ctx context.Context, epoch int64, x store.Cancellation) (confirmed bool, err error) {
 	cancelled, err := f.outbox.EnsureCancelled(ctx, x)
 	if err != nil || !cancelled {
 		return true, err
 	}
-	confirmed = x.Refunded
-	if !confirmed {
-		var amount order.Money
-		if amount, confirmed, err = refundOrVoid(ctx, f.payments, x.OrderID, x.Reason.Text); err != nil {
-			return false, err
-		}
-		if confirmed {
-			if err := f.outbox.Refunded(ctx, x.OrderID, amount); err != nil {
-				return false, err
-			}
-		}
+	confirmed, err = f.refund(ctx, x)
+	if ctx.Err() != nil || x.Restocked {
+		return confirmed, err
 	}
-	if x.Restocked {
-		return confirmed, nil
+	_, restockErr := f.stock.Restock(ctx, epoch, x.OrderID, x.Customer, x.Units, x.Reason.Encode())
+	return confirmed, errors.Join(err, restockErr)
+}
+
+// refund refunds or voids the charge, unless that is done, and reports whether the provider has confirmed it.
+func (f *CancellationFinisher) refund(ctx context.Context, x store.Cancellation) (confirmed bool, err error) {
+	if x.Refunded {
+		return true, nil
 	}
-	_, err = f.stock.Restock(ctx, epoch, x.OrderID, x.Customer, x.Units, x.Reason.Encode())
-	return confirmed, err
+	amount, confirmed, err := refundOrVoid(ctx, f.payments, x.OrderID, x.Reason.Text)
+	if err != nil || !confirmed {
+		return false, err
+	}
+	return true, f.outbox.Refunded(ctx, x.OrderID, amount)
 }
 
 // cancelBackoff returns the backoff after the given number of failed attempts.

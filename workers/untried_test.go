@@ -127,6 +127,35 @@ func TestCancellationFinisher_PaymentServiceIsNotCalled(t *testing.T) {
 	}
 }
 
+// TestCancellationFinisher_UnitsReturnWithoutThePaymentService: they can be sold again, although the refund has to wait.
+func TestCancellationFinisher_UnitsReturnWithoutThePaymentService(t *testing.T) {
+	s := openShop(t, openSQLite(t))
+	o := freshOrder()
+	s.reserve(t, o)
+	s.settle(t, o)
+	f := s.flusher(s.sql, withOrders)
+	drained(t, f.RunOnce)
+	cancellations, money := store.NewCancellations(s.db), &fakeUntriedPayments{newFakePayments(&fakeCrash{}, o), errBreakerOpen}
+	if _, err := cancellations.Cancel(t.Context(), o.ID, []order.State{order.Paid}, order.CancelReason{Text: "changed my mind"}, "c1"); err != nil {
+		t.Fatal(err)
+	}
+	finisher := workers.NewCancellationFinisher(cancellations, money, s.Stock, quiet)
+	now := time.Now()
+	finisher.SetClock(func() time.Time { return now })
+	for range 3 {
+		mustFail(t, finisher.RunOnce, order.ErrNotSent)
+		drained(t, f.RunOnce)
+		now = now.Add(6 * time.Second)
+	}
+	s.wantStock(t, 100, 100)
+	money.err = nil
+	mustRun(t, finisher.RunOnce, 1)
+	if due, err := cancellations.Due(t.Context(), now.Add(time.Hour), 10); err != nil || len(due) != 0 || money.refunds[o.ID] != 1 {
+		t.Errorf("due is %+v (%v); the money went back %d times", due, err, money.refunds[o.ID])
+	}
+	s.wantStock(t, 100, 100)
+}
+
 // TestCancellationFinisher_Stopped: the cancellation stays due.
 func TestCancellationFinisher_Stopped(t *testing.T) {
 	s := openShop(t, openSQLite(t))

@@ -64,6 +64,8 @@ type harness struct {
 	env     []string
 	db      *sql.DB
 	taken   *sql.DB             // what the payment provider took, which the shop cannot write
+	parcels *sql.DB             // what the carrier has
+	outages string              // the file with the modes of provider and carrier
 	old     *realparts.OldRedis // the Redis of redisAlone
 	standby *realparts.OldRedis // once its replica
 	broker  *realparts.Broker
@@ -106,6 +108,7 @@ func newHarness(ctx context.Context, t *testing.T) *harness {
 		"SPILLWAY_DATA_DIR="+filepath.Join(t.TempDir(), "data"), "SPILLWAY_PAY_WITHIN="+payWithin.String(),
 		"SPILLWAY_RECONCILE_AFTER=5s", "SPILLWAY_LOST_AFTER=1s", "SPILLWAY_REPAIR_AFTER=10s", "SPILLWAY_DRAIN_TIMEOUT=10s")
 	h.openProvider()
+	h.openOutages()
 	h.command("migrate", "up")
 	h.addProcesses()
 	h.logf("the parts are up")

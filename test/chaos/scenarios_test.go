@@ -12,6 +12,7 @@ var scenarioFiles = []func() []scenario{
 	shopScenarios,
 	sentinelScenarios,
 	brokerScenarios,
+	outageScenarios,
 }
 
 // scenario is trouble with a script of its own, in contrast to the moves that are done to each part. SPILLWAY_CHAOS_PARTS names it beside the parts.
