@@ -61,7 +61,7 @@ func (o *outage) mailsCame(office *mailtest.Server, refused order.ID, mode strin
 		o.inMySQL("SELECT (SELECT COUNT(*) FROM due_mails), (SELECT COUNT(*) FROM sent_mails)", nil, &due, &sent)
 		return due == 0
 	})
-	o.t.Logf("the mails are sent %s after the return", time.Since(o.ended).Round(time.Second))
+	o.t.Logf("%s: the mails are sent %s after the return", o.t.Name(), time.Since(o.ended).Round(time.Second))
 	o.inMySQL("SELECT COUNT(*) FROM orders WHERE state = ?", []any{order.Shipped}, &shipped)
 	o.inMySQL("SELECT COALESCE(SUM(order_id = ?), 0), COALESCE(SUM(order_id <> ?), 0) FROM failed_orders", []any{refused, refused}, &dead, &others)
 	if dead != 2 || others != 0 {

@@ -312,7 +312,7 @@ func (o *outage) verify() {
 	if a := o.audit("--drained", "--wait", externalDrain.String()); !a.OK {
 		o.t.Errorf("the audit found %+v", a.Findings)
 	}
-	o.t.Logf("first refusal after %s, first paid order %s after the return, drained after %s; responses: %v",
+	o.t.Logf("%s: first refusal after %s, first paid order %s after the return, drained after %s; responses: %v", o.t.Name(),
 		refused.Round(10*time.Millisecond), paid.Round(10*time.Millisecond), time.Since(o.ended).Round(time.Second), o.outcomes())
 	o.toldIsTrue()
 	o.witnessesAgree()
