@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Runs RocketMQ on 127.0.0.1 in two JVMs: a nameserver, and a broker with the gRPC proxy in it. The jars come from Maven
 # Central. Usage: rocketmq.sh up|grant|down|status|prepare [DIR]. With ROCKETMQ_PROXY=own the proxy is a third JVM, as in a
-# cluster with several brokers: `start` then starts those of them that are not running. DIR is the data directory; tests
+# cluster with several brokers: `start` then starts those of them that are not running; with ROCKETMQ_SECOND_PORT there is a
+# second broker, on this port, two below it and one above. DIR is the data directory; tests
 # set their own, with ports and names in the environment. ROCKETMQ_TLS_CERT and ROCKETMQ_TLS_KEY name PEM files: the proxy
 # then refuses plain text. ROCKETMQ_ADMIN=NAME:SECRET makes an operator's user: every request must then be signed (ACL 2.0),
 # and `grant` makes the shop's user ROCKETMQ_USER=NAME:SECRET, with what the shop needs and no more.
@@ -13,6 +14,8 @@ dir=${2:-$SERVICES_DIR/rocketmq/data}
 namesrv_pid=$dir/namesrv.pid
 broker_pid=$dir/broker.pid
 proxy_pid=$dir/proxy.pid
+second_pid=$dir/second.pid
+second_port=${ROCKETMQ_SECOND_PORT:-}
 if [ "${ROCKETMQ_PROXY:-}" = own ]; then broker_main=BrokerStartup; else broker_main=ProxyStartup; fi
 
 admin=${ROCKETMQ_ADMIN:-}
@@ -64,9 +67,9 @@ group() {
 
 join_by_comma() { local IFS=,; printf '%s' "$*"; }
 
-# seed writes topics and groups before the first start, because mqadmin takes seconds for each.
+# seed STORE: writes topics and groups before the first start of a broker, because mqadmin takes seconds for each.
 seed() {
-  local config=$dir/store/config version='{"counter":1,"stateVersion":0,"timestamp":1}' topics=() groups=() name retries
+  local config=$1/config version='{"counter":1,"stateVersion":0,"timestamp":1}' topics=() groups=() name retries
   mkdir -p "$config"
   for name in $TOPICS; do topics+=("$(topic "$name" 4 '"message.type":"NORMAL"')"); done
   # A message is redelivered when its lease of 30 s or more expires: 1,200 attempts last longer than an outage of a working
@@ -95,20 +98,30 @@ listenPort=$ROCKETMQ_NAMESRV_PORT
 bindAddress=127.0.0.1
 rocketmqHome=$dir
 CONF
-  # Small mapped files save disk space; SYNC_FLUSH would write each message to disk before the response, at half the
-  # speed.
-  cat >"$dir/conf/broker.conf" <<CONF
+  configure_broker broker-a "$dir/store" "$ROCKETMQ_BROKER_PORT" "$dir/conf/broker.conf"
+  [ -z "$second_port" ] || configure_broker broker-b "$dir/second" "$second_port" "$dir/conf/second.conf"
+  # The broker's own metrics, for Prometheus; on every address.
+  if [ -n "${ROCKETMQ_METRICS_PORT:-}" ]; then
+    printf 'metricsExporterType=PROM\nmetricsPromExporterHost=127.0.0.1\nmetricsPromExporterPort=%s\n' "$ROCKETMQ_METRICS_PORT" >>"$dir/conf/broker.conf"
+  fi
+  configure_proxy
+}
+
+# configure_broker NAME STORE PORT FILE. Small mapped files save disk space; with SYNC_FLUSH a message is on the disk before
+# the response.
+configure_broker() {
+  cat >"$4" <<CONF
 brokerClusterName=DefaultCluster
-brokerName=broker-a
+brokerName=$1
 brokerId=0
 brokerIP1=127.0.0.1
 bindAddress=127.0.0.1
-listenPort=$ROCKETMQ_BROKER_PORT
-fastListenPort=$((ROCKETMQ_BROKER_PORT - 2))
-haListenPort=$((ROCKETMQ_BROKER_PORT + 1))
+listenPort=$3
+fastListenPort=$(($3 - 2))
+haListenPort=$(($3 + 1))
 namesrvAddr=127.0.0.1:$ROCKETMQ_NAMESRV_PORT
-storePathRootDir=$dir/store
-storePathCommitLog=$dir/store/commitlog
+storePathRootDir=$2
+storePathCommitLog=$2/commitlog
 mappedFileSizeCommitLog=67108864
 mappedFileSizeConsumeQueue=600000
 maxMessageSize=4194304
@@ -120,17 +133,17 @@ deleteWhen=04
 fileReservedTime=48
 diskMaxUsedSpaceRatio=95
 CONF
-  # The broker's own metrics, for Prometheus; on every address.
-  if [ -n "${ROCKETMQ_METRICS_PORT:-}" ]; then
-    printf 'metricsExporterType=PROM\nmetricsPromExporterHost=127.0.0.1\nmetricsPromExporterPort=%s\n' "$ROCKETMQ_METRICS_PORT" >>"$dir/conf/broker.conf"
-  fi
-  # Authentication is checked by the proxy and by the broker. In one JVM the proxy reads the users from the broker.
+  [ -z "$admin" ] || auth_settings '%s=%s\n' '%s' org.apache.rocketmq.auth.{authentication,authorization}.provider.Local >>"$4"
+  chmod 600 "$4"
+}
+
+# configure_proxy: access is checked by the proxy and by the brokers. The proxy reads the users from a broker.
+configure_proxy() {
   local proxy_more=''
   if [ -n "$admin" ]; then
-    auth_settings '%s=%s\n' '%s' org.apache.rocketmq.auth.{authentication,authorization}.provider.Local >>"$dir/conf/broker.conf"
     proxy_more=,$(auth_settings '"%s":%s\n' '"%s"' org.apache.rocketmq.proxy.auth.Proxy{,} | paste -sd,),'"enableAclRpcHookForClusterMode":true'
     printf 'accessKey: %s\nsecretKey: %s\n' "${admin%%:*}" "${admin#*:}" >"$dir/conf/tools.yml"
-    chmod 600 "$dir/conf/"{broker.conf,tools.yml}
+    chmod 600 "$dir/conf/tools.yml"
   fi
   if [ -n "${ROCKETMQ_TLS_CERT:-}" ]; then
     proxy_more+=$(printf ',"tlsTestModeEnable":false,"tlsCertPath":"%s","tlsKeyPath":"%s"' "$ROCKETMQ_TLS_CERT" "$ROCKETMQ_TLS_KEY")
@@ -169,13 +182,20 @@ jvm() {
 }
 
 start() {
-  if [ -f "$dir/store/config/topics.json" ]; then running "$broker_pid" ProxyStartup || upgrade; else seed; fi
+  if [ -f "$dir/store/config/topics.json" ]; then running "$broker_pid" ProxyStartup || upgrade; else seed "$dir/store"; fi
+  [ -z "$second_port" ] || [ -f "$dir/second/config/topics.json" ] || seed "$dir/second"
   configure
   if ! running "$namesrv_pid" NamesrvStartup; then
     jvm "$namesrv_pid" "$dir/logs/namesrv.out" -Xms64m -Xmx96m org.apache.rocketmq.namesrv.NamesrvStartup -c "$dir/conf/namesrv.conf"
   fi
   wait_for 30 "RocketMQ's nameserver" "$dir/logs/namesrv.out" "$namesrv_pid" port_open "$ROCKETMQ_NAMESRV_PORT"
-  if [ "$broker_main" = ProxyStartup ]; then start_both; else start_broker && start_proxy; fi
+  if [ "$broker_main" = ProxyStartup ]; then
+    start_both
+    return
+  fi
+  start_broker "$broker_pid" "$dir/conf/broker.conf" broker
+  [ -z "$second_port" ] || start_broker "$second_pid" "$dir/conf/second.conf" second
+  start_proxy
 }
 
 start_both() {
@@ -186,12 +206,13 @@ start_both() {
   wait_for 120 "RocketMQ's broker" "$dir/logs/broker.out" "$broker_pid" grep -q 'startup successfully' "$dir/logs/broker.out"
 }
 
+# start_broker PIDFILE CONF NAME
 start_broker() {
-  if ! running "$broker_pid" BrokerStartup; then
-    jvm "$broker_pid" "$dir/logs/broker.out" -Xms256m -Xmx384m -XX:MaxDirectMemorySize=256m \
-      org.apache.rocketmq.broker.BrokerStartup -n "127.0.0.1:$ROCKETMQ_NAMESRV_PORT" -c "$dir/conf/broker.conf"
+  if ! running "$1" BrokerStartup; then
+    jvm "$1" "$dir/logs/$3.out" -Xms256m -Xmx384m -XX:MaxDirectMemorySize=256m \
+      org.apache.rocketmq.broker.BrokerStartup -n "127.0.0.1:$ROCKETMQ_NAMESRV_PORT" -c "$2"
   fi
-  wait_for 120 "RocketMQ's broker" "$dir/logs/broker.out" "$broker_pid" grep -q 'boot success' "$dir/logs/broker.out"
+  wait_for 120 "RocketMQ's $3" "$dir/logs/$3.out" "$1" grep -q 'boot success' "$dir/logs/$3.out"
 }
 
 # start_proxy runs after the broker's start: a proxy that does not find the broker at the nameserver, where it registers
@@ -259,6 +280,7 @@ grant) grant ;;
 down)
   stop_pid "$proxy_pid" ProxyStartup 30
   stop_pid "$broker_pid" "$broker_main" 30
+  stop_pid "$second_pid" BrokerStartup 30
   stop_pid "$namesrv_pid" NamesrvStartup 10
   ;;
 status) if running "$broker_pid" "$broker_main" && port_open "$ROCKETMQ_GRPC_PORT"; then say "RocketMQ: up"; else say "RocketMQ: down"; exit 1; fi ;;
