@@ -96,6 +96,49 @@ func StartRocketMQ(t testing.TB, topics, groups []string) *Proc {
 	return p
 }
 
+// RocketMQSetup is what an operator decides about the brokers.
+type RocketMQSetup struct {
+	// SyncFlush makes them write a message to the disk before they respond.
+	SyncFlush bool
+	// TwoBrokers share each topic.
+	TwoBrokers bool
+}
+
+// StartRocketMQBrokers starts a nameserver, one broker or two, and a proxy for them as separate servers. second is nil
+// without a second broker. Restart does not wait until the topics are routable.
+func StartRocketMQBrokers(t testing.TB, topics, groups []string, setup RocketMQSetup) (first, second, proxy *Proc) {
+	t.Helper()
+	env := []string{"ROCKETMQ_PROXY=own", "ROCKETMQ_TOPICS=" + strings.Join(topics, " "), "ROCKETMQ_GROUPS=" + strings.Join(groups, " ")}
+	if setup.SyncFlush {
+		env = append(env, "ROCKETMQ_FLUSH=SYNC_FLUSH")
+	}
+	port := ""
+	if setup.TwoBrokers {
+		port = brokerPort(t)
+		env = append(env, "ROCKETMQ_SECOND_PORT="+port)
+	}
+	r := newRocketMQ(t, env...)
+	first, proxy = r.proc("broker", "start", r.broker), r.proc("proxy", "start", r.grpc)
+	servers := []*Proc{first, proxy}
+	if setup.TwoBrokers {
+		second = r.proc("second", "start", port)
+		servers = append(servers, second)
+	}
+	t.Cleanup(func() {
+		for _, p := range servers {
+			p.Kill9()
+		}
+		r.down()
+	})
+	if err := r.run("up"); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range servers {
+		p.run()
+	}
+	return first, second, proxy
+}
+
 // SecureRocketMQ is a RocketMQ with ACL 2.0 whose proxy refuses plain text.
 type SecureRocketMQ struct {
 	*Proc

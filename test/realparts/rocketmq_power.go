@@ -23,6 +23,12 @@ type Broker struct {
 	dir string // with its files in dir/store
 }
 
+// HasMessages reports whether the broker has accepted any.
+func (b *Broker) HasMessages() bool {
+	files, err := filepath.Glob(filepath.Join(b.dir, "store", "commitlog", "*"))
+	return err == nil && len(files) > 0
+}
+
 // Copy copies the files of the running broker.
 func (b *Broker) Copy() {
 	b.t.Helper()
