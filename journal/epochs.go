@@ -235,7 +235,7 @@ func (e *Epochs) Check(ctx context.Context) error {
 	}
 	e.outage = outage{}
 	// SQL first: its offset never exceeds what Redis has, unless Redis lost data.
-	epoch, err := e.readOpenEpoch(checkCtx)
+	epoch, err := e.readSQL(checkCtx)
 	if err != nil && !errors.Is(err, ErrNoEpoch) {
 		return e.withoutSQL(ctx, instance, began, fmt.Errorf("read the open epoch: %w", err))
 	}
@@ -267,8 +267,8 @@ func (e *Epochs) checkDurability(epoch Epoch) error {
 	return err
 }
 
-// readOpenEpoch reads the open epoch from SQL.
-func (e *Epochs) readOpenEpoch(ctx context.Context) (Epoch, error) {
+// readSQL reads the open epoch from SQL.
+func (e *Epochs) readSQL(ctx context.Context) (Epoch, error) {
 	ctx, cancel := context.WithTimeout(ctx, sqlTimeout)
 	defer cancel()
 	return e.cfg.Store.OpenEpoch(ctx, e.cfg.Keys.Partition)
