@@ -10,6 +10,8 @@ SHELL := bash
 # Tools are built or fetched into the checkout at the versions that tools/ and package.json pin.
 BIN := .bin
 NODE_BIN := node_modules/.bin
+# One of the programs that `npm ci` installs; the others and the libraries come with it.
+NODE_MODULES := $(NODE_BIN)/buf
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/$(NODE_BIN):$(PATH)
 
 # Where the real servers listen, and where the tests look for them.
@@ -47,8 +49,13 @@ BUILD_FLAGS := -tags=grpcnotrace -trimpath -ldflags='-s -w'
 run: build ## build, and start everything in one process at http://localhost:8080
 	exec bin/spillway all $(ARGS)
 
+# The pages are inside the program: they come first. Without Node it is built without them, and / explains that.
+.PHONY: web
+web: $(NODE_MODULES) ## build the pages of the shop and the console (needs Node), which `make build` puts into the program
+	npm run --silent build --workspace web/app -- --logLevel warn
+
 .PHONY: build
-build: ## build bin/spillway
+build: $(if $(shell command -v npm),web) ## build bin/spillway, with the pages if Node is there
 	go build $(BUILD_FLAGS) -o bin/spillway ./cmd/spillway
 
 .PHONY: services
@@ -83,10 +90,14 @@ chromium: ## install the browser that the tests drive, if there is none
 RACY := /queue/rocketmq
 
 .PHONY: test
-test: services chromium observers $(BIN)/grpcurl $(NODE_BIN)/buf ## run all tests against the real servers, with the race detector
+test: services chromium observers $(BIN)/grpcurl $(NODE_MODULES) test-web ## run all tests against the real servers, with the race detector
 	packages=$$(go list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' ./... | grep -v '$(RACY)'); \
 	go test -race -count=1 -p $(TEST_PARALLEL) -timeout $(TEST_TIMEOUT) $$packages
 	go test -count=1 -timeout $(TEST_TIMEOUT) .$(RACY)/...
+
+.PHONY: test-web
+test-web: build $(NODE_MODULES) ## run the tests of the pages and of the client package
+	npm test --silent --workspaces --if-present
 
 # A package asks for real servers through test/realparts, so that whoever does not import it needs none.
 .PHONY: test-fast
@@ -120,7 +131,7 @@ lint-go: $(BIN)/golangci-lint
 	golangci-lint run --allow-parallel-runners ./...
 
 .PHONY: lint-proto
-lint-proto: $(NODE_BIN)/buf
+lint-proto: $(NODE_MODULES)
 	buf lint
 	buf format --diff --exit-code proto
 	buf breaking proto --against proto/baseline.binpb
@@ -137,8 +148,11 @@ lint-rules:
 	else echo "promtool is missing, alert rules are not checked: apt-get install prometheus" >&2; fi
 
 .PHONY: lint-ts
-lint-ts: $(NODE_BIN)/buf
+lint-ts: $(NODE_MODULES)
 	tsc --project test/e2e/browser
+	tsc --project web/client
+	tsc --project web/app
+	biome check --error-on-warnings
 
 # Comments and documentation in plain words, and enough of them.
 .PHONY: lint-words
@@ -155,31 +169,32 @@ check-generated:
 	tools/check-generated.sh
 
 .PHONY: breaking
-breaking: $(NODE_BIN)/buf ## compare the API with another revision: make breaking AGAINST='.git#branch=main,subdir=proto'
+breaking: $(NODE_MODULES) ## compare the API with another revision: make breaking AGAINST='.git#branch=main,subdir=proto'
 	buf breaking proto --against '$(or $(AGAINST),proto/baseline.binpb)'
 
 ##@ Change
 
 .PHONY: generate
-generate: $(BIN)/protoc-gen-go $(BIN)/protoc-gen-connect-go $(NODE_BIN)/buf ## generate gen/, web/src/gen/, ent/ and docs/configuration.md anew
+generate: $(BIN)/protoc-gen-go $(BIN)/protoc-gen-connect-go $(NODE_MODULES) ## generate gen/, web/*/src/…/gen/, ent/ and docs/configuration.md anew
 	buf generate
-	buf generate --template buf.gen.rpc.yaml
+	for part in client rpc rules; do buf generate --template buf.gen.$$part.yaml; done
 	go generate ./ent
 	go run ./cmd/spillway reference > docs/configuration.md.new
 	mv docs/configuration.md.new docs/configuration.md
 
 # What `make lint` compares the API with. Change it on purpose only, and list what breaks in CHANGELOG.md.
 .PHONY: baseline
-baseline: $(NODE_BIN)/buf ## accept the API as it is as the one that later changes must be compatible with
+baseline: $(NODE_MODULES) ## accept the API as it is as the one that later changes must be compatible with
 	buf build proto --exclude-source-info --output proto/baseline.binpb
 
 .PHONY: fmt
-fmt: $(BIN)/golangci-lint $(NODE_BIN)/buf ## format Go and .proto files
+fmt: $(BIN)/golangci-lint $(NODE_MODULES) ## format Go, .proto and TypeScript files
 	golangci-lint fmt
 	buf format --write proto
+	biome format --write
 
 .PHONY: tools
-tools: $(BIN)/golangci-lint $(BIN)/grpcurl $(BIN)/protoc-gen-connect-go $(BIN)/protoc-gen-go $(NODE_BIN)/buf ## build the tools (some minutes, once)
+tools: $(BIN)/golangci-lint $(BIN)/grpcurl $(BIN)/protoc-gen-connect-go $(BIN)/protoc-gen-go $(NODE_MODULES) ## build the tools (some minutes, once)
 
 $(BIN)/golangci-lint: tools/lint/go.mod tools/lint/go.sum
 	go -C tools/lint build -o "$(CURDIR)/$@" github.com/golangci/golangci-lint/v2/cmd/golangci-lint
@@ -191,7 +206,7 @@ $(BIN)/%: tools/go.mod tools/go.sum
 	touch $@
 
 # npm ci empties node_modules first: behind a symbolic link, that of another checkout.
-$(NODE_BIN)/buf: package.json package-lock.json
+$(NODE_MODULES): package.json package-lock.json
 	@if [ -L node_modules ]; then echo "node_modules is a symbolic link, and npm ci would empty its target: rm node_modules" >&2; exit 1; fi
 	npm ci --loglevel=error
 	touch $@

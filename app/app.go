@@ -19,6 +19,7 @@ import (
 	"github.com/spillway/spillway/server"
 	"github.com/spillway/spillway/store"
 	"github.com/spillway/spillway/telemetry"
+	"github.com/spillway/spillway/web"
 )
 
 // App is one process of a shop: an API, workers, or both.
@@ -249,6 +250,8 @@ func (a *App) serve(ctx context.Context) error {
 
 func (a *App) serverConfig() (server.Config, error) {
 	cfg := server.Config{Tokens: a.tokens, Origins: a.cfg.HTTP.Origins, Ready: a.deps.ready(), Breakers: a.deps.policies.States, Mode: a.deps.mode, Log: a.log}
+	// The simulated payment provider is the only one.
+	cfg.Pages = server.Pages{Files: web.Files(), TestCards: true}
 	cfg.Sessions.PerMinute = a.cfg.HTTP.SessionsPerMinute
 	cfg.Admission, cfg.Refused = a.api.admission, a.api.checkouts.CountRefused
 	// A caller's trace is continued: its sampling decision is that of a gateway in front, and can only cost spans.

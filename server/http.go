@@ -60,6 +60,8 @@ type Config struct {
 	TrustedProxies []netip.Prefix
 	// Sessions bounds the guest sessions of one address.
 	Sessions SessionLimit
+	// Pages are the shop and the console.
+	Pages Pages
 	// Interceptors run outermost, such as telemetry.
 	Interceptors []connect.Interceptor
 }
@@ -90,8 +92,7 @@ func NewHandler(cfg Config, s Services) http.Handler {
 	mux.Handle(grpchealth.NewHandler(health{checks: cfg.Ready, names: names}, bounded))
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { readyz(w, r, cfg) })
-	mux.HandleFunc("GET /{$}", home)
-	mux.HandleFunc("/", errs.notFound)
+	cfg.Pages.mount(mux.ServeMux, errs)
 	return requestid.Middleware(origins(cfg.Origins, withConn(mux)))
 }
 
@@ -119,11 +120,6 @@ func origins(allowed []string, next http.Handler) http.Handler {
 		ExposedHeaders: append(connectcors.ExposedHeaders(), "Retry-After", "WWW-Authenticate", requestid.Header),
 		MaxAge:         int(corsMaxAge.Seconds()),
 	}).Handler(next)
-}
-
-// home shows a first call.
-func home(w http.ResponseWriter, r *http.Request) {
-	fmt.Fprintf(w, "Spillway takes orders. Try: curl -H 'Content-Type: application/json' -d '{}' http://%s/spillway.v1.CatalogService/ListProducts\n", r.Host)
 }
 
 // Serve listens until ctx ends, and then waits for the requests under way, as long as drain allows. When it returns without

@@ -2,9 +2,9 @@
 // reports to its own site what it saw.
 import { Code, ConnectError, createClient, type Client, type Interceptor, type Transport } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-web";
-import { CheckoutService } from "../../../web/src/gen/spillway/v1/checkout_pb";
-import { OrderService, OrderState } from "../../../web/src/gen/spillway/v1/order_pb";
-import { SessionService } from "../../../web/src/gen/spillway/v1/session_pb";
+import { CheckoutService } from "../../../web/client/src/gen/spillway/v1/checkout_pb";
+import { OrderService, OrderState } from "../../../web/client/src/gen/spillway/v1/order_pb";
+import { SessionService } from "../../../web/client/src/gen/spillway/v1/session_pb";
 
 /** Bounds a call, so that one that hangs is reported as deadline_exceeded, well before the test gives the page up. */
 const callTimeoutMs = 20_000;
