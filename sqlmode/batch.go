@@ -21,6 +21,7 @@ func (m *Mode) runBatch(steps []*step) {
 	})
 	switch {
 	case err == nil:
+		m.remember(steps)
 	case store.IsRowError(err) && len(steps) > 1:
 		m.runBatch(steps[:len(steps)/2])
 		m.runBatch(steps[len(steps)/2:])
@@ -43,7 +44,8 @@ func failed(err error) error {
 	return &order.RetryError{After: redisconn.RetryAfter, Err: fmt.Errorf("SQL: %w: %w: %w", order.ErrUnavailable, order.ErrUnknownOutcome, err)}
 }
 
-// batch decides the steps of one transaction, one after the other: each sees what those before it have changed.
+// batch decides the steps of one transaction, one after the other: each sees what those before it have taken. The units that the batch gives back are
+// for sale from the next one on, and the limits count the orders that it pays or releases until then.
 type batch struct {
 	mode  *Mode
 	tx    *store.SQLEpochTx

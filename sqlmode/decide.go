@@ -122,8 +122,14 @@ func (b *batch) release(s *step) error {
 	return nil
 }
 
-// giveBack returns the units of a released order. The store adds them to the stock, unless they were never taken, or returned before.
+// giveBack returns the units of a released order. The store adds them to the stock, unless they were never taken, or returned before. To the reserve they
+// return only if they surely come from it.
 func (b *batch) giveBack(s *step, o store.SQLOrder) {
+	if !b.mode.sellsAll() && b.mode.placed.has(s.epoch.Number, s.release) {
+		for _, d := range o.Units {
+			b.out.Reserved[d.SKU] -= d.Units
+		}
+	}
 	b.out.Releases = append(b.out.Releases, store.Return{
 		Hold: store.Hold{OrderID: s.release, Deltas: o.Units}, EntryID: b.tx.EntryID(), Reason: s.reason,
 	})

@@ -36,6 +36,7 @@ type Mode struct {
 	orders     Orders
 	now        func() time.Time
 	steps      batcher
+	placed     placed
 }
 
 // New makes the mode of a process with the durability.

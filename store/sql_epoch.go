@@ -16,7 +16,7 @@ import (
 // Changes are as in a Range.
 type SQLSteps struct {
 	Range
-	// Reserved are the units that come out of what Redis did not get; empty if all stock is sold in SQL.
+	// Reserved are the units that come out of what Redis did not get, negative for those that return to it; empty if all stock is sold in SQL.
 	Reserved map[order.SKU]int64
 	// Paid are the orders with a confirmation that is to be sent.
 	Paid []order.ID
