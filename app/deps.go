@@ -172,10 +172,13 @@ func (deps *dependencies) keepTime(m *miniredis.Miniredis) {
 	deps.closers = append(deps.closers, func() error { close(stop); return nil })
 }
 
-// firstEpoch checks Redis once. One that may evict is refused, as is one without replicas if they are needed, and a shop with another durability setting; a Redis that is
-// unavailable is waited for in the background, while /readyz and every order say so.
+// firstEpoch checks Redis once. One that may evict is refused, as is one without replicas if they are needed, one that refuses this process, and a
+// shop with another durability setting; a Redis that is unavailable is waited for in the background, while /readyz and every order say so.
 func (deps *dependencies) firstEpoch(ctx context.Context) error {
 	err := deps.epochs.Check(ctx)
+	if refused := redisconn.Refused(err); refused != nil {
+		return fmt.Errorf("%w: %s", err, redisAdvice(refused))
+	}
 	if errors.Is(err, redisconn.ErrEviction) || errors.Is(err, redisconn.ErrReplicas) || errors.Is(err, journal.ErrDurability) {
 		return err
 	}

@@ -144,12 +144,12 @@ func (f *fence) instance(ctx context.Context, addr string, cfg *tls.Config) (str
 func (f *fence) connect(ctx context.Context, addr string, d *net.Dialer, cfg *tls.Config) (net.Conn, string, error) {
 	conn, err := dialRedis(ctx, addr, d, cfg)
 	if err != nil {
-		return nil, "", fmt.Errorf("connect to Redis at %s: %w", addr, err)
+		return nil, "", fmt.Errorf("connect to Redis at %s: %w", addr, diagnose(ctx, addr, cfg, err))
 	}
 	id, err := f.handshake(conn)
 	if err != nil {
 		_ = conn.Close()
-		return nil, "", fmt.Errorf("read the identity of Redis at %s: %w", addr, err)
+		return nil, "", fmt.Errorf("read the identity of Redis at %s: %w", addr, diagnose(ctx, addr, cfg, err))
 	}
 	return conn, id, nil
 }

@@ -75,7 +75,11 @@ func (p resp) readLine(command string) (string, error) {
 	}
 	line = strings.TrimSuffix(line, "\r\n")
 	if strings.HasPrefix(line, "-") {
-		return "", fmt.Errorf("redis replied %s to %s", line, command)
+		err := fmt.Errorf("redis replied %s to %s", line, command)
+		if isLoginReply(line) {
+			return "", &RefusedError{Refusal: RefusedLogin, err: err}
+		}
+		return "", err
 	}
 	return line, nil
 }

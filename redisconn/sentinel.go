@@ -64,6 +64,10 @@ func (s *sentinels) primary(ctx context.Context) (string, error) {
 func (s *sentinels) vote(ctx context.Context, addr string) vote {
 	v, err := s.read(ctx, addr)
 	if err != nil {
+		err = diagnose(ctx, addr, s.tls, err)
+		if refused := Refused(err); refused != nil {
+			err = &RefusedError{Refusal: refused.Refusal, Sentinel: true, err: err}
+		}
 		return vote{err: fmt.Errorf("the Sentinel at %s: %w", addr, err)}
 	}
 	return v

@@ -165,5 +165,5 @@ func pass(to, from net.Conn) {
 func StartPartition(t testing.TB) (*SentinelRedis, *Namespace) {
 	t.Helper()
 	n := NewNamespace(t)
-	return startSentinels(t, n.Outside, n.Inside, n.Command()), n
+	return startSentinels(t, topology{host: n.Outside, primaryHost: n.Inside, prefix: n.Command()}), n
 }

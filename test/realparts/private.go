@@ -81,7 +81,7 @@ func startRedis(t testing.TB, dir, port, fsync string) *Proc {
 
 func launchRedis(dir, port, fsync string) (*process, error) {
 	log := filepath.Join(dir, "log")
-	return launch("Redis", nil, append(redisArgs(dir, port, fsync, log), "--bind", "127.0.0.1"), "127.0.0.1", port, log)
+	return launch("Redis", nil, append(redisArgs(dir, port, fsync, log), "--bind", "127.0.0.1"), "127.0.0.1", port, log, redisReady)
 }
 
 // redisArgs is the command line of a Redis, without the address that it listens on.

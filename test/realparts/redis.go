@@ -2,6 +2,7 @@ package realparts
 
 import (
 	"bufio"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -92,20 +93,56 @@ func (r *OldRedis) must(args ...string) string {
 
 func (r *OldRedis) command(args ...string) (string, error) { return redisCommand(r.Addr(), args...) }
 
-// redisCommand sends one command with a status or a bulk string as its reply, and returns the reply.
+// redisCommand is the command of a Redis without a login.
 func redisCommand(addr string, args ...string) (string, error) {
-	c, err := net.DialTimeout("tcp", addr, redisTimeout)
+	return redisAccess{}.command(addr, args...)
+}
+
+// redisAccess is how a test logs in to its own Redis or Sentinel. The zero value is plain TCP without a login.
+type redisAccess struct {
+	user, password string
+	tls            *tls.Config // nil for plain TCP
+}
+
+// dial connects and logs in.
+func (a redisAccess) dial(addr string) (net.Conn, *bufio.Reader, error) {
+	dialer := &net.Dialer{Timeout: redisTimeout}
+	var c net.Conn
+	var err error
+	if a.tls != nil {
+		c, err = tls.DialWithDialer(dialer, "tcp", addr, a.tls)
+	} else {
+		c, err = dialer.Dial("tcp", addr)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	in := bufio.NewReader(c)
+	err = c.SetDeadline(time.Now().Add(redisTimeout))
+	if err == nil && a.user != "" {
+		_, err = exchange(c, in, "AUTH", a.user, a.password)
+	}
+	if err != nil {
+		_ = c.Close()
+		return nil, nil, err
+	}
+	return c, in, nil
+}
+
+// command sends one command with a status or a bulk string as its reply, and returns the reply.
+func (a redisAccess) command(addr string, args ...string) (string, error) {
+	c, in, err := a.dial(addr)
 	if err != nil {
 		return "", err
 	}
 	defer c.Close()
-	if err := c.SetDeadline(time.Now().Add(redisTimeout)); err != nil {
+	return exchange(c, in, args...)
+}
+
+func exchange(out io.Writer, in *bufio.Reader, args ...string) (string, error) {
+	if _, err := io.WriteString(out, strings.Join(args, " ")+"\r\n"); err != nil {
 		return "", err
 	}
-	if _, err := io.WriteString(c, strings.Join(args, " ")+"\r\n"); err != nil {
-		return "", err
-	}
-	in := bufio.NewReader(c)
 	line, err := in.ReadString('\n')
 	line = strings.TrimSuffix(line, "\r\n")
 	if err != nil {

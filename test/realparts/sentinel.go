@@ -1,7 +1,6 @@
 package realparts
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -36,34 +35,42 @@ type SentinelRedis struct {
 	Nodes []*Proc
 	// Sentinels observe them.
 	Sentinels []*Proc
+
+	secure *secureRedis // nil for plain TCP without a login
 }
 
 // StartSentinel starts a primary, two replicas and three Sentinels, and returns when the replicas are in sync and all Sentinels know each other
 // and the replicas. The append-only files are synced every second.
 func StartSentinel(t testing.TB) *SentinelRedis {
 	t.Helper()
-	return startSentinels(t, "127.0.0.1", "127.0.0.1", nil)
+	return startSentinels(t, topology{host: "127.0.0.1", primaryHost: "127.0.0.1"})
 }
 
-// startSentinels starts the primary on its own host, by a command that begins with the prefix, and the rest on the other one.
-func startSentinels(t testing.TB, host, primaryHost string, prefix []string) *SentinelRedis {
+// topology is where a SentinelRedis runs: the primary on its own host, by a command that begins with the prefix, and the rest on the other one.
+type topology struct {
+	host, primaryHost string
+	prefix            []string
+	secure            *secureRedis
+}
+
+func startSentinels(t testing.TB, at topology) *SentinelRedis {
 	t.Helper()
-	s := &SentinelRedis{t: t}
-	primary := startNode(t, node{host: primaryHost, port: FreePort(t), prefix: prefix})
+	s := &SentinelRedis{t: t, secure: at.secure}
+	primary := startNode(t, node{host: at.primaryHost, port: FreePort(t), prefix: at.prefix, secure: at.secure})
 	s.Nodes = append(s.Nodes, primary)
 	for range 2 {
-		s.Nodes = append(s.Nodes, startNode(t, node{host: host, port: FreePort(t), primary: primary.Addr()}))
+		s.Nodes = append(s.Nodes, startNode(t, node{host: at.host, port: FreePort(t), primary: primary.Addr(), secure: at.secure}))
 	}
 	for range sentinelCount {
-		s.Sentinels = append(s.Sentinels, startSentinel(t, host, primary.Addr()))
+		s.Sentinels = append(s.Sentinels, startSentinel(t, at.host, primary.Addr(), at.secure))
 	}
 	await(t, "the replicas to be in sync", func() bool {
-		info, err := redisCommand(s.Nodes[0].Addr(), "INFO", "replication")
+		info, err := s.access().command(s.Nodes[0].Addr(), "INFO", "replication")
 		return err == nil && strings.Count(info, "state=online") == 2
 	})
 	for _, p := range s.Sentinels {
 		await(t, "the Sentinel at "+p.Addr()+" to know all others", func() bool {
-			info, err := redisCommand(p.Addr(), "INFO", "sentinel")
+			info, err := s.access().command(p.Addr(), "INFO", "sentinel")
 			return err == nil && strings.Contains(info, fmt.Sprintf("slaves=2,sentinels=%d", sentinelCount))
 		})
 	}
@@ -77,6 +84,9 @@ func (s *SentinelRedis) Kill9() {
 		p.Kill9()
 	}
 }
+
+// access is that of the tests.
+func (s *SentinelRedis) access() redisAccess { return s.secure.access() }
 
 // URL is what --redis takes.
 func (s *SentinelRedis) URL() string {
@@ -93,7 +103,7 @@ func (s *SentinelRedis) AwaitFailover(old string) (primary string) {
 	await(s.t, "a failover from "+old, func() bool {
 		votes := map[string]int{}
 		for _, p := range s.Sentinels {
-			addr, err := sentinelPrimary(p.Addr())
+			addr, err := s.access().primary(p.Addr())
 			if votes[addr]++; err == nil && addr != old && votes[addr] > len(s.Sentinels)/2 {
 				primary = addr
 				return true
@@ -107,7 +117,7 @@ func (s *SentinelRedis) AwaitFailover(old string) (primary string) {
 // Primary is the address of the primary that the first Sentinel names.
 func (s *SentinelRedis) Primary() string {
 	s.t.Helper()
-	addr, err := sentinelPrimary(s.Sentinels[0].Addr())
+	addr, err := s.access().primary(s.Sentinels[0].Addr())
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -130,7 +140,7 @@ func (s *SentinelRedis) Node(addr string) *Proc {
 func (s *SentinelRedis) AwaitReplica(addr string) {
 	s.t.Helper()
 	await(s.t, addr+" to be a replica in sync", func() bool {
-		info, err := redisCommand(addr, "INFO", "replication")
+		info, err := s.access().command(addr, "INFO", "replication")
 		return err == nil && strings.Contains(info, "role:slave") && strings.Contains(info, "master_link_status:up")
 	})
 }
@@ -138,7 +148,7 @@ func (s *SentinelRedis) AwaitReplica(addr string) {
 // Command sends one command to the Redis or Sentinel at the address, with a status or a bulk string as its reply.
 func (s *SentinelRedis) Command(addr string, args ...string) string {
 	s.t.Helper()
-	reply, err := redisCommand(addr, args...)
+	reply, err := s.access().command(addr, args...)
 	if err != nil {
 		s.t.Fatalf("%v to %s: %v", args, addr, err)
 	}
@@ -150,6 +160,8 @@ type node struct {
 	host, port string
 	primary    string   // of which it is a replica; empty for none
 	prefix     []string // of its command line
+	secure     *secureRedis
+	alone      bool // it has no replicas
 }
 
 func startNode(t testing.TB, n node) *Proc {
@@ -164,25 +176,27 @@ func startNode(t testing.TB, n node) *Proc {
 
 func (n node) launch(dir string) (*process, error) {
 	log := filepath.Join(dir, "log")
-	args := append(redisArgs(dir, n.port, "everysec", log), "--bind", n.host, "--protected-mode", "no",
-		"--min-replicas-to-write", "1", "--min-replicas-max-lag", replicaMaxLag)
+	args := append(redisArgs(dir, n.port, "everysec", log), "--bind", n.host, "--protected-mode", "no")
+	if !n.alone {
+		args = append(args, "--min-replicas-to-write", "1", "--min-replicas-max-lag", replicaMaxLag)
+	}
 	if host, port, err := net.SplitHostPort(n.primary); err == nil {
 		args = append(args, "--replicaof", host+" "+port)
 	}
-	return launch("Redis", n.prefix, args, n.host, n.port, log)
+	return launch("Redis", n.prefix, append(args, n.secure.nodeArgs(n.port)...), n.host, n.port, log, n.secure.ready)
 }
 
 // startSentinel starts a Sentinel that monitors the primary.
-func startSentinel(t testing.TB, host, primary string) *Proc {
+func startSentinel(t testing.TB, host, primary string, secure *secureRedis) *Proc {
 	t.Helper()
 	dir, port := t.TempDir(), FreePort(t)
 	config, log := filepath.Join(dir, "sentinel.conf"), filepath.Join(dir, "log") // Sentinel rewrites the first.
-	if err := os.WriteFile(config, []byte(sentinelConfig(dir, host, port, primary)), 0o600); err != nil {
+	if err := os.WriteFile(config, []byte(sentinelConfig(dir, host, port, primary)+secure.sentinelConfig(port)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	p := &Proc{t: t, addr: net.JoinHostPort(host, port)}
 	p.start = func() (*process, error) {
-		return launch("Sentinel", nil, []string{"redis-server", config, "--sentinel", "--logfile", log}, host, port, log)
+		return launch("Sentinel", nil, []string{"redis-server", config, "--sentinel", "--logfile", log}, host, port, log, secure.ready)
 	}
 	t.Cleanup(p.Kill9)
 	p.run()
@@ -195,8 +209,8 @@ func sentinelConfig(dir, host, port, primary string) string {
 		port, host, dir, PrimaryName, strings.ReplaceAll(primary, ":", " "), sentinelQuorum, downAfter.Milliseconds(), failoverTimeout.Milliseconds())
 }
 
-// launch starts a Redis or a Sentinel; prefix is a command that runs it elsewhere, such as in a network namespace.
-func launch(what string, prefix, args []string, host, port, log string) (*process, error) {
+// launch starts a Redis or a Sentinel, and returns when that is ready; prefix is a command that runs it elsewhere, such as in a network namespace.
+func launch(what string, prefix, args []string, host, port, log string, ready func(addr string) bool) (*process, error) {
 	number, err := strconv.Atoi(port)
 	if err != nil {
 		return nil, err
@@ -206,24 +220,20 @@ func launch(what string, prefix, args []string, host, port, log string) (*proces
 	if err != nil {
 		return nil, fmt.Errorf("start a %s: %w; run `make services`, which installs it", what, err)
 	}
-	err = p.started(what, func() bool { return redisReady(net.JoinHostPort(host, port)) })
+	err = p.started(what, func() bool { return ready(net.JoinHostPort(host, port)) })
 	return p, err
 }
 
-// sentinelPrimary is the address of the primary that the Sentinel names.
-func sentinelPrimary(sentinel string) (string, error) {
-	c, err := net.DialTimeout("tcp", sentinel, redisTimeout)
+// primary is the address of the primary that the Sentinel names.
+func (a redisAccess) primary(sentinel string) (string, error) {
+	c, in, err := a.dial(sentinel)
 	if err != nil {
 		return "", err
 	}
 	defer c.Close()
-	if err := c.SetDeadline(time.Now().Add(redisTimeout)); err != nil {
-		return "", err
-	}
 	if _, err := io.WriteString(c, "SENTINEL GET-MASTER-ADDR-BY-NAME "+PrimaryName+"\r\n"); err != nil {
 		return "", err
 	}
-	in := bufio.NewReader(c)
 	var lines [5]string // *2, a length, the host, a length, the port
 	for i := range lines {
 		line, err := in.ReadString('\n')
