@@ -29,6 +29,8 @@ const (
 	// LimitCustomerCancels bounds the calls of a customer that wait for a cancellation, LimitAddressCancels those of one network address.
 	LimitCustomerCancels Limit = "cancellations_per_customer"
 	LimitAddressCancels  Limit = "cancellations_per_address"
+	// LimitAddressSearches bounds the searches of one network address that are in progress.
+	LimitAddressSearches Limit = "searches_per_address"
 	// LimitWatchers bounds the streams of one network address.
 	LimitWatchers Limit = "watchers_per_address"
 )
@@ -47,6 +49,7 @@ var limitTexts = map[Limit]string{
 	LimitAddressCharges:  "at most %d slow cards of your address are charged at once: try again later",
 	LimitCustomerCancels: "at most %d cancellations of a customer wait at once for what is written later: try again soon",
 	LimitAddressCancels:  "at most %d cancellations of your address wait at once for what is written later: try again soon",
+	LimitAddressSearches: "at most %d searches of your address are in progress at once: try again when one of them has ended",
 	LimitWatchers:        "at most %d orders are watched from your address at once: stop watching one of them, or try again later",
 }
 

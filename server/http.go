@@ -51,7 +51,7 @@ type Config struct {
 	Breakers func() map[string]string
 	// Mode returns where stock is reserved: redis, sql, or empty for nowhere; nil leaves that out.
 	Mode func() string
-	Log      *slog.Logger
+	Log  *slog.Logger
 	// Admission bounds the calls that are served at once; nil has fixed limits, those of DefaultLimits.
 	Admission *Admission
 	// Refused, if it is not nil, is called for each call that is refused before the interceptors run, with its *connect.Error.
@@ -78,7 +78,7 @@ func NewHandler(cfg Config, s Services) http.Handler {
 		// Telemetry and the log see a panic as the error that it becomes.
 		connect.WithInterceptors(cfg.Interceptors...), connect.WithInterceptors(requestLines.intercept()), recovered(cfg.Log),
 		connect.WithInterceptors(errorBodies(), edge(cfg.Log), minimumTime(), cfg.Admission.intercept(), authenticate(cfg.Tokens),
-			addresses(cfg.TrustedProxies), cfg.Sessions.intercept(time.Now), requests()),
+			addresses(cfg.TrustedProxies), newSearchShares(cfg.Admission.limiters[ClassSearch].Limit()).intercept(), cfg.Sessions.intercept(time.Now), requests()),
 		connect.WithCodec(strictJSON{"json"}), connect.WithCodec(strictJSON{"json; charset=utf-8"}), connect.WithCodec(binaryProto{}),
 		connect.WithCompression("gzip", newBoundedGzip, newGzip), connect.WithCompressMinBytes(compressMinBytes),
 	}
