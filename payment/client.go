@@ -30,14 +30,20 @@ type Client struct {
 // Charger makes charges in this process. Its errors are those of Service.Charge.
 type Charger interface {
 	ChargeCard(ctx context.Context, id order.ID, amount order.Money, card Card, afterDecline bool) (order.Charge, error)
+	// Ready returns an order.RetryError of order.ErrUnavailable while the outcome of a charge could not be recorded.
+	Ready() error
 }
 
-// Ready returns an order.RetryError of order.ErrUnavailable while the breaker of charges is open: a charge would not be sent.
+// Ready returns an order.RetryError of order.ErrUnavailable while the breaker of charges is open, so that a charge would not be sent, or while a
+// service of this process could not record its outcome.
 func (p Client) Ready() error {
 	if p.Charging == nil {
 		return nil
 	}
-	return p.Charging.policy.Check()
+	if err := p.Charging.policy.Check(); err != nil || p.Local == nil {
+		return err
+	}
+	return p.Local.Ready()
 }
 
 // Charge charges the order once. A declined card is no error: the returned charge has the state DECLINED. Charge returns

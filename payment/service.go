@@ -18,6 +18,8 @@ import (
 // Ledger stores one charge for each order in SQL, with its refunds. Implementations are safe for concurrent use. Get and GetRefund return
 // order.ErrNotFound for an unknown id.
 type Ledger interface {
+	// Ready returns an order.RetryError of order.ErrUnavailable while charges cannot be recorded, without a call of SQL.
+	Ready() error
 	// Record inserts the charge unless the order has one, and returns the charge that is stored.
 	Record(ctx context.Context, ch order.Charge) (order.Charge, error)
 	// Get returns the charge of an order.
@@ -64,6 +66,9 @@ type Service struct {
 	// timeout bounds the calls to the provider that charge an order for the first time.
 	timeout breaker.SharedTimeout
 }
+
+// Ready returns an order.RetryError of order.ErrUnavailable while the outcome of a charge could not be recorded.
+func (p *Service) Ready() error { return p.Ledger.Ready() }
 
 // Charge charges the order once. The provider is called first and the outcome is recorded in one group commit, so that a charge costs one
 // commit. After a crash in between, a query of the provider by order id finds the charge. Charge returns order.ErrInvalid for an amount of

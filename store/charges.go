@@ -29,6 +29,27 @@ func NewCharges(db *DB) *Charges {
 // Close commits what waits.
 func (c *Charges) Close() { c.group.close() }
 
+const (
+	// stalledCommit is how long a commit may take before the ledger is not ready: a hundred times as long as a usual one.
+	stalledCommit = 2 * time.Second
+	// readyRetry is the retry hint until it is.
+	readyRetry = time.Second
+)
+
+// Ready returns an order.RetryError of order.ErrUnavailable while a charge could not be recorded: the breaker of SQL is open, or a commit does not
+// end. It needs no call of SQL.
+func (c *Charges) Ready() error {
+	if b, ok := c.db.breaker.(interface{ Check() error }); ok {
+		if err := b.Check(); err != nil {
+			return err
+		}
+	}
+	if busy := c.group.busyFor(); busy > stalledCommit {
+		return &order.RetryError{After: readyRetry, Err: fmt.Errorf("the ledger has not committed for %s: %w", busy.Round(time.Millisecond), order.ErrUnavailable)}
+	}
+	return nil
+}
+
 // Record writes a line if the order has none, and returns the line that it has now: its own, or an earlier one. Concurrent
 // calls share one INSERT, and each returns after the commit.
 func (c *Charges) Record(ctx context.Context, ch order.Charge) (stored order.Charge, err error) {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"go.opentelemetry.io/otel/trace"
 
@@ -24,6 +26,8 @@ type group[T, R any] struct {
 	closed bool
 	// answers are channels of earlier calls, for later ones.
 	answers sync.Pool
+	// began is when the commit under way began, in nanoseconds since 1970; 0 if there is none.
+	began atomic.Int64
 }
 
 type call[T, R any] struct {
@@ -137,7 +141,9 @@ func (g *group[T, R]) serve(calls []call[T, R], items []T) {
 	if links.Any() {
 		ctx, span = tracing.StartBatch(ctx, scope, g.span, len(items), &links)
 	}
+	g.began.Store(time.Now().UnixNano())
 	results, err := g.commit(ctx, items)
+	g.began.Store(0)
 	if span != nil {
 		tracing.End(span, err)
 	}
@@ -148,6 +154,15 @@ func (g *group[T, R]) serve(calls []call[T, R], items []T) {
 		}
 		c.answer <- a
 	}
+}
+
+// busyFor returns for how long the commit under way has been; 0 if there is none.
+func (g *group[T, R]) busyFor() time.Duration {
+	began := g.began.Load()
+	if began == 0 {
+		return 0
+	}
+	return time.Since(time.Unix(0, began))
 }
 
 // close commits what waits, and returns when that is done. Callers after it are refused.

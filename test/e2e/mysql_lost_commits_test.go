@@ -24,7 +24,7 @@ func TestMySQLOutage_FailoverLosesCommits(t *testing.T) {
 			o.server.Copy()
 			<-time.After(lostCommits)
 			o.server.KillForCopy()
-		}, o.server.Restart, failoverTime})
+		}, o.server.Restart, failoverTime, false})
 	})
 	for _, s := range o.shops {
 		s.verify()

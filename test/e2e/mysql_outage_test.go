@@ -3,9 +3,11 @@ package e2e
 import (
 	"crypto/rand"
 	"database/sql"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -16,15 +18,18 @@ import (
 )
 
 const (
-	// outageTime is how long MySQL is in trouble, freezeTime how long it is frozen: longer than a statement may take.
-	outageTime = 4 * time.Second
-	freezeTime = 14 * time.Second
-	// outageBuyers and outagePause, a buyer's pause after each order, leave two shops room on two cores that carry other work: they meet MySQL's
+	// mysqlAway is how long MySQL is in trouble, mysqlFrozen how long it is frozen: longer than a statement may take.
+	mysqlAway = 3 * time.Second
+	mysqlFrozen = 12 * time.Second
+	// mysqlBuyers and mysqlPause, a buyer's pause after each order, leave two shops room on two cores that carry other work: they meet MySQL's
 	// limits, not those of a shop under too much load.
-	outageBuyers = 10
-	outagePause  = 100 * time.Millisecond
-	// outageDrain bounds the drain after an outage on a busy machine: charges of unknown outcome are looked for after 5 s, every few seconds.
-	outageDrain = 90 * time.Second
+	mysqlBuyers = 10
+	mysqlPause  = 100 * time.Millisecond
+	// newBuyers come one each newBuyerInterval while MySQL is in trouble: so many that each has one order under way at most.
+	newBuyers        = 60
+	newBuyerInterval = 250 * time.Millisecond
+	// mysqlDrain bounds the drain after an outage on a busy machine: charges of unknown outcome are looked for after 5 s, every few seconds.
+	mysqlDrain = 90 * time.Second
 )
 
 // mysqlOutage is two shops, of which each has buyers, on one MySQL that gets into trouble.
@@ -43,6 +48,10 @@ type strained struct {
 	callers    *callers
 	timeline   *timeline
 	written    map[string]bool // acknowledged orders that were in SQL
+	// guests are the customers who come during a trouble; came is their number so far, and late waits for them.
+	guests []string
+	came   int
+	late   sync.WaitGroup
 }
 
 func newMySQLOutage(t *testing.T, durabilities ...string) *mysqlOutage {
@@ -75,10 +84,13 @@ func (o *mysqlOutage) open(durability string) *strained {
 		"--repair-after", "5s", "--simulate-provider-file", filepath.Join(o.t.TempDir(), "provider"),
 	})
 	f := newFight(s)
-	f.sku, f.units, f.tries, f.buyers, f.pause = f.product(failoverUnits), failoverUnits, 1<<30, outageBuyers, outagePause
+	f.sku, f.units, f.tries, f.buyers, f.pause = f.product(failoverUnits), failoverUnits, 1<<30, mysqlBuyers, mysqlPause
 	out := &strained{fight: f, durability: durability, timeline: &timeline{}, written: map[string]bool{}}
 	f.observe = out.timeline.observe
 	out.callers = newCallers(s)
+	for range newBuyers {
+		out.guests = append(out.guests, s.guest())
+	}
 	return out
 }
 
@@ -101,6 +113,7 @@ func (o *mysqlOutage) run(trouble func()) {
 				s.whenPaid(ordersBefore)
 				inner()
 				s.stop()
+				s.late.Wait()
 			})
 		}
 	}
@@ -112,6 +125,7 @@ type fault struct {
 	name       string
 	begin, end func()
 	lasts      time.Duration
+	works      bool // orders with a card are paid during the trouble
 }
 
 // suffer makes the trouble, waits until it is over and drained, and logs what the buyers saw.
@@ -124,11 +138,14 @@ func (o *mysqlOutage) suffer(f fault) {
 	for _, s := range o.shops {
 		s.callers.forget()
 	}
-	<-time.After(f.lasts)
+	o.newBuyers(f.lasts)
 	for _, s := range o.shops {
 		// Nothing is promised of it but that it is in Redis.
 		if s.durability == "journal" && f.lasts > 0 && !s.callers.worksNow(callPayLater) {
 			o.t.Errorf("%s, durability journal: no order without a card was accepted", f.name)
+		}
+		if refused := s.timeline.refusals(); (refused == 0) != f.works && f.lasts > 0 {
+			o.t.Errorf("%s, durability %s: %d refusals", f.name, s.durability, refused)
 		}
 	}
 	f.end()
@@ -142,6 +159,23 @@ func (o *mysqlOutage) suffer(f fault) {
 		s.awaitPaid()
 		s.awaitDrained()
 		o.t.Logf("%s, durability %s: %s", f.name, s.durability, s.timeline)
+	}
+}
+
+// newBuyers sends one to each shop every newBuyerInterval: those that were there before may wait for their responses.
+func (o *mysqlOutage) newBuyers(d time.Duration) {
+	over := time.After(d)
+	for {
+		select {
+		case <-over:
+			return
+		case <-time.After(newBuyerInterval):
+		}
+		for _, s := range o.shops {
+			token, key := s.guests[s.came%len(s.guests)], fmt.Sprint("new-", s.came)
+			s.came++
+			s.late.Go(func() { s.attempt(s.shop, token, key) })
+		}
 	}
 }
 
@@ -165,7 +199,7 @@ func (s *strained) awaitDrained() {
 	}
 	s.mu.Unlock()
 	orders := store.NewOrders(s.db())
-	s.eventually(outageDrain, "what was acknowledged to be in SQL", func() bool {
+	s.eventually(mysqlDrain, "what was acknowledged to be in SQL", func() bool {
 		left = slices.DeleteFunc(left, func(id order.ID) bool {
 			row, err := orders.Get(s.t.Context(), id)
 			done := err == nil && row.State != order.Pending
@@ -203,15 +237,15 @@ func TestMySQLOutage(t *testing.T) {
 	injectEnd := func() { unInject() }
 	o.run(func() {
 		for _, f := range []fault{
-			{"killed", o.server.Kill9, o.server.Restart, outageTime},
-			{"frozen", o.server.Pause, o.server.Resume, freezeTime},
-			{"read-only", func() { o.admin("SET GLOBAL super_read_only = ON") }, func() { o.admin("SET GLOBAL read_only = OFF") }, outageTime},
-			{"5 connections", o.fewConnections, func() { o.admin("SET GLOBAL max_connections = 1000") }, 2 * outageTime},
-			{"all writes deadlock", inject(mysqlproxy.Writes(mysqlproxy.Deadlock)), injectEnd, outageTime},
-			{"a fifth of the writes deadlocks", inject(mysqlproxy.Sometimes(0.2, mysqlproxy.Writes(mysqlproxy.Deadlock))), injectEnd, outageTime},
+			{"killed", o.server.Kill9, o.server.Restart, mysqlAway, false},
+			{"frozen", o.server.Pause, o.server.Resume, mysqlFrozen, false},
+			{"read-only", func() { o.admin("SET GLOBAL super_read_only = ON") }, func() { o.admin("SET GLOBAL read_only = OFF") }, mysqlAway, false},
+			{"5 connections", o.fewConnections, func() { o.admin("SET GLOBAL max_connections = 1000") }, 2 * mysqlAway, true},
+			{"all writes deadlock", inject(mysqlproxy.Writes(mysqlproxy.Deadlock)), injectEnd, mysqlAway, false},
+			{"a fifth of the writes deadlocks", inject(mysqlproxy.Sometimes(0.2, mysqlproxy.Writes(mysqlproxy.Deadlock))), injectEnd, mysqlAway, true},
 			{
 				"disk full", inject(mysqlproxy.Writes(mysqlproxy.DiskFull, mysqlproxy.TableFull, mysqlproxy.Engine, mysqlproxy.Commit)), injectEnd,
-				outageTime,
+				mysqlAway, false,
 			},
 		} {
 			o.suffer(f)

@@ -44,6 +44,13 @@ func (l *timeline) firstPaid() time.Time {
 	return l.paid
 }
 
+// refusals returns how many there were since the trouble began.
+func (l *timeline) refusals() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.during.refused
+}
+
 // observe counts a response.
 func (l *timeline) observe(r reply, err error, took time.Duration) {
 	l.mu.Lock()
