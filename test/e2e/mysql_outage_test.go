@@ -19,7 +19,7 @@ import (
 
 const (
 	// mysqlAway is how long MySQL is in trouble, mysqlFrozen how long it is frozen: longer than a statement may take.
-	mysqlAway = 3 * time.Second
+	mysqlAway   = 3 * time.Second
 	mysqlFrozen = 12 * time.Second
 	// mysqlBuyers and mysqlPause, a buyer's pause after each order, leave two shops room on two cores that carry other work: they meet MySQL's
 	// limits, not those of a shop under too much load.
