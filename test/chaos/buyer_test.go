@@ -163,6 +163,9 @@ func (b *buyer) pay(a *attempt) {
 }
 
 func (b *buyer) cancel(a *attempt) {
+	if b.keeping.Load() {
+		return
+	}
 	a.cancelled = true
 	b.insist(a, "CancelOrder", cancelPatience, func(ctx context.Context) (*spillwayv1.Order, error) {
 		resp, err := b.orders.CancelOrder(ctx, &spillwayv1.CancelOrderRequest{OrderId: string(a.id), Reason: "chaos"})

@@ -69,6 +69,7 @@ type harness struct {
 	old     *realparts.OldRedis // the Redis of redisAlone
 	standby *realparts.OldRedis // once its replica
 	broker  *realparts.Broker
+	mysql   *realparts.OldMySQL
 	dsn     string
 	keys    stock.Keys
 	all     map[string]part // by name
@@ -91,17 +92,19 @@ func newHarness(ctx context.Context, t *testing.T) *harness {
 		t.Fatal(err)
 	}
 	t.Cleanup(h.keepLogs)
-	redis, mysql := realparts.StartOldRedis(t), realparts.StartMySQL(t)
+	redis, mysql := realparts.StartOldRedis(t), realparts.StartOldMySQL(t)
 	h.old, h.standby = redis, realparts.StartOldRedis(t)
 	broker, proxy := realparts.StartRocketMQCluster(t)
 	h.broker = broker
 	h.all = map[string]part{partRedis: redis, partMySQL: mysql, partBroker: broker, partProxy: proxy}
-	h.dsn = mysql.MySQL()
+	h.mysql, h.dsn = mysql, mysql.MySQL()
 	if h.db, err = sql.Open("mysql", h.dsn); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = h.db.Close() })
-	h.env = append(os.Environ(), "SPILLWAY_AUTH_KEY="+h.key, "SPILLWAY_MYSQL="+h.dsn,
+	h.root("CREATE USER " + mysqlUser)
+	h.root("GRANT ALL ON spillway.* TO " + mysqlUser)
+	h.env = append(os.Environ(), "SPILLWAY_AUTH_KEY="+h.key, "SPILLWAY_MYSQL="+mysql.DSN(mysqlUser),
 		"SPILLWAY_REDIS_NAMESPACE="+namespace, "SPILLWAY_ROCKETMQ="+proxy.Addr(), "SPILLWAY_CUSTOMER_ORDERS=0",
 		// A few buyers place thousands of orders, many without a card.
 		"SPILLWAY_UNITS_WINDOW=0s", "SPILLWAY_UNPAID_ORDERS=0", "SPILLWAY_UNPAID_SHARE=0", "SPILLWAY_UNPAID_TOTAL=0",

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"connectrpc.com/connect"
@@ -41,6 +42,9 @@ type market struct {
 	products   []product
 	seed       uint64
 	durability string
+
+	// keeping is set while no order is cancelled.
+	keeping atomic.Bool
 
 	mu          sync.Mutex
 	attempts    []*attempt

@@ -12,6 +12,7 @@ var scenarioFiles = []func() []scenario{
 	shopScenarios,
 	sentinelScenarios,
 	brokerScenarios,
+	mysqlScenarios,
 	outageScenarios,
 }
 

@@ -66,7 +66,10 @@ func startMySQL(t testing.TB, dir string) *Proc {
 }
 
 // MySQL returns the DSN of the database that StartMySQL created.
-func (p *Proc) MySQL() string { return "root@tcp(" + p.addr + ")/" + mysqlDatabase }
+func (p *Proc) MySQL() string { return p.DSN("root") }
+
+// DSN is MySQL for another user, who must exist.
+func (p *Proc) DSN(user string) string { return user + "@tcp(" + p.addr + ")/" + mysqlDatabase }
 
 // mysqld returns the part of the server's command line that does not depend on the test. It runs by the loader of its
 // own root, so that it may use files outside of it, such as the test's directory.
