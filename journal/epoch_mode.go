@@ -103,9 +103,10 @@ func (e *Epochs) openInSQL(ctx context.Context, epoch Epoch) (Epoch, error) {
 	return next, nil
 }
 
-// recordSeen records in SQL that this process finds Redis, unless one has done so lately. If that fails, the next check tries again.
+// recordSeen records in SQL that this process finds Redis, unless one has done so lately. If that fails, the next check tries again. A process that never
+// opens an epoch in SQL itself records it for the others.
 func (e *Epochs) recordSeen(ctx context.Context, epoch Epoch, now time.Time) {
-	if e.cfg.SQLMode.Attempts == 0 || e.cfg.Conn.Embedded() || now.Sub(epoch.SeenAt).Abs() < seenInterval {
+	if e.cfg.Conn.Embedded() || now.Sub(epoch.SeenAt).Abs() < seenInterval {
 		return
 	}
 	if err := e.cfg.Store.Seen(ctx, e.cfg.Keys.Partition, epoch.Number, now); err != nil {

@@ -21,6 +21,11 @@ const (
 	// mysqlConns bounds the connections of one process for checkouts, workers and operators; readConns and searchConns come on top. MySQL's
 	// own default is 151 for all processes together.
 	mysqlConns = 20
+	// idleInTransaction is for how long MySQL waits for the next statement of a transaction: the locks of a process that was stopped, such as that of the
+	// epoch, must not keep all others waiting until it continues. Between two statements of a transaction is at most one range of the journal, some ms.
+	idleInTransaction = 15 * time.Second
+	// connIdle closes connections before MySQL does, which does not tell an idle one from one in a transaction.
+	connIdle = 5 * time.Second
 	// connLife lets connections move to another server after a failover.
 	connLife = 5 * time.Minute
 	// sqliteConns: SQLite has one writer; more connections only serve reads beside it.
@@ -105,11 +110,14 @@ func openMySQL(dsn string) (*DB, error) {
 		"transaction_isolation": "'READ-COMMITTED'",
 	}
 	all := &conns{pools: make(map[*sql.DB]int)}
-	db, err := connectMySQL(cfg, mysqlConns, all)
+	writing := cfg.Clone()
+	writing.Params["wait_timeout"] = strconv.FormatInt(int64(idleInTransaction.Seconds()), 10)
+	db, err := connectMySQL(writing, mysqlConns, all)
 	if err != nil {
 		return nil, err
 	}
 	all.limit(db, mysqlConns)
+	db.SetConnMaxIdleTime(connIdle)
 	db.SetConnMaxLifetime(connLife)
 	long := cfg.Clone()
 	long.ReadTimeout = viewTimeout

@@ -21,13 +21,22 @@ func (s *Stock) Durability(ctx context.Context, partition uint8) (string, error)
 }
 
 // SetDurability changes the setting of the partition's open epoch. Processes that run with another one stop taking and flushing orders.
-// journal.ErrNoEpoch means that there is no epoch yet: the first process to start records its own setting.
+// journal.ErrNoEpoch means that there is no epoch yet: the first process to start records its own setting. In an epoch with journal.ModeSQL it returns
+// order.ErrFailedPrecondition: there the setting decides which units are sold, and the closed epoch is drained with its own.
 func (s *Stock) SetDurability(ctx context.Context, partition uint8, to string) error {
 	if !slices.Contains(Durabilities, to) {
 		return fmt.Errorf("durability %q is none of %v: %w", to, Durabilities, order.ErrInvalid)
 	}
 	return s.db.call(ctx, func(ctx context.Context) error {
-		n, err := s.db.ent.StockEpoch.Update().Where(stockepoch.PartitionNo(int16(partition)), stockepoch.ClosedAtIsNil()).SetDurability(to).Save(ctx)
-		return expectOneRow(journal.ErrNoEpoch)(n, err)
+		n, err := s.db.ent.StockEpoch.Update().Where(
+			stockepoch.PartitionNo(int16(partition)), stockepoch.ClosedAtIsNil(), stockepoch.Mode(string(journal.ModeRedis)),
+		).SetDurability(to).Save(ctx)
+		if n == 1 || err != nil {
+			return err
+		}
+		if _, err := openEpoch(ctx, s.db.ent, partition); err != nil {
+			return err
+		}
+		return fmt.Errorf("orders are taken in SQL, because Redis is unavailable: the setting can be changed when it is back: %w", order.ErrFailedPrecondition)
 	})
 }

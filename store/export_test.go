@@ -160,3 +160,9 @@ var RowsOf = rowsOf
 
 // WrongTotals is the query of AuditView.TotalsThatDoNotAddUp.
 const WrongTotals = wrongTotals
+
+// IdleInTransaction and ConnIdle are the bounds of the connections for writing.
+const (
+	IdleInTransaction = idleInTransaction
+	ConnIdle          = connIdle
+)

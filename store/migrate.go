@@ -25,6 +25,8 @@ const (
 	migrateLock = "spillway_migrate"
 	// migrateLockWait is how long another one is waited for.
 	migrateLockWait = 30 * time.Second
+	// migrateTime bounds one run of migrations: the index of a large table takes hours.
+	migrateTime = 24 * time.Hour
 )
 
 func (db *DB) dialectDir() string {
@@ -55,6 +57,10 @@ func (m *Migrator) lock(ctx context.Context) (unlock func() error, err error) {
 	conn, err := m.db.sql.Conn(ctx)
 	if err != nil {
 		return nil, translate(err)
+	}
+	// It is idle while another connection migrates.
+	if _, err := conn.ExecContext(ctx, "SET SESSION wait_timeout = ?", int64(migrateTime.Seconds())); err != nil {
+		return nil, errors.Join(translate(err), conn.Close())
 	}
 	var got sql.NullInt64
 	err = conn.QueryRowContext(ctx, "SELECT GET_LOCK(?, ?)", migrateLock, int(migrateLockWait.Seconds())).Scan(&got)

@@ -71,3 +71,13 @@ func TestSearch_SlowOneEndsInTheServer(t *testing.T) {
 		t.Errorf("searches may run for %s ms; want 1000", ms)
 	}
 }
+
+// TestOpen_StoppedProcess: the transaction of a process that was stopped ends, and with it its locks, also that of the epoch, for which all others wait.
+// An idle connection is closed before MySQL closes it.
+func TestOpen_StoppedProcess(t *testing.T) {
+	db := openDB(t, realparts.MySQL(t))
+	seconds, err := store.Count(t.Context(), db, "SELECT @@SESSION.wait_timeout")
+	if wait := time.Duration(seconds) * time.Second; err != nil || wait != store.IdleInTransaction || wait <= store.ConnIdle {
+		t.Errorf("MySQL waits %s (%v) for the next statement of a transaction; want %s, and more than %s", wait, err, store.IdleInTransaction, store.ConnIdle)
+	}
+}

@@ -1,0 +1,213 @@
+package store_test
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/spillway/spillway/journal"
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/store"
+)
+
+// opened is a shop with 10 of A and an epoch in Redis.
+func opened(t *testing.T, db *store.DB, durability string) (*store.Stock, journal.Epoch) {
+	t.Helper()
+	price := order.Money{Currency: "USD", Amount: 100}
+	if _, err := store.NewProducts(db).Seed(t.Context(), []store.Product{{SKU: "A", Name: "a", Price: price, Stock: 10}}); err != nil {
+		t.Fatal(err)
+	}
+	st := store.NewStock(db)
+	if _, err := st.NextEpoch(t.Context(), journal.Offset{}, journal.Epoch{Instance: "run1", Durability: durability}); err != nil {
+		t.Fatal(err)
+	}
+	return st, openEpoch(t, st)
+}
+
+func openEpoch(t *testing.T, st *store.Stock) journal.Epoch {
+	t.Helper()
+	e, err := st.OpenEpoch(t.Context(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func flushOf(e journal.Epoch, prev, last string) store.Range {
+	r := aRange(prev, last, -1)
+	r.Epoch, r.Durability = e.Number, e.Durability
+	return r
+}
+
+// TestOpenSQLEpoch_ChangedMeanwhile: whatever shows that another process works on the epoch keeps it open.
+func TestOpenSQLEpoch_ChangedMeanwhile(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *store.DB) {
+		st, e := opened(t, db, store.DurabilityJournal)
+		conflicts := func(what string, read journal.Epoch) {
+			t.Helper()
+			if _, err := st.OpenSQLEpoch(t.Context(), read); !errors.Is(err, journal.ErrEpochConflict) {
+				t.Errorf("%s: %v; want ErrEpochConflict", what, err)
+			}
+		}
+		if err := st.Seen(t.Context(), 0, e.Number, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		conflicts("redis was found for the first time", e)
+		e = openEpoch(t, st)
+		if err := st.Seen(t.Context(), 0, e.Number, time.Now().Add(time.Microsecond)); err != nil {
+			t.Fatal(err)
+		}
+		conflicts("redis was found again", e)
+		e = openEpoch(t, st)
+		if _, err := st.FlushRange(t.Context(), flushOf(e, e.LastID, "1-0")); err != nil {
+			t.Fatal(err)
+		}
+		conflicts("entries were applied", e)
+		e = openEpoch(t, st)
+		other := e
+		other.Durability = store.DurabilityReplica
+		conflicts("another durability", other)
+		if _, err := st.NextEpoch(t.Context(), journal.Offset{Epoch: e.Number, ID: e.LastID}, journal.Epoch{Instance: "run2", Durability: e.Durability}); err != nil {
+			t.Fatal(err)
+		}
+		conflicts("another epoch was opened", e)
+		if e = openEpoch(t, st); e.Mode != journal.ModeRedis || !e.SeenAt.IsZero() {
+			t.Errorf("the open epoch: %+v", e)
+		}
+	})
+}
+
+// TestOpenSQLEpoch_TwoProcesses: one of them opens it, and Redis that is found at the same time prevents it or comes too late.
+func TestOpenSQLEpoch_TwoProcesses(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *store.DB) {
+		st, e := opened(t, db, store.DurabilitySQL)
+		var mu sync.Mutex
+		var wg sync.WaitGroup
+		won := 0
+		for range 4 {
+			wg.Go(func() {
+				next, err := st.OpenSQLEpoch(t.Context(), e)
+				if err != nil && !errors.Is(err, journal.ErrEpochConflict) {
+					t.Error(err)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				if err == nil && next.Number == e.Number+1 && next.Mode == journal.ModeSQL {
+					won++
+				}
+			})
+		}
+		wg.Wait()
+		if open := openEpoch(t, st); won != 1 || open.Number != e.Number+1 || open.Mode != journal.ModeSQL {
+			t.Errorf("%d processes opened an epoch in SQL; the open one is %+v", won, open)
+		}
+		if err := st.Seen(t.Context(), 0, e.Number, time.Now()); err != nil {
+			t.Errorf("seen too late: %v", err)
+		}
+		if closed, err := st.EpochAt(t.Context(), 0, e.Number); err != nil || !closed.SeenAt.IsZero() || !closed.Closed {
+			t.Errorf("the closed epoch: %+v, %v", closed, err)
+		}
+	})
+}
+
+// TestOpenSQLEpoch_Undrained: entries of the closed epoch are applied until it is drained, unless they were never acknowledged.
+func TestOpenSQLEpoch_Undrained(t *testing.T) {
+	for _, durability := range store.Durabilities {
+		t.Run(durability, func(t *testing.T) {
+			onBoth(t, func(t *testing.T, db *store.DB) {
+				st, e := opened(t, db, durability)
+				inSQL, err := st.OpenSQLEpoch(t.Context(), e)
+				if err != nil {
+					t.Fatal(err)
+				}
+				_, flushed := st.FlushRange(t.Context(), flushOf(e, e.LastID, "1-0"))
+				if durability == store.DurabilitySQL {
+					if _, err := st.Undrained(t.Context(), 0); !errors.Is(flushed, store.ErrFlushConflict) || !errors.Is(err, journal.ErrNoEpoch) {
+						t.Errorf("flushed: %v, undrained: %v", flushed, err)
+					}
+					return
+				}
+				undrained, err := st.Undrained(t.Context(), 0)
+				if flushed != nil || err != nil || undrained.Number != e.Number || undrained.LastID != "1-0" {
+					t.Fatalf("flushed: %v; undrained %+v, %v", flushed, undrained, err)
+				}
+				wantStock(t, st, 9)
+				if _, err := st.FlushRange(t.Context(), flushOf(inSQL, inSQL.LastID, "1-0")); !errors.Is(err, store.ErrFlushConflict) {
+					t.Errorf("flush entries of an epoch without a journal: %v", err)
+				}
+				if lost, err := st.Unreconciled(t.Context(), 0, time.Now().Add(time.Hour)); err != nil || len(lost) > 0 {
+					t.Errorf("before it is drained, lost orders are looked for in %+v, %v", lost, err)
+				}
+				if err := st.Drained(t.Context(), 0, journal.Offset{Epoch: e.Number, ID: e.LastID}); !errors.Is(err, journal.ErrEpochConflict) {
+					t.Errorf("drained up to an earlier offset: %v", err)
+				}
+				if err := st.Drained(t.Context(), 0, journal.Offset{Epoch: e.Number, ID: "1-0"}); err != nil {
+					t.Error(err)
+				}
+				if _, err := st.FlushRange(t.Context(), flushOf(e, "1-0", "2-0")); !errors.Is(err, store.ErrFlushConflict) {
+					t.Errorf("flush after it was drained: %v", err)
+				}
+				if lost, err := st.Unreconciled(t.Context(), 0, time.Now().Add(time.Hour)); err != nil || len(lost) != 1 {
+					t.Errorf("after it was drained, lost orders are looked for in %+v, %v", lost, err)
+				}
+			})
+		})
+	}
+}
+
+// TestNextEpoch_Reserve: the reserve is the share of the stock in whole units, rounded down, in both databases; with durability sql there is none.
+func TestNextEpoch_Reserve(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *store.DB) {
+		st, e := opened(t, db, store.DurabilityJournal)
+		stocks := []int64{0, 1, 2, 3, 9, 10, 99, 1_000_003}
+		skus := make([]order.SKU, len(stocks))
+		for i, n := range stocks {
+			skus[i] = order.SKU(fmt.Sprint("S", i))
+			if err := store.NewProducts(db).Create(t.Context(), store.Product{
+				SKU: skus[i], Name: "n", Price: order.Money{Currency: "USD", Amount: 1}, Stock: n,
+			}, "test"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		check := func(share int64) {
+			t.Helper()
+			units, err := st.SQLUnits(t.Context(), skus)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, forRedis, err := st.Snapshot(t.Context(), 0, skus)
+			for i, sku := range skus {
+				if want := (store.Units{Stock: stocks[i], Reserve: stocks[i] * share / 100}); units[sku] != want || forRedis[sku] != want.Stock-want.Reserve {
+					t.Errorf("%d %%: %+v, for Redis %d (%v); want %+v", share, units[sku], forRedis[sku], err, want)
+				}
+			}
+		}
+		check(0)
+		for _, share := range []int{33, 100, 1, 0, 50} {
+			next := journal.Epoch{Instance: "run", Durability: e.Durability, ReserveShare: share}
+			var err error
+			if e, err = st.NextEpoch(t.Context(), journal.Offset{Epoch: e.Number, ID: e.LastID}, next); err != nil {
+				t.Fatal(err)
+			}
+			check(int64(share))
+		}
+	})
+}
+
+// TestSetDurability_InSQL: the setting decides what is sold in SQL and whether the closed epoch is drained, so that it stays until Redis is back.
+func TestSetDurability_InSQL(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *store.DB) {
+		st, e := opened(t, db, store.DurabilityJournal)
+		if _, err := st.OpenSQLEpoch(t.Context(), e); err != nil {
+			t.Fatal(err)
+		}
+		if err := st.SetDurability(t.Context(), 0, store.DurabilitySQL); !errors.Is(err, order.ErrFailedPrecondition) {
+			t.Errorf("set the durability while orders are taken in SQL: %v; want ErrFailedPrecondition", err)
+		}
+		if got, err := st.Durability(t.Context(), 0); err != nil || got != store.DurabilityJournal {
+			t.Errorf("durability %q, %v", got, err)
+		}
+	})
+}
