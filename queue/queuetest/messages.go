@@ -31,6 +31,12 @@ func testRoundTrip(t *testing.T, h Harness) {
 	if got.ID == "" || got.Attempt != 1 {
 		t.Errorf("ID = %q, attempt = %d; want some id and attempt 1", got.ID, got.Attempt)
 	}
+	if err := got.CheckBody(); err != nil {
+		t.Errorf("the body as it was sent: %v", err)
+	}
+	if err := (queue.Message{Body: every[1:], Headers: got.Headers}).CheckBody(); !errors.Is(err, queue.ErrCorrupt) {
+		t.Errorf("another body: %v, want %v", err, queue.ErrCorrupt)
+	}
 	for k, v := range sent.Headers {
 		if got.Headers[k] != v {
 			t.Errorf("header %s = %q, want %q", k, got.Headers[k], v)
