@@ -188,7 +188,7 @@ start() {
   if ! running "$namesrv_pid" NamesrvStartup; then
     jvm "$namesrv_pid" "$dir/logs/namesrv.out" -Xms64m -Xmx96m org.apache.rocketmq.namesrv.NamesrvStartup -c "$dir/conf/namesrv.conf"
   fi
-  wait_for 30 "RocketMQ's nameserver" "$dir/logs/namesrv.out" "$namesrv_pid" port_open "$ROCKETMQ_NAMESRV_PORT"
+  wait_for 120 "RocketMQ's nameserver" "$dir/logs/namesrv.out" "$namesrv_pid" port_open "$ROCKETMQ_NAMESRV_PORT"
   if [ "$broker_main" = ProxyStartup ]; then
     start_both
     return
@@ -217,7 +217,7 @@ start_broker() {
 
 # start_proxy runs after the broker's start: a proxy that does not find the broker at the nameserver, where it registers
 # a moment later, ends and is started again.
-start_proxy() { wait_for 90 "RocketMQ's proxy" "$dir/logs/proxy.out" '' proxy_started; }
+start_proxy() { wait_for 120 "RocketMQ's proxy" "$dir/logs/proxy.out" '' proxy_started; }
 
 proxy_started() {
   if ! running "$proxy_pid" ProxyStartup; then

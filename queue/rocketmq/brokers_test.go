@@ -13,27 +13,42 @@ import (
 	"github.com/spillway/spillway/test/realparts"
 )
 
-// BenchmarkSettings measures what a disk write before each response costs, and what a second broker does. Each setup has a
-// proxy of its own. docs/operations.md has the numbers.
+// benchRounds is how often each setup has its turn. Each turn takes up to four topics of its servers.
+const benchRounds = 5
+
+// BenchmarkSettings measures what a disk write before each response costs, and what a second broker does. The setups take turns, so that
+// other work on the machine slows all of them. Each has a proxy of its own. docs/operations.md has the numbers.
 func BenchmarkSettings(b *testing.B) {
-	for _, setup := range []realparts.RocketMQSetup{{}, {SyncFlush: true}, {TwoBrokers: true}, {SyncFlush: true, TwoBrokers: true}} {
-		b.Run(fmt.Sprintf("sync=%v/two=%v", setup.SyncFlush, setup.TwoBrokers), func(b *testing.B) {
-			topics, groups := names("topic", maxTopics), names("group", maxGroups)
-			_, _, proxy := realparts.StartRocketMQBrokers(b, topics, groups, setup)
-			var next atomic.Int64
-			queuetest.Bench(b, queuetest.Harness{
-				Open: func(t testing.TB, _ map[string][]string) queue.Broker {
-					return open(t, proxy.Addr(), rocketmq.DefaultMinLease)
-				},
-				Topic: func(t testing.TB, _ int) (string, []string) {
-					n := next.Add(1)
-					if n >= maxTopics {
-						t.Fatal("more runs than topics: raise maxTopics")
-					}
-					return topics[n], groups[n : n+1]
-				},
+	setups := []realparts.RocketMQSetup{{}, {SyncFlush: true}, {SyncFlush: true, TwoBrokers: true}}
+	harnesses := make([]queuetest.Harness, len(setups))
+	for i, setup := range setups {
+		harnesses[i] = setupHarness(b, setup)
+	}
+	for round := range benchRounds {
+		for i, setup := range setups {
+			b.Run(fmt.Sprintf("sync=%v/two=%v/round=%d", setup.SyncFlush, setup.TwoBrokers, round), func(b *testing.B) {
+				queuetest.Bench(b, harnesses[i])
 			})
-		})
+		}
+	}
+}
+
+func setupHarness(b *testing.B, setup realparts.RocketMQSetup) queuetest.Harness {
+	b.Helper()
+	topics, groups := names("topic", maxTopics), names("group", maxTopics)
+	_, _, proxy := realparts.StartRocketMQBrokers(b, topics, groups, setup)
+	var next atomic.Int64
+	return queuetest.Harness{
+		Open: func(t testing.TB, _ map[string][]string) queue.Broker {
+			return open(t, proxy.Addr(), rocketmq.DefaultMinLease)
+		},
+		Topic: func(t testing.TB, _ int) (string, []string) {
+			n := next.Add(1) - 1
+			if n >= maxTopics {
+				t.Fatal("more runs than topics: raise maxTopics")
+			}
+			return topics[n], groups[n : n+1]
+		},
 	}
 }
 

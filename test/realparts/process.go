@@ -24,9 +24,9 @@ const (
 	killTimeout = 60 * time.Second
 	// stopTimeout is the maximum time from SIGTERM to the end: a broker needs 20 s on an idle machine.
 	stopTimeout = 90 * time.Second
-	// commandTimeout is the maximum duration of a script; that of RocketMQ has timeouts of its own, which add up to 270
+	// commandTimeout is the maximum duration of a script; that of RocketMQ has timeouts of its own, which add up to 480
 	// s for `up`.
-	commandTimeout = 300 * time.Second
+	commandTimeout = 500 * time.Second
 	// outputDelay is the time for which the output of an ended command is still read.
 	outputDelay = 5 * time.Second
 	// pollInterval is the time between two checks whether a starting server is ready.
