@@ -126,7 +126,6 @@ func (s Orders) ListOrders(ctx context.Context, req *spillwayv1.ListOrdersReques
 	if err != nil {
 		return nil, err
 	}
-	opt.AllCustomers = req.GetAllCustomers()
 	filter := filterHash(opt, customer)
 	before, err := pageAfter(req.GetPageToken())
 	if err != nil {
@@ -161,7 +160,7 @@ func listedCustomer(ctx context.Context, req *spillwayv1.ListOrdersRequest) (ord
 	case req.GetAllCustomers() && wanted != "":
 		return "", fmt.Errorf("allCustomers goes with an empty customerId: %w", order.ErrInvalid)
 	case !req.GetAllCustomers() && (wanted == "" || wanted == own):
-		return own, nil
+		return own, notSearched(req)
 	}
 	if caller, ok := auth.From(ctx); !ok || !caller.Has(auth.Operator) {
 		return "", connect.NewError(connect.CodePermissionDenied, errors.New("the orders of other customers need the role "+string(auth.Operator)))
@@ -169,8 +168,19 @@ func listedCustomer(ctx context.Context, req *spillwayv1.ListOrdersRequest) (ord
 	return wanted, nil
 }
 
+// notSearched refuses the filters by which operators search in a list of the caller's own orders.
+func notSearched(req *spillwayv1.ListOrdersRequest) error {
+	if req.GetOrderId() == "" && req.GetEmail() == "" && req.GetSku() == "" {
+		return nil
+	}
+	return fmt.Errorf("orderId, email and sku go with allCustomers, or the customerId of another customer: %w", order.ErrInvalid)
+}
+
 // listOptions are the filters of the request.
 func listOptions(req *spillwayv1.ListOrdersRequest) (opt store.ListOptions, err error) {
+	opt = store.ListOptions{
+		AllCustomers: req.GetAllCustomers(), ID: order.ID(req.GetOrderId()), Email: strings.TrimSpace(req.GetEmail()), SKU: order.SKU(req.GetSku()),
+	}
 	for _, wanted := range req.GetStates() {
 		state, err := wire.FromState(wanted)
 		if err != nil {
@@ -214,7 +224,8 @@ var (
 // filterHash stands for the filters in a page token, which goes on in the list that it was made for and in no other.
 func filterHash(opt store.ListOptions, customer order.CustomerID) string {
 	sum := sha256.Sum256(
-		fmt.Appendf(nil, "%t %q %d %s %s", opt.AllCustomers, customer, opt.States, opt.From.Format(time.RFC3339Nano), opt.To.Format(time.RFC3339Nano)),
+		fmt.Appendf(nil, "%t %q %d %s %s %q %q %q", opt.AllCustomers, customer, opt.States,
+			opt.From.Format(time.RFC3339Nano), opt.To.Format(time.RFC3339Nano), opt.ID, opt.Email, opt.SKU),
 	)
 	return hex.EncodeToString(sum[:filterHashBytes]) + ":"
 }

@@ -74,7 +74,8 @@ func (r stubRows) ListByCustomer(_ context.Context, customer order.CustomerID, o
 		o := r.orders[i]
 		listed := (o.CustomerID == customer || opt.AllCustomers) && (opt.Before == "" || o.ID < opt.Before)
 		inTime := !o.CreatedAt.Before(opt.From) && (opt.To.IsZero() || o.CreatedAt.Before(opt.To))
-		if listed && inTime && (len(opt.States) == 0 || slices.Contains(opt.States, o.State)) {
+		found := (opt.ID == "" || o.ID == opt.ID) && (opt.Email == "" || o.Email == opt.Email)
+		if listed && inTime && found && (len(opt.States) == 0 || slices.Contains(opt.States, o.State)) {
 			out = append(out, o)
 		}
 	}
@@ -231,7 +232,9 @@ func TestListOrders_Pages(t *testing.T) {
 func TestListOrders_OtherCustomers(t *testing.T) {
 	var all stubRows
 	for i := range 4 {
-		all.orders = append(all.orders, orderOf([]order.CustomerID{"me", "they"}[i%2], order.Paid, time.Duration(4-i)*time.Second))
+		o := orderOf([]order.CustomerID{"me", "they"}[i%2], order.Paid, time.Duration(4-i)*time.Second)
+		o.Email = string(o.CustomerID) + "@example.com"
+		all.orders = append(all.orders, o)
 	}
 	e := startServer(t, Services{Order: Orders{Reader: OrderReader{Hot: stubHotOrders{}, Rows: all, Log: slog.New(slog.DiscardHandler)}}})
 	mine := spillwayv1connect.NewOrderServiceClient(e.client, e.url, bearer(e.token(t, "me")))
@@ -249,6 +252,13 @@ func TestListOrders_OtherCustomers(t *testing.T) {
 		"a customer's":             {operators, &spillwayv1.ListOrdersRequest{CustomerId: "they"}, 2, 0},
 		"all, for an operator":     {operators, &spillwayv1.ListOrdersRequest{AllCustomers: true}, 4, 0},
 		"all and one, contradicts": {operators, &spillwayv1.ListOrdersRequest{AllCustomers: true, CustomerId: "me"}, 0, connect.CodeInvalidArgument},
+		"all with an address":      {operators, &spillwayv1.ListOrdersRequest{AllCustomers: true, Email: " they@example.com "}, 2, 0},
+		"a customer's by its id":   {operators, &spillwayv1.ListOrdersRequest{CustomerId: "they", OrderId: string(all.orders[1].ID)}, 1, 0},
+		"another's by its id":      {operators, &spillwayv1.ListOrdersRequest{CustomerId: "me", OrderId: string(all.orders[1].ID)}, 0, 0},
+		"all by id, as a customer": {mine, &spillwayv1.ListOrdersRequest{AllCustomers: true, OrderId: string(all.orders[1].ID)}, 0, connect.CodePermissionDenied},
+		"my own by an address":     {mine, &spillwayv1.ListOrdersRequest{Email: "they@example.com"}, 0, connect.CodeInvalidArgument},
+		"my own by a SKU":          {mine, &spillwayv1.ListOrdersRequest{Sku: "A"}, 0, connect.CodeInvalidArgument},
+		"no SKU":                   {operators, &spillwayv1.ListOrdersRequest{AllCustomers: true, Sku: "' OR"}, 0, connect.CodeInvalidArgument},
 	} {
 		resp, err := c.client.ListOrders(t.Context(), c.req)
 		if len(resp.GetOrders()) != c.want || (c.code == 0) != (err == nil) || (err != nil && connect.CodeOf(err) != c.code) {
@@ -259,9 +269,13 @@ func TestListOrders_OtherCustomers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	other := &spillwayv1.ListOrdersRequest{CustomerId: "me", PageSize: 1, PageToken: page.GetNextPageToken()}
-	if _, err := operators.ListOrders(t.Context(), other); connect.CodeOf(err) != connect.CodeInvalidArgument {
-		t.Errorf("the token of another list: %v; want invalid_argument", err)
+	for _, other := range []*spillwayv1.ListOrdersRequest{
+		{CustomerId: "me"}, {AllCustomers: true, Email: "me@example.com"}, {AllCustomers: true, Sku: "A"}, {AllCustomers: true, OrderId: "x"},
+	} {
+		other.PageSize, other.PageToken = 1, page.GetNextPageToken()
+		if _, err := operators.ListOrders(t.Context(), other); connect.CodeOf(err) != connect.CodeInvalidArgument {
+			t.Errorf("the token of another list in %v: %v; want invalid_argument", other, err)
+		}
 	}
 }
 

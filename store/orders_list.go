@@ -2,10 +2,14 @@ package store
 
 import (
 	"context"
+	"strings"
 	"time"
+
+	entsql "entgo.io/ent/dialect/sql"
 
 	"github.com/spillway/spillway/ent"
 	entorder "github.com/spillway/spillway/ent/order"
+	"github.com/spillway/spillway/ent/orderitem"
 	"github.com/spillway/spillway/order"
 )
 
@@ -21,6 +25,12 @@ type ListOptions struct {
 	States []order.State
 	// From and To bound when the order was placed, From included; zero is no bound.
 	From, To time.Time
+	// ID, if any, is that of the order.
+	ID order.ID
+	// Email, if any, is the address of the orders as their customer wrote it, or in lower case.
+	Email string
+	// SKU, if any, is contained in the orders.
+	SKU order.SKU
 }
 
 // ListByCustomer reads orders of the customer, newest first. Ids sort by the time at which the order was placed, so bounds of the time
@@ -42,7 +52,25 @@ func (o *Orders) ListByCustomer(ctx context.Context, customer order.CustomerID, 
 	if len(opt.States) > 0 {
 		q.Where(entorder.StateIn(states(opt.States)...))
 	}
+	search(q, opt)
 	return o.read(ctx, q.Order(ent.Desc(entorder.FieldID)).Limit(opt.Limit))
+}
+
+// search adds the conditions by which operators search.
+func search(q *ent.OrderQuery, opt ListOptions) {
+	if opt.ID != "" {
+		q.Where(entorder.ID(string(opt.ID)))
+	}
+	if opt.Email != "" {
+		q.Where(entorder.EmailIn(opt.Email, strings.ToLower(opt.Email)))
+	}
+	if opt.SKU != "" {
+		q.Where(func(s *entsql.Selector) {
+			exists(s, orderitem.Table, orderitem.FieldOrderID, entorder.FieldID, func(t *entsql.SelectTable) *entsql.Predicate {
+				return entsql.EQ(t.C(orderitem.FieldSku), string(opt.SKU))
+			})
+		})
+	}
 }
 
 // microUp is the first microsecond, which is what SQL keeps, that is not before the time.

@@ -98,3 +98,49 @@ func TestListByCustomer_AllCustomers(t *testing.T) {
 		}
 	})
 }
+
+func TestListByCustomer_Search(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *store.DB) {
+		orders := store.NewOrders(db)
+		var placed []order.Order
+		for i, email := range []string{"ann@example.com", "Bob@Example.com", "ann@example.com", "%@example.com"} {
+			o := anOrder(string(rune('a' + i)))
+			o.CustomerID, o.Email = order.CustomerID("c"+string(rune('1'+i))), email
+			o.Lines = []order.Line{{SKU: "A", Name: "a", Quantity: 1, UnitPrice: o.ItemsTotal}}
+			if i > 1 {
+				o.Lines[0].SKU = "B"
+			}
+			placed = append(placed, o)
+			mustApply(t, orders, change(o, order.Paid))
+		}
+		for name, c := range map[string]struct {
+			opt  store.ListOptions
+			want []int // of placed
+		}{
+			"by id":                     {store.ListOptions{ID: placed[1].ID}, []int{1}},
+			"by no id":                  {store.ListOptions{ID: "' OR 1=1 --"}, nil},
+			"by address":                {store.ListOptions{Email: "ann@example.com"}, []int{0, 2}},
+			"in capitals":               {store.ListOptions{Email: "ANN@EXAMPLE.COM"}, []int{0, 2}},
+			"as it was written":         {store.ListOptions{Email: "Bob@Example.com"}, []int{1}},
+			"an address, not a pattern": {store.ListOptions{Email: "%@example.com"}, []int{3}},
+			"by SKU":                    {store.ListOptions{SKU: "B"}, []int{2, 3}},
+			"by SKU and address":        {store.ListOptions{SKU: "B", Email: "ann@example.com"}, []int{2}},
+			"by SKU and another state":  {store.ListOptions{SKU: "B", States: []order.State{order.Shipped}}, nil},
+		} {
+			var want, got []order.ID
+			for _, i := range c.want {
+				want = append(want, placed[i].ID)
+			}
+			slices.Sort(want)
+			slices.Reverse(want)
+			c.opt.Limit, c.opt.AllCustomers = 10, true
+			found, err := orders.ListByCustomer(t.Context(), "", c.opt)
+			for _, o := range found {
+				got = append(got, o.ID)
+			}
+			if err != nil || !slices.Equal(got, want) {
+				t.Errorf("%s: listed %v, %v; want %v", name, got, err, want)
+			}
+		}
+	})
+}

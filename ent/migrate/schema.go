@@ -173,6 +173,11 @@ var (
 				Unique:  false,
 				Columns: []*schema.Column{OrdersColumns[5], OrdersColumns[22]},
 			},
+			{
+				Name:    "order_email_id",
+				Unique:  false,
+				Columns: []*schema.Column{OrdersColumns[10], OrdersColumns[0]},
+			},
 		},
 	}
 	// OrderCancellationsColumns holds the columns for the "order_cancellations" table.
@@ -227,9 +232,9 @@ var (
 				Columns: []*schema.Column{OrderItemsColumns[1], OrderItemsColumns[2]},
 			},
 			{
-				Name:    "orderitem_sku",
+				Name:    "orderitem_sku_order_id",
 				Unique:  false,
-				Columns: []*schema.Column{OrderItemsColumns[2]},
+				Columns: []*schema.Column{OrderItemsColumns[2], OrderItemsColumns[1]},
 			},
 		},
 	}

@@ -56,12 +56,14 @@ func (Order) Fields() []ent.Field {
 	}
 }
 
-// Indexes: one order a key (I4), a customer's orders newest first, and the workers' "in this state for too long".
+// Indexes: one order a key (I4), a customer's orders newest first, the workers' "in this state for too long", and the operators' search by
+// mail address.
 func (Order) Indexes() []ent.Index {
 	return []ent.Index{
 		index.Fields("customer_id", "idempotency_key").Unique(),
 		index.Fields("customer_id", "id"),
 		index.Fields("state", "updated_at"),
+		index.Fields("email", "id"),
 	}
 }
 
@@ -86,9 +88,9 @@ func (OrderItem) Fields() []ent.Field {
 	}
 }
 
-// Indexes let a SKU be in an order once, and serve the audit of one SKU.
+// Indexes let a SKU be in an order once, and serve the audit of one SKU and the operators' list of its orders, newest first.
 func (OrderItem) Indexes() []ent.Index {
-	return []ent.Index{index.Fields("order_id", "sku").Unique(), index.Fields("sku")}
+	return []ent.Index{index.Fields("order_id", "sku").Unique(), index.Fields("sku", "order_id")}
 }
 
 // OrderCancellation is the intent to undo an order: its money and its stock go back, and only then it is finished. It is written

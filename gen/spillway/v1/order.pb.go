@@ -660,7 +660,14 @@ type ListOrdersRequest struct {
 	// The customer of the listed orders; the caller when empty. Another customer requires the role `operator`.
 	CustomerId string `protobuf:"bytes,6,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
 	// The orders of all customers are listed. It needs the role `operator`, and an empty customer_id.
-	AllCustomers  bool `protobuf:"varint,7,opt,name=all_customers,json=allCustomers,proto3" json:"all_customers,omitempty"`
+	AllCustomers bool `protobuf:"varint,7,opt,name=all_customers,json=allCustomers,proto3" json:"all_customers,omitempty"`
+	// Only the order with this id. It needs all_customers or another customer's customer_id, as do the next two. An order
+	// appears once its row exists; GetOrder has it before.
+	OrderId string `protobuf:"bytes,8,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	// Only orders with this mail address: as the customer wrote it, or in lower case.
+	Email string `protobuf:"bytes,9,opt,name=email,proto3" json:"email,omitempty"`
+	// Only orders that contain this SKU.
+	Sku           string `protobuf:"bytes,10,opt,name=sku,proto3" json:"sku,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -742,6 +749,27 @@ func (x *ListOrdersRequest) GetAllCustomers() bool {
 		return x.AllCustomers
 	}
 	return false
+}
+
+func (x *ListOrdersRequest) GetOrderId() string {
+	if x != nil {
+		return x.OrderId
+	}
+	return ""
+}
+
+func (x *ListOrdersRequest) GetEmail() string {
+	if x != nil {
+		return x.Email
+	}
+	return ""
+}
+
+func (x *ListOrdersRequest) GetSku() string {
+	if x != nil {
+		return x.Sku
+	}
+	return ""
 }
 
 // ListOrdersResponse is a page of orders, newest first.
@@ -1276,7 +1304,7 @@ const file_spillway_v1_order_proto_rawDesc = "" +
 	"\x0fGetOrderRequest\x12$\n" +
 	"\border_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\aorderId\"<\n" +
 	"\x10GetOrderResponse\x12(\n" +
-	"\x05order\x18\x01 \x01(\v2\x12.spillway.v1.OrderR\x05order\"\xff\x02\n" +
+	"\x05order\x18\x01 \x01(\v2\x12.spillway.v1.OrderR\x05order\"\x82\x04\n" +
 	"\x11ListOrdersRequest\x12&\n" +
 	"\tpage_size\x18\x01 \x01(\x05B\t\xbaH\x06\x1a\x04\x18d(\x00R\bpageSize\x12'\n" +
 	"\n" +
@@ -1286,7 +1314,11 @@ const file_spillway_v1_order_proto_rawDesc = "" +
 	"\x0ecreate_time_to\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\fcreateTimeTo\x12(\n" +
 	"\vcustomer_id\x18\x06 \x01(\tB\a\xbaH\x04r\x02\x18@R\n" +
 	"customerId\x12#\n" +
-	"\rall_customers\x18\a \x01(\bR\fallCustomers\"h\n" +
+	"\rall_customers\x18\a \x01(\bR\fallCustomers\x12\"\n" +
+	"\border_id\x18\b \x01(\tB\a\xbaH\x04r\x02\x18@R\aorderId\x12\x1e\n" +
+	"\x05email\x18\t \x01(\tB\b\xbaH\x05r\x03\x18\xfe\x01R\x05email\x12=\n" +
+	"\x03sku\x18\n" +
+	" \x01(\tB+\xbaH(r&2$^([A-Za-z0-9][A-Za-z0-9_.-]{0,63})?$R\x03sku\"h\n" +
 	"\x12ListOrdersResponse\x12*\n" +
 	"\x06orders\x18\x01 \x03(\v2\x12.spillway.v1.OrderR\x06orders\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"f\n" +
