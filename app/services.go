@@ -55,7 +55,7 @@ func newAPI(deps *dependencies, c Config, tokens *auth.Tokens) (*api, error) {
 	}
 	rows, products := store.NewOrders(deps.db), store.NewProducts(deps.db)
 	read := store.NewOrders(deps.db.Reads()) // as customers read them
-	ledger := store.NewCharges(deps.db)
+	ledger, reads := store.NewCharges(deps.db), store.NewLedgerReader(deps.db.Reads())
 	deps.closers = append(deps.closers, func() error { ledger.Close(); return nil })
 	cache := catalog.NewCache(redis.Namespace, deps.redis.Client(), deps.policies[breaker.Redis], products, deps.log)
 	browsing := cache.Browsing(store.NewProducts(deps.db.Reads()))
@@ -110,7 +110,7 @@ func newAPI(deps *dependencies, c Config, tokens *auth.Tokens) (*api, error) {
 		Order: server.Orders{Reader: reader, Changing: changing, Hub: a.hub, Canceller: &server.Canceller{
 			Stock: reserver, Store: store.NewCancellations(deps.db), Payments: a.payments, Changes: deps.changes,
 			Durable: durable, Log: deps.log, Now: time.Now,
-		}, Refunder: &server.Refunder{
+		}, Ledger: reads, Facts: read, Refunder: &server.Refunder{
 			Ledger: ledger, Payments: payment.Client{Service: money, Policy: deps.policies[breaker.Refund]}, Log: deps.log, Now: time.Now,
 		}},
 		Shipping: parcels,

@@ -57,6 +57,8 @@ var permissions = map[string]access{
 	spillwayv1connect.OrderServiceCancelOrderProcedure: customers,
 	spillwayv1connect.OrderServiceRefundOrderProcedure: operators,
 
+	spillwayv1connect.OrderServiceGetOrderTimelineProcedure: operators,
+
 	spillwayv1connect.ShippingServiceGetQuoteProcedure:    anyone,
 	spillwayv1connect.ShippingServiceShipOrderProcedure:   internal,
 	spillwayv1connect.ShippingServiceGetShipmentProcedure: customers,

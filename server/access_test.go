@@ -82,7 +82,7 @@ func TestAuthenticate_EachProcedureByEachRole(t *testing.T) {
 		s + "SessionService/StartGuestSession": "anyone",
 		s + "CatalogService/ListProducts":      "anyone", s + "CatalogService/GetProduct": "anyone", s + "CatalogService/SearchProducts": "anyone",
 		s + "CatalogService/CreateProduct": "operators", s + "CatalogService/UpdateProduct": "operators", s + "CatalogService/AdjustStock": "operators",
-		s + "OrderService/RefundOrder":               "operators",
+		s + "OrderService/RefundOrder": "operators", s + "OrderService/GetOrderTimeline": "operators",
 		s + "CurrencyService/GetSupportedCurrencies": "anyone", s + "CurrencyService/Convert": "anyone",
 		s + "ShippingService/GetQuote": "anyone", s + "ShippingService/ShipOrder": "internal",
 		s + "PaymentService/Charge": "internal", s + "PaymentService/GetCharge": "internal", s + "PaymentService/Refund": "internal",

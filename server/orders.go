@@ -104,6 +104,9 @@ type Orders struct {
 	Hub       *Hub
 	Canceller *Canceller
 	Refunder  *Refunder
+	// Ledger reads payments and refunds; without one they are not shown. Facts reads what else SQL has about an order, for timelines.
+	Ledger PaymentLedger
+	Facts  OrderFacts
 }
 
 // GetOrder returns one of the caller's orders.
@@ -112,7 +115,8 @@ func (s Orders) GetOrder(ctx context.Context, req *spillwayv1.GetOrderRequest) (
 	if err != nil {
 		return nil, err
 	}
-	return &spillwayv1.GetOrderResponse{Order: wire.Order(o)}, nil
+	paid := s.paymentOf(ctx, o)
+	return &spillwayv1.GetOrderResponse{Order: wire.Order(o), Payment: paid.message(), Refunds: paid.refundMessages(ctx), WaitingFor: paid.waitingFor(o)}, nil
 }
 
 // ListOrders returns a page of the caller's orders, newest first, or for an operator of those of another customer or of all. Filters look at

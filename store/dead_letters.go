@@ -50,13 +50,17 @@ func (d *DeadLetters) List(ctx context.Context, f DeadLetterFilter, before int64
 		q.Where(deadletter.IDLT(before))
 	}
 	return fetch(ctx, d.db, func(ctx context.Context) ([]DeadLetter, error) {
-		withoutPayload := slices.DeleteFunc(slices.Clone(deadletter.Columns), func(c string) bool { return c == deadletter.FieldPayload })
-		found, err := q.Select(withoutPayload...).All(ctx)
+		found, err := q.Select(deadLetterHead()...).All(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("read dead letters: %w", err)
 		}
 		return convert(found, toDeadLetter), nil
 	})
+}
+
+// deadLetterHead are the columns without the payload.
+func deadLetterHead() []string {
+	return slices.DeleteFunc(slices.Clone(deadletter.Columns), func(c string) bool { return c == deadletter.FieldPayload })
 }
 
 func toDeadLetter(f *ent.DeadLetter) DeadLetter {

@@ -10,6 +10,7 @@ import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -167,6 +168,209 @@ func (x CancelCode) Number() protoreflect.EnumNumber {
 // Deprecated: Use CancelCode.Descriptor instead.
 func (CancelCode) EnumDescriptor() ([]byte, []int) {
 	return file_spillway_v1_order_proto_rawDescGZIP(), []int{1}
+}
+
+// WaitingFor is what a PENDING order waits for.
+type WaitingFor int32
+
+const (
+	// Nothing: the order is not PENDING, or it is about to be cancelled. Or the ledger is unavailable.
+	WaitingFor_WAITING_FOR_UNSPECIFIED WaitingFor = 0
+	// A card: CheckoutService.PayOrder pays the order until its expire_time.
+	WaitingFor_WAITING_FOR_CARD WaitingFor = 1
+	// The outcome of a charge. The shop finds it out by itself.
+	WaitingFor_WAITING_FOR_PAYMENT_OUTCOME WaitingFor = 2
+)
+
+// Enum value maps for WaitingFor.
+var (
+	WaitingFor_name = map[int32]string{
+		0: "WAITING_FOR_UNSPECIFIED",
+		1: "WAITING_FOR_CARD",
+		2: "WAITING_FOR_PAYMENT_OUTCOME",
+	}
+	WaitingFor_value = map[string]int32{
+		"WAITING_FOR_UNSPECIFIED":     0,
+		"WAITING_FOR_CARD":            1,
+		"WAITING_FOR_PAYMENT_OUTCOME": 2,
+	}
+)
+
+func (x WaitingFor) Enum() *WaitingFor {
+	p := new(WaitingFor)
+	*p = x
+	return p
+}
+
+func (x WaitingFor) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (WaitingFor) Descriptor() protoreflect.EnumDescriptor {
+	return file_spillway_v1_order_proto_enumTypes[2].Descriptor()
+}
+
+func (WaitingFor) Type() protoreflect.EnumType {
+	return &file_spillway_v1_order_proto_enumTypes[2]
+}
+
+func (x WaitingFor) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use WaitingFor.Descriptor instead.
+func (WaitingFor) EnumDescriptor() ([]byte, []int) {
+	return file_spillway_v1_order_proto_rawDescGZIP(), []int{2}
+}
+
+// OrderStepKind is a kind of step on the path of an order.
+type OrderStepKind int32
+
+const (
+	// A step that this version of the API does not know.
+	OrderStepKind_ORDER_STEP_KIND_UNSPECIFIED OrderStepKind = 0
+	// The stock was reserved, and the order exists.
+	OrderStepKind_ORDER_STEP_KIND_RESERVED OrderStepKind = 1
+	// The card was charged; detail has the provider's code if it was declined.
+	OrderStepKind_ORDER_STEP_KIND_CHARGED OrderStepKind = 2
+	// The order became PAID. The time is known while it is PAID.
+	OrderStepKind_ORDER_STEP_KIND_SETTLED OrderStepKind = 3
+	// The order was written to SQL. The time is not recorded.
+	OrderStepKind_ORDER_STEP_KIND_WRITTEN OrderStepKind = 4
+	// A worker claimed the order to hand it to the carrier: it cannot be cancelled meanwhile.
+	OrderStepKind_ORDER_STEP_KIND_CLAIMED OrderStepKind = 5
+	// The carrier took the parcel; detail has its tracking id. FAILED while the carrier does not take it.
+	OrderStepKind_ORDER_STEP_KIND_SHIPPED OrderStepKind = 6
+	// A mail to the customer was sent, or is due; detail has its kind, such as "confirmation".
+	OrderStepKind_ORDER_STEP_KIND_MAILED OrderStepKind = 7
+	// The order was cancelled; detail has the reason.
+	OrderStepKind_ORDER_STEP_KIND_CANCELLED OrderStepKind = 8
+	// The units of a cancelled order went back to stock.
+	OrderStepKind_ORDER_STEP_KIND_RESTOCKED OrderStepKind = 9
+	// A refund was requested; detail has the reason.
+	OrderStepKind_ORDER_STEP_KIND_REFUND_REQUESTED OrderStepKind = 10
+	// The provider confirmed a refund; detail has its id. WAITING until then, with the failed attempts.
+	OrderStepKind_ORDER_STEP_KIND_REFUNDED OrderStepKind = 11
+	// A message of the order became a dead letter; detail has the reason. WAITING while it is open.
+	OrderStepKind_ORDER_STEP_KIND_DEAD_LETTER OrderStepKind = 12
+)
+
+// Enum value maps for OrderStepKind.
+var (
+	OrderStepKind_name = map[int32]string{
+		0:  "ORDER_STEP_KIND_UNSPECIFIED",
+		1:  "ORDER_STEP_KIND_RESERVED",
+		2:  "ORDER_STEP_KIND_CHARGED",
+		3:  "ORDER_STEP_KIND_SETTLED",
+		4:  "ORDER_STEP_KIND_WRITTEN",
+		5:  "ORDER_STEP_KIND_CLAIMED",
+		6:  "ORDER_STEP_KIND_SHIPPED",
+		7:  "ORDER_STEP_KIND_MAILED",
+		8:  "ORDER_STEP_KIND_CANCELLED",
+		9:  "ORDER_STEP_KIND_RESTOCKED",
+		10: "ORDER_STEP_KIND_REFUND_REQUESTED",
+		11: "ORDER_STEP_KIND_REFUNDED",
+		12: "ORDER_STEP_KIND_DEAD_LETTER",
+	}
+	OrderStepKind_value = map[string]int32{
+		"ORDER_STEP_KIND_UNSPECIFIED":      0,
+		"ORDER_STEP_KIND_RESERVED":         1,
+		"ORDER_STEP_KIND_CHARGED":          2,
+		"ORDER_STEP_KIND_SETTLED":          3,
+		"ORDER_STEP_KIND_WRITTEN":          4,
+		"ORDER_STEP_KIND_CLAIMED":          5,
+		"ORDER_STEP_KIND_SHIPPED":          6,
+		"ORDER_STEP_KIND_MAILED":           7,
+		"ORDER_STEP_KIND_CANCELLED":        8,
+		"ORDER_STEP_KIND_RESTOCKED":        9,
+		"ORDER_STEP_KIND_REFUND_REQUESTED": 10,
+		"ORDER_STEP_KIND_REFUNDED":         11,
+		"ORDER_STEP_KIND_DEAD_LETTER":      12,
+	}
+)
+
+func (x OrderStepKind) Enum() *OrderStepKind {
+	p := new(OrderStepKind)
+	*p = x
+	return p
+}
+
+func (x OrderStepKind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (OrderStepKind) Descriptor() protoreflect.EnumDescriptor {
+	return file_spillway_v1_order_proto_enumTypes[3].Descriptor()
+}
+
+func (OrderStepKind) Type() protoreflect.EnumType {
+	return &file_spillway_v1_order_proto_enumTypes[3]
+}
+
+func (x OrderStepKind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use OrderStepKind.Descriptor instead.
+func (OrderStepKind) EnumDescriptor() ([]byte, []int) {
+	return file_spillway_v1_order_proto_rawDescGZIP(), []int{3}
+}
+
+// OrderStepState is how far a step is.
+type OrderStepState int32
+
+const (
+	// Never sent by the server.
+	OrderStepState_ORDER_STEP_STATE_UNSPECIFIED OrderStepState = 0
+	// It is done.
+	OrderStepState_ORDER_STEP_STATE_DONE OrderStepState = 1
+	// It is to be done, or tried again.
+	OrderStepState_ORDER_STEP_STATE_WAITING OrderStepState = 2
+	// It failed.
+	OrderStepState_ORDER_STEP_STATE_FAILED OrderStepState = 3
+)
+
+// Enum value maps for OrderStepState.
+var (
+	OrderStepState_name = map[int32]string{
+		0: "ORDER_STEP_STATE_UNSPECIFIED",
+		1: "ORDER_STEP_STATE_DONE",
+		2: "ORDER_STEP_STATE_WAITING",
+		3: "ORDER_STEP_STATE_FAILED",
+	}
+	OrderStepState_value = map[string]int32{
+		"ORDER_STEP_STATE_UNSPECIFIED": 0,
+		"ORDER_STEP_STATE_DONE":        1,
+		"ORDER_STEP_STATE_WAITING":     2,
+		"ORDER_STEP_STATE_FAILED":      3,
+	}
+)
+
+func (x OrderStepState) Enum() *OrderStepState {
+	p := new(OrderStepState)
+	*p = x
+	return p
+}
+
+func (x OrderStepState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (OrderStepState) Descriptor() protoreflect.EnumDescriptor {
+	return file_spillway_v1_order_proto_enumTypes[4].Descriptor()
+}
+
+func (OrderStepState) Type() protoreflect.EnumType {
+	return &file_spillway_v1_order_proto_enumTypes[4]
+}
+
+func (x OrderStepState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use OrderStepState.Descriptor instead.
+func (OrderStepState) EnumDescriptor() ([]byte, []int) {
+	return file_spillway_v1_order_proto_rawDescGZIP(), []int{4}
 }
 
 // Address is the destination of a parcel.
@@ -602,7 +806,13 @@ func (x *GetOrderRequest) GetOrderId() string {
 type GetOrderResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The order in its present state.
-	Order         *Order `protobuf:"bytes,1,opt,name=order,proto3" json:"order,omitempty"`
+	Order *Order `protobuf:"bytes,1,opt,name=order,proto3" json:"order,omitempty"`
+	// Its charge, as the ledger has it. Not set while none was requested, nor while the ledger is unavailable.
+	Payment *OrderPayment `protobuf:"bytes,2,opt,name=payment,proto3" json:"payment,omitempty"`
+	// Its refunds, oldest first; none while the ledger is unavailable. Their reasons are for operators only.
+	Refunds []*Refund `protobuf:"bytes,3,rep,name=refunds,proto3" json:"refunds,omitempty"`
+	// What a PENDING order waits for.
+	WaitingFor    WaitingFor `protobuf:"varint,4,opt,name=waiting_for,json=waitingFor,proto3,enum=spillway.v1.WaitingFor" json:"waiting_for,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -644,6 +854,365 @@ func (x *GetOrderResponse) GetOrder() *Order {
 	return nil
 }
 
+func (x *GetOrderResponse) GetPayment() *OrderPayment {
+	if x != nil {
+		return x.Payment
+	}
+	return nil
+}
+
+func (x *GetOrderResponse) GetRefunds() []*Refund {
+	if x != nil {
+		return x.Refunds
+	}
+	return nil
+}
+
+func (x *GetOrderResponse) GetWaitingFor() WaitingFor {
+	if x != nil {
+		return x.WaitingFor
+	}
+	return WaitingFor_WAITING_FOR_UNSPECIFIED
+}
+
+// OrderPayment is the charge of an order.
+type OrderPayment struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The state of the charge.
+	State ChargeState `protobuf:"varint,1,opt,name=state,proto3,enum=spillway.v1.ChargeState" json:"state,omitempty"`
+	// How much.
+	Amount *Money `protobuf:"bytes,2,opt,name=amount,proto3" json:"amount,omitempty"`
+	// Why the provider declined the last card, such as "insufficient_funds"; empty otherwise.
+	DeclineCode string `protobuf:"bytes,3,opt,name=decline_code,json=declineCode,proto3" json:"decline_code,omitempty"`
+	// How many cards were tried.
+	Attempts int32 `protobuf:"varint,4,opt,name=attempts,proto3" json:"attempts,omitempty"`
+	// When the ledger got its record of the charge: with the provider's response, or before it for an order that is paid
+	// later.
+	CreateTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	// When the state last changed.
+	UpdateTime    *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OrderPayment) Reset() {
+	*x = OrderPayment{}
+	mi := &file_spillway_v1_order_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OrderPayment) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OrderPayment) ProtoMessage() {}
+
+func (x *OrderPayment) ProtoReflect() protoreflect.Message {
+	mi := &file_spillway_v1_order_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OrderPayment.ProtoReflect.Descriptor instead.
+func (*OrderPayment) Descriptor() ([]byte, []int) {
+	return file_spillway_v1_order_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *OrderPayment) GetState() ChargeState {
+	if x != nil {
+		return x.State
+	}
+	return ChargeState_CHARGE_STATE_UNSPECIFIED
+}
+
+func (x *OrderPayment) GetAmount() *Money {
+	if x != nil {
+		return x.Amount
+	}
+	return nil
+}
+
+func (x *OrderPayment) GetDeclineCode() string {
+	if x != nil {
+		return x.DeclineCode
+	}
+	return ""
+}
+
+func (x *OrderPayment) GetAttempts() int32 {
+	if x != nil {
+		return x.Attempts
+	}
+	return 0
+}
+
+func (x *OrderPayment) GetCreateTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreateTime
+	}
+	return nil
+}
+
+func (x *OrderPayment) GetUpdateTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.UpdateTime
+	}
+	return nil
+}
+
+// GetOrderTimelineRequest names an order.
+type GetOrderTimelineRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The id that PlaceOrder returned.
+	OrderId       string `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetOrderTimelineRequest) Reset() {
+	*x = GetOrderTimelineRequest{}
+	mi := &file_spillway_v1_order_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetOrderTimelineRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetOrderTimelineRequest) ProtoMessage() {}
+
+func (x *GetOrderTimelineRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_spillway_v1_order_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetOrderTimelineRequest.ProtoReflect.Descriptor instead.
+func (*GetOrderTimelineRequest) Descriptor() ([]byte, []int) {
+	return file_spillway_v1_order_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *GetOrderTimelineRequest) GetOrderId() string {
+	if x != nil {
+		return x.OrderId
+	}
+	return ""
+}
+
+// GetOrderTimelineResponse carries the order and its steps.
+type GetOrderTimelineResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The order in its present state.
+	Order *Order `protobuf:"bytes,1,opt,name=order,proto3" json:"order,omitempty"`
+	// Its charge; not set while none was requested.
+	Payment *OrderPayment `protobuf:"bytes,2,opt,name=payment,proto3" json:"payment,omitempty"`
+	// Its refunds, oldest first.
+	Refunds []*Refund `protobuf:"bytes,3,rep,name=refunds,proto3" json:"refunds,omitempty"`
+	// What a PENDING order waits for.
+	WaitingFor WaitingFor `protobuf:"varint,4,opt,name=waiting_for,json=waitingFor,proto3,enum=spillway.v1.WaitingFor" json:"waiting_for,omitempty"`
+	// The steps, in the order of their times. A step whose time is not recorded follows the one that it depends on.
+	Steps []*OrderStep `protobuf:"bytes,5,rep,name=steps,proto3" json:"steps,omitempty"`
+	// The W3C trace id of the request that placed the order; empty without one.
+	TraceId       string `protobuf:"bytes,6,opt,name=trace_id,json=traceId,proto3" json:"trace_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetOrderTimelineResponse) Reset() {
+	*x = GetOrderTimelineResponse{}
+	mi := &file_spillway_v1_order_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetOrderTimelineResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetOrderTimelineResponse) ProtoMessage() {}
+
+func (x *GetOrderTimelineResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_spillway_v1_order_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetOrderTimelineResponse.ProtoReflect.Descriptor instead.
+func (*GetOrderTimelineResponse) Descriptor() ([]byte, []int) {
+	return file_spillway_v1_order_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *GetOrderTimelineResponse) GetOrder() *Order {
+	if x != nil {
+		return x.Order
+	}
+	return nil
+}
+
+func (x *GetOrderTimelineResponse) GetPayment() *OrderPayment {
+	if x != nil {
+		return x.Payment
+	}
+	return nil
+}
+
+func (x *GetOrderTimelineResponse) GetRefunds() []*Refund {
+	if x != nil {
+		return x.Refunds
+	}
+	return nil
+}
+
+func (x *GetOrderTimelineResponse) GetWaitingFor() WaitingFor {
+	if x != nil {
+		return x.WaitingFor
+	}
+	return WaitingFor_WAITING_FOR_UNSPECIFIED
+}
+
+func (x *GetOrderTimelineResponse) GetSteps() []*OrderStep {
+	if x != nil {
+		return x.Steps
+	}
+	return nil
+}
+
+func (x *GetOrderTimelineResponse) GetTraceId() string {
+	if x != nil {
+		return x.TraceId
+	}
+	return ""
+}
+
+// OrderStep is a step on the path of one order.
+type OrderStep struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The step.
+	Kind OrderStepKind `protobuf:"varint,1,opt,name=kind,proto3,enum=spillway.v1.OrderStepKind" json:"kind,omitempty"`
+	// How far it is.
+	State OrderStepState `protobuf:"varint,2,opt,name=state,proto3,enum=spillway.v1.OrderStepState" json:"state,omitempty"`
+	// When it was done, or, while it is WAITING, when it became due. Not set if that is not recorded.
+	Time *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=time,proto3" json:"time,omitempty"`
+	// The time since the step before it that has a time. Never negative, also when clocks differ. Not set without time.
+	SincePrevious *durationpb.Duration `protobuf:"bytes,4,opt,name=since_previous,json=sincePrevious,proto3" json:"since_previous,omitempty"`
+	// The time since the order was placed. Never negative. Not set without time.
+	SinceStart *durationpb.Duration `protobuf:"bytes,5,opt,name=since_start,json=sinceStart,proto3" json:"since_start,omitempty"`
+	// What is worth knowing about it; the kind's comment has what.
+	Detail string `protobuf:"bytes,6,opt,name=detail,proto3" json:"detail,omitempty"`
+	// How often it failed and is tried again.
+	Attempts int32 `protobuf:"varint,7,opt,name=attempts,proto3" json:"attempts,omitempty"`
+	// The dead letter's id, for a DEAD_LETTER.
+	DeadLetterId  int64 `protobuf:"varint,8,opt,name=dead_letter_id,json=deadLetterId,proto3" json:"dead_letter_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OrderStep) Reset() {
+	*x = OrderStep{}
+	mi := &file_spillway_v1_order_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OrderStep) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OrderStep) ProtoMessage() {}
+
+func (x *OrderStep) ProtoReflect() protoreflect.Message {
+	mi := &file_spillway_v1_order_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OrderStep.ProtoReflect.Descriptor instead.
+func (*OrderStep) Descriptor() ([]byte, []int) {
+	return file_spillway_v1_order_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *OrderStep) GetKind() OrderStepKind {
+	if x != nil {
+		return x.Kind
+	}
+	return OrderStepKind_ORDER_STEP_KIND_UNSPECIFIED
+}
+
+func (x *OrderStep) GetState() OrderStepState {
+	if x != nil {
+		return x.State
+	}
+	return OrderStepState_ORDER_STEP_STATE_UNSPECIFIED
+}
+
+func (x *OrderStep) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *OrderStep) GetSincePrevious() *durationpb.Duration {
+	if x != nil {
+		return x.SincePrevious
+	}
+	return nil
+}
+
+func (x *OrderStep) GetSinceStart() *durationpb.Duration {
+	if x != nil {
+		return x.SinceStart
+	}
+	return nil
+}
+
+func (x *OrderStep) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
+func (x *OrderStep) GetAttempts() int32 {
+	if x != nil {
+		return x.Attempts
+	}
+	return 0
+}
+
+func (x *OrderStep) GetDeadLetterId() int64 {
+	if x != nil {
+		return x.DeadLetterId
+	}
+	return 0
+}
+
 // ListOrdersRequest requests a page of the caller's orders.
 type ListOrdersRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -674,7 +1243,7 @@ type ListOrdersRequest struct {
 
 func (x *ListOrdersRequest) Reset() {
 	*x = ListOrdersRequest{}
-	mi := &file_spillway_v1_order_proto_msgTypes[5]
+	mi := &file_spillway_v1_order_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -686,7 +1255,7 @@ func (x *ListOrdersRequest) String() string {
 func (*ListOrdersRequest) ProtoMessage() {}
 
 func (x *ListOrdersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_spillway_v1_order_proto_msgTypes[5]
+	mi := &file_spillway_v1_order_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -699,7 +1268,7 @@ func (x *ListOrdersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOrdersRequest.ProtoReflect.Descriptor instead.
 func (*ListOrdersRequest) Descriptor() ([]byte, []int) {
-	return file_spillway_v1_order_proto_rawDescGZIP(), []int{5}
+	return file_spillway_v1_order_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ListOrdersRequest) GetPageSize() int32 {
@@ -785,7 +1354,7 @@ type ListOrdersResponse struct {
 
 func (x *ListOrdersResponse) Reset() {
 	*x = ListOrdersResponse{}
-	mi := &file_spillway_v1_order_proto_msgTypes[6]
+	mi := &file_spillway_v1_order_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -797,7 +1366,7 @@ func (x *ListOrdersResponse) String() string {
 func (*ListOrdersResponse) ProtoMessage() {}
 
 func (x *ListOrdersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_spillway_v1_order_proto_msgTypes[6]
+	mi := &file_spillway_v1_order_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -810,7 +1379,7 @@ func (x *ListOrdersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOrdersResponse.ProtoReflect.Descriptor instead.
 func (*ListOrdersResponse) Descriptor() ([]byte, []int) {
-	return file_spillway_v1_order_proto_rawDescGZIP(), []int{6}
+	return file_spillway_v1_order_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ListOrdersResponse) GetOrders() []*Order {
@@ -840,7 +1409,7 @@ type WatchOrderRequest struct {
 
 func (x *WatchOrderRequest) Reset() {
 	*x = WatchOrderRequest{}
-	mi := &file_spillway_v1_order_proto_msgTypes[7]
+	mi := &file_spillway_v1_order_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -852,7 +1421,7 @@ func (x *WatchOrderRequest) String() string {
 func (*WatchOrderRequest) ProtoMessage() {}
 
 func (x *WatchOrderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_spillway_v1_order_proto_msgTypes[7]
+	mi := &file_spillway_v1_order_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -865,7 +1434,7 @@ func (x *WatchOrderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchOrderRequest.ProtoReflect.Descriptor instead.
 func (*WatchOrderRequest) Descriptor() ([]byte, []int) {
-	return file_spillway_v1_order_proto_rawDescGZIP(), []int{7}
+	return file_spillway_v1_order_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *WatchOrderRequest) GetOrderId() string {
@@ -895,7 +1464,7 @@ type WatchOrderResponse struct {
 
 func (x *WatchOrderResponse) Reset() {
 	*x = WatchOrderResponse{}
-	mi := &file_spillway_v1_order_proto_msgTypes[8]
+	mi := &file_spillway_v1_order_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -907,7 +1476,7 @@ func (x *WatchOrderResponse) String() string {
 func (*WatchOrderResponse) ProtoMessage() {}
 
 func (x *WatchOrderResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_spillway_v1_order_proto_msgTypes[8]
+	mi := &file_spillway_v1_order_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -920,7 +1489,7 @@ func (x *WatchOrderResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchOrderResponse.ProtoReflect.Descriptor instead.
 func (*WatchOrderResponse) Descriptor() ([]byte, []int) {
-	return file_spillway_v1_order_proto_rawDescGZIP(), []int{8}
+	return file_spillway_v1_order_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *WatchOrderResponse) GetOrder() *Order {
@@ -950,7 +1519,7 @@ type CancelOrderRequest struct {
 
 func (x *CancelOrderRequest) Reset() {
 	*x = CancelOrderRequest{}
-	mi := &file_spillway_v1_order_proto_msgTypes[9]
+	mi := &file_spillway_v1_order_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -962,7 +1531,7 @@ func (x *CancelOrderRequest) String() string {
 func (*CancelOrderRequest) ProtoMessage() {}
 
 func (x *CancelOrderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_spillway_v1_order_proto_msgTypes[9]
+	mi := &file_spillway_v1_order_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -975,7 +1544,7 @@ func (x *CancelOrderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelOrderRequest.ProtoReflect.Descriptor instead.
 func (*CancelOrderRequest) Descriptor() ([]byte, []int) {
-	return file_spillway_v1_order_proto_rawDescGZIP(), []int{9}
+	return file_spillway_v1_order_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *CancelOrderRequest) GetOrderId() string {
@@ -1003,7 +1572,7 @@ type CancelOrderResponse struct {
 
 func (x *CancelOrderResponse) Reset() {
 	*x = CancelOrderResponse{}
-	mi := &file_spillway_v1_order_proto_msgTypes[10]
+	mi := &file_spillway_v1_order_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1015,7 +1584,7 @@ func (x *CancelOrderResponse) String() string {
 func (*CancelOrderResponse) ProtoMessage() {}
 
 func (x *CancelOrderResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_spillway_v1_order_proto_msgTypes[10]
+	mi := &file_spillway_v1_order_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1028,7 +1597,7 @@ func (x *CancelOrderResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelOrderResponse.ProtoReflect.Descriptor instead.
 func (*CancelOrderResponse) Descriptor() ([]byte, []int) {
-	return file_spillway_v1_order_proto_rawDescGZIP(), []int{10}
+	return file_spillway_v1_order_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *CancelOrderResponse) GetOrder() *Order {
@@ -1057,7 +1626,7 @@ type RefundOrderRequest struct {
 
 func (x *RefundOrderRequest) Reset() {
 	*x = RefundOrderRequest{}
-	mi := &file_spillway_v1_order_proto_msgTypes[11]
+	mi := &file_spillway_v1_order_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1069,7 +1638,7 @@ func (x *RefundOrderRequest) String() string {
 func (*RefundOrderRequest) ProtoMessage() {}
 
 func (x *RefundOrderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_spillway_v1_order_proto_msgTypes[11]
+	mi := &file_spillway_v1_order_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1082,7 +1651,7 @@ func (x *RefundOrderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefundOrderRequest.ProtoReflect.Descriptor instead.
 func (*RefundOrderRequest) Descriptor() ([]byte, []int) {
-	return file_spillway_v1_order_proto_rawDescGZIP(), []int{11}
+	return file_spillway_v1_order_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *RefundOrderRequest) GetOrderId() string {
@@ -1126,7 +1695,7 @@ type RefundOrderResponse struct {
 
 func (x *RefundOrderResponse) Reset() {
 	*x = RefundOrderResponse{}
-	mi := &file_spillway_v1_order_proto_msgTypes[12]
+	mi := &file_spillway_v1_order_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1138,7 +1707,7 @@ func (x *RefundOrderResponse) String() string {
 func (*RefundOrderResponse) ProtoMessage() {}
 
 func (x *RefundOrderResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_spillway_v1_order_proto_msgTypes[12]
+	mi := &file_spillway_v1_order_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1151,7 +1720,7 @@ func (x *RefundOrderResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefundOrderResponse.ProtoReflect.Descriptor instead.
 func (*RefundOrderResponse) Descriptor() ([]byte, []int) {
-	return file_spillway_v1_order_proto_rawDescGZIP(), []int{12}
+	return file_spillway_v1_order_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *RefundOrderResponse) GetOrder() *Order {
@@ -1187,7 +1756,7 @@ type Refund struct {
 
 func (x *Refund) Reset() {
 	*x = Refund{}
-	mi := &file_spillway_v1_order_proto_msgTypes[13]
+	mi := &file_spillway_v1_order_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1199,7 +1768,7 @@ func (x *Refund) String() string {
 func (*Refund) ProtoMessage() {}
 
 func (x *Refund) ProtoReflect() protoreflect.Message {
-	mi := &file_spillway_v1_order_proto_msgTypes[13]
+	mi := &file_spillway_v1_order_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1212,7 +1781,7 @@ func (x *Refund) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refund.ProtoReflect.Descriptor instead.
 func (*Refund) Descriptor() ([]byte, []int) {
-	return file_spillway_v1_order_proto_rawDescGZIP(), []int{13}
+	return file_spillway_v1_order_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Refund) GetId() string {
@@ -1254,7 +1823,7 @@ var File_spillway_v1_order_proto protoreflect.FileDescriptor
 
 const file_spillway_v1_order_proto_rawDesc = "" +
 	"\n" +
-	"\x17spillway/v1/order.proto\x12\vspillway.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17spillway/v1/money.proto\"\xed\x01\n" +
+	"\x17spillway/v1/order.proto\x12\vspillway.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17spillway/v1/money.proto\x1a\x19spillway/v1/payment.proto\"\xed\x01\n" +
 	"\aAddress\x12\x1e\n" +
 	"\x04name\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\x04name\x12\"\n" +
@@ -1302,9 +1871,42 @@ const file_spillway_v1_order_proto_rawDesc = "" +
 	"\fduplicate_of\x18\x12 \x01(\tR\vduplicateOf\x12!\n" +
 	"\fdecline_code\x18\x13 \x01(\tR\vdeclineCode\"7\n" +
 	"\x0fGetOrderRequest\x12$\n" +
-	"\border_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\aorderId\"<\n" +
+	"\border_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\aorderId\"\xda\x01\n" +
 	"\x10GetOrderResponse\x12(\n" +
-	"\x05order\x18\x01 \x01(\v2\x12.spillway.v1.OrderR\x05order\"\x82\x04\n" +
+	"\x05order\x18\x01 \x01(\v2\x12.spillway.v1.OrderR\x05order\x123\n" +
+	"\apayment\x18\x02 \x01(\v2\x19.spillway.v1.OrderPaymentR\apayment\x12-\n" +
+	"\arefunds\x18\x03 \x03(\v2\x13.spillway.v1.RefundR\arefunds\x128\n" +
+	"\vwaiting_for\x18\x04 \x01(\x0e2\x17.spillway.v1.WaitingForR\n" +
+	"waitingFor\"\xa3\x02\n" +
+	"\fOrderPayment\x12.\n" +
+	"\x05state\x18\x01 \x01(\x0e2\x18.spillway.v1.ChargeStateR\x05state\x12*\n" +
+	"\x06amount\x18\x02 \x01(\v2\x12.spillway.v1.MoneyR\x06amount\x12!\n" +
+	"\fdecline_code\x18\x03 \x01(\tR\vdeclineCode\x12\x1a\n" +
+	"\battempts\x18\x04 \x01(\x05R\battempts\x12;\n" +
+	"\vcreate_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"createTime\x12;\n" +
+	"\vupdate_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"updateTime\"?\n" +
+	"\x17GetOrderTimelineRequest\x12$\n" +
+	"\border_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\aorderId\"\xab\x02\n" +
+	"\x18GetOrderTimelineResponse\x12(\n" +
+	"\x05order\x18\x01 \x01(\v2\x12.spillway.v1.OrderR\x05order\x123\n" +
+	"\apayment\x18\x02 \x01(\v2\x19.spillway.v1.OrderPaymentR\apayment\x12-\n" +
+	"\arefunds\x18\x03 \x03(\v2\x13.spillway.v1.RefundR\arefunds\x128\n" +
+	"\vwaiting_for\x18\x04 \x01(\x0e2\x17.spillway.v1.WaitingForR\n" +
+	"waitingFor\x12,\n" +
+	"\x05steps\x18\x05 \x03(\v2\x16.spillway.v1.OrderStepR\x05steps\x12\x19\n" +
+	"\btrace_id\x18\x06 \x01(\tR\atraceId\"\xf6\x02\n" +
+	"\tOrderStep\x12.\n" +
+	"\x04kind\x18\x01 \x01(\x0e2\x1a.spillway.v1.OrderStepKindR\x04kind\x121\n" +
+	"\x05state\x18\x02 \x01(\x0e2\x1b.spillway.v1.OrderStepStateR\x05state\x12.\n" +
+	"\x04time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12@\n" +
+	"\x0esince_previous\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\rsincePrevious\x12:\n" +
+	"\vsince_start\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\n" +
+	"sinceStart\x12\x16\n" +
+	"\x06detail\x18\x06 \x01(\tR\x06detail\x12\x1a\n" +
+	"\battempts\x18\a \x01(\x05R\battempts\x12$\n" +
+	"\x0edead_letter_id\x18\b \x01(\x03R\fdeadLetterId\"\x82\x04\n" +
 	"\x11ListOrdersRequest\x12&\n" +
 	"\tpage_size\x18\x01 \x01(\x05B\t\xbaH\x06\x1a\x04\x18d(\x00R\bpageSize\x12'\n" +
 	"\n" +
@@ -1368,14 +1970,40 @@ const file_spillway_v1_order_proto_rawDesc = "" +
 	"\x10CANCEL_CODE_LOST\x10\x06\x12\x1c\n" +
 	"\x18CANCEL_CODE_CHARGED_LATE\x10\a\x12\x1b\n" +
 	"\x17CANCEL_CODE_BY_CUSTOMER\x10\b\x12\x17\n" +
-	"\x13CANCEL_CODE_BY_SHOP\x10\t2\xb4\x03\n" +
+	"\x13CANCEL_CODE_BY_SHOP\x10\t*`\n" +
+	"\n" +
+	"WaitingFor\x12\x1b\n" +
+	"\x17WAITING_FOR_UNSPECIFIED\x10\x00\x12\x14\n" +
+	"\x10WAITING_FOR_CARD\x10\x01\x12\x1f\n" +
+	"\x1bWAITING_FOR_PAYMENT_OUTCOME\x10\x02*\x9e\x03\n" +
+	"\rOrderStepKind\x12\x1f\n" +
+	"\x1bORDER_STEP_KIND_UNSPECIFIED\x10\x00\x12\x1c\n" +
+	"\x18ORDER_STEP_KIND_RESERVED\x10\x01\x12\x1b\n" +
+	"\x17ORDER_STEP_KIND_CHARGED\x10\x02\x12\x1b\n" +
+	"\x17ORDER_STEP_KIND_SETTLED\x10\x03\x12\x1b\n" +
+	"\x17ORDER_STEP_KIND_WRITTEN\x10\x04\x12\x1b\n" +
+	"\x17ORDER_STEP_KIND_CLAIMED\x10\x05\x12\x1b\n" +
+	"\x17ORDER_STEP_KIND_SHIPPED\x10\x06\x12\x1a\n" +
+	"\x16ORDER_STEP_KIND_MAILED\x10\a\x12\x1d\n" +
+	"\x19ORDER_STEP_KIND_CANCELLED\x10\b\x12\x1d\n" +
+	"\x19ORDER_STEP_KIND_RESTOCKED\x10\t\x12$\n" +
+	" ORDER_STEP_KIND_REFUND_REQUESTED\x10\n" +
+	"\x12\x1c\n" +
+	"\x18ORDER_STEP_KIND_REFUNDED\x10\v\x12\x1f\n" +
+	"\x1bORDER_STEP_KIND_DEAD_LETTER\x10\f*\x88\x01\n" +
+	"\x0eOrderStepState\x12 \n" +
+	"\x1cORDER_STEP_STATE_UNSPECIFIED\x10\x00\x12\x19\n" +
+	"\x15ORDER_STEP_STATE_DONE\x10\x01\x12\x1c\n" +
+	"\x18ORDER_STEP_STATE_WAITING\x10\x02\x12\x1b\n" +
+	"\x17ORDER_STEP_STATE_FAILED\x10\x032\x9a\x04\n" +
 	"\fOrderService\x12L\n" +
 	"\bGetOrder\x12\x1c.spillway.v1.GetOrderRequest\x1a\x1d.spillway.v1.GetOrderResponse\"\x03\x90\x02\x01\x12R\n" +
 	"\n" +
 	"ListOrders\x12\x1e.spillway.v1.ListOrdersRequest\x1a\x1f.spillway.v1.ListOrdersResponse\"\x03\x90\x02\x01\x12T\n" +
 	"\n" +
 	"WatchOrder\x12\x1e.spillway.v1.WatchOrderRequest\x1a\x1f.spillway.v1.WatchOrderResponse\"\x03\x90\x02\x010\x01\x12U\n" +
-	"\vCancelOrder\x12\x1f.spillway.v1.CancelOrderRequest\x1a .spillway.v1.CancelOrderResponse\"\x03\x90\x02\x02\x12U\n" +
+	"\vCancelOrder\x12\x1f.spillway.v1.CancelOrderRequest\x1a .spillway.v1.CancelOrderResponse\"\x03\x90\x02\x02\x12d\n" +
+	"\x10GetOrderTimeline\x12$.spillway.v1.GetOrderTimelineRequest\x1a%.spillway.v1.GetOrderTimelineResponse\"\x03\x90\x02\x01\x12U\n" +
 	"\vRefundOrder\x12\x1f.spillway.v1.RefundOrderRequest\x1a .spillway.v1.RefundOrderResponse\"\x03\x90\x02\x02B\xa3\x01\n" +
 	"\x0fcom.spillway.v1B\n" +
 	"OrderProtoP\x01Z7github.com/spillway/spillway/gen/spillway/v1;spillwayv1\xa2\x02\x03SXX\xaa\x02\vSpillway.V1\xca\x02\vSpillway\\V1\xe2\x02\x17Spillway\\V1\\GPBMetadata\xea\x02\fSpillway::V1b\x06proto3"
@@ -1392,71 +2020,99 @@ func file_spillway_v1_order_proto_rawDescGZIP() []byte {
 	return file_spillway_v1_order_proto_rawDescData
 }
 
-var file_spillway_v1_order_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_spillway_v1_order_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_spillway_v1_order_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
+var file_spillway_v1_order_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_spillway_v1_order_proto_goTypes = []any{
-	(OrderState)(0),               // 0: spillway.v1.OrderState
-	(CancelCode)(0),               // 1: spillway.v1.CancelCode
-	(*Address)(nil),               // 2: spillway.v1.Address
-	(*OrderLine)(nil),             // 3: spillway.v1.OrderLine
-	(*Order)(nil),                 // 4: spillway.v1.Order
-	(*GetOrderRequest)(nil),       // 5: spillway.v1.GetOrderRequest
-	(*GetOrderResponse)(nil),      // 6: spillway.v1.GetOrderResponse
-	(*ListOrdersRequest)(nil),     // 7: spillway.v1.ListOrdersRequest
-	(*ListOrdersResponse)(nil),    // 8: spillway.v1.ListOrdersResponse
-	(*WatchOrderRequest)(nil),     // 9: spillway.v1.WatchOrderRequest
-	(*WatchOrderResponse)(nil),    // 10: spillway.v1.WatchOrderResponse
-	(*CancelOrderRequest)(nil),    // 11: spillway.v1.CancelOrderRequest
-	(*CancelOrderResponse)(nil),   // 12: spillway.v1.CancelOrderResponse
-	(*RefundOrderRequest)(nil),    // 13: spillway.v1.RefundOrderRequest
-	(*RefundOrderResponse)(nil),   // 14: spillway.v1.RefundOrderResponse
-	(*Refund)(nil),                // 15: spillway.v1.Refund
-	(*Money)(nil),                 // 16: spillway.v1.Money
-	(*timestamppb.Timestamp)(nil), // 17: google.protobuf.Timestamp
+	(OrderState)(0),                  // 0: spillway.v1.OrderState
+	(CancelCode)(0),                  // 1: spillway.v1.CancelCode
+	(WaitingFor)(0),                  // 2: spillway.v1.WaitingFor
+	(OrderStepKind)(0),               // 3: spillway.v1.OrderStepKind
+	(OrderStepState)(0),              // 4: spillway.v1.OrderStepState
+	(*Address)(nil),                  // 5: spillway.v1.Address
+	(*OrderLine)(nil),                // 6: spillway.v1.OrderLine
+	(*Order)(nil),                    // 7: spillway.v1.Order
+	(*GetOrderRequest)(nil),          // 8: spillway.v1.GetOrderRequest
+	(*GetOrderResponse)(nil),         // 9: spillway.v1.GetOrderResponse
+	(*OrderPayment)(nil),             // 10: spillway.v1.OrderPayment
+	(*GetOrderTimelineRequest)(nil),  // 11: spillway.v1.GetOrderTimelineRequest
+	(*GetOrderTimelineResponse)(nil), // 12: spillway.v1.GetOrderTimelineResponse
+	(*OrderStep)(nil),                // 13: spillway.v1.OrderStep
+	(*ListOrdersRequest)(nil),        // 14: spillway.v1.ListOrdersRequest
+	(*ListOrdersResponse)(nil),       // 15: spillway.v1.ListOrdersResponse
+	(*WatchOrderRequest)(nil),        // 16: spillway.v1.WatchOrderRequest
+	(*WatchOrderResponse)(nil),       // 17: spillway.v1.WatchOrderResponse
+	(*CancelOrderRequest)(nil),       // 18: spillway.v1.CancelOrderRequest
+	(*CancelOrderResponse)(nil),      // 19: spillway.v1.CancelOrderResponse
+	(*RefundOrderRequest)(nil),       // 20: spillway.v1.RefundOrderRequest
+	(*RefundOrderResponse)(nil),      // 21: spillway.v1.RefundOrderResponse
+	(*Refund)(nil),                   // 22: spillway.v1.Refund
+	(*Money)(nil),                    // 23: spillway.v1.Money
+	(*timestamppb.Timestamp)(nil),    // 24: google.protobuf.Timestamp
+	(ChargeState)(0),                 // 25: spillway.v1.ChargeState
+	(*durationpb.Duration)(nil),      // 26: google.protobuf.Duration
 }
 var file_spillway_v1_order_proto_depIdxs = []int32{
-	16, // 0: spillway.v1.OrderLine.unit_price:type_name -> spillway.v1.Money
-	16, // 1: spillway.v1.OrderLine.total:type_name -> spillway.v1.Money
+	23, // 0: spillway.v1.OrderLine.unit_price:type_name -> spillway.v1.Money
+	23, // 1: spillway.v1.OrderLine.total:type_name -> spillway.v1.Money
 	0,  // 2: spillway.v1.Order.state:type_name -> spillway.v1.OrderState
-	3,  // 3: spillway.v1.Order.lines:type_name -> spillway.v1.OrderLine
-	16, // 4: spillway.v1.Order.items_total:type_name -> spillway.v1.Money
-	16, // 5: spillway.v1.Order.shipping_total:type_name -> spillway.v1.Money
-	16, // 6: spillway.v1.Order.total:type_name -> spillway.v1.Money
-	2,  // 7: spillway.v1.Order.shipping_address:type_name -> spillway.v1.Address
-	17, // 8: spillway.v1.Order.create_time:type_name -> google.protobuf.Timestamp
-	17, // 9: spillway.v1.Order.update_time:type_name -> google.protobuf.Timestamp
-	17, // 10: spillway.v1.Order.expire_time:type_name -> google.protobuf.Timestamp
-	16, // 11: spillway.v1.Order.refunded_total:type_name -> spillway.v1.Money
-	16, // 12: spillway.v1.Order.refund_pending_total:type_name -> spillway.v1.Money
+	6,  // 3: spillway.v1.Order.lines:type_name -> spillway.v1.OrderLine
+	23, // 4: spillway.v1.Order.items_total:type_name -> spillway.v1.Money
+	23, // 5: spillway.v1.Order.shipping_total:type_name -> spillway.v1.Money
+	23, // 6: spillway.v1.Order.total:type_name -> spillway.v1.Money
+	5,  // 7: spillway.v1.Order.shipping_address:type_name -> spillway.v1.Address
+	24, // 8: spillway.v1.Order.create_time:type_name -> google.protobuf.Timestamp
+	24, // 9: spillway.v1.Order.update_time:type_name -> google.protobuf.Timestamp
+	24, // 10: spillway.v1.Order.expire_time:type_name -> google.protobuf.Timestamp
+	23, // 11: spillway.v1.Order.refunded_total:type_name -> spillway.v1.Money
+	23, // 12: spillway.v1.Order.refund_pending_total:type_name -> spillway.v1.Money
 	1,  // 13: spillway.v1.Order.cancel_code:type_name -> spillway.v1.CancelCode
-	4,  // 14: spillway.v1.GetOrderResponse.order:type_name -> spillway.v1.Order
-	0,  // 15: spillway.v1.ListOrdersRequest.states:type_name -> spillway.v1.OrderState
-	17, // 16: spillway.v1.ListOrdersRequest.create_time_from:type_name -> google.protobuf.Timestamp
-	17, // 17: spillway.v1.ListOrdersRequest.create_time_to:type_name -> google.protobuf.Timestamp
-	4,  // 18: spillway.v1.ListOrdersResponse.orders:type_name -> spillway.v1.Order
-	4,  // 19: spillway.v1.WatchOrderResponse.order:type_name -> spillway.v1.Order
-	4,  // 20: spillway.v1.CancelOrderResponse.order:type_name -> spillway.v1.Order
-	16, // 21: spillway.v1.RefundOrderRequest.amount:type_name -> spillway.v1.Money
-	4,  // 22: spillway.v1.RefundOrderResponse.order:type_name -> spillway.v1.Order
-	15, // 23: spillway.v1.RefundOrderResponse.refund:type_name -> spillway.v1.Refund
-	16, // 24: spillway.v1.Refund.amount:type_name -> spillway.v1.Money
-	17, // 25: spillway.v1.Refund.create_time:type_name -> google.protobuf.Timestamp
-	17, // 26: spillway.v1.Refund.confirm_time:type_name -> google.protobuf.Timestamp
-	5,  // 27: spillway.v1.OrderService.GetOrder:input_type -> spillway.v1.GetOrderRequest
-	7,  // 28: spillway.v1.OrderService.ListOrders:input_type -> spillway.v1.ListOrdersRequest
-	9,  // 29: spillway.v1.OrderService.WatchOrder:input_type -> spillway.v1.WatchOrderRequest
-	11, // 30: spillway.v1.OrderService.CancelOrder:input_type -> spillway.v1.CancelOrderRequest
-	13, // 31: spillway.v1.OrderService.RefundOrder:input_type -> spillway.v1.RefundOrderRequest
-	6,  // 32: spillway.v1.OrderService.GetOrder:output_type -> spillway.v1.GetOrderResponse
-	8,  // 33: spillway.v1.OrderService.ListOrders:output_type -> spillway.v1.ListOrdersResponse
-	10, // 34: spillway.v1.OrderService.WatchOrder:output_type -> spillway.v1.WatchOrderResponse
-	12, // 35: spillway.v1.OrderService.CancelOrder:output_type -> spillway.v1.CancelOrderResponse
-	14, // 36: spillway.v1.OrderService.RefundOrder:output_type -> spillway.v1.RefundOrderResponse
-	32, // [32:37] is the sub-list for method output_type
-	27, // [27:32] is the sub-list for method input_type
-	27, // [27:27] is the sub-list for extension type_name
-	27, // [27:27] is the sub-list for extension extendee
-	0,  // [0:27] is the sub-list for field type_name
+	7,  // 14: spillway.v1.GetOrderResponse.order:type_name -> spillway.v1.Order
+	10, // 15: spillway.v1.GetOrderResponse.payment:type_name -> spillway.v1.OrderPayment
+	22, // 16: spillway.v1.GetOrderResponse.refunds:type_name -> spillway.v1.Refund
+	2,  // 17: spillway.v1.GetOrderResponse.waiting_for:type_name -> spillway.v1.WaitingFor
+	25, // 18: spillway.v1.OrderPayment.state:type_name -> spillway.v1.ChargeState
+	23, // 19: spillway.v1.OrderPayment.amount:type_name -> spillway.v1.Money
+	24, // 20: spillway.v1.OrderPayment.create_time:type_name -> google.protobuf.Timestamp
+	24, // 21: spillway.v1.OrderPayment.update_time:type_name -> google.protobuf.Timestamp
+	7,  // 22: spillway.v1.GetOrderTimelineResponse.order:type_name -> spillway.v1.Order
+	10, // 23: spillway.v1.GetOrderTimelineResponse.payment:type_name -> spillway.v1.OrderPayment
+	22, // 24: spillway.v1.GetOrderTimelineResponse.refunds:type_name -> spillway.v1.Refund
+	2,  // 25: spillway.v1.GetOrderTimelineResponse.waiting_for:type_name -> spillway.v1.WaitingFor
+	13, // 26: spillway.v1.GetOrderTimelineResponse.steps:type_name -> spillway.v1.OrderStep
+	3,  // 27: spillway.v1.OrderStep.kind:type_name -> spillway.v1.OrderStepKind
+	4,  // 28: spillway.v1.OrderStep.state:type_name -> spillway.v1.OrderStepState
+	24, // 29: spillway.v1.OrderStep.time:type_name -> google.protobuf.Timestamp
+	26, // 30: spillway.v1.OrderStep.since_previous:type_name -> google.protobuf.Duration
+	26, // 31: spillway.v1.OrderStep.since_start:type_name -> google.protobuf.Duration
+	0,  // 32: spillway.v1.ListOrdersRequest.states:type_name -> spillway.v1.OrderState
+	24, // 33: spillway.v1.ListOrdersRequest.create_time_from:type_name -> google.protobuf.Timestamp
+	24, // 34: spillway.v1.ListOrdersRequest.create_time_to:type_name -> google.protobuf.Timestamp
+	7,  // 35: spillway.v1.ListOrdersResponse.orders:type_name -> spillway.v1.Order
+	7,  // 36: spillway.v1.WatchOrderResponse.order:type_name -> spillway.v1.Order
+	7,  // 37: spillway.v1.CancelOrderResponse.order:type_name -> spillway.v1.Order
+	23, // 38: spillway.v1.RefundOrderRequest.amount:type_name -> spillway.v1.Money
+	7,  // 39: spillway.v1.RefundOrderResponse.order:type_name -> spillway.v1.Order
+	22, // 40: spillway.v1.RefundOrderResponse.refund:type_name -> spillway.v1.Refund
+	23, // 41: spillway.v1.Refund.amount:type_name -> spillway.v1.Money
+	24, // 42: spillway.v1.Refund.create_time:type_name -> google.protobuf.Timestamp
+	24, // 43: spillway.v1.Refund.confirm_time:type_name -> google.protobuf.Timestamp
+	8,  // 44: spillway.v1.OrderService.GetOrder:input_type -> spillway.v1.GetOrderRequest
+	14, // 45: spillway.v1.OrderService.ListOrders:input_type -> spillway.v1.ListOrdersRequest
+	16, // 46: spillway.v1.OrderService.WatchOrder:input_type -> spillway.v1.WatchOrderRequest
+	18, // 47: spillway.v1.OrderService.CancelOrder:input_type -> spillway.v1.CancelOrderRequest
+	11, // 48: spillway.v1.OrderService.GetOrderTimeline:input_type -> spillway.v1.GetOrderTimelineRequest
+	20, // 49: spillway.v1.OrderService.RefundOrder:input_type -> spillway.v1.RefundOrderRequest
+	9,  // 50: spillway.v1.OrderService.GetOrder:output_type -> spillway.v1.GetOrderResponse
+	15, // 51: spillway.v1.OrderService.ListOrders:output_type -> spillway.v1.ListOrdersResponse
+	17, // 52: spillway.v1.OrderService.WatchOrder:output_type -> spillway.v1.WatchOrderResponse
+	19, // 53: spillway.v1.OrderService.CancelOrder:output_type -> spillway.v1.CancelOrderResponse
+	12, // 54: spillway.v1.OrderService.GetOrderTimeline:output_type -> spillway.v1.GetOrderTimelineResponse
+	21, // 55: spillway.v1.OrderService.RefundOrder:output_type -> spillway.v1.RefundOrderResponse
+	50, // [50:56] is the sub-list for method output_type
+	44, // [44:50] is the sub-list for method input_type
+	44, // [44:44] is the sub-list for extension type_name
+	44, // [44:44] is the sub-list for extension extendee
+	0,  // [0:44] is the sub-list for field type_name
 }
 
 func init() { file_spillway_v1_order_proto_init() }
@@ -1465,13 +2121,14 @@ func file_spillway_v1_order_proto_init() {
 		return
 	}
 	file_spillway_v1_money_proto_init()
+	file_spillway_v1_payment_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_spillway_v1_order_proto_rawDesc), len(file_spillway_v1_order_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   14,
+			NumEnums:      5,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

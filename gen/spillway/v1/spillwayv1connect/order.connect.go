@@ -42,6 +42,9 @@ const (
 	// OrderServiceCancelOrderProcedure is the fully-qualified name of the OrderService's CancelOrder
 	// RPC.
 	OrderServiceCancelOrderProcedure = "/spillway.v1.OrderService/CancelOrder"
+	// OrderServiceGetOrderTimelineProcedure is the fully-qualified name of the OrderService's
+	// GetOrderTimeline RPC.
+	OrderServiceGetOrderTimelineProcedure = "/spillway.v1.OrderService/GetOrderTimeline"
 	// OrderServiceRefundOrderProcedure is the fully-qualified name of the OrderService's RefundOrder
 	// RPC.
 	OrderServiceRefundOrderProcedure = "/spillway.v1.OrderService/RefundOrder"
@@ -51,6 +54,7 @@ const (
 type OrderServiceClient interface {
 	// GetOrder returns one order of the caller. It reads the hot order in Redis before the order's row exists in SQL, so
 	// that a new order is visible at once. An order of another customer is `not_found`; an operator may read every order.
+	// The response also has its payment and its refunds, and what a PENDING order waits for.
 	GetOrder(context.Context, *v1.GetOrderRequest) (*v1.GetOrderResponse, error)
 	// ListOrders returns the caller's orders, or for an operator those of another customer or of all, newest first. The state of an order that is still hot is
 	// taken from Redis; an order appears in the list once its row exists.
@@ -65,6 +69,9 @@ type OrderServiceClient interface {
 	// `unavailable` with a RetryInfo detail while it is being handed to the carrier, or while its payment is not yet
 	// recorded.
 	CancelOrder(context.Context, *v1.CancelOrderRequest) (*v1.CancelOrderResponse, error)
+	// GetOrderTimeline returns the steps that an order has taken, with their times, and those that it waits for. It needs
+	// the role `operator`.
+	GetOrderTimeline(context.Context, *v1.GetOrderTimelineRequest) (*v1.GetOrderTimelineResponse, error)
 	// RefundOrder refunds a paid order: a part of it, also before the order is shipped, or all that is left of a SHIPPED
 	// order. The provider executes it soon after the response. It needs the role `operator`. `failed_precondition` when
 	// the order was never paid, is cancelled, or has less left than the amount, and when all that is left of an order
@@ -111,6 +118,13 @@ func NewOrderServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithIdempotency(connect.IdempotencyIdempotent),
 			connect.WithClientOptions(opts...),
 		),
+		getOrderTimeline: connect.NewClient[v1.GetOrderTimelineRequest, v1.GetOrderTimelineResponse](
+			httpClient,
+			baseURL+OrderServiceGetOrderTimelineProcedure,
+			connect.WithSchema(orderServiceMethods.ByName("GetOrderTimeline")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
 		refundOrder: connect.NewClient[v1.RefundOrderRequest, v1.RefundOrderResponse](
 			httpClient,
 			baseURL+OrderServiceRefundOrderProcedure,
@@ -123,11 +137,12 @@ func NewOrderServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 
 // orderServiceClient implements OrderServiceClient.
 type orderServiceClient struct {
-	getOrder    *connect.Client[v1.GetOrderRequest, v1.GetOrderResponse]
-	listOrders  *connect.Client[v1.ListOrdersRequest, v1.ListOrdersResponse]
-	watchOrder  *connect.Client[v1.WatchOrderRequest, v1.WatchOrderResponse]
-	cancelOrder *connect.Client[v1.CancelOrderRequest, v1.CancelOrderResponse]
-	refundOrder *connect.Client[v1.RefundOrderRequest, v1.RefundOrderResponse]
+	getOrder         *connect.Client[v1.GetOrderRequest, v1.GetOrderResponse]
+	listOrders       *connect.Client[v1.ListOrdersRequest, v1.ListOrdersResponse]
+	watchOrder       *connect.Client[v1.WatchOrderRequest, v1.WatchOrderResponse]
+	cancelOrder      *connect.Client[v1.CancelOrderRequest, v1.CancelOrderResponse]
+	getOrderTimeline *connect.Client[v1.GetOrderTimelineRequest, v1.GetOrderTimelineResponse]
+	refundOrder      *connect.Client[v1.RefundOrderRequest, v1.RefundOrderResponse]
 }
 
 // GetOrder calls spillway.v1.OrderService.GetOrder.
@@ -162,6 +177,15 @@ func (c *orderServiceClient) CancelOrder(ctx context.Context, req *v1.CancelOrde
 	return nil, err
 }
 
+// GetOrderTimeline calls spillway.v1.OrderService.GetOrderTimeline.
+func (c *orderServiceClient) GetOrderTimeline(ctx context.Context, req *v1.GetOrderTimelineRequest) (*v1.GetOrderTimelineResponse, error) {
+	response, err := c.getOrderTimeline.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // RefundOrder calls spillway.v1.OrderService.RefundOrder.
 func (c *orderServiceClient) RefundOrder(ctx context.Context, req *v1.RefundOrderRequest) (*v1.RefundOrderResponse, error) {
 	response, err := c.refundOrder.CallUnary(ctx, connect.NewRequest(req))
@@ -175,6 +199,7 @@ func (c *orderServiceClient) RefundOrder(ctx context.Context, req *v1.RefundOrde
 type OrderServiceHandler interface {
 	// GetOrder returns one order of the caller. It reads the hot order in Redis before the order's row exists in SQL, so
 	// that a new order is visible at once. An order of another customer is `not_found`; an operator may read every order.
+	// The response also has its payment and its refunds, and what a PENDING order waits for.
 	GetOrder(context.Context, *v1.GetOrderRequest) (*v1.GetOrderResponse, error)
 	// ListOrders returns the caller's orders, or for an operator those of another customer or of all, newest first. The state of an order that is still hot is
 	// taken from Redis; an order appears in the list once its row exists.
@@ -189,6 +214,9 @@ type OrderServiceHandler interface {
 	// `unavailable` with a RetryInfo detail while it is being handed to the carrier, or while its payment is not yet
 	// recorded.
 	CancelOrder(context.Context, *v1.CancelOrderRequest) (*v1.CancelOrderResponse, error)
+	// GetOrderTimeline returns the steps that an order has taken, with their times, and those that it waits for. It needs
+	// the role `operator`.
+	GetOrderTimeline(context.Context, *v1.GetOrderTimelineRequest) (*v1.GetOrderTimelineResponse, error)
 	// RefundOrder refunds a paid order: a part of it, also before the order is shipped, or all that is left of a SHIPPED
 	// order. The provider executes it soon after the response. It needs the role `operator`. `failed_precondition` when
 	// the order was never paid, is cancelled, or has less left than the amount, and when all that is left of an order
@@ -231,6 +259,13 @@ func NewOrderServiceHandler(svc OrderServiceHandler, opts ...connect.HandlerOpti
 		connect.WithIdempotency(connect.IdempotencyIdempotent),
 		connect.WithHandlerOptions(opts...),
 	)
+	orderServiceGetOrderTimelineHandler := connect.NewUnaryHandlerSimple(
+		OrderServiceGetOrderTimelineProcedure,
+		svc.GetOrderTimeline,
+		connect.WithSchema(orderServiceMethods.ByName("GetOrderTimeline")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
 	orderServiceRefundOrderHandler := connect.NewUnaryHandlerSimple(
 		OrderServiceRefundOrderProcedure,
 		svc.RefundOrder,
@@ -248,6 +283,8 @@ func NewOrderServiceHandler(svc OrderServiceHandler, opts ...connect.HandlerOpti
 			orderServiceWatchOrderHandler.ServeHTTP(w, r)
 		case OrderServiceCancelOrderProcedure:
 			orderServiceCancelOrderHandler.ServeHTTP(w, r)
+		case OrderServiceGetOrderTimelineProcedure:
+			orderServiceGetOrderTimelineHandler.ServeHTTP(w, r)
 		case OrderServiceRefundOrderProcedure:
 			orderServiceRefundOrderHandler.ServeHTTP(w, r)
 		default:
@@ -273,6 +310,10 @@ func (UnimplementedOrderServiceHandler) WatchOrder(context.Context, *v1.WatchOrd
 
 func (UnimplementedOrderServiceHandler) CancelOrder(context.Context, *v1.CancelOrderRequest) (*v1.CancelOrderResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("spillway.v1.OrderService.CancelOrder is not implemented"))
+}
+
+func (UnimplementedOrderServiceHandler) GetOrderTimeline(context.Context, *v1.GetOrderTimelineRequest) (*v1.GetOrderTimelineResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("spillway.v1.OrderService.GetOrderTimeline is not implemented"))
 }
 
 func (UnimplementedOrderServiceHandler) RefundOrder(context.Context, *v1.RefundOrderRequest) (*v1.RefundOrderResponse, error) {

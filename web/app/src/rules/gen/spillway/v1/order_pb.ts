@@ -5,17 +5,19 @@
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "../../buf/validate/validate_pb";
-import type { Timestamp } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Money } from "./money_pb";
 import { file_spillway_v1_money } from "./money_pb";
+import type { ChargeState } from "./payment_pb";
+import { file_spillway_v1_payment } from "./payment_pb";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file spillway/v1/order.proto.
  */
 export const file_spillway_v1_order: GenFile = /*@__PURE__*/
-  fileDesc("ChdzcGlsbHdheS92MS9vcmRlci5wcm90bxILc3BpbGx3YXkudjEiuAEKB0FkZHJlc3MSGAoEbmFtZRgBIAEoCUIKukgHcgUQARjIARIaCgZzdHJlZXQYAiABKAlCCrpIB3IFEAEYyAESFwoEY2l0eRgDIAEoCUIJukgGcgQQARhkEhcKBnJlZ2lvbhgEIAEoCUIHukgEcgIYZBIcCgtwb3N0YWxfY29kZRgFIAEoCUIHukgEcgIYFBInCgxjb3VudHJ5X2NvZGUYBiABKAlCEbpIDnIMMgpeW0EtWl17Mn0kIoMBCglPcmRlckxpbmUSCwoDc2t1GAEgASgJEgwKBG5hbWUYAiABKAkSEAoIcXVhbnRpdHkYAyABKAUSJgoKdW5pdF9wcmljZRgEIAEoCzISLnNwaWxsd2F5LnYxLk1vbmV5EiEKBXRvdGFsGAUgASgLMhIuc3BpbGx3YXkudjEuTW9uZXkipQUKBU9yZGVyEgoKAmlkGAEgASgJEiYKBXN0YXRlGAIgASgOMhcuc3BpbGx3YXkudjEuT3JkZXJTdGF0ZRITCgtjdXN0b21lcl9pZBgDIAEoCRIlCgVsaW5lcxgEIAMoCzIWLnNwaWxsd2F5LnYxLk9yZGVyTGluZRInCgtpdGVtc190b3RhbBgFIAEoCzISLnNwaWxsd2F5LnYxLk1vbmV5EioKDnNoaXBwaW5nX3RvdGFsGAYgASgLMhIuc3BpbGx3YXkudjEuTW9uZXkSIQoFdG90YWwYByABKAsyEi5zcGlsbHdheS52MS5Nb25leRINCgVlbWFpbBgIIAEoCRIuChBzaGlwcGluZ19hZGRyZXNzGAkgASgLMhQuc3BpbGx3YXkudjEuQWRkcmVzcxITCgt0cmFja2luZ19pZBgKIAEoCRIvCgtjcmVhdGVfdGltZRgLIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLdXBkYXRlX3RpbWUYDCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhUKDWNhbmNlbF9yZWFzb24YDSABKAkSLwoLZXhwaXJlX3RpbWUYDiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEioKDnJlZnVuZGVkX3RvdGFsGA8gASgLMhIuc3BpbGx3YXkudjEuTW9uZXkSMAoUcmVmdW5kX3BlbmRpbmdfdG90YWwYECABKAsyEi5zcGlsbHdheS52MS5Nb25leRIsCgtjYW5jZWxfY29kZRgRIAEoDjIXLnNwaWxsd2F5LnYxLkNhbmNlbENvZGUSFAoMZHVwbGljYXRlX29mGBIgASgJEhQKDGRlY2xpbmVfY29kZRgTIAEoCSIuCg9HZXRPcmRlclJlcXVlc3QSGwoIb3JkZXJfaWQYASABKAlCCbpIBnIEEAEYQCI1ChBHZXRPcmRlclJlc3BvbnNlEiEKBW9yZGVyGAEgASgLMhIuc3BpbGx3YXkudjEuT3JkZXIimAMKEUxpc3RPcmRlcnNSZXF1ZXN0EhwKCXBhZ2Vfc2l6ZRgBIAEoBUIJukgGGgQYZCgAEhwKCnBhZ2VfdG9rZW4YAiABKAlCCLpIBXIDGMgBEjoKBnN0YXRlcxgDIAMoDjIXLnNwaWxsd2F5LnYxLk9yZGVyU3RhdGVCEbpIDpIBCxAFIgeCAQQQASAAEjQKEGNyZWF0ZV90aW1lX2Zyb20YBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjIKDmNyZWF0ZV90aW1lX3RvGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIcCgtjdXN0b21lcl9pZBgGIAEoCUIHukgEcgIYQBIVCg1hbGxfY3VzdG9tZXJzGAcgASgIEhkKCG9yZGVyX2lkGAggASgJQge6SARyAhhAEhcKBWVtYWlsGAkgASgJQgi6SAVyAxj+ARI4CgNza3UYCiABKAlCK7pIKHImMiReKFtBLVphLXowLTldW0EtWmEtejAtOV8uLV17MCw2M30pPyQiUQoSTGlzdE9yZGVyc1Jlc3BvbnNlEiIKBm9yZGVycxgBIAMoCzISLnNwaWxsd2F5LnYxLk9yZGVyEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJQChFXYXRjaE9yZGVyUmVxdWVzdBIbCghvcmRlcl9pZBgBIAEoCUIJukgGcgQQARhAEh4KDHJlc3VtZV90b2tlbhgCIAEoCUIIukgFcgMYyAEiTQoSV2F0Y2hPcmRlclJlc3BvbnNlEiEKBW9yZGVyGAEgASgLMhIuc3BpbGx3YXkudjEuT3JkZXISFAoMcmVzdW1lX3Rva2VuGAIgASgJIksKEkNhbmNlbE9yZGVyUmVxdWVzdBIbCghvcmRlcl9pZBgBIAEoCUIJukgGcgQQARhAEhgKBnJlYXNvbhgCIAEoCUIIukgFcgMYyAEiOAoTQ2FuY2VsT3JkZXJSZXNwb25zZRIhCgVvcmRlchgBIAEoCzISLnNwaWxsd2F5LnYxLk9yZGVyIpQBChJSZWZ1bmRPcmRlclJlcXVlc3QSGwoIb3JkZXJfaWQYASABKAlCCbpIBnIEEAEYQBIiCgZhbW91bnQYAiABKAsyEi5zcGlsbHdheS52MS5Nb25leRIaCgZyZWFzb24YAyABKAlCCrpIB3IFEAEYyAESIQoPaWRlbXBvdGVuY3lfa2V5GAQgASgJQgi6SAVyAxiAASJdChNSZWZ1bmRPcmRlclJlc3BvbnNlEiEKBW9yZGVyGAEgASgLMhIuc3BpbGx3YXkudjEuT3JkZXISIwoGcmVmdW5kGAIgASgLMhMuc3BpbGx3YXkudjEuUmVmdW5kIqsBCgZSZWZ1bmQSCgoCaWQYASABKAkSIgoGYW1vdW50GAIgASgLMhIuc3BpbGx3YXkudjEuTW9uZXkSDgoGcmVhc29uGAMgASgJEi8KC2NyZWF0ZV90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgxjb25maXJtX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wKqkBCgpPcmRlclN0YXRlEhsKF09SREVSX1NUQVRFX1VOU1BFQ0lGSUVEEAASFwoTT1JERVJfU1RBVEVfUEVORElORxABEhQKEE9SREVSX1NUQVRFX1BBSUQQAhIZChVPUkRFUl9TVEFURV9DQU5DRUxMRUQQAxIXChNPUkRFUl9TVEFURV9TSElQUEVEEAQSGwoXT1JERVJfU1RBVEVfU0hJUF9GQUlMRUQQBSqnAgoKQ2FuY2VsQ29kZRIbChdDQU5DRUxfQ09ERV9VTlNQRUNJRklFRBAAEh0KGUNBTkNFTF9DT0RFX0NBUkRfREVDTElORUQQARIZChVDQU5DRUxfQ09ERV9EVVBMSUNBVEUQAhIXChNDQU5DRUxfQ09ERV9FWFBJUkVEEAMSHwobQ0FOQ0VMX0NPREVfUEFZTUVOVF9VTktOT1dOEAQSHgoaQ0FOQ0VMX0NPREVfUEFZTUVOVF9WT0lERUQQBRIUChBDQU5DRUxfQ09ERV9MT1NUEAYSHAoYQ0FOQ0VMX0NPREVfQ0hBUkdFRF9MQVRFEAcSGwoXQ0FOQ0VMX0NPREVfQllfQ1VTVE9NRVIQCBIXChNDQU5DRUxfQ09ERV9CWV9TSE9QEAkytAMKDE9yZGVyU2VydmljZRJMCghHZXRPcmRlchIcLnNwaWxsd2F5LnYxLkdldE9yZGVyUmVxdWVzdBodLnNwaWxsd2F5LnYxLkdldE9yZGVyUmVzcG9uc2UiA5ACARJSCgpMaXN0T3JkZXJzEh4uc3BpbGx3YXkudjEuTGlzdE9yZGVyc1JlcXVlc3QaHy5zcGlsbHdheS52MS5MaXN0T3JkZXJzUmVzcG9uc2UiA5ACARJUCgpXYXRjaE9yZGVyEh4uc3BpbGx3YXkudjEuV2F0Y2hPcmRlclJlcXVlc3QaHy5zcGlsbHdheS52MS5XYXRjaE9yZGVyUmVzcG9uc2UiA5ACATABElUKC0NhbmNlbE9yZGVyEh8uc3BpbGx3YXkudjEuQ2FuY2VsT3JkZXJSZXF1ZXN0GiAuc3BpbGx3YXkudjEuQ2FuY2VsT3JkZXJSZXNwb25zZSIDkAICElUKC1JlZnVuZE9yZGVyEh8uc3BpbGx3YXkudjEuUmVmdW5kT3JkZXJSZXF1ZXN0GiAuc3BpbGx3YXkudjEuUmVmdW5kT3JkZXJSZXNwb25zZSIDkAICQqMBCg9jb20uc3BpbGx3YXkudjFCCk9yZGVyUHJvdG9QAVo3Z2l0aHViLmNvbS9zcGlsbHdheS9zcGlsbHdheS9nZW4vc3BpbGx3YXkvdjE7c3BpbGx3YXl2MaICA1NYWKoCC1NwaWxsd2F5LlYxygILU3BpbGx3YXlcVjHiAhdTcGlsbHdheVxWMVxHUEJNZXRhZGF0YeoCDFNwaWxsd2F5OjpWMWIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_timestamp, file_spillway_v1_money]);
+  fileDesc("ChdzcGlsbHdheS92MS9vcmRlci5wcm90bxILc3BpbGx3YXkudjEiuAEKB0FkZHJlc3MSGAoEbmFtZRgBIAEoCUIKukgHcgUQARjIARIaCgZzdHJlZXQYAiABKAlCCrpIB3IFEAEYyAESFwoEY2l0eRgDIAEoCUIJukgGcgQQARhkEhcKBnJlZ2lvbhgEIAEoCUIHukgEcgIYZBIcCgtwb3N0YWxfY29kZRgFIAEoCUIHukgEcgIYFBInCgxjb3VudHJ5X2NvZGUYBiABKAlCEbpIDnIMMgpeW0EtWl17Mn0kIoMBCglPcmRlckxpbmUSCwoDc2t1GAEgASgJEgwKBG5hbWUYAiABKAkSEAoIcXVhbnRpdHkYAyABKAUSJgoKdW5pdF9wcmljZRgEIAEoCzISLnNwaWxsd2F5LnYxLk1vbmV5EiEKBXRvdGFsGAUgASgLMhIuc3BpbGx3YXkudjEuTW9uZXkipQUKBU9yZGVyEgoKAmlkGAEgASgJEiYKBXN0YXRlGAIgASgOMhcuc3BpbGx3YXkudjEuT3JkZXJTdGF0ZRITCgtjdXN0b21lcl9pZBgDIAEoCRIlCgVsaW5lcxgEIAMoCzIWLnNwaWxsd2F5LnYxLk9yZGVyTGluZRInCgtpdGVtc190b3RhbBgFIAEoCzISLnNwaWxsd2F5LnYxLk1vbmV5EioKDnNoaXBwaW5nX3RvdGFsGAYgASgLMhIuc3BpbGx3YXkudjEuTW9uZXkSIQoFdG90YWwYByABKAsyEi5zcGlsbHdheS52MS5Nb25leRINCgVlbWFpbBgIIAEoCRIuChBzaGlwcGluZ19hZGRyZXNzGAkgASgLMhQuc3BpbGx3YXkudjEuQWRkcmVzcxITCgt0cmFja2luZ19pZBgKIAEoCRIvCgtjcmVhdGVfdGltZRgLIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLdXBkYXRlX3RpbWUYDCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhUKDWNhbmNlbF9yZWFzb24YDSABKAkSLwoLZXhwaXJlX3RpbWUYDiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEioKDnJlZnVuZGVkX3RvdGFsGA8gASgLMhIuc3BpbGx3YXkudjEuTW9uZXkSMAoUcmVmdW5kX3BlbmRpbmdfdG90YWwYECABKAsyEi5zcGlsbHdheS52MS5Nb25leRIsCgtjYW5jZWxfY29kZRgRIAEoDjIXLnNwaWxsd2F5LnYxLkNhbmNlbENvZGUSFAoMZHVwbGljYXRlX29mGBIgASgJEhQKDGRlY2xpbmVfY29kZRgTIAEoCSIuCg9HZXRPcmRlclJlcXVlc3QSGwoIb3JkZXJfaWQYASABKAlCCbpIBnIEEAEYQCK1AQoQR2V0T3JkZXJSZXNwb25zZRIhCgVvcmRlchgBIAEoCzISLnNwaWxsd2F5LnYxLk9yZGVyEioKB3BheW1lbnQYAiABKAsyGS5zcGlsbHdheS52MS5PcmRlclBheW1lbnQSJAoHcmVmdW5kcxgDIAMoCzITLnNwaWxsd2F5LnYxLlJlZnVuZBIsCgt3YWl0aW5nX2ZvchgEIAEoDjIXLnNwaWxsd2F5LnYxLldhaXRpbmdGb3Ii5QEKDE9yZGVyUGF5bWVudBInCgVzdGF0ZRgBIAEoDjIYLnNwaWxsd2F5LnYxLkNoYXJnZVN0YXRlEiIKBmFtb3VudBgCIAEoCzISLnNwaWxsd2F5LnYxLk1vbmV5EhQKDGRlY2xpbmVfY29kZRgDIAEoCRIQCghhdHRlbXB0cxgEIAEoBRIvCgtjcmVhdGVfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLdXBkYXRlX3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIjYKF0dldE9yZGVyVGltZWxpbmVSZXF1ZXN0EhsKCG9yZGVyX2lkGAEgASgJQgm6SAZyBBABGEAi9gEKGEdldE9yZGVyVGltZWxpbmVSZXNwb25zZRIhCgVvcmRlchgBIAEoCzISLnNwaWxsd2F5LnYxLk9yZGVyEioKB3BheW1lbnQYAiABKAsyGS5zcGlsbHdheS52MS5PcmRlclBheW1lbnQSJAoHcmVmdW5kcxgDIAMoCzITLnNwaWxsd2F5LnYxLlJlZnVuZBIsCgt3YWl0aW5nX2ZvchgEIAEoDjIXLnNwaWxsd2F5LnYxLldhaXRpbmdGb3ISJQoFc3RlcHMYBSADKAsyFi5zcGlsbHdheS52MS5PcmRlclN0ZXASEAoIdHJhY2VfaWQYBiABKAkiqAIKCU9yZGVyU3RlcBIoCgRraW5kGAEgASgOMhouc3BpbGx3YXkudjEuT3JkZXJTdGVwS2luZBIqCgVzdGF0ZRgCIAEoDjIbLnNwaWxsd2F5LnYxLk9yZGVyU3RlcFN0YXRlEigKBHRpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjEKDnNpbmNlX3ByZXZpb3VzGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi4KC3NpbmNlX3N0YXJ0GAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEg4KBmRldGFpbBgGIAEoCRIQCghhdHRlbXB0cxgHIAEoBRIWCg5kZWFkX2xldHRlcl9pZBgIIAEoAyKYAwoRTGlzdE9yZGVyc1JlcXVlc3QSHAoJcGFnZV9zaXplGAEgASgFQgm6SAYaBBhkKAASHAoKcGFnZV90b2tlbhgCIAEoCUIIukgFcgMYyAESOgoGc3RhdGVzGAMgAygOMhcuc3BpbGx3YXkudjEuT3JkZXJTdGF0ZUIRukgOkgELEAUiB4IBBBABIAASNAoQY3JlYXRlX3RpbWVfZnJvbRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoOY3JlYXRlX3RpbWVfdG8YBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhwKC2N1c3RvbWVyX2lkGAYgASgJQge6SARyAhhAEhUKDWFsbF9jdXN0b21lcnMYByABKAgSGQoIb3JkZXJfaWQYCCABKAlCB7pIBHICGEASFwoFZW1haWwYCSABKAlCCLpIBXIDGP4BEjgKA3NrdRgKIAEoCUIrukgociYyJF4oW0EtWmEtejAtOV1bQS1aYS16MC05Xy4tXXswLDYzfSk/JCJRChJMaXN0T3JkZXJzUmVzcG9uc2USIgoGb3JkZXJzGAEgAygLMhIuc3BpbGx3YXkudjEuT3JkZXISFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIlAKEVdhdGNoT3JkZXJSZXF1ZXN0EhsKCG9yZGVyX2lkGAEgASgJQgm6SAZyBBABGEASHgoMcmVzdW1lX3Rva2VuGAIgASgJQgi6SAVyAxjIASJNChJXYXRjaE9yZGVyUmVzcG9uc2USIQoFb3JkZXIYASABKAsyEi5zcGlsbHdheS52MS5PcmRlchIUCgxyZXN1bWVfdG9rZW4YAiABKAkiSwoSQ2FuY2VsT3JkZXJSZXF1ZXN0EhsKCG9yZGVyX2lkGAEgASgJQgm6SAZyBBABGEASGAoGcmVhc29uGAIgASgJQgi6SAVyAxjIASI4ChNDYW5jZWxPcmRlclJlc3BvbnNlEiEKBW9yZGVyGAEgASgLMhIuc3BpbGx3YXkudjEuT3JkZXIilAEKElJlZnVuZE9yZGVyUmVxdWVzdBIbCghvcmRlcl9pZBgBIAEoCUIJukgGcgQQARhAEiIKBmFtb3VudBgCIAEoCzISLnNwaWxsd2F5LnYxLk1vbmV5EhoKBnJlYXNvbhgDIAEoCUIKukgHcgUQARjIARIhCg9pZGVtcG90ZW5jeV9rZXkYBCABKAlCCLpIBXIDGIABIl0KE1JlZnVuZE9yZGVyUmVzcG9uc2USIQoFb3JkZXIYASABKAsyEi5zcGlsbHdheS52MS5PcmRlchIjCgZyZWZ1bmQYAiABKAsyEy5zcGlsbHdheS52MS5SZWZ1bmQiqwEKBlJlZnVuZBIKCgJpZBgBIAEoCRIiCgZhbW91bnQYAiABKAsyEi5zcGlsbHdheS52MS5Nb25leRIOCgZyZWFzb24YAyABKAkSLwoLY3JlYXRlX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDGNvbmZpcm1fdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAqqQEKCk9yZGVyU3RhdGUSGwoXT1JERVJfU1RBVEVfVU5TUEVDSUZJRUQQABIXChNPUkRFUl9TVEFURV9QRU5ESU5HEAESFAoQT1JERVJfU1RBVEVfUEFJRBACEhkKFU9SREVSX1NUQVRFX0NBTkNFTExFRBADEhcKE09SREVSX1NUQVRFX1NISVBQRUQQBBIbChdPUkRFUl9TVEFURV9TSElQX0ZBSUxFRBAFKqcCCgpDYW5jZWxDb2RlEhsKF0NBTkNFTF9DT0RFX1VOU1BFQ0lGSUVEEAASHQoZQ0FOQ0VMX0NPREVfQ0FSRF9ERUNMSU5FRBABEhkKFUNBTkNFTF9DT0RFX0RVUExJQ0FURRACEhcKE0NBTkNFTF9DT0RFX0VYUElSRUQQAxIfChtDQU5DRUxfQ09ERV9QQVlNRU5UX1VOS05PV04QBBIeChpDQU5DRUxfQ09ERV9QQVlNRU5UX1ZPSURFRBAFEhQKEENBTkNFTF9DT0RFX0xPU1QQBhIcChhDQU5DRUxfQ09ERV9DSEFSR0VEX0xBVEUQBxIbChdDQU5DRUxfQ09ERV9CWV9DVVNUT01FUhAIEhcKE0NBTkNFTF9DT0RFX0JZX1NIT1AQCSpgCgpXYWl0aW5nRm9yEhsKF1dBSVRJTkdfRk9SX1VOU1BFQ0lGSUVEEAASFAoQV0FJVElOR19GT1JfQ0FSRBABEh8KG1dBSVRJTkdfRk9SX1BBWU1FTlRfT1VUQ09NRRACKp4DCg1PcmRlclN0ZXBLaW5kEh8KG09SREVSX1NURVBfS0lORF9VTlNQRUNJRklFRBAAEhwKGE9SREVSX1NURVBfS0lORF9SRVNFUlZFRBABEhsKF09SREVSX1NURVBfS0lORF9DSEFSR0VEEAISGwoXT1JERVJfU1RFUF9LSU5EX1NFVFRMRUQQAxIbChdPUkRFUl9TVEVQX0tJTkRfV1JJVFRFThAEEhsKF09SREVSX1NURVBfS0lORF9DTEFJTUVEEAUSGwoXT1JERVJfU1RFUF9LSU5EX1NISVBQRUQQBhIaChZPUkRFUl9TVEVQX0tJTkRfTUFJTEVEEAcSHQoZT1JERVJfU1RFUF9LSU5EX0NBTkNFTExFRBAIEh0KGU9SREVSX1NURVBfS0lORF9SRVNUT0NLRUQQCRIkCiBPUkRFUl9TVEVQX0tJTkRfUkVGVU5EX1JFUVVFU1RFRBAKEhwKGE9SREVSX1NURVBfS0lORF9SRUZVTkRFRBALEh8KG09SREVSX1NURVBfS0lORF9ERUFEX0xFVFRFUhAMKogBCg5PcmRlclN0ZXBTdGF0ZRIgChxPUkRFUl9TVEVQX1NUQVRFX1VOU1BFQ0lGSUVEEAASGQoVT1JERVJfU1RFUF9TVEFURV9ET05FEAESHAoYT1JERVJfU1RFUF9TVEFURV9XQUlUSU5HEAISGwoXT1JERVJfU1RFUF9TVEFURV9GQUlMRUQQAzKaBAoMT3JkZXJTZXJ2aWNlEkwKCEdldE9yZGVyEhwuc3BpbGx3YXkudjEuR2V0T3JkZXJSZXF1ZXN0Gh0uc3BpbGx3YXkudjEuR2V0T3JkZXJSZXNwb25zZSIDkAIBElIKCkxpc3RPcmRlcnMSHi5zcGlsbHdheS52MS5MaXN0T3JkZXJzUmVxdWVzdBofLnNwaWxsd2F5LnYxLkxpc3RPcmRlcnNSZXNwb25zZSIDkAIBElQKCldhdGNoT3JkZXISHi5zcGlsbHdheS52MS5XYXRjaE9yZGVyUmVxdWVzdBofLnNwaWxsd2F5LnYxLldhdGNoT3JkZXJSZXNwb25zZSIDkAIBMAESVQoLQ2FuY2VsT3JkZXISHy5zcGlsbHdheS52MS5DYW5jZWxPcmRlclJlcXVlc3QaIC5zcGlsbHdheS52MS5DYW5jZWxPcmRlclJlc3BvbnNlIgOQAgISZAoQR2V0T3JkZXJUaW1lbGluZRIkLnNwaWxsd2F5LnYxLkdldE9yZGVyVGltZWxpbmVSZXF1ZXN0GiUuc3BpbGx3YXkudjEuR2V0T3JkZXJUaW1lbGluZVJlc3BvbnNlIgOQAgESVQoLUmVmdW5kT3JkZXISHy5zcGlsbHdheS52MS5SZWZ1bmRPcmRlclJlcXVlc3QaIC5zcGlsbHdheS52MS5SZWZ1bmRPcmRlclJlc3BvbnNlIgOQAgJCowEKD2NvbS5zcGlsbHdheS52MUIKT3JkZXJQcm90b1ABWjdnaXRodWIuY29tL3NwaWxsd2F5L3NwaWxsd2F5L2dlbi9zcGlsbHdheS92MTtzcGlsbHdheXYxogIDU1hYqgILU3BpbGx3YXkuVjHKAgtTcGlsbHdheVxWMeICF1NwaWxsd2F5XFYxXEdQQk1ldGFkYXRh6gIMU3BpbGx3YXk6OlYxYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp, file_spillway_v1_money, file_spillway_v1_payment]);
 
 /**
  * Address is the destination of a parcel.
@@ -304,6 +306,27 @@ export type GetOrderResponse = Message<"spillway.v1.GetOrderResponse"> & {
    * @generated from field: spillway.v1.Order order = 1;
    */
   order?: Order | undefined;
+
+  /**
+   * Its charge, as the ledger has it. Not set while none was requested, nor while the ledger is unavailable.
+   *
+   * @generated from field: spillway.v1.OrderPayment payment = 2;
+   */
+  payment?: OrderPayment | undefined;
+
+  /**
+   * Its refunds, oldest first; none while the ledger is unavailable. Their reasons are for operators only.
+   *
+   * @generated from field: repeated spillway.v1.Refund refunds = 3;
+   */
+  refunds: Refund[];
+
+  /**
+   * What a PENDING order waits for.
+   *
+   * @generated from field: spillway.v1.WaitingFor waiting_for = 4;
+   */
+  waitingFor: WaitingFor;
 };
 
 /**
@@ -312,6 +335,210 @@ export type GetOrderResponse = Message<"spillway.v1.GetOrderResponse"> & {
  */
 export const GetOrderResponseSchema: GenMessage<GetOrderResponse> = /*@__PURE__*/
   messageDesc(file_spillway_v1_order, 4);
+
+/**
+ * OrderPayment is the charge of an order.
+ *
+ * @generated from message spillway.v1.OrderPayment
+ */
+export type OrderPayment = Message<"spillway.v1.OrderPayment"> & {
+  /**
+   * The state of the charge.
+   *
+   * @generated from field: spillway.v1.ChargeState state = 1;
+   */
+  state: ChargeState;
+
+  /**
+   * How much.
+   *
+   * @generated from field: spillway.v1.Money amount = 2;
+   */
+  amount?: Money | undefined;
+
+  /**
+   * Why the provider declined the last card, such as "insufficient_funds"; empty otherwise.
+   *
+   * @generated from field: string decline_code = 3;
+   */
+  declineCode: string;
+
+  /**
+   * How many cards were tried.
+   *
+   * @generated from field: int32 attempts = 4;
+   */
+  attempts: number;
+
+  /**
+   * When the ledger got its record of the charge: with the provider's response, or before it for an order that is paid
+   * later.
+   *
+   * @generated from field: google.protobuf.Timestamp create_time = 5;
+   */
+  createTime?: Timestamp | undefined;
+
+  /**
+   * When the state last changed.
+   *
+   * @generated from field: google.protobuf.Timestamp update_time = 6;
+   */
+  updateTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message spillway.v1.OrderPayment.
+ * Use `create(OrderPaymentSchema)` to create a new message.
+ */
+export const OrderPaymentSchema: GenMessage<OrderPayment> = /*@__PURE__*/
+  messageDesc(file_spillway_v1_order, 5);
+
+/**
+ * GetOrderTimelineRequest names an order.
+ *
+ * @generated from message spillway.v1.GetOrderTimelineRequest
+ */
+export type GetOrderTimelineRequest = Message<"spillway.v1.GetOrderTimelineRequest"> & {
+  /**
+   * The id that PlaceOrder returned.
+   *
+   * @generated from field: string order_id = 1;
+   */
+  orderId: string;
+};
+
+/**
+ * Describes the message spillway.v1.GetOrderTimelineRequest.
+ * Use `create(GetOrderTimelineRequestSchema)` to create a new message.
+ */
+export const GetOrderTimelineRequestSchema: GenMessage<GetOrderTimelineRequest> = /*@__PURE__*/
+  messageDesc(file_spillway_v1_order, 6);
+
+/**
+ * GetOrderTimelineResponse carries the order and its steps.
+ *
+ * @generated from message spillway.v1.GetOrderTimelineResponse
+ */
+export type GetOrderTimelineResponse = Message<"spillway.v1.GetOrderTimelineResponse"> & {
+  /**
+   * The order in its present state.
+   *
+   * @generated from field: spillway.v1.Order order = 1;
+   */
+  order?: Order | undefined;
+
+  /**
+   * Its charge; not set while none was requested.
+   *
+   * @generated from field: spillway.v1.OrderPayment payment = 2;
+   */
+  payment?: OrderPayment | undefined;
+
+  /**
+   * Its refunds, oldest first.
+   *
+   * @generated from field: repeated spillway.v1.Refund refunds = 3;
+   */
+  refunds: Refund[];
+
+  /**
+   * What a PENDING order waits for.
+   *
+   * @generated from field: spillway.v1.WaitingFor waiting_for = 4;
+   */
+  waitingFor: WaitingFor;
+
+  /**
+   * The steps, in the order of their times. A step whose time is not recorded follows the one that it depends on.
+   *
+   * @generated from field: repeated spillway.v1.OrderStep steps = 5;
+   */
+  steps: OrderStep[];
+
+  /**
+   * The W3C trace id of the request that placed the order; empty without one.
+   *
+   * @generated from field: string trace_id = 6;
+   */
+  traceId: string;
+};
+
+/**
+ * Describes the message spillway.v1.GetOrderTimelineResponse.
+ * Use `create(GetOrderTimelineResponseSchema)` to create a new message.
+ */
+export const GetOrderTimelineResponseSchema: GenMessage<GetOrderTimelineResponse> = /*@__PURE__*/
+  messageDesc(file_spillway_v1_order, 7);
+
+/**
+ * OrderStep is a step on the path of one order.
+ *
+ * @generated from message spillway.v1.OrderStep
+ */
+export type OrderStep = Message<"spillway.v1.OrderStep"> & {
+  /**
+   * The step.
+   *
+   * @generated from field: spillway.v1.OrderStepKind kind = 1;
+   */
+  kind: OrderStepKind;
+
+  /**
+   * How far it is.
+   *
+   * @generated from field: spillway.v1.OrderStepState state = 2;
+   */
+  state: OrderStepState;
+
+  /**
+   * When it was done, or, while it is WAITING, when it became due. Not set if that is not recorded.
+   *
+   * @generated from field: google.protobuf.Timestamp time = 3;
+   */
+  time?: Timestamp | undefined;
+
+  /**
+   * The time since the step before it that has a time. Never negative, also when clocks differ. Not set without time.
+   *
+   * @generated from field: google.protobuf.Duration since_previous = 4;
+   */
+  sincePrevious?: Duration | undefined;
+
+  /**
+   * The time since the order was placed. Never negative. Not set without time.
+   *
+   * @generated from field: google.protobuf.Duration since_start = 5;
+   */
+  sinceStart?: Duration | undefined;
+
+  /**
+   * What is worth knowing about it; the kind's comment has what.
+   *
+   * @generated from field: string detail = 6;
+   */
+  detail: string;
+
+  /**
+   * How often it failed and is tried again.
+   *
+   * @generated from field: int32 attempts = 7;
+   */
+  attempts: number;
+
+  /**
+   * The dead letter's id, for a DEAD_LETTER.
+   *
+   * @generated from field: int64 dead_letter_id = 8;
+   */
+  deadLetterId: bigint;
+};
+
+/**
+ * Describes the message spillway.v1.OrderStep.
+ * Use `create(OrderStepSchema)` to create a new message.
+ */
+export const OrderStepSchema: GenMessage<OrderStep> = /*@__PURE__*/
+  messageDesc(file_spillway_v1_order, 8);
 
 /**
  * ListOrdersRequest requests a page of the caller's orders.
@@ -396,7 +623,7 @@ export type ListOrdersRequest = Message<"spillway.v1.ListOrdersRequest"> & {
  * Use `create(ListOrdersRequestSchema)` to create a new message.
  */
 export const ListOrdersRequestSchema: GenMessage<ListOrdersRequest> = /*@__PURE__*/
-  messageDesc(file_spillway_v1_order, 5);
+  messageDesc(file_spillway_v1_order, 9);
 
 /**
  * ListOrdersResponse is a page of orders, newest first.
@@ -424,7 +651,7 @@ export type ListOrdersResponse = Message<"spillway.v1.ListOrdersResponse"> & {
  * Use `create(ListOrdersResponseSchema)` to create a new message.
  */
 export const ListOrdersResponseSchema: GenMessage<ListOrdersResponse> = /*@__PURE__*/
-  messageDesc(file_spillway_v1_order, 6);
+  messageDesc(file_spillway_v1_order, 10);
 
 /**
  * WatchOrderRequest names an order to be watched.
@@ -452,7 +679,7 @@ export type WatchOrderRequest = Message<"spillway.v1.WatchOrderRequest"> & {
  * Use `create(WatchOrderRequestSchema)` to create a new message.
  */
 export const WatchOrderRequestSchema: GenMessage<WatchOrderRequest> = /*@__PURE__*/
-  messageDesc(file_spillway_v1_order, 7);
+  messageDesc(file_spillway_v1_order, 11);
 
 /**
  * WatchOrderResponse is an order after a change of its state.
@@ -480,7 +707,7 @@ export type WatchOrderResponse = Message<"spillway.v1.WatchOrderResponse"> & {
  * Use `create(WatchOrderResponseSchema)` to create a new message.
  */
 export const WatchOrderResponseSchema: GenMessage<WatchOrderResponse> = /*@__PURE__*/
-  messageDesc(file_spillway_v1_order, 8);
+  messageDesc(file_spillway_v1_order, 12);
 
 /**
  * CancelOrderRequest names an order to be cancelled.
@@ -508,7 +735,7 @@ export type CancelOrderRequest = Message<"spillway.v1.CancelOrderRequest"> & {
  * Use `create(CancelOrderRequestSchema)` to create a new message.
  */
 export const CancelOrderRequestSchema: GenMessage<CancelOrderRequest> = /*@__PURE__*/
-  messageDesc(file_spillway_v1_order, 9);
+  messageDesc(file_spillway_v1_order, 13);
 
 /**
  * CancelOrderResponse carries the order.
@@ -529,7 +756,7 @@ export type CancelOrderResponse = Message<"spillway.v1.CancelOrderResponse"> & {
  * Use `create(CancelOrderResponseSchema)` to create a new message.
  */
 export const CancelOrderResponseSchema: GenMessage<CancelOrderResponse> = /*@__PURE__*/
-  messageDesc(file_spillway_v1_order, 10);
+  messageDesc(file_spillway_v1_order, 14);
 
 /**
  * RefundOrderRequest refunds an order.
@@ -573,7 +800,7 @@ export type RefundOrderRequest = Message<"spillway.v1.RefundOrderRequest"> & {
  * Use `create(RefundOrderRequestSchema)` to create a new message.
  */
 export const RefundOrderRequestSchema: GenMessage<RefundOrderRequest> = /*@__PURE__*/
-  messageDesc(file_spillway_v1_order, 11);
+  messageDesc(file_spillway_v1_order, 15);
 
 /**
  * RefundOrderResponse carries the refund.
@@ -601,7 +828,7 @@ export type RefundOrderResponse = Message<"spillway.v1.RefundOrderResponse"> & {
  * Use `create(RefundOrderResponseSchema)` to create a new message.
  */
 export const RefundOrderResponseSchema: GenMessage<RefundOrderResponse> = /*@__PURE__*/
-  messageDesc(file_spillway_v1_order, 12);
+  messageDesc(file_spillway_v1_order, 16);
 
 /**
  * Refund is a refund of a charge, in whole or in part.
@@ -650,7 +877,7 @@ export type Refund = Message<"spillway.v1.Refund"> & {
  * Use `create(RefundSchema)` to create a new message.
  */
 export const RefundSchema: GenMessage<Refund> = /*@__PURE__*/
-  messageDesc(file_spillway_v1_order, 13);
+  messageDesc(file_spillway_v1_order, 17);
 
 /**
  * OrderState is the state of an order. States move only forward along one table.
@@ -791,6 +1018,185 @@ export const CancelCodeSchema: GenEnum<CancelCode> = /*@__PURE__*/
   enumDesc(file_spillway_v1_order, 1);
 
 /**
+ * WaitingFor is what a PENDING order waits for.
+ *
+ * @generated from enum spillway.v1.WaitingFor
+ */
+export enum WaitingFor {
+  /**
+   * Nothing: the order is not PENDING, or it is about to be cancelled. Or the ledger is unavailable.
+   *
+   * @generated from enum value: WAITING_FOR_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * A card: CheckoutService.PayOrder pays the order until its expire_time.
+   *
+   * @generated from enum value: WAITING_FOR_CARD = 1;
+   */
+  CARD = 1,
+
+  /**
+   * The outcome of a charge. The shop finds it out by itself.
+   *
+   * @generated from enum value: WAITING_FOR_PAYMENT_OUTCOME = 2;
+   */
+  PAYMENT_OUTCOME = 2,
+}
+
+/**
+ * Describes the enum spillway.v1.WaitingFor.
+ */
+export const WaitingForSchema: GenEnum<WaitingFor> = /*@__PURE__*/
+  enumDesc(file_spillway_v1_order, 2);
+
+/**
+ * OrderStepKind is a kind of step on the path of an order.
+ *
+ * @generated from enum spillway.v1.OrderStepKind
+ */
+export enum OrderStepKind {
+  /**
+   * A step that this version of the API does not know.
+   *
+   * @generated from enum value: ORDER_STEP_KIND_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * The stock was reserved, and the order exists.
+   *
+   * @generated from enum value: ORDER_STEP_KIND_RESERVED = 1;
+   */
+  RESERVED = 1,
+
+  /**
+   * The card was charged; detail has the provider's code if it was declined.
+   *
+   * @generated from enum value: ORDER_STEP_KIND_CHARGED = 2;
+   */
+  CHARGED = 2,
+
+  /**
+   * The order became PAID. The time is known while it is PAID.
+   *
+   * @generated from enum value: ORDER_STEP_KIND_SETTLED = 3;
+   */
+  SETTLED = 3,
+
+  /**
+   * The order was written to SQL. The time is not recorded.
+   *
+   * @generated from enum value: ORDER_STEP_KIND_WRITTEN = 4;
+   */
+  WRITTEN = 4,
+
+  /**
+   * A worker claimed the order to hand it to the carrier: it cannot be cancelled meanwhile.
+   *
+   * @generated from enum value: ORDER_STEP_KIND_CLAIMED = 5;
+   */
+  CLAIMED = 5,
+
+  /**
+   * The carrier took the parcel; detail has its tracking id. FAILED while the carrier does not take it.
+   *
+   * @generated from enum value: ORDER_STEP_KIND_SHIPPED = 6;
+   */
+  SHIPPED = 6,
+
+  /**
+   * A mail to the customer was sent, or is due; detail has its kind, such as "confirmation".
+   *
+   * @generated from enum value: ORDER_STEP_KIND_MAILED = 7;
+   */
+  MAILED = 7,
+
+  /**
+   * The order was cancelled; detail has the reason.
+   *
+   * @generated from enum value: ORDER_STEP_KIND_CANCELLED = 8;
+   */
+  CANCELLED = 8,
+
+  /**
+   * The units of a cancelled order went back to stock.
+   *
+   * @generated from enum value: ORDER_STEP_KIND_RESTOCKED = 9;
+   */
+  RESTOCKED = 9,
+
+  /**
+   * A refund was requested; detail has the reason.
+   *
+   * @generated from enum value: ORDER_STEP_KIND_REFUND_REQUESTED = 10;
+   */
+  REFUND_REQUESTED = 10,
+
+  /**
+   * The provider confirmed a refund; detail has its id. WAITING until then, with the failed attempts.
+   *
+   * @generated from enum value: ORDER_STEP_KIND_REFUNDED = 11;
+   */
+  REFUNDED = 11,
+
+  /**
+   * A message of the order became a dead letter; detail has the reason. WAITING while it is open.
+   *
+   * @generated from enum value: ORDER_STEP_KIND_DEAD_LETTER = 12;
+   */
+  DEAD_LETTER = 12,
+}
+
+/**
+ * Describes the enum spillway.v1.OrderStepKind.
+ */
+export const OrderStepKindSchema: GenEnum<OrderStepKind> = /*@__PURE__*/
+  enumDesc(file_spillway_v1_order, 3);
+
+/**
+ * OrderStepState is how far a step is.
+ *
+ * @generated from enum spillway.v1.OrderStepState
+ */
+export enum OrderStepState {
+  /**
+   * Never sent by the server.
+   *
+   * @generated from enum value: ORDER_STEP_STATE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * It is done.
+   *
+   * @generated from enum value: ORDER_STEP_STATE_DONE = 1;
+   */
+  DONE = 1,
+
+  /**
+   * It is to be done, or tried again.
+   *
+   * @generated from enum value: ORDER_STEP_STATE_WAITING = 2;
+   */
+  WAITING = 2,
+
+  /**
+   * It failed.
+   *
+   * @generated from enum value: ORDER_STEP_STATE_FAILED = 3;
+   */
+  FAILED = 3,
+}
+
+/**
+ * Describes the enum spillway.v1.OrderStepState.
+ */
+export const OrderStepStateSchema: GenEnum<OrderStepState> = /*@__PURE__*/
+  enumDesc(file_spillway_v1_order, 4);
+
+/**
  * OrderService reads, watches and cancels the orders of the customer that the bearer token names, and refunds orders for operators.
  *
  * @generated from service spillway.v1.OrderService
@@ -799,6 +1205,7 @@ export const OrderService: GenService<{
   /**
    * GetOrder returns one order of the caller. It reads the hot order in Redis before the order's row exists in SQL, so
    * that a new order is visible at once. An order of another customer is `not_found`; an operator may read every order.
+   * The response also has its payment and its refunds, and what a PENDING order waits for.
    *
    * @generated from rpc spillway.v1.OrderService.GetOrder
    */
@@ -843,6 +1250,17 @@ export const OrderService: GenService<{
     methodKind: "unary";
     input: typeof CancelOrderRequestSchema;
     output: typeof CancelOrderResponseSchema;
+  },
+  /**
+   * GetOrderTimeline returns the steps that an order has taken, with their times, and those that it waits for. It needs
+   * the role `operator`.
+   *
+   * @generated from rpc spillway.v1.OrderService.GetOrderTimeline
+   */
+  getOrderTimeline: {
+    methodKind: "unary";
+    input: typeof GetOrderTimelineRequestSchema;
+    output: typeof GetOrderTimelineResponseSchema;
   },
   /**
    * RefundOrder refunds a paid order: a part of it, also before the order is shipped, or all that is left of a SHIPPED
