@@ -16,7 +16,7 @@ func (c *Checkout) Quote(ctx context.Context, req *spillwayv1.QuoteRequest) (*sp
 		return nil, err
 	}
 	o, err := c.draft(ctx, checkedRequest{
-		demand: demand, currency: order.Currency(req.GetCurrencyCode()), address: wire.FromAddress(req.GetShippingAddress()),
+		demand: demand, currency: order.Currency(req.GetCurrencyCode()), address: wire.Destination(req.GetCountryCode(), req.GetShippingAddress()),
 	})
 	if err != nil {
 		return nil, err

@@ -46,7 +46,7 @@ func (s Service) GetQuote(_ context.Context, req *spillwayv1.GetQuoteRequest) (*
 	if err != nil {
 		return nil, order.InField("lines", err)
 	}
-	cost, err := s.quote(wire.FromAddress(req.GetAddress()), items, order.Currency(req.GetCurrencyCode()))
+	cost, err := s.quote(wire.Destination(req.GetCountryCode(), req.GetAddress()), items, order.Currency(req.GetCurrencyCode()))
 	if err != nil {
 		return nil, err
 	}

@@ -57,6 +57,15 @@ func FromAddress(a *spillwayv1.Address) order.Address {
 	}
 }
 
+// Destination is the address of a quote. The country takes precedence over that of the message.
+func Destination(country string, a *spillwayv1.Address) order.Address {
+	to := FromAddress(a)
+	if country != "" {
+		to.CountryCode = country
+	}
+	return to
+}
+
 // Demand converts the requested units to lines.
 func Demand(demand []order.Demand) []*spillwayv1.Line {
 	out := make([]*spillwayv1.Line, len(demand))

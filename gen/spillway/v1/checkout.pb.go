@@ -77,17 +77,19 @@ func (x *Line) GetQuantity() int32 {
 	return 0
 }
 
-// QuoteRequest requests the price of an order.
+// QuoteRequest requests the price of an order. It needs a country: in country_code, or in the address.
 type QuoteRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What to price; none means the caller's cart. Lines of the same SKU are added up.
 	Lines []*Line `protobuf:"bytes,1,rep,name=lines,proto3" json:"lines,omitempty"`
 	// The currency of the prices.
 	CurrencyCode string `protobuf:"bytes,2,opt,name=currency_code,json=currencyCode,proto3" json:"currency_code,omitempty"`
-	// Where it would be shipped.
+	// Where it would be shipped; not needed with a country_code, which takes precedence.
 	ShippingAddress *Address `protobuf:"bytes,3,opt,name=shipping_address,json=shippingAddress,proto3" json:"shipping_address,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// The country where it would be shipped, as ISO 3166-1 alpha-2 code in capitals, such as "DE".
+	CountryCode   string `protobuf:"bytes,4,opt,name=country_code,json=countryCode,proto3" json:"country_code,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *QuoteRequest) Reset() {
@@ -139,6 +141,13 @@ func (x *QuoteRequest) GetShippingAddress() *Address {
 		return x.ShippingAddress
 	}
 	return nil
+}
+
+func (x *QuoteRequest) GetCountryCode() string {
+	if x != nil {
+		return x.CountryCode
+	}
+	return ""
 }
 
 // QuoteResponse carries the current price of an order.
@@ -487,12 +496,14 @@ const file_spillway_v1_checkout_proto_rawDesc = "" +
 	"\x04Line\x12:\n" +
 	"\x03sku\x18\x01 \x01(\tB(\xbaH%r#2!^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$R\x03sku\x12&\n" +
 	"\bquantity\x18\x02 \x01(\x05B\n" +
-	"\xbaH\a\x1a\x05\x18\xe8\a(\x01R\bquantity\"\xc2\x01\n" +
+	"\xbaH\a\x1a\x05\x18\xe8\a(\x01R\bquantity\"\xf3\x02\n" +
 	"\fQuoteRequest\x121\n" +
 	"\x05lines\x18\x01 \x03(\v2\x11.spillway.v1.LineB\b\xbaH\x05\x92\x01\x02\x10dR\x05lines\x126\n" +
 	"\rcurrency_code\x18\x02 \x01(\tB\x11\xbaH\x0er\f2\n" +
-	"^[A-Z]{3}$R\fcurrencyCode\x12G\n" +
-	"\x10shipping_address\x18\x03 \x01(\v2\x14.spillway.v1.AddressB\x06\xbaH\x03\xc8\x01\x01R\x0fshippingAddress\"\xd7\x01\n" +
+	"^[A-Z]{3}$R\fcurrencyCode\x12?\n" +
+	"\x10shipping_address\x18\x03 \x01(\v2\x14.spillway.v1.AddressR\x0fshippingAddress\x127\n" +
+	"\fcountry_code\x18\x04 \x01(\tB\x14\xbaH\x11r\x0f2\r^([A-Z]{2})?$R\vcountryCode:~\xbaH{\x1ay\n" +
+	"\x16quote.country.required\x12(send a countryCode, or a shippingAddress\x1a5this.country_code != '' || has(this.shipping_address)\"\xd7\x01\n" +
 	"\rQuoteResponse\x12,\n" +
 	"\x05lines\x18\x01 \x03(\v2\x16.spillway.v1.OrderLineR\x05lines\x123\n" +
 	"\vitems_total\x18\x02 \x01(\v2\x12.spillway.v1.MoneyR\n" +

@@ -23,15 +23,17 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// GetQuoteRequest requests the cost of shipping.
+// GetQuoteRequest requests the cost of shipping. It needs a country: in country_code, or in the address.
 type GetQuoteRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Where the parcel goes.
+	// Where the parcel goes; not needed with a country_code, which takes precedence.
 	Address *Address `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"`
 	// What is in it.
 	Lines []*Line `protobuf:"bytes,2,rep,name=lines,proto3" json:"lines,omitempty"`
 	// The currency of the cost; US dollars when empty.
-	CurrencyCode  string `protobuf:"bytes,3,opt,name=currency_code,json=currencyCode,proto3" json:"currency_code,omitempty"`
+	CurrencyCode string `protobuf:"bytes,3,opt,name=currency_code,json=currencyCode,proto3" json:"currency_code,omitempty"`
+	// The country where the parcel goes, as ISO 3166-1 alpha-2 code in capitals, such as "DE".
+	CountryCode   string `protobuf:"bytes,4,opt,name=country_code,json=countryCode,proto3" json:"country_code,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -83,6 +85,13 @@ func (x *GetQuoteRequest) GetLines() []*Line {
 func (x *GetQuoteRequest) GetCurrencyCode() string {
 	if x != nil {
 		return x.CurrencyCode
+	}
+	return ""
+}
+
+func (x *GetQuoteRequest) GetCountryCode() string {
+	if x != nil {
+		return x.CountryCode
 	}
 	return ""
 }
@@ -412,12 +421,14 @@ var File_spillway_v1_shipping_proto protoreflect.FileDescriptor
 
 const file_spillway_v1_shipping_proto_rawDesc = "" +
 	"\n" +
-	"\x1aspillway/v1/shipping.proto\x12\vspillway.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1aspillway/v1/checkout.proto\x1a\x17spillway/v1/money.proto\x1a\x17spillway/v1/order.proto\"\xb9\x01\n" +
-	"\x0fGetQuoteRequest\x126\n" +
-	"\aaddress\x18\x01 \x01(\v2\x14.spillway.v1.AddressB\x06\xbaH\x03\xc8\x01\x01R\aaddress\x123\n" +
+	"\x1aspillway/v1/shipping.proto\x12\vspillway.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1aspillway/v1/checkout.proto\x1a\x17spillway/v1/money.proto\x1a\x17spillway/v1/order.proto\"\xda\x02\n" +
+	"\x0fGetQuoteRequest\x12.\n" +
+	"\aaddress\x18\x01 \x01(\v2\x14.spillway.v1.AddressR\aaddress\x123\n" +
 	"\x05lines\x18\x02 \x03(\v2\x11.spillway.v1.LineB\n" +
 	"\xbaH\a\x92\x01\x04\b\x01\x10dR\x05lines\x129\n" +
-	"\rcurrency_code\x18\x03 \x01(\tB\x14\xbaH\x11r\x0f2\r^([A-Z]{3})?$R\fcurrencyCode\":\n" +
+	"\rcurrency_code\x18\x03 \x01(\tB\x14\xbaH\x11r\x0f2\r^([A-Z]{3})?$R\fcurrencyCode\x127\n" +
+	"\fcountry_code\x18\x04 \x01(\tB\x14\xbaH\x11r\x0f2\r^([A-Z]{2})?$R\vcountryCode:n\xbaHk\x1ai\n" +
+	"\x16quote.country.required\x12!send a countryCode, or an address\x1a,this.country_code != '' || has(this.address)\":\n" +
 	"\x10GetQuoteResponse\x12&\n" +
 	"\x04cost\x18\x01 \x01(\v2\x12.spillway.v1.MoneyR\x04cost\"\xd1\x01\n" +
 	"\x10ShipOrderRequest\x12$\n" +
