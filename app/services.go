@@ -104,7 +104,7 @@ func newAPI(deps *dependencies, c Config, tokens *auth.Tokens) (*api, error) {
 		Catalog: server.Catalog{Products: listing, Cache: browsing, Available: shown, Rates: rates, Adjuster: server.Adjustments{
 			Counters: deps.stock, Store: store.NewStock(deps.db), Available: deps.stock, InSQL: sqlWaiter{deps}.inSQL,
 		}},
-		Cart:     server.Cart{Carts: carts, Products: browsing},
+		Cart:     server.Cart{Carts: carts, Products: browsing, Available: shown, Rates: rates},
 		Currency: server.Currency{Rates: rates},
 		Checkout: checkout,
 		Order: server.Orders{Reader: reader, Changing: changing, Hub: a.hub, Canceller: &server.Canceller{

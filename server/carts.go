@@ -3,8 +3,6 @@ package server
 import (
 	"context"
 
-	"google.golang.org/protobuf/types/known/timestamppb"
-
 	"github.com/spillway/spillway/auth"
 	"github.com/spillway/spillway/cart"
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
@@ -21,8 +19,10 @@ type CartStore interface {
 
 // Cart is the CartService.
 type Cart struct {
-	Carts    CartStore
-	Products ProductCache
+	Carts     CartStore
+	Products  ProductCache
+	Available Availability
+	Rates     Converter
 }
 
 func customer(ctx context.Context) order.CustomerID {
@@ -30,55 +30,58 @@ func customer(ctx context.Context) order.CustomerID {
 	return c.Customer
 }
 
-// sold returns an error when the product does not exist or is no longer sold.
-func (c Cart) sold(ctx context.Context, sku order.SKU) error {
+// sold returns an error when the product does not exist, is no longer sold, or has no price in the currency.
+func (c Cart) sold(ctx context.Context, sku order.SKU, currency string) error {
 	p, err := c.Products.Get(ctx, sku)
 	if err != nil {
 		return err
 	}
-	return forSale(sku, p.Archived)
+	if err := forSale(sku, p.Archived); err != nil {
+		return err
+	}
+	_, err = c.priceIn(p.Price, currency)
+	return err
 }
 
 // AddItem adds units of a product that is sold.
 func (c Cart) AddItem(ctx context.Context, req *spillwayv1.AddItemRequest) (*spillwayv1.AddItemResponse, error) {
 	sku := order.SKU(req.GetSku())
-	if err := c.sold(ctx, sku); err != nil {
+	if err := c.sold(ctx, sku, req.GetCurrencyCode()); err != nil {
 		return nil, err
 	}
 	changed, err := c.Carts.Add(ctx, customer(ctx), order.Demand{SKU: sku, Quantity: int(req.GetQuantity())})
-	return &spillwayv1.AddItemResponse{Cart: cartMessage(changed)}, err
+	if err != nil {
+		return nil, err
+	}
+	return &spillwayv1.AddItemResponse{Cart: c.changed(ctx, changed, req.GetCurrencyCode())}, nil
 }
 
 // SetQuantity sets the units of a product; 0 takes it out, also one that no longer exists.
 func (c Cart) SetQuantity(ctx context.Context, req *spillwayv1.SetQuantityRequest) (*spillwayv1.SetQuantityResponse, error) {
 	sku := order.SKU(req.GetSku())
 	if req.GetQuantity() > 0 {
-		if err := c.sold(ctx, sku); err != nil {
+		if err := c.sold(ctx, sku, req.GetCurrencyCode()); err != nil {
 			return nil, err
 		}
 	}
 	changed, err := c.Carts.Set(ctx, customer(ctx), order.Demand{SKU: sku, Quantity: int(req.GetQuantity())})
-	return &spillwayv1.SetQuantityResponse{Cart: cartMessage(changed)}, err
+	if err != nil {
+		return nil, err
+	}
+	return &spillwayv1.SetQuantityResponse{Cart: c.changed(ctx, changed, req.GetCurrencyCode())}, nil
 }
 
 // GetCart returns the cart.
-func (c Cart) GetCart(ctx context.Context, _ *spillwayv1.GetCartRequest) (*spillwayv1.GetCartResponse, error) {
+func (c Cart) GetCart(ctx context.Context, req *spillwayv1.GetCartRequest) (*spillwayv1.GetCartResponse, error) {
 	found, err := c.Carts.Get(ctx, customer(ctx))
-	return &spillwayv1.GetCartResponse{Cart: cartMessage(found)}, err
+	if err != nil {
+		return nil, err
+	}
+	m, err := c.message(ctx, found, req.GetCurrencyCode())
+	return &spillwayv1.GetCartResponse{Cart: m}, err
 }
 
 // EmptyCart takes everything out.
 func (c Cart) EmptyCart(ctx context.Context, _ *spillwayv1.EmptyCartRequest) (*spillwayv1.EmptyCartResponse, error) {
 	return &spillwayv1.EmptyCartResponse{}, c.Carts.Empty(ctx, customer(ctx))
-}
-
-func cartMessage(c cart.Cart) *spillwayv1.Cart {
-	m := &spillwayv1.Cart{}
-	for _, d := range c.Items {
-		m.Items = append(m.Items, &spillwayv1.CartItem{Sku: string(d.SKU), Quantity: int32(d.Quantity)}) //nolint:gosec // At most MaxQuantity.
-	}
-	if !c.Expires.IsZero() {
-		m.ExpireTime = timestamppb.New(c.Expires)
-	}
-	return m
 }

@@ -288,8 +288,8 @@ func (c *fakeCarts) Empty(_ context.Context, customer order.CustomerID) error {
 }
 
 func TestCart_IsTheCallersAndHoldsExistingProducts(t *testing.T) {
-	carts := &fakeCarts{}
-	e := startServer(t, Services{Cart: Cart{Carts: carts, Products: &fakeCatalog{products: []store.Product{{SKU: "A"}}}}})
+	carts, shelf := &fakeCarts{}, &fakeCatalog{products: []store.Product{{SKU: "A"}}}
+	e := startServer(t, Services{Cart: Cart{Carts: carts, Products: shelf, Available: shelf}})
 	client := spillwayv1connect.NewCartServiceClient(e.client, e.url, bearer(e.token(t, "me")))
 	ctx := t.Context()
 	added, err := client.AddItem(ctx, &spillwayv1.AddItemRequest{Sku: "A", Quantity: 2})

@@ -66,8 +66,8 @@ func TestUpdateProduct_ChangesNoOtherField(t *testing.T) {
 }
 
 func TestCart_ArchivedProduct(t *testing.T) {
-	carts := &fakeCarts{}
-	e := startServer(t, Services{Cart: Cart{Carts: carts, Products: &fakeCatalog{products: []store.Product{{SKU: "A", Archived: true}}}}})
+	carts, shelf := &fakeCarts{}, &fakeCatalog{products: []store.Product{{SKU: "A", Archived: true}}}
+	e := startServer(t, Services{Cart: Cart{Carts: carts, Products: shelf, Available: shelf}})
 	client := spillwayv1connect.NewCartServiceClient(e.client, e.url, bearer(e.token(t, "me")))
 	if _, err := client.AddItem(t.Context(), &spillwayv1.AddItemRequest{Sku: "A", Quantity: 1}); connect.CodeOf(err) != connect.CodeFailedPrecondition {
 		t.Errorf("add: %v; want failed_precondition", err)

@@ -60,7 +60,7 @@ func openRefusingShop(t *testing.T) *refusingShop {
 			Counters: s.Stock, Store: store.NewStock(s.db), Available: s.Stock,
 			InSQL: func(context.Context, journal.Offset) error { s.flush(t); return nil },
 		}},
-		Cart: Cart{Carts: carts, Products: cache}, Currency: Currency{Rates: live}, Checkout: s.checkout,
+		Cart: Cart{Carts: carts, Products: cache, Available: s.Stock, Rates: rates}, Currency: Currency{Rates: live}, Checkout: s.checkout,
 		Order:       Orders{Reader: s.checkout.Reader, Changing: s.checkout.Reader, Canceller: s.canceller, Refunder: s.refunder},
 		Shipping:    shipping.Service{Rates: rates, Shipments: s.orders, Orders: s.checkout.Reader},
 		DeadLetters: DeadLetters{Store: s.dead, Replayer: fakeStaleReplayer{s.dead}},

@@ -29,9 +29,23 @@ type CartItem struct {
 	// The stock keeping unit.
 	Sku string `protobuf:"bytes,1,opt,name=sku,proto3" json:"sku,omitempty"`
 	// How many units.
-	Quantity      int32 `protobuf:"varint,2,opt,name=quantity,proto3" json:"quantity,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Quantity int32 `protobuf:"varint,2,opt,name=quantity,proto3" json:"quantity,omitempty"`
+	// The product's name.
+	Name string `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
+	// A path or URL of a picture; may be empty.
+	Picture string `protobuf:"bytes,4,opt,name=picture,proto3" json:"picture,omitempty"`
+	// The price of one unit, in the requested currency or in the catalogue's own.
+	UnitPrice *Money `protobuf:"bytes,5,opt,name=unit_price,json=unitPrice,proto3" json:"unit_price,omitempty"`
+	// quantity × unit_price.
+	Total *Money `protobuf:"bytes,6,opt,name=total,proto3" json:"total,omitempty"`
+	// How many units can be bought now. It may be a moment old; PlaceOrder alone decides.
+	Available int64 `protobuf:"varint,7,opt,name=available,proto3" json:"available,omitempty"`
+	// It is no longer sold: an order with it is refused.
+	Archived bool `protobuf:"varint,8,opt,name=archived,proto3" json:"archived,omitempty"`
+	// How many units one customer may order within a day, in one order or several; 0 is no limit.
+	MaxPerCustomer int32 `protobuf:"varint,9,opt,name=max_per_customer,json=maxPerCustomer,proto3" json:"max_per_customer,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *CartItem) Reset() {
@@ -78,13 +92,64 @@ func (x *CartItem) GetQuantity() int32 {
 	return 0
 }
 
+func (x *CartItem) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *CartItem) GetPicture() string {
+	if x != nil {
+		return x.Picture
+	}
+	return ""
+}
+
+func (x *CartItem) GetUnitPrice() *Money {
+	if x != nil {
+		return x.UnitPrice
+	}
+	return nil
+}
+
+func (x *CartItem) GetTotal() *Money {
+	if x != nil {
+		return x.Total
+	}
+	return nil
+}
+
+func (x *CartItem) GetAvailable() int64 {
+	if x != nil {
+		return x.Available
+	}
+	return 0
+}
+
+func (x *CartItem) GetArchived() bool {
+	if x != nil {
+		return x.Archived
+	}
+	return false
+}
+
+func (x *CartItem) GetMaxPerCustomer() int32 {
+	if x != nil {
+		return x.MaxPerCustomer
+	}
+	return 0
+}
+
 // Cart is a list of products that a customer intends to buy. It reserves no stock.
 type Cart struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The items in the order of their SKUs.
 	Items []*CartItem `protobuf:"bytes,1,rep,name=items,proto3" json:"items,omitempty"`
 	// When the cart expires if it does not change; not set for an empty cart.
-	ExpireTime    *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
+	ExpireTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
+	// The sum of the items that are still sold. Not set if they have prices in several currencies: request one.
+	ItemsTotal    *Money `protobuf:"bytes,3,opt,name=items_total,json=itemsTotal,proto3" json:"items_total,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -133,13 +198,22 @@ func (x *Cart) GetExpireTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Cart) GetItemsTotal() *Money {
+	if x != nil {
+		return x.ItemsTotal
+	}
+	return nil
+}
+
 // AddItemRequest adds units to the cart.
 type AddItemRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The stock keeping unit.
 	Sku string `protobuf:"bytes,1,opt,name=sku,proto3" json:"sku,omitempty"`
 	// How many units to add: 1 to 1,000. The cart holds up to 1,000 of a SKU.
-	Quantity      int32 `protobuf:"varint,2,opt,name=quantity,proto3" json:"quantity,omitempty"`
+	Quantity int32 `protobuf:"varint,2,opt,name=quantity,proto3" json:"quantity,omitempty"`
+	// Convert the prices to this currency; empty leaves them in the catalogue's own.
+	CurrencyCode  string `protobuf:"bytes,3,opt,name=currency_code,json=currencyCode,proto3" json:"currency_code,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -186,6 +260,13 @@ func (x *AddItemRequest) GetQuantity() int32 {
 		return x.Quantity
 	}
 	return 0
+}
+
+func (x *AddItemRequest) GetCurrencyCode() string {
+	if x != nil {
+		return x.CurrencyCode
+	}
+	return ""
 }
 
 // AddItemResponse carries the cart.
@@ -240,7 +321,9 @@ type SetQuantityRequest struct {
 	// The stock keeping unit.
 	Sku string `protobuf:"bytes,1,opt,name=sku,proto3" json:"sku,omitempty"`
 	// How many units: 0 to 1,000; 0 removes the SKU.
-	Quantity      int32 `protobuf:"varint,2,opt,name=quantity,proto3" json:"quantity,omitempty"`
+	Quantity int32 `protobuf:"varint,2,opt,name=quantity,proto3" json:"quantity,omitempty"`
+	// Convert the prices to this currency; empty leaves them in the catalogue's own.
+	CurrencyCode  string `protobuf:"bytes,3,opt,name=currency_code,json=currencyCode,proto3" json:"currency_code,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -289,6 +372,13 @@ func (x *SetQuantityRequest) GetQuantity() int32 {
 	return 0
 }
 
+func (x *SetQuantityRequest) GetCurrencyCode() string {
+	if x != nil {
+		return x.CurrencyCode
+	}
+	return ""
+}
+
 // SetQuantityResponse carries the cart.
 type SetQuantityResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -335,9 +425,11 @@ func (x *SetQuantityResponse) GetCart() *Cart {
 	return nil
 }
 
-// GetCartRequest is empty: the cart is that of the token's customer.
+// GetCartRequest requests the cart of the token's customer.
 type GetCartRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Convert the prices to this currency; empty leaves them in the catalogue's own.
+	CurrencyCode  string `protobuf:"bytes,1,opt,name=currency_code,json=currencyCode,proto3" json:"currency_code,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -370,6 +462,13 @@ func (x *GetCartRequest) ProtoReflect() protoreflect.Message {
 // Deprecated: Use GetCartRequest.ProtoReflect.Descriptor instead.
 func (*GetCartRequest) Descriptor() ([]byte, []int) {
 	return file_spillway_v1_cart_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *GetCartRequest) GetCurrencyCode() string {
+	if x != nil {
+		return x.CurrencyCode
+	}
+	return ""
 }
 
 // GetCartResponse carries the cart.
@@ -496,27 +595,40 @@ var File_spillway_v1_cart_proto protoreflect.FileDescriptor
 
 const file_spillway_v1_cart_proto_rawDesc = "" +
 	"\n" +
-	"\x16spillway/v1/cart.proto\x12\vspillway.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"8\n" +
+	"\x16spillway/v1/cart.proto\x12\vspillway.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17spillway/v1/money.proto\"\xa7\x02\n" +
 	"\bCartItem\x12\x10\n" +
 	"\x03sku\x18\x01 \x01(\tR\x03sku\x12\x1a\n" +
-	"\bquantity\x18\x02 \x01(\x05R\bquantity\"p\n" +
+	"\bquantity\x18\x02 \x01(\x05R\bquantity\x12\x12\n" +
+	"\x04name\x18\x03 \x01(\tR\x04name\x12\x18\n" +
+	"\apicture\x18\x04 \x01(\tR\apicture\x121\n" +
+	"\n" +
+	"unit_price\x18\x05 \x01(\v2\x12.spillway.v1.MoneyR\tunitPrice\x12(\n" +
+	"\x05total\x18\x06 \x01(\v2\x12.spillway.v1.MoneyR\x05total\x12\x1c\n" +
+	"\tavailable\x18\a \x01(\x03R\tavailable\x12\x1a\n" +
+	"\barchived\x18\b \x01(\bR\barchived\x12(\n" +
+	"\x10max_per_customer\x18\t \x01(\x05R\x0emaxPerCustomer\"\xa5\x01\n" +
 	"\x04Cart\x12+\n" +
 	"\x05items\x18\x01 \x03(\v2\x15.spillway.v1.CartItemR\x05items\x12;\n" +
 	"\vexpire_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"expireTime\"t\n" +
+	"expireTime\x123\n" +
+	"\vitems_total\x18\x03 \x01(\v2\x12.spillway.v1.MoneyR\n" +
+	"itemsTotal\"\xaf\x01\n" +
 	"\x0eAddItemRequest\x12:\n" +
 	"\x03sku\x18\x01 \x01(\tB(\xbaH%r#2!^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$R\x03sku\x12&\n" +
 	"\bquantity\x18\x02 \x01(\x05B\n" +
-	"\xbaH\a\x1a\x05\x18\xe8\a(\x01R\bquantity\"8\n" +
+	"\xbaH\a\x1a\x05\x18\xe8\a(\x01R\bquantity\x129\n" +
+	"\rcurrency_code\x18\x03 \x01(\tB\x14\xbaH\x11r\x0f2\r^([A-Z]{3})?$R\fcurrencyCode\"8\n" +
 	"\x0fAddItemResponse\x12%\n" +
-	"\x04cart\x18\x01 \x01(\v2\x11.spillway.v1.CartR\x04cart\"x\n" +
+	"\x04cart\x18\x01 \x01(\v2\x11.spillway.v1.CartR\x04cart\"\xb3\x01\n" +
 	"\x12SetQuantityRequest\x12:\n" +
 	"\x03sku\x18\x01 \x01(\tB(\xbaH%r#2!^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$R\x03sku\x12&\n" +
 	"\bquantity\x18\x02 \x01(\x05B\n" +
-	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\bquantity\"<\n" +
+	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\bquantity\x129\n" +
+	"\rcurrency_code\x18\x03 \x01(\tB\x14\xbaH\x11r\x0f2\r^([A-Z]{3})?$R\fcurrencyCode\"<\n" +
 	"\x13SetQuantityResponse\x12%\n" +
-	"\x04cart\x18\x01 \x01(\v2\x11.spillway.v1.CartR\x04cart\"\x10\n" +
-	"\x0eGetCartRequest\"8\n" +
+	"\x04cart\x18\x01 \x01(\v2\x11.spillway.v1.CartR\x04cart\"K\n" +
+	"\x0eGetCartRequest\x129\n" +
+	"\rcurrency_code\x18\x01 \x01(\tB\x14\xbaH\x11r\x0f2\r^([A-Z]{3})?$R\fcurrencyCode\"8\n" +
 	"\x0fGetCartResponse\x12%\n" +
 	"\x04cart\x18\x01 \x01(\v2\x11.spillway.v1.CartR\x04cart\"\x12\n" +
 	"\x10EmptyCartRequest\"\x13\n" +
@@ -552,27 +664,31 @@ var file_spillway_v1_cart_proto_goTypes = []any{
 	(*GetCartResponse)(nil),       // 7: spillway.v1.GetCartResponse
 	(*EmptyCartRequest)(nil),      // 8: spillway.v1.EmptyCartRequest
 	(*EmptyCartResponse)(nil),     // 9: spillway.v1.EmptyCartResponse
-	(*timestamppb.Timestamp)(nil), // 10: google.protobuf.Timestamp
+	(*Money)(nil),                 // 10: spillway.v1.Money
+	(*timestamppb.Timestamp)(nil), // 11: google.protobuf.Timestamp
 }
 var file_spillway_v1_cart_proto_depIdxs = []int32{
-	0,  // 0: spillway.v1.Cart.items:type_name -> spillway.v1.CartItem
-	10, // 1: spillway.v1.Cart.expire_time:type_name -> google.protobuf.Timestamp
-	1,  // 2: spillway.v1.AddItemResponse.cart:type_name -> spillway.v1.Cart
-	1,  // 3: spillway.v1.SetQuantityResponse.cart:type_name -> spillway.v1.Cart
-	1,  // 4: spillway.v1.GetCartResponse.cart:type_name -> spillway.v1.Cart
-	2,  // 5: spillway.v1.CartService.AddItem:input_type -> spillway.v1.AddItemRequest
-	4,  // 6: spillway.v1.CartService.SetQuantity:input_type -> spillway.v1.SetQuantityRequest
-	6,  // 7: spillway.v1.CartService.GetCart:input_type -> spillway.v1.GetCartRequest
-	8,  // 8: spillway.v1.CartService.EmptyCart:input_type -> spillway.v1.EmptyCartRequest
-	3,  // 9: spillway.v1.CartService.AddItem:output_type -> spillway.v1.AddItemResponse
-	5,  // 10: spillway.v1.CartService.SetQuantity:output_type -> spillway.v1.SetQuantityResponse
-	7,  // 11: spillway.v1.CartService.GetCart:output_type -> spillway.v1.GetCartResponse
-	9,  // 12: spillway.v1.CartService.EmptyCart:output_type -> spillway.v1.EmptyCartResponse
-	9,  // [9:13] is the sub-list for method output_type
-	5,  // [5:9] is the sub-list for method input_type
-	5,  // [5:5] is the sub-list for extension type_name
-	5,  // [5:5] is the sub-list for extension extendee
-	0,  // [0:5] is the sub-list for field type_name
+	10, // 0: spillway.v1.CartItem.unit_price:type_name -> spillway.v1.Money
+	10, // 1: spillway.v1.CartItem.total:type_name -> spillway.v1.Money
+	0,  // 2: spillway.v1.Cart.items:type_name -> spillway.v1.CartItem
+	11, // 3: spillway.v1.Cart.expire_time:type_name -> google.protobuf.Timestamp
+	10, // 4: spillway.v1.Cart.items_total:type_name -> spillway.v1.Money
+	1,  // 5: spillway.v1.AddItemResponse.cart:type_name -> spillway.v1.Cart
+	1,  // 6: spillway.v1.SetQuantityResponse.cart:type_name -> spillway.v1.Cart
+	1,  // 7: spillway.v1.GetCartResponse.cart:type_name -> spillway.v1.Cart
+	2,  // 8: spillway.v1.CartService.AddItem:input_type -> spillway.v1.AddItemRequest
+	4,  // 9: spillway.v1.CartService.SetQuantity:input_type -> spillway.v1.SetQuantityRequest
+	6,  // 10: spillway.v1.CartService.GetCart:input_type -> spillway.v1.GetCartRequest
+	8,  // 11: spillway.v1.CartService.EmptyCart:input_type -> spillway.v1.EmptyCartRequest
+	3,  // 12: spillway.v1.CartService.AddItem:output_type -> spillway.v1.AddItemResponse
+	5,  // 13: spillway.v1.CartService.SetQuantity:output_type -> spillway.v1.SetQuantityResponse
+	7,  // 14: spillway.v1.CartService.GetCart:output_type -> spillway.v1.GetCartResponse
+	9,  // 15: spillway.v1.CartService.EmptyCart:output_type -> spillway.v1.EmptyCartResponse
+	12, // [12:16] is the sub-list for method output_type
+	8,  // [8:12] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_spillway_v1_cart_proto_init() }
@@ -580,6 +696,7 @@ func file_spillway_v1_cart_proto_init() {
 	if File_spillway_v1_cart_proto != nil {
 		return
 	}
+	file_spillway_v1_money_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
