@@ -92,6 +92,7 @@ func (e *Epochs) withoutRedis(ctx context.Context, began time.Time, cause error)
 func (e *Epochs) openInSQL(ctx context.Context, epoch Epoch) (Epoch, error) {
 	if !e.outage.sameEpoch(epoch) {
 		e.outage.epoch, e.outage.since = epoch, time.Now()
+		return epoch, nil
 	}
 	if e.outage.attempts < e.cfg.SQLMode.Attempts || time.Since(e.outage.since) < e.cfg.SQLMode.Unseen || epoch.Durability == "" {
 		return epoch, nil

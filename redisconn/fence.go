@@ -171,7 +171,7 @@ func (f *fence) handshake(conn net.Conn) (string, error) {
 		return "", err
 	}
 	fields := make(map[string]string)
-	for _, section := range []string{"server", "replication"} {
+	for _, section := range []string{"server", "replication", "persistence"} {
 		info, err := p.text("INFO", section)
 		if err != nil {
 			return "", err
@@ -184,11 +184,17 @@ func (f *fence) handshake(conn net.Conn) (string, error) {
 	if fields["role"] == "slave" {
 		return "", errReplica
 	}
+	if fields["loading"] == "1" {
+		return "", errLoading
+	}
 	if fields["run_id"] == "" || fields["master_replid"] == "" {
 		return "", errors.New("INFO has no run_id or no master_replid")
 	}
 	return fields["run_id"] + instanceSeparator + fields["master_replid"], conn.SetDeadline(time.Time{})
 }
+
+// errLoading means that Redis refuses all commands. Clients would repeat them until their contexts end, for minutes with much data.
+var errLoading = errors.New("it is still reading its data")
 
 // errReplica means that a replica is behind the address.
 var errReplica = errors.New("it is a replica: configure the address of the primary, or the Sentinels, which name it (during a failover this passes)")
