@@ -56,8 +56,12 @@ func scenarioOf(name string) (scenario, bool) {
 	return scenario{}, false
 }
 
-// scenarioMoves are those that were asked for, or the one whose turn it is.
+// scenarioMoves are those that were asked for, or the one whose turn it is; none in a round whose Redis does not suffice.
 func (r *round) scenarioMoves(s scenario) (out []move) {
+	if s.redis > r.redisKind {
+		r.logf("%s has no turn in this round, which has %s", s.name, r.redisKind)
+		return nil
+	}
 	if len(r.only) == 0 {
 		return s.moves[r.turnOf(len(s.moves)):][:1]
 	}
