@@ -1,9 +1,13 @@
 package e2e
 
 import (
+	"fmt"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/spillway/spillway/order"
 )
 
 // TestProvider_Slow: each call of the provider takes 2 s more. Orders with a card take as long, and are paid; nothing else is slow or refused, and no
@@ -22,6 +26,54 @@ func TestProvider_Slow(t *testing.T) {
 		t.Errorf("the breaker of charges is %s", state)
 	}
 	o.verify()
+}
+
+const (
+	// slowBuyers are more than the 64 charges that a process with an embedded Redis has in progress, each from an address of its own.
+	slowBuyers = 100
+	// slowRetry is the pause before a refused buyer tries again.
+	slowRetry = 500 * time.Millisecond
+)
+
+// TestProvider_SlowWithAllSlotsTaken: more cards than may be charged at once meet a slow provider. Those beyond are refused at once, and calls that need no
+// provider are served.
+func TestProvider_SlowWithAllSlotsTaken(t *testing.T) {
+	t.Parallel()
+	o := &outage{file: filepath.Join(t.TempDir(), "outages"), stop: make(chan struct{})}
+	o.told, o.owners, o.asked, o.calls = map[order.ID]string{}, map[order.ID]string{}, map[order.ID]bool{}, map[string][]outageCall{}
+	o.shop = embedded(t, "--customer-orders", "0", "--simulate-outages", o.file, "--trusted-proxies", "127.0.0.1/32")
+	o.sku = o.product(1_000_000)
+	t.Cleanup(o.close)
+	o.set("provider slow")
+	for n := range slowBuyers {
+		token := o.guest()
+		o.wg.Go(func() {
+			for i := 0; ; i++ {
+				select {
+				case <-o.stop:
+					return
+				case <-time.After(slowRetry):
+				}
+				o.record("PlaceOrder", "CheckoutService/PlaceOrder", token, orderBody(o.sku, 1, goodCard), "Idempotency-Key", fmt.Sprint(n, "-", i),
+					"X-Forwarded-For", fmt.Sprintf("198.51.100.%d", n))
+			}
+		})
+	}
+	o.began = time.Now()
+	o.eventually(startTimeout, "a card beyond the slots to be refused", func() bool {
+		_, refused := o.first(o.began, "resource_exhausted")
+		return refused
+	})
+	o.began = time.Now()
+	stop := o.bystanders()
+	<-time.After(externalOutage)
+	stop()
+	o.close()
+	o.bystandersServed()
+	if got := o.outcomes(); got["PAID"] == 0 || got["resource_exhausted"] == 0 || got["unavailable"]+got["PENDING"] > 0 {
+		t.Errorf("the responses: %v; want PAID, and resource_exhausted for cards beyond the slots", got)
+	}
+	t.Logf("the responses: %v", o.outcomes())
 }
 
 // TestProvider_Down: the first orders stay PENDING, because their cards may have been charged. Then the breaker opens and orders with a card are
