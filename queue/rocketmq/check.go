@@ -96,5 +96,5 @@ func endpoints(address string) (*v2.Endpoints, error) {
 	} else if ip != nil {
 		scheme = v2.AddressScheme_IPv6
 	}
-	return &v2.Endpoints{Scheme: scheme, Addresses: []*v2.Address{{Host: host, Port: int32(port)}}}, nil //nolint:gosec // At most 65535.
+	return &v2.Endpoints{Scheme: scheme, Addresses: []*v2.Address{{Host: host, Port: int32(port)}}}, nil
 }
