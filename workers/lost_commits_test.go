@@ -213,3 +213,46 @@ func (f *fakeFinder) Find(_ context.Context, id order.ID) (order.Charge, error) 
 	f.found = append(f.found, id)
 	return order.Charge{OrderID: id, State: order.ChargeSucceeded}, nil
 }
+
+// TestPaymentReconciler_SQLLostThePayment of an order that was placed without a card: its row is PENDING again, the ledger has no charge of it, and its time is
+// over. It must not be cancelled, nor may its charge be refused: Redis has it as PAID, or has let it go, which it does with no order that is PENDING.
+func TestPaymentReconciler_SQLLostThePayment(t *testing.T) {
+	for name, gone := range map[string]bool{"PAID in Redis": false, "not in Redis any more": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := openShop(t, openSQLite(t))
+			o := freshOrder()
+			o.ExpiresAt = at
+			s.reserve(t, o)
+			f := s.flusher(s.sql, withOrders)
+			drained(t, f.RunOnce)
+			if gone {
+				s.forget(t, o.ID)
+			} else {
+				s.settle(t, o)
+			}
+			money := newFakePayments(&fakeCrash{})
+			money.set(o, order.ChargeSucceeded)
+			ledger := &fakeForgetfulLedger{fakePayments: money}
+			if _, err := s.reconciler(ledger).RunOnce(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			drained(t, f.RunOnce)
+			wantState(t, s.orders, o.ID, order.Paid)
+			if ledger.voided > 0 {
+				t.Errorf("its charge was voided %d times", ledger.voided)
+			}
+		})
+	}
+}
+
+// fakeForgetfulLedger is a payment service with a ledger that has lost a charge which the provider has.
+type fakeForgetfulLedger struct {
+	*fakePayments
+	voided int
+}
+
+func (l *fakeForgetfulLedger) VoidUncharged(context.Context, order.ID) (bool, error) {
+	l.voided++
+	return true, nil
+}

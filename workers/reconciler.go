@@ -126,14 +126,12 @@ func (r *PaymentReconciler) stale(ctx context.Context, now time.Time) ([]order.O
 // reconcile queries the charge of one order, and settles or releases the order. An order that was placed without a card and that no card was
 // charged for expires also while the provider is unavailable.
 func (r *PaymentReconciler) reconcile(ctx context.Context, o order.Order) error {
-	if !o.ExpiresAt.IsZero() {
-		voided, err := r.payments.VoidUncharged(ctx, o.ID)
-		switch {
-		case voided:
-			return r.release(ctx, o, order.CancelledAs(order.CancelExpired, ""))
-		case err != nil && !errors.Is(err, order.ErrFailedPrecondition):
-			return r.markUnpaid(ctx, o, err)
-		}
+	voided, err := r.voidUncharged(ctx, o)
+	switch {
+	case voided:
+		return r.release(ctx, o, order.CancelledAs(order.CancelExpired, ""))
+	case err != nil && !errors.Is(err, order.ErrFailedPrecondition):
+		return r.markUnpaid(ctx, o, err)
 	}
 	found, err := r.payments.Find(ctx, o.ID)
 	if err != nil {
@@ -159,6 +157,22 @@ func (r *PaymentReconciler) reconcile(ctx context.Context, o order.Order) error 
 		return r.markUnpaid(ctx, o, err)
 	}
 	return r.release(ctx, o, r.reason(o, order.CancelPaymentUnknown))
+}
+
+// voidUncharged voids the charge of an order that was placed without a card, if the ledger has none. It trusts the ledger, and so does not need the provider, only
+// while the order is PENDING in Redis, where an order that is PENDING has no TTL: of another one, SQL may have lost the payment.
+func (r *PaymentReconciler) voidUncharged(ctx context.Context, o order.Order) (bool, error) {
+	if o.ExpiresAt.IsZero() {
+		return false, nil
+	}
+	hot, err := r.stock.HotOrder(ctx, o.ID)
+	switch {
+	case errors.Is(err, order.ErrNotFound):
+		return false, nil
+	case err != nil || hot.State != order.Pending:
+		return false, err
+	}
+	return r.payments.VoidUncharged(ctx, o.ID)
 }
 
 // markUnpaid counts the order as unpaid, because it cannot be ended while the payment service is unavailable, and returns the cause.
