@@ -25,7 +25,7 @@ type Products interface {
 	Update(ctx context.Context, p store.Product, fields []store.ProductField) error
 	List(ctx context.Context, after order.SKU, limit int) ([]store.Product, error)
 	ListAll(ctx context.Context, after order.SKU, limit int) ([]store.Product, error)
-	Search(ctx context.Context, text string, after order.SKU, limit int) ([]store.Product, error)
+	Find(ctx context.Context, q store.ProductQuery) ([]store.Product, error)
 }
 
 // page identifies a page of products as it is after so many changes through the Listing: a query that began before a change does not
@@ -43,7 +43,14 @@ type Listing struct {
 
 	changes atomic.Int64
 	pages   *ttlcache.Cache[page, []store.Product]
+	found   *ttlcache.Cache[foundPage, []store.Product]
 	flights singleflight.Group
+}
+
+// foundPage is a page of a filtered or sorted list, as page is one of the plain list.
+type foundPage struct {
+	changes int64
+	query   store.ProductQuery
 }
 
 // NewListing makes the listing.
@@ -51,6 +58,9 @@ func NewListing(products Products) *Listing {
 	return &Listing{Products: products, pages: ttlcache.New(
 		ttlcache.WithTTL[page, []store.Product](listingTTL), ttlcache.WithCapacity[page, []store.Product](maxPages),
 		ttlcache.WithDisableTouchOnHit[page, []store.Product](),
+	), found: ttlcache.New(
+		ttlcache.WithTTL[foundPage, []store.Product](listingTTL), ttlcache.WithCapacity[foundPage, []store.Product](maxPages),
+		ttlcache.WithDisableTouchOnHit[foundPage, []store.Product](),
 	)}
 }
 
@@ -66,6 +76,29 @@ func (l *Listing) List(ctx context.Context, after order.SKU, limit int) ([]store
 		products, err := l.Products.List(context.WithoutCancel(ctx), after, limit)
 		if err == nil {
 			l.pages.Set(p, products, ttlcache.DefaultTTL)
+		}
+		return products, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return found.([]store.Product), nil //nolint:forcetypeassert,errcheck // The flight returned it.
+}
+
+// Find is Products.Find. Pages of categories and sorted lists are cached as those of List are, because all visitors look at the same few; the
+// texts of searches are too many.
+func (l *Listing) Find(ctx context.Context, q store.ProductQuery) ([]store.Product, error) {
+	if q.Text != "" || q.Archived {
+		return l.Products.Find(ctx, q)
+	}
+	p := foundPage{l.changes.Load(), q}
+	if item := l.found.Get(p); item != nil {
+		return item.Value(), nil
+	}
+	found, err, _ := l.flights.Do(fmt.Sprintf("%+v", p), func() (any, error) {
+		products, err := l.Products.Find(context.WithoutCancel(ctx), q)
+		if err == nil {
+			l.found.Set(p, products, ttlcache.DefaultTTL)
 		}
 		return products, err
 	})

@@ -34,6 +34,7 @@ var permissions = map[string]access{
 
 	spillwayv1connect.CatalogServiceListProductsProcedure:   anyone,
 	spillwayv1connect.CatalogServiceGetProductProcedure:     anyone,
+	spillwayv1connect.CatalogServiceGetProductsProcedure:    anyone,
 	spillwayv1connect.CatalogServiceSearchProductsProcedure: anyone,
 	spillwayv1connect.CatalogServiceCreateProductProcedure:  operators,
 	spillwayv1connect.CatalogServiceUpdateProductProcedure:  operators,

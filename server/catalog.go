@@ -2,11 +2,7 @@ package server
 
 import (
 	"context"
-	"errors"
 
-	"connectrpc.com/connect"
-
-	"github.com/spillway/spillway/auth"
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/store"
@@ -21,7 +17,8 @@ type ProductStore interface {
 	List(ctx context.Context, after order.SKU, limit int) ([]store.Product, error)
 	// ListAll is List including archived products.
 	ListAll(ctx context.Context, after order.SKU, limit int) ([]store.Product, error)
-	Search(ctx context.Context, text string, after order.SKU, limit int) ([]store.Product, error)
+	// Find is the filtered, searched or sorted list.
+	Find(ctx context.Context, q store.ProductQuery) ([]store.Product, error)
 }
 
 // ProductCache reads single products.
@@ -52,45 +49,6 @@ type Catalog struct {
 // fieldCurrencyCode is the field with the currency that the caller wants, in JSON.
 const fieldCurrencyCode = "currencyCode"
 
-// ListProducts returns a page of products. Only operators may include archived ones.
-func (c Catalog) ListProducts(ctx context.Context, req *spillwayv1.ListProductsRequest) (*spillwayv1.ListProductsResponse, error) {
-	after, err := pageAfter(req.GetPageToken())
-	if err != nil {
-		return nil, err
-	}
-	list := c.Products.List
-	if req.GetIncludeArchived() {
-		if caller, _ := auth.From(ctx); !caller.Has(auth.Operator) {
-			return nil, connect.NewError(connect.CodePermissionDenied, errors.New("includeArchived needs the role "+string(auth.Operator)))
-		}
-		list = c.Products.ListAll
-	}
-	n := pageSize(req.GetPageSize())
-	found, err := list(ctx, order.SKU(after), n+1)
-	if err != nil {
-		return nil, err
-	}
-	page, next := paginate(found, n, skuOf)
-	products, err := c.messages(ctx, page, req.GetCurrencyCode())
-	return &spillwayv1.ListProductsResponse{Products: products, NextPageToken: next}, err
-}
-
-// SearchProducts returns a page of the products that contain the query.
-func (c Catalog) SearchProducts(ctx context.Context, req *spillwayv1.SearchProductsRequest) (*spillwayv1.SearchProductsResponse, error) {
-	after, err := pageAfter(req.GetPageToken())
-	if err != nil {
-		return nil, err
-	}
-	n := pageSize(req.GetPageSize())
-	found, err := c.Products.Search(ctx, req.GetQuery(), order.SKU(after), n+1)
-	if err != nil {
-		return nil, err
-	}
-	page, next := paginate(found, n, skuOf)
-	products, err := c.messages(ctx, page, req.GetCurrencyCode())
-	return &spillwayv1.SearchProductsResponse{Products: products, NextPageToken: next}, err
-}
-
 // GetProduct returns one product.
 func (c Catalog) GetProduct(ctx context.Context, req *spillwayv1.GetProductRequest) (*spillwayv1.GetProductResponse, error) {
 	p, err := c.one(ctx, order.SKU(req.GetSku()), req.GetCurrencyCode())
@@ -107,6 +65,29 @@ func (c Catalog) one(ctx context.Context, sku order.SKU, currency string) (*spil
 		return nil, err
 	}
 	return messages[0], nil
+}
+
+// GetProducts returns several products.
+func (c Catalog) GetProducts(ctx context.Context, req *spillwayv1.GetProductsRequest) (*spillwayv1.GetProductsResponse, error) {
+	skus := make([]order.SKU, len(req.GetSkus()))
+	for i, sku := range req.GetSkus() {
+		skus[i] = order.SKU(sku)
+	}
+	read, err := readProducts(ctx, c.Cache, skus)
+	if err != nil {
+		return nil, err
+	}
+	resp := &spillwayv1.GetProductsResponse{}
+	found := make([]store.Product, 0, len(skus))
+	for _, sku := range skus {
+		if p, ok := read[sku]; ok {
+			found = append(found, p)
+		} else {
+			resp.MissingSkus = append(resp.MissingSkus, string(sku))
+		}
+	}
+	resp.Products, err = c.messages(ctx, found, req.GetCurrencyCode())
+	return resp, err
 }
 
 func skuOf(p store.Product) string { return string(p.SKU) }

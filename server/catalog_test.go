@@ -26,6 +26,8 @@ type fakeCatalog struct {
 	products []store.Product
 	// changed are the fields of each update.
 	changed [][]store.ProductField
+	// found are the queries.
+	found []store.ProductQuery
 }
 
 func (s *fakeCatalog) find(sku order.SKU) int {
@@ -73,8 +75,9 @@ func (s *fakeCatalog) ListAll(_ context.Context, after order.SKU, limit int) (ou
 	return out, nil
 }
 
-func (s *fakeCatalog) Search(ctx context.Context, _ string, after order.SKU, limit int) ([]store.Product, error) {
-	return s.List(ctx, after, limit)
+func (s *fakeCatalog) Find(ctx context.Context, q store.ProductQuery) ([]store.Product, error) {
+	s.found = append(s.found, q)
+	return s.List(ctx, q.After, q.Limit)
 }
 
 func (s *fakeCatalog) Get(_ context.Context, sku order.SKU) (store.Product, error) {

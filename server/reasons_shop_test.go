@@ -211,7 +211,7 @@ func (stubNeverDurable) Wait(context.Context, journal.Offset, order.ID) error {
 // stubSlowSearches are products of which no search ends in time.
 type stubSlowSearches struct{ ProductStore }
 
-func (stubSlowSearches) Search(context.Context, string, order.SKU, int) ([]store.Product, error) {
+func (stubSlowSearches) Find(context.Context, store.ProductQuery) ([]store.Product, error) {
 	return nil, &order.RetryError{After: time.Second, Err: order.Refuse(order.ErrOverloaded, order.ReasonSearchTooSlow, "the search took too long")}
 }
 

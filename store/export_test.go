@@ -166,3 +166,6 @@ const (
 	IdleInTransaction = idleInTransaction
 	ConnIdle          = connIdle
 )
+
+// SearchConns is the number of open connections for searches.
+func (db *DB) SearchConns() int { return db.searchPool.sql.Stats().OpenConnections }

@@ -253,7 +253,7 @@ func TestProducts_CreateReadAndList(t *testing.T) {
 			t.Errorf("create twice: %v; want ErrAlreadyExists", err)
 		}
 		for query, want := range map[string]int{"mug": 1, "CLAY": 1, "100%": 1, "1%c": 0, "_": 0} {
-			if got, err := p.Search(t.Context(), query, "", 10); err != nil || len(got) != want {
+			if got, err := p.Find(t.Context(), store.ProductQuery{Text: query, Limit: 10}); err != nil || len(got) != want {
 				t.Errorf("search %q: %d, %v; want %d", query, len(got), err, want)
 			}
 		}

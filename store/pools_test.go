@@ -21,7 +21,7 @@ func TestPools_FullPoolLeavesTheOthersAlone(t *testing.T) {
 		}
 		work := map[string]func(ctx context.Context) error{
 			"reads":    func(ctx context.Context) error { _, err := store.NewProducts(db.Reads()).List(ctx, "", 1); return err },
-			"searches": func(ctx context.Context) error { _, err := products.Search(ctx, "mug", "", 1); return err },
+			"searches": func(ctx context.Context) error { _, err := products.Find(ctx, store.ProductQuery{Text: "mug", Limit: 1}); return err },
 			"the rest": func(ctx context.Context) error {
 				_, err := store.NewOrders(db).Get(ctx, order.NewID(0, at))
 				return err
@@ -50,7 +50,7 @@ func TestSearch_WaitsForASecondAtMost(t *testing.T) {
 		release := db.Pools()["searches"](t)
 		defer release()
 		began := time.Now()
-		_, err := store.NewProducts(db).Search(t.Context(), "mug", "", 1)
+		_, err := store.NewProducts(db).Find(t.Context(), store.ProductQuery{Text: "mug", Limit: 1})
 		var retry *order.RetryError
 		if !errors.Is(err, order.ErrOverloaded) || !errors.As(err, &retry) {
 			t.Errorf("got %v; want busy with a hint", err)

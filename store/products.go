@@ -3,10 +3,7 @@ package store
 import (
 	"context"
 	"errors"
-	"strings"
 	"time"
-
-	"entgo.io/ent/dialect/sql"
 
 	"github.com/spillway/spillway/ent"
 	"github.com/spillway/spillway/ent/product"
@@ -102,44 +99,13 @@ func (p *Products) ListAll(ctx context.Context, after order.SKU, limit int) ([]P
 	return find(ctx, p.db, p.db.ent.Product.Query(), after, limit)
 }
 
-// searchRetry is when to search again after a search that took too long.
-const searchRetry = time.Second
-
-// Search is List for the products with the text in their name or description, ignoring case. It has connections of its own and a second;
-// order.ErrOverloaded when that is not enough.
-func (p *Products) Search(ctx context.Context, text string, after order.SKU, limit int) ([]Product, error) {
-	like := "%" + strings.NewReplacer(`!`, `!!`, `%`, `!%`, `_`, `!_`).Replace(strings.ToLower(text)) + "%"
-	contains := func(s *sql.Selector) {
-		s.Where(sql.P(func(b *sql.Builder) {
-			b.WriteString("(LOWER(").Ident(s.C(product.FieldName)).WriteString(") LIKE ").Arg(like).WriteString(" ESCAPE '!' OR LOWER(").
-				Ident(s.C(product.FieldDescription)).WriteString(") LIKE ").Arg(like).WriteString(" ESCAPE '!')")
-		}))
-	}
-	db := p.db.searches()
-	found, err := find(ctx, db, db.ent.Product.Query().Where(contains, product.Archived(false)), after, limit)
-	if err != nil && ctx.Err() == nil && (errors.Is(err, context.DeadlineExceeded) || mysqlCode(err) == mysqlTimedOut) {
-		return nil, &order.RetryError{
-			After: searchRetry,
-			Err:   order.Refuse(order.ErrOverloaded, order.ReasonSearchTooSlow, "the search took more than %s", searchPatience),
-		}
-	}
-	return found, err
-}
-
 func find(ctx context.Context, db *DB, q *ent.ProductQuery, after order.SKU, limit int) ([]Product, error) {
 	var found []*ent.Product
 	err := db.call(ctx, func(ctx context.Context) (err error) {
 		found, err = q.Where(product.IDGT(string(after))).Order(product.ByID()).Limit(limit).All(ctx)
 		return err
 	})
-	if err != nil {
-		return nil, err
-	}
-	out := make([]Product, len(found))
-	for i, f := range found {
-		out[i] = fromEnt(f)
-	}
-	return out, nil
+	return convert(found, fromEnt), err
 }
 
 func fromEnt(f *ent.Product) Product {

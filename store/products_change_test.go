@@ -51,7 +51,7 @@ func TestProducts_ArchivedOnesAreNotListed(t *testing.T) {
 			archive(archived)
 			want := map[bool]int{true: 2, false: 3}[archived]
 			listed, err1 := p.List(t.Context(), "", 10)
-			found, err2 := p.Search(t.Context(), "name", "", 10)
+			found, err2 := p.Find(t.Context(), store.ProductQuery{Text: "name", Limit: 10})
 			all, err3 := p.ListAll(t.Context(), "", 10)
 			if err3 != nil || len(all) != 3 || all[1].SKU != "B" || all[1].Archived != archived {
 				t.Errorf("archived %v: all are %+v (%v)", archived, all, err3)

@@ -241,8 +241,8 @@ var (
 	// ProductsColumns holds the columns for the "products" table.
 	ProductsColumns = []*schema.Column{
 		{Name: "sku", Type: field.TypeString, Size: 64},
-		{Name: "name", Type: field.TypeString, Size: 200},
-		{Name: "description", Type: field.TypeString, Size: 4000, SchemaType: map[string]string{"mysql": "text"}},
+		{Name: "name", Type: field.TypeString, Size: 200, Collation: "utf8mb4_0900_ai_ci"},
+		{Name: "description", Type: field.TypeString, Size: 4000, Collation: "utf8mb4_0900_ai_ci", SchemaType: map[string]string{"mysql": "text"}},
 		{Name: "picture", Type: field.TypeString, Size: 500},
 		{Name: "price_minor", Type: field.TypeInt64},
 		{Name: "currency", Type: field.TypeString, Size: 3, SchemaType: map[string]string{"mysql": "char(3)"}},
@@ -259,6 +259,33 @@ var (
 		Name:       "products",
 		Columns:    ProductsColumns,
 		PrimaryKey: []*schema.Column{ProductsColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "product_archived_price_minor",
+				Unique:  false,
+				Columns: []*schema.Column{ProductsColumns[10], ProductsColumns[4]},
+			},
+			{
+				Name:    "product_archived_name",
+				Unique:  false,
+				Columns: []*schema.Column{ProductsColumns[10], ProductsColumns[1]},
+			},
+			{
+				Name:    "product_archived_created_at",
+				Unique:  false,
+				Columns: []*schema.Column{ProductsColumns[10], ProductsColumns[8]},
+			},
+			{
+				Name:    "product_name_description",
+				Unique:  false,
+				Columns: []*schema.Column{ProductsColumns[1], ProductsColumns[2]},
+				Annotation: &entsql.IndexAnnotation{
+					Types: map[string]string{
+						"mysql": "FULLTEXT",
+					},
+				},
+			},
+		},
 	}
 	// RefundsColumns holds the columns for the "refunds" table.
 	RefundsColumns = []*schema.Column{

@@ -2,6 +2,8 @@ package schema
 
 import (
 	"entgo.io/ent"
+	"entgo.io/ent/dialect"
+	"entgo.io/ent/dialect/entsql"
 	"entgo.io/ent/schema"
 	"entgo.io/ent/schema/field"
 	"entgo.io/ent/schema/index"
@@ -19,8 +21,8 @@ func (Product) Annotations() []schema.Annotation {
 func (Product) Fields() []ent.Field {
 	return []ent.Field{
 		field.String("id").StorageKey("sku").MaxRuneLen(64).Annotations(binary()),
-		field.String("name").MaxRuneLen(200),
-		field.String("description").MaxRuneLen(4000).SchemaType(text),
+		field.String("name").MaxRuneLen(200).Annotations(words()),
+		field.String("description").MaxRuneLen(4000).SchemaType(text).Annotations(words()),
 		field.String("picture").MaxRuneLen(500),
 		field.Int64("price_minor"),
 		field.String("currency").MaxRuneLen(3).SchemaType(code3),
@@ -34,6 +36,14 @@ func (Product) Fields() []ent.Field {
 		field.Bool("archived").Default(false),
 		// The most units that one customer may order within a day, in one order or several; 0 is no limit.
 		field.Int32("max_per_customer").Default(10).Min(0).Annotations(Minimum{Value: 0}),
+	}
+}
+
+// Indexes serve the sorted lists and, on MySQL, the search by words.
+func (Product) Indexes() []ent.Index {
+	return []ent.Index{
+		index.Fields("archived", "price_minor"), index.Fields("archived", "name"), index.Fields("archived", "created_at"),
+		index.Fields("name", "description").Annotations(entsql.IndexTypes(map[string]string{dialect.MySQL: "FULLTEXT"})),
 	}
 }
 

@@ -34,3 +34,6 @@ type Minimum struct{ Value int }
 
 // Name is the name under which the generator finds it.
 func (Minimum) Name() string { return "Minimum" }
+
+// words makes a column compare as people read on MySQL, without case and accents: a FULLTEXT index finds words by the column's collation.
+func words() entschema.Annotation { return entsql.Annotation{Collation: "utf8mb4_0900_ai_ci"} }

@@ -23,6 +23,67 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// ProductSort is the order of a list of products. Products that are equal in it are in the order of their SKUs.
+type ProductSort int32
+
+const (
+	// In the order of the SKUs.
+	ProductSort_PRODUCT_SORT_UNSPECIFIED ProductSort = 0
+	// Cheapest first, by the numbers in the catalogue's own currency.
+	ProductSort_PRODUCT_SORT_PRICE ProductSort = 1
+	// Most expensive first.
+	ProductSort_PRODUCT_SORT_PRICE_DESCENDING ProductSort = 2
+	// By name.
+	ProductSort_PRODUCT_SORT_NAME ProductSort = 3
+	// Newest first.
+	ProductSort_PRODUCT_SORT_NEWEST ProductSort = 4
+)
+
+// Enum value maps for ProductSort.
+var (
+	ProductSort_name = map[int32]string{
+		0: "PRODUCT_SORT_UNSPECIFIED",
+		1: "PRODUCT_SORT_PRICE",
+		2: "PRODUCT_SORT_PRICE_DESCENDING",
+		3: "PRODUCT_SORT_NAME",
+		4: "PRODUCT_SORT_NEWEST",
+	}
+	ProductSort_value = map[string]int32{
+		"PRODUCT_SORT_UNSPECIFIED":      0,
+		"PRODUCT_SORT_PRICE":            1,
+		"PRODUCT_SORT_PRICE_DESCENDING": 2,
+		"PRODUCT_SORT_NAME":             3,
+		"PRODUCT_SORT_NEWEST":           4,
+	}
+)
+
+func (x ProductSort) Enum() *ProductSort {
+	p := new(ProductSort)
+	*p = x
+	return p
+}
+
+func (x ProductSort) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ProductSort) Descriptor() protoreflect.EnumDescriptor {
+	return file_spillway_v1_catalog_proto_enumTypes[0].Descriptor()
+}
+
+func (ProductSort) Type() protoreflect.EnumType {
+	return &file_spillway_v1_catalog_proto_enumTypes[0]
+}
+
+func (x ProductSort) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ProductSort.Descriptor instead.
+func (ProductSort) EnumDescriptor() ([]byte, []int) {
+	return file_spillway_v1_catalog_proto_rawDescGZIP(), []int{0}
+}
+
 // Product is a product that can be bought.
 type Product struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -152,8 +213,14 @@ type ListProductsRequest struct {
 	CurrencyCode string `protobuf:"bytes,3,opt,name=currency_code,json=currencyCode,proto3" json:"currency_code,omitempty"`
 	// List archived products as well. It needs an operator's token; without one it is `permission_denied`.
 	IncludeArchived bool `protobuf:"varint,4,opt,name=include_archived,json=includeArchived,proto3" json:"include_archived,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// Only products that are filed under this category; empty means all.
+	Category string `protobuf:"bytes,5,opt,name=category,proto3" json:"category,omitempty"`
+	// Only products with units left, as SQL has them: some moments old.
+	InStock bool `protobuf:"varint,6,opt,name=in_stock,json=inStock,proto3" json:"in_stock,omitempty"`
+	// The order of the products.
+	Sort          ProductSort `protobuf:"varint,7,opt,name=sort,proto3,enum=spillway.v1.ProductSort" json:"sort,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListProductsRequest) Reset() {
@@ -214,6 +281,137 @@ func (x *ListProductsRequest) GetIncludeArchived() bool {
 	return false
 }
 
+func (x *ListProductsRequest) GetCategory() string {
+	if x != nil {
+		return x.Category
+	}
+	return ""
+}
+
+func (x *ListProductsRequest) GetInStock() bool {
+	if x != nil {
+		return x.InStock
+	}
+	return false
+}
+
+func (x *ListProductsRequest) GetSort() ProductSort {
+	if x != nil {
+		return x.Sort
+	}
+	return ProductSort_PRODUCT_SORT_UNSPECIFIED
+}
+
+// GetProductsRequest names products.
+type GetProductsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The stock keeping units, each once.
+	Skus []string `protobuf:"bytes,1,rep,name=skus,proto3" json:"skus,omitempty"`
+	// Convert the prices to this currency; empty leaves them in the catalogue's own.
+	CurrencyCode  string `protobuf:"bytes,2,opt,name=currency_code,json=currencyCode,proto3" json:"currency_code,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetProductsRequest) Reset() {
+	*x = GetProductsRequest{}
+	mi := &file_spillway_v1_catalog_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetProductsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetProductsRequest) ProtoMessage() {}
+
+func (x *GetProductsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_spillway_v1_catalog_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetProductsRequest.ProtoReflect.Descriptor instead.
+func (*GetProductsRequest) Descriptor() ([]byte, []int) {
+	return file_spillway_v1_catalog_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *GetProductsRequest) GetSkus() []string {
+	if x != nil {
+		return x.Skus
+	}
+	return nil
+}
+
+func (x *GetProductsRequest) GetCurrencyCode() string {
+	if x != nil {
+		return x.CurrencyCode
+	}
+	return ""
+}
+
+// GetProductsResponse carries the products.
+type GetProductsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The products, in the order of the request.
+	Products []*Product `protobuf:"bytes,1,rep,name=products,proto3" json:"products,omitempty"`
+	// The SKUs that do not exist.
+	MissingSkus   []string `protobuf:"bytes,2,rep,name=missing_skus,json=missingSkus,proto3" json:"missing_skus,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetProductsResponse) Reset() {
+	*x = GetProductsResponse{}
+	mi := &file_spillway_v1_catalog_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetProductsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetProductsResponse) ProtoMessage() {}
+
+func (x *GetProductsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_spillway_v1_catalog_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetProductsResponse.ProtoReflect.Descriptor instead.
+func (*GetProductsResponse) Descriptor() ([]byte, []int) {
+	return file_spillway_v1_catalog_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *GetProductsResponse) GetProducts() []*Product {
+	if x != nil {
+		return x.Products
+	}
+	return nil
+}
+
+func (x *GetProductsResponse) GetMissingSkus() []string {
+	if x != nil {
+		return x.MissingSkus
+	}
+	return nil
+}
+
 // ListProductsResponse is a page of products.
 type ListProductsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -227,7 +425,7 @@ type ListProductsResponse struct {
 
 func (x *ListProductsResponse) Reset() {
 	*x = ListProductsResponse{}
-	mi := &file_spillway_v1_catalog_proto_msgTypes[2]
+	mi := &file_spillway_v1_catalog_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -239,7 +437,7 @@ func (x *ListProductsResponse) String() string {
 func (*ListProductsResponse) ProtoMessage() {}
 
 func (x *ListProductsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_spillway_v1_catalog_proto_msgTypes[2]
+	mi := &file_spillway_v1_catalog_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -252,7 +450,7 @@ func (x *ListProductsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListProductsResponse.ProtoReflect.Descriptor instead.
 func (*ListProductsResponse) Descriptor() ([]byte, []int) {
-	return file_spillway_v1_catalog_proto_rawDescGZIP(), []int{2}
+	return file_spillway_v1_catalog_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ListProductsResponse) GetProducts() []*Product {
@@ -282,7 +480,7 @@ type GetProductRequest struct {
 
 func (x *GetProductRequest) Reset() {
 	*x = GetProductRequest{}
-	mi := &file_spillway_v1_catalog_proto_msgTypes[3]
+	mi := &file_spillway_v1_catalog_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -294,7 +492,7 @@ func (x *GetProductRequest) String() string {
 func (*GetProductRequest) ProtoMessage() {}
 
 func (x *GetProductRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_spillway_v1_catalog_proto_msgTypes[3]
+	mi := &file_spillway_v1_catalog_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -307,7 +505,7 @@ func (x *GetProductRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetProductRequest.ProtoReflect.Descriptor instead.
 func (*GetProductRequest) Descriptor() ([]byte, []int) {
-	return file_spillway_v1_catalog_proto_rawDescGZIP(), []int{3}
+	return file_spillway_v1_catalog_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *GetProductRequest) GetSku() string {
@@ -335,7 +533,7 @@ type GetProductResponse struct {
 
 func (x *GetProductResponse) Reset() {
 	*x = GetProductResponse{}
-	mi := &file_spillway_v1_catalog_proto_msgTypes[4]
+	mi := &file_spillway_v1_catalog_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -347,7 +545,7 @@ func (x *GetProductResponse) String() string {
 func (*GetProductResponse) ProtoMessage() {}
 
 func (x *GetProductResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_spillway_v1_catalog_proto_msgTypes[4]
+	mi := &file_spillway_v1_catalog_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -360,7 +558,7 @@ func (x *GetProductResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetProductResponse.ProtoReflect.Descriptor instead.
 func (*GetProductResponse) Descriptor() ([]byte, []int) {
-	return file_spillway_v1_catalog_proto_rawDescGZIP(), []int{4}
+	return file_spillway_v1_catalog_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *GetProductResponse) GetProduct() *Product {
@@ -373,21 +571,27 @@ func (x *GetProductResponse) GetProduct() *Product {
 // SearchProductsRequest searches products by words.
 type SearchProductsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What to look for in names and descriptions.
+	// The words to look for in names and descriptions, at most 10.
 	Query string `protobuf:"bytes,1,opt,name=query,proto3" json:"query,omitempty"`
 	// How many products at most: 1 to 100, 20 when 0.
 	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// The next_page_token of the page before; empty for the first page.
 	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// Convert the prices to this currency; empty leaves them in the catalogue's own.
-	CurrencyCode  string `protobuf:"bytes,4,opt,name=currency_code,json=currencyCode,proto3" json:"currency_code,omitempty"`
+	CurrencyCode string `protobuf:"bytes,4,opt,name=currency_code,json=currencyCode,proto3" json:"currency_code,omitempty"`
+	// Only products that are filed under this category; empty means all.
+	Category string `protobuf:"bytes,5,opt,name=category,proto3" json:"category,omitempty"`
+	// Only products with units left, as SQL has them: some moments old.
+	InStock bool `protobuf:"varint,6,opt,name=in_stock,json=inStock,proto3" json:"in_stock,omitempty"`
+	// The order of the products.
+	Sort          ProductSort `protobuf:"varint,7,opt,name=sort,proto3,enum=spillway.v1.ProductSort" json:"sort,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SearchProductsRequest) Reset() {
 	*x = SearchProductsRequest{}
-	mi := &file_spillway_v1_catalog_proto_msgTypes[5]
+	mi := &file_spillway_v1_catalog_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -399,7 +603,7 @@ func (x *SearchProductsRequest) String() string {
 func (*SearchProductsRequest) ProtoMessage() {}
 
 func (x *SearchProductsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_spillway_v1_catalog_proto_msgTypes[5]
+	mi := &file_spillway_v1_catalog_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -412,7 +616,7 @@ func (x *SearchProductsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SearchProductsRequest.ProtoReflect.Descriptor instead.
 func (*SearchProductsRequest) Descriptor() ([]byte, []int) {
-	return file_spillway_v1_catalog_proto_rawDescGZIP(), []int{5}
+	return file_spillway_v1_catalog_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *SearchProductsRequest) GetQuery() string {
@@ -443,10 +647,31 @@ func (x *SearchProductsRequest) GetCurrencyCode() string {
 	return ""
 }
 
+func (x *SearchProductsRequest) GetCategory() string {
+	if x != nil {
+		return x.Category
+	}
+	return ""
+}
+
+func (x *SearchProductsRequest) GetInStock() bool {
+	if x != nil {
+		return x.InStock
+	}
+	return false
+}
+
+func (x *SearchProductsRequest) GetSort() ProductSort {
+	if x != nil {
+		return x.Sort
+	}
+	return ProductSort_PRODUCT_SORT_UNSPECIFIED
+}
+
 // SearchProductsResponse is a page of products.
 type SearchProductsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The products of this page, in the order of their SKUs.
+	// The products of this page.
 	Products []*Product `protobuf:"bytes,1,rep,name=products,proto3" json:"products,omitempty"`
 	// The page_token of the next page; empty on the last one.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
@@ -456,7 +681,7 @@ type SearchProductsResponse struct {
 
 func (x *SearchProductsResponse) Reset() {
 	*x = SearchProductsResponse{}
-	mi := &file_spillway_v1_catalog_proto_msgTypes[6]
+	mi := &file_spillway_v1_catalog_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -468,7 +693,7 @@ func (x *SearchProductsResponse) String() string {
 func (*SearchProductsResponse) ProtoMessage() {}
 
 func (x *SearchProductsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_spillway_v1_catalog_proto_msgTypes[6]
+	mi := &file_spillway_v1_catalog_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -481,7 +706,7 @@ func (x *SearchProductsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SearchProductsResponse.ProtoReflect.Descriptor instead.
 func (*SearchProductsResponse) Descriptor() ([]byte, []int) {
-	return file_spillway_v1_catalog_proto_rawDescGZIP(), []int{6}
+	return file_spillway_v1_catalog_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *SearchProductsResponse) GetProducts() []*Product {
@@ -524,7 +749,7 @@ type ProductInput struct {
 
 func (x *ProductInput) Reset() {
 	*x = ProductInput{}
-	mi := &file_spillway_v1_catalog_proto_msgTypes[7]
+	mi := &file_spillway_v1_catalog_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -536,7 +761,7 @@ func (x *ProductInput) String() string {
 func (*ProductInput) ProtoMessage() {}
 
 func (x *ProductInput) ProtoReflect() protoreflect.Message {
-	mi := &file_spillway_v1_catalog_proto_msgTypes[7]
+	mi := &file_spillway_v1_catalog_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -549,7 +774,7 @@ func (x *ProductInput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProductInput.ProtoReflect.Descriptor instead.
 func (*ProductInput) Descriptor() ([]byte, []int) {
-	return file_spillway_v1_catalog_proto_rawDescGZIP(), []int{7}
+	return file_spillway_v1_catalog_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ProductInput) GetSku() string {
@@ -621,7 +846,7 @@ type CreateProductRequest struct {
 
 func (x *CreateProductRequest) Reset() {
 	*x = CreateProductRequest{}
-	mi := &file_spillway_v1_catalog_proto_msgTypes[8]
+	mi := &file_spillway_v1_catalog_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -633,7 +858,7 @@ func (x *CreateProductRequest) String() string {
 func (*CreateProductRequest) ProtoMessage() {}
 
 func (x *CreateProductRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_spillway_v1_catalog_proto_msgTypes[8]
+	mi := &file_spillway_v1_catalog_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -646,7 +871,7 @@ func (x *CreateProductRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateProductRequest.ProtoReflect.Descriptor instead.
 func (*CreateProductRequest) Descriptor() ([]byte, []int) {
-	return file_spillway_v1_catalog_proto_rawDescGZIP(), []int{8}
+	return file_spillway_v1_catalog_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *CreateProductRequest) GetProduct() *ProductInput {
@@ -674,7 +899,7 @@ type CreateProductResponse struct {
 
 func (x *CreateProductResponse) Reset() {
 	*x = CreateProductResponse{}
-	mi := &file_spillway_v1_catalog_proto_msgTypes[9]
+	mi := &file_spillway_v1_catalog_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -686,7 +911,7 @@ func (x *CreateProductResponse) String() string {
 func (*CreateProductResponse) ProtoMessage() {}
 
 func (x *CreateProductResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_spillway_v1_catalog_proto_msgTypes[9]
+	mi := &file_spillway_v1_catalog_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -699,7 +924,7 @@ func (x *CreateProductResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateProductResponse.ProtoReflect.Descriptor instead.
 func (*CreateProductResponse) Descriptor() ([]byte, []int) {
-	return file_spillway_v1_catalog_proto_rawDescGZIP(), []int{9}
+	return file_spillway_v1_catalog_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *CreateProductResponse) GetProduct() *Product {
@@ -723,7 +948,7 @@ type UpdateProductRequest struct {
 
 func (x *UpdateProductRequest) Reset() {
 	*x = UpdateProductRequest{}
-	mi := &file_spillway_v1_catalog_proto_msgTypes[10]
+	mi := &file_spillway_v1_catalog_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -735,7 +960,7 @@ func (x *UpdateProductRequest) String() string {
 func (*UpdateProductRequest) ProtoMessage() {}
 
 func (x *UpdateProductRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_spillway_v1_catalog_proto_msgTypes[10]
+	mi := &file_spillway_v1_catalog_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -748,7 +973,7 @@ func (x *UpdateProductRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateProductRequest.ProtoReflect.Descriptor instead.
 func (*UpdateProductRequest) Descriptor() ([]byte, []int) {
-	return file_spillway_v1_catalog_proto_rawDescGZIP(), []int{10}
+	return file_spillway_v1_catalog_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *UpdateProductRequest) GetProduct() *ProductInput {
@@ -776,7 +1001,7 @@ type UpdateProductResponse struct {
 
 func (x *UpdateProductResponse) Reset() {
 	*x = UpdateProductResponse{}
-	mi := &file_spillway_v1_catalog_proto_msgTypes[11]
+	mi := &file_spillway_v1_catalog_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -788,7 +1013,7 @@ func (x *UpdateProductResponse) String() string {
 func (*UpdateProductResponse) ProtoMessage() {}
 
 func (x *UpdateProductResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_spillway_v1_catalog_proto_msgTypes[11]
+	mi := &file_spillway_v1_catalog_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -801,7 +1026,7 @@ func (x *UpdateProductResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateProductResponse.ProtoReflect.Descriptor instead.
 func (*UpdateProductResponse) Descriptor() ([]byte, []int) {
-	return file_spillway_v1_catalog_proto_rawDescGZIP(), []int{11}
+	return file_spillway_v1_catalog_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *UpdateProductResponse) GetProduct() *Product {
@@ -828,7 +1053,7 @@ type AdjustStockRequest struct {
 
 func (x *AdjustStockRequest) Reset() {
 	*x = AdjustStockRequest{}
-	mi := &file_spillway_v1_catalog_proto_msgTypes[12]
+	mi := &file_spillway_v1_catalog_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -840,7 +1065,7 @@ func (x *AdjustStockRequest) String() string {
 func (*AdjustStockRequest) ProtoMessage() {}
 
 func (x *AdjustStockRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_spillway_v1_catalog_proto_msgTypes[12]
+	mi := &file_spillway_v1_catalog_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -853,7 +1078,7 @@ func (x *AdjustStockRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AdjustStockRequest.ProtoReflect.Descriptor instead.
 func (*AdjustStockRequest) Descriptor() ([]byte, []int) {
-	return file_spillway_v1_catalog_proto_rawDescGZIP(), []int{12}
+	return file_spillway_v1_catalog_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *AdjustStockRequest) GetSku() string {
@@ -897,7 +1122,7 @@ type AdjustStockResponse struct {
 
 func (x *AdjustStockResponse) Reset() {
 	*x = AdjustStockResponse{}
-	mi := &file_spillway_v1_catalog_proto_msgTypes[13]
+	mi := &file_spillway_v1_catalog_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -909,7 +1134,7 @@ func (x *AdjustStockResponse) String() string {
 func (*AdjustStockResponse) ProtoMessage() {}
 
 func (x *AdjustStockResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_spillway_v1_catalog_proto_msgTypes[13]
+	mi := &file_spillway_v1_catalog_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -922,7 +1147,7 @@ func (x *AdjustStockResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AdjustStockResponse.ProtoReflect.Descriptor instead.
 func (*AdjustStockResponse) Descriptor() ([]byte, []int) {
-	return file_spillway_v1_catalog_proto_rawDescGZIP(), []int{13}
+	return file_spillway_v1_catalog_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *AdjustStockResponse) GetSku() string {
@@ -955,13 +1180,22 @@ const file_spillway_v1_catalog_proto_rawDesc = "" +
 	"categories\x12\x1c\n" +
 	"\tavailable\x18\a \x01(\x03R\tavailable\x12\x1a\n" +
 	"\barchived\x18\b \x01(\bR\barchived\x12(\n" +
-	"\x10max_per_customer\x18\t \x01(\x05R\x0emaxPerCustomer\"\xcc\x01\n" +
+	"\x10max_per_customer\x18\t \x01(\x05R\x0emaxPerCustomer\"\xc4\x02\n" +
 	"\x13ListProductsRequest\x12&\n" +
 	"\tpage_size\x18\x01 \x01(\x05B\t\xbaH\x06\x1a\x04\x18d(\x00R\bpageSize\x12'\n" +
 	"\n" +
 	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\tpageToken\x129\n" +
 	"\rcurrency_code\x18\x03 \x01(\tB\x14\xbaH\x11r\x0f2\r^([A-Z]{3})?$R\fcurrencyCode\x12)\n" +
-	"\x10include_archived\x18\x04 \x01(\bR\x0fincludeArchived\"p\n" +
+	"\x10include_archived\x18\x04 \x01(\bR\x0fincludeArchived\x12#\n" +
+	"\bcategory\x18\x05 \x01(\tB\a\xbaH\x04r\x02\x182R\bcategory\x12\x19\n" +
+	"\bin_stock\x18\x06 \x01(\bR\ainStock\x126\n" +
+	"\x04sort\x18\a \x01(\x0e2\x18.spillway.v1.ProductSortB\b\xbaH\x05\x82\x01\x02\x10\x01R\x04sort\"y\n" +
+	"\x12GetProductsRequest\x12(\n" +
+	"\x04skus\x18\x01 \x03(\tB\x14\xbaH\x11\x92\x01\x0e\b\x01\x10d\x18\x01\"\x06r\x04\x10\x01\x18@R\x04skus\x129\n" +
+	"\rcurrency_code\x18\x02 \x01(\tB\x14\xbaH\x11r\x0f2\r^([A-Z]{3})?$R\fcurrencyCode\"j\n" +
+	"\x13GetProductsResponse\x120\n" +
+	"\bproducts\x18\x01 \x03(\v2\x14.spillway.v1.ProductR\bproducts\x12!\n" +
+	"\fmissing_skus\x18\x02 \x03(\tR\vmissingSkus\"p\n" +
 	"\x14ListProductsResponse\x120\n" +
 	"\bproducts\x18\x01 \x03(\v2\x14.spillway.v1.ProductR\bproducts\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"k\n" +
@@ -969,13 +1203,16 @@ const file_spillway_v1_catalog_proto_rawDesc = "" +
 	"\x03sku\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x03sku\x129\n" +
 	"\rcurrency_code\x18\x02 \x01(\tB\x14\xbaH\x11r\x0f2\r^([A-Z]{3})?$R\fcurrencyCode\"D\n" +
 	"\x12GetProductResponse\x12.\n" +
-	"\aproduct\x18\x01 \x01(\v2\x14.spillway.v1.ProductR\aproduct\"\xc4\x01\n" +
+	"\aproduct\x18\x01 \x01(\v2\x14.spillway.v1.ProductR\aproduct\"\xbc\x02\n" +
 	"\x15SearchProductsRequest\x12\x1f\n" +
 	"\x05query\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18dR\x05query\x12&\n" +
 	"\tpage_size\x18\x02 \x01(\x05B\t\xbaH\x06\x1a\x04\x18d(\x00R\bpageSize\x12'\n" +
 	"\n" +
 	"page_token\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\tpageToken\x129\n" +
-	"\rcurrency_code\x18\x04 \x01(\tB\x14\xbaH\x11r\x0f2\r^([A-Z]{3})?$R\fcurrencyCode\"r\n" +
+	"\rcurrency_code\x18\x04 \x01(\tB\x14\xbaH\x11r\x0f2\r^([A-Z]{3})?$R\fcurrencyCode\x12#\n" +
+	"\bcategory\x18\x05 \x01(\tB\a\xbaH\x04r\x02\x182R\bcategory\x12\x19\n" +
+	"\bin_stock\x18\x06 \x01(\bR\ainStock\x126\n" +
+	"\x04sort\x18\a \x01(\x0e2\x18.spillway.v1.ProductSortB\b\xbaH\x05\x82\x01\x02\x10\x01R\x04sort\"r\n" +
 	"\x16SearchProductsResponse\x120\n" +
 	"\bproducts\x18\x01 \x03(\v2\x14.spillway.v1.ProductR\bproducts\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x82\x04\n" +
@@ -1015,11 +1252,18 @@ const file_spillway_v1_catalog_proto_rawDesc = "" +
 	"\radjustment_id\x18\x04 \x01(\tB\x15\xbaH\x12r\x102\x0e^[!-~]{1,128}$R\fadjustmentId\"E\n" +
 	"\x13AdjustStockResponse\x12\x10\n" +
 	"\x03sku\x18\x01 \x01(\tR\x03sku\x12\x1c\n" +
-	"\tavailable\x18\x02 \x01(\x03R\tavailable2\xaa\x04\n" +
+	"\tavailable\x18\x02 \x01(\x03R\tavailable*\x96\x01\n" +
+	"\vProductSort\x12\x1c\n" +
+	"\x18PRODUCT_SORT_UNSPECIFIED\x10\x00\x12\x16\n" +
+	"\x12PRODUCT_SORT_PRICE\x10\x01\x12!\n" +
+	"\x1dPRODUCT_SORT_PRICE_DESCENDING\x10\x02\x12\x15\n" +
+	"\x11PRODUCT_SORT_NAME\x10\x03\x12\x17\n" +
+	"\x13PRODUCT_SORT_NEWEST\x10\x042\x81\x05\n" +
 	"\x0eCatalogService\x12X\n" +
 	"\fListProducts\x12 .spillway.v1.ListProductsRequest\x1a!.spillway.v1.ListProductsResponse\"\x03\x90\x02\x01\x12R\n" +
 	"\n" +
-	"GetProduct\x12\x1e.spillway.v1.GetProductRequest\x1a\x1f.spillway.v1.GetProductResponse\"\x03\x90\x02\x01\x12^\n" +
+	"GetProduct\x12\x1e.spillway.v1.GetProductRequest\x1a\x1f.spillway.v1.GetProductResponse\"\x03\x90\x02\x01\x12U\n" +
+	"\vGetProducts\x12\x1f.spillway.v1.GetProductsRequest\x1a .spillway.v1.GetProductsResponse\"\x03\x90\x02\x01\x12^\n" +
 	"\x0eSearchProducts\x12\".spillway.v1.SearchProductsRequest\x1a#.spillway.v1.SearchProductsResponse\"\x03\x90\x02\x01\x12V\n" +
 	"\rCreateProduct\x12!.spillway.v1.CreateProductRequest\x1a\".spillway.v1.CreateProductResponse\x12[\n" +
 	"\rUpdateProduct\x12!.spillway.v1.UpdateProductRequest\x1a\".spillway.v1.UpdateProductResponse\"\x03\x90\x02\x02\x12U\n" +
@@ -1038,53 +1282,62 @@ func file_spillway_v1_catalog_proto_rawDescGZIP() []byte {
 	return file_spillway_v1_catalog_proto_rawDescData
 }
 
-var file_spillway_v1_catalog_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_spillway_v1_catalog_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_spillway_v1_catalog_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_spillway_v1_catalog_proto_goTypes = []any{
-	(*Product)(nil),                // 0: spillway.v1.Product
-	(*ListProductsRequest)(nil),    // 1: spillway.v1.ListProductsRequest
-	(*ListProductsResponse)(nil),   // 2: spillway.v1.ListProductsResponse
-	(*GetProductRequest)(nil),      // 3: spillway.v1.GetProductRequest
-	(*GetProductResponse)(nil),     // 4: spillway.v1.GetProductResponse
-	(*SearchProductsRequest)(nil),  // 5: spillway.v1.SearchProductsRequest
-	(*SearchProductsResponse)(nil), // 6: spillway.v1.SearchProductsResponse
-	(*ProductInput)(nil),           // 7: spillway.v1.ProductInput
-	(*CreateProductRequest)(nil),   // 8: spillway.v1.CreateProductRequest
-	(*CreateProductResponse)(nil),  // 9: spillway.v1.CreateProductResponse
-	(*UpdateProductRequest)(nil),   // 10: spillway.v1.UpdateProductRequest
-	(*UpdateProductResponse)(nil),  // 11: spillway.v1.UpdateProductResponse
-	(*AdjustStockRequest)(nil),     // 12: spillway.v1.AdjustStockRequest
-	(*AdjustStockResponse)(nil),    // 13: spillway.v1.AdjustStockResponse
-	(*Money)(nil),                  // 14: spillway.v1.Money
-	(*fieldmaskpb.FieldMask)(nil),  // 15: google.protobuf.FieldMask
+	(ProductSort)(0),               // 0: spillway.v1.ProductSort
+	(*Product)(nil),                // 1: spillway.v1.Product
+	(*ListProductsRequest)(nil),    // 2: spillway.v1.ListProductsRequest
+	(*GetProductsRequest)(nil),     // 3: spillway.v1.GetProductsRequest
+	(*GetProductsResponse)(nil),    // 4: spillway.v1.GetProductsResponse
+	(*ListProductsResponse)(nil),   // 5: spillway.v1.ListProductsResponse
+	(*GetProductRequest)(nil),      // 6: spillway.v1.GetProductRequest
+	(*GetProductResponse)(nil),     // 7: spillway.v1.GetProductResponse
+	(*SearchProductsRequest)(nil),  // 8: spillway.v1.SearchProductsRequest
+	(*SearchProductsResponse)(nil), // 9: spillway.v1.SearchProductsResponse
+	(*ProductInput)(nil),           // 10: spillway.v1.ProductInput
+	(*CreateProductRequest)(nil),   // 11: spillway.v1.CreateProductRequest
+	(*CreateProductResponse)(nil),  // 12: spillway.v1.CreateProductResponse
+	(*UpdateProductRequest)(nil),   // 13: spillway.v1.UpdateProductRequest
+	(*UpdateProductResponse)(nil),  // 14: spillway.v1.UpdateProductResponse
+	(*AdjustStockRequest)(nil),     // 15: spillway.v1.AdjustStockRequest
+	(*AdjustStockResponse)(nil),    // 16: spillway.v1.AdjustStockResponse
+	(*Money)(nil),                  // 17: spillway.v1.Money
+	(*fieldmaskpb.FieldMask)(nil),  // 18: google.protobuf.FieldMask
 }
 var file_spillway_v1_catalog_proto_depIdxs = []int32{
-	14, // 0: spillway.v1.Product.price:type_name -> spillway.v1.Money
-	0,  // 1: spillway.v1.ListProductsResponse.products:type_name -> spillway.v1.Product
-	0,  // 2: spillway.v1.GetProductResponse.product:type_name -> spillway.v1.Product
-	0,  // 3: spillway.v1.SearchProductsResponse.products:type_name -> spillway.v1.Product
-	14, // 4: spillway.v1.ProductInput.price:type_name -> spillway.v1.Money
-	7,  // 5: spillway.v1.CreateProductRequest.product:type_name -> spillway.v1.ProductInput
-	0,  // 6: spillway.v1.CreateProductResponse.product:type_name -> spillway.v1.Product
-	7,  // 7: spillway.v1.UpdateProductRequest.product:type_name -> spillway.v1.ProductInput
-	15, // 8: spillway.v1.UpdateProductRequest.update_mask:type_name -> google.protobuf.FieldMask
-	0,  // 9: spillway.v1.UpdateProductResponse.product:type_name -> spillway.v1.Product
-	1,  // 10: spillway.v1.CatalogService.ListProducts:input_type -> spillway.v1.ListProductsRequest
-	3,  // 11: spillway.v1.CatalogService.GetProduct:input_type -> spillway.v1.GetProductRequest
-	5,  // 12: spillway.v1.CatalogService.SearchProducts:input_type -> spillway.v1.SearchProductsRequest
-	8,  // 13: spillway.v1.CatalogService.CreateProduct:input_type -> spillway.v1.CreateProductRequest
-	10, // 14: spillway.v1.CatalogService.UpdateProduct:input_type -> spillway.v1.UpdateProductRequest
-	12, // 15: spillway.v1.CatalogService.AdjustStock:input_type -> spillway.v1.AdjustStockRequest
-	2,  // 16: spillway.v1.CatalogService.ListProducts:output_type -> spillway.v1.ListProductsResponse
-	4,  // 17: spillway.v1.CatalogService.GetProduct:output_type -> spillway.v1.GetProductResponse
-	6,  // 18: spillway.v1.CatalogService.SearchProducts:output_type -> spillway.v1.SearchProductsResponse
-	9,  // 19: spillway.v1.CatalogService.CreateProduct:output_type -> spillway.v1.CreateProductResponse
-	11, // 20: spillway.v1.CatalogService.UpdateProduct:output_type -> spillway.v1.UpdateProductResponse
-	13, // 21: spillway.v1.CatalogService.AdjustStock:output_type -> spillway.v1.AdjustStockResponse
-	16, // [16:22] is the sub-list for method output_type
-	10, // [10:16] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	17, // 0: spillway.v1.Product.price:type_name -> spillway.v1.Money
+	0,  // 1: spillway.v1.ListProductsRequest.sort:type_name -> spillway.v1.ProductSort
+	1,  // 2: spillway.v1.GetProductsResponse.products:type_name -> spillway.v1.Product
+	1,  // 3: spillway.v1.ListProductsResponse.products:type_name -> spillway.v1.Product
+	1,  // 4: spillway.v1.GetProductResponse.product:type_name -> spillway.v1.Product
+	0,  // 5: spillway.v1.SearchProductsRequest.sort:type_name -> spillway.v1.ProductSort
+	1,  // 6: spillway.v1.SearchProductsResponse.products:type_name -> spillway.v1.Product
+	17, // 7: spillway.v1.ProductInput.price:type_name -> spillway.v1.Money
+	10, // 8: spillway.v1.CreateProductRequest.product:type_name -> spillway.v1.ProductInput
+	1,  // 9: spillway.v1.CreateProductResponse.product:type_name -> spillway.v1.Product
+	10, // 10: spillway.v1.UpdateProductRequest.product:type_name -> spillway.v1.ProductInput
+	18, // 11: spillway.v1.UpdateProductRequest.update_mask:type_name -> google.protobuf.FieldMask
+	1,  // 12: spillway.v1.UpdateProductResponse.product:type_name -> spillway.v1.Product
+	2,  // 13: spillway.v1.CatalogService.ListProducts:input_type -> spillway.v1.ListProductsRequest
+	6,  // 14: spillway.v1.CatalogService.GetProduct:input_type -> spillway.v1.GetProductRequest
+	3,  // 15: spillway.v1.CatalogService.GetProducts:input_type -> spillway.v1.GetProductsRequest
+	8,  // 16: spillway.v1.CatalogService.SearchProducts:input_type -> spillway.v1.SearchProductsRequest
+	11, // 17: spillway.v1.CatalogService.CreateProduct:input_type -> spillway.v1.CreateProductRequest
+	13, // 18: spillway.v1.CatalogService.UpdateProduct:input_type -> spillway.v1.UpdateProductRequest
+	15, // 19: spillway.v1.CatalogService.AdjustStock:input_type -> spillway.v1.AdjustStockRequest
+	5,  // 20: spillway.v1.CatalogService.ListProducts:output_type -> spillway.v1.ListProductsResponse
+	7,  // 21: spillway.v1.CatalogService.GetProduct:output_type -> spillway.v1.GetProductResponse
+	4,  // 22: spillway.v1.CatalogService.GetProducts:output_type -> spillway.v1.GetProductsResponse
+	9,  // 23: spillway.v1.CatalogService.SearchProducts:output_type -> spillway.v1.SearchProductsResponse
+	12, // 24: spillway.v1.CatalogService.CreateProduct:output_type -> spillway.v1.CreateProductResponse
+	14, // 25: spillway.v1.CatalogService.UpdateProduct:output_type -> spillway.v1.UpdateProductResponse
+	16, // 26: spillway.v1.CatalogService.AdjustStock:output_type -> spillway.v1.AdjustStockResponse
+	20, // [20:27] is the sub-list for method output_type
+	13, // [13:20] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_spillway_v1_catalog_proto_init() }
@@ -1093,19 +1346,20 @@ func file_spillway_v1_catalog_proto_init() {
 		return
 	}
 	file_spillway_v1_money_proto_init()
-	file_spillway_v1_catalog_proto_msgTypes[7].OneofWrappers = []any{}
+	file_spillway_v1_catalog_proto_msgTypes[9].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_spillway_v1_catalog_proto_rawDesc), len(file_spillway_v1_catalog_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   14,
+			NumEnums:      1,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_spillway_v1_catalog_proto_goTypes,
 		DependencyIndexes: file_spillway_v1_catalog_proto_depIdxs,
+		EnumInfos:         file_spillway_v1_catalog_proto_enumTypes,
 		MessageInfos:      file_spillway_v1_catalog_proto_msgTypes,
 	}.Build()
 	File_spillway_v1_catalog_proto = out.File

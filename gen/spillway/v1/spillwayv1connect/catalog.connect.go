@@ -39,6 +39,9 @@ const (
 	// CatalogServiceGetProductProcedure is the fully-qualified name of the CatalogService's GetProduct
 	// RPC.
 	CatalogServiceGetProductProcedure = "/spillway.v1.CatalogService/GetProduct"
+	// CatalogServiceGetProductsProcedure is the fully-qualified name of the CatalogService's
+	// GetProducts RPC.
+	CatalogServiceGetProductsProcedure = "/spillway.v1.CatalogService/GetProducts"
 	// CatalogServiceSearchProductsProcedure is the fully-qualified name of the CatalogService's
 	// SearchProducts RPC.
 	CatalogServiceSearchProductsProcedure = "/spillway.v1.CatalogService/SearchProducts"
@@ -55,13 +58,18 @@ const (
 
 // CatalogServiceClient is a client for the spillway.v1.CatalogService service.
 type CatalogServiceClient interface {
-	// ListProducts returns the products in the order of their SKUs, a page at a time, without archived ones unless
-	// an operator includes them.
+	// ListProducts returns the products in the order of their SKUs, or sorted, a page at a time, without archived ones
+	// unless an operator includes them. Filtered and sorted lists share the connections of searches: `resource_exhausted`
+	// with a RetryInfo detail when these do not suffice.
 	ListProducts(context.Context, *v1.ListProductsRequest) (*v1.ListProductsResponse, error)
 	// GetProduct returns one product, archived or not; `not_found` if there is none of that SKU.
 	GetProduct(context.Context, *v1.GetProductRequest) (*v1.GetProductResponse, error)
-	// SearchProducts returns the products with the query in their name or description, ignoring case, without archived
-	// ones.
+	// GetProducts returns several products, archived or not, in the order of the request. SKUs that do not exist are
+	// listed in the response.
+	GetProducts(context.Context, *v1.GetProductsRequest) (*v1.GetProductsResponse, error)
+	// SearchProducts returns the products with all words of the query, in any order, in their name or description,
+	// ignoring case, without archived ones. A word also finds those that begin with it; on SQLite, and with fewer than 3
+	// letters, those that contain it.
 	SearchProducts(context.Context, *v1.SearchProductsRequest) (*v1.SearchProductsResponse, error)
 	// CreateProduct adds a product with its first stock (operator). The same SKU again is `already_exists`.
 	CreateProduct(context.Context, *v1.CreateProductRequest) (*v1.CreateProductResponse, error)
@@ -99,6 +107,13 @@ func NewCatalogServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		getProducts: connect.NewClient[v1.GetProductsRequest, v1.GetProductsResponse](
+			httpClient,
+			baseURL+CatalogServiceGetProductsProcedure,
+			connect.WithSchema(catalogServiceMethods.ByName("GetProducts")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
 		searchProducts: connect.NewClient[v1.SearchProductsRequest, v1.SearchProductsResponse](
 			httpClient,
 			baseURL+CatalogServiceSearchProductsProcedure,
@@ -133,6 +148,7 @@ func NewCatalogServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 type catalogServiceClient struct {
 	listProducts   *connect.Client[v1.ListProductsRequest, v1.ListProductsResponse]
 	getProduct     *connect.Client[v1.GetProductRequest, v1.GetProductResponse]
+	getProducts    *connect.Client[v1.GetProductsRequest, v1.GetProductsResponse]
 	searchProducts *connect.Client[v1.SearchProductsRequest, v1.SearchProductsResponse]
 	createProduct  *connect.Client[v1.CreateProductRequest, v1.CreateProductResponse]
 	updateProduct  *connect.Client[v1.UpdateProductRequest, v1.UpdateProductResponse]
@@ -151,6 +167,15 @@ func (c *catalogServiceClient) ListProducts(ctx context.Context, req *v1.ListPro
 // GetProduct calls spillway.v1.CatalogService.GetProduct.
 func (c *catalogServiceClient) GetProduct(ctx context.Context, req *v1.GetProductRequest) (*v1.GetProductResponse, error) {
 	response, err := c.getProduct.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// GetProducts calls spillway.v1.CatalogService.GetProducts.
+func (c *catalogServiceClient) GetProducts(ctx context.Context, req *v1.GetProductsRequest) (*v1.GetProductsResponse, error) {
+	response, err := c.getProducts.CallUnary(ctx, connect.NewRequest(req))
 	if response != nil {
 		return response.Msg, err
 	}
@@ -195,13 +220,18 @@ func (c *catalogServiceClient) AdjustStock(ctx context.Context, req *v1.AdjustSt
 
 // CatalogServiceHandler is an implementation of the spillway.v1.CatalogService service.
 type CatalogServiceHandler interface {
-	// ListProducts returns the products in the order of their SKUs, a page at a time, without archived ones unless
-	// an operator includes them.
+	// ListProducts returns the products in the order of their SKUs, or sorted, a page at a time, without archived ones
+	// unless an operator includes them. Filtered and sorted lists share the connections of searches: `resource_exhausted`
+	// with a RetryInfo detail when these do not suffice.
 	ListProducts(context.Context, *v1.ListProductsRequest) (*v1.ListProductsResponse, error)
 	// GetProduct returns one product, archived or not; `not_found` if there is none of that SKU.
 	GetProduct(context.Context, *v1.GetProductRequest) (*v1.GetProductResponse, error)
-	// SearchProducts returns the products with the query in their name or description, ignoring case, without archived
-	// ones.
+	// GetProducts returns several products, archived or not, in the order of the request. SKUs that do not exist are
+	// listed in the response.
+	GetProducts(context.Context, *v1.GetProductsRequest) (*v1.GetProductsResponse, error)
+	// SearchProducts returns the products with all words of the query, in any order, in their name or description,
+	// ignoring case, without archived ones. A word also finds those that begin with it; on SQLite, and with fewer than 3
+	// letters, those that contain it.
 	SearchProducts(context.Context, *v1.SearchProductsRequest) (*v1.SearchProductsResponse, error)
 	// CreateProduct adds a product with its first stock (operator). The same SKU again is `already_exists`.
 	CreateProduct(context.Context, *v1.CreateProductRequest) (*v1.CreateProductResponse, error)
@@ -232,6 +262,13 @@ func NewCatalogServiceHandler(svc CatalogServiceHandler, opts ...connect.Handler
 		CatalogServiceGetProductProcedure,
 		svc.GetProduct,
 		connect.WithSchema(catalogServiceMethods.ByName("GetProduct")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	catalogServiceGetProductsHandler := connect.NewUnaryHandlerSimple(
+		CatalogServiceGetProductsProcedure,
+		svc.GetProducts,
+		connect.WithSchema(catalogServiceMethods.ByName("GetProducts")),
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
@@ -268,6 +305,8 @@ func NewCatalogServiceHandler(svc CatalogServiceHandler, opts ...connect.Handler
 			catalogServiceListProductsHandler.ServeHTTP(w, r)
 		case CatalogServiceGetProductProcedure:
 			catalogServiceGetProductHandler.ServeHTTP(w, r)
+		case CatalogServiceGetProductsProcedure:
+			catalogServiceGetProductsHandler.ServeHTTP(w, r)
 		case CatalogServiceSearchProductsProcedure:
 			catalogServiceSearchProductsHandler.ServeHTTP(w, r)
 		case CatalogServiceCreateProductProcedure:
@@ -291,6 +330,10 @@ func (UnimplementedCatalogServiceHandler) ListProducts(context.Context, *v1.List
 
 func (UnimplementedCatalogServiceHandler) GetProduct(context.Context, *v1.GetProductRequest) (*v1.GetProductResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("spillway.v1.CatalogService.GetProduct is not implemented"))
+}
+
+func (UnimplementedCatalogServiceHandler) GetProducts(context.Context, *v1.GetProductsRequest) (*v1.GetProductsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("spillway.v1.CatalogService.GetProducts is not implemented"))
 }
 
 func (UnimplementedCatalogServiceHandler) SearchProducts(context.Context, *v1.SearchProductsRequest) (*v1.SearchProductsResponse, error) {

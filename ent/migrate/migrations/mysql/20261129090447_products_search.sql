@@ -1,0 +1,2 @@
+-- Modify "products" table
+ALTER TABLE `products` MODIFY COLUMN `name` varchar(200) NOT NULL COLLATE utf8mb4_0900_ai_ci, MODIFY COLUMN `description` text NOT NULL COLLATE utf8mb4_0900_ai_ci, ADD INDEX `product_archived_created_at` (`archived`, `created_at`), ADD INDEX `product_archived_name` (`archived`, `name`), ADD INDEX `product_archived_price_minor` (`archived`, `price_minor`), ADD FULLTEXT INDEX `product_name_description` (`name`, `description`);
