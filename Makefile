@@ -148,11 +148,12 @@ lint-rules:
 	else echo "promtool is missing, alert rules are not checked: apt-get install prometheus" >&2; fi
 
 .PHONY: lint-ts
-lint-ts: $(NODE_MODULES)
+lint-ts: $(NODE_MODULES) web
 	tsc --project test/e2e/browser
 	tsc --project web/client
 	tsc --project web/app
 	biome check --error-on-warnings
+	node tools/check-web-size.mjs
 
 # Comments and documentation in plain words, and enough of them.
 .PHONY: lint-words

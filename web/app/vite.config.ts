@@ -3,6 +3,7 @@ import path from "node:path";
 import { gzipSync } from "node:zlib";
 import react from "@vitejs/plugin-react";
 import { defineConfig, type Plugin, type PluginOption } from "vite";
+import { texts } from "./texts.ts";
 
 /** The bytes from which a compressed copy is written: a smaller file fits into one packet anyway. */
 const compressMinBytes = 1200;
@@ -28,7 +29,7 @@ function compressed(): Plugin {
 }
 
 // tsc gives up on comparing the options of plugins with those of the bundler, which are nested without an end.
-const plugins: PluginOption = [react() as unknown as Plugin, compressed()];
+const plugins: PluginOption = [react() as unknown as Plugin, texts(), compressed()];
 
 const shop = process.env.SPILLWAY_URL ?? "http://localhost:8080";
 const proxy = { target: shop, changeOrigin: true };
@@ -39,6 +40,8 @@ export default defineConfig({
   resolve: { conditions: ["spillway-source", "module", "browser", "development|production"] },
   build: {
     target: "es2022",
+    // Read by tools/check-web-size.mjs.
+    manifest: "manifest.json",
     // The content security policy has no data: for scripts and styles.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },

@@ -3,7 +3,7 @@
 export { type Problem, problemOf, REASONS, type Reason } from "./errors.js";
 export { type Attempt, OrderKeys, type OrderKeysOptions } from "./keys.js";
 export { add, compare, money, moneyOf, sameMoney, toDecimal } from "./money.js";
-export { Orders, type PlaceOptions } from "./place.js";
+export { Orders, type Placed, type PlaceOptions } from "./place.js";
 export { plain } from "./plain.js";
 export { type RetryOptions, retrying, type Wait } from "./retry.js";
 export { createShop, type Shop, type ShopOptions } from "./shop.js";

@@ -1,0 +1,43 @@
+import { useInfiniteQuery, useQuery } from "@connectrpc/connect-query";
+import { CatalogService, type Product } from "@spillway/client/gen/spillway/v1/catalog_pb";
+import { useSettings } from "../settings.js";
+
+/** The products of a page; further pages come when they are asked for. */
+const pageSize = 24;
+
+/** Up to 100 products at once: those by which categories are found. */
+const largestPage = 100;
+
+export function useProducts() {
+  const { currency } = useSettings();
+  return useInfiniteQuery(
+    CatalogService.method.listProducts,
+    { pageSize, currencyCode: currency, pageToken: "" },
+    { pageParamKey: "pageToken", getNextPageParam: (last) => last.nextPageToken || undefined },
+  );
+}
+
+export function useSearch(query: string) {
+  const { currency } = useSettings();
+  return useInfiniteQuery(
+    CatalogService.method.searchProducts,
+    { query, pageSize, currencyCode: currency, pageToken: "" },
+    {
+      pageParamKey: "pageToken",
+      getNextPageParam: (last) => last.nextPageToken || undefined,
+      enabled: query !== "",
+    },
+  );
+}
+
+export function useManyProducts() {
+  const { currency } = useSettings();
+  return useQuery(CatalogService.method.listProducts, { pageSize: largestPage, currencyCode: currency });
+}
+
+/** The categories of the products, the fullest first. */
+export function categoriesOf(products: readonly Product[]): string[] {
+  const counts = new Map<string, number>();
+  for (const p of products) for (const c of p.categories) counts.set(c, (counts.get(c) ?? 0) + 1);
+  return [...counts].sort(([a, n], [b, m]) => m - n || a.localeCompare(b)).map(([c]) => c);
+}

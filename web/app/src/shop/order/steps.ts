@@ -1,0 +1,45 @@
+import { CancelCode, type Order, OrderState } from "@spillway/client/gen/spillway/v1/order_pb";
+
+export interface Step {
+  /** The key of its text. */
+  name: string;
+  is: "done" | "now" | "next" | "failed";
+}
+
+/** The path of the order as its customer sees it: what is done, what happens now, what comes next. */
+export function stepsOf(
+  order: Pick<Order, "state" | "cancelCode" | "expireTime" | "refundedTotal" | "refundPendingTotal">,
+): Step[] {
+  const placed: Step = { name: "placed", is: "done" };
+  switch (order.state) {
+    case OrderState.PENDING:
+      return [
+        placed,
+        { name: order.expireTime ? "waitsForCard" : "waitsForAnswer", is: "now" },
+        { name: "shipped", is: "next" },
+      ];
+    case OrderState.PAID:
+      return [placed, { name: "paid", is: "done" }, { name: "packing", is: "now" }];
+    case OrderState.SHIPPED:
+      return [placed, { name: "paid", is: "done" }, { name: "shipped", is: "done" }];
+    case OrderState.SHIP_FAILED:
+      return [placed, { name: "paid", is: "done" }, { name: "shipFailed", is: "now" }];
+    case OrderState.CANCELLED:
+      return [placed, { name: "cancelled", is: "failed" }, ...refundSteps(order)];
+    default:
+      return [placed];
+  }
+}
+
+function refundSteps(order: Pick<Order, "refundedTotal" | "refundPendingTotal">): Step[] {
+  if (order.refundPendingTotal) return [{ name: "refunding", is: "now" }];
+  if (order.refundedTotal) return [{ name: "refunded", is: "done" }];
+  return [];
+}
+
+/** The key of the text about why an order was cancelled. */
+export const cancelText = (code: CancelCode): string => `cancelCode.${CancelCode[code] ?? "UNSPECIFIED"}`;
+
+/** Whether its customer can cancel the order. */
+export const canCancel = (state: OrderState): boolean =>
+  state === OrderState.PENDING || state === OrderState.PAID || state === OrderState.SHIP_FAILED;

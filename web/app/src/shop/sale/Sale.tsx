@@ -1,0 +1,190 @@
+import { money } from "@spillway/client";
+import type { Product } from "@spillway/client/gen/spillway/v1/catalog_pb";
+import { type FormEvent, useRef, useState } from "react";
+import { Link, useParams, useSearchParams } from "wouter";
+import { useTranslation } from "../../i18n/index.js";
+import { invalidFields } from "../../rules/check.js";
+import { ErrorNotice } from "../../ui/Notice.js";
+import { Picture } from "../../ui/Picture.js";
+import { useNow } from "../../ui/useNow.js";
+import { useTitle } from "../../ui/useTitle.js";
+import { Loading } from "../App.js";
+import { store } from "../api.js";
+import { DetailsForm } from "../checkout/DetailsForm.js";
+import { cardOf, type Details, keepDetails, requestOf, storedDetails } from "../checkout/details.js";
+import { PlacingNotice } from "../checkout/PlacingNotice.js";
+import { useQuote } from "../checkout/Summary.js";
+import { usePlacing } from "../checkout/usePlacing.js";
+import { useManyProducts } from "../home/catalogue.js";
+import { ProductGrid } from "../home/ProductGrid.js";
+import { useOrder } from "../order/useOrder.js";
+import { useProduct } from "../product/useProduct.js";
+import { useLocale, useServer, useSettings } from "../settings.js";
+import { countdown, share, startOf } from "./clock.js";
+
+/** The stock of a sale moves fast. */
+const stockIntervalMs = 1_000;
+
+export default function Sale() {
+  const { t } = useTranslation();
+  const { sku = "" } = useParams();
+  const { data, error, isPending, refetch } = useProduct(sku, stockIntervalMs);
+  useTitle(data?.product && t("sale.title", { name: data.product.name }));
+  if (isPending) return <Loading />;
+  if (!data?.product) {
+    return (
+      <ErrorNotice error={error} retry={() => void refetch()}>
+        <Link href="/">{t("lost.home")}</Link>
+      </ErrorNotice>
+    );
+  }
+  return <Running key={sku} product={data.product} stale={error !== null} />;
+}
+
+function Running({ product: p, stale }: { product: Product; stale: boolean }) {
+  const { t } = useTranslation();
+  const locale = useLocale();
+  const placing = usePlacing(`sale:${p.sku}`);
+  const { state } = placing;
+  return (
+    <>
+      <h1>{t("sale.title", { name: p.name })}</h1>
+      <div className="columns">
+        <div>
+          <Picture src={p.picture} large />
+          <p className="price large">{money(p.price, locale)}</p>
+          <p>{p.description}</p>
+          <StockBar left={Number(p.available)} />
+          {stale && <p className="small">{t("sale.stale")}</p>}
+        </div>
+        <div>
+          {state.is === "placed" ? (
+            <Bought orderId={state.orderId} again={placing.again} />
+          ) : (
+            <Buy product={p} placing={placing} />
+          )}
+        </div>
+      </div>
+    </>
+  );
+}
+
+function StockBar({ left }: { left: number }) {
+  const { t } = useTranslation();
+  const most = useRef(left);
+  most.current = Math.max(most.current, left);
+  return (
+    <div className="stockbar">
+      <progress max={1} value={share(left, most.current)} aria-label={t("sale.bar")} />
+      <p role="status" className={left === 0 ? "stock bad" : "stock"}>
+        {left === 0 ? t("stock.soldOut") : t("stock.left", { count: left })}
+      </p>
+    </div>
+  );
+}
+
+/** How long until the sale begins, by the server's clock; 0 once it has begun. */
+function useStartsIn(): number {
+  const [params] = useSearchParams();
+  const start = startOf(params.get("start"));
+  const server = useServer();
+  const now = useNow(250, start !== undefined) + (server.data?.aheadMs ?? 0);
+  return start === undefined ? 0 : Math.max(0, start - now);
+}
+
+function Buy({ product: p, placing }: { product: Product; placing: ReturnType<typeof usePlacing> }) {
+  const { t } = useTranslation();
+  const { currency } = useSettings();
+  const [details, setDetails] = useState(() => storedDetails(store));
+  const [invalid, setInvalid] = useState<ReadonlySet<string>>(new Set());
+  const form = useRef<HTMLFormElement>(null);
+  const startsInMs = useStartsIn();
+  const lines = [{ sku: p.sku, quantity: 1 }];
+  const quote = useQuote(details.countryCode, lines);
+  const price = money(quote.data?.total, useLocale());
+  const { state } = placing;
+  const soldOut = p.available <= 0n || (state.is === "refused" && state.problem.reason === "SOLD_OUT");
+  const busy = state.is === "sending" || state.is === "waiting";
+  const change = (c: Partial<Details>) => {
+    setDetails((d) => ({ ...d, ...c }));
+    if (invalid.size > 0) setInvalid(invalidFields({ ...details, ...c }));
+  };
+  const submit = (e: FormEvent) => {
+    e.preventDefault();
+    const bad = invalidFields(details);
+    setInvalid(bad);
+    if (bad.size > 0) {
+      requestAnimationFrame(() => form.current?.querySelector<HTMLElement>("[aria-invalid=true]")?.focus());
+      return;
+    }
+    keepDetails(store, details);
+    void placing.place({
+      lines,
+      ...requestOf(details),
+      currencyCode: currency,
+      expectedTotal: quote.data?.total,
+      card: details.payLater ? undefined : cardOf(details),
+    });
+  };
+  return (
+    <form ref={form} noValidate onSubmit={submit}>
+      {startsInMs > 0 && (
+        <p className="notice countdown" role="timer">
+          {t("sale.startsIn")} <strong>{countdown(startsInMs)}</strong>
+        </p>
+      )}
+      <PlacingNotice state={state} resume={() => void placing.resume()}>
+        <Link href="/orders">{t("nav.orders")}</Link>
+      </PlacingNotice>
+      {soldOut && !busy && state.is !== "unclear" ? (
+        <SoldOut sku={p.sku} />
+      ) : (
+        <>
+          <button type="submit" className="primary wide big" disabled={busy || startsInMs > 0 || p.archived}>
+            {t("sale.buy", { price })}
+          </button>
+          <p className="small">{t("sale.once")}</p>
+          <DetailsForm details={details} change={change} invalid={invalid} />
+        </>
+      )}
+    </form>
+  );
+}
+
+/** The order that was made, live: paid, or pending until the provider responds. */
+function Bought({ orderId, again }: { orderId: string; again: () => void }) {
+  const { t } = useTranslation();
+  const { order } = useOrder(orderId);
+  const name = order ? ["unspecified", "pending", "paid", "cancelled", "paid", "paid"][order.state] : "unspecified";
+  return (
+    <div
+      className={name === "cancelled" ? "notice bad" : name === "pending" ? "notice warn" : "notice good"}
+      role="status"
+    >
+      <h2>{t(`sale.bought.${name}`)}</h2>
+      <p>{t(`sale.boughtText.${name === "pending" && order?.expireTime ? "reserved" : name}`)}</p>
+      <div className="row">
+        <Link className="button primary" href={`/orders/${orderId}`}>
+          {t("sale.follow")}
+        </Link>
+        <button type="button" onClick={again}>
+          {t("sale.another")}
+        </button>
+      </div>
+    </div>
+  );
+}
+
+/** What else there is. */
+function SoldOut({ sku }: { sku: string }) {
+  const { t } = useTranslation();
+  const { data } = useManyProducts();
+  const others = (data?.products ?? []).filter((p) => p.sku !== sku && p.available > 0n).slice(0, 4);
+  return (
+    <section>
+      <h2>{t("sale.soldOut")}</h2>
+      <p>{t("sale.soldOutText")}</p>
+      <ProductGrid products={others} />
+    </section>
+  );
+}
