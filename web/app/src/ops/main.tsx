@@ -1,19 +1,13 @@
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
-
-function Console() {
-  return (
-    <main>
-      <h1>Spillway console</h1>
-    </main>
-  );
-}
+import "./ops.css";
+import { App } from "./shell/App.tsx";
 
 const root = document.getElementById("root");
 if (root) {
   createRoot(root).render(
     <StrictMode>
-      <Console />
+      <App />
     </StrictMode>,
   );
 }
