@@ -4,17 +4,19 @@
 
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
-import type { Timestamp } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Money } from "./money_pb.js";
 import { file_spillway_v1_money } from "./money_pb.js";
+import type { ChargeState } from "./payment_pb.js";
+import { file_spillway_v1_payment } from "./payment_pb.js";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file spillway/v1/order.proto.
  */
 export const file_spillway_v1_order: GenFile = /*@__PURE__*/
-  fileDesc("ChdzcGlsbHdheS92MS9vcmRlci5wcm90bxILc3BpbGx3YXkudjEicAoHQWRkcmVzcxIMCgRuYW1lGAEgASgJEg4KBnN0cmVldBgCIAEoCRIMCgRjaXR5GAMgASgJEg4KBnJlZ2lvbhgEIAEoCRITCgtwb3N0YWxfY29kZRgFIAEoCRIUCgxjb3VudHJ5X2NvZGUYBiABKAkigwEKCU9yZGVyTGluZRILCgNza3UYASABKAkSDAoEbmFtZRgCIAEoCRIQCghxdWFudGl0eRgDIAEoBRImCgp1bml0X3ByaWNlGAQgASgLMhIuc3BpbGx3YXkudjEuTW9uZXkSIQoFdG90YWwYBSABKAsyEi5zcGlsbHdheS52MS5Nb25leSKlBQoFT3JkZXISCgoCaWQYASABKAkSJgoFc3RhdGUYAiABKA4yFy5zcGlsbHdheS52MS5PcmRlclN0YXRlEhMKC2N1c3RvbWVyX2lkGAMgASgJEiUKBWxpbmVzGAQgAygLMhYuc3BpbGx3YXkudjEuT3JkZXJMaW5lEicKC2l0ZW1zX3RvdGFsGAUgASgLMhIuc3BpbGx3YXkudjEuTW9uZXkSKgoOc2hpcHBpbmdfdG90YWwYBiABKAsyEi5zcGlsbHdheS52MS5Nb25leRIhCgV0b3RhbBgHIAEoCzISLnNwaWxsd2F5LnYxLk1vbmV5Eg0KBWVtYWlsGAggASgJEi4KEHNoaXBwaW5nX2FkZHJlc3MYCSABKAsyFC5zcGlsbHdheS52MS5BZGRyZXNzEhMKC3RyYWNraW5nX2lkGAogASgJEi8KC2NyZWF0ZV90aW1lGAsgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgt1cGRhdGVfdGltZRgMIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFQoNY2FuY2VsX3JlYXNvbhgNIAEoCRIvCgtleHBpcmVfdGltZRgOIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKgoOcmVmdW5kZWRfdG90YWwYDyABKAsyEi5zcGlsbHdheS52MS5Nb25leRIwChRyZWZ1bmRfcGVuZGluZ190b3RhbBgQIAEoCzISLnNwaWxsd2F5LnYxLk1vbmV5EiwKC2NhbmNlbF9jb2RlGBEgASgOMhcuc3BpbGx3YXkudjEuQ2FuY2VsQ29kZRIUCgxkdXBsaWNhdGVfb2YYEiABKAkSFAoMZGVjbGluZV9jb2RlGBMgASgJIiMKD0dldE9yZGVyUmVxdWVzdBIQCghvcmRlcl9pZBgBIAEoCSI1ChBHZXRPcmRlclJlc3BvbnNlEiEKBW9yZGVyGAEgASgLMhIuc3BpbGx3YXkudjEuT3JkZXIi+QEKEUxpc3RPcmRlcnNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEicKBnN0YXRlcxgDIAMoDjIXLnNwaWxsd2F5LnYxLk9yZGVyU3RhdGUSNAoQY3JlYXRlX3RpbWVfZnJvbRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoOY3JlYXRlX3RpbWVfdG8YBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhMKC2N1c3RvbWVyX2lkGAYgASgJEhUKDWFsbF9jdXN0b21lcnMYByABKAgiUQoSTGlzdE9yZGVyc1Jlc3BvbnNlEiIKBm9yZGVycxgBIAMoCzISLnNwaWxsd2F5LnYxLk9yZGVyEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSI7ChFXYXRjaE9yZGVyUmVxdWVzdBIQCghvcmRlcl9pZBgBIAEoCRIUCgxyZXN1bWVfdG9rZW4YAiABKAkiTQoSV2F0Y2hPcmRlclJlc3BvbnNlEiEKBW9yZGVyGAEgASgLMhIuc3BpbGx3YXkudjEuT3JkZXISFAoMcmVzdW1lX3Rva2VuGAIgASgJIjYKEkNhbmNlbE9yZGVyUmVxdWVzdBIQCghvcmRlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiOAoTQ2FuY2VsT3JkZXJSZXNwb25zZRIhCgVvcmRlchgBIAEoCzISLnNwaWxsd2F5LnYxLk9yZGVyInMKElJlZnVuZE9yZGVyUmVxdWVzdBIQCghvcmRlcl9pZBgBIAEoCRIiCgZhbW91bnQYAiABKAsyEi5zcGlsbHdheS52MS5Nb25leRIOCgZyZWFzb24YAyABKAkSFwoPaWRlbXBvdGVuY3lfa2V5GAQgASgJIl0KE1JlZnVuZE9yZGVyUmVzcG9uc2USIQoFb3JkZXIYASABKAsyEi5zcGlsbHdheS52MS5PcmRlchIjCgZyZWZ1bmQYAiABKAsyEy5zcGlsbHdheS52MS5SZWZ1bmQiqwEKBlJlZnVuZBIKCgJpZBgBIAEoCRIiCgZhbW91bnQYAiABKAsyEi5zcGlsbHdheS52MS5Nb25leRIOCgZyZWFzb24YAyABKAkSLwoLY3JlYXRlX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDGNvbmZpcm1fdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAqqQEKCk9yZGVyU3RhdGUSGwoXT1JERVJfU1RBVEVfVU5TUEVDSUZJRUQQABIXChNPUkRFUl9TVEFURV9QRU5ESU5HEAESFAoQT1JERVJfU1RBVEVfUEFJRBACEhkKFU9SREVSX1NUQVRFX0NBTkNFTExFRBADEhcKE09SREVSX1NUQVRFX1NISVBQRUQQBBIbChdPUkRFUl9TVEFURV9TSElQX0ZBSUxFRBAFKqcCCgpDYW5jZWxDb2RlEhsKF0NBTkNFTF9DT0RFX1VOU1BFQ0lGSUVEEAASHQoZQ0FOQ0VMX0NPREVfQ0FSRF9ERUNMSU5FRBABEhkKFUNBTkNFTF9DT0RFX0RVUExJQ0FURRACEhcKE0NBTkNFTF9DT0RFX0VYUElSRUQQAxIfChtDQU5DRUxfQ09ERV9QQVlNRU5UX1VOS05PV04QBBIeChpDQU5DRUxfQ09ERV9QQVlNRU5UX1ZPSURFRBAFEhQKEENBTkNFTF9DT0RFX0xPU1QQBhIcChhDQU5DRUxfQ09ERV9DSEFSR0VEX0xBVEUQBxIbChdDQU5DRUxfQ09ERV9CWV9DVVNUT01FUhAIEhcKE0NBTkNFTF9DT0RFX0JZX1NIT1AQCTK0AwoMT3JkZXJTZXJ2aWNlEkwKCEdldE9yZGVyEhwuc3BpbGx3YXkudjEuR2V0T3JkZXJSZXF1ZXN0Gh0uc3BpbGx3YXkudjEuR2V0T3JkZXJSZXNwb25zZSIDkAIBElIKCkxpc3RPcmRlcnMSHi5zcGlsbHdheS52MS5MaXN0T3JkZXJzUmVxdWVzdBofLnNwaWxsd2F5LnYxLkxpc3RPcmRlcnNSZXNwb25zZSIDkAIBElQKCldhdGNoT3JkZXISHi5zcGlsbHdheS52MS5XYXRjaE9yZGVyUmVxdWVzdBofLnNwaWxsd2F5LnYxLldhdGNoT3JkZXJSZXNwb25zZSIDkAIBMAESVQoLQ2FuY2VsT3JkZXISHy5zcGlsbHdheS52MS5DYW5jZWxPcmRlclJlcXVlc3QaIC5zcGlsbHdheS52MS5DYW5jZWxPcmRlclJlc3BvbnNlIgOQAgISVQoLUmVmdW5kT3JkZXISHy5zcGlsbHdheS52MS5SZWZ1bmRPcmRlclJlcXVlc3QaIC5zcGlsbHdheS52MS5SZWZ1bmRPcmRlclJlc3BvbnNlIgOQAgJiBnByb3RvMw", [file_google_protobuf_timestamp, file_spillway_v1_money]);
+  fileDesc("ChdzcGlsbHdheS92MS9vcmRlci5wcm90bxILc3BpbGx3YXkudjEicAoHQWRkcmVzcxIMCgRuYW1lGAEgASgJEg4KBnN0cmVldBgCIAEoCRIMCgRjaXR5GAMgASgJEg4KBnJlZ2lvbhgEIAEoCRITCgtwb3N0YWxfY29kZRgFIAEoCRIUCgxjb3VudHJ5X2NvZGUYBiABKAkigwEKCU9yZGVyTGluZRILCgNza3UYASABKAkSDAoEbmFtZRgCIAEoCRIQCghxdWFudGl0eRgDIAEoBRImCgp1bml0X3ByaWNlGAQgASgLMhIuc3BpbGx3YXkudjEuTW9uZXkSIQoFdG90YWwYBSABKAsyEi5zcGlsbHdheS52MS5Nb25leSKlBQoFT3JkZXISCgoCaWQYASABKAkSJgoFc3RhdGUYAiABKA4yFy5zcGlsbHdheS52MS5PcmRlclN0YXRlEhMKC2N1c3RvbWVyX2lkGAMgASgJEiUKBWxpbmVzGAQgAygLMhYuc3BpbGx3YXkudjEuT3JkZXJMaW5lEicKC2l0ZW1zX3RvdGFsGAUgASgLMhIuc3BpbGx3YXkudjEuTW9uZXkSKgoOc2hpcHBpbmdfdG90YWwYBiABKAsyEi5zcGlsbHdheS52MS5Nb25leRIhCgV0b3RhbBgHIAEoCzISLnNwaWxsd2F5LnYxLk1vbmV5Eg0KBWVtYWlsGAggASgJEi4KEHNoaXBwaW5nX2FkZHJlc3MYCSABKAsyFC5zcGlsbHdheS52MS5BZGRyZXNzEhMKC3RyYWNraW5nX2lkGAogASgJEi8KC2NyZWF0ZV90aW1lGAsgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgt1cGRhdGVfdGltZRgMIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFQoNY2FuY2VsX3JlYXNvbhgNIAEoCRIvCgtleHBpcmVfdGltZRgOIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKgoOcmVmdW5kZWRfdG90YWwYDyABKAsyEi5zcGlsbHdheS52MS5Nb25leRIwChRyZWZ1bmRfcGVuZGluZ190b3RhbBgQIAEoCzISLnNwaWxsd2F5LnYxLk1vbmV5EiwKC2NhbmNlbF9jb2RlGBEgASgOMhcuc3BpbGx3YXkudjEuQ2FuY2VsQ29kZRIUCgxkdXBsaWNhdGVfb2YYEiABKAkSFAoMZGVjbGluZV9jb2RlGBMgASgJIiMKD0dldE9yZGVyUmVxdWVzdBIQCghvcmRlcl9pZBgBIAEoCSK1AQoQR2V0T3JkZXJSZXNwb25zZRIhCgVvcmRlchgBIAEoCzISLnNwaWxsd2F5LnYxLk9yZGVyEioKB3BheW1lbnQYAiABKAsyGS5zcGlsbHdheS52MS5PcmRlclBheW1lbnQSJAoHcmVmdW5kcxgDIAMoCzITLnNwaWxsd2F5LnYxLlJlZnVuZBIsCgt3YWl0aW5nX2ZvchgEIAEoDjIXLnNwaWxsd2F5LnYxLldhaXRpbmdGb3Ii5QEKDE9yZGVyUGF5bWVudBInCgVzdGF0ZRgBIAEoDjIYLnNwaWxsd2F5LnYxLkNoYXJnZVN0YXRlEiIKBmFtb3VudBgCIAEoCzISLnNwaWxsd2F5LnYxLk1vbmV5EhQKDGRlY2xpbmVfY29kZRgDIAEoCRIQCghhdHRlbXB0cxgEIAEoBRIvCgtjcmVhdGVfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLdXBkYXRlX3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIisKF0dldE9yZGVyVGltZWxpbmVSZXF1ZXN0EhAKCG9yZGVyX2lkGAEgASgJIvYBChhHZXRPcmRlclRpbWVsaW5lUmVzcG9uc2USIQoFb3JkZXIYASABKAsyEi5zcGlsbHdheS52MS5PcmRlchIqCgdwYXltZW50GAIgASgLMhkuc3BpbGx3YXkudjEuT3JkZXJQYXltZW50EiQKB3JlZnVuZHMYAyADKAsyEy5zcGlsbHdheS52MS5SZWZ1bmQSLAoLd2FpdGluZ19mb3IYBCABKA4yFy5zcGlsbHdheS52MS5XYWl0aW5nRm9yEiUKBXN0ZXBzGAUgAygLMhYuc3BpbGx3YXkudjEuT3JkZXJTdGVwEhAKCHRyYWNlX2lkGAYgASgJIqgCCglPcmRlclN0ZXASKAoEa2luZBgBIAEoDjIaLnNwaWxsd2F5LnYxLk9yZGVyU3RlcEtpbmQSKgoFc3RhdGUYAiABKA4yGy5zcGlsbHdheS52MS5PcmRlclN0ZXBTdGF0ZRIoCgR0aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIxCg5zaW5jZV9wcmV2aW91cxgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIuCgtzaW5jZV9zdGFydBgFIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIOCgZkZXRhaWwYBiABKAkSEAoIYXR0ZW1wdHMYByABKAUSFgoOZGVhZF9sZXR0ZXJfaWQYCCABKAMipwIKEUxpc3RPcmRlcnNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEicKBnN0YXRlcxgDIAMoDjIXLnNwaWxsd2F5LnYxLk9yZGVyU3RhdGUSNAoQY3JlYXRlX3RpbWVfZnJvbRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoOY3JlYXRlX3RpbWVfdG8YBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhMKC2N1c3RvbWVyX2lkGAYgASgJEhUKDWFsbF9jdXN0b21lcnMYByABKAgSEAoIb3JkZXJfaWQYCCABKAkSDQoFZW1haWwYCSABKAkSCwoDc2t1GAogASgJIlEKEkxpc3RPcmRlcnNSZXNwb25zZRIiCgZvcmRlcnMYASADKAsyEi5zcGlsbHdheS52MS5PcmRlchIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiOwoRV2F0Y2hPcmRlclJlcXVlc3QSEAoIb3JkZXJfaWQYASABKAkSFAoMcmVzdW1lX3Rva2VuGAIgASgJIk0KEldhdGNoT3JkZXJSZXNwb25zZRIhCgVvcmRlchgBIAEoCzISLnNwaWxsd2F5LnYxLk9yZGVyEhQKDHJlc3VtZV90b2tlbhgCIAEoCSI2ChJDYW5jZWxPcmRlclJlcXVlc3QSEAoIb3JkZXJfaWQYASABKAkSDgoGcmVhc29uGAIgASgJIjgKE0NhbmNlbE9yZGVyUmVzcG9uc2USIQoFb3JkZXIYASABKAsyEi5zcGlsbHdheS52MS5PcmRlciJzChJSZWZ1bmRPcmRlclJlcXVlc3QSEAoIb3JkZXJfaWQYASABKAkSIgoGYW1vdW50GAIgASgLMhIuc3BpbGx3YXkudjEuTW9uZXkSDgoGcmVhc29uGAMgASgJEhcKD2lkZW1wb3RlbmN5X2tleRgEIAEoCSJdChNSZWZ1bmRPcmRlclJlc3BvbnNlEiEKBW9yZGVyGAEgASgLMhIuc3BpbGx3YXkudjEuT3JkZXISIwoGcmVmdW5kGAIgASgLMhMuc3BpbGx3YXkudjEuUmVmdW5kIqsBCgZSZWZ1bmQSCgoCaWQYASABKAkSIgoGYW1vdW50GAIgASgLMhIuc3BpbGx3YXkudjEuTW9uZXkSDgoGcmVhc29uGAMgASgJEi8KC2NyZWF0ZV90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgxjb25maXJtX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wKqkBCgpPcmRlclN0YXRlEhsKF09SREVSX1NUQVRFX1VOU1BFQ0lGSUVEEAASFwoTT1JERVJfU1RBVEVfUEVORElORxABEhQKEE9SREVSX1NUQVRFX1BBSUQQAhIZChVPUkRFUl9TVEFURV9DQU5DRUxMRUQQAxIXChNPUkRFUl9TVEFURV9TSElQUEVEEAQSGwoXT1JERVJfU1RBVEVfU0hJUF9GQUlMRUQQBSqnAgoKQ2FuY2VsQ29kZRIbChdDQU5DRUxfQ09ERV9VTlNQRUNJRklFRBAAEh0KGUNBTkNFTF9DT0RFX0NBUkRfREVDTElORUQQARIZChVDQU5DRUxfQ09ERV9EVVBMSUNBVEUQAhIXChNDQU5DRUxfQ09ERV9FWFBJUkVEEAMSHwobQ0FOQ0VMX0NPREVfUEFZTUVOVF9VTktOT1dOEAQSHgoaQ0FOQ0VMX0NPREVfUEFZTUVOVF9WT0lERUQQBRIUChBDQU5DRUxfQ09ERV9MT1NUEAYSHAoYQ0FOQ0VMX0NPREVfQ0hBUkdFRF9MQVRFEAcSGwoXQ0FOQ0VMX0NPREVfQllfQ1VTVE9NRVIQCBIXChNDQU5DRUxfQ09ERV9CWV9TSE9QEAkqYAoKV2FpdGluZ0ZvchIbChdXQUlUSU5HX0ZPUl9VTlNQRUNJRklFRBAAEhQKEFdBSVRJTkdfRk9SX0NBUkQQARIfChtXQUlUSU5HX0ZPUl9QQVlNRU5UX09VVENPTUUQAiqeAwoNT3JkZXJTdGVwS2luZBIfChtPUkRFUl9TVEVQX0tJTkRfVU5TUEVDSUZJRUQQABIcChhPUkRFUl9TVEVQX0tJTkRfUkVTRVJWRUQQARIbChdPUkRFUl9TVEVQX0tJTkRfQ0hBUkdFRBACEhsKF09SREVSX1NURVBfS0lORF9TRVRUTEVEEAMSGwoXT1JERVJfU1RFUF9LSU5EX1dSSVRURU4QBBIbChdPUkRFUl9TVEVQX0tJTkRfQ0xBSU1FRBAFEhsKF09SREVSX1NURVBfS0lORF9TSElQUEVEEAYSGgoWT1JERVJfU1RFUF9LSU5EX01BSUxFRBAHEh0KGU9SREVSX1NURVBfS0lORF9DQU5DRUxMRUQQCBIdChlPUkRFUl9TVEVQX0tJTkRfUkVTVE9DS0VEEAkSJAogT1JERVJfU1RFUF9LSU5EX1JFRlVORF9SRVFVRVNURUQQChIcChhPUkRFUl9TVEVQX0tJTkRfUkVGVU5ERUQQCxIfChtPUkRFUl9TVEVQX0tJTkRfREVBRF9MRVRURVIQDCqIAQoOT3JkZXJTdGVwU3RhdGUSIAocT1JERVJfU1RFUF9TVEFURV9VTlNQRUNJRklFRBAAEhkKFU9SREVSX1NURVBfU1RBVEVfRE9ORRABEhwKGE9SREVSX1NURVBfU1RBVEVfV0FJVElORxACEhsKF09SREVSX1NURVBfU1RBVEVfRkFJTEVEEAMymgQKDE9yZGVyU2VydmljZRJMCghHZXRPcmRlchIcLnNwaWxsd2F5LnYxLkdldE9yZGVyUmVxdWVzdBodLnNwaWxsd2F5LnYxLkdldE9yZGVyUmVzcG9uc2UiA5ACARJSCgpMaXN0T3JkZXJzEh4uc3BpbGx3YXkudjEuTGlzdE9yZGVyc1JlcXVlc3QaHy5zcGlsbHdheS52MS5MaXN0T3JkZXJzUmVzcG9uc2UiA5ACARJUCgpXYXRjaE9yZGVyEh4uc3BpbGx3YXkudjEuV2F0Y2hPcmRlclJlcXVlc3QaHy5zcGlsbHdheS52MS5XYXRjaE9yZGVyUmVzcG9uc2UiA5ACATABElUKC0NhbmNlbE9yZGVyEh8uc3BpbGx3YXkudjEuQ2FuY2VsT3JkZXJSZXF1ZXN0GiAuc3BpbGx3YXkudjEuQ2FuY2VsT3JkZXJSZXNwb25zZSIDkAICEmQKEEdldE9yZGVyVGltZWxpbmUSJC5zcGlsbHdheS52MS5HZXRPcmRlclRpbWVsaW5lUmVxdWVzdBolLnNwaWxsd2F5LnYxLkdldE9yZGVyVGltZWxpbmVSZXNwb25zZSIDkAIBElUKC1JlZnVuZE9yZGVyEh8uc3BpbGx3YXkudjEuUmVmdW5kT3JkZXJSZXF1ZXN0GiAuc3BpbGx3YXkudjEuUmVmdW5kT3JkZXJSZXNwb25zZSIDkAICYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_spillway_v1_money, file_spillway_v1_payment]);
 
 /**
  * Address is the destination of a parcel.
@@ -303,6 +305,27 @@ export type GetOrderResponse = Message<"spillway.v1.GetOrderResponse"> & {
    * @generated from field: spillway.v1.Order order = 1;
    */
   order?: Order | undefined;
+
+  /**
+   * Its charge, as the ledger has it. Not set while none was requested, nor while the ledger is unavailable.
+   *
+   * @generated from field: spillway.v1.OrderPayment payment = 2;
+   */
+  payment?: OrderPayment | undefined;
+
+  /**
+   * Its refunds, oldest first; none while the ledger is unavailable. Their reasons are for operators only.
+   *
+   * @generated from field: repeated spillway.v1.Refund refunds = 3;
+   */
+  refunds: Refund[];
+
+  /**
+   * What a PENDING order waits for.
+   *
+   * @generated from field: spillway.v1.WaitingFor waiting_for = 4;
+   */
+  waitingFor: WaitingFor;
 };
 
 /**
@@ -311,6 +334,210 @@ export type GetOrderResponse = Message<"spillway.v1.GetOrderResponse"> & {
  */
 export const GetOrderResponseSchema: GenMessage<GetOrderResponse> = /*@__PURE__*/
   messageDesc(file_spillway_v1_order, 4);
+
+/**
+ * OrderPayment is the charge of an order.
+ *
+ * @generated from message spillway.v1.OrderPayment
+ */
+export type OrderPayment = Message<"spillway.v1.OrderPayment"> & {
+  /**
+   * The state of the charge.
+   *
+   * @generated from field: spillway.v1.ChargeState state = 1;
+   */
+  state: ChargeState;
+
+  /**
+   * How much.
+   *
+   * @generated from field: spillway.v1.Money amount = 2;
+   */
+  amount?: Money | undefined;
+
+  /**
+   * Why the provider declined the last card, such as "insufficient_funds"; empty otherwise.
+   *
+   * @generated from field: string decline_code = 3;
+   */
+  declineCode: string;
+
+  /**
+   * How many cards were tried.
+   *
+   * @generated from field: int32 attempts = 4;
+   */
+  attempts: number;
+
+  /**
+   * When the ledger got its record of the charge: with the provider's response, or before it for an order that is paid
+   * later.
+   *
+   * @generated from field: google.protobuf.Timestamp create_time = 5;
+   */
+  createTime?: Timestamp | undefined;
+
+  /**
+   * When the state last changed.
+   *
+   * @generated from field: google.protobuf.Timestamp update_time = 6;
+   */
+  updateTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message spillway.v1.OrderPayment.
+ * Use `create(OrderPaymentSchema)` to create a new message.
+ */
+export const OrderPaymentSchema: GenMessage<OrderPayment> = /*@__PURE__*/
+  messageDesc(file_spillway_v1_order, 5);
+
+/**
+ * GetOrderTimelineRequest names an order.
+ *
+ * @generated from message spillway.v1.GetOrderTimelineRequest
+ */
+export type GetOrderTimelineRequest = Message<"spillway.v1.GetOrderTimelineRequest"> & {
+  /**
+   * The id that PlaceOrder returned.
+   *
+   * @generated from field: string order_id = 1;
+   */
+  orderId: string;
+};
+
+/**
+ * Describes the message spillway.v1.GetOrderTimelineRequest.
+ * Use `create(GetOrderTimelineRequestSchema)` to create a new message.
+ */
+export const GetOrderTimelineRequestSchema: GenMessage<GetOrderTimelineRequest> = /*@__PURE__*/
+  messageDesc(file_spillway_v1_order, 6);
+
+/**
+ * GetOrderTimelineResponse carries the order and its steps.
+ *
+ * @generated from message spillway.v1.GetOrderTimelineResponse
+ */
+export type GetOrderTimelineResponse = Message<"spillway.v1.GetOrderTimelineResponse"> & {
+  /**
+   * The order in its present state.
+   *
+   * @generated from field: spillway.v1.Order order = 1;
+   */
+  order?: Order | undefined;
+
+  /**
+   * Its charge; not set while none was requested.
+   *
+   * @generated from field: spillway.v1.OrderPayment payment = 2;
+   */
+  payment?: OrderPayment | undefined;
+
+  /**
+   * Its refunds, oldest first.
+   *
+   * @generated from field: repeated spillway.v1.Refund refunds = 3;
+   */
+  refunds: Refund[];
+
+  /**
+   * What a PENDING order waits for.
+   *
+   * @generated from field: spillway.v1.WaitingFor waiting_for = 4;
+   */
+  waitingFor: WaitingFor;
+
+  /**
+   * The steps, in the order of their times. A step whose time is not recorded follows the one that it depends on.
+   *
+   * @generated from field: repeated spillway.v1.OrderStep steps = 5;
+   */
+  steps: OrderStep[];
+
+  /**
+   * The W3C trace id of the request that placed the order; empty without one.
+   *
+   * @generated from field: string trace_id = 6;
+   */
+  traceId: string;
+};
+
+/**
+ * Describes the message spillway.v1.GetOrderTimelineResponse.
+ * Use `create(GetOrderTimelineResponseSchema)` to create a new message.
+ */
+export const GetOrderTimelineResponseSchema: GenMessage<GetOrderTimelineResponse> = /*@__PURE__*/
+  messageDesc(file_spillway_v1_order, 7);
+
+/**
+ * OrderStep is a step on the path of one order.
+ *
+ * @generated from message spillway.v1.OrderStep
+ */
+export type OrderStep = Message<"spillway.v1.OrderStep"> & {
+  /**
+   * The step.
+   *
+   * @generated from field: spillway.v1.OrderStepKind kind = 1;
+   */
+  kind: OrderStepKind;
+
+  /**
+   * How far it is.
+   *
+   * @generated from field: spillway.v1.OrderStepState state = 2;
+   */
+  state: OrderStepState;
+
+  /**
+   * When it was done, or, while it is WAITING, when it became due. Not set if that is not recorded.
+   *
+   * @generated from field: google.protobuf.Timestamp time = 3;
+   */
+  time?: Timestamp | undefined;
+
+  /**
+   * The time since the step before it that has a time. Never negative, also when clocks differ. Not set without time.
+   *
+   * @generated from field: google.protobuf.Duration since_previous = 4;
+   */
+  sincePrevious?: Duration | undefined;
+
+  /**
+   * The time since the order was placed. Never negative. Not set without time.
+   *
+   * @generated from field: google.protobuf.Duration since_start = 5;
+   */
+  sinceStart?: Duration | undefined;
+
+  /**
+   * What is worth knowing about it; the kind's comment has what.
+   *
+   * @generated from field: string detail = 6;
+   */
+  detail: string;
+
+  /**
+   * How often it failed and is tried again.
+   *
+   * @generated from field: int32 attempts = 7;
+   */
+  attempts: number;
+
+  /**
+   * The dead letter's id, for a DEAD_LETTER.
+   *
+   * @generated from field: int64 dead_letter_id = 8;
+   */
+  deadLetterId: bigint;
+};
+
+/**
+ * Describes the message spillway.v1.OrderStep.
+ * Use `create(OrderStepSchema)` to create a new message.
+ */
+export const OrderStepSchema: GenMessage<OrderStep> = /*@__PURE__*/
+  messageDesc(file_spillway_v1_order, 8);
 
 /**
  * ListOrdersRequest requests a page of the caller's orders.
@@ -366,6 +593,28 @@ export type ListOrdersRequest = Message<"spillway.v1.ListOrdersRequest"> & {
    * @generated from field: bool all_customers = 7;
    */
   allCustomers: boolean;
+
+  /**
+   * Only the order with this id. It needs all_customers or another customer's customer_id, as do the next two. An order
+   * appears once its row exists; GetOrder has it before.
+   *
+   * @generated from field: string order_id = 8;
+   */
+  orderId: string;
+
+  /**
+   * Only orders with this mail address: as the customer wrote it, or in lower case.
+   *
+   * @generated from field: string email = 9;
+   */
+  email: string;
+
+  /**
+   * Only orders that contain this SKU.
+   *
+   * @generated from field: string sku = 10;
+   */
+  sku: string;
 };
 
 /**
@@ -373,7 +622,7 @@ export type ListOrdersRequest = Message<"spillway.v1.ListOrdersRequest"> & {
  * Use `create(ListOrdersRequestSchema)` to create a new message.
  */
 export const ListOrdersRequestSchema: GenMessage<ListOrdersRequest> = /*@__PURE__*/
-  messageDesc(file_spillway_v1_order, 5);
+  messageDesc(file_spillway_v1_order, 9);
 
 /**
  * ListOrdersResponse is a page of orders, newest first.
@@ -401,7 +650,7 @@ export type ListOrdersResponse = Message<"spillway.v1.ListOrdersResponse"> & {
  * Use `create(ListOrdersResponseSchema)` to create a new message.
  */
 export const ListOrdersResponseSchema: GenMessage<ListOrdersResponse> = /*@__PURE__*/
-  messageDesc(file_spillway_v1_order, 6);
+  messageDesc(file_spillway_v1_order, 10);
 
 /**
  * WatchOrderRequest names an order to be watched.
@@ -429,7 +678,7 @@ export type WatchOrderRequest = Message<"spillway.v1.WatchOrderRequest"> & {
  * Use `create(WatchOrderRequestSchema)` to create a new message.
  */
 export const WatchOrderRequestSchema: GenMessage<WatchOrderRequest> = /*@__PURE__*/
-  messageDesc(file_spillway_v1_order, 7);
+  messageDesc(file_spillway_v1_order, 11);
 
 /**
  * WatchOrderResponse is an order after a change of its state.
@@ -457,7 +706,7 @@ export type WatchOrderResponse = Message<"spillway.v1.WatchOrderResponse"> & {
  * Use `create(WatchOrderResponseSchema)` to create a new message.
  */
 export const WatchOrderResponseSchema: GenMessage<WatchOrderResponse> = /*@__PURE__*/
-  messageDesc(file_spillway_v1_order, 8);
+  messageDesc(file_spillway_v1_order, 12);
 
 /**
  * CancelOrderRequest names an order to be cancelled.
@@ -485,7 +734,7 @@ export type CancelOrderRequest = Message<"spillway.v1.CancelOrderRequest"> & {
  * Use `create(CancelOrderRequestSchema)` to create a new message.
  */
 export const CancelOrderRequestSchema: GenMessage<CancelOrderRequest> = /*@__PURE__*/
-  messageDesc(file_spillway_v1_order, 9);
+  messageDesc(file_spillway_v1_order, 13);
 
 /**
  * CancelOrderResponse carries the order.
@@ -506,7 +755,7 @@ export type CancelOrderResponse = Message<"spillway.v1.CancelOrderResponse"> & {
  * Use `create(CancelOrderResponseSchema)` to create a new message.
  */
 export const CancelOrderResponseSchema: GenMessage<CancelOrderResponse> = /*@__PURE__*/
-  messageDesc(file_spillway_v1_order, 10);
+  messageDesc(file_spillway_v1_order, 14);
 
 /**
  * RefundOrderRequest refunds an order.
@@ -550,7 +799,7 @@ export type RefundOrderRequest = Message<"spillway.v1.RefundOrderRequest"> & {
  * Use `create(RefundOrderRequestSchema)` to create a new message.
  */
 export const RefundOrderRequestSchema: GenMessage<RefundOrderRequest> = /*@__PURE__*/
-  messageDesc(file_spillway_v1_order, 11);
+  messageDesc(file_spillway_v1_order, 15);
 
 /**
  * RefundOrderResponse carries the refund.
@@ -578,7 +827,7 @@ export type RefundOrderResponse = Message<"spillway.v1.RefundOrderResponse"> & {
  * Use `create(RefundOrderResponseSchema)` to create a new message.
  */
 export const RefundOrderResponseSchema: GenMessage<RefundOrderResponse> = /*@__PURE__*/
-  messageDesc(file_spillway_v1_order, 12);
+  messageDesc(file_spillway_v1_order, 16);
 
 /**
  * Refund is a refund of a charge, in whole or in part.
@@ -627,7 +876,7 @@ export type Refund = Message<"spillway.v1.Refund"> & {
  * Use `create(RefundSchema)` to create a new message.
  */
 export const RefundSchema: GenMessage<Refund> = /*@__PURE__*/
-  messageDesc(file_spillway_v1_order, 13);
+  messageDesc(file_spillway_v1_order, 17);
 
 /**
  * OrderState is the state of an order. States move only forward along one table.
@@ -768,6 +1017,185 @@ export const CancelCodeSchema: GenEnum<CancelCode> = /*@__PURE__*/
   enumDesc(file_spillway_v1_order, 1);
 
 /**
+ * WaitingFor is what a PENDING order waits for.
+ *
+ * @generated from enum spillway.v1.WaitingFor
+ */
+export enum WaitingFor {
+  /**
+   * Nothing: the order is not PENDING, or it is about to be cancelled. Or the ledger is unavailable.
+   *
+   * @generated from enum value: WAITING_FOR_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * A card: CheckoutService.PayOrder pays the order until its expire_time.
+   *
+   * @generated from enum value: WAITING_FOR_CARD = 1;
+   */
+  CARD = 1,
+
+  /**
+   * The outcome of a charge. The shop finds it out by itself.
+   *
+   * @generated from enum value: WAITING_FOR_PAYMENT_OUTCOME = 2;
+   */
+  PAYMENT_OUTCOME = 2,
+}
+
+/**
+ * Describes the enum spillway.v1.WaitingFor.
+ */
+export const WaitingForSchema: GenEnum<WaitingFor> = /*@__PURE__*/
+  enumDesc(file_spillway_v1_order, 2);
+
+/**
+ * OrderStepKind is a kind of step on the path of an order.
+ *
+ * @generated from enum spillway.v1.OrderStepKind
+ */
+export enum OrderStepKind {
+  /**
+   * A step that this version of the API does not know.
+   *
+   * @generated from enum value: ORDER_STEP_KIND_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * The stock was reserved, and the order exists.
+   *
+   * @generated from enum value: ORDER_STEP_KIND_RESERVED = 1;
+   */
+  RESERVED = 1,
+
+  /**
+   * The card was charged; detail has the provider's code if it was declined.
+   *
+   * @generated from enum value: ORDER_STEP_KIND_CHARGED = 2;
+   */
+  CHARGED = 2,
+
+  /**
+   * The order became PAID. The time is known while it is PAID.
+   *
+   * @generated from enum value: ORDER_STEP_KIND_SETTLED = 3;
+   */
+  SETTLED = 3,
+
+  /**
+   * The order was written to SQL. The time is not recorded.
+   *
+   * @generated from enum value: ORDER_STEP_KIND_WRITTEN = 4;
+   */
+  WRITTEN = 4,
+
+  /**
+   * A worker claimed the order to hand it to the carrier: it cannot be cancelled meanwhile.
+   *
+   * @generated from enum value: ORDER_STEP_KIND_CLAIMED = 5;
+   */
+  CLAIMED = 5,
+
+  /**
+   * The carrier took the parcel; detail has its tracking id. FAILED while the carrier does not take it.
+   *
+   * @generated from enum value: ORDER_STEP_KIND_SHIPPED = 6;
+   */
+  SHIPPED = 6,
+
+  /**
+   * A mail to the customer was sent, or is due; detail has its kind, such as "confirmation".
+   *
+   * @generated from enum value: ORDER_STEP_KIND_MAILED = 7;
+   */
+  MAILED = 7,
+
+  /**
+   * The order was cancelled; detail has the reason.
+   *
+   * @generated from enum value: ORDER_STEP_KIND_CANCELLED = 8;
+   */
+  CANCELLED = 8,
+
+  /**
+   * The units of a cancelled order went back to stock.
+   *
+   * @generated from enum value: ORDER_STEP_KIND_RESTOCKED = 9;
+   */
+  RESTOCKED = 9,
+
+  /**
+   * A refund was requested; detail has the reason.
+   *
+   * @generated from enum value: ORDER_STEP_KIND_REFUND_REQUESTED = 10;
+   */
+  REFUND_REQUESTED = 10,
+
+  /**
+   * The provider confirmed a refund; detail has its id. WAITING until then, with the failed attempts.
+   *
+   * @generated from enum value: ORDER_STEP_KIND_REFUNDED = 11;
+   */
+  REFUNDED = 11,
+
+  /**
+   * A message of the order became a dead letter; detail has the reason. WAITING while it is open.
+   *
+   * @generated from enum value: ORDER_STEP_KIND_DEAD_LETTER = 12;
+   */
+  DEAD_LETTER = 12,
+}
+
+/**
+ * Describes the enum spillway.v1.OrderStepKind.
+ */
+export const OrderStepKindSchema: GenEnum<OrderStepKind> = /*@__PURE__*/
+  enumDesc(file_spillway_v1_order, 3);
+
+/**
+ * OrderStepState is how far a step is.
+ *
+ * @generated from enum spillway.v1.OrderStepState
+ */
+export enum OrderStepState {
+  /**
+   * Never sent by the server.
+   *
+   * @generated from enum value: ORDER_STEP_STATE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * It is done.
+   *
+   * @generated from enum value: ORDER_STEP_STATE_DONE = 1;
+   */
+  DONE = 1,
+
+  /**
+   * It is to be done, or tried again.
+   *
+   * @generated from enum value: ORDER_STEP_STATE_WAITING = 2;
+   */
+  WAITING = 2,
+
+  /**
+   * It failed.
+   *
+   * @generated from enum value: ORDER_STEP_STATE_FAILED = 3;
+   */
+  FAILED = 3,
+}
+
+/**
+ * Describes the enum spillway.v1.OrderStepState.
+ */
+export const OrderStepStateSchema: GenEnum<OrderStepState> = /*@__PURE__*/
+  enumDesc(file_spillway_v1_order, 4);
+
+/**
  * OrderService reads, watches and cancels the orders of the customer that the bearer token names, and refunds orders for operators.
  *
  * @generated from service spillway.v1.OrderService
@@ -776,6 +1204,7 @@ export const OrderService: GenService<{
   /**
    * GetOrder returns one order of the caller. It reads the hot order in Redis before the order's row exists in SQL, so
    * that a new order is visible at once. An order of another customer is `not_found`; an operator may read every order.
+   * The response also has its payment and its refunds, and what a PENDING order waits for.
    *
    * @generated from rpc spillway.v1.OrderService.GetOrder
    */
@@ -820,6 +1249,17 @@ export const OrderService: GenService<{
     methodKind: "unary";
     input: typeof CancelOrderRequestSchema;
     output: typeof CancelOrderResponseSchema;
+  },
+  /**
+   * GetOrderTimeline returns the steps that an order has taken, with their times, and those that it waits for. It needs
+   * the role `operator`.
+   *
+   * @generated from rpc spillway.v1.OrderService.GetOrderTimeline
+   */
+  getOrderTimeline: {
+    methodKind: "unary";
+    input: typeof GetOrderTimelineRequestSchema;
+    output: typeof GetOrderTimelineResponseSchema;
   },
   /**
    * RefundOrder refunds a paid order: a part of it, also before the order is shipped, or all that is left of a SHIPPED
