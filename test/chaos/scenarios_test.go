@@ -14,6 +14,7 @@ var scenarioFiles = []func() []scenario{
 	brokerScenarios,
 	mysqlScenarios,
 	outageScenarios,
+	sqlModeScenarios,
 }
 
 // scenario is trouble with a script of its own, in contrast to the moves that are done to each part. SPILLWAY_CHAOS_PARTS names it beside the parts.

@@ -250,7 +250,7 @@ func (h *harness) restocksAreBooked(ctx context.Context, m *market) ([]violation
 	return out, nil
 }
 
-// countersAgree: once drained, what can be bought is what SQL has left.
+// countersAgree: once drained, what can be bought is what SQL has left, without what is kept for times without Redis.
 func (h *harness) countersAgree(ctx context.Context, m *market) ([]violation, error) {
 	catalog := spillwayv1connect.NewCatalogServiceClient(http.DefaultClient, h.url)
 	var out []violation
@@ -260,7 +260,7 @@ func (h *harness) countersAgree(ctx context.Context, m *market) ([]violation, er
 			return nil, fmt.Errorf("get %s: %w", sku, err)
 		}
 		var left int64
-		if err := h.db.QueryRowContext(ctx, "SELECT stock FROM products WHERE sku = ?", sku).Scan(&left); err != nil {
+		if err := h.db.QueryRowContext(ctx, "SELECT stock - reserve FROM products WHERE sku = ?", sku).Scan(&left); err != nil {
 			return nil, err
 		}
 		if n := resp.GetProduct().GetAvailable(); n != left {

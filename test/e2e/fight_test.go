@@ -43,6 +43,8 @@ type fight struct {
 	listed func(auditFinding) bool
 	// forgets means that an acknowledged order may be lost, so that its retry makes another one.
 	forgets bool
+	// once means that a client never repeats a request with a definite answer.
+	once bool
 	// observe gets each response, with the time that the call took; nil for none.
 	observe func(r reply, err error, took time.Duration)
 
@@ -114,6 +116,9 @@ func (f *fight) attempt(door *shop, token, key string) {
 	var id string
 	deadline := time.Now().Add(giveUp)
 	more := rand.IntN(3) // how many times a client retries
+	if f.once {
+		more = 0
+	}
 	for {
 		began := time.Now()
 		r, err := door.call("CheckoutService/PlaceOrder", token, orderBody(f.sku, 1, goodCard), "Idempotency-Key", key)
