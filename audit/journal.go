@@ -77,6 +77,18 @@ func journalHasNoGaps(_ context.Context, b *snapshot, report func(store.Violatio
 	return b.log.ranges, nil
 }
 
+// epochsAreDrained checks that no closed epoch is still to be drained. The Redis of such a one may hold acknowledged orders.
+func epochsAreDrained(_ context.Context, b *snapshot, report func(store.Violation)) (int64, error) {
+	for _, e := range b.epochs {
+		if e.Undrained {
+			report(store.Violation{Detail: fmt.Sprintf(
+				"%s was closed while its Redis was unavailable: what its journal holds beyond %s is applied when that is back", epochKey{e.Partition, e.Number}, e.LastID,
+			)})
+		}
+	}
+	return int64(len(b.epochs)), nil
+}
+
 func (l *journalLog) report(format string, args ...any) {
 	l.flaws = append(l.flaws, store.Violation{Detail: fmt.Sprintf(format, args...)})
 }

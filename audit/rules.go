@@ -24,6 +24,7 @@ type rule struct {
 	needs func(o Options) bool
 }
 
+func needsDrained(o Options) bool  { return o.Drained }
 func needsCounters(o Options) bool { return o.Drained && o.Counters != nil }
 func needsProvider(o Options) bool { return o.Provider != nil }
 
@@ -34,6 +35,7 @@ var rules = []rule{
 	{"row_matches_journal", "An order's row has the units that its journal entries took from the stock.", rowMatchesJournal, nil},
 	{"journal_applied_once", "The ranges of the journal that were applied follow each other up to the recorded offset.", journalAppliedOnce, nil},
 	{"journal_has_no_gaps", "Between the ranges of the journal that were applied no entry is left out.", journalHasNoGaps, nil},
+	{"epochs_are_drained", "Once drained, no closed epoch has a journal that is applied when its Redis is back.", epochsAreDrained, needsDrained},
 	{"units_return_once", "An order's units return at most once, which is recorded, and only if the order was not paid.", unitsReturnOnce, nil},
 	{
 		"cancelled_gives_units_back",
