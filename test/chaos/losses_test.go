@@ -56,11 +56,17 @@ func (m *market) mayBeLost(a *attempt) bool {
 		return false
 	}
 	for _, w := range m.windows {
-		if a.ackedAt.After(w.from) && (w.to.IsZero() || a.ackedAt.Before(w.to)) {
+		if a.ackedAt.After(w.from) && (w.to.IsZero() || a.ackedAt.Before(w.to)) || a.chargedAcross(w) {
 			return true
 		}
 	}
 	return false
+}
+
+// chargedAcross reports whether the order was reserved before the end of the window, and acknowledged as PENDING after it, because its charge had no
+// outcome: Redis lost the order meanwhile.
+func (a *attempt) chargedAcross(w window) bool {
+	return a.card != "" && a.last == order.Pending && a.id.Time().Before(w.to) && a.ackedAt.After(w.to) && a.ackedAt.Before(w.to.Add(callTimeout))
 }
 
 // learn sets the newest acknowledged state.
