@@ -12,6 +12,7 @@ import (
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
 	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/stock"
 	"github.com/spillway/spillway/store"
 	"github.com/spillway/spillway/tracing"
 	"github.com/spillway/spillway/wire"
@@ -22,6 +23,7 @@ type Canceller struct {
 	Stock interface {
 		Settle(ctx context.Context, id order.ID, chargeID, trace string) (journal.Offset, error)
 		Release(ctx context.Context, id order.ID, reason, trace string) (journal.Offset, error)
+		HotOrder(ctx context.Context, id order.ID) (stock.HotOrder, error)
 	}
 	Store interface {
 		// Cancel cancels an order in SQL, and enqueues the return of its units and its money.
@@ -168,10 +170,16 @@ func (c *Canceller) release(ctx context.Context, o order.Order, reason order.Can
 	return nil
 }
 
-// void makes sure that the order is never charged. The provider is needed for an order that may have been charged only.
+// void makes sure that the order is never charged. The provider is needed for an order that may have been charged only. The ledger is trusted, as by the payment
+// reconciler, while the order is PENDING in Redis: of another one, SQL may have lost the payment.
 func (c *Canceller) void(ctx context.Context, o order.Order) error {
 	if paidLater(o) {
-		if voided, err := c.Payments.VoidUncharged(ctx, o.ID); voided || err != nil {
+		hot, err := c.Stock.HotOrder(ctx, o.ID)
+		voided := false
+		if err == nil && hot.State == order.Pending {
+			voided, err = c.Payments.VoidUncharged(ctx, o.ID)
+		}
+		if voided || err != nil && !errors.Is(err, order.ErrNotFound) {
 			return err
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/server"
+	"github.com/spillway/spillway/stock"
 	"github.com/spillway/spillway/store"
 )
 
@@ -24,6 +25,8 @@ type fakeCancelBackend struct {
 	releaseErr, voidErr, durableErr error
 	settleErr, unchargedErr         error
 	voided                          bool // by VoidUncharged
+	hot                             order.State
+	hotErr                          error
 	charge                          order.ChargeState
 	was                             order.State
 	cancelErrs                      []error // one a call; the last one stays
@@ -47,6 +50,10 @@ func (r *fakeCancelBackend) Settle(_ context.Context, _ order.ID, chargeID, _ st
 func (r *fakeCancelBackend) Find(context.Context, order.ID) (order.Charge, error) {
 	r.note("find")
 	return order.Charge{ChargeID: "ch", State: r.charge}, nil
+}
+
+func (r *fakeCancelBackend) HotOrder(context.Context, order.ID) (stock.HotOrder, error) {
+	return stock.HotOrder{State: r.hot}, r.hotErr
 }
 
 func (r *fakeCancelBackend) VoidUncharged(context.Context, order.ID) (bool, error) {
@@ -112,6 +119,32 @@ func TestCanceller_StateDecidesBetweenRedisAndSQL(t *testing.T) {
 			if !errors.Is(err, c.err) || (err == nil && o.State != order.Cancelled) {
 				t.Errorf("it is %s (%v), want %v", o.State, err, c.err)
 			}
+			if !slices.Equal(r.calls, c.want) {
+				t.Errorf("did\n  %s\nwant\n  %s", strings.Join(r.calls, "\n  "), strings.Join(c.want, "\n  "))
+			}
+		})
+	}
+}
+
+// TestCanceller_LedgerIsTrustedWhilePendingInRedis: an order that was placed without a card needs no provider then. Otherwise SQL may have lost its payment.
+func TestCanceller_LedgerIsTrustedWhilePendingInRedis(t *testing.T) {
+	const uncharged, voided, released = "void uncharged", "void", `release {"text":"why"}`
+	for name, c := range map[string]struct {
+		backend fakeCancelBackend
+		want    []string
+	}{
+		"no card was charged":       {fakeCancelBackend{voided: true}, []string{uncharged, released}},
+		"a card may be charged":     {fakeCancelBackend{}, []string{uncharged, voided, released}},
+		"paid in Redis":             {fakeCancelBackend{hot: order.Paid}, []string{voided, released}},
+		"not in Redis any more":     {fakeCancelBackend{hotErr: order.ErrNotFound}, []string{voided, released}},
+		"the ledger does not work":  {fakeCancelBackend{unchargedErr: order.ErrUnavailable}, []string{uncharged}},
+		"Redis does not respond":    {fakeCancelBackend{hotErr: order.ErrUnavailable}, nil},
+		"the ledger has its charge": {fakeCancelBackend{unchargedErr: order.ErrFailedPrecondition, cancelErrs: []error{nil}}, []string{uncharged, "find", "cancel row [PAID SHIP_FAILED] why as ann", "publish CANCELLED"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := &c.backend
+			canceller := server.Canceller{Stock: r, Store: r, Payments: r, Changes: r, Durable: r, Log: slog.New(slog.DiscardHandler), Now: time.Now}
+			_, _ = canceller.Cancel(t.Context(), order.Order{ID: "O", ExpiresAt: time.Now()}, order.CancelReason{Text: "why"}, "ann")
 			if !slices.Equal(r.calls, c.want) {
 				t.Errorf("did\n  %s\nwant\n  %s", strings.Join(r.calls, "\n  "), strings.Join(c.want, "\n  "))
 			}
