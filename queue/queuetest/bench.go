@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/spillway/spillway/queue"
 )
@@ -15,6 +16,8 @@ import (
 const (
 	// benchBody is the size of an envelope of the relay, in bytes: 200 events of 600 bytes.
 	benchBody = 120_000
+	// benchLease is the time after which messages of a lost response are delivered again.
+	benchLease = 30 * time.Second
 	// benchEvents is the number of events in such a body.
 	benchEvents = 200
 )
@@ -86,7 +89,7 @@ func (l *load) send(ctx context.Context) {
 // receive receives until all receivers together have n messages, and then stops the others.
 func (l *load) receive(ctx context.Context, stop func()) {
 	for ctx.Err() == nil {
-		got, err := l.c.Receive(ctx, 16, longLease)
+		got, err := l.c.Receive(ctx, 16, benchLease)
 		if err == nil {
 			err = l.c.Ack(ctx, got...)
 		}

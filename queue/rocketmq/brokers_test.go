@@ -1,55 +1,76 @@
 package rocketmq_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/spillway/spillway/queue"
-	"github.com/spillway/spillway/queue/queuetest"
 	"github.com/spillway/spillway/queue/rocketmq"
 	"github.com/spillway/spillway/test/realparts"
 )
 
-// benchRounds is how often each setup has its turn. Each turn takes up to four topics of its servers.
-const benchRounds = 5
+const (
+	// benchRounds is how often each setup has its turn.
+	benchRounds = 5
+	// benchSenders send at once, messages of the size of an envelope of the relay.
+	benchSenders     = 4
+	benchBody        = 120_000
+	benchEventsInOne = 200
+)
 
-// BenchmarkSettings measures what a disk write before each response costs, and what a second broker does. The setups take turns, so that
-// other work on the machine slows all of them. Each has a proxy of its own. docs/operations.md has the numbers.
+// BenchmarkSettings measures what a disk write before each response costs, and what a second broker does: how fast messages are stored. The
+// setups take turns, so that other work on the machine slows all of them. Each has a proxy of its own. docs/operations.md has the numbers.
 func BenchmarkSettings(b *testing.B) {
 	setups := []realparts.RocketMQSetup{{}, {SyncFlush: true}, {SyncFlush: true, TwoBrokers: true}}
-	harnesses := make([]queuetest.Harness, len(setups))
+	producers := make([]func() queue.Producer, len(setups))
 	for i, setup := range setups {
-		harnesses[i] = setupHarness(b, setup)
+		// Only those that -bench names are started.
+		producers[i] = sync.OnceValue(func() queue.Producer { return benchProducer(b, setup) })
 	}
 	for round := range benchRounds {
 		for i, setup := range setups {
 			b.Run(fmt.Sprintf("sync=%v/two=%v/round=%d", setup.SyncFlush, setup.TwoBrokers, round), func(b *testing.B) {
-				queuetest.Bench(b, harnesses[i])
+				p := producers[i]()
+				b.ResetTimer()
+				benchSend(b, p)
 			})
 		}
 	}
 }
 
-func setupHarness(b *testing.B, setup realparts.RocketMQSetup) queuetest.Harness {
-	b.Helper()
-	topics, groups := names("topic", maxTopics), names("group", maxTopics)
-	_, _, proxy := realparts.StartRocketMQBrokers(b, topics, groups, setup)
-	var next atomic.Int64
-	return queuetest.Harness{
-		Open: func(t testing.TB, _ map[string][]string) queue.Broker {
-			return open(t, proxy.Addr(), rocketmq.DefaultMinLease)
-		},
-		Topic: func(t testing.TB, _ int) (string, []string) {
-			n := next.Add(1) - 1
-			if n >= maxTopics {
-				t.Fatal("more runs than topics: raise maxTopics")
-			}
-			return topics[n], groups[n : n+1]
-		},
+// benchProducer starts the servers, until b ends.
+func benchProducer(b *testing.B, setup realparts.RocketMQSetup) queue.Producer {
+	_, _, proxy := realparts.StartRocketMQBrokers(b, []string{"topic"}, []string{"group"}, setup)
+	broker := open(b, proxy.Addr(), rocketmq.DefaultMinLease)
+	b.Cleanup(func() { closeBroker(b, broker) })
+	p, err := broker.Producer()
+	if err != nil {
+		b.Error(err)
 	}
+	return p
+}
+
+func benchSend(b *testing.B, p queue.Producer) {
+	body := bytes.Repeat([]byte("x"), benchBody)
+	var left atomic.Int64
+	left.Store(int64(b.N))
+	var wg sync.WaitGroup
+	for range benchSenders {
+		wg.Go(func() {
+			for left.Add(-1) >= 0 {
+				if err := p.Send(b.Context(), "topic", queue.Outgoing{Body: body}); err != nil {
+					b.Errorf("send: %v", err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	b.ReportMetric(float64(b.N)*benchEventsInOne/b.Elapsed().Seconds(), "events/s")
 }
 
 // routeLimit is the time after which the proxy sends nothing to a killed broker any more; it queries routes every 20 s or
