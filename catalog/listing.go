@@ -22,6 +22,7 @@ const (
 // Products keeps the catalogue, in SQL.
 type Products interface {
 	Create(ctx context.Context, p store.Product, actor string) error
+	CreateAll(ctx context.Context, products []store.Product, actor string) error
 	Update(ctx context.Context, p store.Product, fields []store.ProductField) error
 	List(ctx context.Context, after order.SKU, limit int) ([]store.Product, error)
 	ListAll(ctx context.Context, after order.SKU, limit int) ([]store.Product, error)
@@ -112,6 +113,12 @@ func (l *Listing) Find(ctx context.Context, q store.ProductQuery) ([]store.Produ
 func (l *Listing) Create(ctx context.Context, p store.Product, actor string) error {
 	defer l.changes.Add(1)
 	return l.Products.Create(ctx, p, actor)
+}
+
+// CreateAll adds products, and drops the pages.
+func (l *Listing) CreateAll(ctx context.Context, products []store.Product, actor string) error {
+	defer l.changes.Add(1)
+	return l.Products.CreateAll(ctx, products, actor)
 }
 
 // Update changes a product, and drops the pages.

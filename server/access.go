@@ -37,8 +37,10 @@ var permissions = map[string]access{
 	spillwayv1connect.CatalogServiceGetProductsProcedure:    anyone,
 	spillwayv1connect.CatalogServiceSearchProductsProcedure: anyone,
 	spillwayv1connect.CatalogServiceCreateProductProcedure:  operators,
+	spillwayv1connect.CatalogServiceCreateProductsProcedure: operators,
 	spillwayv1connect.CatalogServiceUpdateProductProcedure:  operators,
 	spillwayv1connect.CatalogServiceAdjustStockProcedure:    operators,
+	spillwayv1connect.CatalogServiceAdjustStocksProcedure:   operators,
 
 	spillwayv1connect.CartServiceAddItemProcedure:     customers,
 	spillwayv1connect.CartServiceSetQuantityProcedure: customers,

@@ -82,6 +82,7 @@ func TestAuthenticate_EachProcedureByEachRole(t *testing.T) {
 		s + "SessionService/StartGuestSession": "anyone",
 		s + "CatalogService/ListProducts":      "anyone", s + "CatalogService/GetProduct": "anyone", s + "CatalogService/GetProducts": "anyone", s + "CatalogService/SearchProducts": "anyone",
 		s + "CatalogService/CreateProduct": "operators", s + "CatalogService/UpdateProduct": "operators", s + "CatalogService/AdjustStock": "operators",
+		s + "CatalogService/CreateProducts": "operators", s + "CatalogService/AdjustStocks": "operators",
 		s + "OrderService/RefundOrder": "operators", s + "OrderService/GetOrderTimeline": "operators",
 		s + "CurrencyService/GetSupportedCurrencies": "anyone", s + "CurrencyService/Convert": "anyone",
 		s + "ShippingService/GetQuote": "anyone", s + "ShippingService/ShipOrder": "internal",

@@ -12,6 +12,8 @@ import (
 // ProductStore keeps the catalogue.
 type ProductStore interface {
 	Create(ctx context.Context, p store.Product, actor string) error
+	// CreateAll creates all products or none.
+	CreateAll(ctx context.Context, products []store.Product, actor string) error
 	// Update changes the given fields.
 	Update(ctx context.Context, p store.Product, fields []store.ProductField) error
 	List(ctx context.Context, after order.SKU, limit int) ([]store.Product, error)

@@ -43,6 +43,15 @@ func (s *fakeCatalog) Create(_ context.Context, p store.Product, _ string) error
 	return nil
 }
 
+func (s *fakeCatalog) CreateAll(ctx context.Context, products []store.Product, actor string) error {
+	for _, p := range products {
+		if err := s.Create(ctx, p, actor); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (s *fakeCatalog) Update(_ context.Context, p store.Product, fields []store.ProductField) error {
 	i := s.find(p.SKU)
 	if i < 0 {

@@ -33,20 +33,27 @@ func NewProducts(db *DB) *Products { return &Products{db: db} }
 // Create adds a product with its first stock, which is booked as an adjustment in the same transaction. No counter can
 // exist for it in Redis yet, so the first reservation loads it from here. order.ErrAlreadyExists when the SKU is taken.
 func (p *Products) Create(ctx context.Context, pr Product, actor string) error {
-	return p.db.call(ctx, func(ctx context.Context) error { return p.create(ctx, pr, actor) })
+	return p.CreateAll(ctx, []Product{pr}, actor)
 }
 
-func (p *Products) create(ctx context.Context, pr Product, actor string) error {
+// CreateAll is Create for several products: all of them, or none.
+func (p *Products) CreateAll(ctx context.Context, products []Product, actor string) error {
+	return p.db.call(ctx, func(ctx context.Context) error { return p.create(ctx, products, actor) })
+}
+
+func (p *Products) create(ctx context.Context, products []Product, actor string) error {
 	tx, err := p.db.ent.Tx(ctx)
 	if err != nil {
 		return err
 	}
-	if err := insertProduct(ctx, tx, pr, actor); err != nil {
-		err = errors.Join(err, tx.Rollback())
-		if isDuplicate(err) {
-			return order.Refuse(order.ErrAlreadyExists, order.ReasonProductExists, "product %s exists already", pr.SKU)
+	for _, pr := range products {
+		if err := insertProduct(ctx, tx, pr, actor); err != nil {
+			err = errors.Join(err, tx.Rollback())
+			if isDuplicate(err) {
+				return order.Refuse(order.ErrAlreadyExists, order.ReasonProductExists, "product %s exists already", pr.SKU)
+			}
+			return err
 		}
-		return err
 	}
 	return tx.Commit()
 }

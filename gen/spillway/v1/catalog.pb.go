@@ -934,6 +934,98 @@ func (x *CreateProductResponse) GetProduct() *Product {
 	return nil
 }
 
+// CreateProductsRequest describes new products.
+type CreateProductsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The products.
+	Products      []*CreateProductRequest `protobuf:"bytes,1,rep,name=products,proto3" json:"products,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateProductsRequest) Reset() {
+	*x = CreateProductsRequest{}
+	mi := &file_spillway_v1_catalog_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateProductsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateProductsRequest) ProtoMessage() {}
+
+func (x *CreateProductsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_spillway_v1_catalog_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateProductsRequest.ProtoReflect.Descriptor instead.
+func (*CreateProductsRequest) Descriptor() ([]byte, []int) {
+	return file_spillway_v1_catalog_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *CreateProductsRequest) GetProducts() []*CreateProductRequest {
+	if x != nil {
+		return x.Products
+	}
+	return nil
+}
+
+// CreateProductsResponse carries the new products.
+type CreateProductsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The products, in the order of the request.
+	Products      []*Product `protobuf:"bytes,1,rep,name=products,proto3" json:"products,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateProductsResponse) Reset() {
+	*x = CreateProductsResponse{}
+	mi := &file_spillway_v1_catalog_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateProductsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateProductsResponse) ProtoMessage() {}
+
+func (x *CreateProductsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_spillway_v1_catalog_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateProductsResponse.ProtoReflect.Descriptor instead.
+func (*CreateProductsResponse) Descriptor() ([]byte, []int) {
+	return file_spillway_v1_catalog_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *CreateProductsResponse) GetProducts() []*Product {
+	if x != nil {
+		return x.Products
+	}
+	return nil
+}
+
 // UpdateProductRequest describes a product anew.
 type UpdateProductRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -948,7 +1040,7 @@ type UpdateProductRequest struct {
 
 func (x *UpdateProductRequest) Reset() {
 	*x = UpdateProductRequest{}
-	mi := &file_spillway_v1_catalog_proto_msgTypes[12]
+	mi := &file_spillway_v1_catalog_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -960,7 +1052,7 @@ func (x *UpdateProductRequest) String() string {
 func (*UpdateProductRequest) ProtoMessage() {}
 
 func (x *UpdateProductRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_spillway_v1_catalog_proto_msgTypes[12]
+	mi := &file_spillway_v1_catalog_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -973,7 +1065,7 @@ func (x *UpdateProductRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateProductRequest.ProtoReflect.Descriptor instead.
 func (*UpdateProductRequest) Descriptor() ([]byte, []int) {
-	return file_spillway_v1_catalog_proto_rawDescGZIP(), []int{12}
+	return file_spillway_v1_catalog_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *UpdateProductRequest) GetProduct() *ProductInput {
@@ -1001,7 +1093,7 @@ type UpdateProductResponse struct {
 
 func (x *UpdateProductResponse) Reset() {
 	*x = UpdateProductResponse{}
-	mi := &file_spillway_v1_catalog_proto_msgTypes[13]
+	mi := &file_spillway_v1_catalog_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1013,7 +1105,7 @@ func (x *UpdateProductResponse) String() string {
 func (*UpdateProductResponse) ProtoMessage() {}
 
 func (x *UpdateProductResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_spillway_v1_catalog_proto_msgTypes[13]
+	mi := &file_spillway_v1_catalog_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1026,7 +1118,7 @@ func (x *UpdateProductResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateProductResponse.ProtoReflect.Descriptor instead.
 func (*UpdateProductResponse) Descriptor() ([]byte, []int) {
-	return file_spillway_v1_catalog_proto_rawDescGZIP(), []int{13}
+	return file_spillway_v1_catalog_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *UpdateProductResponse) GetProduct() *Product {
@@ -1053,7 +1145,7 @@ type AdjustStockRequest struct {
 
 func (x *AdjustStockRequest) Reset() {
 	*x = AdjustStockRequest{}
-	mi := &file_spillway_v1_catalog_proto_msgTypes[14]
+	mi := &file_spillway_v1_catalog_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1065,7 +1157,7 @@ func (x *AdjustStockRequest) String() string {
 func (*AdjustStockRequest) ProtoMessage() {}
 
 func (x *AdjustStockRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_spillway_v1_catalog_proto_msgTypes[14]
+	mi := &file_spillway_v1_catalog_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1078,7 +1170,7 @@ func (x *AdjustStockRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AdjustStockRequest.ProtoReflect.Descriptor instead.
 func (*AdjustStockRequest) Descriptor() ([]byte, []int) {
-	return file_spillway_v1_catalog_proto_rawDescGZIP(), []int{14}
+	return file_spillway_v1_catalog_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *AdjustStockRequest) GetSku() string {
@@ -1122,7 +1214,7 @@ type AdjustStockResponse struct {
 
 func (x *AdjustStockResponse) Reset() {
 	*x = AdjustStockResponse{}
-	mi := &file_spillway_v1_catalog_proto_msgTypes[15]
+	mi := &file_spillway_v1_catalog_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1134,7 +1226,7 @@ func (x *AdjustStockResponse) String() string {
 func (*AdjustStockResponse) ProtoMessage() {}
 
 func (x *AdjustStockResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_spillway_v1_catalog_proto_msgTypes[15]
+	mi := &file_spillway_v1_catalog_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1147,7 +1239,7 @@ func (x *AdjustStockResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AdjustStockResponse.ProtoReflect.Descriptor instead.
 func (*AdjustStockResponse) Descriptor() ([]byte, []int) {
-	return file_spillway_v1_catalog_proto_rawDescGZIP(), []int{15}
+	return file_spillway_v1_catalog_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *AdjustStockResponse) GetSku() string {
@@ -1164,11 +1256,167 @@ func (x *AdjustStockResponse) GetAvailable() int64 {
 	return 0
 }
 
+// AdjustStocksRequest changes the stock of several SKUs.
+type AdjustStocksRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The changes.
+	Adjustments   []*AdjustStockRequest `protobuf:"bytes,1,rep,name=adjustments,proto3" json:"adjustments,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AdjustStocksRequest) Reset() {
+	*x = AdjustStocksRequest{}
+	mi := &file_spillway_v1_catalog_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AdjustStocksRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AdjustStocksRequest) ProtoMessage() {}
+
+func (x *AdjustStocksRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_spillway_v1_catalog_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AdjustStocksRequest.ProtoReflect.Descriptor instead.
+func (*AdjustStocksRequest) Descriptor() ([]byte, []int) {
+	return file_spillway_v1_catalog_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *AdjustStocksRequest) GetAdjustments() []*AdjustStockRequest {
+	if x != nil {
+		return x.Adjustments
+	}
+	return nil
+}
+
+// AdjustStocksResponse has the result of each change.
+type AdjustStocksResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The results, in the order of the request.
+	Results       []*AdjustStocksResult `protobuf:"bytes,1,rep,name=results,proto3" json:"results,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AdjustStocksResponse) Reset() {
+	*x = AdjustStocksResponse{}
+	mi := &file_spillway_v1_catalog_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AdjustStocksResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AdjustStocksResponse) ProtoMessage() {}
+
+func (x *AdjustStocksResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_spillway_v1_catalog_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AdjustStocksResponse.ProtoReflect.Descriptor instead.
+func (*AdjustStocksResponse) Descriptor() ([]byte, []int) {
+	return file_spillway_v1_catalog_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *AdjustStocksResponse) GetResults() []*AdjustStocksResult {
+	if x != nil {
+		return x.Results
+	}
+	return nil
+}
+
+// AdjustStocksResult is the result of one change.
+type AdjustStocksResult struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The stock keeping unit.
+	Sku string `protobuf:"bytes,1,opt,name=sku,proto3" json:"sku,omitempty"`
+	// How many units can be bought now. Not set if it failed.
+	Available *int64 `protobuf:"varint,2,opt,name=available,proto3,oneof" json:"available,omitempty"`
+	// Why it failed; not set if it did not.
+	Error         *ItemError `protobuf:"bytes,3,opt,name=error,proto3" json:"error,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AdjustStocksResult) Reset() {
+	*x = AdjustStocksResult{}
+	mi := &file_spillway_v1_catalog_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AdjustStocksResult) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AdjustStocksResult) ProtoMessage() {}
+
+func (x *AdjustStocksResult) ProtoReflect() protoreflect.Message {
+	mi := &file_spillway_v1_catalog_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AdjustStocksResult.ProtoReflect.Descriptor instead.
+func (*AdjustStocksResult) Descriptor() ([]byte, []int) {
+	return file_spillway_v1_catalog_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *AdjustStocksResult) GetSku() string {
+	if x != nil {
+		return x.Sku
+	}
+	return ""
+}
+
+func (x *AdjustStocksResult) GetAvailable() int64 {
+	if x != nil && x.Available != nil {
+		return *x.Available
+	}
+	return 0
+}
+
+func (x *AdjustStocksResult) GetError() *ItemError {
+	if x != nil {
+		return x.Error
+	}
+	return nil
+}
+
 var File_spillway_v1_catalog_proto protoreflect.FileDescriptor
 
 const file_spillway_v1_catalog_proto_rawDesc = "" +
 	"\n" +
-	"\x19spillway/v1/catalog.proto\x12\vspillway.v1\x1a\x1bbuf/validate/validate.proto\x1a google/protobuf/field_mask.proto\x1a\x17spillway/v1/money.proto\"\x99\x02\n" +
+	"\x19spillway/v1/catalog.proto\x12\vspillway.v1\x1a\x1bbuf/validate/validate.proto\x1a google/protobuf/field_mask.proto\x1a\x18spillway/v1/errors.proto\x1a\x17spillway/v1/money.proto\"\x99\x02\n" +
 	"\aProduct\x12\x10\n" +
 	"\x03sku\x18\x01 \x01(\tR\x03sku\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12 \n" +
@@ -1237,7 +1485,13 @@ const file_spillway_v1_catalog_proto_rawDesc = "" +
 	"\rinitial_stock\x18\x02 \x01(\x03B\r\xbaH\n" +
 	"\"\b\x18\x80\x94\xeb\xdc\x03(\x00R\finitialStock\"G\n" +
 	"\x15CreateProductResponse\x12.\n" +
-	"\aproduct\x18\x01 \x01(\v2\x14.spillway.v1.ProductR\aproduct\"\x90\x01\n" +
+	"\aproduct\x18\x01 \x01(\v2\x14.spillway.v1.ProductR\aproduct\"\xc0\x01\n" +
+	"\x15CreateProductsRequest\x12I\n" +
+	"\bproducts\x18\x01 \x03(\v2!.spillway.v1.CreateProductRequestB\n" +
+	"\xbaH\a\x92\x01\x04\b\x01\x10dR\bproducts:\\\xbaHY\x1aW\n" +
+	"\x13products.sku.unique\x12\x12a SKU occurs twice\x1a,this.products.map(p, p.product.sku).unique()\"J\n" +
+	"\x16CreateProductsResponse\x120\n" +
+	"\bproducts\x18\x01 \x03(\v2\x14.spillway.v1.ProductR\bproducts\"\x90\x01\n" +
 	"\x14UpdateProductRequest\x12;\n" +
 	"\aproduct\x18\x01 \x01(\v2\x19.spillway.v1.ProductInputB\x06\xbaH\x03\xd8\x01\x03R\aproduct\x12;\n" +
 	"\vupdate_mask\x18\x02 \x01(\v2\x1a.google.protobuf.FieldMaskR\n" +
@@ -1252,22 +1506,37 @@ const file_spillway_v1_catalog_proto_rawDesc = "" +
 	"\radjustment_id\x18\x04 \x01(\tB\x15\xbaH\x12r\x102\x0e^[!-~]{1,128}$R\fadjustmentId\"E\n" +
 	"\x13AdjustStockResponse\x12\x10\n" +
 	"\x03sku\x18\x01 \x01(\tR\x03sku\x12\x1c\n" +
-	"\tavailable\x18\x02 \x01(\x03R\tavailable*\x96\x01\n" +
+	"\tavailable\x18\x02 \x01(\x03R\tavailable\"\xac\x02\n" +
+	"\x13AdjustStocksRequest\x12M\n" +
+	"\vadjustments\x18\x01 \x03(\v2\x1f.spillway.v1.AdjustStockRequestB\n" +
+	"\xbaH\a\x92\x01\x04\b\x01\x10dR\vadjustments:\xc5\x01\xbaH\xc1\x01\x1aU\n" +
+	"\x16adjustments.sku.unique\x12\x12a SKU occurs twice\x1a'this.adjustments.map(a, a.sku).unique()\x1ah\n" +
+	"\x15adjustments.id.unique\x12\x1can adjustmentId occurs twice\x1a1this.adjustments.map(a, a.adjustment_id).unique()\"Q\n" +
+	"\x14AdjustStocksResponse\x129\n" +
+	"\aresults\x18\x01 \x03(\v2\x1f.spillway.v1.AdjustStocksResultR\aresults\"\x85\x01\n" +
+	"\x12AdjustStocksResult\x12\x10\n" +
+	"\x03sku\x18\x01 \x01(\tR\x03sku\x12!\n" +
+	"\tavailable\x18\x02 \x01(\x03H\x00R\tavailable\x88\x01\x01\x12,\n" +
+	"\x05error\x18\x03 \x01(\v2\x16.spillway.v1.ItemErrorR\x05errorB\f\n" +
+	"\n" +
+	"_available*\x96\x01\n" +
 	"\vProductSort\x12\x1c\n" +
 	"\x18PRODUCT_SORT_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12PRODUCT_SORT_PRICE\x10\x01\x12!\n" +
 	"\x1dPRODUCT_SORT_PRICE_DESCENDING\x10\x02\x12\x15\n" +
 	"\x11PRODUCT_SORT_NAME\x10\x03\x12\x17\n" +
-	"\x13PRODUCT_SORT_NEWEST\x10\x042\x81\x05\n" +
+	"\x13PRODUCT_SORT_NEWEST\x10\x042\xb6\x06\n" +
 	"\x0eCatalogService\x12X\n" +
 	"\fListProducts\x12 .spillway.v1.ListProductsRequest\x1a!.spillway.v1.ListProductsResponse\"\x03\x90\x02\x01\x12R\n" +
 	"\n" +
 	"GetProduct\x12\x1e.spillway.v1.GetProductRequest\x1a\x1f.spillway.v1.GetProductResponse\"\x03\x90\x02\x01\x12U\n" +
 	"\vGetProducts\x12\x1f.spillway.v1.GetProductsRequest\x1a .spillway.v1.GetProductsResponse\"\x03\x90\x02\x01\x12^\n" +
 	"\x0eSearchProducts\x12\".spillway.v1.SearchProductsRequest\x1a#.spillway.v1.SearchProductsResponse\"\x03\x90\x02\x01\x12V\n" +
-	"\rCreateProduct\x12!.spillway.v1.CreateProductRequest\x1a\".spillway.v1.CreateProductResponse\x12[\n" +
+	"\rCreateProduct\x12!.spillway.v1.CreateProductRequest\x1a\".spillway.v1.CreateProductResponse\x12Y\n" +
+	"\x0eCreateProducts\x12\".spillway.v1.CreateProductsRequest\x1a#.spillway.v1.CreateProductsResponse\x12[\n" +
 	"\rUpdateProduct\x12!.spillway.v1.UpdateProductRequest\x1a\".spillway.v1.UpdateProductResponse\"\x03\x90\x02\x02\x12U\n" +
-	"\vAdjustStock\x12\x1f.spillway.v1.AdjustStockRequest\x1a .spillway.v1.AdjustStockResponse\"\x03\x90\x02\x02B\xa5\x01\n" +
+	"\vAdjustStock\x12\x1f.spillway.v1.AdjustStockRequest\x1a .spillway.v1.AdjustStockResponse\"\x03\x90\x02\x02\x12X\n" +
+	"\fAdjustStocks\x12 .spillway.v1.AdjustStocksRequest\x1a!.spillway.v1.AdjustStocksResponse\"\x03\x90\x02\x02B\xa5\x01\n" +
 	"\x0fcom.spillway.v1B\fCatalogProtoP\x01Z7github.com/spillway/spillway/gen/spillway/v1;spillwayv1\xa2\x02\x03SXX\xaa\x02\vSpillway.V1\xca\x02\vSpillway\\V1\xe2\x02\x17Spillway\\V1\\GPBMetadata\xea\x02\fSpillway::V1b\x06proto3"
 
 var (
@@ -1283,7 +1552,7 @@ func file_spillway_v1_catalog_proto_rawDescGZIP() []byte {
 }
 
 var file_spillway_v1_catalog_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_spillway_v1_catalog_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_spillway_v1_catalog_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_spillway_v1_catalog_proto_goTypes = []any{
 	(ProductSort)(0),               // 0: spillway.v1.ProductSort
 	(*Product)(nil),                // 1: spillway.v1.Product
@@ -1298,46 +1567,61 @@ var file_spillway_v1_catalog_proto_goTypes = []any{
 	(*ProductInput)(nil),           // 10: spillway.v1.ProductInput
 	(*CreateProductRequest)(nil),   // 11: spillway.v1.CreateProductRequest
 	(*CreateProductResponse)(nil),  // 12: spillway.v1.CreateProductResponse
-	(*UpdateProductRequest)(nil),   // 13: spillway.v1.UpdateProductRequest
-	(*UpdateProductResponse)(nil),  // 14: spillway.v1.UpdateProductResponse
-	(*AdjustStockRequest)(nil),     // 15: spillway.v1.AdjustStockRequest
-	(*AdjustStockResponse)(nil),    // 16: spillway.v1.AdjustStockResponse
-	(*Money)(nil),                  // 17: spillway.v1.Money
-	(*fieldmaskpb.FieldMask)(nil),  // 18: google.protobuf.FieldMask
+	(*CreateProductsRequest)(nil),  // 13: spillway.v1.CreateProductsRequest
+	(*CreateProductsResponse)(nil), // 14: spillway.v1.CreateProductsResponse
+	(*UpdateProductRequest)(nil),   // 15: spillway.v1.UpdateProductRequest
+	(*UpdateProductResponse)(nil),  // 16: spillway.v1.UpdateProductResponse
+	(*AdjustStockRequest)(nil),     // 17: spillway.v1.AdjustStockRequest
+	(*AdjustStockResponse)(nil),    // 18: spillway.v1.AdjustStockResponse
+	(*AdjustStocksRequest)(nil),    // 19: spillway.v1.AdjustStocksRequest
+	(*AdjustStocksResponse)(nil),   // 20: spillway.v1.AdjustStocksResponse
+	(*AdjustStocksResult)(nil),     // 21: spillway.v1.AdjustStocksResult
+	(*Money)(nil),                  // 22: spillway.v1.Money
+	(*fieldmaskpb.FieldMask)(nil),  // 23: google.protobuf.FieldMask
+	(*ItemError)(nil),              // 24: spillway.v1.ItemError
 }
 var file_spillway_v1_catalog_proto_depIdxs = []int32{
-	17, // 0: spillway.v1.Product.price:type_name -> spillway.v1.Money
+	22, // 0: spillway.v1.Product.price:type_name -> spillway.v1.Money
 	0,  // 1: spillway.v1.ListProductsRequest.sort:type_name -> spillway.v1.ProductSort
 	1,  // 2: spillway.v1.GetProductsResponse.products:type_name -> spillway.v1.Product
 	1,  // 3: spillway.v1.ListProductsResponse.products:type_name -> spillway.v1.Product
 	1,  // 4: spillway.v1.GetProductResponse.product:type_name -> spillway.v1.Product
 	0,  // 5: spillway.v1.SearchProductsRequest.sort:type_name -> spillway.v1.ProductSort
 	1,  // 6: spillway.v1.SearchProductsResponse.products:type_name -> spillway.v1.Product
-	17, // 7: spillway.v1.ProductInput.price:type_name -> spillway.v1.Money
+	22, // 7: spillway.v1.ProductInput.price:type_name -> spillway.v1.Money
 	10, // 8: spillway.v1.CreateProductRequest.product:type_name -> spillway.v1.ProductInput
 	1,  // 9: spillway.v1.CreateProductResponse.product:type_name -> spillway.v1.Product
-	10, // 10: spillway.v1.UpdateProductRequest.product:type_name -> spillway.v1.ProductInput
-	18, // 11: spillway.v1.UpdateProductRequest.update_mask:type_name -> google.protobuf.FieldMask
-	1,  // 12: spillway.v1.UpdateProductResponse.product:type_name -> spillway.v1.Product
-	2,  // 13: spillway.v1.CatalogService.ListProducts:input_type -> spillway.v1.ListProductsRequest
-	6,  // 14: spillway.v1.CatalogService.GetProduct:input_type -> spillway.v1.GetProductRequest
-	3,  // 15: spillway.v1.CatalogService.GetProducts:input_type -> spillway.v1.GetProductsRequest
-	8,  // 16: spillway.v1.CatalogService.SearchProducts:input_type -> spillway.v1.SearchProductsRequest
-	11, // 17: spillway.v1.CatalogService.CreateProduct:input_type -> spillway.v1.CreateProductRequest
-	13, // 18: spillway.v1.CatalogService.UpdateProduct:input_type -> spillway.v1.UpdateProductRequest
-	15, // 19: spillway.v1.CatalogService.AdjustStock:input_type -> spillway.v1.AdjustStockRequest
-	5,  // 20: spillway.v1.CatalogService.ListProducts:output_type -> spillway.v1.ListProductsResponse
-	7,  // 21: spillway.v1.CatalogService.GetProduct:output_type -> spillway.v1.GetProductResponse
-	4,  // 22: spillway.v1.CatalogService.GetProducts:output_type -> spillway.v1.GetProductsResponse
-	9,  // 23: spillway.v1.CatalogService.SearchProducts:output_type -> spillway.v1.SearchProductsResponse
-	12, // 24: spillway.v1.CatalogService.CreateProduct:output_type -> spillway.v1.CreateProductResponse
-	14, // 25: spillway.v1.CatalogService.UpdateProduct:output_type -> spillway.v1.UpdateProductResponse
-	16, // 26: spillway.v1.CatalogService.AdjustStock:output_type -> spillway.v1.AdjustStockResponse
-	20, // [20:27] is the sub-list for method output_type
-	13, // [13:20] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	11, // 10: spillway.v1.CreateProductsRequest.products:type_name -> spillway.v1.CreateProductRequest
+	1,  // 11: spillway.v1.CreateProductsResponse.products:type_name -> spillway.v1.Product
+	10, // 12: spillway.v1.UpdateProductRequest.product:type_name -> spillway.v1.ProductInput
+	23, // 13: spillway.v1.UpdateProductRequest.update_mask:type_name -> google.protobuf.FieldMask
+	1,  // 14: spillway.v1.UpdateProductResponse.product:type_name -> spillway.v1.Product
+	17, // 15: spillway.v1.AdjustStocksRequest.adjustments:type_name -> spillway.v1.AdjustStockRequest
+	21, // 16: spillway.v1.AdjustStocksResponse.results:type_name -> spillway.v1.AdjustStocksResult
+	24, // 17: spillway.v1.AdjustStocksResult.error:type_name -> spillway.v1.ItemError
+	2,  // 18: spillway.v1.CatalogService.ListProducts:input_type -> spillway.v1.ListProductsRequest
+	6,  // 19: spillway.v1.CatalogService.GetProduct:input_type -> spillway.v1.GetProductRequest
+	3,  // 20: spillway.v1.CatalogService.GetProducts:input_type -> spillway.v1.GetProductsRequest
+	8,  // 21: spillway.v1.CatalogService.SearchProducts:input_type -> spillway.v1.SearchProductsRequest
+	11, // 22: spillway.v1.CatalogService.CreateProduct:input_type -> spillway.v1.CreateProductRequest
+	13, // 23: spillway.v1.CatalogService.CreateProducts:input_type -> spillway.v1.CreateProductsRequest
+	15, // 24: spillway.v1.CatalogService.UpdateProduct:input_type -> spillway.v1.UpdateProductRequest
+	17, // 25: spillway.v1.CatalogService.AdjustStock:input_type -> spillway.v1.AdjustStockRequest
+	19, // 26: spillway.v1.CatalogService.AdjustStocks:input_type -> spillway.v1.AdjustStocksRequest
+	5,  // 27: spillway.v1.CatalogService.ListProducts:output_type -> spillway.v1.ListProductsResponse
+	7,  // 28: spillway.v1.CatalogService.GetProduct:output_type -> spillway.v1.GetProductResponse
+	4,  // 29: spillway.v1.CatalogService.GetProducts:output_type -> spillway.v1.GetProductsResponse
+	9,  // 30: spillway.v1.CatalogService.SearchProducts:output_type -> spillway.v1.SearchProductsResponse
+	12, // 31: spillway.v1.CatalogService.CreateProduct:output_type -> spillway.v1.CreateProductResponse
+	14, // 32: spillway.v1.CatalogService.CreateProducts:output_type -> spillway.v1.CreateProductsResponse
+	16, // 33: spillway.v1.CatalogService.UpdateProduct:output_type -> spillway.v1.UpdateProductResponse
+	18, // 34: spillway.v1.CatalogService.AdjustStock:output_type -> spillway.v1.AdjustStockResponse
+	20, // 35: spillway.v1.CatalogService.AdjustStocks:output_type -> spillway.v1.AdjustStocksResponse
+	27, // [27:36] is the sub-list for method output_type
+	18, // [18:27] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_spillway_v1_catalog_proto_init() }
@@ -1345,15 +1629,17 @@ func file_spillway_v1_catalog_proto_init() {
 	if File_spillway_v1_catalog_proto != nil {
 		return
 	}
+	file_spillway_v1_errors_proto_init()
 	file_spillway_v1_money_proto_init()
 	file_spillway_v1_catalog_proto_msgTypes[9].OneofWrappers = []any{}
+	file_spillway_v1_catalog_proto_msgTypes[20].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_spillway_v1_catalog_proto_rawDesc), len(file_spillway_v1_catalog_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   16,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

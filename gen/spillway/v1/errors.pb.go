@@ -259,6 +259,70 @@ func (x *PriceChanged) GetActual() *Money {
 	return nil
 }
 
+// ItemError is why one item of a batch failed; the others are not affected.
+type ItemError struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The reason that an error of a call for this item alone would have: docs/errors.md lists them.
+	Reason string `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
+	// The message for people.
+	Message string `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
+	// Whether the same item may succeed when it is sent again.
+	Retryable     bool `protobuf:"varint,3,opt,name=retryable,proto3" json:"retryable,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ItemError) Reset() {
+	*x = ItemError{}
+	mi := &file_spillway_v1_errors_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ItemError) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ItemError) ProtoMessage() {}
+
+func (x *ItemError) ProtoReflect() protoreflect.Message {
+	mi := &file_spillway_v1_errors_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ItemError.ProtoReflect.Descriptor instead.
+func (*ItemError) Descriptor() ([]byte, []int) {
+	return file_spillway_v1_errors_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ItemError) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *ItemError) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+func (x *ItemError) GetRetryable() bool {
+	if x != nil {
+		return x.Retryable
+	}
+	return false
+}
+
 var File_spillway_v1_errors_proto protoreflect.FileDescriptor
 
 const file_spillway_v1_errors_proto_rawDesc = "" +
@@ -277,7 +341,11 @@ const file_spillway_v1_errors_proto_rawDesc = "" +
 	"expireTime\"j\n" +
 	"\fPriceChanged\x12.\n" +
 	"\bexpected\x18\x01 \x01(\v2\x12.spillway.v1.MoneyR\bexpected\x12*\n" +
-	"\x06actual\x18\x02 \x01(\v2\x12.spillway.v1.MoneyR\x06actualB\xa4\x01\n" +
+	"\x06actual\x18\x02 \x01(\v2\x12.spillway.v1.MoneyR\x06actual\"[\n" +
+	"\tItemError\x12\x16\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x18\n" +
+	"\amessage\x18\x02 \x01(\tR\amessage\x12\x1c\n" +
+	"\tretryable\x18\x03 \x01(\bR\tretryableB\xa4\x01\n" +
 	"\x0fcom.spillway.v1B\vErrorsProtoP\x01Z7github.com/spillway/spillway/gen/spillway/v1;spillwayv1\xa2\x02\x03SXX\xaa\x02\vSpillway.V1\xca\x02\vSpillway\\V1\xe2\x02\x17Spillway\\V1\\GPBMetadata\xea\x02\fSpillway::V1b\x06proto3"
 
 var (
@@ -292,20 +360,21 @@ func file_spillway_v1_errors_proto_rawDescGZIP() []byte {
 	return file_spillway_v1_errors_proto_rawDescData
 }
 
-var file_spillway_v1_errors_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_spillway_v1_errors_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
 var file_spillway_v1_errors_proto_goTypes = []any{
 	(*SoldOut)(nil),               // 0: spillway.v1.SoldOut
 	(*SoldOutItem)(nil),           // 1: spillway.v1.SoldOutItem
 	(*PaymentDeclined)(nil),       // 2: spillway.v1.PaymentDeclined
 	(*PriceChanged)(nil),          // 3: spillway.v1.PriceChanged
-	(*timestamppb.Timestamp)(nil), // 4: google.protobuf.Timestamp
-	(*Money)(nil),                 // 5: spillway.v1.Money
+	(*ItemError)(nil),             // 4: spillway.v1.ItemError
+	(*timestamppb.Timestamp)(nil), // 5: google.protobuf.Timestamp
+	(*Money)(nil),                 // 6: spillway.v1.Money
 }
 var file_spillway_v1_errors_proto_depIdxs = []int32{
 	1, // 0: spillway.v1.SoldOut.items:type_name -> spillway.v1.SoldOutItem
-	4, // 1: spillway.v1.PaymentDeclined.expire_time:type_name -> google.protobuf.Timestamp
-	5, // 2: spillway.v1.PriceChanged.expected:type_name -> spillway.v1.Money
-	5, // 3: spillway.v1.PriceChanged.actual:type_name -> spillway.v1.Money
+	5, // 1: spillway.v1.PaymentDeclined.expire_time:type_name -> google.protobuf.Timestamp
+	6, // 2: spillway.v1.PriceChanged.expected:type_name -> spillway.v1.Money
+	6, // 3: spillway.v1.PriceChanged.actual:type_name -> spillway.v1.Money
 	4, // [4:4] is the sub-list for method output_type
 	4, // [4:4] is the sub-list for method input_type
 	4, // [4:4] is the sub-list for extension type_name
@@ -325,7 +394,7 @@ func file_spillway_v1_errors_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_spillway_v1_errors_proto_rawDesc), len(file_spillway_v1_errors_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   4,
+			NumMessages:   5,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

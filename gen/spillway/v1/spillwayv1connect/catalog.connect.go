@@ -48,12 +48,18 @@ const (
 	// CatalogServiceCreateProductProcedure is the fully-qualified name of the CatalogService's
 	// CreateProduct RPC.
 	CatalogServiceCreateProductProcedure = "/spillway.v1.CatalogService/CreateProduct"
+	// CatalogServiceCreateProductsProcedure is the fully-qualified name of the CatalogService's
+	// CreateProducts RPC.
+	CatalogServiceCreateProductsProcedure = "/spillway.v1.CatalogService/CreateProducts"
 	// CatalogServiceUpdateProductProcedure is the fully-qualified name of the CatalogService's
 	// UpdateProduct RPC.
 	CatalogServiceUpdateProductProcedure = "/spillway.v1.CatalogService/UpdateProduct"
 	// CatalogServiceAdjustStockProcedure is the fully-qualified name of the CatalogService's
 	// AdjustStock RPC.
 	CatalogServiceAdjustStockProcedure = "/spillway.v1.CatalogService/AdjustStock"
+	// CatalogServiceAdjustStocksProcedure is the fully-qualified name of the CatalogService's
+	// AdjustStocks RPC.
+	CatalogServiceAdjustStocksProcedure = "/spillway.v1.CatalogService/AdjustStocks"
 )
 
 // CatalogServiceClient is a client for the spillway.v1.CatalogService service.
@@ -73,6 +79,9 @@ type CatalogServiceClient interface {
 	SearchProducts(context.Context, *v1.SearchProductsRequest) (*v1.SearchProductsResponse, error)
 	// CreateProduct adds a product with its first stock (operator). The same SKU again is `already_exists`.
 	CreateProduct(context.Context, *v1.CreateProductRequest) (*v1.CreateProductResponse, error)
+	// CreateProducts adds several products, all of them or none (operator). It is `already_exists` with the first SKU that
+	// is taken.
+	CreateProducts(context.Context, *v1.CreateProductsRequest) (*v1.CreateProductsResponse, error)
 	// UpdateProduct changes what describes a product (operator): the fields of update_mask, or without one all but
 	// SKU, stock and archived. To stop selling a product, set `archived`: it is no longer listed, searched or
 	// ordered, while orders keep what they bought. Other processes may sell it for two more seconds.
@@ -80,6 +89,9 @@ type CatalogServiceClient interface {
 	// AdjustStock adds units to a SKU's stock, or removes unsold ones (operator). It is idempotent by adjustment_id, and
 	// returns once the change is in SQL. Removing more than is left is `failed_precondition`.
 	AdjustStock(context.Context, *v1.AdjustStockRequest) (*v1.AdjustStockResponse, error)
+	// AdjustStocks changes the stock of several SKUs (operator), each as AdjustStock does and independent of the others:
+	// the response has the result of each. Send the same request again after a failure; what was done is not done again.
+	AdjustStocks(context.Context, *v1.AdjustStocksRequest) (*v1.AdjustStocksResponse, error)
 }
 
 // NewCatalogServiceClient constructs a client for the spillway.v1.CatalogService service. By
@@ -127,6 +139,12 @@ func NewCatalogServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 			connect.WithSchema(catalogServiceMethods.ByName("CreateProduct")),
 			connect.WithClientOptions(opts...),
 		),
+		createProducts: connect.NewClient[v1.CreateProductsRequest, v1.CreateProductsResponse](
+			httpClient,
+			baseURL+CatalogServiceCreateProductsProcedure,
+			connect.WithSchema(catalogServiceMethods.ByName("CreateProducts")),
+			connect.WithClientOptions(opts...),
+		),
 		updateProduct: connect.NewClient[v1.UpdateProductRequest, v1.UpdateProductResponse](
 			httpClient,
 			baseURL+CatalogServiceUpdateProductProcedure,
@@ -141,6 +159,13 @@ func NewCatalogServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 			connect.WithIdempotency(connect.IdempotencyIdempotent),
 			connect.WithClientOptions(opts...),
 		),
+		adjustStocks: connect.NewClient[v1.AdjustStocksRequest, v1.AdjustStocksResponse](
+			httpClient,
+			baseURL+CatalogServiceAdjustStocksProcedure,
+			connect.WithSchema(catalogServiceMethods.ByName("AdjustStocks")),
+			connect.WithIdempotency(connect.IdempotencyIdempotent),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -151,8 +176,10 @@ type catalogServiceClient struct {
 	getProducts    *connect.Client[v1.GetProductsRequest, v1.GetProductsResponse]
 	searchProducts *connect.Client[v1.SearchProductsRequest, v1.SearchProductsResponse]
 	createProduct  *connect.Client[v1.CreateProductRequest, v1.CreateProductResponse]
+	createProducts *connect.Client[v1.CreateProductsRequest, v1.CreateProductsResponse]
 	updateProduct  *connect.Client[v1.UpdateProductRequest, v1.UpdateProductResponse]
 	adjustStock    *connect.Client[v1.AdjustStockRequest, v1.AdjustStockResponse]
+	adjustStocks   *connect.Client[v1.AdjustStocksRequest, v1.AdjustStocksResponse]
 }
 
 // ListProducts calls spillway.v1.CatalogService.ListProducts.
@@ -200,6 +227,15 @@ func (c *catalogServiceClient) CreateProduct(ctx context.Context, req *v1.Create
 	return nil, err
 }
 
+// CreateProducts calls spillway.v1.CatalogService.CreateProducts.
+func (c *catalogServiceClient) CreateProducts(ctx context.Context, req *v1.CreateProductsRequest) (*v1.CreateProductsResponse, error) {
+	response, err := c.createProducts.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // UpdateProduct calls spillway.v1.CatalogService.UpdateProduct.
 func (c *catalogServiceClient) UpdateProduct(ctx context.Context, req *v1.UpdateProductRequest) (*v1.UpdateProductResponse, error) {
 	response, err := c.updateProduct.CallUnary(ctx, connect.NewRequest(req))
@@ -212,6 +248,15 @@ func (c *catalogServiceClient) UpdateProduct(ctx context.Context, req *v1.Update
 // AdjustStock calls spillway.v1.CatalogService.AdjustStock.
 func (c *catalogServiceClient) AdjustStock(ctx context.Context, req *v1.AdjustStockRequest) (*v1.AdjustStockResponse, error) {
 	response, err := c.adjustStock.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// AdjustStocks calls spillway.v1.CatalogService.AdjustStocks.
+func (c *catalogServiceClient) AdjustStocks(ctx context.Context, req *v1.AdjustStocksRequest) (*v1.AdjustStocksResponse, error) {
+	response, err := c.adjustStocks.CallUnary(ctx, connect.NewRequest(req))
 	if response != nil {
 		return response.Msg, err
 	}
@@ -235,6 +280,9 @@ type CatalogServiceHandler interface {
 	SearchProducts(context.Context, *v1.SearchProductsRequest) (*v1.SearchProductsResponse, error)
 	// CreateProduct adds a product with its first stock (operator). The same SKU again is `already_exists`.
 	CreateProduct(context.Context, *v1.CreateProductRequest) (*v1.CreateProductResponse, error)
+	// CreateProducts adds several products, all of them or none (operator). It is `already_exists` with the first SKU that
+	// is taken.
+	CreateProducts(context.Context, *v1.CreateProductsRequest) (*v1.CreateProductsResponse, error)
 	// UpdateProduct changes what describes a product (operator): the fields of update_mask, or without one all but
 	// SKU, stock and archived. To stop selling a product, set `archived`: it is no longer listed, searched or
 	// ordered, while orders keep what they bought. Other processes may sell it for two more seconds.
@@ -242,6 +290,9 @@ type CatalogServiceHandler interface {
 	// AdjustStock adds units to a SKU's stock, or removes unsold ones (operator). It is idempotent by adjustment_id, and
 	// returns once the change is in SQL. Removing more than is left is `failed_precondition`.
 	AdjustStock(context.Context, *v1.AdjustStockRequest) (*v1.AdjustStockResponse, error)
+	// AdjustStocks changes the stock of several SKUs (operator), each as AdjustStock does and independent of the others:
+	// the response has the result of each. Send the same request again after a failure; what was done is not done again.
+	AdjustStocks(context.Context, *v1.AdjustStocksRequest) (*v1.AdjustStocksResponse, error)
 }
 
 // NewCatalogServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -285,6 +336,12 @@ func NewCatalogServiceHandler(svc CatalogServiceHandler, opts ...connect.Handler
 		connect.WithSchema(catalogServiceMethods.ByName("CreateProduct")),
 		connect.WithHandlerOptions(opts...),
 	)
+	catalogServiceCreateProductsHandler := connect.NewUnaryHandlerSimple(
+		CatalogServiceCreateProductsProcedure,
+		svc.CreateProducts,
+		connect.WithSchema(catalogServiceMethods.ByName("CreateProducts")),
+		connect.WithHandlerOptions(opts...),
+	)
 	catalogServiceUpdateProductHandler := connect.NewUnaryHandlerSimple(
 		CatalogServiceUpdateProductProcedure,
 		svc.UpdateProduct,
@@ -296,6 +353,13 @@ func NewCatalogServiceHandler(svc CatalogServiceHandler, opts ...connect.Handler
 		CatalogServiceAdjustStockProcedure,
 		svc.AdjustStock,
 		connect.WithSchema(catalogServiceMethods.ByName("AdjustStock")),
+		connect.WithIdempotency(connect.IdempotencyIdempotent),
+		connect.WithHandlerOptions(opts...),
+	)
+	catalogServiceAdjustStocksHandler := connect.NewUnaryHandlerSimple(
+		CatalogServiceAdjustStocksProcedure,
+		svc.AdjustStocks,
+		connect.WithSchema(catalogServiceMethods.ByName("AdjustStocks")),
 		connect.WithIdempotency(connect.IdempotencyIdempotent),
 		connect.WithHandlerOptions(opts...),
 	)
@@ -311,10 +375,14 @@ func NewCatalogServiceHandler(svc CatalogServiceHandler, opts ...connect.Handler
 			catalogServiceSearchProductsHandler.ServeHTTP(w, r)
 		case CatalogServiceCreateProductProcedure:
 			catalogServiceCreateProductHandler.ServeHTTP(w, r)
+		case CatalogServiceCreateProductsProcedure:
+			catalogServiceCreateProductsHandler.ServeHTTP(w, r)
 		case CatalogServiceUpdateProductProcedure:
 			catalogServiceUpdateProductHandler.ServeHTTP(w, r)
 		case CatalogServiceAdjustStockProcedure:
 			catalogServiceAdjustStockHandler.ServeHTTP(w, r)
+		case CatalogServiceAdjustStocksProcedure:
+			catalogServiceAdjustStocksHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -344,10 +412,18 @@ func (UnimplementedCatalogServiceHandler) CreateProduct(context.Context, *v1.Cre
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("spillway.v1.CatalogService.CreateProduct is not implemented"))
 }
 
+func (UnimplementedCatalogServiceHandler) CreateProducts(context.Context, *v1.CreateProductsRequest) (*v1.CreateProductsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("spillway.v1.CatalogService.CreateProducts is not implemented"))
+}
+
 func (UnimplementedCatalogServiceHandler) UpdateProduct(context.Context, *v1.UpdateProductRequest) (*v1.UpdateProductResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("spillway.v1.CatalogService.UpdateProduct is not implemented"))
 }
 
 func (UnimplementedCatalogServiceHandler) AdjustStock(context.Context, *v1.AdjustStockRequest) (*v1.AdjustStockResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("spillway.v1.CatalogService.AdjustStock is not implemented"))
+}
+
+func (UnimplementedCatalogServiceHandler) AdjustStocks(context.Context, *v1.AdjustStocksRequest) (*v1.AdjustStocksResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("spillway.v1.CatalogService.AdjustStocks is not implemented"))
 }
