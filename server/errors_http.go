@@ -46,7 +46,7 @@ func isUnary(r *http.Request) bool {
 // procedures serves the procedures of one service. A call of a procedure that it does not have gets `unimplemented`, and any other request
 // below its path a plain 404.
 func procedures(errs rpcErrors, next http.Handler) http.Handler {
-	next = contentTypes(errs, boundBody(errs, withErrorBody(next)))
+	next = cacheHeaders(contentTypes(errs, boundBody(errs, withErrorBody(next))))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, known := permissions[r.URL.Path]; !known {
 			errs.notFound(w, r)
