@@ -24,12 +24,14 @@ type Role string
 const (
 	// Operator may change the catalogue and read every order.
 	Operator Role = "operator"
+	// OperatorRead may read all that an operator may read, and change nothing.
+	OperatorRead Role = "operator:read"
 	// Service is the role of the shop's own processes. No procedure of the public port requires it.
 	Service Role = "service"
 )
 
 // Roles returns all roles.
-func Roles() []Role { return []Role{Operator, Service} }
+func Roles() []Role { return []Role{Operator, OperatorRead, Service} }
 
 // Caller is the identity of a caller.
 type Caller struct {
@@ -41,6 +43,9 @@ type Caller struct {
 func (c Caller) Has(roles ...Role) bool {
 	return slices.ContainsFunc(roles, func(r Role) bool { return slices.Contains(c.Roles, r) })
 }
+
+// ReadsAll reports whether the caller may read what belongs to others.
+func (c Caller) ReadsAll() bool { return c.Has(Operator, OperatorRead) }
 
 type contextKey struct{}
 

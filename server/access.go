@@ -25,6 +25,7 @@ var (
 	anyone    = access{public: true}
 	customers = access{}
 	operators = access{roles: []auth.Role{auth.Operator}}
+	readers   = access{roles: []auth.Role{auth.Operator, auth.OperatorRead}}
 	internal  = access{internal: true}
 )
 
@@ -60,7 +61,7 @@ var permissions = map[string]access{
 	spillwayv1connect.OrderServiceCancelOrderProcedure: customers,
 	spillwayv1connect.OrderServiceRefundOrderProcedure: operators,
 
-	spillwayv1connect.OrderServiceGetOrderTimelineProcedure: operators,
+	spillwayv1connect.OrderServiceGetOrderTimelineProcedure: readers,
 
 	spillwayv1connect.ShippingServiceGetQuoteProcedure:    anyone,
 	spillwayv1connect.ShippingServiceShipOrderProcedure:   internal,
@@ -75,15 +76,15 @@ var permissions = map[string]access{
 
 	spillwayv1connect.EmailServiceSendOrderMailsProcedure: internal,
 
-	spillwayv1connect.DeadLetterServiceListDeadLettersProcedure:   operators,
-	spillwayv1connect.DeadLetterServiceGetDeadLetterProcedure:     operators,
+	spillwayv1connect.DeadLetterServiceListDeadLettersProcedure:   readers,
+	spillwayv1connect.DeadLetterServiceGetDeadLetterProcedure:     readers,
 	spillwayv1connect.DeadLetterServiceEditDeadLetterProcedure:    operators,
 	spillwayv1connect.DeadLetterServiceReplayDeadLetterProcedure:  operators,
 	spillwayv1connect.DeadLetterServiceDiscardDeadLetterProcedure: operators,
 
-	spillwayv1connect.AuditServiceRunAuditProcedure: operators,
+	spillwayv1connect.AuditServiceRunAuditProcedure: readers,
 
-	spillwayv1connect.OpsServiceWatchPipelineProcedure: operators,
+	spillwayv1connect.OpsServiceWatchPipelineProcedure: readers,
 }
 
 const bearerScheme = "bearer"
@@ -131,10 +132,14 @@ func admit(ctx context.Context, tokens *auth.Tokens, procedure, header string) (
 		return ctx, err
 	}
 	if len(may.roles) > 0 && !caller.Has(may.roles...) {
-		role := string(may.roles[0])
-		return ctx, order.Refuse(errPermissionDenied, order.ReasonRoleRequired, "this needs the role %s", role).With("role", role)
+		return ctx, roleRequired(may.roles[len(may.roles)-1])
 	}
 	return auth.With(ctx, caller), nil
+}
+
+// roleRequired is the refusal of a caller who needs the role.
+func roleRequired(role auth.Role) error {
+	return order.Refuse(errPermissionDenied, order.ReasonRoleRequired, "this needs the role %s", role).With("role", string(role))
 }
 
 // callerOf reads the token in the header. Its errors are errUnauthenticated.

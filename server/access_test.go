@@ -13,6 +13,8 @@ import (
 
 	"github.com/spillway/spillway/auth"
 	"github.com/spillway/spillway/gen/spillway/v1/spillwayv1connect"
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/store"
 )
 
 // allProcedures are all RPCs of the API, by reflection, so that a new one cannot be forgotten.
@@ -62,6 +64,7 @@ func TestAuthenticate_EachProcedureByEachRole(t *testing.T) {
 	e := startServer(t, allServices(t))
 	tokens := map[string]string{
 		"nobody": "", "guest": e.token(t, "g"), "operator": e.token(t, "o", auth.Operator), "service": e.token(t, "s", auth.Service),
+		"reader": e.token(t, "r", auth.OperatorRead),
 	}
 	const (
 		in     = 0
@@ -71,10 +74,11 @@ func TestAuthenticate_EachProcedureByEachRole(t *testing.T) {
 		gone = http.StatusNotFound
 	)
 	doors := map[string]map[string]int{
-		"anyone":    {"nobody": in, "guest": in, "operator": in, "service": in},
-		"customers": {"nobody": no, "guest": in, "operator": in, "service": in},
-		"operators": {"nobody": no, "guest": denied, "operator": in, "service": denied},
-		"internal":  {"nobody": gone, "guest": gone, "operator": gone, "service": gone},
+		"anyone":    {"nobody": in, "guest": in, "operator": in, "service": in, "reader": in},
+		"customers": {"nobody": no, "guest": in, "operator": in, "service": in, "reader": in},
+		"operators": {"nobody": no, "guest": denied, "operator": in, "service": denied, "reader": denied},
+		"readers":   {"nobody": no, "guest": denied, "operator": in, "service": denied, "reader": in},
+		"internal":  {"nobody": gone, "guest": gone, "operator": gone, "service": gone, "reader": gone},
 	}
 	const s = "/spillway.v1."
 	// Written out by hand, so that the table of permissions is checked against what the API promises, not against itself.
@@ -83,15 +87,15 @@ func TestAuthenticate_EachProcedureByEachRole(t *testing.T) {
 		s + "CatalogService/ListProducts":      "anyone", s + "CatalogService/GetProduct": "anyone", s + "CatalogService/GetProducts": "anyone", s + "CatalogService/SearchProducts": "anyone",
 		s + "CatalogService/CreateProduct": "operators", s + "CatalogService/UpdateProduct": "operators", s + "CatalogService/AdjustStock": "operators",
 		s + "CatalogService/CreateProducts": "operators", s + "CatalogService/AdjustStocks": "operators",
-		s + "OrderService/RefundOrder": "operators", s + "OrderService/GetOrderTimeline": "operators",
+		s + "OrderService/RefundOrder": "operators", s + "OrderService/GetOrderTimeline": "readers",
 		s + "CurrencyService/GetSupportedCurrencies": "anyone", s + "CurrencyService/Convert": "anyone",
 		s + "ShippingService/GetQuote": "anyone", s + "ShippingService/ShipOrder": "internal",
 		s + "PaymentService/Charge": "internal", s + "PaymentService/GetCharge": "internal", s + "PaymentService/Refund": "internal",
 		s + "PaymentService/Void": "internal", s + "PaymentService/ExecuteRefund": "internal", s + "EmailService/SendOrderMails": "internal",
-		s + "DeadLetterService/ListDeadLetters": "operators", s + "DeadLetterService/GetDeadLetter": "operators",
+		s + "DeadLetterService/ListDeadLetters": "readers", s + "DeadLetterService/GetDeadLetter": "readers",
 		s + "DeadLetterService/EditDeadLetter": "operators", s + "DeadLetterService/ReplayDeadLetter": "operators",
-		s + "DeadLetterService/DiscardDeadLetter": "operators", s + "AuditService/RunAudit": "operators",
-		s + "OpsService/WatchPipeline": "operators",
+		s + "DeadLetterService/DiscardDeadLetter": "operators", s + "AuditService/RunAudit": "readers",
+		s + "OpsService/WatchPipeline": "readers",
 	}
 	for _, procedure := range allProcedures(t) {
 		door, ok := doorOf[procedure]
@@ -174,5 +178,41 @@ func TestAuthenticate_ForwardedHeadersAreIgnored(t *testing.T) {
 		if status, _, body := e.post(t, spillwayv1connect.CartServiceGetCartProcedure, "", "{}", name, "operator"); status != http.StatusUnauthorized {
 			t.Errorf("%s let the caller in: %d %s", name, status, body)
 		}
+	}
+}
+
+// TestOperatorRead_ReadsAllAndChangesNothing: also where a call is open to every customer, for orders of others.
+func TestOperatorRead_ReadsAllAndChangesNothing(t *testing.T) {
+	theirs, own := orderOf("they", order.Pending, 0), orderOf("r", order.Pending, 0)
+	reader := OrderReader{Hot: stubHotOrders{}, Rows: stubRows{orders: []order.Order{theirs, own}}, Log: discardLog}
+	services := allServices(t)
+	services.Order = Orders{Reader: reader, Changing: reader}
+	services.Checkout = &Checkout{Reader: reader}
+	s := &fakeCatalog{products: []store.Product{{SKU: "A", Archived: true}}}
+	services.Catalog = Catalog{Products: s, Cache: s, Available: s}
+	e := startServer(t, services)
+	token := e.token(t, "r", auth.OperatorRead)
+	named := `{"orderId":"` + string(theirs.ID) + `"`
+	for procedure, body := range map[string]string{
+		spillwayv1connect.OrderServiceGetOrderProcedure:       named + "}",
+		spillwayv1connect.OrderServiceListOrdersProcedure:     `{"allCustomers":true}`,
+		spillwayv1connect.CatalogServiceListProductsProcedure: `{"includeArchived":true}`,
+	} {
+		if status, _, got := e.post(t, procedure, token, body); status != http.StatusOK {
+			t.Errorf("%s: %d %s; want 200", procedure, status, got)
+		}
+	}
+	for procedure, body := range map[string]string{
+		spillwayv1connect.OrderServiceCancelOrderProcedure: named + "}",
+		spillwayv1connect.CheckoutServicePayOrderProcedure: named + `,"card":{"number":"4242424242424242","cvv":"123","expiryYear":2090,"expiryMonth":1}}`,
+		spillwayv1connect.OrderServiceRefundOrderProcedure: named + `,"reason":"r","idempotencyKey":"k"}`,
+	} {
+		if status, _, got := e.post(t, procedure, token, body); status != http.StatusForbidden || !strings.Contains(got, "ROLE_REQUIRED") {
+			t.Errorf("%s: %d %s; want 403 with ROLE_REQUIRED", procedure, status, got)
+		}
+	}
+	ctx := as(t.Context(), "r", auth.OperatorRead)
+	if _, err := reader.ReadToChange(ctx, string(own.ID)); err != nil {
+		t.Errorf("an own order: %v; want it, as for every customer", err)
 	}
 }

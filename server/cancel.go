@@ -61,7 +61,7 @@ const (
 
 // CancelOrder cancels one of the caller's orders.
 func (s Orders) CancelOrder(ctx context.Context, req *spillwayv1.CancelOrderRequest) (*spillwayv1.CancelOrderResponse, error) {
-	o, err := s.Changing.Read(ctx, req.GetOrderId())
+	o, err := s.Changing.ReadToChange(ctx, req.GetOrderId())
 	if err != nil {
 		return nil, err
 	}

@@ -26,7 +26,7 @@ var productSorts = map[spillwayv1.ProductSort]store.ProductSort{
 // ListProducts returns a page of products. Only operators may include archived ones.
 func (c Catalog) ListProducts(ctx context.Context, req *spillwayv1.ListProductsRequest) (*spillwayv1.ListProductsResponse, error) {
 	if req.GetIncludeArchived() {
-		if caller, _ := auth.From(ctx); !caller.Has(auth.Operator) {
+		if caller, _ := auth.From(ctx); !caller.ReadsAll() {
 			return nil, connect.NewError(connect.CodePermissionDenied, errors.New("includeArchived needs the role "+string(auth.Operator)))
 		}
 	}

@@ -77,7 +77,7 @@ func (p orderPayment) refundMessages(ctx context.Context) []*spillwayv1.Refund {
 	var out []*spillwayv1.Refund
 	for _, r := range p.refunds {
 		m := refundMessage(r)
-		if !caller.Has(auth.Operator) {
+		if !caller.ReadsAll() {
 			m.Reason = ""
 		}
 		out = append(out, m)

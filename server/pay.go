@@ -14,7 +14,7 @@ import (
 // charge or the tombstone that refuses the charge. A declined card leaves the order PENDING, so that another one can be charged until it
 // expires.
 func (c *Checkout) PayOrder(ctx context.Context, req *spillwayv1.PayOrderRequest) (*spillwayv1.PayOrderResponse, error) {
-	o, err := c.Reader.Read(ctx, req.GetOrderId())
+	o, err := c.Reader.ReadToChange(ctx, req.GetOrderId())
 	if err != nil {
 		return nil, err
 	}

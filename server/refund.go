@@ -35,7 +35,7 @@ func (s Orders) RefundOrder(ctx context.Context, req *spillwayv1.RefundOrderRequ
 	if err != nil {
 		return nil, err
 	}
-	o, err := s.Changing.Read(ctx, req.GetOrderId())
+	o, err := s.Changing.ReadToChange(ctx, req.GetOrderId())
 	if err != nil {
 		return nil, err
 	}

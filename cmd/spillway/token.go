@@ -12,7 +12,7 @@ import (
 
 type tokenCmd struct {
 	Customer string        `required:"" help:"The customer that the token names."`
-	Role     []string      `enum:"operator,service" help:"A role that the token gives: operator or service; may be repeated."`
+	Role     []string      `enum:"operator,operator:read,service" help:"A role that the token gives: operator, operator:read (which changes nothing) or service; may be repeated."`
 	TTL      time.Duration `name:"ttl" default:"24h" help:"How long the token is good."`
 	DataDir  string        `name:"data-dir" env:"SPILLWAY_DATA_DIR" default:"${data_dir}" help:"Where the dev key is, if no --auth-key is given."`
 	Auth     authFlags     `embed:""`
