@@ -58,9 +58,14 @@ function SearchBox() {
   );
 }
 
-/** The number of units in the cart. It is asked for only once there is a session. */
-export function useCart() {
-  return useQuery(CartService.method.getCart, {}, { enabled: hasSession() });
+/** The cart. It is asked for only once there is a session. */
+export function useCart(intervalMs: number | false = false) {
+  const { currency } = useSettings();
+  return useQuery(
+    CartService.method.getCart,
+    { currencyCode: currency },
+    { enabled: hasSession(), refetchInterval: intervalMs },
+  );
 }
 
 function CartLink() {

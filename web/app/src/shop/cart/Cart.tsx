@@ -1,8 +1,6 @@
-import { createQueryOptions } from "@connectrpc/connect-query";
 import { money, retrying } from "@spillway/client";
-import type { CartItem } from "@spillway/client/gen/spillway/v1/cart_pb";
-import { CatalogService } from "@spillway/client/gen/spillway/v1/catalog_pb";
-import { useMutation, useQueries } from "@tanstack/react-query";
+import type { CartItem, Cart as CartMessage } from "@spillway/client/gen/spillway/v1/cart_pb";
+import { useMutation } from "@tanstack/react-query";
 import { Link } from "wouter";
 import { useTranslation } from "../../i18n/index.js";
 import { ErrorNotice } from "../../ui/Notice.js";
@@ -14,19 +12,22 @@ import { storedDetails } from "../checkout/details.js";
 import { Summary, useQuote } from "../checkout/Summary.js";
 import { useCart } from "../Header.js";
 import { queries } from "../query.js";
-import { useLocale, useSettings } from "../settings.js";
+import { useLocale } from "../settings.js";
+
+/** How often the cart is read while it is visible: it shows what is left. */
+const cartIntervalMs = 5_000;
 
 export default function Cart() {
   const { t } = useTranslation();
   useTitle(t("nav.cart"));
-  const cart = useCart();
-  if (hasSession() && cart.isPending) return <Loading />;
-  const items = cart.data?.cart?.items ?? [];
+  const { data, error, isPending, refetch } = useCart(cartIntervalMs);
+  if (hasSession() && isPending) return <Loading />;
+  const items = data?.cart?.items ?? [];
   return (
     <>
       <h1>{t("nav.cart")}</h1>
-      {cart.error && <ErrorNotice error={cart.error} retry={() => void cart.refetch()} />}
-      {!cart.error && items.length === 0 && (
+      {error && <ErrorNotice error={error} retry={() => void refetch()} />}
+      {!error && items.length === 0 && (
         <>
           <p>{t("cart.empty")}</p>
           <Link className="button" href="/">
@@ -34,28 +35,25 @@ export default function Cart() {
           </Link>
         </>
       )}
-      {items.length > 0 && <Items items={items} />}
+      {data?.cart && items.length > 0 && <Items cart={data.cart} />}
     </>
   );
 }
 
-function Items({ items }: { items: CartItem[] }) {
+const isShort = (item: CartItem) => item.archived || item.available < BigInt(item.quantity);
+
+function Items({ cart }: { cart: CartMessage }) {
   const { t } = useTranslation();
-  const products = useItems(items);
   const quote = useQuote(storedDetails(store).countryCode);
-  const short = items.some((item, i) => {
-    const p = products[i]?.data?.product;
-    return p && (p.archived || p.available < BigInt(item.quantity));
-  });
   return (
     <div className="columns">
       <ul className="items">
-        {items.map((item, i) => (
-          <Item key={item.sku} item={item} product={products[i]?.data?.product} />
+        {cart.items.map((item) => (
+          <Item key={item.sku} item={item} />
         ))}
       </ul>
       <aside>
-        {short && (
+        {cart.items.some(isShort) && (
           <p className="notice warn" role="status">
             {t("cart.short")}
           </p>
@@ -70,45 +68,24 @@ function Items({ items }: { items: CartItem[] }) {
   );
 }
 
-/** The products of the items, with their stock, which is read again while the page is visible. */
-function useItems(items: CartItem[]) {
-  const { currency } = useSettings();
-  return useQueries({
-    queries: items.map(({ sku }) => ({
-      ...createQueryOptions(
-        CatalogService.method.getProduct,
-        { sku, currencyCode: currency },
-        { transport: shop.transport },
-      ),
-      refetchInterval: 5_000,
-    })),
-  });
-}
-
-type ProductMessage = NonNullable<Awaited<ReturnType<typeof shop.catalog.getProduct>>["product"]>;
-
-function Item({ item, product }: { item: CartItem; product?: ProductMessage }) {
+function Item({ item }: { item: CartItem }) {
   const { t } = useTranslation();
   const locale = useLocale();
   const set = useMutation({
     mutationFn: (quantity: number) => retrying(() => shop.cart.setQuantity({ sku: item.sku, quantity })),
     onSettled: () => queries.invalidateQueries(),
   });
-  const left = Number(product?.available ?? 0n);
-  const most = Math.max(item.quantity, Math.min(10, product?.maxPerCustomer || 10));
+  const left = Number(item.available);
+  const most = Math.max(item.quantity, Math.min(10, item.maxPerCustomer || 10));
   return (
     <li className="card item">
-      <Picture src={product?.picture ?? ""} />
+      <Picture src={item.picture} />
       <div>
         <Link href={`/product/${item.sku}`} className="name">
-          {product?.name ?? item.sku}
+          {item.name || item.sku}
         </Link>
-        <p className="price">{money(product?.price, locale)}</p>
-        {product && left < item.quantity && (
-          <p className="stock bad" role="status">
-            {left === 0 ? t("stock.soldOut") : t("stock.left", { count: left })}
-          </p>
-        )}
+        <p className="price">{money(item.unitPrice, locale)}</p>
+        <Shortage item={item} />
         <div className="row">
           <label>
             <span>{t("product.quantity")}</span>
@@ -118,7 +95,7 @@ function Item({ item, product }: { item: CartItem; product?: ProductMessage }) {
               ))}
             </select>
           </label>
-          {product && left > 0 && left < item.quantity && (
+          {left > 0 && left < item.quantity && (
             <button type="button" onClick={() => set.mutate(left)}>
               {t("cart.takeLeft", { count: left })}
             </button>
@@ -130,5 +107,22 @@ function Item({ item, product }: { item: CartItem; product?: ProductMessage }) {
         {set.error && <ErrorNotice error={set.error} />}
       </div>
     </li>
+  );
+}
+
+/** Says that fewer are left than the cart has, or none. */
+function Shortage({ item }: { item: CartItem }) {
+  const { t } = useTranslation();
+  if (!isShort(item)) return null;
+  const left = Number(item.available);
+  const text = item.archived
+    ? t("errors.PRODUCT_ARCHIVED")
+    : left === 0
+      ? t("stock.soldOut")
+      : t("stock.left", { count: left });
+  return (
+    <p className="stock bad" role="status">
+      {text}
+    </p>
   );
 }

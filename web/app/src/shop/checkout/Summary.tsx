@@ -5,13 +5,12 @@ import { useTranslation } from "../../i18n/index.js";
 import { hasSession } from "../api.js";
 import { useLocale, useSettings } from "../settings.js";
 
-/** The price of the lines, or of the cart. Only the country of an address counts; the rest is a dash. */
+/** The price of the lines, or of the cart, sent to the country. */
 export function useQuote(countryCode: string, lines: { sku: string; quantity: number }[] = []) {
   const { currency } = useSettings();
-  const shippingAddress = { name: "-", street: "-", city: "-", countryCode };
   return useQuery(
     CheckoutService.method.quote,
-    { lines, currencyCode: currency, shippingAddress },
+    { lines, currencyCode: currency, countryCode },
     { enabled: lines.length > 0 || hasSession(), placeholderData: (before) => before },
   );
 }

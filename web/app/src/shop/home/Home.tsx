@@ -3,7 +3,8 @@ import { useTranslation } from "../../i18n/index.js";
 import { ErrorNotice } from "../../ui/Notice.js";
 import { useTitle } from "../../ui/useTitle.js";
 import { Loading } from "../App.js";
-import { categoriesOf, useManyProducts, useProducts } from "./catalogue.js";
+import { useManyProducts, useProducts } from "./catalogue.js";
+import { categoriesOf } from "./categories.js";
 import { ProductGrid } from "./ProductGrid.js";
 
 export default function Home() {

@@ -1,5 +1,5 @@
 import { useInfiniteQuery, useQuery } from "@connectrpc/connect-query";
-import { CatalogService, type Product } from "@spillway/client/gen/spillway/v1/catalog_pb";
+import { CatalogService } from "@spillway/client/gen/spillway/v1/catalog_pb";
 import { useSettings } from "../settings.js";
 
 /** The products of a page; further pages come when they are asked for. */
@@ -33,11 +33,4 @@ export function useSearch(query: string) {
 export function useManyProducts() {
   const { currency } = useSettings();
   return useQuery(CatalogService.method.listProducts, { pageSize: largestPage, currencyCode: currency });
-}
-
-/** The categories of the products, the fullest first. */
-export function categoriesOf(products: readonly Product[]): string[] {
-  const counts = new Map<string, number>();
-  for (const p of products) for (const c of p.categories) counts.set(c, (counts.get(c) ?? 0) + 1);
-  return [...counts].sort(([a, n], [b, m]) => m - n || a.localeCompare(b)).map(([c]) => c);
 }

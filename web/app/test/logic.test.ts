@@ -1,0 +1,88 @@
+import { create } from "@bufbuild/protobuf";
+import { CancelCode, OrderSchema, OrderState } from "@spillway/client/gen/spillway/v1/order_pb";
+import { describe, expect, it } from "vitest";
+import { invalidFields } from "../src/rules/check.ts";
+import { cardOf, emptyDetails, keepDetails, storedDetails } from "../src/shop/checkout/details.ts";
+import { categoriesOf } from "../src/shop/home/categories.ts";
+import { canCancel, stepsOf } from "../src/shop/order/steps.ts";
+import { countdown, share, startOf } from "../src/shop/sale/clock.ts";
+
+const filled = {
+  ...emptyDetails,
+  email: "a@example.com",
+  name: "Ada",
+  street: "Main St 1",
+  city: "Berlin",
+  number: "4242 4242 4242 4242",
+  expiry: "01/30",
+  cvv: "123",
+};
+
+describe("the form", () => {
+  it("breaks no rule of the API when it is filled in", () => {
+    expect([...invalidFields(filled)]).toEqual([]);
+  });
+  it("names the fields that break a rule", () => {
+    const bad = invalidFields({ ...filled, email: "a@", city: " ", number: "42", expiry: "13/30", cvv: "x" });
+    expect([...bad].sort()).toEqual(["card.cvv", "card.expiry_month", "card.number", "email", "shipping_address.city"]);
+  });
+  it("needs no card to pay later", () => {
+    expect([...invalidFields({ ...filled, number: "", expiry: "", cvv: "", payLater: true })]).toEqual([]);
+  });
+  it("reads dates as they are written on cards", () => {
+    expect(cardOf({ ...filled, expiry: " 1 / 2031 " })).toMatchObject({ expiryMonth: 1, expiryYear: 2031 });
+    expect(cardOf({ ...filled, expiry: "nonsense" })).toMatchObject({ expiryMonth: 0, expiryYear: 0 });
+  });
+  it("keeps the address and no card", () => {
+    const items = new Map<string, string>();
+    const store = {
+      getItem: (k: string) => items.get(k) ?? null,
+      setItem: (k: string, v: string) => void items.set(k, v),
+    };
+    keepDetails(store, filled);
+    expect([...items.values()].join()).not.toMatch(/4242|123/);
+    expect(storedDetails(store)).toMatchObject({ city: "Berlin", number: "", cvv: "" });
+    store.setItem("spillway.details", "{broken");
+    expect(storedDetails(store)).toEqual(emptyDetails);
+  });
+});
+
+describe("the timeline", () => {
+  const steps = (init: object) => stepsOf(create(OrderSchema, init)).map((s) => `${s.name}:${s.is}`);
+  it("shows what an order waits for", () => {
+    expect(steps({ state: OrderState.PENDING })).toContain("waitsForAnswer:now");
+    expect(steps({ state: OrderState.PENDING, expireTime: { seconds: 1n } })).toContain("waitsForCard:now");
+    expect(steps({ state: OrderState.SHIPPED })).toEqual(["placed:done", "paid:done", "shipped:done"]);
+  });
+  it("shows the refund of a cancelled order", () => {
+    const cancelled = { state: OrderState.CANCELLED, cancelCode: CancelCode.BY_CUSTOMER };
+    expect(steps(cancelled)).toEqual(["placed:done", "cancelled:failed"]);
+    expect(steps({ ...cancelled, refundPendingTotal: { currencyCode: "EUR" } })).toContain("refunding:now");
+    expect(steps({ ...cancelled, refundedTotal: { currencyCode: "EUR" } })).toContain("refunded:done");
+  });
+  it("has an end after which nothing can be cancelled", () => {
+    expect([1, 2, 3, 4, 5].filter(canCancel)).toEqual([OrderState.PENDING, OrderState.PAID, OrderState.SHIP_FAILED]);
+  });
+});
+
+describe("the sale", () => {
+  it("counts down", () => {
+    expect(countdown(59_001)).toBe("01:00");
+    expect(countdown(3_723_000)).toBe("1:02:03");
+    expect(countdown(-5)).toBe("00:00");
+  });
+  it("begins when its link says so", () => {
+    expect(startOf("2026-01-01T00:00:00Z")).toBe(Date.UTC(2026, 0, 1));
+    expect(startOf("soon")).toBeUndefined();
+    expect(startOf(null)).toBeUndefined();
+  });
+  it("shows the share that is left", () => {
+    expect(share(5, 20)).toBe(0.25);
+    expect(share(0, 0)).toBe(0);
+  });
+});
+
+it("lists the fullest category first", () => {
+  const products = [{ categories: ["home"] }, { categories: ["kitchen"] }, { categories: ["kitchen", "decor"] }];
+  expect(categoriesOf(products)).toEqual(["kitchen", "decor", "home"]);
+});
