@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 
 	"github.com/spillway/spillway/app"
@@ -45,17 +46,28 @@ func (c *allCmd) config() app.Config {
 
 // Run runs everything.
 func (c *allCmd) Run(ctx context.Context, env environment) error {
-	return runApp(ctx, c.config(), env.log)
+	return runApp(ctx, c.config(), env.log, func(a *app.App) error {
+		link, err := a.ConsoleLink()
+		if link != "" {
+			fmt.Fprintf(env.out, "Shop: %s\nConsole: %s\n", a.URL(), link)
+		}
+		return err
+	})
 }
 
-// runApp runs a role until ctx ends.
-func runApp(ctx context.Context, cfg app.Config, log *slog.Logger) error {
+// runApp runs a role until ctx ends. opened, if any, is called before it runs.
+func runApp(ctx context.Context, cfg app.Config, log *slog.Logger, opened func(a *app.App) error) error {
 	if err := cfg.Validate(); err != nil {
 		return usageError(err)
 	}
 	a, err := app.Open(ctx, cfg, log)
 	if err != nil {
 		return err
+	}
+	if opened != nil {
+		if err := opened(a); err != nil {
+			return errors.Join(err, a.Close())
+		}
 	}
 	return errors.Join(a.Run(ctx), a.Close())
 }

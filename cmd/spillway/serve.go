@@ -35,5 +35,5 @@ func (c *serveCmd) config() app.Config {
 
 // Run runs the API.
 func (c *serveCmd) Run(ctx context.Context, env environment) error {
-	return runApp(ctx, c.config(), env.log)
+	return runApp(ctx, c.config(), env.log, nil)
 }

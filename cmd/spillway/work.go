@@ -37,5 +37,5 @@ func (c *workCmd) config() app.Config {
 
 // Run runs workers.
 func (c *workCmd) Run(ctx context.Context, env environment) error {
-	return runApp(ctx, c.config(), env.log)
+	return runApp(ctx, c.config(), env.log, nil)
 }

@@ -19,7 +19,7 @@ const TEXTS: { name: keyof Draft; label: string; hint?: string; only?: "new" }[]
   { name: "currency", label: "Currency" },
   { name: "categories", label: "Categories", hint: "With commas between them." },
   { name: "picture", label: "Picture", hint: "A path or URL." },
-  { name: "maxPerCustomer", label: "Units a customer may order within a day", hint: "0 is no limit." },
+  { name: "maxPerCustomer", label: "Units for one customer a day", hint: "0 is no limit." },
   { name: "initialStock", label: "Units at first", only: "new" },
 ];
 

@@ -57,15 +57,18 @@ export function Diagram({ stages, journal, live, selected, onSelect }: DiagramPr
   const figures = new Map(stages.map((s) => [s.stage, s]));
   const flowing = live && stages.some((s) => (s.perSecond ?? 0) > 0);
   return (
-    <svg className="diagram" viewBox="0 0 1084 520" role="group" aria-label="The path of orders through the stages">
+    <svg className="diagram" viewBox="0 0 1084 492" role="group" aria-label="The path of orders through the stages">
       {["While the customer waits", "Journal", "Queue", "Repair"].map((title, i) => (
         <text key={title} className="column" x={columns[i]} y={26}>
           {title}
         </text>
       ))}
       <g className={flowing ? "ways flowing" : "ways"} aria-hidden="true">
+        <marker id="tip" viewBox="0 0 8 8" refX={7} refY={4} markerWidth={5} markerHeight={5} orient="auto">
+          <path d="M0 0L8 4L0 8Z" />
+        </marker>
         {WAYS.map((d) => (
-          <path key={d} d={d} />
+          <path key={d} d={d} markerEnd="url(#tip)" />
         ))}
       </g>
       <Store x={columns[1]} name="Journal (Redis)" text={journal} />

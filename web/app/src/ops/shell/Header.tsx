@@ -28,8 +28,7 @@ export function Header({ session, leave }: { session: Session; leave: () => void
           {!session.canChange && <span className="pill"> read only</span>}
         </span>
         <button type="button" onClick={nextTheme}>
-          <span className="hidden">Colours: </span>
-          {theme}
+          Colours: {theme}
         </button>
         <button type="button" onClick={leave}>
           Log out
