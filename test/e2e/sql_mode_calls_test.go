@@ -99,11 +99,25 @@ func TestSQLMode_EveryCall(t *testing.T) {
 			o.paid, o.waiting = place(orderBody(o.sku, 1, goodCard), "paid"), place(payLater(o.sku, 1), "waiting")
 			s.inSQL(o.paid, order.Shipped)
 			s.inSQL(o.waiting, order.Pending)
+			// A charge is under way when Redis goes, and an order is watched over both switches.
+			slow, seen := make(chan reply, 1), make(chan watched, 1)
+			go func() {
+				r, _ := s.call("CheckoutService/PlaceOrder", s.guest(), orderBody(o.sku, 1, "4000000000000077"), "Idempotency-Key", "slow")
+				slow <- r
+			}()
+			go func() { seen <- s.watch(o.token, o.waiting, "", 2) }()
+			<-time.After(500 * time.Millisecond) // The card takes 1.5 s.
 			redis.Kill9()
 			o.inSQL = s.paysWithin(sqlModeLimit, o.sku, o.token, "in-sql").Order.ID
 			o.waitingInSQL = place(payLater(o.sku, 1), "waiting-in-sql")
 			for _, c := range s.sqlModeCalls(o) {
 				s.inSQLMode(c, durability)
+			}
+			if w := receive(t, slowestCall, "the watched order", seen); len(w.states) != 2 || w.states[1] != watchedPaid {
+				t.Errorf("the watched order: %+v", w)
+			}
+			if r := receive(t, slowestCall, "the order with the slow card", slow); r.Status != http.StatusOK && (r.Code != unavailable || r.Header.Get("Retry-After") == "") {
+				t.Errorf("the order with the slow card: %s", r.Raw)
 			}
 			s.commandsInSQLMode(durability)
 			redis.Restart()
