@@ -68,8 +68,11 @@ func TestMySQL_FewConnections(t *testing.T) {
 		db := openAs(t, cfg)
 		products := store.NewProducts(db)
 		for name, do := range map[string]func() error{
-			"reads":    func() error { _, err := store.NewProducts(db.Reads()).List(t.Context(), "", 1); return err },
-			"searches": func() error { _, err := products.Find(t.Context(), store.ProductQuery{Text: "mug", Limit: 1}); return err },
+			"reads": func() error { _, err := store.NewProducts(db.Reads()).List(t.Context(), "", 1); return err },
+			"searches": func() error {
+				_, err := products.Find(t.Context(), store.ProductQuery{Text: "mug", Limit: 1})
+				return err
+			},
 			"the rest": func() error { _, err := store.NewOrders(db).Get(t.Context(), order.NewID(0, at)); return err },
 		} {
 			wg.Go(func() {

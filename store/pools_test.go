@@ -20,8 +20,11 @@ func TestPools_FullPoolLeavesTheOthersAlone(t *testing.T) {
 			t.Fatal(err)
 		}
 		work := map[string]func(ctx context.Context) error{
-			"reads":    func(ctx context.Context) error { _, err := store.NewProducts(db.Reads()).List(ctx, "", 1); return err },
-			"searches": func(ctx context.Context) error { _, err := products.Find(ctx, store.ProductQuery{Text: "mug", Limit: 1}); return err },
+			"reads": func(ctx context.Context) error { _, err := store.NewProducts(db.Reads()).List(ctx, "", 1); return err },
+			"searches": func(ctx context.Context) error {
+				_, err := products.Find(ctx, store.ProductQuery{Text: "mug", Limit: 1})
+				return err
+			},
 			"the rest": func(ctx context.Context) error {
 				_, err := store.NewOrders(db).Get(ctx, order.NewID(0, at))
 				return err
