@@ -92,6 +92,12 @@ func (a *App) acquire(ctx context.Context) error {
 	return nil
 }
 
+// IsWrongVariable reports whether a variable of OpenTelemetry has a value that cannot be used.
+func IsWrongVariable(err error) bool {
+	var wrong *telemetry.VariableError
+	return errors.As(err, &wrong)
+}
+
 // closeListener closes a port, unless its server has closed it already.
 func closeListener(l net.Listener) error {
 	if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/spillway/spillway/telemetry"
+	"github.com/spillway/spillway/app"
 )
 
 // The exit statuses.
@@ -30,13 +30,12 @@ func (e *exitError) Unwrap() error { return e.err }
 // exitStatus is exitFailure for errors that ask for no other.
 func exitStatus(err error) int {
 	var e *exitError
-	var v *telemetry.VariableError
 	switch {
 	case err == nil:
 		return exitOK
 	case errors.As(err, &e):
 		return e.status
-	case errors.As(err, &v):
+	case app.IsWrongVariable(err):
 		return exitUsage
 	}
 	return exitFailure

@@ -126,7 +126,8 @@ func TestRun_VariablesOfOpenTelemetry(t *testing.T) {
 				t.Fatalf("migrate: %s", stderr)
 			}
 			for _, line := range [][]string{{"all", "--listen", "127.0.0.1:0", "--admin", ""}, {"audit"}} {
-				if _, stderr, status := spillway(t, append(line, "--data-dir", data)...); status != exitUsage || !strings.Contains(stderr, name) && !strings.Contains(stderr, value) {
+				_, stderr, status := spillway(t, append(line, "--data-dir", data)...)
+				if status != exitUsage || !strings.Contains(stderr, name) && !strings.Contains(stderr, value) {
 					t.Errorf("%v ends with status %d and %q; want %d", line, status, stderr, exitUsage)
 				}
 			}
