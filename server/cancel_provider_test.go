@@ -28,7 +28,13 @@ func TestCancel_UnpaidOrderNeedsNoProvider(t *testing.T) {
 			return err
 		}
 		before := s.left(t)
-		never, declined, unknown := order.ID(s.place(t, "never", "").GetId()), order.ID(s.place(t, "declined", "").GetId()), order.ID(s.place(t, "unknown", "").GetId())
+		never, declined, unknown := order.ID(
+			s.place(t, "never", "").GetId(),
+		), order.ID(
+			s.place(t, "declined", "").GetId(),
+		), order.ID(
+			s.place(t, "unknown", "").GetId(),
+		)
 		var decline *order.DeclinedError
 		if err := pay(declined, declinedCard); !errors.As(err, &decline) {
 			t.Fatalf("pay with a declined card: %v", err)

@@ -27,8 +27,12 @@ func TestProvider_BadCards(t *testing.T) {
 	}
 	o.began = time.Now()
 	for _, kind := range []struct{ name, card string }{
-		{"declined", "4000000000000002"}, {"wrong check digit", "4242424242424241"}, {"error at once", "4000000000000036"},
-		{"slow", "4000000000000077"}, {"never answers", "4000000000000259"}, {"charged, answer lost", "4000000000000341"},
+		{"declined", "4000000000000002"},
+		{"wrong check digit", "4242424242424241"},
+		{"error at once", "4000000000000036"},
+		{"slow", "4000000000000077"},
+		{"never answers", "4000000000000259"},
+		{"charged, answer lost", "4000000000000341"},
 	} {
 		began := time.Now()
 		o.badCards(kind.name, kind.card, []string{attacker})

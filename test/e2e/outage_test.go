@@ -60,8 +60,10 @@ type outageCall struct {
 func openOutage(t *testing.T, more ...string) *outage {
 	t.Helper()
 	dir := t.TempDir()
-	o := &outage{file: filepath.Join(dir, "outages"), stop: make(chan struct{}), told: map[order.ID]string{}, owners: map[order.ID]string{},
-		asked: map[order.ID]bool{}, calls: map[string][]outageCall{}}
+	o := &outage{
+		file: filepath.Join(dir, "outages"), stop: make(chan struct{}), told: map[order.ID]string{}, owners: map[order.ID]string{},
+		asked: map[order.ID]bool{}, calls: map[string][]outageCall{},
+	}
 	provider, carrier := filepath.Join(dir, "provider.db"), filepath.Join(dir, "carrier.db")
 	o.shop = onRealParts(t, realparts.Redis(t), append([]string{
 		"--durability", "journal", "--customer-orders", "0", "--reconcile-after", "4s", "--repair-after", "5s",
@@ -211,7 +213,12 @@ func (o *outage) bystanders() (stop func()) {
 			}
 			o.record("ListProducts", "CatalogService/ListProducts", token, `{}`)
 			o.record("AddItem", "CartService/AddItem", token, fmt.Sprintf(`{"sku":%q,"quantity":1}`, o.sku))
-			o.record("Quote", "CheckoutService/Quote", token, quote+`,"shippingAddress":{"name":"A","street":"S 1","city":"Berlin","postalCode":"10115","countryCode":"DE"}}`)
+			o.record(
+				"Quote",
+				"CheckoutService/Quote",
+				token,
+				quote+`,"shippingAddress":{"name":"A","street":"S 1","city":"Berlin","postalCode":"10115","countryCode":"DE"}}`,
+			)
 			r := o.record("PlaceOrder without a card", "CheckoutService/PlaceOrder", token, payLater(o.sku, 1), "Idempotency-Key", fmt.Sprint("later-", i))
 			o.record("GetOrder", "OrderService/GetOrder", token, fmt.Sprintf(`{"orderId":%q}`, r.Order.ID))
 			o.record("CancelOrder", "OrderService/CancelOrder", token, fmt.Sprintf(`{"orderId":%q,"reason":"mind"}`, r.Order.ID))
