@@ -9,12 +9,18 @@ const root = path.resolve(import.meta.dirname, "../../../..");
 export const stepMs = 60_000;
 
 export async function launch(): Promise<Browser> {
-  const executablePath = execFileSync(path.join(root, "deploy/native/chromium.sh"), ["find"], { encoding: "utf8" }).trim();
+  const executablePath = execFileSync(path.join(root, "deploy/native/chromium.sh"), ["find"], {
+    encoding: "utf8",
+  }).trim();
   return chromium.launch({ executablePath, args: process.getuid?.() === 0 ? ["--no-sandbox"] : [] });
 }
 
 /** Opens the console by its link. A page that logs an error, or breaks the content security policy, fails the test. */
-export async function open(browser: Browser, link: string, options: Parameters<Browser["newContext"]>[0] = {}): Promise<Page> {
+export async function open(
+  browser: Browser,
+  link: string,
+  options: Parameters<Browser["newContext"]>[0] = {},
+): Promise<Page> {
   const context: BrowserContext = await browser.newContext({ viewport: { width: 1360, height: 900 }, ...options });
   context.setDefaultTimeout(stepMs);
   const page = await context.newPage();
@@ -44,7 +50,11 @@ interface AxeResult {
 /** Has axe check the page as it is. Its script runs beside the page's content security policy, as an extension's would. */
 export async function expectAccessible(page: Page, what: string) {
   await page.evaluate(axeSource);
-  const { violations } = await page.evaluate(() => (globalThis as unknown as { axe: { run: () => Promise<AxeResult> } }).axe.run());
-  const found = violations.map((v) => `${v.id}: ${v.nodes.map((n) => `${n.html} ${n.failureSummary ?? ""}`).join("\n")}`);
+  const { violations } = await page.evaluate(() =>
+    (globalThis as unknown as { axe: { run: () => Promise<AxeResult> } }).axe.run(),
+  );
+  const found = violations.map(
+    (v) => `${v.id}: ${v.nodes.map((n) => `${n.html} ${n.failureSummary ?? ""}`).join("\n")}`,
+  );
   expect(found, what).toEqual([]);
 }

@@ -82,7 +82,13 @@ export async function buy(shop: Shop, sku: string, scope: string, email = "ada@e
     lines: [{ sku, quantity: 1 }],
     currencyCode: "EUR",
     email,
-    shippingAddress: { name: "Ada Lovelace", street: "Spillway 1", city: "Berlin", postalCode: "10115", countryCode: "DE" },
+    shippingAddress: {
+      name: "Ada Lovelace",
+      street: "Spillway 1",
+      city: "Berlin",
+      postalCode: "10115",
+      countryCode: "DE",
+    },
     card: { number: "4242424242424242", cvv: "123", expiryYear: 2090, expiryMonth: 12 },
   });
   return orderId;

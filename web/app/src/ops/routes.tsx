@@ -5,6 +5,7 @@ import { ProductPage } from "./catalogue/ProductPage.tsx";
 import { DeadLetterPage } from "./deadletters/DeadLetterPage.tsx";
 import { DeadLetters } from "./deadletters/DeadLetters.tsx";
 import { Flow } from "./flow/Flow.tsx";
+import { Lab } from "./lab/Lab.tsx";
 import { OrderPage } from "./orders/OrderPage.tsx";
 import { Orders } from "./orders/Orders.tsx";
 import { Stock } from "./stock/Stock.tsx";
@@ -21,6 +22,7 @@ export const ROUTES: { path: string; page: ComponentType }[] = [
   { path: "/catalogue/new", page: ProductPage },
   { path: "/catalogue/:sku", page: ProductPage },
   { path: "/books", page: Books },
+  { path: "/lab", page: Lab },
 ];
 
 /** The pages that the header names. */
@@ -32,3 +34,6 @@ export const NAVIGATION: { path: string; name: string }[] = [
   { path: "/catalogue", name: "Catalogue" },
   { path: "/books", name: "Books" },
 ];
+
+/** Only a shop for development has it. */
+export const LAB = { path: "/lab", name: "Load lab" };

@@ -1,6 +1,10 @@
 import { create } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { PipelineStage, type WatchPipelineResponse, WatchPipelineResponseSchema } from "@spillway/client/gen/spillway/v1/ops_pb";
+import {
+  PipelineStage,
+  type WatchPipelineResponse,
+  WatchPipelineResponseSchema,
+} from "@spillway/client/gen/spillway/v1/ops_pb";
 import { expect, it, vi } from "vitest";
 import { Feed, historyMax, record } from "../../src/ops/flow/feed.ts";
 

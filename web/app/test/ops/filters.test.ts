@@ -35,7 +35,11 @@ describe("filters", () => {
 describe("requestOf", () => {
   it("is for all customers, unless one is named", () => {
     expect(requestOf(none, 50, "")).toMatchObject({ allCustomers: true, customerId: "", createTimeFrom: undefined });
-    expect(requestOf({ ...none, customer: "ada" }, 50, "p")).toMatchObject({ allCustomers: false, customerId: "ada", pageToken: "p" });
+    expect(requestOf({ ...none, customer: "ada" }, 50, "p")).toMatchObject({
+      allCustomers: false,
+      customerId: "ada",
+      pageToken: "p",
+    });
   });
 
   it("has times of this browser's time zone", () => {

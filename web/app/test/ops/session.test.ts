@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { parseToken, tokenOf } from "../../src/ops/shell/session.ts";
 
-const token = (claims: object) => `h.${btoa(JSON.stringify(claims)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "")}.s`;
+const token = (claims: object) =>
+  `h.${btoa(JSON.stringify(claims)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "")}.s`;
 
 describe("parseToken", () => {
   it("reads the operator, the expiry and whether it may change something", () => {
@@ -14,9 +15,12 @@ describe("parseToken", () => {
     expect(parseToken(token({ sub: "ada" }))?.canChange).toBe(false);
   });
 
-  it.each(["", "x", "a.b.c", `h.${btoa("[]")}.s`, `h.${btoa("null")}.s`, token({ roles: ["operator"] })])("%s is none", (text) => {
-    expect(parseToken(text)).toBeUndefined();
-  });
+  it.each(["", "x", "a.b.c", `h.${btoa("[]")}.s`, `h.${btoa("null")}.s`, token({ roles: ["operator"] })])(
+    "%s is none",
+    (text) => {
+      expect(parseToken(text)).toBeUndefined();
+    },
+  );
 });
 
 it("tokenOf reads the fragment of a link", () => {

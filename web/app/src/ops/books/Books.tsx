@@ -5,6 +5,7 @@ import { Link } from "wouter";
 import { useApi } from "../shell/api.tsx";
 import { count, moment } from "../shell/format.ts";
 import { Failure, Page } from "../shell/Page.tsx";
+import { Scroll } from "../shell/Scroll.tsx";
 
 /** The time from the end of an audit to the next one: an audit reads every order. */
 const intervalMs = 15_000;
@@ -26,7 +27,8 @@ export function Books() {
       actions={
         <>
           <label>
-            <input type="checkbox" checked={drained} onChange={(e) => setDrained(e.target.checked)} /> Nothing may be in flight
+            <input type="checkbox" checked={drained} onChange={(e) => setDrained(e.target.checked)} /> Nothing may be in
+            flight
           </label>
           <button type="button" aria-pressed={!live} onClick={() => setLive(!live)}>
             {live ? "Pause" : "Resume"}
@@ -54,8 +56,8 @@ function Verdict({ result: r }: { result: RunAuditResponse }) {
   const broken = r.rules.reduce((sum, rule) => sum + rule.broken, 0n);
   return (
     <p className={`notice ${r.ok ? "good" : "bad"}`} role="status">
-      <strong>{r.ok ? "The books close." : `The books do not close: ${count(broken)} violations.`}</strong> Read at {moment(r.readTime)}, with{" "}
-      {count(r.ordersInFlight)} orders in flight.
+      <strong>{r.ok ? "The books close." : `The books do not close: ${count(broken)} violations.`}</strong> Read at{" "}
+      {moment(r.readTime)}, with {count(r.ordersInFlight)} orders in flight.
     </p>
   );
 }
@@ -63,7 +65,7 @@ function Verdict({ result: r }: { result: RunAuditResponse }) {
 function Findings({ findings }: { findings: AuditFinding[] }) {
   if (findings.length === 0) return null;
   return (
-    <section className="card scroll">
+    <Scroll label="Violations" card>
       <h2>What does not add up</h2>
       <table>
         <thead>
@@ -87,13 +89,13 @@ function Findings({ findings }: { findings: AuditFinding[] }) {
           ))}
         </tbody>
       </table>
-    </section>
+    </Scroll>
   );
 }
 
 function Rules({ result }: { result: RunAuditResponse }) {
   return (
-    <section className="card scroll">
+    <Scroll label="Rules" card>
       <h2>Rules</h2>
       <table>
         <thead>
@@ -121,6 +123,6 @@ function Rules({ result }: { result: RunAuditResponse }) {
           ))}
         </tbody>
       </table>
-    </section>
+    </Scroll>
   );
 }

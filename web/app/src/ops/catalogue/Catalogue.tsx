@@ -2,6 +2,7 @@ import { money } from "@spillway/client";
 import { Link, useSearchParams } from "wouter";
 import { useApi } from "../shell/api.tsx";
 import { Failure, Page } from "../shell/Page.tsx";
+import { Scroll } from "../shell/Scroll.tsx";
 import { useProducts } from "./useProducts.ts";
 
 /** The products, and those that are no longer sold. */
@@ -17,7 +18,12 @@ export function Catalogue() {
       actions={
         <>
           <label>
-            <input type="checkbox" checked={archived} onChange={(e) => setParams(e.target.checked ? { archived: "" } : {})} /> Archived too
+            <input
+              type="checkbox"
+              checked={archived}
+              onChange={(e) => setParams(e.target.checked ? { archived: "" } : {})}
+            />{" "}
+            Archived too
           </label>
           {session.canChange && (
             <Link className="button primary" href="/catalogue/new">
@@ -28,7 +34,7 @@ export function Catalogue() {
       }
     >
       {list.error && <Failure error={list.error} retry={() => void list.refetch()} />}
-      <div className="card scroll" aria-busy={list.isFetching}>
+      <Scroll label="Products" card busy={list.isFetching}>
         <table>
           <thead>
             <tr>
@@ -67,7 +73,7 @@ export function Catalogue() {
             Load more
           </button>
         )}
-      </div>
+      </Scroll>
     </Page>
   );
 }

@@ -52,7 +52,13 @@ export function ProductForm({ start, isNew = false, readOnly, busy, error, onSav
       </div>
       <Field label="Description" error={tried ? errors.description : undefined}>
         {(props) => (
-          <textarea {...props} rows={4} readOnly={readOnly} value={d.description} onChange={(e) => set({ ...d, description: e.target.value })} />
+          <textarea
+            {...props}
+            rows={4}
+            readOnly={readOnly}
+            value={d.description}
+            onChange={(e) => set({ ...d, description: e.target.value })}
+          />
         )}
       </Field>
       {error ? <Failure error={error} /> : null}

@@ -31,7 +31,10 @@ function NewProduct() {
 function EditProduct({ sku }: { sku: string }) {
   const { catalog, session } = useApi();
   const client = useQueryClient();
-  const read = useQuery({ queryKey: ["product", sku], queryFn: ({ signal }) => catalog.getProduct({ sku }, { signal }) });
+  const read = useQuery({
+    queryKey: ["product", sku],
+    queryFn: ({ signal }) => catalog.getProduct({ sku }, { signal }),
+  });
   const [archiving, setArchiving] = useState(false);
   const saved = () => client.invalidateQueries({ queryKey: ["product", sku] });
   const save = useMutation({

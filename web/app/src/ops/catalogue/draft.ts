@@ -54,7 +54,8 @@ export function check(d: Draft, isNew: boolean): Errors {
   if (!/^[A-Z]{3}$/.test(d.currency)) errors.currency = "Three capitals, such as EUR.";
   if (!positive(d.price)) errors.price = "More than nothing, such as 12.99.";
   const categories = categoriesOf(d);
-  if (categories.length > 20 || categories.some((c) => c.length > 50)) errors.categories = "At most 20, of 50 characters each.";
+  if (categories.length > 20 || categories.some((c) => c.length > 50))
+    errors.categories = "At most 20, of 50 characters each.";
   if (!whole(d.maxPerCustomer, 1000)) errors.maxPerCustomer = "0 to 1,000; 0 is no limit.";
   if (isNew && !whole(d.initialStock, 1_000_000_000)) errors.initialStock = "0 to 1,000,000,000.";
   return errors;

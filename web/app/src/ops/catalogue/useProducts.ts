@@ -8,7 +8,8 @@ export function useProducts(includeArchived: boolean) {
   const { catalog } = useApi();
   return useInfiniteQuery({
     queryKey: ["products", includeArchived],
-    queryFn: ({ pageParam, signal }) => catalog.listProducts({ pageSize, pageToken: pageParam, includeArchived }, { signal }),
+    queryFn: ({ pageParam, signal }) =>
+      catalog.listProducts({ pageSize, pageToken: pageParam, includeArchived }, { signal }),
     initialPageParam: "",
     getNextPageParam: (last) => last.nextPageToken || undefined,
   });

@@ -44,7 +44,9 @@ export function BulkDialog({ action, ids, onClose, onDone }: BulkDialogProps) {
         <>
           <p>Each is closed without being applied. That cannot be undone.</p>
           <Field label="Why" hint="Kept in the history of each, with your name.">
-            {(props) => <input {...props} required maxLength={200} value={note} onChange={(e) => setNote(e.target.value)} />}
+            {(props) => (
+              <input {...props} required maxLength={200} value={note} onChange={(e) => setNote(e.target.value)} />
+            )}
           </Field>
         </>
       )}

@@ -8,6 +8,7 @@ import { useApi } from "../shell/api.tsx";
 import { moment, unknown, words } from "../shell/format.ts";
 import { Failure, Page } from "../shell/Page.tsx";
 import { PrivacyButton, usePrivacy } from "../shell/Private.tsx";
+import { TraceLink } from "../shell/TraceLink.tsx";
 import { BulkDialog } from "./BulkDialog.tsx";
 import { Editor } from "./Editor.tsx";
 
@@ -95,9 +96,7 @@ function Facts({ letter: l }: { letter: DeadLetter }) {
         </div>
         <div>
           <dt>Trace</dt>
-          <dd>
-            <code className="break">{l.traceId || unknown}</code>
-          </dd>
+          <dd>{l.traceId ? <TraceLink traceId={l.traceId} /> : unknown}</dd>
         </div>
       </dl>
     </section>
@@ -115,7 +114,11 @@ function Payload({ letter: l }: { letter: DeadLetter }) {
         </h2>
         <PrivacyButton />
       </div>
-      {shown ? <Document text={l.payloadJson} /> : <p className="muted">It may contain a name, an address and a mail address.</p>}
+      {shown ? (
+        <Document text={l.payloadJson} />
+      ) : (
+        <p className="muted">It may contain a name, an address and a mail address.</p>
+      )}
     </section>
   );
 }

@@ -5,6 +5,7 @@ import { Link, useSearchParams } from "wouter";
 import { useApi } from "../shell/api.tsx";
 import { moment } from "../shell/format.ts";
 import { Failure, Page } from "../shell/Page.tsx";
+import { Scroll } from "../shell/Scroll.tsx";
 import { BulkDialog } from "./BulkDialog.tsx";
 import { groupByReason } from "./group.ts";
 import { STATUSES, statusOf } from "./status.ts";
@@ -20,7 +21,8 @@ export function DeadLetters() {
   const key = ["dead letters", status];
   const list = useInfiniteQuery({
     queryKey: key,
-    queryFn: ({ pageParam, signal }) => deadLetters.listDeadLetters({ status, pageSize, pageToken: pageParam }, { signal }),
+    queryFn: ({ pageParam, signal }) =>
+      deadLetters.listDeadLetters({ status, pageSize, pageToken: pageParam }, { signal }),
     initialPageParam: "",
     getNextPageParam: (last) => last.nextPageToken || undefined,
   });
@@ -79,7 +81,8 @@ export function DeadLetters() {
       {groupByReason(letters).map((g) => (
         <section className="card" key={g.key}>
           <h2>
-            {canChange && <ChooseAll letters={g.letters} chosen={chosen} choose={choose} />} {g.letters.length} × {g.reason}
+            {canChange && <ChooseAll letters={g.letters} chosen={chosen} choose={choose} />} {g.letters.length} ×{" "}
+            {g.reason}
           </h2>
           <p className="muted">
             given up by <code>{g.source}</code>
@@ -99,7 +102,15 @@ export function DeadLetters() {
 
 type Choose = (ids: bigint[], on: boolean) => void;
 
-function ChooseAll({ letters, chosen, choose }: { letters: DeadLetter[]; chosen: ReadonlySet<bigint>; choose: Choose }) {
+function ChooseAll({
+  letters,
+  chosen,
+  choose,
+}: {
+  letters: DeadLetter[];
+  chosen: ReadonlySet<bigint>;
+  choose: Choose;
+}) {
   const all = letters.every((l) => chosen.has(l.id));
   return (
     <input
@@ -118,7 +129,7 @@ function ChooseAll({ letters, chosen, choose }: { letters: DeadLetter[]; chosen:
 
 function Letters({ letters, chosen, choose }: { letters: DeadLetter[]; chosen: ReadonlySet<bigint>; choose?: Choose }) {
   return (
-    <div className="scroll">
+    <Scroll label="Dead letters">
       <table>
         <thead>
           <tr>
@@ -156,6 +167,6 @@ function Letters({ letters, chosen, choose }: { letters: DeadLetter[]; chosen: R
           ))}
         </tbody>
       </table>
-    </div>
+    </Scroll>
   );
 }

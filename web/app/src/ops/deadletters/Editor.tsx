@@ -27,11 +27,20 @@ export function Editor({ letter, onClose, onSaved }: { letter: DeadLetter; onClo
       </h2>
       <Field label="Payload" error={broken} hint="The server refuses what could not be applied.">
         {(props) => (
-          <textarea {...props} className="json" rows={24} spellCheck={false} value={text} onChange={(e) => setText(e.target.value)} />
+          <textarea
+            {...props}
+            className="json"
+            rows={24}
+            spellCheck={false}
+            value={text}
+            onChange={(e) => setText(e.target.value)}
+          />
         )}
       </Field>
       <Field label="Why" hint="Kept in the history, with your name.">
-        {(props) => <input {...props} required maxLength={200} value={note} onChange={(e) => setNote(e.target.value)} />}
+        {(props) => (
+          <input {...props} required maxLength={200} value={note} onChange={(e) => setNote(e.target.value)} />
+        )}
       </Field>
       {save.error && <Failure error={save.error} />}
       <div className="actions">

@@ -8,4 +8,5 @@ export const STATUSES = [
   { name: "all", label: "All", status: DeadLetterStatus.UNSPECIFIED },
 ] as const;
 
-export const statusOf = (name: string | null): DeadLetterStatus => (STATUSES.find((s) => s.name === name) ?? STATUSES[0]).status;
+export const statusOf = (name: string | null): DeadLetterStatus =>
+  (STATUSES.find((s) => s.name === name) ?? STATUSES[0]).status;

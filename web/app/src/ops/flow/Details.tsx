@@ -3,7 +3,15 @@ import { count, duration, rate } from "../shell/format.ts";
 import { BREAKERS, infoOf } from "./stages.ts";
 
 /** All figures of one stage, with its rate over the last minutes. */
-export function Details({ figures: s, rates, seconds }: { figures: StageFigures; rates: readonly number[]; seconds: number }) {
+export function Details({
+  figures: s,
+  rates,
+  seconds,
+}: {
+  figures: StageFigures;
+  rates: readonly number[];
+  seconds: number;
+}) {
   const info = infoOf(s.stage);
   const facts: [string, string][] = [
     ["Rate", `${rate(s.perSecond)}/s`],
@@ -56,7 +64,8 @@ export function Plot({ rates, label }: { rates: readonly number[]; label: string
   const y = (v: number) => plotHeight - 2 - (v / max) * (plotHeight - 14);
   let d = "";
   rates.forEach((v, i) => {
-    if (!Number.isNaN(v)) d += `${d === "" || Number.isNaN(rates[i - 1] ?? Number.NaN) ? "M" : "L"}${x(i).toFixed(1)} ${y(v).toFixed(1)}`;
+    if (!Number.isNaN(v))
+      d += `${d === "" || Number.isNaN(rates[i - 1] ?? Number.NaN) ? "M" : "L"}${x(i).toFixed(1)} ${y(v).toFixed(1)}`;
   });
   return (
     <svg className="plot" viewBox={`0 0 ${plotWidth} ${plotHeight}`} role="img" aria-label={label}>

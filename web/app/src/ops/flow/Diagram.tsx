@@ -57,13 +57,14 @@ export function Diagram({ stages, journal, live, selected, onSelect }: DiagramPr
   const figures = new Map(stages.map((s) => [s.stage, s]));
   const flowing = live && stages.some((s) => (s.perSecond ?? 0) > 0);
   return (
-    <svg className="diagram" viewBox="0 0 1084 492" role="group" aria-label="The path of orders through the stages">
+    // biome-ignore lint/a11y/noSvgWithoutTitle: the region around it has the name; a title would be a tooltip over all of it.
+    <svg className="diagram" viewBox="0 0 1084 492">
       {["While the customer waits", "Journal", "Queue", "Repair"].map((title, i) => (
         <text key={title} className="column" x={columns[i]} y={26}>
           {title}
         </text>
       ))}
-      <g className={flowing ? "ways flowing" : "ways"} aria-hidden="true">
+      <g className={flowing ? "ways flowing" : "ways"}>
         <marker id="tip" viewBox="0 0 8 8" refX={7} refY={4} markerWidth={5} markerHeight={5} orient="auto">
           <path d="M0 0L8 4L0 8Z" />
         </marker>
@@ -74,7 +75,13 @@ export function Diagram({ stages, journal, live, selected, onSelect }: DiagramPr
       <Store x={columns[1]} name="Journal (Redis)" text={journal} />
       <Store x={columns[2]} name="Queue" text="wakes the workers" />
       {PLACES.map((p) => (
-        <StageBox key={p.stage} place={p} figures={figures.get(p.stage)} selected={p.stage === selected} onSelect={onSelect} />
+        <StageBox
+          key={p.stage}
+          place={p}
+          figures={figures.get(p.stage)}
+          selected={p.stage === selected}
+          onSelect={onSelect}
+        />
       ))}
     </svg>
   );
@@ -103,6 +110,7 @@ interface StageBoxProps {
 
 function StageBox({ place, figures: s, selected, onSelect }: StageBoxProps) {
   const info = infoOf(place.stage);
+  const full = place.h === height;
   const select = () => onSelect(place.stage);
   const onKeyDown = (e: KeyboardEvent) => {
     if (e.key !== "Enter" && e.key !== " ") return;
@@ -117,24 +125,23 @@ function StageBox({ place, figures: s, selected, onSelect }: StageBoxProps) {
       role="button"
       tabIndex={0}
       aria-pressed={selected}
-      aria-label={`${info.name}: ${rate(s?.perSecond)} a second, ${waiting(s)}`}
+      aria-label={`${info.name} ${rate(s?.perSecond)}/s ${waiting(s)}${full ? ` ${trouble(s)}` : ""}`}
       onClick={select}
       onKeyDown={onKeyDown}
     >
-      <title>{info.text}</title>
       <rect className="box" width={width} height={place.h} rx={8} />
       <rect className="edge" width={5} height={place.h} rx={2.5} />
-      <text className="name" x={16} y={place.h === height ? 26 : 20}>
+      <text className="name" x={16} y={full ? 26 : 20}>
         {info.name}
-      </text>
-      <text className="rate" x={width - 12} y={place.h === height ? 28 : 20} textAnchor="end">
+      </text>{" "}
+      <text className="rate" x={width - 12} y={full ? 28 : 20} textAnchor="end">
         {rate(s?.perSecond)}
         <tspan className="unit">/s</tspan>
-      </text>
-      <text className="line" x={16} y={place.h === height ? 52 : 37}>
+      </text>{" "}
+      <text className="line" x={16} y={full ? 52 : 37}>
         {waiting(s)}
-      </text>
-      {place.h === height && (
+      </text>{" "}
+      {full && (
         <text className="line" x={16} y={74}>
           {trouble(s)}
         </text>

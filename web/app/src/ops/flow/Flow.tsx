@@ -3,6 +3,7 @@ import { useState } from "react";
 import { Link } from "wouter";
 import { count, millis, moment, rate, unknown } from "../shell/format.ts";
 import { Failure, Page } from "../shell/Page.tsx";
+import { Scroll } from "../shell/Scroll.tsx";
 import { Details } from "./Details.tsx";
 import { Diagram } from "./Diagram.tsx";
 import type { Snapshot } from "./feed.ts";
@@ -36,7 +37,7 @@ export function Flow() {
         <>
           <Summary pipeline={pipeline} />
           <div className="flow">
-            <div className="scroll card">
+            <Scroll label="The path of orders" card>
               <Diagram
                 stages={pipeline.stages}
                 journal={`${count(p?.journalEntries)} of ${count(p?.journalLimit)} entries`}
@@ -44,7 +45,7 @@ export function Flow() {
                 selected={selected}
                 onSelect={select}
               />
-            </div>
+            </Scroll>
             {figures && (
               <Details
                 figures={figures}
@@ -95,20 +96,39 @@ function Summary({ pipeline }: { pipeline: NonNullable<Snapshot["pipeline"]> }) 
         name="Audit"
         value={
           <Link href="/books">
-            {!audit ? "not run yet" : audit.violations === 0n ? "no violations" : `${count(audit.violations)} violations`}
+            {!audit
+              ? "not run yet"
+              : audit.violations === 0n
+                ? "no violations"
+                : `${count(audit.violations)} violations`}
           </Link>
         }
-        note={audit ? (audit.violatedRules.join(", ") || moment(audit.time)) : "Books runs one"}
+        note={audit ? audit.violatedRules.join(", ") || moment(audit.time) : "Books runs one"}
         tone={audit && audit.violations > 0n ? "bad" : undefined}
       />
       {pipeline.unavailable.length > 0 && (
-        <Tile name="Could not be read" value={pipeline.unavailable.join(", ")} note="its figures are missing" tone="bad" />
+        <Tile
+          name="Could not be read"
+          value={pipeline.unavailable.join(", ")}
+          note="its figures are missing"
+          tone="bad"
+        />
       )}
     </dl>
   );
 }
 
-function Tile({ name, value, note, tone }: { name: string; value: React.ReactNode; note: string; tone?: "warn" | "bad" }) {
+function Tile({
+  name,
+  value,
+  note,
+  tone,
+}: {
+  name: string;
+  value: React.ReactNode;
+  note: string;
+  tone?: "warn" | "bad";
+}) {
   return (
     <div className={`tile ${tone ?? ""}`}>
       <dt>{name}</dt>

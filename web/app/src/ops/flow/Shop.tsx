@@ -1,5 +1,6 @@
 import { BreakerState, type Partition, type Pipeline, type ShopProcess } from "@spillway/client/gen/spillway/v1/ops_pb";
 import { between, count, duration, moment, span, unknown, words } from "../shell/format.ts";
+import { Scroll } from "../shell/Scroll.tsx";
 import { infoOf } from "./stages.ts";
 
 /** The partitions of the stock: epoch, Redis instance, journal and its readers. */
@@ -10,16 +11,21 @@ export function Partitions({ partitions }: { partitions: readonly Partition[] })
       {partitions.map((p) => (
         <div key={p.number} className="partition">
           {p.epoch === undefined ? (
-            <p className="notice bad">No epoch is open, and no orders are taken: {p.closedReason || "the cause is not known"}.</p>
+            <p className="notice bad">
+              No epoch is open, and no orders are taken: {p.closedReason || "the cause is not known"}.
+            </p>
           ) : null}
           <dl className="facts">
             <Fact name="Partition" value={String(p.number)} />
-            <Fact name="Epoch" value={p.epoch === undefined ? unknown : `${p.epoch}, since ${moment(p.epochOpenTime)}`} />
+            <Fact
+              name="Epoch"
+              value={p.epoch === undefined ? unknown : `${p.epoch}, since ${moment(p.epochOpenTime)}`}
+            />
             <Fact name="A response promises" value={p.durability || unknown} />
             <Fact name="Journal" value={`${count(p.journalEntries)} of ${count(p.journalLimit)} entries`} />
             <Fact name="Redis instance" value={p.instance || unknown} code />
           </dl>
-          <div className="scroll">
+          <Scroll label="Readers of the journal">
             <table>
               <thead>
                 <tr>
@@ -46,7 +52,7 @@ export function Partitions({ partitions }: { partitions: readonly Partition[] })
                 ))}
               </tbody>
             </table>
-          </div>
+          </Scroll>
         </div>
       ))}
     </section>
@@ -67,7 +73,7 @@ export function Processes({ pipeline }: { pipeline: Pipeline }) {
   return (
     <section className="card">
       <h2>Processes</h2>
-      <div className="scroll">
+      <Scroll label="Processes">
         <table>
           <thead>
             <tr>
@@ -92,14 +98,16 @@ export function Processes({ pipeline }: { pipeline: Pipeline }) {
                 </th>
                 <td>{p.role}</td>
                 <td>{p.host}</td>
-                <td className="number">{p.startTime && pipeline.time ? span(between(p.startTime, pipeline.time)) : unknown}</td>
+                <td className="number">
+                  {p.startTime && pipeline.time ? span(between(p.startTime, pipeline.time)) : unknown}
+                </td>
                 <td className="number">{duration(p.reportAge)}</td>
                 <td>{breakersOf(p)}</td>
               </tr>
             ))}
           </tbody>
         </table>
-      </div>
+      </Scroll>
     </section>
   );
 }

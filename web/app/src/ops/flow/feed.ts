@@ -77,7 +77,8 @@ export class Feed {
         clearTimeout(quiet);
         quiet = setTimeout(abort, quietMs);
         if (signal.aborted) return;
-        if (pipeline) this.set({ state: "live", pipeline, rates: record(this.snapshot.rates, pipeline), problem: undefined });
+        if (pipeline)
+          this.set({ state: "live", pipeline, rates: record(this.snapshot.rates, pipeline), problem: undefined });
       }
       return undefined;
     } catch (error) {

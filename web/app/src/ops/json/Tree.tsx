@@ -45,7 +45,8 @@ function Value({ node, level, name }: { node: Node; level: number; name?: string
     <details open={level < openLevels}>
       <summary>
         {label}
-        {open} <span className="muted">{children.length === 1 ? "1 member" : `${children.length} members`}</span> {close}
+        {open} <span className="muted">{children.length === 1 ? "1 member" : `${children.length} members`}</span>{" "}
+        {close}
       </summary>
       <div className="members">
         {children.map(([key, value], i) => (

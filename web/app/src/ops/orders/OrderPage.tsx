@@ -1,7 +1,7 @@
 import { money } from "@spillway/client";
-import { ChargeState } from "@spillway/client/gen/spillway/v1/payment_pb";
 import type { GetOrderTimelineResponse, Order } from "@spillway/client/gen/spillway/v1/order_pb";
 import { OrderState, WaitingFor } from "@spillway/client/gen/spillway/v1/order_pb";
+import { ChargeState } from "@spillway/client/gen/spillway/v1/payment_pb";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { Link, useParams } from "wouter";
@@ -9,10 +9,10 @@ import { useApi } from "../shell/api.tsx";
 import { moment, words } from "../shell/format.ts";
 import { Failure, Page } from "../shell/Page.tsx";
 import { PrivacyButton, Private } from "../shell/Private.tsx";
+import { TraceLink } from "../shell/TraceLink.tsx";
 import { CancelDialog, RefundDialog } from "./changes.tsx";
 import { StatePill } from "./state.tsx";
 import { Timeline } from "./Timeline.tsx";
-import { TraceLink } from "./TraceLink.tsx";
 
 /** The time between two reads while the order still changes. */
 const refreshMs = 1_500;
@@ -28,7 +28,8 @@ export function OrderPage() {
   const read = useQuery({
     queryKey: key,
     queryFn: ({ signal }) => orders.getOrderTimeline({ orderId: id }, { signal }),
-    refetchInterval: (q) => (final(q.state.data?.order) && !q.state.data?.order?.refundPendingTotal ? false : refreshMs),
+    refetchInterval: (q) =>
+      final(q.state.data?.order) && !q.state.data?.order?.refundPendingTotal ? false : refreshMs,
   });
   const [doing, setDoing] = useState<"cancel" | "refund">();
   const data = read.data;
@@ -65,7 +66,11 @@ export function OrderPage() {
             <section className="card">
               <h2>Timeline</h2>
               <Timeline steps={data.steps} />
-              <TraceLink traceId={data.traceId} />
+              {data.traceId && (
+                <p>
+                  Trace <TraceLink traceId={data.traceId} />
+                </p>
+              )}
             </section>
             <Payment data={data} />
           </div>

@@ -6,6 +6,7 @@ import { useApi } from "../shell/api.tsx";
 import { moment } from "../shell/format.ts";
 import { Failure, Page } from "../shell/Page.tsx";
 import { PrivacyButton, Private } from "../shell/Private.tsx";
+import { Scroll } from "../shell/Scroll.tsx";
 import { FilterForm } from "./FilterForm.tsx";
 import { filtersOf, paramsOf, requestOf } from "./filters.ts";
 import { StatePill } from "./state.tsx";
@@ -60,7 +61,8 @@ function NoOrders({ order }: { order: string }) {
       No order is like that.{" "}
       {order && (
         <>
-          One that was placed a moment ago may not be in the list yet: <Link href={`/orders/${encodeURIComponent(order)}`}>open {order}</Link>.
+          One that was placed a moment ago may not be in the list yet:{" "}
+          <Link href={`/orders/${encodeURIComponent(order)}`}>open {order}</Link>.
         </>
       )}
     </p>
@@ -69,7 +71,7 @@ function NoOrders({ order }: { order: string }) {
 
 function OrderTable({ orders }: { orders: Order[] }) {
   return (
-    <div className="scroll">
+    <Scroll label="Orders">
       <table>
         <thead>
           <tr>
@@ -110,6 +112,6 @@ function OrderTable({ orders }: { orders: Order[] }) {
           ))}
         </tbody>
       </table>
-    </div>
+    </Scroll>
   );
 }

@@ -22,11 +22,17 @@ export function Timeline({ steps }: { steps: readonly OrderStep[] }) {
         // biome-ignore lint/suspicious/noArrayIndexKey: two steps of one kind differ by their place alone.
         <li key={i} className={TONES[s.state] ?? ""}>
           <strong>{NAMES[s.kind] ?? words(OrderStepKind[s.kind])}</strong>
-          {s.state !== OrderStepState.DONE && <span className={`pill ${TONES[s.state] ?? ""}`}>{words(OrderStepState[s.state])}</span>}
-          {s.attempts > 0 && <span className="muted"> · {s.attempts === 1 ? "1 failed attempt" : `${s.attempts} failed attempts`}</span>}
+          {s.state !== OrderStepState.DONE && (
+            <span className={`pill ${TONES[s.state] ?? ""}`}>{words(OrderStepState[s.state])}</span>
+          )}
+          {s.attempts > 0 && (
+            <span className="muted"> · {s.attempts === 1 ? "1 failed attempt" : `${s.attempts} failed attempts`}</span>
+          )}
           <div className="muted">{when(s)}</div>
           {s.detail && <div className="break">{s.detail}</div>}
-          {s.deadLetterId > 0n && <Link href={`/dead-letters/${s.deadLetterId}`}>Dead letter {String(s.deadLetterId)}</Link>}
+          {s.deadLetterId > 0n && (
+            <Link href={`/dead-letters/${s.deadLetterId}`}>Dead letter {String(s.deadLetterId)}</Link>
+          )}
         </li>
       ))}
     </ol>

@@ -1,4 +1,4 @@
-import { moneyOf, money, toDecimal } from "@spillway/client";
+import { money, moneyOf, toDecimal } from "@spillway/client";
 import type { Order } from "@spillway/client/gen/spillway/v1/order_pb";
 import { useMutation } from "@tanstack/react-query";
 import { useState } from "react";
@@ -16,7 +16,10 @@ interface ChangeProps {
 export function CancelDialog({ order, onClose, onDone }: ChangeProps) {
   const { orders } = useApi();
   const [reason, setReason] = useState("");
-  const cancel = useMutation({ mutationFn: () => orders.cancelOrder({ orderId: order.id, reason }), onSuccess: onDone });
+  const cancel = useMutation({
+    mutationFn: () => orders.cancelOrder({ orderId: order.id, reason }),
+    onSuccess: onDone,
+  });
   return (
     <Dialog
       title="Cancel this order?"
@@ -28,10 +31,13 @@ export function CancelDialog({ order, onClose, onDone }: ChangeProps) {
       onClose={onClose}
     >
       <p>
-        The units go back to stock, and {money(order.total, "en")} to the customer if that was paid. This cannot be undone.
+        The units go back to stock, and {money(order.total, "en")} to the customer if that was paid. This cannot be
+        undone.
       </p>
       <Field label="Why" hint="The customer reads it.">
-        {(props) => <input {...props} required maxLength={200} value={reason} onChange={(e) => setReason(e.target.value)} />}
+        {(props) => (
+          <input {...props} required maxLength={200} value={reason} onChange={(e) => setReason(e.target.value)} />
+        )}
       </Field>
     </Dialog>
   );
@@ -69,15 +75,24 @@ export function RefundDialog({ order, onClose, onDone }: ChangeProps) {
       <p>
         The order's total is {money(order.total, "en")}
         {order.refundedTotal && `, of which ${money(order.refundedTotal, "en")} are refunded`}
-        {order.refundPendingTotal && `, and ${money(order.refundPendingTotal, "en")} under way`}. The goods stay with the customer.
+        {order.refundPendingTotal && `, and ${money(order.refundPendingTotal, "en")} under way`}. The goods stay with
+        the customer.
       </p>
       <Field label={`Amount in ${currency}`} hint="Empty: all that is left." error={wrong}>
         {(props) => (
-          <input {...props} inputMode="decimal" placeholder={order.total && toDecimal(order.total)} value={amount} onChange={(e) => setAmount(e.target.value)} />
+          <input
+            {...props}
+            inputMode="decimal"
+            placeholder={order.total && toDecimal(order.total)}
+            value={amount}
+            onChange={(e) => setAmount(e.target.value)}
+          />
         )}
       </Field>
       <Field label="Why" hint="Kept with the refund.">
-        {(props) => <input {...props} required maxLength={200} value={reason} onChange={(e) => setReason(e.target.value)} />}
+        {(props) => (
+          <input {...props} required maxLength={200} value={reason} onChange={(e) => setReason(e.target.value)} />
+        )}
       </Field>
     </Dialog>
   );

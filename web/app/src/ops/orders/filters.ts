@@ -54,7 +54,11 @@ export function paramsOf(f: Filters): URLSearchParams {
 }
 
 /** The request for a page of these orders, of all customers unless one is named. */
-export function requestOf(f: Filters, pageSize: number, pageToken: string): MessageInitShape<typeof ListOrdersRequestSchema> {
+export function requestOf(
+  f: Filters,
+  pageSize: number,
+  pageToken: string,
+): MessageInitShape<typeof ListOrdersRequestSchema> {
   return {
     pageSize,
     pageToken,

@@ -1,13 +1,15 @@
 import { Link, useRoute } from "wouter";
 import { useFeed } from "../flow/useFeed.tsx";
-import { NAVIGATION } from "../routes.tsx";
+import { LAB, NAVIGATION } from "../routes.tsx";
 import { count } from "./format.ts";
 import type { Session } from "./session.ts";
+import { useSettings } from "./settings.ts";
 import { useTheme } from "./theme.ts";
 
 /** The name, the pages, and who uses them. */
 export function Header({ session, leave }: { session: Session; leave: () => void }) {
   const [theme, nextTheme] = useTheme();
+  const { loadLab } = useSettings();
   const letters = useFeed().pipeline?.deadLetters?.count ?? 0n;
   return (
     <header>
@@ -18,8 +20,13 @@ export function Header({ session, leave }: { session: Session; leave: () => void
         <img src="/static/icon.svg" alt="" width={22} height={22} /> Spillway console
       </strong>
       <nav aria-label="Pages">
-        {NAVIGATION.map(({ path, name }) => (
-          <NavLink key={path} path={path} name={name} badge={path === "/dead-letters" && letters > 0n ? count(letters) : undefined} />
+        {(loadLab ? [...NAVIGATION, LAB] : NAVIGATION).map(({ path, name }) => (
+          <NavLink
+            key={path}
+            path={path}
+            name={name}
+            badge={path === "/dead-letters" && letters > 0n ? count(letters) : undefined}
+          />
         ))}
       </nav>
       <div className="who">

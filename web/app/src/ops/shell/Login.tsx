@@ -21,13 +21,22 @@ export function Login({ refused, onSession }: { refused?: string; onSession: (se
         </p>
       )}
       <p>
-        Open the link that <code>make run</code> prints, or paste an operator's token. This makes one, beside the data of the shop:
+        Open the link that <code>make run</code> prints, or paste an operator's token. This makes one, beside the data
+        of the shop:
       </p>
       <pre>bin/spillway token --customer me --role operator</pre>
       <form onSubmit={submit}>
         <Field label="Token" hint="It is kept in this tab only." error={error}>
           {(props) => (
-            <input {...props} type="password" autoComplete="off" spellCheck={false} required value={token} onChange={(e) => setToken(e.target.value)} />
+            <input
+              {...props}
+              type="password"
+              autoComplete="off"
+              spellCheck={false}
+              required
+              value={token}
+              onChange={(e) => setToken(e.target.value)}
+            />
           )}
         </Field>
         <button type="submit" className="primary">

@@ -22,7 +22,15 @@ export function Page({ title, actions, children }: { title: string; actions?: Re
 }
 
 /** An error, with its reason, what is wrong with which field, and the id under which the log has it. */
-export function Failure({ error, problem = problemOf(error), retry }: { error?: unknown; problem?: Problem; retry?: () => void }) {
+export function Failure({
+  error,
+  problem = problemOf(error),
+  retry,
+}: {
+  error?: unknown;
+  problem?: Problem;
+  retry?: () => void;
+}) {
   return (
     <div className="notice bad" role="alert">
       <p>

@@ -9,7 +9,15 @@ import { freshKey } from "../shell/key.ts";
 const maxDelta = 1_000_000_000;
 
 /** Adds units to a product's stock, or removes unsold ones. */
-export function AdjustDialog({ product: p, onClose, onDone }: { product: Product; onClose: () => void; onDone: () => void }) {
+export function AdjustDialog({
+  product: p,
+  onClose,
+  onDone,
+}: {
+  product: Product;
+  onClose: () => void;
+  onDone: () => void;
+}) {
   const { catalog } = useApi();
   const [delta, setDelta] = useState("");
   const [reason, setReason] = useState("");
@@ -35,10 +43,20 @@ export function AdjustDialog({ product: p, onClose, onDone }: { product: Product
         {p.name}: {count(p.available)} available{after !== undefined && <>, then about {count(after)}</>}.
       </p>
       <Field label="Units" hint="How many to add; negative to remove unsold ones." error={wrong}>
-        {(props) => <input {...props} required inputMode="numeric" value={delta} onChange={(e) => setDelta(e.target.value.trim())} />}
+        {(props) => (
+          <input
+            {...props}
+            required
+            inputMode="numeric"
+            value={delta}
+            onChange={(e) => setDelta(e.target.value.trim())}
+          />
+        )}
       </Field>
       <Field label="Why" hint="Kept with the adjustment.">
-        {(props) => <input {...props} required maxLength={200} value={reason} onChange={(e) => setReason(e.target.value)} />}
+        {(props) => (
+          <input {...props} required maxLength={200} value={reason} onChange={(e) => setReason(e.target.value)} />
+        )}
       </Field>
     </Dialog>
   );

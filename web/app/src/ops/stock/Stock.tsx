@@ -6,6 +6,7 @@ import { useProducts } from "../catalogue/useProducts.ts";
 import { useApi } from "../shell/api.tsx";
 import { count } from "../shell/format.ts";
 import { Failure, Page } from "../shell/Page.tsx";
+import { Scroll } from "../shell/Scroll.tsx";
 import { AdjustDialog } from "./AdjustDialog.tsx";
 
 /** How many units of each product can be bought now. */
@@ -41,7 +42,7 @@ export function Stock() {
       }
     >
       {list.error && <Failure error={list.error} retry={() => void list.refetch()} />}
-      <div className="card scroll" aria-busy={list.isFetching}>
+      <Scroll label="Stock" card busy={list.isFetching}>
         <table>
           <thead>
             <tr>
@@ -64,7 +65,8 @@ export function Stock() {
                   <code>{p.sku}</code>
                 </th>
                 <td>
-                  <Link href={`/catalogue/${p.sku}`}>{p.name}</Link> {p.archived && <span className="pill">archived</span>}
+                  <Link href={`/catalogue/${p.sku}`}>{p.name}</Link>{" "}
+                  {p.archived && <span className="pill">archived</span>}
                 </td>
                 <td className="number">
                   {p.available === 0n ? <span className="pill bad">sold out</span> : count(p.available)}
@@ -87,7 +89,7 @@ export function Stock() {
             Load more
           </button>
         )}
-      </div>
+      </Scroll>
       {adjusted && <AdjustDialog product={adjusted} onClose={() => adjust(undefined)} onDone={done} />}
     </Page>
   );
