@@ -234,7 +234,7 @@ func (a *App) drain(ctx context.Context) error {
 
 // serve serves the API until ctx ends and every accepted request is completed.
 func (a *App) serve(ctx context.Context) error {
-	cfg, err := a.serverConfig()
+	cfg, err := a.serverConfig(ctx)
 	if err != nil {
 		return err
 	}
@@ -254,10 +254,13 @@ func (a *App) serve(ctx context.Context) error {
 	return err
 }
 
-func (a *App) serverConfig() (server.Config, error) {
+func (a *App) serverConfig(ctx context.Context) (server.Config, error) {
 	cfg := server.Config{Tokens: a.tokens, Origins: a.cfg.HTTP.Origins, Ready: a.deps.ready(), Breakers: a.deps.policies.States, Mode: a.deps.mode, Log: a.log}
 	// The simulated payment provider is the only one.
-	cfg.Pages = server.Pages{Files: web.Files(), TestCards: true}
+	cfg.Pages = server.Pages{Files: web.Files(), TestCards: true, TraceURL: a.cfg.HTTP.TraceURL}
+	if a.cfg.NewLab != nil && a.development() {
+		cfg.Pages.Lab = a.cfg.NewLab(ctx, a.URL(), a.operatorToken)
+	}
 	cfg.Sessions.PerMinute = a.cfg.HTTP.SessionsPerMinute
 	cfg.Admission, cfg.Refused = a.api.admission, a.api.checkouts.CountRefused
 	// A caller's trace is continued: its sampling decision is that of a gateway in front, and can only cost spans.

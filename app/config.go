@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -34,7 +35,9 @@ type Config struct {
 	Drain    DrainConfig
 	Audit    AuditConfig // RoleAll and RoleWork
 	External ExternalConfig
-	Workers  []string // names of workers to run, of WorkerNames: RoleAll and RoleWork
+	// NewLab makes the load lab of a shop for development, which sends loads to the URL until ctx ends; nil: it has none.
+	NewLab  func(ctx context.Context, url string, operator func() (string, error)) server.Lab
+	Workers []string // names of workers to run, of WorkerNames: RoleAll and RoleWork
 }
 
 // DefaultConfig is the configuration of a role without any setting.

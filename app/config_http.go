@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"net/url"
+	"strings"
 	"time"
 
 	"github.com/spillway/spillway/server"
@@ -17,6 +19,7 @@ type HTTPConfig struct {
 	Checkouts, Reads  int           // highest limits of the checkouts, and of the reads, that are served at once; 0: a default that depends on the Redis
 	LatencyTarget     time.Duration // for the slowest tenth of the checkouts, and of the reads, to which their limits adapt; 0: the limits are fixed
 	TrustedProxies    []string      // addresses and networks of proxies; their X-Forwarded-For counts
+	TraceURL          string        // of the console's links to traces, with {trace} in place of the id; empty: no links
 	DrainTimeout      time.Duration // how long a shutdown waits for requests and, on embedded storage, for the workers
 }
 
@@ -35,6 +38,9 @@ func (c HTTPConfig) validate() error {
 	}
 	if c.LatencyTarget != 0 && (c.LatencyTarget < minLatencyTarget || c.LatencyTarget > maxLatencyTarget) {
 		err = errors.Join(err, fmt.Errorf("--latency-target %s: must be %s to %s, or 0", c.LatencyTarget, minLatencyTarget, maxLatencyTarget))
+	}
+	if u, uerr := url.Parse(c.TraceURL); c.TraceURL != "" && (uerr != nil || (u.Scheme != "http" && u.Scheme != "https") || !strings.Contains(c.TraceURL, "{trace}")) {
+		err = errors.Join(err, fmt.Errorf("--trace-url %q: must look like https://HOST/trace/{trace}", c.TraceURL))
 	}
 	if c.DrainTimeout <= 0 {
 		err = errors.Join(err, fmt.Errorf("--drain-timeout %s: must be more than nothing", c.DrainTimeout))

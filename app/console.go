@@ -16,15 +16,23 @@ const consoleOperator = "local-operator"
 // ConsoleLink returns the address of the console with an operator's token in its fragment, which browsers keep to themselves. It is empty unless
 // the shop is one for development: on embedded storage, with the key of its data directory, and reachable from this machine only.
 func (a *App) ConsoleLink() (string, error) {
-	if !a.local() || a.cfg.Auth.Key != "" || !a.cfg.SQL.embedded() {
+	if !a.development() {
 		return "", nil
 	}
-	token, _, err := a.tokens.Mint(auth.Caller{Customer: consoleOperator, Roles: []auth.Role{auth.Operator}}, consoleTTL)
+	token, err := a.operatorToken()
 	if err != nil {
 		return "", err
 	}
 	return a.URL() + "/ops#token=" + token, nil
 }
+
+func (a *App) operatorToken() (string, error) {
+	token, _, err := a.tokens.Mint(auth.Caller{Customer: consoleOperator, Roles: []auth.Role{auth.Operator}}, consoleTTL)
+	return token, err
+}
+
+// development reports whether the shop has the key of its data directory and embedded storage, and others do not reach it.
+func (a *App) development() bool { return a.local() && a.cfg.Auth.Key == "" && a.cfg.SQL.embedded() }
 
 // local reports whether the API listens on a loopback address.
 func (a *App) local() bool {

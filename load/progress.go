@@ -15,6 +15,29 @@ const progressInterval = time.Second
 type Progress struct {
 	W        io.Writer
 	Terminal bool
+	// OnFigures, if set, gets the figures of a load that is being sent, with each line.
+	OnFigures func(Figures)
+}
+
+// Figures are those of a load so far. Durations are in milliseconds; the percentiles are of the last second.
+type Figures struct {
+	Seconds  float64 `json:"seconds"`
+	Accepted int64   `json:"accepted"`
+	SoldOut  int64   `json:"soldOut"`
+	Shed     int64   `json:"shed"`
+	Failed   int64   `json:"failed"`
+	Other    int64   `json:"other"`
+	NotSent  int64   `json:"notSent"`
+	Retries  int64   `json:"retries"`
+	InFlight int64   `json:"inFlight"`
+	P50      float64 `json:"p50"`
+	P99      float64 `json:"p99"`
+}
+
+func (p *Progress) figures(f Figures) {
+	if p != nil && p.OnFigures != nil {
+		p.OnFigures(f)
+	}
 }
 
 func (p *Progress) report(format string, args ...any) {

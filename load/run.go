@@ -42,7 +42,11 @@ func Run(ctx context.Context, cfg Config, shop Shop, progress *Progress) (*Resul
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrSetup, err)
 	}
-	stop := progress.every(func() string { return r.line() })
+	stop := progress.every(func() string {
+		f := r.figures()
+		progress.figures(f)
+		return f.String()
+	})
 	took := r.send(ctx, s)
 	stop()
 	r.probes.wg.Wait()
@@ -128,12 +132,21 @@ func (r *run) arrive(ctx context.Context, v visit, at time.Duration) {
 	}
 }
 
-// line returns the current progress.
-func (r *run) line() string {
+// figures returns the current progress.
+func (r *run) figures() Figures {
 	at := time.Since(r.start)
 	g := r.stats.glance(at)
-	return fmt.Sprintf("%5.1fs  accepted %d  sold out %d  shed %d  failed %d  other %d  not sent %d  retries %d  in flight %d  p50 %s  p99 %s",
-		at.Seconds(), g.counts[Accepted], g.counts[SoldOut], g.counts[Shed], g.counts[Failed],
-		g.counts[Pending]+g.counts[Declined]+g.counts[Unavailable]+g.counts[Browsed], g.counts[NotSent], g.retries, g.inFlight,
-		short(g.p50), short(g.p99))
+	return Figures{
+		Seconds: at.Seconds(), Accepted: g.counts[Accepted], SoldOut: g.counts[SoldOut], Shed: g.counts[Shed], Failed: g.counts[Failed],
+		Other:   g.counts[Pending] + g.counts[Declined] + g.counts[Unavailable] + g.counts[Browsed],
+		NotSent: g.counts[NotSent], Retries: g.retries, InFlight: g.inFlight, P50: ms(g.p50), P99: ms(g.p99),
+	}
 }
+
+// String is a line of progress.
+func (f Figures) String() string {
+	return fmt.Sprintf("%5.1fs  accepted %d  sold out %d  shed %d  failed %d  other %d  not sent %d  retries %d  in flight %d  p50 %s  p99 %s",
+		f.Seconds, f.Accepted, f.SoldOut, f.Shed, f.Failed, f.Other, f.NotSent, f.Retries, f.InFlight, short(ofMs(f.P50)), short(ofMs(f.P99)))
+}
+
+func ofMs(ms float64) time.Duration { return time.Duration(ms * float64(time.Millisecond)) }

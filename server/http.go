@@ -93,6 +93,7 @@ func NewHandler(cfg Config, s Services) http.Handler {
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { readyz(w, r, cfg) })
 	cfg.Pages.mount(mux.ServeMux, errs)
+	cfg.Pages.mountLab(mux.ServeMux, cfg.Tokens)
 	return requestid.Middleware(origins(cfg.Origins, withConn(mux)))
 }
 

@@ -20,6 +20,10 @@ type Pages struct {
 	Files fs.FS
 	// TestCards has the checkout list the numbers of the simulated payment provider, which takes no money.
 	TestCards bool
+	// TraceURL is where the console finds a trace, with {trace} in place of its id; empty is nowhere.
+	TraceURL string
+	// Lab sends loads for the console; nil has none.
+	Lab Lab
 }
 
 const (
@@ -142,7 +146,8 @@ func protect(w http.ResponseWriter) {
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 }
 
-// settings serves what the pages need to know: the server's clock, by which sales begin, and whether test cards work.
+// settings serves what the pages need to know: the server's clock, by which sales begin, whether test cards work, where traces are, and whether
+// there is a load lab.
 func (p Pages) settings(w http.ResponseWriter, _ *http.Request) {
 	protect(w)
 	w.Header().Set("Cache-Control", "no-store")
@@ -150,7 +155,9 @@ func (p Pages) settings(w http.ResponseWriter, _ *http.Request) {
 	_ = json.NewEncoder(w).Encode(struct { // The client may be gone.
 		Time      time.Time `json:"time"`
 		TestCards bool      `json:"testCards"`
-	}{time.Now().UTC(), p.TestCards})
+		TraceURL  string    `json:"traceUrl,omitempty"`
+		LoadLab   bool      `json:"loadLab,omitempty"`
+	}{time.Now().UTC(), p.TestCards, p.TraceURL, p.Lab != nil})
 }
 
 // home explains how to build the pages, and shows a first call.

@@ -46,7 +46,9 @@ func (c *allCmd) config() app.Config {
 
 // Run runs everything.
 func (c *allCmd) Run(ctx context.Context, env environment) error {
-	return runApp(ctx, c.config(), env.log, func(a *app.App) error {
+	cfg := c.config()
+	cfg.NewLab = newLab
+	return runApp(ctx, cfg, env.log, func(a *app.App) error {
 		link, err := a.ConsoleLink()
 		if link != "" {
 			fmt.Fprintf(env.out, "Shop: %s\nConsole: %s\n", a.URL(), link)
