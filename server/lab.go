@@ -60,16 +60,16 @@ func (p Pages) mountLab(mux *http.ServeMux, tokens *auth.Tokens) {
 	serve(http.MethodDelete, func(*http.Request) (int, error) { p.Lab.Stop(); return 0, nil })
 }
 
-// allowLab admits operators. The token is in a header, so that a foreign page cannot start a load.
+// allowLab admits operators, and to its state those who only read. The token is in a header, so that a foreign page cannot start a load.
 func allowLab(tokens *auth.Tokens, r *http.Request) (status int, err error) {
 	caller, err := callerOf(tokens, r.Header.Get("Authorization"))
 	switch {
 	case err != nil:
 		return http.StatusUnauthorized, err
-	case !caller.Has(auth.Operator):
-		return http.StatusForbidden, fmt.Errorf("this needs the role %s", auth.Operator)
+	case caller.Has(auth.Operator), r.Method == http.MethodGet && caller.ReadsAll():
+		return 0, nil
 	}
-	return 0, nil
+	return http.StatusForbidden, fmt.Errorf("this needs the role %s", auth.Operator)
 }
 
 func (p Pages) startLab(r *http.Request) (status int, err error) {

@@ -49,6 +49,8 @@ func TestLab(t *testing.T) {
 		{"without a token", http.MethodPost, "", load, http.StatusUnauthorized},
 		{"a customer", http.MethodPost, token(), load, http.StatusForbidden},
 		{"a customer reads", http.MethodGet, token(), "", http.StatusForbidden},
+		{"who only reads starts", http.MethodPost, token(auth.OperatorRead), load, http.StatusForbidden},
+		{"who only reads", http.MethodGet, token(auth.OperatorRead), "", http.StatusOK},
 		{"no load", http.MethodPost, token(auth.Operator), "nonsense", http.StatusBadRequest},
 		{"a load", http.MethodPost, token(auth.Operator), load, http.StatusOK},
 		{"a second", http.MethodPost, token(auth.Operator), load, http.StatusConflict},

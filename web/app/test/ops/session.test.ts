@@ -11,7 +11,7 @@ describe("parseToken", () => {
       canChange: true,
       expireMs: 100_000,
     });
-    expect(parseToken(token({ sub: "ada", roles: ["viewer"] }))?.canChange).toBe(false);
+    expect(parseToken(token({ sub: "ada", roles: ["operator:read"] }))?.canChange).toBe(false);
     expect(parseToken(token({ sub: "ada" }))?.canChange).toBe(false);
   });
 
