@@ -124,3 +124,12 @@ func hostPort(flag, addr string) error {
 	}
 	return nil
 }
+
+// Lab is the load lab of the console, and LabLoad a load that it starts there.
+type (
+	Lab     = server.Lab
+	LabLoad = server.LabLoad
+)
+
+// ErrLabBusy means that a load of the lab is running.
+var ErrLabBusy = server.ErrLabBusy

@@ -39,7 +39,8 @@ func (c HTTPConfig) validate() error {
 	if c.LatencyTarget != 0 && (c.LatencyTarget < minLatencyTarget || c.LatencyTarget > maxLatencyTarget) {
 		err = errors.Join(err, fmt.Errorf("--latency-target %s: must be %s to %s, or 0", c.LatencyTarget, minLatencyTarget, maxLatencyTarget))
 	}
-	if u, uerr := url.Parse(c.TraceURL); c.TraceURL != "" && (uerr != nil || (u.Scheme != "http" && u.Scheme != "https") || !strings.Contains(c.TraceURL, "{trace}")) {
+	if u, uerr := url.Parse(c.TraceURL); c.TraceURL != "" &&
+		(uerr != nil || (u.Scheme != "http" && u.Scheme != "https") || !strings.Contains(c.TraceURL, "{trace}")) {
 		err = errors.Join(err, fmt.Errorf("--trace-url %q: must look like https://HOST/trace/{trace}", c.TraceURL))
 	}
 	if c.DrainTimeout <= 0 {

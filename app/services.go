@@ -56,7 +56,6 @@ func newAPI(deps *dependencies, c Config, tokens *auth.Tokens) (*api, error) {
 	rows, products := store.NewOrders(deps.db), store.NewProducts(deps.db)
 	read := store.NewOrders(deps.db.Reads()) // as customers read them
 	ledger, reads := store.NewCharges(deps.db), store.NewLedgerReader(deps.db.Reads())
-	deps.closers = append(deps.closers, func() error { ledger.Close(); return nil })
 	cache := catalog.NewCache(redis.Namespace, deps.redis.Client(), deps.policies[breaker.Redis], products, deps.log)
 	browsing := cache.Browsing(store.NewProducts(deps.db.Reads()))
 	listing, shown := catalog.NewListing(store.NewProducts(deps.db.Reads())), catalog.NewAvailable(deps.stock)
@@ -64,20 +63,18 @@ func newAPI(deps *dependencies, c Config, tokens *auth.Tokens) (*api, error) {
 	reader := server.OrderReader{Hot: deps.stock, Rows: read, Log: deps.log}
 	changing := server.OrderReader{Hot: deps.stock, Rows: rows, Log: deps.log} // over the connections of checkouts
 
-	carrier, err := out.Carrier.open()
+	carrier, err := opened(deps, out.Carrier.open)
 	if err != nil {
 		return nil, err
 	}
-	deps.closers = append(deps.closers, carrier.Close)
 	parcels := shipping.Service{Carrier: carrier, Rates: rates, Shipments: rows, Orders: reader}
-	provider, err := out.Provider.open()
+	provider, err := opened(deps, out.Provider.open)
 	if err != nil {
 		return nil, err
 	}
-	deps.closers = append(deps.closers, provider.Close)
 	money := &payment.Service{Provider: server.OutsideLimits(provider), Ledger: ledger, Now: time.Now}
 	charging := payment.NewCharging(deps.policies[breaker.Charges], money)
-	deps.closers = append(deps.closers, charging.Close)
+	deps.closers = append(deps.closers, func() error { ledger.Close(); return nil }, charging.Close)
 	a := &api{
 		ledger:    ledger,
 		outages:   &outages{path: out.Outages, provider: provider, carrier: carrier, log: deps.log},
@@ -118,6 +115,15 @@ func newAPI(deps *dependencies, c Config, tokens *auth.Tokens) (*api, error) {
 	}
 	a.services.DeadLetters = deadLetters(deps, a)
 	return a, nil
+}
+
+// opened opens an external service, which is closed with the dependencies.
+func opened[T interface{ Close() error }](deps *dependencies, open func() (T, error)) (T, error) {
+	service, err := open()
+	if err == nil {
+		deps.closers = append(deps.closers, service.Close)
+	}
+	return service, err
 }
 
 // deadLetters is the operators' service; the replayer does what the workers do, in the process that is asked.

@@ -64,8 +64,18 @@ func addQueueWorkers(ctx context.Context, deps *dependencies, a *api, c Config, 
 			return nil, err
 		}
 		relay := workers.NewOrderRelay(
-			c.Drain.relay(c.Queue.Topic, consumerName(), c.Orders.limits(c.Redis.embedded()).JournalMax, c.Redis.embedded()), deps.journal, store.NewStock(deps.db), deps.snapshots(), producer,
-			store.NewDeadLetters(deps.db), deps.log,
+			c.Drain.relay(
+				c.Queue.Topic,
+				consumerName(),
+				c.Orders.limits(c.Redis.embedded()).JournalMax,
+				c.Redis.embedded(),
+			),
+			deps.journal,
+			store.NewStock(deps.db),
+			deps.snapshots(),
+			producer,
+			store.NewDeadLetters(deps.db),
+			deps.log,
 		).WithPace(deps.linger(c.Drain.RelayLinger))
 		if slices.Contains(c.Workers, workerFlusher) {
 			relay.WithProgress(deps.progress)

@@ -54,7 +54,7 @@ func DefaultPolicies() map[string]Config {
 		Redis: usual(time.Second), Journal: usual(2 * time.Second), SQL: usual(10 * time.Second),
 		Queue: usual(10 * time.Second), QueueReceive: usual(10 * time.Second),
 		Charges: usual(3 * time.Second), Payment: usual(3 * time.Second), Refund: usual(3 * time.Second),
-		Ledger: usual(3 * time.Second),
+		Ledger:   usual(3 * time.Second),
 		Shipping: usual(5 * time.Second), Handover: usual(5 * time.Second),
 		// A call is a batch of up to 100 mails, and failed only if none of them was sent.
 		Mail: {Timeout: 20 * time.Second, Failures: 3, Window: 5, Delay: time.Second},

@@ -24,11 +24,17 @@ func TestCreateProducts_AllOrNone(t *testing.T) {
 	onBothDatabases(t, func(t *testing.T, s *shopFixture) {
 		products := store.NewProducts(s.db)
 		c := Catalog{Products: products, Available: s.Stock, Rates: s.checkout.Rates}
-		got, err := c.CreateProducts(t.Context(), &spillwayv1.CreateProductsRequest{Products: []*spillwayv1.CreateProductRequest{newProduct("Y", 1), newProduct("X", 2)}})
+		got, err := c.CreateProducts(
+			t.Context(),
+			&spillwayv1.CreateProductsRequest{Products: []*spillwayv1.CreateProductRequest{newProduct("Y", 1), newProduct("X", 2)}},
+		)
 		if err != nil || len(got.GetProducts()) != 2 || got.GetProducts()[1].GetSku() != "X" || got.GetProducts()[1].GetAvailable() != 2 {
 			t.Errorf("created %v, %v", got, err)
 		}
-		_, err = c.CreateProducts(t.Context(), &spillwayv1.CreateProductsRequest{Products: []*spillwayv1.CreateProductRequest{newProduct("Z", 1), newProduct("X", 2)}})
+		_, err = c.CreateProducts(
+			t.Context(),
+			&spillwayv1.CreateProductsRequest{Products: []*spillwayv1.CreateProductRequest{newProduct("Z", 1), newProduct("X", 2)}},
+		)
 		if !errors.Is(err, order.ErrAlreadyExists) || !strings.Contains(err.Error(), "X") {
 			t.Errorf("one that exists: %v; want ErrAlreadyExists of X", err)
 		}
@@ -65,7 +71,8 @@ func TestAdjustStocks_EachForItself(t *testing.T) {
 		retryable bool
 	}{{"A", "", false}, {"GONE", "PRODUCT_NOT_FOUND", false}, {"LATE", "UNAVAILABLE", true}, {"B", "", false}} {
 		r := got.GetResults()[i]
-		if r.GetSku() != want.sku || r.GetError().GetReason() != want.reason || r.GetError().GetRetryable() != want.retryable || (r.Available == nil) != (want.reason != "") {
+		if r.GetSku() != want.sku || r.GetError().GetReason() != want.reason || r.GetError().GetRetryable() != want.retryable ||
+			(r.Available == nil) != (want.reason != "") {
 			t.Errorf("the result of %s is %v; want reason %q", want.sku, r, want.reason)
 		}
 	}

@@ -25,7 +25,9 @@ func (l stubLedger) Get(context.Context, order.ID) (order.Charge, error) {
 	return l.charge, l.err
 }
 
-func (l stubLedger) Refunds(context.Context, order.ID) ([]order.Refund, error) { return l.refunds, l.err }
+func (l stubLedger) Refunds(context.Context, order.ID) ([]order.Refund, error) {
+	return l.refunds, l.err
+}
 
 type stubFacts store.OrderFacts
 

@@ -46,7 +46,7 @@ func TestTimeline_Steps(t *testing.T) {
 			{ID: 7, Status: store.DeadLetterOpen, CreatedAt: at(5 * time.Second)},
 		}}}, []string{"reserved", "charged", "settled", "written", "shipped failed", "dead_letter waiting"}},
 		"cancelled and refunded": {timeline{order: cancelled, paid: orderPayment{
-			charge: order.Charge{State: order.ChargeRefunding, CreatedAt: at(time.Second), UpdatedAt: at(time.Hour)},
+			charge:  order.Charge{State: order.ChargeRefunding, CreatedAt: at(time.Second), UpdatedAt: at(time.Hour)},
 			refunds: []order.Refund{{RefundID: "R", CreatedAt: at(2 * time.Minute)}},
 		}, facts: store.OrderFacts{Written: true, Cancellation: &store.CancellationFact{CreatedAt: at(time.Minute)}, ReturnedAt: at(3 * time.Minute)}}, []string{
 			"reserved", "charged", "written", "cancelled", "refund_requested", "refunded waiting", "restocked",

@@ -160,7 +160,11 @@ func TestMode_ReleaseOfAnOrderOfRedis(t *testing.T) {
 			t.Fatal(err)
 		}
 		// One epoch in Redis, and another one in SQL.
-		_, err := f.stock.NextEpoch(t.Context(), journal.Offset{Epoch: f.epoch.Number}, journal.Epoch{Instance: "run2", Durability: f.durability, ReserveShare: share})
+		_, err := f.stock.NextEpoch(
+			t.Context(),
+			journal.Offset{Epoch: f.epoch.Number},
+			journal.Epoch{Instance: "run2", Durability: f.durability, ReserveShare: share},
+		)
 		f.must(err)
 		f.switchToSQL()
 		before := f.units()["C"]

@@ -37,7 +37,10 @@ func TestCharges_ReadyUnlessACommitStalls(t *testing.T) {
 	recorded := make(chan error, 1)
 	go func() {
 		id := order.NewID(0, at)
-		_, err := ledger.Record(t.Context(), order.Charge{OrderID: id, ChargeID: string(id), State: order.ChargeSucceeded, Amount: order.Money{Currency: "EUR", Amount: 1}})
+		_, err := ledger.Record(
+			t.Context(),
+			order.Charge{OrderID: id, ChargeID: string(id), State: order.ChargeSucceeded, Amount: order.Money{Currency: "EUR", Amount: 1}},
+		)
 		recorded <- err
 	}()
 	if err := ledger.Ready(); err != nil {

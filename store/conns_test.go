@@ -103,7 +103,10 @@ func TestMySQL_OldPrimaryBecomesReadOnly(t *testing.T) {
 	t.Cleanup(ledger.Close)
 	record := func() error {
 		id := order.NewID(0, time.Now())
-		_, err := ledger.Record(t.Context(), order.Charge{OrderID: id, ChargeID: string(id), State: order.ChargeSucceeded, Amount: order.Money{Currency: "EUR", Amount: 1}})
+		_, err := ledger.Record(
+			t.Context(),
+			order.Charge{OrderID: id, ChargeID: string(id), State: order.ChargeSucceeded, Amount: order.Money{Currency: "EUR", Amount: 1}},
+		)
 		return err
 	}
 	if err := record(); err != nil {

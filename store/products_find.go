@@ -201,7 +201,26 @@ const (
 )
 
 // notIndexed are the words that InnoDB leaves out (INFORMATION_SCHEMA.INNODB_FT_DEFAULT_STOPWORD) and that are long enough.
-var notIndexed = []string{"about", "are", "com", "for", "from", "how", "that", "the", "this", "was", "what", "when", "where", "who", "will", "with", "und", "www"}
+var notIndexed = []string{
+	"about",
+	"are",
+	"com",
+	"for",
+	"from",
+	"how",
+	"that",
+	"the",
+	"this",
+	"was",
+	"what",
+	"when",
+	"where",
+	"who",
+	"will",
+	"with",
+	"und",
+	"www",
+}
 
 // isIndexed reports whether the full-text index has the word. It has no parts of texts without spaces, as in Chinese.
 func isIndexed(word string) bool {

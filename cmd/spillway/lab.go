@@ -7,8 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/spillway/spillway/app"
 	"github.com/spillway/spillway/load"
-	"github.com/spillway/spillway/server"
 )
 
 const (
@@ -35,22 +35,22 @@ type lab struct {
 
 // labState is what the console shows.
 type labState struct {
-	Running bool            `json:"running"`
-	Phase   string          `json:"phase,omitempty"` // the newest line of progress
-	Load    *server.LabLoad `json:"load,omitempty"`
-	Figures *load.Figures   `json:"figures,omitempty"`
-	Verdict load.Status     `json:"verdict,omitempty"`
-	Result  *load.Result    `json:"result,omitempty"`
-	Error   string          `json:"error,omitempty"`
+	Running bool          `json:"running"`
+	Phase   string        `json:"phase,omitempty"` // the newest line of progress
+	Load    *app.LabLoad  `json:"load,omitempty"`
+	Figures *load.Figures `json:"figures,omitempty"`
+	Verdict load.Status   `json:"verdict,omitempty"`
+	Result  *load.Result  `json:"result,omitempty"`
+	Error   string        `json:"error,omitempty"`
 }
 
 // newLab returns a lab whose loads end with ctx.
-func newLab(ctx context.Context, url string, operator func() (string, error)) server.Lab {
+func newLab(ctx context.Context, url string, operator func() (string, error)) app.Lab {
 	return &lab{ctx: ctx, url: url, operator: operator}
 }
 
 // Start starts a load.
-func (l *lab) Start(req server.LabLoad) error {
+func (l *lab) Start(req app.LabLoad) error {
 	cfg, err := l.config(req)
 	if err != nil {
 		return err
@@ -58,7 +58,7 @@ func (l *lab) Start(req server.LabLoad) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.stop != nil {
-		return server.ErrLabBusy
+		return app.ErrLabBusy
 	}
 	ctx, stop := context.WithCancel(l.ctx)
 	l.stop, l.state = stop, labState{Running: true, Load: &req, Phase: "starting"}
@@ -66,7 +66,7 @@ func (l *lab) Start(req server.LabLoad) error {
 	return nil
 }
 
-func (l *lab) config(req server.LabLoad) (load.Config, error) {
+func (l *lab) config(req app.LabLoad) (load.Config, error) {
 	if req.Rate > maxLabRate || req.Duration > maxLabSeconds {
 		return load.Config{}, fmt.Errorf("take at most %d arrivals a second, for %d seconds", maxLabRate, maxLabSeconds)
 	}

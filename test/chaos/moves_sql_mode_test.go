@@ -26,7 +26,12 @@ func sqlModeScenarios() []scenario {
 	}
 	return []scenario{{name: "sql-mode", moves: []move{
 		{kind: moveKill, name: "was taken while Redis was killed", env: env, do: func(r *round) { r.withoutRedis(r.killsRedis()) }},
-		{kind: moveFreeze, name: "was taken while Redis was frozen", env: env, do: func(r *round) { r.withoutRedis((*realparts.Proc).Pause, (*realparts.Proc).Resume) }},
+		{
+			kind: moveFreeze,
+			name: "was taken while Redis was frozen",
+			env:  env,
+			do:   func(r *round) { r.withoutRedis((*realparts.Proc).Pause, (*realparts.Proc).Resume) },
+		},
 	}}}
 }
 

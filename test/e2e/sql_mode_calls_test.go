@@ -63,7 +63,14 @@ func (s *shop) sqlModeCalls(o sqlModeOrders) []sqlModeCall {
 		{procedure: "CheckoutService/PlaceOrder", token: o.token, body: orderBody("NEW-IN-SQL", 1, goodCard), key: "new-product", want: done},
 		{procedure: "CheckoutService/PlaceOrder", token: o.token, body: orderBody(o.sku, 1, "4000000000000341"), key: "unanswered", want: done},
 		{procedure: "CheckoutService/PlaceOrder", token: o.token, body: orderBody(o.sku, 999, goodCard), key: "many", want: refused},
-		{procedure: "CheckoutService/PlaceOrder", token: o.token, body: orderBody(o.sku, 9, goodCard), key: "beyond-the-reserve", want: done, wantReserve: unavailable},
+		{
+			procedure:   "CheckoutService/PlaceOrder",
+			token:       o.token,
+			body:        orderBody(o.sku, 9, goodCard),
+			key:         "beyond-the-reserve",
+			want:        done,
+			wantReserve: unavailable,
+		},
 		{procedure: "OrderService/GetOrder", token: o.token, body: id(o.paid), want: done},
 		{procedure: "OrderService/GetOrder", token: o.token, body: id(o.inSQL), want: done},
 		{procedure: "OrderService/GetOrder", token: o.token, body: id(string(order.NewID(0, time.Now()))), want: "not_found", wantReserve: unavailable},
@@ -116,7 +123,8 @@ func TestSQLMode_EveryCall(t *testing.T) {
 			if w := receive(t, slowestCall, "the watched order", seen); len(w.states) != 2 || w.states[1] != watchedPaid {
 				t.Errorf("the watched order: %+v", w)
 			}
-			if r := receive(t, slowestCall, "the order with the slow card", slow); r.Status != http.StatusOK && (r.Code != unavailable || r.Header.Get("Retry-After") == "") {
+			if r := receive(t, slowestCall, "the order with the slow card", slow); r.Status != http.StatusOK &&
+				(r.Code != unavailable || r.Header.Get("Retry-After") == "") {
 				t.Errorf("the order with the slow card: %s", r.Raw)
 			}
 			s.commandsInSQLMode(durability)

@@ -86,10 +86,12 @@ func TestSQLMode_EverythingWorks(t *testing.T) {
 	s.must("CheckoutService/PayOrder", token, payBody(waiting.Order.ID, goodCard))
 	cancelled := s.must("CheckoutService/PlaceOrder", token, payLater(sku, 2), "Idempotency-Key", "cancelled")
 	s.must("OrderService/CancelOrder", token, fmt.Sprintf(`{"orderId":%q}`, cancelled.Order.ID))
-	if r, err := s.call("CheckoutService/PlaceOrder", token, orderBody(sku, 1, "4000000000000002"), "Idempotency-Key", "declined"); err != nil || r.Code != "failed_precondition" {
+	if r, err := s.call("CheckoutService/PlaceOrder", token, orderBody(sku, 1, "4000000000000002"), "Idempotency-Key", "declined"); err != nil ||
+		r.Code != "failed_precondition" {
 		t.Errorf("a declined card: %s (%v)", r.Raw, err)
 	}
-	if r, err := s.call("CheckoutService/PlaceOrder", token, orderBody(sku, 8, goodCard), "Idempotency-Key", "too-many"); err != nil || r.Code != "failed_precondition" ||
+	if r, err := s.call("CheckoutService/PlaceOrder", token, orderBody(sku, 8, goodCard), "Idempotency-Key", "too-many"); err != nil ||
+		r.Code != "failed_precondition" ||
 		!strings.Contains(r.Raw, `"available":"7"`) {
 		t.Errorf("more than there is: %s (%v)", r.Raw, err)
 	}
@@ -150,7 +152,8 @@ func TestSQLMode_ReserveOnly(t *testing.T) {
 	}
 	// 2 are left, of which Redis does not get any: 30 % of 2 is no whole unit.
 	s.must("CheckoutService/PlaceOrder", token, orderBody(sku, 2, goodCard), "Idempotency-Key", "last")
-	if r, err := s.call("CheckoutService/PlaceOrder", token, orderBody(sku, 1, goodCard), "Idempotency-Key", "none-left"); err != nil || r.Code != "failed_precondition" {
+	if r, err := s.call("CheckoutService/PlaceOrder", token, orderBody(sku, 1, goodCard), "Idempotency-Key", "none-left"); err != nil ||
+		r.Code != "failed_precondition" {
 		t.Errorf("when all are sold: %s (%v)", r.Raw, err)
 	}
 }
