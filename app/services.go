@@ -111,7 +111,7 @@ func newAPI(deps *dependencies, c Config, tokens *auth.Tokens) (*api, error) {
 			Ledger: ledger, Payments: payment.Client{Service: money, Policy: deps.policies[breaker.Refund]}, Log: deps.log, Now: time.Now,
 		}},
 		Shipping: parcels,
-		Audit:    server.NewAudit(newAudit(deps, a.audited)),
+		Audit:    server.NewAudit(newAudit(deps, a.audited)).WithBooks(store.NewAudits(deps.db)),
 	}
 	a.services.DeadLetters = deadLetters(deps, a)
 	return a, nil

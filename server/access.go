@@ -82,7 +82,12 @@ var permissions = map[string]access{
 	spillwayv1connect.DeadLetterServiceReplayDeadLetterProcedure:  operators,
 	spillwayv1connect.DeadLetterServiceDiscardDeadLetterProcedure: operators,
 
-	spillwayv1connect.AuditServiceRunAuditProcedure: readers,
+	spillwayv1connect.DeadLetterServiceSummarizeDeadLettersProcedure: readers,
+	spillwayv1connect.DeadLetterServiceReplayDeadLettersProcedure:    operators,
+	spillwayv1connect.DeadLetterServiceDiscardDeadLettersProcedure:   operators,
+
+	spillwayv1connect.AuditServiceRunAuditProcedure:     readers,
+	spillwayv1connect.AuditServiceListBalancesProcedure: readers,
 
 	spillwayv1connect.OpsServiceWatchPipelineProcedure: readers,
 }

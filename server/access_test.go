@@ -95,7 +95,8 @@ func TestAuthenticate_EachProcedureByEachRole(t *testing.T) {
 		s + "DeadLetterService/ListDeadLetters": "readers", s + "DeadLetterService/GetDeadLetter": "readers",
 		s + "DeadLetterService/EditDeadLetter": "operators", s + "DeadLetterService/ReplayDeadLetter": "operators",
 		s + "DeadLetterService/DiscardDeadLetter": "operators", s + "AuditService/RunAudit": "readers",
-		s + "OpsService/WatchPipeline": "readers",
+		s + "OpsService/WatchPipeline": "readers", s + "AuditService/ListBalances": "readers", s + "DeadLetterService/SummarizeDeadLetters": "readers",
+		s + "DeadLetterService/ReplayDeadLetters": "operators", s + "DeadLetterService/DiscardDeadLetters": "operators",
 	}
 	for _, procedure := range allProcedures(t) {
 		door, ok := doorOf[procedure]

@@ -25,13 +25,16 @@ const (
 type Audit struct {
 	run    func(ctx context.Context, o audit.Options) (audit.Report, error)
 	places chan struct{}
+	// books reads balances, one call at a time.
+	books      Books
+	bookPlaces chan struct{}
 	// timeout is auditTimeout.
 	timeout time.Duration
 }
 
 // NewAudit returns the service; run runs an audit.
 func NewAudit(run func(ctx context.Context, o audit.Options) (audit.Report, error)) *Audit {
-	return &Audit{run: run, places: make(chan struct{}, maxAudits), timeout: auditTimeout}
+	return &Audit{run: run, places: make(chan struct{}, maxAudits), bookPlaces: make(chan struct{}, maxAudits), timeout: auditTimeout}
 }
 
 // RunAudit checks the invariants on one moment of SQL.

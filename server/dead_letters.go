@@ -16,11 +16,16 @@ type DeadLetterStore interface {
 	Get(ctx context.Context, id int64) (store.DeadLetter, error)
 	Edit(ctx context.Context, id int64, payload []byte, orderID string, by store.DeadLetterAction) error
 	Discard(ctx context.Context, id int64, by store.DeadLetterAction) error
+	// Groups counts dead letters by source, type of payload and reason.
+	Groups(ctx context.Context, status, source string, limit int) ([]store.DeadLetterGroup, error)
 }
 
 // Replayer applies dead letters again, idempotently.
 type Replayer interface {
-	Replay(ctx context.Context, id int64, actor string) error
+	// ReplayNoted applies a dead letter and closes it, with a note for its history.
+	ReplayNoted(ctx context.Context, id int64, actor, note string) error
+	// Check reports whether a replay could read the dead letter. It changes nothing.
+	Check(ctx context.Context, id int64) error
 }
 
 // DeadLetters is the DeadLetterService.
@@ -42,7 +47,9 @@ func (d DeadLetters) ListDeadLetters(ctx context.Context, req *spillwayv1.ListDe
 		return nil, err
 	}
 	n := pageSize(req.GetPageSize())
-	filter := store.DeadLetterFilter{Status: deadLetterStatuses[req.GetStatus()], Source: req.GetSource(), OrderID: req.GetOrderId()}
+	filter := store.DeadLetterFilter{
+		Status: deadLetterStatuses[req.GetStatus()], Source: req.GetSource(), OrderID: req.GetOrderId(), Reason: req.GetReason(), PayloadType: req.GetPayloadType(),
+	}
 	found, err := d.Store.List(ctx, filter, before, n+1)
 	if err != nil {
 		return nil, err
@@ -93,7 +100,7 @@ func (d DeadLetters) EditDeadLetter(ctx context.Context, req *spillwayv1.EditDea
 
 // ReplayDeadLetter applies an open letter and closes it.
 func (d DeadLetters) ReplayDeadLetter(ctx context.Context, req *spillwayv1.ReplayDeadLetterRequest) (*spillwayv1.ReplayDeadLetterResponse, error) {
-	if err := d.Replayer.Replay(ctx, req.GetId(), actor(ctx)); err != nil {
+	if err := d.Replayer.ReplayNoted(ctx, req.GetId(), actor(ctx), req.GetNote()); err != nil {
 		return nil, err
 	}
 	m, err := d.get(ctx, req.GetId())

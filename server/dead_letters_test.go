@@ -26,7 +26,12 @@ type fakeReplayer struct {
 	err  error
 }
 
-func (r *fakeReplayer) Replay(ctx context.Context, id int64, actor string) error {
+func (r *fakeReplayer) Check(ctx context.Context, id int64) error {
+	_, err := r.dead.Get(ctx, id)
+	return err
+}
+
+func (r *fakeReplayer) ReplayNoted(ctx context.Context, id int64, actor, note string) error {
 	r.by = append(r.by, actor)
 	if r.err != nil {
 		return r.err
@@ -35,7 +40,7 @@ func (r *fakeReplayer) Replay(ctx context.Context, id int64, actor string) error
 	if err != nil {
 		return err
 	}
-	return r.dead.CloseReplayed(ctx, id, l.Payload, store.DeadLetterAction{Actor: actor})
+	return r.dead.CloseReplayed(ctx, id, l.Payload, store.DeadLetterAction{Actor: actor, Detail: note})
 }
 
 // deadLetterFixture is a server of dead letters on a database of its own.

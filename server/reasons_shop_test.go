@@ -72,7 +72,9 @@ func openRefusingShop(t *testing.T) *refusingShop {
 // fakeStaleReplayer replays a dead letter that was edited since it was read.
 type fakeStaleReplayer struct{ dead *store.DeadLetters }
 
-func (r fakeStaleReplayer) Replay(ctx context.Context, id int64, actor string) error {
+func (fakeStaleReplayer) Check(context.Context, int64) error { return nil }
+
+func (r fakeStaleReplayer) ReplayNoted(ctx context.Context, id int64, actor, _ string) error {
 	return r.dead.CloseReplayed(ctx, id, []byte("older"), store.DeadLetterAction{Actor: actor})
 }
 

@@ -32,7 +32,7 @@ type DeadLetterAction struct {
 }
 
 // DeadLetterFilter selects dead letters; an empty field selects all.
-type DeadLetterFilter struct{ Status, Source, OrderID string }
+type DeadLetterFilter struct{ Status, Source, OrderID, Reason, PayloadType string }
 
 // List reads up to limit dead letters, newest first and without their payloads: those before the id, or from the newest when it is 0.
 func (d *DeadLetters) List(ctx context.Context, f DeadLetterFilter, before int64, limit int) ([]DeadLetter, error) {
@@ -45,6 +45,12 @@ func (d *DeadLetters) List(ctx context.Context, f DeadLetterFilter, before int64
 	}
 	if f.OrderID != "" {
 		q.Where(deadletter.OrderID(f.OrderID))
+	}
+	if f.Reason != "" {
+		q.Where(deadletter.Reason(f.Reason))
+	}
+	if f.PayloadType != "" {
+		q.Where(deadletter.PayloadType(f.PayloadType))
 	}
 	if before > 0 {
 		q.Where(deadletter.IDLT(before))

@@ -54,16 +54,21 @@ const replayTimeout = 25 * time.Second
 // order.ErrFailedPrecondition with the cause if the replay failed or the dead letter was discarded, and order.ErrUnavailable if a
 // dependency is unavailable. After a failure the dead letter stays open, and its history records the attempt.
 func (r *Replayer) Replay(ctx context.Context, id int64, actor string) error {
+	return r.ReplayNoted(ctx, id, actor, "")
+}
+
+// ReplayNoted is Replay with a note for the history.
+func (r *Replayer) ReplayNoted(ctx context.Context, id int64, actor, text string) error {
 	// Concurrent callers share one replay, so that no mail is sent twice.
 	_, err, _ := r.flights.Do(strconv.FormatInt(id, 10), func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), replayTimeout)
 		defer cancel()
-		return nil, r.replay(ctx, id, actor)
+		return nil, r.replay(ctx, id, actor, text)
 	})
 	return err
 }
 
-func (r *Replayer) replay(ctx context.Context, id int64, actor string) error {
+func (r *Replayer) replay(ctx context.Context, id int64, actor, text string) error {
 	l, err := r.DeadLetters.Get(ctx, id)
 	if err != nil {
 		return err
@@ -71,7 +76,7 @@ func (r *Replayer) replay(ctx context.Context, id int64, actor string) error {
 	if l.Status == store.DeadLetterDiscarded {
 		return fmt.Errorf("dead letter %d was discarded: %w", id, order.ErrFailedPrecondition)
 	}
-	err = r.apply(ctx, l, store.DeadLetterAction{Actor: actor})
+	err = r.apply(ctx, l, store.DeadLetterAction{Actor: actor, Detail: text})
 	if err == nil && l.Status == store.DeadLetterReplayed {
 		return nil
 	}
@@ -119,19 +124,8 @@ func (r *Replayer) apply(ctx context.Context, l store.DeadLetter, by store.DeadL
 // entry applies a journal entry exactly once, and then drops Redis' counters of its SKUs. It drops them also if the dead letter is
 // closed, because the process of that replay may have died in between.
 func (r *Replayer) entry(ctx context.Context, l store.DeadLetter, by store.DeadLetterAction) error {
-	e, err := journal.UnmarshalDeadLetter(l.Payload)
+	e, content, err := r.entryOf(ctx, l)
 	if err != nil {
-		return err
-	}
-	if err := r.Snapshots.completeEntry(ctx, &e); err != nil {
-		return err
-	}
-	content := store.Range{FirstID: e.ID, LastID: e.ID, Entries: 1}
-	// A dead letter with another kind of key has no row in the dedup log.
-	if key, ok := store.ParseEntryKey(l.DedupKey); ok {
-		content.Partition, content.Epoch = key.Partition, key.Epoch
-	}
-	if err := include(&content, []journal.Entry{e}, true); err != nil {
 		return err
 	}
 	if l.Status == store.DeadLetterOpen {
@@ -144,6 +138,47 @@ func (r *Replayer) entry(ctx context.Context, l store.DeadLetter, by store.DeadL
 		skus[i] = d.SKU
 	}
 	return r.Counters.DropCounters(ctx, skus)
+}
+
+// entryOf reads the entry of a dead letter, and the range that it is.
+func (r *Replayer) entryOf(ctx context.Context, l store.DeadLetter) (journal.Entry, store.Range, error) {
+	e, err := journal.UnmarshalDeadLetter(l.Payload)
+	if err != nil {
+		return e, store.Range{}, err
+	}
+	if err := r.Snapshots.completeEntry(ctx, &e); err != nil {
+		return e, store.Range{}, err
+	}
+	content := store.Range{FirstID: e.ID, LastID: e.ID, Entries: 1}
+	// A dead letter with another kind of key has no row in the dedup log.
+	if key, ok := store.ParseEntryKey(l.DedupKey); ok {
+		content.Partition, content.Epoch = key.Partition, key.Epoch
+	}
+	return e, content, include(&content, []journal.Entry{e}, true)
+}
+
+// Check reports whether a dead letter is open and can be read as its replay would read it. It changes nothing. That SQL or the mail server takes
+// it is known after the replay only.
+func (r *Replayer) Check(ctx context.Context, id int64) error {
+	l, err := r.DeadLetters.Get(ctx, id)
+	if err != nil {
+		return err
+	}
+	if l.Status != store.DeadLetterOpen {
+		return order.Refuse(order.ErrFailedPrecondition, order.ReasonDeadLetterClosed, "dead letter %d is %s", id, l.Status)
+	}
+	switch {
+	case l.PayloadType == journal.DeadLetterType:
+		_, _, err = r.entryOf(ctx, l)
+	case isMail(l.Source):
+		_, err = r.mailsOf(ctx, l)
+	default:
+		_, err = r.changesOf(ctx, l)
+	}
+	if err != nil {
+		return failedAgain(id, err)
+	}
+	return nil
 }
 
 // applyEntry applies the entry and closes the dead letter. It cancels an order with the idempotency key of another order before it

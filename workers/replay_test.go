@@ -362,3 +362,30 @@ func TestReplayer_ClosedDeadLetter(t *testing.T) {
 		t.Errorf("the order of a discarded dead letter: %v; want ErrNotFound", err)
 	}
 }
+
+// TestReplayer_Check: a dry run finds what cannot be read, and changes nothing.
+func TestReplayer_Check(t *testing.T) {
+	a, o := newReplayer(t), someOrder(t, "k")
+	good, bad := a.put(t, "order_writer", wire.TypeEvent, raw(t, step(t, o, order.Paid))), a.put(t, "order_writer", wire.TypeEvent, []byte("\xff"))
+	if err := a.Check(t.Context(), good); err != nil {
+		t.Errorf("one that can be replayed: %v", err)
+	}
+	if err := a.Check(t.Context(), bad); !errors.Is(err, order.ErrFailedPrecondition) {
+		t.Errorf("one that cannot be read: %v; want ErrFailedPrecondition", err)
+	}
+	if err := a.Check(t.Context(), 77); !errors.Is(err, order.ErrNotFound) {
+		t.Errorf("an unknown one: %v; want ErrNotFound", err)
+	}
+	if _, err := a.orders.Get(t.Context(), o.ID); !errors.Is(err, order.ErrNotFound) {
+		t.Errorf("the order after a check: %v; want ErrNotFound", err)
+	}
+	if err := a.ReplayNoted(t.Context(), good, "op", "it works now"); err != nil {
+		t.Fatal(err)
+	}
+	if l, err := a.dead.Get(t.Context(), good); err != nil || len(l.History) != 1 || l.History[0].Detail != "it works now" {
+		t.Errorf("the history is %+v, %v; want the note", l.History, err)
+	}
+	if err := a.Check(t.Context(), good); !errors.Is(err, order.ErrFailedPrecondition) {
+		t.Errorf("one that was replayed: %v; want ErrFailedPrecondition", err)
+	}
+}

@@ -7,6 +7,7 @@
 package spillwayv1
 
 import (
+	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
@@ -22,6 +23,244 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// ListBalancesRequest requests a page of balances.
+type ListBalancesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many SKUs at most: 1 to 100, 20 when 0.
+	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// The next_page_token of the page before; empty for the first page.
+	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListBalancesRequest) Reset() {
+	*x = ListBalancesRequest{}
+	mi := &file_spillway_v1_audit_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListBalancesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListBalancesRequest) ProtoMessage() {}
+
+func (x *ListBalancesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_spillway_v1_audit_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListBalancesRequest.ProtoReflect.Descriptor instead.
+func (*ListBalancesRequest) Descriptor() ([]byte, []int) {
+	return file_spillway_v1_audit_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *ListBalancesRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListBalancesRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// ListBalancesResponse is a page of balances, in the order of their SKUs.
+type ListBalancesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The balances of this page.
+	Balances []*StockBalance `protobuf:"bytes,1,rep,name=balances,proto3" json:"balances,omitempty"`
+	// The page_token of the next page; empty on the last one.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	// When the data was read.
+	ReadTime      *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=read_time,json=readTime,proto3" json:"read_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListBalancesResponse) Reset() {
+	*x = ListBalancesResponse{}
+	mi := &file_spillway_v1_audit_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListBalancesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListBalancesResponse) ProtoMessage() {}
+
+func (x *ListBalancesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_spillway_v1_audit_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListBalancesResponse.ProtoReflect.Descriptor instead.
+func (*ListBalancesResponse) Descriptor() ([]byte, []int) {
+	return file_spillway_v1_audit_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *ListBalancesResponse) GetBalances() []*StockBalance {
+	if x != nil {
+		return x.Balances
+	}
+	return nil
+}
+
+func (x *ListBalancesResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+func (x *ListBalancesResponse) GetReadTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ReadTime
+	}
+	return nil
+}
+
+// StockBalance is the balance of one SKU: initial + restocked = on_hand + held + sold + returning + difference.
+type StockBalance struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The stock keeping unit.
+	Sku string `protobuf:"bytes,1,opt,name=sku,proto3" json:"sku,omitempty"`
+	// The product's name.
+	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// The units with which the product was created.
+	Initial int64 `protobuf:"varint,3,opt,name=initial,proto3" json:"initial,omitempty"`
+	// The units that entered or left by AdjustStock since.
+	Restocked int64 `protobuf:"varint,4,opt,name=restocked,proto3" json:"restocked,omitempty"`
+	// The units that are left.
+	OnHand int64 `protobuf:"varint,5,opt,name=on_hand,json=onHand,proto3" json:"on_hand,omitempty"`
+	// The units of PENDING orders.
+	Held int64 `protobuf:"varint,6,opt,name=held,proto3" json:"held,omitempty"`
+	// The units of orders that are PAID, SHIPPED or SHIP_FAILED.
+	Sold int64 `protobuf:"varint,7,opt,name=sold,proto3" json:"sold,omitempty"`
+	// The units of cancelled orders that are on their way back to stock.
+	Returning int64 `protobuf:"varint,8,opt,name=returning,proto3" json:"returning,omitempty"`
+	// What is missing, or if negative too much. While orders are taken it has those whose stock is booked and whose row
+	// is not written yet. What stays is a violation: RunAudit names the orders.
+	Difference    int64 `protobuf:"varint,9,opt,name=difference,proto3" json:"difference,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StockBalance) Reset() {
+	*x = StockBalance{}
+	mi := &file_spillway_v1_audit_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StockBalance) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StockBalance) ProtoMessage() {}
+
+func (x *StockBalance) ProtoReflect() protoreflect.Message {
+	mi := &file_spillway_v1_audit_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StockBalance.ProtoReflect.Descriptor instead.
+func (*StockBalance) Descriptor() ([]byte, []int) {
+	return file_spillway_v1_audit_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *StockBalance) GetSku() string {
+	if x != nil {
+		return x.Sku
+	}
+	return ""
+}
+
+func (x *StockBalance) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *StockBalance) GetInitial() int64 {
+	if x != nil {
+		return x.Initial
+	}
+	return 0
+}
+
+func (x *StockBalance) GetRestocked() int64 {
+	if x != nil {
+		return x.Restocked
+	}
+	return 0
+}
+
+func (x *StockBalance) GetOnHand() int64 {
+	if x != nil {
+		return x.OnHand
+	}
+	return 0
+}
+
+func (x *StockBalance) GetHeld() int64 {
+	if x != nil {
+		return x.Held
+	}
+	return 0
+}
+
+func (x *StockBalance) GetSold() int64 {
+	if x != nil {
+		return x.Sold
+	}
+	return 0
+}
+
+func (x *StockBalance) GetReturning() int64 {
+	if x != nil {
+		return x.Returning
+	}
+	return 0
+}
+
+func (x *StockBalance) GetDifference() int64 {
+	if x != nil {
+		return x.Difference
+	}
+	return 0
+}
+
 // RunAuditRequest configures an audit.
 type RunAuditRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -33,7 +272,7 @@ type RunAuditRequest struct {
 
 func (x *RunAuditRequest) Reset() {
 	*x = RunAuditRequest{}
-	mi := &file_spillway_v1_audit_proto_msgTypes[0]
+	mi := &file_spillway_v1_audit_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -45,7 +284,7 @@ func (x *RunAuditRequest) String() string {
 func (*RunAuditRequest) ProtoMessage() {}
 
 func (x *RunAuditRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_spillway_v1_audit_proto_msgTypes[0]
+	mi := &file_spillway_v1_audit_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -58,7 +297,7 @@ func (x *RunAuditRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunAuditRequest.ProtoReflect.Descriptor instead.
 func (*RunAuditRequest) Descriptor() ([]byte, []int) {
-	return file_spillway_v1_audit_proto_rawDescGZIP(), []int{0}
+	return file_spillway_v1_audit_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *RunAuditRequest) GetDrained() bool {
@@ -85,7 +324,7 @@ type AuditFinding struct {
 
 func (x *AuditFinding) Reset() {
 	*x = AuditFinding{}
-	mi := &file_spillway_v1_audit_proto_msgTypes[1]
+	mi := &file_spillway_v1_audit_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -97,7 +336,7 @@ func (x *AuditFinding) String() string {
 func (*AuditFinding) ProtoMessage() {}
 
 func (x *AuditFinding) ProtoReflect() protoreflect.Message {
-	mi := &file_spillway_v1_audit_proto_msgTypes[1]
+	mi := &file_spillway_v1_audit_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -110,7 +349,7 @@ func (x *AuditFinding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditFinding.ProtoReflect.Descriptor instead.
 func (*AuditFinding) Descriptor() ([]byte, []int) {
-	return file_spillway_v1_audit_proto_rawDescGZIP(), []int{1}
+	return file_spillway_v1_audit_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *AuditFinding) GetRule() string {
@@ -158,7 +397,7 @@ type AuditRule struct {
 
 func (x *AuditRule) Reset() {
 	*x = AuditRule{}
-	mi := &file_spillway_v1_audit_proto_msgTypes[2]
+	mi := &file_spillway_v1_audit_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -170,7 +409,7 @@ func (x *AuditRule) String() string {
 func (*AuditRule) ProtoMessage() {}
 
 func (x *AuditRule) ProtoReflect() protoreflect.Message {
-	mi := &file_spillway_v1_audit_proto_msgTypes[2]
+	mi := &file_spillway_v1_audit_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -183,7 +422,7 @@ func (x *AuditRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditRule.ProtoReflect.Descriptor instead.
 func (*AuditRule) Descriptor() ([]byte, []int) {
-	return file_spillway_v1_audit_proto_rawDescGZIP(), []int{2}
+	return file_spillway_v1_audit_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *AuditRule) GetRule() string {
@@ -233,7 +472,7 @@ type RunAuditResponse struct {
 
 func (x *RunAuditResponse) Reset() {
 	*x = RunAuditResponse{}
-	mi := &file_spillway_v1_audit_proto_msgTypes[3]
+	mi := &file_spillway_v1_audit_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -245,7 +484,7 @@ func (x *RunAuditResponse) String() string {
 func (*RunAuditResponse) ProtoMessage() {}
 
 func (x *RunAuditResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_spillway_v1_audit_proto_msgTypes[3]
+	mi := &file_spillway_v1_audit_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -258,7 +497,7 @@ func (x *RunAuditResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunAuditResponse.ProtoReflect.Descriptor instead.
 func (*RunAuditResponse) Descriptor() ([]byte, []int) {
-	return file_spillway_v1_audit_proto_rawDescGZIP(), []int{3}
+	return file_spillway_v1_audit_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *RunAuditResponse) GetOk() bool {
@@ -300,7 +539,27 @@ var File_spillway_v1_audit_proto protoreflect.FileDescriptor
 
 const file_spillway_v1_audit_proto_rawDesc = "" +
 	"\n" +
-	"\x17spillway/v1/audit.proto\x12\vspillway.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"+\n" +
+	"\x17spillway/v1/audit.proto\x12\vspillway.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"f\n" +
+	"\x13ListBalancesRequest\x12&\n" +
+	"\tpage_size\x18\x01 \x01(\x05B\t\xbaH\x06\x1a\x04\x18d(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\tpageToken\"\xae\x01\n" +
+	"\x14ListBalancesResponse\x125\n" +
+	"\bbalances\x18\x01 \x03(\v2\x19.spillway.v1.StockBalanceR\bbalances\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x127\n" +
+	"\tread_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\breadTime\"\xeb\x01\n" +
+	"\fStockBalance\x12\x10\n" +
+	"\x03sku\x18\x01 \x01(\tR\x03sku\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +
+	"\ainitial\x18\x03 \x01(\x03R\ainitial\x12\x1c\n" +
+	"\trestocked\x18\x04 \x01(\x03R\trestocked\x12\x17\n" +
+	"\aon_hand\x18\x05 \x01(\x03R\x06onHand\x12\x12\n" +
+	"\x04held\x18\x06 \x01(\x03R\x04held\x12\x12\n" +
+	"\x04sold\x18\a \x01(\x03R\x04sold\x12\x1c\n" +
+	"\treturning\x18\b \x01(\x03R\treturning\x12\x1e\n" +
+	"\n" +
+	"difference\x18\t \x01(\x03R\n" +
+	"difference\"+\n" +
 	"\x0fRunAuditRequest\x12\x18\n" +
 	"\adrained\x18\x01 \x01(\bR\adrained\"g\n" +
 	"\fAuditFinding\x12\x12\n" +
@@ -318,9 +577,10 @@ const file_spillway_v1_audit_proto_rawDesc = "" +
 	"\x05rules\x18\x02 \x03(\v2\x16.spillway.v1.AuditRuleR\x05rules\x125\n" +
 	"\bfindings\x18\x03 \x03(\v2\x19.spillway.v1.AuditFindingR\bfindings\x12(\n" +
 	"\x10orders_in_flight\x18\x04 \x01(\x03R\x0eordersInFlight\x127\n" +
-	"\tread_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\breadTime2\\\n" +
+	"\tread_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\breadTime2\xb6\x01\n" +
 	"\fAuditService\x12L\n" +
-	"\bRunAudit\x12\x1c.spillway.v1.RunAuditRequest\x1a\x1d.spillway.v1.RunAuditResponse\"\x03\x90\x02\x01B\xa3\x01\n" +
+	"\bRunAudit\x12\x1c.spillway.v1.RunAuditRequest\x1a\x1d.spillway.v1.RunAuditResponse\"\x03\x90\x02\x01\x12X\n" +
+	"\fListBalances\x12 .spillway.v1.ListBalancesRequest\x1a!.spillway.v1.ListBalancesResponse\"\x03\x90\x02\x01B\xa3\x01\n" +
 	"\x0fcom.spillway.v1B\n" +
 	"AuditProtoP\x01Z7github.com/spillway/spillway/gen/spillway/v1;spillwayv1\xa2\x02\x03SXX\xaa\x02\vSpillway.V1\xca\x02\vSpillway\\V1\xe2\x02\x17Spillway\\V1\\GPBMetadata\xea\x02\fSpillway::V1b\x06proto3"
 
@@ -336,25 +596,32 @@ func file_spillway_v1_audit_proto_rawDescGZIP() []byte {
 	return file_spillway_v1_audit_proto_rawDescData
 }
 
-var file_spillway_v1_audit_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_spillway_v1_audit_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_spillway_v1_audit_proto_goTypes = []any{
-	(*RunAuditRequest)(nil),       // 0: spillway.v1.RunAuditRequest
-	(*AuditFinding)(nil),          // 1: spillway.v1.AuditFinding
-	(*AuditRule)(nil),             // 2: spillway.v1.AuditRule
-	(*RunAuditResponse)(nil),      // 3: spillway.v1.RunAuditResponse
-	(*timestamppb.Timestamp)(nil), // 4: google.protobuf.Timestamp
+	(*ListBalancesRequest)(nil),   // 0: spillway.v1.ListBalancesRequest
+	(*ListBalancesResponse)(nil),  // 1: spillway.v1.ListBalancesResponse
+	(*StockBalance)(nil),          // 2: spillway.v1.StockBalance
+	(*RunAuditRequest)(nil),       // 3: spillway.v1.RunAuditRequest
+	(*AuditFinding)(nil),          // 4: spillway.v1.AuditFinding
+	(*AuditRule)(nil),             // 5: spillway.v1.AuditRule
+	(*RunAuditResponse)(nil),      // 6: spillway.v1.RunAuditResponse
+	(*timestamppb.Timestamp)(nil), // 7: google.protobuf.Timestamp
 }
 var file_spillway_v1_audit_proto_depIdxs = []int32{
-	2, // 0: spillway.v1.RunAuditResponse.rules:type_name -> spillway.v1.AuditRule
-	1, // 1: spillway.v1.RunAuditResponse.findings:type_name -> spillway.v1.AuditFinding
-	4, // 2: spillway.v1.RunAuditResponse.read_time:type_name -> google.protobuf.Timestamp
-	0, // 3: spillway.v1.AuditService.RunAudit:input_type -> spillway.v1.RunAuditRequest
-	3, // 4: spillway.v1.AuditService.RunAudit:output_type -> spillway.v1.RunAuditResponse
-	4, // [4:5] is the sub-list for method output_type
-	3, // [3:4] is the sub-list for method input_type
-	3, // [3:3] is the sub-list for extension type_name
-	3, // [3:3] is the sub-list for extension extendee
-	0, // [0:3] is the sub-list for field type_name
+	2, // 0: spillway.v1.ListBalancesResponse.balances:type_name -> spillway.v1.StockBalance
+	7, // 1: spillway.v1.ListBalancesResponse.read_time:type_name -> google.protobuf.Timestamp
+	5, // 2: spillway.v1.RunAuditResponse.rules:type_name -> spillway.v1.AuditRule
+	4, // 3: spillway.v1.RunAuditResponse.findings:type_name -> spillway.v1.AuditFinding
+	7, // 4: spillway.v1.RunAuditResponse.read_time:type_name -> google.protobuf.Timestamp
+	3, // 5: spillway.v1.AuditService.RunAudit:input_type -> spillway.v1.RunAuditRequest
+	0, // 6: spillway.v1.AuditService.ListBalances:input_type -> spillway.v1.ListBalancesRequest
+	6, // 7: spillway.v1.AuditService.RunAudit:output_type -> spillway.v1.RunAuditResponse
+	1, // 8: spillway.v1.AuditService.ListBalances:output_type -> spillway.v1.ListBalancesResponse
+	7, // [7:9] is the sub-list for method output_type
+	5, // [5:7] is the sub-list for method input_type
+	5, // [5:5] is the sub-list for extension type_name
+	5, // [5:5] is the sub-list for extension extendee
+	0, // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_spillway_v1_audit_proto_init() }
@@ -368,7 +635,7 @@ func file_spillway_v1_audit_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_spillway_v1_audit_proto_rawDesc), len(file_spillway_v1_audit_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   4,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

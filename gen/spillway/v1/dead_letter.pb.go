@@ -311,7 +311,11 @@ type ListDeadLettersRequest struct {
 	// Only dead letters of this source; empty means all.
 	Source string `protobuf:"bytes,4,opt,name=source,proto3" json:"source,omitempty"`
 	// Only dead letters of this order; empty means all.
-	OrderId       string `protobuf:"bytes,5,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	OrderId string `protobuf:"bytes,5,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	// Only dead letters with exactly this reason, as SummarizeDeadLetters has it; empty means all.
+	Reason string `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Only dead letters with a payload of this type; empty means all.
+	PayloadType   string `protobuf:"bytes,7,opt,name=payload_type,json=payloadType,proto3" json:"payload_type,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -381,6 +385,20 @@ func (x *ListDeadLettersRequest) GetOrderId() string {
 	return ""
 }
 
+func (x *ListDeadLettersRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *ListDeadLettersRequest) GetPayloadType() string {
+	if x != nil {
+		return x.PayloadType
+	}
+	return ""
+}
+
 // ListDeadLettersResponse is a page of dead letters, newest first.
 type ListDeadLettersResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -436,6 +454,207 @@ func (x *ListDeadLettersResponse) GetNextPageToken() string {
 	return ""
 }
 
+// SummarizeDeadLettersRequest selects the dead letters that are counted.
+type SummarizeDeadLettersRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Only dead letters of this status; unspecified means all.
+	Status DeadLetterStatus `protobuf:"varint,1,opt,name=status,proto3,enum=spillway.v1.DeadLetterStatus" json:"status,omitempty"`
+	// Only dead letters of this source; empty means all.
+	Source        string `protobuf:"bytes,2,opt,name=source,proto3" json:"source,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SummarizeDeadLettersRequest) Reset() {
+	*x = SummarizeDeadLettersRequest{}
+	mi := &file_spillway_v1_dead_letter_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SummarizeDeadLettersRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SummarizeDeadLettersRequest) ProtoMessage() {}
+
+func (x *SummarizeDeadLettersRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_spillway_v1_dead_letter_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SummarizeDeadLettersRequest.ProtoReflect.Descriptor instead.
+func (*SummarizeDeadLettersRequest) Descriptor() ([]byte, []int) {
+	return file_spillway_v1_dead_letter_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *SummarizeDeadLettersRequest) GetStatus() DeadLetterStatus {
+	if x != nil {
+		return x.Status
+	}
+	return DeadLetterStatus_DEAD_LETTER_STATUS_UNSPECIFIED
+}
+
+func (x *SummarizeDeadLettersRequest) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+// SummarizeDeadLettersResponse has the groups.
+type SummarizeDeadLettersResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The groups, those with the most dead letters first; at most 100.
+	Groups []*DeadLetterGroup `protobuf:"bytes,1,rep,name=groups,proto3" json:"groups,omitempty"`
+	// Whether there are more groups.
+	Truncated     bool `protobuf:"varint,2,opt,name=truncated,proto3" json:"truncated,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SummarizeDeadLettersResponse) Reset() {
+	*x = SummarizeDeadLettersResponse{}
+	mi := &file_spillway_v1_dead_letter_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SummarizeDeadLettersResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SummarizeDeadLettersResponse) ProtoMessage() {}
+
+func (x *SummarizeDeadLettersResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_spillway_v1_dead_letter_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SummarizeDeadLettersResponse.ProtoReflect.Descriptor instead.
+func (*SummarizeDeadLettersResponse) Descriptor() ([]byte, []int) {
+	return file_spillway_v1_dead_letter_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *SummarizeDeadLettersResponse) GetGroups() []*DeadLetterGroup {
+	if x != nil {
+		return x.Groups
+	}
+	return nil
+}
+
+func (x *SummarizeDeadLettersResponse) GetTruncated() bool {
+	if x != nil {
+		return x.Truncated
+	}
+	return false
+}
+
+// DeadLetterGroup counts the dead letters with one source, type of payload and reason.
+type DeadLetterGroup struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The worker that gave up.
+	Source string `protobuf:"bytes,1,opt,name=source,proto3" json:"source,omitempty"`
+	// What the payloads are.
+	PayloadType string `protobuf:"bytes,2,opt,name=payload_type,json=payloadType,proto3" json:"payload_type,omitempty"`
+	// Why they failed.
+	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// How many.
+	Count int64 `protobuf:"varint,4,opt,name=count,proto3" json:"count,omitempty"`
+	// When the first of them was stored.
+	OldestTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=oldest_time,json=oldestTime,proto3" json:"oldest_time,omitempty"`
+	// When the last of them was stored.
+	NewestTime    *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=newest_time,json=newestTime,proto3" json:"newest_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeadLetterGroup) Reset() {
+	*x = DeadLetterGroup{}
+	mi := &file_spillway_v1_dead_letter_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeadLetterGroup) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeadLetterGroup) ProtoMessage() {}
+
+func (x *DeadLetterGroup) ProtoReflect() protoreflect.Message {
+	mi := &file_spillway_v1_dead_letter_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeadLetterGroup.ProtoReflect.Descriptor instead.
+func (*DeadLetterGroup) Descriptor() ([]byte, []int) {
+	return file_spillway_v1_dead_letter_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *DeadLetterGroup) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+func (x *DeadLetterGroup) GetPayloadType() string {
+	if x != nil {
+		return x.PayloadType
+	}
+	return ""
+}
+
+func (x *DeadLetterGroup) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *DeadLetterGroup) GetCount() int64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *DeadLetterGroup) GetOldestTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.OldestTime
+	}
+	return nil
+}
+
+func (x *DeadLetterGroup) GetNewestTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.NewestTime
+	}
+	return nil
+}
+
 // GetDeadLetterRequest names a dead letter.
 type GetDeadLetterRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -447,7 +666,7 @@ type GetDeadLetterRequest struct {
 
 func (x *GetDeadLetterRequest) Reset() {
 	*x = GetDeadLetterRequest{}
-	mi := &file_spillway_v1_dead_letter_proto_msgTypes[4]
+	mi := &file_spillway_v1_dead_letter_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -459,7 +678,7 @@ func (x *GetDeadLetterRequest) String() string {
 func (*GetDeadLetterRequest) ProtoMessage() {}
 
 func (x *GetDeadLetterRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_spillway_v1_dead_letter_proto_msgTypes[4]
+	mi := &file_spillway_v1_dead_letter_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -472,7 +691,7 @@ func (x *GetDeadLetterRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDeadLetterRequest.ProtoReflect.Descriptor instead.
 func (*GetDeadLetterRequest) Descriptor() ([]byte, []int) {
-	return file_spillway_v1_dead_letter_proto_rawDescGZIP(), []int{4}
+	return file_spillway_v1_dead_letter_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *GetDeadLetterRequest) GetId() int64 {
@@ -493,7 +712,7 @@ type GetDeadLetterResponse struct {
 
 func (x *GetDeadLetterResponse) Reset() {
 	*x = GetDeadLetterResponse{}
-	mi := &file_spillway_v1_dead_letter_proto_msgTypes[5]
+	mi := &file_spillway_v1_dead_letter_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -505,7 +724,7 @@ func (x *GetDeadLetterResponse) String() string {
 func (*GetDeadLetterResponse) ProtoMessage() {}
 
 func (x *GetDeadLetterResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_spillway_v1_dead_letter_proto_msgTypes[5]
+	mi := &file_spillway_v1_dead_letter_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -518,7 +737,7 @@ func (x *GetDeadLetterResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDeadLetterResponse.ProtoReflect.Descriptor instead.
 func (*GetDeadLetterResponse) Descriptor() ([]byte, []int) {
-	return file_spillway_v1_dead_letter_proto_rawDescGZIP(), []int{5}
+	return file_spillway_v1_dead_letter_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *GetDeadLetterResponse) GetLetter() *DeadLetter {
@@ -543,7 +762,7 @@ type EditDeadLetterRequest struct {
 
 func (x *EditDeadLetterRequest) Reset() {
 	*x = EditDeadLetterRequest{}
-	mi := &file_spillway_v1_dead_letter_proto_msgTypes[6]
+	mi := &file_spillway_v1_dead_letter_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -555,7 +774,7 @@ func (x *EditDeadLetterRequest) String() string {
 func (*EditDeadLetterRequest) ProtoMessage() {}
 
 func (x *EditDeadLetterRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_spillway_v1_dead_letter_proto_msgTypes[6]
+	mi := &file_spillway_v1_dead_letter_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -568,7 +787,7 @@ func (x *EditDeadLetterRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EditDeadLetterRequest.ProtoReflect.Descriptor instead.
 func (*EditDeadLetterRequest) Descriptor() ([]byte, []int) {
-	return file_spillway_v1_dead_letter_proto_rawDescGZIP(), []int{6}
+	return file_spillway_v1_dead_letter_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *EditDeadLetterRequest) GetId() int64 {
@@ -603,7 +822,7 @@ type EditDeadLetterResponse struct {
 
 func (x *EditDeadLetterResponse) Reset() {
 	*x = EditDeadLetterResponse{}
-	mi := &file_spillway_v1_dead_letter_proto_msgTypes[7]
+	mi := &file_spillway_v1_dead_letter_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -615,7 +834,7 @@ func (x *EditDeadLetterResponse) String() string {
 func (*EditDeadLetterResponse) ProtoMessage() {}
 
 func (x *EditDeadLetterResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_spillway_v1_dead_letter_proto_msgTypes[7]
+	mi := &file_spillway_v1_dead_letter_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -628,7 +847,7 @@ func (x *EditDeadLetterResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EditDeadLetterResponse.ProtoReflect.Descriptor instead.
 func (*EditDeadLetterResponse) Descriptor() ([]byte, []int) {
-	return file_spillway_v1_dead_letter_proto_rawDescGZIP(), []int{7}
+	return file_spillway_v1_dead_letter_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *EditDeadLetterResponse) GetLetter() *DeadLetter {
@@ -642,14 +861,16 @@ func (x *EditDeadLetterResponse) GetLetter() *DeadLetter {
 type ReplayDeadLetterRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The dead letter's id.
-	Id            int64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	Id int64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Why, for the history.
+	Note          string `protobuf:"bytes,2,opt,name=note,proto3" json:"note,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ReplayDeadLetterRequest) Reset() {
 	*x = ReplayDeadLetterRequest{}
-	mi := &file_spillway_v1_dead_letter_proto_msgTypes[8]
+	mi := &file_spillway_v1_dead_letter_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -661,7 +882,7 @@ func (x *ReplayDeadLetterRequest) String() string {
 func (*ReplayDeadLetterRequest) ProtoMessage() {}
 
 func (x *ReplayDeadLetterRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_spillway_v1_dead_letter_proto_msgTypes[8]
+	mi := &file_spillway_v1_dead_letter_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -674,7 +895,7 @@ func (x *ReplayDeadLetterRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplayDeadLetterRequest.ProtoReflect.Descriptor instead.
 func (*ReplayDeadLetterRequest) Descriptor() ([]byte, []int) {
-	return file_spillway_v1_dead_letter_proto_rawDescGZIP(), []int{8}
+	return file_spillway_v1_dead_letter_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ReplayDeadLetterRequest) GetId() int64 {
@@ -682,6 +903,13 @@ func (x *ReplayDeadLetterRequest) GetId() int64 {
 		return x.Id
 	}
 	return 0
+}
+
+func (x *ReplayDeadLetterRequest) GetNote() string {
+	if x != nil {
+		return x.Note
+	}
+	return ""
 }
 
 // ReplayDeadLetterResponse carries the dead letter.
@@ -695,7 +923,7 @@ type ReplayDeadLetterResponse struct {
 
 func (x *ReplayDeadLetterResponse) Reset() {
 	*x = ReplayDeadLetterResponse{}
-	mi := &file_spillway_v1_dead_letter_proto_msgTypes[9]
+	mi := &file_spillway_v1_dead_letter_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -707,7 +935,7 @@ func (x *ReplayDeadLetterResponse) String() string {
 func (*ReplayDeadLetterResponse) ProtoMessage() {}
 
 func (x *ReplayDeadLetterResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_spillway_v1_dead_letter_proto_msgTypes[9]
+	mi := &file_spillway_v1_dead_letter_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -720,7 +948,7 @@ func (x *ReplayDeadLetterResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplayDeadLetterResponse.ProtoReflect.Descriptor instead.
 func (*ReplayDeadLetterResponse) Descriptor() ([]byte, []int) {
-	return file_spillway_v1_dead_letter_proto_rawDescGZIP(), []int{9}
+	return file_spillway_v1_dead_letter_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ReplayDeadLetterResponse) GetLetter() *DeadLetter {
@@ -743,7 +971,7 @@ type DiscardDeadLetterRequest struct {
 
 func (x *DiscardDeadLetterRequest) Reset() {
 	*x = DiscardDeadLetterRequest{}
-	mi := &file_spillway_v1_dead_letter_proto_msgTypes[10]
+	mi := &file_spillway_v1_dead_letter_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -755,7 +983,7 @@ func (x *DiscardDeadLetterRequest) String() string {
 func (*DiscardDeadLetterRequest) ProtoMessage() {}
 
 func (x *DiscardDeadLetterRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_spillway_v1_dead_letter_proto_msgTypes[10]
+	mi := &file_spillway_v1_dead_letter_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -768,7 +996,7 @@ func (x *DiscardDeadLetterRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiscardDeadLetterRequest.ProtoReflect.Descriptor instead.
 func (*DiscardDeadLetterRequest) Descriptor() ([]byte, []int) {
-	return file_spillway_v1_dead_letter_proto_rawDescGZIP(), []int{10}
+	return file_spillway_v1_dead_letter_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *DiscardDeadLetterRequest) GetId() int64 {
@@ -796,7 +1024,7 @@ type DiscardDeadLetterResponse struct {
 
 func (x *DiscardDeadLetterResponse) Reset() {
 	*x = DiscardDeadLetterResponse{}
-	mi := &file_spillway_v1_dead_letter_proto_msgTypes[11]
+	mi := &file_spillway_v1_dead_letter_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -808,7 +1036,7 @@ func (x *DiscardDeadLetterResponse) String() string {
 func (*DiscardDeadLetterResponse) ProtoMessage() {}
 
 func (x *DiscardDeadLetterResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_spillway_v1_dead_letter_proto_msgTypes[11]
+	mi := &file_spillway_v1_dead_letter_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -821,7 +1049,7 @@ func (x *DiscardDeadLetterResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiscardDeadLetterResponse.ProtoReflect.Descriptor instead.
 func (*DiscardDeadLetterResponse) Descriptor() ([]byte, []int) {
-	return file_spillway_v1_dead_letter_proto_rawDescGZIP(), []int{11}
+	return file_spillway_v1_dead_letter_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *DiscardDeadLetterResponse) GetLetter() *DeadLetter {
@@ -831,11 +1059,286 @@ func (x *DiscardDeadLetterResponse) GetLetter() *DeadLetter {
 	return nil
 }
 
+// ReplayDeadLettersRequest names dead letters to apply.
+type ReplayDeadLettersRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The dead letters' ids, each once.
+	Ids []int64 `protobuf:"varint,1,rep,packed,name=ids,proto3" json:"ids,omitempty"`
+	// Why, for the history of each.
+	Note string `protobuf:"bytes,2,opt,name=note,proto3" json:"note,omitempty"`
+	// Only check; change nothing.
+	DryRun        bool `protobuf:"varint,3,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplayDeadLettersRequest) Reset() {
+	*x = ReplayDeadLettersRequest{}
+	mi := &file_spillway_v1_dead_letter_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplayDeadLettersRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplayDeadLettersRequest) ProtoMessage() {}
+
+func (x *ReplayDeadLettersRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_spillway_v1_dead_letter_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplayDeadLettersRequest.ProtoReflect.Descriptor instead.
+func (*ReplayDeadLettersRequest) Descriptor() ([]byte, []int) {
+	return file_spillway_v1_dead_letter_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *ReplayDeadLettersRequest) GetIds() []int64 {
+	if x != nil {
+		return x.Ids
+	}
+	return nil
+}
+
+func (x *ReplayDeadLettersRequest) GetNote() string {
+	if x != nil {
+		return x.Note
+	}
+	return ""
+}
+
+func (x *ReplayDeadLettersRequest) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+// ReplayDeadLettersResponse has the result of each dead letter.
+type ReplayDeadLettersResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The results, in the order of the request.
+	Results       []*DeadLetterResult `protobuf:"bytes,1,rep,name=results,proto3" json:"results,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplayDeadLettersResponse) Reset() {
+	*x = ReplayDeadLettersResponse{}
+	mi := &file_spillway_v1_dead_letter_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplayDeadLettersResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplayDeadLettersResponse) ProtoMessage() {}
+
+func (x *ReplayDeadLettersResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_spillway_v1_dead_letter_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplayDeadLettersResponse.ProtoReflect.Descriptor instead.
+func (*ReplayDeadLettersResponse) Descriptor() ([]byte, []int) {
+	return file_spillway_v1_dead_letter_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *ReplayDeadLettersResponse) GetResults() []*DeadLetterResult {
+	if x != nil {
+		return x.Results
+	}
+	return nil
+}
+
+// DiscardDeadLettersRequest names dead letters to close.
+type DiscardDeadLettersRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The dead letters' ids, each once.
+	Ids []int64 `protobuf:"varint,1,rep,packed,name=ids,proto3" json:"ids,omitempty"`
+	// Why, for the history of each.
+	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Only check; change nothing.
+	DryRun        bool `protobuf:"varint,3,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DiscardDeadLettersRequest) Reset() {
+	*x = DiscardDeadLettersRequest{}
+	mi := &file_spillway_v1_dead_letter_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DiscardDeadLettersRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DiscardDeadLettersRequest) ProtoMessage() {}
+
+func (x *DiscardDeadLettersRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_spillway_v1_dead_letter_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DiscardDeadLettersRequest.ProtoReflect.Descriptor instead.
+func (*DiscardDeadLettersRequest) Descriptor() ([]byte, []int) {
+	return file_spillway_v1_dead_letter_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *DiscardDeadLettersRequest) GetIds() []int64 {
+	if x != nil {
+		return x.Ids
+	}
+	return nil
+}
+
+func (x *DiscardDeadLettersRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *DiscardDeadLettersRequest) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+// DiscardDeadLettersResponse has the result of each dead letter.
+type DiscardDeadLettersResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The results, in the order of the request.
+	Results       []*DeadLetterResult `protobuf:"bytes,1,rep,name=results,proto3" json:"results,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DiscardDeadLettersResponse) Reset() {
+	*x = DiscardDeadLettersResponse{}
+	mi := &file_spillway_v1_dead_letter_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DiscardDeadLettersResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DiscardDeadLettersResponse) ProtoMessage() {}
+
+func (x *DiscardDeadLettersResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_spillway_v1_dead_letter_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DiscardDeadLettersResponse.ProtoReflect.Descriptor instead.
+func (*DiscardDeadLettersResponse) Descriptor() ([]byte, []int) {
+	return file_spillway_v1_dead_letter_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *DiscardDeadLettersResponse) GetResults() []*DeadLetterResult {
+	if x != nil {
+		return x.Results
+	}
+	return nil
+}
+
+// DeadLetterResult is what happened to one dead letter of a batch.
+type DeadLetterResult struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The dead letter's id.
+	Id int64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Why it failed; not set if it did not.
+	Error         *ItemError `protobuf:"bytes,2,opt,name=error,proto3" json:"error,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeadLetterResult) Reset() {
+	*x = DeadLetterResult{}
+	mi := &file_spillway_v1_dead_letter_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeadLetterResult) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeadLetterResult) ProtoMessage() {}
+
+func (x *DeadLetterResult) ProtoReflect() protoreflect.Message {
+	mi := &file_spillway_v1_dead_letter_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeadLetterResult.ProtoReflect.Descriptor instead.
+func (*DeadLetterResult) Descriptor() ([]byte, []int) {
+	return file_spillway_v1_dead_letter_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *DeadLetterResult) GetId() int64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *DeadLetterResult) GetError() *ItemError {
+	if x != nil {
+		return x.Error
+	}
+	return nil
+}
+
 var File_spillway_v1_dead_letter_proto protoreflect.FileDescriptor
 
 const file_spillway_v1_dead_letter_proto_rawDesc = "" +
 	"\n" +
-	"\x1dspillway/v1/dead_letter.proto\x12\vspillway.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x88\x01\n" +
+	"\x1dspillway/v1/dead_letter.proto\x12\vspillway.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18spillway/v1/errors.proto\"\x88\x01\n" +
 	"\x10DeadLetterAction\x12\x16\n" +
 	"\x06action\x18\x01 \x01(\tR\x06action\x12\x14\n" +
 	"\x05actor\x18\x02 \x01(\tR\x05actor\x12.\n" +
@@ -857,17 +1360,34 @@ const file_spillway_v1_dead_letter_proto_rawDesc = "" +
 	"createTime\x12;\n" +
 	"\vupdate_time\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"updateTime\x127\n" +
-	"\ahistory\x18\f \x03(\v2\x1d.spillway.v1.DeadLetterActionR\ahistory\"\xef\x01\n" +
+	"\ahistory\x18\f \x03(\v2\x1d.spillway.v1.DeadLetterActionR\ahistory\"\xbd\x02\n" +
 	"\x16ListDeadLettersRequest\x12&\n" +
 	"\tpage_size\x18\x01 \x01(\x05B\t\xbaH\x06\x1a\x04\x18d(\x00R\bpageSize\x12'\n" +
 	"\n" +
 	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\tpageToken\x12?\n" +
 	"\x06status\x18\x03 \x01(\x0e2\x1d.spillway.v1.DeadLetterStatusB\b\xbaH\x05\x82\x01\x02\x10\x01R\x06status\x12\x1f\n" +
 	"\x06source\x18\x04 \x01(\tB\a\xbaH\x04r\x02\x18@R\x06source\x12\"\n" +
-	"\border_id\x18\x05 \x01(\tB\a\xbaH\x04r\x02\x18@R\aorderId\"t\n" +
+	"\border_id\x18\x05 \x01(\tB\a\xbaH\x04r\x02\x18@R\aorderId\x12 \n" +
+	"\x06reason\x18\x06 \x01(\tB\b\xbaH\x05r\x03\x18\xd0\x0fR\x06reason\x12*\n" +
+	"\fpayload_type\x18\a \x01(\tB\a\xbaH\x04r\x02\x18@R\vpayloadType\"t\n" +
 	"\x17ListDeadLettersResponse\x121\n" +
 	"\aletters\x18\x01 \x03(\v2\x17.spillway.v1.DeadLetterR\aletters\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"/\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x7f\n" +
+	"\x1bSummarizeDeadLettersRequest\x12?\n" +
+	"\x06status\x18\x01 \x01(\x0e2\x1d.spillway.v1.DeadLetterStatusB\b\xbaH\x05\x82\x01\x02\x10\x01R\x06status\x12\x1f\n" +
+	"\x06source\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18@R\x06source\"r\n" +
+	"\x1cSummarizeDeadLettersResponse\x124\n" +
+	"\x06groups\x18\x01 \x03(\v2\x1c.spillway.v1.DeadLetterGroupR\x06groups\x12\x1c\n" +
+	"\ttruncated\x18\x02 \x01(\bR\ttruncated\"\xf4\x01\n" +
+	"\x0fDeadLetterGroup\x12\x16\n" +
+	"\x06source\x18\x01 \x01(\tR\x06source\x12!\n" +
+	"\fpayload_type\x18\x02 \x01(\tR\vpayloadType\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x14\n" +
+	"\x05count\x18\x04 \x01(\x03R\x05count\x12;\n" +
+	"\voldest_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"oldestTime\x12;\n" +
+	"\vnewest_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"newestTime\"/\n" +
 	"\x14GetDeadLetterRequest\x12\x17\n" +
 	"\x02id\x18\x01 \x01(\x03B\a\xbaH\x04\"\x02 \x00R\x02id\"H\n" +
 	"\x15GetDeadLetterResponse\x12/\n" +
@@ -877,9 +1397,10 @@ const file_spillway_v1_dead_letter_proto_rawDesc = "" +
 	"\fpayload_json\x18\x02 \x01(\tB\v\xbaH\br\x06\x10\x02\x18\xe0\xd4\x03R\vpayloadJson\x12 \n" +
 	"\x06reason\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\x06reason\"I\n" +
 	"\x16EditDeadLetterResponse\x12/\n" +
-	"\x06letter\x18\x01 \x01(\v2\x17.spillway.v1.DeadLetterR\x06letter\"2\n" +
+	"\x06letter\x18\x01 \x01(\v2\x17.spillway.v1.DeadLetterR\x06letter\"P\n" +
 	"\x17ReplayDeadLetterRequest\x12\x17\n" +
-	"\x02id\x18\x01 \x01(\x03B\a\xbaH\x04\"\x02 \x00R\x02id\"K\n" +
+	"\x02id\x18\x01 \x01(\x03B\a\xbaH\x04\"\x02 \x00R\x02id\x12\x1c\n" +
+	"\x04note\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\x04note\"K\n" +
 	"\x18ReplayDeadLetterResponse\x12/\n" +
 	"\x06letter\x18\x01 \x01(\v2\x17.spillway.v1.DeadLetterR\x06letter\"W\n" +
 	"\x18DiscardDeadLetterRequest\x12\x17\n" +
@@ -887,17 +1408,36 @@ const file_spillway_v1_dead_letter_proto_rawDesc = "" +
 	"\x06reason\x18\x02 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\x06reason\"L\n" +
 	"\x19DiscardDeadLetterResponse\x12/\n" +
-	"\x06letter\x18\x01 \x01(\v2\x17.spillway.v1.DeadLetterR\x06letter*\x96\x01\n" +
+	"\x06letter\x18\x01 \x01(\v2\x17.spillway.v1.DeadLetterR\x06letter\"w\n" +
+	"\x18ReplayDeadLettersRequest\x12$\n" +
+	"\x03ids\x18\x01 \x03(\x03B\x12\xbaH\x0f\x92\x01\f\b\x01\x10d\x18\x01\"\x04\"\x02 \x00R\x03ids\x12\x1c\n" +
+	"\x04note\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\x04note\x12\x17\n" +
+	"\adry_run\x18\x03 \x01(\bR\x06dryRun\"T\n" +
+	"\x19ReplayDeadLettersResponse\x127\n" +
+	"\aresults\x18\x01 \x03(\v2\x1d.spillway.v1.DeadLetterResultR\aresults\"~\n" +
+	"\x19DiscardDeadLettersRequest\x12$\n" +
+	"\x03ids\x18\x01 \x03(\x03B\x12\xbaH\x0f\x92\x01\f\b\x01\x10d\x18\x01\"\x04\"\x02 \x00R\x03ids\x12\"\n" +
+	"\x06reason\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\x06reason\x12\x17\n" +
+	"\adry_run\x18\x03 \x01(\bR\x06dryRun\"U\n" +
+	"\x1aDiscardDeadLettersResponse\x127\n" +
+	"\aresults\x18\x01 \x03(\v2\x1d.spillway.v1.DeadLetterResultR\aresults\"P\n" +
+	"\x10DeadLetterResult\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x03R\x02id\x12,\n" +
+	"\x05error\x18\x02 \x01(\v2\x16.spillway.v1.ItemErrorR\x05error*\x96\x01\n" +
 	"\x10DeadLetterStatus\x12\"\n" +
 	"\x1eDEAD_LETTER_STATUS_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17DEAD_LETTER_STATUS_OPEN\x10\x01\x12\x1f\n" +
 	"\x1bDEAD_LETTER_STATUS_REPLAYED\x10\x02\x12 \n" +
-	"\x1cDEAD_LETTER_STATUS_DISCARDED\x10\x032\xfd\x03\n" +
+	"\x1cDEAD_LETTER_STATUS_DISCARDED\x10\x032\xc4\x06\n" +
 	"\x11DeadLetterService\x12a\n" +
-	"\x0fListDeadLetters\x12#.spillway.v1.ListDeadLettersRequest\x1a$.spillway.v1.ListDeadLettersResponse\"\x03\x90\x02\x01\x12[\n" +
+	"\x0fListDeadLetters\x12#.spillway.v1.ListDeadLettersRequest\x1a$.spillway.v1.ListDeadLettersResponse\"\x03\x90\x02\x01\x12p\n" +
+	"\x14SummarizeDeadLetters\x12(.spillway.v1.SummarizeDeadLettersRequest\x1a).spillway.v1.SummarizeDeadLettersResponse\"\x03\x90\x02\x01\x12[\n" +
 	"\rGetDeadLetter\x12!.spillway.v1.GetDeadLetterRequest\x1a\".spillway.v1.GetDeadLetterResponse\"\x03\x90\x02\x01\x12Y\n" +
 	"\x0eEditDeadLetter\x12\".spillway.v1.EditDeadLetterRequest\x1a#.spillway.v1.EditDeadLetterResponse\x12d\n" +
 	"\x10ReplayDeadLetter\x12$.spillway.v1.ReplayDeadLetterRequest\x1a%.spillway.v1.ReplayDeadLetterResponse\"\x03\x90\x02\x02\x12g\n" +
+	"\x11ReplayDeadLetters\x12%.spillway.v1.ReplayDeadLettersRequest\x1a&.spillway.v1.ReplayDeadLettersResponse\"\x03\x90\x02\x02\x12j\n" +
+	"\x12DiscardDeadLetters\x12&.spillway.v1.DiscardDeadLettersRequest\x1a'.spillway.v1.DiscardDeadLettersResponse\"\x03\x90\x02\x02\x12g\n" +
 	"\x11DiscardDeadLetter\x12%.spillway.v1.DiscardDeadLetterRequest\x1a&.spillway.v1.DiscardDeadLetterResponse\"\x03\x90\x02\x02B\xa8\x01\n" +
 	"\x0fcom.spillway.v1B\x0fDeadLetterProtoP\x01Z7github.com/spillway/spillway/gen/spillway/v1;spillwayv1\xa2\x02\x03SXX\xaa\x02\vSpillway.V1\xca\x02\vSpillway\\V1\xe2\x02\x17Spillway\\V1\\GPBMetadata\xea\x02\fSpillway::V1b\x06proto3"
 
@@ -914,50 +1454,72 @@ func file_spillway_v1_dead_letter_proto_rawDescGZIP() []byte {
 }
 
 var file_spillway_v1_dead_letter_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_spillway_v1_dead_letter_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_spillway_v1_dead_letter_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_spillway_v1_dead_letter_proto_goTypes = []any{
-	(DeadLetterStatus)(0),             // 0: spillway.v1.DeadLetterStatus
-	(*DeadLetterAction)(nil),          // 1: spillway.v1.DeadLetterAction
-	(*DeadLetter)(nil),                // 2: spillway.v1.DeadLetter
-	(*ListDeadLettersRequest)(nil),    // 3: spillway.v1.ListDeadLettersRequest
-	(*ListDeadLettersResponse)(nil),   // 4: spillway.v1.ListDeadLettersResponse
-	(*GetDeadLetterRequest)(nil),      // 5: spillway.v1.GetDeadLetterRequest
-	(*GetDeadLetterResponse)(nil),     // 6: spillway.v1.GetDeadLetterResponse
-	(*EditDeadLetterRequest)(nil),     // 7: spillway.v1.EditDeadLetterRequest
-	(*EditDeadLetterResponse)(nil),    // 8: spillway.v1.EditDeadLetterResponse
-	(*ReplayDeadLetterRequest)(nil),   // 9: spillway.v1.ReplayDeadLetterRequest
-	(*ReplayDeadLetterResponse)(nil),  // 10: spillway.v1.ReplayDeadLetterResponse
-	(*DiscardDeadLetterRequest)(nil),  // 11: spillway.v1.DiscardDeadLetterRequest
-	(*DiscardDeadLetterResponse)(nil), // 12: spillway.v1.DiscardDeadLetterResponse
-	(*timestamppb.Timestamp)(nil),     // 13: google.protobuf.Timestamp
+	(DeadLetterStatus)(0),                // 0: spillway.v1.DeadLetterStatus
+	(*DeadLetterAction)(nil),             // 1: spillway.v1.DeadLetterAction
+	(*DeadLetter)(nil),                   // 2: spillway.v1.DeadLetter
+	(*ListDeadLettersRequest)(nil),       // 3: spillway.v1.ListDeadLettersRequest
+	(*ListDeadLettersResponse)(nil),      // 4: spillway.v1.ListDeadLettersResponse
+	(*SummarizeDeadLettersRequest)(nil),  // 5: spillway.v1.SummarizeDeadLettersRequest
+	(*SummarizeDeadLettersResponse)(nil), // 6: spillway.v1.SummarizeDeadLettersResponse
+	(*DeadLetterGroup)(nil),              // 7: spillway.v1.DeadLetterGroup
+	(*GetDeadLetterRequest)(nil),         // 8: spillway.v1.GetDeadLetterRequest
+	(*GetDeadLetterResponse)(nil),        // 9: spillway.v1.GetDeadLetterResponse
+	(*EditDeadLetterRequest)(nil),        // 10: spillway.v1.EditDeadLetterRequest
+	(*EditDeadLetterResponse)(nil),       // 11: spillway.v1.EditDeadLetterResponse
+	(*ReplayDeadLetterRequest)(nil),      // 12: spillway.v1.ReplayDeadLetterRequest
+	(*ReplayDeadLetterResponse)(nil),     // 13: spillway.v1.ReplayDeadLetterResponse
+	(*DiscardDeadLetterRequest)(nil),     // 14: spillway.v1.DiscardDeadLetterRequest
+	(*DiscardDeadLetterResponse)(nil),    // 15: spillway.v1.DiscardDeadLetterResponse
+	(*ReplayDeadLettersRequest)(nil),     // 16: spillway.v1.ReplayDeadLettersRequest
+	(*ReplayDeadLettersResponse)(nil),    // 17: spillway.v1.ReplayDeadLettersResponse
+	(*DiscardDeadLettersRequest)(nil),    // 18: spillway.v1.DiscardDeadLettersRequest
+	(*DiscardDeadLettersResponse)(nil),   // 19: spillway.v1.DiscardDeadLettersResponse
+	(*DeadLetterResult)(nil),             // 20: spillway.v1.DeadLetterResult
+	(*timestamppb.Timestamp)(nil),        // 21: google.protobuf.Timestamp
+	(*ItemError)(nil),                    // 22: spillway.v1.ItemError
 }
 var file_spillway_v1_dead_letter_proto_depIdxs = []int32{
-	13, // 0: spillway.v1.DeadLetterAction.time:type_name -> google.protobuf.Timestamp
+	21, // 0: spillway.v1.DeadLetterAction.time:type_name -> google.protobuf.Timestamp
 	0,  // 1: spillway.v1.DeadLetter.status:type_name -> spillway.v1.DeadLetterStatus
-	13, // 2: spillway.v1.DeadLetter.create_time:type_name -> google.protobuf.Timestamp
-	13, // 3: spillway.v1.DeadLetter.update_time:type_name -> google.protobuf.Timestamp
+	21, // 2: spillway.v1.DeadLetter.create_time:type_name -> google.protobuf.Timestamp
+	21, // 3: spillway.v1.DeadLetter.update_time:type_name -> google.protobuf.Timestamp
 	1,  // 4: spillway.v1.DeadLetter.history:type_name -> spillway.v1.DeadLetterAction
 	0,  // 5: spillway.v1.ListDeadLettersRequest.status:type_name -> spillway.v1.DeadLetterStatus
 	2,  // 6: spillway.v1.ListDeadLettersResponse.letters:type_name -> spillway.v1.DeadLetter
-	2,  // 7: spillway.v1.GetDeadLetterResponse.letter:type_name -> spillway.v1.DeadLetter
-	2,  // 8: spillway.v1.EditDeadLetterResponse.letter:type_name -> spillway.v1.DeadLetter
-	2,  // 9: spillway.v1.ReplayDeadLetterResponse.letter:type_name -> spillway.v1.DeadLetter
-	2,  // 10: spillway.v1.DiscardDeadLetterResponse.letter:type_name -> spillway.v1.DeadLetter
-	3,  // 11: spillway.v1.DeadLetterService.ListDeadLetters:input_type -> spillway.v1.ListDeadLettersRequest
-	5,  // 12: spillway.v1.DeadLetterService.GetDeadLetter:input_type -> spillway.v1.GetDeadLetterRequest
-	7,  // 13: spillway.v1.DeadLetterService.EditDeadLetter:input_type -> spillway.v1.EditDeadLetterRequest
-	9,  // 14: spillway.v1.DeadLetterService.ReplayDeadLetter:input_type -> spillway.v1.ReplayDeadLetterRequest
-	11, // 15: spillway.v1.DeadLetterService.DiscardDeadLetter:input_type -> spillway.v1.DiscardDeadLetterRequest
-	4,  // 16: spillway.v1.DeadLetterService.ListDeadLetters:output_type -> spillway.v1.ListDeadLettersResponse
-	6,  // 17: spillway.v1.DeadLetterService.GetDeadLetter:output_type -> spillway.v1.GetDeadLetterResponse
-	8,  // 18: spillway.v1.DeadLetterService.EditDeadLetter:output_type -> spillway.v1.EditDeadLetterResponse
-	10, // 19: spillway.v1.DeadLetterService.ReplayDeadLetter:output_type -> spillway.v1.ReplayDeadLetterResponse
-	12, // 20: spillway.v1.DeadLetterService.DiscardDeadLetter:output_type -> spillway.v1.DiscardDeadLetterResponse
-	16, // [16:21] is the sub-list for method output_type
-	11, // [11:16] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	0,  // 7: spillway.v1.SummarizeDeadLettersRequest.status:type_name -> spillway.v1.DeadLetterStatus
+	7,  // 8: spillway.v1.SummarizeDeadLettersResponse.groups:type_name -> spillway.v1.DeadLetterGroup
+	21, // 9: spillway.v1.DeadLetterGroup.oldest_time:type_name -> google.protobuf.Timestamp
+	21, // 10: spillway.v1.DeadLetterGroup.newest_time:type_name -> google.protobuf.Timestamp
+	2,  // 11: spillway.v1.GetDeadLetterResponse.letter:type_name -> spillway.v1.DeadLetter
+	2,  // 12: spillway.v1.EditDeadLetterResponse.letter:type_name -> spillway.v1.DeadLetter
+	2,  // 13: spillway.v1.ReplayDeadLetterResponse.letter:type_name -> spillway.v1.DeadLetter
+	2,  // 14: spillway.v1.DiscardDeadLetterResponse.letter:type_name -> spillway.v1.DeadLetter
+	20, // 15: spillway.v1.ReplayDeadLettersResponse.results:type_name -> spillway.v1.DeadLetterResult
+	20, // 16: spillway.v1.DiscardDeadLettersResponse.results:type_name -> spillway.v1.DeadLetterResult
+	22, // 17: spillway.v1.DeadLetterResult.error:type_name -> spillway.v1.ItemError
+	3,  // 18: spillway.v1.DeadLetterService.ListDeadLetters:input_type -> spillway.v1.ListDeadLettersRequest
+	5,  // 19: spillway.v1.DeadLetterService.SummarizeDeadLetters:input_type -> spillway.v1.SummarizeDeadLettersRequest
+	8,  // 20: spillway.v1.DeadLetterService.GetDeadLetter:input_type -> spillway.v1.GetDeadLetterRequest
+	10, // 21: spillway.v1.DeadLetterService.EditDeadLetter:input_type -> spillway.v1.EditDeadLetterRequest
+	12, // 22: spillway.v1.DeadLetterService.ReplayDeadLetter:input_type -> spillway.v1.ReplayDeadLetterRequest
+	16, // 23: spillway.v1.DeadLetterService.ReplayDeadLetters:input_type -> spillway.v1.ReplayDeadLettersRequest
+	18, // 24: spillway.v1.DeadLetterService.DiscardDeadLetters:input_type -> spillway.v1.DiscardDeadLettersRequest
+	14, // 25: spillway.v1.DeadLetterService.DiscardDeadLetter:input_type -> spillway.v1.DiscardDeadLetterRequest
+	4,  // 26: spillway.v1.DeadLetterService.ListDeadLetters:output_type -> spillway.v1.ListDeadLettersResponse
+	6,  // 27: spillway.v1.DeadLetterService.SummarizeDeadLetters:output_type -> spillway.v1.SummarizeDeadLettersResponse
+	9,  // 28: spillway.v1.DeadLetterService.GetDeadLetter:output_type -> spillway.v1.GetDeadLetterResponse
+	11, // 29: spillway.v1.DeadLetterService.EditDeadLetter:output_type -> spillway.v1.EditDeadLetterResponse
+	13, // 30: spillway.v1.DeadLetterService.ReplayDeadLetter:output_type -> spillway.v1.ReplayDeadLetterResponse
+	17, // 31: spillway.v1.DeadLetterService.ReplayDeadLetters:output_type -> spillway.v1.ReplayDeadLettersResponse
+	19, // 32: spillway.v1.DeadLetterService.DiscardDeadLetters:output_type -> spillway.v1.DiscardDeadLettersResponse
+	15, // 33: spillway.v1.DeadLetterService.DiscardDeadLetter:output_type -> spillway.v1.DiscardDeadLetterResponse
+	26, // [26:34] is the sub-list for method output_type
+	18, // [18:26] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_spillway_v1_dead_letter_proto_init() }
@@ -965,13 +1527,14 @@ func file_spillway_v1_dead_letter_proto_init() {
 	if File_spillway_v1_dead_letter_proto != nil {
 		return
 	}
+	file_spillway_v1_errors_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_spillway_v1_dead_letter_proto_rawDesc), len(file_spillway_v1_dead_letter_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   12,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

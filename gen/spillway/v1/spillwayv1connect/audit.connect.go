@@ -35,6 +35,9 @@ const (
 const (
 	// AuditServiceRunAuditProcedure is the fully-qualified name of the AuditService's RunAudit RPC.
 	AuditServiceRunAuditProcedure = "/spillway.v1.AuditService/RunAudit"
+	// AuditServiceListBalancesProcedure is the fully-qualified name of the AuditService's ListBalances
+	// RPC.
+	AuditServiceListBalancesProcedure = "/spillway.v1.AuditService/ListBalances"
 )
 
 // AuditServiceClient is a client for the spillway.v1.AuditService service.
@@ -42,6 +45,8 @@ type AuditServiceClient interface {
 	// RunAudit checks the invariants from data alone: units per SKU, money per order, states, shipments. It may run while
 	// orders are being taken; it then accounts for changes in flight and reports them.
 	RunAudit(context.Context, *v1.RunAuditRequest) (*v1.RunAuditResponse, error)
+	// ListBalances returns the balance of the units of each SKU, as one consistent view of SQL has it, a page at a time.
+	ListBalances(context.Context, *v1.ListBalancesRequest) (*v1.ListBalancesResponse, error)
 }
 
 // NewAuditServiceClient constructs a client for the spillway.v1.AuditService service. By default,
@@ -62,12 +67,20 @@ func NewAuditServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		listBalances: connect.NewClient[v1.ListBalancesRequest, v1.ListBalancesResponse](
+			httpClient,
+			baseURL+AuditServiceListBalancesProcedure,
+			connect.WithSchema(auditServiceMethods.ByName("ListBalances")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
 // auditServiceClient implements AuditServiceClient.
 type auditServiceClient struct {
-	runAudit *connect.Client[v1.RunAuditRequest, v1.RunAuditResponse]
+	runAudit     *connect.Client[v1.RunAuditRequest, v1.RunAuditResponse]
+	listBalances *connect.Client[v1.ListBalancesRequest, v1.ListBalancesResponse]
 }
 
 // RunAudit calls spillway.v1.AuditService.RunAudit.
@@ -79,11 +92,22 @@ func (c *auditServiceClient) RunAudit(ctx context.Context, req *v1.RunAuditReque
 	return nil, err
 }
 
+// ListBalances calls spillway.v1.AuditService.ListBalances.
+func (c *auditServiceClient) ListBalances(ctx context.Context, req *v1.ListBalancesRequest) (*v1.ListBalancesResponse, error) {
+	response, err := c.listBalances.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // AuditServiceHandler is an implementation of the spillway.v1.AuditService service.
 type AuditServiceHandler interface {
 	// RunAudit checks the invariants from data alone: units per SKU, money per order, states, shipments. It may run while
 	// orders are being taken; it then accounts for changes in flight and reports them.
 	RunAudit(context.Context, *v1.RunAuditRequest) (*v1.RunAuditResponse, error)
+	// ListBalances returns the balance of the units of each SKU, as one consistent view of SQL has it, a page at a time.
+	ListBalances(context.Context, *v1.ListBalancesRequest) (*v1.ListBalancesResponse, error)
 }
 
 // NewAuditServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -100,10 +124,19 @@ func NewAuditServiceHandler(svc AuditServiceHandler, opts ...connect.HandlerOpti
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	auditServiceListBalancesHandler := connect.NewUnaryHandlerSimple(
+		AuditServiceListBalancesProcedure,
+		svc.ListBalances,
+		connect.WithSchema(auditServiceMethods.ByName("ListBalances")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/spillway.v1.AuditService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case AuditServiceRunAuditProcedure:
 			auditServiceRunAuditHandler.ServeHTTP(w, r)
+		case AuditServiceListBalancesProcedure:
+			auditServiceListBalancesHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -115,4 +148,8 @@ type UnimplementedAuditServiceHandler struct{}
 
 func (UnimplementedAuditServiceHandler) RunAudit(context.Context, *v1.RunAuditRequest) (*v1.RunAuditResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("spillway.v1.AuditService.RunAudit is not implemented"))
+}
+
+func (UnimplementedAuditServiceHandler) ListBalances(context.Context, *v1.ListBalancesRequest) (*v1.ListBalancesResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("spillway.v1.AuditService.ListBalances is not implemented"))
 }

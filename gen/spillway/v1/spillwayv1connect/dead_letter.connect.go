@@ -36,6 +36,9 @@ const (
 	// DeadLetterServiceListDeadLettersProcedure is the fully-qualified name of the DeadLetterService's
 	// ListDeadLetters RPC.
 	DeadLetterServiceListDeadLettersProcedure = "/spillway.v1.DeadLetterService/ListDeadLetters"
+	// DeadLetterServiceSummarizeDeadLettersProcedure is the fully-qualified name of the
+	// DeadLetterService's SummarizeDeadLetters RPC.
+	DeadLetterServiceSummarizeDeadLettersProcedure = "/spillway.v1.DeadLetterService/SummarizeDeadLetters"
 	// DeadLetterServiceGetDeadLetterProcedure is the fully-qualified name of the DeadLetterService's
 	// GetDeadLetter RPC.
 	DeadLetterServiceGetDeadLetterProcedure = "/spillway.v1.DeadLetterService/GetDeadLetter"
@@ -45,6 +48,12 @@ const (
 	// DeadLetterServiceReplayDeadLetterProcedure is the fully-qualified name of the DeadLetterService's
 	// ReplayDeadLetter RPC.
 	DeadLetterServiceReplayDeadLetterProcedure = "/spillway.v1.DeadLetterService/ReplayDeadLetter"
+	// DeadLetterServiceReplayDeadLettersProcedure is the fully-qualified name of the
+	// DeadLetterService's ReplayDeadLetters RPC.
+	DeadLetterServiceReplayDeadLettersProcedure = "/spillway.v1.DeadLetterService/ReplayDeadLetters"
+	// DeadLetterServiceDiscardDeadLettersProcedure is the fully-qualified name of the
+	// DeadLetterService's DiscardDeadLetters RPC.
+	DeadLetterServiceDiscardDeadLettersProcedure = "/spillway.v1.DeadLetterService/DiscardDeadLetters"
 	// DeadLetterServiceDiscardDeadLetterProcedure is the fully-qualified name of the
 	// DeadLetterService's DiscardDeadLetter RPC.
 	DeadLetterServiceDiscardDeadLetterProcedure = "/spillway.v1.DeadLetterService/DiscardDeadLetter"
@@ -54,6 +63,8 @@ const (
 type DeadLetterServiceClient interface {
 	// ListDeadLetters returns a page of dead letters, newest first, without their payloads.
 	ListDeadLetters(context.Context, *v1.ListDeadLettersRequest) (*v1.ListDeadLettersResponse, error)
+	// SummarizeDeadLetters counts dead letters by source, type of payload and reason, most first.
+	SummarizeDeadLetters(context.Context, *v1.SummarizeDeadLettersRequest) (*v1.SummarizeDeadLettersResponse, error)
 	// GetDeadLetter returns one dead letter with its payload, decoded to JSON, and its history.
 	GetDeadLetter(context.Context, *v1.GetDeadLetterRequest) (*v1.GetDeadLetterResponse, error)
 	// EditDeadLetter replaces the payload of an open dead letter. `invalid_argument` names the error in the new payload.
@@ -62,6 +73,13 @@ type DeadLetterServiceClient interface {
 	// letter on success. One that was replayed already is returned unchanged: replaying twice changes nothing.
 	// `failed_precondition` contains the reason when it failed again; the dead letter stays open.
 	ReplayDeadLetter(context.Context, *v1.ReplayDeadLetterRequest) (*v1.ReplayDeadLetterResponse, error)
+	// ReplayDeadLetters replays several dead letters as ReplayDeadLetter does, one after the other and each for itself: the
+	// response has the result of each. It begins no replay after 4 s; what it did not begin is retryable. With dry_run it
+	// checks whether each can be read and is open, and changes nothing.
+	ReplayDeadLetters(context.Context, *v1.ReplayDeadLettersRequest) (*v1.ReplayDeadLettersResponse, error)
+	// DiscardDeadLetters discards several dead letters as DiscardDeadLetter does, each for itself. With dry_run it checks
+	// whether each is open, and changes nothing.
+	DiscardDeadLetters(context.Context, *v1.DiscardDeadLettersRequest) (*v1.DiscardDeadLettersResponse, error)
 	// DiscardDeadLetter closes an open dead letter without applying it.
 	DiscardDeadLetter(context.Context, *v1.DiscardDeadLetterRequest) (*v1.DiscardDeadLetterResponse, error)
 }
@@ -81,6 +99,13 @@ func NewDeadLetterServiceClient(httpClient connect.HTTPClient, baseURL string, o
 			httpClient,
 			baseURL+DeadLetterServiceListDeadLettersProcedure,
 			connect.WithSchema(deadLetterServiceMethods.ByName("ListDeadLetters")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		summarizeDeadLetters: connect.NewClient[v1.SummarizeDeadLettersRequest, v1.SummarizeDeadLettersResponse](
+			httpClient,
+			baseURL+DeadLetterServiceSummarizeDeadLettersProcedure,
+			connect.WithSchema(deadLetterServiceMethods.ByName("SummarizeDeadLetters")),
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
@@ -104,6 +129,20 @@ func NewDeadLetterServiceClient(httpClient connect.HTTPClient, baseURL string, o
 			connect.WithIdempotency(connect.IdempotencyIdempotent),
 			connect.WithClientOptions(opts...),
 		),
+		replayDeadLetters: connect.NewClient[v1.ReplayDeadLettersRequest, v1.ReplayDeadLettersResponse](
+			httpClient,
+			baseURL+DeadLetterServiceReplayDeadLettersProcedure,
+			connect.WithSchema(deadLetterServiceMethods.ByName("ReplayDeadLetters")),
+			connect.WithIdempotency(connect.IdempotencyIdempotent),
+			connect.WithClientOptions(opts...),
+		),
+		discardDeadLetters: connect.NewClient[v1.DiscardDeadLettersRequest, v1.DiscardDeadLettersResponse](
+			httpClient,
+			baseURL+DeadLetterServiceDiscardDeadLettersProcedure,
+			connect.WithSchema(deadLetterServiceMethods.ByName("DiscardDeadLetters")),
+			connect.WithIdempotency(connect.IdempotencyIdempotent),
+			connect.WithClientOptions(opts...),
+		),
 		discardDeadLetter: connect.NewClient[v1.DiscardDeadLetterRequest, v1.DiscardDeadLetterResponse](
 			httpClient,
 			baseURL+DeadLetterServiceDiscardDeadLetterProcedure,
@@ -116,16 +155,28 @@ func NewDeadLetterServiceClient(httpClient connect.HTTPClient, baseURL string, o
 
 // deadLetterServiceClient implements DeadLetterServiceClient.
 type deadLetterServiceClient struct {
-	listDeadLetters   *connect.Client[v1.ListDeadLettersRequest, v1.ListDeadLettersResponse]
-	getDeadLetter     *connect.Client[v1.GetDeadLetterRequest, v1.GetDeadLetterResponse]
-	editDeadLetter    *connect.Client[v1.EditDeadLetterRequest, v1.EditDeadLetterResponse]
-	replayDeadLetter  *connect.Client[v1.ReplayDeadLetterRequest, v1.ReplayDeadLetterResponse]
-	discardDeadLetter *connect.Client[v1.DiscardDeadLetterRequest, v1.DiscardDeadLetterResponse]
+	listDeadLetters      *connect.Client[v1.ListDeadLettersRequest, v1.ListDeadLettersResponse]
+	summarizeDeadLetters *connect.Client[v1.SummarizeDeadLettersRequest, v1.SummarizeDeadLettersResponse]
+	getDeadLetter        *connect.Client[v1.GetDeadLetterRequest, v1.GetDeadLetterResponse]
+	editDeadLetter       *connect.Client[v1.EditDeadLetterRequest, v1.EditDeadLetterResponse]
+	replayDeadLetter     *connect.Client[v1.ReplayDeadLetterRequest, v1.ReplayDeadLetterResponse]
+	replayDeadLetters    *connect.Client[v1.ReplayDeadLettersRequest, v1.ReplayDeadLettersResponse]
+	discardDeadLetters   *connect.Client[v1.DiscardDeadLettersRequest, v1.DiscardDeadLettersResponse]
+	discardDeadLetter    *connect.Client[v1.DiscardDeadLetterRequest, v1.DiscardDeadLetterResponse]
 }
 
 // ListDeadLetters calls spillway.v1.DeadLetterService.ListDeadLetters.
 func (c *deadLetterServiceClient) ListDeadLetters(ctx context.Context, req *v1.ListDeadLettersRequest) (*v1.ListDeadLettersResponse, error) {
 	response, err := c.listDeadLetters.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// SummarizeDeadLetters calls spillway.v1.DeadLetterService.SummarizeDeadLetters.
+func (c *deadLetterServiceClient) SummarizeDeadLetters(ctx context.Context, req *v1.SummarizeDeadLettersRequest) (*v1.SummarizeDeadLettersResponse, error) {
+	response, err := c.summarizeDeadLetters.CallUnary(ctx, connect.NewRequest(req))
 	if response != nil {
 		return response.Msg, err
 	}
@@ -159,6 +210,24 @@ func (c *deadLetterServiceClient) ReplayDeadLetter(ctx context.Context, req *v1.
 	return nil, err
 }
 
+// ReplayDeadLetters calls spillway.v1.DeadLetterService.ReplayDeadLetters.
+func (c *deadLetterServiceClient) ReplayDeadLetters(ctx context.Context, req *v1.ReplayDeadLettersRequest) (*v1.ReplayDeadLettersResponse, error) {
+	response, err := c.replayDeadLetters.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// DiscardDeadLetters calls spillway.v1.DeadLetterService.DiscardDeadLetters.
+func (c *deadLetterServiceClient) DiscardDeadLetters(ctx context.Context, req *v1.DiscardDeadLettersRequest) (*v1.DiscardDeadLettersResponse, error) {
+	response, err := c.discardDeadLetters.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // DiscardDeadLetter calls spillway.v1.DeadLetterService.DiscardDeadLetter.
 func (c *deadLetterServiceClient) DiscardDeadLetter(ctx context.Context, req *v1.DiscardDeadLetterRequest) (*v1.DiscardDeadLetterResponse, error) {
 	response, err := c.discardDeadLetter.CallUnary(ctx, connect.NewRequest(req))
@@ -172,6 +241,8 @@ func (c *deadLetterServiceClient) DiscardDeadLetter(ctx context.Context, req *v1
 type DeadLetterServiceHandler interface {
 	// ListDeadLetters returns a page of dead letters, newest first, without their payloads.
 	ListDeadLetters(context.Context, *v1.ListDeadLettersRequest) (*v1.ListDeadLettersResponse, error)
+	// SummarizeDeadLetters counts dead letters by source, type of payload and reason, most first.
+	SummarizeDeadLetters(context.Context, *v1.SummarizeDeadLettersRequest) (*v1.SummarizeDeadLettersResponse, error)
 	// GetDeadLetter returns one dead letter with its payload, decoded to JSON, and its history.
 	GetDeadLetter(context.Context, *v1.GetDeadLetterRequest) (*v1.GetDeadLetterResponse, error)
 	// EditDeadLetter replaces the payload of an open dead letter. `invalid_argument` names the error in the new payload.
@@ -180,6 +251,13 @@ type DeadLetterServiceHandler interface {
 	// letter on success. One that was replayed already is returned unchanged: replaying twice changes nothing.
 	// `failed_precondition` contains the reason when it failed again; the dead letter stays open.
 	ReplayDeadLetter(context.Context, *v1.ReplayDeadLetterRequest) (*v1.ReplayDeadLetterResponse, error)
+	// ReplayDeadLetters replays several dead letters as ReplayDeadLetter does, one after the other and each for itself: the
+	// response has the result of each. It begins no replay after 4 s; what it did not begin is retryable. With dry_run it
+	// checks whether each can be read and is open, and changes nothing.
+	ReplayDeadLetters(context.Context, *v1.ReplayDeadLettersRequest) (*v1.ReplayDeadLettersResponse, error)
+	// DiscardDeadLetters discards several dead letters as DiscardDeadLetter does, each for itself. With dry_run it checks
+	// whether each is open, and changes nothing.
+	DiscardDeadLetters(context.Context, *v1.DiscardDeadLettersRequest) (*v1.DiscardDeadLettersResponse, error)
 	// DiscardDeadLetter closes an open dead letter without applying it.
 	DiscardDeadLetter(context.Context, *v1.DiscardDeadLetterRequest) (*v1.DiscardDeadLetterResponse, error)
 }
@@ -195,6 +273,13 @@ func NewDeadLetterServiceHandler(svc DeadLetterServiceHandler, opts ...connect.H
 		DeadLetterServiceListDeadLettersProcedure,
 		svc.ListDeadLetters,
 		connect.WithSchema(deadLetterServiceMethods.ByName("ListDeadLetters")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	deadLetterServiceSummarizeDeadLettersHandler := connect.NewUnaryHandlerSimple(
+		DeadLetterServiceSummarizeDeadLettersProcedure,
+		svc.SummarizeDeadLetters,
+		connect.WithSchema(deadLetterServiceMethods.ByName("SummarizeDeadLetters")),
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
@@ -218,6 +303,20 @@ func NewDeadLetterServiceHandler(svc DeadLetterServiceHandler, opts ...connect.H
 		connect.WithIdempotency(connect.IdempotencyIdempotent),
 		connect.WithHandlerOptions(opts...),
 	)
+	deadLetterServiceReplayDeadLettersHandler := connect.NewUnaryHandlerSimple(
+		DeadLetterServiceReplayDeadLettersProcedure,
+		svc.ReplayDeadLetters,
+		connect.WithSchema(deadLetterServiceMethods.ByName("ReplayDeadLetters")),
+		connect.WithIdempotency(connect.IdempotencyIdempotent),
+		connect.WithHandlerOptions(opts...),
+	)
+	deadLetterServiceDiscardDeadLettersHandler := connect.NewUnaryHandlerSimple(
+		DeadLetterServiceDiscardDeadLettersProcedure,
+		svc.DiscardDeadLetters,
+		connect.WithSchema(deadLetterServiceMethods.ByName("DiscardDeadLetters")),
+		connect.WithIdempotency(connect.IdempotencyIdempotent),
+		connect.WithHandlerOptions(opts...),
+	)
 	deadLetterServiceDiscardDeadLetterHandler := connect.NewUnaryHandlerSimple(
 		DeadLetterServiceDiscardDeadLetterProcedure,
 		svc.DiscardDeadLetter,
@@ -229,12 +328,18 @@ func NewDeadLetterServiceHandler(svc DeadLetterServiceHandler, opts ...connect.H
 		switch r.URL.Path {
 		case DeadLetterServiceListDeadLettersProcedure:
 			deadLetterServiceListDeadLettersHandler.ServeHTTP(w, r)
+		case DeadLetterServiceSummarizeDeadLettersProcedure:
+			deadLetterServiceSummarizeDeadLettersHandler.ServeHTTP(w, r)
 		case DeadLetterServiceGetDeadLetterProcedure:
 			deadLetterServiceGetDeadLetterHandler.ServeHTTP(w, r)
 		case DeadLetterServiceEditDeadLetterProcedure:
 			deadLetterServiceEditDeadLetterHandler.ServeHTTP(w, r)
 		case DeadLetterServiceReplayDeadLetterProcedure:
 			deadLetterServiceReplayDeadLetterHandler.ServeHTTP(w, r)
+		case DeadLetterServiceReplayDeadLettersProcedure:
+			deadLetterServiceReplayDeadLettersHandler.ServeHTTP(w, r)
+		case DeadLetterServiceDiscardDeadLettersProcedure:
+			deadLetterServiceDiscardDeadLettersHandler.ServeHTTP(w, r)
 		case DeadLetterServiceDiscardDeadLetterProcedure:
 			deadLetterServiceDiscardDeadLetterHandler.ServeHTTP(w, r)
 		default:
@@ -250,6 +355,10 @@ func (UnimplementedDeadLetterServiceHandler) ListDeadLetters(context.Context, *v
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("spillway.v1.DeadLetterService.ListDeadLetters is not implemented"))
 }
 
+func (UnimplementedDeadLetterServiceHandler) SummarizeDeadLetters(context.Context, *v1.SummarizeDeadLettersRequest) (*v1.SummarizeDeadLettersResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("spillway.v1.DeadLetterService.SummarizeDeadLetters is not implemented"))
+}
+
 func (UnimplementedDeadLetterServiceHandler) GetDeadLetter(context.Context, *v1.GetDeadLetterRequest) (*v1.GetDeadLetterResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("spillway.v1.DeadLetterService.GetDeadLetter is not implemented"))
 }
@@ -260,6 +369,14 @@ func (UnimplementedDeadLetterServiceHandler) EditDeadLetter(context.Context, *v1
 
 func (UnimplementedDeadLetterServiceHandler) ReplayDeadLetter(context.Context, *v1.ReplayDeadLetterRequest) (*v1.ReplayDeadLetterResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("spillway.v1.DeadLetterService.ReplayDeadLetter is not implemented"))
+}
+
+func (UnimplementedDeadLetterServiceHandler) ReplayDeadLetters(context.Context, *v1.ReplayDeadLettersRequest) (*v1.ReplayDeadLettersResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("spillway.v1.DeadLetterService.ReplayDeadLetters is not implemented"))
+}
+
+func (UnimplementedDeadLetterServiceHandler) DiscardDeadLetters(context.Context, *v1.DiscardDeadLettersRequest) (*v1.DiscardDeadLettersResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("spillway.v1.DeadLetterService.DiscardDeadLetters is not implemented"))
 }
 
 func (UnimplementedDeadLetterServiceHandler) DiscardDeadLetter(context.Context, *v1.DiscardDeadLetterRequest) (*v1.DiscardDeadLetterResponse, error) {
