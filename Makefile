@@ -96,8 +96,9 @@ test: services chromium observers $(BIN)/grpcurl $(NODE_MODULES) test-web ## run
 	go test -count=1 -timeout $(TEST_TIMEOUT) .$(RACY)/...
 
 .PHONY: test-web
-test-web: build $(NODE_MODULES) ## run the tests of the pages and of the client package
-	npm test --silent --workspaces --if-present
+test-web: build chromium ## run the tests of the pages and of the client package, with Chromium
+	npm test --silent --workspaces
+	npm run --silent e2e --workspace web/app
 
 # A package asks for real servers through test/realparts, so that whoever does not import it needs none.
 .PHONY: test-fast

@@ -69,6 +69,7 @@ describe("the sale", () => {
   it("counts down", () => {
     expect(countdown(59_001)).toBe("01:00");
     expect(countdown(3_723_000)).toBe("1:02:03");
+    expect(countdown(90_061_000)).toBe("1 d 1:01:01");
     expect(countdown(-5)).toBe("00:00");
   });
   it("begins when its link says so", () => {

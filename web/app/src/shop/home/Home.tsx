@@ -1,3 +1,5 @@
+import { ProductSort } from "@spillway/client/gen/spillway/v1/catalog_pb";
+import { useState } from "react";
 import { Link } from "wouter";
 import { useTranslation } from "../../i18n/index.js";
 import { ErrorNotice } from "../../ui/Notice.js";
@@ -10,22 +12,47 @@ import { ProductGrid } from "./ProductGrid.js";
 export default function Home() {
   const { t } = useTranslation();
   useTitle(undefined);
-  const products = useProducts();
-  const list = products.data?.pages.flatMap((p) => p.products) ?? [];
+  const first = useProducts().data?.pages[0]?.products[0];
   return (
     <>
       <section className="hero">
         <h1>{t("home.title")}</h1>
         <p>{t("home.text")}</p>
-        {list[0] && (
-          <Link className="button" href={`/sale/${list[0].sku}`}>
+        {first && (
+          <Link className="button" href={`/sale/${first.sku}`}>
             {t("home.sale")}
           </Link>
         )}
       </section>
       <Categories />
+      <Products />
+    </>
+  );
+}
+
+const SORTS = [ProductSort.UNSPECIFIED, ProductSort.PRICE, ProductSort.PRICE_DESCENDING, ProductSort.NAME];
+
+/** The products of a category, or all, sorted as one likes, a page after the other. */
+export function Products({ category }: { category?: string }) {
+  const { t } = useTranslation();
+  const [sort, setSort] = useState(ProductSort.UNSPECIFIED);
+  const products = useProducts(category, sort);
+  const list = products.data?.pages.flatMap((p) => p.products) ?? [];
+  return (
+    <>
+      <label className="sort small">
+        <span>{t("sort.label")}</span>
+        <select value={sort} onChange={(e) => setSort(Number(e.target.value))}>
+          {SORTS.map((s) => (
+            <option key={s} value={s}>
+              {t(`sort.${ProductSort[s]}`)}
+            </option>
+          ))}
+        </select>
+      </label>
       {products.isPending && <Loading />}
       {products.error && <ErrorNotice error={products.error} retry={() => void products.refetch()} />}
+      {products.data && list.length === 0 && <p>{t("search.none")}</p>}
       <ProductGrid products={list} />
       {products.hasNextPage && (
         <button type="button" disabled={products.isFetchingNextPage} onClick={() => void products.fetchNextPage()}>
@@ -42,11 +69,16 @@ export function Categories({ current }: { current?: string }) {
   const { data } = useManyProducts();
   return (
     <nav className="chips" aria-label={t("home.categories")}>
-      <Link href="/" className={current ? "chip" : "chip on"}>
+      <Link href="/" className={current ? "chip" : "chip on"} aria-current={current ? undefined : "page"}>
         {t("home.all")}
       </Link>
       {categoriesOf(data?.products ?? []).map((c) => (
-        <Link key={c} href={`/category/${encodeURIComponent(c)}`} className={c === current ? "chip on" : "chip"}>
+        <Link
+          key={c}
+          href={`/category/${encodeURIComponent(c)}`}
+          className={c === current ? "chip on" : "chip"}
+          aria-current={c === current ? "page" : undefined}
+        >
           {t([`categories.${c}`, "categories.other"], { name: c })}
         </Link>
       ))}

@@ -15,7 +15,7 @@ import { cardOf, type Details, keepDetails, requestOf, storedDetails } from "../
 import { PlacingNotice } from "../checkout/PlacingNotice.js";
 import { useQuote } from "../checkout/Summary.js";
 import { usePlacing } from "../checkout/usePlacing.js";
-import { useManyProducts } from "../home/catalogue.js";
+import { useInStock } from "../home/catalogue.js";
 import { ProductGrid } from "../home/ProductGrid.js";
 import { useOrder } from "../order/useOrder.js";
 import { useProduct } from "../product/useProduct.js";
@@ -175,16 +175,19 @@ function Bought({ orderId, again }: { orderId: string; again: () => void }) {
   );
 }
 
+/** How many other products are shown when one is sold out. */
+const others = 4;
+
 /** What else there is. */
 function SoldOut({ sku }: { sku: string }) {
   const { t } = useTranslation();
-  const { data } = useManyProducts();
-  const others = (data?.products ?? []).filter((p) => p.sku !== sku && p.available > 0n).slice(0, 4);
+  const { data } = useInStock(others + 1);
+  const products = (data?.products ?? []).filter((p) => p.sku !== sku).slice(0, others);
   return (
     <section>
       <h2>{t("sale.soldOut")}</h2>
       <p>{t("sale.soldOutText")}</p>
-      <ProductGrid products={others} />
+      <ProductGrid products={products} />
     </section>
   );
 }

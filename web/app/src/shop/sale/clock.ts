@@ -1,9 +1,14 @@
-/** A time span as a clock shows it: "1:02:03", "02:03", "3 d 01:02:03" without words. */
+const secondsPerHour = 3600;
+const hoursPerDay = 24;
+
+/** A time span as a clock shows it: "02:03", "1:02:03", and from a day on "3 d 1:02:03". */
 export function countdown(ms: number): string {
   const seconds = Math.max(0, Math.ceil(ms / 1000));
   const pad = (n: number) => String(n).padStart(2, "0");
-  const hours = Math.floor(seconds / 3600);
-  const rest = `${pad(Math.floor((seconds % 3600) / 60))}:${pad(seconds % 60)}`;
+  const hours = Math.floor(seconds / secondsPerHour);
+  const rest = `${pad(Math.floor((seconds % secondsPerHour) / 60))}:${pad(seconds % 60)}`;
+  const days = Math.floor(hours / hoursPerDay);
+  if (days > 0) return `${days} d ${hours % hoursPerDay}:${rest}`;
   return hours > 0 ? `${hours}:${rest}` : rest;
 }
 

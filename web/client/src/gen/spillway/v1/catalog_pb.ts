@@ -2,8 +2,8 @@
 // @generated from file spillway/v1/catalog.proto (package spillway.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { FieldMask } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_field_mask } from "@bufbuild/protobuf/wkt";
 import type { Money } from "./money_pb.js";
@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file spillway/v1/catalog.proto.
  */
 export const file_spillway_v1_catalog: GenFile = /*@__PURE__*/
-  fileDesc("ChlzcGlsbHdheS92MS9jYXRhbG9nLnByb3RvEgtzcGlsbHdheS52MSLAAQoHUHJvZHVjdBILCgNza3UYASABKAkSDAoEbmFtZRgCIAEoCRITCgtkZXNjcmlwdGlvbhgDIAEoCRIPCgdwaWN0dXJlGAQgASgJEiEKBXByaWNlGAUgASgLMhIuc3BpbGx3YXkudjEuTW9uZXkSEgoKY2F0ZWdvcmllcxgGIAMoCRIRCglhdmFpbGFibGUYByABKAMSEAoIYXJjaGl2ZWQYCCABKAgSGAoQbWF4X3Blcl9jdXN0b21lchgJIAEoBSJtChNMaXN0UHJvZHVjdHNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEhUKDWN1cnJlbmN5X2NvZGUYAyABKAkSGAoQaW5jbHVkZV9hcmNoaXZlZBgEIAEoCCJXChRMaXN0UHJvZHVjdHNSZXNwb25zZRImCghwcm9kdWN0cxgBIAMoCzIULnNwaWxsd2F5LnYxLlByb2R1Y3QSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIjcKEUdldFByb2R1Y3RSZXF1ZXN0EgsKA3NrdRgBIAEoCRIVCg1jdXJyZW5jeV9jb2RlGAIgASgJIjsKEkdldFByb2R1Y3RSZXNwb25zZRIlCgdwcm9kdWN0GAEgASgLMhQuc3BpbGx3YXkudjEuUHJvZHVjdCJkChVTZWFyY2hQcm9kdWN0c1JlcXVlc3QSDQoFcXVlcnkYASABKAkSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkSFQoNY3VycmVuY3lfY29kZRgEIAEoCSJZChZTZWFyY2hQcm9kdWN0c1Jlc3BvbnNlEiYKCHByb2R1Y3RzGAEgAygLMhQuc3BpbGx3YXkudjEuUHJvZHVjdBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkizAEKDFByb2R1Y3RJbnB1dBILCgNza3UYASABKAkSDAoEbmFtZRgCIAEoCRITCgtkZXNjcmlwdGlvbhgDIAEoCRIPCgdwaWN0dXJlGAQgASgJEiEKBXByaWNlGAUgASgLMhIuc3BpbGx3YXkudjEuTW9uZXkSEgoKY2F0ZWdvcmllcxgGIAMoCRIQCghhcmNoaXZlZBgHIAEoCBIdChBtYXhfcGVyX2N1c3RvbWVyGAggASgFSACIAQFCEwoRX21heF9wZXJfY3VzdG9tZXIiWQoUQ3JlYXRlUHJvZHVjdFJlcXVlc3QSKgoHcHJvZHVjdBgBIAEoCzIZLnNwaWxsd2F5LnYxLlByb2R1Y3RJbnB1dBIVCg1pbml0aWFsX3N0b2NrGAIgASgDIj4KFUNyZWF0ZVByb2R1Y3RSZXNwb25zZRIlCgdwcm9kdWN0GAEgASgLMhQuc3BpbGx3YXkudjEuUHJvZHVjdCJzChRVcGRhdGVQcm9kdWN0UmVxdWVzdBIqCgdwcm9kdWN0GAEgASgLMhkuc3BpbGx3YXkudjEuUHJvZHVjdElucHV0Ei8KC3VwZGF0ZV9tYXNrGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLkZpZWxkTWFzayI+ChVVcGRhdGVQcm9kdWN0UmVzcG9uc2USJQoHcHJvZHVjdBgBIAEoCzIULnNwaWxsd2F5LnYxLlByb2R1Y3QiVwoSQWRqdXN0U3RvY2tSZXF1ZXN0EgsKA3NrdRgBIAEoCRINCgVkZWx0YRgCIAEoAxIOCgZyZWFzb24YAyABKAkSFQoNYWRqdXN0bWVudF9pZBgEIAEoCSI1ChNBZGp1c3RTdG9ja1Jlc3BvbnNlEgsKA3NrdRgBIAEoCRIRCglhdmFpbGFibGUYAiABKAMyqgQKDkNhdGFsb2dTZXJ2aWNlElgKDExpc3RQcm9kdWN0cxIgLnNwaWxsd2F5LnYxLkxpc3RQcm9kdWN0c1JlcXVlc3QaIS5zcGlsbHdheS52MS5MaXN0UHJvZHVjdHNSZXNwb25zZSIDkAIBElIKCkdldFByb2R1Y3QSHi5zcGlsbHdheS52MS5HZXRQcm9kdWN0UmVxdWVzdBofLnNwaWxsd2F5LnYxLkdldFByb2R1Y3RSZXNwb25zZSIDkAIBEl4KDlNlYXJjaFByb2R1Y3RzEiIuc3BpbGx3YXkudjEuU2VhcmNoUHJvZHVjdHNSZXF1ZXN0GiMuc3BpbGx3YXkudjEuU2VhcmNoUHJvZHVjdHNSZXNwb25zZSIDkAIBElYKDUNyZWF0ZVByb2R1Y3QSIS5zcGlsbHdheS52MS5DcmVhdGVQcm9kdWN0UmVxdWVzdBoiLnNwaWxsd2F5LnYxLkNyZWF0ZVByb2R1Y3RSZXNwb25zZRJbCg1VcGRhdGVQcm9kdWN0EiEuc3BpbGx3YXkudjEuVXBkYXRlUHJvZHVjdFJlcXVlc3QaIi5zcGlsbHdheS52MS5VcGRhdGVQcm9kdWN0UmVzcG9uc2UiA5ACAhJVCgtBZGp1c3RTdG9jaxIfLnNwaWxsd2F5LnYxLkFkanVzdFN0b2NrUmVxdWVzdBogLnNwaWxsd2F5LnYxLkFkanVzdFN0b2NrUmVzcG9uc2UiA5ACAmIGcHJvdG8z", [file_google_protobuf_field_mask, file_spillway_v1_money]);
+  fileDesc("ChlzcGlsbHdheS92MS9jYXRhbG9nLnByb3RvEgtzcGlsbHdheS52MSLAAQoHUHJvZHVjdBILCgNza3UYASABKAkSDAoEbmFtZRgCIAEoCRITCgtkZXNjcmlwdGlvbhgDIAEoCRIPCgdwaWN0dXJlGAQgASgJEiEKBXByaWNlGAUgASgLMhIuc3BpbGx3YXkudjEuTW9uZXkSEgoKY2F0ZWdvcmllcxgGIAMoCRIRCglhdmFpbGFibGUYByABKAMSEAoIYXJjaGl2ZWQYCCABKAgSGAoQbWF4X3Blcl9jdXN0b21lchgJIAEoBSK5AQoTTGlzdFByb2R1Y3RzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRIVCg1jdXJyZW5jeV9jb2RlGAMgASgJEhgKEGluY2x1ZGVfYXJjaGl2ZWQYBCABKAgSEAoIY2F0ZWdvcnkYBSABKAkSEAoIaW5fc3RvY2sYBiABKAgSJgoEc29ydBgHIAEoDjIYLnNwaWxsd2F5LnYxLlByb2R1Y3RTb3J0IjkKEkdldFByb2R1Y3RzUmVxdWVzdBIMCgRza3VzGAEgAygJEhUKDWN1cnJlbmN5X2NvZGUYAiABKAkiUwoTR2V0UHJvZHVjdHNSZXNwb25zZRImCghwcm9kdWN0cxgBIAMoCzIULnNwaWxsd2F5LnYxLlByb2R1Y3QSFAoMbWlzc2luZ19za3VzGAIgAygJIlcKFExpc3RQcm9kdWN0c1Jlc3BvbnNlEiYKCHByb2R1Y3RzGAEgAygLMhQuc3BpbGx3YXkudjEuUHJvZHVjdBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiNwoRR2V0UHJvZHVjdFJlcXVlc3QSCwoDc2t1GAEgASgJEhUKDWN1cnJlbmN5X2NvZGUYAiABKAkiOwoSR2V0UHJvZHVjdFJlc3BvbnNlEiUKB3Byb2R1Y3QYASABKAsyFC5zcGlsbHdheS52MS5Qcm9kdWN0IrABChVTZWFyY2hQcm9kdWN0c1JlcXVlc3QSDQoFcXVlcnkYASABKAkSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkSFQoNY3VycmVuY3lfY29kZRgEIAEoCRIQCghjYXRlZ29yeRgFIAEoCRIQCghpbl9zdG9jaxgGIAEoCBImCgRzb3J0GAcgASgOMhguc3BpbGx3YXkudjEuUHJvZHVjdFNvcnQiWQoWU2VhcmNoUHJvZHVjdHNSZXNwb25zZRImCghwcm9kdWN0cxgBIAMoCzIULnNwaWxsd2F5LnYxLlByb2R1Y3QSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIswBCgxQcm9kdWN0SW5wdXQSCwoDc2t1GAEgASgJEgwKBG5hbWUYAiABKAkSEwoLZGVzY3JpcHRpb24YAyABKAkSDwoHcGljdHVyZRgEIAEoCRIhCgVwcmljZRgFIAEoCzISLnNwaWxsd2F5LnYxLk1vbmV5EhIKCmNhdGVnb3JpZXMYBiADKAkSEAoIYXJjaGl2ZWQYByABKAgSHQoQbWF4X3Blcl9jdXN0b21lchgIIAEoBUgAiAEBQhMKEV9tYXhfcGVyX2N1c3RvbWVyIlkKFENyZWF0ZVByb2R1Y3RSZXF1ZXN0EioKB3Byb2R1Y3QYASABKAsyGS5zcGlsbHdheS52MS5Qcm9kdWN0SW5wdXQSFQoNaW5pdGlhbF9zdG9jaxgCIAEoAyI+ChVDcmVhdGVQcm9kdWN0UmVzcG9uc2USJQoHcHJvZHVjdBgBIAEoCzIULnNwaWxsd2F5LnYxLlByb2R1Y3QicwoUVXBkYXRlUHJvZHVjdFJlcXVlc3QSKgoHcHJvZHVjdBgBIAEoCzIZLnNwaWxsd2F5LnYxLlByb2R1Y3RJbnB1dBIvCgt1cGRhdGVfbWFzaxgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5GaWVsZE1hc2siPgoVVXBkYXRlUHJvZHVjdFJlc3BvbnNlEiUKB3Byb2R1Y3QYASABKAsyFC5zcGlsbHdheS52MS5Qcm9kdWN0IlcKEkFkanVzdFN0b2NrUmVxdWVzdBILCgNza3UYASABKAkSDQoFZGVsdGEYAiABKAMSDgoGcmVhc29uGAMgASgJEhUKDWFkanVzdG1lbnRfaWQYBCABKAkiNQoTQWRqdXN0U3RvY2tSZXNwb25zZRILCgNza3UYASABKAkSEQoJYXZhaWxhYmxlGAIgASgDKpYBCgtQcm9kdWN0U29ydBIcChhQUk9EVUNUX1NPUlRfVU5TUEVDSUZJRUQQABIWChJQUk9EVUNUX1NPUlRfUFJJQ0UQARIhCh1QUk9EVUNUX1NPUlRfUFJJQ0VfREVTQ0VORElORxACEhUKEVBST0RVQ1RfU09SVF9OQU1FEAMSFwoTUFJPRFVDVF9TT1JUX05FV0VTVBAEMoEFCg5DYXRhbG9nU2VydmljZRJYCgxMaXN0UHJvZHVjdHMSIC5zcGlsbHdheS52MS5MaXN0UHJvZHVjdHNSZXF1ZXN0GiEuc3BpbGx3YXkudjEuTGlzdFByb2R1Y3RzUmVzcG9uc2UiA5ACARJSCgpHZXRQcm9kdWN0Eh4uc3BpbGx3YXkudjEuR2V0UHJvZHVjdFJlcXVlc3QaHy5zcGlsbHdheS52MS5HZXRQcm9kdWN0UmVzcG9uc2UiA5ACARJVCgtHZXRQcm9kdWN0cxIfLnNwaWxsd2F5LnYxLkdldFByb2R1Y3RzUmVxdWVzdBogLnNwaWxsd2F5LnYxLkdldFByb2R1Y3RzUmVzcG9uc2UiA5ACARJeCg5TZWFyY2hQcm9kdWN0cxIiLnNwaWxsd2F5LnYxLlNlYXJjaFByb2R1Y3RzUmVxdWVzdBojLnNwaWxsd2F5LnYxLlNlYXJjaFByb2R1Y3RzUmVzcG9uc2UiA5ACARJWCg1DcmVhdGVQcm9kdWN0EiEuc3BpbGx3YXkudjEuQ3JlYXRlUHJvZHVjdFJlcXVlc3QaIi5zcGlsbHdheS52MS5DcmVhdGVQcm9kdWN0UmVzcG9uc2USWwoNVXBkYXRlUHJvZHVjdBIhLnNwaWxsd2F5LnYxLlVwZGF0ZVByb2R1Y3RSZXF1ZXN0GiIuc3BpbGx3YXkudjEuVXBkYXRlUHJvZHVjdFJlc3BvbnNlIgOQAgISVQoLQWRqdXN0U3RvY2sSHy5zcGlsbHdheS52MS5BZGp1c3RTdG9ja1JlcXVlc3QaIC5zcGlsbHdheS52MS5BZGp1c3RTdG9ja1Jlc3BvbnNlIgOQAgJiBnByb3RvMw", [file_google_protobuf_field_mask, file_spillway_v1_money]);
 
 /**
  * Product is a product that can be bought.
@@ -126,6 +126,27 @@ export type ListProductsRequest = Message<"spillway.v1.ListProductsRequest"> & {
    * @generated from field: bool include_archived = 4;
    */
   includeArchived: boolean;
+
+  /**
+   * Only products that are filed under this category; empty means all.
+   *
+   * @generated from field: string category = 5;
+   */
+  category: string;
+
+  /**
+   * Only products with units left, as SQL has them: some moments old.
+   *
+   * @generated from field: bool in_stock = 6;
+   */
+  inStock: boolean;
+
+  /**
+   * The order of the products.
+   *
+   * @generated from field: spillway.v1.ProductSort sort = 7;
+   */
+  sort: ProductSort;
 };
 
 /**
@@ -134,6 +155,62 @@ export type ListProductsRequest = Message<"spillway.v1.ListProductsRequest"> & {
  */
 export const ListProductsRequestSchema: GenMessage<ListProductsRequest> = /*@__PURE__*/
   messageDesc(file_spillway_v1_catalog, 1);
+
+/**
+ * GetProductsRequest names products.
+ *
+ * @generated from message spillway.v1.GetProductsRequest
+ */
+export type GetProductsRequest = Message<"spillway.v1.GetProductsRequest"> & {
+  /**
+   * The stock keeping units, each once.
+   *
+   * @generated from field: repeated string skus = 1;
+   */
+  skus: string[];
+
+  /**
+   * Convert the prices to this currency; empty leaves them in the catalogue's own.
+   *
+   * @generated from field: string currency_code = 2;
+   */
+  currencyCode: string;
+};
+
+/**
+ * Describes the message spillway.v1.GetProductsRequest.
+ * Use `create(GetProductsRequestSchema)` to create a new message.
+ */
+export const GetProductsRequestSchema: GenMessage<GetProductsRequest> = /*@__PURE__*/
+  messageDesc(file_spillway_v1_catalog, 2);
+
+/**
+ * GetProductsResponse carries the products.
+ *
+ * @generated from message spillway.v1.GetProductsResponse
+ */
+export type GetProductsResponse = Message<"spillway.v1.GetProductsResponse"> & {
+  /**
+   * The products, in the order of the request.
+   *
+   * @generated from field: repeated spillway.v1.Product products = 1;
+   */
+  products: Product[];
+
+  /**
+   * The SKUs that do not exist.
+   *
+   * @generated from field: repeated string missing_skus = 2;
+   */
+  missingSkus: string[];
+};
+
+/**
+ * Describes the message spillway.v1.GetProductsResponse.
+ * Use `create(GetProductsResponseSchema)` to create a new message.
+ */
+export const GetProductsResponseSchema: GenMessage<GetProductsResponse> = /*@__PURE__*/
+  messageDesc(file_spillway_v1_catalog, 3);
 
 /**
  * ListProductsResponse is a page of products.
@@ -161,7 +238,7 @@ export type ListProductsResponse = Message<"spillway.v1.ListProductsResponse"> &
  * Use `create(ListProductsResponseSchema)` to create a new message.
  */
 export const ListProductsResponseSchema: GenMessage<ListProductsResponse> = /*@__PURE__*/
-  messageDesc(file_spillway_v1_catalog, 2);
+  messageDesc(file_spillway_v1_catalog, 4);
 
 /**
  * GetProductRequest names a product.
@@ -189,7 +266,7 @@ export type GetProductRequest = Message<"spillway.v1.GetProductRequest"> & {
  * Use `create(GetProductRequestSchema)` to create a new message.
  */
 export const GetProductRequestSchema: GenMessage<GetProductRequest> = /*@__PURE__*/
-  messageDesc(file_spillway_v1_catalog, 3);
+  messageDesc(file_spillway_v1_catalog, 5);
 
 /**
  * GetProductResponse carries the product.
@@ -210,7 +287,7 @@ export type GetProductResponse = Message<"spillway.v1.GetProductResponse"> & {
  * Use `create(GetProductResponseSchema)` to create a new message.
  */
 export const GetProductResponseSchema: GenMessage<GetProductResponse> = /*@__PURE__*/
-  messageDesc(file_spillway_v1_catalog, 4);
+  messageDesc(file_spillway_v1_catalog, 6);
 
 /**
  * SearchProductsRequest searches products by words.
@@ -219,7 +296,7 @@ export const GetProductResponseSchema: GenMessage<GetProductResponse> = /*@__PUR
  */
 export type SearchProductsRequest = Message<"spillway.v1.SearchProductsRequest"> & {
   /**
-   * What to look for in names and descriptions.
+   * The words to look for in names and descriptions, at most 10.
    *
    * @generated from field: string query = 1;
    */
@@ -245,6 +322,27 @@ export type SearchProductsRequest = Message<"spillway.v1.SearchProductsRequest">
    * @generated from field: string currency_code = 4;
    */
   currencyCode: string;
+
+  /**
+   * Only products that are filed under this category; empty means all.
+   *
+   * @generated from field: string category = 5;
+   */
+  category: string;
+
+  /**
+   * Only products with units left, as SQL has them: some moments old.
+   *
+   * @generated from field: bool in_stock = 6;
+   */
+  inStock: boolean;
+
+  /**
+   * The order of the products.
+   *
+   * @generated from field: spillway.v1.ProductSort sort = 7;
+   */
+  sort: ProductSort;
 };
 
 /**
@@ -252,7 +350,7 @@ export type SearchProductsRequest = Message<"spillway.v1.SearchProductsRequest">
  * Use `create(SearchProductsRequestSchema)` to create a new message.
  */
 export const SearchProductsRequestSchema: GenMessage<SearchProductsRequest> = /*@__PURE__*/
-  messageDesc(file_spillway_v1_catalog, 5);
+  messageDesc(file_spillway_v1_catalog, 7);
 
 /**
  * SearchProductsResponse is a page of products.
@@ -261,7 +359,7 @@ export const SearchProductsRequestSchema: GenMessage<SearchProductsRequest> = /*
  */
 export type SearchProductsResponse = Message<"spillway.v1.SearchProductsResponse"> & {
   /**
-   * The products of this page, in the order of their SKUs.
+   * The products of this page.
    *
    * @generated from field: repeated spillway.v1.Product products = 1;
    */
@@ -280,7 +378,7 @@ export type SearchProductsResponse = Message<"spillway.v1.SearchProductsResponse
  * Use `create(SearchProductsResponseSchema)` to create a new message.
  */
 export const SearchProductsResponseSchema: GenMessage<SearchProductsResponse> = /*@__PURE__*/
-  messageDesc(file_spillway_v1_catalog, 6);
+  messageDesc(file_spillway_v1_catalog, 8);
 
 /**
  * ProductInput is the description of a product by an operator.
@@ -351,7 +449,7 @@ export type ProductInput = Message<"spillway.v1.ProductInput"> & {
  * Use `create(ProductInputSchema)` to create a new message.
  */
 export const ProductInputSchema: GenMessage<ProductInput> = /*@__PURE__*/
-  messageDesc(file_spillway_v1_catalog, 7);
+  messageDesc(file_spillway_v1_catalog, 9);
 
 /**
  * CreateProductRequest describes a new product.
@@ -379,7 +477,7 @@ export type CreateProductRequest = Message<"spillway.v1.CreateProductRequest"> &
  * Use `create(CreateProductRequestSchema)` to create a new message.
  */
 export const CreateProductRequestSchema: GenMessage<CreateProductRequest> = /*@__PURE__*/
-  messageDesc(file_spillway_v1_catalog, 8);
+  messageDesc(file_spillway_v1_catalog, 10);
 
 /**
  * CreateProductResponse carries the new product.
@@ -400,7 +498,7 @@ export type CreateProductResponse = Message<"spillway.v1.CreateProductResponse">
  * Use `create(CreateProductResponseSchema)` to create a new message.
  */
 export const CreateProductResponseSchema: GenMessage<CreateProductResponse> = /*@__PURE__*/
-  messageDesc(file_spillway_v1_catalog, 9);
+  messageDesc(file_spillway_v1_catalog, 11);
 
 /**
  * UpdateProductRequest describes a product anew.
@@ -429,7 +527,7 @@ export type UpdateProductRequest = Message<"spillway.v1.UpdateProductRequest"> &
  * Use `create(UpdateProductRequestSchema)` to create a new message.
  */
 export const UpdateProductRequestSchema: GenMessage<UpdateProductRequest> = /*@__PURE__*/
-  messageDesc(file_spillway_v1_catalog, 10);
+  messageDesc(file_spillway_v1_catalog, 12);
 
 /**
  * UpdateProductResponse carries the changed product.
@@ -450,7 +548,7 @@ export type UpdateProductResponse = Message<"spillway.v1.UpdateProductResponse">
  * Use `create(UpdateProductResponseSchema)` to create a new message.
  */
 export const UpdateProductResponseSchema: GenMessage<UpdateProductResponse> = /*@__PURE__*/
-  messageDesc(file_spillway_v1_catalog, 11);
+  messageDesc(file_spillway_v1_catalog, 13);
 
 /**
  * AdjustStockRequest changes a SKU's stock.
@@ -492,7 +590,7 @@ export type AdjustStockRequest = Message<"spillway.v1.AdjustStockRequest"> & {
  * Use `create(AdjustStockRequestSchema)` to create a new message.
  */
 export const AdjustStockRequestSchema: GenMessage<AdjustStockRequest> = /*@__PURE__*/
-  messageDesc(file_spillway_v1_catalog, 12);
+  messageDesc(file_spillway_v1_catalog, 14);
 
 /**
  * AdjustStockResponse carries the stock after the change.
@@ -520,7 +618,55 @@ export type AdjustStockResponse = Message<"spillway.v1.AdjustStockResponse"> & {
  * Use `create(AdjustStockResponseSchema)` to create a new message.
  */
 export const AdjustStockResponseSchema: GenMessage<AdjustStockResponse> = /*@__PURE__*/
-  messageDesc(file_spillway_v1_catalog, 13);
+  messageDesc(file_spillway_v1_catalog, 15);
+
+/**
+ * ProductSort is the order of a list of products. Products that are equal in it are in the order of their SKUs.
+ *
+ * @generated from enum spillway.v1.ProductSort
+ */
+export enum ProductSort {
+  /**
+   * In the order of the SKUs.
+   *
+   * @generated from enum value: PRODUCT_SORT_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * Cheapest first, by the numbers in the catalogue's own currency.
+   *
+   * @generated from enum value: PRODUCT_SORT_PRICE = 1;
+   */
+  PRICE = 1,
+
+  /**
+   * Most expensive first.
+   *
+   * @generated from enum value: PRODUCT_SORT_PRICE_DESCENDING = 2;
+   */
+  PRICE_DESCENDING = 2,
+
+  /**
+   * By name.
+   *
+   * @generated from enum value: PRODUCT_SORT_NAME = 3;
+   */
+  NAME = 3,
+
+  /**
+   * Newest first.
+   *
+   * @generated from enum value: PRODUCT_SORT_NEWEST = 4;
+   */
+  NEWEST = 4,
+}
+
+/**
+ * Describes the enum spillway.v1.ProductSort.
+ */
+export const ProductSortSchema: GenEnum<ProductSort> = /*@__PURE__*/
+  enumDesc(file_spillway_v1_catalog, 0);
 
 /**
  * CatalogService lists products. Reading needs no token; changing needs the role `operator`.
@@ -529,8 +675,9 @@ export const AdjustStockResponseSchema: GenMessage<AdjustStockResponse> = /*@__P
  */
 export const CatalogService: GenService<{
   /**
-   * ListProducts returns the products in the order of their SKUs, a page at a time, without archived ones unless
-   * an operator includes them.
+   * ListProducts returns the products in the order of their SKUs, or sorted, a page at a time, without archived ones
+   * unless an operator includes them. Filtered and sorted lists share the connections of searches: `resource_exhausted`
+   * with a RetryInfo detail when these do not suffice.
    *
    * @generated from rpc spillway.v1.CatalogService.ListProducts
    */
@@ -550,8 +697,20 @@ export const CatalogService: GenService<{
     output: typeof GetProductResponseSchema;
   },
   /**
-   * SearchProducts returns the products with the query in their name or description, ignoring case, without archived
-   * ones.
+   * GetProducts returns several products, archived or not, in the order of the request. SKUs that do not exist are
+   * listed in the response.
+   *
+   * @generated from rpc spillway.v1.CatalogService.GetProducts
+   */
+  getProducts: {
+    methodKind: "unary";
+    input: typeof GetProductsRequestSchema;
+    output: typeof GetProductsResponseSchema;
+  },
+  /**
+   * SearchProducts returns the products with all words of the query, in any order, in their name or description,
+   * ignoring case, without archived ones. A word also finds those that begin with it; on SQLite, and with fewer than 3
+   * letters, those that contain it.
    *
    * @generated from rpc spillway.v1.CatalogService.SearchProducts
    */
