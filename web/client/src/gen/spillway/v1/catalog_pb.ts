@@ -6,6 +6,8 @@ import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobu
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { FieldMask } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_field_mask } from "@bufbuild/protobuf/wkt";
+import type { ItemError } from "./errors_pb.js";
+import { file_spillway_v1_errors } from "./errors_pb.js";
 import type { Money } from "./money_pb.js";
 import { file_spillway_v1_money } from "./money_pb.js";
 import type { Message } from "@bufbuild/protobuf";
@@ -14,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file spillway/v1/catalog.proto.
  */
 export const file_spillway_v1_catalog: GenFile = /*@__PURE__*/
-  fileDesc("ChlzcGlsbHdheS92MS9jYXRhbG9nLnByb3RvEgtzcGlsbHdheS52MSLAAQoHUHJvZHVjdBILCgNza3UYASABKAkSDAoEbmFtZRgCIAEoCRITCgtkZXNjcmlwdGlvbhgDIAEoCRIPCgdwaWN0dXJlGAQgASgJEiEKBXByaWNlGAUgASgLMhIuc3BpbGx3YXkudjEuTW9uZXkSEgoKY2F0ZWdvcmllcxgGIAMoCRIRCglhdmFpbGFibGUYByABKAMSEAoIYXJjaGl2ZWQYCCABKAgSGAoQbWF4X3Blcl9jdXN0b21lchgJIAEoBSK5AQoTTGlzdFByb2R1Y3RzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRIVCg1jdXJyZW5jeV9jb2RlGAMgASgJEhgKEGluY2x1ZGVfYXJjaGl2ZWQYBCABKAgSEAoIY2F0ZWdvcnkYBSABKAkSEAoIaW5fc3RvY2sYBiABKAgSJgoEc29ydBgHIAEoDjIYLnNwaWxsd2F5LnYxLlByb2R1Y3RTb3J0IjkKEkdldFByb2R1Y3RzUmVxdWVzdBIMCgRza3VzGAEgAygJEhUKDWN1cnJlbmN5X2NvZGUYAiABKAkiUwoTR2V0UHJvZHVjdHNSZXNwb25zZRImCghwcm9kdWN0cxgBIAMoCzIULnNwaWxsd2F5LnYxLlByb2R1Y3QSFAoMbWlzc2luZ19za3VzGAIgAygJIlcKFExpc3RQcm9kdWN0c1Jlc3BvbnNlEiYKCHByb2R1Y3RzGAEgAygLMhQuc3BpbGx3YXkudjEuUHJvZHVjdBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiNwoRR2V0UHJvZHVjdFJlcXVlc3QSCwoDc2t1GAEgASgJEhUKDWN1cnJlbmN5X2NvZGUYAiABKAkiOwoSR2V0UHJvZHVjdFJlc3BvbnNlEiUKB3Byb2R1Y3QYASABKAsyFC5zcGlsbHdheS52MS5Qcm9kdWN0IrABChVTZWFyY2hQcm9kdWN0c1JlcXVlc3QSDQoFcXVlcnkYASABKAkSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkSFQoNY3VycmVuY3lfY29kZRgEIAEoCRIQCghjYXRlZ29yeRgFIAEoCRIQCghpbl9zdG9jaxgGIAEoCBImCgRzb3J0GAcgASgOMhguc3BpbGx3YXkudjEuUHJvZHVjdFNvcnQiWQoWU2VhcmNoUHJvZHVjdHNSZXNwb25zZRImCghwcm9kdWN0cxgBIAMoCzIULnNwaWxsd2F5LnYxLlByb2R1Y3QSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIswBCgxQcm9kdWN0SW5wdXQSCwoDc2t1GAEgASgJEgwKBG5hbWUYAiABKAkSEwoLZGVzY3JpcHRpb24YAyABKAkSDwoHcGljdHVyZRgEIAEoCRIhCgVwcmljZRgFIAEoCzISLnNwaWxsd2F5LnYxLk1vbmV5EhIKCmNhdGVnb3JpZXMYBiADKAkSEAoIYXJjaGl2ZWQYByABKAgSHQoQbWF4X3Blcl9jdXN0b21lchgIIAEoBUgAiAEBQhMKEV9tYXhfcGVyX2N1c3RvbWVyIlkKFENyZWF0ZVByb2R1Y3RSZXF1ZXN0EioKB3Byb2R1Y3QYASABKAsyGS5zcGlsbHdheS52MS5Qcm9kdWN0SW5wdXQSFQoNaW5pdGlhbF9zdG9jaxgCIAEoAyI+ChVDcmVhdGVQcm9kdWN0UmVzcG9uc2USJQoHcHJvZHVjdBgBIAEoCzIULnNwaWxsd2F5LnYxLlByb2R1Y3QicwoUVXBkYXRlUHJvZHVjdFJlcXVlc3QSKgoHcHJvZHVjdBgBIAEoCzIZLnNwaWxsd2F5LnYxLlByb2R1Y3RJbnB1dBIvCgt1cGRhdGVfbWFzaxgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5GaWVsZE1hc2siPgoVVXBkYXRlUHJvZHVjdFJlc3BvbnNlEiUKB3Byb2R1Y3QYASABKAsyFC5zcGlsbHdheS52MS5Qcm9kdWN0IlcKEkFkanVzdFN0b2NrUmVxdWVzdBILCgNza3UYASABKAkSDQoFZGVsdGEYAiABKAMSDgoGcmVhc29uGAMgASgJEhUKDWFkanVzdG1lbnRfaWQYBCABKAkiNQoTQWRqdXN0U3RvY2tSZXNwb25zZRILCgNza3UYASABKAkSEQoJYXZhaWxhYmxlGAIgASgDKpYBCgtQcm9kdWN0U29ydBIcChhQUk9EVUNUX1NPUlRfVU5TUEVDSUZJRUQQABIWChJQUk9EVUNUX1NPUlRfUFJJQ0UQARIhCh1QUk9EVUNUX1NPUlRfUFJJQ0VfREVTQ0VORElORxACEhUKEVBST0RVQ1RfU09SVF9OQU1FEAMSFwoTUFJPRFVDVF9TT1JUX05FV0VTVBAEMoEFCg5DYXRhbG9nU2VydmljZRJYCgxMaXN0UHJvZHVjdHMSIC5zcGlsbHdheS52MS5MaXN0UHJvZHVjdHNSZXF1ZXN0GiEuc3BpbGx3YXkudjEuTGlzdFByb2R1Y3RzUmVzcG9uc2UiA5ACARJSCgpHZXRQcm9kdWN0Eh4uc3BpbGx3YXkudjEuR2V0UHJvZHVjdFJlcXVlc3QaHy5zcGlsbHdheS52MS5HZXRQcm9kdWN0UmVzcG9uc2UiA5ACARJVCgtHZXRQcm9kdWN0cxIfLnNwaWxsd2F5LnYxLkdldFByb2R1Y3RzUmVxdWVzdBogLnNwaWxsd2F5LnYxLkdldFByb2R1Y3RzUmVzcG9uc2UiA5ACARJeCg5TZWFyY2hQcm9kdWN0cxIiLnNwaWxsd2F5LnYxLlNlYXJjaFByb2R1Y3RzUmVxdWVzdBojLnNwaWxsd2F5LnYxLlNlYXJjaFByb2R1Y3RzUmVzcG9uc2UiA5ACARJWCg1DcmVhdGVQcm9kdWN0EiEuc3BpbGx3YXkudjEuQ3JlYXRlUHJvZHVjdFJlcXVlc3QaIi5zcGlsbHdheS52MS5DcmVhdGVQcm9kdWN0UmVzcG9uc2USWwoNVXBkYXRlUHJvZHVjdBIhLnNwaWxsd2F5LnYxLlVwZGF0ZVByb2R1Y3RSZXF1ZXN0GiIuc3BpbGx3YXkudjEuVXBkYXRlUHJvZHVjdFJlc3BvbnNlIgOQAgISVQoLQWRqdXN0U3RvY2sSHy5zcGlsbHdheS52MS5BZGp1c3RTdG9ja1JlcXVlc3QaIC5zcGlsbHdheS52MS5BZGp1c3RTdG9ja1Jlc3BvbnNlIgOQAgJiBnByb3RvMw", [file_google_protobuf_field_mask, file_spillway_v1_money]);
+  fileDesc("ChlzcGlsbHdheS92MS9jYXRhbG9nLnByb3RvEgtzcGlsbHdheS52MSLAAQoHUHJvZHVjdBILCgNza3UYASABKAkSDAoEbmFtZRgCIAEoCRITCgtkZXNjcmlwdGlvbhgDIAEoCRIPCgdwaWN0dXJlGAQgASgJEiEKBXByaWNlGAUgASgLMhIuc3BpbGx3YXkudjEuTW9uZXkSEgoKY2F0ZWdvcmllcxgGIAMoCRIRCglhdmFpbGFibGUYByABKAMSEAoIYXJjaGl2ZWQYCCABKAgSGAoQbWF4X3Blcl9jdXN0b21lchgJIAEoBSK5AQoTTGlzdFByb2R1Y3RzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRIVCg1jdXJyZW5jeV9jb2RlGAMgASgJEhgKEGluY2x1ZGVfYXJjaGl2ZWQYBCABKAgSEAoIY2F0ZWdvcnkYBSABKAkSEAoIaW5fc3RvY2sYBiABKAgSJgoEc29ydBgHIAEoDjIYLnNwaWxsd2F5LnYxLlByb2R1Y3RTb3J0IjkKEkdldFByb2R1Y3RzUmVxdWVzdBIMCgRza3VzGAEgAygJEhUKDWN1cnJlbmN5X2NvZGUYAiABKAkiUwoTR2V0UHJvZHVjdHNSZXNwb25zZRImCghwcm9kdWN0cxgBIAMoCzIULnNwaWxsd2F5LnYxLlByb2R1Y3QSFAoMbWlzc2luZ19za3VzGAIgAygJIlcKFExpc3RQcm9kdWN0c1Jlc3BvbnNlEiYKCHByb2R1Y3RzGAEgAygLMhQuc3BpbGx3YXkudjEuUHJvZHVjdBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiNwoRR2V0UHJvZHVjdFJlcXVlc3QSCwoDc2t1GAEgASgJEhUKDWN1cnJlbmN5X2NvZGUYAiABKAkiOwoSR2V0UHJvZHVjdFJlc3BvbnNlEiUKB3Byb2R1Y3QYASABKAsyFC5zcGlsbHdheS52MS5Qcm9kdWN0IrABChVTZWFyY2hQcm9kdWN0c1JlcXVlc3QSDQoFcXVlcnkYASABKAkSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkSFQoNY3VycmVuY3lfY29kZRgEIAEoCRIQCghjYXRlZ29yeRgFIAEoCRIQCghpbl9zdG9jaxgGIAEoCBImCgRzb3J0GAcgASgOMhguc3BpbGx3YXkudjEuUHJvZHVjdFNvcnQiWQoWU2VhcmNoUHJvZHVjdHNSZXNwb25zZRImCghwcm9kdWN0cxgBIAMoCzIULnNwaWxsd2F5LnYxLlByb2R1Y3QSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIswBCgxQcm9kdWN0SW5wdXQSCwoDc2t1GAEgASgJEgwKBG5hbWUYAiABKAkSEwoLZGVzY3JpcHRpb24YAyABKAkSDwoHcGljdHVyZRgEIAEoCRIhCgVwcmljZRgFIAEoCzISLnNwaWxsd2F5LnYxLk1vbmV5EhIKCmNhdGVnb3JpZXMYBiADKAkSEAoIYXJjaGl2ZWQYByABKAgSHQoQbWF4X3Blcl9jdXN0b21lchgIIAEoBUgAiAEBQhMKEV9tYXhfcGVyX2N1c3RvbWVyIlkKFENyZWF0ZVByb2R1Y3RSZXF1ZXN0EioKB3Byb2R1Y3QYASABKAsyGS5zcGlsbHdheS52MS5Qcm9kdWN0SW5wdXQSFQoNaW5pdGlhbF9zdG9jaxgCIAEoAyI+ChVDcmVhdGVQcm9kdWN0UmVzcG9uc2USJQoHcHJvZHVjdBgBIAEoCzIULnNwaWxsd2F5LnYxLlByb2R1Y3QiTAoVQ3JlYXRlUHJvZHVjdHNSZXF1ZXN0EjMKCHByb2R1Y3RzGAEgAygLMiEuc3BpbGx3YXkudjEuQ3JlYXRlUHJvZHVjdFJlcXVlc3QiQAoWQ3JlYXRlUHJvZHVjdHNSZXNwb25zZRImCghwcm9kdWN0cxgBIAMoCzIULnNwaWxsd2F5LnYxLlByb2R1Y3QicwoUVXBkYXRlUHJvZHVjdFJlcXVlc3QSKgoHcHJvZHVjdBgBIAEoCzIZLnNwaWxsd2F5LnYxLlByb2R1Y3RJbnB1dBIvCgt1cGRhdGVfbWFzaxgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5GaWVsZE1hc2siPgoVVXBkYXRlUHJvZHVjdFJlc3BvbnNlEiUKB3Byb2R1Y3QYASABKAsyFC5zcGlsbHdheS52MS5Qcm9kdWN0IlcKEkFkanVzdFN0b2NrUmVxdWVzdBILCgNza3UYASABKAkSDQoFZGVsdGEYAiABKAMSDgoGcmVhc29uGAMgASgJEhUKDWFkanVzdG1lbnRfaWQYBCABKAkiNQoTQWRqdXN0U3RvY2tSZXNwb25zZRILCgNza3UYASABKAkSEQoJYXZhaWxhYmxlGAIgASgDIksKE0FkanVzdFN0b2Nrc1JlcXVlc3QSNAoLYWRqdXN0bWVudHMYASADKAsyHy5zcGlsbHdheS52MS5BZGp1c3RTdG9ja1JlcXVlc3QiSAoUQWRqdXN0U3RvY2tzUmVzcG9uc2USMAoHcmVzdWx0cxgBIAMoCzIfLnNwaWxsd2F5LnYxLkFkanVzdFN0b2Nrc1Jlc3VsdCJuChJBZGp1c3RTdG9ja3NSZXN1bHQSCwoDc2t1GAEgASgJEhYKCWF2YWlsYWJsZRgCIAEoA0gAiAEBEiUKBWVycm9yGAMgASgLMhYuc3BpbGx3YXkudjEuSXRlbUVycm9yQgwKCl9hdmFpbGFibGUqlgEKC1Byb2R1Y3RTb3J0EhwKGFBST0RVQ1RfU09SVF9VTlNQRUNJRklFRBAAEhYKElBST0RVQ1RfU09SVF9QUklDRRABEiEKHVBST0RVQ1RfU09SVF9QUklDRV9ERVNDRU5ESU5HEAISFQoRUFJPRFVDVF9TT1JUX05BTUUQAxIXChNQUk9EVUNUX1NPUlRfTkVXRVNUEAQytgYKDkNhdGFsb2dTZXJ2aWNlElgKDExpc3RQcm9kdWN0cxIgLnNwaWxsd2F5LnYxLkxpc3RQcm9kdWN0c1JlcXVlc3QaIS5zcGlsbHdheS52MS5MaXN0UHJvZHVjdHNSZXNwb25zZSIDkAIBElIKCkdldFByb2R1Y3QSHi5zcGlsbHdheS52MS5HZXRQcm9kdWN0UmVxdWVzdBofLnNwaWxsd2F5LnYxLkdldFByb2R1Y3RSZXNwb25zZSIDkAIBElUKC0dldFByb2R1Y3RzEh8uc3BpbGx3YXkudjEuR2V0UHJvZHVjdHNSZXF1ZXN0GiAuc3BpbGx3YXkudjEuR2V0UHJvZHVjdHNSZXNwb25zZSIDkAIBEl4KDlNlYXJjaFByb2R1Y3RzEiIuc3BpbGx3YXkudjEuU2VhcmNoUHJvZHVjdHNSZXF1ZXN0GiMuc3BpbGx3YXkudjEuU2VhcmNoUHJvZHVjdHNSZXNwb25zZSIDkAIBElYKDUNyZWF0ZVByb2R1Y3QSIS5zcGlsbHdheS52MS5DcmVhdGVQcm9kdWN0UmVxdWVzdBoiLnNwaWxsd2F5LnYxLkNyZWF0ZVByb2R1Y3RSZXNwb25zZRJZCg5DcmVhdGVQcm9kdWN0cxIiLnNwaWxsd2F5LnYxLkNyZWF0ZVByb2R1Y3RzUmVxdWVzdBojLnNwaWxsd2F5LnYxLkNyZWF0ZVByb2R1Y3RzUmVzcG9uc2USWwoNVXBkYXRlUHJvZHVjdBIhLnNwaWxsd2F5LnYxLlVwZGF0ZVByb2R1Y3RSZXF1ZXN0GiIuc3BpbGx3YXkudjEuVXBkYXRlUHJvZHVjdFJlc3BvbnNlIgOQAgISVQoLQWRqdXN0U3RvY2sSHy5zcGlsbHdheS52MS5BZGp1c3RTdG9ja1JlcXVlc3QaIC5zcGlsbHdheS52MS5BZGp1c3RTdG9ja1Jlc3BvbnNlIgOQAgISWAoMQWRqdXN0U3RvY2tzEiAuc3BpbGx3YXkudjEuQWRqdXN0U3RvY2tzUmVxdWVzdBohLnNwaWxsd2F5LnYxLkFkanVzdFN0b2Nrc1Jlc3BvbnNlIgOQAgJiBnByb3RvMw", [file_google_protobuf_field_mask, file_spillway_v1_errors, file_spillway_v1_money]);
 
 /**
  * Product is a product that can be bought.
@@ -501,6 +503,48 @@ export const CreateProductResponseSchema: GenMessage<CreateProductResponse> = /*
   messageDesc(file_spillway_v1_catalog, 11);
 
 /**
+ * CreateProductsRequest describes new products.
+ *
+ * @generated from message spillway.v1.CreateProductsRequest
+ */
+export type CreateProductsRequest = Message<"spillway.v1.CreateProductsRequest"> & {
+  /**
+   * The products.
+   *
+   * @generated from field: repeated spillway.v1.CreateProductRequest products = 1;
+   */
+  products: CreateProductRequest[];
+};
+
+/**
+ * Describes the message spillway.v1.CreateProductsRequest.
+ * Use `create(CreateProductsRequestSchema)` to create a new message.
+ */
+export const CreateProductsRequestSchema: GenMessage<CreateProductsRequest> = /*@__PURE__*/
+  messageDesc(file_spillway_v1_catalog, 12);
+
+/**
+ * CreateProductsResponse carries the new products.
+ *
+ * @generated from message spillway.v1.CreateProductsResponse
+ */
+export type CreateProductsResponse = Message<"spillway.v1.CreateProductsResponse"> & {
+  /**
+   * The products, in the order of the request.
+   *
+   * @generated from field: repeated spillway.v1.Product products = 1;
+   */
+  products: Product[];
+};
+
+/**
+ * Describes the message spillway.v1.CreateProductsResponse.
+ * Use `create(CreateProductsResponseSchema)` to create a new message.
+ */
+export const CreateProductsResponseSchema: GenMessage<CreateProductsResponse> = /*@__PURE__*/
+  messageDesc(file_spillway_v1_catalog, 13);
+
+/**
  * UpdateProductRequest describes a product anew.
  *
  * @generated from message spillway.v1.UpdateProductRequest
@@ -527,7 +571,7 @@ export type UpdateProductRequest = Message<"spillway.v1.UpdateProductRequest"> &
  * Use `create(UpdateProductRequestSchema)` to create a new message.
  */
 export const UpdateProductRequestSchema: GenMessage<UpdateProductRequest> = /*@__PURE__*/
-  messageDesc(file_spillway_v1_catalog, 12);
+  messageDesc(file_spillway_v1_catalog, 14);
 
 /**
  * UpdateProductResponse carries the changed product.
@@ -548,7 +592,7 @@ export type UpdateProductResponse = Message<"spillway.v1.UpdateProductResponse">
  * Use `create(UpdateProductResponseSchema)` to create a new message.
  */
 export const UpdateProductResponseSchema: GenMessage<UpdateProductResponse> = /*@__PURE__*/
-  messageDesc(file_spillway_v1_catalog, 13);
+  messageDesc(file_spillway_v1_catalog, 15);
 
 /**
  * AdjustStockRequest changes a SKU's stock.
@@ -590,7 +634,7 @@ export type AdjustStockRequest = Message<"spillway.v1.AdjustStockRequest"> & {
  * Use `create(AdjustStockRequestSchema)` to create a new message.
  */
 export const AdjustStockRequestSchema: GenMessage<AdjustStockRequest> = /*@__PURE__*/
-  messageDesc(file_spillway_v1_catalog, 14);
+  messageDesc(file_spillway_v1_catalog, 16);
 
 /**
  * AdjustStockResponse carries the stock after the change.
@@ -618,7 +662,84 @@ export type AdjustStockResponse = Message<"spillway.v1.AdjustStockResponse"> & {
  * Use `create(AdjustStockResponseSchema)` to create a new message.
  */
 export const AdjustStockResponseSchema: GenMessage<AdjustStockResponse> = /*@__PURE__*/
-  messageDesc(file_spillway_v1_catalog, 15);
+  messageDesc(file_spillway_v1_catalog, 17);
+
+/**
+ * AdjustStocksRequest changes the stock of several SKUs.
+ *
+ * @generated from message spillway.v1.AdjustStocksRequest
+ */
+export type AdjustStocksRequest = Message<"spillway.v1.AdjustStocksRequest"> & {
+  /**
+   * The changes.
+   *
+   * @generated from field: repeated spillway.v1.AdjustStockRequest adjustments = 1;
+   */
+  adjustments: AdjustStockRequest[];
+};
+
+/**
+ * Describes the message spillway.v1.AdjustStocksRequest.
+ * Use `create(AdjustStocksRequestSchema)` to create a new message.
+ */
+export const AdjustStocksRequestSchema: GenMessage<AdjustStocksRequest> = /*@__PURE__*/
+  messageDesc(file_spillway_v1_catalog, 18);
+
+/**
+ * AdjustStocksResponse has the result of each change.
+ *
+ * @generated from message spillway.v1.AdjustStocksResponse
+ */
+export type AdjustStocksResponse = Message<"spillway.v1.AdjustStocksResponse"> & {
+  /**
+   * The results, in the order of the request.
+   *
+   * @generated from field: repeated spillway.v1.AdjustStocksResult results = 1;
+   */
+  results: AdjustStocksResult[];
+};
+
+/**
+ * Describes the message spillway.v1.AdjustStocksResponse.
+ * Use `create(AdjustStocksResponseSchema)` to create a new message.
+ */
+export const AdjustStocksResponseSchema: GenMessage<AdjustStocksResponse> = /*@__PURE__*/
+  messageDesc(file_spillway_v1_catalog, 19);
+
+/**
+ * AdjustStocksResult is the result of one change.
+ *
+ * @generated from message spillway.v1.AdjustStocksResult
+ */
+export type AdjustStocksResult = Message<"spillway.v1.AdjustStocksResult"> & {
+  /**
+   * The stock keeping unit.
+   *
+   * @generated from field: string sku = 1;
+   */
+  sku: string;
+
+  /**
+   * How many units can be bought now. Not set if it failed.
+   *
+   * @generated from field: optional int64 available = 2;
+   */
+  available?: bigint | undefined;
+
+  /**
+   * Why it failed; not set if it did not.
+   *
+   * @generated from field: spillway.v1.ItemError error = 3;
+   */
+  error?: ItemError | undefined;
+};
+
+/**
+ * Describes the message spillway.v1.AdjustStocksResult.
+ * Use `create(AdjustStocksResultSchema)` to create a new message.
+ */
+export const AdjustStocksResultSchema: GenMessage<AdjustStocksResult> = /*@__PURE__*/
+  messageDesc(file_spillway_v1_catalog, 20);
 
 /**
  * ProductSort is the order of a list of products. Products that are equal in it are in the order of their SKUs.
@@ -730,6 +851,17 @@ export const CatalogService: GenService<{
     output: typeof CreateProductResponseSchema;
   },
   /**
+   * CreateProducts adds several products, all of them or none (operator). It is `already_exists` with the first SKU that
+   * is taken.
+   *
+   * @generated from rpc spillway.v1.CatalogService.CreateProducts
+   */
+  createProducts: {
+    methodKind: "unary";
+    input: typeof CreateProductsRequestSchema;
+    output: typeof CreateProductsResponseSchema;
+  },
+  /**
    * UpdateProduct changes what describes a product (operator): the fields of update_mask, or without one all but
    * SKU, stock and archived. To stop selling a product, set `archived`: it is no longer listed, searched or
    * ordered, while orders keep what they bought. Other processes may sell it for two more seconds.
@@ -751,6 +883,17 @@ export const CatalogService: GenService<{
     methodKind: "unary";
     input: typeof AdjustStockRequestSchema;
     output: typeof AdjustStockResponseSchema;
+  },
+  /**
+   * AdjustStocks changes the stock of several SKUs (operator), each as AdjustStock does and independent of the others:
+   * the response has the result of each. Send the same request again after a failure; what was done is not done again.
+   *
+   * @generated from rpc spillway.v1.CatalogService.AdjustStocks
+   */
+  adjustStocks: {
+    methodKind: "unary";
+    input: typeof AdjustStocksRequestSchema;
+    output: typeof AdjustStocksResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_spillway_v1_catalog, 0);

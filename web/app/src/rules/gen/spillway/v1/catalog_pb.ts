@@ -7,6 +7,8 @@ import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf
 import { file_buf_validate_validate } from "../../buf/validate/validate_pb.js";
 import type { FieldMask } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_field_mask } from "@bufbuild/protobuf/wkt";
+import type { ItemError } from "./errors_pb.js";
+import { file_spillway_v1_errors } from "./errors_pb.js";
 import type { Money } from "./money_pb.js";
 import { file_spillway_v1_money } from "./money_pb.js";
 import type { Message } from "@bufbuild/protobuf";
@@ -15,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file spillway/v1/catalog.proto.
  */
 export const file_spillway_v1_catalog: GenFile = /*@__PURE__*/
-  fileDesc("ChlzcGlsbHdheS92MS9jYXRhbG9nLnByb3RvEgtzcGlsbHdheS52MSLAAQoHUHJvZHVjdBILCgNza3UYASABKAkSDAoEbmFtZRgCIAEoCRITCgtkZXNjcmlwdGlvbhgDIAEoCRIPCgdwaWN0dXJlGAQgASgJEiEKBXByaWNlGAUgASgLMhIuc3BpbGx3YXkudjEuTW9uZXkSEgoKY2F0ZWdvcmllcxgGIAMoCRIRCglhdmFpbGFibGUYByABKAMSEAoIYXJjaGl2ZWQYCCABKAgSGAoQbWF4X3Blcl9jdXN0b21lchgJIAEoBSL3AQoTTGlzdFByb2R1Y3RzUmVxdWVzdBIcCglwYWdlX3NpemUYASABKAVCCbpIBhoEGGQoABIcCgpwYWdlX3Rva2VuGAIgASgJQgi6SAVyAxjIARIrCg1jdXJyZW5jeV9jb2RlGAMgASgJQhS6SBFyDzINXihbQS1aXXszfSk/JBIYChBpbmNsdWRlX2FyY2hpdmVkGAQgASgIEhkKCGNhdGVnb3J5GAUgASgJQge6SARyAhgyEhAKCGluX3N0b2NrGAYgASgIEjAKBHNvcnQYByABKA4yGC5zcGlsbHdheS52MS5Qcm9kdWN0U29ydEIIukgFggECEAEiZQoSR2V0UHJvZHVjdHNSZXF1ZXN0EiIKBHNrdXMYASADKAlCFLpIEZIBDggBEGQYASIGcgQQARhAEisKDWN1cnJlbmN5X2NvZGUYAiABKAlCFLpIEXIPMg1eKFtBLVpdezN9KT8kIlMKE0dldFByb2R1Y3RzUmVzcG9uc2USJgoIcHJvZHVjdHMYASADKAsyFC5zcGlsbHdheS52MS5Qcm9kdWN0EhQKDG1pc3Npbmdfc2t1cxgCIAMoCSJXChRMaXN0UHJvZHVjdHNSZXNwb25zZRImCghwcm9kdWN0cxgBIAMoCzIULnNwaWxsd2F5LnYxLlByb2R1Y3QSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIlgKEUdldFByb2R1Y3RSZXF1ZXN0EhYKA3NrdRgBIAEoCUIJukgGcgQQARhAEisKDWN1cnJlbmN5X2NvZGUYAiABKAlCFLpIEXIPMg1eKFtBLVpdezN9KT8kIjsKEkdldFByb2R1Y3RSZXNwb25zZRIlCgdwcm9kdWN0GAEgASgLMhQuc3BpbGx3YXkudjEuUHJvZHVjdCL5AQoVU2VhcmNoUHJvZHVjdHNSZXF1ZXN0EhgKBXF1ZXJ5GAEgASgJQgm6SAZyBBABGGQSHAoJcGFnZV9zaXplGAIgASgFQgm6SAYaBBhkKAASHAoKcGFnZV90b2tlbhgDIAEoCUIIukgFcgMYyAESKwoNY3VycmVuY3lfY29kZRgEIAEoCUIUukgRcg8yDV4oW0EtWl17M30pPyQSGQoIY2F0ZWdvcnkYBSABKAlCB7pIBHICGDISEAoIaW5fc3RvY2sYBiABKAgSMAoEc29ydBgHIAEoDjIYLnNwaWxsd2F5LnYxLlByb2R1Y3RTb3J0Qgi6SAWCAQIQASJZChZTZWFyY2hQcm9kdWN0c1Jlc3BvbnNlEiYKCHByb2R1Y3RzGAEgAygLMhQuc3BpbGx3YXkudjEuUHJvZHVjdBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkitAMKDFByb2R1Y3RJbnB1dBI1CgNza3UYASABKAlCKLpIJXIjMiFeW0EtWmEtejAtOV1bQS1aYS16MC05Xy4tXXswLDYzfSQSGAoEbmFtZRgCIAEoCUIKukgHcgUQARjIARIdCgtkZXNjcmlwdGlvbhgDIAEoCUIIukgFcgMYoB8SGQoHcGljdHVyZRgEIAEoCUIIukgFcgMY9AMSoAEKBXByaWNlGAUgASgLMhIuc3BpbGx3YXkudjEuTW9uZXlCfbpIeroBdAoWcHJvZHVjdC5wcmljZS5wb3NpdGl2ZRIjdGhlIHByaWNlIG11c3QgYmUgbW9yZSB0aGFuIG5vdGhpbmcaNXRoaXMudW5pdHMgPiAwIHx8ICh0aGlzLnVuaXRzID09IDAgJiYgdGhpcy5uYW5vcyA+IDApyAEBEiQKCmNhdGVnb3JpZXMYBiADKAlCELpIDZIBChAUIgZyBBABGDISEAoIYXJjaGl2ZWQYByABKAgSKQoQbWF4X3Blcl9jdXN0b21lchgIIAEoBUIKukgHGgUY6AcoAEgAiAEBQhMKEV9tYXhfcGVyX2N1c3RvbWVyInAKFENyZWF0ZVByb2R1Y3RSZXF1ZXN0EjIKB3Byb2R1Y3QYASABKAsyGS5zcGlsbHdheS52MS5Qcm9kdWN0SW5wdXRCBrpIA8gBARIkCg1pbml0aWFsX3N0b2NrGAIgASgDQg26SAoiCBiAlOvcAygAIj4KFUNyZWF0ZVByb2R1Y3RSZXNwb25zZRIlCgdwcm9kdWN0GAEgASgLMhQuc3BpbGx3YXkudjEuUHJvZHVjdCJ7ChRVcGRhdGVQcm9kdWN0UmVxdWVzdBIyCgdwcm9kdWN0GAEgASgLMhkuc3BpbGx3YXkudjEuUHJvZHVjdElucHV0Qga6SAPYAQMSLwoLdXBkYXRlX21hc2sYAiABKAsyGi5nb29nbGUucHJvdG9idWYuRmllbGRNYXNrIj4KFVVwZGF0ZVByb2R1Y3RSZXNwb25zZRIlCgdwcm9kdWN0GAEgASgLMhQuc3BpbGx3YXkudjEuUHJvZHVjdCKfAQoSQWRqdXN0U3RvY2tSZXF1ZXN0EhYKA3NrdRgBIAEoCUIJukgGcgQQARhAEicKBWRlbHRhGAIgASgDQhi6SBUiEzgAGICU69wDKIDslKP8/////wESGgoGcmVhc29uGAMgASgJQgq6SAdyBRABGMgBEiwKDWFkanVzdG1lbnRfaWQYBCABKAlCFbpIEnIQMg5eWyEtfl17MSwxMjh9JCI1ChNBZGp1c3RTdG9ja1Jlc3BvbnNlEgsKA3NrdRgBIAEoCRIRCglhdmFpbGFibGUYAiABKAMqlgEKC1Byb2R1Y3RTb3J0EhwKGFBST0RVQ1RfU09SVF9VTlNQRUNJRklFRBAAEhYKElBST0RVQ1RfU09SVF9QUklDRRABEiEKHVBST0RVQ1RfU09SVF9QUklDRV9ERVNDRU5ESU5HEAISFQoRUFJPRFVDVF9TT1JUX05BTUUQAxIXChNQUk9EVUNUX1NPUlRfTkVXRVNUEAQygQUKDkNhdGFsb2dTZXJ2aWNlElgKDExpc3RQcm9kdWN0cxIgLnNwaWxsd2F5LnYxLkxpc3RQcm9kdWN0c1JlcXVlc3QaIS5zcGlsbHdheS52MS5MaXN0UHJvZHVjdHNSZXNwb25zZSIDkAIBElIKCkdldFByb2R1Y3QSHi5zcGlsbHdheS52MS5HZXRQcm9kdWN0UmVxdWVzdBofLnNwaWxsd2F5LnYxLkdldFByb2R1Y3RSZXNwb25zZSIDkAIBElUKC0dldFByb2R1Y3RzEh8uc3BpbGx3YXkudjEuR2V0UHJvZHVjdHNSZXF1ZXN0GiAuc3BpbGx3YXkudjEuR2V0UHJvZHVjdHNSZXNwb25zZSIDkAIBEl4KDlNlYXJjaFByb2R1Y3RzEiIuc3BpbGx3YXkudjEuU2VhcmNoUHJvZHVjdHNSZXF1ZXN0GiMuc3BpbGx3YXkudjEuU2VhcmNoUHJvZHVjdHNSZXNwb25zZSIDkAIBElYKDUNyZWF0ZVByb2R1Y3QSIS5zcGlsbHdheS52MS5DcmVhdGVQcm9kdWN0UmVxdWVzdBoiLnNwaWxsd2F5LnYxLkNyZWF0ZVByb2R1Y3RSZXNwb25zZRJbCg1VcGRhdGVQcm9kdWN0EiEuc3BpbGx3YXkudjEuVXBkYXRlUHJvZHVjdFJlcXVlc3QaIi5zcGlsbHdheS52MS5VcGRhdGVQcm9kdWN0UmVzcG9uc2UiA5ACAhJVCgtBZGp1c3RTdG9jaxIfLnNwaWxsd2F5LnYxLkFkanVzdFN0b2NrUmVxdWVzdBogLnNwaWxsd2F5LnYxLkFkanVzdFN0b2NrUmVzcG9uc2UiA5ACAmIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_field_mask, file_spillway_v1_money]);
+  fileDesc("ChlzcGlsbHdheS92MS9jYXRhbG9nLnByb3RvEgtzcGlsbHdheS52MSLAAQoHUHJvZHVjdBILCgNza3UYASABKAkSDAoEbmFtZRgCIAEoCRITCgtkZXNjcmlwdGlvbhgDIAEoCRIPCgdwaWN0dXJlGAQgASgJEiEKBXByaWNlGAUgASgLMhIuc3BpbGx3YXkudjEuTW9uZXkSEgoKY2F0ZWdvcmllcxgGIAMoCRIRCglhdmFpbGFibGUYByABKAMSEAoIYXJjaGl2ZWQYCCABKAgSGAoQbWF4X3Blcl9jdXN0b21lchgJIAEoBSL3AQoTTGlzdFByb2R1Y3RzUmVxdWVzdBIcCglwYWdlX3NpemUYASABKAVCCbpIBhoEGGQoABIcCgpwYWdlX3Rva2VuGAIgASgJQgi6SAVyAxjIARIrCg1jdXJyZW5jeV9jb2RlGAMgASgJQhS6SBFyDzINXihbQS1aXXszfSk/JBIYChBpbmNsdWRlX2FyY2hpdmVkGAQgASgIEhkKCGNhdGVnb3J5GAUgASgJQge6SARyAhgyEhAKCGluX3N0b2NrGAYgASgIEjAKBHNvcnQYByABKA4yGC5zcGlsbHdheS52MS5Qcm9kdWN0U29ydEIIukgFggECEAEiZQoSR2V0UHJvZHVjdHNSZXF1ZXN0EiIKBHNrdXMYASADKAlCFLpIEZIBDggBEGQYASIGcgQQARhAEisKDWN1cnJlbmN5X2NvZGUYAiABKAlCFLpIEXIPMg1eKFtBLVpdezN9KT8kIlMKE0dldFByb2R1Y3RzUmVzcG9uc2USJgoIcHJvZHVjdHMYASADKAsyFC5zcGlsbHdheS52MS5Qcm9kdWN0EhQKDG1pc3Npbmdfc2t1cxgCIAMoCSJXChRMaXN0UHJvZHVjdHNSZXNwb25zZRImCghwcm9kdWN0cxgBIAMoCzIULnNwaWxsd2F5LnYxLlByb2R1Y3QSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIlgKEUdldFByb2R1Y3RSZXF1ZXN0EhYKA3NrdRgBIAEoCUIJukgGcgQQARhAEisKDWN1cnJlbmN5X2NvZGUYAiABKAlCFLpIEXIPMg1eKFtBLVpdezN9KT8kIjsKEkdldFByb2R1Y3RSZXNwb25zZRIlCgdwcm9kdWN0GAEgASgLMhQuc3BpbGx3YXkudjEuUHJvZHVjdCL5AQoVU2VhcmNoUHJvZHVjdHNSZXF1ZXN0EhgKBXF1ZXJ5GAEgASgJQgm6SAZyBBABGGQSHAoJcGFnZV9zaXplGAIgASgFQgm6SAYaBBhkKAASHAoKcGFnZV90b2tlbhgDIAEoCUIIukgFcgMYyAESKwoNY3VycmVuY3lfY29kZRgEIAEoCUIUukgRcg8yDV4oW0EtWl17M30pPyQSGQoIY2F0ZWdvcnkYBSABKAlCB7pIBHICGDISEAoIaW5fc3RvY2sYBiABKAgSMAoEc29ydBgHIAEoDjIYLnNwaWxsd2F5LnYxLlByb2R1Y3RTb3J0Qgi6SAWCAQIQASJZChZTZWFyY2hQcm9kdWN0c1Jlc3BvbnNlEiYKCHByb2R1Y3RzGAEgAygLMhQuc3BpbGx3YXkudjEuUHJvZHVjdBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkitAMKDFByb2R1Y3RJbnB1dBI1CgNza3UYASABKAlCKLpIJXIjMiFeW0EtWmEtejAtOV1bQS1aYS16MC05Xy4tXXswLDYzfSQSGAoEbmFtZRgCIAEoCUIKukgHcgUQARjIARIdCgtkZXNjcmlwdGlvbhgDIAEoCUIIukgFcgMYoB8SGQoHcGljdHVyZRgEIAEoCUIIukgFcgMY9AMSoAEKBXByaWNlGAUgASgLMhIuc3BpbGx3YXkudjEuTW9uZXlCfbpIeroBdAoWcHJvZHVjdC5wcmljZS5wb3NpdGl2ZRIjdGhlIHByaWNlIG11c3QgYmUgbW9yZSB0aGFuIG5vdGhpbmcaNXRoaXMudW5pdHMgPiAwIHx8ICh0aGlzLnVuaXRzID09IDAgJiYgdGhpcy5uYW5vcyA+IDApyAEBEiQKCmNhdGVnb3JpZXMYBiADKAlCELpIDZIBChAUIgZyBBABGDISEAoIYXJjaGl2ZWQYByABKAgSKQoQbWF4X3Blcl9jdXN0b21lchgIIAEoBUIKukgHGgUY6AcoAEgAiAEBQhMKEV9tYXhfcGVyX2N1c3RvbWVyInAKFENyZWF0ZVByb2R1Y3RSZXF1ZXN0EjIKB3Byb2R1Y3QYASABKAsyGS5zcGlsbHdheS52MS5Qcm9kdWN0SW5wdXRCBrpIA8gBARIkCg1pbml0aWFsX3N0b2NrGAIgASgDQg26SAoiCBiAlOvcAygAIj4KFUNyZWF0ZVByb2R1Y3RSZXNwb25zZRIlCgdwcm9kdWN0GAEgASgLMhQuc3BpbGx3YXkudjEuUHJvZHVjdCK2AQoVQ3JlYXRlUHJvZHVjdHNSZXF1ZXN0Ej8KCHByb2R1Y3RzGAEgAygLMiEuc3BpbGx3YXkudjEuQ3JlYXRlUHJvZHVjdFJlcXVlc3RCCrpIB5IBBAgBEGQ6XLpIWRpXChNwcm9kdWN0cy5za3UudW5pcXVlEhJhIFNLVSBvY2N1cnMgdHdpY2UaLHRoaXMucHJvZHVjdHMubWFwKHAsIHAucHJvZHVjdC5za3UpLnVuaXF1ZSgpIkAKFkNyZWF0ZVByb2R1Y3RzUmVzcG9uc2USJgoIcHJvZHVjdHMYASADKAsyFC5zcGlsbHdheS52MS5Qcm9kdWN0InsKFFVwZGF0ZVByb2R1Y3RSZXF1ZXN0EjIKB3Byb2R1Y3QYASABKAsyGS5zcGlsbHdheS52MS5Qcm9kdWN0SW5wdXRCBrpIA9gBAxIvCgt1cGRhdGVfbWFzaxgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5GaWVsZE1hc2siPgoVVXBkYXRlUHJvZHVjdFJlc3BvbnNlEiUKB3Byb2R1Y3QYASABKAsyFC5zcGlsbHdheS52MS5Qcm9kdWN0Ip8BChJBZGp1c3RTdG9ja1JlcXVlc3QSFgoDc2t1GAEgASgJQgm6SAZyBBABGEASJwoFZGVsdGEYAiABKANCGLpIFSITOAAYgJTr3AMogOyUo/z/////ARIaCgZyZWFzb24YAyABKAlCCrpIB3IFEAEYyAESLAoNYWRqdXN0bWVudF9pZBgEIAEoCUIVukgSchAyDl5bIS1+XXsxLDEyOH0kIjUKE0FkanVzdFN0b2NrUmVzcG9uc2USCwoDc2t1GAEgASgJEhEKCWF2YWlsYWJsZRgCIAEoAyKfAgoTQWRqdXN0U3RvY2tzUmVxdWVzdBJACgthZGp1c3RtZW50cxgBIAMoCzIfLnNwaWxsd2F5LnYxLkFkanVzdFN0b2NrUmVxdWVzdEIKukgHkgEECAEQZDrFAbpIwQEaVQoWYWRqdXN0bWVudHMuc2t1LnVuaXF1ZRISYSBTS1Ugb2NjdXJzIHR3aWNlGid0aGlzLmFkanVzdG1lbnRzLm1hcChhLCBhLnNrdSkudW5pcXVlKCkaaAoVYWRqdXN0bWVudHMuaWQudW5pcXVlEhxhbiBhZGp1c3RtZW50SWQgb2NjdXJzIHR3aWNlGjF0aGlzLmFkanVzdG1lbnRzLm1hcChhLCBhLmFkanVzdG1lbnRfaWQpLnVuaXF1ZSgpIkgKFEFkanVzdFN0b2Nrc1Jlc3BvbnNlEjAKB3Jlc3VsdHMYASADKAsyHy5zcGlsbHdheS52MS5BZGp1c3RTdG9ja3NSZXN1bHQibgoSQWRqdXN0U3RvY2tzUmVzdWx0EgsKA3NrdRgBIAEoCRIWCglhdmFpbGFibGUYAiABKANIAIgBARIlCgVlcnJvchgDIAEoCzIWLnNwaWxsd2F5LnYxLkl0ZW1FcnJvckIMCgpfYXZhaWxhYmxlKpYBCgtQcm9kdWN0U29ydBIcChhQUk9EVUNUX1NPUlRfVU5TUEVDSUZJRUQQABIWChJQUk9EVUNUX1NPUlRfUFJJQ0UQARIhCh1QUk9EVUNUX1NPUlRfUFJJQ0VfREVTQ0VORElORxACEhUKEVBST0RVQ1RfU09SVF9OQU1FEAMSFwoTUFJPRFVDVF9TT1JUX05FV0VTVBAEMrYGCg5DYXRhbG9nU2VydmljZRJYCgxMaXN0UHJvZHVjdHMSIC5zcGlsbHdheS52MS5MaXN0UHJvZHVjdHNSZXF1ZXN0GiEuc3BpbGx3YXkudjEuTGlzdFByb2R1Y3RzUmVzcG9uc2UiA5ACARJSCgpHZXRQcm9kdWN0Eh4uc3BpbGx3YXkudjEuR2V0UHJvZHVjdFJlcXVlc3QaHy5zcGlsbHdheS52MS5HZXRQcm9kdWN0UmVzcG9uc2UiA5ACARJVCgtHZXRQcm9kdWN0cxIfLnNwaWxsd2F5LnYxLkdldFByb2R1Y3RzUmVxdWVzdBogLnNwaWxsd2F5LnYxLkdldFByb2R1Y3RzUmVzcG9uc2UiA5ACARJeCg5TZWFyY2hQcm9kdWN0cxIiLnNwaWxsd2F5LnYxLlNlYXJjaFByb2R1Y3RzUmVxdWVzdBojLnNwaWxsd2F5LnYxLlNlYXJjaFByb2R1Y3RzUmVzcG9uc2UiA5ACARJWCg1DcmVhdGVQcm9kdWN0EiEuc3BpbGx3YXkudjEuQ3JlYXRlUHJvZHVjdFJlcXVlc3QaIi5zcGlsbHdheS52MS5DcmVhdGVQcm9kdWN0UmVzcG9uc2USWQoOQ3JlYXRlUHJvZHVjdHMSIi5zcGlsbHdheS52MS5DcmVhdGVQcm9kdWN0c1JlcXVlc3QaIy5zcGlsbHdheS52MS5DcmVhdGVQcm9kdWN0c1Jlc3BvbnNlElsKDVVwZGF0ZVByb2R1Y3QSIS5zcGlsbHdheS52MS5VcGRhdGVQcm9kdWN0UmVxdWVzdBoiLnNwaWxsd2F5LnYxLlVwZGF0ZVByb2R1Y3RSZXNwb25zZSIDkAICElUKC0FkanVzdFN0b2NrEh8uc3BpbGx3YXkudjEuQWRqdXN0U3RvY2tSZXF1ZXN0GiAuc3BpbGx3YXkudjEuQWRqdXN0U3RvY2tSZXNwb25zZSIDkAICElgKDEFkanVzdFN0b2NrcxIgLnNwaWxsd2F5LnYxLkFkanVzdFN0b2Nrc1JlcXVlc3QaIS5zcGlsbHdheS52MS5BZGp1c3RTdG9ja3NSZXNwb25zZSIDkAICYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_field_mask, file_spillway_v1_errors, file_spillway_v1_money]);
 
 /**
  * Product is a product that can be bought.
@@ -502,6 +504,48 @@ export const CreateProductResponseSchema: GenMessage<CreateProductResponse> = /*
   messageDesc(file_spillway_v1_catalog, 11);
 
 /**
+ * CreateProductsRequest describes new products.
+ *
+ * @generated from message spillway.v1.CreateProductsRequest
+ */
+export type CreateProductsRequest = Message<"spillway.v1.CreateProductsRequest"> & {
+  /**
+   * The products.
+   *
+   * @generated from field: repeated spillway.v1.CreateProductRequest products = 1;
+   */
+  products: CreateProductRequest[];
+};
+
+/**
+ * Describes the message spillway.v1.CreateProductsRequest.
+ * Use `create(CreateProductsRequestSchema)` to create a new message.
+ */
+export const CreateProductsRequestSchema: GenMessage<CreateProductsRequest> = /*@__PURE__*/
+  messageDesc(file_spillway_v1_catalog, 12);
+
+/**
+ * CreateProductsResponse carries the new products.
+ *
+ * @generated from message spillway.v1.CreateProductsResponse
+ */
+export type CreateProductsResponse = Message<"spillway.v1.CreateProductsResponse"> & {
+  /**
+   * The products, in the order of the request.
+   *
+   * @generated from field: repeated spillway.v1.Product products = 1;
+   */
+  products: Product[];
+};
+
+/**
+ * Describes the message spillway.v1.CreateProductsResponse.
+ * Use `create(CreateProductsResponseSchema)` to create a new message.
+ */
+export const CreateProductsResponseSchema: GenMessage<CreateProductsResponse> = /*@__PURE__*/
+  messageDesc(file_spillway_v1_catalog, 13);
+
+/**
  * UpdateProductRequest describes a product anew.
  *
  * @generated from message spillway.v1.UpdateProductRequest
@@ -528,7 +572,7 @@ export type UpdateProductRequest = Message<"spillway.v1.UpdateProductRequest"> &
  * Use `create(UpdateProductRequestSchema)` to create a new message.
  */
 export const UpdateProductRequestSchema: GenMessage<UpdateProductRequest> = /*@__PURE__*/
-  messageDesc(file_spillway_v1_catalog, 12);
+  messageDesc(file_spillway_v1_catalog, 14);
 
 /**
  * UpdateProductResponse carries the changed product.
@@ -549,7 +593,7 @@ export type UpdateProductResponse = Message<"spillway.v1.UpdateProductResponse">
  * Use `create(UpdateProductResponseSchema)` to create a new message.
  */
 export const UpdateProductResponseSchema: GenMessage<UpdateProductResponse> = /*@__PURE__*/
-  messageDesc(file_spillway_v1_catalog, 13);
+  messageDesc(file_spillway_v1_catalog, 15);
 
 /**
  * AdjustStockRequest changes a SKU's stock.
@@ -591,7 +635,7 @@ export type AdjustStockRequest = Message<"spillway.v1.AdjustStockRequest"> & {
  * Use `create(AdjustStockRequestSchema)` to create a new message.
  */
 export const AdjustStockRequestSchema: GenMessage<AdjustStockRequest> = /*@__PURE__*/
-  messageDesc(file_spillway_v1_catalog, 14);
+  messageDesc(file_spillway_v1_catalog, 16);
 
 /**
  * AdjustStockResponse carries the stock after the change.
@@ -619,7 +663,84 @@ export type AdjustStockResponse = Message<"spillway.v1.AdjustStockResponse"> & {
  * Use `create(AdjustStockResponseSchema)` to create a new message.
  */
 export const AdjustStockResponseSchema: GenMessage<AdjustStockResponse> = /*@__PURE__*/
-  messageDesc(file_spillway_v1_catalog, 15);
+  messageDesc(file_spillway_v1_catalog, 17);
+
+/**
+ * AdjustStocksRequest changes the stock of several SKUs.
+ *
+ * @generated from message spillway.v1.AdjustStocksRequest
+ */
+export type AdjustStocksRequest = Message<"spillway.v1.AdjustStocksRequest"> & {
+  /**
+   * The changes.
+   *
+   * @generated from field: repeated spillway.v1.AdjustStockRequest adjustments = 1;
+   */
+  adjustments: AdjustStockRequest[];
+};
+
+/**
+ * Describes the message spillway.v1.AdjustStocksRequest.
+ * Use `create(AdjustStocksRequestSchema)` to create a new message.
+ */
+export const AdjustStocksRequestSchema: GenMessage<AdjustStocksRequest> = /*@__PURE__*/
+  messageDesc(file_spillway_v1_catalog, 18);
+
+/**
+ * AdjustStocksResponse has the result of each change.
+ *
+ * @generated from message spillway.v1.AdjustStocksResponse
+ */
+export type AdjustStocksResponse = Message<"spillway.v1.AdjustStocksResponse"> & {
+  /**
+   * The results, in the order of the request.
+   *
+   * @generated from field: repeated spillway.v1.AdjustStocksResult results = 1;
+   */
+  results: AdjustStocksResult[];
+};
+
+/**
+ * Describes the message spillway.v1.AdjustStocksResponse.
+ * Use `create(AdjustStocksResponseSchema)` to create a new message.
+ */
+export const AdjustStocksResponseSchema: GenMessage<AdjustStocksResponse> = /*@__PURE__*/
+  messageDesc(file_spillway_v1_catalog, 19);
+
+/**
+ * AdjustStocksResult is the result of one change.
+ *
+ * @generated from message spillway.v1.AdjustStocksResult
+ */
+export type AdjustStocksResult = Message<"spillway.v1.AdjustStocksResult"> & {
+  /**
+   * The stock keeping unit.
+   *
+   * @generated from field: string sku = 1;
+   */
+  sku: string;
+
+  /**
+   * How many units can be bought now. Not set if it failed.
+   *
+   * @generated from field: optional int64 available = 2;
+   */
+  available?: bigint | undefined;
+
+  /**
+   * Why it failed; not set if it did not.
+   *
+   * @generated from field: spillway.v1.ItemError error = 3;
+   */
+  error?: ItemError | undefined;
+};
+
+/**
+ * Describes the message spillway.v1.AdjustStocksResult.
+ * Use `create(AdjustStocksResultSchema)` to create a new message.
+ */
+export const AdjustStocksResultSchema: GenMessage<AdjustStocksResult> = /*@__PURE__*/
+  messageDesc(file_spillway_v1_catalog, 20);
 
 /**
  * ProductSort is the order of a list of products. Products that are equal in it are in the order of their SKUs.
@@ -731,6 +852,17 @@ export const CatalogService: GenService<{
     output: typeof CreateProductResponseSchema;
   },
   /**
+   * CreateProducts adds several products, all of them or none (operator). It is `already_exists` with the first SKU that
+   * is taken.
+   *
+   * @generated from rpc spillway.v1.CatalogService.CreateProducts
+   */
+  createProducts: {
+    methodKind: "unary";
+    input: typeof CreateProductsRequestSchema;
+    output: typeof CreateProductsResponseSchema;
+  },
+  /**
    * UpdateProduct changes what describes a product (operator): the fields of update_mask, or without one all but
    * SKU, stock and archived. To stop selling a product, set `archived`: it is no longer listed, searched or
    * ordered, while orders keep what they bought. Other processes may sell it for two more seconds.
@@ -752,6 +884,17 @@ export const CatalogService: GenService<{
     methodKind: "unary";
     input: typeof AdjustStockRequestSchema;
     output: typeof AdjustStockResponseSchema;
+  },
+  /**
+   * AdjustStocks changes the stock of several SKUs (operator), each as AdjustStock does and independent of the others:
+   * the response has the result of each. Send the same request again after a failure; what was done is not done again.
+   *
+   * @generated from rpc spillway.v1.CatalogService.AdjustStocks
+   */
+  adjustStocks: {
+    methodKind: "unary";
+    input: typeof AdjustStocksRequestSchema;
+    output: typeof AdjustStocksResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_spillway_v1_catalog, 0);
