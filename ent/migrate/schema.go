@@ -263,17 +263,17 @@ var (
 			{
 				Name:    "product_archived_price_minor",
 				Unique:  false,
-				Columns: []*schema.Column{ProductsColumns[10], ProductsColumns[4]},
+				Columns: []*schema.Column{ProductsColumns[11], ProductsColumns[4]},
 			},
 			{
 				Name:    "product_archived_name",
 				Unique:  false,
-				Columns: []*schema.Column{ProductsColumns[10], ProductsColumns[1]},
+				Columns: []*schema.Column{ProductsColumns[11], ProductsColumns[1]},
 			},
 			{
 				Name:    "product_archived_created_at",
 				Unique:  false,
-				Columns: []*schema.Column{ProductsColumns[10], ProductsColumns[8]},
+				Columns: []*schema.Column{ProductsColumns[11], ProductsColumns[9]},
 			},
 			{
 				Name:    "product_name_description",
