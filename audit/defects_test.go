@@ -34,7 +34,7 @@ const (
 // anHourAgo is older than the grace and not too old for the rule about mails.
 var anHourAgo = "'" + time.Now().Add(-61*time.Minute).UTC().Format("2006-01-02 15:04:05+00:00") + "'"
 
-var defects = []defect{
+var defects = slices.Concat(journalDefects, []defect{
 	// Stock.
 	{name: "a stock row changed", breaks: []string{"UPDATE products SET stock = stock + 1 WHERE sku = 'A'"}, drained: []string{"stock_adds_up A"}},
 	{name: "an adjustment deleted", breaks: []string{"DELETE FROM stock_adjustments WHERE sku = 'B'"}, drained: []string{"stock_adds_up B"}},
@@ -121,25 +121,6 @@ var defects = []defect{
 			"INSERT INTO stock_returns (order_id, epoch, entry_id, reason, returned_at) VALUES ({shipped}, 1, '1001-0', 'r', " + stamp + ")",
 		},
 		drained: []string{"units_return_once shipped"},
-	},
-
-	// The journal.
-	{name: "a range left out", breaks: []string{"DELETE FROM stock_dedup_log WHERE last_id = '1002-0'"}, drained: []string{"journal_has_no_gaps"}},
-	{name: "the offset moved back", breaks: []string{"UPDATE stock_epochs SET last_id = '1002-0'"}, drained: []string{"journal_applied_once"}},
-	{name: "the offset moved on", breaks: []string{"UPDATE stock_epochs SET last_id = '2000-0'"}, drained: []string{"journal_applied_once"}},
-	{name: "the log deleted", breaks: []string{"DELETE FROM stock_dedup_log"}, drained: []string{"journal_applied_once"}},
-	{name: "an epoch deleted", breaks: []string{"DELETE FROM stock_epochs"}, drained: []string{"journal_applied_once"}},
-	{
-		name:    "an epoch that waits for its Redis",
-		breaks:  []string{"UPDATE stock_epochs SET undrained = 1, closed_at = " + stamp, newEpoch + "(0, 2, '', '0-0', " + stamp + ")"},
-		drained: []string{"epochs_are_drained"}, running: []string{},
-	},
-	{name: "two epochs open", breaks: []string{newEpoch + "(0, 2, 'run2', '0-0', " + stamp + ")"}, drained: []string{"journal_applied_once"}},
-	{name: "a range applied twice", breaks: []string{newRange + "(0, 1, '1003-1', '1004-0', 2, " + stamp + ")"}, drained: []string{"journal_applied_once"}},
-	{
-		name:    "a log that cannot be read",
-		breaks:  []string{"UPDATE stock_dedup_log SET orders = 'nonsense' WHERE last_id = '1002-0'"},
-		drained: []string{"journal_applied_once"},
 	},
 
 	// Orders.
@@ -435,7 +416,7 @@ var defects = []defect{
 		name: "a cancelled order at the carrier", breaks: []string{"UPDATE orders SET ship_claimed_at = " + stamp + " WHERE id = {declined}"},
 		drained: []string{"cancelled_is_not_at_carrier declined"},
 	},
-}
+})
 
 var tables = []string{
 	"products", "stock_adjustments", "stock_dedup_log", "stock_epochs", "orders", "order_items", "charges", "refunds", "order_cancellations", "shipments",

@@ -1,6 +1,7 @@
 package sqlmode
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -135,9 +136,7 @@ func (m *model) random(r *rand.Rand) *step {
 		m.cancelPaid(id, reason)
 		ret := store.Return{Hold: store.Hold{OrderID: id}, Reason: reason}
 		if o := m.orders[id]; o != nil {
-			for _, d := range unitsOf(o.Demand()) {
-				ret.Deltas = append(ret.Deltas, d)
-			}
+			ret.Deltas = unitsOf(o.Demand())
 		}
 		s.restock = &ret
 	default:
@@ -214,7 +213,7 @@ func (m *model) take(s *step) string {
 func (m *model) reserve(s *step) string {
 	key := store.Key{Customer: s.order.CustomerID, Key: s.order.IdempotencyKey}
 	if id, ok := m.keys[key]; ok {
-		if string(m.orders[id].Fingerprint) != string(s.order.Fingerprint) {
+		if !bytes.Equal(m.orders[id].Fingerprint, s.order.Fingerprint) {
 			return "key reused"
 		}
 		return "replay of " + string(id)
