@@ -98,6 +98,11 @@ func (e *Epochs) openInSQL(ctx context.Context, epoch Epoch) (Epoch, error) {
 		return epoch, nil
 	}
 	next, err := e.cfg.Store.OpenSQLEpoch(ctx, epoch)
+	if errors.Is(err, ErrEpochConflict) { // Perhaps another process has just opened one.
+		if open, readErr := e.cfg.Store.OpenEpoch(ctx, epoch.Partition); readErr == nil && open.Mode == ModeSQL && open.Durability == epoch.Durability {
+			return open, nil
+		}
+	}
 	if err != nil {
 		return epoch, fmt.Errorf("open an epoch in SQL after %d: %w", epoch.Number, err)
 	}

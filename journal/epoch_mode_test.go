@@ -32,6 +32,8 @@ type fakeEpochs struct {
 	// away is the error of every call; failing is that of the named one.
 	away    error
 	failing map[string]error
+	// first runs before the next epoch is opened in SQL, once; nil for nothing.
+	first func()
 }
 
 // call begins a call; the caller unlocks.
@@ -113,6 +115,10 @@ func (f *fakeEpochs) NextEpoch(_ context.Context, closed journal.Offset, next jo
 }
 
 func (f *fakeEpochs) OpenSQLEpoch(_ context.Context, closed journal.Epoch) (journal.Epoch, error) {
+	if first := f.first; first != nil {
+		f.first = nil
+		first()
+	}
 	err := f.call("openSQL")
 	defer f.mu.Unlock()
 	if open := *f.open(); err == nil && (open.Number != closed.Number || open.LastID != closed.LastID || !open.SeenAt.Equal(closed.SeenAt)) {
@@ -297,6 +303,23 @@ func TestEpochs_SwitchToSQL(t *testing.T) {
 	k[0].finds(0, "") // It does not reach Redis, and orders are not taken in SQL any more.
 	lines[0].cut(false)
 	k[0].finds(3, journal.ModeRedis)
+}
+
+// TestEpochs_TwoSwitchAtOnce: the process that comes second adopts the epoch of the other one in the same check.
+func TestEpochs_TwoSwitchAtOnce(t *testing.T) {
+	st, k, lines := switched(t, "sql")
+	for _, l := range lines {
+		l.cut(true)
+	}
+	for range attempts - 1 {
+		k[0].finds(0, "")
+		k[1].finds(0, "")
+	}
+	st.first = func() { k[1].finds(2, journal.ModeSQL) }
+	k[0].finds(2, journal.ModeSQL)
+	if got, want := st.steps(), []string{"open 1 in redis", "open 2 in sql"}; !slices.Equal(got, want) {
+		t.Errorf("done: %v; want %v", got, want)
+	}
 }
 
 // TestEpochs_SeenByAnotherProcess: a process that is cut off never switches while another one finds Redis.
