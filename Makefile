@@ -177,9 +177,10 @@ breaking: $(NODE_MODULES) ## compare the API with another revision: make breakin
 ##@ Change
 
 .PHONY: generate
-generate: $(BIN)/protoc-gen-go $(BIN)/protoc-gen-connect-go $(NODE_MODULES) ## generate gen/, web/*/src/…/gen/, ent/ and docs/configuration.md anew
+generate: $(BIN)/protoc-gen-go $(BIN)/protoc-gen-connect-go $(BIN)/protoc-gen-connect-openapi $(NODE_MODULES) ## generate gen/, web/*/src/…/gen/, docs/openapi/, ent/ and docs/configuration.md anew
 	buf generate
-	for part in client rpc rules; do buf generate --template buf.gen.$$part.yaml; done
+	for part in client rpc rules openapi; do buf generate --template buf.gen.$$part.yaml; done
+	gzip -9 -n -c docs/openapi/openapi.yaml > docs/openapi/openapi.yaml.gz
 	go generate ./ent
 	go run ./cmd/spillway reference > docs/configuration.md.new
 	mv docs/configuration.md.new docs/configuration.md
@@ -196,7 +197,7 @@ fmt: $(BIN)/golangci-lint $(NODE_MODULES) ## format Go, .proto and TypeScript fi
 	biome format --write
 
 .PHONY: tools
-tools: $(BIN)/golangci-lint $(BIN)/grpcurl $(BIN)/protoc-gen-connect-go $(BIN)/protoc-gen-go $(NODE_MODULES) ## build the tools (some minutes, once)
+tools: $(BIN)/golangci-lint $(BIN)/grpcurl $(BIN)/protoc-gen-connect-go $(BIN)/protoc-gen-connect-openapi $(BIN)/protoc-gen-go $(NODE_MODULES) ## build the tools (some minutes, once)
 
 $(BIN)/golangci-lint: tools/lint/go.mod tools/lint/go.sum
 	go -C tools/lint build -o "$(CURDIR)/$@" github.com/golangci/golangci-lint/v2/cmd/golangci-lint

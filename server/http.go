@@ -94,6 +94,7 @@ func NewHandler(cfg Config, s Services) http.Handler {
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { readyz(w, r, cfg) })
 	cfg.Pages.mount(mux.ServeMux, errs)
 	cfg.Pages.mountLab(mux.ServeMux, cfg.Tokens)
+	mux.HandleFunc("GET /openapi.yaml", serveOpenAPI)
 	return requestid.Middleware(origins(cfg.Origins, withConn(mux)))
 }
 

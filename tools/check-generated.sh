@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-generated=(gen ent web/client/src/gen web/app/src/rules/gen docs/configuration.md go.mod go.sum)
+generated=(gen ent web/client/src/gen web/app/src/rules/gen docs/openapi docs/configuration.md go.mod go.sum)
 
 sums() { { find "${generated[@]}" -type f -exec sha256sum {} + 2>/dev/null || true; } | sort -k 2; }
 
