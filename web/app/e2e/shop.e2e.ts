@@ -93,13 +93,30 @@ describe("the shop", () => {
   it("shows the order after a reload in mid-flight", async () => {
     const before = await shop.available(watch);
     const page = await visit(`/sale/${watch}`);
-    await fillIn(page, "4000 0000 0000 0077");
-    const sent = page.waitForRequest(/PlaceOrder/);
+    await fillIn(page);
+    const made = new Promise<void>((resolve) => {
+      void page.route(/PlaceOrder/, async (route) => {
+        await route.fetch(); // The order is made, and its response has not arrived yet.
+        resolve();
+      });
+    });
     await buyNow(page).click();
-    await sent;
+    await made;
+    await page.unrouteAll({ behavior: "ignoreErrors" });
     await page.reload();
     await notice(page, "good").waitFor();
     expect(await shop.available(watch)).toBe(before - 1);
+  });
+
+  it("reserves after a reload what had not reached the shop, without the card that is gone", async () => {
+    const page = await visit(`/sale/${mug}`);
+    await fillIn(page);
+    const held = new Promise<void>((resolve) => void page.route(/PlaceOrder/, () => resolve()));
+    await buyNow(page).click();
+    await held;
+    await page.unrouteAll({ behavior: "ignoreErrors" });
+    await page.reload();
+    await page.getByText("Pay it on the page of the order").waitFor();
   });
 
   it("shows a second tab the order of the first", async () => {

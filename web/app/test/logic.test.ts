@@ -1,5 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { CancelCode, OrderSchema, OrderState } from "@spillway/client/gen/spillway/v1/order_pb";
+import { ChargeState } from "@spillway/client/gen/spillway/v1/payment_pb";
 import { describe, expect, it } from "vitest";
 import { invalidFields } from "../src/rules/check.ts";
 import { cardOf, emptyDetails, keepDetails, storedDetails } from "../src/shop/checkout/details.ts";
@@ -57,6 +58,7 @@ describe("the timeline", () => {
   it("shows the refund of a cancelled order", () => {
     const cancelled = { state: OrderState.CANCELLED, cancelCode: CancelCode.BY_CUSTOMER };
     expect(steps(cancelled)).toEqual(["placed:done", "cancelled:failed"]);
+    expect(stepsOf(create(OrderSchema, cancelled), ChargeState.SUCCEEDED)).toHaveLength(3);
     expect(steps({ ...cancelled, refundPendingTotal: { currencyCode: "EUR" } })).toContain("refunding:now");
     expect(steps({ ...cancelled, refundedTotal: { currencyCode: "EUR" } })).toContain("refunded:done");
   });

@@ -1,5 +1,6 @@
 import { formatTime, money, problemOf, retrying, toDate } from "@spillway/client";
 import { type Order as OrderMessage, OrderState } from "@spillway/client/gen/spillway/v1/order_pb";
+import type { ChargeState } from "@spillway/client/gen/spillway/v1/payment_pb";
 import { useMutation } from "@tanstack/react-query";
 import { lazy, Suspense, useRef } from "react";
 import { Link, useParams } from "wouter";
@@ -21,7 +22,7 @@ export default function Order() {
   const { t } = useTranslation();
   const { id = "" } = useParams();
   useTitle(t("order.title"));
-  const { order, wait, error, again, set } = useOrder(id);
+  const { order, charge, wait, error, again, set } = useOrder(id);
   return (
     <>
       <h1>{t("order.title")}</h1>
@@ -39,18 +40,24 @@ export default function Order() {
         </ErrorNotice>
       )}
       {!order && error === undefined && <Loading />}
-      {order && <Shown order={order} set={set} />}
+      {order && <Shown order={order} charge={charge} set={set} />}
     </>
   );
 }
 
-function Shown({ order, set }: { order: OrderMessage; set: (order?: OrderMessage) => void }) {
+interface ShownProps {
+  order: OrderMessage;
+  charge?: ChargeState;
+  set: (order?: OrderMessage) => void;
+}
+
+function Shown({ order, charge, set }: ShownProps) {
   const { t } = useTranslation();
   const pending = order.state === OrderState.PENDING;
   return (
     <div className="columns">
       <div>
-        <Timeline order={order} />
+        <Timeline order={order} charge={charge} />
         {pending && !order.expireTime && <p className="notice">{t("order.unknown")}</p>}
         {pending && order.expireTime && (
           <Suspense fallback={<Loading />}>
@@ -70,16 +77,16 @@ function Shown({ order, set }: { order: OrderMessage; set: (order?: OrderMessage
   );
 }
 
-function Timeline({ order }: { order: OrderMessage }) {
+function Timeline({ order, charge }: Omit<ShownProps, "set">) {
   const { t } = useTranslation();
   const locale = useLocale();
-  const refund = order.refundPendingTotal ?? order.refundedTotal;
+  const refund = order.refundPendingTotal ?? order.refundedTotal ?? order.total;
   return (
     <section aria-live="polite">
       <h2>{t(`state.${OrderState[order.state]}`)}</h2>
       {order.state === OrderState.CANCELLED && <p>{t([cancelText(order.cancelCode), "cancelCode.UNSPECIFIED"])}</p>}
       <ol className="timeline" data-state={OrderState[order.state]}>
-        {stepsOf(order).map((step) => (
+        {stepsOf(order, charge).map((step) => (
           <li key={step.name} className={step.is} aria-current={step.is === "now" ? "step" : undefined}>
             <span>{t(`step.${step.name}`, { amount: money(refund, locale) })}</span>
             {step.name === "placed" && <time>{formatTime(order.createTime, locale)}</time>}

@@ -1,4 +1,5 @@
 import { CancelCode, type Order, OrderState } from "@spillway/client/gen/spillway/v1/order_pb";
+import { ChargeState } from "@spillway/client/gen/spillway/v1/payment_pb";
 
 export interface Step {
   /** The key of its text. */
@@ -6,10 +7,10 @@ export interface Step {
   is: "done" | "now" | "next" | "failed";
 }
 
+type Shown = Pick<Order, "state" | "cancelCode" | "expireTime" | "refundedTotal" | "refundPendingTotal">;
+
 /** The path of the order as its customer sees it: what is done, what happens now, what comes next. */
-export function stepsOf(
-  order: Pick<Order, "state" | "cancelCode" | "expireTime" | "refundedTotal" | "refundPendingTotal">,
-): Step[] {
+export function stepsOf(order: Shown, charge?: ChargeState): Step[] {
   const placed: Step = { name: "placed", is: "done" };
   switch (order.state) {
     case OrderState.PENDING:
@@ -25,17 +26,21 @@ export function stepsOf(
     case OrderState.SHIP_FAILED:
       return [placed, { name: "paid", is: "done" }, { name: "shipFailed", is: "now" }];
     case OrderState.CANCELLED:
-      return [placed, { name: "cancelled", is: "failed" }, ...refundSteps(order)];
+      return [placed, { name: "cancelled", is: "failed" }, ...refundSteps(order, charge)];
     default:
       return [placed];
   }
 }
 
-function refundSteps(order: Pick<Order, "refundedTotal" | "refundPendingTotal">): Step[] {
-  if (order.refundPendingTotal) return [{ name: "refunding", is: "now" }];
+function refundSteps(order: Shown, charge?: ChargeState): Step[] {
+  if (order.refundPendingTotal || isRefunding(charge)) return [{ name: "refunding", is: "now" }];
   if (order.refundedTotal) return [{ name: "refunded", is: "done" }];
   return [];
 }
+
+/** Whether the money of a cancelled order is still to come back. */
+export const isRefunding = (charge?: ChargeState): boolean =>
+  charge === ChargeState.SUCCEEDED || charge === ChargeState.REFUNDING || charge === ChargeState.PENDING;
 
 /** The key of the text about why an order was cancelled. */
 export const cancelText = (code: CancelCode): string => `cancelCode.${CancelCode[code] ?? "UNSPECIFIED"}`;

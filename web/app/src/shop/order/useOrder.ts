@@ -1,13 +1,17 @@
 import { problemOf, type Wait, watch } from "@spillway/client";
 import { type Order, OrderState } from "@spillway/client/gen/spillway/v1/order_pb";
+import type { ChargeState } from "@spillway/client/gen/spillway/v1/payment_pb";
 import { useEffect, useState } from "react";
 import { shop } from "../api.js";
+import { isRefunding } from "./steps.js";
 
 export interface Watched {
   order?: Order;
   /** The connection is lost, and made again after this. */
   wait?: Wait;
   error?: unknown;
+  /** What became of the money of a cancelled order. */
+  charge?: ChargeState;
 }
 
 /** How often a cancelled order is read until its refund is confirmed: its stream has ended. */
@@ -30,21 +34,31 @@ export function useOrder(orderId: string): Watched & { again: () => void; set: (
     };
   }, [orderId, round]);
 
-  const { order } = watched;
-  const refunding = order?.state === OrderState.CANCELLED && order.refundPendingTotal !== undefined;
-  useEffect(() => {
-    if (!refunding) return;
-    const timer = setInterval(async () => {
-      const { order } = await shop.orders.getOrder({ orderId }).catch(() => ({ order: undefined }));
-      if (order) setWatched((w) => ({ ...w, order }));
-    }, refundIntervalMs);
-    return () => clearInterval(timer);
-  }, [orderId, refunding]);
+  const cancelled = watched.order?.state === OrderState.CANCELLED;
+  useEffect(() => (cancelled ? followRefund(orderId, setWatched) : undefined), [orderId, cancelled]);
 
   return {
     ...watched,
     again: () => setRound((r) => r + 1),
     set: (order) => order && setWatched((w) => ({ ...w, order })),
+  };
+}
+
+/** Reads a cancelled order until its money is back; the function that it returns ends that. */
+function followRefund(orderId: string, set: (change: (w: Watched) => Watched) => void): () => void {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const leave = new AbortController();
+  const read = async () => {
+    const found = await shop.orders.getOrder({ orderId }, { signal: leave.signal }).catch(() => undefined);
+    if (leave.signal.aborted) return;
+    const charge = found?.payment?.state;
+    if (found?.order) set((w) => ({ ...w, order: found.order, charge }));
+    if (!found || isRefunding(charge)) timer = setTimeout(read, refundIntervalMs);
+  };
+  void read();
+  return () => {
+    leave.abort();
+    clearTimeout(timer);
   };
 }
 
