@@ -107,7 +107,7 @@ describe("the console", () => {
     await page.getByRole("button", { name: "Refund", exact: true }).click();
     await page.getByRole("dialog").waitFor({ state: "detached" });
     await page.getByRole("table", { name: "Refunds" }).getByText("confirmed").waitFor();
-    const { refunds } = await shop.operator.orders.getOrder({ orderId: id });
+    const { refunds } = await shop.operator.orders.getOrderTimeline({ orderId: id });
     expect(refunds.map((r) => [r.amount?.units, r.amount?.nanos, r.reason])).toEqual([[1n, 500_000_000, "a scratch"]]);
     await page.context().close();
   });
@@ -115,10 +115,10 @@ describe("the console", () => {
   it("mends a dead letter by hand", async () => {
     await buy(shop.customer, sku, "bounces", bouncing);
     const letters = deadLettersOf(shop.operator);
-    await expect.poll(async () => (await letters.listDeadLetters({})).letters.length, { timeout: stepMs }).toBe(1);
+    await expect.poll(async () => (await letters.listDeadLetters({})).letters.length, { timeout: stepMs }).toBe(2);
     const page = await open(browser, shop.link);
     await page.getByRole("link", { name: /^Dead letters/ }).click();
-    await page.getByRole("rowheader").getByRole("link").click();
+    await page.getByRole("rowheader").getByRole("link").first().click();
     expect(await page.getByText(bouncing).count()).toBe(0);
     await page.getByRole("button", { name: "Edit" }).click();
     const payload = page.getByLabel("Payload");
@@ -134,6 +134,13 @@ describe("the console", () => {
     await page.getByRole("dialog").waitFor({ state: "detached" });
     await page.getByText("a typo of the customer").waitFor();
     await expect.poll(() => mails.taken.includes("mended@example.com"), { timeout: stepMs }).toBe(true);
+    // The other mail of that order is discarded, in bulk.
+    await page.getByRole("link", { name: "All dead letters" }).click();
+    await page.getByLabel("Choose all of this group").click();
+    await page.getByRole("button", { name: "Discard …" }).click();
+    await page.getByLabel("Why").fill("it was told by phone");
+    await page.getByRole("button", { name: "Discard 1 dead letter" }).click();
+    await page.getByText("There are none.").waitFor();
     expect((await letters.listDeadLetters({ status: 1 })).letters).toEqual([]);
     await page.context().close();
   });

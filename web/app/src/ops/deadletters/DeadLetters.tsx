@@ -129,7 +129,7 @@ function ChooseAll({
 
 function Letters({ letters, chosen, choose }: { letters: DeadLetter[]; chosen: ReadonlySet<bigint>; choose?: Choose }) {
   return (
-    <Scroll label="Dead letters">
+    <Scroll label={`Dead letters ${letters[0]?.id ?? ""} and alike`}>
       <table>
         <thead>
           <tr>

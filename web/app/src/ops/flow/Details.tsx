@@ -1,4 +1,4 @@
-import type { StageFigures } from "@spillway/client/gen/spillway/v1/ops_pb";
+import { PipelineStage, type StageFigures } from "@spillway/client/gen/spillway/v1/ops_pb";
 import { count, duration, rate } from "../shell/format.ts";
 import { BREAKERS, infoOf } from "./stages.ts";
 
@@ -18,7 +18,10 @@ export function Details({
     ["Total", count(s.total)],
     [info.waiting ? `Depth (${info.waiting})` : "Depth", count(s.depth)],
     ["Oldest", duration(s.oldestAge)],
-    ["Failures", `${rate(s.failuresPerSecond)}/s, ${count(s.failures)} so far`],
+    [
+      s.stage === PipelineStage.ACCEPT ? "Refused" : "Failures",
+      `${rate(s.failuresPerSecond)}/s, ${count(s.failures)} so far`,
+    ],
     ["Batch", rate(s.batchSize)],
     ["Age of an order", duration(s.orderAge)],
     ["Breaker", BREAKERS[s.breaker] ?? "none"],

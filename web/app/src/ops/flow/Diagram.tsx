@@ -1,4 +1,4 @@
-import type { PipelineStage, StageFigures } from "@spillway/client/gen/spillway/v1/ops_pb";
+import { PipelineStage, type StageFigures } from "@spillway/client/gen/spillway/v1/ops_pb";
 import type { KeyboardEvent } from "react";
 import { count, duration, rate, unknown } from "../shell/format.ts";
 import { BREAKERS, DELIVERY, DRAIN, FRONT, infoOf, REPAIR, toneOf } from "./stages.ts";
@@ -162,6 +162,8 @@ export function waiting(s: StageFigures | undefined): string {
 /** Failures and the breaker, in one line. */
 export function trouble(s: StageFigures | undefined): string {
   if (!s) return unknown;
+  if (s.stage === PipelineStage.ACCEPT)
+    return s.failuresPerSecond ? `${rate(s.failuresPerSecond)} refused/s` : "none refused";
   const failing = s.failuresPerSecond ? `${rate(s.failuresPerSecond)} failures/s` : "no failures";
   return s.breaker ? `${failing} · breaker ${BREAKERS[s.breaker]}` : failing;
 }

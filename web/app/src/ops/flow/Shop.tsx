@@ -25,7 +25,7 @@ export function Partitions({ partitions }: { partitions: readonly Partition[] })
             <Fact name="Journal" value={`${count(p.journalEntries)} of ${count(p.journalLimit)} entries`} />
             <Fact name="Redis instance" value={p.instance || unknown} code />
           </dl>
-          <Scroll label="Readers of the journal">
+          <Scroll label={`Readers of the journal ${p.number}`}>
             <table>
               <thead>
                 <tr>

@@ -38,12 +38,30 @@ export const infoOf = (stage: S): StageInfo => STAGES[stage] ?? { name: `Stage $
 
 export type Tone = "good" | "warn" | "bad" | "idle";
 
+/** What PlaceOrder refuses because the shop has trouble, and not because of the customer. */
+const troubles = [
+  "INTERNAL",
+  "UNAVAILABLE",
+  "DEADLINE_EXCEEDED",
+  "TOO_MANY_CALLS",
+  "OVERLOADED",
+  "JOURNAL_FULL",
+  "NOT_DURABLE_YET",
+  "RATES_TOO_OLD",
+];
+
+/** Whether calls fail. Orders that are sold out or declined are no failures of the shop. */
+export function failing(s: StageFigures): boolean {
+  if (s.stage === S.ACCEPT) return s.outcomes.some((o) => troubles.includes(o.outcome) && o.perSecond > 0);
+  return (s.failuresPerSecond ?? 0) > 0;
+}
+
 /** How a stage is doing: bad stands still, warn has trouble, idle has no figures. */
 export function toneOf(s: StageFigures | undefined): Tone {
   if (!s) return "idle";
   const depth = s.depth ?? 0n;
   if (s.breaker === BreakerState.OPEN || (s.processes === 0 && depth > 0n)) return "bad";
-  if (s.breaker === BreakerState.HALF_OPEN || s.processes === 0 || (s.failuresPerSecond ?? 0) > 0) return "warn";
+  if (s.breaker === BreakerState.HALF_OPEN || s.processes === 0 || failing(s)) return "warn";
   if (s.stage === S.DEAD_LETTER && depth > 0n) return "warn";
   return "good";
 }

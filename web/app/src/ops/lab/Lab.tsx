@@ -20,7 +20,7 @@ export function Lab() {
     ["Accepted", lab.history.accepted],
     ["Sold out", lab.history.soldOut],
     ["Shed", lab.history.shed],
-    ["Durable (written to SQL)", rates(PipelineStage.WRITE)],
+    ["Durable (in SQL)", rates(PipelineStage.WRITE)],
     ["Shipped", rates(PipelineStage.SHIP)],
   ];
   return (
@@ -89,7 +89,7 @@ function LoadForm({ busy, onStart }: { busy: boolean; onStart: (load: Load) => v
     </Field>
   );
   return (
-    <form className="card" onSubmit={submit}>
+    <form className="card lab" onSubmit={submit}>
       <div className="filters">
         <Field label="Scenario">
           {(props) => (
@@ -127,7 +127,7 @@ function Verdict({ state }: { state: LabState }) {
   if (state.running) {
     return (
       <p className="notice" role="status">
-        Running: {state.phase}
+        Running: {/^[\d.]+s/.test(state.phase ?? "") ? "orders arrive" : state.phase}
       </p>
     );
   }

@@ -1,6 +1,6 @@
 import { money } from "@spillway/client";
 import type { GetOrderTimelineResponse, Order } from "@spillway/client/gen/spillway/v1/order_pb";
-import { OrderState, WaitingFor } from "@spillway/client/gen/spillway/v1/order_pb";
+import { OrderState, OrderStepState, WaitingFor } from "@spillway/client/gen/spillway/v1/order_pb";
 import { ChargeState } from "@spillway/client/gen/spillway/v1/payment_pb";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
@@ -16,8 +16,13 @@ import { Timeline } from "./Timeline.tsx";
 
 /** The time between two reads while the order still changes. */
 const refreshMs = 1_500;
+/** And once nothing is left to be done: another operator may refund it, and a cancelled order is refunded soon after. */
+const idleMs = 5_000;
 
 const final = (o: Order | undefined) => !o || o.state === OrderState.SHIPPED || o.state === OrderState.CANCELLED;
+
+const settled = (data: GetOrderTimelineResponse | undefined) =>
+  !!data && final(data.order) && !data.steps.some((s) => s.state === OrderStepState.WAITING);
 
 /** One order: what it is, each step it took, and what an operator can do about it. */
 export function OrderPage() {
@@ -28,8 +33,7 @@ export function OrderPage() {
   const read = useQuery({
     queryKey: key,
     queryFn: ({ signal }) => orders.getOrderTimeline({ orderId: id }, { signal }),
-    refetchInterval: (q) =>
-      final(q.state.data?.order) && !q.state.data?.order?.refundPendingTotal ? false : refreshMs,
+    refetchInterval: (q) => (settled(q.state.data) ? idleMs : refreshMs),
   });
   const [doing, setDoing] = useState<"cancel" | "refund">();
   const data = read.data;
