@@ -3,15 +3,13 @@ package orderjson
 import spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
 
 // Append appends the JSON of a message to dst and reports whether it has handled it: the JSON is then that of protojson with
-// EmitDefaultValues, apart from white space. Otherwise the returned slice is useless, and dst is unchanged up to its length.
+// EmitDefaultValues, apart from white space. It handles messages that have an order and no other field. Otherwise the returned slice is useless, and dst is unchanged up to its length.
 func Append(dst []byte, m any) ([]byte, bool) {
 	var o *spillwayv1.Order
 	switch m := m.(type) {
 	case *spillwayv1.PlaceOrderResponse:
 		o = m.GetOrder()
 	case *spillwayv1.PayOrderResponse:
-		o = m.GetOrder()
-	case *spillwayv1.GetOrderResponse:
 		o = m.GetOrder()
 	case *spillwayv1.CancelOrderResponse:
 		o = m.GetOrder()

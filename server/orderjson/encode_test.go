@@ -33,8 +33,7 @@ func usualOrder() *spillwayv1.Order {
 // responses returns each message that Append handles, with the order.
 func responses(o *spillwayv1.Order) []proto.Message {
 	return []proto.Message{
-		&spillwayv1.PlaceOrderResponse{Order: o}, &spillwayv1.PayOrderResponse{Order: o}, &spillwayv1.GetOrderResponse{Order: o},
-		&spillwayv1.CancelOrderResponse{Order: o},
+		&spillwayv1.PlaceOrderResponse{Order: o}, &spillwayv1.PayOrderResponse{Order: o}, &spillwayv1.CancelOrderResponse{Order: o},
 	}
 }
 
@@ -107,10 +106,23 @@ func TestAppend_Timestamps(t *testing.T) {
 		{0, 1_000_000_000, false},
 		{math.MaxInt64, 0, false},
 	} {
-		m := &spillwayv1.GetOrderResponse{Order: &spillwayv1.Order{CreateTime: &timestamppb.Timestamp{Seconds: c.seconds, Nanos: c.nanos}}}
+		m := &spillwayv1.PayOrderResponse{Order: &spillwayv1.Order{CreateTime: &timestamppb.Timestamp{Seconds: c.seconds, Nanos: c.nanos}}}
 		if got := appendsAsProtoJSON(t, m); got != c.handled {
 			t.Errorf("%d s %d ns is handled: %t; want %t", c.seconds, c.nanos, got, c.handled)
 		}
+	}
+}
+
+// TestAppend_HandlesWholeMessages: a message with more than its order would lose the rest.
+func TestAppend_HandlesWholeMessages(t *testing.T) {
+	for _, m := range responses(usualOrder()) {
+		if n := m.ProtoReflect().Descriptor().Fields().Len(); n != 1 {
+			t.Errorf("%T has %d fields, want the order alone", m, n)
+		}
+	}
+	paid := &spillwayv1.GetOrderResponse{Order: usualOrder(), Payment: &spillwayv1.OrderPayment{Attempts: 1}}
+	if out, ok := Append(nil, paid); ok {
+		t.Errorf("GetOrder's response with a payment is %s", out)
 	}
 }
 
