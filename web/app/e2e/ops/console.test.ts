@@ -130,6 +130,8 @@ describe("the console", () => {
     await page.getByLabel("Why").fill("a typo of the customer");
     await page.getByRole("button", { name: "Save" }).click();
     await page.getByRole("button", { name: "Replay …" }).click();
+    await page.getByRole("button", { name: "Dry run" }).click();
+    await page.getByText("1 can be replayed").waitFor();
     await page.getByRole("button", { name: "Replay 1 dead letter" }).click();
     await page.getByRole("dialog").waitFor({ state: "detached" });
     await page.getByText("a typo of the customer").waitFor();
@@ -193,6 +195,7 @@ describe("the console", () => {
     const page = await open(browser, shop.link);
     await page.getByRole("link", { name: "Books" }).click();
     await page.getByText("The books close.").waitFor();
+    await page.getByRole("row", { name: /^E2E-1 .* 100,000 / }).waitFor();
     await page.context().close();
   });
 

@@ -1,38 +1,58 @@
+import { create } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
+import { DeadLetterResultSchema } from "@spillway/client/gen/spillway/v1/dead_letter_pb";
 import { expect, it } from "vitest";
-import { forEach, type Progress } from "../../src/ops/deadletters/bulk.ts";
+import { inBulk, type Progress } from "../../src/ops/deadletters/bulk.ts";
 
-it("does all, and reports each that failed", async () => {
+const ids = (n: number) => Array.from({ length: n }, (_, i) => BigInt(i + 1));
+const result = (id: bigint, error?: { message: string; retryable: boolean }) =>
+  create(DeadLetterResultSchema, { id, error: error && { reason: "X", ...error } });
+
+it("does all, 100 in a call, and reports each that failed", async () => {
+  const sizes: number[] = [];
   const seen: Progress[] = [];
-  const done: bigint[] = [];
-  const result = await forEach(
-    [1n, 2n, 3n, 4n, 5n, 6n, 7n],
-    async (id) => {
-      done.push(id);
-      if (id === 3n) throw new ConnectError("it failed again", Code.FailedPrecondition);
+  const progress = await inBulk(
+    ids(250),
+    async (batch) => {
+      sizes.push(batch.length);
+      return {
+        results: batch.map((id) =>
+          result(id, id === 3n ? { message: "it failed again", retryable: false } : undefined),
+        ),
+      };
     },
     (p) => seen.push(p),
   );
-  expect(done).toHaveLength(7);
-  expect(result).toMatchObject({ done: 7, total: 7, failed: [{ id: 3n, problem: { message: "it failed again" } }] });
-  expect(seen.map((p) => p.done)).toEqual([1, 2, 3, 4, 5, 6, 7]);
+  expect(sizes).toEqual([100, 100, 50]);
+  expect(progress).toEqual({ done: 250, total: 250, failed: [{ id: 3n, message: "it failed again" }] });
+  expect(seen.map((p) => p.done)).toEqual([100, 200, 250, 250]);
 });
 
-it("has few calls under way at once, and stops when it is left", async () => {
-  const leave = new AbortController();
-  let running = 0;
-  let most = 0;
-  const result = await forEach(
-    Array.from({ length: 50 }, (_, i) => BigInt(i)),
-    async (id) => {
-      most = Math.max(most, ++running);
-      await Promise.resolve();
-      running--;
-      if (id === 10n) leave.abort();
+it("sends again what a call had no time for, and ends when nothing gets on", async () => {
+  const calls: bigint[][] = [];
+  const late = { message: "no time", retryable: true };
+  const progress = await inBulk(
+    ids(3),
+    async (batch) => {
+      calls.push(batch);
+      return { results: batch.map((id, i) => result(id, i === 0 && id !== 3n ? undefined : late)) };
     },
     () => undefined,
-    leave.signal,
   );
-  expect(most).toBeLessThanOrEqual(4);
-  expect(result.done).toBeLessThan(20);
+  expect(calls).toEqual([[1n, 2n, 3n], [2n, 3n], [3n]]);
+  expect(progress.failed).toEqual([{ id: 3n, message: "no time" }]);
+});
+
+it("reports all that are left when a call fails", async () => {
+  const progress = await inBulk(
+    ids(2),
+    async () => {
+      throw new ConnectError("this needs the role operator", Code.PermissionDenied);
+    },
+    () => undefined,
+  );
+  expect(progress).toMatchObject({
+    done: 2,
+    failed: [{ id: 1n, message: "this needs the role operator" }, { id: 2n }],
+  });
 });

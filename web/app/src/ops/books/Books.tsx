@@ -6,6 +6,7 @@ import { useApi } from "../shell/api.tsx";
 import { count, moment } from "../shell/format.ts";
 import { Failure, Page } from "../shell/Page.tsx";
 import { Scroll } from "../shell/Scroll.tsx";
+import { Balances } from "./Balances.tsx";
 
 /** The time from the end of an audit to the next one: an audit reads every order. */
 const intervalMs = 15_000;
@@ -45,6 +46,7 @@ export function Books() {
         <>
           <Verdict result={run.data} />
           <Findings findings={run.data.findings} />
+          <Balances intervalMs={live && intervalMs} inFlight={run.data.ordersInFlight > 0n} />
           <Rules result={run.data} />
         </>
       )}

@@ -1,35 +1,51 @@
-import { type Problem, problemOf } from "@spillway/client";
+import { problemOf } from "@spillway/client";
+import type { DeadLetterResult } from "@spillway/client/gen/spillway/v1/dead_letter_pb";
+import type { ItemError } from "@spillway/client/gen/spillway/v1/errors_pb";
 
-/** How many calls of a bulk are under way at once: operators have few places on the server. */
-const atOnce = 4;
+/** How many dead letters a call may have. */
+const callMax = 100;
 
 export interface Progress {
   done: number;
   total: number;
-  failed: { id: bigint; problem: Problem }[];
+  failed: { id: bigint; message: string }[];
 }
 
-/** Makes one call for each dead letter. One that fails does not keep the others from being done. */
-export async function forEach(
+type Call = (ids: bigint[]) => Promise<{ results: DeadLetterResult[] }>;
+
+/**
+ * Has the server do something with each dead letter, 100 in a call at most. One that fails does not keep the others from being done. What a call
+ * had no time for is sent again, as long as each call gets on.
+ */
+export async function inBulk(
   ids: readonly bigint[],
-  call: (id: bigint) => Promise<unknown>,
+  call: Call,
   report: (progress: Progress) => void,
-  signal?: AbortSignal,
 ): Promise<Progress> {
-  let progress: Progress = { done: 0, total: ids.length, failed: [] };
-  const queue = ids.values();
-  const worker = async () => {
-    for (const id of queue) {
-      if (signal?.aborted) return;
-      const problem = await call(id).then(() => undefined, problemOf);
-      progress = {
-        ...progress,
-        done: progress.done + 1,
-        failed: problem ? [...progress.failed, { id, problem }] : progress.failed,
-      };
-      report(progress);
+  let left = [...ids];
+  const failed: Progress["failed"] = [];
+  const progress = (): Progress => ({ done: ids.length - left.length, total: ids.length, failed: [...failed] });
+  while (left.length > 0) {
+    const batch = left.slice(0, callMax);
+    let results: DeadLetterResult[];
+    try {
+      ({ results } = await call(batch));
+    } catch (error) {
+      failed.push(...left.map((id) => ({ id, message: problemOf(error).message })));
+      left = [];
+      break;
     }
-  };
-  await Promise.all(Array.from({ length: atOnce }, worker));
-  return progress;
+    const again = results.filter((r) => r.error && passes(r.error));
+    // Nothing got on: these do not pass either.
+    const stuck = again.length === batch.length;
+    for (const r of results) {
+      if (r.error && (stuck || !passes(r.error))) failed.push({ id: r.id, message: r.error.message });
+    }
+    left = [...(stuck ? [] : again.map((r) => r.id)), ...left.slice(batch.length)];
+    report(progress());
+  }
+  report(progress());
+  return progress();
 }
+
+const passes = (e: ItemError): boolean => e.retryable;
