@@ -9,6 +9,8 @@ let browser: Browser;
 let shop: RunningShop;
 let mails: Awaited<ReturnType<typeof startMailServer>>;
 const sku = "E2E-1";
+/** The carrier of this shop takes three orders a second. */
+const betweenOrdersMs = 400;
 
 beforeAll(async () => {
   mails = await startMailServer(bouncing);
@@ -54,7 +56,10 @@ describe("the console", () => {
     await accept.waitFor();
     let buying = true;
     const load = (async () => {
-      for (let i = 0; buying; i++) await buy(shop.customer, sku, `load-${i % 8}-${i}`).catch(() => undefined);
+      for (let i = 0; buying; i++) {
+        await buy(shop.customer, sku, `load-${i}`).catch(() => undefined);
+        await new Promise((resolve) => setTimeout(resolve, betweenOrdersMs));
+      }
     })();
     await page.getByRole("button", { name: /^Accept (?!0\.0\/)\d/ }).waitFor();
     await page.getByRole("button", { name: /^Flush (?!0\.0\/)\d/ }).waitFor();
