@@ -94,15 +94,16 @@ describe("the shop", () => {
     const before = await shop.available(watch);
     const page = await visit(`/sale/${watch}`);
     await fillIn(page);
+    let calls = 0;
     const made = new Promise<void>((resolve) => {
       void page.route(/PlaceOrder/, async (route) => {
-        await route.fetch(); // The order is made, and its response has not arrived yet.
+        if (calls++ > 0) return route.continue();
+        await route.fetch(); // The order is made, and its response never arrives.
         resolve();
       });
     });
     await buyNow(page).click();
     await made;
-    await page.unrouteAll({ behavior: "ignoreErrors" });
     await page.reload();
     await notice(page, "good").waitFor();
     expect(await shop.available(watch)).toBe(before - 1);
@@ -111,10 +112,12 @@ describe("the shop", () => {
   it("reserves after a reload what had not reached the shop, without the card that is gone", async () => {
     const page = await visit(`/sale/${mug}`);
     await fillIn(page);
-    const held = new Promise<void>((resolve) => void page.route(/PlaceOrder/, () => resolve()));
+    let calls = 0;
+    const held = new Promise<void>((resolve) => {
+      void page.route(/PlaceOrder/, (route) => (calls++ > 0 ? route.continue() : resolve()));
+    });
     await buyNow(page).click();
     await held;
-    await page.unrouteAll({ behavior: "ignoreErrors" });
     await page.reload();
     await page.getByText("Pay it on the page of the order").waitFor();
   });

@@ -62,14 +62,15 @@ export function createShop(options: ShopOptions): Shop {
   const session = new Session(connect(), store, options.token);
   const transport = connect(session.interceptor);
   const checkout = createClient(CheckoutService, transport);
+  const orders = createClient(OrderService, transport);
   return {
     catalog: createClient(CatalogService, transport),
     cart: createClient(CartService, transport),
     checkout,
-    orders: createClient(OrderService, transport),
+    orders,
     currency: createClient(CurrencyService, transport),
     shipping: createClient(ShippingService, transport),
-    placing: new Orders(checkout, new OrderKeys(store)),
+    placing: new Orders(checkout, new OrderKeys(store), orders),
     transport,
   };
 }

@@ -35,7 +35,7 @@ export async function* watch(
     signal?.throwIfAborted();
     const connection = new Connection(signal, options.quietMs ?? quietMs);
     try {
-      for await (const message of orders.watchOrder({ orderId, resumeToken }, { signal: connection.signal })) {
+      for await (const message of orders.watchOrder({ orderId, resumeToken }, connection.options)) {
         connection.heard();
         failures = 0;
         resumeToken = message.resumeToken;
@@ -84,8 +84,9 @@ class Connection {
     this.heard();
   }
 
-  get signal() {
-    return this.controller.signal;
+  /** A stream lasts as long as the order takes: the timeout of calls is not for it. */
+  get options() {
+    return { signal: this.controller.signal, timeoutMs: 0 };
   }
 
   heard() {
