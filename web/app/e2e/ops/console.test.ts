@@ -143,7 +143,7 @@ describe("the console", () => {
     await expect.poll(() => mails.taken.includes("mended@example.com"), { timeout: stepMs }).toBe(true);
     // The other mail of that order is discarded, in bulk.
     await page.getByRole("link", { name: "All dead letters" }).click();
-    await page.getByLabel("Choose all of this group").click();
+    await page.getByLabel(/^Choose all: /).click();
     await page.getByRole("button", { name: "Discard …" }).click();
     await page.getByLabel("Why").fill("it was told by phone");
     await page.getByRole("button", { name: "Discard 1 dead letter" }).click();

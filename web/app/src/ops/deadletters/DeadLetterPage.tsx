@@ -28,6 +28,8 @@ export function DeadLetterPage() {
   const again = () => {
     setDoing(undefined);
     void client.invalidateQueries({ queryKey: key });
+    // The list must not show it as it was.
+    client.removeQueries({ queryKey: ["dead letters"] });
   };
   const canChange = session.canChange && letter?.status === DeadLetterStatus.OPEN;
   return (

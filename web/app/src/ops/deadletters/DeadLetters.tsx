@@ -81,8 +81,8 @@ export function DeadLetters() {
       {groupByReason(letters).map((g) => (
         <section className="card" key={g.key}>
           <h2>
-            {canChange && <ChooseAll letters={g.letters} chosen={chosen} choose={choose} />} {g.letters.length} ×{" "}
-            {g.reason}
+            {canChange && <ChooseAll reason={g.reason} letters={g.letters} chosen={chosen} choose={choose} />}{" "}
+            {g.letters.length} × {g.reason}
           </h2>
           <p className="muted">
             given up by <code>{g.source}</code>
@@ -103,10 +103,12 @@ export function DeadLetters() {
 type Choose = (ids: bigint[], on: boolean) => void;
 
 function ChooseAll({
+  reason,
   letters,
   chosen,
   choose,
 }: {
+  reason: string;
   letters: DeadLetter[];
   chosen: ReadonlySet<bigint>;
   choose: Choose;
@@ -115,7 +117,7 @@ function ChooseAll({
   return (
     <input
       type="checkbox"
-      aria-label="Choose all of this group"
+      aria-label={`Choose all: ${reason}`}
       checked={all}
       onChange={() =>
         choose(

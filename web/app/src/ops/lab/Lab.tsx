@@ -4,7 +4,7 @@ import { Plot } from "../flow/Details.tsx";
 import { useFeed } from "../flow/useFeed.tsx";
 import { useApi } from "../shell/api.tsx";
 import { Field } from "../shell/Dialog.tsx";
-import { count, rate, span } from "../shell/format.ts";
+import { count, rate, span, unknown } from "../shell/format.ts";
 import { Page } from "../shell/Page.tsx";
 import type { LabState, Load } from "./labApi.ts";
 import { useLab } from "./useLab.ts";
@@ -46,7 +46,7 @@ export function Lab() {
         {plots.map(([name, values]) => (
           <section className="tile" key={name}>
             <h2>{name}</h2>
-            <strong>{rate(values.at(-1))}/s</strong>
+            <strong>{values.length > 0 ? `${rate(values.at(-1))}/s` : unknown}</strong>
             <Plot rates={values} label={`${name} a second`} />
           </section>
         ))}
