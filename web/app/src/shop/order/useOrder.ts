@@ -16,6 +16,8 @@ export interface Watched {
 
 /** How often a cancelled order is read until its refund is confirmed: its stream has ended. */
 const refundIntervalMs = 2_000;
+/** How often it is read while its charge is not known: without one there is nothing to wait for. */
+const maxReadsWithoutCharge = 10;
 
 /** The order as it is, and after each change. `again` begins anew, after an error. */
 export function useOrder(orderId: string): Watched & { again: () => void; set: (order?: Order) => void } {
@@ -48,12 +50,15 @@ export function useOrder(orderId: string): Watched & { again: () => void; set: (
 function followRefund(orderId: string, set: (change: (w: Watched) => Watched) => void): () => void {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const leave = new AbortController();
+  let reads = 0;
   const read = async () => {
+    reads++;
     const found = await shop.orders.getOrder({ orderId }, { signal: leave.signal }).catch(() => undefined);
     if (leave.signal.aborted) return;
     const charge = found?.payment?.state;
     if (found?.order) set((w) => ({ ...w, order: found.order, charge }));
-    if (!found || isRefunding(charge)) timer = setTimeout(read, refundIntervalMs);
+    const unknown = charge === undefined && !found?.order?.refundedTotal && reads < maxReadsWithoutCharge;
+    if (unknown || isRefunding(charge) || found?.order?.refundPendingTotal) timer = setTimeout(read, refundIntervalMs);
   };
   void read();
   return () => {
