@@ -125,11 +125,11 @@ func hostPort(flag, addr string) error {
 	return nil
 }
 
-// Lab is the load lab of the console, and LabLoad a load that it starts there.
-type (
-	Lab     = server.Lab
-	LabLoad = server.LabLoad
-)
+// Lab is the load lab of the console.
+type Lab = server.Lab
+
+// LabLoad is a load that the console starts in the lab.
+type LabLoad = server.LabLoad
 
 // ErrLabBusy means that a load of the lab is running.
 var ErrLabBusy = server.ErrLabBusy

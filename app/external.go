@@ -126,5 +126,6 @@ func (c CarrierConfig) open() (*carriers.Carrier, error) {
 	if c.File == "" {
 		return out, nil
 	}
-	return out, out.Open(c.File)
+	err := out.Open(c.File)
+	return out, err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -36,11 +37,7 @@ func cancelMany(t *testing.T, c *Canceller, callers []context.Context) (refused 
 
 // times returns the context of a call n times.
 func times(ctx context.Context, n int) []context.Context {
-	out := make([]context.Context, n)
-	for i := range out {
-		out[i] = ctx
-	}
-	return out
+	return slices.Repeat([]context.Context{ctx}, n)
 }
 
 // TestCancel_OneCallerLeavesWaitsToOthers: while the drain is behind, each cancellation of a paid order waits for its row. One customer, and one
@@ -60,9 +57,10 @@ func TestCancel_OneCallerLeavesWaitsToOthers(t *testing.T) {
 				t.Fatalf("one cancellation too many of a customer: %v", err)
 			}
 		}
-		var sessions []context.Context
-		for i := range maxCancelWaits {
-			sessions = append(sessions, from(as(t.Context(), order.CustomerID(fmt.Sprint("session ", i))), attacker))
+		sessions := make([]context.Context, maxCancelWaits)
+		for i := range sessions {
+			session := from(as(t.Context(), order.CustomerID(fmt.Sprint("session ", i))), attacker)
+			sessions[i] = session //nolint:fatcontext // A context each, and none inside another.
 		}
 		refused = cancelMany(t, c, sessions)
 		if n := len(refused); n != maxCancelWaits-maxAddressCancelWaits+maxCustomerCancelWaits {
@@ -80,7 +78,7 @@ func TestCancel_OneCallerLeavesWaitsToOthers(t *testing.T) {
 		if refused := cancelMany(t, c, times(from(operator, attacker), maxAddressCancelWaits)); len(refused) > 0 {
 			t.Errorf("cancellations of an operator did not wait: %v", refused)
 		}
-		time.Sleep(2 * rowTimeout) // All end.
+		<-time.After(2 * rowTimeout) // All end.
 		synctest.Wait()
 		if w := &c.waits; w.all != 0 || len(w.customers) != 0 || len(w.addresses) != 0 {
 			t.Errorf("%d calls, %d customers and %d addresses are left", w.all, len(w.customers), len(w.addresses))

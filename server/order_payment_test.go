@@ -8,7 +8,6 @@ import (
 
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
 	"github.com/spillway/spillway/order"
-	"github.com/spillway/spillway/store"
 )
 
 // stubLedger is the ledger of one order.
@@ -27,12 +26,6 @@ func (l stubLedger) Get(context.Context, order.ID) (order.Charge, error) {
 
 func (l stubLedger) Refunds(context.Context, order.ID) ([]order.Refund, error) {
 	return l.refunds, l.err
-}
-
-type stubFacts store.OrderFacts
-
-func (f stubFacts) OrderFacts(context.Context, order.ID) (store.OrderFacts, error) {
-	return store.OrderFacts(f), nil
 }
 
 func TestGetOrder_WaitingFor(t *testing.T) {

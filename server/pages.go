@@ -101,7 +101,7 @@ func (p Pages) file(cache string, errs rpcErrors) http.HandlerFunc {
 			errs.notFound(w, r)
 			return
 		}
-		defer f.Close()
+		defer func() { _ = f.Close() }() // It is only read.
 		content, ok := f.(io.ReadSeeker)
 		if !ok {
 			errs.notFound(w, r)

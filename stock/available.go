@@ -12,7 +12,7 @@ import (
 // while Redis is unavailable. It is for
 // display: Reserve decides. Unknown SKUs are absent.
 func (s *Stock) Available(ctx context.Context, skus []order.SKU) (map[order.SKU]int64, error) {
-	if _, yes := s.inSQL(); yes {
+	if s.inSQL() {
 		return s.sql.Available(ctx, skus)
 	}
 	out := make(map[order.SKU]int64, len(skus))

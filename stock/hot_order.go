@@ -32,7 +32,7 @@ type HotOrder struct {
 // HotOrder reads a hot order; order.ErrNotFound when Redis does not hold it. A pending one of an earlier epoch is compared with SQL first,
 // because Redis may have lost its later states.
 func (s *Stock) HotOrder(ctx context.Context, id order.ID) (HotOrder, error) {
-	if _, yes := s.inSQL(); yes {
+	if s.inSQL() {
 		return HotOrder{}, s.sql.HotOrder(ctx, id)
 	}
 	hot, confirmed, err := s.hotOrder(ctx, id)
@@ -79,7 +79,7 @@ func (s *Stock) hotOrder(ctx context.Context, id order.ID) (hot HotOrder, confir
 
 // States reads the states of many orders; those that Redis does not hold are absent.
 func (s *Stock) States(ctx context.Context, ids []order.ID) (map[order.ID]order.State, error) {
-	if _, yes := s.inSQL(); yes {
+	if s.inSQL() {
 		return nil, unavailable("redis is unavailable")
 	}
 	c := s.conn.Client()

@@ -14,7 +14,7 @@ import (
 // Replay reads the idempotency record of the customer's key, without reserving, and returns the order that was made with the key; empty
 // when there is none. It returns order.ErrKeyReused when the key was used for another request.
 func (s *Stock) Replay(ctx context.Context, customer order.CustomerID, key string, fingerprint []byte) (order.ID, error) {
-	if _, yes := s.inSQL(); yes {
+	if s.inSQL() {
 		return s.sql.Replay(ctx, customer, key, fingerprint)
 	}
 	c := s.conn.Client()

@@ -33,10 +33,10 @@ func (s *Stock) WithSQLMode(m SQLMode) *Stock {
 	return s
 }
 
-// inSQL reports whether steps are taken in SQL, in the epoch.
-func (s *Stock) inSQL() (epoch journal.Epoch, yes bool) {
+// inSQL reports whether steps are taken in SQL.
+func (s *Stock) inSQL() bool {
 	epoch, err := s.epochs.Current()
-	return epoch, err == nil && epoch.Mode == journal.ModeSQL
+	return err == nil && epoch.Mode == journal.ModeSQL
 }
 
 // checked requests a check of the epoch if the error of a step shows that it has ended, and returns the error.

@@ -170,7 +170,16 @@ func (f *StockFlusher) rest(ctx context.Context, e journal.Epoch) ([]journal.Ent
 	case now.LastID != e.LastID:
 		return nil, errOvertaken
 	}
-	f.log.ErrorContext(ctx, "SQL lost commits: the journal is trimmed beyond the offset in SQL; run the audit", "epoch", e.Number, "offset", e.LastID, "error", err)
+	f.log.ErrorContext(
+		ctx,
+		"SQL lost commits: the journal is trimmed beyond the offset in SQL; run the audit",
+		"epoch",
+		e.Number,
+		"offset",
+		e.LastID,
+		"error",
+		err,
+	)
 	return f.journal.ReadRemaining(ctx, e.Number, e.LastID, f.cfg.Batch)
 }
 

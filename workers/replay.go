@@ -154,7 +154,8 @@ func (r *Replayer) entryOf(ctx context.Context, l store.DeadLetter) (journal.Ent
 	if key, ok := store.ParseEntryKey(l.DedupKey); ok {
 		content.Partition, content.Epoch = key.Partition, key.Epoch
 	}
-	return e, content, include(&content, []journal.Entry{e}, true)
+	err = include(&content, []journal.Entry{e}, true)
+	return e, content, err
 }
 
 // Check reports whether a dead letter is open and can be read as its replay would read it. It changes nothing. That SQL or the mail server takes

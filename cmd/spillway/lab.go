@@ -78,7 +78,8 @@ func (l *lab) config(req app.LabLoad) (load.Config, error) {
 		URL: l.url, Rate: req.Rate, Duration: time.Duration(req.Duration) * time.Second, Arrivals: load.Poisson, Scenario: req.Scenario, Stock: req.Stock,
 		MaxInFlight: labInFlight, Retries: 3, Card: "4242424242424242", Token: token, SettleWait: labSettleWait,
 	}
-	return cfg, cfg.Validate()
+	err = cfg.Validate()
+	return cfg, err
 }
 
 func (l *lab) run(ctx context.Context, cfg load.Config) {

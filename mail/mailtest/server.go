@@ -51,7 +51,7 @@ type Server struct {
 // Start starts a server on 127.0.0.1, until the test ends.
 func Start(t testing.TB, mode Mode) *Server {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -72,7 +72,7 @@ func TestProvider_LateCharge(t *testing.T) {
 		if err := s.Refund(t.Context(), retried, "r1", twelve); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(time.Hour)
+		<-time.After(time.Hour)
 		synctest.Wait()
 		if o, found, err := s.Find(t.Context(), alone); err != nil || !found || !o.Succeeded {
 			t.Errorf("an hour later: %+v, %v, %v; want a charge", o, found, err)

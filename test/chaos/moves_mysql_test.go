@@ -94,6 +94,7 @@ func (h *harness) dropConnections() {
 	if err != nil {
 		h.t.Fatal(err)
 	}
+	defer rows.Close()
 	var ids []int64
 	for rows.Next() {
 		var id int64
@@ -102,7 +103,7 @@ func (h *harness) dropConnections() {
 		}
 		ids = append(ids, id)
 	}
-	if err := rows.Close(); err != nil {
+	if err := rows.Err(); err != nil {
 		h.t.Fatal(err)
 	}
 	for _, id := range ids {

@@ -129,13 +129,14 @@ func (f *fight) attempt(door *shop, token, key string) {
 			f.t.Errorf("key %s got order %s and order %s", key, id, r.Order.ID)
 		}
 		definite := err == nil && (r.Status == http.StatusOK || r.Code == "failed_precondition")
-		if definite {
+		switch {
+		case definite:
 			f.answered(r)
 			id = r.Order.ID
-		} else if err == nil && r.Code != "unavailable" && r.Code != "resource_exhausted" {
+		case err == nil && r.Code != "unavailable" && r.Code != "resource_exhausted":
 			f.t.Errorf("key %s got %d %s", key, r.Status, r.Raw)
 			return
-		} else if err == nil && r.Header.Get("Retry-After") == "" {
+		case err == nil && r.Header.Get("Retry-After") == "":
 			f.t.Errorf("key %s got %s without a retry hint", key, r.Raw)
 		}
 		if definite && (more == 0 || id == "") {

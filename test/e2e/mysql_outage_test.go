@@ -108,7 +108,8 @@ func (o *mysqlOutage) run(trouble func()) {
 	for _, s := range o.shops {
 		inner := trouble
 		trouble = func() {
-			defer s.callers.begin()()
+			end := s.callers.begin()
+			defer end()
 			s.run(func() {
 				s.whenPaid(ordersBefore)
 				inner()

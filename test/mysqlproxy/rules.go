@@ -22,14 +22,14 @@ func Writes(errs ...*Error) Rule {
 		if !IsWrite(statement) {
 			return nil
 		}
-		return errs[rand.IntN(len(errs))] //nolint:gosec // A test needs no secrecy.
+		return errs[rand.IntN(len(errs))]
 	}
 }
 
 // Sometimes applies the rule to a share of the statements, from 0 to 1.
 func Sometimes(share float64, r Rule) Rule {
 	return func(statement string) *Error {
-		if rand.Float64() >= share { //nolint:gosec // A test needs no secrecy.
+		if rand.Float64() >= share {
 			return nil
 		}
 		return r(statement)

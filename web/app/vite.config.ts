@@ -45,7 +45,20 @@ export default defineConfig({
     // The content security policy has no data: for scripts and styles.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
-    rolldownOptions: { input: ["index.html", "ops.html"] },
+    rolldownOptions: {
+      input: ["index.html", "ops.html"],
+      output: {
+        // What each page needs is one file: many small ones compress worse, and are a request each.
+        codeSplitting: {
+          groups: [
+            {
+              name: "vendor",
+              test: /node_modules[\\/](react|react-dom|scheduler|@connectrpc|@bufbuild[\\/]protobuf|@tanstack|wouter|regexparam|@lingui)[\\/]/,
+            },
+          ],
+        },
+      },
+    },
   },
   server: { proxy: { "^/spillway\\.v1\\.": proxy, "/shop.json": proxy } },
 });
