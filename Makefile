@@ -24,8 +24,8 @@ export SPILLWAY_TEST_ROCKETMQ ?= 127.0.0.1:$(ROCKETMQ_GRPC_PORT)
 
 # Packages tested at a time: the fault tests start servers of their own, so more would starve each other.
 TEST_PARALLEL ?= 2
-# One package; the longest kills and restarts servers under load.
-TEST_TIMEOUT ?= 20m
+# One package; the longest, test/e2e, kills and restarts servers under load, and may have half of the cores.
+TEST_TIMEOUT ?= 40m
 # More arguments for `make run` and `make bench`.
 ARGS ?=
 # What `make chaos` does: how often each part is in trouble, which parts and scenarios (all if empty; such as "redis mysql workers sentinel"), what is

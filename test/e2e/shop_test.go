@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net/http"
@@ -25,8 +26,16 @@ import (
 // binary is built once for the package, with the race detector if the tests have it.
 var binary string
 
+// parallelTests is how many of the tests with t.Parallel run at once: most of their time they wait for an outage to end. A -parallel on the command line
+// counts instead.
+const parallelTests = "6"
+
 func TestMain(m *testing.M) {
+	flag.Parse()
 	os.Exit(func() int {
+		if given := flag.Lookup("test.parallel"); given.Value.String() == given.DefValue {
+			_ = given.Value.Set(parallelTests) // It is a number.
+		}
 		dir, err := os.MkdirTemp("", "spillway-e2e-")
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
