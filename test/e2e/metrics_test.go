@@ -64,7 +64,7 @@ func TestMetrics_AuditCommandPushes(t *testing.T) {
 		t.Errorf("without its collector: %+v", a)
 	}
 	t.Setenv("OTEL_METRICS_EXPORTER", "carrier-pigeon")
-	if a := s.audit("--drained"); a.status != 1 {
+	if a := s.audit("--drained"); a.status != 2 {
 		t.Errorf("with an exporter that does not exist: %+v", a)
 	}
 }
