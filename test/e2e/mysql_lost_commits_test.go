@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/spillway/spillway/store"
 )
 
 const (
@@ -22,6 +24,9 @@ func TestMySQLOutage_FailoverLosesCommits(t *testing.T) {
 	o.run(func() {
 		o.suffer(fault{"failed over", func() {
 			o.server.Copy()
+			for _, s := range o.shops {
+				s.flushesMore()
+			}
 			<-time.After(lostCommits)
 			o.server.KillForCopy()
 		}, o.server.Restart, failoverTime, false})
@@ -30,6 +35,20 @@ func TestMySQLOutage_FailoverLosesCommits(t *testing.T) {
 		s.verify()
 		s.wantLogged("SQL lost commits; flushing and relaying again")
 	}
+}
+
+// flushesMore returns once SQL has applied more of the journal than at the call.
+func (s *shop) flushesMore() {
+	s.t.Helper()
+	offset := func() string {
+		e, err := store.NewStock(s.db()).OpenEpoch(s.t.Context(), 0)
+		if err != nil {
+			return ""
+		}
+		return e.LastID
+	}
+	before := offset()
+	s.eventually(startTimeout, "more of the journal to be flushed", func() bool { now := offset(); return now != "" && now != before })
 }
 
 // wantLogged checks that the shop's log has a line.
