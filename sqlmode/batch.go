@@ -14,10 +14,8 @@ import (
 // runBatch takes the steps in one transaction. If SQL cannot take the row of one of them, it takes each half by itself, down to that one.
 func (m *Mode) runBatch(steps []*step) {
 	ctx := context.Background() // It serves many callers; the database's breaker bounds it.
-	var b *batch
 	_, err := m.store.InSQLEpoch(ctx, steps[0].epoch, func(ctx context.Context, tx *store.SQLEpochTx) (*store.SQLSteps, error) {
-		b = newBatch(m, tx, steps)
-		return b.decide(ctx)
+		return newBatch(m, tx, steps).decide(ctx)
 	})
 	switch {
 	case err == nil:
@@ -60,7 +58,7 @@ type batch struct {
 
 func newBatch(m *Mode, tx *store.SQLEpochTx, steps []*step) *batch {
 	b := &batch{mode: m, tx: tx, steps: steps}
-	b.out.Deltas, b.out.Reserved = make(map[order.SKU]int64), make(map[order.SKU]int64)
+	b.out.Deltas, b.out.Reserve = make(map[order.SKU]int64), make(map[order.SKU]int64)
 	for _, s := range steps {
 		s.reset()
 	}
@@ -133,7 +131,7 @@ func (b *batch) change(sku order.SKU, units int64) {
 	b.out.Deltas[sku] += units
 	if units < 0 && !b.mode.sellsAll() {
 		u.Reserve += units
-		b.out.Reserved[sku] -= units
+		b.out.Reserve[sku] += units
 	}
 	b.units[sku] = u
 }

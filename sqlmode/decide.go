@@ -127,7 +127,7 @@ func (b *batch) release(s *step) error {
 func (b *batch) giveBack(s *step, o store.SQLOrder) {
 	if !b.mode.sellsAll() && b.mode.placed.has(s.epoch.Number, s.release) {
 		for _, d := range o.Units {
-			b.out.Reserved[d.SKU] -= d.Units
+			b.out.Reserve[d.SKU] += d.Units
 		}
 	}
 	b.out.Releases = append(b.out.Releases, store.Return{

@@ -68,9 +68,9 @@ func (m *Mode) Settle(ctx context.Context, epoch journal.Epoch, id order.ID) err
 	return m.steps.do(ctx, &step{epoch: epoch, settle: id})
 }
 
-// Release is stock.Stock.Release, and with alsoPaid stock.Stock.Revoke.
-func (m *Mode) Release(ctx context.Context, epoch journal.Epoch, id order.ID, reason order.CancelReason, alsoPaid bool) error {
-	return m.steps.do(ctx, &step{epoch: epoch, release: id, reason: reason, alsoPaid: alsoPaid})
+// Release is stock.Stock.Release and stock.Stock.Revoke: an order with a row that is PAID is not released by either.
+func (m *Mode) Release(ctx context.Context, epoch journal.Epoch, id order.ID, reason order.CancelReason) error {
+	return m.steps.do(ctx, &step{epoch: epoch, release: id, reason: reason})
 }
 
 // Restock is stock.Stock.Restock.

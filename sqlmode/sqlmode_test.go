@@ -110,7 +110,7 @@ func TestMode_EndedEpoch(t *testing.T) {
 			_, adjust := m.Adjust(t.Context(), e, order.Adjustment{ID: "a", SKU: "A", Units: 1})
 			for step, err := range map[string]error{
 				"reserve": reserve, "adjust": adjust, "settle": m.Settle(t.Context(), e, r.OrderID),
-				"release": m.Release(t.Context(), e, r.OrderID, order.CancelReason{}, false),
+				"release": m.Release(t.Context(), e, r.OrderID, order.CancelReason{}),
 				"restock": m.Restock(t.Context(), e, r.OrderID, []order.Delta{{SKU: "A", Units: 1}}, order.CancelReason{}),
 			} {
 				var retry *order.RetryError
@@ -140,7 +140,7 @@ func TestMode_ReleasedUnitsAreSoldAgain(t *testing.T) {
 				t.Fatalf("order %d: %v", i, err)
 			}
 			for range 2 { // The second time changes nothing.
-				f.must(m.Release(t.Context(), f.epoch, r.OrderID, order.CancelledAsDeclined("declined"), false))
+				f.must(m.Release(t.Context(), f.epoch, r.OrderID, order.CancelledAsDeclined("declined")))
 			}
 		}
 		if got := f.units()["C"]; got.Stock != firstStock["C"] || f.durability != store.DurabilitySQL && got.Reserve != firstStock["C"]*share/100 {
@@ -168,7 +168,7 @@ func TestMode_ReleaseOfAnOrderOfRedis(t *testing.T) {
 		f.must(err)
 		f.switchToSQL()
 		before := f.units()["C"]
-		f.must(m.Release(t.Context(), f.epoch, r.OrderID, order.CancelReason{}, false))
+		f.must(m.Release(t.Context(), f.epoch, r.OrderID, order.CancelReason{}))
 		if got := f.units()["C"]; got.Stock != before.Stock+2 || got.Reserve != before.Reserve {
 			t.Errorf("units %+v; before %+v", got, before)
 		}

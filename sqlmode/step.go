@@ -15,9 +15,8 @@ type step struct {
 	order   order.Order // of reserve
 	settle  order.ID
 
-	release  order.ID
-	reason   order.CancelReason
-	alsoPaid bool
+	release order.ID
+	reason  order.CancelReason
 
 	restock *store.Return
 	adjust  *order.Adjustment

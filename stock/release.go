@@ -25,7 +25,7 @@ func (s *Stock) release(ctx context.Context, id order.ID, reason, trace, alsoPai
 	defer s.soldOut.forget()
 	unpaid := s.keys.Unpaid()
 	return s.finish(ctx, id, step{inSQL: func(epoch journal.Epoch) error {
-		return s.sql.Release(ctx, epoch, id, order.ParseCancelReason(reason), alsoPaid == "1")
+		return s.sql.Release(ctx, epoch, id, order.ParseCancelReason(reason))
 	}, inRedis: func(epoch journal.Epoch) ([]string, error) {
 		return s.exec(
 			ctx,

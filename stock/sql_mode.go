@@ -14,7 +14,7 @@ type SQLMode interface {
 	Reserve(ctx context.Context, epoch journal.Epoch, r Request) (Reservation, error)
 	Settle(ctx context.Context, epoch journal.Epoch, id order.ID) error
 	// Release also gives the units of a duplicate back.
-	Release(ctx context.Context, epoch journal.Epoch, id order.ID, reason order.CancelReason, alsoPaid bool) error
+	Release(ctx context.Context, epoch journal.Epoch, id order.ID, reason order.CancelReason) error
 	Restock(ctx context.Context, epoch journal.Epoch, id order.ID, units []order.Delta, reason order.CancelReason) error
 	Adjust(ctx context.Context, epoch journal.Epoch, a order.Adjustment) (left int64, err error)
 	Replay(ctx context.Context, customer order.CustomerID, key string, fingerprint []byte) (order.ID, error)

@@ -8,10 +8,19 @@ import (
 	"github.com/spillway/spillway/order"
 )
 
-// owner is a customer and an idempotency key.
-type owner struct{ customer, key string }
+// KeyOwner is the order that a customer placed with an idempotency key.
+type KeyOwner struct {
+	ID          order.ID
+	Fingerprint []byte
+}
 
-func ownerOf(o order.Order) owner { return owner{string(o.CustomerID), o.IdempotencyKey} }
+// Key is an idempotency key of a customer.
+type Key struct {
+	Customer order.CustomerID
+	Key      string
+}
+
+func keyOf(o order.Order) Key { return Key{o.CustomerID, o.IdempotencyKey} }
 
 // insertOrders inserts orders that do not exist, with their items. Those with the key of another order become duplicates. It looks for the
 // keys' owners only after the unique index has refused a key, because that happens only when Redis has lost a record.
@@ -19,7 +28,7 @@ func (db *DB) insertOrders(ctx context.Context, tx *ent.Client, changes []order.
 	if len(changes) == 0 {
 		return nil, nil
 	}
-	duplicates, err := insertRows(ctx, tx, changes, make(map[owner]order.ID))
+	duplicates, err := insertRows(ctx, tx, changes, make(map[Key]order.ID))
 	if isDuplicate(err) {
 		duplicates, err = db.insertBesideOwners(ctx, tx, changes, err)
 	}
@@ -33,15 +42,15 @@ func (db *DB) insertOrders(ctx context.Context, tx *ent.Client, changes []order.
 }
 
 // insertRows inserts the rows of orders. It makes duplicates of those with a key that is in taken, to which it adds the others' keys.
-func insertRows(ctx context.Context, tx *ent.Client, changes []order.Event, taken map[owner]order.ID) ([]Duplicate, error) {
+func insertRows(ctx context.Context, tx *ent.Client, changes []order.Event, taken map[Key]order.ID) ([]Duplicate, error) {
 	var duplicates []Duplicate
 	args := make([]any, 0, len(changes)*25)
 	for _, c := range changes {
-		of, dup := taken[ownerOf(c.Order)]
+		of, dup := taken[keyOf(c.Order)]
 		if dup {
 			duplicates = append(duplicates, Duplicate{ID: c.Order.ID, Of: of})
 		} else {
-			taken[ownerOf(c.Order)] = c.Order.ID
+			taken[keyOf(c.Order)] = c.Order.ID
 		}
 		args = appendOrder(args, c, of)
 	}
@@ -53,12 +62,17 @@ func insertRows(ctx context.Context, tx *ent.Client, changes []order.Event, take
 // committed: an INSERT waits for a transaction that has not decided. It returns refused if an order itself was inserted by another
 // transaction meanwhile; then the transaction is run again.
 func (db *DB) insertBesideOwners(ctx context.Context, tx *ent.Client, changes []order.Event, refused error) ([]Duplicate, error) {
-	taken, err := db.keyOwners(ctx, tx, changes)
+	keys := convert(changes, func(c order.Event) Key { return keyOf(c.Order) })
+	owners, err := db.keyOwners(ctx, tx, keys)
 	if err != nil {
 		return nil, err
 	}
+	taken := make(map[Key]order.ID, len(owners))
+	for k, o := range owners {
+		taken[k] = o.ID
+	}
 	for _, c := range changes {
-		if taken[ownerOf(c.Order)] == c.Order.ID {
+		if taken[keyOf(c.Order)] == c.Order.ID {
 			return nil, refused
 		}
 	}
@@ -66,23 +80,26 @@ func (db *DB) insertBesideOwners(ctx context.Context, tx *ent.Client, changes []
 }
 
 // keyOwners returns the orders that have the keys already.
-func (db *DB) keyOwners(ctx context.Context, tx *ent.Client, changes []order.Event) (map[owner]order.ID, error) {
-	args := make([]any, 0, 2*len(changes))
-	for _, c := range changes {
-		args = append(args, c.Order.CustomerID, c.Order.IdempotencyKey)
+func (db *DB) keyOwners(ctx context.Context, tx *ent.Client, keys []Key) (map[Key]KeyOwner, error) {
+	out := make(map[Key]KeyOwner)
+	if len(keys) == 0 {
+		return out, nil
 	}
-	pairs := tuples(len(changes), "(?,?)")
+	args := make([]any, 0, 2*len(keys))
+	for _, k := range keys {
+		args = append(args, k.Customer, k.Key)
+	}
+	pairs := tuples(len(keys), "(?,?)")
 	if !db.isMySQL() {
 		pairs = "VALUES " + pairs
 	}
-	out := make(map[owner]order.ID)
-	err := each(ctx, tx, fmt.Sprintf("the owners of %d keys", len(changes)), func(r scanner) error {
-		var o owner
-		var id order.ID
-		err := r.Scan(&o.customer, &o.key, &id)
-		out[o] = id
+	err := each(ctx, tx, fmt.Sprintf("the owners of %d keys", len(keys)), func(r scanner) error {
+		var k Key
+		var o KeyOwner
+		err := r.Scan(&k.Customer, &k.Key, &o.ID, &o.Fingerprint)
+		out[k] = o
 		return err
-	}, "SELECT customer_id, idempotency_key, id FROM orders WHERE (customer_id, idempotency_key) IN ("+pairs+")", args...)
+	}, "SELECT customer_id, idempotency_key, id, fingerprint FROM orders WHERE (customer_id, idempotency_key) IN ("+pairs+")", args...)
 	return out, err
 }
 

@@ -16,8 +16,8 @@ import (
 // Changes are as in a Range.
 type SQLSteps struct {
 	Range
-	// Reserved are the units that come out of what Redis did not get, negative for those that return to it; empty if all stock is sold in SQL.
-	Reserved map[order.SKU]int64
+	// Reserve are the changes of what Redis does not get; empty if all stock is sold in SQL.
+	Reserve map[order.SKU]int64
 	// Paid are the orders with a confirmation that is to be sent.
 	Paid []order.ID
 }
@@ -88,7 +88,7 @@ func (s *Stock) applySteps(ctx context.Context, tx *SQLEpochTx, effects *SQLStep
 		// Another transaction has inserted an order with the key since the keys were read: the steps are decided again.
 		return Outcome{}, fmt.Errorf("%d keys belong to other orders: %w", len(out.Duplicates), errRaced)
 	}
-	if err := s.db.takeReserved(ctx, tx.client, effects.Reserved); err != nil {
+	if err := s.db.changeUnits(ctx, tx.client, unitsReserve, effects.Reserve); err != nil {
 		return Outcome{}, err
 	}
 	if err := s.db.addDueMails(ctx, tx.client, order.MailConfirmation, effects.Paid); err != nil {

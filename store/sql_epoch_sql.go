@@ -2,15 +2,8 @@ package store
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"maps"
-	"slices"
-	"strings"
 	"time"
 
-	"github.com/spillway/spillway/ent"
-	"github.com/spillway/spillway/ent/product"
 	"github.com/spillway/spillway/ent/stockadjustment"
 	"github.com/spillway/spillway/order"
 )
@@ -42,53 +35,12 @@ func (t *SQLEpochTx) Units(ctx context.Context, skus []order.SKU) (map[order.SKU
 
 // SQLUnits reads the stock of the products. Unknown SKUs are absent.
 func (s *Stock) SQLUnits(ctx context.Context, skus []order.SKU) (map[order.SKU]Units, error) {
-	return fetch(ctx, s.db, func(ctx context.Context) (map[order.SKU]Units, error) {
-		out := make(map[order.SKU]Units, len(skus))
-		if len(skus) == 0 {
-			return out, nil
-		}
-		found, err := s.db.ent.Product.Query().Where(product.IDIn(texts(skus)...)).Select(product.FieldID, product.FieldStock, product.FieldReserve).All(ctx)
-		for _, f := range found {
-			out[order.SKU(f.ID)] = Units{Stock: f.Stock, Reserve: f.Reserve}
-		}
-		return out, err
-	})
-}
-
-// KeyOwner is the order that a customer placed with an idempotency key.
-type KeyOwner struct {
-	ID          order.ID
-	Fingerprint []byte
-}
-
-// Key is an idempotency key of a customer.
-type Key struct {
-	Customer order.CustomerID
-	Key      string
+	return fetch(ctx, s.db, func(ctx context.Context) (map[order.SKU]Units, error) { return unitsOf(ctx, s.db.ent, skus) })
 }
 
 // KeyOwners reads the orders that have the keys. Keys that are not used are absent.
 func (t *SQLEpochTx) KeyOwners(ctx context.Context, keys []Key) (map[Key]KeyOwner, error) {
-	out := make(map[Key]KeyOwner)
-	if len(keys) == 0 {
-		return out, nil
-	}
-	args := make([]any, 0, 2*len(keys))
-	for _, k := range keys {
-		args = append(args, k.Customer, k.Key)
-	}
-	pairs := tuples(len(keys), "(?,?)")
-	if !t.db.isMySQL() {
-		pairs = "VALUES " + pairs
-	}
-	err := each(ctx, t.client, "the owners of keys", func(s scanner) error {
-		var k Key
-		var o KeyOwner
-		err := s.Scan(&k.Customer, &k.Key, &o.ID, &o.Fingerprint)
-		out[k] = o
-		return err
-	}, "SELECT customer_id, idempotency_key, id, fingerprint FROM orders WHERE (customer_id, idempotency_key) IN ("+pairs+")", args...)
-	return out, err
+	return t.db.keyOwners(ctx, t.client, keys)
 }
 
 // SQLOrder is what SQL has of an order that is to be settled or released.
@@ -214,25 +166,4 @@ func (t *SQLEpochTx) Adjustments(ctx context.Context, ids []string) (map[string]
 		out[f.ID] = order.Delta{SKU: order.SKU(f.Sku), Units: f.Delta}
 	}
 	return out, err
-}
-
-// takeReserved subtracts sold units from what Redis does not get.
-func (db *DB) takeReserved(ctx context.Context, tx *ent.Client, units map[order.SKU]int64) error {
-	for chunk := range slices.Chunk(slices.Sorted(maps.Keys(units)), maxStockRows) {
-		var when strings.Builder
-		args := make([]any, 0, 3*len(chunk))
-		for _, sku := range chunk {
-			when.WriteString(" WHEN ? THEN reserve - ?")
-			args = append(args, sku, units[sku])
-		}
-		r, err := tx.ExecContext(ctx, "UPDATE products SET reserve = CASE sku"+when.String()+" END WHERE sku IN ("+placeholders(len(chunk))+")",
-			append(args, anys(chunk)...)...)
-		if err != nil {
-			return fmt.Errorf("take units out of the reserve of %d SKUs: %w", len(chunk), err)
-		}
-		if n, err := r.RowsAffected(); err != nil || n != int64(len(chunk)) {
-			return errors.Join(err, fmt.Errorf("%d of the SKUs %v exist: %w", n, chunk, ErrUnknownSKU))
-		}
-	}
-	return nil
 }

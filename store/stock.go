@@ -42,11 +42,15 @@ func (s *Stock) snapshot(ctx context.Context, partition uint8, skus []order.SKU)
 		return journal.Epoch{}, nil, err
 	}
 	units, err := unitsOf(ctx, tx.Client(), skus)
-	return e, units, err
+	forRedis := make(map[order.SKU]int64, len(units))
+	for sku, u := range units {
+		forRedis[sku] = u.Stock - u.Reserve
+	}
+	return e, forRedis, err
 }
 
-func unitsOf(ctx context.Context, client *ent.Client, skus []order.SKU) (map[order.SKU]int64, error) {
-	out := make(map[order.SKU]int64, len(skus))
+func unitsOf(ctx context.Context, client *ent.Client, skus []order.SKU) (map[order.SKU]Units, error) {
+	out := make(map[order.SKU]Units, len(skus))
 	if len(skus) == 0 {
 		return out, nil
 	}
@@ -55,7 +59,7 @@ func unitsOf(ctx context.Context, client *ent.Client, skus []order.SKU) (map[ord
 		return nil, fmt.Errorf("read the stock of %d SKUs: %w", len(skus), err)
 	}
 	for _, f := range found {
-		out[order.SKU(f.ID)] = f.Stock - f.Reserve
+		out[order.SKU(f.ID)] = Units{Stock: f.Stock, Reserve: f.Reserve}
 	}
 	return out, nil
 }

@@ -63,7 +63,7 @@ func (s *Stock) content(ctx context.Context, tx *ent.Client, r Range) (Outcome, 
 	if err != nil {
 		return Outcome{}, nil, err
 	}
-	if err := s.deduct(ctx, tx, back.deltas); err != nil {
+	if err := s.db.changeUnits(ctx, tx, unitsOnHand, back.deltas); err != nil {
 		return Outcome{}, nil, err
 	}
 	out, err := s.db.applyOrders(ctx, tx, r.Changes)
