@@ -11,6 +11,11 @@ import (
 //go:embed lua/open_epoch.lua
 var FenceLua string
 
+// LessLua declares the Lua function less, which compares ids of entries.
+//
+//go:embed lua/less.lua
+var LessLua string
+
 var (
 	//go:embed lua/ack.lua
 	ackLua string
@@ -32,10 +37,10 @@ type scripts struct{ ack, epochClose, epochOpen, relayAgain, trim *rueidis.Lua }
 
 func newScripts() scripts {
 	return scripts{
-		ack:        rueidis.NewLuaScriptRetryable(ackLua),
+		ack:        rueidis.NewLuaScriptRetryable(LessLua + ackLua),
 		epochClose: rueidis.NewLuaScriptRetryable(epochCloseLua),
 		epochOpen:  rueidis.NewLuaScriptRetryable(epochOpenLua),
-		relayAgain: rueidis.NewLuaScriptRetryable(relayAgainLua),
+		relayAgain: rueidis.NewLuaScriptRetryable(LessLua + relayAgainLua),
 		trim:       rueidis.NewLuaScriptRetryable(trimLua),
 	}
 }

@@ -49,7 +49,7 @@ func newScripts() scripts {
 		markUnpaid: rueidis.NewLuaScriptRetryable(unpaidLua + markUnpaidLua),
 		restock:    rueidis.NewLuaScriptRetryable(journal.FenceLua + unpaidLua + restockLua),
 		rewind:     rueidis.NewLuaScriptRetryable(unpaidLua + rewindLua),
-		load:       rueidis.NewLuaScriptRetryable(loadLua),
+		load:       rueidis.NewLuaScriptRetryable(journal.LessLua + loadLua),
 		adjust:     rueidis.NewLuaScriptRetryable(journal.FenceLua + adjustLua),
 		expire:     rueidis.NewLuaScriptRetryable(expireLua),
 		confirm:    rueidis.NewLuaScriptRetryable(confirmLua),

@@ -7,13 +7,6 @@
 local journal, sent = unpack(KEYS)
 local group, offset = ARGV[1], ARGV[2]
 
-local function less(a, b)
-  local a_ms, a_seq = string.match(a, '^(%d+)-(%d+)$')
-  local b_ms, b_seq = string.match(b, '^(%d+)-(%d+)$')
-  a_ms, a_seq, b_ms, b_seq = tonumber(a_ms), tonumber(a_seq), tonumber(b_ms), tonumber(b_seq)
-  return a_ms < b_ms or (a_ms == b_ms and a_seq < b_seq)
-end
-
 if not less(offset, redis.call('GET', sent) or '0-0') then return 0 end
 -- From the beginning, not from the offset: the rows of earlier entries were committed later than these.
 redis.call('XGROUP', 'SETID', journal, group, '0')

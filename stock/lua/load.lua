@@ -17,13 +17,6 @@ local epoch_key, journal, stock, trimmed, drops = unpack(KEYS)
 local epoch, offset, entries_max, drops_before = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local first_pair = 5
 
-local function less(a, b)
-  local a_ms, a_seq = string.match(a, '^(%d+)-(%d+)$')
-  local b_ms, b_seq = string.match(b, '^(%d+)-(%d+)$')
-  a_ms, a_seq, b_ms, b_seq = tonumber(a_ms), tonumber(a_seq), tonumber(b_ms), tonumber(b_seq)
-  return a_ms < b_ms or (a_ms == b_ms and a_seq < b_seq)
-end
-
 -- The lowest and the highest delta, and the most deltas, of each kind of entry that has some: MaxQuantity and MaxLines of package
 -- order, and what AdjustStock accepts.
 local kinds = { R = { -1000, -1, 100 }, L = { 1, 1000, 100 }, B = { 1, 1000, 100 }, A = { -1000000000, 1000000000, 1 } }
