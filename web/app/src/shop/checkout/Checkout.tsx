@@ -1,26 +1,23 @@
 import { money, problemOf } from "@spillway/client";
-import { type FormEvent, useEffect, useRef, useState } from "react";
+import { useEffect } from "react";
 import { Link, useLocation } from "wouter";
 import { useTranslation } from "../../i18n/index.js";
-import { invalidFields } from "../../rules/check.js";
 import { ErrorNotice } from "../../ui/Notice.js";
 import { useTitle } from "../../ui/useTitle.js";
 import { Loading } from "../App.js";
-import { hasSession, store } from "../api.js";
+import { hasSession } from "../api.js";
 import { useLocale, useSettings } from "../settings.js";
 import { DetailsForm } from "./DetailsForm.js";
-import { cardOf, type Details, keepDetails, requestOf, storedDetails } from "./details.js";
 import { PlacingNotice } from "./PlacingNotice.js";
 import { Summary, useQuote } from "./Summary.js";
+import { useDetails } from "./useDetails.js";
 import { usePlacing } from "./usePlacing.js";
 
 export default function Checkout() {
   const { t } = useTranslation();
   useTitle(t("checkout.title"));
   const [, go] = useLocation();
-  const [details, setDetails] = useState(() => storedDetails(store));
-  const [invalid, setInvalid] = useState<ReadonlySet<string>>(new Set());
-  const form = useRef<HTMLFormElement>(null);
+  const { form, details, invalid, change, submit } = useDetails();
   const placing = usePlacing("cart");
   const quote = useQuote(details.countryCode);
   const { currency } = useSettings();
@@ -31,26 +28,9 @@ export default function Checkout() {
     if (state.is === "placed") go(`/orders/${state.orderId}`, { replace: true });
   }, [state, go]);
 
-  const change = (c: Partial<Details>) => {
-    setDetails((d) => ({ ...d, ...c }));
-    if (invalid.size > 0) setInvalid(invalidFields({ ...details, ...c }));
-  };
-  const submit = (e: FormEvent) => {
-    e.preventDefault();
-    const bad = invalidFields(details);
-    setInvalid(bad);
-    if (bad.size > 0) {
-      requestAnimationFrame(() => form.current?.querySelector<HTMLElement>("[aria-invalid=true]")?.focus());
-      return;
-    }
-    keepDetails(store, details);
-    void placing.place({
-      ...requestOf(details),
-      currencyCode: currency,
-      expectedTotal: quote.data?.total,
-      card: details.payLater ? undefined : cardOf(details),
-    });
-  };
+  const place = submit((order) => {
+    void placing.place({ ...order, currencyCode: currency, expectedTotal: quote.data?.total });
+  });
   const busy = state.is === "sending" || state.is === "waiting" || state.is === "placed";
   const empty = quote.error && problemOf(quote.error).reason === "CART_EMPTY";
   if (!hasSession() || (empty && state.is === "idle")) return <Empty />;
@@ -58,7 +38,7 @@ export default function Checkout() {
     <>
       <h1>{t("checkout.title")}</h1>
       <div className="columns">
-        <form ref={form} noValidate onSubmit={submit}>
+        <form ref={form} noValidate onSubmit={place}>
           <DetailsForm details={details} change={change} invalid={invalid} />
           <PlacingNotice state={state} resume={() => void placing.resume()}>
             <Link href="/cart">{t("nav.cart")}</Link>

@@ -1,19 +1,17 @@
 import { money } from "@spillway/client";
 import type { Product } from "@spillway/client/gen/spillway/v1/catalog_pb";
-import { type FormEvent, useRef, useState } from "react";
+import { useRef } from "react";
 import { Link, useParams, useSearchParams } from "wouter";
 import { useTranslation } from "../../i18n/index.js";
-import { invalidFields } from "../../rules/check.js";
 import { ErrorNotice } from "../../ui/Notice.js";
 import { Picture } from "../../ui/Picture.js";
 import { useNow } from "../../ui/useNow.js";
 import { useTitle } from "../../ui/useTitle.js";
 import { Loading } from "../App.js";
-import { store } from "../api.js";
 import { DetailsForm } from "../checkout/DetailsForm.js";
-import { cardOf, type Details, keepDetails, requestOf, storedDetails } from "../checkout/details.js";
 import { PlacingNotice } from "../checkout/PlacingNotice.js";
 import { useQuote } from "../checkout/Summary.js";
+import { useDetails } from "../checkout/useDetails.js";
 import { usePlacing } from "../checkout/usePlacing.js";
 import { useInStock } from "../home/catalogue.js";
 import { ProductGrid } from "../home/ProductGrid.js";
@@ -95,9 +93,7 @@ function useStartsIn(): number {
 function Buy({ product: p, placing }: { product: Product; placing: ReturnType<typeof usePlacing> }) {
   const { t } = useTranslation();
   const { currency } = useSettings();
-  const [details, setDetails] = useState(() => storedDetails(store));
-  const [invalid, setInvalid] = useState<ReadonlySet<string>>(new Set());
-  const form = useRef<HTMLFormElement>(null);
+  const { form, details, invalid, change, submit } = useDetails();
   const startsInMs = useStartsIn();
   const lines = [{ sku: p.sku, quantity: 1 }];
   const quote = useQuote(details.countryCode, lines);
@@ -105,29 +101,11 @@ function Buy({ product: p, placing }: { product: Product; placing: ReturnType<ty
   const { state } = placing;
   const soldOut = p.available <= 0n || (state.is === "refused" && state.problem.reason === "SOLD_OUT");
   const busy = state.is === "sending" || state.is === "waiting";
-  const change = (c: Partial<Details>) => {
-    setDetails((d) => ({ ...d, ...c }));
-    if (invalid.size > 0) setInvalid(invalidFields({ ...details, ...c }));
-  };
-  const submit = (e: FormEvent) => {
-    e.preventDefault();
-    const bad = invalidFields(details);
-    setInvalid(bad);
-    if (bad.size > 0) {
-      requestAnimationFrame(() => form.current?.querySelector<HTMLElement>("[aria-invalid=true]")?.focus());
-      return;
-    }
-    keepDetails(store, details);
-    void placing.place({
-      lines,
-      ...requestOf(details),
-      currencyCode: currency,
-      expectedTotal: quote.data?.total,
-      card: details.payLater ? undefined : cardOf(details),
-    });
-  };
+  const place = submit((order) => {
+    void placing.place({ lines, ...order, currencyCode: currency, expectedTotal: quote.data?.total });
+  });
   return (
-    <form ref={form} noValidate onSubmit={submit}>
+    <form ref={form} noValidate onSubmit={place}>
       {startsInMs > 0 && (
         <p className="notice countdown" role="timer">
           {t("sale.startsIn")} <strong>{countdown(startsInMs)}</strong>
