@@ -64,10 +64,6 @@ func (w *cancelWaits) leave(who order.CustomerID, addr netip.Addr) {
 	if who == "" {
 		return
 	}
-	if w.customers[who]--; w.customers[who] == 0 {
-		delete(w.customers, who)
-	}
-	if w.addresses[addr]--; w.addresses[addr] == 0 {
-		delete(w.addresses, addr)
-	}
+	decrement(w.customers, who)
+	decrement(w.addresses, addr)
 }

@@ -128,9 +128,7 @@ func (t *chargeTicket) release() {
 	defer s.mu.Unlock()
 	if t.entered {
 		t.entered = false
-		if s.customers[t.customer]--; s.customers[t.customer] == 0 {
-			delete(s.customers, t.customer)
-		}
+		decrement(s.customers, t.customer)
 	}
 	if t.began != nil {
 		s.noteSlow(t.addr)

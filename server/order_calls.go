@@ -27,7 +27,5 @@ func (c *orderCalls) enter(id order.ID) (joins bool) {
 func (c *orderCalls) leave(id order.ID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.calls[id]--; c.calls[id] == 0 {
-		delete(c.calls, id)
-	}
+	decrement(c.calls, id)
 }

@@ -52,9 +52,7 @@ func (s *searchShares) enter(addr netip.Addr) (leave func(), err error) {
 func (s *searchShares) leave(addr netip.Addr) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.searches[addr]--; s.searches[addr] == 0 {
-		delete(s.searches, addr)
-	}
+	decrement(s.searches, addr)
 }
 
 // intercept refuses searches beyond the share of their address. It runs after addresses.
