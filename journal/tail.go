@@ -7,6 +7,7 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/pause"
 	"github.com/spillway/spillway/redisconn"
 )
 
@@ -49,7 +50,7 @@ func (t *Tail) Next(ctx context.Context) (changed []order.ID, missed bool, err e
 	}
 	if epoch.Mode == ModeSQL { // It has no journal: watchers compare their orders with SQL.
 		t.Reset()
-		return nil, true, wait(ctx, sqlTailInterval)
+		return nil, true, pause.For(ctx, sqlTailInterval)
 	}
 	if epoch.Number != t.epoch {
 		err = t.locate(ctx, epoch.Number)
@@ -60,18 +61,6 @@ func (t *Tail) Next(ctx context.Context) (changed []order.ID, missed bool, err e
 		return nil, true, redisconn.Unavailable(err)
 	}
 	return changed, missed, nil
-}
-
-// wait returns nil after d, or when ctx ends its error.
-func wait(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
 }
 
 // locate moves to the streams' ends. A caller that reads the orders afterwards misses no change.

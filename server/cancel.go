@@ -12,6 +12,7 @@ import (
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
 	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/pause"
 	"github.com/spillway/spillway/stock"
 	"github.com/spillway/spillway/store"
 	"github.com/spillway/spillway/tracing"
@@ -226,23 +227,11 @@ func (c *Canceller) cancelRow(ctx context.Context, o order.Order, from []order.S
 		case !errors.Is(err, order.ErrNotFound) && (!errors.Is(err, order.ErrFailedPrecondition) || was != order.Pending):
 			return order.Order{}, err
 		}
-		if refusal := c.wait(ctx, o.ID, func() { err = pause(wait, rowPoll) }); refusal != nil {
+		if refusal := c.wait(ctx, o.ID, func() { err = pause.For(wait, rowPoll) }); refusal != nil {
 			return order.Order{}, refusal
 		}
 		if err != nil {
 			return order.Order{}, notDurableYet(o.ID, textNotWritten, nil)
 		}
-	}
-}
-
-// pause waits, and fails when ctx ends first.
-func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
 	}
 }

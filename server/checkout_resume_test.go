@@ -9,6 +9,7 @@ import (
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
 	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/pause"
 	"github.com/spillway/spillway/stock"
 	"github.com/spillway/spillway/store"
 )
@@ -30,7 +31,7 @@ func (s *shopFixture) followSQL(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		for pause(ctx, time.Millisecond) == nil {
+		for pause.For(ctx, time.Millisecond) == nil {
 			if e, err := store.NewStock(s.db).OpenEpoch(ctx, 0); err == nil {
 				s.progress.Set(journal.Offset{Epoch: e.Number, ID: e.LastID})
 			}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/pause"
 )
 
 // HubConfig bounds the watching of one process.
@@ -156,12 +157,8 @@ func (w *Watcher) Close() {
 	if delete(h.watchers[w.id], w); len(h.watchers[w.id]) == 0 {
 		delete(h.watchers, w.id)
 	}
-	if h.of[w.customer]--; h.of[w.customer] == 0 {
-		delete(h.of, w.customer)
-	}
-	if h.from[w.addr]--; h.from[w.addr] == 0 {
-		delete(h.from, w.addr)
-	}
+	decrement(h.of, w.customer)
+	decrement(h.from, w.addr)
 	h.count--
 }
 
@@ -211,7 +208,7 @@ func (h *Hub) follow(ctx context.Context) {
 		case err != nil:
 			// The epoch keeper logs what is wrong with Redis, once; meanwhile resyncs wake the watchers.
 			h.log.DebugContext(ctx, "failed to read the feed of watchers, retrying", "error", err)
-			_ = pause(ctx, backoff) // The loop sees the end of ctx.
+			_ = pause.For(ctx, backoff) // The loop sees the end of ctx.
 			backoff = min(2*backoff, maxFeedBackoff)
 			continue
 		case missed:
@@ -254,7 +251,7 @@ func (h *Hub) resync(ctx context.Context) {
 		for ids := range slices.Chunk(h.watched(), healBatch) {
 			h.compare(ctx, ids)
 		}
-		_ = pause(ctx, min(healPause, h.cfg.ResyncInterval)) // The same.
+		_ = pause.For(ctx, min(healPause, h.cfg.ResyncInterval)) // The same.
 	}
 }
 

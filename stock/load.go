@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"time"
 
 	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/pause"
 )
 
 const (
@@ -32,7 +32,7 @@ var errStale = fmt.Errorf("the stock read in SQL is out of date: %w", errNotYet)
 func (s *Stock) load(ctx context.Context, skus []order.SKU) error {
 	err := s.loads.load(ctx, skus)
 	if errors.Is(err, errNotYet) {
-		return errors.Join(err, pause(ctx, loadBackoff))
+		return errors.Join(err, pause.For(ctx, loadBackoff))
 	}
 	return err
 }
@@ -94,15 +94,4 @@ func (s *Stock) addJournal(ctx context.Context, epoch journal.Epoch, drops strin
 		}
 	}
 	return errNotYet
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/pause"
 	"github.com/spillway/spillway/redisconn"
 )
 
@@ -49,7 +50,7 @@ func (s *Stock) finish(ctx context.Context, id order.ID, run step) (journal.Offs
 		if pos, err := s.attempt(ctx, deadline, epoch, id, run); !errors.Is(err, errAttempt) {
 			return pos, err
 		}
-		if pause(wait, loadBackoff) != nil {
+		if pause.For(wait, loadBackoff) != nil {
 			return journal.Offset{}, s.waitedInVain(errors.New("redis or SQL was unavailable"))
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/spillway/spillway/pause"
 )
 
 const (
@@ -114,7 +116,7 @@ type patientConnector struct {
 // than that one's next try.
 func (c *patientConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	if c.all.waiting.Load() > 0 {
-		if err := pause(ctx, connectPause); err != nil {
+		if err := pause.For(ctx, connectPause); err != nil {
 			return nil, err
 		}
 	}
@@ -127,20 +129,9 @@ func (c *patientConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	for range connectTries {
 		c.all.yield()
 		conn, err = c.Connector.Connect(ctx)
-		if !slices.Contains(mysqlFull, mysqlCode(err)) || pause(ctx, connectPause/2+rand.N(connectPause/2)) != nil { //nolint:gosec // Jitter needs no secrecy.
+		if !slices.Contains(mysqlFull, mysqlCode(err)) || pause.For(ctx, connectPause/2+rand.N(connectPause/2)) != nil { //nolint:gosec // Jitter needs no secrecy.
 			return conn, err
 		}
 	}
 	return nil, err
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
 }

@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"time"
+
+	"github.com/spillway/spillway/pause"
 )
 
 const (
@@ -58,10 +60,5 @@ func pollRecovery(ctx context.Context, log *slog.Logger, runOnce func(context.Co
 
 // sleep returns after d, or when ctx ends.
 func sleep(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-t.C:
-	}
+	_ = pause.For(ctx, d) // The caller sees the end of ctx.
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/pause"
 	"github.com/spillway/spillway/payment"
 )
 
@@ -95,18 +96,8 @@ func New() *Provider {
 }
 
 // newProvider returns a provider with the clock of the machine.
-func newProvider(o outcomes) *Provider { return &Provider{now: time.Now, sleep: sleep, outcomes: o} }
-
-// sleep blocks for d or until ctx ends.
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
+func newProvider(o outcomes) *Provider {
+	return &Provider{now: time.Now, sleep: pause.For, outcomes: o}
 }
 
 // Charge makes attempt 1 for the order. The card's number decides the outcome. It is idempotent by order id, and returns order.ErrUnavailable

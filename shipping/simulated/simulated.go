@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/pause"
 	"github.com/spillway/spillway/shipping"
 )
 
@@ -105,14 +106,7 @@ func wait(ctx context.Context, d time.Duration) error {
 	if d <= 0 {
 		return nil
 	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
+	return pause.For(ctx, d)
 }
 
 // look returns the mode, and whether the carrier has the parcel of an order.

@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"sync"
 	"time"
+
+	"github.com/spillway/spillway/pause"
 )
 
 const (
@@ -32,14 +34,7 @@ func (b *Backoff) Wait(ctx context.Context) error {
 	if wait <= 0 {
 		return ctx.Err()
 	}
-	t := time.NewTimer(wait)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
+	return pause.For(ctx, wait)
 }
 
 // Record takes the result of an attempt. A failure, unless ctx has ended, doubles the delay up to the maximum; a
