@@ -13,7 +13,7 @@ const (
 	// maxCancelWaits bounds the calls that wait at once: for a row, which each polls in SQL 20 times a second, or for another call that cancels the
 	// same order. A call beyond it ends with a retry hint.
 	maxCancelWaits = 64
-	// maxCustomerCancelWaits is how many of them one customer may have: somebody who cancels an order, and retries.
+	// maxCustomerCancelWaits is how many of them one customer may have: a person who cancels an order, and retries.
 	maxCustomerCancelWaits = 4
 	// maxAddressCancelWaits is how many of them one client address may have, whatever the number of its sessions.
 	maxAddressCancelWaits = maxCancelWaits / 4

@@ -40,7 +40,7 @@ func TestMySQLOutage_FailoverLosesCommits(t *testing.T) {
 	}
 }
 
-// isLostRefund reports whether the audit lists a refund that the provider has executed, of a cancellation that SQL lost: docs/operations.md says so.
+// isLostRefund reports whether the audit lists a refund that the provider has executed, of a cancellation that SQL lost, as docs/operations.md describes it.
 func isLostRefund(v auditFinding) bool {
 	return v.Rule == "provider_matches_ledger" && strings.Contains(v.Detail, "booked refunds of 0, the provider refunded")
 }
