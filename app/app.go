@@ -245,10 +245,6 @@ func (a *App) serve(ctx context.Context) error {
 	stopOps := context.AfterFunc(ctx, a.api.ops.Stop)
 	defer stopOps()
 	a.log.InfoContext(ctx, "taking orders", "url", a.URL(), "durability", a.deps.flush.Durability, "sql", a.deps.db.Dialect())
-	stopLogging := context.AfterFunc(ctx, func() {
-		a.log.InfoContext(ctx, "shutting down: waiting for requests under way", "deadline", time.Now().Add(a.cfg.HTTP.DrainTimeout))
-	})
-	defer stopLogging()
 	err = server.Serve(ctx, a.listener, server.NewHandler(cfg, a.api.services), a.cfg.HTTP.DrainTimeout, a.log)
 	a.log.InfoContext(ctx, "no requests are taken any more; every accepted one was answered", "error", err)
 	return err

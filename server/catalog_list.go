@@ -2,10 +2,7 @@ package server
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
-	"fmt"
 	"strings"
 
 	"connectrpc.com/connect"
@@ -67,7 +64,7 @@ func (c Catalog) page(ctx context.Context, q store.ProductQuery, token string, n
 	if after != "" {
 		sku, ok := strings.CutPrefix(after, filter)
 		if !ok || strings.Contains(sku, filterEnd) {
-			return nil, "", invalidField(fieldPageToken, "it belongs to other filters: send those of the page before, or no token")
+			return nil, "", errOtherFilters()
 		}
 		q.After = order.SKU(sku)
 	}
@@ -93,9 +90,5 @@ func productFilter(q store.ProductQuery) string {
 	if q == (store.ProductQuery{Archived: q.Archived}) {
 		return ""
 	}
-	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %t %t %d", q.Text, q.Category, q.InStock, q.Archived, q.Sort))
-	return hex.EncodeToString(sum[:filterHashBytes]) + filterEnd
+	return filterHash("%q %q %t %t %d", q.Text, q.Category, q.InStock, q.Archived, q.Sort)
 }
-
-// filterEnd ends the hash of the filters in a page token. No SKU contains it.
-const filterEnd = ":"

@@ -140,6 +140,7 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler, drain time.Durat
 		return fmt.Errorf("serve: %w", err)
 	case <-ctx.Done():
 	}
+	log.InfoContext(ctx, "shutting down: waiting for requests under way", "deadline", time.Now().Add(drain))
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
 	defer cancel()
 	if err := srv.Shutdown(stop); err != nil {

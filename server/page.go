@@ -1,7 +1,10 @@
 package server
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
+	"fmt"
 	"strings"
 )
 
@@ -45,4 +48,21 @@ func paginate[T any](found []T, n int, key func(T) string) (page []T, next strin
 		return found, ""
 	}
 	return found[:n], pageToken(key(found[n-1]))
+}
+
+const (
+	// filterHashBytes is the length of the hash in a page token. It detects mistakes, not attacks.
+	filterHashBytes = 6
+	// filterEnd ends the hash of the filters in a page token. No SKU and no id of an order contains it.
+	filterEnd = ":"
+)
+
+// filterHash stands for the filters in a page token, which goes on in the list that it was made for and in no other.
+func filterHash(format string, filters ...any) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, format, filters...))
+	return hex.EncodeToString(sum[:filterHashBytes]) + filterEnd
+}
+
+func errOtherFilters() error {
+	return invalidField(fieldPageToken, "it belongs to other filters: send those of the page before, or no token")
 }

@@ -24,7 +24,8 @@ func TestMode_ConcurrentCallersOfTwoProcesses(t *testing.T) {
 		var wg sync.WaitGroup
 		for k := range keys {
 			key := fmt.Sprint("k", k)
-			orders[key] = make(map[order.ID]bool)
+			ids := make(map[order.ID]bool)
+			orders[key] = ids
 			for c := range callers {
 				wg.Go(func() {
 					r := request(t, "c", key, one("B", 1), one("A", 2))
@@ -34,9 +35,9 @@ func TestMode_ConcurrentCallersOfTwoProcesses(t *testing.T) {
 					outcomes[outcome(err)]++
 					switch {
 					case err == nil && res.Replay != "":
-						orders[key][res.Replay] = true
+						ids[res.Replay] = true
 					case err == nil:
-						orders[key][r.OrderID] = true
+						ids[r.OrderID] = true
 					}
 				})
 			}
