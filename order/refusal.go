@@ -102,6 +102,11 @@ func ProductNotFound(sku SKU) error {
 	return Refuse(ErrNotFound, ReasonProductNotFound, "there is no product %s", sku).With("sku", string(sku))
 }
 
+// KeyReused returns the ErrKeyReused of an idempotency key with which the customer's order was made by another request.
+func KeyReused(id ID) error {
+	return Refuse(ErrKeyReused, ReasonIdempotencyKeyReused, "the idempotency key was already used with another request, for order %s", id).With("orderId", string(id))
+}
+
 // With returns a copy of the error with one more value in its metadata.
 func (e *RefusalError) With(key, value string) *RefusalError {
 	out := *e

@@ -79,11 +79,8 @@ func (c *Checkout) place(ctx context.Context, in checkedRequest) (order.Order, e
 		return c.replayOr(ctx, in, err)
 	}
 	res, err := c.reserve(ctx, d, !lost)
-	if err != nil {
-		return order.Order{}, err
-	}
-	if res.Replay != "" {
-		return c.resume(ctx, in, res.Replay)
+	if err != nil || res.Replay != "" {
+		return c.resumeOr(ctx, in, res.Replay, err)
 	}
 	if in.fromCart && !in.withCard {
 		c.emptyCart(ctx, in, o)
@@ -100,7 +97,7 @@ func (c *Checkout) findInSQL(ctx context.Context, in checkedRequest) (order.Orde
 	case err != nil:
 		return order.Order{}, false, err
 	case !bytes.Equal(o.Fingerprint, in.fingerprint):
-		return order.Order{}, false, order.ErrKeyReused
+		return order.Order{}, false, order.KeyReused(o.ID)
 	}
 	o, err = c.resume(ctx, in, o.ID)
 	return o, true, err
@@ -116,8 +113,14 @@ func (c *Checkout) replayOr(ctx context.Context, in checkedRequest, refusal erro
 	return c.resumeOr(ctx, in, id, err)
 }
 
-// resumeOr returns err, or the order after resuming it.
+// resumeOr returns err, or the order after resuming it. The record of a reused key can be that of a duplicate, made while Redis had lost the
+// record of the order: the key belongs to the order that SQL has.
 func (c *Checkout) resumeOr(ctx context.Context, in checkedRequest, id order.ID, err error) (order.Order, error) {
+	if errors.Is(err, order.ErrKeyReused) {
+		if o, found, inSQL := c.findInSQL(ctx, in); found || inSQL != nil {
+			return o, inSQL
+		}
+	}
 	if err != nil {
 		return order.Order{}, err
 	}

@@ -52,7 +52,7 @@ func (f *fakeReservations) lookUp(customer order.CustomerID, key string, fingerp
 	}
 	o, err := wire.UnmarshalSnapshot(f.records[id].Snapshot)
 	if err == nil && !bytes.Equal(o.Fingerprint, fingerprint) {
-		err = order.ErrKeyReused
+		err = order.KeyReused(id)
 	}
 	return id, err
 }

@@ -20,7 +20,7 @@ func (c *Checkout) orderOfKey(ctx context.Context, in checkedRequest, refused or
 	case err != nil:
 		return order.Order{}, err
 	case !bytes.Equal(o.Fingerprint, in.fingerprint):
-		return order.Order{}, order.ErrKeyReused
+		return order.Order{}, order.KeyReused(o.ID)
 	case o.ID == refused && o.State == order.Cancelled:
 		return cancelled(o)
 	case o.ID == refused:

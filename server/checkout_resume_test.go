@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -142,6 +143,14 @@ func TestPlaceOrder_DuplicateKey(t *testing.T) {
 					other.Email = "b@example.com"
 					if _, err := s.checkout.PlaceOrder(as(t.Context(), "c1"), other); !errors.Is(err, order.ErrKeyReused) {
 						t.Errorf("another request with the key: %v; want ErrKeyReused", err)
+					}
+					for range 2 { // The first reads the record of the other request, which is a duplicate in SQL.
+						if again := s.place(t, "k1", card); again.GetId() != first.GetId() || again.GetState() != want {
+							t.Errorf("after another request, a retry gets %s %s; want %s %s", again.GetId(), again.GetState(), first.GetId(), want)
+						}
+					}
+					if _, err := s.checkout.PlaceOrder(as(t.Context(), "c1"), other); !errors.Is(err, order.ErrKeyReused) || !strings.Contains(err.Error(), first.GetId()) {
+						t.Errorf("the other request again: %v; want ErrKeyReused of %s", err, first.GetId())
 					}
 				})
 			})

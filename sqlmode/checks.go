@@ -75,7 +75,7 @@ func keyOf(s *step) store.Key { return store.Key{Customer: s.reserve.Customer, K
 func (c *checks) replay(s *step) (order.ID, error) {
 	owner, ok := c.keys[keyOf(s)]
 	if ok && owner.ID != s.order.ID && !bytes.Equal(owner.Fingerprint, s.reserve.Fingerprint) {
-		return "", order.ErrKeyReused
+		return "", order.KeyReused(owner.ID)
 	}
 	return owner.ID, nil
 }

@@ -98,7 +98,7 @@ func (m *Mode) Replay(ctx context.Context, customer order.CustomerID, key string
 	case err != nil:
 		return "", err
 	case !bytes.Equal(o.Fingerprint, fingerprint):
-		return "", order.ErrKeyReused
+		return "", order.KeyReused(o.ID)
 	}
 	return o.ID, nil
 }

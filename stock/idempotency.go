@@ -53,10 +53,14 @@ func replayed(record string, fingerprint []byte) (order.ID, error) {
 	switch {
 	case record == "":
 		return "", nil
-	case len(record) < order.IDLen || record[order.IDLen:] != string(fingerprint):
+	case len(record) < order.IDLen:
 		return "", order.ErrKeyReused
 	}
-	return order.ID(record[:order.IDLen]), nil
+	id := order.ID(record[:order.IDLen])
+	if record[order.IDLen:] != string(fingerprint) {
+		return "", order.KeyReused(id)
+	}
+	return id, nil
 }
 
 // IdempotencyRecordsMayBeLost reports whether idempotency records younger than their TTL may be missing in Redis, because it lost data

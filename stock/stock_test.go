@@ -52,6 +52,12 @@ func TestReserve_QuantityOutOfBounds(t *testing.T) {
 	})
 }
 
+// isKeyReused reports whether the error names the order of the key.
+func isKeyReused(err error, id order.ID) bool {
+	var refused *order.RefusalError
+	return errors.Is(err, order.ErrKeyReused) && errors.As(err, &refused) && refused.Metadata["orderId"] == string(id)
+}
+
 func TestReserve_RetryWithItsKey(t *testing.T) {
 	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 		s := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 5})
@@ -63,8 +69,11 @@ func TestReserve_RetryWithItsKey(t *testing.T) {
 		}
 		other := again
 		other.Fingerprint = []byte("another request")
-		if _, err := s.Reserve(t.Context(), other); !errors.Is(err, order.ErrKeyReused) {
-			t.Errorf("another request: err = %v; want ErrKeyReused", err)
+		if _, err := s.Reserve(t.Context(), other); !isKeyReused(err, first.OrderID) {
+			t.Errorf("another request: err = %v; want ErrKeyReused with the order %s", err, first.OrderID)
+		}
+		if _, err := s.Replay(t.Context(), other.Customer, other.Key, other.Fingerprint); !isKeyReused(err, first.OrderID) {
+			t.Errorf("a replay of another request: err = %v; want ErrKeyReused with the order %s", err, first.OrderID)
 		}
 		theirs := again
 		theirs.Customer = "c2"

@@ -18,7 +18,7 @@
 -- Returns {"EPOCH"}: the epoch is not the open one, and nothing was done. Otherwise one of these for each order:
 --         {"OK", entry id}           reserved, now or before with the same order_id
 --         {"REPLAY", order id}       the key was used before with this fingerprint
---         {"MISMATCH"}               the key was used before with another fingerprint
+--         {"MISMATCH", order id}     the key was used before with another fingerprint
 --         {"BUSY"}                   the journal is at its bound
 --         {"LIMIT", seconds}         the customer is at their limit of orders for that long
 --         {"UNITS", sku, max, ordered before, seconds}   the customer would have more units of the SKU than they may
@@ -137,7 +137,7 @@ for o = 1, orders do
     if seen_id == order_id then
       reply = { 'OK', redis.call('HGET', hot_order, 'reserved') or '' }
     elseif string.sub(record, order_id_length + 1) ~= fingerprint then
-      reply = { 'MISMATCH' }
+      reply = { 'MISMATCH', seen_id }
     else
       reply = { 'REPLAY', seen_id }
     end

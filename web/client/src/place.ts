@@ -2,12 +2,11 @@ import { create, fromJson, type MessageInitShape, toJson } from "@bufbuild/proto
 import type { Client } from "@connectrpc/connect";
 import { problemOf, type Reason } from "./errors.js";
 import { type CheckoutService, PlaceOrderRequestSchema } from "./gen/spillway/v1/checkout_pb.js";
-import type { Order, OrderService } from "./gen/spillway/v1/order_pb.js";
+import type { Order } from "./gen/spillway/v1/order_pb.js";
 import { CardSchema } from "./gen/spillway/v1/payment_pb.js";
 import type { Attempt, OrderKeys } from "./keys.js";
-import { pause, type RetryOptions, retrying } from "./retry.js";
+import { type RetryOptions, retrying } from "./retry.js";
 import { exclusively } from "./store.js";
-import { toDate } from "./time.js";
 
 export interface PlaceOptions extends RetryOptions {
   /** When the customer saw the page on which they decided, by Date.now(): an order of the same scope that was made since is this one. */
@@ -40,7 +39,6 @@ export class Orders {
   constructor(
     private readonly checkout: Pick<Client<typeof CheckoutService>, "placeOrder">,
     readonly keys: OrderKeys,
-    private readonly orders?: Pick<Client<typeof OrderService>, "listOrders">,
   ) {}
 
   /**
@@ -61,7 +59,7 @@ export class Orders {
 
   /**
    * Finds out what became of the scope's request without an outcome, after a reload: it sends it again, with its key, and without the card, which is
-   * gone. An order that was not made yet is then reserved and can be paid by PayOrder; one that was made with the card is looked up. It returns
+   * gone. An order that was not made yet is then reserved and can be paid by PayOrder; the server names one that was made with the card. It returns
    * nothing if there is no such request.
    */
   async resume(scope: string, options: RetryOptions = {}): Promise<Placed | undefined> {
@@ -95,37 +93,13 @@ export class Orders {
       return { orderId, order };
     } catch (error) {
       const problem = problemOf(error);
-      if (problem.reason === "IDEMPOTENCY_KEY_REUSED" && !card) {
-        const orderId = await this.find(attempt, options);
-        if (orderId) return { orderId: this.keys.end(attempt, orderId).orderId ?? "" };
-        throw error;
-      }
+      // The key made an order with the card: without the card, the request is another one.
+      const made = problem.reason === "IDEMPOTENCY_KEY_REUSED" && !card && problem.metadata.orderId;
+      if (made) return { orderId: this.keys.end(attempt, made).orderId ?? "" };
       // The key of a request with another price can still have made an order: it is sent again with the next total.
       if (problem.reason === "PRICE_CHANGED") this.keys.refuse(attempt);
       else if (!problem.mayPass && !unclear.includes(problem.reason)) this.keys.end(attempt);
       throw error;
     }
   }
-
-  /** The order that the attempt's key made with a card: the server compares whether there is one, so that the request without it is another. */
-  private async find(attempt: Attempt, options: RetryOptions): Promise<string | undefined> {
-    const wanted = fromJson(PlaceOrderRequestSchema, attempt.request).lines.map((l) => l.sku);
-    for (let i = 0; i < findAttempts; i++) {
-      const found = await this.orders?.listOrders({ pageSize: 20 }, { signal: options.signal });
-      const order = found?.orders.find(
-        (o) =>
-          (toDate(o.createTime)?.getTime() ?? 0) >= attempt.startedMs - maxClockSkewMs &&
-          wanted.every((sku) => o.lines.some((l) => l.sku === sku)),
-      );
-      if (order) return order.id;
-      await (options.sleep ?? pause)(findIntervalMs, options.signal);
-    }
-    return undefined;
-  }
 }
-
-/** A new order is in the list once its row is in SQL, a moment after it was made. */
-const findAttempts = 20;
-const findIntervalMs = 500;
-/** How far the clocks of the server and this machine may differ. */
-const maxClockSkewMs = 5 * 60_000;

@@ -70,7 +70,7 @@ export function createShop(options: ShopOptions): Shop {
     orders,
     currency: createClient(CurrencyService, transport),
     shipping: createClient(ShippingService, transport),
-    placing: new Orders(checkout, new OrderKeys(store), orders),
+    placing: new Orders(checkout, new OrderKeys(store)),
     transport,
   };
 }

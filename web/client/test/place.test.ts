@@ -3,16 +3,15 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { beforeEach, describe, expect, it } from "vitest";
 import { ErrorInfoSchema } from "../src/gen/google/rpc/error_details_pb.js";
 import { PlaceOrderResponseSchema } from "../src/gen/spillway/v1/checkout_pb.js";
-import { ListOrdersResponseSchema } from "../src/gen/spillway/v1/order_pb.js";
 import { memoryStorage, OrderKeys, Orders, type Store } from "../src/index.js";
 
 const card = { number: "4242424242424242", cvv: "123", expiryYear: 2030, expiryMonth: 1 };
 const request = { lines: [{ sku: "MUG", quantity: 1 }], currencyCode: "EUR", email: "a@example.com", card };
 const noSleep = { sleep: async () => undefined };
 
-const refusal = (code: Code, reason: string) =>
+const refusal = (code: Code, reason: string, metadata = {}) =>
   new ConnectError(reason, code, undefined, [
-    { desc: ErrorInfoSchema, value: create(ErrorInfoSchema, { reason, domain: "spillway" }) },
+    { desc: ErrorInfoSchema, value: create(ErrorInfoSchema, { reason, domain: "spillway", metadata }) },
   ]);
 const lost = () => new TypeError("Failed to fetch");
 
@@ -88,12 +87,9 @@ describe("Orders", () => {
     expect(await reloaded.resume("cart")).toBeUndefined();
   });
   it("finds the order of a card after a reload: without the card the request is another one", async () => {
-    shop.failures = [lost(), refusal(Code.AlreadyExists, "IDEMPOTENCY_KEY_REUSED")];
+    shop.failures = [lost(), refusal(Code.AlreadyExists, "IDEMPOTENCY_KEY_REUSED", { orderId: "order-1" })];
     await expect(orders.place("cart", request, { attempts: 1 })).rejects.toThrow();
-    const now = { seconds: BigInt(Math.floor(Date.now() / 1000)) };
-    const lists = [[], [{ id: "order-1", lines: [{ sku: "MUG" }], createTime: now }]];
-    const listOrders = async () => create(ListOrdersResponseSchema, { orders: lists.shift() });
-    const reloaded = new Orders(shop as never, new OrderKeys(store), { listOrders } as never);
+    const reloaded = page();
     expect((await reloaded.resume("cart", noSleep))?.orderId).toBe("order-1");
     expect(reloaded.keys.open("cart")).toBeUndefined();
   });
