@@ -180,7 +180,7 @@ func (l priceList) Prices(ctx context.Context, skus []order.SKU) (map[order.SKU]
 		if err != nil {
 			return nil, err
 		}
-		out[sku] = server.ProductPrice{Name: p.Name, Price: p.Price, Archived: p.Archived, MaxPerCustomer: p.MaxPerCustomer}
+		out[sku] = server.ProductPrice{Name: p.Name, Price: p.Price, Archived: p.Archived, MaxPerCustomer: p.MaxPerCustomer, SaleStartsAt: p.SaleStartsAt}
 	}
 	return out, nil
 }

@@ -6739,6 +6739,7 @@ type ProductMutation struct {
 	archived            *bool
 	max_per_customer    *int32
 	addmax_per_customer *int32
+	sale_starts_at      *time.Time
 	clearedFields       map[string]struct{}
 	done                bool
 	oldValue            func(context.Context) (*Product, error)
@@ -7376,6 +7377,55 @@ func (m *ProductMutation) ResetMaxPerCustomer() {
 	m.addmax_per_customer = nil
 }
 
+// SetSaleStartsAt sets the "sale_starts_at" field.
+func (m *ProductMutation) SetSaleStartsAt(t time.Time) {
+	m.sale_starts_at = &t
+}
+
+// SaleStartsAt returns the value of the "sale_starts_at" field in the mutation.
+func (m *ProductMutation) SaleStartsAt() (r time.Time, exists bool) {
+	v := m.sale_starts_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSaleStartsAt returns the old "sale_starts_at" field's value of the Product entity.
+// If the Product object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProductMutation) OldSaleStartsAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSaleStartsAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSaleStartsAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSaleStartsAt: %w", err)
+	}
+	return oldValue.SaleStartsAt, nil
+}
+
+// ClearSaleStartsAt clears the value of the "sale_starts_at" field.
+func (m *ProductMutation) ClearSaleStartsAt() {
+	m.sale_starts_at = nil
+	m.clearedFields[product.FieldSaleStartsAt] = struct{}{}
+}
+
+// SaleStartsAtCleared returns if the "sale_starts_at" field was cleared in this mutation.
+func (m *ProductMutation) SaleStartsAtCleared() bool {
+	_, ok := m.clearedFields[product.FieldSaleStartsAt]
+	return ok
+}
+
+// ResetSaleStartsAt resets all changes to the "sale_starts_at" field.
+func (m *ProductMutation) ResetSaleStartsAt() {
+	m.sale_starts_at = nil
+	delete(m.clearedFields, product.FieldSaleStartsAt)
+}
+
 // Where appends a list predicates to the ProductMutation builder.
 func (m *ProductMutation) Where(ps ...predicate.Product) {
 	m.predicates = append(m.predicates, ps...)
@@ -7410,7 +7460,7 @@ func (m *ProductMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *ProductMutation) Fields() []string {
-	fields := make([]string, 0, 12)
+	fields := make([]string, 0, 13)
 	if m.name != nil {
 		fields = append(fields, product.FieldName)
 	}
@@ -7447,6 +7497,9 @@ func (m *ProductMutation) Fields() []string {
 	if m.max_per_customer != nil {
 		fields = append(fields, product.FieldMaxPerCustomer)
 	}
+	if m.sale_starts_at != nil {
+		fields = append(fields, product.FieldSaleStartsAt)
+	}
 	return fields
 }
 
@@ -7479,6 +7532,8 @@ func (m *ProductMutation) Field(name string) (ent.Value, bool) {
 		return m.Archived()
 	case product.FieldMaxPerCustomer:
 		return m.MaxPerCustomer()
+	case product.FieldSaleStartsAt:
+		return m.SaleStartsAt()
 	}
 	return nil, false
 }
@@ -7512,6 +7567,8 @@ func (m *ProductMutation) OldField(ctx context.Context, name string) (ent.Value,
 		return m.OldArchived(ctx)
 	case product.FieldMaxPerCustomer:
 		return m.OldMaxPerCustomer(ctx)
+	case product.FieldSaleStartsAt:
+		return m.OldSaleStartsAt(ctx)
 	}
 	return nil, fmt.Errorf("unknown Product field %s", name)
 }
@@ -7605,6 +7662,13 @@ func (m *ProductMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetMaxPerCustomer(v)
 		return nil
+	case product.FieldSaleStartsAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSaleStartsAt(v)
+		return nil
 	}
 	return fmt.Errorf("unknown Product field %s", name)
 }
@@ -7685,7 +7749,11 @@ func (m *ProductMutation) AddField(name string, value ent.Value) error {
 // ClearedFields returns all nullable fields that were cleared during this
 // mutation.
 func (m *ProductMutation) ClearedFields() []string {
-	return nil
+	var fields []string
+	if m.FieldCleared(product.FieldSaleStartsAt) {
+		fields = append(fields, product.FieldSaleStartsAt)
+	}
+	return fields
 }
 
 // FieldCleared returns a boolean indicating if a field with the given name was
@@ -7698,6 +7766,11 @@ func (m *ProductMutation) FieldCleared(name string) bool {
 // ClearField clears the value of the field with the given name. It returns an
 // error if the field is not defined in the schema.
 func (m *ProductMutation) ClearField(name string) error {
+	switch name {
+	case product.FieldSaleStartsAt:
+		m.ClearSaleStartsAt()
+		return nil
+	}
 	return fmt.Errorf("unknown Product nullable field %s", name)
 }
 
@@ -7740,6 +7813,9 @@ func (m *ProductMutation) ResetField(name string) error {
 		return nil
 	case product.FieldMaxPerCustomer:
 		m.ResetMaxPerCustomer()
+		return nil
+	case product.FieldSaleStartsAt:
+		m.ResetSaleStartsAt()
 		return nil
 	}
 	return fmt.Errorf("unknown Product field %s", name)

@@ -42,7 +42,9 @@ type Product struct {
 	Archived bool `json:"archived,omitempty"`
 	// MaxPerCustomer holds the value of the "max_per_customer" field.
 	MaxPerCustomer int32 `json:"max_per_customer,omitempty"`
-	selectValues   sql.SelectValues
+	// SaleStartsAt holds the value of the "sale_starts_at" field.
+	SaleStartsAt *time.Time `json:"sale_starts_at,omitempty"`
+	selectValues sql.SelectValues
 }
 
 // scanValues returns the types for scanning values from sql.Rows.
@@ -58,7 +60,7 @@ func (*Product) scanValues(columns []string) ([]any, error) {
 			values[i] = new(sql.NullInt64)
 		case product.FieldID, product.FieldName, product.FieldDescription, product.FieldPicture, product.FieldCurrency:
 			values[i] = new(sql.NullString)
-		case product.FieldCreatedAt, product.FieldUpdatedAt:
+		case product.FieldCreatedAt, product.FieldUpdatedAt, product.FieldSaleStartsAt:
 			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -155,6 +157,13 @@ func (_m *Product) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.MaxPerCustomer = int32(value.Int64)
 			}
+		case product.FieldSaleStartsAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field sale_starts_at", values[i])
+			} else if value.Valid {
+				_m.SaleStartsAt = new(time.Time)
+				*_m.SaleStartsAt = value.Time
+			}
 		default:
 			_m.selectValues.Set(columns[i], values[i])
 		}
@@ -226,6 +235,11 @@ func (_m *Product) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("max_per_customer=")
 	builder.WriteString(fmt.Sprintf("%v", _m.MaxPerCustomer))
+	builder.WriteString(", ")
+	if v := _m.SaleStartsAt; v != nil {
+		builder.WriteString("sale_starts_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
 	builder.WriteByte(')')
 	return builder.String()
 }

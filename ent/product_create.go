@@ -119,6 +119,20 @@ func (_c *ProductCreate) SetNillableMaxPerCustomer(v *int32) *ProductCreate {
 	return _c
 }
 
+// SetSaleStartsAt sets the "sale_starts_at" field.
+func (_c *ProductCreate) SetSaleStartsAt(v time.Time) *ProductCreate {
+	_c.mutation.SetSaleStartsAt(v)
+	return _c
+}
+
+// SetNillableSaleStartsAt sets the "sale_starts_at" field if the given value is not nil.
+func (_c *ProductCreate) SetNillableSaleStartsAt(v *time.Time) *ProductCreate {
+	if v != nil {
+		_c.SetSaleStartsAt(*v)
+	}
+	return _c
+}
+
 // SetID sets the "id" field.
 func (_c *ProductCreate) SetID(v string) *ProductCreate {
 	_c.mutation.SetID(v)
@@ -325,6 +339,10 @@ func (_c *ProductCreate) createSpec() (*Product, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.MaxPerCustomer(); ok {
 		_spec.SetField(product.FieldMaxPerCustomer, field.TypeInt32, value)
 		_node.MaxPerCustomer = value
+	}
+	if value, ok := _c.mutation.SaleStartsAt(); ok {
+		_spec.SetField(product.FieldSaleStartsAt, field.TypeTime, value)
+		_node.SaleStartsAt = &value
 	}
 	return _node, _spec
 }
@@ -543,6 +561,24 @@ func (u *ProductUpsert) UpdateMaxPerCustomer() *ProductUpsert {
 // AddMaxPerCustomer adds v to the "max_per_customer" field.
 func (u *ProductUpsert) AddMaxPerCustomer(v int32) *ProductUpsert {
 	u.Add(product.FieldMaxPerCustomer, v)
+	return u
+}
+
+// SetSaleStartsAt sets the "sale_starts_at" field.
+func (u *ProductUpsert) SetSaleStartsAt(v time.Time) *ProductUpsert {
+	u.Set(product.FieldSaleStartsAt, v)
+	return u
+}
+
+// UpdateSaleStartsAt sets the "sale_starts_at" field to the value that was provided on create.
+func (u *ProductUpsert) UpdateSaleStartsAt() *ProductUpsert {
+	u.SetExcluded(product.FieldSaleStartsAt)
+	return u
+}
+
+// ClearSaleStartsAt clears the value of the "sale_starts_at" field.
+func (u *ProductUpsert) ClearSaleStartsAt() *ProductUpsert {
+	u.SetNull(product.FieldSaleStartsAt)
 	return u
 }
 
@@ -787,6 +823,27 @@ func (u *ProductUpsertOne) AddMaxPerCustomer(v int32) *ProductUpsertOne {
 func (u *ProductUpsertOne) UpdateMaxPerCustomer() *ProductUpsertOne {
 	return u.Update(func(s *ProductUpsert) {
 		s.UpdateMaxPerCustomer()
+	})
+}
+
+// SetSaleStartsAt sets the "sale_starts_at" field.
+func (u *ProductUpsertOne) SetSaleStartsAt(v time.Time) *ProductUpsertOne {
+	return u.Update(func(s *ProductUpsert) {
+		s.SetSaleStartsAt(v)
+	})
+}
+
+// UpdateSaleStartsAt sets the "sale_starts_at" field to the value that was provided on create.
+func (u *ProductUpsertOne) UpdateSaleStartsAt() *ProductUpsertOne {
+	return u.Update(func(s *ProductUpsert) {
+		s.UpdateSaleStartsAt()
+	})
+}
+
+// ClearSaleStartsAt clears the value of the "sale_starts_at" field.
+func (u *ProductUpsertOne) ClearSaleStartsAt() *ProductUpsertOne {
+	return u.Update(func(s *ProductUpsert) {
+		s.ClearSaleStartsAt()
 	})
 }
 
@@ -1198,6 +1255,27 @@ func (u *ProductUpsertBulk) AddMaxPerCustomer(v int32) *ProductUpsertBulk {
 func (u *ProductUpsertBulk) UpdateMaxPerCustomer() *ProductUpsertBulk {
 	return u.Update(func(s *ProductUpsert) {
 		s.UpdateMaxPerCustomer()
+	})
+}
+
+// SetSaleStartsAt sets the "sale_starts_at" field.
+func (u *ProductUpsertBulk) SetSaleStartsAt(v time.Time) *ProductUpsertBulk {
+	return u.Update(func(s *ProductUpsert) {
+		s.SetSaleStartsAt(v)
+	})
+}
+
+// UpdateSaleStartsAt sets the "sale_starts_at" field to the value that was provided on create.
+func (u *ProductUpsertBulk) UpdateSaleStartsAt() *ProductUpsertBulk {
+	return u.Update(func(s *ProductUpsert) {
+		s.UpdateSaleStartsAt()
+	})
+}
+
+// ClearSaleStartsAt clears the value of the "sale_starts_at" field.
+func (u *ProductUpsertBulk) ClearSaleStartsAt() *ProductUpsertBulk {
+	return u.Update(func(s *ProductUpsert) {
+		s.ClearSaleStartsAt()
 	})
 }
 

@@ -224,6 +224,26 @@ func (_u *ProductUpdate) AddMaxPerCustomer(v int32) *ProductUpdate {
 	return _u
 }
 
+// SetSaleStartsAt sets the "sale_starts_at" field.
+func (_u *ProductUpdate) SetSaleStartsAt(v time.Time) *ProductUpdate {
+	_u.mutation.SetSaleStartsAt(v)
+	return _u
+}
+
+// SetNillableSaleStartsAt sets the "sale_starts_at" field if the given value is not nil.
+func (_u *ProductUpdate) SetNillableSaleStartsAt(v *time.Time) *ProductUpdate {
+	if v != nil {
+		_u.SetSaleStartsAt(*v)
+	}
+	return _u
+}
+
+// ClearSaleStartsAt clears the value of the "sale_starts_at" field.
+func (_u *ProductUpdate) ClearSaleStartsAt() *ProductUpdate {
+	_u.mutation.ClearSaleStartsAt()
+	return _u
+}
+
 // Mutation returns the ProductMutation object of the builder.
 func (_u *ProductUpdate) Mutation() *ProductMutation {
 	return _u.mutation
@@ -356,6 +376,12 @@ func (_u *ProductUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if value, ok := _u.mutation.AddedMaxPerCustomer(); ok {
 		_spec.AddField(product.FieldMaxPerCustomer, field.TypeInt32, value)
+	}
+	if value, ok := _u.mutation.SaleStartsAt(); ok {
+		_spec.SetField(product.FieldSaleStartsAt, field.TypeTime, value)
+	}
+	if _u.mutation.SaleStartsAtCleared() {
+		_spec.ClearField(product.FieldSaleStartsAt, field.TypeTime)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
@@ -573,6 +599,26 @@ func (_u *ProductUpdateOne) AddMaxPerCustomer(v int32) *ProductUpdateOne {
 	return _u
 }
 
+// SetSaleStartsAt sets the "sale_starts_at" field.
+func (_u *ProductUpdateOne) SetSaleStartsAt(v time.Time) *ProductUpdateOne {
+	_u.mutation.SetSaleStartsAt(v)
+	return _u
+}
+
+// SetNillableSaleStartsAt sets the "sale_starts_at" field if the given value is not nil.
+func (_u *ProductUpdateOne) SetNillableSaleStartsAt(v *time.Time) *ProductUpdateOne {
+	if v != nil {
+		_u.SetSaleStartsAt(*v)
+	}
+	return _u
+}
+
+// ClearSaleStartsAt clears the value of the "sale_starts_at" field.
+func (_u *ProductUpdateOne) ClearSaleStartsAt() *ProductUpdateOne {
+	_u.mutation.ClearSaleStartsAt()
+	return _u
+}
+
 // Mutation returns the ProductMutation object of the builder.
 func (_u *ProductUpdateOne) Mutation() *ProductMutation {
 	return _u.mutation
@@ -735,6 +781,12 @@ func (_u *ProductUpdateOne) sqlSave(ctx context.Context) (_node *Product, err er
 	}
 	if value, ok := _u.mutation.AddedMaxPerCustomer(); ok {
 		_spec.AddField(product.FieldMaxPerCustomer, field.TypeInt32, value)
+	}
+	if value, ok := _u.mutation.SaleStartsAt(); ok {
+		_spec.SetField(product.FieldSaleStartsAt, field.TypeTime, value)
+	}
+	if _u.mutation.SaleStartsAtCleared() {
+		_spec.ClearField(product.FieldSaleStartsAt, field.TypeTime)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	_node = &Product{config: _u.config}

@@ -48,6 +48,7 @@ const (
 	ReasonUnitLimitExceeded  Reason = "UNIT_LIMIT_EXCEEDED"
 	ReasonCartEmpty          Reason = "CART_EMPTY"
 	ReasonProductArchived    Reason = "PRODUCT_ARCHIVED"
+	ReasonSaleNotStarted     Reason = "SALE_NOT_STARTED"
 	ReasonOrderCancelled     Reason = "ORDER_CANCELLED"
 	ReasonOrderExpired       Reason = "ORDER_EXPIRED"
 	ReasonOrderShipped       Reason = "ORDER_SHIPPED"

@@ -74,6 +74,7 @@ func completeItem(m *spillwayv1.CartItem, p store.Product, price order.Money, le
 	m.UnitPrice = wire.Money(price)
 	m.Total = wire.Money(order.Money{Currency: price.Currency, Amount: price.Amount * order.Cents(m.GetQuantity())})
 	m.MaxPerCustomer = int32(p.MaxPerCustomer) //nolint:gosec // At most order.MaxQuantity.
+	m.SaleStartTime = wire.Time(p.SaleStartsAt)
 }
 
 // cartSum adds prices up, unless they are in several currencies.

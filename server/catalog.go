@@ -116,6 +116,7 @@ func (c Catalog) messages(ctx context.Context, products []store.Product, currenc
 			Sku: string(p.SKU), Name: p.Name, Description: p.Description, Picture: p.Picture, Price: wire.Money(price),
 			Categories: p.Categories, Available: available[p.SKU], Archived: p.Archived,
 			MaxPerCustomer: int32(p.MaxPerCustomer), //nolint:gosec // At most order.MaxQuantity.
+			SaleStartTime:  wire.Time(p.SaleStartsAt),
 		}
 	}
 	return out, nil

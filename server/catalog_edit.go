@@ -47,6 +47,7 @@ func (c Catalog) input(m *spillwayv1.ProductInput) (store.Product, error) {
 	return store.Product{
 		SKU: order.SKU(m.GetSku()), Name: m.GetName(), Description: m.GetDescription(), Picture: m.GetPicture(), Price: price,
 		Categories: categories, Archived: m.GetArchived(), MaxPerCustomer: most,
+		SaleStartsAt: wire.FromTime(m.GetSaleStartTime()),
 	}, err
 }
 

@@ -62,6 +62,9 @@ func (s *fakeCatalog) Update(_ context.Context, p store.Product, fields []store.
 	if !slices.Contains(fields, store.ProductArchived) {
 		p.Archived = s.products[i].Archived
 	}
+	if !slices.Contains(fields, store.ProductSaleStart) {
+		p.SaleStartsAt = s.products[i].SaleStartsAt
+	}
 	s.products[i] = p
 	return nil
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/spillway/spillway/wire"
 )
 
-// UpdateProduct changes the fields of the mask; without a mask, all but SKU, stock, archived and max_per_customer.
+// UpdateProduct changes the fields of the mask; without a mask, all but SKU, stock and those that are named only in a mask.
 func (c Catalog) UpdateProduct(ctx context.Context, req *spillwayv1.UpdateProductRequest) (*spillwayv1.UpdateProductResponse, error) {
 	fields, err := maskedFields(req.GetUpdateMask())
 	if err != nil {
@@ -43,7 +43,7 @@ func maskedFields(mask *fieldmaskpb.FieldMask) ([]store.ProductField, error) {
 	all := store.ProductFields()
 	if len(mask.GetPaths()) == 0 {
 		return slices.DeleteFunc(all, func(f store.ProductField) bool {
-			return f == store.ProductArchived || f == store.ProductMaxPerCustomer
+			return f == store.ProductArchived || f == store.ProductMaxPerCustomer || f == store.ProductSaleStart
 		}), nil
 	}
 	var out []store.ProductField
@@ -84,7 +84,8 @@ func (c Catalog) merged(ctx context.Context, req *spillwayv1.UpdateProductReques
 func inputOf(p store.Product) *spillwayv1.ProductInput {
 	return &spillwayv1.ProductInput{
 		Sku: string(p.SKU), Name: p.Name, Description: p.Description, Picture: p.Picture, Price: wire.Money(p.Price), Categories: p.Categories,
-		Archived: p.Archived, MaxPerCustomer: proto.Int32(int32(p.MaxPerCustomer)), //nolint:gosec // At most order.MaxQuantity.
+		SaleStartTime: wire.Time(p.SaleStartsAt),
+		Archived:      p.Archived, MaxPerCustomer: proto.Int32(int32(p.MaxPerCustomer)), //nolint:gosec // At most order.MaxQuantity.
 	}
 }
 
@@ -104,6 +105,8 @@ func copyField(to, from *spillwayv1.ProductInput, f store.ProductField) {
 		to.Archived = from.GetArchived()
 	case store.ProductMaxPerCustomer:
 		to.MaxPerCustomer = from.MaxPerCustomer
+	case store.ProductSaleStart:
+		to.SaleStartTime = from.GetSaleStartTime()
 	}
 }
 

@@ -52,6 +52,8 @@ type ProductPrice struct {
 	Archived bool
 	// MaxPerCustomer is the number of units that one customer may order within a day; 0 is no limit.
 	MaxPerCustomer int
+	// SaleStartsAt is when orders begin to be taken; zero if they always were.
+	SaleStartsAt time.Time
 }
 
 // CartContents reads and empties carts.

@@ -13,11 +13,29 @@ import (
 type draft struct {
 	order.Order
 	maxUnits map[order.SKU]int
+	// saleStart is when the last of its products begins to be sold.
+	saleStart saleStart
+}
+
+// saleStart is when orders of the SKU begin to be taken.
+type saleStart struct {
+	sku order.SKU
+	at  time.Time
+}
+
+// begun refuses an order of before the start. A quote is given before, so that a page can show the price.
+func (s saleStart) begun(now time.Time) error {
+	if !now.Before(s.at) {
+		return nil
+	}
+	at := s.at.Format(time.RFC3339Nano)
+	return order.Refuse(order.ErrFailedPrecondition, order.ReasonSaleNotStarted, "the sale of product %s begins at %s", s.sku, at).
+		With(metaSKU, string(s.sku)).With("saleStartTime", at)
 }
 
 // draft prices the request.
 func (c *Checkout) draft(ctx context.Context, in checkedRequest) (draft, error) {
-	lines, most, err := c.priceLines(ctx, in.demand, in.currency)
+	d, err := c.priceLines(ctx, in.demand, in.currency)
 	if err != nil {
 		return draft{}, err
 	}
@@ -30,48 +48,58 @@ func (c *Checkout) draft(ctx context.Context, in checkedRequest) (draft, error) 
 	}
 	now := c.Now().UTC().Truncate(time.Microsecond)
 	id := order.NewID(c.Partition, now)
-	o := order.Order{
-		ID: id, CustomerID: in.customer, State: order.Pending, Lines: lines, Currency: in.currency, Email: in.email,
+	d.Order = order.Order{
+		ID: id, CustomerID: in.customer, State: order.Pending, Lines: d.Lines, Currency: in.currency, Email: in.email,
 		Address: in.address, TrackingID: shipping.NewTrackingID(id), IdempotencyKey: in.key, Fingerprint: in.fingerprint,
 		CreatedAt: now, UpdatedAt: now,
 	}
 	if !in.withCard {
-		o.ExpiresAt = now.Add(c.PayWithin)
+		d.ExpiresAt = now.Add(c.PayWithin)
 	}
-	err = o.Price(quote.Amount)
-	return draft{o, most}, err
+	err = d.Price(quote.Amount)
+	return d, err
 }
 
 // priceLines takes a snapshot of names and prices. Each unit price is converted and rounded once, so that a line's total is a
-// multiple of its unit price. It also returns the number of units that a customer may order, of each SKU with a limit.
-func (c *Checkout) priceLines(ctx context.Context, demand []order.Demand, currency order.Currency) ([]order.Line, map[order.SKU]int, error) {
+// multiple of its unit price. The draft also has the number of units that a customer may order, of each SKU with a limit, and the sale's start.
+func (c *Checkout) priceLines(ctx context.Context, demand []order.Demand, currency order.Currency) (draft, error) {
 	skus := make([]order.SKU, len(demand))
 	for i, d := range demand {
 		skus[i] = d.SKU
 	}
 	prices, err := c.Prices.Prices(ctx, skus)
 	if err != nil {
-		return nil, nil, err
+		return draft{}, err
 	}
-	lines := make([]order.Line, len(demand))
-	var most map[order.SKU]int // Few products have a limit.
+	var out draft
+	out.Lines = make([]order.Line, len(demand))
 	for i, d := range demand {
-		if err := forSale(d.SKU, prices[d.SKU].Archived); err != nil {
-			return nil, nil, err
+		p := prices[d.SKU]
+		if err := forSale(d.SKU, p.Archived); err != nil {
+			return draft{}, err
 		}
-		price, err := c.Rates.Convert(prices[d.SKU].Price, currency)
+		price, err := c.Rates.Convert(p.Price, currency)
 		if err != nil {
-			return nil, nil, inField(fieldCurrencyCode, err)
+			return draft{}, inField(fieldCurrencyCode, err)
 		}
-		if limit := prices[d.SKU].MaxPerCustomer; limit > 0 {
-			if most == nil {
-				most = make(map[order.SKU]int)
-			}
-			most[d.SKU] = limit
-		}
-		lines[i] = order.Line{SKU: d.SKU, Name: prices[d.SKU].Name, Quantity: d.Quantity, UnitPrice: price.Amount}
+		out.limit(d.SKU, p)
+		out.Lines[i] = order.Line{SKU: d.SKU, Name: p.Name, Quantity: d.Quantity, UnitPrice: price.Amount}
 	}
-	return lines, most, nil
+	return out, nil
+}
+
+// limit takes over what restricts the orders of a product.
+func (d *draft) limit(sku order.SKU, p ProductPrice) {
+	if p.SaleStartsAt.After(d.saleStart.at) {
+		d.saleStart = saleStart{sku, p.SaleStartsAt}
+	}
+	if p.MaxPerCustomer <= 0 {
+		return
+	}
+	if d.maxUnits == nil { // Few products have a limit.
+		d.maxUnits = make(map[order.SKU]int)
+	}
+	d.maxUnits[sku] = p.MaxPerCustomer
 }
 
 // checkQuote refuses a shipping quote that cannot be added to an order's items. The error has no class, so that the edge

@@ -72,6 +72,9 @@ func (c *Checkout) place(ctx context.Context, in checkedRequest) (order.Order, e
 	if err == nil {
 		err = in.accepts(o)
 	}
+	if err == nil {
+		err = d.saleStart.begun(c.Now())
+	}
 	if err == nil && in.withCard {
 		err = c.Payments.Ready() // No stock is reserved for a charge that is not sent.
 	}

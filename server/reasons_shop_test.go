@@ -292,6 +292,9 @@ var provocations = map[order.Reason]provocation{
 		c.call(spillwayv1connect.CartServiceEmptyCartProcedure, "{}")
 		return c.order(`[{"sku":"A","quantity":1}]`, "[]")
 	},
+	"SALE_NOT_STARTED": func(t *testing.T, s *refusingShop) string {
+		return s.withCheckout(t, func(c *Checkout) { c.Prices = stubSale{start: time.Now().Add(time.Hour)} }).order()
+	},
 	"PRODUCT_ARCHIVED": func(t *testing.T, s *refusingShop) string {
 		c := s.serve(t, nil)
 		c.create("OLD", `,"archived":true`)

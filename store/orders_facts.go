@@ -127,6 +127,15 @@ func (f *factReader) letters(ctx context.Context) error {
 	return err
 }
 
+// timeOrNil is nil, which is null in SQL, for the zero time.
+func timeOrNil(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	at := micro(t)
+	return &at
+}
+
 // timeOf is a time that may be null.
 func timeOf(t *time.Time) time.Time {
 	if t == nil {

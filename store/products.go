@@ -22,6 +22,8 @@ type Product struct {
 	Archived bool
 	// MaxPerCustomer is how many units one customer may order within a day, in one order or several; 0 is no limit.
 	MaxPerCustomer int
+	// SaleStartsAt is when orders begin to be taken; zero if they always were.
+	SaleStartsAt time.Time
 }
 
 // Products keeps the catalogue.
@@ -72,6 +74,7 @@ func insertProduct(ctx context.Context, tx *ent.Tx, pr Product, actor string) er
 		SetPriceMinor(int64(pr.Price.Amount)).SetCurrency(string(pr.Price.Currency)).SetCategories(categories).
 		SetStock(pr.Stock).SetArchived(pr.Archived).
 		SetMaxPerCustomer(int32(pr.MaxPerCustomer)). //nolint:gosec // At most order.MaxQuantity.
+		SetNillableSaleStartsAt(timeOrNil(pr.SaleStartsAt)).
 		SetCreatedAt(now).SetUpdatedAt(now).Exec(ctx)
 	if err != nil {
 		return err
@@ -119,6 +122,6 @@ func fromEnt(f *ent.Product) Product {
 	return Product{
 		SKU: order.SKU(f.ID), Name: f.Name, Description: f.Description, Picture: f.Picture, Categories: f.Categories,
 		Price: order.Money{Currency: order.Currency(f.Currency), Amount: order.Cents(f.PriceMinor)}, Stock: f.Stock, Archived: f.Archived,
-		MaxPerCustomer: int(f.MaxPerCustomer),
+		MaxPerCustomer: int(f.MaxPerCustomer), SaleStartsAt: timeOf(f.SaleStartsAt),
 	}
 }

@@ -24,11 +24,14 @@ const (
 	ProductArchived    ProductField = "archived"
 
 	ProductMaxPerCustomer ProductField = "max_per_customer"
+	ProductSaleStart      ProductField = "sale_start_time"
 )
 
 // ProductFields lists all of them.
 func ProductFields() []ProductField {
-	return []ProductField{ProductName, ProductDescription, ProductPicture, ProductPrice, ProductCategories, ProductArchived, ProductMaxPerCustomer}
+	return []ProductField{
+		ProductName, ProductDescription, ProductPicture, ProductPrice, ProductCategories, ProductArchived, ProductMaxPerCustomer, ProductSaleStart,
+	}
 }
 
 // Update changes the given fields of a product in one statement, so that concurrent updates of other fields are kept. It returns
@@ -61,6 +64,12 @@ func setField(u *ent.ProductUpdateOne, pr Product, f ProductField) {
 		u.SetCategories(slices.Concat([]string{}, pr.Categories))
 	case ProductArchived:
 		u.SetArchived(pr.Archived)
+	case ProductSaleStart:
+		if pr.SaleStartsAt.IsZero() {
+			u.ClearSaleStartsAt()
+			return
+		}
+		u.SetSaleStartsAt(micro(pr.SaleStartsAt))
 	case ProductMaxPerCustomer:
 		u.SetMaxPerCustomer(int32(pr.MaxPerCustomer)) //nolint:gosec // At most order.MaxQuantity.
 	}

@@ -4,6 +4,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/store"
@@ -128,6 +129,26 @@ func TestProducts_MaxPerCustomer(t *testing.T) {
 			want(0)
 		})
 	}
+}
+
+// TestProducts_SaleStart is null unless it is set, and Update can take it away.
+func TestProducts_SaleStart(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *store.DB) {
+		products := store.NewProducts(db)
+		p := store.Product{SKU: "A", Name: "a", Price: order.Money{Currency: "EUR", Amount: 100}}
+		if err := products.Create(t.Context(), p, "test"); err != nil {
+			t.Fatal(err)
+		}
+		for _, start := range []time.Time{{}, time.Date(2030, time.May, 1, 8, 0, 0, 123456000, time.FixedZone("", 7200)), {}} {
+			p.SaleStartsAt = start
+			if err := products.Update(t.Context(), p, []store.ProductField{store.ProductSaleStart}); err != nil {
+				t.Fatal(err)
+			}
+			if got, err := products.Get(t.Context(), "A"); err != nil || !got.SaleStartsAt.Equal(start) {
+				t.Errorf("the sale starts at %v (%v); want %v", got.SaleStartsAt, err, start)
+			}
+		}
+	})
 }
 
 // TestProducts_LengthIsInCharacters: a name may have 200 characters, however many bytes each takes.

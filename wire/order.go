@@ -103,7 +103,7 @@ func Order(o order.Order) *spillwayv1.Order {
 		CancelCode:      CancelCode(o.CancelReason.Code),
 		DuplicateOf:     string(o.CancelReason.DuplicateOf),
 		DeclineCode:     o.CancelReason.DeclineCode,
-		ExpireTime:      toTime(o.ExpiresAt),
+		ExpireTime:      Time(o.ExpiresAt),
 	}
 	if o.Refunded != 0 {
 		msg.RefundedTotal = Money(order.Money{Currency: o.Currency, Amount: o.Refunded})
@@ -139,8 +139,8 @@ func FromOrder(m *spillwayv1.Order) (order.Order, error) {
 		ID: order.ID(m.GetId()), CustomerID: order.CustomerID(m.GetCustomerId()), State: state,
 		Currency: order.Currency(m.GetTotal().GetCurrencyCode()),
 		Email:    m.GetEmail(), Address: FromAddress(m.GetShippingAddress()), TrackingID: m.GetTrackingId(),
-		CancelReason: cancelReason(m.GetCancelReason(), m), CreatedAt: fromTime(m.GetCreateTime()), UpdatedAt: fromTime(m.GetUpdateTime()),
-		ExpiresAt: fromTime(m.GetExpireTime()),
+		CancelReason: cancelReason(m.GetCancelReason(), m), CreatedAt: FromTime(m.GetCreateTime()), UpdatedAt: FromTime(m.GetUpdateTime()),
+		ExpiresAt: FromTime(m.GetExpireTime()),
 	}
 	read := amounts{currency: o.Currency}
 	o.ItemsTotal, o.ShippingTotal, o.Total = read.cents(m.GetItemsTotal()), read.cents(m.GetShippingTotal()), read.cents(m.GetTotal())
@@ -156,16 +156,16 @@ func FromOrder(m *spillwayv1.Order) (order.Order, error) {
 	return o, nil
 }
 
-// toTime returns nil for the zero time.
-func toTime(t time.Time) *timestamppb.Timestamp {
+// Time returns nil for the zero time.
+func Time(t time.Time) *timestamppb.Timestamp {
 	if t.IsZero() {
 		return nil
 	}
 	return timestamppb.New(t)
 }
 
-// fromTime truncates to the microsecond, the precision of SQL, so that an order is the same from every source.
-func fromTime(t *timestamppb.Timestamp) time.Time {
+// FromTime is the zero time for nil. It truncates to the microsecond, the precision of SQL, so that an order is the same from every source.
+func FromTime(t *timestamppb.Timestamp) time.Time {
 	if t == nil {
 		return time.Time{}
 	}

@@ -253,6 +253,7 @@ var (
 		{Name: "updated_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
 		{Name: "archived", Type: field.TypeBool, Default: false},
 		{Name: "max_per_customer", Type: field.TypeInt32, Default: 10},
+		{Name: "sale_starts_at", Type: field.TypeTime, Nullable: true, SchemaType: map[string]string{"mysql": "datetime(6)"}},
 	}
 	// ProductsTable holds the schema information for the "products" table.
 	ProductsTable = &schema.Table{

@@ -35,6 +35,8 @@ const (
 	FieldArchived = "archived"
 	// FieldMaxPerCustomer holds the string denoting the max_per_customer field in the database.
 	FieldMaxPerCustomer = "max_per_customer"
+	// FieldSaleStartsAt holds the string denoting the sale_starts_at field in the database.
+	FieldSaleStartsAt = "sale_starts_at"
 	// Table holds the table name of the product in the database.
 	Table = "products"
 )
@@ -54,6 +56,7 @@ var Columns = []string{
 	FieldUpdatedAt,
 	FieldArchived,
 	FieldMaxPerCustomer,
+	FieldSaleStartsAt,
 }
 
 // ValidColumn reports if the column name is valid (part of the table columns).
@@ -148,4 +151,9 @@ func ByArchived(opts ...sql.OrderTermOption) OrderOption {
 // ByMaxPerCustomer orders the results by the max_per_customer field.
 func ByMaxPerCustomer(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldMaxPerCustomer, opts...).ToFunc()
+}
+
+// BySaleStartsAt orders the results by the sale_starts_at field.
+func BySaleStartsAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldSaleStartsAt, opts...).ToFunc()
 }

@@ -119,6 +119,11 @@ func MaxPerCustomer(v int32) predicate.Product {
 	return predicate.Product(sql.FieldEQ(FieldMaxPerCustomer, v))
 }
 
+// SaleStartsAt applies equality check predicate on the "sale_starts_at" field. It's identical to SaleStartsAtEQ.
+func SaleStartsAt(v time.Time) predicate.Product {
+	return predicate.Product(sql.FieldEQ(FieldSaleStartsAt, v))
+}
+
 // NameEQ applies the EQ predicate on the "name" field.
 func NameEQ(v string) predicate.Product {
 	return predicate.Product(sql.FieldEQ(FieldName, v))
@@ -627,6 +632,56 @@ func MaxPerCustomerLT(v int32) predicate.Product {
 // MaxPerCustomerLTE applies the LTE predicate on the "max_per_customer" field.
 func MaxPerCustomerLTE(v int32) predicate.Product {
 	return predicate.Product(sql.FieldLTE(FieldMaxPerCustomer, v))
+}
+
+// SaleStartsAtEQ applies the EQ predicate on the "sale_starts_at" field.
+func SaleStartsAtEQ(v time.Time) predicate.Product {
+	return predicate.Product(sql.FieldEQ(FieldSaleStartsAt, v))
+}
+
+// SaleStartsAtNEQ applies the NEQ predicate on the "sale_starts_at" field.
+func SaleStartsAtNEQ(v time.Time) predicate.Product {
+	return predicate.Product(sql.FieldNEQ(FieldSaleStartsAt, v))
+}
+
+// SaleStartsAtIn applies the In predicate on the "sale_starts_at" field.
+func SaleStartsAtIn(vs ...time.Time) predicate.Product {
+	return predicate.Product(sql.FieldIn(FieldSaleStartsAt, vs...))
+}
+
+// SaleStartsAtNotIn applies the NotIn predicate on the "sale_starts_at" field.
+func SaleStartsAtNotIn(vs ...time.Time) predicate.Product {
+	return predicate.Product(sql.FieldNotIn(FieldSaleStartsAt, vs...))
+}
+
+// SaleStartsAtGT applies the GT predicate on the "sale_starts_at" field.
+func SaleStartsAtGT(v time.Time) predicate.Product {
+	return predicate.Product(sql.FieldGT(FieldSaleStartsAt, v))
+}
+
+// SaleStartsAtGTE applies the GTE predicate on the "sale_starts_at" field.
+func SaleStartsAtGTE(v time.Time) predicate.Product {
+	return predicate.Product(sql.FieldGTE(FieldSaleStartsAt, v))
+}
+
+// SaleStartsAtLT applies the LT predicate on the "sale_starts_at" field.
+func SaleStartsAtLT(v time.Time) predicate.Product {
+	return predicate.Product(sql.FieldLT(FieldSaleStartsAt, v))
+}
+
+// SaleStartsAtLTE applies the LTE predicate on the "sale_starts_at" field.
+func SaleStartsAtLTE(v time.Time) predicate.Product {
+	return predicate.Product(sql.FieldLTE(FieldSaleStartsAt, v))
+}
+
+// SaleStartsAtIsNil applies the IsNil predicate on the "sale_starts_at" field.
+func SaleStartsAtIsNil() predicate.Product {
+	return predicate.Product(sql.FieldIsNull(FieldSaleStartsAt))
+}
+
+// SaleStartsAtNotNil applies the NotNil predicate on the "sale_starts_at" field.
+func SaleStartsAtNotNil() predicate.Product {
+	return predicate.Product(sql.FieldNotNull(FieldSaleStartsAt))
 }
 
 // And groups predicates with the AND operator between them.

@@ -36,6 +36,8 @@ func (Product) Fields() []ent.Field {
 		field.Bool("archived").Default(false),
 		// The most units that one customer may order within a day, in one order or several; 0 is no limit.
 		field.Int32("max_per_customer").Default(10).Min(0).Annotations(Minimum{Value: 0}),
+		// Orders are refused before; without it, they never were.
+		field.Time("sale_starts_at").Optional().Nillable().SchemaType(micros),
 	}
 }
 

@@ -44,8 +44,10 @@ type CartItem struct {
 	Archived bool `protobuf:"varint,8,opt,name=archived,proto3" json:"archived,omitempty"`
 	// How many units one customer may order within a day, in one order or several; 0 is no limit.
 	MaxPerCustomer int32 `protobuf:"varint,9,opt,name=max_per_customer,json=maxPerCustomer,proto3" json:"max_per_customer,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// When its sale begins: an order before is refused. Not set if it always could be bought.
+	SaleStartTime *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=sale_start_time,json=saleStartTime,proto3" json:"sale_start_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *CartItem) Reset() {
@@ -139,6 +141,13 @@ func (x *CartItem) GetMaxPerCustomer() int32 {
 		return x.MaxPerCustomer
 	}
 	return 0
+}
+
+func (x *CartItem) GetSaleStartTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SaleStartTime
+	}
+	return nil
 }
 
 // Cart is a list of products that a customer intends to buy. It reserves no stock.
@@ -595,7 +604,7 @@ var File_spillway_v1_cart_proto protoreflect.FileDescriptor
 
 const file_spillway_v1_cart_proto_rawDesc = "" +
 	"\n" +
-	"\x16spillway/v1/cart.proto\x12\vspillway.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17spillway/v1/money.proto\"\xa7\x02\n" +
+	"\x16spillway/v1/cart.proto\x12\vspillway.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17spillway/v1/money.proto\"\xeb\x02\n" +
 	"\bCartItem\x12\x10\n" +
 	"\x03sku\x18\x01 \x01(\tR\x03sku\x12\x1a\n" +
 	"\bquantity\x18\x02 \x01(\x05R\bquantity\x12\x12\n" +
@@ -606,7 +615,9 @@ const file_spillway_v1_cart_proto_rawDesc = "" +
 	"\x05total\x18\x06 \x01(\v2\x12.spillway.v1.MoneyR\x05total\x12\x1c\n" +
 	"\tavailable\x18\a \x01(\x03R\tavailable\x12\x1a\n" +
 	"\barchived\x18\b \x01(\bR\barchived\x12(\n" +
-	"\x10max_per_customer\x18\t \x01(\x05R\x0emaxPerCustomer\"\xa5\x01\n" +
+	"\x10max_per_customer\x18\t \x01(\x05R\x0emaxPerCustomer\x12B\n" +
+	"\x0fsale_start_time\x18\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\rsaleStartTime\"\xa5\x01\n" +
 	"\x04Cart\x12+\n" +
 	"\x05items\x18\x01 \x03(\v2\x15.spillway.v1.CartItemR\x05items\x12;\n" +
 	"\vexpire_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
@@ -670,25 +681,26 @@ var file_spillway_v1_cart_proto_goTypes = []any{
 var file_spillway_v1_cart_proto_depIdxs = []int32{
 	10, // 0: spillway.v1.CartItem.unit_price:type_name -> spillway.v1.Money
 	10, // 1: spillway.v1.CartItem.total:type_name -> spillway.v1.Money
-	0,  // 2: spillway.v1.Cart.items:type_name -> spillway.v1.CartItem
-	11, // 3: spillway.v1.Cart.expire_time:type_name -> google.protobuf.Timestamp
-	10, // 4: spillway.v1.Cart.items_total:type_name -> spillway.v1.Money
-	1,  // 5: spillway.v1.AddItemResponse.cart:type_name -> spillway.v1.Cart
-	1,  // 6: spillway.v1.SetQuantityResponse.cart:type_name -> spillway.v1.Cart
-	1,  // 7: spillway.v1.GetCartResponse.cart:type_name -> spillway.v1.Cart
-	2,  // 8: spillway.v1.CartService.AddItem:input_type -> spillway.v1.AddItemRequest
-	4,  // 9: spillway.v1.CartService.SetQuantity:input_type -> spillway.v1.SetQuantityRequest
-	6,  // 10: spillway.v1.CartService.GetCart:input_type -> spillway.v1.GetCartRequest
-	8,  // 11: spillway.v1.CartService.EmptyCart:input_type -> spillway.v1.EmptyCartRequest
-	3,  // 12: spillway.v1.CartService.AddItem:output_type -> spillway.v1.AddItemResponse
-	5,  // 13: spillway.v1.CartService.SetQuantity:output_type -> spillway.v1.SetQuantityResponse
-	7,  // 14: spillway.v1.CartService.GetCart:output_type -> spillway.v1.GetCartResponse
-	9,  // 15: spillway.v1.CartService.EmptyCart:output_type -> spillway.v1.EmptyCartResponse
-	12, // [12:16] is the sub-list for method output_type
-	8,  // [8:12] is the sub-list for method input_type
-	8,  // [8:8] is the sub-list for extension type_name
-	8,  // [8:8] is the sub-list for extension extendee
-	0,  // [0:8] is the sub-list for field type_name
+	11, // 2: spillway.v1.CartItem.sale_start_time:type_name -> google.protobuf.Timestamp
+	0,  // 3: spillway.v1.Cart.items:type_name -> spillway.v1.CartItem
+	11, // 4: spillway.v1.Cart.expire_time:type_name -> google.protobuf.Timestamp
+	10, // 5: spillway.v1.Cart.items_total:type_name -> spillway.v1.Money
+	1,  // 6: spillway.v1.AddItemResponse.cart:type_name -> spillway.v1.Cart
+	1,  // 7: spillway.v1.SetQuantityResponse.cart:type_name -> spillway.v1.Cart
+	1,  // 8: spillway.v1.GetCartResponse.cart:type_name -> spillway.v1.Cart
+	2,  // 9: spillway.v1.CartService.AddItem:input_type -> spillway.v1.AddItemRequest
+	4,  // 10: spillway.v1.CartService.SetQuantity:input_type -> spillway.v1.SetQuantityRequest
+	6,  // 11: spillway.v1.CartService.GetCart:input_type -> spillway.v1.GetCartRequest
+	8,  // 12: spillway.v1.CartService.EmptyCart:input_type -> spillway.v1.EmptyCartRequest
+	3,  // 13: spillway.v1.CartService.AddItem:output_type -> spillway.v1.AddItemResponse
+	5,  // 14: spillway.v1.CartService.SetQuantity:output_type -> spillway.v1.SetQuantityResponse
+	7,  // 15: spillway.v1.CartService.GetCart:output_type -> spillway.v1.GetCartResponse
+	9,  // 16: spillway.v1.CartService.EmptyCart:output_type -> spillway.v1.EmptyCartResponse
+	13, // [13:17] is the sub-list for method output_type
+	9,  // [9:13] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_spillway_v1_cart_proto_init() }

@@ -11,6 +11,7 @@ import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	fieldmaskpb "google.golang.org/protobuf/types/known/fieldmaskpb"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -105,8 +106,10 @@ type Product struct {
 	Archived bool `protobuf:"varint,8,opt,name=archived,proto3" json:"archived,omitempty"`
 	// How many units one customer may order within a day, in one order or several; 0 is no limit.
 	MaxPerCustomer int32 `protobuf:"varint,9,opt,name=max_per_customer,json=maxPerCustomer,proto3" json:"max_per_customer,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// When its sale begins: an order before is refused with SALE_NOT_STARTED. Not set if it always could be bought.
+	SaleStartTime *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=sale_start_time,json=saleStartTime,proto3" json:"sale_start_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Product) Reset() {
@@ -200,6 +203,13 @@ func (x *Product) GetMaxPerCustomer() int32 {
 		return x.MaxPerCustomer
 	}
 	return 0
+}
+
+func (x *Product) GetSaleStartTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SaleStartTime
+	}
+	return nil
 }
 
 // ListProductsRequest requests a page of products.
@@ -743,8 +753,11 @@ type ProductInput struct {
 	// How many units one customer may order within a day, in one order or several: 0 is no limit, 10 if it is not
 	// set. UpdateProduct changes it only when update_mask names it.
 	MaxPerCustomer *int32 `protobuf:"varint,8,opt,name=max_per_customer,json=maxPerCustomer,proto3,oneof" json:"max_per_customer,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// When its sale begins, from 1970 to 9999: orders before are refused. Not set, it can be bought at once. UpdateProduct changes it
+	// only when update_mask names it.
+	SaleStartTime *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=sale_start_time,json=saleStartTime,proto3" json:"sale_start_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ProductInput) Reset() {
@@ -831,6 +844,13 @@ func (x *ProductInput) GetMaxPerCustomer() int32 {
 		return *x.MaxPerCustomer
 	}
 	return 0
+}
+
+func (x *ProductInput) GetSaleStartTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SaleStartTime
+	}
+	return nil
 }
 
 // CreateProductRequest describes a new product.
@@ -1031,8 +1051,8 @@ type UpdateProductRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The product, identified by its SKU. Fields that update_mask does not name are ignored, and may be empty.
 	Product *ProductInput `protobuf:"bytes,1,opt,name=product,proto3" json:"product,omitempty"`
-	// The fields to change: name, description, picture, price, categories, archived, max_per_customer. None means all
-	// of them but archived and max_per_customer.
+	// The fields to change: name, description, picture, price, categories, archived, max_per_customer, sale_start_time.
+	// None means all of them but archived, max_per_customer and sale_start_time.
 	UpdateMask    *fieldmaskpb.FieldMask `protobuf:"bytes,2,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1416,7 +1436,7 @@ var File_spillway_v1_catalog_proto protoreflect.FileDescriptor
 
 const file_spillway_v1_catalog_proto_rawDesc = "" +
 	"\n" +
-	"\x19spillway/v1/catalog.proto\x12\vspillway.v1\x1a\x1bbuf/validate/validate.proto\x1a google/protobuf/field_mask.proto\x1a\x18spillway/v1/errors.proto\x1a\x17spillway/v1/money.proto\"\x99\x02\n" +
+	"\x19spillway/v1/catalog.proto\x12\vspillway.v1\x1a\x1bbuf/validate/validate.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18spillway/v1/errors.proto\x1a\x17spillway/v1/money.proto\"\xdd\x02\n" +
 	"\aProduct\x12\x10\n" +
 	"\x03sku\x18\x01 \x01(\tR\x03sku\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12 \n" +
@@ -1428,7 +1448,9 @@ const file_spillway_v1_catalog_proto_rawDesc = "" +
 	"categories\x12\x1c\n" +
 	"\tavailable\x18\a \x01(\x03R\tavailable\x12\x1a\n" +
 	"\barchived\x18\b \x01(\bR\barchived\x12(\n" +
-	"\x10max_per_customer\x18\t \x01(\x05R\x0emaxPerCustomer\"\xc4\x02\n" +
+	"\x10max_per_customer\x18\t \x01(\x05R\x0emaxPerCustomer\x12B\n" +
+	"\x0fsale_start_time\x18\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\rsaleStartTime\"\xc4\x02\n" +
 	"\x13ListProductsRequest\x12&\n" +
 	"\tpage_size\x18\x01 \x01(\x05B\t\xbaH\x06\x1a\x04\x18d(\x00R\bpageSize\x12'\n" +
 	"\n" +
@@ -1463,7 +1485,7 @@ const file_spillway_v1_catalog_proto_rawDesc = "" +
 	"\x04sort\x18\a \x01(\x0e2\x18.spillway.v1.ProductSortB\b\xbaH\x05\x82\x01\x02\x10\x01R\x04sort\"r\n" +
 	"\x16SearchProductsResponse\x120\n" +
 	"\bproducts\x18\x01 \x03(\v2\x14.spillway.v1.ProductR\bproducts\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x82\x04\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xd9\x04\n" +
 	"\fProductInput\x12:\n" +
 	"\x03sku\x18\x01 \x01(\tB(\xbaH%r#2!^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$R\x03sku\x12\x1e\n" +
 	"\x04name\x18\x02 \x01(\tB\n" +
@@ -1478,7 +1500,8 @@ const file_spillway_v1_catalog_proto_rawDesc = "" +
 	"categories\x12\x1a\n" +
 	"\barchived\x18\a \x01(\bR\barchived\x129\n" +
 	"\x10max_per_customer\x18\b \x01(\x05B\n" +
-	"\xbaH\a\x1a\x05\x18\xe8\a(\x00H\x00R\x0emaxPerCustomer\x88\x01\x01B\x13\n" +
+	"\xbaH\a\x1a\x05\x18\xe8\a(\x00H\x00R\x0emaxPerCustomer\x88\x01\x01\x12U\n" +
+	"\x0fsale_start_time\x18\t \x01(\v2\x1a.google.protobuf.TimestampB\x11\xbaH\x0e\xb2\x01\v\"\a\b\xff\x82\xd1\xff\xaf\a2\x00R\rsaleStartTimeB\x13\n" +
 	"\x11_max_per_customer\"\x87\x01\n" +
 	"\x14CreateProductRequest\x12;\n" +
 	"\aproduct\x18\x01 \x01(\v2\x19.spillway.v1.ProductInputB\x06\xbaH\x03\xc8\x01\x01R\aproduct\x122\n" +
@@ -1577,51 +1600,54 @@ var file_spillway_v1_catalog_proto_goTypes = []any{
 	(*AdjustStocksResponse)(nil),   // 20: spillway.v1.AdjustStocksResponse
 	(*AdjustStocksResult)(nil),     // 21: spillway.v1.AdjustStocksResult
 	(*Money)(nil),                  // 22: spillway.v1.Money
-	(*fieldmaskpb.FieldMask)(nil),  // 23: google.protobuf.FieldMask
-	(*ItemError)(nil),              // 24: spillway.v1.ItemError
+	(*timestamppb.Timestamp)(nil),  // 23: google.protobuf.Timestamp
+	(*fieldmaskpb.FieldMask)(nil),  // 24: google.protobuf.FieldMask
+	(*ItemError)(nil),              // 25: spillway.v1.ItemError
 }
 var file_spillway_v1_catalog_proto_depIdxs = []int32{
 	22, // 0: spillway.v1.Product.price:type_name -> spillway.v1.Money
-	0,  // 1: spillway.v1.ListProductsRequest.sort:type_name -> spillway.v1.ProductSort
-	1,  // 2: spillway.v1.GetProductsResponse.products:type_name -> spillway.v1.Product
-	1,  // 3: spillway.v1.ListProductsResponse.products:type_name -> spillway.v1.Product
-	1,  // 4: spillway.v1.GetProductResponse.product:type_name -> spillway.v1.Product
-	0,  // 5: spillway.v1.SearchProductsRequest.sort:type_name -> spillway.v1.ProductSort
-	1,  // 6: spillway.v1.SearchProductsResponse.products:type_name -> spillway.v1.Product
-	22, // 7: spillway.v1.ProductInput.price:type_name -> spillway.v1.Money
-	10, // 8: spillway.v1.CreateProductRequest.product:type_name -> spillway.v1.ProductInput
-	1,  // 9: spillway.v1.CreateProductResponse.product:type_name -> spillway.v1.Product
-	11, // 10: spillway.v1.CreateProductsRequest.products:type_name -> spillway.v1.CreateProductRequest
-	1,  // 11: spillway.v1.CreateProductsResponse.products:type_name -> spillway.v1.Product
-	10, // 12: spillway.v1.UpdateProductRequest.product:type_name -> spillway.v1.ProductInput
-	23, // 13: spillway.v1.UpdateProductRequest.update_mask:type_name -> google.protobuf.FieldMask
-	1,  // 14: spillway.v1.UpdateProductResponse.product:type_name -> spillway.v1.Product
-	17, // 15: spillway.v1.AdjustStocksRequest.adjustments:type_name -> spillway.v1.AdjustStockRequest
-	21, // 16: spillway.v1.AdjustStocksResponse.results:type_name -> spillway.v1.AdjustStocksResult
-	24, // 17: spillway.v1.AdjustStocksResult.error:type_name -> spillway.v1.ItemError
-	2,  // 18: spillway.v1.CatalogService.ListProducts:input_type -> spillway.v1.ListProductsRequest
-	6,  // 19: spillway.v1.CatalogService.GetProduct:input_type -> spillway.v1.GetProductRequest
-	3,  // 20: spillway.v1.CatalogService.GetProducts:input_type -> spillway.v1.GetProductsRequest
-	8,  // 21: spillway.v1.CatalogService.SearchProducts:input_type -> spillway.v1.SearchProductsRequest
-	11, // 22: spillway.v1.CatalogService.CreateProduct:input_type -> spillway.v1.CreateProductRequest
-	13, // 23: spillway.v1.CatalogService.CreateProducts:input_type -> spillway.v1.CreateProductsRequest
-	15, // 24: spillway.v1.CatalogService.UpdateProduct:input_type -> spillway.v1.UpdateProductRequest
-	17, // 25: spillway.v1.CatalogService.AdjustStock:input_type -> spillway.v1.AdjustStockRequest
-	19, // 26: spillway.v1.CatalogService.AdjustStocks:input_type -> spillway.v1.AdjustStocksRequest
-	5,  // 27: spillway.v1.CatalogService.ListProducts:output_type -> spillway.v1.ListProductsResponse
-	7,  // 28: spillway.v1.CatalogService.GetProduct:output_type -> spillway.v1.GetProductResponse
-	4,  // 29: spillway.v1.CatalogService.GetProducts:output_type -> spillway.v1.GetProductsResponse
-	9,  // 30: spillway.v1.CatalogService.SearchProducts:output_type -> spillway.v1.SearchProductsResponse
-	12, // 31: spillway.v1.CatalogService.CreateProduct:output_type -> spillway.v1.CreateProductResponse
-	14, // 32: spillway.v1.CatalogService.CreateProducts:output_type -> spillway.v1.CreateProductsResponse
-	16, // 33: spillway.v1.CatalogService.UpdateProduct:output_type -> spillway.v1.UpdateProductResponse
-	18, // 34: spillway.v1.CatalogService.AdjustStock:output_type -> spillway.v1.AdjustStockResponse
-	20, // 35: spillway.v1.CatalogService.AdjustStocks:output_type -> spillway.v1.AdjustStocksResponse
-	27, // [27:36] is the sub-list for method output_type
-	18, // [18:27] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	23, // 1: spillway.v1.Product.sale_start_time:type_name -> google.protobuf.Timestamp
+	0,  // 2: spillway.v1.ListProductsRequest.sort:type_name -> spillway.v1.ProductSort
+	1,  // 3: spillway.v1.GetProductsResponse.products:type_name -> spillway.v1.Product
+	1,  // 4: spillway.v1.ListProductsResponse.products:type_name -> spillway.v1.Product
+	1,  // 5: spillway.v1.GetProductResponse.product:type_name -> spillway.v1.Product
+	0,  // 6: spillway.v1.SearchProductsRequest.sort:type_name -> spillway.v1.ProductSort
+	1,  // 7: spillway.v1.SearchProductsResponse.products:type_name -> spillway.v1.Product
+	22, // 8: spillway.v1.ProductInput.price:type_name -> spillway.v1.Money
+	23, // 9: spillway.v1.ProductInput.sale_start_time:type_name -> google.protobuf.Timestamp
+	10, // 10: spillway.v1.CreateProductRequest.product:type_name -> spillway.v1.ProductInput
+	1,  // 11: spillway.v1.CreateProductResponse.product:type_name -> spillway.v1.Product
+	11, // 12: spillway.v1.CreateProductsRequest.products:type_name -> spillway.v1.CreateProductRequest
+	1,  // 13: spillway.v1.CreateProductsResponse.products:type_name -> spillway.v1.Product
+	10, // 14: spillway.v1.UpdateProductRequest.product:type_name -> spillway.v1.ProductInput
+	24, // 15: spillway.v1.UpdateProductRequest.update_mask:type_name -> google.protobuf.FieldMask
+	1,  // 16: spillway.v1.UpdateProductResponse.product:type_name -> spillway.v1.Product
+	17, // 17: spillway.v1.AdjustStocksRequest.adjustments:type_name -> spillway.v1.AdjustStockRequest
+	21, // 18: spillway.v1.AdjustStocksResponse.results:type_name -> spillway.v1.AdjustStocksResult
+	25, // 19: spillway.v1.AdjustStocksResult.error:type_name -> spillway.v1.ItemError
+	2,  // 20: spillway.v1.CatalogService.ListProducts:input_type -> spillway.v1.ListProductsRequest
+	6,  // 21: spillway.v1.CatalogService.GetProduct:input_type -> spillway.v1.GetProductRequest
+	3,  // 22: spillway.v1.CatalogService.GetProducts:input_type -> spillway.v1.GetProductsRequest
+	8,  // 23: spillway.v1.CatalogService.SearchProducts:input_type -> spillway.v1.SearchProductsRequest
+	11, // 24: spillway.v1.CatalogService.CreateProduct:input_type -> spillway.v1.CreateProductRequest
+	13, // 25: spillway.v1.CatalogService.CreateProducts:input_type -> spillway.v1.CreateProductsRequest
+	15, // 26: spillway.v1.CatalogService.UpdateProduct:input_type -> spillway.v1.UpdateProductRequest
+	17, // 27: spillway.v1.CatalogService.AdjustStock:input_type -> spillway.v1.AdjustStockRequest
+	19, // 28: spillway.v1.CatalogService.AdjustStocks:input_type -> spillway.v1.AdjustStocksRequest
+	5,  // 29: spillway.v1.CatalogService.ListProducts:output_type -> spillway.v1.ListProductsResponse
+	7,  // 30: spillway.v1.CatalogService.GetProduct:output_type -> spillway.v1.GetProductResponse
+	4,  // 31: spillway.v1.CatalogService.GetProducts:output_type -> spillway.v1.GetProductsResponse
+	9,  // 32: spillway.v1.CatalogService.SearchProducts:output_type -> spillway.v1.SearchProductsResponse
+	12, // 33: spillway.v1.CatalogService.CreateProduct:output_type -> spillway.v1.CreateProductResponse
+	14, // 34: spillway.v1.CatalogService.CreateProducts:output_type -> spillway.v1.CreateProductsResponse
+	16, // 35: spillway.v1.CatalogService.UpdateProduct:output_type -> spillway.v1.UpdateProductResponse
+	18, // 36: spillway.v1.CatalogService.AdjustStock:output_type -> spillway.v1.AdjustStockResponse
+	20, // 37: spillway.v1.CatalogService.AdjustStocks:output_type -> spillway.v1.AdjustStocksResponse
+	29, // [29:38] is the sub-list for method output_type
+	20, // [20:29] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_spillway_v1_catalog_proto_init() }

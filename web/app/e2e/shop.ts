@@ -46,13 +46,20 @@ export class Shop {
     const { product } = await this.call("CatalogService/GetProduct", { sku });
     const delta = units - Number(product.available ?? 0);
     if (delta === 0) return;
-    const token = execFileSync(binary, ["token", "--data-dir", this.dir, "--customer", "e2e", "--role", "operator"]);
     const adjustmentId = `e2e-${Math.random()}`;
-    await this.call(
-      "CatalogService/AdjustStock",
-      { sku, delta, reason: "test", adjustmentId },
-      token.toString().trim(),
-    );
+    await this.call("CatalogService/AdjustStock", { sku, delta, reason: "test", adjustmentId }, this.operator());
+  }
+
+  /** Sets when the sale of a product begins; without a time, it can be bought at once. */
+  async beginSale(sku: string, at?: Date) {
+    const product = { sku, saleStartTime: at?.toISOString() };
+    await this.call("CatalogService/UpdateProduct", { product, updateMask: "saleStartTime" }, this.operator());
+  }
+
+  private operator(): string {
+    return execFileSync(binary, ["token", "--data-dir", this.dir, "--customer", "e2e", "--role", "operator"])
+      .toString()
+      .trim();
   }
 
   async available(sku: string): Promise<number> {

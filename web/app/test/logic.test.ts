@@ -6,7 +6,7 @@ import { invalidFields } from "../src/rules/check.ts";
 import { cardOf, emptyDetails, keepDetails, storedDetails } from "../src/shop/checkout/details.ts";
 import { categoriesOf } from "../src/shop/home/categories.ts";
 import { canCancel, stepsOf } from "../src/shop/order/steps.ts";
-import { countdown, share, startOf } from "../src/shop/sale/clock.ts";
+import { countdown, share } from "../src/shop/sale/clock.ts";
 
 const filled = {
   ...emptyDetails,
@@ -73,11 +73,6 @@ describe("the sale", () => {
     expect(countdown(3_723_000)).toBe("1:02:03");
     expect(countdown(90_061_000)).toBe("1 d 1:01:01");
     expect(countdown(-5)).toBe("00:00");
-  });
-  it("begins when its link says so", () => {
-    expect(startOf("2026-01-01T00:00:00Z")).toBe(Date.UTC(2026, 0, 1));
-    expect(startOf("soon")).toBeUndefined();
-    expect(startOf(null)).toBeUndefined();
   });
   it("shows the share that is left", () => {
     expect(share(5, 20)).toBe(0.25);

@@ -12,6 +12,7 @@ it("a product survives the form", () => {
     price: { currencyCode: "EUR", units: 12n, nanos: 990_000_000 },
     categories: ["kitchen", "gifts"],
     maxPerCustomer: 3,
+    saleStartTime: { seconds: 1_900_000_000n, nanos: 0 },
   });
   const draft = draftOf(product);
   expect(check(draft, false)).toEqual({});
@@ -21,7 +22,9 @@ it("a product survives the form", () => {
     price: { currencyCode: "EUR", units: 12n, nanos: 990_000_000 },
     categories: ["kitchen", "gifts"],
     maxPerCustomer: 3,
+    saleStartTime: { seconds: 1_900_000_000n, nanos: 0 },
   });
+  expect(inputOf({ ...draft, saleStart: "" }).saleStartTime).toBeUndefined();
 });
 
 it("check finds what the server would refuse", () => {
@@ -33,6 +36,7 @@ it("check finds what the server would refuse", () => {
     price: "0",
     currency: "eur",
     maxPerCustomer: "1001",
+    saleStart: "2026-12-01 09:00",
     initialStock: "-1",
     picture: "x".repeat(501),
     categories: "x".repeat(51),

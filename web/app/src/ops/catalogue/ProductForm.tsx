@@ -20,6 +20,7 @@ const TEXTS: { name: keyof Draft; label: string; hint?: string; only?: "new" }[]
   { name: "categories", label: "Categories", hint: "With commas between them." },
   { name: "picture", label: "Picture", hint: "A path or URL." },
   { name: "maxPerCustomer", label: "Units for one customer a day", hint: "0 is no limit." },
+  { name: "saleStart", label: "Sale begins", hint: "Such as 2026-12-01T09:00:00Z; empty means at once." },
   { name: "initialStock", label: "Units at first", only: "new" },
 ];
 

@@ -1,5 +1,6 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { moneyOf, toDecimal } from "@spillway/client";
+import { timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { moneyOf, toDate, toDecimal } from "@spillway/client";
 import type { Product, ProductInputSchema } from "@spillway/client/gen/spillway/v1/catalog_pb";
 
 /** A product as the form has it: texts. */
@@ -12,6 +13,8 @@ export interface Draft {
   currency: string;
   categories: string;
   maxPerCustomer: string;
+  /** When its sale begins, as RFC 3339; empty if it can be bought at once. */
+  saleStart: string;
   initialStock: string;
 }
 
@@ -24,6 +27,7 @@ export const emptyDraft: Draft = {
   currency: "EUR",
   categories: "",
   maxPerCustomer: "10",
+  saleStart: "",
   initialStock: "0",
 };
 
@@ -36,11 +40,12 @@ export const draftOf = (p: Product): Draft => ({
   currency: p.price?.currencyCode ?? "EUR",
   categories: p.categories.join(", "),
   maxPerCustomer: String(p.maxPerCustomer),
+  saleStart: toDate(p.saleStartTime)?.toISOString() ?? "",
   initialStock: "",
 });
 
 /** The fields that the form changes. */
-export const FIELDS = ["name", "description", "picture", "price", "categories", "max_per_customer"];
+export const FIELDS = ["name", "description", "picture", "price", "categories", "max_per_customer", "sale_start_time"];
 
 export type Errors = Partial<Record<keyof Draft, string>>;
 
@@ -57,6 +62,8 @@ export function check(d: Draft, isNew: boolean): Errors {
   if (categories.length > 20 || categories.some((c) => c.length > 50))
     errors.categories = "At most 20, of 50 characters each.";
   if (!whole(d.maxPerCustomer, 1000)) errors.maxPerCustomer = "0 to 1,000; 0 is no limit.";
+  if (d.saleStart && !timePattern.test(d.saleStart))
+    errors.saleStart = "A time with its zone, such as 2026-12-01T09:00:00Z.";
   if (isNew && !whole(d.initialStock, 1_000_000_000)) errors.initialStock = "0 to 1,000,000,000.";
   return errors;
 }
@@ -70,7 +77,11 @@ export const inputOf = (d: Draft): MessageInitShape<typeof ProductInputSchema> =
   price: moneyOf(d.currency, d.price),
   categories: categoriesOf(d),
   maxPerCustomer: Number(d.maxPerCustomer),
+  saleStartTime: d.saleStart ? timestampFromDate(new Date(d.saleStart)) : undefined,
 });
+
+const timePattern =
+  /^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d{1,3})?)?(Z|[+-]\d\d:\d\d)$/;
 
 const categoriesOf = (d: Draft) =>
   d.categories

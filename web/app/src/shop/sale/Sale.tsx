@@ -1,7 +1,7 @@
-import { money } from "@spillway/client";
+import { money, toDate } from "@spillway/client";
 import type { Product } from "@spillway/client/gen/spillway/v1/catalog_pb";
 import { useRef } from "react";
-import { Link, useParams, useSearchParams } from "wouter";
+import { Link, useParams } from "wouter";
 import { useTranslation } from "../../i18n/index.js";
 import { ErrorNotice } from "../../ui/Notice.js";
 import { Picture } from "../../ui/Picture.js";
@@ -18,7 +18,7 @@ import { ProductGrid } from "../home/ProductGrid.js";
 import { useOrder } from "../order/useOrder.js";
 import { useProduct } from "../product/useProduct.js";
 import { useLocale, useServer, useSettings } from "../settings.js";
-import { countdown, share, startOf } from "./clock.js";
+import { countdown, share } from "./clock.js";
 
 /** The stock of a sale moves fast. */
 const stockIntervalMs = 1_000;
@@ -82,9 +82,8 @@ function StockBar({ left }: { left: number }) {
 }
 
 /** How long until the sale begins, by the server's clock; 0 once it has begun. */
-function useStartsIn(): number {
-  const [params] = useSearchParams();
-  const start = startOf(params.get("start"));
+function useStartsIn(p: Product): number {
+  const start = toDate(p.saleStartTime)?.getTime();
   const server = useServer();
   const now = useNow(250, start !== undefined) + (server.data?.aheadMs ?? 0);
   return start === undefined ? 0 : Math.max(0, start - now);
@@ -94,7 +93,7 @@ function Buy({ product: p, placing }: { product: Product; placing: ReturnType<ty
   const { t } = useTranslation();
   const { currency } = useSettings();
   const { form, details, invalid, change, submit } = useDetails();
-  const startsInMs = useStartsIn();
+  const startsInMs = useStartsIn(p);
   const lines = [{ sku: p.sku, quantity: 1 }];
   const quote = useQuote(details.countryCode, lines);
   const price = money(quote.data?.total, useLocale());

@@ -12,12 +12,6 @@ export function countdown(ms: number): string {
   return hours > 0 ? `${hours}:${rest}` : rest;
 }
 
-/** The start of a sale, from its link: ?start=2026-11-29T10:00:00Z; undefined if there is none, or no time. */
-export function startOf(text: string | null): number | undefined {
-  const ms = text ? Date.parse(text) : Number.NaN;
-  return Number.isNaN(ms) ? undefined : ms;
-}
-
 /** The stock bar: what is left, of the most that this browser has seen. */
 export function share(left: number, most: number): number {
   return most > 0 ? Math.max(0, Math.min(1, left / most)) : 0;
