@@ -3,6 +3,7 @@ package pipeline
 import (
 	"time"
 
+	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/telemetry"
 )
 
@@ -42,7 +43,6 @@ const (
 const (
 	outcomeAccepted = "accepted"
 	outcomePending  = "pending"
-	outcomeReplayed = "replayed"
 	outcomeDone     = "done"
 	outcomeFailed   = "failed"
 )
@@ -89,14 +89,20 @@ func (c *counts) add(d definition, s telemetry.Series) {
 	}
 }
 
+// failedResults are the results of PlaceOrder that are failures of the shop, and of the alert CheckoutsFail. What a shop refuses as it should,
+// such as an order of what is sold out, is none.
+var failedResults = map[string]bool{
+	string(order.ReasonUnavailable): true, string(order.ReasonInternal): true, string(order.ReasonOverloaded): true,
+	string(order.ReasonJournalFull): true, string(order.ReasonDeadlineExceeded): true,
+}
+
 // addResult adds a result of PlaceOrder. A repeated request is neither a new order nor a failure.
 func (c *counts) addResult(result string, n float64) {
 	c.outcomes[result] += n
-	switch result {
-	case outcomeAccepted, outcomePending:
+	switch {
+	case result == outcomeAccepted, result == outcomePending:
 		c.items += n
-	case outcomeReplayed:
-	default:
+	case failedResults[result]:
 		c.failures += n
 	}
 }

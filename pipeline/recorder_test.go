@@ -68,6 +68,7 @@ func TestRecorder_RatesAreMeansOverTheWindow(t *testing.T) {
 		m.set("spillway.checkout.results", float64(10*n), 0, "result", "pending")
 		m.set("spillway.checkout.results", float64(3*n), 0, "result", "replayed")
 		m.set("spillway.checkout.results", float64(20*n), 0, "result", "SOLD_OUT")
+		m.set("spillway.checkout.results", float64(7*n), 0, "result", "UNAVAILABLE")
 		m.set("spillway.checkout.steps", float64(30*n), 0, "step", "charge", "result", "done")
 		m.set("spillway.checkout.steps", float64(6*n), 0, "step", "charge", "result", "refused")
 		m.set("spillway.checkout.steps", float64(n), 0, "step", "charge", "result", "failed")
@@ -91,7 +92,7 @@ func TestRecorder_RatesAreMeansOverTheWindow(t *testing.T) {
 		"flushed": {flush.PerSecond, 100}, "flushed in all": {float64(flush.Total), 2000}, "size of a flush": {flush.BatchItems / flush.Batches, 25},
 		"relayed": {relay.PerSecond, 50}, "failed relays": {relay.FailuresPerSecond, 2}, "size of a message": {relay.BatchItems / relay.Batches, 10},
 		"charged": {charge.PerSecond, 30}, "failed charges": {charge.FailuresPerSecond, 1}, "declined": {charge.Outcomes["refused"], 6},
-		"charges in progress": {float64(*charge.Active), 9}, "accepted": {accept.PerSecond, 50}, "refused": {accept.FailuresPerSecond, 20},
+		"charges in progress": {float64(*charge.Active), 9}, "accepted": {accept.PerSecond, 50}, "failed": {accept.FailuresPerSecond, 7},
 		"sold out": {accept.Outcomes["SOLD_OUT"], 20}, "replayed": {accept.Outcomes["replayed"], 3}, "age of shipped": {ship.AgeSeconds / ship.Ages, 1.5},
 	} {
 		if math.Abs(v[0]-v[1]) > 1e-9 {

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"strconv"
+	"strings"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -42,19 +43,20 @@ var deadLetterStatuses = map[spillwayv1.DeadLetterStatus]string{
 
 // ListDeadLetters returns a page of letters, newest first.
 func (d DeadLetters) ListDeadLetters(ctx context.Context, req *spillwayv1.ListDeadLettersRequest) (*spillwayv1.ListDeadLettersResponse, error) {
-	before, err := deadLetterCursor(req.GetPageToken())
-	if err != nil {
-		return nil, err
-	}
 	n := pageSize(req.GetPageSize())
 	filter := store.DeadLetterFilter{
 		Status: deadLetterStatuses[req.GetStatus()], Source: req.GetSource(), OrderID: req.GetOrderId(), Reason: req.GetReason(), PayloadType: req.GetPayloadType(),
+	}
+	hash := filterHash("%q", []string{req.GetStatus().String(), filter.Source, filter.OrderID, filter.Reason, filter.PayloadType})
+	before, err := deadLetterCursor(req.GetPageToken(), hash)
+	if err != nil {
+		return nil, err
 	}
 	found, err := d.Store.List(ctx, filter, before, n+1)
 	if err != nil {
 		return nil, err
 	}
-	page, next := paginate(found, n, func(f store.DeadLetter) string { return strconv.FormatInt(f.ID, 10) })
+	page, next := paginate(found, n, func(f store.DeadLetter) string { return hash + strconv.FormatInt(f.ID, 10) })
 	resp := &spillwayv1.ListDeadLettersResponse{NextPageToken: next}
 	for _, f := range page {
 		resp.Letters = append(resp.Letters, deadLetterMessage(f))
@@ -62,13 +64,17 @@ func (d DeadLetters) ListDeadLetters(ctx context.Context, req *spillwayv1.ListDe
 	return resp, nil
 }
 
-// deadLetterCursor is the id before which a page begins, 0 for the first one.
-func deadLetterCursor(token string) (int64, error) {
+// deadLetterCursor is the id before which a page begins, 0 for the first one. The hash is that of the page's filters.
+func deadLetterCursor(token, hash string) (int64, error) {
 	after, err := pageAfter(token)
 	if err != nil || after == "" {
 		return 0, err
 	}
-	id, err := strconv.ParseInt(after, 10, 64)
+	text, ok := strings.CutPrefix(after, hash)
+	if !ok {
+		return 0, errOtherFilters()
+	}
+	id, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || id < 1 {
 		return 0, invalidField(fieldPageToken, "it is not a token of this list: send the nextPageToken of the page before")
 	}

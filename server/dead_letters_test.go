@@ -163,7 +163,9 @@ func TestDeadLetters_Pages(t *testing.T) {
 	if got := strings.Join(ids, ","); got != "5,4,3,1" {
 		t.Errorf("the pages hold %s", got)
 	}
-	for _, body := range []string{`{"pageToken":"x"}`, `{"pageToken":"` + pageToken("x") + `"}`, `{"pageSize":101}`, `{"status":7}`} {
+	_, first := d.call(t, listLetters, op, `{"pageSize":2,"status":"DEAD_LETTER_STATUS_OPEN"}`)
+	others := fmt.Sprintf(`{"status":"DEAD_LETTER_STATUS_DISCARDED","pageToken":%q}`, first.NextPageToken)
+	for _, body := range []string{others, `{"pageToken":"x"}`, `{"pageToken":"` + pageToken("x") + `"}`, `{"pageSize":101}`, `{"status":7}`} {
 		if _, r := d.call(t, listLetters, op, body); r.Code != "invalid_argument" {
 			t.Errorf("%s: %+v", body, r)
 		}

@@ -673,7 +673,7 @@ type StageFigures struct {
 	PerSecond *float64 `protobuf:"fixed64,3,opt,name=per_second,json=perSecond,proto3,oneof" json:"per_second,omitempty"`
 	// Items done since the processes started.
 	Total int64 `protobuf:"varint,4,opt,name=total,proto3" json:"total,omitempty"`
-	// Failed calls or iterations a second.
+	// Failed calls or iterations a second. What is refused as it should be, such as an order of what is sold out, is no failure.
 	FailuresPerSecond *float64 `protobuf:"fixed64,5,opt,name=failures_per_second,json=failuresPerSecond,proto3,oneof" json:"failures_per_second,omitempty"`
 	// Failed calls or iterations since the processes started.
 	Failures int64 `protobuf:"varint,6,opt,name=failures,proto3" json:"failures,omitempty"`

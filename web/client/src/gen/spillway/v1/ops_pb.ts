@@ -295,7 +295,7 @@ export type StageFigures = Message<"spillway.v1.StageFigures"> & {
   total: bigint;
 
   /**
-   * Failed calls or iterations a second.
+   * Failed calls or iterations a second. What is refused as it should be, such as an order of what is sold out, is no failure.
    *
    * @generated from field: optional double failures_per_second = 5;
    */
