@@ -37,7 +37,8 @@ func mysqlScenarios() []scenario {
 	}}}
 }
 
-// mysqlOutage is an outage, after which what was accepted meanwhile must be drained within twice its time.
+// mysqlOutage is an outage, after which what was accepted meanwhile must be drained. Other parts are in trouble in the same minutes, so that the
+// bound is that of each drain; docs/operations.md has how long it takes if nothing else fails.
 func (r *round) mysqlOutage(begin, end func()) {
 	began := time.Now()
 	begin()
@@ -48,8 +49,8 @@ func (r *round) mysqlOutage(begin, end func()) {
 		if calm++; !r.drainedTo(over) {
 			calm = 0
 		}
-		if limit := 2 * over.Sub(began); time.Since(over) > max(limit, flowTimeout) {
-			r.t.Errorf("what was accepted while MySQL was in trouble for %s is not drained %s later", over.Sub(began).Round(time.Second), limit.Round(time.Second))
+		if time.Since(over) > drainTime {
+			r.t.Errorf("what was accepted while MySQL was in trouble for %s is not drained %s later", over.Sub(began).Round(time.Second), drainTime)
 			return
 		}
 	}
