@@ -117,6 +117,7 @@ func (a *App) serveAdmin(ctx context.Context) {
 type readiness struct {
 	Ready        bool                       `json:"ready"`
 	Role         Role                       `json:"role"`
+	Services     []string                   `json:"services,omitempty"`
 	Workers      []string                   `json:"workers,omitempty"`
 	Epoch        int64                      `json:"epoch,omitempty"` // absent while none is open
 	Mode         journal.Mode               `json:"mode,omitempty"`  // where stock is reserved; absent while no epoch is open
@@ -133,11 +134,11 @@ type dependencyState struct {
 // serveReadiness checks every dependency at once. The status is 503 if one is unavailable; an open breaker alone does not change it.
 func (a *App) serveReadiness(w http.ResponseWriter, r *http.Request) {
 	out := readiness{
-		Ready: true, Role: a.cfg.Role, Workers: a.cfg.Workers, Breakers: a.deps.policies.States(), Dependencies: map[string]dependencyState{},
+		Ready: true, Role: a.cfg.Role, Services: a.cfg.served(), Workers: a.cfg.Workers, Breakers: a.deps.policies.States(),
+		Dependencies: map[string]dependencyState{},
 	}
-	if e, err := a.deps.epochs.Current(); err == nil {
-		out.Epoch, out.Mode = e.Number, e.Mode
-	}
+	e := a.deps.epoch()
+	out.Epoch, out.Mode = e.Number, e.Mode
 	var mu sync.Mutex
 	var checking sync.WaitGroup
 	for name, check := range a.deps.ready() {

@@ -27,7 +27,7 @@ type App struct {
 	cfg       Config
 	log       *slog.Logger
 	tokens    *auth.Tokens // nil without an API
-	listener  net.Listener // nil without an API
+	listener  net.Listener // nil without a public port
 	admin     net.Listener // nil without an admin address
 	deps      *dependencies
 	telemetry *telemetry.Telemetry
@@ -62,10 +62,12 @@ func (a *App) open(ctx context.Context) error {
 
 // acquire takes what only one process can have. It comes before the connections: a process that cannot serve must not open an epoch.
 func (a *App) acquire(ctx context.Context) error {
-	if err := os.MkdirAll(a.cfg.SQL.DataDir, 0o700); err != nil {
-		return fmt.Errorf("--data-dir: %w", err)
+	if a.cfg.keepsFiles() {
+		if err := os.MkdirAll(a.cfg.SQL.DataDir, 0o700); err != nil {
+			return fmt.Errorf("--data-dir: %w", err)
+		}
 	}
-	if a.cfg.Redis.embedded() {
+	if a.cfg.embedded() {
 		unlock, err := lockDataDir(a.cfg.SQL.DataDir)
 		if err != nil {
 			return err
@@ -82,7 +84,7 @@ func (a *App) acquire(ctx context.Context) error {
 	}
 	a.closers = append(a.closers, func() error { a.telemetry.Stop(ctx); return nil })
 	a.log = a.telemetry.Log()
-	if !a.cfg.serves() {
+	if !a.cfg.public() {
 		return nil
 	}
 	if a.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", a.cfg.HTTP.Listen); err != nil {
@@ -110,7 +112,7 @@ func closeListener(l net.Listener) error {
 func (a *App) construct(ctx context.Context, start *stages) (err error) {
 	c := &a.cfg
 	if c.serves() {
-		if a.tokens, err = c.Auth.tokens(c.SQL.DataDir, c.SQL.embedded()); err != nil {
+		if a.tokens, err = c.Auth.tokens(c.SQL.DataDir, c.keepsKey()); err != nil {
 			return err
 		}
 	}
@@ -135,7 +137,7 @@ func (a *App) construct(ctx context.Context, start *stages) (err error) {
 		a.closers = append(a.closers, stopObserving)
 	}
 	start.done(ctx, "api")
-	if !c.works() && a.deps.flush.WithOrders {
+	if !c.works() && a.deps.flush.WithOrders && c.serving(serviceCheckout, serviceOrder) {
 		c.Workers = []string{workerFlusher} // Its responses wait for the flush.
 	}
 	a.watchPipeline()
@@ -169,8 +171,12 @@ func (a *App) Run(ctx context.Context) error {
 	tuneMemory(os.DirFS("/"))
 	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWork()
-	a.deps.goBackground(work, a.deps.epochs.Run)
-	a.deps.goBackground(work, a.api.rates.Run)
+	if a.deps.epochs != nil {
+		a.deps.goBackground(work, a.deps.epochs.Run)
+	}
+	if a.api.rates != nil {
+		a.deps.goBackground(work, a.api.rates.Run)
+	}
 	if a.cfg.External.Outages != "" {
 		a.deps.goBackground(work, a.api.outages.run)
 	}
@@ -189,7 +195,7 @@ func (a *App) Run(ctx context.Context) error {
 	stopRecording := a.record(work)
 	defer stopRecording()
 	var err error
-	if a.cfg.serves() {
+	if a.listener != nil {
 		err = a.serve(ctx)
 	} else {
 		a.log.InfoContext(ctx, "working", "workers", strings.Join(a.cfg.Workers, ","))
@@ -197,7 +203,7 @@ func (a *App) Run(ctx context.Context) error {
 	}
 	stopLoops()
 	err = errors.Join(err, a.awaitWorkers(ctx, running))
-	if a.cfg.SQL.embedded() && a.cfg.Redis.embedded() {
+	if a.cfg.SQL.embedded() && a.cfg.embedded() {
 		err = errors.Join(err, a.drain(work))
 	}
 	return err
@@ -241,17 +247,34 @@ func (a *App) serve(ctx context.Context) error {
 	// It ends with ctx: a client that still watches an order would hold up the shutdown.
 	watching, stopWatching := context.WithCancel(ctx)
 	defer stopWatching()
-	a.deps.goBackground(watching, a.api.hub.Run)
-	stopOps := context.AfterFunc(ctx, a.api.ops.Stop)
-	defer stopOps()
-	a.log.InfoContext(ctx, "taking orders", "url", a.URL(), "durability", a.deps.flush.Durability, "sql", a.deps.db.Dialect())
+	if a.cfg.serving(serviceOrder) {
+		a.deps.goBackground(watching, a.api.hub.Run)
+	}
+	if a.api.ops != nil {
+		stopOps := context.AfterFunc(ctx, a.api.ops.Stop)
+		defer stopOps()
+	}
+	a.logServing(ctx)
 	err = server.Serve(ctx, a.listener, server.NewHandler(cfg, a.api.services), a.cfg.HTTP.DrainTimeout, a.log)
 	a.log.InfoContext(ctx, "no requests are taken any more; every accepted one was answered", "error", err)
 	return err
 }
 
+// logServing logs what the process serves.
+func (a *App) logServing(ctx context.Context) {
+	if a.cfg.serving(serviceCheckout) {
+		a.log.InfoContext(ctx, "taking orders", "url", a.URL(), "durability", a.deps.flush.Durability, "sql", a.deps.db.Dialect())
+	}
+	if len(a.cfg.Services) > 0 {
+		a.log.InfoContext(ctx, "serving", "url", a.URL(), "services", strings.Join(a.cfg.Services, ","))
+	}
+}
+
 func (a *App) serverConfig(ctx context.Context) (server.Config, error) {
-	cfg := server.Config{Tokens: a.tokens, Origins: a.cfg.HTTP.Origins, Ready: a.deps.ready(), Breakers: a.deps.policies.States, Mode: a.deps.mode, Log: a.log}
+	cfg := server.Config{Tokens: a.tokens, Origins: a.cfg.HTTP.Origins, Ready: a.deps.ready(), Breakers: a.deps.policies.States, Log: a.log}
+	if a.deps.epochs != nil {
+		cfg.Mode = a.deps.mode
+	}
 	// The simulated payment provider is the only one.
 	cfg.Pages = server.Pages{Files: web.Files(), TestCards: true, TraceURL: a.cfg.HTTP.TraceURL}
 	if a.cfg.NewLab != nil && a.development() {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spillway/spillway/journal"
@@ -35,6 +36,10 @@ type Config struct {
 	Drain    DrainConfig
 	Audit    AuditConfig // RoleAll and RoleWork
 	External ExternalConfig
+	// Services are the names of the services to serve, of ServiceNames: RoleServe. None is all that Remote has no URL of.
+	Services []string
+	// Remote are the services that other processes serve: RoleServe and RoleWork.
+	Remote RemoteConfig
 	// NewLab makes the load lab of a shop for development, which sends loads to the URL until ctx ends; nil: it has none.
 	NewLab  func(ctx context.Context, url string, operator func() (string, error)) server.Lab
 	Workers []string // names of workers to run, of WorkerNames: RoleAll and RoleWork
@@ -72,24 +77,52 @@ func (c Config) serves() bool { return c.Role != RoleWork }
 // works reports whether the role has a queue and workers of its choice.
 func (c Config) works() bool { return c.Role != RoleServe }
 
-var errEmbedded = errors.New("this role needs --redis and --mysql: embedded storage lives in one process, which is `spillway all`")
+// embedded reports whether the process is a whole shop with a Redis of its own. Other roles without a Redis do not use one.
+func (c Config) embedded() bool { return c.Role == RoleAll && c.Redis.embedded() }
+
+// keepsKey reports whether the process may keep a key of its own in the data directory.
+func (c Config) keepsKey() bool { return c.Role == RoleAll && c.SQL.embedded() }
+
+// keepsFiles reports whether the process keeps files in the data directory: embedded storage, the key that comes with it, or mails.
+func (c Config) keepsFiles() bool {
+	n := c.needs()
+	return c.Role == RoleAll || n.local[serviceEmail] && c.External.Mail.SMTPHost == ""
+}
+
 
 // Validate reports every mistake in the settings that the role uses. Errors do not contain secrets.
 func (c Config) Validate() error {
-	errs := []error{c.SQL.validate(), c.Redis.validate(), c.Orders.validate(c.Redis.embedded()), c.Drain.validate(), c.External.validate(), c.Admin.validate()}
+	errs := []error{c.SQL.validate(), c.Redis.validate(), c.Orders.validate(c.embedded()), c.Drain.validate(), c.External.validate(), c.Admin.validate()}
 	if c.serves() {
-		errs = append(errs, c.HTTP.validate(), c.Auth.validate(c.SQL.embedded()))
+		errs = append(errs, c.HTTP.validate(), c.Auth.validate(c.keepsKey()), validateServices(c.Services))
 	}
 	if c.works() {
 		errs = append(errs, c.Queue.validate(), c.Audit.validate(), validateWorkers(c.Workers))
 	}
-	if c.Role != RoleAll && (c.SQL.embedded() || c.Redis.embedded()) {
-		errs = append(errs, errEmbedded)
-	}
+	errs = append(errs, c.validateStorage())
 	if !slices.Contains([]Role{RoleAll, RoleServe, RoleWork}, c.Role) {
 		errs = append(errs, fmt.Errorf("role %q: must be all, serve or work", c.Role))
 	}
 	return errors.Join(errs...)
+}
+
+// validateStorage checks that a process that is not the whole shop has the storage that it needs.
+func (c Config) validateStorage() error {
+	if c.Role == RoleAll {
+		return nil
+	}
+	var missing []string
+	n := c.needs()
+	if n.redis && c.Redis.embedded() {
+		missing = append(missing, "--redis")
+	}
+	if n.sql && c.SQL.embedded() {
+		missing = append(missing, "--mysql")
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	return fmt.Errorf("this process needs %s: embedded storage lives in one process, which is `spillway all`", strings.Join(missing, " and "))
 }
 
 func validateWorkers(names []string) error {

@@ -20,9 +20,11 @@ import (
 	"github.com/spillway/spillway/workers"
 )
 
-// dependencies are shared by the services and workers of a process: SQL, Redis, the journal, the epochs, and the policies.
+// dependencies are shared by the services and workers of a process: SQL, Redis, the journal, the epochs, and the policies. Those that the process
+// does not need are nil.
 type dependencies struct {
 	log      *slog.Logger
+	needs    needs
 	policies breaker.Policies
 	db       *store.DB
 	redis    *redisconn.Conn
@@ -50,7 +52,7 @@ const partition = 0
 
 func openDependencies(ctx context.Context, c Config, start *stages, log *slog.Logger) (deps *dependencies, err error) {
 	deps = &dependencies{
-		log: log, policies: breaker.NewPolicies(breaker.DefaultPolicies()), progress: journal.NewProgress(),
+		log: log, needs: c.needs(), policies: breaker.NewPolicies(breaker.DefaultPolicies()), progress: journal.NewProgress(),
 		activity: &workers.Activity{}, load: &server.CheckoutLoad{},
 	}
 	defer func() {
@@ -61,20 +63,31 @@ func openDependencies(ctx context.Context, c Config, start *stages, log *slog.Lo
 	if deps.measured, err = workers.NewMetrics(); err != nil {
 		return deps, err
 	}
-	if err := deps.openSQL(ctx, c.SQL, start); err != nil {
-		return deps, err
+	if deps.needs.sql {
+		if err := deps.openSQL(ctx, c.SQL, start); err != nil {
+			return deps, err
+		}
 	}
-	if err := deps.openRedis(ctx, c.Redis); err != nil {
-		return deps, err
+	if deps.needs.redis {
+		if err := deps.openRedis(ctx, c.Redis); err != nil {
+			return deps, err
+		}
+		start.done(ctx, "redis")
+		err = deps.openStock(ctx, c)
+		start.done(ctx, "first epoch")
 	}
-	start.done(ctx, "redis")
+	return deps, err
+}
+
+// openStock makes what is kept in Redis, and checks it once.
+func (deps *dependencies) openStock(ctx context.Context, c Config) error {
 	recorded, err := store.NewStock(deps.db).Durability(ctx, partition)
 	if err != nil {
-		return deps, err
+		return err
 	}
 	embedded := c.Redis.embedded()
 	if embedded && c.Orders.durability(recorded, embedded) == store.DurabilityReplica {
-		return deps, errReplicaEmbedded
+		return errReplicaEmbedded
 	}
 	deps.flush = workers.DefaultFlushConfig()
 	deps.flush.Batch = int64(c.Drain.FlushBatch)
@@ -86,7 +99,7 @@ func openDependencies(ctx context.Context, c Config, start *stages, log *slog.Lo
 	deps.changes = journal.NewChanges(deps.keys, deps.redis, hot)
 	inSQL := store.NewStock(deps.db)
 	deps.epochs = journal.NewEpochs(journal.EpochsConfig{
-		Keys: deps.keys, Conn: deps.redis, Store: inSQL, Drain: deps.flusher().Drain, Rewind: stock.Rewind(deps.keys), Log: log,
+		Keys: deps.keys, Conn: deps.redis, Store: inSQL, Drain: deps.flusher().Drain, Rewind: stock.Rewind(deps.keys), Log: deps.log,
 		Durability: deps.flush.Durability, Replicas: deps.flush.Durability == store.DurabilityReplica,
 		SQLMode: c.Orders.sqlMode(), ReserveShare: c.Orders.reserveShare(),
 	})
@@ -96,9 +109,7 @@ func openDependencies(ctx context.Context, c Config, start *stages, log *slog.Lo
 	if c.Role == RoleAll && c.Drain.Yields && deps.flush.Durability != store.DurabilitySQL {
 		deps.yield = workers.NewYield(workers.DefaultYieldConfig(limits.JournalMax), deps.load, deps.journal)
 	}
-	err = deps.firstEpoch(ctx)
-	start.done(ctx, "first epoch")
-	return deps, err
+	return deps.firstEpoch(ctx)
 }
 
 func (deps *dependencies) openSQL(ctx context.Context, cfg SQLConfig, start *stages) error {
@@ -190,11 +201,19 @@ func (deps *dependencies) firstEpoch(ctx context.Context) error {
 
 // mode is where stock is reserved; empty while no epoch is open.
 func (deps *dependencies) mode() string {
+	return string(deps.epoch().Mode)
+}
+
+// epoch is the open epoch; the zero Epoch without one.
+func (deps *dependencies) epoch() journal.Epoch {
+	if deps.epochs == nil {
+		return journal.Epoch{}
+	}
 	e, err := deps.epochs.Current()
 	if err != nil {
-		return ""
+		return journal.Epoch{}
 	}
-	return string(e.Mode)
+	return e
 }
 
 // inSQLMode reports whether orders are taken in SQL, because Redis is unavailable.
@@ -246,10 +265,14 @@ func (deps *dependencies) close() error {
 	return errors.Join(errs...)
 }
 
-// ready has a check of each dependency for /readyz.
+// ready has a check of each dependency for /readyz. Services behind URLs are none: one that is down must not make those unready that call it.
 func (deps *dependencies) ready() map[string]func(context.Context) error {
-	return map[string]func(context.Context) error{
-		"sql":   deps.db.Ping,
-		"stock": func(context.Context) error { _, err := deps.epochs.Current(); return err },
+	out := map[string]func(context.Context) error{}
+	if deps.db != nil {
+		out["sql"] = deps.db.Ping
 	}
+	if deps.epochs != nil {
+		out["stock"] = func(context.Context) error { _, err := deps.epochs.Current(); return err }
+	}
+	return out
 }

@@ -56,7 +56,6 @@ func (deps *dependencies) observe() (stop func() error, err error) {
 	if err != nil {
 		return nil, err
 	}
-	letters := store.NewDeadLetters(deps.db)
 	registered, err := meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
 		ctx, cancel := context.WithTimeout(ctx, observeTimeout)
 		defer cancel()
@@ -64,7 +63,7 @@ func (deps *dependencies) observe() (stop func() error, err error) {
 		if telemetry.IsLocal(ctx) {
 			return nil
 		}
-		return errors.Join(observeJournal(ctx, o, g, deps.journal, time.Now()), observeDeadLetters(ctx, o, g, letters))
+		return deps.observeStorage(ctx, o, g)
 	}, g.lag, g.entries, g.letters, g.breaker, g.epoch, g.mode)
 	if err != nil {
 		return nil, err
@@ -76,12 +75,23 @@ func (deps *dependencies) observeProcess(o metric.Observer, g gauges) {
 	for name, state := range deps.policies.States() {
 		o.ObserveInt64(g.breaker, breakerStates[state], metric.WithAttributes(attribute.String("breaker", name)))
 	}
-	e, err := deps.epochs.Current()
-	if err != nil {
-		e = journal.Epoch{}
+	if deps.epochs != nil {
+		e := deps.epoch()
+		o.ObserveInt64(g.epoch, e.Number)
+		o.ObserveInt64(g.mode, epochModes[e.Mode])
 	}
-	o.ObserveInt64(g.epoch, e.Number)
-	o.ObserveInt64(g.mode, epochModes[e.Mode])
+}
+
+// observeStorage observes what the process has of the journal and of SQL.
+func (deps *dependencies) observeStorage(ctx context.Context, o metric.Observer, g gauges) error {
+	var errs []error
+	if deps.journal != nil {
+		errs = append(errs, observeJournal(ctx, o, g, deps.journal, time.Now()))
+	}
+	if deps.db != nil {
+		errs = append(errs, observeDeadLetters(ctx, o, g, store.NewDeadLetters(deps.db)))
+	}
+	return errors.Join(errs...)
 }
 
 func observeJournal(ctx context.Context, o metric.Observer, g gauges, j *journal.Journal, now time.Time) error {

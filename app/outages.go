@@ -17,7 +17,8 @@ import (
 const outagesInterval = 100 * time.Millisecond
 
 // outages sets how the simulated external services respond, by a file that tests change while the shop runs. Its lines are "provider MODE" and
-// "carrier MODE"; "provider late DURATION" also sets how late cards are charged. Services without a line, or without a file, are ok.
+// "carrier MODE"; "provider late DURATION" also sets how late cards are charged. Services without a line, or without a file, are ok. A process
+// that has no provider, or no carrier, ignores their lines.
 type outages struct {
 	path     string
 	provider *providers.Provider
@@ -27,6 +28,9 @@ type outages struct {
 
 // run reads the file until ctx ends.
 func (o *outages) run(ctx context.Context) {
+	if o.provider == nil && o.carrier == nil {
+		return
+	}
 	tick := time.NewTicker(outagesInterval)
 	defer tick.Stop()
 	for last := ""; ; {
@@ -54,7 +58,7 @@ func (o *outages) apply(text string) (err error) {
 		case len(words) == 0:
 		case len(words) >= 2 && words[0] == "provider" && slices.Contains(providers.Modes, providers.Mode(words[1])):
 			provider = providers.Mode(words[1])
-			if late, perr := time.ParseDuration(strings.Join(words[2:], "")); perr == nil {
+			if late, perr := time.ParseDuration(strings.Join(words[2:], "")); perr == nil && o.provider != nil {
 				o.provider.SetLate(late)
 			}
 		case len(words) == 2 && words[0] == "carrier" && slices.Contains(carriers.Modes, carriers.Mode(words[1])):
@@ -63,7 +67,11 @@ func (o *outages) apply(text string) (err error) {
 			err = fmt.Errorf("--simulate-outages: unknown line %q", strings.TrimSpace(line))
 		}
 	}
-	o.provider.SetMode(provider)
-	o.carrier.SetMode(carrier)
+	if o.provider != nil {
+		o.provider.SetMode(provider)
+	}
+	if o.carrier != nil {
+		o.carrier.SetMode(carrier)
+	}
 	return err
 }

@@ -10,18 +10,22 @@ import (
 	"github.com/spillway/spillway/store"
 )
 
-// watchPipeline makes the recorder of this process, and the service that shows all processes. One with the embedded Redis is the whole shop.
+// watchPipeline makes the recorder of this process, and the service that shows all processes. One with the embedded Redis is the whole shop; one
+// without Redis is not shown.
 func (a *App) watchPipeline() {
 	deps := a.deps
 	var board *pipeline.Board
-	if !a.cfg.Redis.embedded() {
+	if deps.redis != nil && !a.cfg.Redis.embedded() {
 		board = pipeline.NewBoard(a.cfg.Redis.Namespace, deps.redis, deps.policies[breaker.Journal])
 	}
 	host, _ := os.Hostname() // Without a name it is told apart by its id.
 	a.recorder = pipeline.NewRecorder(pipeline.RecorderConfig{
-		Role: string(a.cfg.Role), Host: host, Stages: pipeline.StagesOf(a.cfg.Workers, a.cfg.serves()),
+		Role: string(a.cfg.Role), Host: host, Stages: pipeline.StagesOf(a.cfg.Workers, a.cfg.serving(serviceCheckout)),
 		Series: a.telemetry.Series, Breakers: deps.policies.States, Board: board, Log: a.log,
 	})
+	if !a.cfg.serving(serviceOps) {
+		return
+	}
 	reads := deps.db.Reads()
 	src := pipeline.Sources{
 		Partition: partition, Report: a.recorder.Latest, Epoch: deps.epochs.Current, OpenEpoch: store.NewStock(reads).OpenEpoch,

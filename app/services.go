@@ -11,18 +11,19 @@ import (
 	"github.com/spillway/spillway/breaker"
 	"github.com/spillway/spillway/cart"
 	"github.com/spillway/spillway/catalog"
-	"github.com/spillway/spillway/currency"
 	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/mail"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/payment"
 	"github.com/spillway/spillway/server"
 	"github.com/spillway/spillway/shipping"
+	"github.com/spillway/spillway/stock"
 	"github.com/spillway/spillway/store"
 	"github.com/spillway/spillway/workers"
 )
 
-// api is the services of one process. Within it they call each other directly, by the interfaces that a client would use.
+// api is the services of one process. Within it they call each other directly, by the interfaces that a client would use. What the process
+// does not need is nil.
 type api struct {
 	services server.Services
 	// checkouts counts what the CheckoutService does.
@@ -32,7 +33,7 @@ type api struct {
 	ledger    *store.Charges
 	hub       *server.Hub
 	ops       *server.Ops
-	rates     *currency.Live
+	rates     rateSource
 	// carrier takes parcels, within one limit for all workers of the process together.
 	carrier *workers.CarrierLimiter
 	mail    mail.Client
@@ -42,79 +43,230 @@ type api struct {
 	outages *outages
 }
 
-func newAPI(deps *dependencies, c Config, tokens *auth.Tokens) (*api, error) {
-	redis, out := c.Redis, c.External
-	durable, payWithin := deps.durable(), c.Orders.PayWithin
-	rates, err := out.Rates.load(deps.log)
-	if err != nil {
-		return nil, err
-	}
-	mails, err := newMail(deps, out.Mail, c.SQL.DataDir)
-	if err != nil {
-		return nil, err
-	}
-	rows, products := store.NewOrders(deps.db), store.NewProducts(deps.db)
-	read := store.NewOrders(deps.db.Reads()) // as customers read them
-	ledger, reads := store.NewCharges(deps.db), store.NewLedgerReader(deps.db.Reads())
-	cache := catalog.NewCache(redis.Namespace, deps.redis.Client(), deps.policies[breaker.Redis], products, deps.log)
-	browsing := cache.Browsing(store.NewProducts(deps.db.Reads()))
-	listing, shown := catalog.NewListing(store.NewProducts(deps.db.Reads())), catalog.NewAvailable(deps.stock)
-	carts := cart.New(redis.Namespace, deps.redis.Client(), deps.policies[breaker.Redis])
-	reader := server.OrderReader{Hot: deps.stock, Rows: read, Log: deps.log}
-	changing := server.OrderReader{Hot: deps.stock, Rows: rows, Log: deps.log} // over the connections of checkouts
+// rateSource converts money, and follows the rates while Run runs.
+type rateSource interface {
+	server.Rates
+	Run(ctx context.Context)
+}
 
-	carrier, err := opened(deps, out.Carrier.open)
+// builder makes the services that a process needs. Its methods are called in the order in which services call each other, the callees first.
+type builder struct {
+	*api
+
+	deps  *dependencies
+	cfg   Config
+	needs needs
+	// parcels, money and mails are the services of the external parties in this process; nil if they are not.
+	parcels *shipping.Service
+	money   *payment.Service
+	mails   *mail.Service
+	// rows and read are the orders over the connections of checkouts, and of readers.
+	rows, read *store.Orders
+	// cache is the catalogue of checkouts, browsing that of readers, carts the carts in Redis.
+	cache    *catalog.Cache
+	browsing *catalog.Browsing
+	shown    *catalog.Available
+	carts    *cart.Carts
+}
+
+func newAPI(deps *dependencies, c Config, tokens *auth.Tokens) (*api, error) {
+	b := &builder{deps: deps, cfg: c, needs: deps.needs, api: &api{outages: &outages{path: c.External.Outages, log: deps.log}}}
+	if deps.db != nil {
+		b.rows, b.read = store.NewOrders(deps.db), store.NewOrders(deps.db.Reads())
+		b.ledger = store.NewCharges(deps.db)
+		deps.closers = append(deps.closers, func() error { b.ledger.Close(); return nil })
+	}
+	b.admission = server.NewAdmission(c.HTTP.admission(c.embedded(), deps.flush.WithOrders, deps.load))
+	var err error
+	if b.checkouts, err = server.NewCheckoutMetrics(); err != nil {
+		return nil, err
+	}
+	for _, build := range []func() error{b.buildRates, b.buildMail, b.buildPayment, b.buildShipping} {
+		if err := build(); err != nil {
+			return nil, err
+		}
+	}
+	b.services.Session = server.Session{Tokens: tokens}
+	b.buildShop()
+	b.buildOrders()
+	b.services = served(b.services, c)
+	return b.api, nil
+}
+
+// buildRates makes the CurrencyService.
+func (b *builder) buildRates() error {
+	if !b.needs.local[serviceCurrency] {
+		return nil
+	}
+	rates, err := b.cfg.External.Rates.load(b.deps.log)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	parcels := shipping.Service{Carrier: carrier, Rates: rates, Shipments: rows, Orders: reader}
-	provider, err := opened(deps, out.Provider.open)
+	b.rates = rates
+	b.services.Currency = server.Currency{Rates: rates}
+	return nil
+}
+
+// buildMail makes the EmailService.
+func (b *builder) buildMail() (err error) {
+	b.mail = mail.Client{Policy: b.deps.policies[breaker.Mail]}
+	if !b.needs.local[serviceEmail] {
+		return nil
+	}
+	if b.mails, err = newMail(b.deps, b.cfg.External.Mail, b.cfg.SQL.DataDir); err != nil {
+		return err
+	}
+	b.mail.Service, b.mail.Local = b.mails, b.mails
+	return nil
+}
+
+// buildPayment makes the PaymentService, and opens its provider, also for an audit in this process that compares the provider with the ledger.
+func (b *builder) buildPayment() error {
+	policies := b.deps.policies
+	b.payments = payment.Client{Policy: policies[breaker.Payment], Ledger: policies[breaker.Ledger]}
+	local := b.needs.local[servicePayment]
+	if !local && !(b.cfg.External.Provider.File != "" && b.audits()) {
+		return nil
+	}
+	provider, err := opened(b.deps, b.cfg.External.Provider.open)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	money := &payment.Service{Provider: server.OutsideLimits(provider), Ledger: ledger, Now: time.Now}
-	charging := payment.NewCharging(deps.policies[breaker.Charges], money)
-	deps.closers = append(deps.closers, func() error { ledger.Close(); return nil }, charging.Close)
-	a := &api{
-		ledger:    ledger,
-		outages:   &outages{path: out.Outages, provider: provider, carrier: carrier, log: deps.log},
-		audited:   auditedProvider(out.Provider.File, provider),
-		rates:     rates,
-		admission: server.NewAdmission(c.HTTP.admission(redis.embedded(), deps.flush.WithOrders, deps.load)),
-		payments:  payment.Client{Service: money, Local: money, Policy: deps.policies[breaker.Payment], Ledger: deps.policies[breaker.Ledger], Charging: charging},
-		carrier:   workers.NewCarrierLimiter(workers.DefaultShippingConfig().Concurrency, shipping.Client{Service: parcels, Policy: deps.policies[breaker.Handover]}),
-		mail:      mail.Client{Service: mails, Local: mails, Policy: deps.policies[breaker.Mail]},
+	b.audited = auditedProvider(b.cfg.External.Provider.File, provider)
+	if !local {
+		return nil
 	}
-	if a.checkouts, err = server.NewCheckoutMetrics(); err != nil {
-		return nil, err
+	b.outages.provider = provider
+	b.money = &payment.Service{Provider: server.OutsideLimits(provider), Ledger: b.ledger, Now: time.Now}
+	b.payments.Service, b.payments.Local = b.money, b.money
+	b.guardCharges()
+	return nil
+}
+
+// audits reports whether the process audits the shop.
+func (b *builder) audits() bool {
+	return b.needs.local[serviceAudit] || b.cfg.works() && b.cfg.Audit.Interval > 0
+}
+
+// guardCharges makes the guard of the charges that the process requests.
+func (b *builder) guardCharges() {
+	b.payments.Charging = payment.NewCharging(b.deps.policies[breaker.Charges], b.payments.Service)
+	b.deps.closers = append(b.deps.closers, b.payments.Charging.Close)
+}
+
+// buildShipping makes the ShippingService. A process without Redis shows shipments by the rows of their orders, which exist before a shipment does.
+func (b *builder) buildShipping() error {
+	if !b.needs.local[serviceShipping] {
+		return nil
 	}
-	reserver := server.TraceReserver(a.checkouts.Reserver(deps.stock))
-	checkout := &server.Checkout{
-		Prices: priceList{cache}, Carts: carts, Rates: rates, Payments: server.TracePayments(a.checkouts.Payments(a.payments)), Stock: reserver,
-		Shipping: shipping.Local{Service: parcels, Policy: deps.policies[breaker.Shipping]}, Orders: rows,
-		Durable: durable, Reader: changing, Log: deps.log, Partition: partition,
-		Paying: server.NewChargeSlots(redis.maxCharges()), PayWithin: payWithin, Now: time.Now,
+	carrier, err := opened(b.deps, b.cfg.External.Carrier.open)
+	if err != nil {
+		return err
 	}
-	a.hub = server.NewHub(server.DefaultHubConfig(), journal.NewTail(deps.journal, deps.epochs), deps.stock, read, deps.log)
-	a.services = server.Services{
-		Session: server.Session{Tokens: tokens},
-		Catalog: server.Catalog{Products: listing, Cache: browsing, Available: shown, Rates: rates, Adjuster: server.Adjustments{
-			Counters: deps.stock, Store: store.NewStock(deps.db), Available: deps.stock, InSQL: sqlWaiter{deps}.inSQL,
-		}},
-		Cart:     server.Cart{Carts: carts, Products: browsing, Available: shown, Rates: rates},
-		Currency: server.Currency{Rates: rates},
-		Checkout: checkout,
-		Order: server.Orders{Reader: reader, Changing: changing, Hub: a.hub, Canceller: &server.Canceller{
-			Stock: reserver, Store: store.NewCancellations(deps.db), Payments: a.payments, Changes: deps.changes,
-			Durable: durable, Log: deps.log, Now: time.Now,
-		}, Ledger: reads, Facts: read, Refunder: &server.Refunder{
-			Ledger: ledger, Payments: payment.Client{Service: money, Policy: deps.policies[breaker.Refund]}, Log: deps.log, Now: time.Now,
-		}},
-		Shipping: parcels,
-		Audit:    server.NewAudit(newAudit(deps, a.audited)).WithBooks(store.NewAudits(deps.db)),
+	b.outages.carrier = carrier
+	reader := server.OrderReader{Hot: noHotOrders{}, Rows: b.read, Log: b.deps.log}
+	if b.deps.stock != nil {
+		reader.Hot = b.deps.stock
 	}
-	a.services.DeadLetters = deadLetters(deps, a)
-	return a, nil
+	b.parcels = &shipping.Service{Carrier: carrier, Rates: b.rates, Shipments: b.rows, Orders: reader}
+	b.services.Shipping = b.parcels
+	b.carrier = workers.NewCarrierLimiter(workers.DefaultShippingConfig().Concurrency,
+		shipping.Client{Service: b.parcels, Policy: b.deps.policies[breaker.Handover]})
+	return nil
+}
+
+// noHotOrders is the cache of a process without Redis.
+type noHotOrders struct{}
+
+// HotOrder returns order.ErrNotFound.
+func (noHotOrders) HotOrder(context.Context, order.ID) (stock.HotOrder, error) {
+	return stock.HotOrder{}, order.ErrNotFound
+}
+
+// States returns none.
+func (noHotOrders) States(context.Context, []order.ID) (map[order.ID]order.State, error) {
+	return nil, nil //nolint:nilnil // There are none.
+}
+
+// buildShop makes the catalogue, the carts and the checkout.
+func (b *builder) buildShop() {
+	deps, local := b.deps, b.needs.local
+	namespace, hot := b.cfg.Redis.Namespace, deps.policies[breaker.Redis]
+	if local[serviceCatalog] {
+		b.cache = catalog.NewCache(namespace, deps.redis.Client(), hot, store.NewProducts(deps.db), deps.log)
+		b.browsing = b.cache.Browsing(store.NewProducts(deps.db.Reads()))
+		b.shown = catalog.NewAvailable(deps.stock)
+		b.services.Catalog = server.Catalog{
+			Products: catalog.NewListing(store.NewProducts(deps.db.Reads())), Cache: b.browsing, Available: b.shown, Rates: b.rates,
+			Adjuster: server.Adjustments{Counters: deps.stock, Store: store.NewStock(deps.db), Available: deps.stock, InSQL: sqlWaiter{deps}.inSQL},
+		}
+	}
+	if local[serviceCart] {
+		b.carts = cart.New(namespace, deps.redis.Client(), hot)
+		b.services.Cart = server.Cart{Carts: b.carts, Products: b.browsing, Available: b.shown, Rates: b.rates}
+	}
+	if local[serviceCheckout] {
+		b.services.Checkout = &server.Checkout{
+			Prices: priceList{b.cache}, Carts: b.carts, Rates: b.rates, Payments: server.TracePayments(b.checkouts.Payments(b.payments)),
+			Stock: b.reserver(), Shipping: shipping.Local{Service: *b.parcels, Policy: deps.policies[breaker.Shipping]}, Orders: b.rows,
+			Durable: deps.durable(), Reader: b.changing(), Log: deps.log, Partition: partition,
+			Paying: server.NewChargeSlots(b.cfg.Redis.maxCharges()), PayWithin: b.cfg.Orders.PayWithin, Now: time.Now,
+		}
+	}
+}
+
+// reserver is the stock, measured and traced.
+func (b *builder) reserver() server.Reserver {
+	return server.TraceReserver(b.checkouts.Reserver(b.deps.stock))
+}
+
+// changing reads orders over the connections of checkouts.
+func (b *builder) changing() server.OrderReader {
+	return server.OrderReader{Hot: b.deps.stock, Rows: b.rows, Log: b.deps.log}
+}
+
+// buildOrders makes the OrderService and those for operators.
+func (b *builder) buildOrders() {
+	deps, local := b.deps, b.needs.local
+	if local[serviceOrder] {
+		b.hub = server.NewHub(server.DefaultHubConfig(), journal.NewTail(deps.journal, deps.epochs), deps.stock, b.read, deps.log)
+		b.services.Order = server.Orders{
+			Reader: server.OrderReader{Hot: deps.stock, Rows: b.read, Log: deps.log}, Changing: b.changing(), Hub: b.hub,
+			Canceller: &server.Canceller{
+				Stock: b.reserver(), Store: store.NewCancellations(deps.db), Payments: b.payments, Changes: deps.changes,
+				Durable: deps.durable(), Log: deps.log, Now: time.Now,
+			},
+			Ledger: store.NewLedgerReader(deps.db.Reads()), Facts: b.read, Refunder: &server.Refunder{
+				Ledger: b.ledger, Payments: payment.Client{Service: b.payments.Service, Policy: deps.policies[breaker.Refund]}, Log: deps.log, Now: time.Now,
+			},
+		}
+	}
+	if local[serviceDeadLetters] {
+		b.services.DeadLetters = deadLetters(deps, b.api)
+	}
+	if local[serviceAudit] {
+		b.services.Audit = server.NewAudit(newAudit(deps, b.audited)).WithBooks(store.NewAudits(deps.db))
+	}
+}
+
+// served leaves out the services that the process only calls.
+func served(s server.Services, c Config) (out server.Services) {
+	for name, add := range map[string]func(){
+		serviceSession:     func() { out.Session = s.Session },
+		serviceCatalog:     func() { out.Catalog = s.Catalog },
+		serviceCart:        func() { out.Cart = s.Cart },
+		serviceCurrency:    func() { out.Currency = s.Currency },
+		serviceCheckout:    func() { out.Checkout = s.Checkout },
+		serviceOrder:       func() { out.Order = s.Order },
+		serviceShipping:    func() { out.Shipping = s.Shipping },
+		serviceDeadLetters: func() { out.DeadLetters = s.DeadLetters },
+		serviceAudit:       func() { out.Audit = s.Audit },
+	} {
+		if c.serving(name) {
+			add()
+		}
+	}
+	return out
 }
 
 // opened opens an external service, which is closed with the dependencies.

@@ -91,26 +91,39 @@ func mailYield(deps *dependencies, c Config) workers.MailYield {
 }
 
 // sqlWorkers go on where the others stopped: they look at SQL for what is due, and for what went wrong.
-func sqlWorkers(deps *dependencies, a *api, c Config) workerSet {
-	orders, cancellations, holds := store.NewOrders(deps.db), store.NewCancellations(deps.db), store.NewStock(deps.db)
-	reconcile, lost := workers.DefaultReconcileConfig(), workers.DefaultLostConfig()
-	reconcile.After, lost.After, lost.Partition = c.Orders.ReconcileAfter, c.Orders.LostAfter, partition
-	dispatcher := workers.NewMailDispatcher(workers.DefaultDispatchConfig(), store.NewMails(deps.db), orders, a.mail, deps.log).WithYield(mailYield(deps, c))
-	rescuer := workers.NewShipRescuer(workers.DefaultRescueConfig(), deps.measured.RescueStore(orders), a.carrier, deps.log).
-		WithPublisher(deps.changes).WithUnqueued(deps.inSQLMode)
-	reconciler := workers.NewPaymentReconciler(reconcile, orders, cancellations, a.payments, deps.stock, deps.log)
-	finisher := workers.NewCancellationFinisher(cancellations, a.payments, deps.stock, deps.log)
-	refunds := workers.NewRefundRetrier(a.ledger, payment.Client{Service: a.payments.Service, Policy: deps.policies[breaker.Refund]}, deps.log)
-	finder := workers.NewLostOrders(lost, holds, a.ledger, deps.stock, deps.journal, cancellations, deps.log)
-	repairer := newRepairer(deps, a, c)
-	all := workerSet{
-		{name: workerDispatcher, runner: dispatcher},
-		{workerRescuer, rescuer, true},
-		{workerReconciler, reconciler, true},
-		{workerCanceller, finisher, true},
-		{workerRefunds, refunds, true},
-		{workerLost, finder, true},
-		{workerRepairer, repairer, true},
+func sqlWorkers(deps *dependencies, a *api, c Config) (out workerSet) {
+	orders, cancellations := store.NewOrders(deps.db), store.NewCancellations(deps.db)
+	for _, w := range []struct {
+		name string
+		make func() runner
+	}{
+		{workerDispatcher, func() runner {
+			return workers.NewMailDispatcher(workers.DefaultDispatchConfig(), store.NewMails(deps.db), orders, a.mail, deps.log).WithYield(mailYield(deps, c))
+		}},
+		{workerRescuer, func() runner {
+			return workers.NewShipRescuer(workers.DefaultRescueConfig(), deps.measured.RescueStore(orders), a.carrier, deps.log).
+				WithPublisher(deps.changes).WithUnqueued(deps.inSQLMode)
+		}},
+		{workerReconciler, func() runner {
+			cfg := workers.DefaultReconcileConfig()
+			cfg.After = c.Orders.ReconcileAfter
+			return workers.NewPaymentReconciler(cfg, orders, cancellations, a.payments, deps.stock, deps.log)
+		}},
+		{workerCanceller, func() runner { return workers.NewCancellationFinisher(cancellations, a.payments, deps.stock, deps.log) }},
+		{workerRefunds, func() runner {
+			client := payment.Client{Service: a.payments.Service, Policy: deps.policies[breaker.Refund]}
+			return workers.NewRefundRetrier(a.ledger, client, deps.log)
+		}},
+		{workerLost, func() runner {
+			cfg := workers.DefaultLostConfig()
+			cfg.After, cfg.Partition = c.Orders.LostAfter, partition
+			return workers.NewLostOrders(cfg, store.NewStock(deps.db), a.ledger, deps.stock, deps.journal, cancellations, deps.log)
+		}},
+		{workerRepairer, func() runner { return newRepairer(deps, a, c) }},
+	} {
+		if slices.Contains(c.Workers, w.name) {
+			out = append(out, worker{name: w.name, runner: w.make(), repairs: w.name != workerDispatcher})
+		}
 	}
-	return slices.DeleteFunc(all, func(w worker) bool { return !slices.Contains(c.Workers, w.name) })
+	return out
 }

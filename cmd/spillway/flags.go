@@ -100,6 +100,7 @@ func flagDefaults() kong.Vars {
 	d := app.DefaultConfig(app.RoleAll)
 	return kong.Vars{
 		"workers":           strings.Join(app.WorkerNames(), ","),
+		"services":          strings.Join(app.ServiceNames(), ","),
 		"data_dir":          d.SQL.DataDir,
 		"redis_namespace":   d.Redis.Namespace,
 		"topic":             d.Queue.Topic,

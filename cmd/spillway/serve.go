@@ -7,6 +7,8 @@ import (
 )
 
 type serveCmd struct {
+	Services []string `name:"services" env:"SPILLWAY_SERVICES" enum:"${services}" placeholder:"NAME,..." help:"Which services to serve: ${enum}. Without it, all. A process needs --redis and --mysql only if its services do: see docs/services.md."`
+
 	HTTP   httpFlags  `embed:"" group:"API"`
 	SQL    sqlFlags   `embed:"" group:"SQL"`
 	Redis  redisFlags `embed:"" group:"Redis"`
@@ -23,12 +25,13 @@ func (*serveCmd) Help() string {
 	return `Examples:
 
     spillway serve --redis 10.0.0.5:6379 --mysql-file /run/secrets/mysql --auth-key-file /run/secrets/auth-key
-    spillway serve --redis 10.0.0.5:6379 --mysql-file /run/secrets/mysql --listen 0.0.0.0:8080 --trusted-proxies 10.0.0.0/8`
+    spillway serve --redis 10.0.0.5:6379 --mysql-file /run/secrets/mysql --listen 0.0.0.0:8080 --trusted-proxies 10.0.0.0/8
+    spillway serve --services currency,session --auth-key-file /run/secrets/auth-key`
 }
 
 func (c *serveCmd) config() app.Config {
 	return app.Config{
-		Role: app.RoleServe, Admin: c.Admin.config(), HTTP: c.HTTP.config(), Auth: c.Auth.config(), SQL: c.SQL.config(), Redis: c.Redis.config(),
+		Role: app.RoleServe, Services: c.Services, Admin: c.Admin.config(), HTTP: c.HTTP.config(), Auth: c.Auth.config(), SQL: c.SQL.config(), Redis: c.Redis.config(),
 		Orders: c.Orders.config(), Drain: app.DefaultConfig(app.RoleServe).Drain, External: c.External.config(),
 	}
 }
