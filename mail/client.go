@@ -2,6 +2,7 @@ package mail
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -67,9 +68,13 @@ func (c Client) call(ctx context.Context, mails []order.Mail) ([]error, error) {
 		return errs, err
 	}
 	resp, err := c.Service.SendOrderMails(ctx, wire.MailsRequest(mails))
+	err = wire.FromConnect(err)
 	switch {
+	case errors.Is(err, order.ErrUnavailable):
+		// The service sends each mail once, however often it is requested, and a service that is down must make no mail a dead letter.
+		return nil, fmt.Errorf("%w: %w", order.ErrNotSent, err)
 	case err != nil:
-		return nil, wire.FromConnect(err)
+		return nil, err
 	case len(resp.GetResults()) != len(mails):
 		return nil, fmt.Errorf("%d results for %d mails: %w", len(resp.GetResults()), len(mails), order.ErrUnavailable)
 	}

@@ -41,12 +41,14 @@ type refusal struct {
 	detail proto.Message
 }
 
-// classes maps the error classes to codes. The first match counts: an unknown outcome of a dependency that is down is unavailable.
+// classes maps the error classes to codes. The first match counts: an unknown outcome is unavailable, whatever the reason why it is unknown. With the code of another
+// class a caller would believe that nothing was done, such as of a charge that a busy ledger did not record.
 var classes = []struct {
 	err    error
 	code   connect.Code
 	reason order.Reason
 }{
+	{order.ErrUnknownOutcome, connect.CodeUnavailable, order.ReasonUnavailable},
 	{order.ErrKeyReused, connect.CodeAlreadyExists, order.ReasonIdempotencyKeyReused},
 	{order.ErrAlreadyExists, connect.CodeAlreadyExists, order.ReasonAlreadyExists},
 	{order.ErrOverloaded, connect.CodeResourceExhausted, order.ReasonOverloaded},
@@ -54,7 +56,6 @@ var classes = []struct {
 	// Known to have done nothing, which unavailable leaves open: shipping.Client distinguishes the two by this code.
 	{order.ErrRejected, connect.CodeAborted, order.ReasonRejected},
 	{order.ErrUnavailable, connect.CodeUnavailable, order.ReasonUnavailable},
-	{order.ErrUnknownOutcome, connect.CodeUnavailable, order.ReasonUnavailable},
 	{order.ErrInvalid, connect.CodeInvalidArgument, order.ReasonInvalidField},
 	{order.ErrNotFound, connect.CodeNotFound, order.ReasonNotFound},
 	{order.ErrFailedPrecondition, connect.CodeFailedPrecondition, order.ReasonFailedPrecondition},

@@ -19,12 +19,11 @@ import (
 	"github.com/spillway/spillway/wire"
 )
 
-// errorDomain is the domain of every ErrorInfo: reasons are unique within it.
-const errorDomain = "spillway"
+const errorDomain = wire.ErrorDomain
 
 // The keys of an ErrorInfo's metadata that several errors have.
 const (
-	metaRequestID = "requestId"
+	metaRequestID = wire.MetaRequestID
 	metaOrderID   = "orderId"
 	metaSKU       = "sku"
 	metaLimit     = "limit"
@@ -150,7 +149,7 @@ func limitExceeded(e *order.LimitError) refusal {
 func ratesTooOld(e *order.RatesTooOldError) refusal {
 	return refusal{
 		code: connect.CodeUnavailable, reason: order.ReasonRatesTooOld, text: e.Error(), retry: ratesRetryDelay,
-		metadata: map[string]string{"rateDate": e.Date, "maxAge": e.MaxAge.String()},
+		metadata: map[string]string{wire.MetaRateDate: e.Date, wire.MetaMaxAge: e.MaxAge.String()},
 	}
 }
 

@@ -2,8 +2,10 @@ package wire
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"time"
 
 	"connectrpc.com/connect"
@@ -12,43 +14,143 @@ import (
 	"github.com/spillway/spillway/order"
 )
 
-// FromConnect turns the code of a service behind a URL back into the domain's error. What is no Connect error came from a
-// service in this process and is the domain's already.
+// ErrorDomain is the domain of every google.rpc.ErrorInfo of the API: reasons are unique within it.
+const ErrorDomain = "spillway"
+
+const (
+	// MetaRequestID is the key of the request's id in the metadata of an ErrorInfo.
+	MetaRequestID = "requestId"
+	// MetaOutcome is the key of what a failed call between processes did: OutcomeNotSent, or absent if that is not known.
+	MetaOutcome = "outcome"
+	// OutcomeNotSent means that the call had no effect: it did not reach the dependency that is unavailable.
+	OutcomeNotSent = "not_sent"
+	// MetaRateDate and MetaMaxAge are the keys of what an order.RatesTooOldError has.
+	MetaRateDate = "rateDate"
+	MetaMaxAge   = "maxAge"
+)
+
+// remoteError is the text of an error of a service behind a URL, for logs. It is no *connect.Error, so that a server does not take the error of the
+// service that it called for one of its own.
+type remoteError struct{ text string }
+
+// Error returns the text.
+func (e *remoteError) Error() string { return e.text }
+
+// FromConnect turns the error of a service behind a URL back into the domain's, with its reason, field, metadata and retry delay. What is no Connect error came
+// from a service in this process and is the domain's already.
+//
+// `unavailable` becomes order.ErrUnavailable with order.ErrUnknownOutcome, unless it is known that the call had no effect: then with order.ErrNotSent. A service that
+// refuses the token, or does not serve the procedure, is order.ErrUnavailable with order.ErrNotSent: the caller's configuration is wrong, not its request.
 func FromConnect(err error) error {
 	var ce *connect.Error
 	if !errors.As(err, &ce) {
 		return err
 	}
+	d := detailsOf(ce)
+	text := &remoteError{ce.Error()}
 	switch ce.Code() { //nolint:exhaustive // The others are failures as they are.
 	case connect.CodeInvalidArgument:
-		return fmt.Errorf("%w: %w", order.ErrInvalid, err)
+		return d.invalid(ce, text)
 	case connect.CodeNotFound:
-		return fmt.Errorf("%w: %w", order.ErrNotFound, err)
+		return d.refusal(order.ErrNotFound, ce, text)
 	case connect.CodeAlreadyExists:
-		return fmt.Errorf("%w: %w", order.ErrAlreadyExists, err)
+		return d.refusal(order.ErrAlreadyExists, ce, text)
 	case connect.CodeFailedPrecondition:
-		return fmt.Errorf("%w: %w", order.ErrFailedPrecondition, err)
+		return d.refusal(order.ErrFailedPrecondition, ce, text)
 	case connect.CodeCanceled:
-		return fmt.Errorf("%w: %w", context.Canceled, err)
+		return fmt.Errorf("%w: %w", context.Canceled, text)
 	case connect.CodeResourceExhausted:
-		return retryLater(ce, fmt.Errorf("%w: %w", order.ErrOverloaded, err))
+		return d.retryLater(d.refusal(order.ErrOverloaded, ce, text))
+	case connect.CodeUnauthenticated, connect.CodePermissionDenied, connect.CodeUnimplemented:
+		return fmt.Errorf("%w, %w: %w", order.ErrUnavailable, order.ErrNotSent, text)
 	case connect.CodeUnavailable, connect.CodeDeadlineExceeded:
-		return retryLater(ce, fmt.Errorf("%w: %w: %w", order.ErrUnavailable, order.ErrUnknownOutcome, err))
+		return d.retryLater(d.unavailable(ce, text))
 	}
-	return err
+	return text
 }
 
-// retryMax bounds the wait that a service may ask for.
-const retryMax = time.Minute
+// details are what the google.rpc messages of an error have.
+type details struct {
+	info  *errdetails.ErrorInfo // nil if it is not of this API
+	field *errdetails.BadRequest_FieldViolation
+	retry time.Duration
+}
 
-// retryLater keeps the retry delay of the service, if there is one.
-func retryLater(ce *connect.Error, err error) error {
+func detailsOf(ce *connect.Error) (out details) {
 	for _, d := range ce.Details() {
-		if m, derr := d.Value(); derr == nil {
-			if info, ok := m.(*errdetails.RetryInfo); ok {
-				return &order.RetryError{After: min(info.GetRetryDelay().AsDuration(), retryMax), Err: err}
+		m, err := d.Value()
+		if err != nil {
+			continue
+		}
+		switch m := m.(type) {
+		case *errdetails.ErrorInfo:
+			if m.GetDomain() == ErrorDomain {
+				out.info = m
 			}
+		case *errdetails.BadRequest:
+			if fields := m.GetFieldViolations(); len(fields) > 0 {
+				out.field = fields[0]
+			}
+		case *errdetails.RetryInfo:
+			out.retry = m.GetRetryDelay().AsDuration()
 		}
 	}
-	return err
+	return out
+}
+
+// refusal returns an error of the class, with the reason and the text of the service if it is one of this API.
+func (d details) refusal(class error, ce *connect.Error, text error) error {
+	if d.info == nil || d.info.GetReason() == "" {
+		return fmt.Errorf("%w: %w", class, text)
+	}
+	return d.withMetadata(order.Refuse(class, order.Reason(d.info.GetReason()), "%s", ce.Message()))
+}
+
+func (d details) withMetadata(refused *order.RefusalError) *order.RefusalError {
+	for key, value := range d.info.GetMetadata() {
+		if key != MetaRequestID && key != MetaOutcome {
+			refused = refused.With(key, value)
+		}
+	}
+	return refused
+}
+
+// invalid returns an order.ErrInvalid, with its field if the service named one.
+func (d details) invalid(ce *connect.Error, text error) error {
+	if d.field == nil || d.info == nil {
+		return d.refusal(order.ErrInvalid, ce, text)
+	}
+	reason := order.Reason(d.field.GetReason())
+	return &order.FieldError{Field: d.field.GetField(), Err: d.withMetadata(order.Refuse(order.ErrInvalid, reason, "%s", d.field.GetDescription()))}
+}
+
+// unavailable returns an order.ErrUnavailable, with what is known of the outcome.
+func (d details) unavailable(ce *connect.Error, text error) error {
+	metadata := d.info.GetMetadata()
+	if order.Reason(d.info.GetReason()) == order.ReasonRatesTooOld {
+		age, _ := time.ParseDuration(metadata[MetaMaxAge]) // It is for the text.
+		return &order.RatesTooOldError{Date: metadata[MetaRateDate], MaxAge: age}
+	}
+	if metadata[MetaOutcome] == OutcomeNotSent || neverSent(ce) {
+		return fmt.Errorf("%w, %w: %w", order.ErrUnavailable, order.ErrNotSent, text)
+	}
+	return fmt.Errorf("%w: %w: %w", order.ErrUnavailable, order.ErrUnknownOutcome, text)
+}
+
+// neverSent reports whether the call found no connection, or none to a service that it trusts.
+func neverSent(ce *connect.Error) bool {
+	var op *net.OpError
+	var untrusted *tls.CertificateVerificationError
+	return errors.As(ce, &op) && op.Op == "dial" || errors.As(ce, &untrusted)
+}
+
+// maxRetryDelay bounds the wait that a service may ask for.
+const maxRetryDelay = time.Minute
+
+// retryLater keeps the retry delay of the service, if there is one.
+func (d details) retryLater(err error) error {
+	if d.retry <= 0 {
+		return err
+	}
+	return &order.RetryError{After: min(d.retry, maxRetryDelay), Err: err}
 }
