@@ -90,6 +90,7 @@ func (a *App) acquire(ctx context.Context) error {
 	if a.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", a.cfg.HTTP.Listen); err != nil {
 		return fmt.Errorf("--listen: %w", err)
 	}
+	a.listener = a.cfg.HTTP.bounded(a.listener, a.log)
 	a.closers = append(a.closers, func() error { return closeListener(a.listener) })
 	return nil
 }

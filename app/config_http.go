@@ -16,6 +16,7 @@ type HTTPConfig struct {
 	Listen            string        // HOST:PORT; port 0 takes a free one
 	Origins           []string      // origins of pages that may call the API
 	SessionsPerMinute int           // guest sessions that one client address may start; 0: no limit
+	Connections       int           // connections that are open at once; 0: a default
 	Checkouts, Reads  int           // highest limits of the checkouts, and of the reads, that are served at once; 0: a default that depends on the Redis
 	LatencyTarget     time.Duration // for the slowest tenth of the checkouts, and of the reads, to which their limits adapt; 0: the limits are fixed
 	TrustedProxies    []string      // addresses and networks of proxies; their X-Forwarded-For counts
@@ -31,6 +32,7 @@ func (c HTTPConfig) validate() error {
 	if c.SessionsPerMinute < 0 {
 		err = errors.Join(err, fmt.Errorf("--session-rate %d: must not be negative", c.SessionsPerMinute))
 	}
+	err = errors.Join(err, c.validateConnections())
 	for flag, n := range map[string]int{"--max-checkouts": c.Checkouts, "--max-reads": c.Reads} {
 		if n < 0 || n > maxCalls {
 			err = errors.Join(err, fmt.Errorf("%s %d: must be 0 to %d", flag, n, maxCalls))

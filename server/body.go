@@ -3,9 +3,12 @@ package server
 import (
 	"compress/gzip"
 	"context"
+	"errors"
 	"io"
 	"net/http"
+	"os"
 	"strconv"
+	"time"
 
 	"connectrpc.com/connect"
 
@@ -28,6 +31,13 @@ func bodyTooLarge() refusal {
 	}
 }
 
+func bodyTooSlow() refusal {
+	return refusal{
+		code: connect.CodeDeadlineExceeded, reason: order.ReasonDeadlineExceeded,
+		text: "the request's body did not arrive within " + bodyTimeout.String(), retry: defaultRetryDelay,
+	}
+}
+
 // boundBody bounds the body of each request: connect.WithReadMaxBytes would report one that is too large as `resource_exhausted`, which
 // clients send again. A Content-Length beyond the bound gets HTTP status 413; a body without one is read up to the bound.
 func boundBody(errs rpcErrors, next http.Handler) http.Handler {
@@ -37,7 +47,11 @@ func boundBody(errs rpcErrors, next http.Handler) http.Handler {
 			errs.write(w, r, bodyTooLarge(), http.StatusRequestEntityTooLarge)
 			return
 		}
-		r.Body = &boundedBody{ReadCloser: r.Body, ctx: r.Context(), left: maxBodyBytes + envelopeBytes}
+		body := &boundedBody{ReadCloser: r.Body, ctx: r.Context(), left: maxBodyBytes + envelopeBytes, arrived: arrivalOf(w, r)}
+		if r.Body == http.NoBody {
+			body.end()
+		}
+		r.Body = body
 		next.ServeHTTP(w, r)
 	})
 }
@@ -61,17 +75,42 @@ func readBounded(r io.Reader, p []byte, left *int) (n int, tooMany bool, err err
 // boundedBody is a request's body of at most left bytes.
 type boundedBody struct {
 	io.ReadCloser
-	ctx  context.Context //nolint:containedctx // That of the request, which the body belongs to.
-	left int
+
+	ctx     context.Context //nolint:containedctx // That of the request, which the body belongs to.
+	left    int
+	arrived http.ResponseWriter // nil if nothing is to be done at the body's end
 }
 
-// Read fails once the bound is exceeded.
+// arrivalOf is the writer of a request of HTTP/1.1, whose connection goes on being read after its body, with the deadline of the body: net/http
+// would take the deadline for a client that left, and cancel the call.
+func arrivalOf(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
+	if r.ProtoMajor > 1 {
+		return nil
+	}
+	return w
+}
+
+// Read fails once the bound or the time for the body is exceeded.
 func (b *boundedBody) Read(p []byte) (int, error) {
 	n, tooMany, err := readBounded(b.ReadCloser, p, &b.left)
-	if tooMany {
+	switch {
+	case tooMany:
 		return n, bodyTooLarge().connectError(b.ctx)
+	case err == nil:
+	case errors.Is(err, io.EOF):
+		b.end()
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return n, bodyTooSlow().connectError(b.ctx)
 	}
 	return n, err
+}
+
+// end gives the call the time of a response.
+func (b *boundedBody) end() {
+	if b.arrived != nil {
+		_ = http.NewResponseController(b.arrived).SetReadDeadline(time.Now().Add(callTimeout)) // Without connection there is no deadline.
+		b.arrived = nil
+	}
 }
 
 // boundedGzip decompresses at most maxBodyBytes.

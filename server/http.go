@@ -2,10 +2,8 @@ package server
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/netip"
 	"time"
@@ -23,15 +21,6 @@ import (
 type httpHeader = http.Header
 
 const (
-	// maxHeaderBytes bounds a request's headers: a token has about 250 bytes.
-	maxHeaderBytes = 16 << 10
-	// headerTimeout bounds how long a client may take to send its headers, readTimeout the whole request.
-	headerTimeout = 5 * time.Second
-	readTimeout   = 30 * time.Second
-	// writeTimeout bounds the response: a checkout may take finishTimeout.
-	writeTimeout = 30 * time.Second
-	// idleTimeout closes unused connections.
-	idleTimeout = 2 * time.Minute
 	// compressMinBytes is the size from which responses are compressed, for clients that accept gzip. A smaller one fits into one packet
 	// anyway, of 1,460 bytes with its headers, and compressing it takes several times as long as all else that surrounds an order.
 	compressMinBytes = 1200
@@ -82,7 +71,7 @@ func NewHandler(cfg Config, s Services) http.Handler {
 		connect.WithCodec(strictJSON{"json"}), connect.WithCodec(strictJSON{"json; charset=utf-8"}), connect.WithCodec(binaryProto{}),
 		connect.WithCompression("gzip", newBoundedGzip, newGzip), connect.WithCompressMinBytes(compressMinBytes),
 	}
-	mux, errs := router{ServeMux: http.NewServeMux(), procedures: map[string]http.Handler{}}, newRPCErrors()
+	mux, errs := newRouter(), newRPCErrors()
 	names := mount(mux, s, errs, opts)
 	for procedure, h := range mux.procedures {
 		mux.procedures[procedure] = cfg.Admission.refuseEarly(procedure, cfg.refused(requestLines), h)
@@ -122,29 +111,4 @@ func origins(allowed []string, next http.Handler) http.Handler {
 		ExposedHeaders: append(connectcors.ExposedHeaders(), "Retry-After", "WWW-Authenticate", requestid.Header),
 		MaxAge:         int(corsMaxAge.Seconds()),
 	}).Handler(next)
-}
-
-// Serve listens until ctx ends, and then waits for the requests under way, as long as drain allows. When it returns without
-// an error, every accepted request got its response.
-func Serve(ctx context.Context, l net.Listener, h http.Handler, drain time.Duration, log *slog.Logger) error {
-	srv := &http.Server{
-		Handler: h, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
-		MaxHeaderBytes: maxHeaderBytes, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug), Protocols: new(http.Protocols),
-	}
-	srv.Protocols.SetHTTP1(true)
-	srv.Protocols.SetUnencryptedHTTP2(true) // gRPC without TLS
-	served := make(chan error, 1)
-	go func() { served <- srv.Serve(l) }()
-	select {
-	case err := <-served:
-		return fmt.Errorf("serve: %w", err)
-	case <-ctx.Done():
-	}
-	log.InfoContext(ctx, "shutting down: waiting for requests under way", "deadline", time.Now().Add(drain))
-	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
-	defer cancel()
-	if err := srv.Shutdown(stop); err != nil {
-		return fmt.Errorf("requests were still under way after %s: %w", drain, errors.Join(err, srv.Close()))
-	}
-	return nil
 }

@@ -28,7 +28,15 @@ type Services struct {
 // router serves the procedures by their paths, and all other requests by the mux, which takes longer to find its handler.
 type router struct {
 	*http.ServeMux
+
 	procedures map[string]http.Handler
+	// others is the mux with a bound for bodies: boundBody bounds those of procedures.
+	others http.Handler
+}
+
+func newRouter() router {
+	mux := http.NewServeMux()
+	return router{ServeMux: mux, procedures: map[string]http.Handler{}, others: http.MaxBytesHandler(mux, maxDiscardBytes)}
 }
 
 // ServeHTTP calls the handler of the path. A path that is written with unusual escapes goes to the mux, which decides what it means.
@@ -37,7 +45,7 @@ func (m router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.ServeHTTP(w, r)
 		return
 	}
-	m.ServeMux.ServeHTTP(w, r)
+	m.others.ServeHTTP(w, r)
 }
 
 // mount serves the services below their paths, and returns their names.

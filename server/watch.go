@@ -183,7 +183,7 @@ func connOf(ctx context.Context) conn {
 	return conn{c}
 }
 
-// clearDeadlines lets the stream idle for as long as it likes. The port's bounds count from the request: readTimeout would end an HTTP/1.1
+// clearDeadlines lets the stream idle for as long as it likes. The port's bounds count from the request: bodyTimeout would end an HTTP/1.1
 // stream although its request was read, because net/http goes on reading to see whether the client is there.
 func (c conn) clearDeadlines() {
 	if c.c != nil {

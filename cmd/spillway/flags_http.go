@@ -11,6 +11,7 @@ type httpFlags struct {
 	Listen      string        `name:"listen" env:"SPILLWAY_LISTEN" default:"${listen}" placeholder:"HOST:PORT" help:"Where the API listens: Connect, gRPC and gRPC-Web on one port."`
 	Origins     []string      `name:"cors-origin" env:"SPILLWAY_CORS_ORIGINS" placeholder:"ORIGIN" help:"An origin with pages that may call the API, such as https://shop.example; may be repeated."`
 	SessionRate int           `name:"session-rate" env:"SPILLWAY_SESSION_RATE" default:"${session_rate}" help:"How many guest sessions one client address (IPv6: one /64) may start in a minute, in each process; 0 is no limit. Calls with an operator's or a service's token are exempt."`
+	Connections int           `name:"max-connections" env:"SPILLWAY_MAX_CONNECTIONS" placeholder:"N" help:"How many connections the API's port has open at once; beyond it new ones wait. One client address (IPv6: one /64) has at most a quarter of them, unless it is one of --trusted-proxies. Without it 16384, or fewer if the process may not open as many files."`
 	Checkouts   int           `name:"max-checkouts" env:"SPILLWAY_MAX_CHECKOUTS" placeholder:"N" help:"The highest limit of checkouts that this process serves at once; those that wait for the payment provider do not count. Without it 1024, or 128 with the Redis in this process."`
 	Reads       int           `name:"max-reads" env:"SPILLWAY_MAX_READS" placeholder:"N" help:"The same of reads: catalogue, carts, orders and sessions."`
 	Latency     time.Duration `name:"latency-target" env:"SPILLWAY_LATENCY_TARGET" default:"${latency_target}" help:"What the slowest tenth of the checkouts, and of the reads, may take in this process. Their limits adapt to it, and calls beyond are refused at once. Three times as long with durability sql. 0s keeps the limits at --max-checkouts and --max-reads."`
@@ -21,7 +22,7 @@ type httpFlags struct {
 
 func (f httpFlags) config() app.HTTPConfig {
 	return app.HTTPConfig{
-		Listen: f.Listen, Origins: f.Origins, SessionsPerMinute: f.SessionRate, Checkouts: f.Checkouts, Reads: f.Reads, LatencyTarget: f.Latency,
+		Listen: f.Listen, Origins: f.Origins, SessionsPerMinute: f.SessionRate, Connections: f.Connections, Checkouts: f.Checkouts, Reads: f.Reads, LatencyTarget: f.Latency,
 		TrustedProxies: f.Proxies, TraceURL: f.TraceURL, DrainTimeout: f.Drain,
 	}
 }

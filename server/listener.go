@@ -1,0 +1,133 @@
+package server
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// ConnLimits bound the connections of a port before anything of a request is read.
+type ConnLimits struct {
+	// All is how many connections are open at once. Beyond it a new one waits in the kernel until another one ends.
+	All int
+	// PerAddress is how many of them one client address has, an IPv6 client with its /64. Beyond it a new one is closed at once.
+	PerAddress int
+	// Trusted proxies have connections of many clients, and no bound of their own.
+	Trusted []netip.Prefix
+}
+
+// connShare is the part of all connections that one client address may have.
+const connShare = 4
+
+// NewConnLimits returns the limits of a port with so many connections at once.
+func NewConnLimits(all int, trusted []netip.Prefix) ConnLimits {
+	return ConnLimits{All: all, PerAddress: max(1, all/connShare), Trusted: trusted}
+}
+
+// LimitConns returns a listener that bounds the connections of l. What it refuses is logged once a minute. The limits of l must be positive.
+func LimitConns(l net.Listener, limits ConnLimits, log *slog.Logger) net.Listener {
+	return &boundedListener{
+		Listener: l, limits: limits, log: log,
+		slots: make(chan struct{}, limits.All), closed: make(chan struct{}), from: make(map[netip.Addr]int),
+	}
+}
+
+type boundedListener struct {
+	net.Listener
+
+	limits ConnLimits
+	log    *slog.Logger
+	slots  chan struct{}
+	closed chan struct{}
+	close  sync.Once
+	logged atomic.Int64 // when a refusal was logged, in seconds
+
+	mu   sync.Mutex
+	from map[netip.Addr]int
+}
+
+// Accept waits for a slot and for a connection of an address that has fewer than its bound.
+func (l *boundedListener) Accept() (net.Conn, error) {
+	select {
+	case l.slots <- struct{}{}:
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil {
+			<-l.slots
+			return nil, err
+		}
+		addr := l.addressOf(c)
+		if l.enter(addr) {
+			return &countedConn{Conn: c, leave: func() { l.leave(addr) }}, nil
+		}
+		l.refused(addr)
+		_ = c.Close() // Nothing was read or written.
+	}
+}
+
+// Close closes the listener. An Accept that waits for a slot returns net.ErrClosed.
+func (l *boundedListener) Close() error {
+	l.close.Do(func() { close(l.closed) })
+	return l.Listener.Close()
+}
+
+// addressOf is the address that is counted; invalid for a trusted proxy, and without one.
+func (l *boundedListener) addressOf(c net.Conn) netip.Addr {
+	if isTrusted(parseAddress(c.RemoteAddr().String()), l.limits.Trusted) {
+		return netip.Addr{}
+	}
+	return clientAddress(c.RemoteAddr().String(), nil, nil)
+}
+
+func (l *boundedListener) enter(addr netip.Addr) bool {
+	if !addr.IsValid() {
+		return true
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.from[addr] >= l.limits.PerAddress {
+		return false
+	}
+	l.from[addr]++
+	return true
+}
+
+func (l *boundedListener) leave(addr netip.Addr) {
+	if addr.IsValid() {
+		l.mu.Lock()
+		decrement(l.from, addr)
+		l.mu.Unlock()
+	}
+	<-l.slots
+}
+
+// refusedLogInterval is the least time between two log lines about refused connections.
+const refusedLogInterval = time.Minute
+
+func (l *boundedListener) refused(addr netip.Addr) {
+	last, now := l.logged.Load(), time.Now().Unix()
+	if now-last >= int64(refusedLogInterval.Seconds()) && l.logged.CompareAndSwap(last, now) {
+		l.log.WarnContext(context.Background(), "a connection was closed: its address has too many", "address", addr, "maximum", l.limits.PerAddress)
+	}
+}
+
+// countedConn is a connection that leaves its limits when it is closed.
+type countedConn struct {
+	net.Conn
+
+	once  sync.Once
+	leave func()
+}
+
+// Close closes the connection.
+func (c *countedConn) Close() error {
+	defer c.once.Do(c.leave)
+	return c.Conn.Close()
+}
