@@ -4,6 +4,7 @@ package cart
 
 import (
 	"context"
+	"crypto/rand"
 	_ "embed" // The scripts are part of the program.
 	"errors"
 	"fmt"
@@ -111,18 +112,25 @@ func parse(fields map[string]string) ([]order.Demand, error) {
 
 // Add adds units of a SKU. It fails with order.ErrInvalid when the cart is full.
 func (c *Carts) Add(ctx context.Context, customer order.CustomerID, d order.Demand) (Cart, error) {
-	return c.change(ctx, customer, d, "add")
+	return c.change(ctx, customer, d, "add", "")
 }
 
 // Set sets the units of a SKU; 0 removes it.
 func (c *Carts) Set(ctx context.Context, customer order.CustomerID, d order.Demand) (Cart, error) {
-	return c.change(ctx, customer, d, "set")
+	return c.change(ctx, customer, d, "set", "")
 }
 
-func (c *Carts) change(ctx context.Context, customer order.CustomerID, d order.Demand, how string) (Cart, error) {
-	r, err := c.exec(ctx, c.set, customer, []string{
-		string(d.SKU), strconv.Itoa(d.Quantity), how, strconv.Itoa(order.MaxQuantity), strconv.Itoa(order.MaxLines),
-		strconv.FormatInt(int64(TTL/time.Second), 10),
+// ttlSeconds is TTL for scripts.
+var ttlSeconds = strconv.FormatInt(int64(TTL/time.Second), 10)
+
+// change changes the units of a SKU, and the value of the generation key if there is one.
+func (c *Carts) change(ctx context.Context, customer order.CustomerID, d order.Demand, how, generationKey string) (Cart, error) {
+	keys := []string{c.key(customer)}
+	if generationKey != "" {
+		keys = append(keys, generationKey)
+	}
+	r, err := c.exec(ctx, c.set, keys, []string{
+		string(d.SKU), strconv.Itoa(d.Quantity), how, strconv.Itoa(order.MaxQuantity), strconv.Itoa(order.MaxLines), ttlSeconds, rand.Text(),
 	})
 	if err != nil {
 		return Cart{}, err
@@ -152,17 +160,17 @@ func (c *Carts) EmptyIf(ctx context.Context, customer order.CustomerID, items []
 	for _, d := range items {
 		args = append(args, string(d.SKU), strconv.Itoa(d.Quantity))
 	}
-	r, err := c.exec(ctx, c.emptyIf, customer, args)
+	r, err := c.exec(ctx, c.emptyIf, []string{c.key(customer)}, args)
 	if err == nil {
 		err = r.Error()
 	}
 	return err
 }
 
-// exec runs a script on the customer's cart.
-func (c *Carts) exec(ctx context.Context, script *rueidis.Lua, customer order.CustomerID, args []string) (r rueidis.RedisResult, err error) {
+// exec runs a script on the keys of one customer.
+func (c *Carts) exec(ctx context.Context, script *rueidis.Lua, keys, args []string) (r rueidis.RedisResult, err error) {
 	err = c.guard(ctx, func(ctx context.Context) error {
-		r = script.Exec(ctx, c.client, []string{c.key(customer)}, args)
+		r = script.Exec(ctx, c.client, keys, args)
 		return r.NonRedisError()
 	})
 	return r, err
