@@ -92,8 +92,12 @@ func NewTokens(key []byte) (*Tokens, error) {
 	return &Tokens{key: key, now: time.Now}, nil
 }
 
-// Mint returns a signed token for the caller that is valid for ttl, and the time of its expiry.
+// Mint returns a signed token for the caller that is valid for ttl, and the time of its expiry. It returns ErrToken for a customer that begins
+// with BoutiquePrefix.
 func (t *Tokens) Mint(c Caller, ttl time.Duration) (token string, expires time.Time, err error) {
+	if reserved(c.Customer) {
+		return "", time.Time{}, errReserved
+	}
 	now := t.now()
 	expires = now.Add(ttl).Truncate(time.Second).UTC()
 	token, err = jwt.NewWithClaims(jwt.SigningMethodHS256, claims{Roles: c.Roles, RegisteredClaims: jwt.RegisteredClaims{
@@ -123,6 +127,18 @@ func (t *Tokens) Verify(token string) (Caller, error) {
 	t.cache.put(hash, v)
 	return v.caller, nil
 }
+
+// BoutiquePrefix begins the ids of the customers of Online Boutique's interface, which names its users without tokens. No token is minted or accepted for
+// such a customer.
+const BoutiquePrefix = "boutique:"
+
+// reserved reports whether no token can name the customer.
+func reserved(customer order.CustomerID) bool {
+	return strings.HasPrefix(string(customer), BoutiquePrefix)
+}
+
+// errReserved is the ErrToken of a reserved customer.
+var errReserved = fmt.Errorf("%w: customers that begin with %s have none", ErrToken, BoutiquePrefix)
 
 // NewGuest returns a new customer id with 130 random bits.
 func NewGuest() order.CustomerID { return order.CustomerID("guest_" + strings.ToLower(rand.Text())) }

@@ -28,6 +28,8 @@ func (t *Tokens) parse(token string) (verifiedToken, error) {
 		return verifiedToken{}, errForeign
 	case c.Subject == "":
 		return verifiedToken{}, fmt.Errorf("%w: it names no customer", ErrToken)
+	case reserved(order.CustomerID(c.Subject)):
+		return verifiedToken{}, errReserved
 	}
 	return verifiedToken{caller: Caller{Customer: order.CustomerID(c.Subject), Roles: c.Roles}, expires: c.ExpiresAt.Time}, nil
 }

@@ -91,3 +91,21 @@ func FuzzVerify_AsTheLibrary(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, token string) { sameVerdict(t, tokens, token) })
 }
+
+// TestTokens_BoutiqueCustomer checks that no token names a customer of Online Boutique's interface, also one that another program signed with the key.
+func TestTokens_BoutiqueCustomer(t *testing.T) {
+	t.Parallel()
+	tk := tokens(t, key)
+	if token, _, err := tk.Mint(Caller{Customer: BoutiquePrefix + "ada"}, time.Hour); !errors.Is(err, ErrToken) || token != "" {
+		t.Errorf("minted %q, %v; want ErrToken", token, err)
+	}
+	token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, claims{RegisteredClaims: jwt.RegisteredClaims{
+		Issuer: issuer, Subject: BoutiquePrefix + "ada", ExpiresAt: jwt.NewNumericDate(time.Now().Add(time.Hour)),
+	}}).SignedString([]byte(key))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c, err := tk.Verify(token); !errors.Is(err, ErrToken) {
+		t.Errorf("verified %+v, %v; want ErrToken", c, err)
+	}
+}
