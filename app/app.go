@@ -281,7 +281,10 @@ func (a *App) serverConfig(ctx context.Context) (server.Config, error) {
 	if a.cfg.NewLab != nil && a.development() {
 		cfg.Pages.Lab = a.cfg.NewLab(ctx, a.URL(), a.operatorToken)
 	}
-	cfg.Sessions.PerMinute = a.cfg.HTTP.SessionsPerMinute
+	cfg.Sessions = server.SessionLimit{PerMinute: a.cfg.HTTP.SessionsPerMinute, Log: a.log}
+	if a.api.events != nil { // Without Redis, each process counts its own.
+		cfg.Sessions.Shared = a.api.events
+	}
 	cfg.Admission, cfg.Refused = a.api.admission, a.api.checkouts.CountRefused
 	// A caller's trace is continued: its sampling decision is that of a gateway in front, and can only cost spans.
 	traced, err := otelconnect.NewInterceptor(otelconnect.WithTrustRemote())

@@ -53,6 +53,7 @@ func DefaultConfig(role Role) Config {
 		SQL:  SQLConfig{DataDir: "data"}, Redis: RedisConfig{Namespace: "spillway"}, Queue: QueueConfig{Topic: "spillway-orders"},
 		Orders: OrderConfig{
 			Durability: DurabilityAuto, CustomerOrders: 300, UnitsWindow: 24 * time.Hour, UnpaidOrders: 2, UnpaidShare: 10, UnpaidTotal: 10_000,
+			CustomerDeclines: 10, AddressDeclines: 100,
 			PayWithin: 15 * time.Minute, ReconcileAfter: 30 * time.Second, RepairAfter: time.Minute, LostAfter: 10 * time.Minute,
 			SQLModeAttempts: journal.DefaultSQLModeConfig().Attempts, ReserveShare: keepReserveShare,
 		},

@@ -3,10 +3,12 @@ package app
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"time"
 
 	"github.com/spillway/spillway/journal"
+	"github.com/spillway/spillway/server"
 	"github.com/spillway/spillway/stock"
 	"github.com/spillway/spillway/store"
 )
@@ -20,10 +22,12 @@ type OrderConfig struct {
 	UnpaidOrders   int           // unpaid orders a customer; 0: no limit
 	UnpaidShare    int           // percent of a product's unsold units that unpaid orders may hold; 0: no limit
 	UnpaidTotal    int           // unpaid orders in all; 0: no limit
-	PayWithin      time.Duration // how long an order without a card can be paid
-	ReconcileAfter time.Duration // age at which an order with an unknown payment is reconciled
-	RepairAfter    time.Duration // age at which an order that is not in SQL is repaired from Redis
-	LostAfter      time.Duration // age at which orders of a lost Redis are cancelled and refunded
+	// CustomerDeclines and AddressDeclines bound the declined cards of a customer and of a client address within an hour; 0: no limit.
+	CustomerDeclines, AddressDeclines int
+	PayWithin                         time.Duration // how long an order without a card can be paid
+	ReconcileAfter                    time.Duration // age at which an order with an unknown payment is reconciled
+	RepairAfter                       time.Duration // age at which an order that is not in SQL is repaired from Redis
+	LostAfter                         time.Duration // age at which orders of a lost Redis are cancelled and refunded
 	// SQLModeAttempts is the number of failed attempts to reach Redis after which orders are taken in SQL; 0: never.
 	SQLModeAttempts int
 	ReserveShare    int // percent of each product's stock that Redis does not get; keepReserveShare: as recorded
@@ -60,7 +64,10 @@ func (c OrderConfig) validate(embedded bool) error {
 	if c.JournalMax < 0 {
 		errs = append(errs, fmt.Errorf("--journal-max %d: must not be negative", c.JournalMax))
 	}
-	for flag, n := range map[string]int{"--customer-orders": c.CustomerOrders, "--unpaid-orders": c.UnpaidOrders, "--unpaid-total": c.UnpaidTotal} {
+	for flag, n := range map[string]int{
+		"--customer-orders": c.CustomerOrders, "--unpaid-orders": c.UnpaidOrders, "--unpaid-total": c.UnpaidTotal,
+		"--customer-declines": c.CustomerDeclines, "--address-declines": c.AddressDeclines,
+	} {
 		if n < 0 {
 			errs = append(errs, fmt.Errorf("%s %d: must not be negative", flag, n))
 		}
@@ -120,4 +127,9 @@ func (c OrderConfig) durability(recorded string, embedded bool) string {
 		return store.DurabilitySQL
 	}
 	return store.DurabilityJournal
+}
+
+// declines bounds the declined cards.
+func (c OrderConfig) declines(events server.EventCounter, log *slog.Logger) *server.DeclineLimits {
+	return server.NewDeclineLimits(server.DeclineConfig{PerCustomer: c.CustomerDeclines, PerAddress: c.AddressDeclines, Shared: events, Log: log})
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/spillway/spillway/mail"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/payment"
+	"github.com/spillway/spillway/quota"
 	"github.com/spillway/spillway/server"
 	"github.com/spillway/spillway/shipping"
 	"github.com/spillway/spillway/stock"
@@ -33,7 +34,9 @@ type api struct {
 	ledger    *store.Charges
 	hub       *server.Hub
 	ops       *server.Ops
-	rates     rateSource
+	// events counts what is limited in all processes together; nil without Redis.
+	events *quota.Counters
+	rates  rateSource
 	// carrier takes parcels, within one limit for all workers of the process together.
 	carrier *workers.CarrierLimiter
 	mail    mail.Client
@@ -75,6 +78,9 @@ func newAPI(deps *dependencies, c Config, tokens *auth.Tokens) (*api, error) {
 		b.rows, b.read = store.NewOrders(deps.db), store.NewOrders(deps.db.Reads())
 		b.ledger = store.NewCharges(deps.db)
 		deps.closers = append(deps.closers, func() error { b.ledger.Close(); return nil })
+	}
+	if deps.redis != nil {
+		b.events = quota.New(c.Redis.Namespace, deps.redis.Client(), deps.policies[breaker.Redis])
 	}
 	b.admission = server.NewAdmission(c.HTTP.admission(c.embedded(), deps.flush.WithOrders, deps.load))
 	var err error
@@ -210,7 +216,8 @@ func (b *builder) buildShop() {
 			Prices: priceList{b.cache}, Carts: b.carts, Rates: b.rates, Payments: server.TracePayments(b.checkouts.Payments(b.payments)),
 			Stock: b.reserver(), Shipping: shipping.Local{Service: *b.parcels, Policy: deps.policies[breaker.Shipping]}, Orders: b.rows,
 			Durable: deps.durable(), Reader: b.changing(), Log: deps.log, Partition: partition,
-			Paying: server.NewChargeSlots(b.cfg.Redis.maxCharges()), PayWithin: b.cfg.Orders.PayWithin, Now: time.Now,
+			Paying: server.NewChargeSlots(b.cfg.Redis.maxCharges()), Declines: b.cfg.Orders.declines(b.events, deps.log),
+			PayWithin: b.cfg.Orders.PayWithin, Now: time.Now,
 		}
 	}
 }

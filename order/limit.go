@@ -33,6 +33,9 @@ const (
 	LimitAddressSearches Limit = "searches_per_address"
 	// LimitWatchers bounds the streams of one network address.
 	LimitWatchers Limit = "watchers_per_address"
+	// LimitCustomerDeclines bounds the declined cards of a customer within an hour, LimitAddressDeclines those of one network address.
+	LimitCustomerDeclines Limit = "declines_per_customer"
+	LimitAddressDeclines  Limit = "declines_per_address"
 )
 
 // limitTexts describe each limit and what the caller can do. Each takes the maximum as its argument.
@@ -45,12 +48,14 @@ var limitTexts = map[Limit]string{
 	LimitCustomerOrders: "a customer may place at most %d orders in a while: try again later",
 	LimitSessions:       "too many sessions were started from your address, which may start %d a minute: try again later",
 
-	LimitCustomerCharges: "at most %d cards of a customer are charged at once: try again when one of them has its outcome",
-	LimitAddressCharges:  "at most %d slow cards of your address are charged at once: try again later",
-	LimitCustomerCancels: "at most %d cancellations of a customer wait at once for what is written later: try again soon",
-	LimitAddressCancels:  "at most %d cancellations of your address wait at once for what is written later: try again soon",
-	LimitAddressSearches: "at most %d searches of your address are in progress at once: try again when one of them has ended",
-	LimitWatchers:        "at most %d orders are watched from your address at once: stop watching one of them, or try again later",
+	LimitCustomerCharges:  "at most %d cards of a customer are charged at once: try again when one of them has its outcome",
+	LimitAddressCharges:   "at most %d slow cards of your address are charged at once: try again later",
+	LimitCustomerCancels:  "at most %d cancellations of a customer wait at once for what is written later: try again soon",
+	LimitAddressCancels:   "at most %d cancellations of your address wait at once for what is written later: try again soon",
+	LimitAddressSearches:  "at most %d searches of your address are in progress at once: try again when one of them has ended",
+	LimitCustomerDeclines: "%d cards of a customer were declined within an hour: try again later",
+	LimitAddressDeclines:  "%d cards from your address were declined within an hour: try again later",
+	LimitWatchers:         "at most %d orders are watched from your address at once: stop watching one of them, or try again later",
 }
 
 // LimitError reports which limit a request would exceed. Nothing was done. It wraps ErrFailedPrecondition for the

@@ -8,9 +8,6 @@ import (
 	"github.com/spillway/spillway/order"
 )
 
-// tooManyAttempts is the decline code of an order after order.MaxChargeAttempts attempts. The provider is not called.
-const tooManyAttempts = "too_many_attempts"
-
 // errOtherAttempt means that the provider returned the outcome of an earlier attempt.
 var errOtherAttempt = errors.New("outcome of an earlier attempt")
 
@@ -27,7 +24,7 @@ func (p *Service) chargeAgain(ctx context.Context, id order.ID, amount order.Mon
 	}
 	if err == nil && stored.State == order.ChargeDeclined && stored.Amount == amount {
 		if stored.Attempt >= order.MaxChargeAttempts {
-			stored.DeclineCode = tooManyAttempts
+			stored.DeclineCode = order.DeclineAttempts
 			return stored, nil
 		}
 		stored, err = p.Ledger.NextAttempt(ctx, stored, string(order.NewID(0, p.Now())))

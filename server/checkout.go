@@ -29,6 +29,8 @@ type Checkout struct {
 	Partition uint8
 	// Paying bounds the charges that are under way; nil is no bound.
 	Paying *ChargeSlots
+	// Declines bounds the declined cards; nil is no bound.
+	Declines *DeclineLimits
 	// PayWithin is the time in which an order that was placed without a card can be paid.
 	PayWithin time.Duration
 	// Now is time.Now.

@@ -72,6 +72,8 @@ func paidLater(o order.Order) bool { return !o.ExpiresAt.IsZero() }
 // declined returns the error of a declined card. An order that was placed with the card is released. An order that is paid later keeps its
 // stock until it expires, so that PayOrder can charge another card; then the payment reconciler releases it.
 func (c *Checkout) declined(ctx context.Context, o order.Order, code string) error {
+	c.Declines.count(ctx, o.CustomerID)
+	code = order.ShownDecline(o.CustomerID, code)
 	answer := &order.DeclinedError{OrderID: o.ID, Code: code, PayUntil: o.ExpiresAt}
 	if paidLater(o) {
 		return answer

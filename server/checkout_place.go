@@ -40,7 +40,10 @@ func (c *Checkout) PlaceOrder(ctx context.Context, req *spillwayv1.PlaceOrderReq
 func (c *Checkout) place(ctx context.Context, in checkedRequest) (order.Order, error) {
 	if in.withCard {
 		// Refused before anything is reserved.
-		var err error
+		err := c.Declines.check(ctx, in.customer)
+		if err != nil {
+			return c.replayOr(ctx, in, err)
+		}
 		if in.ticket, err = c.Paying.admit(ctx, in.customer); err != nil {
 			return order.Order{}, err
 		}

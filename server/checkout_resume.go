@@ -109,7 +109,7 @@ func (c *Checkout) fromRow(ctx context.Context, in checkedRequest, o order.Order
 // cancelled returns for a retry what the first request got for the cancelled order: the order, or the error of a declined card.
 func cancelled(o order.Order) (order.Order, error) {
 	if o.CancelReason.Code == order.CancelDeclined {
-		return order.Order{}, &order.DeclinedError{OrderID: o.ID, Code: o.CancelReason.DeclineCode}
+		return order.Order{}, &order.DeclinedError{OrderID: o.ID, Code: order.ShownDecline(o.CustomerID, o.CancelReason.DeclineCode)}
 	}
 	return o, nil
 }

@@ -59,13 +59,17 @@ func readPayment(ctx context.Context, ledger PaymentLedger, id order.ID) (p orde
 	return p, err
 }
 
-// message is the charge; nil without one.
-func (p orderPayment) message() *spillwayv1.OrderPayment {
+// message is the charge of the customer's order; nil without one. The provider's decline code is for operators, and for customers with an account.
+func (p orderPayment) message(ctx context.Context, customer order.CustomerID) *spillwayv1.OrderPayment {
 	if p.charge.State == order.ChargeNone {
 		return nil
 	}
+	code := p.charge.DeclineCode
+	if caller, _ := auth.From(ctx); !caller.ReadsAll() {
+		code = order.ShownDecline(customer, code)
+	}
 	return &spillwayv1.OrderPayment{
-		State: wire.ChargeState(p.charge.State), Amount: wire.Money(p.charge.Amount), DeclineCode: p.charge.DeclineCode,
+		State: wire.ChargeState(p.charge.State), Amount: wire.Money(p.charge.Amount), DeclineCode: code,
 		Attempts:   int32(p.charge.Attempt), //nolint:gosec // At most order.MaxChargeAttempts.
 		CreateTime: timestamppb.New(p.charge.CreatedAt), UpdateTime: timestamppb.New(p.charge.UpdatedAt),
 	}

@@ -3,6 +3,7 @@ package server
 import (
 	"container/list"
 	"context"
+	"log/slog"
 	"net/netip"
 	"sync"
 	"time"
@@ -14,11 +15,19 @@ import (
 	"github.com/spillway/spillway/order"
 )
 
-// SessionLimit bounds the guest sessions that one address may start in this process. Each session is a new customer, so that
+// SessionLimit bounds the guest sessions that one address may start. Each session is a new customer, so that
 // without it the limits of a customer could be evaded.
 type SessionLimit struct {
 	// PerMinute sessions may be started by an address, that many at once after a pause; 0 is no limit.
 	PerMinute int
+	// Shared counts for all processes; nil counts in this process.
+	Shared EventCounter
+	Log    *slog.Logger
+}
+
+// window is the limit that the processes share: a process forgets neither its burst nor those of the others within a minute.
+func (l SessionLimit) window() *windowLimit {
+	return newWindowLimit(string(order.LimitSessions), l.PerMinute, time.Minute, l.Shared, l.Log)
 }
 
 // maxAddresses bounds the addresses that are remembered, of about 200 bytes each; beyond it the one that was seen longest ago is forgotten.
@@ -26,14 +35,19 @@ const maxAddresses = 50_000
 
 // intercept limits StartGuestSession. Operators and services are exempt: an application server starts sessions for many visitors.
 func (l SessionLimit) intercept(now func() time.Time) connect.Interceptor {
-	buckets := newBuckets(l.PerMinute, maxAddresses)
+	buckets, window := newBuckets(l.PerMinute, maxAddresses), l.window()
 	return interceptor{
 		unary: func(next connect.UnaryFunc) connect.UnaryFunc {
 			return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
 				if !l.applies(ctx, req.Spec().Procedure) {
 					return next(ctx, req)
 				}
-				if wait := buckets.take(addressFrom(ctx), now()); wait > 0 {
+				addr := addressFrom(ctx)
+				wait := buckets.take(addr, now())
+				if wait == 0 && l.Shared != nil {
+					wait = window.take(ctx, addr.String())
+				}
+				if wait > 0 {
 					return nil, &order.LimitError{Limit: order.LimitSessions, Maximum: int64(l.PerMinute), After: wait}
 				}
 				return next(ctx, req)

@@ -35,7 +35,7 @@ func (s Orders) GetOrderTimeline(ctx context.Context, req *spillwayv1.GetOrderTi
 	}
 	t := timeline{order: o, paid: paid, facts: facts}
 	return &spillwayv1.GetOrderTimelineResponse{
-		Order: wire.Order(o), Payment: paid.message(), Refunds: paid.refundMessages(ctx), WaitingFor: paid.waitingFor(o), Steps: t.messages(),
+		Order: wire.Order(o), Payment: paid.message(ctx, o.CustomerID), Refunds: paid.refundMessages(ctx), WaitingFor: paid.waitingFor(o), Steps: t.messages(),
 		TraceId: wire.TraceID(o.Trace),
 	}, nil
 }

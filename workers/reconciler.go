@@ -142,7 +142,7 @@ func (r *PaymentReconciler) reconcile(ctx context.Context, o order.Order) error 
 		return r.settle(ctx, o, found.ChargeID)
 	case order.ChargeDeclined:
 		if o.ExpiresAt.IsZero() {
-			return r.release(ctx, o, order.CancelledAsDeclined(found.DeclineCode))
+			return r.release(ctx, o, order.CancelledAsDeclined(order.ShownDecline(o.CustomerID, found.DeclineCode)))
 		}
 		// Another card may be tried until the charge is voided.
 	case order.ChargeVoided, order.ChargeRefunding, order.ChargeRefunded:

@@ -113,6 +113,8 @@ func flagDefaults() kong.Vars {
 		"customer_orders":   strconv.Itoa(d.Orders.CustomerOrders),
 		"units_window":      durationText(d.Orders.UnitsWindow),
 		"unpaid_orders":     strconv.Itoa(d.Orders.UnpaidOrders),
+		"customer_declines": strconv.Itoa(d.Orders.CustomerDeclines),
+		"address_declines":  strconv.Itoa(d.Orders.AddressDeclines),
 		"unpaid_share":      strconv.Itoa(d.Orders.UnpaidShare),
 		"unpaid_total":      strconv.Itoa(d.Orders.UnpaidTotal),
 		"flush_batch":       strconv.Itoa(d.Drain.FlushBatch),

@@ -10,7 +10,7 @@ import (
 type httpFlags struct {
 	Listen      string        `name:"listen" env:"SPILLWAY_LISTEN" default:"${listen}" placeholder:"HOST:PORT" help:"Where the API listens: Connect, gRPC and gRPC-Web on one port."`
 	Origins     []string      `name:"cors-origin" env:"SPILLWAY_CORS_ORIGINS" placeholder:"ORIGIN" help:"An origin with pages that may call the API, such as https://shop.example; may be repeated."`
-	SessionRate int           `name:"session-rate" env:"SPILLWAY_SESSION_RATE" default:"${session_rate}" help:"How many guest sessions one client address (IPv6: one /64) may start in a minute, in each process; 0 is no limit. Calls with an operator's or a service's token are exempt."`
+	SessionRate int           `name:"session-rate" env:"SPILLWAY_SESSION_RATE" default:"${session_rate}" help:"How many guest sessions one client address (IPv6: one /64) may start in a minute, in all processes together; 0 is no limit. Calls with an operator's or a service's token are exempt."`
 	Connections int           `name:"max-connections" env:"SPILLWAY_MAX_CONNECTIONS" placeholder:"N" help:"How many connections the API's port has open at once; beyond it new ones wait. One client address (IPv6: one /64) has at most a quarter of them, unless it is one of --trusted-proxies. Without it 16384, or fewer if the process may not open as many files."`
 	Checkouts   int           `name:"max-checkouts" env:"SPILLWAY_MAX_CHECKOUTS" placeholder:"N" help:"The highest limit of checkouts that this process serves at once; those that wait for the payment provider do not count. Without it 1024, or 128 with the Redis in this process."`
 	Reads       int           `name:"max-reads" env:"SPILLWAY_MAX_READS" placeholder:"N" help:"The same of reads: catalogue, carts, orders and sessions."`

@@ -108,6 +108,7 @@ func newHarness(ctx context.Context, t *testing.T) *harness {
 		"SPILLWAY_REDIS_NAMESPACE="+namespace, "SPILLWAY_ROCKETMQ="+proxy.Addr(), "SPILLWAY_CUSTOMER_ORDERS=0",
 		// A few buyers place thousands of orders, many without a card.
 		"SPILLWAY_UNITS_WINDOW=0s", "SPILLWAY_UNPAID_ORDERS=0", "SPILLWAY_UNPAID_SHARE=0", "SPILLWAY_UNPAID_TOTAL=0",
+		"SPILLWAY_CUSTOMER_DECLINES=0", "SPILLWAY_ADDRESS_DECLINES=0",
 		"SPILLWAY_RESERVE_SHARE=0", // That of the round before is recorded.
 		"SPILLWAY_DATA_DIR="+filepath.Join(t.TempDir(), "data"), "SPILLWAY_PAY_WITHIN="+payWithin.String(),
 		"SPILLWAY_RECONCILE_AFTER=5s", "SPILLWAY_LOST_AFTER=1s", "SPILLWAY_REPAIR_AFTER=10s", "SPILLWAY_DRAIN_TIMEOUT=10s")

@@ -124,6 +124,7 @@ func migrated(t testing.TB, dsn string) {
 // unlimited lets few customers place many orders.
 var unlimited = []string{
 	"--session-rate", "0", "--units-window", "0s", "--unpaid-orders", "0", "--unpaid-share", "0", "--unpaid-total", "0",
+	"--customer-declines", "0", "--address-declines", "0",
 }
 
 func newShop(t testing.TB, dsn string, args []string) *shop {

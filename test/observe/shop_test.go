@@ -72,7 +72,7 @@ func newShop(t testing.TB, redis, topic string, env ...string) *shop {
 	s.env = append(s.env, env...)
 	both := []string{
 		"--data-dir", t.TempDir(), "--redis", redis, "--redis-namespace", "observe-" + rand.Text(),
-		"--units-window", "0s", "--unpaid-orders", "0", "--unpaid-share", "0", "--unpaid-total", "0",
+		"--units-window", "0s", "--unpaid-orders", "0", "--unpaid-share", "0", "--unpaid-total", "0", "--customer-declines", "0", "--address-declines", "0",
 	}
 	s.args = map[string][]string{
 		"serve": append(slices.Clone(both), "--session-rate", "0"),

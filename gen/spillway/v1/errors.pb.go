@@ -143,7 +143,7 @@ type PaymentDeclined struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The order that was to be paid.
 	OrderId string `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
-	// Why, such as "insufficient_funds"; "too_many_attempts" when the order's cards are used up.
+	// Why, such as "insufficient_funds"; "too_many_attempts" when the order's cards are used up. For a guest otherwise "generic_decline".
 	DeclineCode string `protobuf:"bytes,2,opt,name=decline_code,json=declineCode,proto3" json:"decline_code,omitempty"`
 	// Until when PayOrder can pay the order with another card. Not set when the order is cancelled.
 	ExpireTime    *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`

@@ -586,7 +586,7 @@ type Order struct {
 	CancelCode CancelCode `protobuf:"varint,17,opt,name=cancel_code,json=cancelCode,proto3,enum=spillway.v1.CancelCode" json:"cancel_code,omitempty"`
 	// The order that the idempotency key belongs to, when cancel_code is CANCEL_CODE_DUPLICATE; empty otherwise.
 	DuplicateOf string `protobuf:"bytes,18,opt,name=duplicate_of,json=duplicateOf,proto3" json:"duplicate_of,omitempty"`
-	// The payment provider's code, such as "insufficient_funds", when cancel_code is CANCEL_CODE_CARD_DECLINED; empty
+	// The payment provider's code, such as "insufficient_funds", or "generic_decline" of a guest, when cancel_code is CANCEL_CODE_CARD_DECLINED; empty
 	// otherwise.
 	DeclineCode   string `protobuf:"bytes,19,opt,name=decline_code,json=declineCode,proto3" json:"decline_code,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -882,7 +882,7 @@ type OrderPayment struct {
 	State ChargeState `protobuf:"varint,1,opt,name=state,proto3,enum=spillway.v1.ChargeState" json:"state,omitempty"`
 	// How much.
 	Amount *Money `protobuf:"bytes,2,opt,name=amount,proto3" json:"amount,omitempty"`
-	// Why the provider declined the last card, such as "insufficient_funds"; empty otherwise.
+	// Why the provider declined the last card, such as "insufficient_funds"; empty otherwise. A guest gets "generic_decline".
 	DeclineCode string `protobuf:"bytes,3,opt,name=decline_code,json=declineCode,proto3" json:"decline_code,omitempty"`
 	// How many cards were tried.
 	Attempts int32 `protobuf:"varint,4,opt,name=attempts,proto3" json:"attempts,omitempty"`

@@ -24,6 +24,8 @@ const maxAttempts = 6;
 /** Without a hint of the server the pauses are 0.25 s, 0.5 s, 1 s … up to 10 s. */
 const firstDelayMs = 250;
 const maxDelayMs = 10_000;
+/** A longer pause that the server asks for is not waited out: it is the person's to decide. */
+const maxWaitMs = 60_000;
 /** The share of a delay that is added at random, so that those who were refused together do not return together. */
 const jitter = 0.25;
 
@@ -42,6 +44,7 @@ export async function retrying<T>(call: (attempt: number) => Promise<T>, options
     } catch (error) {
       const problem = problemOf(error);
       if (!problem.mayPass || attempt >= attempts || signal?.aborted) throw error;
+      if ((problem.retryDelayMs ?? 0) > maxWaitMs) throw error;
       const delayMs = delayOf(problem, attempt, options.random);
       options.onWait?.({ attempt, delayMs, problem });
       await sleep(delayMs, signal);

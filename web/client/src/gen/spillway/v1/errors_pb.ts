@@ -92,7 +92,7 @@ export type PaymentDeclined = Message<"spillway.v1.PaymentDeclined"> & {
   orderId: string;
 
   /**
-   * Why, such as "insufficient_funds"; "too_many_attempts" when the order's cards are used up.
+   * Why, such as "insufficient_funds"; "too_many_attempts" when the order's cards are used up. For a guest otherwise "generic_decline".
    *
    * @generated from field: string decline_code = 2;
    */

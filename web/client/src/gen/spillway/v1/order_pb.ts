@@ -257,7 +257,7 @@ export type Order = Message<"spillway.v1.Order"> & {
   duplicateOf: string;
 
   /**
-   * The payment provider's code, such as "insufficient_funds", when cancel_code is CANCEL_CODE_CARD_DECLINED; empty
+   * The payment provider's code, such as "insufficient_funds", or "generic_decline" of a guest, when cancel_code is CANCEL_CODE_CARD_DECLINED; empty
    * otherwise.
    *
    * @generated from field: string decline_code = 19;
@@ -356,7 +356,7 @@ export type OrderPayment = Message<"spillway.v1.OrderPayment"> & {
   amount?: Money | undefined;
 
   /**
-   * Why the provider declined the last card, such as "insufficient_funds"; empty otherwise.
+   * Why the provider declined the last card, such as "insufficient_funds"; empty otherwise. A guest gets "generic_decline".
    *
    * @generated from field: string decline_code = 3;
    */

@@ -1,0 +1,12 @@
+-- count: counts an event in a window of time.
+--
+-- KEYS  counter   integer; expires at the end of the window
+-- ARGV  window    in ms
+-- Returns {events in the window, rest of the window in ms}. Not idempotent.
+local n = redis.call('INCR', KEYS[1])
+local left = redis.call('PTTL', KEYS[1])
+if left < 0 then
+  left = tonumber(ARGV[1])
+  redis.call('PEXPIRE', KEYS[1], left)
+end
+return {n, left}

@@ -1,0 +1,128 @@
+package server
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+// EventCounter counts events in windows of time, for all processes of the shop.
+type EventCounter interface {
+	// Count adds one event to the key, and returns the events in its window and how much of the window is left.
+	Count(ctx context.Context, key string, window time.Duration) (n int64, left time.Duration, err error)
+}
+
+// windowLimit bounds the events of each key within a window of time. A process learns how many there were in all when it counts one itself: so it
+// costs nothing to look whether a key has reached its limit, and P processes allow at most one event each beyond it. While the counter is
+// unavailable, a process counts its own events only.
+type windowLimit struct {
+	name   string
+	most   int64
+	window time.Duration
+	shared EventCounter // nil counts in this process only
+	log    *slog.Logger
+	now    func() time.Time
+
+	mu     sync.Mutex
+	counts map[string]windowCount
+}
+
+// windowCount are the events of a key in the window that ends at a time.
+type windowCount struct {
+	n    int64
+	ends time.Time
+}
+
+// maxWindowKeys bounds the keys that a process remembers, of about 150 bytes each. See makeRoom.
+const maxWindowKeys = 50_000
+
+func newWindowLimit(name string, most int, window time.Duration, shared EventCounter, log *slog.Logger) *windowLimit {
+	return &windowLimit{name: name, most: int64(most), window: window, shared: shared, log: log, now: time.Now, counts: make(map[string]windowCount)}
+}
+
+// full returns after how long the key is below its limit again; 0 is now. A limit of 0 is none.
+func (l *windowLimit) full(key string) (after time.Duration) {
+	if l.most == 0 {
+		return 0
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c, now := l.counts[key], l.now()
+	if c.n < l.most || !now.Before(c.ends) {
+		return 0
+	}
+	return c.ends.Sub(now)
+}
+
+// take counts an event of the key if that keeps the limit, and otherwise returns after how long it would.
+func (l *windowLimit) take(ctx context.Context, key string) (after time.Duration) {
+	if after := l.full(key); after > 0 {
+		return after
+	}
+	if l.count(ctx, key) > l.most {
+		return l.full(key)
+	}
+	return 0
+}
+
+// count adds an event of the key, and returns how many there were in the window with it.
+func (l *windowLimit) count(ctx context.Context, key string) int64 {
+	if l.most == 0 {
+		return 0
+	}
+	n := l.countHere(key)
+	if l.shared == nil {
+		return n
+	}
+	all, left, err := l.shared.Count(context.WithoutCancel(ctx), l.name+":"+key, l.window)
+	if err != nil {
+		l.log.WarnContext(ctx, "failed to count for a limit that processes share, it counts in this process", "limit", l.name, "error", err)
+		return n
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c := l.counts[key]
+	c.n, c.ends = max(c.n, all), l.now().Add(left)
+	l.counts[key] = c
+	return c.n
+}
+
+func (l *windowLimit) countHere(key string) int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.now()
+	c, known := l.counts[key]
+	if !known {
+		l.makeRoom(now)
+	}
+	if !now.Before(c.ends) {
+		c = windowCount{ends: now.Add(l.window)}
+	}
+	c.n++
+	l.counts[key] = c
+	return c.n
+}
+
+// makeRoom forgets keys when there are too many: those with windows that ended, and if that is not enough, half of those below the limit.
+func (l *windowLimit) makeRoom(now time.Time) {
+	if len(l.counts) < maxWindowKeys {
+		return
+	}
+	for key, c := range l.counts {
+		if !now.Before(c.ends) {
+			delete(l.counts, key)
+		}
+	}
+	for key, c := range l.counts {
+		if len(l.counts) < maxWindowKeys/2 {
+			return
+		}
+		if c.n < l.most {
+			delete(l.counts, key)
+		}
+	}
+	if len(l.counts) >= maxWindowKeys { // Each of them has reached the limit.
+		clear(l.counts)
+	}
+}
