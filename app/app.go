@@ -29,6 +29,7 @@ type App struct {
 	tokens    *auth.Tokens // nil without an API
 	listener  net.Listener // nil without a public port
 	admin     net.Listener // nil without an admin address
+	boutique  net.Listener // nil without Online Boutique's interface
 	deps      *dependencies
 	telemetry *telemetry.Telemetry
 	api       *api
@@ -92,7 +93,7 @@ func (a *App) acquire(ctx context.Context) error {
 	}
 	a.listener = a.cfg.HTTP.bounded(a.listener, a.log)
 	a.closers = append(a.closers, func() error { return closeListener(a.listener) })
-	return nil
+	return a.listenBoutique(ctx)
 }
 
 // IsWrongVariable reports whether a variable of OpenTelemetry has a value that cannot be used.
@@ -255,8 +256,13 @@ func (a *App) serve(ctx context.Context) error {
 		stopOps := context.AfterFunc(ctx, a.api.ops.Stop)
 		defer stopOps()
 	}
+	awaitBoutique, err := a.serveBoutique(ctx)
+	if err != nil {
+		return err
+	}
 	a.logServing(ctx)
 	err = server.Serve(ctx, a.listener, server.NewHandler(cfg, a.api.services), a.cfg.HTTP.DrainTimeout, a.log)
+	err = errors.Join(err, awaitBoutique())
 	a.log.InfoContext(ctx, "no requests are taken any more; every accepted one was answered", "error", err)
 	return err
 }

@@ -26,7 +26,8 @@ const (
 // Config configures one process. DefaultConfig sets the defaults and Validate checks it; errors name a setting by its command-line flag.
 type Config struct {
 	Role     Role
-	HTTP     HTTPConfig // RoleAll and RoleServe
+	HTTP     HTTPConfig     // RoleAll and RoleServe
+	Boutique BoutiqueConfig // RoleAll and RoleServe
 	Admin    AdminConfig
 	Auth     AuthConfig // RoleAll and RoleServe
 	SQL      SQLConfig
@@ -90,12 +91,11 @@ func (c Config) keepsFiles() bool {
 	return c.Role == RoleAll || n.local[serviceEmail] && c.External.Mail.SMTPHost == ""
 }
 
-
 // Validate reports every mistake in the settings that the role uses. Errors do not contain secrets.
 func (c Config) Validate() error {
 	errs := []error{c.SQL.validate(), c.Redis.validate(), c.Orders.validate(c.embedded()), c.Drain.validate(), c.External.validate(), c.Admin.validate()}
 	if c.serves() {
-		errs = append(errs, c.HTTP.validate(), c.Auth.validate(c.keepsKey()), validateServices(c.Services))
+		errs = append(errs, c.HTTP.validate(), c.Boutique.validate(c.HTTP.Listen, c.Services), c.Auth.validate(c.keepsKey()), validateServices(c.Services))
 	}
 	if c.works() {
 		errs = append(errs, c.Queue.validate(), c.Audit.validate(), validateWorkers(c.Workers))

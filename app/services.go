@@ -13,6 +13,7 @@ import (
 	"github.com/spillway/spillway/catalog"
 	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/mail"
+	"github.com/spillway/spillway/onlineboutique"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/payment"
 	"github.com/spillway/spillway/quota"
@@ -42,6 +43,8 @@ type api struct {
 	mail    mail.Client
 	// audited is the provider as the audit reads it; nil when it cannot be compared with the ledger.
 	audited audit.Provider
+	// boutique is the services of Online Boutique's interface.
+	boutique onlineboutique.Shop
 	// outages are those of the simulated provider and carrier.
 	outages *outages
 }
@@ -95,6 +98,10 @@ func newAPI(deps *dependencies, c Config, tokens *auth.Tokens) (*api, error) {
 	b.services.Session = server.Session{Tokens: tokens}
 	b.buildShop()
 	b.buildOrders()
+	if c.Boutique.Enabled {
+		tracked := b.carts.Tracked()
+		b.boutique = newBoutique(deps, b.api, server.Cart{Carts: tracked, Products: b.browsing, Available: b.shown, Rates: b.rates}, tracked)
+	}
 	b.services = served(b.services, c)
 	return b.api, nil
 }

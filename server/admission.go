@@ -90,10 +90,19 @@ func NewAdmission(cfg AdmissionConfig) *Admission {
 
 // intercept refuses calls beyond the limits.
 func (a *Admission) intercept() connect.Interceptor {
+	return a.interceptOf(func(procedure string) procedureLimit { return a.byProcedure[procedure] })
+}
+
+// interceptAs is intercept for procedures that have the limits of others.
+func (a *Admission) interceptAs(other map[string]string) connect.Interceptor {
+	return a.interceptOf(func(procedure string) procedureLimit { return a.byProcedure[other[procedure]] })
+}
+
+func (*Admission) interceptOf(limitOf func(procedure string) procedureLimit) connect.Interceptor {
 	return interceptor{
 		unary: func(next connect.UnaryFunc) connect.UnaryFunc {
 			return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
-				p := a.byProcedure[req.Spec().Procedure]
+				p := limitOf(req.Spec().Procedure)
 				if !p.acquire(p.urgent) {
 					return nil, p.refusal()
 				}

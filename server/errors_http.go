@@ -46,9 +46,17 @@ func isUnary(r *http.Request) bool {
 // procedures serves the procedures of one service. A call of a procedure that it does not have gets `unimplemented`, and any other request
 // below its path a plain 404.
 func procedures(errs rpcErrors, next http.Handler) http.Handler {
+	return knownProcedures(errs, next, func(procedure string) bool {
+		_, known := permissions[procedure]
+		return known
+	})
+}
+
+// knownProcedures is procedures for the procedures that are known.
+func knownProcedures(errs rpcErrors, next http.Handler, known func(procedure string) bool) http.Handler {
 	next = cacheHeaders(contentTypes(errs, boundBody(errs, withErrorBody(next))))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if _, known := permissions[r.URL.Path]; !known {
+		if !known(r.URL.Path) {
 			errs.notFound(w, r)
 			return
 		}

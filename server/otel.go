@@ -51,11 +51,18 @@ type placement struct{ isNew bool }
 type placementKey struct{}
 
 // Interceptor returns the interceptor that counts the calls of PlaceOrder.
-func (m *CheckoutMetrics) Interceptor() connect.Interceptor { return interceptor{unary: m.count} }
+func (m *CheckoutMetrics) Interceptor() connect.Interceptor {
+	return m.InterceptorOf(spillwayv1connect.CheckoutServicePlaceOrderProcedure)
+}
 
-func (m *CheckoutMetrics) count(next connect.UnaryFunc) connect.UnaryFunc {
+// InterceptorOf returns the interceptor that counts the calls of the procedure, which places orders.
+func (m *CheckoutMetrics) InterceptorOf(procedure string) connect.Interceptor {
+	return interceptor{unary: func(next connect.UnaryFunc) connect.UnaryFunc { return m.count(procedure, next) }}
+}
+
+func (m *CheckoutMetrics) count(procedure string, next connect.UnaryFunc) connect.UnaryFunc {
 	return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
-		if req.Spec().Procedure != spillwayv1connect.CheckoutServicePlaceOrderProcedure {
+		if req.Spec().Procedure != procedure {
 			return next(ctx, req)
 		}
 		m.steps.placing.Add(1)

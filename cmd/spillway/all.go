@@ -20,6 +20,8 @@ type allCmd struct {
 	Audit  auditFlags `embed:"" group:"Orders"`
 	Auth   authFlags  `embed:"" group:"API"`
 
+	Boutique boutiqueFlags `embed:"" group:"API"`
+
 	Admin      string `name:"admin" env:"SPILLWAY_ADMIN" default:"${admin}" placeholder:"HOST:PORT" group:"Observability" help:"Where /metrics, /readyz with details and, on a loopback address, /debug/pprof are served, to everyone who reaches the address. Empty is nowhere; a taken port is only logged."`
 	AdminPprof bool   `name:"admin-pprof" env:"SPILLWAY_ADMIN_PPROF" group:"Observability" help:"Serve /debug/pprof at --admin also if that is no loopback address. Profiles show what is in memory, and taking them costs CPU."`
 
@@ -39,7 +41,7 @@ func (c *allCmd) config() app.Config {
 	drain := c.Drain.config()
 	drain.Yields = c.Yields
 	return app.Config{
-		Role: app.RoleAll, Admin: app.AdminConfig{Listen: c.Admin, Pprof: c.AdminPprof}, HTTP: c.HTTP.config(), Auth: c.Auth.config(), SQL: c.SQL.config(), Redis: c.Redis.config(), Queue: c.Queue.config(),
+		Role: app.RoleAll, Admin: app.AdminConfig{Listen: c.Admin, Pprof: c.AdminPprof}, HTTP: c.HTTP.config(), Boutique: c.Boutique.config(), Auth: c.Auth.config(), SQL: c.SQL.config(), Redis: c.Redis.config(), Queue: c.Queue.config(),
 		Orders: c.Orders.config(), Drain: drain, Audit: c.Audit.config(), External: c.External.config(), Workers: app.WorkerNames(),
 	}
 }

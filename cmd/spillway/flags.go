@@ -106,6 +106,7 @@ func flagDefaults() kong.Vars {
 		"topic":             d.Queue.Topic,
 		"listen":            d.HTTP.Listen,
 		"admin":             d.Admin.Listen,
+		"boutique_listen":   app.DefaultBoutiqueListen,
 		"session_rate":      strconv.Itoa(d.HTTP.SessionsPerMinute),
 		"latency_target":    durationText(d.HTTP.LatencyTarget),
 		"drain_timeout":     durationText(d.HTTP.DrainTimeout),

@@ -15,6 +15,8 @@ type serveCmd struct {
 	Orders orderFlags `embed:"" group:"Orders"`
 	Auth   authFlags  `embed:"" group:"API"`
 
+	Boutique boutiqueFlags `embed:"" group:"API"`
+
 	Admin adminFlags `embed:"" group:"Observability"`
 
 	External externalFlags `embed:""`
@@ -31,7 +33,7 @@ func (*serveCmd) Help() string {
 
 func (c *serveCmd) config() app.Config {
 	return app.Config{
-		Role: app.RoleServe, Services: c.Services, Admin: c.Admin.config(), HTTP: c.HTTP.config(), Auth: c.Auth.config(), SQL: c.SQL.config(), Redis: c.Redis.config(),
+		Role: app.RoleServe, Services: c.Services, Admin: c.Admin.config(), HTTP: c.HTTP.config(), Boutique: c.Boutique.config(), Auth: c.Auth.config(), SQL: c.SQL.config(), Redis: c.Redis.config(),
 		Orders: c.Orders.config(), Drain: app.DefaultConfig(app.RoleServe).Drain, External: c.External.config(),
 	}
 }

@@ -1,0 +1,112 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"connectrpc.com/connect"
+	"connectrpc.com/otelconnect"
+
+	"github.com/spillway/spillway/cart"
+	"github.com/spillway/spillway/onlineboutique"
+	"github.com/spillway/spillway/server"
+	"github.com/spillway/spillway/web"
+)
+
+// DefaultBoutiqueListen is where Online Boutique's interface listens by default.
+const DefaultBoutiqueListen = "127.0.0.1:8082"
+
+// BoutiqueConfig configures the wire interface of Online Boutique, on an address of its own. Its callers have no tokens: everyone who reaches the address
+// can order in the name of each of its users.
+type BoutiqueConfig struct {
+	Enabled bool
+	Listen  string // HOST:PORT; empty is DefaultBoutiqueListen, port 0 takes a free one
+}
+
+func (c BoutiqueConfig) address() string {
+	if c.Listen == "" {
+		return DefaultBoutiqueListen
+	}
+	return c.Listen
+}
+
+// validate checks the address, which must not be that of the API, and that the process serves all services, which it calls.
+func (c BoutiqueConfig) validate(api string, services []string) error {
+	if !c.Enabled {
+		if c.Listen != "" {
+			return errors.New("--online-boutique-listen: it needs --online-boutique, which serves callers without tokens")
+		}
+		return nil
+	}
+	if len(services) > 0 {
+		return errors.New("--online-boutique: it needs all services in its process, without --services")
+	}
+	if err := hostPort("--online-boutique-listen", c.address()); err != nil {
+		return err
+	}
+	if overlap(api, c.address()) {
+		return fmt.Errorf("--online-boutique-listen %s: it must not be the address of --listen, whose callers need tokens", c.address())
+	}
+	return nil
+}
+
+// overlap reports whether two addresses have one port that both cannot listen on.
+func overlap(a, b string) bool {
+	hostA, portA, _ := net.SplitHostPort(a)
+	hostB, portB, _ := net.SplitHostPort(b)
+	return portA == portB && portA != "0" && (hostA == hostB || isWildcard(hostA) || isWildcard(hostB))
+}
+
+func isWildcard(host string) bool { return host == "" || host == "0.0.0.0" || host == "::" }
+
+// newBoutique makes the services of Online Boutique's interface over those of the API. own is the CartService over the carts with generations.
+func newBoutique(deps *dependencies, a *api, own server.Cart, carts *cart.Tracked) onlineboutique.Shop {
+	return onlineboutique.Shop{
+		Catalog: a.services.Catalog, Cart: own, Currency: a.services.Currency, Checkout: a.services.Checkout, Order: a.services.Order,
+		Shipping: a.services.Shipping, Carts: carts, Log: deps.log, Now: time.Now,
+	}
+}
+
+// listenBoutique opens the address of Online Boutique's interface, if it is served.
+func (a *App) listenBoutique(ctx context.Context) (err error) {
+	if !a.cfg.Boutique.Enabled {
+		return nil
+	}
+	if a.boutique, err = (&net.ListenConfig{}).Listen(ctx, "tcp", a.cfg.Boutique.address()); err != nil {
+		return fmt.Errorf("--online-boutique-listen: %w", err)
+	}
+	a.closers = append(a.closers, func() error { return closeListener(a.boutique) })
+	return nil
+}
+
+// BoutiqueURL is the address of Online Boutique's interface, "http://HOST:PORT"; empty if it is not served.
+func (a *App) BoutiqueURL() string {
+	if a.boutique == nil {
+		return ""
+	}
+	return "http://" + a.boutique.Addr().String()
+}
+
+// serveBoutique serves Online Boutique's interface until ctx ends. wait ends it and returns once every accepted request is completed.
+func (a *App) serveBoutique(ctx context.Context) (wait func() error, err error) {
+	if a.boutique == nil {
+		return func() error { return nil }, nil
+	}
+	traced, err := otelconnect.NewInterceptor()
+	if err != nil {
+		return nil, err
+	}
+	h := server.NewCompatibleHandler(server.CompatibleConfig{
+		LimitedAs: onlineboutique.LimitedAs(), Admission: a.api.admission, Ready: a.deps.ready(), Files: web.Files(), Log: a.log,
+		Interceptors: []connect.Interceptor{traced, a.api.checkouts.InterceptorOf(onlineboutique.PlaceOrderProcedure)},
+	}, onlineboutique.Services(a.api.boutique))
+	a.log.WarnContext(ctx, "serving Online Boutique's interface: everyone who reaches this address can order as any of its users",
+		"url", a.BoutiqueURL())
+	ctx, stop := context.WithCancel(ctx)
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(ctx, a.boutique, h, a.cfg.HTTP.DrainTimeout, a.log) }()
+	return func() error { stop(); return <-served }, nil
+}
