@@ -28,6 +28,7 @@ type App struct {
 	log       *slog.Logger
 	tokens    *auth.Tokens // nil without an API
 	listener  net.Listener // nil without a public port
+	internal  net.Listener // nil without an internal port
 	admin     net.Listener // nil without an admin address
 	boutique  net.Listener // nil without Online Boutique's interface
 	deps      *dependencies
@@ -85,15 +86,29 @@ func (a *App) acquire(ctx context.Context) error {
 	}
 	a.closers = append(a.closers, func() error { a.telemetry.Stop(ctx); return nil })
 	a.log = a.telemetry.Log()
-	if !a.cfg.public() {
-		return nil
+	if a.cfg.public() {
+		if a.listener, err = a.listen(ctx, "--listen", a.cfg.HTTP.Listen); err != nil {
+			return err
+		}
+		a.listener = a.cfg.HTTP.bounded(a.listener, a.log)
 	}
-	if a.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", a.cfg.HTTP.Listen); err != nil {
-		return fmt.Errorf("--listen: %w", err)
+	if a.cfg.Internal.Listen != "" {
+		a.internal, err = a.listen(ctx, "--internal-listen", a.cfg.Internal.Listen)
 	}
-	a.listener = a.cfg.HTTP.bounded(a.listener, a.log)
-	a.closers = append(a.closers, func() error { return closeListener(a.listener) })
+	if err != nil {
+		return err
+	}
 	return a.listenBoutique(ctx)
+}
+
+// listen takes a port until the App is closed.
+func (a *App) listen(ctx context.Context, flag, addr string) (net.Listener, error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", flag, err)
+	}
+	a.closers = append(a.closers, func() error { return closeListener(l) })
+	return l, nil
 }
 
 // IsWrongVariable reports whether a variable of OpenTelemetry has a value that cannot be used.
@@ -113,7 +128,7 @@ func closeListener(l net.Listener) error {
 // construct connects and makes the services and workers.
 func (a *App) construct(ctx context.Context, start *stages) (err error) {
 	c := &a.cfg
-	if c.serves() {
+	if c.serves() || len(c.needs().remote) > 0 && c.Auth.Key != "" {
 		if a.tokens, err = c.Auth.tokens(c.SQL.DataDir, c.keepsKey()); err != nil {
 			return err
 		}
@@ -128,7 +143,7 @@ func (a *App) construct(ctx context.Context, start *stages) (err error) {
 		return err
 	}
 	a.closers = append(a.closers, stopObserving)
-	if a.api, err = newAPI(a.deps, *c, a.tokens); err != nil {
+	if a.api, err = newAPI(ctx, a.deps, *c, a.tokens); err != nil {
 		return err
 	}
 	if c.serves() {
@@ -197,9 +212,12 @@ func (a *App) Run(ctx context.Context) error {
 	stopRecording := a.record(work)
 	defer stopRecording()
 	var err error
-	if a.listener != nil {
+	switch {
+	case a.listener != nil:
 		err = a.serve(ctx)
-	} else {
+	case a.internal != nil:
+		err = a.serveInternal(ctx)
+	default:
 		a.log.InfoContext(ctx, "working", "workers", strings.Join(a.cfg.Workers, ","))
 		<-ctx.Done()
 	}
@@ -261,7 +279,14 @@ func (a *App) serve(ctx context.Context) error {
 		return err
 	}
 	a.logServing(ctx)
+	var internal sync.WaitGroup
+	var internalErr error
+	if a.internal != nil {
+		internal.Go(func() { internalErr = a.serveInternal(ctx) })
+	}
 	err = server.Serve(ctx, a.listener, server.NewHandler(cfg, a.api.services), a.cfg.HTTP.DrainTimeout, a.log)
+	internal.Wait()
+	err = errors.Join(err, internalErr)
 	err = errors.Join(err, awaitBoutique())
 	a.log.InfoContext(ctx, "no requests are taken any more; every accepted one was answered", "error", err)
 	return err

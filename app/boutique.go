@@ -10,6 +10,7 @@ import (
 	"connectrpc.com/connect"
 	"connectrpc.com/otelconnect"
 
+	"github.com/spillway/spillway/breaker"
 	"github.com/spillway/spillway/cart"
 	"github.com/spillway/spillway/onlineboutique"
 	"github.com/spillway/spillway/server"
@@ -33,16 +34,21 @@ func (c BoutiqueConfig) address() string {
 	return c.Listen
 }
 
-// validate checks the address, which must not be that of the API, and that the process serves all services, which it calls.
-func (c BoutiqueConfig) validate(api string, services []string) error {
+// boutiqueServices are the services that Online Boutique's interface calls in its process.
+var boutiqueServices = []string{serviceCatalog, serviceCart, serviceCurrency, serviceCheckout, serviceOrder, serviceShipping}
+
+// validate checks the address, which must not be that of the API, and that the process itself has the services that the interface calls.
+func (c BoutiqueConfig) validate(api string, local map[string]bool) error {
 	if !c.Enabled {
 		if c.Listen != "" {
 			return errors.New("--online-boutique-listen: it needs --online-boutique, which serves callers without tokens")
 		}
 		return nil
 	}
-	if len(services) > 0 {
-		return errors.New("--online-boutique: it needs all services in its process, without --services")
+	for _, name := range boutiqueServices {
+		if !local[name] {
+			return fmt.Errorf("--online-boutique: it needs the service %s in its process, without --services and URLs that leave it out", name)
+		}
 	}
 	if err := hostPort("--online-boutique-listen", c.address()); err != nil {
 		return err
@@ -62,11 +68,13 @@ func overlap(a, b string) bool {
 
 func isWildcard(host string) bool { return host == "" || host == "0.0.0.0" || host == "::" }
 
-// newBoutique makes the services of Online Boutique's interface over those of the API. own is the CartService over the carts with generations.
-func newBoutique(deps *dependencies, a *api, own server.Cart, carts *cart.Tracked) onlineboutique.Shop {
+// newBoutique makes the services of Online Boutique's interface over those of the API, and over carts with generations.
+func (b *builder) newBoutique() onlineboutique.Shop {
+	carts := cart.New(b.cfg.Redis.Namespace, b.deps.redis.Client(), b.deps.policies[breaker.Redis]).Tracked()
 	return onlineboutique.Shop{
-		Catalog: a.services.Catalog, Cart: own, Currency: a.services.Currency, Checkout: a.services.Checkout, Order: a.services.Order,
-		Shipping: a.services.Shipping, Carts: carts, Log: deps.log, Now: time.Now,
+		Catalog: b.services.Catalog, Cart: server.Cart{Carts: carts, Products: b.products, Available: b.shown, Rates: b.rates},
+		Currency: b.services.Currency, Checkout: b.services.Checkout, Order: b.services.Order,
+		Shipping: b.services.Shipping, Carts: carts, Log: b.deps.log, Now: time.Now,
 	}
 }
 

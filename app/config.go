@@ -29,7 +29,7 @@ type Config struct {
 	HTTP     HTTPConfig     // RoleAll and RoleServe
 	Boutique BoutiqueConfig // RoleAll and RoleServe
 	Admin    AdminConfig
-	Auth     AuthConfig // RoleAll and RoleServe
+	Auth     AuthConfig // RoleAll and RoleServe; RoleWork with services at URLs
 	SQL      SQLConfig
 	Redis    RedisConfig
 	Queue    QueueConfig // RoleAll and RoleWork
@@ -40,7 +40,8 @@ type Config struct {
 	// Services are the names of the services to serve, of ServiceNames: RoleServe. None is all that Remote has no URL of.
 	Services []string
 	// Remote are the services that other processes serve: RoleServe and RoleWork.
-	Remote RemoteConfig
+	Remote   RemoteConfig
+	Internal InternalConfig // RoleServe
 	// NewLab makes the load lab of a shop for development, which sends loads to the URL until ctx ends; nil: it has none.
 	NewLab  func(ctx context.Context, url string, operator func() (string, error)) server.Lab
 	Workers []string // names of workers to run, of WorkerNames: RoleAll and RoleWork
@@ -95,12 +96,12 @@ func (c Config) keepsFiles() bool {
 func (c Config) Validate() error {
 	errs := []error{c.SQL.validate(), c.Redis.validate(), c.Orders.validate(c.embedded()), c.Drain.validate(), c.External.validate(), c.Admin.validate()}
 	if c.serves() {
-		errs = append(errs, c.HTTP.validate(), c.Boutique.validate(c.HTTP.Listen, c.Services), c.Auth.validate(c.keepsKey()), validateServices(c.Services))
+		errs = append(errs, c.HTTP.validate(), c.Boutique.validate(c.HTTP.Listen, c.needs().local), c.Auth.validate(c.keepsKey()), validateServices(c.Services), c.validateInternal())
 	}
 	if c.works() {
 		errs = append(errs, c.Queue.validate(), c.Audit.validate(), validateWorkers(c.Workers))
 	}
-	errs = append(errs, c.validateStorage())
+	errs = append(errs, c.validateStorage(), c.validateRemote())
 	if !slices.Contains([]Role{RoleAll, RoleServe, RoleWork}, c.Role) {
 		errs = append(errs, fmt.Errorf("role %q: must be all, serve or work", c.Role))
 	}

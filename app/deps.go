@@ -52,7 +52,7 @@ const partition = 0
 
 func openDependencies(ctx context.Context, c Config, start *stages, log *slog.Logger) (deps *dependencies, err error) {
 	deps = &dependencies{
-		log: log, needs: c.needs(), policies: breaker.NewPolicies(breaker.DefaultPolicies()), progress: journal.NewProgress(),
+		log: log, needs: c.needs(), policies: policiesOf(c.needs()), progress: journal.NewProgress(),
 		activity: &workers.Activity{}, load: &server.CheckoutLoad{},
 	}
 	defer func() {

@@ -28,6 +28,7 @@ import (
 // does not need is nil.
 type api struct {
 	services server.Services
+	internal server.InternalServices
 	// checkouts counts what the CheckoutService does.
 	checkouts *server.CheckoutMetrics
 	admission *server.Admission
@@ -68,14 +69,17 @@ type builder struct {
 	mails   *mail.Service
 	// rows and read are the orders over the connections of checkouts, and of readers.
 	rows, read *store.Orders
-	// cache is the catalogue of checkouts, browsing that of readers, carts the carts in Redis.
-	cache    *catalog.Cache
-	browsing *catalog.Browsing
-	shown    *catalog.Available
-	carts    *cart.Carts
+	// cache is the catalogue, and shown the units that readers see.
+	cache *catalog.Cache
+	shown *catalog.Available
+	// What others call of the shipping service, the catalogue and the carts, in this process or at a URL.
+	quotes   server.ShippingClient
+	prices   server.PriceSource
+	products server.ProductCache
+	contents server.CartContents
 }
 
-func newAPI(deps *dependencies, c Config, tokens *auth.Tokens) (*api, error) {
+func newAPI(ctx context.Context, deps *dependencies, c Config, tokens *auth.Tokens) (*api, error) {
 	b := &builder{deps: deps, cfg: c, needs: deps.needs, api: &api{outages: &outages{path: c.External.Outages, log: deps.log}}}
 	if deps.db != nil {
 		b.rows, b.read = store.NewOrders(deps.db), store.NewOrders(deps.db.Reads())
@@ -90,7 +94,9 @@ func newAPI(deps *dependencies, c Config, tokens *auth.Tokens) (*api, error) {
 	if b.checkouts, err = server.NewCheckoutMetrics(); err != nil {
 		return nil, err
 	}
-	for _, build := range []func() error{b.buildRates, b.buildMail, b.buildPayment, b.buildShipping} {
+	for _, build := range []func() error{
+		b.buildRates, b.buildMail, b.buildPayment, func() error { return b.connectRemotes(ctx, tokens) }, b.buildShipping,
+	} {
 		if err := build(); err != nil {
 			return nil, err
 		}
@@ -99,10 +105,10 @@ func newAPI(deps *dependencies, c Config, tokens *auth.Tokens) (*api, error) {
 	b.buildShop()
 	b.buildOrders()
 	if c.Boutique.Enabled {
-		tracked := b.carts.Tracked()
-		b.boutique = newBoutique(deps, b.api, server.Cart{Carts: tracked, Products: b.browsing, Available: b.shown, Rates: b.rates}, tracked)
+		b.boutique = b.newBoutique()
 	}
 	b.services = served(b.services, c)
+	b.internal = b.servedInternally()
 	return b.api, nil
 }
 
@@ -183,6 +189,7 @@ func (b *builder) buildShipping() error {
 	}
 	b.parcels = &shipping.Service{Carrier: carrier, Rates: b.rates, Shipments: b.rows, Orders: reader}
 	b.services.Shipping = b.parcels
+	b.quotes = shipping.Local{Service: *b.parcels, Policy: b.deps.policies[breaker.Shipping]}
 	b.carrier = workers.NewCarrierLimiter(workers.DefaultShippingConfig().Concurrency,
 		shipping.Client{Service: b.parcels, Policy: b.deps.policies[breaker.Handover]})
 	return nil
@@ -207,21 +214,23 @@ func (b *builder) buildShop() {
 	namespace, hot := b.cfg.Redis.Namespace, deps.policies[breaker.Redis]
 	if local[serviceCatalog] {
 		b.cache = catalog.NewCache(namespace, deps.redis.Client(), hot, store.NewProducts(deps.db), deps.log)
-		b.browsing = b.cache.Browsing(store.NewProducts(deps.db.Reads()))
+		browsing := b.cache.Browsing(store.NewProducts(deps.db.Reads()))
+		b.prices, b.products = priceList{b.cache}, browsing
 		b.shown = catalog.NewAvailable(deps.stock)
 		b.services.Catalog = server.Catalog{
-			Products: catalog.NewListing(store.NewProducts(deps.db.Reads())), Cache: b.browsing, Available: b.shown, Rates: b.rates,
+			Products: catalog.NewListing(store.NewProducts(deps.db.Reads())), Cache: browsing, Available: b.shown, Rates: b.rates,
 			Adjuster: server.Adjustments{Counters: deps.stock, Store: store.NewStock(deps.db), Available: deps.stock, InSQL: sqlWaiter{deps}.inSQL},
 		}
 	}
 	if local[serviceCart] {
-		b.carts = cart.New(namespace, deps.redis.Client(), hot)
-		b.services.Cart = server.Cart{Carts: b.carts, Products: b.browsing, Available: b.shown, Rates: b.rates}
+		carts := cart.New(namespace, deps.redis.Client(), hot)
+		b.contents = carts
+		b.services.Cart = server.Cart{Carts: carts, Products: b.products, Available: b.shown, Rates: b.rates}
 	}
 	if local[serviceCheckout] {
 		b.services.Checkout = &server.Checkout{
-			Prices: priceList{b.cache}, Carts: b.carts, Rates: b.rates, Payments: server.TracePayments(b.checkouts.Payments(b.payments)),
-			Stock: b.reserver(), Shipping: shipping.Local{Service: *b.parcels, Policy: deps.policies[breaker.Shipping]}, Orders: b.rows,
+			Prices: b.prices, Carts: b.contents, Rates: b.rates, Payments: server.TracePayments(b.checkouts.Payments(b.payments)),
+			Stock: b.reserver(), Shipping: b.quotes, Orders: b.rows,
 			Durable: deps.durable(), Reader: b.changing(), Log: deps.log, Partition: partition,
 			Paying: server.NewChargeSlots(b.cfg.Redis.maxCharges()), Declines: b.cfg.Orders.declines(b.events, deps.log),
 			PayWithin: b.cfg.Orders.PayWithin, Now: time.Now,
@@ -283,6 +292,19 @@ func served(s server.Services, c Config) (out server.Services) {
 	return out
 }
 
+// servedInternally are the services that other processes call here.
+func (b *builder) servedInternally() (out server.InternalServices) {
+	c := b.cfg
+	if c.serving(servicePayment) {
+		out.Payment = b.money
+	}
+	if c.serving(serviceEmail) {
+		out.Email = b.mails
+	}
+	out.Shipping, out.Cart, out.Catalog, out.Currency = b.services.Shipping, b.services.Cart, b.services.Catalog, b.services.Currency
+	return out
+}
+
 // opened opens an external service, which is closed with the dependencies.
 func opened[T interface{ Close() error }](deps *dependencies, open func() (T, error)) (T, error) {
 	service, err := open()
@@ -338,6 +360,30 @@ func newMail(deps *dependencies, cfg MailConfig, dataDir string) (*mail.Service,
 // priceList reads names and prices from the cache.
 type priceList struct{ cache *catalog.Cache }
 
+// remotePrices reads names and prices from a catalogue in another process.
+type remotePrices struct{ products *catalog.Client }
+
+// Prices returns the prices of all SKUs; one that is unknown is an error.
+func (l remotePrices) Prices(ctx context.Context, skus []order.SKU) (map[order.SKU]server.ProductPrice, error) {
+	found, err := l.products.GetAll(ctx, skus)
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[order.SKU]server.ProductPrice, len(skus))
+	for _, sku := range skus {
+		p, ok := found[sku]
+		if !ok {
+			return nil, order.ProductNotFound(sku)
+		}
+		out[sku] = productPrice(p)
+	}
+	return out, nil
+}
+
+func productPrice(p store.Product) server.ProductPrice {
+	return server.ProductPrice{Name: p.Name, Price: p.Price, Archived: p.Archived, MaxPerCustomer: p.MaxPerCustomer, SaleStartsAt: p.SaleStartsAt}
+}
+
 // Prices returns the prices of all SKUs; one that is unknown is an error.
 func (l priceList) Prices(ctx context.Context, skus []order.SKU) (map[order.SKU]server.ProductPrice, error) {
 	out := make(map[order.SKU]server.ProductPrice, len(skus))
@@ -346,7 +392,7 @@ func (l priceList) Prices(ctx context.Context, skus []order.SKU) (map[order.SKU]
 		if err != nil {
 			return nil, err
 		}
-		out[sku] = server.ProductPrice{Name: p.Name, Price: p.Price, Archived: p.Archived, MaxPerCustomer: p.MaxPerCustomer, SaleStartsAt: p.SaleStartsAt}
+		out[sku] = productPrice(p)
 	}
 	return out, nil
 }

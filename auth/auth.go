@@ -47,6 +47,10 @@ func (c Caller) Has(roles ...Role) bool {
 // ReadsAll reports whether the caller may read what belongs to others.
 func (c Caller) ReadsAll() bool { return c.Has(Operator, OperatorRead) }
 
+// CustomerHeader names the customer of a call between processes of the shop, for the services that serve the customer of a token. It counts on the internal port
+// only, where the caller's token has the role Service.
+const CustomerHeader = "Spillway-Customer"
+
 type contextKey struct{}
 
 // With returns a context with the caller.

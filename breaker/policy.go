@@ -42,6 +42,10 @@ const (
 	Shipping = "shipping"
 	Handover = "handover"
 	Mail     = "mail"
+	// Catalog, Cart and Currency are for these services in other processes.
+	Catalog  = "catalog"
+	Cart     = "cart"
+	Currency = "currency"
 )
 
 // DefaultPolicies returns the configuration of each policy by name: a payment may take 3 s, a call on the hot path 1 s. Ten of the last
@@ -56,6 +60,7 @@ func DefaultPolicies() map[string]Config {
 		Charges: usual(3 * time.Second), Payment: usual(3 * time.Second), Refund: usual(3 * time.Second),
 		Ledger:   usual(3 * time.Second),
 		Shipping: usual(5 * time.Second), Handover: usual(5 * time.Second),
+		Catalog: usual(2 * time.Second), Cart: usual(2 * time.Second), Currency: usual(2 * time.Second),
 		// A call is a batch of up to 100 mails, and failed only if none of them was sent.
 		Mail: {Timeout: 20 * time.Second, Failures: 3, Window: 5, Delay: time.Second},
 	}

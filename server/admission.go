@@ -210,6 +210,16 @@ func (c *admittedCall) end(served bool) {
 // OutsideLimits returns the provider. While a call waits for it, the call takes no place of its limit, and does not count as load.
 func OutsideLimits(p payment.Provider) payment.Provider { return outsideProvider{p} }
 
+// OutsideLimitsOf is OutsideLimits for the calls of a client to a service in another process.
+func OutsideLimitsOf() connect.Interceptor {
+	return connect.UnaryInterceptorFunc(func(next connect.UnaryFunc) connect.UnaryFunc {
+		return func(ctx context.Context, req connect.AnyRequest) (resp connect.AnyResponse, err error) {
+			outside(ctx, func() { resp, err = next(ctx, req) })
+			return resp, err
+		}
+	})
+}
+
 type outsideProvider struct{ payment.Provider }
 
 // Charge charges the card.

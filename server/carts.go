@@ -7,6 +7,7 @@ import (
 	"github.com/spillway/spillway/cart"
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
 	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/wire"
 )
 
 // CartStore reads and changes carts.
@@ -15,6 +16,8 @@ type CartStore interface {
 	Add(ctx context.Context, customer order.CustomerID, d order.Demand) (cart.Cart, error)
 	Set(ctx context.Context, customer order.CustomerID, d order.Demand) (cart.Cart, error)
 	Empty(ctx context.Context, customer order.CustomerID) error
+	// EmptyIf empties the cart if it contains exactly these items.
+	EmptyIf(ctx context.Context, customer order.CustomerID, items []order.Demand) error
 }
 
 // Cart is the CartService.
@@ -81,7 +84,14 @@ func (c Cart) GetCart(ctx context.Context, req *spillwayv1.GetCartRequest) (*spi
 	return &spillwayv1.GetCartResponse{Cart: m}, err
 }
 
-// EmptyCart takes everything out.
-func (c Cart) EmptyCart(ctx context.Context, _ *spillwayv1.EmptyCartRequest) (*spillwayv1.EmptyCartResponse, error) {
+// EmptyCart takes everything out, if the cart holds what the request expects.
+func (c Cart) EmptyCart(ctx context.Context, req *spillwayv1.EmptyCartRequest) (*spillwayv1.EmptyCartResponse, error) {
+	if len(req.GetOnlyLines()) > 0 {
+		items, err := wire.FromDemand(req.GetOnlyLines())
+		if err != nil {
+			return nil, inField("onlyLines", err)
+		}
+		return &spillwayv1.EmptyCartResponse{}, c.Carts.EmptyIf(ctx, customer(ctx), items)
+	}
 	return &spillwayv1.EmptyCartResponse{}, c.Carts.Empty(ctx, customer(ctx))
 }

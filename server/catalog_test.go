@@ -297,6 +297,11 @@ func (c *fakeCarts) Set(_ context.Context, customer order.CustomerID, d order.De
 	return c.answer(customer, d)
 }
 
+func (c *fakeCarts) EmptyIf(_ context.Context, customer order.CustomerID, _ []order.Demand) error {
+	_, err := c.answer(customer)
+	return err
+}
+
 func (c *fakeCarts) Empty(_ context.Context, customer order.CustomerID) error {
 	_, err := c.answer(customer)
 	return err

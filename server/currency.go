@@ -6,6 +6,7 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/spillway/spillway/currency"
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/wire"
@@ -16,6 +17,8 @@ type Rates interface {
 	Converter
 	Codes() []order.Currency
 	Date() string
+	// Rates are units of each currency for one euro, without the euro.
+	Rates() []currency.Rate
 	// Expires is when they become too old to be used; the zero time when they may be of any age.
 	Expires() time.Time
 }
@@ -24,10 +27,15 @@ type Rates interface {
 type Currency struct{ Rates Rates }
 
 // GetSupportedCurrencies lists the currencies.
-func (c Currency) GetSupportedCurrencies(context.Context, *spillwayv1.GetSupportedCurrenciesRequest) (*spillwayv1.GetSupportedCurrenciesResponse, error) {
+func (c Currency) GetSupportedCurrencies(_ context.Context, req *spillwayv1.GetSupportedCurrenciesRequest) (*spillwayv1.GetSupportedCurrenciesResponse, error) {
 	resp := &spillwayv1.GetSupportedCurrenciesResponse{RateDate: c.Rates.Date()}
 	for _, code := range c.Rates.Codes() {
 		resp.CurrencyCodes = append(resp.CurrencyCodes, string(code))
+	}
+	if req.GetIncludeRates() {
+		for _, r := range c.Rates.Rates() {
+			resp.EuroRates = append(resp.EuroRates, &spillwayv1.EuroRate{CurrencyCode: string(r.Code), Rate: r.Units})
+		}
 	}
 	if at := c.Rates.Expires(); !at.IsZero() {
 		resp.RateExpireTime = timestamppb.New(at)

@@ -55,6 +55,7 @@ func newHTTPServer(h http.Handler, log *slog.Logger) *http.Server {
 		},
 	}
 	srv.Protocols.SetHTTP1(true)
+	srv.Protocols.SetHTTP2(true)            // over listeners with TLS
 	srv.Protocols.SetUnencryptedHTTP2(true) // gRPC without TLS
 	return srv
 }

@@ -26,9 +26,6 @@ const (
 	maxInternalBytes = 16 << 20
 )
 
-// CustomerHeader names the customer of a call between processes, for the services that serve the customer of a token.
-const CustomerHeader = "Spillway-Customer"
-
 // maxCustomerLen is the maximum length of a customer's id, in bytes, as in SQL.
 const maxCustomerLen = 64
 
@@ -43,7 +40,7 @@ type InternalServices struct {
 }
 
 // internalProcedures are the procedures that the internal port serves, to callers with the role service. The value is true for those that serve a
-// customer, whom CustomerHeader names.
+// customer, whom auth.CustomerHeader names.
 var internalProcedures = map[string]bool{
 	spillwayv1connect.PaymentServiceChargeProcedure:                  false,
 	spillwayv1connect.PaymentServiceGetChargeProcedure:               false,
@@ -205,9 +202,9 @@ func serviceCaller(tokens *auth.Tokens, procedure string, header http.Header) (a
 	if !onBehalf {
 		return caller, nil
 	}
-	customer := header.Get(CustomerHeader)
+	customer := header.Get(auth.CustomerHeader)
 	if customer == "" || len(customer) > maxCustomerLen {
-		return auth.Caller{}, order.Refuse(order.ErrInvalid, order.ReasonInvalidField, "the header %s must name a customer", CustomerHeader)
+		return auth.Caller{}, order.Refuse(order.ErrInvalid, order.ReasonInvalidField, "the header %s must name a customer", auth.CustomerHeader)
 	}
 	return auth.Caller{Customer: order.CustomerID(customer)}, nil
 }

@@ -47,6 +47,9 @@ func (*customerCarts) Add(context.Context, order.CustomerID, order.Demand) (cart
 func (*customerCarts) Set(context.Context, order.CustomerID, order.Demand) (cart.Cart, error) {
 	return cart.Cart{}, errors.ErrUnsupported
 }
+func (*customerCarts) EmptyIf(context.Context, order.CustomerID, []order.Demand) error {
+	return errors.ErrUnsupported
+}
 func (*customerCarts) Empty(context.Context, order.CustomerID) error { return errors.ErrUnsupported }
 
 // internalPort is an internal port with a payment service, carts and a catalogue.
@@ -144,7 +147,7 @@ func TestInternalHandler_ServesOnlyWhatProcessesCall(t *testing.T) {
 func TestInternalHandler_CustomerOfTheHeader(t *testing.T) {
 	t.Parallel()
 	p := newInternalPort(t)
-	ada := http.Header{server.CustomerHeader: {"ada"}}
+	ada := http.Header{auth.CustomerHeader: {"ada"}}
 	get := func(option connect.ClientOption) error {
 		_, err := spillwayv1connect.NewCartServiceClient(http.DefaultClient, p.url, option).GetCart(t.Context(), &spillwayv1.GetCartRequest{})
 		return err

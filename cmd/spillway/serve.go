@@ -20,6 +20,8 @@ type serveCmd struct {
 	Admin adminFlags `embed:"" group:"Observability"`
 
 	External externalFlags `embed:""`
+	Remote   remoteFlags   `embed:"" group:"Other processes"`
+	Internal internalFlags `embed:"" group:"Other processes"`
 }
 
 // Help is the end of the command's --help.
@@ -28,13 +30,15 @@ func (*serveCmd) Help() string {
 
     spillway serve --redis 10.0.0.5:6379 --mysql-file /run/secrets/mysql --auth-key-file /run/secrets/auth-key
     spillway serve --redis 10.0.0.5:6379 --mysql-file /run/secrets/mysql --listen 0.0.0.0:8080 --trusted-proxies 10.0.0.0/8
-    spillway serve --services currency,session --auth-key-file /run/secrets/auth-key`
+    spillway serve --services payment --internal-listen 10.0.0.7:9001 --mysql-file /run/secrets/mysql --auth-key-file /run/secrets/auth-key
+    spillway serve --services checkout,order --payment-url http://10.0.0.7:9001 --redis 10.0.0.5:6379 --mysql-file /run/secrets/mysql --auth-key-file /run/secrets/auth-key`
 }
 
 func (c *serveCmd) config() app.Config {
 	return app.Config{
 		Role: app.RoleServe, Services: c.Services, Admin: c.Admin.config(), HTTP: c.HTTP.config(), Boutique: c.Boutique.config(), Auth: c.Auth.config(), SQL: c.SQL.config(), Redis: c.Redis.config(),
 		Orders: c.Orders.config(), Drain: app.DefaultConfig(app.RoleServe).Drain, External: c.External.config(),
+		Remote: c.Remote.config(), Internal: c.Internal.config(),
 	}
 }
 

@@ -526,9 +526,12 @@ func (x *GetCartResponse) GetCart() *Cart {
 	return nil
 }
 
-// EmptyCartRequest is empty: the cart is that of the token's customer.
+// EmptyCartRequest empties the cart of the token's customer.
 type EmptyCartRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Empties the cart only if it holds just these items, so that what was added meanwhile stays. None empties it in any
+	// case.
+	OnlyLines     []*Line `protobuf:"bytes,1,rep,name=only_lines,json=onlyLines,proto3" json:"only_lines,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -561,6 +564,13 @@ func (x *EmptyCartRequest) ProtoReflect() protoreflect.Message {
 // Deprecated: Use EmptyCartRequest.ProtoReflect.Descriptor instead.
 func (*EmptyCartRequest) Descriptor() ([]byte, []int) {
 	return file_spillway_v1_cart_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *EmptyCartRequest) GetOnlyLines() []*Line {
+	if x != nil {
+		return x.OnlyLines
+	}
+	return nil
 }
 
 // EmptyCartResponse is empty.
@@ -604,7 +614,7 @@ var File_spillway_v1_cart_proto protoreflect.FileDescriptor
 
 const file_spillway_v1_cart_proto_rawDesc = "" +
 	"\n" +
-	"\x16spillway/v1/cart.proto\x12\vspillway.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17spillway/v1/money.proto\"\xeb\x02\n" +
+	"\x16spillway/v1/cart.proto\x12\vspillway.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1aspillway/v1/checkout.proto\x1a\x17spillway/v1/money.proto\"\xeb\x02\n" +
 	"\bCartItem\x12\x10\n" +
 	"\x03sku\x18\x01 \x01(\tR\x03sku\x12\x1a\n" +
 	"\bquantity\x18\x02 \x01(\x05R\bquantity\x12\x12\n" +
@@ -641,8 +651,10 @@ const file_spillway_v1_cart_proto_rawDesc = "" +
 	"\x0eGetCartRequest\x129\n" +
 	"\rcurrency_code\x18\x01 \x01(\tB\x14\xbaH\x11r\x0f2\r^([A-Z]{3})?$R\fcurrencyCode\"8\n" +
 	"\x0fGetCartResponse\x12%\n" +
-	"\x04cart\x18\x01 \x01(\v2\x11.spillway.v1.CartR\x04cart\"\x12\n" +
-	"\x10EmptyCartRequest\"\x13\n" +
+	"\x04cart\x18\x01 \x01(\v2\x11.spillway.v1.CartR\x04cart\"N\n" +
+	"\x10EmptyCartRequest\x12:\n" +
+	"\n" +
+	"only_lines\x18\x01 \x03(\v2\x11.spillway.v1.LineB\b\xbaH\x05\x92\x01\x02\x10dR\tonlyLines\"\x13\n" +
 	"\x11EmptyCartResponse2\xc6\x02\n" +
 	"\vCartService\x12D\n" +
 	"\aAddItem\x12\x1b.spillway.v1.AddItemRequest\x1a\x1c.spillway.v1.AddItemResponse\x12U\n" +
@@ -677,6 +689,7 @@ var file_spillway_v1_cart_proto_goTypes = []any{
 	(*EmptyCartResponse)(nil),     // 9: spillway.v1.EmptyCartResponse
 	(*Money)(nil),                 // 10: spillway.v1.Money
 	(*timestamppb.Timestamp)(nil), // 11: google.protobuf.Timestamp
+	(*Line)(nil),                  // 12: spillway.v1.Line
 }
 var file_spillway_v1_cart_proto_depIdxs = []int32{
 	10, // 0: spillway.v1.CartItem.unit_price:type_name -> spillway.v1.Money
@@ -688,19 +701,20 @@ var file_spillway_v1_cart_proto_depIdxs = []int32{
 	1,  // 6: spillway.v1.AddItemResponse.cart:type_name -> spillway.v1.Cart
 	1,  // 7: spillway.v1.SetQuantityResponse.cart:type_name -> spillway.v1.Cart
 	1,  // 8: spillway.v1.GetCartResponse.cart:type_name -> spillway.v1.Cart
-	2,  // 9: spillway.v1.CartService.AddItem:input_type -> spillway.v1.AddItemRequest
-	4,  // 10: spillway.v1.CartService.SetQuantity:input_type -> spillway.v1.SetQuantityRequest
-	6,  // 11: spillway.v1.CartService.GetCart:input_type -> spillway.v1.GetCartRequest
-	8,  // 12: spillway.v1.CartService.EmptyCart:input_type -> spillway.v1.EmptyCartRequest
-	3,  // 13: spillway.v1.CartService.AddItem:output_type -> spillway.v1.AddItemResponse
-	5,  // 14: spillway.v1.CartService.SetQuantity:output_type -> spillway.v1.SetQuantityResponse
-	7,  // 15: spillway.v1.CartService.GetCart:output_type -> spillway.v1.GetCartResponse
-	9,  // 16: spillway.v1.CartService.EmptyCart:output_type -> spillway.v1.EmptyCartResponse
-	13, // [13:17] is the sub-list for method output_type
-	9,  // [9:13] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	12, // 9: spillway.v1.EmptyCartRequest.only_lines:type_name -> spillway.v1.Line
+	2,  // 10: spillway.v1.CartService.AddItem:input_type -> spillway.v1.AddItemRequest
+	4,  // 11: spillway.v1.CartService.SetQuantity:input_type -> spillway.v1.SetQuantityRequest
+	6,  // 12: spillway.v1.CartService.GetCart:input_type -> spillway.v1.GetCartRequest
+	8,  // 13: spillway.v1.CartService.EmptyCart:input_type -> spillway.v1.EmptyCartRequest
+	3,  // 14: spillway.v1.CartService.AddItem:output_type -> spillway.v1.AddItemResponse
+	5,  // 15: spillway.v1.CartService.SetQuantity:output_type -> spillway.v1.SetQuantityResponse
+	7,  // 16: spillway.v1.CartService.GetCart:output_type -> spillway.v1.GetCartResponse
+	9,  // 17: spillway.v1.CartService.EmptyCart:output_type -> spillway.v1.EmptyCartResponse
+	14, // [14:18] is the sub-list for method output_type
+	10, // [10:14] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_spillway_v1_cart_proto_init() }
@@ -708,6 +722,7 @@ func file_spillway_v1_cart_proto_init() {
 	if File_spillway_v1_cart_proto != nil {
 		return
 	}
+	file_spillway_v1_checkout_proto_init()
 	file_spillway_v1_money_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{

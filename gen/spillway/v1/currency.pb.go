@@ -23,9 +23,11 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// GetSupportedCurrenciesRequest is empty.
+// GetSupportedCurrenciesRequest requests the currencies.
 type GetSupportedCurrenciesRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The response also has the rates.
+	IncludeRates  bool `protobuf:"varint,1,opt,name=include_rates,json=includeRates,proto3" json:"include_rates,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -60,6 +62,13 @@ func (*GetSupportedCurrenciesRequest) Descriptor() ([]byte, []int) {
 	return file_spillway_v1_currency_proto_rawDescGZIP(), []int{0}
 }
 
+func (x *GetSupportedCurrenciesRequest) GetIncludeRates() bool {
+	if x != nil {
+		return x.IncludeRates
+	}
+	return false
+}
+
 // GetSupportedCurrenciesResponse lists currencies.
 type GetSupportedCurrenciesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -70,8 +79,10 @@ type GetSupportedCurrenciesResponse struct {
 	// When the rates become too old to be used, unless newer ones are loaded. Not set when they may be of any
 	// age. Then only amounts that need no conversion are quoted and charged.
 	RateExpireTime *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=rate_expire_time,json=rateExpireTime,proto3" json:"rate_expire_time,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// The rates, with include_rates: units of each currency for one euro, without the euro.
+	EuroRates     []*EuroRate `protobuf:"bytes,4,rep,name=euro_rates,json=euroRates,proto3" json:"euro_rates,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetSupportedCurrenciesResponse) Reset() {
@@ -125,6 +136,68 @@ func (x *GetSupportedCurrenciesResponse) GetRateExpireTime() *timestamppb.Timest
 	return nil
 }
 
+func (x *GetSupportedCurrenciesResponse) GetEuroRates() []*EuroRate {
+	if x != nil {
+		return x.EuroRates
+	}
+	return nil
+}
+
+// EuroRate is the euro reference rate of a currency.
+type EuroRate struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The ISO 4217 code.
+	CurrencyCode string `protobuf:"bytes,1,opt,name=currency_code,json=currencyCode,proto3" json:"currency_code,omitempty"`
+	// Units of the currency for one euro, as a decimal number such as "1.1607".
+	Rate          string `protobuf:"bytes,2,opt,name=rate,proto3" json:"rate,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EuroRate) Reset() {
+	*x = EuroRate{}
+	mi := &file_spillway_v1_currency_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EuroRate) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EuroRate) ProtoMessage() {}
+
+func (x *EuroRate) ProtoReflect() protoreflect.Message {
+	mi := &file_spillway_v1_currency_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EuroRate.ProtoReflect.Descriptor instead.
+func (*EuroRate) Descriptor() ([]byte, []int) {
+	return file_spillway_v1_currency_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *EuroRate) GetCurrencyCode() string {
+	if x != nil {
+		return x.CurrencyCode
+	}
+	return ""
+}
+
+func (x *EuroRate) GetRate() string {
+	if x != nil {
+		return x.Rate
+	}
+	return ""
+}
+
 // ConvertRequest converts an amount to another currency.
 type ConvertRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -138,7 +211,7 @@ type ConvertRequest struct {
 
 func (x *ConvertRequest) Reset() {
 	*x = ConvertRequest{}
-	mi := &file_spillway_v1_currency_proto_msgTypes[2]
+	mi := &file_spillway_v1_currency_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -150,7 +223,7 @@ func (x *ConvertRequest) String() string {
 func (*ConvertRequest) ProtoMessage() {}
 
 func (x *ConvertRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_spillway_v1_currency_proto_msgTypes[2]
+	mi := &file_spillway_v1_currency_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -163,7 +236,7 @@ func (x *ConvertRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConvertRequest.ProtoReflect.Descriptor instead.
 func (*ConvertRequest) Descriptor() ([]byte, []int) {
-	return file_spillway_v1_currency_proto_rawDescGZIP(), []int{2}
+	return file_spillway_v1_currency_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *ConvertRequest) GetFrom() *Money {
@@ -193,7 +266,7 @@ type ConvertResponse struct {
 
 func (x *ConvertResponse) Reset() {
 	*x = ConvertResponse{}
-	mi := &file_spillway_v1_currency_proto_msgTypes[3]
+	mi := &file_spillway_v1_currency_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -205,7 +278,7 @@ func (x *ConvertResponse) String() string {
 func (*ConvertResponse) ProtoMessage() {}
 
 func (x *ConvertResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_spillway_v1_currency_proto_msgTypes[3]
+	mi := &file_spillway_v1_currency_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -218,7 +291,7 @@ func (x *ConvertResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConvertResponse.ProtoReflect.Descriptor instead.
 func (*ConvertResponse) Descriptor() ([]byte, []int) {
-	return file_spillway_v1_currency_proto_rawDescGZIP(), []int{3}
+	return file_spillway_v1_currency_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ConvertResponse) GetMoney() *Money {
@@ -239,12 +312,18 @@ var File_spillway_v1_currency_proto protoreflect.FileDescriptor
 
 const file_spillway_v1_currency_proto_rawDesc = "" +
 	"\n" +
-	"\x1aspillway/v1/currency.proto\x12\vspillway.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17spillway/v1/money.proto\"\x1f\n" +
-	"\x1dGetSupportedCurrenciesRequest\"\xaa\x01\n" +
+	"\x1aspillway/v1/currency.proto\x12\vspillway.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17spillway/v1/money.proto\"D\n" +
+	"\x1dGetSupportedCurrenciesRequest\x12#\n" +
+	"\rinclude_rates\x18\x01 \x01(\bR\fincludeRates\"\xe0\x01\n" +
 	"\x1eGetSupportedCurrenciesResponse\x12%\n" +
 	"\x0ecurrency_codes\x18\x01 \x03(\tR\rcurrencyCodes\x12\x1b\n" +
 	"\trate_date\x18\x02 \x01(\tR\brateDate\x12D\n" +
-	"\x10rate_expire_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x0erateExpireTime\"l\n" +
+	"\x10rate_expire_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x0erateExpireTime\x124\n" +
+	"\n" +
+	"euro_rates\x18\x04 \x03(\v2\x15.spillway.v1.EuroRateR\teuroRates\"C\n" +
+	"\bEuroRate\x12#\n" +
+	"\rcurrency_code\x18\x01 \x01(\tR\fcurrencyCode\x12\x12\n" +
+	"\x04rate\x18\x02 \x01(\tR\x04rate\"l\n" +
 	"\x0eConvertRequest\x12.\n" +
 	"\x04from\x18\x01 \x01(\v2\x12.spillway.v1.MoneyB\x06\xbaH\x03\xc8\x01\x01R\x04from\x12*\n" +
 	"\ato_code\x18\x02 \x01(\tB\x11\xbaH\x0er\f2\n" +
@@ -269,28 +348,30 @@ func file_spillway_v1_currency_proto_rawDescGZIP() []byte {
 	return file_spillway_v1_currency_proto_rawDescData
 }
 
-var file_spillway_v1_currency_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_spillway_v1_currency_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
 var file_spillway_v1_currency_proto_goTypes = []any{
 	(*GetSupportedCurrenciesRequest)(nil),  // 0: spillway.v1.GetSupportedCurrenciesRequest
 	(*GetSupportedCurrenciesResponse)(nil), // 1: spillway.v1.GetSupportedCurrenciesResponse
-	(*ConvertRequest)(nil),                 // 2: spillway.v1.ConvertRequest
-	(*ConvertResponse)(nil),                // 3: spillway.v1.ConvertResponse
-	(*timestamppb.Timestamp)(nil),          // 4: google.protobuf.Timestamp
-	(*Money)(nil),                          // 5: spillway.v1.Money
+	(*EuroRate)(nil),                       // 2: spillway.v1.EuroRate
+	(*ConvertRequest)(nil),                 // 3: spillway.v1.ConvertRequest
+	(*ConvertResponse)(nil),                // 4: spillway.v1.ConvertResponse
+	(*timestamppb.Timestamp)(nil),          // 5: google.protobuf.Timestamp
+	(*Money)(nil),                          // 6: spillway.v1.Money
 }
 var file_spillway_v1_currency_proto_depIdxs = []int32{
-	4, // 0: spillway.v1.GetSupportedCurrenciesResponse.rate_expire_time:type_name -> google.protobuf.Timestamp
-	5, // 1: spillway.v1.ConvertRequest.from:type_name -> spillway.v1.Money
-	5, // 2: spillway.v1.ConvertResponse.money:type_name -> spillway.v1.Money
-	0, // 3: spillway.v1.CurrencyService.GetSupportedCurrencies:input_type -> spillway.v1.GetSupportedCurrenciesRequest
-	2, // 4: spillway.v1.CurrencyService.Convert:input_type -> spillway.v1.ConvertRequest
-	1, // 5: spillway.v1.CurrencyService.GetSupportedCurrencies:output_type -> spillway.v1.GetSupportedCurrenciesResponse
-	3, // 6: spillway.v1.CurrencyService.Convert:output_type -> spillway.v1.ConvertResponse
-	5, // [5:7] is the sub-list for method output_type
-	3, // [3:5] is the sub-list for method input_type
-	3, // [3:3] is the sub-list for extension type_name
-	3, // [3:3] is the sub-list for extension extendee
-	0, // [0:3] is the sub-list for field type_name
+	5, // 0: spillway.v1.GetSupportedCurrenciesResponse.rate_expire_time:type_name -> google.protobuf.Timestamp
+	2, // 1: spillway.v1.GetSupportedCurrenciesResponse.euro_rates:type_name -> spillway.v1.EuroRate
+	6, // 2: spillway.v1.ConvertRequest.from:type_name -> spillway.v1.Money
+	6, // 3: spillway.v1.ConvertResponse.money:type_name -> spillway.v1.Money
+	0, // 4: spillway.v1.CurrencyService.GetSupportedCurrencies:input_type -> spillway.v1.GetSupportedCurrenciesRequest
+	3, // 5: spillway.v1.CurrencyService.Convert:input_type -> spillway.v1.ConvertRequest
+	1, // 6: spillway.v1.CurrencyService.GetSupportedCurrencies:output_type -> spillway.v1.GetSupportedCurrenciesResponse
+	4, // 7: spillway.v1.CurrencyService.Convert:output_type -> spillway.v1.ConvertResponse
+	6, // [6:8] is the sub-list for method output_type
+	4, // [4:6] is the sub-list for method input_type
+	4, // [4:4] is the sub-list for extension type_name
+	4, // [4:4] is the sub-list for extension extendee
+	0, // [0:4] is the sub-list for field type_name
 }
 
 func init() { file_spillway_v1_currency_proto_init() }
@@ -305,7 +386,7 @@ func file_spillway_v1_currency_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_spillway_v1_currency_proto_rawDesc), len(file_spillway_v1_currency_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   4,
+			NumMessages:   5,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -14,14 +14,20 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file spillway/v1/currency.proto.
  */
 export const file_spillway_v1_currency: GenFile = /*@__PURE__*/
-  fileDesc("ChpzcGlsbHdheS92MS9jdXJyZW5jeS5wcm90bxILc3BpbGx3YXkudjEiHwodR2V0U3VwcG9ydGVkQ3VycmVuY2llc1JlcXVlc3QigQEKHkdldFN1cHBvcnRlZEN1cnJlbmNpZXNSZXNwb25zZRIWCg5jdXJyZW5jeV9jb2RlcxgBIAMoCRIRCglyYXRlX2RhdGUYAiABKAkSNAoQcmF0ZV9leHBpcmVfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiQwoOQ29udmVydFJlcXVlc3QSIAoEZnJvbRgBIAEoCzISLnNwaWxsd2F5LnYxLk1vbmV5Eg8KB3RvX2NvZGUYAiABKAkiRwoPQ29udmVydFJlc3BvbnNlEiEKBW1vbmV5GAEgASgLMhIuc3BpbGx3YXkudjEuTW9uZXkSEQoJcmF0ZV9kYXRlGAIgASgJMtQBCg9DdXJyZW5jeVNlcnZpY2USdgoWR2V0U3VwcG9ydGVkQ3VycmVuY2llcxIqLnNwaWxsd2F5LnYxLkdldFN1cHBvcnRlZEN1cnJlbmNpZXNSZXF1ZXN0Gisuc3BpbGx3YXkudjEuR2V0U3VwcG9ydGVkQ3VycmVuY2llc1Jlc3BvbnNlIgOQAgESSQoHQ29udmVydBIbLnNwaWxsd2F5LnYxLkNvbnZlcnRSZXF1ZXN0Ghwuc3BpbGx3YXkudjEuQ29udmVydFJlc3BvbnNlIgOQAgFiBnByb3RvMw", [file_google_protobuf_timestamp, file_spillway_v1_money]);
+  fileDesc("ChpzcGlsbHdheS92MS9jdXJyZW5jeS5wcm90bxILc3BpbGx3YXkudjEiNgodR2V0U3VwcG9ydGVkQ3VycmVuY2llc1JlcXVlc3QSFQoNaW5jbHVkZV9yYXRlcxgBIAEoCCKsAQoeR2V0U3VwcG9ydGVkQ3VycmVuY2llc1Jlc3BvbnNlEhYKDmN1cnJlbmN5X2NvZGVzGAEgAygJEhEKCXJhdGVfZGF0ZRgCIAEoCRI0ChByYXRlX2V4cGlyZV90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIpCgpldXJvX3JhdGVzGAQgAygLMhUuc3BpbGx3YXkudjEuRXVyb1JhdGUiLwoIRXVyb1JhdGUSFQoNY3VycmVuY3lfY29kZRgBIAEoCRIMCgRyYXRlGAIgASgJIkMKDkNvbnZlcnRSZXF1ZXN0EiAKBGZyb20YASABKAsyEi5zcGlsbHdheS52MS5Nb25leRIPCgd0b19jb2RlGAIgASgJIkcKD0NvbnZlcnRSZXNwb25zZRIhCgVtb25leRgBIAEoCzISLnNwaWxsd2F5LnYxLk1vbmV5EhEKCXJhdGVfZGF0ZRgCIAEoCTLUAQoPQ3VycmVuY3lTZXJ2aWNlEnYKFkdldFN1cHBvcnRlZEN1cnJlbmNpZXMSKi5zcGlsbHdheS52MS5HZXRTdXBwb3J0ZWRDdXJyZW5jaWVzUmVxdWVzdBorLnNwaWxsd2F5LnYxLkdldFN1cHBvcnRlZEN1cnJlbmNpZXNSZXNwb25zZSIDkAIBEkkKB0NvbnZlcnQSGy5zcGlsbHdheS52MS5Db252ZXJ0UmVxdWVzdBocLnNwaWxsd2F5LnYxLkNvbnZlcnRSZXNwb25zZSIDkAIBYgZwcm90bzM", [file_google_protobuf_timestamp, file_spillway_v1_money]);
 
 /**
- * GetSupportedCurrenciesRequest is empty.
+ * GetSupportedCurrenciesRequest requests the currencies.
  *
  * @generated from message spillway.v1.GetSupportedCurrenciesRequest
  */
 export type GetSupportedCurrenciesRequest = Message<"spillway.v1.GetSupportedCurrenciesRequest"> & {
+  /**
+   * The response also has the rates.
+   *
+   * @generated from field: bool include_rates = 1;
+   */
+  includeRates: boolean;
 };
 
 /**
@@ -58,6 +64,13 @@ export type GetSupportedCurrenciesResponse = Message<"spillway.v1.GetSupportedCu
    * @generated from field: google.protobuf.Timestamp rate_expire_time = 3;
    */
   rateExpireTime?: Timestamp | undefined;
+
+  /**
+   * The rates, with include_rates: units of each currency for one euro, without the euro.
+   *
+   * @generated from field: repeated spillway.v1.EuroRate euro_rates = 4;
+   */
+  euroRates: EuroRate[];
 };
 
 /**
@@ -66,6 +79,34 @@ export type GetSupportedCurrenciesResponse = Message<"spillway.v1.GetSupportedCu
  */
 export const GetSupportedCurrenciesResponseSchema: GenMessage<GetSupportedCurrenciesResponse> = /*@__PURE__*/
   messageDesc(file_spillway_v1_currency, 1);
+
+/**
+ * EuroRate is the euro reference rate of a currency.
+ *
+ * @generated from message spillway.v1.EuroRate
+ */
+export type EuroRate = Message<"spillway.v1.EuroRate"> & {
+  /**
+   * The ISO 4217 code.
+   *
+   * @generated from field: string currency_code = 1;
+   */
+  currencyCode: string;
+
+  /**
+   * Units of the currency for one euro, as a decimal number such as "1.1607".
+   *
+   * @generated from field: string rate = 2;
+   */
+  rate: string;
+};
+
+/**
+ * Describes the message spillway.v1.EuroRate.
+ * Use `create(EuroRateSchema)` to create a new message.
+ */
+export const EuroRateSchema: GenMessage<EuroRate> = /*@__PURE__*/
+  messageDesc(file_spillway_v1_currency, 2);
 
 /**
  * ConvertRequest converts an amount to another currency.
@@ -93,7 +134,7 @@ export type ConvertRequest = Message<"spillway.v1.ConvertRequest"> & {
  * Use `create(ConvertRequestSchema)` to create a new message.
  */
 export const ConvertRequestSchema: GenMessage<ConvertRequest> = /*@__PURE__*/
-  messageDesc(file_spillway_v1_currency, 2);
+  messageDesc(file_spillway_v1_currency, 3);
 
 /**
  * ConvertResponse carries the converted amount.
@@ -121,7 +162,7 @@ export type ConvertResponse = Message<"spillway.v1.ConvertResponse"> & {
  * Use `create(ConvertResponseSchema)` to create a new message.
  */
 export const ConvertResponseSchema: GenMessage<ConvertResponse> = /*@__PURE__*/
-  messageDesc(file_spillway_v1_currency, 3);
+  messageDesc(file_spillway_v1_currency, 4);
 
 /**
  * CurrencyService converts by euro reference rates, such as those of the European Central Bank: of a file

@@ -1,0 +1,168 @@
+package app
+
+import (
+	"context"
+	"crypto/tls"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"connectrpc.com/connect"
+
+	"github.com/spillway/spillway/auth"
+	"github.com/spillway/spillway/breaker"
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/requestid"
+	"github.com/spillway/spillway/wire"
+)
+
+const (
+	// dialTimeout bounds the making of a connection, and of its TLS. It is less than the time of any call, so that the error is that of the connection: then it is known
+	// that nothing was sent.
+	dialTimeout = time.Second
+	// maxIdleConns is how many unused HTTP/1.1 connections to a service are kept: as many as a process has charges in progress.
+	maxIdleConns = maxCharges
+	// idleConnTimeout is shorter than that of the service, which would otherwise close a connection just when it is used.
+	idleConnTimeout = time.Minute
+	// peerPing and peerTimeout test an HTTP/2 connection that is silent, so that a service that vanished is noticed.
+	peerPing    = 5 * time.Second
+	peerTimeout = 5 * time.Second
+	// maxResponseBytes bounds a response: 100 products with descriptions, or the results of 100 mails.
+	maxResponseBytes = 4 << 20
+)
+
+// transport makes the connections to a service: HTTP/2 for gRPC; for Connect HTTP/1.1, or with TLS what both sides know.
+func (e endpoint) transport(trusted *tls.Config) *http.Transport {
+	t := &http.Transport{
+		DialContext: (&net.Dialer{Timeout: dialTimeout}).DialContext, TLSClientConfig: trusted, TLSHandshakeTimeout: dialTimeout,
+		MaxIdleConnsPerHost: maxIdleConns, IdleConnTimeout: idleConnTimeout, Protocols: new(http.Protocols),
+		HTTP2: &http.HTTP2Config{SendPingTimeout: peerPing, PingTimeout: peerTimeout},
+	}
+	t.Protocols.SetHTTP1(!e.grpc)
+	t.Protocols.SetHTTP2(e.tls)
+	t.Protocols.SetUnencryptedHTTP2(e.grpc && !e.tls)
+	return t
+}
+
+// noRedirects keeps requests, and their tokens and cards, from being sent elsewhere.
+func noRedirects(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+
+// tls is the configuration of the clients.
+func (c RemoteConfig) tls() (*tls.Config, error) {
+	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
+	return cfg, trust(cfg, "--service-ca-file", c.CAFile)
+}
+
+const (
+	// serviceTokenTTL is how long a token is good that the process makes for itself. It is renewed when half of that is over.
+	serviceTokenTTL = time.Hour
+	// serviceCaller is the customer of such a token.
+	serviceCaller order.CustomerID = "spillway-service"
+)
+
+// serviceToken is the token that a process sends to others: a fixed one, or one that it makes with the shop's key.
+type serviceToken struct {
+	fixed  string
+	tokens *auth.Tokens
+	now    func() time.Time
+
+	mu    sync.Mutex
+	token string
+	renew time.Time
+}
+
+func (s *serviceToken) get() (string, error) {
+	if s.fixed != "" {
+		return s.fixed, nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now := s.now(); now.After(s.renew) {
+		token, _, err := s.tokens.Mint(auth.Caller{Customer: serviceCaller, Roles: []auth.Role{auth.Service}}, serviceTokenTTL)
+		if err != nil {
+			return "", err
+		}
+		s.token, s.renew = token, now.Add(serviceTokenTTL/2) //nolint:mnd // Half of it.
+	}
+	return s.token, nil
+}
+
+// intercept sends the token, and the id of the request that the call belongs to.
+func (s *serviceToken) intercept() connect.Interceptor {
+	return connect.UnaryInterceptorFunc(func(next connect.UnaryFunc) connect.UnaryFunc {
+		return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
+			token, err := s.get()
+			if err != nil {
+				return nil, err
+			}
+			req.Header().Set("Authorization", "Bearer "+token)
+			if id := requestid.From(ctx); id != "" {
+				req.Header().Set(requestid.Header, id)
+			}
+			return next(ctx, req)
+		}
+	})
+}
+
+// retried sends an idempotent call once more if its connection broke, as when the service restarts: the connection was made before, and the next one may reach another
+// process. It does not retry what the service responded, nor a charge, whose outcome is requested instead.
+func retried() connect.Interceptor {
+	return connect.UnaryInterceptorFunc(func(next connect.UnaryFunc) connect.UnaryFunc {
+		return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
+			resp, err := next(ctx, req)
+			broken := err != nil && connect.CodeOf(err) == connect.CodeUnavailable && !connect.IsWireError(err)
+			if !broken || ctx.Err() != nil || req.Spec().IdempotencyLevel == connect.IdempotencyUnknown {
+				return resp, err
+			}
+			return next(ctx, req)
+		}
+	})
+}
+
+// remoteLogInterval is the least time between two lines about failures of one service.
+const remoteLogInterval = 10 * time.Second
+
+// newRemoteLog logs failures of a service where they are found, with what to set if the configuration is wrong. A line has no content of a request.
+func newRemoteLog(service string, log *slog.Logger) connect.Interceptor {
+	var mu sync.Mutex
+	var logged time.Time
+	return connect.UnaryInterceptorFunc(func(next connect.UnaryFunc) connect.UnaryFunc {
+		return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
+			resp, err := next(ctx, req)
+			if err == nil || !breaker.IsFailure(wire.FromConnect(err)) {
+				return resp, err
+			}
+			mu.Lock()
+			due := time.Since(logged) >= remoteLogInterval
+			if due {
+				logged = time.Now()
+			}
+			mu.Unlock()
+			if due {
+				log.WarnContext(ctx, "a call to another process failed", "service", service, "procedure", req.Spec().Procedure, "error", err, "advice", remoteAdvice(service, err))
+			}
+			return resp, err
+		}
+	})
+}
+
+// remoteAdvice is what to check after a failure.
+func remoteAdvice(service string, err error) string {
+	flag := remoteFlags[service]
+	switch connect.CodeOf(err) { //nolint:exhaustive // The others are failures of the service.
+	case connect.CodeUnauthenticated, connect.CodePermissionDenied:
+		return "--service-token must have the role service and be of the same shop, or --auth-key must be the same in every process"
+	case connect.CodeUnimplemented, connect.CodeUnknown, connect.CodeInternal:
+		if connect.IsWireError(err) {
+			return "see the log of the service"
+		}
+		return flag + " must be the URL of the --internal-listen of a process with --services " + service + ", of this version"
+	case connect.CodeUnavailable:
+		if !connect.IsWireError(err) {
+			return "the process at " + flag + " must run, and listen there"
+		}
+	}
+	return "see the log of the service"
+}
