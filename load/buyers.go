@@ -15,6 +15,8 @@ type buyer struct {
 	token string
 	// dirty is set while the cart may contain something. Only the visit that has leased the buyer accesses it.
 	dirty bool
+	// currency is the chosen one, and last the order that emptied the cart, until the cart is filled again: of the scenario OnlineBoutique.
+	currency, last string
 }
 
 // buyers is a pool of guest sessions.
@@ -33,7 +35,7 @@ func startSessions(ctx context.Context, shop Shop, operator string, n int, exclu
 			return fmt.Errorf("start the session of buyer %d of %d (a shop limits those of one address: give --token of an operator, or start it "+
 				"with --session-rate 0): %w", i+1, n, err)
 		}
-		bs.all[i] = &buyer{index: int32(i), token: token} //nolint:gosec // At most maxBuyers.
+		bs.all[i] = &buyer{index: int32(i), token: token, currency: startCurrency} //nolint:gosec // At most maxBuyers.
 		return nil
 	})
 	if err != nil {

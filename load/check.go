@@ -138,11 +138,16 @@ func (r *run) oversold(b *shopOrders) []Violation {
 	return []Violation{{Rule: ruleStock, Detail: fmt.Sprintf("%s had %d units, and %d are sold", r.cfg.SKU, r.cfg.Stock, sold)}}
 }
 
+// hasKey reports whether an order can be sent again with its key. In the scenario OnlineBoutique the cart is the key, until it is filled again.
+func (r *run) hasKey(id string, e *entry) bool {
+	return r.cfg.Scenario != OnlineBoutique || r.buyers.all[e.buyer].last == id
+}
+
 // replay sends accepted orders again: each response must be the same order.
 func (r *run) replay(ctx context.Context) (replayed int64, found []Violation, err error) {
 	ids := make([]string, 0, len(r.record.orders))
 	for id, e := range r.record.orders {
-		if e.outcome == Accepted {
+		if e.outcome == Accepted && r.hasKey(id, e) {
 			ids = append(ids, id)
 		}
 	}

@@ -17,6 +17,8 @@ const (
 	Uniform = "uniform"
 	// Mixed simulates visits: most browse, some fill a cart, fewer buy it.
 	Mixed = "mixed"
+	// OnlineBoutique makes the calls of the front end of Online Boutique, with the weights of its load generator.
+	OnlineBoutique = "online-boutique"
 )
 
 // The processes of arrivals.
@@ -54,6 +56,8 @@ const (
 type Config struct {
 	// URL is the address of the shop.
 	URL string
+	// BoutiqueURL is the address of Online Boutique's interface, for OnlineBoutique.
+	BoutiqueURL string
 	// Rate is the number of arrivals per second, for Duration.
 	Rate     float64
 	Duration time.Duration
@@ -93,9 +97,7 @@ func (c *Config) Validate() error {
 			errs = append(errs, fmt.Errorf(format, args...))
 		}
 	}
-	u, err := url.Parse(c.URL)
-	wrong(err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil || u.RawQuery != "",
-		"--url %q: must look like http://HOST:PORT", c.URL)
+	wrong(!isAddress(c.URL), "--url %q: must look like http://HOST:PORT", c.URL)
 	rateBad := math.IsNaN(c.Rate) || c.Rate <= 0 || c.Rate > maxRate
 	wrong(rateBad, "--rate %v: take more than 0 and at most %d arrivals a second", c.Rate, maxRate)
 	durationBad := c.Duration <= 0 || c.Duration > maxDuration
@@ -120,8 +122,11 @@ func (c *Config) validateScenario() []error {
 			errs = append(errs, fmt.Errorf(format, args...))
 		}
 	}
-	wrong(c.Scenario != FlashSale && c.Scenario != Uniform && c.Scenario != Mixed,
-		"--scenario %q: take %s, %s or %s", c.Scenario, FlashSale, Uniform, Mixed)
+	wrong(c.Scenario != FlashSale && c.Scenario != Uniform && c.Scenario != Mixed && c.Scenario != OnlineBoutique,
+		"--scenario %q: take %s, %s, %s or %s", c.Scenario, FlashSale, Uniform, Mixed, OnlineBoutique)
+	wrong(c.Scenario == OnlineBoutique && !isAddress(c.BoutiqueURL), "--boutique-url %q: must look like http://HOST:PORT", c.BoutiqueURL)
+	wrong(c.Scenario == OnlineBoutique && c.Token == "",
+		"--scenario %s: only an operator can read its orders: --token, --auth-key or --data-dir", OnlineBoutique)
 	flash := c.Scenario == FlashSale
 	wrong(c.SKU != "" && !skuPattern.MatchString(c.SKU), "--sku %q: take 1 to 64 letters, digits, '_', '.' or '-'", c.SKU)
 	wrong(c.SKU != "" && !flash, "--sku is for --scenario %s", FlashSale)
@@ -130,9 +135,18 @@ func (c *Config) validateScenario() []error {
 	wrong(c.Stock > 0 && c.Token == "", "--stock creates a product, which needs an operator's token: --token, --auth-key or --data-dir")
 	wrong(flash && c.SKU == "" && c.Stock == 0, "--scenario %s: name a --sku, or give --stock and an operator's token to create one", FlashSale)
 	wrong(c.Buyers < 0 || c.Buyers > maxBuyers, "--buyers %d: take 1 to %d, or 0 for as many as the rate needs", c.Buyers, maxBuyers)
-	wrong(c.Scenario == Mixed && c.Buyers > 0 && c.Buyers < c.MaxInFlight,
-		"--buyers %d: --scenario %s needs at least --max-in-flight (%d), because a cart is one buyer's", c.Buyers, Mixed, c.MaxInFlight)
+	wrong(c.fillsCarts() && c.Buyers > 0 && c.Buyers < c.MaxInFlight,
+		"--buyers %d: --scenario %s needs at least --max-in-flight (%d), because a cart is one buyer's", c.Buyers, c.Scenario, c.MaxInFlight)
 	return errs
+}
+
+// fillsCarts reports whether visits fill carts.
+func (c *Config) fillsCarts() bool { return c.Scenario == Mixed || c.Scenario == OnlineBoutique }
+
+// isAddress reports whether the text is the URL of a server.
+func isAddress(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.User == nil && u.RawQuery == ""
 }
 
 // buyers returns the number of sessions to start.
@@ -141,7 +155,7 @@ func (c *Config) buyers() int {
 		return c.Buyers
 	}
 	n := int(math.Ceil(c.Rate * 60 / ordersPerBuyer))
-	if c.Scenario == Mixed {
+	if c.fillsCarts() {
 		n = max(n, c.MaxInFlight)
 	}
 	return min(max(n, 1), maxBuyers)

@@ -44,6 +44,9 @@ func TestConfig_Validate_Scenarios(t *testing.T) {
 		{"stock with one", func(c *Config) { c.SKU, c.Stock, c.Token = "", 5, "x" }, ""},
 		{"a SKU for all products", func(c *Config) { c.Scenario = Uniform }, "--sku is for"},
 		{"too few buyers for carts", func(c *Config) { c.Scenario, c.SKU = Mixed, "" }, "at least --max-in-flight"},
+		{"Online Boutique without a token", func(c *Config) { *c = boutiqueConfig(); c.Token = "" }, "only an operator"},
+		{"Online Boutique nowhere", func(c *Config) { *c = boutiqueConfig(); c.BoutiqueURL = "127.0.0.1:8082" }, "--boutique-url"},
+		{"Online Boutique", func(c *Config) { *c = boutiqueConfig() }, ""},
 		{"too many arrivals", func(c *Config) { c.Rate, c.Duration = 100_000, time.Minute }, "arrivals; at most"},
 		{"none", func(c *Config) { c.Rate, c.Duration = 1, time.Millisecond }, "not even one"},
 		{"a password in the URL", func(c *Config) { c.URL = "http://a:b@c" }, "--url"},
@@ -112,4 +115,11 @@ func TestScenario_SameSeed(t *testing.T) {
 	if differ == 0 {
 		t.Error("another seed draws the same")
 	}
+}
+
+// boutiqueConfig is a valid one for the scenario OnlineBoutique.
+func boutiqueConfig() Config {
+	c := someConfig()
+	c.Scenario, c.SKU, c.Token, c.BoutiqueURL, c.Buyers = OnlineBoutique, "", "x", "http://127.0.0.1:8082", 0
+	return c
 }

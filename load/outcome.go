@@ -95,9 +95,16 @@ func classifyError(err error) response {
 			a.outcome, a.orderID = Declined, d.GetOrderId()
 		} else if info := detail[*errdetails.ErrorInfo](ce); info.GetReason() == reasonUnitLimit {
 			a.outcome, a.code = Shed, info.GetMetadata()["limit"]
+		} else if info.GetReason() == string(order.ReasonSoldOut) { // Online Boutique's interface has no details of our own.
+			a.outcome = SoldOut
 		}
 		return a
-	case connect.CodeInvalidArgument, connect.CodeNotFound, connect.CodeAlreadyExists, connect.CodePermissionDenied,
+	case connect.CodeInvalidArgument:
+		if detail[*errdetails.ErrorInfo](ce).GetReason() == string(order.ReasonPaymentDeclined) { // The same.
+			a.outcome = Declined
+		}
+		return a
+	case connect.CodeNotFound, connect.CodeAlreadyExists, connect.CodePermissionDenied,
 		connect.CodeUnauthenticated, connect.CodeUnimplemented, connect.CodeOutOfRange:
 		return a
 	default:

@@ -37,6 +37,14 @@ func TestClassify_Errors(t *testing.T) {
 			}),
 			response{outcome: Shed, code: "units_per_customer"},
 		},
+		{
+			"sold out at Online Boutique", nil, wire(connect.CodeFailedPrecondition, &errdetails.ErrorInfo{Reason: "SOLD_OUT"}),
+			response{outcome: SoldOut, code: "failed_precondition"},
+		},
+		{
+			"declined at Online Boutique", nil, wire(connect.CodeInvalidArgument, &errdetails.ErrorInfo{Reason: "PAYMENT_DECLINED"}),
+			response{outcome: Declined, code: "invalid_argument"},
+		},
 		{"another precondition", nil, wire(connect.CodeFailedPrecondition), response{outcome: Failed, code: "failed_precondition"}},
 		{"shed", nil, wire(connect.CodeResourceExhausted), response{outcome: Shed, code: "resource_exhausted", again: true}},
 		{"a response too large for this client", nil, local(connect.CodeResourceExhausted), response{outcome: Failed, code: codeNoResponse, again: true, unknown: true}},

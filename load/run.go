@@ -64,6 +64,8 @@ func (r *run) prepare(ctx context.Context, progress *Progress) (*scenario, error
 	s := &scenario{kind: r.cfg.Scenario, random: r.random(1)}
 	var err error
 	switch {
+	case r.cfg.Scenario == OnlineBoutique:
+		s.skus = boutiqueSKUs
 	case r.cfg.Scenario != FlashSale:
 		if s.skus, err = catalogue(ctx, r.shop); err != nil {
 			return nil, err
@@ -83,7 +85,7 @@ func (r *run) prepare(ctx context.Context, progress *Progress) (*scenario, error
 		s.skus = []string{r.cfg.SKU}
 	}
 	progress.report("starting %d sessions", r.cfg.buyers())
-	r.buyers, err = startSessions(ctx, r.shop, r.cfg.Token, r.cfg.buyers(), r.cfg.Scenario == Mixed)
+	r.buyers, err = startSessions(ctx, r.shop, r.cfg.Token, r.cfg.buyers(), r.cfg.fillsCarts())
 	return s, err
 }
 

@@ -34,6 +34,9 @@ type visit struct {
 	fills    bool // puts the product into the cart
 	buys     bool
 	quantity int32
+	// page and currency are those of the scenario OnlineBoutique.
+	page     frontPage
+	currency string
 }
 
 // scenario generates visits.
@@ -53,6 +56,10 @@ func (s *scenario) next() visit {
 		v.buys = v.fills && s.random.Float64() < buyShare
 		v.cart = v.fills
 		v.quantity = 1 + s.random.Int32N(2)
+	}
+	if s.kind == OnlineBoutique {
+		v.page, v.cart = drawPage(s.random), true
+		v.quantity, v.currency = 1+s.random.Int32N(maxUnits), boutiqueCurrencies[s.random.IntN(len(boutiqueCurrencies))]
 	}
 	return v
 }
@@ -93,6 +100,9 @@ func (r *run) request(v visit) *spillwayv1.PlaceOrderRequest {
 
 // visit makes the calls of the arrival.
 func (r *run) visit(ctx context.Context, v visit, b *buyer) response {
+	if s, ok := r.shop.(*boutique); ok {
+		return r.boutiqueVisit(ctx, s, v, b)
+	}
 	for _, s := range r.beforehand(v, b) {
 		if !s.when {
 			continue

@@ -51,7 +51,9 @@ type remote struct {
 // Dial returns a client of the shop at the URL, with as many connections as concurrent calls. It uses binary Connect
 // without compression, because the CPU time of the client reduces that of a shop on the same machine. It does not
 // connect.
-func Dial(url string, connections int) Shop {
+func Dial(url string, connections int) Shop { return dial(url, connections) }
+
+func dial(url string, connections int) *remote {
 	transport := &http.Transport{
 		Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: connections, IdleConnTimeout: attemptTimeout, DisableCompression: true,
 	}

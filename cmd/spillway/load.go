@@ -16,10 +16,11 @@ import (
 
 type loadCmd struct {
 	URL         string        `name:"url" env:"SPILLWAY_URL" default:"http://127.0.0.1:8080" help:"Where the API is."`
+	BoutiqueURL string        `name:"boutique-url" env:"SPILLWAY_BOUTIQUE_URL" default:"http://${online_boutique_listen}" help:"Where Online Boutique's interface is, for --scenario online-boutique."`
 	Rate        float64       `default:"100" help:"How many orders (or visits) arrive a second, whether the shop keeps up or not."`
 	Duration    time.Duration `default:"10s" help:"For how long they arrive."`
 	Arrivals    string        `enum:"poisson,constant" default:"poisson" help:"poisson: at random, as customers do who do not know of each other; constant: at the same distance."`
-	Scenario    string        `enum:"flash-sale,uniform,mixed" default:"uniform" help:"flash-sale: one unit of one SKU; uniform: one unit of any product; mixed: visits that browse, of which some fill a cart and fewer buy it."`
+	Scenario    string        `enum:"flash-sale,uniform,mixed,online-boutique" default:"uniform" help:"flash-sale: one unit of one SKU; uniform: one unit of any product; mixed: visits that browse, of which some fill a cart and fewer buy it; online-boutique: the pages of Online Boutique's front end, as often as its load generator visits them. Needs an operator's token, to read the orders."`
 	SKU         string        `name:"sku" help:"The SKU of the flash sale."`
 	Stock       int64         `help:"Create the SKU of the flash sale with so many units, under a fresh name if there is no --sku. Needs an operator's token."`
 	Buyers      int           `help:"How many guests buy; 0 is as many as the rate needs."`
@@ -71,7 +72,7 @@ func (c *loadCmd) operator() (string, error) {
 func (c *loadCmd) config() (load.Config, error) {
 	token, err := c.operator()
 	cfg := load.Config{
-		URL: c.URL, Rate: c.Rate, Duration: c.Duration, Arrivals: c.Arrivals, Scenario: c.Scenario, SKU: c.SKU, Stock: c.Stock,
+		URL: c.URL, BoutiqueURL: c.BoutiqueURL, Rate: c.Rate, Duration: c.Duration, Arrivals: c.Arrivals, Scenario: c.Scenario, SKU: c.SKU, Stock: c.Stock,
 		Buyers: c.Buyers, MaxInFlight: c.MaxInFlight, Retries: c.Retries, Card: c.Card, Token: token, SettleWait: c.SettleWait, Seed: c.Seed,
 	}
 	if err != nil {
@@ -98,7 +99,7 @@ func (c *loadCmd) Run(ctx context.Context, env environment) error {
 		return usageError(err)
 	}
 	progress := &load.Progress{W: env.diagnostics, Terminal: isTerminal(env.diagnostics)}
-	res, err := load.Run(ctx, cfg, load.Dial(strings.TrimRight(c.URL, "/"), c.MaxInFlight), progress)
+	res, err := load.Run(ctx, cfg, dial(cfg), progress)
 	if err != nil {
 		return err
 	}
@@ -113,6 +114,15 @@ func (c *loadCmd) Run(ctx context.Context, env environment) error {
 	default:
 		return nil
 	}
+}
+
+// dial returns the client of the shop.
+func dial(cfg load.Config) load.Shop {
+	url := strings.TrimRight(cfg.URL, "/")
+	if cfg.Scenario == load.OnlineBoutique {
+		return load.DialBoutique(url, strings.TrimRight(cfg.BoutiqueURL, "/"), cfg.Token, cfg.MaxInFlight)
+	}
+	return load.Dial(url, cfg.MaxInFlight)
 }
 
 func (c *loadCmd) report(res *load.Result) error {
