@@ -1,7 +1,9 @@
 package store_test
 
 import (
+	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -140,6 +142,23 @@ func TestListByCustomer_Search(t *testing.T) {
 			}
 			if err != nil || !slices.Equal(got, want) {
 				t.Errorf("%s: listed %v, %v; want %v", name, got, err, want)
+			}
+		}
+	})
+}
+
+// TestListByCustomer_SpacesAreSignificant: "c1 " is another customer than "c1", also on MySQL, where most collations ignore spaces at the end.
+func TestListByCustomer_SpacesAreSignificant(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *store.DB) {
+		orders := store.NewOrders(db)
+		victim := anOrder("a")
+		mustApply(t, orders, change(victim, order.Pending))
+		for _, other := range []order.CustomerID{victim.CustomerID + " ", victim.CustomerID + "\x00", order.CustomerID(strings.ToUpper(string(victim.CustomerID)))} {
+			if found, err := orders.ListByCustomer(t.Context(), other, store.ListOptions{Limit: 4}); err != nil || len(found) > 0 {
+				t.Errorf("%q lists %d orders of %q, %v", other, len(found), victim.CustomerID, err)
+			}
+			if _, err := orders.FindByKey(t.Context(), other, victim.IdempotencyKey); !errors.Is(err, order.ErrNotFound) {
+				t.Errorf("%q finds an order of %q by its key: %v", other, victim.CustomerID, err)
 			}
 		}
 	})

@@ -129,7 +129,7 @@ var (
 		{Name: "cancel_code", Type: field.TypeString, Size: 32, Default: ""},
 		{Name: "duplicate_of", Type: field.TypeString, Size: 26, Default: "", Collation: "utf8mb4_bin", SchemaType: map[string]string{"mysql": "varchar(26)"}},
 		{Name: "decline_code", Type: field.TypeString, Size: 64, Default: ""},
-		{Name: "customer_id", Type: field.TypeString, Size: 64, Collation: "utf8mb4_bin"},
+		{Name: "customer_id", Type: field.TypeString, Size: 64, Collation: "utf8mb4_0900_bin"},
 		{Name: "state", Type: field.TypeInt8, SchemaType: map[string]string{"mysql": "tinyint"}},
 		{Name: "currency", Type: field.TypeString, Size: 3, SchemaType: map[string]string{"mysql": "char(3)"}},
 		{Name: "items_total", Type: field.TypeInt64},

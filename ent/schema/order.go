@@ -25,7 +25,7 @@ func (Order) Annotations() []schema.Annotation {
 func (Order) Fields() []ent.Field {
 	return []ent.Field{
 		field.String("id").MaxRuneLen(26).SchemaType(asciiID).Annotations(binary()),
-		field.String("customer_id").MaxRuneLen(64).Annotations(binary()),
+		field.String("customer_id").MaxRuneLen(64).Annotations(exact()),
 		field.Int8("state").SchemaType(tiny),
 		field.String("currency").MaxRuneLen(3).SchemaType(code3),
 		field.Int64("items_total"),
