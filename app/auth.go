@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spillway/spillway/auth"
 )
@@ -12,6 +13,17 @@ import (
 // AuthConfig holds the key that signs bearer tokens.
 type AuthConfig struct {
 	Key string // at least 32 characters, the same in every process; empty: the development key in the data directory
+	// VerifyKeys are further keys whose tokens are accepted, for a rotation, with white space between them.
+	VerifyKeys string
+}
+
+// with returns the tokens that the key signs.
+func (c AuthConfig) with(key []byte) (*auth.Tokens, error) {
+	var verify [][]byte
+	for k := range strings.FieldsSeq(c.VerifyKeys) {
+		verify = append(verify, []byte(k))
+	}
+	return auth.NewTokens(key, verify...)
 }
 
 // DevKey is the file in which embedded storage keeps its own key.
@@ -20,7 +32,7 @@ func DevKey(dataDir string) string { return filepath.Join(dataDir, "auth.key") }
 // Minter returns the tokens of a shop that runs elsewhere. It creates no key: one that the shop does not have would mint useless tokens.
 func (c AuthConfig) Minter(dataDir string) (*auth.Tokens, error) {
 	if c.Key != "" {
-		return auth.NewTokens([]byte(c.Key))
+		return c.with([]byte(c.Key))
 	}
 	key, err := os.ReadFile(DevKey(dataDir))
 	if errors.Is(err, os.ErrNotExist) {
@@ -32,13 +44,13 @@ func (c AuthConfig) Minter(dataDir string) (*auth.Tokens, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the dev key: %w", err)
 	}
-	return auth.NewTokens(key)
+	return c.with(key)
 }
 
 // validate checks that a key is given where one is needed, and that it is long enough.
 func (c AuthConfig) validate(embedded bool) error {
 	if c.Key != "" {
-		_, err := auth.NewTokens([]byte(c.Key))
+		_, err := c.with([]byte(c.Key))
 		return err
 	}
 	if !embedded {
@@ -53,11 +65,11 @@ func (c AuthConfig) tokens(dataDir string, embedded bool) (*auth.Tokens, error) 
 		return nil, err
 	}
 	if c.Key != "" {
-		return auth.NewTokens([]byte(c.Key))
+		return c.with([]byte(c.Key))
 	}
 	key, err := auth.LoadOrCreateKey(DevKey(dataDir))
 	if err != nil {
 		return nil, fmt.Errorf("the dev key: %w", err)
 	}
-	return auth.NewTokens(key)
+	return c.with(key)
 }

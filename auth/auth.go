@@ -4,7 +4,10 @@ package auth
 
 import (
 	"context"
+	"crypto/hmac"
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"os"
@@ -73,6 +76,12 @@ const (
 	// leeway is the maximum difference between the clocks of two machines.
 	leeway = 30 * time.Second
 	issuer = "spillway"
+	// audience is for whom tokens are: a token of the same key that names only others is refused. Tokens of older versions name none.
+	audience = "spillway"
+	// maxVerifyKeys bounds the keys beside the signing one: a rotation needs one.
+	maxVerifyKeys = 4
+	// keyIDBytes is the length of a key's id before it is encoded: enough to tell a few keys apart.
+	keyIDBytes = 6
 	// maxTokenBytes is the maximum length of a token; ours have about 250 bytes.
 	maxTokenBytes = 4096
 )
@@ -80,34 +89,59 @@ const (
 // ErrToken means that a token is not valid. Its text contains the reason and is safe to show to the caller.
 var ErrToken = errors.New("the bearer token is not valid")
 
-// Tokens mints and verifies tokens with one key. It is safe for concurrent use.
+// Tokens mints tokens with one key, and verifies those of this and of further keys. It is safe for concurrent use.
 type Tokens struct {
-	key []byte
-	now func() time.Time
-	// cache holds the callers of the tokens that were verified with the key.
+	keys []signingKey // the first one signs
+	now  func() time.Time
+	// cache holds the callers of the tokens that were verified with the keys.
 	cache tokenCache
 }
 
-// NewTokens returns Tokens with the signing key. It fails for a key shorter than MinKeyBytes.
-func NewTokens(key []byte) (*Tokens, error) {
-	if len(key) < MinKeyBytes {
-		return nil, fmt.Errorf("the auth key has %d bytes; it needs at least %d: make one with `openssl rand -hex 32`", len(key), MinKeyBytes)
-	}
-	return &Tokens{key: key, now: time.Now}, nil
+// signingKey is a key with the id by which the header of a token names it.
+type signingKey struct {
+	id  string
+	key []byte
 }
 
-// Mint returns a signed token for the caller that is valid for ttl, and the time of its expiry. It returns ErrToken for a customer that begins
-// with BoutiquePrefix.
+// NewTokens returns Tokens with the signing key, and with further keys whose tokens are verified as well. It fails for a key shorter than
+// MinKeyBytes, and for more than four further keys.
+func NewTokens(key []byte, verify ...[]byte) (*Tokens, error) {
+	if len(verify) > maxVerifyKeys {
+		return nil, fmt.Errorf("%d further auth keys; there may be %d", len(verify), maxVerifyKeys)
+	}
+	t := &Tokens{now: time.Now}
+	for _, k := range append([][]byte{key}, verify...) {
+		if len(k) < MinKeyBytes {
+			return nil, fmt.Errorf("the auth key has %d bytes; it needs at least %d: make one with `openssl rand -hex 32`", len(k), MinKeyBytes)
+		}
+		t.keys = append(t.keys, signingKey{id: keyID(k), key: k})
+	}
+	return t, nil
+}
+
+// keyID derives the id of a key, the same in every process.
+func keyID(key []byte) string {
+	mac := hmac.New(sha256.New, key)
+	mac.Write([]byte("key id"))
+	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:keyIDBytes])
+}
+
+// Mint returns a signed token for the caller that is valid for ttl, and the time of its expiry. It fails for a customer id that is not valid, with
+// ErrToken for one that begins with BoutiquePrefix.
 func (t *Tokens) Mint(c Caller, ttl time.Duration) (token string, expires time.Time, err error) {
 	if reserved(c.Customer) {
 		return "", time.Time{}, errReserved
 	}
+	if !c.Customer.Valid() {
+		return "", time.Time{}, fmt.Errorf("customer %q: must have 1 to %d visible ASCII characters", c.Customer, order.MaxCustomerID)
+	}
 	now := t.now()
 	expires = now.Add(ttl).Truncate(time.Second).UTC()
-	token, err = jwt.NewWithClaims(jwt.SigningMethodHS256, claims{Roles: c.Roles, RegisteredClaims: jwt.RegisteredClaims{
-		Issuer: issuer, Subject: string(c.Customer), IssuedAt: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(expires),
-	}}).SignedString(t.key)
-	if err != nil {
+	unsigned := jwt.NewWithClaims(jwt.SigningMethodHS256, claims{Roles: c.Roles, RegisteredClaims: jwt.RegisteredClaims{
+		Issuer: issuer, Subject: string(c.Customer), Audience: jwt.ClaimStrings{audience}, IssuedAt: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(expires),
+	}})
+	unsigned.Header[keyIDHeader] = t.keys[0].id
+	if token, err = unsigned.SignedString(t.keys[0].key); err != nil {
 		return "", time.Time{}, fmt.Errorf("sign a token: %w", err)
 	}
 	return token, expires, nil

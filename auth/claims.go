@@ -2,6 +2,7 @@ package auth
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,8 +27,8 @@ func (t *Tokens) parse(token string) (verifiedToken, error) {
 		return verifiedToken{}, fmt.Errorf("%w: it has expired; start a new session", ErrToken)
 	case !c.ours(t.now()):
 		return verifiedToken{}, errForeign
-	case c.Subject == "":
-		return verifiedToken{}, fmt.Errorf("%w: it names no customer", ErrToken)
+	case !order.CustomerID(c.Subject).Valid():
+		return verifiedToken{}, fmt.Errorf("%w: it names no customer by 1 to %d visible ASCII characters", ErrToken, order.MaxCustomerID)
 	case reserved(order.CustomerID(c.Subject)):
 		return verifiedToken{}, errReserved
 	}
@@ -43,10 +44,29 @@ func (t *Tokens) signed(token string) (claims, error) {
 	if err != nil || parsed.Method != jwt.SigningMethodHS256 {
 		return claims{}, errForeign
 	}
-	if err := parsed.Method.Verify(strings.Join(parts[:2], "."), parsed.Signature, t.key); err != nil {
-		return claims{}, errForeign
+	for _, k := range t.candidates(parsed.Header) {
+		if parsed.Method.Verify(strings.Join(parts[:2], "."), parsed.Signature, k.key) == nil {
+			return c, nil
+		}
 	}
-	return c, nil
+	return claims{}, errForeign
+}
+
+// keyIDHeader is the header of a token that names its key.
+const keyIDHeader = "kid"
+
+// candidates are the keys that a token may be signed with: the one that its header names, or all if it names none, as tokens of older versions.
+func (t *Tokens) candidates(header map[string]any) []signingKey {
+	id, named := header[keyIDHeader]
+	if !named {
+		return t.keys
+	}
+	for i, k := range t.keys {
+		if id == k.id {
+			return t.keys[i : i+1]
+		}
+	}
+	return nil
 }
 
 var errForeign = fmt.Errorf("%w: it was not signed by this shop", ErrToken)
@@ -56,8 +76,9 @@ func (c *claims) expired(now time.Time) bool {
 	return c.ExpiresAt != nil && !now.Before(c.ExpiresAt.Add(leeway))
 }
 
-// ours reports whether the issuer is Spillway, a time of expiry is set, and the token is not from the future.
+// ours reports whether the issuer is Spillway, the audience too if there is one, a time of expiry is set, and the token is not from the future.
 func (c *claims) ours(now time.Time) bool {
 	begun := func(from *jwt.NumericDate) bool { return from == nil || !now.Before(from.Add(-leeway)) }
-	return c.Issuer == issuer && c.ExpiresAt != nil && begun(c.IssuedAt) && begun(c.NotBefore)
+	meant := len(c.Audience) == 0 || slices.Contains(c.Audience, audience)
+	return c.Issuer == issuer && meant && c.ExpiresAt != nil && begun(c.IssuedAt) && begun(c.NotBefore)
 }

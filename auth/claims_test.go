@@ -11,7 +11,7 @@ import (
 
 // asTheLibrary verifies a token with the library's validator.
 func asTheLibrary(tokens *Tokens, token string) error {
-	_, err := jwt.ParseWithClaims(token, &claims{}, func(*jwt.Token) (any, error) { return tokens.key, nil },
+	_, err := jwt.ParseWithClaims(token, &claims{}, func(*jwt.Token) (any, error) { return tokens.keys[0].key, nil },
 		jwt.WithValidMethods([]string{jwt.SigningMethodHS256.Alg()}), jwt.WithIssuer(issuer), jwt.WithExpirationRequired(),
 		jwt.WithIssuedAt(), jwt.WithLeeway(leeway), jwt.WithTimeFunc(tokens.now))
 	return err
@@ -56,7 +56,7 @@ func TestVerify_AsTheLibrary(t *testing.T) {
 					c := claims{RegisteredClaims: jwt.RegisteredClaims{
 						Subject: "c1", Issuer: by, ExpiresAt: expires, IssuedAt: issued, NotBefore: begins,
 					}}
-					token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, c).SignedString(tokens.key)
+					token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, c).SignedString(tokens.keys[0].key)
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -75,8 +75,8 @@ func FuzzVerify_AsTheLibrary(f *testing.F) {
 		method jwt.SigningMethod
 		key    any
 	}{
-		{jwt.SigningMethodHS256, tokens.key},
-		{jwt.SigningMethodHS512, tokens.key},
+		{jwt.SigningMethodHS256, tokens.keys[0].key},
+		{jwt.SigningMethodHS512, tokens.keys[0].key},
 		{jwt.SigningMethodHS256, []byte("another key")},
 		{jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType},
 	} {

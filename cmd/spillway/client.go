@@ -71,7 +71,7 @@ func (c clientFlags) token() (string, error) {
 			c.DataDir,
 		)
 	}
-	if !customerPattern.MatchString(c.As) {
+	if !order.CustomerID(c.As).Valid() {
 		return "", usageErrorf("--as %q: take 1 to 64 visible ASCII characters", c.As)
 	}
 	return c.Auth.operator(c.DataDir, order.CustomerID(c.As), mintedTTL)

@@ -91,9 +91,12 @@ func (f auditFlags) config() app.AuditConfig { return app.AuditConfig{Interval: 
 type authFlags struct {
 	Key     string `name:"auth-key" env:"SPILLWAY_AUTH_KEY" help:"The secret that signs bearer tokens: at least 32 characters, the same in every process. On embedded storage one is made on first start."`
 	KeyFile string `name:"auth-key-file" env:"SPILLWAY_AUTH_KEY_FILE" secret:"auth-key" placeholder:"PATH" help:"A file that holds it."`
+
+	VerifyKeys     string `name:"auth-verify-keys" env:"SPILLWAY_AUTH_VERIFY_KEYS" help:"Up to four further secrets, with white space between them: tokens that they signed are accepted. For a rotation: see docs/operations.md."`
+	VerifyKeysFile string `name:"auth-verify-keys-file" env:"SPILLWAY_AUTH_VERIFY_KEYS_FILE" secret:"auth-verify-keys" placeholder:"PATH" help:"A file that holds them, one a line."`
 }
 
-func (f authFlags) config() app.AuthConfig { return app.AuthConfig{Key: f.Key} }
+func (f authFlags) config() app.AuthConfig { return app.AuthConfig{Key: f.Key, VerifyKeys: f.VerifyKeys} }
 
 // flagDefaults are the values that the flags' tags interpolate. The defaults are those of package app.
 func flagDefaults() kong.Vars {

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"regexp"
 	"time"
 
 	"github.com/spillway/spillway/auth"
@@ -26,11 +25,9 @@ func (*tokenCmd) Help() string {
     spillway token --customer me --role operator --ttl 1h --auth-key-file /run/secrets/auth-key`
 }
 
-var customerPattern = regexp.MustCompile(`^[[:graph:]]{1,64}$`)
-
 // Run prints a token.
 func (c *tokenCmd) Run(_ context.Context, env environment) error {
-	if !customerPattern.MatchString(c.Customer) {
+	if !order.CustomerID(c.Customer).Valid() {
 		return usageErrorf("--customer %q: take 1 to 64 visible ASCII characters", c.Customer)
 	}
 	if c.TTL <= 0 {

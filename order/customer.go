@@ -2,6 +2,20 @@ package order
 
 import "strings"
 
+// MaxCustomerID is the maximum length of a customer id in bytes: that of its column in SQL.
+const MaxCustomerID = 64
+
+// Valid reports whether the id has 1 to MaxCustomerID visible ASCII characters. So no two ids look alike or compare as equal anywhere, and none
+// changes the meaning of a key in Redis, of a log line or of what a terminal shows.
+func (c CustomerID) Valid() bool {
+	for i := range len(c) {
+		if c[i] < '!' || c[i] > '~' {
+			return false
+		}
+	}
+	return c != "" && len(c) <= MaxCustomerID
+}
+
 // GuestPrefix begins the ids of customers who have no account.
 const GuestPrefix = "guest_"
 
