@@ -24,19 +24,21 @@ import (
 
 // App is one process of a shop: an API, workers, or both.
 type App struct {
-	cfg       Config
-	log       *slog.Logger
-	tokens    *auth.Tokens // nil without an API
-	listener  net.Listener // nil without a public port
-	internal  net.Listener // nil without an internal port
-	admin     net.Listener // nil without an admin address
-	boutique  net.Listener // nil without Online Boutique's interface
-	deps      *dependencies
-	telemetry *telemetry.Telemetry
-	api       *api
-	recorder  *pipeline.Recorder
-	workers   workerSet
-	closers   []func() error
+	cfg      Config
+	log      *slog.Logger
+	tokens   *auth.Tokens // nil without an API
+	listener net.Listener // nil without a public port
+	// certificates are those of the public port; nil without TLS.
+	certificates *server.Certificates
+	internal     net.Listener // nil without an internal port
+	admin        net.Listener // nil without an admin address
+	boutique     net.Listener // nil without Online Boutique's interface
+	deps         *dependencies
+	telemetry    *telemetry.Telemetry
+	api          *api
+	recorder     *pipeline.Recorder
+	workers      workerSet
+	closers      []func() error
 }
 
 // Open validates the configuration, takes what the process needs for itself (the data directory's lock, the port), connects to SQL, Redis
@@ -87,6 +89,9 @@ func (a *App) acquire(ctx context.Context) error {
 	a.closers = append(a.closers, func() error { a.telemetry.Stop(ctx); return nil })
 	a.log = a.telemetry.Log()
 	if a.cfg.public() {
+		if a.certificates, err = a.cfg.HTTP.certificates(a.log); err != nil {
+			return err
+		}
 		if a.listener, err = a.listen(ctx, "--listen", a.cfg.HTTP.Listen); err != nil {
 			return err
 		}
@@ -163,10 +168,13 @@ func (a *App) construct(ctx context.Context, start *stages) (err error) {
 	return err
 }
 
-// URL is the address of the API, "http://HOST:PORT"; empty without an API.
+// URL is the address of the API, "http://HOST:PORT", or "https://HOST:PORT" with a certificate; empty without an API.
 func (a *App) URL() string {
 	if a.listener == nil {
 		return ""
+	}
+	if a.certificates != nil {
+		return "https://" + a.listener.Addr().String()
 	}
 	return "http://" + a.listener.Addr().String()
 }
@@ -284,7 +292,7 @@ func (a *App) serve(ctx context.Context) error {
 	if a.internal != nil {
 		internal.Go(func() { internalErr = a.serveInternal(ctx) })
 	}
-	err = server.Serve(ctx, a.listener, server.NewHandler(cfg, a.api.services), a.cfg.HTTP.DrainTimeout, a.log)
+	err = a.serveHandler(ctx, server.NewHandler(cfg, a.api.services))
 	internal.Wait()
 	err = errors.Join(err, internalErr)
 	err = errors.Join(err, awaitBoutique())

@@ -14,6 +14,7 @@ import (
 // HTTPConfig configures the API's port.
 type HTTPConfig struct {
 	Listen            string        // HOST:PORT; port 0 takes a free one
+	TLSCert, TLSKey   string        // PEM files of the certificate and its key; empty: no TLS
 	Origins           []string      // origins of pages that may call the API
 	SessionsPerMinute int           // guest sessions that one client address may start; 0: no limit
 	Connections       int           // connections that are open at once; 0: a default
@@ -33,6 +34,9 @@ func (c HTTPConfig) validate() error {
 		err = errors.Join(err, fmt.Errorf("--session-rate %d: must not be negative", c.SessionsPerMinute))
 	}
 	err = errors.Join(err, c.validateConnections())
+	if (c.TLSCert == "") != (c.TLSKey == "") {
+		err = errors.Join(err, errors.New("--tls-cert and --tls-key: give both or neither"))
+	}
 	for flag, n := range map[string]int{"--max-checkouts": c.Checkouts, "--max-reads": c.Reads} {
 		if n < 0 || n > maxCalls {
 			err = errors.Join(err, fmt.Errorf("%s %d: must be 0 to %d", flag, n, maxCalls))

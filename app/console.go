@@ -31,8 +31,10 @@ func (a *App) operatorToken() (string, error) {
 	return token, err
 }
 
-// development reports whether the shop has the key of its data directory and embedded storage, and others do not reach it.
-func (a *App) development() bool { return a.local() && a.cfg.Auth.Key == "" && a.cfg.SQL.embedded() }
+// development reports whether the shop has the key of its data directory, embedded storage and no TLS, and others do not reach it.
+func (a *App) development() bool {
+	return a.certificates == nil && a.local() && a.cfg.Auth.Key == "" && a.cfg.SQL.embedded()
+}
 
 // local reports whether the API listens on a loopback address.
 func (a *App) local() bool {

@@ -179,7 +179,9 @@ func reserved(customer order.CustomerID) bool {
 var errReserved = fmt.Errorf("%w: customers that begin with %s have none", ErrToken, BoutiquePrefix)
 
 // NewGuest returns a new customer id with 130 random bits.
-func NewGuest() order.CustomerID { return order.CustomerID(order.GuestPrefix + strings.ToLower(rand.Text())) }
+func NewGuest() order.CustomerID {
+	return order.CustomerID(order.GuestPrefix + strings.ToLower(rand.Text()))
+}
 
 // LoadOrCreateKey reads the key file, or creates one that only this user can read. Two processes that start
 // concurrently end with the same key.

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -64,8 +65,21 @@ func newHTTPServer(h http.Handler, log *slog.Logger) *http.Server {
 // an error, every accepted request got its response.
 func Serve(ctx context.Context, l net.Listener, h http.Handler, drain time.Duration, log *slog.Logger) error {
 	srv := newHTTPServer(h, log)
+	return serve(ctx, srv, func() error { return srv.Serve(l) }, drain, log)
+}
+
+// ServeTLS is Serve over TLS, with HTTP/1.1 or HTTP/2 as the client chooses in the handshake. Without TLS nothing is served.
+func ServeTLS(ctx context.Context, l net.Listener, h http.Handler, config *tls.Config, drain time.Duration, log *slog.Logger) error {
+	srv := newHTTPServer(h, log)
+	srv.TLSConfig = config
+	srv.Protocols.SetUnencryptedHTTP2(false)
+	srv.Protocols.SetHTTP2(true)
+	return serve(ctx, srv, func() error { return srv.ServeTLS(l, "", "") }, drain, log)
+}
+
+func serve(ctx context.Context, srv *http.Server, run func() error, drain time.Duration, log *slog.Logger) error {
 	served := make(chan error, 1)
-	go func() { served <- srv.Serve(l) }()
+	go func() { served <- run() }()
 	select {
 	case err := <-served:
 		return fmt.Errorf("serve: %w", err)

@@ -96,7 +96,9 @@ type authFlags struct {
 	VerifyKeysFile string `name:"auth-verify-keys-file" env:"SPILLWAY_AUTH_VERIFY_KEYS_FILE" secret:"auth-verify-keys" placeholder:"PATH" help:"A file that holds them, one a line."`
 }
 
-func (f authFlags) config() app.AuthConfig { return app.AuthConfig{Key: f.Key, VerifyKeys: f.VerifyKeys} }
+func (f authFlags) config() app.AuthConfig {
+	return app.AuthConfig{Key: f.Key, VerifyKeys: f.VerifyKeys}
+}
 
 // flagDefaults are the values that the flags' tags interpolate. The defaults are those of package app.
 func flagDefaults() kong.Vars {

@@ -9,6 +9,8 @@ import (
 // httpFlags configure the API's port.
 type httpFlags struct {
 	Listen      string        `name:"listen" env:"SPILLWAY_LISTEN" default:"${listen}" placeholder:"HOST:PORT" help:"Where the API listens: Connect, gRPC and gRPC-Web on one port."`
+	TLSCert     string        `name:"tls-cert" env:"SPILLWAY_TLS_CERT" placeholder:"PATH" help:"A PEM file with the certificate of the API, and those between it and its authority: then the port speaks TLS only. It is read again when it changes."`
+	TLSKey      string        `name:"tls-key" env:"SPILLWAY_TLS_KEY" placeholder:"PATH" help:"The PEM file of its private key."`
 	Origins     []string      `name:"cors-origin" env:"SPILLWAY_CORS_ORIGINS" placeholder:"ORIGIN" help:"An origin with pages that may call the API, such as https://shop.example; may be repeated."`
 	SessionRate int           `name:"session-rate" env:"SPILLWAY_SESSION_RATE" default:"${session_rate}" help:"How many guest sessions one client address (IPv6: one /64) may start in a minute, in all processes together; 0 is no limit. Calls with an operator's or a service's token are exempt."`
 	Connections int           `name:"max-connections" env:"SPILLWAY_MAX_CONNECTIONS" placeholder:"N" help:"How many connections the API's port has open at once; beyond it new ones wait. One client address (IPv6: one /64) has at most a quarter of them, unless it is one of --trusted-proxies. Without it 16384, or fewer if the process may not open as many files."`
@@ -22,7 +24,7 @@ type httpFlags struct {
 
 func (f httpFlags) config() app.HTTPConfig {
 	return app.HTTPConfig{
-		Listen: f.Listen, Origins: f.Origins, SessionsPerMinute: f.SessionRate, Connections: f.Connections, Checkouts: f.Checkouts, Reads: f.Reads, LatencyTarget: f.Latency,
+		Listen: f.Listen, TLSCert: f.TLSCert, TLSKey: f.TLSKey, Origins: f.Origins, SessionsPerMinute: f.SessionRate, Connections: f.Connections, Checkouts: f.Checkouts, Reads: f.Reads, LatencyTarget: f.Latency,
 		TrustedProxies: f.Proxies, TraceURL: f.TraceURL, DrainTimeout: f.Drain,
 	}
 }
