@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	entsql "entgo.io/ent/dialect/sql"
@@ -93,6 +94,14 @@ func allOrEach[T any](rows []T, write func([]T) error) error {
 	return errors.Join(errs...)
 }
 
+// cause is the reason without the id of the order, which has a column of its own: dead letters with one cause have one reason, by which they are counted.
+func (f DeadLetter) cause() string {
+	if f.OrderID == "" {
+		return f.Reason
+	}
+	return strings.ReplaceAll(f.Reason, f.OrderID, "…")
+}
+
 func putDeadLetter(ctx context.Context, tx *ent.Client, f DeadLetter) error {
 	now := micro(time.Now())
 	if f.Payload == nil {
@@ -103,7 +112,7 @@ func putDeadLetter(ctx context.Context, tx *ent.Client, f DeadLetter) error {
 		u.Set(deadletter.FieldUpdatedAt, now)
 	})
 	err := tx.DeadLetter.Create().SetDedupKey(truncate(f.DedupKey, maxDedupKey)).SetSource(truncate(f.Source, maxDeadLetterSource)).
-		SetOrderID(truncate(f.OrderID, maxDeadLetterOrder)).SetReason(truncate(f.Reason, maxDeadLetterReason)).
+		SetOrderID(truncate(f.OrderID, maxDeadLetterOrder)).SetReason(truncate(f.cause(), maxDeadLetterReason)).
 		SetPayloadType(truncate(f.PayloadType, maxPayloadType)).SetPayload(f.Payload).SetTraceID(truncate(f.TraceID, maxTraceID)).
 		SetAttempts(f.Attempts).SetStatus(DeadLetterOpen).SetCreatedAt(now).SetUpdatedAt(now).
 		OnConflict(entsql.ConflictColumns(deadletter.FieldDedupKey), again).Exec(ctx)

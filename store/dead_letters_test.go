@@ -70,6 +70,25 @@ func TestDeadLetters_ReadAsWritten(t *testing.T) {
 	})
 }
 
+// TestDeadLetters_CountedByCause puts two orders' mails that failed for one cause: their reasons name the orders.
+func TestDeadLetters_CountedByCause(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *store.DB) {
+		dead := store.NewDeadLetters(db)
+		for _, id := range []string{"06A", "06B"} {
+			err := dead.Put(t.Context(), store.DeadLetter{
+				DedupKey: id, Source: "mailer", OrderID: id, Reason: "send mail of order " + id + ": no mailbox", PayloadType: "t",
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		groups, err := dead.Groups(t.Context(), "", "", 10)
+		if err != nil || len(groups) != 1 || groups[0].Count != 2 || groups[0].Reason != "send mail of order …: no mailbox" {
+			t.Errorf("groups: %+v, %v; want one with both", groups, err)
+		}
+	})
+}
+
 func TestDeadLetters_ListByFilterAndPage(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		dead := store.NewDeadLetters(db)
