@@ -5,7 +5,7 @@ import { describe, expect, it } from "vitest";
 import { invalidFields } from "../src/rules/check.ts";
 import { cardOf, emptyDetails, keepDetails, storedDetails } from "../src/shop/checkout/details.ts";
 import { categoriesOf } from "../src/shop/home/categories.ts";
-import { canCancel, stepsOf } from "../src/shop/order/steps.ts";
+import { canCancel, latest, stepsOf } from "../src/shop/order/steps.ts";
 import { countdown, share } from "../src/shop/sale/clock.ts";
 
 const filled = {
@@ -54,6 +54,18 @@ describe("the timeline", () => {
     expect(steps({ state: OrderState.PENDING })).toContain("waitsForAnswer:now");
     expect(steps({ state: OrderState.PENDING, expireTime: { seconds: 1n } })).toContain("waitsForCard:now");
     expect(steps({ state: OrderState.SHIPPED })).toEqual(["placed:done", "paid:done", "shipped:done"]);
+  });
+  it("knows which step is the latest", () => {
+    const at = (state: OrderState) => {
+      const steps = stepsOf(create(OrderSchema, { state }));
+      return steps[latest(steps)]?.name;
+    };
+    expect([OrderState.PENDING, OrderState.PAID, OrderState.SHIPPED, OrderState.CANCELLED].map(at)).toEqual([
+      "waitsForAnswer",
+      "packing",
+      "shipped",
+      "cancelled",
+    ]);
   });
   it("shows the refund of a cancelled order", () => {
     const cancelled = { state: OrderState.CANCELLED, cancelCode: CancelCode.BY_CUSTOMER };

@@ -12,7 +12,7 @@ import { shop } from "../api.js";
 import { Summary } from "../checkout/Summary.js";
 import { queries } from "../query.js";
 import { useLocale } from "../settings.js";
-import { canCancel, cancelText, stepsOf } from "./steps.js";
+import { canCancel, cancelText, latest, stepsOf } from "./steps.js";
 import { useOrder } from "./useOrder.js";
 
 // The form for a card comes with the rules that it checks.
@@ -65,7 +65,7 @@ function Shown({ order, charge, set }: ShownProps) {
           </Suspense>
         )}
         {canCancel(order.state) && <Cancel order={order} cancelled={set} />}
-        <p>
+        <p className="onward">
           <Link href="/orders">{t("nav.orders")}</Link> · <Link href="/">{t("lost.home")}</Link>
         </p>
       </div>
@@ -80,17 +80,18 @@ function Shown({ order, charge, set }: ShownProps) {
 function Timeline({ order, charge }: Omit<ShownProps, "set">) {
   const { t } = useTranslation();
   const locale = useLocale();
+  const steps = stepsOf(order, charge);
   const refund = order.refundPendingTotal ?? order.refundedTotal ?? order.total;
   return (
     <section aria-live="polite">
       <h2>{t(`state.${OrderState[order.state]}`)}</h2>
       {order.state === OrderState.CANCELLED && <p>{t([cancelText(order.cancelCode), "cancelCode.UNSPECIFIED"])}</p>}
       <ol className="timeline" data-state={OrderState[order.state]}>
-        {stepsOf(order, charge).map((step) => (
+        {steps.map((step, i) => (
           <li key={step.name} className={step.is} aria-current={step.is === "now" ? "step" : undefined}>
             <span>{t(`step.${step.name}`, { amount: money(refund, locale) })}</span>
             {step.name === "placed" && <time>{formatTime(order.createTime, locale)}</time>}
-            {step.is === "now" && <time>{formatTime(order.updateTime, locale)}</time>}
+            {i > 0 && i === latest(steps) && <time>{formatTime(order.updateTime, locale)}</time>}
           </li>
         ))}
       </ol>

@@ -9,6 +9,9 @@ export interface Step {
 
 type Shown = Pick<Order, "state" | "cancelCode" | "expireTime" | "refundedTotal" | "refundPendingTotal">;
 
+/** The index of the last step that has happened, or happens now: that is when the order last changed. */
+export const latest = (steps: readonly Step[]): number => steps.filter((s) => s.is !== "next").length - 1;
+
 /** The path of the order as its customer sees it: what is done, what happens now, what comes next. */
 export function stepsOf(order: Shown, charge?: ChargeState): Step[] {
   const placed: Step = { name: "placed", is: "done" };

@@ -11,21 +11,17 @@ import { Loading } from "../App.js";
 import { shop } from "../api.js";
 import { queries } from "../query.js";
 import { useLocale } from "../settings.js";
+import { Missing } from "./Missing.js";
 import { useProduct } from "./useProduct.js";
 
 export default function Product() {
   const { sku = "" } = useParams();
   const { data, error, isPending, refetch } = useProduct(sku);
-  const { t } = useTranslation();
   const product = data?.product;
   useTitle(product?.name);
   if (isPending) return <Loading />;
   if (!product) {
-    return (
-      <ErrorNotice error={error} retry={() => void refetch()}>
-        <Link href="/">{t("lost.home")}</Link>
-      </ErrorNotice>
-    );
+    return <Missing error={error} again={() => void refetch()} />;
   }
   return <Details product={product} />;
 }

@@ -3,7 +3,6 @@ import type { Product } from "@spillway/client/gen/spillway/v1/catalog_pb";
 import { useRef } from "react";
 import { Link, useParams } from "wouter";
 import { useTranslation } from "../../i18n/index.js";
-import { ErrorNotice } from "../../ui/Notice.js";
 import { Picture } from "../../ui/Picture.js";
 import { useNow } from "../../ui/useNow.js";
 import { useTitle } from "../../ui/useTitle.js";
@@ -16,6 +15,7 @@ import { usePlacing } from "../checkout/usePlacing.js";
 import { useInStock } from "../home/catalogue.js";
 import { ProductGrid } from "../home/ProductGrid.js";
 import { useOrder } from "../order/useOrder.js";
+import { Missing } from "../product/Missing.js";
 import { useProduct } from "../product/useProduct.js";
 import { useLocale, useServer, useSettings } from "../settings.js";
 import { countdown, share } from "./clock.js";
@@ -30,11 +30,7 @@ export default function Sale() {
   useTitle(data?.product && t("sale.title", { name: data.product.name }));
   if (isPending) return <Loading />;
   if (!data?.product) {
-    return (
-      <ErrorNotice error={error} retry={() => void refetch()}>
-        <Link href="/">{t("lost.home")}</Link>
-      </ErrorNotice>
-    );
+    return <Missing error={error} again={() => void refetch()} />;
   }
   return <Running key={sku} product={data.product} stale={error !== null} />;
 }
@@ -96,7 +92,9 @@ function Buy({ product: p, placing }: { product: Product; placing: ReturnType<ty
   const startsInMs = useStartsIn(p);
   const lines = [{ sku: p.sku, quantity: 1 }];
   const quote = useQuote(details.countryCode, lines);
-  const price = money(quote.data?.total, useLocale());
+  const locale = useLocale();
+  const price = money(quote.data?.total, locale);
+  const shipping = money(quote.data?.shippingTotal, locale);
   const { state } = placing;
   const soldOut = p.available <= 0n || (state.is === "refused" && state.problem.reason === "SOLD_OUT");
   const busy = state.is === "sending" || state.is === "waiting";
@@ -120,7 +118,9 @@ function Buy({ product: p, placing }: { product: Product; placing: ReturnType<ty
           <button type="submit" className="primary wide big" disabled={busy || startsInMs > 0 || p.archived}>
             {t("sale.buy", { price })}
           </button>
-          <p className="small">{t("sale.once")}</p>
+          <p className="small">
+            {quote.data && t("sale.shipping", { shipping })} {t("sale.once")}
+          </p>
           <DetailsForm details={details} change={change} invalid={invalid} />
         </>
       )}
