@@ -1,13 +1,16 @@
 import { defineConfig } from "vitest/config";
 
-// One file at a time: each starts a shop and a browser of its own. The times are bounds for a machine with all cores busy.
+// The files share a shop and a browser, and each test has a product of its own there, so that files run in parallel: pages wait most of
+// the time. The times are bounds for a machine with all cores busy.
 export default defineConfig({
   resolve: { conditions: ["spillway-source"] },
   ssr: { resolve: { conditions: ["spillway-source"] } },
   test: {
-    include: ["e2e/**/*.e2e.ts", "e2e/**/*.test.ts"],
-    fileParallelism: false,
-    testTimeout: 180_000,
+    // Pages look the same on any storage.
+    include: process.env.SPILLWAY_E2E_STORAGE ? ["e2e/paths/*.e2e.ts"] : ["e2e/**/*.e2e.ts"],
+    globalSetup: "e2e/setup.ts",
+    maxWorkers: 3,
+    testTimeout: 600_000,
     hookTimeout: 180_000,
   },
 });

@@ -27,6 +27,7 @@ export function Lab() {
     <Page
       title="Load lab"
       actions={
+        session.canChange &&
         running && (
           <button type="button" disabled={lab.stop.isPending} onClick={() => lab.stop.mutate()}>
             Stop
@@ -38,6 +39,9 @@ export function Lab() {
         <p className="notice bad" role="alert">
           {lab.error.message}
         </p>
+      )}
+      {!session.canChange && (
+        <p className="muted">A token that only reads can watch a load, and neither start nor stop one.</p>
       )}
       {session.canChange && <LoadForm busy={running || lab.start.isPending} onStart={lab.start.mutate} />}
       {lab.state && <Verdict state={lab.state} />}

@@ -32,7 +32,14 @@ export function Header({ session, leave }: { session: Session; leave: () => void
       <div className="who">
         <span>
           {session.operator}
-          {!session.canChange && <span className="pill"> read only</span>}
+          {!session.canChange && (
+            <span
+              className="pill"
+              title="The token does not have the role operator: what would change something is left out."
+            >
+              read only
+            </span>
+          )}
         </span>
         <button type="button" onClick={nextTheme}>
           Colours: {theme}

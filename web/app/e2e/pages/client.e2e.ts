@@ -3,20 +3,16 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { Shop } from "./shop.ts";
+import { sharedShop } from "../browser.ts";
+import { root } from "../shop.ts";
 
-const root = path.join(import.meta.dirname, "../../..");
-let shop: Shop;
+const shop = sharedShop();
 let dir: string;
 
-beforeAll(async () => {
-  shop = await Shop.start();
+beforeAll(() => {
   dir = mkdtempSync(path.join(tmpdir(), "spillway-client-"));
 });
-afterAll(async () => {
-  await shop?.stop();
-  rmSync(dir, { recursive: true, force: true });
-});
+afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
 const run = (command: string, ...args: string[]) =>
   execFileSync(command, args, { cwd: dir, encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] });
