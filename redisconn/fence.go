@@ -182,7 +182,7 @@ func (f *fence) handshake(conn net.Conn) (string, error) {
 		}
 	}
 	if fields["role"] == "slave" {
-		return "", errReplica
+		return "", ErrReplica
 	}
 	if fields["loading"] == "1" {
 		return "", errLoading
@@ -196,5 +196,5 @@ func (f *fence) handshake(conn net.Conn) (string, error) {
 // errLoading means that Redis refuses all commands. Clients would repeat them until their contexts end, for minutes with much data.
 var errLoading = errors.New("it is still reading its data")
 
-// errReplica means that a replica is behind the address.
-var errReplica = errors.New("it is a replica: configure the address of the primary, or the Sentinels, which name it (during a failover this passes)")
+// ErrReplica means that a replica is behind the address, to which nothing is written.
+var ErrReplica = errors.New("it is a replica: configure the address of the primary, or the Sentinels, which name it (during a failover this passes)")

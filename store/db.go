@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 	"time"
@@ -69,6 +70,17 @@ func Open(ctx context.Context, dsn string) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
+	return db.pinged(ctx)
+}
+
+// MySQLConns is how many connections to a MySQL a process uses at most.
+const MySQLConns = mysqlConns + readConns + searchConns + viewConns
+
+// ConnLife is how long a process keeps a connection to a MySQL.
+const ConnLife = connLife
+
+// pinged closes a database that does not respond.
+func (db *DB) pinged(ctx context.Context) (*DB, error) {
 	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
 	defer cancel()
 	if err := db.Ping(ctx); err != nil {
@@ -81,12 +93,15 @@ func open(dsn string) (*DB, error) {
 	if path, ok := strings.CutPrefix(dsn, "sqlite:"); ok {
 		return openSQLite(path), nil
 	}
-	return openMySQL(strings.TrimPrefix(dsn, "mysql:"))
+	return openMySQL(strings.TrimPrefix(dsn, "mysql:"), nil)
 }
 
-func openSQLite(path string) *DB {
+func openSQLite(path string) *DB { return openSQLiteWith(path, sqlitePragmas) }
+
+// openSQLiteWith opens the file with the parameters of the driver.
+func openSQLiteWith(path, parameters string) *DB {
 	open := func() *sql.DB {
-		return openPool(&sqliteConnector{dsn: "file:" + path + "?" + sqlitePragmas}, dialect.SQLite)
+		return openPool(&sqliteConnector{dsn: "file:" + path + "?" + parameters}, dialect.SQLite)
 	}
 	db := open()
 	db.SetMaxOpenConns(sqliteConns)
@@ -94,7 +109,8 @@ func openSQLite(path string) *DB {
 	return wrap(db, db, open(), open(), dialect.SQLite)
 }
 
-func openMySQL(dsn string) (*DB, error) {
+// openMySQL sets the session variables in params beside its own.
+func openMySQL(dsn string, params map[string]string) (*DB, error) {
 	cfg, err := mysql.ParseDSN(dsn)
 	if err != nil {
 		// The driver's error may quote the DSN, and with it the password.
@@ -109,6 +125,7 @@ func openMySQL(dsn string) (*DB, error) {
 		"time_zone": "'+00:00'", "sql_mode": "'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,ERROR_FOR_DIVISION_BY_ZERO'",
 		"transaction_isolation": "'READ-COMMITTED'",
 	}
+	maps.Copy(cfg.Params, params)
 	all := &conns{pools: make(map[*sql.DB]int)}
 	writing := cfg.Clone()
 	writing.Params["wait_timeout"] = strconv.FormatInt(int64(idleInTransaction.Seconds()), 10)

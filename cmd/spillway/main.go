@@ -23,6 +23,7 @@ type cli struct {
 	Work       workCmd       `cmd:"" help:"Run workers only, on external servers (--redis, --mysql, --rocketmq)."`
 	Migrate    migrateCmd    `cmd:"" help:"Bring the database's tables up to date, or list what is pending."`
 	Seed       seedCmd       `cmd:"" help:"Create the products of the demonstration catalogue in a database that never had products. Does nothing in any other."`
+	Doctor     doctorCmd     `cmd:"" help:"Check a process's configuration, what it depends on, and the state of the shop, with a fix for each problem. Exit status 1 if a check failed."`
 	Durability durabilityCmd `cmd:"" help:"Print what an answer promises in this shop, or change it while no process runs."`
 
 	Orders      ordersCmd      `cmd:"" help:"List, show, cancel and refund orders, by the API."`
@@ -97,14 +98,15 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil || helped {
 		return withHelp(usageError(err), k)
 	}
-	if err := readSecrets(k); err != nil {
+	secretFiles, err := readSecrets(k)
+	if err != nil {
 		return withHelp(err, k)
 	}
 	selected, ok := k.Selected().Target.Addr().Interface().(command)
 	if !ok {
 		return fmt.Errorf("%s: is not implemented", k.Command())
 	}
-	return withHelp(selected.Run(ctx, environment{log: c.Log.logger(stderr), out: stdout, diagnostics: stderr}), k)
+	return withHelp(selected.Run(ctx, environment{log: c.Log.logger(stderr), out: stdout, diagnostics: stderr, secretFiles: secretFiles}), k)
 }
 
 // withHelp lets a mistake in the command line point to the help of its subcommand.

@@ -23,6 +23,8 @@ type environment struct {
 	log         *slog.Logger
 	out         io.Writer
 	diagnostics io.Writer
+	// secretFiles are the files that secrets were read from, by flag.
+	secretFiles map[string]string
 }
 
 // parse parses the arguments into the structure of the parser, or prints the help that they ask for and returns no context.

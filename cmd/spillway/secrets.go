@@ -15,8 +15,9 @@ const secretTag = "secret"
 // maxSecretBytes bounds the file of a secret: the longest is a DSN or a token, of less than 4 kB.
 const maxSecretBytes = 64 << 10
 
-// readSecrets sets each secret with a given file. A trailing line break is no part of it.
-func readSecrets(k *kong.Context) error {
+// readSecrets sets each secret with a given file, and returns these files by flag. A trailing line break is no part of a secret.
+func readSecrets(k *kong.Context) (files map[string]string, err error) {
+	files = map[string]string{}
 	flags := map[string]*kong.Flag{}
 	for _, f := range k.Flags() {
 		flags[f.Name] = f
@@ -27,15 +28,16 @@ func readSecrets(k *kong.Context) error {
 			continue
 		}
 		if flags[name].Target.String() != "" {
-			return usageErrorf("--%s and --%s (or their environment variables) are both set: use one", name, f.Name)
+			return nil, usageErrorf("--%s and --%s (or their environment variables) are both set: use one", name, f.Name)
 		}
 		text, err := readSecret(path)
 		if err != nil {
-			return fmt.Errorf("--%s: %w", f.Name, err)
+			return nil, fmt.Errorf("--%s: %w", f.Name, err)
 		}
 		flags[name].Target.SetString(text)
+		files["--"+f.Name] = path
 	}
-	return nil
+	return files, nil
 }
 
 func readSecret(path string) (string, error) {

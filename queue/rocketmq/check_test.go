@@ -93,3 +93,32 @@ func TestBroker_CheckOfTLS(t *testing.T) {
 		t.Errorf("nothing listens: %v, want %v", err, queue.ErrUnavailable)
 	}
 }
+
+// TestBroker_Inspect: what the proxy knows of topics and groups, without making them.
+func TestBroker_Inspect(t *testing.T) {
+	b, err := rocketmq.New(rocketmq.Config{Endpoint: realparts.RocketMQ(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if topic, err := b.Topic(t.Context(), "spillway-orders"); err != nil || !topic.Found || !topic.Normal || topic.Queues == 0 {
+		t.Errorf("the shop's topic: %+v, %v", topic, err)
+	}
+	if n, err := b.MaxAttempts(t.Context(), "spillway-orders", "orders"); err != nil || n < 1200 {
+		t.Errorf("the group orders: %d, %v", n, err)
+	}
+	for range 2 { // It is still unknown the second time.
+		if topic, err := b.Topic(t.Context(), "never-made"); err != nil || topic.Found {
+			t.Errorf("an unknown topic: %+v, %v", topic, err)
+		}
+		if _, err := b.MaxAttempts(t.Context(), "spillway-orders", "never-made"); !errors.Is(err, queue.ErrUnknownGroup) {
+			t.Errorf("an unknown group: %v", err)
+		}
+	}
+	refusing, _ := serve(t, &fakeProxy{refuse: v2.Code_UNAUTHORIZED})
+	if _, err := refusing.Topic(t.Context(), "t"); !errors.Is(err, queue.ErrUnauthorized) {
+		t.Errorf("a topic without access: %v", err)
+	}
+	if _, err := refusing.MaxAttempts(t.Context(), "t", "g"); !errors.Is(err, queue.ErrUnauthorized) {
+		t.Errorf("a group without access: %v", err)
+	}
+}

@@ -1,0 +1,159 @@
+package doctor
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"syscall"
+)
+
+func checkListen(ctx context.Context, s *session) Result {
+	return checkPort(ctx, s.cfg.Process.Listen, "--listen (SPILLWAY_LISTEN)")
+}
+
+func checkAdmin(ctx context.Context, s *session) Result {
+	p := s.cfg.Process
+	r := checkPort(ctx, p.Admin, "--admin (SPILLWAY_ADMIN)")
+	if p.Admin == "" || r.Status != OK || isLoopback(hostOf(p.Admin)) {
+		return r
+	}
+	const fix = "let only Prometheus and operators reach it: a firewall, a NetworkPolicy, or --admin 127.0.0.1:9464"
+	if p.Pprof {
+		return warn("leave out --admin-pprof (SPILLWAY_ADMIN_PPROF); "+fix, "%s; everyone who reaches it reads metrics, errors and memory (profiles)", r.Found)
+	}
+	return warn(fix, "%s; everyone who reaches it reads metrics and errors", r.Found)
+}
+
+// checkPort opens the port for a moment. One that is in use is queried.
+func checkPort(ctx context.Context, addr, flag string) Result {
+	if addr == "" {
+		return unused("this process does not listen there")
+	}
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
+	switch {
+	case err == nil:
+		_ = l.Close()
+		return ok("%s is free", addr)
+	case !errors.Is(err, syscall.EADDRINUSE):
+		return fail("name an address of this machine and a port that this user may open: "+flag, "%v", err)
+	case isShop(ctx, addr):
+		return ok("a shop listens on %s already", addr)
+	}
+	return fail("stop the other program, or name another port: "+flag, "another program listens on %s", addr)
+}
+
+// maxReadyBytes bounds the response of the other program.
+const maxReadyBytes = 64 << 10
+
+// isShop reports whether a Spillway listens on the address: its /readyz has the states of its breakers.
+func isShop(ctx context.Context, addr string) bool {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false
+	}
+	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
+		host = "localhost"
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(host, port)+"/readyz", http.NoBody)
+	if err != nil {
+		return false
+	}
+	client := &http.Client{
+		Transport:     &http.Transport{DisableKeepAlives: true, Proxy: nil},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return false
+	}
+	defer resp.Body.Close()
+	var ready map[string]json.RawMessage
+	err = json.NewDecoder(io.LimitReader(resp.Body, maxReadyBytes)).Decode(&ready)
+	_, breakers := ready["breakers"]
+	return err == nil && breakers
+}
+
+func checkPlainAPI(_ context.Context, s *session) Result {
+	p := s.cfg.Process
+	switch {
+	case p.Listen == "":
+		return unused("this process does not listen there")
+	case isLoopback(hostOf(p.Listen)):
+		return ok("%s is reached from this machine only", p.Listen)
+	case len(p.Proxies) > 0:
+		return ok("%s is behind the proxies %s", p.Listen, strings.Join(p.Proxies, ", "))
+	}
+	return warn("put a proxy that speaks TLS in front, and name it: --trusted-proxies (SPILLWAY_TRUSTED_PROXIES)",
+		"%s speaks plain HTTP and no --trusted-proxies are named: cards and tokens may travel in plain text", p.Listen)
+}
+
+func checkOrigins(_ context.Context, s *session) Result {
+	origins := s.cfg.Process.Origins
+	const fix = "name each origin as https://HOST: --cors-origin (SPILLWAY_CORS_ORIGINS)"
+	if len(origins) == 0 {
+		return ok("no other origin may call the API from a page")
+	}
+	for _, o := range origins {
+		u, err := url.Parse(o)
+		switch {
+		case strings.Contains(o, "*"):
+			return fail(fix, "%s lets pages of foreign origins call the API", o)
+		case err != nil || u.Host == "" || u.Path != "" || u.RawQuery != "" || u.Scheme != "https" && u.Scheme != "http":
+			return fail(fix, "%q is no origin, so that no page matches it", o)
+		case u.Scheme == "http" && !isLoopback(u.Hostname()):
+			return warn(fix, "%s is not HTTPS: anyone on the way changes its pages", o)
+		}
+	}
+	return ok("pages of %s may call the API", strings.Join(origins, ", "))
+}
+
+func checkProxies(_ context.Context, s *session) Result {
+	proxies := s.cfg.Process.Proxies
+	if len(proxies) == 0 {
+		return ok("no proxy is trusted; a client's address is that of its connection")
+	}
+	for _, p := range proxies {
+		if strings.HasSuffix(p, "/0") {
+			return fail("name the addresses of the proxies only: --trusted-proxies (SPILLWAY_TRUSTED_PROXIES)",
+				"%s trusts everyone: a client gets around the limits of an address by a header", p)
+		}
+	}
+	return ok("%s are trusted", strings.Join(proxies, ", "))
+}
+
+// hostOf is the host of HOST:PORT, or what there is.
+func hostOf(addr string) string {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return addr
+	}
+	return host
+}
+
+// isLoopback reports whether the host is this machine, by its loopback address or by a socket in the file system.
+func isLoopback(host string) bool {
+	ip, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return host == "localhost" || strings.HasPrefix(host, "/") || err == nil && ip.Unmap().IsLoopback()
+}
+
+// plainText is a warning for a server on another machine without TLS.
+func plainText(what, addr, fix string) Result {
+	return warn(fix, "%s at %s is on another machine, and nothing is encrypted on the way: orders, addresses and passwords", what, addr)
+}
+
+// localOrTLS is the result of a connection that is encrypted, or need not be.
+func localOrTLS(what, addr string, encrypted bool) (r Result, good bool) {
+	switch {
+	case encrypted:
+		return ok("TLS is used"), true
+	case isLoopback(hostOf(addr)):
+		return ok("%s is on this machine", what), true
+	}
+	return Result{}, false
+}
