@@ -54,7 +54,7 @@ func checkMySQLVersion(_ context.Context, s *session) Result {
 	case !atLeast(got, oldestMySQL):
 		return fail(fix, "it is MySQL %s, which does not enforce CHECK constraints", version)
 	}
-	return ok("MySQL %s (%s)", version, comment)
+	return ok("MySQL %s %s", version, comment)
 }
 
 func atLeast(got, least [3]int) bool {

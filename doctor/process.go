@@ -98,8 +98,11 @@ func checkDataDir(_ context.Context, s *session) Result {
 	case !writable(dir):
 		return fail(fmt.Sprintf("give it to the user of the process: `chown -R %d %s`", os.Getuid(), dir), "%s cannot be written by this user", dir)
 	}
-	if open := openPaths(s.cfg.Process, info.Mode()); len(open) > 0 {
+	if open := openFiles(s.cfg.Process, info.Mode()); len(open) > 0 {
 		return fail(fmt.Sprintf("close them: `chmod 700 %s`, and `chmod 600` for the files in it", dir), "others may read or change %s", strings.Join(open, ", "))
+	}
+	if info.Mode().Perm()&anyOther != 0 {
+		return warn(fmt.Sprintf("`chmod 700 %s`", dir), "others may look into %s (%o), whose files are closed", dir, info.Mode().Perm())
 	}
 	return ok("%s is for its user only", dir)
 }
@@ -118,11 +121,8 @@ func checkParent(dir string) Result {
 	return blocked("%s does not exist yet; a start makes it", dir)
 }
 
-// openPaths lists what in the data directory others may use.
-func openPaths(p Process, dir fs.FileMode) (open []string) {
-	if dir.Perm()&anyOther != 0 {
-		open = append(open, fmt.Sprintf("%s (%o)", p.DataDir, dir.Perm()))
-	}
+// openFiles lists the files in the data directory that others may use.
+func openFiles(p Process, dir fs.FileMode) (open []string) {
 	for _, pattern := range []string{"spillway.db*", filepath.Base(p.KeyFile), filepath.Join("mail", "*")} {
 		files, err := filepath.Glob(filepath.Join(p.DataDir, pattern))
 		if err != nil {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/spillway/spillway/redisconn"
+	"github.com/spillway/spillway/store"
 )
 
 var (
@@ -25,7 +26,7 @@ var (
 		{"redis.tls", "TLS is spoken to a Redis on another machine.", needsRedis, checkRedisTLS},
 		{"redis.rights", "The user may run every command that the shop uses, on its keys.", needsRedis, checkRights},
 		{"redis.eviction", "`maxmemory-policy` is `noeviction`, and no key was evicted.", needsRedis, checkEviction},
-		{"redis.append-only", "The append-only file is on (`appendonly yes`).", []string{"redis.primary", "shop.durability"}, checkAppendOnly},
+		{"redis.append-only", "The append-only file is on (`appendonly yes`).", needsRedis, checkAppendOnly},
 		{"redis.fsync", "It is synced at least every second (`appendfsync`).", []string{"redis.append-only"}, checkFsync},
 		{"redis.persistence", "Its last writes to disk succeeded.", needsRedis, checkPersistence},
 		{"redis.replicas", "With durability replica it takes no writes without a replica (`min-replicas-to-write`).", []string{"redis.primary", "shop.durability"}, checkMinReplicas},
@@ -185,10 +186,10 @@ func checkAppendOnly(ctx context.Context, s *session) Result {
 		return unreadable("appendonly", err)
 	case on == "yes":
 		return ok("appendonly is yes")
-	case s.durability() == "sql":
+	case s.cfg.Orders.Durability == store.DurabilitySQL:
 		return warn(appendOnlyFix, "appendonly is %s: a restart of Redis begins a new epoch, without carts and idempotency records", on)
 	}
-	return fail(appendOnlyFix, "appendonly is %s: a restart of Redis loses acknowledged orders with durability %s", on, s.durability())
+	return fail(appendOnlyFix, "appendonly is %s: a restart of Redis loses acknowledged orders, unless the durability is sql", on)
 }
 
 func checkFsync(ctx context.Context, s *session) Result {
@@ -221,7 +222,7 @@ func checkPersistence(_ context.Context, s *session) Result {
 }
 
 func checkMinReplicas(ctx context.Context, s *session) Result {
-	if s.durability() != "replica" {
+	if s.durability() != store.DurabilityReplica {
 		return unused("the durability is %s", s.durability())
 	}
 	text, err := s.setting(ctx, "min-replicas-to-write")
