@@ -16,7 +16,7 @@ import (
 
 type loadCmd struct {
 	URL         string        `name:"url" env:"SPILLWAY_URL" default:"http://127.0.0.1:8080" help:"Where the API is."`
-	BoutiqueURL string        `name:"boutique-url" env:"SPILLWAY_BOUTIQUE_URL" default:"http://${online_boutique_listen}" help:"Where Online Boutique's interface is, for --scenario online-boutique."`
+	BoutiqueURL string        `name:"boutique-url" env:"SPILLWAY_BOUTIQUE_URL" default:"http://${boutique_listen}" help:"Where Online Boutique's interface is, for --scenario online-boutique."`
 	Rate        float64       `default:"100" help:"How many orders (or visits) arrive a second, whether the shop keeps up or not."`
 	Duration    time.Duration `default:"10s" help:"For how long they arrive."`
 	Arrivals    string        `enum:"poisson,constant" default:"poisson" help:"poisson: at random, as customers do who do not know of each other; constant: at the same distance."`
