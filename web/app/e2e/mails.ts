@@ -39,7 +39,10 @@ function serve(socket: Socket, take: (to: string) => void) {
   const reply = (text: string) => socket.write(`${text}\r\n`);
   socket.on("error", () => undefined);
   reply("220 mail.test ESMTP");
-  createInterface({ input: socket }).on("line", (line) => {
+  const lines = createInterface({ input: socket });
+  // The shop may be killed in the middle of a mail.
+  lines.on("error", () => undefined);
+  lines.on("line", (line) => {
     if (data) {
       if (line !== ".") return;
       data = false;
