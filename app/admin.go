@@ -69,8 +69,9 @@ func (a *App) AdminURL() string {
 
 // adminHandler serves metrics, the state of each dependency, and profiles if servesProfiles.
 func (a *App) adminHandler() http.Handler {
-	mux, index := http.NewServeMux(), "/metrics\n/readyz"
+	mux, index := http.NewServeMux(), "/metrics\n/livez\n/readyz"
 	mux.Handle("GET /metrics", a.telemetry.MetricsHandler())
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", a.serveReadiness)
 	if a.servesProfiles() {
 		handleProfiles(mux)

@@ -32,6 +32,9 @@ func TestAdmin_ServesMetricsProfilesAndReadiness(t *testing.T) {
 	cfg := embedded(t)
 	cfg.Admin.Listen = "127.0.0.1:0"
 	a, stop := start(t, cfg, slog.New(slog.DiscardHandler))
+	if status, _ := get(t, a.AdminURL()+"/livez"); status != http.StatusOK {
+		t.Errorf("livez = %d although the process lives", status)
+	}
 	status, body := get(t, a.AdminURL()+"/readyz")
 	var ready struct {
 		Ready        bool

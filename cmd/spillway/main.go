@@ -34,6 +34,7 @@ type cli struct {
 	Token tokenCmd `cmd:"" help:"Mint a bearer token and print it."`
 	Load  loadCmd  `cmd:"" help:"Send orders to a shop at a given rate, and check afterwards that none is lost, doubled or wrong. Exit status 3 if one is."`
 
+	Ready      readyCmd      `cmd:"" help:"Check by its --admin address whether a process is ready: the health check of a container. Exit status 1 if it is not."`
 	Version    versionCmd    `cmd:"" help:"Print the version, the revision that it was built from, and the version of Go."`
 	Completion completionCmd `cmd:"" help:"Print a script that lets your shell complete commands, flags and their values."`
 	Reference  referenceCmd  `cmd:"" hidden:"" help:"Print the reference of all settings, in Markdown."`
