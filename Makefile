@@ -84,6 +84,22 @@ observers: ## build Jaeger and install Prometheus, which tests start, if they ar
 chromium: ## install the browser that the tests drive, if there is none
 	deploy/native/chromium.sh prepare
 
+# Where the image is built: by an engine, which fetches the images of Node and Go, or by the Go and Node of this machine, so that buildah only packs.
+IMAGE_BUILD ?= engine
+IMAGE ?= localhost/spillway:devel
+# Several, separated by commas, make an image for each and an index: linux/amd64,linux/arm64
+PLATFORMS ?= linux/$(shell go env GOARCH)
+
+.PHONY: image
+image: $(if $(filter host,$(IMAGE_BUILD)),web) ## build the image by Docker or buildah (IMAGE=, PLATFORMS=linux/amd64,linux/arm64; IMAGE_BUILD=host: with Go and Node of this machine)
+	deploy/image/image.sh $(IMAGE_BUILD) $(IMAGE) $(PLATFORMS)
+
+# What is in the image, in the directory ROOT: a step of `make image`.
+.PHONY: image-root
+image-root: $(BIN)/cyclonedx-gomod
+	CGO_ENABLED=0 GOOS=linux GOARCH=$(ARCH) go build $(BUILD_FLAGS) -o bin/linux-$(ARCH)/spillway ./cmd/spillway
+	deploy/image/root.sh $(ROOT) bin/linux-$(ARCH)/spillway $(WEB_SBOM)
+
 ##@ Check
 
 # The RocketMQ client has data races of its own and leaks goroutines when it stops: under the race detector the tests
@@ -94,7 +110,7 @@ RACY := /queue/rocketmq
 LONGEST := /test/e2e
 
 .PHONY: test
-test: services chromium observers $(BIN)/grpcurl $(NODE_MODULES) test-web ## run all tests against the real servers, with the race detector
+test: services chromium observers $(BIN)/cyclonedx-gomod $(BIN)/grpcurl $(NODE_MODULES) test-web ## run all tests against the real servers, with the race detector
 	packages=$$(go list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' ./... | grep -v -e '$(RACY)' -e '$(LONGEST)$$'); \
 	go test -race -count=1 -p $(TEST_PARALLEL) -timeout $(TEST_TIMEOUT) .$(LONGEST) $$packages
 	go test -count=1 -timeout $(TEST_TIMEOUT) .$(RACY)/...
@@ -201,10 +217,15 @@ fmt: $(BIN)/golangci-lint $(NODE_MODULES) ## format Go, .proto and TypeScript fi
 	biome format --write
 
 .PHONY: tools
-tools: $(BIN)/golangci-lint $(BIN)/grpcurl $(BIN)/protoc-gen-connect-go $(BIN)/protoc-gen-connect-openapi $(BIN)/protoc-gen-go $(NODE_MODULES) ## build the tools (some minutes, once)
+tools: $(BIN)/cyclonedx-gomod $(BIN)/golangci-lint $(BIN)/grpcurl $(BIN)/protoc-gen-connect-go $(BIN)/protoc-gen-connect-openapi $(BIN)/protoc-gen-go $(NODE_MODULES) ## build the tools (some minutes, once)
 
 $(BIN)/golangci-lint: tools/lint/go.mod tools/lint/go.sum
 	go -C tools/lint build -o "$(CURDIR)/$@" github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+	touch $@
+
+# What these are built with would raise the libraries of the other tools, or theirs would raise these.
+$(BIN)/cyclonedx-gomod: tools/sbom/go.mod tools/sbom/go.sum
+	go -C tools/sbom build -o "$(CURDIR)/$@" github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod
 	touch $@
 
 # The other Go tools: the line of tools/go.mod that ends with the file's name.
