@@ -110,7 +110,7 @@ RACY := /queue/rocketmq
 LONGEST := /test/e2e
 
 .PHONY: test
-test: services chromium observers $(BIN)/cyclonedx-gomod $(BIN)/grpcurl $(NODE_MODULES) test-web ## run all tests against the real servers, with the race detector
+test: services chromium observers deploy-tools $(BIN)/cyclonedx-gomod $(BIN)/grpcurl $(NODE_MODULES) test-web ## run all tests against the real servers, with the race detector
 	packages=$$(go list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' ./... | grep -v -e '$(RACY)' -e '$(LONGEST)$$'); \
 	go test -race -count=1 -p $(TEST_PARALLEL) -timeout $(TEST_TIMEOUT) .$(LONGEST) $$packages
 	go test -count=1 -timeout $(TEST_TIMEOUT) .$(RACY)/...
@@ -144,7 +144,7 @@ bench: services ## measure orders per second and CPU time per order on the real 
 	go run ./test/bench $(ARGS)
 
 .PHONY: lint
-lint: lint-go lint-proto lint-scripts lint-rules lint-ts lint-words lint-size check-generated ## check style, dependency arrows, .proto files, scripts, alert rules, types, words, size and generated code
+lint: lint-go lint-proto lint-scripts lint-rules lint-deploy lint-ts lint-words lint-size check-generated ## check style, dependency arrows, .proto files, scripts, alert rules, manifests, types, words, size and generated code
 
 .PHONY: lint-go
 lint-go: $(BIN)/golangci-lint
@@ -167,6 +167,14 @@ lint-rules:
 	if command -v promtool >/dev/null; then \
 		promtool check config deploy/prometheus/prometheus.yaml && promtool test rules deploy/prometheus/rules_test.yaml; \
 	else echo "promtool is missing, alert rules are not checked: apt-get install prometheus" >&2; fi
+
+.PHONY: lint-deploy
+lint-deploy: deploy-tools
+	tools/check-deploy.sh
+
+# Tests read compose.yaml and the manifests with them.
+.PHONY: deploy-tools
+deploy-tools: $(BIN)/compose-check $(BIN)/kube-score $(BIN)/kustomize $(BIN)/python/bin/kubernetes-validate
 
 .PHONY: lint-ts
 lint-ts: $(NODE_MODULES) web
@@ -217,7 +225,7 @@ fmt: $(BIN)/golangci-lint $(NODE_MODULES) ## format Go, .proto and TypeScript fi
 	biome format --write
 
 .PHONY: tools
-tools: $(BIN)/cyclonedx-gomod $(BIN)/golangci-lint $(BIN)/grpcurl $(BIN)/protoc-gen-connect-go $(BIN)/protoc-gen-connect-openapi $(BIN)/protoc-gen-go $(NODE_MODULES) ## build the tools (some minutes, once)
+tools: deploy-tools $(BIN)/cyclonedx-gomod $(BIN)/golangci-lint $(BIN)/grpcurl $(BIN)/protoc-gen-connect-go $(BIN)/protoc-gen-connect-openapi $(BIN)/protoc-gen-go $(NODE_MODULES) ## build the tools (some minutes, once)
 
 $(BIN)/golangci-lint: tools/lint/go.mod tools/lint/go.sum
 	go -C tools/lint build -o "$(CURDIR)/$@" github.com/golangci/golangci-lint/v2/cmd/golangci-lint
@@ -226,6 +234,22 @@ $(BIN)/golangci-lint: tools/lint/go.mod tools/lint/go.sum
 # What these are built with would raise the libraries of the other tools, or theirs would raise these.
 $(BIN)/cyclonedx-gomod: tools/sbom/go.mod tools/sbom/go.sum
 	go -C tools/sbom build -o "$(CURDIR)/$@" github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod
+	touch $@
+
+KUBERNETES_TOOL = go -C tools/kubernetes build -o "$(CURDIR)/$@" $(1) && touch $@
+
+$(BIN)/compose-check: tools/kubernetes/go.mod tools/kubernetes/go.sum
+	$(call KUBERNETES_TOOL,github.com/compose-spec/compose-go/v2/cmd)
+
+$(BIN)/kube-score: tools/kubernetes/go.mod tools/kubernetes/go.sum
+	$(call KUBERNETES_TOOL,github.com/zegl/kube-score/cmd/kube-score)
+
+$(BIN)/kustomize: tools/kubernetes/go.mod tools/kubernetes/go.sum
+	$(call KUBERNETES_TOOL,sigs.k8s.io/kustomize/kustomize/v5)
+
+$(BIN)/python/bin/kubernetes-validate: tools/kubernetes/requirements.txt
+	python3 -m venv $(BIN)/python
+	$(BIN)/python/bin/pip install --quiet --disable-pip-version-check --requirement $<
 	touch $@
 
 # The other Go tools: the line of tools/go.mod that ends with the file's name.

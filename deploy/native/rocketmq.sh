@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs RocketMQ on 127.0.0.1 in two JVMs: a nameserver, and a broker with the gRPC proxy in it. The jars come from Maven
-# Central. Usage: rocketmq.sh up|grant|down|status|prepare [DIR]. With ROCKETMQ_PROXY=own the proxy is a third JVM, as in a
+# Central. Usage: rocketmq.sh up|grant|down|status|prepare [DIR], or seed STORE. With ROCKETMQ_PROXY=own the proxy is a third JVM, as in a
 # cluster with several brokers: `start` then starts those of them that are not running; with ROCKETMQ_SECOND_PORT there is a
 # second broker, on this port, two below it and one above. DIR is the data directory; tests
 # set their own, with ports and names in the environment. ROCKETMQ_TLS_CERT and ROCKETMQ_TLS_KEY name PEM files: the proxy
@@ -276,6 +276,8 @@ case ${1:-} in
 prepare) prepare ;;
 up) up ;;
 start) start ;;
+# A store directory before its broker's first start, as compose.yaml has it; this needs bash alone.
+seed) [ -f "${2:?}/config/topics.json" ] || seed "$2" ;;
 grant) grant ;;
 down)
   stop_pid "$proxy_pid" ProxyStartup 30
@@ -284,5 +286,5 @@ down)
   stop_pid "$namesrv_pid" NamesrvStartup 10
   ;;
 status) if running "$broker_pid" "$broker_main" && port_open "$ROCKETMQ_GRPC_PORT"; then say "RocketMQ: up"; else say "RocketMQ: down"; exit 1; fi ;;
-*) die "usage: rocketmq.sh up|start|grant|down|status|prepare [DIR]" ;;
+*) die "usage: rocketmq.sh up|start|grant|down|status|prepare [DIR], or seed STORE" ;;
 esac

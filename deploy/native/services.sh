@@ -41,12 +41,18 @@ each() {
   return "$failed"
 }
 
-compose() { docker compose -f "$here/../../compose.yaml" "$@"; }
+compose() { docker compose -f "$here/../../compose.yaml" --profile core "$@"; }
 
 # engine_parts COMMAND...: applies a command of Docker to the parts that it has.
 engine_parts() {
   local part in_engine=()
-  for part in "${parts[@]}"; do [ "$part" = redis-sentinel ] || in_engine+=("$part"); done
+  for part in "${parts[@]}"; do
+    case $part in
+    redis-sentinel) ;;
+    rocketmq) in_engine+=(rocketmq-nameserver rocketmq) ;; # one service here, two containers there
+    *) in_engine+=("$part") ;;
+    esac
+  done
   [ ${#in_engine[@]} = 0 ] || compose "$@" "${in_engine[@]}"
 }
 
