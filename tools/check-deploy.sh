@@ -1,9 +1,38 @@
 #!/usr/bin/env bash
-# Checks what one deploys with: compose.yaml against the Compose specification. `make lint-deploy` installs the programs. Usage: check-deploy.sh
+# Checks what one deploys with: compose.yaml against the Compose specification, the overlays of deploy/kubernetes against the schemas of Kubernetes
+# and the rules of kube-score, and the units of systemd. `make lint-deploy` installs the programs. Usage: check-deploy.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+# The oldest and the newest version of Kubernetes that the manifests are for: preStop.sleep is on by default since 1.30.
+oldest=1.30 newest=1.37
+# systemd's measure of what a service could reach, 0 to 100: 15 is "OK" with nothing but the network left.
+max_exposure=15
+
 die() { echo "deploy: $*" >&2; exit 1; }
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
 
 compose-check compose.yaml > /dev/null || die "compose.yaml is not valid"
-echo "compose.yaml is valid."
+
+for overlay in dev prod; do
+  kustomize build "deploy/kubernetes/overlays/$overlay" > "$work/$overlay.yaml"
+  for version in $oldest $newest; do
+    # A kind without a schema is only a warning; those of the Prometheus operator are the only ones here.
+    .bin/python/bin/kubernetes-validate --strict --quiet --kubernetes-version "$version" "$work/$overlay.yaml" > "$work/found" 2>&1 ||
+      { cat "$work/found" >&2; die "overlay $overlay is not valid for Kubernetes $version"; }
+    if grep -v 'PodMonitor' "$work/found" >&2; then die "overlay $overlay has what Kubernetes $version does not know"; fi
+  done
+  # A limit of the processor would slow a burst of orders while processors are free; images are named by version.
+  kube-score score --kubernetes-version "v$oldest" --ignore-container-cpu-limit --ignore-test container-image-pull-policy --output-format ci \
+    "$work/$overlay.yaml" > "$work/score" || { grep -F '[CRITICAL]' "$work/score" >&2; die "overlay $overlay has critical findings of kube-score"; }
+done
+
+if command -v systemd-analyze >/dev/null; then
+  systemd-analyze security --offline=true --threshold="$max_exposure" --no-pager deploy/systemd/spillway@.service > "$work/security" ||
+    { cat "$work/security" >&2; die "the unit could reach more than it may"; }
+else
+  echo "systemd-analyze is missing, the unit is not checked: apt-get install systemd" >&2
+  [ "${CI:-}" != true ]
+fi
+echo "compose.yaml, the overlays dev and prod, and the unit are valid."

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/spillway/spillway/app"
+)
+
+// manifest is what is read of an object of Kubernetes.
+type manifest struct {
+	Kind     string
+	Metadata struct{ Name string }
+	Data     map[string]string
+	Spec     struct {
+		Template struct {
+			Spec struct {
+				Containers []struct {
+					Name, Image string
+					Args        []string
+					Env         []struct{ Name, Value string }
+					EnvFrom     []struct {
+						ConfigMapRef struct{ Name string } `yaml:"configMapRef"`
+					} `yaml:"envFrom"`
+				}
+				Volumes []struct {
+					Secret struct {
+						SecretName string `yaml:"secretName"`
+					}
+				}
+				Grace int `yaml:"terminationGracePeriodSeconds"`
+			}
+		}
+	}
+}
+
+func manifests(t *testing.T, overlay string) []manifest {
+	t.Helper()
+	decoder := yaml.NewDecoder(strings.NewReader(string(tool(t, "kustomize", "build", "../../deploy/kubernetes/overlays/"+overlay))))
+	var all []manifest
+	for {
+		var m manifest
+		err := decoder.Decode(&m)
+		if errors.Is(err, io.EOF) {
+			return all
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, m)
+	}
+}
+
+// secretsOfProd are what docs/deploy.md lets an operator put into the Secret.
+var secretsOfProd = map[string]string{
+	"auth-key": strings.Repeat("k", minKeyBytes), "mysql": "shop:secret@tcp(mysql.example:3306)/spillway?tls=true", "redis": "rediss://shop:secret@redis.example:6379", "smtp-password": "secret",
+}
+
+// TestKubernetes_CommandLinesAreAccepted: spillway accepts the arguments of each container with the ConfigMap's environment.
+func TestKubernetes_CommandLinesAreAccepted(t *testing.T) {
+	for overlay, secrets := range map[string]map[string]string{"dev": nil, "prod": secretsOfProd} {
+		t.Run(overlay, func(t *testing.T) {
+			all := manifests(t, overlay)
+			data := map[string]map[string]string{"Secret/spillway": secrets}
+			for _, m := range all {
+				if m.Kind == "ConfigMap" || m.Kind == "Secret" {
+					data[m.Kind+"/"+m.Metadata.Name] = decoded(t, m)
+				}
+			}
+			var processes []process
+			for _, m := range all {
+				processes = append(processes, m.processes(data)...)
+			}
+			checkProcesses(t, processes, 5)
+		})
+	}
+}
+
+// processes returns the containers of the shop, with what their environment refers to.
+func (m manifest) processes(data map[string]map[string]string) []process {
+	var found []process
+	for _, c := range m.Spec.Template.Spec.Containers {
+		if !strings.Contains(c.Image, "/spillway:") {
+			continue
+		}
+		p := process{name: fmt.Sprintf("%s/%s", m.Kind, m.Metadata.Name), args: c.Args, env: map[string]string{}}
+		for _, from := range c.EnvFrom {
+			maps.Copy(p.env, data["ConfigMap/"+from.ConfigMapRef.Name])
+		}
+		for _, e := range c.Env {
+			p.env[e.Name] = e.Value
+		}
+		for _, v := range m.Spec.Template.Spec.Volumes {
+			if v.Secret.SecretName != "" {
+				p.secrets = data["Secret/"+v.Secret.SecretName]
+			}
+		}
+		found = append(found, p)
+	}
+	return found
+}
+
+func decoded(t *testing.T, m manifest) map[string]string {
+	t.Helper()
+	if m.Kind != "Secret" {
+		return m.Data
+	}
+	out := map[string]string{}
+	for name, value := range m.Data {
+		text, err := base64.StdEncoding.DecodeString(value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out[name] = string(text)
+	}
+	return out
+}
+
+// TestKubernetes_EveryWorkerRuns: each worker is in one group.
+func TestKubernetes_EveryWorkerRuns(t *testing.T) {
+	var running []string
+	for _, m := range manifests(t, "prod") {
+		for _, p := range m.processes(nil) {
+			if i := slices.Index(p.args, "--workers"); i >= 0 {
+				running = append(running, strings.Split(p.args[i+1], ",")...)
+			}
+		}
+	}
+	want := slices.Sorted(slices.Values(app.WorkerNames()))
+	if got := slices.Sorted(slices.Values(running)); !slices.Equal(got, want) {
+		t.Errorf("the groups run %v, want %v", got, want)
+	}
+}
+
+// TestKubernetes_GraceIsLongerThanTheDrain: a process that drains is not killed.
+func TestKubernetes_GraceIsLongerThanTheDrain(t *testing.T) {
+	const beside = 10 // seconds before and after the drain
+	drain := int(app.DefaultConfig(app.RoleServe).HTTP.DrainTimeout.Seconds())
+	for _, m := range manifests(t, "prod") {
+		if m.Kind == "Deployment" && m.Spec.Template.Spec.Grace < drain+beside {
+			t.Errorf("%s has %d s, and its drain takes up to %d s", m.Metadata.Name, m.Spec.Template.Spec.Grace, drain)
+		}
+	}
+}
