@@ -56,6 +56,7 @@ func TestConfig_MistakesAreNamedByTheirFlags(t *testing.T) {
 		"--listen":                 {all, func(c *app.Config) { c.HTTP.Listen = "8080" }},
 		"needs --online-boutique":  {all, func(c *app.Config) { c.Boutique.Listen = "127.0.0.1:8082" }},
 		"boutique-listen \"80\"":   {all, func(c *app.Config) { c.Boutique = app.BoutiqueConfig{Enabled: true, Listen: "80"} }},
+		"it needs the service":     {all, func(c *app.Config) { c.Boutique.Enabled, c.Services = true, []string{"catalog", "cart"} }},
 		"the address of --listen":  {all, func(c *app.Config) { c.Boutique = app.BoutiqueConfig{Enabled: true, Listen: "0.0.0.0:8080"} }},
 		"--trusted-proxies":        {all, func(c *app.Config) { c.HTTP.TrustedProxies = []string{"proxy"} }},
 		"--max-checkouts":          {all, func(c *app.Config) { c.HTTP.Checkouts = -1 }},
