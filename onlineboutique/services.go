@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"connectrpc.com/connect"
@@ -29,6 +30,9 @@ type Shop struct {
 	Log      *slog.Logger
 	// Now is time.Now.
 	Now func() time.Time
+
+	// warned is the time of the last warning, in nanoseconds since 1970.
+	warned *atomic.Int64
 }
 
 // CartOrders begins and ends the orders of carts: see cart.Tracked.
@@ -64,6 +68,7 @@ func LimitedAs() map[string]string {
 
 // Services returns the nine services.
 func Services(s Shop) []server.CompatibleService {
+	s.warned = &atomic.Int64{}
 	return []server.CompatibleService{
 		service(hipstershopconnect.CartServiceName, hipstershopconnect.NewCartServiceHandler, hipstershopconnect.CartServiceHandler(carts{s})),
 		service(hipstershopconnect.RecommendationServiceName, hipstershopconnect.NewRecommendationServiceHandler,

@@ -2,6 +2,7 @@ package onlineboutique
 
 import (
 	"context"
+	"time"
 
 	"github.com/spillway/spillway/gen/hipstershop"
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
@@ -45,8 +46,15 @@ func (p parcels) ShipOrder(ctx context.Context, req *hipstershop.ShipOrderReques
 	return &hipstershop.ShipOrderResponse{TrackingId: shipping.NewTrackingID(order.NewID(0, p.Now()))}, nil
 }
 
-// withoutOrder logs a call that belongs to no order of this shop.
+// warningInterval is the time between two warnings about calls without an order, which may be as many as orders.
+const warningInterval = time.Minute
+
+// withoutOrder logs a call that belongs to no order of this shop, if the last warning is some time ago.
 func (s Shop) withoutOrder(ctx context.Context, what string) {
+	now, last := s.Now().UnixNano(), s.warned.Load()
+	if now-last < int64(warningInterval) || !s.warned.CompareAndSwap(last, now) {
+		return
+	}
 	s.Log.WarnContext(ctx, "online boutique: "+what+", because the order is not placed by CheckoutService/PlaceOrder of this shop: "+
 		"set CHECKOUT_SERVICE_ADDR of the front end to this address")
 }
