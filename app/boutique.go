@@ -86,6 +86,7 @@ func (a *App) listenBoutique(ctx context.Context) (err error) {
 	if a.boutique, err = (&net.ListenConfig{}).Listen(ctx, "tcp", a.cfg.Boutique.address()); err != nil {
 		return fmt.Errorf("--online-boutique-listen: %w", err)
 	}
+	a.boutique = a.cfg.HTTP.bounded(a.boutique, a.log)
 	a.closers = append(a.closers, func() error { return closeListener(a.boutique) })
 	return nil
 }
