@@ -5,6 +5,8 @@ import (
 	"io"
 	"sync"
 	"time"
+
+	"github.com/spillway/spillway/order"
 )
 
 // progressInterval is the time between two lines of progress.
@@ -42,7 +44,7 @@ func (p *Progress) figures(f Figures) {
 
 func (p *Progress) report(format string, args ...any) {
 	if p != nil {
-		fmt.Fprintf(p.W, "spillway load: "+format+"\n", args...)
+		fmt.Fprintln(p.W, "spillway load: "+order.Printable(fmt.Sprintf(format, args...)))
 	}
 }
 
@@ -70,6 +72,7 @@ func (p *Progress) every(line func() string) (stop func()) {
 }
 
 func (p *Progress) write(line string, last bool) {
+	line = order.Printable(line)
 	if !p.Terminal {
 		fmt.Fprintln(p.W, line)
 		return

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/spillway/spillway/order"
 )
 
 // maxShown is the maximum number of violations in the table; the JSON has more.
@@ -52,7 +54,7 @@ func (r *Result) table(w io.Writer) error {
 		return err
 	}
 	for _, line := range slices.Concat(r.remarks(), r.Record.lines(), r.Audit.lines(), []string{"", r.VerdictText()}) {
-		fmt.Fprintln(w, line)
+		fmt.Fprintln(w, order.Printable(line)) // A line may have a text of the server.
 	}
 	return nil
 }

@@ -11,7 +11,7 @@ import (
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
 )
 
-// checkRequest returns the error of a request that could not be read, or that breaks the validation rules of its message.
+// checkRequest returns the error of a request that could not be read, or that breaks the validation rules of its message or of checkTexts.
 func checkRequest(message any) error {
 	m, ok := message.(proto.Message)
 	if !ok {
@@ -23,7 +23,10 @@ func checkRequest(message any) error {
 	if place, ok := m.(*spillwayv1.PlaceOrderRequest); ok && isUsualPlaceOrder(place) {
 		return nil
 	}
-	return protovalidate.Validate(m)
+	if err := protovalidate.Validate(m); err != nil {
+		return err
+	}
+	return checkTexts(m)
 }
 
 // requests checks each request.

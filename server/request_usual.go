@@ -7,8 +7,8 @@ import (
 	"github.com/spillway/spillway/order"
 )
 
-// isUsualPlaceOrder reports whether the request certainly keeps the rules of its message in proto/spillway/v1. It accepts what nearly all
-// clients send, without allocating, and rejects some valid requests, such as those with an unusual mail address: protovalidate decides about
+// isUsualPlaceOrder reports whether the request certainly keeps the rules of its message in proto/spillway/v1 and of checkTexts. It accepts what nearly all
+// clients send, without allocating, and rejects some valid requests, such as those with an unusual mail address: those decide about
 // all that it does not accept. Lengths are compared in bytes, which are never fewer than the characters that the rules count.
 func isUsualPlaceOrder(m *spillwayv1.PlaceOrderRequest) bool {
 	return areUsualLines(m.GetLines()) &&
@@ -24,7 +24,6 @@ func isUsualPlaceOrder(m *spillwayv1.PlaceOrderRequest) bool {
 const (
 	maxSKULen        = 64
 	currencyLetters  = 3
-	countryLetters   = 2
 	maxEmailLen      = 254
 	maxLabelLen      = 63
 	maxNameLen       = 200
@@ -59,7 +58,9 @@ func isSKU(s string) bool {
 
 func isUsualAddress(a *spillwayv1.Address) bool {
 	return hasLen(a.GetName(), 1, maxNameLen) && hasLen(a.GetStreet(), 1, maxNameLen) && hasLen(a.GetCity(), 1, maxCityLen) &&
-		hasLen(a.GetRegion(), 0, maxCityLen) && hasLen(a.GetPostalCode(), 0, maxPostalCodeLen) && isCode(a.GetCountryCode(), countryLetters)
+		hasLen(a.GetRegion(), 0, maxCityLen) && hasLen(a.GetPostalCode(), 0, maxPostalCodeLen) && order.IsCountry(a.GetCountryCode()) &&
+		order.IsClean(a.GetName()) && order.IsClean(a.GetStreet()) && order.IsClean(a.GetCity()) && order.IsClean(a.GetRegion()) &&
+		order.IsClean(a.GetPostalCode())
 }
 
 func hasLen(s string, least, most int) bool { return len(s) >= least && len(s) <= most }
@@ -67,7 +68,7 @@ func hasLen(s string, least, most int) bool { return len(s) >= least && len(s) <
 // isUsualEmail accepts local@domain of letters, digits and ._+- in front and .- behind.
 func isUsualEmail(s string) bool {
 	local, domain, ok := strings.Cut(s, "@")
-	if !ok || local == "" || len(s) > maxEmailLen {
+	if !ok || local == "" || len(s) > maxEmailLen || strings.HasPrefix(local, ".") || strings.HasSuffix(local, ".") || strings.Contains(local, "..") {
 		return false
 	}
 	for i := range len(local) {

@@ -5,12 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"strings"
 	"text/tabwriter"
 	"time"
-	"unicode"
 
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
+	"github.com/spillway/spillway/order"
 )
 
 // reasonWidth is how much of a reason a line of the list shows, in characters.
@@ -81,14 +80,7 @@ func dash(s string) string {
 }
 
 // printable keeps what came from outside from moving the cursor, starting lines of its own, or turning the direction of a line.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return ' '
-		}
-		return r
-	}, s)
-}
+func printable(s string) string { return order.Printable(s) }
 
 // oneLine is the beginning of a text.
 func oneLine(s string) string {
