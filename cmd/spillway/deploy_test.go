@@ -52,7 +52,7 @@ func (p process) accept(t *testing.T) {
 	}
 	k, _, err := parse(parser, p.args)
 	if err == nil {
-		err = readSecrets(k)
+		_, err = readSecrets(k)
 	}
 	if err != nil {
 		t.Fatal(err)
