@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -25,14 +26,19 @@ func TestOrder_Embedded(t *testing.T) {
 }
 
 // TestOrder_RedisMySQLRocketMQ is the same on real parts: the row travelled through RocketMQ, because with
-// durability journal nothing else writes it.
+// durability journal nothing else writes it. Then it is what customers and operators do in the pages, on the same parts.
 func TestOrder_RedisMySQLRocketMQ(t *testing.T) {
 	mq := realparts.StartRocketMQ(t, []string{"e2e-orders"}, []string{"orders", "shipping", "mail"})
-	s := onRealParts(t, realparts.StartRedis(t).Addr(), "--rocketmq", mq.Addr(), "--topic", "e2e-orders")
+	storage := []string{
+		"--mysql", database(t), "--redis", realparts.StartRedis(t).Addr(), "--redis-namespace", "e2e-" + rand.Text(),
+		"--rocketmq", mq.Addr(), "--topic", "e2e-orders",
+	}
+	s := newShop(t, storage[1], append([]string{"--data-dir", t.TempDir()}, storage...))
 	followAnOrder(t, s)
 	if err := s.stop(); err != nil {
 		t.Errorf("stopping: %v", err)
 	}
+	t.Run("pages", func(t *testing.T) { browsePaths(t, storage...) })
 }
 
 // TestOrder_QueueInRedis needs no RocketMQ.
