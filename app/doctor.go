@@ -174,8 +174,9 @@ func (c Config) defects() (set []string) {
 // secrets are all values that must not be printed.
 func (c Config) secrets() []string {
 	all := []string{
-		c.Auth.Key, c.SQL.Password, c.Redis.Password, c.Redis.SentinelPassword, c.Queue.AccessKey, c.Queue.SecretKey, c.External.Mail.SMTPPassword,
+		c.Auth.Key, c.SQL.Password, c.Redis.Password, c.Redis.SentinelPassword, c.Queue.AccessKey, c.Queue.SecretKey, c.External.Mail.SMTPPassword, c.Remote.Token,
 	}
+	all = append(all, strings.Fields(c.Auth.VerifyKeys)...)
 	if cfg, err := c.SQL.parse(); err == nil && !c.SQL.embedded() {
 		all = append(all, cfg.Passwd, c.SQL.MySQL)
 	}

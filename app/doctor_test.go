@@ -235,13 +235,13 @@ func TestDiagnose_NoSecrets(t *testing.T) {
 	cfg := realConfig(t, app.RoleAll, "shop:dsn-secret-1@tcp("+realparts.FreeAddr(t)+")/shop", "redis://shop:redis-secret-2@"+realparts.FreeAddr(t))
 	cfg.Queue.RocketMQ, cfg.Queue.AccessKey, cfg.Queue.SecretKey = realparts.FreeAddr(t), "access-key-3", "secret-key-4"
 	cfg.External.Mail.SMTPHost, cfg.External.Mail.SMTPUsername, cfg.External.Mail.SMTPPassword = "127.0.0.1", "u", "smtp-secret-5"
-	cfg.External.Mail.SMTPPort = 1
+	cfg.External.Mail.SMTPPort, cfg.Auth.VerifyKeys = 1, "3f9a1c07e58b2d64907cb1fe83a5d2c6 b2d64907cb1fe83a5d2c63f9a1c07e58"
 	lines := diagnose(t, cfg)
 	for _, name := range []string{"redis.reachable", "sql.reachable", "rocketmq.reachable", "mail.server"} {
 		wantLine(t, lines, name, doctor.Fail, "", "SPILLWAY_")
 	}
 	text := fmt.Sprint(lines)
-	for _, secret := range []string{"dsn-secret-1", "redis-secret-2", "access-key-3", "secret-key-4", "smtp-secret-5", testKey} {
+	for _, secret := range []string{"dsn-secret-1", "redis-secret-2", "access-key-3", "secret-key-4", "smtp-secret-5", "3f9a1c07e58b", "5d2c63f9a1c07e58", testKey} {
 		if strings.Contains(text, secret) {
 			t.Errorf("%s is in %s", secret, text)
 		}
