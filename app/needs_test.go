@@ -47,6 +47,9 @@ func alone(name string, want wantNeeds) Config {
 	if slices.Contains(serviceNames, name) {
 		c = DefaultConfig(RoleServe)
 		c.Services, c.Auth.Key = []string{name}, strings.Repeat("k", 32)
+		if !c.public() { // Only other processes call it.
+			c.Internal.Listen = "127.0.0.1:0"
+		}
 	}
 	if want.sql {
 		c.SQL.MySQL = "root@tcp(127.0.0.1:3306)/shop"
