@@ -69,6 +69,7 @@ func (c Config) diagnosedProcess(secretFiles map[string]string) doctor.Process {
 		return p
 	}
 	p.Listen, p.Origins, p.Proxies, p.AuthKey = c.HTTP.Listen, c.HTTP.Origins, c.HTTP.TrustedProxies, c.Auth.Key
+	p.TLS = c.HTTP.TLSCert != ""
 	p.Connections = cmp.Or(c.HTTP.Connections, defaultConnections)
 	if c.keepsKey() {
 		p.KeyFile = DevKey(c.SQL.DataDir)

@@ -33,6 +33,7 @@ type Process struct {
 	AuthKey string
 	// Listen and Admin are the addresses that it listens on; empty: none.
 	Listen, Admin string
+	TLS           bool // the API's port speaks TLS
 	Pprof         bool // profiles are served on any admin address
 	Origins       []string
 	Proxies       []string

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"io"
@@ -60,12 +61,20 @@ func isShop(ctx context.Context, addr string) bool {
 	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
 		host = "localhost"
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(host, port)+"/readyz", http.NoBody)
+	at := net.JoinHostPort(host, port) + "/readyz"
+	return hasBreakers(ctx, "http://"+at) || hasBreakers(ctx, "https://"+at)
+}
+
+// hasBreakers sends nothing secret, so that it trusts any certificate: those of a shop have its public name.
+func hasBreakers(ctx context.Context, readyz string) bool {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, readyz, http.NoBody)
 	if err != nil {
 		return false
 	}
 	client := &http.Client{
-		Transport:     &http.Transport{DisableKeepAlives: true, Proxy: nil},
+		Transport: &http.Transport{
+			DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // No secret is sent, and the response is not trusted.
+		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	resp, err := client.Do(req)
@@ -86,10 +95,12 @@ func checkPlainAPI(_ context.Context, s *session) Result {
 		return unused("this process does not listen there")
 	case isLoopback(hostOf(p.Listen)):
 		return ok("%s is reached from this machine only", p.Listen)
+	case p.TLS:
+		return ok("%s speaks TLS", p.Listen)
 	case len(p.Proxies) > 0:
 		return ok("%s is behind the proxies %s", p.Listen, strings.Join(p.Proxies, ", "))
 	}
-	return warn("put a proxy that speaks TLS in front, and name it: --trusted-proxies (SPILLWAY_TRUSTED_PROXIES)",
+	return warn("--tls-cert and --tls-key; or put a proxy that speaks TLS in front, and name it: --trusted-proxies (SPILLWAY_TRUSTED_PROXIES)",
 		"%s speaks plain HTTP and no --trusted-proxies are named: cards and tokens may travel in plain text", p.Listen)
 }
 
