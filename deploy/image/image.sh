@@ -21,12 +21,21 @@ arguments=(--build-arg VERSION="${version:-devel}" --build-arg REVISION="${revis
 [ -d .git ] || export GOFLAGS="${GOFLAGS:--buildvcs=false}"
 [ -z "${GOFLAGS:-}" ] || arguments+=(--build-arg GOFLAGS="$GOFLAGS")
 
+# target is what the image of one platform becomes: the name, or a part of the index with the name. An older index would keep its parts.
+target=(--tag "$name")
+index() {
+  case $platforms in *,*) ;; *) return 0 ;; esac
+  target=(--manifest "$name")
+  "${buildah[@]}" rmi --force "$name" >/dev/null 2>&1 || true # There may be none.
+}
+
 # by_engine builds with all stages.
 by_engine() {
   if command -v docker >/dev/null && docker info >/dev/null 2>&1; then
     docker buildx build --file Containerfile --platform "$platforms" --tag "$name" "${arguments[@]}" .
   elif command -v "${buildah[0]}" >/dev/null; then
-    "${buildah[@]}" bud --format oci --layers --file Containerfile --platform "$platforms" --manifest "$name" "${arguments[@]}" .
+    index
+    "${buildah[@]}" bud --format oci --layers --file Containerfile --platform "$platforms" "${target[@]}" "${arguments[@]}" .
   else
     die "neither a Docker engine nor buildah is here (Debian: apt-get install buildah)"
   fi
@@ -39,11 +48,10 @@ by_host() {
   trap 'rm -rf "$work"' EXIT
   sed -n '/^FROM scratch$/,$p' Containerfile > "$work/Containerfile"
   npm sbom --sbom-format cyclonedx --omit dev --workspace web/app > "$work/web.cdx.json"
-  local platform target
+  index
+  local platform
   for platform in ${platforms//,/ }; do
     make --no-print-directory image-root ROOT="$work/image" ARCH="${platform##*/}" WEB_SBOM="$work/web.cdx.json"
-    target=(--tag "$name")
-    if [ "$platforms" != "$platform" ]; then target=(--manifest "$name"); fi
     "${buildah[@]}" bud --format oci --isolation chroot --platform "$platform" "${target[@]}" "${arguments[@]}" \
       --build-context build="$work" --file "$work/Containerfile" "$work"
   done
