@@ -96,7 +96,14 @@ func (c Config) keepsFiles() bool {
 func (c Config) Validate() error {
 	errs := []error{c.SQL.validate(), c.Redis.validate(), c.Orders.validate(c.embedded()), c.Drain.validate(), c.External.validate(), c.Admin.validate()}
 	if c.serves() {
-		errs = append(errs, c.HTTP.validate(), c.Boutique.validate(c.HTTP.Listen, c.needs().local), c.Auth.validate(c.keepsKey()), validateServices(c.Services), c.validateInternal())
+		errs = append(
+			errs,
+			c.HTTP.validate(),
+			c.Boutique.validate(c.HTTP.Listen, c.needs().local),
+			c.Auth.validate(c.keepsKey()),
+			validateServices(c.Services),
+			c.validateInternal(),
+		)
 	}
 	if c.works() {
 		errs = append(errs, c.Queue.validate(), c.Audit.validate(), validateWorkers(c.Workers))

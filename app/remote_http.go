@@ -141,7 +141,18 @@ func newRemoteLog(service string, log *slog.Logger) connect.Interceptor {
 			}
 			mu.Unlock()
 			if due {
-				log.WarnContext(ctx, "a call to another process failed", "service", service, "procedure", req.Spec().Procedure, "error", err, "advice", remoteAdvice(service, err))
+				log.WarnContext(
+					ctx,
+					"a call to another process failed",
+					"service",
+					service,
+					"procedure",
+					req.Spec().Procedure,
+					"error",
+					err,
+					"advice",
+					remoteAdvice(service, err),
+				)
 			}
 			return resp, err
 		}

@@ -144,7 +144,7 @@ func (b *builder) buildPayment() error {
 	policies := b.deps.policies
 	b.payments = payment.Client{Policy: policies[breaker.Payment], Ledger: policies[breaker.Ledger]}
 	local := b.needs.local[servicePayment]
-	if !local && !(b.cfg.External.Provider.File != "" && b.audits()) {
+	if !local && (b.cfg.External.Provider.File == "" || !b.audits()) {
 		return nil
 	}
 	provider, err := opened(b.deps, b.cfg.External.Provider.open)

@@ -127,7 +127,7 @@ func keyID(key []byte) string {
 }
 
 // Mint returns a signed token for the caller that is valid for ttl, and the time of its expiry. It fails for a customer id that is not valid, with
-// ErrToken for one that begins with BoutiquePrefix.
+// ErrToken for one that begins with order.BoutiquePrefix.
 func (t *Tokens) Mint(c Caller, ttl time.Duration) (token string, expires time.Time, err error) {
 	if reserved(c.Customer) {
 		return "", time.Time{}, errReserved
@@ -166,17 +166,13 @@ func (t *Tokens) Verify(token string) (Caller, error) {
 	return v.caller, nil
 }
 
-// BoutiquePrefix begins the ids of the customers of Online Boutique's interface, which names its users without tokens. No token is minted or accepted for
-// such a customer.
-const BoutiquePrefix = "boutique:"
-
 // reserved reports whether no token can name the customer.
 func reserved(customer order.CustomerID) bool {
-	return strings.HasPrefix(string(customer), BoutiquePrefix)
+	return strings.HasPrefix(string(customer), order.BoutiquePrefix)
 }
 
 // errReserved is the ErrToken of a reserved customer.
-var errReserved = fmt.Errorf("%w: customers that begin with %s have none", ErrToken, BoutiquePrefix)
+var errReserved = fmt.Errorf("%w: customers that begin with %s have none", ErrToken, order.BoutiquePrefix)
 
 // NewGuest returns a new customer id with 130 random bits.
 func NewGuest() order.CustomerID {

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spillway/spillway/order"
+
 	"github.com/golang-jwt/jwt/v5"
 )
 
@@ -96,11 +98,11 @@ func FuzzVerify_AsTheLibrary(f *testing.F) {
 func TestTokens_BoutiqueCustomer(t *testing.T) {
 	t.Parallel()
 	tk := tokens(t, key)
-	if token, _, err := tk.Mint(Caller{Customer: BoutiquePrefix + "ada"}, time.Hour); !errors.Is(err, ErrToken) || token != "" {
+	if token, _, err := tk.Mint(Caller{Customer: order.BoutiquePrefix + "ada"}, time.Hour); !errors.Is(err, ErrToken) || token != "" {
 		t.Errorf("minted %q, %v; want ErrToken", token, err)
 	}
 	token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, claims{RegisteredClaims: jwt.RegisteredClaims{
-		Issuer: issuer, Subject: BoutiquePrefix + "ada", ExpiresAt: jwt.NewNumericDate(time.Now().Add(time.Hour)),
+		Issuer: issuer, Subject: order.BoutiquePrefix + "ada", ExpiresAt: jwt.NewNumericDate(time.Now().Add(time.Hour)),
 	}}).SignedString([]byte(key))
 	if err != nil {
 		t.Fatal(err)

@@ -23,7 +23,12 @@ var (
 		{"mysql.charset", "The database and its tables are utf8mb4.", needsMySQL, checkCharset},
 		{"mysql.engine", "All tables are InnoDB's.", needsMySQL, checkEngine},
 		{"mysql.flush", "A commit is on disk (`innodb_flush_log_at_trx_commit = 1`).", needsMySQL, checkFlush},
-		{"mysql.binlog", "With a binary log, a commit is on disk there as well (`sync_binlog = 1`), and it has rows (`binlog_format = ROW`).", needsMySQL, checkBinlog},
+		{
+			"mysql.binlog",
+			"With a binary log, a commit is on disk there as well (`sync_binlog = 1`), and it has rows (`binlog_format = ROW`).",
+			needsMySQL,
+			checkBinlog,
+		},
 		{"mysql.connections", "It has room for the connections of this process (`max_connections`).", needsMySQL, checkMySQLConnections},
 		{"mysql.timeout", "It keeps idle connections for as long as the shop does (`wait_timeout`).", needsMySQL, checkWaitTimeout},
 	}
@@ -134,7 +139,11 @@ func checkEngine(_ context.Context, s *session) Result {
 
 func checkFlush(_ context.Context, s *session) Result {
 	if n := s.variable("innodb_flush_log_at_trx_commit"); n != 1 {
-		return fail("`SET PERSIST innodb_flush_log_at_trx_commit = 1`", "innodb_flush_log_at_trx_commit is %d: a crash loses the commits of a second, charges among them", n)
+		return fail(
+			"`SET PERSIST innodb_flush_log_at_trx_commit = 1`",
+			"innodb_flush_log_at_trx_commit is %d: a crash loses the commits of a second, charges among them",
+			n,
+		)
 	}
 	return ok("innodb_flush_log_at_trx_commit is 1")
 }
@@ -144,7 +153,11 @@ func checkBinlog(_ context.Context, s *session) Result {
 		return ok("there is no binary log, so no replica and no restore to a point in time")
 	}
 	if format := s.server.Variables["binlog_format"]; format != "" && format != "ROW" {
-		return fail("`SET PERSIST binlog_format = 'ROW'`, and reconnect", "binlog_format is %s, in which MySQL refuses writes at READ COMMITTED or replicas differ", format)
+		return fail(
+			"`SET PERSIST binlog_format = 'ROW'`, and reconnect",
+			"binlog_format is %s, in which MySQL refuses writes at READ COMMITTED or replicas differ",
+			format,
+		)
 	}
 	if n := s.variable("sync_binlog"); n != 1 {
 		return warn("`SET PERSIST sync_binlog = 1`", "sync_binlog is %d: after a crash replicas may lack commits, or have others", n)

@@ -51,7 +51,7 @@ func migrate(t *testing.T, dsn string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close()
+	defer db.Close() //nolint:errcheck // What it wrote was checked.
 	if _, err := store.NewMigrator(db).Up(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +108,10 @@ func TestMySQL_Settings(t *testing.T) {
 func TestMySQL_Facts(t *testing.T) {
 	t.Parallel()
 	s := newSession(Config{SQL: &SQL{Addr: "10.0.0.6:3306"}})
-	s.server = store.Server{Isolation: "REPEATABLE-READ", Variables: map[string]string{"version": "8.0.15-log", "log_bin": "ON", "sync_binlog": "1", "binlog_format": "STATEMENT"}}
+	s.server = store.Server{
+		Isolation: "REPEATABLE-READ",
+		Variables: map[string]string{"version": "8.0.15-log", "log_bin": "ON", "sync_binlog": "1", "binlog_format": "STATEMENT"},
+	}
 	want(t, s, "mysql.version", Fail, "8.0.15", "8.0.16")
 	want(t, s, "mysql.isolation", Fail, "REPEATABLE-READ", "transaction_isolation")
 	want(t, s, "mysql.tls", Warn, "10.0.0.6", "tls=true")

@@ -178,7 +178,11 @@ func checkSecretFiles(_ context.Context, s *session) Result {
 		}
 	}
 	if len(open) > 0 {
-		return warn("close them: `chmod 600 FILE`, or in Kubernetes `defaultMode: 0400` of the volume", "everyone on the machine may read %s", strings.Join(open, ", "))
+		return warn(
+			"close them: `chmod 600 FILE`, or in Kubernetes `defaultMode: 0400` of the volume",
+			"everyone on the machine may read %s",
+			strings.Join(open, ", "),
+		)
 	}
 	return ok("%d files are not readable for everyone", len(files))
 }

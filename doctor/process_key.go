@@ -58,7 +58,7 @@ func bitsOf(values []byte) (bits float64) {
 	for _, v := range values {
 		counts[v]++
 	}
-	for _, n := range counts {
+	for _, n := range &counts {
 		if n > 0 {
 			bits -= n * math.Log2(n/float64(len(values)))
 		}

@@ -29,7 +29,12 @@ var (
 		{"redis.append-only", "The append-only file is on (`appendonly yes`).", needsRedis, checkAppendOnly},
 		{"redis.fsync", "It is synced at least every second (`appendfsync`).", []string{"redis.append-only"}, checkFsync},
 		{"redis.persistence", "Its last writes to disk succeeded.", needsRedis, checkPersistence},
-		{"redis.replicas", "With durability replica it takes no writes without a replica (`min-replicas-to-write`).", []string{"redis.primary", "shop.durability"}, checkMinReplicas},
+		{
+			"redis.replicas",
+			"With durability replica it takes no writes without a replica (`min-replicas-to-write`).",
+			[]string{"redis.primary", "shop.durability"},
+			checkMinReplicas,
+		},
 		{"redis.memory", "It has memory for a full journal (`--journal-max`) and all unpaid orders.", needsRedis, checkRedisMemory},
 		{"redis.connections", "It has room for more connections (`maxclients`).", needsRedis, checkRedisConnections},
 	}
@@ -59,7 +64,11 @@ func checkSentinels(ctx context.Context, s *session) Result {
 		return fail(cmp.Or(s.redisAdvice(err), "start the Sentinels, or correct the list in --redis (SPILLWAY_REDIS)"), "%v", err)
 	}
 	if n := len(cfg.Sentinels); n < minSentinels {
-		return warn("run three Sentinels on three machines, and list all of them in --redis (SPILLWAY_REDIS)", "%d are listed: one that is lost leaves no majority", n)
+		return warn(
+			"run three Sentinels on three machines, and list all of them in --redis (SPILLWAY_REDIS)",
+			"%d are listed: one that is lost leaves no majority",
+			n,
+		)
 	}
 	return ok("a majority of %d names the primary %s", len(cfg.Sentinels), cfg.Primary)
 }
@@ -236,7 +245,12 @@ func checkMinReplicas(ctx context.Context, s *session) Result {
 		return fail("set `min-replicas-to-write 1` in redis.conf of the primary and of each replica, and by `redis-cli CONFIG SET`",
 			"min-replicas-to-write is %s with durability replica: orders are accepted that no replica has", text)
 	case connected < least:
-		return fail("start the replicas, or stop all processes and run `spillway durability journal`", "%d replicas are connected, and Redis takes writes with %d", connected, least)
+		return fail(
+			"start the replicas, or stop all processes and run `spillway durability journal`",
+			"%d replicas are connected, and Redis takes writes with %d",
+			connected,
+			least,
+		)
 	}
 	return ok("%d replicas are connected, and Redis takes no writes with less than %d", connected, least)
 }

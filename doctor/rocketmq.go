@@ -18,7 +18,12 @@ var (
 		{"rocketmq.tls", "TLS is spoken to a proxy on another machine.", nil, checkRocketMQTLS},
 		{"rocketmq.topic", "The topic exists (`--topic`), takes messages of the type NORMAL, and can be read and written.", needsRocketMQ, checkTopic},
 		{"rocketmq.groups", "The groups of this process's workers exist.", needsRocketMQ, checkGroups},
-		{"rocketmq.retries", "A message is delivered often enough that no outage makes it a dead letter (`retryMaxTimes`).", []string{"rocketmq.topic", "rocketmq.groups"}, checkRetries},
+		{
+			"rocketmq.retries",
+			"A message is delivered often enough that no outage makes it a dead letter (`retryMaxTimes`).",
+			[]string{"rocketmq.topic", "rocketmq.groups"},
+			checkRetries,
+		},
 		{"rocketmq.dead-letters", "The groups' dead-letter topics can be read.", needsRocketMQ, checkDeadLetterTopics},
 	}
 )
@@ -58,7 +63,11 @@ func checkTopic(ctx context.Context, s *session) Result {
 	case err != nil:
 		return fail(queueAdvice(err), "%v", err)
 	case !t.Found:
-		return fail(fmt.Sprintf("`mqadmin updateTopic -n NAMESRV:9876 -c CLUSTER -t %s -a +message.type=NORMAL`, or correct --topic (SPILLWAY_TOPIC)", name), "there is no topic %s", name)
+		return fail(
+			fmt.Sprintf("`mqadmin updateTopic -n NAMESRV:9876 -c CLUSTER -t %s -a +message.type=NORMAL`, or correct --topic (SPILLWAY_TOPIC)", name),
+			"there is no topic %s",
+			name,
+		)
 	case !t.Normal:
 		return fail(fmt.Sprintf("`mqadmin updateTopic -n NAMESRV:9876 -c CLUSTER -t %s -p 6 -a +message.type=NORMAL`", name),
 			"the topic %s does not take messages of the type NORMAL, or cannot be read and written", name)
@@ -128,7 +137,11 @@ func checkDeadLetterTopics(ctx context.Context, s *session) Result {
 			return fail(queueAdvice(err), "%v", err)
 		}
 		if !t.Found {
-			return warn(fmt.Sprintf("`mqadmin updateTopic -n NAMESRV:9876 -c CLUSTER -t '%s' -p 6`", name), "there is no topic %s: dead letters of its group are not seen", name)
+			return warn(
+				fmt.Sprintf("`mqadmin updateTopic -n NAMESRV:9876 -c CLUSTER -t '%s' -p 6`", name),
+				"there is no topic %s: dead letters of its group are not seen",
+				name,
+			)
 		}
 	}
 	return ok("%s can be read", strings.Join(q.DeadLetterTopics, ", "))

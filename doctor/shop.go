@@ -114,7 +114,11 @@ func checkRedisEpoch(ctx context.Context, s *session) Result {
 		return fail("name the database that belongs to it: --mysql, or another --redis-namespace (SPILLWAY_REDIS_NAMESPACE)",
 			"Redis is on epoch %d, and SQL on the earlier %d: it belongs to another database", number, s.epoch.Number)
 	case number == 0:
-		return Result{Status: Warn, Found: fmt.Sprintf("Redis has no epoch: it lost its data, or another --redis-namespace is meant; SQL has epoch %d open", s.epoch.Number), Fix: rebuilt}
+		return Result{
+			Status: Warn,
+			Found:  fmt.Sprintf("Redis has no epoch: it lost its data, or another --redis-namespace is meant; SQL has epoch %d open", s.epoch.Number),
+			Fix:    rebuilt,
+		}
 	case number < s.epoch.Number:
 		return Result{Status: Warn, Found: fmt.Sprintf("Redis is on epoch %d, and SQL on %d: it has older data", number, s.epoch.Number), Fix: rebuilt}
 	case s.instance != s.epoch.Instance:

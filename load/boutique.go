@@ -8,10 +8,10 @@ import (
 
 	"connectrpc.com/connect"
 
-	"github.com/spillway/spillway/auth"
 	"github.com/spillway/spillway/gen/hipstershop"
 	"github.com/spillway/spillway/gen/hipstershop/hipstershopconnect"
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
+	"github.com/spillway/spillway/order"
 )
 
 // boutique is a shop whose customers use Online Boutique's interface, by plain gRPC. Their orders are read by an operator. The token of a customer
@@ -81,7 +81,7 @@ func boutiqueAddress() *hipstershop.Address {
 // Orders implements Shop.
 func (s *boutique) Orders(ctx context.Context, user, page string) (orders []*spillwayv1.Order, next string, err error) {
 	resp, err := s.orders.ListOrders(as(ctx, s.operator), &spillwayv1.ListOrdersRequest{
-		PageSize: pageSize, PageToken: page, CustomerId: auth.BoutiquePrefix + user,
+		PageSize: pageSize, PageToken: page, CustomerId: order.BoutiquePrefix + user,
 	})
 	return resp.GetOrders(), resp.GetNextPageToken(), err
 }

@@ -9,7 +9,7 @@ import (
 func TestDrawPage_Weights(t *testing.T) {
 	t.Parallel()
 	const draws = 190_000
-	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // A test needs no secrecy.
+	random := rand.New(rand.NewPCG(1, 2))
 	var counts [len(pageWeights)]int
 	for range draws {
 		counts[drawPage(random)]++

@@ -58,7 +58,9 @@ func (c *checkout) PlaceOrder(ctx context.Context, req *hipstershop.PlaceOrderRe
 	if err != nil {
 		return nil, err
 	}
-	return &hipstershop.PlaceOrderResponse{Order: orderResult(placed.(*spillwayv1.Order), req.GetAddress())}, nil //nolint:forcetypeassert,errcheck // place returned it.
+	return &hipstershop.PlaceOrderResponse{
+		Order: orderResult(placed.(*spillwayv1.Order), req.GetAddress()), //nolint:forcetypeassert,errcheck // place returned it.
+	}, nil
 }
 
 // placeRequest returns the order of the cart, without a key.

@@ -32,8 +32,8 @@ func roundedMoney(m *hipstershop.Money) *spillwayv1.Money {
 		half = -half
 	}
 	nanos := (int64(m.GetNanos()) + half) / step * step
-	out.Units += nanos / nanosPerUnit // An overflow makes the signs differ, which is refused.
-	out.Nanos = int32(nanos % nanosPerUnit)
+	out.Units += nanos / nanosPerUnit       // An overflow makes the signs differ, which is refused.
+	out.Nanos = int32(nanos % nanosPerUnit) //nolint:gosec // It is less than a unit.
 	return out
 }
 

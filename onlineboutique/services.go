@@ -85,8 +85,8 @@ func Services(s Shop) []server.CompatibleService {
 	}
 }
 
-func service[H any](name string, make func(H, ...connect.HandlerOption) (string, http.Handler), h H) server.CompatibleService {
-	return server.CompatibleService{Name: name, Handler: func(opts ...connect.HandlerOption) (string, http.Handler) { return make(h, opts...) }}
+func service[H any](name string, construct func(H, ...connect.HandlerOption) (string, http.Handler), h H) server.CompatibleService {
+	return server.CompatibleService{Name: name, Handler: func(opts ...connect.HandlerOption) (string, http.Handler) { return construct(h, opts...) }}
 }
 
 // call calls a procedure of Spillway with a request that is checked as one from outside.

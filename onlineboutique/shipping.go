@@ -55,6 +55,6 @@ func (s Shop) withoutOrder(ctx context.Context, what string) {
 	if now-last < int64(warningInterval) || !s.warned.CompareAndSwap(last, now) {
 		return
 	}
-	s.Log.WarnContext(ctx, "online boutique: "+what+", because the order is not placed by CheckoutService/PlaceOrder of this shop: "+
-		"set CHECKOUT_SERVICE_ADDR of the front end to this address")
+	s.Log.WarnContext(ctx, "a call of Online Boutique's interface had no effect, because its order is not placed by CheckoutService/PlaceOrder of this shop: "+
+		"set CHECKOUT_SERVICE_ADDR of the front end to this address", "effect", what)
 }

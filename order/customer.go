@@ -37,3 +37,7 @@ func ShownDecline(c CustomerID, code string) string {
 	}
 	return code
 }
+
+// BoutiquePrefix begins the ids of the customers of Online Boutique's interface, which names its users without tokens. No token is minted or accepted for
+// such a customer.
+const BoutiquePrefix = "boutique:"

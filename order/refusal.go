@@ -105,7 +105,12 @@ func ProductNotFound(sku SKU) error {
 
 // KeyReused returns the ErrKeyReused of an idempotency key with which the customer's order was made by another request.
 func KeyReused(id ID) error {
-	return Refuse(ErrKeyReused, ReasonIdempotencyKeyReused, "the idempotency key was already used with another request, for order %s", id).With("orderId", string(id))
+	return Refuse(
+		ErrKeyReused,
+		ReasonIdempotencyKeyReused,
+		"the idempotency key was already used with another request, for order %s",
+		id,
+	).With("orderId", string(id))
 }
 
 // With returns a copy of the error with one more value in its metadata.

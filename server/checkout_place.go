@@ -63,24 +63,12 @@ func (c *Checkout) place(ctx context.Context, in checkedRequest) (order.Order, e
 	}
 	if in.fromCart {
 		var err error
-		if in.demand, err = c.Carts.Contents(ctx, in.customer); err != nil {
+		if in.demand, err = c.demandOf(ctx, nil); err != nil {
 			return order.Order{}, err
 		}
-		if len(in.demand) == 0 {
-			return order.Order{}, errCartEmpty
-		}
 	}
-	d, err := c.draft(ctx, in)
+	d, err := c.acceptable(ctx, in)
 	o := d.Order
-	if err == nil {
-		err = in.accepts(o)
-	}
-	if err == nil {
-		err = d.saleStart.begun(c.Now())
-	}
-	if err == nil && in.withCard {
-		err = c.Payments.Ready() // No stock is reserved for a charge that is not sent.
-	}
 	if err != nil {
 		return c.replayOr(ctx, in, err)
 	}
@@ -92,6 +80,22 @@ func (c *Checkout) place(ctx context.Context, in checkedRequest) (order.Order, e
 		c.emptyCart(ctx, in, o)
 	}
 	return c.finish(ctx, in, o, res.Offset)
+}
+
+// acceptable prices the request, and refuses what is not reserved: another price than the customer has seen, what is not sold yet, and a charge that
+// would not be sent.
+func (c *Checkout) acceptable(ctx context.Context, in checkedRequest) (draft, error) {
+	d, err := c.draft(ctx, in)
+	if err == nil {
+		err = in.accepts(d.Order)
+	}
+	if err == nil {
+		err = d.saleStart.begun(c.Now())
+	}
+	if err == nil && in.withCard {
+		err = c.Payments.Ready()
+	}
+	return d, err
 }
 
 // findInSQL looks the key up in SQL, because Redis may have lost its record in a wipe or a restart (I4).

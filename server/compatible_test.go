@@ -1,13 +1,12 @@
 package server
 
 import (
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/fstest"
-
-	"log/slog"
 )
 
 // TestCompatible_Pictures checks that a picture is served under both names, as what it is.

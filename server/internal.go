@@ -140,7 +140,8 @@ func internalEdge(log *slog.Logger) connect.Interceptor {
 			}
 			translated := translate(ctx, log, req.Spec().Procedure, err)
 			var refused *refusalError
-			if errors.As(translated, &refused) && errors.Is(err, order.ErrNotSent) && refused.code == connect.CodeUnavailable && !errors.Is(err, order.ErrUnknownOutcome) {
+			if errors.As(translated, &refused) && errors.Is(err, order.ErrNotSent) && refused.code == connect.CodeUnavailable &&
+				!errors.Is(err, order.ErrUnknownOutcome) {
 				refused.refusal = refused.withMetadata(wire.MetaOutcome, wire.OutcomeNotSent)
 			}
 			return nil, translated

@@ -41,12 +41,15 @@ func (c *customerCarts) Get(_ context.Context, customer order.CustomerID) (cart.
 	c.of = customer
 	return cart.Cart{}, nil
 }
+
 func (*customerCarts) Add(context.Context, order.CustomerID, order.Demand) (cart.Cart, error) {
 	return cart.Cart{}, errors.ErrUnsupported
 }
+
 func (*customerCarts) Set(context.Context, order.CustomerID, order.Demand) (cart.Cart, error) {
 	return cart.Cart{}, errors.ErrUnsupported
 }
+
 func (*customerCarts) EmptyIf(context.Context, order.CustomerID, []order.Demand) error {
 	return errors.ErrUnsupported
 }
@@ -179,18 +182,27 @@ func TestInternalHandler_ErrorsCrossTheBoundary(t *testing.T) {
 		failure bool
 	}{
 		"not found": {order.Refuse(order.ErrNotFound, order.ReasonShipmentNotFound, "x"), []error{order.ErrNotFound}, order.ReasonShipmentNotFound, false},
-		"a field": {order.InField("currencyCode", order.Refuse(order.ErrInvalid, order.ReasonUnsupportedCurrency, "x")),
-			[]error{order.ErrInvalid}, order.ReasonUnsupportedCurrency, false},
+		"a field": {
+			order.InField("currencyCode", order.Refuse(order.ErrInvalid, order.ReasonUnsupportedCurrency, "x")),
+			[]error{order.ErrInvalid},
+			order.ReasonUnsupportedCurrency, false,
+		},
 		"voided":   {fmt.Errorf("order is voided: %w", order.ErrFailedPrecondition), []error{order.ErrFailedPrecondition}, order.ReasonFailedPrecondition, false},
 		"amount":   {fmt.Errorf("charged: %w", order.ErrAlreadyExists), []error{order.ErrAlreadyExists}, order.ReasonAlreadyExists, false},
 		"full":     {order.Refuse(order.ErrOverloaded, order.ReasonTooManyCalls, "x"), []error{order.ErrOverloaded}, order.ReasonTooManyCalls, false},
 		"rates":    {rates, []error{order.ErrRatesTooOld, order.ErrUnavailable}, "", false},
 		"not sent": {fmt.Errorf("%w: %w", order.ErrNotSent, order.ErrUnavailable), []error{order.ErrNotSent, order.ErrUnavailable}, "", true},
 		"down":     {order.ErrUnavailable, []error{order.ErrUnavailable, order.ErrUnknownOutcome}, "", true},
-		"a charge that a busy ledger did not record": {fmt.Errorf("%w: %w", order.ErrUnknownOutcome, order.ErrOverloaded),
-			[]error{order.ErrUnavailable, order.ErrUnknownOutcome}, "", true},
-		"a charge that an open breaker kept from the ledger": {fmt.Errorf("%w: %w: %w", order.ErrUnknownOutcome, order.ErrNotSent, order.ErrUnavailable),
-			[]error{order.ErrUnavailable, order.ErrUnknownOutcome}, "", true},
+		"a charge that a busy ledger did not record": {
+			fmt.Errorf("%w: %w", order.ErrUnknownOutcome, order.ErrOverloaded),
+			[]error{order.ErrUnavailable, order.ErrUnknownOutcome},
+			"", true,
+		},
+		"a charge that an open breaker kept from the ledger": {
+			fmt.Errorf("%w: %w: %w", order.ErrUnknownOutcome, order.ErrNotSent, order.ErrUnavailable),
+			[]error{order.ErrUnavailable, order.ErrUnknownOutcome},
+			"", true,
+		},
 		"a defect": {errors.New("secret"), nil, "", true},
 	} {
 		for protocol, option := range map[string]connect.ClientOption{"connect": connect.WithProtoJSON(), "grpc-web": connect.WithGRPCWeb()} {

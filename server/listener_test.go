@@ -80,7 +80,7 @@ func TestLimitConns_OneAddressCannotTakeAll(t *testing.T) {
 	}
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	for range 10 {
-		resp, err := client.Post(url, "text/plain", strings.NewReader("buy")) //nolint:noctx // The client is closed with the server.
+		resp, err := client.Post(url, "text/plain", strings.NewReader("buy"))
 		if err != nil {
 			t.Fatalf("a buyer from another address: %v", err)
 		}

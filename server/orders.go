@@ -126,7 +126,12 @@ func (s Orders) GetOrder(ctx context.Context, req *spillwayv1.GetOrderRequest) (
 		return nil, err
 	}
 	paid := s.paymentOf(ctx, o)
-	return &spillwayv1.GetOrderResponse{Order: wire.Order(o), Payment: paid.message(ctx, o.CustomerID), Refunds: paid.refundMessages(ctx), WaitingFor: paid.waitingFor(o)}, nil
+	return &spillwayv1.GetOrderResponse{
+		Order:      wire.Order(o),
+		Payment:    paid.message(ctx, o.CustomerID),
+		Refunds:    paid.refundMessages(ctx),
+		WaitingFor: paid.waitingFor(o),
+	}, nil
 }
 
 // ListOrders returns a page of the caller's orders, newest first, or for an operator of those of another customer or of all. Filters look at

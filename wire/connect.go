@@ -24,9 +24,10 @@ const (
 	MetaOutcome = "outcome"
 	// OutcomeNotSent means that the call had no effect: it did not reach the dependency that is unavailable.
 	OutcomeNotSent = "not_sent"
-	// MetaRateDate and MetaMaxAge are the keys of what an order.RatesTooOldError has.
+	// MetaRateDate is the key of the date of the rates, and MetaMaxAge of the age that they may have, of an order.RatesTooOldError.
 	MetaRateDate = "rateDate"
-	MetaMaxAge   = "maxAge"
+	// MetaMaxAge is explained at MetaRateDate.
+	MetaMaxAge = "maxAge"
 )
 
 // remoteError is the text of an error of a service behind a URL, for logs. It is no *connect.Error, so that a server does not take the error of the

@@ -61,7 +61,10 @@ func manifests(t *testing.T, overlay string) []manifest {
 
 // secretsOfProd are what docs/deploy.md lets an operator put into the Secret.
 var secretsOfProd = map[string]string{
-	"auth-key": strings.Repeat("k", minKeyBytes), "mysql": "shop:secret@tcp(mysql.example:3306)/spillway?tls=true", "redis": "rediss://shop:secret@redis.example:6379", "smtp-password": "secret",
+	"auth-key": strings.Repeat(
+		"k",
+		minKeyBytes,
+	), "mysql": "shop:secret@tcp(mysql.example:3306)/spillway?tls=true", "redis": "rediss://shop:secret@redis.example:6379", "smtp-password": "secret",
 }
 
 // TestKubernetes_CommandLinesAreAccepted: spillway accepts the arguments of each container with the ConfigMap's environment.

@@ -256,7 +256,8 @@ func TestTop_WithoutTheRole(t *testing.T) {
 	}
 	follow := []string{"top", "--url", url, "--token", session.GetToken()}
 	for _, args := range [][]string{follow, append(slices.Clone(follow), "--once")} {
-		if stdout, stderr, status := spillway(t, args...); status != exitFailure || !strings.Contains(stderr, "this needs the role operator:read; make a token with") {
+		if stdout, stderr, status := spillway(t, args...); status != exitFailure ||
+			!strings.Contains(stderr, "this needs the role operator:read; make a token with") {
 			t.Errorf("%v: exit status %d: %s%s", args, status, stdout, stderr)
 		}
 	}

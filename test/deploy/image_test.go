@@ -184,11 +184,12 @@ func checkFiles(t *testing.T, root string) {
 	if err != nil {
 		t.Error(err)
 	}
-	if pem, err := os.ReadFile(filepath.Join(root, "etc/ssl/certs/ca-certificates.crt")); err != nil || !bytes.Contains(pem, []byte("BEGIN CERTIFICATE")) {
+	if pem, err := os.ReadFile(filepath.Join(root, "etc", "ssl", "certs", "ca-certificates.crt")); err != nil ||
+		!bytes.Contains(pem, []byte("BEGIN CERTIFICATE")) {
 		t.Errorf("certificates of authorities: %v", err)
 	}
 	for file, component := range map[string]string{"spillway.cdx.json": "github.com/redis/rueidis", "web.cdx.json": "react-dom"} {
-		if err := lists(filepath.Join(root, "usr/share/sbom", file), component); err != nil {
+		if err := lists(filepath.Join(root, "usr", "share", "sbom", file), component); err != nil {
 			t.Errorf("%s: %v", file, err)
 		}
 	}

@@ -15,7 +15,8 @@ func TestBoutique_Load(t *testing.T) {
 				t.Errorf("%d visits ended as %s: %+v\n%s", n, outcome, got, stderr)
 			}
 		}
-		if got.Outcomes["accepted"].Count == 0 || got.Outcomes["browsed"].Count == 0 || got.Record.Status != "ok" || got.Record.Replayed == 0 || got.Audit.Status != "ok" {
+		if got.Outcomes["accepted"].Count == 0 || got.Outcomes["browsed"].Count == 0 || got.Record.Status != "ok" || got.Record.Replayed == 0 ||
+			got.Audit.Status != "ok" {
 			t.Errorf("the result is %+v\n%s", got, stderr)
 		}
 	})

@@ -237,14 +237,51 @@ func moneyCalls() []boutiqueCall {
 		{name: "dollars in yen", method: change, req: convert(19, 990_000_000, "JPY"), resp: yen, want: func() bool {
 			return yen.GetCurrencyCode() == "JPY" && yen.GetUnits() > 1000 && yen.GetNanos() == 0
 		}},
-		{name: "an amount finer than cents", method: change, req: convert(1, 995_000_000, "USD"), resp: fine, want: func() bool { return isMoney(fine, "USD", 2, 0) }},
+		{
+			name:   "an amount finer than cents",
+			method: change,
+			req:    convert(1, 995_000_000, "USD"),
+			resp:   fine,
+			want:   func() bool { return isMoney(fine, "USD", 2, 0) },
+		},
 		{name: "an unknown currency", method: change, req: convert(1, 0, "XXX"), resp: &hs.Money{}, code: codes.InvalidArgument},
 		{name: "no amount", method: change, req: &hs.CurrencyConversionRequest{ToCode: "EUR"}, resp: &hs.Money{}, code: codes.InvalidArgument},
-		{name: "a quote", method: quote, req: &hs.GetQuoteRequest{Address: boutiqueAddress(), Items: items}, resp: domestic, want: func() bool { return isMoney(domestic.GetCostUsd(), "USD", 5, 970_000_000) }},
-		{name: "a quote abroad", method: quote, req: &hs.GetQuoteRequest{Address: &hs.Address{Country: "germany"}, Items: items}, resp: abroad, want: func() bool { return isMoney(abroad.GetCostUsd(), "USD", 9, 970_000_000) }},
-		{name: "a quote of the cart page", method: quote, req: &hs.GetQuoteRequest{Items: items}, resp: unknown, want: func() bool { return isMoney(unknown.GetCostUsd(), "USD", 5, 970_000_000) }},
-		{name: "a quote of nothing", method: quote, req: &hs.GetQuoteRequest{}, resp: nothing, want: func() bool { return isMoney(nothing.GetCostUsd(), "USD", 0, 0) }},
-		{name: "a quote to nowhere", method: quote, req: &hs.GetQuoteRequest{Address: &hs.Address{Country: "Atlantis"}, Items: items}, resp: &hs.GetQuoteResponse{}, code: codes.InvalidArgument, text: "country"},
+		{
+			name:   "a quote",
+			method: quote,
+			req:    &hs.GetQuoteRequest{Address: boutiqueAddress(), Items: items},
+			resp:   domestic,
+			want:   func() bool { return isMoney(domestic.GetCostUsd(), "USD", 5, 970_000_000) },
+		},
+		{
+			name:   "a quote abroad",
+			method: quote,
+			req:    &hs.GetQuoteRequest{Address: &hs.Address{Country: "germany"}, Items: items},
+			resp:   abroad,
+			want:   func() bool { return isMoney(abroad.GetCostUsd(), "USD", 9, 970_000_000) },
+		},
+		{
+			name:   "a quote of the cart page",
+			method: quote,
+			req:    &hs.GetQuoteRequest{Items: items},
+			resp:   unknown,
+			want:   func() bool { return isMoney(unknown.GetCostUsd(), "USD", 5, 970_000_000) },
+		},
+		{
+			name:   "a quote of nothing",
+			method: quote,
+			req:    &hs.GetQuoteRequest{},
+			resp:   nothing,
+			want:   func() bool { return isMoney(nothing.GetCostUsd(), "USD", 0, 0) },
+		},
+		{
+			name:   "a quote to nowhere",
+			method: quote,
+			req:    &hs.GetQuoteRequest{Address: &hs.Address{Country: "Atlantis"}, Items: items},
+			resp:   &hs.GetQuoteResponse{},
+			code:   codes.InvalidArgument,
+			text:   "country",
+		},
 	}
 }
 
@@ -271,11 +308,36 @@ func orderCalls(user, few string) []boutiqueCall {
 			name: "a parcel without an order", method: "ShippingService/ShipOrder", resp: parcel, want: func() bool { return parcel.GetTrackingId() != "" },
 			req: &hs.ShipOrderRequest{Address: boutiqueAddress(), Items: []*hs.CartItem{{ProductId: hotSKU, Quantity: 1}}},
 		},
-		{name: "a charge without an order", method: charge, req: &hs.ChargeRequest{Amount: amount, CreditCard: card(boutiqueCard, 2090)}, resp: charged, want: func() bool { return charged.GetTransactionId() != "" }},
-		{name: "an expired card", method: charge, req: &hs.ChargeRequest{Amount: amount, CreditCard: card(boutiqueCard, 2020)}, resp: &hs.ChargeResponse{}, code: codes.InvalidArgument, text: "expired_card"},
-		{name: "a mistyped card", method: charge, req: &hs.ChargeRequest{Amount: amount, CreditCard: card("4432-8015-6152-0455", 2090)}, resp: &hs.ChargeResponse{}, code: codes.InvalidArgument, text: "incorrect_number"},
+		{
+			name:   "a charge without an order",
+			method: charge,
+			req:    &hs.ChargeRequest{Amount: amount, CreditCard: card(boutiqueCard, 2090)},
+			resp:   charged,
+			want:   func() bool { return charged.GetTransactionId() != "" },
+		},
+		{
+			name:   "an expired card",
+			method: charge,
+			req:    &hs.ChargeRequest{Amount: amount, CreditCard: card(boutiqueCard, 2020)},
+			resp:   &hs.ChargeResponse{},
+			code:   codes.InvalidArgument,
+			text:   "expired_card",
+		},
+		{
+			name:   "a mistyped card",
+			method: charge,
+			req:    &hs.ChargeRequest{Amount: amount, CreditCard: card("4432-8015-6152-0455", 2090)},
+			resp:   &hs.ChargeResponse{},
+			code:   codes.InvalidArgument,
+			text:   "incorrect_number",
+		},
 		{name: "no card", method: charge, req: &hs.ChargeRequest{Amount: amount}, resp: &hs.ChargeResponse{}, code: codes.InvalidArgument},
-		{name: "a mail without an order", method: confirm, req: &hs.SendOrderConfirmationRequest{Email: "a@example.com", Order: &hs.OrderResult{OrderId: "x"}}, resp: &hs.Empty{}},
+		{
+			name:   "a mail without an order",
+			method: confirm,
+			req:    &hs.SendOrderConfirmationRequest{Email: "a@example.com", Order: &hs.OrderResult{OrderId: "x"}},
+			resp:   &hs.Empty{},
+		},
 		{name: "a mail to nobody", method: confirm, req: &hs.SendOrderConfirmationRequest{}, resp: &hs.Empty{}, code: codes.InvalidArgument},
 
 		{name: "an order of an empty cart", method: place, req: orderOf(user), resp: &hs.PlaceOrderResponse{}, code: codes.FailedPrecondition, text: "cart is empty"},
@@ -288,9 +350,22 @@ func orderCalls(user, few string) []boutiqueCall {
 				o.GetShippingCost().GetCurrencyCode() == "EUR" && len(o.GetItems()) == 1 && o.GetItems()[0].GetItem().GetQuantity() == 2 &&
 				o.GetItems()[0].GetCost().GetCurrencyCode() == "EUR" && o.GetItems()[0].GetCost().GetUnits() > 10
 		}},
-		{name: "the ordered cart", method: "CartService/GetCart", req: &hs.GetCartRequest{UserId: user}, resp: cart, want: func() bool { return len(cart.GetItems()) == 0 }},
+		{
+			name:   "the ordered cart",
+			method: "CartService/GetCart",
+			req:    &hs.GetCartRequest{UserId: user},
+			resp:   cart,
+			want:   func() bool { return len(cart.GetItems()) == 0 },
+		},
 		add(other, few, 2),
-		{name: "more than there are", method: place, req: orderOf(other), resp: &hs.PlaceOrderResponse{}, code: codes.FailedPrecondition, text: "sold out: thing (2 in the cart, 1 left)"},
+		{
+			name:   "more than there are",
+			method: place,
+			req:    orderOf(other),
+			resp:   &hs.PlaceOrderResponse{},
+			code:   codes.FailedPrecondition,
+			text:   "sold out: thing (2 in the cart, 1 left)",
+		},
 	}
 }
 

@@ -25,7 +25,8 @@ func TestPayOrder_AnotherCardAfterADecline(t *testing.T) {
 	expires := s.must("CheckoutService/PlaceOrder", token, payLater(sku, 1), "Idempotency-Key", "expires").Order.ID
 	for _, id := range []string{paid, paid, expires} {
 		r, err := s.call("CheckoutService/PayOrder", token, payBody(id, "4000000000009995"))
-		if err != nil || r.Code != "failed_precondition" || !strings.Contains(r.Raw, "generic_decline") || strings.Contains(r.Raw, "insufficient") || !strings.Contains(r.Raw, "expireTime") {
+		if err != nil || r.Code != "failed_precondition" || !strings.Contains(r.Raw, "generic_decline") || strings.Contains(r.Raw, "insufficient") ||
+			!strings.Contains(r.Raw, "expireTime") {
 			t.Errorf("a declined card: %s (%v)", r.Raw, err)
 		}
 		if o := s.must("OrderService/GetOrder", token, fmt.Sprintf(`{"orderId":%q}`, id)); o.Order.State != "ORDER_STATE_PENDING" {

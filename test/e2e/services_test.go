@@ -83,7 +83,14 @@ func nineProcesses(t *testing.T) *processes {
 		}
 		return []string{"--" + name + "-url", scheme + "://" + internal[name]}
 	}
-	urls := slices.Concat(url("grpc", "payment"), url("http", "shipping"), url("http", "email"), url("http", "cart"), url("grpc", "catalog"), url("http", "currency"))
+	urls := slices.Concat(
+		url("grpc", "payment"),
+		url("http", "shipping"),
+		url("http", "email"),
+		url("http", "cart"),
+		url("grpc", "catalog"),
+		url("http", "currency"),
+	)
 	provider := []string{"--simulate-provider-file", filepath.Join(dir, "provider.db")}
 	serve := func(name string, args ...string) {
 		p.add(name, internal[name], "serve", append(args, "--services", name)...)
@@ -112,7 +119,7 @@ type serviceBuyer struct {
 
 // insist retries a call until it has an outcome: success, or a refusal for good.
 func (b *serviceBuyer) insist(s *shop, procedure, body, key string) (reply, bool) {
-	for began := time.Now(); time.Since(began) < buyerPatience; time.Sleep(pollEvery) {
+	for began := time.Now(); time.Since(began) < buyerPatience; <-time.After(pollEvery) {
 		r, err := s.call(procedure, b.token, body, "Idempotency-Key", key)
 		if err == nil && (r.Status == http.StatusOK || r.Code == "failed_precondition" || r.Code == "already_exists") {
 			return r, true

@@ -20,7 +20,7 @@ describe("a customer", () => {
     const page = await visit(`/sale/${await shop.product(5)}`);
     await fillIn(page, "4000 0000 0000 9995");
     await buyNow(page).click();
-    await page.getByText("The card has insufficient funds.").waitFor();
+    await page.getByText("The card was declined.").waitFor();
     await page.getByLabel("Card number").fill("4242 4242 4242 4242");
     await buyNow(page).click();
     await notice(page, "good").waitFor();
