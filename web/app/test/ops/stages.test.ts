@@ -1,6 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { BreakerState, PipelineStage, StageFiguresSchema } from "@spillway/client/gen/spillway/v1/ops_pb";
 import { expect, it } from "vitest";
+import { trouble } from "../../src/ops/flow/Diagram.tsx";
 import { toneOf } from "../../src/ops/flow/stages.ts";
 
 const figures = (init: Parameters<typeof create<typeof StageFiguresSchema>>[1]) =>
@@ -28,4 +29,16 @@ it.each([
   ],
 ])("a stage is %s", (tone, s) => {
   expect(toneOf(s)).toBe(tone);
+});
+
+it("what is sold out is refused, and no trouble", () => {
+  const figures = (outcomes: Record<string, number>, failuresPerSecond = 0) =>
+    create(StageFiguresSchema, {
+      stage: PipelineStage.ACCEPT,
+      failuresPerSecond,
+      outcomes: Object.entries(outcomes).map(([outcome, perSecond]) => ({ outcome, perSecond })),
+    });
+  expect(trouble(figures({ accepted: 30, replayed: 5 }))).toBe("none refused");
+  expect(trouble(figures({ accepted: 30, SOLD_OUT: 70, LIMIT_EXCEEDED: 5 }))).toBe("75.0 refused/s");
+  expect(trouble(figures({ accepted: 30, SOLD_OUT: 70, UNAVAILABLE: 2 }, 2))).toContain("2.0 failures/s");
 });

@@ -159,11 +159,16 @@ export function waiting(s: StageFigures | undefined): string {
   return `${count(s.depth)} ${what}${s.oldestAge ? ` · oldest ${duration(s.oldestAge)}` : ""}`;
 }
 
-/** Failures and the breaker, in one line. */
+/** The outcomes of PlaceOrder that are no refusals. */
+const taken = new Set(["accepted", "pending", "replayed"]);
+
+/** Failures and the breaker, or what is refused as it should be, in one line. */
 export function trouble(s: StageFigures | undefined): string {
   if (!s) return unknown;
-  if (s.stage === PipelineStage.ACCEPT)
-    return s.failuresPerSecond ? `${rate(s.failuresPerSecond)} refused/s` : "none refused";
+  if (s.stage === PipelineStage.ACCEPT && !s.failuresPerSecond) {
+    const refused = s.outcomes.filter((o) => !taken.has(o.outcome)).reduce((sum, o) => sum + o.perSecond, 0);
+    return refused ? `${rate(refused)} refused/s` : "none refused";
+  }
   const failing = s.failuresPerSecond ? `${rate(s.failuresPerSecond)} failures/s` : "no failures";
   return s.breaker ? `${failing} · breaker ${BREAKERS[s.breaker]}` : failing;
 }
