@@ -7,6 +7,7 @@ import (
 
 	"github.com/spillway/spillway/gen/hipstershop"
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
+	"github.com/spillway/spillway/wire"
 )
 
 // maxAds is the maximum number of ads on a page.
@@ -74,9 +75,12 @@ func (a ads) buyable(ctx context.Context) []ad {
 	}
 	left := make(map[string]bool, len(skus))
 	for _, p := range resp.GetProducts() {
-		left[p.GetSku()] = canBeBought(p)
+		left[p.GetSku()] = a.canBeBought(p)
 	}
 	return slices.DeleteFunc(slices.Clone(adTable), func(x ad) bool { return !left[x.sku] })
 }
 
-func canBeBought(p *spillwayv1.Product) bool { return p.GetAvailable() > 0 && !p.GetArchived() }
+// canBeBought reports whether an order of the product would be taken now.
+func (s Shop) canBeBought(p *spillwayv1.Product) bool {
+	return p.GetAvailable() > 0 && !p.GetArchived() && !wire.FromTime(p.GetSaleStartTime()).After(s.Now())
+}

@@ -40,7 +40,7 @@ func (r recommendations) ListRecommendations(
 		if err != nil {
 			return nil, err
 		}
-		p.add(found)
+		p.add(slices.DeleteFunc(found, func(p *spillwayv1.Product) bool { return !r.canBeBought(p) }))
 	}
 	return &hipstershop.ListRecommendationsResponse{ProductIds: p.ids}, nil
 }
@@ -55,7 +55,7 @@ type proposals struct {
 func (p *proposals) add(found []*spillwayv1.Product) {
 	for _, i := range rand.Perm(len(found)) {
 		id := found[i].GetSku()
-		if len(p.ids) < maxRecommendations && !p.without[id] && canBeBought(found[i]) {
+		if len(p.ids) < maxRecommendations && !p.without[id] {
 			p.without[id] = true
 			p.ids = append(p.ids, id)
 		}
