@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"connectrpc.com/otelconnect"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/spillway/spillway/audit"
 	"github.com/spillway/spillway/auth"
@@ -98,7 +99,9 @@ func (a *App) acquire(ctx context.Context) error {
 		a.listener = a.cfg.HTTP.bounded(a.listener, a.log)
 	}
 	if a.cfg.Internal.Listen != "" {
-		a.internal, err = a.listen(ctx, "--internal-listen", a.cfg.Internal.Listen)
+		if a.internal, err = a.listen(ctx, "--internal-listen", a.cfg.Internal.Listen); err == nil {
+			a.internal = a.cfg.HTTP.boundedInternal(a.internal, a.log)
+		}
 	}
 	if err != nil {
 		return err
@@ -272,6 +275,8 @@ func (a *App) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	// A port that fails ends the others, and with them the process.
+	ports, ctx := errgroup.WithContext(ctx)
 	// It ends with ctx: a client that still watches an order would hold up the shutdown.
 	watching, stopWatching := context.WithCancel(ctx)
 	defer stopWatching()
@@ -282,20 +287,15 @@ func (a *App) serve(ctx context.Context) error {
 		stopOps := context.AfterFunc(ctx, a.api.ops.Stop)
 		defer stopOps()
 	}
-	awaitBoutique, err := a.serveBoutique(ctx)
-	if err != nil {
-		return err
-	}
 	a.logServing(ctx)
-	var internal sync.WaitGroup
-	var internalErr error
+	ports.Go(func() error { return a.serveHandler(ctx, server.NewHandler(cfg, a.api.services)) })
 	if a.internal != nil {
-		internal.Go(func() { internalErr = a.serveInternal(ctx) })
+		ports.Go(func() error { return a.serveInternal(ctx) })
 	}
-	err = a.serveHandler(ctx, server.NewHandler(cfg, a.api.services))
-	internal.Wait()
-	err = errors.Join(err, internalErr)
-	err = errors.Join(err, awaitBoutique())
+	if a.boutique != nil {
+		ports.Go(func() error { return a.serveBoutique(ctx) })
+	}
+	err = ports.Wait()
 	a.log.InfoContext(ctx, "no requests are taken any more; every accepted one was answered", "error", err)
 	return err
 }

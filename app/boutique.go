@@ -99,14 +99,11 @@ func (a *App) BoutiqueURL() string {
 	return "http://" + a.boutique.Addr().String()
 }
 
-// serveBoutique serves Online Boutique's interface until ctx ends. wait ends it and returns once every accepted request is completed.
-func (a *App) serveBoutique(ctx context.Context) (wait func() error, err error) {
-	if a.boutique == nil {
-		return func() error { return nil }, nil
-	}
+// serveBoutique serves Online Boutique's interface until ctx ends and every accepted request is completed.
+func (a *App) serveBoutique(ctx context.Context) error {
 	traced, err := otelconnect.NewInterceptor()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	h := server.NewCompatibleHandler(server.CompatibleConfig{
 		LimitedAs: onlineboutique.LimitedAs(), Admission: a.api.admission, Ready: a.deps.ready(), Files: web.Files(), Log: a.log,
@@ -114,8 +111,5 @@ func (a *App) serveBoutique(ctx context.Context) (wait func() error, err error) 
 	}, onlineboutique.Services(a.api.boutique))
 	a.log.WarnContext(ctx, "serving Online Boutique's interface: everyone who reaches this address can order as any of its users",
 		"url", a.BoutiqueURL())
-	ctx, stop := context.WithCancel(ctx)
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(ctx, a.boutique, h, a.cfg.HTTP.DrainTimeout, a.log) }()
-	return func() error { stop(); return <-served }, nil
+	return server.Serve(ctx, a.boutique, h, a.cfg.HTTP.DrainTimeout, a.log)
 }

@@ -41,5 +41,11 @@ func (c HTTPConfig) bounded(l net.Listener, log *slog.Logger) net.Listener {
 	return server.LimitConns(l, server.NewConnLimits(c.connections(), trusted), log)
 }
 
+// boundedInternal bounds the connections of the internal port. Its few clients are processes of the shop: one address may have them all.
+func (c HTTPConfig) boundedInternal(l net.Listener, log *slog.Logger) net.Listener {
+	most := c.connections()
+	return server.LimitConns(l, server.ConnLimits{All: most, PerAddress: most}, log)
+}
+
 // unlimitedFiles stands for no limit of open files.
 const unlimitedFiles = 1 << 20
