@@ -13,7 +13,7 @@ import (
 
 // TestRouter_SameAsMux sends each request to the router and to its mux alone: the shortcut must not serve what the mux would not.
 func TestRouter_SameAsMux(t *testing.T) {
-	mux := router{ServeMux: http.NewServeMux(), procedures: map[string]http.Handler{}}
+	mux := newRouter()
 	errs := newRPCErrors()
 	mount(mux, Services{Checkout: spillwayv1connect.UnimplementedCheckoutServiceHandler{}, Order: spillwayv1connect.UnimplementedOrderServiceHandler{}},
 		errs, nil)
