@@ -25,7 +25,7 @@ const mysqlDatabase = "spillway"
 // deploy/native/mysql.sh unpacked, so that the test can kill its process, which would not be possible in a container.
 func StartMySQL(t testing.TB) *Proc {
 	t.Helper()
-	return startMySQL(t, t.TempDir())
+	return startMySQL(t, serverDir(t))
 }
 
 // mysqlData is the data directory of a private MySQL, in its own directory.

@@ -51,7 +51,7 @@ func startObserver(t testing.TB, part, port string, env ...string) *Proc {
 	t.Helper()
 	_, here, _, _ := runtime.Caller(0)
 	script := filepath.Join(filepath.Dir(here), "..", "..", "deploy", "native", "observe.sh")
-	dir := t.TempDir()
+	dir := serverDir(t)
 	env = append(append(os.Environ(), "OBSERVE_DIR="+dir), env...)
 	if out, err := outputWithin(buildTimeout, env, script, "prepare", part); err != nil {
 		t.Fatalf("prepare %s: %v\n%s", part, err, out)

@@ -16,7 +16,7 @@ type OldMySQL struct {
 // StartOldMySQL starts an OldMySQL.
 func StartOldMySQL(t testing.TB) *OldMySQL {
 	t.Helper()
-	dir := t.TempDir()
+	dir := serverDir(t)
 	return &OldMySQL{Proc: startMySQL(t, dir), dir: dir}
 }
 

@@ -65,7 +65,7 @@ func (p *Proc) Resume() { p.t.Helper(); p.now.signal(p.t, syscall.SIGCONT) }
 // busy disk.
 func StartRedis(t testing.TB) *Proc {
 	t.Helper()
-	dir, port := t.TempDir(), FreePort(t)
+	dir, port := serverDir(t), FreePort(t)
 	return startRedis(t, dir, port, "always")
 }
 

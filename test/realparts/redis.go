@@ -32,7 +32,7 @@ type OldRedis struct {
 // StartOldRedis starts an OldRedis.
 func StartOldRedis(t testing.TB) *OldRedis {
 	t.Helper()
-	dir := t.TempDir()
+	dir := serverDir(t)
 	return &OldRedis{Proc: startRedis(t, dir, FreePort(t), "everysec"), dir: dir}
 }
 

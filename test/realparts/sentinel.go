@@ -166,7 +166,7 @@ type node struct {
 
 func startNode(t testing.TB, n node) *Proc {
 	t.Helper()
-	dir := t.TempDir()
+	dir := serverDir(t)
 	p := &Proc{t: t, addr: net.JoinHostPort(n.host, n.port)}
 	p.start = func() (*process, error) { return n.launch(dir) }
 	t.Cleanup(p.Kill9)
@@ -189,7 +189,7 @@ func (n node) launch(dir string) (*process, error) {
 // startSentinel starts a Sentinel that monitors the primary.
 func startSentinel(t testing.TB, host, primary string, secure *secureRedis) *Proc {
 	t.Helper()
-	dir, port := t.TempDir(), FreePort(t)
+	dir, port := serverDir(t), FreePort(t)
 	config, log := filepath.Join(dir, "sentinel.conf"), filepath.Join(dir, "log") // Sentinel rewrites the first.
 	if err := os.WriteFile(config, []byte(sentinelConfig(dir, host, port, primary)+secure.sentinelConfig(port)), 0o600); err != nil {
 		t.Fatal(err)
