@@ -17,7 +17,7 @@ const (
 // writes a snapshot, may add a file while the folder is removed.
 func serverDir(t testing.TB) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "spillway-server-")
+	dir, err := os.MkdirTemp("", "spillway-server-") //nolint:usetesting // See above.
 	if err != nil {
 		t.Fatal(err)
 	}
