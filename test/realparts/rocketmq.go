@@ -22,7 +22,7 @@ type rocketMQ struct {
 
 func newRocketMQ(t testing.TB, env ...string) *rocketMQ {
 	t.Helper()
-	r := &rocketMQ{t: t, dir: serverDir(t), broker: brokerPort(t), grpc: FreePort(t)}
+	r := &rocketMQ{t: t, dir: t.TempDir(), broker: brokerPort(t), grpc: FreePort(t)}
 	r.env = append(os.Environ(), "ROCKETMQ_GRPC_PORT="+r.grpc, "ROCKETMQ_NAMESRV_PORT="+FreePort(t),
 		"ROCKETMQ_BROKER_PORT="+r.broker, "ROCKETMQ_REMOTING_PORT="+FreePort(t), "ROCKETMQ_TEST_GROUPS=")
 	r.env = append(r.env, env...)
