@@ -15,6 +15,7 @@ import (
 	"github.com/spillway/spillway/breaker"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/requestid"
+	"github.com/spillway/spillway/throttle"
 	"github.com/spillway/spillway/wire"
 )
 
@@ -126,33 +127,13 @@ const remoteLogInterval = 10 * time.Second
 
 // newRemoteLog logs failures of a service where they are found, with what to set if the configuration is wrong. A line has no content of a request.
 func newRemoteLog(service string, log *slog.Logger) connect.Interceptor {
-	var mu sync.Mutex
-	var logged time.Time
+	var logged throttle.Interval
 	return connect.UnaryInterceptorFunc(func(next connect.UnaryFunc) connect.UnaryFunc {
 		return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
 			resp, err := next(ctx, req)
-			if err == nil || !breaker.IsFailure(wire.FromConnect(err)) {
-				return resp, err
-			}
-			mu.Lock()
-			due := time.Since(logged) >= remoteLogInterval
-			if due {
-				logged = time.Now()
-			}
-			mu.Unlock()
-			if due {
-				log.WarnContext(
-					ctx,
-					"a call to another process failed",
-					"service",
-					service,
-					"procedure",
-					req.Spec().Procedure,
-					"error",
-					err,
-					"advice",
-					remoteAdvice(service, err),
-				)
+			if err != nil && breaker.IsFailure(wire.FromConnect(err)) && logged.Due(time.Now(), remoteLogInterval) {
+				log.WarnContext(ctx, "a call to another process failed",
+					"service", service, "procedure", req.Spec().Procedure, "error", err, "advice", remoteAdvice(service, err))
 			}
 			return resp, err
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
-	"sync/atomic"
 	"time"
 
 	"connectrpc.com/connect"
@@ -16,6 +15,7 @@ import (
 	"github.com/spillway/spillway/gen/spillway/v1/spillwayv1connect"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/server"
+	"github.com/spillway/spillway/throttle"
 )
 
 // Shop is the services of Spillway that the adapters call, and what they need beside them.
@@ -31,8 +31,8 @@ type Shop struct {
 	// Now is time.Now.
 	Now func() time.Time
 
-	// warned is the time of the last warning, in nanoseconds since 1970.
-	warned *atomic.Int64
+	// warned is of the warnings about calls without an order.
+	warned *throttle.Interval
 }
 
 // CartOrders begins and ends the orders of carts: see cart.Tracked.
@@ -68,7 +68,7 @@ func LimitedAs() map[string]string {
 
 // Services returns the nine services.
 func Services(s Shop) []server.CompatibleService {
-	s.warned = &atomic.Int64{}
+	s.warned = &throttle.Interval{}
 	return []server.CompatibleService{
 		service(hipstershopconnect.CartServiceName, hipstershopconnect.NewCartServiceHandler, hipstershopconnect.CartServiceHandler(carts{s})),
 		service(hipstershopconnect.RecommendationServiceName, hipstershopconnect.NewRecommendationServiceHandler,

@@ -51,8 +51,7 @@ const warningInterval = time.Minute
 
 // withoutOrder logs a call that belongs to no order of this shop, if the last warning is some time ago.
 func (s Shop) withoutOrder(ctx context.Context, what string) {
-	now, last := s.Now().UnixNano(), s.warned.Load()
-	if now-last < int64(warningInterval) || !s.warned.CompareAndSwap(last, now) {
+	if !s.warned.Due(s.Now(), warningInterval) {
 		return
 	}
 	s.Log.WarnContext(ctx, "a call of Online Boutique's interface had no effect, because its order is not placed by CheckoutService/PlaceOrder of this shop: "+

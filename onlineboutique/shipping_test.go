@@ -4,9 +4,10 @@ import (
 	"bytes"
 	"log/slog"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/spillway/spillway/throttle"
 )
 
 // TestWithoutOrder_OnceAMinute checks that calls without an order do not flood the log.
@@ -14,7 +15,7 @@ func TestWithoutOrder_OnceAMinute(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
 	now := time.Unix(1_800_000_000, 0)
-	s := Shop{Log: slog.New(slog.NewTextHandler(&out, nil)), Now: func() time.Time { return now }, warned: &atomic.Int64{}}
+	s := Shop{Log: slog.New(slog.NewTextHandler(&out, nil)), Now: func() time.Time { return now }, warned: &throttle.Interval{}}
 	for range 100 {
 		s.withoutOrder(t.Context(), "nothing happened")
 	}

@@ -10,6 +10,8 @@ import (
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
+
+	"github.com/spillway/spillway/throttle"
 )
 
 const (
@@ -43,7 +45,7 @@ type foreign struct {
 
 // sighting is the number of messages of one shop since its last log line.
 type sighting struct {
-	loggedAt time.Time
+	logged   throttle.Interval
 	messages int
 }
 
@@ -89,9 +91,9 @@ func (f *foreign) note(shop string, n int) (total int, name string, due bool) {
 		f.seen[name] = s
 	}
 	s.messages += n
-	if !s.loggedAt.IsZero() && f.now().Sub(s.loggedAt) < foreignLogInterval {
+	if !s.logged.Due(f.now(), foreignLogInterval) {
 		return 0, name, false
 	}
-	total, s.messages, s.loggedAt = s.messages, 0, f.now()
+	total, s.messages = s.messages, 0
 	return total, name, true
 }

@@ -6,8 +6,9 @@ import (
 	"net"
 	"net/netip"
 	"sync"
-	"sync/atomic"
 	"time"
+
+	"github.com/spillway/spillway/throttle"
 )
 
 // ConnLimits bound the connections of a port before anything of a request is read.
@@ -44,7 +45,7 @@ type boundedListener struct {
 	slots  chan struct{}
 	closed chan struct{}
 	close  sync.Once
-	logged atomic.Int64 // when a refusal was logged, in seconds
+	logged throttle.Interval // of refusals
 
 	mu   sync.Mutex
 	from map[netip.Addr]int
@@ -112,8 +113,7 @@ func (l *boundedListener) leave(addr netip.Addr) {
 const refusedLogInterval = time.Minute
 
 func (l *boundedListener) refused(addr netip.Addr) {
-	last, now := l.logged.Load(), time.Now().Unix()
-	if now-last >= int64(refusedLogInterval.Seconds()) && l.logged.CompareAndSwap(last, now) {
+	if l.logged.Due(time.Now(), refusedLogInterval) {
 		l.log.WarnContext(context.Background(), "a connection was closed: its address has too many", "address", addr, "maximum", l.limits.PerAddress)
 	}
 }
