@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/spillway/spillway/journal"
+	"github.com/spillway/spillway/server"
 )
 
 // AdminConfig configures the port for operators and their tools. It has no authentication.
@@ -60,18 +61,13 @@ func (a *App) openAdmin(ctx context.Context) error {
 }
 
 // AdminURL is the admin address, "http://HOST:PORT"; empty without one.
-func (a *App) AdminURL() string {
-	if a.admin == nil {
-		return ""
-	}
-	return "http://" + a.admin.Addr().String()
-}
+func (a *App) AdminURL() string { return urlOf(a.admin, false) }
 
 // adminHandler serves metrics, the state of each dependency, and profiles if servesProfiles.
 func (a *App) adminHandler() http.Handler {
 	mux, index := http.NewServeMux(), "/metrics\n/livez\n/readyz"
 	mux.Handle("GET /metrics", a.telemetry.MetricsHandler())
-	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /livez", server.Livez)
 	mux.HandleFunc("GET /readyz", a.serveReadiness)
 	if a.servesProfiles() {
 		handleProfiles(mux)
@@ -82,10 +78,7 @@ func (a *App) adminHandler() http.Handler {
 }
 
 // servesProfiles reports whether the admin address serves profiles: it is a loopback address, or the configuration allows it.
-func (a *App) servesProfiles() bool {
-	addr, ok := a.admin.Addr().(*net.TCPAddr)
-	return a.cfg.Admin.Pprof || ok && addr.IP.IsLoopback()
-}
+func (a *App) servesProfiles() bool { return a.cfg.Admin.Pprof || onLoopback(a.admin) }
 
 // handleProfiles serves profiles. It does not serve the command line, which may have secrets.
 func handleProfiles(mux *http.ServeMux) {

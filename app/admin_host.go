@@ -9,8 +9,7 @@ import (
 // onlyLocalNames refuses requests to a loopback admin address whose Host names another one. A page in the operator's browser can let its own name
 // resolve to 127.0.0.1 (DNS rebinding): it would read metrics and profiles, which have no authentication.
 func (a *App) onlyLocalNames(next http.Handler) http.Handler {
-	addr, ok := a.admin.Addr().(*net.TCPAddr)
-	if !ok || !addr.IP.IsLoopback() {
+	if !onLoopback(a.admin) {
 		return next // It is reached by names that are not known here.
 	}
 	own, _, _ := net.SplitHostPort(a.cfg.Admin.Listen) // Validate has checked it.
@@ -31,9 +30,5 @@ func isLocalName(host, own string) bool {
 		name = h
 	}
 	name = strings.TrimSuffix(strings.ToLower(strings.Trim(name, "[]")), ".")
-	if name == "" || name == "localhost" || strings.HasSuffix(name, ".localhost") || strings.EqualFold(name, own) {
-		return true
-	}
-	ip := net.ParseIP(name)
-	return ip != nil && ip.IsLoopback()
+	return name == "" || strings.HasSuffix(name, ".localhost") || strings.EqualFold(name, own) || isLoopback(name)
 }

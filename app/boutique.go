@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"time"
 
 	"connectrpc.com/connect"
@@ -59,15 +58,6 @@ func (c BoutiqueConfig) validate(api string, local map[string]bool) error {
 	return nil
 }
 
-// overlap reports whether two addresses have one port that both cannot listen on.
-func overlap(a, b string) bool {
-	hostA, portA, _ := net.SplitHostPort(a)
-	hostB, portB, _ := net.SplitHostPort(b)
-	return portA == portB && portA != "0" && (hostA == hostB || isWildcard(hostA) || isWildcard(hostB))
-}
-
-func isWildcard(host string) bool { return host == "" || host == "0.0.0.0" || host == "::" }
-
 // newBoutique makes the services of Online Boutique's interface over those of the API, and over carts with generations.
 func (b *builder) newBoutique() onlineboutique.Shop {
 	carts := cart.New(b.cfg.Redis.Namespace, b.deps.redis.Client(), b.deps.policies[breaker.Redis]).Tracked()
@@ -83,21 +73,15 @@ func (a *App) listenBoutique(ctx context.Context) (err error) {
 	if !a.cfg.Boutique.Enabled {
 		return nil
 	}
-	if a.boutique, err = (&net.ListenConfig{}).Listen(ctx, "tcp", a.cfg.Boutique.address()); err != nil {
-		return fmt.Errorf("--online-boutique-listen: %w", err)
+	if a.boutique, err = a.listen(ctx, "--online-boutique-listen", a.cfg.Boutique.address()); err != nil {
+		return err
 	}
 	a.boutique = a.cfg.HTTP.bounded(a.boutique, a.log)
-	a.closers = append(a.closers, func() error { return closeListener(a.boutique) })
 	return nil
 }
 
 // BoutiqueURL is the address of Online Boutique's interface, "http://HOST:PORT"; empty if it is not served.
-func (a *App) BoutiqueURL() string {
-	if a.boutique == nil {
-		return ""
-	}
-	return "http://" + a.boutique.Addr().String()
-}
+func (a *App) BoutiqueURL() string { return urlOf(a.boutique, false) }
 
 // serveBoutique serves Online Boutique's interface until ctx ends and every accepted request is completed.
 func (a *App) serveBoutique(ctx context.Context) error {

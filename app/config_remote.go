@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
 	"net/url"
 	"slices"
 	"strings"
@@ -62,11 +61,8 @@ func parseEndpoint(flag, text string) (endpoint, error) {
 	return out, nil
 }
 
-// isLocal reports whether the service is on this machine, where nobody reads along.
-func (e endpoint) isLocal() bool {
-	ip := net.ParseIP(e.host)
-	return e.host == "localhost" || ip != nil && ip.IsLoopback()
-}
+// isLocal reports whether the service is on this machine: then its calls need no TLS.
+func (e endpoint) isLocal() bool { return isLoopback(e.host) }
 
 // validateRemote checks the URLs, and that there is a token for those that the process calls.
 func (c Config) validateRemote() error {

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"net"
@@ -20,13 +21,12 @@ const (
 // connections returns how many connections the port may have open at once, below the process's limit of open files: at the limit accepting
 // fails, and so do connections to Redis and SQL.
 func (c HTTPConfig) connections() int {
-	most := c.Connections
-	if most == 0 {
-		most = defaultConnections
-	}
 	files := openFiles()
-	return max(minConnections, min(most, files-min(reservedFiles, files/2)))
+	return max(minConnections, min(c.wantedConnections(), files-min(reservedFiles, files/2)))
 }
+
+// wantedConnections is how many the port would have open if files had no limit.
+func (c HTTPConfig) wantedConnections() int { return cmp.Or(c.Connections, defaultConnections) }
 
 func (c HTTPConfig) validateConnections() error {
 	if c.Connections != 0 && (c.Connections < minConnections || c.Connections > maxCalls) {

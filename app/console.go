@@ -1,7 +1,6 @@
 package app
 
 import (
-	"net"
 	"time"
 
 	"github.com/spillway/spillway/auth"
@@ -38,9 +37,5 @@ func (a *App) development() bool {
 
 // local reports whether the API listens on a loopback address.
 func (a *App) local() bool {
-	if a.listener == nil {
-		return false
-	}
-	addr, ok := a.listener.Addr().(*net.TCPAddr)
-	return ok && addr.IP.IsLoopback()
+	return a.listener != nil && onLoopback(a.listener)
 }

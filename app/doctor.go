@@ -1,7 +1,6 @@
 package app
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -70,7 +69,7 @@ func (c Config) diagnosedProcess(secretFiles map[string]string) doctor.Process {
 	}
 	p.Listen, p.Origins, p.Proxies, p.AuthKey = c.HTTP.Listen, c.HTTP.Origins, c.HTTP.TrustedProxies, c.Auth.Key
 	p.TLS = c.HTTP.TLSCert != ""
-	p.Connections = cmp.Or(c.HTTP.Connections, defaultConnections)
+	p.Connections = c.HTTP.wantedConnections()
 	if c.keepsKey() {
 		p.KeyFile = DevKey(c.SQL.DataDir)
 	}
@@ -155,7 +154,7 @@ func (c Config) diagnosedExternal(n needs) doctor.External {
 // forDevelopment reports whether the shop is for one developer: embedded storage, and an address that only this machine reaches.
 func (c Config) forDevelopment() bool {
 	host, _, err := net.SplitHostPort(c.HTTP.Listen)
-	return err == nil && c.Role == RoleAll && c.SQL.embedded() && (host == "localhost" || net.ParseIP(host).IsLoopback())
+	return err == nil && c.Role == RoleAll && c.SQL.embedded() && isLoopback(host)
 }
 
 // defects are the flags that are set and simulate defects.

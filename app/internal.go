@@ -11,15 +11,7 @@ import (
 )
 
 // InternalURL is the address of the internal port, "http://HOST:PORT" or "https://HOST:PORT"; empty without one.
-func (a *App) InternalURL() string {
-	if a.internal == nil {
-		return ""
-	}
-	if a.cfg.Internal.CertFile != "" {
-		return "https://" + a.internal.Addr().String()
-	}
-	return "http://" + a.internal.Addr().String()
-}
+func (a *App) InternalURL() string { return urlOf(a.internal, a.cfg.Internal.CertFile != "") }
 
 // serveInternal serves the internal port until ctx ends and every accepted call is completed.
 func (a *App) serveInternal(ctx context.Context) error {

@@ -39,15 +39,15 @@ func (b *builder) connectRemotes(ctx context.Context, tokens *auth.Tokens) error
 		return err
 	}
 	b.deps.closers = append(b.deps.closers, r.close)
+	connect := map[string]func(context.Context, *remotes) error{
+		serviceCurrency: b.connectCurrency, serviceEmail: b.connectEmail, servicePayment: b.connectPayment,
+		serviceShipping: b.connectShipping, serviceCatalog: b.connectCatalog, serviceCart: b.connectCart,
+	}
 	for _, name := range serviceNames {
-		connectTo := map[string]func(context.Context, *remotes) error{
-			serviceCurrency: b.connectCurrency, serviceEmail: b.connectEmail, servicePayment: b.connectPayment,
-			serviceShipping: b.connectShipping, serviceCatalog: b.connectCatalog, serviceCart: b.connectCart,
-		}[name]
 		if !b.needs.remote[name] {
 			continue
 		}
-		if err := connectTo(ctx, r); err != nil {
+		if err := connect[name](ctx, r); err != nil {
 			return err
 		}
 	}

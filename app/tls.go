@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"log/slog"
-	"net"
 	"net/http"
 
 	"github.com/spillway/spillway/server"
@@ -29,8 +28,7 @@ func (a *App) serveHandler(ctx context.Context, h http.Handler) error {
 
 // warnPlainCards warns of a port without TLS that other machines reach and that takes cards, unless a proxy is named that may speak TLS in front of it.
 func (a *App) warnPlainCards(ctx context.Context) {
-	addr, ok := a.listener.Addr().(*net.TCPAddr)
-	if ok && addr.IP.IsLoopback() || a.api.services.Checkout == nil || len(a.cfg.HTTP.TrustedProxies) > 0 {
+	if a.local() || a.api.services.Checkout == nil || len(a.cfg.HTTP.TrustedProxies) > 0 {
 		return
 	}
 	a.log.WarnContext(ctx, "card numbers and tokens travel in plain text: give --tls-cert and --tls-key, or name the proxy that speaks TLS by --trusted-proxies",

@@ -10,8 +10,6 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
-	"connectrpc.com/grpchealth"
-	"connectrpc.com/grpcreflect"
 
 	"github.com/spillway/spillway/requestid"
 )
@@ -45,10 +43,8 @@ func NewCompatibleHandler(cfg CompatibleConfig, services []CompatibleService) ht
 	opts := []connect.HandlerOption{
 		connect.WithInterceptors(cfg.Interceptors...), connect.WithInterceptors(newRequestLog(cfg.Log, time.Now).intercept()), recovered(cfg.Log),
 		connect.WithInterceptors(errorBodies(), edge(cfg.Log), minimumTime(), cfg.Admission.interceptAs(cfg.LimitedAs), requests()),
-		connect.WithCodec(strictJSON{"json"}), connect.WithCodec(strictJSON{"json; charset=utf-8"}), connect.WithCodec(binaryProto{}),
-		connect.WithCompression("gzip", newBoundedGzip, newGzip), connect.WithCompressMinBytes(compressMinBytes),
+		encodings(),
 	}
-	bounded := connect.WithReadMaxBytes(maxBodyBytes)
 	mux, errs := http.NewServeMux(), newRPCErrors()
 	names := make([]string, len(services))
 	for i, s := range services {
@@ -56,10 +52,8 @@ func NewCompatibleHandler(cfg CompatibleConfig, services []CompatibleService) ht
 		mux.Handle(at, knownProcedures(errs, h, func(procedure string) bool { return cfg.LimitedAs[procedure] != "" }))
 		names[i] = s.Name
 	}
-	mux.Handle(grpcreflect.NewHandlerV1(grpcreflect.NewStaticReflector(names...), bounded))
-	mux.Handle(grpcreflect.NewHandlerV1Alpha(grpcreflect.NewStaticReflector(names...), bounded))
-	mux.Handle(grpchealth.NewHandler(health{checks: shareChecks(cfg.Ready), names: names}, bounded))
-	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
+	mountReflection(mux, names)
+	mountHealth(mux, shareChecks(cfg.Ready), names)
 	if cfg.Files != nil {
 		mux.HandleFunc("GET /static/", pictures(Pages{Files: cfg.Files}, errs))
 	}

@@ -62,30 +62,50 @@ func NewHandler(cfg Config, s Services) http.Handler {
 		cfg.Admission = NewAdmission(AdmissionConfig{})
 	}
 	requestLines := newRequestLog(cfg.Log, time.Now)
-	bounded := connect.WithReadMaxBytes(maxBodyBytes)
 	opts := []connect.HandlerOption{
 		// Telemetry and the log see a panic as the error that it becomes.
 		connect.WithInterceptors(cfg.Interceptors...), connect.WithInterceptors(requestLines.intercept()), recovered(cfg.Log),
 		connect.WithInterceptors(errorBodies(), edge(cfg.Log), minimumTime(), cfg.Admission.intercept(), authenticate(cfg.Tokens),
 			addresses(cfg.TrustedProxies), newSearchShares(cfg.Admission.limiters[ClassSearch].Limit()).intercept(), cfg.Sessions.intercept(time.Now), requests()),
-		connect.WithCodec(strictJSON{"json"}), connect.WithCodec(strictJSON{"json; charset=utf-8"}), connect.WithCodec(binaryProto{}),
-		connect.WithCompression("gzip", newBoundedGzip, newGzip), connect.WithCompressMinBytes(compressMinBytes),
+		encodings(),
 	}
 	mux, errs := newRouter(), newRPCErrors()
 	names := mount(mux, s, errs, opts)
 	for procedure, h := range mux.procedures {
 		mux.procedures[procedure] = cfg.Admission.refuseEarly(procedure, cfg.refused(requestLines), h)
 	}
-	mux.Handle(grpcreflect.NewHandlerV1(grpcreflect.NewStaticReflector(names...), bounded))
-	mux.Handle(grpcreflect.NewHandlerV1Alpha(grpcreflect.NewStaticReflector(names...), bounded))
-	mux.Handle(grpchealth.NewHandler(health{checks: cfg.Ready, names: names}, bounded))
-	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mountReflection(mux.ServeMux, names)
+	mountHealth(mux.ServeMux, cfg.Ready, names)
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { readyz(w, r, cfg) })
 	cfg.Pages.mount(mux.ServeMux, errs)
 	cfg.Pages.mountLab(mux.ServeMux, cfg.Tokens)
 	mux.HandleFunc("GET /openapi.yaml", serveOpenAPI)
 	return requestid.Middleware(origins(cfg.Origins, withConn(mux)))
 }
+
+// encodings are the codecs and the compression of ports that other programs call.
+func encodings() connect.HandlerOption {
+	return connect.WithHandlerOptions(
+		connect.WithCodec(strictJSON{"json"}), connect.WithCodec(strictJSON{"json; charset=utf-8"}), connect.WithCodec(binaryProto{}),
+		connect.WithCompression("gzip", newBoundedGzip, newGzip), connect.WithCompressMinBytes(compressMinBytes),
+	)
+}
+
+// mountReflection serves the descriptions of the services.
+func mountReflection(mux *http.ServeMux, names []string) {
+	reflector, bounded := grpcreflect.NewStaticReflector(names...), connect.WithReadMaxBytes(maxBodyBytes)
+	mux.Handle(grpcreflect.NewHandlerV1(reflector, bounded))
+	mux.Handle(grpcreflect.NewHandlerV1Alpha(reflector, bounded))
+}
+
+// mountHealth serves the health of the services, which is that of the dependencies, and /livez.
+func mountHealth(mux *http.ServeMux, ready map[string]func(context.Context) error, names []string) {
+	mux.Handle(grpchealth.NewHandler(health{checks: ready, names: names}, connect.WithReadMaxBytes(maxBodyBytes)))
+	mux.HandleFunc("GET /livez", Livez)
+}
+
+// Livez responds as long as the process does.
+func Livez(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") }
 
 // refused returns the function that logs and counts a call that is refused before the interceptors run.
 func (cfg Config) refused(log *requestLog) func(ctx context.Context, procedure string, err error) {

@@ -73,7 +73,6 @@ func ServeTLS(ctx context.Context, l net.Listener, h http.Handler, config *tls.C
 	srv := newHTTPServer(h, log)
 	srv.TLSConfig = config
 	srv.Protocols.SetUnencryptedHTTP2(false)
-	srv.Protocols.SetHTTP2(true)
 	return serve(ctx, srv, func() error { return srv.ServeTLS(l, "", "") }, drain, log)
 }
 

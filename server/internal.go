@@ -3,13 +3,12 @@ package server
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"time"
 
 	"connectrpc.com/connect"
-	"connectrpc.com/grpchealth"
 
 	"github.com/spillway/spillway/auth"
 	"github.com/spillway/spillway/gen/spillway/v1/spillwayv1connect"
@@ -25,9 +24,6 @@ const (
 	// maxInternalBytes bounds a request of another process: 100 mails of orders that were placed by requests of up to 64 kB, with the products' names.
 	maxInternalBytes = 16 << 20
 )
-
-// maxCustomerLen is the maximum length of a customer's id, in bytes, as in SQL.
-const maxCustomerLen = 64
 
 // InternalServices are the services that other processes of the shop call; those that are nil are left out.
 type InternalServices struct {
@@ -80,8 +76,7 @@ func NewInternalHandler(cfg InternalConfig, s InternalServices) http.Handler {
 	}
 	mux := http.NewServeMux()
 	names := mountInternal(mux, s, opts)
-	mux.Handle(grpchealth.NewHandler(health{checks: cfg.Ready, names: names}, connect.WithReadMaxBytes(maxBodyBytes)))
-	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mountHealth(mux, cfg.Ready, names)
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
 		readyz(w, r, Config{Ready: cfg.Ready, Breakers: cfg.Breakers})
 	})
@@ -152,9 +147,7 @@ func internalEdge(log *slog.Logger) connect.Interceptor {
 // withMetadata returns the refusal with one more value.
 func (f refusal) withMetadata(key, value string) refusal {
 	metadata := map[string]string{key: value}
-	for k, v := range f.metadata {
-		metadata[k] = v
-	}
+	maps.Copy(metadata, f.metadata)
 	f.metadata = metadata
 	return f
 }
@@ -203,9 +196,9 @@ func serviceCaller(tokens *auth.Tokens, procedure string, header http.Header) (a
 	if !onBehalf {
 		return caller, nil
 	}
-	customer := header.Get(auth.CustomerHeader)
-	if customer == "" || len(customer) > maxCustomerLen {
+	customer := order.CustomerID(header.Get(auth.CustomerHeader))
+	if !customer.Valid() {
 		return auth.Caller{}, order.Refuse(order.ErrInvalid, order.ReasonInvalidField, "the header %s must name a customer", auth.CustomerHeader)
 	}
-	return auth.Caller{Customer: order.CustomerID(customer)}, nil
+	return auth.Caller{Customer: customer}, nil
 }

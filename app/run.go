@@ -1,0 +1,91 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spillway/spillway/audit"
+	"github.com/spillway/spillway/store"
+)
+
+// Run sets up the garbage collector, unless the environment does, and runs the role until ctx ends; it can be called once.
+// Then it takes no more requests and completes those under way; on embedded storage,
+// which ends with the process, the workers finish what is in the journal and the queue before it returns.
+func (a *App) Run(ctx context.Context) error {
+	tuneMemory(os.DirFS("/"))
+	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopWork()
+	if a.deps.epochs != nil {
+		a.deps.goBackground(work, a.deps.epochs.Run)
+	}
+	if a.api.rates != nil {
+		a.deps.goBackground(work, a.api.rates.Run)
+	}
+	if a.cfg.External.Outages != "" {
+		a.deps.goBackground(work, a.api.outages.run)
+	}
+	if a.admin != nil {
+		a.deps.goBackground(work, a.serveAdmin)
+		a.log.InfoContext(ctx, "serving metrics", "url", a.AdminURL(), "profiles", a.servesProfiles())
+	}
+	if interval := a.cfg.Audit.Interval; interval > 0 {
+		a.deps.goBackground(work, func(ctx context.Context) {
+			audit.RunPeriodically(ctx, store.NewAudits(a.deps.db), interval, audit.Options{Provider: a.api.audited}, a.log)
+		})
+	}
+	loops, stopLoops := context.WithCancel(work)
+	defer stopLoops()
+	running := a.workers.run(loops, a.deps.measured)
+	stopRecording := a.record(work)
+	defer stopRecording()
+	var err error
+	switch {
+	case a.listener != nil:
+		err = a.serve(ctx)
+	case a.internal != nil:
+		err = a.serveInternal(ctx)
+	default:
+		a.log.InfoContext(ctx, "working", "workers", strings.Join(a.cfg.Workers, ","))
+		<-ctx.Done()
+	}
+	stopLoops()
+	err = errors.Join(err, a.awaitWorkers(ctx, running))
+	if a.cfg.SQL.embedded() && a.cfg.embedded() {
+		err = errors.Join(err, a.drain(work))
+	}
+	return err
+}
+
+// workersTimeout bounds how long a shutdown waits for iterations that have begun. Their contexts have ended; what they wait for has time
+// limits of 10 s at most.
+const workersTimeout = 20 * time.Second
+
+// awaitWorkers waits for the iterations that have begun.
+func (a *App) awaitWorkers(ctx context.Context, running *sync.WaitGroup) error {
+	a.log.InfoContext(ctx, "shutting down: waiting for the iterations of workers to end",
+		"workers", len(a.workers), "deadline", time.Now().Add(workersTimeout))
+	ended := make(chan struct{})
+	go func() { running.Wait(); close(ended) }()
+	select {
+	case <-ended:
+		return nil
+	case <-time.After(workersTimeout):
+		return fmt.Errorf("the workers did not end within %s", workersTimeout)
+	}
+}
+
+// drain empties the journal and the queue.
+func (a *App) drain(ctx context.Context) error {
+	a.log.InfoContext(ctx, "shutting down: waiting for the workers to empty the journal and the queue",
+		"deadline", time.Now().Add(a.cfg.HTTP.DrainTimeout))
+	err := a.workers.drain(ctx, a.cfg.HTTP.DrainTimeout)
+	if err == nil {
+		logDrained(ctx, a.log, store.NewOrders(a.deps.db).Unfinished)
+	}
+	return err
+}
