@@ -125,12 +125,12 @@ var ttlSeconds = strconv.FormatInt(int64(TTL/time.Second), 10)
 
 // change changes the units of a SKU, and the value of the generation key if there is one.
 func (c *Carts) change(ctx context.Context, customer order.CustomerID, d order.Demand, how, generationKey string) (Cart, error) {
-	keys := []string{c.key(customer)}
+	keys, generation := []string{c.key(customer)}, ""
 	if generationKey != "" {
-		keys = append(keys, generationKey)
+		keys, generation = append(keys, generationKey), rand.Text()
 	}
 	r, err := c.exec(ctx, c.set, keys, []string{
-		string(d.SKU), strconv.Itoa(d.Quantity), how, strconv.Itoa(order.MaxQuantity), strconv.Itoa(order.MaxLines), ttlSeconds, rand.Text(),
+		string(d.SKU), strconv.Itoa(d.Quantity), how, strconv.Itoa(order.MaxQuantity), strconv.Itoa(order.MaxLines), ttlSeconds, generation,
 	})
 	if err != nil {
 		return Cart{}, err

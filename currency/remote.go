@@ -12,6 +12,7 @@ import (
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
 	"github.com/spillway/spillway/gen/spillway/v1/spillwayv1connect"
 	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/pause"
 	"github.com/spillway/spillway/wire"
 )
 
@@ -111,12 +112,8 @@ func (r *Remote) Run(ctx context.Context) {
 		if r.current.Load() == nil {
 			wait = firstRetry
 		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
+		if pause.For(ctx, wait) != nil {
 			return
-		case <-timer.C:
 		}
 	}
 }
