@@ -5,7 +5,7 @@ import { describe, expect, it } from "vitest";
 import { invalidFields } from "../src/rules/check.ts";
 import { cardOf, emptyDetails, keepDetails, storedDetails } from "../src/shop/checkout/details.ts";
 import { categoriesOf } from "../src/shop/home/categories.ts";
-import { canCancel, latest, stepsOf } from "../src/shop/order/steps.ts";
+import { canCancel, later, latest, stepsOf } from "../src/shop/order/steps.ts";
 import { countdown, share } from "../src/shop/sale/clock.ts";
 
 const filled = {
@@ -66,6 +66,18 @@ describe("the timeline", () => {
       "shipped",
       "cancelled",
     ]);
+  });
+  it("does not go back when a response comes after the stream's next state", () => {
+    const at = (state: OrderState, seconds = 0n) => create(OrderSchema, { id: "o", state, updateTime: { seconds } });
+    const { PENDING, PAID, SHIP_FAILED, SHIPPED, CANCELLED } = OrderState;
+    expect(later(at(SHIPPED, 5n), at(PAID, 9n)).state).toBe(SHIPPED);
+    expect(later(at(CANCELLED), at(PENDING)).state).toBe(CANCELLED);
+    expect(later(at(PENDING, 9n), at(PAID)).state).toBe(PAID);
+    expect(later(at(SHIP_FAILED, 3n), at(PAID, 2n)).state).toBe(SHIP_FAILED);
+    expect(later(at(SHIP_FAILED, 3n), at(PAID, 4n)).state).toBe(PAID);
+    expect(later(undefined, at(PENDING)).state).toBe(PENDING);
+    const other = create(OrderSchema, { id: "other", state: PENDING });
+    expect(later(at(SHIPPED), other)).toBe(other);
   });
   it("shows the refund of a cancelled order", () => {
     const cancelled = { state: OrderState.CANCELLED, cancelCode: CancelCode.BY_CUSTOMER };

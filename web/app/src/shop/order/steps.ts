@@ -1,3 +1,4 @@
+import { toDate } from "@spillway/client";
 import { CancelCode, type Order, OrderState } from "@spillway/client/gen/spillway/v1/order_pb";
 import { ChargeState } from "@spillway/client/gen/spillway/v1/payment_pb";
 
@@ -11,6 +12,23 @@ type Shown = Pick<Order, "state" | "cancelCode" | "expireTime" | "refundedTotal"
 
 /** The index of the last step that has happened, or happens now: that is when the order last changed. */
 export const latest = (steps: readonly Step[]): number => steps.filter((s) => s.is !== "next").length - 1;
+
+/**
+ * Which of two states of an order is the later one. The response to a payment may come after the stream has shown that the parcel is on
+ * its way, and nothing follows that. Clocks of two servers may differ, so that the time counts only where the states leave it open.
+ */
+export function later(before: Order | undefined, next: Order): Order {
+  if (before?.id !== next.id) return next;
+  const ahead = progress(before) - progress(next) || updatedMs(before) - updatedMs(next);
+  return ahead > 0 ? before : next;
+}
+
+function progress({ state }: Order): number {
+  if (state === OrderState.PENDING) return 0;
+  return state === OrderState.PAID || state === OrderState.SHIP_FAILED ? 1 : 2;
+}
+
+const updatedMs = (order: Order): number => toDate(order.updateTime)?.getTime() ?? 0;
 
 /** The path of the order as its customer sees it: what is done, what happens now, what comes next. */
 export function stepsOf(order: Shown, charge?: ChargeState): Step[] {

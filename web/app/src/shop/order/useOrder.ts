@@ -3,7 +3,7 @@ import { type Order, OrderState } from "@spillway/client/gen/spillway/v1/order_p
 import type { ChargeState } from "@spillway/client/gen/spillway/v1/payment_pb";
 import { useEffect, useState } from "react";
 import { shop } from "../api.js";
-import { isRefunding } from "./steps.js";
+import { isRefunding, later } from "./steps.js";
 
 export interface Watched {
   order?: Order;
@@ -42,7 +42,7 @@ export function useOrder(orderId: string): Watched & { again: () => void; set: (
   return {
     ...watched,
     again: () => setRound((r) => r + 1),
-    set: (order) => order && setWatched((w) => ({ ...w, order })),
+    set: (order) => order && setWatched((w) => ({ ...w, order: later(w.order, order) })),
   };
 }
 
@@ -56,7 +56,8 @@ function followRefund(orderId: string, set: (change: (w: Watched) => Watched) =>
     const found = await shop.orders.getOrder({ orderId }, { signal: leave.signal }).catch(() => undefined);
     if (leave.signal.aborted) return;
     const charge = found?.payment?.state;
-    if (found?.order) set((w) => ({ ...w, order: found.order, charge }));
+    const order = found?.order;
+    if (order) set((w) => ({ ...w, order: later(w.order, order), charge }));
     const unknown = charge === undefined && !found?.order?.refundedTotal && reads < maxReadsWithoutCharge;
     if (unknown || isRefunding(charge) || found?.order?.refundPendingTotal) timer = setTimeout(read, refundIntervalMs);
   };
@@ -67,11 +68,14 @@ function followRefund(orderId: string, set: (change: (w: Watched) => Watched) =>
   };
 }
 
-async function follow(orderId: string, signal: AbortSignal, set: (w: Watched) => void) {
-  let order: Order | undefined;
+async function follow(orderId: string, signal: AbortSignal, set: (change: (w: Watched) => Watched) => void) {
+  const onWait = (wait?: Wait) => set(({ order }) => ({ order, wait }));
+  set((w) => (w.order?.id === orderId ? w : {}));
   try {
-    for await (order of watch(shop.orders, orderId, { signal, onWait: (wait) => set({ order, wait }) })) set({ order });
+    for await (const next of watch(shop.orders, orderId, { signal, onWait })) {
+      set(({ order }) => ({ order: later(order, next) }));
+    }
   } catch (error) {
-    if (!signal.aborted && problemOf(error).reason !== "CANCELED") set({ order, error });
+    if (!signal.aborted && problemOf(error).reason !== "CANCELED") set(({ order }) => ({ order, error }));
   }
 }
