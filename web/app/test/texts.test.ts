@@ -2,8 +2,8 @@ import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { REASONS } from "@spillway/client";
 import { CancelCode, OrderState } from "@spillway/client/gen/spillway/v1/order_pb";
-import { describe, expect, it } from "vitest";
-import { preferred } from "../src/i18n/index.tsx";
+import { describe, expect, it, vi } from "vitest";
+import { preferred, setLanguage, translate } from "../src/i18n/index.tsx";
 import { flatten } from "../texts.ts";
 
 const src = path.join(import.meta.dirname, "../src");
@@ -14,7 +14,7 @@ const textsOf = (language: string) => {
 };
 const en = textsOf("en");
 const zh = textsOf("zh-CN");
-const placeholders = (text: string) => [...text.matchAll(/\{(\w+)\}/g)].map((m) => m[1]).sort();
+const placeholders = (text: string) => [...text.matchAll(/\{(\w+)(?:, \w+)?\}/g)].map((m) => m[1]).sort();
 
 describe("the texts", () => {
   it("exist in each language, with the same placeholders", () => {
@@ -47,6 +47,14 @@ describe("the texts", () => {
       for (const [, key] of code.matchAll(/\bt\(\s*"([^"]+)"/g))
         expect(en, `${file}: ${key}`).toHaveProperty([key ?? ""]);
     }
+  });
+});
+
+describe("a text with a number", () => {
+  it("separates the thousands", async () => {
+    vi.stubGlobal("document", { documentElement: {} });
+    await setLanguage("en");
+    expect(translate("stock.left", { count: 12_000 })).toBe("12,000 in stock");
   });
 });
 
