@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -155,6 +156,41 @@ func TestOpenSQLEpoch_Undrained(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestFlushRange_AdjustmentMadeInSQLMeanwhile: a frozen Redis takes an adjustment when it runs on, after it was sent again and made in SQL. Its units count
+// once, and it is no dead letter; one of other units is.
+func TestFlushRange_AdjustmentMadeInSQLMeanwhile(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *store.DB) {
+		st, e := opened(t, db, store.DurabilityReplica)
+		inSQL, err := st.OpenSQLEpoch(t.Context(), e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		adjusted := func(id string, units int64) store.Range {
+			r := flushOf(e, e.LastID, "1-0")
+			r.Adjustments = []order.Adjustment{{ID: id, SKU: "A", Units: units, Actor: "ada", At: time.Now()}}
+			r.Deltas = map[order.SKU]int64{"A": units - 1} // and one is sold
+			return r
+		}
+		if _, err := st.InSQLEpoch(t.Context(), inSQL, func(context.Context, *store.SQLEpochTx) (*store.SQLSteps, error) {
+			made := adjusted("twice", 5)
+			return &store.SQLSteps{Range: store.Range{Adjustments: made.Adjustments, Deltas: map[order.SKU]int64{"A": 5}}}, nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := st.FlushRange(t.Context(), adjusted("twice", 6)); !store.IsRowError(err) {
+			t.Errorf("other units: %v; want a row error", err)
+		}
+		r := adjusted("twice", 5)
+		if _, err := st.FlushRange(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+		wantStock(t, st, 14)
+		if r.Deltas["A"] != 4 || len(r.Adjustments) != 1 {
+			t.Errorf("the caller's range was changed: %+v", r)
+		}
+	})
 }
 
 // TestNextEpoch_Reserve: the reserve is the share of the stock in whole units, rounded down, in both databases; with durability sql there is none.

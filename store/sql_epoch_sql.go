@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/spillway/spillway/ent/stockadjustment"
 	"github.com/spillway/spillway/order"
 )
 
@@ -157,13 +156,5 @@ func (t *SQLEpochTx) Unpaid(ctx context.Context, before time.Time) (Unpaid, erro
 
 // Adjustments reads those of the adjustments that were made.
 func (t *SQLEpochTx) Adjustments(ctx context.Context, ids []string) (map[string]order.Delta, error) {
-	out := make(map[string]order.Delta)
-	if len(ids) == 0 {
-		return out, nil
-	}
-	found, err := t.client.StockAdjustment.Query().Where(stockadjustment.IDIn(ids...)).All(ctx)
-	for _, f := range found {
-		out[f.ID] = order.Delta{SKU: order.SKU(f.Sku), Units: f.Delta}
-	}
-	return out, err
+	return adjustmentsAmong(ctx, t.client, ids)
 }

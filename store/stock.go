@@ -63,19 +63,3 @@ func unitsOf(ctx context.Context, client *ent.Client, skus []order.SKU) (map[ord
 	}
 	return out, nil
 }
-
-// FindAdjustment reads an adjustment; order.ErrNotFound when it was never made.
-func (s *Stock) FindAdjustment(ctx context.Context, id string) (order.Adjustment, error) {
-	return fetch(ctx, s.db, func(ctx context.Context) (order.Adjustment, error) {
-		found, err := s.db.ent.StockAdjustment.Get(ctx, id)
-		if ent.IsNotFound(err) {
-			return order.Adjustment{}, order.ErrNotFound
-		}
-		if err != nil {
-			return order.Adjustment{}, err
-		}
-		return order.Adjustment{
-			ID: id, SKU: order.SKU(found.Sku), Units: found.Delta, Reason: found.Reason, Actor: found.Actor, At: found.CreatedAt,
-		}, nil
-	})
-}

@@ -56,6 +56,10 @@ func (s *Stock) FlushRange(ctx context.Context, r Range) (Outcome, error) {
 
 // content applies the entries of a range. It returns the units that were taken and given back, an order each.
 func (s *Stock) content(ctx context.Context, tx *ent.Client, r Range) (Outcome, []Hold, error) {
+	r, err := s.withoutMade(ctx, tx, r)
+	if err != nil {
+		return Outcome{}, nil, err
+	}
 	if err := s.adjust(ctx, tx, r.Adjustments); err != nil {
 		return Outcome{}, nil, err
 	}
@@ -107,18 +111,4 @@ func (*Stock) logRange(ctx context.Context, tx *ent.Client, r Range, holds []Hol
 		return ErrFlushConflict
 	}
 	return err
-}
-
-// maxAdjustmentReason is the length of stock_adjustments.reason, in characters.
-const maxAdjustmentReason = 200
-
-func (*Stock) adjust(ctx context.Context, tx *ent.Client, adjustments []order.Adjustment) error {
-	for _, a := range adjustments {
-		err := tx.StockAdjustment.Create().SetID(a.ID).SetSku(string(a.SKU)).SetDelta(a.Units).SetReason(truncate(a.Reason, maxAdjustmentReason)).
-			SetActor(truncate(a.Actor, maxActor)).SetCreatedAt(micro(a.At)).Exec(ctx)
-		if err != nil {
-			return fmt.Errorf("adjustment %s: %w", a.ID, err)
-		}
-	}
-	return nil
 }
