@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
 
 	"github.com/spillway/spillway/auth"
 	"github.com/spillway/spillway/pipeline"
@@ -59,8 +58,8 @@ func (a *App) open(ctx context.Context) error {
 // acquire takes what only one process can have. It comes before the connections: a process that cannot serve must not open an epoch.
 func (a *App) acquire(ctx context.Context) error {
 	if a.cfg.keepsFiles() {
-		if err := os.MkdirAll(a.cfg.SQL.DataDir, 0o700); err != nil {
-			return fmt.Errorf("--data-dir: %w", err)
+		if err := openDataDir(ctx, a.cfg.SQL.DataDir, a.log); err != nil {
+			return err
 		}
 	}
 	if a.cfg.embedded() {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 
 	"github.com/spillway/spillway/catalog"
@@ -14,7 +15,10 @@ import (
 // the data directory and the database.
 func MigrateUp(ctx context.Context, cfg SQLConfig) (applied []string, err error) {
 	if cfg.embedded() {
-		if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
+		if err := openDataDir(ctx, cfg.DataDir, slog.Default()); err != nil {
+			return nil, err
+		}
+		if err := createPrivate(cfg.sqlitePath()); err != nil {
 			return nil, fmt.Errorf("--data-dir: %w", err)
 		}
 	}

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -113,6 +114,11 @@ func (deps *dependencies) openStock(ctx context.Context, c Config) error {
 }
 
 func (deps *dependencies) openSQL(ctx context.Context, cfg SQLConfig, start *stages) error {
+	if cfg.embedded() {
+		if err := createPrivate(cfg.sqlitePath()); err != nil {
+			return fmt.Errorf("--data-dir: %w", err)
+		}
+	}
 	db, err := store.Open(ctx, cfg.dsn())
 	if err != nil {
 		return err
@@ -157,12 +163,15 @@ func (deps *dependencies) startRedis(ctx context.Context) (redisconn.Config, err
 		return redisconn.Config{}, err
 	}
 	m := miniredis.NewMiniRedis()
+	// Any user of the machine can connect to its port. The password exists in this process only.
+	password := rand.Text()
+	m.RequireAuth(password)
 	if err := m.StartAddr("127.0.0.1:0"); err != nil {
 		return redisconn.Config{}, fmt.Errorf("start the embedded Redis: %w", err)
 	}
 	deps.closers = append(deps.closers, func() error { m.Close(); return nil })
 	deps.keepTime(m)
-	return redisconn.Config{Addr: m.Addr(), Embedded: true}, nil
+	return redisconn.Config{Addr: m.Addr(), Password: password, Embedded: true}, nil
 }
 
 // keepTime lets keys expire: the embedded Redis has no clock of its own.

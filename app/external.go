@@ -110,9 +110,12 @@ func (c ExternalConfig) validate() error {
 func (c ProviderConfig) open() (*simulated.Provider, error) {
 	p := simulated.New()
 	if c.File != "" {
-		var err error
-		if p, err = simulated.Open(c.File); err != nil {
-			return nil, err
+		err := createPrivate(c.File)
+		if err == nil {
+			p, err = simulated.Open(c.File)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("--simulate-provider-file: %w", err)
 		}
 	}
 	p.FlapEvery(c.Flap)
@@ -126,6 +129,12 @@ func (c CarrierConfig) open() (*carriers.Carrier, error) {
 	if c.File == "" {
 		return out, nil
 	}
-	err := out.Open(c.File)
-	return out, err
+	err := createPrivate(c.File)
+	if err == nil {
+		err = out.Open(c.File)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("--simulate-carrier-file: %w", err)
+	}
+	return out, nil
 }

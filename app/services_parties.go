@@ -124,7 +124,7 @@ func newMail(deps *dependencies, cfg MailConfig, dataDir string) (*mail.Service,
 	}
 	sent := store.NewMails(deps.db)
 	if cfg.SMTPHost == "" {
-		mbox := mail.NewMbox(filepath.Join(dataDir, "mail"), deps.log)
+		mbox := mail.NewMbox(filepath.Join(dataDir, mailDir), deps.log)
 		deps.closers = append(deps.closers, mbox.Close)
 		return mail.NewService(sent, mbox, messages).WithMetrics(metrics), nil
 	}
