@@ -19,7 +19,8 @@ export REDIS_PORT ?= 16379
 export MYSQL_PORT ?= 13306
 export ROCKETMQ_GRPC_PORT ?= 18081
 export SPILLWAY_TEST_REDIS ?= 127.0.0.1:$(REDIS_PORT)
-export SPILLWAY_TEST_MYSQL ?= root@tcp(127.0.0.1:$(MYSQL_PORT))/
+# The DSN of a MySQL; if it is empty, the one that `make services` started.
+export SPILLWAY_TEST_MYSQL ?=
 export SPILLWAY_TEST_ROCKETMQ ?= 127.0.0.1:$(ROCKETMQ_GRPC_PORT)
 
 # Packages tested at a time: the fault tests start servers of their own, so more would starve each other.
@@ -100,6 +101,11 @@ image-root: $(BIN)/cyclonedx-gomod
 	CGO_ENABLED=0 GOOS=linux GOARCH=$(ARCH) go build $(BUILD_FLAGS) -o bin/linux-$(ARCH)/spillway ./cmd/spillway
 	deploy/image/root.sh $(ROOT) bin/linux-$(ARCH)/spillway $(WEB_SBOM)
 
+# Not done in the repository: the digests would have to be compared with those of the publishers first.
+.PHONY: pin-images
+pin-images: ## write the digests of all images of others into Containerfile, compose.yaml and the manifests (needs Docker with buildx, and the registries)
+	tools/pin-images.sh Containerfile compose.yaml $$(find deploy/kubernetes -name '*.yaml')
+
 ##@ Check
 
 # The RocketMQ client has data races of its own and leaks goroutines when it stops: under the race detector the tests
@@ -141,7 +147,7 @@ partition: services ## cut a Redis with half of the shop off from its Sentinels,
 
 .PHONY: bench
 bench: services ## measure orders per second and CPU time per order on the real servers (ARGS="--rows … --baseline BINARY"; docs/speed.md)
-	go run ./test/bench $(ARGS)
+	SPILLWAY_TEST_MYSQL="$${SPILLWAY_TEST_MYSQL:-$$(cat "$${SPILLWAY_SERVICES_DIR:-$$HOME/.cache/spillway/services}/mysql/dsn")}" go run ./test/bench $(ARGS)
 
 .PHONY: lint
 lint: lint-go lint-proto lint-scripts lint-rules lint-deploy lint-ts lint-words lint-size check-generated ## check style, dependency arrows, .proto files, scripts, alert rules, manifests, types, words, size and generated code

@@ -9,6 +9,16 @@ export REDIS_NODES_PORT=${REDIS_NODES_PORT:-16380} REDIS_SENTINEL_PORT=${REDIS_S
 export ROCKETMQ_NAMESRV_PORT=${ROCKETMQ_NAMESRV_PORT:-19876} ROCKETMQ_BROKER_PORT=${ROCKETMQ_BROKER_PORT:-20911}
 export ROCKETMQ_GRPC_PORT=${ROCKETMQ_GRPC_PORT:-18081} ROCKETMQ_REMOTING_PORT=${ROCKETMQ_REMOTING_PORT:-18080}
 
+# The DSN of the MySQL that runs, as --mysql-file reads it.
+MYSQL_DSN_FILE=$SERVICES_DIR/mysql/dsn
+
+# mysql_dsn USER[:PASSWORD]: writes it.
+mysql_dsn() {
+  mkdir -p "$SERVICES_DIR/mysql"
+  (umask 077 && printf '%s@tcp(127.0.0.1:%s)/spillway\n' "$1" "$MYSQL_PORT" >"$MYSQL_DSN_FILE.new")
+  mv "$MYSQL_DSN_FILE.new" "$MYSQL_DSN_FILE"
+}
+
 say() { printf 'services: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
 

@@ -1,11 +1,19 @@
 #!/usr/bin/env bash
 # Runs MySQL on 127.0.0.1, in a directory of its own. Debian 12 has no MySQL server, but Debian sid has
-# mysql-server-core, which is unpacked into a separate root. Usage: mysql.sh up|down|status|prepare
+# mysql-server-core, which is unpacked into a separate root. The server has a user and a password of its own; the DSN is in a file that only
+# its owner reads. Usage: mysql.sh up|down|status|prepare
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 dir=$SERVICES_DIR/mysql
 root=$dir/root
 pidfile=$dir/mysql.pid
+init=/var/lib/spillway-init.sql # in the root
+
+# The user of the server, who owns its data and nothing else. It needs no account: Debian gives this number to no package.
+uid=64306
+
+# as_mysql runs a command in the root as that user. It is no function, so that the pid of one in the background is that of the command.
+as_mysql=(setsid chroot --userspec="$uid:$uid" --groups= "$root")
 
 # mirror prints the first Debian mirror in the configuration of apt.
 mirror() {
@@ -40,8 +48,33 @@ initialize() {
   [ -d "$root/var/lib/mysql/mysql" ] && return 0
   rm -rf "$root/var/lib/mysql"
   mkdir -p "$root/var/lib/mysql"
-  chroot "$root" mysqld --no-defaults --initialize-insecure --datadir=/var/lib/mysql --user=root >"$dir/init.log" 2>&1 ||
+  own
+  "${as_mysql[@]}" mysqld --no-defaults --initialize-insecure --datadir=/var/lib/mysql >"$dir/init.log" 2>&1 ||
     die "MySQL could not be initialized; see $dir/init.log"
+}
+
+# own gives the data to the server's user: those of older versions belong to root.
+own() {
+  chmod 700 "$root/var/lib/mysql"
+  chown -R "$uid:$uid" "$root/var/lib/mysql" "$root/run/mysqld"
+}
+
+# password prints that of the last start, or makes one.
+password() {
+  local old
+  old=$(sed -n 's/^root:\([0-9a-f]*\)@.*/\1/p' "$MYSQL_DSN_FILE" 2>/dev/null) || true
+  if [ -n "$old" ]; then printf '%s' "$old"; else od -An -N16 -tx1 /dev/urandom | tr -d ' \n'; fi
+}
+
+# write_init PASSWORD: what the server executes at each start. It sets the password also where data of an older version have none, and creates the
+# database of the README's examples, if it is missing.
+write_init() {
+  rm -f "$root$init"
+  (umask 077 && cat >"$root$init") <<SQL
+ALTER USER 'root'@'localhost' IDENTIFIED BY '$1';
+CREATE DATABASE IF NOT EXISTS spillway CHARACTER SET utf8mb4;
+SQL
+  chown "$uid:$uid" "$root$init"
 }
 
 # ready succeeds when the server accepts connections, which is when the port opens. The client is not part of the
@@ -53,18 +86,23 @@ up() {
   initialize
   if ! running "$pidfile" mysqld; then
     if port_open "$MYSQL_PORT"; then die "port $MYSQL_PORT is taken by another program: set MYSQL_PORT"; fi
-    # The database in the README's examples is created at each start, if it is missing.
-    echo 'CREATE DATABASE IF NOT EXISTS spillway CHARACTER SET utf8mb4;' >"$root/var/lib/spillway-init.sql"
+    local secret
+    secret=$(password)
+    own
+    write_init "$secret"
     : >"$dir/mysql.log"
-    setsid chroot "$root" mysqld --no-defaults --datadir=/var/lib/mysql --user=root --port="$MYSQL_PORT" \
-      --bind-address=127.0.0.1 --socket=/run/mysqld/mysqld.sock --mysqlx=OFF --secure-file-priv= \
+    "${as_mysql[@]}" mysqld --no-defaults --datadir=/var/lib/mysql --port="$MYSQL_PORT" \
+      --bind-address=127.0.0.1 --socket=/run/mysqld/mysqld.sock --mysqlx=OFF --secure-file-priv=NULL --local-infile=OFF \
       --pid-file=/run/mysqld/m.pid --innodb-buffer-pool-size=256M --innodb-redo-log-capacity=256M --skip-log-bin \
       --performance-schema=OFF --max-connections=300 --character-set-server=utf8mb4 --default-time-zone=+00:00 \
-      --init-file=/var/lib/spillway-init.sql >"$dir/mysql.log" 2>&1 </dev/null &
+      --init-file="$init" >"$dir/mysql.log" 2>&1 </dev/null &
     echo $! >"$pidfile"
+    mysql_dsn "root:$secret"
+  elif [ ! -e "$MYSQL_DSN_FILE" ]; then
+    mysql_dsn root # An older version of this script has started it.
   fi
   wait_for 120 MySQL "$dir/mysql.log" "$pidfile" ready
-  say "MySQL is ready on 127.0.0.1:$MYSQL_PORT (user root, no password, database spillway)"
+  say "MySQL is ready on 127.0.0.1:$MYSQL_PORT (database spillway; the DSN is in $MYSQL_DSN_FILE)"
 }
 
 case ${1:-} in

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs RocketMQ on 127.0.0.1 in two JVMs: a nameserver, and a broker with the gRPC proxy in it. The jars come from Maven
-# Central. Usage: rocketmq.sh up|grant|down|status|prepare [DIR], or seed STORE. With ROCKETMQ_PROXY=own the proxy is a third JVM, as in a
+# Central. Usage: rocketmq.sh up|grant|down|status|prepare [DIR], seed STORE, or check. With ROCKETMQ_PROXY=own the proxy is a third JVM, as in a
 # cluster with several brokers: `start` then starts those of them that are not running; with ROCKETMQ_SECOND_PORT there is a
 # second broker, on this port, two below it and one above. DIR is the data directory; tests
 # set their own, with ports and names in the environment. ROCKETMQ_TLS_CERT and ROCKETMQ_TLS_KEY name PEM files: the proxy
@@ -45,12 +45,23 @@ prepare() {
   for try in 1 2 3; do
     if mvn -q -B -f "$here/../rocketmq/pom.xml" dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$lib" \
       >"$SERVICES_DIR/rocketmq/install.log" 2>&1; then
+      check_jars
       touch "$lib/.complete"
       return 0
     fi
     say "the download failed (try $try of 3)"
   done
   die "RocketMQ could not be downloaded; see $SERVICES_DIR/rocketmq/install.log"
+}
+
+# check_jars removes the downloaded jars and ends unless they are the ones that were tried, and no others: pom.xml names versions only.
+check_jars() {
+  local sums=$here/../rocketmq/jars.sha256
+  if (cd "$lib" && sha256sum --quiet --strict --check "$sums" >&2) && diff <(cut -c 67- "$sums") <(LC_ALL=C && cd "$lib" && printf '%s\n' *.jar) >&2; then
+    return 0
+  fi
+  rm -rf "$lib"
+  die "the downloaded jars are not those of deploy/rocketmq/jars.sha256. After a change of pom.xml: (cd LIB && LC_ALL=C sha256sum *.jar) > jars.sha256"
 }
 
 # topic NAME QUEUES TYPE: prints one entry of topics.json.
@@ -277,6 +288,7 @@ prepare) prepare ;;
 up) up ;;
 start) start ;;
 # A store directory before its broker's first start, as compose.yaml has it; this needs bash alone.
+check) check_jars ;;
 seed) [ -f "${2:?}/config/topics.json" ] || seed "$2" ;;
 grant) grant ;;
 down)
@@ -286,5 +298,5 @@ down)
   stop_pid "$namesrv_pid" NamesrvStartup 10
   ;;
 status) if running "$broker_pid" "$broker_main" && port_open "$ROCKETMQ_GRPC_PORT"; then say "RocketMQ: up"; else say "RocketMQ: down"; exit 1; fi ;;
-*) die "usage: rocketmq.sh up|start|grant|down|status|prepare [DIR], or seed STORE" ;;
+*) die "usage: rocketmq.sh up|start|grant|down|status|prepare [DIR], seed STORE, or check" ;;
 esac

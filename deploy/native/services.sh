@@ -61,8 +61,14 @@ with_sentinels() {
   case " ${parts[*]} " in *" redis-sentinel "*) "$here/redis-sentinel.sh" "$1" ;; esac
 }
 
+# engine_up: in compose.yaml, root has no password.
+engine_up() {
+  case " ${parts[*]} " in *" mysql "*) mysql_dsn root ;; esac
+  engine_parts up --detach --wait && with_sentinels up
+}
+
 case $command in
-up) if engine; then engine_parts up --detach --wait && with_sentinels up; else native_up; fi ;;
+up) if engine; then engine_up; else native_up; fi ;;
 down) if engine; then engine_parts stop && with_sentinels down; else each down; fi ;;
 status) if engine; then engine_parts ps && with_sentinels status; else each status; fi ;;
 *) die "usage: services.sh up|down|status [redis|redis-sentinel|mysql|rocketmq]" ;;

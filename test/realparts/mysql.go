@@ -44,7 +44,7 @@ func startMySQL(t testing.TB, dir string) *Proc {
 		t.Fatal(err)
 	}
 	args = append(args, "--port="+port, "--bind-address=127.0.0.1", "--socket="+filepath.Join(dir, "s"), "--pid-file="+filepath.Join(dir, "pid"),
-		"--mysqlx=OFF", "--secure-file-priv=", "--skip-log-bin", "--performance-schema=OFF", "--max-connections=1000",
+		"--mysqlx=OFF", "--secure-file-priv=NULL", "--skip-log-bin", "--performance-schema=OFF", "--max-connections=1000",
 		"--innodb-buffer-pool-size=128M", "--innodb-redo-log-capacity=128M", "--character-set-server=utf8mb4",
 		"--default-time-zone=+00:00", "--init-file="+script, "--log-error="+log)
 	p := &Proc{t: t, addr: "127.0.0.1:" + port}
@@ -81,15 +81,7 @@ func mysqld(t testing.TB) []string {
 		t.Fatalf("this test kills a MySQL of its own, which needs the one that `deploy/native/mysql.sh prepare` unpacks (as root, on Debian; "+
 			"also where `make services` uses Docker): %v\n%s", err, out)
 	}
-	services := os.Getenv("SPILLWAY_SERVICES_DIR")
-	if services == "" {
-		home, err := os.UserHomeDir()
-		if err != nil {
-			t.Fatal(err)
-		}
-		services = filepath.Join(home, ".cache", "spillway", "services")
-	}
-	root := filepath.Join(services, "mysql", "root")
+	root := filepath.Join(ServicesDir(t), "mysql", "root")
 	loaders, libraries := match(t, root, "lib64/ld-linux*.so.*", "lib/ld-linux*.so.*"), match(t, root, "usr/lib/*-linux-gnu")
 	return []string{
 		loaders[0], "--library-path", strings.Join(libraries, ":"), filepath.Join(root, "usr", "sbin", "mysqld"),

@@ -6,8 +6,11 @@ import (
 	"context"
 	"crypto/rand"
 	"database/sql"
+	"errors"
+	"io/fs"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -37,7 +40,7 @@ func RocketMQ(t testing.TB) string {
 // MySQL returns the DSN of an empty database on the shared MySQL, which is dropped when the test ends.
 func MySQL(t testing.TB) string {
 	t.Helper()
-	cfg, err := mysql.ParseDSN(env("SPILLWAY_TEST_MYSQL", "root@tcp(127.0.0.1:13306)/"))
+	cfg, err := mysql.ParseDSN(env("SPILLWAY_TEST_MYSQL", sharedMySQL(t)))
 	if err != nil {
 		t.Fatalf("SPILLWAY_TEST_MYSQL: %v", err)
 	}
@@ -58,6 +61,32 @@ func MySQL(t testing.TB) string {
 	})
 	cfg.DBName = name
 	return cfg.FormatDSN()
+}
+
+// sharedMySQL returns the DSN of the MySQL that `make services` started, which has a password of its own. An older version of it wrote none.
+func sharedMySQL(t testing.TB) string {
+	t.Helper()
+	dsn, err := os.ReadFile(filepath.Join(ServicesDir(t), "mysql", "dsn"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "root@tcp(127.0.0.1:" + env("MYSQL_PORT", "13306") + ")/"
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(dsn))
+}
+
+// ServicesDir is where deploy/native keeps the servers.
+func ServicesDir(t testing.TB) string {
+	t.Helper()
+	if dir := os.Getenv("SPILLWAY_SERVICES_DIR"); dir != "" {
+		return dir
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(home, ".cache", "spillway", "services")
 }
 
 func env(name, otherwise string) string {

@@ -1,6 +1,6 @@
 // Command new writes the migrations that lead from those there are to the present schema, for each dialect:
 //
-//	go run ./ent/migrate/new -mysql 'root@tcp(127.0.0.1:13306)/' NAME
+//	go run ./ent/migrate/new -mysql "$(cat ~/.cache/spillway/services/mysql/dsn)" NAME
 //
 // It replays the existing ones in an empty scratch database of the MySQL server that it creates and drops, and in SQLite
 // in memory. Read what it wrote before you commit it.
