@@ -55,6 +55,16 @@ var externalDefects = []defect{
 		drained: []string{"provider_matches_ledger stranger", "provider_matches_ledger nobody", "provider_matches_ledger pending"},
 		running: []string{"provider_matches_ledger stranger"},
 	},
+	{
+		name: "money that the provider took for nothing and gave back, in part and in full", // As an operator does after a backup was restored.
+		external: func(o externalFixture) {
+			line := audit.StatementLine{Taken: true, Amount: order.Money{Currency: "EUR", Amount: 3}, Returned: 2}
+			o.provider.lines[o.ids["stranger"]] = line
+			line.Returned = 3
+			o.provider.lines[o.ids["nobody"]] = line
+		},
+		drained: []string{"provider_matches_ledger stranger"},
+	},
 
 	// Redis, which is compared only when drained.
 	{

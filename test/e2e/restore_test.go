@@ -1,0 +1,216 @@
+package e2e
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/payment/simulated"
+	"github.com/spillway/spillway/store"
+	"github.com/spillway/spillway/test/realparts"
+)
+
+const (
+	// restoreUnits are for sale. Two thirds of them are not sold before the disaster.
+	restoreUnits = 300
+	// beforeBackup and afterBackup are the numbers of orders that are in SQL before the backup is taken, and paid after it.
+	beforeBackup, afterBackup = 40, 40
+	// restoreBuyers order at the same time; more than they would have charges wait for each other.
+	restoreBuyers = 8
+)
+
+// restored is a shop whose database and Redis are lost, and that comes back from a backup.
+type restored struct {
+	*fight
+	t      *testing.T
+	backup backup
+	// lost are the orders that were acknowledged and are not in the backup.
+	lost []string
+}
+
+// TestRestore_OldBackupWithEmptyRedis: MySQL is lost with Redis, and comes back as it was some time ago. The shop comes up by itself, sells no unit twice,
+// and the audit names each order that was acknowledged and is gone. When those charges are given back, the books close.
+func TestRestore_OldBackupWithEmptyRedis(t *testing.T) {
+	t.Parallel()
+	provider := filepath.Join(t.TempDir(), "provider.db")
+	r := &restored{t: t, fight: newFight(onRealParts(t, realparts.StartRedis(t).Addr(), slices.Concat(restoreFlags, []string{"--simulate-provider-file", provider})...))}
+	r.sellAndLose(restoreUnits)
+	r.setFlag("--redis", realparts.StartRedis(t).Addr())
+	r.start()
+	r.auditNamesTheLost()
+	r.sellOut()
+	r.giveBack(provider)
+	if a := r.audit("--drained", "--wait", "90s"); a.status != 0 {
+		t.Errorf("after the charges were given back: %+v", a)
+	}
+}
+
+var restoreFlags = []string{"--durability", "journal", "--customer-orders", "0", "--lost-after", "2s", "--repair-after", "5s", "--reconcile-after", "5s"}
+
+// sellAndLose takes a backup while orders are placed, lets more of them be placed, and loses all but the payment provider.
+func (r *restored) sellAndLose(units int) {
+	r.t.Helper()
+	r.sku, r.units, r.tries, r.buyers, r.pause = r.product(units), units, 1<<30, restoreBuyers, 20*time.Millisecond
+	r.run(func() {
+		r.eventually(startTimeout, "orders in SQL", func() bool { return r.taken() >= beforeBackup })
+		r.backup = dump(r.t, r.dsn)
+		r.whenPaid(len(r.paidNow()) + afterBackup)
+		r.fight.stop()
+	})
+	r.kill()
+	lose(r.t, r.dsn)
+	r.backup.restore(r.t, r.dsn)
+	orders := store.NewOrders(r.db())
+	for id := range r.paid {
+		if _, err := orders.Get(r.t.Context(), order.ID(id)); err != nil {
+			r.lost = append(r.lost, id)
+		}
+	}
+	slices.Sort(r.lost)
+	if len(r.lost) < afterBackup || len(r.lost) > len(r.paid)-beforeBackup/2 {
+		r.t.Fatalf("%d of %d orders are not in the backup", len(r.lost), len(r.paid))
+	}
+	r.t.Logf("%d orders were paid; %d are not in the backup", len(r.paid), len(r.lost))
+}
+
+func (f *fight) paidNow() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	out := make([]string, 0, len(f.paid))
+	for id := range f.paid {
+		out = append(out, id)
+	}
+	return out
+}
+
+// setFlag gives the next start another value of a flag.
+func (s *shop) setFlag(name, value string) {
+	s.t.Helper()
+	i := slices.Index(s.args, name)
+	if i < 0 {
+		s.t.Fatalf("the shop has no %s", name)
+	}
+	s.args = slices.Clone(s.args)
+	s.args[i+1] = value
+}
+
+// auditNamesTheLost checks that each order that is gone is accounted for, and nothing else is wrong: the ledger of the backup has its charge, which the
+// shop gives back by itself, or the audit lists what the provider took. It leaves those in lost.
+func (r *restored) auditNamesTheLost() {
+	r.t.Helper()
+	ledger := store.NewCharges(r.db())
+	defer ledger.Close()
+	var listed, returned []string
+	r.eventually(drainTime, "the lost orders to be listed or given back", func() bool {
+		listed, returned = nil, nil
+		a := r.audit("--drained")
+		for _, f := range a.Findings {
+			if f.Rule != "provider_matches_ledger" || !strings.Contains(f.Detail, "the ledger has no line for it") {
+				return false
+			}
+			listed = append(listed, f.OrderID)
+		}
+		for _, id := range r.lost {
+			if ch, err := ledger.Get(r.t.Context(), order.ID(id)); err == nil && ch.State == order.ChargeRefunded {
+				returned = append(returned, id)
+			}
+		}
+		all := slices.Concat(listed, returned)
+		slices.Sort(all)
+		return a.status == 3 && slices.Equal(all, r.lost)
+	})
+	r.t.Logf("%d are listed, and the charges of %d were given back", len(listed), len(returned))
+	r.lost = listed
+}
+
+// sellOut buys everything that is left. What SQL has of before and what is sold now are all units, and no more.
+func (r *restored) sellOut() {
+	r.t.Helper()
+	known := r.taken()
+	r.over, r.attempts, r.paid, r.pending, r.soldOut = false, 0, map[string]bool{}, map[string]bool{}, 0
+	r.tries = r.units + 50 // Some are refused at the end.
+	r.pause = 0
+	r.run(func() {})
+	r.nothingLost()
+	if len(r.pending) > 0 || known+len(r.paid) != r.units || r.soldOut == 0 {
+		r.t.Errorf("%d units were sold before, %d after, and %d orders are pending; there were %d (%d refusals)", known, len(r.paid), len(r.pending), r.units, r.soldOut)
+	}
+	r.eventually(drainTime, "SQL to have every order", func() bool { return r.taken() == r.units && r.stockInSQL() == 0 })
+}
+
+// giveBack refunds the charges of the lost orders at the provider, as an operator does.
+func (r *restored) giveBack(file string) {
+	r.t.Helper()
+	provider, err := simulated.Open(file)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer provider.Close() //nolint:errcheck // The audit reads what was written.
+	for _, id := range r.lost {
+		o, found, err := provider.Find(r.t.Context(), order.ID(id))
+		if err != nil || !found {
+			r.t.Fatal(id, found, err)
+		}
+		if err := provider.Refund(r.t.Context(), order.ID(id), "restore-"+id, o.Amount); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+}
+
+// TestRestore_QueueSurvives: RocketMQ still has the orders of after the backup, which no worker has taken yet. Their units are not deducted in the
+// restored SQL, so that writing them would sell the units twice.
+func TestRestore_QueueSurvives(t *testing.T) {
+	t.Parallel()
+	const topic = "restore-orders"
+	mq := realparts.StartRocketMQ(t, []string{topic}, []string{"orders", "shipping", "mail"})
+	provider := filepath.Join(t.TempDir(), "provider.db")
+	flags := slices.Concat(restoreFlags, []string{"--simulate-provider-file", provider, "--rocketmq", mq.Addr(), "--topic", topic})
+	all := onRealParts(t, realparts.StartRedis(t).Addr(), flags...)
+	r := &restored{t: t, fight: newFight(all)}
+	r.sku, r.units, r.tries, r.buyers, r.pause = r.product(restoreUnits), restoreUnits, beforeBackup, restoreBuyers, 0
+	r.run(func() {})
+	r.nothingLost()
+	r.backup = dump(t, r.dsn)
+	if err := all.stop(); err != nil {
+		t.Fatal(err)
+	}
+
+	// The workers that take messages are gone, and the others go on.
+	i := slices.Index(all.args, "--redis")
+	p := &processes{t: t, dsn: r.dsn, all: map[string]*shop{}, common: append([]string{"--mysql", r.dsn}, all.args[i:i+4]...)}
+	work := p.add("work", "", "work", "--workers", "stock-flusher,order-relay", "--rocketmq", mq.Addr(), "--topic", topic)
+	serve := p.add("serve", "", "serve", slices.Concat(unlimited, []string{"--customer-orders", "0", "--durability", "journal", "--simulate-provider-file", provider})...)
+	r.shop, r.doors, r.attempts, r.tries, r.paid = serve, []*shop{serve}, 0, afterBackup, map[string]bool{}
+	r.run(func() {})
+	stock := r.stockInSQL()
+	r.eventually(drainTime, "SQL to have the stock of all orders", func() bool { stock = r.stockInSQL(); return stock == restoreUnits-beforeBackup-afterBackup })
+	<-time.After(2 * time.Second) // The relay sends what was flushed at once.
+	serve.kill()
+	work.kill()
+	r.lost = r.paidNow()
+	slices.Sort(r.lost)
+	lose(t, r.dsn)
+	r.backup.restore(t, r.dsn)
+
+	if _, err := openMySQL(t, r.dsn).ExecContext(t.Context(), "DELETE FROM settings WHERE name = 'shop_id'"); err != nil {
+		t.Fatal(err)
+	}
+
+	r.shop, r.doors = all, []*shop{all}
+	r.setFlag("--redis", realparts.StartRedis(t).Addr())
+	r.start()
+	r.eventually(drainTime, "the messages of the lost shop to be dropped", func() bool {
+		text, err := os.ReadFile(r.log.Name())
+		return err == nil && strings.Contains(string(text), "acknowledged messages of another shop")
+	})
+	r.auditNamesTheLost()
+	r.sellOut()
+	r.giveBack(provider)
+	if a := r.audit("--drained", "--wait", "90s"); a.status != 0 {
+		t.Errorf("after the charges were given back: %+v", a)
+	}
+}
