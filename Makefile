@@ -145,6 +145,13 @@ chaos: ## kill, freeze and restart each part under load, and check the books (RO
 partition: services ## cut a Redis with half of the shop off from its Sentinels, and check the books (needs root and the package iproute2)
 	go test -count=1 -v -tags partition -run '^TestSentinel_Partition$$' -timeout $(TEST_TIMEOUT) ./test/e2e
 
+# `make test` does it with this version alone, because a clone may be without history.
+.PHONY: upgrade
+upgrade: services ## upgrade and roll back a shop under load, process by process, from an older version: make upgrade OLD=v0.1.0
+	old=$$(mktemp -d); trap 'rm -rf "$$old"' EXIT; git archive '$(or $(OLD),HEAD~1)' | tar -x -C "$$old"; \
+	(cd "$$old" && go build -buildvcs=false -o spillway-old ./cmd/spillway); \
+	SPILLWAY_TEST_OLD_BINARY="$$old/spillway-old" go test -count=1 -v -run '^TestUpgrade_' -timeout $(TEST_TIMEOUT) ./test/e2e
+
 .PHONY: bench
 bench: services ## measure orders per second and CPU time per order on the real servers (ARGS="--rows … --baseline BINARY"; docs/speed.md)
 	SPILLWAY_TEST_MYSQL="$${SPILLWAY_TEST_MYSQL:-$$(cat "$${SPILLWAY_SERVICES_DIR:-$$HOME/.cache/spillway/services}/mysql/dsn")}" go run ./test/bench $(ARGS)

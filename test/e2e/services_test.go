@@ -31,9 +31,11 @@ const (
 type processes struct {
 	t      *testing.T
 	common []string
-	dsn    string
-	all    map[string]*shop
-	names  []string
+	// program is what runs, if it is not the binary of this version.
+	program string
+	dsn     string
+	all     map[string]*shop
+	names   []string
 }
 
 // add starts a process that serves its internal port at the address, and its public one at the shop's URL.
@@ -44,7 +46,7 @@ func (p *processes) add(name, internal, command string, args ...string) *shop {
 		p.t.Fatal(err)
 	}
 	addr := realparts.FreeAddr(p.t)
-	s := &shop{t: p.t, url: "http://" + addr, dsn: p.dsn, log: log, args: slices.Concat([]string{command}, args, p.common, []string{"--data-dir", p.t.TempDir()})}
+	s := &shop{t: p.t, url: "http://" + addr, dsn: p.dsn, log: log, program: p.program, args: slices.Concat([]string{command}, args, p.common, []string{"--data-dir", p.t.TempDir()})}
 	if command == "work" {
 		s.args = append(s.args, "--admin", addr)
 	} else {

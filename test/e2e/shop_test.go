@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -70,6 +71,8 @@ type shop struct {
 	t    testing.TB
 	url  string
 	args []string
+	// program is what runs, if it is not the binary of this version.
+	program string
 	// prefix begins its command line, as to run it in a network namespace.
 	prefix []string
 	dsn    string     // what store.Open takes, to look behind the shop's back
@@ -166,7 +169,7 @@ func (s *shop) start() {
 
 func (s *shop) startWithoutWaiting() {
 	s.t.Helper()
-	line := slices.Concat(s.prefix, []string{binary}, s.args)
+	line := slices.Concat(s.prefix, []string{cmp.Or(s.program, binary)}, s.args)
 	s.cmd = exec.Command(line[0], line[1:]...)
 	s.cmd.Env = append(os.Environ(), "SPILLWAY_AUTH_KEY="+authKey)
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
