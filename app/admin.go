@@ -63,7 +63,8 @@ func (a *App) openAdmin(ctx context.Context) error {
 // AdminURL is the admin address, "http://HOST:PORT"; empty without one.
 func (a *App) AdminURL() string { return urlOf(a.admin, false) }
 
-// adminHandler serves metrics, the state of each dependency, and profiles if servesProfiles.
+// adminHandler serves metrics, the state of each dependency, the descriptions of the procedures unless they are elsewhere, and profiles if
+// servesProfiles.
 func (a *App) adminHandler() http.Handler {
 	mux, index := http.NewServeMux(), "/metrics\n/livez\n/readyz"
 	mux.Handle("GET /metrics", a.telemetry.MetricsHandler())
@@ -72,6 +73,10 @@ func (a *App) adminHandler() http.Handler {
 	if a.servesProfiles() {
 		handleProfiles(mux)
 		index += "\n/debug/pprof/"
+	}
+	if a.listener != nil && a.reflection() == ReflectionAdmin {
+		server.MountReflection(mux, a.api.services)
+		index += "\n/grpc.reflection.v1.ServerReflection/"
 	}
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, index) })
 	return mux
@@ -92,8 +97,10 @@ func handleProfiles(mux *http.ServeMux) {
 func (a *App) serveAdmin(ctx context.Context) {
 	srv := &http.Server{
 		Handler: a.onlyLocalNames(a.adminHandler()), ReadHeaderTimeout: adminHeaderTimeout, WriteTimeout: adminWriteTimeout,
-		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
+		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug), Protocols: new(http.Protocols),
 	}
+	srv.Protocols.SetHTTP1(true)
+	srv.Protocols.SetUnencryptedHTTP2(true) // for gRPC reflection
 	stopping := context.AfterFunc(ctx, func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), adminStopTimeout)
 		defer cancel()

@@ -90,7 +90,7 @@ func (a *App) serveBoutique(ctx context.Context) error {
 		return err
 	}
 	h := server.NewCompatibleHandler(server.CompatibleConfig{
-		LimitedAs: onlineboutique.LimitedAs(), Admission: a.api.admission, Ready: a.deps.ready(), Files: web.Files(), Log: a.log,
+		LimitedAs: onlineboutique.LimitedAs(), Admission: a.api.admission, Ready: a.deps.ready(), Reflection: a.cfg.HTTP.Reflection != ReflectionOff, Files: web.Files(), Log: a.log,
 		Interceptors: []connect.Interceptor{traced, a.api.checkouts.InterceptorOf(onlineboutique.PlaceOrderProcedure)},
 	}, onlineboutique.Services(a.api.boutique))
 	a.log.WarnContext(ctx, "serving Online Boutique's interface: everyone who reaches this address can order as any of its users",

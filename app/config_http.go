@@ -21,6 +21,7 @@ type HTTPConfig struct {
 	Checkouts, Reads  int           // highest limits of the checkouts, and of the reads, that are served at once; 0: a default that depends on the Redis
 	LatencyTarget     time.Duration // for the slowest tenth of the checkouts, and of the reads, to which their limits adapt; 0: the limits are fixed
 	TrustedProxies    []string      // addresses and networks of proxies; their X-Forwarded-For counts
+	Reflection        Reflection    // where the procedures are described
 	TraceURL          string        // of the console's links to traces, with {trace} in place of the id; empty: no links
 	DrainTimeout      time.Duration // how long a shutdown waits for requests and, on embedded storage, for the workers
 }
@@ -33,7 +34,7 @@ func (c HTTPConfig) validate() error {
 	if c.SessionsPerMinute < 0 {
 		err = errors.Join(err, fmt.Errorf("--session-rate %d: must not be negative", c.SessionsPerMinute))
 	}
-	err = errors.Join(err, c.validateConnections())
+	err = errors.Join(err, c.validateConnections(), c.Reflection.validate())
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		err = errors.Join(err, errors.New("--tls-cert and --tls-key: give both or neither"))
 	}

@@ -29,6 +29,6 @@ func (a *App) serveInternal(ctx context.Context) error {
 	}
 	a.log.InfoContext(ctx, "serving other processes", "url", a.InternalURL(), "services", a.cfg.served())
 	return server.Serve(ctx, l, server.NewInternalHandler(server.InternalConfig{
-		Tokens: a.tokens, Ready: a.deps.ready(), Breakers: a.deps.policies.States, Log: a.log, Interceptors: []connect.Interceptor{traced},
+		Tokens: a.tokens, Ready: a.deps.ready(), Log: a.log, Interceptors: []connect.Interceptor{traced},
 	}, a.api.internal), a.cfg.HTTP.DrainTimeout, a.log)
 }

@@ -53,10 +53,7 @@ func (a *App) logServing(ctx context.Context) {
 }
 
 func (a *App) serverConfig(ctx context.Context) (server.Config, error) {
-	cfg := server.Config{Tokens: a.tokens, Origins: a.cfg.HTTP.Origins, Ready: a.deps.ready(), Breakers: a.deps.policies.States, Log: a.log}
-	if a.deps.epochs != nil {
-		cfg.Mode = a.deps.mode
-	}
+	cfg := server.Config{Tokens: a.tokens, Origins: a.cfg.HTTP.Origins, Ready: a.deps.ready(), Reflection: a.reflection() == ReflectionPublic, Log: a.log}
 	// The simulated payment provider is the only one.
 	cfg.Pages = server.Pages{Files: web.Files(), TestCards: true, TraceURL: a.cfg.HTTP.TraceURL}
 	if a.cfg.NewLab != nil && a.development() {

@@ -49,10 +49,11 @@ func checkPort(ctx context.Context, addr, flag string) Result {
 	return fail("stop the other program, or name another port: "+flag, "another program listens on %s", addr)
 }
 
-// maxReadyBytes bounds the response of the other program.
-const maxReadyBytes = 64 << 10
+// maxPageBytes bounds the response of the other program.
+const maxPageBytes = 64 << 10
 
-// isShop reports whether a Spillway listens on the address: its /readyz has the states of its breakers.
+// isShop reports whether a Spillway listens on the address: /readyz of an admin address has the states of the breakers, and /shop.json of the API's
+// port says whether test cards work.
 func isShop(ctx context.Context, addr string) bool {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
@@ -61,13 +62,14 @@ func isShop(ctx context.Context, addr string) bool {
 	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
 		host = "localhost"
 	}
-	at := net.JoinHostPort(host, port) + "/readyz"
-	return hasBreakers(ctx, "http://"+at) || hasBreakers(ctx, "https://"+at)
+	at := net.JoinHostPort(host, port)
+	return hasField(ctx, "http://"+at+"/readyz", "breakers") || hasField(ctx, "http://"+at+"/shop.json", "testCards") ||
+		hasField(ctx, "https://"+at+"/shop.json", "testCards")
 }
 
-// hasBreakers sends nothing secret, so that it trusts any certificate: those of a shop have its public name.
-func hasBreakers(ctx context.Context, readyz string) bool {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, readyz, http.NoBody)
+// hasField reports whether the response is a JSON object with the field. It sends nothing secret, so that it trusts any certificate: those of a shop have its public name.
+func hasField(ctx context.Context, page, field string) bool {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, page, http.NoBody)
 	if err != nil {
 		return false
 	}
@@ -82,10 +84,10 @@ func hasBreakers(ctx context.Context, readyz string) bool {
 		return false
 	}
 	defer resp.Body.Close()
-	var ready map[string]json.RawMessage
-	err = json.NewDecoder(io.LimitReader(resp.Body, maxReadyBytes)).Decode(&ready)
-	_, breakers := ready["breakers"]
-	return err == nil && breakers
+	var object map[string]json.RawMessage
+	err = json.NewDecoder(io.LimitReader(resp.Body, maxPageBytes)).Decode(&object)
+	_, found := object[field]
+	return err == nil && found
 }
 
 func checkPlainAPI(_ context.Context, s *session) Result {

@@ -121,14 +121,23 @@ func TestProcess_Ports(t *testing.T) {
 	t.Parallel()
 	want(t, of(func(*Config) {}), "process.listen", OK, "is free", "")
 	want(t, of(func(c *Config) { c.Process.Listen = "192.0.2.1:8080" }), "process.listen", Fail, "192.0.2.1", "--listen")
-	shop := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"breakers":{}}`)) }))
+	page := func(path, body string) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == path {
+				_, _ = w.Write([]byte(body))
+			}
+		})
+	}
+	shop, admin := httptest.NewServer(page("/shop.json", `{"testCards":true}`)), httptest.NewServer(page("/readyz", `{"breakers":{}}`))
 	defer shop.Close()
+	defer admin.Close()
 	secure := httptest.NewTLSServer(shop.Config.Handler)
 	defer secure.Close()
 	want(t, of(func(c *Config) { c.Process.Listen = secure.Listener.Addr().String() }), "process.listen", OK, "already", "")
 	other := httptest.NewServer(http.NotFoundHandler())
 	defer other.Close()
 	want(t, of(func(c *Config) { c.Process.Listen = shop.Listener.Addr().String() }), "process.listen", OK, "already", "")
+	want(t, of(func(c *Config) { c.Process.Admin = admin.Listener.Addr().String() }), "process.admin", OK, "already", "")
 	want(t, of(func(c *Config) { c.Process.Listen = other.Listener.Addr().String() }), "process.listen", Fail, "another program", "--listen")
 	want(t, of(func(c *Config) { c.Process.Admin = other.Listener.Addr().String() }), "process.admin", Fail, "another program", "--admin")
 	want(t, of(func(c *Config) { c.Process.Admin = "127.0.0.1:0" }), "process.admin", OK, "free", "")

@@ -30,6 +30,8 @@ type CompatibleConfig struct {
 	Admission *Admission
 	// Ready has a check for each dependency, as Config has.
 	Ready map[string]func(ctx context.Context) error
+	// Reflection describes the procedures.
+	Reflection bool
 	// Files holds the pictures below static/; nil serves none.
 	Files fs.FS
 	Log   *slog.Logger
@@ -37,7 +39,7 @@ type CompatibleConfig struct {
 	Interceptors []connect.Interceptor
 }
 
-// NewCompatibleHandler serves the services with gRPC, gRPC-Web and Connect, reflection, health and /livez. The calls pass the guards of Spillway's own
+// NewCompatibleHandler serves the services with gRPC, gRPC-Web and Connect, reflection, health, /livez and /readyz. The calls pass the guards of Spillway's own
 // port, except for those that need a token or the address of a customer: the callers are servers that stand between.
 func NewCompatibleHandler(cfg CompatibleConfig, services []CompatibleService) http.Handler {
 	opts := []connect.HandlerOption{
@@ -52,7 +54,9 @@ func NewCompatibleHandler(cfg CompatibleConfig, services []CompatibleService) ht
 		mux.Handle(at, knownProcedures(errs, h, func(procedure string) bool { return cfg.LimitedAs[procedure] != "" }))
 		names[i] = s.Name
 	}
-	mountReflection(mux, names)
+	if cfg.Reflection {
+		mountReflection(mux, names)
+	}
 	mountHealth(mux, shareChecks(cfg.Ready), names)
 	if cfg.Files != nil {
 		mux.HandleFunc("GET /static/", pictures(Pages{Files: cfg.Files}, errs))

@@ -35,12 +35,9 @@ type Config struct {
 	Origins []string
 	// Ready has a check for each dependency, which returns what is wrong.
 	Ready map[string]func(ctx context.Context) error
-	// Breakers returns the state of each circuit breaker: closed, open or half-open; nil leaves that out. An open one does not make
-	// this process unready: calls that need its dependency fail, and the others are served.
-	Breakers func() map[string]string
-	// Mode returns where stock is reserved: redis, sql, or empty for nowhere; nil leaves that out.
-	Mode func() string
-	Log  *slog.Logger
+	// Reflection describes the procedures on this port, to everyone.
+	Reflection bool
+	Log        *slog.Logger
 	// Admission bounds the calls that are served at once; nil has fixed limits, those of DefaultLimits.
 	Admission *Admission
 	// Refused, if it is not nil, is called for each call that is refused before the interceptors run, with its *connect.Error.
@@ -55,7 +52,7 @@ type Config struct {
 	Interceptors []connect.Interceptor
 }
 
-// NewHandler serves all services on one port: Connect, gRPC and gRPC-Web, reflection, health, /livez and /readyz.
+// NewHandler serves all services on one port: Connect, gRPC and gRPC-Web, health, /livez and /readyz.
 func NewHandler(cfg Config, s Services) http.Handler {
 	cfg.Ready = shareChecks(cfg.Ready)
 	if cfg.Admission == nil {
@@ -74,9 +71,10 @@ func NewHandler(cfg Config, s Services) http.Handler {
 	for procedure, h := range mux.procedures {
 		mux.procedures[procedure] = cfg.Admission.refuseEarly(procedure, cfg.refused(requestLines), h)
 	}
-	mountReflection(mux.ServeMux, names)
+	if cfg.Reflection {
+		mountReflection(mux.ServeMux, names)
+	}
 	mountHealth(mux.ServeMux, cfg.Ready, names)
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { readyz(w, r, cfg) })
 	cfg.Pages.mount(mux.ServeMux, errs)
 	cfg.Pages.mountLab(mux.ServeMux, cfg.Tokens)
 	mux.HandleFunc("GET /openapi.yaml", serveOpenAPI)
@@ -98,10 +96,16 @@ func mountReflection(mux *http.ServeMux, names []string) {
 	mux.Handle(grpcreflect.NewHandlerV1Alpha(reflector, bounded))
 }
 
-// mountHealth serves the health of the services, which is that of the dependencies, and /livez.
+// MountReflection describes the services' procedures by gRPC reflection on another port, which does not serve them.
+func MountReflection(mux *http.ServeMux, s Services) {
+	mountReflection(mux, mount(newRouter(), s, newRPCErrors(), nil))
+}
+
+// mountHealth serves the health of the services, which is that of the dependencies, /livez and /readyz.
 func mountHealth(mux *http.ServeMux, ready map[string]func(context.Context) error, names []string) {
 	mux.Handle(grpchealth.NewHandler(health{checks: ready, names: names}, connect.WithReadMaxBytes(maxBodyBytes)))
 	mux.HandleFunc("GET /livez", Livez)
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { readyz(w, r, ready) })
 }
 
 // Livez responds as long as the process does.

@@ -57,9 +57,7 @@ type InternalConfig struct {
 	Tokens *auth.Tokens
 	// Ready has a check for each dependency, which returns what is wrong.
 	Ready map[string]func(ctx context.Context) error
-	// Breakers returns the state of each circuit breaker.
-	Breakers func() map[string]string
-	Log      *slog.Logger
+	Log   *slog.Logger
 	// Interceptors run outermost, such as telemetry.
 	Interceptors []connect.Interceptor
 }
@@ -77,9 +75,6 @@ func NewInternalHandler(cfg InternalConfig, s InternalServices) http.Handler {
 	mux := http.NewServeMux()
 	names := mountInternal(mux, s, opts)
 	mountHealth(mux, cfg.Ready, names)
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
-		readyz(w, r, Config{Ready: cfg.Ready, Breakers: cfg.Breakers})
-	})
 	return requestid.Middleware(mux)
 }
 

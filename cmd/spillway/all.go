@@ -22,7 +22,7 @@ type allCmd struct {
 
 	Boutique boutiqueFlags `embed:"" group:"API"`
 
-	Admin      string `name:"admin" env:"SPILLWAY_ADMIN" default:"${admin}" placeholder:"HOST:PORT" group:"Observability" help:"Where /metrics, /readyz with details and, on a loopback address, /debug/pprof are served, to everyone who reaches the address. Empty is nowhere; a taken port is only logged."`
+	Admin      string `name:"admin" env:"SPILLWAY_ADMIN" default:"${admin}" placeholder:"HOST:PORT" group:"Observability" help:"Where /metrics, /readyz with details, gRPC reflection (see --reflection) and, on a loopback address, /debug/pprof are served, to everyone who reaches the address. Empty is nowhere; a taken port is only logged."`
 	AdminPprof bool   `name:"admin-pprof" env:"SPILLWAY_ADMIN_PPROF" group:"Observability" help:"Serve /debug/pprof at --admin also if that is no loopback address. Profiles show what is in memory, and taking them costs CPU."`
 
 	External externalFlags `embed:""`

@@ -72,7 +72,7 @@ func (f queueFlags) config() app.QueueConfig {
 
 // adminFlags configure the admin address of serve and work, which have none by default: several of them may run on one machine.
 type adminFlags struct {
-	Listen string `name:"admin" env:"SPILLWAY_ADMIN" placeholder:"HOST:PORT" help:"Where /metrics, /readyz with details and, on a loopback address, /debug/pprof are served, such as 127.0.0.1:9464, to everyone who reaches the address."`
+	Listen string `name:"admin" env:"SPILLWAY_ADMIN" placeholder:"HOST:PORT" help:"Where /metrics, /readyz with details, gRPC reflection (see --reflection) and, on a loopback address, /debug/pprof are served, such as 127.0.0.1:9464, to everyone who reaches the address."`
 	Pprof  bool   `name:"admin-pprof" env:"SPILLWAY_ADMIN_PPROF" help:"Serve /debug/pprof at --admin also if that is no loopback address. Profiles show what is in memory, and taking them costs CPU."`
 }
 
@@ -112,6 +112,7 @@ func flagDefaults() kong.Vars {
 		"listen":            d.HTTP.Listen,
 		"admin":             d.Admin.Listen,
 		"boutique_listen":   app.DefaultBoutiqueListen,
+		"reflection":        string(d.HTTP.Reflection),
 		"session_rate":      strconv.Itoa(d.HTTP.SessionsPerMinute),
 		"latency_target":    durationText(d.HTTP.LatencyTarget),
 		"drain_timeout":     durationText(d.HTTP.DrainTimeout),

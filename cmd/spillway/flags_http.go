@@ -18,6 +18,7 @@ type httpFlags struct {
 	Reads       int           `name:"max-reads" env:"SPILLWAY_MAX_READS" placeholder:"N" help:"The same of reads: catalogue, carts, orders and sessions."`
 	Latency     time.Duration `name:"latency-target" env:"SPILLWAY_LATENCY_TARGET" default:"${latency_target}" help:"What the slowest tenth of the checkouts, and of the reads, may take in this process. Their limits adapt to it, and calls beyond are refused at once. Three times as long with durability sql. 0s keeps the limits at --max-checkouts and --max-reads."`
 	Proxies     []string      `name:"trusted-proxies" env:"SPILLWAY_TRUSTED_PROXIES" placeholder:"CIDR" help:"The proxies with a trusted X-Forwarded-For header, such as 10.0.0.0/8; may be repeated. Without any, the client's address is that of the connection."`
+	Reflection  string        `name:"reflection" env:"SPILLWAY_REFLECTION" enum:"auto,public,admin,off" default:"${reflection}" help:"Where gRPC reflection lists the procedures, for grpcurl and buf curl: ${enum}. public is the API's port, admin the --admin address. auto: public for spillway all on embedded storage, on a loopback address without TLS and --trusted-proxies; otherwise admin."`
 	TraceURL    string        `name:"trace-url" env:"SPILLWAY_TRACE_URL" placeholder:"URL" help:"Where the console finds a trace: a URL with {trace} in place of its id, such as http://127.0.0.1:16686/trace/{trace}. /shop.json shows it to everyone."`
 	Drain       time.Duration `name:"drain-timeout" env:"SPILLWAY_DRAIN_TIMEOUT" default:"${drain_timeout}" help:"How long a shutdown waits for requests under way and, on embedded storage, for the workers."`
 }
@@ -25,6 +26,6 @@ type httpFlags struct {
 func (f httpFlags) config() app.HTTPConfig {
 	return app.HTTPConfig{
 		Listen: f.Listen, TLSCert: f.TLSCert, TLSKey: f.TLSKey, Origins: f.Origins, SessionsPerMinute: f.SessionRate, Connections: f.Connections, Checkouts: f.Checkouts, Reads: f.Reads, LatencyTarget: f.Latency,
-		TrustedProxies: f.Proxies, TraceURL: f.TraceURL, DrainTimeout: f.Drain,
+		TrustedProxies: f.Proxies, Reflection: app.Reflection(f.Reflection), TraceURL: f.TraceURL, DrainTimeout: f.Drain,
 	}
 }

@@ -60,6 +60,7 @@ type harness struct {
 	began   time.Time
 	dir     string // logs; kept when the test fails
 	url     string
+	admin   string // URL of the server's admin address
 	key     string
 	env     []string
 	db      *sql.DB
@@ -125,7 +126,9 @@ func (h *harness) addProcesses() {
 	h.t.Helper()
 	listen := realparts.FreeAddr(h.t)
 	h.url = "http://" + listen
-	h.add(partServer, "serve", "--listen", listen)
+	admin := realparts.FreeAddr(h.t)
+	h.admin = "http://" + admin
+	h.add(partServer, "serve", "--listen", listen, "--admin", admin)
 	h.shop[0].url = h.url
 	for _, w := range h.workerNames() {
 		h.add(w, "work", "--workers", w)

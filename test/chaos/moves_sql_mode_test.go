@@ -73,7 +73,7 @@ func (r *round) awaitMode(mode string) {
 	r.await(flowTimeout, "orders to be taken in "+mode, func() bool {
 		ctx, cancel := context.WithTimeout(r.ctx, time.Second)
 		defer cancel()
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.url+"/readyz", http.NoBody)
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.admin+"/readyz", http.NoBody)
 		if err != nil {
 			return false
 		}

@@ -54,7 +54,7 @@ func TestBreaker_FrozenRedisFailsFast(t *testing.T) {
 // breakers are the breakers' states, by part.
 func (s *shop) breakers() map[string]string {
 	s.t.Helper()
-	resp, err := http.Get(s.url + "/readyz")
+	resp, err := http.Get(s.admin + "/readyz")
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -12,7 +12,6 @@ import (
 
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/test/fakeotlp"
-	"github.com/spillway/spillway/test/realparts"
 )
 
 // measuredWithin bounds an audit of a small shop and its export, on a busy machine.
@@ -20,12 +19,11 @@ const measuredWithin = 20 * time.Second
 
 // TestMetrics_ViolationIsScraped: a shop that audits itself exports violations to Prometheus and logs them.
 func TestMetrics_ViolationIsScraped(t *testing.T) {
-	port := realparts.FreePort(t)
-	s := embedded(t, "--audit-interval", "200ms", "--admin", "127.0.0.1:"+port)
+	s := embedded(t, "--audit-interval", "200ms")
 	id := s.buy("k")
 	says := func(rule, value string) func() bool {
 		line := regexp.MustCompile(`(?m)^spillway_audit_violations\{.*rule="` + rule + `".*\} ` + value + `$`)
-		return func() bool { return line.MatchString(scrape(t, "http://127.0.0.1:"+port+"/metrics")) }
+		return func() bool { return line.MatchString(scrape(t, s.admin+"/metrics")) }
 	}
 	s.eventually(measuredWithin, "no violation to be measured", says("charge_is_total", "0"))
 	s.becomes(measuredWithin, id, order.Shipped)

@@ -37,11 +37,11 @@ func TestSentinel_Partition(t *testing.T) {
 				t.Fatal(err)
 			}
 			args := shopArgs(t, redis, c.durability)
-			majority := newShop(t, dsn, append([]string{"--data-dir", t.TempDir(), "--mysql", dsn, "--admin", ""}, args...))
+			majority := newShop(t, dsn, append([]string{"--data-dir", t.TempDir(), "--mysql", dsn}, args...))
 			forwarder := ns.Forward(cfg.Addr)
 			cfg.Addr = forwarder.Addr()
 			inside := net.JoinHostPort(ns.StableInside, realparts.FreePort(t))
-			minority := newShopAt(t, inside, ns.Command(), dsn, append([]string{"--data-dir", t.TempDir(), "--mysql", cfg.FormatDSN(), "--admin", ""}, args...))
+			minority := newShopAt(t, inside, ns.Command(), dsn, append([]string{"--data-dir", t.TempDir(), "--mysql", cfg.FormatDSN()}, args...))
 			f := newFailover(redis, c.durability, majority, minority)
 			if !c.reachesSQL {
 				f.listed = f.chargedWithoutALine

@@ -10,6 +10,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -68,9 +69,11 @@ const (
 
 // shop is one `spillway all`, which can be killed and started again on the same port.
 type shop struct {
-	t    testing.TB
-	url  string
-	args []string
+	t   testing.TB
+	url string
+	// admin is the URL of its admin address.
+	admin string
+	args  []string
 	// program is what runs, if it is not the binary of this version.
 	program string
 	// prefix begins its command line, as to run it in a network namespace.
@@ -142,7 +145,15 @@ func newShopAt(t testing.TB, addr string, prefix []string, dsn string, args []st
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &shop{t: t, url: "http://" + addr, dsn: dsn, log: log, prefix: prefix, args: slices.Concat([]string{"all", "--listen", addr}, unlimited, args)}
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	admin := net.JoinHostPort(host, realparts.FreePort(t))
+	s := &shop{
+		t: t, url: "http://" + addr, admin: "http://" + admin, dsn: dsn, log: log, prefix: prefix,
+		args: slices.Concat([]string{"all", "--listen", addr, "--admin", admin}, unlimited, args),
+	}
 	t.Cleanup(func() {
 		s.kill()
 		if t.Failed() {

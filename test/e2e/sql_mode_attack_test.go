@@ -22,8 +22,8 @@ const sqlModeBuyers = 16
 // sqlModeFight is buyers at two processes of a shop on the Redis and database; the second one reaches Redis at another address.
 func sqlModeFight(t *testing.T, durability, dsn, redis, secondRedis string) *failover {
 	args := append(sqlModeArgs(t, durability, "--reserve-share", "50"), "--mysql", dsn, "--redis-namespace", "e2e-"+rand.Text())
-	one := newShop(t, dsn, slices.Concat(args, []string{"--redis", redis, "--data-dir", t.TempDir(), "--admin", ""}))
-	two := newShop(t, dsn, slices.Concat(args, []string{"--redis", secondRedis, "--data-dir", t.TempDir(), "--admin", ""}))
+	one := newShop(t, dsn, slices.Concat(args, []string{"--redis", redis, "--data-dir", t.TempDir()}))
+	two := newShop(t, dsn, slices.Concat(args, []string{"--redis", secondRedis, "--data-dir", t.TempDir()}))
 	f := &failover{fight: newFight(one), durability: durability}
 	f.sku, f.units, f.tries, f.pause, f.doors, f.buyers = f.product(failoverUnits), failoverUnits, 1<<30, failoverPause, []*shop{one, two}, sqlModeBuyers
 	// Without sql, a repetition of a request that was acknowledged in Redis makes another order in SQL; one of the two is refunded.

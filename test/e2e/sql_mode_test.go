@@ -46,7 +46,7 @@ func (s *shop) paysWithin(limit time.Duration, sku, token, key string) (r reply)
 
 // mode is where the process reserves stock, as its readiness has it.
 func (s *shop) mode() string {
-	resp, err := http.Get(s.url + "/readyz")
+	resp, err := http.Get(s.admin + "/readyz")
 	if err != nil {
 		return ""
 	}
@@ -166,8 +166,8 @@ func TestSQLMode_KillsOfEverything(t *testing.T) {
 			t.Parallel()
 			redis, dsn := realparts.StartRedis(t), database(t)
 			args := append(sqlModeArgs(t, durability, "--reserve-share", "50"), "--mysql", dsn, "--redis", redis.Addr(), "--redis-namespace", "e2e-"+rand.Text())
-			one := newShop(t, dsn, slices.Concat(args, []string{"--data-dir", t.TempDir(), "--admin", ""}))
-			two := newShop(t, dsn, slices.Concat(args, []string{"--data-dir", t.TempDir(), "--admin", ""}))
+			one := newShop(t, dsn, slices.Concat(args, []string{"--data-dir", t.TempDir()}))
+			two := newShop(t, dsn, slices.Concat(args, []string{"--data-dir", t.TempDir()}))
 			f := &failover{fight: newFight(one), durability: durability}
 			f.sku, f.units, f.tries, f.pause, f.doors = f.product(failoverUnits), failoverUnits, 1<<30, failoverPause, []*shop{one, two}
 			f.forgets = durability == "journal"
