@@ -145,11 +145,13 @@ func (a *App) construct(ctx context.Context, start *stages) (err error) {
 		return err
 	}
 	if c.serves() {
-		stopObserving, err := a.api.admission.Observe()
-		if err != nil {
-			return err
+		for _, observe := range []func() (func() error, error){a.api.admission.Observe, a.api.callLimits.Observe} {
+			stopObserving, err := observe()
+			if err != nil {
+				return err
+			}
+			a.closers = append(a.closers, stopObserving)
 		}
-		a.closers = append(a.closers, stopObserving)
 	}
 	start.done(ctx, "api")
 	if !c.works() && a.deps.flush.WithOrders && c.serving(serviceCheckout, serviceOrder) {

@@ -51,8 +51,11 @@ type Config struct {
 func DefaultConfig(role Role) Config {
 	c := Config{
 		Role: role,
-		HTTP: HTTPConfig{Listen: "127.0.0.1:8080", SessionsPerMinute: 30, LatencyTarget: server.DefaultLatency, Reflection: ReflectionAuto, DrainTimeout: 20 * time.Second},
-		SQL:  SQLConfig{DataDir: "data"}, Redis: RedisConfig{Namespace: "spillway"}, Queue: QueueConfig{Topic: "spillway-orders"},
+		HTTP: HTTPConfig{
+			Listen: "127.0.0.1:8080", SessionsPerMinute: 30, Rates: defaultCallRates(), LatencyTarget: server.DefaultLatency, Reflection: ReflectionAuto,
+			DrainTimeout: 20 * time.Second,
+		},
+		SQL: SQLConfig{DataDir: "data"}, Redis: RedisConfig{Namespace: "spillway"}, Queue: QueueConfig{Topic: "spillway-orders"},
 		Orders: OrderConfig{
 			Durability: DurabilityAuto, CustomerOrders: 300, UnitsWindow: 24 * time.Hour, UnpaidOrders: 2, UnpaidShare: 10, UnpaidTotal: 10_000,
 			CustomerDeclines: 10, AddressDeclines: 100,

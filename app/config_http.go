@@ -17,6 +17,7 @@ type HTTPConfig struct {
 	TLSCert, TLSKey   string        // PEM files of the certificate and its key; empty: no TLS
 	Origins           []string      // origins of pages that may call the API
 	SessionsPerMinute int           // guest sessions that one client address may start; 0: no limit
+	Rates             CallRates     // calls of a customer, and of a client address, in a minute
 	Connections       int           // connections that are open at once; 0: a default
 	Checkouts, Reads  int           // highest limits of the checkouts, and of the reads, that are served at once; 0: a default that depends on the Redis
 	LatencyTarget     time.Duration // for the slowest tenth of the checkouts, and of the reads, to which their limits adapt; 0: the limits are fixed
@@ -34,7 +35,7 @@ func (c HTTPConfig) validate() error {
 	if c.SessionsPerMinute < 0 {
 		err = errors.Join(err, fmt.Errorf("--session-rate %d: must not be negative", c.SessionsPerMinute))
 	}
-	err = errors.Join(err, c.validateConnections(), c.Reflection.validate())
+	err = errors.Join(err, c.validateConnections(), c.Reflection.validate(), c.Rates.validate())
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		err = errors.Join(err, errors.New("--tls-cert and --tls-key: give both or neither"))
 	}

@@ -29,6 +29,7 @@ func (a *App) serve(ctx context.Context) error {
 		stopOps := context.AfterFunc(ctx, a.api.ops.Stop)
 		defer stopOps()
 	}
+	a.deps.goBackground(watching, a.api.callLimits.Run)
 	a.logServing(ctx)
 	ports.Go(func() error { return a.serveHandler(ctx, server.NewHandler(cfg, a.api.services)) })
 	if a.internal != nil {
@@ -63,6 +64,7 @@ func (a *App) serverConfig(ctx context.Context) (server.Config, error) {
 	if a.api.events != nil { // Without Redis, each process counts its own.
 		cfg.Sessions.Shared = a.api.events
 	}
+	cfg.Rates = a.api.callLimits
 	cfg.Admission, cfg.Refused = a.api.admission, a.api.checkouts.CountRefused
 	// A caller's trace is continued: its sampling decision is that of a gateway in front, and can only cost spans.
 	traced, err := otelconnect.NewInterceptor(otelconnect.WithTrustRemote())

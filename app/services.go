@@ -29,6 +29,8 @@ type api struct {
 	ledger    *store.Charges
 	hub       *server.Hub
 	ops       *server.Ops
+	// callLimits bound the calls of each customer and address.
+	callLimits *server.CallRates
 	// events counts what is limited in all processes together; nil without Redis.
 	events *quota.Counters
 	rates  rateSource
@@ -82,6 +84,7 @@ func newAPI(ctx context.Context, deps *dependencies, c Config, tokens *auth.Toke
 	if deps.redis != nil {
 		b.events = quota.New(c.Redis.Namespace, deps.redis.Client(), deps.policies[breaker.Redis])
 	}
+	b.callLimits = b.callRates()
 	b.admission = server.NewAdmission(c.HTTP.admission(c.embedded(), deps.flush.WithOrders, deps.load))
 	var err error
 	if b.checkouts, err = server.NewCheckoutMetrics(); err != nil {

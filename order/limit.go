@@ -33,6 +33,12 @@ const (
 	LimitAddressSearches Limit = "searches_per_address"
 	// LimitWatchers bounds the streams of one network address.
 	LimitWatchers Limit = "watchers_per_address"
+	// LimitCustomerReads and LimitCustomerWrites bound the calls of a customer within a minute, LimitAddressReads and LimitAddressWrites those of
+	// one network address.
+	LimitCustomerReads  Limit = "reads_per_customer"
+	LimitCustomerWrites Limit = "writes_per_customer"
+	LimitAddressReads   Limit = "reads_per_address"
+	LimitAddressWrites  Limit = "writes_per_address"
 	// LimitCustomerDeclines bounds the declined cards of a customer within an hour, LimitAddressDeclines those of one network address.
 	LimitCustomerDeclines Limit = "declines_per_customer"
 	LimitAddressDeclines  Limit = "declines_per_address"
@@ -55,6 +61,10 @@ var limitTexts = map[Limit]string{
 	LimitAddressSearches:  "at most %d searches of your address are in progress at once: try again when one of them has ended",
 	LimitCustomerDeclines: "%d cards of a customer were declined within an hour: try again later",
 	LimitAddressDeclines:  "%d cards from your address were declined within an hour: try again later",
+	LimitCustomerReads:    "a customer may make at most %d calls that read a minute: try again later",
+	LimitCustomerWrites:   "a customer may make at most %d calls that change something a minute: try again later",
+	LimitAddressReads:     "too many calls came from your address, which may make %d that read a minute: try again later",
+	LimitAddressWrites:    "too many calls came from your address, which may make %d that change something a minute: try again later",
 	LimitWatchers:         "at most %d orders are watched from your address at once: stop watching one of them, or try again later",
 }
 

@@ -38,14 +38,62 @@ func New(namespace string, client rueidis.Client, b breaker.Breaker) *Counters {
 // Count adds one event to the key. The first one begins a window. Count returns the events in the window and how much of it is left, or
 // order.ErrUnavailable if Redis is.
 func (c *Counters) Count(ctx context.Context, key string, window time.Duration) (n int64, left time.Duration, err error) {
-	var values []int64
+	totals, err := c.Add(ctx, []Amount{{Key: key, N: 1}}, window)
+	if err != nil {
+		return 0, 0, err
+	}
+	return totals[0].N, totals[0].Left, nil
+}
+
+// Amount is a number of events of a key.
+type Amount struct {
+	Key string
+	N   int64
+}
+
+// Total is how many events a key has in its window, and how much of the window is left.
+type Total struct {
+	N    int64
+	Left time.Duration
+}
+
+// Add adds the amounts in one round trip, and returns the totals of their keys, or order.ErrUnavailable if Redis is: then some may be added.
+func (c *Counters) Add(ctx context.Context, amounts []Amount, window time.Duration) (totals []Total, err error) {
+	calls := make([]rueidis.LuaExec, len(amounts))
+	for i, a := range amounts {
+		calls[i] = rueidis.LuaExec{
+			Keys: []string{"{" + c.namespace + ":quota:" + a.Key + "}"},
+			Args: []string{strconv.FormatInt(window.Milliseconds(), 10), strconv.FormatInt(a.N, 10)},
+		}
+	}
 	err = breaker.DoDetached(ctx, c.breaker, &c.timeout, timeout, func(ctx context.Context) error {
-		r := c.count.Exec(ctx, c.client, []string{"{" + c.namespace + ":quota:" + key + "}"}, []string{strconv.FormatInt(window.Milliseconds(), 10)})
-		values, err = r.AsIntSlice()
+		totals, err = c.run(ctx, calls)
 		return err
 	})
-	if err != nil || len(values) != 2 {
-		return 0, 0, fmt.Errorf("count %s: %w: %w", key, order.ErrUnavailable, err)
+	if err != nil {
+		return nil, fmt.Errorf("count events of %d keys: %w: %w", len(amounts), order.ErrUnavailable, err)
 	}
-	return values[0], time.Duration(values[1]) * time.Millisecond, nil
+	return totals, nil
+}
+
+// run runs the script for each call. Several are pipelined, which loads the script first.
+func (c *Counters) run(ctx context.Context, calls []rueidis.LuaExec) ([]Total, error) {
+	var results []rueidis.RedisResult
+	if len(calls) == 1 {
+		results = []rueidis.RedisResult{c.count.Exec(ctx, c.client, calls[0].Keys, calls[0].Args)}
+	} else {
+		results = c.count.ExecMulti(ctx, c.client, calls...)
+	}
+	totals := make([]Total, len(results))
+	for i, r := range results {
+		values, err := r.AsIntSlice()
+		if err != nil {
+			return nil, err
+		}
+		if len(values) != 2 {
+			return nil, fmt.Errorf("the script returned %d values; want 2", len(values))
+		}
+		totals[i] = Total{N: values[0], Left: time.Duration(values[1]) * time.Millisecond}
+	}
+	return totals, nil
 }

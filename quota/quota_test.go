@@ -78,3 +78,28 @@ func TestCount_WithoutRedis(t *testing.T) {
 		t.Errorf("error = %v; want order.ErrUnavailable", err)
 	}
 }
+
+// TestAdd_ManyKeysInOneRoundTrip: the amounts of several keys are added, each to its own window.
+func TestAdd_ManyKeysInOneRoundTrip(t *testing.T) {
+	for name, addr := range map[string]string{"redis": realparts.Redis(t), "miniredis": miniredis.RunT(t).Addr()} {
+		t.Run(name, func(t *testing.T) {
+			c := quota.New("test-"+rand.Text(), connect(t, addr), stubClosedBreaker{})
+			for round := int64(1); round <= 2; round++ {
+				totals, err := c.Add(t.Context(), []quota.Amount{{Key: "a", N: 5}, {Key: "b", N: 7}}, time.Hour)
+				if err != nil || len(totals) != 2 || totals[0].N != 5*round || totals[1].N != 7*round || totals[1].Left <= 0 {
+					t.Fatalf("round %d: %+v, %v", round, totals, err)
+				}
+			}
+		})
+	}
+}
+
+// TestAdd_RedisIsUnavailable: the caller learns it and counts by itself.
+func TestAdd_RedisIsUnavailable(t *testing.T) {
+	m := miniredis.RunT(t)
+	c := quota.New("test", connect(t, m.Addr()), stubClosedBreaker{})
+	m.Close()
+	if _, err := c.Add(t.Context(), []quota.Amount{{Key: "a", N: 5}, {Key: "b", N: 7}}, time.Hour); !errors.Is(err, order.ErrUnavailable) {
+		t.Errorf("got %v", err)
+	}
+}

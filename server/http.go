@@ -46,6 +46,8 @@ type Config struct {
 	TrustedProxies []netip.Prefix
 	// Sessions bounds the guest sessions of one address.
 	Sessions SessionLimit
+	// Rates bound the calls of each customer and address; nil has no bound.
+	Rates *CallRates
 	// Pages are the shop and the console.
 	Pages Pages
 	// Interceptors run outermost, such as telemetry.
@@ -63,7 +65,7 @@ func NewHandler(cfg Config, s Services) http.Handler {
 		// Telemetry and the log see a panic as the error that it becomes.
 		connect.WithInterceptors(cfg.Interceptors...), connect.WithInterceptors(requestLines.intercept()), recovered(cfg.Log),
 		connect.WithInterceptors(errorBodies(), edge(cfg.Log), minimumTime(), cfg.Admission.intercept(), authenticate(cfg.Tokens),
-			addresses(cfg.TrustedProxies), newSearchShares(cfg.Admission.limiters[ClassSearch].Limit()).intercept(), cfg.Sessions.intercept(time.Now), requests()),
+			addresses(cfg.TrustedProxies), cfg.Rates.intercept(), newSearchShares(cfg.Admission.limiters[ClassSearch].Limit()).intercept(), cfg.Sessions.intercept(time.Now), requests()),
 		encodings(),
 	}
 	mux, errs := newRouter(), newRPCErrors()

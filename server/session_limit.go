@@ -1,11 +1,9 @@
 package server
 
 import (
-	"container/list"
 	"context"
 	"log/slog"
 	"net/netip"
-	"sync"
 	"time"
 
 	"connectrpc.com/connect"
@@ -35,7 +33,7 @@ const maxAddresses = 50_000
 
 // intercept limits StartGuestSession. Operators and services are exempt: an application server starts sessions for many visitors.
 func (l SessionLimit) intercept(now func() time.Time) connect.Interceptor {
-	buckets, window := newBuckets(l.PerMinute, maxAddresses), l.window()
+	buckets, window := newBuckets[netip.Addr](l.PerMinute, maxAddresses), l.window()
 	return interceptor{
 		unary: func(next connect.UnaryFunc) connect.UnaryFunc {
 			return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
@@ -59,55 +57,4 @@ func (l SessionLimit) intercept(now func() time.Time) connect.Interceptor {
 func (l SessionLimit) applies(ctx context.Context, procedure string) bool {
 	caller, _ := auth.From(ctx)
 	return l.PerMinute > 0 && procedure == spillwayv1connect.SessionServiceStartGuestSessionProcedure && !caller.Has(auth.Operator, auth.Service)
-}
-
-// buckets are token buckets by address.
-type buckets struct {
-	perMinute float64
-	max       int
-
-	mu     sync.Mutex
-	byAddr map[netip.Addr]*list.Element
-	recent *list.List // of *bucket, the one used last in front
-}
-
-// bucket holds the tokens of one address as they were at a time.
-type bucket struct {
-	addr   netip.Addr
-	tokens float64
-	at     time.Time
-}
-
-func newBuckets(perMinute, most int) *buckets {
-	return &buckets{perMinute: float64(perMinute), max: most, byAddr: make(map[netip.Addr]*list.Element), recent: list.New()}
-}
-
-// take takes a token of the address. Without one, it returns after how long there is one.
-func (b *buckets) take(addr netip.Addr, now time.Time) (wait time.Duration) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	k := b.of(addr, now)
-	if passed := now.Sub(k.at); passed > 0 {
-		k.tokens, k.at = min(b.perMinute, k.tokens+passed.Minutes()*b.perMinute), now
-	}
-	if k.tokens >= 1 {
-		k.tokens--
-		return 0
-	}
-	return max(time.Duration((1-k.tokens)/b.perMinute*float64(time.Minute)), time.Millisecond)
-}
-
-// of finds or makes the bucket of the address, and forgets the oldest when there are too many.
-func (b *buckets) of(addr netip.Addr, now time.Time) *bucket {
-	if e, ok := b.byAddr[addr]; ok {
-		b.recent.MoveToFront(e)
-		return e.Value.(*bucket) //nolint:forcetypeassert,errcheck // of pushed it.
-	}
-	if b.recent.Len() >= b.max {
-		oldest := b.recent.Back()
-		delete(b.byAddr, b.recent.Remove(oldest).(*bucket).addr) //nolint:forcetypeassert,errcheck // of pushed it.
-	}
-	k := &bucket{addr: addr, tokens: b.perMinute, at: now}
-	b.byAddr[addr] = b.recent.PushFront(k)
-	return k
 }

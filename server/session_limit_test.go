@@ -80,7 +80,7 @@ func TestSessionLimit_OneAddressCannotStartManySessions(t *testing.T) {
 
 func TestBuckets_RefillAndForget(t *testing.T) {
 	now, a, b, c := time.Unix(0, 0), netip.MustParseAddr("1.1.1.1"), netip.MustParseAddr("2.2.2.2"), netip.MustParseAddr("3.3.3.3")
-	k := newBuckets(2, 2)
+	k := newBuckets[netip.Addr](2, 2)
 	if k.take(a, now)+k.take(a, now) != 0 {
 		t.Error("the burst is refused")
 	}
@@ -95,7 +95,7 @@ func TestBuckets_RefillAndForget(t *testing.T) {
 	}
 	k.take(b, now)
 	k.take(c, now) // Forgets a, which was used longest ago.
-	if len(k.byAddr) != 2 || k.recent.Len() != 2 || k.byAddr[a] != nil {
-		t.Errorf("%d addresses are remembered; want 2 and not the oldest", len(k.byAddr))
+	if len(k.byKey) != 2 || k.recent.Len() != 2 || k.byKey[a] != nil {
+		t.Errorf("%d addresses are remembered; want 2 and not the oldest", len(k.byKey))
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"github.com/spillway/spillway/quota"
 )
 
 // EventCounter counts events in windows of time, for all processes of the shop.
@@ -32,6 +34,8 @@ type windowLimit struct {
 type windowCount struct {
 	n    int64
 	ends time.Time
+	// unshared are those of them that the shared counter does not have yet: of callRates, which share later.
+	unshared int64
 }
 
 // maxWindowKeys bounds the keys that a process remembers, of about 150 bytes each. See makeRoom.
@@ -80,6 +84,12 @@ func (l *windowLimit) count(ctx context.Context, key string) int64 {
 		l.log.WarnContext(ctx, "failed to count for a limit that processes share, it counts in this process", "limit", l.name, "error", err)
 		return n
 	}
+	return l.learn(key, all, left)
+}
+
+// learn sets how many events of the key all processes counted in the window, and how much of the window is left. It returns the larger of that and
+// what this process counted.
+func (l *windowLimit) learn(key string, all int64, left time.Duration) int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	c := l.counts[key]
@@ -88,9 +98,39 @@ func (l *windowLimit) count(ctx context.Context, key string) int64 {
 	return c.n
 }
 
+// countUnshared adds an event of the key that takeUnshared returns later.
+func (l *windowLimit) countUnshared(key string) int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := l.add(key)
+	c := l.counts[key]
+	c.unshared++
+	l.counts[key] = c
+	return n
+}
+
+// takeUnshared returns the events of the keys that were not returned before.
+func (l *windowLimit) takeUnshared(keys []string) (amounts []quota.Amount) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, key := range keys {
+		if c := l.counts[key]; c.unshared > 0 {
+			amounts = append(amounts, quota.Amount{Key: key, N: c.unshared})
+			c.unshared = 0
+			l.counts[key] = c
+		}
+	}
+	return amounts
+}
+
 func (l *windowLimit) countHere(key string) int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	return l.add(key)
+}
+
+// add adds an event while mu is held.
+func (l *windowLimit) add(key string) int64 {
 	now := l.now()
 	c, known := l.counts[key]
 	if !known {

@@ -1,9 +1,10 @@
--- count: counts an event in a window of time.
+-- count: counts events in a window of time.
 --
 -- KEYS  counter   integer; expires at the end of the window
 -- ARGV  window    in ms
+--       events    how many
 -- Returns {events in the window, rest of the window in ms}. Not idempotent.
-local n = redis.call('INCR', KEYS[1])
+local n = redis.call('INCRBY', KEYS[1], ARGV[2])
 local left = redis.call('PTTL', KEYS[1])
 if left < 0 then
   left = tonumber(ARGV[1])

@@ -50,7 +50,7 @@ func (p *processes) add(name, internal, command string, args ...string) *shop {
 	if command == "work" {
 		s.args = append(s.args, "--admin", addr)
 	} else {
-		s.args = append(s.args, "--listen", addr)
+		s.args = append(s.args, "--listen", addr, "--customer-reads", "0", "--customer-writes", "0")
 	}
 	if internal != "" {
 		s.args = append(s.args, "--internal-listen", internal)

@@ -75,7 +75,7 @@ func newShop(t testing.TB, redis, topic string, env ...string) *shop {
 		"--units-window", "0s", "--unpaid-orders", "0", "--unpaid-share", "0", "--unpaid-total", "0", "--customer-declines", "0", "--address-declines", "0",
 	}
 	s.args = map[string][]string{
-		"serve": append(slices.Clone(both), "--session-rate", "0"),
+		"serve": append(slices.Clone(both), "--session-rate", "0", "--customer-reads", "0", "--customer-writes", "0"),
 		"work":  append(slices.Clone(both), "--rocketmq", realparts.RocketMQ(t), "--topic", topic),
 	}
 	s.run("migrate", "up")

@@ -29,6 +29,8 @@ export const unlimited = [
   ["--unpaid-orders", "0"],
   ["--unpaid-share", "0"],
   ["--customer-orders", "0"],
+  ["--customer-reads", "0"],
+  ["--customer-writes", "0"],
 ].flat();
 
 /** Where a shop is, for the processes of the tests. */
