@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"sync"
@@ -255,6 +256,29 @@ func TestHub_WatchersOfAnAddress(t *testing.T) {
 	if len(h.from) != 0 {
 		t.Errorf("%d addresses are left", len(h.from))
 	}
+}
+
+// TestHub_GuestsOfOneAddressFillIt: 500 guests of one address open all streams that each may have; a customer at another address still watches.
+func TestHub_GuestsOfOneAddressFillIt(t *testing.T) {
+	const guests = 500
+	h, _, _ := startHub(t, &fakeWatchedOrder{o: orderOf("me", order.Paid, 0)})
+	attacker, open := netip.MustParseAddr("198.51.100.1"), 0
+	for guest := range guests {
+		for range h.cfg.PerCustomer {
+			if w, err := h.Watch(order.CustomerID(fmt.Sprintf("guest_%d", guest)), attacker, newID(), unseen); err == nil {
+				t.Cleanup(w.Close)
+				open++
+			}
+		}
+	}
+	if open != h.cfg.PerAddress || open > h.cfg.Watchers/addressShare {
+		t.Errorf("one address has %d of %d streams; want a tenth", open, h.cfg.Watchers)
+	}
+	w, err := h.Watch("buyer", netip.MustParseAddr("203.0.113.7"), newID(), unseen)
+	if err != nil {
+		t.Fatalf("the buyer cannot watch: %v", err)
+	}
+	w.Close()
 }
 
 func TestHub_BoundsWatchers(t *testing.T) {
